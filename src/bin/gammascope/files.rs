@@ -1,0 +1,62 @@
+//! From the paths on the command line to open files.
+
+use gammascope::source::disk::DiskSource;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Folders deeper than this under a given folder are not looked into.
+const DEPTH: usize = 4;
+
+/// Opens the files behind `paths`: a folder stands for the checkpoint files in and below it, an index for itself,
+/// its shards and the configuration beside it, a lone file for itself and the configuration beside it.
+pub fn sources(paths: &[PathBuf]) -> Result<Vec<DiskSource>, String> {
+    let mut found: BTreeSet<(PathBuf, String)> = BTreeSet::new();
+    for path in paths {
+        let metadata = std::fs::metadata(path).map_err(|error| format!("`{}` cannot be opened: {error}; check the path", path.display()))?;
+        if metadata.is_dir() {
+            let top = path.canonicalize().ok().and_then(|full| full.file_name().map(|name| name.to_string_lossy().into_owned()));
+            let top = top.unwrap_or_else(|| "checkpoint".to_owned());
+            walk(path, &top, DEPTH, &mut found)?;
+        } else {
+            add_file(path, &mut found);
+        }
+    }
+    found.into_iter().map(|(location, name)| DiskSource::open(&location, name).map_err(|error| error.to_string())).collect()
+}
+
+/// Adds a file and what belongs to it in the same folder.
+fn add_file(path: &Path, found: &mut BTreeSet<(PathBuf, String)>) {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let file = name(path);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let config = folder.join("config.json");
+    if file.ends_with(".safetensors") || file.ends_with(".index.json") {
+        if config.is_file() {
+            found.insert((config, "config.json".to_owned()));
+        }
+    }
+    if file.ends_with(".index.json") {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            if name(&entry.path()).ends_with(".safetensors") {
+                found.insert((entry.path(), name(&entry.path())));
+            }
+        }
+    }
+    found.insert((path.to_owned(), file));
+}
+
+fn walk(folder: &Path, prefix: &str, depth: usize, found: &mut BTreeSet<(PathBuf, String)>) -> Result<(), String> {
+    let entries = std::fs::read_dir(folder).map_err(|error| format!("folder `{}` cannot be listed: {error}; check that it may be read", folder.display()))?;
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = entry.path();
+        if path.is_dir() {
+            if depth > 0 && !name.starts_with('.') {
+                walk(&path, &format!("{prefix}/{name}"), depth - 1, found)?;
+            }
+        } else if !name.starts_with('.') {
+            found.insert((path, format!("{prefix}/{name}")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! A progress line, when it takes longer than a second and somebody watches.
+
+use gammascope::inspect::{Progress, Stage};
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The line on stderr; nothing at all when stderr is no terminal.
+pub struct Line {
+    started: Instant,
+    bar: Option<ProgressBar>,
+}
+
+impl Line {
+    /// Starts the clock.
+    pub fn new() -> Self {
+        Self { started: Instant::now(), bar: None }
+    }
+
+    /// Shows how far the work has come.
+    pub fn show(&mut self, progress: Progress) {
+        if self.started.elapsed() < PATIENCE || !std::io::stderr().is_terminal() {
+            return;
+        }
+        let bar = self.bar.get_or_insert_with(|| {
+            let bar = ProgressBar::new(0);
+            if let Ok(style) = ProgressStyle::with_template("{msg} {pos}/{len} {wide_bar}") {
+                bar.set_style(style);
+            }
+            bar
+        });
+        let what = match progress.stage {
+            Stage::Headers => "reading headers",
+            Stage::Scales => "reading scales",
+        };
+        bar.set_message(format!("{what} ({})", HumanBytes(progress.bytes_read)));
+        bar.set_length(progress.total.into());
+        bar.set_position(progress.done.into());
+    }
+
+    /// Takes the line away.
+    pub fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The report for a person at a terminal.
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+use gammascope::report::sentence::grouped;
+use gammascope::report::{DeadDirections, KernelForm, NormKind, NormReport, NormRole, Report};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+const STRONG: Style = Style::new().bold();
+const QUIET: Style = Style::new().dimmed();
+const WARNING: Style = AnsiColor::Yellow.on_default();
+/// How errors are marked.
+pub const ERROR: Style = AnsiColor::Red.on_default().bold();
+
+/// More sites than this are shown only with `--all`.
+const SITES: usize = 40;
+
+/// Writes the summary of `report`; `all` lists every site.
+pub fn write(out: &mut impl Write, report: &Report, all: bool) -> io::Result<()> {
+    let (model, checkpoint) = (&report.model, &report.checkpoint);
+    writeln!(out, "{STRONG}{}{STRONG:#}", printable(&model.sentence))?;
+    if model.confidence > 0.0 {
+        writeln!(out, "confidence {:.3}", model.confidence)?;
+    }
+    for reason in &model.reasons {
+        writeln!(out, "  {QUIET}{}{QUIET:#}", printable(reason))?;
+    }
+    writeln!(out)?;
+    let shards = if checkpoint.shards == 1 { "1 file".to_owned() } else { format!("{} shards", checkpoint.shards) };
+    writeln!(
+        out,
+        "{}: {shards}, {} tensors, {} parameters, {}; read {}",
+        printable(&checkpoint.name),
+        grouped(checkpoint.tensors.into()),
+        grouped(checkpoint.parameters),
+        indicatif::DecimalBytes(checkpoint.bytes),
+        indicatif::DecimalBytes(checkpoint.bytes_read),
+    )?;
+    let family = model.family.as_deref().unwrap_or("unknown");
+    let layers = model.layers.map_or("?".to_owned(), |layers| layers.to_string());
+    let width = model.width.map_or("?".to_owned(), |width| width.to_string());
+    writeln!(out, "family {}, {layers} blocks, width {width}", printable(family))?;
+    if let Some(name) = &model.final_norm {
+        if let Some(norm) = report.norms.iter().find(|norm| &norm.name == name) {
+            writeln!(out, "final norm {}: {}", printable(name), kernel(norm))?;
+        }
+    }
+    if !report.norms.is_empty() {
+        sites(out, &report.norms, all)?;
+        dead(out, report)?;
+    }
+    for warning in &report.warnings {
+        writeln!(out, "{WARNING}warning:{WARNING:#} {} {QUIET}[{}]{QUIET:#}", printable(&warning.message), warning.code)?;
+    }
+    Ok(())
+}
+
+fn sites(out: &mut impl Write, norms: &[NormReport], all: bool) -> io::Result<()> {
+    let shown = if all { norms.len() } else { norms.len().min(SITES) };
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(["norm site", "role", "kind", "conf", "d", "min|γ|", "median", "max", "near-dead", "below τ", "kernel"]);
+    for norm in &norms[..shown] {
+        let number = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.3e}"));
+        table.add_row([
+            printable(&norm.name),
+            role(norm.role).to_owned(),
+            kind(norm.kind).to_owned(),
+            if norm.confidence > 0.0 { format!("{:.3}", norm.confidence) } else { "–".to_owned() },
+            norm.width.to_string(),
+            number(norm.kernel.scale_min_abs),
+            number(norm.kernel.scale_median_abs),
+            number(norm.kernel.scale_max_abs),
+            norm.kernel.near_dead.len().to_string(),
+            norm.kernel.predicted_below_tau.map_or("–".to_owned(), |count| count.to_string()),
+            kernel(norm),
+        ]);
+    }
+    for column in 3..=9 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    writeln!(out, "\n{}", table.trim_fmt())?;
+    if shown < norms.len() {
+        writeln!(out, "{QUIET}… and {} more sites (--all lists them){QUIET:#}", norms.len() - shown)?;
+    }
+    Ok(())
+}
+
+fn kernel(norm: &NormReport) -> String {
+    let kernel = &norm.kernel;
+    match kernel.form {
+        KernelForm::InverseScale => {
+            let participation = kernel.participation.map_or(String::new(), |ratio| format!("{ratio:.1} of {} channels", norm.width));
+            match (kernel.max_component, kernel.max_index) {
+                (Some(size), Some(index)) if size > 0.9 => format!("γ⁻¹ direction ≈ channel {index} ({size:.6})"),
+                _ => format!("γ⁻¹ direction, over {participation}"),
+            }
+        }
+        KernelForm::Coordinates => {
+            let some: Vec<String> = kernel.coordinates.iter().take(6).map(u32::to_string).collect();
+            let more = if kernel.coordinates.len() > 6 { ", …" } else { "" };
+            format!("{} zero channels: {}{more}", kernel.coordinates.len(), some.join(", "))
+        }
+        KernelForm::None => "none".to_owned(),
+        KernelForm::Unknown => "not offered".to_owned(),
+    }
+}
+
+/// Readers of the same name in every block are one line.
+fn dead(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    let total = &report.dead_parameters;
+    if total.readers == 0 {
+        return writeln!(out, "\nNo reader has a dead direction.");
+    }
+    let mut lines: BTreeMap<String, (u64, u64, DeadDirections)> = BTreeMap::new();
+    for reader in report.norms.iter().flat_map(|norm| &norm.readers).filter(|reader| reader.dead != DeadDirections::default()) {
+        let (readers, rows, dead) = lines.entry(without_numbers(&reader.name)).or_default();
+        *readers += 1;
+        *rows += reader.rows;
+        dead.outright += reader.dead.outright;
+        dead.with_bias_shift += reader.dead.with_bias_shift;
+        dead.constant_shift += reader.dead.constant_shift;
+        dead.tied += reader.dead.tied;
+    }
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(["dead directions of the readers", "readers", "rows", "outright", "after moving the bias", "constant shift", "tied"]);
+    for (name, (readers, rows, dead)) in lines {
+        table.add_row([
+            printable(&name),
+            readers.to_string(),
+            grouped(rows),
+            grouped(dead.outright),
+            grouped(dead.with_bias_shift),
+            grouped(dead.constant_shift),
+            grouped(dead.tied),
+        ]);
+    }
+    table.add_row([
+        "all".to_owned(),
+        total.readers.to_string(),
+        String::new(),
+        grouped(total.outright),
+        grouped(total.with_bias_shift),
+        grouped(total.constant_shift),
+        grouped(total.tied),
+    ]);
+    for column in 1..=6 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    writeln!(out, "\n{}", table.trim_fmt())?;
+    writeln!(out, "dead outright or after moving the bias: {:.3} % of these readers' parameters", 100.0 * total.share)?;
+    for assumption in &total.assumptions {
+        writeln!(out, "  {QUIET}assumed: {}{QUIET:#}", printable(assumption))?;
+    }
+    writeln!(out)
+}
+
+fn without_numbers(name: &str) -> String {
+    name.split('.').map(|part| if part.bytes().all(|byte| byte.is_ascii_digit()) { "*" } else { part }).collect::<Vec<_>>().join(".")
+}
+
+fn kind(kind: NormKind) -> &'static str {
+    match kind {
+        NormKind::LayerNorm => "layernorm",
+        NormKind::RmsNorm => "rmsnorm",
+        NormKind::Other => "other",
+        NormKind::Unknown => "unknown",
+    }
+}
+
+fn role(role: NormRole) -> &'static str {
+    match role {
+        NormRole::Final => "final",
+        NormRole::Block => "block",
+        NormRole::Embedding => "embedding",
+        NormRole::QueryKey => "query/key",
+        NormRole::Other => "other",
+    }
+}
+
+/// Names come from untrusted files: control characters would let them write to the terminal.
+pub fn printable(text: &str) -> String {
+    text.chars().flat_map(|character| if character.is_control() { character.escape_unicode().collect::<Vec<_>>() } else { vec![character] }).collect()
+}

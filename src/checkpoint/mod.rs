@@ -1,0 +1,154 @@
+//! Files become one catalogue of tensors: names, dtypes, shapes and byte ranges, with the configuration beside it.
+
+pub mod config;
+pub mod dtype;
+pub mod format;
+pub mod header;
+pub mod index;
+mod open;
+
+use crate::report::Warning;
+use crate::source::{ByteSource, Meter, SourceError, coalesce};
+use config::Config;
+use dtype::{DecodeError, TensorType};
+use std::ops::Range;
+
+pub use open::{Progress, open};
+
+/// Why no checkpoint could be made of the files given.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum CheckpointError {
+    /// Nothing was given.
+    #[error("no file was given; drop a .safetensors file, several shards or the folder that holds them")]
+    NoFiles,
+    /// Nothing that was given is a checkpoint this tool reads.
+    #[error("{0}")]
+    NotACheckpoint(String),
+    /// The header of a shard is damaged.
+    #[error(transparent)]
+    Header(#[from] header::HeaderError),
+    /// The index is damaged.
+    #[error(transparent)]
+    Index(#[from] index::IndexError),
+    /// Reading failed.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+}
+
+/// One tensor of the catalogue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    /// Name, with `folder/` before it when the checkpoint spans several folders.
+    pub name: String,
+    /// Element type.
+    pub dtype: TensorType,
+    /// Dimensions, outermost first.
+    pub shape: Vec<u64>,
+    /// Which shard holds it.
+    pub shard: usize,
+    /// Its bytes in that shard, from the start of the file.
+    pub range: Range<u64>,
+}
+
+impl Tensor {
+    /// Number of elements. The header walk has proved that it fits.
+    pub fn elements(&self) -> u64 {
+        self.shape.iter().product()
+    }
+
+    /// Number of bytes.
+    pub fn bytes(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+}
+
+/// An opened checkpoint: the catalogue, its shards and what was said beside it.
+#[derive(Debug)]
+pub struct Checkpoint<S> {
+    /// Folder or file name.
+    pub name: String,
+    /// The shards, in the order of the catalogue.
+    pub shards: Vec<S>,
+    /// Shards that were promised and not given.
+    pub missing_shards: Vec<String>,
+    /// Every tensor, sorted by name with numbers in their numeric order.
+    pub tensors: Vec<Tensor>,
+    /// Configurations, each for the part of the catalogue below its prefix.
+    pub configs: Vec<Config>,
+    /// What was odd about the files.
+    pub warnings: Vec<Warning>,
+    /// Bytes of headers, index and configuration that were read.
+    pub header_bytes: u64,
+    meter: Meter,
+}
+
+impl<S: ByteSource> Checkpoint<S> {
+    /// Bytes read so far, everything included.
+    pub fn bytes_read(&self) -> u64 {
+        self.meter.bytes()
+    }
+
+    /// Bytes of all shards.
+    pub fn bytes(&self) -> u64 {
+        self.shards.iter().map(ByteSource::length).sum()
+    }
+
+    /// Elements of all tensors.
+    pub fn parameters(&self) -> u64 {
+        self.tensors.iter().map(Tensor::elements).sum()
+    }
+
+    /// The configuration that speaks for a tensor or site: the one with the longest prefix of its name.
+    pub fn config_of(&self, name: &str) -> Option<&Config> {
+        self.configs.iter().filter(|config| name.starts_with(&config.prefix)).max_by_key(|config| config.prefix.len())
+    }
+
+    /// Reads and decodes the tensors at `wanted` (indices into `tensors`), coalescing neighbours into one read and
+    /// reporting (tensors done, bytes read) as it goes. A tensor that cannot be decoded or read gives its own
+    /// error; the others go on.
+    pub async fn read(&self, wanted: &[usize], mut progress: impl FnMut(usize, u64)) -> Vec<Result<Vec<f64>, TensorError>> {
+        let mut results: Vec<Option<Result<Vec<f64>, TensorError>>> = vec![None; wanted.len()];
+        let mut of_shard: Vec<Vec<usize>> = vec![Vec::new(); self.shards.len()];
+        for (slot, &index) in wanted.iter().enumerate() {
+            match self.tensors[index].dtype.decodable() {
+                Ok(_) if self.tensors[index].bytes() == 0 => results[slot] = Some(Ok(Vec::new())),
+                Ok(_) => of_shard[self.tensors[index].shard].push(slot),
+                Err(error) => results[slot] = Some(Err(TensorError::Decode(self.tensors[index].name.clone(), error))),
+            }
+        }
+        let mut done = wanted.len() - of_shard.iter().map(Vec::len).sum::<usize>();
+        for (shard, mut slots) in of_shard.into_iter().enumerate() {
+            slots.sort_by_key(|&slot| self.tensors[wanted[slot]].range.start);
+            let ranges: Vec<Range<u64>> = slots.iter().map(|&slot| self.tensors[wanted[slot]].range.clone()).collect();
+            let mut slots = slots.into_iter().peekable();
+            for read in coalesce(&ranges) {
+                let bytes = self.meter.read(&self.shards[shard], read.clone()).await;
+                while let Some(slot) = slots.next_if(|&slot| self.tensors[wanted[slot]].range.end <= read.end) {
+                    let tensor = &self.tensors[wanted[slot]];
+                    results[slot] = Some(match &bytes {
+                        Ok(bytes) => {
+                            let start = (tensor.range.start.max(read.start) - read.start) as usize;
+                            let part = &bytes[start..start + tensor.bytes() as usize];
+                            tensor.dtype.decode(part).map_err(|error| TensorError::Decode(tensor.name.clone(), error))
+                        }
+                        Err(error) => Err(TensorError::Source(tensor.name.clone(), error.clone())),
+                    });
+                    done += 1;
+                }
+                progress(done, self.meter.bytes());
+            }
+        }
+        results.into_iter().flatten().collect()
+    }
+}
+
+/// Why the values of one tensor are not to be had.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum TensorError {
+    /// Its dtype is not one we decode.
+    #[error("tensor `{0}`: {1}")]
+    Decode(String, DecodeError),
+    /// Its bytes could not be read.
+    #[error("tensor `{0}`: {1}")]
+    Source(String, SourceError),
+}

@@ -1,0 +1,512 @@
+//! From a handful of files to a checkpoint: which are shards, which index and configuration go with them, what is
+//! missing, and what is none of our business.
+
+use super::config::Config;
+use super::header::{self, Entry, HeaderError, HeaderProblem};
+use super::index::Index;
+use super::{Checkpoint, CheckpointError, Tensor, format};
+use crate::report::Warning;
+use crate::source::{ByteSource, Meter, SourceError};
+use futures_util::{StreamExt, stream};
+use std::collections::{BTreeMap, HashMap};
+
+/// Headers read at the same time: enough to hide a browser's latency, few enough to keep memory flat.
+const HEADERS_AT_ONCE: usize = 16;
+
+/// An index or configuration larger than this is not one.
+const MAX_JSON_BYTES: u64 = 256 * 1024 * 1024;
+
+/// How far opening has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Headers read.
+    pub shards_done: usize,
+    /// Headers to read.
+    pub shards: usize,
+    /// Bytes read so far.
+    pub bytes_read: u64,
+}
+
+/// The files of one folder that belong together.
+struct Folder<S> {
+    shards: Vec<S>,
+    indexes: Vec<S>,
+    config: Option<S>,
+}
+
+impl<S> Default for Folder<S> {
+    fn default() -> Self {
+        Self { shards: Vec::new(), indexes: Vec::new(), config: None }
+    }
+}
+
+/// Opens the files of one checkpoint: shards, an index, a configuration, in any order and from any number of
+/// folders. Paths are relative to what the user opened. Files of other kinds are ignored when a checkpoint is
+/// found, and explained when none is.
+pub async fn open<S: ByteSource>(sources: Vec<S>, mut progress: impl FnMut(Progress)) -> Result<Checkpoint<S>, CheckpointError> {
+    if sources.is_empty() {
+        return Err(CheckpointError::NoFiles);
+    }
+    let meter = Meter::default();
+    let name = common_name(&sources);
+    let (folders, others) = sort_into_folders(sources);
+    if folders.values().all(|folder| folder.shards.is_empty()) {
+        return Err(explain_absence(&meter, folders, others).await?);
+    }
+
+    let several = folders.values().filter(|folder| !folder.shards.is_empty()).count() > 1;
+    let mut checkpoint = Checkpoint {
+        name,
+        shards: Vec::new(),
+        missing_shards: Vec::new(),
+        tensors: Vec::new(),
+        configs: Vec::new(),
+        warnings: Vec::new(),
+        header_bytes: 0,
+        meter,
+    };
+    let total = folders.values().map(|folder| folder.shards.len()).sum();
+    let mut damaged = None;
+    for (path, mut folder) in folders {
+        let prefix = if several && !path.is_empty() { format!("{path}/") } else { String::new() };
+        // A configuration speaks for its own folder, and the top one for all; 1_Pooling/config.json is neither.
+        if let Some(config) = folder.config.take().filter(|_| !folder.shards.is_empty() || path.is_empty()) {
+            checkpoint.read_config(prefix.clone(), &config).await?;
+        }
+        if !folder.shards.is_empty() {
+            damaged = checkpoint.read_folder(&path, &prefix, folder, total, &mut progress).await.or(damaged);
+        }
+    }
+    if let Some(error) = damaged.filter(|_| checkpoint.shards.is_empty()) {
+        return Err(error);
+    }
+    checkpoint.tensors.sort_by(|a, b| alphanumeric_sort::compare_str(&a.name, &b.name));
+    checkpoint.header_bytes = checkpoint.meter.bytes();
+    if let Some(what) = format::partial(checkpoint.tensors.iter().map(|tensor| tensor.name.as_str())) {
+        return Err(CheckpointError::NotACheckpoint(format!("`{}` holds {what}", checkpoint.name)));
+    }
+    Ok(checkpoint)
+}
+
+impl<S: ByteSource> Checkpoint<S> {
+    async fn read_config(&mut self, prefix: String, source: &S) -> Result<(), SourceError> {
+        let bytes = self.meter.read(source, 0..source.length().min(MAX_JSON_BYTES)).await?;
+        match Config::parse(prefix, source.path(), &bytes) {
+            Ok(config) => self.configs.push(config),
+            Err(error) => self.warn("config_unreadable", source.path(), error.to_string()),
+        }
+        Ok(())
+    }
+
+    /// Adds one folder's shards; gives the error of a damaged one, if there was any.
+    async fn read_folder(
+        &mut self,
+        path: &str,
+        prefix: &str,
+        folder: Folder<S>,
+        total: usize,
+        progress: &mut impl FnMut(Progress),
+    ) -> Option<CheckpointError> {
+        let Folder { mut shards, indexes, .. } = folder;
+        let index = self.read_index(indexes).await;
+        if let Some(index) = &index {
+            self.compare_with_index(path, &mut shards, index);
+        } else {
+            let missing = missing_by_number(&shards);
+            self.report_missing(path, &missing);
+        }
+        let mut damaged = None;
+        for group in group_by_stem(shards) {
+            let headers = self.read_headers(&group, total, progress).await;
+            damaged = self.add_group(prefix, group, headers).or(damaged);
+        }
+        if let Some(index) = index {
+            self.compare_catalogue(prefix, &index);
+        }
+        damaged
+    }
+
+    /// The first index that parses: `model.safetensors.index.json` before `model.fp16.safetensors.index.json`.
+    async fn read_index(&mut self, mut indexes: Vec<S>) -> Option<Index> {
+        indexes.sort_by_key(|index| (index.path().len(), index.path().to_owned()));
+        let mut chosen = None;
+        for source in &indexes {
+            if chosen.is_some() {
+                self.warn("index_ignored", source.path(), format!("`{}` is a second index of the same folder and was left out", source.path()));
+                continue;
+            }
+            let parsed = match self.meter.read(source, 0..source.length().min(MAX_JSON_BYTES)).await {
+                Ok(bytes) => Index::parse(source.path(), &bytes).map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            match parsed {
+                Ok(index) => chosen = Some(index),
+                Err(message) => self.warn("index_unreadable", source.path(), message),
+            }
+        }
+        chosen
+    }
+
+    /// Leaves out the shards that the index does not name, and names those it does and that are not there.
+    fn compare_with_index(&mut self, path: &str, shards: &mut Vec<S>, index: &Index) {
+        let named = index.shards();
+        if !shards.iter().any(|shard| named.contains(file_name(shard.path()))) {
+            let message = "the index names none of the shards given, so it is of another checkpoint; the shards are inspected without it";
+            self.warn("index_foreign", path, message.to_owned());
+            return;
+        }
+        let missing: Vec<String> =
+            named.iter().filter(|name| !shards.iter().any(|shard| file_name(shard.path()) == **name)).map(|name| (*name).to_owned()).collect();
+        self.report_missing(path, &missing);
+        let (kept, left_out): (Vec<S>, Vec<S>) = shards.drain(..).partition(|shard| named.contains(file_name(shard.path())));
+        *shards = kept;
+        for shard in left_out {
+            self.warn("file_ignored", shard.path(), format!("`{}` is not named by the index and was left out", shard.path()));
+        }
+    }
+
+    fn report_missing(&mut self, path: &str, missing: &[String]) {
+        for name in missing {
+            let full = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
+            self.warn("shard_missing", &full, format!("shard `{full}` is missing; the others are inspected. Add it to see the whole model"));
+            self.missing_shards.push(full);
+        }
+    }
+
+    async fn read_headers(&self, group: &[S], total: usize, progress: &mut impl FnMut(Progress)) -> Vec<Result<Vec<Entry>, CheckpointError>> {
+        let mut headers = Vec::with_capacity(group.len());
+        let mut reads = stream::iter(group).map(|shard| read_header(&self.meter, shard)).buffered(HEADERS_AT_ONCE);
+        while let Some(header) = reads.next().await {
+            headers.push(header);
+            progress(Progress { shards_done: self.shards.len() + headers.len(), shards: total, bytes_read: self.meter.bytes() });
+        }
+        headers
+    }
+
+    /// Adds the shards of one stem to the catalogue. A second stem that repeats names (`model.fp16.safetensors`,
+    /// `consolidated.safetensors`) is another copy of the model and is left out whole. A damaged shard among several
+    /// is named and the rest goes on; its error is given back, for when nothing is left.
+    fn add_group(&mut self, prefix: &str, group: Vec<S>, headers: Vec<Result<Vec<Entry>, CheckpointError>>) -> Option<CheckpointError> {
+        let known: HashMap<String, usize> = self.tensors.iter().map(|tensor| (tensor.name.clone(), tensor.shard)).collect();
+        let mut added: HashMap<String, usize> = HashMap::new();
+        let mut damaged = None;
+        for (shard, header) in group.into_iter().zip(headers) {
+            let entries = match header {
+                Ok(entries) => entries,
+                Err(error) => {
+                    self.warn("shard_damaged", shard.path(), format!("{error}. The other shards are inspected"));
+                    self.missing_shards.push(shard.path().to_owned());
+                    damaged = Some(error);
+                    continue;
+                }
+            };
+            if let Some(entry) = entries.iter().find(|entry| known.contains_key(&format!("{prefix}{}", entry.name))) {
+                let message = format!("`{}` holds {:?} again, as another copy of the model would, and was left out", shard.path(), entry.name);
+                self.warn("file_ignored", shard.path(), message);
+                continue;
+            }
+            let position = self.shards.len();
+            for entry in entries {
+                let name = format!("{prefix}{}", entry.name);
+                if let Some(first) = added.get(&name) {
+                    let message = format!("tensor {name:?} is in `{}` and again in `{}`; the first is used", self.shards[*first].path(), shard.path());
+                    self.warn("tensor_repeated", &name, message);
+                    continue;
+                }
+                added.insert(name.clone(), position);
+                self.tensors.push(Tensor { name, dtype: entry.dtype, shape: entry.shape, shard: position, range: entry.begin..entry.end });
+            }
+            self.shards.push(shard);
+        }
+        damaged
+    }
+
+    /// Says where the index and the shards disagree: one warning for tensors in another shard, one for absent ones.
+    fn compare_catalogue(&mut self, prefix: &str, index: &Index) {
+        let place: HashMap<&str, usize> = self.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.shard)).collect();
+        let mut messages: Vec<(&str, String, String)> = Vec::new();
+        let (mut elsewhere, mut absent) = (Vec::new(), Vec::new());
+        for (tensor, file) in &index.weight_map {
+            match place.get(format!("{prefix}{tensor}").as_str()) {
+                Some(&shard) if file_name(self.shards[shard].path()) == file => {}
+                Some(&shard) => elsewhere.push((tensor, file, self.shards[shard].path())),
+                None if self.missing_shards.iter().any(|missing| file_name(missing) == file) => {}
+                None => absent.push((tensor, file)),
+            }
+        }
+        if let Some((tensor, file, real)) = elsewhere.first() {
+            let message = format!("the index puts {tensor:?} in `{file}`, but it is in `{real}`{}; the shards are believed", and_more(elsewhere.len()));
+            messages.push(("index_wrong_shard", (*tensor).clone(), message));
+        }
+        if let Some((tensor, file)) = absent.first() {
+            let message = format!("the index puts {tensor:?} in `{file}`, which does not hold it{}", and_more(absent.len()));
+            messages.push(("index_absent_tensor", (*tensor).clone(), message));
+        }
+        for (code, place, message) in messages {
+            self.warn(code, &place, message);
+        }
+    }
+
+    fn warn(&mut self, code: &str, place: &str, message: String) {
+        self.warnings.push(Warning { code: code.to_owned(), message, r#where: place.to_owned() });
+    }
+}
+
+fn and_more(count: usize) -> String {
+    if count > 1 { format!(" (and {} more like it)", count - 1) } else { String::new() }
+}
+
+/// Reads 8 bytes, then the header they announce. Two small reads instead of one guess of 64 KiB: locally a read
+/// costs microseconds, and what is read stays what is needed.
+async fn read_header<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Vec<Entry>, CheckpointError> {
+    let (path, length) = (shard.path(), shard.length());
+    let problem = |problem| CheckpointError::from(HeaderError { file: path.to_owned(), problem });
+    if length == 0 {
+        return Err(problem(HeaderProblem::Empty));
+    }
+    let parsed = if length < header::LENGTH_BYTES {
+        Err(problem(HeaderProblem::TooShort { length }))
+    } else {
+        let mut first = [0; header::LENGTH_BYTES as usize];
+        first.copy_from_slice(&meter.read(shard, 0..header::LENGTH_BYTES).await?);
+        match header::header_length(path, first, length) {
+            Ok(announced) => {
+                let json = meter.read(shard, header::LENGTH_BYTES..header::LENGTH_BYTES + announced).await?;
+                header::walk(path, &json, length).map_err(CheckpointError::from)
+            }
+            Err(error) => Err(error.into()),
+        }
+    };
+    match parsed {
+        // A foreign file with the wrong name deserves its own sentence rather than a complaint about its header.
+        Err(CheckpointError::Header(error)) => match sniff(meter, shard).await? {
+            Some(sentence) => Err(CheckpointError::NotACheckpoint(sentence)),
+            None => Err(error.into()),
+        },
+        other => other,
+    }
+}
+
+async fn sniff<S: ByteSource>(meter: &Meter, source: &S) -> Result<Option<String>, SourceError> {
+    let first = meter.read(source, 0..source.length().min(format::SNIFF_BYTES)).await?;
+    Ok(format::foreign(source.path(), &first))
+}
+
+/// Why files without a single shard are no checkpoint.
+async fn explain_absence<S: ByteSource>(meter: &Meter, folders: BTreeMap<String, Folder<S>>, others: Vec<S>) -> Result<CheckpointError, CheckpointError> {
+    for source in &others {
+        if let Some(sentence) = sniff(meter, source).await? {
+            return Ok(CheckpointError::NotACheckpoint(sentence));
+        }
+    }
+    let companions: Vec<&S> = folders.values().flat_map(|folder| folder.indexes.iter().chain(&folder.config)).collect();
+    if let Some(index) = folders.values().flat_map(|folder| &folder.indexes).next() {
+        let bytes = meter.read(index, 0..index.length().min(MAX_JSON_BYTES)).await?;
+        let parsed = Index::parse(index.path(), &bytes)?;
+        let shards = parsed.shards();
+        let first = shards.first().copied().unwrap_or("none");
+        return Ok(CheckpointError::NotACheckpoint(format!(
+            "`{}` names {} shards (the first is `{first}`), but none of them was given; add them, or drop the whole folder",
+            index.path(),
+            shards.len(),
+        )));
+    }
+    let given = others.iter().chain(companions).map(|source| format!("`{}`", source.path())).take(3).collect::<Vec<_>>().join(", ");
+    Ok(CheckpointError::NotACheckpoint(format!("no safetensors file among what was given ({given}); drop a .safetensors file, several shards or the folder that holds them")))
+}
+
+fn sort_into_folders<S: ByteSource>(sources: Vec<S>) -> (BTreeMap<String, Folder<S>>, Vec<S>) {
+    let mut folders: BTreeMap<String, Folder<S>> = BTreeMap::new();
+    let mut others = Vec::new();
+    for source in sources {
+        let lower = file_name(source.path()).to_ascii_lowercase();
+        let known = lower.ends_with(".safetensors") || lower.ends_with(".safetensors.index.json") || lower == "config.json";
+        if !known {
+            others.push(source);
+            continue;
+        }
+        let folder = folders.entry(folder_of(source.path()).to_owned()).or_default();
+        if lower.ends_with(".safetensors") {
+            folder.shards.push(source);
+        } else if lower == "config.json" {
+            folder.config = Some(source);
+        } else {
+            folder.indexes.push(source);
+        }
+    }
+    (strip_common_folder(folders), others)
+}
+
+/// A folder that was opened as a whole is the top: `gpt2/model.safetensors` alone needs no `gpt2/` anywhere.
+fn strip_common_folder<S>(folders: BTreeMap<String, Folder<S>>) -> BTreeMap<String, Folder<S>> {
+    let Some(top) = folders.keys().next().map(|path| path.split('/').next().unwrap_or_default().to_owned()) else { return folders };
+    if top.is_empty() || !folders.keys().all(|path| path == &top || path.starts_with(&format!("{top}/"))) {
+        return folders;
+    }
+    folders.into_iter().map(|(path, folder)| (path[top.len()..].trim_start_matches('/').to_owned(), folder)).collect()
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+fn folder_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// The folder all files share, or the only file, or the first shard's name.
+fn common_name<S: ByteSource>(sources: &[S]) -> String {
+    let top = |source: &S| source.path().split_once('/').map(|(top, _)| top.to_owned());
+    let shared = top(&sources[0]).filter(|first| sources.iter().all(|source| top(source).as_ref() == Some(first)));
+    let shard = sources.iter().find(|source| source.path().ends_with(".safetensors")).unwrap_or(&sources[0]);
+    shared.unwrap_or_else(|| file_name(shard.path()).to_owned())
+}
+
+/// `model-00002-of-00030.safetensors` → (`model`, 2, 30).
+fn shard_number(path: &str) -> Option<(&str, u64, u64)> {
+    let (rest, of) = file_name(path).strip_suffix(".safetensors")?.rsplit_once("-of-")?;
+    let (stem, number) = rest.rsplit_once('-')?;
+    Some((stem, number.parse().ok()?, of.parse().ok()?))
+}
+
+/// Shards that the numbers in the names of the others promise.
+fn missing_by_number<S: ByteSource>(shards: &[S]) -> Vec<String> {
+    let mut series: BTreeMap<(String, u64, usize), Vec<u64>> = BTreeMap::new();
+    for shard in shards {
+        if let Some((stem, number, of)) = shard_number(shard.path()) {
+            let digits = file_name(shard.path()).len() - stem.len() - "--of-.safetensors".len();
+            series.entry((stem.to_owned(), of, digits / 2)).or_default().push(number);
+        }
+    }
+    let mut missing = Vec::new();
+    for ((stem, of, digits), present) in series {
+        // A name may promise anything: no list longer than a real checkpoint's.
+        for number in (1..=of.min(100_000)).filter(|number| !present.contains(number)) {
+            missing.push(format!("{stem}-{number:0digits$}-of-{of:0digits$}.safetensors"));
+        }
+    }
+    missing
+}
+
+/// Shards of one series together; `model…` first, then by length of the name.
+fn group_by_stem<S: ByteSource>(shards: Vec<S>) -> Vec<Vec<S>> {
+    let mut groups: BTreeMap<(bool, usize, String), Vec<S>> = BTreeMap::new();
+    for shard in shards {
+        let stem = shard_number(shard.path()).map_or(file_name(shard.path()), |(stem, _, _)| stem).to_owned();
+        groups.entry((!stem.starts_with("model"), stem.len(), stem)).or_default().push(shard);
+    }
+    groups
+        .into_values()
+        .map(|mut group| {
+            group.sort_by(|a, b| alphanumeric_sort::compare_str(a.path(), b.path()));
+            group
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::memory::MemorySource;
+
+    fn file(path: &str, tensors: &[&str]) -> MemorySource {
+        let entries: Vec<String> = tensors
+            .iter()
+            .enumerate()
+            .map(|(i, name)| format!(r#""{name}":{{"dtype":"F32","shape":[1],"data_offsets":[{},{}]}}"#, 4 * i, 4 * i + 4))
+            .collect();
+        let json = format!("{{{}}}", entries.join(","));
+        let mut bytes = (json.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(json.as_bytes());
+        bytes.extend(vec![0; 4 * tensors.len()]);
+        MemorySource::new(path, bytes)
+    }
+
+    fn json(path: &str, text: &str) -> MemorySource {
+        MemorySource::new(path, text)
+    }
+
+    fn open_all(sources: Vec<MemorySource>) -> Result<Checkpoint<MemorySource>, CheckpointError> {
+        pollster::block_on(open(sources, |_| {}))
+    }
+
+    fn codes(checkpoint: &Checkpoint<MemorySource>) -> Vec<&str> {
+        checkpoint.warnings.iter().map(|warning| warning.code.as_str()).collect()
+    }
+
+    #[test]
+    fn names_come_in_numeric_order() {
+        let checkpoint = open_all(vec![file("m.safetensors", &["h.10.w", "h.9.w"])]).unwrap();
+        assert_eq!(checkpoint.tensors[0].name, "h.9.w");
+    }
+
+    #[test]
+    fn a_shard_the_numbers_promise_is_named() {
+        let checkpoint = open_all(vec![file("model-00002-of-00003.safetensors", &["a"])]).unwrap();
+        assert_eq!(checkpoint.missing_shards, ["model-00001-of-00003.safetensors", "model-00003-of-00003.safetensors"]);
+    }
+
+    #[test]
+    fn a_shard_the_index_promises_is_named_and_the_rest_is_read() {
+        let index = json("d/model.safetensors.index.json", r#"{"weight_map":{"a":"1.safetensors","b":"2.safetensors"}}"#);
+        let checkpoint = open_all(vec![index, file("d/1.safetensors", &["a"])]).unwrap();
+        assert_eq!((checkpoint.name.as_str(), checkpoint.missing_shards.as_slice()), ("d", ["2.safetensors".to_owned()].as_slice()));
+        assert_eq!(codes(&checkpoint), ["shard_missing"]);
+    }
+
+    #[test]
+    fn an_index_that_disagrees_with_the_shards_is_corrected() {
+        let index = json("model.safetensors.index.json", r#"{"weight_map":{"a":"2.safetensors","b":"2.safetensors","c":"1.safetensors"}}"#);
+        let checkpoint = open_all(vec![index, file("1.safetensors", &["a"]), file("2.safetensors", &["b"])]).unwrap();
+        assert_eq!(codes(&checkpoint), ["index_wrong_shard", "index_absent_tensor"]);
+    }
+
+    #[test]
+    fn an_index_alone_says_what_it_wants() {
+        let index = json("model.safetensors.index.json", r#"{"weight_map":{"a":"1.safetensors"}}"#);
+        assert!(open_all(vec![index]).unwrap_err().to_string().contains("`1.safetensors`"));
+    }
+
+    #[test]
+    fn a_second_copy_of_the_model_is_left_out() {
+        let checkpoint = open_all(vec![file("consolidated.safetensors", &["a"]), file("model.safetensors", &["a", "b"])]).unwrap();
+        assert_eq!((checkpoint.tensors.len(), checkpoint.shards.len()), (2, 1));
+        assert_eq!(codes(&checkpoint), ["file_ignored"]);
+    }
+
+    #[test]
+    fn folders_of_a_bundle_become_prefixes() {
+        let checkpoint = open_all(vec![
+            file("sd/unet/model.safetensors", &["norm.weight"]),
+            file("sd/text_encoder/model.safetensors", &["norm.weight"]),
+            json("sd/text_encoder/config.json", r#"{"model_type":"clip_text_model"}"#),
+        ])
+        .unwrap();
+        assert_eq!(checkpoint.tensors.iter().map(|t| t.name.as_str()).collect::<Vec<_>>(), ["text_encoder/norm.weight", "unet/norm.weight"]);
+        assert_eq!(checkpoint.config_of("text_encoder/norm.weight").and_then(Config::family), Some("clip_text_model"));
+        assert!(checkpoint.config_of("unet/norm.weight").is_none());
+    }
+
+    #[test]
+    fn a_config_that_is_not_json_is_a_warning() {
+        let checkpoint = open_all(vec![file("model.safetensors", &["a"]), json("config.json", "{oops")]).unwrap();
+        assert_eq!(codes(&checkpoint), ["config_unreadable"]);
+    }
+
+    #[test]
+    fn a_damaged_shard_among_several_is_named_and_the_rest_is_read() {
+        let checkpoint = open_all(vec![file("model-1-of-2.safetensors", &["a"]), json("model-2-of-2.safetensors", "short")]).unwrap();
+        assert_eq!(codes(&checkpoint), ["shard_damaged"]);
+        assert!(open_all(vec![json("model.safetensors", "short")]).is_err());
+    }
+
+    #[test]
+    fn reads_count_what_was_read() {
+        let checkpoint = open_all(vec![file("m.safetensors", &["a", "b"])]).unwrap();
+        let header = checkpoint.tensors[0].range.start;
+        assert_eq!(checkpoint.bytes_read(), header);
+        let values = pollster::block_on(checkpoint.read(&[1, 0], |_, _| {}));
+        assert_eq!(values, vec![Ok(vec![0.0]), Ok(vec![0.0])]);
+        assert_eq!(checkpoint.bytes_read(), header + 8);
+    }
+}

@@ -1,0 +1,64 @@
+//! The figures of one inspection: finds the site and its scale, and hands them to [`crate::plot`].
+
+use crate::inspect::Inspection;
+use crate::kernel::direction::Kernel;
+use crate::kernel::scale::Scale;
+use crate::kernel::spectrum::IsotropicSpectrum;
+use crate::plot::{self, Figure, FigureKind, PlotError, SiteMark, Size};
+use crate::report::{NormKind, NormReport};
+
+/// Why a figure cannot be drawn.
+#[derive(Debug, thiserror::Error)]
+pub enum FigureError {
+    /// The figure is of one site, and none, or one that does not exist, was named.
+    #[error("there is no norm site {0:?} in this report")]
+    NoSuchSite(String),
+    /// The scale could not be read.
+    #[error("the scale of `{0}` could not be used, so there is nothing to draw; its row in the table says why")]
+    NoScale(String),
+    /// The figure does not exist for this site.
+    #[error("`{0}` has no {1}")]
+    NotOffered(String, &'static str),
+    /// Drawing failed.
+    #[error(transparent)]
+    Plot(#[from] PlotError),
+}
+
+/// Draws one figure; `site` names the site for every kind but the map.
+pub fn figure(inspection: &Inspection, kind: FigureKind, site: Option<&str>, size: Size) -> Result<Figure, FigureError> {
+    if kind == FigureKind::SiteMap {
+        return Ok(plot::site_map(&marks(&inspection.report.norms), size)?);
+    }
+    let name = site.unwrap_or_default();
+    let position = inspection.report.norms.iter().position(|norm| norm.name == name).ok_or_else(|| FigureError::NoSuchSite(name.to_owned()))?;
+    let norm = &inspection.report.norms[position];
+    let scale = inspection.scales[position].as_ref().ok_or_else(|| FigureError::NoScale(name.to_owned()))?;
+    Ok(match kind {
+        FigureKind::ScaleDistribution => plot::scale_distribution(name, scale, size)?,
+        FigureKind::KernelDirection => match Kernel::of(scale, norm.kind == NormKind::LayerNorm) {
+            Kernel::InverseScale(direction) => plot::kernel_direction(name, &direction, size)?,
+            _ => return Err(FigureError::NotOffered(name.to_owned(), "kernel direction")),
+        },
+        FigureKind::SoftSpectrum | FigureKind::SiteMap => plot::soft_spectrum(name, &spectrum(norm, scale)?, size)?,
+    })
+}
+
+fn spectrum(norm: &NormReport, scale: &Scale) -> Result<IsotropicSpectrum, FigureError> {
+    match norm.kind {
+        NormKind::LayerNorm => Ok(IsotropicSpectrum::new(scale, true)),
+        NormKind::RmsNorm => Ok(IsotropicSpectrum::new(scale, false)),
+        NormKind::Other | NormKind::Unknown => Err(FigureError::NotOffered(norm.name.clone(), "predicted spectrum while its kind is not known")),
+    }
+}
+
+/// Sites whose scale was read, in the order of the network.
+fn marks(norms: &[NormReport]) -> Vec<SiteMark<'_>> {
+    let readable = |norm: &NormReport| Some((norm.kernel.scale_min_abs?, norm.kernel.scale_median_abs?, norm.kernel.scale_max_abs?));
+    norms
+        .iter()
+        .filter_map(|norm| {
+            let (min, median, max) = readable(norm)?;
+            Some(SiteMark { name: &norm.name, block: norm.block, kind: norm.kind, width: norm.width, min, median, max, participation: norm.kernel.participation })
+        })
+        .collect()
+}

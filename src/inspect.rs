@@ -1,0 +1,381 @@
+//! The whole story once: files → catalogue → sites → evidence → kernels → readers → report.
+
+use crate::checkpoint::config::Config;
+use crate::checkpoint::dtype::TensorType;
+use crate::checkpoint::{self, Checkpoint, CheckpointError, TensorError};
+use crate::kernel::dead::{self, Classes};
+use crate::kernel::direction::{Direction, Kernel};
+use crate::kernel::scale::Scale;
+use crate::kernel::spectrum::{IsotropicSpectrum, TAU};
+use crate::norm::convention;
+use crate::norm::evidence::{self, Evidence, Witness};
+use crate::norm::verdict::{self, Verdict};
+use crate::norm::{self, NormSite};
+use crate::reader::{self, ReaderIndex, Readers};
+use crate::report::sentence;
+use crate::report::{
+    CheckpointSummary, DeadDirections, DeadParameters, EvidenceReport, KernelForm, KernelReport, ModelSummary, NormKind, NormReport, NormRole,
+    ReaderReport, ReaderUse, Report, SCHEMA, Warning,
+};
+use crate::source::ByteSource;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// How far an inspection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Progress {
+    /// What is being read.
+    pub stage: Stage,
+    /// Shards or tensors done.
+    pub done: u32,
+    /// Shards or tensors in all.
+    pub total: u32,
+    /// Bytes read so far.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub bytes_read: u64,
+}
+
+/// The two reading stages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// Headers of the shards.
+    Headers,
+    /// Scales and shifts of the norms.
+    Scales,
+}
+
+/// A report and the scales behind it, which the figures need.
+#[derive(Debug)]
+pub struct Inspection {
+    /// What was found.
+    pub report: Report,
+    /// γ of each site of `report.norms`, where it could be read.
+    pub scales: Vec<Option<Scale>>,
+}
+
+/// Opens and inspects the files of one checkpoint.
+pub async fn inspect<S: ByteSource>(sources: Vec<S>, mut progress: impl FnMut(Progress)) -> Result<Inspection, CheckpointError> {
+    let checkpoint = checkpoint::open(sources, |opened| {
+        progress(Progress { stage: Stage::Headers, done: opened.shards_done as u32, total: opened.shards as u32, bytes_read: opened.bytes_read });
+    })
+    .await?;
+    let sites = norm::find(&checkpoint.tensors);
+    let wanted: Vec<usize> = sites.iter().flat_map(|site| std::iter::once(site.scale).chain(site.shift)).collect();
+    let total = wanted.len() as u32;
+    let values = checkpoint
+        .read(&wanted, |done, bytes_read| progress(Progress { stage: Stage::Scales, done: done as u32, total, bytes_read }))
+        .await;
+    let mut values = values.into_iter();
+    let stored = sites.iter().map(|site| Stored { scale: values.next(), shift: site.shift.and_then(|_| values.next()) }).collect();
+    Ok(Inspector::new(&checkpoint, &sites).report(stored))
+}
+
+/// What was read for one site.
+struct Stored {
+    scale: Option<Result<Vec<f64>, TensorError>>,
+    shift: Option<Result<Vec<f64>, TensorError>>,
+}
+
+struct Inspector<'a, S> {
+    checkpoint: &'a Checkpoint<S>,
+    sites: &'a [NormSite],
+    readers: ReaderIndex<'a>,
+    foreign_configs: Vec<&'a str>,
+    warnings: Vec<Warning>,
+}
+
+impl<'a, S: ByteSource> Inspector<'a, S> {
+    fn new(checkpoint: &'a Checkpoint<S>, sites: &'a [NormSite]) -> Self {
+        let mut inspector = Self {
+            checkpoint,
+            sites,
+            readers: ReaderIndex::new(&checkpoint.tensors, sites),
+            foreign_configs: Vec::new(),
+            warnings: checkpoint.warnings.clone(),
+        };
+        for config in checkpoint.configs.iter().filter(|config| !fits(config, checkpoint)) {
+            inspector.foreign_configs.push(config.path.as_str());
+            let widths = config.widths().iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+            let message = format!("`{}` declares a width of {widths}, which no tensor has: it is of another model and is not believed", config.path);
+            inspector.warn("config_foreign", &config.path, message);
+        }
+        inspector
+    }
+
+    fn report(mut self, stored: Vec<Stored>) -> Inspection {
+        let mut norms = Vec::with_capacity(self.sites.len());
+        let mut scales = Vec::with_capacity(self.sites.len());
+        for (site, stored) in self.sites.iter().zip(stored) {
+            let (norm, scale) = self.site(site, stored);
+            norms.push(norm);
+            scales.push(scale);
+        }
+        self.warn_about_tensors();
+        if norms.is_empty() {
+            let message = "no norm was found in the catalogue: there is no scale to read a dead direction from. A checkpoint of a transformer has tensors named like `…norm.weight`";
+            self.warn("no_norms", &self.checkpoint.name, message.to_owned());
+        }
+        let dead_parameters = total_dead(&norms);
+        let model = self.model(&norms, &dead_parameters);
+        let checkpoint = self.checkpoint;
+        let norm_bytes = self.sites.iter().flat_map(|site| std::iter::once(site.scale).chain(site.shift)).map(|index| checkpoint.tensors[index].bytes()).sum();
+        let report = Report {
+            schema: SCHEMA.to_owned(),
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            checkpoint: CheckpointSummary {
+                name: checkpoint.name.clone(),
+                format: "safetensors".to_owned(),
+                shards: checkpoint.shards.len() as u32,
+                missing_shards: checkpoint.missing_shards.clone(),
+                tensors: checkpoint.tensors.len() as u32,
+                parameters: checkpoint.parameters(),
+                bytes: checkpoint.bytes(),
+                bytes_read: checkpoint.bytes_read(),
+                header_bytes: checkpoint.header_bytes,
+                norm_bytes,
+            },
+            model,
+            norms,
+            dead_parameters,
+            verification: None,
+            warnings: self.warnings,
+        };
+        Inspection { report, scales }
+    }
+
+    /// The configuration that speaks for a name, when it is believed.
+    fn config(&self, name: &str) -> Option<&'a Config> {
+        self.checkpoint.config_of(name).filter(|config| !self.foreign_configs.contains(&config.path.as_str()))
+    }
+
+    fn site(&mut self, site: &NormSite, stored: Stored) -> (NormReport, Option<Scale>) {
+        let config = self.config(&site.name);
+        let scope = config.map(|config| config.scope(&site.name));
+        let (raw, scale_problem) = split(stored.scale);
+        let (shift, shift_problem) = split(stored.shift);
+        let pieces = evidence::collect(&Witness { site, config: scope, stored: raw.as_deref(), shift: shift.as_deref() });
+        let verdict = match site.other {
+            Some(_) => Verdict { kind: NormKind::Other, confidence: CONFIDENT_OTHER },
+            None => verdict::combine(&pieces),
+        };
+        let convention = convention::decide(scope, raw.as_deref().unwrap_or_default());
+        let (scale, not_finite) = match raw.map(|raw| Scale::new(convention.effective(raw))) {
+            Some(Ok(scale)) => (Some(scale), None),
+            Some(Err(error)) => (None, Some(format!("tensor `{}`: {error}", self.checkpoint.tensors[site.scale].name))),
+            None => (None, None),
+        };
+        let problem = scale_problem.or(not_finite).or(shift_problem);
+        if let Some(message) = &problem {
+            self.warn("scale_unusable", &site.name, format!("{message}. The other sites go on"));
+        }
+        let kernel = scale.as_ref().and_then(|scale| kernel_of(scale, verdict.kind));
+        let readers = match verdict.kind {
+            NormKind::Other => Readers { note: Some("no direction is offered for a norm of this kind".to_owned()), ..Readers::default() },
+            _ => self.readers.readers(site, self.sites, config),
+        };
+        let report = NormReport {
+            name: site.name.clone(),
+            scale: Some(self.checkpoint.tensors[site.scale].name.clone()),
+            shift: site.shift.map(|index| self.checkpoint.tensors[index].name.clone()),
+            width: site.width,
+            role: site.role,
+            block: site.block,
+            kind: verdict.kind,
+            confidence: verdict.confidence,
+            scale_convention: convention.convention,
+            convention_reason: convention.reason,
+            evidence: match site.other {
+                Some(why) => vec![other_evidence(why)],
+                None => pieces.iter().map(Evidence::report).collect(),
+            },
+            readers: self.reader_reports(kernel.as_ref(), site.shift.is_some(), shift.as_deref(), &readers),
+            kernel: kernel_report(scale.as_ref(), kernel.as_ref(), verdict.kind),
+            reader_note: readers.note,
+            problem,
+        };
+        (report, scale)
+    }
+
+    fn reader_reports(&self, kernel: Option<&Kernel>, has_shift: bool, shift: Option<&[f64]>, readers: &Readers) -> Vec<ReaderReport> {
+        // A shift that could not be read is taken as one that matters.
+        let meets = has_shift && shift.is_none_or(|shift| kernel.is_some_and(|kernel| shift_meets(kernel, shift)));
+        readers
+            .found
+            .iter()
+            .map(|reader| {
+                let tensor = &self.checkpoint.tensors[reader.weight];
+                ReaderReport {
+                    name: tensor.name.clone(),
+                    used_as: reader.used_as,
+                    rows: reader.rows,
+                    parameters: tensor.elements(),
+                    bias: reader.bias.map(|bias| self.checkpoint.tensors[bias].name.clone()),
+                    dead: kernel.map_or_else(DeadDirections::default, |kernel| dead_directions(kernel, meets, reader)),
+                    assumed: reader.assumed.clone(),
+                }
+            })
+            .collect()
+    }
+
+    fn model(&self, norms: &[NormReport], dead: &DeadParameters) -> ModelSummary {
+        let verdict = sentence::model_verdict(norms);
+        let final_norm = sentence::final_norm(norms);
+        let config = self.config(final_norm.map_or("", |norm| norm.name.as_str()));
+        let mut blocks: BTreeMap<&str, u32> = BTreeMap::new();
+        for site in self.sites {
+            if let Some(block) = site.block {
+                let last = blocks.entry(site.stack.as_str()).or_default();
+                *last = block.max(*last);
+            }
+        }
+        ModelSummary {
+            family: config.and_then(Config::family).map(str::to_owned),
+            verdict,
+            confidence: sentence::confidence(norms),
+            sentence: sentence::model_sentence(verdict, norms, dead),
+            reasons: sentence::reasons(norms),
+            final_norm: final_norm.map(|norm| norm.name.clone()),
+            layers: blocks.values().max().map(|last| last + 1),
+            width: final_norm.map(|norm| norm.width).or_else(|| norms.iter().find(|norm| norm.role == NormRole::Block).map(|norm| norm.width)),
+        }
+    }
+
+    /// One warning for each element type nobody here knows, however many tensors carry it.
+    fn warn_about_tensors(&mut self) {
+        let mut unknown: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for tensor in &self.checkpoint.tensors {
+            if let TensorType::Unknown(name) = &tensor.dtype {
+                unknown.entry(name.clone()).or_default().push(&tensor.name);
+            }
+        }
+        for (dtype, tensors) in unknown {
+            let more = if tensors.len() > 1 { format!(" and {} more tensors", tensors.len() - 1) } else { String::new() };
+            let message = format!("tensor {:?}{more} has the element type {dtype:?}, which the safetensors format does not define: its values are not used, the rest goes on", tensors[0]);
+            self.warn("dtype_unknown", tensors[0], message);
+        }
+    }
+
+    fn warn(&mut self, code: &str, place: &str, message: String) {
+        self.warnings.push(Warning { code: code.to_owned(), message, r#where: place.to_owned() });
+    }
+}
+
+/// Batch, group and adaptive norms are recognised by what they are made of, not by a balance of evidence.
+const CONFIDENT_OTHER: f64 = 0.99;
+
+fn other_evidence(why: &str) -> EvidenceReport {
+    EvidenceReport { source: "structure".to_owned(), says: NormKind::Other, strength: 0.0, detail: why.to_owned() }
+}
+
+fn split(read: Option<Result<Vec<f64>, TensorError>>) -> (Option<Vec<f64>>, Option<String>) {
+    match read {
+        None => (None, None),
+        Some(Ok(values)) => (Some(values), None),
+        Some(Err(error)) => (None, Some(error.to_string())),
+    }
+}
+
+/// Whether a configuration can be of this checkpoint: one of the widths it declares is a dimension of some tensor.
+fn fits<S>(config: &Config, checkpoint: &Checkpoint<S>) -> bool {
+    let widths = config.widths();
+    let mut concerned = checkpoint.tensors.iter().filter(|tensor| tensor.name.starts_with(&config.prefix));
+    widths.is_empty() || concerned.any(|tensor| tensor.shape.iter().any(|size| widths.contains(size)))
+}
+
+fn kernel_of(scale: &Scale, kind: NormKind) -> Option<Kernel> {
+    match kind {
+        NormKind::LayerNorm => Some(Kernel::of(scale, true)),
+        NormKind::RmsNorm => Some(Kernel::of(scale, false)),
+        NormKind::Other => None,
+        // Coordinates with γᵢ = 0 are constant whatever the norm; only the inverse-scale direction needs the kind.
+        NormKind::Unknown => Some(Kernel::of(scale, false)).filter(|kernel| kernel.dimension() > 0),
+    }
+}
+
+fn kernel_report(scale: Option<&Scale>, kernel: Option<&Kernel>, kind: NormKind) -> KernelReport {
+    let indices = |indices: Vec<usize>| indices.into_iter().map(|index| index as u32).collect::<Vec<u32>>();
+    let magnitudes = scale.map(Scale::magnitudes);
+    let direction = match kernel {
+        Some(Kernel::InverseScale(direction)) => Some(direction),
+        _ => None,
+    };
+    let largest = direction.map(|direction| direction.largest());
+    let subtracts_mean = match kind {
+        NormKind::LayerNorm => Some(true),
+        NormKind::RmsNorm => Some(false),
+        NormKind::Other | NormKind::Unknown => None,
+    };
+    KernelReport {
+        form: match kernel {
+            Some(Kernel::InverseScale(_)) => KernelForm::InverseScale,
+            Some(Kernel::Coordinates(_)) => KernelForm::Coordinates,
+            Some(Kernel::None) => KernelForm::None,
+            None => KernelForm::Unknown,
+        },
+        coordinates: scale.map(|scale| indices(scale.zeros())).unwrap_or_default(),
+        participation: direction.map(Direction::participation),
+        max_component: largest.map(|(_, size)| size),
+        max_index: largest.map(|(index, _)| index as u32),
+        inverse_norm: direction.map(|direction| direction.inverse_norm).filter(|norm| norm.is_finite()),
+        condition: magnitudes.as_ref().map(|all| all.max / all.min).filter(|condition| condition.is_finite()),
+        scale_min_abs: magnitudes.as_ref().map(|all| all.min),
+        scale_median_abs: magnitudes.as_ref().map(|all| all.median),
+        scale_max_abs: magnitudes.as_ref().map(|all| all.max),
+        near_dead: scale.map(|scale| indices(scale.near_dead())).unwrap_or_default(),
+        predicted_below_tau: scale.zip(subtracts_mean).map(|(scale, subtracts)| IsotropicSpectrum::new(scale, subtracts).count_below(TAU) as u32),
+    }
+}
+
+/// Whether uᵀβ ≠ 0 for some u in the kernel. A β that is not zero but happens to be orthogonal to v is counted as
+/// meeting it: the cautious class.
+fn shift_meets(kernel: &Kernel, shift: &[f64]) -> bool {
+    match kernel {
+        Kernel::InverseScale(_) => shift.iter().any(|&value| value != 0.0),
+        Kernel::Coordinates(zeros) => zeros.iter().any(|&index| shift.get(index) != Some(&0.0)),
+        Kernel::None => false,
+    }
+}
+
+fn dead_directions(kernel: &Kernel, shift_meets_kernel: bool, reader: &reader::Reader) -> DeadDirections {
+    let dimension = kernel.dimension() as u64;
+    if reader.used_as == ReaderUse::TiedUnembedding {
+        return DeadDirections { tied: reader.rows * dimension, ..DeadDirections::default() };
+    }
+    let rows = dead::Reader { rows: reader.rows, has_bias: reader.bias.is_some(), invisible_rows: reader.invisible_rows };
+    let Classes { outright, with_bias_shift, constant_shift } = dead::classify(dimension, shift_meets_kernel, rows);
+    DeadDirections { outright, with_bias_shift, constant_shift, tied: 0 }
+}
+
+/// Sums the directions of every reader that has any, and lists what the counts rest on.
+fn total_dead(norms: &[NormReport]) -> DeadParameters {
+    let mut total = DeadDirections::default();
+    let (mut parameters, mut readers) = (0u64, 0u32);
+    let mut assumptions: Vec<String> = Vec::new();
+    for reader in norms.iter().flat_map(|norm| &norm.readers).filter(|reader| reader.dead != DeadDirections::default()) {
+        total.outright += reader.dead.outright;
+        total.with_bias_shift += reader.dead.with_bias_shift;
+        total.constant_shift += reader.dead.constant_shift;
+        total.tied += reader.dead.tied;
+        parameters += reader.parameters;
+        readers += 1;
+        if let Some(assumed) = reader.assumed.as_ref().filter(|assumed| !assumptions.contains(assumed)) {
+            assumptions.push(assumed.clone());
+        }
+    }
+    if readers > 0 {
+        assumptions.insert(0, "readers are recognised by their names and shapes; what is not recognised is not counted".to_owned());
+    }
+    let share = if parameters == 0 { 0.0 } else { (total.outright + total.with_bias_shift) as f64 / parameters as f64 };
+    DeadParameters {
+        outright: total.outright,
+        with_bias_shift: total.with_bias_shift,
+        constant_shift: total.constant_shift,
+        tied: total.tied,
+        share,
+        readers,
+        assumptions,
+    }
+}

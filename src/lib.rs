@@ -1,0 +1,35 @@
+//! Gammascope reads which directions of a transformer are *algebraically dead* from its norm scales.
+//!
+//! LayerNorm outputs y = γ⊙x̂ + β with Σx̂ᵢ = 0, so v = γ⁻¹/‖γ⁻¹‖ is an exact kernel of the centred covariance
+//! of y for every input (arXiv 2606.19491). RMSNorm does not subtract the mean and has no such direction.
+//!
+//! Data moves one way, and so do the imports:
+//!
+//! ```text
+//! bytes ── source ──▶ checkpoint ──▶ norm ──▶ kernel ──▶ report ──▶ plot · bin · web
+//!            reads        names       which     which      what        shows
+//!          positions    and shapes    norms   directions  is said
+//!                            └──────▶ reader ──▲
+//!                                  what reads a norm
+//! ```
+//!
+//! - [`source`]: positioned reads, counted; knows nothing of formats.
+//! - [`checkpoint`]: files become one catalogue of tensors with byte ranges.
+//! - [`norm`]: the catalogue becomes norm sites, each with evidence and a verdict.
+//! - [`reader`]: the linear maps that read a site's output.
+//! - [`kernel`]: pure mathematics on scales; imports nothing of the above.
+//! - [`report`]: the schema of everything that is said, and its assembly by [`inspect`](mod@inspect).
+//! - [`plot`]: figures as SVG with the table behind them; [`figures`] draws those of an inspection.
+//! - `web` and `bin`: the two boundaries; everything may be used there and nothing depends on them.
+
+pub mod checkpoint;
+pub mod figures;
+pub mod inspect;
+pub mod kernel;
+pub mod norm;
+pub mod plot;
+pub mod reader;
+pub mod report;
+pub mod source;
+#[cfg(feature = "web")]
+pub mod web;

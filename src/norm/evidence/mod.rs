@@ -1,0 +1,89 @@
+//! Evidence about the kind of a site: one file each, every one a log-likelihood ratio between LayerNorm and RMSNorm.
+//!
+//! To add one, write a file with `pub fn weigh(&Witness) -> Evidence`, say where its number comes from and when it
+//! abstains, and list it in [`collect`]. How pieces depend on each other is decided in [`super::verdict`], nowhere else.
+
+mod configuration;
+mod names;
+mod shift;
+mod structure;
+mod values;
+
+use super::find::NormSite;
+use crate::checkpoint::config::Scope;
+use crate::report::{EvidenceReport, NormKind};
+
+/// One piece of evidence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evidence {
+    /// Which file it comes from.
+    pub source: Source,
+    /// ln P(seen | LayerNorm) − ln P(seen | RMSNorm), in nats; 0 abstains.
+    pub log_likelihood_ratio: f64,
+    /// What was seen.
+    pub detail: String,
+}
+
+/// The kinds of evidence there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// `config.json` and the family it names.
+    Configuration,
+    /// Presence and absence of a shift.
+    Shift,
+    /// What the module is called.
+    Names,
+    /// How the block is built.
+    Structure,
+    /// The stored numbers.
+    Values,
+}
+
+impl Source {
+    /// Its name in the report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Configuration => "configuration",
+            Self::Shift => "shift",
+            Self::Names => "names",
+            Self::Structure => "structure",
+            Self::Values => "values",
+        }
+    }
+}
+
+/// What evidence may look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Witness<'a> {
+    /// The site.
+    pub site: &'a NormSite,
+    /// The configuration of the site's part of the model, when it is believed.
+    pub config: Option<Scope<'a>>,
+    /// The scale as stored, when it was read.
+    pub stored: Option<&'a [f64]>,
+    /// The shift's values, when there is one and it was read.
+    pub shift: Option<&'a [f64]>,
+}
+
+/// All evidence about one site.
+pub fn collect(witness: &Witness<'_>) -> Vec<Evidence> {
+    vec![configuration::weigh(witness), shift::weigh(witness), names::weigh(witness), structure::weigh(witness), values::weigh(witness)]
+}
+
+impl Evidence {
+    fn abstain(source: Source, detail: impl Into<String>) -> Self {
+        Self { source, log_likelihood_ratio: 0.0, detail: detail.into() }
+    }
+
+    /// As the report shows it.
+    pub fn report(&self) -> EvidenceReport {
+        let says = if self.log_likelihood_ratio > 0.0 {
+            NormKind::LayerNorm
+        } else if self.log_likelihood_ratio < 0.0 {
+            NormKind::RmsNorm
+        } else {
+            NormKind::Unknown
+        };
+        EvidenceReport { source: self.source.name().to_owned(), says, strength: self.log_likelihood_ratio.abs(), detail: self.detail.clone() }
+    }
+}

@@ -1,0 +1,20 @@
+//! The catalogue becomes norm sites, each with evidence about its kind and a verdict that may be "unknown".
+//!
+//! [`find`] reads names and shapes; [`evidence`] holds one small file per kind of evidence, each giving a
+//! log-likelihood ratio; [`verdict`] is the one place where they are combined; [`convention`] decides how γ follows
+//! from the stored tensor. A wrong verdict is worse than none.
+
+pub mod convention;
+pub mod evidence;
+pub mod families;
+pub mod find;
+mod names;
+pub mod verdict;
+
+pub use find::{NormSite, Place, find};
+
+/// The block a module stands in and its path inside that block (`model.layers.3`, `self_attn.q_proj`).
+pub fn block_path(module: &str) -> Option<(String, String)> {
+    let path = names::Path::new(module);
+    Some((path.block_path()?, path.inside().join(".")))
+}

@@ -1,0 +1,140 @@
+//! How module paths are read: components, words, blocks. Every rule about spelling lives here.
+
+/// A module path such as `model.layers.3.self_attn.q_norm`, split once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Path<'a> {
+    parts: Vec<&'a str>,
+}
+
+/// Containers of blocks, the strongest first: Swin nests `blocks` in `layers`, T5 nests `layer` in `block`.
+const BLOCK_CONTAINERS: [&[&str]; 3] = [
+    &["block", "blocks", "resblocks", "transformer_blocks", "single_transformer_blocks", "blk"],
+    &["layers", "h", "decoder_layers", "encoder_layers", "x_layers", "r_layers"],
+    &["layer"],
+];
+
+impl<'a> Path<'a> {
+    /// Splits at dots and slashes (TensorFlow).
+    pub(super) fn new(path: &'a str) -> Self {
+        Self { parts: path.split(['.', '/']).collect() }
+    }
+
+    /// The last component.
+    pub(super) fn last(&self) -> &'a str {
+        self.parts.last().copied().unwrap_or_default()
+    }
+
+    /// Position of the block's number among the components, and the number.
+    fn block_position(&self) -> Option<(usize, u32)> {
+        BLOCK_CONTAINERS.iter().find_map(|containers| {
+            let at = |i: usize| {
+                let container = self.parts[i].to_ascii_lowercase();
+                if let Some(number) = self.parts.get(i + 1).and_then(|part| part.parse().ok()) {
+                    return containers.contains(&container.as_str()).then_some((i + 1, number));
+                }
+                // TensorFlow and Flax write layer_3.
+                let (name, number) = container.rsplit_once('_')?;
+                containers.contains(&name).then_some((i, number.parse().ok()?))
+            };
+            (0..self.parts.len()).rev().find_map(at)
+        })
+    }
+
+    /// Index of the block, if the path is inside one.
+    pub(super) fn block(&self) -> Option<u32> {
+        self.block_position().map(|(_, number)| number)
+    }
+
+    /// Path of the block (`model.layers.3`).
+    pub(super) fn block_path(&self) -> Option<String> {
+        self.block_position().map(|(at, _)| self.parts[..=at].join("."))
+    }
+
+    /// Path of the stack of blocks (`model.layers`), or of the parent when outside any block.
+    pub(super) fn stack(&self) -> String {
+        match self.block_position() {
+            Some((at, _)) => self.parts[..at].join("."),
+            None => self.parts[..self.parts.len() - 1].join("."),
+        }
+    }
+
+    /// Components inside the block, the block's number excluded; all of them outside a block.
+    pub(super) fn inside(&self) -> &[&'a str] {
+        self.block_position().map_or(&self.parts[..], |(at, _)| &self.parts[at + 1..])
+    }
+
+    /// Lower-case words of the components inside the block.
+    pub(super) fn words(&self) -> Vec<String> {
+        self.inside().iter().flat_map(|part| words(part)).collect()
+    }
+}
+
+/// Splits a component into lower-case words: `encoder_attn_layer_norm1` → encoder attn layer norm 1,
+/// `LayerNorm` → layernorm, `ln_1` → ln 1, `EncDecAttention` → encdecattention.
+pub(super) fn words(part: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut digit = None;
+    for character in part.chars() {
+        if !character.is_alphanumeric() {
+            digit = None;
+            continue;
+        }
+        let is_digit = character.is_ascii_digit();
+        match words.last_mut() {
+            Some(word) if digit == Some(is_digit) => word.extend(character.to_lowercase()),
+            _ => words.push(character.to_lowercase().collect()),
+        }
+        digit = Some(is_digit);
+    }
+    words
+}
+
+/// Lower case without separators: `layer_norm1` → layernorm1.
+pub(super) fn compact(part: &str) -> String {
+    part.chars().filter(|character| character.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// True when a component names a norm: "norm" (or CLIP's "layrnorm") somewhere in it, or ln, bn, gn, rms as a word.
+pub(super) fn is_norm(part: &str) -> bool {
+    // RWKV writes ln0, others lnf; "lnk" in "link" is no word of its own.
+    compact(part).contains("norm") || words(part).iter().any(|word| matches!(word.as_str(), "ln" | "lnf" | "bn" | "gn" | "rms" | "lns"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_split_at_case_free_borders() {
+        assert_eq!(words("encoder_attn_layer_norm1"), ["encoder", "attn", "layer", "norm", "1"]);
+        assert_eq!(words("ln_2"), ["ln", "2"]);
+        assert_eq!(words("LayerNorm"), ["layernorm"]);
+    }
+
+    #[test]
+    fn blocks_are_found_in_every_layout() {
+        for (path, block, block_path) in [
+            ("model.layers.21.post_attention_layernorm", 21, "model.layers.21"),
+            ("encoder.layer.5.attention.output.LayerNorm", 5, "encoder.layer.5"),
+            ("encoder.block.3.layer.0.layer_norm", 3, "encoder.block.3"),
+            ("swin.encoder.layers.1.blocks.7.norm1", 7, "swin.encoder.layers.1.blocks.7"),
+            ("bert/encoder/layer_4/output/LayerNorm", 4, "bert.encoder.layer_4"),
+            ("h.0.ln_1", 0, "h.0"),
+        ] {
+            let parsed = Path::new(path);
+            assert_eq!((parsed.block(), parsed.block_path().as_deref()), (Some(block), Some(block_path)), "{path}");
+        }
+        assert_eq!(Path::new("model.norm").block(), None);
+        assert_eq!(Path::new("mlp.2").block(), None);
+    }
+
+    #[test]
+    fn norm_words_are_recognised_and_others_are_not() {
+        for norm in ["input_layernorm", "ln_f", "LayerNorm", "pre_layrnorm", "q_norm", "norm_f", "bn1", "final_rms"] {
+            assert!(is_norm(norm), "{norm}");
+        }
+        for other in ["gate", "ls1", "link", "act_fn", "dense", "layer_scale"] {
+            assert!(!is_norm(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Figures of a report: one function a figure, each giving an SVG, the places a pointer can ask about, and the
+//! table behind it.
+//!
+//! Drawn with plotters into its SVG backend. The same data and size give the same bytes on every target: text is
+//! measured by our own table, logarithms are rounded before they place anything. Colours are CSS variables
+//! (`--plot-ink`, `--plot-muted`, `--plot-axis`, `--plot-grid`, `--plot-surface`, `--plot-a`, `--plot-b`, `--plot-c`,
+//! `--plot-danger`) with a light theme as fallback; there is no style attribute, no script and no background.
+
+mod axis;
+mod backend;
+mod canvas;
+mod kernel_direction;
+mod number;
+mod palette;
+mod panel;
+mod scale_distribution;
+mod site_map;
+mod soft_spectrum;
+mod table;
+
+use serde::{Deserialize, Serialize};
+
+pub use kernel_direction::kernel_direction;
+pub use scale_distribution::scale_distribution;
+pub use site_map::{SiteMark, site_map};
+pub use soft_spectrum::soft_spectrum;
+pub use table::{Cell, Column, Table};
+
+/// Most places a pointer can ask about in one figure.
+pub const MOST_MARKS: usize = 2_000;
+
+/// Which figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum FigureKind {
+    /// The components |vᵢ| of one site's kernel direction: [`kernel_direction`].
+    KernelDirection,
+    /// How one site's effective scales γᵢ are distributed: [`scale_distribution`].
+    ScaleDistribution,
+    /// All sites over the depth of the network: [`site_map`].
+    SiteMap,
+    /// The eigenvalues that one site's scale predicts: [`soft_spectrum`].
+    SoftSpectrum,
+}
+
+/// A drawn figure.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Figure {
+    /// Which figure it is.
+    pub kind: FigureKind,
+    /// What it shows, and of which site.
+    pub title: String,
+    /// What the statistic means and what these data say, in a sentence or two.
+    pub caption: String,
+    /// Width of the SVG in CSS pixels.
+    pub width: u32,
+    /// Height of the SVG in CSS pixels.
+    pub height: u32,
+    /// A complete SVG document, colours as CSS variables with fallbacks.
+    pub svg: String,
+    /// Places a pointer can ask about; not more than [`MOST_MARKS`].
+    pub marks: Vec<Mark>,
+    /// The data.
+    pub table: Table,
+}
+
+/// A place in a figure that stands for a row of its table.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Mark {
+    /// CSS pixels from the left edge of the SVG.
+    pub x: f32,
+    /// CSS pixels from its top edge.
+    pub y: f32,
+    /// Index into the table's rows.
+    pub row: u32,
+}
+
+/// The size wanted, in CSS pixels; what comes back is clamped so that everything stays legible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Size {
+    /// Width.
+    pub width: u32,
+    /// Height; 0 leaves it to the figure.
+    pub height: u32,
+}
+
+/// Why a figure or its table could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PlotError {
+    /// No data.
+    #[error("there is nothing to draw: {0}")]
+    Empty(&'static str),
+    /// plotters refused.
+    #[error("the figure could not be drawn ({0}); its table can still be saved")]
+    Drawing(String),
+    /// The csv writer refused.
+    #[error("the table could not be written as CSV: {0}")]
+    Csv(#[from] csv::Error),
+}
+
+impl Size {
+    /// At this width and above, panels stand side by side.
+    const WIDE: u32 = 640;
+
+    fn is_wide(self) -> bool {
+        self.width >= Self::WIDE
+    }
+
+    /// The size at which a figure is drawn: `panels` tells how many it stacks when narrow, and `always_stacked`
+    /// whether also when wide.
+    fn legible(self, panels: u32, always_stacked: bool) -> Self {
+        let width = self.width.clamp(280, 2400);
+        let rows = if always_stacked || !(Self { width, ..self }).is_wide() { panels } else { 1 };
+        let (least, natural) = match (rows, width) {
+            (1, ..640) => (180, 250),
+            (1, ..1100) => (200, 300),
+            (1, _) => (200, 360),
+            (_, ..640) => (340, 430),
+            (_, ..1100) => (340, 460),
+            _ => (340, 520),
+        };
+        let height = if self.height == 0 { natural } else { self.height.clamp(least, 1600) };
+        Self { width, height }
+    }
+}
+
+impl Figure {
+    /// The SVG with its fallback colours in place of CSS variables: for programs other than browsers.
+    pub fn plain_svg(&self) -> String {
+        palette::plain(&self.svg)
+    }
+}

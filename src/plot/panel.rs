@@ -1,0 +1,267 @@
+//! One pair of axes with its heading: a plotters chart whose mesh is set by our axes, and what is placed on it.
+
+use plotters::chart::{ChartBuilder, LabelAreaPosition};
+use plotters::coord::CoordTranslate;
+use plotters::coord::cartesian::Cartesian2d;
+use plotters::coord::ranged1d::{BoldPoints, Ranged};
+use plotters::style::RGBAColor;
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::axis::{Along, Axis, TICK_FONT};
+use super::backend::{UNIT, text_width};
+use super::canvas::{
+    Canvas, Frame, Glyph, HEADING_FONT, Lettering, Point, shortened, stroke, text_style, units,
+};
+use super::palette::Ink;
+use super::{Mark, PlotError};
+
+/// Pixels above the axes for the heading, and for a legend that has no room beside it.
+const HEADING: f64 = 26.0;
+const LEGEND: f64 = 18.0;
+
+/// Pixels between entries of a legend, and from an entry's mark to its text.
+const ENTRY_GAP: f64 = 14.0;
+const ENTRY_MARK: f64 = 12.0;
+
+/// Pixels below the axes for tick labels, and for the title under them.
+const TICK_LABELS: f64 = 20.0;
+const AXIS_TITLE: f64 = 17.0;
+
+/// Pixels between a tick's label and the axis.
+const LABEL_DISTANCE: f64 = 5.0;
+
+/// Fewest pixels right of the axes.
+const RIGHT: f64 = 10.0;
+
+/// What a panel is to be.
+pub(super) struct Plan<'s> {
+    pub(super) frame: Frame,
+    /// What the vertical axis shows, with its unit; set above it.
+    pub(super) heading: &'s str,
+    /// What the marks mean, where one heading cannot say it.
+    pub(super) legend: Vec<Entry>,
+    /// What the horizontal axis shows, with its unit.
+    pub(super) x_title: &'s str,
+    pub(super) x: Axis,
+    pub(super) y: Axis,
+    /// Pixels for the labels of the vertical axis; panels that share a horizontal axis share this.
+    pub(super) left: Option<f64>,
+}
+
+/// A line of a legend: what a mark means.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) glyph: Glyph,
+    pub(super) ink: Ink,
+    pub(super) text: String,
+}
+
+impl Entry {
+    fn width(&self) -> f64 {
+        ENTRY_MARK + text_width(&self.text, TICK_FONT)
+    }
+}
+
+/// Axes that are drawn, ready for data.
+pub(super) struct Panel<'c, 'a> {
+    canvas: &'c Canvas<'a>,
+    coordinates: Cartesian2d<Axis, Axis>,
+    /// Corners of the plotting area in units.
+    upper_left: Point,
+    lower_right: Point,
+}
+
+/// Where a note stands about its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// Above, starting there and running right (or left, where right has no room).
+    Above,
+    /// Above, ending there.
+    AboveEnding,
+    /// Below, ending there.
+    BelowEnding,
+    /// To the right, or to the left where right has no room.
+    Beside,
+}
+
+impl Plan<'_> {
+    /// Pixels that the labels of the vertical axis need.
+    pub(super) fn left_needed(&self) -> f64 {
+        self.y.clone().fit(self.plot_height(), Along::Y).widest_label() + LABEL_DISTANCE + 1.0
+    }
+
+    fn below(&self) -> f64 {
+        TICK_LABELS + if self.x_title.is_empty() { 0.0 } else { AXIS_TITLE }
+    }
+
+    fn above(&self) -> f64 {
+        HEADING + if self.legend_fits_beside() { 0.0 } else { LEGEND }
+    }
+
+    fn legend_width(&self) -> f64 {
+        self.legend.iter().map(|entry| entry.width() + ENTRY_GAP).sum::<f64>()
+    }
+
+    fn legend_fits_beside(&self) -> bool {
+        text_width(self.heading, HEADING_FONT) + self.legend_width() <= self.frame.width
+    }
+
+    fn plot_height(&self) -> f64 {
+        self.frame.height - self.above() - self.below()
+    }
+
+    fn draw_heading(&self, canvas: &Canvas<'_>) -> Result<(), PlotError> {
+        let Frame { left, top, width, .. } = self.frame;
+        let heading = shortened(self.heading, width, HEADING_FONT);
+        let lettering = Lettering { size: HEADING_FONT, bold: true, ink: Ink::Ink };
+        canvas.text(&heading, (units(left), units(top + 4.0)), HPos::Left, VPos::Top, lettering)?;
+        // Right of the heading, or below it from the left.
+        let beside = self.legend_fits_beside();
+        let mut x = if beside { left + width - self.legend_width() + ENTRY_GAP } else { left };
+        let y = top + 10.0 + if beside { 0.0 } else { LEGEND };
+        for entry in &self.legend {
+            canvas.glyph(entry.glyph, (units(x + 4.0), units(y)), 3.5, entry.ink.solid())?;
+            let lettering = Lettering { size: TICK_FONT, bold: false, ink: Ink::Muted };
+            let at = (units(x + ENTRY_MARK), units(y));
+            canvas.text(&entry.text, at, HPos::Left, VPos::Center, lettering)?;
+            x += entry.width() + ENTRY_GAP;
+        }
+        Ok(())
+    }
+}
+
+impl<'c, 'a> Panel<'c, 'a> {
+    /// Fits the axes to the frame and draws them.
+    pub(super) fn new(canvas: &'c Canvas<'a>, plan: Plan<'_>) -> Result<Self, PlotError> {
+        let left = plan.left.unwrap_or_else(|| plan.left_needed());
+        let (frame, above, below) = (plan.frame, plan.above(), plan.below());
+        let y = plan.y.clone().fit(plan.plot_height(), Along::Y);
+        let mut width = frame.width - left - RIGHT;
+        let mut x = plan.x.clone().fit(width, Along::X);
+        let overhang = x.overhang(width);
+        if overhang > RIGHT {
+            width -= overhang - RIGHT;
+            x = plan.x.clone().fit(width, Along::X);
+        }
+
+        let area = canvas.sheet().clone().shrink(
+            (units(frame.left), units(frame.top + above)),
+            (units(left + width), units(frame.height - above)),
+        );
+        let mut chart = ChartBuilder::on(&area)
+            .set_label_area_size(LabelAreaPosition::Left, units(left))
+            .set_label_area_size(LabelAreaPosition::Bottom, units(below))
+            .build_cartesian_2d(x, y)?;
+        let labels = Lettering { size: TICK_FONT, bold: false, ink: Ink::Muted };
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .max_light_lines(0)
+            .light_line_style(Ink::Grid.at(0.0))
+            .bold_line_style(stroke(1.0, Ink::Grid.solid()))
+            .axis_style(Ink::Axis.at(0.0))
+            .set_all_tick_mark_size(units(LABEL_DISTANCE / 2.0))
+            .label_style(text_style(labels))
+            .axis_desc_style(text_style(labels))
+            .x_desc(plan.x_title)
+            .draw()?;
+
+        let (across, down) = chart.plotting_area().get_pixel_range();
+        let panel = Self {
+            canvas,
+            coordinates: chart.as_coord_spec().clone(),
+            upper_left: (across.start, down.start),
+            lower_right: (across.end, down.end),
+        };
+        panel.draw_base_line()?;
+        plan.draw_heading(canvas)?;
+        Ok(panel)
+    }
+
+    /// The horizontal axis and its ticks.
+    fn draw_base_line(&self) -> Result<(), PlotError> {
+        let foot = self.lower_right.1;
+        let color = Ink::Axis.solid();
+        self.canvas.line(vec![(self.upper_left.0, foot), (self.lower_right.0, foot)], 1.0, color)?;
+        for tick in self.coordinates.x_spec().key_points(BoldPoints(0)) {
+            let x = self.place(tick, f64::NAN).0;
+            self.canvas.line(vec![(x, foot), (x, foot + units(3.0))], 1.0, color)?;
+        }
+        Ok(())
+    }
+
+    /// The place of a datum, in units.
+    pub(super) fn place(&self, x: f64, y: f64) -> Point {
+        self.coordinates.translate(&(x, y))
+    }
+
+    /// The horizontal axis.
+    pub(super) fn x(&self) -> &Axis {
+        self.coordinates.x_spec()
+    }
+
+    /// The vertical axis.
+    pub(super) fn y(&self) -> &Axis {
+        self.coordinates.y_spec()
+    }
+
+    /// Upper left corner of the plotting area, in units.
+    pub(super) fn upper_left(&self) -> Point {
+        self.upper_left
+    }
+
+    /// Lower right corner of the plotting area, in units.
+    pub(super) fn lower_right(&self) -> Point {
+        self.lower_right
+    }
+
+    /// Width of the plotting area in pixels.
+    pub(super) fn width(&self) -> f64 {
+        f64::from(self.lower_right.0 - self.upper_left.0) / f64::from(UNIT)
+    }
+
+    /// A dashed line across at a height.
+    pub(super) fn level(&self, y: f64, color: RGBAColor) -> Result<(), PlotError> {
+        let height = self.place(f64::NAN, y).1;
+        self.canvas.dashes((self.upper_left.0, height), (self.lower_right.0, height), color)
+    }
+
+    /// A dashed line from top to bottom.
+    pub(super) fn upright(&self, x: f64, color: RGBAColor) -> Result<(), PlotError> {
+        let place = self.place(x, f64::NAN).0;
+        self.canvas.dashes((place, self.upper_left.1), (place, self.lower_right.1), color)
+    }
+
+    /// A short text about a place, kept within the plotting area.
+    pub(super) fn note(&self, text: &str, at: Point, side: Side, ink: Ink) -> Result<(), PlotError> {
+        const DISTANCE: f64 = 6.0;
+        let width = units(text_width(text, TICK_FONT));
+        let height = units(TICK_FONT);
+        let (left, right) = (self.upper_left.0, self.lower_right.0);
+        let (x, y) = match side {
+            Side::Above if at.0 + width <= right => (at.0, at.1 - units(DISTANCE)),
+            Side::Above | Side::AboveEnding => (at.0 - width, at.1 - units(DISTANCE)),
+            Side::BelowEnding => (at.0 - width, at.1 + units(DISTANCE) + height),
+            Side::Beside if at.0 + units(DISTANCE) + width <= right => {
+                (at.0 + units(DISTANCE), at.1 + height / 2)
+            }
+            Side::Beside => (at.0 - units(DISTANCE) - width, at.1 + height / 2),
+        };
+        let x = x.min(right - width).max(left);
+        let y = y.max(self.upper_left.1 + height).min(self.lower_right.1);
+        let ends_there = matches!(side, Side::AboveEnding | Side::BelowEnding) || x < at.0 - width / 2;
+        let lettering = Lettering { size: TICK_FONT, bold: false, ink };
+        // Anchored at the end that touches its place, so that a narrower font moves no gap.
+        if ends_there {
+            self.canvas.text(text, (x + width, y), HPos::Right, VPos::Bottom, lettering)
+        } else {
+            self.canvas.text(text, (x, y), HPos::Left, VPos::Bottom, lettering)
+        }
+    }
+}
+
+/// The mark of a table's row at a place.
+pub(super) fn mark(at: Point, row: usize) -> Mark {
+    let pixels = |units: i32| units as f32 / UNIT as f32;
+    Mark { x: pixels(at.0), y: pixels(at.1), row: u32::try_from(row).unwrap_or(u32::MAX) }
+}

@@ -1,0 +1,186 @@
+//! The spectrum that one site's scale predicts.
+
+use super::axis::Axis;
+use super::canvas::{Canvas, Glyph, Point, Words, paint, readable, units};
+use super::number::{counted, grouped};
+use super::palette::Ink;
+use super::panel::{Entry, Panel, Plan, Side, mark};
+use super::table::{Cell, Table};
+use super::{Figure, FigureKind, Mark, PlotError, Size};
+use crate::kernel::spectrum::{IsotropicSpectrum, TAU};
+
+/// Up to this width every eigenvalue is computed: one costs O(d) a bisection step.
+const ALL_UP_TO: usize = 400;
+
+/// Of a wider site, this many of the lowest.
+const LOWEST: usize = 40;
+
+/// Eigenvalues below this × mean are drawn at the foot: rounding, next to τ.
+const SHOWN_FROM: f64 = 1e-12;
+
+/// Draws the predicted eigenvalues μₖ over their mean by rank, with the line τ below which a direction is predicted
+/// dead. Exact zeros stand at the foot. A site wider than 400 is sampled: the lowest 40, then every 20th part more.
+pub fn soft_spectrum(site: &str, spectrum: &IsotropicSpectrum, size: Size) -> Result<Figure, PlotError> {
+    let soft = Soft::new(spectrum)?;
+    let size = size.legible(1, false);
+    let name = readable(site);
+    let title = format!("Predicted spectrum of {name}");
+    let caption = soft.caption();
+    let source = format!("{name} · d = {} · Gammascope", grouped(soft.width as f64));
+    let mut marks = Vec::new();
+    let svg = paint(size, &Words { title: &title, description: &caption, source: &source }, |canvas| {
+        marks = soft.draw(canvas)?;
+        Ok(())
+    })?;
+    let table = soft.table();
+    let (width, height) = (size.width, size.height);
+    Ok(Figure { kind: FigureKind::SoftSpectrum, title, caption, width, height, svg, marks, table })
+}
+
+/// The ranks (from 0) that are evaluated, ascending.
+fn ranks(d: usize) -> Vec<usize> {
+    if d <= ALL_UP_TO {
+        return (0..d).collect();
+    }
+    let mut ranks: Vec<usize> = (0..LOWEST).collect();
+    let mut rank = LOWEST;
+    while rank < d - 1 {
+        ranks.push(rank);
+        rank += rank / 20;
+    }
+    ranks.push(d - 1);
+    ranks
+}
+
+struct Soft {
+    width: usize,
+    /// (rank from 0, μ, μ/mean).
+    sampled: Vec<(usize, f64, f64)>,
+    below_tau: usize,
+    zeros: usize,
+}
+
+impl Soft {
+    fn new(spectrum: &IsotropicSpectrum) -> Result<Self, PlotError> {
+        let width = spectrum.width();
+        if width == 0 {
+            return Err(PlotError::Empty("the spectrum has no eigenvalues"));
+        }
+        let mean = spectrum.mean();
+        // A mean of zero is a covariance of zero.
+        let relative = |value: f64| if mean > 0.0 { value / mean } else { 0.0 };
+        let evaluate = |rank: usize| {
+            let value = spectrum.eigenvalue(rank);
+            (rank, value, relative(value))
+        };
+        let sampled: Vec<_> = ranks(width).into_iter().map(evaluate).collect();
+        // Ascending: the zeros are the first. Their number is found by bisection, as not every rank is sampled.
+        let (mut zeros, mut beyond) = (0, width);
+        while zeros < beyond {
+            let middle = zeros + (beyond - zeros) / 2;
+            if spectrum.eigenvalue(middle) > 0.0 { beyond = middle } else { zeros = middle + 1 }
+        }
+        Ok(Self { width, sampled, below_tau: spectrum.count_below(TAU), zeros })
+    }
+
+    fn caption(&self) -> String {
+        let zeros = match self.zeros {
+            0 => "none exactly zero".to_owned(),
+            some => format!("{} exactly zero", grouped(some as f64)),
+        };
+        let sampled = if self.sampled.len() < self.width {
+            format!(
+                " Sampled at {} of {} ranks, the lowest {LOWEST} among them; the counts are of all.",
+                grouped(self.sampled.len() as f64),
+                grouped(self.width as f64)
+            )
+        } else {
+            String::new()
+        };
+        format!(
+            "Eigenvalues of the output's covariance as γ alone predicts them, were the normalised input isotropic. \
+             Of {}, {} below τ = 1e-6 of the mean, {zeros}.{sampled}",
+            counted(self.width, "direction"),
+            grouped(self.below_tau as f64)
+        )
+    }
+
+    /// One row an evaluated rank.
+    fn table(&self) -> Table {
+        let mut table = Table::new(&[("rank k", ""), ("μₖ", "γ²"), ("μₖ / mean", ""), ("class", "")]);
+        let rows = self.sampled.iter();
+        table.rows = rows
+            .map(|&(rank, value, relative)| {
+                let class = match relative {
+                    0.0 => Cell::from("exactly zero"),
+                    relative if relative < TAU => Cell::from("below τ"),
+                    _ => Cell::Empty,
+                };
+                vec![Cell::from(rank + 1), Cell::from(value), Cell::from(relative), class]
+            })
+            .collect();
+        table
+    }
+
+    fn draw(&self, canvas: &Canvas<'_>) -> Result<Vec<Mark>, PlotError> {
+        let d = self.width as f64;
+        let positive =
+            || self.sampled.iter().map(|&(_, _, relative)| relative).filter(|&relative| relative > 0.0);
+        let low = positive().fold(TAU, f64::min).max(SHOWN_FROM);
+        let high = positive().fold(1.0, f64::max);
+        let off_scale = positive().any(|relative| relative < low);
+        let foot = match (off_scale, self.zeros) {
+            (true, _) => Some("<1e-12".to_owned()),
+            (false, 0) => None,
+            (false, _) => Some("0".to_owned()),
+        };
+        let entry = |glyph, ink, text: &str| Entry { glyph, ink, text: text.to_owned() };
+        let mut legend = Vec::new();
+        if self.zeros > 0 {
+            legend.push(entry(Glyph::Cross, Ink::Danger, "exactly zero"));
+        }
+        if off_scale {
+            legend.push(entry(Glyph::Down, Ink::Danger, "below 1e-12"));
+        }
+        let x = if self.width < 10 {
+            Axis::whole(0.5, d + 0.5)
+        } else {
+            Axis::logarithmic(1.0, d).tight(0.85, d * 1.1)
+        };
+        let panel = Panel::new(
+            canvas,
+            Plan {
+                frame: canvas.frame(),
+                heading: "μₖ / mean",
+                legend,
+                x_title: "rank k, softest first",
+                x,
+                y: Axis::logarithmic(low, high).with_foot(foot),
+                left: None,
+            },
+        )?;
+        let level = panel.place(f64::NAN, TAU).1;
+        canvas.block((panel.upper_left().0, level), panel.lower_right(), Ink::Danger.at(0.06))?;
+        panel.level(TAU, Ink::Danger.solid())?;
+        let end = panel.lower_right().0 - units(4.0);
+        panel.note("τ = 1e-6", (end, level), Side::AboveEnding, Ink::Danger)?;
+        let count = format!("{} of {} below τ", grouped(self.below_tau as f64), grouped(d));
+        panel.note(&count, (end, level), Side::BelowEnding, Ink::Danger)?;
+
+        let place = |&(rank, _, relative): &(usize, f64, f64)| panel.place(rank as f64 + 1.0, relative);
+        let points: Vec<Point> = self.sampled.iter().map(place).collect();
+        let on_scale = self.sampled.partition_point(|&(_, _, relative)| relative < low);
+        canvas.line(points[on_scale..].to_vec(), 1.0, Ink::A.at(0.6))?;
+        for (&point, &(_, _, relative)) in points.iter().zip(&self.sampled) {
+            if relative == 0.0 {
+                canvas.glyph(Glyph::Cross, point, 3.5, Ink::Danger.solid())?;
+            } else if relative < low {
+                canvas.glyph(Glyph::Down, point, 3.0, Ink::Danger.solid())?;
+            } else {
+                let ink = if relative < TAU { Ink::Danger } else { Ink::A };
+                canvas.dot(point, if self.sampled.len() <= 60 { 2.25 } else { 1.75 }, ink.solid())?;
+            }
+        }
+        Ok(points.iter().enumerate().map(|(row, &point)| mark(point, row)).collect())
+    }
+}

@@ -1,0 +1,130 @@
+//! The table behind a figure.
+
+use serde::Serialize;
+
+use super::PlotError;
+
+/// The table behind a figure: every datum that it draws, and those that it had to thin out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Table {
+    /// One for each cell of a row.
+    pub columns: Vec<Column>,
+    /// The data.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+/// What a column holds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Column {
+    /// Its heading.
+    pub name: String,
+    /// Unit of its numbers, if they have one.
+    pub unit: Option<String>,
+}
+
+/// One value of a table: a number, a string or null in JSON.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(untagged)]
+pub enum Cell {
+    /// A finite number: build it with [`Cell::from`], which turns the others into text.
+    Number(f64),
+    /// Text as the checkpoint has it: escape it before it meets markup.
+    Text(String),
+    /// Not applicable.
+    Empty,
+}
+
+impl From<f64> for Cell {
+    /// JSON has no infinities and no NaN: an infinity becomes text, NaN an empty cell.
+    fn from(value: f64) -> Self {
+        if value.is_finite() {
+            Self::Number(value)
+        } else if value.is_nan() {
+            Self::Empty
+        } else {
+            Self::Text(if value > 0.0 { "infinite" } else { "-infinite" }.to_owned())
+        }
+    }
+}
+
+impl From<usize> for Cell {
+    fn from(value: usize) -> Self {
+        Self::Number(value as f64)
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(value: &str) -> Self {
+        Self::Text(value.to_owned())
+    }
+}
+
+impl<T: Into<Self>> From<Option<T>> for Cell {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Empty, Into::into)
+    }
+}
+
+impl Cell {
+    /// The shortest text that reads back as the same number.
+    fn to_csv(&self) -> String {
+        match self {
+            Self::Number(value) if value.fract() == 0.0 && value.abs() < 1e15 => format!("{value}"),
+            Self::Number(value) => format!("{value:?}"),
+            Self::Text(text) => text.clone(),
+            Self::Empty => String::new(),
+        }
+    }
+}
+
+impl Table {
+    /// An empty table of columns given as (name, unit); an empty unit is none.
+    pub(super) fn new(columns: &[(&str, &str)]) -> Self {
+        let column = |&(name, unit): &(&str, &str)| Column {
+            name: name.to_owned(),
+            unit: (!unit.is_empty()).then(|| unit.to_owned()),
+        };
+        Self { columns: columns.iter().map(column).collect(), rows: Vec::new() }
+    }
+
+    /// The table as comma-separated values (RFC 4180), headings "name (unit)" first.
+    pub fn csv(&self) -> Result<String, PlotError> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(self.columns.iter().map(|column| match &column.unit {
+            Some(unit) => format!("{} ({unit})", column.name),
+            None => column.name.clone(),
+        }))?;
+        for row in &self.rows {
+            writer.write_record(row.iter().map(Cell::to_csv))?;
+        }
+        let bytes = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_written_as_csv_with_units_and_quotes() {
+        let mut table = Table::new(&[("site", ""), ("participation", "channels")]);
+        table.rows.push(vec![Cell::from("a,\"b\""), Cell::from(4.8e-33)]);
+        table.rows.push(vec![Cell::from("c"), Cell::Empty]);
+        table.rows.push(vec![Cell::from("d"), Cell::from(384_usize)]);
+        assert_eq!(
+            table.csv().unwrap(),
+            "site,participation (channels)\n\"a,\"\"b\"\"\",4.8e-33\nc,\nd,384\n"
+        );
+    }
+
+    #[test]
+    fn numbers_that_json_lacks_become_text_or_null() {
+        let cells = [1.5, f64::INFINITY, f64::NEG_INFINITY, f64::NAN].map(Cell::from);
+        assert_eq!(serde_json::to_string(&cells).unwrap(), r#"[1.5,"infinite","-infinite",null]"#);
+        assert_eq!(serde_json::to_string(&Cell::Number(f64::NAN)).unwrap(), "null");
+    }
+}

@@ -1,0 +1,358 @@
+//! The report: everything Gammascope says about a checkpoint, as one serialisable value.
+//!
+//! The page, the command line and `window.gammascope` all show this and nothing else. Fields may be added under
+//! the same schema name; none is removed or changes its meaning. `www/report.ts` is generated from this file
+//! (`report/typescript.rs` fails when the two drift apart).
+
+use serde::{Deserialize, Serialize};
+
+pub mod sentence;
+#[cfg(test)]
+mod typescript;
+
+/// The schema name every report carries.
+pub const SCHEMA: &str = "gammascope.report/1";
+
+/// What one inspection found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Report {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    /// Version of the program that wrote the report.
+    pub tool_version: String,
+    /// The files that were read.
+    pub checkpoint: CheckpointSummary,
+    /// The verdict on the model as a whole.
+    pub model: ModelSummary,
+    /// Every norm site, in the order of the network.
+    pub norms: Vec<NormReport>,
+    /// The dead parameter directions of all readers together.
+    pub dead_parameters: DeadParameters,
+    /// Measured activations; null until something was measured.
+    pub verification: Option<Verification>,
+    /// What the user should know before relying on the rest.
+    pub warnings: Vec<Warning>,
+}
+
+/// Reserved for measured activations: no report of this version carries one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub enum Verification {}
+
+/// The files that were read, and how much of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct CheckpointSummary {
+    /// Folder or file name, without directories above it.
+    pub name: String,
+    /// Always "safetensors" for now.
+    pub format: String,
+    /// Shards that were opened.
+    pub shards: u32,
+    /// Shards that the index or the file names promise and that were not given.
+    pub missing_shards: Vec<String>,
+    /// Tensors in the catalogue.
+    pub tensors: u32,
+    /// Elements of all tensors.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub parameters: u64,
+    /// Bytes of all opened shards.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub bytes: u64,
+    /// Bytes actually read: headers, index, config and norm tensors.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub bytes_read: u64,
+    /// Of `bytes_read`, headers, index and config.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub header_bytes: u64,
+    /// Bytes of the scale and shift tensors of all sites.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub norm_bytes: u64,
+}
+
+/// What a norm module does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "lowercase")]
+pub enum NormKind {
+    /// Subtracts the mean: has a kernel direction.
+    LayerNorm,
+    /// Does not subtract the mean: has none.
+    RmsNorm,
+    /// Batch, group, instance or adaptive norm: outside the theorem.
+    Other,
+    /// The evidence is too thin to say.
+    Unknown,
+}
+
+/// The verdict on a whole model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "lowercase")]
+pub enum ModelVerdict {
+    /// Every known site is a LayerNorm.
+    LayerNorm,
+    /// Every known site is an RMSNorm.
+    RmsNorm,
+    /// Both kinds occur.
+    Mixed,
+    /// Only batch, group or adaptive norms.
+    Other,
+    /// No site could be decided, or there is none.
+    Unknown,
+}
+
+/// The verdict on the model, in one sentence and in fields.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct ModelSummary {
+    /// `model_type` of the configuration.
+    pub family: Option<String>,
+    /// Kind of all sites together.
+    pub verdict: ModelVerdict,
+    /// The least confidence among the sites that decide the verdict, 0 to 1.
+    pub confidence: f64,
+    /// The one sentence.
+    pub sentence: String,
+    /// Why: one line for each kind of evidence that decided it.
+    pub reasons: Vec<String>,
+    /// Name of the final norm's site.
+    pub final_norm: Option<String>,
+    /// Number of blocks.
+    pub layers: Option<u32>,
+    /// Width of the residual stream.
+    #[cfg_attr(test, ts(type = "number | null"))]
+    pub width: Option<u64>,
+}
+
+/// Where a norm sits in the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum NormRole {
+    /// Its output is the model's, or a stack's, output.
+    Final,
+    /// Inside a block of the residual stream.
+    Block,
+    /// Right after the embeddings.
+    Embedding,
+    /// On queries or keys, often per head.
+    QueryKey,
+    /// Anywhere else.
+    Other,
+}
+
+/// How the effective scale γ follows from the stored tensor w.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum ScaleConvention {
+    /// γ = w.
+    Weight,
+    /// γ = 1 + w.
+    OnePlusWeight,
+    /// Nothing is stored: γ = 1.
+    None,
+}
+
+/// One norm site.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct NormReport {
+    /// Module path: the scale tensor's name without its last part.
+    pub name: String,
+    /// Name of the stored scale tensor.
+    pub scale: Option<String>,
+    /// Name of the stored shift tensor (β).
+    pub shift: Option<String>,
+    /// Number of scales, d.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub width: u64,
+    /// Where it sits.
+    pub role: NormRole,
+    /// Index of its block, if it is in one.
+    pub block: Option<u32>,
+    /// What it does.
+    pub kind: NormKind,
+    /// Probability that `kind` is right given the evidence, 0 to 1; 0 when unknown.
+    pub confidence: f64,
+    /// How γ follows from the stored tensor.
+    pub scale_convention: ScaleConvention,
+    /// Why the convention is believed.
+    pub convention_reason: String,
+    /// Everything that speaks for or against.
+    pub evidence: Vec<EvidenceReport>,
+    /// The kernel, as far as the scale decides it.
+    pub kernel: KernelReport,
+    /// Linear maps that read this site's output.
+    pub readers: Vec<ReaderReport>,
+    /// Why readers may be missing, or what was assumed about them.
+    pub reader_note: Option<String>,
+    /// Why the values of this site could not be used.
+    pub problem: Option<String>,
+}
+
+/// One piece of evidence about the kind of a site.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct EvidenceReport {
+    /// Which evidence: "configuration", "shift", "names", "structure", "values".
+    pub source: String,
+    /// The kind it speaks for; unknown when it abstains.
+    pub says: NormKind,
+    /// |log-likelihood ratio| between LayerNorm and RMSNorm, in nats; 0 when it abstains.
+    pub strength: f64,
+    /// What was seen, as a sentence.
+    pub detail: String,
+}
+
+/// Which directions are an exact kernel of the centred covariance of y.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum KernelForm {
+    /// v = γ⁻¹/‖γ⁻¹‖: a LayerNorm without zero scales.
+    InverseScale,
+    /// The coordinates whose scale is exactly zero.
+    Coordinates,
+    /// No kernel: an RMSNorm without zero scales.
+    None,
+    /// The kind or the scale is not known.
+    Unknown,
+}
+
+/// The kernel of one site and how concentrated it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct KernelReport {
+    /// Which directions it spans.
+    pub form: KernelForm,
+    /// Indices with γᵢ = 0.
+    pub coordinates: Vec<u32>,
+    /// 1/Σvᵢ⁴: how many coordinates share the direction (1 … d); only for `inverse_scale`.
+    pub participation: Option<f64>,
+    /// max|vᵢ|; only for `inverse_scale`.
+    pub max_component: Option<f64>,
+    /// Index of max|vᵢ|; only for `inverse_scale`.
+    pub max_index: Option<u32>,
+    /// ‖γ⁻¹‖; only for `inverse_scale`.
+    pub inverse_norm: Option<f64>,
+    /// min|γᵢ|.
+    pub scale_min_abs: Option<f64>,
+    /// Median |γᵢ|.
+    pub scale_median_abs: Option<f64>,
+    /// max|γᵢ|.
+    pub scale_max_abs: Option<f64>,
+    /// max|γ|/min|γ|; null when a scale is zero.
+    pub condition: Option<f64>,
+    /// Indices with |γᵢ| ≤ 1e-3 median, zeros included.
+    pub near_dead: Vec<u32>,
+    /// Directions predicted below τ·mean (τ = 1e-6) if x̂ were isotropic, exact kernel included; null when the kind is not known.
+    pub predicted_below_tau: Option<u32>,
+}
+
+/// How a reader uses the norm's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum ReaderUse {
+    /// Attention queries.
+    Query,
+    /// Attention keys.
+    Key,
+    /// Attention values.
+    Value,
+    /// Queries, keys and values (or two of them) in one matrix.
+    FusedAttention,
+    /// Feed-forward input, gate or up projection.
+    FeedForward,
+    /// Feed-forward input of an expert.
+    Expert,
+    /// Router over experts.
+    Router,
+    /// Unembedding with its own matrix.
+    Unembedding,
+    /// Unembedding that shares the input embedding's matrix: the same parameters also act at the input.
+    TiedUnembedding,
+    /// Any other head or projection.
+    Projection,
+}
+
+/// One linear reader W (rows × d) of a site and its dead directions (a vᵀ for any a).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct ReaderReport {
+    /// Name of the weight tensor.
+    pub name: String,
+    /// What it is for.
+    #[serde(rename = "use")]
+    #[cfg_attr(test, ts(rename = "use"))]
+    pub used_as: ReaderUse,
+    /// Output rows, over all experts if the tensor packs several.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub rows: u64,
+    /// Elements of the weight tensor.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub parameters: u64,
+    /// Name of its bias.
+    pub bias: Option<String>,
+    /// Its dead directions.
+    pub dead: DeadDirections,
+    /// What was assumed in counting them.
+    pub assumed: Option<String>,
+}
+
+/// Counts of parameter directions, in the three classes of MATH §3 and the one that is not free.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct DeadDirections {
+    /// The function does not change at all.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub outright: u64,
+    /// The function does not change once b ← b − a vᵀβ.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub with_bias_shift: u64,
+    /// The change adds a constant that nothing takes back.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub constant_shift: u64,
+    /// Dead for this reader, but its matrix is also the input embedding, where the change is seen.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub tied: u64,
+}
+
+/// Dead parameter directions of the whole model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct DeadParameters {
+    /// The function does not change at all.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub outright: u64,
+    /// The function does not change once the reader's bias is moved.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub with_bias_shift: u64,
+    /// Only a constant is added to the reader's output.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub constant_shift: u64,
+    /// Unread by a tied unembedding, but seen at the input embedding.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub tied: u64,
+    /// (outright + with_bias_shift) ÷ parameters of the readers counted.
+    pub share: f64,
+    /// Number of readers counted.
+    pub readers: u32,
+    /// What the counts rest on.
+    pub assumptions: Vec<String>,
+}
+
+/// Something the user should know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Warning {
+    /// Stable name for programs.
+    pub code: String,
+    /// The sentence for people.
+    pub message: String,
+    /// File, tensor or site.
+    pub r#where: String,
+}

@@ -1,0 +1,63 @@
+//! Files on a local disk, read by position (pread), never mapped and never whole.
+
+use super::{ByteSource, SourceError};
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+
+/// An open file.
+#[derive(Debug)]
+pub struct DiskSource {
+    path: String,
+    length: u64,
+    file: File,
+}
+
+impl DiskSource {
+    /// Opens `location`; `path` is what messages call it.
+    pub fn open(location: &Path, path: impl Into<String>) -> Result<Self, SourceError> {
+        let path = path.into();
+        let refuse = |error: io::Error| SourceError::Refused { file: path.clone(), offset: 0, reason: error.to_string() };
+        let file = File::open(location).map_err(refuse)?;
+        let length = file.metadata().map_err(refuse)?.len();
+        Ok(Self { path, length, file })
+    }
+}
+
+impl ByteSource for DiskSource {
+    fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    async fn read(&self, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match read_at(&self.file, &mut bytes[filled..], range.start + filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    return Err(SourceError::Refused { file: self.path.clone(), offset: range.start, reason: error.to_string() });
+                }
+            }
+        }
+        bytes.truncate(filled);
+        Ok(bytes)
+    }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
+}

@@ -1,0 +1,82 @@
+//! Positioned reads of untrusted bytes: what is read is counted here and nowhere else.
+//!
+//! A source knows its name, its length and how to read a range. It knows nothing of file formats, and offsets are
+//! `u64` throughout: on wasm32 a `usize` would end at 4 GiB.
+
+mod coalesce;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod disk;
+pub mod memory;
+
+use std::cell::Cell;
+use std::ops::Range;
+
+pub use coalesce::coalesce;
+
+/// A read that did not give the bytes asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SourceError {
+    /// The file ended before the range did: it was shortened or deleted since it was opened.
+    #[error("`{file}` gave {got} of the {wanted} bytes from byte {offset}: it changed while it was read; open it again")]
+    Short {
+        /// The file.
+        file: String,
+        /// First byte of the range.
+        offset: u64,
+        /// Length of the range.
+        wanted: u64,
+        /// Bytes that came.
+        got: u64,
+    },
+    /// The system refused the read.
+    #[error("`{file}` could not be read at byte {offset}: {reason}; check that it still exists and may be read")]
+    Refused {
+        /// The file.
+        file: String,
+        /// First byte of the range.
+        offset: u64,
+        /// The system's own words.
+        reason: String,
+    },
+}
+
+/// A file that can be read at any position.
+///
+/// Futures need not be `Send`: the browser's are not, and natively each checkpoint is read on one thread.
+#[allow(async_fn_in_trait, reason = "the futures are deliberately not Send; see above")]
+pub trait ByteSource {
+    /// Path as the user gave it, relative to what was opened; forward slashes.
+    fn path(&self) -> &str;
+
+    /// Length in bytes when it was opened.
+    fn length(&self) -> u64;
+
+    /// Exactly the bytes of `range`, or an error.
+    async fn read(&self, range: Range<u64>) -> Result<Vec<u8>, SourceError>;
+}
+
+/// Counts the bytes that reads have returned.
+#[derive(Debug, Default)]
+pub struct Meter {
+    bytes: Cell<u64>,
+}
+
+impl Meter {
+    /// Reads `range` from `source` and counts it. Every read of the library goes through here.
+    pub async fn read(&self, source: &impl ByteSource, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
+        let (offset, wanted) = (range.start, range.end - range.start);
+        let bytes = source.read(range).await?;
+        let got = bytes.len() as u64;
+        self.bytes.set(self.bytes.get() + got);
+        if got == wanted {
+            Ok(bytes)
+        } else {
+            Err(SourceError::Short { file: source.path().to_owned(), offset, wanted, got })
+        }
+    }
+
+    /// Bytes read so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+}

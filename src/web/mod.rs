@@ -1,0 +1,103 @@
+//! The browser boundary: the only file that knows wasm_bindgen. Bytes in, report out, no logic.
+
+use crate::figures;
+use crate::inspect::{self, Progress};
+use crate::plot::{FigureKind, Size};
+use crate::source::{ByteSource, SourceError};
+use js_sys::{Array, Error, Function, Reflect, Uint8Array};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::ops::Range;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+/// A file the user dropped, read by slices.
+struct BlobSource {
+    path: String,
+    file: web_sys::Blob,
+}
+
+impl ByteSource for BlobSource {
+    fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn length(&self) -> u64 {
+        // JavaScript counts bytes in doubles: exact to 2⁵³.
+        self.file.size() as u64
+    }
+
+    async fn read(&self, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
+        let refuse = |error: JsValue| SourceError::Refused {
+            file: self.path.clone(),
+            offset: range.start,
+            reason: error.dyn_ref::<Error>().map_or_else(|| "the browser gave no reason".to_owned(), |error| String::from(error.message())),
+        };
+        let slice = self.file.slice_with_f64_and_f64(range.start as f64, range.end as f64).map_err(refuse)?;
+        let buffer = JsFuture::from(slice.array_buffer()).await.map_err(refuse)?;
+        Ok(Uint8Array::new(&buffer).to_vec())
+    }
+}
+
+/// An inspected checkpoint, kept for its figures.
+#[wasm_bindgen]
+pub struct Inspection {
+    inner: inspect::Inspection,
+}
+
+#[wasm_bindgen]
+impl Inspection {
+    /// Inspects `entries` (a list of `{ path, file }`), calling `progress` as it reads.
+    pub async fn open(entries: Array, progress: Function) -> Result<Inspection, Error> {
+        console_error_panic_hook::set_once();
+        let mut sources = Vec::with_capacity(entries.length() as usize);
+        for entry in entries.iter() {
+            let field = |name: &str| Reflect::get(&entry, &JsValue::from_str(name)).unwrap_or_default();
+            let file = field("file").dyn_into().map_err(|_| Error::new("each entry needs a file: { path, file }"))?;
+            sources.push(BlobSource { path: field("path").as_string().unwrap_or_default(), file });
+        }
+        let report = |state: Progress| {
+            if let Ok(state) = to_js(&state) {
+                // A listener that throws does not stop the inspection.
+                let _ = progress.call1(&JsValue::NULL, &state);
+            }
+        };
+        let inner = inspect::inspect(sources, report).await.map_err(sentence)?;
+        Ok(Inspection { inner })
+    }
+
+    /// The report as a JavaScript value of type `Report`.
+    pub fn report(&self) -> Result<JsValue, Error> {
+        to_js(&self.inner.report)
+    }
+
+    /// The report as indented JSON.
+    pub fn report_json(&self) -> Result<String, Error> {
+        serde_json::to_string_pretty(&self.inner.report).map_err(sentence)
+    }
+
+    /// One figure, drawn at `width` × `height` CSS pixels.
+    pub fn figure(&self, kind: JsValue, site: Option<String>, width: u32, height: u32) -> Result<JsValue, Error> {
+        let kind: FigureKind = from_js(kind)?;
+        to_js(&figures::figure(&self.inner, kind, site.as_deref(), Size { width, height }).map_err(sentence)?)
+    }
+
+    /// The table behind a figure, as CSV.
+    pub fn csv(&self, kind: JsValue, site: Option<String>) -> Result<String, Error> {
+        let kind: FigureKind = from_js(kind)?;
+        let figure = figures::figure(&self.inner, kind, site.as_deref(), Size::default()).map_err(sentence)?;
+        figure.table.csv().map_err(sentence)
+    }
+}
+
+fn sentence(error: impl std::fmt::Display) -> Error {
+    Error::new(&error.to_string())
+}
+
+fn to_js(value: &impl Serialize) -> Result<JsValue, Error> {
+    value.serialize(&serde_wasm_bindgen::Serializer::json_compatible()).map_err(sentence)
+}
+
+fn from_js<T: DeserializeOwned>(value: JsValue) -> Result<T, Error> {
+    serde_wasm_bindgen::from_value(value).map_err(sentence)
+}

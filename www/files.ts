@@ -1,0 +1,82 @@
+/**
+ * From what the user did (dropped, picked, pasted, asked for a sample) to a list of entries. Nothing is read here:
+ * a `File` is only a handle, and which of them belong to a checkpoint is decided in Rust.
+ */
+import type { Entry } from "./protocol";
+
+/** What `window.gammascope.open` accepts. */
+export type Openable = FileList | readonly (File | Entry)[];
+
+/** The checkpoints that ship with the page, relative to it. */
+export const SAMPLES = [
+  { name: "layernorm", label: "LayerNorm sample" },
+  { name: "rmsnorm", label: "RMSNorm sample" },
+] as const;
+
+export type Sample = (typeof SAMPLES)[number]["name"];
+
+const SAMPLE_FILES = ["model.safetensors", "config.json"];
+
+/** Files given as such: the folder picker tells each one's place, other files are their own. */
+export function entriesOf(files: Openable): Entry[] {
+  return Array.from<File | Entry, Entry>(files as ArrayLike<File | Entry>, (item) =>
+    item instanceof File ? { path: item.webkitRelativePath || item.name, file: item } : item,
+  );
+}
+
+/** True while something that may hold files is dragged or pasted. */
+export function carriesFiles(data: DataTransfer | null): boolean {
+  return data?.types.includes("Files") ?? false;
+}
+
+/**
+ * Everything in a drop or a paste, folders walked to their leaves. The items must be asked for synchronously: the
+ * browser empties the transfer as soon as the event is over.
+ */
+export function entriesOfTransfer(data: DataTransfer): Promise<Entry[]> {
+  const found = Array.from(data.items)
+    .filter((item) => item.kind === "file")
+    .map((item) => ({ entry: item.webkitGetAsEntry(), file: item.getAsFile() }));
+  return Promise.all(
+    found.map(async ({ entry, file }) => {
+      if (entry?.isDirectory) return walk(entry as FileSystemDirectoryEntry);
+      return file ? [{ path: file.name, file }] : [];
+    }),
+  ).then((lists) => lists.flat());
+}
+
+async function walk(folder: FileSystemDirectoryEntry): Promise<Entry[]> {
+  const reader = folder.createReader();
+  const entries: Entry[] = [];
+  for (;;) {
+    // A reader hands out children in batches and is done only when a batch is empty.
+    const batch = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+    if (batch.length === 0) return entries;
+    for (const child of batch) {
+      if (child.isDirectory) entries.push(...(await walk(child as FileSystemDirectoryEntry)));
+      else entries.push(await leaf(child as FileSystemFileEntry));
+    }
+  }
+}
+
+function leaf(entry: FileSystemFileEntry): Promise<Entry> {
+  const path = entry.fullPath.replace(/^\//, "");
+  return new Promise((resolve, reject) =>
+    entry.file(
+      (file) => resolve({ path, file }),
+      (error) => reject(new Error(`The browser could not open ${path}: ${error.message}`)),
+    ),
+  );
+}
+
+/** Fetches a sample from beside the page and hands it over as the files a user would have dropped. */
+export async function entriesOfSample(name: Sample, signal: AbortSignal): Promise<Entry[]> {
+  return Promise.all(
+    SAMPLE_FILES.map(async (leafName) => {
+      const answer = await fetch(`./samples/${name}/${leafName}`, { signal });
+      if (!answer.ok) throw new Error(`The sample file ${leafName} is not there (${answer.status}).`);
+      const file = new File([await answer.blob()], leafName);
+      return { path: `${name}/${leafName}`, file };
+    }),
+  );
+}

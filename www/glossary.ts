@@ -1,0 +1,81 @@
+/** Every word and statistic the page uses, in one line each: the tooltips and the list at the end of the page. */
+export type Explained = { label: string; text: string };
+
+const glossary = {
+  confidence: {
+    label: "Confidence",
+    text: "Probability that the verdict is right given the evidence, 0 to 1. For the model: the least among the sites that decide it.",
+  },
+  evidence: {
+    label: "Evidence",
+    text: "What speaks for LayerNorm or RMSNorm at this site: configuration, a stored shift, names, values. Each may abstain.",
+  },
+  strength: {
+    label: "Strength",
+    text: "Size of the log-likelihood ratio between LayerNorm and RMSNorm, in nats. 1 nat multiplies the odds by 2.7; 0 abstains.",
+  },
+  site: {
+    label: "Norm site",
+    text: "One normalisation in the network, named by its module path: the scale tensor's name without its last part.",
+  },
+  order: { label: "#", text: "Position in the order of the network." },
+  role: { label: "Role", text: "Where the norm sits: final, in a block, after the embeddings, on queries or keys." },
+  kind: {
+    label: "Kind",
+    text: "LayerNorm subtracts the mean of its input and so has a kernel direction; RMSNorm does not subtract it and has none.",
+  },
+  width: { label: "Width d", text: "Number of channels the norm scales." },
+  kernel: {
+    label: "Kernel",
+    text: "Directions along which the norm's output never varies, whatever the input: γ⁻¹ for a LayerNorm, or the channels whose scale is exactly zero.",
+  },
+  kernel_direction: {
+    label: "Kernel direction v",
+    text: "v = γ⁻¹/‖γ⁻¹‖. The output of a LayerNorm is constant along it for every input, so a weight that reads along it changes nothing.",
+  },
+  participation: {
+    label: "Participation",
+    text: "1/Σvᵢ⁴: how many channels share the kernel direction. d means all alike; 1 means it is a single channel.",
+  },
+  max_component: {
+    label: "Largest |vᵢ|",
+    text: "The largest component of v. Near 1, the direction says little more than that this one channel is off.",
+  },
+  inverse_norm: { label: "‖γ⁻¹‖", text: "Length of the inverse scale before it is normalised to v." },
+  scale: { label: "Scale γ", text: "The factor of each channel as it acts: the stored weight w, or 1 + w in unit-offset families." },
+  scale_min_abs: { label: "min |γ|", text: "The smallest scale by size. Exactly zero switches its channel off." },
+  scale_median_abs: { label: "median |γ|", text: "The middle scale by size: what near-dead channels are compared with." },
+  scale_max_abs: { label: "max |γ|", text: "The largest scale by size." },
+  condition: { label: "Condition", text: "max|γ|/min|γ|: how unequal the scales are. Infinite, shown as –, when a scale is zero." },
+  near_dead: { label: "Near-dead", text: "Channels with |γᵢ| at most a thousandth of the median, exact zeros included." },
+  predicted_below_tau: {
+    label: "Below τ",
+    text: "Directions whose variance would fall below a millionth of the mean if the normalised input were isotropic, the exact kernel included. A prediction from the scale alone.",
+  },
+  convention: { label: "Scale convention", text: "How the acting scale γ follows from the stored tensor w: γ = w, γ = 1 + w, or nothing stored." },
+  shift: { label: "Shift β", text: "The bias a norm adds after scaling. RMSNorms almost never have one." },
+  reader: { label: "Reader", text: "A linear map that takes this site's output as its input: queries, keys, values, feed-forward, unembedding." },
+  dead: {
+    label: "Dead directions",
+    text: "Parameter directions a vᵀ of a reader W (rows × d): one for each row, as a is free. Moving along them leaves the function unchanged.",
+  },
+  outright: { label: "Dead outright", text: "W ← W + a vᵀ changes nothing at all: the norm adds no shift along v, or the constant cannot be seen downstream." },
+  with_bias_shift: { label: "After moving the bias", text: "Nothing changes once the reader's own bias takes back the constant: b ← b − a vᵀβ." },
+  constant_shift: { label: "Constant shift only", text: "The reader has no bias: the change adds a constant to its output that nothing takes back. Not dead." },
+  tied: {
+    label: "Tied",
+    text: "Dead for the unembedding, but the same matrix is the input embedding, where the change is seen. Not free to use.",
+  },
+  share: { label: "Share", text: "Dead outright or after moving the bias, divided by the parameters of the readers counted." },
+  rows: { label: "Rows", text: "Output rows of the reader, over all experts where a tensor packs several." },
+  bytes_read: {
+    label: "Read",
+    text: "Bytes taken from the files: headers, index, configuration and the norm tensors. The rest of the weights is never opened.",
+  },
+  parameters: { label: "Parameters", text: "Elements of all tensors in the catalogue." },
+  shards: { label: "Shards", text: "Files the checkpoint is split into." },
+} satisfies Record<string, Explained>;
+
+export type Term = keyof typeof glossary;
+
+export const GLOSSARY: Readonly<Record<Term, Explained>> = glossary;

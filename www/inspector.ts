@@ -1,0 +1,78 @@
+/**
+ * The bridge to the worker. One worker holds one opened checkpoint: a new open starts a new worker and leaves the
+ * earlier one, with its figures, untouched until the new one has succeeded. A wasm loop cannot be interrupted, so
+ * cancelling an open ends its worker; cancelling a figure only drops its answer, as the checkpoint is still wanted.
+ */
+import type { Calls, Entry, Reply, Request } from "./protocol";
+import type { Figure, FigureKind, Progress, Report } from "./report";
+
+type Waiting = { resolve(value: never): void; reject(reason: unknown): void };
+
+let inspectors = 0;
+
+export class Inspector {
+  /** Tells one opened checkpoint from the next. */
+  readonly id = ++inspectors;
+  private readonly worker = new Worker(new URL("./worker/worker.ts", import.meta.url), { type: "module" });
+  private readonly waiting = new Map<number, Waiting>();
+  private last = 0;
+
+  private constructor(onProgress: (progress: Progress) => void) {
+    this.worker.onmessage = ({ data }: MessageEvent<Reply>) => {
+      if ("progress" in data) return onProgress(data.progress);
+      const waiting = this.waiting.get(data.id);
+      this.waiting.delete(data.id);
+      if ("error" in data) waiting?.reject(new Error(data.error));
+      else waiting?.resolve(data.value as never);
+    };
+    this.worker.onerror = (event) => {
+      event.preventDefault();
+      this.close(new Error(`The inspector could not be loaded. Reload the page and try again. ${event.message ?? ""}`.trim()));
+    };
+  }
+
+  /** Opens a checkpoint in a worker of its own. Aborting ends that worker. */
+  static async open(
+    entries: Entry[],
+    onProgress: (progress: Progress) => void,
+    signal: AbortSignal,
+  ): Promise<{ inspector: Inspector; report: Report }> {
+    signal.throwIfAborted();
+    const inspector = new Inspector(onProgress);
+    try {
+      return { inspector, report: await inspector.call("open", [entries], signal) };
+    } catch (error) {
+      inspector.close(error);
+      throw error;
+    }
+  }
+
+  figure(kind: FigureKind, site: string | undefined, width: number, height: number, signal: AbortSignal): Promise<Figure> {
+    return this.call("figure", [kind, site, width, height], signal);
+  }
+
+  csv(kind: FigureKind, site: string | undefined, signal: AbortSignal): Promise<string> {
+    return this.call("csv", [kind, site], signal);
+  }
+
+  reportJson(signal: AbortSignal): Promise<string> {
+    return this.call("reportJson", [], signal);
+  }
+
+  /** Ends the worker; calls still waiting fail with `reason`. */
+  close(reason: unknown = new DOMException("The checkpoint was closed.", "AbortError")): void {
+    this.worker.terminate();
+    for (const { reject } of this.waiting.values()) reject(reason);
+    this.waiting.clear();
+  }
+
+  private call<Name extends keyof Calls>(call: Name, args: Parameters<Calls[Name]>, signal: AbortSignal): Promise<ReturnType<Calls[Name]>> {
+    return new Promise((resolve, reject) => {
+      signal.throwIfAborted();
+      const id = ++this.last;
+      this.waiting.set(id, { resolve, reject });
+      signal.addEventListener("abort", () => this.waiting.delete(id) && reject(signal.reason), { once: true });
+      this.worker.postMessage({ id, call, args } as Request);
+    });
+  }
+}

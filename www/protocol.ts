@@ -1,0 +1,27 @@
+/**
+ * What the page and its worker say to each other. Types only: both sides are compiled against this file, each with
+ * its own `lib`, so that neither can reach for the other's globals.
+ */
+import type { Figure, FigureKind, Progress, Report } from "./report";
+
+/** One file of a checkpoint and where it lies in what was dropped, for example `folder/model.safetensors`. */
+export type Entry = { path: string; file: File };
+
+/** The calls a worker answers. `open` comes first and once: a worker holds one checkpoint. */
+export interface Calls {
+  open(entries: Entry[]): Report;
+  figure(kind: FigureKind, site: string | undefined, width: number, height: number): Figure;
+  csv(kind: FigureKind, site: string | undefined): string;
+  reportJson(): string;
+}
+
+/** A call on its way to the worker. */
+export type Request = {
+  [Name in keyof Calls]: { id: number; call: Name; args: Parameters<Calls[Name]> };
+}[keyof Calls];
+
+/** What comes back: progress of the open that is running, or the answer to one request. */
+export type Reply =
+  | { progress: Progress }
+  | { id: number; value: ReturnType<Calls[keyof Calls]> }
+  | { id: number; error: string };

@@ -1,0 +1,59 @@
+/** The page: a bar, what is going on, the report or the welcome, and how it all works. */
+import { useEffect, useRef } from "preact/hooks";
+import { opened } from "../state";
+import { Dead } from "./dead";
+import { DropTarget } from "./drop";
+import { FinalNorm } from "./final-norm";
+import { Header } from "./header";
+import { HowItWorks } from "./how";
+import { Sites } from "./sites";
+import { Announcer, Failure, Opening } from "./status";
+import { Explanation } from "./term";
+import { Verdict } from "./verdict";
+import { Warnings } from "./warnings";
+import { Welcome } from "./welcome";
+
+export function App() {
+  const current = opened.value;
+  const main = useRef<HTMLElement>(null);
+  useEffect(() => {
+    if (!current) return;
+    // A new report is a new page: begin at its sentence.
+    scrollTo({ top: 0 });
+    main.current?.querySelector<HTMLElement>("#sentence")?.focus({ preventScroll: true });
+  }, [current]);
+  return (
+    <>
+      <a class="skip" href="#content">
+        Skip to the content
+      </a>
+      <Header />
+      <main id="content" tabIndex={-1} ref={main}>
+        <div class="notices">
+          <Failure />
+          {current && <Opening />}
+        </div>
+        {current ? (
+          <article key={current.inspector.id} class="report">
+            <Verdict opened={current} />
+            <FinalNorm opened={current} />
+            <Sites opened={current} />
+            <Dead report={current.report} />
+            <Warnings report={current.report} />
+          </article>
+        ) : (
+          <Welcome />
+        )}
+        <HowItWorks />
+      </main>
+      <footer>
+        <p>
+          Gammascope{current && ` ${current.report.tool_version}`}. Files are read in this browser and never uploaded.
+        </p>
+      </footer>
+      <DropTarget />
+      <Announcer />
+      <Explanation />
+    </>
+  );
+}

@@ -1,0 +1,262 @@
+/**
+ * A figure from wasm: its SVG at the width it has on the page, the value under the pointer or the arrow keys, the
+ * table behind it, and its downloads.
+ */
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { fileName, rasterised, save, saveText, standalone } from "../download";
+import { cell, count } from "../format";
+import type { Inspector } from "../inspector";
+import type { Figure, FigureKind } from "../report";
+
+const TABLE_ROWS = 200;
+const JUMP = 10;
+
+const HEIGHTS: Record<FigureKind, (width: number) => number> = {
+  kernel_direction: (width) => clamp(width * 0.36, 240, 360),
+  scale_distribution: (width) => clamp(width * 0.42, 220, 300),
+  soft_spectrum: (width) => clamp(width * 0.42, 220, 300),
+  site_map: (width) => clamp(width * 0.32, 240, 360),
+};
+
+function clamp(value: number, low: number, high: number): number {
+  return Math.round(Math.min(high, Math.max(low, value)));
+}
+
+type Props = {
+  inspector: Inspector;
+  kind: FigureKind;
+  site?: string | undefined;
+  /** Name of the checkpoint: the first part of each download's name. */
+  checkpoint: string;
+  /** Called with the table row of a mark that is clicked or chosen with Enter. */
+  onPick?: (row: (number | string | null)[]) => void;
+  children?: ComponentChildren;
+};
+
+export function FigureView({ inspector, kind, site, checkpoint, onPick, children }: Props) {
+  const stage = useRef<HTMLDivElement>(null);
+  const paper = useRef<HTMLDivElement>(null);
+  const [width, setWidth] = useState(0);
+  const [figure, setFigure] = useState<Figure | null>(null);
+  const [problem, setProblem] = useState<string | null>(null);
+  const [at, setAt] = useState<{ mark: number; spoken: boolean } | null>(null);
+
+  useEffect(() => {
+    const element = stage.current;
+    if (!element) return;
+    const observer = new ResizeObserver(([entry]) => {
+      const now = Math.round(entry?.contentRect.width ?? 0);
+      if (now > 0) setWidth(now);
+    });
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
+
+  useEffect(() => {
+    if (width === 0) return;
+    const controller = new AbortController();
+    inspector.figure(kind, site, width, HEIGHTS[kind](width), controller.signal).then(
+      (next) => {
+        setFigure(next);
+        setProblem(null);
+      },
+      (error: Error) => {
+        if (!controller.signal.aborted) setProblem(error.message);
+      },
+    );
+    return () => controller.abort();
+  }, [inspector, kind, site, width]);
+
+  useEffect(() => {
+    if (figure && paper.current) paper.current.replaceChildren(drawn(figure));
+  }, [figure]);
+
+  if (problem !== null) return <p class="figure-problem muted">No figure: {problem}</p>;
+
+  const scale = figure ? width / figure.width : 1;
+  const mark = at && figure?.marks[at.mark];
+  const row = mark && figure?.table.rows[mark.row];
+  const last = (figure?.marks.length ?? 0) - 1;
+
+  const move = (to: number) => setAt({ mark: Math.min(last, Math.max(0, to)), spoken: true });
+  const onKeyDown = (event: KeyboardEvent) => {
+    const now = at?.mark ?? -1;
+    const moves: Record<string, number> = {
+      ArrowRight: now + 1,
+      ArrowLeft: now - 1,
+      PageDown: now + JUMP,
+      PageUp: now - JUMP,
+      Home: 0,
+      End: last,
+    };
+    const to = moves[event.key];
+    if (to !== undefined && last >= 0) move(to);
+    else if (event.key === "Enter" && row && onPick) onPick(row);
+    else if (event.key === "Escape") return setAt(null);
+    else return;
+    event.preventDefault();
+  };
+  const onPointer = (event: PointerEvent) => {
+    if (!figure || figure.marks.length === 0) return;
+    const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
+    setAt({ mark: nearest(figure, (event.clientX - box.left) / scale, (event.clientY - box.top) / scale), spoken: false });
+  };
+
+  const svg = () => paper.current?.querySelector("svg") ?? null;
+  const name = (extension: string) => fileName([checkpoint, site, kind], extension);
+
+  return (
+    <figure class="figure" data-kind={kind}>
+      <figcaption>
+        <h3>{figure?.title ?? " "}</h3>
+        <p class="muted">{figure?.caption ?? " "}</p>
+      </figcaption>
+      <div
+        ref={stage}
+        class={onPick ? "stage pickable" : "stage"}
+        role="group"
+        aria-label={`${figure?.title ?? "Figure"}. Left and right arrow keys read its values.`}
+        tabIndex={0}
+        onKeyDown={onKeyDown}
+        onPointerMove={onPointer}
+        onPointerDown={onPointer}
+        onPointerLeave={(event) => event.pointerType === "mouse" && setAt(null)}
+        onClick={() => row && onPick?.(row)}
+      >
+        <div ref={paper} class="paper" style={{ minHeight: `${HEIGHTS[kind](width || 640)}px` }} />
+        {mark && (
+          <span class="here" aria-hidden="true" style={{ left: `${mark.x * scale}px`, top: `${mark.y * scale}px` }} />
+        )}
+      </div>
+      <p class="readout" aria-live={at?.spoken ? "polite" : "off"}>
+        {figure && row
+          ? figure.table.columns.map((column, index) => (
+              <span key={column.name}>
+                <span class="muted">{column.name}</span> <b>{cell(row[index])}</b>
+                {column.unit && <span class="muted"> {column.unit}</span>}{" "}
+              </span>
+            ))
+          : figure && last >= 0 && <span class="muted hint">Point at the figure, or focus it and press →, to read its values.</span>}
+      </p>
+      <div class="figure-foot">
+        {figure && <Data figure={figure} />}
+        <div class="buttons small">
+          <button
+            type="button"
+            class="button quiet"
+            aria-label={`Download SVG: ${figure?.title ?? kind}`}
+            disabled={!figure}
+            onClick={() => {
+              const node = svg();
+              if (node) saveText(standalone(node), "image/svg+xml", name("svg"));
+            }}
+          >
+            SVG
+          </button>
+          <button
+            type="button"
+            class="button quiet"
+            aria-label={`Download PNG: ${figure?.title ?? kind}`}
+            disabled={!figure}
+            onClick={async () => {
+              const node = svg();
+              if (node) save(await rasterised(node), name("png"));
+            }}
+          >
+            PNG
+          </button>
+          <button
+            type="button"
+            class="button quiet"
+            aria-label={`Download CSV: ${figure?.title ?? kind}`}
+            disabled={!figure}
+            onClick={async () => saveText(await inspector.csv(kind, site, new AbortController().signal), "text/csv", name("csv"))}
+          >
+            CSV
+          </button>
+        </div>
+      </div>
+      {children}
+    </figure>
+  );
+}
+
+/** The table behind a figure, built only when it is opened. */
+function Data({ figure }: { figure: Figure }) {
+  const [open, setOpen] = useState(false);
+  const { columns, rows } = figure.table;
+  return (
+    <details class="data" onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>Data, {count(rows.length)} rows</summary>
+      {open && (
+        <div class="scroll" role="region" aria-label={`Data of ${figure.title}`} tabIndex={0}>
+          <table>
+            <thead>
+              <tr>
+                {columns.map(({ name, unit }) => (
+                  <th key={name} scope="col">
+                    {name}
+                    {unit && <span class="muted"> ({unit})</span>}
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {rows.slice(0, TABLE_ROWS).map((row, index) => (
+                <tr key={index}>
+                  {columns.map(({ name }, place) => (
+                    <td key={name} class={typeof row[place] === "number" ? "numeric" : ""}>
+                      {cell(row[place])}
+                    </td>
+                  ))}
+                </tr>
+              ))}
+            </tbody>
+          </table>
+          {rows.length > TABLE_ROWS && <p class="muted">The first {TABLE_ROWS} rows; all of them are in the CSV.</p>}
+        </div>
+      )}
+    </details>
+  );
+}
+
+/** The mark nearest to a place; sideways distance counts more, as most figures are read along x. */
+function nearest({ marks }: Figure, x: number, y: number): number {
+  let best = 0;
+  let least = Infinity;
+  for (let index = 0; index < marks.length; index += 1) {
+    const mark = marks[index];
+    if (!mark) continue;
+    const distance = (mark.x - x) ** 2 + 0.4 * (mark.y - y) ** 2;
+    if (distance < least) {
+      least = distance;
+      best = index;
+    }
+  }
+  return best;
+}
+
+/**
+ * The figure as a node. It is parsed as XML, never as HTML, and stripped of everything that is not drawing: names
+ * from the checkpoint can only ever be text in it.
+ */
+function drawn(figure: Figure): Node {
+  const parsed = new DOMParser().parseFromString(figure.svg, "image/svg+xml").documentElement;
+  if (!(parsed instanceof SVGElement)) return document.createTextNode("");
+  for (const element of [parsed, ...parsed.querySelectorAll("*")]) {
+    if (/^(script|foreignobject|a|image|use|style)$/i.test(element.localName)) element.remove();
+    for (const { name } of [...element.attributes]) {
+      if (/^on|href$|^style$/i.test(name)) element.removeAttribute(name);
+    }
+  }
+  parsed.setAttribute("viewBox", parsed.getAttribute("viewBox") ?? `0 0 ${figure.width} ${figure.height}`);
+  parsed.setAttribute("width", "100%");
+  parsed.removeAttribute("height");
+  parsed.setAttribute("role", "img");
+  parsed.setAttribute("aria-label", figure.title);
+  parsed.dataset["width"] = String(figure.width);
+  parsed.dataset["height"] = String(figure.height);
+  return document.adoptNode(parsed);
+}
+

@@ -1,0 +1,43 @@
+/** The final norm, whose output the unembedding reads: its kernel direction as a picture. */
+import type { Opened } from "../state";
+import { pointAt } from "../state";
+import { FigureView } from "./figure";
+import { KernelFacts, whyNoDirection } from "./kernel";
+import { Word } from "./term";
+
+export function FinalNorm({ opened: { report, inspector } }: { opened: Opened }) {
+  const norm = report.norms.find(({ name }) => name === report.model.final_norm);
+  return (
+    <section id="kernel" aria-labelledby="kernel-heading">
+      <h2 id="kernel-heading">
+        The final norm’s <Word term="kernel_direction">kernel direction</Word>
+      </h2>
+      {norm ? (
+        <>
+          <p class="lead">
+            <button type="button" class="link mono" onClick={() => pointAt(norm.name)}>
+              {norm.name}
+            </button>
+            {norm.kernel.form === "inverse_scale"
+              ? " is blind along v = γ⁻¹/‖γ⁻¹‖: whatever the input, its output has no variance there. Each bar is one channel’s share."
+              : null}
+          </p>
+          {whyNoDirection(norm) && <p class="lead">{whyNoDirection(norm)}</p>}
+          <div class="with-facts">
+            <FigureView
+              inspector={inspector}
+              kind={norm.kernel.form === "inverse_scale" ? "kernel_direction" : "scale_distribution"}
+              site={norm.name}
+              checkpoint={report.checkpoint.name}
+            />
+            <div class="card">
+              <KernelFacts norm={norm} />
+            </div>
+          </div>
+        </>
+      ) : (
+        <p class="lead">No site could be told to be the final norm, so there is no single direction to show. All sites are in the table below.</p>
+      )}
+    </section>
+  );
+}

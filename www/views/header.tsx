@@ -1,0 +1,54 @@
+/** The bar at the top: what this is, where to go in the report, another checkpoint, and the theme. */
+import { useRef } from "preact/hooks";
+import { opened } from "../state";
+import { nextTheme, theme } from "../theme";
+import { Openers } from "./openers";
+
+const PLACES = [
+  { id: "verdict", label: "Verdict" },
+  { id: "kernel", label: "Kernel" },
+  { id: "sites", label: "Sites" },
+  { id: "dead", label: "Dead" },
+  { id: "warnings", label: "Warnings" },
+  { id: "how", label: "How" },
+] as const;
+
+export function Header() {
+  const menu = useRef<HTMLDivElement>(null);
+  return (
+    <header class="bar">
+      <a class="wordmark" href="#top">
+        <svg viewBox="0 0 24 24" aria-hidden="true">
+          <path d="M4 5c4-1.500 6.500 1 8 7M20 4.500C17 8 13 13 12 18.500c-.600 3.300 2.400 3.300 1.800 0C13.300 16 12.700 14 12 12" />
+        </svg>
+        Gammascope
+      </a>
+      {opened.value && (
+        <nav aria-label="Report">
+          {PLACES.map(({ id, label }) => (
+            <a key={id} href={`#${id}`}>
+              {label}
+            </a>
+          ))}
+        </nav>
+      )}
+      <div class="actions">
+        {opened.value && (
+          <>
+            <button type="button" class="button" popovertarget="open-menu">
+              Open…
+            </button>
+            <div id="open-menu" class="menu" popover="auto" ref={menu}>
+              <Openers onChosen={() => menu.current?.hidePopover()} />
+              <p class="muted small">Or drop files anywhere on the page.</p>
+            </div>
+          </>
+        )}
+        <button type="button" class="button quiet" aria-label={`Theme: ${theme.value}. Change`} onClick={nextTheme}>
+          <span class="theme-icon" data-theme-icon={theme.value} aria-hidden="true" />
+          <span class="theme-name">{theme.value}</span>
+        </button>
+      </div>
+    </header>
+  );
+}

@@ -1,0 +1,105 @@
+/** A word with its one-line explanation: by hovering, by keyboard focus and by tapping, in one shared tooltip. */
+import { signal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { GLOSSARY, type Term } from "../glossary";
+
+const HOVER_DELAY = 120;
+const GAP = 6;
+
+/** The explanation on show and the element it belongs to. */
+const shown = signal<{ term: Term; anchor: HTMLElement } | null>(null);
+
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+function later(action: () => void): void {
+  clearTimeout(timer);
+  timer = setTimeout(action, HOVER_DELAY);
+}
+
+const hide = (): void => {
+  clearTimeout(timer);
+  shown.value = null;
+};
+
+/** Handlers that make any focusable element explain itself. */
+export function explains(term: Term) {
+  return {
+    "aria-describedby": shown.value?.term === term ? "explanation" : undefined,
+    onPointerEnter(event: PointerEvent) {
+      const anchor = event.currentTarget as HTMLElement;
+      if (event.pointerType === "mouse") later(() => (shown.value = { term, anchor }));
+    },
+    onPointerLeave(event: PointerEvent) {
+      if (event.pointerType === "mouse") later(hide);
+    },
+    onFocus(event: FocusEvent) {
+      const anchor = event.currentTarget as HTMLElement;
+      if (anchor.matches(":focus-visible")) shown.value = { term, anchor };
+    },
+    onBlur: hide,
+  };
+}
+
+/** A glossary word in running text or as a label. */
+export function Word({ term, children }: { term: Term; children?: ComponentChildren }) {
+  return (
+    <button
+      type="button"
+      class="word"
+      {...explains(term)}
+      onClick={(event) => {
+        const anchor = event.currentTarget;
+        clearTimeout(timer);
+        shown.value = { term, anchor };
+      }}
+    >
+      {children ?? GLOSSARY[term].label}
+    </button>
+  );
+}
+
+/** The one tooltip of the page. */
+export function Explanation() {
+  const ref = useRef<HTMLDivElement>(null);
+  const current = shown.value;
+  useEffect(() => {
+    const tip = ref.current;
+    if (!tip || !current) return;
+    tip.showPopover();
+    const place = current.anchor.getBoundingClientRect();
+    const { offsetWidth, offsetHeight } = tip;
+    const left = Math.min(Math.max(8, place.left), document.documentElement.clientWidth - offsetWidth - 8);
+    const below = place.bottom + GAP;
+    const top = below + offsetHeight > innerHeight ? place.top - GAP - offsetHeight : below;
+    tip.style.left = `${left}px`;
+    tip.style.top = `${Math.max(8, top)}px`;
+    const onKey = (event: KeyboardEvent) => event.key === "Escape" && hide();
+    const onPress = (event: PointerEvent) => {
+      const target = event.target as Node;
+      if (!tip.contains(target) && !current.anchor.contains(target)) hide();
+    };
+    addEventListener("keydown", onKey);
+    addEventListener("pointerdown", onPress);
+    addEventListener("scroll", hide, { capture: true, passive: true });
+    return () => {
+      removeEventListener("keydown", onKey);
+      removeEventListener("pointerdown", onPress);
+      removeEventListener("scroll", hide, { capture: true });
+      if (tip.matches(":popover-open")) tip.hidePopover();
+    };
+  }, [current]);
+  return (
+    <div
+      id="explanation"
+      role="tooltip"
+      class="explanation"
+      popover="manual"
+      ref={ref}
+      onPointerEnter={() => clearTimeout(timer)}
+      onPointerLeave={() => later(hide)}
+    >
+      {current && GLOSSARY[current.term].text}
+    </div>
+  );
+}

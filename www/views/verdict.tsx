@@ -1,0 +1,88 @@
+/** The first thing to read: the verdict in one sentence, how sure it is and why, and what was read to get there. */
+import { VERDICTS, bytes, confidenceWord, count, counted, parameters, probability } from "../format";
+import { fileName, saveText } from "../download";
+import type { Opened } from "../state";
+import { Facts, type Fact } from "./facts";
+import { Word } from "./term";
+
+export function Verdict({ opened: { report, inspector } }: { opened: Opened }) {
+  const { model, checkpoint, warnings } = report;
+  const facts: Fact[] = [
+    { term: "parameters", value: parameters(checkpoint.parameters), exact: count(checkpoint.parameters) },
+    { label: "Tensors", value: count(checkpoint.tensors) },
+    { term: "shards", value: count(checkpoint.shards) },
+    ...(model.layers === null ? [] : [{ label: "Blocks", value: count(model.layers) }]),
+    ...(model.width === null ? [] : [{ term: "width" as const, value: count(model.width) }]),
+    { label: "Norm sites", value: count(report.norms.length) },
+    {
+      term: "bytes_read",
+      value: `${bytes(checkpoint.bytes_read)} of ${bytes(checkpoint.bytes)}`,
+      exact: `${count(checkpoint.bytes_read)} of ${count(checkpoint.bytes)} bytes: headers ${count(checkpoint.header_bytes)}, norm tensors ${count(checkpoint.norm_bytes)}`,
+    },
+  ];
+  return (
+    <section class="verdict" id="verdict" aria-labelledby="sentence">
+      <p class="kicker">
+        <span class="name">{checkpoint.name}</span>
+        {model.family && <span class="muted"> {model.family}</span>}
+        <span class="muted"> {checkpoint.format}</span>
+      </p>
+      <h1 id="sentence" tabIndex={-1}>
+        {model.sentence}
+      </h1>
+      <div class="columns">
+        <div>
+          <p class="confidence" data-kind={model.verdict}>
+            <span class={`badge ${model.verdict}`}>{VERDICTS[model.verdict]}</span>
+            <span>
+              <strong>{confidenceWord(model.confidence)}</strong>
+              {model.confidence > 0 && (
+                <>
+                  , <Word term="confidence">confidence</Word> {probability(model.confidence)}
+                </>
+              )}
+            </span>
+          </p>
+          <ul class="reasons">
+            {model.reasons.map((reason) => (
+              <li key={reason}>{reason}</li>
+            ))}
+          </ul>
+        </div>
+        <div class="card">
+          <h2 class="sr-only">Checkpoint</h2>
+          <Facts facts={facts} />
+          {checkpoint.missing_shards.length > 0 && (
+            <details class="missing">
+              <summary>{counted(checkpoint.missing_shards.length, "shard")} missing</summary>
+              <ul>
+                {checkpoint.missing_shards.slice(0, 100).map((shard) => (
+                  <li key={shard} class="mono">
+                    {shard}
+                  </li>
+                ))}
+              </ul>
+            </details>
+          )}
+          <div class="buttons small">
+            {warnings.length > 0 && (
+              <a class="button caution" href="#warnings">
+                {counted(warnings.length, "warning")}
+              </a>
+            )}
+            <button
+              type="button"
+              class="button quiet"
+              onClick={async () => {
+                const text = await inspector.reportJson(new AbortController().signal);
+                saveText(text, "application/json", fileName([checkpoint.name, "gammascope"], "json"));
+              }}
+            >
+              Report as JSON
+            </button>
+          </div>
+        </div>
+      </div>
+    </section>
+  );
+}
