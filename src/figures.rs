@@ -14,7 +14,9 @@ pub enum FigureError {
     #[error("there is no norm site {0:?} in this report")]
     NoSuchSite(String),
     /// The scale could not be read.
-    #[error("the scale of `{0}` could not be used, so there is nothing to draw; its row in the table says why")]
+    #[error(
+        "the scale of `{0}` could not be used, so there is nothing to draw; its row in the table says why"
+    )]
     NoScale(String),
     /// The figure does not exist for this site.
     #[error("`{0}` has no {1}")]
@@ -25,12 +27,22 @@ pub enum FigureError {
 }
 
 /// Draws one figure; `site` names the site for every kind but the map.
-pub fn figure(inspection: &Inspection, kind: FigureKind, site: Option<&str>, size: Size) -> Result<Figure, FigureError> {
+pub fn figure(
+    inspection: &Inspection,
+    kind: FigureKind,
+    site: Option<&str>,
+    size: Size,
+) -> Result<Figure, FigureError> {
     if kind == FigureKind::SiteMap {
         return Ok(plot::site_map(&marks(&inspection.report.norms), size)?);
     }
     let name = site.unwrap_or_default();
-    let position = inspection.report.norms.iter().position(|norm| norm.name == name).ok_or_else(|| FigureError::NoSuchSite(name.to_owned()))?;
+    let position = inspection
+        .report
+        .norms
+        .iter()
+        .position(|norm| norm.name == name)
+        .ok_or_else(|| FigureError::NoSuchSite(name.to_owned()))?;
     let norm = &inspection.report.norms[position];
     let scale = inspection.scales[position].as_ref().ok_or_else(|| FigureError::NoScale(name.to_owned()))?;
     Ok(match kind {
@@ -39,7 +51,9 @@ pub fn figure(inspection: &Inspection, kind: FigureKind, site: Option<&str>, siz
             Kernel::InverseScale(direction) => plot::kernel_direction(name, &direction, size)?,
             _ => return Err(FigureError::NotOffered(name.to_owned(), "kernel direction")),
         },
-        FigureKind::SoftSpectrum | FigureKind::SiteMap => plot::soft_spectrum(name, &spectrum(norm, scale)?, size)?,
+        FigureKind::SoftSpectrum | FigureKind::SiteMap => {
+            plot::soft_spectrum(name, &spectrum(norm, scale)?, size)?
+        }
     })
 }
 
@@ -47,18 +61,31 @@ fn spectrum(norm: &NormReport, scale: &Scale) -> Result<IsotropicSpectrum, Figur
     match norm.kind {
         NormKind::LayerNorm => Ok(IsotropicSpectrum::new(scale, true)),
         NormKind::RmsNorm => Ok(IsotropicSpectrum::new(scale, false)),
-        NormKind::Other | NormKind::Unknown => Err(FigureError::NotOffered(norm.name.clone(), "predicted spectrum while its kind is not known")),
+        NormKind::Other | NormKind::Unknown => {
+            Err(FigureError::NotOffered(norm.name.clone(), "predicted spectrum while its kind is not known"))
+        }
     }
 }
 
 /// Sites whose scale was read, in the order of the network.
 fn marks(norms: &[NormReport]) -> Vec<SiteMark<'_>> {
-    let readable = |norm: &NormReport| Some((norm.kernel.scale_min_abs?, norm.kernel.scale_median_abs?, norm.kernel.scale_max_abs?));
+    let readable = |norm: &NormReport| {
+        Some((norm.kernel.scale_min_abs?, norm.kernel.scale_median_abs?, norm.kernel.scale_max_abs?))
+    };
     norms
         .iter()
         .filter_map(|norm| {
             let (min, median, max) = readable(norm)?;
-            Some(SiteMark { name: &norm.name, block: norm.block, kind: norm.kind, width: norm.width, min, median, max, participation: norm.kernel.participation })
+            Some(SiteMark {
+                name: &norm.name,
+                block: norm.block,
+                kind: norm.kind,
+                width: norm.width,
+                min,
+                median,
+                max,
+                participation: norm.kernel.participation,
+            })
         })
         .collect()
 }

@@ -14,8 +14,8 @@ use crate::norm::{self, NormSite};
 use crate::reader::{self, ReaderIndex, Readers};
 use crate::report::sentence;
 use crate::report::{
-    CheckpointSummary, DeadDirections, DeadParameters, EvidenceReport, KernelForm, KernelReport, ModelSummary, NormKind, NormReport, NormRole,
-    ReaderReport, ReaderUse, Report, SCHEMA, Warning,
+    CheckpointSummary, DeadDirections, DeadParameters, EvidenceReport, KernelForm, KernelReport,
+    ModelSummary, NormKind, NormReport, NormRole, ReaderReport, ReaderUse, Report, SCHEMA, Warning,
 };
 use crate::source::ByteSource;
 use serde::Serialize;
@@ -57,19 +57,33 @@ pub struct Inspection {
 }
 
 /// Opens and inspects the files of one checkpoint.
-pub async fn inspect<S: ByteSource>(sources: Vec<S>, mut progress: impl FnMut(Progress)) -> Result<Inspection, CheckpointError> {
+pub async fn inspect<S: ByteSource>(
+    sources: Vec<S>,
+    mut progress: impl FnMut(Progress),
+) -> Result<Inspection, CheckpointError> {
     let checkpoint = checkpoint::open(sources, |opened| {
-        progress(Progress { stage: Stage::Headers, done: opened.shards_done as u32, total: opened.shards as u32, bytes_read: opened.bytes_read });
+        progress(Progress {
+            stage: Stage::Headers,
+            done: opened.shards_done as u32,
+            total: opened.shards as u32,
+            bytes_read: opened.bytes_read,
+        });
     })
     .await?;
     let sites = norm::find(&checkpoint.tensors);
-    let wanted: Vec<usize> = sites.iter().flat_map(|site| std::iter::once(site.scale).chain(site.shift)).collect();
+    let wanted: Vec<usize> =
+        sites.iter().flat_map(|site| std::iter::once(site.scale).chain(site.shift)).collect();
     let total = wanted.len() as u32;
     let values = checkpoint
-        .read(&wanted, |done, bytes_read| progress(Progress { stage: Stage::Scales, done: done as u32, total, bytes_read }))
+        .read(&wanted, |done, bytes_read| {
+            progress(Progress { stage: Stage::Scales, done: done as u32, total, bytes_read })
+        })
         .await;
     let mut values = values.into_iter();
-    let stored = sites.iter().map(|site| Stored { scale: values.next(), shift: site.shift.and_then(|_| values.next()) }).collect();
+    let stored: Vec<Stored> = sites
+        .iter()
+        .map(|site| Stored { scale: values.next(), shift: site.shift.and_then(|_| values.next()) })
+        .collect();
     Ok(Inspector::new(&checkpoint, &sites).report(stored))
 }
 
@@ -84,6 +98,7 @@ struct Inspector<'a, S> {
     sites: &'a [NormSite],
     readers: ReaderIndex<'a>,
     foreign_configs: Vec<&'a str>,
+    stored_around_zero: bool,
     warnings: Vec<Warning>,
 }
 
@@ -94,18 +109,27 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             sites,
             readers: ReaderIndex::new(&checkpoint.tensors, sites),
             foreign_configs: Vec::new(),
+            stored_around_zero: false,
             warnings: checkpoint.warnings.clone(),
         };
         for config in checkpoint.configs.iter().filter(|config| !fits(config, checkpoint)) {
             inspector.foreign_configs.push(config.path.as_str());
             let widths = config.widths().iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
-            let message = format!("`{}` declares a width of {widths}, which no tensor has: it is of another model and is not believed", config.path);
+            let message = format!(
+                "`{}` declares a width of {widths}, which no tensor has: it is of another model and is not believed",
+                config.path
+            );
             inspector.warn("config_foreign", &config.path, message);
         }
         inspector
     }
 
     fn report(mut self, stored: Vec<Stored>) -> Inspection {
+        let bare = stored
+            .iter()
+            .filter(|stored| stored.shift.is_none())
+            .filter_map(|stored| stored.scale.as_ref()?.as_deref().ok());
+        self.stored_around_zero = convention::stored_around_zero(bare);
         let mut norms = Vec::with_capacity(self.sites.len());
         let mut scales = Vec::with_capacity(self.sites.len());
         for (site, stored) in self.sites.iter().zip(stored) {
@@ -121,7 +145,12 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
         let dead_parameters = total_dead(&norms);
         let model = self.model(&norms, &dead_parameters);
         let checkpoint = self.checkpoint;
-        let norm_bytes = self.sites.iter().flat_map(|site| std::iter::once(site.scale).chain(site.shift)).map(|index| checkpoint.tensors[index].bytes()).sum();
+        let norm_bytes = self
+            .sites
+            .iter()
+            .flat_map(|site| std::iter::once(site.scale).chain(site.shift))
+            .map(|index| checkpoint.tensors[index].bytes())
+            .sum();
         let report = Report {
             schema: SCHEMA.to_owned(),
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -156,15 +185,22 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
         let scope = config.map(|config| config.scope(&site.name));
         let (raw, scale_problem) = split(stored.scale);
         let (shift, shift_problem) = split(stored.shift);
-        let pieces = evidence::collect(&Witness { site, config: scope, stored: raw.as_deref(), shift: shift.as_deref() });
+        let pieces = evidence::collect(&Witness {
+            site,
+            config: scope,
+            stored_around_zero: self.stored_around_zero,
+            shift: shift.as_deref(),
+        });
         let verdict = match site.other {
             Some(_) => Verdict { kind: NormKind::Other, confidence: CONFIDENT_OTHER },
             None => verdict::combine(&pieces),
         };
-        let convention = convention::decide(scope, raw.as_deref().unwrap_or_default());
+        let convention = convention::decide(scope, self.stored_around_zero);
         let (scale, not_finite) = match raw.map(|raw| Scale::new(convention.effective(raw))) {
             Some(Ok(scale)) => (Some(scale), None),
-            Some(Err(error)) => (None, Some(format!("tensor `{}`: {error}", self.checkpoint.tensors[site.scale].name))),
+            Some(Err(error)) => {
+                (None, Some(format!("tensor `{}`: {error}", self.checkpoint.tensors[site.scale].name)))
+            }
             None => (None, None),
         };
         let problem = scale_problem.or(not_finite).or(shift_problem);
@@ -173,7 +209,10 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
         }
         let kernel = scale.as_ref().and_then(|scale| kernel_of(scale, verdict.kind));
         let readers = match verdict.kind {
-            NormKind::Other => Readers { note: Some("no direction is offered for a norm of this kind".to_owned()), ..Readers::default() },
+            NormKind::Other => Readers {
+                note: Some("no direction is offered for a norm of this kind".to_owned()),
+                ..Readers::default()
+            },
             _ => self.readers.readers(site, self.sites, config),
         };
         let report = NormReport {
@@ -199,9 +238,16 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
         (report, scale)
     }
 
-    fn reader_reports(&self, kernel: Option<&Kernel>, has_shift: bool, shift: Option<&[f64]>, readers: &Readers) -> Vec<ReaderReport> {
+    fn reader_reports(
+        &self,
+        kernel: Option<&Kernel>,
+        has_shift: bool,
+        shift: Option<&[f64]>,
+        readers: &Readers,
+    ) -> Vec<ReaderReport> {
         // A shift that could not be read is taken as one that matters.
-        let meets = has_shift && shift.is_none_or(|shift| kernel.is_some_and(|kernel| shift_meets(kernel, shift)));
+        let meets =
+            has_shift && shift.is_none_or(|shift| kernel.is_some_and(|kernel| shift_meets(kernel, shift)));
         readers
             .found
             .iter()
@@ -213,7 +259,9 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
                     rows: reader.rows,
                     parameters: tensor.elements(),
                     bias: reader.bias.map(|bias| self.checkpoint.tensors[bias].name.clone()),
-                    dead: kernel.map_or_else(DeadDirections::default, |kernel| dead_directions(kernel, meets, reader)),
+                    dead: kernel.map_or_else(DeadDirections::default, |kernel| {
+                        dead_directions(kernel, meets, reader)
+                    }),
                     assumed: reader.assumed.clone(),
                 }
             })
@@ -239,7 +287,9 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             reasons: sentence::reasons(norms),
             final_norm: final_norm.map(|norm| norm.name.clone()),
             layers: blocks.values().max().map(|last| last + 1),
-            width: final_norm.map(|norm| norm.width).or_else(|| norms.iter().find(|norm| norm.role == NormRole::Block).map(|norm| norm.width)),
+            width: final_norm
+                .map(|norm| norm.width)
+                .or_else(|| norms.iter().find(|norm| norm.role == NormRole::Block).map(|norm| norm.width)),
         }
     }
 
@@ -252,8 +302,15 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             }
         }
         for (dtype, tensors) in unknown {
-            let more = if tensors.len() > 1 { format!(" and {} more tensors", tensors.len() - 1) } else { String::new() };
-            let message = format!("tensor {:?}{more} has the element type {dtype:?}, which the safetensors format does not define: its values are not used, the rest goes on", tensors[0]);
+            let more = if tensors.len() > 1 {
+                format!(" and {} more tensors", tensors.len() - 1)
+            } else {
+                String::new()
+            };
+            let message = format!(
+                "tensor {:?}{more} has the element type {dtype:?}, which the safetensors format does not define: its values are not used, the rest goes on",
+                tensors[0]
+            );
             self.warn("dtype_unknown", tensors[0], message);
         }
     }
@@ -267,7 +324,12 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
 const CONFIDENT_OTHER: f64 = 0.99;
 
 fn other_evidence(why: &str) -> EvidenceReport {
-    EvidenceReport { source: "structure".to_owned(), says: NormKind::Other, strength: 0.0, detail: why.to_owned() }
+    EvidenceReport {
+        source: "structure".to_owned(),
+        says: NormKind::Other,
+        strength: 0.0,
+        detail: why.to_owned(),
+    }
 }
 
 fn split(read: Option<Result<Vec<f64>, TensorError>>) -> (Option<Vec<f64>>, Option<String>) {
@@ -324,8 +386,13 @@ fn kernel_report(scale: Option<&Scale>, kernel: Option<&Kernel>, kind: NormKind)
         scale_min_abs: magnitudes.as_ref().map(|all| all.min),
         scale_median_abs: magnitudes.as_ref().map(|all| all.median),
         scale_max_abs: magnitudes.as_ref().map(|all| all.max),
+        near_dead_weight: direction.zip(scale).map(|(direction, scale)| {
+            scale.near_dead().iter().map(|&index| direction.components[index].powi(2)).sum()
+        }),
         near_dead: scale.map(|scale| indices(scale.near_dead())).unwrap_or_default(),
-        predicted_below_tau: scale.zip(subtracts_mean).map(|(scale, subtracts)| IsotropicSpectrum::new(scale, subtracts).count_below(TAU) as u32),
+        predicted_below_tau: scale
+            .zip(subtracts_mean)
+            .map(|(scale, subtracts)| IsotropicSpectrum::new(scale, subtracts).count_below(TAU) as u32),
     }
 }
 
@@ -344,8 +411,13 @@ fn dead_directions(kernel: &Kernel, shift_meets_kernel: bool, reader: &reader::R
     if reader.used_as == ReaderUse::TiedUnembedding {
         return DeadDirections { tied: reader.rows * dimension, ..DeadDirections::default() };
     }
-    let rows = dead::Reader { rows: reader.rows, has_bias: reader.bias.is_some(), invisible_rows: reader.invisible_rows };
-    let Classes { outright, with_bias_shift, constant_shift } = dead::classify(dimension, shift_meets_kernel, rows);
+    let rows = dead::Reader {
+        rows: reader.rows,
+        has_bias: reader.bias.is_some(),
+        invisible_rows: reader.invisible_rows,
+    };
+    let Classes { outright, with_bias_shift, constant_shift } =
+        dead::classify(dimension, shift_meets_kernel, rows);
     DeadDirections { outright, with_bias_shift, constant_shift, tied: 0 }
 }
 
@@ -354,7 +426,9 @@ fn total_dead(norms: &[NormReport]) -> DeadParameters {
     let mut total = DeadDirections::default();
     let (mut parameters, mut readers) = (0u64, 0u32);
     let mut assumptions: Vec<String> = Vec::new();
-    for reader in norms.iter().flat_map(|norm| &norm.readers).filter(|reader| reader.dead != DeadDirections::default()) {
+    for reader in
+        norms.iter().flat_map(|norm| &norm.readers).filter(|reader| reader.dead != DeadDirections::default())
+    {
         total.outright += reader.dead.outright;
         total.with_bias_shift += reader.dead.with_bias_shift;
         total.constant_shift += reader.dead.constant_shift;
@@ -366,9 +440,17 @@ fn total_dead(norms: &[NormReport]) -> DeadParameters {
         }
     }
     if readers > 0 {
-        assumptions.insert(0, "readers are recognised by their names and shapes; what is not recognised is not counted".to_owned());
+        assumptions.insert(
+            0,
+            "readers are recognised by their names and shapes; what is not recognised is not counted"
+                .to_owned(),
+        );
     }
-    let share = if parameters == 0 { 0.0 } else { (total.outright + total.with_bias_shift) as f64 / parameters as f64 };
+    let share = if parameters == 0 {
+        0.0
+    } else {
+        (total.outright + total.with_bias_shift) as f64 / parameters as f64
+    };
     DeadParameters {
         outright: total.outright,
         with_bias_shift: total.with_bias_shift,

@@ -7,16 +7,16 @@ const VARIABLE = /var\((--[\w-]+)\s*(?:,[^()]*(?:\([^()]*\)[^()]*)*)?\)/g;
 export function fileName(parts: (string | undefined)[], extension: string): string {
   const stem = parts
     .filter((part) => part)
-    .join("-")
-    .replace(/[^\p{L}\p{N}._-]+/gu, "_")
+    .join('-')
+    .replace(/[^\p{L}\p{N}._-]+/gu, '_')
     .slice(0, 120);
-  return `${stem || "gammascope"}.${extension}`;
+  return `${stem || 'gammascope'}.${extension}`;
 }
 
 /** Hands a blob to the browser's downloads. */
 export function save(blob: Blob, name: string): void {
   const url = URL.createObjectURL(blob);
-  const link = document.createElement("a");
+  const link = document.createElement('a');
   link.href = url;
   link.download = name;
   link.click();
@@ -38,17 +38,20 @@ function colourOf(variable: string, probe: HTMLElement): string {
  * surface behind it, so that light text never lands on white paper.
  */
 export function standalone(svg: SVGElement): string {
-  const probe = document.createElement("span");
+  const probe = document.createElement('span');
   probe.hidden = true;
   document.body.append(probe);
   const copy = svg.cloneNode(true) as SVGElement;
-  const sheet = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-  sheet.setAttribute("width", "100%");
-  sheet.setAttribute("height", "100%");
-  sheet.setAttribute("fill", "var(--plot-surface)");
-  copy.prepend(sheet);
-  copy.setAttribute("width", String(sizeOf(svg).width));
-  copy.setAttribute("height", String(sizeOf(svg).height));
+  const sheet = document.createElementNS('http://www.w3.org/2000/svg', 'rect');
+  sheet.setAttribute('width', '100%');
+  sheet.setAttribute('height', '100%');
+  sheet.setAttribute('fill', 'var(--plot-surface)');
+  const title = document.createElementNS('http://www.w3.org/2000/svg', 'title');
+  title.textContent = svg.getAttribute('aria-label');
+  copy.prepend(title, sheet);
+  for (const name of ['aria-label', 'data-width', 'data-height']) copy.removeAttribute(name);
+  copy.setAttribute('width', String(sizeOf(svg).width));
+  copy.setAttribute('height', String(sizeOf(svg).height));
   const text = new XMLSerializer()
     .serializeToString(copy)
     .replace(VARIABLE, (_, variable: string) => colourOf(variable, probe));
@@ -58,24 +61,27 @@ export function standalone(svg: SVGElement): string {
 
 /** The figure's size in CSS pixels, kept by the view on the node itself. */
 export function sizeOf(svg: SVGElement): { width: number; height: number } {
-  return { width: Number(svg.dataset["width"]), height: Number(svg.dataset["height"]) };
+  return { width: Number(svg.dataset['width']), height: Number(svg.dataset['height']) };
 }
 
 /** The figure as pixels, at twice its size on the page. */
 export async function rasterised(svg: SVGElement): Promise<Blob> {
   const { width, height } = sizeOf(svg);
-  const url = URL.createObjectURL(new Blob([standalone(svg)], { type: "image/svg+xml" }));
+  const url = URL.createObjectURL(new Blob([standalone(svg)], { type: 'image/svg+xml' }));
   try {
     const image = new Image();
     image.src = url;
     await image.decode();
-    const canvas = document.createElement("canvas");
+    const canvas = document.createElement('canvas');
     canvas.width = width * SHARPNESS;
     canvas.height = height * SHARPNESS;
-    const context = canvas.getContext("2d");
+    const context = canvas.getContext('2d');
     context?.drawImage(image, 0, 0, canvas.width, canvas.height);
     return await new Promise((resolve, reject) =>
-      canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("The browser could not make the PNG."))), "image/png"),
+      canvas.toBlob(
+        (blob) => (blob ? resolve(blob) : reject(new Error('The browser could not make the PNG.'))),
+        'image/png',
+      ),
     );
   } finally {
     URL.revokeObjectURL(url);

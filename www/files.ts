@@ -2,20 +2,20 @@
  * From what the user did (dropped, picked, pasted, asked for a sample) to a list of entries. Nothing is read here:
  * a `File` is only a handle, and which of them belong to a checkpoint is decided in Rust.
  */
-import type { Entry } from "./protocol";
+import type { Entry } from './protocol';
 
 /** What `window.gammascope.open` accepts. */
 export type Openable = FileList | readonly (File | Entry)[];
 
 /** The checkpoints that ship with the page, relative to it. */
 export const SAMPLES = [
-  { name: "layernorm", label: "LayerNorm sample" },
-  { name: "rmsnorm", label: "RMSNorm sample" },
+  { name: 'layernorm', label: 'LayerNorm sample' },
+  { name: 'rmsnorm', label: 'RMSNorm sample' },
 ] as const;
 
-export type Sample = (typeof SAMPLES)[number]["name"];
+export type Sample = (typeof SAMPLES)[number]['name'];
 
-const SAMPLE_FILES = ["model.safetensors", "config.json"];
+const SAMPLE_FILES = ['model.safetensors', 'config.json'];
 
 /** Files given as such: the folder picker tells each one's place, other files are their own. */
 export function entriesOf(files: Openable): Entry[] {
@@ -26,7 +26,7 @@ export function entriesOf(files: Openable): Entry[] {
 
 /** True while something that may hold files is dragged or pasted. */
 export function carriesFiles(data: DataTransfer | null): boolean {
-  return data?.types.includes("Files") ?? false;
+  return data?.types.includes('Files') ?? false;
 }
 
 /**
@@ -35,7 +35,7 @@ export function carriesFiles(data: DataTransfer | null): boolean {
  */
 export function entriesOfTransfer(data: DataTransfer): Promise<Entry[]> {
   const found = Array.from(data.items)
-    .filter((item) => item.kind === "file")
+    .filter((item) => item.kind === 'file')
     .map((item) => ({ entry: item.webkitGetAsEntry(), file: item.getAsFile() }));
   return Promise.all(
     found.map(async ({ entry, file }) => {
@@ -60,7 +60,7 @@ async function walk(folder: FileSystemDirectoryEntry): Promise<Entry[]> {
 }
 
 function leaf(entry: FileSystemFileEntry): Promise<Entry> {
-  const path = entry.fullPath.replace(/^\//, "");
+  const path = entry.fullPath.replace(/^\//, '');
   return new Promise((resolve, reject) =>
     entry.file(
       (file) => resolve({ path, file }),

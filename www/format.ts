@@ -2,9 +2,9 @@
  * Numbers, bytes and the schema's words as people read them. Plain ASCII digits and exponents: what is copied from
  * the page can be pasted into code.
  */
-import type { KernelForm, ModelVerdict, NormKind, NormRole, ReaderUse, ScaleConvention } from "./report";
+import type { KernelForm, ModelVerdict, NormKind, NormRole, ReaderUse, ScaleConvention } from './report';
 
-const grouped = new Intl.NumberFormat("en-US");
+const grouped = new Intl.NumberFormat('en-US');
 
 /** 1234567 → "1,234,567". */
 export function count(value: number): string {
@@ -13,20 +13,20 @@ export function count(value: number): string {
 
 /** "1 site", "2 sites", "3 directions". */
 export function counted(value: number, noun: string): string {
-  return `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
+  return `${count(value)} ${noun}${value === 1 ? '' : 's'}`;
 }
 
 /** Four significant digits, an exponent where zeros would have to be counted. */
 export function number(value: number): string {
   if (Number.isInteger(value) && Math.abs(value) < 1e6) return count(value);
   const size = Math.abs(value);
-  if (size >= 1e6 || size < 1e-3) return value.toExponential(2).replace("e+", "e");
+  if (size >= 1e6 || size < 1e-3) return value.toExponential(2).replace('e+', 'e');
   return String(Number(value.toPrecision(4)));
 }
 
 /** A number that may be absent. */
 export function maybe(value: number | null | undefined): string {
-  return value === null || value === undefined ? "–" : number(value);
+  return value === null || value === undefined ? '–' : number(value);
 }
 
 const scale = (value: number, base: string[], digits: number): string => {
@@ -41,86 +41,86 @@ const scale = (value: number, base: string[], digits: number): string => {
 
 /** Decimal units, as on a model's download page. */
 export function bytes(value: number): string {
-  return scale(value, ["B", "kB", "MB", "GB", "TB"], 1);
+  return scale(value, ['B', 'kB', 'MB', 'GB', 'TB'], 1);
 }
 
 /** 22713216 → "22.7 M". */
 export function parameters(value: number): string {
-  return scale(value, ["", "K", "M", "B", "T"], 1);
+  return scale(value, ['', 'K', 'M', 'B', 'T'], 1);
 }
 
 /** A share of a whole, 0 to 1, as a percentage that never rounds something to nothing. */
 export function percent(share: number): string {
-  if (share === 0) return "0 %";
+  if (share === 0) return '0 %';
   const value = share * 100;
   return value < 0.01 ? `${value.toExponential(1)} %` : `${Number(value.toPrecision(3))} %`;
 }
 
 /** A probability; never printed as certain unless it is. */
 export function probability(value: number): string {
-  if (value >= 0.9995 && value < 1) return "> 0.999";
+  if (value >= 0.9995 && value < 1) return '> 0.999';
   return String(Number(value.toFixed(3)));
 }
 
 /** What a confidence means in words. */
 export function confidenceWord(value: number): string {
-  if (value >= 0.99) return "near certain";
-  if (value >= 0.95) return "very likely";
-  if (value >= 0.8) return "likely";
-  return value > 0 ? "thin" : "undecided";
+  if (value >= 0.99) return 'near certain';
+  if (value >= 0.95) return 'very likely';
+  if (value >= 0.8) return 'likely';
+  return value > 0 ? 'thin' : 'undecided';
 }
 
 /** A cell of a figure's table. */
 export function cell(value: number | string | null | undefined): string {
-  return typeof value === "number" ? number(value) : (value ?? "–");
+  return typeof value === 'number' ? number(value) : (value ?? '–');
 }
 
 export const KINDS: Record<NormKind, string> = {
-  layernorm: "LayerNorm",
-  rmsnorm: "RMSNorm",
-  other: "Other norm",
-  unknown: "Unknown",
+  layernorm: 'LayerNorm',
+  rmsnorm: 'RMSNorm',
+  other: 'Other norm',
+  unknown: 'Unknown',
 };
 
-export const VERDICTS: Record<ModelVerdict, string> = { ...KINDS, mixed: "Mixed" };
+export const VERDICTS: Record<ModelVerdict, string> = { ...KINDS, mixed: 'Mixed' };
 
 export const ROLES: Record<NormRole, string> = {
-  final: "final",
-  block: "block",
-  embedding: "embedding",
-  query_key: "query/key",
-  other: "other",
+  final: 'final',
+  block: 'block',
+  embedding: 'embedding',
+  query_key: 'query/key',
+  other: 'other',
 };
 
 export const USES: Record<ReaderUse, string> = {
-  query: "query",
-  key: "key",
-  value: "value",
-  fused_attention: "fused attention",
-  feed_forward: "feed-forward",
-  expert: "expert",
-  router: "router",
-  unembedding: "unembedding",
-  tied_unembedding: "tied unembedding",
-  projection: "projection",
+  query: 'query',
+  key: 'key',
+  value: 'value',
+  fused_attention: 'fused attention',
+  feed_forward: 'feed-forward',
+  expert: 'expert',
+  router: 'router',
+  unembedding: 'unembedding',
+  tied_unembedding: 'tied unembedding',
+  projection: 'projection',
 };
 
 export const CONVENTIONS: Record<ScaleConvention, string> = {
-  weight: "γ = w",
-  one_plus_weight: "γ = 1 + w",
-  none: "γ = 1, nothing stored",
+  weight: 'γ = w',
+  one_plus_weight: 'γ = 1 + w',
+  none: 'γ = 1, nothing stored',
 };
 
 /** The kernel in a word or two, for a table cell. */
 export function kernelForm(form: KernelForm, coordinates: number): string {
   switch (form) {
-    case "inverse_scale":
-      return "γ⁻¹";
-    case "coordinates":
-      return counted(coordinates, "coordinate");
-    case "none":
-      return "none";
-    case "unknown":
-      return "unknown";
+    case 'inverse_scale':
+      return 'γ⁻¹';
+    case 'coordinates':
+      return counted(coordinates, 'coordinate');
+    case 'none':
+      return 'none';
+    case 'unknown':
+      return 'unknown';
   }
 }

@@ -3,8 +3,8 @@
  * earlier one, with its figures, untouched until the new one has succeeded. A wasm loop cannot be interrupted, so
  * cancelling an open ends its worker; cancelling a figure only drops its answer, as the checkpoint is still wanted.
  */
-import type { Calls, Entry, Reply, Request } from "./protocol";
-import type { Figure, FigureKind, Progress, Report } from "./report";
+import type { Calls, Entry, Reply, Request } from './protocol';
+import type { Figure, FigureKind, Progress, Report } from './report';
 
 type Waiting = { resolve(value: never): void; reject(reason: unknown): void };
 
@@ -13,21 +13,23 @@ let inspectors = 0;
 export class Inspector {
   /** Tells one opened checkpoint from the next. */
   readonly id = ++inspectors;
-  private readonly worker = new Worker(new URL("./worker/worker.ts", import.meta.url), { type: "module" });
+  private readonly worker = new Worker(new URL('./worker/worker.ts', import.meta.url), { type: 'module' });
   private readonly waiting = new Map<number, Waiting>();
   private last = 0;
 
   private constructor(onProgress: (progress: Progress) => void) {
     this.worker.onmessage = ({ data }: MessageEvent<Reply>) => {
-      if ("progress" in data) return onProgress(data.progress);
+      if ('progress' in data) return onProgress(data.progress);
       const waiting = this.waiting.get(data.id);
       this.waiting.delete(data.id);
-      if ("error" in data) waiting?.reject(new Error(data.error));
+      if ('error' in data) waiting?.reject(new Error(data.error));
       else waiting?.resolve(data.value as never);
     };
     this.worker.onerror = (event) => {
       event.preventDefault();
-      this.close(new Error(`The inspector could not be loaded. Reload the page and try again. ${event.message ?? ""}`.trim()));
+      this.close(
+        new Error(`The inspector could not be loaded. Reload the page and try again. ${event.message ?? ''}`.trim()),
+      );
     };
   }
 
@@ -40,38 +42,48 @@ export class Inspector {
     signal.throwIfAborted();
     const inspector = new Inspector(onProgress);
     try {
-      return { inspector, report: await inspector.call("open", [entries], signal) };
+      return { inspector, report: await inspector.call('open', [entries], signal) };
     } catch (error) {
       inspector.close(error);
       throw error;
     }
   }
 
-  figure(kind: FigureKind, site: string | undefined, width: number, height: number, signal: AbortSignal): Promise<Figure> {
-    return this.call("figure", [kind, site, width, height], signal);
+  figure(
+    kind: FigureKind,
+    site: string | undefined,
+    width: number,
+    height: number,
+    signal: AbortSignal,
+  ): Promise<Figure> {
+    return this.call('figure', [kind, site, width, height], signal);
   }
 
   csv(kind: FigureKind, site: string | undefined, signal: AbortSignal): Promise<string> {
-    return this.call("csv", [kind, site], signal);
+    return this.call('csv', [kind, site], signal);
   }
 
   reportJson(signal: AbortSignal): Promise<string> {
-    return this.call("reportJson", [], signal);
+    return this.call('reportJson', [], signal);
   }
 
   /** Ends the worker; calls still waiting fail with `reason`. */
-  close(reason: unknown = new DOMException("The checkpoint was closed.", "AbortError")): void {
+  close(reason: unknown = new DOMException('The checkpoint was closed.', 'AbortError')): void {
     this.worker.terminate();
     for (const { reject } of this.waiting.values()) reject(reason);
     this.waiting.clear();
   }
 
-  private call<Name extends keyof Calls>(call: Name, args: Parameters<Calls[Name]>, signal: AbortSignal): Promise<ReturnType<Calls[Name]>> {
+  private call<Name extends keyof Calls>(
+    call: Name,
+    args: Parameters<Calls[Name]>,
+    signal: AbortSignal,
+  ): Promise<ReturnType<Calls[Name]>> {
     return new Promise((resolve, reject) => {
       signal.throwIfAborted();
       const id = ++this.last;
       this.waiting.set(id, { resolve, reject });
-      signal.addEventListener("abort", () => this.waiting.delete(id) && reject(signal.reason), { once: true });
+      signal.addEventListener('abort', () => this.waiting.delete(id) && reject(signal.reason), { once: true });
       this.worker.postMessage({ id, call, args } as Request);
     });
   }

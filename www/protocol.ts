@@ -2,7 +2,7 @@
  * What the page and its worker say to each other. Types only: both sides are compiled against this file, each with
  * its own `lib`, so that neither can reach for the other's globals.
  */
-import type { Figure, FigureKind, Progress, Report } from "./report";
+import type { Figure, FigureKind, Progress, Report } from './report';
 
 /** One file of a checkpoint and where it lies in what was dropped, for example `folder/model.safetensors`. */
 export type Entry = { path: string; file: File };
@@ -22,6 +22,4 @@ export type Request = {
 
 /** What comes back: progress of the open that is running, or the answer to one request. */
 export type Reply =
-  | { progress: Progress }
-  | { id: number; value: ReturnType<Calls[keyof Calls]> }
-  | { id: number; error: string };
+  { progress: Progress } | { id: number; value: ReturnType<Calls[keyof Calls]> } | { id: number; error: string };

@@ -1,133 +1,443 @@
-// Written by ts-rs from src/report/mod.rs and src/web/mod.rs.
+// Generated from src/report/mod.rs, src/plot and src/inspect.rs: run `UPDATE_TYPES=1 cargo test typescript`.
 
+export type Report = { 
 /**
- * What one inspection found.
+ * Always [`SCHEMA`].
  */
-export type Report = {
-  schema: string,
-  tool_version: string,
-  checkpoint: CheckpointSummary,
-  model: ModelSummary,
-  norms: Array<NormReport>,
-  dead_parameters: DeadParameters,
-  verification: Verification | null,
-  warnings: Array<Warning>,
-};
+schema: string, 
+/**
+ * Version of the program that wrote the report.
+ */
+tool_version: string, 
+/**
+ * The files that were read.
+ */
+checkpoint: CheckpointSummary, 
+/**
+ * The verdict on the model as a whole.
+ */
+model: ModelSummary, 
+/**
+ * Every norm site, in the order of the network.
+ */
+norms: Array<NormReport>, 
+/**
+ * The dead parameter directions of all readers together.
+ */
+dead_parameters: DeadParameters, 
+/**
+ * Measured activations; null until something was measured.
+ */
+verification: Verification | null, 
+/**
+ * What the user should know before relying on the rest.
+ */
+warnings: Array<Warning>, };
 
-export type Verification = never;
+export type CheckpointSummary = { 
+/**
+ * Folder or file name, without directories above it.
+ */
+name: string, 
+/**
+ * Always "safetensors" for now.
+ */
+format: string, 
+/**
+ * Shards that were opened.
+ */
+shards: number, 
+/**
+ * Shards that the index or the file names promise and that were not given.
+ */
+missing_shards: Array<string>, 
+/**
+ * Tensors in the catalogue.
+ */
+tensors: number, 
+/**
+ * Elements of all tensors.
+ */
+parameters: number, 
+/**
+ * Bytes of all opened shards.
+ */
+bytes: number, 
+/**
+ * Bytes actually read: headers, index, config and norm tensors.
+ */
+bytes_read: number, 
+/**
+ * Of `bytes_read`, headers, index and config.
+ */
+header_bytes: number, 
+/**
+ * Bytes of the scale and shift tensors of all sites.
+ */
+norm_bytes: number, };
 
-export type CheckpointSummary = {
-  name: string,
-  format: string,
-  shards: number,
-  missing_shards: Array<string>,
-  tensors: number,
-  parameters: number,
-  bytes: number,
-  bytes_read: number,
-  header_bytes: number,
-  norm_bytes: number,
-};
-
-export type NormKind = "layernorm" | "rmsnorm" | "other" | "unknown";
+export type ModelSummary = { 
+/**
+ * `model_type` of the configuration.
+ */
+family: string | null, 
+/**
+ * Kind of all sites together.
+ */
+verdict: ModelVerdict, 
+/**
+ * The least confidence among the sites that decide the verdict, 0 to 1.
+ */
+confidence: number, 
+/**
+ * The one sentence.
+ */
+sentence: string, 
+/**
+ * Why: one line for each kind of evidence that decided it.
+ */
+reasons: Array<string>, 
+/**
+ * Name of the final norm's site.
+ */
+final_norm: string | null, 
+/**
+ * Number of blocks.
+ */
+layers: number | null, 
+/**
+ * Width of the residual stream.
+ */
+width: number | null, };
 
 export type ModelVerdict = "layernorm" | "rmsnorm" | "mixed" | "other" | "unknown";
 
-export type ModelSummary = {
-  family: string | null,
-  verdict: ModelVerdict,
-  confidence: number,
-  sentence: string,
-  reasons: Array<string>,
-  final_norm: string | null,
-  layers: number | null,
-  width: number | null,
-};
+export type NormReport = { 
+/**
+ * Module path: the scale tensor's name without its last part.
+ */
+name: string, 
+/**
+ * Name of the stored scale tensor.
+ */
+scale: string | null, 
+/**
+ * Name of the stored shift tensor (β).
+ */
+shift: string | null, 
+/**
+ * Number of scales, d.
+ */
+width: number, 
+/**
+ * Where it sits.
+ */
+role: NormRole, 
+/**
+ * Index of its block, if it is in one.
+ */
+block: number | null, 
+/**
+ * What it does.
+ */
+kind: NormKind, 
+/**
+ * Probability that `kind` is right given the evidence, 0 to 1; 0 when unknown.
+ */
+confidence: number, 
+/**
+ * How γ follows from the stored tensor.
+ */
+scale_convention: ScaleConvention, 
+/**
+ * Why the convention is believed.
+ */
+convention_reason: string, 
+/**
+ * Everything that speaks for or against.
+ */
+evidence: Array<EvidenceReport>, 
+/**
+ * The kernel, as far as the scale decides it.
+ */
+kernel: KernelReport, 
+/**
+ * Linear maps that read this site's output.
+ */
+readers: Array<ReaderReport>, 
+/**
+ * Why readers may be missing, or what was assumed about them.
+ */
+reader_note: string | null, 
+/**
+ * Why the values of this site could not be used.
+ */
+problem: string | null, };
+
+export type NormKind = "layernorm" | "rmsnorm" | "other" | "unknown";
 
 export type NormRole = "final" | "block" | "embedding" | "query_key" | "other";
 
 export type ScaleConvention = "weight" | "one_plus_weight" | "none";
 
-export type NormReport = {
-  name: string,
-  scale: string | null,
-  shift: string | null,
-  width: number,
-  role: NormRole,
-  block: number | null,
-  kind: NormKind,
-  confidence: number,
-  scale_convention: ScaleConvention,
-  convention_reason: string,
-  evidence: Array<EvidenceReport>,
-  kernel: KernelReport,
-  readers: Array<ReaderReport>,
-  reader_note: string | null,
-  problem: string | null,
-};
+export type EvidenceReport = { 
+/**
+ * Which evidence: "configuration", "shift", "names", "structure", "values".
+ */
+source: string, 
+/**
+ * The kind it speaks for; unknown when it abstains.
+ */
+says: NormKind, 
+/**
+ * |log-likelihood ratio| between LayerNorm and RMSNorm, in nats; 0 when it abstains.
+ */
+strength: number, 
+/**
+ * What was seen, as a sentence.
+ */
+detail: string, };
 
-export type EvidenceReport = { source: string, says: NormKind, strength: number, detail: string };
+export type KernelReport = { 
+/**
+ * Which directions it spans.
+ */
+form: KernelForm, 
+/**
+ * Indices with γᵢ = 0.
+ */
+coordinates: Array<number>, 
+/**
+ * 1/Σvᵢ⁴: how many coordinates share the direction (1 … d); only for `inverse_scale`.
+ */
+participation: number | null, 
+/**
+ * max|vᵢ|; only for `inverse_scale`.
+ */
+max_component: number | null, 
+/**
+ * Index of max|vᵢ|; only for `inverse_scale`.
+ */
+max_index: number | null, 
+/**
+ * ‖γ⁻¹‖; only for `inverse_scale`.
+ */
+inverse_norm: number | null, 
+/**
+ * min|γᵢ|.
+ */
+scale_min_abs: number | null, 
+/**
+ * Median |γᵢ|.
+ */
+scale_median_abs: number | null, 
+/**
+ * max|γᵢ|.
+ */
+scale_max_abs: number | null, 
+/**
+ * max|γ|/min|γ|; null when a scale is zero.
+ */
+condition: number | null, 
+/**
+ * Indices with |γᵢ| ≤ 1e-3 median, zeros included.
+ */
+near_dead: Array<number>, 
+/**
+ * Σvᵢ² over the near-dead coordinates: how much of the direction they carry (0 … 1); only for `inverse_scale`.
+ */
+near_dead_weight: number | null, 
+/**
+ * Directions predicted below τ·mean (τ = 1e-6) if x̂ were isotropic, exact kernel included; null when the kind is not known.
+ */
+predicted_below_tau: number | null, };
 
 export type KernelForm = "inverse_scale" | "coordinates" | "none" | "unknown";
 
-export type KernelReport = {
-  form: KernelForm,
-  coordinates: Array<number>,
-  participation: number | null,
-  max_component: number | null,
-  max_index: number | null,
-  inverse_norm: number | null,
-  scale_min_abs: number | null,
-  scale_median_abs: number | null,
-  scale_max_abs: number | null,
-  condition: number | null,
-  near_dead: Array<number>,
-  predicted_below_tau: number | null,
-};
+export type ReaderReport = { 
+/**
+ * Name of the weight tensor.
+ */
+name: string, 
+/**
+ * What it is for.
+ */
+use: ReaderUse, 
+/**
+ * Output rows, over all experts if the tensor packs several.
+ */
+rows: number, 
+/**
+ * Elements of the weight tensor.
+ */
+parameters: number, 
+/**
+ * Name of its bias.
+ */
+bias: string | null, 
+/**
+ * Its dead directions.
+ */
+dead: DeadDirections, 
+/**
+ * What was assumed in counting them.
+ */
+assumed: string | null, };
 
-export type ReaderUse =
-  | "query" | "key" | "value" | "fused_attention" | "feed_forward" | "expert"
-  | "router" | "unembedding" | "tied_unembedding" | "projection";
+export type ReaderUse = "query" | "key" | "value" | "fused_attention" | "feed_forward" | "expert" | "router" | "unembedding" | "tied_unembedding" | "projection";
 
-export type ReaderReport = {
-  name: string,
-  use: ReaderUse,
-  rows: number,
-  parameters: number,
-  bias: string | null,
-  dead: DeadDirections,
-  assumed: string | null,
-};
+export type DeadDirections = { 
+/**
+ * The function does not change at all.
+ */
+outright: number, 
+/**
+ * The function does not change once b ← b − a vᵀβ.
+ */
+with_bias_shift: number, 
+/**
+ * The change adds a constant that nothing takes back.
+ */
+constant_shift: number, 
+/**
+ * Dead for this reader, but its matrix is also the input embedding, where the change is seen.
+ */
+tied: number, };
 
-export type DeadDirections = { outright: number, with_bias_shift: number, constant_shift: number, tied: number };
+export type DeadParameters = { 
+/**
+ * The function does not change at all.
+ */
+outright: number, 
+/**
+ * The function does not change once the reader's bias is moved.
+ */
+with_bias_shift: number, 
+/**
+ * Only a constant is added to the reader's output.
+ */
+constant_shift: number, 
+/**
+ * Unread by a tied unembedding, but seen at the input embedding.
+ */
+tied: number, 
+/**
+ * (outright + with_bias_shift) ÷ parameters of the readers counted.
+ */
+share: number, 
+/**
+ * Number of readers counted.
+ */
+readers: number, 
+/**
+ * What the counts rest on.
+ */
+assumptions: Array<string>, };
 
-export type DeadParameters = {
-  outright: number,
-  with_bias_shift: number,
-  constant_shift: number,
-  tied: number,
-  share: number,
-  readers: number,
-  assumptions: Array<string>,
-};
+export type Verification = never;
 
-export type Warning = { code: string, message: string, where: string };
+export type Warning = { 
+/**
+ * Stable name for programs.
+ */
+code: string, 
+/**
+ * The sentence for people.
+ */
+message: string, 
+/**
+ * File, tensor or site.
+ */
+where: string, };
 
-export type Progress = { stage: "headers" | "scales", done: number, total: number, bytes_read: number };
+export type Progress = { 
+/**
+ * What is being read.
+ */
+stage: Stage, 
+/**
+ * Shards or tensors done.
+ */
+done: number, 
+/**
+ * Shards or tensors in all.
+ */
+total: number, 
+/**
+ * Bytes read so far.
+ */
+bytes_read: number, };
+
+export type Stage = "headers" | "scales";
+
+export type Figure = { 
+/**
+ * Which figure it is.
+ */
+kind: FigureKind, 
+/**
+ * What it shows, and of which site.
+ */
+title: string, 
+/**
+ * What the statistic means and what these data say, in a sentence or two.
+ */
+caption: string, 
+/**
+ * Width of the SVG in CSS pixels.
+ */
+width: number, 
+/**
+ * Height of the SVG in CSS pixels.
+ */
+height: number, 
+/**
+ * A complete SVG document, colours as CSS variables with fallbacks.
+ */
+svg: string, 
+/**
+ * Places a pointer can ask about; not more than [`MOST_MARKS`].
+ */
+marks: Array<Mark>, 
+/**
+ * The data.
+ */
+table: Table, };
 
 export type FigureKind = "kernel_direction" | "scale_distribution" | "site_map" | "soft_spectrum";
 
-export type Mark = { x: number, y: number, row: number };
+export type Mark = { 
+/**
+ * CSS pixels from the left edge of the SVG.
+ */
+x: number, 
+/**
+ * CSS pixels from its top edge.
+ */
+y: number, 
+/**
+ * Index into the table's rows.
+ */
+row: number, };
 
-export type Table = { columns: Array<{ name: string, unit: string | null }>, rows: Array<Array<number | string | null>> };
+export type Table = { 
+/**
+ * One for each cell of a row.
+ */
+columns: Array<Column>, 
+/**
+ * The data.
+ */
+rows: Array<Array<Cell>>, };
 
-export type Figure = {
-  kind: FigureKind,
-  title: string,
-  caption: string,
-  width: number,
-  height: number,
-  svg: string,
-  marks: Array<Mark>,
-  table: Table,
-};
+export type Column = { 
+/**
+ * Its heading.
+ */
+name: string, 
+/**
+ * Unit of its numbers, if they have one.
+ */
+unit: string | null, };
+
+export type Cell = number | string | null;

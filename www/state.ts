@@ -2,10 +2,10 @@
  * The state of the page: a handful of signals and the few actions that change them. Views read signals and call
  * actions; they hold no state that outlives them.
  */
-import { computed, signal } from "@preact/signals";
-import { Inspector } from "./inspector";
-import type { Entry } from "./protocol";
-import type { Progress, Report } from "./report";
+import { computed, signal } from '@preact/signals';
+import { Inspector } from './inspector';
+import type { Entry } from './protocol';
+import type { Progress, Report } from './report';
 
 /** An opened checkpoint: its report, and the worker that still holds its scales and draws its figures. */
 export type Opened = { report: Report; inspector: Inspector };
@@ -20,7 +20,7 @@ export const opening = signal<{ progress: Progress | null; controller: AbortCont
 export const failure = signal<string | null>(null);
 
 /** A short line for screen readers: said when it changes. */
-export const announcement = signal("");
+export const announcement = signal('');
 
 /** The site another part of the page points at (index into `report.norms`); a new object each time it is asked for. */
 export const pointedAt = signal<{ site: number } | null>(null);
@@ -38,13 +38,18 @@ export async function open(gather: (signal: AbortSignal) => Entry[] | Promise<En
   const { signal: stop } = controller;
   opening.value = { progress: null, controller };
   failure.value = null;
-  announcement.value = "Opening the checkpoint";
+  announcement.value = 'Opening the checkpoint';
   try {
     const entries = await gather(stop);
-    if (entries.length === 0) throw new Error("There is no file in that. Drop the files or the folder of a checkpoint.");
-    const next = await Inspector.open(entries, (progress) => {
-      if (!stop.aborted) opening.value = { progress, controller };
-    }, stop);
+    if (entries.length === 0)
+      throw new Error('There is no file in that. Drop the files or the folder of a checkpoint.');
+    const next = await Inspector.open(
+      entries,
+      (progress) => {
+        if (!stop.aborted) opening.value = { progress, controller };
+      },
+      stop,
+    );
     if (stop.aborted) {
       next.inspector.close();
       stop.throwIfAborted();
@@ -71,9 +76,9 @@ export function show(gather: (signal: AbortSignal) => Entry[] | Promise<Entry[]>
 /** Stops the running open. The report on show stays. */
 export function cancel(): void {
   if (!opening.value) return;
-  opening.value.controller.abort(new DOMException("Opening was cancelled.", "AbortError"));
+  opening.value.controller.abort(new DOMException('Opening was cancelled.', 'AbortError'));
   opening.value = null;
-  announcement.value = "Cancelled";
+  announcement.value = 'Cancelled';
 }
 
 /** Opens a site's row in the table and takes the reader there. */

@@ -23,7 +23,8 @@ pub struct ConfigError {
 }
 
 /// Names under which configurations keep the width of the residual stream.
-const WIDTH_FIELDS: [&str; 8] = ["hidden_size", "n_embd", "d_model", "dim", "n_embed", "embed_dim", "hidden_dim", "emb_dim"];
+const WIDTH_FIELDS: [&str; 8] =
+    ["hidden_size", "n_embd", "d_model", "dim", "n_embed", "embed_dim", "hidden_dim", "emb_dim"];
 
 impl Config {
     /// Parses `bytes` as the configuration of everything below `prefix`.
@@ -44,7 +45,9 @@ impl Config {
     /// Whether one of `architectures` ends with `head` (`ForCausalLM`).
     pub fn has_architecture(&self, head: &str) -> bool {
         let listed = self.fields.get("architectures").and_then(Value::as_array);
-        listed.is_some_and(|names| names.iter().any(|name| name.as_str().is_some_and(|name| name.ends_with(head))))
+        listed.is_some_and(|names| {
+            names.iter().any(|name| name.as_str().is_some_and(|name| name.ends_with(head)))
+        })
     }
 
     /// The view of one tensor or site: a nested configuration (vision, audio, text) where its name points to one,
@@ -57,7 +60,10 @@ impl Config {
     /// Widths of the residual streams it declares, nested parts included.
     pub fn widths(&self) -> Vec<u64> {
         let nested = self.fields.values().filter_map(Value::as_object);
-        std::iter::once(&self.fields).chain(nested).flat_map(|map| WIDTH_FIELDS.iter().filter_map(|field| map.get(*field)?.as_u64())).collect()
+        std::iter::once(&self.fields)
+            .chain(nested)
+            .flat_map(|map| WIDTH_FIELDS.iter().filter_map(|field| map.get(*field)?.as_u64()))
+            .collect()
     }
 }
 
@@ -128,7 +134,12 @@ mod tests {
 
     #[test]
     fn a_nested_configuration_speaks_for_its_part() {
-        let config = Config::parse("", "config.json", br#"{"model_type":"vlm","hidden_size":8,"vision_config":{"model_type":"vit","hidden_size":4}}"#).unwrap();
+        let config = Config::parse(
+            "",
+            "config.json",
+            br#"{"model_type":"vlm","hidden_size":8,"vision_config":{"model_type":"vit","hidden_size":4}}"#,
+        )
+        .unwrap();
         assert_eq!(config.scope("vision_tower.blocks.0.norm1").family(), Some("vit"));
         assert_eq!(config.scope("model.norm").family(), Some("vlm"));
         assert_eq!(config.widths(), [8, 4]);

@@ -14,13 +14,16 @@ pub enum TensorType {
 
 /// A type that has no decoder.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("element type {0} is not one this tool decodes (F64, F32, F16, BF16, F8_E4M3, F8_E5M2, integers); convert that tensor")]
+#[error(
+    "element type {0} is not one this tool decodes (F64, F32, F16, BF16, F8_E4M3, F8_E5M2, integers); convert that tensor"
+)]
 pub struct DecodeError(pub String);
 
 impl TensorType {
     /// The type of this name.
     pub fn parse(name: &str) -> Self {
-        serde_json::from_value(serde_json::Value::String(name.to_owned())).map_or_else(|_| Self::Unknown(name.to_owned()), Self::Known)
+        serde_json::from_value(serde_json::Value::String(name.to_owned()))
+            .map_or_else(|_| Self::Unknown(name.to_owned()), Self::Known)
     }
 
     /// Bits of one element; `None` for an unknown type.

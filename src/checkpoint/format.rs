@@ -16,13 +16,19 @@ pub fn foreign(path: &str, first: &[u8]) -> Option<String> {
     } else if first.starts_with(b"GGUF") {
         ("is a GGUF file", "this version reads safetensors; open the original safetensors checkpoint instead")
     } else if first.starts_with(b"PK\x03\x04") && !lower.ends_with(".npz") {
-        ("is a zip archive, as torch.save writes for .bin, .pt, .pth and .ckpt files: a pickle, which can run code when loaded", CONVERT)
+        (
+            "is a zip archive, as torch.save writes for .bin, .pt, .pth and .ckpt files: a pickle, which can run code when loaded",
+            CONVERT,
+        )
     } else if first.starts_with(b"PK\x03\x04") {
         ("is a NumPy .npz archive", CONVERT)
     } else if first.len() > 1 && first[0] == 0x80 && (2..=5).contains(&first[1]) {
         ("is a Python pickle, which can run code when loaded", CONVERT)
     } else if first.starts_with(b"\x89HDF\r\n\x1a\n") {
-        ("is an HDF5 file (Keras)", "convert it with the transformers library and open the safetensors file it writes")
+        (
+            "is an HDF5 file (Keras)",
+            "convert it with the transformers library and open the safetensors file it writes",
+        )
     } else if first.starts_with(b"\x93NUMPY") {
         ("is a NumPy array", "open the checkpoint it belongs to")
     } else if first.starts_with(b"version https://git-lfs") {
@@ -31,9 +37,13 @@ pub fn foreign(path: &str, first: &[u8]) -> Option<String> {
         ("is a compressed archive", "unpack it first")
     } else if first.len() > 261 && &first[257..262] == b"ustar" || lower.ends_with(".tar") {
         ("is a tar archive", "unpack it first")
-    } else if lower.ends_with(".onnx") || (first.starts_with(b"\x08") && first.windows(4).any(|four| four == b"onnx" || four == b"pyto")) {
+    } else if lower.ends_with(".onnx")
+        || (first.starts_with(b"\x08") && first.windows(4).any(|four| four == b"onnx" || four == b"pyto"))
+    {
         ("is an ONNX model", "export the weights as safetensors from the framework that made it")
-    } else if first.trim_ascii_start().to_ascii_lowercase().starts_with(b"<!doctype") || first.trim_ascii_start().to_ascii_lowercase().starts_with(b"<html") {
+    } else if first.trim_ascii_start().to_ascii_lowercase().starts_with(b"<!doctype")
+        || first.trim_ascii_start().to_ascii_lowercase().starts_with(b"<html")
+    {
         ("is a web page, probably an error page saved in place of the file", "download the file again")
     } else {
         return None;
@@ -47,14 +57,40 @@ pub fn partial<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'static str>
     for name in names {
         total += 1;
         let is = |marks: &[&str]| marks.iter().any(|mark| name.contains(mark));
-        adapter += usize::from(is(&["lora_A", "lora_B", "lora_embedding", "lora_magnitude", "lora_down", "lora_up", "lora.down", "lora.up", ".alpha", "hada_w", "ia3_l", "prompt_embeddings"]));
-        optimizer += usize::from(is(&["exp_avg", "exp_inf", "max_exp_avg", "momentum_buffer", "optimizer.", "optimizer_state", "master_weight", "adam_"]));
+        adapter += usize::from(is(&[
+            "lora_A",
+            "lora_B",
+            "lora_embedding",
+            "lora_magnitude",
+            "lora_down",
+            "lora_up",
+            "lora.down",
+            "lora.up",
+            ".alpha",
+            "hada_w",
+            "ia3_l",
+            "prompt_embeddings",
+        ]));
+        optimizer += usize::from(is(&[
+            "exp_avg",
+            "exp_inf",
+            "max_exp_avg",
+            "momentum_buffer",
+            "optimizer.",
+            "optimizer_state",
+            "master_weight",
+            "adam_",
+        ]));
     }
     // Adapters may carry a retrained head or embedding along (modules_to_save).
     if adapter * 2 > total {
-        Some("an adapter (LoRA or another PEFT method), not a model: its norms are those of the base model; open the base model, or merge the adapter first (merge_and_unload) and open the result")
+        Some(
+            "an adapter (LoRA or another PEFT method), not a model: its norms are those of the base model; open the base model, or merge the adapter first (merge_and_unload) and open the result",
+        )
     } else if optimizer * 2 > total {
-        Some("an optimizer's state, not a model; open the model's own safetensors files, which usually lie beside it")
+        Some(
+            "an optimizer's state, not a model; open the model's own safetensors files, which usually lie beside it",
+        )
     } else {
         None
     }
@@ -87,8 +123,14 @@ mod tests {
 
     #[test]
     fn adapters_and_optimizer_states_are_not_models() {
-        assert!(partial(["base_model.model.q.lora_A.weight", "base_model.model.q.lora_B.weight"].into_iter()).is_some_and(|what| what.contains("adapter")));
-        assert!(partial(["state.0.exp_avg", "state.0.exp_avg_sq"].into_iter()).is_some_and(|what| what.contains("optimizer")));
+        assert!(
+            partial(["base_model.model.q.lora_A.weight", "base_model.model.q.lora_B.weight"].into_iter())
+                .is_some_and(|what| what.contains("adapter"))
+        );
+        assert!(
+            partial(["state.0.exp_avg", "state.0.exp_avg_sq"].into_iter())
+                .is_some_and(|what| what.contains("optimizer"))
+        );
         assert_eq!(partial(["model.norm.weight", "lm_head.weight"].into_iter()), None);
     }
 }

@@ -33,33 +33,49 @@ pub struct HeaderError {
 pub enum HeaderProblem {
     #[error("the file is empty; it was probably not written or not downloaded")]
     Empty,
-    #[error("the file has {length} bytes, less than the 8 that give a safetensors header its length; download it again")]
+    #[error(
+        "the file has {length} bytes, less than the 8 that give a safetensors header its length; download it again"
+    )]
     TooShort { length: u64 },
     #[error(
         "bytes 0 to 7 announce a header of {announced} bytes, more than the format's limit of {MAX_HEADER_BYTES}; this is no safetensors file, or it is damaged"
     )]
     HeaderTooLarge { announced: u64 },
-    #[error("the header should end at byte {end}, but the file has only {length}; it was cut off, download it again")]
+    #[error(
+        "the header should end at byte {end}, but the file has only {length}; it was cut off, download it again"
+    )]
     HeaderTruncated { end: u64, length: u64 },
     #[error("the header is not UTF-8 at byte {byte}; the file is damaged")]
     NotUtf8 { byte: u64 },
     #[error("the header is not valid at byte {byte}{}: {reason}; the file is damaged or not safetensors", of_tensor(.tensor))]
     NotAHeader { byte: u64, tensor: Option<String>, reason: String },
-    #[error("`__metadata__` must map strings to strings, but {found}; write the file again with string values")]
+    #[error(
+        "`__metadata__` must map strings to strings, but {found}; write the file again with string values"
+    )]
     BadMetadata { found: String },
-    #[error("the name {name:?} occurs twice, which the format forbids: its values would be ambiguous; write the file again")]
+    #[error(
+        "the name {name:?} occurs twice, which the format forbids: its values would be ambiguous; write the file again"
+    )]
     DuplicateName { name: String },
     #[error("tensor {tensor:?} ends at byte {end}, before it begins at byte {begin}; the header is damaged")]
     Reversed { tensor: String, begin: u64, end: u64 },
-    #[error("tensor {tensor:?} begins at byte {begin}, inside the tensor before it, which ends at byte {expected}; the header is damaged")]
+    #[error(
+        "tensor {tensor:?} begins at byte {begin}, inside the tensor before it, which ends at byte {expected}; the header is damaged"
+    )]
     Overlap { tensor: String, begin: u64, expected: u64 },
-    #[error("tensor {tensor:?} begins at byte {begin}, leaving a hole after byte {expected}, which the format forbids; the header is damaged")]
+    #[error(
+        "tensor {tensor:?} begins at byte {begin}, leaving a hole after byte {expected}, which the format forbids; the header is damaged"
+    )]
     Hole { tensor: String, begin: u64, expected: u64 },
     #[error("tensor {tensor:?} has offsets past the largest file there can be; the header is damaged")]
     OffsetOverflow { tensor: String },
-    #[error("tensor {tensor:?} of shape {shape:?} and type {dtype} has more bits than 64 bits can count; the header is damaged")]
+    #[error(
+        "tensor {tensor:?} of shape {shape:?} and type {dtype} has more bits than 64 bits can count; the header is damaged"
+    )]
     SizeOverflow { tensor: String, shape: Vec<u64>, dtype: String },
-    #[error("tensor {tensor:?} of shape {shape:?} and type {dtype} does not end on a whole byte; the header is damaged")]
+    #[error(
+        "tensor {tensor:?} of shape {shape:?} and type {dtype} does not end on a whole byte; the header is damaged"
+    )]
     PartialByte { tensor: String, shape: Vec<u64>, dtype: String },
     #[error(
         "tensor {tensor:?} of shape {shape:?} and type {dtype} takes {expected} bytes, but its offsets (from byte {begin}) hold {got}; the header is damaged"
@@ -67,7 +83,9 @@ pub enum HeaderProblem {
     SizeMismatch { tensor: String, shape: Vec<u64>, dtype: String, begin: u64, expected: u64, got: u64 },
     #[error("the data should end at byte {end}{}, but the file has only {length}; it was cut off, download it again", of_last(.tensor))]
     DataTruncated { end: u64, length: u64, tensor: Option<String> },
-    #[error("the data ends at byte {end}, but the file goes on to byte {length}; it is no single safetensors file")]
+    #[error(
+        "the data ends at byte {end}, but the file goes on to byte {length}; it is no single safetensors file"
+    )]
     TrailingBytes { end: u64, length: u64 },
 }
 
@@ -76,7 +94,9 @@ fn of_tensor(tensor: &Option<String>) -> String {
 }
 
 fn of_last(tensor: &Option<String>) -> String {
-    tensor.as_ref().map_or_else(String::new, |name| format!(" (tensor {name:?} is the first that is not whole)"))
+    tensor
+        .as_ref()
+        .map_or_else(String::new, |name| format!(" (tensor {name:?} is the first that is not whole)"))
 }
 
 /// One tensor of a validated header.
@@ -110,7 +130,9 @@ pub fn header_length(file: &str, first: [u8; 8], length: u64) -> Result<u64, Hea
 /// Walks the header `json` (the N bytes after the first 8) of a file of `length` bytes and establishes every
 /// invariant of the format. Entries come in the order of their bytes.
 pub fn walk(file: &str, json: &[u8], length: u64) -> Result<Vec<Entry>, HeaderError> {
-    parse(json).and_then(|raw| validate(raw, LENGTH_BYTES + json.len() as u64, length)).map_err(|problem| HeaderError { file: file.to_owned(), problem })
+    parse(json)
+        .and_then(|raw| validate(raw, LENGTH_BYTES + json.len() as u64, length))
+        .map_err(|problem| HeaderError { file: file.to_owned(), problem })
 }
 
 /// A header entry as it stands in the JSON.
@@ -155,13 +177,16 @@ impl<'de> Visitor<'de> for &mut RawHeader {
 }
 
 fn parse(json: &[u8]) -> Result<Vec<(String, RawEntry)>, HeaderProblem> {
-    let text = std::str::from_utf8(json).map_err(|error| HeaderProblem::NotUtf8 { byte: LENGTH_BYTES + error.valid_up_to() as u64 })?;
+    let text = std::str::from_utf8(json)
+        .map_err(|error| HeaderProblem::NotUtf8 { byte: LENGTH_BYTES + error.valid_up_to() as u64 })?;
     let mut raw = RawHeader::default();
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    deserializer.deserialize_map(&mut raw).and_then(|()| deserializer.end()).map_err(|error| HeaderProblem::NotAHeader {
-        byte: LENGTH_BYTES + byte_of(text, &error),
-        tensor: raw.current.take().filter(|name| !name.is_empty()),
-        reason: reason_of(&error),
+    deserializer.deserialize_map(&mut raw).and_then(|()| deserializer.end()).map_err(|error| {
+        HeaderProblem::NotAHeader {
+            byte: LENGTH_BYTES + byte_of(text, &error),
+            tensor: raw.current.take().filter(|name| !name.is_empty()),
+            reason: reason_of(&error),
+        }
     })?;
     if raw.metadata_repeated {
         return Err(HeaderProblem::DuplicateName { name: "__metadata__".to_owned() });
@@ -172,7 +197,8 @@ fn parse(json: &[u8]) -> Result<Vec<(String, RawEntry)>, HeaderProblem> {
 
 /// serde_json counts lines and columns; a file is searched by byte.
 fn byte_of(text: &str, error: &serde_json::Error) -> u64 {
-    let line_start: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+    let line_start: usize =
+        text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
     (line_start + error.column().saturating_sub(1)) as u64
 }
 
@@ -220,7 +246,8 @@ fn validate(mut raw: Vec<(String, RawEntry)>, data: u64, length: u64) -> Result<
     let mut entries = Vec::with_capacity(raw.len());
     let mut expected = data;
     for (tensor, RawEntry { dtype, shape, data_offsets }) in raw {
-        let (Some(begin), Some(end)) = (data.checked_add(data_offsets.0), data.checked_add(data_offsets.1)) else {
+        let (Some(begin), Some(end)) = (data.checked_add(data_offsets.0), data.checked_add(data_offsets.1))
+        else {
             return Err(HeaderProblem::OffsetOverflow { tensor });
         };
         if end < begin {
@@ -245,7 +272,14 @@ fn validate(mut raw: Vec<(String, RawEntry)>, data: u64, length: u64) -> Result<
                 return Err(HeaderProblem::PartialByte { tensor, shape, dtype });
             }
             if bits / 8 != end - begin {
-                return Err(HeaderProblem::SizeMismatch { tensor, shape, dtype, begin, expected: bits / 8, got: end - begin });
+                return Err(HeaderProblem::SizeMismatch {
+                    tensor,
+                    shape,
+                    dtype,
+                    begin,
+                    expected: bits / 8,
+                    got: end - begin,
+                });
             }
         }
         entries.push(Entry { name: tensor, dtype: kind, shape, begin, end });
@@ -266,7 +300,8 @@ mod tests {
 
     /// Walks `json` as the header of a file with `data` bytes after it.
     fn walk_with(json: &str, data: u64) -> Result<Vec<Entry>, HeaderProblem> {
-        walk("x.safetensors", json.as_bytes(), LENGTH_BYTES + json.len() as u64 + data).map_err(|error| error.problem)
+        walk("x.safetensors", json.as_bytes(), LENGTH_BYTES + json.len() as u64 + data)
+            .map_err(|error| error.problem)
     }
 
     fn entry(name: &str, shape: &str, begin: u64, end: u64) -> String {
@@ -283,7 +318,8 @@ mod tests {
 
     #[test]
     fn header_lengths_beyond_the_limit_or_the_file_are_refused() {
-        let problem = |announced: u64, length| header_length("x", announced.to_le_bytes(), length).unwrap_err().problem;
+        let problem =
+            |announced: u64, length| header_length("x", announced.to_le_bytes(), length).unwrap_err().problem;
         assert!(matches!(problem(1 << 63, 100), HeaderProblem::HeaderTooLarge { .. }));
         assert!(matches!(problem(MAX_HEADER_BYTES + 1, 1 << 40), HeaderProblem::HeaderTooLarge { .. }));
         assert!(matches!(problem(93, 100), HeaderProblem::HeaderTruncated { end: 101, length: 100 }));
@@ -293,13 +329,21 @@ mod tests {
     #[test]
     fn overlap_hole_reversed_and_out_of_range_offsets_name_tensor_and_byte() {
         let json = format!("{{{},{}}}", entry("a", "[2]", 0, 8), entry("b", "[1]", 4, 8));
-        assert!(matches!(walk_with(&json, 8).unwrap_err(), HeaderProblem::Overlap { tensor, .. } if tensor == "b"));
+        assert!(
+            matches!(walk_with(&json, 8).unwrap_err(), HeaderProblem::Overlap { tensor, .. } if tensor == "b")
+        );
         let json = format!("{{{},{}}}", entry("a", "[1]", 0, 4), entry("b", "[1]", 8, 12));
-        assert!(matches!(walk_with(&json, 12).unwrap_err(), HeaderProblem::Hole { tensor, .. } if tensor == "b"));
+        assert!(
+            matches!(walk_with(&json, 12).unwrap_err(), HeaderProblem::Hole { tensor, .. } if tensor == "b")
+        );
         let json = format!("{{{}}}", entry("a", "[1]", 4, 0));
-        assert!(matches!(walk_with(&json, 4).unwrap_err(), HeaderProblem::Reversed { tensor, .. } if tensor == "a"));
+        assert!(
+            matches!(walk_with(&json, 4).unwrap_err(), HeaderProblem::Reversed { tensor, .. } if tensor == "a")
+        );
         let json = format!("{{{}}}", entry("a", "[1]", 0, 4));
-        assert!(matches!(walk_with(&json, 3).unwrap_err(), HeaderProblem::DataTruncated { tensor: Some(tensor), .. } if tensor == "a"));
+        assert!(
+            matches!(walk_with(&json, 3).unwrap_err(), HeaderProblem::DataTruncated { tensor: Some(tensor), .. } if tensor == "a")
+        );
         assert!(matches!(walk_with(&json, 5).unwrap_err(), HeaderProblem::TrailingBytes { .. }));
         let json = format!("{{{}}}", entry("a", "[1]", 0, u64::MAX));
         assert!(matches!(walk_with(&json, 4).unwrap_err(), HeaderProblem::OffsetOverflow { .. }));
@@ -308,10 +352,16 @@ mod tests {
     #[test]
     fn size_must_be_shape_times_bits_without_overflow() {
         let json = format!("{{{}}}", entry("a", "[3]", 0, 8));
-        assert!(matches!(walk_with(&json, 8).unwrap_err(), HeaderProblem::SizeMismatch { expected: 12, got: 8, .. }));
+        assert!(matches!(
+            walk_with(&json, 8).unwrap_err(),
+            HeaderProblem::SizeMismatch { expected: 12, got: 8, .. }
+        ));
         for shape in ["[4294967296,4294967296]", "[4611686018427387904]"] {
             let json = format!("{{{}}}", entry("a", shape, 0, 8));
-            assert!(matches!(walk_with(&json, 8).unwrap_err(), HeaderProblem::SizeOverflow { .. }), "{shape}");
+            assert!(
+                matches!(walk_with(&json, 8).unwrap_err(), HeaderProblem::SizeOverflow { .. }),
+                "{shape}"
+            );
         }
         let json = r#"{"a":{"dtype":"F4","shape":[3],"data_offsets":[0,1]}}"#;
         assert!(matches!(walk_with(json, 1).unwrap_err(), HeaderProblem::PartialByte { .. }));
@@ -319,7 +369,11 @@ mod tests {
 
     #[test]
     fn a_two_gibibyte_tensor_past_four_gibibytes_is_fine() {
-        let json = format!("{{{},{}}}", entry("a", "[1610612736]", 0, 6_442_450_944), entry("b", "[536870912]", 6_442_450_944, 8_589_934_592));
+        let json = format!(
+            "{{{},{}}}",
+            entry("a", "[1610612736]", 0, 6_442_450_944),
+            entry("b", "[536870912]", 6_442_450_944, 8_589_934_592)
+        );
         assert_eq!(walk_with(&json, 8_589_934_592).unwrap()[1].end, 8 + json.len() as u64 + 8_589_934_592);
     }
 
@@ -327,7 +381,10 @@ mod tests {
     fn duplicate_names_are_refused_by_name() {
         let json = format!("{{{},{}}}", entry("a", "[1]", 0, 4), entry("a", "[1]", 4, 8));
         assert_eq!(walk_with(&json, 8).unwrap_err(), HeaderProblem::DuplicateName { name: "a".into() });
-        assert!(matches!(walk_with(r#"{"__metadata__":{},"__metadata__":{}}"#, 0).unwrap_err(), HeaderProblem::DuplicateName { .. }));
+        assert!(matches!(
+            walk_with(r#"{"__metadata__":{},"__metadata__":{}}"#, 0).unwrap_err(),
+            HeaderProblem::DuplicateName { .. }
+        ));
     }
 
     #[test]
@@ -356,7 +413,10 @@ mod tests {
 
     #[test]
     fn an_unknown_dtype_keeps_its_tensor_and_the_others() {
-        let json = format!(r#"{{{},"q":{{"dtype":"Q4_K","shape":[256],"data_offsets":[4,148]}}}}"#, entry("a", "[1]", 0, 4));
+        let json = format!(
+            r#"{{{},"q":{{"dtype":"Q4_K","shape":[256],"data_offsets":[4,148]}}}}"#,
+            entry("a", "[1]", 0, 4)
+        );
         let entries = walk_with(&json, 148).unwrap();
         assert_eq!(entries[1].dtype, TensorType::Unknown("Q4_K".into()));
     }

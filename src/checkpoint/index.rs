@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// An index that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{file}` is no shard index: {reason}; leave it out to inspect the shards as they are, or download it again")]
+#[error(
+    "`{file}` is no shard index: {reason}; leave it out to inspect the shards as they are, or download it again"
+)]
 pub struct IndexError {
     /// The index file.
     pub file: String,
@@ -23,7 +25,8 @@ pub struct Index {
 impl Index {
     /// Parses `bytes`; `file` is named in the error.
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, IndexError> {
-        serde_json::from_slice(bytes).map_err(|error| IndexError { file: file.to_owned(), reason: error.to_string() })
+        serde_json::from_slice(bytes)
+            .map_err(|error| IndexError { file: file.to_owned(), reason: error.to_string() })
     }
 
     /// The shard files it names.
@@ -38,7 +41,11 @@ mod tests {
 
     #[test]
     fn an_index_names_each_shard_once() {
-        let index = Index::parse("i.json", br#"{"metadata":{"total_size":8},"weight_map":{"a":"1","b":"2","c":"1"}}"#).unwrap();
+        let index = Index::parse(
+            "i.json",
+            br#"{"metadata":{"total_size":8},"weight_map":{"a":"1","b":"2","c":"1"}}"#,
+        )
+        .unwrap();
         assert_eq!(index.shards().into_iter().collect::<Vec<_>>(), ["1", "2"]);
     }
 

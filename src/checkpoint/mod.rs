@@ -100,36 +100,50 @@ impl<S: ByteSource> Checkpoint<S> {
 
     /// The configuration that speaks for a tensor or site: the one with the longest prefix of its name.
     pub fn config_of(&self, name: &str) -> Option<&Config> {
-        self.configs.iter().filter(|config| name.starts_with(&config.prefix)).max_by_key(|config| config.prefix.len())
+        self.configs
+            .iter()
+            .filter(|config| name.starts_with(&config.prefix))
+            .max_by_key(|config| config.prefix.len())
     }
 
     /// Reads and decodes the tensors at `wanted` (indices into `tensors`), coalescing neighbours into one read and
     /// reporting (tensors done, bytes read) as it goes. A tensor that cannot be decoded or read gives its own
     /// error; the others go on.
-    pub async fn read(&self, wanted: &[usize], mut progress: impl FnMut(usize, u64)) -> Vec<Result<Vec<f64>, TensorError>> {
+    pub async fn read(
+        &self,
+        wanted: &[usize],
+        mut progress: impl FnMut(usize, u64),
+    ) -> Vec<Result<Vec<f64>, TensorError>> {
         let mut results: Vec<Option<Result<Vec<f64>, TensorError>>> = vec![None; wanted.len()];
         let mut of_shard: Vec<Vec<usize>> = vec![Vec::new(); self.shards.len()];
         for (slot, &index) in wanted.iter().enumerate() {
             match self.tensors[index].dtype.decodable() {
                 Ok(_) if self.tensors[index].bytes() == 0 => results[slot] = Some(Ok(Vec::new())),
                 Ok(_) => of_shard[self.tensors[index].shard].push(slot),
-                Err(error) => results[slot] = Some(Err(TensorError::Decode(self.tensors[index].name.clone(), error))),
+                Err(error) => {
+                    results[slot] = Some(Err(TensorError::Decode(self.tensors[index].name.clone(), error)))
+                }
             }
         }
         let mut done = wanted.len() - of_shard.iter().map(Vec::len).sum::<usize>();
         for (shard, mut slots) in of_shard.into_iter().enumerate() {
             slots.sort_by_key(|&slot| self.tensors[wanted[slot]].range.start);
-            let ranges: Vec<Range<u64>> = slots.iter().map(|&slot| self.tensors[wanted[slot]].range.clone()).collect();
+            let ranges: Vec<Range<u64>> =
+                slots.iter().map(|&slot| self.tensors[wanted[slot]].range.clone()).collect();
             let mut slots = slots.into_iter().peekable();
             for read in coalesce(&ranges) {
                 let bytes = self.meter.read(&self.shards[shard], read.clone()).await;
-                while let Some(slot) = slots.next_if(|&slot| self.tensors[wanted[slot]].range.end <= read.end) {
+                while let Some(slot) = slots.next_if(|&slot| self.tensors[wanted[slot]].range.end <= read.end)
+                {
                     let tensor = &self.tensors[wanted[slot]];
                     results[slot] = Some(match &bytes {
                         Ok(bytes) => {
                             let start = (tensor.range.start.max(read.start) - read.start) as usize;
                             let part = &bytes[start..start + tensor.bytes() as usize];
-                            tensor.dtype.decode(part).map_err(|error| TensorError::Decode(tensor.name.clone(), error))
+                            tensor
+                                .dtype
+                                .decode(part)
+                                .map_err(|error| TensorError::Decode(tensor.name.clone(), error))
                         }
                         Err(error) => Err(TensorError::Source(tensor.name.clone(), error.clone())),
                     });

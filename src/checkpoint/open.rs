@@ -43,7 +43,10 @@ impl<S> Default for Folder<S> {
 /// Opens the files of one checkpoint: shards, an index, a configuration, in any order and from any number of
 /// folders. Paths are relative to what the user opened. Files of other kinds are ignored when a checkpoint is
 /// found, and explained when none is.
-pub async fn open<S: ByteSource>(sources: Vec<S>, mut progress: impl FnMut(Progress)) -> Result<Checkpoint<S>, CheckpointError> {
+pub async fn open<S: ByteSource>(
+    sources: Vec<S>,
+    mut progress: impl FnMut(Progress),
+) -> Result<Checkpoint<S>, CheckpointError> {
     if sources.is_empty() {
         return Err(CheckpointError::NoFiles);
     }
@@ -132,7 +135,11 @@ impl<S: ByteSource> Checkpoint<S> {
         let mut chosen = None;
         for source in &indexes {
             if chosen.is_some() {
-                self.warn("index_ignored", source.path(), format!("`{}` is a second index of the same folder and was left out", source.path()));
+                self.warn(
+                    "index_ignored",
+                    source.path(),
+                    format!("`{}` is a second index of the same folder and was left out", source.path()),
+                );
                 continue;
             }
             let parsed = match self.meter.read(source, 0..source.length().min(MAX_JSON_BYTES)).await {
@@ -155,30 +162,52 @@ impl<S: ByteSource> Checkpoint<S> {
             self.warn("index_foreign", path, message.to_owned());
             return;
         }
-        let missing: Vec<String> =
-            named.iter().filter(|name| !shards.iter().any(|shard| file_name(shard.path()) == **name)).map(|name| (*name).to_owned()).collect();
+        let missing: Vec<String> = named
+            .iter()
+            .filter(|name| !shards.iter().any(|shard| file_name(shard.path()) == **name))
+            .map(|name| (*name).to_owned())
+            .collect();
         self.report_missing(path, &missing);
-        let (kept, left_out): (Vec<S>, Vec<S>) = shards.drain(..).partition(|shard| named.contains(file_name(shard.path())));
+        let (kept, left_out): (Vec<S>, Vec<S>) =
+            shards.drain(..).partition(|shard| named.contains(file_name(shard.path())));
         *shards = kept;
         for shard in left_out {
-            self.warn("file_ignored", shard.path(), format!("`{}` is not named by the index and was left out", shard.path()));
+            self.warn(
+                "file_ignored",
+                shard.path(),
+                format!("`{}` is not named by the index and was left out", shard.path()),
+            );
         }
     }
 
     fn report_missing(&mut self, path: &str, missing: &[String]) {
         for name in missing {
             let full = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
-            self.warn("shard_missing", &full, format!("shard `{full}` is missing; the others are inspected. Add it to see the whole model"));
+            self.warn(
+                "shard_missing",
+                &full,
+                format!("shard `{full}` is missing; the others are inspected. Add it to see the whole model"),
+            );
             self.missing_shards.push(full);
         }
     }
 
-    async fn read_headers(&self, group: &[S], total: usize, progress: &mut impl FnMut(Progress)) -> Vec<Result<Vec<Entry>, CheckpointError>> {
+    async fn read_headers(
+        &self,
+        group: &[S],
+        total: usize,
+        progress: &mut impl FnMut(Progress),
+    ) -> Vec<Result<Vec<Entry>, CheckpointError>> {
         let mut headers = Vec::with_capacity(group.len());
-        let mut reads = stream::iter(group).map(|shard| read_header(&self.meter, shard)).buffered(HEADERS_AT_ONCE);
+        let mut reads =
+            stream::iter(group).map(|shard| read_header(&self.meter, shard)).buffered(HEADERS_AT_ONCE);
         while let Some(header) = reads.next().await {
             headers.push(header);
-            progress(Progress { shards_done: self.shards.len() + headers.len(), shards: total, bytes_read: self.meter.bytes() });
+            progress(Progress {
+                shards_done: self.shards.len() + headers.len(),
+                shards: total,
+                bytes_read: self.meter.bytes(),
+            });
         }
         headers
     }
@@ -186,22 +215,38 @@ impl<S: ByteSource> Checkpoint<S> {
     /// Adds the shards of one stem to the catalogue. A second stem that repeats names (`model.fp16.safetensors`,
     /// `consolidated.safetensors`) is another copy of the model and is left out whole. A damaged shard among several
     /// is named and the rest goes on; its error is given back, for when nothing is left.
-    fn add_group(&mut self, prefix: &str, group: Vec<S>, headers: Vec<Result<Vec<Entry>, CheckpointError>>) -> Option<CheckpointError> {
-        let known: HashMap<String, usize> = self.tensors.iter().map(|tensor| (tensor.name.clone(), tensor.shard)).collect();
+    fn add_group(
+        &mut self,
+        prefix: &str,
+        group: Vec<S>,
+        headers: Vec<Result<Vec<Entry>, CheckpointError>>,
+    ) -> Option<CheckpointError> {
+        let known: HashMap<String, usize> =
+            self.tensors.iter().map(|tensor| (tensor.name.clone(), tensor.shard)).collect();
         let mut added: HashMap<String, usize> = HashMap::new();
         let mut damaged = None;
         for (shard, header) in group.into_iter().zip(headers) {
             let entries = match header {
                 Ok(entries) => entries,
                 Err(error) => {
-                    self.warn("shard_damaged", shard.path(), format!("{error}. The other shards are inspected"));
+                    self.warn(
+                        "shard_damaged",
+                        shard.path(),
+                        format!("{error}. The other shards are inspected"),
+                    );
                     self.missing_shards.push(shard.path().to_owned());
                     damaged = Some(error);
                     continue;
                 }
             };
-            if let Some(entry) = entries.iter().find(|entry| known.contains_key(&format!("{prefix}{}", entry.name))) {
-                let message = format!("`{}` holds {:?} again, as another copy of the model would, and was left out", shard.path(), entry.name);
+            if let Some(entry) =
+                entries.iter().find(|entry| known.contains_key(&format!("{prefix}{}", entry.name)))
+            {
+                let message = format!(
+                    "`{}` holds {:?} again, as another copy of the model would, and was left out",
+                    shard.path(),
+                    entry.name
+                );
                 self.warn("file_ignored", shard.path(), message);
                 continue;
             }
@@ -209,12 +254,22 @@ impl<S: ByteSource> Checkpoint<S> {
             for entry in entries {
                 let name = format!("{prefix}{}", entry.name);
                 if let Some(first) = added.get(&name) {
-                    let message = format!("tensor {name:?} is in `{}` and again in `{}`; the first is used", self.shards[*first].path(), shard.path());
+                    let message = format!(
+                        "tensor {name:?} is in `{}` and again in `{}`; the first is used",
+                        self.shards[*first].path(),
+                        shard.path()
+                    );
                     self.warn("tensor_repeated", &name, message);
                     continue;
                 }
                 added.insert(name.clone(), position);
-                self.tensors.push(Tensor { name, dtype: entry.dtype, shape: entry.shape, shard: position, range: entry.begin..entry.end });
+                self.tensors.push(Tensor {
+                    name,
+                    dtype: entry.dtype,
+                    shape: entry.shape,
+                    shard: position,
+                    range: entry.begin..entry.end,
+                });
             }
             self.shards.push(shard);
         }
@@ -223,7 +278,8 @@ impl<S: ByteSource> Checkpoint<S> {
 
     /// Says where the index and the shards disagree: one warning for tensors in another shard, one for absent ones.
     fn compare_catalogue(&mut self, prefix: &str, index: &Index) {
-        let place: HashMap<&str, usize> = self.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.shard)).collect();
+        let place: HashMap<&str, usize> =
+            self.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.shard)).collect();
         let mut messages: Vec<(&str, String, String)> = Vec::new();
         let (mut elsewhere, mut absent) = (Vec::new(), Vec::new());
         for (tensor, file) in &index.weight_map {
@@ -235,11 +291,17 @@ impl<S: ByteSource> Checkpoint<S> {
             }
         }
         if let Some((tensor, file, real)) = elsewhere.first() {
-            let message = format!("the index puts {tensor:?} in `{file}`, but it is in `{real}`{}; the shards are believed", and_more(elsewhere.len()));
+            let message = format!(
+                "the index puts {tensor:?} in `{file}`, but it is in `{real}`{}; the shards are believed",
+                and_more(elsewhere.len())
+            );
             messages.push(("index_wrong_shard", (*tensor).clone(), message));
         }
         if let Some((tensor, file)) = absent.first() {
-            let message = format!("the index puts {tensor:?} in `{file}`, which does not hold it{}", and_more(absent.len()));
+            let message = format!(
+                "the index puts {tensor:?} in `{file}`, which does not hold it{}",
+                and_more(absent.len())
+            );
             messages.push(("index_absent_tensor", (*tensor).clone(), message));
         }
         for (code, place, message) in messages {
@@ -293,13 +355,18 @@ async fn sniff<S: ByteSource>(meter: &Meter, source: &S) -> Result<Option<String
 }
 
 /// Why files without a single shard are no checkpoint.
-async fn explain_absence<S: ByteSource>(meter: &Meter, folders: BTreeMap<String, Folder<S>>, others: Vec<S>) -> Result<CheckpointError, CheckpointError> {
+async fn explain_absence<S: ByteSource>(
+    meter: &Meter,
+    folders: BTreeMap<String, Folder<S>>,
+    others: Vec<S>,
+) -> Result<CheckpointError, CheckpointError> {
     for source in &others {
         if let Some(sentence) = sniff(meter, source).await? {
             return Ok(CheckpointError::NotACheckpoint(sentence));
         }
     }
-    let companions: Vec<&S> = folders.values().flat_map(|folder| folder.indexes.iter().chain(&folder.config)).collect();
+    let companions: Vec<&S> =
+        folders.values().flat_map(|folder| folder.indexes.iter().chain(&folder.config)).collect();
     if let Some(index) = folders.values().flat_map(|folder| &folder.indexes).next() {
         let bytes = meter.read(index, 0..index.length().min(MAX_JSON_BYTES)).await?;
         let parsed = Index::parse(index.path(), &bytes)?;
@@ -311,8 +378,16 @@ async fn explain_absence<S: ByteSource>(meter: &Meter, folders: BTreeMap<String,
             shards.len(),
         )));
     }
-    let given = others.iter().chain(companions).map(|source| format!("`{}`", source.path())).take(3).collect::<Vec<_>>().join(", ");
-    Ok(CheckpointError::NotACheckpoint(format!("no safetensors file among what was given ({given}); drop a .safetensors file, several shards or the folder that holds them")))
+    let given = others
+        .iter()
+        .chain(companions)
+        .map(|source| format!("`{}`", source.path()))
+        .take(3)
+        .collect::<Vec<_>>()
+        .join(", ");
+    Ok(CheckpointError::NotACheckpoint(format!(
+        "no safetensors file among what was given ({given}); drop a .safetensors file, several shards or the folder that holds them"
+    )))
 }
 
 fn sort_into_folders<S: ByteSource>(sources: Vec<S>) -> (BTreeMap<String, Folder<S>>, Vec<S>) {
@@ -320,7 +395,9 @@ fn sort_into_folders<S: ByteSource>(sources: Vec<S>) -> (BTreeMap<String, Folder
     let mut others = Vec::new();
     for source in sources {
         let lower = file_name(source.path()).to_ascii_lowercase();
-        let known = lower.ends_with(".safetensors") || lower.ends_with(".safetensors.index.json") || lower == "config.json";
+        let known = lower.ends_with(".safetensors")
+            || lower.ends_with(".safetensors.index.json")
+            || lower == "config.json";
         if !known {
             others.push(source);
             continue;
@@ -339,11 +416,17 @@ fn sort_into_folders<S: ByteSource>(sources: Vec<S>) -> (BTreeMap<String, Folder
 
 /// A folder that was opened as a whole is the top: `gpt2/model.safetensors` alone needs no `gpt2/` anywhere.
 fn strip_common_folder<S>(folders: BTreeMap<String, Folder<S>>) -> BTreeMap<String, Folder<S>> {
-    let Some(top) = folders.keys().next().map(|path| path.split('/').next().unwrap_or_default().to_owned()) else { return folders };
+    let Some(top) = folders.keys().next().map(|path| path.split('/').next().unwrap_or_default().to_owned())
+    else {
+        return folders;
+    };
     if top.is_empty() || !folders.keys().all(|path| path == &top || path.starts_with(&format!("{top}/"))) {
         return folders;
     }
-    folders.into_iter().map(|(path, folder)| (path[top.len()..].trim_start_matches('/').to_owned(), folder)).collect()
+    folders
+        .into_iter()
+        .map(|(path, folder)| (path[top.len()..].trim_start_matches('/').to_owned(), folder))
+        .collect()
 }
 
 fn file_name(path: &str) -> &str {
@@ -357,7 +440,8 @@ fn folder_of(path: &str) -> &str {
 /// The folder all files share, or the only file, or the first shard's name.
 fn common_name<S: ByteSource>(sources: &[S]) -> String {
     let top = |source: &S| source.path().split_once('/').map(|(top, _)| top.to_owned());
-    let shared = top(&sources[0]).filter(|first| sources.iter().all(|source| top(source).as_ref() == Some(first)));
+    let shared =
+        top(&sources[0]).filter(|first| sources.iter().all(|source| top(source).as_ref() == Some(first)));
     let shard = sources.iter().find(|source| source.path().ends_with(".safetensors")).unwrap_or(&sources[0]);
     shared.unwrap_or_else(|| file_name(shard.path()).to_owned())
 }
@@ -413,7 +497,9 @@ mod tests {
         let entries: Vec<String> = tensors
             .iter()
             .enumerate()
-            .map(|(i, name)| format!(r#""{name}":{{"dtype":"F32","shape":[1],"data_offsets":[{},{}]}}"#, 4 * i, 4 * i + 4))
+            .map(|(i, name)| {
+                format!(r#""{name}":{{"dtype":"F32","shape":[1],"data_offsets":[{},{}]}}"#, 4 * i, 4 * i + 4)
+            })
             .collect();
         let json = format!("{{{}}}", entries.join(","));
         let mut bytes = (json.len() as u64).to_le_bytes().to_vec();
@@ -443,21 +529,34 @@ mod tests {
     #[test]
     fn a_shard_the_numbers_promise_is_named() {
         let checkpoint = open_all(vec![file("model-00002-of-00003.safetensors", &["a"])]).unwrap();
-        assert_eq!(checkpoint.missing_shards, ["model-00001-of-00003.safetensors", "model-00003-of-00003.safetensors"]);
+        assert_eq!(
+            checkpoint.missing_shards,
+            ["model-00001-of-00003.safetensors", "model-00003-of-00003.safetensors"]
+        );
     }
 
     #[test]
     fn a_shard_the_index_promises_is_named_and_the_rest_is_read() {
-        let index = json("d/model.safetensors.index.json", r#"{"weight_map":{"a":"1.safetensors","b":"2.safetensors"}}"#);
+        let index = json(
+            "d/model.safetensors.index.json",
+            r#"{"weight_map":{"a":"1.safetensors","b":"2.safetensors"}}"#,
+        );
         let checkpoint = open_all(vec![index, file("d/1.safetensors", &["a"])]).unwrap();
-        assert_eq!((checkpoint.name.as_str(), checkpoint.missing_shards.as_slice()), ("d", ["2.safetensors".to_owned()].as_slice()));
+        assert_eq!(
+            (checkpoint.name.as_str(), checkpoint.missing_shards.as_slice()),
+            ("d", ["2.safetensors".to_owned()].as_slice())
+        );
         assert_eq!(codes(&checkpoint), ["shard_missing"]);
     }
 
     #[test]
     fn an_index_that_disagrees_with_the_shards_is_corrected() {
-        let index = json("model.safetensors.index.json", r#"{"weight_map":{"a":"2.safetensors","b":"2.safetensors","c":"1.safetensors"}}"#);
-        let checkpoint = open_all(vec![index, file("1.safetensors", &["a"]), file("2.safetensors", &["b"])]).unwrap();
+        let index = json(
+            "model.safetensors.index.json",
+            r#"{"weight_map":{"a":"2.safetensors","b":"2.safetensors","c":"1.safetensors"}}"#,
+        );
+        let checkpoint =
+            open_all(vec![index, file("1.safetensors", &["a"]), file("2.safetensors", &["b"])]).unwrap();
         assert_eq!(codes(&checkpoint), ["index_wrong_shard", "index_absent_tensor"]);
     }
 
@@ -469,7 +568,9 @@ mod tests {
 
     #[test]
     fn a_second_copy_of_the_model_is_left_out() {
-        let checkpoint = open_all(vec![file("consolidated.safetensors", &["a"]), file("model.safetensors", &["a", "b"])]).unwrap();
+        let checkpoint =
+            open_all(vec![file("consolidated.safetensors", &["a"]), file("model.safetensors", &["a", "b"])])
+                .unwrap();
         assert_eq!((checkpoint.tensors.len(), checkpoint.shards.len()), (2, 1));
         assert_eq!(codes(&checkpoint), ["file_ignored"]);
     }
@@ -482,20 +583,31 @@ mod tests {
             json("sd/text_encoder/config.json", r#"{"model_type":"clip_text_model"}"#),
         ])
         .unwrap();
-        assert_eq!(checkpoint.tensors.iter().map(|t| t.name.as_str()).collect::<Vec<_>>(), ["text_encoder/norm.weight", "unet/norm.weight"]);
-        assert_eq!(checkpoint.config_of("text_encoder/norm.weight").and_then(Config::family), Some("clip_text_model"));
+        assert_eq!(
+            checkpoint.tensors.iter().map(|t| t.name.as_str()).collect::<Vec<_>>(),
+            ["text_encoder/norm.weight", "unet/norm.weight"]
+        );
+        assert_eq!(
+            checkpoint.config_of("text_encoder/norm.weight").and_then(Config::family),
+            Some("clip_text_model")
+        );
         assert!(checkpoint.config_of("unet/norm.weight").is_none());
     }
 
     #[test]
     fn a_config_that_is_not_json_is_a_warning() {
-        let checkpoint = open_all(vec![file("model.safetensors", &["a"]), json("config.json", "{oops")]).unwrap();
+        let checkpoint =
+            open_all(vec![file("model.safetensors", &["a"]), json("config.json", "{oops")]).unwrap();
         assert_eq!(codes(&checkpoint), ["config_unreadable"]);
     }
 
     #[test]
     fn a_damaged_shard_among_several_is_named_and_the_rest_is_read() {
-        let checkpoint = open_all(vec![file("model-1-of-2.safetensors", &["a"]), json("model-2-of-2.safetensors", "short")]).unwrap();
+        let checkpoint = open_all(vec![
+            file("model-1-of-2.safetensors", &["a"]),
+            json("model-2-of-2.safetensors", "short"),
+        ])
+        .unwrap();
         assert_eq!(codes(&checkpoint), ["shard_damaged"]);
         assert!(open_all(vec![json("model.safetensors", "short")]).is_err());
     }

@@ -72,16 +72,25 @@ mod tests {
 
     #[test]
     fn keys_without_positions_are_dead_outright_even_with_a_shift() {
-        assert_eq!(classify(1, true, Reader { invisible_rows: 10, ..BIASED }), Classes { outright: 10, ..Classes::default() });
+        assert_eq!(
+            classify(1, true, Reader { invisible_rows: 10, ..BIASED }),
+            Classes { outright: 10, ..Classes::default() }
+        );
     }
 
     #[test]
     fn of_a_kernel_of_dimension_k_the_shift_costs_one_dimension() {
-        assert_eq!(classify(3, true, BIASED), Classes { outright: 20, with_bias_shift: 10, constant_shift: 0 });
+        assert_eq!(
+            classify(3, true, BIASED),
+            Classes { outright: 20, with_bias_shift: 10, constant_shift: 0 }
+        );
     }
 
     #[test]
     fn logits_may_all_move_together() {
-        assert_eq!(classify(1, true, Reader { invisible_rows: 1, ..PLAIN }), Classes { outright: 1, with_bias_shift: 0, constant_shift: 9 });
+        assert_eq!(
+            classify(1, true, Reader { invisible_rows: 1, ..PLAIN }),
+            Classes { outright: 1, with_bias_shift: 0, constant_shift: 9 }
+        );
     }
 }

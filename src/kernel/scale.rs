@@ -5,7 +5,9 @@ pub const NEAR_DEAD: f64 = 1e-3;
 
 /// A scale that holds something other than a finite number.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-#[error("scale [{index}] is {value}, so no direction can be read from it; the file is damaged or training diverged")]
+#[error(
+    "scale [{index}] is {value}, so no direction can be read from it; the file is damaged or training diverged"
+)]
 pub struct NotFinite {
     /// Position in the scale.
     pub index: usize,
@@ -95,7 +97,7 @@ mod tests {
 
     #[test]
     fn near_dead_includes_zeros_and_is_relative_to_the_median() {
-        let scale = Scale::new(vec![100.0, 0.0, 0.1, 0.2, 100.0, 100.0]).unwrap();
+        let scale = Scale::new(vec![100.0, 0.0, 0.04, 0.2, 100.0, 100.0]).unwrap();
         assert_eq!(scale.near_dead(), vec![1, 2]);
         assert_eq!(scale.zeros(), vec![1]);
     }

@@ -110,7 +110,8 @@ mod tests {
         let mut a = vec![vec![0.0; d]; d];
         for (i, row) in a.iter_mut().enumerate() {
             for (j, entry) in row.iter_mut().enumerate() {
-                *entry = f64::from(u8::from(i == j)) * values[i] * values[i] - values[i] * values[j] / d as f64;
+                *entry =
+                    f64::from(u8::from(i == j)) * values[i] * values[i] - values[i] * values[j] / d as f64;
             }
         }
         for _ in 0..60 {

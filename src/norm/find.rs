@@ -59,6 +59,8 @@ pub enum Place {
     ToResidual,
     /// After the last block.
     Final,
+    /// Inside a language head, right before the unembedding.
+    Head,
     /// Not known.
     Unknown,
 }
@@ -85,10 +87,15 @@ pub fn find(tensors: &[Tensor]) -> Vec<NormSite> {
             (Place::Embedding, None) => (0, 0),
             (_, Some(block)) => (1, block),
             (Place::Final, None) => (3, 0),
+            (Place::Head, None) => (4, 0),
             _ => (2, 0),
         };
         let root = |site: &NormSite| site.name.split('.').next().unwrap_or_default().to_owned();
-        let key = |site: &NormSite| (root(site), phase(site).0, site.stack.clone(), phase(site).1, site.place);
+        // An encoder comes before the decoder that reads it.
+        let decoder = |site: &NormSite| site.name.split('.').any(|part| part == "decoder");
+        let key = |site: &NormSite| {
+            (root(site), decoder(site), phase(site).0, site.stack.clone(), phase(site).1, site.place)
+        };
         key(a).cmp(&key(b)).then_with(|| alphanumeric_sort::compare_str(&a.name, &b.name))
     });
     sites
@@ -104,7 +111,8 @@ struct Catalogue<'a> {
 
 impl<'a> Catalogue<'a> {
     fn new(tensors: &'a [Tensor]) -> Self {
-        let by_name = tensors.iter().enumerate().map(|(index, tensor)| (tensor.name.as_str(), index)).collect();
+        let by_name =
+            tensors.iter().enumerate().map(|(index, tensor)| (tensor.name.as_str(), index)).collect();
         let convolutional = tensors
             .iter()
             .filter(|tensor| tensor.shape.len() >= 4)
@@ -129,7 +137,10 @@ impl<'a> Catalogue<'a> {
         let (module, last) = tensor.name.rsplit_once(separator).unwrap_or(("", &tensor.name));
         let (scale_name, shifts) = SCALE_NAMES.iter().find(|(name, _)| *name == last)?;
         let fused = scale_name.contains('_');
-        let shift = shifts.iter().find_map(|name| self.sibling(module, separator, name)).filter(|&shift| vector_width(&self.tensors[shift].shape) == Some(width));
+        let shift = shifts
+            .iter()
+            .find_map(|name| self.sibling(module, separator, name))
+            .filter(|&shift| vector_width(&self.tensors[shift].shape) == Some(width));
         let path = Path::new(module);
         let named = fused || names::is_norm(path.last()) || self.is_wrapped_norm(&path);
         let structural = *scale_name == "weight" && is_number(path.last()) && shift.is_some() && width > 1;
@@ -164,7 +175,9 @@ impl<'a> Catalogue<'a> {
         let last = names::compact(path.last());
         let words = names::words(path.last());
         let says = |name: &str| last.contains(name);
-        if self.sibling(module, separator, "running_mean").is_some() || self.sibling(module, separator, "running_var").is_some() {
+        if self.sibling(module, separator, "running_mean").is_some()
+            || self.sibling(module, separator, "running_var").is_some()
+        {
             Some("it keeps running statistics, as batch norms do")
         } else if says("batchnorm") || words.iter().any(|word| word == "bn") {
             Some("its name says batch norm")
@@ -176,7 +189,9 @@ impl<'a> Catalogue<'a> {
             Some("RWKV's ln_x normalises each head apart: a group norm")
         } else if self.sibling(module, separator, "linear.weight").is_some() {
             Some("a linear map inside it makes the scale from a condition: an adaptive norm")
-        } else if last == "convnormout" || split_last(module).is_some_and(|(parent, _)| self.convolutional.contains(parent)) {
+        } else if last == "convnormout"
+            || split_last(module).is_some_and(|(parent, _)| self.convolutional.contains(parent))
+        {
             Some("it stands beside convolutions, as group and batch norms do")
         } else {
             None
@@ -188,7 +203,11 @@ impl<'a> Catalogue<'a> {
 fn is_no_norm(path: &Path<'_>) -> bool {
     let last = names::compact(path.last());
     let whole = path.inside().iter().map(|part| names::compact(part)).collect::<Vec<_>>();
-    last.starts_with("layerscale") || last.contains("normfactor") || last.contains("adaln") || last.contains("modulation") || whole.iter().any(|part| part.contains("parametrizations"))
+    last.starts_with("layerscale")
+        || last.contains("normfactor")
+        || last.contains("adaln")
+        || last.contains("modulation")
+        || whole.iter().any(|part| part.contains("parametrizations"))
 }
 
 fn is_number(part: &str) -> bool {
@@ -203,7 +222,9 @@ fn split_last(name: &str) -> Option<(&str, &str)> {
 fn vector_width(shape: &[u64]) -> Option<u64> {
     match shape {
         [width] if *width > 0 => Some(*width),
-        [_, _, ..] if shape.iter().filter(|&&size| size != 1).count() == 1 => shape.iter().find(|&&size| size > 1).copied(),
+        [_, _, ..] if shape.iter().filter(|&&size| size != 1).count() == 1 => {
+            shape.iter().find(|&&size| size > 1).copied()
+        }
         _ => None,
     }
 }
@@ -216,7 +237,8 @@ fn place(catalogue: &Catalogue<'_>, sites: &mut [NormSite]) {
             blocks.entry(block).or_default().push(index);
         }
     }
-    let stacks: HashSet<String> = sites.iter().filter(|site| site.block.is_some()).map(|site| site.stack.clone()).collect();
+    let stacks: HashSet<String> =
+        sites.iter().filter(|site| site.block.is_some()).map(|site| site.stack.clone()).collect();
     for site in sites.iter_mut().filter(|site| site.block.is_none()) {
         (site.role, site.place) = place_outside_blocks(site, &stacks);
     }
@@ -233,7 +255,12 @@ fn place(catalogue: &Catalogue<'_>, sites: &mut [NormSite]) {
     // A post-norm stack ends with the last norm of its last block.
     for stack in stacks.iter().filter(|stack| !pre_norm.contains(*stack)) {
         let last_block = sites.iter().filter(|site| &site.stack == stack).filter_map(|site| site.block).max();
-        let last = sites.iter_mut().filter(|site| &site.stack == stack && site.block == last_block && site.place == Place::AfterFeedForward).max_by_key(|site| site.name.clone());
+        let last = sites
+            .iter_mut()
+            .filter(|site| {
+                &site.stack == stack && site.block == last_block && site.place == Place::AfterFeedForward
+            })
+            .max_by_key(|site| site.name.clone());
         if let Some(site) = last {
             site.role = NormRole::Final;
         }
@@ -244,7 +271,9 @@ fn place(catalogue: &Catalogue<'_>, sites: &mut [NormSite]) {
 fn belongs_to(site: &NormSite, stack: &str) -> bool {
     let parent = stack.rsplit_once('.').map_or("", |(parent, _)| parent);
     let grandparent = parent.rsplit_once('.').map_or("", |(grandparent, _)| grandparent);
-    site.stack == parent || site.stack == grandparent || (site.stack.is_empty() && site.name.starts_with("output_norm"))
+    site.stack == parent
+        || site.stack == grandparent
+        || (site.stack.is_empty() && site.name.starts_with("output_norm"))
 }
 
 fn place_outside_blocks(site: &NormSite, stacks: &HashSet<String>) -> (NormRole, Place) {
@@ -255,12 +284,23 @@ fn place_outside_blocks(site: &NormSite, stacks: &HashSet<String>) -> (NormRole,
     if is_query_key(path.last()) {
         return (NormRole::QueryKey, Place::InsideAttention);
     }
-    let embedding = whole.contains("embed") || whole.contains("embd") || words.iter().any(|word| word == "emb");
-    if (embedding && !last.contains("after")) || matches!(last.as_str(), "normpre" | "lnpre" | "prelayrnorm" | "prelayernorm" | "layernormpre" | "lnin") {
+    let embedding =
+        whole.contains("embed") || whole.contains("embd") || words.iter().any(|word| word == "emb");
+    if (embedding && !last.contains("after"))
+        || matches!(
+            last.as_str(),
+            "normpre" | "lnpre" | "prelayrnorm" | "prelayernorm" | "layernormpre" | "lnin"
+        )
+    {
         return (NormRole::Embedding, Place::Embedding);
     }
-    let head = words.iter().any(|word| matches!(word.as_str(), "head" | "predictions" | "transform" | "classifier" | "vocab" | "cls" | "projector" | "merger" | "adapter" | "connector"));
-    if !head && stacks.iter().any(|stack| belongs_to(site, stack)) {
+    let has = |marks: &[&str]| words.iter().any(|word| marks.contains(&word.as_str()));
+    if has(&["head", "predictions", "vocab"]) {
+        return (NormRole::Other, Place::Head);
+    }
+    let aside =
+        has(&["transform", "classifier", "cls", "projector", "merger", "adapter", "connector", "head"]);
+    if !aside && stacks.iter().any(|stack| belongs_to(site, stack)) {
         return (NormRole::Final, Place::Final);
     }
     (NormRole::Other, Place::Unknown)
@@ -272,16 +312,33 @@ fn keep_one_final(sites: &mut [NormSite], stacks: &HashSet<String>) {
         let last = names::compact(Path::new(&site.name).last());
         let named = matches!(
             last.as_str(),
-            "norm" | "lnf" | "normf" | "finallayernorm" | "finalnorm" | "lnfinal" | "postlayernorm" | "lnpost" | "outputnorm" | "layernorm" | "lnout" | "encodernorm" | "decodernorm" | "normfinal" | "layernormpost"
+            "norm"
+                | "lnf"
+                | "normf"
+                | "finallayernorm"
+                | "finalnorm"
+                | "lnfinal"
+                | "postlayernorm"
+                | "lnpost"
+                | "outputnorm"
+                | "layernorm"
+                | "lnout"
+                | "encodernorm"
+                | "decodernorm"
+                | "normfinal"
+                | "layernormpost"
         );
         (!named, site.name.len(), site.name.clone())
     };
     for stack in stacks {
-        let mut at_end: Vec<usize> = (0..sites.len()).filter(|&index| sites[index].place == Place::Final && belongs_to(&sites[index], stack)).collect();
+        let mut at_end: Vec<usize> = (0..sites.len())
+            .filter(|&index| sites[index].place == Place::Final && belongs_to(&sites[index], stack))
+            .collect();
         at_end.sort_by_key(|&index| rank(&sites[index]));
         for &index in at_end.iter().skip(1) {
             // Another stack (encoder and decoder of one parent) may own it.
-            let owned = stacks.iter().filter(|other| *other != stack).any(|other| belongs_to(&sites[index], other));
+            let owned =
+                stacks.iter().filter(|other| *other != stack).any(|other| belongs_to(&sites[index], other));
             if !owned {
                 (sites[index].role, sites[index].place) = (NormRole::Other, Place::Unknown);
             }
@@ -291,16 +348,25 @@ fn keep_one_final(sites: &mut [NormSite], stacks: &HashSet<String>) {
 
 fn place_in_block(catalogue: &Catalogue<'_>, sites: &mut [NormSite], indices: &[usize], post_norm: bool) {
     let mut parts: Vec<Part> = indices.iter().map(|&index| part_of(catalogue, &sites[index])).collect();
-    let explicit_before = |part: Kind| parts.iter().any(|other| other.kind == part && other.side == Side::Before);
+    let explicit_before =
+        |part: Kind| parts.iter().any(|other| other.kind == part && other.side == Side::Before);
     // With a norm named for the feed-forward's input, post_attention_… is a sandwich norm; without, it is that input.
-    let (attention_in, feed_forward_in) = (explicit_before(Kind::Attention), explicit_before(Kind::FeedForward));
+    let (attention_in, feed_forward_in) =
+        (explicit_before(Kind::Attention), explicit_before(Kind::FeedForward));
     let plain_attention = parts.iter().any(|part| part.kind == Kind::Attention && part.side == Side::Plain);
     for part in &mut parts {
-        if part.side == Side::After && part.kind == Kind::Attention && !feed_forward_in && (attention_in || plain_attention) {
+        if part.side == Side::After
+            && part.kind == Kind::Attention
+            && !feed_forward_in
+            && (attention_in || plain_attention)
+        {
             *part = Part { kind: Kind::FeedForward, side: Side::Before };
         }
     }
-    let on_stream = parts.iter().filter(|part| matches!(part.kind, Kind::Attention | Kind::CrossAttention | Kind::FeedForward)).count();
+    let on_stream = parts
+        .iter()
+        .filter(|part| matches!(part.kind, Kind::Attention | Kind::CrossAttention | Kind::FeedForward))
+        .count();
     for (&index, part) in indices.iter().zip(&parts) {
         let site = &mut sites[index];
         site.role = if part.kind == Kind::QueryKey { NormRole::QueryKey } else { NormRole::Block };
@@ -350,7 +416,25 @@ fn is_query_key(last: &str) -> bool {
     matches!(
         stripped.as_str(),
         // Latent attention's q_a and kv_a norms sit on compressed queries and keys.
-        "qanorm" | "kvanorm" | "qnorm" | "knorm" | "vnorm" | "normq" | "normk" | "lnq" | "lnk" | "qln" | "kln" | "querynorm" | "keynorm" | "normquery" | "normkey" | "attnqnorm" | "attnknorm" | "normaddedq" | "normaddedk"
+        "qanorm"
+            | "kvanorm"
+            | "qnorm"
+            | "knorm"
+            | "vnorm"
+            | "normq"
+            | "normk"
+            | "lnq"
+            | "lnk"
+            | "qln"
+            | "kln"
+            | "querynorm"
+            | "keynorm"
+            | "normquery"
+            | "normkey"
+            | "attnqnorm"
+            | "attnknorm"
+            | "normaddedq"
+            | "normaddedk"
     )
 }
 
@@ -374,18 +458,35 @@ fn part_of(catalogue: &Catalogue<'_>, site: &NormSite) -> Part {
         Kind::Unknown
     } else if has(&["cross", "encdecattention", "ca"]) || (has(&["encoder"]) && has(&["attn", "attention"])) {
         Kind::CrossAttention
-    } else if has(&["ff", "ffn", "mlp", "feedforward", "ffw", "fc", "expert", "moe", "feed"]) || last == "finallayernorm" {
+    } else if has(&["ff", "ffn", "mlp", "feedforward", "ffw", "fc", "expert", "moe", "feed"])
+        || last == "finallayernorm"
+    {
         Kind::FeedForward
     } else if has(&["attn", "attention", "sa", "att", "selfattention", "operator", "qkv"]) {
         Kind::Attention
-    } else if matches!(last.as_str(), "inputlayernorm" | "layernormbefore" | "inputnorm" | "inputrmsnorm" | "ln1" | "norm1" | "layernorm1" | "norm_1" | "ln") {
+    } else if matches!(
+        last.as_str(),
+        "inputlayernorm"
+            | "layernormbefore"
+            | "inputnorm"
+            | "inputrmsnorm"
+            | "ln1"
+            | "norm1"
+            | "layernorm1"
+            | "norm_1"
+            | "ln"
+    ) {
         Kind::Attention
     } else if matches!(last.as_str(), "layernormafter" | "outputlayernorm") {
         Kind::FeedForward
     } else if matches!(last.as_str(), "ln2" | "norm2" | "layernorm2") {
         // nn.TransformerDecoderLayer counts three: self-attention, cross-attention, feed-forward.
         let third = site.name.strip_suffix('2').map(|stem| format!("{stem}3.weight"));
-        if third.is_some_and(|third| catalogue.by_name.contains_key(third.as_str())) { Kind::CrossAttention } else { Kind::FeedForward }
+        if third.is_some_and(|third| catalogue.by_name.contains_key(third.as_str())) {
+            Kind::CrossAttention
+        } else {
+            Kind::FeedForward
+        }
     } else if matches!(last.as_str(), "ln3" | "norm3" | "layernorm3") {
         Kind::FeedForward
     } else {
@@ -409,8 +510,11 @@ fn by_neighbours(catalogue: &Catalogue<'_>, site: &NormSite) -> Kind {
         return Kind::Unknown;
     }
     let prefix = format!("{parent}.");
-    let start = catalogue.tensors.partition_point(|tensor| alphanumeric_sort::compare_str(&tensor.name, &prefix).is_lt());
-    let beside = catalogue.tensors[start..].iter().take_while(|tensor| tensor.name.starts_with(&prefix)).take(64);
+    let start = catalogue
+        .tensors
+        .partition_point(|tensor| alphanumeric_sort::compare_str(&tensor.name, &prefix).is_lt());
+    let beside =
+        catalogue.tensors[start..].iter().take_while(|tensor| tensor.name.starts_with(&prefix)).take(64);
     for tensor in beside {
         let words = names::words(tensor.name[prefix.len()..].split('.').next().unwrap_or_default());
         let has = |wanted: &[&str]| words.iter().any(|word| wanted.iter().any(|wanted| word == wanted));

@@ -97,7 +97,8 @@ pub(super) fn compact(part: &str) -> String {
 /// True when a component names a norm: "norm" (or CLIP's "layrnorm") somewhere in it, or ln, bn, gn, rms as a word.
 pub(super) fn is_norm(part: &str) -> bool {
     // RWKV writes ln0, others lnf; "lnk" in "link" is no word of its own.
-    compact(part).contains("norm") || words(part).iter().any(|word| matches!(word.as_str(), "ln" | "lnf" | "bn" | "gn" | "rms" | "lns"))
+    compact(part).contains("norm")
+        || words(part).iter().any(|word| matches!(word.as_str(), "ln" | "lnf" | "bn" | "gn" | "rms" | "lns"))
 }
 
 #[cfg(test)]
@@ -122,7 +123,11 @@ mod tests {
             ("h.0.ln_1", 0, "h.0"),
         ] {
             let parsed = Path::new(path);
-            assert_eq!((parsed.block(), parsed.block_path().as_deref()), (Some(block), Some(block_path)), "{path}");
+            assert_eq!(
+                (parsed.block(), parsed.block_path().as_deref()),
+                (Some(block), Some(block_path)),
+                "{path}"
+            );
         }
         assert_eq!(Path::new("model.norm").block(), None);
         assert_eq!(Path::new("mlp.2").block(), None);
@@ -130,7 +135,9 @@ mod tests {
 
     #[test]
     fn norm_words_are_recognised_and_others_are_not() {
-        for norm in ["input_layernorm", "ln_f", "LayerNorm", "pre_layrnorm", "q_norm", "norm_f", "bn1", "final_rms"] {
+        for norm in
+            ["input_layernorm", "ln_f", "LayerNorm", "pre_layrnorm", "q_norm", "norm_f", "bn1", "final_rms"]
+        {
             assert!(is_norm(norm), "{norm}");
         }
         for other in ["gate", "ls1", "link", "act_fn", "dense", "layer_scale"] {

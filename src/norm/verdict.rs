@@ -40,8 +40,14 @@ mod tests {
     use super::*;
 
     fn of(ratios: &[f64]) -> Verdict {
-        let pieces: Vec<Evidence> =
-            ratios.iter().map(|&log_likelihood_ratio| Evidence { source: Source::Shift, log_likelihood_ratio, detail: String::new() }).collect();
+        let pieces: Vec<Evidence> = ratios
+            .iter()
+            .map(|&log_likelihood_ratio| Evidence {
+                source: Source::Shift,
+                log_likelihood_ratio,
+                detail: String::new(),
+            })
+            .collect();
         combine(&pieces)
     }
 

@@ -18,7 +18,7 @@ const FOOT: i32 = 22 * UNIT;
 const SHORTEST_WITH_FOOT: i32 = 3 * FOOT;
 
 /// Fewest pixels between the ticks of a vertical axis, and between the labels of a horizontal one.
-const VERTICAL_GAP: f64 = 30.0;
+const VERTICAL_GAP: f64 = 25.0;
 const HORIZONTAL_GAP: f64 = 16.0;
 
 /// More labels than this are noise at any size.
@@ -32,6 +32,8 @@ pub(super) struct Axis {
     high: f64,
     /// Label of the strip before `low`, where everything smaller is drawn.
     foot: Option<String>,
+    /// Units left free beyond `high`, for notes.
+    head: i32,
     ticks: Vec<Tick>,
 }
 
@@ -70,7 +72,7 @@ impl Axis {
     /// A linear axis from `low` to `high`; a range without extent gets some.
     pub(super) fn linear(low: f64, high: f64) -> Self {
         let (low, high) = if high > low { (low, high) } else { (low - 0.5, low + 0.5) };
-        Self { spacing: Spacing::Linear, low, high, foot: None, ticks: Vec::new() }
+        Self { spacing: Spacing::Linear, low, high, foot: None, head: 0, ticks: Vec::new() }
     }
 
     /// A linear axis with ticks on whole numbers only.
@@ -85,12 +87,14 @@ impl Axis {
 
     /// A logarithmic axis from `low` to `high`, both positive, which adds a margin at either end.
     pub(super) fn logarithmic(low: f64, high: f64) -> Self {
+        let (low, high) = (low.max(f64::MIN_POSITIVE), high.max(f64::MIN_POSITIVE));
         let span = decades(high) - decades(low);
         // At least a third of a decade: a constant is shown as one, not as noise.
         let margin = (0.06 * span).max((0.33 - span) / 2.0).max(0.02);
         // Subnormals have no room below.
         let (low, high) = ((low * 10f64.powf(-margin)).max(f64::MIN_POSITIVE), high * 10f64.powf(margin));
-        Self { spacing: Spacing::Logarithmic, low, high: high.min(f64::MAX), foot: None, ticks: Vec::new() }
+        let high = high.min(f64::MAX);
+        Self { spacing: Spacing::Logarithmic, low, high, foot: None, head: 0, ticks: Vec::new() }
     }
 
     /// The same axis without the margins that [`logarithmic`](Self::logarithmic) adds.
@@ -102,6 +106,12 @@ impl Axis {
     /// Gives the axis a foot with this label: everything below the axis is drawn there.
     pub(super) fn with_foot(mut self, label: Option<String>) -> Self {
         self.foot = label;
+        self
+    }
+
+    /// Leaves so many pixels free beyond the end of the axis.
+    pub(super) fn with_head(mut self, pixels: f64) -> Self {
+        self.head = (pixels * f64::from(UNIT)).round() as i32;
         self
     }
 
@@ -144,15 +154,20 @@ impl Axis {
         };
         if let Some(label) = &self.foot {
             // A tick at the very start would touch the foot's label.
-            let clear = f64::from(FOOT / UNIT) * 0.4;
-            let low = match along {
-                Along::X => text_width(label, TICK_FONT) / 2.0,
-                Along::Y => 12.0,
-            };
-            let places: Vec<f64> = self.ticks.iter().map(|tick| self.pixels(tick.value, length)).collect();
-            let mut place = places.iter();
-            self.ticks.retain(|_| place.next().is_some_and(|&place| place - clear > low));
-            self.ticks.insert(0, Tick { value: f64::NEG_INFINITY, label: label.clone() });
+            let foot = Tick { value: f64::NEG_INFINITY, label: label.clone() };
+            let mut ticks = std::mem::take(&mut self.ticks);
+            ticks.retain(|tick| {
+                let distance = self.pixels(tick.value, length) - self.pixels(foot.value, length);
+                let needed = match along {
+                    Along::X => {
+                        (text_width(&tick.label, TICK_FONT) + text_width(label, TICK_FONT)) / 2.0 + 8.0
+                    }
+                    Along::Y => 16.0,
+                };
+                distance >= needed
+            });
+            self.ticks.push(foot);
+            self.ticks.append(&mut ticks);
         }
         self
     }
@@ -201,7 +216,8 @@ impl Axis {
     /// Sets of ticks on a linear axis, finest first.
     fn linear_ticks(&self, whole: bool) -> Vec<Vec<Tick>> {
         let span = self.high - self.low;
-        let finest = decades(span).floor() as i32 - 1;
+        // Clamped: a span may leave f64.
+        let finest = (decades(span).floor() as i32).clamp(-320, 305) - 1;
         let steps = (finest..finest + 4).flat_map(|exponent| [1, 2, 5].map(|mantissa| (mantissa, exponent)));
         let steps = steps.filter(|&(_, exponent)| !whole || exponent >= 0);
         steps
@@ -299,17 +315,15 @@ impl Ranged for Axis {
 
     fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
         let length = limit.1 - limit.0;
-        let foot = if self.foot.is_some() && length.abs() >= SHORTEST_WITH_FOOT {
-            FOOT * length.signum()
-        } else {
-            0
-        };
+        let roomy = length.abs() >= SHORTEST_WITH_FOOT;
+        let foot = if roomy && self.foot.is_some() { FOOT * length.signum() } else { 0 };
+        let head = if roomy { self.head.min(length.abs() / 3) * length.signum() } else { 0 };
         if foot != 0 && self.is_below(*value) {
             return limit.0 + foot * 2 / 5;
         }
         let fraction = self.fraction(*value);
         let fraction = if fraction.is_nan() { 0.0 } else { fraction.clamp(0.0, 1.0) };
-        limit.0 + foot + (fraction * f64::from(length - foot)).round() as i32
+        limit.0 + foot + (fraction * f64::from(length - foot - head)).round() as i32
     }
 
     fn key_points<Hint: KeyPointHint>(&self, _hint: Hint) -> Vec<f64> {
@@ -392,6 +406,7 @@ mod tests {
     fn what_a_logarithm_cannot_show_is_drawn_at_the_foot() {
         let axis = Axis::logarithmic(1e-3, 1.0).with_foot(Some("0".to_owned())).fit(200.0, Along::Y);
         let place = |value: f64| axis.map(&value, (800, 0));
+        assert_eq!(axis.clone().with_head(10.0).map(&axis.high(), (800, 0)), 10 * UNIT);
         assert!(place(0.0) > 800 - FOOT && place(0.0) < 800);
         assert!(place(1e-3) < 800 - FOOT);
         assert_eq!(axis.format_ext(&f64::NEG_INFINITY), "0");

@@ -171,7 +171,7 @@ mod tests {
         let style = ("system-ui, sans-serif", 12.0 * FONT_SIZE_FACTOR).into_text_style(&area);
         let (width, height) = area.estimate_text_size("0.051", &style).unwrap();
         assert_eq!(width, text_width("0.051", 12.0).ceil() as u32);
-        assert_eq!((width, height), (34, 15));
+        assert_eq!((width, height), (32, 15));
         assert_eq!(area.estimate_text_size("", &style).unwrap().0, 0);
     }
 

@@ -67,6 +67,8 @@ pub(super) struct Words<'s> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Glyph {
     Circle,
+    /// An open circle.
+    Ring,
     Square,
     /// A triangle that points up.
     Up,
@@ -261,6 +263,7 @@ impl<'a> Canvas<'a> {
             Glyph::Up => self.triangle(at, -radius * 1.2, color),
             Glyph::Down => self.triangle(at, radius * 1.2, color),
             Glyph::Cross => self.cross(at, radius, color),
+            Glyph::Ring => Ok(self.sheet.draw(&Circle::new(at, units(radius * 0.9), stroke(1.25, color)))?),
         }
     }
 
@@ -301,6 +304,21 @@ impl<'a> Canvas<'a> {
         };
         let ends = [sharp(from), sharp(to)];
         Ok(self.sheet.draw(&DashedPathElement::new(ends, units(5.0), units(4.0), stroke(1.0, color)))?)
+    }
+
+    /// Upright hairlines (x, top, foot) from left to right; neighbours are joined into one element.
+    pub(super) fn ranges(&self, ranges: &[(i32, i32, i32)], color: RGBAColor) -> Result<(), PlotError> {
+        for run in ranges.chunk_by(|a, b| middle_of_pixel(b.0) - middle_of_pixel(a.0) <= UNIT) {
+            let mut points = Vec::with_capacity(2 * run.len());
+            for (index, &(x, top, foot)) in run.iter().enumerate() {
+                let x = middle_of_pixel(x);
+                // At least a pixel high; up and down in turn.
+                let (top, foot) = ((x, top), (x, foot.max(top + UNIT)));
+                points.extend(if index % 2 == 0 { [top, foot] } else { [foot, top] });
+            }
+            self.line(points, 1.0, color)?;
+        }
+        Ok(())
     }
 
     /// A filled rectangle between two corners, its edges on whole pixels.

@@ -1,13 +1,17 @@
 //! The kernel direction of one site, component by component.
 
 use super::axis::Axis;
-use super::canvas::{Canvas, Point, Words, paint, readable, thinned};
+use super::backend::UNIT;
+use super::canvas::{Canvas, Point, Words, columns, paint, readable, thinned, units};
 use super::number::{counted, grouped, short};
 use super::palette::Ink;
 use super::panel::{Panel, Plan, Side, mark};
 use super::table::{Cell, Table};
 use super::{Figure, FigureKind, MOST_MARKS, Mark, PlotError, Size};
 use crate::kernel::direction::Direction;
+
+/// Up to this many components are drawn as dots, more as ranges, one for each column of pixels.
+const DOTS_UP_TO: usize = 1_500;
 
 /// Components within this factor of each other are equal to the eye.
 const EQUAL: f64 = 1.0 + 1e-9;
@@ -105,7 +109,7 @@ impl Shape<'_> {
             self.order.iter().rev().map(|&channel| self.sizes[channel]).find(|&size| size > 0.0);
         let low = smallest_shown.unwrap_or(self.flat).min(self.flat);
         let foot = (self.smallest() == 0.0).then(|| "0".to_owned());
-        Axis::logarithmic(low, self.largest().max(self.flat)).with_foot(foot)
+        Axis::logarithmic(low, self.largest().max(self.flat)).with_foot(foot).with_head(16.0)
     }
 
     fn draw(&self, canvas: &Canvas<'_>) -> Result<Vec<Mark>, PlotError> {
@@ -148,13 +152,13 @@ impl Shape<'_> {
         let place = |(rank, &channel): (usize, &usize)| panel.place(rank as f64 + 1.0, self.sizes[channel]);
         let points: Vec<Point> = self.order.iter().enumerate().map(place).collect();
         self.draw_flat(panel)?;
-        let end = panel.lower_right().0;
+        let end = panel.lower_right().0 + units(5.0);
         let level = panel.place(f64::NAN, self.flat).1;
         panel.note(
-            &format!("flat, 1/√d = {}", short(self.flat)),
+            &format!("flat 1/√d = {}", short(self.flat)),
             (end, level),
             Side::AboveEnding,
-            Ink::Muted,
+            Ink::Ink,
         )?;
         let kept = thinned(&points, (2.0 * panel.width()) as usize);
         canvas.line(kept.iter().map(|&index| points[index]).collect(), 1.5, Ink::A.solid())?;
@@ -171,27 +175,23 @@ impl Shape<'_> {
     fn draw_by_channel(&self, canvas: &Canvas<'_>, panel: &Panel<'_, '_>) -> Result<Vec<Mark>, PlotError> {
         let points: Vec<Point> =
             self.sizes.iter().enumerate().map(|(channel, &size)| panel.place(channel as f64, size)).collect();
-        self.draw_flat(panel)?;
-        let kept = thinned(&points, (2.0 * panel.width()) as usize);
-        if kept.len() < points.len() {
-            // From the lowest to the highest of each column of pixels: what the dots left out lies between.
-            for pair in kept.chunks(2) {
-                if let [low, high] = *pair {
-                    canvas.line(vec![points[low], points[high]], 1.0, Ink::A.at(0.25))?;
-                }
+        if points.len() <= DOTS_UP_TO {
+            let radius = if points.len() <= 200 { 2.25 } else { 1.5 };
+            for &point in &points {
+                canvas.dot(point, radius, Ink::A.at(0.7))?;
             }
+        } else {
+            draw_ranges(canvas, &points)?;
         }
-        let radius = if kept.len() <= 200 { 2.25 } else { 1.5 };
-        for &channel in &kept {
-            canvas.dot(points[channel], radius, Ink::A.at(0.75))?;
-        }
+        // On top: it must be seen among the dots.
+        self.draw_flat(panel)?;
         self.draw_largest(canvas, panel, points[self.order[0]])?;
         let kept = thinned(&points, MOST_MARKS / 2);
         Ok(kept.into_iter().map(|channel| mark(points[channel], channel)).collect())
     }
 
     fn draw_flat(&self, panel: &Panel<'_, '_>) -> Result<(), PlotError> {
-        panel.level(self.flat, Ink::Muted.solid())
+        panel.level(self.flat, Ink::Ink.solid())
     }
 
     /// Names the channel with the largest component, unless all are the same.
@@ -200,7 +200,75 @@ impl Shape<'_> {
             return Ok(());
         }
         canvas.dot(at, 3.0, Ink::B.solid())?;
-        let text = format!("channel {}: {}", self.order[0], short(self.largest()));
-        panel.note(&text, at, Side::Above, Ink::B)
+        let text = format!("channel {}, |v| = {}", self.order[0], short(self.largest()));
+        panel.note(&text, (at.0, at.1 + units(3.0)), Side::Above, Ink::B)
+    }
+}
+
+/// For each column of pixels the range of its points, and darker the range of the middle half of them.
+fn draw_ranges(canvas: &Canvas<'_>, points: &[Point]) -> Result<(), PlotError> {
+    let (mut whole, mut half) = (Vec::new(), Vec::new());
+    for run in columns(points, UNIT) {
+        let x = points[run.start].0;
+        let mut heights: Vec<i32> = points[run].iter().map(|point| point.1).collect();
+        heights.sort_unstable();
+        let last = heights.len() - 1;
+        whole.push((x, heights[0], heights[last]));
+        half.push((x, heights[last / 4], heights[last - last / 4]));
+    }
+    canvas.ranges(&whole, Ink::A.at(0.35))?;
+    canvas.ranges(&half, Ink::A.at(0.7))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{direction, lognormal, with_one_off};
+    use super::*;
+
+    const SIZE: Size = Size { width: 720, height: 0 };
+
+    #[test]
+    fn a_single_channel_is_the_whole_direction() {
+        let figure = kernel_direction("norm", &direction(&[-3.0]), SIZE).unwrap();
+        assert_eq!(figure.table.rows, [[0.0, -1.0, 1.0, 1.0].map(Cell::from).to_vec()]);
+        assert!(figure.svg.contains("flat 1/√d = 1\n"));
+    }
+
+    #[test]
+    fn a_constant_scale_is_called_flat_and_names_no_channel() {
+        let figure = kernel_direction("norm", &direction(&[0.3; 384]), SIZE).unwrap();
+        assert!(figure.caption.contains("All 384 channels have the same weight"), "{}", figure.caption);
+        assert!(figure.svg.contains("flat 1/√d = 0.051\n") && !figure.svg.contains("channel 0,"));
+    }
+
+    #[test]
+    fn one_tiny_scale_is_named_and_the_others_are_still_on_the_axis() {
+        let figure = kernel_direction("norm", &direction(&with_one_off()), SIZE).unwrap();
+        assert!(figure.caption.contains("if 1 of 384 channels shared"), "{}", figure.caption);
+        assert!(figure.svg.contains("channel 223, |v| = 1\n"));
+        assert!(figure.svg.contains(">\n1e-30\n<"), "ticks reach down to the other channels");
+        assert_eq!(figure.table.rows[223][3], Cell::Number(1.0));
+    }
+
+    #[test]
+    fn a_component_that_left_f64_stands_at_the_foot() {
+        let figure = kernel_direction("norm", &direction(&[5e-324, 1e300, 1e300]), SIZE).unwrap();
+        assert_eq!(figure.table.rows[1][2], Cell::Number(0.0));
+        assert!(figure.svg.contains(">\n0\n<"));
+    }
+
+    #[test]
+    fn a_wide_direction_is_drawn_by_columns_and_tabulated_in_full() {
+        let figure = kernel_direction("norm", &direction(&lognormal(16_384, 0.8)), SIZE).unwrap();
+        assert!(figure.svg.len() < 60_000, "{} bytes", figure.svg.len());
+        assert_eq!(figure.table.rows.len(), 16_384);
+        let largest = direction(&lognormal(16_384, 0.8)).largest().0 as u32;
+        assert!(figure.marks.iter().filter(|mark| mark.row == largest).count() == 2, "in both panels");
+    }
+
+    #[test]
+    fn a_direction_without_components_is_an_error() {
+        let empty = Direction { components: Vec::new(), inverse_norm: 0.0 };
+        assert!(matches!(kernel_direction("norm", &empty, SIZE), Err(PlotError::Empty(_))));
     }
 }

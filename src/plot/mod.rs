@@ -17,6 +17,8 @@ mod scale_distribution;
 mod site_map;
 mod soft_spectrum;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 

@@ -19,13 +19,16 @@ use super::{Mark, PlotError};
 const HEADING: f64 = 26.0;
 const LEGEND: f64 = 18.0;
 
+/// Bold letters are this much wider.
+const BOLD: f64 = 1.1;
+
 /// Pixels between entries of a legend, and from an entry's mark to its text.
 const ENTRY_GAP: f64 = 14.0;
 const ENTRY_MARK: f64 = 12.0;
 
 /// Pixels below the axes for tick labels, and for the title under them.
-const TICK_LABELS: f64 = 20.0;
-const AXIS_TITLE: f64 = 17.0;
+const TICK_LABELS: f64 = 19.0;
+const AXIS_TITLE: f64 = 15.0;
 
 /// Pixels between a tick's label and the axis.
 const LABEL_DISTANCE: f64 = 5.0;
@@ -74,11 +77,11 @@ pub(super) struct Panel<'c, 'a> {
 /// Where a note stands about its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
-    /// Above, starting there and running right (or left, where right has no room).
+    /// Above and to the right, or to the left where right has no room.
     Above,
-    /// Above, ending there.
+    /// Above and to the left.
     AboveEnding,
-    /// Below, ending there.
+    /// Below and to the left.
     BelowEnding,
     /// To the right, or to the left where right has no room.
     Beside,
@@ -95,7 +98,7 @@ impl Plan<'_> {
     }
 
     fn above(&self) -> f64 {
-        HEADING + if self.legend_fits_beside() { 0.0 } else { LEGEND }
+        HEADING + if self.legend_fits_beside() { 0.0 } else { LEGEND * self.legend_rows().len() as f64 }
     }
 
     fn legend_width(&self) -> f64 {
@@ -103,7 +106,24 @@ impl Plan<'_> {
     }
 
     fn legend_fits_beside(&self) -> bool {
-        text_width(self.heading, HEADING_FONT) + self.legend_width() <= self.frame.width
+        BOLD * text_width(self.heading, HEADING_FONT) + self.legend_width() <= self.frame.width
+    }
+
+    /// The entries of a legend under the heading, in rows that fit.
+    fn legend_rows(&self) -> Vec<Vec<&Entry>> {
+        let mut rows: Vec<Vec<&Entry>> = Vec::new();
+        let mut end = f64::INFINITY;
+        for entry in &self.legend {
+            if end + entry.width() > self.frame.width {
+                rows.push(Vec::new());
+                end = 0.0;
+            }
+            end += entry.width() + ENTRY_GAP;
+            if let Some(row) = rows.last_mut() {
+                row.push(entry);
+            }
+        }
+        rows
     }
 
     fn plot_height(&self) -> f64 {
@@ -112,22 +132,34 @@ impl Plan<'_> {
 
     fn draw_heading(&self, canvas: &Canvas<'_>) -> Result<(), PlotError> {
         let Frame { left, top, width, .. } = self.frame;
-        let heading = shortened(self.heading, width, HEADING_FONT);
+        let heading = shortened(self.heading, width / BOLD, HEADING_FONT);
         let lettering = Lettering { size: HEADING_FONT, bold: true, ink: Ink::Ink };
         canvas.text(&heading, (units(left), units(top + 4.0)), HPos::Left, VPos::Top, lettering)?;
-        // Right of the heading, or below it from the left.
-        let beside = self.legend_fits_beside();
-        let mut x = if beside { left + width - self.legend_width() + ENTRY_GAP } else { left };
-        let y = top + 10.0 + if beside { 0.0 } else { LEGEND };
-        for entry in &self.legend {
-            canvas.glyph(entry.glyph, (units(x + 4.0), units(y)), 3.5, entry.ink.solid())?;
-            let lettering = Lettering { size: TICK_FONT, bold: false, ink: Ink::Muted };
-            let at = (units(x + ENTRY_MARK), units(y));
-            canvas.text(&entry.text, at, HPos::Left, VPos::Center, lettering)?;
-            x += entry.width() + ENTRY_GAP;
+        if self.legend_fits_beside() {
+            let right = left + width - self.legend_width() + ENTRY_GAP;
+            return draw_entries(canvas, self.legend.iter(), right, top + 10.0);
+        }
+        for (number, row) in self.legend_rows().into_iter().enumerate() {
+            draw_entries(canvas, row.into_iter(), left, top + 10.0 + LEGEND * (number + 1) as f64)?;
         }
         Ok(())
     }
+}
+
+/// A row of a legend from `x` on, its middle at `y` (pixels).
+fn draw_entries<'e>(
+    canvas: &Canvas<'_>,
+    entries: impl Iterator<Item = &'e Entry>,
+    mut x: f64,
+    y: f64,
+) -> Result<(), PlotError> {
+    let lettering = Lettering { size: TICK_FONT, bold: false, ink: Ink::Muted };
+    for entry in entries {
+        canvas.glyph(entry.glyph, (units(x + 4.0), units(y)), 3.5, entry.ink.solid())?;
+        canvas.text(&entry.text, (units(x + ENTRY_MARK), units(y)), HPos::Left, VPos::Center, lettering)?;
+        x += entry.width() + ENTRY_GAP;
+    }
+    Ok(())
 }
 
 impl<'c, 'a> Panel<'c, 'a> {
@@ -153,18 +185,19 @@ impl<'c, 'a> Panel<'c, 'a> {
             .set_label_area_size(LabelAreaPosition::Bottom, units(below))
             .build_cartesian_2d(x, y)?;
         let labels = Lettering { size: TICK_FONT, bold: false, ink: Ink::Muted };
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
+        let mut mesh = chart.configure_mesh();
+        mesh.disable_x_mesh()
             .max_light_lines(0)
             .light_line_style(Ink::Grid.at(0.0))
             .bold_line_style(stroke(1.0, Ink::Grid.solid()))
             .axis_style(Ink::Axis.at(0.0))
             .set_all_tick_mark_size(units(LABEL_DISTANCE / 2.0))
             .label_style(text_style(labels))
-            .axis_desc_style(text_style(labels))
-            .x_desc(plan.x_title)
-            .draw()?;
+            .axis_desc_style(text_style(labels));
+        if !plan.x_title.is_empty() {
+            mesh.x_desc(plan.x_title);
+        }
+        mesh.draw()?;
 
         let (across, down) = chart.plotting_area().get_pixel_range();
         let panel = Self {
@@ -232,31 +265,56 @@ impl<'c, 'a> Panel<'c, 'a> {
         self.canvas.dashes((place, self.upper_left.1), (place, self.lower_right.1), color)
     }
 
-    /// A short text about a place, kept within the plotting area.
-    pub(super) fn note(&self, text: &str, at: Point, side: Side, ink: Ink) -> Result<(), PlotError> {
-        const DISTANCE: f64 = 6.0;
-        let width = units(text_width(text, TICK_FONT));
-        let height = units(TICK_FONT);
+    /// Where a note about a place goes: its rectangle in units (left, top, right, bottom), and whether it ends at the
+    /// place. Kept within the plotting area.
+    pub(super) fn note_frame(&self, text: &str, at: Point, side: Side) -> ([i32; 4], bool) {
+        const GAP: f64 = 5.0;
+        let (width, height) = (units(text_width(text, TICK_FONT)), units(TICK_FONT));
         let (left, right) = (self.upper_left.0, self.lower_right.0);
-        let (x, y) = match side {
-            Side::Above if at.0 + width <= right => (at.0, at.1 - units(DISTANCE)),
-            Side::Above | Side::AboveEnding => (at.0 - width, at.1 - units(DISTANCE)),
-            Side::BelowEnding => (at.0 - width, at.1 + units(DISTANCE) + height),
-            Side::Beside if at.0 + units(DISTANCE) + width <= right => {
-                (at.0 + units(DISTANCE), at.1 + height / 2)
-            }
-            Side::Beside => (at.0 - units(DISTANCE) - width, at.1 + height / 2),
+        let gap = units(GAP);
+        let fits_right = at.0 + gap + width <= right;
+        let fits_left = at.0 - gap - width >= left;
+        let ends_there = match side {
+            Side::Above | Side::Beside => !fits_right,
+            Side::AboveEnding | Side::BelowEnding => true,
+        };
+        let x = if !ends_there {
+            at.0 + gap
+        } else if side == Side::Above && !fits_left {
+            // Over its place, as far right as there is room.
+            right - width
+        } else {
+            at.0 - gap - width
+        };
+        let y = match side {
+            Side::Above if !fits_left && !fits_right => at.1 - gap - units(3.0),
+            Side::Above | Side::AboveEnding => at.1 - gap,
+            Side::BelowEnding => at.1 + gap + height,
+            Side::Beside => at.1 + height / 2,
         };
         let x = x.min(right - width).max(left);
         let y = y.max(self.upper_left.1 + height).min(self.lower_right.1);
-        let ends_there = matches!(side, Side::AboveEnding | Side::BelowEnding) || x < at.0 - width / 2;
+        ([x, y - height, x + width, y], ends_there)
+    }
+
+    /// A short text about a place.
+    pub(super) fn note(&self, text: &str, at: Point, side: Side, ink: Ink) -> Result<(), PlotError> {
+        let ([left, _, right, bottom], ends_there) = self.note_frame(text, at, side);
         let lettering = Lettering { size: TICK_FONT, bold: false, ink };
-        // Anchored at the end that touches its place, so that a narrower font moves no gap.
+        // Anchored at the end that touches its place, so that a narrower font leaves no gap there.
         if ends_there {
-            self.canvas.text(text, (x + width, y), HPos::Right, VPos::Bottom, lettering)
+            self.canvas.text(text, (right, bottom), HPos::Right, VPos::Bottom, lettering)
         } else {
-            self.canvas.text(text, (x, y), HPos::Left, VPos::Bottom, lettering)
+            self.canvas.text(text, (left, bottom), HPos::Left, VPos::Bottom, lettering)
         }
+    }
+
+    /// A note that must be read across data: on a plate of the page's own colour.
+    pub(super) fn note_on_plate(&self, text: &str, at: Point, side: Side, ink: Ink) -> Result<(), PlotError> {
+        let ([left, top, right, bottom], _) = self.note_frame(text, at, side);
+        let rim = units(2.0);
+        self.canvas.block((left - rim, top - rim), (right + rim, bottom + rim), Ink::Surface.at(0.85))?;
+        self.note(text, at, side, ink)
     }
 }
 

@@ -1,7 +1,7 @@
 //! How the effective scales of one site are distributed.
 
-use super::axis::{Axis, decades};
-use super::backend::UNIT;
+use super::axis::{Axis, TICK_FONT, decades};
+use super::backend::{UNIT, text_width};
 use super::canvas::{Canvas, Glyph, Words, paint, readable, units, whole_pixel};
 use super::number::{counted, grouped, short};
 use super::palette::Ink;
@@ -17,7 +17,11 @@ const LINEAR_UP_TO: f64 = 100.0;
 const SPLIT_FROM: f64 = 1e4;
 
 /// The least height of a bar that stands for anything, in pixels.
-const LEAST_BAR: f64 = 2.0;
+const LEAST_BAR: f64 = 3.0;
+
+/// Height of a line of notes, and room for two of them above the tallest bar, in pixels.
+const LINE: f64 = 15.0;
+const HEAD: f64 = 2.0 * LINE + 2.0;
 
 /// Draws a histogram of γ (d values); zeros stand apart from a logarithmic axis, near-dead scales
 /// (|γᵢ| ≤ [`NEAR_DEAD`] × median|γ|) are marked. When these lie far below the rest, a second panel shows the rest.
@@ -42,8 +46,7 @@ pub fn scale_distribution(site: &str, scale: &Scale, size: Size) -> Result<Figur
                 legend,
                 x_title: if view.logarithmic { "|γ|" } else { "γ" },
                 x: view.axis(),
-                // Room above the tallest bar for notes.
-                y: Axis::whole(0.0, tallest as f64 * 1.3),
+                y: Axis::whole(0.0, tallest as f64).with_head(HEAD),
                 left: None,
             };
             let panel = Panel::new(canvas, plan)?;
@@ -80,6 +83,8 @@ enum Class {
 struct View {
     heading: String,
     logarithmic: bool,
+    /// Another view shows the scales that are not near-dead by themselves.
+    is_squeezed: bool,
     /// Range of the bins, in the axis' values.
     low: f64,
     high: f64,
@@ -100,7 +105,7 @@ impl View {
         // Odd, so that a constant fills the bin in the middle.
         let count = ((3.0 * (binned.len() as f64).cbrt()).round() as usize).clamp(6, 60) | 1;
         if low >= high && logarithmic {
-            (low, high) = (low / 3.0, high * 3.0);
+            (low, high) = ((low / 3.0).max(f64::MIN_POSITIVE), (high * 3.0).min(f64::MAX));
         } else if low >= high {
             let reach = if low == 0.0 { 1.0 } else { low.abs() / 2.0 };
             (low, high) = (low - reach, high + reach);
@@ -111,7 +116,7 @@ impl View {
             let fraction = (place(shown(channel)) - place(low)) / (place(high) - place(low));
             bins[((fraction * count as f64) as usize).min(count - 1)].push(channel);
         }
-        Self { heading, logarithmic, low, high, bins, zeros }
+        Self { heading, logarithmic, is_squeezed: false, low, high, bins, zeros }
     }
 
     fn axis(&self) -> Axis {
@@ -187,15 +192,9 @@ impl<'s> Sorted<'s> {
             return vec![View::new(self.values, &self.order, !linear, heading)];
         }
         let rest_logarithmic = self.condition(&rest) > LINEAR_UP_TO;
-        vec![
-            View::new(self.values, &self.order, true, format!("{heading}: all {}", grouped(d as f64))),
-            View::new(
-                self.values,
-                &rest,
-                rest_logarithmic,
-                format!("the {} that are not near-dead", grouped(rest.len() as f64)),
-            ),
-        ]
+        let all = View::new(self.values, &self.order, true, format!("{heading}: all {}", grouped(d as f64)));
+        let rest_heading = format!("{heading}: the {} not near-dead", grouped(rest.len() as f64));
+        vec![View { is_squeezed: true, ..all }, View::new(self.values, &rest, rest_logarithmic, rest_heading)]
     }
 
     fn legend(&self) -> Vec<Entry> {
@@ -262,16 +261,25 @@ impl<'s> Sorted<'s> {
             canvas.block((panel.upper_left().0, top), (edge, foot), Ink::Danger.at(0.06))?;
         }
         let mut marks = Vec::new();
+        let mut bars: Vec<Bar> = Vec::new();
+        let mut draw = |edges: (i32, i32), channels: &[usize]| -> Result<(), PlotError> {
+            if !channels.is_empty() {
+                let (bar, its_marks) = self.draw_bar(canvas, panel, edges, channels)?;
+                bars.push(bar);
+                marks.extend(its_marks);
+            }
+            Ok(())
+        };
         for (index, channels) in view.bins.iter().enumerate() {
             let left = panel.place(view.edge(index), f64::NAN).0;
             let right = panel.place(view.edge(index + 1), f64::NAN).0;
             // A pixel between bars where there is one to spare.
             let gap = if right - left >= 5 * UNIT { UNIT } else { 0 };
-            marks.extend(self.draw_bar(canvas, panel, (left, right - gap), channels)?);
+            draw((left, right - gap), channels)?;
         }
         let zero = panel.place(0.0, f64::NAN).0;
-        marks.extend(self.draw_bar(canvas, panel, (zero - units(4.0), zero + units(4.0)), &view.zeros)?);
-        self.draw_notes(panel, view, shows_bound)?;
+        draw((zero - units(4.0), zero + units(4.0)), &view.zeros)?;
+        self.draw_notes(panel, view, shows_bound, &bars)?;
         Ok(fewer(marks, most_marks, |row| !matches!(self.class(row), Class::Negative | Class::Positive)))
     }
 
@@ -283,7 +291,7 @@ impl<'s> Sorted<'s> {
         panel: &Panel<'_, '_>,
         (left, right): (i32, i32),
         channels: &[usize],
-    ) -> Result<Vec<Mark>, PlotError> {
+    ) -> Result<(Bar, Vec<Mark>), PlotError> {
         let foot = panel.lower_right().1;
         let (left, right) = (whole_pixel(left), whole_pixel(right).max(whole_pixel(left) + UNIT));
         let mut stacked: Vec<usize> = channels.to_vec();
@@ -299,51 +307,86 @@ impl<'s> Sorted<'s> {
         for run in stacked.chunk_by(|&a, &b| ink(self.class(a)) == ink(self.class(b))) {
             let above = below + run.len();
             let ceiling = if above == stacked.len() { top } else { height(above) };
-            canvas.block((left, ceiling), (right, height(below)), ink(self.class(run[0])).at(0.85))?;
+            canvas.block((left, ceiling), (right, height(below)), ink(self.class(run[0])).at(0.9))?;
             below = above;
         }
         let place = |position: usize| {
             let fraction = (position as f64 + 0.5) / stacked.len() as f64;
             ((left + right) / 2, foot + (fraction * f64::from(top - foot)).round() as i32)
         };
-        Ok(stacked.iter().enumerate().map(|(position, &channel)| mark(place(position), channel)).collect())
+        let marks = stacked.iter().enumerate().map(|(position, &channel)| mark(place(position), channel));
+        Ok((Bar { left, right, top }, marks.collect()))
     }
 
-    /// Names the median, the near-dead scales and the zeros, each on a line of its own above the bars.
-    fn draw_notes(&self, panel: &Panel<'_, '_>, view: &View, shows_bound: bool) -> Result<(), PlotError> {
-        const LINE: f64 = 16.0;
+    /// Names the median and the near-dead scales on lines above the bars; the zeros, and a near-dead scale that is the
+    /// only one, where they stand.
+    fn draw_notes(
+        &self,
+        panel: &Panel<'_, '_>,
+        view: &View,
+        shows_bound: bool,
+        bars: &[Bar],
+    ) -> Result<(), PlotError> {
         let line = |number: f64| panel.upper_left().1 + units(LINE * number + 2.0);
-        let has_place = view.logarithmic || self.negative == 0;
+        // Among near-dead scales the others are a sliver, and its median is in the other panel.
+        let has_place = !view.is_squeezed && (view.logarithmic || self.negative == 0);
         if has_place && self.median >= view.low && self.median <= view.high && self.zeros < self.values.len()
         {
             panel.upright(self.median, Ink::Muted.solid())?;
-            let at = (panel.place(self.median, f64::NAN).0 + units(4.0), line(1.0));
+            let at = (panel.place(self.median, f64::NAN).0, line(1.0));
             panel.note(&format!("median {}", short(self.median)), at, Side::Above, Ink::Muted)?;
         }
-        let near_dead = self.near_dead - self.zeros;
         if shows_bound {
+            let near_dead = self.near_dead - self.zeros;
             panel.upright(NEAR_DEAD * self.median, Ink::Danger.solid())?;
-            let at = (panel.place(NEAR_DEAD * self.median, f64::NAN).0 - units(4.0), line(2.0));
+            let at = (panel.place(NEAR_DEAD * self.median, f64::NAN).0, line(2.0));
             panel.note(
                 &format!("{} near-dead", grouped(near_dead as f64)),
                 at,
                 Side::AboveEnding,
                 Ink::Danger,
             )?;
+            let only = self.order.iter().filter(|&&channel| self.class(channel) == Class::NearDead);
+            if let (1, Some(&channel)) = (near_dead, only.last()) {
+                let value = self.values[channel];
+                let short_value = short(value);
+                let place = panel.place(value.abs(), f64::NAN).0;
+                let (left, right) = (panel.upper_left().0, panel.place(NEAR_DEAD * self.median, f64::NAN).0);
+                let text = format!("channel {channel}: {short_value}");
+                let fits = units(text_width(&text, TICK_FONT)) <= right - left.max(place);
+                self.note_above_bars(panel, if fits { &text } else { &short_value }, place, bars)?;
+            }
         }
         let zeros = if view.logarithmic { view.zeros.len() } else { self.zeros };
         if zeros > 0 {
-            let at = panel.place(0.0, zeros as f64);
             let text = format!("{} exactly zero", grouped(zeros as f64));
-            panel.note(
-                &text,
-                (at.0 - units(4.0), at.1.min(panel.lower_right().1 - units(LEAST_BAR))),
-                Side::Above,
-                Ink::Danger,
-            )?;
+            self.note_above_bars(panel, &text, panel.place(0.0, f64::NAN).0, bars)?;
         }
         Ok(())
     }
+
+    /// A note about what stands at `x`, above every bar that it crosses.
+    fn note_above_bars(
+        &self,
+        panel: &Panel<'_, '_>,
+        text: &str,
+        x: i32,
+        bars: &[Bar],
+    ) -> Result<(), PlotError> {
+        let foot = panel.lower_right().1;
+        let start = x - units(9.0);
+        let ([left, _, right, _], _) = panel.note_frame(text, (start, foot), Side::Above);
+        let crossed = bars.iter().filter(|bar| bar.left < right && bar.right > left);
+        let top = crossed.map(|bar| bar.top).min().unwrap_or(foot);
+        panel.note(text, (start, top), Side::Above, Ink::Danger)
+    }
+}
+
+/// Where a bar was drawn, in units.
+struct Bar {
+    left: i32,
+    right: i32,
+    top: i32,
 }
 
 fn ink(class: Class) -> Ink {
@@ -373,4 +416,80 @@ fn spread(marks: &[Mark], most: usize) -> Vec<Mark> {
         return Vec::new();
     }
     marks.iter().step_by(marks.len().div_ceil(most).max(1)).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{lognormal, scale, with_one_off};
+    use super::*;
+
+    const SIZE: Size = Size { width: 720, height: 0 };
+
+    fn drawn(values: &[f64]) -> Figure {
+        scale_distribution("norm", &scale(values), SIZE).unwrap()
+    }
+
+    fn headings(figure: &Figure) -> usize {
+        figure.svg.matches("channels per bin").count()
+    }
+
+    #[test]
+    fn every_value_is_in_one_bin() {
+        for values in [vec![0.7], vec![1.0; 9], vec![0.0; 5], lognormal(1000, 0.3), with_one_off()] {
+            for view in Sorted::new(&scale(&values)).views() {
+                let binned: usize = view.bins.iter().map(Vec::len).sum::<usize>() + view.zeros.len();
+                assert!(binned == values.len() || view.heading.contains("not near-dead"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_narrow_range_is_drawn_with_its_sign_on_a_linear_axis() {
+        let figure = drawn(&[-0.5, -0.4, 0.6, 0.7, 0.8]);
+        assert!(figure.svg.contains(">\nγ\n<") && figure.svg.contains("γ &lt; 0"));
+        assert!(figure.caption.ends_with("2 are negative."), "{}", figure.caption);
+    }
+
+    #[test]
+    fn a_constant_scale_is_one_bar() {
+        let bars = drawn(&[1.0; 512]).svg.matches("<rect").count();
+        assert_eq!(bars, 1);
+    }
+
+    #[test]
+    fn one_tiny_scale_gets_a_panel_and_leaves_one_to_the_rest() {
+        let figure = drawn(&with_one_off());
+        assert_eq!(headings(&figure), 2);
+        assert!(figure.svg.contains("channel 223: 4.8e-33\n") && figure.svg.contains("1 near-dead\n"));
+        assert!(figure.svg.contains("the 383 not near-dead"));
+        assert_eq!(figure.table.rows[223][3], Cell::from("near-dead"));
+        assert!(figure.marks.iter().any(|mark| mark.row == 223));
+    }
+
+    #[test]
+    fn zeros_stand_apart_from_the_logarithmic_axis() {
+        let mut values = lognormal(768, 0.5);
+        values[3] = 0.0;
+        values[500] = -0.0;
+        let figure = drawn(&values);
+        assert_eq!(headings(&figure), 1);
+        assert!(figure.svg.contains(">\n|γ|\n<") && figure.svg.contains("2 exactly zero\n"));
+        assert!(figure.caption.contains("2 are of 768") || figure.caption.contains("2 of them exactly zero"));
+        assert_eq!(figure.table.rows[500][3], Cell::from("zero"));
+    }
+
+    #[test]
+    fn a_scale_of_zeros_has_one_bar_and_no_median() {
+        let figure = drawn(&[0.0; 64]);
+        assert!(figure.svg.contains("64 exactly zero\n") && !figure.svg.contains("median 0\n"));
+        assert_eq!(figure.table.rows[0][2], Cell::Empty);
+    }
+
+    #[test]
+    fn near_dead_scales_keep_their_marks_when_others_are_thinned() {
+        let mut values = lognormal(16_384, 0.2);
+        values[9_999] = 1e-9;
+        let figure = drawn(&values);
+        assert!(figure.marks.len() <= MOST_MARKS && figure.marks.iter().any(|mark| mark.row == 9_999));
+    }
 }

@@ -1,17 +1,22 @@
 //! All norm sites over the depth of the network.
 
-use super::axis::Axis;
+use super::axis::{Axis, decades};
 use super::backend::UNIT;
 use super::canvas::{Canvas, Glyph, Point, Words, columns, paint, readable, shortened, thinned};
-use super::number::{counted, grouped, short};
+use super::number::{counted, grouped, power_of_ten, short};
 use super::palette::Ink;
 use super::panel::{Entry, Panel, Plan, Side, mark};
 use super::table::{Cell, Table};
 use super::{Figure, FigureKind, MOST_MARKS, Mark, PlotError, Size};
 use crate::report::NormKind;
 
-/// A minimum below this × the middle median is drawn at the foot, or it would squeeze every other site.
-const SHOWN_FROM: f64 = 1e-6;
+/// Sizes below a gap this wide, or below this × the middle median, are drawn at the foot: they would squeeze every
+/// other site.
+const GAP: f64 = 1e-3;
+const SHOWN_FROM: f64 = 1e-8;
+
+/// Up to this many sites each have a mark; of more, each column of pixels has a range.
+const MARKED_UP_TO: usize = 800;
 
 /// Sites whose kernel direction is spread over less than this share of their channels are concentrated: the most
 /// concentrated one is named.
@@ -78,7 +83,7 @@ impl SiteMark<'_> {
             NormKind::LayerNorm => (Glyph::Circle, Ink::A),
             NormKind::RmsNorm => (Glyph::Square, Ink::B),
             NormKind::Other => (Glyph::Up, Ink::C),
-            NormKind::Unknown => (Glyph::Cross, Ink::Muted),
+            NormKind::Unknown => (Glyph::Ring, Ink::Muted),
         }
     }
 }
@@ -168,31 +173,29 @@ impl Map<'_> {
         }
     }
 
-    /// The vertical axis of scales, and the size below which minima are drawn at its foot.
+    /// The vertical axis of scales; whether a size is below it; whether one is zero.
     fn y_axis(&self) -> (Axis, bool, bool) {
-        let mut medians: Vec<f64> =
-            self.sites.iter().map(|site| site.median).filter(|&median| median > 0.0).collect();
-        medians.sort_by(f64::total_cmp);
-        let sizes = || {
-            self.sites.iter().flat_map(|site| [site.min, site.median, site.max]).filter(|&size| size > 0.0)
+        let mut sizes: Vec<f64> =
+            self.sites.iter().flat_map(|site| [site.min, site.median, site.max]).collect();
+        let zero = sizes.contains(&0.0);
+        sizes.retain(|&size| size > 0.0);
+        sizes.sort_by(f64::total_cmp);
+        let (Some(&smallest), Some(&high)) = (sizes.first(), sizes.last()) else {
+            return (Axis::logarithmic(0.5, 2.0).with_foot(Some("0".to_owned())), false, true);
         };
-        let high = sizes().fold(0.0, f64::max);
-        let smallest = sizes().fold(f64::INFINITY, f64::min);
-        let (low, high) = if high > 0.0 {
-            let middle = medians.get(medians.len() / 2).copied().unwrap_or(high);
-            (smallest.max(SHOWN_FROM * middle), high)
-        } else {
-            (1.0, 1.0)
-        };
+        // Down to the first gap from above.
+        let floor = SHOWN_FROM * sizes[sizes.len() / 2];
+        let below_gap = sizes.windows(2).rposition(|pair| pair[0] < GAP * pair[1] || pair[0] < floor);
+        let low = below_gap.map_or(smallest, |index| sizes[index + 1]);
         let axis = Axis::logarithmic(low, high);
-        let off_scale = smallest < axis.low();
-        let zero = self.sites.iter().any(|site| site.min == 0.0);
-        let foot = match (off_scale, zero) {
-            (true, _) => Some(format!("<{}", short_bound(axis.low()))),
-            (false, true) => Some("0".to_owned()),
-            (false, false) => None,
+        let off_scale = low > smallest;
+        let axis = if off_scale {
+            let (low, high) = (power_of_ten(decades(low).floor() as i32), axis.high());
+            axis.tight(low, high).with_foot(Some(format!("<{}", short(low))))
+        } else {
+            axis.with_foot(zero.then(|| "0".to_owned()))
         };
-        (axis.with_foot(foot), off_scale, zero)
+        (axis.with_head(4.0), off_scale, zero)
     }
 
     fn draw(&self, canvas: &Canvas<'_>) -> Result<Vec<Mark>, PlotError> {
@@ -209,7 +212,7 @@ impl Map<'_> {
                 break;
             }
         }
-        let bound = short_bound(y.low());
+        let bound = short(y.low());
         if zero {
             legend.push(Entry { glyph: Glyph::Cross, ink: Ink::Danger, text: "min is 0".to_owned() });
         }
@@ -227,11 +230,11 @@ impl Map<'_> {
         };
         let mut shares = Plan {
             frame: lower,
-            heading: "channels carrying γ⁻¹ ÷ d",
+            heading: "share of channels carrying γ⁻¹",
             legend: Vec::new(),
             x_title,
             x,
-            y: Axis::linear(0.0, 1.05),
+            y: Axis::linear(0.0, 1.0).with_head(6.0),
             left: None,
         };
         if !self.has_directions {
@@ -244,10 +247,14 @@ impl Map<'_> {
         Ok(marks)
     }
 
+    fn is_marked_singly(&self) -> bool {
+        self.sites.len() <= MARKED_UP_TO
+    }
+
     /// Radius of a mark and thickness of a bar, in pixels, where so many sites share the width.
     fn weight(&self, panel: &Panel<'_, '_>) -> (f64, f64) {
         let room = panel.width() / self.sites.len() as f64;
-        ((0.35 * room).clamp(1.5, 3.5), (0.2 * room).clamp(1.0, 2.0).round())
+        ((0.28 * room).clamp(1.5, 3.25), (0.2 * room).clamp(1.0, 2.0).round())
     }
 
     fn draw_scales(
@@ -260,32 +267,43 @@ impl Map<'_> {
         let medians: Vec<Point> =
             self.sites.iter().enumerate().map(|(index, site)| place(index, site.median)).collect();
         let (radius, thickness) = self.weight(panel);
-        // One bar a site, or one for all that share a pixel's column.
-        for run in columns(&medians, UNIT) {
+        let runs = if self.is_marked_singly() {
+            (0..self.sites.len()).map(|index| index..index + 1).collect()
+        } else {
+            columns(&medians, UNIT)
+        };
+        let (mut bars, mut middles) = (Vec::new(), Vec::new());
+        let mut feet = Vec::new();
+        for run in runs {
             let sites = &self.sites[run.clone()];
-            let ink = if sites.iter().all(|site| site.kind == sites[0].kind) {
-                sites[0].look().1
-            } else {
-                Ink::Muted
-            };
             let lowest = sites.iter().map(|site| site.min).fold(f64::INFINITY, f64::min);
             let highest = sites.iter().map(|site| site.max).fold(0.0, f64::max);
             let (top, foot) = (place(run.start, highest), place(run.start, lowest));
-            if !panel.y().is_below(highest) {
-                canvas.line(vec![top, foot], thickness, ink.at(0.55))?;
-            }
-            let small = radius.max(2.5);
+            let ink = common_ink(sites);
             if lowest == 0.0 {
-                canvas.glyph(Glyph::Cross, foot, small, Ink::Danger.solid())?;
+                feet.push((foot, Glyph::Cross));
             } else if panel.y().is_below(lowest) {
-                canvas.glyph(Glyph::Down, foot, small + 0.5, Ink::Danger.solid())?;
+                feet.push((foot, Glyph::Down));
+            }
+            if highest > 0.0 {
+                bars.push((ink, (top.0, top.1, foot.1)));
+                middles.push((ink, range(&medians[run])));
             }
         }
-        for index in thinned(&medians, panel.width() as usize) {
-            let (glyph, ink) = self.sites[index].look();
-            if self.sites[index].max > 0.0 {
-                canvas.glyph(glyph, medians[index], radius, ink.solid())?;
+        if self.is_marked_singly() {
+            for &(ink, (x, top, foot)) in &bars {
+                canvas.line(vec![(x, top), (x, foot)], thickness, ink.at(0.5))?;
             }
+            for (site, &median) in self.sites.iter().zip(&medians).filter(|(site, _)| site.max > 0.0) {
+                let (glyph, ink) = site.look();
+                canvas.glyph(glyph, median, radius, ink.solid())?;
+            }
+        } else {
+            draw_ranges(canvas, &bars, 0.4)?;
+            draw_ranges(canvas, &middles, 0.8)?;
+        }
+        for (at, glyph) in feet {
+            canvas.glyph(glyph, at, radius.max(2.75), Ink::Danger.solid())?;
         }
         self.draw_off_scale_note(panel)?;
         Ok(thinned(&medians, most_marks).into_iter().map(|index| mark(medians[index], index)).collect())
@@ -310,27 +328,121 @@ impl Map<'_> {
         let points: Vec<Point> =
             shares.iter().map(|&(index, share)| panel.place(index as f64 + 1.0, share)).collect();
         let (radius, _) = self.weight(panel);
-        for kept in thinned(&points, panel.width() as usize) {
-            let (glyph, ink) = self.sites[shares[kept].0].look();
-            canvas.glyph(glyph, points[kept], radius, ink.solid())?;
+        if self.is_marked_singly() {
+            for (&point, &(index, _)) in points.iter().zip(&shares) {
+                let (glyph, ink) = self.sites[index].look();
+                canvas.glyph(glyph, point, radius, ink.solid())?;
+            }
+        } else {
+            let ranges: Vec<(Ink, (i32, i32, i32))> = columns(&points, UNIT)
+                .into_iter()
+                .map(|run| {
+                    let sites: Vec<SiteMark<'_>> =
+                        shares[run.clone()].iter().map(|&(index, _)| self.sites[index]).collect();
+                    (common_ink(&sites), range(&points[run]))
+                })
+                .collect();
+            draw_ranges(canvas, &ranges, 0.8)?;
         }
         let most_concentrated = (0..shares.len()).min_by(|&a, &b| shares[a].1.total_cmp(&shares[b].1));
         if let Some(lowest) = most_concentrated.filter(|&lowest| shares[lowest].1 < CONCENTRATED) {
             let site = &self.sites[shares[lowest].0];
             let name = shortened(&readable(site.name), panel.width() * 0.5, 11.0);
             let text = format!(
-                "{name}: {} of {}",
+                "{name}: {} of {} channels",
                 short(site.participation.unwrap_or(0.0)),
                 grouped(site.width as f64)
             );
-            panel.note(&text, points[lowest], Side::Beside, Ink::Ink)?;
+            panel.note_on_plate(&text, points[lowest], Side::Above, Ink::Ink)?;
         }
         let kept = thinned(&points, MOST_MARKS / 2);
         Ok(kept.into_iter().map(|index| mark(points[index], shares[index].0)).collect())
     }
 }
 
-/// A bound in one digit.
-fn short_bound(bound: f64) -> String {
-    format!("{bound:.0e}")
+/// The colour of sites of one kind; neutral for several.
+fn common_ink(sites: &[SiteMark<'_>]) -> Ink {
+    if sites.iter().all(|site| site.kind == sites[0].kind) { sites[0].look().1 } else { Ink::Muted }
+}
+
+/// The place and the vertical extent of the points in one column of pixels: x, top, foot.
+fn range(points: &[Point]) -> (i32, i32, i32) {
+    let extent = points.iter().fold((i32::MAX, i32::MIN), |(top, foot), &(_, y)| (top.min(y), foot.max(y)));
+    (points[0].0, extent.0, extent.1)
+}
+
+/// Ranges in their colours.
+fn draw_ranges(
+    canvas: &Canvas<'_>,
+    ranges: &[(Ink, (i32, i32, i32))],
+    opacity: f64,
+) -> Result<(), PlotError> {
+    for run in ranges.chunk_by(|a, b| a.0 == b.0) {
+        let extents: Vec<(i32, i32, i32)> = run.iter().map(|&(_, extent)| extent).collect();
+        canvas.ranges(&extents, run[0].0.at(opacity))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{lognormal, site, with_one_off};
+    use super::*;
+
+    const SIZE: Size = Size { width: 720, height: 0 };
+
+    #[test]
+    fn sites_without_directions_have_one_panel() {
+        let sites: Vec<_> = (0..61_u32)
+            .map(|index| site("norm", Some(index / 2), NormKind::RmsNorm, &lognormal(32, 0.4)))
+            .collect();
+        let figure = site_map(&sites, SIZE).unwrap();
+        assert!(figure.caption.ends_with("No site has a kernel direction γ⁻¹."), "{}", figure.caption);
+        assert!(!figure.svg.contains("share of channels"));
+        assert_eq!(figure.marks.len(), 61);
+        assert!(figure.svg.contains("RMSNorm\n") && !figure.svg.contains("LayerNorm\n"));
+        assert!(figure.svg.contains(">\nblock\n<"));
+    }
+
+    #[test]
+    fn a_single_site_is_a_map() {
+        let figure = site_map(&[site("norm", None, NormKind::LayerNorm, &lognormal(32, 0.4))], SIZE).unwrap();
+        assert_eq!(figure.marks.len(), 2, "one in each panel");
+        assert!(figure.svg.contains("site, in the order of the network\n"));
+    }
+
+    #[test]
+    fn a_tiny_minimum_is_off_the_scale_and_a_zero_has_its_own_mark() {
+        let sites = [
+            site("a", Some(0), NormKind::LayerNorm, &lognormal(64, 0.2)),
+            site("b", Some(1), NormKind::LayerNorm, &with_one_off()),
+            site("c", Some(2), NormKind::LayerNorm, &[1.0, 0.0, 2.0]),
+        ];
+        let figure = site_map(&sites, SIZE).unwrap();
+        assert!(figure.svg.contains("4.8e-33\n") && figure.svg.contains("min is 0\n"));
+        assert!(figure.svg.contains("min &lt; 0.1\n"), "the scale stays that of the others");
+        assert!(figure.svg.contains("b: 1 of 384 channels\n"), "the concentrated site is named");
+        assert_eq!(figure.table.rows[2][8], Cell::Empty, "a coordinate kernel has no participation");
+    }
+
+    #[test]
+    fn minima_that_follow_without_a_gap_stay_on_the_scale() {
+        let sites: Vec<_> =
+            (0..6).map(|index| site("a", None, NormKind::RmsNorm, &[10f64.powi(-index), 1.0, 1.0])).collect();
+        let (axis, off_scale, _) = Map { sites: &sites, has_directions: false }.y_axis();
+        assert!(!off_scale && axis.low() < 1e-5);
+    }
+
+    #[test]
+    fn blocks_out_of_order_are_numbered_by_site() {
+        let block = |block| site("a", Some(block), NormKind::LayerNorm, &[1.0, 2.0]);
+        let sites = [block(0), block(1), block(0), block(1)];
+        let figure = site_map(&sites, SIZE).unwrap();
+        assert!(figure.svg.contains("site, in the order of the network\n"));
+    }
+
+    #[test]
+    fn no_site_is_an_error() {
+        assert!(matches!(site_map(&[], SIZE), Err(PlotError::Empty(_))));
+    }
 }

@@ -1,7 +1,7 @@
 //! The spectrum that one site's scale predicts.
 
 use super::axis::Axis;
-use super::canvas::{Canvas, Glyph, Point, Words, paint, readable, units};
+use super::canvas::{Canvas, Glyph, Point, Words, paint, readable};
 use super::number::{counted, grouped};
 use super::palette::Ink;
 use super::panel::{Entry, Panel, Plan, Side, mark};
@@ -147,6 +147,10 @@ impl Soft {
         } else {
             Axis::logarithmic(1.0, d).tight(0.85, d * 1.1)
         };
+        let y = Axis::logarithmic(low, high);
+        let top = y.high();
+        let y = if off_scale { y.tight(low, top) } else { y };
+        let y = y.with_foot(foot).with_head(4.0);
         let panel = Panel::new(
             canvas,
             Plan {
@@ -155,14 +159,14 @@ impl Soft {
                 legend,
                 x_title: "rank k, softest first",
                 x,
-                y: Axis::logarithmic(low, high).with_foot(foot),
+                y,
                 left: None,
             },
         )?;
         let level = panel.place(f64::NAN, TAU).1;
         canvas.block((panel.upper_left().0, level), panel.lower_right(), Ink::Danger.at(0.06))?;
         panel.level(TAU, Ink::Danger.solid())?;
-        let end = panel.lower_right().0 - units(4.0);
+        let end = panel.lower_right().0;
         panel.note("τ = 1e-6", (end, level), Side::AboveEnding, Ink::Danger)?;
         let count = format!("{} of {} below τ", grouped(self.below_tau as f64), grouped(d));
         panel.note(&count, (end, level), Side::BelowEnding, Ink::Danger)?;
@@ -182,5 +186,68 @@ impl Soft {
             }
         }
         Ok(points.iter().enumerate().map(|(row, &point)| mark(point, row)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{lognormal, scale, with_one_off};
+    use super::*;
+
+    const SIZE: Size = Size { width: 720, height: 0 };
+
+    fn drawn(values: &[f64], subtracts_mean: bool) -> Figure {
+        soft_spectrum("norm", &IsotropicSpectrum::new(&scale(values), subtracts_mean), SIZE).unwrap()
+    }
+
+    #[test]
+    fn wide_sites_are_sampled_with_the_lowest_and_the_last_rank() {
+        for d in [401, 1_000, 16_384, 1_000_000] {
+            let ranks = ranks(d);
+            assert!(ranks.len() <= ALL_UP_TO && ranks.is_sorted_by(|a, b| a < b), "{d}: {}", ranks.len());
+            assert!(ranks[..LOWEST].iter().copied().eq(0..LOWEST) && ranks.last() == Some(&(d - 1)));
+        }
+        assert_eq!(ranks(400).len(), 400);
+        let figure = drawn(&lognormal(1_000, 0.3), true);
+        assert!(figure.caption.contains("Sampled at"), "{}", figure.caption);
+    }
+
+    #[test]
+    fn a_layer_norm_has_one_exact_zero_and_an_rms_norm_none() {
+        let values = lognormal(64, 0.3);
+        assert!(
+            drawn(&values, true)
+                .caption
+                .ends_with("Of 64 directions, 1 below τ = 1e-6 of the mean, 1 exactly zero.")
+        );
+        assert!(drawn(&values, false).caption.contains("0 below τ = 1e-6 of the mean, none exactly zero."));
+        assert!(!drawn(&values, false).svg.contains("exactly zero\n"), "nothing to explain");
+    }
+
+    #[test]
+    fn one_tiny_scale_adds_no_direction_to_the_kernel() {
+        let figure = drawn(&with_one_off(), true);
+        assert!(figure.svg.contains("1 of 384 below τ\n"));
+        assert_eq!(figure.table.rows[0][3], Cell::from("exactly zero"));
+        assert_eq!(figure.table.rows[1][3], Cell::Empty);
+    }
+
+    #[test]
+    fn eigenvalues_under_the_scale_are_told_from_zeros() {
+        let figure = drawn(&[1e-30, 1e-29, 0.0, 1.0, 1.0, 1.0], false);
+        assert!(figure.svg.contains("&lt;1e-12\n") && figure.svg.contains("exactly zero\n"));
+        let classes: Vec<&Cell> = figure.table.rows.iter().map(|row| &row[3]).collect();
+        assert_eq!(
+            classes[..3],
+            [&Cell::from("exactly zero"), &Cell::from("below τ"), &Cell::from("below τ")]
+        );
+    }
+
+    #[test]
+    fn a_covariance_of_zero_is_dead_everywhere() {
+        for figure in [drawn(&[0.0; 4], true), drawn(&[0.0; 4], false), drawn(&[7.0], true)] {
+            let d = figure.table.rows.len();
+            assert!(figure.svg.contains(&format!("{d} of {d} below τ\n")));
+        }
     }
 }

@@ -26,10 +26,6 @@ impl Part {
         matches!(self, Self::FeedForward | Self::Expert | Self::Router)
     }
 
-    pub(super) fn is_head(self) -> bool {
-        matches!(self, Self::Unembedding | Self::Head)
-    }
-
     pub(super) fn used_as(self) -> ReaderUse {
         match self {
             Self::Query => ReaderUse::Query,
@@ -65,7 +61,10 @@ fn module_of(name: &str) -> Option<&str> {
         return Some(module);
     }
     // nn.MultiheadAttention and packed experts store parameters of their own.
-    ["in_proj_weight", "gate_up_proj", "gate_proj", "up_proj"].iter().any(|last| name.ends_with(last)).then_some(name)
+    ["in_proj_weight", "gate_up_proj", "gate_proj", "up_proj"]
+        .iter()
+        .any(|last| name.ends_with(last))
+        .then_some(name)
 }
 
 /// Names of the bias that goes with a weight.
@@ -85,12 +84,13 @@ fn in_block(inside: &str) -> Option<Part> {
     let within = |names: &[&str]| parts[..parts.len() - 1].iter().any(|part| names.contains(part));
     let expert = within(&["experts", "shared_experts", "shared_expert"]) || inside.contains("experts");
     let part = match last {
-        "q_proj" | "q" | "query" | "to_q" | "q_lin" | "wq" | "query_proj" | "attn_q" | "q_a_proj" => Part::Query,
+        "q_proj" | "q" | "query" | "to_q" | "q_lin" | "wq" | "query_proj" | "attn_q" | "q_a_proj" => {
+            Part::Query
+        }
         "k_proj" | "k" | "key" | "to_k" | "k_lin" | "wk" | "key_proj" | "attn_k" => Part::Key,
         "v_proj" | "v" | "value" | "to_v" | "v_lin" | "wv" | "value_proj" | "attn_v" => Part::Value,
-        "qkv" | "qkv_proj" | "query_key_value" | "Wqkv" | "c_attn" | "in_proj_weight" | "linear_qkv" | "attn_qkv" | "W_pack" | "wqkv" | "to_qkv" | "qkv_net" => {
-            Part::FusedAttention
-        }
+        "qkv" | "qkv_proj" | "query_key_value" | "Wqkv" | "c_attn" | "in_proj_weight" | "linear_qkv"
+        | "attn_qkv" | "W_pack" | "wqkv" | "to_qkv" | "qkv_net" => Part::FusedAttention,
         // Latent attention compresses keys and values first.
         "kv_a_proj_with_mqa" | "kv_proj" | "to_kv" => Part::FusedAttention,
         "router" | "wg" => Part::Router,
@@ -98,9 +98,14 @@ fn in_block(inside: &str) -> Option<Part> {
         "gate" if within(&["moe", "block_sparse_moe", "mlp", "feed_forward", "ffn", "mixer"]) => Part::Router,
         "classifier" | "layer" if within(&["router"]) => Part::Router,
         "shared_expert_gate" => Part::Router,
-        "gate_proj" | "up_proj" | "gate_up_proj" | "w1" | "w3" | "w12" | "wi" | "wi_0" | "wi_1" | "fc1" | "fc_in" | "c_fc" | "lin1" | "linear1" | "linear_fc1"
-        | "dense_h_to_4h" | "ffn_gate" | "ffn_up" | "gate_and_up_proj" | "Wi" | "linear_v" | "gate_up" => {
-            if expert { Part::Expert } else { Part::FeedForward }
+        "gate_proj" | "up_proj" | "gate_up_proj" | "w1" | "w3" | "w12" | "wi" | "wi_0" | "wi_1" | "fc1"
+        | "fc_in" | "c_fc" | "lin1" | "linear1" | "linear_fc1" | "dense_h_to_4h" | "ffn_gate" | "ffn_up"
+        | "gate_and_up_proj" | "Wi" | "linear_v" | "gate_up" => {
+            if expert {
+                Part::Expert
+            } else {
+                Part::FeedForward
+            }
         }
         "dense" if within(&["intermediate"]) => Part::FeedForward,
         // nn.Sequential(Linear, activation, Linear): the first.
@@ -118,19 +123,34 @@ fn outside_blocks(module: &str) -> Option<Part> {
     let last = *parts.last()?;
     let parent = parts.len().checked_sub(2).map_or("", |at| parts[at]);
     Some(match (parent, last) {
-        ("lm_head", "dense") | ("transform" | "pooler", "dense") => Part::Head,
-        (_, "lm_head" | "embed_out") => Part::Unembedding,
+        ("lm_head" | "head" | "transform" | "pooler" | "predictions", "dense") => Part::Head,
+        (_, "lm_head" | "embed_out" | "vocab_projector") | ("lm_head" | "predictions", "decoder") => {
+            Part::Unembedding
+        }
         ("", "output") => Part::Unembedding,
-        (_, "score" | "classifier" | "qa_outputs" | "text_projection" | "visual_projection" | "vocab_transform" | "pre_classifier") => Part::Head,
+        (
+            _,
+            "score" | "classifier" | "qa_outputs" | "text_projection" | "visual_projection"
+            | "vocab_transform" | "pre_classifier",
+        ) => Part::Head,
         (_, "head") => Part::Head,
         (_, "embeddings_project" | "embedding_hidden_mapping_in") => Part::EmbeddingProjection,
         _ => return None,
     })
 }
 
+/// Weights that some layouts store (in, out): GPT-2's Conv1D, Flax kernels, packed experts.
+pub(super) fn may_be_transposed(weight: &str) -> bool {
+    let module = weight.strip_suffix(".weight").unwrap_or(weight);
+    weight.ends_with(".kernel")
+        || ["c_attn", "c_fc", "gate_up_proj"].iter().any(|name| module.ends_with(name))
+}
+
 /// Cross-attention, by the path inside the block.
 pub(super) fn is_cross(path: &str) -> bool {
-    ["encoder_attn", "crossattention", "cross_attn", "EncDecAttention", "cross_attention", "multihead_attn"].iter().any(|mark| path.contains(mark))
+    ["encoder_attn", "crossattention", "cross_attn", "EncDecAttention", "cross_attention", "multihead_attn"]
+        .iter()
+        .any(|mark| path.contains(mark))
 }
 
 /// A site of an encoder.
@@ -140,7 +160,9 @@ pub(super) fn is_encoder(name: &str) -> bool {
 
 /// Whether two names speak of the same part of a bundle: text with text, vision with vision.
 pub(super) fn same_part(a: &str, b: &str) -> bool {
-    let part = |name: &str| (name.contains("vision") || name.contains("visual") || name.contains("image"), name.contains("text"));
+    let part = |name: &str| {
+        (name.contains("vision") || name.contains("visual") || name.contains("image"), name.contains("text"))
+    };
     part(a) == part(b)
 }
 
@@ -167,7 +189,12 @@ mod tests {
 
     #[test]
     fn output_projections_are_not_readers() {
-        for name in ["model.layers.0.self_attn.o_proj.weight", "h.0.mlp.c_proj.weight", "encoder.layer.0.output.dense.weight", "model.layers.0.mlp.down_proj.weight"] {
+        for name in [
+            "model.layers.0.self_attn.o_proj.weight",
+            "h.0.mlp.c_proj.weight",
+            "encoder.layer.0.output.dense.weight",
+            "model.layers.0.mlp.down_proj.weight",
+        ] {
             assert!(projection(name).is_none(), "{name}");
         }
     }

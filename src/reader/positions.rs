@@ -5,13 +5,22 @@ use crate::checkpoint::config::{Config, Scope};
 use crate::norm::{NormSite, Place};
 
 /// Names of tables of learned absolute positions.
-const POSITION_TABLES: [&str; 6] = ["wpe", "position_embeddings", "position_embedding", "embed_positions", "pos_embed", "positional_embedding"];
+const POSITION_TABLES: [&str; 6] = [
+    "wpe",
+    "position_embeddings",
+    "position_embedding",
+    "embed_positions",
+    "pos_embed",
+    "positional_embedding",
+];
 
 /// Names that mean queries and keys meet through their distance.
-const RELATIVE_MARKS: [&str; 8] = ["relative", "rel_pos", "rotary", "inv_freq", "rel_embeddings", "pos_bias", "linear_pos", "pos_key"];
+const RELATIVE_MARKS: [&str; 8] =
+    ["relative", "rel_pos", "rotary", "inv_freq", "rel_embeddings", "pos_bias", "linear_pos", "pos_key"];
 
 /// Configuration fields that mean a rotary code.
-const ROTARY_FIELDS: [&str; 6] = ["rope_theta", "rotary_dim", "rotary_pct", "rotary_emb_base", "rope_scaling", "rope_parameters"];
+const ROTARY_FIELDS: [&str; 6] =
+    ["rope_theta", "rotary_dim", "rotary_pct", "rotary_emb_base", "rope_scaling", "rope_parameters"];
 
 /// What the catalogue says about position codes.
 pub(super) struct Positions {
@@ -29,8 +38,16 @@ pub(super) struct Keys {
 
 impl Positions {
     pub(super) fn new(tensors: &[Tensor], sites: &[NormSite]) -> Self {
-        let any = |marks: &[&str]| tensors.iter().any(|tensor| tensor.name.split('.').any(|part| marks.iter().any(|mark| part.contains(mark))));
-        let mut key_norm_stacks: Vec<String> = sites.iter().filter(|site| site.place == Place::InsideAttention).map(|site| site.stack.clone()).collect();
+        let any = |marks: &[&str]| {
+            tensors
+                .iter()
+                .any(|tensor| tensor.name.split('.').any(|part| marks.iter().any(|mark| part.contains(mark))))
+        };
+        let mut key_norm_stacks: Vec<String> = sites
+            .iter()
+            .filter(|site| site.place == Place::InsideAttention)
+            .map(|site| site.stack.clone())
+            .collect();
         key_norm_stacks.sort();
         key_norm_stacks.dedup();
         Self { has_table: any(&POSITION_TABLES), has_relative: any(&RELATIVE_MARKS), key_norm_stacks }
@@ -41,13 +58,19 @@ impl Positions {
     pub(super) fn keys(&self, site: &NormSite, scope: Option<Scope<'_>>) -> Keys {
         let visible = |why: &str| Keys { invisible: false, why: why.to_owned() };
         let rotary = scope.is_some_and(|scope| ROTARY_FIELDS.iter().any(|field| scope.has(field)));
-        let relative = scope.and_then(|scope| scope.text("position_embedding_type")).is_some_and(|code| code != "absolute" && code != "learned_absolute");
+        let relative = scope
+            .and_then(|scope| scope.text("position_embedding_type"))
+            .is_some_and(|code| code != "absolute" && code != "learned_absolute");
         if self.key_norm_stacks.contains(&site.stack) {
             visible("keys are normalised after the projection, so a constant in them is seen")
         } else if rotary {
             visible("a rotary code turns keys by their position, so a constant in them is seen")
         } else if self.has_relative || relative {
             visible("keys meet queries through relative positions, so a constant in them is taken as seen")
+        } else if scope
+            .is_some_and(|scope| scope.truth("alibi") == Some(true) || scope.family() == Some("bloom"))
+        {
+            Keys { invisible: true, why: "ALiBi adds to the scores and does not touch the keys, so a constant in all keys adds the same to every score and softmax does not see it".to_owned() }
         } else if self.has_table {
             Keys { invisible: true, why: "positions are a learned table added to the input, so a constant in all keys adds the same to every score and softmax does not see it".to_owned() }
         } else {
@@ -57,10 +80,16 @@ impl Positions {
 }
 
 /// The embedding that doubles as unembedding, and why that is believed.
-pub(super) fn tied_embedding(tensors: &[Tensor], site: &NormSite, config: Option<&Config>) -> Option<(usize, String)> {
+pub(super) fn tied_embedding(
+    tensors: &[Tensor],
+    site: &NormSite,
+    config: Option<&Config>,
+) -> Option<(usize, String)> {
     let scope = config?.scope(&site.name);
     let explicit = scope.truth("tie_word_embeddings");
-    let generates = ["LMHeadModel", "ForCausalLM", "ForConditionalGeneration", "ForMaskedLM"].iter().any(|head| config.is_some_and(|config| config.has_architecture(head)));
+    let generates = ["LMHeadModel", "ForCausalLM", "ForConditionalGeneration", "ForMaskedLM"]
+        .iter()
+        .any(|head| config.is_some_and(|config| config.has_architecture(head)));
     // Without the field the library's default is to tie; a model without a language head has nothing to tie.
     if explicit == Some(false) || !generates {
         return None;
@@ -68,8 +97,16 @@ pub(super) fn tied_embedding(tensors: &[Tensor], site: &NormSite, config: Option
     let embedding = tensors.iter().position(|tensor| {
         let module = tensor.name.strip_suffix(".weight").unwrap_or(&tensor.name);
         let last = module.rsplit('.').next().unwrap_or_default();
-        matches!(last, "wte" | "embed_tokens" | "word_embeddings" | "embed_in" | "shared" | "tok_embeddings" | "token_embd")
-            && tensor.shape.len() == 2
+        matches!(
+            last,
+            "wte"
+                | "embed_tokens"
+                | "word_embeddings"
+                | "embed_in"
+                | "shared"
+                | "tok_embeddings"
+                | "token_embd"
+        ) && tensor.shape.len() == 2
             && tensor.shape[1] == site.width
     })?;
     let why = if explicit == Some(true) {

@@ -248,6 +248,8 @@ pub struct KernelReport {
     pub condition: Option<f64>,
     /// Indices with |γᵢ| ≤ 1e-3 median, zeros included.
     pub near_dead: Vec<u32>,
+    /// Σvᵢ² over the near-dead coordinates: how much of the direction they carry (0 … 1); only for `inverse_scale`.
+    pub near_dead_weight: Option<f64>,
     /// Directions predicted below τ·mean (τ = 1e-6) if x̂ were isotropic, exact kernel included; null when the kind is not known.
     pub predicted_below_tau: Option<u32>,
 }

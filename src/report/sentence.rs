@@ -26,8 +26,15 @@ pub fn confidence(norms: &[NormReport]) -> f64 {
 pub fn final_norm(norms: &[NormReport]) -> Option<&NormReport> {
     let finals = norms.iter().filter(|norm| norm.role == NormRole::Final);
     let rank = |norm: &NormReport| {
-        let tower = ["vision", "visual", "image", "audio", "speech", "encoder"].iter().any(|mark| norm.name.contains(mark));
-        (!tower, norm.name.contains("decoder") || norm.name.contains("language_model") || norm.name.contains("text"))
+        let tower = ["vision", "visual", "image", "audio", "speech", "encoder"]
+            .iter()
+            .any(|mark| norm.name.contains(mark));
+        (
+            !tower,
+            norm.name.contains("decoder")
+                || norm.name.contains("language_model")
+                || norm.name.contains("text"),
+        )
     };
     finals.max_by_key(|norm| rank(norm))
 }
@@ -39,22 +46,42 @@ pub fn model_sentence(verdict: ModelVerdict, norms: &[NormReport], dead: &DeadPa
     let (exact, coordinates) = (with(KernelForm::InverseScale), with(KernelForm::Coordinates));
     let unknown = norms.iter().filter(|norm| norm.kind == NormKind::Unknown).count();
     let mut text = match verdict {
-        ModelVerdict::LayerNorm if exact == norms.len() => format!("LayerNorm transformer, {sites}, an exact dead direction at each"),
-        ModelVerdict::LayerNorm => format!("LayerNorm transformer, {sites}, an exact dead direction at {exact} of them"),
-        ModelVerdict::RmsNorm => format!("RMSNorm transformer, {sites}: no mean is subtracted, so there is no dead direction to read from the scale"),
+        ModelVerdict::LayerNorm if exact == norms.len() => {
+            format!("LayerNorm transformer, {sites}, an exact dead direction at each")
+        }
+        ModelVerdict::LayerNorm => {
+            format!("LayerNorm transformer, {sites}, an exact dead direction at {exact} of them")
+        }
+        ModelVerdict::RmsNorm => format!(
+            "RMSNorm transformer, {sites}: no mean is subtracted, so there is no dead direction to read from the scale"
+        ),
         ModelVerdict::Mixed => {
             let layer = norms.iter().filter(|norm| norm.kind == NormKind::LayerNorm).count();
             let rms = norms.iter().filter(|norm| norm.kind == NormKind::RmsNorm).count();
-            format!("Both kinds of norm, {sites}: {layer} LayerNorm and {rms} RMSNorm, an exact dead direction at {exact} of them")
+            format!(
+                "Both kinds of norm, {sites}: {layer} LayerNorm and {rms} RMSNorm, an exact dead direction at {exact} of them"
+            )
         }
-        ModelVerdict::Other => return format!("{sites}, all batch, group or adaptive norms: no direction is offered for these."),
-        ModelVerdict::Unknown if norms.is_empty() => return "No norm was found, so there is no scale to read a dead direction from.".to_owned(),
+        ModelVerdict::Other => {
+            return format!(
+                "{sites}, all batch, group or adaptive norms: no direction is offered for these."
+            );
+        }
+        ModelVerdict::Unknown if norms.is_empty() => {
+            return "No norm was found, so there is no scale to read a dead direction from.".to_owned();
+        }
         ModelVerdict::Unknown => {
-            format!("{sites}, but the evidence is too thin to say which norm it is, so no direction is offered; a config.json beside the file would help")
+            format!(
+                "{sites}, but the evidence is too thin to say which norm it is, so no direction is offered; a config.json beside the file would help"
+            )
         }
     };
     if coordinates > 0 {
-        text += &format!("; {} {} an exactly zero scale, whose coordinates are dead", plural(coordinates, "site"), if coordinates == 1 { "has" } else { "have" });
+        text += &format!(
+            "; {} {} an exactly zero scale, whose coordinates are dead",
+            plural(coordinates, "site"),
+            if coordinates == 1 { "has" } else { "have" }
+        );
     }
     if unknown > 0 && verdict != ModelVerdict::Unknown {
         text += &format!("; {} could not be told", plural(unknown, "site"));
@@ -62,13 +89,21 @@ pub fn model_sentence(verdict: ModelVerdict, norms: &[NormReport], dead: &DeadPa
     match (dead.outright, dead.with_bias_shift) {
         (0, 0) => {}
         (outright, 0) => text += &format!("; {} {} dead outright", grouped(outright), directions(outright)),
-        (0, with_bias) => text += &format!("; {} {} dead once the bias is moved", grouped(with_bias), directions(with_bias)),
+        (0, with_bias) => {
+            text += &format!("; {} {} dead once the bias is moved", grouped(with_bias), directions(with_bias))
+        }
         (outright, with_bias) => {
-            text += &format!("; {} {} dead outright, {} more once the bias is moved", grouped(outright), directions(outright), grouped(with_bias));
+            text += &format!(
+                "; {} {} dead outright, {} more once the bias is moved",
+                grouped(outright),
+                directions(outright),
+                grouped(with_bias)
+            );
         }
     }
     if dead.outright + dead.with_bias_shift == 0 && dead.constant_shift > 0 {
-        let verb = if dead.constant_shift == 1 { "parameter direction adds" } else { "parameter directions add" };
+        let verb =
+            if dead.constant_shift == 1 { "parameter direction adds" } else { "parameter directions add" };
         text += &format!("; {} {verb} only a constant", grouped(dead.constant_shift));
     }
     text + "."
@@ -77,7 +112,12 @@ pub fn model_sentence(verdict: ModelVerdict, norms: &[NormReport], dead: &DeadPa
 /// One line for each thing said about the sites that decide the verdict, with how many sites it is said of.
 pub fn reasons(norms: &[NormReport]) -> Vec<String> {
     let mut said: BTreeMap<(&str, NormKind, String), usize> = BTreeMap::new();
-    for evidence in norms.iter().filter(|norm| norm.kind != NormKind::Other).flat_map(|norm| &norm.evidence).filter(|evidence| evidence.strength >= 1.0) {
+    for evidence in norms
+        .iter()
+        .filter(|norm| norm.kind != NormKind::Other)
+        .flat_map(|norm| &norm.evidence)
+        .filter(|evidence| evidence.strength >= 1.0)
+    {
         // Names differ from site to site; what is said about them does not.
         let detail = match evidence.detail.split_once("` ") {
             Some((_, rest)) if evidence.source == "names" => format!("the name {rest}"),
@@ -120,12 +160,23 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped_by_thousands() {
-        assert_eq!([grouped(0), grouped(999), grouped(1000), grouped(1_234_567)], ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [grouped(0), grouped(999), grouped(1000), grouped(1_234_567)],
+            ["0", "999", "1,000", "1,234,567"]
+        );
     }
 
     #[test]
     fn no_sites_are_said_to_be_none() {
-        let dead = DeadParameters { outright: 0, with_bias_shift: 0, constant_shift: 0, tied: 0, share: 0.0, readers: 0, assumptions: vec![] };
+        let dead = DeadParameters {
+            outright: 0,
+            with_bias_shift: 0,
+            constant_shift: 0,
+            tied: 0,
+            share: 0.0,
+            readers: 0,
+            assumptions: vec![],
+        };
         assert!(model_sentence(model_verdict(&[]), &[], &dead).starts_with("No norm was found"));
     }
 }

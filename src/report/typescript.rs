@@ -1,0 +1,67 @@
+//! `www/report.ts` is generated from the Rust schema; this test fails when the two drift apart.
+//!
+//! Regenerate it with `UPDATE_TYPES=1 cargo test typescript`.
+
+use crate::inspect::{Progress, Stage};
+use crate::plot::{Cell, Column, Figure, FigureKind, Mark, Table};
+use crate::report::*;
+use std::path::Path;
+use ts_rs::{Config, TS};
+
+/// Every exported type, in the order of the file.
+fn declarations() -> String {
+    let config = Config::default();
+    let mut file = String::from(
+        "// Generated from src/report/mod.rs, src/plot and src/inspect.rs: run `UPDATE_TYPES=1 cargo test typescript`.\n",
+    );
+    macro_rules! declare {
+        ($($name:ty),* $(,)?) => { $(
+            file.push('\n');
+            file.push_str("export ");
+            file.push_str(&<$name>::decl(&config));
+            file.push('\n');
+        )* };
+    }
+    declare!(
+        Report,
+        CheckpointSummary,
+        ModelSummary,
+        ModelVerdict,
+        NormReport,
+        NormKind,
+        NormRole,
+        ScaleConvention,
+        EvidenceReport,
+        KernelReport,
+        KernelForm,
+        ReaderReport,
+        ReaderUse,
+        DeadDirections,
+        DeadParameters,
+        Verification,
+        Warning,
+        Progress,
+        Stage,
+        Figure,
+        FigureKind,
+        Mark,
+        Table,
+        Column,
+        Cell,
+    );
+    file
+}
+
+#[test]
+fn the_typescript_types_are_those_of_the_report() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("www/report.ts");
+    let expected = declarations();
+    if std::env::var_os("UPDATE_TYPES").is_some() {
+        std::fs::write(&path, &expected).unwrap();
+    }
+    assert_eq!(
+        std::fs::read_to_string(&path).unwrap(),
+        expected,
+        "run `UPDATE_TYPES=1 cargo test typescript`"
+    );
+}

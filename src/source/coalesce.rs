@@ -11,14 +11,17 @@ const GAP_BUDGET: f64 = 0.1;
 /// Merges ranges whose gaps are small, narrowest gaps first, so that all gaps bridged together stay within a tenth
 /// of the bytes asked for. Returns disjoint ranges in file order that cover every input range.
 pub fn coalesce(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
-    let mut sorted: Vec<Range<u64>> = ranges.iter().filter(|range| range.start < range.end).cloned().collect();
+    let mut sorted: Vec<Range<u64>> =
+        ranges.iter().filter(|range| range.start < range.end).cloned().collect();
     sorted.sort_by_key(|range| range.start);
     let asked: u64 = sorted.iter().map(|range| range.end - range.start).sum();
     let widest = affordable_gap(&sorted, (asked as f64 * GAP_BUDGET) as u64);
     let mut merged: Vec<Range<u64>> = Vec::new();
     for range in sorted {
         match merged.last_mut() {
-            Some(last) if range.start <= last.end.saturating_add(widest) => last.end = last.end.max(range.end),
+            Some(last) if range.start <= last.end.saturating_add(widest) => {
+                last.end = last.end.max(range.end)
+            }
             _ => merged.push(range),
         }
     }
@@ -27,7 +30,8 @@ pub fn coalesce(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
 
 /// The widest gap up to which bridging every gap costs no more than `budget` bytes.
 fn affordable_gap(sorted: &[Range<u64>], budget: u64) -> u64 {
-    let mut gaps: Vec<u64> = sorted.windows(2).map(|pair| pair[1].start.saturating_sub(pair[0].end)).collect();
+    let mut gaps: Vec<u64> =
+        sorted.windows(2).map(|pair| pair[1].start.saturating_sub(pair[0].end)).collect();
     gaps.retain(|&gap| gap > 0 && gap <= WIDEST_GAP);
     gaps.sort_unstable();
     let (mut spent, mut widest) = (0, 0);
@@ -53,7 +57,10 @@ mod tests {
 
     #[test]
     fn a_wide_gap_is_not_bridged() {
-        assert_eq!(coalesce(&[0..10_000_000, 20_000_000..30_000_000]), vec![0..10_000_000, 20_000_000..30_000_000]);
+        assert_eq!(
+            coalesce(&[0..10_000_000, 20_000_000..30_000_000]),
+            vec![0..10_000_000, 20_000_000..30_000_000]
+        );
     }
 
     #[test]

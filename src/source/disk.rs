@@ -18,7 +18,11 @@ impl DiskSource {
     /// Opens `location`; `path` is what messages call it.
     pub fn open(location: &Path, path: impl Into<String>) -> Result<Self, SourceError> {
         let path = path.into();
-        let refuse = |error: io::Error| SourceError::Refused { file: path.clone(), offset: 0, reason: error.to_string() };
+        let refuse = |error: io::Error| SourceError::Refused {
+            file: path.clone(),
+            offset: 0,
+            reason: error.to_string(),
+        };
         let file = File::open(location).map_err(refuse)?;
         let length = file.metadata().map_err(refuse)?.len();
         Ok(Self { path, length, file })
@@ -43,7 +47,11 @@ impl ByteSource for DiskSource {
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    return Err(SourceError::Refused { file: self.path.clone(), offset: range.start, reason: error.to_string() });
+                    return Err(SourceError::Refused {
+                        file: self.path.clone(),
+                        offset: range.start,
+                        reason: error.to_string(),
+                    });
                 }
             }
         }

@@ -17,7 +17,9 @@ pub use coalesce::coalesce;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
     /// The file ended before the range did: it was shortened or deleted since it was opened.
-    #[error("`{file}` gave {got} of the {wanted} bytes from byte {offset}: it changed while it was read; open it again")]
+    #[error(
+        "`{file}` gave {got} of the {wanted} bytes from byte {offset}: it changed while it was read; open it again"
+    )]
     Short {
         /// The file.
         file: String,
@@ -29,7 +31,9 @@ pub enum SourceError {
         got: u64,
     },
     /// The system refused the read.
-    #[error("`{file}` could not be read at byte {offset}: {reason}; check that it still exists and may be read")]
+    #[error(
+        "`{file}` could not be read at byte {offset}: {reason}; check that it still exists and may be read"
+    )]
     Refused {
         /// The file.
         file: String,

@@ -31,7 +31,10 @@ impl ByteSource for BlobSource {
         let refuse = |error: JsValue| SourceError::Refused {
             file: self.path.clone(),
             offset: range.start,
-            reason: error.dyn_ref::<Error>().map_or_else(|| "the browser gave no reason".to_owned(), |error| String::from(error.message())),
+            reason: error.dyn_ref::<Error>().map_or_else(
+                || "the browser gave no reason".to_owned(),
+                |error| String::from(error.message()),
+            ),
         };
         let slice = self.file.slice_with_f64_and_f64(range.start as f64, range.end as f64).map_err(refuse)?;
         let buffer = JsFuture::from(slice.array_buffer()).await.map_err(refuse)?;
@@ -53,7 +56,9 @@ impl Inspection {
         let mut sources = Vec::with_capacity(entries.length() as usize);
         for entry in entries.iter() {
             let field = |name: &str| Reflect::get(&entry, &JsValue::from_str(name)).unwrap_or_default();
-            let file = field("file").dyn_into().map_err(|_| Error::new("each entry needs a file: { path, file }"))?;
+            let file = field("file")
+                .dyn_into()
+                .map_err(|_| Error::new("each entry needs a file: { path, file }"))?;
             sources.push(BlobSource { path: field("path").as_string().unwrap_or_default(), file });
         }
         let report = |state: Progress| {
@@ -77,7 +82,13 @@ impl Inspection {
     }
 
     /// One figure, drawn at `width` × `height` CSS pixels.
-    pub fn figure(&self, kind: JsValue, site: Option<String>, width: u32, height: u32) -> Result<JsValue, Error> {
+    pub fn figure(
+        &self,
+        kind: JsValue,
+        site: Option<String>,
+        width: u32,
+        height: u32,
+    ) -> Result<JsValue, Error> {
         let kind: FigureKind = from_js(kind)?;
         to_js(&figures::figure(&self.inner, kind, site.as_deref(), Size { width, height }).map_err(sentence)?)
     }
@@ -85,7 +96,8 @@ impl Inspection {
     /// The table behind a figure, as CSV.
     pub fn csv(&self, kind: JsValue, site: Option<String>) -> Result<String, Error> {
         let kind: FigureKind = from_js(kind)?;
-        let figure = figures::figure(&self.inner, kind, site.as_deref(), Size::default()).map_err(sentence)?;
+        let figure =
+            figures::figure(&self.inner, kind, site.as_deref(), Size::default()).map_err(sentence)?;
         figure.table.csv().map_err(sentence)
     }
 }

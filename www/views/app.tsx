@@ -1,17 +1,17 @@
 /** The page: a bar, what is going on, the report or the welcome, and how it all works. */
-import { useEffect, useRef } from "preact/hooks";
-import { opened } from "../state";
-import { Dead } from "./dead";
-import { DropTarget } from "./drop";
-import { FinalNorm } from "./final-norm";
-import { Header } from "./header";
-import { HowItWorks } from "./how";
-import { Sites } from "./sites";
-import { Announcer, Failure, Opening } from "./status";
-import { Explanation } from "./term";
-import { Verdict } from "./verdict";
-import { Warnings } from "./warnings";
-import { Welcome } from "./welcome";
+import { useEffect, useRef } from 'preact/hooks';
+import { opened } from '../state';
+import { Dead } from './dead';
+import { DropTarget } from './drop';
+import { FinalNorm } from './final-norm';
+import { Header } from './header';
+import { HowItWorks } from './how';
+import { Sites } from './sites';
+import { Announcer, Failure, Opening } from './status';
+import { Explanation } from './term';
+import { Verdict } from './verdict';
+import { Warnings } from './warnings';
+import { Welcome } from './welcome';
 
 export function App() {
   const current = opened.value;
@@ -20,7 +20,7 @@ export function App() {
     if (!current) return;
     // A new report is a new page: begin at its sentence.
     scrollTo({ top: 0 });
-    main.current?.querySelector<HTMLElement>("#sentence")?.focus({ preventScroll: true });
+    main.current?.querySelector<HTMLElement>('#sentence')?.focus({ preventScroll: true });
   }, [current]);
   return (
     <>

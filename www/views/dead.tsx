@@ -1,29 +1,60 @@
 /** What is dead, in the three classes and the one that is not free, in total and reader by reader. */
-import { useMemo } from "preact/hooks";
-import { USES, count, counted, percent } from "../format";
-import { GLOSSARY } from "../glossary";
-import type { DeadDirections, ReaderReport, Report } from "../report";
-import { pointAt } from "../state";
-import { Name } from "./name";
-import { type Chips, type Column, Table } from "./table";
-import { Word } from "./term";
+import { useMemo } from 'preact/hooks';
+import { USES, count, counted, percent } from '../format';
+import { GLOSSARY } from '../glossary';
+import type { DeadDirections, ReaderReport, Report } from '../report';
+import { pointAt } from '../state';
+import { Name } from './name';
+import { type Chips, type Column, Table } from './table';
+import { Word } from './term';
 
-const CLASSES = ["outright", "with_bias_shift", "constant_shift"] as const;
+const CLASSES = ['outright', 'with_bias_shift', 'constant_shift'] as const;
 
 type ReaderRow = { reader: ReaderReport; site: string };
 
 const COLUMNS: readonly Column<ReaderRow>[] = [
-  { id: "order", label: "#", term: "order", numeric: true, value: (_, index) => index, cell: (_, index) => count(index + 1) },
-  { id: "name", label: "Reader", term: "reader", names: true, value: ({ reader }) => reader.name, cell: ({ reader }) => <Name>{reader.name}</Name> },
-  { id: "use", label: "Use", value: ({ reader }) => USES[reader.use] },
-  { id: "site", label: "Reads", term: "site", value: ({ site }) => site, cell: ({ site }) => <span class="mono"><Name>{site}</Name></span> },
-  { id: "rows", label: "Rows", term: "rows", numeric: true, value: ({ reader }) => reader.rows, cell: ({ reader }) => count(reader.rows) },
-  dead("outright", "Outright"),
-  dead("with_bias_shift", "Bias moved"),
-  dead("constant_shift", "Constant"),
-  dead("tied", "Tied"),
-  { id: "bias", label: "Bias", value: ({ reader }) => (reader.bias === null ? "no" : "yes") },
-  { id: "assumed", label: "Assumed", value: ({ reader }) => reader.assumed },
+  {
+    id: 'order',
+    label: '#',
+    term: 'order',
+    numeric: true,
+    value: (_, index) => index,
+    cell: (_, index) => count(index + 1),
+  },
+  {
+    id: 'name',
+    label: 'Reader',
+    term: 'reader',
+    names: true,
+    value: ({ reader }) => reader.name,
+    cell: ({ reader }) => <Name>{reader.name}</Name>,
+  },
+  { id: 'use', label: 'Use', value: ({ reader }) => USES[reader.use] },
+  {
+    id: 'site',
+    label: 'Reads',
+    term: 'site',
+    value: ({ site }) => site,
+    cell: ({ site }) => (
+      <span class="mono">
+        <Name>{site}</Name>
+      </span>
+    ),
+  },
+  {
+    id: 'rows',
+    label: 'Rows',
+    term: 'rows',
+    numeric: true,
+    value: ({ reader }) => reader.rows,
+    cell: ({ reader }) => count(reader.rows),
+  },
+  dead('outright', 'Outright'),
+  dead('with_bias_shift', 'Bias moved'),
+  dead('constant_shift', 'Constant'),
+  dead('tied', 'Tied'),
+  { id: 'bias', label: 'Bias', value: ({ reader }) => (reader.bias === null ? 'no' : 'yes') },
+  { id: 'assumed', label: 'Assumed', value: ({ reader }) => reader.assumed },
 ];
 
 function dead(id: keyof DeadDirections, label: string): Column<ReaderRow> {
@@ -31,27 +62,32 @@ function dead(id: keyof DeadDirections, label: string): Column<ReaderRow> {
   return { id, label, term: id, numeric: true, value, cell: (row) => count(value(row)) };
 }
 
-const CHIPS: readonly Chips<ReaderRow>[] = [{ label: "use", of: ({ reader }) => reader.use, names: USES }];
+const CHIPS: readonly Chips<ReaderRow>[] = [{ label: 'use', of: ({ reader }) => reader.use, names: USES }];
 
 export function Dead({ report: { dead_parameters: totals, norms } }: { report: Report }) {
-  const rows = useMemo(() => norms.flatMap(({ name, readers }) => readers.map((reader) => ({ reader, site: name }))), [norms]);
+  const rows = useMemo(
+    () => norms.flatMap(({ name, readers }) => readers.map((reader) => ({ reader, site: name }))),
+    [norms],
+  );
   const classes = totals.outright + totals.with_bias_shift + totals.constant_shift;
   return (
     <section id="dead" aria-labelledby="dead-heading">
       <h2 id="dead-heading">What is dead</h2>
       <p class="lead">
-        A reader W of a blind site can move along a vᵀ for any a, and the network computes the same function: one{" "}
-        <Word term="dead">dead direction</Word> for each row.{" "}
+        A reader W of a blind site can move along a vᵀ for any a, and the network computes the same function: one{' '}
+        <Word term="dead">dead direction</Word> for each row.{' '}
         {totals.readers > 0 && (
           <>
-            Over {counted(totals.readers, "reader")}, {percent(totals.share)} of their parameters are free to move (
+            Over {counted(totals.readers, 'reader')}, {percent(totals.share)} of their parameters are free to move (
             <Word term="share">share</Word>).
           </>
         )}
       </p>
       {classes > 0 && (
         <div class="proportions" aria-hidden="true">
-          {CLASSES.map((name) => totals[name] > 0 && <span key={name} class={name} style={{ flexGrow: totals[name] }} />)}
+          {CLASSES.map(
+            (name) => totals[name] > 0 && <span key={name} class={name} style={{ flexGrow: totals[name] }} />,
+          )}
         </div>
       )}
       <dl class="classes">
@@ -67,7 +103,8 @@ export function Dead({ report: { dead_parameters: totals, norms } }: { report: R
       </dl>
       {totals.tied > 0 && (
         <p class="aside">
-          <b>{count(totals.tied)}</b> more are <strong>tied</strong>. {GLOSSARY.tied.text} They are not in the counts above.
+          <b>{count(totals.tied)}</b> more are <strong>tied</strong>. {GLOSSARY.tied.text} They are not in the counts
+          above.
         </p>
       )}
       {rows.length > 0 && (

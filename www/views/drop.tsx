@@ -1,7 +1,7 @@
 /** The whole page as a drop target: drag over it anywhere, or paste files. */
-import { useEffect, useState } from "preact/hooks";
-import { carriesFiles, entriesOfTransfer } from "../files";
-import { show } from "../state";
+import { useEffect, useState } from 'preact/hooks';
+import { carriesFiles, entriesOfTransfer } from '../files';
+import { show } from '../state';
 
 export function DropTarget() {
   const [over, setOver] = useState(false);
@@ -13,7 +13,7 @@ export function DropTarget() {
     const onDragOver = (event: DragEvent) => {
       if (!carriesFiles(event.dataTransfer)) return;
       event.preventDefault();
-      if (event.dataTransfer) event.dataTransfer.dropEffect = "copy";
+      if (event.dataTransfer) event.dataTransfer.dropEffect = 'copy';
       setOver(true);
     };
     const onDragLeave = (event: DragEvent) => {
@@ -31,15 +31,15 @@ export function DropTarget() {
       event.preventDefault();
       take(event.clipboardData);
     };
-    addEventListener("dragover", onDragOver);
-    addEventListener("dragleave", onDragLeave);
-    addEventListener("drop", onDrop);
-    addEventListener("paste", onPaste);
+    addEventListener('dragover', onDragOver);
+    addEventListener('dragleave', onDragLeave);
+    addEventListener('drop', onDrop);
+    addEventListener('paste', onPaste);
     return () => {
-      removeEventListener("dragover", onDragOver);
-      removeEventListener("dragleave", onDragLeave);
-      removeEventListener("drop", onDrop);
-      removeEventListener("paste", onPaste);
+      removeEventListener('dragover', onDragOver);
+      removeEventListener('dragleave', onDragLeave);
+      removeEventListener('drop', onDrop);
+      removeEventListener('paste', onPaste);
     };
   }, []);
   return (

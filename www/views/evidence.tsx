@@ -1,7 +1,7 @@
 /** What speaks for LayerNorm and for RMSNorm at one site, as bars to either side of a middle line. */
-import { KINDS, number } from "../format";
-import type { EvidenceReport } from "../report";
-import { Word } from "./term";
+import { KINDS, number } from '../format';
+import type { EvidenceReport } from '../report';
+import { Word } from './term';
 
 /** The axis reaches at least this far, so that weak evidence also looks weak. */
 const LEAST_REACH = 5;
@@ -18,7 +18,7 @@ export function Evidence({ evidence }: { evidence: readonly EvidenceReport[] }) 
       </div>
       <ul>
         {evidence.map(({ source, says, strength, detail }, index) => {
-          const sided = strength > 0 && (says === "layernorm" || says === "rmsnorm");
+          const sided = strength > 0 && (says === 'layernorm' || says === 'rmsnorm');
           return (
             <li key={index}>
               <span class="source">{source}</span>
@@ -27,7 +27,7 @@ export function Evidence({ evidence }: { evidence: readonly EvidenceReport[] }) 
               </span>
               <span class="says">
                 {strength === 0 ? (
-                  <span class="muted">abstains</span>
+                  <span class="muted">{says === 'unknown' ? 'abstains' : KINDS[says]}</span>
                 ) : (
                   <>
                     {KINDS[says]} <Word term="strength">{`${number(strength)} nats`}</Word>

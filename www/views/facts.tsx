@@ -1,7 +1,7 @@
 /** A list of named values, each name explained. */
-import type { ComponentChildren } from "preact";
-import type { Term } from "../glossary";
-import { Word } from "./term";
+import type { ComponentChildren } from 'preact';
+import type { Term } from '../glossary';
+import { Word } from './term';
 
 export type Fact = { term?: Term; label?: string; value: ComponentChildren; exact?: string };
 

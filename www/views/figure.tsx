@@ -2,26 +2,18 @@
  * A figure from wasm: its SVG at the width it has on the page, the value under the pointer or the arrow keys, the
  * table behind it, and its downloads.
  */
-import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
-import { fileName, rasterised, save, saveText, standalone } from "../download";
-import { cell, count } from "../format";
-import type { Inspector } from "../inspector";
-import type { Figure, FigureKind } from "../report";
+import type { ComponentChildren } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { fileName, rasterised, save, saveText, standalone } from '../download';
+import { cell, count } from '../format';
+import type { Inspector } from '../inspector';
+import type { Figure, FigureKind } from '../report';
 
 const TABLE_ROWS = 200;
 const JUMP = 10;
 
-const HEIGHTS: Record<FigureKind, (width: number) => number> = {
-  kernel_direction: (width) => clamp(width * 0.36, 240, 360),
-  scale_distribution: (width) => clamp(width * 0.42, 220, 300),
-  soft_spectrum: (width) => clamp(width * 0.42, 220, 300),
-  site_map: (width) => clamp(width * 0.32, 240, 360),
-};
-
-function clamp(value: number, low: number, high: number): number {
-  return Math.round(Math.min(high, Math.max(low, value)));
-}
+/** Asks for the height that suits the figure at its width. */
+const NATURAL = 0;
 
 type Props = {
   inspector: Inspector;
@@ -56,7 +48,7 @@ export function FigureView({ inspector, kind, site, checkpoint, onPick, children
   useEffect(() => {
     if (width === 0) return;
     const controller = new AbortController();
-    inspector.figure(kind, site, width, HEIGHTS[kind](width), controller.signal).then(
+    inspector.figure(kind, site, width, NATURAL, controller.signal).then(
       (next) => {
         setFigure(next);
         setProblem(null);
@@ -92,52 +84,58 @@ export function FigureView({ inspector, kind, site, checkpoint, onPick, children
     };
     const to = moves[event.key];
     if (to !== undefined && last >= 0) move(to);
-    else if (event.key === "Enter" && row && onPick) onPick(row);
-    else if (event.key === "Escape") return setAt(null);
+    else if (event.key === 'Enter' && row && onPick) onPick(row);
+    else if (event.key === 'Escape') return setAt(null);
     else return;
     event.preventDefault();
   };
   const onPointer = (event: PointerEvent) => {
     if (!figure || figure.marks.length === 0) return;
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
-    setAt({ mark: nearest(figure, (event.clientX - box.left) / scale, (event.clientY - box.top) / scale), spoken: false });
+    setAt({
+      mark: nearest(figure, (event.clientX - box.left) / scale, (event.clientY - box.top) / scale),
+      spoken: false,
+    });
   };
 
-  const svg = () => paper.current?.querySelector("svg") ?? null;
+  const svg = () => paper.current?.querySelector('svg') ?? null;
   const name = (extension: string) => fileName([checkpoint, site, kind], extension);
 
   return (
     <figure class="figure" data-kind={kind}>
       <figcaption>
-        <h3>{figure?.title ?? " "}</h3>
-        <p class="muted">{figure?.caption ?? " "}</p>
+        <h3>{figure?.title ?? ' '}</h3>
+        <p class="muted">{figure?.caption ?? ' '}</p>
       </figcaption>
       <div
         ref={stage}
-        class={onPick ? "stage pickable" : "stage"}
+        class={onPick ? 'stage pickable' : 'stage'}
         role="group"
-        aria-label={`${figure?.title ?? "Figure"}. Left and right arrow keys read its values.`}
+        aria-label={`${figure?.title ?? 'Figure'}. Left and right arrow keys read its values.`}
         tabIndex={0}
         onKeyDown={onKeyDown}
         onPointerMove={onPointer}
         onPointerDown={onPointer}
-        onPointerLeave={(event) => event.pointerType === "mouse" && setAt(null)}
+        onPointerLeave={(event) => event.pointerType === 'mouse' && setAt(null)}
         onClick={() => row && onPick?.(row)}
       >
-        <div ref={paper} class="paper" style={{ minHeight: `${HEIGHTS[kind](width || 640)}px` }} />
+        <div ref={paper} class="paper" />
         {mark && (
           <span class="here" aria-hidden="true" style={{ left: `${mark.x * scale}px`, top: `${mark.y * scale}px` }} />
         )}
       </div>
-      <p class="readout" aria-live={at?.spoken ? "polite" : "off"}>
+      <p class="readout" aria-live={at?.spoken ? 'polite' : 'off'}>
         {figure && row
           ? figure.table.columns.map((column, index) => (
               <span key={column.name}>
                 <span class="muted">{column.name}</span> <b>{cell(row[index])}</b>
-                {column.unit && <span class="muted"> {column.unit}</span>}{" "}
+                {column.unit && <span class="muted"> {column.unit}</span>}{' '}
               </span>
             ))
-          : figure && last >= 0 && <span class="muted hint">Point at the figure, or focus it and press →, to read its values.</span>}
+          : figure &&
+            last >= 0 && (
+              <span class="muted hint">Point at the figure, or focus it and press →, to read its values.</span>
+            )}
       </p>
       <div class="figure-foot">
         {figure && <Data figure={figure} />}
@@ -149,7 +147,7 @@ export function FigureView({ inspector, kind, site, checkpoint, onPick, children
             disabled={!figure}
             onClick={() => {
               const node = svg();
-              if (node) saveText(standalone(node), "image/svg+xml", name("svg"));
+              if (node) saveText(standalone(node), 'image/svg+xml', name('svg'));
             }}
           >
             SVG
@@ -161,7 +159,7 @@ export function FigureView({ inspector, kind, site, checkpoint, onPick, children
             disabled={!figure}
             onClick={async () => {
               const node = svg();
-              if (node) save(await rasterised(node), name("png"));
+              if (node) save(await rasterised(node), name('png'));
             }}
           >
             PNG
@@ -171,7 +169,9 @@ export function FigureView({ inspector, kind, site, checkpoint, onPick, children
             class="button quiet"
             aria-label={`Download CSV: ${figure?.title ?? kind}`}
             disabled={!figure}
-            onClick={async () => saveText(await inspector.csv(kind, site, new AbortController().signal), "text/csv", name("csv"))}
+            onClick={async () =>
+              saveText(await inspector.csv(kind, site, new AbortController().signal), 'text/csv', name('csv'))
+            }
           >
             CSV
           </button>
@@ -206,7 +206,7 @@ function Data({ figure }: { figure: Figure }) {
               {rows.slice(0, TABLE_ROWS).map((row, index) => (
                 <tr key={index}>
                   {columns.map(({ name }, place) => (
-                    <td key={name} class={typeof row[place] === "number" ? "numeric" : ""}>
+                    <td key={name} class={typeof row[place] === 'number' ? 'numeric' : ''}>
                       {cell(row[place])}
                     </td>
                   ))}
@@ -242,21 +242,22 @@ function nearest({ marks }: Figure, x: number, y: number): number {
  * from the checkpoint can only ever be text in it.
  */
 function drawn(figure: Figure): Node {
-  const parsed = new DOMParser().parseFromString(figure.svg, "image/svg+xml").documentElement;
-  if (!(parsed instanceof SVGElement)) return document.createTextNode("");
-  for (const element of [parsed, ...parsed.querySelectorAll("*")]) {
+  const parsed = new DOMParser().parseFromString(figure.svg, 'image/svg+xml').documentElement;
+  if (!(parsed instanceof SVGElement)) return document.createTextNode('');
+  for (const element of [parsed, ...parsed.querySelectorAll('*')]) {
     if (/^(script|foreignobject|a|image|use|style)$/i.test(element.localName)) element.remove();
     for (const { name } of [...element.attributes]) {
       if (/^on|href$|^style$/i.test(name)) element.removeAttribute(name);
     }
   }
-  parsed.setAttribute("viewBox", parsed.getAttribute("viewBox") ?? `0 0 ${figure.width} ${figure.height}`);
-  parsed.setAttribute("width", "100%");
-  parsed.removeAttribute("height");
-  parsed.setAttribute("role", "img");
-  parsed.setAttribute("aria-label", figure.title);
-  parsed.dataset["width"] = String(figure.width);
-  parsed.dataset["height"] = String(figure.height);
+  // A title element would pop up over the values that the pointer reads; downloads get it back.
+  parsed.querySelector('title')?.remove();
+  parsed.setAttribute('viewBox', parsed.getAttribute('viewBox') ?? `0 0 ${figure.width} ${figure.height}`);
+  parsed.setAttribute('width', '100%');
+  parsed.removeAttribute('height');
+  parsed.setAttribute('role', 'img');
+  parsed.setAttribute('aria-label', figure.title);
+  parsed.dataset['width'] = String(figure.width);
+  parsed.dataset['height'] = String(figure.height);
   return document.adoptNode(parsed);
 }
-

@@ -1,9 +1,9 @@
 /** The final norm, whose output the unembedding reads: its kernel direction as a picture. */
-import type { Opened } from "../state";
-import { pointAt } from "../state";
-import { FigureView } from "./figure";
-import { KernelFacts, whyNoDirection } from "./kernel";
-import { Word } from "./term";
+import type { Opened } from '../state';
+import { pointAt } from '../state';
+import { FigureView } from './figure';
+import { KernelFacts, whyNoDirection } from './kernel';
+import { Word } from './term';
 
 export function FinalNorm({ opened: { report, inspector } }: { opened: Opened }) {
   const norm = report.norms.find(({ name }) => name === report.model.final_norm);
@@ -18,15 +18,13 @@ export function FinalNorm({ opened: { report, inspector } }: { opened: Opened })
             <button type="button" class="link mono" onClick={() => pointAt(norm.name)}>
               {norm.name}
             </button>
-            {norm.kernel.form === "inverse_scale"
-              ? " is blind along v = γ⁻¹/‖γ⁻¹‖: whatever the input, its output has no variance there. Each bar is one channel’s share."
-              : null}
+            {norm.kernel.form === 'inverse_scale' && ': read from its scale alone, with no data and no forward pass.'}
           </p>
           {whyNoDirection(norm) && <p class="lead">{whyNoDirection(norm)}</p>}
           <div class="with-facts">
             <FigureView
               inspector={inspector}
-              kind={norm.kernel.form === "inverse_scale" ? "kernel_direction" : "scale_distribution"}
+              kind={norm.kernel.form === 'inverse_scale' ? 'kernel_direction' : 'scale_distribution'}
               site={norm.name}
               checkpoint={report.checkpoint.name}
             />
@@ -36,7 +34,10 @@ export function FinalNorm({ opened: { report, inspector } }: { opened: Opened })
           </div>
         </>
       ) : (
-        <p class="lead">No site could be told to be the final norm, so there is no single direction to show. All sites are in the table below.</p>
+        <p class="lead">
+          No site could be told to be the final norm, so there is no single direction to show. All sites are in the
+          table below.
+        </p>
       )}
     </section>
   );

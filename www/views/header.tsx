@@ -1,16 +1,16 @@
 /** The bar at the top: what this is, where to go in the report, another checkpoint, and the theme. */
-import { useRef } from "preact/hooks";
-import { opened } from "../state";
-import { nextTheme, theme } from "../theme";
-import { Openers } from "./openers";
+import { useRef } from 'preact/hooks';
+import { opened } from '../state';
+import { nextTheme, theme } from '../theme';
+import { Openers } from './openers';
 
 const PLACES = [
-  { id: "verdict", label: "Verdict" },
-  { id: "kernel", label: "Kernel" },
-  { id: "sites", label: "Sites" },
-  { id: "dead", label: "Dead" },
-  { id: "warnings", label: "Warnings" },
-  { id: "how", label: "How" },
+  { id: 'verdict', label: 'Verdict' },
+  { id: 'kernel', label: 'Kernel' },
+  { id: 'sites', label: 'Sites' },
+  { id: 'dead', label: 'Dead' },
+  { id: 'warnings', label: 'Warnings' },
+  { id: 'how', label: 'How' },
 ] as const;
 
 export function Header() {

@@ -1,7 +1,7 @@
 /** How the tool knows what it says, what it does not claim, and every word it uses. */
-import { GLOSSARY } from "../glossary";
+import { GLOSSARY } from '../glossary';
 
-const PAPER = "https://arxiv.org/abs/2606.19491";
+const PAPER = 'https://arxiv.org/abs/2606.19491';
 
 export function HowItWorks() {
   return (
@@ -22,7 +22,7 @@ export function HowItWorks() {
             <span>Then y has no variance along v, whatever the data: v is read from the scale alone.</span>
           </li>
           <li>
-            <span class="formula">{"Z = { i : γᵢ = 0 }"}</span>
+            <span class="formula">{'Z = { i : γᵢ = 0 }'}</span>
             <span>Where scales are exactly zero, those channels are the kernel, and γ⁻¹ does not exist.</span>
           </li>
           <li>
@@ -34,15 +34,15 @@ export function HowItWorks() {
           <h3>What it does not claim</h3>
           <ul>
             <li>
-              A checkpoint stores scales, not code. Whether a site subtracts the mean is inferred from names, shifts, values
-              and the configuration: evidence, not proof.
+              A checkpoint stores scales, not code. Whether a site subtracts the mean is inferred from names, shifts,
+              values and the configuration: evidence, not proof.
             </li>
             <li>Given that a site is a LayerNorm, v is exact. Given that it is not, v means nothing.</li>
             <li>Nothing is run: no activation, no loss. Counts below τ are predictions for isotropic inputs.</li>
             <li>Dead parameters are free to move; that does not make them free to remove.</li>
           </ul>
           <p>
-            The method:{" "}
+            The method:{' '}
             <a href={PAPER} rel="noreferrer">
               Algebraic Dead Directions in LayerNorm Transformers, arXiv 2606.19491
             </a>

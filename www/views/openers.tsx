@@ -1,7 +1,7 @@
 /** The ways in other than dropping: pick files, pick a folder, open a sample. */
-import { useRef } from "preact/hooks";
-import { SAMPLES, entriesOf, entriesOfSample } from "../files";
-import { show } from "../state";
+import { useRef } from 'preact/hooks';
+import { SAMPLES, entriesOf, entriesOfSample } from '../files';
+import { show } from '../state';
 
 export function Openers({ onChosen }: { onChosen?: () => void }) {
   const files = useRef<HTMLInputElement>(null);
@@ -9,7 +9,7 @@ export function Openers({ onChosen }: { onChosen?: () => void }) {
   const picked = (event: Event) => {
     const input = event.currentTarget as HTMLInputElement;
     const entries = entriesOf(input.files ?? []);
-    input.value = "";
+    input.value = '';
     onChosen?.();
     if (entries.length > 0) show(() => entries);
   };

@@ -1,17 +1,18 @@
 /** One site opened: its verdict and evidence, its kernel, its figures and the linear maps that read it. */
-import { KINDS, USES, confidenceWord, count, probability } from "../format";
-import type { FigureKind, NormReport } from "../report";
-import type { Opened } from "../state";
-import { Evidence } from "./evidence";
-import { FigureView } from "./figure";
-import { KernelFacts, whyNoDirection } from "./kernel";
-import { Word } from "./term";
+import { KINDS, USES, confidenceWord, count, probability } from '../format';
+import type { FigureKind, NormReport } from '../report';
+import type { Opened } from '../state';
+import { Evidence } from './evidence';
+import { FigureView } from './figure';
+import { KernelFacts, whyNoDirection } from './kernel';
+import { Word } from './term';
 
 const READERS = 50;
 
 export function Site({ opened: { report, inspector }, norm }: { opened: Opened; norm: NormReport }) {
-  const direction: FigureKind[] = norm.kernel.form === "inverse_scale" ? ["kernel_direction"] : [];
-  const figures: FigureKind[] = [...direction, "scale_distribution", "soft_spectrum"];
+  const direction: FigureKind[] = norm.kernel.form === 'inverse_scale' ? ['kernel_direction'] : [];
+  const spectrum: FigureKind[] = norm.kind === 'layernorm' || norm.kind === 'rmsnorm' ? ['soft_spectrum'] : [];
+  const figures: FigureKind[] = [...direction, 'scale_distribution', ...spectrum];
   const readable = norm.problem === null && norm.scale !== null;
   return (
     <>
@@ -26,7 +27,7 @@ export function Site({ opened: { report, inspector }, norm }: { opened: Opened; 
         </section>
         <section>
           <h3>Kernel and scale</h3>
-          {norm.kernel.form !== "inverse_scale" && norm.problem === null && <p>{whyNoDirection(norm)}</p>}
+          {norm.kernel.form !== 'inverse_scale' && norm.problem === null && <p>{whyNoDirection(norm)}</p>}
           <KernelFacts norm={norm} />
           <p class="muted small">{norm.convention_reason}</p>
         </section>
@@ -34,7 +35,13 @@ export function Site({ opened: { report, inspector }, norm }: { opened: Opened; 
       {readable && (
         <div class="figures">
           {figures.map((kind) => (
-            <FigureView key={kind} inspector={inspector} kind={kind} site={norm.name} checkpoint={report.checkpoint.name} />
+            <FigureView
+              key={kind}
+              inspector={inspector}
+              kind={kind}
+              site={norm.name}
+              checkpoint={report.checkpoint.name}
+            />
           ))}
         </div>
       )}
@@ -87,13 +94,15 @@ function Readers({ norm: { name, readers, reader_note } }: { norm: NormReport })
                   <td class="numeric">{count(reader.dead.with_bias_shift)}</td>
                   <td class="numeric">{count(reader.dead.constant_shift)}</td>
                   <td class="numeric">{count(reader.dead.tied)}</td>
-                  <td class="muted">{reader.assumed ?? ""}</td>
+                  <td class="muted">{reader.assumed ?? ''}</td>
                 </tr>
               ))}
             </tbody>
           </table>
           {readers.length > READERS && (
-            <p class="muted">The first {READERS} of {count(readers.length)} readers; the section on dead directions lists all.</p>
+            <p class="muted">
+              The first {READERS} of {count(readers.length)} readers; the section on dead directions lists all.
+            </p>
           )}
         </div>
       )}

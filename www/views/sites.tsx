@@ -1,19 +1,33 @@
 /** Every norm site: the map, and the table in which each row opens its own evidence. */
-import { KINDS, ROLES, count, kernelForm, maybe, probability } from "../format";
-import type { NormReport } from "../report";
-import { type Opened, pointAt, pointedAt } from "../state";
-import { FigureView } from "./figure";
-import { Name } from "./name";
-import { Site } from "./site";
-import { type Chips, type Column, Table } from "./table";
+import { KINDS, ROLES, count, kernelForm, maybe, probability } from '../format';
+import type { NormReport } from '../report';
+import { type Opened, pointAt, pointedAt } from '../state';
+import { FigureView } from './figure';
+import { Name } from './name';
+import { Site } from './site';
+import { type Chips, type Column, Table } from './table';
 
 const COLUMNS: readonly Column<NormReport>[] = [
-  { id: "order", label: "#", term: "order", numeric: true, value: (_, index) => index, cell: (_, index) => count(index + 1) },
-  { id: "name", label: "Site", term: "site", names: true, value: ({ name }) => name, cell: ({ name }) => <Name>{name}</Name> },
   {
-    id: "kind",
-    label: "Kind",
-    term: "kind",
+    id: 'order',
+    label: '#',
+    term: 'order',
+    numeric: true,
+    value: (_, index) => index,
+    cell: (_, index) => count(index + 1),
+  },
+  {
+    id: 'name',
+    label: 'Site',
+    term: 'site',
+    names: true,
+    value: ({ name }) => name,
+    cell: ({ name }) => <Name>{name}</Name>,
+  },
+  {
+    id: 'kind',
+    label: 'Kind',
+    term: 'kind',
     value: ({ kind }) => KINDS[kind],
     cell: ({ kind }) => (
       <>
@@ -23,32 +37,39 @@ const COLUMNS: readonly Column<NormReport>[] = [
     ),
   },
   {
-    id: "confidence",
-    label: "Conf.",
-    term: "confidence",
+    id: 'confidence',
+    label: 'Conf.',
+    term: 'confidence',
     numeric: true,
     value: ({ confidence }) => confidence,
-    cell: ({ confidence }) => (confidence > 0 ? probability(confidence) : "–"),
+    cell: ({ confidence }) => (confidence > 0 ? probability(confidence) : '–'),
   },
-  { id: "role", label: "Role", term: "role", value: ({ role }) => ROLES[role] },
-  { id: "width", label: "d", term: "width", numeric: true, value: ({ width }) => width, cell: ({ width }) => count(width) },
+  { id: 'role', label: 'Role', term: 'role', value: ({ role }) => ROLES[role] },
   {
-    id: "kernel",
-    label: "Kernel",
-    term: "kernel",
+    id: 'width',
+    label: 'd',
+    term: 'width',
+    numeric: true,
+    value: ({ width }) => width,
+    cell: ({ width }) => count(width),
+  },
+  {
+    id: 'kernel',
+    label: 'Kernel',
+    term: 'kernel',
     value: ({ kernel }) => kernelForm(kernel.form, kernel.coordinates.length),
   },
-  measure("participation", "Partic.", ({ kernel }) => kernel.participation),
-  measure("max_component", "max |vᵢ|", ({ kernel }) => kernel.max_component),
-  measure("scale_min_abs", "min |γ|", ({ kernel }) => kernel.scale_min_abs),
-  measure("condition", "Condition", ({ kernel }) => kernel.condition),
-  measure("near_dead", "Near-dead", ({ kernel }) => kernel.near_dead.length),
-  measure("predicted_below_tau", "Below τ", ({ kernel }) => kernel.predicted_below_tau),
-  { id: "readers", label: "Readers", term: "reader", numeric: true, value: ({ readers }) => readers.length },
+  measure('participation', 'Partic.', ({ kernel }) => kernel.participation),
+  measure('max_component', 'max |vᵢ|', ({ kernel }) => kernel.max_component),
+  measure('scale_min_abs', 'min |γ|', ({ kernel }) => kernel.scale_min_abs),
+  measure('condition', 'Condition', ({ kernel }) => kernel.condition),
+  measure('near_dead', 'Near-dead', ({ kernel }) => kernel.near_dead.length),
+  measure('predicted_below_tau', 'Below τ', ({ kernel }) => kernel.predicted_below_tau),
+  { id: 'readers', label: 'Readers', term: 'reader', numeric: true, value: ({ readers }) => readers.length },
 ];
 
 function measure(
-  term: "participation" | "max_component" | "scale_min_abs" | "condition" | "near_dead" | "predicted_below_tau",
+  term: 'participation' | 'max_component' | 'scale_min_abs' | 'condition' | 'near_dead' | 'predicted_below_tau',
   label: string,
   value: (norm: NormReport) => number | null,
 ): Column<NormReport> {
@@ -56,26 +77,29 @@ function measure(
 }
 
 const CHIPS: readonly Chips<NormReport>[] = [
-  { label: "kind", of: ({ kind }) => kind, names: KINDS },
-  { label: "role", of: ({ role }) => role, names: ROLES },
+  { label: 'kind', of: ({ kind }) => kind, names: KINDS },
+  { label: 'role', of: ({ role }) => role, names: ROLES },
 ];
 
-const searched = ({ name, scale, shift, kind, role }: NormReport) => `${name} ${scale} ${shift} ${KINDS[kind]} ${ROLES[role]}`;
+const searched = ({ name, scale, shift, kind, role }: NormReport) =>
+  `${name} ${scale} ${shift} ${KINDS[kind]} ${ROLES[role]}`;
 
 export function Sites({ opened }: { opened: Opened }) {
   const { report, inspector } = opened;
   return (
     <section id="sites" aria-labelledby="sites-heading">
       <h2 id="sites-heading">Norm sites</h2>
-      <p class="lead">In the order of the network. Open a row for its evidence, its scales and the maps that read it.</p>
+      <p class="lead">
+        In the order of the network. Open a row for its evidence, its scales and the maps that read it.
+      </p>
       {report.norms.length > 0 && (
         <FigureView
           inspector={inspector}
           kind="site_map"
           checkpoint={report.checkpoint.name}
           onPick={(row) => {
-            const name = row.find((value) => typeof value === "string");
-            if (typeof name === "string") pointAt(name);
+            const name = row.find((value) => typeof value === 'string');
+            if (typeof name === 'string') pointAt(name);
           }}
         />
       )}

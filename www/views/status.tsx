@@ -1,11 +1,11 @@
 /** What is going on right now: the running open, the failure of the last one, and both for screen readers. */
-import { bytes, count } from "../format";
-import { announcement, cancel, failure, opening } from "../state";
-import type { Progress } from "../report";
+import { bytes, count } from '../format';
+import { announcement, cancel, failure, opening } from '../state';
+import type { Progress } from '../report';
 
-const STAGES: Record<Progress["stage"], { doing: string; unit: string }> = {
-  headers: { doing: "Reading headers", unit: "shards" },
-  scales: { doing: "Reading norm scales", unit: "tensors" },
+const STAGES: Record<Progress['stage'], { doing: string; unit: string }> = {
+  headers: { doing: 'Reading headers', unit: 'shards' },
+  scales: { doing: 'Reading norm scales', unit: 'tensors' },
 };
 
 export function Opening() {
@@ -17,9 +17,10 @@ export function Opening() {
       <p class="line">
         {progress ? (
           <>
-            <strong>{STAGES[progress.stage].doing}</strong>{" "}
+            <strong>{STAGES[progress.stage].doing}</strong>{' '}
             <span class="figures">
-              {count(progress.done)} of {count(progress.total)} {STAGES[progress.stage].unit} · {bytes(progress.bytes_read)} read
+              {count(progress.done)} of {count(progress.total)} {STAGES[progress.stage].unit} ·{' '}
+              {bytes(progress.bytes_read)} read
             </span>
           </>
         ) : (

@@ -2,16 +2,16 @@
  * A table of any length: sorted by any column, filtered by text and by chips, walked with the keyboard, its rows
  * opening their own detail. Only one window of rows is ever in the document, so that 100,000 sites stay fast.
  */
-import type { ComponentChildren } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { count } from "../format";
-import type { Term } from "../glossary";
-import { explains } from "./term";
+import type { ComponentChildren } from 'preact';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { count } from '../format';
+import type { Term } from '../glossary';
+import { explains } from './term';
 
 const WINDOW = 200;
 const JUMP = 20;
 
-const collator = new Intl.Collator("en", { numeric: true });
+const collator = new Intl.Collator('en', { numeric: true });
 
 export type Column<Row> = {
   id: string;
@@ -47,9 +47,9 @@ type Props<Row> = {
 type Order = { column: string; down: boolean };
 
 export function Table<Row>({ label, noun, rows, columns, text, chips = [], detail, onChoose, target }: Props<Row>) {
-  const [needle, setNeedle] = useState("");
+  const [needle, setNeedle] = useState('');
   const [pressed, setPressed] = useState<ReadonlySet<string>>(new Set());
-  const [order, setOrder] = useState<Order>({ column: columns[0]?.id ?? "", down: false });
+  const [order, setOrder] = useState<Order>({ column: columns[0]?.id ?? '', down: false });
   const [start, setStart] = useState(0);
   const [active, setActive] = useState(0);
   const [expanded, setExpanded] = useState<ReadonlySet<number>>(new Set());
@@ -68,8 +68,13 @@ export function Table<Row>({ label, noun, rows, columns, text, chips = [], detai
 
   useEffect(() => {
     if (!target) return;
-    const all = sorted(rows, rows.map((_, index) => index), columns, order);
-    setNeedle("");
+    const all = sorted(
+      rows,
+      rows.map((_, index) => index),
+      columns,
+      order,
+    );
+    setNeedle('');
     setPressed(new Set());
     setExpanded(new Set(expanded).add(target.site));
     go(all.indexOf(target.site), all.length);
@@ -80,7 +85,7 @@ export function Table<Row>({ label, noun, rows, columns, text, chips = [], detai
     focusNext.current = false;
     const button = body.current?.querySelector<HTMLElement>(`[data-place="${active}"]`);
     button?.focus();
-    button?.scrollIntoView({ block: "nearest" });
+    button?.scrollIntoView({ block: 'nearest' });
   }, [active, start, ordered]);
 
   function go(place: number, total = ordered.length): void {
@@ -107,9 +112,9 @@ export function Table<Row>({ label, noun, rows, columns, text, chips = [], detai
   }
 
   const onKeyDown = (event: KeyboardEvent) => {
-    const button = (event.target as HTMLElement).closest<HTMLElement>("[data-place]");
+    const button = (event.target as HTMLElement).closest<HTMLElement>('[data-place]');
     if (!button || event.altKey || event.ctrlKey || event.metaKey) return;
-    const place = Number(button.dataset["place"]);
+    const place = Number(button.dataset['place']);
     const moves: Record<string, number> = {
       ArrowDown: place + 1,
       ArrowUp: place - 1,
@@ -121,8 +126,8 @@ export function Table<Row>({ label, noun, rows, columns, text, chips = [], detai
     const to = moves[event.key];
     const index = ordered[place];
     if (to !== undefined) go(to);
-    else if (index !== undefined && detail && event.key === "ArrowRight") choose(index, true);
-    else if (index !== undefined && detail && event.key === "ArrowLeft") choose(index, false);
+    else if (index !== undefined && detail && event.key === 'ArrowRight') choose(index, true);
+    else if (index !== undefined && detail && event.key === 'ArrowLeft') choose(index, false);
     else return;
     event.preventDefault();
   };
@@ -130,7 +135,7 @@ export function Table<Row>({ label, noun, rows, columns, text, chips = [], detai
   const onRowClick = (event: MouseEvent, index: number) => {
     const target = event.target as HTMLElement;
     // A click that ends a text selection is a selection, and buttons speak for themselves.
-    if (target.closest("button, a") || getSelection()?.isCollapsed === false) return;
+    if (target.closest('button, a') || getSelection()?.isCollapsed === false) return;
     choose(index);
   };
 
@@ -165,7 +170,7 @@ export function Table<Row>({ label, noun, rows, columns, text, chips = [], detai
         ))}
         <p class="tally" role="status">
           {kept.length === rows.length
-            ? `${count(rows.length)} ${noun}${rows.length === 1 ? "" : "s"}`
+            ? `${count(rows.length)} ${noun}${rows.length === 1 ? '' : 's'}`
             : `${count(kept.length)} of ${count(rows.length)} ${noun}s`}
         </p>
       </div>
@@ -174,27 +179,15 @@ export function Table<Row>({ label, noun, rows, columns, text, chips = [], detai
           <thead>
             <tr>
               {columns.map((column) => (
-                <th
+                <Heading
                   key={column.id}
-                  scope="col"
-                  class={column.numeric ? "numeric" : ""}
-                  aria-sort={order.column === column.id ? (order.down ? "descending" : "ascending") : undefined}
-                >
-                  <button
-                    type="button"
-                    class="sort"
-                    {...(column.term ? explains(column.term) : {})}
-                    onClick={() => {
-                      setOrder({ column: column.id, down: order.column === column.id && !order.down });
-                      restart();
-                    }}
-                  >
-                    {column.label}
-                    <span class="arrow" aria-hidden="true">
-                      {order.column === column.id ? (order.down ? "↓" : "↑") : ""}
-                    </span>
-                  </button>
-                </th>
+                  column={column}
+                  order={order}
+                  onSort={() => {
+                    setOrder({ column: column.id, down: order.column === column.id && !order.down });
+                    restart();
+                  }}
+                />
               ))}
             </tr>
           </thead>
@@ -208,7 +201,7 @@ export function Table<Row>({ label, noun, rows, columns, text, chips = [], detai
                 <tr
                   key={index}
                   aria-rowindex={place + 2}
-                  class={open ? "open" : ""}
+                  class={open ? 'open' : ''}
                   onClick={(event) => onRowClick(event, index)}
                 >
                   {columns.map((column) => {
@@ -228,7 +221,7 @@ export function Table<Row>({ label, noun, rows, columns, text, chips = [], detai
                         </button>
                       </th>
                     ) : (
-                      <td key={column.id} class={column.numeric ? "numeric" : ""}>
+                      <td key={column.id} class={column.numeric ? 'numeric' : ''}>
                         {shown}
                       </td>
                     );
@@ -255,7 +248,12 @@ export function Table<Row>({ label, noun, rows, columns, text, chips = [], detai
       </div>
       {ordered.length > WINDOW && (
         <div class="pager">
-          <button type="button" class="button" disabled={start === 0} onClick={() => setStart(Math.max(0, start - WINDOW))}>
+          <button
+            type="button"
+            class="button"
+            disabled={start === 0}
+            onClick={() => setStart(Math.max(0, start - WINDOW))}
+          >
             Previous {WINDOW}
           </button>
           <span class="muted">
@@ -272,6 +270,27 @@ export function Table<Row>({ label, noun, rows, columns, text, chips = [], detai
         </div>
       )}
     </div>
+  );
+}
+
+type HeadingProps<Row> = { column: Column<Row>; order: Order; onSort: () => void };
+
+/** A heading that sorts and explains its column; a component of its own, so that its tooltip redraws only itself. */
+function Heading<Row>({ column, order, onSort }: HeadingProps<Row>) {
+  const sorts = order.column === column.id;
+  return (
+    <th
+      scope="col"
+      class={column.numeric ? 'numeric' : ''}
+      aria-sort={sorts ? (order.down ? 'descending' : 'ascending') : undefined}
+    >
+      <button type="button" class="sort" {...(column.term ? explains(column.term) : {})} onClick={onSort}>
+        {column.label}
+        <span class="arrow" aria-hidden="true">
+          {sorts ? (order.down ? '↓' : '↑') : ''}
+        </span>
+      </button>
+    </th>
   );
 }
 
@@ -318,21 +337,31 @@ function filtered<Row>(
   const kept: number[] = [];
   rows.forEach((row, index) => {
     if (!groups.every(({ label, of }) => pressed.has(`${label}:${of(row)}`))) return;
-    const searched = words.length > 0 ? text(row).toLowerCase() : "";
+    const searched = words.length > 0 ? text(row).toLowerCase() : '';
     if (words.every((word) => searched.includes(word))) kept.push(index);
   });
   return kept;
 }
 
 /** The kept rows in the order of a column; ties keep the order they came in. */
-function sorted<Row>(rows: readonly Row[], kept: readonly number[], columns: readonly Column<Row>[], order: Order): number[] {
+function sorted<Row>(
+  rows: readonly Row[],
+  kept: readonly number[],
+  columns: readonly Column<Row>[],
+  order: Order,
+): number[] {
   const column = columns.find(({ id }) => id === order.column);
   if (!column) return [...kept];
   const keyed = kept.map((index) => ({ index, value: column.value(rows[index] as Row, index) }));
   const sign = order.down ? -1 : 1;
   keyed.sort((a, b) => {
     if (a.value === null || b.value === null) return Number(a.value === null) - Number(b.value === null);
-    return sign * (typeof a.value === "number" && typeof b.value === "number" ? a.value - b.value : collator.compare(String(a.value), String(b.value)));
+    return (
+      sign *
+      (typeof a.value === 'number' && typeof b.value === 'number'
+        ? a.value - b.value
+        : collator.compare(String(a.value), String(b.value)))
+    );
   });
   return keyed.map(({ index }) => index);
 }

@@ -1,8 +1,8 @@
 /** A word with its one-line explanation: by hovering, by keyboard focus and by tapping, in one shared tooltip. */
-import { signal } from "@preact/signals";
-import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
-import { GLOSSARY, type Term } from "../glossary";
+import { signal } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
+import { GLOSSARY, type Term } from '../glossary';
 
 const HOVER_DELAY = 120;
 const GAP = 6;
@@ -25,17 +25,17 @@ const hide = (): void => {
 /** Handlers that make any focusable element explain itself. */
 export function explains(term: Term) {
   return {
-    "aria-describedby": shown.value?.term === term ? "explanation" : undefined,
+    'aria-describedby': shown.value?.term === term ? 'explanation' : undefined,
     onPointerEnter(event: PointerEvent) {
       const anchor = event.currentTarget as HTMLElement;
-      if (event.pointerType === "mouse") later(() => (shown.value = { term, anchor }));
+      if (event.pointerType === 'mouse') later(() => (shown.value = { term, anchor }));
     },
     onPointerLeave(event: PointerEvent) {
-      if (event.pointerType === "mouse") later(hide);
+      if (event.pointerType === 'mouse') later(hide);
     },
     onFocus(event: FocusEvent) {
       const anchor = event.currentTarget as HTMLElement;
-      if (anchor.matches(":focus-visible")) shown.value = { term, anchor };
+      if (anchor.matches(':focus-visible')) shown.value = { term, anchor };
     },
     onBlur: hide,
   };
@@ -74,19 +74,19 @@ export function Explanation() {
     const top = below + offsetHeight > innerHeight ? place.top - GAP - offsetHeight : below;
     tip.style.left = `${left}px`;
     tip.style.top = `${Math.max(8, top)}px`;
-    const onKey = (event: KeyboardEvent) => event.key === "Escape" && hide();
+    const onKey = (event: KeyboardEvent) => event.key === 'Escape' && hide();
     const onPress = (event: PointerEvent) => {
       const target = event.target as Node;
       if (!tip.contains(target) && !current.anchor.contains(target)) hide();
     };
-    addEventListener("keydown", onKey);
-    addEventListener("pointerdown", onPress);
-    addEventListener("scroll", hide, { capture: true, passive: true });
+    addEventListener('keydown', onKey);
+    addEventListener('pointerdown', onPress);
+    addEventListener('scroll', hide, { capture: true, passive: true });
     return () => {
-      removeEventListener("keydown", onKey);
-      removeEventListener("pointerdown", onPress);
-      removeEventListener("scroll", hide, { capture: true });
-      if (tip.matches(":popover-open")) tip.hidePopover();
+      removeEventListener('keydown', onKey);
+      removeEventListener('pointerdown', onPress);
+      removeEventListener('scroll', hide, { capture: true });
+      if (tip.matches(':popover-open')) tip.hidePopover();
     };
   }, [current]);
   return (

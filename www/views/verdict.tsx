@@ -1,21 +1,21 @@
 /** The first thing to read: the verdict in one sentence, how sure it is and why, and what was read to get there. */
-import { VERDICTS, bytes, confidenceWord, count, counted, parameters, probability } from "../format";
-import { fileName, saveText } from "../download";
-import type { Opened } from "../state";
-import { Facts, type Fact } from "./facts";
-import { Word } from "./term";
+import { VERDICTS, bytes, confidenceWord, count, counted, parameters, probability } from '../format';
+import { fileName, saveText } from '../download';
+import type { Opened } from '../state';
+import { Facts, type Fact } from './facts';
+import { Word } from './term';
 
 export function Verdict({ opened: { report, inspector } }: { opened: Opened }) {
   const { model, checkpoint, warnings } = report;
   const facts: Fact[] = [
-    { term: "parameters", value: parameters(checkpoint.parameters), exact: count(checkpoint.parameters) },
-    { label: "Tensors", value: count(checkpoint.tensors) },
-    { term: "shards", value: count(checkpoint.shards) },
-    ...(model.layers === null ? [] : [{ label: "Blocks", value: count(model.layers) }]),
-    ...(model.width === null ? [] : [{ term: "width" as const, value: count(model.width) }]),
-    { label: "Norm sites", value: count(report.norms.length) },
+    { term: 'parameters', value: parameters(checkpoint.parameters), exact: count(checkpoint.parameters) },
+    { label: 'Tensors', value: count(checkpoint.tensors) },
+    { term: 'shards', value: count(checkpoint.shards) },
+    ...(model.layers === null ? [] : [{ label: 'Blocks', value: count(model.layers) }]),
+    ...(model.width === null ? [] : [{ term: 'width' as const, value: count(model.width) }]),
+    { label: 'Norm sites', value: count(report.norms.length) },
     {
-      term: "bytes_read",
+      term: 'bytes_read',
       value: `${bytes(checkpoint.bytes_read)} of ${bytes(checkpoint.bytes)}`,
       exact: `${count(checkpoint.bytes_read)} of ${count(checkpoint.bytes)} bytes: headers ${count(checkpoint.header_bytes)}, norm tensors ${count(checkpoint.norm_bytes)}`,
     },
@@ -54,7 +54,7 @@ export function Verdict({ opened: { report, inspector } }: { opened: Opened }) {
           <Facts facts={facts} />
           {checkpoint.missing_shards.length > 0 && (
             <details class="missing">
-              <summary>{counted(checkpoint.missing_shards.length, "shard")} missing</summary>
+              <summary>{counted(checkpoint.missing_shards.length, 'shard')} missing</summary>
               <ul>
                 {checkpoint.missing_shards.slice(0, 100).map((shard) => (
                   <li key={shard} class="mono">
@@ -67,7 +67,7 @@ export function Verdict({ opened: { report, inspector } }: { opened: Opened }) {
           <div class="buttons small">
             {warnings.length > 0 && (
               <a class="button caution" href="#warnings">
-                {counted(warnings.length, "warning")}
+                {counted(warnings.length, 'warning')}
               </a>
             )}
             <button
@@ -75,7 +75,7 @@ export function Verdict({ opened: { report, inspector } }: { opened: Opened }) {
               class="button quiet"
               onClick={async () => {
                 const text = await inspector.reportJson(new AbortController().signal);
-                saveText(text, "application/json", fileName([checkpoint.name, "gammascope"], "json"));
+                saveText(text, 'application/json', fileName([checkpoint.name, 'gammascope'], 'json'));
               }}
             >
               Report as JSON

@@ -1,8 +1,8 @@
 /** What to know before relying on the rest. */
-import { useState } from "preact/hooks";
-import { count, counted } from "../format";
-import type { Report } from "../report";
-import { pointAt, siteByName } from "../state";
+import { useState } from 'preact/hooks';
+import { count, counted } from '../format';
+import type { Report } from '../report';
+import { pointAt, siteByName } from '../state';
 
 const STEP = 50;
 
@@ -10,7 +10,7 @@ export function Warnings({ report: { warnings } }: { report: Report }) {
   const [shown, setShown] = useState(STEP);
   return (
     <section id="warnings" aria-labelledby="warnings-heading">
-      <h2 id="warnings-heading">{warnings.length === 0 ? "No warnings" : counted(warnings.length, "warning")}</h2>
+      <h2 id="warnings-heading">{warnings.length === 0 ? 'No warnings' : counted(warnings.length, 'warning')}</h2>
       {warnings.length > 0 && (
         <ul class="warnings">
           {warnings.slice(0, shown).map(({ code, message, where }, index) => (

@@ -1,7 +1,7 @@
 /** The page before anything has been opened: what it is, the ways in, and what happens to the data. */
-import { opening } from "../state";
-import { Openers } from "./openers";
-import { Opening } from "./status";
+import { opening } from '../state';
+import { Openers } from './openers';
+import { Opening } from './status';
 
 export function Welcome() {
   return (
@@ -9,9 +9,10 @@ export function Welcome() {
       <div class="pitch">
         <h1 id="welcome-heading">See which directions of a transformer are algebraically dead</h1>
         <p>
-          A LayerNorm’s output never varies along one direction, and that direction can be read from its scale alone. Drop a
-          checkpoint and Gammascope finds every norm, tells LayerNorm from RMSNorm, and shows the direction of each. Then it
-          counts, reader by reader, the parameters that can move without changing what the network computes.
+          A LayerNorm’s output never varies along one direction, and that direction can be read from its scale alone.
+          Drop a checkpoint and Gammascope finds every norm, tells LayerNorm from RMSNorm, and shows the direction of
+          each. Then it counts, reader by reader, the parameters that can move without changing what the network
+          computes.
         </p>
         <Illustration />
       </div>
@@ -26,15 +27,17 @@ export function Welcome() {
           </>
         )}
         <p class="privacy">
-          <strong>Nothing leaves this machine.</strong> There is no server. The page reads the headers and the norm scales, a
-          few kilobytes even of a very large file, and makes no request while it does.
+          <strong>Nothing leaves this machine.</strong> There is no server. The page reads the headers and the norm
+          scales, a few kilobytes even of a very large file, and makes no request while it does.
         </p>
       </div>
     </section>
   );
 }
 
-const SCALES = [8, 9, 7, 10, 8, 6, 9, 11, 8, 7, 2.4, 9, 10, 8, 9, 7, 8, 4, 9, 10, 8, 7, 9, 8, 1.5, 9, 8, 10, 7, 9, 8, 6];
+const SCALES = [
+  8, 9, 7, 10, 8, 6, 9, 11, 8, 7, 2.4, 9, 10, 8, 9, 7, 8, 4, 9, 10, 8, 7, 9, 8, 1.5, 9, 8, 10, 7, 9, 8, 6,
+];
 const STEP = 12;
 
 /** What the tool does, as a drawing: scales above, their inverses below. The smallest scale is the longest bar of v. */
@@ -45,16 +48,26 @@ function Illustration() {
     <svg class="illustration" viewBox={`0 0 ${width + 24} 150`} aria-hidden="true">
       <line x1="24" x2={width + 24} y1="70" y2="70" />
       {SCALES.map((scale, index) => {
-        const inverse = (60 / scale) / longest;
+        const inverse = 60 / scale / longest;
         return (
           <g key={index}>
             <rect class="scale" x={26 + index * STEP} width="7" y={68 - scale * 5} height={scale * 5} />
-            <rect class={inverse > 30 ? "inverse peak" : "inverse"} x={26 + index * STEP} width="7" y="72" height={inverse} />
+            <rect
+              class={inverse > 30 ? 'inverse peak' : 'inverse'}
+              x={26 + index * STEP}
+              width="7"
+              y="72"
+              height={inverse}
+            />
           </g>
         );
       })}
-      <text x="14" y="50" text-anchor="middle">γ</text>
-      <text x="14" y="104" text-anchor="middle">v</text>
+      <text x="14" y="50" text-anchor="middle">
+        γ
+      </text>
+      <text x="14" y="104" text-anchor="middle">
+        v
+      </text>
     </svg>
   );
 }

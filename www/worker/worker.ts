@@ -2,9 +2,9 @@
  * The worker: owns the wasm module and the one checkpoint it has opened, so that reading never blocks the page and
  * cancelling is as simple as ending the thread.
  */
-import init, { Inspection } from "../generated/gammascope.js";
-import type { Calls, Entry, Reply, Request } from "../protocol";
-import type { Figure, FigureKind, Progress, Report } from "../report";
+import init, { Inspection } from '../generated/gammascope.js';
+import type { Calls, Entry, Reply, Request } from '../protocol';
+import type { Figure, FigureKind, Progress, Report } from '../report';
 
 type Answer<Name extends keyof Calls> = ReturnType<Calls[Name]> | Promise<ReturnType<Calls[Name]>>;
 
@@ -13,7 +13,7 @@ let inspection: Inspection | undefined;
 const post = (reply: Reply): void => self.postMessage(reply);
 
 function opened(): Inspection {
-  if (!inspection) throw new Error("No checkpoint is open.");
+  if (!inspection) throw new Error('No checkpoint is open.');
   return inspection;
 }
 

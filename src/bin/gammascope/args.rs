@@ -5,33 +5,38 @@ use std::path::PathBuf;
 
 /// Reads the algebraically dead directions of a transformer checkpoint from its norm scales.
 #[derive(Debug, Parser)]
-#[command(name = "gammascope", version, propagate_version = true, after_help = "Exit codes: 0 done, 1 usage, 2 unreadable input, 3 done with warnings under --strict.")]
-pub struct Arguments {
+#[command(
+    name = "gammascope",
+    version,
+    propagate_version = true,
+    after_help = "Exit codes: 0 done, 1 usage, 2 unreadable input, 3 done with warnings under --strict."
+)]
+pub(crate) struct Arguments {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Say which norm it is, which directions are dead, and what reads them.
     Inspect(Inspect),
 }
 
 /// Options of `inspect`.
 #[derive(Debug, Args)]
-pub struct Inspect {
+pub(crate) struct Inspect {
     /// A .safetensors file, several shards, an index.json, or a folder that holds them (config.json is read too).
     #[arg(required = true, value_name = "PATH")]
-    pub paths: Vec<PathBuf>,
+    pub(crate) paths: Vec<PathBuf>,
     /// Print the report (schema gammascope.report/1) instead of a summary.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
     /// List every norm site and every reader, however many there are.
     #[arg(long)]
-    pub all: bool,
+    pub(crate) all: bool,
     /// Exit with 3 when there are warnings.
     #[arg(long)]
-    pub strict: bool,
+    pub(crate) strict: bool,
 }

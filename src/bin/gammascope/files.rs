@@ -9,19 +9,26 @@ const DEPTH: usize = 4;
 
 /// Opens the files behind `paths`: a folder stands for the checkpoint files in and below it, an index for itself,
 /// its shards and the configuration beside it, a lone file for itself and the configuration beside it.
-pub fn sources(paths: &[PathBuf]) -> Result<Vec<DiskSource>, String> {
+pub(crate) fn sources(paths: &[PathBuf]) -> Result<Vec<DiskSource>, String> {
     let mut found: BTreeSet<(PathBuf, String)> = BTreeSet::new();
     for path in paths {
-        let metadata = std::fs::metadata(path).map_err(|error| format!("`{}` cannot be opened: {error}; check the path", path.display()))?;
+        let metadata = std::fs::metadata(path)
+            .map_err(|error| format!("`{}` cannot be opened: {error}; check the path", path.display()))?;
         if metadata.is_dir() {
-            let top = path.canonicalize().ok().and_then(|full| full.file_name().map(|name| name.to_string_lossy().into_owned()));
+            let top = path
+                .canonicalize()
+                .ok()
+                .and_then(|full| full.file_name().map(|name| name.to_string_lossy().into_owned()));
             let top = top.unwrap_or_else(|| "checkpoint".to_owned());
             walk(path, &top, DEPTH, &mut found)?;
         } else {
             add_file(path, &mut found);
         }
     }
-    found.into_iter().map(|(location, name)| DiskSource::open(&location, name).map_err(|error| error.to_string())).collect()
+    found
+        .into_iter()
+        .map(|(location, name)| DiskSource::open(&location, name).map_err(|error| error.to_string()))
+        .collect()
 }
 
 /// Adds a file and what belongs to it in the same folder.
@@ -45,8 +52,15 @@ fn add_file(path: &Path, found: &mut BTreeSet<(PathBuf, String)>) {
     found.insert((path.to_owned(), file));
 }
 
-fn walk(folder: &Path, prefix: &str, depth: usize, found: &mut BTreeSet<(PathBuf, String)>) -> Result<(), String> {
-    let entries = std::fs::read_dir(folder).map_err(|error| format!("folder `{}` cannot be listed: {error}; check that it may be read", folder.display()))?;
+fn walk(
+    folder: &Path,
+    prefix: &str,
+    depth: usize,
+    found: &mut BTreeSet<(PathBuf, String)>,
+) -> Result<(), String> {
+    let entries = std::fs::read_dir(folder).map_err(|error| {
+        format!("folder `{}` cannot be listed: {error}; check that it may be read", folder.display())
+    })?;
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = entry.path();

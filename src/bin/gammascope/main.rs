@@ -33,13 +33,20 @@ fn main() -> ExitCode {
 
 fn inspect(options: &Inspect) -> ExitCode {
     let mut line = progress::Line::new();
-    let outcome = files::sources(&options.paths)
-        .and_then(|sources| pollster::block_on(inspect::inspect(sources, |progress| line.show(progress))).map_err(|error| error.to_string()));
+    let outcome = files::sources(&options.paths).and_then(|sources| {
+        pollster::block_on(inspect::inspect(sources, |progress| line.show(progress)))
+            .map_err(|error| error.to_string())
+    });
     line.clear();
     match outcome {
         Ok(inspection) => show(&inspection, options),
         Err(message) => {
-            anstream::eprintln!("{}error:{} {}", summary::ERROR.render(), summary::ERROR.render_reset(), summary::printable(&message));
+            anstream::eprintln!(
+                "{}error:{} {}",
+                summary::ERROR.render(),
+                summary::ERROR.render_reset(),
+                summary::printable(&message)
+            );
             ExitCode::from(UNREADABLE)
         }
     }
@@ -49,7 +56,9 @@ fn show(inspection: &Inspection, options: &Inspect) -> ExitCode {
     let report = &inspection.report;
     let mut out = anstream::stdout().lock();
     let written = if options.json {
-        serde_json::to_string_pretty(report).map_err(std::io::Error::from).and_then(|json| writeln!(out, "{json}"))
+        serde_json::to_string_pretty(report)
+            .map_err(std::io::Error::from)
+            .and_then(|json| writeln!(out, "{json}"))
     } else {
         summary::write(&mut out, report, options.all)
     };

@@ -8,19 +8,19 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The line on stderr; nothing at all when stderr is no terminal.
-pub struct Line {
+pub(crate) struct Line {
     started: Instant,
     bar: Option<ProgressBar>,
 }
 
 impl Line {
     /// Starts the clock.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { started: Instant::now(), bar: None }
     }
 
     /// Shows how far the work has come.
-    pub fn show(&mut self, progress: Progress) {
+    pub(crate) fn show(&mut self, progress: Progress) {
         if self.started.elapsed() < PATIENCE || !std::io::stderr().is_terminal() {
             return;
         }
@@ -41,7 +41,7 @@ impl Line {
     }
 
     /// Takes the line away.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }

@@ -12,13 +12,13 @@ const STRONG: Style = Style::new().bold();
 const QUIET: Style = Style::new().dimmed();
 const WARNING: Style = AnsiColor::Yellow.on_default();
 /// How errors are marked.
-pub const ERROR: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
 
 /// More sites than this are shown only with `--all`.
 const SITES: usize = 40;
 
 /// Writes the summary of `report`; `all` lists every site.
-pub fn write(out: &mut impl Write, report: &Report, all: bool) -> io::Result<()> {
+pub(crate) fn write(out: &mut impl Write, report: &Report, all: bool) -> io::Result<()> {
     let (model, checkpoint) = (&report.model, &report.checkpoint);
     writeln!(out, "{STRONG}{}{STRONG:#}", printable(&model.sentence))?;
     if model.confidence > 0.0 {
@@ -28,7 +28,8 @@ pub fn write(out: &mut impl Write, report: &Report, all: bool) -> io::Result<()>
         writeln!(out, "  {QUIET}{}{QUIET:#}", printable(reason))?;
     }
     writeln!(out)?;
-    let shards = if checkpoint.shards == 1 { "1 file".to_owned() } else { format!("{} shards", checkpoint.shards) };
+    let shards =
+        if checkpoint.shards == 1 { "1 file".to_owned() } else { format!("{} shards", checkpoint.shards) };
     writeln!(
         out,
         "{}: {shards}, {} tensors, {} parameters, {}; read {}",
@@ -52,7 +53,12 @@ pub fn write(out: &mut impl Write, report: &Report, all: bool) -> io::Result<()>
         dead(out, report)?;
     }
     for warning in &report.warnings {
-        writeln!(out, "{WARNING}warning:{WARNING:#} {} {QUIET}[{}]{QUIET:#}", printable(&warning.message), warning.code)?;
+        writeln!(
+            out,
+            "{WARNING}warning:{WARNING:#} {} {QUIET}[{}]{QUIET:#}",
+            printable(&warning.message),
+            warning.code
+        )?;
     }
     Ok(())
 }
@@ -60,7 +66,19 @@ pub fn write(out: &mut impl Write, report: &Report, all: bool) -> io::Result<()>
 fn sites(out: &mut impl Write, norms: &[NormReport], all: bool) -> io::Result<()> {
     let shown = if all { norms.len() } else { norms.len().min(SITES) };
     let mut table = Table::new();
-    table.load_style(NOTHING).set_header(["norm site", "role", "kind", "conf", "d", "min|γ|", "median", "max", "near-dead", "below τ", "kernel"]);
+    table.load_style(NOTHING).set_header([
+        "norm site",
+        "role",
+        "kind",
+        "conf",
+        "d",
+        "min|γ|",
+        "median",
+        "max",
+        "near-dead",
+        "below τ",
+        "kernel",
+    ]);
     for norm in &norms[..shown] {
         let number = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.3e}"));
         table.add_row([
@@ -93,10 +111,27 @@ fn kernel(norm: &NormReport) -> String {
     let kernel = &norm.kernel;
     match kernel.form {
         KernelForm::InverseScale => {
-            let participation = kernel.participation.map_or(String::new(), |ratio| format!("{ratio:.1} of {} channels", norm.width));
-            match (kernel.max_component, kernel.max_index) {
-                (Some(size), Some(index)) if size > 0.9 => format!("γ⁻¹ direction ≈ channel {index} ({size:.6})"),
-                _ => format!("γ⁻¹ direction, over {participation}"),
+            let near_dead = kernel.near_dead.len();
+            match (kernel.near_dead_weight, kernel.participation) {
+                (Some(weight), _) if weight > 0.99 => {
+                    let channels = if near_dead == 1 {
+                        "1 near-dead channel".to_owned()
+                    } else {
+                        format!("{near_dead} near-dead channels")
+                    };
+                    let some: Vec<String> = kernel.near_dead.iter().take(3).map(u32::to_string).collect();
+                    let more = if near_dead > 3 { ", …" } else { "" };
+                    format!(
+                        "γ⁻¹ direction, {:.2} % of it in {channels} ({}{more})",
+                        100.0 * weight,
+                        some.join(", ")
+                    )
+                }
+                (_, participation) => format!(
+                    "γ⁻¹ direction, over {:.1} of {} channels",
+                    participation.unwrap_or_default(),
+                    norm.width
+                ),
             }
         }
         KernelForm::Coordinates => {
@@ -116,7 +151,12 @@ fn dead(out: &mut impl Write, report: &Report) -> io::Result<()> {
         return writeln!(out, "\nNo reader has a dead direction.");
     }
     let mut lines: BTreeMap<String, (u64, u64, DeadDirections)> = BTreeMap::new();
-    for reader in report.norms.iter().flat_map(|norm| &norm.readers).filter(|reader| reader.dead != DeadDirections::default()) {
+    for reader in report
+        .norms
+        .iter()
+        .flat_map(|norm| &norm.readers)
+        .filter(|reader| reader.dead != DeadDirections::default())
+    {
         let (readers, rows, dead) = lines.entry(without_numbers(&reader.name)).or_default();
         *readers += 1;
         *rows += reader.rows;
@@ -126,7 +166,15 @@ fn dead(out: &mut impl Write, report: &Report) -> io::Result<()> {
         dead.tied += reader.dead.tied;
     }
     let mut table = Table::new();
-    table.load_style(NOTHING).set_header(["dead directions of the readers", "readers", "rows", "outright", "after moving the bias", "constant shift", "tied"]);
+    table.load_style(NOTHING).set_header([
+        "dead directions of the readers",
+        "readers",
+        "rows",
+        "outright",
+        "after moving the bias",
+        "constant shift",
+        "tied",
+    ]);
     for (name, (readers, rows, dead)) in lines {
         table.add_row([
             printable(&name),
@@ -153,7 +201,11 @@ fn dead(out: &mut impl Write, report: &Report) -> io::Result<()> {
         }
     }
     writeln!(out, "\n{}", table.trim_fmt())?;
-    writeln!(out, "dead outright or after moving the bias: {:.3} % of these readers' parameters", 100.0 * total.share)?;
+    writeln!(
+        out,
+        "dead outright or after moving the bias: {:.3} % of these readers' parameters",
+        100.0 * total.share
+    )?;
     for assumption in &total.assumptions {
         writeln!(out, "  {QUIET}assumed: {}{QUIET:#}", printable(assumption))?;
     }
@@ -161,7 +213,10 @@ fn dead(out: &mut impl Write, report: &Report) -> io::Result<()> {
 }
 
 fn without_numbers(name: &str) -> String {
-    name.split('.').map(|part| if part.bytes().all(|byte| byte.is_ascii_digit()) { "*" } else { part }).collect::<Vec<_>>().join(".")
+    name.split('.')
+        .map(|part| if part.bytes().all(|byte| byte.is_ascii_digit()) { "*" } else { part })
+        .collect::<Vec<_>>()
+        .join(".")
 }
 
 fn kind(kind: NormKind) -> &'static str {
@@ -184,6 +239,14 @@ fn role(role: NormRole) -> &'static str {
 }
 
 /// Names come from untrusted files: control characters would let them write to the terminal.
-pub fn printable(text: &str) -> String {
-    text.chars().flat_map(|character| if character.is_control() { character.escape_unicode().collect::<Vec<_>>() } else { vec![character] }).collect()
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|character| {
+            if character.is_control() {
+                character.escape_unicode().collect::<Vec<_>>()
+            } else {
+                vec![character]
+            }
+        })
+        .collect()
 }

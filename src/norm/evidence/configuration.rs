@@ -19,7 +19,15 @@ const RMS_NORM_EPS: f64 = -3.39;
 const LAYER_NORM_EPSILON: f64 = 0.93;
 
 /// Fields whose text names the norm.
-const NAMING_FIELDS: [&str; 7] = ["norm_type", "normalization", "normalization_type", "layer_norm_type", "norm", "norm_class", "norm_layer"];
+const NAMING_FIELDS: [&str; 7] = [
+    "norm_type",
+    "normalization",
+    "normalization_type",
+    "layer_norm_type",
+    "norm",
+    "norm_class",
+    "norm_layer",
+];
 /// Fields whose truth value chooses RMSNorm over LayerNorm.
 const RMS_FLAGS: [&str; 3] = ["rms_norm", "use_rms_norm", "rmsnorm"];
 
@@ -63,8 +71,12 @@ fn family(config: Scope<'_>) -> Option<Evidence> {
 }
 
 fn epsilon(config: Scope<'_>) -> Option<Evidence> {
-    [("rms_norm_eps", RMS_NORM_EPS), ("layer_norm_eps", LAYER_NORM_EPS), ("layer_norm_epsilon", LAYER_NORM_EPSILON)]
-        .into_iter()
-        .find(|(field, _)| config.has(field))
-        .map(|(field, ratio)| evidence(ratio, format!("the ε is called `{field}`")))
+    [
+        ("rms_norm_eps", RMS_NORM_EPS),
+        ("layer_norm_eps", LAYER_NORM_EPS),
+        ("layer_norm_epsilon", LAYER_NORM_EPSILON),
+    ]
+    .into_iter()
+    .find(|(field, _)| config.has(field))
+    .map(|(field, ratio)| evidence(ratio, format!("the ε is called `{field}`")))
 }

@@ -59,15 +59,21 @@ pub struct Witness<'a> {
     pub site: &'a NormSite,
     /// The configuration of the site's part of the model, when it is believed.
     pub config: Option<Scope<'a>>,
-    /// The scale as stored, when it was read.
-    pub stored: Option<&'a [f64]>,
+    /// The model's scales are stored around zero: see [`super::convention::stored_around_zero`].
+    pub stored_around_zero: bool,
     /// The shift's values, when there is one and it was read.
     pub shift: Option<&'a [f64]>,
 }
 
 /// All evidence about one site.
 pub fn collect(witness: &Witness<'_>) -> Vec<Evidence> {
-    vec![configuration::weigh(witness), shift::weigh(witness), names::weigh(witness), structure::weigh(witness), values::weigh(witness)]
+    vec![
+        configuration::weigh(witness),
+        shift::weigh(witness),
+        names::weigh(witness),
+        structure::weigh(witness),
+        values::weigh(witness),
+    ]
 }
 
 impl Evidence {
@@ -84,6 +90,11 @@ impl Evidence {
         } else {
             NormKind::Unknown
         };
-        EvidenceReport { source: self.source.name().to_owned(), says, strength: self.log_likelihood_ratio.abs(), detail: self.detail.clone() }
+        EvidenceReport {
+            source: self.source.name().to_owned(),
+            says,
+            strength: self.log_likelihood_ratio.abs(),
+            detail: self.detail.clone(),
+        }
     }
 }

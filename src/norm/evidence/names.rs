@@ -20,13 +20,20 @@ const RMS: f64 = -2.5;
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     let last = witness.site.name.rsplit(['.', '/']).next().unwrap_or_default();
     let compact = names::compact(last);
-    let with = |log_likelihood_ratio, detail: &str| Evidence { source: Source::Names, log_likelihood_ratio, detail: format!("`{last}` {detail}") };
+    let with = |log_likelihood_ratio, detail: &str| Evidence {
+        source: Source::Names,
+        log_likelihood_ratio,
+        detail: format!("`{last}` {detail}"),
+    };
     if compact.contains("rms") {
         with(RMS, "is named RMS")
     } else if witness.site.shift.is_some() {
         Evidence::abstain(Source::Names, format!("`{last}` adds nothing to the shift"))
     } else if compact.contains("layernorm") {
-        with(LAYER_NORM_WITHOUT_SHIFT, "says LayerNorm, but without a shift that is how Llama-like RMSNorms are called")
+        with(
+            LAYER_NORM_WITHOUT_SHIFT,
+            "says LayerNorm, but without a shift that is how Llama-like RMSNorms are called",
+        )
     } else if names::words(last).iter().any(|word| word == "ln") {
         with(LN_WITHOUT_SHIFT, "says LN, which is a little more common on LayerNorms")
     } else if compact.contains("norm") {

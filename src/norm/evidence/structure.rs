@@ -11,7 +11,11 @@ const PARALLEL_WITHOUT_SHIFT: f64 = 2.97;
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     if witness.site.alone_in_block && witness.site.shift.is_none() {
         let detail = "it is the only norm of its block and has no shift: a parallel block, as in Cohere (LayerNorm) and PLaMo (RMSNorm)";
-        Evidence { source: Source::Structure, log_likelihood_ratio: PARALLEL_WITHOUT_SHIFT, detail: detail.to_owned() }
+        Evidence {
+            source: Source::Structure,
+            log_likelihood_ratio: PARALLEL_WITHOUT_SHIFT,
+            detail: detail.to_owned(),
+        }
     } else {
         Evidence::abstain(Source::Structure, "the block is built as both kinds are")
     }

@@ -5,7 +5,6 @@
 //! 1 + w norm: 92 RMSNorm and 1 LayerNorm (Moonshine streaming) of 847 and 72.
 
 use super::{Evidence, Source, Witness};
-use crate::norm::convention;
 
 const SHIFT_OF_ZEROS: f64 = -3.0;
 /// ln (1.5/72.5) − ln (92.5/847.5)
@@ -13,13 +12,19 @@ const STORED_AROUND_ZERO: f64 = -1.66;
 
 /// Weighs the values of scale and shift.
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
-    let with = |log_likelihood_ratio, detail: &str| Evidence { source: Source::Values, log_likelihood_ratio, detail: detail.to_owned() };
-    match (witness.stored, witness.shift) {
-        (_, Some(shift)) if shift.iter().all(|&value| value == 0.0) => {
+    let with = |log_likelihood_ratio, detail: &str| Evidence {
+        source: Source::Values,
+        log_likelihood_ratio,
+        detail: detail.to_owned(),
+    };
+    match witness.shift {
+        Some(shift) if shift.iter().all(|&value| value == 0.0) => {
             with(SHIFT_OF_ZEROS, "the shift is all zero: untrained, or padding that a converter wrote")
         }
-        (Some(stored), None) if convention::looks_zero_centred(stored) => with(STORED_AROUND_ZERO, "the scale is stored around 0, as RMSNorms that scale by 1 + w do"),
-        (None, _) => Evidence::abstain(Source::Values, "the values could not be read"),
+        None if witness.site.shift.is_none() && witness.stored_around_zero => with(
+            STORED_AROUND_ZERO,
+            "the model's scales are stored around 0, as RMSNorms that scale by 1 + w do",
+        ),
         _ => Evidence::abstain(Source::Values, "trained scales of both kinds look like these"),
     }
 }

@@ -1,0 +1,30 @@
+// npm run build: dist/, static files that work from any sub-path.
+
+import { pathToFileURL } from 'node:url';
+import { buildWasm } from './build-wasm.mjs';
+import { main, step } from './lib/run.mjs';
+import { BUDGET_KB, pageSize } from './lib/size.mjs';
+import { setUp } from './setup.mjs';
+
+/** Sets up, compiles the core, bundles the page. */
+export async function build() {
+  await setUp();
+  await buildWasm();
+  await bundlePage();
+}
+
+/** www/ and its generated wasm → dist/. */
+export async function bundlePage() {
+  await step('Page: bundling into dist', process.execPath, ['node_modules/vite/bin/vite.js', 'build', '--logLevel', 'warn'], {
+    otherwise: 'The page does not bundle; Vite says why above.',
+  });
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  await main(async () => {
+    await build();
+    const { kb, lines } = pageSize();
+    console.log(`dist: ${kb.toFixed(0)} KB compressed of ${BUDGET_KB}, without the samples`);
+    console.log(lines.join('\n'));
+  });
+}

@@ -1,0 +1,24 @@
+// What a visitor downloads before the page answers.
+
+import { readFileSync, readdirSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+
+export const BUDGET_KB = 400;
+
+/** The page in dist/ without the samples, gzipped file by file: [{ file, bytes }], largest first. */
+export function pageFiles() {
+  return readdirSync('dist', { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && extname(entry.name) !== '.map')
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((file) => !file.startsWith(join('dist', 'samples')))
+    .map((file) => ({ file, bytes: gzipSync(readFileSync(file), { level: 9 }).length }))
+    .sort((a, b) => b.bytes - a.bytes);
+}
+
+/** The size in KB, and the files that make it up in one line each. */
+export function pageSize() {
+  const files = pageFiles();
+  const kb = files.reduce((sum, { bytes }) => sum + bytes, 0) / 1000;
+  return { kb, lines: files.map(({ file, bytes }) => `  ${(bytes / 1000).toFixed(1).padStart(7)} KB  ${file}`) };
+}

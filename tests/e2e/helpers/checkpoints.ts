@@ -1,0 +1,83 @@
+/** Small checkpoints in the shapes people have, as the files they would drop. */
+import { type Tensor, filled, safetensors } from './safetensors.ts';
+
+/** A file as Playwright and the page's own `File` can both take it. */
+export type TestFile = { name: string; mimeType: string; buffer: Buffer };
+
+function file(name: string, content: Buffer | string): TestFile {
+  return { name, mimeType: 'application/octet-stream', buffer: Buffer.from(content) };
+}
+
+/** A GPT-2: LayerNorm everywhere, biases, tied embeddings. */
+export function gpt2({ layers = 3, width = 32, name = 'model.safetensors' } = {}): TestFile[] {
+  const tensors: Record<string, Tensor> = {
+    'wte.weight': filled([96, width], 0, 0.1, 1),
+    'wpe.weight': filled([16, width], 0, 0.1, 2),
+  };
+  const norm = (site: string, seed: number) => {
+    tensors[`${site}.weight`] = filled([width], 1, 0.5, seed);
+    tensors[`${site}.bias`] = filled([width], 0, 0.2, seed + 1);
+  };
+  const linear = (path: string, input: number, output: number, seed: number) => {
+    tensors[`${path}.weight`] = filled([input, output], 0, 0.1, seed);
+    tensors[`${path}.bias`] = filled([output], 0, 0.1, seed + 1);
+  };
+  for (let layer = 0; layer < layers; layer += 1) {
+    const seed = 100 * (layer + 1);
+    norm(`h.${layer}.ln_1`, seed);
+    linear(`h.${layer}.attn.c_attn`, width, 3 * width, seed + 10);
+    linear(`h.${layer}.attn.c_proj`, width, width, seed + 20);
+    norm(`h.${layer}.ln_2`, seed + 30);
+    linear(`h.${layer}.mlp.c_fc`, width, 4 * width, seed + 40);
+    linear(`h.${layer}.mlp.c_proj`, 4 * width, width, seed + 50);
+  }
+  norm('ln_f', 7);
+  const config = {
+    model_type: 'gpt2',
+    architectures: ['GPT2LMHeadModel'],
+    n_layer: layers,
+    n_embd: width,
+    n_head: 4,
+    layer_norm_epsilon: 1e-5,
+  };
+  return [file(name, safetensors(tensors)), file('config.json', JSON.stringify(config))];
+}
+
+/** Names that would do harm as markup, beside one honest site. */
+export const HOSTILE_SITE = 'h.0.<img src=x onerror="document.title=\'owned\'">&amp;.ln_1';
+
+export function hostile(): TestFile[] {
+  const width = 16;
+  const tensors: Record<string, Tensor> = {};
+  for (const site of [
+    HOSTILE_SITE,
+    "h.1.</svg><script>document.title='owned'</script>.ln_1",
+    'h.2.\u0007\u202e\u0000bell.ln_1',
+    'ln_f',
+  ]) {
+    tensors[`${site}.weight`] = filled([width], 1, 0.5, 3);
+    tensors[`${site}.bias`] = filled([width], 0, 0.2, 4);
+  }
+  return [file('<b>hostile</b>.safetensors', safetensors(tensors))];
+}
+
+/** Many norms and nothing else: what a table must stay fast with. */
+export function manySites(count: number): TestFile[] {
+  const tensors: Record<string, Tensor> = {};
+  for (let layer = 0; layer < count; layer += 1) {
+    tensors[`model.layers.${layer}.input_layernorm.weight`] = filled([4], 1, 0.5, layer);
+  }
+  return [
+    file('model.safetensors', safetensors(tensors)),
+    file(
+      'config.json',
+      JSON.stringify({ model_type: 'llama', num_hidden_layers: count, hidden_size: 4, rms_norm_eps: 1e-6 }),
+    ),
+  ];
+}
+
+/** A file that ends inside its header. */
+export function truncated(): TestFile[] {
+  const [model] = gpt2();
+  return [file('truncated.safetensors', model?.buffer.subarray(0, 40) ?? '')];
+}

@@ -1,0 +1,69 @@
+/**
+ * The page under test. Every test here also claims that nothing left the origin, that no content security policy was
+ * broken and that nothing was written to the console as an error.
+ */
+import { type Page, test as base, expect } from '@playwright/test';
+import type { Report } from '../../../www/report';
+import type {} from '../../../www/api';
+import type { TestFile } from './checkpoints.ts';
+
+export { expect };
+
+export const test = base.extend({
+  page: async ({ page, baseURL }, use) => {
+    const problems: string[] = [];
+    const home = new URL(baseURL ?? 'http://localhost').origin;
+    page.on('request', (request) => {
+      const { protocol, origin } = new URL(request.url());
+      if (protocol.startsWith('http') && origin !== home) problems.push(`request to ${request.url()}`);
+    });
+    page.on('console', (message) => {
+      if (message.type() === 'error') problems.push(`console: ${message.text()}`);
+    });
+    page.on('pageerror', (error) => problems.push(`error: ${error.message}`));
+    await page.goto('./');
+    await use(page);
+    expect(problems).toEqual([]);
+  },
+});
+
+type Given = { name: string; path: string; base64: string };
+
+const given = (files: TestFile[]): Given[] =>
+  files.map(({ name, buffer }) => ({ name, path: name, base64: buffer.toString('base64') }));
+
+/** Opens files from code, as `gammascope.open` is documented. */
+export async function openFromCode(page: Page, files: TestFile[]): Promise<Report> {
+  return page.evaluate(async (list) => {
+    const made = list.map(
+      ({ name, base64 }) => new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name),
+    );
+    return window.gammascope.open(made);
+  }, given(files));
+}
+
+/** Drops or pastes files that exist only as bytes; `over` also shows the page the drag before the drop. */
+export async function transfer(page: Page, files: TestFile[], type: 'drop' | 'paste'): Promise<void> {
+  await page.evaluate(
+    ({ list, type: event }) => {
+      const data = new DataTransfer();
+      for (const { name, base64 } of list) {
+        data.items.add(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name));
+      }
+      const init = { bubbles: true, cancelable: true };
+      document.body.dispatchEvent(
+        event === 'paste'
+          ? new ClipboardEvent('paste', { ...init, clipboardData: data })
+          : new DragEvent('drop', { ...init, dataTransfer: data }),
+      );
+    },
+    { list: given(files), type },
+  );
+}
+
+/** The verdict on show. */
+export const sentence = (page: Page) => page.locator('#sentence');
+
+/** The buttons that open the rows of the table of sites, top to bottom. */
+export const siteRows = (page: Page) =>
+  page.locator('#sites .datatable > .scroll > table > tbody > tr:not(.detail) > th button');
