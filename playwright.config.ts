@@ -1,35 +1,35 @@
-import { defineConfig } from '@playwright/test';
-import { findChromium } from './scripts/lib/chromium.mjs';
+import { defineConfig } from "@playwright/test";
+import { findChromium } from "./scripts/lib/chromium.mjs";
 
-const port = process.env['E2E_PORT'] ?? '4179';
-const path = '/any/sub/path/'; // dist/ must work wherever it is put
+const port = process.env["E2E_PORT"] ?? "4179";
+const path = "/any/sub/path/"; // dist/ must work wherever it is put
 const address = `http://127.0.0.1:${port}${path}`;
 const executablePath = findChromium();
 
 // Run by `npm test`, on what `npm run build` wrote.
 export default defineConfig({
-  testDir: 'tests/e2e',
+  testDir: "tests/e2e",
   workers: 1,
   retries: 0,
   timeout: 60_000,
-  forbidOnly: process.env['CI'] !== undefined,
-  reporter: [['list'], ['json', { outputFile: process.env['E2E_REPORT'] ?? '.cache/e2e.json' }]],
+  forbidOnly: process.env["CI"] !== undefined,
+  reporter: [["list"], ["json", { outputFile: process.env["E2E_REPORT"] ?? ".cache/e2e.json" }]],
   use: {
     baseURL: address,
-    browserName: 'chromium',
+    browserName: "chromium",
     headless: true,
-    trace: 'retain-on-failure',
+    trace: "retain-on-failure",
     launchOptions: {
       ...(executablePath === undefined ? {} : { executablePath }),
       args: [
-        '--no-sandbox',
-        '--enable-unsafe-webgpu',
-        '--use-webgpu-adapter=swiftshader',
-        '--disable-quic',
-        '--no-first-run',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
+        "--no-sandbox",
+        "--enable-unsafe-webgpu",
+        "--use-webgpu-adapter=swiftshader",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
       ],
     },
   },

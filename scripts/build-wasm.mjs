@@ -1,28 +1,43 @@
 // The Rust core as WebAssembly: www/generated/gammascope.js, .d.ts and _bg.wasm.
 
-import { Failure, step } from './lib/run.mjs';
-import { cargoBuild, lockedVersion, wasmTarget } from './lib/rust.mjs';
+import { Failure, step } from "./lib/run.mjs";
+import { cargoBuild, lockedVersion, wasmTarget } from "./lib/rust.mjs";
 
-export const WASM_FLAGS = ['--lib', '--no-default-features', '--features', 'web', '--locked'];
+export const WASM_FLAGS = ["--lib", "--no-default-features", "--features", "web", "--locked"];
 
 /** Compiles the core and writes its JavaScript side; cargo skips what has not changed. */
 export async function buildWasm() {
   const target = await wasmTarget();
   const bindgen = await buildBindgen();
-  const args = [...target.flags, ...WASM_FLAGS, '--target', 'wasm32-unknown-unknown', '--profile', 'web'];
-  const wasm = await cargoBuild('Gammascope: compiling to WebAssembly', args, '.wasm', {
+  const args = [...target.flags, ...WASM_FLAGS, "--target", "wasm32-unknown-unknown", "--profile", "web"];
+  const wasm = await cargoBuild("Gammascope: compiling to WebAssembly", args, ".wasm", {
     env: target.env,
-    otherwise: 'The Rust core does not compile for the browser; the compiler says why above.',
+    otherwise: "The Rust core does not compile for the browser; the compiler says why above.",
   });
-  await step('Gammascope: writing www/generated', bindgen, [wasm, 'www/generated']);
+  await step("Gammascope: writing www/generated", bindgen, [wasm, "www/generated"]);
 }
 
 /** The tool must be of exactly the version that the core is linked with. */
 async function buildBindgen() {
-  const [core, tool] = [lockedVersion('Cargo.lock', 'wasm-bindgen'), lockedVersion('scripts/bindgen/Cargo.lock', 'wasm-bindgen-cli-support')];
+  const [core, tool] = [
+    lockedVersion("Cargo.lock", "wasm-bindgen"),
+    lockedVersion("scripts/bindgen/Cargo.lock", "wasm-bindgen-cli-support"),
+  ];
   if (core !== tool) {
-    throw new Failure(`Cargo.lock has wasm-bindgen ${core} and scripts/bindgen has ${tool}: set scripts/bindgen/Cargo.toml to "=${core}" and run \`cargo update\` there.`);
+    throw new Failure(
+      `Cargo.lock has wasm-bindgen ${core} and scripts/bindgen has ${tool}: set scripts/bindgen/Cargo.toml to "=${core}" and run \`cargo update\` there.`,
+    );
   }
-  const args = ['--manifest-path', 'scripts/bindgen/Cargo.toml', '--target-dir', '.cache/bindgen', '--locked'];
-  return cargoBuild(`wasm-bindgen ${tool}: compiling, about a minute, once`, args, process.platform === 'win32' ? '.exe' : 'bindgen');
+  const args = [
+    "--manifest-path",
+    "scripts/bindgen/Cargo.toml",
+    "--target-dir",
+    ".cache/bindgen",
+    "--locked",
+  ];
+  return cargoBuild(
+    `wasm-bindgen ${tool}: compiling, about a minute, once`,
+    args,
+    process.platform === "win32" ? ".exe" : "bindgen",
+  );
 }

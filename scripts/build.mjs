@@ -1,10 +1,10 @@
 // npm run build: dist/, static files that work from any sub-path.
 
-import { pathToFileURL } from 'node:url';
-import { buildWasm } from './build-wasm.mjs';
-import { main, step } from './lib/run.mjs';
-import { BUDGET_KB, pageSize } from './lib/size.mjs';
-import { setUp } from './setup.mjs';
+import { pathToFileURL } from "node:url";
+import { buildWasm } from "./build-wasm.mjs";
+import { main, step } from "./lib/run.mjs";
+import { BUDGET_KB, pageSize } from "./lib/size.mjs";
+import { setUp } from "./setup.mjs";
 
 /** Sets up, compiles the core, bundles the page. */
 export async function build() {
@@ -15,9 +15,14 @@ export async function build() {
 
 /** www/ and its generated wasm → dist/. */
 export async function bundlePage() {
-  await step('Page: bundling into dist', process.execPath, ['node_modules/vite/bin/vite.js', 'build', '--logLevel', 'warn'], {
-    otherwise: 'The page does not bundle; Vite says why above.',
-  });
+  await step(
+    "Page: bundling into dist",
+    process.execPath,
+    ["node_modules/vite/bin/vite.js", "build", "--logLevel", "warn"],
+    {
+      otherwise: "The page does not bundle; Vite says why above.",
+    },
+  );
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
@@ -25,6 +30,6 @@ if (import.meta.url === pathToFileURL(process.argv[1]).href) {
     await build();
     const { kb, lines } = pageSize();
     console.log(`dist: ${kb.toFixed(0)} KB compressed of ${BUDGET_KB}, without the samples`);
-    console.log(lines.join('\n'));
+    console.log(lines.join("\n"));
   });
 }

@@ -1,40 +1,42 @@
 // npm test: everything. `npm test -- rust page` runs those stages only.
 // The last line is the sum over the test runners; a stage that fails without a failed test counts as one.
 
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { WASM_FLAGS, buildWasm } from './build-wasm.mjs';
-import { bundlePage } from './build.mjs';
-import { requireChromium } from './lib/chromium.mjs';
-import { Failure, main, show } from './lib/run.mjs';
-import { requireLints, wasmTarget } from './lib/rust.mjs';
-import { BUDGET_KB, pageSize } from './lib/size.mjs';
-import { setUp } from './setup.mjs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { WASM_FLAGS, buildWasm } from "./build-wasm.mjs";
+import { bundlePage } from "./build.mjs";
+import { requireChromium } from "./lib/chromium.mjs";
+import { Failure, main, show } from "./lib/run.mjs";
+import { requireLints, wasmTarget } from "./lib/rust.mjs";
+import { BUDGET_KB, pageSize } from "./lib/size.mjs";
+import { setUp } from "./setup.mjs";
 
-const E2E_REPORT = '.cache/e2e.json';
+const E2E_REPORT = ".cache/e2e.json";
 
 /** Each stage returns its counts, an empty object for a check that passed, or throws a Failure. */
 const stages = { fmt, clippy, rust, types, page };
 
 async function fmt() {
   await requireLints();
-  await check('cargo', ['fmt', '--check'], 'The Rust code is not formatted: run `cargo fmt`.');
-  const bindgen = ['fmt', '--check', '--manifest-path', 'scripts/bindgen/Cargo.toml'];
-  return check('cargo', bindgen, 'scripts/bindgen is not formatted: run `cargo fmt` there.');
+  await check("cargo", ["fmt", "--check"], "The Rust code is not formatted: run `cargo fmt`.");
+  const bindgen = ["fmt", "--check", "--manifest-path", "scripts/bindgen/Cargo.toml"];
+  return check("cargo", bindgen, "scripts/bindgen is not formatted: run `cargo fmt` there.");
 }
 
 async function clippy() {
   await requireLints();
-  const complaint = 'Clippy has something to say, above.';
-  await check('cargo', ['clippy', '--all-targets', '--locked', '--', '-D', 'warnings'], complaint);
-  const target = (await wasmTarget()).lints ? ['--target', 'wasm32-unknown-unknown'] : [];
-  return check('cargo', ['clippy', ...WASM_FLAGS, ...target, '--', '-D', 'warnings'], complaint);
+  const complaint = "Clippy has something to say, above.";
+  await check("cargo", ["clippy", "--all-targets", "--locked", "--", "-D", "warnings"], complaint);
+  const target = (await wasmTarget()).lints ? ["--target", "wasm32-unknown-unknown"] : [];
+  return check("cargo", ["clippy", ...WASM_FLAGS, ...target, "--", "-D", "warnings"], complaint);
 }
 
 async function rust() {
-  const { code, output } = await show('cargo', ['test', '--locked', '--no-fail-fast']);
+  const { code, stdout } = await show("cargo", ["test", "--locked", "--no-fail-fast"]);
   const counts = { passed: 0, failed: 0, skipped: 0 };
-  for (const [, passed, failed, ignored] of output.matchAll(/^test result: .*?(\d+) passed; (\d+) failed; (\d+) ignored/gm)) {
+  for (const [, passed, failed, ignored] of stdout.matchAll(
+    /^test result: .*?(\d+) passed; (\d+) failed; (\d+) ignored/gm,
+  )) {
     counts.passed += Number(passed);
     counts.failed += Number(failed);
     counts.skipped += Number(ignored);
@@ -44,8 +46,8 @@ async function rust() {
 
 async function types() {
   await buildWasm(); // the page is checked against the types it generates
-  for (const project of ['tsconfig.json', 'www/worker/tsconfig.json', 'tests/e2e/tsconfig.json']) {
-    const tsc = ['node_modules/typescript/bin/tsc', '--noEmit', '--project', project];
+  for (const project of ["tsconfig.json", "www/worker/tsconfig.json", "tests/e2e/tsconfig.json"]) {
+    const tsc = ["node_modules/typescript/bin/tsc", "--noEmit", "--project", project];
     await check(process.execPath, tsc, `${project}: TypeScript has something to say, above.`);
   }
   return {};
@@ -57,15 +59,19 @@ async function page() {
   await bundlePage();
   const { kb, lines } = pageSize();
   const size = `The page is ${kb.toFixed(0)} KB compressed, of ${BUDGET_KB}.`;
-  if (kb > BUDGET_KB) throw new Failure(size, lines.join('\n'));
+  if (kb > BUDGET_KB) throw new Failure(size, lines.join("\n"));
   console.log(size);
 
-  mkdirSync('.cache', { recursive: true });
+  mkdirSync(".cache", { recursive: true });
   rmSync(E2E_REPORT, { force: true });
   const env = { E2E_PORT: String(await freePort()), E2E_REPORT };
-  const { code } = await show(process.execPath, ['node_modules/@playwright/test/cli.js', 'test'], { env });
-  const { stats } = JSON.parse(readFileSync(E2E_REPORT, 'utf8'));
-  return withExit({ passed: stats.expected + stats.flaky, failed: stats.unexpected, skipped: stats.skipped }, code);
+  const { code } = await show(process.execPath, ["node_modules/@playwright/test/cli.js", "test"], { env });
+  if (!existsSync(E2E_REPORT)) throw new Failure("Playwright ended before it could report.");
+  const { stats } = JSON.parse(readFileSync(E2E_REPORT, "utf8"));
+  return withExit(
+    { passed: stats.expected + stats.flaky, failed: stats.unexpected, skipped: stats.skipped },
+    code,
+  );
 }
 
 async function check(command, args, complaint) {
@@ -81,8 +87,8 @@ function withExit(counts, code) {
 
 function freePort() {
   return new Promise((resolve, reject) => {
-    const server = createServer().once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
+    const server = createServer().once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
       const { port } = server.address();
       server.close(() => resolve(port));
     });
@@ -96,7 +102,8 @@ function sentence({ passed = 0, failed = 0, skipped = 0 }) {
 await main(async () => {
   const chosen = process.argv.slice(2);
   const unknown = chosen.find((name) => !(name in stages));
-  if (unknown) throw new Failure(`There is no stage ${unknown}; the stages are ${Object.keys(stages).join(', ')}.`);
+  if (unknown)
+    throw new Failure(`There is no stage ${unknown}; the stages are ${Object.keys(stages).join(", ")}.`);
   await setUp();
 
   const sum = { passed: 0, failed: 0, skipped: 0 };
@@ -106,14 +113,16 @@ await main(async () => {
     console.log(`\n── ${name}`);
     const began = Date.now();
     const counts = await run().catch((error) => {
-      console.error([error.output, error instanceof Failure ? error.message : error.stack].filter(Boolean).join('\n'));
+      console.error(
+        [error.output, error instanceof Failure ? error.message : error.stack].filter(Boolean).join("\n"),
+      );
       return { failed: 1 };
     });
     for (const key of Object.keys(sum)) sum[key] += counts[key] ?? 0;
-    const said = Object.keys(counts).length === 0 ? 'ok' : sentence(counts);
+    const said = Object.keys(counts).length === 0 ? "ok" : sentence(counts);
     summary.push(`${name.padEnd(8)} ${said} · ${Math.round((Date.now() - began) / 1000)} s`);
   }
-  console.log(`\n${summary.join('\n')}\n`);
+  console.log(`\n${summary.join("\n")}\n`);
   if (sum.failed > 0) process.exitCode = 1;
   console.log(sentence(sum));
 });

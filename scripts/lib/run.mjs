@@ -1,8 +1,8 @@
 // Running programs: one line of progress for a long step, the whole output when it fails.
 
-import { spawn, spawnSync } from 'node:child_process';
-import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { spawn, spawnSync } from "node:child_process";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 
 /** The top of the repository; every script runs there, wherever it was started from. */
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -14,7 +14,7 @@ const TAIL_LINES = 60;
 
 /** What went wrong, as one sentence for the person at the terminal. `output` is what the program said. */
 export class Failure extends Error {
-  constructor(sentence, output = '') {
+  constructor(sentence, output = "") {
     super(sentence);
     this.output = output;
   }
@@ -37,7 +37,10 @@ export async function main(body) {
 
 /** Asks a program something: its standard output, or null when it is absent or says no. */
 export function ask(command, args) {
-  const { status, stdout } = spawnSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  const { status, stdout } = spawnSync(command, args, {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"],
+  });
   return status === 0 ? stdout.trim() : null;
 }
 
@@ -48,7 +51,7 @@ export function ask(command, args) {
 export async function step(label, command, args, { env = {}, minutes = 60, otherwise } = {}) {
   const began = Date.now();
   const seconds = () => `${Math.round((Date.now() - began) / 1000)} s`;
-  let latest = '';
+  let latest = "";
   if (!terminal) console.log(label);
   const beat = setInterval(() => {
     if (terminal) rewrite(`${label} · ${seconds()}${latest && ` · ${latest}`}`);
@@ -56,18 +59,18 @@ export async function step(label, command, args, { env = {}, minutes = 60, other
   }, HEARTBEAT_MS);
   if (terminal) rewrite(label);
 
-  const { code, stdout, output } = await collect(command, args, { env, minutes }, (chunk, from) => {
-    if (from === 'stderr') latest = chunk.trim().split('\n').at(-1).trim();
+  const { code, stdout, stderr } = await collect(command, args, { env, minutes }, (chunk, from) => {
+    if (from === "stderr") latest = chunk.trim().split("\n").at(-1).trim();
   });
 
   clearInterval(beat);
   if (terminal) rewrite(`${label} · ${seconds()}\n`);
   else if (code === 0) console.log(`  done in ${seconds()}`);
-  if (code !== 0) throw new Failure(otherwise ?? `\`${command} ${args.join(' ')}\` failed.`, output);
+  if (code !== 0) throw new Failure(otherwise ?? `\`${command} ${args.join(" ")}\` failed.`, stderr || stdout);
   return stdout;
 }
 
-/** Runs a program with its output shown as it comes, and returns its exit code and that output. */
+/** Runs a program with its output shown as it comes, and returns its exit code and what it said. */
 export function show(command, args, { env = {} } = {}) {
   return collect(command, args, { env, minutes: 60 }, (chunk, from) => process[from].write(chunk));
 }
@@ -76,34 +79,32 @@ function collect(command, args, { env, minutes }, onChunk) {
   return new Promise((resolve) => {
     const child = spawn(command, args, {
       env: { ...process.env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ["ignore", "pipe", "pipe"],
       timeout: minutes * 60_000,
     });
     const stop = () => child.kill();
-    process.once('exit', stop);
-    let stdout = '';
-    let output = '';
+    process.once("exit", stop);
+    const said = { stdout: "", stderr: "" };
     const take = (from) => (chunk) => {
-      if (from === 'stdout') stdout += chunk;
-      output += chunk;
+      said[from] += chunk;
       onChunk(chunk, from);
     };
-    child.stdout.setEncoding('utf8').on('data', take('stdout'));
-    child.stderr.setEncoding('utf8').on('data', take('stderr'));
-    const end = (code, said) => {
-      process.off('exit', stop);
-      resolve({ code, stdout, output: output + said });
+    child.stdout.setEncoding("utf8").on("data", take("stdout"));
+    child.stderr.setEncoding("utf8").on("data", take("stderr"));
+    const end = (code, why) => {
+      process.off("exit", stop);
+      resolve({ code, stdout: said.stdout, stderr: said.stderr + why });
     };
-    child.once('error', (error) => end(127, `${error.message}\n`));
-    child.once('close', (code, signal) => end(code ?? 1, signal ? `stopped by ${signal}\n` : ''));
+    child.once("error", (error) => end(127, `${error.message}\n`));
+    child.once("close", (code, signal) => end(code ?? 1, signal ? `stopped by ${signal}\n` : ""));
   });
 }
 
 function rewrite(line) {
-  const width = (process.stdout.columns ?? 80) - 1;
-  process.stdout.write(`\r\x1b[K${line.endsWith('\n') ? line : line.slice(0, width)}`);
+  const width = (process.stdout.columns || 80) - 1;
+  process.stdout.write(`\r\x1b[K${line.endsWith("\n") ? line : line.slice(0, width)}`);
 }
 
 function tail(output) {
-  return output.trimEnd().split('\n').slice(-TAIL_LINES).join('\n');
+  return output.trimEnd().split("\n").slice(-TAIL_LINES).join("\n");
 }

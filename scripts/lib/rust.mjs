@@ -1,31 +1,33 @@
 // Rust: the toolchain, its wasm32 target, and what cargo builds.
 
-import { existsSync, readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { delimiter, join } from 'node:path';
-import { aptInstall } from './apt.mjs';
-import { Failure, ask, step } from './run.mjs';
+import { existsSync, readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { delimiter, join } from "node:path";
+import { aptInstall } from "./apt.mjs";
+import { Failure, ask, step } from "./run.mjs";
 
-const TARGET = 'wasm32-unknown-unknown';
+const TARGET = "wasm32-unknown-unknown";
 
 /** Makes cargo and rustc runnable, in the version that Cargo.toml asks for, with a linker beside them. */
 export async function requireRust() {
-  if (ask('cargo', ['--version']) === null) useCargoHome();
-  if (ask('rustc', ['--version']) === null) await installStable();
-  const wanted = readFileSync('Cargo.toml', 'utf8').match(/^rust-version = "(.+)"/m)[1];
-  const found = rustVersion('rustc');
+  if (ask("cargo", ["--version"]) === null) useCargoHome();
+  if (ask("rustc", ["--version"]) === null) await installStable();
+  const wanted = readFileSync("Cargo.toml", "utf8").match(/^rust-version = "(.+)"/m)[1];
+  const found = rustVersion("rustc");
   if (!atLeast(found, wanted)) {
-    throw new Failure(`Rust ${wanted} or newer is needed and this is ${found}: run \`rustup update stable\`, then this again.`);
+    throw new Failure(
+      `Rust ${wanted} or newer is needed and this is ${found}: run \`rustup update stable\`, then this again.`,
+    );
   }
   await requireLinker();
 }
 
 /** Makes `cargo fmt` and `cargo clippy` runnable. */
 export async function requireLints() {
-  const missing = ['fmt', 'clippy'].filter((name) => ask('cargo', [name, '--version']) === null);
+  const missing = ["fmt", "clippy"].filter((name) => ask("cargo", [name, "--version"]) === null);
   if (missing.length === 0) return;
-  await step('Rust: installing rustfmt and clippy', 'rustup', ['component', 'add', 'rustfmt', 'clippy'], {
-    otherwise: 'rustfmt or clippy is missing: run `rustup component add rustfmt clippy`, then this again.',
+  await step("Rust: installing rustfmt and clippy", "rustup", ["component", "add", "rustfmt", "clippy"], {
+    otherwise: "rustfmt or clippy is missing: run `rustup component add rustfmt clippy`, then this again.",
   });
 }
 
@@ -36,82 +38,109 @@ export async function requireLints() {
 export async function wasmTarget() {
   const own = { flags: [], env: {}, lints: true };
   if (hasTarget()) return own;
-  const attempt = step(`Rust: downloading the ${TARGET} target, once`, 'rustup', ['target', 'add', TARGET], { minutes: 10 });
-  const refused = await attempt.then(() => null, (failure) => failure);
+  const attempt = step(`Rust: downloading the ${TARGET} target, once`, "rustup", ["target", "add", TARGET], {
+    minutes: 10,
+  });
+  const refused = await attempt.then(
+    () => null,
+    (failure) => failure,
+  );
   if (hasTarget()) return own;
-  return debianTarget(refused?.output ?? '');
+  return debianTarget(refused?.output ?? "");
 }
 
 /** Runs a cargo build and returns the file it made whose name ends in `suffix`. */
 export async function cargoBuild(label, args, suffix, { env = {}, otherwise } = {}) {
-  const messages = await step(label, 'cargo', ['build', '--message-format=json-render-diagnostics', ...args], { env, otherwise });
-  const artifacts = messages.split('\n').filter((line) => line.startsWith('{"reason":"compiler-artifact"'));
+  const messages = await step(
+    label,
+    "cargo",
+    ["build", "--message-format=json-render-diagnostics", ...args],
+    { env, otherwise },
+  );
+  const artifacts = messages.split("\n").filter((line) => line.startsWith('{"reason":"compiler-artifact"'));
   const made = JSON.parse(artifacts.at(-1)).filenames.find((name) => name.endsWith(suffix));
-  if (!made) throw new Failure(`cargo made no ${suffix || 'program'} with \`cargo build ${args.join(' ')}\`.`);
+  if (!made)
+    throw new Failure(`cargo made no ${suffix || "program"} with \`cargo build ${args.join(" ")}\`.`);
   return made;
 }
 
 /** The version of a package in a Cargo.lock. */
 export function lockedVersion(lock, name) {
-  const entry = readFileSync(lock, 'utf8').match(new RegExp(`name = "${name}"\\r?\\nversion = "(.+)"`));
-  if (!entry) throw new Failure(`${lock} names no ${name}: run \`cargo generate-lockfile\` beside it, then this again.`);
+  const entry = readFileSync(lock, "utf8").match(new RegExp(`name = "${name}"\\r?\\nversion = "(.+)"`));
+  if (!entry)
+    throw new Failure(
+      `${lock} names no ${name}: run \`cargo generate-lockfile\` beside it, then this again.`,
+    );
   return entry[1];
 }
 
 /** A shell opened before rustup was installed does not know its folder. */
 function useCargoHome() {
-  const bin = join(process.env.CARGO_HOME ?? join(homedir(), '.cargo'), 'bin');
-  if (!existsSync(join(bin, process.platform === 'win32' ? 'cargo.exe' : 'cargo'))) {
-    throw new Failure('Rust is missing: install it from https://rustup.rs, then run this again.');
+  const bin = join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "bin");
+  if (!existsSync(join(bin, process.platform === "win32" ? "cargo.exe" : "cargo"))) {
+    throw new Failure("Rust is missing: install it from https://rustup.rs, then run this again.");
   }
   process.env.PATH = bin + delimiter + process.env.PATH;
 }
 
 /** rustup may be there without a toolchain; the person's default stays as it is. */
 async function installStable() {
-  await step('Rust: downloading the stable toolchain, once', 'rustup', ['toolchain', 'install', 'stable', '--profile', 'default'], {
-    otherwise: 'Rust has no toolchain and rustup could not download one: run `rustup default stable`, then this again.',
-  });
-  process.env.RUSTUP_TOOLCHAIN = 'stable';
+  await step(
+    "Rust: downloading the stable toolchain, once",
+    "rustup",
+    ["toolchain", "install", "stable", "--profile", "default"],
+    {
+      otherwise:
+        "Rust has no toolchain and rustup could not download one: run `rustup default stable`, then this again.",
+    },
+  );
+  process.env.RUSTUP_TOOLCHAIN = "stable";
 }
 
 async function requireLinker() {
-  if (process.platform === 'win32' || ask('cc', ['--version']) !== null) return;
-  if (await aptInstall('gcc', 'libc6-dev')) return;
-  const how = process.platform === 'darwin' ? '`xcode-select --install`' : 'your package manager (Debian: `apt-get install build-essential`)';
-  throw new Failure(`A C compiler is missing, which Rust needs for linking: install one with ${how}, then run this again.`);
+  if (process.platform === "win32" || ask("cc", ["--version"]) !== null) return;
+  if (await aptInstall("gcc", "libc6-dev")) return;
+  const how =
+    process.platform === "darwin"
+      ? "`xcode-select --install`"
+      : "your package manager (Debian: `apt-get install build-essential`)";
+  throw new Failure(
+    `A C compiler is missing, which Rust needs for linking: install one with ${how}, then run this again.`,
+  );
 }
 
 function hasTarget() {
-  const folder = ask('rustc', ['--print', 'target-libdir', '--target', TARGET]);
+  const folder = ask("rustc", ["--print", "target-libdir", "--target", TARGET]);
   return folder !== null && existsSync(folder);
 }
 
 async function debianTarget(said) {
   const otherwise = `The ${TARGET} target of Rust is missing: run \`rustup target add ${TARGET}\` with a network connection, then this again.`;
-  const rustc = '/usr/bin/rustc';
-  const sources = '/usr/lib/rustlib/src/rust/library/std';
+  const rustc = "/usr/bin/rustc";
+  const sources = "/usr/lib/rustlib/src/rust/library/std";
   if (!existsSync(rustc) || !existsSync(sources)) {
-    const installed = await aptInstall('rustc-web', 'rust-web-src');
+    const installed = await aptInstall("rustc-web", "rust-web-src");
     if (!installed || !existsSync(sources)) throw new Failure(otherwise, said);
   }
-  const wanted = readFileSync('Cargo.toml', 'utf8').match(/^rust-version = "(.+)"/m)[1];
-  const host = ask('rustc', ['-vV']).match(/^host: (.+)$/m)[1];
-  const linker = join(ask('rustc', ['--print', 'sysroot']), 'lib', 'rustlib', host, 'bin', 'rust-lld');
+  const wanted = readFileSync("Cargo.toml", "utf8").match(/^rust-version = "(.+)"/m)[1];
+  const host = ask("rustc", ["-vV"]).match(/^host: (.+)$/m)[1];
+  const linker = join(ask("rustc", ["--print", "sysroot"]), "lib", "rustlib", host, "bin", "rust-lld");
   if (!atLeast(rustVersion(rustc), wanted) || !existsSync(linker)) throw new Failure(otherwise, said);
-  console.log(`Rust: rustup has no ${TARGET} target here; using ${rustc} ${rustVersion(rustc)} and its library sources`);
+  console.log(
+    `Rust: rustup has no ${TARGET} target here; using ${rustc} ${rustVersion(rustc)} and its library sources`,
+  );
   return {
-    flags: ['-Zbuild-std=std,panic_abort'],
-    env: { RUSTC: rustc, RUSTC_BOOTSTRAP: '1', CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER: linker },
+    flags: ["-Zbuild-std=std,panic_abort"],
+    env: { RUSTC: rustc, RUSTC_BOOTSTRAP: "1", CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER: linker },
     lints: false, // clippy would need the library sources of its own compiler
   };
 }
 
 function rustVersion(rustc) {
-  return ask(rustc, ['--version'])?.split(' ')[1] ?? '0.0.0';
+  return ask(rustc, ["--version"])?.split(" ")[1] ?? "0.0.0";
 }
 
 function atLeast(found, wanted) {
-  const [a, b] = [found, wanted].map((version) => version.split('.').map((part) => parseInt(part, 10)));
+  const [a, b] = [found, wanted].map((version) => version.split(".").map((part) => parseInt(part, 10)));
   return a[0] !== b[0] ? a[0] > b[0] : a[1] >= b[1];
 }

@@ -1,17 +1,17 @@
 // What a visitor downloads before the page answers.
 
-import { readFileSync, readdirSync } from 'node:fs';
-import { extname, join } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { readFileSync, readdirSync } from "node:fs";
+import { extname, join } from "node:path";
+import { gzipSync } from "node:zlib";
 
 export const BUDGET_KB = 400;
 
 /** The page in dist/ without the samples, gzipped file by file: [{ file, bytes }], largest first. */
 export function pageFiles() {
-  return readdirSync('dist', { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && extname(entry.name) !== '.map')
+  return readdirSync("dist", { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && extname(entry.name) !== ".map")
     .map((entry) => join(entry.parentPath, entry.name))
-    .filter((file) => !file.startsWith(join('dist', 'samples')))
+    .filter((file) => !file.startsWith(join("dist", "samples")))
     .map((file) => ({ file, bytes: gzipSync(readFileSync(file), { level: 9 }).length }))
     .sort((a, b) => b.bytes - a.bytes);
 }
@@ -20,5 +20,8 @@ export function pageFiles() {
 export function pageSize() {
   const files = pageFiles();
   const kb = files.reduce((sum, { bytes }) => sum + bytes, 0) / 1000;
-  return { kb, lines: files.map(({ file, bytes }) => `  ${(bytes / 1000).toFixed(1).padStart(7)} KB  ${file}`) };
+  return {
+    kb,
+    lines: files.map(({ file, bytes }) => `  ${(bytes / 1000).toFixed(1).padStart(7)} KB  ${file}`),
+  };
 }

@@ -161,6 +161,8 @@ pub(super) fn middle_of_pixel(coordinate: i32) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::canvas::{Lettering, text_style};
+    use super::super::palette::Ink;
     use super::*;
     use plotters::prelude::*;
 
@@ -168,10 +170,11 @@ mod tests {
     fn text_is_measured_without_any_font() {
         let mut buffer = String::new();
         let area = Backend::new(&mut buffer, (400, 400)).into_drawing_area();
-        let style = ("system-ui, sans-serif", 12.0 * FONT_SIZE_FACTOR).into_text_style(&area);
+        let lettering = Lettering { size: 12.0, bold: false, ink: Ink::Text };
+        let style = text_style(lettering);
         let (width, height) = area.estimate_text_size("0.051", &style).unwrap();
-        assert_eq!(width, text_width("0.051", 12.0).ceil() as u32);
-        assert_eq!((width, height), (32, 15));
+        assert_eq!(width, text_width("0.051", 48.0).ceil() as u32);
+        assert_eq!((width, height), (135, 58));
         assert_eq!(area.estimate_text_size("", &style).unwrap().0, 0);
     }
 

@@ -5,7 +5,7 @@ use super::backend::UNIT;
 use super::canvas::{Canvas, Point, Words, columns, paint, readable, thinned, units};
 use super::number::{counted, grouped, short};
 use super::palette::Ink;
-use super::panel::{Panel, Plan, Side, mark};
+use super::panel::{Notes, Panel, Plan, Side, mark};
 use super::table::{Cell, Table};
 use super::{Figure, FigureKind, MOST_MARKS, Mark, PlotError, Size};
 use crate::kernel::direction::Direction;
@@ -152,14 +152,6 @@ impl Shape<'_> {
         let place = |(rank, &channel): (usize, &usize)| panel.place(rank as f64 + 1.0, self.sizes[channel]);
         let points: Vec<Point> = self.order.iter().enumerate().map(place).collect();
         self.draw_flat(panel)?;
-        let end = panel.lower_right().0 + units(5.0);
-        let level = panel.place(f64::NAN, self.flat).1;
-        panel.note(
-            &format!("flat 1/√d = {}", short(self.flat)),
-            (end, level),
-            Side::AboveEnding,
-            Ink::Ink,
-        )?;
         let kept = thinned(&points, (2.0 * panel.width()) as usize);
         canvas.line(kept.iter().map(|&index| points[index]).collect(), 1.5, Ink::A.solid())?;
         if points.len() <= 48 {
@@ -167,7 +159,16 @@ impl Shape<'_> {
                 canvas.dot(point, 2.25, Ink::A.solid())?;
             }
         }
-        self.draw_largest(canvas, panel, points[0])?;
+        let mut notes = Notes::new(panel);
+        self.draw_largest(canvas, &mut notes, points[0])?;
+        let end = panel.lower_right().0 + units(5.0);
+        let level = panel.place(f64::NAN, self.flat).1;
+        let text = format!("flat 1/√d = {}", short(self.flat));
+        notes.add(
+            &text,
+            &[((end, level), Side::AboveEnding), ((end, level), Side::BelowEnding)],
+            Ink::Text,
+        )?;
         let kept = thinned(&points, MOST_MARKS / 2);
         Ok(kept.into_iter().map(|rank| mark(points[rank], self.order[rank])).collect())
     }
@@ -185,23 +186,28 @@ impl Shape<'_> {
         }
         // On top: it must be seen among the dots.
         self.draw_flat(panel)?;
-        self.draw_largest(canvas, panel, points[self.order[0]])?;
+        self.draw_largest(canvas, &mut Notes::new(panel), points[self.order[0]])?;
         let kept = thinned(&points, MOST_MARKS / 2);
         Ok(kept.into_iter().map(|channel| mark(points[channel], channel)).collect())
     }
 
     fn draw_flat(&self, panel: &Panel<'_, '_>) -> Result<(), PlotError> {
-        panel.level(self.flat, Ink::Ink.solid())
+        panel.level(self.flat, Ink::Text.solid())
     }
 
     /// Names the channel with the largest component, unless all are the same.
-    fn draw_largest(&self, canvas: &Canvas<'_>, panel: &Panel<'_, '_>, at: Point) -> Result<(), PlotError> {
+    fn draw_largest(
+        &self,
+        canvas: &Canvas<'_>,
+        notes: &mut Notes<'_, '_, '_>,
+        at: Point,
+    ) -> Result<(), PlotError> {
         if self.is_flat() {
             return Ok(());
         }
         canvas.dot(at, 3.0, Ink::B.solid())?;
         let text = format!("channel {}, |v| = {}", self.order[0], short(self.largest()));
-        panel.note(&text, (at.0, at.1 + units(3.0)), Side::Above, Ink::B)
+        notes.add(&text, &[((at.0, at.1 + units(3.0)), Side::Above)], Ink::B)
     }
 }
 

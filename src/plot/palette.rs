@@ -9,7 +9,7 @@ use plotters::style::RGBAColor;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ink {
     /// Text and reference lines that must be read.
-    Ink,
+    Text,
     /// Axis labels and secondary text.
     Muted,
     /// Axis lines.
@@ -30,7 +30,7 @@ pub(super) enum Ink {
 
 impl Ink {
     const ALL: [Self; 9] = [
-        Self::Ink,
+        Self::Text,
         Self::Muted,
         Self::Axis,
         Self::Grid,
@@ -44,7 +44,7 @@ impl Ink {
     /// Name of the CSS variable, without `--plot-`.
     fn name(self) -> &'static str {
         match self {
-            Self::Ink => "ink",
+            Self::Text => "ink",
             Self::Muted => "muted",
             Self::Axis => "axis",
             Self::Grid => "grid",
@@ -59,7 +59,7 @@ impl Ink {
     /// The colour where no page gives one: on white, text colours have a contrast of at least 4.5.
     fn fallback(self) -> &'static str {
         match self {
-            Self::Ink => "#1f2933",
+            Self::Text => "#1f2933",
             Self::Muted => "#5b6673",
             Self::Axis => "#9aa5b1",
             Self::Grid => "#e4e7eb",
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn every_text_colour_has_contrast_on_white() {
-        for ink in [Ink::Ink, Ink::Muted, Ink::A, Ink::B, Ink::C, Ink::Danger] {
+        for ink in [Ink::Text, Ink::Muted, Ink::A, Ink::B, Ink::C, Ink::Danger] {
             let channel = |at: usize| {
                 let value = f64::from(u8::from_str_radix(&ink.fallback()[at..at + 2], 16).unwrap()) / 255.0;
                 if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }

@@ -133,7 +133,7 @@ impl Plan<'_> {
     fn draw_heading(&self, canvas: &Canvas<'_>) -> Result<(), PlotError> {
         let Frame { left, top, width, .. } = self.frame;
         let heading = shortened(self.heading, width / BOLD, HEADING_FONT);
-        let lettering = Lettering { size: HEADING_FONT, bold: true, ink: Ink::Ink };
+        let lettering = Lettering { size: HEADING_FONT, bold: true, ink: Ink::Text };
         canvas.text(&heading, (units(left), units(top + 4.0)), HPos::Left, VPos::Top, lettering)?;
         if self.legend_fits_beside() {
             let right = left + width - self.legend_width() + ENTRY_GAP;
@@ -315,6 +315,36 @@ impl<'c, 'a> Panel<'c, 'a> {
         let rim = units(2.0);
         self.canvas.block((left - rim, top - rim), (right + rim, bottom + rim), Ink::Surface.at(0.85))?;
         self.note(text, at, side, ink)
+    }
+}
+
+/// Notes of a panel that keep out of each other's way.
+pub(super) struct Notes<'p, 'c, 'a> {
+    panel: &'p Panel<'c, 'a>,
+    /// Rectangles of the notes so far: left, top, right, bottom.
+    taken: Vec<[i32; 4]>,
+}
+
+impl<'p, 'c, 'a> Notes<'p, 'c, 'a> {
+    /// No notes yet.
+    pub(super) fn new(panel: &'p Panel<'c, 'a>) -> Self {
+        Self { panel, taken: Vec::new() }
+    }
+
+    /// Adds a note at the first of these places that is free. Where none is, the note is left out: figures say
+    /// everything in their captions too.
+    pub(super) fn add(&mut self, text: &str, places: &[(Point, Side)], ink: Ink) -> Result<(), PlotError> {
+        for &(at, side) in places {
+            let (frame, _) = self.panel.note_frame(text, at, side);
+            let apart = |taken: &[i32; 4]| {
+                frame[2] <= taken[0] || frame[0] >= taken[2] || frame[3] <= taken[1] || frame[1] >= taken[3]
+            };
+            if self.taken.iter().all(apart) {
+                self.taken.push(frame);
+                return self.panel.note(text, at, side, ink);
+            }
+        }
+        Ok(())
     }
 }
 

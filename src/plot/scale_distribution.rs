@@ -2,10 +2,10 @@
 
 use super::axis::{Axis, TICK_FONT, decades};
 use super::backend::{UNIT, text_width};
-use super::canvas::{Canvas, Glyph, Words, paint, readable, units, whole_pixel};
+use super::canvas::{Canvas, Glyph, Point, Words, paint, readable, units, whole_pixel};
 use super::number::{counted, grouped, short};
 use super::palette::Ink;
-use super::panel::{Entry, Panel, Plan, Side, mark};
+use super::panel::{Entry, Notes, Panel, Plan, Side, mark};
 use super::table::{Cell, Table};
 use super::{Figure, FigureKind, MOST_MARKS, Mark, PlotError, Size};
 use crate::kernel::scale::{NEAR_DEAD, Scale};
@@ -207,23 +207,25 @@ impl<'s> Sorted<'s> {
 
     fn caption(&self) -> String {
         let d = self.values.len();
-        let near_dead = match (self.near_dead, self.zeros) {
-            (0, _) => format!("None of {} is near-dead (|γ| ≤ 1e-3 median).", counted(d, "channel")),
-            (near, 0) => format!("{} of {} near-dead (|γ| ≤ 1e-3 median).", are(near), counted(d, "channel")),
-            (near, zeros) => format!(
-                "{} of {} near-dead (|γ| ≤ 1e-3 median), {} of them exactly zero.",
-                are(near),
-                counted(d, "channel"),
-                grouped(zeros as f64)
-            ),
+        let of = |count: usize| {
+            let verb = if count == 1 { "is" } else { "are" };
+            format!("{} of {} {verb}", grouped(count as f64), counted(d, "channel"))
+        };
+        let near_dead = match self.near_dead {
+            0 => format!("None of {} is near-dead (|γ| ≤ 1e-3 median).", counted(d, "channel")),
+            some => format!("{} near-dead (|γ| ≤ 1e-3 median).", of(some)),
+        };
+        let zeros = match self.zeros {
+            0 => String::new(),
+            some => format!(" {} exactly zero.", of(some)),
         };
         let negative = match self.negative {
             0 => String::new(),
-            some => format!(" {} negative.", are(some)),
+            some => format!(" {} negative.", of(some)),
         };
         format!(
             "Each channel of the normalised input is multiplied by its effective scale γᵢ; median |γ| = {}. \
-             {near_dead}{negative}",
+             {near_dead}{zeros}{negative}",
             short(self.median)
         )
     }
@@ -327,59 +329,59 @@ impl<'s> Sorted<'s> {
         shows_bound: bool,
         bars: &[Bar],
     ) -> Result<(), PlotError> {
-        let line = |number: f64| panel.upper_left().1 + units(LINE * number + 2.0);
-        // Among near-dead scales the others are a sliver, and its median is in the other panel.
+        let mut notes = Notes::new(panel);
+        let line = panel.upper_left().1 + units(LINE + 2.0);
+        // Among near-dead scales the others are a sliver, and their median is in the other panel.
         let has_place = !view.is_squeezed && (view.logarithmic || self.negative == 0);
         if has_place && self.median >= view.low && self.median <= view.high && self.zeros < self.values.len()
         {
             panel.upright(self.median, Ink::Muted.solid())?;
-            let at = (panel.place(self.median, f64::NAN).0, line(1.0));
-            panel.note(&format!("median {}", short(self.median)), at, Side::Above, Ink::Muted)?;
-        }
-        if shows_bound {
-            let near_dead = self.near_dead - self.zeros;
-            panel.upright(NEAR_DEAD * self.median, Ink::Danger.solid())?;
-            let at = (panel.place(NEAR_DEAD * self.median, f64::NAN).0, line(2.0));
-            panel.note(
-                &format!("{} near-dead", grouped(near_dead as f64)),
-                at,
-                Side::AboveEnding,
-                Ink::Danger,
-            )?;
-            let only = self.order.iter().filter(|&&channel| self.class(channel) == Class::NearDead);
-            if let (1, Some(&channel)) = (near_dead, only.last()) {
-                let value = self.values[channel];
-                let short_value = short(value);
-                let place = panel.place(value.abs(), f64::NAN).0;
-                let (left, right) = (panel.upper_left().0, panel.place(NEAR_DEAD * self.median, f64::NAN).0);
-                let text = format!("channel {channel}: {short_value}");
-                let fits = units(text_width(&text, TICK_FONT)) <= right - left.max(place);
-                self.note_above_bars(panel, if fits { &text } else { &short_value }, place, bars)?;
-            }
+            let places = lines(panel.place(self.median, f64::NAN).0, line, LINE, Side::Above);
+            notes.add(&format!("median {}", short(self.median)), &places, Ink::Muted)?;
         }
         let zeros = if view.logarithmic { view.zeros.len() } else { self.zeros };
         if zeros > 0 {
             let text = format!("{} exactly zero", grouped(zeros as f64));
-            self.note_above_bars(panel, &text, panel.place(0.0, f64::NAN).0, bars)?;
+            add_above_bars(&mut notes, panel, &text, panel.place(0.0, f64::NAN).0, bars)?;
+        }
+        if shows_bound {
+            let near_dead = self.near_dead - self.zeros;
+            let bound = panel.place(NEAR_DEAD * self.median, f64::NAN).0;
+            panel.upright(NEAR_DEAD * self.median, Ink::Danger.solid())?;
+            let mut only = self.order.iter().filter(|&&channel| self.class(channel) == Class::NearDead);
+            if let (1, Some(&channel)) = (near_dead, only.next()) {
+                let place = panel.place(self.values[channel].abs(), f64::NAN).0;
+                let value = short(self.values[channel]);
+                let text = format!("channel {channel}: {value}");
+                let fits = units(text_width(&text, TICK_FONT)) <= bound - panel.upper_left().0.max(place);
+                add_above_bars(&mut notes, panel, if fits { &text } else { &value }, place, bars)?;
+            }
+            let text = format!("{} near-dead", grouped(near_dead as f64));
+            notes.add(&text, &lines(bound, line, LINE, Side::AboveEnding), Ink::Danger)?;
         }
         Ok(())
     }
+}
 
-    /// A note about what stands at `x`, above every bar that it crosses.
-    fn note_above_bars(
-        &self,
-        panel: &Panel<'_, '_>,
-        text: &str,
-        x: i32,
-        bars: &[Bar],
-    ) -> Result<(), PlotError> {
-        let foot = panel.lower_right().1;
-        let start = x - units(9.0);
-        let ([left, _, right, _], _) = panel.note_frame(text, (start, foot), Side::Above);
-        let crossed = bars.iter().filter(|bar| bar.left < right && bar.right > left);
-        let top = crossed.map(|bar| bar.top).min().unwrap_or(foot);
-        panel.note(text, (start, top), Side::Above, Ink::Danger)
-    }
+/// Adds a note about what stands at `x`, above every bar that it crosses.
+fn add_above_bars(
+    notes: &mut Notes<'_, '_, '_>,
+    panel: &Panel<'_, '_>,
+    text: &str,
+    x: i32,
+    bars: &[Bar],
+) -> Result<(), PlotError> {
+    let foot = panel.lower_right().1;
+    let start = x - units(9.0);
+    let ([left, _, right, _], _) = panel.note_frame(text, (start, foot), Side::Above);
+    let crossed = bars.iter().filter(|bar| bar.left < right && bar.right > left);
+    let top = crossed.map(|bar| bar.top).min().unwrap_or(foot);
+    notes.add(text, &lines(start, top, -LINE, Side::Above), Ink::Danger)
+}
+
+/// Places for a note: the first line, and the next few this many pixels further down.
+fn lines(x: i32, first: i32, step: f64, side: Side) -> [(Point, Side); 4] {
+    [0, 1, 2, 3].map(|number| ((x, first + number * units(step)), side))
 }
 
 /// Where a bar was drawn, in units.
@@ -395,10 +397,6 @@ fn ink(class: Class) -> Ink {
         Class::Negative => Ink::B,
         Class::Positive => Ink::A,
     }
-}
-
-fn are(count: usize) -> String {
-    format!("{} {}", grouped(count as f64), if count == 1 { "is" } else { "are" })
 }
 
 /// At most `most` marks, spread evenly, those that matter first.
@@ -447,7 +445,7 @@ mod tests {
     fn a_narrow_range_is_drawn_with_its_sign_on_a_linear_axis() {
         let figure = drawn(&[-0.5, -0.4, 0.6, 0.7, 0.8]);
         assert!(figure.svg.contains(">\nγ\n<") && figure.svg.contains("γ &lt; 0"));
-        assert!(figure.caption.ends_with("2 are negative."), "{}", figure.caption);
+        assert!(figure.caption.ends_with("2 of 5 channels are negative."), "{}", figure.caption);
     }
 
     #[test]
@@ -474,7 +472,7 @@ mod tests {
         let figure = drawn(&values);
         assert_eq!(headings(&figure), 1);
         assert!(figure.svg.contains(">\n|γ|\n<") && figure.svg.contains("2 exactly zero\n"));
-        assert!(figure.caption.contains("2 are of 768") || figure.caption.contains("2 of them exactly zero"));
+        assert!(figure.caption.ends_with("2 of 768 channels are exactly zero."), "{}", figure.caption);
         assert_eq!(figure.table.rows[500][3], Cell::from("zero"));
     }
 

@@ -353,7 +353,7 @@ impl Map<'_> {
                 short(site.participation.unwrap_or(0.0)),
                 grouped(site.width as f64)
             );
-            panel.note_on_plate(&text, points[lowest], Side::Above, Ink::Ink)?;
+            panel.note_on_plate(&text, points[lowest], Side::Above, Ink::Text)?;
         }
         let kept = thinned(&points, MOST_MARKS / 2);
         Ok(kept.into_iter().map(|index| mark(points[index], shares[index].0)).collect())

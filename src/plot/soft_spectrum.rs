@@ -4,7 +4,7 @@ use super::axis::Axis;
 use super::canvas::{Canvas, Glyph, Point, Words, paint, readable};
 use super::number::{counted, grouped};
 use super::palette::Ink;
-use super::panel::{Entry, Panel, Plan, Side, mark};
+use super::panel::{Entry, Notes, Panel, Plan, Side, mark};
 use super::table::{Cell, Table};
 use super::{Figure, FigureKind, Mark, PlotError, Size};
 use crate::kernel::spectrum::{IsotropicSpectrum, TAU};
@@ -126,7 +126,9 @@ impl Soft {
         let d = self.width as f64;
         let positive =
             || self.sampled.iter().map(|&(_, _, relative)| relative).filter(|&relative| relative > 0.0);
-        let low = positive().fold(TAU, f64::min).max(SHOWN_FROM);
+        // Room under the line for its note, which the foot gives where there is one.
+        let least = if self.zeros == 0 { 0.01 * TAU } else { TAU };
+        let low = positive().fold(least, f64::min).max(SHOWN_FROM);
         let high = positive().fold(1.0, f64::max);
         let off_scale = positive().any(|relative| relative < low);
         let foot = match (off_scale, self.zeros) {
@@ -167,9 +169,10 @@ impl Soft {
         canvas.block((panel.upper_left().0, level), panel.lower_right(), Ink::Danger.at(0.06))?;
         panel.level(TAU, Ink::Danger.solid())?;
         let end = panel.lower_right().0;
-        panel.note("τ = 1e-6", (end, level), Side::AboveEnding, Ink::Danger)?;
+        let mut notes = Notes::new(&panel);
+        notes.add("τ = 1e-6", &[((end, level), Side::AboveEnding)], Ink::Danger)?;
         let count = format!("{} of {} below τ", grouped(self.below_tau as f64), grouped(d));
-        panel.note(&count, (end, level), Side::BelowEnding, Ink::Danger)?;
+        notes.add(&count, &[((end, level), Side::BelowEnding)], Ink::Danger)?;
 
         let place = |&(rank, _, relative): &(usize, f64, f64)| panel.place(rank as f64 + 1.0, relative);
         let points: Vec<Point> = self.sampled.iter().map(place).collect();

@@ -96,8 +96,8 @@ impl Inspection {
     /// The table behind a figure, as CSV.
     pub fn csv(&self, kind: JsValue, site: Option<String>) -> Result<String, Error> {
         let kind: FigureKind = from_js(kind)?;
-        let figure =
-            figures::figure(&self.inner, kind, site.as_deref(), Size::default()).map_err(sentence)?;
+        let figure = figures::figure(&self.inner, kind, site.as_deref(), Size { width: 720, height: 0 })
+            .map_err(sentence)?;
         figure.table.csv().map_err(sentence)
     }
 }
