@@ -1,6 +1,6 @@
 //! The catalogue becomes norm sites, each with evidence about its kind and a verdict that may be "unknown".
 //!
-//! [`find`] reads names and shapes; [`evidence`] holds one small file per kind of evidence, each giving a
+//! [`find`] reads names and shapes, `place` says where a site sits; [`evidence`] holds one small file per kind of evidence, each giving a
 //! log-likelihood ratio; [`verdict`] is the one place where they are combined; [`convention`] decides how γ follows
 //! from the stored tensor. A wrong verdict is worse than none.
 
@@ -9,6 +9,7 @@ pub mod evidence;
 pub mod families;
 pub mod find;
 mod names;
+mod place;
 pub mod verdict;
 
 pub use find::{NormSite, Place, find};

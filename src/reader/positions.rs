@@ -3,6 +3,7 @@
 use crate::checkpoint::Tensor;
 use crate::checkpoint::config::{Config, Scope};
 use crate::norm::{NormSite, Place};
+use std::collections::HashSet;
 
 /// Names of tables of learned absolute positions.
 const POSITION_TABLES: [&str; 6] = [
@@ -27,7 +28,7 @@ pub(super) struct Positions {
     has_table: bool,
     has_relative: bool,
     /// Stacks with norms on their keys.
-    key_norm_stacks: Vec<String>,
+    key_norm_stacks: HashSet<String>,
 }
 
 /// Whether a constant added to every key is invisible, and why that is believed.
@@ -43,13 +44,8 @@ impl Positions {
                 .iter()
                 .any(|tensor| tensor.name.split('.').any(|part| marks.iter().any(|mark| part.contains(mark))))
         };
-        let mut key_norm_stacks: Vec<String> = sites
-            .iter()
-            .filter(|site| site.place == Place::InsideAttention)
-            .map(|site| site.stack.clone())
-            .collect();
-        key_norm_stacks.sort();
-        key_norm_stacks.dedup();
+        let key_norms = sites.iter().filter(|site| site.place == Place::InsideAttention);
+        let key_norm_stacks = key_norms.map(|site| site.stack.clone()).collect();
         Self { has_table: any(&POSITION_TABLES), has_relative: any(&RELATIVE_MARKS), key_norm_stacks }
     }
 

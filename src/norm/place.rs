@@ -1,0 +1,313 @@
+//! Where each site sits: its role, and its place in the block, which decides what reads it.
+//!
+//! Names are read first; what they leave open is settled by the other sites of the block and the stack. A stack is
+//! pre-norm when a norm stands after its last block, and post-norm when none does.
+
+use super::find::{Catalogue, NormSite, Place, split_last};
+use super::names::{self, Path};
+use crate::report::NormRole;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// What final norms are called, in lower case without separators.
+const FINAL_NAMES: [&str; 15] = [
+    "norm",
+    "lnf",
+    "normf",
+    "finallayernorm",
+    "finalnorm",
+    "lnfinal",
+    "postlayernorm",
+    "lnpost",
+    "outputnorm",
+    "layernorm",
+    "lnout",
+    "encodernorm",
+    "decodernorm",
+    "normfinal",
+    "layernormpost",
+];
+
+/// Decides role and place of every site.
+pub(super) fn place(catalogue: &Catalogue<'_>, sites: &mut [NormSite]) {
+    let mut blocks: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    let mut stacks: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (index, site) in sites.iter().enumerate() {
+        if let Some(block) = site.block_path.clone() {
+            blocks.entry(block).or_default().push(index);
+            stacks.entry(site.stack.clone()).or_default().push(index);
+        }
+    }
+    let homes: HashSet<&str> = stacks.keys().flat_map(|stack| homes(stack)).collect();
+    for site in sites.iter_mut().filter(|site| site.block.is_none()) {
+        (site.role, site.place) = place_outside_blocks(site, &homes);
+    }
+    let pre_norm = keep_one_final(sites, &stacks);
+    for indices in blocks.values() {
+        let post_norm = !pre_norm.contains(&sites[indices[0]].stack);
+        place_in_block(catalogue, sites, indices, post_norm);
+    }
+    for indices in stacks.iter().filter(|(stack, _)| !pre_norm.contains(*stack)).map(|(_, indices)| indices) {
+        end_post_norm_stack(sites, indices);
+    }
+}
+
+/// A post-norm stack ends with the last norm of its last block.
+fn end_post_norm_stack(sites: &mut [NormSite], stack: &[usize]) {
+    let last_block = stack.iter().filter_map(|&index| sites[index].block).max();
+    let ends = |site: &NormSite| site.block == last_block && site.place == Place::AfterFeedForward;
+    if let Some(&last) = stack.iter().rev().find(|&&index| ends(&sites[index])) {
+        sites[last].role = NormRole::Final;
+    }
+}
+
+/// Modules whose norms may end a stack: its parent and grandparent (`model` for `model.layers` and `encoder.layer`).
+fn homes(stack: &str) -> [&str; 2] {
+    let up = |path: &str| path.rfind('.').unwrap_or(0);
+    let parent = &stack[..up(stack)];
+    [parent, &parent[..up(parent)]]
+}
+
+fn place_outside_blocks(site: &NormSite, homes: &HashSet<&str>) -> (NormRole, Place) {
+    let path = Path::new(&site.name);
+    let last = names::compact(path.last());
+    let words = path.words();
+    let whole = words.join(" ");
+    if is_query_key(path.last()) {
+        return (NormRole::QueryKey, Place::InsideAttention);
+    }
+    let embedding =
+        whole.contains("embed") || whole.contains("embd") || words.iter().any(|word| word == "emb");
+    if (embedding && !last.contains("after"))
+        || matches!(
+            last.as_str(),
+            "normpre" | "lnpre" | "prelayrnorm" | "prelayernorm" | "layernormpre" | "lnin"
+        )
+    {
+        return (NormRole::Embedding, Place::Embedding);
+    }
+    let has = |marks: &[&str]| words.iter().any(|word| marks.contains(&word.as_str()));
+    if has(&["head", "predictions", "vocab"]) {
+        return (NormRole::Other, Place::Head);
+    }
+    let aside =
+        has(&["transform", "classifier", "cls", "projector", "merger", "adapter", "connector", "head"]);
+    if !aside && homes.contains(site.stack.as_str()) {
+        return (NormRole::Final, Place::Final);
+    }
+    (NormRole::Other, Place::Unknown)
+}
+
+/// Several norms may stand after one stack; the one with a final name, or at the shortest path, is the final norm.
+/// Returns the stacks that have one.
+fn keep_one_final(sites: &mut [NormSite], stacks: &BTreeMap<String, Vec<usize>>) -> HashSet<String> {
+    let mut at_home: HashMap<String, Vec<usize>> = HashMap::new();
+    for (index, site) in sites.iter().enumerate().filter(|(_, site)| site.place == Place::Final) {
+        at_home.entry(site.stack.clone()).or_default().push(index);
+    }
+    let rank = |index: &usize| {
+        let site = &sites[*index];
+        let last = names::compact(Path::new(&site.name).last());
+        (!FINAL_NAMES.contains(&last.as_str()), site.name.len(), site.name.clone())
+    };
+    let mut ended = HashSet::new();
+    let mut kept = HashSet::new();
+    for stack in stacks.keys() {
+        // A norm beside the stack before one a level up, which an encoder and a decoder may share.
+        let nearest = homes(stack)
+            .into_iter()
+            .find_map(|home| at_home.get(home)?.iter().min_by_key(|index| rank(index)));
+        if let Some(&index) = nearest {
+            kept.insert(index);
+            ended.insert(stack.clone());
+        }
+    }
+    for index in at_home.into_values().flatten().filter(|index| !kept.contains(index)) {
+        (sites[index].role, sites[index].place) = (NormRole::Other, Place::Unknown);
+    }
+    ended
+}
+
+fn place_in_block(catalogue: &Catalogue<'_>, sites: &mut [NormSite], indices: &[usize], post_norm: bool) {
+    let mut parts: Vec<Part> = indices.iter().map(|&index| part_of(catalogue, &sites[index])).collect();
+    let explicit_before =
+        |part: Kind| parts.iter().any(|other| other.kind == part && other.side == Side::Before);
+    // With a norm named for the feed-forward's input, post_attention_… is a sandwich norm; without, it is that input.
+    let (attention_in, feed_forward_in) =
+        (explicit_before(Kind::Attention), explicit_before(Kind::FeedForward));
+    let plain_attention = parts.iter().any(|part| part.kind == Kind::Attention && part.side == Side::Plain);
+    for part in &mut parts {
+        if part.side == Side::After
+            && part.kind == Kind::Attention
+            && !feed_forward_in
+            && (attention_in || plain_attention)
+        {
+            *part = Part { kind: Kind::FeedForward, side: Side::Before };
+        }
+    }
+    let on_stream = parts
+        .iter()
+        .filter(|part| matches!(part.kind, Kind::Attention | Kind::CrossAttention | Kind::FeedForward))
+        .count();
+    for (&index, part) in indices.iter().zip(&parts) {
+        let site = &mut sites[index];
+        site.role = if part.kind == Kind::QueryKey { NormRole::QueryKey } else { NormRole::Block };
+        site.alone_in_block = on_stream == 1 && matches!(part.kind, Kind::Attention | Kind::FeedForward);
+        site.place = match (part.kind, part.side) {
+            (Kind::QueryKey, _) => Place::InsideAttention,
+            (Kind::Unknown, _) => Place::Unknown,
+            (_, Side::After) => Place::ToResidual,
+            (Kind::Attention, Side::Plain) if post_norm => Place::AfterAttention,
+            (Kind::CrossAttention, Side::Plain) if post_norm => Place::AfterCrossAttention,
+            (Kind::FeedForward, Side::Plain) if post_norm => Place::AfterFeedForward,
+            (Kind::Attention, _) => Place::BeforeAttention,
+            (Kind::CrossAttention, _) => Place::BeforeCrossAttention,
+            (Kind::FeedForward, _) => Place::BeforeFeedForward,
+        };
+    }
+}
+
+/// Which part of a block a site's name points to, and on which side of it the name puts the norm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Part {
+    kind: Kind,
+    side: Side,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Attention,
+    CrossAttention,
+    FeedForward,
+    QueryKey,
+    Unknown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Before,
+    /// The name does not say: before in a pre-norm stack, after in a post-norm one.
+    Plain,
+    After,
+}
+
+/// True for norms on queries, keys or values: `q_norm`, `k_layernorm`, `query_norm`, `norm_q`, `ln_k`.
+fn is_query_key(last: &str) -> bool {
+    let compact = names::compact(last);
+    let stripped = compact.replace("layernorm", "norm").replace("rmsnorm", "norm");
+    matches!(
+        stripped.as_str(),
+        // Latent attention's q_a and kv_a norms sit on compressed queries and keys.
+        "qanorm"
+            | "kvanorm"
+            | "qnorm"
+            | "knorm"
+            | "vnorm"
+            | "normq"
+            | "normk"
+            | "lnq"
+            | "lnk"
+            | "qln"
+            | "kln"
+            | "querynorm"
+            | "keynorm"
+            | "normquery"
+            | "normkey"
+            | "attnqnorm"
+            | "attnknorm"
+            | "normaddedq"
+            | "normaddedk"
+    )
+}
+
+fn part_of(catalogue: &Catalogue<'_>, site: &NormSite) -> Part {
+    let path = Path::new(&site.name);
+    if is_query_key(path.last()) {
+        return Part { kind: Kind::QueryKey, side: Side::Plain };
+    }
+    let words = path.words();
+    let has = |wanted: &[&str]| words.iter().any(|word| wanted.iter().any(|wanted| word == wanted));
+    let last = names::compact(path.last());
+    let side = if has(&["pre", "before", "input", "in"]) {
+        Side::Before
+    } else if has(&["post"]) {
+        Side::After
+    } else {
+        Side::Plain
+    };
+    let kind = if has(&["sub", "inner"]) {
+        // Sub-LayerNorms stand before the output projection, where no reader is looked for.
+        Kind::Unknown
+    } else if has(&["cross", "encdecattention", "ca"]) || (has(&["encoder"]) && has(&["attn", "attention"])) {
+        Kind::CrossAttention
+    } else if has(&["ff", "ffn", "mlp", "feedforward", "ffw", "fc", "expert", "moe", "feed"])
+        || last == "finallayernorm"
+    {
+        Kind::FeedForward
+    } else if has(&["attn", "attention", "sa", "att", "selfattention", "operator", "qkv"]) {
+        Kind::Attention
+    } else if matches!(
+        last.as_str(),
+        "inputlayernorm"
+            | "layernormbefore"
+            | "inputnorm"
+            | "inputrmsnorm"
+            | "ln1"
+            | "norm1"
+            | "layernorm1"
+            | "norm_1"
+            | "ln"
+    ) {
+        Kind::Attention
+    } else if matches!(last.as_str(), "layernormafter" | "outputlayernorm") {
+        Kind::FeedForward
+    } else if matches!(last.as_str(), "ln2" | "norm2" | "layernorm2") {
+        // nn.TransformerDecoderLayer counts three: self-attention, cross-attention, feed-forward.
+        let third = site.name.strip_suffix('2').map(|stem| format!("{stem}3.weight"));
+        if third.is_some_and(|third| catalogue.by_name.contains_key(third.as_str())) {
+            Kind::CrossAttention
+        } else {
+            Kind::FeedForward
+        }
+    } else if matches!(last.as_str(), "ln3" | "norm3" | "layernorm3") {
+        Kind::FeedForward
+    } else {
+        by_neighbours(catalogue, site)
+    };
+    // layernorm_before and _after are ViT's two pre-norms; "input" and "output" name BERT's places.
+    let side = match last.as_str() {
+        "layernormafter" => Side::Before,
+        "layernorm" | "outputlayernorm" => Side::Plain,
+        _ => side,
+    };
+    Part { kind, side }
+}
+
+/// A norm called just `norm` or `LayerNorm` belongs to what stands beside it: T5's `layer.0` holds SelfAttention,
+/// BERT's `output` holds the feed-forward's last map and its `attention.output` the attention's.
+fn by_neighbours(catalogue: &Catalogue<'_>, site: &NormSite) -> Kind {
+    let Some((parent, _)) = split_last(&site.name) else { return Kind::Unknown };
+    let path = Path::new(parent);
+    if path.block().is_none() {
+        return Kind::Unknown;
+    }
+    let prefix = format!("{parent}.");
+    let start = catalogue
+        .tensors
+        .partition_point(|tensor| alphanumeric_sort::compare_str(&tensor.name, &prefix).is_lt());
+    let beside =
+        catalogue.tensors[start..].iter().take_while(|tensor| tensor.name.starts_with(&prefix)).take(64);
+    for tensor in beside {
+        let words = names::words(tensor.name[prefix.len()..].split('.').next().unwrap_or_default());
+        let has = |wanted: &[&str]| words.iter().any(|word| wanted.iter().any(|wanted| word == wanted));
+        if has(&["encdecattention"]) {
+            return Kind::CrossAttention;
+        }
+        if has(&["selfattention", "attention", "attn"]) {
+            return Kind::Attention;
+        }
+        if has(&["densereludense", "mlp", "ffn"]) {
+            return Kind::FeedForward;
+        }
+    }
+    if path.last() == "output" { Kind::FeedForward } else { Kind::Unknown }
+}
