@@ -1,4 +1,4 @@
-// Generated from src/report/mod.rs, src/plot and src/inspect.rs: run `UPDATE_TYPES=1 cargo test typescript`.
+// Generated from src/report, src/plot and src/inspect: run `UPDATE_TYPES=1 cargo test typescript`.
 
 export type Report = { 
 /**

@@ -121,7 +121,7 @@ impl Shape<'_> {
                 canvas,
                 Plan {
                     frame: first,
-                    heading: "|vᵢ| sorted by size",
+                    heading: "|vᵢ| sorted by size, log scale",
                     legend: Vec::new(),
                     x_title: "rank",
                     x: Axis::whole(0.5, d + 0.5),
@@ -136,7 +136,7 @@ impl Shape<'_> {
                 canvas,
                 Plan {
                     frame: second,
-                    heading: "|vᵢ| by channel",
+                    heading: "|vᵢ| by channel, log scale",
                     legend: Vec::new(),
                     x_title: "channel i",
                     x: Axis::whole(-0.5, d - 0.5),

@@ -228,11 +228,6 @@ impl<'c, 'a> Panel<'c, 'a> {
         self.coordinates.translate(&(x, y))
     }
 
-    /// The horizontal axis.
-    pub(super) fn x(&self) -> &Axis {
-        self.coordinates.x_spec()
-    }
-
     /// The vertical axis.
     pub(super) fn y(&self) -> &Axis {
         self.coordinates.y_spec()

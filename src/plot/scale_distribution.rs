@@ -44,7 +44,7 @@ pub fn scale_distribution(site: &str, scale: &Scale, size: Size) -> Result<Figur
                 frame,
                 heading: &view.heading,
                 legend,
-                x_title: if view.logarithmic { "|γ|" } else { "γ" },
+                x_title: if view.logarithmic { "|γ|, log scale" } else { "γ" },
                 x: view.axis(),
                 y: Axis::whole(0.0, tallest as f64).with_head(HEAD),
                 left: None,
@@ -257,7 +257,7 @@ impl<'s> Sorted<'s> {
     ) -> Result<Vec<Mark>, PlotError> {
         let bound = NEAR_DEAD * self.median;
         let (top, foot) = (panel.upper_left().1, panel.lower_right().1);
-        let shows_bound = view.logarithmic && self.near_dead > self.zeros && !panel.x().is_below(bound);
+        let shows_bound = view.logarithmic && self.near_dead > self.zeros && bound >= view.low;
         if shows_bound {
             let edge = panel.place(bound, f64::NAN).0;
             canvas.block((panel.upper_left().0, top), (edge, foot), Ink::Danger.at(0.06))?;
@@ -471,7 +471,7 @@ mod tests {
         values[500] = -0.0;
         let figure = drawn(&values);
         assert_eq!(headings(&figure), 1);
-        assert!(figure.svg.contains(">\n|γ|\n<") && figure.svg.contains("2 exactly zero\n"));
+        assert!(figure.svg.contains(">\n|γ|, log scale\n<") && figure.svg.contains("2 exactly zero\n"));
         assert!(figure.caption.ends_with("2 of 768 channels are exactly zero."), "{}", figure.caption);
         assert_eq!(figure.table.rows[500][3], Cell::from("zero"));
     }
@@ -481,6 +481,15 @@ mod tests {
         let figure = drawn(&[0.0; 64]);
         assert!(figure.svg.contains("64 exactly zero\n") && !figure.svg.contains("median 0\n"));
         assert_eq!(figure.table.rows[0][2], Cell::Empty);
+    }
+
+    #[test]
+    fn only_the_panel_that_holds_near_dead_scales_marks_them() {
+        let mut values = vec![1.0; 100];
+        values[3] = 1e-9;
+        // Just above the bound: the other panel's axis starts below it.
+        values[4] = 1.01e-3;
+        assert_eq!(drawn(&values).svg.matches("1 near-dead\n").count(), 1);
     }
 
     #[test]

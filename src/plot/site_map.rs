@@ -107,7 +107,10 @@ impl Map<'_> {
         let zeros = self.sites.iter().filter(|site| site.min == 0.0).count();
         let zeros = match zeros {
             0 => String::new(),
-            some => format!(" {} hold a scale that is exactly zero.", counted(some, "site")),
+            some => {
+                let hold = if some == 1 { "holds" } else { "hold" };
+                format!(" {} {hold} a scale that is exactly zero.", counted(some, "site"))
+            }
         };
         let lower = if self.has_directions {
             " Below: the share of channels that carry the kernel direction γ⁻¹; 1 is flat, near 0 one channel has it all."
@@ -221,7 +224,7 @@ impl Map<'_> {
         }
         let mut scales = Plan {
             frame: if self.has_directions { upper } else { canvas.frame() },
-            heading: "|γ|: min, median, max",
+            heading: "|γ| min, median, max, log scale",
             legend,
             x_title: if self.has_directions { "" } else { x_title },
             x: x.clone(),

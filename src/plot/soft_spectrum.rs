@@ -157,7 +157,7 @@ impl Soft {
             canvas,
             Plan {
                 frame: canvas.frame(),
-                heading: "μₖ / mean",
+                heading: "μₖ / mean, log scale",
                 legend,
                 x_title: "rank k, softest first",
                 x,

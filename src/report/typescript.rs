@@ -12,7 +12,7 @@ use ts_rs::{Config, TS};
 fn declarations() -> String {
     let config = Config::default();
     let mut file = String::from(
-        "// Generated from src/report/mod.rs, src/plot and src/inspect.rs: run `UPDATE_TYPES=1 cargo test typescript`.\n",
+        "// Generated from src/report, src/plot and src/inspect: run `UPDATE_TYPES=1 cargo test typescript`.\n",
     );
     macro_rules! declare {
         ($($name:ty),* $(,)?) => { $(

@@ -1,23 +1,25 @@
 //! The whole story once: files → catalogue → sites → evidence → kernels → readers → report.
 
+mod dead;
+mod kernel;
+
 use crate::checkpoint::config::Config;
 use crate::checkpoint::dtype::TensorType;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, TensorError};
-use crate::kernel::dead::{self, Classes};
-use crate::kernel::direction::{Direction, Kernel};
 use crate::kernel::scale::Scale;
-use crate::kernel::spectrum::{IsotropicSpectrum, TAU};
 use crate::norm::convention;
 use crate::norm::evidence::{self, Evidence, Witness};
 use crate::norm::verdict::{self, Verdict};
 use crate::norm::{self, NormSite};
-use crate::reader::{self, ReaderIndex, Readers};
+use crate::reader::{ReaderIndex, Readers};
 use crate::report::sentence;
 use crate::report::{
-    CheckpointSummary, DeadDirections, DeadParameters, EvidenceReport, KernelForm, KernelReport,
-    ModelSummary, NormKind, NormReport, NormRole, ReaderReport, ReaderUse, Report, SCHEMA, Warning,
+    CheckpointSummary, DeadParameters, EvidenceReport, ModelSummary, NormKind, NormReport, NormRole, Report,
+    SCHEMA, Warning,
 };
 use crate::source::ByteSource;
+use dead::{reader_reports, total_dead};
+use kernel::{kernel_of, kernel_report};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -230,42 +232,18 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
                 Some(why) => vec![other_evidence(why)],
                 None => pieces.iter().map(Evidence::report).collect(),
             },
-            readers: self.reader_reports(kernel.as_ref(), site.shift.is_some(), shift.as_deref(), &readers),
+            readers: reader_reports(
+                &self.checkpoint.tensors,
+                kernel.as_ref(),
+                site.shift.is_some(),
+                shift.as_deref(),
+                &readers,
+            ),
             kernel: kernel_report(scale.as_ref(), kernel.as_ref(), verdict.kind),
             reader_note: readers.note,
             problem,
         };
         (report, scale)
-    }
-
-    fn reader_reports(
-        &self,
-        kernel: Option<&Kernel>,
-        has_shift: bool,
-        shift: Option<&[f64]>,
-        readers: &Readers,
-    ) -> Vec<ReaderReport> {
-        // A shift that could not be read is taken as one that matters.
-        let meets =
-            has_shift && shift.is_none_or(|shift| kernel.is_some_and(|kernel| shift_meets(kernel, shift)));
-        readers
-            .found
-            .iter()
-            .map(|reader| {
-                let tensor = &self.checkpoint.tensors[reader.weight];
-                ReaderReport {
-                    name: tensor.name.clone(),
-                    used_as: reader.used_as,
-                    rows: reader.rows,
-                    parameters: tensor.elements(),
-                    bias: reader.bias.map(|bias| self.checkpoint.tensors[bias].name.clone()),
-                    dead: kernel.map_or_else(DeadDirections::default, |kernel| {
-                        dead_directions(kernel, meets, reader)
-                    }),
-                    assumed: reader.assumed.clone(),
-                }
-            })
-            .collect()
     }
 
     fn model(&self, norms: &[NormReport], dead: &DeadParameters) -> ModelSummary {
@@ -345,119 +323,4 @@ fn fits<S>(config: &Config, checkpoint: &Checkpoint<S>) -> bool {
     let widths = config.widths();
     let mut concerned = checkpoint.tensors.iter().filter(|tensor| tensor.name.starts_with(&config.prefix));
     widths.is_empty() || concerned.any(|tensor| tensor.shape.iter().any(|size| widths.contains(size)))
-}
-
-fn kernel_of(scale: &Scale, kind: NormKind) -> Option<Kernel> {
-    match kind {
-        NormKind::LayerNorm => Some(Kernel::of(scale, true)),
-        NormKind::RmsNorm => Some(Kernel::of(scale, false)),
-        NormKind::Other => None,
-        // Coordinates with γᵢ = 0 are constant whatever the norm; only the inverse-scale direction needs the kind.
-        NormKind::Unknown => Some(Kernel::of(scale, false)).filter(|kernel| kernel.dimension() > 0),
-    }
-}
-
-fn kernel_report(scale: Option<&Scale>, kernel: Option<&Kernel>, kind: NormKind) -> KernelReport {
-    let indices = |indices: Vec<usize>| indices.into_iter().map(|index| index as u32).collect::<Vec<u32>>();
-    let magnitudes = scale.map(Scale::magnitudes);
-    let direction = match kernel {
-        Some(Kernel::InverseScale(direction)) => Some(direction),
-        _ => None,
-    };
-    let largest = direction.map(|direction| direction.largest());
-    let subtracts_mean = match kind {
-        NormKind::LayerNorm => Some(true),
-        NormKind::RmsNorm => Some(false),
-        NormKind::Other | NormKind::Unknown => None,
-    };
-    KernelReport {
-        form: match kernel {
-            Some(Kernel::InverseScale(_)) => KernelForm::InverseScale,
-            Some(Kernel::Coordinates(_)) => KernelForm::Coordinates,
-            Some(Kernel::None) => KernelForm::None,
-            None => KernelForm::Unknown,
-        },
-        coordinates: scale.map(|scale| indices(scale.zeros())).unwrap_or_default(),
-        participation: direction.map(Direction::participation),
-        max_component: largest.map(|(_, size)| size),
-        max_index: largest.map(|(index, _)| index as u32),
-        inverse_norm: direction.map(|direction| direction.inverse_norm).filter(|norm| norm.is_finite()),
-        condition: magnitudes.as_ref().map(|all| all.max / all.min).filter(|condition| condition.is_finite()),
-        scale_min_abs: magnitudes.as_ref().map(|all| all.min),
-        scale_median_abs: magnitudes.as_ref().map(|all| all.median),
-        scale_max_abs: magnitudes.as_ref().map(|all| all.max),
-        near_dead_weight: direction.zip(scale).map(|(direction, scale)| {
-            scale.near_dead().iter().map(|&index| direction.components[index].powi(2)).sum()
-        }),
-        near_dead: scale.map(|scale| indices(scale.near_dead())).unwrap_or_default(),
-        predicted_below_tau: scale
-            .zip(subtracts_mean)
-            .map(|(scale, subtracts)| IsotropicSpectrum::new(scale, subtracts).count_below(TAU) as u32),
-    }
-}
-
-/// Whether uᵀβ ≠ 0 for some u in the kernel. A β that is not zero but happens to be orthogonal to v is counted as
-/// meeting it: the cautious class.
-fn shift_meets(kernel: &Kernel, shift: &[f64]) -> bool {
-    match kernel {
-        Kernel::InverseScale(_) => shift.iter().any(|&value| value != 0.0),
-        Kernel::Coordinates(zeros) => zeros.iter().any(|&index| shift.get(index) != Some(&0.0)),
-        Kernel::None => false,
-    }
-}
-
-fn dead_directions(kernel: &Kernel, shift_meets_kernel: bool, reader: &reader::Reader) -> DeadDirections {
-    let dimension = kernel.dimension() as u64;
-    if reader.used_as == ReaderUse::TiedUnembedding {
-        return DeadDirections { tied: reader.rows * dimension, ..DeadDirections::default() };
-    }
-    let rows = dead::Reader {
-        rows: reader.rows,
-        has_bias: reader.bias.is_some(),
-        invisible_rows: reader.invisible_rows,
-    };
-    let Classes { outright, with_bias_shift, constant_shift } =
-        dead::classify(dimension, shift_meets_kernel, rows);
-    DeadDirections { outright, with_bias_shift, constant_shift, tied: 0 }
-}
-
-/// Sums the directions of every reader that has any, and lists what the counts rest on.
-fn total_dead(norms: &[NormReport]) -> DeadParameters {
-    let mut total = DeadDirections::default();
-    let (mut parameters, mut readers) = (0u64, 0u32);
-    let mut assumptions: Vec<String> = Vec::new();
-    for reader in
-        norms.iter().flat_map(|norm| &norm.readers).filter(|reader| reader.dead != DeadDirections::default())
-    {
-        total.outright += reader.dead.outright;
-        total.with_bias_shift += reader.dead.with_bias_shift;
-        total.constant_shift += reader.dead.constant_shift;
-        total.tied += reader.dead.tied;
-        parameters += reader.parameters;
-        readers += 1;
-        if let Some(assumed) = reader.assumed.as_ref().filter(|assumed| !assumptions.contains(assumed)) {
-            assumptions.push(assumed.clone());
-        }
-    }
-    if readers > 0 {
-        assumptions.insert(
-            0,
-            "readers are recognised by their names and shapes; what is not recognised is not counted"
-                .to_owned(),
-        );
-    }
-    let share = if parameters == 0 {
-        0.0
-    } else {
-        (total.outright + total.with_bias_shift) as f64 / parameters as f64
-    };
-    DeadParameters {
-        outright: total.outright,
-        with_bias_shift: total.with_bias_shift,
-        constant_shift: total.constant_shift,
-        tied: total.tied,
-        share,
-        readers,
-        assumptions,
-    }
 }

@@ -1,0 +1,103 @@
+//! Dead parameter directions, reader by reader and summed.
+
+use crate::checkpoint::Tensor;
+use crate::kernel::dead::{self, Classes};
+use crate::kernel::direction::Kernel;
+use crate::reader::{self, Readers};
+use crate::report::{DeadDirections, DeadParameters, NormReport, ReaderReport, ReaderUse};
+
+/// The readers of one site with their dead directions. `has_shift` tells of a shift even when its values could not be
+/// read: it is then taken as one that matters.
+pub(super) fn reader_reports(
+    tensors: &[Tensor],
+    kernel: Option<&Kernel>,
+    has_shift: bool,
+    shift: Option<&[f64]>,
+    readers: &Readers,
+) -> Vec<ReaderReport> {
+    let meets =
+        has_shift && shift.is_none_or(|shift| kernel.is_some_and(|kernel| shift_meets(kernel, shift)));
+    readers
+        .found
+        .iter()
+        .map(|reader| {
+            let tensor = &tensors[reader.weight];
+            ReaderReport {
+                name: tensor.name.clone(),
+                used_as: reader.used_as,
+                rows: reader.rows,
+                parameters: tensor.elements(),
+                bias: reader.bias.map(|bias| tensors[bias].name.clone()),
+                dead: kernel
+                    .map_or_else(DeadDirections::default, |kernel| dead_directions(kernel, meets, reader)),
+                assumed: reader.assumed.clone(),
+            }
+        })
+        .collect()
+}
+
+/// Whether uᵀβ ≠ 0 for some u in the kernel. A β that is not zero but happens to be orthogonal to v is counted as
+/// meeting it: the cautious class.
+fn shift_meets(kernel: &Kernel, shift: &[f64]) -> bool {
+    match kernel {
+        Kernel::InverseScale(_) => shift.iter().any(|&value| value != 0.0),
+        Kernel::Coordinates(zeros) => zeros.iter().any(|&index| shift.get(index) != Some(&0.0)),
+        Kernel::None => false,
+    }
+}
+
+fn dead_directions(kernel: &Kernel, shift_meets_kernel: bool, reader: &reader::Reader) -> DeadDirections {
+    let dimension = kernel.dimension() as u64;
+    if reader.used_as == ReaderUse::TiedUnembedding {
+        return DeadDirections { tied: reader.rows * dimension, ..DeadDirections::default() };
+    }
+    let rows = dead::Reader {
+        rows: reader.rows,
+        has_bias: reader.bias.is_some(),
+        invisible_rows: reader.invisible_rows,
+    };
+    let Classes { outright, with_bias_shift, constant_shift } =
+        dead::classify(dimension, shift_meets_kernel, rows);
+    DeadDirections { outright, with_bias_shift, constant_shift, tied: 0 }
+}
+
+/// Sums the directions of every reader that has any, and lists what the counts rest on.
+pub(super) fn total_dead(norms: &[NormReport]) -> DeadParameters {
+    let mut total = DeadDirections::default();
+    let (mut parameters, mut readers) = (0u64, 0u32);
+    let mut assumptions: Vec<String> = Vec::new();
+    for reader in
+        norms.iter().flat_map(|norm| &norm.readers).filter(|reader| reader.dead != DeadDirections::default())
+    {
+        total.outright += reader.dead.outright;
+        total.with_bias_shift += reader.dead.with_bias_shift;
+        total.constant_shift += reader.dead.constant_shift;
+        total.tied += reader.dead.tied;
+        parameters += reader.parameters;
+        readers += 1;
+        if let Some(assumed) = reader.assumed.as_ref().filter(|assumed| !assumptions.contains(assumed)) {
+            assumptions.push(assumed.clone());
+        }
+    }
+    if readers > 0 {
+        assumptions.insert(
+            0,
+            "readers are recognised by their names and shapes; what is not recognised is not counted"
+                .to_owned(),
+        );
+    }
+    let share = if parameters == 0 {
+        0.0
+    } else {
+        (total.outright + total.with_bias_shift) as f64 / parameters as f64
+    };
+    DeadParameters {
+        outright: total.outright,
+        with_bias_shift: total.with_bias_shift,
+        constant_shift: total.constant_shift,
+        tied: total.tied,
+        share,
+        readers,
+        assumptions,
+    }
+}
