@@ -1,5 +1,6 @@
 // The Rust core as WebAssembly: www/generated/gammascope.js, .d.ts and _bg.wasm.
 
+import { existsSync } from "node:fs";
 import { Failure, step } from "./lib/run.mjs";
 import { cargoBuild, lockedVersion, wasmTarget } from "./lib/rust.mjs";
 
@@ -28,16 +29,10 @@ async function buildBindgen() {
       `Cargo.lock has wasm-bindgen ${core} and scripts/bindgen has ${tool}: set scripts/bindgen/Cargo.toml to "=${core}" and run \`cargo update\` there.`,
     );
   }
-  const args = [
-    "--manifest-path",
-    "scripts/bindgen/Cargo.toml",
-    "--target-dir",
-    ".cache/bindgen",
-    "--locked",
-  ];
-  return cargoBuild(
-    `wasm-bindgen ${tool}: compiling, about a minute, once`,
-    args,
-    process.platform === "win32" ? ".exe" : "bindgen",
-  );
+  const folder = ".cache/bindgen";
+  const label = existsSync(folder)
+    ? `wasm-bindgen ${tool}`
+    : `wasm-bindgen ${tool}: compiling, one or two minutes, once`;
+  const args = ["--manifest-path", "scripts/bindgen/Cargo.toml", "--target-dir", folder, "--locked"];
+  return cargoBuild(label, args, process.platform === "win32" ? ".exe" : "bindgen");
 }

@@ -66,7 +66,8 @@ export async function step(label, command, args, { env = {}, minutes = 60, other
   clearInterval(beat);
   if (terminal) rewrite(`${label} · ${seconds()}\n`);
   else if (code === 0) console.log(`  done in ${seconds()}`);
-  if (code !== 0) throw new Failure(otherwise ?? `\`${command} ${args.join(" ")}\` failed.`, stderr || stdout);
+  if (code !== 0)
+    throw new Failure(otherwise ?? `\`${command} ${args.join(" ")}\` failed.`, stderr || stdout);
   return stdout;
 }
 

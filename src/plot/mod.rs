@@ -129,10 +129,3 @@ impl Size {
         Self { width, height }
     }
 }
-
-impl Figure {
-    /// The SVG with its fallback colours in place of CSS variables: for programs other than browsers.
-    pub fn plain_svg(&self) -> String {
-        palette::plain(&self.svg)
-    }
-}

@@ -99,22 +99,14 @@ pub(super) fn themed(svg: &str) -> String {
     })
 }
 
-/// Replaces every CSS variable in attributes by its fallback: for programs that know no CSS variables.
-pub(super) fn plain(svg: &str) -> String {
-    Ink::ALL.iter().fold(svg.to_owned(), |svg, ink| {
-        svg.replace(&format!("\"{}\"", ink.css()), &format!("\"{}\"", ink.fallback()))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_sentinel_becomes_a_variable_and_the_variable_its_fallback() {
+    fn a_sentinel_becomes_a_variable_with_a_fallback() {
         let themed = themed(r##"<path opacity="0.5" stroke="#F00D05"/><text>#F00D05</text>"##);
         assert_eq!(themed, r##"<path opacity="0.5" stroke="var(--plot-a, #1f6fb2)"/><text>#F00D05</text>"##);
-        assert_eq!(plain(&themed), r##"<path opacity="0.5" stroke="#1f6fb2"/><text>#F00D05</text>"##);
     }
 
     #[test]

@@ -243,11 +243,10 @@ fn check(figure: &Figure) {
     assert!(figure.table.rows.iter().flatten().all(finite));
     let read_back = csv::Reader::from_reader(figure.table.csv().unwrap().as_bytes()).into_records().count();
     assert_eq!(read_back, figure.table.rows.len());
-    let plain = figure.plain_svg();
-    let plain = roxmltree::Document::parse(&plain).unwrap();
+    let drawn = roxmltree::Document::parse(&figure.svg).unwrap();
     let mut colors =
-        plain.descendants().flat_map(|node| [node.attribute("fill"), node.attribute("stroke")]).flatten();
-    assert!(colors.all(|color| color == "none" || color.starts_with('#')));
+        drawn.descendants().flat_map(|node| [node.attribute("fill"), node.attribute("stroke")]).flatten();
+    assert!(colors.all(|color| color == "none" || color.starts_with("var(--plot-")));
 }
 
 #[test]
