@@ -19,6 +19,9 @@ pub enum TensorType {
 )]
 pub struct DecodeError(pub String);
 
+/// Bytes of one element, and how they become a number.
+type Decoder = (usize, fn(&[u8]) -> f64);
+
 impl TensorType {
     /// The type of this name.
     pub fn parse(name: &str) -> Self {
@@ -40,8 +43,8 @@ impl TensorType {
         matches!(self, Self::Known(F64 | F32 | F16 | BF16 | F8_E4M3 | F8_E5M2))
     }
 
-    /// The decoder of this type: bytes of one element, and how they become a number.
-    pub(crate) fn decodable(&self) -> Result<(usize, fn(&[u8]) -> f64), DecodeError> {
+    /// The decoder of this type.
+    pub(crate) fn decodable(&self) -> Result<Decoder, DecodeError> {
         let Self::Known(dtype) = self else { return Err(DecodeError(self.to_string())) };
         Ok(match dtype {
             Dtype::F64 => (8, |b| f64::from_le_bytes(array(b))),

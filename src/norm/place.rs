@@ -27,6 +27,44 @@ const FINAL_NAMES: [&str; 15] = [
     "layernormpost",
 ];
 
+/// What norms on queries, keys or values are called, with "layernorm" and "rmsnorm" written "norm". Latent
+/// attention's q_a and kv_a norms sit on compressed queries and keys.
+const QUERY_KEY_NAMES: [&str; 19] = [
+    "qnorm",
+    "knorm",
+    "vnorm",
+    "normq",
+    "normk",
+    "lnq",
+    "lnk",
+    "qln",
+    "kln",
+    "qanorm",
+    "kvanorm",
+    "querynorm",
+    "keynorm",
+    "normquery",
+    "normkey",
+    "attnqnorm",
+    "attnknorm",
+    "normaddedq",
+    "normaddedk",
+];
+
+/// Words that put a norm at the feed-forward part, ...
+const FEED_FORWARD_WORDS: [&str; 9] =
+    ["ff", "ffn", "mlp", "feedforward", "ffw", "fc", "expert", "moe", "feed"];
+/// ... and names without such a word: fairseq's final_layer_norm, ViT's layernorm_after, DistilBERT's
+/// output_layer_norm, the third of nn.TransformerDecoderLayer.
+const FEED_FORWARD_NAMES: [&str; 6] =
+    ["finallayernorm", "layernormafter", "outputlayernorm", "ln3", "norm3", "layernorm3"];
+
+/// Words that put a norm at the attention part, ...
+const ATTENTION_WORDS: [&str; 7] = ["attn", "attention", "sa", "att", "selfattention", "operator", "qkv"];
+/// ... and names without such a word.
+const ATTENTION_NAMES: [&str; 8] =
+    ["inputlayernorm", "layernormbefore", "inputnorm", "inputrmsnorm", "ln1", "norm1", "layernorm1", "ln"];
+
 /// Decides role and place of every site.
 pub(super) fn place(catalogue: &Catalogue<'_>, sites: &mut [NormSite]) {
     let mut blocks: BTreeMap<String, Vec<usize>> = BTreeMap::new();
@@ -192,31 +230,8 @@ enum Side {
 
 /// True for norms on queries, keys or values: `q_norm`, `k_layernorm`, `query_norm`, `norm_q`, `ln_k`.
 fn is_query_key(last: &str) -> bool {
-    let compact = names::compact(last);
-    let stripped = compact.replace("layernorm", "norm").replace("rmsnorm", "norm");
-    matches!(
-        stripped.as_str(),
-        // Latent attention's q_a and kv_a norms sit on compressed queries and keys.
-        "qanorm"
-            | "kvanorm"
-            | "qnorm"
-            | "knorm"
-            | "vnorm"
-            | "normq"
-            | "normk"
-            | "lnq"
-            | "lnk"
-            | "qln"
-            | "kln"
-            | "querynorm"
-            | "keynorm"
-            | "normquery"
-            | "normkey"
-            | "attnqnorm"
-            | "attnknorm"
-            | "normaddedq"
-            | "normaddedk"
-    )
+    let compact = names::compact(last).replace("layernorm", "norm").replace("rmsnorm", "norm");
+    QUERY_KEY_NAMES.contains(&compact.as_str())
 }
 
 fn part_of(catalogue: &Catalogue<'_>, site: &NormSite) -> Part {
@@ -239,27 +254,10 @@ fn part_of(catalogue: &Catalogue<'_>, site: &NormSite) -> Part {
         Kind::Unknown
     } else if has(&["cross", "encdecattention", "ca"]) || (has(&["encoder"]) && has(&["attn", "attention"])) {
         Kind::CrossAttention
-    } else if has(&["ff", "ffn", "mlp", "feedforward", "ffw", "fc", "expert", "moe", "feed"])
-        || last == "finallayernorm"
-    {
+    } else if has(&FEED_FORWARD_WORDS) || FEED_FORWARD_NAMES.contains(&last.as_str()) {
         Kind::FeedForward
-    } else if has(&["attn", "attention", "sa", "att", "selfattention", "operator", "qkv"]) {
+    } else if has(&ATTENTION_WORDS) || ATTENTION_NAMES.contains(&last.as_str()) {
         Kind::Attention
-    } else if matches!(
-        last.as_str(),
-        "inputlayernorm"
-            | "layernormbefore"
-            | "inputnorm"
-            | "inputrmsnorm"
-            | "ln1"
-            | "norm1"
-            | "layernorm1"
-            | "norm_1"
-            | "ln"
-    ) {
-        Kind::Attention
-    } else if matches!(last.as_str(), "layernormafter" | "outputlayernorm") {
-        Kind::FeedForward
     } else if matches!(last.as_str(), "ln2" | "norm2" | "layernorm2") {
         // nn.TransformerDecoderLayer counts three: self-attention, cross-attention, feed-forward.
         let third = site.name.strip_suffix('2').map(|stem| format!("{stem}3.weight"));
@@ -268,8 +266,6 @@ fn part_of(catalogue: &Catalogue<'_>, site: &NormSite) -> Part {
         } else {
             Kind::FeedForward
         }
-    } else if matches!(last.as_str(), "ln3" | "norm3" | "layernorm3") {
-        Kind::FeedForward
     } else {
         by_neighbours(catalogue, site)
     };

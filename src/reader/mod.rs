@@ -340,7 +340,7 @@ fn fused_key_rows(rows: u64, width: u64, scope: Option<Scope<'_>>) -> u64 {
         "num_query_groups",
     ]);
     match (heads, groups) {
-        (Some(heads), Some(groups)) if heads + 2 * groups > 0 && rows % (heads + 2 * groups) == 0 => {
+        (Some(heads), Some(groups)) if heads + 2 * groups > 0 && rows.is_multiple_of(heads + 2 * groups) => {
             groups * (rows / (heads + 2 * groups))
         }
         _ if rows == 3 * width => width,

@@ -37,10 +37,8 @@ fn add_file(path: &Path, found: &mut BTreeSet<(PathBuf, String)>) {
     let file = name(path);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let config = folder.join("config.json");
-    if file.ends_with(".safetensors") || file.ends_with(".index.json") {
-        if config.is_file() {
-            found.insert((config, "config.json".to_owned()));
-        }
+    if (file.ends_with(".safetensors") || file.ends_with(".index.json")) && config.is_file() {
+        found.insert((config, "config.json".to_owned()));
     }
     if file.ends_with(".index.json") {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {

@@ -43,10 +43,8 @@ pub(crate) fn write(out: &mut impl Write, report: &Report, all: bool) -> io::Res
     let layers = model.layers.map_or("?".to_owned(), |layers| layers.to_string());
     let width = model.width.map_or("?".to_owned(), |width| width.to_string());
     writeln!(out, "family {}, {layers} blocks, width {width}", printable(family))?;
-    if let Some(name) = &model.final_norm {
-        if let Some(norm) = report.norms.iter().find(|norm| &norm.name == name) {
-            writeln!(out, "final norm {}: {}", printable(name), kernel(norm))?;
-        }
+    if let Some(norm) = report.norms.iter().find(|norm| Some(&norm.name) == model.final_norm.as_ref()) {
+        writeln!(out, "final norm {}: {}", printable(&norm.name), kernel(norm))?;
     }
     if !report.norms.is_empty() {
         sites(out, &report.norms, all)?;
