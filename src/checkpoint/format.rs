@@ -66,7 +66,6 @@ pub fn partial<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'static str>
             "lora_up",
             "lora.down",
             "lora.up",
-            ".alpha",
             "hada_w",
             "ia3_l",
             "prompt_embeddings",

@@ -197,7 +197,8 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             Some(_) => Verdict { kind: NormKind::Other, confidence: CONFIDENT_OTHER },
             None => verdict::combine(&pieces),
         };
-        let convention = convention::decide(scope, self.stored_around_zero);
+        let convention =
+            convention::decide(scope, verdict.kind, self.stored_around_zero && site.shift.is_none());
         let (scale, not_finite) = match raw.map(|raw| Scale::new(convention.effective(raw))) {
             Some(Ok(scale)) => (Some(scale), None),
             Some(Err(error)) => {

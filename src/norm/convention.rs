@@ -2,7 +2,7 @@
 
 use super::families;
 use crate::checkpoint::config::Scope;
-use crate::report::ScaleConvention;
+use crate::report::{NormKind, ScaleConvention};
 
 /// Flags that say the scale is stored around zero.
 const ONE_PLUS_FLAGS: [&str; 3] =
@@ -23,8 +23,9 @@ pub struct Convention {
     pub reason: String,
 }
 
-/// Decides from the configuration, else from whether the model's scales are [`stored_around_zero`].
-pub fn decide(config: Option<Scope<'_>>, around_zero: bool) -> Convention {
+/// Decides from the configuration, else from whether the model's scales are [`stored_around_zero`]. A family's line
+/// speaks only for sites of the kind it names: the vision tower of a Gemma model is no Gemma norm.
+pub fn decide(config: Option<Scope<'_>>, kind: NormKind, around_zero: bool) -> Convention {
     let of = |convention, reason: String| Convention { convention, reason };
     if let Some(config) = config {
         if let Some(flag) = ONE_PLUS_FLAGS.iter().find(|flag| config.truth(flag) == Some(true)) {
@@ -35,7 +36,8 @@ pub fn decide(config: Option<Scope<'_>>, around_zero: bool) -> Convention {
         {
             return of(ScaleConvention::OnePlusWeight, format!("`normalization` is {value:?}"));
         }
-        if let Some(family) = config.family().and_then(families::family) {
+        if let Some(family) = config.family().and_then(families::family).filter(|family| family.kind == kind)
+        {
             let shown = if family.convention == ScaleConvention::OnePlusWeight { "1 + w" } else { "w" };
             return of(
                 family.convention,
@@ -82,7 +84,7 @@ mod tests {
     #[test]
     fn a_family_that_adds_one_gives_an_exact_zero_at_minus_one() {
         let config = Config::parse("", "config.json", br#"{"model_type":"gemma3_text"}"#).unwrap();
-        let convention = decide(Some(config.scope("model.norm")), false);
+        let convention = decide(Some(config.scope("model.norm")), NormKind::RmsNorm, false);
         assert_eq!(convention.effective(vec![-1.0, 0.5]), [0.0, 1.5]);
     }
 
@@ -90,7 +92,7 @@ mod tests {
     fn values_that_reach_down_to_minus_one_speak_when_no_configuration_does() {
         let stored: Vec<f64> = (0..64).map(|i| f64::from(i) / 32.0 - 1.0).collect();
         assert!(stored_around_zero([stored.as_slice()].into_iter()));
-        assert_eq!(decide(None, true).convention, ScaleConvention::OnePlusWeight);
+        assert_eq!(decide(None, NormKind::RmsNorm, true).convention, ScaleConvention::OnePlusWeight);
         let negative: Vec<f64> = stored.iter().map(|value| 3.0 * value).collect();
         assert!(!stored_around_zero([negative.as_slice()].into_iter()));
     }
@@ -101,6 +103,6 @@ mod tests {
         stored[3] = -0.01;
         stored[4] = -2.1;
         assert!(!stored_around_zero([stored.as_slice()].into_iter()));
-        assert_eq!(decide(None, false).convention, ScaleConvention::Weight);
+        assert_eq!(decide(None, NormKind::LayerNorm, false).convention, ScaleConvention::Weight);
     }
 }

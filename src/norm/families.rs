@@ -73,6 +73,8 @@ const FAMILIES: &[Family] = &[
     rms_one_plus("t5gemma"),
     layer_one_plus("nemotron"),
     layer_one_plus("videoprism"),
+    layer_one_plus("videoprism_vision_model"),
+    layer_one_plus("moonshine_streaming_encoder"),
     // Gemma's later families went back to w.
     rms("gemma3n_text"),
     rms("gemma4_text"),

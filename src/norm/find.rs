@@ -108,7 +108,8 @@ pub(super) struct Catalogue<'a> {
     pub(super) tensors: &'a [Tensor],
     /// The same by name.
     pub(super) by_name: HashMap<&'a str, usize>,
-    /// Modules that directly hold a convolution kernel (a tensor of 3 or more dimensions named conv…).
+    /// Modules that hold two full convolutions or more, as a ResNet block and a VAE's attention do. A depthwise one goes
+    /// with a LayerNorm (ConvNeXt), and so does the single one of a stem.
     convolutional: HashSet<&'a str>,
 }
 
@@ -116,16 +117,14 @@ impl<'a> Catalogue<'a> {
     fn new(tensors: &'a [Tensor]) -> Self {
         let by_name =
             tensors.iter().enumerate().map(|(index, tensor)| (tensor.name.as_str(), index)).collect();
-        let convolutional = tensors
-            .iter()
-            .filter(|tensor| tensor.shape.len() >= 4)
-            .filter_map(|tensor| {
-                let (module, _) = split_last(&tensor.name)?;
-                let (parent, name) = split_last(module)?;
-                // ConvNeXt's depthwise convolution goes with a LayerNorm; a ResNet's conv1, conv2 with group or batch norm.
-                (name.starts_with("conv") && name != "conv_dw").then_some(parent)
-            })
-            .collect();
+        let mut kernels: HashMap<&str, usize> = HashMap::new();
+        for tensor in tensors.iter().filter(|tensor| tensor.shape.len() >= 4 && tensor.shape[1] > 1) {
+            if let Some((parent, _)) = split_last(&tensor.name).and_then(|(module, _)| split_last(module)) {
+                *kernels.entry(parent).or_default() += 1;
+            }
+        }
+        let convolutional =
+            kernels.into_iter().filter(|(_, count)| *count >= 2).map(|(parent, _)| parent).collect();
         Self { tensors, by_name, convolutional }
     }
 
@@ -177,8 +176,10 @@ impl<'a> Catalogue<'a> {
 
     /// Why the site is a batch, group, instance or adaptive norm.
     fn other(&self, module: &str, separator: &str, path: &Path<'_>) -> Option<&'static str> {
-        let last = names::compact(path.last());
-        let words = names::words(path.last());
+        // A numbered norm is called what its list is called: group_norms.3.
+        let named = path.inside().iter().rev().find(|part| !is_number(part)).copied().unwrap_or_default();
+        let last = names::compact(named);
+        let words = names::words(named);
         let says = |name: &str| last.contains(name);
         if self.sibling(module, separator, "running_mean").is_some()
             || self.sibling(module, separator, "running_var").is_some()
@@ -195,7 +196,8 @@ impl<'a> Catalogue<'a> {
         } else if self.sibling(module, separator, "linear.weight").is_some() {
             Some("a linear map inside it makes the scale from a condition: an adaptive norm")
         } else if last == "convnormout"
-            || split_last(module).is_some_and(|(parent, _)| self.convolutional.contains(parent))
+            || (!says("layernorm")
+                && split_last(module).is_some_and(|(parent, _)| self.convolutional.contains(parent)))
         {
             Some("it stands beside convolutions, as group and batch norms do")
         } else {

@@ -79,14 +79,44 @@ pub(super) fn place(catalogue: &Catalogue<'_>, sites: &mut [NormSite]) {
     for site in sites.iter_mut().filter(|site| site.block.is_none()) {
         (site.role, site.place) = place_outside_blocks(site, &homes);
     }
-    let pre_norm = keep_one_final(sites, &stacks);
+    let ended = keep_one_final(sites, &stacks);
+    let orders: HashMap<&str, Order> = stacks
+        .iter()
+        .map(|(stack, indices)| (stack.as_str(), order(sites, indices, ended.contains(stack))))
+        .collect();
     for indices in blocks.values() {
-        let post_norm = !pre_norm.contains(&sites[indices[0]].stack);
-        place_in_block(catalogue, sites, indices, post_norm);
+        let order = orders.get(sites[indices[0]].stack.as_str()).copied().unwrap_or(Order::Unknown);
+        place_in_block(catalogue, sites, indices, order);
     }
-    for indices in stacks.iter().filter(|(stack, _)| !pre_norm.contains(*stack)).map(|(_, indices)| indices) {
-        end_post_norm_stack(sites, indices);
+    for (stack, indices) in &stacks {
+        if orders.get(stack.as_str()) == Some(&Order::PostNorm) {
+            end_post_norm_stack(sites, indices);
+        }
     }
+}
+
+/// Where a stack puts its norms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// Before attention and feed-forward; a final norm follows the stack.
+    PreNorm,
+    /// After them, on the residual stream itself, as in BERT.
+    PostNorm,
+    /// Neither is certain: a CLIP tower cut before its last norm looks like a post-norm stack.
+    Unknown,
+}
+
+/// A final norm behind the stack proves pre-norm. Without one, post-norm is believed where the names say so: BERT's
+/// and DistilBERT's `output`, or fairseq's pair, whose pre-norm form always has a final norm.
+fn order(sites: &[NormSite], stack: &[usize], ended: bool) -> Order {
+    if ended {
+        return Order::PreNorm;
+    }
+    let lasts: HashSet<String> =
+        stack.iter().map(|&index| names::compact(Path::new(&sites[index].name).last())).collect();
+    let bert = stack.iter().any(|&index| Path::new(&sites[index].name).inside().contains(&"output"));
+    let fairseq = lasts.contains("selfattnlayernorm") && lasts.contains("finallayernorm");
+    if bert || fairseq || lasts.contains("outputlayernorm") { Order::PostNorm } else { Order::Unknown }
 }
 
 /// A post-norm stack ends with the last norm of its last block.
@@ -165,7 +195,7 @@ fn keep_one_final(sites: &mut [NormSite], stacks: &BTreeMap<String, Vec<usize>>)
     ended
 }
 
-fn place_in_block(catalogue: &Catalogue<'_>, sites: &mut [NormSite], indices: &[usize], post_norm: bool) {
+fn place_in_block(catalogue: &Catalogue<'_>, sites: &mut [NormSite], indices: &[usize], order: Order) {
     let mut parts: Vec<Part> = indices.iter().map(|&index| part_of(catalogue, &sites[index])).collect();
     let explicit_before =
         |part: Kind| parts.iter().any(|other| other.kind == part && other.side == Side::Before);
@@ -194,9 +224,10 @@ fn place_in_block(catalogue: &Catalogue<'_>, sites: &mut [NormSite], indices: &[
             (Kind::QueryKey, _) => Place::InsideAttention,
             (Kind::Unknown, _) => Place::Unknown,
             (_, Side::After) => Place::ToResidual,
-            (Kind::Attention, Side::Plain) if post_norm => Place::AfterAttention,
-            (Kind::CrossAttention, Side::Plain) if post_norm => Place::AfterCrossAttention,
-            (Kind::FeedForward, Side::Plain) if post_norm => Place::AfterFeedForward,
+            (_, Side::Plain) if order == Order::Unknown => Place::Unknown,
+            (Kind::Attention, Side::Plain) if order == Order::PostNorm => Place::AfterAttention,
+            (Kind::CrossAttention, Side::Plain) if order == Order::PostNorm => Place::AfterCrossAttention,
+            (Kind::FeedForward, Side::Plain) if order == Order::PostNorm => Place::AfterFeedForward,
             (Kind::Attention, _) => Place::BeforeAttention,
             (Kind::CrossAttention, _) => Place::BeforeCrossAttention,
             (Kind::FeedForward, _) => Place::BeforeFeedForward,

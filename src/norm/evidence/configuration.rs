@@ -42,6 +42,12 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
         .unwrap_or_else(|| Evidence::abstain(Source::Configuration, "the configuration does not say"))
 }
 
+/// MobileBERT can do without: its "NoNorm" only scales and shifts.
+pub(in crate::norm) fn no_norm(config: Scope<'_>) -> Option<&'static str> {
+    let none = config.text("normalization_type") == Some("no_norm");
+    none.then_some("`normalization_type` is \"no_norm\": the module only scales and shifts")
+}
+
 fn evidence(log_likelihood_ratio: f64, detail: String) -> Evidence {
     Evidence { source: Source::Configuration, log_likelihood_ratio, detail }
 }

@@ -65,6 +65,11 @@ pub struct Witness<'a> {
     pub shift: Option<&'a [f64]>,
 }
 
+/// Why a site is no LayerNorm and no RMSNorm at all: by what it is made of, or because the configuration says so.
+pub fn outside_theorem(witness: &Witness<'_>) -> Option<&'static str> {
+    witness.site.other.or_else(|| witness.config.and_then(configuration::no_norm))
+}
+
 /// All evidence about one site.
 pub fn collect(witness: &Witness<'_>) -> Vec<Evidence> {
     vec![
