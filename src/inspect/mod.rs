@@ -187,13 +187,15 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
         let scope = config.map(|config| config.scope(&site.name));
         let (raw, scale_problem) = split(stored.scale);
         let (shift, shift_problem) = split(stored.shift);
-        let pieces = evidence::collect(&Witness {
+        let witness = Witness {
             site,
             config: scope,
             stored_around_zero: self.stored_around_zero,
             shift: shift.as_deref(),
-        });
-        let verdict = match site.other {
+        };
+        let pieces = evidence::collect(&witness);
+        let other = evidence::outside_theorem(&witness);
+        let verdict = match other {
             Some(_) => Verdict { kind: NormKind::Other, confidence: CONFIDENT_OTHER },
             None => verdict::combine(&pieces),
         };
@@ -229,7 +231,7 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             confidence: verdict.confidence,
             scale_convention: convention.convention,
             convention_reason: convention.reason,
-            evidence: match site.other {
+            evidence: match other {
                 Some(why) => vec![other_evidence(why)],
                 None => pieces.iter().map(Evidence::report).collect(),
             },
