@@ -1,5 +1,6 @@
 //! Bad input gets one sentence that says what, where (file, tensor, byte) and what to do; whatever is sound beside it
 //! goes on.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 

@@ -3,6 +3,7 @@
 //!
 //! With J the derivative of the output by the kernel directions of one reader and J_b by its bias: dim ker J are dead
 //! outright; those whose effect lies in the range of J_b are dead once the bias is moved; the rest add a constant.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "support/network.rs"]
 mod network;

@@ -1,5 +1,6 @@
 //! Our header walk against the `safetensors` crate: the same files are accepted and rejected, with the same tensors,
 //! but for two deliberate differences: duplicate names are rejected, and unknown dtypes are kept.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use gammascope::checkpoint::header::{LENGTH_BYTES, header_length, walk};
 use proptest::prelude::*;
