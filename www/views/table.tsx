@@ -174,7 +174,7 @@ export function Table<Row>({ label, noun, rows, columns, text, chips = [], detai
             : `${count(kept.length)} of ${count(rows.length)} ${noun}s`}
         </p>
       </div>
-      <div class="scroll" role="region" aria-label={label} tabIndex={0}>
+      <div class="scroll" role="region" aria-label={`Table: ${label}`} tabIndex={0}>
         <table aria-label={label} aria-rowcount={ordered.length + 1}>
           <thead>
             <tr>
