@@ -1,0 +1,48 @@
+/** Real trained checkpoints in the page: what the command line says of them (tests/real_models.rs), the page says too. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Page } from '@playwright/test';
+import type { Report } from '../../www/report';
+import { expect, sentence, test } from './helpers/page.ts';
+
+const CACHE = '.cache/models';
+
+/** Picks a cached model and returns the report that the page saves as JSON. */
+async function openModel(page: Page, folder: string): Promise<Report> {
+  const files = ['model.safetensors', 'config.json'].map((name) => join(CACHE, folder, name));
+  test.skip(!files.every(existsSync), `skipped: ${folder} is not in ${CACHE}; the Rust tests fetch it`);
+  await page.locator('.pick-files').first().setInputFiles(files);
+  await expect(sentence(page)).toBeVisible();
+  const downloading = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Report as JSON' }).click();
+  const stream = await (await downloading).createReadStream();
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  return JSON.parse(Buffer.concat(chunks).toString('utf8')) as Report;
+}
+
+test('all-MiniLM: 13 LayerNorms, the last concentrated in three near-dead channels', async ({ page }) => {
+  const report = await openModel(page, 'all-MiniLM-L6-v2');
+  await expect(sentence(page)).toContainText('LayerNorm transformer, 13 norm sites, an exact dead direction at each');
+  await expect(page.locator('#kernel figure')).toHaveAttribute('data-kind', 'kernel_direction');
+  const last = report.norms.find(({ role }) => role === 'final');
+  expect(last?.name).toBe('encoder.layer.5.output.LayerNorm');
+  expect(last?.kernel.scale_min_abs).toBeCloseTo(4.8e-33, 34);
+  expect(last?.kernel.near_dead).toEqual([127, 223, 319]);
+  expect(last?.kernel.near_dead_weight).toBeGreaterThan(0.999);
+  expect(report.checkpoint.bytes_read).toBeLessThan(300_000);
+});
+
+test('SmolLM2: 61 RMSNorms and no kernel direction', async ({ page }) => {
+  const report = await openModel(page, 'SmolLM2-135M');
+  await expect(sentence(page)).toContainText('RMSNorm transformer, 61 norm sites');
+  await expect(page.locator('#kernel figure')).toHaveAttribute('data-kind', 'scale_distribution');
+  expect(report.norms.filter(({ kernel }) => kernel.form === 'inverse_scale')).toEqual([]);
+});
+
+test('Gemma 3: 109 RMSNorms scaled by 1 + w, 46 with an exactly zero scale', async ({ page }) => {
+  const report = await openModel(page, 'gemma-3-270m');
+  await expect(sentence(page)).toContainText('RMSNorm transformer, 109 norm sites');
+  expect(report.norms.every(({ scale_convention }) => scale_convention === 'one_plus_weight')).toBe(true);
+  expect(report.norms.filter(({ kernel }) => kernel.form === 'coordinates')).toHaveLength(46);
+});
