@@ -35,7 +35,13 @@ export async function requireLints() {
  * How to compile for the browser: flags and environment for cargo.
  * The toolchain's own target, which rustup downloads; where it cannot, Debian's compiler and library sources.
  */
-export async function wasmTarget() {
+export function wasmTarget() {
+  return (target ??= findTarget());
+}
+
+let target;
+
+async function findTarget() {
   const own = { flags: [], env: {}, lints: true };
   if (hasTarget()) return own;
   const attempt = step(`Rust: downloading the ${TARGET} target, once`, "rustup", ["target", "add", TARGET], {
