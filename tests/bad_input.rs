@@ -167,6 +167,39 @@ fn an_index_that_points_to_missing_files_is_read_as_far_as_it_goes() {
 }
 
 #[test]
+fn a_promise_of_very_many_shards_is_one_warning() {
+    let promised: Vec<String> =
+        (0..100_000).map(|index| format!(r#""norm{index}.weight":"{index}.safetensors""#)).collect();
+    let index = format!(r#"{{"weight_map":{{{}}}}}"#, promised.join(","));
+    let by_index = open(vec![
+        ("model.safetensors.index.json", index.into_bytes()),
+        ("0.safetensors", layer_norm("norm0", &[1.0; 4])),
+    ])
+    .unwrap();
+    assert_eq!(codes(&by_index), ["shard_missing"]);
+    assert_eq!(by_index.report.checkpoint.missing_shards.len(), 99_999);
+    says(&by_index.report.warnings[0].message, &["99999 shards are missing", "`1.safetensors`"]);
+    let by_name = open(vec![("model-00001-of-99999.safetensors", layer_norm("norm", &[1.0; 4]))]).unwrap();
+    assert_eq!(codes(&by_name), ["shard_missing"]);
+    says(
+        &by_name.report.warnings[0].message,
+        &["99998 shards are missing", "`model-00002-of-99999.safetensors`"],
+    );
+}
+
+#[test]
+fn the_same_tensors_in_two_shards_are_one_warning() {
+    let shard = || layer_norm("norm", &[1.0; 4]);
+    let inspection =
+        open(vec![("model-1-of-2.safetensors", shard()), ("model-2-of-2.safetensors", shard())]).unwrap();
+    assert_eq!(codes(&inspection), ["tensor_repeated"]);
+    says(
+        &inspection.report.warnings[0].message,
+        &["\"norm.bias\"", "`model-1-of-2.safetensors`", "`model-2-of-2.safetensors`", "1 more"],
+    );
+}
+
+#[test]
 fn an_index_that_points_to_wrong_shards_is_corrected_by_the_shards() {
     let index = br#"{"weight_map":{"a.norm.weight":"2.safetensors","b.norm.weight":"2.safetensors","a.norm.bias":"1.safetensors"}}"#;
     let inspection = open(vec![
@@ -235,6 +268,43 @@ fn a_zero_scale_has_a_coordinate_kernel_and_no_inverse_direction() {
 fn a_scale_of_size_one_is_a_site_like_any_other() {
     let report = open(vec![("m.safetensors", layer_norm("norm", &[2.0]))]).unwrap().report;
     assert_eq!((report.norms[0].width, report.norms[0].kernel.max_component), (1, Some(1.0)));
+}
+
+/// A file that holds `start` and then zeros up to `length`, which no memory could hold.
+struct Hole {
+    start: Vec<u8>,
+    length: u64,
+}
+
+impl ByteSource for Hole {
+    fn path(&self) -> &str {
+        "hole.safetensors"
+    }
+
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    async fn read(&self, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
+        assert!(range.end - range.start < 1 << 20, "read {range:?}");
+        Ok(range.map(|at| self.start.get(at as usize).copied().unwrap_or(0)).collect())
+    }
+}
+
+#[test]
+fn a_scale_longer_than_any_norm_is_not_read_and_the_others_go_on() {
+    let values = 1u64 << 38;
+    let (end, total) = (4 * values, 4 * values + 4);
+    let json = format!(
+        r#"{{"a.norm.weight":{{"dtype":"F32","shape":[{values}],"data_offsets":[0,{end}]}},"b.norm.weight":{{"dtype":"F32","shape":[1],"data_offsets":[{end},{total}]}}}}"#
+    );
+    let start = file(&json, &[]);
+    let header = start.len() as u64;
+    let source = Hole { start, length: header + total };
+    let report = pollster::block_on(inspect(vec![source], |_| {})).unwrap().report;
+    says(report.norms[0].problem.as_deref().unwrap(), &["`a.norm.weight`", "274877906944 values"]);
+    assert_eq!(report.norms[1].problem, None);
+    assert_eq!(report.checkpoint.bytes_read, header + 4);
 }
 
 #[test]

@@ -121,6 +121,18 @@ fn a_file_a_folder_an_index_and_its_shards_say_the_same() {
 }
 
 #[test]
+#[cfg(unix)]
+fn a_dangling_link_in_a_folder_is_passed_over_unless_it_is_a_shard() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("model.safetensors"), support::layer_norm("norm", &[1.0; 4])).unwrap();
+    std::os::unix::fs::symlink("nowhere", at("tokenizer.json")).unwrap();
+    assert_eq!(report(&[folder.path().to_owned()])["norms"].as_array().unwrap().len(), 1);
+    std::os::unix::fs::symlink("nowhere", at("adapter.safetensors")).unwrap();
+    assert!(stderr(inspect().arg(folder.path()), 2).contains("adapter.safetensors` could not be read"));
+}
+
+#[test]
 fn wrong_usage_is_1_and_unreadable_input_is_2() {
     stderr(&mut inspect(), 1);
     stderr(inspect().arg("--no-such-option"), 1);

@@ -1,6 +1,8 @@
-//! The first verdict against what real modules do, on documents that are kept beside the checkout
-//! (`../shared/architectures`); skipped where they are not.
+//! Sites and the first verdict against what real modules do, with and without their configuration, on documents that
+//! are kept beside the checkout (`../shared/architectures`); skipped where they are not.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod support;
 
 use flate2::read::GzDecoder;
 use gammascope::inspect::inspect;
@@ -72,9 +74,9 @@ fn source(tensors: &[Value]) -> Source {
     Source::Ones { header, length }
 }
 
-fn open(document: &Value) -> Result<Report, String> {
+fn open(document: &Value, with_config: bool) -> Result<Report, String> {
     let mut sources = vec![source(document["tensors"].as_array().unwrap())];
-    if document["config"].is_object() {
+    if with_config && document["config"].is_object() {
         sources.push(Source::Config(MemorySource::new("config.json", document["config"].to_string())));
     }
     pollster::block_on(inspect(sources, |_| {}))
@@ -141,36 +143,44 @@ impl Score {
     }
 }
 
+/// Every document with its faults, the worst first, and the sum.
+fn score(documents: &[(String, Value)], with_config: bool) -> (Score, Vec<(u32, &str, Score)>) {
+    let mut total = Score::default();
+    let mut worst = Vec::new();
+    for (name, document) in documents {
+        let report = open(document, with_config).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let score = Score::of(document, &report);
+        worst.push((score.wrong + score.missing + score.invented, name.as_str(), score));
+        total.add(score);
+    }
+    worst.sort_by_key(|(faults, ..)| std::cmp::Reverse(*faults));
+    (total, worst)
+}
+
 #[test]
 fn the_first_verdict_is_seldom_wrong_on_real_architectures() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/architectures");
     let Ok(entries) = folder.read_dir() else {
-        eprintln!("skipped: no ground truth beside this checkout");
+        support::skipped("no ground truth beside this checkout");
         return;
     };
-    let mut total = Score::default();
-    let mut worst = Vec::new();
-    for path in entries
+    let documents: Vec<(String, Value)> = entries
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|end| end == "gz"))
-    {
-        let document: Value = serde_json::from_reader(GzDecoder::new(File::open(&path).unwrap())).unwrap();
-        let report = open(&document).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let score = Score::of(&document, &report);
-        worst.push((
-            score.wrong + score.missing + score.invented,
-            path.file_name().unwrap().to_owned(),
-            score,
-        ));
-        total.add(score);
+        .map(|path| {
+            let document = serde_json::from_reader(GzDecoder::new(File::open(&path).unwrap())).unwrap();
+            (path.file_name().unwrap().to_string_lossy().into_owned(), document)
+        })
+        .collect();
+    for (with_config, most_wrong, least_right) in [(true, 0.012, 0.9), (false, 0.015, 0.75)] {
+        let (total, worst) = score(&documents, with_config);
+        println!("{} documents, configuration {with_config}: {total:?}", documents.len());
+        for (_, name, score) in worst.iter().take(10) {
+            println!("  {name} {score:?}");
+        }
+        let sites = f64::from(total.right + total.unknown + total.wrong + total.missing);
+        assert!(f64::from(total.wrong) < most_wrong * sites, "{total:?}");
+        assert!(f64::from(total.missing + total.invented) < 0.01 * sites, "{total:?}");
+        assert!(f64::from(total.right) > least_right * sites, "{total:?}");
     }
-    worst.sort_by_key(|(faults, ..)| std::cmp::Reverse(*faults));
-    println!("{} documents: {total:?}", worst.len());
-    for (_, name, score) in worst.iter().take(10) {
-        println!("  {} {score:?}", name.display());
-    }
-    let sites = f64::from(total.right + total.unknown + total.wrong + total.missing);
-    assert!(f64::from(total.wrong) < 0.012 * sites, "{total:?}");
-    assert!(f64::from(total.missing + total.invented) < 0.01 * sites, "{total:?}");
-    assert!(f64::from(total.right) > 0.9 * sites, "{total:?}");
 }

@@ -2,6 +2,8 @@
 //! ignored `.cache/models`; what cannot be fetched is said to be skipped.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod support;
+
 use gammascope::inspect::{Inspection, inspect};
 use gammascope::report::{KernelForm, ModelVerdict, NormRole, ScaleConvention};
 use gammascope::source::disk::DiskSource;
@@ -28,7 +30,7 @@ fn folder(model: &str, name: &str) -> Option<PathBuf> {
                 .status()
                 .is_ok_and(|status| status.success());
         if !fetched {
-            eprintln!("skipped: {name} could not be fetched");
+            support::skipped(&format!("{name} could not be fetched"));
             return None;
         }
     }

@@ -7,7 +7,7 @@
 
 use super::dtype::TensorType;
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::collections::HashSet;
 use std::fmt;
 
@@ -136,18 +136,98 @@ pub fn walk(file: &str, json: &[u8], length: u64) -> Result<Vec<Entry>, HeaderEr
 }
 
 /// A header entry as it stands in the JSON.
-#[derive(Deserialize)]
 struct RawEntry {
     dtype: String,
     shape: Vec<u64>,
     data_offsets: (u64, u64),
 }
 
+const ENTRY_FIELDS: &[&str] = &["dtype", "shape", "data_offsets"];
+
+/// Written out, as a derived reader would pass over a field it does not know without looking whether it is sound;
+/// the crate looks.
+impl<'de> Deserialize<'de> for RawEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_struct("TensorInfo", ENTRY_FIELDS, RawEntryVisitor)
+    }
+}
+
+struct RawEntryVisitor;
+
+impl<'de> Visitor<'de> for RawEntryVisitor {
+    type Value = RawEntry;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a map of dtype, shape and data_offsets")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawEntry, A::Error> {
+        let (mut dtype, mut shape, mut data_offsets) = (None, None, None);
+        while let Some(field) = map.next_key::<String>()? {
+            let repeated = match field.as_str() {
+                "dtype" => dtype.replace(map.next_value::<RawType>()?.0).is_some(),
+                "shape" => shape.replace(map.next_value()?).is_some(),
+                "data_offsets" => data_offsets.replace(map.next_value()?).is_some(),
+                _ => {
+                    map.next_value::<serde_json::Value>()?;
+                    false
+                }
+            };
+            if repeated {
+                return Err(Error::custom(format_args!("duplicate field `{field}`")));
+            }
+        }
+        let missing = Error::missing_field;
+        Ok(RawEntry {
+            dtype: dtype.ok_or_else(|| missing(ENTRY_FIELDS[0]))?,
+            shape: shape.ok_or_else(|| missing(ENTRY_FIELDS[1]))?,
+            data_offsets: data_offsets.ok_or_else(|| missing(ENTRY_FIELDS[2]))?,
+        })
+    }
+
+    /// The three values in order, which serde takes for the map.
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<RawEntry, A::Error> {
+        let short = |length| move || Error::invalid_length(length, &RawEntryVisitor);
+        let dtype = values.next_element::<RawType>()?.ok_or_else(short(0))?.0;
+        let shape = values.next_element()?.ok_or_else(short(1))?;
+        let data_offsets = values.next_element()?.ok_or_else(short(2))?;
+        Ok(RawEntry { dtype, shape, data_offsets })
+    }
+}
+
+/// A type's name, alone or as serde also takes it: `{"F32": null}`.
+struct RawType(String);
+
+impl<'de> Deserialize<'de> for RawType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RawTypeVisitor)
+    }
+}
+
+struct RawTypeVisitor;
+
+impl<'de> Visitor<'de> for RawTypeVisitor {
+    type Value = RawType;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the name of an element type")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<RawType, E> {
+        Ok(RawType(name.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawType, A::Error> {
+        let (name, ()) = map.next_entry()?.ok_or_else(|| Error::invalid_length(0, &self))?;
+        Ok(RawType(name))
+    }
+}
+
 /// Collects the header's map. `current` is the key being read, so that an error can name it.
 #[derive(Default)]
 struct RawHeader {
     entries: Vec<(String, RawEntry)>,
-    metadata: Option<serde_json::Value>,
+    metadata: Option<RawMetadata>,
     metadata_repeated: bool,
     current: Option<String>,
 }
@@ -208,15 +288,48 @@ fn reason_of(error: &serde_json::Error) -> String {
     message.split(" at line ").next().unwrap_or_default().to_owned()
 }
 
-fn check_metadata(metadata: Option<serde_json::Value>) -> Result<(), HeaderProblem> {
-    use serde_json::Value;
+/// `__metadata__` as it stands in the JSON, a key that occurs twice included.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RawMetadata {
+    Pairs(Pairs),
+    Other(serde_json::Value),
+}
+
+struct Pairs(Vec<(String, serde_json::Value)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(PairsVisitor)
+    }
+}
+
+struct PairsVisitor;
+
+impl<'de> Visitor<'de> for PairsVisitor {
+    type Value = Pairs;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a map from strings to strings")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(Pairs(pairs))
+    }
+}
+
+fn check_metadata(metadata: Option<RawMetadata>) -> Result<(), HeaderProblem> {
     let found = match metadata {
-        None | Some(Value::Null) => return Ok(()),
-        Some(Value::Object(map)) => match map.iter().find(|(_, value)| !value.is_string()) {
+        None | Some(RawMetadata::Other(serde_json::Value::Null)) => return Ok(()),
+        Some(RawMetadata::Pairs(Pairs(pairs))) => match pairs.iter().find(|(_, value)| !value.is_string()) {
             None => return Ok(()),
             Some((key, value)) => format!("{key:?} is {}", kind_of(value)),
         },
-        Some(other) => format!("it is {}", kind_of(&other)),
+        Some(RawMetadata::Other(other)) => format!("it is {}", kind_of(&other)),
     };
     Err(HeaderProblem::BadMetadata { found })
 }

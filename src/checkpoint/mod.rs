@@ -15,6 +15,10 @@ use std::ops::Range;
 
 pub use open::{Progress, open};
 
+/// More values than this are no norm's scale, whatever the name says, and are not read: the widest streams known have
+/// tens of thousands.
+const MAX_VALUES: u64 = 1 << 22;
+
 /// Why no checkpoint could be made of the files given.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CheckpointError {
@@ -107,8 +111,8 @@ impl<S: ByteSource> Checkpoint<S> {
     }
 
     /// Reads and decodes the tensors at `wanted` (indices into `tensors`), coalescing neighbours into one read and
-    /// reporting (tensors done, bytes read) as it goes. A tensor that cannot be decoded or read gives its own
-    /// error; the others go on.
+    /// reporting (tensors done, bytes read) as it goes. A tensor that is too long, or cannot be decoded or read, gives
+    /// its own error; the others go on.
     pub async fn read(
         &self,
         wanted: &[usize],
@@ -117,12 +121,14 @@ impl<S: ByteSource> Checkpoint<S> {
         let mut results: Vec<Option<Result<Vec<f64>, TensorError>>> = vec![None; wanted.len()];
         let mut of_shard: Vec<Vec<usize>> = vec![Vec::new(); self.shards.len()];
         for (slot, &index) in wanted.iter().enumerate() {
-            match self.tensors[index].dtype.decodable() {
-                Ok(_) if self.tensors[index].bytes() == 0 => results[slot] = Some(Ok(Vec::new())),
-                Ok(_) => of_shard[self.tensors[index].shard].push(slot),
-                Err(error) => {
-                    results[slot] = Some(Err(TensorError::Decode(self.tensors[index].name.clone(), error)))
+            let tensor = &self.tensors[index];
+            match tensor.dtype.decodable() {
+                Ok(_) if tensor.bytes() == 0 => results[slot] = Some(Ok(Vec::new())),
+                Ok(_) if tensor.elements() > MAX_VALUES => {
+                    results[slot] = Some(Err(TensorError::TooLong(tensor.name.clone(), tensor.elements())))
                 }
+                Ok(_) => of_shard[tensor.shard].push(slot),
+                Err(error) => results[slot] = Some(Err(TensorError::Decode(tensor.name.clone(), error))),
             }
         }
         let mut done = wanted.len() - of_shard.iter().map(Vec::len).sum::<usize>();
@@ -162,6 +168,11 @@ pub enum TensorError {
     /// Its dtype is not one we decode.
     #[error("tensor `{0}`: {1}")]
     Decode(String, DecodeError),
+    /// It has more values than any norm.
+    #[error(
+        "tensor `{0}`: {1} values are more than any norm has ({MAX_VALUES} at most), so they were not read"
+    )]
+    TooLong(String, u64),
     /// Its bytes could not be read.
     #[error("tensor `{0}`: {1}")]
     Source(String, SourceError),

@@ -8,7 +8,7 @@ use super::{Checkpoint, CheckpointError, Tensor, format};
 use crate::report::Warning;
 use crate::source::{ByteSource, Meter, SourceError};
 use futures_util::{StreamExt, stream};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Headers read at the same time: enough to hide a browser's latency, few enough to keep memory flat.
 const HEADERS_AT_ONCE: usize = 16;
@@ -157,16 +157,14 @@ impl<S: ByteSource> Checkpoint<S> {
     /// Leaves out the shards that the index does not name, and names those it does and that are not there.
     fn compare_with_index(&mut self, path: &str, shards: &mut Vec<S>, index: &Index) {
         let named = index.shards();
-        if !shards.iter().any(|shard| named.contains(file_name(shard.path()))) {
+        let given: HashSet<&str> = shards.iter().map(|shard| file_name(shard.path())).collect();
+        if !given.iter().any(|name| named.contains(name)) {
             let message = "the index names none of the shards given, so it is of another checkpoint; the shards are inspected without it";
             self.warn("index_foreign", path, message.to_owned());
             return;
         }
-        let missing: Vec<String> = named
-            .iter()
-            .filter(|name| !shards.iter().any(|shard| file_name(shard.path()) == **name))
-            .map(|name| (*name).to_owned())
-            .collect();
+        let missing: Vec<String> =
+            named.iter().filter(|name| !given.contains(*name)).map(|name| (*name).to_owned()).collect();
         self.report_missing(path, &missing);
         let (kept, left_out): (Vec<S>, Vec<S>) =
             shards.drain(..).partition(|shard| named.contains(file_name(shard.path())));
@@ -180,16 +178,22 @@ impl<S: ByteSource> Checkpoint<S> {
         }
     }
 
+    /// Lists every missing shard, in one warning: one shard of a hundred may have been opened on purpose.
     fn report_missing(&mut self, path: &str, missing: &[String]) {
-        for name in missing {
-            let full = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
-            self.warn(
-                "shard_missing",
-                &full,
-                format!("shard `{full}` is missing; the others are inspected. Add it to see the whole model"),
-            );
-            self.missing_shards.push(full);
-        }
+        let full = |name: &String| if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
+        let missing: Vec<String> = missing.iter().map(full).collect();
+        let message = match missing.as_slice() {
+            [] => return,
+            [one] => {
+                format!("shard `{one}` is missing; the others are inspected. Add it to see the whole model")
+            }
+            [first, .., last] => format!(
+                "{} shards are missing, `{first}` to `{last}`; the others are inspected. Add them to see the whole model",
+                missing.len()
+            ),
+        };
+        self.warn("shard_missing", &missing[0], message);
+        self.missing_shards.extend(missing);
     }
 
     async fn read_headers(
@@ -251,15 +255,11 @@ impl<S: ByteSource> Checkpoint<S> {
                 continue;
             }
             let position = self.shards.len();
+            let mut repeated = Vec::new();
             for entry in entries {
                 let name = format!("{prefix}{}", entry.name);
-                if let Some(first) = added.get(&name) {
-                    let message = format!(
-                        "tensor {name:?} is in `{}` and again in `{}`; the first is used",
-                        self.shards[*first].path(),
-                        shard.path()
-                    );
-                    self.warn("tensor_repeated", &name, message);
+                if let Some(&first) = added.get(&name) {
+                    repeated.push((name, first));
                     continue;
                 }
                 added.insert(name.clone(), position);
@@ -271,6 +271,15 @@ impl<S: ByteSource> Checkpoint<S> {
                     range: entry.begin..entry.end,
                 });
             }
+            if let Some((name, first)) = repeated.first() {
+                let message = format!(
+                    "tensor {name:?} is in `{}` and again in `{}`{}; the first is used",
+                    self.shards[*first].path(),
+                    shard.path(),
+                    and_more(repeated.len())
+                );
+                self.warn("tensor_repeated", name, message);
+            }
             self.shards.push(shard);
         }
         damaged
@@ -281,12 +290,13 @@ impl<S: ByteSource> Checkpoint<S> {
         let place: HashMap<&str, usize> =
             self.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.shard)).collect();
         let mut messages: Vec<(&str, String, String)> = Vec::new();
+        let missing: HashSet<&str> = self.missing_shards.iter().map(|name| file_name(name)).collect();
         let (mut elsewhere, mut absent) = (Vec::new(), Vec::new());
         for (tensor, file) in &index.weight_map {
             match place.get(format!("{prefix}{tensor}").as_str()) {
                 Some(&shard) if file_name(self.shards[shard].path()) == file => {}
                 Some(&shard) => elsewhere.push((tensor, file, self.shards[shard].path())),
-                None if self.missing_shards.iter().any(|missing| file_name(missing) == file) => {}
+                None if missing.contains(file.as_str()) => {}
                 None => absent.push((tensor, file)),
             }
         }
@@ -455,11 +465,11 @@ fn shard_number(path: &str) -> Option<(&str, u64, u64)> {
 
 /// Shards that the numbers in the names of the others promise.
 fn missing_by_number<S: ByteSource>(shards: &[S]) -> Vec<String> {
-    let mut series: BTreeMap<(String, u64, usize), Vec<u64>> = BTreeMap::new();
+    let mut series: BTreeMap<(String, u64, usize), BTreeSet<u64>> = BTreeMap::new();
     for shard in shards {
         if let Some((stem, number, of)) = shard_number(shard.path()) {
             let digits = file_name(shard.path()).len() - stem.len() - "--of-.safetensors".len();
-            series.entry((stem.to_owned(), of, digits / 2)).or_default().push(number);
+            series.entry((stem.to_owned(), of, digits / 2)).or_default().insert(number);
         }
     }
     let mut missing = Vec::new();

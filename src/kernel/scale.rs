@@ -19,10 +19,11 @@ pub struct NotFinite {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scale {
     values: Vec<f64>,
+    magnitudes: Magnitudes,
 }
 
 /// Magnitudes of a scale. All null-free: a scale has at least one value.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Magnitudes {
     /// min|γᵢ|
     pub min: f64,
@@ -38,7 +39,7 @@ impl Scale {
         assert!(!values.is_empty(), "a scale has at least one value");
         match values.iter().position(|value| !value.is_finite()) {
             Some(index) => Err(NotFinite { index, value: values[index] }),
-            None => Ok(Self { values }),
+            None => Ok(Self { magnitudes: Magnitudes::of(&values), values }),
         }
     }
 
@@ -60,21 +61,30 @@ impl Scale {
     /// Indices with |γᵢ| ≤ [`NEAR_DEAD`] × median|γ|, zeros included. When the median itself is zero these are
     /// the zeros.
     pub fn near_dead(&self) -> Vec<usize> {
-        let bound = NEAR_DEAD * self.magnitudes().median;
+        let bound = NEAR_DEAD * self.magnitudes.median;
         self.indices_where(|value| value.abs() <= bound)
     }
 
     /// Smallest, middle and largest |γᵢ|.
     pub fn magnitudes(&self) -> Magnitudes {
-        let mut sorted: Vec<f64> = self.values.iter().map(|value| value.abs()).collect();
-        sorted.sort_by(f64::total_cmp);
-        let d = sorted.len();
-        let median = (sorted[(d - 1) / 2] + sorted[d / 2]) / 2.0;
-        Magnitudes { min: sorted[0], median, max: sorted[d - 1] }
+        self.magnitudes
     }
 
     fn indices_where(&self, holds: impl Fn(f64) -> bool) -> Vec<usize> {
         (0..self.width()).filter(|&index| holds(self.values[index])).collect()
+    }
+}
+
+impl Magnitudes {
+    /// By selection, O(d): asked for at every site, where a sort would be most of the work.
+    fn of(values: &[f64]) -> Self {
+        let mut sizes: Vec<f64> = values.iter().map(|value| value.abs()).collect();
+        let d = sizes.len();
+        let (below, &mut upper, above) = sizes.select_nth_unstable_by(d / 2, f64::total_cmp);
+        let min = below.iter().copied().fold(upper, f64::min);
+        let max = above.iter().copied().fold(upper, f64::max);
+        let lower = if d % 2 == 1 { upper } else { below.iter().copied().fold(min, f64::max) };
+        Self { min, median: (lower + upper) / 2.0, max }
     }
 }
 

@@ -4,6 +4,7 @@
 use gammascope::checkpoint::CheckpointError;
 use gammascope::inspect::{Inspection, inspect};
 use gammascope::source::memory::MemorySource;
+use std::io::Write;
 
 /// A file of the header `json` and `data` after it.
 pub(crate) fn file(json: &str, data: &[u8]) -> Vec<u8> {
@@ -44,4 +45,9 @@ pub(crate) fn open(files: Vec<(&str, Vec<u8>)>) -> Result<Inspection, Checkpoint
 /// The sentence with which one file is refused.
 pub(crate) fn refused(path: &str, bytes: Vec<u8>) -> String {
     open(vec![(path, bytes)]).unwrap_err().to_string()
+}
+
+/// Says why a test did nothing: past the runner's capture, which hides what passing tests print.
+pub(crate) fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }

@@ -5,6 +5,7 @@ import { GLOSSARY } from '../glossary';
 import type { DeadDirections, ReaderReport, Report } from '../report';
 import { pointAt } from '../state';
 import { Name } from './name';
+import { Prose } from './prose';
 import { type Chips, type Column, Table } from './table';
 import { Word } from './term';
 
@@ -35,6 +36,7 @@ const COLUMNS: readonly Column<ReaderRow>[] = [
     label: 'Reads',
     term: 'site',
     value: ({ site }) => site,
+    text: 'name',
     cell: ({ site }) => (
       <span class="mono">
         <Name>{site}</Name>
@@ -54,7 +56,7 @@ const COLUMNS: readonly Column<ReaderRow>[] = [
   dead('constant_shift', 'Constant'),
   dead('tied', 'Tied'),
   { id: 'bias', label: 'Bias', value: ({ reader }) => (reader.bias === null ? 'no' : 'yes') },
-  { id: 'assumed', label: 'Assumed', value: ({ reader }) => reader.assumed },
+  { id: 'assumed', label: 'Assumed', value: ({ reader }) => reader.assumed, text: 'prose' },
 ];
 
 function dead(id: keyof DeadDirections, label: string): Column<ReaderRow> {
@@ -69,21 +71,27 @@ export function Dead({ report: { dead_parameters: totals, norms } }: { report: R
     () => norms.flatMap(({ name, readers }) => readers.map((reader) => ({ reader, site: name }))),
     [norms],
   );
-  const classes = totals.outright + totals.with_bias_shift + totals.constant_shift;
+  if (totals.readers === 0) {
+    return (
+      <section id="dead" aria-labelledby="dead-heading">
+        <h2 id="dead-heading">What is dead</h2>
+        <p class="lead">
+          Nothing that could be counted: no linear map was found that reads a site with a{' '}
+          <Word term="kernel">kernel</Word>.
+        </p>
+      </section>
+    );
+  }
   return (
     <section id="dead" aria-labelledby="dead-heading">
       <h2 id="dead-heading">What is dead</h2>
       <p class="lead">
-        A reader W of a blind site can move along a vᵀ for any a, and the network computes the same function: one{' '}
-        <Word term="dead">dead direction</Word> for each row.{' '}
-        {totals.readers > 0 && (
-          <>
-            Over {counted(totals.readers, 'reader')}, {percent(totals.share)} of their parameters are free to move (
-            <Word term="share">share</Word>).
-          </>
-        )}
+        Past a site with a kernel direction v, a reader W can move along a vᵀ for any a: one{' '}
+        <Word term="dead">direction</Word> for each of its rows. What that changes depends on the norm’s shift and the
+        reader’s bias. Over {counted(totals.readers, 'reader')}, {percent(totals.share)} of the parameters are free to
+        move (<Word term="share">share</Word>).
       </p>
-      {classes > 0 && (
+      {CLASSES.some((name) => totals[name] > 0) && (
         <div class="proportions" aria-hidden="true">
           {CLASSES.map(
             (name) => totals[name] > 0 && <span key={name} class={name} style={{ flexGrow: totals[name] }} />,
@@ -126,7 +134,9 @@ export function Dead({ report: { dead_parameters: totals, norms } }: { report: R
           <h3>What the counts rest on</h3>
           <ul class="prose">
             {totals.assumptions.map((assumption) => (
-              <li key={assumption}>{assumption}</li>
+              <li key={assumption}>
+                <Prose>{assumption}</Prose>
+              </li>
             ))}
           </ul>
         </>

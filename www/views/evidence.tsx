@@ -1,6 +1,7 @@
 /** What speaks for LayerNorm and for RMSNorm at one site, as bars to either side of a middle line. */
 import { KINDS, number } from '../format';
 import type { EvidenceReport } from '../report';
+import { Prose } from './prose';
 import { Word } from './term';
 
 /** The axis reaches at least this far, so that weak evidence also looks weak. */
@@ -34,7 +35,9 @@ export function Evidence({ evidence }: { evidence: readonly EvidenceReport[] }) 
                   </>
                 )}
               </span>
-              <span class="what">{detail}</span>
+              <span class="what">
+                <Prose>{detail}</Prose>
+              </span>
             </li>
           );
         })}

@@ -5,6 +5,7 @@ import type { Opened } from '../state';
 import { Evidence } from './evidence';
 import { FigureView } from './figure';
 import { KernelFacts, whyNoDirection } from './kernel';
+import { Prose } from './prose';
 import { Word } from './term';
 
 const READERS = 50;
@@ -16,7 +17,11 @@ export function Site({ opened: { report, inspector }, norm }: { opened: Opened; 
   const readable = norm.problem === null && norm.scale !== null;
   return (
     <>
-      {norm.problem !== null && <p class="notice caution">{norm.problem}</p>}
+      {norm.problem !== null && (
+        <p class="notice caution">
+          <Prose>{norm.problem}</Prose>
+        </p>
+      )}
       <div class="panel-top">
         <section>
           <h3>
@@ -29,7 +34,9 @@ export function Site({ opened: { report, inspector }, norm }: { opened: Opened; 
           <h3>Kernel and scale</h3>
           {norm.kernel.form !== 'inverse_scale' && norm.problem === null && <p>{whyNoDirection(norm)}</p>}
           <KernelFacts norm={norm} />
-          <p class="muted small">{norm.convention_reason}</p>
+          <p class="muted small">
+            <Prose>{norm.convention_reason}</Prose>
+          </p>
         </section>
       </div>
       {readable && (
@@ -54,7 +61,11 @@ function Readers({ norm: { name, readers, reader_note } }: { norm: NormReport })
   return (
     <section>
       <h3>Readers</h3>
-      {reader_note !== null && <p class="muted">{reader_note}</p>}
+      {reader_note !== null && (
+        <p class="muted">
+          <Prose>{reader_note}</Prose>
+        </p>
+      )}
       {readers.length > 0 && (
         <div class="scroll" role="region" aria-label={`Readers of ${name}`} tabIndex={0}>
           <table class="plain">
@@ -94,7 +105,9 @@ function Readers({ norm: { name, readers, reader_note } }: { norm: NormReport })
                   <td class="numeric">{count(reader.dead.with_bias_shift)}</td>
                   <td class="numeric">{count(reader.dead.constant_shift)}</td>
                   <td class="numeric">{count(reader.dead.tied)}</td>
-                  <td class="muted">{reader.assumed ?? ''}</td>
+                  <td class="muted">
+                    <Prose>{reader.assumed ?? ''}</Prose>
+                  </td>
                 </tr>
               ))}
             </tbody>

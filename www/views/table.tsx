@@ -6,10 +6,14 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { count } from '../format';
 import type { Term } from '../glossary';
+import { Prose } from './prose';
 import { explains } from './term';
 
 const WINDOW = 200;
 const JUMP = 20;
+
+/** From here a table scrolls in a box of its own, under its headings, instead of pushing the next section away. */
+const LONG = 30;
 
 const collator = new Intl.Collator('en', { numeric: true });
 
@@ -18,6 +22,8 @@ export type Column<Row> = {
   label: string;
   term?: Term;
   numeric?: boolean;
+  /** What kind of text it holds, which decides how it wraps: a sentence from the report, or a name. */
+  text?: 'prose' | 'name';
   /** The column that names the row: its cell is what the keyboard walks along. */
   names?: boolean;
   /** What sorting compares; null sorts last both ways. */
@@ -174,7 +180,12 @@ export function Table<Row>({ label, noun, rows, columns, text, chips = [], detai
             : `${count(kept.length)} of ${count(rows.length)} ${noun}s`}
         </p>
       </div>
-      <div class="scroll" role="region" aria-label={`Table: ${label}`} tabIndex={0}>
+      <div
+        class={ordered.length > LONG ? 'scroll long' : 'scroll'}
+        role="region"
+        aria-label={`Table: ${label}`}
+        tabIndex={0}
+      >
         <table aria-label={label} aria-rowcount={ordered.length + 1}>
           <thead>
             <tr>
@@ -205,7 +216,9 @@ export function Table<Row>({ label, noun, rows, columns, text, chips = [], detai
                   onClick={(event) => onRowClick(event, index)}
                 >
                   {columns.map((column) => {
-                    const shown = column.cell ? column.cell(row, index) : column.value(row, index);
+                    const value = column.value(row, index);
+                    const sentence = column.text === 'prose' ? <Prose>{String(value ?? '')}</Prose> : value;
+                    const shown = column.cell ? column.cell(row, index) : sentence;
                     return column.names ? (
                       <th key={column.id} scope="row">
                         <button
@@ -221,7 +234,7 @@ export function Table<Row>({ label, noun, rows, columns, text, chips = [], detai
                         </button>
                       </th>
                     ) : (
-                      <td key={column.id} class={column.numeric ? 'numeric' : ''}>
+                      <td key={column.id} class={column.numeric ? 'numeric' : (column.text ?? '')}>
                         {shown}
                       </td>
                     );

@@ -3,6 +3,7 @@ import { VERDICTS, bytes, confidenceWord, count, counted, parameters, probabilit
 import { fileName, saveText } from '../download';
 import type { Opened } from '../state';
 import { Facts, type Fact } from './facts';
+import { Prose } from './prose';
 import { Word } from './term';
 
 export function Verdict({ opened: { report, inspector } }: { opened: Opened }) {
@@ -30,7 +31,7 @@ export function Verdict({ opened: { report, inspector } }: { opened: Opened }) {
       <h1 id="sentence" tabIndex={-1}>
         {model.sentence}
       </h1>
-      <div class="columns">
+      <div class="with-facts">
         <div>
           <p class="confidence" data-kind={model.verdict}>
             <span class={`badge ${model.verdict}`}>{VERDICTS[model.verdict]}</span>
@@ -45,7 +46,9 @@ export function Verdict({ opened: { report, inspector } }: { opened: Opened }) {
           </p>
           <ul class="reasons">
             {model.reasons.map((reason) => (
-              <li key={reason}>{reason}</li>
+              <li key={reason}>
+                <Prose>{reason}</Prose>
+              </li>
             ))}
           </ul>
         </div>

@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks';
 import { count, counted } from '../format';
 import type { Report } from '../report';
 import { pointAt, siteByName } from '../state';
+import { Prose } from './prose';
 
 const STEP = 50;
 
@@ -16,7 +17,9 @@ export function Warnings({ report: { warnings } }: { report: Report }) {
           {warnings.slice(0, shown).map(({ code, message, where }, index) => (
             <li key={index}>
               <code>{code}</code>
-              <p>{message}</p>
+              <p>
+                <Prose>{message}</Prose>
+              </p>
               {where &&
                 (siteByName.value.has(where) ? (
                   <button type="button" class="link mono" onClick={() => pointAt(where)}>

@@ -25,10 +25,12 @@ pub(crate) fn sources(paths: &[PathBuf]) -> Result<Vec<DiskSource>, String> {
             add_file(path, &mut found);
         }
     }
-    found
-        .into_iter()
-        .map(|(location, name)| DiskSource::open(&location, name).map_err(|error| error.to_string()))
-        .collect()
+    let open = |(location, name): (PathBuf, String)| match DiskSource::open(&location, name) {
+        // A folder may hold anything, such as dangling links: only shards and what was asked for must open.
+        Err(_) if !paths.contains(&location) && !is_shard(&location) => None,
+        opened => Some(opened.map_err(|error| error.to_string())),
+    };
+    found.into_iter().filter_map(open).collect()
 }
 
 /// Adds a file and what belongs to it in the same folder.
@@ -48,6 +50,10 @@ fn add_file(path: &Path, found: &mut BTreeSet<(PathBuf, String)>) {
         }
     }
     found.insert((path.to_owned(), file));
+}
+
+fn is_shard(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "safetensors")
 }
 
 fn walk(

@@ -1,0 +1,114 @@
+// The built page in a real Chromium: what it downloads, when it can be used, how long an open takes.
+
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { extname, join, normalize } from "node:path";
+import { brotliCompressSync, gzipSync } from "node:zlib";
+
+const TYPES = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+  ".wasm": "application/wasm",
+  ".json": "application/json",
+};
+
+/** Serves dist/ gzipped, as static hosts do, and notes each file it has sent. */
+export async function serve(folder = "dist") {
+  const sent = new Map();
+  const packed = new Map();
+  const server = createServer((request, response) => {
+    const path = normalize(decodeURIComponent(new URL(request.url, "http://x").pathname));
+    const file = join(folder, path.endsWith("/") ? `${path}index.html` : path);
+    try {
+      if (!packed.has(file)) {
+        const body = readFileSync(file);
+        packed.set(file, { gzip: gzipSync(body, { level: 9 }), brotli: brotliCompressSync(body).length });
+      }
+    } catch {
+      response.writeHead(404).end();
+      return;
+    }
+    const { gzip, brotli } = packed.get(file);
+    sent.set(file, { gzip: gzip.length, brotli });
+    const type = TYPES[extname(file)] ?? "application/octet-stream";
+    response.writeHead(200, { "content-type": type, "content-encoding": "gzip", "content-length": gzip.length });
+    response.end(gzip);
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${server.address().port}/`,
+    sent,
+    close: () => new Promise((resolve) => server.close(resolve)),
+  };
+}
+
+/** A connection slower than this machine's own: 10 Mbit/s, 40 ms there and back. */
+export const SLOW = { offline: false, latency: 40, downloadThroughput: 1.25e6, uploadThroughput: 1.25e6 };
+
+/** Loads the page into an empty cache; milliseconds until it is painted and takes files. */
+export async function timeLoad(browser, url, network) {
+  return inFreshPage(browser, async (page) => {
+    if (network) {
+      const client = await page.context().newCDPSession(page);
+      await client.send("Network.enable");
+      await client.send("Network.emulateNetworkConditions", network);
+    }
+    await page.addInitScript(() => {
+      const look = () => {
+        const ready = window.gammascope && document.querySelector(".pick-files");
+        // Two frames later what was rendered is on the screen.
+        if (ready) requestAnimationFrame(() => requestAnimationFrame(() => (window.readyAt = performance.now())));
+        else requestAnimationFrame(look);
+      };
+      look();
+    });
+    await page.goto(url);
+    await page.waitForFunction(() => window.readyAt !== undefined);
+    return page.evaluate(() => window.readyAt);
+  });
+}
+
+/** Drops files on a freshly loaded page: milliseconds until the verdict is painted, and the bytes that were read. */
+export async function timeDrop(browser, url, files) {
+  return inFreshPage(browser, async (page) => {
+    await page.goto(url, { waitUntil: "networkidle" });
+    await page.evaluate(() => {
+      const input = Object.assign(document.createElement("input"), { type: "file", multiple: true, id: "bench" });
+      document.body.append(input);
+    });
+    await page.locator("#bench").setInputFiles(files);
+    const milliseconds = await page.evaluate(async () => {
+      const files = document.querySelector("#bench").files;
+      const data = new DataTransfer();
+      for (const file of files) data.items.add(file);
+      const began = performance.now();
+      document.body.dispatchEvent(
+        new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer: data }),
+      );
+      const frame = () => new Promise(requestAnimationFrame);
+      while (!document.querySelector("#sentence")) {
+        const failed = document.querySelector("[role=alert]");
+        if (failed) throw new Error(failed.textContent);
+        await frame();
+      }
+      await frame();
+      await frame();
+      return performance.now() - began;
+    });
+    const { checkpoint, model, norms } = await page.evaluate(() =>
+      window.gammascope.open(document.querySelector("#bench").files),
+    );
+    return { milliseconds, bytes: checkpoint.bytes_read, sentence: model.sentence, sites: norms.length };
+  });
+}
+
+async function inFreshPage(browser, body) {
+  const context = await browser.newContext();
+  try {
+    return await body(await context.newPage());
+  } finally {
+    await context.close();
+  }
+}

@@ -1,0 +1,263 @@
+// npm run bench: one table of bytes, times and ratios; both sides of a ratio are measured in the same run.
+//   npm run bench -- --as-is   measures the dist/ that is there instead of building the page first
+
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import { SLOW, serve, timeDrop, timeLoad } from "../benches/page.mjs";
+import { experts, llama, llamaConfig, writeFolder } from "../benches/sparse.mjs";
+import { build } from "./build.mjs";
+import { findChromium } from "./lib/chromium.mjs";
+import { Failure, ask, main, step } from "./lib/run.mjs";
+import { cargoBuild } from "./lib/rust.mjs";
+import { BUDGET_KB } from "./lib/size.mjs";
+import { setUp } from "./setup.mjs";
+
+const RUNS = 7;
+const MINILM = ".cache/models/all-MiniLM-L6-v2";
+const SAMPLE = ["model.safetensors", "config.json"].map((name) => join("samples/layernorm", name));
+/** A single file with a tensor of exactly 2 GiB, and norms past the 4 GiB that 32 bits can count. */
+const NINE_GB = { layers: 4, vocabulary: 131_072, tied: true };
+const GROWTH = [1_000, 10_000, 100_000];
+const TIME_WIDTH = "10000 ms".length; // a sentence about what was skipped may be longer
+
+/** The table: rows of cells, and headings of one cell. */
+const rows = [];
+const row = (what, { file, read, time, ratio = "" }) => rows.push([what, file, read, time, ratio]);
+const heading = (what) => rows.push([what]);
+
+await main(async () => {
+  await setUp();
+  const command = await cargoBuild(
+    "Command line: compiling, with optimisation",
+    ["--release", "--locked", "--bin", "gammascope"],
+    process.platform === "win32" ? ".exe" : "gammascope",
+  );
+  if (!process.argv.includes("--as-is")) await build();
+  const folder = mkdtempSync(join(tmpdir(), "gammascope-bench-"));
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  process.once("SIGINT", () => process.exit(130));
+  const browser = await startChromium();
+  try {
+    console.log("Writing sparse checkpoints");
+    const models = checkpoints(folder);
+    console.log("Command line");
+    for (const model of models) Object.assign(model, inspect(command, model.folder));
+    await opening(models, browser);
+    await comparing(models);
+    await weighing(browser);
+    console.log("Growth");
+    growing(command, folder);
+  } finally {
+    await browser.close?.();
+  }
+  print();
+});
+
+function checkpoints(folder) {
+  const minilm = ["model.safetensors", "config.json"].map((name) => join(MINILM, name));
+  const models = [
+    { name: "30 shards", ...writeFolder(join(folder, "shards"), llama(), llamaConfig(), 30) },
+    { name: "a tensor of 2 GiB", ...writeFolder(join(folder, "one"), llama(NINE_GB), llamaConfig(NINE_GB), 1) },
+  ];
+  if (minilm.every((file) => existsSync(file))) {
+    const bytes = statSync(minilm[0]).size;
+    const shardOf = () => "model.safetensors";
+    models.push({ name: "all-MiniLM-L6-v2", folder: MINILM, files: minilm, bytes, shardOf });
+  }
+  return models;
+}
+
+/** Median time of whole processes, and the report. */
+function inspect(command, path) {
+  const report = JSON.parse(timed(command, ["inspect", path, "--json"]).stdout); // this run warms the cache
+  const times = Array.from({ length: RUNS }, () => timed(command, ["inspect", path]).milliseconds);
+  return { milliseconds: median(times), report };
+}
+
+/** Bytes and time of an open, from the headers to the verdict, on the command line and in the page. */
+async function opening(models, browser) {
+  heading("Opening");
+  for (const { name, bytes, files, milliseconds, report } of models) {
+    const { bytes_read: read, header_bytes: headers, norm_bytes: norms } = report.checkpoint;
+    const bound = `headers ${size(headers)} + ${((read - headers) / norms).toFixed(2)} × norms (≤ 1.2)`;
+    row(`${name} · command line`, { file: size(bytes), read: size(read), time: ms(milliseconds), ratio: bound });
+    if (browser.why) {
+      row(`${name} · page`, { time: browser.why });
+      continue;
+    }
+    console.log(`Chromium: ${name}`);
+    const drops = [];
+    for (let run = 0; run < RUNS; run += 1) drops.push(await timeDrop(browser.instance, browser.url, files));
+    const { bytes: readThere, sentence } = drops[0];
+    if (sentence !== report.model.sentence) {
+      throw new Failure(`${name}: the page says "${sentence}", the command line "${report.model.sentence}".`);
+    }
+    const time = median(drops.map((drop) => drop.milliseconds));
+    const cells = { file: size(bytes), read: size(readThere), time: ms(time), ratio: against(time, milliseconds) };
+    row(`${name} · page, from drop`, cells);
+  }
+  if (models.at(-1).folder !== MINILM) {
+    row("all-MiniLM-L6-v2", { time: `skipped: not in ${MINILM}; \`npm test\` fetches it` });
+  }
+}
+
+/** The same scales and shifts read with Python's safetensors: whole processes, and the reading alone. */
+async function comparing(models) {
+  const python = await preparePython();
+  heading(`Reading the same scales in Python${python.versions ? ` (${python.versions})` : ""}`);
+  if (python.why) {
+    row("safetensors and numpy", { time: python.why });
+    return;
+  }
+  for (const { name, folder, shardOf, milliseconds, report } of models) {
+    const tensors = report.norms.flatMap(({ scale, shift }) => (shift ? [scale, shift] : [scale]));
+    const wanted = JSON.stringify(tensors.map((tensor) => [shardOf(tensor), tensor]));
+    const read = () => timed(python.interpreter, ["benches/scales.py", folder], wanted);
+    read(); // warms the cache
+    const runs = Array.from({ length: RUNS }, read);
+    const whole = median(runs.map((run) => run.milliseconds));
+    const alone = median(runs.map(({ stdout }) => 1000 * JSON.parse(stdout).seconds));
+    row(`${name} · whole process`, { time: ms(whole), ratio: against(whole, milliseconds) });
+    row(`${name} · without start and imports`, { time: ms(alone), ratio: against(alone, milliseconds) });
+  }
+}
+
+/** What the first load sends, and when the page can be used. */
+async function weighing({ instance, url, sent, why }) {
+  heading("The page");
+  if (why) {
+    row("weight and load", { time: why });
+    return;
+  }
+  const load = async (network) => {
+    const times = [];
+    for (let run = 0; run < RUNS; run += 1) times.push(await timeLoad(instance, url, network));
+    return median(times);
+  };
+  sent.clear();
+  const [near, far] = [await load(), await load(SLOW)];
+  weight("sent until it can be used", sent);
+  await timeDrop(instance, url, SAMPLE);
+  weight("sent until the first verdict", sent);
+  row("ready for files, this machine", { time: ms(near) });
+  row("ready for files, 10 Mbit/s and 40 ms", { time: ms(far), ratio: `${(far / 1000).toFixed(2)} of 1 s` });
+}
+
+function weight(what, sent) {
+  const sum = (kind) => [...sent.values()].reduce((all, file) => all + file[kind], 0);
+  const [gzip, brotli] = [sum("gzip"), sum("brotli")];
+  const ratio = `${(gzip / 1000 / BUDGET_KB).toFixed(2)} of ${BUDGET_KB} KB, gzipped`;
+  row(what, { file: `gzip ${size(gzip)}`, read: `brotli ${size(brotli)}`, ratio });
+}
+
+/** How time grows with the catalogue, without the start of the process. */
+function growing(command, folder) {
+  heading("Growth, command line");
+  const start = median(Array.from({ length: RUNS }, () => timed(command, ["--version"]).milliseconds));
+  row("start of the process", { time: ms(start) });
+  let before;
+  for (const count of GROWTH) {
+    const model = writeFolder(join(folder, `${count}`), experts(count), { model_type: "mixtral" }, 1);
+    const { milliseconds, report } = inspect(command, model.folder);
+    const each = ((milliseconds - start) * 1000) / count;
+    row(`${count.toLocaleString("en")} tensors`, {
+      file: size(model.bytes),
+      read: size(report.checkpoint.bytes_read),
+      time: ms(milliseconds),
+      ratio: `${each.toFixed(2)} µs a tensor${before ? `, ${(each / before).toFixed(2)} × the row above` : ""}`,
+    });
+    before = each;
+  }
+}
+
+/** Python with the safetensors library, in a virtual environment of the ignored cache. */
+async function preparePython() {
+  const folder = ".cache/bench-venv";
+  const interpreter = join(folder, process.platform === "win32" ? "Scripts/python.exe" : "bin/python");
+  const program = ["python3", "python"].find((name) => ask(name, ["--version"]) !== null);
+  if (!program) return { why: "skipped: there is no Python" };
+  const versions = () => {
+    const print = "f'safetensors {safetensors.__version__}, numpy {numpy.__version__}'";
+    return ask(interpreter, ["-c", `import ml_dtypes, numpy, safetensors; print(${print})`]);
+  };
+  if (versions() === null) {
+    const install = ["-m", "pip", "install", "--quiet", "numpy", "ml_dtypes", "safetensors"];
+    try {
+      await step("Python: making a virtual environment", program, ["-m", "venv", folder]);
+      await step("Python: installing safetensors and numpy", interpreter, install, { minutes: 5 });
+    } catch {
+      return { why: "skipped: safetensors could not be installed for Python" };
+    }
+  }
+  return { interpreter, versions: versions() };
+}
+
+/** Chromium with the page behind a server, or why there is none. */
+async function startChromium() {
+  if (!existsSync("dist/index.html")) return { why: "skipped: there is no dist/; `npm run build` makes it" };
+  const { chromium } = await import("@playwright/test");
+  const args = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"];
+  const executablePath = findChromium();
+  try {
+    const instance = await chromium.launch({ args, ...(executablePath && { executablePath }) });
+    const server = await serve("dist");
+    const close = async () => {
+      await instance.close();
+      await server.close();
+    };
+    return { instance, url: server.url, sent: server.sent, close };
+  } catch {
+    return { why: "skipped: there is no Chromium; `npm test` fetches one" };
+  }
+}
+
+function timed(program, args, input) {
+  const began = performance.now();
+  const { status, stdout, stderr } = spawnSync(program, args, { input, encoding: "utf8", maxBuffer: 2 ** 30 });
+  const milliseconds = performance.now() - began;
+  if (status !== 0) throw new Failure(`\`${program} ${args.join(" ")}\` failed.`, stderr ?? "");
+  return { milliseconds, stdout };
+}
+
+function median(values) {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** A time as a multiple of the command line's whole process for the same checkpoint. */
+function against(time, command) {
+  const ratio = time / command;
+  return `${ratio < 10 ? ratio.toPrecision(2) : Math.round(ratio)} × command line`;
+}
+
+function ms(milliseconds) {
+  return milliseconds < 10 ? `${milliseconds.toFixed(1)} ms` : `${Math.round(milliseconds)} ms`;
+}
+
+function size(bytes) {
+  const [scale, unit] = [
+    [1e9, "GB"],
+    [1e6, "MB"],
+    [1e3, "kB"],
+    [1, "B"],
+  ].find(([scale]) => bytes >= scale || scale === 1);
+  const value = bytes / scale;
+  return `${scale > 1 && value < 100 ? value.toFixed(1) : Math.round(value)} ${unit}`;
+}
+
+function print() {
+  const table = [["", "file", "read", "time", "ratio"], ...rows];
+  const width = (column) =>
+    Math.max(...table.filter((cells) => cells.length > 1).map((cells) => cells[column]?.length ?? 0));
+  const widths = [width(0), width(1), width(2)];
+  const line = ([what, file = "", read = "", time = "", ratio = ""]) => {
+    const cells = [what.padEnd(widths[0]), file.padStart(widths[1]), read.padStart(widths[2]), time.padStart(TIME_WIDTH)];
+    return [...cells, ratio].join("  ").trimEnd();
+  };
+  const machine = `${cpus().length} × ${cpus()[0].model.trim()}, ${process.platform}`;
+  console.log(`\n${machine}; medians of ${RUNS} runs, files in the cache\n`);
+  for (const cells of table) console.log(cells.length === 1 ? `\n${cells[0]}` : line(cells));
+}
