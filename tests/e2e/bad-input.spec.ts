@@ -59,6 +59,12 @@ const BAD: { what: string; bad: TestFile; says: string[] }[] = [
     says: ['"a" occurs twice'],
   },
   {
+    what: 'metadata that hold a number',
+    bad: headed('metadata.safetensors', `{"__metadata__":{"step":3},"a":${entry(0, 4)}}`, 4),
+    says: ['__metadata__', 'a number'],
+  },
+  { what: 'a name with markup', bad: file('<img src=x onerror=alert(1)>.safetensors'), says: ['empty'] },
+  {
     what: 'an adapter',
     bad: headed('adapter_model.safetensors', `{"q.lora_A.weight":${entry(0, 4)},"q.lora_B.weight":${entry(4, 8)}}`, 8),
     says: ['adapter', 'base model'],
@@ -114,6 +120,16 @@ test('a file that the disk takes away between pick and read is named', async ({ 
   expect(rejected).toContain('vanishing.safetensors');
   await expect(page.getByRole('alert')).toContainText(rejected);
   await expect(siteRows(page)).toHaveCount(7);
+});
+
+test('a configuration that is no JSON, and a shard that is not there, are warnings', async ({ page }) => {
+  const [model] = gpt2({ layers: 1 });
+  const shard = { name: 'model-00001-of-00002.safetensors', mimeType: '', buffer: model?.buffer ?? Buffer.of() };
+  await transfer(page, [shard, file('config.json', '{"model_type":')], 'drop');
+  await expect(siteRows(page)).toHaveCount(3);
+  for (const part of ['config.json', 'model-00002-of-00002.safetensors']) {
+    await expect(page.locator('#warnings')).toContainText(part);
+  }
 });
 
 test('a scale that is not a number is named on its site and the others go on', async ({ page }) => {

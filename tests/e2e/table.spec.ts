@@ -62,7 +62,7 @@ test('an open row shows its evidence with its strength, its figures and its read
   await siteRows(page).first().click();
   const panel = page.locator('tr.detail');
   for (const { source, detail } of site?.evidence ?? []) {
-    await expect(panel.locator('.evidence li', { hasText: source }).first()).toContainText(detail);
+    await expect(panel.locator('.evidence li', { hasText: source }).first()).toContainText(detail.replaceAll('`', ''));
   }
   await expect(panel.locator('.bar.layernorm').first()).toBeVisible();
   await expect(panel.locator('figure')).toHaveCount(3);
