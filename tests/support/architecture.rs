@@ -1,0 +1,384 @@
+//! Ground truth: what the norm modules of real architectures do, with a checkpoint made of each and a score for what
+//! Gammascope says of it. A document is `{ config, tensors: [[name, dtype, shape]], norms: [{ weight, bias, kind,
+//! convention }] }`, gzipped JSON.
+
+use flate2::read::GzDecoder;
+use gammascope::inspect::inspect;
+use gammascope::report::{NormKind, Report, ScaleConvention};
+use gammascope::source::memory::MemorySource;
+use gammascope::source::{ByteSource, SourceError};
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use rand_distr::{LogNormal, Normal};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+
+/// One architecture.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Architecture {
+    #[serde(skip)]
+    pub(crate) name: String,
+    config: Option<Value>,
+    tensors: Vec<(String, String, Vec<u64>)>,
+    norms: Vec<Module>,
+}
+
+/// One norm module of it.
+#[derive(Debug, Deserialize)]
+struct Module {
+    kind: String,
+    convention: Option<String>,
+    weight: Option<String>,
+    bias: Option<String>,
+}
+
+/// How much of an architecture is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Names, shapes, values and config.json.
+    Config,
+    /// Without config.json.
+    NoConfig,
+    /// Without config.json and without the prefix that all names share.
+    Strip,
+    /// Without config.json, and every name is t000001, t000002 …
+    Opaque,
+}
+
+impl Mode {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::NoConfig => "no config",
+            Self::Strip => "prefix stripped",
+            Self::Opaque => "opaque names",
+        }
+    }
+}
+
+/// Reads every document of a folder, by name.
+pub(crate) fn read_folder(folder: &Path) -> io::Result<Vec<Architecture>> {
+    let mut paths: Vec<_> = folder.read_dir()?.collect::<Result<Vec<_>, _>>()?;
+    paths.sort_by_key(std::fs::DirEntry::file_name);
+    paths
+        .into_iter()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|end| end == "gz"))
+        .map(|path| {
+            let read = serde_json::from_reader(GzDecoder::new(File::open(&path)?));
+            let mut architecture: Architecture = read.map_err(io::Error::other)?;
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            architecture.name = name.trim_end_matches(".json.gz").to_owned();
+            Ok(architecture)
+        })
+        .collect()
+}
+
+/// What the values of a tensor look like.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fill {
+    /// A trained scale, stored as w or as w − 1.
+    Scale { around_zero: bool },
+    /// A trained shift.
+    Shift,
+    /// Not written: zeros.
+    Hole,
+}
+
+/// A tensor of the made checkpoint.
+struct Made {
+    range: Range<u64>,
+    dtype: String,
+    fill: Fill,
+    seed: u64,
+}
+
+/// A checkpoint that exists only as its header and the rule for its values.
+enum Source {
+    Virtual { header: Vec<u8>, length: u64, tensors: Vec<Made> },
+    Config(MemorySource),
+}
+
+impl ByteSource for Source {
+    fn path(&self) -> &str {
+        match self {
+            Self::Virtual { .. } => "model.safetensors",
+            Self::Config(config) => config.path(),
+        }
+    }
+
+    fn length(&self) -> u64 {
+        match self {
+            Self::Virtual { length, .. } => *length,
+            Self::Config(config) => config.length(),
+        }
+    }
+
+    async fn read(&self, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
+        let (header, tensors) = match self {
+            Self::Config(config) => return config.read(range).await,
+            Self::Virtual { header, tensors, .. } => (header, tensors),
+        };
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        let mut copy = |at: u64, from: &[u8]| {
+            let (begin, end) = (at.max(range.start), (at + from.len() as u64).min(range.end));
+            if begin < end {
+                let into = (begin - range.start) as usize..(end - range.start) as usize;
+                bytes[into].copy_from_slice(&from[(begin - at) as usize..(end - at) as usize]);
+            }
+        };
+        copy(0, header);
+        let first = tensors.partition_point(|tensor| tensor.range.end <= range.start);
+        for tensor in tensors[first..].iter().take_while(|tensor| tensor.range.start < range.end) {
+            if tensor.fill != Fill::Hole {
+                copy(tensor.range.start, &values(tensor));
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+/// The values of a scale or shift as trained ones are distributed: e^N(−0.2, 0.35), N(0, 0.1).
+fn values(tensor: &Made) -> Vec<u8> {
+    let mut random = SmallRng::seed_from_u64(tensor.seed);
+    let scale = LogNormal::new(-0.2, 0.35).unwrap();
+    let shift = Normal::new(0.0, 0.1).unwrap();
+    let count = (tensor.range.end - tensor.range.start) / size(&tensor.dtype);
+    let draw = |_| -> f64 {
+        match tensor.fill {
+            Fill::Scale { around_zero } => random.sample(scale) - f64::from(u8::from(around_zero)),
+            Fill::Shift => random.sample(shift),
+            Fill::Hole => 0.0,
+        }
+    };
+    let drawn = (0..count).map(draw);
+    match tensor.dtype.as_str() {
+        "BF16" => drawn.flat_map(|value| half::bf16::from_f64(value).to_le_bytes()).collect(),
+        "F16" => drawn.flat_map(|value| half::f16::from_f64(value).to_le_bytes()).collect(),
+        "F64" => drawn.flat_map(f64::to_le_bytes).collect(),
+        _ => drawn.flat_map(|value| (value as f32).to_le_bytes()).collect(),
+    }
+}
+
+fn size(dtype: &str) -> u64 {
+    match dtype {
+        "F64" | "I64" => 8,
+        "F32" | "I32" => 4,
+        "BF16" | "F16" | "I16" => 2,
+        _ => 1,
+    }
+}
+
+impl Architecture {
+    /// Tensors in all, as the speed of finding sites is counted in these.
+    pub(crate) fn tensors(&self) -> usize {
+        self.tensors.len()
+    }
+
+    /// What Gammascope says of it, and the name under which it saw each tensor.
+    pub(crate) fn inspect(&self, mode: Mode) -> Result<(Report, HashMap<&str, String>), String> {
+        let names = self.names(mode);
+        let mut sources = vec![self.checkpoint(&names)];
+        if let (Mode::Config, Some(config)) = (mode, &self.config) {
+            sources.push(Source::Config(MemorySource::new("config.json", config.to_string())));
+        }
+        let report = pollster::block_on(inspect(sources, |_| {}))
+            .map(|inspection| inspection.report)
+            .map_err(|error| error.to_string())?;
+        Ok((report, names))
+    }
+
+    /// The name of each tensor in this mode.
+    fn names(&self, mode: Mode) -> HashMap<&str, String> {
+        let all = || self.tensors.iter().map(|(name, ..)| name.as_str());
+        match mode {
+            Mode::Config | Mode::NoConfig => all().map(|name| (name, name.to_owned())).collect(),
+            Mode::Opaque => {
+                all().enumerate().map(|(index, name)| (name, format!("t{index:06}"))).collect()
+            }
+            Mode::Strip => {
+                let heads: HashSet<&str> = all().filter_map(|name| name.split('.').next()).collect();
+                let strip = |name: &'_ str| match name.split_once('.') {
+                    Some((_, rest)) if heads.len() == 1 => rest.to_owned(),
+                    _ => name.to_owned(),
+                };
+                all().map(|name| (name, strip(name))).collect()
+            }
+        }
+    }
+
+    fn checkpoint(&self, names: &HashMap<&str, String>) -> Source {
+        let mut fills: HashMap<&str, Fill> = HashMap::new();
+        for norm in &self.norms {
+            let around_zero = norm.convention.as_deref() == Some("1+w");
+            fills.extend(norm.weight.as_deref().map(|name| (name, Fill::Scale { around_zero })));
+            fills.extend(norm.bias.as_deref().map(|name| (name, Fill::Shift)));
+        }
+        let mut at = 0u64;
+        let mut entries = serde_json::Map::new();
+        let mut tensors = Vec::new();
+        for (index, (name, dtype, shape)) in self.tensors.iter().enumerate() {
+            let end = at + size(dtype) * shape.iter().product::<u64>();
+            let entry = json!({"dtype": dtype, "shape": shape, "data_offsets": [at, end]});
+            entries.insert(names[name.as_str()].clone(), entry);
+            let fill = fills.get(name.as_str()).copied().unwrap_or(Fill::Hole);
+            tensors.push(Made { range: at..end, dtype: dtype.clone(), fill, seed: index as u64 });
+            at = end;
+        }
+        let mut text = serde_json::to_string(&entries).unwrap().into_bytes();
+        text.resize(text.len().next_multiple_of(8), b' ');
+        let mut header = (text.len() as u64).to_le_bytes().to_vec();
+        header.extend(text);
+        let start = header.len() as u64;
+        for tensor in &mut tensors {
+            tensor.range = tensor.range.start + start..tensor.range.end + start;
+        }
+        Source::Virtual { length: start + at, header, tensors }
+    }
+
+    /// Holds a report against what the modules do.
+    pub(crate) fn score(&self, report: &Report, names: &HashMap<&str, String>) -> Score {
+        let mut found: HashMap<&str, usize> = HashMap::new();
+        for (index, norm) in report.norms.iter().enumerate() {
+            found.extend(norm.scale.as_deref().map(|scale| (scale, index)));
+        }
+        let mut score = Score::default();
+        let mut seen = HashSet::new();
+        for norm in &self.norms {
+            // Catalogues of very large models are trimmed, and one tensor may serve several modules.
+            let Some(weight) = norm.weight.as_deref().filter(|weight| names.contains_key(weight)) else { continue };
+            if !seen.insert(weight) {
+                continue;
+            }
+            let here = found.remove(names[weight].as_str()).map(|index| &report.norms[index]);
+            let expected = match norm.kind.as_str() {
+                "layer" => NormKind::LayerNorm,
+                "rms" => NormKind::RmsNorm,
+                "other" => NormKind::Other,
+                _ => continue, // the module could not be run
+            };
+            let Some(here) = here else {
+                score.fault(&mut |score| &mut score.missing, weight, "missing");
+                continue;
+            };
+            if here.kind == NormKind::Unknown {
+                *score.unknown_why.entry(why(here)).or_default() += 1;
+                score.fault(&mut |score| &mut score.unknown, weight, "unknown");
+                continue;
+            }
+            let bin = score.calibration.entry((here.confidence * 1000.0).round() as u32).or_default();
+            bin.1 += 1;
+            if here.kind == expected {
+                bin.0 += 1;
+                score.right += 1;
+            } else {
+                let said = format!("{:?} is {expected:?}", here.kind);
+                score.fault(&mut |score| &mut score.wrong, weight, &said);
+                continue;
+            }
+            let convention = match norm.convention.as_deref() {
+                Some("w") => ScaleConvention::Weight,
+                Some("1+w") => ScaleConvention::OnePlusWeight,
+                _ => continue,
+            };
+            if expected != NormKind::Other && here.scale_convention != convention {
+                score.fault(&mut |score| &mut score.convention, weight, "convention");
+            }
+        }
+        score.confusion = self.confusion(report, names);
+        for scale in found.into_keys() {
+            score.fault(&mut |score| &mut score.invented, scale, "invented");
+        }
+        score
+    }
+
+    fn confusion(&self, report: &Report, names: &HashMap<&str, String>) -> BTreeMap<(String, NormKind), u32> {
+        let said: HashMap<&str, NormKind> = report
+            .norms
+            .iter()
+            .filter_map(|norm| Some((norm.scale.as_deref()?, norm.kind)))
+            .collect();
+        let mut confusion = BTreeMap::new();
+        let weights: BTreeMap<&str, &str> =
+            self.norms.iter().filter_map(|norm| Some((norm.weight.as_deref()?, norm.kind.as_str()))).collect();
+        for (weight, kind) in weights {
+            if let Some(&said) = names.get(weight).and_then(|name| said.get(name.as_str())) {
+                *confusion.entry((kind.to_owned(), said)).or_default() += 1;
+            }
+        }
+        confusion
+    }
+}
+
+/// The evidence that left a site unknown, as a line.
+fn why(norm: &gammascope::report::NormReport) -> String {
+    let spoken: Vec<String> = norm
+        .evidence
+        .iter()
+        .filter(|evidence| evidence.strength > 0.0)
+        .map(|evidence| format!("{} {:?} {:.1}", evidence.source, evidence.says, evidence.strength))
+        .collect();
+    if spoken.is_empty() { "no evidence".to_owned() } else { spoken.join(", ") }
+}
+
+/// Counts of norm sites.
+#[derive(Debug, Default)]
+pub(crate) struct Score {
+    pub(crate) right: u32,
+    pub(crate) unknown: u32,
+    pub(crate) wrong: u32,
+    pub(crate) missing: u32,
+    pub(crate) invented: u32,
+    /// Right about the kind, wrong about w or 1 + w.
+    pub(crate) convention: u32,
+    /// Thousandths of confidence → (right, all).
+    pub(crate) calibration: BTreeMap<u32, (u32, u32)>,
+    /// Evidence of the unknown ones.
+    pub(crate) unknown_why: BTreeMap<String, u32>,
+    /// (what it is, what was said) → sites.
+    pub(crate) confusion: BTreeMap<(String, NormKind), u32>,
+    /// Every fault, as a line.
+    pub(crate) faults: Vec<String>,
+}
+
+impl Score {
+    fn fault(&mut self, count: &mut dyn FnMut(&mut Self) -> &mut u32, tensor: &str, what: &str) {
+        *count(self) += 1;
+        self.faults.push(format!("{tensor}: {what}"));
+    }
+
+    /// Sites of the ground truth.
+    pub(crate) fn sites(&self) -> u32 {
+        self.right + self.unknown + self.wrong + self.missing
+    }
+
+    /// Faults that a user would be misled by.
+    pub(crate) fn misleading(&self) -> u32 {
+        self.wrong + self.missing + self.invented + self.convention
+    }
+
+    /// Takes the counts of another document in, without its lines.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.right += other.right;
+        self.unknown += other.unknown;
+        self.wrong += other.wrong;
+        self.missing += other.missing;
+        self.invented += other.invented;
+        self.convention += other.convention;
+        for (bin, (right, all)) in &other.calibration {
+            let here = self.calibration.entry(*bin).or_default();
+            *here = (here.0 + right, here.1 + all);
+        }
+        for (why, count) in &other.unknown_why {
+            *self.unknown_why.entry(why.clone()).or_default() += count;
+        }
+        for (cell, count) in &other.confusion {
+            *self.confusion.entry(cell.clone()).or_default() += count;
+        }
+    }
+}
