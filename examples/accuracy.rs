@@ -30,6 +30,9 @@ struct Arguments {
     /// List every fault.
     #[arg(long)]
     faults: bool,
+    /// Print how often each evidence speaks for which kind, by distinct site names of an architecture.
+    #[arg(long)]
+    evidence: bool,
     /// Only this mode: config, "no config", "prefix stripped", "opaque names".
     #[arg(long)]
     mode: Option<String>,
@@ -44,7 +47,8 @@ fn main() -> ExitCode {
     let fixtures = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/architectures"));
     let folders = if arguments.folders.is_empty() { &vec![fixtures] } else { &arguments.folders };
     for folder in folders {
-        architectures.extend(read_folder(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())));
+        architectures
+            .extend(read_folder(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())));
     }
     if let Some(part) = &arguments.only {
         architectures.retain(|architecture| architecture.name.contains(part));
@@ -53,14 +57,15 @@ fn main() -> ExitCode {
     let mut failed = false;
     for (mode, bar) in BARS {
         if arguments.mode.as_ref().is_none_or(|name| name == mode.name()) {
-            failed |= !run(&architectures, mode, bar, arguments.faults);
+            failed |= !run(&architectures, mode, bar, &arguments);
         }
     }
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// Scores one mode, prints it, and says whether it is over the bar.
-fn run(architectures: &[Architecture], mode: Mode, bar: f64, faults: bool) -> bool {
+fn run(architectures: &[Architecture], mode: Mode, bar: f64, arguments: &Arguments) -> bool {
+    let faults = arguments.faults;
     let (scores, seconds) = scores(architectures, mode);
     let mut total = Score::default();
     scores.iter().for_each(|(_, score)| total.add(score));
@@ -92,7 +97,11 @@ fn run(architectures: &[Architecture], mode: Mode, bar: f64, faults: bool) -> bo
     }
     println!("  confidence → right of all");
     for (confidence, (right, all)) in &total.calibration {
-        println!("    {:.3} → {right} of {all} ({:.4})", f64::from(*confidence) / 1000.0, f64::from(*right) / f64::from(*all));
+        println!(
+            "    {:.3} → {right} of {all} ({:.4})",
+            f64::from(*confidence) / 1000.0,
+            f64::from(*right) / f64::from(*all)
+        );
     }
     if !total.unknown_why.is_empty() {
         println!("  unknown, by its evidence");
@@ -100,7 +109,14 @@ fn run(architectures: &[Architecture], mode: Mode, bar: f64, faults: bool) -> bo
         reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
         reasons.iter().take(WORST).for_each(|(why, count)| println!("    {count:6} {why}"));
     }
-    let mut worst: Vec<&(&str, Score)> = scores.iter().filter(|(_, score)| !score.faults.is_empty()).collect();
+    if arguments.evidence {
+        println!("  what was seen, at how many of each kind");
+        for ((spoken, kind), count) in &total.spoken {
+            println!("    {count:6} {kind:6} {spoken}");
+        }
+    }
+    let mut worst: Vec<&(&str, Score)> =
+        scores.iter().filter(|(_, score)| !score.faults.is_empty()).collect();
     worst.sort_by_key(|(_, score)| std::cmp::Reverse((score.misleading(), score.unknown)));
     println!("  the worst of {} with faults", worst.len());
     for (name, score) in worst.iter().take(if faults { usize::MAX } else { WORST }) {
@@ -135,7 +151,8 @@ fn scores(architectures: &[Architecture], mode: Mode) -> (Vec<(&str, Score)>, f6
                     let took = start.elapsed();
                     let mut slowest = slowest.lock().unwrap();
                     if took > slowest.0 {
-                        *slowest = (took, format!("{} ({} tensors)", architecture.name, architecture.tensors()));
+                        *slowest =
+                            (took, format!("{} ({} tensors)", architecture.name, architecture.tensors()));
                     }
                     drop(slowest);
                     let score = architecture.score(&report, &names);

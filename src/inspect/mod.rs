@@ -7,7 +7,7 @@ use crate::checkpoint::config::Config;
 use crate::checkpoint::dtype::TensorType;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, TensorError};
 use crate::kernel::scale::Scale;
-use crate::norm::convention;
+use crate::norm::convention::{self, Storage};
 use crate::norm::evidence::{self, Evidence, Witness};
 use crate::norm::verdict::{self, Verdict};
 use crate::norm::{self, NormSite};
@@ -100,7 +100,7 @@ struct Inspector<'a, S> {
     sites: &'a [NormSite],
     readers: ReaderIndex<'a>,
     foreign_configs: Vec<&'a str>,
-    stored_around_zero: bool,
+    storage: Storage,
     warnings: Vec<Warning>,
 }
 
@@ -111,7 +111,7 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             sites,
             readers: ReaderIndex::new(&checkpoint.tensors, sites),
             foreign_configs: Vec::new(),
-            stored_around_zero: false,
+            storage: Storage::default(),
             warnings: checkpoint.warnings.clone(),
         };
         for config in checkpoint.configs.iter().filter(|config| !fits(config, checkpoint)) {
@@ -127,11 +127,10 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
     }
 
     fn report(mut self, stored: Vec<Stored>) -> Inspection {
-        let bare = stored
-            .iter()
-            .filter(|stored| stored.shift.is_none())
-            .filter_map(|stored| stored.scale.as_ref()?.as_deref().ok());
-        self.stored_around_zero = convention::stored_around_zero(bare);
+        let read = self.sites.iter().zip(&stored);
+        self.storage = Storage::of(
+            read.filter_map(|(site, stored)| Some((site, stored.scale.as_ref()?.as_deref().ok()?))),
+        );
         let mut norms = Vec::with_capacity(self.sites.len());
         let mut scales = Vec::with_capacity(self.sites.len());
         for (site, stored) in self.sites.iter().zip(stored) {
@@ -187,20 +186,16 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
         let scope = config.map(|config| config.scope(&site.name));
         let (raw, scale_problem) = split(stored.scale);
         let (shift, shift_problem) = split(stored.shift);
-        let witness = Witness {
-            site,
-            config: scope,
-            stored_around_zero: self.stored_around_zero,
-            shift: shift.as_deref(),
-        };
+        let around_zero = self.storage.around_zero(site);
+        let witness =
+            Witness { site, config: scope, stored_around_zero: around_zero, shift: shift.as_deref() };
         let pieces = evidence::collect(&witness);
         let other = evidence::outside_theorem(&witness);
         let verdict = match other {
             Some(_) => Verdict { kind: NormKind::Other, confidence: CONFIDENT_OTHER },
-            None => verdict::combine(&pieces),
+            None => verdict::combine(&pieces, site.doubt.is_some()),
         };
-        let convention =
-            convention::decide(scope, verdict.kind, self.stored_around_zero && site.shift.is_none());
+        let convention = convention::decide(scope, verdict.kind, around_zero);
         let (scale, not_finite) = match raw.map(|raw| Scale::new(convention.effective(raw))) {
             Some(Ok(scale)) => (Some(scale), None),
             Some(Err(error)) => {
@@ -212,6 +207,9 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
         if let Some(message) = &problem {
             self.warn("scale_unusable", &site.name, format!("{message}. The other sites go on"));
         }
+        // One direction for all heads would be wrong for each of them.
+        let scale = scale.filter(|_| !site.per_head);
+        let problem = problem.or_else(|| site.per_head.then(|| PER_HEAD.to_owned()));
         let kernel = scale.as_ref().and_then(|scale| kernel_of(scale, verdict.kind));
         let readers = match verdict.kind {
             NormKind::Other => Readers {
@@ -303,6 +301,10 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
 
 /// Batch, group and adaptive norms are recognised by what they are made of, not by a balance of evidence.
 const CONFIDENT_OTHER: f64 = 0.99;
+
+/// Why nothing is read from a scale of heads × d.
+const PER_HEAD: &str =
+    "each head has a scale of its own here, and so a kernel of its own: none of them is shown";
 
 fn other_evidence(why: &str) -> EvidenceReport {
     EvidenceReport {

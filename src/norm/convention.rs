@@ -1,8 +1,10 @@
 //! How the effective scale γ follows from the stored tensor w: γ = w, or γ = 1 + w. A wrong one is a wrong kernel.
 
 use super::families;
+use super::find::NormSite;
 use crate::checkpoint::config::Scope;
 use crate::report::{NormKind, ScaleConvention};
+use std::collections::HashMap;
 
 /// Flags that say the scale is stored around zero.
 const ONE_PLUS_FLAGS: [&str; 3] =
@@ -23,7 +25,7 @@ pub struct Convention {
     pub reason: String,
 }
 
-/// Decides from the configuration, else from whether the model's scales are [`stored_around_zero`]. A family's line
+/// Decides from the configuration, else from how the model's scales are stored: see [`Storage`]. A family's line
 /// speaks only for sites of the kind it names: the vision tower of a Gemma model is no Gemma norm.
 pub fn decide(config: Option<Scope<'_>>, kind: NormKind, around_zero: bool) -> Convention {
     let of = |convention, reason: String| Convention { convention, reason };
@@ -55,15 +57,86 @@ pub fn decide(config: Option<Scope<'_>>, kind: NormKind, around_zero: bool) -> C
     of(ScaleConvention::Weight, "the stored values are the scale, as in most norms".to_owned())
 }
 
-/// Whether the scales of a model (w of each site without a shift) are stored around zero. One site is too few values
-/// to tell: all are taken together.
-pub fn stored_around_zero<'a>(scales: impl Iterator<Item = &'a [f64]>) -> bool {
-    let (mut low, mut beyond) = (0, 0);
-    for &value in scales.flatten() {
-        low += usize::from((-1.05..-0.5).contains(&value));
-        beyond += usize::from(value < -1.05);
+/// How the scales of a model are stored, seen in their values.
+#[derive(Debug, Clone, Default)]
+pub struct Storage {
+    /// Stack and path inside the block, so that a site stands with its like in the other blocks → around zero or not.
+    groups: HashMap<(String, String), Option<bool>>,
+    /// All groups that speak together; for those too small to speak.
+    whole: Tally,
+}
+
+/// What the values of a group say.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    /// In all.
+    values: usize,
+    /// Below zero.
+    negative: usize,
+    /// −1.05 to −0.5.
+    low: usize,
+    /// Below −1.05.
+    beyond: usize,
+    /// Exactly zero.
+    zeros: usize,
+}
+
+impl Storage {
+    /// Looks at each site with its stored scale, where it could be read.
+    pub fn of<'a>(stored: impl Iterator<Item = (&'a NormSite, &'a [f64])>) -> Self {
+        let mut tallies: HashMap<(String, String), Tally> = HashMap::new();
+        for (site, values) in stored {
+            tallies.entry(group(site)).or_default().add(values);
+        }
+        let mut whole = Tally::default();
+        tallies.values().for_each(|tally| whole.merge(*tally));
+        let groups = tallies.into_iter().map(|(key, tally)| (key, tally.around_zero())).collect();
+        Self { groups, whole }
     }
-    low >= LOW_VALUES && beyond as f64 <= BEYOND_FRACTION * low as f64
+
+    /// Whether a site's scale is stored around zero, as γ − 1.
+    pub fn around_zero(&self, site: &NormSite) -> bool {
+        let own = self.groups.get(&group(site)).copied().flatten();
+        own.or_else(|| self.whole.around_zero()).unwrap_or(false)
+    }
+}
+
+/// What a site stands with: its like in every block.
+fn group(site: &NormSite) -> (String, String) {
+    let inside = site.block_path.as_ref().map_or(site.name.as_str(), |block| &site.name[block.len()..]);
+    (site.stack.clone(), inside.to_owned())
+}
+
+impl Tally {
+    fn add(&mut self, values: &[f64]) {
+        self.values += values.len();
+        for &value in values {
+            self.negative += usize::from(value < 0.0);
+            self.low += usize::from((-1.05..-0.5).contains(&value));
+            self.beyond += usize::from(value < -1.05);
+            self.zeros += usize::from(value == 0.0);
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.values += other.values;
+        self.negative += other.negative;
+        self.low += other.low;
+        self.beyond += other.beyond;
+        self.zeros += other.zeros;
+    }
+
+    /// `None` when the values are too few or could be of either.
+    fn around_zero(self) -> Option<bool> {
+        if self.zeros == self.values {
+            // An untrained 1 + w; as w it would switch the site off.
+            return Some(true);
+        }
+        if self.low >= LOW_VALUES && self.beyond as f64 <= BEYOND_FRACTION * self.low as f64 {
+            return Some(true);
+        }
+        (self.negative == 0 || self.beyond > self.low).then_some(false)
+    }
 }
 
 impl Convention {
@@ -88,21 +161,33 @@ mod tests {
         assert_eq!(convention.effective(vec![-1.0, 0.5]), [0.0, 1.5]);
     }
 
+    fn tally(values: &[f64]) -> Option<bool> {
+        let mut tally = Tally::default();
+        tally.add(values);
+        tally.around_zero()
+    }
+
     #[test]
     fn values_that_reach_down_to_minus_one_speak_when_no_configuration_does() {
         let stored: Vec<f64> = (0..64).map(|i| f64::from(i) / 32.0 - 1.0).collect();
-        assert!(stored_around_zero([stored.as_slice()].into_iter()));
+        assert_eq!(tally(&stored), Some(true));
         assert_eq!(decide(None, NormKind::RmsNorm, true).convention, ScaleConvention::OnePlusWeight);
         let negative: Vec<f64> = stored.iter().map(|value| 3.0 * value).collect();
-        assert!(!stored_around_zero([negative.as_slice()].into_iter()));
+        assert_eq!(tally(&negative), Some(false));
     }
 
     #[test]
     fn a_few_negative_scales_do_not_make_it_one_plus() {
         let mut stored = vec![0.9; 64];
         stored[3] = -0.01;
+        assert_eq!(tally(&stored), None);
         stored[4] = -2.1;
-        assert!(!stored_around_zero([stored.as_slice()].into_iter()));
+        assert_eq!(tally(&stored), Some(false));
         assert_eq!(decide(None, NormKind::LayerNorm, false).convention, ScaleConvention::Weight);
+    }
+
+    #[test]
+    fn ones_are_an_untrained_w_and_zeros_an_untrained_one_plus_w() {
+        assert_eq!((tally(&[1.0; 8]), tally(&[0.0; 8])), (Some(false), Some(true)));
     }
 }

@@ -4,6 +4,7 @@
 //! a norm: by its name, or because a shift of the same shape stands beside it. LayerScale, modulation, weight-norm
 //! and activation parameters are vectors too and are told apart by what they lack.
 
+use super::build::{self, Build};
 use super::names::{self, Path};
 use super::place;
 use crate::checkpoint::Tensor;
@@ -33,8 +34,19 @@ pub struct NormSite {
     pub stack: String,
     /// Batch, group, instance or adaptive, and how that was seen; outside the theorem.
     pub other: Option<&'static str>,
-    /// It is the only norm on the residual stream in its block, which attention and feed-forward then share.
-    pub alone_in_block: bool,
+    /// Why it may be another norm in spite of its shift; only a configuration settles it.
+    pub doubt: Option<&'static str>,
+    /// Its block, or a block of the stack it ends, has one norm on the residual stream, which attention and feed-forward
+    /// share.
+    pub parallel: bool,
+    /// A norm on the residual stream of its block has a shift.
+    pub shift_on_stream: bool,
+    /// Its name or its neighbours put it at attention, feed-forward, queries or keys of its block.
+    pub recognised: bool,
+    /// What the blocks of its stack are made of, or of the stack that it begins or ends.
+    pub build: Build,
+    /// The scale has a row for each head, each of [`NormSite::width`].
+    pub per_head: bool,
 }
 
 /// A site's place in its block, which decides what reads it.
@@ -82,7 +94,12 @@ const SCALE_NAMES: [(&str, &[&str]); 8] = [
 pub fn find(tensors: &[Tensor]) -> Vec<NormSite> {
     let catalogue = Catalogue::new(tensors);
     let mut sites: Vec<NormSite> = (0..tensors.len()).filter_map(|index| catalogue.site(index)).collect();
-    place::place(&catalogue, &mut sites);
+    let builds = build::stacks(tensors);
+    place::place(&catalogue, &mut sites, &builds);
+    let only_convolutions = !builds.is_empty() && builds.values().all(|build| build.only_convolutions());
+    for site in &mut sites {
+        site.doubt = site.shift.and_then(|_| catalogue.doubt(site, only_convolutions));
+    }
     // The catalogue is sorted by name already, and the sort is stable.
     sites.sort_by_cached_key(order);
     sites
@@ -134,19 +151,25 @@ impl<'a> Catalogue<'a> {
 
     fn site(&self, index: usize) -> Option<NormSite> {
         let tensor = &self.tensors[index];
-        let width = vector_width(&tensor.shape)?;
         // TensorFlow separates by slashes throughout; a bundle's folder stands before a dotted name.
         let separator =
             if tensor.name.rsplit('/').next().is_some_and(|name| name.contains('.')) { "." } else { "/" };
         let (module, last) = tensor.name.rsplit_once(separator).unwrap_or(("", &tensor.name));
         let (scale_name, shifts) = SCALE_NAMES.iter().find(|(name, _)| *name == last)?;
+        let path = Path::new(module);
+        let per_head = tensor.shape.len() == 2 && *scale_name == "weight" && place::is_query_key(path.last());
+        let width = match vector_width(&tensor.shape) {
+            Some(width) => width,
+            None if per_head && tensor.elements() > 0 => *tensor.shape.last()?,
+            None => return None,
+        };
         let fused = scale_name.contains('_');
         let shift = shifts
             .iter()
             .find_map(|name| self.sibling(module, separator, name))
             .filter(|&shift| vector_width(&self.tensors[shift].shape) == Some(width));
-        let path = Path::new(module);
-        let named = fused || names::is_norm(path.last()) || self.is_wrapped_norm(&path);
+        let batch = self.sibling(module, separator, "running_var").is_some();
+        let named = fused || batch || names::is_norm(path.last()) || self.is_wrapped_norm(&path);
         let structural = *scale_name == "weight" && is_number(path.last()) && shift.is_some() && width > 1;
         let old_style = matches!(*scale_name, "gamma") && shift.is_some();
         if !(named || structural || old_style) || is_no_norm(&path) {
@@ -163,8 +186,19 @@ impl<'a> Catalogue<'a> {
             block: path.block(),
             stack: path.stack(),
             block_path,
-            other: self.other(module, separator, &path),
-            alone_in_block: false,
+            other: match *scale_name {
+                // ResMLP's Affine, under the names of its paper; a bare alpha scales an RMSNorm in Moshi.
+                "alpha" if shift.is_some() => {
+                    Some("its alpha and beta only scale and shift: nothing is normalised")
+                }
+                _ => self.other(module, separator, &path),
+            },
+            doubt: None,
+            parallel: false,
+            shift_on_stream: false,
+            recognised: false,
+            build: Build::default(),
+            per_head: per_head && vector_width(&tensor.shape).is_none(),
         })
     }
 
@@ -185,7 +219,7 @@ impl<'a> Catalogue<'a> {
             || self.sibling(module, separator, "running_var").is_some()
         {
             Some("it keeps running statistics, as batch norms do")
-        } else if says("batchnorm") || words.iter().any(|word| word == "bn") {
+        } else if says("batchnorm") {
             Some("its name says batch norm")
         } else if says("groupnorm") || words.iter().any(|word| word == "gn") {
             Some("its name says group norm")
@@ -195,8 +229,13 @@ impl<'a> Catalogue<'a> {
             Some("RWKV's ln_x normalises each head apart: a group norm")
         } else if self.sibling(module, separator, "linear.weight").is_some() {
             Some("a linear map inside it makes the scale from a condition: an adaptive norm")
+        } else if path.inside().iter().any(|part| matches!(*part, "in_layers" | "out_layers")) {
+            Some("it stands where diffusion networks have group norms")
         } else if last == "convnormout"
-            || (!says("layernorm")
+            || (!is_number(path.last())
+                && !says("layernorm")
+                && !names::says_rms(named)
+                && !words.iter().any(|word| word == "ln" || word == "bn" || word == "attn")
                 && split_last(module).is_some_and(|(parent, _)| self.convolutional.contains(parent)))
         {
             Some("it stands beside convolutions, as group and batch norms do")
@@ -205,6 +244,83 @@ impl<'a> Catalogue<'a> {
         }
     }
 }
+
+impl Catalogue<'_> {
+    /// Why a norm with a shift may be another than LayerNorm: what stands around it is as in networks with batch,
+    /// group or channel norms, or with plain scales and shifts.
+    fn doubt(&self, site: &NormSite, only_convolutions: bool) -> Option<&'static str> {
+        let path = Path::new(&site.name);
+        if site.build.bottleneck {
+            return Some(
+                "it has MobileBERT's bottlenecks, whose norms may be LayerNorm or a plain scale and shift: `normalization_type` decides",
+            );
+        }
+        if names::words(path.last()).iter().any(|word| word == "bn") {
+            return Some("its name says batch norm, and it keeps no running statistics");
+        }
+        if self.first_of_convolutions(&site.name) {
+            return Some(
+                "only the first of a list of convolutions has a norm, as in wav2vec 2.0 with a group norm",
+            );
+        }
+        if names::compact(path.last()).contains("layernorm") {
+            return None;
+        }
+        if site.build.only_convolutions() || only_convolutions {
+            return Some(
+                "the blocks hold convolutions only: it may be a group norm, or a LayerNorm over the channels",
+            );
+        }
+        self.among_convolutions(&site.name).then_some(
+            "only convolutions stand around it: it may be a group norm, or a LayerNorm over the channels",
+        )
+    }
+
+    /// `conv_layers.0.layer_norm`, with no norm in `conv_layers.1`.
+    fn first_of_convolutions(&self, name: &str) -> bool {
+        let Some(at) = name.find("conv_layers.0.") else { return false };
+        let (list, rest) = (&name[..at], &name[at + "conv_layers.0.".len()..]);
+        let has = |number: u32| {
+            self.by_name.contains_key(format!("{list}conv_layers.{number}.{rest}.weight").as_str())
+        };
+        has(0) && !has(1)
+    }
+
+    /// The nearest enclosing module with maps has two convolutions that mix channels or more, and no matrix.
+    fn among_convolutions(&self, name: &str) -> bool {
+        let mut module = name;
+        while let Some((parent, _)) = split_last(module) {
+            let (matrices, kernels) = self.maps_below(parent);
+            if matrices + kernels > 0 {
+                // One convolution is a stem's or a downsampling's, where LayerNorms stand.
+                return matrices == 0 && kernels > 1;
+            }
+            module = parent;
+        }
+        false
+    }
+
+    /// How many matrices and convolution kernels stand below a module; counting stops early.
+    fn maps_below(&self, module: &str) -> (usize, usize) {
+        let prefix = format!("{module}.");
+        let start = self
+            .tensors
+            .partition_point(|tensor| alphanumeric_sort::compare_str(&tensor.name, &prefix).is_lt());
+        let below = self.tensors[start..]
+            .iter()
+            .take_while(|tensor| tensor.name.starts_with(&prefix))
+            .take(LOOK_BELOW);
+        let (mut matrices, mut kernels) = (0, 0);
+        for tensor in below.filter(|tensor| tensor.name.ends_with("weight")) {
+            matrices += usize::from(tensor.shape.len() == 2);
+            kernels += usize::from(tensor.shape.len() >= 3 && tensor.shape[1] > 1);
+        }
+        (matrices, kernels)
+    }
+}
+
+/// Tensors looked at below a module, at most.
+const LOOK_BELOW: usize = 64;
 
 /// Modules whose vectors are no norm scales, whatever else they are called.
 fn is_no_norm(path: &Path<'_>) -> bool {

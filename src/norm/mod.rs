@@ -4,6 +4,7 @@
 //! log-likelihood ratio; [`verdict`] is the one place where they are combined; [`convention`] decides how γ follows
 //! from the stored tensor. A wrong verdict is worse than none.
 
+pub mod build;
 pub mod convention;
 pub mod evidence;
 pub mod families;

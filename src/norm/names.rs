@@ -24,6 +24,18 @@ impl<'a> Path<'a> {
         self.parts.last().copied().unwrap_or_default()
     }
 
+    /// The component that names the norm: the last, or the one before where that only wraps it
+    /// (`input_layernorm.norm`, `norm.1`).
+    pub(super) fn naming(&self) -> &'a str {
+        match self.inside() {
+            [.., wrapper, "norm" | "ln"] if is_norm(wrapper) => wrapper,
+            [.., wrapper, number] if is_norm(wrapper) && number.bytes().all(|byte| byte.is_ascii_digit()) => {
+                wrapper
+            }
+            _ => self.last(),
+        }
+    }
+
     /// Position of the block's number among the components, and the number.
     fn block_position(&self) -> Option<(usize, u32)> {
         BLOCK_CONTAINERS.iter().find_map(|containers| {
@@ -101,6 +113,12 @@ pub(super) fn is_norm(part: &str) -> bool {
         || words(part).iter().any(|word| matches!(word.as_str(), "ln" | "lnf" | "bn" | "gn" | "rms" | "lns"))
 }
 
+/// True when a component says RMS: as a word or in RMSNorm, not inside another (norm_self).
+pub(super) fn says_rms(part: &str) -> bool {
+    words(part).iter().any(|word| word == "rms" || word.contains("rmsnorm"))
+        || compact(part).ends_with("rmsnorm")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,6 +149,16 @@ mod tests {
         }
         assert_eq!(Path::new("model.norm").block(), None);
         assert_eq!(Path::new("mlp.2").block(), None);
+    }
+
+    #[test]
+    fn rms_inside_another_word_says_nothing() {
+        assert!(
+            ["input_rmsnorm", "RMSNorm", "final_rms", "rms_norm", "q_rms_norm"]
+                .iter()
+                .all(|name| says_rms(name))
+        );
+        assert!(["norm_self_att", "norm_scale", "terms"].iter().all(|name| !says_rms(name)));
     }
 
     #[test]

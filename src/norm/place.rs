@@ -3,6 +3,7 @@
 //! Names are read first; what they leave open is settled by the other sites of the block and the stack. A stack is
 //! pre-norm when a norm stands after its last block, and post-norm when none does.
 
+use super::build::Build;
 use super::find::{Catalogue, NormSite, Place, split_last};
 use super::names::{self, Path};
 use crate::report::NormRole;
@@ -66,7 +67,7 @@ const ATTENTION_NAMES: [&str; 8] =
     ["inputlayernorm", "layernormbefore", "inputnorm", "inputrmsnorm", "ln1", "norm1", "layernorm1", "ln"];
 
 /// Decides role and place of every site.
-pub(super) fn place(catalogue: &Catalogue<'_>, sites: &mut [NormSite]) {
+pub(super) fn place(catalogue: &Catalogue<'_>, sites: &mut [NormSite], builds: &HashMap<String, Build>) {
     let mut blocks: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     let mut stacks: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (index, site) in sites.iter().enumerate() {
@@ -75,9 +76,17 @@ pub(super) fn place(catalogue: &Catalogue<'_>, sites: &mut [NormSite]) {
             stacks.entry(site.stack.clone()).or_default().push(index);
         }
     }
-    let homes: HashSet<&str> = stacks.keys().flat_map(|stack| homes(stack)).collect();
+    let ends: HashSet<&str> = stacks.keys().flat_map(|stack| homes(stack)).collect();
+    let stacks_beside = stacks_beside(&stacks);
+    for site in sites.iter_mut() {
+        let stack = match site.block {
+            Some(_) => Some(site.stack.as_str()),
+            None => stack_beside(&site.name, &stacks_beside),
+        };
+        site.build = stack.and_then(|stack| builds.get(stack)).copied().unwrap_or_default();
+    }
     for site in sites.iter_mut().filter(|site| site.block.is_none()) {
-        (site.role, site.place) = place_outside_blocks(site, &homes);
+        (site.role, site.place) = place_outside_blocks(site, &ends);
     }
     let ended = keep_one_final(sites, &stacks);
     let orders: HashMap<&str, Order> = stacks
@@ -88,11 +97,38 @@ pub(super) fn place(catalogue: &Catalogue<'_>, sites: &mut [NormSite]) {
         let order = orders.get(sites[indices[0]].stack.as_str()).copied().unwrap_or(Order::Unknown);
         place_in_block(catalogue, sites, indices, order);
     }
+    let flags: HashMap<&str, (bool, bool)> = stacks
+        .iter()
+        .map(|(stack, indices)| {
+            let any = |holds: fn(&NormSite) -> bool| indices.iter().any(|&index| holds(&sites[index]));
+            (stack.as_str(), (any(|site| site.parallel), any(|site| site.shift_on_stream)))
+        })
+        .collect();
+    for site in sites.iter_mut().filter(|site| site.block.is_none()) {
+        let beside = stack_beside(&site.name, &stacks_beside).and_then(|stack| flags.get(stack));
+        (site.parallel, site.shift_on_stream) = beside.copied().unwrap_or_default();
+    }
     for (stack, indices) in &stacks {
         if orders.get(stack.as_str()) == Some(&Order::PostNorm) {
             end_post_norm_stack(sites, indices);
         }
     }
+}
+
+/// The stack that stands in a module, or just below it.
+fn stacks_beside(stacks: &BTreeMap<String, Vec<usize>>) -> HashMap<&str, &str> {
+    let mut beside = HashMap::new();
+    for distance in 0..2 {
+        for stack in stacks.keys() {
+            beside.entry(homes(stack)[distance]).or_insert(stack.as_str());
+        }
+    }
+    beside
+}
+
+/// The stack that a norm outside any block begins or ends.
+fn stack_beside<'a>(name: &str, beside: &HashMap<&str, &'a str>) -> Option<&'a str> {
+    homes(name).into_iter().find_map(|home| beside.get(home).copied())
 }
 
 /// Where a stack puts its norms.
@@ -216,10 +252,16 @@ fn place_in_block(catalogue: &Catalogue<'_>, sites: &mut [NormSite], indices: &[
         .iter()
         .filter(|part| matches!(part.kind, Kind::Attention | Kind::CrossAttention | Kind::FeedForward))
         .count();
+    let shift_on_stream = indices.iter().zip(&parts).any(|(&index, part)| {
+        let site = &sites[index];
+        part.kind != Kind::QueryKey && site.shift.is_some() && site.other.is_none()
+    });
     for (&index, part) in indices.iter().zip(&parts) {
         let site = &mut sites[index];
+        site.shift_on_stream = shift_on_stream;
+        site.recognised = part.kind != Kind::Unknown;
         site.role = if part.kind == Kind::QueryKey { NormRole::QueryKey } else { NormRole::Block };
-        site.alone_in_block = on_stream == 1 && matches!(part.kind, Kind::Attention | Kind::FeedForward);
+        site.parallel = on_stream == 1;
         site.place = match (part.kind, part.side) {
             (Kind::QueryKey, _) => Place::InsideAttention,
             (Kind::Unknown, _) => Place::Unknown,
@@ -260,19 +302,19 @@ enum Side {
 }
 
 /// True for norms on queries, keys or values: `q_norm`, `k_layernorm`, `query_norm`, `norm_q`, `ln_k`.
-fn is_query_key(last: &str) -> bool {
+pub(super) fn is_query_key(last: &str) -> bool {
     let compact = names::compact(last).replace("layernorm", "norm").replace("rmsnorm", "norm");
     QUERY_KEY_NAMES.contains(&compact.as_str())
 }
 
 fn part_of(catalogue: &Catalogue<'_>, site: &NormSite) -> Part {
     let path = Path::new(&site.name);
-    if is_query_key(path.last()) {
+    if is_query_key(path.naming()) {
         return Part { kind: Kind::QueryKey, side: Side::Plain };
     }
     let words = path.words();
     let has = |wanted: &[&str]| words.iter().any(|word| wanted.iter().any(|wanted| word == wanted));
-    let last = names::compact(path.last());
+    let last = names::compact(path.naming());
     let side = if has(&["pre", "before", "input", "in"]) {
         Side::Before
     } else if has(&["post"]) {

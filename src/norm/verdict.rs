@@ -1,9 +1,11 @@
 //! The one place where evidence becomes a verdict.
 //!
-//! The pieces are written so that they may be added: names are weighed given the shift, and the configuration speaks
-//! once. Prior odds are even. The sum is turned into a probability and the verdict abstains below [`THRESHOLD`].
+//! The pieces are written so that they may be added: names and structure are weighed given the shift, and the
+//! configuration speaks once. Names and structure are not independent of each other (Llama's names go with Llama's
+//! blocks), so of the two the stronger speaks. Prior odds are even. The sum is turned into a probability and the
+//! verdict abstains below [`THRESHOLD`].
 
-use super::evidence::Evidence;
+use super::evidence::{Evidence, Source};
 use crate::report::NormKind;
 
 /// A kind is named only when its probability is at least this; a wrong verdict is worse than none.
@@ -11,6 +13,9 @@ pub const THRESHOLD: f64 = 0.95;
 
 /// No evidence counted on a few hundred architectures supports more than this.
 const MOST_CONFIDENT: f64 = 0.999;
+
+/// Evidence of the configuration above this settles what a doubtful site is: its code, not the name of its ε.
+const SETTLES: f64 = 5.0;
 
 /// A kind and how sure it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,11 +26,22 @@ pub struct Verdict {
     pub confidence: f64,
 }
 
-/// Adds the evidence up.
-pub fn combine(evidence: &[Evidence]) -> Verdict {
+/// Adds the evidence up. Of a doubtful site, which may be no LayerNorm and no RMSNorm, only the configuration's word is
+/// believed.
+pub fn combine(evidence: &[Evidence], doubtful: bool) -> Verdict {
+    let of = |wanted: Source| -> f64 {
+        evidence.iter().filter(|piece| piece.source == wanted).map(|piece| piece.log_likelihood_ratio).sum()
+    };
+    let (names, structure) = (of(Source::Names), of(Source::Structure));
     let sum: f64 = evidence.iter().map(|piece| piece.log_likelihood_ratio).sum();
+    let sum = if names * structure > 0.0 {
+        sum - if names.abs() < structure.abs() { names } else { structure }
+    } else {
+        sum
+    };
     let confidence = (1.0 / (1.0 + (-sum.abs()).exp())).min(MOST_CONFIDENT);
-    if confidence < THRESHOLD {
+    let settled = !doubtful || of(Source::Configuration).abs() > SETTLES;
+    if confidence < THRESHOLD || !settled {
         Verdict { kind: NormKind::Unknown, confidence: 0.0 }
     } else if sum > 0.0 {
         Verdict { kind: NormKind::LayerNorm, confidence }
@@ -48,13 +64,30 @@ mod tests {
                 detail: String::new(),
             })
             .collect();
-        combine(&pieces)
+        combine(&pieces, false)
     }
 
     #[test]
     fn thin_evidence_is_unknown() {
         assert_eq!(of(&[]).kind, NormKind::Unknown);
         assert_eq!(of(&[2.0]).kind, NormKind::Unknown);
+    }
+
+    #[test]
+    fn a_doubtful_site_is_unknown_until_the_configuration_speaks() {
+        let piece =
+            |source, log_likelihood_ratio| Evidence { source, log_likelihood_ratio, detail: String::new() };
+        let shift = piece(Source::Shift, 7.38);
+        assert_eq!(combine(std::slice::from_ref(&shift), true).kind, NormKind::Unknown);
+        assert_eq!(combine(&[shift, piece(Source::Configuration, 6.0)], true).kind, NormKind::LayerNorm);
+    }
+
+    #[test]
+    fn names_and_structure_are_one_evidence() {
+        let piece =
+            |source, log_likelihood_ratio| Evidence { source, log_likelihood_ratio, detail: String::new() };
+        let both = [piece(Source::Names, -2.0), piece(Source::Structure, -2.5)];
+        assert_eq!(combine(&both, false).kind, NormKind::Unknown);
     }
 
     #[test]

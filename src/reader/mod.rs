@@ -84,7 +84,7 @@ impl<'a> ReaderIndex<'a> {
         match site.place {
             Place::BeforeAttention => {
                 self.attention(site, block, scope, &mut readers);
-                if site.alone_in_block {
+                if site.parallel {
                     self.feed_forward(site, block, &mut readers);
                 }
             }

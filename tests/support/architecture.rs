@@ -198,9 +198,7 @@ impl Architecture {
         let all = || self.tensors.iter().map(|(name, ..)| name.as_str());
         match mode {
             Mode::Config | Mode::NoConfig => all().map(|name| (name, name.to_owned())).collect(),
-            Mode::Opaque => {
-                all().enumerate().map(|(index, name)| (name, format!("t{index:06}"))).collect()
-            }
+            Mode::Opaque => all().enumerate().map(|(index, name)| (name, format!("t{index:06}"))).collect(),
             Mode::Strip => {
                 let heads: HashSet<&str> = all().filter_map(|name| name.split('.').next()).collect();
                 let strip = |name: &'_ str| match name.split_once('.') {
@@ -248,10 +246,12 @@ impl Architecture {
             found.extend(norm.scale.as_deref().map(|scale| (scale, index)));
         }
         let mut score = Score::default();
-        let mut seen = HashSet::new();
+        let (mut seen, mut kinds) = (HashSet::new(), HashSet::new());
         for norm in &self.norms {
             // Catalogues of very large models are trimmed, and one tensor may serve several modules.
-            let Some(weight) = norm.weight.as_deref().filter(|weight| names.contains_key(weight)) else { continue };
+            let Some(weight) = norm.weight.as_deref().filter(|weight| names.contains_key(weight)) else {
+                continue;
+            };
             if !seen.insert(weight) {
                 continue;
             }
@@ -266,6 +266,16 @@ impl Architecture {
                 score.fault(&mut |score| &mut score.missing, weight, "missing");
                 continue;
             };
+            let like =
+                weight.split('.').filter(|part| part.parse::<u32>().is_err()).collect::<Vec<_>>().join(".");
+            if kinds.insert(like) {
+                for evidence in &here.evidence {
+                    // What is between backticks differs from site to site.
+                    let detail = evidence.detail.split('`').step_by(2).collect::<Vec<_>>().join("…");
+                    let spoken = format!("{}: {detail}", evidence.source);
+                    *score.spoken.entry((spoken, norm.kind.clone())).or_default() += 1;
+                }
+            }
             if here.kind == NormKind::Unknown {
                 *score.unknown_why.entry(why(here)).or_default() += 1;
                 score.fault(&mut |score| &mut score.unknown, weight, "unknown");
@@ -298,14 +308,14 @@ impl Architecture {
     }
 
     fn confusion(&self, report: &Report, names: &HashMap<&str, String>) -> BTreeMap<(String, NormKind), u32> {
-        let said: HashMap<&str, NormKind> = report
+        let said: HashMap<&str, NormKind> =
+            report.norms.iter().filter_map(|norm| Some((norm.scale.as_deref()?, norm.kind))).collect();
+        let mut confusion = BTreeMap::new();
+        let weights: BTreeMap<&str, &str> = self
             .norms
             .iter()
-            .filter_map(|norm| Some((norm.scale.as_deref()?, norm.kind)))
+            .filter_map(|norm| Some((norm.weight.as_deref()?, norm.kind.as_str())))
             .collect();
-        let mut confusion = BTreeMap::new();
-        let weights: BTreeMap<&str, &str> =
-            self.norms.iter().filter_map(|norm| Some((norm.weight.as_deref()?, norm.kind.as_str()))).collect();
         for (weight, kind) in weights {
             if let Some(&said) = names.get(weight).and_then(|name| said.get(name.as_str())) {
                 *confusion.entry((kind.to_owned(), said)).or_default() += 1;
@@ -340,6 +350,8 @@ pub(crate) struct Score {
     pub(crate) calibration: BTreeMap<u32, (u32, u32)>,
     /// Evidence of the unknown ones.
     pub(crate) unknown_why: BTreeMap<String, u32>,
+    /// (evidence and what it says, what the site is) → distinct site names of this architecture.
+    pub(crate) spoken: BTreeMap<(String, String), u32>,
     /// (what it is, what was said) → sites.
     pub(crate) confusion: BTreeMap<(String, NormKind), u32>,
     /// Every fault, as a line.
@@ -376,6 +388,9 @@ impl Score {
         }
         for (why, count) in &other.unknown_why {
             *self.unknown_why.entry(why.clone()).or_default() += count;
+        }
+        for (cell, count) in &other.spoken {
+            *self.spoken.entry(cell.clone()).or_default() += count;
         }
         for (cell, count) in &other.confusion {
             *self.confusion.entry(cell.clone()).or_default() += count;

@@ -59,7 +59,7 @@ pub struct Witness<'a> {
     pub site: &'a NormSite,
     /// The configuration of the site's part of the model, when it is believed.
     pub config: Option<Scope<'a>>,
-    /// The model's scales are stored around zero: see [`super::convention::stored_around_zero`].
+    /// Its scale is stored around zero: see [`super::convention::Storage`].
     pub stored_around_zero: bool,
     /// The shift's values, when there is one and it was read.
     pub shift: Option<&'a [f64]>,

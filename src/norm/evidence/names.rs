@@ -25,7 +25,7 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
         log_likelihood_ratio,
         detail: format!("`{last}` {detail}"),
     };
-    if compact.contains("rms") {
+    if names::says_rms(last) {
         with(RMS, "is named RMS")
     } else if witness.site.shift.is_some() {
         Evidence::abstain(Source::Names, format!("`{last}` adds nothing to the shift"))

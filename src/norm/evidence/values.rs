@@ -21,10 +21,12 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
         Some(shift) if shift.iter().all(|&value| value == 0.0) => {
             with(SHIFT_OF_ZEROS, "the shift is all zero: untrained, or padding that a converter wrote")
         }
-        None if witness.site.shift.is_none() && witness.stored_around_zero => with(
-            STORED_AROUND_ZERO,
-            "the model's scales are stored around 0, as RMSNorms that scale by 1 + w do",
-        ),
+        None if witness.site.shift.is_none() && witness.site.build.gated && witness.stored_around_zero => {
+            with(
+                STORED_AROUND_ZERO,
+                "the model's scales are stored around 0, as RMSNorms that scale by 1 + w do",
+            )
+        }
         _ => Evidence::abstain(Source::Values, "trained scales of both kinds look like these"),
     }
 }

@@ -1,0 +1,141 @@
+//! What the blocks of a stack are made of, as far as it tells the kind of their norms.
+
+use super::names::{self, Path};
+use crate::checkpoint::Tensor;
+use std::collections::HashMap;
+
+/// The make of a stack of blocks, from names and shapes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Build {
+    /// A feed-forward part with a gate: two maps of one shape and one back, or one called gate_up.
+    pub gated: bool,
+    /// A state-space mixer, by its decay `A_log`.
+    pub state_space: bool,
+    /// T5's table of relative positions.
+    pub relative_positions: bool,
+    /// Linear maps with biases.
+    pub biased: bool,
+    /// MobileBERT's bottlenecks.
+    pub bottleneck: bool,
+    /// It has matrices.
+    matrices: bool,
+    /// It has convolution kernels.
+    kernels: bool,
+}
+
+impl Build {
+    /// Its maps are convolutions only: what is normalised may be channels, groups or batches.
+    pub fn only_convolutions(self) -> bool {
+        self.kernels && !self.matrices
+    }
+}
+
+/// Looks at every stack of the catalogue, which is sorted by name. One pass.
+pub(super) fn stacks(tensors: &[Tensor]) -> HashMap<String, Build> {
+    let mut builds: HashMap<String, Build> = HashMap::new();
+    let mut siblings = Siblings::default();
+    for (index, tensor) in tensors.iter().enumerate() {
+        let (module, last) = tensor.name.rsplit_once(['.', '/']).unwrap_or(("", &tensor.name));
+        let path = Path::new(module);
+        if path.block().is_none() {
+            continue;
+        }
+        let build = builds.entry(path.stack()).or_default();
+        let spelled = names::compact(path.last());
+        build.state_space |= last == "A_log" || last == "ssm_a" || spelled == "ssma";
+        build.relative_positions |= matches!(spelled.as_str(), "relativeattentionbias" | "attnrelb");
+        build.bottleneck |= path.inside().contains(&"bottleneck");
+        let inside = path.inside().iter().chain(std::iter::once(&last));
+        build.gated |=
+            tensor.shape.len() > 1 && inside.map(|part| names::compact(part)).any(|part| names_a_gate(&part));
+        let matrix = tensor.shape.len() == 2 && !tensor.shape.contains(&1);
+        build.matrices |= matrix;
+        build.kernels |= tensor.shape.len() >= 4 || (tensor.shape.len() == 3 && spelled.contains("conv"));
+        // Sorted, a map's bias stands right before its weight.
+        let before = index.checked_sub(1).map(|before| tensors[before].name.as_str());
+        build.biased |= matrix
+            && before.and_then(|name| name.strip_suffix("bias")) == Some(&tensor.name[..=module.len()]);
+        let parent = module.rsplit_once(['.', '/']).map_or("", |(parent, _)| parent);
+        build.gated |= siblings.add(parent, &tensor.shape);
+    }
+    builds
+}
+
+/// What the gate of a feed-forward part is called; a router is called just gate.
+fn names_a_gate(part: &str) -> bool {
+    ["gateproj", "gateup", "upgate", "ffngate"].iter().any(|name| part.contains(name))
+}
+
+/// Maps under one parent, which stand together in a sorted catalogue.
+#[derive(Default)]
+struct Siblings {
+    parent: String,
+    /// (rows, columns) of each.
+    shapes: Vec<(u64, u64)>,
+}
+
+impl Siblings {
+    /// Adds a tensor; true when its parent now holds a gated feed-forward part: gate and up f × d, down d × f.
+    fn add(&mut self, parent: &str, shape: &[u64]) -> bool {
+        if parent != self.parent {
+            parent.clone_into(&mut self.parent);
+            self.shapes.clear();
+        }
+        // A leading dimension counts experts.
+        let [.., rows, columns] = *shape else { return false };
+        if shape.len() > 3 || rows == columns || rows == 1 || columns == 1 {
+            return false;
+        }
+        self.shapes.push((rows, columns));
+        let count = |shape| self.shapes.iter().filter(|&&other| other == shape).count();
+        let (same, back) = (count((rows, columns)), count((columns, rows)));
+        (same, back) == (2, 1) || (same, back) == (1, 2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::dtype::TensorType;
+
+    fn build(tensors: &[(&str, &[u64])]) -> Build {
+        let tensors: Vec<Tensor> = tensors
+            .iter()
+            .map(|&(name, shape)| Tensor {
+                name: name.to_owned(),
+                dtype: TensorType::parse("F32"),
+                shape: shape.to_vec(),
+                shard: 0,
+                range: 0..0,
+            })
+            .collect();
+        stacks(&tensors).into_values().next().unwrap()
+    }
+
+    #[test]
+    fn gate_up_and_down_are_a_gate_under_any_name() {
+        assert!(
+            build(&[
+                ("layers.0.ff.down.weight", &[8, 32]),
+                ("layers.0.ff.one.weight", &[32, 8]),
+                ("layers.0.ff.two.weight", &[32, 8]),
+            ])
+            .gated
+        );
+        assert!(build(&[("layers.0.mlp.gate_up_proj.weight", &[64, 8])]).gated);
+    }
+
+    #[test]
+    fn grouped_attention_and_a_plain_feed_forward_part_are_none() {
+        let build = build(&[
+            ("layers.0.attn.k.weight", &[4, 8]),
+            ("layers.0.attn.o.weight", &[8, 16]),
+            ("layers.0.attn.q.weight", &[16, 8]),
+            ("layers.0.attn.v.weight", &[4, 8]),
+            ("layers.0.ff.fc1.bias", &[32]),
+            ("layers.0.ff.fc1.weight", &[32, 8]),
+            ("layers.0.ff.fc2.weight", &[8, 32]),
+        ]);
+        assert!(!build.gated && build.biased && !build.only_convolutions());
+    }
+}
