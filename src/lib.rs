@@ -17,6 +17,7 @@
 //! - [`checkpoint`]: files become one catalogue of tensors with byte ranges.
 //! - [`norm`]: the catalogue becomes norm sites, each with evidence and a verdict.
 //! - [`reader`]: the linear maps that read a site's output.
+//! - [`writer`]: the linear maps that write the residual stream, and a sample of their columns.
 //! - [`kernel`]: pure mathematics on scales; imports nothing of the above.
 //! - [`report`]: the schema of everything that is said, and its assembly by [`inspect`](mod@inspect).
 //! - [`plot`]: figures as SVG with the table behind them; [`figures`] draws those of an inspection.
@@ -33,3 +34,4 @@ pub mod report;
 pub mod source;
 #[cfg(feature = "web")]
 pub mod web;
+pub mod writer;

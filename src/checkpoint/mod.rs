@@ -84,12 +84,23 @@ pub struct Checkpoint<S> {
     /// Bytes of headers, index and configuration that were read.
     pub header_bytes: u64,
     meter: Meter,
+    weights: Meter,
 }
 
 impl<S: ByteSource> Checkpoint<S> {
-    /// Bytes read so far, everything included.
+    /// Bytes read so far to reach the verdict: headers, index, configuration and norm tensors.
     pub fn bytes_read(&self) -> u64 {
         self.meter.bytes()
+    }
+
+    /// Bytes of weights sampled so far, which [`Checkpoint::bytes_read`] leaves out.
+    pub fn weight_bytes_read(&self) -> u64 {
+        self.weights.bytes()
+    }
+
+    /// Some bytes of a shard's weights.
+    pub async fn read_weights(&self, shard: usize, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
+        self.weights.read(&self.shards[shard], range).await
     }
 
     /// Bytes of all shards.

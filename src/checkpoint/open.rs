@@ -67,6 +67,7 @@ pub async fn open<S: ByteSource>(
         warnings: Vec::new(),
         header_bytes: 0,
         meter,
+        weights: Meter::default(),
     };
     let total = folders.values().map(|folder| folder.shards.len()).sum();
     let mut damaged = None;

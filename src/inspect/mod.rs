@@ -1,27 +1,23 @@
 //! The whole story once: files → catalogue → sites → evidence → kernels → readers → report.
 
+mod assemble;
 mod dead;
 mod kernel;
+mod weights;
 
-use crate::checkpoint::config::Config;
-use crate::checkpoint::dtype::TensorType;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, TensorError};
 use crate::kernel::scale::Scale;
-use crate::norm::convention::{self, Storage};
-use crate::norm::evidence::{self, Evidence, Witness};
-use crate::norm::verdict::{self, Verdict};
 use crate::norm::{self, NormSite};
-use crate::reader::{ReaderIndex, Readers};
-use crate::report::sentence;
-use crate::report::{
-    CheckpointSummary, DeadParameters, EvidenceReport, ModelSummary, NormKind, NormReport, NormRole, Report,
-    SCHEMA, Warning,
-};
+use crate::report::Report;
 use crate::source::ByteSource;
-use dead::{reader_reports, total_dead};
-use kernel::{kernel_of, kernel_report};
+use crate::writer;
+use assemble::Inspector;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use weights::Streams;
+
+pub use weights::Weights;
 
 /// How far an inspection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -29,16 +25,16 @@ use std::collections::BTreeMap;
 pub struct Progress {
     /// What is being read.
     pub stage: Stage,
-    /// Shards or tensors done.
+    /// Shards, tensors or writers done.
     pub done: u32,
-    /// Shards or tensors in all.
+    /// Shards, tensors or writers in all.
     pub total: u32,
     /// Bytes read so far.
     #[cfg_attr(test, ts(type = "number"))]
     pub bytes_read: u64,
 }
 
-/// The two reading stages.
+/// The stages of reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
@@ -47,6 +43,8 @@ pub enum Stage {
     Headers,
     /// Scales and shifts of the norms.
     Scales,
+    /// A sample of the weights that write the residual stream, after the first verdict.
+    Weights,
 }
 
 /// A report and the scales behind it, which the figures need.
@@ -58,11 +56,36 @@ pub struct Inspection {
     pub scales: Vec<Option<Scale>>,
 }
 
-/// Opens and inspects the files of one checkpoint.
+/// An inspected checkpoint that is still open.
+#[derive(Debug)]
+pub struct Opened<S> {
+    /// What was found so far.
+    pub inspection: Inspection,
+    checkpoint: Checkpoint<S>,
+    sites: Vec<NormSite>,
+    stored: Vec<Stored>,
+}
+
+/// What was read for one site.
+#[derive(Debug)]
+struct Stored {
+    scale: Option<Result<Vec<f64>, TensorError>>,
+    shift: Option<Result<Vec<f64>, TensorError>>,
+}
+
+/// Inspects the files of one checkpoint: headers and norm tensors only.
 pub async fn inspect<S: ByteSource>(
     sources: Vec<S>,
-    mut progress: impl FnMut(Progress),
+    progress: impl FnMut(Progress),
 ) -> Result<Inspection, CheckpointError> {
+    Ok(open(sources, progress).await?.inspection)
+}
+
+/// Opens and inspects the files of one checkpoint; the weights can be weighed afterwards.
+pub async fn open<S: ByteSource>(
+    sources: Vec<S>,
+    mut progress: impl FnMut(Progress),
+) -> Result<Opened<S>, CheckpointError> {
     let checkpoint = checkpoint::open(sources, |opened| {
         progress(Progress {
             stage: Stage::Headers,
@@ -72,260 +95,68 @@ pub async fn inspect<S: ByteSource>(
         });
     })
     .await?;
-    let sites = norm::find(&checkpoint.tensors);
-    let wanted: Vec<usize> =
-        sites.iter().flat_map(|site| std::iter::once(site.scale).chain(site.shift)).collect();
+    let (sites, mut read) = find_sites(&checkpoint, &mut progress).await;
+    let mut take = |index: usize| read.remove(&index);
+    let stored = sites
+        .iter()
+        .map(|site| Stored { scale: take(site.scale), shift: site.shift.and_then(&mut take) })
+        .collect::<Vec<_>>();
+    let inspection = Inspector::new(&checkpoint, &sites, &Streams::default()).report(&stored);
+    Ok(Opened { inspection, checkpoint, sites, stored })
+}
+
+/// Values by index of their tensor.
+type Read = HashMap<usize, Result<Vec<f64>, TensorError>>;
+
+/// The norm sites, and what was read of their tensors; where the names say nothing, every vector is read to find them.
+async fn find_sites<S: ByteSource>(
+    checkpoint: &Checkpoint<S>,
+    progress: &mut impl FnMut(Progress),
+) -> (Vec<NormSite>, Read) {
+    let tensors = &checkpoint.tensors;
+    let sites = norm::find(tensors);
+    let unnamed = sites.is_empty() && norm::unnamed::says_nothing(tensors);
+    let wanted: Vec<usize> = if unnamed {
+        norm::unnamed::vectors(tensors)
+    } else {
+        sites.iter().flat_map(|site| std::iter::once(site.scale).chain(site.shift)).collect()
+    };
     let total = wanted.len() as u32;
     let values = checkpoint
         .read(&wanted, |done, bytes_read| {
             progress(Progress { stage: Stage::Scales, done: done as u32, total, bytes_read })
         })
         .await;
-    let mut values = values.into_iter();
-    let stored: Vec<Stored> = sites
-        .iter()
-        .map(|site| Stored { scale: values.next(), shift: site.shift.and_then(|_| values.next()) })
-        .collect();
-    Ok(Inspector::new(&checkpoint, &sites).report(stored))
+    let sites = if unnamed {
+        let readable: Vec<_> = values.iter().map(|values| values.as_deref().ok()).collect();
+        norm::unnamed::find(tensors, &wanted, &readable)
+    } else {
+        sites
+    };
+    (sites, wanted.into_iter().zip(values).collect())
 }
 
-/// What was read for one site.
-struct Stored {
-    scale: Option<Result<Vec<f64>, TensorError>>,
-    shift: Option<Result<Vec<f64>, TensorError>>,
-}
-
-struct Inspector<'a, S> {
-    checkpoint: &'a Checkpoint<S>,
-    sites: &'a [NormSite],
-    readers: ReaderIndex<'a>,
-    foreign_configs: Vec<&'a str>,
-    storage: Storage,
-    warnings: Vec<Warning>,
-}
-
-impl<'a, S: ByteSource> Inspector<'a, S> {
-    fn new(checkpoint: &'a Checkpoint<S>, sites: &'a [NormSite]) -> Self {
-        let mut inspector = Self {
-            checkpoint,
-            sites,
-            readers: ReaderIndex::new(&checkpoint.tensors, sites),
-            foreign_configs: Vec::new(),
-            storage: Storage::default(),
-            warnings: checkpoint.warnings.clone(),
-        };
-        for config in checkpoint.configs.iter().filter(|config| !fits(config, checkpoint)) {
-            inspector.foreign_configs.push(config.path.as_str());
-            let widths = config.widths().iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
-            let message = format!(
-                "`{}` declares a width of {widths}, which no tensor has: it is of another model and is not believed",
-                config.path
-            );
-            inspector.warn("config_foreign", &config.path, message);
-        }
-        inspector
+impl<S: ByteSource> Opened<S> {
+    /// Samples the weights that write the residual streams, at most `budget` bytes of them. `progress` may end it.
+    /// What comes back is taken up by [`Opened::take`]; figures can be drawn meanwhile.
+    pub async fn weigh(
+        &self,
+        budget: u64,
+        mut progress: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> Weights {
+        let writers = writer::find(&self.checkpoint.tensors, &self.sites);
+        let planned = writer::sample::plan(&self.checkpoint.tensors, writers, budget);
+        let total = planned.len() as u32;
+        let sampled = writer::sample::read(&self.checkpoint, planned, |done, bytes_read| {
+            progress(Progress { stage: Stage::Weights, done: done as u32, total, bytes_read })
+        })
+        .await;
+        Weights { complete: sampled.len() == total as usize, sampled }
     }
 
-    fn report(mut self, stored: Vec<Stored>) -> Inspection {
-        let read = self.sites.iter().zip(&stored);
-        self.storage = Storage::of(
-            read.filter_map(|(site, stored)| Some((site, stored.scale.as_ref()?.as_deref().ok()?))),
-        );
-        let mut norms = Vec::with_capacity(self.sites.len());
-        let mut scales = Vec::with_capacity(self.sites.len());
-        for (site, stored) in self.sites.iter().zip(stored) {
-            let (norm, scale) = self.site(site, stored);
-            norms.push(norm);
-            scales.push(scale);
-        }
-        self.warn_about_tensors();
-        if norms.is_empty() {
-            let message = "no norm was found in the catalogue: there is no scale to read a dead direction from. A checkpoint of a transformer has tensors named like `…norm.weight`";
-            self.warn("no_norms", &self.checkpoint.name, message.to_owned());
-        }
-        let dead_parameters = total_dead(&norms);
-        let model = self.model(&norms, &dead_parameters);
-        let checkpoint = self.checkpoint;
-        let norm_bytes = self
-            .sites
-            .iter()
-            .flat_map(|site| std::iter::once(site.scale).chain(site.shift))
-            .map(|index| checkpoint.tensors[index].bytes())
-            .sum();
-        let report = Report {
-            schema: SCHEMA.to_owned(),
-            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-            checkpoint: CheckpointSummary {
-                name: checkpoint.name.clone(),
-                format: "safetensors".to_owned(),
-                shards: checkpoint.shards.len() as u32,
-                missing_shards: checkpoint.missing_shards.clone(),
-                tensors: checkpoint.tensors.len() as u32,
-                parameters: checkpoint.parameters(),
-                bytes: checkpoint.bytes(),
-                bytes_read: checkpoint.bytes_read(),
-                header_bytes: checkpoint.header_bytes,
-                norm_bytes,
-            },
-            model,
-            norms,
-            dead_parameters,
-            verification: None,
-            warnings: self.warnings,
-        };
-        Inspection { report, scales }
+    /// Makes the report anew with what the weights say. A sample that was ended early says nothing.
+    pub fn take(&mut self, weights: Weights) {
+        let streams = Streams::new(weights);
+        self.inspection = Inspector::new(&self.checkpoint, &self.sites, &streams).report(&self.stored);
     }
-
-    /// The configuration that speaks for a name, when it is believed.
-    fn config(&self, name: &str) -> Option<&'a Config> {
-        self.checkpoint.config_of(name).filter(|config| !self.foreign_configs.contains(&config.path.as_str()))
-    }
-
-    fn site(&mut self, site: &NormSite, stored: Stored) -> (NormReport, Option<Scale>) {
-        let config = self.config(&site.name);
-        let scope = config.map(|config| config.scope(&site.name));
-        let (raw, scale_problem) = split(stored.scale);
-        let (shift, shift_problem) = split(stored.shift);
-        let around_zero = self.storage.around_zero(site);
-        let witness =
-            Witness { site, config: scope, stored_around_zero: around_zero, shift: shift.as_deref() };
-        let pieces = evidence::collect(&witness);
-        let other = evidence::outside_theorem(&witness);
-        let verdict = match other {
-            Some(_) => Verdict { kind: NormKind::Other, confidence: CONFIDENT_OTHER },
-            None => verdict::combine(&pieces, site.doubt.is_some()),
-        };
-        let convention = convention::decide(scope, verdict.kind, around_zero);
-        let (scale, not_finite) = match raw.map(|raw| Scale::new(convention.effective(raw))) {
-            Some(Ok(scale)) => (Some(scale), None),
-            Some(Err(error)) => {
-                (None, Some(format!("tensor `{}`: {error}", self.checkpoint.tensors[site.scale].name)))
-            }
-            None => (None, None),
-        };
-        let problem = scale_problem.or(not_finite).or(shift_problem);
-        if let Some(message) = &problem {
-            self.warn("scale_unusable", &site.name, format!("{message}. The other sites go on"));
-        }
-        // One direction for all heads would be wrong for each of them.
-        let scale = scale.filter(|_| !site.per_head);
-        let problem = problem.or_else(|| site.per_head.then(|| PER_HEAD.to_owned()));
-        let kernel = scale.as_ref().and_then(|scale| kernel_of(scale, verdict.kind));
-        let readers = match verdict.kind {
-            NormKind::Other => Readers {
-                note: Some("no direction is offered for a norm of this kind".to_owned()),
-                ..Readers::default()
-            },
-            _ => self.readers.readers(site, self.sites, config),
-        };
-        let report = NormReport {
-            name: site.name.clone(),
-            scale: Some(self.checkpoint.tensors[site.scale].name.clone()),
-            shift: site.shift.map(|index| self.checkpoint.tensors[index].name.clone()),
-            width: site.width,
-            role: site.role,
-            block: site.block,
-            kind: verdict.kind,
-            confidence: verdict.confidence,
-            scale_convention: convention.convention,
-            convention_reason: convention.reason,
-            evidence: match other {
-                Some(why) => vec![other_evidence(why)],
-                None => pieces.iter().map(Evidence::report).collect(),
-            },
-            readers: reader_reports(
-                &self.checkpoint.tensors,
-                kernel.as_ref(),
-                site.shift.is_some(),
-                shift.as_deref(),
-                &readers,
-            ),
-            kernel: kernel_report(scale.as_ref(), kernel.as_ref(), verdict.kind),
-            reader_note: readers.note,
-            problem,
-        };
-        (report, scale)
-    }
-
-    fn model(&self, norms: &[NormReport], dead: &DeadParameters) -> ModelSummary {
-        let verdict = sentence::model_verdict(norms);
-        let final_norm = sentence::final_norm(norms);
-        let config = self.config(final_norm.map_or("", |norm| norm.name.as_str()));
-        let mut blocks: BTreeMap<&str, u32> = BTreeMap::new();
-        for site in self.sites {
-            if let Some(block) = site.block {
-                let last = blocks.entry(site.stack.as_str()).or_default();
-                *last = block.max(*last);
-            }
-        }
-        ModelSummary {
-            family: config.and_then(Config::family).map(str::to_owned),
-            verdict,
-            confidence: sentence::confidence(norms),
-            sentence: sentence::model_sentence(verdict, norms, dead),
-            reasons: sentence::reasons(norms),
-            final_norm: final_norm.map(|norm| norm.name.clone()),
-            layers: blocks.values().max().map(|last| last + 1),
-            width: final_norm
-                .map(|norm| norm.width)
-                .or_else(|| norms.iter().find(|norm| norm.role == NormRole::Block).map(|norm| norm.width)),
-        }
-    }
-
-    /// One warning for each element type nobody here knows, however many tensors carry it.
-    fn warn_about_tensors(&mut self) {
-        let mut unknown: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-        for tensor in &self.checkpoint.tensors {
-            if let TensorType::Unknown(name) = &tensor.dtype {
-                unknown.entry(name.clone()).or_default().push(&tensor.name);
-            }
-        }
-        for (dtype, tensors) in unknown {
-            let more = if tensors.len() > 1 {
-                format!(" and {} more tensors", tensors.len() - 1)
-            } else {
-                String::new()
-            };
-            let message = format!(
-                "tensor {:?}{more} has the element type {dtype:?}, which the safetensors format does not define: its values are not used, the rest goes on",
-                tensors[0]
-            );
-            self.warn("dtype_unknown", tensors[0], message);
-        }
-    }
-
-    fn warn(&mut self, code: &str, place: &str, message: String) {
-        self.warnings.push(Warning { code: code.to_owned(), message, r#where: place.to_owned() });
-    }
-}
-
-/// Batch, group and adaptive norms are recognised by what they are made of, not by a balance of evidence.
-const CONFIDENT_OTHER: f64 = 0.99;
-
-/// Why nothing is read from a scale of heads × d.
-const PER_HEAD: &str =
-    "each head has a scale of its own here, and so a kernel of its own: none of them is shown";
-
-fn other_evidence(why: &str) -> EvidenceReport {
-    EvidenceReport {
-        source: "structure".to_owned(),
-        says: NormKind::Other,
-        strength: 0.0,
-        detail: why.to_owned(),
-    }
-}
-
-fn split(read: Option<Result<Vec<f64>, TensorError>>) -> (Option<Vec<f64>>, Option<String>) {
-    match read {
-        None => (None, None),
-        Some(Ok(values)) => (Some(values), None),
-        Some(Err(error)) => (None, Some(error.to_string())),
-    }
-}
-
-/// Whether a configuration can be of this checkpoint: one of the widths it declares is a dimension of some tensor.
-fn fits<S>(config: &Config, checkpoint: &Checkpoint<S>) -> bool {
-    let widths = config.widths();
-    let mut concerned = checkpoint.tensors.iter().filter(|tensor| tensor.name.starts_with(&config.prefix));
-    widths.is_empty() || concerned.any(|tensor| tensor.shape.iter().any(|size| widths.contains(size)))
 }

@@ -4,5 +4,6 @@
 
 pub mod dead;
 pub mod direction;
+pub mod energy;
 pub mod scale;
 pub mod spectrum;

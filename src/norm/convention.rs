@@ -68,7 +68,7 @@ pub struct Storage {
 
 /// What the values of a group say.
 #[derive(Debug, Clone, Copy, Default)]
-struct Tally {
+pub(super) struct Tally {
     /// In all.
     values: usize,
     /// Below zero.
@@ -103,12 +103,15 @@ impl Storage {
 
 /// What a site stands with: its like in every block.
 fn group(site: &NormSite) -> (String, String) {
+    if site.unnamed {
+        return (String::new(), site.width.to_string());
+    }
     let inside = site.block_path.as_ref().map_or(site.name.as_str(), |block| &site.name[block.len()..]);
     (site.stack.clone(), inside.to_owned())
 }
 
 impl Tally {
-    fn add(&mut self, values: &[f64]) {
+    pub(super) fn add(&mut self, values: &[f64]) {
         self.values += values.len();
         for &value in values {
             self.negative += usize::from(value < 0.0);
@@ -126,13 +129,18 @@ impl Tally {
         self.zeros += other.zeros;
     }
 
+    /// As scales stored as γ − 1 do.
+    pub(super) fn reaches_down_to_minus_one(self) -> bool {
+        self.low >= LOW_VALUES && self.beyond as f64 <= BEYOND_FRACTION * self.low as f64
+    }
+
     /// `None` when the values are too few or could be of either.
     fn around_zero(self) -> Option<bool> {
         if self.zeros == self.values {
             // An untrained 1 + w; as w it would switch the site off.
             return Some(true);
         }
-        if self.low >= LOW_VALUES && self.beyond as f64 <= BEYOND_FRACTION * self.low as f64 {
+        if self.reaches_down_to_minus_one() {
             return Some(true);
         }
         (self.negative == 0 || self.beyond > self.low).then_some(false)

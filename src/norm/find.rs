@@ -47,6 +47,18 @@ pub struct NormSite {
     pub build: Build,
     /// The scale has a row for each head, each of [`NormSite::width`].
     pub per_head: bool,
+    /// The stack of blocks whose residual stream it stands on: its own, or the one that it begins or ends.
+    pub stream: Option<String>,
+    /// Found by shapes and values only, as the catalogue's names say nothing: see [`super::unnamed`].
+    pub unnamed: bool,
+}
+
+impl NormSite {
+    /// Whether its input is the residual stream, so that what is written to the stream says something about it.
+    pub fn reads_stream(&self) -> bool {
+        let placed = self.unnamed || self.block.is_none() || self.recognised;
+        placed && self.role != NormRole::QueryKey && self.other.is_none() && self.stream.is_some()
+    }
 }
 
 /// A site's place in its block, which decides what reads it.
@@ -199,6 +211,8 @@ impl<'a> Catalogue<'a> {
             recognised: false,
             build: Build::default(),
             per_head: per_head && vector_width(&tensor.shape).is_none(),
+            stream: None,
+            unnamed: false,
         })
     }
 
@@ -343,7 +357,7 @@ pub(super) fn split_last(name: &str) -> Option<(&str, &str)> {
 }
 
 /// The width of a vector: one dimension, or several of which at most one is not 1.
-fn vector_width(shape: &[u64]) -> Option<u64> {
+pub(super) fn vector_width(shape: &[u64]) -> Option<u64> {
     match shape {
         [width] if *width > 0 => Some(*width),
         [_, _, ..] if shape.iter().filter(|&&size| size != 1).count() == 1 => {

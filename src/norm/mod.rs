@@ -11,6 +11,7 @@ pub mod families;
 pub mod find;
 mod names;
 mod place;
+pub mod unnamed;
 pub mod verdict;
 
 pub use find::{NormSite, Place, find};
@@ -19,4 +20,21 @@ pub use find::{NormSite, Place, find};
 pub fn block_path(module: &str) -> Option<(String, String)> {
     let path = names::Path::new(module);
     Some((path.block_path()?, path.inside().join(".")))
+}
+
+/// Where a module stands in a stack of blocks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockOf {
+    /// Path of the stack (`model.layers`).
+    pub stack: String,
+    /// Index of the block.
+    pub block: u32,
+    /// Path inside the block (`self_attn.q_proj`).
+    pub inside: String,
+}
+
+/// The block a module stands in.
+pub fn block_of(module: &str) -> Option<BlockOf> {
+    let path = names::Path::new(module);
+    Some(BlockOf { block: path.block()?, stack: path.stack(), inside: path.inside().join(".") })
 }

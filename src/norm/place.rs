@@ -84,6 +84,7 @@ pub(super) fn place(catalogue: &Catalogue<'_>, sites: &mut [NormSite], builds: &
             None => stack_beside(&site.name, &stacks_beside),
         };
         site.build = stack.and_then(|stack| builds.get(stack)).copied().unwrap_or_default();
+        site.stream = stack.map(str::to_owned);
     }
     for site in sites.iter_mut().filter(|site| site.block.is_none()) {
         (site.role, site.place) = place_outside_blocks(site, &ends);

@@ -14,6 +14,9 @@ pub const THRESHOLD: f64 = 0.95;
 /// No evidence counted on a few hundred architectures supports more than this.
 const MOST_CONFIDENT: f64 = 0.999;
 
+/// Evidence that would settle a kind by itself; a missing shift alone is short of it.
+const CLEAR: f64 = 3.0;
+
 /// Evidence of the configuration above this settles what a doubtful site is: its code, not the name of its ε.
 const SETTLES: f64 = 5.0;
 
@@ -26,9 +29,19 @@ pub struct Verdict {
     pub confidence: f64,
 }
 
-/// Adds the evidence up. Of a doubtful site, which may be no LayerNorm and no RMSNorm, only the configuration's word is
-/// believed.
-pub fn combine(evidence: &[Evidence], doubtful: bool) -> Verdict {
+/// Whom a site's kind may be believed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// All evidence.
+    None,
+    /// It may be neither LayerNorm nor RMSNorm: the configuration's word only.
+    AnotherNorm,
+    /// Nothing but shapes and values is known: what the writers or the configuration say, if the sum agrees.
+    Unnamed,
+}
+
+/// Adds the evidence up.
+pub fn combine(evidence: &[Evidence], doubt: Doubt) -> Verdict {
     let of = |wanted: Source| -> f64 {
         evidence.iter().filter(|piece| piece.source == wanted).map(|piece| piece.log_likelihood_ratio).sum()
     };
@@ -40,7 +53,12 @@ pub fn combine(evidence: &[Evidence], doubtful: bool) -> Verdict {
         sum
     };
     let confidence = (1.0 / (1.0 + (-sum.abs()).exp())).min(MOST_CONFIDENT);
-    let settled = !doubtful || of(Source::Configuration).abs() > SETTLES;
+    let configured = of(Source::Configuration).abs() > SETTLES;
+    let settled = match doubt {
+        Doubt::None => true,
+        Doubt::AnotherNorm => configured,
+        Doubt::Unnamed => configured || of(Source::WriterEnergy) * sum > 0.0,
+    };
     if confidence < THRESHOLD || !settled {
         Verdict { kind: NormKind::Unknown, confidence: 0.0 }
     } else if sum > 0.0 {
@@ -48,6 +66,17 @@ pub fn combine(evidence: &[Evidence], doubtful: bool) -> Verdict {
     } else {
         Verdict { kind: NormKind::RmsNorm, confidence }
     }
+}
+
+/// The strongest evidence on either side, where each side alone would have settled the matter.
+pub fn contradiction(evidence: &[Evidence]) -> Option<(&Evidence, &Evidence)> {
+    let by = |sign: f64| {
+        evidence
+            .iter()
+            .max_by(|a, b| (sign * a.log_likelihood_ratio).total_cmp(&(sign * b.log_likelihood_ratio)))
+            .filter(|piece| sign * piece.log_likelihood_ratio >= CLEAR)
+    };
+    Some((by(1.0)?, by(-1.0)?))
 }
 
 #[cfg(test)]
@@ -64,7 +93,7 @@ mod tests {
                 detail: String::new(),
             })
             .collect();
-        combine(&pieces, false)
+        combine(&pieces, Doubt::None)
     }
 
     #[test]
@@ -78,8 +107,8 @@ mod tests {
         let piece =
             |source, log_likelihood_ratio| Evidence { source, log_likelihood_ratio, detail: String::new() };
         let shift = piece(Source::Shift, 7.38);
-        assert_eq!(combine(std::slice::from_ref(&shift), true).kind, NormKind::Unknown);
-        assert_eq!(combine(&[shift, piece(Source::Configuration, 6.0)], true).kind, NormKind::LayerNorm);
+        assert_eq!(combine(std::slice::from_ref(&shift), Doubt::AnotherNorm).kind, NormKind::Unknown);
+        assert_eq!(combine(&[shift, piece(Source::Configuration, 6.0)], Doubt::AnotherNorm).kind, NormKind::LayerNorm);
     }
 
     #[test]
@@ -87,7 +116,7 @@ mod tests {
         let piece =
             |source, log_likelihood_ratio| Evidence { source, log_likelihood_ratio, detail: String::new() };
         let both = [piece(Source::Names, -2.0), piece(Source::Structure, -2.5)];
-        assert_eq!(combine(&both, false).kind, NormKind::Unknown);
+        assert_eq!(combine(&both, Doubt::None).kind, NormKind::Unknown);
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Report {
     pub norms: Vec<NormReport>,
     /// The dead parameter directions of all readers together.
     pub dead_parameters: DeadParameters,
+    /// The sampled writers of the residual streams; empty when none was sampled.
+    pub writers: Vec<WriterReport>,
     /// Measured activations; null until something was measured.
     pub verification: Option<Verification>,
     /// What the user should know before relying on the rest.
@@ -69,6 +71,10 @@ pub struct CheckpointSummary {
     /// Bytes of the scale and shift tensors of all sites.
     #[cfg_attr(test, ts(type = "number"))]
     pub norm_bytes: u64,
+    /// Bytes of weights sampled for the writers' energy after the first verdict, not part of `bytes_read`; 0 when that
+    /// was refused or has not been done.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub weight_bytes_read: u64,
 }
 
 /// What a norm module does.
@@ -183,6 +189,8 @@ pub struct NormReport {
     pub convention_reason: String,
     /// Everything that speaks for or against.
     pub evidence: Vec<EvidenceReport>,
+    /// What would settle the kind where it is unknown or contradicted; null where nothing is open.
+    pub settle: Option<String>,
     /// The kernel, as far as the scale decides it.
     pub kernel: KernelReport,
     /// Linear maps that read this site's output.
@@ -197,7 +205,7 @@ pub struct NormReport {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct EvidenceReport {
-    /// Which evidence: "configuration", "shift", "names", "structure", "values".
+    /// Which evidence: "configuration", "shift", "names", "structure", "values", "writer energy".
     pub source: String,
     /// The kind it speaks for; unknown when it abstains.
     pub says: NormKind,
@@ -205,6 +213,44 @@ pub struct EvidenceReport {
     pub strength: f64,
     /// What was seen, as a sentence.
     pub detail: String,
+}
+
+/// The energy of one writer of a residual stream along the stream's mean (MATH §3).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct WriterReport {
+    /// Name of the weight tensor.
+    pub name: String,
+    /// The stack of blocks whose stream it writes.
+    pub stack: String,
+    /// Index of its block; its order among the writers where names say nothing.
+    pub block: u32,
+    /// "attention", "feed_forward" or "unknown".
+    pub part: WriterPart,
+    /// Width d of the stream.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub rows: u64,
+    /// Columns sampled.
+    pub columns: u32,
+    /// Σⱼ(Σᵢ Uᵢⱼ)² ÷ ‖U‖²_F over the sampled columns: about 1 without a preferred mean direction.
+    pub energy: f64,
+    /// Standard deviation of the energy for weights without a preferred mean direction, √(2/k).
+    pub null_deviation: f64,
+    /// Variance of the rows' squared norms against a random draw's: 1 untrained, above it trained.
+    pub row_dispersion: f64,
+}
+
+/// Which part of its block a writer ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum WriterPart {
+    /// Attention, or another mixer of tokens.
+    Attention,
+    /// The feed-forward part, or one of its experts.
+    FeedForward,
+    /// Not told by the name.
+    Unknown,
 }
 
 /// Which directions are an exact kernel of the centred covariance of y.

@@ -36,6 +36,12 @@ pub(crate) struct Inspect {
     /// List every norm site and every reader, however many there are.
     #[arg(long)]
     pub(crate) all: bool,
+    /// Explain the verdict on this norm site (its name, or the end of it), evidence by evidence, instead of a summary.
+    #[arg(long, value_name = "SITE", conflicts_with_all = ["json", "all"])]
+    pub(crate) explain: Option<String>,
+    /// Read headers and norm tensors only: no sample of the weights that write the residual stream (64 MB at most).
+    #[arg(long)]
+    pub(crate) no_weights: bool,
     /// Exit with 3 when there are warnings.
     #[arg(long)]
     pub(crate) strict: bool,

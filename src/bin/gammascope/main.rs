@@ -1,6 +1,7 @@
 //! The command line: the same library, a terminal instead of a page.
 
 mod args;
+mod explain;
 mod files;
 mod progress;
 mod summary;
@@ -8,7 +9,10 @@ mod summary;
 use args::{Arguments, Command, Inspect};
 use clap::Parser;
 use gammascope::inspect::{self, Inspection};
+use gammascope::source::disk::DiskSource;
+use gammascope::writer::sample::BUDGET;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 /// Exit codes of the contract; 1 is clap's business.
@@ -33,29 +37,49 @@ fn main() -> ExitCode {
 
 fn inspect(options: &Inspect) -> ExitCode {
     let mut line = progress::Line::new();
-    let outcome = files::sources(&options.paths).and_then(|sources| {
-        pollster::block_on(inspect::inspect(sources, |progress| line.show(progress)))
-            .map_err(|error| error.to_string())
-    });
+    let outcome =
+        files::sources(&options.paths).and_then(|sources| pollster::block_on(read(sources, options, &mut line)));
     line.clear();
     match outcome {
         Ok(inspection) => show(&inspection, options),
-        Err(message) => {
-            anstream::eprintln!(
-                "{}error:{} {}",
-                summary::ERROR.render(),
-                summary::ERROR.render_reset(),
-                summary::printable(&message)
-            );
-            ExitCode::from(UNREADABLE)
-        }
+        Err(message) => complain(&message, UNREADABLE),
     }
+}
+
+/// Headers and norm tensors, then a sample of the weights unless that is refused.
+async fn read(
+    sources: Vec<DiskSource>,
+    options: &Inspect,
+    line: &mut progress::Line,
+) -> Result<Inspection, String> {
+    let mut opened =
+        inspect::open(sources, |progress| line.show(progress)).await.map_err(|error| error.to_string())?;
+    if !options.no_weights {
+        let sampling = |progress| {
+            line.show(progress);
+            ControlFlow::Continue(())
+        };
+        let weights = opened.weigh(BUDGET, sampling).await;
+        opened.take(weights);
+    }
+    Ok(opened.inspection)
+}
+
+fn complain(message: &str, code: u8) -> ExitCode {
+    let (mark, plain) = (summary::ERROR.render(), summary::ERROR.render_reset());
+    anstream::eprintln!("{mark}error:{plain} {}", summary::printable(message));
+    ExitCode::from(code)
 }
 
 fn show(inspection: &Inspection, options: &Inspect) -> ExitCode {
     let report = &inspection.report;
     let mut out = anstream::stdout().lock();
-    let written = if options.json {
+    let written = if let Some(name) = &options.explain {
+        match explain::find(report, name) {
+            Ok(norm) => explain::write(&mut out, report, norm),
+            Err(message) => return complain(&message, USAGE),
+        }
+    } else if options.json {
         serde_json::to_string_pretty(report)
             .map_err(std::io::Error::from)
             .and_then(|json| writeln!(out, "{json}"))

@@ -34,6 +34,7 @@ impl Line {
         let what = match progress.stage {
             Stage::Headers => "reading headers",
             Stage::Scales => "reading scales",
+            Stage::Weights => "first verdict reached; sampling weights",
         };
         bar.set_message(format!("{what} ({})", HumanBytes(progress.bytes_read)));
         bar.set_length(progress.total.into());

@@ -8,8 +8,8 @@ use gammascope::report::{DeadDirections, KernelForm, NormKind, NormReport, NormR
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-const STRONG: Style = Style::new().bold();
-const QUIET: Style = Style::new().dimmed();
+pub(crate) const STRONG: Style = Style::new().bold();
+pub(crate) const QUIET: Style = Style::new().dimmed();
 const WARNING: Style = AnsiColor::Yellow.on_default();
 /// How errors are marked.
 pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -39,6 +39,7 @@ pub(crate) fn write(out: &mut impl Write, report: &Report, all: bool) -> io::Res
         indicatif::DecimalBytes(checkpoint.bytes),
         indicatif::DecimalBytes(checkpoint.bytes_read),
     )?;
+    writers(out, report)?;
     let family = model.family.as_deref().unwrap_or("unknown");
     let layers = model.layers.map_or("?".to_owned(), |layers| layers.to_string());
     let width = model.width.map_or("?".to_owned(), |width| width.to_string());
@@ -56,6 +57,26 @@ pub(crate) fn write(out: &mut impl Write, report: &Report, all: bool) -> io::Res
             "{WARNING}warning:{WARNING:#} {} {QUIET}[{}]{QUIET:#}",
             printable(&warning.message),
             warning.code
+        )?;
+    }
+    Ok(())
+}
+
+/// One line for each stack whose writers were sampled.
+fn writers(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    let mut stacks: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for writer in &report.writers {
+        stacks.entry(&writer.stack).or_default().push(writer.energy);
+    }
+    let read = indicatif::DecimalBytes(report.checkpoint.weight_bytes_read);
+    for (stack, energies) in stacks {
+        let mean = energies.iter().sum::<f64>() / energies.len() as f64;
+        let (least, most) = energies.iter().fold((f64::INFINITY, 0f64), |(least, most), &energy| (least.min(energy), most.max(energy)));
+        let name = if stack.is_empty() { "the stream".to_owned() } else { format!("`{}`", printable(stack)) };
+        writeln!(
+            out,
+            "writer energy of {name}: {mean:.2} ({least:.2}–{most:.2} over {} writers; 1 without LayerNorm); sampled {read} of weights",
+            energies.len(),
         )?;
     }
     Ok(())
@@ -105,7 +126,7 @@ fn sites(out: &mut impl Write, norms: &[NormReport], all: bool) -> io::Result<()
     Ok(())
 }
 
-fn kernel(norm: &NormReport) -> String {
+pub(crate) fn kernel(norm: &NormReport) -> String {
     let kernel = &norm.kernel;
     match kernel.form {
         KernelForm::InverseScale => {
@@ -217,7 +238,7 @@ fn without_numbers(name: &str) -> String {
         .join(".")
 }
 
-fn kind(kind: NormKind) -> &'static str {
+pub(crate) fn kind(kind: NormKind) -> &'static str {
     match kind {
         NormKind::LayerNorm => "layernorm",
         NormKind::RmsNorm => "rmsnorm",
@@ -226,7 +247,7 @@ fn kind(kind: NormKind) -> &'static str {
     }
 }
 
-fn role(role: NormRole) -> &'static str {
+pub(crate) fn role(role: NormRole) -> &'static str {
     match role {
         NormRole::Final => "final",
         NormRole::Block => "block",

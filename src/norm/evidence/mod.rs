@@ -8,9 +8,11 @@ mod names;
 mod shift;
 mod structure;
 mod values;
+pub(in crate::norm) mod writer_energy;
 
 use super::find::NormSite;
 use crate::checkpoint::config::Scope;
+use crate::kernel::energy::Pooled;
 use crate::report::{EvidenceReport, NormKind};
 
 /// One piece of evidence.
@@ -37,6 +39,8 @@ pub enum Source {
     Structure,
     /// The stored numbers.
     Values,
+    /// What training left in the matrices that write the residual stream.
+    WriterEnergy,
 }
 
 impl Source {
@@ -48,6 +52,7 @@ impl Source {
             Self::Names => "names",
             Self::Structure => "structure",
             Self::Values => "values",
+            Self::WriterEnergy => "writer energy",
         }
     }
 }
@@ -63,6 +68,10 @@ pub struct Witness<'a> {
     pub stored_around_zero: bool,
     /// The shift's values, when there is one and it was read.
     pub shift: Option<&'a [f64]>,
+    /// The writers of the site's stream, once they were sampled.
+    pub writers: Option<&'a Pooled>,
+    /// Why there are none.
+    pub no_writers: &'a str,
 }
 
 /// Why a site is no LayerNorm and no RMSNorm at all: by what it is made of, or because the configuration says so.
@@ -78,6 +87,7 @@ pub fn collect(witness: &Witness<'_>) -> Vec<Evidence> {
         names::weigh(witness),
         structure::weigh(witness),
         values::weigh(witness),
+        writer_energy::weigh(witness),
     ]
 }
 

@@ -1,0 +1,68 @@
+//! One site's verdict, evidence by evidence.
+
+use crate::summary::{self, QUIET, STRONG, printable};
+use gammascope::report::{NormKind, NormReport, Report, ScaleConvention};
+use std::io::{self, Write};
+
+/// Cells of a bar on either side of the middle, ...
+const CELLS: usize = 16;
+/// ... and nats that fill one side.
+const FULL: f64 = 8.0;
+
+/// The site of this name, or the only one whose name ends so.
+pub(crate) fn find<'a>(report: &'a Report, name: &str) -> Result<&'a NormReport, String> {
+    if let Some(norm) = report.norms.iter().find(|norm| norm.name == name) {
+        return Ok(norm);
+    }
+    let ending: Vec<&NormReport> = report.norms.iter().filter(|norm| norm.name.ends_with(name)).collect();
+    match ending[..] {
+        [norm] => Ok(norm),
+        [] => Err(format!("there is no norm site `{name}`; `gammascope inspect --all` lists them")),
+        [first, second, ..] => Err(format!(
+            "{} norm sites end with `{name}`, such as `{}` and `{}`; give more of the name",
+            ending.len(),
+            first.name,
+            second.name
+        )),
+    }
+}
+
+/// Writes why the site is what it is said to be.
+pub(crate) fn write(out: &mut impl Write, report: &Report, norm: &NormReport) -> io::Result<()> {
+    writeln!(out, "{STRONG}{}{STRONG:#}", printable(&norm.name))?;
+    let confidence =
+        if norm.confidence > 0.0 { format!(", confidence {:.3}", norm.confidence) } else { String::new() };
+    let block = norm.block.map_or_else(String::new, |block| format!(" {block}"));
+    writeln!(out, "{}{confidence}; role {}{block}, width {}", summary::kind(norm.kind), summary::role(norm.role), norm.width)?;
+    writeln!(out, "\n{:>18} {:<CELLS$}│{:>CELLS$}", "", "← LayerNorm", "RMSNorm →")?;
+    for evidence in &norm.evidence {
+        let filled = (CELLS as f64 * evidence.strength / FULL).round().min(CELLS as f64) as usize;
+        let bar = "█".repeat(filled);
+        let (left, right) = match evidence.says {
+            NormKind::LayerNorm => (format!("{bar:>CELLS$}"), " ".repeat(CELLS)),
+            NormKind::RmsNorm => (" ".repeat(CELLS), format!("{bar:<CELLS$}")),
+            NormKind::Other | NormKind::Unknown => (" ".repeat(CELLS), " ".repeat(CELLS)),
+        };
+        let strength = if evidence.strength > 0.0 { format!("{:.1} nats", evidence.strength) } else { "abstains".to_owned() };
+        writeln!(
+            out,
+            "{:>18} {left}│{right} {strength}: {}",
+            evidence.source,
+            printable(&evidence.detail)
+        )?;
+    }
+    let convention = match norm.scale_convention {
+        ScaleConvention::Weight => "γ = w",
+        ScaleConvention::OnePlusWeight => "γ = 1 + w",
+        ScaleConvention::None => "γ = 1, nothing is stored",
+    };
+    writeln!(out, "\n{convention}: {}", printable(&norm.convention_reason))?;
+    writeln!(out, "kernel: {}", summary::kernel(norm))?;
+    if let Some(settle) = &norm.settle {
+        writeln!(out, "{}", printable(settle))?;
+    }
+    if let Some(problem) = &norm.problem {
+        writeln!(out, "{}", printable(problem))?;
+    }
+    writeln!(out, "{QUIET}{}{QUIET:#}", printable(&report.model.sentence))
+}

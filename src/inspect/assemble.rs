@@ -1,0 +1,291 @@
+//! One report from what was read: each site with its evidence, kernel and readers, then the model as a whole.
+
+use super::dead::{reader_reports, total_dead};
+use super::kernel::{kernel_of, kernel_report};
+use super::weights::Streams;
+use super::{Inspection, Stored};
+use crate::checkpoint::config::Config;
+use crate::checkpoint::dtype::TensorType;
+use crate::checkpoint::{Checkpoint, TensorError};
+use crate::kernel::scale::Scale;
+use crate::norm::convention::{self, Storage};
+use crate::norm::evidence::{self, Evidence, Witness};
+use crate::norm::verdict::{self, Doubt, Verdict};
+use crate::norm::NormSite;
+use crate::reader::{ReaderIndex, Readers};
+use crate::report::sentence;
+use crate::report::{
+    CheckpointSummary, DeadParameters, EvidenceReport, ModelSummary, NormKind, NormReport, NormRole, Report,
+    SCHEMA, Warning,
+};
+use crate::source::ByteSource;
+use std::collections::BTreeMap;
+
+pub(super) struct Inspector<'a, S> {
+    checkpoint: &'a Checkpoint<S>,
+    sites: &'a [NormSite],
+    readers: ReaderIndex<'a>,
+    foreign_configs: Vec<&'a str>,
+    storage: Storage,
+    streams: &'a Streams,
+    warnings: Vec<Warning>,
+}
+
+impl<'a, S: ByteSource> Inspector<'a, S> {
+    pub(super) fn new(checkpoint: &'a Checkpoint<S>, sites: &'a [NormSite], streams: &'a Streams) -> Self {
+        let mut inspector = Self {
+            checkpoint,
+            sites,
+            readers: ReaderIndex::new(&checkpoint.tensors, sites),
+            foreign_configs: Vec::new(),
+            storage: Storage::default(),
+            streams,
+            warnings: checkpoint.warnings.clone(),
+        };
+        for config in checkpoint.configs.iter().filter(|config| !fits(config, checkpoint)) {
+            inspector.foreign_configs.push(config.path.as_str());
+            let widths = config.widths().iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+            let message = format!(
+                "`{}` declares a width of {widths}, which no tensor has: it is of another model and is not believed",
+                config.path
+            );
+            inspector.warn("config_foreign", &config.path, message);
+        }
+        inspector
+    }
+
+    pub(super) fn report(mut self, stored: &[Stored]) -> Inspection {
+        let read = self.sites.iter().zip(stored);
+        self.storage = Storage::of(
+            read.filter_map(|(site, stored)| Some((site, stored.scale.as_ref()?.as_deref().ok()?))),
+        );
+        let mut norms = Vec::with_capacity(self.sites.len());
+        let mut scales = Vec::with_capacity(self.sites.len());
+        for (site, stored) in self.sites.iter().zip(stored) {
+            let (norm, scale) = self.site(site, stored);
+            norms.push(norm);
+            scales.push(scale);
+        }
+        self.warn_about_tensors();
+        if norms.is_empty() {
+            let message = "no norm was found in the catalogue: there is no scale to read a dead direction from. A checkpoint of a transformer has tensors named like `…norm.weight`";
+            self.warn("no_norms", &self.checkpoint.name, message.to_owned());
+        }
+        let dead_parameters = total_dead(&norms);
+        let model = self.model(&norms, &dead_parameters);
+        let checkpoint = self.checkpoint;
+        let norm_bytes = self
+            .sites
+            .iter()
+            .flat_map(|site| std::iter::once(site.scale).chain(site.shift))
+            .map(|index| checkpoint.tensors[index].bytes())
+            .sum();
+        let report = Report {
+            schema: SCHEMA.to_owned(),
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            checkpoint: CheckpointSummary {
+                name: checkpoint.name.clone(),
+                format: "safetensors".to_owned(),
+                shards: checkpoint.shards.len() as u32,
+                missing_shards: checkpoint.missing_shards.clone(),
+                tensors: checkpoint.tensors.len() as u32,
+                parameters: checkpoint.parameters(),
+                bytes: checkpoint.bytes(),
+                bytes_read: checkpoint.bytes_read(),
+                header_bytes: checkpoint.header_bytes,
+                norm_bytes,
+                weight_bytes_read: checkpoint.weight_bytes_read(),
+            },
+            model,
+            norms,
+            dead_parameters,
+            writers: self.streams.reports(&checkpoint.tensors),
+            verification: None,
+            warnings: self.warnings,
+        };
+        Inspection { report, scales }
+    }
+
+    /// The configuration that speaks for a name, when it is believed.
+    fn config(&self, name: &str) -> Option<&'a Config> {
+        self.checkpoint.config_of(name).filter(|config| !self.foreign_configs.contains(&config.path.as_str()))
+    }
+
+    fn site(&mut self, site: &NormSite, stored: &Stored) -> (NormReport, Option<Scale>) {
+        let config = self.config(&site.name);
+        let scope = config.map(|config| config.scope(&site.name));
+        let (raw, scale_problem) = split(stored.scale.as_ref());
+        let (shift, shift_problem) = split(stored.shift.as_ref());
+        let around_zero = self.storage.around_zero(site);
+        let witness =
+            Witness { site, config: scope, stored_around_zero: around_zero, shift, writers: self.streams.pooled(site), no_writers: self.streams.why_not() };
+        let pieces = evidence::collect(&witness);
+        let other = evidence::outside_theorem(&witness);
+        let doubt = match site.doubt {
+            None => Doubt::None,
+            Some(_) if site.unnamed => Doubt::Unnamed,
+            Some(_) => Doubt::AnotherNorm,
+        };
+        let verdict = match other {
+            Some(_) => Verdict { kind: NormKind::Other, confidence: CONFIDENT_OTHER },
+            None => verdict::combine(&pieces, doubt),
+        };
+        let convention = convention::decide(scope, verdict.kind, around_zero);
+        let (scale, not_finite) = match raw.map(|raw| Scale::new(convention.effective(raw.to_vec()))) {
+            Some(Ok(scale)) => (Some(scale), None),
+            Some(Err(error)) => {
+                (None, Some(format!("tensor `{}`: {error}", self.checkpoint.tensors[site.scale].name)))
+            }
+            None => (None, None),
+        };
+        let problem = scale_problem.or(not_finite).or(shift_problem);
+        if let Some(message) = &problem {
+            self.warn("scale_unusable", &site.name, format!("{message}. The other sites go on"));
+        }
+        // One direction for all heads would be wrong for each of them.
+        let scale = scale.filter(|_| !site.per_head);
+        let problem = problem.or_else(|| site.per_head.then(|| PER_HEAD.to_owned()));
+        let kernel = scale.as_ref().and_then(|scale| kernel_of(scale, verdict.kind));
+        let readers = match verdict.kind {
+            NormKind::Other => Readers {
+                note: Some("no direction is offered for a norm of this kind".to_owned()),
+                ..Readers::default()
+            },
+            _ => self.readers.readers(site, self.sites, config),
+        };
+        let report = NormReport {
+            name: site.name.clone(),
+            scale: Some(self.checkpoint.tensors[site.scale].name.clone()),
+            shift: site.shift.map(|index| self.checkpoint.tensors[index].name.clone()),
+            width: site.width,
+            role: site.role,
+            block: site.block,
+            kind: verdict.kind,
+            confidence: verdict.confidence,
+            scale_convention: convention.convention,
+            convention_reason: convention.reason,
+            evidence: match other {
+                Some(why) => vec![other_evidence(why)],
+                None => pieces.iter().map(Evidence::report).collect(),
+            },
+            settle: other.is_none().then(|| self.settle(&verdict, &pieces, scope.is_some())).flatten(),
+            readers: reader_reports(
+                &self.checkpoint.tensors,
+                kernel.as_ref(),
+                site.shift.is_some(),
+                shift,
+                &readers,
+            ),
+            kernel: kernel_report(scale.as_ref(), kernel.as_ref(), verdict.kind),
+            reader_note: readers.note,
+            problem,
+        };
+        (report, scale)
+    }
+
+    /// What would settle a kind that is unknown, or that two pieces of evidence contradict each other about.
+    fn settle(&self, verdict: &Verdict, pieces: &[Evidence], configured: bool) -> Option<String> {
+        let clash = verdict::contradiction(pieces);
+        if verdict.kind != NormKind::Unknown && clash.is_none() {
+            return None;
+        }
+        let mut text = clash.map_or_else(String::new, |(layer, rms)| {
+            format!(
+                "{} speaks for LayerNorm and {} for RMSNorm. ",
+                layer.source.name(),
+                rms.source.name()
+            )
+        });
+        let weighed = pieces.iter().any(|piece| piece.source == evidence::Source::WriterEnergy && piece.log_likelihood_ratio != 0.0);
+        text += match (configured, self.streams.refused(), weighed) {
+            (false, true, _) => "A config.json beside the weights would settle it, or a sample of the weights",
+            (false, false, _) => "A config.json beside the weights would settle it, or the code that the model runs in",
+            (true, true, _) => "A sample of the weights may settle it",
+            (true, false, false) => "The code that the model runs in would settle it; neither its configuration nor its weights do",
+            (true, false, true) => "The code that the model runs in would settle it; check that the configuration is this model's",
+        };
+        Some(text)
+    }
+
+    fn model(&self, norms: &[NormReport], dead: &DeadParameters) -> ModelSummary {
+        let verdict = sentence::model_verdict(norms);
+        let final_norm = sentence::final_norm(norms);
+        let config = self.config(final_norm.map_or("", |norm| norm.name.as_str()));
+        let mut blocks: BTreeMap<&str, u32> = BTreeMap::new();
+        for site in self.sites {
+            if let Some(block) = site.block {
+                let last = blocks.entry(site.stack.as_str()).or_default();
+                *last = block.max(*last);
+            }
+        }
+        ModelSummary {
+            family: config.and_then(Config::family).map(str::to_owned),
+            verdict,
+            confidence: sentence::confidence(norms),
+            sentence: sentence::model_sentence(verdict, norms, dead),
+            reasons: sentence::reasons(norms),
+            final_norm: final_norm.map(|norm| norm.name.clone()),
+            layers: blocks.values().max().map(|last| last + 1),
+            width: final_norm
+                .map(|norm| norm.width)
+                .or_else(|| norms.iter().find(|norm| norm.role == NormRole::Block).map(|norm| norm.width)),
+        }
+    }
+
+    /// One warning for each element type nobody here knows, however many tensors carry it.
+    fn warn_about_tensors(&mut self) {
+        let mut unknown: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for tensor in &self.checkpoint.tensors {
+            if let TensorType::Unknown(name) = &tensor.dtype {
+                unknown.entry(name.clone()).or_default().push(&tensor.name);
+            }
+        }
+        for (dtype, tensors) in unknown {
+            let more = if tensors.len() > 1 {
+                format!(" and {} more tensors", tensors.len() - 1)
+            } else {
+                String::new()
+            };
+            let message = format!(
+                "tensor {:?}{more} has the element type {dtype:?}, which the safetensors format does not define: its values are not used, the rest goes on",
+                tensors[0]
+            );
+            self.warn("dtype_unknown", tensors[0], message);
+        }
+    }
+
+    fn warn(&mut self, code: &str, place: &str, message: String) {
+        self.warnings.push(Warning { code: code.to_owned(), message, r#where: place.to_owned() });
+    }
+}
+
+/// Batch, group and adaptive norms are recognised by what they are made of, not by a balance of evidence.
+const CONFIDENT_OTHER: f64 = 0.99;
+
+/// Why nothing is read from a scale of heads × d.
+const PER_HEAD: &str =
+    "each head has a scale of its own here, and so a kernel of its own: none of them is shown";
+
+fn other_evidence(why: &str) -> EvidenceReport {
+    EvidenceReport {
+        source: "structure".to_owned(),
+        says: NormKind::Other,
+        strength: 0.0,
+        detail: why.to_owned(),
+    }
+}
+
+fn split(read: Option<&Result<Vec<f64>, TensorError>>) -> (Option<&[f64]>, Option<String>) {
+    match read {
+        None => (None, None),
+        Some(Ok(values)) => (Some(values), None),
+        Some(Err(error)) => (None, Some(error.to_string())),
+    }
+}
+
+/// Whether a configuration can be of this checkpoint: one of the widths it declares is a dimension of some tensor.
+fn fits<S>(config: &Config, checkpoint: &Checkpoint<S>) -> bool {
+    let widths = config.widths();
+    let mut concerned = checkpoint.tensors.iter().filter(|tensor| tensor.name.starts_with(&config.prefix));
+    widths.is_empty() || concerned.any(|tensor| tensor.shape.iter().any(|size| widths.contains(size)))
+}

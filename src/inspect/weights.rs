@@ -1,0 +1,101 @@
+//! What sampled weights say about the streams they write.
+
+use crate::checkpoint::Tensor;
+use crate::kernel::energy::{self, Energy, Pooled};
+use crate::norm::NormSite;
+use crate::report::WriterReport;
+use crate::writer::sample::Sampled;
+use std::collections::BTreeMap;
+
+/// A sample of the weights.
+#[derive(Debug)]
+pub struct Weights {
+    /// Each writer with its energy.
+    pub(super) sampled: Vec<Sampled>,
+    /// Nobody ended it early.
+    pub(super) complete: bool,
+}
+
+impl Weights {
+    /// Whether it was ended early, and so says nothing.
+    pub fn is_partial(&self) -> bool {
+        !self.complete
+    }
+}
+
+/// The streams of a checkpoint, with the energies of their writers.
+#[derive(Debug)]
+pub(super) struct Streams {
+    sampled: Vec<(Sampled, Energy)>,
+    pooled: BTreeMap<String, (u64, Pooled)>,
+    why_not: &'static str,
+    refused: bool,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        let why_not = "the weights have not been sampled";
+        Self { sampled: Vec::new(), pooled: BTreeMap::new(), why_not, refused: true }
+    }
+}
+
+impl Streams {
+    pub(super) fn new(weights: Weights) -> Self {
+        if !weights.complete {
+            return Self { why_not: "the sampling of the weights was stopped", ..Self::default() };
+        }
+        let found = !weights.sampled.is_empty();
+        let sampled: Vec<(Sampled, Energy)> = weights
+            .sampled
+            .into_iter()
+            .filter_map(|sampled| Some((sampled.energy?, sampled)))
+            .map(|(energy, sampled)| (sampled, energy))
+            .collect();
+        let mut stacks: BTreeMap<&str, (u64, Vec<Energy>)> = BTreeMap::new();
+        for (sampled, energy) in &sampled {
+            let writer = &sampled.writer;
+            stacks.entry(&writer.stack).or_insert((writer.rows, Vec::new())).1.push(*energy);
+        }
+        let pooled = stacks
+            .into_iter()
+            .filter_map(|(stack, (rows, energies))| Some((stack.to_owned(), (rows, energy::pool(&energies)?))))
+            .collect();
+        let why_not = if found {
+            "the writers of its stream are all zero, constant, not finite or could not be read"
+        } else {
+            "no writer of its stream was recognised, or none is stored in a type that can be decoded"
+        };
+        Self { sampled, pooled, why_not, refused: false }
+    }
+
+    /// The writers of a site's stream together.
+    pub(super) fn pooled(&self, site: &NormSite) -> Option<&Pooled> {
+        let (rows, pooled) = self.pooled.get(site.stream.as_deref()?)?;
+        (*rows == site.width).then_some(pooled)
+    }
+
+    /// Why there is nothing for a site.
+    pub(super) fn why_not(&self) -> &'static str {
+        self.why_not
+    }
+
+    /// Nothing was sampled, because nobody asked or somebody said no.
+    pub(super) fn refused(&self) -> bool {
+        self.refused
+    }
+
+    pub(super) fn reports(&self, tensors: &[Tensor]) -> Vec<WriterReport> {
+        let report = |(sampled, energy): &(Sampled, Energy)| WriterReport {
+            name: tensors[sampled.writer.tensor].name.clone(),
+            stack: sampled.writer.stack.clone(),
+            block: sampled.writer.block,
+            part: sampled.writer.part,
+            rows: sampled.writer.rows,
+            columns: energy.columns as u32,
+            energy: energy.energy,
+            null_deviation: energy.null_deviation,
+            row_dispersion: energy.row_dispersion,
+        };
+        self.sampled.iter().map(report).collect()
+    }
+}

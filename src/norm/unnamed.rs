@@ -1,0 +1,202 @@
+//! Norm sites of a catalogue whose names say nothing: found from shapes, neighbours in the file, and values.
+//!
+//! A trained scale is positive nearly everywhere, or, stored as γ − 1, reaches down to −1 and hardly below. A shift is
+//! a vector of the same width right beside it that is neither, on the side where linear maps have their biases, and
+//! only if nearly all scales of that width have one. The kind of such a site is settled by what training left in the
+//! writers, or by a configuration; never by these shapes alone.
+
+use super::convention::Tally;
+use super::find::{NormSite, Place, vector_width};
+use crate::checkpoint::Tensor;
+use crate::report::NormRole;
+use std::collections::{BTreeMap, HashMap};
+
+/// Shorter vectors are no norm's scale.
+const LEAST_WIDTH: u64 = 16;
+/// Bytes of vectors that are read to tell scales from the rest.
+const MOST_BYTES: u64 = 64 << 20;
+/// Share of positive values in a scale: all-MiniLM and SmolLM2 have more than 0.99 in each.
+const POSITIVE: f64 = 0.95;
+/// Share of a width's scales that must agree on having a shift.
+const AGREEMENT: f64 = 0.9;
+
+/// Why only weights or a configuration settle the kind.
+const DOUBT: &str = "the names say nothing; only the writers or a configuration can settle the kind";
+
+/// Whether no name of the catalogue says what its tensor is for.
+pub fn says_nothing(tensors: &[Tensor]) -> bool {
+    const USUAL: [&str; 16] = [
+        "weight", "bias", "kernel", "gamma", "beta", "scale", "norm", "embed", "attn", "proj", "query", "mlp", "ln",
+        "emb", "wte", "conv",
+    ];
+    !tensors.iter().any(|tensor| {
+        let lower = tensor.name.to_ascii_lowercase();
+        USUAL.iter().any(|usual| lower.contains(usual))
+    })
+}
+
+/// The vectors (indices) whose values tell scales from the rest; none when they are too many to read.
+pub fn vectors(tensors: &[Tensor]) -> Vec<usize> {
+    let wanted: Vec<usize> = (0..tensors.len())
+        .filter(|&index| {
+            let tensor = &tensors[index];
+            tensor.dtype.is_floating() && vector_width(&tensor.shape).is_some_and(|width| width >= LEAST_WIDTH)
+        })
+        .collect();
+    let bytes: u64 = wanted.iter().map(|&index| tensors[index].bytes()).sum();
+    if bytes <= MOST_BYTES { wanted } else { Vec::new() }
+}
+
+/// On which side of its matrix a bias stands in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Side {
+    Before,
+    After,
+}
+
+/// How linear maps are stored, seen at the biases beside those that are not square.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Layout {
+    side: Option<Side>,
+    /// Stored (in, out), as GPT-2 does.
+    pub transposed: bool,
+}
+
+/// The catalogue in the order of the file.
+fn file_order(tensors: &[Tensor]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..tensors.len()).collect();
+    order.sort_by_key(|&index| (tensors[index].shard, tensors[index].range.start));
+    order
+}
+
+/// The width that most matrices share: the residual stream's.
+fn stream_width(tensors: &[Tensor]) -> Option<u64> {
+    let mut counts: BTreeMap<u64, usize> = BTreeMap::new();
+    for tensor in tensors {
+        if let [rows, columns] = tensor.shape[..] {
+            *counts.entry(rows).or_default() += 1;
+            if rows != columns {
+                *counts.entry(columns).or_default() += 1;
+            }
+        }
+    }
+    counts.into_iter().max_by_key(|&(width, count)| (count, width)).map(|(width, _)| width)
+}
+
+/// Reads the layout off the biases of matrices with one side of the stream's width: the other side's length is theirs.
+pub fn layout(tensors: &[Tensor]) -> Layout {
+    let (order, Some(stream)) = (file_order(tensors), stream_width(tensors)) else { return Layout::default() };
+    let mut votes: HashMap<(Side, bool), usize> = HashMap::new();
+    let mut readers = 0;
+    for (at, &index) in order.iter().enumerate() {
+        let [rows, columns] = tensors[index].shape[..] else { continue };
+        if (rows == stream) == (columns == stream) {
+            continue;
+        }
+        readers += 1;
+        let other = if rows == stream { columns } else { rows };
+        let length = |at: Option<usize>| vector_width(&tensors[*order.get(at?)?].shape);
+        for (side, beside) in [(Side::Before, at.checked_sub(1)), (Side::After, Some(at + 1))] {
+            if length(beside) == Some(other) {
+                *votes.entry((side, rows == stream)).or_default() += 1;
+            }
+        }
+    }
+    let best = votes.into_iter().max_by_key(|&((side, transposed), count)| (count, side == Side::After, !transposed));
+    match best {
+        // One map of a feed-forward pair in three or four has such a bias, where maps have biases at all.
+        Some(((side, transposed), count)) if 5 * count >= readers => Layout { side: Some(side), transposed },
+        _ => Layout::default(),
+    }
+}
+
+/// The sites among `vectors`, given their values (`None` where they could not be read).
+pub fn find(tensors: &[Tensor], vectors: &[usize], values: &[Option<&[f64]>]) -> Vec<NormSite> {
+    let (order, stream, layout) = (file_order(tensors), stream_width(tensors), layout(tensors));
+    let mut position = vec![0; tensors.len()];
+    order.iter().enumerate().for_each(|(at, &index)| position[index] = at);
+    let scales: HashMap<usize, bool> = vectors
+        .iter()
+        .zip(values)
+        .filter_map(|(&index, values)| Some((index, is_scale(values.as_ref()?))))
+        .collect();
+    let width = |index: usize| vector_width(&tensors[index].shape).unwrap_or_default();
+    let beside = |index: usize, side: Side| {
+        let at = match side {
+            Side::Before => position[index].checked_sub(1)?,
+            Side::After => position[index] + 1,
+        };
+        let other = *order.get(at)?;
+        let fits = scales.get(&other) == Some(&false) && width(other) == width(index);
+        fits.then_some(other)
+    };
+    let is_bias = |index: usize| {
+        let matrix = match layout.side {
+            Some(Side::Before) => Some(position[index] + 1),
+            Some(Side::After) => position[index].checked_sub(1),
+            None => None,
+        };
+        let shape = matrix.and_then(|at| order.get(at)).map(|&other| tensors[other].shape.as_slice());
+        match shape {
+            Some(&[rows, columns]) => width(index) == if layout.transposed { columns } else { rows },
+            _ => false,
+        }
+    };
+    let mut of_width: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    for &index in vectors.iter().filter(|index| scales.get(index) == Some(&true)) {
+        // A bias may be positive throughout; on the stream's width a norm stands beside a map as well.
+        if Some(width(index)) != stream && is_bias(index) {
+            continue;
+        }
+        of_width.entry(width(index)).or_default().push(index);
+    }
+    let mut sites = Vec::new();
+    for (width, scales) in of_width {
+        let count = |side| scales.iter().filter(|&&index| beside(index, side).is_some()).count();
+        let side = layout.side.unwrap_or(if count(Side::Before) > count(Side::After) { Side::Before } else { Side::After });
+        let share = count(side) as f64 / scales.len() as f64;
+        if share > 1.0 - AGREEMENT && share < AGREEMENT {
+            continue;
+        }
+        for &index in &scales {
+            let shift = beside(index, side);
+            // Where nearly all scales of a width have a shift, one without is no norm's (a LayerScale).
+            if shift.is_some() || share <= 1.0 - AGREEMENT {
+                sites.push(site(tensors, index, shift.filter(|_| share >= AGREEMENT), width, stream));
+            }
+        }
+    }
+    sites.sort_by_key(|site| position[site.scale]);
+    sites
+}
+
+fn is_scale(values: &[f64]) -> bool {
+    let positive = values.iter().filter(|&&value| value > 0.0).count();
+    let mut tally = Tally::default();
+    tally.add(values);
+    positive as f64 >= POSITIVE * values.len() as f64 || tally.reaches_down_to_minus_one()
+}
+
+fn site(tensors: &[Tensor], scale: usize, shift: Option<usize>, width: u64, stream: Option<u64>) -> NormSite {
+    let on_stream = Some(width) == stream;
+    NormSite {
+        name: tensors[scale].name.clone(),
+        scale,
+        shift,
+        width,
+        role: if on_stream { NormRole::Other } else { NormRole::QueryKey },
+        place: Place::Unknown,
+        block: None,
+        block_path: None,
+        stack: String::new(),
+        other: None,
+        doubt: Some(DOUBT),
+        parallel: false,
+        shift_on_stream: false,
+        recognised: false,
+        build: super::build::Build::default(),
+        per_head: false,
+        stream: on_stream.then(String::new),
+        unnamed: true,
+    }
+}

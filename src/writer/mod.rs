@@ -1,0 +1,163 @@
+//! Linear maps that write the residual stream, and a sample of their columns.
+//!
+//! [`find`] knows them by name, or, where names say nothing, by shape; [`sample`] reads some columns of some of them
+//! within a budget. What their energy says about the norms is weighed in `norm::evidence`.
+
+pub mod sample;
+
+use crate::checkpoint::Tensor;
+use crate::norm::NormSite;
+use crate::report::{NormRole, WriterPart as Part};
+use std::collections::{BTreeMap, HashMap};
+
+/// Last components of the module that ends attention or a mixer.
+const ATTENTION_OUTPUTS: [&str; 17] = [
+    "o_proj", "out_proj", "out_lin", "attn_output", "attn_out", "wo", "to_out", "to_out.0", "Wo", "linear_proj",
+    "proj", "o", "attention.dense", "self_attention.dense", "attention.output.dense", "out_project", "c_proj",
+];
+
+/// Last components of the module that ends a feed-forward part or an expert.
+const FEED_FORWARD_OUTPUTS: [&str; 16] = [
+    "down_proj", "fc2", "fc_out", "w2", "dense_4h_to_h", "linear2", "lin2", "linear_fc2", "ffn_down", "ff_out",
+    "output.dense", "net.2", "wo", "c_proj", "Wo", "fc_2",
+];
+
+/// A feed-forward part is at most this many times as wide as the stream; an embedding, a vocabulary wide.
+const MOST_INPUTS: u64 = 16;
+
+/// Words of modules inside which the names above mean another thing: they write to a router, a bottleneck, a head.
+const ELSEWHERE: [&str; 7] = ["lora", "router", "indexer", "adapter", "gate", "compress", "prompt"];
+
+/// A matrix U (d × k) whose output is added to a residual stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Writer {
+    /// Index in the catalogue.
+    pub tensor: usize,
+    /// Path of the stack of blocks.
+    pub stack: String,
+    /// Index of its block.
+    pub block: u32,
+    /// What it ends.
+    pub part: Part,
+    /// The stream's width d.
+    pub rows: u64,
+    /// Inputs k.
+    pub columns: u64,
+    /// Stored k × d (GPT-2's Conv1D, Flax kernels): a column of U is a row of the tensor.
+    pub transposed: bool,
+}
+
+/// The writers of every stack that norm sites read, in the order of the catalogue.
+pub fn find(tensors: &[Tensor], sites: &[NormSite]) -> Vec<Writer> {
+    if sites.iter().any(|site| site.unnamed) {
+        return by_shape(tensors, sites);
+    }
+    let widths = stream_widths(sites);
+    let mut writers = Vec::new();
+    for (index, tensor) in tensors.iter().enumerate() {
+        let Some((rows, columns)) = matrix(tensor) else { continue };
+        let Some(module) = tensor.name.strip_suffix("weight").or_else(|| tensor.name.strip_suffix("kernel")) else {
+            continue;
+        };
+        let Some(place) = crate::norm::block_of(module.trim_end_matches(['.', '/'])) else { continue };
+        let Some(&width) = widths.get(place.stack.as_str()) else { continue };
+        let Some(part) = part(&place.inside) else { continue };
+        let writer = |columns, transposed| Writer {
+            tensor: index,
+            stack: place.stack.clone(),
+            block: place.block,
+            part,
+            rows: width,
+            columns,
+            transposed,
+        };
+        if rows == width {
+            writers.push(writer(columns, tensor.name.ends_with("kernel")));
+        } else if columns == width {
+            writers.push(writer(rows, true));
+        }
+    }
+    settle_squares(&mut writers);
+    writers
+}
+
+/// The part that a module with this path inside its block ends.
+fn part(inside: &str) -> Option<Part> {
+    let ends = |name: &str| inside == name || inside.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
+    if ELSEWHERE.iter().any(|word| inside.contains(word)) && !inside.contains("experts") {
+        return None;
+    }
+    let feed_forward = ["mlp", "ff", "expert", "moe", "DenseReluDense", "output.dense", "fc"];
+    let in_feed_forward = feed_forward.iter().any(|mark| inside.contains(mark)) && !inside.contains("attention");
+    if in_feed_forward && FEED_FORWARD_OUTPUTS.iter().any(|name| ends(name)) {
+        return Some(Part::FeedForward);
+    }
+    if ATTENTION_OUTPUTS.iter().any(|name| ends(name)) {
+        return Some(Part::Attention);
+    }
+    FEED_FORWARD_OUTPUTS.iter().any(|name| ends(name)).then_some(Part::FeedForward)
+}
+
+/// The width of each stack's stream: the most frequent among its norms on the stream.
+fn stream_widths(sites: &[NormSite]) -> HashMap<&str, u64> {
+    let mut counts: BTreeMap<(&str, u64), usize> = BTreeMap::new();
+    for site in sites.iter().filter(|site| site.reads_stream() && site.block.is_some()) {
+        *counts.entry((site.stack.as_str(), site.width)).or_default() += 1;
+    }
+    let mut widths: HashMap<&str, (u64, usize)> = HashMap::new();
+    for ((stack, width), count) in counts {
+        let best = widths.entry(stack).or_insert((width, count));
+        if count > best.1 {
+            *best = (width, count);
+        }
+    }
+    widths.into_iter().map(|(stack, (width, _))| (stack, width)).collect()
+}
+
+/// A square matrix does not show how it is stored: it is as the others of its stack.
+fn settle_squares(writers: &mut [Writer]) {
+    let mut transposed: HashMap<String, (usize, usize)> = HashMap::new();
+    for writer in writers.iter().filter(|writer| writer.rows != writer.columns) {
+        let (yes, no) = transposed.entry(writer.stack.clone()).or_default();
+        *if writer.transposed { yes } else { no } += 1;
+    }
+    for writer in writers.iter_mut().filter(|writer| writer.rows == writer.columns) {
+        if let Some((yes, no)) = transposed.get(&writer.stack) {
+            writer.transposed = yes > no;
+        }
+    }
+}
+
+/// Where names say nothing: matrices d × k with k ≠ d, d the stream's width, or k × d where maps are stored (in, out).
+/// Of those with d inputs the embedding has many more rows than a map has outputs, and is no writer by this rule.
+fn by_shape(tensors: &[Tensor], sites: &[NormSite]) -> Vec<Writer> {
+    let mut counts: BTreeMap<u64, usize> = BTreeMap::new();
+    sites.iter().filter(|site| site.role != NormRole::QueryKey).for_each(|site| *counts.entry(site.width).or_default() += 1);
+    let Some((&width, _)) = counts.iter().max_by_key(|(_, count)| **count) else { return Vec::new() };
+    let transposed = crate::norm::unnamed::layout(tensors).transposed;
+    let shaped = tensors.iter().enumerate().filter_map(|(index, tensor)| Some((index, matrix(tensor)?)));
+    shaped
+        .filter_map(|(index, (rows, columns))| {
+            let (out, inputs) = if transposed { (columns, rows) } else { (rows, columns) };
+            (out == width && inputs != width && inputs <= MOST_INPUTS * width).then_some((index, inputs))
+        })
+        .enumerate()
+        .map(|(order, (tensor, columns))| Writer {
+            tensor,
+            stack: String::new(),
+            block: order as u32,
+            part: Part::Unknown,
+            rows: width,
+            columns,
+            transposed,
+        })
+        .collect()
+}
+
+/// Rows and columns of a floating matrix.
+fn matrix(tensor: &Tensor) -> Option<(u64, u64)> {
+    match tensor.shape[..] {
+        [rows, columns] if rows > 1 && columns > 1 && tensor.dtype.is_floating() => Some((rows, columns)),
+        _ => None,
+    }
+}

@@ -1,0 +1,239 @@
+//! Some columns of some writers, read within a budget of bytes and of reads.
+//!
+//! A column sum needs every row, so a writer stored (out, in) is read as one short run of neighbouring columns a row;
+//! one stored (in, out) as some whole rows. A writer that fits its share of the budget is read whole.
+
+use super::Writer;
+use crate::checkpoint::{Checkpoint, Tensor};
+use crate::kernel::energy::{ColumnSample, Energy};
+use crate::source::ByteSource;
+use futures_util::StreamExt;
+use futures_util::stream;
+use std::collections::BTreeMap;
+use std::ops::{ControlFlow, Range};
+
+/// Bytes of weights read of one checkpoint, unless told otherwise.
+pub const BUDGET: u64 = 64_000_000;
+
+/// Reads of one checkpoint, at most: a slice of a file costs a browser some tenths of a millisecond.
+const READS: u64 = 49_152;
+
+/// Writers of one stack, at most: spread over its blocks they show whether blocks agree.
+const WRITERS: usize = 48;
+
+/// Columns that make a null narrow enough, √(2/512) = 6 %: no writer needs more.
+const COLUMNS: u64 = 512;
+
+/// Fewer columns or rows than this say nothing.
+const LEAST: u64 = 32;
+
+/// Bytes in one read of a writer that is read whole.
+const CHUNK: u64 = 4 << 20;
+
+/// Reads on their way at the same time.
+const CONCURRENT: usize = 32;
+
+/// A writer and the columns of it to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// The writer.
+    pub writer: Writer,
+    /// Columns of U to read.
+    pub columns: Range<u64>,
+    /// Bytes that takes.
+    pub bytes: u64,
+}
+
+/// What was sampled of one writer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sampled {
+    /// The writer.
+    pub writer: Writer,
+    /// Its energy; `None` when its values have none (all zero, not finite, constant) or could not be read.
+    pub energy: Option<Energy>,
+}
+
+/// Chooses writers evenly over the blocks of each stack, and columns of each, so that all reads together stay within
+/// `budget` bytes.
+pub fn plan(tensors: &[Tensor], writers: Vec<Writer>, budget: u64) -> Vec<Planned> {
+    let mut stacks: BTreeMap<String, Vec<Writer>> = BTreeMap::new();
+    for writer in writers {
+        if writer.rows >= LEAST && writer.columns >= LEAST && !is_quantised(tensors, &tensors[writer.tensor]) {
+            stacks.entry(writer.stack.clone()).or_default().push(writer);
+        }
+    }
+    let share = stacks.len().max(1) as u64;
+    let mut planned = Vec::new();
+    for writers in stacks.into_values() {
+        let strided = |writer: &Writer| if writer.transposed { 1 } else { writer.rows };
+        let costliest = writers.iter().map(strided).max().unwrap_or(1);
+        let affordable = (READS / share / costliest).clamp(2, WRITERS as u64) as usize;
+        let chosen = spread(writers, affordable);
+        let each = budget / share / chosen.len().max(1) as u64;
+        planned.extend(chosen.into_iter().filter_map(|writer| columns_of(tensors, writer, each)));
+    }
+    planned
+}
+
+/// At most `count` of `writers`, evenly spaced.
+fn spread(writers: Vec<Writer>, count: usize) -> Vec<Writer> {
+    let all = writers.len();
+    if all <= count {
+        return writers;
+    }
+    let mut wanted = (0..count).map(|slot| (2 * slot + 1) * all / (2 * count)).peekable();
+    let mut chosen = Vec::with_capacity(count);
+    for (index, writer) in writers.into_iter().enumerate() {
+        if wanted.next_if_eq(&index).is_some() {
+            chosen.push(writer);
+        }
+    }
+    chosen
+}
+
+/// The columns of one writer that `bytes` pay for, from a place that differs from writer to writer.
+fn columns_of(tensors: &[Tensor], writer: Writer, bytes: u64) -> Option<Planned> {
+    let column = writer.rows.checked_mul(element_size(&tensors[writer.tensor])?)?;
+    let count = (bytes / column).min(writer.columns).min(COLUMNS);
+    if count < LEAST {
+        return None;
+    }
+    let room = writer.columns - count;
+    // Multiples of the golden ratio spread over the room, as if drawn, and the same in every run.
+    let fraction = (writer.tensor as f64 * 0.618_033_988_749_895).fract();
+    let start = (fraction * room as f64) as u64;
+    Some(Planned { bytes: column * count, columns: start..start + count, writer })
+}
+
+/// A decoder reads whole bytes; anything finer is not sampled.
+fn element_size(tensor: &Tensor) -> Option<u64> {
+    tensor.dtype.bits().filter(|bits| bits.is_multiple_of(8)).map(|bits| bits / 8)
+}
+
+/// F8 weights are stored with a scale for each block of values, without which they are no weights.
+fn is_quantised(tensors: &[Tensor], tensor: &Tensor) -> bool {
+    let stem = tensor.name.trim_end_matches("weight");
+    let near = tensors.partition_point(|other| alphanumeric_sort::compare_str(&other.name, stem).is_lt());
+    element_size(tensor) == Some(1)
+        && tensors[near..]
+            .iter()
+            .take_while(|other| other.name.starts_with(stem))
+            .any(|other| other.name[stem.len()..].contains("scale"))
+}
+
+/// Reads what was planned, one writer after the other, calling `progress(writers done, bytes read)` after each; a
+/// `Break` ends the work with what there is.
+pub async fn read<S: ByteSource>(
+    checkpoint: &Checkpoint<S>,
+    planned: Vec<Planned>,
+    mut progress: impl FnMut(usize, u64) -> ControlFlow<()>,
+) -> Vec<Sampled> {
+    let mut sampled = Vec::with_capacity(planned.len());
+    let mut bytes = 0;
+    for Planned { writer, columns, bytes: cost } in planned {
+        if progress(sampled.len(), bytes).is_break() {
+            return sampled;
+        }
+        let energy = energy(checkpoint, &writer, columns).await;
+        bytes += cost;
+        sampled.push(Sampled { writer, energy });
+    }
+    // Nothing is left that a break could end.
+    let _ = progress(sampled.len(), bytes);
+    sampled
+}
+
+/// The energy of some columns of a writer.
+async fn energy<S: ByteSource>(
+    checkpoint: &Checkpoint<S>,
+    writer: &Writer,
+    columns: Range<u64>,
+) -> Option<Energy> {
+    let tensor = &checkpoint.tensors[writer.tensor];
+    let size = element_size(tensor)?;
+    let count = columns.end - columns.start;
+    let mut sample = ColumnSample::new(writer.rows as usize, count as usize);
+    // Lines as stored: rows of U with a run of columns in each, or whole columns.
+    let (first, lines, stride, run) = if writer.transposed {
+        (columns.start * writer.rows, count, writer.rows, writer.rows)
+    } else {
+        (columns.start, writer.rows, writer.columns, count)
+    };
+    let together = if run == stride { (CHUNK / (run * size)).max(1) } else { 1 };
+    let starts: Vec<u64> = (0..lines).step_by(together as usize).collect();
+    let mut reads = stream::iter(starts.into_iter().map(|line| async move {
+        let held = together.min(lines - line);
+        let start = tensor.range.start + (first + line * stride) * size;
+        let bytes = checkpoint.read_weights(tensor.shard, start..start + held * run * size).await;
+        (line, bytes)
+    }))
+    .buffer_unordered(CONCURRENT);
+    while let Some((line, bytes)) = reads.next().await {
+        let values = tensor.dtype.decode(&bytes.ok()?).ok()?;
+        for (index, value) in values.into_iter().enumerate() {
+            let (stored_line, at) = (line as usize + index / run as usize, index % run as usize);
+            if writer.transposed {
+                sample.add(at, stored_line, value);
+            } else {
+                sample.add(stored_line, at, value);
+            }
+        }
+    }
+    sample.energy()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::dtype::TensorType;
+    use crate::report::WriterPart as Part;
+
+    fn writer(tensor: usize, block: u32, rows: u64, columns: u64) -> Writer {
+        let stack = "layers".to_owned();
+        Writer { tensor, stack, block, part: Part::Attention, rows, columns, transposed: false }
+    }
+
+    fn model(blocks: u32, rows: u64, columns: u64) -> (Vec<Tensor>, Vec<Writer>) {
+        let tensor = |block: u32| Tensor {
+            name: format!("layers.{block}.o_proj.weight"),
+            dtype: TensorType::parse("BF16"),
+            shape: vec![rows, columns],
+            shard: 0,
+            range: 0..rows * columns * 2,
+        };
+        let writers = (0..blocks).map(|block| writer(block as usize, block, rows, columns)).collect();
+        ((0..blocks).map(tensor).collect(), writers)
+    }
+
+    #[test]
+    fn a_plan_stays_within_its_budget_and_spans_the_blocks() {
+        for (blocks, rows, columns) in [(6, 384, 1536), (32, 4096, 14_336), (126, 16_384, 53_248), (1, 128, 128)] {
+            let (tensors, writers) = model(blocks, rows, columns);
+            let plan = plan(&tensors, writers, BUDGET);
+            assert!(plan.iter().map(|planned| planned.bytes).sum::<u64>() <= BUDGET);
+            let reads: u64 = plan.iter().map(|planned| planned.writer.rows).sum();
+            assert!(reads <= READS, "{reads}");
+            assert!(plan.len() >= 2.min(blocks as usize), "{blocks} blocks: {}", plan.len());
+            let (first, last) = (plan[0].writer.block, plan[plan.len() - 1].writer.block);
+            assert!(last - first >= blocks / 2, "{first}–{last} of {blocks}");
+            assert!(plan.iter().all(|planned| planned.columns.end <= columns));
+        }
+    }
+
+    #[test]
+    fn a_budget_too_small_for_columns_plans_nothing() {
+        let (tensors, writers) = model(4, 4096, 4096);
+        assert!(plan(&tensors, writers, 1000).is_empty());
+    }
+
+    #[test]
+    fn f8_weights_with_scales_beside_them_are_not_sampled() {
+        let (mut tensors, writers) = model(1, 128, 128);
+        tensors[0].dtype = TensorType::parse("F8_E4M3");
+        assert_eq!(plan(&tensors, writers.clone(), BUDGET).len(), 1);
+        let mut scale = tensors[0].clone();
+        scale.name = "layers.0.o_proj.weight_scale_inv".to_owned();
+        tensors.push(scale);
+        assert!(plan(&tensors, writers, BUDGET).is_empty());
+    }
+}
