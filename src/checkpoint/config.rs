@@ -37,9 +37,9 @@ impl Config {
         }
     }
 
-    /// `model_type`, or the first architecture's name.
+    /// `model_type`, diffusers' `_class_name`, GGUF's `general.architecture`, or the first architecture's name.
     pub fn family(&self) -> Option<&str> {
-        text(&self.fields, "model_type").or_else(|| self.fields.get("architectures")?.get(0)?.as_str())
+        family(&self.fields).or_else(|| self.fields.get("architectures")?.get(0)?.as_str())
     }
 
     /// Whether one of `architectures` ends with `head` (`ForCausalLM`).
@@ -50,11 +50,17 @@ impl Config {
         })
     }
 
-    /// The view of one tensor or site: a nested configuration (vision, audio, text) where its name points to one,
-    /// with the whole file behind it.
+    /// The view of one tensor or site: the nested configurations that its name points to (vision tower, audio encoder,
+    /// q-former, language model), within the whole.
     pub fn scope(&self, name: &str) -> Scope<'_> {
-        let nested = nested_keys(name).iter().find_map(|key| self.fields.get(*key)?.as_object());
-        Scope { nested, whole: &self.fields }
+        let lower = name.to_ascii_lowercase();
+        let mut scope = Scope { chain: [None; DEPTH], whole: &self.fields, aside: false };
+        for depth in 0..DEPTH {
+            let Some((key, fields)) = nested(scope.inner(), &lower) else { break };
+            scope.chain[depth] = Some(fields);
+            scope.aside |= !TEXT_KEYS.contains(&key);
+        }
+        scope
     }
 
     /// Widths of the residual streams it declares, nested parts included.
@@ -67,30 +73,72 @@ impl Config {
     }
 }
 
-/// Which nested configuration speaks for a tensor of this name.
-fn nested_keys(name: &str) -> &'static [&'static str] {
-    let lower = name.to_ascii_lowercase();
-    if lower.contains("vision") || lower.contains("visual") || lower.contains("image_encoder") {
-        &["vision_config", "vision_tower_config"]
-    } else if lower.contains("audio") || lower.contains("speech") {
-        &["audio_config", "speech_config", "encoder_config"]
-    } else if lower.contains("qformer") {
-        &["qformer_config"]
-    } else {
-        &["text_config", "llm_config", "language_config", "decoder"]
+/// Nested configurations of the language model, which speak where no other is named.
+const TEXT_KEYS: [&str; 5] = ["text_config", "llm_config", "language_config", "decoder", "decoder_config"];
+
+/// Configurations are nested no deeper.
+const DEPTH: usize = 3;
+
+/// Words of a path that point to a nested configuration, by its key without `_config`; other keys are their own word.
+fn words_for(stem: &str) -> &[&str] {
+    match stem {
+        "vision" | "vision_tower" => &["vision", "visual", "image", "img", "vit"],
+        "audio" | "speech" => &["audio", "speech", "sound"],
+        "text" => &["text", "language", "llm", "lm"],
+        _ => &[],
     }
+}
+
+/// The configuration inside `fields` that speaks for a path in lower case: one that a word of the path points to, else
+/// the language model's.
+fn nested<'a>(fields: &'a Map<String, Value>, path: &str) -> Option<(&'a str, &'a Map<String, Value>)> {
+    let spoken = |key: &str| {
+        let stem = key.trim_end_matches("_config");
+        let own = [stem];
+        let words = if words_for(stem).is_empty() { &own[..] } else { words_for(stem) };
+        path.split(['.', '/']).any(|part| {
+            words.contains(&part) || part.split('_').any(|word| words.contains(&word))
+        })
+    };
+    let inner = || {
+        fields.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_object()?))).filter(|(_, inner)| {
+            inner.contains_key("model_type") || WIDTH_FIELDS.iter().any(|field| inner.contains_key(*field))
+        })
+    };
+    inner()
+        .filter(|(key, _)| !TEXT_KEYS.contains(key) && spoken(key))
+        .max_by_key(|(key, _)| key.len())
+        .or_else(|| TEXT_KEYS.iter().find_map(|text| inner().find(|(key, _)| key == text)))
 }
 
 /// Fields as one part of the model sees them.
 #[derive(Debug, Clone, Copy)]
 pub struct Scope<'a> {
-    nested: Option<&'a Map<String, Value>>,
+    /// Nested configurations, the outermost first.
+    chain: [Option<&'a Map<String, Value>>; DEPTH],
     whole: &'a Map<String, Value>,
+    /// The part is no language model: fields outside its own configuration are about another part.
+    aside: bool,
 }
 
 impl<'a> Scope<'a> {
+    fn inner(&self) -> &'a Map<String, Value> {
+        self.chain.iter().flatten().next_back().copied().unwrap_or(self.whole)
+    }
+
+    /// The innermost configuration first.
+    fn maps(&self) -> impl Iterator<Item = &'a Map<String, Value>> {
+        let whole = (!self.aside).then_some(self.whole);
+        self.chain.into_iter().rev().flatten().chain(whole)
+    }
+
     fn get(&self, field: &str) -> Option<&'a Value> {
-        self.nested.and_then(|nested| nested.get(field)).or_else(|| self.whole.get(field))
+        self.maps().find_map(|map| map.get(field))
+    }
+
+    /// `model_type` (or what stands for it) of each configuration, the outermost first; `None` where one has none.
+    pub fn families(&self) -> impl DoubleEndedIterator<Item = Option<&'a str>> {
+        std::iter::once(self.whole).chain(self.chain.into_iter().flatten()).map(family)
     }
 
     /// A field that holds a string.
@@ -115,7 +163,17 @@ impl<'a> Scope<'a> {
 
     /// `model_type` of the part: the nested one first.
     pub fn family(&self) -> Option<&'a str> {
-        self.text("model_type")
+        self.maps().find_map(family)
+    }
+
+    /// Whether a GGUF file's metadata has a field that ends so (`llama.attention.layer_norm_rms_epsilon`).
+    pub fn has_ending(&self, end: &str) -> bool {
+        self.whole.keys().any(|key| key.ends_with(end))
+    }
+
+    /// Whether these are the metadata of a GGUF file.
+    pub fn is_gguf(&self) -> bool {
+        self.whole.contains_key("general.architecture")
     }
 
     /// The width of the part's residual stream.
@@ -124,8 +182,9 @@ impl<'a> Scope<'a> {
     }
 }
 
-fn text<'a>(map: &'a Map<String, Value>, field: &str) -> Option<&'a str> {
-    map.get(field)?.as_str()
+/// What a configuration calls its family.
+fn family(map: &Map<String, Value>) -> Option<&str> {
+    ["model_type", "_class_name", "general.architecture"].iter().find_map(|field| map.get(*field)?.as_str())
 }
 
 #[cfg(test)]

@@ -130,7 +130,7 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             Some(_) => Verdict { kind: NormKind::Other, confidence: CONFIDENT_OTHER },
             None => verdict::combine(&pieces, doubt),
         };
-        let convention = convention::decide(scope, verdict.kind, around_zero);
+        let convention = convention::decide(site, scope, verdict.kind, around_zero);
         let (scale, not_finite) = match raw.map(|raw| Scale::new(convention.effective(raw.to_vec()))) {
             Some(Ok(scale)) => (Some(scale), None),
             Some(Err(error)) => {
@@ -164,8 +164,8 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             confidence: verdict.confidence,
             scale_convention: convention.convention,
             convention_reason: convention.reason,
-            evidence: match other {
-                Some(why) => vec![other_evidence(why)],
+            evidence: match &other {
+                Some(why) => vec![other_evidence(why.clone())],
                 None => pieces.iter().map(Evidence::report).collect(),
             },
             settle: other.is_none().then(|| self.settle(&verdict, &pieces, scope.is_some())).flatten(),
@@ -266,12 +266,12 @@ const CONFIDENT_OTHER: f64 = 0.99;
 const PER_HEAD: &str =
     "each head has a scale of its own here, and so a kernel of its own: none of them is shown";
 
-fn other_evidence(why: &str) -> EvidenceReport {
+fn other_evidence(why: String) -> EvidenceReport {
     EvidenceReport {
         source: "structure".to_owned(),
         says: NormKind::Other,
         strength: 0.0,
-        detail: why.to_owned(),
+        detail: why,
     }
 }
 

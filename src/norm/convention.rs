@@ -1,7 +1,7 @@
 //! How the effective scale γ follows from the stored tensor w: γ = w, or γ = 1 + w. A wrong one is a wrong kernel.
 
-use super::families;
 use super::find::NormSite;
+use super::registry;
 use crate::checkpoint::config::Scope;
 use crate::report::{NormKind, ScaleConvention};
 use std::collections::HashMap;
@@ -25,10 +25,12 @@ pub struct Convention {
     pub reason: String,
 }
 
-/// Decides from the configuration, else from how the model's scales are stored: see [`Storage`]. A family's line
-/// speaks only for sites of the kind it names: the vision tower of a Gemma model is no Gemma norm.
-pub fn decide(config: Option<Scope<'_>>, kind: NormKind, around_zero: bool) -> Convention {
+/// Decides from the configuration, else from the layout of the block, else from how the model's scales are stored: see
+/// [`Storage`]. The registry's word holds only for sites of the kind it names: the vision tower of a Gemma model is no
+/// Gemma norm.
+pub fn decide(site: &NormSite, config: Option<Scope<'_>>, kind: NormKind, around_zero: bool) -> Convention {
     let of = |convention, reason: String| Convention { convention, reason };
+    let shown = |convention| if convention == ScaleConvention::OnePlusWeight { "1 + w" } else { "w" };
     if let Some(config) = config {
         if let Some(flag) = ONE_PLUS_FLAGS.iter().find(|flag| config.truth(flag) == Some(true)) {
             return of(ScaleConvention::OnePlusWeight, format!("`{flag}` is true"));
@@ -38,14 +40,14 @@ pub fn decide(config: Option<Scope<'_>>, kind: NormKind, around_zero: bool) -> C
         {
             return of(ScaleConvention::OnePlusWeight, format!("`normalization` is {value:?}"));
         }
-        if let Some(family) = config.family().and_then(families::family).filter(|family| family.kind == kind)
-        {
-            let shown = if family.convention == ScaleConvention::OnePlusWeight { "1 + w" } else { "w" };
-            return of(
-                family.convention,
-                format!("the code of the family `{}` scales by {shown}", family.model_type),
-            );
+        let known = registry::configured(config, &site.name).filter(|(statement, _)| statement.kind == kind);
+        if let Some((convention, model_type)) = known.and_then(|(known, by)| Some((known.convention?, by))) {
+            return of(convention, format!("the code of the family `{model_type}` scales by {}", shown(convention)));
         }
+    }
+    let layout = site.layout.as_ref().filter(|layout| layout.likeness == 1.0 && layout.statement.kind == kind);
+    if let Some((convention, layout)) = layout.and_then(|layout| Some((layout.statement.convention?, layout))) {
+        return of(convention, format!("{}, which name their blocks so, scale by {}", layout.families, shown(convention)));
     }
     if around_zero {
         return of(

@@ -5,6 +5,7 @@
 //! and activation parameters are vectors too and are told apart by what they lack.
 
 use super::build::{self, Build};
+use super::layout::{self, Recognised};
 use super::names::{self, Path};
 use super::place;
 use crate::checkpoint::Tensor;
@@ -49,6 +50,8 @@ pub struct NormSite {
     pub per_head: bool,
     /// The stack of blocks whose residual stream it stands on: its own, or the one that it begins or ends.
     pub stream: Option<String>,
+    /// What the layout of its block says.
+    pub layout: Option<Recognised>,
     /// Found by shapes and values only, as the catalogue's names say nothing: see [`super::unnamed`].
     pub unnamed: bool,
 }
@@ -108,6 +111,7 @@ pub fn find(tensors: &[Tensor]) -> Vec<NormSite> {
     let mut sites: Vec<NormSite> = (0..tensors.len()).filter_map(|index| catalogue.site(index)).collect();
     let builds = build::stacks(tensors);
     place::place(&catalogue, &mut sites, &builds);
+    layout::recognise(tensors, &mut sites);
     let only_convolutions = !builds.is_empty() && builds.values().all(|build| build.only_convolutions());
     for site in &mut sites {
         site.doubt = site.shift.and_then(|_| catalogue.doubt(site, only_convolutions));
@@ -212,6 +216,7 @@ impl<'a> Catalogue<'a> {
             build: Build::default(),
             per_head: per_head && vector_width(&tensor.shape).is_none(),
             stream: None,
+            layout: None,
             unnamed: false,
         })
     }

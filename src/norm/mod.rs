@@ -7,10 +7,11 @@
 pub mod build;
 pub mod convention;
 pub mod evidence;
-pub mod families;
 pub mod find;
+pub mod layout;
 mod names;
 mod place;
+pub mod registry;
 pub mod unnamed;
 pub mod verdict;
 

@@ -75,6 +75,12 @@ impl<'a> Path<'a> {
         self.block_position().map_or(&self.parts[..], |(at, _)| &self.parts[at + 1..])
     }
 
+    /// The components that are no numbers, blocks included.
+    pub(super) fn without_numbers(&self) -> Vec<&'a str> {
+        let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        self.parts.iter().copied().filter(|part| !is_number(part)).collect()
+    }
+
     /// Lower-case words of the components inside the block.
     pub(super) fn words(&self) -> Vec<String> {
         self.inside().iter().flat_map(|part| words(part)).collect()

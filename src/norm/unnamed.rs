@@ -197,6 +197,7 @@ fn site(tensors: &[Tensor], scale: usize, shift: Option<usize>, width: u64, stre
         build: super::build::Build::default(),
         per_head: false,
         stream: on_stream.then(String::new),
+        layout: None,
         unnamed: true,
     }
 }

@@ -1,9 +1,10 @@
 //! The one place where evidence becomes a verdict.
 //!
-//! The pieces are written so that they may be added: names and structure are weighed given the shift, and the
-//! configuration speaks once. Names and structure are not independent of each other (Llama's names go with Llama's
-//! blocks), so of the two the stronger speaks. Prior odds are even. The sum is turned into a probability and the
-//! verdict abstains below [`THRESHOLD`].
+//! The pieces are written so that they may be added: names, structure and layout are weighed given the shift. But
+//! configuration, layout, names and structure are four looks at one thing, the code the model was written in (Llama's
+//! names go with Llama's blocks and Llama's config.json), so of those that agree the strongest speaks; those that
+//! disagree are a contradiction, and both sides count. Shift, values and writer energy stand on their own. Prior odds are
+//! even. The sum is turned into a probability and the verdict abstains below [`THRESHOLD`].
 
 use super::evidence::{Evidence, Source};
 use crate::report::NormKind;
@@ -17,7 +18,10 @@ const MOST_CONFIDENT: f64 = 0.999;
 /// Evidence that would settle a kind by itself; a missing shift alone is short of it.
 const CLEAR: f64 = 3.0;
 
-/// Evidence of the configuration above this settles what a doubtful site is: its code, not the name of its ε.
+/// Looks at the code the model was written in.
+const CODE: [Source; 4] = [Source::Configuration, Source::Layout, Source::Names, Source::Structure];
+
+/// Evidence of the code above this settles what a doubtful site is: the family or the layout, not the name of the ε.
 const SETTLES: f64 = 5.0;
 
 /// A kind and how sure it is.
@@ -45,15 +49,13 @@ pub fn combine(evidence: &[Evidence], doubt: Doubt) -> Verdict {
     let of = |wanted: Source| -> f64 {
         evidence.iter().filter(|piece| piece.source == wanted).map(|piece| piece.log_likelihood_ratio).sum()
     };
-    let (names, structure) = (of(Source::Names), of(Source::Structure));
-    let sum: f64 = evidence.iter().map(|piece| piece.log_likelihood_ratio).sum();
-    let sum = if names * structure > 0.0 {
-        sum - if names.abs() < structure.abs() { names } else { structure }
-    } else {
-        sum
-    };
+    let (code, rest): (Vec<&Evidence>, Vec<&Evidence>) = evidence.iter().partition(|piece| CODE.contains(&piece.source));
+    let ratios = || code.iter().map(|piece| piece.log_likelihood_ratio);
+    let sum = ratios().fold(0.0, f64::max)
+        + ratios().fold(0.0, f64::min)
+        + rest.iter().map(|piece| piece.log_likelihood_ratio).sum::<f64>();
     let confidence = (1.0 / (1.0 + (-sum.abs()).exp())).min(MOST_CONFIDENT);
-    let configured = of(Source::Configuration).abs() > SETTLES;
+    let configured = of(Source::Configuration).abs().max(of(Source::Layout).abs()) > SETTLES;
     let settled = match doubt {
         Doubt::None => true,
         Doubt::AnotherNorm => configured,

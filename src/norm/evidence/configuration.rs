@@ -1,11 +1,13 @@
 //! What `config.json` says: a field that names the norm, the family it belongs to, or the name of its ε.
 //!
-//! These three are one evidence, not three: the field is copied from the family's code. The strongest speaks.
+//! These three are one evidence, not three: the field is copied from the family's code. The strongest speaks. A family
+//! whose norms a field chooses says nothing by itself (`?` in the registry), and a field that names the norm is about the
+//! norms on the residual stream, not about those of queries and keys.
 
 use super::{Evidence, Source, Witness};
 use crate::checkpoint::config::Scope;
-use crate::norm::families;
-use crate::report::NormKind;
+use crate::norm::registry;
+use crate::report::{NormKind, NormRole};
 
 /// A field whose value chooses the module: as good as the source code, barring a stale file (taken as 1 in 400).
 const EXPLICIT: f64 = 6.0;
@@ -17,42 +19,66 @@ const LAYER_NORM_EPS: f64 = 4.47;
 const RMS_NORM_EPS: f64 = -3.39;
 /// GPT-2's spelling, which T5, Mamba and Qwen share: 16 LayerNorm, 6 RMSNorm.
 const LAYER_NORM_EPSILON: f64 = 0.93;
+/// llama.cpp reads one key or the other, and so builds one norm or the other; only T5's files have both.
+const GGUF_EPSILON: f64 = 6.0;
 
 /// Fields whose text names the norm.
-const NAMING_FIELDS: [&str; 7] = [
+const NAMING_FIELDS: [&str; 8] = [
     "norm_type",
     "normalization",
     "normalization_type",
     "layer_norm_type",
+    "layernorm_type",
     "norm",
     "norm_class",
     "norm_layer",
 ];
 /// Fields whose truth value chooses RMSNorm over LayerNorm.
-const RMS_FLAGS: [&str; 3] = ["rms_norm", "use_rms_norm", "rmsnorm"];
+const RMS_FLAGS: [&str; 4] = ["rms_norm", "use_rms_norm", "rmsnorm", "use_rmsnorm"];
 
 /// Weighs the configuration of the site's part of the model.
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     let Some(config) = witness.config else {
         return Evidence::abstain(Source::Configuration, "no configuration speaks for this part");
     };
-    explicit(config)
-        .or_else(|| family(config))
+    explicit(witness, config)
+        .or_else(|| family(witness, config))
         .or_else(|| epsilon(config))
         .unwrap_or_else(|| Evidence::abstain(Source::Configuration, "the configuration does not say"))
 }
 
-/// MobileBERT can do without: its "NoNorm" only scales and shifts.
-pub(in crate::norm) fn no_norm(config: Scope<'_>) -> Option<&'static str> {
-    let none = config.text("normalization_type") == Some("no_norm");
-    none.then_some("`normalization_type` is \"no_norm\": the module only scales and shifts")
+/// Why the configuration makes it another norm.
+pub(super) fn another_norm(witness: &Witness<'_>) -> Option<String> {
+    let config = witness.config?;
+    // MobileBERT can do without: its "NoNorm" only scales and shifts. Its head keeps a LayerNorm all the same.
+    if config.text("normalization_type") == Some("no_norm") && witness.site.block.is_some() {
+        return Some("`normalization_type` is \"no_norm\": the module only scales and shifts".to_owned());
+    }
+    if explicit(witness, config).is_some() {
+        return None;
+    }
+    let (statement, model_type) = registry::configured(config, &witness.site.name)?;
+    (statement.kind == NormKind::Other)
+        .then(|| format!("in the code of the family `{model_type}` it is neither LayerNorm nor RMSNorm"))
+}
+
+/// Whether the configuration says LayerNorm or RMSNorm.
+pub(super) fn contradicts_another(witness: &Witness<'_>) -> bool {
+    weigh(witness).log_likelihood_ratio != 0.0
 }
 
 fn evidence(log_likelihood_ratio: f64, detail: String) -> Evidence {
     Evidence { source: Source::Configuration, log_likelihood_ratio, detail }
 }
 
-fn explicit(config: Scope<'_>) -> Option<Evidence> {
+fn explicit(witness: &Witness<'_>, config: Scope<'_>) -> Option<Evidence> {
+    if let Some(mode) = config.text("feat_extract_norm").filter(|_| witness.site.name.contains("conv_layers.")) {
+        // wav2vec 2.0: "layer" for every convolution, "group" for the first.
+        return (mode == "layer").then(|| evidence(EXPLICIT, "`feat_extract_norm` is \"layer\"".to_owned()));
+    }
+    if witness.site.role == NormRole::QueryKey || witness.site.doubt.is_some_and(|_| !witness.site.unnamed) {
+        return None;
+    }
     for field in NAMING_FIELDS {
         let Some(value) = config.text(field) else { continue };
         let lower = value.to_ascii_lowercase().replace('_', "");
@@ -69,14 +95,23 @@ fn explicit(config: Scope<'_>) -> Option<Evidence> {
     })
 }
 
-fn family(config: Scope<'_>) -> Option<Evidence> {
-    let family = families::family(config.family()?)?;
-    let sign = if family.kind == NormKind::LayerNorm { 1.0 } else { -1.0 };
-    let what = if family.kind == NormKind::LayerNorm { "subtracts" } else { "does not subtract" };
-    Some(evidence(sign * FAMILY, format!("the code of the family `{}` {what} the mean", family.model_type)))
+fn family(witness: &Witness<'_>, config: Scope<'_>) -> Option<Evidence> {
+    let (statement, model_type) = registry::configured(config, &witness.site.name)?;
+    let (sign, what) = match statement.kind {
+        NormKind::LayerNorm => (1.0, "subtracts"),
+        NormKind::RmsNorm => (-1.0, "does not subtract"),
+        NormKind::Other | NormKind::Unknown => return None,
+    };
+    Some(evidence(sign * FAMILY, format!("the code of the family `{model_type}` {what} the mean")))
 }
 
 fn epsilon(config: Scope<'_>) -> Option<Evidence> {
+    let gguf = |end: &str| config.is_gguf() && config.has_ending(end);
+    match (gguf(".attention.layer_norm_rms_epsilon"), gguf(".attention.layer_norm_epsilon")) {
+        (true, false) => return Some(evidence(-GGUF_EPSILON, "llama.cpp's `layer_norm_rms_epsilon` is set".to_owned())),
+        (false, true) => return Some(evidence(GGUF_EPSILON, "llama.cpp's `layer_norm_epsilon` is set".to_owned())),
+        _ => {}
+    }
     [
         ("rms_norm_eps", RMS_NORM_EPS),
         ("layer_norm_eps", LAYER_NORM_EPS),

@@ -4,6 +4,7 @@
 //! abstains, and list it in [`collect`]. How pieces depend on each other is decided in [`super::verdict`], nowhere else.
 
 mod configuration;
+mod layout;
 mod names;
 mod shift;
 mod structure;
@@ -31,6 +32,8 @@ pub struct Evidence {
 pub enum Source {
     /// `config.json` and the family it names.
     Configuration,
+    /// Whose code the block is from, by the names of all its tensors.
+    Layout,
     /// Presence and absence of a shift.
     Shift,
     /// What the module is called.
@@ -48,6 +51,7 @@ impl Source {
     pub fn name(self) -> &'static str {
         match self {
             Self::Configuration => "configuration",
+            Self::Layout => "layout",
             Self::Shift => "shift",
             Self::Names => "names",
             Self::Structure => "structure",
@@ -74,15 +78,21 @@ pub struct Witness<'a> {
     pub no_writers: &'a str,
 }
 
-/// Why a site is no LayerNorm and no RMSNorm at all: by what it is made of, or because the configuration says so.
-pub fn outside_theorem(witness: &Witness<'_>) -> Option<&'static str> {
-    witness.site.other.or_else(|| witness.config.and_then(configuration::no_norm))
+/// Why a site is no LayerNorm and no RMSNorm at all: by what it is made of, or because its code says so.
+pub fn outside_theorem(witness: &Witness<'_>) -> Option<String> {
+    let made = witness.site.other.map(str::to_owned);
+    made.or_else(|| configuration::another_norm(witness)).or_else(|| {
+        let layout = witness.site.layout.as_ref().filter(|layout| layout.likeness == 1.0)?;
+        (layout.statement.kind == NormKind::Other && !configuration::contradicts_another(witness))
+            .then(|| format!("the block is named as in {}, whose norm here is neither LayerNorm nor RMSNorm", layout.families))
+    })
 }
 
 /// All evidence about one site.
 pub fn collect(witness: &Witness<'_>) -> Vec<Evidence> {
     vec![
         configuration::weigh(witness),
+        layout::weigh(witness),
         shift::weigh(witness),
         names::weigh(witness),
         structure::weigh(witness),

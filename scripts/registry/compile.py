@@ -1,0 +1,237 @@
+#!/usr/bin/env python3
+"""Turn measured architectures into the registry that is compiled into Gammascope.
+
+    python compile.py DOCUMENTS… --out src/norm/registry
+
+DOCUMENTS are folders written by measure.py. Writes two tables, one line a family and one line a layout of a block:
+
+    families.tsv  model_type, default, exceptions: `pattern=kind`, a pattern being part of the site's path without numbers
+    layouts.tsv   norm sites of the block with their kinds, its other tensors, the model types built so
+
+A kind is layer, rms, other, with +1 where the scale is stored as γ − 1 and * where that differs, or ? where the same code
+does both, as a value of its configuration decides. Only what was measured gets in; lines from knowledge are kept by hand in published.tsv.
+"""
+import argparse
+import collections
+import glob
+import gzip
+import json
+import os
+import re
+
+# As in src/norm/names.rs: the strongest container of blocks first.
+CONTAINERS = [
+    {"block", "blocks", "resblocks", "transformer_blocks", "single_transformer_blocks", "blk"},
+    {"layers", "h", "decoder_layers", "encoder_layers", "x_layers", "r_layers"},
+    {"layer"},
+]
+# As in src/checkpoint/config.rs: words of a path that point to a nested configuration.
+SYNONYMS = {
+    "vision": ["vision", "visual", "image", "img", "vit"],
+    "audio": ["audio", "speech", "sound"],
+    "text": ["text", "language", "llm", "lm"],
+    "vision_tower": ["vision", "visual", "image", "img", "vit"],
+    "speech": ["audio", "speech", "sound"],
+}
+TEXT_KEYS = ["text_config", "llm_config", "language_config", "decoder", "decoder_config"]
+
+
+def block_end(parts):
+    """Index of the last component of the block's own path, or None outside any block."""
+    for container in CONTAINERS:
+        for at in reversed(range(len(parts))):
+            part = parts[at].lower()
+            if at + 1 < len(parts) and parts[at + 1].isdigit():
+                if part in container:
+                    return at + 1
+                continue
+            stem, _, number = part.rpartition("_")
+            if number.isdigit() and stem in container:
+                return at
+    return None
+
+
+def kind_of(norm):
+    if norm["kind"] not in ("layer", "rms", "other"):
+        return None
+    one_plus = norm["kind"] != "other" and norm.get("convention") == "1+w"
+    return norm["kind"] + ("+1" if one_plus else "")
+
+
+def pooled(kinds):
+    """One kind for several measurements: they agree, at least but for the convention, or a configuration value decides."""
+    plain = {kind.removesuffix("+1") for kind in kinds}
+    if len(plain) > 1:
+        return "?"
+    return next(iter(kinds)) if len(kinds) == 1 else f"{plain.pop()}*"
+
+
+def components(path):
+    return tuple(part for part in re.split(r"[./]", path) if not part.isdigit())
+
+
+def contains(path, pattern):
+    return any(path[at : at + len(pattern)] == pattern for at in range(len(path) - len(pattern) + 1))
+
+
+# ------------------------------------------------------------------ families
+
+
+def nested(config, path):
+    """Configurations that speak for a path, the outermost first: as Config::scope."""
+    chain = [config]
+    words = [word for part in components(path) for word in re.split(r"[_.]", part.lower())]
+    while len(chain) <= 3:
+        inner = {key: value for key, value in chain[-1].items() if isinstance(value, dict) and "model_type" in value}
+        def spoken(key):
+            stem = key.removesuffix("_config")
+            parts = [part.lower() for part in components(path)]
+            return any(name in words or name in parts for name in SYNONYMS.get(stem, [stem]))
+        keys = [key for key in inner if key not in TEXT_KEYS and spoken(key)] or [key for key in TEXT_KEYS if key in inner]
+        if not keys:
+            return chain
+        chain.append(inner[max(keys, key=len) if keys[0] not in TEXT_KEYS else keys[0]])
+    return chain
+
+
+def predict(families, chain, path):
+    """What the lines so far say of a site: exceptions of the inner, then of the outer line, then defaults."""
+    lines = [families.get(config.get("model_type")) for config in chain]
+    for line in reversed(lines):
+        best = max((pattern for pattern in (line or {}).get("exceptions", {}) if contains(path, pattern)), key=len, default=None)
+        if best:
+            return line["exceptions"][best]
+    for config, line in reversed(list(zip(chain, lines))):
+        if line and line["default"]:
+            return line["default"]
+        if config.get("model_type") and not line:
+            return None
+    return None
+
+
+def shortest_pattern(path, others):
+    """The shortest part of a path, nearest its end, that is in none of the others."""
+    for length in range(1, len(path) + 1):
+        for at in reversed(range(len(path) - length + 1)):
+            pattern = path[at : at + length]
+            if not any(contains(other, pattern) for other in others):
+                return pattern
+    return None
+
+
+def line_of(sites, families, chains):
+    """Default and exceptions of one family; `sites` maps a path without numbers to its kind."""
+    own = {path: kind for path, kind in sites.items() if len(chains[path]) == 1}
+    # "other" is a default only where there is nothing else: convolutional towers are no rule for a transformer's norms.
+    counts = collections.Counter(kind for kind in own.values() if kind != "other") or collections.Counter(own.values())
+    default = counts.most_common(1)[0][0] if counts else None
+    line = {"default": default, "exceptions": {}}
+    # Parts with a configuration of their own come first: their lines are there already.
+    for path, kind in sorted(sites.items()):
+        said = predict({**families, "": line}, [{**chains[path][0], "model_type": ""}, *chains[path][1:]], path)
+        if said == kind:
+            continue
+        same = [other for other, its in sites.items() if its == kind]
+        different = [other for other, its in sites.items() if its != kind]
+        pattern = shortest_pattern(path, different)
+        if pattern is None:
+            raise SystemExit(f"no pattern tells {path} apart")
+        line["exceptions"][pattern] = kind
+    return line
+
+
+def compile_families(documents):
+    by_type = collections.defaultdict(list)
+    for document in documents:
+        if document["source"] == "transformers" and document.get("model_type"):
+            by_type[document["model_type"]].append(document)
+    families = {}
+    # Parts before the wholes that nest them.
+    depth = lambda documents: max(str(document["config"]).count("model_type") for document in documents)
+    for model_type, group in sorted(by_type.items(), key=lambda item: (depth(item[1]), item[0])):
+        kinds, chains = collections.defaultdict(set), {}
+        for document in group:
+            for norm in document["norms"]:
+                kind = kind_of(norm)
+                if norm.get("weight") and kind:
+                    path = components(norm["weight"].rpartition(".")[0])
+                    kinds[path].add(kind)
+                    chains[path] = nested({**document["config"], "model_type": model_type}, norm["weight"].rpartition(".")[0])
+        if kinds:
+            families[model_type] = line_of({path: pooled(kind) for path, kind in kinds.items()}, families, chains)
+    return families
+
+
+# ------------------------------------------------------------------ layouts
+
+
+def compile_layouts(documents):
+    """Sorted names inside a block → (kind of each norm site, model types)."""
+    layouts = collections.defaultdict(lambda: (collections.defaultdict(set), set()))
+    for document in documents:
+        norms = {norm["weight"]: kind_of(norm) for norm in document["norms"] if norm.get("weight")}
+        blocks, sites = collections.defaultdict(set), collections.defaultdict(dict)
+        for name, _, shape in document["tensors"]:
+            parts = name.split(".")
+            end = block_end(parts[:-1])
+            if end is None:
+                continue
+            block = ".".join(parts[: end + 1])
+            inside = ".".join("N" if part.isdigit() else part for part in parts[end + 1 :])
+            blocks[block].add(inside)
+            if name in norms:
+                sites[block].setdefault(inside, set()).add(norms[name])
+        for block, inside in blocks.items():
+            if block not in sites:
+                continue
+            kinds, types = layouts[tuple(sorted(inside))]
+            types.add(document.get("model_type") or document["name"])
+            for site, measured in sites[block].items():
+                kinds[site] |= measured - {None}
+    return layouts
+
+
+def worth_keeping(inside, kinds):
+    """A layout whose every site is a LayerNorm with a shift adds nothing to that shift."""
+    bias = lambda site: site.rpartition(".")[0] + ".bias"
+    return any(kind != {"layer"} or bias(site) not in inside for site, kind in kinds.items() if kind)
+
+
+# ------------------------------------------------------------------ files
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("documents", nargs="+")
+    parser.add_argument("--out", required=True)
+    arguments = parser.parse_args()
+    documents = []
+    for folder in arguments.documents:
+        for path in sorted(glob.glob(f"{folder}/*.json.gz")):
+            document = json.load(gzip.open(path))
+            if document["source"] in ("transformers", "timm"):
+                document.setdefault("norms", [])
+                documents.append({"config": {}, **document})
+
+    families = compile_families(documents)
+    with open(os.path.join(arguments.out, "families.tsv"), "w") as file:
+        for model_type, line in sorted(families.items()):
+            exceptions = " ".join(f"{'.'.join(pattern)}={kind}" for pattern, kind in sorted(line["exceptions"].items()))
+            if line["default"] or exceptions:
+                print(model_type, line["default"] or "-", exceptions, sep="\t", file=file)
+
+    layouts = compile_layouts(documents)
+    shared = [kinds for kinds, types in layouts.values() if len(types) > 1]
+    split = lambda kinds: any({"layer", "rms"} <= {kind.removesuffix("+1") for kind in its} for its in kinds.values())
+    print(f"{len(layouts)} layouts, {len(shared)} of two model types or more, of these both LayerNorm and RMSNorm: {sum(map(split, shared))}")
+    with open(os.path.join(arguments.out, "layouts.tsv"), "w") as file:
+        for inside, (kinds, types) in sorted(layouts.items(), key=lambda item: (sorted(item[1][1]), item[0])):
+            if worth_keeping(inside, kinds):
+                sites = " ".join(f"{site}={pooled(kind)}" for site, kind in sorted(kinds.items()) if kind)
+                others = " ".join(name for name in inside if not kinds.get(name))
+                print(sites, others, " ".join(sorted(types)), sep="\t", file=file)
+    print(f"{len(families)} families")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,277 @@
+//! What the code of model families does, as data: three tables beside this file.
+//!
+//! `families.tsv` and `layouts.tsv` are measured: `scripts/registry/` builds every architecture of transformers and many
+//! of timm, runs each of their norms on random input and writes what it does. `published.tsv` is kept by hand: families
+//! that are published with code of their own, or in layouts of their own, from knowledge of that code.
+
+use super::names::Path;
+use crate::checkpoint::config::Scope;
+use crate::report::{NormKind, ScaleConvention};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::OnceLock;
+
+/// What some code does at a norm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Statement {
+    /// LayerNorm, RMSNorm, or another norm.
+    pub kind: NormKind,
+    /// How it stores its scale; `None` where that differs.
+    pub convention: Option<ScaleConvention>,
+}
+
+impl Statement {
+    /// `layer`, `rms`, `other`, with `+1` where the scale is stored as γ − 1 and `*` where that differs; `?` is nothing.
+    fn parse(text: &str) -> Option<Self> {
+        let (name, convention) = if let Some(name) = text.strip_suffix("+1") {
+            (name, Some(ScaleConvention::OnePlusWeight))
+        } else if let Some(name) = text.strip_suffix('*') {
+            (name, None)
+        } else {
+            (text, Some(ScaleConvention::Weight))
+        };
+        let kind = match name {
+            "layer" => NormKind::LayerNorm,
+            "rms" => NormKind::RmsNorm,
+            "other" => NormKind::Other,
+            _ => return None,
+        };
+        Some(Self { kind, convention })
+    }
+
+    /// One statement for several, as far as they agree.
+    pub fn pooled(mut statements: impl Iterator<Item = Self>) -> Option<Self> {
+        let first = statements.next()?;
+        statements.try_fold(first, |all, next| {
+            let convention = all.convention.filter(|_| all.convention == next.convention);
+            (all.kind == next.kind).then_some(Self { convention, ..all })
+        })
+    }
+}
+
+/// One family: what its norms do, and which do something else.
+#[derive(Debug, Default)]
+struct Family {
+    /// `None` where it has no rule for all, or where a value of the configuration decides.
+    default: Option<Statement>,
+    /// Part of a path without numbers → what is done there; `None` where a value of the configuration decides.
+    exceptions: Vec<(Vec<&'static str>, Option<Statement>)>,
+}
+
+impl Family {
+    /// The exception with the longest pattern in `path`.
+    fn exception(&self, path: &[&str]) -> Option<Option<Statement>> {
+        self.exceptions
+            .iter()
+            .filter(|(pattern, _)| path.windows(pattern.len()).any(|part| part == pattern.as_slice()))
+            .max_by_key(|(pattern, _)| pattern.len())
+            .map(|(_, statement)| *statement)
+    }
+
+    fn says(&self, path: &[&str]) -> Option<Statement> {
+        self.exception(path).unwrap_or(self.default)
+    }
+}
+
+type Families = HashMap<&'static str, Family>;
+
+fn families() -> &'static Families {
+    static FAMILIES: OnceLock<Families> = OnceLock::new();
+    FAMILIES.get_or_init(|| {
+        // What was measured comes last and takes the place of what is known.
+        let lines = [include_str!("published.tsv"), include_str!("families.tsv")];
+        lines.iter().flat_map(|table| rows(table)).map(family).collect()
+    })
+}
+
+fn rows(table: &'static str) -> impl Iterator<Item = &'static str> {
+    table.lines().filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+fn family(line: &'static str) -> (&'static str, Family) {
+    let mut cells = line.split('\t');
+    let model_type = cells.next().unwrap_or_default();
+    let default = cells.next().and_then(Statement::parse);
+    let exceptions = cells.next().unwrap_or_default().split_whitespace().filter_map(|exception| {
+        let (pattern, kind) = exception.rsplit_once('=')?;
+        Some((pattern.split('.').collect(), Statement::parse(kind)))
+    });
+    (model_type, Family { default, exceptions: exceptions.collect() })
+}
+
+/// What the families that a configuration names do at a site, and which of them says so.
+///
+/// A nested configuration knows its own part; but what the whole says of a module of its own (a projector, a resampler)
+/// goes before the defaults of its parts. A part of an unknown family is unknown.
+pub fn configured<'a>(config: Scope<'a>, site: &str) -> Option<(Statement, &'a str)> {
+    let path = Path::new(site).without_numbers();
+    let gguf = config.is_gguf();
+    let line = |model_type: &str| {
+        let known = families();
+        if gguf { known.get(format!("gguf:{model_type}").as_str()) } else { known.get(model_type) }
+    };
+    for model_type in config.families().rev().flatten() {
+        if let Some(exception) = line(model_type).and_then(|family| family.exception(&path)) {
+            return exception.map(|statement| (statement, model_type));
+        }
+    }
+    for model_type in config.families().rev().flatten() {
+        match line(model_type) {
+            Some(family) if family.default.is_some() => {
+                return family.default.map(|statement| (statement, model_type));
+            }
+            Some(_) => {}
+            None => return None,
+        }
+    }
+    None
+}
+
+/// One layout of a block.
+#[derive(Debug)]
+pub struct Layout {
+    /// Norm sites (scales inside the block, numbers as N) and what is done there.
+    sites: Vec<(&'static str, Option<Statement>)>,
+    /// Names of all its tensors, sorted.
+    names: Vec<&'static str>,
+    /// Model types built so.
+    pub model_types: Vec<&'static str>,
+}
+
+fn layouts() -> &'static Vec<Layout> {
+    static LAYOUTS: OnceLock<Vec<Layout>> = OnceLock::new();
+    LAYOUTS.get_or_init(|| rows(include_str!("layouts.tsv")).map(layout).collect())
+}
+
+fn layout(line: &'static str) -> Layout {
+    let mut cells = line.split('\t');
+    let sites: Vec<_> = cells
+        .next()
+        .unwrap_or_default()
+        .split(' ')
+        .filter_map(|site| site.rsplit_once('='))
+        .map(|(site, kind)| (site, Statement::parse(kind)))
+        .collect();
+    let others = cells.next().unwrap_or_default().split_whitespace();
+    let mut names: Vec<&str> = others.chain(sites.iter().map(|(site, _)| *site)).collect();
+    names.sort_unstable();
+    Layout { sites, names, model_types: cells.next().unwrap_or_default().split(' ').collect() }
+}
+
+/// Layouts that a block may be built in, and how well they fit.
+#[derive(Debug, Clone)]
+pub struct Match {
+    layouts: Vec<&'static Layout>,
+    /// Names in common ÷ names in either: 1 when all are the same.
+    pub likeness: f64,
+}
+
+/// Less in common than this is no match.
+const LEAST_LIKENESS: f64 = 0.6;
+
+impl Match {
+    /// The layouts most like a block with these names (sorted, numbers as N); all of its norms must be theirs.
+    pub fn of(names: &BTreeSet<String>, norms: &[&str]) -> Option<Self> {
+        let mut best = Self { layouts: Vec::new(), likeness: LEAST_LIKENESS };
+        for layout in layouts() {
+            if layout.sites.len() != norms.len() || !layout.sites.iter().all(|(site, _)| norms.contains(site)) {
+                continue;
+            }
+            let common = layout.names.iter().filter(|name| names.contains(**name)).count();
+            let likeness = common as f64 / (layout.names.len() + names.len() - common) as f64;
+            if likeness > best.likeness {
+                best = Self { layouts: vec![layout], likeness };
+            } else if likeness >= best.likeness {
+                best.layouts.push(layout);
+            }
+        }
+        (!best.layouts.is_empty()).then_some(best)
+    }
+
+    /// What is done at a site, named as inside its block.
+    pub fn says(&self, site: &str) -> Option<Statement> {
+        let said = self.layouts.iter().map(|layout| {
+            layout.sites.iter().find(|(name, _)| *name == site).and_then(|(_, statement)| *statement)
+        });
+        let said: Option<Vec<Statement>> = said.collect();
+        Statement::pooled(said?.into_iter())
+    }
+
+    /// What the families built so do at a site outside the blocks.
+    pub fn says_outside(&self, site: &str) -> Option<Statement> {
+        let path = Path::new(site).without_numbers();
+        let lines = self.layouts.iter().flat_map(|layout| &layout.model_types);
+        let known = lines.filter_map(|model_type| families().get(model_type));
+        let said: Option<Vec<Statement>> = known.map(|family| family.says(&path)).collect();
+        Statement::pooled(said?.into_iter())
+    }
+
+    /// The families, as a few words.
+    pub fn families(&self) -> String {
+        let all: Vec<&str> = self.layouts.iter().flat_map(|layout| &layout.model_types).copied().collect();
+        let some = all.iter().take(3).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        if all.len() > 3 { format!("{some} and {} more", all.len() - 3) } else { some }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::config::Config;
+
+    fn configured_at(config: &str, site: &str) -> Option<Statement> {
+        let config = Config::parse("", "config.json", config.as_bytes()).unwrap();
+        configured(config.scope(site), site).map(|(statement, _)| statement)
+    }
+
+    const LAYER: Statement = Statement { kind: NormKind::LayerNorm, convention: Some(ScaleConvention::Weight) };
+    const RMS: Statement = Statement { kind: NormKind::RmsNorm, convention: Some(ScaleConvention::Weight) };
+
+    #[test]
+    fn every_line_of_every_table_is_understood() {
+        for table in [include_str!("published.tsv"), include_str!("families.tsv")] {
+            for line in rows(table) {
+                let cells: Vec<&str> = line.split('\t').collect();
+                assert!(cells.len() >= 3, "{line}");
+                assert!(matches!(cells[1], "-" | "?") || Statement::parse(cells[1]).is_some(), "{line}");
+                for exception in cells[2].split_whitespace() {
+                    let (_, kind) = exception.rsplit_once('=').expect(line);
+                    assert!(kind == "?" || Statement::parse(kind).is_some(), "{line}");
+                }
+            }
+        }
+        assert!(layouts().iter().all(|layout| !layout.sites.is_empty() && !layout.model_types.is_empty()));
+    }
+
+    #[test]
+    fn a_published_family_has_one_line() {
+        let names: Vec<&str> = rows(include_str!("published.tsv")).map(|line| family(line).0).collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+    }
+
+    #[test]
+    fn an_exception_goes_before_the_familys_default() {
+        let config = r#"{"model_type":"deepseek_v32"}"#;
+        assert_eq!(configured_at(config, "model.layers.3.input_layernorm"), Some(RMS));
+        assert_eq!(configured_at(config, "model.layers.3.self_attn.indexer.k_norm"), Some(LAYER));
+    }
+
+    #[test]
+    fn a_nested_configuration_speaks_for_its_part_and_an_unknown_one_for_nothing() {
+        let config = r#"{"model_type":"llava","text_config":{"model_type":"llama"},"vision_config":{"model_type":"clip_vision_model"}}"#;
+        assert_eq!(configured_at(config, "language_model.model.layers.0.input_layernorm"), Some(RMS));
+        assert_eq!(configured_at(config, "vision_tower.encoder.layers.0.layer_norm1"), Some(LAYER));
+        let unknown = config.replace("clip_vision_model", "a_new_tower");
+        assert_eq!(configured_at(&unknown, "vision_tower.encoder.layers.0.layer_norm1"), None);
+    }
+
+    #[test]
+    fn a_llama_block_is_recognised_by_its_names_and_its_convention_left_open() {
+        let norms = ["input_layernorm.weight", "post_attention_layernorm.weight"];
+        let maps = ["mlp.down_proj", "mlp.gate_proj", "mlp.up_proj", "self_attn.k_proj", "self_attn.o_proj", "self_attn.q_proj", "self_attn.v_proj"];
+        let names = maps.iter().map(|map| format!("{map}.weight")).chain(norms.map(str::to_owned)).collect();
+        let found = Match::of(&names, &norms).unwrap();
+        assert_eq!(found.likeness, 1.0);
+        assert_eq!(found.says(norms[0]), Some(Statement { convention: None, ..RMS }));
+        assert!(found.families().contains("more"));
+    }
+}
