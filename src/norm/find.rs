@@ -114,7 +114,7 @@ pub fn find(tensors: &[Tensor]) -> Vec<NormSite> {
     layout::recognise(tensors, &mut sites);
     let only_convolutions = !builds.is_empty() && builds.values().all(|build| build.only_convolutions());
     for site in &mut sites {
-        site.doubt = site.shift.and_then(|_| catalogue.doubt(site, only_convolutions));
+        site.doubt = catalogue.doubt(site, only_convolutions);
     }
     // The catalogue is sorted by name already, and the sort is stable.
     sites.sort_by_cached_key(order);
@@ -141,9 +141,11 @@ pub(super) struct Catalogue<'a> {
     pub(super) tensors: &'a [Tensor],
     /// The same by name.
     pub(super) by_name: HashMap<&'a str, usize>,
-    /// Modules that hold two full convolutions or more, as a ResNet block and a VAE's attention do. A depthwise one goes
-    /// with a LayerNorm (ConvNeXt), and so does the single one of a stem.
+    /// Modules that hold two convolutions or more that mix both channels and neighbours, as a ResNet block does. A depthwise
+    /// one goes with a LayerNorm (ConvNeXt), and so does the single one of a stem.
     convolutional: HashSet<&'a str>,
+    /// Parts (first components of names) that hold many such modules: the autoencoders and U-Nets of bundles.
+    pub(super) autoencoders: HashSet<&'a str>,
 }
 
 impl<'a> Catalogue<'a> {
@@ -151,14 +153,21 @@ impl<'a> Catalogue<'a> {
         let by_name =
             tensors.iter().enumerate().map(|(index, tensor)| (tensor.name.as_str(), index)).collect();
         let mut kernels: HashMap<&str, usize> = HashMap::new();
-        for tensor in tensors.iter().filter(|tensor| tensor.shape.len() >= 4 && tensor.shape[1] > 1) {
+        let wide = |tensor: &&Tensor| tensor.shape.len() >= 4 && tensor.shape[1] > 1 && tensor.shape[2] > 1;
+        for tensor in tensors.iter().filter(wide) {
             if let Some((parent, _)) = split_last(&tensor.name).and_then(|(module, _)| split_last(module)) {
                 *kernels.entry(parent).or_default() += 1;
             }
         }
+        let mut modules: HashMap<&str, usize> = HashMap::new();
+        for (parent, _) in kernels.iter().filter(|(_, count)| **count >= 2) {
+            *modules.entry(parent.split('.').next().unwrap_or_default()).or_default() += 1;
+        }
+        let autoencoders =
+            modules.into_iter().filter(|(_, count)| *count >= MANY).map(|(root, _)| root).collect();
         let convolutional =
             kernels.into_iter().filter(|(_, count)| *count >= 2).map(|(parent, _)| parent).collect();
-        Self { tensors, by_name, convolutional }
+        Self { tensors, by_name, convolutional, autoencoders }
     }
 
     fn sibling(&self, module: &str, separator: &str, name: &str) -> Option<usize> {
@@ -180,14 +189,16 @@ impl<'a> Catalogue<'a> {
             None => return None,
         };
         let fused = scale_name.contains('_');
-        let shift = shifts
-            .iter()
-            .find_map(|name| self.sibling(module, separator, name))
-            .filter(|&shift| vector_width(&self.tensors[shift].shape) == Some(width));
+        let shift = shifts.iter().find_map(|name| self.sibling(module, separator, name)).filter(|&shift| {
+            let shape = &self.tensors[shift].shape;
+            vector_width(shape) == Some(width) || (per_head && *shape == tensor.shape)
+        });
         let batch = self.sibling(module, separator, "running_var").is_some();
         let named = fused || batch || names::is_norm(path.last()) || self.is_wrapped_norm(&path);
         let structural = *scale_name == "weight" && is_number(path.last()) && shift.is_some() && width > 1;
-        let old_style = matches!(*scale_name, "gamma") && shift.is_some();
+        // Video autoencoders scale channels by gamma (C × 1 × 1); a bare vector gamma is a LayerScale.
+        let channels = tensor.shape.len() > 2 && tensor.shape[0] == width;
+        let old_style = *scale_name == "gamma" && (shift.is_some() || channels);
         if !(named || structural || old_style) || is_no_norm(&path) {
             return None;
         }
@@ -224,7 +235,8 @@ impl<'a> Catalogue<'a> {
     /// `norm.1.weight`, `layer_norm.ln.weight`: a wrapper's number or inner name under a norm.
     fn is_wrapped_norm(&self, path: &Path<'_>) -> bool {
         let inside = path.inside();
-        is_number(path.last()) && inside.len() > 1 && names::is_norm(inside[inside.len() - 2])
+        let listed = is_number(path.last().trim_start_matches("stage"));
+        listed && inside.len() > 1 && names::is_norm(inside[inside.len() - 2])
     }
 
     /// Why the site is a batch, group, instance or adaptive norm.
@@ -244,6 +256,8 @@ impl<'a> Catalogue<'a> {
             Some("its name says group norm")
         } else if says("instancenorm") {
             Some("its name says instance norm")
+        } else if last == "grn" {
+            Some("its name says global response norm")
         } else if last == "lnx" {
             Some("RWKV's ln_x normalises each head apart: a group norm")
         } else if self.sibling(module, separator, "linear.weight").is_some() {
@@ -252,10 +266,11 @@ impl<'a> Catalogue<'a> {
             Some("it stands where diffusion networks have group norms")
         } else if last == "convnormout"
             || (!is_number(path.last())
-                && !says("layernorm")
-                && !names::says_rms(named)
-                && !words.iter().any(|word| word == "ln" || word == "bn" || word == "attn")
-                && split_last(module).is_some_and(|(parent, _)| self.convolutional.contains(parent)))
+                && PLAIN_NAMES.contains(&last.trim_end_matches(|end: char| end.is_ascii_digit()))
+                && split_last(module).is_some_and(|(parent, _)| {
+                    // Stems have either: a batch norm in ResNets, a LayerNorm in hybrids with transformers.
+                    !parent.ends_with("stem") && self.convolutional.contains(parent)
+                }))
         {
             Some("it stands beside convolutions, as group and batch norms do")
         } else {
@@ -264,82 +279,11 @@ impl<'a> Catalogue<'a> {
     }
 }
 
-impl Catalogue<'_> {
-    /// Why a norm with a shift may be another than LayerNorm: what stands around it is as in networks with batch,
-    /// group or channel norms, or with plain scales and shifts.
-    fn doubt(&self, site: &NormSite, only_convolutions: bool) -> Option<&'static str> {
-        let path = Path::new(&site.name);
-        if site.build.bottleneck {
-            return Some(
-                "it has MobileBERT's bottlenecks, whose norms may be LayerNorm or a plain scale and shift: `normalization_type` decides",
-            );
-        }
-        if names::words(path.last()).iter().any(|word| word == "bn") {
-            return Some("its name says batch norm, and it keeps no running statistics");
-        }
-        if self.first_of_convolutions(&site.name) {
-            return Some(
-                "only the first of a list of convolutions has a norm, as in wav2vec 2.0 with a group norm",
-            );
-        }
-        if names::compact(path.last()).contains("layernorm") {
-            return None;
-        }
-        if site.build.only_convolutions() || only_convolutions {
-            return Some(
-                "the blocks hold convolutions only: it may be a group norm, or a LayerNorm over the channels",
-            );
-        }
-        self.among_convolutions(&site.name).then_some(
-            "only convolutions stand around it: it may be a group norm, or a LayerNorm over the channels",
-        )
-    }
+/// Convolutional modules that make a part one of convolutions.
+const MANY: usize = 3;
 
-    /// `conv_layers.0.layer_norm`, with no norm in `conv_layers.1`.
-    fn first_of_convolutions(&self, name: &str) -> bool {
-        let Some(at) = name.find("conv_layers.0.") else { return false };
-        let (list, rest) = (&name[..at], &name[at + "conv_layers.0.".len()..]);
-        let has = |number: u32| {
-            self.by_name.contains_key(format!("{list}conv_layers.{number}.{rest}.weight").as_str())
-        };
-        has(0) && !has(1)
-    }
-
-    /// The nearest enclosing module with maps has two convolutions that mix channels or more, and no matrix.
-    fn among_convolutions(&self, name: &str) -> bool {
-        let mut module = name;
-        while let Some((parent, _)) = split_last(module) {
-            let (matrices, kernels) = self.maps_below(parent);
-            if matrices + kernels > 0 {
-                // One convolution is a stem's or a downsampling's, where LayerNorms stand.
-                return matrices == 0 && kernels > 1;
-            }
-            module = parent;
-        }
-        false
-    }
-
-    /// How many matrices and convolution kernels stand below a module; counting stops early.
-    fn maps_below(&self, module: &str) -> (usize, usize) {
-        let prefix = format!("{module}.");
-        let start = self
-            .tensors
-            .partition_point(|tensor| alphanumeric_sort::compare_str(&tensor.name, &prefix).is_lt());
-        let below = self.tensors[start..]
-            .iter()
-            .take_while(|tensor| tensor.name.starts_with(&prefix))
-            .take(LOOK_BELOW);
-        let (mut matrices, mut kernels) = (0, 0);
-        for tensor in below.filter(|tensor| tensor.name.ends_with("weight")) {
-            matrices += usize::from(tensor.shape.len() == 2);
-            kernels += usize::from(tensor.shape.len() >= 3 && tensor.shape[1] > 1);
-        }
-        (matrices, kernels)
-    }
-}
-
-/// Tensors looked at below a module, at most.
-const LOOK_BELOW: usize = 64;
+/// What group and batch norms between convolutions are called, numbers aside.
+const PLAIN_NAMES: [&str; 4] = ["norm", "normin", "normout", "normlayer"];
 
 /// Modules whose vectors are no norm scales, whatever else they are called.
 fn is_no_norm(path: &Path<'_>) -> bool {
@@ -352,7 +296,7 @@ fn is_no_norm(path: &Path<'_>) -> bool {
         || whole.iter().any(|part| part.contains("parametrizations"))
 }
 
-fn is_number(part: &str) -> bool {
+pub(super) fn is_number(part: &str) -> bool {
     !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())
 }
 

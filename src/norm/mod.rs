@@ -6,6 +6,7 @@
 
 pub mod build;
 pub mod convention;
+mod doubt;
 pub mod evidence;
 pub mod find;
 pub mod layout;

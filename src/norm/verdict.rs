@@ -3,7 +3,8 @@
 //! The pieces are written so that they may be added: names, structure and layout are weighed given the shift. But
 //! configuration, layout, names and structure are four looks at one thing, the code the model was written in (Llama's
 //! names go with Llama's blocks and Llama's config.json), so of those that agree the strongest speaks; those that
-//! disagree are a contradiction, and both sides count. Shift, values and writer energy stand on their own. Prior odds are
+//! disagree are a contradiction, and both sides count. A layout that is the same in every name is that code: single names
+//! and the build of the block, which are habits of code in general, then add nothing. Shift, values and writer energy stand on their own. Prior odds are
 //! even. The sum is turned into a probability and the verdict abstains below [`THRESHOLD`].
 
 use super::evidence::{Evidence, Source};
@@ -50,7 +51,9 @@ pub fn combine(evidence: &[Evidence], doubt: Doubt) -> Verdict {
         evidence.iter().filter(|piece| piece.source == wanted).map(|piece| piece.log_likelihood_ratio).sum()
     };
     let (code, rest): (Vec<&Evidence>, Vec<&Evidence>) = evidence.iter().partition(|piece| CODE.contains(&piece.source));
-    let ratios = || code.iter().map(|piece| piece.log_likelihood_ratio);
+    let recognised = of(Source::Layout).abs() > SETTLES;
+    let habit = |piece: &&&Evidence| !(recognised && matches!(piece.source, Source::Names | Source::Structure));
+    let ratios = || code.iter().filter(habit).map(|piece| piece.log_likelihood_ratio);
     let sum = ratios().fold(0.0, f64::max)
         + ratios().fold(0.0, f64::min)
         + rest.iter().map(|piece| piece.log_likelihood_ratio).sum::<f64>();

@@ -54,6 +54,9 @@ pub(super) fn another_norm(witness: &Witness<'_>) -> Option<String> {
     if config.text("normalization_type") == Some("no_norm") && witness.site.block.is_some() {
         return Some("`normalization_type` is \"no_norm\": the module only scales and shifts".to_owned());
     }
+    if config.text("feat_extract_norm") == Some("group") && witness.site.name.contains("conv_layers.0.") {
+        return Some("`feat_extract_norm` is \"group\": a group norm over the first convolution".to_owned());
+    }
     if explicit(witness, config).is_some() {
         return None;
     }
@@ -76,7 +79,8 @@ fn explicit(witness: &Witness<'_>, config: Scope<'_>) -> Option<Evidence> {
         // wav2vec 2.0: "layer" for every convolution, "group" for the first.
         return (mode == "layer").then(|| evidence(EXPLICIT, "`feat_extract_norm` is \"layer\"".to_owned()));
     }
-    if witness.site.role == NormRole::QueryKey || witness.site.doubt.is_some_and(|_| !witness.site.unnamed) {
+    let site = witness.site;
+    if site.role == NormRole::QueryKey || (site.doubt.is_some() && !site.unnamed && !site.build.bottleneck) {
         return None;
     }
     for field in NAMING_FIELDS {
@@ -106,7 +110,8 @@ fn family(witness: &Witness<'_>, config: Scope<'_>) -> Option<Evidence> {
 }
 
 fn epsilon(config: Scope<'_>) -> Option<Evidence> {
-    let gguf = |end: &str| config.is_gguf() && config.has_ending(end);
+    // A vision tower's file has the one key for either norm.
+    let gguf = |end: &str| config.is_gguf() && config.family() != Some("clip") && config.has_ending(end);
     match (gguf(".attention.layer_norm_rms_epsilon"), gguf(".attention.layer_norm_epsilon")) {
         (true, false) => return Some(evidence(-GGUF_EPSILON, "llama.cpp's `layer_norm_rms_epsilon` is set".to_owned())),
         (false, true) => return Some(evidence(GGUF_EPSILON, "llama.cpp's `layer_norm_epsilon` is set".to_owned())),
