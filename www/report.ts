@@ -26,6 +26,10 @@ norms: Array<NormReport>,
  */
 dead_parameters: DeadParameters, 
 /**
+ * The sampled writers of the residual streams; empty when none was sampled.
+ */
+writers: Array<WriterReport>, 
+/**
  * Measured activations; null until something was measured.
  */
 verification: Verification | null, 
@@ -74,7 +78,12 @@ header_bytes: number,
 /**
  * Bytes of the scale and shift tensors of all sites.
  */
-norm_bytes: number, };
+norm_bytes: number, 
+/**
+ * Bytes of weights sampled for the writers' energy after the first verdict, not part of `bytes_read`; 0 when that
+ * was refused or has not been done.
+ */
+weight_bytes_read: number, };
 
 export type ModelSummary = { 
 /**
@@ -158,6 +167,10 @@ convention_reason: string,
  */
 evidence: Array<EvidenceReport>, 
 /**
+ * What would settle the kind where it is unknown or contradicted; null where nothing is open.
+ */
+settle: string | null, 
+/**
  * The kernel, as far as the scale decides it.
  */
 kernel: KernelReport, 
@@ -182,7 +195,7 @@ export type ScaleConvention = "weight" | "one_plus_weight" | "none";
 
 export type EvidenceReport = { 
 /**
- * Which evidence: "configuration", "shift", "names", "structure", "values".
+ * Which evidence: "configuration", "shift", "names", "structure", "values", "writer energy".
  */
 source: string, 
 /**
@@ -356,11 +369,11 @@ export type Progress = {
  */
 stage: Stage, 
 /**
- * Shards or tensors done.
+ * Shards, tensors or writers done.
  */
 done: number, 
 /**
- * Shards or tensors in all.
+ * Shards, tensors or writers in all.
  */
 total: number, 
 /**
@@ -368,7 +381,7 @@ total: number,
  */
 bytes_read: number, };
 
-export type Stage = "headers" | "scales";
+export type Stage = "headers" | "scales" | "weights";
 
 export type Figure = { 
 /**

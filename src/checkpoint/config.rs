@@ -96,14 +96,16 @@ fn nested<'a>(fields: &'a Map<String, Value>, path: &str) -> Option<(&'a str, &'
         let stem = key.trim_end_matches("_config");
         let own = [stem];
         let words = if words_for(stem).is_empty() { &own[..] } else { words_for(stem) };
-        path.split(['.', '/']).any(|part| {
-            words.contains(&part) || part.split('_').any(|word| words.contains(&word))
-        })
+        path.split(['.', '/'])
+            .any(|part| words.contains(&part) || part.split('_').any(|word| words.contains(&word)))
     };
     let inner = || {
-        fields.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_object()?))).filter(|(_, inner)| {
-            inner.contains_key("model_type") || WIDTH_FIELDS.iter().any(|field| inner.contains_key(*field))
-        })
+        fields.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_object()?))).filter(
+            |(_, inner)| {
+                inner.contains_key("model_type")
+                    || WIDTH_FIELDS.iter().any(|field| inner.contains_key(*field))
+            },
+        )
     };
     inner()
         .filter(|(key, _)| !TEXT_KEYS.contains(key) && spoken(key))

@@ -8,10 +8,10 @@ use crate::checkpoint::config::Config;
 use crate::checkpoint::dtype::TensorType;
 use crate::checkpoint::{Checkpoint, TensorError};
 use crate::kernel::scale::Scale;
+use crate::norm::NormSite;
 use crate::norm::convention::{self, Storage};
 use crate::norm::evidence::{self, Evidence, Witness};
 use crate::norm::verdict::{self, Doubt, Verdict};
-use crate::norm::NormSite;
 use crate::reader::{ReaderIndex, Readers};
 use crate::report::sentence;
 use crate::report::{
@@ -117,8 +117,14 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
         let (raw, scale_problem) = split(stored.scale.as_ref());
         let (shift, shift_problem) = split(stored.shift.as_ref());
         let around_zero = self.storage.around_zero(site);
-        let witness =
-            Witness { site, config: scope, stored_around_zero: around_zero, shift, writers: self.streams.pooled(site), no_writers: self.streams.why_not() };
+        let witness = Witness {
+            site,
+            config: scope,
+            stored_around_zero: around_zero,
+            shift,
+            writers: self.streams.pooled(site),
+            no_writers: self.streams.why_not(),
+        };
         let pieces = evidence::collect(&witness);
         let other = evidence::outside_theorem(&witness);
         let doubt = match site.doubt {
@@ -190,19 +196,25 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             return None;
         }
         let mut text = clash.map_or_else(String::new, |(layer, rms)| {
-            format!(
-                "{} speaks for LayerNorm and {} for RMSNorm. ",
-                layer.source.name(),
-                rms.source.name()
-            )
+            format!("{} speaks for LayerNorm and {} for RMSNorm. ", layer.source.name(), rms.source.name())
         });
-        let weighed = pieces.iter().any(|piece| piece.source == evidence::Source::WriterEnergy && piece.log_likelihood_ratio != 0.0);
+        let weighed = pieces
+            .iter()
+            .any(|piece| piece.source == evidence::Source::WriterEnergy && piece.log_likelihood_ratio != 0.0);
         text += match (configured, self.streams.refused(), weighed) {
-            (false, true, _) => "A config.json beside the weights would settle it, or a sample of the weights",
-            (false, false, _) => "A config.json beside the weights would settle it, or the code that the model runs in",
+            (false, true, _) => {
+                "A config.json beside the weights would settle it, or a sample of the weights"
+            }
+            (false, false, _) => {
+                "A config.json beside the weights would settle it, or the code that the model runs in"
+            }
             (true, true, _) => "A sample of the weights may settle it",
-            (true, false, false) => "The code that the model runs in would settle it; neither its configuration nor its weights do",
-            (true, false, true) => "The code that the model runs in would settle it; check that the configuration is this model's",
+            (true, false, false) => {
+                "The code that the model runs in would settle it; neither its configuration nor its weights do"
+            }
+            (true, false, true) => {
+                "The code that the model runs in would settle it; check that the configuration is this model's"
+            }
         };
         Some(text)
     }
@@ -267,12 +279,7 @@ const PER_HEAD: &str =
     "each head has a scale of its own here, and so a kernel of its own: none of them is shown";
 
 fn other_evidence(why: String) -> EvidenceReport {
-    EvidenceReport {
-        source: "structure".to_owned(),
-        says: NormKind::Other,
-        strength: 0.0,
-        detail: why,
-    }
+    EvidenceReport { source: "structure".to_owned(), says: NormKind::Other, strength: 0.0, detail: why }
 }
 
 fn split(read: Option<&Result<Vec<f64>, TensorError>>) -> (Option<&[f64]>, Option<String>) {

@@ -139,11 +139,7 @@ async fn find_sites<S: ByteSource>(
 impl<S: ByteSource> Opened<S> {
     /// Samples the weights that write the residual streams, at most `budget` bytes of them. `progress` may end it.
     /// What comes back is taken up by [`Opened::take`]; figures can be drawn meanwhile.
-    pub async fn weigh(
-        &self,
-        budget: u64,
-        mut progress: impl FnMut(Progress) -> ControlFlow<()>,
-    ) -> Weights {
+    pub async fn weigh(&self, budget: u64, mut progress: impl FnMut(Progress) -> ControlFlow<()>) -> Weights {
         let writers = writer::find(&self.checkpoint.tensors, &self.sites);
         let planned = writer::sample::plan(&self.checkpoint.tensors, writers, budget);
         let total = planned.len() as u32;

@@ -58,7 +58,9 @@ impl Streams {
         }
         let pooled = stacks
             .into_iter()
-            .filter_map(|(stack, (rows, energies))| Some((stack.to_owned(), (rows, energy::pool(&energies)?))))
+            .filter_map(|(stack, (rows, energies))| {
+                Some((stack.to_owned(), (rows, energy::pool(&energies)?)))
+            })
             .collect();
         let why_not = if found {
             "the writers of its stream are all zero, constant, not finite or could not be read"

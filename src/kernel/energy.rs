@@ -71,7 +71,9 @@ impl ColumnSample {
         };
         let sound = total > 0.0
             && expected > 0.0
-            && [energy.energy, energy.null_deviation, energy.row_dispersion].iter().all(|value| value.is_finite());
+            && [energy.energy, energy.null_deviation, energy.row_dispersion]
+                .iter()
+                .all(|value| value.is_finite());
         sound.then_some(energy)
     }
 }
@@ -151,7 +153,11 @@ mod tests {
         let scatter = energies.iter().map(|energy| (energy.energy - 1.0).powi(2)).sum::<f64>() / 40.0;
         let ratio = scatter.sqrt() / (2.0 / COLUMNS as f64).sqrt();
         assert!((0.7..1.4).contains(&ratio), "√(2/k) is off by {ratio}");
-        assert!(energies.iter().all(|energy| (energy.row_dispersion - 1.0).abs() < 5.0 * (2.0 / ROWS as f64).sqrt()));
+        assert!(
+            energies
+                .iter()
+                .all(|energy| (energy.row_dispersion - 1.0).abs() < 5.0 * (2.0 / ROWS as f64).sqrt())
+        );
     }
 
     #[test]
@@ -170,7 +176,8 @@ mod tests {
     fn rows_that_training_told_apart_are_dispersed_and_heavy_columns_are_not() {
         let rows = sample(3, |row, _, value| value * (1.0 + 0.3 * (row % 2) as f64)).energy().unwrap();
         assert!(rows.row_dispersion > 5.0, "{rows:?}");
-        let columns = sample(3, |_, column, value| value * if column < 16 { 20.0 } else { 1.0 }).energy().unwrap();
+        let columns =
+            sample(3, |_, column, value| value * if column < 16 { 20.0 } else { 1.0 }).energy().unwrap();
         assert!((columns.row_dispersion - 1.0).abs() < 0.5, "{columns:?}");
         // Few columns carry the sample, and the null says so.
         assert!(columns.null_deviation > 4.0 * (2.0 / COLUMNS as f64).sqrt());

@@ -42,12 +42,20 @@ pub fn decide(site: &NormSite, config: Option<Scope<'_>>, kind: NormKind, around
         }
         let known = registry::configured(config, &site.name).filter(|(statement, _)| statement.kind == kind);
         if let Some((convention, model_type)) = known.and_then(|(known, by)| Some((known.convention?, by))) {
-            return of(convention, format!("the code of the family `{model_type}` scales by {}", shown(convention)));
+            return of(
+                convention,
+                format!("the code of the family `{model_type}` scales by {}", shown(convention)),
+            );
         }
     }
-    let layout = site.layout.as_ref().filter(|layout| layout.likeness == 1.0 && layout.statement.kind == kind);
-    if let Some((convention, layout)) = layout.and_then(|layout| Some((layout.statement.convention?, layout))) {
-        return of(convention, format!("{}, which name their blocks so, scale by {}", layout.families, shown(convention)));
+    let layout =
+        site.layout.as_ref().filter(|layout| layout.likeness == 1.0 && layout.statement.kind == kind);
+    if let Some((convention, layout)) = layout.and_then(|layout| Some((layout.statement.convention?, layout)))
+    {
+        return of(
+            convention,
+            format!("{}, which name their blocks so, scale by {}", layout.families, shown(convention)),
+        );
     }
     if around_zero {
         return of(
@@ -162,12 +170,27 @@ impl Convention {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::Tensor;
     use crate::checkpoint::config::Config;
+    use crate::checkpoint::dtype::TensorType;
+
+    /// A site of this name, as the finder makes it.
+    fn site(name: &str) -> NormSite {
+        let tensor = Tensor {
+            name: format!("{name}.weight"),
+            dtype: TensorType::parse("F32"),
+            shape: vec![2],
+            shard: 0,
+            range: 0..8,
+        };
+        crate::norm::find(&[tensor]).remove(0)
+    }
 
     #[test]
     fn a_family_that_adds_one_gives_an_exact_zero_at_minus_one() {
         let config = Config::parse("", "config.json", br#"{"model_type":"gemma3_text"}"#).unwrap();
-        let convention = decide(Some(config.scope("model.norm")), NormKind::RmsNorm, false);
+        let (site, scope) = (site("model.norm"), config.scope("model.norm"));
+        let convention = decide(&site, Some(scope), NormKind::RmsNorm, false);
         assert_eq!(convention.effective(vec![-1.0, 0.5]), [0.0, 1.5]);
     }
 
@@ -181,7 +204,10 @@ mod tests {
     fn values_that_reach_down_to_minus_one_speak_when_no_configuration_does() {
         let stored: Vec<f64> = (0..64).map(|i| f64::from(i) / 32.0 - 1.0).collect();
         assert_eq!(tally(&stored), Some(true));
-        assert_eq!(decide(None, NormKind::RmsNorm, true).convention, ScaleConvention::OnePlusWeight);
+        assert_eq!(
+            decide(&site("norm"), None, NormKind::RmsNorm, true).convention,
+            ScaleConvention::OnePlusWeight
+        );
         let negative: Vec<f64> = stored.iter().map(|value| 3.0 * value).collect();
         assert_eq!(tally(&negative), Some(false));
     }
@@ -193,7 +219,10 @@ mod tests {
         assert_eq!(tally(&stored), None);
         stored[4] = -2.1;
         assert_eq!(tally(&stored), Some(false));
-        assert_eq!(decide(None, NormKind::LayerNorm, false).convention, ScaleConvention::Weight);
+        assert_eq!(
+            decide(&site("norm"), None, NormKind::LayerNorm, false).convention,
+            ScaleConvention::Weight
+        );
     }
 
     #[test]

@@ -14,9 +14,11 @@ impl Catalogue<'_> {
         let path = Path::new(&site.name);
         let channels = self.tensors[site.scale].shape.len() > 2;
         if site.shift.is_none() {
-            return channels.then_some("its scale is one of channels, beside convolutions: it may be any norm of channels");
+            return channels.then_some(
+                "its scale is one of channels, beside convolutions: it may be any norm of channels",
+            );
         }
-        if site.build.bottleneck && site.block.is_some() {
+        if site.build.bottleneck && site.role != NormRole::Other {
             return Some(
                 "it has MobileBERT's bottlenecks, whose norms may be LayerNorm or a plain scale and shift: `normalization_type` decides",
             );
@@ -35,7 +37,9 @@ impl Catalogue<'_> {
             );
         }
         if self.follows_convolution(&site.name) {
-            return Some("it follows a convolution: it may be a group norm, or a LayerNorm over the channels");
+            return Some(
+                "it follows a convolution: it may be a group norm, or a LayerNorm over the channels",
+            );
         }
         if names::compact(path.last()).contains("layernorm") {
             return None;
@@ -58,10 +62,14 @@ impl Catalogue<'_> {
 
     /// A norm outside any block, in a part of the model that is mostly convolutions or right beside one.
     fn beside_convolutions(&self, site: &NormSite) -> bool {
+        let Some((parent, _)) = split_last(&site.name) else { return false };
+        let module = split_last(parent).map_or(parent, |(_, last)| last);
+        if matches!(module, "stem" | "backbone") && site.block.is_none() {
+            return true;
+        }
         if site.block.is_some() || site.role == NormRole::Final || site.role == NormRole::Embedding {
             return false;
         }
-        let Some((parent, _)) = split_last(&site.name) else { return false };
         let root = site.name.split('.').next().unwrap_or_default();
         ["proj_in", "proj_out", "conv_out", "conv_in", "conv1"].iter().any(|name| {
             self.by_name
@@ -115,4 +123,3 @@ impl Catalogue<'_> {
 
 /// Tensors looked at below a module, at most.
 const LOOK_BELOW: usize = 64;
-

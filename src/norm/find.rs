@@ -194,7 +194,10 @@ impl<'a> Catalogue<'a> {
             vector_width(shape) == Some(width) || (per_head && *shape == tensor.shape)
         });
         let batch = self.sibling(module, separator, "running_var").is_some();
-        let named = fused || batch || names::is_norm(path.last()) || self.is_wrapped_norm(&path);
+        // ConvNeXt V2's global response norm is stored as a vector, or as a map of channels that is no scale.
+        let response = names::compact(path.last()) == "grn" && tensor.shape.len() > 1;
+        let named =
+            fused || batch || (names::is_norm(path.last()) && !response) || self.is_wrapped_norm(&path);
         let structural = *scale_name == "weight" && is_number(path.last()) && shift.is_some() && width > 1;
         // Video autoencoders scale channels by gamma (C × 1 × 1); a bare vector gamma is a LayerScale.
         let channels = tensor.shape.len() > 2 && tensor.shape[0] == width;

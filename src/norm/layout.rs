@@ -1,8 +1,9 @@
-//! Which code a block is from, seen in the names of its tensors: see [`super::registry`].
+//! Which code a block is from, seen in the names of its tensors: a measured layout, or the marks of a release. See
+//! [`super::registry`].
 
 use super::find::NormSite;
 use super::names::Path;
-use super::registry::{Match, Statement};
+use super::registry::{Match, Release, Statement};
 use crate::checkpoint::Tensor;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
@@ -14,7 +15,7 @@ pub struct Recognised {
     pub statement: Statement,
     /// These families, as a few words.
     pub families: String,
-    /// Names in common ÷ names in either.
+    /// Names in common ÷ names in either; 1 for a release known by its marks.
     pub likeness: f64,
 }
 
@@ -36,7 +37,8 @@ pub(super) fn recognise(tensors: &[Tensor], sites: &mut [NormSite]) {
     let mut last = String::new();
     for tensor in tensors {
         let Some((module, _)) = tensor.name.rsplit_once('.') else { continue };
-        let same = !last.is_empty() && module.starts_with(&last) && module.as_bytes().get(last.len()) == Some(&b'.');
+        let same =
+            !last.is_empty() && module.starts_with(&last) && module.as_bytes().get(last.len()) == Some(&b'.');
         if !same {
             match Path::new(module).block_path() {
                 Some(path) => last = path,
@@ -54,7 +56,8 @@ pub(super) fn recognise(tensors: &[Tensor], sites: &mut [NormSite]) {
     let mut of_block: HashMap<&str, Rc<Match>> = HashMap::new();
     for (path, block) in &blocks {
         let scales: Vec<&str> = block.scales.iter().map(String::as_str).collect();
-        let found = known.entry(&block.names).or_insert_with(|| Match::of(&block.names, &scales).map(Rc::new));
+        let found =
+            known.entry(&block.names).or_insert_with(|| Match::of(&block.names, &scales).map(Rc::new));
         if let Some(found) = found {
             of_block.insert(path, found.clone());
         }
@@ -64,7 +67,7 @@ pub(super) fn recognise(tensors: &[Tensor], sites: &mut [NormSite]) {
         let stack = path.rsplit_once('.').map_or("", |(stack, _)| stack);
         of_stack.entry(stack).or_insert_with(|| found.clone());
     }
-    for site in sites {
+    for site in sites.iter_mut() {
         let found = match &site.block_path {
             Some(path) => of_block.get(path.as_str()),
             None => site.stream.as_deref().and_then(|stack| of_stack.get(stack)),
@@ -77,13 +80,34 @@ pub(super) fn recognise(tensors: &[Tensor], sites: &mut [NormSite]) {
             Some(Recognised { statement, families: found.families(), likeness: found.likeness })
         });
     }
+    recognise_releases(tensors, sites);
+}
+
+/// Where no layout is the same in every name, a release may be known by its marks.
+fn recognise_releases(tensors: &[Tensor], sites: &mut [NormSite]) {
+    let open = |site: &NormSite| site.layout.as_ref().is_none_or(|layout| layout.likeness < 1.0);
+    if !sites.iter().any(open) {
+        return;
+    }
+    let paths: BTreeSet<String> = tensors
+        .iter()
+        .map(|tensor| format!(".{}.", Path::new(&tensor.name).without_numbers().join(".")))
+        .collect();
+    let releases = Release::of(&paths);
+    for site in sites.iter_mut().filter(|site| open(site)) {
+        let said = releases.iter().find_map(|release| Some((release.says(&site.name)?, release.name)));
+        if let Some((statement, name)) = said {
+            site.layout = Some(Recognised { statement, families: name.to_owned(), likeness: 1.0 });
+        }
+    }
 }
 
 /// A tensor's name inside its block, numbers as N.
 fn inside(name: &str) -> String {
     let path = Path::new(name);
-    let parts = path.inside().iter().map(|part| {
-        if part.bytes().all(|byte| byte.is_ascii_digit()) { "N" } else { part }
-    });
+    let parts = path
+        .inside()
+        .iter()
+        .map(|part| if part.bytes().all(|byte| byte.is_ascii_digit()) { "N" } else { part });
     parts.collect::<Vec<_>>().join(".")
 }

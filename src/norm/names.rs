@@ -116,7 +116,9 @@ pub(super) fn compact(part: &str) -> String {
 pub(super) fn is_norm(part: &str) -> bool {
     // RWKV writes ln0, others lnf; "lnk" in "link" is no word of its own.
     compact(part).contains("norm")
-        || words(part).iter().any(|word| matches!(word.as_str(), "ln" | "lnf" | "bn" | "gn" | "grn" | "rms" | "lns"))
+        || words(part)
+            .iter()
+            .any(|word| matches!(word.as_str(), "ln" | "lnf" | "bn" | "gn" | "grn" | "rms" | "lns"))
 }
 
 /// True when a component says RMS: as a word or in RMSNorm, not inside another (norm_self).

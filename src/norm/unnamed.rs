@@ -26,8 +26,8 @@ const DOUBT: &str = "the names say nothing; only the writers or a configuration 
 /// Whether no name of the catalogue says what its tensor is for.
 pub fn says_nothing(tensors: &[Tensor]) -> bool {
     const USUAL: [&str; 16] = [
-        "weight", "bias", "kernel", "gamma", "beta", "scale", "norm", "embed", "attn", "proj", "query", "mlp", "ln",
-        "emb", "wte", "conv",
+        "weight", "bias", "kernel", "gamma", "beta", "scale", "norm", "embed", "attn", "proj", "query",
+        "mlp", "ln", "emb", "wte", "conv",
     ];
     !tensors.iter().any(|tensor| {
         let lower = tensor.name.to_ascii_lowercase();
@@ -40,7 +40,8 @@ pub fn vectors(tensors: &[Tensor]) -> Vec<usize> {
     let wanted: Vec<usize> = (0..tensors.len())
         .filter(|&index| {
             let tensor = &tensors[index];
-            tensor.dtype.is_floating() && vector_width(&tensor.shape).is_some_and(|width| width >= LEAST_WIDTH)
+            tensor.dtype.is_floating()
+                && vector_width(&tensor.shape).is_some_and(|width| width >= LEAST_WIDTH)
         })
         .collect();
     let bytes: u64 = wanted.iter().map(|&index| tensors[index].bytes()).sum();
@@ -85,7 +86,9 @@ fn stream_width(tensors: &[Tensor]) -> Option<u64> {
 
 /// Reads the layout off the biases of matrices with one side of the stream's width: the other side's length is theirs.
 pub fn layout(tensors: &[Tensor]) -> Layout {
-    let (order, Some(stream)) = (file_order(tensors), stream_width(tensors)) else { return Layout::default() };
+    let (order, Some(stream)) = (file_order(tensors), stream_width(tensors)) else {
+        return Layout::default();
+    };
     let mut votes: HashMap<(Side, bool), usize> = HashMap::new();
     let mut readers = 0;
     for (at, &index) in order.iter().enumerate() {
@@ -102,7 +105,9 @@ pub fn layout(tensors: &[Tensor]) -> Layout {
             }
         }
     }
-    let best = votes.into_iter().max_by_key(|&((side, transposed), count)| (count, side == Side::After, !transposed));
+    let best = votes
+        .into_iter()
+        .max_by_key(|&((side, transposed), count)| (count, side == Side::After, !transposed));
     match best {
         // One map of a feed-forward pair in three or four has such a bias, where maps have biases at all.
         Some(((side, transposed), count)) if 5 * count >= readers => Layout { side: Some(side), transposed },
@@ -153,7 +158,11 @@ pub fn find(tensors: &[Tensor], vectors: &[usize], values: &[Option<&[f64]>]) ->
     let mut sites = Vec::new();
     for (width, scales) in of_width {
         let count = |side| scales.iter().filter(|&&index| beside(index, side).is_some()).count();
-        let side = layout.side.unwrap_or(if count(Side::Before) > count(Side::After) { Side::Before } else { Side::After });
+        let side = layout.side.unwrap_or(if count(Side::Before) > count(Side::After) {
+            Side::Before
+        } else {
+            Side::After
+        });
         let share = count(side) as f64 / scales.len() as f64;
         if share > 1.0 - AGREEMENT && share < AGREEMENT {
             continue;

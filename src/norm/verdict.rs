@@ -50,9 +50,11 @@ pub fn combine(evidence: &[Evidence], doubt: Doubt) -> Verdict {
     let of = |wanted: Source| -> f64 {
         evidence.iter().filter(|piece| piece.source == wanted).map(|piece| piece.log_likelihood_ratio).sum()
     };
-    let (code, rest): (Vec<&Evidence>, Vec<&Evidence>) = evidence.iter().partition(|piece| CODE.contains(&piece.source));
+    let (code, rest): (Vec<&Evidence>, Vec<&Evidence>) =
+        evidence.iter().partition(|piece| CODE.contains(&piece.source));
     let recognised = of(Source::Layout).abs() > SETTLES;
-    let habit = |piece: &&&Evidence| !(recognised && matches!(piece.source, Source::Names | Source::Structure));
+    let habit =
+        |piece: &&&Evidence| !(recognised && matches!(piece.source, Source::Names | Source::Structure));
     let ratios = || code.iter().filter(habit).map(|piece| piece.log_likelihood_ratio);
     let sum = ratios().fold(0.0, f64::max)
         + ratios().fold(0.0, f64::min)
@@ -113,7 +115,10 @@ mod tests {
             |source, log_likelihood_ratio| Evidence { source, log_likelihood_ratio, detail: String::new() };
         let shift = piece(Source::Shift, 7.38);
         assert_eq!(combine(std::slice::from_ref(&shift), Doubt::AnotherNorm).kind, NormKind::Unknown);
-        assert_eq!(combine(&[shift, piece(Source::Configuration, 6.0)], Doubt::AnotherNorm).kind, NormKind::LayerNorm);
+        assert_eq!(
+            combine(&[shift, piece(Source::Configuration, 6.0)], Doubt::AnotherNorm).kind,
+            NormKind::LayerNorm
+        );
     }
 
     #[test]

@@ -12,14 +12,43 @@ use std::collections::{BTreeMap, HashMap};
 
 /// Last components of the module that ends attention or a mixer.
 const ATTENTION_OUTPUTS: [&str; 17] = [
-    "o_proj", "out_proj", "out_lin", "attn_output", "attn_out", "wo", "to_out", "to_out.0", "Wo", "linear_proj",
-    "proj", "o", "attention.dense", "self_attention.dense", "attention.output.dense", "out_project", "c_proj",
+    "o_proj",
+    "out_proj",
+    "out_lin",
+    "attn_output",
+    "attn_out",
+    "wo",
+    "to_out",
+    "to_out.0",
+    "Wo",
+    "linear_proj",
+    "proj",
+    "o",
+    "attention.dense",
+    "self_attention.dense",
+    "attention.output.dense",
+    "out_project",
+    "c_proj",
 ];
 
 /// Last components of the module that ends a feed-forward part or an expert.
 const FEED_FORWARD_OUTPUTS: [&str; 16] = [
-    "down_proj", "fc2", "fc_out", "w2", "dense_4h_to_h", "linear2", "lin2", "linear_fc2", "ffn_down", "ff_out",
-    "output.dense", "net.2", "wo", "c_proj", "Wo", "fc_2",
+    "down_proj",
+    "fc2",
+    "fc_out",
+    "w2",
+    "dense_4h_to_h",
+    "linear2",
+    "lin2",
+    "linear_fc2",
+    "ffn_down",
+    "ff_out",
+    "output.dense",
+    "net.2",
+    "wo",
+    "c_proj",
+    "Wo",
+    "fc_2",
 ];
 
 /// A feed-forward part is at most this many times as wide as the stream; an embedding, a vocabulary wide.
@@ -56,7 +85,8 @@ pub fn find(tensors: &[Tensor], sites: &[NormSite]) -> Vec<Writer> {
     let mut writers = Vec::new();
     for (index, tensor) in tensors.iter().enumerate() {
         let Some((rows, columns)) = matrix(tensor) else { continue };
-        let Some(module) = tensor.name.strip_suffix("weight").or_else(|| tensor.name.strip_suffix("kernel")) else {
+        let Some(module) = tensor.name.strip_suffix("weight").or_else(|| tensor.name.strip_suffix("kernel"))
+        else {
             continue;
         };
         let Some(place) = crate::norm::block_of(module.trim_end_matches(['.', '/'])) else { continue };
@@ -83,12 +113,14 @@ pub fn find(tensors: &[Tensor], sites: &[NormSite]) -> Vec<Writer> {
 
 /// The part that a module with this path inside its block ends.
 fn part(inside: &str) -> Option<Part> {
-    let ends = |name: &str| inside == name || inside.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
+    let ends =
+        |name: &str| inside == name || inside.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
     if ELSEWHERE.iter().any(|word| inside.contains(word)) && !inside.contains("experts") {
         return None;
     }
     let feed_forward = ["mlp", "ff", "expert", "moe", "DenseReluDense", "output.dense", "fc"];
-    let in_feed_forward = feed_forward.iter().any(|mark| inside.contains(mark)) && !inside.contains("attention");
+    let in_feed_forward =
+        feed_forward.iter().any(|mark| inside.contains(mark)) && !inside.contains("attention");
     if in_feed_forward && FEED_FORWARD_OUTPUTS.iter().any(|name| ends(name)) {
         return Some(Part::FeedForward);
     }
@@ -132,7 +164,10 @@ fn settle_squares(writers: &mut [Writer]) {
 /// Of those with d inputs the embedding has many more rows than a map has outputs, and is no writer by this rule.
 fn by_shape(tensors: &[Tensor], sites: &[NormSite]) -> Vec<Writer> {
     let mut counts: BTreeMap<u64, usize> = BTreeMap::new();
-    sites.iter().filter(|site| site.role != NormRole::QueryKey).for_each(|site| *counts.entry(site.width).or_default() += 1);
+    sites
+        .iter()
+        .filter(|site| site.role != NormRole::QueryKey)
+        .for_each(|site| *counts.entry(site.width).or_default() += 1);
     let Some((&width, _)) = counts.iter().max_by_key(|(_, count)| **count) else { return Vec::new() };
     let transposed = crate::norm::unnamed::layout(tensors).transposed;
     let shaped = tensors.iter().enumerate().filter_map(|(index, tensor)| Some((index, matrix(tensor)?)));

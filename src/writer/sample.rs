@@ -58,7 +58,8 @@ pub struct Sampled {
 pub fn plan(tensors: &[Tensor], writers: Vec<Writer>, budget: u64) -> Vec<Planned> {
     let mut stacks: BTreeMap<String, Vec<Writer>> = BTreeMap::new();
     for writer in writers {
-        if writer.rows >= LEAST && writer.columns >= LEAST && !is_quantised(tensors, &tensors[writer.tensor]) {
+        if writer.rows >= LEAST && writer.columns >= LEAST && !is_quantised(tensors, &tensors[writer.tensor])
+        {
             stacks.entry(writer.stack.clone()).or_default().push(writer);
         }
     }
@@ -207,7 +208,9 @@ mod tests {
 
     #[test]
     fn a_plan_stays_within_its_budget_and_spans_the_blocks() {
-        for (blocks, rows, columns) in [(6, 384, 1536), (32, 4096, 14_336), (126, 16_384, 53_248), (1, 128, 128)] {
+        for (blocks, rows, columns) in
+            [(6, 384, 1536), (32, 4096, 14_336), (126, 16_384, 53_248), (1, 128, 128)]
+        {
             let (tensors, writers) = model(blocks, rows, columns);
             let plan = plan(&tensors, writers, BUDGET);
             assert!(plan.iter().map(|planned| planned.bytes).sum::<u64>() <= BUDGET);

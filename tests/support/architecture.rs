@@ -46,6 +46,9 @@ pub(crate) enum Mode {
     NoConfig,
     /// Without config.json and without the prefix that all names share.
     Strip,
+    /// Without config.json, and each map has two tensors more than its code knows, so that no layout of the registry is
+    /// recognised: what the rules say of code that nobody has listed.
+    Unlisted,
     /// Without config.json, and every name is t000001, t000002 …
     Opaque,
 }
@@ -56,6 +59,7 @@ impl Mode {
             Self::Config => "config",
             Self::NoConfig => "no config",
             Self::Strip => "prefix stripped",
+            Self::Unlisted => "unlisted code",
             Self::Opaque => "opaque names",
         }
     }
@@ -183,7 +187,7 @@ impl Architecture {
     /// What Gammascope says of it, and the name under which it saw each tensor.
     pub(crate) fn inspect(&self, mode: Mode) -> Result<(Report, HashMap<&str, String>), String> {
         let names = self.names(mode);
-        let mut sources = vec![self.checkpoint(&names)];
+        let mut sources = vec![self.checkpoint(&names, mode)];
         if let (Mode::Config, Some(config)) = (mode, &self.config) {
             sources.push(Source::Config(MemorySource::new("config.json", config.to_string())));
         }
@@ -197,7 +201,9 @@ impl Architecture {
     fn names(&self, mode: Mode) -> HashMap<&str, String> {
         let all = || self.tensors.iter().map(|(name, ..)| name.as_str());
         match mode {
-            Mode::Config | Mode::NoConfig => all().map(|name| (name, name.to_owned())).collect(),
+            Mode::Config | Mode::NoConfig | Mode::Unlisted => {
+                all().map(|name| (name, name.to_owned())).collect()
+            }
             Mode::Opaque => all().enumerate().map(|(index, name)| (name, format!("t{index:06}"))).collect(),
             Mode::Strip => {
                 let heads: HashSet<&str> = all().filter_map(|name| name.split('.').next()).collect();
@@ -210,7 +216,7 @@ impl Architecture {
         }
     }
 
-    fn checkpoint(&self, names: &HashMap<&str, String>) -> Source {
+    fn checkpoint(&self, names: &HashMap<&str, String>, mode: Mode) -> Source {
         let mut fills: HashMap<&str, Fill> = HashMap::new();
         for norm in &self.norms {
             let around_zero = norm.convention.as_deref() == Some("1+w");
@@ -227,6 +233,13 @@ impl Architecture {
             let fill = fills.get(name.as_str()).copied().unwrap_or(Fill::Hole);
             tensors.push(Made { range: at..end, dtype: dtype.clone(), fill, seed: index as u64 });
             at = end;
+            if mode == Mode::Unlisted && shape.len() > 1 {
+                for number in 0..2 {
+                    let entry = json!({"dtype": "U8", "shape": [1], "data_offsets": [at, at + 1]});
+                    entries.insert(format!("{name}_state{number}"), entry);
+                    at += 1;
+                }
+            }
         }
         let mut text = serde_json::to_string(&entries).unwrap().into_bytes();
         text.resize(text.len().next_multiple_of(8), b' ');

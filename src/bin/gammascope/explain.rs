@@ -33,7 +33,13 @@ pub(crate) fn write(out: &mut impl Write, report: &Report, norm: &NormReport) ->
     let confidence =
         if norm.confidence > 0.0 { format!(", confidence {:.3}", norm.confidence) } else { String::new() };
     let block = norm.block.map_or_else(String::new, |block| format!(" {block}"));
-    writeln!(out, "{}{confidence}; role {}{block}, width {}", summary::kind(norm.kind), summary::role(norm.role), norm.width)?;
+    writeln!(
+        out,
+        "{}{confidence}; role {}{block}, width {}",
+        summary::kind(norm.kind),
+        summary::role(norm.role),
+        norm.width
+    )?;
     writeln!(out, "\n{:>18} {:<CELLS$}│{:>CELLS$}", "", "← LayerNorm", "RMSNorm →")?;
     for evidence in &norm.evidence {
         let filled = (CELLS as f64 * evidence.strength / FULL).round().min(CELLS as f64) as usize;
@@ -43,13 +49,12 @@ pub(crate) fn write(out: &mut impl Write, report: &Report, norm: &NormReport) ->
             NormKind::RmsNorm => (" ".repeat(CELLS), format!("{bar:<CELLS$}")),
             NormKind::Other | NormKind::Unknown => (" ".repeat(CELLS), " ".repeat(CELLS)),
         };
-        let strength = if evidence.strength > 0.0 { format!("{:.1} nats", evidence.strength) } else { "abstains".to_owned() };
-        writeln!(
-            out,
-            "{:>18} {left}│{right} {strength}: {}",
-            evidence.source,
-            printable(&evidence.detail)
-        )?;
+        let strength = if evidence.strength > 0.0 {
+            format!("{:.1} nats", evidence.strength)
+        } else {
+            "abstains".to_owned()
+        };
+        writeln!(out, "{:>18} {left}│{right} {strength}: {}", evidence.source, printable(&evidence.detail))?;
     }
     let convention = match norm.scale_convention {
         ScaleConvention::Weight => "γ = w",

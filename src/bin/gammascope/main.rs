@@ -37,8 +37,8 @@ fn main() -> ExitCode {
 
 fn inspect(options: &Inspect) -> ExitCode {
     let mut line = progress::Line::new();
-    let outcome =
-        files::sources(&options.paths).and_then(|sources| pollster::block_on(read(sources, options, &mut line)));
+    let outcome = files::sources(&options.paths)
+        .and_then(|sources| pollster::block_on(read(sources, options, &mut line)));
     line.clear();
     match outcome {
         Ok(inspection) => show(&inspection, options),

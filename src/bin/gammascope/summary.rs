@@ -71,7 +71,9 @@ fn writers(out: &mut impl Write, report: &Report) -> io::Result<()> {
     let read = indicatif::DecimalBytes(report.checkpoint.weight_bytes_read);
     for (stack, energies) in stacks {
         let mean = energies.iter().sum::<f64>() / energies.len() as f64;
-        let (least, most) = energies.iter().fold((f64::INFINITY, 0f64), |(least, most), &energy| (least.min(energy), most.max(energy)));
+        let (least, most) = energies
+            .iter()
+            .fold((f64::INFINITY, 0f64), |(least, most), &energy| (least.min(energy), most.max(energy)));
         let name = if stack.is_empty() { "the stream".to_owned() } else { format!("`{}`", printable(stack)) };
         writeln!(
             out,

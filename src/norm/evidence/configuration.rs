@@ -51,7 +51,7 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
 pub(super) fn another_norm(witness: &Witness<'_>) -> Option<String> {
     let config = witness.config?;
     // MobileBERT can do without: its "NoNorm" only scales and shifts. Its head keeps a LayerNorm all the same.
-    if config.text("normalization_type") == Some("no_norm") && witness.site.block.is_some() {
+    if config.text("normalization_type") == Some("no_norm") && witness.site.role != NormRole::Other {
         return Some("`normalization_type` is \"no_norm\": the module only scales and shifts".to_owned());
     }
     if config.text("feat_extract_norm") == Some("group") && witness.site.name.contains("conv_layers.0.") {
@@ -75,7 +75,9 @@ fn evidence(log_likelihood_ratio: f64, detail: String) -> Evidence {
 }
 
 fn explicit(witness: &Witness<'_>, config: Scope<'_>) -> Option<Evidence> {
-    if let Some(mode) = config.text("feat_extract_norm").filter(|_| witness.site.name.contains("conv_layers.")) {
+    if let Some(mode) =
+        config.text("feat_extract_norm").filter(|_| witness.site.name.contains("conv_layers."))
+    {
         // wav2vec 2.0: "layer" for every convolution, "group" for the first.
         return (mode == "layer").then(|| evidence(EXPLICIT, "`feat_extract_norm` is \"layer\"".to_owned()));
     }
@@ -113,8 +115,12 @@ fn epsilon(config: Scope<'_>) -> Option<Evidence> {
     // A vision tower's file has the one key for either norm.
     let gguf = |end: &str| config.is_gguf() && config.family() != Some("clip") && config.has_ending(end);
     match (gguf(".attention.layer_norm_rms_epsilon"), gguf(".attention.layer_norm_epsilon")) {
-        (true, false) => return Some(evidence(-GGUF_EPSILON, "llama.cpp's `layer_norm_rms_epsilon` is set".to_owned())),
-        (false, true) => return Some(evidence(GGUF_EPSILON, "llama.cpp's `layer_norm_epsilon` is set".to_owned())),
+        (true, false) => {
+            return Some(evidence(-GGUF_EPSILON, "llama.cpp's `layer_norm_rms_epsilon` is set".to_owned()));
+        }
+        (false, true) => {
+            return Some(evidence(GGUF_EPSILON, "llama.cpp's `layer_norm_epsilon` is set".to_owned()));
+        }
         _ => {}
     }
     [

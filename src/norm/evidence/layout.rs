@@ -15,9 +15,13 @@ const ALIKE: f64 = 2.5;
 /// Weighs the layout of the site's block.
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     let Some(layout) = &witness.site.layout else {
-        return Evidence::abstain(Source::Layout, "its block is named as in no code of the registry, or as in several that differ");
+        return Evidence::abstain(
+            Source::Layout,
+            "its block is named as in no code of the registry, or as in several that differ",
+        );
     };
-    let (strength, how) = if layout.likeness == 1.0 { (SAME, "named as in") } else { (ALIKE, "named much as in") };
+    let (strength, how) =
+        if layout.likeness == 1.0 { (SAME, "named as in") } else { (ALIKE, "named much as in") };
     let (sign, does) = match layout.statement.kind {
         NormKind::LayerNorm => (1.0, "subtracts the mean"),
         NormKind::RmsNorm => (-1.0, "does not subtract the mean"),

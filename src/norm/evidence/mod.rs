@@ -83,8 +83,14 @@ pub fn outside_theorem(witness: &Witness<'_>) -> Option<String> {
     let made = witness.site.other.map(str::to_owned);
     made.or_else(|| configuration::another_norm(witness)).or_else(|| {
         let layout = witness.site.layout.as_ref().filter(|layout| layout.likeness == 1.0)?;
-        (layout.statement.kind == NormKind::Other && !configuration::contradicts_another(witness))
-            .then(|| format!("the block is named as in {}, whose norm here is neither LayerNorm nor RMSNorm", layout.families))
+        (layout.statement.kind == NormKind::Other && !configuration::contradicts_another(witness)).then(
+            || {
+                format!(
+                    "the block is named as in {}, whose norm here is neither LayerNorm nor RMSNorm",
+                    layout.families
+                )
+            },
+        )
     })
 }
 

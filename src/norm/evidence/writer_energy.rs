@@ -70,7 +70,11 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     } else {
         "as under RMSNorm, or a LayerNorm hardly trained"
     };
-    Evidence { source: Source::WriterEnergy, log_likelihood_ratio: ratio, detail: format!("{said}: {reading}") }
+    Evidence {
+        source: Source::WriterEnergy,
+        log_likelihood_ratio: ratio,
+        detail: format!("{said}: {reading}"),
+    }
 }
 
 /// Flat between 0 and 1 for LayerNorm, normal around 1 for RMSNorm.

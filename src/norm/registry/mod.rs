@@ -1,8 +1,9 @@
-//! What the code of model families does, as data: three tables beside this file.
+//! What the code of model families does, as data: four tables beside this file.
 //!
 //! `families.tsv` and `layouts.tsv` are measured: `scripts/registry/` builds every architecture of transformers and many
 //! of timm, runs each of their norms on random input and writes what it does. `published.tsv` is kept by hand: families
-//! that are published with code of their own, or in layouts of their own, from knowledge of that code.
+//! that are published with code of their own; so is `marks.tsv`: releases in layouts of their own. Both from knowledge of
+//! that code.
 
 use super::names::Path;
 use crate::checkpoint::config::Scope;
@@ -126,6 +127,51 @@ pub fn configured<'a>(config: Scope<'a>, site: &str) -> Option<(Statement, &'a s
     None
 }
 
+/// A release known by marks in its names.
+#[derive(Debug)]
+pub struct Release {
+    /// What it is called.
+    pub name: &'static str,
+    wanted: Vec<&'static str>,
+    unwanted: Vec<&'static str>,
+    norms: Family,
+}
+
+fn releases() -> &'static Vec<Release> {
+    static RELEASES: OnceLock<Vec<Release>> = OnceLock::new();
+    RELEASES.get_or_init(|| rows(include_str!("marks.tsv")).map(release).collect())
+}
+
+fn release(line: &'static str) -> Release {
+    let (name, rest) = line.split_once('\t').unwrap_or_default();
+    let (marks, norms) = family(rest);
+    let (unwanted, wanted): (Vec<_>, Vec<_>) = marks.split(' ').partition(|mark| mark.starts_with('!'));
+    let unwanted = unwanted.into_iter().map(|mark| &mark[1..]).collect();
+    Release { name, wanted, unwanted, norms }
+}
+
+impl Release {
+    /// The releases whose marks a catalogue bears; `paths` are its names without numbers.
+    pub fn of(paths: &BTreeSet<String>) -> Vec<&'static Self> {
+        // Dots on both ends make a mark a run of whole components.
+        let bears = |mark: &&str| {
+            let mark = format!(".{mark}.");
+            paths.iter().any(|path| path.contains(&mark))
+        };
+        let known = releases().iter();
+        known
+            .filter(|release| {
+                release.wanted.iter().all(bears) && !release.unwanted.iter().any(|mark| bears(mark))
+            })
+            .collect()
+    }
+
+    /// What its code does at a site.
+    pub fn says(&self, site: &str) -> Option<Statement> {
+        self.norms.says(&Path::new(site).without_numbers())
+    }
+}
+
 /// One layout of a block.
 #[derive(Debug)]
 pub struct Layout {
@@ -166,14 +212,15 @@ pub struct Match {
 }
 
 /// Less in common than this is no match.
-const LEAST_LIKENESS: f64 = 0.6;
+const LEAST_LIKENESS: f64 = 0.75;
 
 impl Match {
     /// The layouts most like a block with these names (sorted, numbers as N); all of its norms must be theirs.
     pub fn of(names: &BTreeSet<String>, norms: &[&str]) -> Option<Self> {
         let mut best = Self { layouts: Vec::new(), likeness: LEAST_LIKENESS };
         for layout in layouts() {
-            if layout.sites.len() != norms.len() || !layout.sites.iter().all(|(site, _)| norms.contains(site)) {
+            if layout.sites.len() != norms.len() || !layout.sites.iter().all(|(site, _)| norms.contains(site))
+            {
                 continue;
             }
             let common = layout.names.iter().filter(|name| names.contains(**name)).count();
@@ -223,14 +270,19 @@ mod tests {
         configured(config.scope(site), site).map(|(statement, _)| statement)
     }
 
-    const LAYER: Statement = Statement { kind: NormKind::LayerNorm, convention: Some(ScaleConvention::Weight) };
+    const LAYER: Statement =
+        Statement { kind: NormKind::LayerNorm, convention: Some(ScaleConvention::Weight) };
     const RMS: Statement = Statement { kind: NormKind::RmsNorm, convention: Some(ScaleConvention::Weight) };
 
     #[test]
     fn every_line_of_every_table_is_understood() {
-        for table in [include_str!("published.tsv"), include_str!("families.tsv")] {
+        for (table, skipped) in [
+            (include_str!("published.tsv"), 0),
+            (include_str!("families.tsv"), 0),
+            (include_str!("marks.tsv"), 1),
+        ] {
             for line in rows(table) {
-                let cells: Vec<&str> = line.split('\t').collect();
+                let cells: Vec<&str> = line.split('\t').skip(skipped).collect();
                 assert!(cells.len() >= 3, "{line}");
                 assert!(matches!(cells[1], "-" | "?") || Statement::parse(cells[1]).is_some(), "{line}");
                 for exception in cells[2].split_whitespace() {
@@ -267,7 +319,15 @@ mod tests {
     #[test]
     fn a_llama_block_is_recognised_by_its_names_and_its_convention_left_open() {
         let norms = ["input_layernorm.weight", "post_attention_layernorm.weight"];
-        let maps = ["mlp.down_proj", "mlp.gate_proj", "mlp.up_proj", "self_attn.k_proj", "self_attn.o_proj", "self_attn.q_proj", "self_attn.v_proj"];
+        let maps = [
+            "mlp.down_proj",
+            "mlp.gate_proj",
+            "mlp.up_proj",
+            "self_attn.k_proj",
+            "self_attn.o_proj",
+            "self_attn.q_proj",
+            "self_attn.v_proj",
+        ];
         let names = maps.iter().map(|map| format!("{map}.weight")).chain(norms.map(str::to_owned)).collect();
         let found = Match::of(&names, &norms).unwrap();
         assert_eq!(found.likeness, 1.0);
