@@ -26,7 +26,7 @@ pub enum FigureError {
     Plot(#[from] PlotError),
 }
 
-/// Draws one figure; `site` names the site for every kind but the map.
+/// Draws one figure; `site` names the site for every kind but the map and the writers' energies.
 pub fn figure(
     inspection: &Inspection,
     kind: FigureKind,
@@ -36,6 +36,9 @@ pub fn figure(
     if kind == FigureKind::SiteMap {
         return Ok(plot::site_map(&marks(&inspection.report.norms), size)?);
     }
+    if kind == FigureKind::WriterEnergy {
+        return Ok(plot::writer_energy(&inspection.report.writers, size)?);
+    }
     let name = site.unwrap_or_default();
     let position = inspection
         .report
@@ -44,6 +47,9 @@ pub fn figure(
         .position(|norm| norm.name == name)
         .ok_or_else(|| FigureError::NoSuchSite(name.to_owned()))?;
     let norm = &inspection.report.norms[position];
+    if kind == FigureKind::Evidence {
+        return Ok(plot::evidence(name, &norm.evidence, size)?);
+    }
     let scale = inspection.scales[position].as_ref().ok_or_else(|| FigureError::NoScale(name.to_owned()))?;
     Ok(match kind {
         FigureKind::ScaleDistribution => plot::scale_distribution(name, scale, size)?,
@@ -51,9 +57,7 @@ pub fn figure(
             Kernel::InverseScale(direction) => plot::kernel_direction(name, &direction, size)?,
             _ => return Err(FigureError::NotOffered(name.to_owned(), "kernel direction")),
         },
-        FigureKind::SoftSpectrum | FigureKind::SiteMap => {
-            plot::soft_spectrum(name, &spectrum(norm, scale)?, size)?
-        }
+        _ => plot::soft_spectrum(name, &spectrum(norm, scale)?, size)?,
     })
 }
 

@@ -49,6 +49,19 @@ export class Inspector {
     }
   }
 
+  /** Samples the weights, reporting through `onProgress` of `open`. Aborting ends it and leaves the report as it was. */
+  async weigh(signal: AbortSignal): Promise<Report> {
+    const stop = () => void this.call('stopWeighing', [], new AbortController().signal);
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      const report = await this.call('weigh', [], signal);
+      if (report === null) throw new DOMException('Sampling the weights was stopped.', 'AbortError');
+      return report;
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
   figure(
     kind: FigureKind,
     site: string | undefined,

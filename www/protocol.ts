@@ -7,9 +7,11 @@ import type { Figure, FigureKind, Progress, Report } from './report';
 /** One file of a checkpoint and where it lies in what was dropped, for example `folder/model.safetensors`. */
 export type Entry = { path: string; file: File };
 
-/** The calls a worker answers. `open` comes first and once: a worker holds one checkpoint. */
+/** The calls a worker answers. `open` comes first and once: a worker holds one checkpoint. `weigh` resolves to null when it was stopped. */
 export interface Calls {
   open(entries: Entry[]): Report;
+  weigh(): Report | null;
+  stopWeighing(): void;
   figure(kind: FigureKind, site: string | undefined, width: number, height: number): Figure;
   csv(kind: FigureKind, site: string | undefined): string;
   reportJson(): string;

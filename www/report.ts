@@ -107,6 +107,11 @@ sentence: string,
  */
 reasons: Array<string>, 
 /**
+ * The parts of the model, when it has several stacks of blocks: an encoder and a decoder, a vision tower and a
+ * language model. Empty when it has one.
+ */
+parts: Array<PartSummary>, 
+/**
  * Name of the final norm's site.
  */
 final_norm: string | null, 
@@ -146,6 +151,10 @@ role: NormRole,
  * Index of its block, if it is in one.
  */
 block: number | null, 
+/**
+ * The part of the model it belongs to, by the path of the stack of blocks: its own, or the one it begins or ends.
+ */
+part: string | null, 
 /**
  * What it does.
  */
@@ -417,7 +426,7 @@ marks: Array<Mark>,
  */
 table: Table, };
 
-export type FigureKind = "kernel_direction" | "scale_distribution" | "site_map" | "soft_spectrum";
+export type FigureKind = "kernel_direction" | "scale_distribution" | "site_map" | "soft_spectrum" | "evidence" | "writer_energy";
 
 export type Mark = { 
 /**

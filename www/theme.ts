@@ -1,31 +1,13 @@
-/** Dark, light, or whatever the system says; the choice survives a reload where the browser lets it. */
-import { signal } from '@preact/signals';
+/** Dark, light, or whatever the system says. */
+import { stored } from './stored';
 
-const KEY = 'gammascope.theme';
 const THEMES = ['auto', 'light', 'dark'] as const;
 
-export type Theme = (typeof THEMES)[number];
-
 /** The theme the user has chosen. */
-export const theme = signal<Theme>(stored());
-
-/** Storage may be forbidden altogether: then the choice lasts as long as the page. */
-function stored(): Theme {
-  try {
-    const value = localStorage.getItem(KEY);
-    return THEMES.find((name) => name === value) ?? 'auto';
-  } catch {
-    return 'auto';
-  }
-}
+export const theme = stored('gammascope.theme', THEMES, 'auto');
 
 export function nextTheme(): void {
   theme.value = THEMES[(THEMES.indexOf(theme.value) + 1) % THEMES.length] ?? 'auto';
-  try {
-    localStorage.setItem(KEY, theme.value);
-  } catch {
-    return;
-  }
 }
 
 /** Keeps the document in the chosen theme; style.css does the rest. */

@@ -166,6 +166,7 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             width: site.width,
             role: site.role,
             block: site.block,
+            part: site.part(),
             kind: verdict.kind,
             confidence: verdict.confidence,
             scale_convention: convention.convention,
@@ -236,6 +237,7 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             confidence: sentence::confidence(norms),
             sentence: sentence::model_sentence(verdict, norms, dead),
             reasons: sentence::reasons(norms),
+            parts: sentence::parts(norms),
             final_norm: final_norm.map(|norm| norm.name.clone()),
             layers: blocks.values().max().map(|last| last + 1),
             width: final_norm

@@ -57,6 +57,12 @@ pub struct NormSite {
 }
 
 impl NormSite {
+    /// The part of the model it belongs to: the path of its stream's stack, numbers left out, as Swin has a stack a stage.
+    pub fn part(&self) -> Option<String> {
+        let stack = self.stream.as_deref().filter(|stack| !stack.is_empty())?;
+        Some(stack.split(['.', '/']).filter(|part| !is_number(part)).collect::<Vec<_>>().join("."))
+    }
+
     /// Whether its input is the residual stream, so that what is written to the stream says something about it.
     pub fn reads_stream(&self) -> bool {
         let placed = self.unnamed || self.block.is_none() || self.recognised;

@@ -9,6 +9,7 @@
 mod axis;
 mod backend;
 mod canvas;
+mod evidence;
 mod kernel_direction;
 mod number;
 mod palette;
@@ -19,14 +20,17 @@ mod soft_spectrum;
 mod table;
 #[cfg(test)]
 mod tests;
+mod writer_energy;
 
 use serde::{Deserialize, Serialize};
 
+pub use evidence::evidence;
 pub use kernel_direction::kernel_direction;
 pub use scale_distribution::scale_distribution;
 pub use site_map::{SiteMark, site_map};
 pub use soft_spectrum::soft_spectrum;
 pub use table::{Cell, Column, Table};
+pub use writer_energy::writer_energy;
 
 /// Most places a pointer can ask about in one figure.
 pub const MOST_MARKS: usize = 2_000;
@@ -44,6 +48,10 @@ pub enum FigureKind {
     SiteMap,
     /// The eigenvalues that one site's scale predicts: [`soft_spectrum`].
     SoftSpectrum,
+    /// What speaks for either kind at one site: [`evidence`].
+    Evidence,
+    /// The energies of the writers over the blocks: [`writer_energy`].
+    WriterEnergy,
 }
 
 /// A drawn figure.

@@ -123,6 +123,9 @@ pub struct ModelSummary {
     pub sentence: String,
     /// Why: one line for each kind of evidence that decided it.
     pub reasons: Vec<String>,
+    /// The parts of the model, when it has several stacks of blocks: an encoder and a decoder, a vision tower and a
+    /// language model. Empty when it has one.
+    pub parts: Vec<PartSummary>,
     /// Name of the final norm's site.
     pub final_norm: Option<String>,
     /// Number of blocks.
@@ -130,6 +133,24 @@ pub struct ModelSummary {
     /// Width of the residual stream.
     #[cfg_attr(test, ts(type = "number | null"))]
     pub width: Option<u64>,
+}
+
+/// The verdict on one part of the model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct PartSummary {
+    /// Path of its stack of blocks; empty for the sites that belong to none.
+    pub name: String,
+    /// Kind of its sites together.
+    pub verdict: ModelVerdict,
+    /// The least confidence among the sites that decide the verdict, 0 to 1.
+    pub confidence: f64,
+    /// Number of its sites.
+    pub sites: u32,
+    /// Name of its final norm's site.
+    pub final_norm: Option<String>,
+    /// It in one sentence.
+    pub sentence: String,
 }
 
 /// Where a norm sits in the network.
@@ -179,6 +200,8 @@ pub struct NormReport {
     pub role: NormRole,
     /// Index of its block, if it is in one.
     pub block: Option<u32>,
+    /// The part of the model it belongs to, by the path of the stack of blocks: its own, or the one it begins or ends.
+    pub part: Option<String>,
     /// What it does.
     pub kind: NormKind,
     /// Probability that `kind` is right given the evidence, 0 to 1; 0 when unknown.

@@ -1,6 +1,6 @@
 //! The one sentence, and the verdict on the model that it states.
 
-use super::{DeadParameters, KernelForm, ModelVerdict, NormKind, NormReport, NormRole};
+use super::{DeadParameters, KernelForm, ModelVerdict, NormKind, NormReport, NormRole, PartSummary};
 use std::collections::BTreeMap;
 
 /// Kind of all sites together: unknown sites do not decide, and neither do "other" ones beside known ones.
@@ -20,6 +20,56 @@ pub fn confidence(norms: &[NormReport]) -> f64 {
     let known = norms.iter().filter(|norm| matches!(norm.kind, NormKind::LayerNorm | NormKind::RmsNorm));
     let least = known.map(|norm| norm.confidence).fold(f64::INFINITY, f64::min);
     if least.is_finite() { least } else { 0.0 }
+}
+
+/// The parts of the model, in the order of the network; none when all sites are of one.
+pub fn parts(norms: &[NormReport]) -> Vec<PartSummary> {
+    let mut names: Vec<&str> = Vec::new();
+    for norm in norms {
+        let name = norm.part.as_deref().unwrap_or_default();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let stacks = names.iter().filter(|name| !name.is_empty()).count();
+    if stacks < 2 {
+        return Vec::new();
+    }
+    names.into_iter().map(|name| part(name, norms)).collect()
+}
+
+fn part(name: &str, norms: &[NormReport]) -> PartSummary {
+    let own: Vec<NormReport> =
+        norms.iter().filter(|norm| norm.part.as_deref().unwrap_or_default() == name).cloned().collect();
+    let verdict = model_verdict(&own);
+    let count = |kind| own.iter().filter(|norm| norm.kind == kind).count();
+    let exact = own.iter().filter(|norm| norm.kernel.form == KernelForm::InverseScale).count();
+    let (unknown, sites) = (count(NormKind::Unknown), plural(own.len(), "norm site"));
+    let mut sentence = match verdict {
+        ModelVerdict::LayerNorm if exact == own.len() => {
+            format!("LayerNorm, {sites}, an exact dead direction at each")
+        }
+        ModelVerdict::LayerNorm => format!("LayerNorm, {sites}, an exact dead direction at {exact} of them"),
+        ModelVerdict::RmsNorm => format!("RMSNorm, {sites}, no dead direction to read from the scale"),
+        ModelVerdict::Mixed => format!(
+            "Both kinds, {sites}: {} LayerNorm and {} RMSNorm",
+            count(NormKind::LayerNorm),
+            count(NormKind::RmsNorm)
+        ),
+        ModelVerdict::Other => format!("{sites}, all batch, group or adaptive norms"),
+        ModelVerdict::Unknown => format!("{sites}, of a kind that could not be told"),
+    };
+    if unknown > 0 && verdict != ModelVerdict::Unknown {
+        sentence += &format!("; {} could not be told", plural(unknown, "site"));
+    }
+    PartSummary {
+        name: name.to_owned(),
+        verdict,
+        confidence: confidence(&own),
+        sites: own.len() as u32,
+        final_norm: own.iter().find(|norm| norm.role == NormRole::Final).map(|norm| norm.name.clone()),
+        sentence: sentence + ".",
+    }
 }
 
 /// The final norm of the model: of several parts, the decoder's or language model's, else the last.
@@ -72,7 +122,7 @@ pub fn model_sentence(verdict: ModelVerdict, norms: &[NormReport], dead: &DeadPa
         }
         ModelVerdict::Unknown => {
             format!(
-                "{sites}, but the evidence is too thin to say which norm it is, so no direction is offered; a config.json beside the file would help"
+                "{sites}, but the evidence is too thin, or contradicts itself, so no kind is named and no direction is offered; each site says what would settle it"
             )
         }
     };

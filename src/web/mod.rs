@@ -4,10 +4,11 @@ use crate::figures;
 use crate::inspect::{self, Progress};
 use crate::plot::{FigureKind, Size};
 use crate::source::{ByteSource, SourceError};
+use crate::writer::sample::BUDGET;
 use js_sys::{Array, Error, Function, Reflect, Uint8Array};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
@@ -42,10 +43,16 @@ impl ByteSource for BlobSource {
     }
 }
 
-/// An inspected checkpoint, kept for its figures.
+/// An inspected checkpoint, kept for its figures and for a sample of its weights.
 #[wasm_bindgen]
 pub struct Inspection {
-    inner: inspect::Inspection,
+    inner: inspect::Opened<BlobSource>,
+}
+
+/// A sample of the weights, to be given to [`Inspection::take`].
+#[wasm_bindgen]
+pub struct Weights {
+    inner: inspect::Weights,
 }
 
 #[wasm_bindgen]
@@ -67,18 +74,37 @@ impl Inspection {
                 let _ = progress.call1(&JsValue::NULL, &state);
             }
         };
-        let inner = inspect::inspect(sources, report).await.map_err(sentence)?;
+        let inner = inspect::open(sources, report).await.map_err(sentence)?;
         Ok(Inspection { inner })
+    }
+
+    /// Samples at most `budget` bytes of the weights that write the residual streams, calling `progress` as it reads;
+    /// a `progress` that returns true ends it. Figures can be drawn meanwhile.
+    pub async fn weigh(&self, budget: f64, progress: Function) -> Weights {
+        let report = |state: Progress| {
+            let answer = to_js(&state).ok().and_then(|state| progress.call1(&JsValue::NULL, &state).ok());
+            if answer.is_some_and(|answer| answer.is_truthy()) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        Weights { inner: self.inner.weigh(budget as u64, report).await }
+    }
+
+    /// Makes the report anew with what the weights say.
+    pub fn take(&mut self, weights: Weights) {
+        self.inner.take(weights.inner);
     }
 
     /// The report as a JavaScript value of type `Report`.
     pub fn report(&self) -> Result<JsValue, Error> {
-        to_js(&self.inner.report)
+        to_js(&self.inner.inspection.report)
     }
 
     /// The report as indented JSON.
     pub fn report_json(&self) -> Result<String, Error> {
-        serde_json::to_string_pretty(&self.inner.report).map_err(sentence)
+        serde_json::to_string_pretty(&self.inner.inspection.report).map_err(sentence)
     }
 
     /// One figure, drawn at `width` × `height` CSS pixels.
@@ -90,16 +116,26 @@ impl Inspection {
         height: u32,
     ) -> Result<JsValue, Error> {
         let kind: FigureKind = from_js(kind)?;
-        to_js(&figures::figure(&self.inner, kind, site.as_deref(), Size { width, height }).map_err(sentence)?)
+        to_js(
+            &figures::figure(&self.inner.inspection, kind, site.as_deref(), Size { width, height })
+                .map_err(sentence)?,
+        )
     }
 
     /// The table behind a figure, as CSV.
     pub fn csv(&self, kind: JsValue, site: Option<String>) -> Result<String, Error> {
         let kind: FigureKind = from_js(kind)?;
-        let figure = figures::figure(&self.inner, kind, site.as_deref(), Size { width: 720, height: 0 })
-            .map_err(sentence)?;
+        let figure =
+            figures::figure(&self.inner.inspection, kind, site.as_deref(), Size { width: 720, height: 0 })
+                .map_err(sentence)?;
         figure.table.csv().map_err(sentence)
     }
+}
+
+/// Bytes of weights that are sampled unless told otherwise.
+#[wasm_bindgen(js_name = weightsBudget)]
+pub fn weights_budget() -> f64 {
+    BUDGET as f64
 }
 
 fn sentence(error: impl std::fmt::Display) -> Error {

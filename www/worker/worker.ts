@@ -2,13 +2,14 @@
  * The worker: owns the wasm module and the one checkpoint it has opened, so that reading never blocks the page and
  * cancelling is as simple as ending the thread.
  */
-import init, { Inspection } from '../generated/gammascope.js';
+import init, { Inspection, weightsBudget } from '../generated/gammascope.js';
 import type { Calls, Entry, Reply, Request } from '../protocol';
 import type { Figure, FigureKind, Progress, Report } from '../report';
 
 type Answer<Name extends keyof Calls> = ReturnType<Calls[Name]> | Promise<ReturnType<Calls[Name]>>;
 
 let inspection: Inspection | undefined;
+let stopped = false;
 
 const post = (reply: Reply): void => self.postMessage(reply);
 
@@ -22,6 +23,23 @@ const calls: { [Name in keyof Calls]: (...args: Parameters<Calls[Name]>) => Answ
     await init();
     inspection = await Inspection.open(entries, (progress: Progress) => post({ progress }));
     return inspection.report() as Report;
+  },
+  async weigh(): Promise<Report | null> {
+    stopped = false;
+    // Messages are answered between two reads, so that a stop is heard and figures are drawn.
+    const weights = await opened().weigh(weightsBudget(), (progress: Progress) => {
+      post({ progress });
+      return stopped;
+    });
+    if (stopped) {
+      weights.free();
+      return null;
+    }
+    opened().take(weights);
+    return opened().report() as Report;
+  },
+  stopWeighing: () => {
+    stopped = true;
   },
   figure: (kind: FigureKind, site: string | undefined, width: number, height: number) =>
     opened().figure(kind, site, width, height) as Figure,

@@ -27,6 +27,10 @@ pub(crate) fn write(out: &mut impl Write, report: &Report, all: bool) -> io::Res
     for reason in &model.reasons {
         writeln!(out, "  {QUIET}{}{QUIET:#}", printable(reason))?;
     }
+    for part in &model.parts {
+        let name = if part.name.is_empty() { "elsewhere" } else { &part.name };
+        writeln!(out, "  {}: {}", printable(name), printable(&part.sentence))?;
+    }
     writeln!(out)?;
     let shards =
         if checkpoint.shards == 1 { "1 file".to_owned() } else { format!("{} shards", checkpoint.shards) };

@@ -160,9 +160,7 @@ impl Release {
         };
         let known = releases().iter();
         known
-            .filter(|release| {
-                release.wanted.iter().all(bears) && !release.unwanted.iter().any(|mark| bears(mark))
-            })
+            .filter(|release| release.wanted.iter().all(bears) && !release.unwanted.iter().any(bears))
             .collect()
     }
 

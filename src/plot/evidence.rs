@@ -1,0 +1,141 @@
+//! What speaks for either kind at one site, as bars to both sides of a middle line.
+
+use super::axis::Axis;
+use super::canvas::{Canvas, Glyph, Words, paint, readable, units};
+use super::palette::Ink;
+use super::panel::{Entry, Panel, Plan, Side, mark};
+use super::table::{Cell, Table};
+use super::{Figure, FigureKind, Mark, PlotError, Size};
+use crate::report::{EvidenceReport, NormKind};
+
+/// The axis reaches at least this many nats to either side, so that weak evidence also looks weak.
+const LEAST_REACH: f64 = 5.0;
+
+/// Half the height of a bar, rows being one apart.
+const HALF: f64 = 0.2;
+
+/// Draws one bar for each piece of evidence: to the left what speaks for LayerNorm, to the right for RMSNorm, as long as
+/// it is strong. What abstains has no bar.
+pub fn evidence(site: &str, evidence: &[EvidenceReport], size: Size) -> Result<Figure, PlotError> {
+    if evidence.is_empty() {
+        return Err(PlotError::Empty("there is no evidence about this site"));
+    }
+    let bars = Bars { evidence };
+    let size = size.legible(1, false);
+    let name = readable(site);
+    let title = format!("Evidence about {name}");
+    let caption = "Log-likelihood ratios between LayerNorm and RMSNorm in nats: 3 multiply the odds by 20. What abstains has no bar. Evidence about the code is not independent, so of the pieces that agree the strongest counts.".to_owned();
+    let source = format!("{name} · Gammascope");
+    let mut marks = Vec::new();
+    let svg = paint(size, &Words { title: &title, description: &caption, source: &source }, |canvas| {
+        marks = bars.draw(canvas)?;
+        Ok(())
+    })?;
+    let (width, height, table) = (size.width, size.height, bars.table());
+    Ok(Figure { kind: FigureKind::Evidence, title, caption, width, height, svg, marks, table })
+}
+
+struct Bars<'e> {
+    evidence: &'e [EvidenceReport],
+}
+
+/// Nats towards RMSNorm, on the right.
+fn nats(evidence: &EvidenceReport) -> f64 {
+    match evidence.says {
+        NormKind::LayerNorm => -evidence.strength,
+        NormKind::RmsNorm => evidence.strength,
+        NormKind::Other | NormKind::Unknown => 0.0,
+    }
+}
+
+impl Bars<'_> {
+    /// One row a piece of evidence.
+    fn table(&self) -> Table {
+        let mut table = Table::new(&[("evidence", ""), ("towards RMSNorm", "nats"), ("what was seen", "")]);
+        let rows = self.evidence.iter();
+        table.rows = rows
+            .map(|piece| {
+                vec![
+                    Cell::from(piece.source.as_str()),
+                    Cell::from(nats(piece)),
+                    Cell::from(piece.detail.as_str()),
+                ]
+            })
+            .collect();
+        table
+    }
+
+    fn draw(&self, canvas: &Canvas<'_>) -> Result<Vec<Mark>, PlotError> {
+        let count = self.evidence.len() as f64;
+        let reach = self.evidence.iter().map(|piece| piece.strength).fold(LEAST_REACH, f64::max).ceil();
+        let entry = |glyph, ink, text: &str| Entry { glyph, ink, text: text.to_owned() };
+        let plan = Plan {
+            frame: canvas.frame(),
+            heading: "evidence",
+            legend: vec![entry(Glyph::Square, Ink::A, "LayerNorm"), entry(Glyph::Square, Ink::B, "RMSNorm")],
+            x_title: "nats: ← LayerNorm · RMSNorm →",
+            x: Axis::linear(-reach, reach),
+            y: Axis::named(0.4, count + 0.7, Vec::new()),
+            left: None,
+        };
+        let panel = Panel::new(canvas, plan)?;
+        panel.upright(0.0, Ink::Axis.solid())?;
+        let mut marks = Vec::new();
+        for (index, piece) in self.evidence.iter().enumerate() {
+            let (row, value) = (count - index as f64, nats(piece));
+            let (left, right) =
+                (panel.place(value.min(0.0), row + HALF), panel.place(value.max(0.0), row - HALF));
+            let ink = if value < 0.0 { Ink::A } else { Ink::B };
+            if value == 0.0 {
+                canvas.glyph(Glyph::Ring, panel.place(0.0, row), 2.5, Ink::Muted.solid())?;
+            } else {
+                canvas.block(left, right, ink.solid())?;
+            }
+            let said = if value == 0.0 {
+                format!("{}: abstains", piece.source)
+            } else {
+                format!("{}: {:.1}", piece.source, piece.strength)
+            };
+            let top = panel.place(0.0, row + HALF);
+            panel.note(&said, (panel.upper_left().0 + units(4.0), top.1), Side::Above, Ink::Text)?;
+            marks.push(mark(panel.place(value, row), index));
+        }
+        Ok(marks)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::plot) fn pieces() -> Vec<EvidenceReport> {
+        [
+            ("configuration", NormKind::RmsNorm, 6.0),
+            ("shift", NormKind::LayerNorm, 7.4),
+            ("names", NormKind::Unknown, 0.0),
+        ]
+        .map(|(source, says, strength)| EvidenceReport {
+            source: source.to_owned(),
+            says,
+            strength,
+            detail: format!("what <{source}> says"),
+        })
+        .to_vec()
+    }
+
+    #[test]
+    fn each_piece_has_its_side_and_what_abstains_says_so() {
+        let figure = evidence("norm", &pieces(), Size { width: 720, height: 0 }).unwrap();
+        for text in ["configuration: 6.0\n", "shift: 7.4\n", "names: abstains\n"] {
+            assert!(figure.svg.contains(text), "{text}");
+        }
+        let (right, left) = (figure.marks[0].x, figure.marks[1].x);
+        assert!(left < figure.marks[2].x && figure.marks[2].x < right);
+        assert_eq!(figure.table.rows[1][1], Cell::from(-7.4));
+    }
+
+    #[test]
+    fn no_evidence_is_an_error() {
+        assert!(matches!(evidence("norm", &[], Size { width: 1, height: 1 }), Err(PlotError::Empty(_))));
+    }
+}
