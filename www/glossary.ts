@@ -8,7 +8,7 @@ const glossary = {
   },
   evidence: {
     label: 'Evidence',
-    text: 'What speaks for LayerNorm or RMSNorm at this site: configuration, a stored shift, names, values. Each may abstain.',
+    text: 'What speaks for LayerNorm or RMSNorm at this site: configuration, layout, shift, names, structure, values, the energy of the writers. Each may abstain.',
   },
   strength: {
     label: 'Strength',
@@ -105,6 +105,26 @@ const glossary = {
   bytes_read: {
     label: 'Read',
     text: 'Bytes taken from the files: headers, index, configuration and the norm tensors. The rest of the weights is never opened.',
+  },
+  weights_read: {
+    label: 'Weights sampled',
+    text: 'Bytes of weights read after the first verdict, 64 MB at most, for the energy of the writers. They do not leave this machine either.',
+  },
+  writer: {
+    label: 'Writer',
+    text: 'A matrix whose output is added to the residual stream: the output projection of attention, the down projection of a feed-forward part.',
+  },
+  energy: {
+    label: 'Writer energy',
+    text: "How much of a writer goes along the stream's mean: 1 for weights without a preferred direction. Under LayerNorm no gradient reaches that direction, so training leaves it behind.",
+  },
+  null_deviation: {
+    label: 'Null',
+    text: 'How far the energy of weights without a preferred mean direction strays from 1: one standard deviation, √(2/k) for k columns.',
+  },
+  row_dispersion: {
+    label: 'Row dispersion',
+    text: "How unequal the rows of a writer are, against a random draw's: 1 before training, above it once training has told the channels apart.",
   },
   parameters: { label: 'Parameters', text: 'Elements of all tensors in the catalogue.' },
   shards: { label: 'Shards', text: 'Files the checkpoint is split into.' },

@@ -6,7 +6,7 @@ import { open } from './state';
 import { applyTheme } from './theme';
 import { App } from './views/app';
 
-window.gammascope = { open: (files) => open(() => entriesOf(files)) };
+window.gammascope = { open: (files, options) => open(() => entriesOf(files), options?.weights) };
 
 applyTheme();
 

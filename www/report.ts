@@ -126,6 +126,32 @@ width: number | null, };
 
 export type ModelVerdict = "layernorm" | "rmsnorm" | "mixed" | "other" | "unknown";
 
+export type PartSummary = { 
+/**
+ * Path of its stack of blocks; empty for the sites that belong to none.
+ */
+name: string, 
+/**
+ * Kind of its sites together.
+ */
+verdict: ModelVerdict, 
+/**
+ * The least confidence among the sites that decide the verdict, 0 to 1.
+ */
+confidence: number, 
+/**
+ * Number of its sites.
+ */
+sites: number, 
+/**
+ * Name of its final norm's site.
+ */
+final_norm: string | null, 
+/**
+ * It in one sentence.
+ */
+sentence: string, };
+
 export type NormReport = { 
 /**
  * Module path: the scale tensor's name without its last part.
@@ -219,6 +245,46 @@ strength: number,
  * What was seen, as a sentence.
  */
 detail: string, };
+
+export type WriterReport = { 
+/**
+ * Name of the weight tensor.
+ */
+name: string, 
+/**
+ * The stack of blocks whose stream it writes.
+ */
+stack: string, 
+/**
+ * Index of its block; its order among the writers where names say nothing.
+ */
+block: number, 
+/**
+ * "attention", "feed_forward" or "unknown".
+ */
+part: WriterPart, 
+/**
+ * Width d of the stream.
+ */
+rows: number, 
+/**
+ * Columns sampled.
+ */
+columns: number, 
+/**
+ * Σⱼ(Σᵢ Uᵢⱼ)² ÷ ‖U‖²_F over the sampled columns: about 1 without a preferred mean direction.
+ */
+energy: number, 
+/**
+ * Standard deviation of the energy for weights without a preferred mean direction, √(2/k).
+ */
+null_deviation: number, 
+/**
+ * Variance of the rows' squared norms against a random draw's: 1 untrained, above it trained.
+ */
+row_dispersion: number, };
+
+export type WriterPart = "attention" | "feed_forward" | "unknown";
 
 export type KernelReport = { 
 /**

@@ -99,8 +99,9 @@ async function weigh({ report, inspector }: Opened): Promise<Report> {
     if (weighed.model.sentence !== report.model.sentence)
       announcement.value = `The weights change the verdict. ${weighed.model.sentence}`;
     return weighed;
-  } catch {
+  } catch (error) {
     // The first verdict stands, and says that the weights were not sampled.
+    if (!controller.signal.aborted) console.error(error);
     return report;
   } finally {
     if (weighing.value?.controller === controller) weighing.value = null;

@@ -224,12 +224,16 @@ def main():
     shared = [kinds for kinds, types in layouts.values() if len(types) > 1]
     split = lambda kinds: any({"layer", "rms"} <= {kind.removesuffix("+1") for kind in its} for its in kinds.values())
     print(f"{len(layouts)} layouts, {len(shared)} of two model types or more, of these both LayerNorm and RMSNorm: {sum(map(split, shared))}")
+    names = set().union(*(types for _, types in layouts.values()))
+    # The families that others are named after are the ones that readers know: llama before blt.
+    fame = {name: sum(other.startswith(name) for other in names) for name in names}
     with open(os.path.join(arguments.out, "layouts.tsv"), "w") as file:
         for inside, (kinds, types) in sorted(layouts.items(), key=lambda item: (sorted(item[1][1]), item[0])):
             if worth_keeping(inside, kinds):
                 sites = " ".join(f"{site}={pooled(kind)}" for site, kind in sorted(kinds.items()) if kind)
                 others = " ".join(name for name in inside if not kinds.get(name))
-                print(sites, others, " ".join(sorted(types)), sep="\t", file=file)
+                known = sorted(types, key=lambda name: (-fame[name], name))
+                print(sites, others, " ".join(known), sep="\t", file=file)
     print(f"{len(families)} families")
 
 

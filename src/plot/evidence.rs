@@ -1,7 +1,7 @@
 //! What speaks for either kind at one site, as bars to both sides of a middle line.
 
 use super::axis::Axis;
-use super::canvas::{Canvas, Glyph, Words, paint, readable, units};
+use super::canvas::{Canvas, Glyph, Words, paint, readable};
 use super::palette::Ink;
 use super::panel::{Entry, Panel, Plan, Side, mark};
 use super::table::{Cell, Table};
@@ -12,7 +12,7 @@ use crate::report::{EvidenceReport, NormKind};
 const LEAST_REACH: f64 = 5.0;
 
 /// Half the height of a bar, rows being one apart.
-const HALF: f64 = 0.2;
+const HALF: f64 = 0.3;
 
 /// Draws one bar for each piece of evidence: to the left what speaks for LayerNorm, to the right for RMSNorm, as long as
 /// it is strong. What abstains has no bar.
@@ -75,7 +75,7 @@ impl Bars<'_> {
             legend: vec![entry(Glyph::Square, Ink::A, "LayerNorm"), entry(Glyph::Square, Ink::B, "RMSNorm")],
             x_title: "nats: ← LayerNorm · RMSNorm →",
             x: Axis::linear(-reach, reach),
-            y: Axis::named(0.4, count + 0.7, Vec::new()),
+            y: Axis::named(0.4, count + 0.6, Vec::new()),
             left: None,
         };
         let panel = Panel::new(canvas, plan)?;
@@ -96,8 +96,9 @@ impl Bars<'_> {
             } else {
                 format!("{}: {:.1}", piece.source, piece.strength)
             };
-            let top = panel.place(0.0, row + HALF);
-            panel.note(&said, (panel.upper_left().0 + units(4.0), top.1), Side::Above, Ink::Text)?;
+            // On the side that the bar leaves free.
+            let side = if value > 0.0 { Side::BesideEnding } else { Side::Beside };
+            panel.note(&said, panel.place(0.0, row), side, Ink::Text)?;
             marks.push(mark(panel.place(value, row), index));
         }
         Ok(marks)

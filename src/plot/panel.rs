@@ -85,6 +85,8 @@ pub(super) enum Side {
     BelowEnding,
     /// To the right, or to the left where right has no room.
     Beside,
+    /// To the left.
+    BesideEnding,
 }
 
 impl Plan<'_> {
@@ -271,7 +273,7 @@ impl<'c, 'a> Panel<'c, 'a> {
         let fits_left = at.0 - gap - width >= left;
         let ends_there = match side {
             Side::Above | Side::Beside => !fits_right,
-            Side::AboveEnding | Side::BelowEnding => true,
+            Side::AboveEnding | Side::BelowEnding | Side::BesideEnding => true,
         };
         let x = if !ends_there {
             at.0 + gap
@@ -285,7 +287,7 @@ impl<'c, 'a> Panel<'c, 'a> {
             Side::Above if !fits_left && !fits_right => at.1 - gap - units(3.0),
             Side::Above | Side::AboveEnding => at.1 - gap,
             Side::BelowEnding => at.1 + gap + height,
-            Side::Beside => at.1 + height / 2,
+            Side::Beside | Side::BesideEnding => at.1 + height / 2,
         };
         let x = x.min(right - width).max(left);
         let y = y.max(self.upper_left.1 + height).min(self.lower_right.1);

@@ -1,7 +1,7 @@
 //! The energies of a stream's writers over the blocks, against what weights without a preferred mean direction have.
 
 use super::axis::Axis;
-use super::canvas::{Canvas, Glyph, Words, paint, readable};
+use super::canvas::{Canvas, Glyph, Words, paint, units};
 use super::number::counted;
 use super::palette::Ink;
 use super::panel::{Entry, Notes, Panel, Plan, Side, mark};
@@ -122,7 +122,7 @@ impl Map<'_> {
             let deviation = BAND * writer.null_deviation;
             let (middle, top) = panel.place(index as f64 + 1.0, (1.0 + deviation).min(most));
             let foot = panel.place(index as f64 + 1.0, (1.0 - deviation).max(0.0)).1;
-            let half = super::canvas::units(half);
+            let half = units(half);
             canvas.block((middle - half, top), (middle + half, foot), Ink::B.at(0.16))?;
         }
         panel.level(1.0, Ink::Muted.solid())?;
@@ -141,17 +141,6 @@ impl Map<'_> {
             let (glyph, ink) = look(writer.part);
             canvas.glyph(glyph, at, radius, ink.solid())?;
             marks.push(mark(at, index));
-        }
-        let lowest = self.writers.iter().enumerate().min_by(|a, b| a.1.energy.total_cmp(&b.1.energy));
-        if let Some((index, writer)) = lowest.filter(|(_, writer)| writer.energy < Self::null_foot(writer)) {
-            let text = format!("{}: {:.2}", readable(&writer.name), writer.energy);
-            let text = super::canvas::shortened(&text, panel.width() * 0.6, 11.0);
-            panel.note_on_plate(
-                &text,
-                panel.place(index as f64 + 1.0, writer.energy),
-                Side::Above,
-                Ink::Text,
-            )?;
         }
         Ok(marks)
     }
@@ -196,10 +185,9 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn writers_below_the_band_are_counted_and_the_lowest_is_named() {
+    fn writers_below_the_band_are_counted() {
         let figure = writer_energy(&writers(12, 0.2), SIZE).unwrap();
         assert!(figure.caption.ends_with("12 of 12 writers below the band."), "{}", figure.caption);
-        assert!(figure.svg.contains("layers.0.writer0.weight: 0.20\n"), "the lowest is named");
         assert!(figure.svg.contains(">\nblock\n<"));
         assert_eq!((figure.marks.len(), figure.table.rows.len()), (12, 12));
     }
@@ -208,7 +196,6 @@ pub(super) mod tests {
     fn writers_within_the_band_are_not() {
         let figure = writer_energy(&writers(12, 0.98), SIZE).unwrap();
         assert!(figure.caption.contains("0 of 12"));
-        assert!(!figure.svg.contains("writer0.weight:"));
     }
 
     #[test]

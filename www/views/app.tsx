@@ -11,6 +11,7 @@ import { Announcer, Failure, Opening } from './status';
 import { Explanation } from './term';
 import { Verdict } from './verdict';
 import { Warnings } from './warnings';
+import { Weights } from './weights';
 import { Welcome } from './welcome';
 
 export function App() {
@@ -21,7 +22,7 @@ export function App() {
     // A new report is a new page: begin at its sentence.
     scrollTo({ top: 0 });
     main.current?.querySelector<HTMLElement>('#sentence')?.focus({ preventScroll: true });
-  }, [current]);
+  }, [current?.inspector]);
   return (
     <>
       <a class="skip" href="#content">
@@ -38,6 +39,7 @@ export function App() {
             <Verdict opened={current} />
             <FinalNorm opened={current} />
             <Sites opened={current} />
+            <Weights opened={current} />
             <Dead report={current.report} />
             <Warnings report={current.report} />
           </article>

@@ -7,7 +7,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { fileName, rasterised, save, saveText, standalone } from '../download';
 import { cell, count } from '../format';
 import type { Inspector } from '../inspector';
-import type { Figure, FigureKind } from '../report';
+import type { Figure, FigureKind, Report } from '../report';
 
 const TABLE_ROWS = 200;
 const JUMP = 10;
@@ -17,6 +17,8 @@ const NATURAL = 0;
 
 type Props = {
   inspector: Inspector;
+  /** The report the figure is of: it is drawn again when that changes. */
+  report: Report;
   kind: FigureKind;
   site?: string | undefined;
   /** Name of the checkpoint: the first part of each download's name. */
@@ -26,7 +28,7 @@ type Props = {
   children?: ComponentChildren;
 };
 
-export function FigureView({ inspector, kind, site, checkpoint, onPick, children }: Props) {
+export function FigureView({ inspector, report, kind, site, checkpoint, onPick, children }: Props) {
   const stage = useRef<HTMLDivElement>(null);
   const paper = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(0);
@@ -58,7 +60,7 @@ export function FigureView({ inspector, kind, site, checkpoint, onPick, children
       },
     );
     return () => controller.abort();
-  }, [inspector, kind, site, width]);
+  }, [inspector, report, kind, site, width]);
 
   useEffect(() => {
     if (figure && paper.current) paper.current.replaceChildren(drawn(figure));

@@ -24,6 +24,7 @@ export function FinalNorm({ opened: { report, inspector } }: { opened: Opened })
           <div class="with-facts">
             <FigureView
               inspector={inspector}
+              report={report}
               kind={norm.kernel.form === 'inverse_scale' ? 'kernel_direction' : 'scale_distribution'}
               site={norm.name}
               checkpoint={report.checkpoint.name}

@@ -8,6 +8,7 @@ const PLACES = [
   { id: 'verdict', label: 'Verdict' },
   { id: 'kernel', label: 'Kernel' },
   { id: 'sites', label: 'Sites' },
+  { id: 'weights', label: 'Weights' },
   { id: 'dead', label: 'Dead' },
   { id: 'warnings', label: 'Warnings' },
   { id: 'how', label: 'How' },

@@ -34,8 +34,9 @@ export function HowItWorks() {
           <h3>What it does not claim</h3>
           <ul>
             <li>
-              A checkpoint stores scales, not code. Whether a site subtracts the mean is inferred from names, shifts,
-              values and the configuration: evidence, not proof.
+              A checkpoint stores scales, not code. Whether a site subtracts the mean is inferred from the configuration,
+              names, shifts, values and what training left in the weights: evidence, not proof. Where it is thin, or
+              contradicts itself, the kind is unknown.
             </li>
             <li>Given that a site is a LayerNorm, v is exact. Given that it is not, v means nothing.</li>
             <li>Nothing is run: no activation, no loss. Counts below τ are predictions for isotropic inputs.</li>

@@ -1,7 +1,7 @@
 /** The ways in other than dropping: pick files, pick a folder, open a sample. */
 import { useRef } from 'preact/hooks';
 import { SAMPLES, entriesOf, entriesOfSample } from '../files';
-import { show } from '../state';
+import { show, weighs } from '../state';
 
 export function Openers({ onChosen }: { onChosen?: () => void }) {
   const files = useRef<HTMLInputElement>(null);
@@ -40,6 +40,14 @@ export function Openers({ onChosen }: { onChosen?: () => void }) {
           </button>
         ))}
       </div>
+      <label class="choice">
+        <input
+          type="checkbox"
+          checked={weighs.value === 'yes'}
+          onChange={(event) => (weighs.value = event.currentTarget.checked ? 'yes' : 'no')}
+        />
+        After the verdict, also sample up to 64 MB of weights
+      </label>
       <input ref={files} type="file" multiple hidden class="pick-files" onChange={picked} />
       <input
         ref={(input) => {

@@ -13,7 +13,7 @@ const READERS = 50;
 export function Site({ opened: { report, inspector }, norm }: { opened: Opened; norm: NormReport }) {
   const direction: FigureKind[] = norm.kernel.form === 'inverse_scale' ? ['kernel_direction'] : [];
   const spectrum: FigureKind[] = norm.kind === 'layernorm' || norm.kind === 'rmsnorm' ? ['soft_spectrum'] : [];
-  const figures: FigureKind[] = [...direction, 'scale_distribution', ...spectrum];
+  const figures: FigureKind[] = [...direction, 'scale_distribution', ...spectrum, 'evidence'];
   const readable = norm.problem === null && norm.scale !== null;
   return (
     <>
@@ -29,6 +29,11 @@ export function Site({ opened: { report, inspector }, norm }: { opened: Opened; 
             {norm.confidence > 0 && ` (${probability(norm.confidence)})`}
           </h3>
           <Evidence evidence={norm.evidence} />
+          {norm.settle !== null && (
+            <p class="settle">
+              <strong>What would settle it.</strong> <Prose>{norm.settle}</Prose>
+            </p>
+          )}
         </section>
         <section>
           <h3>Kernel and scale</h3>
@@ -45,6 +50,7 @@ export function Site({ opened: { report, inspector }, norm }: { opened: Opened; 
             <FigureView
               key={kind}
               inspector={inspector}
+              report={report}
               kind={kind}
               site={norm.name}
               checkpoint={report.checkpoint.name}

@@ -95,6 +95,7 @@ export function Sites({ opened }: { opened: Opened }) {
       {report.norms.length > 0 && (
         <FigureView
           inspector={inspector}
+          report={report}
           kind="site_map"
           checkpoint={report.checkpoint.name}
           onPick={(row) => {

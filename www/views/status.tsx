@@ -1,17 +1,37 @@
 /** What is going on right now: the running open, the failure of the last one, and both for screen readers. */
 import { bytes, count } from '../format';
-import { announcement, cancel, failure, opening } from '../state';
+import { type Running, announcement, cancel, failure, opening, stopWeighing, weighing } from '../state';
 import type { Progress } from '../report';
 
 const STAGES: Record<Progress['stage'], { doing: string; unit: string }> = {
   headers: { doing: 'Reading headers', unit: 'shards' },
   scales: { doing: 'Reading norm scales', unit: 'tensors' },
+  weights: { doing: 'Sampling the weights', unit: 'writers' },
 };
 
 export function Opening() {
   const now = opening.value;
-  if (!now) return null;
-  const { progress } = now;
+  return now && <Progressing {...now} label="Progress of opening" start="Opening…" stop="Cancel" onStop={cancel} />;
+}
+
+export function Weighing() {
+  const now = weighing.value;
+  return (
+    now && (
+      <Progressing
+        {...now}
+        label="Progress of sampling the weights"
+        start="Sampling the weights…"
+        stop="Stop"
+        onStop={stopWeighing}
+      />
+    )
+  );
+}
+
+type ProgressingProps = Running & { label: string; start: string; stop: string; onStop(): void };
+
+function Progressing({ progress, label, start, stop, onStop }: ProgressingProps) {
   return (
     <div class="notice opening">
       <p class="line">
@@ -24,16 +44,16 @@ export function Opening() {
             </span>
           </>
         ) : (
-          <strong>Opening…</strong>
+          <strong>{start}</strong>
         )}
       </p>
       <progress
-        aria-label="Progress of opening"
+        aria-label={label}
         max={progress?.total || 1}
         {...(progress && progress.total > 0 ? { value: progress.done } : {})}
       />
-      <button type="button" class="button" onClick={cancel}>
-        Cancel
+      <button type="button" class="button" onClick={onStop}>
+        {stop}
       </button>
     </div>
   );

@@ -2,7 +2,9 @@
 import { VERDICTS, bytes, confidenceWord, count, counted, parameters, probability } from '../format';
 import { fileName, saveText } from '../download';
 import type { Opened } from '../state';
+import type { PartSummary } from '../report';
 import { Facts, type Fact } from './facts';
+import { Name } from './name';
 import { Prose } from './prose';
 import { Word } from './term';
 
@@ -15,6 +17,9 @@ export function Verdict({ opened: { report, inspector } }: { opened: Opened }) {
     ...(model.layers === null ? [] : [{ label: 'Blocks', value: count(model.layers) }]),
     ...(model.width === null ? [] : [{ term: 'width' as const, value: count(model.width) }]),
     { label: 'Norm sites', value: count(report.norms.length) },
+    ...(checkpoint.weight_bytes_read > 0
+      ? [{ term: 'weights_read' as const, value: bytes(checkpoint.weight_bytes_read) }]
+      : []),
     {
       term: 'bytes_read',
       value: `${bytes(checkpoint.bytes_read)} of ${bytes(checkpoint.bytes)}`,
@@ -51,6 +56,7 @@ export function Verdict({ opened: { report, inspector } }: { opened: Opened }) {
               </li>
             ))}
           </ul>
+          <Parts parts={model.parts} />
         </div>
         <div class="card">
           <h2 class="sr-only">Checkpoint</h2>
@@ -87,5 +93,23 @@ export function Verdict({ opened: { report, inspector } }: { opened: Opened }) {
         </div>
       </div>
     </section>
+  );
+}
+
+/** The verdict on each part of a model that has several. */
+function Parts({ parts }: { parts: readonly PartSummary[] }) {
+  if (parts.length === 0) return null;
+  return (
+    <dl class="parts" aria-label="Parts of the model">
+      {parts.map(({ name, verdict, sentence }) => (
+        <div key={name}>
+          <dt>
+            <span class={`dot ${verdict}`} aria-hidden="true" />
+            {name === '' ? 'elsewhere' : <Name>{name}</Name>}
+          </dt>
+          <dd>{sentence}</dd>
+        </div>
+      ))}
+    </dl>
   );
 }

@@ -28,7 +28,8 @@ export function Welcome() {
         )}
         <p class="privacy">
           <strong>Nothing leaves this machine.</strong> There is no server. The page reads the headers and the norm
-          scales, a few kilobytes even of a very large file, and makes no request while it does.
+          scales, a few kilobytes even of a very large file, then a sample of the weights if you let it, and makes no
+          request while it does.
         </p>
       </div>
     </section>

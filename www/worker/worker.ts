@@ -10,6 +10,7 @@ type Answer<Name extends keyof Calls> = ReturnType<Calls[Name]> | Promise<Return
 
 let inspection: Inspection | undefined;
 let stopped = false;
+let weighed: Promise<unknown> = Promise.resolve();
 
 const post = (reply: Reply): void => self.postMessage(reply);
 
@@ -25,12 +26,16 @@ const calls: { [Name in keyof Calls]: (...args: Parameters<Calls[Name]>) => Answ
     return inspection.report() as Report;
   },
   async weigh(): Promise<Report | null> {
+    // One that was stopped ends at its next read; its checkpoint is borrowed until then.
+    await weighed;
     stopped = false;
     // Messages are answered between two reads, so that a stop is heard and figures are drawn.
-    const weights = await opened().weigh(weightsBudget(), (progress: Progress) => {
+    const sampling = opened().weigh(weightsBudget(), (progress: Progress) => {
       post({ progress });
       return stopped;
     });
+    weighed = sampling;
+    const weights = await sampling;
     if (stopped) {
       weights.free();
       return null;

@@ -1,0 +1,87 @@
+/** What training left in the weights that write the residual stream, and the say over whether they are sampled. */
+import { bytes, count, number } from '../format';
+import type { WriterReport } from '../report';
+import { type Opened, weighNow, weighing } from '../state';
+import { FigureView } from './figure';
+import { Name } from './name';
+import { Weighing } from './status';
+import { type Column, Table } from './table';
+
+const PARTS = { attention: 'attention', feed_forward: 'feed-forward', unknown: '–' } as const;
+
+const COLUMNS: readonly Column<WriterReport>[] = [
+  {
+    id: 'order',
+    label: '#',
+    term: 'order',
+    numeric: true,
+    value: (_, index) => index,
+    cell: (_, index) => count(index + 1),
+  },
+  { id: 'name', label: 'Writer', term: 'writer', names: true, value: ({ name }) => name, cell: ({ name }) => <Name>{name}</Name> },
+  { id: 'part', label: 'Part', term: 'writer', value: ({ part }) => PARTS[part] },
+  { id: 'energy', label: 'Energy', term: 'energy', numeric: true, value: ({ energy }) => energy, cell: ({ energy }) => number(energy) },
+  {
+    id: 'null_deviation',
+    label: 'Null ±',
+    term: 'null_deviation',
+    numeric: true,
+    value: ({ null_deviation }) => null_deviation,
+    cell: ({ null_deviation }) => number(null_deviation),
+  },
+  {
+    id: 'row_dispersion',
+    label: 'Rows',
+    term: 'row_dispersion',
+    numeric: true,
+    value: ({ row_dispersion }) => row_dispersion,
+    cell: ({ row_dispersion }) => number(row_dispersion),
+  },
+  { id: 'columns', label: 'Columns', term: 'writer', numeric: true, value: ({ columns }) => columns, cell: ({ columns }) => count(columns) },
+];
+
+export function Weights({ opened: { report, inspector } }: { opened: Opened }) {
+  const { writers, checkpoint } = report;
+  const sampled = checkpoint.weight_bytes_read > 0;
+  if (report.norms.length === 0) return null;
+  return (
+    <section id="weights" aria-labelledby="weights-heading">
+      <h2 id="weights-heading">What training left in the weights</h2>
+      <p class="lead">
+        Where every reader of the residual stream passes through a LayerNorm, nothing sees the stream’s mean, no gradient
+        reaches it, and the matrices that write the stream keep little energy along it. No renamed tensor hides that.
+      </p>
+      <Weighing />
+      {!weighing.value && !sampled && (
+        <div class="notice">
+          <p class="line">No weight of this checkpoint has been sampled: the verdict rests on its headers and norm tensors.</p>
+          <button type="button" class="button" onClick={weighNow}>
+            Sample at most 64 MB
+          </button>
+        </div>
+      )}
+      {sampled && writers.length === 0 && (
+        <p class="muted">
+          {bytes(checkpoint.weight_bytes_read)} were sampled, and no writer had values to speak of: they are all zero, or not
+          finite.
+        </p>
+      )}
+      {writers.length > 0 && (
+        <>
+          <FigureView inspector={inspector} report={report} kind="writer_energy" checkpoint={checkpoint.name} />
+          <details class="more">
+            <summary>{count(writers.length)} writers</summary>
+            <Table
+              label="Writers"
+              noun="writer"
+              rows={writers}
+              columns={COLUMNS}
+              text={({ name }) => name}
+              chips={[{ label: 'part', of: ({ part }) => part, names: PARTS }]}
+            />
+          </details>
+        </>
+      )}
+    </section>
+  );
+}
