@@ -228,6 +228,8 @@ impl<S: ByteSource> Checkpoint<S> {
     ) -> Option<CheckpointError> {
         let known: HashMap<String, usize> =
             self.tensors.iter().map(|tensor| (tensor.name.clone(), tensor.shard)).collect();
+        // Within a shard the header walk has seen to it that no name is there twice.
+        let several = group.len() > 1;
         let mut added: HashMap<String, usize> = HashMap::new();
         let mut damaged = None;
         for (shard, header) in group.into_iter().zip(headers) {
@@ -244,9 +246,9 @@ impl<S: ByteSource> Checkpoint<S> {
                     continue;
                 }
             };
-            if let Some(entry) =
-                entries.iter().find(|entry| known.contains_key(&format!("{prefix}{}", entry.name)))
-            {
+            let is_known =
+                |entry: &&Entry| !known.is_empty() && known.contains_key(&format!("{prefix}{}", entry.name));
+            if let Some(entry) = entries.iter().find(is_known) {
                 let message = format!(
                     "`{}` holds {:?} again, as another copy of the model would, and was left out",
                     shard.path(),
@@ -258,12 +260,14 @@ impl<S: ByteSource> Checkpoint<S> {
             let position = self.shards.len();
             let mut repeated = Vec::new();
             for entry in entries {
-                let name = format!("{prefix}{}", entry.name);
+                let name = if prefix.is_empty() { entry.name } else { format!("{prefix}{}", entry.name) };
                 if let Some(&first) = added.get(&name) {
                     repeated.push((name, first));
                     continue;
                 }
-                added.insert(name.clone(), position);
+                if several {
+                    added.insert(name.clone(), position);
+                }
                 self.tensors.push(Tensor {
                     name,
                     dtype: entry.dtype,

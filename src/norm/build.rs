@@ -34,29 +34,47 @@ impl Build {
 pub(super) fn stacks(tensors: &[Tensor]) -> HashMap<String, Build> {
     let mut builds: HashMap<String, Build> = HashMap::new();
     let mut siblings = Siblings::default();
-    for (index, tensor) in tensors.iter().enumerate() {
-        let (module, last) = tensor.name.rsplit_once(['.', '/']).unwrap_or(("", &tensor.name));
-        let path = Path::new(module);
-        if path.block().is_none() {
-            continue;
+    // The block of the tensor before, its stack and what has been seen of that.
+    let mut last: (String, String) = Default::default();
+    let unlike = tensors.iter().enumerate().filter(|(_, tensor)| !names::is_another_expert(&tensor.name));
+    for (index, tensor) in unlike {
+        let (module, part) = tensor.name.rsplit_once(['.', '/']).unwrap_or(("", &tensor.name));
+        if !names::is_inside(module, &last.0) {
+            let path = Path::new(module);
+            let Some(block) = path.block_path() else {
+                last = Default::default();
+                continue;
+            };
+            last = (block, path.stack());
         }
-        let build = builds.entry(path.stack()).or_default();
-        let spelled = names::compact(path.last());
-        build.state_space |= last == "A_log" || last == "ssm_a" || spelled == "ssma";
-        build.relative_positions |= matches!(spelled.as_str(), "relativeattentionbias" | "attnrelb");
-        build.bottleneck |= path.inside().contains(&"bottleneck");
-        let inside = path.inside().iter().chain(std::iter::once(&last));
-        build.gated |=
-            tensor.shape.len() > 1 && inside.map(|part| names::compact(part)).any(|part| names_a_gate(&part));
+        let inside = &module[last.0.len().min(module.len())..];
+        let spelled = inside.rsplit('.').next().unwrap_or_default();
+        if !builds.contains_key(&last.1) {
+            builds.insert(last.1.clone(), Build::default());
+        }
+        let Some(build) = builds.get_mut(&last.1) else { continue };
+        build.state_space |= matches!(part, "A_log" | "ssm_a") || spelled == "ssm_a";
+        build.relative_positions |= matches!(spelled, "relative_attention_bias" | "attn_rel_b");
+        build.bottleneck |= inside.split('.').any(|part| part == "bottleneck");
+        if !build.gated && tensor.shape.len() > 1 {
+            build.gated = inside
+                .split('.')
+                .chain(std::iter::once(part))
+                .any(|part| names_a_gate(&names::compact(part)));
+        }
         let matrix = tensor.shape.len() == 2 && !tensor.shape.contains(&1);
         build.matrices |= matrix;
         build.kernels |= tensor.shape.len() >= 4 || (tensor.shape.len() == 3 && spelled.contains("conv"));
-        // Sorted, a map's bias stands right before its weight.
-        let before = index.checked_sub(1).map(|before| tensors[before].name.as_str());
-        build.biased |= matrix
-            && before.and_then(|name| name.strip_suffix("bias")) == Some(&tensor.name[..=module.len()]);
-        let parent = module.rsplit_once(['.', '/']).map_or("", |(parent, _)| parent);
-        build.gated |= siblings.add(parent, &tensor.shape);
+        if matrix && !build.biased {
+            // Sorted, a map's bias stands right before its weight.
+            let before = index.checked_sub(1).map(|before| tensors[before].name.as_str());
+            build.biased =
+                before.and_then(|name| name.strip_suffix("bias")) == Some(&tensor.name[..=module.len()]);
+        }
+        if !build.gated {
+            let parent = module.rsplit_once(['.', '/']).map_or("", |(parent, _)| parent);
+            build.gated = siblings.add(parent, &tensor.shape);
+        }
     }
     builds
 }

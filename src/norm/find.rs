@@ -187,13 +187,15 @@ impl<'a> Catalogue<'a> {
             if tensor.name.rsplit('/').next().is_some_and(|name| name.contains('.')) { "." } else { "/" };
         let (module, last) = tensor.name.rsplit_once(separator).unwrap_or(("", &tensor.name));
         let (scale_name, shifts) = SCALE_NAMES.iter().find(|(name, _)| *name == last)?;
-        let path = Path::new(module);
-        let per_head = tensor.shape.len() == 2 && *scale_name == "weight" && place::is_query_key(path.last());
+        let named = module.rsplit(['.', '/']).next().unwrap_or_default();
+        // Most tensors are matrices, and cost no more than this.
+        let per_head = tensor.shape.len() == 2 && *scale_name == "weight" && place::is_query_key(named);
         let width = match vector_width(&tensor.shape) {
             Some(width) => width,
             None if per_head && tensor.elements() > 0 => *tensor.shape.last()?,
             None => return None,
         };
+        let path = Path::new(module);
         let fused = scale_name.contains('_');
         let shift = shifts.iter().find_map(|name| self.sibling(module, separator, name)).filter(|&shift| {
             let shape = &self.tensors[shift].shape;

@@ -2,7 +2,7 @@
 //! [`super::registry`].
 
 use super::find::NormSite;
-use super::names::Path;
+use super::names::{self, Path};
 use super::registry::{Match, Release, Statement};
 use crate::checkpoint::Tensor;
 use std::collections::{BTreeSet, HashMap};
@@ -35,11 +35,9 @@ pub(super) fn recognise(tensors: &[Tensor], sites: &mut [NormSite]) {
     }
     // Neighbours in a sorted catalogue are mostly of one block.
     let mut last = String::new();
-    for tensor in tensors {
+    for tensor in tensors.iter().filter(|tensor| !names::is_another_expert(&tensor.name)) {
         let Some((module, _)) = tensor.name.rsplit_once('.') else { continue };
-        let same =
-            !last.is_empty() && module.starts_with(&last) && module.as_bytes().get(last.len()) == Some(&b'.');
-        if !same {
+        if !names::is_inside(module, &last) {
             match Path::new(module).block_path() {
                 Some(path) => last = path,
                 None => {

@@ -4,6 +4,8 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Path<'a> {
     parts: Vec<&'a str>,
+    /// Position of the block's number among the components, and the number.
+    block: Option<(usize, u32)>,
 }
 
 /// Containers of blocks, the strongest first: Swin nests `blocks` in `layers`, T5 nests `layer` in `block`.
@@ -13,10 +15,57 @@ const BLOCK_CONTAINERS: [&[&str]; 3] = [
     &["layer"],
 ];
 
+/// Whether a tensor is an expert's, and not the first expert's: they are built alike, and there may be tens of thousands.
+pub(super) fn is_another_expert(name: &str) -> bool {
+    let Some((_, expert)) = name.rsplit_once("experts.") else { return false };
+    !expert.starts_with("0.") && expert.as_bytes().first().is_some_and(u8::is_ascii_digit)
+}
+
+/// Whether a module stands in `block` and in no block inside it, without splitting its path: neighbours in a catalogue
+/// mostly do.
+pub(super) fn is_inside(module: &str, block: &str) -> bool {
+    let Some(rest) = module.strip_prefix(block).and_then(|rest| rest.strip_prefix('.')) else { return false };
+    let mut before = "";
+    !block.is_empty()
+        && rest.split('.').all(|part| {
+            let holds = |containers: &[&str]| containers.iter().any(|name| before.eq_ignore_ascii_case(name));
+            let nested =
+                number(part).is_some() && BLOCK_CONTAINERS.iter().any(|containers| holds(containers));
+            before = part;
+            // TensorFlow's layer_3.
+            let numbered = part.rsplit_once('_').is_some_and(|(_, end)| number(end).is_some());
+            !nested && !numbered
+        })
+}
+
+/// Where the number of the innermost block of the strongest container stands, and the number.
+fn block_position(parts: &[&str]) -> Option<(usize, u32)> {
+    let numbered = |containers: &[&str], at: usize| {
+        let part = parts[at];
+        let is = |name: &&str| part.eq_ignore_ascii_case(name);
+        if let Some(number) = parts.get(at + 1).and_then(|next| number(next)) {
+            return containers.iter().any(is).then_some((at + 1, number));
+        }
+        // TensorFlow and Flax write layer_3.
+        let (stem, end) = part.rsplit_once('_')?;
+        let number = number(end)?;
+        containers.iter().any(|name| stem.eq_ignore_ascii_case(name)).then_some((at, number))
+    };
+    BLOCK_CONTAINERS
+        .iter()
+        .find_map(|containers| (0..parts.len()).rev().find_map(|at| numbered(containers, at)))
+}
+
+fn number(part: &str) -> Option<u32> {
+    part.as_bytes().first().is_some_and(u8::is_ascii_digit).then(|| part.parse().ok()).flatten()
+}
+
 impl<'a> Path<'a> {
     /// Splits at dots and slashes (TensorFlow).
     pub(super) fn new(path: &'a str) -> Self {
-        Self { parts: path.split(['.', '/']).collect() }
+        let parts: Vec<&str> = path.split(['.', '/']).collect();
+        let block = block_position(&parts);
+        Self { parts, block }
     }
 
     /// The last component.
@@ -36,35 +85,19 @@ impl<'a> Path<'a> {
         }
     }
 
-    /// Position of the block's number among the components, and the number.
-    fn block_position(&self) -> Option<(usize, u32)> {
-        BLOCK_CONTAINERS.iter().find_map(|containers| {
-            let at = |i: usize| {
-                let container = self.parts[i].to_ascii_lowercase();
-                if let Some(number) = self.parts.get(i + 1).and_then(|part| part.parse().ok()) {
-                    return containers.contains(&container.as_str()).then_some((i + 1, number));
-                }
-                // TensorFlow and Flax write layer_3.
-                let (name, number) = container.rsplit_once('_')?;
-                containers.contains(&name).then_some((i, number.parse().ok()?))
-            };
-            (0..self.parts.len()).rev().find_map(at)
-        })
-    }
-
     /// Index of the block, if the path is inside one.
     pub(super) fn block(&self) -> Option<u32> {
-        self.block_position().map(|(_, number)| number)
+        self.block.map(|(_, number)| number)
     }
 
     /// Path of the block (`model.layers.3`).
     pub(super) fn block_path(&self) -> Option<String> {
-        self.block_position().map(|(at, _)| self.parts[..=at].join("."))
+        self.block.map(|(at, _)| self.parts[..=at].join("."))
     }
 
     /// Path of the stack of blocks (`model.layers`), or of the parent when outside any block.
     pub(super) fn stack(&self) -> String {
-        match self.block_position() {
+        match self.block {
             Some((at, _)) => self.parts[..at].join("."),
             None => self.parts[..self.parts.len() - 1].join("."),
         }
@@ -72,7 +105,7 @@ impl<'a> Path<'a> {
 
     /// Components inside the block, the block's number excluded; all of them outside a block.
     pub(super) fn inside(&self) -> &[&'a str] {
-        self.block_position().map_or(&self.parts[..], |(at, _)| &self.parts[at + 1..])
+        self.block.map_or(&self.parts[..], |(at, _)| &self.parts[at + 1..])
     }
 
     /// The components that are no numbers, blocks included.
@@ -157,6 +190,21 @@ mod tests {
         }
         assert_eq!(Path::new("model.norm").block(), None);
         assert_eq!(Path::new("mlp.2").block(), None);
+    }
+
+    #[test]
+    fn a_block_inside_a_block_is_another_one() {
+        for (module, block) in [
+            ("model.layers.3.self_attn.q_proj", "model.layers.3"),
+            ("layers.0.mlp.experts.17.w1", "layers.0"),
+            ("layers.0.blocks.1.norm", "layers.0"),
+            ("model.layers.31.norm", "model.layers.3"),
+            ("a.h.2.layer_1.x", "a.h.2"),
+        ] {
+            let same = Path::new(module).block_path().as_deref() == Some(block);
+            let nested = module.contains("layer_1"); // the weaker container inside: not worth telling apart
+            assert_eq!(is_inside(module, block), same && !nested, "{module}");
+        }
     }
 
     #[test]

@@ -304,6 +304,14 @@ enum Side {
 
 /// True for norms on queries, keys or values: `q_norm`, `k_layernorm`, `query_norm`, `norm_q`, `ln_k`.
 pub(super) fn is_query_key(last: &str) -> bool {
+    // Every matrix is asked, and hardly any has "norm" or "ln" in its name.
+    if !last
+        .as_bytes()
+        .windows(2)
+        .any(|two| two.eq_ignore_ascii_case(b"ln") || two.eq_ignore_ascii_case(b"no"))
+    {
+        return false;
+    }
     let compact = names::compact(last).replace("layernorm", "norm").replace("rmsnorm", "norm");
     QUERY_KEY_NAMES.contains(&compact.as_str())
 }

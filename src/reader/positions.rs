@@ -39,11 +39,10 @@ pub(super) struct Keys {
 
 impl Positions {
     pub(super) fn new(tensors: &[Tensor], sites: &[NormSite]) -> Self {
-        let any = |marks: &[&str]| {
-            tensors
-                .iter()
-                .any(|tensor| tensor.name.split('.').any(|part| marks.iter().any(|mark| part.contains(mark))))
-        };
+        // An expert's maps are many, and none is a position code.
+        let named =
+            || tensors.iter().map(|tensor| tensor.name.as_str()).filter(|name| !name.contains("expert"));
+        let any = |marks: &[&str]| named().any(|name| marks.iter().any(|mark| name.contains(mark)));
         let key_norms = sites.iter().filter(|site| site.place == Place::InsideAttention);
         let key_norm_stacks = key_norms.map(|site| site.stack.clone()).collect();
         Self { has_table: any(&POSITION_TABLES), has_relative: any(&RELATIVE_MARKS), key_norm_stacks }
