@@ -46,6 +46,9 @@ pub(crate) enum Mode {
     NoConfig,
     /// Without config.json and without the prefix that all names share.
     Strip,
+    /// Without config.json, every name as trainers wrap it: a prefix of PEFT, DDP and torch.compile, and FSDP's wrapper
+    /// around each block.
+    Wrapped,
     /// Without config.json, and each map has two tensors more than its code knows, so that no layout of the registry is
     /// recognised: what the rules say of code that nobody has listed.
     Unlisted,
@@ -59,6 +62,7 @@ impl Mode {
             Self::Config => "config",
             Self::NoConfig => "no config",
             Self::Strip => "prefix stripped",
+            Self::Wrapped => "wrapped names",
             Self::Unlisted => "unlisted code",
             Self::Opaque => "opaque names",
         }
@@ -204,6 +208,7 @@ impl Architecture {
             Mode::Config | Mode::NoConfig | Mode::Unlisted => {
                 all().map(|name| (name, name.to_owned())).collect()
             }
+            Mode::Wrapped => all().map(|name| (name, wrapped(name))).collect(),
             Mode::Opaque => all().enumerate().map(|(index, name)| (name, format!("t{index:06}"))).collect(),
             Mode::Strip => {
                 let heads: HashSet<&str> = all().filter_map(|name| name.split('.').next()).collect();
@@ -336,6 +341,18 @@ impl Architecture {
         }
         confusion
     }
+}
+
+/// `model.layers.3.norm.weight` → `base_model.model.module._orig_mod.model.layers.3._fsdp_wrapped_module.norm.weight`.
+fn wrapped(name: &str) -> String {
+    let mut parts: Vec<&str> = name.split('.').collect();
+    let number = parts.windows(2).position(|pair| {
+        ["layers", "h", "blocks", "layer", "block"].contains(&pair[0]) && pair[1].parse::<u32>().is_ok()
+    });
+    if let Some(at) = number {
+        parts.insert(at + 2, "_fsdp_wrapped_module");
+    }
+    format!("base_model.model.module._orig_mod.{}", parts.join("."))
 }
 
 /// The evidence that left a site unknown, as a line.
