@@ -8,10 +8,10 @@ use crate::checkpoint::config::Config;
 use crate::checkpoint::dtype::TensorType;
 use crate::checkpoint::{Checkpoint, TensorError};
 use crate::kernel::scale::Scale;
-use crate::norm::NormSite;
 use crate::norm::convention::{self, Storage};
-use crate::norm::evidence::{self, Evidence, Witness};
+use crate::norm::evidence::{self, Evidence, Stream, Witness};
 use crate::norm::verdict::{self, Doubt, Verdict};
+use crate::norm::{NormSite, unnamed};
 use crate::reader::{ReaderIndex, Readers};
 use crate::report::sentence;
 use crate::report::{
@@ -67,6 +67,7 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             scales.push(scale);
         }
         self.warn_about_tensors();
+        self.warn_about_names();
         if norms.is_empty() {
             let message = "no norm was found in the catalogue: there is no scale to read a dead direction from. A checkpoint of a transformer has tensors named like `…norm.weight`";
             self.warn("no_norms", &self.checkpoint.name, message.to_owned());
@@ -122,7 +123,7 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             config: scope,
             stored_around_zero: around_zero,
             shift,
-            writers: self.streams.pooled(site),
+            writers: self.streams.of(site),
             no_writers: self.streams.why_not(),
         };
         let pieces = evidence::collect(&witness);
@@ -134,6 +135,9 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
         };
         let verdict = match other {
             Some(_) => Verdict { kind: NormKind::Other, confidence: CONFIDENT_OTHER },
+            None if witness.writers.is_some_and(Stream::is_centred) && site.reads_stream() => {
+                verdict::on_a_centred_stream()
+            }
             None => verdict::combine(&pieces, doubt),
         };
         let convention = convention::decide(site, scope, verdict.kind, around_zero);
@@ -268,10 +272,38 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
         }
     }
 
+    /// Norms under names that say nothing are found only where no name says anything.
+    fn warn_about_names(&mut self) {
+        let tensors = &self.checkpoint.tensors;
+        let opaque: Vec<&str> = tensors
+            .iter()
+            .map(|tensor| tensor.name.as_str())
+            .filter(|name| unnamed::is_opaque(name))
+            .collect();
+        if opaque.len() < MANY_OPAQUE.max(tensors.len() / 10) {
+            return;
+        }
+        let (name, count) = (opaque[0], opaque.len());
+        let message = if count == tensors.len() {
+            format!(
+                "no name says what its tensor is for (`{name}`): sites were found by shapes and values, without role, block or readers"
+            )
+        } else {
+            format!(
+                "{count} of {} tensors have names that say nothing, such as `{name}`: norms among them are not found",
+                tensors.len()
+            )
+        };
+        self.warn("names_opaque", name, message);
+    }
+
     fn warn(&mut self, code: &str, place: &str, message: String) {
         self.warnings.push(Warning { code: code.to_owned(), message, r#where: place.to_owned() });
     }
 }
+
+/// Fewer names that say nothing are no reason to speak.
+const MANY_OPAQUE: usize = 4;
 
 /// Batch, group and adaptive norms are recognised by what they are made of, not by a balance of evidence.
 const CONFIDENT_OTHER: f64 = 0.99;

@@ -1,9 +1,10 @@
 //! What sampled weights say about the streams they write.
 
 use crate::checkpoint::Tensor;
-use crate::kernel::energy::{self, Energy, Pooled};
+use crate::kernel::energy::{self, Energy};
 use crate::norm::NormSite;
-use crate::report::WriterReport;
+use crate::norm::evidence::Stream;
+use crate::report::{WriterPart, WriterReport};
 use crate::writer::sample::Sampled;
 use std::collections::BTreeMap;
 
@@ -27,7 +28,7 @@ impl Weights {
 #[derive(Debug)]
 pub(super) struct Streams {
     sampled: Vec<(Sampled, Energy)>,
-    pooled: BTreeMap<String, (u64, Pooled)>,
+    pooled: BTreeMap<String, (u64, Stream)>,
     why_not: &'static str,
     refused: bool,
 }
@@ -52,14 +53,22 @@ impl Streams {
             .map(|(energy, sampled)| (sampled, energy))
             .collect();
         let mut stacks: BTreeMap<&str, (u64, Vec<Energy>)> = BTreeMap::new();
-        for (sampled, energy) in &sampled {
+        let in_blocks = |sampled: &Sampled| sampled.writer.part != WriterPart::Embedding;
+        for (sampled, energy) in sampled.iter().filter(|(sampled, _)| in_blocks(sampled)) {
             let writer = &sampled.writer;
             stacks.entry(&writer.stack).or_insert((writer.rows, Vec::new())).1.push(*energy);
         }
+        let embedding = |stack: &str| {
+            let of = |sampled: &Sampled| {
+                sampled.writer.part == WriterPart::Embedding && sampled.writer.stack == stack
+            };
+            sampled.iter().find(|(sampled, _)| of(sampled)).map(|(_, energy)| energy.energy)
+        };
         let pooled = stacks
             .into_iter()
             .filter_map(|(stack, (rows, energies))| {
-                Some((stack.to_owned(), (rows, energy::pool(&energies)?)))
+                let stream = Stream { writers: energy::pool(&energies)?, embedding: embedding(stack) };
+                Some((stack.to_owned(), (rows, stream)))
             })
             .collect();
         let why_not = if found {
@@ -70,10 +79,10 @@ impl Streams {
         Self { sampled, pooled, why_not, refused: false }
     }
 
-    /// The writers of a site's stream together.
-    pub(super) fn pooled(&self, site: &NormSite) -> Option<&Pooled> {
-        let (rows, pooled) = self.pooled.get(site.stream.as_deref()?)?;
-        (*rows == site.width).then_some(pooled)
+    /// What is known of a site's stream.
+    pub(super) fn of(&self, site: &NormSite) -> Option<&Stream> {
+        let (rows, stream) = self.pooled.get(site.stream.as_deref()?)?;
+        (*rows == site.width).then_some(stream)
     }
 
     /// Why there is nothing for a site.

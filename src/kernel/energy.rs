@@ -4,6 +4,9 @@
 //! the stream is never seen, no gradient reaches the k directions 1·cᵀ of U, and they stay behind while the others
 //! grow. e(U) = Σⱼ(Σᵢ Uᵢⱼ)² ÷ ‖U‖²_F is 1 for weights without a preferred mean direction and falls below it there.
 
+/// Less variance than this, relative to the fourth moment, is rounding: the entries of each column are all the same size.
+const ROUNDING: f64 = 1e-9;
+
 /// Sums over some columns of one writer, value by value, in any order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ColumnSample {
@@ -70,7 +73,7 @@ impl ColumnSample {
             columns: self.column_sums.len(),
         };
         let sound = total > 0.0
-            && expected > 0.0
+            && expected > ROUNDING * self.fourth_powers / rows
             && [energy.energy, energy.null_deviation, energy.row_dispersion]
                 .iter()
                 .all(|value| value.is_finite());

@@ -25,14 +25,17 @@ const DOUBT: &str = "the names say nothing; only the writers or a configuration 
 
 /// Whether no name of the catalogue says what its tensor is for.
 pub fn says_nothing(tensors: &[Tensor]) -> bool {
-    const USUAL: [&str; 16] = [
+    tensors.iter().all(|tensor| is_opaque(&tensor.name))
+}
+
+/// Whether a name has none of the words that networks are written with.
+pub fn is_opaque(name: &str) -> bool {
+    const USUAL: [&str; 22] = [
         "weight", "bias", "kernel", "gamma", "beta", "scale", "norm", "embed", "attn", "proj", "query",
-        "mlp", "ln", "emb", "wte", "conv",
+        "mlp", "ln", "emb", "wte", "conv", "layer", "block", "linear", "param", "head", "state",
     ];
-    !tensors.iter().any(|tensor| {
-        let lower = tensor.name.to_ascii_lowercase();
-        USUAL.iter().any(|usual| lower.contains(usual))
-    })
+    let lower = name.to_ascii_lowercase();
+    !USUAL.iter().any(|usual| lower.contains(usual))
 }
 
 /// The vectors (indices) whose values tell scales from the rest; none when they are too many to read.

@@ -150,6 +150,7 @@ fn look(part: WriterPart) -> (Glyph, Ink) {
     match part {
         WriterPart::Attention => (Glyph::Circle, Ink::A),
         WriterPart::FeedForward => (Glyph::Square, Ink::C),
+        WriterPart::Embedding => (Glyph::Up, Ink::Muted),
         WriterPart::Unknown => (Glyph::Circle, Ink::Text),
     }
 }
@@ -158,6 +159,7 @@ fn part_name(part: WriterPart) -> &'static str {
     match part {
         WriterPart::Attention => "attention",
         WriterPart::FeedForward => "feed-forward",
+        WriterPart::Embedding => "embedding",
         WriterPart::Unknown => "writer",
     }
 }

@@ -248,7 +248,7 @@ pub struct WriterReport {
     pub stack: String,
     /// Index of its block; its order among the writers where names say nothing.
     pub block: u32,
-    /// "attention", "feed_forward" or "unknown".
+    /// Which part of the network it ends.
     pub part: WriterPart,
     /// Width d of the stream.
     #[cfg_attr(test, ts(type = "number"))]
@@ -263,7 +263,7 @@ pub struct WriterReport {
     pub row_dispersion: f64,
 }
 
-/// Which part of its block a writer ends.
+/// Which part of the network a writer ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
@@ -272,6 +272,8 @@ pub enum WriterPart {
     Attention,
     /// The feed-forward part, or one of its experts.
     FeedForward,
+    /// The token embedding, whose rows start the stream; no part of the evidence about trained models.
+    Embedding,
     /// Not told by the name.
     Unknown,
 }

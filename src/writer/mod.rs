@@ -108,7 +108,43 @@ pub fn find(tensors: &[Tensor], sites: &[NormSite]) -> Vec<Writer> {
         }
     }
     settle_squares(&mut writers);
+    if let Some(embedding) = embedding(tensors, &widths) {
+        writers.insert(0, embedding);
+    }
     writers
+}
+
+/// Last components of the module of a token embedding.
+const EMBEDDINGS: [&str; 9] = [
+    "embed_tokens",
+    "wte",
+    "word_embeddings",
+    "word_embedding",
+    "tok_embeddings",
+    "token_embd",
+    "embed_in",
+    "shared",
+    "embedder",
+];
+
+/// The token embedding, in a model with one stream of its width: its rows are columns of U.
+fn embedding(tensors: &[Tensor], widths: &HashMap<&str, u64>) -> Option<Writer> {
+    tensors.iter().enumerate().find_map(|(tensor, candidate)| {
+        let module = candidate.name.strip_suffix(".weight")?;
+        let (columns, rows) = matrix(candidate)?;
+        EMBEDDINGS.contains(&module.rsplit('.').next()?).then_some(())?;
+        let mut stacks = widths.iter().filter(|(_, width)| **width == rows).map(|(stack, _)| *stack);
+        let stack = stacks.next()?.to_owned();
+        stacks.next().is_none().then_some(Writer {
+            tensor,
+            stack,
+            block: 0,
+            part: Part::Embedding,
+            rows,
+            columns,
+            transposed: true,
+        })
+    })
 }
 
 /// The part that a module with this path inside its block ends.

@@ -3,7 +3,7 @@
 //! A column sum needs every row, so a writer stored (out, in) is read as one short run of neighbouring columns a row;
 //! one stored (in, out) as some whole rows. A writer that fits its share of the budget is read whole.
 
-use super::Writer;
+use super::{Part, Writer};
 use crate::checkpoint::{Checkpoint, Tensor};
 use crate::kernel::energy::{ColumnSample, Energy};
 use crate::source::ByteSource;
@@ -83,7 +83,11 @@ fn spread(writers: Vec<Writer>, count: usize) -> Vec<Writer> {
     if all <= count {
         return writers;
     }
-    let mut wanted = (0..count).map(|slot| (2 * slot + 1) * all / (2 * count)).peekable();
+    // The embedding, where there is one, is the first and always chosen.
+    let embedding = usize::from(writers[0].part == Part::Embedding);
+    let (rest, left) = (all - embedding, count - embedding);
+    let mut wanted =
+        (0..embedding).chain((0..left).map(|slot| embedding + (2 * slot + 1) * rest / (2 * left))).peekable();
     let mut chosen = Vec::with_capacity(count);
     for (index, writer) in writers.into_iter().enumerate() {
         if wanted.next_if_eq(&index).is_some() {
@@ -188,7 +192,6 @@ async fn energy<S: ByteSource>(
 mod tests {
     use super::*;
     use crate::checkpoint::dtype::TensorType;
-    use crate::report::WriterPart as Part;
 
     fn writer(tensor: usize, block: u32, rows: u64, columns: u64) -> Writer {
         let stack = "layers".to_owned();

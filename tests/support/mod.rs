@@ -1,6 +1,8 @@
 //! Small safetensors files, sound and unsound, for the integration tests.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub(crate) mod transformer;
+
 use gammascope::checkpoint::CheckpointError;
 use gammascope::inspect::{Inspection, inspect};
 use gammascope::source::memory::MemorySource;

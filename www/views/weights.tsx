@@ -7,7 +7,7 @@ import { Name } from './name';
 import { Weighing } from './status';
 import { type Column, Table } from './table';
 
-const PARTS = { attention: 'attention', feed_forward: 'feed-forward', unknown: '–' } as const;
+const PARTS = { attention: 'attention', feed_forward: 'feed-forward', embedding: 'embedding', unknown: '–' } as const;
 
 const COLUMNS: readonly Column<WriterReport>[] = [
   {

@@ -4,7 +4,7 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use gammascope::report::sentence::grouped;
-use gammascope::report::{DeadDirections, KernelForm, NormKind, NormReport, NormRole, Report};
+use gammascope::report::{DeadDirections, KernelForm, NormKind, NormReport, NormRole, Report, WriterPart};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
@@ -69,7 +69,7 @@ pub(crate) fn write(out: &mut impl Write, report: &Report, all: bool) -> io::Res
 /// One line for each stack whose writers were sampled.
 fn writers(out: &mut impl Write, report: &Report) -> io::Result<()> {
     let mut stacks: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for writer in &report.writers {
+    for writer in report.writers.iter().filter(|writer| writer.part != WriterPart::Embedding) {
         stacks.entry(&writer.stack).or_default().push(writer.energy);
     }
     let read = indicatif::DecimalBytes(report.checkpoint.weight_bytes_read);

@@ -14,15 +14,14 @@ const ALIKE: f64 = 2.5;
 
 /// Weighs the layout of the site's block.
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
-    let Some(layout) = &witness.site.layout else {
-        if witness.site.shift.is_some() {
-            // The registry leaves out layouts whose every norm has a shift: all of them are LayerNorms.
-            return Evidence::abstain(Source::Layout, "with a shift, the names of the block add nothing");
-        }
-        return Evidence::abstain(
-            Source::Layout,
-            "its block is named as in no code of the registry, or as in several that differ",
-        );
+    let layout = witness.site.layout.as_ref();
+    if witness.site.shift.is_some() && layout.is_none_or(|layout| layout.likeness < 1.0) {
+        // The registry leaves out layouts whose every norm has a shift: all of them are LayerNorms.
+        return Evidence::abstain(Source::Layout, "with a shift, the names of the block add nothing");
+    }
+    let Some(layout) = layout else {
+        let detail = "its block is named as in no code of the registry, or as in several that differ";
+        return Evidence::abstain(Source::Layout, detail);
     };
     let (strength, how) =
         if layout.likeness == 1.0 { (SAME, "named as in") } else { (ALIKE, "named much as in") };

@@ -9,11 +9,12 @@ mod names;
 mod shift;
 mod structure;
 mod values;
-pub(in crate::norm) mod writer_energy;
+mod writer_energy;
+
+pub use writer_energy::Stream;
 
 use super::find::NormSite;
 use crate::checkpoint::config::Scope;
-use crate::kernel::energy::Pooled;
 use crate::report::{EvidenceReport, NormKind};
 
 /// One piece of evidence.
@@ -73,7 +74,7 @@ pub struct Witness<'a> {
     /// The shift's values, when there is one and it was read.
     pub shift: Option<&'a [f64]>,
     /// The writers of the site's stream, once they were sampled.
-    pub writers: Option<&'a Pooled>,
+    pub writers: Option<&'a Stream>,
     /// Why there are none.
     pub no_writers: &'a str,
 }

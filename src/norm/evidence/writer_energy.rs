@@ -28,9 +28,21 @@ const MOST_LAYER_NORM: f64 = 6.0;
 /// ... and towards RMSNorm what the flat density gives at 1.
 const MOST_RMS_NORM: f64 = -2.0;
 
-/// What the writers say, apart from how much.
-pub(in crate::norm) fn centred(writers: &Pooled) -> bool {
-    writers.greatest < CENTRED
+/// What is known of a residual stream from a sample of its writers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Stream {
+    /// The writers of its blocks.
+    pub writers: Pooled,
+    /// Energy of the token embedding that starts it.
+    pub embedding: Option<f64>,
+}
+
+impl Stream {
+    /// Whether everything that was sampled of what is written to the stream sums to zero over its channels: then the
+    /// stream has no mean, and a norm that does not subtract it does what one that does would do.
+    pub fn is_centred(&self) -> bool {
+        self.writers.greatest < CENTRED && self.embedding.is_some_and(|energy| energy < CENTRED)
+    }
 }
 
 /// Weighs the writers of the site's stream.
@@ -39,14 +51,15 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     if !witness.site.reads_stream() {
         return abstain("the site does not read the residual stream".to_owned());
     }
-    let Some(writers) = witness.writers else {
+    let Some(stream) = witness.writers else {
         return abstain(witness.no_writers.to_owned());
     };
+    let writers = &stream.writers;
     let (mean, count) = (writers.mean, writers.writers);
     let said = format!("{count} writers of the stream have energy {mean:.2} along its mean");
-    if centred(writers) {
+    if stream.is_centred() {
         let detail = format!(
-            "every column of {count} writers sums to zero (energy {:.0e}): the stream has no mean, so a norm of either kind behaves as LayerNorm",
+            "every sampled column of the embedding and of {count} writers sums to zero (energy {:.0e}): the stream has no mean, so a norm of either kind behaves as LayerNorm",
             writers.greatest
         );
         return Evidence { source: Source::WriterEnergy, log_likelihood_ratio: MOST_LAYER_NORM, detail };
