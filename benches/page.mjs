@@ -98,9 +98,26 @@ export async function timeDrop(browser, url, files) {
       return performance.now() - began;
     });
     const { checkpoint, model, norms } = await page.evaluate(() =>
-      window.gammascope.open(document.querySelector("#bench").files),
+      window.gammascope.open(document.querySelector("#bench").files, { weights: false }),
     );
     return { milliseconds, bytes: checkpoint.bytes_read, sentence: model.sentence, sites: norms.length };
+  });
+}
+
+/** Milliseconds from an open to the report that takes the weights into account, and the bytes of them that were read. */
+export async function timeWeights(browser, url, files) {
+  return inFreshPage(browser, async (page) => {
+    await page.goto(url, { waitUntil: "networkidle" });
+    await page.evaluate(() => {
+      const input = Object.assign(document.createElement("input"), { type: "file", multiple: true, id: "weighed" });
+      document.body.append(input);
+    });
+    await page.locator("#weighed").setInputFiles(files);
+    return page.evaluate(async () => {
+      const began = performance.now();
+      const { checkpoint } = await window.gammascope.open(document.querySelector("#weighed").files, { weights: true });
+      return { milliseconds: performance.now() - began, bytes: checkpoint.weight_bytes_read };
+    });
   });
 }
 

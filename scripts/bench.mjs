@@ -5,7 +5,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
-import { SLOW, serve, timeDrop, timeLoad } from "../benches/page.mjs";
+import { SLOW, serve, timeDrop, timeLoad, timeWeights } from "../benches/page.mjs";
 import { experts, llama, llamaConfig, writeFolder } from "../benches/sparse.mjs";
 import { build } from "./build.mjs";
 import { findChromium } from "./lib/chromium.mjs";
@@ -74,6 +74,7 @@ function checkpoints(folder) {
     { name: "30 shards", ...writeFolder(join(folder, "shards"), llama(), llamaConfig(), 30) },
     { name: "a tensor of 2 GiB", ...writeFolder(join(folder, "one"), llama(NINE_GB), llamaConfig(NINE_GB), 1) },
   ];
+  models.push({ name: "90,000 tensors", ...writeFolder(join(folder, "many"), experts(90_000), { model_type: "mixtral" }, 1) });
   if (MINILM_FILES.every((file) => existsSync(file))) {
     const bytes = statSync(MINILM_FILES[0]).size;
     const shardOf = () => "model.safetensors";
@@ -82,22 +83,25 @@ function checkpoints(folder) {
   return models;
 }
 
-/** Median time of whole processes, and the report. */
+/** Median time of whole processes, without and with a sample of the weights, and the report. */
 function inspect(command, path) {
   const report = JSON.parse(timed(command, ["inspect", path, "--json"]).stdout); // this run warms the cache
-  const times = Array.from({ length: RUNS }, () => timed(command, ["inspect", path]).milliseconds);
-  return { milliseconds: median(times), report };
+  const of = (...options) =>
+    median(Array.from({ length: RUNS }, () => timed(command, ["inspect", path, ...options]).milliseconds));
+  return { milliseconds: of("--no-weights"), weighed: of(), report };
 }
 
 /** Bytes and time of an open, from the headers to the verdict, on the command line and in the page. */
 async function opening(models, browser) {
   heading("Opening");
-  for (const { name, bytes, files, milliseconds, report } of models) {
+  for (const { name, bytes, files, milliseconds, weighed, report } of models) {
     const { bytes_read: read, header_bytes: headers, norm_bytes: norms } = report.checkpoint;
     const beyond = (read - headers) / norms;
     if (beyond > READ_BOUND) throw new Failure(`${name}: read ${beyond.toFixed(2)} × its norms beyond the headers.`);
     const bound = `headers ${size(headers)} + ${beyond.toFixed(2)} × norms (≤ ${READ_BOUND})`;
     row(`${name} · command line`, { file: size(bytes), read: size(read), time: ms(milliseconds), ratio: bound });
+    const sampled = report.checkpoint.weight_bytes_read;
+    row(`${name} · command line, with weights`, { read: size(sampled), time: ms(weighed), ratio: against(weighed, milliseconds) });
     if (browser.why) {
       row(`${name} · page`, { time: browser.why });
       continue;
@@ -112,6 +116,12 @@ async function opening(models, browser) {
     const time = median(drops.map((drop) => drop.milliseconds));
     const cells = { file: size(bytes), read: size(readThere), time: ms(time), ratio: against(time, milliseconds) };
     row(`${name} · page, from drop`, cells);
+    const after = await timeWeights(browser.instance, browser.url, files);
+    row(`${name} · page, with weights, once`, {
+      read: size(after.bytes),
+      time: ms(after.milliseconds),
+      ratio: against(after.milliseconds, weighed),
+    });
   }
   if (models.at(-1).folder !== MINILM) {
     row("all-MiniLM-L6-v2", { time: "skipped: it could not be fetched" });

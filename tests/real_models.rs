@@ -5,8 +5,11 @@
 mod support;
 
 use gammascope::inspect::{Inspection, inspect};
-use gammascope::report::{KernelForm, ModelVerdict, NormRole, ScaleConvention};
+use gammascope::report::{KernelForm, ModelVerdict, NormRole, Report, ScaleConvention};
 use gammascope::source::disk::DiskSource;
+use gammascope::source::memory::MemorySource;
+use gammascope::writer::sample::BUDGET;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -61,6 +64,42 @@ fn allowed(folder: &Path) -> f64 {
         .sum();
     let config = std::fs::metadata(folder.join("config.json")).unwrap().len();
     (8 + length + config) as f64 + 1.2 * norms as f64
+}
+
+/// The model with every name replaced by t000000, t000001 …, no configuration beside it, its weights sampled.
+fn under_opaque_names(folder: &Path) -> Report {
+    let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    let entries: Vec<&serde_json::Value> =
+        header.iter().filter(|(name, _)| *name != "__metadata__").map(|(_, entry)| entry).collect();
+    let renamed: serde_json::Map<_, _> =
+        entries.iter().enumerate().map(|(index, entry)| (format!("t{index:06}"), (*entry).clone())).collect();
+    let file = support::file(&serde_json::to_string(&renamed).unwrap(), &bytes[8 + length..]);
+    let sources = vec![MemorySource::new("model.safetensors", file)];
+    pollster::block_on(async {
+        let mut opened = gammascope::inspect::open(sources, |_| {}).await.unwrap();
+        let weights = opened.weigh(BUDGET, |_| ControlFlow::Continue(())).await;
+        opened.take(weights);
+        opened.inspection.report
+    })
+}
+
+#[test]
+fn the_weights_alone_tell_the_three_models_apart() {
+    for (model, name, verdict, sites) in [
+        ("minilm", "all-MiniLM-L6-v2", ModelVerdict::LayerNorm, 13),
+        ("smollm2", "SmolLM2-135M", ModelVerdict::RmsNorm, 60),
+        ("gemma3", "gemma-3-270m", ModelVerdict::RmsNorm, 80),
+    ] {
+        let Some(folder) = folder(model, name) else { continue };
+        let report = under_opaque_names(&folder);
+        assert_eq!(report.model.verdict, verdict, "{name}: {}", report.model.sentence);
+        assert!(report.norms.len() >= sites, "{name}: {} sites", report.norms.len());
+        assert!(report.model.confidence > 0.95);
+        assert!(report.checkpoint.weight_bytes_read <= BUDGET);
+    }
 }
 
 #[test]

@@ -129,8 +129,9 @@ pub fn find(tensors: &[Tensor]) -> Vec<NormSite> {
 
 /// The order of the network: embeddings, blocks, what stands after them; an encoder before the decoder that reads it.
 fn order(site: &NormSite) -> (bool, String, u8, String, u32, Place) {
-    let root = site.name.split('.').next().unwrap_or_default().to_owned();
-    let decoder = site.name.split('.').any(|part| part == "decoder");
+    let mut parts = site.name.split(['.', '/']);
+    let root = parts.next().unwrap_or_default().to_owned();
+    let decoder = root == "decoder" || parts.any(|part| part == "decoder");
     let phase = match (site.place, site.block) {
         (Place::Embedding, None) => 0,
         (_, Some(_)) => 1,

@@ -129,7 +129,9 @@ fn stacks_beside(stacks: &BTreeMap<String, Vec<usize>>) -> HashMap<&str, &str> {
 
 /// The stack that a norm outside any block begins or ends.
 fn stack_beside<'a>(name: &str, beside: &HashMap<&str, &'a str>) -> Option<&'a str> {
-    homes(name).into_iter().find_map(|home| beside.get(home).copied())
+    // Stacks are joined by dots, also those of TensorFlow and of folders.
+    let name = name.replace('/', ".");
+    homes(&name).into_iter().find_map(|home| beside.get(home).copied())
 }
 
 /// Where a stack puts its norms.

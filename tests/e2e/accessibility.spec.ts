@@ -14,7 +14,7 @@ async function violations(page: Page) {
 async function openWithRow(page: Page): Promise<void> {
   await openFromCode(page, gpt2());
   await siteRows(page).first().click();
-  await expect(page.locator('tr.detail svg[role=img]')).toHaveCount(3);
+  await expect(page.locator('tr.detail svg[role=img]')).toHaveCount(4);
 }
 
 for (const colorScheme of ['light', 'dark'] as const) {

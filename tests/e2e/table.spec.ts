@@ -62,11 +62,12 @@ test('an open row shows its evidence with its strength, its figures and its read
   await siteRows(page).first().click();
   const panel = page.locator('tr.detail');
   for (const { source, detail } of site?.evidence ?? []) {
-    await expect(panel.locator('.evidence li', { hasText: source }).first()).toContainText(detail.replaceAll('`', ''));
+    const piece = panel.locator('.evidence li').filter({ has: page.locator('.source').getByText(source, { exact: true }) });
+    await expect(piece).toContainText(detail.replaceAll('`', ''));
   }
   await expect(panel.locator('.bar.layernorm').first()).toBeVisible();
-  await expect(panel.locator('figure')).toHaveCount(3);
-  await expect(panel.locator('figure svg[role=img]')).toHaveCount(3);
+  await expect(panel.locator('figure')).toHaveCount(4);
+  await expect(panel.locator('figure svg[role=img]')).toHaveCount(4);
   for (const { name } of site?.readers ?? []) await expect(panel.getByRole('rowheader', { name })).toBeVisible();
 });
 

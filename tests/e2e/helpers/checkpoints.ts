@@ -1,4 +1,6 @@
 /** Small checkpoints in the shapes people have, as the files they would drop. */
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Tensor, filled, safetensors } from './safetensors.ts';
 
 /** A file as Playwright and the page's own `File` can both take it. */
@@ -80,4 +82,59 @@ export function manySites(count: number): TestFile[] {
 export function truncated(): TestFile[] {
   const [model] = gpt2();
   return [file('truncated.safetensors', model?.buffer.subarray(0, 40) ?? '')];
+}
+
+const SAMPLE = (name: string) => readFileSync(`samples/${name}/model.safetensors`);
+
+/** A trained sample whose names say nothing, and no configuration: only its weights tell its kind. */
+export function opaque(sample: 'layernorm' | 'rmsnorm'): TestFile[] {
+  return [file('opaque.safetensors', renamed(SAMPLE(sample), (_, index) => `t${String(index).padStart(6, '0')}`))];
+}
+
+/** Both samples in one file: a LayerNorm part and an RMSNorm part. */
+export function mixed(): TestFile[] {
+  return [
+    file('bundle/encoder/model.safetensors', SAMPLE('layernorm')),
+    file('bundle/decoder/model.safetensors', SAMPLE('rmsnorm')),
+  ];
+}
+
+/** A checkpoint as large as a 7B model that takes no disk: a header, ones for scales, and a hole for the rest. */
+export function sparse(folder: string): string {
+  const [width, hidden, layers] = [4096, 11_008, 12];
+  const header: Record<string, object> = {};
+  let end = 0;
+  const add = (name: string, shape: number[]) => {
+    const begin = end;
+    end += 2 * shape.reduce((a, b) => a * b, 1);
+    header[name] = { dtype: 'BF16', shape, data_offsets: [begin, end] };
+  };
+  for (let layer = 0; layer < layers; layer += 1) {
+    const name = `model.layers.${layer}`;
+    add(`${name}.input_layernorm.weight`, [width]);
+    add(`${name}.mlp.down_proj.weight`, [width, hidden]);
+    add(`${name}.mlp.gate_proj.weight`, [hidden, width]);
+    add(`${name}.mlp.up_proj.weight`, [hidden, width]);
+    add(`${name}.post_attention_layernorm.weight`, [width]);
+    for (const map of ['k', 'o', 'q', 'v']) add(`${name}.self_attn.${map}_proj.weight`, [width, width]);
+  }
+  add('model.norm.weight', [width]);
+  const json = Buffer.from(JSON.stringify(header));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(json.length));
+  const path = join(folder, 'sparse.safetensors');
+  writeFileSync(path, Buffer.concat([length, json]));
+  truncateSync(path, 8 + json.length + end);
+  return path;
+}
+
+/** The same file under other names. */
+function renamed(bytes: Buffer, rename: (name: string, index: number) => string): Buffer {
+  const start = 8 + Number(bytes.readBigUInt64LE(0));
+  const header = JSON.parse(bytes.subarray(8, start).toString()) as Record<string, object>;
+  const entries = Object.entries(header).filter(([name]) => name !== '__metadata__');
+  const json = Buffer.from(JSON.stringify(Object.fromEntries(entries.map(([name, entry], index) => [rename(name, index), entry]))));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(json.length));
+  return Buffer.concat([length, json, bytes.subarray(start)]);
 }

@@ -33,13 +33,21 @@ const given = (files: TestFile[]): Given[] =>
   files.map(({ name, buffer }) => ({ name, path: name, base64: buffer.toString('base64') }));
 
 /** Opens files from code, as `gammascope.open` is documented. */
-export async function openFromCode(page: Page, files: TestFile[]): Promise<Report> {
-  return page.evaluate(async (list) => {
-    const made = list.map(
-      ({ name, base64 }) => new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name),
-    );
-    return window.gammascope.open(made);
-  }, given(files));
+export async function openFromCode(
+  page: Page,
+  files: TestFile[],
+  options?: { weights?: boolean },
+): Promise<Report> {
+  return page.evaluate(
+    async ({ list, chosen }) => {
+      const made = list.map(({ name, base64 }) => ({
+        path: name,
+        file: new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name),
+      }));
+      return window.gammascope.open(made, chosen);
+    },
+    { list: given(files), chosen: options },
+  );
 }
 
 /** Drops or pastes files that exist only as bytes; `over` also shows the page the drag before the drop. */

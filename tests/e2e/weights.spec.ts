@@ -1,0 +1,72 @@
+/** The sample of the weights: after the verdict, visible, stoppable, refusable; and what it settles. */
+import { mixed, opaque, sparse } from './helpers/checkpoints.ts';
+import { expect, openFromCode, sentence, siteRows, test, transfer } from './helpers/page.ts';
+
+test('the LayerNorm sample shows the energy of its writers and counts it as evidence', async ({ page }) => {
+  await page.getByRole('button', { name: 'LayerNorm sample' }).first().click();
+  const weights = page.locator('#weights');
+  await expect(weights.locator('svg[role=img]')).toBeVisible();
+  await expect(weights.locator('figcaption')).toContainText('of 9 writers below the band');
+  await expect(page.locator('#verdict .reasons')).toContainText('writer energy');
+  await weights.locator('summary', { hasText: 'writers' }).click();
+  await expect(weights.getByRole('rowheader').first()).toContainText('wte');
+  await siteRows(page).first().click();
+  const bars = page.locator('tr.detail .evidence li', { hasText: 'writer energy' });
+  await expect(bars).toContainText('LayerNorm');
+});
+
+test('under names that say nothing the weights decide, and the page says what changed', async ({ page }) => {
+  for (const [sample, says] of [
+    ['layernorm', 'LayerNorm transformer, 9 norm sites'],
+    ['rmsnorm', 'RMSNorm transformer, 9 norm sites'],
+  ] as const) {
+    const report = await openFromCode(page, opaque(sample));
+    expect(report.model.sentence).toContain(says);
+    await expect(sentence(page)).toContainText(says);
+    await expect(page.locator('.sr-only[role=status]')).toContainText('The weights change the verdict');
+  }
+});
+
+test('refused, the weights stay unread, the site says what would settle it, and they can be sampled later', async ({
+  page,
+}) => {
+  await page.getByLabel('also sample up to 64 MB of weights').first().uncheck();
+  await transfer(page, opaque('layernorm'), 'drop');
+  await expect(sentence(page)).toContainText('no kind is named');
+  await siteRows(page).first().click();
+  await expect(page.locator('tr.detail .settle')).toContainText('a sample of the weights');
+  await page.getByRole('button', { name: 'Sample at most 64 MB' }).click();
+  await expect(sentence(page)).toContainText('LayerNorm transformer, 9 norm sites');
+  await expect(page.locator('tr.detail .settle'), 'the open row follows').toBeHidden();
+});
+
+test('the choice survives a reload, and code may choose otherwise', async ({ page }) => {
+  await page.getByLabel('also sample up to 64 MB of weights').first().uncheck();
+  await page.reload();
+  await expect(page.getByLabel('also sample up to 64 MB of weights').first()).not.toBeChecked();
+  const { checkpoint } = await openFromCode(page, opaque('layernorm'), { weights: true });
+  expect(checkpoint.weight_bytes_read).toBeGreaterThan(0);
+});
+
+test('sampling a large checkpoint is seen, can be stopped, and leaves the verdict', async ({ page }, info) => {
+  await page.locator('.pick-files').first().setInputFiles(sparse(info.outputPath('.')));
+  await expect(sentence(page)).toContainText('RMSNorm transformer, 25 norm sites');
+  const progress = page.getByRole('progressbar', { name: 'Progress of sampling the weights' });
+  await expect(progress).toBeVisible();
+  // Figures are drawn meanwhile.
+  await expect(page.locator('#sites figure svg[role=img]')).toBeVisible();
+  await expect(progress).toBeVisible();
+  await page.getByRole('button', { name: 'Stop' }).click();
+  await expect(progress).toBeHidden();
+  await expect(page.getByRole('button', { name: 'Sample at most 64 MB' })).toBeVisible();
+  await expect(sentence(page)).toContainText('RMSNorm transformer, 25 norm sites');
+});
+
+test('a model of two parts has a sentence for each', async ({ page }) => {
+  await openFromCode(page, mixed());
+  await expect(sentence(page)).toContainText('Both kinds of norm');
+  const parts = page.locator('.parts > div');
+  await expect(parts).toHaveCount(2);
+  await expect(parts.filter({ hasText: 'encoder' })).toContainText('LayerNorm, 9 norm sites, an exact dead direction at each');
+  await expect(parts.filter({ hasText: 'decoder' })).toContainText('RMSNorm, 9 norm sites');
+});
