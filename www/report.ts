@@ -260,7 +260,7 @@ stack: string,
  */
 block: number, 
 /**
- * "attention", "feed_forward" or "unknown".
+ * Which part of the network it ends.
  */
 part: WriterPart, 
 /**
@@ -284,7 +284,7 @@ null_deviation: number,
  */
 row_dispersion: number, };
 
-export type WriterPart = "attention" | "feed_forward" | "unknown";
+export type WriterPart = "attention" | "feed_forward" | "embedding" | "unknown";
 
 export type KernelReport = { 
 /**

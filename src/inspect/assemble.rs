@@ -1,6 +1,7 @@
 //! One report from what was read: each site with its evidence, kernel and readers, then the model as a whole.
 
 use super::dead::{reader_reports, total_dead};
+use super::judge::Judged;
 use super::kernel::{kernel_of, kernel_report};
 use super::weights::Streams;
 use super::{Inspection, Stored};
@@ -9,8 +10,7 @@ use crate::checkpoint::dtype::TensorType;
 use crate::checkpoint::{Checkpoint, TensorError};
 use crate::kernel::scale::Scale;
 use crate::norm::convention::{self, Storage};
-use crate::norm::evidence::{self, Evidence, Stream, Witness};
-use crate::norm::verdict::{self, Doubt, Verdict};
+use crate::norm::evidence::Evidence;
 use crate::norm::{NormSite, unnamed};
 use crate::reader::{ReaderIndex, Readers};
 use crate::report::sentence;
@@ -23,11 +23,11 @@ use std::collections::BTreeMap;
 
 pub(super) struct Inspector<'a, S> {
     checkpoint: &'a Checkpoint<S>,
-    sites: &'a [NormSite],
+    pub(super) sites: &'a [NormSite],
     readers: ReaderIndex<'a>,
     foreign_configs: Vec<&'a str>,
-    storage: Storage,
-    streams: &'a Streams,
+    pub(super) storage: Storage,
+    pub(super) streams: &'a Streams,
     warnings: Vec<Warning>,
 }
 
@@ -61,8 +61,8 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
         );
         let mut norms = Vec::with_capacity(self.sites.len());
         let mut scales = Vec::with_capacity(self.sites.len());
-        for (site, stored) in self.sites.iter().zip(stored) {
-            let (norm, scale) = self.site(site, stored);
+        for ((site, stored), judged) in self.sites.iter().zip(stored).zip(self.judge(stored)) {
+            let (norm, scale) = self.site(site, stored, &judged);
             norms.push(norm);
             scales.push(scale);
         }
@@ -108,39 +108,17 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
     }
 
     /// The configuration that speaks for a name, when it is believed.
-    fn config(&self, name: &str) -> Option<&'a Config> {
+    pub(super) fn config(&self, name: &str) -> Option<&'a Config> {
         self.checkpoint.config_of(name).filter(|config| !self.foreign_configs.contains(&config.path.as_str()))
     }
 
-    fn site(&mut self, site: &NormSite, stored: &Stored) -> (NormReport, Option<Scale>) {
+    fn site(&mut self, site: &NormSite, stored: &Stored, judged: &Judged) -> (NormReport, Option<Scale>) {
         let config = self.config(&site.name);
         let scope = config.map(|config| config.scope(&site.name));
         let (raw, scale_problem) = split(stored.scale.as_ref());
         let (shift, shift_problem) = split(stored.shift.as_ref());
-        let around_zero = self.storage.around_zero(site);
-        let witness = Witness {
-            site,
-            config: scope,
-            stored_around_zero: around_zero,
-            shift,
-            writers: self.streams.of(site),
-            no_writers: self.streams.why_not(),
-        };
-        let pieces = evidence::collect(&witness);
-        let other = evidence::outside_theorem(&witness);
-        let doubt = match site.doubt {
-            None => Doubt::None,
-            Some(_) if site.unnamed => Doubt::Unnamed,
-            Some(_) => Doubt::AnotherNorm,
-        };
-        let verdict = match other {
-            Some(_) => Verdict { kind: NormKind::Other, confidence: CONFIDENT_OTHER },
-            None if witness.writers.is_some_and(Stream::is_centred) && site.reads_stream() => {
-                verdict::on_a_centred_stream()
-            }
-            None => verdict::combine(&pieces, doubt),
-        };
-        let convention = convention::decide(site, scope, verdict.kind, around_zero);
+        let verdict = judged.verdict;
+        let convention = convention::decide(site, scope, verdict.kind, self.storage.around_zero(site));
         let (scale, not_finite) = match raw.map(|raw| Scale::new(convention.effective(raw.to_vec()))) {
             Some(Ok(scale)) => (Some(scale), None),
             Some(Err(error)) => {
@@ -175,11 +153,11 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             confidence: verdict.confidence,
             scale_convention: convention.convention,
             convention_reason: convention.reason,
-            evidence: match &other {
+            evidence: match &judged.other {
                 Some(why) => vec![other_evidence(why.clone())],
-                None => pieces.iter().map(Evidence::report).collect(),
+                None => judged.pieces.iter().map(Evidence::report).collect(),
             },
-            settle: other.is_none().then(|| self.settle(&verdict, &pieces, scope.is_some())).flatten(),
+            settle: self.settle(site, judged),
             readers: reader_reports(
                 &self.checkpoint.tensors,
                 kernel.as_ref(),
@@ -192,36 +170,6 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             problem,
         };
         (report, scale)
-    }
-
-    /// What would settle a kind that is unknown, or that two pieces of evidence contradict each other about.
-    fn settle(&self, verdict: &Verdict, pieces: &[Evidence], configured: bool) -> Option<String> {
-        let clash = verdict::contradiction(pieces);
-        if verdict.kind != NormKind::Unknown && clash.is_none() {
-            return None;
-        }
-        let mut text = clash.map_or_else(String::new, |(layer, rms)| {
-            format!("{} speaks for LayerNorm and {} for RMSNorm. ", layer.source.name(), rms.source.name())
-        });
-        let weighed = pieces
-            .iter()
-            .any(|piece| piece.source == evidence::Source::WriterEnergy && piece.log_likelihood_ratio != 0.0);
-        text += match (configured, self.streams.refused(), weighed) {
-            (false, true, _) => {
-                "A config.json beside the weights would settle it, or a sample of the weights"
-            }
-            (false, false, _) => {
-                "A config.json beside the weights would settle it, or the code that the model runs in"
-            }
-            (true, true, _) => "A sample of the weights may settle it",
-            (true, false, false) => {
-                "The code that the model runs in would settle it; neither its configuration nor its weights do"
-            }
-            (true, false, true) => {
-                "The code that the model runs in would settle it; check that the configuration is this model's"
-            }
-        };
-        Some(text)
     }
 
     fn model(&self, norms: &[NormReport], dead: &DeadParameters) -> ModelSummary {
@@ -304,9 +252,6 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
 
 /// Fewer names that say nothing are no reason to speak.
 const MANY_OPAQUE: usize = 4;
-
-/// Batch, group and adaptive norms are recognised by what they are made of, not by a balance of evidence.
-const CONFIDENT_OTHER: f64 = 0.99;
 
 /// Why nothing is read from a scale of heads × d.
 const PER_HEAD: &str =

@@ -2,6 +2,7 @@
 
 mod assemble;
 mod dead;
+mod judge;
 mod kernel;
 mod weights;
 

@@ -28,7 +28,12 @@ pub struct Convention {
 /// Decides from the configuration, else from the layout of the block, else from how the model's scales are stored: see
 /// [`Storage`]. The registry's word holds only for sites of the kind it names: the vision tower of a Gemma model is no
 /// Gemma norm.
-pub fn decide(site: &NormSite, config: Option<Scope<'_>>, kind: NormKind, around_zero: bool) -> Convention {
+pub fn decide(
+    site: &NormSite,
+    config: Option<Scope<'_>>,
+    kind: NormKind,
+    around_zero: Option<bool>,
+) -> Convention {
     let of = |convention, reason: String| Convention { convention, reason };
     let shown = |convention| if convention == ScaleConvention::OnePlusWeight { "1 + w" } else { "w" };
     if let Some(config) = config {
@@ -57,14 +62,20 @@ pub fn decide(site: &NormSite, config: Option<Scope<'_>>, kind: NormKind, around
             format!("{}, which name their blocks so, scale by {}", layout.families, shown(convention)),
         );
     }
-    if around_zero {
+    if around_zero == Some(true) {
         return of(
             ScaleConvention::OnePlusWeight,
             "the model's stored values reach down to −1 and hardly below, as in norms that scale by 1 + w"
                 .to_owned(),
         );
     }
-    of(ScaleConvention::Weight, "the stored values are the scale, as in most norms".to_owned())
+    let open = layout.is_some_and(|layout| layout.statement.convention.is_none()) && around_zero.is_none();
+    let reason = if open {
+        "families that name their blocks so store the scale as w or as γ − 1, and the values could be either: taken as w, which a config.json would confirm"
+    } else {
+        "the stored values are the scale, as in most norms"
+    };
+    of(ScaleConvention::Weight, reason.to_owned())
 }
 
 /// How the scales of a model are stored, seen in their values.
@@ -104,10 +115,10 @@ impl Storage {
         Self { groups, whole }
     }
 
-    /// Whether a site's scale is stored around zero, as γ − 1.
-    pub fn around_zero(&self, site: &NormSite) -> bool {
+    /// Whether a site's scale is stored around zero, as γ − 1; `None` when the values could be of either.
+    pub fn around_zero(&self, site: &NormSite) -> Option<bool> {
         let own = self.groups.get(&group(site)).copied().flatten();
-        own.or_else(|| self.whole.around_zero()).unwrap_or(false)
+        own.or_else(|| self.whole.around_zero())
     }
 }
 
@@ -190,7 +201,7 @@ mod tests {
     fn a_family_that_adds_one_gives_an_exact_zero_at_minus_one() {
         let config = Config::parse("", "config.json", br#"{"model_type":"gemma3_text"}"#).unwrap();
         let (site, scope) = (site("model.norm"), config.scope("model.norm"));
-        let convention = decide(&site, Some(scope), NormKind::RmsNorm, false);
+        let convention = decide(&site, Some(scope), NormKind::RmsNorm, None);
         assert_eq!(convention.effective(vec![-1.0, 0.5]), [0.0, 1.5]);
     }
 
@@ -205,7 +216,7 @@ mod tests {
         let stored: Vec<f64> = (0..64).map(|i| f64::from(i) / 32.0 - 1.0).collect();
         assert_eq!(tally(&stored), Some(true));
         assert_eq!(
-            decide(&site("norm"), None, NormKind::RmsNorm, true).convention,
+            decide(&site("norm"), None, NormKind::RmsNorm, Some(true)).convention,
             ScaleConvention::OnePlusWeight
         );
         let negative: Vec<f64> = stored.iter().map(|value| 3.0 * value).collect();
@@ -220,7 +231,7 @@ mod tests {
         stored[4] = -2.1;
         assert_eq!(tally(&stored), Some(false));
         assert_eq!(
-            decide(&site("norm"), None, NormKind::LayerNorm, false).convention,
+            decide(&site("norm"), None, NormKind::LayerNorm, Some(false)).convention,
             ScaleConvention::Weight
         );
     }

@@ -7,10 +7,12 @@ mod configuration;
 mod layout;
 mod names;
 mod shift;
+mod siblings;
 mod structure;
 mod values;
 mod writer_energy;
 
+pub use siblings::Siblings;
 pub use writer_energy::Stream;
 
 use super::find::NormSite;
@@ -43,6 +45,8 @@ pub enum Source {
     Structure,
     /// The stored numbers.
     Values,
+    /// The norms of the blocks on the same stream.
+    Siblings,
     /// What training left in the matrices that write the residual stream.
     WriterEnergy,
 }
@@ -57,6 +61,7 @@ impl Source {
             Self::Names => "names",
             Self::Structure => "structure",
             Self::Values => "values",
+            Self::Siblings => "siblings",
             Self::WriterEnergy => "writer energy",
         }
     }

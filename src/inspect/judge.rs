@@ -1,0 +1,111 @@
+//! The verdict on each site: its evidence, combined; then, for norms outside the blocks that are still open, once more with
+//! what their siblings are.
+
+use super::Stored;
+use super::assemble::Inspector;
+use crate::norm::NormSite;
+use crate::norm::evidence::{self, Evidence, Siblings, Source, Stream, Witness};
+use crate::norm::verdict::{self, Doubt, Verdict};
+use crate::report::NormKind;
+use crate::source::ByteSource;
+
+/// A site's verdict and what it rests on.
+#[derive(Debug)]
+pub(super) struct Judged {
+    /// All evidence, for and against.
+    pub(super) pieces: Vec<Evidence>,
+    /// Why it is another norm altogether.
+    pub(super) other: Option<String>,
+    /// The verdict.
+    pub(super) verdict: Verdict,
+}
+
+/// Batch, group and adaptive norms are recognised by what they are made of, not by a balance of evidence.
+const CONFIDENT_OTHER: f64 = 0.99;
+
+impl<S: ByteSource> Inspector<'_, S> {
+    /// Judges every site.
+    pub(super) fn judge(&self, stored: &[Stored]) -> Vec<Judged> {
+        let mut judged: Vec<Judged> =
+            self.sites.iter().zip(stored).map(|(site, stored)| self.judge_alone(site, stored)).collect();
+        let siblings = Siblings::of(self.sites.iter().zip(judged.iter().map(|judged| judged.verdict)));
+        for (site, judged) in self.sites.iter().zip(&mut judged) {
+            if site.block.is_some() || site.doubt.is_some() || judged.verdict.kind != NormKind::Unknown {
+                continue;
+            }
+            let shift = judged.pieces.iter().find(|piece| piece.source == Source::Shift);
+            let shift = shift.map_or(0.0, |piece| piece.log_likelihood_ratio);
+            if let Some(piece) = siblings.weigh(site, shift) {
+                judged.pieces.push(piece);
+                judged.verdict = verdict::combine(&judged.pieces, Doubt::None);
+            }
+        }
+        judged
+    }
+
+    fn judge_alone(&self, site: &NormSite, stored: &Stored) -> Judged {
+        let witness = Witness {
+            site,
+            config: self.config(&site.name).map(|config| config.scope(&site.name)),
+            stored_around_zero: self.storage.around_zero(site) == Some(true),
+            shift: stored.shift.as_ref().and_then(|shift| shift.as_deref().ok()),
+            writers: self.streams.of(site),
+            no_writers: self.streams.why_not(),
+        };
+        let pieces = evidence::collect(&witness);
+        let other = evidence::outside_theorem(&witness);
+        let doubt = match site.doubt {
+            None => Doubt::None,
+            Some(_) if site.unnamed => Doubt::Unnamed,
+            Some(_) => Doubt::AnotherNorm,
+        };
+        let verdict = match other {
+            Some(_) => Verdict { kind: NormKind::Other, confidence: CONFIDENT_OTHER },
+            None if witness.writers.is_some_and(Stream::is_centred) && site.reads_stream() => {
+                verdict::on_a_centred_stream()
+            }
+            None => verdict::combine(&pieces, doubt),
+        };
+        Judged { pieces, other, verdict }
+    }
+
+    /// What would settle a kind that is unknown, or that two pieces of evidence contradict each other about.
+    pub(super) fn settle(&self, site: &NormSite, judged: &Judged) -> Option<String> {
+        if judged.other.is_some() {
+            return None;
+        }
+        let clash = verdict::contradiction(&judged.pieces);
+        if judged.verdict.kind != NormKind::Unknown && clash.is_none() {
+            return None;
+        }
+        let clash = clash.map(|(layer, rms)| {
+            format!("{} speaks for LayerNorm and {} for RMSNorm. ", layer.source.name(), rms.source.name())
+        });
+        let doubt = site.doubt.filter(|_| !site.unnamed).map(|doubt| format!("{}. ", capitalised(doubt)));
+        let weighed = judged
+            .pieces
+            .iter()
+            .any(|piece| piece.source == Source::WriterEnergy && piece.log_likelihood_ratio != 0.0);
+        let advice = match (self.config(&site.name).is_some(), self.streams.refused(), weighed) {
+            (false, true, _) => {
+                "A config.json beside the weights would settle it, or a sample of the weights."
+            }
+            (false, false, _) => {
+                "A config.json beside the weights would settle it, or the code that the model runs in."
+            }
+            (true, true, _) => "A sample of the weights may settle it.",
+            (true, false, false) => {
+                "The code that the model runs in would settle it; neither its configuration nor its weights do."
+            }
+            (true, false, true) => {
+                "The code that the model runs in would settle it; check that the configuration is this model's."
+            }
+        };
+        Some(clash.or(doubt).unwrap_or_default() + advice)
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
+}

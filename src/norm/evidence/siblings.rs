@@ -1,0 +1,58 @@
+//! The other norms of the stream: where the names leave a norm outside the blocks open, it is as the norms inside them.
+//!
+//! Counted over the norms outside blocks of transformers' model types (one a name), without a shift, on a stream whose
+//! blocks have norms of the same shape without a shift, all of one kind: 382 are of that kind, 0 of the other.
+
+use super::{Evidence, Source};
+use crate::norm::find::NormSite;
+use crate::norm::verdict::Verdict;
+use crate::report::NormKind;
+use std::collections::HashMap;
+
+/// ln (382.5/0.5)
+const ALIKE: f64 = 6.64;
+
+/// Stream, width and whether there is a shift.
+type Key<'a> = (&'a str, u64, bool);
+
+/// The norms in blocks: their kind and the least log odds of it, where all are of one.
+#[derive(Debug, Default)]
+pub struct Siblings<'a> {
+    streams: HashMap<Key<'a>, Option<(NormKind, f64)>>,
+}
+
+fn key(site: &NormSite) -> Option<Key<'_>> {
+    Some((site.stream.as_deref()?, site.width, site.shift.is_some()))
+}
+
+impl<'a> Siblings<'a> {
+    /// Collects the verdicts on the norms inside blocks.
+    pub fn of(judged: impl Iterator<Item = (&'a NormSite, Verdict)>) -> Self {
+        let mut siblings = Self::default();
+        for (site, verdict) in judged.filter(|(site, _)| site.block.is_some() && site.reads_stream()) {
+            let Some(key) = key(site) else { continue };
+            let odds = (verdict.confidence / (1.0 - verdict.confidence)).ln();
+            let known = matches!(verdict.kind, NormKind::LayerNorm | NormKind::RmsNorm);
+            let next = known.then_some((verdict.kind, odds));
+            let all = siblings.streams.entry(key).or_insert(next);
+            *all = match (*all, next) {
+                (Some((kind, least)), Some((other, odds))) if kind == other => Some((kind, least.min(odds))),
+                _ => None,
+            };
+        }
+        siblings
+    }
+
+    /// Weighs them for a norm outside the blocks. Their verdict rests on the same shift, or lack of one, as this site's own
+    /// evidence, `shift`, which is therefore taken out.
+    pub fn weigh(&self, site: &NormSite, shift: f64) -> Option<Evidence> {
+        let (kind, odds) = (*self.streams.get(&key(site)?)?)?;
+        let (sign, name) = if kind == NormKind::LayerNorm { (1.0, "LayerNorms") } else { (-1.0, "RMSNorms") };
+        let detail = format!("the norms of the blocks on the same stream are {name}");
+        Some(Evidence {
+            source: Source::Siblings,
+            log_likelihood_ratio: sign * odds.min(ALIKE) - shift,
+            detail,
+        })
+    }
+}
