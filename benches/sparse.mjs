@@ -49,10 +49,10 @@ export const llamaConfig = ({ layers = 80, width = 8192, vocabulary = 128_256, t
   tie_word_embeddings: tied,
 });
 
-/** A mixture of experts of `count` small tensors, of which one in fifty is a norm. */
-export function experts(count) {
+/** A mixture of experts of `count` small tensors, `block` of them in a block, two of which are norms. */
+export function experts(count, block = 100) {
   return Array.from({ length: count }, (_, index) => {
-    const [layer, part] = [Math.floor(index / 100), index % 100];
+    const [layer, part] = [Math.floor(index / block), index % block];
     const name = (last) => `model.layers.${layer}.${last}.weight`;
     if (part < 2) return tensor(name(part === 0 ? "input_layernorm" : "post_attention_layernorm"), [64], "F32", true);
     return tensor(name(`mlp.experts.${part - 2}.up_proj`), [8, 64], "F32");

@@ -74,7 +74,7 @@ function checkpoints(folder) {
     { name: "30 shards", ...writeFolder(join(folder, "shards"), llama(), llamaConfig(), 30) },
     { name: "a tensor of 2 GiB", ...writeFolder(join(folder, "one"), llama(NINE_GB), llamaConfig(NINE_GB), 1) },
   ];
-  models.push({ name: "90,000 tensors", ...writeFolder(join(folder, "many"), experts(90_000), { model_type: "mixtral" }, 1) });
+  models.push({ name: "90,000 tensors", ...writeFolder(join(folder, "many"), experts(90_000, 1_500), { model_type: "mixtral" }, 1) });
   if (MINILM_FILES.every((file) => existsSync(file))) {
     const bytes = statSync(MINILM_FILES[0]).size;
     const shardOf = () => "model.safetensors";

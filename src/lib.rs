@@ -9,8 +9,10 @@
 //! bytes ── source ──▶ checkpoint ──▶ norm ──▶ kernel ──▶ report ──▶ plot · bin · web
 //!            reads        names       which     which      what        shows
 //!          positions    and shapes    norms   directions  is said
-//!                            └──────▶ reader ──▲
-//!                                  what reads a norm
+//!                            ├──────▶ reader ──▲
+//!                            │     what reads a norm
+//!                            └──────▶ writer ──▲
+//!                                  what writes the stream
 //! ```
 //!
 //! - [`source`]: positioned reads, counted; knows nothing of formats.

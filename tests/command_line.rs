@@ -161,3 +161,41 @@ fn names_cannot_write_to_the_terminal() {
     let text = stdout(inspect().arg(&path));
     assert!(!text.contains(['\u{1b}', '\u{7}']) && text.contains("\\u{1b}[31mred\\u{7}.norm"), "{text}");
 }
+
+#[test]
+fn a_site_is_explained_evidence_by_evidence() {
+    let text = stdout(inspect().arg(sample("layernorm")).args(["--explain", "ln_f"]));
+    assert!(text.starts_with("transformer.ln_f\nlayernorm, confidence 0.999; role final"), "{text}");
+    for piece in ["configuration", "layout", "shift", "names", "structure", "values", "writer energy"] {
+        assert!(text.contains(&format!("{piece} ")), "{piece} in {text}");
+    }
+    assert!(text.contains("█") && text.contains("nats:"));
+}
+
+#[test]
+fn an_explanation_wants_one_site() {
+    let ambiguous = stderr(inspect().arg(sample("layernorm")).args(["--explain", "ln_1"]), 1);
+    assert!(ambiguous.contains("4 norm sites end with `ln_1`"), "{ambiguous}");
+    let absent = stderr(inspect().arg(sample("layernorm")).args(["--explain", "ln_9"]), 1);
+    assert!(absent.contains("there is no norm site `ln_9`"), "{absent}");
+}
+
+#[test]
+fn weights_are_sampled_unless_refused_and_never_counted_as_read() {
+    let with = report(&[sample("layernorm")]);
+    let arguments = [sample("layernorm").into_os_string(), "--json".into(), "--no-weights".into()];
+    let without: Value = serde_json::from_str(&stdout(inspect().args(arguments))).unwrap();
+    assert_eq!(without["checkpoint"]["weight_bytes_read"], 0);
+    assert_eq!(without["writers"], Value::Array(vec![]));
+    assert!(with["checkpoint"]["weight_bytes_read"].as_u64().unwrap() > 100_000);
+    assert_eq!(with["checkpoint"]["bytes_read"], without["checkpoint"]["bytes_read"]);
+    let energies: Vec<f64> = with["writers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|writer| writer["part"] != "embedding")
+        .map(|writer| writer["energy"].as_f64().unwrap())
+        .collect();
+    assert_eq!(energies.len(), 8);
+    assert!(energies.iter().all(|&energy| energy < 0.6), "trained structure: {energies:?}");
+}

@@ -20,9 +20,8 @@ fn score(architectures: &[Architecture], mode: Mode) -> Score {
         let (report, names) =
             architecture.inspect(mode).unwrap_or_else(|error| panic!("{}: {error}", architecture.name));
         let score = architecture.score(&report, &names);
-        if score.misleading() > 0 {
-            println!("{}, {}: {:?}", architecture.name, mode.name(), score.faults);
-        }
+        let (misleading, missing) = (score.misleading(), score.missing);
+        assert_eq!(misleading, missing, "{}, {}: {:?}", architecture.name, mode.name(), score.faults);
         total.add(&score);
     }
     total
@@ -32,8 +31,6 @@ fn score(architectures: &[Architecture], mode: Mode) -> Score {
 fn assert_held(architectures: &[Architecture], mode: Mode, least_right: f64) {
     let total = score(architectures, mode);
     let sites = f64::from(total.sites());
-    let faults = (total.wrong, total.invented, total.convention);
-    assert_eq!(faults, (0, 0, 0), "{}: wrong, invented, convention", mode.name());
     assert!(
         f64::from(total.right) >= least_right * sites,
         "{}: {} of {sites} right",
@@ -61,7 +58,9 @@ const HELD_TO: [(Mode, f64); 6] = [
 #[test]
 fn no_verdict_is_wrong_on_the_architectures_of_this_repository() {
     let architectures = folder("tests/architectures");
-    assert!(architectures.len() > 50);
+    assert!(
+        architectures.len() > 50 && architectures.iter().map(Architecture::tensors).sum::<usize>() > 30_000
+    );
     for (mode, least_right) in HELD_TO {
         assert_held(&architectures, mode, least_right);
     }

@@ -3,7 +3,7 @@
  * earlier one, with its figures, untouched until the new one has succeeded. A wasm loop cannot be interrupted, so
  * cancelling an open ends its worker; cancelling a figure only drops its answer, as the checkpoint is still wanted.
  */
-import type { Calls, Entry, Reply, Request } from './protocol';
+import type { Calls, Entry, Json, Reply, Request } from './protocol';
 import type { Figure, FigureKind, Progress, Report } from './report';
 
 type Waiting = { resolve(value: never): void; reject(reason: unknown): void };
@@ -42,7 +42,7 @@ export class Inspector {
     signal.throwIfAborted();
     const inspector = new Inspector(onProgress);
     try {
-      return { inspector, report: await inspector.call('open', [entries], signal) };
+      return { inspector, report: parsed(await inspector.call('open', [entries], signal)) };
     } catch (error) {
       inspector.close(error);
       throw error;
@@ -56,7 +56,7 @@ export class Inspector {
     try {
       const report = await this.call('weigh', [], signal);
       if (report === null) throw new DOMException('Sampling the weights was stopped.', 'AbortError');
-      return report;
+      return parsed(report);
     } finally {
       signal.removeEventListener('abort', stop);
     }
@@ -74,10 +74,6 @@ export class Inspector {
 
   csv(kind: FigureKind, site: string | undefined, signal: AbortSignal): Promise<string> {
     return this.call('csv', [kind, site], signal);
-  }
-
-  reportJson(signal: AbortSignal): Promise<string> {
-    return this.call('reportJson', [], signal);
   }
 
   /** Ends the worker; calls still waiting fail with `reason`. */
@@ -100,4 +96,8 @@ export class Inspector {
       this.worker.postMessage({ id, call, args } as Request);
     });
   }
+}
+
+function parsed(report: Json): Report {
+  return JSON.parse(report) as Report;
 }

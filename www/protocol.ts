@@ -2,19 +2,21 @@
  * What the page and its worker say to each other. Types only: both sides are compiled against this file, each with
  * its own `lib`, so that neither can reach for the other's globals.
  */
-import type { Figure, FigureKind, Progress, Report } from './report';
+import type { Figure, FigureKind, Progress } from './report';
 
 /** One file of a checkpoint and where it lies in what was dropped, for example `folder/model.safetensors`. */
 export type Entry = { path: string; file: File };
 
+/** A report as text: long ones are sooner parsed than copied object by object. */
+export type Json = string;
+
 /** The calls a worker answers. `open` comes first and once: a worker holds one checkpoint. `weigh` resolves to null when it was stopped. */
 export interface Calls {
-  open(entries: Entry[]): Report;
-  weigh(): Report | null;
+  open(entries: Entry[]): Json;
+  weigh(): Json | null;
   stopWeighing(): void;
   figure(kind: FigureKind, site: string | undefined, width: number, height: number): Figure;
   csv(kind: FigureKind, site: string | undefined): string;
-  reportJson(): string;
 }
 
 /** A call on its way to the worker. */

@@ -213,3 +213,108 @@ fn site(tensors: &[Tensor], scale: usize, shift: Option<usize>, width: u64, stre
         unnamed: true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::dtype::TensorType;
+
+    /// Tensors in the order of a file, with values for the vectors.
+    fn catalogue(entries: &[(&[u64], f64)]) -> (Vec<Tensor>, Vec<Vec<f64>>) {
+        let mut at = 0;
+        let mut tensors = Vec::new();
+        let mut values = Vec::new();
+        for (index, (shape, mean)) in entries.iter().enumerate() {
+            let elements: u64 = shape.iter().product();
+            let name = format!("t{index:03}");
+            let range = at..at + 4 * elements;
+            at = range.end;
+            tensors.push(Tensor {
+                name,
+                dtype: TensorType::parse("F32"),
+                shape: shape.to_vec(),
+                shard: 0,
+                range,
+            });
+            if shape.len() == 1 {
+                values.push((0..elements).map(|i| mean + 0.1 * ((i * 7 % 11) as f64 - 5.0) / 5.0).collect());
+            }
+        }
+        (tensors, values)
+    }
+
+    fn found(entries: &[(&[u64], f64)]) -> Vec<(usize, Option<usize>)> {
+        let (tensors, values) = catalogue(entries);
+        let vectors = vectors(&tensors);
+        let readable: Vec<Option<&[f64]>> = values.iter().map(|values| Some(values.as_slice())).collect();
+        find(&tensors, &vectors, &readable).iter().map(|site| (site.scale, site.shift)).collect()
+    }
+
+    #[test]
+    fn a_scale_has_its_shift_on_the_side_where_maps_have_their_biases() {
+        // weight, bias, as a state dict lists them; the bias of the output map stands right before the norm.
+        let after: &[(&[u64], f64)] = &[
+            (&[128, 32], 0.0),
+            (&[128], 0.0),
+            (&[32, 128], 0.0),
+            (&[32], 0.0),
+            (&[32], 0.8),
+            (&[32], 0.0),
+            (&[96, 32], 0.0),
+            (&[96], 0.0),
+        ];
+        assert_eq!(found(after), [(4, Some(5))]);
+        // bias, weight, as safetensors sorts them.
+        let before: &[(&[u64], f64)] = &[
+            (&[32], 0.0),
+            (&[32], 0.8),
+            (&[32], 0.0),
+            (&[32, 128], 0.0),
+            (&[128], 0.0),
+            (&[128, 32], 0.0),
+            (&[96], 0.0),
+            (&[96, 32], 0.0),
+        ];
+        assert_eq!(found(before), [(1, Some(0))]);
+    }
+
+    #[test]
+    fn without_biases_vectors_are_scales_without_shifts() {
+        let llama: &[(&[u64], f64)] = &[
+            (&[32], 0.7),
+            (&[32, 96], 0.0),
+            (&[96, 32], 0.0),
+            (&[96, 32], 0.0),
+            (&[32], 1.1),
+            (&[32, 32], 0.0),
+        ];
+        assert_eq!(found(llama), [(0, None), (4, None)]);
+    }
+
+    #[test]
+    fn a_bias_that_is_positive_throughout_is_no_scale() {
+        let biased: &[(&[u64], f64)] =
+            &[(&[128, 32], 0.0), (&[128], 0.5), (&[32, 128], 0.0), (&[96, 32], 0.0), (&[96], 0.4)];
+        assert_eq!(found(biased), []);
+    }
+
+    #[test]
+    fn in_out_maps_are_told_by_their_biases() {
+        let (tensors, _) = catalogue(&[
+            (&[32, 128], 0.0),
+            (&[128], 0.0),
+            (&[128, 32], 0.0),
+            (&[32], 0.0),
+            (&[32, 96], 0.0),
+            (&[96], 0.0),
+        ]);
+        assert!(layout(&tensors).transposed);
+        assert!(!layout(&tensors[..1]).transposed);
+    }
+
+    #[test]
+    fn names_with_a_word_of_networks_are_not_opaque() {
+        assert!(["t000001", "x.17", "a1b2c3"].iter().all(|name| is_opaque(name)));
+        assert!(["model.layers.0.mlp.w1", "ln_f.g", "h.0.attn.c_attn"].iter().all(|name| !is_opaque(name)));
+    }
+}

@@ -97,14 +97,10 @@ impl Inspection {
         self.inner.take(weights.inner);
     }
 
-    /// The report as a JavaScript value of type `Report`.
-    pub fn report(&self) -> Result<JsValue, Error> {
-        to_js(&self.inner.inspection.report)
-    }
-
-    /// The report as indented JSON.
-    pub fn report_json(&self) -> Result<String, Error> {
-        serde_json::to_string_pretty(&self.inner.inspection.report).map_err(sentence)
+    /// The report, a `Report` in TypeScript, as JSON: that of 100,000 tensors reaches the page sooner as one string than
+    /// as a tree of objects that is built here and copied there.
+    pub fn report(&self) -> Result<String, Error> {
+        serde_json::to_string(&self.inner.inspection.report).map_err(sentence)
     }
 
     /// One figure, drawn at `width` × `height` CSS pixels.

@@ -232,3 +232,88 @@ fn matrix(tensor: &Tensor) -> Option<(u64, u64)> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::dtype::TensorType;
+
+    /// (name, block, part, transposed) of the writers of a catalogue.
+    fn found(entries: &[(&str, &[u64])]) -> Vec<(String, u32, Part, bool)> {
+        let mut tensors: Vec<Tensor> = entries
+            .iter()
+            .map(|(name, shape)| Tensor {
+                name: (*name).to_owned(),
+                dtype: TensorType::parse("BF16"),
+                shape: shape.to_vec(),
+                shard: 0,
+                range: 0..2 * shape.iter().product::<u64>(),
+            })
+            .collect();
+        tensors.sort_by(|a, b| alphanumeric_sort::compare_str(&a.name, &b.name));
+        let sites = crate::norm::find(&tensors);
+        let report = |writer: Writer| {
+            (tensors[writer.tensor].name.clone(), writer.block, writer.part, writer.transposed)
+        };
+        find(&tensors, &sites).into_iter().map(report).collect()
+    }
+
+    fn owned(name: &str, block: u32, part: Part, transposed: bool) -> (String, u32, Part, bool) {
+        (name.to_owned(), block, part, transposed)
+    }
+
+    #[test]
+    fn llamas_writers_are_its_output_projections_and_its_embedding() {
+        let found = found(&[
+            ("model.embed_tokens.weight", &[100, 8]),
+            ("model.layers.3.input_layernorm.weight", &[8]),
+            ("model.layers.3.post_attention_layernorm.weight", &[8]),
+            ("model.layers.3.self_attn.q_proj.weight", &[8, 8]),
+            ("model.layers.3.self_attn.o_proj.weight", &[8, 8]),
+            ("model.layers.3.mlp.up_proj.weight", &[32, 8]),
+            ("model.layers.3.mlp.down_proj.weight", &[8, 32]),
+            ("lm_head.weight", &[100, 8]),
+        ]);
+        assert_eq!(
+            found,
+            [
+                owned("model.embed_tokens.weight", 0, Part::Embedding, true),
+                owned("model.layers.3.mlp.down_proj.weight", 3, Part::FeedForward, false),
+                owned("model.layers.3.self_attn.o_proj.weight", 3, Part::Attention, false),
+            ]
+        );
+    }
+
+    #[test]
+    fn gpt_2_stores_its_writers_the_other_way_round() {
+        let found = found(&[
+            ("h.0.ln_1.weight", &[8]),
+            ("h.0.ln_1.bias", &[8]),
+            ("h.0.attn.c_attn.weight", &[8, 24]),
+            ("h.0.attn.c_proj.weight", &[8, 8]),
+            ("h.0.ln_2.weight", &[8]),
+            ("h.0.ln_2.bias", &[8]),
+            ("h.0.mlp.c_fc.weight", &[8, 32]),
+            ("h.0.mlp.c_proj.weight", &[32, 8]),
+        ]);
+        let expected = [
+            owned("h.0.attn.c_proj.weight", 0, Part::Attention, true),
+            owned("h.0.mlp.c_proj.weight", 0, Part::FeedForward, true),
+        ];
+        assert_eq!(found, expected, "the square one is stored as the other");
+    }
+
+    #[test]
+    fn bert_and_experts_are_recognised_and_routers_are_not() {
+        let found = found(&[
+            ("encoder.layer.0.attention.output.dense.weight", &[8, 8]),
+            ("encoder.layer.0.attention.output.LayerNorm.weight", &[8]),
+            ("encoder.layer.0.attention.output.LayerNorm.bias", &[8]),
+            ("encoder.layer.0.output.dense.weight", &[8, 32]),
+            ("encoder.layer.0.mlp.experts.5.down_proj.weight", &[8, 16]),
+            ("encoder.layer.0.mlp.router.w2.weight", &[8, 16]),
+        ]);
+        let parts: Vec<Part> = found.iter().map(|(_, _, part, _)| *part).collect();
+        assert_eq!(parts, [Part::Attention, Part::FeedForward, Part::FeedForward]);
+    }
+}

@@ -44,7 +44,7 @@ impl Transformer {
     pub(crate) fn tensors(self) -> Vec<Named> {
         let mut random = SmallRng::seed_from_u64(11);
         let mut tensors: Vec<Named> = Vec::new();
-        let mut norm = |name: String, tensors: &mut Vec<Named>, random: &mut SmallRng| {
+        let norm = |name: String, tensors: &mut Vec<Named>, random: &mut SmallRng| {
             if self.shifts {
                 let shift = (0..WIDTH).map(|_| 0.1 * normal(random)).collect();
                 tensors.push((format!("{name}.bias"), vec![WIDTH], shift));
@@ -90,7 +90,7 @@ impl Weights {
             Self::Constant => return vec![0.02; rows * columns],
             Self::Trained { energy } => energy,
             Self::Disagreeing => {
-                if block % 2 == 0 {
+                if block.is_multiple_of(2) {
                     0.1
                 } else {
                     1.0

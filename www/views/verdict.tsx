@@ -8,7 +8,7 @@ import { Name } from './name';
 import { Prose } from './prose';
 import { Word } from './term';
 
-export function Verdict({ opened: { report, inspector } }: { opened: Opened }) {
+export function Verdict({ opened: { report } }: { opened: Opened }) {
   const { model, checkpoint, warnings } = report;
   const facts: Fact[] = [
     { term: 'parameters', value: parameters(checkpoint.parameters), exact: count(checkpoint.parameters) },
@@ -82,8 +82,8 @@ export function Verdict({ opened: { report, inspector } }: { opened: Opened }) {
             <button
               type="button"
               class="button quiet"
-              onClick={async () => {
-                const text = await inspector.reportJson(new AbortController().signal);
+              onClick={() => {
+                const text = JSON.stringify(report, null, 2);
                 saveText(text, 'application/json', fileName([checkpoint.name, 'gammascope'], 'json'));
               }}
             >

@@ -3,8 +3,8 @@
  * cancelling is as simple as ending the thread.
  */
 import init, { Inspection, weightsBudget } from '../generated/gammascope.js';
-import type { Calls, Entry, Reply, Request } from '../protocol';
-import type { Figure, FigureKind, Progress, Report } from '../report';
+import type { Calls, Entry, Json, Reply, Request } from '../protocol';
+import type { Figure, FigureKind, Progress } from '../report';
 
 type Answer<Name extends keyof Calls> = ReturnType<Calls[Name]> | Promise<ReturnType<Calls[Name]>>;
 
@@ -20,12 +20,12 @@ function opened(): Inspection {
 }
 
 const calls: { [Name in keyof Calls]: (...args: Parameters<Calls[Name]>) => Answer<Name> } = {
-  async open(entries: Entry[]): Promise<Report> {
+  async open(entries: Entry[]): Promise<Json> {
     await init();
     inspection = await Inspection.open(entries, (progress: Progress) => post({ progress }));
-    return inspection.report() as Report;
+    return inspection.report();
   },
-  async weigh(): Promise<Report | null> {
+  async weigh(): Promise<Json | null> {
     // One that was stopped ends at its next read; its checkpoint is borrowed until then.
     await weighed;
     stopped = false;
@@ -41,7 +41,7 @@ const calls: { [Name in keyof Calls]: (...args: Parameters<Calls[Name]>) => Answ
       return null;
     }
     opened().take(weights);
-    return opened().report() as Report;
+    return opened().report();
   },
   stopWeighing: () => {
     stopped = true;
@@ -49,7 +49,6 @@ const calls: { [Name in keyof Calls]: (...args: Parameters<Calls[Name]>) => Answ
   figure: (kind: FigureKind, site: string | undefined, width: number, height: number) =>
     opened().figure(kind, site, width, height) as Figure,
   csv: (kind: FigureKind, site: string | undefined) => opened().csv(kind, site),
-  reportJson: () => opened().report_json(),
 };
 
 /** The sentence of an error. A trap inside wasm has no sentence of its own: it is our bug, and says so. */

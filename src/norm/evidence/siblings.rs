@@ -56,3 +56,45 @@ impl<'a> Siblings<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::Tensor;
+    use crate::checkpoint::dtype::TensorType;
+
+    fn sites() -> Vec<NormSite> {
+        let names = ["model.layers.0.input_layernorm", "model.layers.1.input_layernorm", "model.norm"];
+        let tensors: Vec<Tensor> = names
+            .iter()
+            .map(|name| Tensor {
+                name: format!("{name}.weight"),
+                dtype: TensorType::parse("F32"),
+                shape: vec![4],
+                shard: 0,
+                range: 0..16,
+            })
+            .collect();
+        crate::norm::find(&tensors)
+    }
+
+    fn weighed(kinds: [NormKind; 2]) -> Option<f64> {
+        let sites = sites();
+        let verdicts = kinds.map(|kind| Verdict { kind, confidence: 0.97 });
+        let siblings = Siblings::of(sites.iter().zip(verdicts));
+        siblings.weigh(&sites[2], -2.97).map(|piece| piece.log_likelihood_ratio - 2.97)
+    }
+
+    #[test]
+    fn the_final_norm_is_as_sure_as_the_blocks() {
+        let odds = (0.97f64 / 0.03).ln();
+        assert!((weighed([NormKind::LayerNorm; 2]).unwrap() - odds).abs() < 1e-9);
+        assert!((weighed([NormKind::RmsNorm; 2]).unwrap() + odds).abs() < 1e-9);
+    }
+
+    #[test]
+    fn siblings_that_differ_or_are_unknown_say_nothing() {
+        assert_eq!(weighed([NormKind::LayerNorm, NormKind::RmsNorm]), None);
+        assert_eq!(weighed([NormKind::LayerNorm, NormKind::Unknown]), None);
+    }
+}
