@@ -47,7 +47,8 @@ pub(super) fn kernel_report(scale: Option<&Scale>, kernel: Option<&Kernel>, kind
         scale_median_abs: magnitudes.as_ref().map(|all| all.median),
         scale_max_abs: magnitudes.as_ref().map(|all| all.max),
         near_dead_weight: direction.zip(scale).map(|(direction, scale)| {
-            scale.near_dead().iter().map(|&index| direction.components[index].powi(2)).sum()
+            // An empty `sum` is −0.
+            scale.near_dead().iter().fold(0.0, |sum, &index| sum + direction.components[index].powi(2))
         }),
         near_dead: scale.map(|scale| indices(scale.near_dead())).unwrap_or_default(),
         predicted_below_tau: scale
