@@ -21,6 +21,7 @@
 //! - [`reader`]: the linear maps that read a site's output.
 //! - [`writer`]: the linear maps that write the residual stream, and a sample of their columns.
 //! - [`kernel`]: pure mathematics on scales; imports nothing of the above.
+//! - `verify` (feature): measures a norm's outputs: exact covariance, eigenpairs, the scale-free test.
 //! - [`report`]: the schema of everything that is said, and its assembly by [`inspect`](mod@inspect).
 //! - [`plot`]: figures as SVG with the table behind them; [`figures`] draws those of an inspection.
 //! - `web` and `bin`: the two boundaries; everything may be used there and nothing depends on them.
@@ -34,6 +35,8 @@ pub mod plot;
 pub mod reader;
 pub mod report;
 pub mod source;
+#[cfg(feature = "verify")]
+pub mod verify;
 #[cfg(feature = "web")]
 pub mod web;
 pub mod writer;

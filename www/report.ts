@@ -422,7 +422,135 @@ readers: number,
  */
 assumptions: Array<string>, };
 
-export type Verification = never;
+export type Verification = { 
+/**
+ * Tokens n, the fewest of any site.
+ */
+tokens: number, 
+/**
+ * n/d, the least of any site.
+ */
+width_ratio: number, 
+/**
+ * Precision of the activations: "f32", "f16" (any 16-bit type) or "f64", the coarsest of any site.
+ */
+forward: string, 
+/**
+ * Where it was computed: "cpu".
+ */
+device: string, 
+/**
+ * File of the activations.
+ */
+input: string, 
+/**
+ * Wall time.
+ */
+seconds: number, 
+/**
+ * One for each measured site.
+ */
+sites: Array<SiteVerification>, };
+
+export type SiteVerification = { 
+/**
+ * Site name.
+ */
+name: string, 
+/**
+ * n.
+ */
+tokens: number, 
+/**
+ * d.
+ */
+width: number, 
+/**
+ * Tokens with massive activations, summed one by one.
+ */
+heavy_tokens: number, 
+/**
+ * tr C/d.
+ */
+mean_variance: number, 
+/**
+ * λ_v over the mean variance, along the predicted direction; the greatest along any coordinate whose scale is zero,
+ * where those are the kernel.
+ */
+depth: number, 
+/**
+ * It on both halves of the tokens.
+ */
+depth_interval: Interval, 
+/**
+ * |⟨u₁, v⟩| of the bottom eigenvector and the predicted direction; the cosine of the greatest principal angle between
+ * the zero coordinates and the measured bottom subspace, where those are the kernel.
+ */
+cos: number, 
+/**
+ * λ₂/λ₁; null where rounding does not let λ₁ be seen.
+ */
+gap: number | null, 
+/**
+ * Davis–Kahan bound of sin ∠(u₁, v); null where the spectrum has no room for one.
+ */
+sin_bound: number | null, 
+/**
+ * Variance of x̂ along 1/√d over its mean variance; null where x̂ cannot be had.
+ */
+depth_scale_free: number | null, 
+/**
+ * It on both halves of the tokens.
+ */
+depth_scale_free_interval: Interval | null, 
+/**
+ * |cos| of the bottom eigenvector of x̂'s covariance and 1/√d.
+ */
+cos_scale_free: number | null, 
+/**
+ * 1 − 1/((vᵀC⁻¹v)(vᵀCv)): 0 when v is an eigenvector; null where C⁻¹ is not to be had.
+ */
+schur: number | null, 
+/**
+ * What it is for an exact noise direction: d/n.
+ */
+schur_null: number, 
+/**
+ * Cosines of the principal angles between the near-dead coordinates with v and the measured bottom subspace.
+ */
+principal_cosines: Array<number> | null, 
+/**
+ * The greatest variance of a channel whose scale is exactly zero; null without one.
+ */
+zero_variance: number | null, 
+/**
+ * The raw direction matches γ⁻¹ although the scale-free test says that no mean was subtracted.
+ */
+raw_test_fooled: boolean, 
+/**
+ * The verdict, which rests on the scale-free test.
+ */
+verdict: MeasuredVerdict, 
+/**
+ * What to know about these numbers.
+ */
+notes: Array<string>, };
+
+export type MeasuredVerdict = "mean_subtracting" | "not_mean_subtracting" | "inconclusive";
+
+export type Interval = { 
+/**
+ * On all tokens.
+ */
+value: number, 
+/**
+ * The least.
+ */
+low: number, 
+/**
+ * The greatest.
+ */
+high: number, };
 
 export type Warning = { 
 /**

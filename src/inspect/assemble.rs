@@ -16,7 +16,7 @@ use crate::reader::{ReaderIndex, Readers};
 use crate::report::sentence;
 use crate::report::{
     CheckpointSummary, DeadParameters, EvidenceReport, ModelSummary, NormKind, NormReport, NormRole, Report,
-    SCHEMA, Warning,
+    SCHEMA, Verification, Warning,
 };
 use crate::source::ByteSource;
 use std::collections::BTreeMap;
@@ -28,6 +28,7 @@ pub(super) struct Inspector<'a, S> {
     foreign_configs: Vec<&'a str>,
     pub(super) storage: Storage,
     pub(super) streams: &'a Streams,
+    pub(super) verification: Option<&'a Verification>,
     warnings: Vec<Warning>,
 }
 
@@ -40,6 +41,7 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             foreign_configs: Vec::new(),
             storage: Storage::default(),
             streams,
+            verification: None,
             warnings: checkpoint.warnings.clone(),
         };
         for config in checkpoint.configs.iter().filter(|config| !fits(config, checkpoint)) {
@@ -52,6 +54,13 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             inspector.warn("config_foreign", &config.path, message);
         }
         inspector
+    }
+
+    /// With what was measured on activations, and what there was to say about it.
+    pub(super) fn with(mut self, verification: &'a Verification, warnings: Vec<Warning>) -> Self {
+        self.verification = Some(verification);
+        self.warnings.extend(warnings);
+        self
     }
 
     pub(super) fn report(mut self, stored: &[Stored]) -> Inspection {
@@ -101,10 +110,12 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             norms,
             dead_parameters,
             writers: self.streams.reports(&checkpoint.tensors),
-            verification: None,
+            verification: self.verification.cloned(),
             warnings: self.warnings,
         };
-        Inspection { report, scales }
+        let shifts =
+            stored.iter().map(|stored| stored.shift.as_ref().and_then(|shift| shift.clone().ok())).collect();
+        Inspection { report, scales, shifts }
     }
 
     /// The configuration that speaks for a name, when it is believed.

@@ -6,7 +6,7 @@ use super::assemble::Inspector;
 use crate::norm::NormSite;
 use crate::norm::evidence::{self, Evidence, Siblings, Source, Stream, Witness};
 use crate::norm::verdict::{self, Doubt, Verdict};
-use crate::report::NormKind;
+use crate::report::{NormKind, SiteVerification};
 use crate::source::ByteSource;
 
 /// A site's verdict and what it rests on.
@@ -43,6 +43,10 @@ impl<S: ByteSource> Inspector<'_, S> {
         judged
     }
 
+    fn measured(&self, site: &str) -> Option<&SiteVerification> {
+        self.verification?.sites.iter().find(|measured| measured.name == site)
+    }
+
     fn judge_alone(&self, site: &NormSite, stored: &Stored) -> Judged {
         let witness = Witness {
             site,
@@ -51,6 +55,7 @@ impl<S: ByteSource> Inspector<'_, S> {
             shift: stored.shift.as_ref().and_then(|shift| shift.as_deref().ok()),
             writers: self.streams.of(site),
             no_writers: self.streams.why_not(),
+            measured: self.measured(&site.name),
         };
         let pieces = evidence::collect(&witness);
         let other = evidence::outside_theorem(&witness);
@@ -61,7 +66,10 @@ impl<S: ByteSource> Inspector<'_, S> {
         };
         let verdict = match other {
             Some(_) => Verdict { kind: NormKind::Other, confidence: CONFIDENT_OTHER },
-            None if witness.writers.is_some_and(Stream::is_centred) && site.reads_stream() => {
+            None if witness.measured.is_none()
+                && witness.writers.is_some_and(Stream::is_centred)
+                && site.reads_stream() =>
+            {
                 verdict::on_a_centred_stream()
             }
             None => verdict::combine(&pieces, doubt),

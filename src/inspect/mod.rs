@@ -9,7 +9,7 @@ mod weights;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, TensorError};
 use crate::kernel::scale::Scale;
 use crate::norm::{self, NormSite};
-use crate::report::Report;
+use crate::report::{Report, Verification, Warning};
 use crate::source::ByteSource;
 use crate::writer;
 use assemble::Inspector;
@@ -55,6 +55,8 @@ pub struct Inspection {
     pub report: Report,
     /// γ of each site of `report.norms`, where it could be read.
     pub scales: Vec<Option<Scale>>,
+    /// β of each site, where it has one that could be read.
+    pub shifts: Vec<Option<Vec<f64>>>,
 }
 
 /// An inspected checkpoint that is still open.
@@ -155,5 +157,12 @@ impl<S: ByteSource> Opened<S> {
     pub fn take(&mut self, weights: Weights) {
         let streams = Streams::new(weights);
         self.inspection = Inspector::new(&self.checkpoint, &self.sites, &streams).report(&self.stored);
+    }
+
+    /// Makes the report anew with what was measured on activations, and with warnings about that.
+    pub fn verify(&mut self, verification: Verification, warnings: Vec<Warning>) {
+        let streams = Streams::default();
+        let inspector = Inspector::new(&self.checkpoint, &self.sites, &streams);
+        self.inspection = inspector.with(&verification, warnings).report(&self.stored);
     }
 }

@@ -69,10 +69,11 @@ pub fn combine(evidence: &[Evidence], doubt: Doubt) -> Verdict {
         + rest.iter().map(|piece| piece.log_likelihood_ratio).sum::<f64>();
     let confidence = (1.0 / (1.0 + (-sum.abs()).exp())).min(MOST_CONFIDENT);
     let configured = of(Source::Configuration).abs().max(of(Source::Layout).abs()) > SETTLES;
+    let measured = of(Source::Activations) != 0.0;
     let settled = match doubt {
         Doubt::None => true,
-        Doubt::AnotherNorm => configured,
-        Doubt::Unnamed => configured || of(Source::WriterEnergy) * sum > 0.0,
+        Doubt::AnotherNorm => configured || measured,
+        Doubt::Unnamed => configured || measured || of(Source::WriterEnergy) * sum > 0.0,
     };
     if confidence < THRESHOLD || !settled {
         Verdict { kind: NormKind::Unknown, confidence: 0.0 }

@@ -37,10 +37,102 @@ pub struct Report {
     pub warnings: Vec<Warning>,
 }
 
-/// Reserved for measured activations: no report of this version carries one.
+/// What measured activations say.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
-pub enum Verification {}
+pub struct Verification {
+    /// Tokens n, the fewest of any site.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub tokens: u64,
+    /// n/d, the least of any site.
+    pub width_ratio: f64,
+    /// Precision of the activations: "f32", "f16" (any 16-bit type) or "f64", the coarsest of any site.
+    pub forward: String,
+    /// Where it was computed: "cpu".
+    pub device: String,
+    /// File of the activations.
+    pub input: String,
+    /// Wall time.
+    pub seconds: f64,
+    /// One for each measured site.
+    pub sites: Vec<SiteVerification>,
+}
+
+/// A number and what it is on each half of the tokens: the least and the greatest of the three.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Interval {
+    /// On all tokens.
+    pub value: f64,
+    /// The least.
+    pub low: f64,
+    /// The greatest.
+    pub high: f64,
+}
+
+/// What activations say about a norm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum MeasuredVerdict {
+    /// The normalised input has no variance along 1/√d: the mean was subtracted.
+    MeanSubtracting,
+    /// It has.
+    NotMeanSubtracting,
+    /// Neither is certain; a note says why.
+    Inconclusive,
+}
+
+/// One norm, measured (MATH §4).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct SiteVerification {
+    /// Site name.
+    pub name: String,
+    /// n.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub tokens: u64,
+    /// d.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub width: u64,
+    /// Tokens with massive activations, summed one by one.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub heavy_tokens: u64,
+    /// tr C/d.
+    pub mean_variance: f64,
+    /// λ_v over the mean variance, along the predicted direction; the greatest along any coordinate whose scale is zero,
+    /// where those are the kernel.
+    pub depth: f64,
+    /// It on both halves of the tokens.
+    pub depth_interval: Interval,
+    /// |⟨u₁, v⟩| of the bottom eigenvector and the predicted direction; the cosine of the greatest principal angle between
+    /// the zero coordinates and the measured bottom subspace, where those are the kernel.
+    pub cos: f64,
+    /// λ₂/λ₁; null where rounding does not let λ₁ be seen.
+    pub gap: Option<f64>,
+    /// Davis–Kahan bound of sin ∠(u₁, v); null where the spectrum has no room for one.
+    pub sin_bound: Option<f64>,
+    /// Variance of x̂ along 1/√d over its mean variance; null where x̂ cannot be had.
+    pub depth_scale_free: Option<f64>,
+    /// It on both halves of the tokens.
+    pub depth_scale_free_interval: Option<Interval>,
+    /// |cos| of the bottom eigenvector of x̂'s covariance and 1/√d.
+    pub cos_scale_free: Option<f64>,
+    /// 1 − 1/((vᵀC⁻¹v)(vᵀCv)): 0 when v is an eigenvector; null where C⁻¹ is not to be had.
+    pub schur: Option<f64>,
+    /// What it is for an exact noise direction: d/n.
+    pub schur_null: f64,
+    /// Cosines of the principal angles between the near-dead coordinates with v and the measured bottom subspace.
+    pub principal_cosines: Option<Vec<f64>>,
+    /// The greatest variance of a channel whose scale is exactly zero; null without one.
+    pub zero_variance: Option<f64>,
+    /// The raw direction matches γ⁻¹ although the scale-free test says that no mean was subtracted.
+    pub raw_test_fooled: bool,
+    /// The verdict, which rests on the scale-free test.
+    pub verdict: MeasuredVerdict,
+    /// What to know about these numbers.
+    pub notes: Vec<String>,
+}
 
 /// The files that were read, and how much of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -22,6 +22,28 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Say which norm it is, which directions are dead, and what reads them.
     Inspect(Inspect),
+    /// Measure norms on activations that your own code captured: is the predicted kernel there?
+    Measure(Measure),
+}
+
+/// Options of `measure`.
+#[derive(Debug, Args)]
+pub(crate) struct Measure {
+    /// The checkpoint, as for `inspect`.
+    #[arg(required = true, value_name = "CHECKPOINT")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Outputs of its norms: .safetensors with one tensor a site, named as the site, tokens × width; or .npy of one site.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) activations: PathBuf,
+    /// Measure this site only (its name, or the end of it); a file of one tensor is then taken to be of this site.
+    #[arg(long, value_name = "SITE")]
+    pub(crate) site: Option<String>,
+    /// Print the report (schema gammascope.report/1) instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Exit with 3 when there are warnings.
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 /// Options of `inspect`.

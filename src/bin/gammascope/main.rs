@@ -3,6 +3,7 @@
 mod args;
 mod explain;
 mod files;
+mod measure;
 mod progress;
 mod summary;
 
@@ -16,9 +17,9 @@ use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 /// Exit codes of the contract; 1 is clap's business.
-const UNREADABLE: u8 = 2;
-const WARNED: u8 = 3;
-const USAGE: u8 = 1;
+pub(crate) const UNREADABLE: u8 = 2;
+pub(crate) const WARNED: u8 = 3;
+pub(crate) const USAGE: u8 = 1;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     };
     match arguments.command {
         Command::Inspect(options) => inspect(&options),
+        Command::Measure(options) => measure::run(&options),
     }
 }
 
@@ -65,7 +67,7 @@ async fn read(
     Ok(opened.inspection)
 }
 
-fn complain(message: &str, code: u8) -> ExitCode {
+pub(crate) fn complain(message: &str, code: u8) -> ExitCode {
     let (mark, plain) = (summary::ERROR.render(), summary::ERROR.render_reset());
     anstream::eprintln!("{mark}error:{plain} {}", summary::printable(message));
     ExitCode::from(code)

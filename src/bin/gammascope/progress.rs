@@ -24,13 +24,7 @@ impl Line {
         if self.started.elapsed() < PATIENCE || !std::io::stderr().is_terminal() {
             return;
         }
-        let bar = self.bar.get_or_insert_with(|| {
-            let bar = ProgressBar::new(0);
-            if let Ok(style) = ProgressStyle::with_template("{msg} {pos}/{len} {wide_bar}") {
-                bar.set_style(style);
-            }
-            bar
-        });
+        let bar = self.bar();
         let what = match progress.stage {
             Stage::Headers => "reading headers",
             Stage::Scales => "reading scales",
@@ -39,6 +33,27 @@ impl Line {
         bar.set_message(format!("{what} ({})", HumanBytes(progress.bytes_read)));
         bar.set_length(progress.total.into());
         bar.set_position(progress.done.into());
+    }
+
+    /// Shows how many sites have been measured.
+    pub(crate) fn show_sites(&mut self, done: usize, total: usize) {
+        if self.started.elapsed() < PATIENCE || !std::io::stderr().is_terminal() {
+            return;
+        }
+        let bar = self.bar();
+        bar.set_message("measuring sites");
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    }
+
+    fn bar(&mut self) -> &mut ProgressBar {
+        self.bar.get_or_insert_with(|| {
+            let bar = ProgressBar::new(0);
+            if let Ok(style) = ProgressStyle::with_template("{msg} {pos}/{len} {wide_bar}") {
+                bar.set_style(style);
+            }
+            bar
+        })
     }
 
     /// Takes the line away.

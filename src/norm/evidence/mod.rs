@@ -3,6 +3,7 @@
 //! To add one, write a file with `pub fn weigh(&Witness) -> Evidence`, say where its number comes from and when it
 //! abstains, and list it in [`collect`]. How pieces depend on each other is decided in [`super::verdict`], nowhere else.
 
+mod activations;
 mod configuration;
 mod layout;
 mod names;
@@ -17,7 +18,7 @@ pub use writer_energy::Stream;
 
 use super::find::NormSite;
 use crate::checkpoint::config::Scope;
-use crate::report::{EvidenceReport, NormKind};
+use crate::report::{EvidenceReport, NormKind, SiteVerification};
 
 /// One piece of evidence.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +50,8 @@ pub enum Source {
     Siblings,
     /// What training left in the matrices that write the residual stream.
     WriterEnergy,
+    /// What the norm did, measured.
+    Activations,
 }
 
 impl Source {
@@ -63,6 +66,7 @@ impl Source {
             Self::Values => "values",
             Self::Siblings => "siblings",
             Self::WriterEnergy => "writer energy",
+            Self::Activations => "activations",
         }
     }
 }
@@ -82,6 +86,8 @@ pub struct Witness<'a> {
     pub writers: Option<&'a Stream>,
     /// Why there are none.
     pub no_writers: &'a str,
+    /// What was measured on activations.
+    pub measured: Option<&'a SiteVerification>,
 }
 
 /// Why a site is no LayerNorm and no RMSNorm at all: by what it is made of, or because its code says so.
@@ -102,7 +108,7 @@ pub fn outside_theorem(witness: &Witness<'_>) -> Option<String> {
 
 /// All evidence about one site.
 pub fn collect(witness: &Witness<'_>) -> Vec<Evidence> {
-    vec![
+    let mut pieces = vec![
         configuration::weigh(witness),
         layout::weigh(witness),
         shift::weigh(witness),
@@ -110,7 +116,9 @@ pub fn collect(witness: &Witness<'_>) -> Vec<Evidence> {
         structure::weigh(witness),
         values::weigh(witness),
         writer_energy::weigh(witness),
-    ]
+    ];
+    pieces.extend(activations::weigh(witness));
+    pieces
 }
 
 impl Evidence {

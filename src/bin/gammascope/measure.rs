@@ -1,0 +1,271 @@
+//! `gammascope measure`: every site of a file of activations, on all cores.
+
+use crate::args::Measure;
+use crate::{UNREADABLE, USAGE, WARNED, complain, explain, files, progress, summary};
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+use gammascope::inspect::{self, Opened};
+use gammascope::report::{MeasuredVerdict, Report, SiteVerification, Verification, Warning};
+use gammascope::source::disk::DiskSource;
+use gammascope::verify::activations::{Activations, ActivationsError, BEFORE_SCALE, Captured, matched};
+use gammascope::verify::measure::{Norm, measure};
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// A site and its activations.
+struct Job {
+    site: usize,
+    outputs: Activations,
+    before_scale: Option<Activations>,
+}
+
+pub(crate) fn run(options: &Measure) -> ExitCode {
+    let mut line = progress::Line::new();
+    let opened = files::sources(&options.paths).and_then(|sources| {
+        let opening = inspect::open(sources, |progress| line.show(progress));
+        pollster::block_on(opening).map_err(|error| error.to_string())
+    });
+    let mut opened = match opened {
+        Ok(opened) => opened,
+        Err(message) => return complain(&message, UNREADABLE),
+    };
+    if let Some(name) = &options.site
+        && let Err(message) = explain::find(&opened.inspection.report, name)
+    {
+        return complain(&message, USAGE);
+    }
+    let began = Instant::now();
+    let (jobs, mut warnings) = match jobs(&opened, options) {
+        Ok(jobs) => jobs,
+        Err(error) => return complain(&error.to_string(), UNREADABLE),
+    };
+    let (sites, failures) = measure_all(&opened, &jobs, &mut line);
+    line.clear();
+    if sites.is_empty() {
+        let why = failures.first().map_or("nothing was measured", |warning| warning.message.as_str());
+        return complain(why, UNREADABLE);
+    }
+    warnings.extend(failures);
+    let coarsest = jobs.iter().map(|job| job.outputs.unit_roundoff).fold(0.0, f64::max);
+    let verification = Verification {
+        tokens: sites.iter().map(|site| site.tokens).min().unwrap_or_default(),
+        width_ratio: sites
+            .iter()
+            .map(|site| site.tokens as f64 / site.width as f64)
+            .fold(f64::INFINITY, f64::min),
+        forward: if coarsest > 1e-7 {
+            "f16"
+        } else if coarsest > 1e-12 {
+            "f32"
+        } else {
+            "f64"
+        }
+        .to_owned(),
+        device: "cpu".to_owned(),
+        input: options.activations.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        seconds: began.elapsed().as_secs_f64(),
+        sites,
+    };
+    opened.verify(verification, warnings);
+    show(&opened.inspection.report, options)
+}
+
+/// What is to be measured, and what of the file was left over.
+fn jobs(
+    opened: &Opened<DiskSource>,
+    options: &Measure,
+) -> Result<(Vec<Job>, Vec<Warning>), ActivationsError> {
+    let report = &opened.inspection.report;
+    let file = options.activations.to_string_lossy().into_owned();
+    let source = DiskSource::open(&options.activations, file.clone())?;
+    let captured = pollster::block_on(Captured::open(source))?;
+    let names = captured.names();
+    let sites: Vec<&str> = report.norms.iter().map(|norm| norm.name.as_str()).collect();
+    let chosen = options
+        .site
+        .as_deref()
+        .and_then(|name| explain::find(report, name).ok())
+        .map(|norm| norm.name.as_str());
+    let mut pairs = matched(&sites, &names);
+    let mut unmatched: Vec<&str> = names
+        .iter()
+        .copied()
+        .filter(|name| !name.ends_with(BEFORE_SCALE) && !pairs.iter().any(|(_, tensor)| tensor == name))
+        .collect();
+    if let Some(chosen) = chosen {
+        pairs.retain(|(site, _)| sites[*site] == chosen);
+        let site = sites.iter().position(|site| *site == chosen);
+        if let (true, [only], Some(site)) = (pairs.is_empty(), unmatched.as_slice(), site) {
+            pairs.push((site, *only));
+        }
+        unmatched.clear();
+    }
+    if pairs.is_empty() {
+        let some = names.iter().take(3).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        return Err(ActivationsError::NoMatch(format!(
+            "no tensor of `{file}` ({some}) is named as a norm site of the checkpoint (`{}`, …); name one with --site, or rename them",
+            sites.first().unwrap_or(&"none")
+        )));
+    }
+    let mut warnings = Vec::new();
+    if let Some(first) = unmatched.first() {
+        let message = format!(
+            "{} tensors of activations match no norm site, such as `{first}`: they were not measured",
+            unmatched.len()
+        );
+        warnings.push(Warning {
+            code: "activations_unmatched".to_owned(),
+            message,
+            r#where: (*first).to_owned(),
+        });
+    }
+    let mut jobs = Vec::new();
+    for (site, tensor) in pairs {
+        let before = format!("{tensor}{BEFORE_SCALE}");
+        let before = names.contains(&before.as_str()).then(|| pollster::block_on(captured.read(&before)));
+        let outputs = pollster::block_on(captured.read(tensor))?;
+        jobs.push(Job { site, outputs, before_scale: before.transpose()? });
+    }
+    jobs.sort_by_key(|job| job.site);
+    Ok((jobs, warnings))
+}
+
+/// Measures on all cores; a site that fails is a warning, and the others go on.
+fn measure_all(
+    opened: &Opened<DiskSource>,
+    jobs: &[Job],
+    line: &mut progress::Line,
+) -> (Vec<SiteVerification>, Vec<Warning>) {
+    let inspection = &opened.inspection;
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let results = Mutex::new(Vec::new());
+    let work = || {
+        while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let name = inspection.report.norms[job.site].name.as_str();
+            let result = match &inspection.scales[job.site] {
+                Some(scale) => {
+                    let norm = Norm { name, scale, shift: inspection.shifts[job.site].as_deref() };
+                    measure(norm, &job.outputs, job.before_scale.as_ref()).map_err(|error| error.to_string())
+                }
+                None => {
+                    Err(format!("`{name}`: its scale could not be used, so there is no direction to measure"))
+                }
+            };
+            done.fetch_add(1, Ordering::Relaxed);
+            if let Ok(mut results) = results.lock() {
+                results.push((job.site, name.to_owned(), result));
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        while workers.iter().any(|worker| !worker.is_finished()) {
+            line.show_sites(done.load(Ordering::Relaxed), jobs.len());
+            std::thread::sleep(std::time::Duration::from_millis(30));
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_default();
+    results.sort_by_key(|(site, ..)| *site);
+    let (mut sites, mut warnings) = (Vec::new(), Vec::new());
+    for (_, name, result) in results {
+        match result {
+            Ok(site) => sites.push(site),
+            Err(message) => {
+                warnings.push(Warning { code: "not_measured".to_owned(), message, r#where: name });
+            }
+        }
+    }
+    (sites, warnings)
+}
+
+fn show(report: &Report, options: &Measure) -> ExitCode {
+    let mut out = anstream::stdout().lock();
+    let written = if options.json {
+        serde_json::to_string_pretty(report).map_err(io::Error::from).and_then(|json| writeln!(out, "{json}"))
+    } else {
+        table(&mut out, report)
+    };
+    if written.is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe) {
+        return ExitCode::from(UNREADABLE);
+    }
+    if options.strict && !report.warnings.is_empty() { ExitCode::from(WARNED) } else { ExitCode::SUCCESS }
+}
+
+fn table(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    let Some(verification) = &report.verification else { return Ok(()) };
+    let count = |verdict| verification.sites.iter().filter(|site| site.verdict == verdict).count();
+    writeln!(
+        out,
+        "{}{} sites measured on {} tokens or more (n/d {:.1}): {} subtract the mean, {} do not, {} inconclusive{:#}",
+        summary::STRONG,
+        verification.sites.len(),
+        verification.tokens,
+        verification.width_ratio,
+        count(MeasuredVerdict::MeanSubtracting),
+        count(MeasuredVerdict::NotMeanSubtracting),
+        count(MeasuredVerdict::Inconclusive),
+        summary::STRONG,
+    )?;
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header([
+        "norm site",
+        "verdict",
+        "depth^",
+        "|cos^|",
+        "depth",
+        "|cos|",
+        "sin ≤",
+        "gap",
+        "Schur",
+        "null",
+        "n/d",
+    ]);
+    let number = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2e}"));
+    let cosine = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.6}"));
+    for site in &verification.sites {
+        table.add_row([
+            summary::printable(&site.name),
+            verdict(site.verdict).to_owned(),
+            number(site.depth_scale_free),
+            cosine(site.cos_scale_free),
+            number(Some(site.depth)),
+            cosine(Some(site.cos)),
+            number(site.sin_bound),
+            number(site.gap),
+            site.schur.map_or("–".to_owned(), |schur| format!("{schur:.3}")),
+            format!("{:.2}", site.schur_null),
+            format!("{:.1}", site.tokens as f64 / site.width as f64),
+        ]);
+    }
+    for column in 2..=10 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    writeln!(out, "\n{}", table.trim_fmt())?;
+    writeln!(
+        out,
+        "\ndepth^ and |cos^| are those of the normalised input, which no scale can fool: the verdict rests on them."
+    )?;
+    for site in &verification.sites {
+        for note in &site.notes {
+            writeln!(out, "  {}: {}", summary::printable(&site.name), summary::printable(note))?;
+        }
+    }
+    for warning in &report.warnings {
+        writeln!(out, "warning: {} [{}]", summary::printable(&warning.message), warning.code)?;
+    }
+    writeln!(out, "{}{}{:#}", summary::QUIET, summary::printable(&report.model.sentence), summary::QUIET)
+}
+
+fn verdict(verdict: MeasuredVerdict) -> &'static str {
+    match verdict {
+        MeasuredVerdict::MeanSubtracting => "subtracts the mean",
+        MeasuredVerdict::NotMeanSubtracting => "does not",
+        MeasuredVerdict::Inconclusive => "inconclusive",
+    }
+}

@@ -1,0 +1,258 @@
+//! Activations from the user's own code: a safetensors file with one tensor a site, or an .npy file of one site.
+
+use super::MeasureError;
+use crate::checkpoint::dtype::TensorType;
+use crate::checkpoint::{self, Checkpoint, CheckpointError};
+use crate::source::{ByteSource, SourceError};
+use npyz::{DType, NpyFile, Order, TypeChar};
+
+/// The suffix of a site's normalised input, captured before the scale.
+pub const BEFORE_SCALE: &str = ".before_scale";
+
+/// Outputs of one norm: tokens × width.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Activations {
+    /// Name of the tensor, or stem of the file.
+    pub tensor: String,
+    /// n.
+    pub tokens: usize,
+    /// d.
+    pub width: usize,
+    /// Token by token.
+    pub values: Vec<f64>,
+    /// Half the distance from 1 to the next number of the type they were stored in.
+    pub unit_roundoff: f64,
+    /// What was done to them on the way.
+    pub notes: Vec<String>,
+}
+
+/// Why a file of activations cannot be read.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ActivationsError {
+    /// As a checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The file.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// Not an array of numbers.
+    #[error(
+        "`{file}` is no .npy file of floating-point numbers ({reason}); save it with numpy.save as float32"
+    )]
+    NotNpy {
+        /// The file.
+        file: String,
+        /// What was met.
+        reason: String,
+    },
+    /// Wrong number of dimensions.
+    #[error(
+        "`{name}` has {dimensions} dimensions; activations are tokens × width, or batch × tokens × width"
+    )]
+    Dimensions {
+        /// Tensor or file.
+        name: String,
+        /// How many.
+        dimensions: usize,
+    },
+    /// A type that no activation has.
+    #[error("`{name}` is stored as {dtype}; activations are F64, F32, F16 or BF16")]
+    Type {
+        /// The tensor.
+        name: String,
+        /// Its type.
+        dtype: String,
+    },
+    /// None of its tensors could be matched to a site.
+    #[error("{0}")]
+    NoMatch(String),
+    /// Measuring failed.
+    #[error(transparent)]
+    Measure(#[from] MeasureError),
+}
+
+impl Activations {
+    /// λ/mean that the rounding of the stored type alone leaves along any direction: u²/3.
+    pub fn floor(&self) -> f64 {
+        self.unit_roundoff * self.unit_roundoff / 3.0
+    }
+
+    fn new(
+        tensor: &str,
+        shape: &[u64],
+        values: Vec<f64>,
+        unit_roundoff: f64,
+    ) -> Result<Self, ActivationsError> {
+        let (&width, outer) =
+            shape.split_last().filter(|(_, outer)| (1..=3).contains(&outer.len())).ok_or_else(|| {
+                ActivationsError::Dimensions { name: tensor.to_owned(), dimensions: shape.len() }
+            })?;
+        let mut notes = Vec::new();
+        if outer.len() > 1 {
+            let all = shape.iter().map(u64::to_string).collect::<Vec<_>>().join(" × ");
+            notes.push(format!("{all} was flattened to {} tokens × {width}", outer.iter().product::<u64>()));
+        }
+        if unit_roundoff > 1e-7 {
+            notes.push(format!(
+                "stored in a type whose rounding alone leaves a depth of {:.0e}: a kernel is not seen below that",
+                unit_roundoff * unit_roundoff / 3.0
+            ));
+        }
+        let width = width as usize;
+        let tokens = values.len().checked_div(width).unwrap_or_default();
+        Ok(Self { tensor: tensor.to_owned(), tokens, width, values, unit_roundoff, notes })
+    }
+}
+
+/// 2^−(bits of the significand) of the types that activations come in.
+fn unit_roundoff(dtype: &TensorType) -> Option<f64> {
+    match dtype.to_string().as_str() {
+        "F64" => Some(f64::EPSILON / 2.0),
+        "F32" => Some(f64::from(f32::EPSILON) / 2.0),
+        "F16" => Some(2f64.powi(-11)),
+        "BF16" => Some(2f64.powi(-9)),
+        _ => None,
+    }
+}
+
+/// An opened file of activations.
+pub enum Captured<S> {
+    /// One tensor a site.
+    Tensors(Checkpoint<S>),
+    /// One site.
+    Array(Activations),
+}
+
+impl<S: ByteSource> Captured<S> {
+    /// Opens a .safetensors or an .npy file.
+    pub async fn open(source: S) -> Result<Self, ActivationsError> {
+        if source.path().ends_with(".npy") {
+            return npy(&source).await.map(Self::Array);
+        }
+        Ok(Self::Tensors(checkpoint::open(vec![source], |_| {}).await?))
+    }
+
+    /// Names of its tensors.
+    pub fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Tensors(tensors) => tensors.tensors.iter().map(|tensor| tensor.name.as_str()).collect(),
+            Self::Array(array) => vec![&array.tensor],
+        }
+    }
+
+    /// Reads one of them.
+    pub async fn read(&self, name: &str) -> Result<Activations, ActivationsError> {
+        let absent = || ActivationsError::NoMatch(format!("there are no activations called `{name}`"));
+        match self {
+            Self::Array(array) => Ok(array.clone()),
+            Self::Tensors(tensors) => {
+                let tensor = tensors.tensors.iter().find(|tensor| tensor.name == name).ok_or_else(absent)?;
+                let kind =
+                    || ActivationsError::Type { name: name.to_owned(), dtype: tensor.dtype.to_string() };
+                let roundoff = unit_roundoff(&tensor.dtype).ok_or_else(kind)?;
+                let bytes = tensors.read_weights(tensor.shard, tensor.range.clone()).await?;
+                let values = tensor.dtype.decode(&bytes).map_err(|_| kind())?;
+                Activations::new(name, &tensor.shape, values, roundoff)
+            }
+        }
+    }
+}
+
+async fn npy<S: ByteSource>(source: &S) -> Result<Activations, ActivationsError> {
+    let file = source.path().to_owned();
+    let refuse = |reason: String| ActivationsError::NotNpy { file: file.clone(), reason };
+    let bytes = source.read(0..source.length()).await?;
+    let array = NpyFile::new(&bytes[..]).map_err(|error| refuse(error.to_string()))?;
+    let shape = array.shape().to_vec();
+    let fortran = array.order() == Order::Fortran;
+    let (kind, size) = match array.dtype() {
+        DType::Plain(kind) => (kind.type_char(), kind.size_field()),
+        other => return Err(refuse(format!("its elements are {}", other.descr()))),
+    };
+    let (values, roundoff) = match (kind, size) {
+        (TypeChar::Float, 8) => {
+            (array.into_vec::<f64>().map_err(|error| refuse(error.to_string()))?, f64::EPSILON / 2.0)
+        }
+        (TypeChar::Float, 4) => {
+            let values = array.into_vec::<f32>().map_err(|error| refuse(error.to_string()))?;
+            (values.into_iter().map(f64::from).collect(), f64::from(f32::EPSILON) / 2.0)
+        }
+        (kind, size) => return Err(refuse(format!("its elements are of type {kind:?} and {size} bytes"))),
+    };
+    let stem = file.rsplit('/').next().unwrap_or_default().trim_end_matches(".npy").to_owned();
+    let values = if fortran { transposed(&values, &shape) } else { values };
+    let mut activations = Activations::new(&stem, &shape, values, roundoff)?;
+    if fortran {
+        activations.notes.push("stored column by column (Fortran order), read as such".to_owned());
+    }
+    Ok(activations)
+}
+
+/// Column-major values of any shape, row by row.
+fn transposed(values: &[f64], shape: &[u64]) -> Vec<f64> {
+    let strides: Vec<usize> = shape
+        .iter()
+        .scan(1, |stride, &size| {
+            let here = *stride;
+            *stride *= size as usize;
+            Some(here)
+        })
+        .collect();
+    (0..values.len())
+        .map(|mut at| {
+            let mut from = 0;
+            for (size, stride) in shape.iter().zip(&strides).rev() {
+                from += (at % *size as usize) * stride;
+                at /= *size as usize;
+            }
+            values[from]
+        })
+        .collect()
+}
+
+/// Which tensors belong to which of `sites`: by the whole name, else by the end of one in the other, if that is one only.
+pub fn matched<'a>(sites: &[&'a str], tensors: &[&'a str]) -> Vec<(usize, &'a str)> {
+    let plain: Vec<&str> = tensors.iter().copied().filter(|name| !name.ends_with(BEFORE_SCALE)).collect();
+    let ends = |long: &str, short: &str| {
+        long.strip_suffix(short).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+    };
+    let mut pairs = Vec::new();
+    for tensor in plain {
+        if let Some(at) = sites.iter().position(|site| *site == tensor) {
+            pairs.push((at, tensor));
+            continue;
+        }
+        let mut like = sites.iter().enumerate().filter(|(_, site)| ends(site, tensor) || ends(tensor, site));
+        if let (Some((at, _)), None) = (like.next(), like.next()) {
+            pairs.push((at, tensor));
+        }
+    }
+    pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_matched_whole_or_by_a_unique_end() {
+        let sites = ["bert.encoder.layer.0.norm", "bert.encoder.layer.1.norm", "bert.final"];
+        let tensors = [
+            "bert.final",
+            "encoder.layer.1.norm",
+            "model.bert.encoder.layer.0.norm",
+            "norm",
+            "bert.final.before_scale",
+        ];
+        assert_eq!(
+            matched(&sites, &tensors),
+            [(2, "bert.final"), (1, "encoder.layer.1.norm"), (0, "model.bert.encoder.layer.0.norm")]
+        );
+    }
+
+    #[test]
+    fn column_major_values_are_turned() {
+        // [[1, 2, 3], [4, 5, 6]] column by column.
+        assert_eq!(transposed(&[1.0, 4.0, 2.0, 5.0, 3.0, 6.0], &[2, 3]), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    }
+}

@@ -1,0 +1,386 @@
+//! What the outputs of one norm say: depth, direction, certificate, Schur ratio, and the scale-free test (MATH §4).
+
+use super::MeasureError;
+use super::activations::Activations;
+use super::eigen::{Complement, Spectrum};
+use super::gram::Gridded;
+use crate::kernel::direction::Kernel;
+use crate::kernel::scale::Scale;
+use crate::report::{Interval, MeasuredVerdict, SiteVerification};
+use faer::Mat;
+
+/// A depth^ below this is a subtracted mean, for activations of an f32 forward pass; ...
+const SUBTRACTED: f64 = 1e-8;
+/// ... and above this it is not.
+const NOT_SUBTRACTED: f64 = 1e-2;
+/// Activations that were stored in a narrower type have a floor of their own: u²/3 for a unit roundoff u. Below a hundred
+/// times that nothing tells rounding from a direction.
+const ABOVE_FLOOR: f64 = 100.0;
+/// Eigenvalues below this × the largest are f64's own rounding.
+const RESOLVED: f64 = 1e-13;
+/// A bound on the sine below this certifies that the bottom eigenvector is v.
+const CERTIFIED: f64 = 1e-4;
+/// Raw |cos| beyond this looks like a kernel to whoever does not divide by γ.
+const FOOLED: f64 = 0.99;
+/// A channel whose γ is this much smaller than its β has lost x̂ to the rounding of y = γx̂ + β in f32.
+const HIDDEN: f64 = 1.0 / (1 << 20) as f64;
+/// Fewer tokens than this many times the width make every number an estimate of little worth.
+const ENOUGH: usize = 4;
+
+/// One norm: its effective scale and its shift, d values each.
+#[derive(Debug, Clone, Copy)]
+pub struct Norm<'a> {
+    /// Site name.
+    pub name: &'a str,
+    /// γ.
+    pub scale: &'a Scale,
+    /// β, if there is one.
+    pub shift: Option<&'a [f64]>,
+}
+
+/// Y with its mean taken off.
+struct Centred {
+    tokens: usize,
+    width: usize,
+    values: Vec<f64>,
+    /// tr C/d.
+    mean_variance: f64,
+}
+
+impl Centred {
+    fn new(values: &[f64], tokens: usize, width: usize) -> Self {
+        let mut means = vec![0.0; width];
+        for row in values.chunks_exact(width) {
+            means.iter_mut().zip(row).for_each(|(mean, y)| *mean += y);
+        }
+        means.iter_mut().for_each(|mean| *mean /= tokens as f64);
+        let centre = |(at, y): (usize, &f64)| y - means[at % width];
+        let values: Vec<f64> = values.iter().enumerate().map(centre).collect();
+        let total: f64 = values.iter().map(|y| y * y).sum();
+        Self { tokens, width, values, mean_variance: total / (tokens * width) as f64 }
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &[f64]> {
+        self.values.chunks_exact(self.width)
+    }
+
+    /// λ_v = ‖Y_c v‖²/n, from the values themselves.
+    fn variance_along(&self, v: &[f64]) -> f64 {
+        self.rows().map(|row| dot(row, v).powi(2)).sum::<f64>() / self.tokens as f64
+    }
+
+    /// Cv = Y_cᵀ(Y_c v)/n.
+    fn times(&self, v: &[f64]) -> Vec<f64> {
+        let mut product = vec![0.0; self.width];
+        for row in self.rows() {
+            let along = dot(row, v);
+            product.iter_mut().zip(row).for_each(|(sum, y)| *sum += along * y);
+        }
+        product.iter_mut().for_each(|sum| *sum /= self.tokens as f64);
+        product
+    }
+
+    /// λ_v/mean of each half of the tokens (even and odd) beside that of all.
+    fn depth(&self, values: &[f64], v: &[f64]) -> Interval {
+        let depth = |centred: &Self| centred.variance_along(v) / centred.mean_variance;
+        let half = |odd: usize| {
+            let rows: Vec<f64> =
+                values.chunks_exact(self.width).skip(odd).step_by(2).flatten().copied().collect();
+            depth(&Self::new(&rows, rows.len() / self.width, self.width))
+        };
+        let (value, halves) = (depth(self), [half(0), half(1)]);
+        Interval {
+            value,
+            low: halves[0].min(halves[1]).min(value),
+            high: halves[0].max(halves[1]).max(value),
+        }
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+/// How a direction stands to a covariance.
+struct Bottom {
+    /// |⟨u₁, v⟩|.
+    cosine: f64,
+    /// Upper bound of sin ∠(u₁, v) (Davis–Kahan); `None` where the spectrum has no room for one.
+    sin_bound: Option<f64>,
+    /// λ₂/λ₁; `None` where λ₁ is lost in rounding.
+    gap: Option<f64>,
+    /// The spectrum says which eigenvector is the bottom one.
+    resolved: bool,
+    /// 1 − 1/((vᵀC⁻¹v)(vᵀCv)); `None` where C⁻¹ is not to be had.
+    schur: Option<f64>,
+    spectrum: Spectrum,
+}
+
+impl Bottom {
+    fn of(site: &str, centred: &Centred, covariance: &Mat<f64>, v: &[f64]) -> Result<Self, MeasureError> {
+        let failed = || MeasureError::NoConvergence { site: site.to_owned() };
+        let spectrum = Spectrum::of(covariance.as_ref()).ok_or_else(failed)?;
+        let complement = Complement::of(covariance, v).ok_or_else(failed)?;
+        let along = centred.variance_along(v);
+        let image = centred.times(v);
+        // Cv without its part along v, which is λ_v v up to rounding.
+        let part = dot(&image, v);
+        let rest: Vec<f64> = image.iter().zip(v).map(|(image, v)| image - part * v).collect();
+        let (least, largest) = (complement.values[0], complement.values[complement.values.len() - 1]);
+        let sin_bound = (least > along && least > RESOLVED * largest)
+            .then(|| (dot(&rest, &rest).sqrt() / (least - along)).min(1.0));
+        let certified = sin_bound.is_some_and(|bound| bound < CERTIFIED);
+        let cosine = match sin_bound {
+            Some(bound) if certified => (1.0 - bound * bound).sqrt(),
+            _ if spectrum.values[0] > RESOLVED * largest => spectrum.cosine(v),
+            _ => bottom_of_values(centred).map_or_else(|| spectrum.cosine(v), |bottom| dot(&bottom, v).abs()),
+        };
+        let resolved = certified || spectrum.values[0] > RESOLVED * largest;
+        let (first, second) =
+            if certified { (along, least) } else { (spectrum.values[0], spectrum.values[1]) };
+        let gap = (resolved && first > 0.0).then(|| second / first);
+        let schur =
+            (least > RESOLVED * largest && along > 0.0).then(|| complement.inverse_form(&rest) / along);
+        Ok(Self { cosine: cosine.min(1.0), sin_bound, gap, resolved, schur, spectrum })
+    }
+}
+
+/// u₁ from the singular values of Y_c, which reach twice as deep as the eigenvalues of C.
+fn bottom_of_values(centred: &Centred) -> Option<Vec<f64>> {
+    let (n, d) = (centred.tokens, centred.width);
+    let y = Mat::from_fn(n, d, |token, channel| centred.values[token * d + channel]);
+    let svd = y.thin_svd().ok()?;
+    Some(svd.V().col(d - 1).iter().copied().collect())
+}
+
+/// Measures one norm from its outputs `y`, and its normalised inputs `before_scale` where they were captured.
+pub fn measure(
+    norm: Norm<'_>,
+    y: &Activations,
+    before_scale: Option<&Activations>,
+) -> Result<SiteVerification, MeasureError> {
+    check(norm, y)?;
+    before_scale.map_or(Ok(()), |before| check(norm, before))?;
+    let (n, d) = (y.tokens, y.width);
+    let centred = Centred::new(&y.values, n, d);
+    if centred.mean_variance == 0.0 {
+        return Err(MeasureError::Constant { site: norm.name.to_owned(), tokens: n });
+    }
+    let gridded = Gridded::new(&y.values, n, d)?;
+    let covariance = gridded.gram().covariance();
+    let mut notes = y.notes.clone();
+    if n < ENOUGH * d {
+        notes.push(format!("{n} tokens are less than {ENOUGH} times the width: the estimates are rough"));
+    }
+
+    let kernel = match Kernel::of(norm.scale, true) {
+        Kernel::InverseScale(direction) => {
+            Predicted::direction(norm, &centred, &covariance, &y.values, &direction.components)?
+        }
+        _ => Predicted::coordinates(norm, &centred, &covariance)?,
+    };
+    notes.extend(kernel.note.clone());
+
+    let scale_free = ScaleFree::of(norm, y, before_scale)?;
+    let precision = before_scale.unwrap_or(y);
+    let subtracted = SUBTRACTED.max(ABOVE_FLOOR * precision.floor());
+    let verdict = scale_free.verdict(subtracted, d);
+    notes.extend(scale_free.note(subtracted, verdict));
+    let zeros = norm.scale.zeros();
+    let fooled = kernel.cosine > FOOLED && verdict == MeasuredVerdict::NotMeanSubtracting && zeros.is_empty();
+    if fooled {
+        notes.push(format!(
+            "the raw bottom direction matches γ⁻¹ (|cos| {:.4}) only because a scale is nearly off there: divided by γ, no direction is dead",
+            kernel.cosine
+        ));
+    }
+    Ok(SiteVerification {
+        name: norm.name.to_owned(),
+        tokens: n as u64,
+        width: d as u64,
+        heavy_tokens: gridded.heavy_tokens() as u64,
+        mean_variance: centred.mean_variance,
+        depth: kernel.depth.value,
+        depth_interval: kernel.depth,
+        cos: kernel.cosine,
+        gap: kernel.gap,
+        sin_bound: kernel.sin_bound,
+        depth_scale_free: scale_free.depth.map(|depth| depth.value),
+        depth_scale_free_interval: scale_free.depth,
+        cos_scale_free: scale_free.cosine,
+        schur: kernel.schur,
+        schur_null: d as f64 / n as f64,
+        principal_cosines: kernel.principal_cosines,
+        zero_variance: zeros.iter().map(|&channel| covariance[(channel, channel)]).reduce(f64::max),
+        raw_test_fooled: fooled,
+        verdict,
+        notes,
+    })
+}
+
+/// The predicted kernel, held against the covariance.
+struct Predicted {
+    depth: Interval,
+    cosine: f64,
+    sin_bound: Option<f64>,
+    gap: Option<f64>,
+    schur: Option<f64>,
+    principal_cosines: Option<Vec<f64>>,
+    note: Option<String>,
+}
+
+impl Predicted {
+    /// All γᵢ ≠ 0: v = γ⁻¹/‖γ⁻¹‖.
+    fn direction(
+        norm: Norm<'_>,
+        centred: &Centred,
+        covariance: &Mat<f64>,
+        values: &[f64],
+        v: &[f64],
+    ) -> Result<Self, MeasureError> {
+        let bottom = Bottom::of(norm.name, centred, covariance, v)?;
+        let near_dead = norm.scale.near_dead();
+        let principal_cosines = (!near_dead.is_empty())
+            .then(|| predicted_basis(&near_dead, Some(v), v.len()))
+            .and_then(|basis| bottom.spectrum.principal_cosines(basis.as_ref()));
+        let note = (!bottom.resolved).then(|| {
+            format!(
+                "{} scales are so small that several directions lie below f64's rounding: which of them is the bottom one is not resolved, and |cos| means little. The principal angles and the depth do",
+                near_dead.len()
+            )
+        });
+        Ok(Self {
+            depth: centred.depth(values, v),
+            cosine: bottom.cosine,
+            sin_bound: bottom.sin_bound,
+            gap: bottom.gap,
+            schur: bottom.schur,
+            principal_cosines,
+            note,
+        })
+    }
+
+    /// Some γᵢ = 0: the kernel is those coordinates, whatever the kind.
+    fn coordinates(norm: Norm<'_>, centred: &Centred, covariance: &Mat<f64>) -> Result<Self, MeasureError> {
+        let failed = || MeasureError::NoConvergence { site: norm.name.to_owned() };
+        let zeros = norm.scale.zeros();
+        let spectrum = Spectrum::of(covariance.as_ref()).ok_or_else(failed)?;
+        let basis = predicted_basis(&zeros, None, centred.width);
+        let cosines = spectrum.principal_cosines(basis.as_ref()).ok_or_else(failed)?;
+        let variance = zeros.iter().map(|&channel| covariance[(channel, channel)]).fold(0.0, f64::max);
+        let value = variance / centred.mean_variance;
+        Ok(Self {
+            depth: Interval { value, low: value, high: value },
+            cosine: cosines.iter().copied().fold(1.0, f64::min),
+            sin_bound: None,
+            gap: None,
+            schur: None,
+            principal_cosines: Some(cosines),
+            note: None,
+        })
+    }
+}
+
+fn check(norm: Norm<'_>, y: &Activations) -> Result<(), MeasureError> {
+    let site = || norm.name.to_owned();
+    if y.width != norm.scale.width() {
+        let (width, tensor, found) = (norm.scale.width() as u64, y.tensor.clone(), y.width);
+        return Err(MeasureError::Width { site: site(), width, tensor, found });
+    }
+    if let Some(at) = y.values.iter().position(|value| !value.is_finite()) {
+        let (token, channel, value) = (at / y.width, at % y.width, y.values[at]);
+        return Err(MeasureError::NotFinite { site: site(), token, channel, value });
+    }
+    if y.tokens <= y.width {
+        return Err(MeasureError::TooFewTokens { site: site(), tokens: y.tokens, width: y.width });
+    }
+    Ok(())
+}
+
+/// Orthonormal columns spanning the near-dead coordinates and the predicted direction.
+fn predicted_basis(near_dead: &[usize], direction: Option<&[f64]>, d: usize) -> Mat<f64> {
+    let rest = direction.map(|v| {
+        let mut rest = v.to_vec();
+        near_dead.iter().for_each(|&channel| rest[channel] = 0.0);
+        let norm = dot(&rest, &rest).sqrt();
+        (rest, norm)
+    });
+    // What is left of v outside those coordinates may be nothing.
+    let rest = rest.filter(|(_, norm)| *norm > 1e-6);
+    let columns = near_dead.len() + usize::from(rest.is_some());
+    Mat::from_fn(d, columns, |row, column| match (near_dead.get(column), &rest) {
+        (Some(&channel), _) => f64::from(u8::from(channel == row)),
+        (None, Some((rest, norm))) => rest[row] / norm,
+        (None, None) => 0.0,
+    })
+}
+
+/// The test that no scale can fool: x̂ = (y − β)/γ has the exact kernel 1/√d under LayerNorm whatever γ is.
+struct ScaleFree {
+    depth: Option<Interval>,
+    cosine: Option<f64>,
+    /// Channels where y does not hold x̂: γ is zero, or lost beside β.
+    hidden: usize,
+}
+
+impl ScaleFree {
+    fn of(norm: Norm<'_>, y: &Activations, before_scale: Option<&Activations>) -> Result<Self, MeasureError> {
+        let gamma = norm.scale.values();
+        let beta = |channel: usize| norm.shift.map_or(0.0, |shift| shift[channel]);
+        let seen: Vec<usize> = match before_scale {
+            Some(_) => (0..y.width).collect(),
+            None => (0..y.width)
+                .filter(|&channel| {
+                    gamma[channel] != 0.0 && gamma[channel].abs() >= HIDDEN * beta(channel).abs()
+                })
+                .collect(),
+        };
+        let hidden = y.width - seen.len();
+        if seen.len() < 2 {
+            return Ok(Self { depth: None, cosine: None, hidden });
+        }
+        let mut values = Vec::with_capacity(y.tokens * seen.len());
+        for row in before_scale.unwrap_or(y).values.chunks_exact(y.width) {
+            values.extend(seen.iter().map(|&channel| match before_scale {
+                Some(_) => row[channel],
+                None => (row[channel] - beta(channel)) / gamma[channel],
+            }));
+        }
+        let (n, d) = (values.len() / seen.len(), seen.len());
+        let centred = Centred::new(&values, n, d);
+        let even = vec![(1.0 / d as f64).sqrt(); d];
+        let depth = centred.depth(&values, &even);
+        let covariance = Gridded::new(&values, n, d)?.gram().covariance();
+        let bottom = Bottom::of(norm.name, &centred, &covariance, &even)?;
+        Ok(Self { depth: Some(depth), cosine: Some(bottom.cosine), hidden })
+    }
+
+    fn verdict(&self, subtracted: f64, width: usize) -> MeasuredVerdict {
+        let Some(depth) = self.depth else { return MeasuredVerdict::Inconclusive };
+        // k of d channels that are not seen leave a variance of about k/d in the sum of the others.
+        let left = 10.0 * self.hidden as f64 / width as f64;
+        if depth.high < subtracted {
+            MeasuredVerdict::MeanSubtracting
+        } else if depth.low > NOT_SUBTRACTED.max(left) {
+            MeasuredVerdict::NotMeanSubtracting
+        } else {
+            MeasuredVerdict::Inconclusive
+        }
+    }
+
+    fn note(&self, subtracted: f64, verdict: MeasuredVerdict) -> Option<String> {
+        if verdict != MeasuredVerdict::Inconclusive {
+            return None;
+        }
+        Some(match (self.depth, self.hidden) {
+            (_, hidden) if hidden > 0 => format!(
+                "the scale hides the normalised input in {hidden} channels; capture it before the scale is applied (`SITE.before_scale`)"
+            ),
+            (Some(depth), _) => format!(
+                "the scale-free depth {:.1e} is neither below {subtracted:.0e}, as after a subtracted mean, nor above {NOT_SUBTRACTED}",
+                depth.value
+            ),
+            (None, _) => "the normalised input cannot be had from these activations".to_owned(),
+        })
+    }
+}
