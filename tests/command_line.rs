@@ -5,6 +5,10 @@
 mod support;
 
 use assert_cmd::Command;
+use gammascope::source::disk::DiskSource;
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use rand_distr::StandardNormal;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -198,4 +202,100 @@ fn weights_are_sampled_unless_refused_and_never_counted_as_read() {
         .collect();
     assert_eq!(energies.len(), 8);
     assert!(energies.iter().all(|&energy| energy < 0.6), "trained structure: {energies:?}");
+}
+
+/// A file of activations for two sites of the LayerNorm sample, computed from random streams in f32.
+fn activations(folder: &Path, sites: &[(&str, &str)], tokens: usize) -> PathBuf {
+    let path = sample("layernorm").join("model.safetensors");
+    let source = DiskSource::open(&path, "model.safetensors").unwrap();
+    let inspection = pollster::block_on(gammascope::inspect::inspect(vec![source], |_| {})).unwrap();
+    let mut random = SmallRng::seed_from_u64(3);
+    let named: Vec<(&str, Vec<usize>, Vec<f32>)> = sites
+        .iter()
+        .map(|(site, tensor)| {
+            let at = inspection.report.norms.iter().position(|norm| norm.name == *site).unwrap();
+            let (scale, shift) =
+                (inspection.scales[at].as_ref().unwrap(), inspection.shifts[at].as_ref().unwrap());
+            let mut values = Vec::new();
+            for _ in 0..tokens {
+                let x: Vec<f32> = (0..128).map(|_| random.sample::<f32, _>(StandardNormal) + 0.5).collect();
+                let mean = x.iter().sum::<f32>() / 128.0;
+                let deviation = (x.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / 128.0 + 1e-5).sqrt();
+                let output = |(channel, x): (usize, &f32)| {
+                    (x - mean) / deviation * scale.values()[channel] as f32 + shift[channel] as f32
+                };
+                values.extend(x.iter().enumerate().map(output));
+            }
+            (*tensor, vec![tokens, 128], values)
+        })
+        .collect();
+    let listed: Vec<(&str, &[usize], Vec<f32>)> =
+        named.iter().map(|(name, shape, values)| (*name, shape.as_slice(), values.clone())).collect();
+    let file = folder.join("activations.safetensors");
+    std::fs::write(&file, support::tensors(&listed)).unwrap();
+    file
+}
+
+fn measure(options: &[&std::ffi::OsStr]) -> Command {
+    let mut command = Command::cargo_bin("gammascope").unwrap();
+    command.arg("measure").arg(sample("layernorm")).args(options);
+    command
+}
+
+#[test]
+fn measured_sites_are_the_contract_and_become_evidence() {
+    let folder = tempfile::tempdir().unwrap();
+    let sites = [("transformer.ln_f", "transformer.ln_f"), ("transformer.h.1.ln_2", "h.1.ln_2")];
+    let file = activations(folder.path(), &sites, 600);
+    let options = ["--activations".as_ref(), file.as_os_str()];
+    let text = stdout(&mut measure(&options));
+    assert!(
+        text.starts_with("2 sites measured on 600 tokens or more (n/d 4.7): 2 subtract the mean"),
+        "{text}"
+    );
+    let json: Value = serde_json::from_str(&stdout(measure(&options).arg("--json"))).unwrap();
+    let verification = &json["verification"];
+    assert_eq!((&verification["tokens"], &verification["forward"]), (&600.into(), &"f32".into()));
+    for field in [
+        "name",
+        "depth",
+        "cos",
+        "gap",
+        "sin_bound",
+        "depth_scale_free",
+        "cos_scale_free",
+        "schur",
+        "schur_null",
+        "verdict",
+    ] {
+        assert!(!verification["sites"][0][field].is_null(), "{field}");
+    }
+    assert_eq!(verification["sites"][0]["verdict"], "mean_subtracting");
+    let norms = json["norms"].as_array().unwrap();
+    let evidence = |name: &str| {
+        let norm = norms.iter().find(|norm| norm["name"] == name).unwrap();
+        norm["evidence"].as_array().unwrap().iter().any(|piece| piece["source"] == "activations")
+    };
+    assert!(
+        evidence("transformer.ln_f") && evidence("transformer.h.1.ln_2") && !evidence("transformer.h.0.ln_1")
+    );
+}
+
+#[test]
+fn activations_that_match_no_site_are_measured_only_when_the_site_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = activations(folder.path(), &[("transformer.ln_f", "mine")], 600);
+    let options = ["--activations".as_ref(), file.as_os_str()];
+    let error = stderr(&mut measure(&options), 2);
+    assert!(error.contains("`mine`") && error.contains("name one with --site"), "{error}");
+    let text = stdout(measure(&options).args(["--site", "ln_f"]));
+    assert!(text.contains("1 site measured"), "{text}");
+}
+
+#[test]
+fn too_few_tokens_are_unreadable_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = activations(folder.path(), &[("transformer.ln_f", "transformer.ln_f")], 100);
+    let error = stderr(&mut measure(&["--activations".as_ref(), file.as_os_str()]), 2);
+    assert!(error.contains("at least 129 tokens"), "{error}");
 }

@@ -169,6 +169,12 @@ pub fn measure(
     let gridded = Gridded::new(&y.values, n, d)?;
     let covariance = gridded.gram().covariance();
     let mut notes = y.notes.clone();
+    if is_before_scale(norm, y) {
+        notes.push(
+            "every token has a mean square of 1: these are values before the scale, not the norm's output. Name them `SITE.before_scale`, and capture the output as well"
+                .to_owned(),
+        );
+    }
     if n < ENOUGH * d {
         notes.push(format!("{n} tokens are less than {ENOUGH} times the width: the estimates are rough"));
     }
@@ -216,6 +222,14 @@ pub fn measure(
         verdict,
         notes,
     })
+}
+
+/// Whether every token has unit mean square, as a normalised input has before it is scaled, though γ would change that.
+fn is_before_scale(norm: Norm<'_>, y: &Activations) -> bool {
+    let unit = |row: &[f64]| (dot(row, row) / y.width as f64 - 1.0).abs() < 1e-2;
+    let changes =
+        norm.shift.is_some() || norm.scale.values().iter().any(|scale| (scale.abs() - 1.0).abs() > 0.05);
+    changes && y.values.chunks_exact(y.width).all(unit)
 }
 
 /// The predicted kernel, held against the covariance.

@@ -200,9 +200,9 @@ fn table(out: &mut impl Write, report: &Report) -> io::Result<()> {
     let count = |verdict| verification.sites.iter().filter(|site| site.verdict == verdict).count();
     writeln!(
         out,
-        "{}{} sites measured on {} tokens or more (n/d {:.1}): {} subtract the mean, {} do not, {} inconclusive{:#}",
+        "{}{} measured on {} tokens or more (n/d {:.1}): {} subtract the mean, {} do not, {} inconclusive{:#}",
         summary::STRONG,
-        verification.sites.len(),
+        sites(verification.sites.len()),
         verification.tokens,
         verification.width_ratio,
         count(MeasuredVerdict::MeanSubtracting),
@@ -260,6 +260,10 @@ fn table(out: &mut impl Write, report: &Report) -> io::Result<()> {
         writeln!(out, "warning: {} [{}]", summary::printable(&warning.message), warning.code)?;
     }
     writeln!(out, "{}{}{:#}", summary::QUIET, summary::printable(&report.model.sentence), summary::QUIET)
+}
+
+fn sites(count: usize) -> String {
+    if count == 1 { "1 site".to_owned() } else { format!("{count} sites") }
 }
 
 fn verdict(verdict: MeasuredVerdict) -> &'static str {

@@ -1,0 +1,219 @@
+//! Measuring norms on activations: both kinds, scales that fool the raw test, and every kind of bad file.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod support;
+
+use gammascope::kernel::scale::Scale;
+use gammascope::report::{MeasuredVerdict, SiteVerification};
+use gammascope::source::memory::MemorySource;
+use gammascope::verify::MeasureError;
+use gammascope::verify::activations::{Activations, ActivationsError, Captured};
+use gammascope::verify::measure::{Norm, measure};
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use rand_distr::StandardNormal;
+
+const WIDTH: usize = 48;
+const TOKENS: usize = 400;
+
+/// Outputs of a norm in f32 arithmetic, as a forward pass computes them.
+fn outputs(subtracts_mean: bool, scale: &[f64], shift: Option<&[f64]>, tokens: usize) -> Activations {
+    let mut random = SmallRng::seed_from_u64(5);
+    let d = scale.len();
+    let mut values = Vec::with_capacity(tokens * d);
+    for _ in 0..tokens {
+        // A stream with an offset and channels of different size, as real ones.
+        let x: Vec<f32> = (0..d)
+            .map(|channel| (random.sample::<f32, _>(StandardNormal) + 0.3) * (0.5 + (channel % 5) as f32))
+            .collect();
+        let mean = if subtracts_mean { x.iter().sum::<f32>() / d as f32 } else { 0.0 };
+        let square = x.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / d as f32;
+        let inverse = 1.0 / (square + 1e-6).sqrt();
+        values.extend(x.iter().enumerate().map(|(channel, x)| {
+            let y = (x - mean) * inverse * scale[channel] as f32;
+            f64::from(y + shift.map_or(0.0, |shift| shift[channel] as f32))
+        }));
+    }
+    let tensor = "norm".to_owned();
+    let unit_roundoff = f64::from(f32::EPSILON) / 2.0;
+    Activations { tensor, tokens, width: d, values, unit_roundoff, notes: Vec::new() }
+}
+
+fn trained(d: usize) -> Vec<f64> {
+    (0..d).map(|channel| 0.6 + 0.4 * (channel as f64 * 1.7).sin()).collect()
+}
+
+fn measured(scale: &[f64], shift: Option<&[f64]>, y: &Activations) -> Result<SiteVerification, MeasureError> {
+    let scale = Scale::new(scale.to_vec()).unwrap();
+    measure(Norm { name: "norm", scale: &scale, shift }, y, None)
+}
+
+#[test]
+fn math_4_a_layer_norm_has_its_kernel_and_a_certificate() {
+    let (scale, shift) = (trained(WIDTH), vec![0.1; WIDTH]);
+    let site = measured(&scale, Some(&shift), &outputs(true, &scale, Some(&shift), TOKENS)).unwrap();
+    assert_eq!(site.verdict, MeasuredVerdict::MeanSubtracting);
+    assert!(site.depth < 1e-12 && site.depth_scale_free.unwrap() < 1e-12, "{site:?}");
+    assert!(site.cos > 0.999_999 && site.cos_scale_free.unwrap() > 0.999_999);
+    assert!(site.sin_bound.unwrap() < 1e-4 && site.gap.unwrap() > 1e8);
+    assert!(site.schur.unwrap() < 0.5, "near its null of {}: {:?}", site.schur_null, site.schur);
+    assert!(site.depth_interval.low <= site.depth && site.depth <= site.depth_interval.high);
+}
+
+#[test]
+fn math_4_an_rms_norm_has_none() {
+    let scale = trained(WIDTH);
+    let site = measured(&scale, None, &outputs(false, &scale, None, TOKENS)).unwrap();
+    assert_eq!(site.verdict, MeasuredVerdict::NotMeanSubtracting);
+    assert!(site.depth_scale_free.unwrap() > 0.1 && site.cos < 0.9, "{site:?}");
+    assert!(!site.raw_test_fooled);
+}
+
+#[test]
+fn math_4_an_almost_off_channel_fools_the_raw_test_and_not_the_verdict() {
+    let mut scale = trained(WIDTH);
+    scale[7] = 1e-4;
+    let site = measured(&scale, None, &outputs(false, &scale, None, TOKENS)).unwrap();
+    assert!(site.cos > 0.999 && site.raw_test_fooled, "{site:?}");
+    assert_eq!(site.verdict, MeasuredVerdict::NotMeanSubtracting);
+    assert!(site.notes.iter().any(|note| note.contains("only because a scale is nearly off")));
+    assert!(site.principal_cosines.unwrap()[0] > 0.99, "the channel is dead all the same");
+}
+
+#[test]
+fn zero_scales_are_confirmed_as_coordinates() {
+    let mut scale = trained(WIDTH);
+    (scale[3], scale[20]) = (0.0, 0.0);
+    for (subtracts, verdict) in
+        [(false, MeasuredVerdict::NotMeanSubtracting), (true, MeasuredVerdict::Inconclusive)]
+    {
+        let site = measured(&scale, None, &outputs(subtracts, &scale, None, TOKENS)).unwrap();
+        assert_eq!(site.zero_variance, Some(0.0));
+        assert_eq!(site.principal_cosines.as_ref().unwrap().len(), 2);
+        assert!(site.cos > 0.999_999 && site.depth == 0.0);
+        // What the zeros hide of x̂ leaves a LayerNorm's sum open.
+        assert_eq!(site.verdict, verdict, "{subtracts}: {site:?}");
+    }
+}
+
+#[test]
+fn the_normalised_input_itself_settles_what_zero_scales_hide() {
+    let mut scale = trained(WIDTH);
+    scale[3] = 0.0;
+    let y = outputs(true, &scale, None, TOKENS);
+    let before = outputs(true, &[1.0; WIDTH], None, TOKENS);
+    let scale = Scale::new(scale).unwrap();
+    let site = measure(Norm { name: "norm", scale: &scale, shift: None }, &y, Some(&before)).unwrap();
+    assert_eq!(site.verdict, MeasuredVerdict::MeanSubtracting);
+}
+
+#[test]
+fn sixteen_bit_activations_move_the_band() {
+    let scale = trained(WIDTH);
+    let mut y = outputs(true, &scale, None, TOKENS);
+    y.values.iter_mut().for_each(|value| *value = half::f16::from_f64(*value).to_f64());
+    y.unit_roundoff = 2f64.powi(-11);
+    let site = measured(&scale, None, &y).unwrap();
+    assert!(site.depth_scale_free.unwrap() > 1e-8, "as f32 it would be inconclusive");
+    assert_eq!(site.verdict, MeasuredVerdict::MeanSubtracting);
+}
+
+#[test]
+fn too_few_tokens_are_refused_with_the_number_needed() {
+    let scale = trained(WIDTH);
+    let error = measured(&scale, None, &outputs(true, &scale, None, WIDTH)).unwrap_err().to_string();
+    assert!(error.contains("at least 49 tokens") && error.contains("better 192"), "{error}");
+    let site = measured(&scale, None, &outputs(true, &scale, None, 2 * WIDTH)).unwrap();
+    assert!(site.notes.iter().any(|note| note.contains("less than 4 times the width")));
+}
+
+#[test]
+fn a_value_that_is_no_number_is_named() {
+    let scale = trained(WIDTH);
+    let mut y = outputs(true, &scale, None, TOKENS);
+    y.values[5 * WIDTH + 9] = f64::NAN;
+    let error = measured(&scale, None, &y).unwrap_err().to_string();
+    assert!(error.contains("token 5, channel 9 is NaN"), "{error}");
+}
+
+#[test]
+fn constant_activations_and_those_of_another_width_are_refused() {
+    let scale = trained(WIDTH);
+    let mut y = outputs(true, &scale, None, TOKENS);
+    assert!(
+        measured(&trained(WIDTH + 1), None, &y).unwrap_err().to_string().contains("they are of another site")
+    );
+    y.values.iter_mut().for_each(|value| *value = 1.5);
+    assert!(measured(&scale, None, &y).unwrap_err().to_string().contains("all 400 tokens are the same"));
+}
+
+#[test]
+fn values_before_the_scale_are_told_by_their_statistics() {
+    let scale = trained(WIDTH);
+    let before = outputs(true, &[1.0; WIDTH], None, TOKENS);
+    let said = |y: &Activations| {
+        measured(&scale, None, y).unwrap().notes.iter().any(|note| note.contains("before the scale, not"))
+    };
+    assert!(said(&before) && !said(&outputs(true, &scale, None, TOKENS)));
+}
+
+/// An .npy file of version 1.
+fn npy(descr: &str, fortran: bool, shape: &str, data: &[u8]) -> Vec<u8> {
+    let order = if fortran { "True" } else { "False" };
+    let mut header = format!("{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}");
+    while (header.len() + 11) % 64 != 0 {
+        header.push(' ');
+    }
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(data);
+    bytes
+}
+
+fn opened(path: &str, bytes: Vec<u8>) -> Result<Activations, ActivationsError> {
+    pollster::block_on(async {
+        let captured = Captured::open(MemorySource::new(path, bytes)).await?;
+        let name = captured.names()[0].to_owned();
+        captured.read(&name).await
+    })
+}
+
+#[test]
+fn npy_files_of_every_order_and_endianness_are_read() {
+    let expected = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    let little = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let big: Vec<u8> = expected.iter().flat_map(|value: &f64| (*value as f32).to_be_bytes()).collect();
+    let rows = little(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    let columns = little(&[1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+    for (file, note) in [
+        (npy("'<f4'", false, "(2, 3)", &rows), ""),
+        (npy("'>f4'", false, "(2, 3)", &big), ""),
+        (npy("'<f4'", true, "(2, 3)", &columns), "Fortran order"),
+        (npy("'<f4'", false, "(1, 2, 3)", &rows), "1 × 2 × 3 was flattened to 2 tokens × 3"),
+    ] {
+        let array = opened("folder/layer.norm.npy", file).unwrap();
+        assert_eq!((array.tensor.as_str(), array.tokens, array.width), ("layer.norm", 2, 3));
+        assert_eq!(array.values, expected);
+        assert!(note.is_empty() || array.notes.iter().any(|said| said.contains(note)), "{:?}", array.notes);
+    }
+}
+
+#[test]
+fn files_that_are_no_activations_are_answered_with_a_sentence() {
+    for (path, bytes, says) in [
+        ("a.npy", Vec::new(), "no .npy file"),
+        ("a.npy", b"\x93NUMPY\x01\x00".to_vec(), "no .npy file"),
+        ("a.npy", npy("'<f4'", false, "(2, 3)", &[0; 7]), "no .npy file"),
+        ("a.npy", npy("'<i4'", false, "(2, 3)", &[0; 24]), "save it with numpy.save as float32"),
+        ("a.npy", npy("'|O'", false, "(2, 3)", &[0; 24]), "no .npy file"),
+        ("a.npy", npy("'<f4'", false, "(6,)", &[0; 24]), "has 1 dimensions"),
+        ("a.safetensors", Vec::new(), "a.safetensors"),
+    ] {
+        let error = opened(path, bytes).unwrap_err().to_string();
+        assert!(error.contains(says), "{path}: {error}");
+    }
+    let integers = support::file(r#"{"norm":{"dtype":"I32","shape":[2,2],"data_offsets":[0,16]}}"#, &[0; 16]);
+    assert!(opened("a.safetensors", integers).unwrap_err().to_string().contains("is stored as I32"));
+}
