@@ -287,7 +287,7 @@ fn activations_that_match_no_site_are_measured_only_when_the_site_is_named() {
     let file = activations(folder.path(), &[("transformer.ln_f", "mine")], 600);
     let options = ["--activations".as_ref(), file.as_os_str()];
     let error = stderr(&mut measure(&options), 2);
-    assert!(error.contains("`mine`") && error.contains("name one with --site"), "{error}");
+    assert!(error.contains("`mine`") && error.contains("name the site they are of"), "{error}");
     let text = stdout(measure(&options).args(["--site", "ln_f"]));
     assert!(text.contains("1 site measured"), "{text}");
 }

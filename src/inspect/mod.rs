@@ -67,6 +67,7 @@ pub struct Opened<S> {
     checkpoint: Checkpoint<S>,
     sites: Vec<NormSite>,
     stored: Vec<Stored>,
+    streams: Streams,
 }
 
 /// What was read for one site.
@@ -104,8 +105,9 @@ pub async fn open<S: ByteSource>(
         .iter()
         .map(|site| Stored { scale: take(site.scale), shift: site.shift.and_then(&mut take) })
         .collect::<Vec<_>>();
-    let inspection = Inspector::new(&checkpoint, &sites, &Streams::default()).report(&stored);
-    Ok(Opened { inspection, checkpoint, sites, stored })
+    let streams = Streams::default();
+    let inspection = Inspector::new(&checkpoint, &sites, &streams).report(&stored);
+    Ok(Opened { inspection, checkpoint, sites, stored, streams })
 }
 
 /// Values by index of their tensor.
@@ -155,14 +157,13 @@ impl<S: ByteSource> Opened<S> {
 
     /// Makes the report anew with what the weights say. A sample that was ended early says nothing.
     pub fn take(&mut self, weights: Weights) {
-        let streams = Streams::new(weights);
-        self.inspection = Inspector::new(&self.checkpoint, &self.sites, &streams).report(&self.stored);
+        self.streams = Streams::new(weights);
+        self.inspection = Inspector::new(&self.checkpoint, &self.sites, &self.streams).report(&self.stored);
     }
 
     /// Makes the report anew with what was measured on activations, and with warnings about that.
     pub fn verify(&mut self, verification: Verification, warnings: Vec<Warning>) {
-        let streams = Streams::default();
-        let inspector = Inspector::new(&self.checkpoint, &self.sites, &streams);
+        let inspector = Inspector::new(&self.checkpoint, &self.sites, &self.streams);
         self.inspection = inspector.with(&verification, warnings).report(&self.stored);
     }
 }

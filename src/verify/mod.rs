@@ -7,6 +7,7 @@ pub mod activations;
 pub mod eigen;
 pub mod gram;
 pub mod measure;
+pub mod plan;
 
 /// Why nothing could be measured.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -4,6 +4,12 @@ use crate::figures;
 use crate::inspect::{self, Progress};
 use crate::plot::{FigureKind, Size};
 use crate::source::{ByteSource, SourceError};
+#[cfg(feature = "verify")]
+use crate::verify::{
+    activations::Captured,
+    measure::{Norm, measure},
+    plan,
+};
 use crate::writer::sample::BUDGET;
 use js_sys::{Array, Error, Function, Reflect, Uint8Array};
 use serde::Serialize;
@@ -43,6 +49,14 @@ impl ByteSource for BlobSource {
     }
 }
 
+/// What was measured, to be given to [`Inspection::verify`].
+#[cfg(feature = "verify")]
+#[wasm_bindgen]
+pub struct Measured {
+    verification: crate::report::Verification,
+    warnings: Vec<crate::report::Warning>,
+}
+
 /// An inspected checkpoint, kept for its figures and for a sample of its weights.
 #[wasm_bindgen]
 pub struct Inspection {
@@ -62,11 +76,7 @@ impl Inspection {
         console_error_panic_hook::set_once();
         let mut sources = Vec::with_capacity(entries.length() as usize);
         for entry in entries.iter() {
-            let field = |name: &str| Reflect::get(&entry, &JsValue::from_str(name)).unwrap_or_default();
-            let file = field("file")
-                .dyn_into()
-                .map_err(|_| Error::new("each entry needs a file: { path, file }"))?;
-            sources.push(BlobSource { path: field("path").as_string().unwrap_or_default(), file });
+            sources.push(source(&entry)?);
         }
         let report = |state: Progress| {
             if let Ok(state) = to_js(&state) {
@@ -95,6 +105,59 @@ impl Inspection {
     /// Makes the report anew with what the weights say.
     pub fn take(&mut self, weights: Weights) {
         self.inner.take(weights.inner);
+    }
+
+    /// Measures the sites whose activations `entry` (`{ path, file }`) holds, or one `site` only, calling
+    /// `progress([done, total])` before each; a `progress` that returns true ends it with what there is.
+    #[cfg(feature = "verify")]
+    pub async fn measure(
+        &self,
+        entry: JsValue,
+        site: Option<String>,
+        progress: Function,
+    ) -> Result<Measured, Error> {
+        let began = js_sys::Date::now();
+        let source = source(&entry)?;
+        let input = source.path.clone();
+        let captured = Captured::open(source).await.map_err(sentence)?;
+        let inspection = &self.inner.inspection;
+        let sites: Vec<&str> = inspection.report.norms.iter().map(|norm| norm.name.as_str()).collect();
+        let plan = plan::plan(&sites, &captured.names(), site.as_deref()).map_err(sentence)?;
+        let (mut measured, mut warnings, mut coarsest) = (Vec::new(), plan.warnings(), 0f64);
+        for (done, (site, tensor, before)) in plan.pairs.iter().enumerate() {
+            let state = to_js(&[done, plan.pairs.len()])?;
+            if progress.call1(&JsValue::NULL, &state).is_ok_and(|answer| answer.is_truthy()) {
+                break;
+            }
+            let outputs = captured.read(tensor).await.map_err(sentence)?;
+            let before = match before {
+                Some(before) => Some(captured.read(before).await.map_err(sentence)?),
+                None => None,
+            };
+            coarsest = coarsest.max(outputs.unit_roundoff);
+            let name = sites[*site];
+            let Some(scale) = &inspection.scales[*site] else {
+                warnings.push(plan::not_measured(name, &plan::no_scale(name)));
+                continue;
+            };
+            let norm = Norm { name, scale, shift: inspection.shifts[*site].as_deref() };
+            match measure(norm, &outputs, before.as_ref()) {
+                Ok(site) => measured.push(site),
+                Err(error) => warnings.push(plan::not_measured(name, &error)),
+            }
+        }
+        if measured.is_empty() {
+            let why = warnings.last().map_or("nothing was measured", |warning| warning.message.as_str());
+            return Err(Error::new(why));
+        }
+        let seconds = (js_sys::Date::now() - began) / 1000.0;
+        Ok(Measured { verification: plan::verification(measured, coarsest, input, seconds), warnings })
+    }
+
+    /// Makes the report anew with what was measured.
+    #[cfg(feature = "verify")]
+    pub fn verify(&mut self, measured: Measured) {
+        self.inner.verify(measured.verification, measured.warnings);
     }
 
     /// The report, a `Report` in TypeScript, as JSON: that of 100,000 tensors reaches the page sooner as one string than
@@ -132,6 +195,13 @@ impl Inspection {
 #[wasm_bindgen(js_name = weightsBudget)]
 pub fn weights_budget() -> f64 {
     BUDGET as f64
+}
+
+/// An entry `{ path, file }`.
+fn source(entry: &JsValue) -> Result<BlobSource, Error> {
+    let field = |name: &str| Reflect::get(entry, &JsValue::from_str(name)).unwrap_or_default();
+    let file = field("file").dyn_into().map_err(|_| Error::new("each entry needs a file: { path, file }"))?;
+    Ok(BlobSource { path: field("path").as_string().unwrap_or_default(), file })
 }
 
 fn sentence(error: impl std::fmt::Display) -> Error {

@@ -5,10 +5,11 @@ use crate::{UNREADABLE, USAGE, WARNED, complain, explain, files, progress, summa
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use gammascope::inspect::{self, Opened};
-use gammascope::report::{MeasuredVerdict, Report, SiteVerification, Verification, Warning};
+use gammascope::report::{MeasuredVerdict, Report, SiteVerification, Warning};
 use gammascope::source::disk::DiskSource;
-use gammascope::verify::activations::{Activations, ActivationsError, BEFORE_SCALE, Captured, matched};
+use gammascope::verify::activations::{Activations, ActivationsError, Captured};
 use gammascope::verify::measure::{Norm, measure};
+use gammascope::verify::plan;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -49,26 +50,9 @@ pub(crate) fn run(options: &Measure) -> ExitCode {
         return complain(why, UNREADABLE);
     }
     warnings.extend(failures);
-    let coarsest = jobs.iter().map(|job| job.outputs.unit_roundoff).fold(0.0, f64::max);
-    let verification = Verification {
-        tokens: sites.iter().map(|site| site.tokens).min().unwrap_or_default(),
-        width_ratio: sites
-            .iter()
-            .map(|site| site.tokens as f64 / site.width as f64)
-            .fold(f64::INFINITY, f64::min),
-        forward: if coarsest > 1e-7 {
-            "f16"
-        } else if coarsest > 1e-12 {
-            "f32"
-        } else {
-            "f64"
-        }
-        .to_owned(),
-        device: "cpu".to_owned(),
-        input: options.activations.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        seconds: began.elapsed().as_secs_f64(),
-        sites,
-    };
+    let coarsest = plan::coarsest(jobs.iter().map(|job| &job.outputs));
+    let input = options.activations.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let verification = plan::verification(sites, coarsest, input, began.elapsed().as_secs_f64());
     opened.verify(verification, warnings);
     show(&opened.inspection.report, options)
 }
@@ -84,53 +68,15 @@ fn jobs(
     let captured = pollster::block_on(Captured::open(source))?;
     let names = captured.names();
     let sites: Vec<&str> = report.norms.iter().map(|norm| norm.name.as_str()).collect();
-    let chosen = options
-        .site
-        .as_deref()
-        .and_then(|name| explain::find(report, name).ok())
-        .map(|norm| norm.name.as_str());
-    let mut pairs = matched(&sites, &names);
-    let mut unmatched: Vec<&str> = names
-        .iter()
-        .copied()
-        .filter(|name| !name.ends_with(BEFORE_SCALE) && !pairs.iter().any(|(_, tensor)| tensor == name))
-        .collect();
-    if let Some(chosen) = chosen {
-        pairs.retain(|(site, _)| sites[*site] == chosen);
-        let site = sites.iter().position(|site| *site == chosen);
-        if let (true, [only], Some(site)) = (pairs.is_empty(), unmatched.as_slice(), site) {
-            pairs.push((site, *only));
-        }
-        unmatched.clear();
-    }
-    if pairs.is_empty() {
-        let some = names.iter().take(3).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        return Err(ActivationsError::NoMatch(format!(
-            "no tensor of `{file}` ({some}) is named as a norm site of the checkpoint (`{}`, …); name one with --site, or rename them",
-            sites.first().unwrap_or(&"none")
-        )));
-    }
-    let mut warnings = Vec::new();
-    if let Some(first) = unmatched.first() {
-        let message = format!(
-            "{} tensors of activations match no norm site, such as `{first}`: they were not measured",
-            unmatched.len()
-        );
-        warnings.push(Warning {
-            code: "activations_unmatched".to_owned(),
-            message,
-            r#where: (*first).to_owned(),
-        });
-    }
+    let chosen = options.site.as_deref().and_then(|name| explain::find(report, name).ok());
+    let plan = plan::plan(&sites, &names, chosen.map(|norm| norm.name.as_str()))?;
     let mut jobs = Vec::new();
-    for (site, tensor) in pairs {
-        let before = format!("{tensor}{BEFORE_SCALE}");
-        let before = names.contains(&before.as_str()).then(|| pollster::block_on(captured.read(&before)));
+    for (site, tensor, before) in &plan.pairs {
         let outputs = pollster::block_on(captured.read(tensor))?;
-        jobs.push(Job { site, outputs, before_scale: before.transpose()? });
+        let before = before.as_deref().map(|before| pollster::block_on(captured.read(before)));
+        jobs.push(Job { site: *site, outputs, before_scale: before.transpose()? });
     }
-    jobs.sort_by_key(|job| job.site);
-    Ok((jobs, warnings))
+    Ok((jobs, plan.warnings()))
 }
 
 /// Measures on all cores; a site that fails is a warning, and the others go on.
@@ -150,9 +96,7 @@ fn measure_all(
                     let norm = Norm { name, scale, shift: inspection.shifts[job.site].as_deref() };
                     measure(norm, &job.outputs, job.before_scale.as_ref()).map_err(|error| error.to_string())
                 }
-                None => {
-                    Err(format!("`{name}`: its scale could not be used, so there is no direction to measure"))
-                }
+                None => Err(plan::no_scale(name)),
             };
             done.fetch_add(1, Ordering::Relaxed);
             if let Ok(mut results) = results.lock() {
@@ -174,9 +118,7 @@ fn measure_all(
     for (_, name, result) in results {
         match result {
             Ok(site) => sites.push(site),
-            Err(message) => {
-                warnings.push(Warning { code: "not_measured".to_owned(), message, r#where: name });
-            }
+            Err(message) => warnings.push(plan::not_measured(&name, &message)),
         }
     }
     (sites, warnings)
