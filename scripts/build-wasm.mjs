@@ -1,21 +1,31 @@
-// The Rust core as WebAssembly: www/generated/gammascope.js, .d.ts and _bg.wasm.
+// The Rust core as WebAssembly, twice, in www/generated/: the inspector that every visit loads, and the verifier, which
+// can measure as well and is loaded when that is asked for.
 
 import { existsSync } from "node:fs";
 import { Failure, step } from "./lib/run.mjs";
 import { cargoBuild, lockedVersion, wasmTarget } from "./lib/rust.mjs";
 
-export const WASM_FLAGS = ["--lib", "--no-default-features", "--features", "web", "--locked"];
+const flags = (features) => ["--lib", "--no-default-features", "--features", features, "--locked"];
+
+export const WASM_FLAGS = flags("web,verify");
+
+const ARTEFACTS = [
+  { name: "inspector", features: "web", profile: "web" },
+  { name: "verifier", features: "web,verify", profile: "web-fast" },
+];
 
 /** Compiles the core and writes its JavaScript side; cargo skips what has not changed. */
 export async function buildWasm() {
   const target = await wasmTarget();
   const bindgen = await buildBindgen();
-  const args = [...target.flags, ...WASM_FLAGS, "--target", "wasm32-unknown-unknown", "--profile", "web"];
-  const wasm = await cargoBuild("Gammascope: compiling to WebAssembly", args, ".wasm", {
-    env: target.env,
-    otherwise: "The Rust core does not compile for the browser; the compiler says why above.",
-  });
-  await step("Gammascope: writing www/generated", bindgen, [wasm, "www/generated"]);
+  for (const { name, features, profile } of ARTEFACTS) {
+    const args = [...target.flags, ...flags(features), "--target", "wasm32-unknown-unknown", "--profile", profile];
+    const wasm = await cargoBuild(`Gammascope: compiling the ${name} to WebAssembly`, args, ".wasm", {
+      env: target.env,
+      otherwise: "The Rust core does not compile for the browser; the compiler says why above.",
+    });
+    await step(`Gammascope: writing www/generated/${name}.js`, bindgen, [wasm, "www/generated", name]);
+  }
 }
 
 /** The tool must be of exactly the version that the core is linked with. */

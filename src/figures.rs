@@ -26,7 +26,7 @@ pub enum FigureError {
     Plot(#[from] PlotError),
 }
 
-/// Draws one figure; `site` names the site for every kind but the map and the writers' energies.
+/// Draws one figure; `site` names the site for every kind but those of the whole model.
 pub fn figure(
     inspection: &Inspection,
     kind: FigureKind,
@@ -38,6 +38,10 @@ pub fn figure(
     }
     if kind == FigureKind::WriterEnergy {
         return Ok(plot::writer_energy(&inspection.report.writers, size)?);
+    }
+    if kind == FigureKind::Measured {
+        let measured = inspection.report.verification.as_ref().map_or(&[][..], |all| all.sites.as_slice());
+        return Ok(plot::measured(measured, size)?);
     }
     let name = site.unwrap_or_default();
     let position = inspection

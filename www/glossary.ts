@@ -126,6 +126,37 @@ const glossary = {
     label: 'Row dispersion',
     text: "How unequal the rows of a writer are, against a random draw's: 1 before training, above it once training has told the channels apart.",
   },
+  measured: {
+    label: 'Measured',
+    text: 'Whether the norm subtracts the mean, from activations of your own code. It rests on the scale-free depth alone.',
+  },
+  depth_scale_free: {
+    label: 'depth^',
+    text: 'Variance of the normalised input along 1/√d, over its mean variance: below 1e-8 the mean was subtracted, above 1e-2 it was not, whatever the scale.',
+  },
+  cos_scale_free: {
+    label: '|cos^|',
+    text: "Cosine between 1/√d and the direction in which the normalised input varies least.",
+  },
+  depth: {
+    label: 'depth',
+    text: 'Variance along the predicted direction over the mean variance. An f32 forward pass leaves about 1e-14 of an exact zero.',
+  },
+  cos: {
+    label: '|cos|',
+    text: 'Cosine between the predicted direction and the one in which the output varies least. A scale that is nearly off brings it near 1 without any kernel.',
+  },
+  sin_bound: {
+    label: 'sin ≤',
+    text: 'Certificate: the sine of the angle between the two is at most this (Davis–Kahan).',
+  },
+  gap: { label: 'gap', text: 'λ₂/λ₁: how far the least variance stands below the next.' },
+  schur: {
+    label: 'Schur',
+    text: '1 − 1/((vᵀC⁻¹v)(vᵀCv)): 0 when the predicted direction is an eigenvector, near 1 when it is none. Compare with the null.',
+  },
+  schur_null: { label: 'null', text: 'What the Schur ratio is for an exact noise direction: d/n.' },
+  tokens: { label: 'n/d', text: 'Tokens for each channel: at least 1 is needed, 4 or more is good.' },
   parameters: { label: 'Parameters', text: 'Elements of all tensors in the catalogue.' },
   shards: { label: 'Shards', text: 'Files the checkpoint is split into.' },
 } satisfies Record<string, Explained>;

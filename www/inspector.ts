@@ -6,6 +6,9 @@
 import type { Calls, Entry, Json, Reply, Request } from './protocol';
 import type { Figure, FigureKind, Progress, Report } from './report';
 
+/** Which wasm the worker runs: the small one, or the one that can measure. */
+type Kind = 'inspector' | 'verifier';
+
 type Waiting = { resolve(value: never): void; reject(reason: unknown): void };
 
 let inspectors = 0;
@@ -13,11 +16,15 @@ let inspectors = 0;
 export class Inspector {
   /** Tells one opened checkpoint from the next. */
   readonly id = ++inspectors;
-  private readonly worker = new Worker(new URL('./worker/worker.ts', import.meta.url), { type: 'module' });
+  private readonly worker: Worker;
   private readonly waiting = new Map<number, Waiting>();
   private last = 0;
 
-  private constructor(onProgress: (progress: Progress) => void) {
+  private constructor(kind: Kind, onProgress: (progress: Progress) => void) {
+    this.worker =
+      kind === 'verifier'
+        ? new Worker(new URL('./worker/verifier.ts', import.meta.url), { type: 'module' })
+        : new Worker(new URL('./worker/worker.ts', import.meta.url), { type: 'module' });
     this.worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       if ('progress' in data) return onProgress(data.progress);
       const waiting = this.waiting.get(data.id);
@@ -38,9 +45,10 @@ export class Inspector {
     entries: Entry[],
     onProgress: (progress: Progress) => void,
     signal: AbortSignal,
+    kind: Kind = 'inspector',
   ): Promise<{ inspector: Inspector; report: Report }> {
     signal.throwIfAborted();
-    const inspector = new Inspector(onProgress);
+    const inspector = new Inspector(kind, onProgress);
     try {
       return { inspector, report: parsed(await inspector.call('open', [entries], signal)) };
     } catch (error) {
@@ -59,6 +67,17 @@ export class Inspector {
       return parsed(report);
     } finally {
       signal.removeEventListener('abort', stop);
+    }
+  }
+
+  /** Measures sites on activations; a verifier's call. `stop` ends it with what has been measured until then. */
+  async measure(activations: Entry, site: string | undefined, signal: AbortSignal, stop: AbortSignal): Promise<Report> {
+    const ask = () => void this.call('stopMeasuring', [], new AbortController().signal);
+    stop.addEventListener('abort', ask, { once: true });
+    try {
+      return parsed(await this.call('measure', [activations, site], signal));
+    } finally {
+      stop.removeEventListener('abort', ask);
     }
   }
 

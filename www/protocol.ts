@@ -10,11 +10,16 @@ export type Entry = { path: string; file: File };
 /** A report as text: long ones are sooner parsed than copied object by object. */
 export type Json = string;
 
-/** The calls a worker answers. `open` comes first and once: a worker holds one checkpoint. `weigh` resolves to null when it was stopped. */
+/**
+ * The calls a worker answers. `open` comes first and once: a worker holds one checkpoint. `weigh` resolves to null when it
+ * was stopped; `measure`, which only the verifier answers, to what had been measured until then.
+ */
 export interface Calls {
   open(entries: Entry[]): Json;
   weigh(): Json | null;
   stopWeighing(): void;
+  measure(activations: Entry, site: string | undefined): Json;
+  stopMeasuring(): void;
   figure(kind: FigureKind, site: string | undefined, width: number, height: number): Figure;
   csv(kind: FigureKind, site: string | undefined): string;
 }

@@ -584,7 +584,7 @@ total: number,
  */
 bytes_read: number, };
 
-export type Stage = "headers" | "scales" | "weights";
+export type Stage = "headers" | "scales" | "weights" | "sites";
 
 export type Figure = { 
 /**
@@ -620,7 +620,7 @@ marks: Array<Mark>,
  */
 table: Table, };
 
-export type FigureKind = "kernel_direction" | "scale_distribution" | "site_map" | "soft_spectrum" | "evidence" | "writer_energy";
+export type FigureKind = "kernel_direction" | "scale_distribution" | "site_map" | "soft_spectrum" | "evidence" | "writer_energy" | "measured";
 
 export type Mark = { 
 /**

@@ -8,8 +8,11 @@ import type { Entry } from './protocol';
 import type { Progress, Report } from './report';
 import { stored } from './stored';
 
-/** An opened checkpoint: its report, and the worker that still holds its scales and draws its figures. */
-export type Opened = { report: Report; inspector: Inspector };
+/**
+ * An opened checkpoint: its report, the worker that still holds its scales and draws its figures, and its files, for the
+ * verifier to open again. `id` tells one open from the next; measuring changes the worker, not the id.
+ */
+export type Opened = { id: number; report: Report; inspector: Inspector; entries: Entry[] };
 
 /** Something that is running: how far it is and how to stop it. */
 export type Running = { progress: Progress | null; controller: AbortController };
@@ -22,6 +25,12 @@ export const opening = signal<Running | null>(null);
 
 /** The sampling of the weights of the checkpoint on show, if it is running. */
 export const weighing = signal<Running | null>(null);
+
+/** The measurement that is running, if it is. */
+export const measuring = signal<(Running & { stop: AbortController }) | null>(null);
+
+/** The sentence of the last measurement that failed, until another one begins. */
+export const measureFailure = signal<string | null>(null);
 
 /** Whether weights are sampled once the first verdict is on the page. */
 export const weighs = stored('gammascope.weights', ['yes', 'no'], 'yes');
@@ -37,6 +46,11 @@ export const pointedAt = signal<{ site: number } | null>(null);
 
 /** Position of each site by name, for links from readers, warnings and figures. */
 export const siteByName = computed(() => new Map(opened.value?.report.norms.map((norm, index) => [norm.name, index])));
+
+/** A file of these names is taken for activations when a checkpoint is open. */
+const ACTIVATIONS = /(\.npy|activations[^/]*\.safetensors)$/i;
+
+let opens = 0;
 
 type Gather = (signal: AbortSignal) => Entry[] | Promise<Entry[]>;
 
@@ -55,9 +69,11 @@ export async function open(gather: Gather, weights = weighs.value === 'yes'): Pr
   let next: Opened;
   try {
     const entries = await gather(stop);
+    const [first] = entries;
+    if (opened.value && entries.length === 1 && first && ACTIVATIONS.test(first.path)) return measure(first);
     if (entries.length === 0)
       throw new Error('There is no file in that. Drop the files or the folder of a checkpoint.');
-    next = await Inspector.open(entries, follow(controller), stop);
+    next = { id: ++opens, entries, ...(await Inspector.open(entries, follow(controller), stop)) };
     if (stop.aborted) {
       next.inspector.close();
       stop.throwIfAborted();
@@ -69,8 +85,11 @@ export async function open(gather: Gather, weights = weighs.value === 'yes'): Pr
   } finally {
     if (opening.value?.controller === controller) opening.value = null;
   }
-  weighing.value?.controller.abort(new DOMException('Another checkpoint was opened.', 'AbortError'));
-  weighing.value = null;
+  for (const running of [weighing, measuring]) {
+    running.value?.controller.abort(new DOMException('Another checkpoint was opened.', 'AbortError'));
+    running.value = null;
+  }
+  measureFailure.value = null;
   opened.value?.inspector.close();
   pointedAt.value = null;
   opened.value = next;
@@ -81,6 +100,10 @@ export async function open(gather: Gather, weights = weighs.value === 'yes'): Pr
 /** Takes progress to whatever is running: the open of `controller`, or the sampling after it. */
 function follow(controller: AbortController): (progress: Progress) => void {
   return (progress) => {
+    if (measuring.value?.controller === controller) {
+      measuring.value = { ...measuring.value, progress };
+      return;
+    }
     const running = progress.stage === 'weights' ? weighing : opening;
     const now = running.value;
     if (now && !now.controller.signal.aborted && (running === weighing || now.controller === controller))
@@ -89,13 +112,13 @@ function follow(controller: AbortController): (progress: Progress) => void {
 }
 
 /** Samples the weights of the checkpoint on show. Stopped, or failed, it leaves the report as it is. */
-async function weigh({ report, inspector }: Opened): Promise<Report> {
+async function weigh({ report, inspector, ...rest }: Opened): Promise<Report> {
   const controller = new AbortController();
   weighing.value = { progress: null, controller };
   try {
     const weighed = await inspector.weigh(controller.signal);
     if (opened.value?.inspector !== inspector) return weighed;
-    opened.value = { report: weighed, inspector };
+    opened.value = { ...rest, report: weighed, inspector };
     if (weighed.model.sentence !== report.model.sentence)
       announcement.value = `The weights change the verdict. ${weighed.model.sentence}`;
     return weighed;
@@ -113,9 +136,54 @@ export function weighNow(): void {
   if (opened.value && !weighing.value) void weigh(opened.value);
 }
 
+/**
+ * Measures sites of the checkpoint on show on activations: by their names, or all of them as those of `site`. The verifier
+ * opens the files again, and takes the place of the inspector once it has measured. A failure leaves everything as it was.
+ */
+export async function measure(activations: Entry, site?: string): Promise<Report> {
+  const current = opened.value;
+  if (!current) throw new Error('Open a checkpoint first: activations are measured against its scales.');
+  measuring.value?.controller.abort(new DOMException('Another measurement was begun.', 'AbortError'));
+  const controller = new AbortController();
+  const stop = new AbortController();
+  const { signal: ended } = controller;
+  measuring.value = { progress: null, controller, stop };
+  measureFailure.value = null;
+  announcement.value = 'Measuring';
+  let verifier: Inspector | undefined;
+  try {
+    const again = await Inspector.open(current.entries, follow(controller), ended, 'verifier');
+    verifier = again.inspector;
+    if (current.report.writers.length > 0) await verifier.weigh(ended);
+    const report = await verifier.measure(activations, site, ended, stop.signal);
+    stopWeighing();
+    opened.value?.inspector.close();
+    opened.value = { ...current, report, inspector: verifier };
+    announcement.value = `Measured. ${report.model.sentence}`;
+    return report;
+  } catch (error) {
+    verifier?.close();
+    if (!ended.aborted) measureFailure.value = error instanceof Error ? error.message : String(error);
+    throw error;
+  } finally {
+    if (measuring.value?.controller === controller) measuring.value = null;
+  }
+}
+
+/** `measure` for event handlers. */
+export function showMeasured(activations: Entry, site?: string): void {
+  measure(activations, site).catch(() => undefined);
+}
+
+/** Ends the measurement; what has been measured until then is kept. */
+export function stopMeasuring(): void {
+  measuring.value?.stop.abort();
+}
+
 /** Stops the sampling of the weights. The report on show stays. */
 export function stopWeighing(): void {
-  weighing.value?.controller.abort(new DOMException('Sampling the weights was stopped.', 'AbortError'));
+  if (!weighing.value) return;
+  weighing.value.controller.abort(new DOMException('Sampling the weights was stopped.', 'AbortError'));
   weighing.value = null;
   announcement.value = 'Stopped';
 }

@@ -46,6 +46,8 @@ pub enum Stage {
     Scales,
     /// A sample of the weights that write the residual stream, after the first verdict.
     Weights,
+    /// Sites measured on activations.
+    Sites,
 }
 
 /// A report and the scales behind it, which the figures need.

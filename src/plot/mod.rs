@@ -11,6 +11,7 @@ mod backend;
 mod canvas;
 mod evidence;
 mod kernel_direction;
+mod measured;
 mod number;
 mod palette;
 mod panel;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub use evidence::evidence;
 pub use kernel_direction::kernel_direction;
+pub use measured::measured;
 pub use scale_distribution::scale_distribution;
 pub use site_map::{SiteMark, site_map};
 pub use soft_spectrum::soft_spectrum;
@@ -52,6 +54,8 @@ pub enum FigureKind {
     Evidence,
     /// The energies of the writers over the blocks: [`writer_energy`].
     WriterEnergy,
+    /// Measured depths of all sites: [`measured`].
+    Measured,
 }
 
 /// A drawn figure.

@@ -6,7 +6,9 @@ use proptest::prelude::*;
 
 use super::backend::{UNIT, text_width};
 use super::{Cell, Figure, MOST_MARKS, SiteMark, Size};
-use super::{evidence, kernel_direction, scale_distribution, site_map, soft_spectrum, writer_energy};
+use super::{
+    evidence, kernel_direction, measured, scale_distribution, site_map, soft_spectrum, writer_energy,
+};
 use crate::kernel::direction::{Direction, Kernel};
 use crate::kernel::scale::Scale;
 use crate::kernel::spectrum::IsotropicSpectrum;
@@ -126,6 +128,10 @@ fn figures(size: Size) -> Vec<Figure> {
     figures.extend([(1, 0.2), (2, 3.0), (48, 0.98), (300, 0.0)].map(|(count, energy)| {
         writer_energy(&super::writer_energy::tests::writers(count, energy), size).unwrap()
     }));
+    figures.extend(
+        [(1, 3e-14), (2, 0.9), (109, 0.5), (300, 0.0)]
+            .map(|(count, depth)| measured(&super::measured::tests::sites(count, depth), size).unwrap()),
+    );
     figures
         .push(evidence("encoder.layer.5.output.LayerNorm", &super::evidence::tests::pieces(), size).unwrap());
     figures

@@ -108,7 +108,7 @@ impl Inspection {
     }
 
     /// Measures the sites whose activations `entry` (`{ path, file }`) holds, or one `site` only, calling
-    /// `progress([done, total])` before each; a `progress` that returns true ends it with what there is.
+    /// `progress` before each; a `progress` that returns true ends it with what there is.
     #[cfg(feature = "verify")]
     pub async fn measure(
         &self,
@@ -125,7 +125,8 @@ impl Inspection {
         let plan = plan::plan(&sites, &captured.names(), site.as_deref()).map_err(sentence)?;
         let (mut measured, mut warnings, mut coarsest) = (Vec::new(), plan.warnings(), 0f64);
         for (done, (site, tensor, before)) in plan.pairs.iter().enumerate() {
-            let state = to_js(&[done, plan.pairs.len()])?;
+            let (stage, total) = (inspect::Stage::Sites, plan.pairs.len() as u32);
+            let state = to_js(&Progress { stage, done: done as u32, total, bytes_read: 0 })?;
             if progress.call1(&JsValue::NULL, &state).is_ok_and(|answer| answer.is_truthy()) {
                 break;
             }

@@ -6,6 +6,7 @@ import { DropTarget } from './drop';
 import { FinalNorm } from './final-norm';
 import { Header } from './header';
 import { HowItWorks } from './how';
+import { Measure } from './measure';
 import { Sites } from './sites';
 import { Announcer, Failure, Opening } from './status';
 import { Explanation } from './term';
@@ -22,7 +23,7 @@ export function App() {
     // A new report is a new page: begin at its sentence.
     scrollTo({ top: 0 });
     main.current?.querySelector<HTMLElement>('#sentence')?.focus({ preventScroll: true });
-  }, [current?.inspector]);
+  }, [current?.id]);
   return (
     <>
       <a class="skip" href="#content">
@@ -35,11 +36,12 @@ export function App() {
           {current && <Opening />}
         </div>
         {current ? (
-          <article key={current.inspector.id} class="report">
+          <article key={current.id} class="report">
             <Verdict opened={current} />
             <FinalNorm opened={current} />
             <Sites opened={current} />
             <Weights opened={current} />
+            <Measure opened={current} />
             <Dead report={current.report} />
             <Warnings report={current.report} />
           </article>

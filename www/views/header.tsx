@@ -9,6 +9,7 @@ const PLACES = [
   { id: 'kernel', label: 'Kernel' },
   { id: 'sites', label: 'Sites' },
   { id: 'weights', label: 'Weights' },
+  { id: 'measure', label: 'Measure' },
   { id: 'dead', label: 'Dead' },
   { id: 'warnings', label: 'Warnings' },
   { id: 'how', label: 'How' },

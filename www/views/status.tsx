@@ -1,12 +1,23 @@
 /** What is going on right now: the running open, the failure of the last one, and both for screen readers. */
 import { bytes, count } from '../format';
-import { type Running, announcement, cancel, failure, opening, stopWeighing, weighing } from '../state';
+import {
+  type Running,
+  announcement,
+  cancel,
+  failure,
+  measuring,
+  opening,
+  stopMeasuring,
+  stopWeighing,
+  weighing,
+} from '../state';
 import type { Progress } from '../report';
 
 const STAGES: Record<Progress['stage'], { doing: string; unit: string }> = {
   headers: { doing: 'Reading headers', unit: 'shards' },
   scales: { doing: 'Reading norm scales', unit: 'tensors' },
   weights: { doing: 'Sampling the weights', unit: 'writers' },
+  sites: { doing: 'Measuring', unit: 'sites' },
 };
 
 export function Opening() {
@@ -29,6 +40,21 @@ export function Weighing() {
   );
 }
 
+export function MeasuringNow() {
+  const now = measuring.value;
+  return (
+    now && (
+      <Progressing
+        {...now}
+        label="Progress of measuring"
+        start="Loading the verifier…"
+        stop={now.stop.signal.aborted ? 'Stopping…' : 'Stop and keep'}
+        onStop={stopMeasuring}
+      />
+    )
+  );
+}
+
 type ProgressingProps = Running & { label: string; start: string; stop: string; onStop(): void };
 
 function Progressing({ progress, label, start, stop, onStop }: ProgressingProps) {
@@ -39,8 +65,8 @@ function Progressing({ progress, label, start, stop, onStop }: ProgressingProps)
           <>
             <strong>{STAGES[progress.stage].doing}</strong>{' '}
             <span class="figures">
-              {count(progress.done)} of {count(progress.total)} {STAGES[progress.stage].unit} ·{' '}
-              {bytes(progress.bytes_read)} read
+              {count(progress.done)} of {count(progress.total)} {STAGES[progress.stage].unit}
+              {progress.bytes_read > 0 && ` · ${bytes(progress.bytes_read)} read`}
             </span>
           </>
         ) : (

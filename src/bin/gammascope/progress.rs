@@ -29,6 +29,7 @@ impl Line {
             Stage::Headers => "reading headers",
             Stage::Scales => "reading scales",
             Stage::Weights => "first verdict reached; sampling weights",
+            Stage::Sites => "measuring sites",
         };
         bar.set_message(format!("{what} ({})", HumanBytes(progress.bytes_read)));
         bar.set_length(progress.total.into());

@@ -1,0 +1,200 @@
+/** Measuring on the user's own activations: how to capture them, the measurement, and what it says. */
+import { useRef, useState } from 'preact/hooks';
+import hook from '../../scripts/activations/hook.py?raw';
+import { count, counted, maybe } from '../format';
+import type { MeasuredVerdict, SiteVerification } from '../report';
+import { type Opened, measureFailure, measuring, pointAt, showMeasured } from '../state';
+import { FigureView } from './figure';
+import { Name } from './name';
+import { Prose } from './prose';
+import { MeasuringNow } from './status';
+import { type Column, Table } from './table';
+
+const VERDICTS: Record<MeasuredVerdict, string> = {
+  mean_subtracting: 'subtracts the mean',
+  not_mean_subtracting: 'does not',
+  inconclusive: 'inconclusive',
+};
+
+const DOTS: Record<MeasuredVerdict, string> = {
+  mean_subtracting: 'layernorm',
+  not_mean_subtracting: 'rmsnorm',
+  inconclusive: 'unknown',
+};
+
+const COLUMNS: readonly Column<SiteVerification>[] = [
+  {
+    id: 'order',
+    label: '#',
+    term: 'order',
+    numeric: true,
+    value: (_, index) => index,
+    cell: (_, index) => count(index + 1),
+  },
+  {
+    id: 'name',
+    label: 'Site',
+    term: 'site',
+    names: true,
+    value: ({ name }) => name,
+    cell: ({ name }) => <Name>{name}</Name>,
+  },
+  {
+    id: 'verdict',
+    label: 'Measured',
+    term: 'measured',
+    value: ({ verdict }) => VERDICTS[verdict],
+    cell: ({ verdict }) => (
+      <>
+        <span class={`dot ${DOTS[verdict]}`} aria-hidden="true" />
+        {VERDICTS[verdict]}
+      </>
+    ),
+  },
+  numeric('depth_scale_free', 'depth^', (site) => site.depth_scale_free),
+  numeric('cos_scale_free', '|cos^|', (site) => site.cos_scale_free),
+  numeric('depth', 'depth', (site) => site.depth),
+  numeric('cos', '|cos|', (site) => site.cos),
+  numeric('sin_bound', 'sin ≤', (site) => site.sin_bound),
+  numeric('gap', 'gap', (site) => site.gap),
+  numeric('schur', 'Schur', (site) => site.schur),
+  numeric('schur_null', 'null', (site) => site.schur_null),
+  numeric('tokens', 'n/d', (site) => site.tokens / site.width),
+];
+
+type Measure = 'depth_scale_free' | 'cos_scale_free' | 'depth' | 'cos' | 'sin_bound' | 'gap' | 'schur' | 'schur_null' | 'tokens';
+
+function numeric(
+  term: Measure,
+  label: string,
+  value: (site: SiteVerification) => number | null,
+): Column<SiteVerification> {
+  return { id: term, label, term, numeric: true, value, cell: (site) => maybe(value(site)) };
+}
+
+export function Measure({ opened }: { opened: Opened }) {
+  const { report, inspector } = opened;
+  const input = useRef<HTMLInputElement>(null);
+  const [site, setSite] = useState('');
+  const { verification } = report;
+  if (report.norms.length === 0) return null;
+  return (
+    <section id="measure" aria-labelledby="measure-heading">
+      <h2 id="measure-heading">Measure it on your own activations</h2>
+      <p class="lead">
+        What a checkpoint says is evidence. The outputs of its norms, captured from your own code, are direct: the covariance
+        is computed exactly, here, and either has the predicted kernel or does not.
+      </p>
+      <details class="more">
+        <summary>How to capture them in PyTorch</summary>
+        <Hook />
+      </details>
+      <div class="buttons measure-controls">
+        <button type="button" class="button" disabled={measuring.value !== null} onClick={() => input.current?.click()}>
+          Choose activations…
+        </button>
+        <label class="choice">
+          of
+          <select value={site} onChange={(event) => setSite(event.currentTarget.value)}>
+            <option value="">the sites their tensors are named after</option>
+            {report.norms.map(({ name }) => (
+              <option key={name} value={name}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </label>
+      </div>
+      <input
+        ref={input}
+        type="file"
+        accept=".safetensors,.npy"
+        hidden
+        class="pick-activations"
+        onChange={(event) => {
+          const file = event.currentTarget.files?.[0];
+          event.currentTarget.value = '';
+          if (file) showMeasured({ path: file.name, file }, site === '' ? undefined : site);
+        }}
+      />
+      <MeasuringNow />
+      {measureFailure.value !== null && (
+        <div class="notice failure" role="alert">
+          <p class="line">
+            <strong>Not measured.</strong> {measureFailure.value}
+          </p>
+          <button type="button" class="button" onClick={() => (measureFailure.value = null)}>
+            Dismiss
+          </button>
+        </div>
+      )}
+      {verification && (
+        <>
+          <p class="lead" id="measured">
+            {summary(verification.sites)} {count(verification.tokens)} tokens or more of {verification.input},{' '}
+            {verification.forward}, n/d {maybe(verification.width_ratio)}; {maybe(verification.seconds)} s.
+          </p>
+          <FigureView
+            inspector={inspector}
+            report={report}
+            kind="measured"
+            checkpoint={report.checkpoint.name}
+            onPick={(row) => typeof row[0] === 'string' && pointAt(row[0])}
+          />
+          <Table
+            label="Measured sites"
+            noun="site"
+            rows={verification.sites}
+            columns={COLUMNS}
+            text={({ name, verdict }) => `${name} ${VERDICTS[verdict]}`}
+            chips={[{ label: 'measured', of: ({ verdict }) => verdict, names: VERDICTS }]}
+            onChoose={({ name }) => pointAt(name)}
+          />
+          <Notes sites={verification.sites} />
+        </>
+      )}
+    </section>
+  );
+}
+
+function summary(sites: readonly SiteVerification[]): string {
+  const of = (verdict: MeasuredVerdict) => sites.filter((site) => site.verdict === verdict).length;
+  const [yes, no, open] = [of('mean_subtracting'), of('not_mean_subtracting'), of('inconclusive')];
+  return `${counted(sites.length, 'site')} measured: ${count(yes)} subtract the mean, ${count(no)} do not, ${count(open)} inconclusive. On`;
+}
+
+function Notes({ sites }: { sites: readonly SiteVerification[] }) {
+  const notes = sites.flatMap(({ name, notes: said }) => said.map((note) => ({ name, note })));
+  if (notes.length === 0) return null;
+  return (
+    <details class="more">
+      <summary>{counted(notes.length, 'note')}</summary>
+      <ul>
+        {notes.map(({ name, note }) => (
+          <li key={name + note}>
+            <span class="mono">
+              <Name>{name}</Name>
+            </span>
+            : <Prose>{note}</Prose>
+          </li>
+        ))}
+      </ul>
+    </details>
+  );
+}
+
+function Hook() {
+  const [copied, setCopied] = useState(false);
+  return (
+    <div class="hook">
+      <pre tabIndex={0}>{hook}</pre>
+      <button
+        type="button"
+        class="button quiet"
+        onClick={() => navigator.clipboard.writeText(hook).then(() => setCopied(true), () => setCopied(false))}
+      >
+        {copied ? 'Copied' : 'Copy'}
+      </button>
+    </div>
+  );
+}

@@ -1,0 +1,92 @@
+/**
+ * What both workers do: own a wasm module and the one checkpoint it has opened, so that reading never blocks the page and
+ * cancelling is as simple as ending the thread.
+ */
+import type { Calls, Entry, Json, Reply, Request } from '../protocol';
+import type { Figure, FigureKind, Progress } from '../report';
+
+/** The part of the wasm class that both modules have. */
+export interface Inspecting<Weights extends { free(): void }> {
+  report(): string;
+  weigh(budget: number, progress: (progress: Progress) => boolean): Promise<Weights>;
+  take(weights: Weights): void;
+  figure(kind: unknown, site: string | null | undefined, width: number, height: number): unknown;
+  csv(kind: unknown, site: string | null | undefined): string;
+}
+
+type Answer<Name extends keyof Calls> = ReturnType<Calls[Name]> | Promise<ReturnType<Calls[Name]>>;
+type Answers = { [Name in keyof Calls]: (...args: Parameters<Calls[Name]>) => Answer<Name> };
+
+/** The calls that only the verifier answers. */
+export type Measuring = Pick<Answers, 'measure' | 'stopMeasuring'>;
+
+const post = (reply: Reply): void => self.postMessage(reply);
+
+/** Tells the page how far something is. */
+export const report = (progress: Progress): void => post({ progress });
+
+/** The sentence of an error. A trap inside wasm has no sentence of its own: it is our bug, and says so. */
+function sentence(error: unknown): string {
+  if (error instanceof WebAssembly.RuntimeError) {
+    return `Gammascope itself failed on these files (${error.message}). That is a bug, not something you did.`;
+  }
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Answers the page's calls with what `open` opens. */
+export function serve<Weights extends { free(): void }, Opened extends Inspecting<Weights>>(
+  open: (entries: Entry[]) => Promise<Opened>,
+  budget: () => number,
+  measuring: (opened: () => Opened) => Measuring,
+): void {
+  let inspection: Opened | undefined;
+  let stopped = false;
+  let weighed: Promise<unknown> = Promise.resolve();
+
+  function opened(): Opened {
+    if (!inspection) throw new Error('No checkpoint is open.');
+    return inspection;
+  }
+
+  const calls: Answers = {
+    async open(entries: Entry[]): Promise<Json> {
+      inspection = await open(entries);
+      return inspection.report();
+    },
+    async weigh(): Promise<Json | null> {
+      // One that was stopped ends at its next read; its checkpoint is borrowed until then.
+      await weighed;
+      stopped = false;
+      // Messages are answered between two reads, so that a stop is heard and figures are drawn.
+      const sampling = opened().weigh(budget(), (progress: Progress) => {
+        report(progress);
+        return stopped;
+      });
+      weighed = sampling;
+      const weights = await sampling;
+      if (stopped) {
+        weights.free();
+        return null;
+      }
+      opened().take(weights);
+      return opened().report();
+    },
+    stopWeighing: () => {
+      stopped = true;
+    },
+    ...measuring(opened),
+    figure: (kind: FigureKind, site: string | undefined, width: number, height: number) =>
+      opened().figure(kind, site, width, height) as Figure,
+    csv: (kind: FigureKind, site: string | undefined) => opened().csv(kind, site),
+  };
+
+  self.onmessage = async ({ data }: MessageEvent<Request>) => {
+    try {
+      // The table's entry and the arguments belong together by construction of `Request`.
+      const run = calls[data.call] as (...args: unknown[]) => Answer<keyof Calls>;
+      post({ id: data.id, value: await run(...data.args) });
+    } catch (error) {
+      post({ id: data.id, error: sentence(error) });
+    }
+  };
+}

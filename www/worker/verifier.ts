@@ -1,0 +1,28 @@
+/** The verifier: the wasm that can measure as well, loaded when that is asked for. */
+import init, { Inspection, weightsBudget } from '../generated/verifier.js';
+import type { Progress } from '../report';
+import { report, serve } from './serve';
+
+let stopped = false;
+
+serve(
+  async (entries) => {
+    await init();
+    return Inspection.open(entries, report);
+  },
+  weightsBudget,
+  (opened) => ({
+    async measure(entry, site) {
+      stopped = false;
+      const measured = await opened().measure(entry, site, (progress: Progress) => {
+        report(progress);
+        return stopped;
+      });
+      opened().verify(measured);
+      return opened().report();
+    },
+    stopMeasuring: () => {
+      stopped = true;
+    },
+  }),
+);
