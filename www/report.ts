@@ -484,9 +484,10 @@ depth: number,
 depth_interval: Interval, 
 /**
  * |⟨u₁, v⟩| of the bottom eigenvector and the predicted direction; the cosine of the greatest principal angle between
- * the zero coordinates and the measured bottom subspace, where those are the kernel.
+ * the zero coordinates and the measured bottom subspace, where those are the kernel; null where several directions
+ * lie below rounding.
  */
-cos: number, 
+cos: number | null, 
 /**
  * λ₂/λ₁; null where rounding does not let λ₁ be seen.
  */

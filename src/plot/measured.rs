@@ -147,7 +147,7 @@ pub(super) mod tests {
                 mean_variance: 1.0,
                 depth: if index % 7 == 0 { 0.0 } else { depth },
                 depth_interval: interval,
-                cos: 0.5,
+                cos: Some(0.5),
                 gap: None,
                 sin_bound: None,
                 depth_scale_free: (index % 5 != 4).then_some(depth),

@@ -106,8 +106,9 @@ pub struct SiteVerification {
     /// It on both halves of the tokens.
     pub depth_interval: Interval,
     /// |⟨u₁, v⟩| of the bottom eigenvector and the predicted direction; the cosine of the greatest principal angle between
-    /// the zero coordinates and the measured bottom subspace, where those are the kernel.
-    pub cos: f64,
+    /// the zero coordinates and the measured bottom subspace, where those are the kernel; null where several directions
+    /// lie below rounding.
+    pub cos: Option<f64>,
     /// λ₂/λ₁; null where rounding does not let λ₁ be seen.
     pub gap: Option<f64>,
     /// Davis–Kahan bound of sin ∠(u₁, v); null where the spectrum has no room for one.

@@ -103,14 +103,12 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 
 /// How a direction stands to a covariance.
 struct Bottom {
-    /// |⟨u₁, v⟩|.
-    cosine: f64,
+    /// |⟨u₁, v⟩|; `None` where rounding leaves open which direction is the bottom one.
+    cosine: Option<f64>,
     /// Upper bound of sin ∠(u₁, v) (Davis–Kahan); `None` where the spectrum has no room for one.
     sin_bound: Option<f64>,
     /// λ₂/λ₁; `None` where λ₁ is lost in rounding.
     gap: Option<f64>,
-    /// The spectrum says which eigenvector is the bottom one.
-    resolved: bool,
     /// 1 − 1/((vᵀC⁻¹v)(vᵀCv)); `None` where C⁻¹ is not to be had.
     schur: Option<f64>,
     spectrum: Spectrum,
@@ -131,26 +129,16 @@ impl Bottom {
             .then(|| (dot(&rest, &rest).sqrt() / (least - along)).min(1.0));
         let certified = sin_bound.is_some_and(|bound| bound < CERTIFIED);
         let cosine = match sin_bound {
-            Some(bound) if certified => (1.0 - bound * bound).sqrt(),
-            _ if spectrum.values[0] > RESOLVED * largest => spectrum.cosine(v),
-            _ => bottom_of_values(centred).map_or_else(|| spectrum.cosine(v), |bottom| dot(&bottom, v).abs()),
+            Some(bound) if certified => Some((1.0 - bound * bound).sqrt()),
+            _ => (spectrum.values[0] > RESOLVED * largest).then(|| spectrum.cosine(v)),
         };
-        let resolved = certified || spectrum.values[0] > RESOLVED * largest;
         let (first, second) =
             if certified { (along, least) } else { (spectrum.values[0], spectrum.values[1]) };
-        let gap = (resolved && first > 0.0).then(|| second / first);
+        let gap = (cosine.is_some() && first > 0.0).then(|| second / first);
         let schur =
             (least > RESOLVED * largest && along > 0.0).then(|| complement.inverse_form(&rest) / along);
-        Ok(Self { cosine: cosine.min(1.0), sin_bound, gap, resolved, schur, spectrum })
+        Ok(Self { cosine, sin_bound, gap, schur, spectrum })
     }
-}
-
-/// u₁ from the singular values of Y_c, which reach twice as deep as the eigenvalues of C.
-fn bottom_of_values(centred: &Centred) -> Option<Vec<f64>> {
-    let (n, d) = (centred.tokens, centred.width);
-    let y = Mat::from_fn(n, d, |token, channel| centred.values[token * d + channel]);
-    let svd = y.thin_svd().ok()?;
-    Some(svd.V().col(d - 1).iter().copied().collect())
 }
 
 /// Measures one norm from its outputs `y`, and its normalised inputs `before_scale` where they were captured.
@@ -193,11 +181,12 @@ pub fn measure(
     let verdict = scale_free.verdict(subtracted, d);
     notes.extend(scale_free.note(subtracted, verdict));
     let zeros = norm.scale.zeros();
-    let fooled = kernel.cosine > FOOLED && verdict == MeasuredVerdict::NotMeanSubtracting && zeros.is_empty();
+    let raw = kernel.cosine.filter(|cosine| *cosine > FOOLED);
+    let fooled = raw.is_some() && verdict == MeasuredVerdict::NotMeanSubtracting && zeros.is_empty();
     if fooled {
         notes.push(format!(
             "the raw bottom direction matches γ⁻¹ (|cos| {:.4}) only because a scale is nearly off there: divided by γ, no direction is dead",
-            kernel.cosine
+            raw.unwrap_or_default()
         ));
     }
     Ok(SiteVerification {
@@ -235,7 +224,7 @@ fn is_before_scale(norm: Norm<'_>, y: &Activations) -> bool {
 /// The predicted kernel, held against the covariance.
 struct Predicted {
     depth: Interval,
-    cosine: f64,
+    cosine: Option<f64>,
     sin_bound: Option<f64>,
     gap: Option<f64>,
     schur: Option<f64>,
@@ -257,9 +246,9 @@ impl Predicted {
         let principal_cosines = (!near_dead.is_empty())
             .then(|| predicted_basis(&near_dead, Some(v), v.len()))
             .and_then(|basis| bottom.spectrum.principal_cosines(basis.as_ref()));
-        let note = (!bottom.resolved).then(|| {
+        let note = bottom.cosine.is_none().then(|| {
             format!(
-                "{} scales are so small that several directions lie below f64's rounding: which of them is the bottom one is not resolved, and |cos| means little. The principal angles and the depth do",
+                "{} scales are so small that several directions lie below f64's rounding: which of them is the bottom one is not resolved, so no |cos| is given. The principal angles and the depth are",
                 near_dead.len()
             )
         });
@@ -285,7 +274,7 @@ impl Predicted {
         let value = variance / centred.mean_variance;
         Ok(Self {
             depth: Interval { value, low: value, high: value },
-            cosine: cosines.iter().copied().fold(1.0, f64::min),
+            cosine: Some(cosines.iter().copied().fold(1.0, f64::min)),
             sin_bound: None,
             gap: None,
             schur: None,
@@ -366,7 +355,7 @@ impl ScaleFree {
         let depth = centred.depth(&values, &even);
         let covariance = Gridded::new(&values, n, d)?.gram().covariance();
         let bottom = Bottom::of(norm.name, &centred, &covariance, &even)?;
-        Ok(Self { depth: Some(depth), cosine: Some(bottom.cosine), hidden })
+        Ok(Self { depth: Some(depth), cosine: bottom.cosine, hidden })
     }
 
     fn verdict(&self, subtracted: f64, width: usize) -> MeasuredVerdict {

@@ -175,7 +175,7 @@ fn table(out: &mut impl Write, report: &Report) -> io::Result<()> {
             number(site.depth_scale_free),
             cosine(site.cos_scale_free),
             number(Some(site.depth)),
-            cosine(Some(site.cos)),
+            cosine(site.cos),
             number(site.sin_bound),
             number(site.gap),
             site.schur.map_or("–".to_owned(), |schur| format!("{schur:.3}")),

@@ -1,0 +1,93 @@
+/** Measuring on activations in the page: the verifier is loaded when asked for, and its numbers are those of the terminal. */
+import { readFileSync } from 'node:fs';
+import { gpt2 } from './helpers/checkpoints.ts';
+import { expect, openFromCode, sentence, siteRows, test } from './helpers/page.ts';
+import { type Tensor, safetensors } from './helpers/safetensors.ts';
+
+const WIDTH = 128;
+
+/** A tensor of the LayerNorm sample, which is BF16. */
+function sample(name: string): Float32Array {
+  const bytes = readFileSync('samples/layernorm/model.safetensors');
+  const start = 8 + Number(bytes.readBigUInt64LE(0));
+  const header = JSON.parse(bytes.subarray(8, start).toString()) as Record<string, { data_offsets: [number, number] }>;
+  const [begin, end] = header[name]?.data_offsets ?? [0, 0];
+  const bits = Uint32Array.from({ length: (end - begin) / 2 }, (_, i) => bytes.readUInt16LE(start + begin + 2 * i) << 16);
+  return new Float32Array(bits.buffer);
+}
+
+/** Outputs of the sample's final norm, in f32, on random streams; as a LayerNorm or as what an RMSNorm would put out. */
+function outputs(tokens: number, subtracts = true): Tensor {
+  const [scale, shift] = [sample('transformer.ln_f.weight'), sample('transformer.ln_f.bias')];
+  let state = 1;
+  const random = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
+  const data = new Float32Array(tokens * WIDTH);
+  for (let token = 0; token < tokens; token += 1) {
+    const x = Float32Array.from({ length: WIDTH }, () => random() + random() + random() - 1.2);
+    const mean = Math.fround(subtracts ? x.reduce((sum, value) => Math.fround(sum + value), 0) / WIDTH : 0);
+    const square = x.reduce((sum, value) => sum + (value - mean) ** 2, 0) / WIDTH;
+    x.forEach((value, i) => {
+      const y = Math.fround(Math.fround(value - mean) / Math.fround(Math.sqrt(square + 1e-5)));
+      data[token * WIDTH + i] = Math.fround(y * (scale[i] ?? 1)) + (shift[i] ?? 0);
+    });
+  }
+  return { shape: [tokens, WIDTH], data };
+}
+
+const picked = (tensors: Record<string, Tensor>, name = 'captured.safetensors') => ({
+  name,
+  mimeType: 'application/octet-stream',
+  buffer: safetensors(tensors),
+});
+
+test.beforeEach(async ({ page }) => {
+  await page.getByRole('button', { name: 'LayerNorm sample' }).first().click();
+  await expect(page.locator('#weights svg[role=img]')).toBeVisible();
+});
+
+test('the final norm is measured to subtract its mean, and that becomes evidence', async ({ page }) => {
+  const verifiers: string[] = [];
+  page.on('request', (request) => /verifier/.test(request.url()) && verifiers.push(request.url()));
+  expect(verifiers, 'nothing of it is loaded before').toEqual([]);
+  await page.locator('.pick-activations').setInputFiles(picked({ 'transformer.ln_f': outputs(600) }));
+  await expect(page.locator('#measured')).toContainText('1 site measured: 1 subtract the mean', { timeout: 30_000 });
+  expect(verifiers.length).toBeGreaterThan(0);
+  await expect(page.locator('#measure svg[role=img]')).toBeVisible();
+  await expect(page.locator('#measure').getByRole('rowheader')).toContainText('transformer.ln_f');
+  await expect(page.locator('#weights svg[role=img]'), 'the energies are still there').toBeVisible();
+  await siteRows(page).last().click();
+  await expect(page.locator('tr.detail .evidence li', { hasText: 'activations' })).toContainText('LayerNorm');
+});
+
+test('activations that contradict the checkpoint make the contradiction known', async ({ page }) => {
+  await page.locator('.pick-activations').setInputFiles(picked({ 'transformer.ln_f': outputs(600, false) }));
+  await expect(page.locator('#measured')).toContainText('1 do not', { timeout: 30_000 });
+  await siteRows(page).last().click();
+  await expect(page.locator('tr.detail .settle')).toContainText('activations for RMSNorm');
+});
+
+test('what cannot be measured is said, and the report stays', async ({ page }) => {
+  const before = await sentence(page).textContent();
+  const alert = page.locator('#measure [role=alert]');
+  for (const [file, says] of [
+    [picked({ 'transformer.ln_f': outputs(100) }), 'Capture at least 129 tokens'],
+    [picked({ mine: outputs(600) }), 'name the site they are of'],
+    [{ ...picked({}), buffer: Buffer.from('nothing') }, 'captured.safetensors'],
+  ] as const) {
+    await page.locator('.pick-activations').setInputFiles(file);
+    await expect(alert).toContainText(says, { timeout: 30_000 });
+    await expect(sentence(page)).toHaveText(before ?? '');
+    await alert.getByRole('button', { name: 'Dismiss' }).click();
+  }
+  await page.locator('#measure select').selectOption('transformer.ln_f');
+  await page.locator('.pick-activations').setInputFiles(picked({ mine: outputs(600) }));
+  await expect(page.locator('#measured')).toContainText('1 site measured', { timeout: 30_000 });
+});
+
+test('another checkpoint takes the place of a measurement', async ({ page }) => {
+  await page.locator('.pick-activations').setInputFiles(picked({ 'transformer.ln_f': outputs(3000) }));
+  await openFromCode(page, gpt2());
+  await expect(siteRows(page)).toHaveCount(7);
+  await expect(page.locator('#measured')).toBeHidden();
+  await expect(page.locator('#measure .notice')).toBeHidden();
+});
