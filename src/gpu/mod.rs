@@ -75,9 +75,13 @@ pub struct Gpu {
     fault: Arc<Mutex<Option<GpuError>>>,
 }
 
-/// Keeps the first fault. A poisoned lock holds a fault as well as any.
+/// Keeps the first fault, or the loss of the device, which wgpu may tell after refusing commands because of it. A poisoned
+/// lock holds a fault as well as any.
 fn record(fault: &Mutex<Option<GpuError>>, error: GpuError) {
-    fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    let mut fault = fault.lock().unwrap_or_else(PoisonError::into_inner);
+    if fault.is_none() || matches!(error, GpuError::Lost { .. }) {
+        *fault = Some(error);
+    }
 }
 
 impl Gpu {
@@ -152,7 +156,25 @@ impl Gpu {
 
     /// The first fault so far.
     fn check(&self) -> Result<(), GpuError> {
-        self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone().map_or(Ok(()), Err)
+        let fault = || self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        #[cfg(not(target_arch = "wasm32"))]
+        if matches!(fault(), Some(GpuError::Refused { .. })) {
+            // Only a poll tells that the device is lost; what it answers is in the fault then.
+            let _ = self.poll(wgpu::PollType::Poll);
+        }
+        fault().map_or(Ok(()), Err)
+    }
+
+    /// Lets the device call back. In the browser it does so itself.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn poll(&self, kind: wgpu::PollType) -> Result<(), String> {
+        // wgpu answers a device lost in here by a panic.
+        let poll = std::panic::AssertUnwindSafe(|| self.device.poll(kind));
+        match std::panic::catch_unwind(poll) {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("it does not answer".to_owned()),
+        }
     }
 
     /// What stopped a command that was not answered.
@@ -173,17 +195,8 @@ impl Gpu {
             // Nobody listens when the future was dropped.
             let _ = done.send(result);
         });
-        // In the browser the device polls itself.
         #[cfg(not(target_arch = "wasm32"))]
-        {
-            // wgpu answers a device lost in here by a panic.
-            let poll = || self.device.poll(wgpu::PollType::wait_indefinitely());
-            match std::panic::catch_unwind(std::panic::AssertUnwindSafe(poll)) {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => return Err(self.stopped(error)),
-                Err(_) => return Err(self.stopped("it does not answer")),
-            }
-        }
+        self.poll(wgpu::PollType::wait_indefinitely()).map_err(|reason| self.stopped(reason))?;
         self.check()?;
         mapped.await.map_err(|error| self.stopped(error))?.map_err(|error| self.stopped(error))?;
         {
