@@ -14,7 +14,7 @@ import { setUp } from "./setup.mjs";
 const E2E_REPORT = ".cache/e2e.json";
 
 /** Each stage returns its counts, an empty object for a check that passed, or throws a Failure. */
-const stages = { fmt, clippy, rust, types, page };
+const stages = { fmt, clippy, rust, gpu, types, page };
 
 async function fmt() {
   await requireLints();
@@ -26,14 +26,24 @@ async function fmt() {
 async function clippy() {
   await requireLints();
   const target = (await wasmTarget()).lints ? ["--target", "wasm32-unknown-unknown"] : [];
-  const native = await show("cargo", ["clippy", "--all-targets", "--locked", "--", "-D", "warnings"]);
+  const native = await show("cargo", ["clippy", "--all-targets", "--features", "gpu", "--locked", "--", "-D", "warnings"]);
   const web = await show("cargo", ["clippy", ...WASM_FLAGS, ...target, "--", "-D", "warnings"]);
   if (native.code + web.code > 0) throw new Failure("Clippy has something to say, above.");
   return {};
 }
 
 async function rust() {
-  const { code, stdout } = await show("cargo", ["test", "--locked", "--no-fail-fast"]);
+  return cargoTest(["--no-fail-fast"]);
+}
+
+/** Shaders are validated everywhere; what needs an adapter is ignored, and shown so, unless GAMMASCOPE_GPU promises one. */
+async function gpu() {
+  const adapter = process.env.GAMMASCOPE_GPU ? ["--include-ignored"] : [];
+  return cargoTest(["--features", "gpu", "--lib", "--test", "command_line", "--", "gpu", ...adapter]);
+}
+
+async function cargoTest(args) {
+  const { code, stdout } = await show("cargo", ["test", "--locked", ...args]);
   const counts = { passed: 0, failed: 0, skipped: 0 };
   for (const [, passed, failed, ignored] of stdout.matchAll(
     /^test result: .*?(\d+) passed; (\d+) failed; (\d+) ignored/gm,

@@ -299,3 +299,28 @@ fn too_few_tokens_are_unreadable_input() {
     let error = stderr(&mut measure(&["--activations".as_ref(), file.as_os_str()]), 2);
     assert!(error.contains("at least 129 tokens"), "{error}");
 }
+
+#[cfg(feature = "gpu")]
+#[test]
+#[ignore = "needs a GPU"]
+fn a_gpu_gives_the_numbers_of_the_cpu() {
+    let folder = tempfile::tempdir().unwrap();
+    let sites = [("transformer.ln_f", "transformer.ln_f"), ("transformer.h.1.ln_2", "h.1.ln_2")];
+    let file = activations(folder.path(), &sites, 600);
+    let sites = |device: &str| -> Value {
+        let options = [
+            "--activations".as_ref(),
+            file.as_os_str(),
+            "--json".as_ref(),
+            "--device".as_ref(),
+            device.as_ref(),
+        ];
+        let report: Value = serde_json::from_str(&stdout(&mut measure(&options))).unwrap();
+        assert_eq!(report["verification"]["device"] == "cpu", device == "cpu");
+        assert!(
+            !report["warnings"].as_array().unwrap().iter().any(|warning| warning["code"] == "gpu_failed")
+        );
+        report["verification"]["sites"].clone()
+    };
+    assert_eq!(sites("gpu"), sites("cpu"), "every number, bit for bit");
+}

@@ -8,6 +8,7 @@ use gammascope::report::{MeasuredVerdict, SiteVerification};
 use gammascope::source::memory::MemorySource;
 use gammascope::verify::MeasureError;
 use gammascope::verify::activations::{Activations, ActivationsError, Captured};
+use gammascope::verify::gram::Gridded;
 use gammascope::verify::measure::{Norm, measure};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -45,7 +46,7 @@ fn trained(d: usize) -> Vec<f64> {
 
 fn measured(scale: &[f64], shift: Option<&[f64]>, y: &Activations) -> Result<SiteVerification, MeasureError> {
     let scale = Scale::new(scale.to_vec()).unwrap();
-    measure(Norm { name: "norm", scale: &scale, shift }, y, None)
+    measure(Norm { name: "norm", scale: &scale, shift }, y, None, &Gridded::gram)
 }
 
 #[test]
@@ -103,7 +104,8 @@ fn the_normalised_input_itself_settles_what_zero_scales_hide() {
     let y = outputs(true, &scale, None, TOKENS);
     let before = outputs(true, &[1.0; WIDTH], None, TOKENS);
     let scale = Scale::new(scale).unwrap();
-    let site = measure(Norm { name: "norm", scale: &scale, shift: None }, &y, Some(&before)).unwrap();
+    let site = measure(Norm { name: "norm", scale: &scale, shift: None }, &y, Some(&before), &Gridded::gram)
+        .unwrap();
     assert_eq!(site.verdict, MeasuredVerdict::MeanSubtracting);
 }
 

@@ -48,7 +48,7 @@ pub struct Verification {
     pub width_ratio: f64,
     /// Precision of the activations: "f32", "f16" (any 16-bit type) or "f64", the coarsest of any site.
     pub forward: String,
-    /// Where it was computed: "cpu".
+    /// Where the covariance was computed: "cpu", or the name of the GPU.
     pub device: String,
     /// File of the activations.
     pub input: String,

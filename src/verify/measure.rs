@@ -3,7 +3,7 @@
 use super::MeasureError;
 use super::activations::Activations;
 use super::eigen::{Complement, Spectrum};
-use super::gram::Gridded;
+use super::gram::{Gram, Gridded};
 use crate::kernel::direction::Kernel;
 use crate::kernel::scale::Scale;
 use crate::report::{Interval, MeasuredVerdict, SiteVerification};
@@ -141,11 +141,15 @@ impl Bottom {
     }
 }
 
+/// How the exact Gram matrix is computed: on the CPU (`Gridded::gram`) or on a GPU, with the same bits.
+pub type ExactGram<'a> = &'a (dyn Fn(&Gridded) -> Gram + Sync);
+
 /// Measures one norm from its outputs `y`, and its normalised inputs `before_scale` where they were captured.
 pub fn measure(
     norm: Norm<'_>,
     y: &Activations,
     before_scale: Option<&Activations>,
+    gram: ExactGram<'_>,
 ) -> Result<SiteVerification, MeasureError> {
     check(norm, y)?;
     before_scale.map_or(Ok(()), |before| check(norm, before))?;
@@ -155,7 +159,7 @@ pub fn measure(
         return Err(MeasureError::Constant { site: norm.name.to_owned(), tokens: n });
     }
     let gridded = Gridded::new(&y.values, n, d)?;
-    let covariance = gridded.gram().covariance();
+    let covariance = gram(&gridded).covariance();
     let mut notes = y.notes.clone();
     if is_before_scale(norm, y) {
         notes.push(
@@ -175,7 +179,7 @@ pub fn measure(
     };
     notes.extend(kernel.note.clone());
 
-    let scale_free = ScaleFree::of(norm, y, before_scale)?;
+    let scale_free = ScaleFree::of(norm, y, before_scale, gram)?;
     let precision = before_scale.unwrap_or(y);
     let subtracted = SUBTRACTED.max(ABOVE_FLOOR * precision.floor());
     let verdict = scale_free.verdict(subtracted, d);
@@ -327,7 +331,12 @@ struct ScaleFree {
 }
 
 impl ScaleFree {
-    fn of(norm: Norm<'_>, y: &Activations, before_scale: Option<&Activations>) -> Result<Self, MeasureError> {
+    fn of(
+        norm: Norm<'_>,
+        y: &Activations,
+        before_scale: Option<&Activations>,
+        gram: ExactGram<'_>,
+    ) -> Result<Self, MeasureError> {
         let gamma = norm.scale.values();
         let beta = |channel: usize| norm.shift.map_or(0.0, |shift| shift[channel]);
         let seen: Vec<usize> = match before_scale {
@@ -353,7 +362,7 @@ impl ScaleFree {
         let centred = Centred::new(&values, n, d);
         let even = vec![(1.0 / d as f64).sqrt(); d];
         let depth = centred.depth(&values, &even);
-        let covariance = Gridded::new(&values, n, d)?.gram().covariance();
+        let covariance = gram(&Gridded::new(&values, n, d)?).covariance();
         let bottom = Bottom::of(norm.name, &centred, &covariance, &even)?;
         Ok(Self { depth: Some(depth), cosine: bottom.cosine, hidden })
     }

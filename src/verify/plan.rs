@@ -65,10 +65,12 @@ impl Plan {
     }
 }
 
-/// Everything that was measured on `input` in `seconds`, with activations whose coarsest type has this unit roundoff.
+/// Everything that was measured of `input` on `device` in `seconds`, with activations whose coarsest type has this unit
+/// roundoff.
 pub fn verification(
     sites: Vec<SiteVerification>,
     unit_roundoff: f64,
+    device: &str,
     input: String,
     seconds: f64,
 ) -> Verification {
@@ -86,7 +88,7 @@ pub fn verification(
             "f64"
         }
         .to_owned(),
-        device: "cpu".to_owned(),
+        device: device.to_owned(),
         input,
         seconds,
         sites,

@@ -7,6 +7,7 @@ use crate::source::{ByteSource, SourceError};
 #[cfg(feature = "verify")]
 use crate::verify::{
     activations::Captured,
+    gram::Gridded,
     measure::{Norm, measure},
     plan,
 };
@@ -142,7 +143,7 @@ impl Inspection {
                 continue;
             };
             let norm = Norm { name, scale, shift: inspection.shifts[*site].as_deref() };
-            match measure(norm, &outputs, before.as_ref()) {
+            match measure(norm, &outputs, before.as_ref(), &Gridded::gram) {
                 Ok(site) => measured.push(site),
                 Err(error) => warnings.push(plan::not_measured(name, &error)),
             }
@@ -152,7 +153,7 @@ impl Inspection {
             return Err(Error::new(why));
         }
         let seconds = (js_sys::Date::now() - began) / 1000.0;
-        Ok(Measured { verification: plan::verification(measured, coarsest, input, seconds), warnings })
+        Ok(Measured { verification: plan::verification(measured, coarsest, "cpu", input, seconds), warnings })
     }
 
     /// Makes the report anew with what was measured.

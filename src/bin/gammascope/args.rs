@@ -26,6 +26,16 @@ pub(crate) enum Command {
     Measure(Measure),
 }
 
+/// Where to compute.
+#[cfg(feature = "gpu")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Device {
+    /// Every core.
+    Cpu,
+    /// Through wgpu; whatever fails there goes on on the CPU.
+    Gpu,
+}
+
 /// Options of `measure`.
 #[derive(Debug, Args)]
 pub(crate) struct Measure {
@@ -38,6 +48,10 @@ pub(crate) struct Measure {
     /// Measure this site only (its name, or the end of it); a file of one tensor is then taken to be of this site.
     #[arg(long, value_name = "SITE")]
     pub(crate) site: Option<String>,
+    /// Where the covariance is computed; the numbers are the same, bit for bit.
+    #[cfg(feature = "gpu")]
+    #[arg(long, value_enum, default_value_t = Device::Cpu)]
+    pub(crate) device: Device,
     /// Print the report (schema gammascope.report/1) instead of a table.
     #[arg(long)]
     pub(crate) json: bool,

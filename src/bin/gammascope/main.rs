@@ -1,6 +1,7 @@
 //! The command line: the same library, a terminal instead of a page.
 
 mod args;
+mod backend;
 mod explain;
 mod files;
 mod measure;

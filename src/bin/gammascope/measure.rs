@@ -1,6 +1,7 @@
 //! `gammascope measure`: every site of a file of activations, on all cores.
 
 use crate::args::Measure;
+use crate::backend::Backend;
 use crate::{UNREADABLE, USAGE, WARNED, complain, explain, files, progress, summary};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
@@ -43,16 +44,22 @@ pub(crate) fn run(options: &Measure) -> ExitCode {
         Ok(jobs) => jobs,
         Err(error) => return complain(&error.to_string(), UNREADABLE),
     };
-    let (sites, failures) = measure_all(&opened, &jobs, &mut line);
+    let backend = match Backend::new(options) {
+        Ok(backend) => backend,
+        Err(message) => return complain(&message, UNREADABLE),
+    };
+    let (sites, failures) = measure_all(&opened, &jobs, &backend, &mut line);
     line.clear();
     if sites.is_empty() {
         let why = failures.first().map_or("nothing was measured", |warning| warning.message.as_str());
         return complain(why, UNREADABLE);
     }
     warnings.extend(failures);
+    warnings.extend(backend.warning());
     let coarsest = plan::coarsest(jobs.iter().map(|job| &job.outputs));
     let input = options.activations.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let verification = plan::verification(sites, coarsest, input, began.elapsed().as_secs_f64());
+    let verification =
+        plan::verification(sites, coarsest, backend.name(), input, began.elapsed().as_secs_f64());
     opened.verify(verification, warnings);
     show(&opened.inspection.report, options)
 }
@@ -83,6 +90,7 @@ fn jobs(
 fn measure_all(
     opened: &Opened<DiskSource>,
     jobs: &[Job],
+    backend: &Backend,
     line: &mut progress::Line,
 ) -> (Vec<SiteVerification>, Vec<Warning>) {
     let inspection = &opened.inspection;
@@ -94,7 +102,8 @@ fn measure_all(
             let result = match &inspection.scales[job.site] {
                 Some(scale) => {
                     let norm = Norm { name, scale, shift: inspection.shifts[job.site].as_deref() };
-                    measure(norm, &job.outputs, job.before_scale.as_ref()).map_err(|error| error.to_string())
+                    measure(norm, &job.outputs, job.before_scale.as_ref(), &|gridded| backend.gram(gridded))
+                        .map_err(|error| error.to_string())
                 }
                 None => Err(plan::no_scale(name)),
             };

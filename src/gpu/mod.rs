@@ -1,0 +1,209 @@
+//! The exact Gram matrix (MATH §5) on a GPU: the same integers as on the CPU, on every adapter.
+//!
+//! This file finds an adapter and keeps its device; [`gram`] runs the kernel in `shaders/gram.wgsl` on it. WGSL has no
+//! f64 and may reassociate f32, so every sum on the GPU is one of integers that cannot overflow.
+
+pub mod gram;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Why the GPU computed nothing. The CPU computes the same integers: each of these is a reason to go on without.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GpuError {
+    /// There is none.
+    #[error("no GPU can be used here ({reason}): the CPU computes the same numbers, more slowly")]
+    NoAdapter {
+        /// wgpu's words.
+        reason: String,
+    },
+    /// The adapter gives no device.
+    #[error("`{adapter}` refuses to be used ({reason}): close other programs that use it, or use the CPU")]
+    NoDevice {
+        /// Its name.
+        adapter: String,
+        /// wgpu's words.
+        reason: String,
+    },
+    /// It cannot run the kernel, or not at this width.
+    #[error("`{adapter}` allows {limit} of {has}, and {needed} are needed: use the CPU")]
+    Limits {
+        /// Its name.
+        adapter: String,
+        /// The limit, as WebGPU names it.
+        limit: &'static str,
+        /// What it is.
+        has: u64,
+        /// What the kernel needs.
+        needed: u64,
+    },
+    /// The device went away: driver reset, sleep, another program's fault.
+    #[error("`{adapter}` was lost while it computed ({reason}): try again, or use the CPU")]
+    Lost {
+        /// Its name.
+        adapter: String,
+        /// wgpu's words.
+        reason: String,
+    },
+    /// Its memory is full.
+    #[error("`{adapter}` is out of memory: close other programs that use it, or use the CPU")]
+    OutOfMemory {
+        /// Its name.
+        adapter: String,
+    },
+    /// wgpu refuses what we ask of it.
+    #[error(
+        "`{adapter}` refused a command ({reason}); that is a bug, please report it, and use the CPU until then"
+    )]
+    Refused {
+        /// Its name.
+        adapter: String,
+        /// wgpu's words.
+        reason: String,
+    },
+}
+
+/// A device and what has gone wrong on it.
+#[derive(Debug)]
+pub struct Gpu {
+    adapter: String,
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    limits: wgpu::Limits,
+    /// Whether WGSL has dot4I8Packed here.
+    packed: bool,
+    /// The first fault; what follows it is only its consequence.
+    fault: Arc<Mutex<Option<GpuError>>>,
+}
+
+/// Keeps the first fault, or the loss of the device, which wgpu may tell after refusing commands because of it. A poisoned
+/// lock holds a fault as well as any.
+fn record(fault: &Mutex<Option<GpuError>>, error: GpuError) {
+    let mut fault = fault.lock().unwrap_or_else(PoisonError::into_inner);
+    if fault.is_none() || matches!(error, GpuError::Lost { .. }) {
+        *fault = Some(error);
+    }
+}
+
+impl Gpu {
+    /// The fastest adapter's device, with the largest buffers it allows.
+    pub async fn open() -> Result<Self, GpuError> {
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+        let options = wgpu::RequestAdapterOptions {
+            power_preference: wgpu::PowerPreference::HighPerformance,
+            ..Default::default()
+        };
+        let found = instance
+            .request_adapter(&options)
+            .await
+            .map_err(|error| GpuError::NoAdapter { reason: error.to_string() })?;
+        // Browsers may hide the name.
+        let adapter = match found.get_info().name {
+            name if name.is_empty() => "the GPU".to_owned(),
+            name => name,
+        };
+        let has = found.limits();
+        for (limit, has, needed) in [
+            ("maxComputeInvocationsPerWorkgroup", has.max_compute_invocations_per_workgroup, 256),
+            ("maxComputeWorkgroupSizeX", has.max_compute_workgroup_size_x, 16),
+            ("maxComputeWorkgroupSizeY", has.max_compute_workgroup_size_y, 16),
+            ("maxComputeWorkgroupStorageSize", has.max_compute_workgroup_storage_size, 8 << 10),
+            ("maxStorageBuffersPerShaderStage", has.max_storage_buffers_per_shader_stage, 3),
+        ] {
+            if has < needed {
+                let (has, needed) = (u64::from(has), u64::from(needed));
+                return Err(GpuError::Limits { adapter, limit, has, needed });
+            }
+        }
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("gammascope"),
+            required_limits: wgpu::Limits {
+                max_storage_buffer_binding_size: has.max_storage_buffer_binding_size,
+                max_buffer_size: has.max_buffer_size,
+                max_compute_workgroups_per_dimension: has.max_compute_workgroups_per_dimension,
+                ..wgpu::Limits::downlevel_defaults().or_worse_values_from(&has)
+            },
+            ..Default::default()
+        };
+        let (device, queue) = found
+            .request_device(&descriptor)
+            .await
+            .map_err(|error| GpuError::NoDevice { adapter: adapter.clone(), reason: error.to_string() })?;
+        let fault = Arc::new(Mutex::new(None));
+        // Without these two wgpu panics.
+        let (name, faults) = (adapter.clone(), fault.clone());
+        device.set_device_lost_callback(move |_, reason| {
+            record(&faults, GpuError::Lost { adapter: name.clone(), reason });
+        });
+        let (name, faults) = (adapter.clone(), fault.clone());
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            let adapter = name.clone();
+            let error = match error {
+                wgpu::Error::OutOfMemory { .. } => GpuError::OutOfMemory { adapter },
+                error => GpuError::Refused { adapter, reason: error.to_string() },
+            };
+            record(&faults, error);
+        }));
+        let packed = instance
+            .wgsl_language_features()
+            .contains(wgpu::WgslLanguageFeatures::Packed4x8IntegerDotProduct);
+        Ok(Self { adapter, limits: device.limits(), device, queue, packed, fault })
+    }
+
+    /// The adapter's name.
+    pub fn adapter(&self) -> &str {
+        &self.adapter
+    }
+
+    /// The first fault so far.
+    fn check(&self) -> Result<(), GpuError> {
+        let fault = || self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        #[cfg(not(target_arch = "wasm32"))]
+        if matches!(fault(), Some(GpuError::Refused { .. })) {
+            // Only a poll tells that the device is lost; what it answers is in the fault then.
+            let _ = self.poll(wgpu::PollType::Poll);
+        }
+        fault().map_or(Ok(()), Err)
+    }
+
+    /// Lets the device call back. In the browser it does so itself.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn poll(&self, kind: wgpu::PollType) -> Result<(), String> {
+        // wgpu answers a device lost in here by a panic.
+        let poll = std::panic::AssertUnwindSafe(|| self.device.poll(kind));
+        match std::panic::catch_unwind(poll) {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("it does not answer".to_owned()),
+        }
+    }
+
+    /// What stopped a command that was not answered.
+    fn stopped(&self, reason: impl ToString) -> GpuError {
+        let lost = GpuError::Lost { adapter: self.adapter.clone(), reason: reason.to_string() };
+        self.check().err().unwrap_or(lost)
+    }
+
+    /// Hands `read` the first `bytes` of a buffer with MAP_READ, when all that was submitted before is done.
+    async fn read(
+        &self,
+        buffer: &wgpu::Buffer,
+        bytes: u64,
+        read: impl FnOnce(&[u8]),
+    ) -> Result<(), GpuError> {
+        let (done, mapped) = futures_channel::oneshot::channel();
+        buffer.map_async(wgpu::MapMode::Read, 0..bytes, move |result| {
+            // Nobody listens when the future was dropped.
+            let _ = done.send(result);
+        });
+        #[cfg(not(target_arch = "wasm32"))]
+        self.poll(wgpu::PollType::wait_indefinitely()).map_err(|reason| self.stopped(reason))?;
+        self.check()?;
+        mapped.await.map_err(|error| self.stopped(error))?.map_err(|error| self.stopped(error))?;
+        {
+            let view = buffer.get_mapped_range(0..bytes).map_err(|error| self.stopped(error))?;
+            read(&view);
+        }
+        buffer.unmap();
+        self.check()
+    }
+}
