@@ -436,7 +436,7 @@ width_ratio: number,
  */
 forward: string, 
 /**
- * Where it was computed: "cpu".
+ * Where the covariance was computed: "cpu", or the name of the GPU.
  */
 device: string, 
 /**

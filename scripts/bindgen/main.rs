@@ -11,7 +11,11 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     let mut bindgen = Bindgen::new();
-    bindgen.input_path(wasm).out_name(&name.to_string_lossy()).typescript(true).omit_default_module_path(false);
+    bindgen
+        .input_path(wasm)
+        .out_name(&name.to_string_lossy())
+        .typescript(true)
+        .omit_default_module_path(false);
     bindgen.remove_name_section(true).remove_producers_section(true);
     match bindgen.web(true).and_then(|web| web.generate(folder)) {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,6 +10,9 @@ import { Prose } from './prose';
 import { MeasuringNow } from './status';
 import { type Column, Table } from './table';
 
+/** More sites than this are not listed to choose from: a list of them would slow the page down. */
+const LISTED = 2000;
+
 const VERDICTS: Record<MeasuredVerdict, string> = {
   mean_subtracting: 'subtracts the mean',
   not_mean_subtracting: 'does not',
@@ -95,14 +98,23 @@ export function Measure({ opened }: { opened: Opened }) {
         </button>
         <label class="choice">
           of
-          <select value={site} onChange={(event) => setSite(event.currentTarget.value)}>
-            <option value="">the sites their tensors are named after</option>
-            {report.norms.map(({ name }) => (
-              <option key={name} value={name}>
-                {name}
-              </option>
-            ))}
-          </select>
+          {report.norms.length > LISTED ? (
+            <input
+              type="text"
+              placeholder="the sites their tensors are named after"
+              value={site}
+              onInput={(event) => setSite(event.currentTarget.value)}
+            />
+          ) : (
+            <select value={site} onChange={(event) => setSite(event.currentTarget.value)}>
+              <option value="">the sites their tensors are named after</option>
+              {report.norms.map(({ name }) => (
+                <option key={name} value={name}>
+                  {name}
+                </option>
+              ))}
+            </select>
+          )}
         </label>
       </div>
       <input
