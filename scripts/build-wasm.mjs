@@ -7,11 +7,11 @@ import { cargoBuild, lockedVersion, wasmTarget } from "./lib/rust.mjs";
 
 const flags = (features) => ["--lib", "--no-default-features", "--features", features, "--locked"];
 
-export const WASM_FLAGS = flags("web,verify");
+export const WASM_FLAGS = flags("web,gpu");
 
 const ARTEFACTS = [
   { name: "inspector", features: "web", profile: "web" },
-  { name: "verifier", features: "web,verify", profile: "web-fast" },
+  { name: "verifier", features: "web,gpu", profile: "web-fast" },
 ];
 
 /** Compiles the core and writes its JavaScript side; cargo skips what has not changed. */

@@ -23,11 +23,14 @@
 //! - [`kernel`]: pure mathematics on scales; imports nothing of the above.
 //! - `verify` (feature): measures a norm's outputs: exact covariance, eigenpairs, the scale-free test.
 //! - `gpu` (feature): the exact Gram matrix of `verify`, the same integers, on a GPU.
+//! - `device` (feature `verify`): which of the two computes it.
 //! - [`report`]: the schema of everything that is said, and its assembly by [`inspect`](mod@inspect).
 //! - [`plot`]: figures as SVG with the table behind them; [`figures`] draws those of an inspection.
 //! - `web` and `bin`: the two boundaries; everything may be used there and nothing depends on them.
 
 pub mod checkpoint;
+#[cfg(feature = "verify")]
+pub mod device;
 pub mod figures;
 #[cfg(feature = "gpu")]
 pub mod gpu;

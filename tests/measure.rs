@@ -8,8 +8,9 @@ use gammascope::report::{MeasuredVerdict, SiteVerification};
 use gammascope::source::memory::MemorySource;
 use gammascope::verify::MeasureError;
 use gammascope::verify::activations::{Activations, ActivationsError, Captured};
-use gammascope::verify::gram::Gridded;
+use gammascope::verify::gram::{Gram, Gridded};
 use gammascope::verify::measure::{Norm, measure};
+use pollster::block_on;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::StandardNormal;
@@ -44,9 +45,13 @@ fn trained(d: usize) -> Vec<f64> {
     (0..d).map(|channel| 0.6 + 0.4 * (channel as f64 * 1.7).sin()).collect()
 }
 
+async fn on_cpu(gridded: &Gridded) -> Gram {
+    gridded.gram()
+}
+
 fn measured(scale: &[f64], shift: Option<&[f64]>, y: &Activations) -> Result<SiteVerification, MeasureError> {
     let scale = Scale::new(scale.to_vec()).unwrap();
-    measure(Norm { name: "norm", scale: &scale, shift }, y, None, &Gridded::gram)
+    block_on(measure(Norm { name: "norm", scale: &scale, shift }, y, None, on_cpu))
 }
 
 #[test]
@@ -104,8 +109,8 @@ fn the_normalised_input_itself_settles_what_zero_scales_hide() {
     let y = outputs(true, &scale, None, TOKENS);
     let before = outputs(true, &[1.0; WIDTH], None, TOKENS);
     let scale = Scale::new(scale).unwrap();
-    let site = measure(Norm { name: "norm", scale: &scale, shift: None }, &y, Some(&before), &Gridded::gram)
-        .unwrap();
+    let norm = Norm { name: "norm", scale: &scale, shift: None };
+    let site = block_on(measure(norm, &y, Some(&before), on_cpu)).unwrap();
     assert_eq!(site.verdict, MeasuredVerdict::MeanSubtracting);
 }
 

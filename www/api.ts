@@ -1,5 +1,6 @@
 /** The page from code: what `window.gammascope` offers. */
 import type { Openable } from './files';
+import type { Device } from './protocol';
 import type { Report } from './report';
 
 export interface Api {
@@ -9,6 +10,12 @@ export interface Api {
    * setting decides. Rejects with the sentence shown.
    */
   open(files: Openable, options?: { weights?: boolean }): Promise<Report>;
+
+  /**
+   * Measures the open checkpoint's norms on a file of activations, matched by name or all of one `site`. The covariance is
+   * computed on the GPU unless told otherwise or there is none; its bits are the same. Rejects with the sentence shown.
+   */
+  measure(activations: File, options?: { site?: string; device?: Device }): Promise<Report>;
 }
 
 declare global {

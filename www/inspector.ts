@@ -3,7 +3,7 @@
  * earlier one, with its figures, untouched until the new one has succeeded. A wasm loop cannot be interrupted, so
  * cancelling an open ends its worker; cancelling a figure only drops its answer, as the checkpoint is still wanted.
  */
-import type { Calls, Entry, Json, Reply, Request } from './protocol';
+import type { Calls, Device, Entry, Json, Reply, Request } from './protocol';
 import type { Figure, FigureKind, Progress, Report } from './report';
 
 /** Which wasm the worker runs: the small one, or the one that can measure. */
@@ -71,11 +71,11 @@ export class Inspector {
   }
 
   /** Measures sites on activations; a verifier's call. `stop` ends it with what has been measured until then. */
-  async measure(activations: Entry, site: string | undefined, signal: AbortSignal, stop: AbortSignal): Promise<Report> {
+  async measure(activations: Entry, site: string | undefined, device: Device, signal: AbortSignal, stop: AbortSignal): Promise<Report> {
     const ask = () => void this.call('stopMeasuring', [], new AbortController().signal);
     stop.addEventListener('abort', ask, { once: true });
     try {
-      return parsed(await this.call('measure', [activations, site], signal));
+      return parsed(await this.call('measure', [activations, site, device], signal));
     } finally {
       stop.removeEventListener('abort', ask);
     }

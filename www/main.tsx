@@ -2,11 +2,14 @@
 import { render } from 'preact';
 import './api';
 import { entriesOf } from './files';
-import { open } from './state';
+import { measure, open } from './state';
 import { applyTheme } from './theme';
 import { App } from './views/app';
 
-window.gammascope = { open: (files, options) => open(() => entriesOf(files), options?.weights) };
+window.gammascope = {
+  open: (files, options) => open(() => entriesOf(files), options?.weights),
+  measure: (file, options) => measure({ path: file.name, file }, options?.site, options?.device),
+};
 
 applyTheme();
 

@@ -7,6 +7,9 @@ import type { Figure, FigureKind, Progress } from './report';
 /** One file of a checkpoint and where it lies in what was dropped, for example `folder/model.safetensors`. */
 export type Entry = { path: string; file: File };
 
+/** Where the exact covariance is computed; without a GPU the CPU does it, with the same numbers. */
+export type Device = 'gpu' | 'cpu';
+
 /** A report as text: long ones are sooner parsed than copied object by object. */
 export type Json = string;
 
@@ -18,7 +21,7 @@ export interface Calls {
   open(entries: Entry[]): Json;
   weigh(): Json | null;
   stopWeighing(): void;
-  measure(activations: Entry, site: string | undefined): Json;
+  measure(activations: Entry, site: string | undefined, device: Device): Json;
   stopMeasuring(): void;
   figure(kind: FigureKind, site: string | undefined, width: number, height: number): Figure;
   csv(kind: FigureKind, site: string | undefined): string;

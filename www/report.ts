@@ -470,6 +470,10 @@ width: number,
  */
 heavy_tokens: number, 
 /**
+ * CRC-32, in hexadecimal, of the grid and of the exact sums behind the covariance: the same on every device.
+ */
+gram_crc32: string, 
+/**
  * tr C/d.
  */
 mean_variance: number, 

@@ -4,7 +4,7 @@
  */
 import { computed, signal } from '@preact/signals';
 import { Inspector } from './inspector';
-import type { Entry } from './protocol';
+import type { Device, Entry } from './protocol';
 import type { Progress, Report } from './report';
 import { stored } from './stored';
 
@@ -137,10 +137,11 @@ export function weighNow(): void {
 }
 
 /**
- * Measures sites of the checkpoint on show on activations: by their names, or all of them as those of `site`. The verifier
+ * Measures sites of the checkpoint on show on activations: by their names, or all of them as those of `site`; on the GPU where
+ * there is one, unless told otherwise. The verifier
  * opens the files again, and takes the place of the inspector once it has measured. A failure leaves everything as it was.
  */
-export async function measure(activations: Entry, site?: string): Promise<Report> {
+export async function measure(activations: Entry, site?: string, device: Device = 'gpu'): Promise<Report> {
   const current = opened.value;
   if (!current) throw new Error('Open a checkpoint first: activations are measured against its scales.');
   measuring.value?.controller.abort(new DOMException('Another measurement was begun.', 'AbortError'));
@@ -155,7 +156,7 @@ export async function measure(activations: Entry, site?: string): Promise<Report
     const again = await Inspector.open(current.entries, follow(controller), ended, 'verifier');
     verifier = again.inspector;
     if (current.report.writers.length > 0) await verifier.weigh(ended);
-    const report = await verifier.measure(activations, site, ended, stop.signal);
+    const report = await verifier.measure(activations, site, device, ended, stop.signal);
     stopWeighing();
     opened.value?.inspector.close();
     opened.value = { ...current, report, inspector: verifier };
@@ -171,8 +172,8 @@ export async function measure(activations: Entry, site?: string): Promise<Report
 }
 
 /** `measure` for event handlers. */
-export function showMeasured(activations: Entry, site?: string): void {
-  measure(activations, site).catch(() => undefined);
+export function showMeasured(activations: Entry, site?: string, device?: Device): void {
+  measure(activations, site, device).catch(() => undefined);
 }
 
 /** Ends the measurement; what has been measured until then is kept. */

@@ -9,10 +9,6 @@ use super::table::{Cell, Table};
 use super::{Figure, FigureKind, Mark, PlotError, Size};
 use crate::report::{MeasuredVerdict, SiteVerification};
 
-/// The decision lines of MATH §4 for an f32 forward pass.
-const SUBTRACTED: f64 = 1e-8;
-const NOT_SUBTRACTED: f64 = 1e-2;
-
 /// Depths below this stand at the foot: rounding, or exactly zero.
 const SHOWN_FROM: f64 = 1e-18;
 
@@ -73,11 +69,7 @@ impl Map<'_> {
                     Cell::from(site.depth),
                     Cell::from(site.cos_scale_free),
                     Cell::from(site.cos),
-                    Cell::from(match site.verdict {
-                        MeasuredVerdict::MeanSubtracting => "subtracts the mean",
-                        MeasuredVerdict::NotMeanSubtracting => "does not",
-                        MeasuredVerdict::Inconclusive => "inconclusive",
-                    }),
+                    Cell::from(site.verdict.words()),
                 ]
             })
             .collect();
@@ -105,8 +97,8 @@ impl Map<'_> {
         let end = panel.lower_right().0;
         let mut notes = Notes::new(&panel);
         for (line, text, side) in [
-            (NOT_SUBTRACTED, "no mean subtracted above", Side::AboveEnding),
-            (SUBTRACTED, "mean subtracted below", Side::BelowEnding),
+            (MeasuredVerdict::NOT_SUBTRACTED, "no mean subtracted above", Side::AboveEnding),
+            (MeasuredVerdict::SUBTRACTED, "mean subtracted below", Side::BelowEnding),
         ] {
             panel.level(line, Ink::Danger.solid())?;
             notes.add(text, &[((end, panel.place(1.0, line).1), side)], Ink::Danger)?;
@@ -144,6 +136,7 @@ pub(super) mod tests {
                 tokens: 2048,
                 width: 384,
                 heavy_tokens: 0,
+                gram_crc32: "0badcafe".to_owned(),
                 mean_variance: 1.0,
                 depth: if index % 7 == 0 { 0.0 } else { depth },
                 depth_interval: interval,
@@ -158,7 +151,7 @@ pub(super) mod tests {
                 principal_cosines: None,
                 zero_variance: None,
                 raw_test_fooled: index == 1,
-                verdict: if depth < SUBTRACTED {
+                verdict: if depth < MeasuredVerdict::SUBTRACTED {
                     MeasuredVerdict::MeanSubtracting
                 } else {
                     MeasuredVerdict::NotMeanSubtracting

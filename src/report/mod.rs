@@ -83,6 +83,22 @@ pub enum MeasuredVerdict {
     Inconclusive,
 }
 
+impl MeasuredVerdict {
+    /// A depth^ below this is a subtracted mean, for activations of an f32 forward pass (MATH §4), ...
+    pub const SUBTRACTED: f64 = 1e-8;
+    /// ... and above this it is not.
+    pub const NOT_SUBTRACTED: f64 = 1e-2;
+
+    /// What the norm does, as a verb.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::MeanSubtracting => "subtracts the mean",
+            Self::NotMeanSubtracting => "does not",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
 /// One norm, measured (MATH §4).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
@@ -98,6 +114,8 @@ pub struct SiteVerification {
     /// Tokens with massive activations, summed one by one.
     #[cfg_attr(test, ts(type = "number"))]
     pub heavy_tokens: u64,
+    /// CRC-32, in hexadecimal, of the grid and of the exact sums behind the covariance: the same on every device.
+    pub gram_crc32: String,
     /// tr C/d.
     pub mean_variance: f64,
     /// λ_v over the mean variance, along the predicted direction; the greatest along any coordinate whose scale is zero,

@@ -177,6 +177,15 @@ impl Light<'_> {
 }
 
 impl Gram {
+    /// CRC-32 of the grids' exponents, the sums and the products, little-endian: whoever has the same has the same integers.
+    pub fn crc32(&self) -> u32 {
+        let mut hasher = crc32fast::Hasher::new();
+        // No column has a grid as coarse as i32::MAX: it stands for a column of zeros.
+        self.exponents.iter().for_each(|e| hasher.update(&e.unwrap_or(i32::MAX).to_le_bytes()));
+        self.sums.iter().chain(&self.products).for_each(|k| hasher.update(&k.to_le_bytes()));
+        hasher.finalize()
+    }
+
     /// C(Y') = (nG − s sᵀ)/n² in the units of Y: the numerator exactly, rounded once. d × d.
     pub fn covariance(&self) -> Mat<f64> {
         let (n, d) = (self.tokens as i128, self.sums.len());

@@ -9,10 +9,6 @@ use crate::kernel::scale::Scale;
 use crate::report::{Interval, MeasuredVerdict, SiteVerification};
 use faer::Mat;
 
-/// A depth^ below this is a subtracted mean, for activations of an f32 forward pass; ...
-const SUBTRACTED: f64 = 1e-8;
-/// ... and above this it is not.
-const NOT_SUBTRACTED: f64 = 1e-2;
 /// Activations that were stored in a narrower type have a floor of their own: u²/3 for a unit roundoff u. Below a hundred
 /// times that nothing tells rounding from a direction.
 const ABOVE_FLOOR: f64 = 100.0;
@@ -141,15 +137,13 @@ impl Bottom {
     }
 }
 
-/// How the exact Gram matrix is computed: on the CPU (`Gridded::gram`) or on a GPU, with the same bits.
-pub type ExactGram<'a> = &'a (dyn Fn(&Gridded) -> Gram + Sync);
-
-/// Measures one norm from its outputs `y`, and its normalised inputs `before_scale` where they were captured.
-pub fn measure(
+/// Measures one norm from its outputs `y`, and its normalised inputs `before_scale` where they were captured. `gram`
+/// computes the exact Gram matrix, on the CPU (`Gridded::gram`) or on a GPU, with the same bits.
+pub async fn measure(
     norm: Norm<'_>,
     y: &Activations,
     before_scale: Option<&Activations>,
-    gram: ExactGram<'_>,
+    gram: impl AsyncFn(&Gridded) -> Gram,
 ) -> Result<SiteVerification, MeasureError> {
     check(norm, y)?;
     before_scale.map_or(Ok(()), |before| check(norm, before))?;
@@ -159,7 +153,8 @@ pub fn measure(
         return Err(MeasureError::Constant { site: norm.name.to_owned(), tokens: n });
     }
     let gridded = Gridded::new(&y.values, n, d)?;
-    let covariance = gram(&gridded).covariance();
+    let exact = gram(&gridded).await;
+    let covariance = exact.covariance();
     let mut notes = y.notes.clone();
     if is_before_scale(norm, y) {
         notes.push(
@@ -179,9 +174,9 @@ pub fn measure(
     };
     notes.extend(kernel.note.clone());
 
-    let scale_free = ScaleFree::of(norm, y, before_scale, gram)?;
+    let scale_free = ScaleFree::of(norm, y, before_scale, gram).await?;
     let precision = before_scale.unwrap_or(y);
-    let subtracted = SUBTRACTED.max(ABOVE_FLOOR * precision.floor());
+    let subtracted = MeasuredVerdict::SUBTRACTED.max(ABOVE_FLOOR * precision.floor());
     let verdict = scale_free.verdict(subtracted, d);
     notes.extend(scale_free.note(subtracted, verdict));
     let zeros = norm.scale.zeros();
@@ -198,6 +193,7 @@ pub fn measure(
         tokens: n as u64,
         width: d as u64,
         heavy_tokens: gridded.heavy_tokens() as u64,
+        gram_crc32: format!("{:08x}", exact.crc32()),
         mean_variance: centred.mean_variance,
         depth: kernel.depth.value,
         depth_interval: kernel.depth,
@@ -331,11 +327,11 @@ struct ScaleFree {
 }
 
 impl ScaleFree {
-    fn of(
+    async fn of(
         norm: Norm<'_>,
         y: &Activations,
         before_scale: Option<&Activations>,
-        gram: ExactGram<'_>,
+        gram: impl AsyncFn(&Gridded) -> Gram,
     ) -> Result<Self, MeasureError> {
         let gamma = norm.scale.values();
         let beta = |channel: usize| norm.shift.map_or(0.0, |shift| shift[channel]);
@@ -362,7 +358,7 @@ impl ScaleFree {
         let centred = Centred::new(&values, n, d);
         let even = vec![(1.0 / d as f64).sqrt(); d];
         let depth = centred.depth(&values, &even);
-        let covariance = gram(&Gridded::new(&values, n, d)?).covariance();
+        let covariance = gram(&Gridded::new(&values, n, d)?).await.covariance();
         let bottom = Bottom::of(norm.name, &centred, &covariance, &even)?;
         Ok(Self { depth: Some(depth), cosine: bottom.cosine, hidden })
     }
@@ -373,7 +369,7 @@ impl ScaleFree {
         let left = 10.0 * self.hidden as f64 / width as f64;
         if depth.high < subtracted {
             MeasuredVerdict::MeanSubtracting
-        } else if depth.low > NOT_SUBTRACTED.max(left) {
+        } else if depth.low > MeasuredVerdict::NOT_SUBTRACTED.max(left) {
             MeasuredVerdict::NotMeanSubtracting
         } else {
             MeasuredVerdict::Inconclusive
@@ -389,8 +385,9 @@ impl ScaleFree {
                 "the scale hides the normalised input in {hidden} channels; capture it before the scale is applied (`SITE.before_scale`)"
             ),
             (Some(depth), _) => format!(
-                "the scale-free depth {:.1e} is neither below {subtracted:.0e}, as after a subtracted mean, nor above {NOT_SUBTRACTED}",
-                depth.value
+                "the scale-free depth {:.1e} is neither below {subtracted:.0e}, as after a subtracted mean, nor above {}",
+                depth.value,
+                MeasuredVerdict::NOT_SUBTRACTED
             ),
             (None, _) => "the normalised input cannot be had from these activations".to_owned(),
         })

@@ -1,10 +1,12 @@
 //! The browser boundary: the only file that knows wasm_bindgen. Bytes in, report out, no logic.
 
+#[cfg(feature = "gpu")]
+use crate::device::Device;
 use crate::figures;
 use crate::inspect::{self, Progress};
 use crate::plot::{FigureKind, Size};
 use crate::source::{ByteSource, SourceError};
-#[cfg(feature = "verify")]
+#[cfg(feature = "gpu")]
 use crate::verify::{
     activations::Captured,
     gram::Gridded,
@@ -51,7 +53,7 @@ impl ByteSource for BlobSource {
 }
 
 /// What was measured, to be given to [`Inspection::verify`].
-#[cfg(feature = "verify")]
+#[cfg(feature = "gpu")]
 #[wasm_bindgen]
 pub struct Measured {
     verification: crate::report::Verification,
@@ -108,13 +110,14 @@ impl Inspection {
         self.inner.take(weights.inner);
     }
 
-    /// Measures the sites whose activations `entry` (`{ path, file }`) holds, or one `site` only, calling
-    /// `progress` before each; a `progress` that returns true ends it with what there is.
-    #[cfg(feature = "verify")]
+    /// Measures the sites whose activations `entry` (`{ path, file }`) holds, or one `site` only, on the GPU if it is
+    /// `wanted` and there is one, calling `progress` before each; a `progress` that returns true ends it with what there is.
+    #[cfg(feature = "gpu")]
     pub async fn measure(
         &self,
         entry: JsValue,
         site: Option<String>,
+        wanted: bool,
         progress: Function,
     ) -> Result<Measured, Error> {
         let began = js_sys::Date::now();
@@ -125,6 +128,13 @@ impl Inspection {
         let sites: Vec<&str> = inspection.report.norms.iter().map(|norm| norm.name.as_str()).collect();
         let plan = plan::plan(&sites, &captured.names(), site.as_deref()).map_err(sentence)?;
         let (mut measured, mut warnings, mut coarsest) = (Vec::new(), plan.warnings(), 0f64);
+        let device = match wanted {
+            true => Device::gpu().await.unwrap_or_else(|error| {
+                warnings.push(plan::no_gpu(&error));
+                Device::cpu()
+            }),
+            false => Device::cpu(),
+        };
         for (done, (site, tensor, before)) in plan.pairs.iter().enumerate() {
             let (stage, total) = (inspect::Stage::Sites, plan.pairs.len() as u32);
             let state = to_js(&Progress { stage, done: done as u32, total, bytes_read: 0 })?;
@@ -143,7 +153,8 @@ impl Inspection {
                 continue;
             };
             let norm = Norm { name, scale, shift: inspection.shifts[*site].as_deref() };
-            match measure(norm, &outputs, before.as_ref(), &Gridded::gram) {
+            let gram = async |gridded: &Gridded| device.gram(gridded).await;
+            match measure(norm, &outputs, before.as_ref(), gram).await {
                 Ok(site) => measured.push(site),
                 Err(error) => warnings.push(plan::not_measured(name, &error)),
             }
@@ -152,12 +163,14 @@ impl Inspection {
             let why = warnings.last().map_or("nothing was measured", |warning| warning.message.as_str());
             return Err(Error::new(why));
         }
+        warnings.extend(device.warning().await);
         let seconds = (js_sys::Date::now() - began) / 1000.0;
-        Ok(Measured { verification: plan::verification(measured, coarsest, "cpu", input, seconds), warnings })
+        let verification = plan::verification(measured, coarsest, device.name(), input, seconds);
+        Ok(Measured { verification, warnings })
     }
 
     /// Makes the report anew with what was measured.
-    #[cfg(feature = "verify")]
+    #[cfg(feature = "gpu")]
     pub fn verify(&mut self, measured: Measured) {
         self.inner.verify(measured.verification, measured.warnings);
     }

@@ -1,5 +1,7 @@
 /** Measuring on activations in the page: the verifier is loaded when asked for, and its numbers are those of the terminal. */
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import type { Report } from '../../www/report';
 import { gpt2 } from './helpers/checkpoints.ts';
 import { expect, openFromCode, sentence, siteRows, test } from './helpers/page.ts';
 import { type Tensor, safetensors } from './helpers/safetensors.ts';
@@ -59,6 +61,45 @@ test('the final norm is measured to subtract its mean, and that becomes evidence
   await expect(page.locator('tr.detail .evidence li', { hasText: 'activations' })).toContainText('LayerNorm');
 });
 
+test('the GPU, the page without one and the terminal give the same bits', async ({ page }, testInfo) => {
+  const terminal = process.env['GAMMASCOPE'];
+  test.skip(terminal === undefined, 'needs the command line: npm test -- page');
+  const { name, buffer } = picked({ 'transformer.ln_f': outputs(1031) });
+  const measured = (device: 'gpu' | 'cpu') =>
+    page.evaluate(
+      async ([base64, file, on]) => {
+        const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+        return (await window.gammascope.measure(new File([bytes], file), { device: on })).verification;
+      },
+      [buffer.toString('base64'), name, device] as const,
+    );
+  const [gpu, cpu] = [await measured('gpu'), await measured('cpu')];
+  expect(gpu?.device, 'the adapter of these tests').not.toBe('cpu');
+  expect(cpu?.device).toBe('cpu');
+  expect(gpu?.sites, 'every number, to the last bit').toEqual(cpu?.sites);
+
+  const file = testInfo.outputPath(name);
+  writeFileSync(file, buffer);
+  const report = execFileSync(terminal ?? '', ['measure', 'samples/layernorm', '--activations', file, '--json']);
+  const native = (JSON.parse(report.toString()) as Report).verification?.sites[0];
+  expect(native?.gram_crc32).toBe(cpu?.sites[0]?.gram_crc32);
+  expect(native?.verdict).toBe(cpu?.sites[0]?.verdict);
+  expect(native?.depth).toBe(cpu?.sites[0]?.depth);
+});
+
+test('without WebGPU the CPU measures, and one sentence says so', async ({ page }) => {
+  // What a browser without WebGPU looks like to a worker.
+  await page.route(/verifier.*\.js$/, async (route) => {
+    const response = await route.fetch();
+    const worker = "Object.defineProperty(WorkerNavigator.prototype, 'gpu', { value: undefined });";
+    const script = await response.text();
+    await route.fulfill({ response, body: `${worker}${script}` });
+  });
+  await page.locator('.pick-activations').setInputFiles(picked({ 'transformer.ln_f': outputs(600) }));
+  await expect(page.locator('#measured')).toContainText('s on the CPU', { timeout: 30_000 });
+  await expect(page.getByText('no GPU can be used here')).toBeVisible();
+});
+
 test('activations that contradict the checkpoint make the contradiction known', async ({ page }) => {
   await page.locator('.pick-activations').setInputFiles(picked({ 'transformer.ln_f': outputs(600, false) }));
   await expect(page.locator('#measured')).toContainText('1 do not', { timeout: 30_000 });
@@ -79,7 +120,7 @@ test('what cannot be measured is said, and the report stays', async ({ page }) =
     await expect(sentence(page)).toHaveText(before ?? '');
     await alert.getByRole('button', { name: 'Dismiss' }).click();
   }
-  await page.locator('#measure select').selectOption('transformer.ln_f');
+  await page.locator('#measure .pick-site').selectOption('transformer.ln_f');
   await page.locator('.pick-activations').setInputFiles(picked({ mine: outputs(600) }));
   await expect(page.locator('#measured')).toContainText('1 site measured', { timeout: 30_000 });
 });

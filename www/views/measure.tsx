@@ -2,6 +2,7 @@
 import { useRef, useState } from 'preact/hooks';
 import hook from '../../scripts/activations/hook.py?raw';
 import { count, counted, maybe } from '../format';
+import type { Device } from '../protocol';
 import type { MeasuredVerdict, SiteVerification } from '../report';
 import { type Opened, measureFailure, measuring, pointAt, showMeasured } from '../state';
 import { FigureView } from './figure';
@@ -79,6 +80,7 @@ export function Measure({ opened }: { opened: Opened }) {
   const { report, inspector } = opened;
   const input = useRef<HTMLInputElement>(null);
   const [site, setSite] = useState('');
+  const [device, setDevice] = useState<Device>('gpu');
   const { verification } = report;
   if (report.norms.length === 0) return null;
   return (
@@ -106,7 +108,7 @@ export function Measure({ opened }: { opened: Opened }) {
               onInput={(event) => setSite(event.currentTarget.value)}
             />
           ) : (
-            <select value={site} onChange={(event) => setSite(event.currentTarget.value)}>
+            <select class="pick-site" value={site} onChange={(event) => setSite(event.currentTarget.value)}>
               <option value="">the sites their tensors are named after</option>
               {report.norms.map(({ name }) => (
                 <option key={name} value={name}>
@@ -115,6 +117,13 @@ export function Measure({ opened }: { opened: Opened }) {
               ))}
             </select>
           )}
+        </label>
+        <label class="choice">
+          on the
+          <select value={device} onChange={(event) => setDevice(event.currentTarget.value as Device)} class="pick-device">
+            <option value="gpu">GPU, if there is one</option>
+            <option value="cpu">CPU</option>
+          </select>
         </label>
       </div>
       <input
@@ -126,7 +135,7 @@ export function Measure({ opened }: { opened: Opened }) {
         onChange={(event) => {
           const file = event.currentTarget.files?.[0];
           event.currentTarget.value = '';
-          if (file) showMeasured({ path: file.name, file }, site === '' ? undefined : site);
+          if (file) showMeasured({ path: file.name, file }, site === '' ? undefined : site, device);
         }}
       />
       <MeasuringNow />
@@ -144,7 +153,8 @@ export function Measure({ opened }: { opened: Opened }) {
         <>
           <p class="lead" id="measured">
             {summary(verification.sites)} {count(verification.tokens)} tokens or more of {verification.input},{' '}
-            {verification.forward}, n/d {maybe(verification.width_ratio)}; {maybe(verification.seconds)} s.
+            {verification.forward}, n/d {maybe(verification.width_ratio)}; {maybe(verification.seconds)} s on{' '}
+            {verification.device === 'cpu' ? 'the CPU' : verification.device}.
           </p>
           <FigureView
             inspector={inspector}

@@ -12,9 +12,9 @@ serve(
   },
   weightsBudget,
   (opened) => ({
-    async measure(entry, site) {
+    async measure(entry, site, device) {
       stopped = false;
-      const measured = await opened().measure(entry, site, (progress: Progress) => {
+      const measured = await opened().measure(entry, site, device === 'gpu', (progress: Progress) => {
         report(progress);
         return stopped;
       });

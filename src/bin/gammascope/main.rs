@@ -1,7 +1,6 @@
 //! The command line: the same library, a terminal instead of a page.
 
 mod args;
-mod backend;
 mod explain;
 mod files;
 mod measure;

@@ -1,14 +1,15 @@
 //! `gammascope measure`: every site of a file of activations, on all cores.
 
 use crate::args::Measure;
-use crate::backend::Backend;
 use crate::{UNREADABLE, USAGE, WARNED, complain, explain, files, progress, summary};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
+use gammascope::device::Device;
 use gammascope::inspect::{self, Opened};
 use gammascope::report::{MeasuredVerdict, Report, SiteVerification, Warning};
 use gammascope::source::disk::DiskSource;
 use gammascope::verify::activations::{Activations, ActivationsError, Captured};
+use gammascope::verify::gram::Gridded;
 use gammascope::verify::measure::{Norm, measure};
 use gammascope::verify::plan;
 use std::io::{self, Write};
@@ -44,22 +45,22 @@ pub(crate) fn run(options: &Measure) -> ExitCode {
         Ok(jobs) => jobs,
         Err(error) => return complain(&error.to_string(), UNREADABLE),
     };
-    let backend = match Backend::new(options) {
-        Ok(backend) => backend,
+    let device = match device(options) {
+        Ok(device) => device,
         Err(message) => return complain(&message, UNREADABLE),
     };
-    let (sites, failures) = measure_all(&opened, &jobs, &backend, &mut line);
+    let (sites, failures) = measure_all(&opened, &jobs, &device, &mut line);
     line.clear();
     if sites.is_empty() {
         let why = failures.first().map_or("nothing was measured", |warning| warning.message.as_str());
         return complain(why, UNREADABLE);
     }
     warnings.extend(failures);
-    warnings.extend(backend.warning());
+    warnings.extend(pollster::block_on(device.warning()));
     let coarsest = plan::coarsest(jobs.iter().map(|job| &job.outputs));
     let input = options.activations.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let verification =
-        plan::verification(sites, coarsest, backend.name(), input, began.elapsed().as_secs_f64());
+        plan::verification(sites, coarsest, device.name(), input, began.elapsed().as_secs_f64());
     opened.verify(verification, warnings);
     show(&opened.inspection.report, options)
 }
@@ -86,11 +87,21 @@ fn jobs(
     Ok((jobs, plan.warnings()))
 }
 
+/// The device that was asked for; one that is not there is an error here, as it was asked for by name.
+fn device(options: &Measure) -> Result<Device, String> {
+    #[cfg(feature = "gpu")]
+    if matches!(options.device, crate::args::Device::Gpu) {
+        return pollster::block_on(Device::gpu()).map_err(|error| error.to_string());
+    }
+    let _ = options;
+    Ok(Device::cpu())
+}
+
 /// Measures on all cores; a site that fails is a warning, and the others go on.
 fn measure_all(
     opened: &Opened<DiskSource>,
     jobs: &[Job],
-    backend: &Backend,
+    device: &Device,
     line: &mut progress::Line,
 ) -> (Vec<SiteVerification>, Vec<Warning>) {
     let inspection = &opened.inspection;
@@ -102,7 +113,8 @@ fn measure_all(
             let result = match &inspection.scales[job.site] {
                 Some(scale) => {
                     let norm = Norm { name, scale, shift: inspection.shifts[job.site].as_deref() };
-                    measure(norm, &job.outputs, job.before_scale.as_ref(), &|gridded| backend.gram(gridded))
+                    let gram = async |gridded: &Gridded| device.gram(gridded).await;
+                    pollster::block_on(measure(norm, &job.outputs, job.before_scale.as_ref(), gram))
                         .map_err(|error| error.to_string())
                 }
                 None => Err(plan::no_scale(name)),
@@ -180,7 +192,7 @@ fn table(out: &mut impl Write, report: &Report) -> io::Result<()> {
     for site in &verification.sites {
         table.add_row([
             summary::printable(&site.name),
-            verdict(site.verdict).to_owned(),
+            site.verdict.words().to_owned(),
             number(site.depth_scale_free),
             cosine(site.cos_scale_free),
             number(Some(site.depth)),
@@ -215,12 +227,4 @@ fn table(out: &mut impl Write, report: &Report) -> io::Result<()> {
 
 fn sites(count: usize) -> String {
     if count == 1 { "1 site".to_owned() } else { format!("{count} sites") }
-}
-
-fn verdict(verdict: MeasuredVerdict) -> &'static str {
-    match verdict {
-        MeasuredVerdict::MeanSubtracting => "subtracts the mean",
-        MeasuredVerdict::NotMeanSubtracting => "does not",
-        MeasuredVerdict::Inconclusive => "inconclusive",
-    }
 }
