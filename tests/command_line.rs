@@ -282,6 +282,34 @@ fn measured_sites_are_the_contract_and_become_evidence() {
 }
 
 #[test]
+fn a_norm_alone_is_no_evidence_and_says_so() {
+    let alone = |more: &[&str]| {
+        stdout(
+            Command::cargo_bin("gammascope")
+                .unwrap()
+                .arg("measure")
+                .arg(sample("layernorm"))
+                .args(["--alone", "--site", "ln_f"])
+                .args(more),
+        )
+    };
+    let text = alone(&[]);
+    assert!(
+        text.contains("no evidence about the model") && text.contains("fooled at none of them"),
+        "{text}"
+    );
+    let json: Value = serde_json::from_str(&alone(&["--json"])).unwrap();
+    assert_eq!(
+        (&json["schema"], &json["evidence_about_the_model"]),
+        (&"gammascope.norm_alone/1".into(), &false.into())
+    );
+    assert_eq!(json["sites"][0]["layernorm"]["verdict"], "mean_subtracting");
+    assert_eq!(json["sites"][0]["rmsnorm"]["verdict"], "not_mean_subtracting");
+    let error = stderr(Command::cargo_bin("gammascope").unwrap().arg("measure").arg(sample("layernorm")), 1);
+    assert!(error.contains("--activations <FILE>"), "{error}");
+}
+
+#[test]
 fn activations_that_match_no_site_are_measured_only_when_the_site_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = activations(folder.path(), &[("transformer.ln_f", "mine")], 600);

@@ -8,6 +8,7 @@ use gammascope::report::{MeasuredVerdict, SiteVerification};
 use gammascope::source::memory::MemorySource;
 use gammascope::verify::MeasureError;
 use gammascope::verify::activations::{Activations, ActivationsError, Captured};
+use gammascope::verify::alone::alone;
 use gammascope::verify::gram::{Gram, Gridded};
 use gammascope::verify::measure::{Norm, measure};
 use pollster::block_on;
@@ -112,6 +113,27 @@ fn the_normalised_input_itself_settles_what_zero_scales_hide() {
     let norm = Norm { name: "norm", scale: &scale, shift: None };
     let site = block_on(measure(norm, &y, Some(&before), on_cpu)).unwrap();
     assert_eq!(site.verdict, MeasuredVerdict::MeanSubtracting);
+}
+
+#[test]
+fn a_norm_alone_shows_its_kernel_as_one_kind_and_none_as_the_other() {
+    let scale = Scale::new(trained(WIDTH)).unwrap();
+    let alone = block_on(alone(Norm { name: "norm", scale: &scale, shift: None }, None, on_cpu)).unwrap();
+    assert!(!alone.epsilon_configured && alone.epsilon == 1e-5);
+    assert_eq!(alone.layernorm.verdict, MeasuredVerdict::MeanSubtracting);
+    assert_eq!(alone.rmsnorm.verdict, MeasuredVerdict::NotMeanSubtracting);
+    assert_eq!((alone.layernorm.tokens, alone.rmsnorm.tokens), (4 * WIDTH as u64, 4 * WIDTH as u64));
+}
+
+#[test]
+fn a_norm_alone_tells_where_a_scale_that_is_nearly_off_would_fool_the_raw_test() {
+    let mut scale = trained(WIDTH);
+    scale[11] = 1e-4;
+    let scale = Scale::new(scale).unwrap();
+    let alone =
+        block_on(alone(Norm { name: "norm", scale: &scale, shift: None }, Some(1e-6), on_cpu)).unwrap();
+    assert!(alone.rmsnorm.raw_test_fooled && alone.rmsnorm.cos.unwrap() > 0.99, "{:?}", alone.rmsnorm);
+    assert!(!alone.layernorm.raw_test_fooled, "there the direction is a kernel");
 }
 
 #[test]

@@ -4,7 +4,7 @@
  * cancelling an open ends its worker; cancelling a figure only drops its answer, as the checkpoint is still wanted.
  */
 import type { Calls, Device, Entry, Json, Reply, Request } from './protocol';
-import type { Figure, FigureKind, Progress, Report } from './report';
+import type { Figure, FigureKind, NormAlone, Progress, Report } from './report';
 
 /** Which wasm the worker runs: the small one, or the one that can measure. */
 type Kind = 'inspector' | 'verifier';
@@ -79,6 +79,11 @@ export class Inspector {
     } finally {
       stop.removeEventListener('abort', ask);
     }
+  }
+
+  /** Measures one norm on random inputs, as both kinds; a verifier's call. */
+  async alone(site: string, device: Device, signal: AbortSignal): Promise<NormAlone> {
+    return JSON.parse(await this.call('alone', [site, device], signal)) as NormAlone;
   }
 
   figure(

@@ -22,6 +22,8 @@ export interface Calls {
   weigh(): Json | null;
   stopWeighing(): void;
   measure(activations: Entry, site: string | undefined, device: Device): Json;
+  /** A `NormAlone`; a verifier's call too. */
+  alone(site: string, device: Device): Json;
   stopMeasuring(): void;
   figure(kind: FigureKind, site: string | undefined, width: number, height: number): Figure;
   csv(kind: FigureKind, site: string | undefined): string;

@@ -452,6 +452,28 @@ seconds: number,
  */
 sites: Array<SiteVerification>, };
 
+export type NormAlone = { 
+/**
+ * Site name.
+ */
+name: string, 
+/**
+ * ε.
+ */
+epsilon: number, 
+/**
+ * Whether the configuration names it; else it is the usual 1e-5.
+ */
+epsilon_configured: boolean, 
+/**
+ * With the mean subtracted.
+ */
+layernorm: SiteVerification, 
+/**
+ * Without.
+ */
+rmsnorm: SiteVerification, };
+
 export type SiteVerification = { 
 /**
  * Site name.

@@ -5,7 +5,7 @@
 import { computed, signal } from '@preact/signals';
 import { Inspector } from './inspector';
 import type { Device, Entry } from './protocol';
-import type { Progress, Report } from './report';
+import type { NormAlone, Progress, Report } from './report';
 import { stored } from './stored';
 
 /**
@@ -28,6 +28,9 @@ export const weighing = signal<Running | null>(null);
 
 /** The measurement that is running, if it is. */
 export const measuring = signal<(Running & { stop: AbortController }) | null>(null);
+
+/** The norm of the checkpoint on show that was last measured alone. */
+export const alone = signal<NormAlone | null>(null);
 
 /** The sentence of the last measurement that failed, until another one begins. */
 export const measureFailure = signal<string | null>(null);
@@ -89,6 +92,7 @@ export async function open(gather: Gather, weights = weighs.value === 'yes'): Pr
     running.value?.controller.abort(new DOMException('Another checkpoint was opened.', 'AbortError'));
     running.value = null;
   }
+  alone.value = null;
   measureFailure.value = null;
   opened.value?.inspector.close();
   pointedAt.value = null;
@@ -167,6 +171,33 @@ export async function measure(activations: Entry, site?: string, device: Device 
     if (!ended.aborted) measureFailure.value = error instanceof Error ? error.message : String(error);
     throw error;
   } finally {
+    if (measuring.value?.controller === controller) measuring.value = null;
+  }
+}
+
+/**
+ * Measures the norm of `site` alone, on random inputs, in a verifier of its own: the report stays as it is, for what comes
+ * out is no evidence about the model.
+ */
+export async function measureAlone(site: string, device: Device): Promise<void> {
+  const current = opened.value;
+  if (!current) return;
+  measuring.value?.controller.abort(new DOMException('Another measurement was begun.', 'AbortError'));
+  const controller = new AbortController();
+  const { signal: ended } = controller;
+  // It is ended, not stopped: there is no half of it to keep.
+  measuring.value = { progress: null, controller, stop: controller };
+  measureFailure.value = null;
+  announcement.value = 'Measuring';
+  let verifier: Inspector | undefined;
+  try {
+    verifier = (await Inspector.open(current.entries, follow(controller), ended, 'verifier')).inspector;
+    alone.value = await verifier.alone(site, device, ended);
+    announcement.value = 'Measured on random inputs';
+  } catch (error) {
+    if (!ended.aborted) measureFailure.value = error instanceof Error ? error.message : String(error);
+  } finally {
+    verifier?.close();
     if (measuring.value?.controller === controller) measuring.value = null;
   }
 }

@@ -26,6 +26,18 @@ pub struct ConfigError {
 const WIDTH_FIELDS: [&str; 8] =
     ["hidden_size", "n_embd", "d_model", "dim", "n_embed", "embed_dim", "hidden_dim", "emb_dim"];
 
+/// Names under which configurations keep the ε of their norms.
+const EPSILON_FIELDS: [&str; 8] = [
+    "rms_norm_eps",
+    "layer_norm_eps",
+    "layer_norm_epsilon",
+    "layernorm_epsilon",
+    "norm_eps",
+    "norm_epsilon",
+    "layernorm_eps",
+    "eps",
+];
+
 impl Config {
     /// Parses `bytes` as the configuration of everything below `prefix`.
     pub fn parse(prefix: impl Into<String>, path: &str, bytes: &[u8]) -> Result<Self, ConfigError> {
@@ -153,6 +165,11 @@ impl<'a> Scope<'a> {
         self.get(field)?.as_u64()
     }
 
+    /// A field that holds a number.
+    pub fn number(&self, field: &str) -> Option<f64> {
+        self.get(field)?.as_f64()
+    }
+
     /// A field that holds a truth value.
     pub fn truth(&self, field: &str) -> Option<bool> {
         self.get(field)?.as_bool()
@@ -176,6 +193,11 @@ impl<'a> Scope<'a> {
     /// Whether these are the metadata of a GGUF file.
     pub fn is_gguf(&self) -> bool {
         self.whole.contains_key("general.architecture")
+    }
+
+    /// ε of the part's norms.
+    pub fn epsilon(&self) -> Option<f64> {
+        EPSILON_FIELDS.iter().find_map(|field| self.number(field)).filter(|epsilon| *epsilon > 0.0)
     }
 
     /// The width of the part's residual stream.

@@ -163,6 +163,12 @@ impl<S: ByteSource> Opened<S> {
         self.inspection = Inspector::new(&self.checkpoint, &self.sites, &self.streams).report(&self.stored);
     }
 
+    /// ε of a site of `report.norms`, as the configuration has it.
+    pub fn epsilon(&self, site: usize) -> Option<f64> {
+        let name = &self.inspection.report.norms.get(site)?.name;
+        self.checkpoint.config_of(name)?.scope(name).epsilon()
+    }
+
     /// Makes the report anew with what was measured on activations, and with warnings about that.
     pub fn verify(&mut self, verification: Verification, warnings: Vec<Warning>) {
         let inspector = Inspector::new(&self.checkpoint, &self.sites, &self.streams);

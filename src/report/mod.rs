@@ -58,6 +58,22 @@ pub struct Verification {
     pub sites: Vec<SiteVerification>,
 }
 
+/// One norm on random inputs, as both kinds. No evidence about the model: each kind shows what it was told to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct NormAlone {
+    /// Site name.
+    pub name: String,
+    /// ε.
+    pub epsilon: f64,
+    /// Whether the configuration names it; else it is the usual 1e-5.
+    pub epsilon_configured: bool,
+    /// With the mean subtracted.
+    pub layernorm: SiteVerification,
+    /// Without.
+    pub rmsnorm: SiteVerification,
+}
+
 /// A number and what it is on each half of the tokens: the least and the greatest of the three.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]

@@ -42,6 +42,7 @@ fn declarations() -> String {
         DeadDirections,
         DeadParameters,
         Verification,
+        NormAlone,
         SiteVerification,
         MeasuredVerdict,
         Interval,

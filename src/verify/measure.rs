@@ -21,7 +21,7 @@ const FOOLED: f64 = 0.99;
 /// A channel whose γ is this much smaller than its β has lost x̂ to the rounding of y = γx̂ + β in f32.
 const HIDDEN: f64 = 1.0 / (1 << 20) as f64;
 /// Fewer tokens than this many times the width make every number an estimate of little worth.
-const ENOUGH: usize = 4;
+pub(crate) const ENOUGH: usize = 4;
 
 /// One norm: its effective scale and its shift, d values each.
 #[derive(Debug, Clone, Copy)]

@@ -9,6 +9,7 @@ use crate::source::{ByteSource, SourceError};
 #[cfg(feature = "gpu")]
 use crate::verify::{
     activations::Captured,
+    alone,
     gram::Gridded,
     measure::{Norm, measure},
     plan,
@@ -167,6 +168,22 @@ impl Inspection {
         let seconds = (js_sys::Date::now() - began) / 1000.0;
         let verification = plan::verification(measured, coarsest, device.name(), input, seconds);
         Ok(Measured { verification, warnings })
+    }
+
+    /// Measures one site's norm alone, on random inputs as both kinds, on the GPU if it is `wanted` and there is one: a
+    /// `NormAlone` in TypeScript, as JSON. The report stays as it is.
+    #[cfg(feature = "gpu")]
+    pub async fn alone(&self, site: String, wanted: bool) -> Result<String, Error> {
+        let inspection = &self.inner.inspection;
+        let position = inspection.report.norms.iter().position(|norm| norm.name == site);
+        let scale = position.and_then(|at| inspection.scales[at].as_ref().map(|scale| (at, scale)));
+        let (at, scale) = scale.ok_or_else(|| sentence(plan::no_scale(&site)))?;
+        let norm = Norm { name: &site, scale, shift: inspection.shifts[at].as_deref() };
+        let device =
+            if wanted { Device::gpu().await.unwrap_or_else(|_| Device::cpu()) } else { Device::cpu() };
+        let gram = async |gridded: &Gridded| device.gram(gridded).await;
+        let alone = alone::alone(norm, self.inner.epsilon(at), gram).await.map_err(sentence)?;
+        serde_json::to_string(&alone).map_err(sentence)
     }
 
     /// Makes the report anew with what was measured.

@@ -100,6 +100,24 @@ test('without WebGPU the CPU measures, and one sentence says so', async ({ page 
   await expect(page.getByText('no GPU can be used here')).toBeVisible();
 });
 
+test('the norm alone is measured as both kinds, and says that it is no evidence', async ({ page }) => {
+  const before = await sentence(page).textContent();
+  await page.getByRole('button', { name: 'Measure the norm alone' }).click();
+  const alone = page.locator('#alone');
+  await expect(alone.getByRole('heading')).toHaveText('transformer.ln_f alone, on random inputs: no evidence about the model', {
+    timeout: 30_000,
+  });
+  const depth = async (kind: string) =>
+    Number(await alone.getByRole('row', { name: kind }).getByRole('cell').first().textContent());
+  expect(await depth('LayerNorm')).toBeLessThan(1e-12);
+  expect(await depth('RMSNorm')).toBeGreaterThan(0.5);
+  await expect(sentence(page), 'the verdict is what it was').toHaveText(before ?? '');
+  await expect(page.locator('#measured')).toHaveCount(0);
+  await openFromCode(page, gpt2());
+  await expect(siteRows(page)).toHaveCount(7);
+  await expect(alone, 'it was of another checkpoint').toHaveCount(0);
+});
+
 test('activations that contradict the checkpoint make the contradiction known', async ({ page }) => {
   await page.locator('.pick-activations').setInputFiles(picked({ 'transformer.ln_f': outputs(600, false) }));
   await expect(page.locator('#measured')).toContainText('1 do not', { timeout: 30_000 });

@@ -3,13 +3,14 @@ import { useRef, useState } from 'preact/hooks';
 import hook from '../../scripts/activations/hook.py?raw';
 import { count, counted, maybe } from '../format';
 import type { Device } from '../protocol';
-import type { MeasuredVerdict, SiteVerification } from '../report';
-import { type Opened, measureFailure, measuring, pointAt, showMeasured } from '../state';
+import type { MeasuredVerdict, NormAlone, SiteVerification } from '../report';
+import { type Opened, alone, measureAlone, measureFailure, measuring, pointAt, showMeasured } from '../state';
 import { FigureView } from './figure';
 import { Name } from './name';
 import { Prose } from './prose';
 import { MeasuringNow } from './status';
 import { type Column, Table } from './table';
+import { Word } from './term';
 
 /** More sites than this are not listed to choose from: a list of them would slow the page down. */
 const LISTED = 2000;
@@ -25,6 +26,24 @@ const DOTS: Record<MeasuredVerdict, string> = {
   not_mean_subtracting: 'rmsnorm',
   inconclusive: 'unknown',
 };
+
+type Measure = {
+  id: 'depth_scale_free' | 'cos_scale_free' | 'depth' | 'cos' | 'sin_bound' | 'gap' | 'schur' | 'schur_null' | 'tokens';
+  label: string;
+  value: (site: SiteVerification) => number | null;
+};
+
+const NUMBERS: readonly Measure[] = [
+  { id: 'depth_scale_free', label: 'depth^', value: (site) => site.depth_scale_free },
+  { id: 'cos_scale_free', label: '|cos^|', value: (site) => site.cos_scale_free },
+  { id: 'depth', label: 'depth', value: (site) => site.depth },
+  { id: 'cos', label: '|cos|', value: (site) => site.cos },
+  { id: 'sin_bound', label: 'sin ≤', value: (site) => site.sin_bound },
+  { id: 'gap', label: 'gap', value: (site) => site.gap },
+  { id: 'schur', label: 'Schur', value: (site) => site.schur },
+  { id: 'schur_null', label: 'null', value: (site) => site.schur_null },
+  { id: 'tokens', label: 'n/d', value: (site) => site.tokens / site.width },
+];
 
 const COLUMNS: readonly Column<SiteVerification>[] = [
   {
@@ -55,25 +74,11 @@ const COLUMNS: readonly Column<SiteVerification>[] = [
       </>
     ),
   },
-  numeric('depth_scale_free', 'depth^', (site) => site.depth_scale_free),
-  numeric('cos_scale_free', '|cos^|', (site) => site.cos_scale_free),
-  numeric('depth', 'depth', (site) => site.depth),
-  numeric('cos', '|cos|', (site) => site.cos),
-  numeric('sin_bound', 'sin ≤', (site) => site.sin_bound),
-  numeric('gap', 'gap', (site) => site.gap),
-  numeric('schur', 'Schur', (site) => site.schur),
-  numeric('schur_null', 'null', (site) => site.schur_null),
-  numeric('tokens', 'n/d', (site) => site.tokens / site.width),
+  ...NUMBERS.map(numeric),
 ];
 
-type Measure = 'depth_scale_free' | 'cos_scale_free' | 'depth' | 'cos' | 'sin_bound' | 'gap' | 'schur' | 'schur_null' | 'tokens';
-
-function numeric(
-  term: Measure,
-  label: string,
-  value: (site: SiteVerification) => number | null,
-): Column<SiteVerification> {
-  return { id: term, label, term, numeric: true, value, cell: (site) => maybe(value(site)) };
+function numeric({ id, label, value }: Measure): Column<SiteVerification> {
+  return { id, label, term: id, numeric: true, value, cell: (site) => maybe(value(site)) };
 }
 
 export function Measure({ opened }: { opened: Opened }) {
@@ -138,6 +143,18 @@ export function Measure({ opened }: { opened: Opened }) {
           if (file) showMeasured({ path: file.name, file }, site === '' ? undefined : site, device);
         }}
       />
+      <p class="muted small">
+        No activations at hand? Random inputs through a norm's γ, β and ε, as both kinds, show what its kernel would look
+        like. They are no evidence about the model.{' '}
+        <button
+          type="button"
+          class="button quiet"
+          disabled={measuring.value !== null}
+          onClick={() => void measureAlone(site || report.model.final_norm || report.norms[0]?.name || '', device)}
+        >
+          Measure the norm alone
+        </button>
+      </p>
       <MeasuringNow />
       {measureFailure.value !== null && (
         <div class="notice failure" role="alert">
@@ -149,6 +166,7 @@ export function Measure({ opened }: { opened: Opened }) {
           </button>
         </div>
       )}
+      {alone.value && <Alone {...alone.value} />}
       {verification && (
         <>
           <p class="lead" id="measured">
@@ -176,6 +194,55 @@ export function Measure({ opened }: { opened: Opened }) {
         </>
       )}
     </section>
+  );
+}
+
+/** One norm as both kinds, and first of all that this says nothing of the model. */
+function Alone({ name, epsilon, epsilon_configured, layernorm, rmsnorm }: NormAlone) {
+  const rows = [
+    ['LayerNorm', layernorm],
+    ['RMSNorm', rmsnorm],
+  ] as const;
+  return (
+    <div id="alone">
+      <h3>
+        <Name>{name}</Name> alone, on random inputs: no evidence about the model
+      </h3>
+      <p class="muted">
+        Each row is what it was told to be. {count(layernorm.tokens)} tokens of standard normal channels, f32, ε ={' '}
+        {maybe(epsilon)}
+        {epsilon_configured ? '' : ' (no configuration names it)'}.{' '}
+        {rmsnorm.raw_test_fooled
+          ? 'The raw |cos| is fooled here: a scale is nearly off, so it matches γ⁻¹ without a mean subtracted. depth^ is not.'
+          : 'The raw |cos| is not fooled by these scales.'}
+      </p>
+      <div class="scroll" role="region" aria-label="The norm alone" tabIndex={0}>
+        <table class="plain">
+          <thead>
+            <tr>
+              <th scope="col">Told to be</th>
+              {NUMBERS.map(({ id, label }) => (
+                <th key={id} scope="col" class="numeric">
+                  <Word term={id}>{label}</Word>
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map(([kind, site]) => (
+              <tr key={kind}>
+                <th scope="row">{kind}</th>
+                {NUMBERS.map(({ id, value }) => (
+                  <td key={id} class="numeric">
+                    {maybe(value(site))}
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </div>
   );
 }
 

@@ -18,7 +18,7 @@ type Answer<Name extends keyof Calls> = ReturnType<Calls[Name]> | Promise<Return
 type Answers = { [Name in keyof Calls]: (...args: Parameters<Calls[Name]>) => Answer<Name> };
 
 /** The calls that only the verifier answers. */
-export type Measuring = Pick<Answers, 'measure' | 'stopMeasuring'>;
+export type Measuring = Pick<Answers, 'measure' | 'stopMeasuring' | 'alone'>;
 
 const post = (reply: Reply): void => self.postMessage(reply);
 

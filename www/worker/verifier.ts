@@ -21,6 +21,7 @@ serve(
       opened().verify(measured);
       return opened().report();
     },
+    alone: (site, device) => opened().alone(site, device === 'gpu'),
     stopMeasuring: () => {
       stopped = true;
     },

@@ -12,6 +12,9 @@ serve(
     measure: () => {
       throw new Error('Only the verifier measures.');
     },
+    alone: () => {
+      throw new Error('Only the verifier measures.');
+    },
     stopMeasuring: () => undefined,
   }),
 );

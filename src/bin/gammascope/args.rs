@@ -43,8 +43,12 @@ pub(crate) struct Measure {
     #[arg(required = true, value_name = "CHECKPOINT")]
     pub(crate) paths: Vec<PathBuf>,
     /// Outputs of its norms: .safetensors with one tensor a site, named as the site, tokens × width; or .npy of one site.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) activations: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "alone")]
+    pub(crate) activations: Option<PathBuf>,
+    /// Without activations: random inputs through each norm, as a LayerNorm and as an RMSNorm. Shows what a kernel looks like
+    /// for these scales, and is no evidence about the model.
+    #[arg(long, conflicts_with = "activations")]
+    pub(crate) alone: bool,
     /// Measure this site only (its name, or the end of it); a file of one tensor is then taken to be of this site.
     #[arg(long, value_name = "SITE")]
     pub(crate) site: Option<String>,
@@ -52,7 +56,7 @@ pub(crate) struct Measure {
     #[cfg(feature = "gpu")]
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub(crate) device: Device,
-    /// Print the report (schema gammascope.report/1) instead of a table.
+    /// Print the report (schema gammascope.report/1; with --alone gammascope.norm_alone/1) instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
     /// Exit with 3 when there are warnings.

@@ -1,5 +1,6 @@
 //! The command line: the same library, a terminal instead of a page.
 
+mod alone;
 mod args;
 mod explain;
 mod files;

@@ -1,7 +1,7 @@
 //! `gammascope measure`: every site of a file of activations, on all cores.
 
 use crate::args::Measure;
-use crate::{UNREADABLE, USAGE, WARNED, complain, explain, files, progress, summary};
+use crate::{UNREADABLE, USAGE, WARNED, alone, complain, explain, files, progress, summary};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use gammascope::device::Device;
@@ -13,6 +13,7 @@ use gammascope::verify::gram::Gridded;
 use gammascope::verify::measure::{Norm, measure};
 use gammascope::verify::plan;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -40,8 +41,9 @@ pub(crate) fn run(options: &Measure) -> ExitCode {
     {
         return complain(&message, USAGE);
     }
+    let Some(activations) = &options.activations else { return alone::run(&opened, options, &mut line) };
     let began = Instant::now();
-    let (jobs, mut warnings) = match jobs(&opened, options) {
+    let (jobs, mut warnings) = match jobs(&opened, activations, options) {
         Ok(jobs) => jobs,
         Err(error) => return complain(&error.to_string(), UNREADABLE),
     };
@@ -58,7 +60,7 @@ pub(crate) fn run(options: &Measure) -> ExitCode {
     warnings.extend(failures);
     warnings.extend(pollster::block_on(device.warning()));
     let coarsest = plan::coarsest(jobs.iter().map(|job| &job.outputs));
-    let input = options.activations.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let input = activations.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let verification =
         plan::verification(sites, coarsest, device.name(), input, began.elapsed().as_secs_f64());
     opened.verify(verification, warnings);
@@ -68,11 +70,12 @@ pub(crate) fn run(options: &Measure) -> ExitCode {
 /// What is to be measured, and what of the file was left over.
 fn jobs(
     opened: &Opened<DiskSource>,
+    activations: &Path,
     options: &Measure,
 ) -> Result<(Vec<Job>, Vec<Warning>), ActivationsError> {
     let report = &opened.inspection.report;
-    let file = options.activations.to_string_lossy().into_owned();
-    let source = DiskSource::open(&options.activations, file.clone())?;
+    let file = activations.to_string_lossy().into_owned();
+    let source = DiskSource::open(activations, file.clone())?;
     let captured = pollster::block_on(Captured::open(source))?;
     let names = captured.names();
     let sites: Vec<&str> = report.norms.iter().map(|norm| norm.name.as_str()).collect();
@@ -88,7 +91,7 @@ fn jobs(
 }
 
 /// The device that was asked for; one that is not there is an error here, as it was asked for by name.
-fn device(options: &Measure) -> Result<Device, String> {
+pub(crate) fn device(options: &Measure) -> Result<Device, String> {
     #[cfg(feature = "gpu")]
     if matches!(options.device, crate::args::Device::Gpu) {
         return pollster::block_on(Device::gpu()).map_err(|error| error.to_string());
@@ -105,44 +108,55 @@ fn measure_all(
     line: &mut progress::Line,
 ) -> (Vec<SiteVerification>, Vec<Warning>) {
     let inspection = &opened.inspection;
+    let results = on_all_cores(jobs, line, |job| {
+        let name = inspection.report.norms[job.site].name.as_str();
+        let Some(scale) = &inspection.scales[job.site] else { return (job.site, Err(plan::no_scale(name))) };
+        let norm = Norm { name, scale, shift: inspection.shifts[job.site].as_deref() };
+        let gram = async |gridded: &Gridded| device.gram(gridded).await;
+        let measured = pollster::block_on(measure(norm, &job.outputs, job.before_scale.as_ref(), gram));
+        (job.site, measured.map_err(|error| error.to_string()))
+    });
+    let (mut sites, mut warnings) = (Vec::new(), Vec::new());
+    for (site, result) in results {
+        let name = &inspection.report.norms[site].name;
+        match result {
+            Ok(site) => sites.push(site),
+            Err(message) => warnings.push(plan::not_measured(name, &message)),
+        }
+    }
+    (sites, warnings)
+}
+
+/// Does `work` for each of `jobs` on all cores, showing how far it is; the results in the order of the jobs.
+pub(crate) fn on_all_cores<Job: Sync, Done: Send>(
+    jobs: &[Job],
+    line: &mut progress::Line,
+    work: impl Fn(&Job) -> Done + Sync,
+) -> Vec<Done> {
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let results = Mutex::new(Vec::new());
-    let work = || {
-        while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let name = inspection.report.norms[job.site].name.as_str();
-            let result = match &inspection.scales[job.site] {
-                Some(scale) => {
-                    let norm = Norm { name, scale, shift: inspection.shifts[job.site].as_deref() };
-                    let gram = async |gridded: &Gridded| device.gram(gridded).await;
-                    pollster::block_on(measure(norm, &job.outputs, job.before_scale.as_ref(), gram))
-                        .map_err(|error| error.to_string())
-                }
-                None => Err(plan::no_scale(name)),
-            };
+    let worker = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(job) = jobs.get(at) else { break };
+            let result = work(job);
             done.fetch_add(1, Ordering::Relaxed);
             if let Ok(mut results) = results.lock() {
-                results.push((job.site, name.to_owned(), result));
+                results.push((at, result));
             }
         }
     };
     std::thread::scope(|scope| {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
         while workers.iter().any(|worker| !worker.is_finished()) {
             line.show_sites(done.load(Ordering::Relaxed), jobs.len());
             std::thread::sleep(std::time::Duration::from_millis(30));
         }
     });
     let mut results = results.into_inner().unwrap_or_default();
-    results.sort_by_key(|(site, ..)| *site);
-    let (mut sites, mut warnings) = (Vec::new(), Vec::new());
-    for (_, name, result) in results {
-        match result {
-            Ok(site) => sites.push(site),
-            Err(message) => warnings.push(plan::not_measured(&name, &message)),
-        }
-    }
-    (sites, warnings)
+    results.sort_by_key(|(at, _)| *at);
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
 fn show(report: &Report, options: &Measure) -> ExitCode {

@@ -1,0 +1,137 @@
+//! `gammascope measure --alone`: every norm on random inputs, as a LayerNorm and as an RMSNorm.
+
+use crate::args::Measure;
+use crate::measure::{device, on_all_cores};
+use crate::{UNREADABLE, complain, explain, progress, summary};
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+use gammascope::inspect::Opened;
+use gammascope::report::{NormAlone, SiteVerification};
+use gammascope::source::disk::DiskSource;
+use gammascope::verify::alone::alone;
+use gammascope::verify::gram::Gridded;
+use gammascope::verify::measure::Norm;
+use gammascope::verify::plan;
+use serde::Serialize;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    evidence_about_the_model: bool,
+    sites: &'a [NormAlone],
+}
+
+/// Measures the site that was named, or all.
+pub(crate) fn run(opened: &Opened<DiskSource>, options: &Measure, line: &mut progress::Line) -> ExitCode {
+    let device = match device(options) {
+        Ok(device) => device,
+        Err(message) => return complain(&message, UNREADABLE),
+    };
+    let (report, inspection) = (&opened.inspection.report, &opened.inspection);
+    let chosen = options.site.as_deref().and_then(|name| explain::find(report, name).ok());
+    let sites: Vec<(usize, Option<f64>)> = (0..report.norms.len())
+        .filter(|&site| chosen.is_none_or(|chosen| chosen.name == report.norms[site].name))
+        .map(|site| (site, opened.epsilon(site)))
+        .collect();
+    let results = on_all_cores(&sites, line, |&(site, epsilon)| {
+        let name = report.norms[site].name.as_str();
+        let scale = inspection.scales[site].as_ref().ok_or_else(|| plan::no_scale(name))?;
+        let norm = Norm { name, scale, shift: inspection.shifts[site].as_deref() };
+        let gram = async |gridded: &Gridded| device.gram(gridded).await;
+        pollster::block_on(alone(norm, epsilon, gram)).map_err(|error| error.to_string())
+    });
+    line.clear();
+    let (mut measured, mut failures) = (Vec::new(), Vec::new());
+    for result in results {
+        match result {
+            Ok(site) => measured.push(site),
+            Err(message) => failures.push(message),
+        }
+    }
+    if measured.is_empty() {
+        return complain(
+            failures.first().map_or("there is no norm site to measure", String::as_str),
+            UNREADABLE,
+        );
+    }
+    for message in &failures {
+        anstream::eprintln!("warning: {}", summary::printable(message));
+    }
+    let mut out = anstream::stdout().lock();
+    let written = if options.json {
+        let document =
+            Document { schema: "gammascope.norm_alone/1", evidence_about_the_model: false, sites: &measured };
+        serde_json::to_string_pretty(&document)
+            .map_err(io::Error::from)
+            .and_then(|json| writeln!(out, "{json}"))
+    } else {
+        table(&mut out, &measured)
+    };
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(UNREADABLE),
+        _ if options.strict && !failures.is_empty() => ExitCode::from(crate::WARNED),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn table(out: &mut impl Write, sites: &[NormAlone]) -> io::Result<()> {
+    writeln!(
+        out,
+        "{}The norms alone, on random inputs, told to be a LayerNorm and told to be an RMSNorm: no evidence about the model{:#}",
+        summary::STRONG,
+        summary::STRONG,
+    )?;
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header([
+        "norm site",
+        "told to be",
+        "depth^",
+        "|cos^|",
+        "depth",
+        "|cos|",
+        "sin ≤",
+        "Schur",
+        "null",
+    ]);
+    let number = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2e}"));
+    let cosine = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.6}"));
+    for site in sites {
+        let kinds: [(&str, &SiteVerification); 2] =
+            [("LayerNorm", &site.layernorm), ("RMSNorm", &site.rmsnorm)];
+        for (kind, measured) in kinds {
+            table.add_row([
+                summary::printable(&site.name),
+                kind.to_owned(),
+                number(measured.depth_scale_free),
+                cosine(measured.cos_scale_free),
+                number(Some(measured.depth)),
+                cosine(measured.cos),
+                number(measured.sin_bound),
+                measured.schur.map_or("–".to_owned(), |schur| format!("{schur:.3}")),
+                format!("{:.2}", measured.schur_null),
+            ]);
+        }
+    }
+    for column in 2..=8 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    writeln!(out, "\n{}\n", table.trim_fmt())?;
+    let fooled = sites.iter().filter(|site| site.rmsnorm.raw_test_fooled).count();
+    match fooled {
+        0 => writeln!(out, "The raw |cos| would be fooled at none of them.")?,
+        some => writeln!(
+            out,
+            "The raw |cos| would be fooled at {some} of {}: it is beyond 0.99 there for an RMSNorm too, because a scale is nearly off. depth^ is not.",
+            sites.len()
+        )?,
+    }
+    if let Some(site) = sites.iter().find(|site| !site.epsilon_configured) {
+        writeln!(out, "No configuration names ε: {:e} was taken.", site.epsilon)?;
+    }
+    Ok(())
+}
