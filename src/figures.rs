@@ -61,7 +61,11 @@ pub fn figure(
             Kernel::InverseScale(direction) => plot::kernel_direction(name, &direction, size)?,
             _ => return Err(FigureError::NotOffered(name.to_owned(), "kernel direction")),
         },
-        _ => plot::soft_spectrum(name, &spectrum(norm, scale)?, size)?,
+        _ => {
+            let verification = inspection.report.verification.as_ref();
+            let measured = verification.and_then(|all| all.sites.iter().find(|site| site.name == name));
+            plot::soft_spectrum(name, &spectrum(norm, scale)?, measured, size)?
+        }
     })
 }
 

@@ -543,6 +543,10 @@ schur: number | null,
  */
 schur_null: number, 
 /**
+ * λ₁ ≤ … ≤ λ_d over the mean variance, all or, beyond a width of 400, a sample with the lowest 40.
+ */
+spectrum: Array<Eigenvalue>, 
+/**
  * Cosines of the principal angles between the near-dead coordinates with v and the measured bottom subspace.
  */
 principal_cosines: Array<number> | null, 
@@ -578,6 +582,16 @@ low: number,
  * The greatest.
  */
 high: number, };
+
+export type Eigenvalue = { 
+/**
+ * Its rank from 0, the least first.
+ */
+rank: number, 
+/**
+ * λ over the mean variance.
+ */
+value: number, };
 
 export type Warning = { 
 /**

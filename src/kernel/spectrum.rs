@@ -10,8 +10,30 @@ use super::scale::Scale;
 /// Directions below τ × mean eigenvalue are predicted dead.
 pub const TAU: f64 = 1e-6;
 
+/// Up to this width a spectrum is sampled at every rank.
+pub const ALL_UP_TO: usize = 400;
+
+/// Of a wider site, this many of the lowest.
+pub const LOWEST: usize = 40;
+
 /// Bisection halves the bracket to the last bit of an f64 within this many steps.
 const BISECTION_STEPS: usize = 80;
+
+/// The ranks (from 0) at which a spectrum of `d` eigenvalues is sampled, ascending: all, or the lowest and then every 20th
+/// part more.
+pub fn ranks(d: usize) -> Vec<usize> {
+    if d <= ALL_UP_TO {
+        return (0..d).collect();
+    }
+    let mut ranks: Vec<usize> = (0..LOWEST).collect();
+    let mut rank = LOWEST;
+    while rank < d - 1 {
+        ranks.push(rank);
+        rank += rank / 20;
+    }
+    ranks.push(d - 1);
+    ranks
+}
 
 /// The predicted spectrum of one site.
 #[derive(Debug, Clone)]
@@ -140,6 +162,16 @@ mod tests {
         let mut found: Vec<f64> = (0..d).map(|i| a[i][i]).collect();
         found.sort_by(f64::total_cmp);
         found
+    }
+
+    #[test]
+    fn wide_spectra_are_sampled_with_the_lowest_and_the_last_rank() {
+        for d in [401, 1_000, 16_384, 1_000_000] {
+            let ranks = ranks(d);
+            assert!(ranks.len() <= ALL_UP_TO && ranks.is_sorted_by(|a, b| a < b), "{d}: {}", ranks.len());
+            assert!(ranks[..LOWEST].iter().copied().eq(0..LOWEST) && ranks.last() == Some(&(d - 1)));
+        }
+        assert_eq!(ranks(400).len(), 400);
     }
 
     #[test]

@@ -148,6 +148,7 @@ pub(super) mod tests {
                 cos_scale_free: None,
                 schur: None,
                 schur_null: 0.2,
+                spectrum: Vec::new(),
                 principal_cosines: None,
                 zero_variance: None,
                 raw_test_fooled: index == 1,

@@ -7,24 +7,29 @@ use super::palette::Ink;
 use super::panel::{Entry, Notes, Panel, Plan, Side, mark};
 use super::table::{Cell, Table};
 use super::{Figure, FigureKind, Mark, PlotError, Size};
-use crate::kernel::spectrum::{IsotropicSpectrum, TAU};
-
-/// Up to this width every eigenvalue is computed: one costs O(d) a bisection step.
-const ALL_UP_TO: usize = 400;
-
-/// Of a wider site, this many of the lowest.
-const LOWEST: usize = 40;
+use crate::kernel::spectrum::{IsotropicSpectrum, LOWEST, TAU, ranks};
+use crate::report::SiteVerification;
 
 /// Eigenvalues below this × mean are drawn at the foot: rounding, next to τ.
 const SHOWN_FROM: f64 = 1e-12;
 
+/// Measured eigenvalues below this × the largest are f64's own rounding (MATH §4).
+const RESOLVED: f64 = 1e-13;
+
 /// Draws the predicted eigenvalues μₖ over their mean by rank, with the line τ below which a direction is predicted
-/// dead. Exact zeros stand at the foot. A site wider than 400 is sampled: the lowest 40, then every 20th part more.
-pub fn soft_spectrum(site: &str, spectrum: &IsotropicSpectrum, size: Size) -> Result<Figure, PlotError> {
-    let soft = Soft::new(spectrum)?;
+/// dead. Exact zeros stand at the foot. A site wider than 400 is sampled: the lowest 40, then every 20th part more. The
+/// eigenvalues that were `measured` at this site stand beside them as rings, with the floor of f64's own rounding.
+pub fn soft_spectrum(
+    site: &str,
+    spectrum: &IsotropicSpectrum,
+    measured: Option<&SiteVerification>,
+    size: Size,
+) -> Result<Figure, PlotError> {
+    let soft = Soft::new(spectrum, measured)?;
     let size = size.legible(1, false);
     let name = readable(site);
-    let title = format!("Predicted spectrum of {name}");
+    let word = if soft.measured.is_empty() { "Predicted" } else { "Predicted and measured" };
+    let title = format!("{word} spectrum of {name}");
     let caption = soft.caption();
     let source = format!("{name} · d = {} · Gammascope", grouped(soft.width as f64));
     let mut marks = Vec::new();
@@ -37,31 +42,20 @@ pub fn soft_spectrum(site: &str, spectrum: &IsotropicSpectrum, size: Size) -> Re
     Ok(Figure { kind: FigureKind::SoftSpectrum, title, caption, width, height, svg, marks, table })
 }
 
-/// The ranks (from 0) that are evaluated, ascending.
-fn ranks(d: usize) -> Vec<usize> {
-    if d <= ALL_UP_TO {
-        return (0..d).collect();
-    }
-    let mut ranks: Vec<usize> = (0..LOWEST).collect();
-    let mut rank = LOWEST;
-    while rank < d - 1 {
-        ranks.push(rank);
-        rank += rank / 20;
-    }
-    ranks.push(d - 1);
-    ranks
-}
-
 struct Soft {
     width: usize,
     /// (rank from 0, μ, μ/mean).
     sampled: Vec<(usize, f64, f64)>,
     below_tau: usize,
     zeros: usize,
+    /// (rank from 0, λ/mean) as measured; empty where nothing was.
+    measured: Vec<(usize, f64)>,
+    /// λ/mean under which the measured ones are f64's rounding.
+    floor: f64,
 }
 
 impl Soft {
-    fn new(spectrum: &IsotropicSpectrum) -> Result<Self, PlotError> {
+    fn new(spectrum: &IsotropicSpectrum, measured: Option<&SiteVerification>) -> Result<Self, PlotError> {
         let width = spectrum.width();
         if width == 0 {
             return Err(PlotError::Empty("the spectrum has no eigenvalues"));
@@ -80,7 +74,17 @@ impl Soft {
             let middle = zeros + (beyond - zeros) / 2;
             if spectrum.eigenvalue(middle) > 0.0 { beyond = middle } else { zeros = middle + 1 }
         }
-        Ok(Self { width, sampled, below_tau: spectrum.count_below(TAU), zeros })
+        // Activations of another width were refused.
+        let measured = measured.map_or(&[][..], |site| &site.spectrum);
+        let largest = measured.last().map_or(0.0, |last| last.value);
+        Ok(Self {
+            width,
+            sampled,
+            below_tau: spectrum.count_below(TAU),
+            zeros,
+            measured: measured.iter().map(|at| (at.rank as usize, at.value)).collect(),
+            floor: RESOLVED * largest,
+        })
     }
 
     fn caption(&self) -> String {
@@ -97,9 +101,17 @@ impl Soft {
         } else {
             String::new()
         };
+        let beside = if self.measured.is_empty() {
+            String::new()
+        } else {
+            format!(
+                " Rings are as measured; below {:.0e} of the mean they are f64's rounding, and depth is what counts.",
+                self.floor
+            )
+        };
         format!(
             "Eigenvalues of the output's covariance as γ alone predicts them, were the normalised input isotropic. \
-             Of {}, {} below τ = 1e-6 of the mean, {zeros}.{sampled}",
+             Of {}, {} below τ = 1e-6 of the mean, {zeros}.{sampled}{beside}",
             counted(self.width, "direction"),
             grouped(self.below_tau as f64)
         )
@@ -107,7 +119,11 @@ impl Soft {
 
     /// One row an evaluated rank.
     fn table(&self) -> Table {
-        let mut table = Table::new(&[("rank k", ""), ("μₖ", "γ²"), ("μₖ / mean", ""), ("class", "")]);
+        let mut columns = vec![("rank k", ""), ("μₖ", "γ²"), ("μₖ / mean", ""), ("class", "")];
+        if !self.measured.is_empty() {
+            columns.push(("measured λₖ / mean", ""));
+        }
+        let mut table = Table::new(&columns);
         let rows = self.sampled.iter();
         table.rows = rows
             .map(|&(rank, value, relative)| {
@@ -116,7 +132,12 @@ impl Soft {
                     relative if relative < TAU => Cell::from("below τ"),
                     _ => Cell::Empty,
                 };
-                vec![Cell::from(rank + 1), Cell::from(value), Cell::from(relative), class]
+                let mut row = vec![Cell::from(rank + 1), Cell::from(value), Cell::from(relative), class];
+                if !self.measured.is_empty() {
+                    let same = self.measured.iter().find(|(measured, _)| *measured == rank);
+                    row.push(Cell::from(same.map(|&(_, value)| value)));
+                }
+                row
             })
             .collect();
         table
@@ -128,11 +149,14 @@ impl Soft {
             || self.sampled.iter().map(|&(_, _, relative)| relative).filter(|&relative| relative > 0.0);
         // Room under the line for its note, which the foot gives where there is one.
         let least = if self.zeros == 0 { 0.01 * TAU } else { TAU };
-        let low = positive().fold(least, f64::min).max(SHOWN_FROM);
-        let high = positive().fold(1.0, f64::max);
+        let seen = || self.measured.iter().map(|&(_, value)| value).filter(|&value| value > self.floor);
+        let low = positive().chain(seen()).fold(least, f64::min).max(SHOWN_FROM);
+        let high = positive().chain(seen()).fold(1.0, f64::max);
         let off_scale = positive().any(|relative| relative < low);
+        let sunk = self.measured.iter().any(|&(_, value)| value < low);
         let foot = match (off_scale, self.zeros) {
             (true, _) => Some("<1e-12".to_owned()),
+            (false, 0) if sunk => Some("≈0".to_owned()),
             (false, 0) => None,
             (false, _) => Some("0".to_owned()),
         };
@@ -143,6 +167,10 @@ impl Soft {
         }
         if off_scale {
             legend.push(entry(Glyph::Down, Ink::Danger, "below 1e-12"));
+        }
+        if !self.measured.is_empty() {
+            legend.push(entry(Glyph::Circle, Ink::A, "predicted"));
+            legend.push(entry(Glyph::Ring, Ink::B, "measured"));
         }
         let x = if self.width < 10 {
             Axis::whole(0.5, d + 0.5)
@@ -188,29 +216,29 @@ impl Soft {
                 canvas.dot(point, if self.sampled.len() <= 60 { 2.25 } else { 1.75 }, ink.solid())?;
             }
         }
+        for &(rank, value) in &self.measured {
+            let at = panel.place(rank as f64 + 1.0, if value > self.floor { value } else { 0.0 });
+            canvas.glyph(Glyph::Ring, at, 3.0, Ink::B.solid())?;
+        }
         Ok(points.iter().enumerate().map(|(row, &point)| mark(point, row)).collect())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::report::Eigenvalue;
+
     use super::super::tests::{lognormal, scale, with_one_off};
     use super::*;
 
     const SIZE: Size = Size { width: 720, height: 0 };
 
     fn drawn(values: &[f64], subtracts_mean: bool) -> Figure {
-        soft_spectrum("norm", &IsotropicSpectrum::new(&scale(values), subtracts_mean), SIZE).unwrap()
+        soft_spectrum("norm", &IsotropicSpectrum::new(&scale(values), subtracts_mean), None, SIZE).unwrap()
     }
 
     #[test]
-    fn wide_sites_are_sampled_with_the_lowest_and_the_last_rank() {
-        for d in [401, 1_000, 16_384, 1_000_000] {
-            let ranks = ranks(d);
-            assert!(ranks.len() <= ALL_UP_TO && ranks.is_sorted_by(|a, b| a < b), "{d}: {}", ranks.len());
-            assert!(ranks[..LOWEST].iter().copied().eq(0..LOWEST) && ranks.last() == Some(&(d - 1)));
-        }
-        assert_eq!(ranks(400).len(), 400);
+    fn a_wide_site_says_that_it_is_sampled() {
         let figure = drawn(&lognormal(1_000, 0.3), true);
         assert!(figure.caption.contains("Sampled at"), "{}", figure.caption);
     }
@@ -244,6 +272,24 @@ mod tests {
             classes[..3],
             [&Cell::from("exactly zero"), &Cell::from("below τ"), &Cell::from("below τ")]
         );
+    }
+
+    #[test]
+    fn measured_eigenvalues_stand_beside_the_predicted_ones_and_rounding_at_the_foot() {
+        let values = lognormal(13, 0.3);
+        let mut site = super::super::measured::tests::sites(1, 3e-14).remove(0);
+        let eigenvalue =
+            |rank| Eigenvalue { rank, value: if rank == 0 { 2e-17 } else { f64::from(rank) / 6.0 } };
+        site.spectrum = (0..13).map(eigenvalue).collect();
+        let spectrum = IsotropicSpectrum::new(&scale(&values), true);
+        let figure = soft_spectrum("norm", &spectrum, Some(&site), SIZE).unwrap();
+        assert!(figure.title.starts_with("Predicted and measured") && figure.svg.contains("measured\n"));
+        assert!(
+            figure
+                .caption
+                .ends_with("below 2e-13 of the mean they are f64's rounding, and depth is what counts.")
+        );
+        assert_eq!(figure.table.rows[12][4], Cell::from(2.0));
     }
 
     #[test]

@@ -141,8 +141,8 @@ fn figures_of(name: &str, values: &[f64], size: Size) -> Vec<Figure> {
     let scale = scale(values);
     let mut figures = vec![
         scale_distribution(name, &scale, size).unwrap(),
-        soft_spectrum(name, &IsotropicSpectrum::new(&scale, true), size).unwrap(),
-        soft_spectrum(name, &IsotropicSpectrum::new(&scale, false), size).unwrap(),
+        soft_spectrum(name, &IsotropicSpectrum::new(&scale, true), None, size).unwrap(),
+        soft_spectrum(name, &IsotropicSpectrum::new(&scale, false), None, size).unwrap(),
     ];
     if let Kernel::InverseScale(direction) = Kernel::of(&scale, true) {
         figures.push(kernel_direction(name, &direction, size).unwrap());

@@ -86,6 +86,16 @@ pub struct Interval {
     pub high: f64,
 }
 
+/// One eigenvalue of a measured covariance.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Eigenvalue {
+    /// Its rank from 0, the least first.
+    pub rank: u32,
+    /// λ over the mean variance.
+    pub value: f64,
+}
+
 /// What activations say about a norm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
@@ -157,6 +167,8 @@ pub struct SiteVerification {
     pub schur: Option<f64>,
     /// What it is for an exact noise direction: d/n.
     pub schur_null: f64,
+    /// λ₁ ≤ … ≤ λ_d over the mean variance, all or, beyond a width of 400, a sample with the lowest 40.
+    pub spectrum: Vec<Eigenvalue>,
     /// Cosines of the principal angles between the near-dead coordinates with v and the measured bottom subspace.
     pub principal_cosines: Option<Vec<f64>>,
     /// The greatest variance of a channel whose scale is exactly zero; null without one.

@@ -46,6 +46,7 @@ fn declarations() -> String {
         SiteVerification,
         MeasuredVerdict,
         Interval,
+        Eigenvalue,
         Warning,
         Progress,
         Stage,

@@ -1,5 +1,7 @@
 //! Eigenpairs of a covariance, and how far a direction is from its bottom one.
 
+use crate::kernel::spectrum::ranks;
+use crate::report::Eigenvalue;
 use faer::linalg::solvers::SelfAdjointEigen;
 use faer::{Mat, MatRef, Side};
 
@@ -17,6 +19,12 @@ impl Spectrum {
         let eigen = SelfAdjointEigen::new(matrix, Side::Lower).ok()?;
         let values = eigen.S().column_vector().iter().copied().collect();
         Some(Self { values, vectors: eigen.U().to_owned() })
+    }
+
+    /// The eigenvalues over `mean`, as many as a figure shows.
+    pub fn sampled(&self, mean: f64) -> Vec<Eigenvalue> {
+        let at = |rank: usize| Eigenvalue { rank: rank as u32, value: self.values[rank] / mean };
+        ranks(self.values.len()).into_iter().map(at).collect()
     }
 
     /// |⟨u₁, v⟩|.

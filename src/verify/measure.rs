@@ -205,6 +205,7 @@ pub async fn measure(
         cos_scale_free: scale_free.cosine,
         schur: kernel.schur,
         schur_null: d as f64 / n as f64,
+        spectrum: kernel.spectrum.sampled(centred.mean_variance),
         principal_cosines: kernel.principal_cosines,
         zero_variance: zeros.iter().map(|&channel| covariance[(channel, channel)]).reduce(f64::max),
         raw_test_fooled: fooled,
@@ -230,6 +231,7 @@ struct Predicted {
     schur: Option<f64>,
     principal_cosines: Option<Vec<f64>>,
     note: Option<String>,
+    spectrum: Spectrum,
 }
 
 impl Predicted {
@@ -260,6 +262,7 @@ impl Predicted {
             schur: bottom.schur,
             principal_cosines,
             note,
+            spectrum: bottom.spectrum,
         })
     }
 
@@ -280,6 +283,7 @@ impl Predicted {
             schur: None,
             principal_cosines: Some(cosines),
             note: None,
+            spectrum,
         })
     }
 }

@@ -1,6 +1,7 @@
 /** What is dead, in the three classes and the one that is not free, in total and reader by reader. */
 import { useMemo } from 'preact/hooks';
 import { USES, count, counted, percent } from '../format';
+import { name, order } from './columns';
 import { GLOSSARY } from '../glossary';
 import type { DeadDirections, ReaderReport, Report } from '../report';
 import { pointAt } from '../state';
@@ -14,22 +15,8 @@ const CLASSES = ['outright', 'with_bias_shift', 'constant_shift'] as const;
 type ReaderRow = { reader: ReaderReport; site: string };
 
 const COLUMNS: readonly Column<ReaderRow>[] = [
-  {
-    id: 'order',
-    label: '#',
-    term: 'order',
-    numeric: true,
-    value: (_, index) => index,
-    cell: (_, index) => count(index + 1),
-  },
-  {
-    id: 'name',
-    label: 'Reader',
-    term: 'reader',
-    names: true,
-    value: ({ reader }) => reader.name,
-    cell: ({ reader }) => <Name>{reader.name}</Name>,
-  },
+  order(),
+  name('Reader', 'reader', ({ reader }) => reader.name),
   { id: 'use', label: 'Use', value: ({ reader }) => USES[reader.use] },
   {
     id: 'site',

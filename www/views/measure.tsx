@@ -5,6 +5,7 @@ import { count, counted, maybe } from '../format';
 import type { Device } from '../protocol';
 import type { MeasuredVerdict, NormAlone, SiteVerification } from '../report';
 import { type Opened, alone, measureAlone, measureFailure, measuring, pointAt, showMeasured } from '../state';
+import { name, order } from './columns';
 import { FigureView } from './figure';
 import { Name } from './name';
 import { Prose } from './prose';
@@ -46,22 +47,8 @@ const NUMBERS: readonly Measure[] = [
 ];
 
 const COLUMNS: readonly Column<SiteVerification>[] = [
-  {
-    id: 'order',
-    label: '#',
-    term: 'order',
-    numeric: true,
-    value: (_, index) => index,
-    cell: (_, index) => count(index + 1),
-  },
-  {
-    id: 'name',
-    label: 'Site',
-    term: 'site',
-    names: true,
-    value: ({ name }) => name,
-    cell: ({ name }) => <Name>{name}</Name>,
-  },
+  order(),
+  name('Site', 'site', ({ name }) => name),
   {
     id: 'verdict',
     label: 'Measured',

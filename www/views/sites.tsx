@@ -2,28 +2,14 @@
 import { KINDS, ROLES, count, kernelForm, maybe, probability } from '../format';
 import type { NormReport } from '../report';
 import { type Opened, pointAt, pointedAt } from '../state';
+import { name, order } from './columns';
 import { FigureView } from './figure';
-import { Name } from './name';
 import { Site } from './site';
 import { type Chips, type Column, Table } from './table';
 
 const COLUMNS: readonly Column<NormReport>[] = [
-  {
-    id: 'order',
-    label: '#',
-    term: 'order',
-    numeric: true,
-    value: (_, index) => index,
-    cell: (_, index) => count(index + 1),
-  },
-  {
-    id: 'name',
-    label: 'Site',
-    term: 'site',
-    names: true,
-    value: ({ name }) => name,
-    cell: ({ name }) => <Name>{name}</Name>,
-  },
+  order(),
+  name('Site', 'site', ({ name }) => name),
   {
     id: 'kind',
     label: 'Kind',

@@ -2,23 +2,16 @@
 import { bytes, count, number } from '../format';
 import type { WriterReport } from '../report';
 import { type Opened, weighNow, weighing } from '../state';
+import { name, order } from './columns';
 import { FigureView } from './figure';
-import { Name } from './name';
 import { Weighing } from './status';
 import { type Column, Table } from './table';
 
 const PARTS = { attention: 'attention', feed_forward: 'feed-forward', embedding: 'embedding', unknown: '–' } as const;
 
 const COLUMNS: readonly Column<WriterReport>[] = [
-  {
-    id: 'order',
-    label: '#',
-    term: 'order',
-    numeric: true,
-    value: (_, index) => index,
-    cell: (_, index) => count(index + 1),
-  },
-  { id: 'name', label: 'Writer', term: 'writer', names: true, value: ({ name }) => name, cell: ({ name }) => <Name>{name}</Name> },
+  order(),
+  name('Writer', 'writer', ({ name }) => name),
   { id: 'part', label: 'Part', term: 'writer', value: ({ part }) => PARTS[part] },
   { id: 'energy', label: 'Energy', term: 'energy', numeric: true, value: ({ energy }) => energy, cell: ({ energy }) => number(energy) },
   {

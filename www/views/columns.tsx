@@ -1,0 +1,21 @@
+/** The two columns that every table of sites, readers and writers begins with. */
+import { count } from '../format';
+import { Name } from './name';
+import type { Column } from './table';
+
+/** Place in the order of the network. */
+export function order<Row>(): Column<Row> {
+  return {
+    id: 'order',
+    label: '#',
+    term: 'order',
+    numeric: true,
+    value: (_, index) => index,
+    cell: (_, index) => count(index + 1),
+  };
+}
+
+/** The name of what a row is about. */
+export function name<Row>(label: string, term: 'site' | 'reader' | 'writer', of: (row: Row) => string): Column<Row> {
+  return { id: 'name', label, term, names: true, value: of, cell: (row) => <Name>{of(row)}</Name> };
+}
