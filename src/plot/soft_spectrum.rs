@@ -8,13 +8,10 @@ use super::panel::{Entry, Notes, Panel, Plan, Side, mark};
 use super::table::{Cell, Table};
 use super::{Figure, FigureKind, Mark, PlotError, Size};
 use crate::kernel::spectrum::{IsotropicSpectrum, LOWEST, TAU, ranks};
-use crate::report::SiteVerification;
+use crate::report::{Eigenvalue, SiteVerification};
 
 /// Eigenvalues below this × mean are drawn at the foot: rounding, next to τ.
 const SHOWN_FROM: f64 = 1e-12;
-
-/// Measured eigenvalues below this × the largest are f64's own rounding (MATH §4).
-const RESOLVED: f64 = 1e-13;
 
 /// Draws the predicted eigenvalues μₖ over their mean by rank, with the line τ below which a direction is predicted
 /// dead. Exact zeros stand at the foot. A site wider than 400 is sampled: the lowest 40, then every 20th part more. The
@@ -83,7 +80,7 @@ impl Soft {
             below_tau: spectrum.count_below(TAU),
             zeros,
             measured: measured.iter().map(|at| (at.rank as usize, at.value)).collect(),
-            floor: RESOLVED * largest,
+            floor: Eigenvalue::RESOLVED * largest,
         })
     }
 
@@ -153,7 +150,7 @@ impl Soft {
         let low = positive().chain(seen()).fold(least, f64::min).max(SHOWN_FROM);
         let high = positive().chain(seen()).fold(1.0, f64::max);
         let off_scale = positive().any(|relative| relative < low);
-        let sunk = self.measured.iter().any(|&(_, value)| value < low);
+        let sunk = self.measured.iter().any(|&(_, value)| value < low || value <= self.floor);
         let foot = match (off_scale, self.zeros) {
             (true, _) => Some("<1e-12".to_owned()),
             (false, 0) if sunk => Some("≈0".to_owned()),
@@ -226,7 +223,6 @@ impl Soft {
 
 #[cfg(test)]
 mod tests {
-    use crate::report::Eigenvalue;
 
     use super::super::tests::{lognormal, scale, with_one_off};
     use super::*;

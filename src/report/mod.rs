@@ -96,6 +96,11 @@ pub struct Eigenvalue {
     pub value: f64,
 }
 
+impl Eigenvalue {
+    /// Below this × the largest, eigenvalues are f64's own rounding (MATH §4).
+    pub const RESOLVED: f64 = 1e-13;
+}
+
 /// What activations say about a norm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]

@@ -6,14 +6,12 @@ use super::eigen::{Complement, Spectrum};
 use super::gram::{Gram, Gridded};
 use crate::kernel::direction::Kernel;
 use crate::kernel::scale::Scale;
-use crate::report::{Interval, MeasuredVerdict, SiteVerification};
+use crate::report::{Eigenvalue, Interval, MeasuredVerdict, SiteVerification};
 use faer::Mat;
 
 /// Activations that were stored in a narrower type have a floor of their own: u²/3 for a unit roundoff u. Below a hundred
 /// times that nothing tells rounding from a direction.
 const ABOVE_FLOOR: f64 = 100.0;
-/// Eigenvalues below this × the largest are f64's own rounding.
-const RESOLVED: f64 = 1e-13;
 /// A bound on the sine below this certifies that the bottom eigenvector is v.
 const CERTIFIED: f64 = 1e-4;
 /// Raw |cos| beyond this looks like a kernel to whoever does not divide by γ.
@@ -121,18 +119,18 @@ impl Bottom {
         let part = dot(&image, v);
         let rest: Vec<f64> = image.iter().zip(v).map(|(image, v)| image - part * v).collect();
         let (least, largest) = (complement.values[0], complement.values[complement.values.len() - 1]);
-        let sin_bound = (least > along && least > RESOLVED * largest)
+        let sin_bound = (least > along && least > Eigenvalue::RESOLVED * largest)
             .then(|| (dot(&rest, &rest).sqrt() / (least - along)).min(1.0));
         let certified = sin_bound.is_some_and(|bound| bound < CERTIFIED);
         let cosine = match sin_bound {
             Some(bound) if certified => Some((1.0 - bound * bound).sqrt()),
-            _ => (spectrum.values[0] > RESOLVED * largest).then(|| spectrum.cosine(v)),
+            _ => (spectrum.values[0] > Eigenvalue::RESOLVED * largest).then(|| spectrum.cosine(v)),
         };
         let (first, second) =
             if certified { (along, least) } else { (spectrum.values[0], spectrum.values[1]) };
         let gap = (cosine.is_some() && first > 0.0).then(|| second / first);
-        let schur =
-            (least > RESOLVED * largest && along > 0.0).then(|| complement.inverse_form(&rest) / along);
+        let schur = (least > Eigenvalue::RESOLVED * largest && along > 0.0)
+            .then(|| complement.inverse_form(&rest) / along);
         Ok(Self { cosine, sin_bound, gap, schur, spectrum })
     }
 }

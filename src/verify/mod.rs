@@ -1,7 +1,8 @@
 //! Measuring a norm's outputs Y (n tokens × d): is the predicted kernel there? (MATH §4)
 //!
 //! [`gram`] computes the covariance exactly, [`eigen`] its spectrum and bottom pair, [`measure`] what they say of one
-//! site; [`alone`] measures a norm on random inputs, where there are no activations; [`activations`] reads Y from a file that the user's own code wrote, and matches it to the sites of a checkpoint.
+//! site; [`alone`] measures a norm on random inputs, where there are no activations;
+//! [`activations`] reads Y from a file that the user's own code wrote, and matches it to the sites of a checkpoint.
 
 pub mod activations;
 pub mod alone;

@@ -1,10 +1,10 @@
 //! `gammascope measure --alone`: every norm on random inputs, as a LayerNorm and as an RMSNorm.
 
 use crate::args::Measure;
-use crate::measure::{device, on_all_cores};
+use crate::measure::{align_numbers, cosine, device, number, on_all_cores};
 use crate::{UNREADABLE, complain, explain, progress, summary};
+use comfy_table::Table;
 use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table};
 use gammascope::inspect::Opened;
 use gammascope::report::{NormAlone, SiteVerification};
 use gammascope::source::disk::DiskSource;
@@ -51,6 +51,8 @@ pub(crate) fn run(opened: &Opened<DiskSource>, options: &Measure, line: &mut pro
             Err(message) => failures.push(message),
         }
     }
+    // The CPU went on without the GPU: the numbers stand, and it is said.
+    failures.extend(pollster::block_on(device.warning()).map(|warning| warning.message));
     if measured.is_empty() {
         return complain(
             failures.first().map_or("there is no norm site to measure", String::as_str),
@@ -96,8 +98,6 @@ fn table(out: &mut impl Write, sites: &[NormAlone]) -> io::Result<()> {
         "Schur",
         "null",
     ]);
-    let number = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2e}"));
-    let cosine = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.6}"));
     for site in sites {
         let kinds: [(&str, &SiteVerification); 2] =
             [("LayerNorm", &site.layernorm), ("RMSNorm", &site.rmsnorm)];
@@ -115,11 +115,7 @@ fn table(out: &mut impl Write, sites: &[NormAlone]) -> io::Result<()> {
             ]);
         }
     }
-    for column in 2..=8 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    align_numbers(&mut table, 2..=8);
     writeln!(out, "\n{}\n", table.trim_fmt())?;
     let fooled = sites.iter().filter(|site| site.rmsnorm.raw_test_fooled).count();
     match fooled {

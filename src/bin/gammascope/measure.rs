@@ -13,6 +13,7 @@ use gammascope::verify::gram::Gridded;
 use gammascope::verify::measure::{Norm, measure};
 use gammascope::verify::plan;
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -201,8 +202,6 @@ fn table(out: &mut impl Write, report: &Report) -> io::Result<()> {
         "null",
         "n/d",
     ]);
-    let number = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.2e}"));
-    let cosine = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.6}"));
     for site in &verification.sites {
         table.add_row([
             summary::printable(&site.name),
@@ -218,11 +217,7 @@ fn table(out: &mut impl Write, report: &Report) -> io::Result<()> {
             format!("{:.1}", site.tokens as f64 / site.width as f64),
         ]);
     }
-    for column in 2..=10 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    align_numbers(&mut table, 2..=10);
     writeln!(out, "\n{}", table.trim_fmt())?;
     writeln!(
         out,
@@ -237,6 +232,25 @@ fn table(out: &mut impl Write, report: &Report) -> io::Result<()> {
         writeln!(out, "warning: {} [{}]", summary::printable(&warning.message), warning.code)?;
     }
     writeln!(out, "{}{}{:#}", summary::QUIET, summary::printable(&report.model.sentence), summary::QUIET)
+}
+
+/// A depth, a bound or a gap.
+pub(crate) fn number(value: Option<f64>) -> String {
+    value.map_or("–".to_owned(), |value| format!("{value:.2e}"))
+}
+
+/// A |cos|, to the digits that tell 1 from almost.
+pub(crate) fn cosine(value: Option<f64>) -> String {
+    value.map_or("–".to_owned(), |value| format!("{value:.6}"))
+}
+
+/// Numbers are read from the right.
+pub(crate) fn align_numbers(table: &mut Table, columns: RangeInclusive<usize>) {
+    for column in columns {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
 }
 
 fn sites(count: usize) -> String {
