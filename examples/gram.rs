@@ -2,7 +2,9 @@
 //! GPU, as a ratio, after checking that both give the same integers.
 
 use gammascope::gpu::{Gpu, gram::GramKernel};
+use gammascope::verify::activations::Activations;
 use gammascope::verify::gram::Gridded;
+use gammascope::verify::rows::Rows;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::StandardNormal;
@@ -35,7 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let mut random = SmallRng::seed_from_u64(1);
     let y: Vec<f64> = (0..tokens * width).map(|_| random.sample(StandardNormal)).collect();
-    let gridded = Gridded::new(&y, tokens, width)?;
+    let y = Activations::of("y", width, y);
+    let gridded = Gridded::new(&Rows::new(&y))?;
     let gpu = pollster::block_on(Gpu::open())?;
     let kernel = GramKernel::new(&gpu)?;
     let (cpu_time, cpu) = timed(|| gridded.gram());

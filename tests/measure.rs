@@ -4,10 +4,10 @@
 mod support;
 
 use gammascope::kernel::scale::Scale;
-use gammascope::report::{MeasuredVerdict, SiteVerification};
+use gammascope::report::{Component, MeasuredVerdict, SiteVerification};
 use gammascope::source::memory::MemorySource;
 use gammascope::verify::MeasureError;
-use gammascope::verify::activations::{Activations, ActivationsError, Captured};
+use gammascope::verify::activations::{Activations, ActivationsError, Captured, Values};
 use gammascope::verify::alone::alone;
 use gammascope::verify::gram::{Gram, Gridded};
 use gammascope::verify::measure::{Norm, measure};
@@ -34,12 +34,18 @@ fn outputs(subtracts_mean: bool, scale: &[f64], shift: Option<&[f64]>, tokens: u
         let inverse = 1.0 / (square + 1e-6).sqrt();
         values.extend(x.iter().enumerate().map(|(channel, x)| {
             let y = (x - mean) * inverse * scale[channel] as f32;
-            f64::from(y + shift.map_or(0.0, |shift| shift[channel] as f32))
+            y + shift.map_or(0.0, |shift| shift[channel] as f32)
         }));
     }
     let tensor = "norm".to_owned();
     let unit_roundoff = f64::from(f32::EPSILON) / 2.0;
-    Activations { tensor, tokens, width: d, values, unit_roundoff, notes: Vec::new() }
+    Activations { tensor, tokens, width: d, values: Values::F32(values), unit_roundoff, notes: Vec::new() }
+}
+
+/// The same with every value changed.
+fn with(y: &Activations, change: impl Fn(usize, f64) -> f64) -> Activations {
+    let values = (0..y.values.len()).map(|at| change(at, y.values.get(at)) as f32).collect();
+    Activations { values: Values::F32(values), ..y.clone() }
 }
 
 fn trained(d: usize) -> Vec<f64> {
@@ -65,6 +71,12 @@ fn math_4_a_layer_norm_has_its_kernel_and_a_certificate() {
     assert!(site.sin_bound.unwrap() < 1e-4 && site.gap.unwrap() > 1e8);
     assert!(site.schur.unwrap() < 0.5, "near its null of {}: {:?}", site.schur_null, site.schur);
     assert!(site.depth_interval.low <= site.depth && site.depth <= site.depth_interval.high);
+    let schur = site.schur_interval.unwrap();
+    assert!(schur.low <= site.schur.unwrap() && schur.low < schur.high, "{schur:?}");
+    assert!(site.cos_interval.unwrap().low > 0.999_999);
+    let apart = |component: &Component| (component.predicted - component.measured).abs();
+    assert_eq!(site.direction.len(), WIDTH);
+    assert!(site.direction.iter().all(|component| apart(component) < 1e-5), "{:?}", site.direction);
 }
 
 #[test]
@@ -150,7 +162,7 @@ fn several_directions_below_rounding_are_not_told_apart() {
 fn sixteen_bit_activations_move_the_band() {
     let scale = trained(WIDTH);
     let mut y = outputs(true, &scale, None, TOKENS);
-    y.values.iter_mut().for_each(|value| *value = half::f16::from_f64(*value).to_f64());
+    y = with(&y, |_, value| half::f16::from_f64(value).to_f64());
     y.unit_roundoff = 2f64.powi(-11);
     let site = measured(&scale, None, &y).unwrap();
     assert!(site.depth_scale_free.unwrap() > 1e-8, "as f32 it would be inconclusive");
@@ -169,8 +181,8 @@ fn too_few_tokens_are_refused_with_the_number_needed() {
 #[test]
 fn a_value_that_is_no_number_is_named() {
     let scale = trained(WIDTH);
-    let mut y = outputs(true, &scale, None, TOKENS);
-    y.values[5 * WIDTH + 9] = f64::NAN;
+    let y = outputs(true, &scale, None, TOKENS);
+    let y = with(&y, |at, value| if at == 5 * WIDTH + 9 { f64::NAN } else { value });
     let error = measured(&scale, None, &y).unwrap_err().to_string();
     assert!(error.contains("token 5, channel 9 is NaN"), "{error}");
 }
@@ -178,11 +190,11 @@ fn a_value_that_is_no_number_is_named() {
 #[test]
 fn constant_activations_and_those_of_another_width_are_refused() {
     let scale = trained(WIDTH);
-    let mut y = outputs(true, &scale, None, TOKENS);
+    let y = outputs(true, &scale, None, TOKENS);
     assert!(
         measured(&trained(WIDTH + 1), None, &y).unwrap_err().to_string().contains("they are of another site")
     );
-    y.values.iter_mut().for_each(|value| *value = 1.5);
+    let y = with(&y, |_, _| 1.5);
     assert!(measured(&scale, None, &y).unwrap_err().to_string().contains("all 400 tokens are the same"));
 }
 
@@ -234,7 +246,7 @@ fn npy_files_of_every_order_and_endianness_are_read() {
     ] {
         let array = opened("folder/layer.norm.npy", file).unwrap();
         assert_eq!((array.tensor.as_str(), array.tokens, array.width), ("layer.norm", 2, 3));
-        assert_eq!(array.values, expected);
+        assert_eq!(array.values, Values::F32(expected.map(|value| value as f32).to_vec()));
         assert!(note.is_empty() || array.notes.iter().any(|said| said.contains(note)), "{:?}", array.notes);
     }
 }

@@ -515,9 +515,17 @@ depth_interval: Interval,
  */
 cos: number | null, 
 /**
+ * It on both halves; null where one of them has too few tokens, or none of the number.
+ */
+cos_interval: Interval | null, 
+/**
  * λ₂/λ₁; null where rounding does not let λ₁ be seen.
  */
 gap: number | null, 
+/**
+ * It on both halves, as above.
+ */
+gap_interval: Interval | null, 
 /**
  * Davis–Kahan bound of sin ∠(u₁, v); null where the spectrum has no room for one.
  */
@@ -535,9 +543,17 @@ depth_scale_free_interval: Interval | null,
  */
 cos_scale_free: number | null, 
 /**
+ * It on both halves.
+ */
+cos_scale_free_interval: Interval | null, 
+/**
  * 1 − 1/((vᵀC⁻¹v)(vᵀCv)): 0 when v is an eigenvector; null where C⁻¹ is not to be had.
  */
 schur: number | null, 
+/**
+ * It on both halves.
+ */
+schur_interval: Interval | null, 
 /**
  * What it is for an exact noise direction: d/n.
  */
@@ -546,6 +562,11 @@ schur_null: number,
  * λ₁ ≤ … ≤ λ_d over the mean variance, all or, beyond a width of 400, a sample with the lowest 40.
  */
 spectrum: Array<Eigenvalue>, 
+/**
+ * The predicted direction beside the measured one: the 64 largest components and a sample of the others; empty where the
+ * kernel is coordinates, or the bottom direction is not resolved.
+ */
+direction: Array<Component>, 
 /**
  * Cosines of the principal angles between the near-dead coordinates with v and the measured bottom subspace.
  */

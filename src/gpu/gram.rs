@@ -208,7 +208,7 @@ fn source(packed: bool) -> String {
 mod tests {
     use super::*;
     use crate::verify::gram::LIGHT;
-    use crate::verify::gram::tests::hostile;
+    use crate::verify::gram::tests::{gridded, hostile};
     use pollster::block_on;
     use proptest::prelude::*;
 
@@ -298,7 +298,7 @@ mod tests {
         fn any_chunks_of_the_twin_give_the_products_of_the_cpu(
             (tokens, width, quads, tiles, seed) in (1usize..50, 1usize..70, 1usize..14, 1usize..8, any::<u64>())
         ) {
-            let gridded = Gridded::new(&hostile(tokens, width, seed), tokens, width).unwrap();
+            let gridded = gridded(&hostile(tokens, width, seed), width);
             let light = gridded.light();
             prop_assert_eq!(products_by_twin(&light, Chunks { quads, tiles }), light.products());
         }
@@ -312,7 +312,7 @@ mod tests {
             let kernel = GramKernel::with_dot4(&gpu, packed).unwrap();
             for width in [1, 7, 41, 64, 129] {
                 for tokens in [1, 5, 509, 1024] {
-                    let gridded = Gridded::new(&hostile(tokens, width, 3), tokens, width).unwrap();
+                    let gridded = gridded(&hostile(tokens, width, 3), width);
                     assert_eq!(
                         block_on(kernel.gram(&gridded)).unwrap(),
                         gridded.gram(),
@@ -329,7 +329,7 @@ mod tests {
         let gpu = open();
         let kernel = GramKernel::new(&gpu).unwrap();
         for (tokens, width) in [(509, 41), (131, 129)] {
-            let gridded = Gridded::new(&hostile(tokens, width, 4), tokens, width).unwrap();
+            let gridded = gridded(&hostile(tokens, width, 4), width);
             let light = gridded.light();
             for (quads, tiles) in [(1, 100), (3, 1), (8, 2), (9, 7), (64, 3)] {
                 let products = block_on(kernel.products(&light, Chunks { quads, tiles })).unwrap();
@@ -358,7 +358,7 @@ mod tests {
     fn a_lost_device_is_an_error_that_says_so() {
         let gpu = open();
         let kernel = GramKernel::new(&gpu).unwrap();
-        let gridded = Gridded::new(&hostile(64, 8, 5), 64, 8).unwrap();
+        let gridded = gridded(&hostile(64, 8, 5), 8);
         gpu.device.destroy();
         let error = block_on(kernel.gram(&gridded)).unwrap_err();
         assert!(matches!(error, GpuError::Lost { .. }), "{error}");

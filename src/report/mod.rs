@@ -74,6 +74,18 @@ pub struct NormAlone {
     pub rmsnorm: SiteVerification,
 }
 
+/// One component of a predicted direction and of the measured bottom eigenvector.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Component {
+    /// Channel.
+    pub channel: u32,
+    /// vᵢ.
+    pub predicted: f32,
+    /// u₁ᵢ, of the sign that fits v.
+    pub measured: f32,
+}
+
 /// A number and what it is on each half of the tokens: the least and the greatest of the three.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
@@ -158,8 +170,12 @@ pub struct SiteVerification {
     /// the zero coordinates and the measured bottom subspace, where those are the kernel; null where several directions
     /// lie below rounding.
     pub cos: Option<f64>,
+    /// It on both halves; null where one of them has too few tokens, or none of the number.
+    pub cos_interval: Option<Interval>,
     /// λ₂/λ₁; null where rounding does not let λ₁ be seen.
     pub gap: Option<f64>,
+    /// It on both halves, as above.
+    pub gap_interval: Option<Interval>,
     /// Davis–Kahan bound of sin ∠(u₁, v); null where the spectrum has no room for one.
     pub sin_bound: Option<f64>,
     /// Variance of x̂ along 1/√d over its mean variance; null where x̂ cannot be had.
@@ -168,12 +184,19 @@ pub struct SiteVerification {
     pub depth_scale_free_interval: Option<Interval>,
     /// |cos| of the bottom eigenvector of x̂'s covariance and 1/√d.
     pub cos_scale_free: Option<f64>,
+    /// It on both halves.
+    pub cos_scale_free_interval: Option<Interval>,
     /// 1 − 1/((vᵀC⁻¹v)(vᵀCv)): 0 when v is an eigenvector; null where C⁻¹ is not to be had.
     pub schur: Option<f64>,
+    /// It on both halves.
+    pub schur_interval: Option<Interval>,
     /// What it is for an exact noise direction: d/n.
     pub schur_null: f64,
     /// λ₁ ≤ … ≤ λ_d over the mean variance, all or, beyond a width of 400, a sample with the lowest 40.
     pub spectrum: Vec<Eigenvalue>,
+    /// The predicted direction beside the measured one: the 64 largest components and a sample of the others; empty where the
+    /// kernel is coordinates, or the bottom direction is not resolved.
+    pub direction: Vec<Component>,
     /// Cosines of the principal angles between the near-dead coordinates with v and the measured bottom subspace.
     pub principal_cosines: Option<Vec<f64>>,
     /// The greatest variance of a channel whose scale is exactly zero; null without one.

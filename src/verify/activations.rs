@@ -19,12 +19,47 @@ pub struct Activations {
     /// d.
     pub width: usize,
     /// Token by token.
-    pub values: Vec<f64>,
+    pub values: Values,
     /// Half the distance from 1 to the next number of the type they were stored in.
     pub unit_roundoff: f64,
     /// What was done to them on the way.
     pub notes: Vec<String>,
 }
+
+/// Numbers as they were stored, no wider than they need.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Values {
+    /// From F32, F16 or BF16, exactly.
+    F32(Vec<f32>),
+    /// From F64.
+    F64(Vec<f64>),
+}
+
+impl Values {
+    /// One of them.
+    pub fn get(&self, at: usize) -> f64 {
+        match self {
+            Self::F32(values) => values[at].into(),
+            Self::F64(values) => values[at],
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F32(values) => values.len(),
+            Self::F64(values) => values.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Bytes of a tensor that are in memory beside its values.
+const AT_ONCE: u64 = 16 << 20;
 
 /// Why a file of activations cannot be read.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -72,6 +107,18 @@ pub enum ActivationsError {
 }
 
 impl Activations {
+    /// Activations that were computed here, in f64: tokens × `width` values, token by token.
+    pub fn of(tensor: &str, width: usize, values: Vec<f64>) -> Self {
+        Self {
+            tensor: tensor.to_owned(),
+            tokens: values.len() / width.max(1),
+            width,
+            values: Values::F64(values),
+            unit_roundoff: f64::EPSILON / 2.0,
+            notes: Vec::new(),
+        }
+    }
+
     /// λ/mean that the rounding of the stored type alone leaves along any direction: u²/3.
     pub fn floor(&self) -> f64 {
         self.unit_roundoff * self.unit_roundoff / 3.0
@@ -80,7 +127,7 @@ impl Activations {
     fn new(
         tensor: &str,
         shape: &[u64],
-        values: Vec<f64>,
+        values: Values,
         unit_roundoff: f64,
     ) -> Result<Self, ActivationsError> {
         let (&width, outer) =
@@ -150,8 +197,21 @@ impl<S: ByteSource> Captured<S> {
                 let kind =
                     || ActivationsError::Type { name: name.to_owned(), dtype: tensor.dtype.to_string() };
                 let roundoff = unit_roundoff(&tensor.dtype).ok_or_else(kind)?;
-                let bytes = tensors.read_weights(tensor.shard, tensor.range.clone()).await?;
-                let values = tensor.dtype.decode(&bytes).map_err(|_| kind())?;
+                let mut values = match roundoff < f64::from(f32::EPSILON) / 2.0 {
+                    true => Values::F64(Vec::new()),
+                    false => Values::F32(Vec::with_capacity(tensor.elements() as usize)),
+                };
+                let mut from = tensor.range.start;
+                while from < tensor.range.end {
+                    let to = tensor.range.end.min(from + AT_ONCE);
+                    let bytes = tensors.read_weights(tensor.shard, from..to).await?;
+                    let decoded = tensor.dtype.decode(&bytes).map_err(|_| kind())?;
+                    match &mut values {
+                        Values::F64(values) => values.extend(decoded),
+                        Values::F32(values) => values.extend(decoded.into_iter().map(|value| value as f32)),
+                    }
+                    from = to;
+                }
                 Activations::new(name, &tensor.shape, values, roundoff)
             }
         }
@@ -171,16 +231,18 @@ async fn npy<S: ByteSource>(source: &S) -> Result<Activations, ActivationsError>
     };
     let (values, roundoff) = match (kind, size) {
         (TypeChar::Float, 8) => {
-            (array.into_vec::<f64>().map_err(|error| refuse(error.to_string()))?, f64::EPSILON / 2.0)
+            let values = array.into_vec::<f64>().map_err(|error| refuse(error.to_string()))?;
+            let values = if fortran { transposed(&values, &shape) } else { values };
+            (Values::F64(values), f64::EPSILON / 2.0)
         }
         (TypeChar::Float, 4) => {
             let values = array.into_vec::<f32>().map_err(|error| refuse(error.to_string()))?;
-            (values.into_iter().map(f64::from).collect(), f64::from(f32::EPSILON) / 2.0)
+            let values = if fortran { transposed(&values, &shape) } else { values };
+            (Values::F32(values), f64::from(f32::EPSILON) / 2.0)
         }
         (kind, size) => return Err(refuse(format!("its elements are of type {kind:?} and {size} bytes"))),
     };
     let stem = file.rsplit('/').next().unwrap_or_default().trim_end_matches(".npy").to_owned();
-    let values = if fortran { transposed(&values, &shape) } else { values };
     let mut activations = Activations::new(&stem, &shape, values, roundoff)?;
     if fortran {
         activations.notes.push("stored column by column (Fortran order), read as such".to_owned());
@@ -189,7 +251,7 @@ async fn npy<S: ByteSource>(source: &S) -> Result<Activations, ActivationsError>
 }
 
 /// Column-major values of any shape, row by row.
-fn transposed(values: &[f64], shape: &[u64]) -> Vec<f64> {
+fn transposed<Number: Copy>(values: &[Number], shape: &[u64]) -> Vec<Number> {
     let strides: Vec<usize> = shape
         .iter()
         .scan(1, |stride, &size| {

@@ -4,7 +4,7 @@
 //! evidence about the model, as each kind shows what it was told to do.
 
 use super::MeasureError;
-use super::activations::Activations;
+use super::activations::{Activations, Values};
 use super::gram::{Gram, Gridded};
 use super::measure::{ENOUGH, Norm, measure};
 use super::norm::{Centring, norm};
@@ -36,10 +36,10 @@ pub async fn alone(
         for _ in 0..tokens {
             let x: Vec<f32> = (0..width).map(|_| random.sample(StandardNormal)).collect();
             let y = norm(centring, &x, &scale, shift.as_deref(), epsilon.unwrap_or(USUAL_EPSILON) as f32);
-            values.extend(y.into_iter().map(f64::from));
+            values.extend(y);
         }
         let (tensor, unit_roundoff) = (site.name.to_owned(), f64::from(f32::EPSILON) / 2.0);
-        Activations { tensor, tokens, width, values, unit_roundoff, notes: Vec::new() }
+        Activations { tensor, tokens, width, values: Values::F32(values), unit_roundoff, notes: Vec::new() }
     };
     Ok(NormAlone {
         name: site.name.to_owned(),

@@ -2,12 +2,13 @@
 //! Gram matrix of what it was rounded to is computed without any error.
 //!
 //! A value on its grid is an integer k. Where |k| is below [`LIGHT`] it is split in two halves of 16 bits, k = 2¹⁶a + b, and
-//! the sums of products Σaa, Σ(ab + ba), Σbb are matrix products in f64: each product is below 2³¹, each sum below 2⁵³ for up to
-//! 2²² tokens, so they are integers that f64 holds exactly, in whatever order they are added. Tokens with a larger value
-//! (massive activations) are added one by one in 128 bits.
+//! the sums of products Σaa, Σbb and Σ(a + b)(a + b), which has Σ(ab + ba) in it, are matrix products in f64: each product is at
+//! most 2³², each sum at most 2⁵³ for up to 2²¹ tokens, so they are integers that f64 holds exactly, in whatever order they are
+//! added. Tokens with a larger value (massive activations) are added one by one in 128 bits.
 
 use super::MeasureError;
-use faer::linalg::matmul::matmul;
+use super::rows::Rows;
+use faer::linalg::matmul::triangular::{BlockStructure, matmul};
 use faer::{Accum, Mat, Par};
 
 /// Bits of the grid below the binade of a column's root mean square.
@@ -15,16 +16,24 @@ const GRID_BITS: i32 = 26;
 /// Values of this size and beyond make their token a heavy one: 127·(1 + 2⁸ + 2¹⁶ + 2²⁴) is the largest integer whose four
 /// balanced base-256 digits are all i8, a little short of 2³¹.
 pub(crate) const LIGHT: i32 = 127 * 0x0101_0101 + 1;
-/// Tokens whose halves' products f64 sums exactly.
-const MOST_TOKENS: usize = 1 << 22;
+/// Tokens whose products f64 sums exactly.
+const MOST_TOKENS: usize = 1 << 21;
+/// Tokens whose halves are in memory at once.
+const AT_ONCE: usize = 1024;
 
-/// Y' as integers, and what they are multiples of.
+/// What the values of each column are rounded to multiples of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grid {
+    /// Powers of two; `None` for a column that is zero throughout.
+    exponents: Vec<Option<i32>>,
+}
+
+/// Y' as integers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gridded {
     tokens: usize,
     width: usize,
-    /// Power of two of each column's grid; `None` for a column that is zero throughout.
-    exponents: Vec<Option<i32>>,
+    grid: Grid,
     /// Light tokens, column by column: tokens × width, zero where the token is heavy.
     light: Vec<i32>,
     /// Heavy tokens, whole.
@@ -50,7 +59,7 @@ pub struct Gram {
     pub sums: Vec<i128>,
     /// Gᵢⱼ = Σ kᵢkⱼ for i ≤ j, row by row.
     pub products: Vec<i128>,
-    exponents: Vec<Option<i32>>,
+    grid: Grid,
 }
 
 /// ⌊log₂ x⌋ of a positive finite number, from its bits.
@@ -79,37 +88,55 @@ fn scaled(x: f64, e: i32) -> f64 {
     x * power(e)
 }
 
-impl Gridded {
-    /// Rounds Y (tokens × width, token by token) to the grids 2^(⌊log₂ rmsⱼ⌋ − 26).
-    pub fn new(y: &[f64], tokens: usize, width: usize) -> Result<Self, MeasureError> {
+impl Grid {
+    /// The grids 2^(⌊log₂ rmsⱼ⌋ − 26) of the columns of Y.
+    pub fn of(rows: &Rows<'_>) -> Result<Self, MeasureError> {
+        let (tokens, width) = (rows.tokens(), rows.width());
         if tokens > MOST_TOKENS {
             return Err(MeasureError::TooManyTokens { tokens, most: MOST_TOKENS });
         }
-        let mut exponents = Vec::with_capacity(width);
-        for channel in 0..width {
-            let largest = (0..tokens).map(|token| y[token * width + channel].abs()).fold(0.0, f64::max);
-            exponents.push((largest > 0.0).then(|| {
-                // Scaled by the largest, no square under- or overflows.
-                let down = -binade(largest);
-                let sum: f64 =
-                    (0..tokens).map(|token| scaled(y[token * width + channel], down).powi(2)).sum();
-                binade((sum / tokens as f64).sqrt()) - down - GRID_BITS
-            }));
-        }
+        let mut largest = vec![0_f64; width];
+        rows.for_each(|row| largest.iter_mut().zip(row).for_each(|(most, y)| *most = most.max(y.abs())));
+        // Scaled by the largest, no square under- or overflows.
+        let down: Vec<Option<i32>> =
+            largest.into_iter().map(|most| (most > 0.0).then(|| -binade(most))).collect();
+        let mut squares = vec![0.0; width];
+        rows.for_each(|row| {
+            for ((square, y), down) in squares.iter_mut().zip(row).zip(&down) {
+                *square += scaled(*y, down.unwrap_or_default()).powi(2);
+            }
+        });
+        let exponent = |(square, down): (f64, Option<i32>)| {
+            down.map(|down| binade((square / tokens as f64).sqrt()) - down - GRID_BITS)
+        };
+        Ok(Self { exponents: squares.into_iter().zip(down).map(exponent).collect() })
+    }
+
+    /// Rounds Y, or a part of it, to these grids.
+    pub fn round(&self, rows: &Rows<'_>) -> Gridded {
+        let (tokens, width) = (rows.tokens(), rows.width());
         let mut light = vec![0_i32; tokens * width];
         let mut heavy = Vec::new();
-        let integer = |token: usize, channel: usize| {
-            exponents[channel].map_or(0.0, |e| scaled(y[token * width + channel], -e).round_ties_even())
-        };
-        for token in 0..tokens {
-            let whole = (0..width).map(|channel| integer(token, channel));
-            if whole.clone().all(|k| k.abs() < f64::from(LIGHT)) {
-                whole.enumerate().for_each(|(channel, k)| light[channel * tokens + token] = k as i32);
-            } else {
-                heavy.push(whole.map(|k| k as i128).collect());
+        let (mut token, mut whole) = (0, vec![0.0; width]);
+        rows.for_each(|row| {
+            for ((k, y), exponent) in whole.iter_mut().zip(row).zip(&self.exponents) {
+                *k = exponent.map_or(0.0, |e| scaled(*y, -e).round_ties_even());
             }
-        }
-        Ok(Self { tokens, width, exponents, light, heavy })
+            if whole.iter().all(|k| k.abs() < f64::from(LIGHT)) {
+                whole.iter().enumerate().for_each(|(channel, k)| light[channel * tokens + token] = *k as i32);
+            } else {
+                heavy.push(whole.iter().map(|k| *k as i128).collect());
+            }
+            token += 1;
+        });
+        Gridded { tokens, width, grid: self.clone(), light, heavy }
+    }
+}
+
+impl Gridded {
+    /// Rounds Y to its own grids.
+    pub fn new(rows: &Rows<'_>) -> Result<Self, MeasureError> {
+        Ok(Grid::of(rows)?.round(rows))
     }
 
     /// Tokens that are added one by one.
@@ -144,7 +171,7 @@ impl Gridded {
                 }
             }
         }
-        Gram { tokens: n, sums, products, exponents: self.exponents.clone() }
+        Gram { tokens: n, sums, products, grid: self.grid.clone() }
     }
 }
 
@@ -153,23 +180,29 @@ impl Light<'_> {
     pub fn products(&self) -> Vec<i128> {
         let (n, d) = (self.tokens, self.width);
         // k = 2¹⁶a + b with b in −2¹⁵ … 2¹⁵ − 1.
-        let low = |k: i32| i32::from(k as i16);
-        let high = Mat::from_fn(n, d, |token, channel| {
-            let k = self.values[channel * n + token];
-            ((i64::from(k) - i64::from(low(k))) >> 16) as f64
-        });
-        let low = Mat::from_fn(n, d, |token, channel| f64::from(low(self.values[channel * n + token])));
-        let product = |a: &Mat<f64>, b: &Mat<f64>| {
-            let mut product = Mat::zeros(d, d);
-            matmul(&mut product, Accum::Replace, a.transpose(), b, 1.0, Par::Seq);
-            product
-        };
-        let (hh, hl, ll) = (product(&high, &high), product(&high, &low), product(&low, &low));
+        let low = |k: i32| f64::from(k as i16);
+        let high = |k: i32| ((i64::from(k) - i64::from(k as i16)) >> 16) as f64;
+        let mut sums = [(); 3].map(|()| Mat::<f64>::zeros(d, d));
+        for first in (0..n).step_by(AT_ONCE) {
+            let tokens = AT_ONCE.min(n - first);
+            let k = |token: usize, channel: usize| self.values[channel * n + first + token];
+            let parts = [
+                Mat::from_fn(tokens, d, |token, channel| high(k(token, channel))),
+                Mat::from_fn(tokens, d, |token, channel| low(k(token, channel))),
+                Mat::from_fn(tokens, d, |token, channel| high(k(token, channel)) + low(k(token, channel))),
+            ];
+            for (sum, part) in sums.iter_mut().zip(&parts) {
+                let (triangle, whole) = (BlockStructure::TriangularLower, BlockStructure::Rectangular);
+                matmul(sum, triangle, Accum::Add, part.transpose(), whole, part, whole, 1.0, Par::Seq);
+            }
+        }
+        let [high, low, both] = sums;
         let mut products = Vec::with_capacity(d * (d + 1) / 2);
         for i in 0..d {
             for j in i..d {
-                let cross = hl[(i, j)] as i128 + hl[(j, i)] as i128;
-                products.push(((hh[(i, j)] as i128) << 32) + (cross << 16) + ll[(i, j)] as i128);
+                let [high, low, both] = [&high, &low, &both].map(|sum| sum[(j, i)] as i64);
+                let cross = i128::from(both - high - low);
+                products.push((i128::from(high) << 32) + (cross << 16) + i128::from(low));
             }
         }
         products
@@ -181,9 +214,21 @@ impl Gram {
     pub fn crc32(&self) -> u32 {
         let mut hasher = crc32fast::Hasher::new();
         // No column has a grid as coarse as i32::MAX: it stands for a column of zeros.
-        self.exponents.iter().for_each(|e| hasher.update(&e.unwrap_or(i32::MAX).to_le_bytes()));
+        self.grid.exponents.iter().for_each(|e| hasher.update(&e.unwrap_or(i32::MAX).to_le_bytes()));
         self.sums.iter().chain(&self.products).for_each(|k| hasher.update(&k.to_le_bytes()));
         hasher.finalize()
+    }
+
+    /// The Gram matrix of both halves' tokens, from those of the halves on the same grids.
+    pub fn plus(&self, other: &Self) -> Self {
+        debug_assert_eq!(self.grid, other.grid);
+        let add = |a: &[i128], b: &[i128]| a.iter().zip(b).map(|(a, b)| a + b).collect();
+        Self {
+            tokens: self.tokens + other.tokens,
+            sums: add(&self.sums, &other.sums),
+            products: add(&self.products, &other.products),
+            grid: self.grid.clone(),
+        }
     }
 
     /// C(Y') = (nG − s sᵀ)/n² in the units of Y: the numerator exactly, rounded once. d × d.
@@ -196,7 +241,7 @@ impl Gram {
             for j in i..d {
                 let numerator = n * self.products[at] - self.sums[i] * self.sums[j];
                 at += 1;
-                let (Some(a), Some(b)) = (self.exponents[i], self.exponents[j]) else { continue };
+                let (Some(a), Some(b)) = (self.grid.exponents[i], self.grid.exponents[j]) else { continue };
                 let value = scaled(numerator as f64 / squared, a + b);
                 covariance[(i, j)] = value;
                 covariance[(j, i)] = value;
@@ -209,6 +254,7 @@ impl Gram {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::verify::activations::Activations;
     use proptest::prelude::*;
     use rand::rngs::SmallRng;
     use rand::{RngExt, SeedableRng};
@@ -238,6 +284,10 @@ pub(crate) mod tests {
         y
     }
 
+    pub(crate) fn gridded(y: &[f64], width: usize) -> Gridded {
+        Gridded::new(&Rows::new(&Activations::of("y", width, y.to_vec()))).unwrap()
+    }
+
     /// Sums and products in 128 bits, token by token.
     fn by_hand(gridded: &Gridded) -> (Vec<i128>, Vec<i128>) {
         let (n, d) = (gridded.tokens, gridded.width);
@@ -254,7 +304,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_gram_matrix_is_the_big_integer_one_on_hostile_data() {
-        let gridded = Gridded::new(&hostile(509, 41, 1), 509, 41).unwrap();
+        let gridded = gridded(&hostile(509, 41, 1), 41);
         assert!(gridded.heavy_tokens() > 0, "some outliers are beyond the grid");
         let gram = gridded.gram();
         assert_eq!((gram.sums.clone(), gram.products.clone()), by_hand(&gridded));
@@ -264,7 +314,7 @@ pub(crate) mod tests {
     fn the_grid_moves_no_entry_of_the_covariance_by_more_than_math_5_says() {
         let (n, d) = (2048, 24);
         let y = hostile(n, d, 2);
-        let c = Gridded::new(&y, n, d).unwrap().gram().covariance();
+        let c = gridded(&y, d).gram().covariance();
         let mean = |channel: usize| (0..n).map(|token| y[token * d + channel]).sum::<f64>() / n as f64;
         let means: Vec<f64> = (0..d).map(mean).collect();
         let exact = |i: usize, j: usize| {
@@ -292,15 +342,18 @@ pub(crate) mod tests {
             (tokens, width, seed) in (1usize..70, 6usize..17, any::<u64>())
         ) {
             let y = hostile(tokens, width, seed);
-            let gridded = Gridded::new(&y, tokens, width).unwrap();
-            let gram = gridded.gram();
-            prop_assert_eq!((gram.sums.clone(), gram.products.clone()), by_hand(&gridded));
+            let whole = gridded(&y, width);
+            let gram = whole.gram();
+            prop_assert_eq!((gram.sums.clone(), gram.products.clone()), by_hand(&whole));
             let reversed: Vec<f64> = y.chunks(width).rev().flatten().copied().collect();
-            let other = Gridded::new(&reversed, tokens, width).unwrap().gram();
+            let other = gridded(&reversed, width).gram();
             // The grid rests on a sum of squares, whose rounding may fall on the other side of a binade.
-            if other.exponents == gram.exponents {
-                prop_assert_eq!(other, gram);
+            if other.grid == gram.grid {
+                prop_assert_eq!(&other, &gram);
             }
+            let y = Activations::of("y", width, y);
+            let [first, second] = Rows::new(&y).halves().map(|half| whole.grid.round(&half).gram());
+            prop_assert_eq!(first.plus(&second), gram);
         }
     }
 }

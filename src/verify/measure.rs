@@ -2,22 +2,25 @@
 
 use super::MeasureError;
 use super::activations::Activations;
-use super::eigen::{Complement, Spectrum};
-use super::gram::{Gram, Gridded};
+use super::bottom::Bottom;
+use super::centred::{Centred, dot, interval};
+use super::eigen::{self, Pairs};
+use super::gram::{Gram, Grid, Gridded};
+use super::rows::{Channel, Rows};
 use crate::kernel::direction::Kernel;
 use crate::kernel::scale::Scale;
-use crate::report::{Eigenvalue, Interval, MeasuredVerdict, SiteVerification};
+use crate::report::{Component, Eigenvalue, Interval, MeasuredVerdict, SiteVerification};
 use faer::Mat;
 
 /// Activations that were stored in a narrower type have a floor of their own: u²/3 for a unit roundoff u. Below a hundred
 /// times that nothing tells rounding from a direction.
 const ABOVE_FLOOR: f64 = 100.0;
-/// A bound on the sine below this certifies that the bottom eigenvector is v.
-const CERTIFIED: f64 = 1e-4;
 /// Raw |cos| beyond this looks like a kernel to whoever does not divide by γ.
 const FOOLED: f64 = 0.99;
 /// A channel whose γ is this much smaller than its β has lost x̂ to the rounding of y = γx̂ + β in f32.
 const HIDDEN: f64 = 1.0 / (1 << 20) as f64;
+/// Components of a direction that the report holds.
+const SHOWN: usize = 128;
 /// Fewer tokens than this many times the width make every number an estimate of little worth.
 pub(crate) const ENOUGH: usize = 4;
 
@@ -32,106 +35,71 @@ pub struct Norm<'a> {
     pub shift: Option<&'a [f64]>,
 }
 
-/// Y with its mean taken off.
-struct Centred {
-    tokens: usize,
-    width: usize,
-    values: Vec<f64>,
-    /// tr C/d.
-    mean_variance: f64,
+/// The exact covariance of all tokens, and of each half of them, on the same grids.
+struct Covariances {
+    all: Mat<f64>,
+    /// `None` where a half has too few tokens for an estimate of its own.
+    halves: Option<[Mat<f64>; 2]>,
+    crc32: u32,
+    heavy_tokens: usize,
 }
 
-impl Centred {
-    fn new(values: &[f64], tokens: usize, width: usize) -> Self {
-        let mut means = vec![0.0; width];
-        for row in values.chunks_exact(width) {
-            means.iter_mut().zip(row).for_each(|(mean, y)| *mean += y);
-        }
-        means.iter_mut().for_each(|mean| *mean /= tokens as f64);
-        let centre = |(at, y): (usize, &f64)| y - means[at % width];
-        let values: Vec<f64> = values.iter().enumerate().map(centre).collect();
-        let total: f64 = values.iter().map(|y| y * y).sum();
-        Self { tokens, width, values, mean_variance: total / (tokens * width) as f64 }
-    }
-
-    fn rows(&self) -> impl Iterator<Item = &[f64]> {
-        self.values.chunks_exact(self.width)
-    }
-
-    /// λ_v = ‖Y_c v‖²/n, from the values themselves.
-    fn variance_along(&self, v: &[f64]) -> f64 {
-        self.rows().map(|row| dot(row, v).powi(2)).sum::<f64>() / self.tokens as f64
-    }
-
-    /// Cv = Y_cᵀ(Y_c v)/n.
-    fn times(&self, v: &[f64]) -> Vec<f64> {
-        let mut product = vec![0.0; self.width];
-        for row in self.rows() {
-            let along = dot(row, v);
-            product.iter_mut().zip(row).for_each(|(sum, y)| *sum += along * y);
-        }
-        product.iter_mut().for_each(|sum| *sum /= self.tokens as f64);
-        product
-    }
-
-    /// λ_v/mean of each half of the tokens (even and odd) beside that of all.
-    fn depth(&self, values: &[f64], v: &[f64]) -> Interval {
-        let depth = |centred: &Self| centred.variance_along(v) / centred.mean_variance;
-        let half = |odd: usize| {
-            let rows: Vec<f64> =
-                values.chunks_exact(self.width).skip(odd).step_by(2).flatten().copied().collect();
-            depth(&Self::new(&rows, rows.len() / self.width, self.width))
+impl Covariances {
+    async fn of(rows: &Rows<'_>, gram: &impl AsyncFn(&Gridded) -> Gram) -> Result<Self, MeasureError> {
+        let grid = Grid::of(rows)?;
+        let mut heavy_tokens = 0;
+        let mut half = async |rows: &Rows<'_>| {
+            let gridded = grid.round(rows);
+            heavy_tokens += gridded.heavy_tokens();
+            gram(&gridded).await
         };
-        let (value, halves) = (depth(self), [half(0), half(1)]);
-        Interval {
-            value,
-            low: halves[0].min(halves[1]).min(value),
-            high: halves[0].max(halves[1]).max(value),
-        }
+        let [first, second] = &rows.halves();
+        let halves = [half(first).await, half(second).await];
+        let all = halves[0].plus(&halves[1]);
+        let estimates = first.tokens() > rows.width();
+        Ok(Self {
+            all: all.covariance(),
+            halves: estimates.then(|| halves.map(|half| half.covariance())),
+            crc32: all.crc32(),
+            heavy_tokens,
+        })
     }
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+/// How a direction stands to the covariance of all tokens, and to those of the halves.
+struct Standing {
+    depth: Interval,
+    all: Bottom,
+    halves: Option<[Bottom; 2]>,
 }
 
-/// How a direction stands to a covariance.
-struct Bottom {
-    /// |⟨u₁, v⟩|; `None` where rounding leaves open which direction is the bottom one.
-    cosine: Option<f64>,
-    /// Upper bound of sin ∠(u₁, v) (Davis–Kahan); `None` where the spectrum has no room for one.
-    sin_bound: Option<f64>,
-    /// λ₂/λ₁; `None` where λ₁ is lost in rounding.
-    gap: Option<f64>,
-    /// 1 − 1/((vᵀC⁻¹v)(vᵀCv)); `None` where C⁻¹ is not to be had.
-    schur: Option<f64>,
-    spectrum: Spectrum,
-}
-
-impl Bottom {
-    fn of(site: &str, centred: &Centred, covariance: &Mat<f64>, v: &[f64]) -> Result<Self, MeasureError> {
+impl Standing {
+    fn of(
+        site: &str,
+        centred: &Centred<'_>,
+        covariances: &Covariances,
+        v: &[f64],
+    ) -> Result<Self, MeasureError> {
         let failed = || MeasureError::NoConvergence { site: site.to_owned() };
-        let spectrum = Spectrum::of(covariance.as_ref()).ok_or_else(failed)?;
-        let complement = Complement::of(covariance, v).ok_or_else(failed)?;
-        let along = centred.variance_along(v);
-        let image = centred.times(v);
-        // Cv without its part along v, which is λ_v v up to rounding.
-        let part = dot(&image, v);
-        let rest: Vec<f64> = image.iter().zip(v).map(|(image, v)| image - part * v).collect();
-        let (least, largest) = (complement.values[0], complement.values[complement.values.len() - 1]);
-        let sin_bound = (least > along && least > Eigenvalue::RESOLVED * largest)
-            .then(|| (dot(&rest, &rest).sqrt() / (least - along)).min(1.0));
-        let certified = sin_bound.is_some_and(|bound| bound < CERTIFIED);
-        let cosine = match sin_bound {
-            Some(bound) if certified => Some((1.0 - bound * bound).sqrt()),
-            _ => (spectrum.values[0] > Eigenvalue::RESOLVED * largest).then(|| spectrum.cosine(v)),
+        let all = Bottom::of(centred, &covariances.all, v).ok_or_else(failed)?;
+        let [first, second] = &centred.halves();
+        let halves = match &covariances.halves {
+            Some([a, b]) => Some([
+                Bottom::of(first, a, v).ok_or_else(failed)?,
+                Bottom::of(second, b, v).ok_or_else(failed)?,
+            ]),
+            None => None,
         };
-        let (first, second) =
-            if certified { (along, least) } else { (spectrum.values[0], spectrum.values[1]) };
-        let gap = (cosine.is_some() && first > 0.0).then(|| second / first);
-        let schur = (least > Eigenvalue::RESOLVED * largest && along > 0.0)
-            .then(|| complement.inverse_form(&rest) / along);
-        Ok(Self { cosine, sin_bound, gap, schur, spectrum })
+        let value = all.variance / centred.mean_variance;
+        let depths = [first, second].map(|half| Some(half.depth(v)));
+        let depth = interval(Some(value), depths).unwrap_or(Interval { value, low: value, high: value });
+        Ok(Self { depth, all, halves })
+    }
+
+    /// One of its numbers with its interval.
+    fn interval(&self, number: impl Fn(&Bottom) -> Option<f64>) -> Option<Interval> {
+        let [first, second] = self.halves.as_ref()?;
+        interval(number(&self.all), [number(first), number(second)])
     }
 }
 
@@ -146,13 +114,12 @@ pub async fn measure(
     check(norm, y)?;
     before_scale.map_or(Ok(()), |before| check(norm, before))?;
     let (n, d) = (y.tokens, y.width);
-    let centred = Centred::new(&y.values, n, d);
+    let rows = Rows::new(y);
+    let centred = Centred::new(rows.clone());
     if centred.mean_variance == 0.0 {
         return Err(MeasureError::Constant { site: norm.name.to_owned(), tokens: n });
     }
-    let gridded = Gridded::new(&y.values, n, d)?;
-    let exact = gram(&gridded).await;
-    let covariance = exact.covariance();
+    let covariances = Covariances::of(&rows, &gram).await?;
     let mut notes = y.notes.clone();
     if is_before_scale(norm, y) {
         notes.push(
@@ -166,19 +133,19 @@ pub async fn measure(
 
     let kernel = match Kernel::of(norm.scale, true) {
         Kernel::InverseScale(direction) => {
-            Predicted::direction(norm, &centred, &covariance, &y.values, &direction.components)?
+            Predicted::direction(norm, &centred, &covariances, &direction.components)?
         }
-        _ => Predicted::coordinates(norm, &centred, &covariance)?,
+        _ => Predicted::coordinates(norm, &centred, &covariances)?,
     };
     notes.extend(kernel.note.clone());
 
-    let scale_free = ScaleFree::of(norm, y, before_scale, gram).await?;
+    let scale_free = ScaleFree::of(norm, y, before_scale, &gram).await?;
     let precision = before_scale.unwrap_or(y);
     let subtracted = MeasuredVerdict::SUBTRACTED.max(ABOVE_FLOOR * precision.floor());
     let verdict = scale_free.verdict(subtracted, d);
     notes.extend(scale_free.note(subtracted, verdict));
     let zeros = norm.scale.zeros();
-    let raw = kernel.cosine.filter(|cosine| *cosine > FOOLED);
+    let raw = kernel.cos.filter(|cosine| *cosine > FOOLED);
     let fooled = raw.is_some() && verdict == MeasuredVerdict::NotMeanSubtracting && zeros.is_empty();
     if fooled {
         notes.push(format!(
@@ -190,22 +157,27 @@ pub async fn measure(
         name: norm.name.to_owned(),
         tokens: n as u64,
         width: d as u64,
-        heavy_tokens: gridded.heavy_tokens() as u64,
-        gram_crc32: format!("{:08x}", exact.crc32()),
+        heavy_tokens: covariances.heavy_tokens as u64,
+        gram_crc32: format!("{:08x}", covariances.crc32),
         mean_variance: centred.mean_variance,
         depth: kernel.depth.value,
         depth_interval: kernel.depth,
-        cos: kernel.cosine,
+        cos: kernel.cos,
+        cos_interval: kernel.cos_interval,
         gap: kernel.gap,
+        gap_interval: kernel.gap_interval,
         sin_bound: kernel.sin_bound,
         depth_scale_free: scale_free.depth.map(|depth| depth.value),
         depth_scale_free_interval: scale_free.depth,
-        cos_scale_free: scale_free.cosine,
+        cos_scale_free: scale_free.cos,
+        cos_scale_free_interval: scale_free.cos_interval,
         schur: kernel.schur,
+        schur_interval: kernel.schur_interval,
         schur_null: d as f64 / n as f64,
-        spectrum: kernel.spectrum.sampled(centred.mean_variance),
+        spectrum: kernel.spectrum,
+        direction: kernel.direction,
         principal_cosines: kernel.principal_cosines,
-        zero_variance: zeros.iter().map(|&channel| covariance[(channel, channel)]).reduce(f64::max),
+        zero_variance: zeros.iter().map(|&channel| covariances.all[(channel, channel)]).reduce(f64::max),
         raw_test_fooled: fooled,
         verdict,
         notes,
@@ -214,76 +186,128 @@ pub async fn measure(
 
 /// Whether every token has unit mean square, as a normalised input has before it is scaled, though γ would change that.
 fn is_before_scale(norm: Norm<'_>, y: &Activations) -> bool {
-    let unit = |row: &[f64]| (dot(row, row) / y.width as f64 - 1.0).abs() < 1e-2;
     let changes =
         norm.shift.is_some() || norm.scale.values().iter().any(|scale| (scale.abs() - 1.0).abs() > 0.05);
-    changes && y.values.chunks_exact(y.width).all(unit)
+    let mut unit = changes;
+    Rows::new(y).for_each(|row| unit &= (dot(row, row) / row.len() as f64 - 1.0).abs() < 1e-2);
+    unit
 }
 
 /// The predicted kernel, held against the covariance.
 struct Predicted {
     depth: Interval,
-    cosine: Option<f64>,
+    cos: Option<f64>,
+    cos_interval: Option<Interval>,
     sin_bound: Option<f64>,
     gap: Option<f64>,
+    gap_interval: Option<Interval>,
     schur: Option<f64>,
+    schur_interval: Option<Interval>,
     principal_cosines: Option<Vec<f64>>,
+    direction: Vec<Component>,
+    spectrum: Vec<Eigenvalue>,
     note: Option<String>,
-    spectrum: Spectrum,
 }
 
 impl Predicted {
     /// All γᵢ ≠ 0: v = γ⁻¹/‖γ⁻¹‖.
     fn direction(
         norm: Norm<'_>,
-        centred: &Centred,
-        covariance: &Mat<f64>,
-        values: &[f64],
+        centred: &Centred<'_>,
+        covariances: &Covariances,
         v: &[f64],
     ) -> Result<Self, MeasureError> {
-        let bottom = Bottom::of(norm.name, centred, covariance, v)?;
+        let failed = || MeasureError::NoConvergence { site: norm.name.to_owned() };
+        let standing = Standing::of(norm.name, centred, covariances, v)?;
         let near_dead = norm.scale.near_dead();
-        let principal_cosines = (!near_dead.is_empty())
-            .then(|| predicted_basis(&near_dead, Some(v), v.len()))
-            .and_then(|basis| bottom.spectrum.principal_cosines(basis.as_ref()));
-        let note = bottom.cosine.is_none().then(|| {
+        let basis = predicted_basis(&near_dead, Some(v), v.len());
+        let bottom = Pairs::bottom(&covariances.all, basis.ncols().max(1)).ok_or_else(failed)?;
+        let principal_cosines =
+            (!near_dead.is_empty()).then(|| bottom.principal_cosines(basis.as_ref())).flatten();
+        let note = standing.all.cosine.is_none().then(|| {
             format!(
                 "{} scales are so small that several directions lie below f64's rounding: which of them is the bottom one is not resolved, so no |cos| is given. The principal angles and the depth are",
                 near_dead.len()
             )
         });
         Ok(Self {
-            depth: centred.depth(values, v),
-            cosine: bottom.cosine,
-            sin_bound: bottom.sin_bound,
-            gap: bottom.gap,
-            schur: bottom.schur,
+            depth: standing.depth,
+            cos: standing.all.cosine,
+            cos_interval: standing.interval(|bottom| bottom.cosine),
+            sin_bound: standing.all.sin_bound,
+            gap: standing.all.gap,
+            gap_interval: standing.interval(|bottom| bottom.gap),
+            schur: standing.all.schur,
+            schur_interval: standing.interval(|bottom| bottom.schur),
             principal_cosines,
+            direction: match standing.all.cosine {
+                Some(_) => components(v, &bottom),
+                None => Vec::new(),
+            },
+            spectrum: spectrum(centred, covariances).ok_or_else(failed)?,
             note,
-            spectrum: bottom.spectrum,
         })
     }
 
     /// Some γᵢ = 0: the kernel is those coordinates, whatever the kind.
-    fn coordinates(norm: Norm<'_>, centred: &Centred, covariance: &Mat<f64>) -> Result<Self, MeasureError> {
+    fn coordinates(
+        norm: Norm<'_>,
+        centred: &Centred<'_>,
+        covariances: &Covariances,
+    ) -> Result<Self, MeasureError> {
         let failed = || MeasureError::NoConvergence { site: norm.name.to_owned() };
         let zeros = norm.scale.zeros();
-        let spectrum = Spectrum::of(covariance.as_ref()).ok_or_else(failed)?;
-        let basis = predicted_basis(&zeros, None, centred.width);
-        let cosines = spectrum.principal_cosines(basis.as_ref()).ok_or_else(failed)?;
-        let variance = zeros.iter().map(|&channel| covariance[(channel, channel)]).fold(0.0, f64::max);
-        let value = variance / centred.mean_variance;
+        let variance = |covariance: &Mat<f64>| {
+            zeros.iter().map(|&channel| covariance[(channel, channel)]).fold(0.0, f64::max)
+        };
+        // Channels without any variance are eigenvectors of the eigenvalue 0, and no eigenvalue is less.
+        let cosines = match variance(&covariances.all) {
+            0.0 => vec![1.0; zeros.len()],
+            _ => Pairs::bottom(&covariances.all, zeros.len())
+                .and_then(|bottom| {
+                    bottom.principal_cosines(predicted_basis(&zeros, None, norm.scale.width()).as_ref())
+                })
+                .ok_or_else(failed)?,
+        };
+        let depth = |covariance| variance(covariance) / centred.mean_variance;
+        let value = depth(&covariances.all);
+        let halves = covariances.halves.as_ref();
+        let interval = halves.and_then(|[a, b]| interval(Some(value), [Some(depth(a)), Some(depth(b))]));
         Ok(Self {
-            depth: Interval { value, low: value, high: value },
-            cosine: Some(cosines.iter().copied().fold(1.0, f64::min)),
+            depth: interval.unwrap_or(Interval { value, low: value, high: value }),
+            cos: Some(cosines.iter().copied().fold(1.0, f64::min)),
+            cos_interval: None,
             sin_bound: None,
             gap: None,
+            gap_interval: None,
             schur: None,
+            schur_interval: None,
             principal_cosines: Some(cosines),
+            direction: Vec::new(),
+            spectrum: spectrum(centred, covariances).ok_or_else(failed)?,
             note: None,
-            spectrum,
         })
     }
+}
+
+fn spectrum(centred: &Centred<'_>, covariances: &Covariances) -> Option<Vec<Eigenvalue>> {
+    Some(eigen::sampled(&eigen::eigenvalues(&covariances.all)?, centred.mean_variance))
+}
+
+/// The largest components of v, and every so many of the others, beside those of u₁ with the sign that fits.
+fn components(v: &[f64], bottom: &Pairs) -> Vec<Component> {
+    let u: Vec<f64> = bottom.vectors.col(0).iter().copied().collect();
+    let sign = dot(&u, v).signum();
+    let mut channels: Vec<usize> = (0..v.len()).collect();
+    channels.sort_by(|a, b| v[*b].abs().total_cmp(&v[*a].abs()));
+    let (largest, others) = channels.split_at(channels.len().min(SHOWN / 2));
+    let step = others.len().div_ceil(SHOWN / 2).max(1);
+    let component = |&channel: &usize| Component {
+        channel: channel as u32,
+        predicted: v[channel] as f32,
+        measured: (sign * u[channel]) as f32,
+    };
+    largest.iter().chain(others.iter().step_by(step)).map(component).collect()
 }
 
 fn check(norm: Norm<'_>, y: &Activations) -> Result<(), MeasureError> {
@@ -292,8 +316,8 @@ fn check(norm: Norm<'_>, y: &Activations) -> Result<(), MeasureError> {
         let (width, tensor, found) = (norm.scale.width() as u64, y.tensor.clone(), y.width);
         return Err(MeasureError::Width { site: site(), width, tensor, found });
     }
-    if let Some(at) = y.values.iter().position(|value| !value.is_finite()) {
-        let (token, channel, value) = (at / y.width, at % y.width, y.values[at]);
+    if let Some(at) = (0..y.values.len()).find(|&at| !y.values.get(at).is_finite()) {
+        let (token, channel, value) = (at / y.width, at % y.width, y.values.get(at));
         return Err(MeasureError::NotFinite { site: site(), token, channel, value });
     }
     if y.tokens <= y.width {
@@ -323,7 +347,8 @@ fn predicted_basis(near_dead: &[usize], direction: Option<&[f64]>, d: usize) -> 
 /// The test that no scale can fool: x̂ = (y − β)/γ has the exact kernel 1/√d under LayerNorm whatever γ is.
 struct ScaleFree {
     depth: Option<Interval>,
-    cosine: Option<f64>,
+    cos: Option<f64>,
+    cos_interval: Option<Interval>,
     /// Channels where y does not hold x̂: γ is zero, or lost beside β.
     hidden: usize,
 }
@@ -333,36 +358,29 @@ impl ScaleFree {
         norm: Norm<'_>,
         y: &Activations,
         before_scale: Option<&Activations>,
-        gram: impl AsyncFn(&Gridded) -> Gram,
+        gram: &impl AsyncFn(&Gridded) -> Gram,
     ) -> Result<Self, MeasureError> {
-        let gamma = norm.scale.values();
-        let beta = |channel: usize| norm.shift.map_or(0.0, |shift| shift[channel]);
-        let seen: Vec<usize> = match before_scale {
-            Some(_) => (0..y.width).collect(),
-            None => (0..y.width)
-                .filter(|&channel| {
-                    gamma[channel] != 0.0 && gamma[channel].abs() >= HIDDEN * beta(channel).abs()
-                })
-                .collect(),
+        let channel = |at: usize| {
+            let (scale, shift) = (norm.scale.values()[at], norm.shift.map_or(0.0, |shift| shift[at]));
+            (scale != 0.0 && scale.abs() >= HIDDEN * shift.abs()).then_some(Channel { at, shift, scale })
         };
-        let hidden = y.width - seen.len();
-        if seen.len() < 2 {
-            return Ok(Self { depth: None, cosine: None, hidden });
+        let rows = match before_scale {
+            Some(before) => Rows::new(before),
+            None => Rows::unscaled(y, (0..y.width).filter_map(channel).collect()),
+        };
+        let (d, hidden) = (rows.width(), y.width - rows.width());
+        if d < 2 {
+            return Ok(Self { depth: None, cos: None, cos_interval: None, hidden });
         }
-        let mut values = Vec::with_capacity(y.tokens * seen.len());
-        for row in before_scale.unwrap_or(y).values.chunks_exact(y.width) {
-            values.extend(seen.iter().map(|&channel| match before_scale {
-                Some(_) => row[channel],
-                None => (row[channel] - beta(channel)) / gamma[channel],
-            }));
-        }
-        let (n, d) = (values.len() / seen.len(), seen.len());
-        let centred = Centred::new(&values, n, d);
         let even = vec![(1.0 / d as f64).sqrt(); d];
-        let depth = centred.depth(&values, &even);
-        let covariance = gram(&Gridded::new(&values, n, d)?).await.covariance();
-        let bottom = Bottom::of(norm.name, &centred, &covariance, &even)?;
-        Ok(Self { depth: Some(depth), cosine: bottom.cosine, hidden })
+        let covariances = Covariances::of(&rows, gram).await?;
+        let standing = Standing::of(norm.name, &Centred::new(rows), &covariances, &even)?;
+        Ok(Self {
+            depth: Some(standing.depth),
+            cos: standing.all.cosine,
+            cos_interval: standing.interval(|bottom| bottom.cosine),
+            hidden,
+        })
     }
 
     fn verdict(&self, subtracted: f64, width: usize) -> MeasuredVerdict {

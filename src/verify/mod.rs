@@ -1,16 +1,19 @@
 //! Measuring a norm's outputs Y (n tokens × d): is the predicted kernel there? (MATH §4)
 //!
-//! [`gram`] computes the covariance exactly, [`eigen`] its spectrum and bottom pair, [`measure`] what they say of one
-//! site; [`alone`] measures a norm on random inputs, where there are no activations;
+//! [`rows`] reads its tokens, [`gram`] computes the covariance exactly, [`eigen`] its spectrum and bottom pairs, [`measure`]
+//! what they say of one site; [`alone`] measures a norm on random inputs, where there are no activations;
 //! [`activations`] reads Y from a file that the user's own code wrote, and matches it to the sites of a checkpoint.
 
 pub mod activations;
 pub mod alone;
+mod bottom;
+mod centred;
 pub mod eigen;
 pub mod gram;
 pub mod measure;
 pub mod norm;
 pub mod plan;
+pub mod rows;
 
 /// Why nothing could be measured.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -1,0 +1,50 @@
+//! How a direction v stands to a covariance: is it the bottom eigenvector, how far from the others, and how certain is that?
+
+use super::centred::{Along, Centred, dot};
+use super::eigen::{Complement, Pairs};
+use crate::report::Eigenvalue;
+use faer::Mat;
+
+/// A bound on the sine below this certifies that the bottom eigenvector is v.
+const CERTIFIED: f64 = 1e-4;
+
+/// What MATH §4 asks of a direction.
+pub(super) struct Bottom {
+    /// λ_v.
+    pub(super) variance: f64,
+    /// |⟨u₁, v⟩|; `None` where rounding leaves open which direction is the bottom one.
+    pub(super) cosine: Option<f64>,
+    /// Upper bound of sin ∠(u₁, v) (Davis–Kahan); `None` where the spectrum has no room for one.
+    pub(super) sin_bound: Option<f64>,
+    /// λ₂/λ₁; `None` where λ₁ is lost in rounding.
+    pub(super) gap: Option<f64>,
+    /// 1 − 1/((vᵀC⁻¹v)(vᵀCv)); `None` where C⁻¹ is not to be had.
+    pub(super) schur: Option<f64>,
+}
+
+impl Bottom {
+    /// `None` when an eigenvalue does not converge.
+    pub(super) fn of(centred: &Centred<'_>, covariance: &Mat<f64>, v: &[f64]) -> Option<Self> {
+        let Along { variance, image } = centred.along(v);
+        // Cv without its part along v, which is λ_v v up to rounding.
+        let part = dot(&image, v);
+        let rest: Vec<f64> = image.iter().zip(v).map(|(image, v)| image - part * v).collect();
+        let floor = Eigenvalue::RESOLVED * Pairs::largest(covariance)?;
+        let complement = Complement::of(covariance, v)?;
+        let least = complement.least;
+        let sin_bound = (least > variance && least > floor)
+            .then(|| (dot(&rest, &rest).sqrt() / (least - variance)).min(1.0));
+        let certified = sin_bound.filter(|bound| *bound < CERTIFIED);
+        let (cosine, first, second) = match certified {
+            Some(bound) => (Some((1.0 - bound * bound).sqrt()), variance, least),
+            None => {
+                let pairs = Pairs::bottom(covariance, 2)?;
+                let resolved = pairs.values[0] > floor;
+                (resolved.then(|| pairs.cosine(v)), pairs.values[0], pairs.values[1])
+            }
+        };
+        let gap = (cosine.is_some() && first > 0.0).then(|| second / first);
+        let inverse = (least > floor && variance > 0.0).then(|| complement.inverse_form(&rest)).flatten();
+        Some(Self { variance, cosine, sin_bound, gap, schur: inverse.map(|form| form / variance) })
+    }
+}
