@@ -95,7 +95,7 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             checkpoint: CheckpointSummary {
                 name: checkpoint.name.clone(),
-                format: "safetensors".to_owned(),
+                format: checkpoint.format.name().to_owned(),
                 shards: checkpoint.shards.len() as u32,
                 missing_shards: checkpoint.missing_shards.clone(),
                 tensors: checkpoint.tensors.len() as u32,
@@ -224,8 +224,9 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
                 String::new()
             };
             let message = format!(
-                "tensor {:?}{more} has the element type {dtype:?}, which the safetensors format does not define: its values are not used, the rest goes on",
-                tensors[0]
+                "tensor {:?}{more} has the element type {dtype:?}, which the {} format does not define: its values are not used, the rest goes on",
+                tensors[0],
+                self.checkpoint.format.name()
             );
             self.warn("dtype_unknown", tensors[0], message);
         }

@@ -131,7 +131,7 @@ pub fn find(tensors: &[Tensor]) -> Vec<NormSite> {
 fn order(site: &NormSite) -> (bool, String, u8, String, u32, Place) {
     let mut parts = site.name.split(['.', '/']);
     let root = parts.next().unwrap_or_default().to_owned();
-    let decoder = root == "decoder" || parts.any(|part| part == "decoder");
+    let decoder = root == "decoder" || root == "dec" || parts.any(|part| part == "decoder");
     let phase = match (site.place, site.block) {
         (Place::Embedding, None) => 0,
         (_, Some(_)) => 1,
