@@ -130,7 +130,11 @@ pub fn find(tensors: &[Tensor]) -> Vec<NormSite> {
 /// The order of the network: embeddings, blocks, what stands after them; an encoder before the decoder that reads it.
 fn order(site: &NormSite) -> (bool, String, u8, String, u32, Place) {
     let mut parts = site.name.split(['.', '/']);
-    let root = parts.next().unwrap_or_default().to_owned();
+    let root = match parts.next().unwrap_or_default() {
+        // GGUF's names have no parent, and are one part all the same.
+        "token_embd_norm" | "blk" | "output_norm" => String::new(),
+        root => root.to_owned(),
+    };
     let decoder = root == "decoder" || root == "dec" || parts.any(|part| part == "decoder");
     let phase = match (site.place, site.block) {
         (Place::Embedding, None) => 0,
