@@ -253,6 +253,39 @@ fn falcons_second_attention_norm_is_attentions_and_the_first_the_feed_forwards()
     assert_eq!(readers("blk.0.attn_norm_2"), ["blk.0.attn_qkv.weight"]);
 }
 
+#[test]
+fn the_norm_behind_attention_is_dbrxs_feed_forwards_and_groks_outputs() {
+    let build = |grok: bool| {
+        let mut gguf = Gguf::new()
+            .values("blk.0.attn_norm.weight", &[32], &[1.0; 32])
+            .values("blk.0.attn_output_norm.weight", &[32], &[1.0; 32])
+            .values("output_norm.weight", &[32], &[1.0; 32])
+            .tensor("blk.0.ffn_up_exps.weight", &[4, 64, 32], F16, vec![0; 16384]);
+        if grok {
+            gguf = gguf.values("blk.0.ffn_norm.weight", &[32], &[1.0; 32]);
+            gguf = gguf.values("blk.0.layer_output_norm.weight", &[32], &[1.0; 32]);
+        }
+        open(vec![("m.gguf", gguf.build())]).unwrap().report
+    };
+    let reads = |report: &Report| -> Vec<String> {
+        let reading = report.norms.iter().filter(|norm| !norm.readers.is_empty());
+        reading.map(|norm| norm.name.clone()).collect()
+    };
+    assert_eq!(reads(&build(false)), ["blk.0.attn_output_norm"]);
+    assert_eq!(reads(&build(true)), ["blk.0.ffn_norm"]);
+}
+
+#[test]
+fn an_audio_encoders_folded_batch_norm_is_no_layer_norm() {
+    let gguf = Gguf::of("clip").values("a.blk.0.conv_norm.weight", &[2], &[1.0, 2.0]).values(
+        "a.blk.0.conv_norm.bias",
+        &[2],
+        &[1.0, 2.0],
+    );
+    let report = open(vec![("mmproj.gguf", gguf.build())]).unwrap().report;
+    assert_eq!(report.norms[0].kind, NormKind::Other);
+}
+
 /// Part `number` of three, from 0, with a norm.
 fn part(number: u16) -> Vec<u8> {
     let gguf = if number == 0 { Gguf::of("llama").u32("llama.block_count", 3) } else { Gguf::new() };

@@ -184,6 +184,26 @@ fn original_name(site: &str, feed_forward: &str) -> String {
     format!("model.layers.{block}.{inside}")
 }
 
+/// The twins do not show which convention a GGUF file has, as they were made from it; the numbers do.
+#[test]
+fn published_in_bf16_gemmas_scales_are_stored_plus_one_and_llamas_as_they_are() {
+    for (model, original, plus_one) in
+        [("smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", false), ("gemma3", "gemma-3-270m.Q4_K_M.gguf", true)]
+    {
+        let Some(path) = fetched(model, original, "") else { continue };
+        let inspection = open_gguf(&path);
+        let values: Vec<f64> =
+            inspection.scales.iter().flatten().flat_map(|scale| scale.values().to_vec()).collect();
+        let share = |offset: f64| {
+            let is_bf16 = |value: &&f64| ((**value - offset) as f32).to_bits() & 0xffff == 0;
+            values.iter().filter(is_bf16).count() as f64 / values.len() as f64
+        };
+        let (as_stored, less_one) = (share(0.0), share(1.0));
+        let (right, wrong) = if plus_one { (less_one, as_stored) } else { (as_stored, less_one) };
+        assert!(values.len() > 30_000 && right == 1.0 && wrong < 0.8, "{original}: {right} {wrong}");
+    }
+}
+
 #[test]
 fn gguf_files_tell_the_facts_of_their_safetensors_twins() {
     for (model, name, original, feed_forward, sites) in [

@@ -12,7 +12,7 @@ const ONE_PLUS_FLAGS: [&str; 3] =
 
 /// Architectures of llama.cpp whose original scales by 1 + w, as its conversion scripts add the one before they write. So
 /// they do for every such family, as llama.cpp itself only ever multiplies by what is stored. Checked on the values of a
-/// Gemma 3 file; the others from reading the scripts.
+/// Gemma 3 file, which are BF16 numbers plus 1; the others are from reading the scripts.
 const ONE_ADDED: [&str; 8] =
     ["gemma", "gemma2", "gemma3", "gemma-embedding", "nemotron", "qwen3next", "qwen35", "qwen35moe"];
 

@@ -234,6 +234,10 @@ impl<'a> Catalogue<'a> {
                 "alpha" if shift.is_some() => {
                     Some("its alpha and beta only scale and shift: nothing is normalised")
                 }
+                // Gemma's audio encoder has an RMSNorm there, without a shift.
+                _ if shift.is_some() && module.starts_with("a.blk.") && path.last() == "conv_norm" => Some(
+                    "llama.cpp folds the running statistics of an audio encoder's batch norms into scale and shift",
+                ),
                 _ => self.other(module, separator, &path),
             },
             doubt: None,

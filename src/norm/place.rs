@@ -62,7 +62,8 @@ const FEED_FORWARD_WORDS: [&str; 9] =
 const FEED_FORWARD_NAMES: [&str; 7] =
     ["finallayernorm", "layernormafter", "outputlayernorm", "layeroutputnorm", "ln3", "norm3", "layernorm3"];
 
-/// GGUF's names of norms on what attention and feed-forward give: BERT's, on the stream, and Grok's, before it.
+/// GGUF's names of norms on what attention and feed-forward give: BERT's, on the stream, and Grok's, before it. DBRX has
+/// the first alone, and it is the feed-forward's.
 const OUTPUT_NAMES: [&str; 2] = ["attnoutputnorm", "layeroutputnorm"];
 
 /// Words that put a norm at the attention part, ...
@@ -254,7 +255,8 @@ fn place_in_block(catalogue: &Catalogue<'_>, sites: &mut [NormSite], indices: &[
     let plain = |kind| parts.iter().any(|part| part.kind == kind && part.side == Side::Plain);
     let (plain_attention, plain_feed_forward) = (plain(Kind::Attention), plain(Kind::FeedForward));
     for part in &mut parts {
-        if part.side == Side::After
+        let after = part.side == Side::After || (part.side == Side::Output && order == Order::PreNorm);
+        if after
             && part.kind == Kind::Attention
             && !feed_forward_in
             && !plain_feed_forward

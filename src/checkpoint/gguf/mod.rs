@@ -5,6 +5,9 @@
 //! lists are passed over, a key or a name is held only when it is short, and nothing is allocated for a length that the
 //! file merely claims. llama.cpp is stricter in one point: it wants each tensor right behind the one before; here room
 //! between two does no harm.
+//!
+//! llama.cpp's converter interleaves the rows of some families' queries and keys for its rotary code, and Chameleon's norms
+//! on them. That renumbers coordinates; no kernel and no count depends on their order.
 
 mod cursor;
 mod metadata;
