@@ -596,6 +596,19 @@ fn a_vocabulary_is_passed_over_and_little_more_than_the_header_is_read() {
 }
 
 #[test]
+fn metadata_without_end_are_not_kept_but_for_what_places_the_tensors() {
+    let long = "x".repeat(4000);
+    let mut gguf = (0..1000).fold(Gguf::new(), |gguf, index| gguf.text(&format!("general.{index}"), &long));
+    gguf.alignment = 128;
+    let gguf = gguf.text("general.last", "x").u32("general.alignment", 128);
+    let header = header(gguf.values("output_norm.weight", &[1], &[1.0]).build()).unwrap();
+    let kept: usize = header.metadata.values().filter_map(|value| value.as_str()).map(str::len).sum();
+    assert!(kept <= 1 << 20 && !header.metadata.contains_key("general.last"));
+    assert_eq!(header.metadata["general.alignment"], 128);
+    assert!(header.entries[0].begin.is_multiple_of(128));
+}
+
+#[test]
 fn tensors_past_four_gibibytes_keep_their_place() {
     let gguf = Gguf::new()
         .tensor("token_embd.weight", &[1 << 20, 1 << 12], F16, vec![])

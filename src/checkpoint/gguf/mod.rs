@@ -37,6 +37,18 @@ const MAX_NAME_BYTES: u64 = 65_535;
 /// Longer values (chat templates) are nothing that is looked at.
 const MAX_TEXT_BYTES: u64 = 4_096;
 
+/// Bytes of keys and texts that are kept; what comes after is not, ...
+const MAX_KEPT_BYTES: u64 = 1 << 20;
+/// ... but for these.
+const ALWAYS_KEPT: [&str; 6] = [
+    "general.alignment",
+    "general.architecture",
+    "general.type",
+    "split.no",
+    "split.count",
+    "split.tensors.count",
+];
+
 /// More pairs of metadata than any file has.
 const MAX_PAIRS: u64 = 65_536;
 
@@ -298,6 +310,7 @@ async fn read_metadata<S: ByteSource>(
 ) -> Result<Map<String, Value>, Stop> {
     let mut metadata = Map::new();
     let mut keys = HashSet::new();
+    let mut kept = 0;
     for _ in 0..pairs {
         let key = cursor.name().await?;
         let byte = cursor.at();
@@ -318,11 +331,13 @@ async fn read_metadata<S: ByteSource>(
             kind::F64 => number(f64::from_le_bytes(cursor.array().await?)),
             _ => return Err(GgufProblem::UnknownValue { key, byte, kind }.into()),
         };
-        if let Some(value) = value {
-            metadata.insert(key.clone(), value);
-        }
         if !keys.insert(key.clone()) {
             return Err(GgufProblem::DuplicateKey { key }.into());
+        }
+        let Some(value) = value else { continue };
+        kept += key.len() as u64 + value.as_str().map_or(0, |text| text.len() as u64);
+        if kept <= MAX_KEPT_BYTES || ALWAYS_KEPT.contains(&key.as_str()) {
+            metadata.insert(key, value);
         }
     }
     Ok(metadata)
