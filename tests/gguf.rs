@@ -368,7 +368,10 @@ fn of_several_quantisations_in_a_folder_one_is_read() {
 
 #[test]
 fn a_vision_tower_beside_its_language_model_has_a_configuration_of_its_own() {
-    let text = Gguf::of("gemma3").values("output_norm.weight", &[2], &[1.0, 2.0]);
+    let text = Gguf::of("gemma3")
+        .u32("gemma3.embedding_length", 2)
+        .values("output_norm.weight", &[2], &[1.0, 2.0])
+        .values("rope_freqs.weight", &[3], &[1.0; 3]);
     let vision = Gguf::of("clip").values("v.blk.0.ln1.weight", &[2], &[1.0, 2.0]).values(
         "v.blk.0.ln1.bias",
         &[2],
@@ -379,6 +382,9 @@ fn a_vision_tower_beside_its_language_model_has_a_configuration_of_its_own() {
         report.norms.iter().map(|norm| (norm.name.as_str(), norm.kind)).collect();
     assert!(kinds.contains(&("output_norm", NormKind::RmsNorm)), "{kinds:?}");
     assert!(kinds.contains(&("v.blk.0.ln1", NormKind::LayerNorm)), "{kinds:?}");
+    let evidence = &report.norms.iter().find(|norm| norm.name == "output_norm").unwrap().evidence;
+    says(&evidence[0].detail, &["the family `gemma3`"]);
+    assert!(report.warnings.is_empty());
 }
 
 #[test]

@@ -361,8 +361,9 @@ impl<S: ByteSource> Checkpoint<S> {
                 .filter(|number| !present.contains(number))
                 .map(|number| format!("file {} of {count}", number + 1))
                 .collect();
+            let are = if absent == 1 { "is" } else { "are" };
             let message = format!(
-                "`{path}` is one of {count} files, and {absent} of them are missing; what is there is inspected. Add them to see the whole model"
+                "`{path}` is one of {count} files, and {absent} of them {are} missing; what is there is inspected. Add them to see the whole model"
             );
             self.warn("shard_missing", path, message);
             self.missing_shards.extend(missing);

@@ -281,9 +281,12 @@ fn split(read: Option<&Result<Vec<f64>, TensorError>>) -> (Option<&[f64]>, Optio
     }
 }
 
-/// Whether a configuration can be of this checkpoint: one of the widths it declares is a dimension of some tensor.
+/// Whether a configuration can be of this checkpoint: one of the widths it declares is a dimension of some tensor. A GGUF
+/// file's lies in the file itself.
 fn fits<S>(config: &Config, checkpoint: &Checkpoint<S>) -> bool {
     let widths = config.widths();
     let mut concerned = checkpoint.tensors.iter().filter(|tensor| tensor.name.starts_with(&config.prefix));
-    widths.is_empty() || concerned.any(|tensor| tensor.shape.iter().any(|size| widths.contains(size)))
+    config.scope("").is_gguf()
+        || widths.is_empty()
+        || concerned.any(|tensor| tensor.shape.iter().any(|size| widths.contains(size)))
 }
