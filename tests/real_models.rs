@@ -5,7 +5,9 @@
 mod support;
 
 use gammascope::inspect::{Inspection, inspect};
-use gammascope::report::{KernelForm, ModelVerdict, NormRole, Report, ScaleConvention};
+use gammascope::report::{
+    KernelForm, ModelVerdict, NormReport, NormRole, ReaderReport, Report, ScaleConvention,
+};
 use gammascope::source::disk::DiskSource;
 use gammascope::source::memory::MemorySource;
 use gammascope::writer::sample::BUDGET;
@@ -19,10 +21,16 @@ static FETCHING: Mutex<()> = Mutex::new(());
 
 /// The folder of a model, fetched when it is not there; `None` when that is impossible.
 fn folder(model: &str, name: &str) -> Option<PathBuf> {
+    fetched(model, name, "model.safetensors")
+}
+
+/// What `model` puts under `name`, when it holds `file` (nothing, for a file itself).
+fn fetched(model: &str, name: &str, file: &str) -> Option<PathBuf> {
     let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/models");
     let folder = cache.join(name);
     let _one = FETCHING.lock().unwrap();
-    if !folder.join("model.safetensors").exists() {
+    let wanted = if file.is_empty() { folder.clone() } else { folder.join(file) };
+    if !wanted.exists() {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/fetch.py");
         let offline = std::env::var_os("GAMMASCOPE_OFFLINE").is_some();
         let fetched = !offline
@@ -152,4 +160,99 @@ fn gemma_3_has_109_rms_norms_of_which_46_have_an_exactly_zero_scale() {
         report.norms.iter().find(|norm| norm.name == "model.layers.4.post_feedforward_layernorm").unwrap();
     assert_eq!(site.kernel.near_dead.len(), 11);
     assert!(report.checkpoint.bytes_read as f64 <= allowed(&folder));
+}
+
+/// A GGUF file and the report on it, with its scales.
+fn open_gguf(path: &Path) -> Inspection {
+    let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    pollster::block_on(inspect(vec![DiskSource::open(path, name).unwrap()], |_| {})).unwrap()
+}
+
+/// The Hugging Face name of a site of llama.cpp's; `feed_forward` is that of ffn_norm.
+fn original_name(site: &str, feed_forward: &str) -> String {
+    let Some(rest) = site.strip_prefix("blk.") else { return "model.norm".to_owned() };
+    let (block, inside) = rest.split_once('.').unwrap();
+    let inside = match inside {
+        "attn_norm" => "input_layernorm",
+        "attn_q_norm" => "self_attn.q_norm",
+        "attn_k_norm" => "self_attn.k_norm",
+        "post_attention_norm" => "post_attention_layernorm",
+        "post_ffw_norm" => "post_feedforward_layernorm",
+        "ffn_norm" => feed_forward,
+        other => other,
+    };
+    format!("model.layers.{block}.{inside}")
+}
+
+/// The twins do not show which convention a GGUF file has, as they were made from it; the numbers do.
+#[test]
+fn published_in_bf16_gemmas_scales_are_stored_plus_one_and_llamas_as_they_are() {
+    for (model, original, plus_one) in
+        [("smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", false), ("gemma3", "gemma-3-270m.Q4_K_M.gguf", true)]
+    {
+        let Some(path) = fetched(model, original, "") else { continue };
+        let inspection = open_gguf(&path);
+        let values: Vec<f64> =
+            inspection.scales.iter().flatten().flat_map(|scale| scale.values().to_vec()).collect();
+        let share = |offset: f64| {
+            let is_bf16 = |value: &&f64| ((**value - offset) as f32).to_bits() & 0xffff == 0;
+            values.iter().filter(is_bf16).count() as f64 / values.len() as f64
+        };
+        let (as_stored, less_one) = (share(0.0), share(1.0));
+        let (right, wrong) = if plus_one { (less_one, as_stored) } else { (as_stored, less_one) };
+        assert!(values.len() > 30_000 && right == 1.0 && wrong < 0.8, "{original}: {right} {wrong}");
+    }
+}
+
+#[test]
+fn gguf_files_tell_the_facts_of_their_safetensors_twins() {
+    for (model, name, original, feed_forward, sites) in [
+        ("smollm2", "SmolLM2-135M", "SmolLM2-135M-Instruct.Q4_1.gguf", "post_attention_layernorm", 61),
+        ("gemma3", "gemma-3-270m", "gemma-3-270m.Q4_K_M.gguf", "pre_feedforward_layernorm", 109),
+    ] {
+        let (Some(folder), Some(path)) = (folder(model, name), fetched(model, original, "")) else {
+            continue;
+        };
+        let (ours, theirs) = (open_gguf(&path), open(&folder));
+        let (report, twin) = (&ours.report, &theirs.report);
+        assert_eq!((report.checkpoint.format.as_str(), report.warnings.len()), ("gguf", 0));
+        assert_eq!((report.norms.len(), twin.norms.len()), (sites, sites));
+        assert_eq!(report.model.verdict, twin.model.verdict);
+        assert_eq!(report.model.sentence, twin.model.sentence);
+        assert_eq!((report.model.layers, report.model.width), (twin.model.layers, twin.model.width));
+        assert_eq!(report.checkpoint.parameters, twin.checkpoint.parameters);
+        for (norm, scale) in report.norms.iter().zip(&ours.scales) {
+            let place =
+                twin.norms.iter().position(|other| other.name == original_name(&norm.name, feed_forward));
+            let (other, other_scale) = (&twin.norms[place.unwrap()], &theirs.scales[place.unwrap()]);
+            assert_eq!(
+                (norm.role, norm.block, norm.width, norm.kind, norm.confidence),
+                (other.role, other.block, other.width, other.kind, other.confidence),
+                "{}",
+                norm.name
+            );
+            assert_eq!(norm.scale_convention, ScaleConvention::Weight);
+            assert_eq!(format!("{:?}", norm.kernel), format!("{:?}", other.kernel), "{}", norm.name);
+            // The twin was rounded to BF16, and what is left is the same, every exact zero among it.
+            let (scale, other_scale) =
+                (scale.as_ref().unwrap().values(), other_scale.as_ref().unwrap().values());
+            let apart = scale.iter().zip(other_scale).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(apart < 1e-6, "{}: {apart}", norm.name);
+            let zeros = |scale: &[f64]| scale.iter().filter(|&&value| value == 0.0).count();
+            assert_eq!(zeros(scale), zeros(other_scale), "{}", norm.name);
+            let counted = |norm: &NormReport| {
+                let count = |reader: &ReaderReport| {
+                    format!("{:?} {} {} {:?}", reader.used_as, reader.rows, reader.parameters, reader.dead)
+                };
+                let mut counts: Vec<String> = norm.readers.iter().map(count).collect();
+                counts.sort();
+                counts
+            };
+            assert_eq!(counted(norm), counted(other), "{}", norm.name);
+        }
+        assert_eq!(report.dead_parameters.outright, twin.dead_parameters.outright);
+        assert_eq!(report.dead_parameters.readers, twin.dead_parameters.readers);
+        // Numbers of the vocabulary are skipped: less than the header is read.
+        assert!(report.checkpoint.bytes_read < 6_000_000 && report.checkpoint.bytes > 90_000_000);
+    }
 }

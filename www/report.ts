@@ -44,7 +44,7 @@ export type CheckpointSummary = {
  */
 name: string, 
 /**
- * Always "safetensors" for now.
+ * "safetensors" or "gguf".
  */
 format: string, 
 /**

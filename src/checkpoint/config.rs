@@ -10,6 +10,8 @@ pub struct Config {
     /// Path of the file.
     pub path: String,
     fields: Map<String, Value>,
+    /// It is the metadata of a GGUF file.
+    gguf: bool,
 }
 
 /// A file that is no configuration.
@@ -43,10 +45,19 @@ impl Config {
     pub fn parse(prefix: impl Into<String>, path: &str, bytes: &[u8]) -> Result<Self, ConfigError> {
         let error = |reason: String| ConfigError { path: path.to_owned(), reason };
         match serde_json::from_slice(bytes) {
-            Ok(Value::Object(fields)) => Ok(Self { prefix: prefix.into(), path: path.to_owned(), fields }),
+            Ok(Value::Object(fields)) => {
+                // GGUF's metadata, written out as JSON.
+                let gguf = fields.contains_key("general.architecture");
+                Ok(Self { prefix: prefix.into(), path: path.to_owned(), fields, gguf })
+            }
             Ok(_) => Err(error("it holds another kind of value".to_owned())),
             Err(reason) => Err(error(reason.to_string())),
         }
+    }
+
+    /// The metadata of the GGUF file `path` as the configuration of everything below `prefix`.
+    pub(super) fn of_gguf(prefix: String, path: &str, fields: Map<String, Value>) -> Self {
+        Self { prefix, path: path.to_owned(), fields, gguf: true }
     }
 
     /// `model_type`, diffusers' `_class_name`, GGUF's `general.architecture`, or the first architecture's name.
@@ -66,7 +77,7 @@ impl Config {
     /// q-former, language model), within the whole.
     pub fn scope(&self, name: &str) -> Scope<'_> {
         let lower = name.to_ascii_lowercase();
-        let mut scope = Scope { chain: [None; DEPTH], whole: &self.fields, aside: false };
+        let mut scope = Scope { chain: [None; DEPTH], whole: &self.fields, aside: false, gguf: self.gguf };
         for depth in 0..DEPTH {
             let Some((key, fields)) = nested(scope.inner(), &lower) else { break };
             scope.chain[depth] = Some(fields);
@@ -133,6 +144,7 @@ pub struct Scope<'a> {
     whole: &'a Map<String, Value>,
     /// The part is no language model: fields outside its own configuration are about another part.
     aside: bool,
+    gguf: bool,
 }
 
 impl<'a> Scope<'a> {
@@ -192,7 +204,7 @@ impl<'a> Scope<'a> {
 
     /// Whether these are the metadata of a GGUF file.
     pub fn is_gguf(&self) -> bool {
-        self.whole.contains_key("general.architecture")
+        self.gguf
     }
 
     /// ε of the part's norms.

@@ -1,9 +1,11 @@
 //! Foreign files, recognised by their first bytes and answered with a sentence.
 
+use super::config::Scope;
+
 /// How many bytes of a file [`foreign`] wants to see.
 pub const SNIFF_BYTES: u64 = 512;
 
-/// What a file that is no safetensors file seems to be, and what to do; `None` when nothing is recognised.
+/// What a file that is no safetensors and no GGUF file seems to be, and what to do; `None` when nothing is recognised.
 pub fn foreign(path: &str, first: &[u8]) -> Option<String> {
     const CONVERT: &str = "save it again with safetensors.torch.save_file (or save_pretrained) and open that";
     // A length of 0x280 looks like a pickle's first bytes: a header behind it settles the matter.
@@ -13,8 +15,8 @@ pub fn foreign(path: &str, first: &[u8]) -> Option<String> {
     let lower = path.to_ascii_lowercase();
     let (what, advice) = if first.is_empty() {
         ("is empty", "it was probably not written or not downloaded")
-    } else if first.starts_with(b"GGUF") {
-        ("is a GGUF file", "this version reads safetensors; open the original safetensors checkpoint instead")
+    } else if [b"lmgg", b"fmgg", b"tjgg", b"algg"].iter().any(|magic| first.starts_with(*magic)) {
+        ("is a GGML file from before GGUF", "convert the original model again, or open its safetensors files")
     } else if first.starts_with(b"PK\x03\x04") && !lower.ends_with(".npz") {
         (
             "is a zip archive, as torch.save writes for .bin, .pt, .pth and .ckpt files: a pickle, which can run code when loaded",
@@ -51,6 +53,17 @@ pub fn foreign(path: &str, first: &[u8]) -> Option<String> {
     Some(format!("`{path}` {what}; {advice}"))
 }
 
+const ADAPTER: &str = "an adapter (LoRA or another PEFT method), not a model: its norms are those of the base model; open the base model, or merge the adapter first (merge_and_unload) and open the result";
+
+/// What a GGUF file says it is, when that is no model, and what to do.
+pub fn declared(metadata: Scope<'_>) -> Option<&'static str> {
+    match metadata.text("general.type")? {
+        "adapter" => Some(ADAPTER),
+        "imatrix" => Some("an importance matrix, not a model; open the model it was made for"),
+        _ => None,
+    }
+}
+
 /// What a catalogue without the model's own weights holds, and what to do; `None` for a model.
 pub fn partial<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'static str> {
     let (mut adapter, mut optimizer, mut total) = (0usize, 0usize, 0usize);
@@ -60,6 +73,8 @@ pub fn partial<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'static str>
         adapter += usize::from(is(&[
             "lora_A",
             "lora_B",
+            "lora_a",
+            "lora_b",
             "lora_embedding",
             "lora_magnitude",
             "lora_down",
@@ -83,9 +98,7 @@ pub fn partial<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'static str>
     }
     // Adapters may carry a retrained head or embedding along (modules_to_save).
     if adapter * 2 > total {
-        Some(
-            "an adapter (LoRA or another PEFT method), not a model: its norms are those of the base model; open the base model, or merge the adapter first (merge_and_unload) and open the result",
-        )
+        Some(ADAPTER)
     } else if optimizer * 2 > total {
         Some(
             "an optimizer's state, not a model; open the model's own safetensors files, which usually lie beside it",
@@ -103,7 +116,7 @@ mod tests {
     fn first_bytes_tell_foreign_files_apart() {
         let cases: [(&str, &[u8], &str); 10] = [
             ("a.safetensors", b"", "empty"),
-            ("a.gguf", b"GGUF\x03\0\0\0", "GGUF"),
+            ("a.gguf", b"tjgg\x03\0\0\0", "before GGUF"),
             ("pytorch_model.bin", b"PK\x03\x04\0\0", "pickle"),
             ("a.npz", b"PK\x03\x04\0\0", ".npz"),
             ("a.pt", b"\x80\x02}q", "pickle"),

@@ -3,6 +3,7 @@
 pub mod config;
 pub mod dtype;
 pub mod format;
+pub mod gguf;
 pub mod header;
 pub mod index;
 mod open;
@@ -23,7 +24,9 @@ const MAX_VALUES: u64 = 1 << 22;
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CheckpointError {
     /// Nothing was given.
-    #[error("no file was given; drop a .safetensors file, several shards or the folder that holds them")]
+    #[error(
+        "no file was given; drop a .safetensors or .gguf file, several shards or the folder that holds them"
+    )]
     NoFiles,
     /// Nothing that was given is a checkpoint this tool reads.
     #[error("{0}")]
@@ -31,12 +34,34 @@ pub enum CheckpointError {
     /// The header of a shard is damaged.
     #[error(transparent)]
     Header(#[from] header::HeaderError),
+    /// A GGUF file is damaged, or of a kind that is not read.
+    #[error(transparent)]
+    Gguf(#[from] gguf::GgufError),
     /// The index is damaged.
     #[error(transparent)]
     Index(#[from] index::IndexError),
     /// Reading failed.
     #[error(transparent)]
     Source(#[from] SourceError),
+}
+
+/// The format of a checkpoint's shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// safetensors.
+    Safetensors,
+    /// llama.cpp's GGUF.
+    Gguf,
+}
+
+impl Format {
+    /// As the report has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Safetensors => "safetensors",
+            Self::Gguf => "gguf",
+        }
+    }
 }
 
 /// One tensor of the catalogue.
@@ -71,6 +96,8 @@ impl Tensor {
 pub struct Checkpoint<S> {
     /// Folder or file name.
     pub name: String,
+    /// Format of the shards.
+    pub format: Format,
     /// The shards, in the order of the catalogue.
     pub shards: Vec<S>,
     /// Shards that were promised and not given.
@@ -110,7 +137,8 @@ impl<S: ByteSource> Checkpoint<S> {
 
     /// Elements of all tensors.
     pub fn parameters(&self) -> u64 {
-        self.tensors.iter().map(Tensor::elements).sum()
+        // Unknown types may hold anything.
+        self.tensors.iter().map(Tensor::elements).fold(0, u64::saturating_add)
     }
 
     /// The configuration that speaks for a tensor or site: the one with the longest prefix of its name.
@@ -134,11 +162,11 @@ impl<S: ByteSource> Checkpoint<S> {
         for (slot, &index) in wanted.iter().enumerate() {
             let tensor = &self.tensors[index];
             match tensor.dtype.decodable() {
-                Ok(_) if tensor.bytes() == 0 => results[slot] = Some(Ok(Vec::new())),
-                Ok(_) if tensor.elements() > MAX_VALUES => {
+                Ok(()) if tensor.bytes() == 0 => results[slot] = Some(Ok(Vec::new())),
+                Ok(()) if tensor.elements() > MAX_VALUES => {
                     results[slot] = Some(Err(TensorError::TooLong(tensor.name.clone(), tensor.elements())))
                 }
-                Ok(_) => of_shard[tensor.shard].push(slot),
+                Ok(()) => of_shard[tensor.shard].push(slot),
                 Err(error) => results[slot] = Some(Err(TensorError::Decode(tensor.name.clone(), error))),
             }
         }

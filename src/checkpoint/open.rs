@@ -2,12 +2,14 @@
 //! missing, and what is none of our business.
 
 use super::config::Config;
+use super::gguf::{GgufError, GgufProblem, Split};
 use super::header::{self, Entry, HeaderError, HeaderProblem};
 use super::index::Index;
-use super::{Checkpoint, CheckpointError, Tensor, format};
+use super::{Checkpoint, CheckpointError, Format, Tensor, format, gguf};
 use crate::report::Warning;
 use crate::source::{ByteSource, Meter, SourceError};
 use futures_util::{StreamExt, stream};
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Headers read at the same time: enough to hide a browser's latency, few enough to keep memory flat.
@@ -40,9 +42,25 @@ impl<S> Default for Folder<S> {
     }
 }
 
+/// What the header of a shard gave.
+struct Header {
+    entries: Vec<Entry>,
+    /// Metadata and place in its series, of a GGUF file.
+    gguf: Option<(Map<String, Value>, Option<Split>)>,
+}
+
+/// The GGUF files of one model.
+struct Series {
+    /// Its first file.
+    path: String,
+    metadata: Map<String, Value>,
+    /// Its tensors in the catalogue.
+    tensors: std::ops::Range<usize>,
+}
+
 /// Opens the files of one checkpoint: shards, an index, a configuration, in any order and from any number of
 /// folders. Paths are relative to what the user opened. Files of other kinds are ignored when a checkpoint is
-/// found, and explained when none is.
+/// found, and explained when none is. Where there are safetensors files, GGUF files are copies of them and left out.
 pub async fn open<S: ByteSource>(
     sources: Vec<S>,
     mut progress: impl FnMut(Progress),
@@ -52,14 +70,24 @@ pub async fn open<S: ByteSource>(
     }
     let meter = Meter::default();
     let name = common_name(&sources);
-    let (folders, others) = sort_into_folders(sources);
-    if folders.values().all(|folder| folder.shards.is_empty()) {
+    let (mut folders, mut others) = sort_into_folders(sources);
+    let no_shards =
+        |folders: &BTreeMap<String, Folder<S>>| folders.values().all(|folder| folder.shards.is_empty());
+    if no_shards(&folders) {
+        others = adopt_unnamed(&meter, &mut folders, others).await?;
+    }
+    if no_shards(&folders) {
         return Err(explain_absence(&meter, folders, others).await?);
     }
+    let left_out = leave_out_copies(&mut folders);
+    // A GGUF file has its configuration inside; config.json describes the scales before they were converted.
+    let gguf = folders.values().flat_map(|folder| &folder.shards).all(|shard| !is_safetensors(shard.path()));
+    let folders = strip_common_folder(folders);
 
     let several = folders.values().filter(|folder| !folder.shards.is_empty()).count() > 1;
     let mut checkpoint = Checkpoint {
         name,
+        format: Format::Safetensors,
         shards: Vec::new(),
         missing_shards: Vec::new(),
         tensors: Vec::new(),
@@ -69,12 +97,19 @@ pub async fn open<S: ByteSource>(
         meter,
         weights: Meter::default(),
     };
+    for path in left_out {
+        let message = format!(
+            "`{path}` lies beside safetensors files, of which it is a copy or a part, and was left out; open it alone to see it"
+        );
+        checkpoint.warn("file_ignored", &path, message);
+    }
     let total = folders.values().map(|folder| folder.shards.len()).sum();
     let mut damaged = None;
     for (path, mut folder) in folders {
         let prefix = if several && !path.is_empty() { format!("{path}/") } else { String::new() };
         // A configuration speaks for its own folder, and the top one for all; 1_Pooling/config.json is neither.
-        if let Some(config) = folder.config.take().filter(|_| !folder.shards.is_empty() || path.is_empty()) {
+        let spoken_for = !gguf && (!folder.shards.is_empty() || path.is_empty());
+        if let Some(config) = folder.config.take().filter(|_| spoken_for) {
             checkpoint.read_config(prefix.clone(), &config).await?;
         }
         if !folder.shards.is_empty() {
@@ -86,7 +121,9 @@ pub async fn open<S: ByteSource>(
     }
     checkpoint.tensors.sort_by(|a, b| alphanumeric_sort::compare_str(&a.name, &b.name));
     checkpoint.header_bytes = checkpoint.meter.bytes();
-    if let Some(what) = format::partial(checkpoint.tensors.iter().map(|tensor| tensor.name.as_str())) {
+    let declared = checkpoint.configs.iter().find_map(|config| format::declared(config.scope("")));
+    let names = checkpoint.tensors.iter().map(|tensor| tensor.name.as_str());
+    if let Some(what) = declared.or_else(|| format::partial(names)) {
         return Err(CheckpointError::NotACheckpoint(format!("`{}` holds {what}", checkpoint.name)));
     }
     Ok(checkpoint)
@@ -120,10 +157,13 @@ impl<S: ByteSource> Checkpoint<S> {
             self.report_missing(path, &missing);
         }
         let mut damaged = None;
+        let mut series = Vec::new();
         for group in group_by_stem(shards) {
             let headers = self.read_headers(&group, total, progress).await;
-            damaged = self.add_group(prefix, group, headers).or(damaged);
+            damaged = self.add_group(prefix, group, headers, &mut series).or(damaged);
         }
+        let whole = damaged.is_none() && self.missing_shards.is_empty();
+        self.describe(prefix, series, whole);
         if let Some(index) = index {
             self.compare_catalogue(prefix, &index);
         }
@@ -202,7 +242,7 @@ impl<S: ByteSource> Checkpoint<S> {
         group: &[S],
         total: usize,
         progress: &mut impl FnMut(Progress),
-    ) -> Vec<Result<Vec<Entry>, CheckpointError>> {
+    ) -> Vec<Result<Header, CheckpointError>> {
         let mut headers = Vec::with_capacity(group.len());
         let mut reads =
             stream::iter(group).map(|shard| read_header(&self.meter, shard)).buffered(HEADERS_AT_ONCE);
@@ -224,8 +264,11 @@ impl<S: ByteSource> Checkpoint<S> {
         &mut self,
         prefix: &str,
         group: Vec<S>,
-        headers: Vec<Result<Vec<Entry>, CheckpointError>>,
+        headers: Vec<Result<Header, CheckpointError>>,
+        series: &mut Vec<Series>,
     ) -> Option<CheckpointError> {
+        let first = self.tensors.len();
+        let mut described: Vec<(String, Map<String, Value>, Option<Split>)> = Vec::new();
         let known: HashMap<String, usize> =
             self.tensors.iter().map(|tensor| (tensor.name.clone(), tensor.shard)).collect();
         // Within a shard the header walk has seen to it that no name is there twice.
@@ -233,8 +276,8 @@ impl<S: ByteSource> Checkpoint<S> {
         let mut added: HashMap<String, usize> = HashMap::new();
         let mut damaged = None;
         for (shard, header) in group.into_iter().zip(headers) {
-            let entries = match header {
-                Ok(entries) => entries,
+            let Header { entries, gguf } = match header {
+                Ok(header) => header,
                 Err(error) => {
                     self.warn(
                         "shard_damaged",
@@ -285,9 +328,80 @@ impl<S: ByteSource> Checkpoint<S> {
                 );
                 self.warn("tensor_repeated", name, message);
             }
+            if let Some((metadata, split)) = gguf {
+                described.push((shard.path().to_owned(), metadata, split));
+            }
             self.shards.push(shard);
         }
+        if !described.is_empty() {
+            self.format = Format::Gguf;
+            self.compare_with_splits(&described, self.tensors.len() - first, damaged.is_none());
+            // The first file of a series has all metadata, the others only their number.
+            let fullest = described.into_iter().rev().max_by_key(|(_, metadata, _)| metadata.len());
+            if let Some((path, metadata, _)) = fullest {
+                series.push(Series { path, metadata, tensors: first..self.tensors.len() });
+            }
+        }
         damaged
+    }
+
+    /// Names the files that the metadata of a GGUF series promise, where their own names do not already.
+    fn compare_with_splits(
+        &mut self,
+        described: &[(String, Map<String, Value>, Option<Split>)],
+        tensors: usize,
+        sound: bool,
+    ) {
+        let splits = || described.iter().filter_map(|(path, _, split)| Some((path, (*split)?)));
+        let Some((path, Split { count, tensors: promised, .. })) = splits().next() else { return };
+        let present: BTreeSet<u64> = splits().map(|(_, split)| split.number).collect();
+        let absent = count.saturating_sub(present.len() as u64);
+        if absent > 0 && sound && described.iter().all(|(path, ..)| numbered(path).is_none()) {
+            let missing: Vec<String> = (0..count.min(MOST_NUMBERS))
+                .filter(|number| !present.contains(number))
+                .map(|number| format!("file {} of {count}", number + 1))
+                .collect();
+            let are = if absent == 1 { "is" } else { "are" };
+            let message = format!(
+                "`{path}` is one of {count} files, and {absent} of them {are} missing; what is there is inspected. Add them to see the whole model"
+            );
+            self.warn("shard_missing", path, message);
+            self.missing_shards.extend(missing);
+        }
+        if let Some(promised) = promised.filter(|&promised| promised != tensors as u64)
+            && absent == 0
+            && sound
+        {
+            let message = format!(
+                "the {count} files hold {tensors} tensors together, and their metadata promise {promised}; they may be of several models"
+            );
+            self.warn("tensors_miscounted", path, message);
+        }
+    }
+
+    /// Adds the configurations in the metadata of a folder's GGUF files. Of several models in one folder (a language
+    /// model and its vision tower) each speaks for the modules it has.
+    fn describe(&mut self, prefix: &str, series: Vec<Series>, whole: bool) {
+        let alone = series.len() < 2;
+        for Series { path, metadata, tensors } in series {
+            let names: Vec<&str> =
+                self.tensors[tensors].iter().map(|tensor| &tensor.name[prefix.len()..]).collect();
+            let roots: BTreeSet<&str> = match alone {
+                true => BTreeSet::from([""]),
+                false => {
+                    let mut roots = BTreeSet::new();
+                    for root in names.iter().filter_map(|name| name.split('.').next()) {
+                        if roots.len() < MOST_ROOTS {
+                            roots.insert(root);
+                        }
+                    }
+                    roots
+                }
+            };
+            let names = Some(names.as_slice()).filter(|_| whole);
+            let of_root = |root| gguf::config(format!("{prefix}{root}"), &path, metadata.clone(), names);
+            self.configs.extend(roots.into_iter().map(of_root));
+        }
     }
 
     /// Says where the index and the shards disagree: one warning for tensors in another shard, one for absent ones.
@@ -335,9 +449,14 @@ fn and_more(count: usize) -> String {
 
 /// Reads 8 bytes, then the header they announce. Two small reads instead of one guess of 64 KiB: locally a read
 /// costs microseconds, and what is read stays what is needed.
-async fn read_header<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Vec<Entry>, CheckpointError> {
+///
+/// The first bytes decide what a file is, not its name: they are a length in one format and `GGUF` in the other.
+async fn read_header<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Header, CheckpointError> {
     let (path, length) = (shard.path(), shard.length());
     let problem = |problem| CheckpointError::from(HeaderError { file: path.to_owned(), problem });
+    if is_gguf(path) {
+        return read_gguf_header(meter, shard).await;
+    }
     if length == 0 {
         return Err(problem(HeaderProblem::Empty));
     }
@@ -346,10 +465,15 @@ async fn read_header<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Vec<Entr
     } else {
         let mut first = [0; header::LENGTH_BYTES as usize];
         first.copy_from_slice(&meter.read(shard, 0..header::LENGTH_BYTES).await?);
+        if first.starts_with(gguf::MAGIC) {
+            return read_gguf_header(meter, shard).await;
+        }
         match header::header_length(path, first, length) {
             Ok(announced) => {
                 let json = meter.read(shard, header::LENGTH_BYTES..header::LENGTH_BYTES + announced).await?;
-                header::walk(path, &json, length).map_err(CheckpointError::from)
+                header::walk(path, &json, length)
+                    .map(|entries| Header { entries, gguf: None })
+                    .map_err(CheckpointError::from)
             }
             Err(error) => Err(error.into()),
         }
@@ -362,6 +486,57 @@ async fn read_header<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Vec<Entr
         },
         other => other,
     }
+}
+
+async fn read_gguf_header<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Header, CheckpointError> {
+    match gguf::read(meter, shard).await {
+        Err(CheckpointError::Gguf(error @ GgufError { problem: GgufProblem::WrongMagic { .. }, .. })) => {
+            Err(sniff(meter, shard).await?.map_or(error.into(), CheckpointError::NotACheckpoint))
+        }
+        read => read.map(|read| Header { entries: read.entries, gguf: Some((read.metadata, read.split)) }),
+    }
+}
+
+async fn begins_with_magic<S: ByteSource>(meter: &Meter, source: &S) -> Result<bool, SourceError> {
+    let magic = gguf::MAGIC;
+    let wanted = magic.len() as u64;
+    Ok(source.length() >= wanted && meter.read(source, 0..wanted).await? == magic)
+}
+
+/// Where no name promises a checkpoint, a file may still be one: model stores name GGUF files by their hash. Gives back
+/// what is none.
+async fn adopt_unnamed<S: ByteSource>(
+    meter: &Meter,
+    folders: &mut BTreeMap<String, Folder<S>>,
+    others: Vec<S>,
+) -> Result<Vec<S>, SourceError> {
+    let mut left = Vec::new();
+    for source in others {
+        if begins_with_magic(meter, &source).await? {
+            folders.entry(folder_of(source.path()).to_owned()).or_default().shards.push(source);
+        } else {
+            left.push(source);
+        }
+    }
+    Ok(left)
+}
+
+/// Takes the GGUF files out where there are safetensors files too, and gives their paths.
+fn leave_out_copies<S: ByteSource>(folders: &mut BTreeMap<String, Folder<S>>) -> Vec<String> {
+    if !folders.values().flat_map(|folder| &folder.shards).any(|shard| is_safetensors(shard.path())) {
+        return Vec::new();
+    }
+    let mut left_out = Vec::new();
+    for folder in folders.values_mut() {
+        let (kept, copies): (Vec<S>, Vec<S>) =
+            folder.shards.drain(..).partition(|shard| is_safetensors(shard.path()));
+        folder.shards = kept;
+        left_out.extend(copies.iter().map(|copy| copy.path().to_owned()));
+    }
+    folders.retain(|_, folder| {
+        !folder.shards.is_empty() || !folder.indexes.is_empty() || folder.config.is_some()
+    });
+    left_out
 }
 
 async fn sniff<S: ByteSource>(meter: &Meter, source: &S) -> Result<Option<String>, SourceError> {
@@ -401,7 +576,7 @@ async fn explain_absence<S: ByteSource>(
         .collect::<Vec<_>>()
         .join(", ");
     Ok(CheckpointError::NotACheckpoint(format!(
-        "no safetensors file among what was given ({given}); drop a .safetensors file, several shards or the folder that holds them"
+        "no safetensors or GGUF file among what was given ({given}); drop a .safetensors or .gguf file, several shards or the folder that holds them"
     )))
 }
 
@@ -410,15 +585,14 @@ fn sort_into_folders<S: ByteSource>(sources: Vec<S>) -> (BTreeMap<String, Folder
     let mut others = Vec::new();
     for source in sources {
         let lower = file_name(source.path()).to_ascii_lowercase();
-        let known = lower.ends_with(".safetensors")
-            || lower.ends_with(".safetensors.index.json")
-            || lower == "config.json";
+        let shard = is_safetensors(&lower) || is_gguf(&lower);
+        let known = shard || lower.ends_with(".safetensors.index.json") || lower == "config.json";
         if !known {
             others.push(source);
             continue;
         }
         let folder = folders.entry(folder_of(source.path()).to_owned()).or_default();
-        if lower.ends_with(".safetensors") {
+        if shard {
             folder.shards.push(source);
         } else if lower == "config.json" {
             folder.config = Some(source);
@@ -426,7 +600,15 @@ fn sort_into_folders<S: ByteSource>(sources: Vec<S>) -> (BTreeMap<String, Folder
             folder.indexes.push(source);
         }
     }
-    (strip_common_folder(folders), others)
+    (folders, others)
+}
+
+fn is_safetensors(path: &str) -> bool {
+    path.to_ascii_lowercase().ends_with(".safetensors")
+}
+
+fn is_gguf(path: &str) -> bool {
+    path.to_ascii_lowercase().ends_with(".gguf")
 }
 
 /// A folder that was opened as a whole is the top: `gpt2/model.safetensors` alone needs no `gpt2/` anywhere.
@@ -457,31 +639,51 @@ fn common_name<S: ByteSource>(sources: &[S]) -> String {
     let top = |source: &S| source.path().split_once('/').map(|(top, _)| top.to_owned());
     let shared =
         top(&sources[0]).filter(|first| sources.iter().all(|source| top(source).as_ref() == Some(first)));
-    let shard = sources.iter().find(|source| source.path().ends_with(".safetensors")).unwrap_or(&sources[0]);
+    let shard = sources.iter().find(|source| is_safetensors(source.path()));
+    let shard = shard.or_else(|| sources.iter().find(|source| is_gguf(source.path()))).unwrap_or(&sources[0]);
     shared.unwrap_or_else(|| file_name(shard.path()).to_owned())
 }
 
-/// `model-00002-of-00030.safetensors` → (`model`, 2, 30).
-fn shard_number(path: &str) -> Option<(&str, u64, u64)> {
-    let (rest, of) = file_name(path).strip_suffix(".safetensors")?.rsplit_once("-of-")?;
-    let (stem, number) = rest.rsplit_once('-')?;
-    Some((stem, number.parse().ok()?, of.parse().ok()?))
+/// What the name of a shard says: `model-00002-of-00030.safetensors`.
+struct Numbered<'a> {
+    stem: &'a str,
+    number: u64,
+    of: u64,
+    /// Digits of each number.
+    digits: usize,
+    /// With its dot.
+    extension: &'static str,
 }
+
+fn numbered(path: &str) -> Option<Numbered<'_>> {
+    let name = file_name(path);
+    let (rest, extension) = [".safetensors", ".gguf"]
+        .into_iter()
+        .find_map(|extension| Some((name.strip_suffix(extension)?, extension)))?;
+    let (rest, of) = rest.rsplit_once("-of-")?;
+    let (stem, number) = rest.rsplit_once('-')?;
+    let digits = (number.len() + of.len()) / 2;
+    Some(Numbered { stem, number: number.parse().ok()?, of: of.parse().ok()?, digits, extension })
+}
+
+/// A name may promise anything: no list longer than a real checkpoint's.
+const MOST_NUMBERS: u64 = 100_000;
+
+/// First parts of names that have a configuration each, at most: a model has fewer.
+const MOST_ROOTS: usize = 64;
 
 /// Shards that the numbers in the names of the others promise.
 fn missing_by_number<S: ByteSource>(shards: &[S]) -> Vec<String> {
-    let mut series: BTreeMap<(String, u64, usize), BTreeSet<u64>> = BTreeMap::new();
+    let mut series: BTreeMap<(String, u64, usize, &str), BTreeSet<u64>> = BTreeMap::new();
     for shard in shards {
-        if let Some((stem, number, of)) = shard_number(shard.path()) {
-            let digits = file_name(shard.path()).len() - stem.len() - "--of-.safetensors".len();
-            series.entry((stem.to_owned(), of, digits / 2)).or_default().insert(number);
+        if let Some(Numbered { stem, number, of, digits, extension }) = numbered(shard.path()) {
+            series.entry((stem.to_owned(), of, digits, extension)).or_default().insert(number);
         }
     }
     let mut missing = Vec::new();
-    for ((stem, of, digits), present) in series {
-        // A name may promise anything: no list longer than a real checkpoint's.
-        for number in (1..=of.min(100_000)).filter(|number| !present.contains(number)) {
-            missing.push(format!("{stem}-{number:0digits$}-of-{of:0digits$}.safetensors"));
+    for ((stem, of, digits, extension), present) in series {
+        for number in (1..=of.min(MOST_NUMBERS)).filter(|number| !present.contains(number)) {
+            missing.push(format!("{stem}-{number:0digits$}-of-{of:0digits$}{extension}"));
         }
     }
     missing
@@ -491,7 +693,7 @@ fn missing_by_number<S: ByteSource>(shards: &[S]) -> Vec<String> {
 fn group_by_stem<S: ByteSource>(shards: Vec<S>) -> Vec<Vec<S>> {
     let mut groups: BTreeMap<(bool, usize, String), Vec<S>> = BTreeMap::new();
     for shard in shards {
-        let stem = shard_number(shard.path()).map_or(file_name(shard.path()), |(stem, _, _)| stem).to_owned();
+        let stem = numbered(shard.path()).map_or(file_name(shard.path()), |name| name.stem).to_owned();
         groups.entry((!stem.starts_with("model"), stem.len(), stem)).or_default().push(shard);
     }
     groups

@@ -95,7 +95,7 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             checkpoint: CheckpointSummary {
                 name: checkpoint.name.clone(),
-                format: "safetensors".to_owned(),
+                format: checkpoint.format.name().to_owned(),
                 shards: checkpoint.shards.len() as u32,
                 missing_shards: checkpoint.missing_shards.clone(),
                 tensors: checkpoint.tensors.len() as u32,
@@ -224,8 +224,9 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
                 String::new()
             };
             let message = format!(
-                "tensor {:?}{more} has the element type {dtype:?}, which the safetensors format does not define: its values are not used, the rest goes on",
-                tensors[0]
+                "tensor {:?}{more} has the element type {dtype:?}, which the {} format does not define: its values are not used, the rest goes on",
+                tensors[0],
+                self.checkpoint.format.name()
             );
             self.warn("dtype_unknown", tensors[0], message);
         }
@@ -280,9 +281,12 @@ fn split(read: Option<&Result<Vec<f64>, TensorError>>) -> (Option<&[f64]>, Optio
     }
 }
 
-/// Whether a configuration can be of this checkpoint: one of the widths it declares is a dimension of some tensor.
+/// Whether a configuration can be of this checkpoint: one of the widths it declares is a dimension of some tensor. A GGUF
+/// file's lies in the file itself.
 fn fits<S>(config: &Config, checkpoint: &Checkpoint<S>) -> bool {
     let widths = config.widths();
     let mut concerned = checkpoint.tensors.iter().filter(|tensor| tensor.name.starts_with(&config.prefix));
-    widths.is_empty() || concerned.any(|tensor| tensor.shape.iter().any(|size| widths.contains(size)))
+    config.scope("").is_gguf()
+        || widths.is_empty()
+        || concerned.any(|tensor| tensor.shape.iter().any(|size| widths.contains(size)))
 }

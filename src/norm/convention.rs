@@ -10,6 +10,12 @@ use std::collections::HashMap;
 const ONE_PLUS_FLAGS: [&str; 3] =
     ["apply_layernorm_1p", "zero_centered_gamma", "layernorm_zero_centered_gamma"];
 
+/// Architectures of llama.cpp whose original scales by 1 + w, as its conversion scripts add the one before they write. So
+/// they do for every such family, as llama.cpp itself only ever multiplies by what is stored. Checked on the values of a
+/// Gemma 3 file, which are BF16 numbers plus 1; the others are from reading the scripts.
+const ONE_ADDED: [&str; 8] =
+    ["gemma", "gemma2", "gemma3", "gemma-embedding", "nemotron", "qwen3next", "qwen35", "qwen35moe"];
+
 /// Scales stored around zero have this many values between −1.05 and −0.5 or more, ...
 const LOW_VALUES: usize = 16;
 /// ... and at most this fraction as many below −1.05: an effective scale is rarely negative. Measured: Gemma-3-270M
@@ -36,6 +42,14 @@ pub fn decide(
 ) -> Convention {
     let of = |convention, reason: String| Convention { convention, reason };
     let shown = |convention| if convention == ScaleConvention::OnePlusWeight { "1 + w" } else { "w" };
+    if let Some(config) = config.filter(|config| config.is_gguf()) {
+        let added = config.family().filter(|family| ONE_ADDED.contains(family));
+        let reason = added.map_or_else(
+            || "llama.cpp multiplies by what a GGUF file stores".to_owned(),
+            |family| format!("the conversion of `{family}` to GGUF has already added the 1 of 1 + w"),
+        );
+        return of(ScaleConvention::Weight, reason);
+    }
     if let Some(config) = config {
         if let Some(flag) = ONE_PLUS_FLAGS.iter().find(|flag| config.truth(flag) == Some(true)) {
             return of(ScaleConvention::OnePlusWeight, format!("`{flag}` is true"));
@@ -203,6 +217,18 @@ mod tests {
         let (site, scope) = (site("model.norm"), config.scope("model.norm"));
         let convention = decide(&site, Some(scope), NormKind::RmsNorm, None);
         assert_eq!(convention.effective(vec![-1.0, 0.5]), [0.0, 1.5]);
+    }
+
+    #[test]
+    fn gguf_files_store_the_scale_itself_whatever_the_family() {
+        for (family, says) in [("gemma3", "already added"), ("llama", "multiplies")] {
+            let json = format!(r#"{{"general.architecture":"{family}"}}"#);
+            let config = Config::parse("", "m.gguf", json.as_bytes()).unwrap();
+            let site = site("blk.0.attn_norm");
+            let convention = decide(&site, Some(config.scope(&site.name)), NormKind::RmsNorm, Some(true));
+            assert_eq!(convention.convention, ScaleConvention::Weight);
+            assert!(convention.reason.contains(says), "{}", convention.reason);
+        }
     }
 
     fn tally(values: &[f64]) -> Option<bool> {

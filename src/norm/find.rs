@@ -130,8 +130,12 @@ pub fn find(tensors: &[Tensor]) -> Vec<NormSite> {
 /// The order of the network: embeddings, blocks, what stands after them; an encoder before the decoder that reads it.
 fn order(site: &NormSite) -> (bool, String, u8, String, u32, Place) {
     let mut parts = site.name.split(['.', '/']);
-    let root = parts.next().unwrap_or_default().to_owned();
-    let decoder = root == "decoder" || parts.any(|part| part == "decoder");
+    let root = match parts.next().unwrap_or_default() {
+        // GGUF's names have no parent, and are one part all the same.
+        "token_embd_norm" | "blk" | "output_norm" => String::new(),
+        root => root.to_owned(),
+    };
+    let decoder = root == "decoder" || root == "dec" || parts.any(|part| part == "decoder");
     let phase = match (site.place, site.block) {
         (Place::Embedding, None) => 0,
         (_, Some(_)) => 1,
@@ -230,6 +234,10 @@ impl<'a> Catalogue<'a> {
                 "alpha" if shift.is_some() => {
                     Some("its alpha and beta only scale and shift: nothing is normalised")
                 }
+                // Gemma's audio encoder has an RMSNorm there, without a shift.
+                _ if shift.is_some() && module.starts_with("a.blk.") && path.last() == "conv_norm" => Some(
+                    "llama.cpp folds the running statistics of an audio encoder's batch norms into scale and shift",
+                ),
                 _ => self.other(module, separator, &path),
             },
             doubt: None,

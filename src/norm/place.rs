@@ -30,7 +30,7 @@ const FINAL_NAMES: [&str; 15] = [
 
 /// What norms on queries, keys or values are called, with "layernorm" and "rmsnorm" written "norm". Latent
 /// attention's q_a and kv_a norms sit on compressed queries and keys.
-const QUERY_KEY_NAMES: [&str; 19] = [
+const QUERY_KEY_NAMES: [&str; 21] = [
     "qnorm",
     "knorm",
     "vnorm",
@@ -48,6 +48,8 @@ const QUERY_KEY_NAMES: [&str; 19] = [
     "normkey",
     "attnqnorm",
     "attnknorm",
+    "attnqanorm",
+    "attnkvanorm",
     "normaddedq",
     "normaddedk",
 ];
@@ -56,9 +58,13 @@ const QUERY_KEY_NAMES: [&str; 19] = [
 const FEED_FORWARD_WORDS: [&str; 9] =
     ["ff", "ffn", "mlp", "feedforward", "ffw", "fc", "expert", "moe", "feed"];
 /// ... and names without such a word: fairseq's final_layer_norm, ViT's layernorm_after, DistilBERT's
-/// output_layer_norm, the third of nn.TransformerDecoderLayer.
-const FEED_FORWARD_NAMES: [&str; 6] =
-    ["finallayernorm", "layernormafter", "outputlayernorm", "ln3", "norm3", "layernorm3"];
+/// output_layer_norm, GGUF's layer_output_norm, the third of nn.TransformerDecoderLayer.
+const FEED_FORWARD_NAMES: [&str; 7] =
+    ["finallayernorm", "layernormafter", "outputlayernorm", "layeroutputnorm", "ln3", "norm3", "layernorm3"];
+
+/// GGUF's names of norms on what attention and feed-forward give: BERT's, on the stream, and Grok's, before it. DBRX has
+/// the first alone, and it is the feed-forward's.
+const OUTPUT_NAMES: [&str; 2] = ["attnoutputnorm", "layeroutputnorm"];
 
 /// Words that put a norm at the attention part, ...
 const ATTENTION_WORDS: [&str; 7] = ["attn", "attention", "sa", "att", "selfattention", "operator", "qkv"];
@@ -155,7 +161,12 @@ fn order(sites: &[NormSite], stack: &[usize], ended: bool) -> Order {
         stack.iter().map(|&index| names::compact(Path::new(&sites[index].name).last())).collect();
     let bert = stack.iter().any(|&index| Path::new(&sites[index].name).inside().contains(&"output"));
     let fairseq = lasts.contains("selfattnlayernorm") && lasts.contains("finallayernorm");
-    if bert || fairseq || lasts.contains("outputlayernorm") { Order::PostNorm } else { Order::Unknown }
+    let gguf = OUTPUT_NAMES.iter().all(|&name| lasts.contains(name));
+    if bert || fairseq || gguf || lasts.contains("outputlayernorm") {
+        Order::PostNorm
+    } else {
+        Order::Unknown
+    }
 }
 
 /// A post-norm stack ends with the last norm of its last block.
@@ -241,11 +252,14 @@ fn place_in_block(catalogue: &Catalogue<'_>, sites: &mut [NormSite], indices: &[
     // With a norm named for the feed-forward's input, post_attention_… is a sandwich norm; without, it is that input.
     let (attention_in, feed_forward_in) =
         (explicit_before(Kind::Attention), explicit_before(Kind::FeedForward));
-    let plain_attention = parts.iter().any(|part| part.kind == Kind::Attention && part.side == Side::Plain);
+    let plain = |kind| parts.iter().any(|part| part.kind == kind && part.side == Side::Plain);
+    let (plain_attention, plain_feed_forward) = (plain(Kind::Attention), plain(Kind::FeedForward));
     for part in &mut parts {
-        if part.side == Side::After
+        let after = part.side == Side::After || (part.side == Side::Output && order == Order::PreNorm);
+        if after
             && part.kind == Kind::Attention
             && !feed_forward_in
+            && !plain_feed_forward
             && (attention_in || plain_attention)
         {
             *part = Part { kind: Kind::FeedForward, side: Side::Before };
@@ -269,6 +283,10 @@ fn place_in_block(catalogue: &Catalogue<'_>, sites: &mut [NormSite], indices: &[
             (Kind::QueryKey, _) => Place::InsideAttention,
             (Kind::Unknown, _) => Place::Unknown,
             (_, Side::After) => Place::ToResidual,
+            (_, Side::Output) if order == Order::PreNorm => Place::ToResidual,
+            (_, Side::Output) if order == Order::Unknown => Place::Unknown,
+            (Kind::Attention, Side::Output) => Place::AfterAttention,
+            (_, Side::Output) => Place::AfterFeedForward,
             (_, Side::Plain) if order == Order::Unknown => Place::Unknown,
             (Kind::Attention, Side::Plain) if order == Order::PostNorm => Place::AfterAttention,
             (Kind::CrossAttention, Side::Plain) if order == Order::PostNorm => Place::AfterCrossAttention,
@@ -299,6 +317,8 @@ enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {
     Before,
+    /// After in either: before the stream in a pre-norm stack, on it in a post-norm one.
+    Output,
     /// The name does not say: before in a pre-norm stack, after in a post-norm one.
     Plain,
     After,
@@ -333,6 +353,9 @@ fn part_of(catalogue: &Catalogue<'_>, site: &NormSite) -> Part {
     } else {
         Side::Plain
     };
+    if let Some(part) = of_two_attention_norms(catalogue, site, &last) {
+        return part;
+    }
     let kind = if has(&["sub", "inner"]) {
         // Sub-LayerNorms stand before the output projection, where no reader is looked for.
         Kind::Unknown
@@ -357,9 +380,26 @@ fn part_of(catalogue: &Catalogue<'_>, site: &NormSite) -> Part {
     let side = match last.as_str() {
         "layernormafter" => Side::Before,
         "layernorm" | "outputlayernorm" => Side::Plain,
+        name if OUTPUT_NAMES.contains(&name) => Side::Output,
         _ => side,
     };
     Part { kind, side }
+}
+
+/// GGUF's attn_norm_2: in Falcon it is attention's norm and attn_norm that of the feed-forward beside it. In Jina's BERT,
+/// which has a layer_output_norm, it stands elsewhere.
+fn of_two_attention_norms(catalogue: &Catalogue<'_>, site: &NormSite, last: &str) -> Option<Part> {
+    if last != "attnnorm" && last != "attnnorm2" {
+        return None;
+    }
+    let (parent, _) = split_last(&site.name)?;
+    let beside = |name: &str| catalogue.by_name.contains_key(format!("{parent}.{name}.weight").as_str());
+    match (last == "attnnorm", beside("layer_output_norm")) {
+        (true, false) if beside("attn_norm_2") => Some(Part { kind: Kind::FeedForward, side: Side::Before }),
+        (true, _) => None,
+        (false, true) => Some(Part { kind: Kind::Unknown, side: Side::Plain }),
+        (false, false) => Some(Part { kind: Kind::Attention, side: Side::Before }),
+    }
 }
 
 /// A norm called just `norm` or `LayerNorm` belongs to what stands beside it: T5's `layer.0` holds SelfAttention,

@@ -84,16 +84,22 @@ fn in_block(inside: &str) -> Option<Part> {
     let within = |names: &[&str]| parts[..parts.len() - 1].iter().any(|part| names.contains(part));
     let expert = within(&["experts", "shared_experts", "shared_expert"]) || inside.contains("experts");
     let part = match last {
-        "q_proj" | "q" | "query" | "to_q" | "q_lin" | "wq" | "query_proj" | "attn_q" | "q_a_proj" => {
-            Part::Query
+        "q_proj" | "q" | "query" | "to_q" | "q_lin" | "wq" | "query_proj" | "attn_q" | "q_a_proj"
+        | "attn_q_a" | "cross_attn_q" => Part::Query,
+        "k_proj" | "k" | "key" | "to_k" | "k_lin" | "wk" | "key_proj" | "attn_k" | "cross_attn_k" => {
+            Part::Key
         }
-        "k_proj" | "k" | "key" | "to_k" | "k_lin" | "wk" | "key_proj" | "attn_k" => Part::Key,
-        "v_proj" | "v" | "value" | "to_v" | "v_lin" | "wv" | "value_proj" | "attn_v" => Part::Value,
+        "v_proj" | "v" | "value" | "to_v" | "v_lin" | "wv" | "value_proj" | "attn_v" | "cross_attn_v" => {
+            Part::Value
+        }
         "qkv" | "qkv_proj" | "query_key_value" | "Wqkv" | "c_attn" | "in_proj_weight" | "linear_qkv"
         | "attn_qkv" | "W_pack" | "wqkv" | "to_qkv" | "qkv_net" => Part::FusedAttention,
         // Latent attention compresses keys and values first.
-        "kv_a_proj_with_mqa" | "kv_proj" | "to_kv" => Part::FusedAttention,
-        "router" | "wg" => Part::Router,
+        "kv_a_proj_with_mqa" | "kv_proj" | "to_kv" | "attn_kv_a_mqa" => Part::FusedAttention,
+        "router" | "wg" | "ffn_gate_inp" | "ffn_gate_inp_shexp" => Part::Router,
+        "ffn_gate_exps" | "ffn_up_exps" | "ffn_gate_up_exps" | "ffn_gate_shexp" | "ffn_up_shexp" => {
+            Part::Expert
+        }
         // "gate" is a router beside experts and a gate projection elsewhere (GPT-J-like names do not use it).
         "gate" if within(&["moe", "block_sparse_moe", "mlp", "feed_forward", "ffn", "mixer"]) => Part::Router,
         "classifier" | "layer" if within(&["router"]) => Part::Router,
@@ -155,7 +161,7 @@ pub(super) fn is_cross(path: &str) -> bool {
 
 /// A site of an encoder.
 pub(super) fn is_encoder(name: &str) -> bool {
-    name.split('.').any(|part| part == "encoder")
+    name.split('.').any(|part| matches!(part, "encoder" | "enc"))
 }
 
 /// Whether two names speak of the same part of a bundle: text with text, vision with vision.
@@ -182,6 +188,12 @@ mod tests {
             ("model.layers.0.block_sparse_moe.gate.weight", Part::Router),
             ("model.layers.0.mlp.experts.gate_up_proj", Part::Expert),
             ("lm_head.weight", Part::Unembedding),
+            ("blk.0.attn_qkv.weight", Part::FusedAttention),
+            ("blk.0.ffn_up.weight", Part::FeedForward),
+            ("blk.0.ffn_gate_inp.weight", Part::Router),
+            ("blk.0.ffn_gate_exps.weight", Part::Expert),
+            ("dec.blk.0.cross_attn_q.weight", Part::Query),
+            ("output.weight", Part::Unembedding),
         ] {
             assert_eq!(projection(name).map(|(_, _, part)| part), Some(part), "{name}");
         }
@@ -194,6 +206,8 @@ mod tests {
             "h.0.mlp.c_proj.weight",
             "encoder.layer.0.output.dense.weight",
             "model.layers.0.mlp.down_proj.weight",
+            "blk.0.attn_output.weight",
+            "blk.0.ffn_down_exps.weight",
         ] {
             assert!(projection(name).is_none(), "{name}");
         }

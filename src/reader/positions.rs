@@ -6,18 +6,29 @@ use crate::norm::{NormSite, Place};
 use std::collections::HashSet;
 
 /// Names of tables of learned absolute positions.
-const POSITION_TABLES: [&str; 6] = [
+const POSITION_TABLES: [&str; 7] = [
     "wpe",
     "position_embeddings",
     "position_embedding",
     "embed_positions",
     "pos_embed",
     "positional_embedding",
+    "position_embd",
 ];
 
 /// Names that mean queries and keys meet through their distance.
-const RELATIVE_MARKS: [&str; 8] =
-    ["relative", "rel_pos", "rotary", "inv_freq", "rel_embeddings", "pos_bias", "linear_pos", "pos_key"];
+const RELATIVE_MARKS: [&str; 10] = [
+    "relative",
+    "rel_pos",
+    "rotary",
+    "inv_freq",
+    "rel_embeddings",
+    "pos_bias",
+    "linear_pos",
+    "pos_key",
+    "attn_rel_b",
+    "rope_freqs",
+];
 
 /// Configuration fields that mean a rotary code.
 const ROTARY_FIELDS: [&str; 6] =
@@ -86,7 +97,7 @@ pub(super) fn tied_embedding(
         .iter()
         .any(|head| config.is_some_and(|config| config.has_architecture(head)));
     // Without the field the library's default is to tie; a model without a language head has nothing to tie.
-    if explicit == Some(false) || !generates {
+    if explicit == Some(false) || !(generates || explicit == Some(true) && scope.is_gguf()) {
         return None;
     }
     let embedding = tensors.iter().position(|tensor| {
@@ -104,7 +115,9 @@ pub(super) fn tied_embedding(
         ) && tensor.shape.len() == 2
             && tensor.shape[1] == site.width
     })?;
-    let why = if explicit == Some(true) {
+    let why = if scope.is_gguf() {
+        "no `output.weight` is stored, and llama.cpp then unembeds with the input embedding"
+    } else if explicit == Some(true) {
         "the configuration ties the unembedding to the input embedding"
     } else {
         "no unembedding is stored and the library ties it to the input embedding by default"

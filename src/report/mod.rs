@@ -215,7 +215,7 @@ pub struct SiteVerification {
 pub struct CheckpointSummary {
     /// Folder or file name, without directories above it.
     pub name: String,
-    /// Always "safetensors" for now.
+    /// "safetensors" or "gguf".
     pub format: String,
     /// Shards that were opened.
     pub shards: u32,

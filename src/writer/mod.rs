@@ -32,7 +32,7 @@ const ATTENTION_OUTPUTS: [&str; 17] = [
 ];
 
 /// Last components of the module that ends a feed-forward part or an expert.
-const FEED_FORWARD_OUTPUTS: [&str; 16] = [
+const FEED_FORWARD_OUTPUTS: [&str; 17] = [
     "down_proj",
     "fc2",
     "fc_out",
@@ -42,6 +42,7 @@ const FEED_FORWARD_OUTPUTS: [&str; 16] = [
     "lin2",
     "linear_fc2",
     "ffn_down",
+    "ffn_down_shexp",
     "ff_out",
     "output.dense",
     "net.2",

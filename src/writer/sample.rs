@@ -59,8 +59,9 @@ pub struct Sampled {
 pub fn plan(tensors: &[Tensor], writers: Vec<Writer>, budget: u64) -> Vec<Planned> {
     let mut stacks: BTreeMap<String, Vec<Writer>> = BTreeMap::new();
     for writer in writers {
-        if writer.rows >= LEAST && writer.columns >= LEAST && !is_quantised(tensors, &tensors[writer.tensor])
-        {
+        let tensor = &tensors[writer.tensor];
+        let decodable = element_size(tensor).is_some() && !is_quantised(tensors, tensor);
+        if writer.rows >= LEAST && writer.columns >= LEAST && decodable {
             stacks.entry(writer.stack.clone()).or_default().push(writer);
         }
     }
@@ -111,7 +112,7 @@ fn columns_of(tensors: &[Tensor], writer: Writer, bytes: u64) -> Option<Planned>
     Some(Planned { bytes: column * count, columns: start..start + count, writer })
 }
 
-/// A decoder reads whole bytes; anything finer is not sampled.
+/// A decoder reads whole bytes; anything finer is not sampled, and neither is what lies in blocks.
 fn element_size(tensor: &Tensor) -> Option<u64> {
     tensor.dtype.bits().filter(|bits| bits.is_multiple_of(8)).map(|bits| bits / 8)
 }

@@ -71,7 +71,11 @@ const BAD: { what: string; bad: TestFile; says: string[] }[] = [
   },
   { what: 'a pickle', bad: file('model.pt', [0x80, 2], '}q\0X'), says: ['pickle', 'safetensors'] },
   { what: 'a zip of torch.save', bad: file('pytorch_model.bin', 'PK\x03\x04', Buffer.alloc(60)), says: ['pickle'] },
-  { what: 'a GGUF file', bad: file('model.gguf', 'GGUF', [3, 0, 0, 0], Buffer.alloc(16)), says: ['GGUF'] },
+  {
+    what: 'a GGUF file without tensors',
+    bad: file('model.gguf', 'GGUF', [3, 0, 0, 0], Buffer.alloc(16)),
+    says: ['no tensor'],
+  },
   { what: 'an error page', bad: file('model.safetensors', '<!DOCTYPE html><title>404</title>'), says: ['web page'] },
   {
     what: 'an index without its shards',

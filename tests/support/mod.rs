@@ -1,6 +1,7 @@
-//! Small safetensors files, sound and unsound, for the integration tests.
+//! Small files, sound and unsound, for the integration tests.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub(crate) mod gguf;
 pub(crate) mod transformer;
 
 use gammascope::checkpoint::CheckpointError;

@@ -67,7 +67,7 @@ pub(crate) struct Measure {
 /// Options of `inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// A .safetensors file, several shards, an index.json, or a folder that holds them (config.json is read too).
+    /// A .safetensors or .gguf file, several shards, an index.json, or a folder that holds them (config.json is read too).
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     /// Print the report (schema gammascope.report/1) instead of a summary.

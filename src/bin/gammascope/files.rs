@@ -53,7 +53,7 @@ fn add_file(path: &Path, found: &mut BTreeSet<(PathBuf, String)>) {
 }
 
 fn is_shard(path: &Path) -> bool {
-    path.extension().is_some_and(|end| end == "safetensors")
+    path.extension().is_some_and(|end| end == "safetensors" || end == "gguf")
 }
 
 fn walk(
