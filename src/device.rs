@@ -10,7 +10,7 @@ use crate::gpu::{Gpu, GpuError, gram::GramKernel};
 #[derive(Debug)]
 pub struct Device {
     #[cfg(feature = "gpu")]
-    gpu: Option<Gpu>,
+    gpu: Option<(Gpu, GramKernel)>,
     /// Why the CPU went on without the GPU. Held while the GPU computes: one thread at a time uses it.
     #[cfg(feature = "gpu")]
     fault: futures_util::lock::Mutex<Option<GpuError>>,
@@ -30,13 +30,15 @@ impl Device {
     /// The fastest GPU there is; an error where there is none.
     #[cfg(feature = "gpu")]
     pub async fn gpu() -> Result<Self, GpuError> {
-        Ok(Self { gpu: Some(Gpu::open().await?), ..Self::cpu() })
+        let gpu = Gpu::open().await?;
+        let kernel = GramKernel::new(&gpu)?;
+        Ok(Self { gpu: Some((gpu, kernel)), ..Self::cpu() })
     }
 
     /// The GPU's name, or "cpu".
     pub fn name(&self) -> &str {
         #[cfg(feature = "gpu")]
-        if let Some(gpu) = &self.gpu {
+        if let Some((gpu, _)) = &self.gpu {
             return gpu.adapter();
         }
         "cpu"
@@ -45,15 +47,10 @@ impl Device {
     /// The exact Gram matrix: on the GPU until it fails once, then on the CPU.
     pub async fn gram(&self, gridded: &Gridded) -> Gram {
         #[cfg(feature = "gpu")]
-        if let Some(gpu) = &self.gpu {
+        if let Some((_, kernel)) = &self.gpu {
             let mut fault = self.fault.lock().await;
             if fault.is_none() {
-                let kernel = GramKernel::new(gpu);
-                let gram = match &kernel {
-                    Ok(kernel) => kernel.gram(gridded).await,
-                    Err(error) => Err(error.clone()),
-                };
-                match gram {
+                match kernel.gram(gridded).await {
                     Ok(gram) => return gram,
                     Err(error) => *fault = Some(error),
                 }

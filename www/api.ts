@@ -13,7 +13,7 @@ export interface Api {
 
   /**
    * Measures the open checkpoint's norms on a file of activations, matched by name or all of one `site`. The covariance is
-   * computed on the GPU unless told otherwise or there is none; its bits are the same. Rejects with the sentence shown.
+   * computed on the faster of GPU and CPU unless told otherwise; its bits are the same. Rejects with the sentence shown.
    */
   measure(activations: File, options?: { site?: string; device?: Device }): Promise<Report>;
 }

@@ -49,6 +49,12 @@ export function parameters(value: number): string {
   return scale(value, ['', 'K', 'M', 'B', 'T'], 1);
 }
 
+/** Seconds as somebody plans by them. */
+export function duration(seconds: number): string {
+  if (seconds < 1) return 'a second';
+  return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
+}
+
 /** A share of a whole, 0 to 1, as a percentage that never rounds something to nothing. */
 export function percent(share: number): string {
   if (share === 0) return '0 %';

@@ -4,7 +4,7 @@
  * cancelling an open ends its worker; cancelling a figure only drops its answer, as the checkpoint is still wanted.
  */
 import type { Calls, Device, Entry, Json, Reply, Request } from './protocol';
-import type { Figure, FigureKind, NormAlone, Progress, Report } from './report';
+import type { Figure, FigureKind, MeasurementPlan, NormAlone, Progress, Report } from './report';
 
 /** Which wasm the worker runs: the small one, or the one that can measure. */
 type Kind = 'inspector' | 'verifier';
@@ -70,15 +70,19 @@ export class Inspector {
     }
   }
 
-  /** Measures sites on activations; a verifier's call. `stop` ends it with what has been measured until then. */
-  async measure(activations: Entry, site: string | undefined, device: Device, signal: AbortSignal, stop: AbortSignal): Promise<Report> {
-    const ask = () => void this.call('stopMeasuring', [], new AbortController().signal);
-    stop.addEventListener('abort', ask, { once: true });
-    try {
-      return parsed(await this.call('measure', [activations, site, device], signal));
-    } finally {
-      stop.removeEventListener('abort', ask);
-    }
+  /** Reads what a file of activations holds and what measuring it takes; a verifier's call. */
+  async plan(activations: Entry, site: string | undefined, device: Device, signal: AbortSignal): Promise<MeasurementPlan> {
+    return JSON.parse(await this.call('plan', [activations, site, device], signal)) as MeasurementPlan;
+  }
+
+  /** Measures the site at this place of the plan; a verifier's call. */
+  measure(at: number, signal: AbortSignal): Promise<Json> {
+    return this.call('measure', [at], signal);
+  }
+
+  /** Takes outcomes into the report; a verifier's call. */
+  async verify(measured: Json, signal: AbortSignal): Promise<Report> {
+    return parsed(await this.call('verify', [measured], signal));
   }
 
   /** Measures one norm on random inputs, as both kinds; a verifier's call. */

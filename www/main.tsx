@@ -8,7 +8,7 @@ import { App } from './views/app';
 
 window.gammascope = {
   open: (files, options) => open(() => entriesOf(files), options?.weights),
-  measure: (file, options) => measure({ path: file.name, file }, options?.site, options?.device),
+  measure: (file, options) => measure({ path: file.name, file }, options),
 };
 
 applyTheme();

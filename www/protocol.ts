@@ -7,24 +7,28 @@ import type { Figure, FigureKind, Progress } from './report';
 /** One file of a checkpoint and where it lies in what was dropped, for example `folder/model.safetensors`. */
 export type Entry = { path: string; file: File };
 
-/** Where the exact covariance is computed; without a GPU the CPU does it, with the same numbers. */
-export type Device = 'gpu' | 'cpu';
+/** Where the exact covariance is computed, with the same numbers: "fastest" tries both; without a GPU the CPU does it. */
+export type Device = 'fastest' | 'gpu' | 'cpu';
 
 /** A report as text: long ones are sooner parsed than copied object by object. */
 export type Json = string;
 
 /**
  * The calls a worker answers. `open` comes first and once: a worker holds one checkpoint. `weigh` resolves to null when it
- * was stopped; `measure`, which only the verifier answers, to what had been measured until then.
+ * was stopped. Only the verifier answers `plan`, `measure`,
+ * `verify` and `alone`.
  */
 export interface Calls {
   open(entries: Entry[]): Json;
   weigh(): Json | null;
   stopWeighing(): void;
-  measure(activations: Entry, site: string | undefined, device: Device): Json;
-  /** A `NormAlone`; a verifier's call too. */
+  /** A `MeasurementPlan`, of which `measure` measures one site at a time: an outcome. */
+  plan(activations: Entry, site: string | undefined, device: Device): Json;
+  measure(at: number): Json;
+  /** A `NormAlone`. */
   alone(site: string, device: Device): Json;
-  stopMeasuring(): void;
+  /** Takes outcomes into the report. */
+  verify(measured: Json): Json;
   figure(kind: FigureKind, site: string | undefined, width: number, height: number): Figure;
   csv(kind: FigureKind, site: string | undefined): string;
 }

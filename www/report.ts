@@ -452,6 +452,44 @@ seconds: number,
  */
 sites: Array<SiteVerification>, };
 
+export type MeasurementPlan = { 
+/**
+ * Names of the sites, in the order of the network.
+ */
+sites: Array<string>, 
+/**
+ * Tokens n, the fewest and the most of any site.
+ */
+tokens: [number, number], 
+/**
+ * Bytes of activations to be read.
+ */
+bytes: number, 
+/**
+ * Additions and multiplications, of the exact sums and of the eigenvalues.
+ */
+operations: number, 
+/**
+ * Bytes of memory that the largest site takes.
+ */
+memory: number, 
+/**
+ * About how long it takes, one site after the other, judged by a trial on this machine.
+ */
+seconds: number, 
+/**
+ * Where the exact sums are computed: "cpu", or the name of the GPU.
+ */
+device: string, 
+/**
+ * File of the activations.
+ */
+input: string, 
+/**
+ * What to know before it begins.
+ */
+warnings: Array<Warning>, };
+
 export type NormAlone = { 
 /**
  * Site name.
@@ -603,6 +641,20 @@ low: number,
  * The greatest.
  */
 high: number, };
+
+export type Component = { 
+/**
+ * Channel.
+ */
+channel: number, 
+/**
+ * vᵢ.
+ */
+predicted: number, 
+/**
+ * u₁ᵢ, of the sign that fits v.
+ */
+measured: number, };
 
 export type Eigenvalue = { 
 /**

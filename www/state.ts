@@ -5,8 +5,9 @@
 import { computed, signal } from '@preact/signals';
 import { Inspector } from './inspector';
 import type { Device, Entry } from './protocol';
-import type { NormAlone, Progress, Report } from './report';
+import type { MeasurementPlan, NormAlone, Progress, Report } from './report';
 import { stored } from './stored';
+import { Verifiers } from './verifiers';
 
 /**
  * An opened checkpoint: its report, the worker that still holds its scales and draws its figures, and its files, for the
@@ -26,8 +27,16 @@ export const opening = signal<Running | null>(null);
 /** The sampling of the weights of the checkpoint on show, if it is running. */
 export const weighing = signal<Running | null>(null);
 
+/** A measurement: its plan as soon as it is known, and `begin` while it waits for somebody to agree to it. */
+export type Measuring = Running & {
+  stop: AbortController;
+  plan: MeasurementPlan | null;
+  workers: number;
+  begin: (() => void) | null;
+};
+
 /** The measurement that is running, if it is. */
-export const measuring = signal<(Running & { stop: AbortController }) | null>(null);
+export const measuring = signal<Measuring | null>(null);
 
 /** The norm of the checkpoint on show that was last measured alone. */
 export const alone = signal<NormAlone | null>(null);
@@ -49,6 +58,9 @@ export const pointedAt = signal<{ site: number } | null>(null);
 
 /** Position of each site by name, for links from readers, warnings and figures. */
 export const siteByName = computed(() => new Map(opened.value?.report.norms.map((norm, index) => [norm.name, index])));
+
+/** A measurement that takes longer than this many seconds waits until somebody has read its plan. */
+const LONG = 20;
 
 /** A file of these names is taken for activations when a checkpoint is open. */
 const ACTIVATIONS = /(\.npy|activations[^/]*\.safetensors)$/i;
@@ -73,7 +85,7 @@ export async function open(gather: Gather, weights = weighs.value === 'yes'): Pr
   try {
     const entries = await gather(stop);
     const [first] = entries;
-    if (opened.value && entries.length === 1 && first && ACTIVATIONS.test(first.path)) return measure(first);
+    if (opened.value && entries.length === 1 && first && ACTIVATIONS.test(first.path)) return measure(first, { ask: true });
     if (entries.length === 0)
       throw new Error('There is no file in that. Drop the files or the folder of a checkpoint.');
     next = { id: ++opens, entries, ...(await Inspector.open(entries, follow(controller), stop)) };
@@ -104,10 +116,6 @@ export async function open(gather: Gather, weights = weighs.value === 'yes'): Pr
 /** Takes progress to whatever is running: the open of `controller`, or the sampling after it. */
 function follow(controller: AbortController): (progress: Progress) => void {
   return (progress) => {
-    if (measuring.value?.controller === controller) {
-      measuring.value = { ...measuring.value, progress };
-      return;
-    }
     const running = progress.stage === 'weights' ? weighing : opening;
     const now = running.value;
     if (now && !now.controller.signal.aborted && (running === weighing || now.controller === controller))
@@ -140,37 +148,71 @@ export function weighNow(): void {
   if (opened.value && !weighing.value) void weigh(opened.value);
 }
 
-/**
- * Measures sites of the checkpoint on show on activations: by their names, or all of them as those of `site`; on the GPU where
- * there is one, unless told otherwise. The verifier
- * opens the files again, and takes the place of the inspector once it has measured. A failure leaves everything as it was.
- */
-export async function measure(activations: Entry, site?: string, device: Device = 'gpu'): Promise<Report> {
-  const current = opened.value;
-  if (!current) throw new Error('Open a checkpoint first: activations are measured against its scales.');
+/** A verifier that knows what the inspector of `current` knows. */
+async function successor({ entries, report }: Opened, signal: AbortSignal): Promise<Inspector> {
+  const { inspector } = await Inspector.open(entries, () => undefined, signal, 'verifier');
+  // One that is ended meanwhile is closed by nobody else.
+  signal.addEventListener('abort', () => inspector.close(signal.reason), { once: true });
+  if (report.writers.length > 0) await inspector.weigh(signal);
+  return inspector;
+}
+
+/** How to measure: one site's activations or those of all, where, and whether a long measurement waits for consent. */
+type Options = { site?: string | undefined; device?: Device | undefined; ask?: boolean };
+
+/** Begins a measurement in place of one that is running. */
+function beginMeasuring(): Measuring {
   measuring.value?.controller.abort(new DOMException('Another measurement was begun.', 'AbortError'));
-  const controller = new AbortController();
-  const stop = new AbortController();
-  const { signal: ended } = controller;
-  measuring.value = { progress: null, controller, stop };
+  const [controller, stop] = [new AbortController(), new AbortController()];
   measureFailure.value = null;
   announcement.value = 'Measuring';
-  let verifier: Inspector | undefined;
+  return (measuring.value = { progress: null, controller, stop, plan: null, workers: 1, begin: null });
+}
+
+/**
+ * Measures sites of the checkpoint on show on activations: by their names, or all of them as those of `site`; on what is
+ * fastest, unless told otherwise. Verifiers open the files again and measure side by side; another one takes
+ * what they find into a report, also when it was stopped on the way, and takes the place of the inspector. A failure leaves
+ * everything as it was.
+ */
+export async function measure(activations: Entry, { site, device = 'fastest', ask = false }: Options = {}): Promise<Report> {
+  const current = opened.value;
+  if (!current) throw new Error('Open a checkpoint first: activations are measured against its scales.');
+  const { controller, stop } = beginMeasuring();
+  const { signal: ended } = controller;
+  const tell = (news: Partial<Measuring>) => {
+    if (measuring.value?.controller === controller) measuring.value = { ...measuring.value, ...news };
+  };
+  let verifiers: Verifiers | undefined;
   try {
-    const again = await Inspector.open(current.entries, follow(controller), ended, 'verifier');
-    verifier = again.inspector;
-    if (current.report.writers.length > 0) await verifier.weigh(ended);
-    const report = await verifier.measure(activations, site, device, ended, stop.signal);
+    const either = AbortSignal.any([ended, stop.signal]);
+    verifiers = await Verifiers.plan({ entries: current.entries, activations, site, device }, either);
+    const { plan, workers } = verifiers;
+    tell({ plan, workers });
+    if (ask && plan.seconds / workers > LONG) await new Promise<void>((resolve, reject) => {
+      either.addEventListener('abort', () => reject(either.reason as Error), { once: true });
+      announcement.value = 'The plan of the measurement is ready.';
+      tell({ begin: resolve });
+    });
+    tell({ begin: null });
+    const [measured, after] = await Promise.all([
+      verifiers.measure((progress) => tell({ progress }), stop.signal, ended),
+      successor(current, ended),
+    ]);
+    const report = await after.verify(measured, ended).catch((error: unknown) => {
+      after.close();
+      throw error;
+    });
     stopWeighing();
     opened.value?.inspector.close();
-    opened.value = { ...current, report, inspector: verifier };
+    opened.value = { ...current, report, inspector: after };
     announcement.value = `Measured. ${report.model.sentence}`;
     return report;
   } catch (error) {
-    verifier?.close();
-    if (!ended.aborted) measureFailure.value = error instanceof Error ? error.message : String(error);
+    if (!ended.aborted && !stop.signal.aborted) measureFailure.value = error instanceof Error ? error.message : String(error);
     throw error;
   } finally {
+    verifiers?.close();
     if (measuring.value?.controller === controller) measuring.value = null;
   }
 }
@@ -182,16 +224,12 @@ export async function measure(activations: Entry, site?: string, device: Device 
 export async function measureAlone(site: string, device: Device): Promise<void> {
   const current = opened.value;
   if (!current) return;
-  measuring.value?.controller.abort(new DOMException('Another measurement was begun.', 'AbortError'));
-  const controller = new AbortController();
-  const { signal: ended } = controller;
-  // It is ended, not stopped: there is no half of it to keep.
-  measuring.value = { progress: null, controller, stop: controller };
-  measureFailure.value = null;
-  announcement.value = 'Measuring';
+  const { controller, stop } = beginMeasuring();
+  // There is no half of it to keep.
+  const ended = AbortSignal.any([controller.signal, stop.signal]);
   let verifier: Inspector | undefined;
   try {
-    verifier = (await Inspector.open(current.entries, follow(controller), ended, 'verifier')).inspector;
+    verifier = (await Inspector.open(current.entries, () => undefined, ended, 'verifier')).inspector;
     alone.value = await verifier.alone(site, device, ended);
     announcement.value = 'Measured on random inputs';
   } catch (error) {
@@ -202,9 +240,9 @@ export async function measureAlone(site: string, device: Device): Promise<void> 
   }
 }
 
-/** `measure` for event handlers. */
+/** `measure` for event handlers: a long one asks first. */
 export function showMeasured(activations: Entry, site?: string, device?: Device): void {
-  measure(activations, site, device).catch(() => undefined);
+  measure(activations, { site, device, ask: true }).catch(() => undefined);
 }
 
 /** Ends the measurement; what has been measured until then is kept. */

@@ -62,8 +62,8 @@ pub enum GpuError {
     },
 }
 
-/// A device and what has gone wrong on it.
-#[derive(Debug)]
+/// A device and what has gone wrong on it; copies are the same device.
+#[derive(Debug, Clone)]
 pub struct Gpu {
     adapter: String,
     device: wgpu::Device,

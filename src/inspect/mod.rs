@@ -70,6 +70,7 @@ pub struct Opened<S> {
     sites: Vec<NormSite>,
     stored: Vec<Stored>,
     streams: Streams,
+    measured: Option<(Verification, Vec<Warning>)>,
 }
 
 /// What was read for one site.
@@ -109,7 +110,7 @@ pub async fn open<S: ByteSource>(
         .collect::<Vec<_>>();
     let streams = Streams::default();
     let inspection = Inspector::new(&checkpoint, &sites, &streams).report(&stored);
-    Ok(Opened { inspection, checkpoint, sites, stored, streams })
+    Ok(Opened { inspection, checkpoint, sites, stored, streams, measured: None })
 }
 
 /// Values by index of their tensor.
@@ -160,7 +161,7 @@ impl<S: ByteSource> Opened<S> {
     /// Makes the report anew with what the weights say. A sample that was ended early says nothing.
     pub fn take(&mut self, weights: Weights) {
         self.streams = Streams::new(weights);
-        self.inspection = Inspector::new(&self.checkpoint, &self.sites, &self.streams).report(&self.stored);
+        self.report_anew();
     }
 
     /// ε of a site of `report.norms`, as the configuration has it.
@@ -171,7 +172,15 @@ impl<S: ByteSource> Opened<S> {
 
     /// Makes the report anew with what was measured on activations, and with warnings about that.
     pub fn verify(&mut self, verification: Verification, warnings: Vec<Warning>) {
-        let inspector = Inspector::new(&self.checkpoint, &self.sites, &self.streams);
-        self.inspection = inspector.with(&verification, warnings).report(&self.stored);
+        self.measured = Some((verification, warnings));
+        self.report_anew();
+    }
+
+    fn report_anew(&mut self) {
+        let mut inspector = Inspector::new(&self.checkpoint, &self.sites, &self.streams);
+        if let Some((verification, warnings)) = &self.measured {
+            inspector = inspector.with(verification, warnings.clone());
+        }
+        self.inspection = inspector.report(&self.stored);
     }
 }

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub mod measured;
 pub mod sentence;
 #[cfg(test)]
 mod typescript;

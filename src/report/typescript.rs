@@ -2,6 +2,7 @@
 //!
 //! Regenerate it with `UPDATE_TYPES=1 cargo test typescript`.
 
+use super::measured::MeasurementPlan;
 use crate::inspect::{Progress, Stage};
 use crate::plot::{Cell, Column, Figure, FigureKind, Mark, Table};
 use crate::report::*;
@@ -42,10 +43,12 @@ fn declarations() -> String {
         DeadDirections,
         DeadParameters,
         Verification,
+        MeasurementPlan,
         NormAlone,
         SiteVerification,
         MeasuredVerdict,
         Interval,
+        Component,
         Eigenvalue,
         Warning,
         Progress,

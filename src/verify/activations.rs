@@ -52,6 +52,11 @@ impl Values {
         }
     }
 
+    /// Bytes they take.
+    pub fn bytes(&self) -> u64 {
+        self.len() as u64 * if matches!(self, Self::F32(_)) { 4 } else { 8 }
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -167,14 +172,20 @@ pub enum Captured<S> {
     /// One tensor a site.
     Tensors(Checkpoint<S>),
     /// One site.
-    Array(Activations),
+    Array {
+        /// The file's path.
+        file: String,
+        /// All of it.
+        array: Activations,
+    },
 }
 
 impl<S: ByteSource> Captured<S> {
     /// Opens a .safetensors or an .npy file.
     pub async fn open(source: S) -> Result<Self, ActivationsError> {
         if source.path().ends_with(".npy") {
-            return npy(&source).await.map(Self::Array);
+            let (file, array) = (source.path().to_owned(), npy(&source).await?);
+            return Ok(Self::Array { file, array });
         }
         Ok(Self::Tensors(checkpoint::open(vec![source], |_| {}).await?))
     }
@@ -183,7 +194,31 @@ impl<S: ByteSource> Captured<S> {
     pub fn names(&self) -> Vec<&str> {
         match self {
             Self::Tensors(tensors) => tensors.tensors.iter().map(|tensor| tensor.name.as_str()).collect(),
-            Self::Array(array) => vec![&array.tensor],
+            Self::Array { array, .. } => vec![&array.tensor],
+        }
+    }
+
+    /// Path of the file.
+    pub fn file(&self) -> &str {
+        match self {
+            Self::Tensors(tensors) => tensors.shards[0].path(),
+            Self::Array { file, .. } => file,
+        }
+    }
+
+    /// Tokens, width and bytes of one of them.
+    pub fn size(&self, name: &str) -> Option<(u64, u64, u64)> {
+        match self {
+            Self::Array { array, .. } => {
+                let (tokens, width) = (array.tokens as u64, array.width as u64);
+                Some((tokens, width, array.values.bytes()))
+            }
+            Self::Tensors(tensors) => {
+                let tensor = tensors.tensors.iter().find(|tensor| tensor.name == name)?;
+                let width = *tensor.shape.last()?;
+                let tokens = tensor.elements().checked_div(width)?;
+                Some((tokens, width, tensor.range.end - tensor.range.start))
+            }
         }
     }
 
@@ -191,7 +226,7 @@ impl<S: ByteSource> Captured<S> {
     pub async fn read(&self, name: &str) -> Result<Activations, ActivationsError> {
         let absent = || ActivationsError::NoMatch(format!("there are no activations called `{name}`"));
         match self {
-            Self::Array(array) => Ok(array.clone()),
+            Self::Array { array, .. } => Ok(array.clone()),
             Self::Tensors(tensors) => {
                 let tensor = tensors.tensors.iter().find(|tensor| tensor.name == name).ok_or_else(absent)?;
                 let kind =

@@ -1,7 +1,14 @@
 //! Which activations are measured at which site, and the whole of what was measured.
 
-use super::activations::{Activations, ActivationsError, BEFORE_SCALE, matched};
-use crate::report::{SiteVerification, Verification, Warning};
+use super::activations::{Activations, ActivationsError, BEFORE_SCALE, Captured, matched};
+use super::eigen;
+use super::gram::{Gram, Gridded};
+use super::measure::{Norm, measure};
+use super::rows::Rows;
+use crate::inspect::Inspection;
+use crate::report::Warning;
+use crate::report::measured::{MeasurementPlan, Outcome};
+use crate::source::ByteSource;
 
 /// What is to be measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,39 +72,121 @@ impl Plan {
     }
 }
 
-/// Everything that was measured of `input` on `device` in `seconds`, with activations whose coarsest type has this unit
-/// roundoff.
-pub fn verification(
-    sites: Vec<SiteVerification>,
-    unit_roundoff: f64,
-    device: &str,
-    input: String,
-    seconds: f64,
-) -> Verification {
-    Verification {
-        tokens: sites.iter().map(|site| site.tokens).min().unwrap_or_default(),
-        width_ratio: sites
+/// Tokens and width of the trial that tells how fast this machine is.
+const TRIAL: [usize; 2] = [1024, 256];
+
+/// Additions and multiplications of one site: those of the exact sums and those of the eigenvalues.
+///
+/// The sums are taken twice, of y and of x̂; of the eigenvalues all of C's once, and factorisations of three covariances
+/// each (all tokens and both halves), with and without the direction.
+fn operations(tokens: f64, width: f64) -> [f64; 2] {
+    [6.0 * tokens * width * width, 16.0 / 3.0 * width.powi(3)]
+}
+
+/// Bytes that measuring one site takes: its activations, half of them as integers, the products and a few matrices.
+fn memory(bytes: u64, tokens: u64, width: u64) -> u64 {
+    bytes + 2 * tokens * width + 6 * 8 * width * width
+}
+
+impl Plan {
+    /// What carrying it out takes, at these speeds.
+    pub fn cost<S: ByteSource>(
+        &self,
+        captured: &Captured<S>,
+        inspection: &Inspection,
+        device: &str,
+        speeds: Speeds,
+    ) -> MeasurementPlan {
+        let sizes: Vec<(u64, u64, u64)> = self
+            .pairs
             .iter()
-            .map(|site| site.tokens as f64 / site.width as f64)
-            .fold(f64::INFINITY, f64::min),
-        forward: if unit_roundoff > 1e-7 {
-            "f16"
-        } else if unit_roundoff > 1e-12 {
-            "f32"
-        } else {
-            "f64"
+            .map(|(_, tensor, before)| {
+                let [outputs, before] = [Some(tensor), before.as_ref()].map(|name| captured.size(name?));
+                let (tokens, width, bytes) = outputs.unwrap_or_default();
+                (tokens, width, bytes + before.map_or(0, |(_, _, bytes)| bytes))
+            })
+            .collect();
+        let work = sizes.iter().map(|&(tokens, width, _)| operations(tokens as f64, width as f64));
+        let [sums, eigen] = work.fold([0.0, 0.0], |[a, b], [sums, eigen]| [a + sums, b + eigen]);
+        let tokens = || sizes.iter().map(|(tokens, ..)| *tokens);
+        MeasurementPlan {
+            sites: self.pairs.iter().map(|(site, ..)| inspection.report.norms[*site].name.clone()).collect(),
+            tokens: [tokens().min().unwrap_or_default(), tokens().max().unwrap_or_default()],
+            bytes: sizes.iter().map(|(_, _, bytes)| bytes).sum(),
+            operations: sums + eigen,
+            memory: sizes.iter().map(|&(n, d, bytes)| memory(bytes, n, d)).max().unwrap_or_default(),
+            seconds: sums / speeds.sums + eigen / speeds.eigen,
+            device: device.to_owned(),
+            input: captured.file().rsplit('/').next().unwrap_or_default().to_owned(),
+            warnings: self.warnings(),
         }
-        .to_owned(),
-        device: device.to_owned(),
-        input,
-        seconds,
-        sites,
+    }
+
+    /// Measures one of its sites. A failure is a warning: the others go on.
+    pub async fn measure<S: ByteSource>(
+        &self,
+        at: usize,
+        captured: &Captured<S>,
+        inspection: &Inspection,
+        gram: impl AsyncFn(&Gridded) -> Gram,
+    ) -> Outcome {
+        let (site, tensor, before) = &self.pairs[at];
+        let name = inspection.report.norms[*site].name.as_str();
+        let mut unit_roundoff = 0.0;
+        let measured = async {
+            let scale = inspection.scales[*site].as_ref().ok_or_else(|| no_scale(name))?;
+            let sentence = |error: ActivationsError| error.to_string();
+            let outputs = captured.read(tensor).await.map_err(sentence)?;
+            let before = match before {
+                Some(before) => Some(captured.read(before).await.map_err(sentence)?),
+                None => None,
+            };
+            unit_roundoff = coarsest([Some(&outputs), before.as_ref()].into_iter().flatten());
+            let norm = Norm { name, scale, shift: inspection.shifts[*site].as_deref() };
+            measure(norm, &outputs, before.as_ref(), gram).await.map_err(|error| error.to_string())
+        };
+        match measured.await {
+            Ok(site) => Outcome { site: Some(site), warnings: Vec::new(), unit_roundoff },
+            Err(message) => {
+                let warning = Warning { code: "not_measured".to_owned(), message, r#where: name.to_owned() };
+                Outcome { site: None, warnings: vec![warning], unit_roundoff }
+            }
+        }
     }
 }
 
-/// A site that could not be measured; the others go on.
-pub fn not_measured(site: &str, error: &impl std::fmt::Display) -> Warning {
-    Warning { code: "not_measured".to_owned(), message: error.to_string(), r#where: site.to_owned() }
+/// Operations a second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Speeds {
+    /// Of the exact sums.
+    pub sums: f64,
+    /// Of the eigenvalues.
+    pub eigen: f64,
+}
+
+impl Speeds {
+    /// From a trial; `clock` gives seconds, perhaps by the millisecond.
+    pub async fn of(gram: impl AsyncFn(&Gridded) -> Gram, clock: impl Fn() -> f64) -> Self {
+        let [tokens, width] = TRIAL;
+        let value = |at: usize| ((at * 7919 % 10_007) as f64 / 5003.0 - 1.0) * (1.0 + (at % width) as f64);
+        let y = Activations::of("trial", width, (0..tokens * width).map(value).collect());
+        let rows = Rows::new(&y);
+        let Ok(gridded) = Gridded::new(&rows) else {
+            return Self { sums: f64::INFINITY, eigen: f64::INFINITY };
+        };
+        // The first one compiles and allocates.
+        let covariance = gram(&gridded).await.covariance();
+        let began = clock();
+        gram(&gridded).await;
+        let summed = clock();
+        eigen::eigenvalues(&covariance);
+        let done = clock();
+        let (n, d) = (tokens as f64, width as f64);
+        Self {
+            sums: 3.0 * n * d * d / (summed - began).max(1e-3),
+            eigen: 4.0 / 3.0 * d.powi(3) / (done - summed).max(1e-3),
+        }
+    }
 }
 
 /// That a GPU was wanted and there is none to use.
@@ -110,7 +199,7 @@ pub fn no_scale(site: &str) -> String {
     format!("`{site}`: its scale could not be used, so there is no direction to measure")
 }
 
-/// The coarsest of several activations.
-pub fn coarsest<'a>(activations: impl Iterator<Item = &'a Activations>) -> f64 {
+/// The unit roundoff of the coarsest of several activations.
+fn coarsest<'a>(activations: impl Iterator<Item = &'a Activations>) -> f64 {
     activations.map(|activations| activations.unit_roundoff).fold(0.0, f64::max)
 }

@@ -5,15 +5,15 @@ use crate::device::Device;
 use crate::figures;
 use crate::inspect::{self, Progress};
 use crate::plot::{FigureKind, Size};
+#[cfg(feature = "gpu")]
+use crate::report::Warning;
+#[cfg(feature = "gpu")]
+use crate::report::measured::{Measured, MeasurementPlan};
 use crate::source::{ByteSource, SourceError};
 #[cfg(feature = "gpu")]
-use crate::verify::{
-    activations::Captured,
-    alone,
-    gram::Gridded,
-    measure::{Norm, measure},
-    plan,
-};
+use crate::verify::plan::{self, Speeds};
+#[cfg(feature = "gpu")]
+use crate::verify::{activations::Captured, alone, gram::Gridded, measure::Norm};
 use crate::writer::sample::BUDGET;
 use js_sys::{Array, Error, Function, Reflect, Uint8Array};
 use serde::Serialize;
@@ -53,12 +53,23 @@ impl ByteSource for BlobSource {
     }
 }
 
-/// What was measured, to be given to [`Inspection::verify`].
+/// An opened file of activations, and which of its tensors are measured at which site.
 #[cfg(feature = "gpu")]
 #[wasm_bindgen]
-pub struct Measured {
-    verification: crate::report::Verification,
-    warnings: Vec<crate::report::Warning>,
+pub struct Measurement {
+    captured: Captured<BlobSource>,
+    plan: plan::Plan,
+    device: Device,
+    cost: MeasurementPlan,
+}
+
+#[cfg(feature = "gpu")]
+#[wasm_bindgen]
+impl Measurement {
+    /// What it takes: a `MeasurementPlan` in TypeScript, as JSON.
+    pub fn plan(&self) -> Result<String, Error> {
+        serde_json::to_string(&self.cost).map_err(sentence)
+    }
 }
 
 /// An inspected checkpoint, kept for its figures and for a sample of its weights.
@@ -111,85 +122,57 @@ impl Inspection {
         self.inner.take(weights.inner);
     }
 
-    /// Measures the sites whose activations `entry` (`{ path, file }`) holds, or one `site` only, on the GPU if it is
-    /// `wanted` and there is one, calling `progress` before each; a `progress` that returns true ends it with what there is.
+    /// Plans to measure the sites whose activations `entry` (`{ path, file }`) holds, or one `site` only, on the `wanted`
+    /// device: "gpu", "cpu", or "fastest".
     #[cfg(feature = "gpu")]
-    pub async fn measure(
+    pub async fn plan(
         &self,
         entry: JsValue,
         site: Option<String>,
-        wanted: bool,
-        progress: Function,
-    ) -> Result<Measured, Error> {
-        let began = js_sys::Date::now();
-        let source = source(&entry)?;
-        let input = source.path.clone();
-        let captured = Captured::open(source).await.map_err(sentence)?;
+        wanted: &str,
+    ) -> Result<Measurement, Error> {
+        let captured = Captured::open(source(&entry)?).await.map_err(sentence)?;
         let inspection = &self.inner.inspection;
         let sites: Vec<&str> = inspection.report.norms.iter().map(|norm| norm.name.as_str()).collect();
         let plan = plan::plan(&sites, &captured.names(), site.as_deref()).map_err(sentence)?;
-        let (mut measured, mut warnings, mut coarsest) = (Vec::new(), plan.warnings(), 0f64);
-        let device = match wanted {
-            true => Device::gpu().await.unwrap_or_else(|error| {
-                warnings.push(plan::no_gpu(&error));
-                Device::cpu()
-            }),
-            false => Device::cpu(),
-        };
-        for (done, (site, tensor, before)) in plan.pairs.iter().enumerate() {
-            let (stage, total) = (inspect::Stage::Sites, plan.pairs.len() as u32);
-            let state = to_js(&Progress { stage, done: done as u32, total, bytes_read: 0 })?;
-            if progress.call1(&JsValue::NULL, &state).is_ok_and(|answer| answer.is_truthy()) {
-                break;
-            }
-            let outputs = captured.read(tensor).await.map_err(sentence)?;
-            let before = match before {
-                Some(before) => Some(captured.read(before).await.map_err(sentence)?),
-                None => None,
-            };
-            coarsest = coarsest.max(outputs.unit_roundoff);
-            let name = sites[*site];
-            let Some(scale) = &inspection.scales[*site] else {
-                warnings.push(plan::not_measured(name, &plan::no_scale(name)));
-                continue;
-            };
-            let norm = Norm { name, scale, shift: inspection.shifts[*site].as_deref() };
-            let gram = async |gridded: &Gridded| device.gram(gridded).await;
-            match measure(norm, &outputs, before.as_ref(), gram).await {
-                Ok(site) => measured.push(site),
-                Err(error) => warnings.push(plan::not_measured(name, &error)),
-            }
-        }
-        if measured.is_empty() {
-            let why = warnings.last().map_or("nothing was measured", |warning| warning.message.as_str());
-            return Err(Error::new(why));
-        }
-        warnings.extend(device.warning().await);
-        let seconds = (js_sys::Date::now() - began) / 1000.0;
-        let verification = plan::verification(measured, coarsest, device.name(), input, seconds);
-        Ok(Measured { verification, warnings })
+        let (device, speeds, fault) = device(wanted).await;
+        let mut cost = plan.cost(&captured, inspection, device.name(), speeds);
+        cost.warnings.extend(fault);
+        Ok(Measurement { captured, plan, device, cost })
     }
 
-    /// Measures one site's norm alone, on random inputs as both kinds, on the GPU if it is `wanted` and there is one: a
-    /// `NormAlone` in TypeScript, as JSON. The report stays as it is.
+    /// Measures the site at this place of the plan: an outcome for [`Inspection::verify`], as JSON.
     #[cfg(feature = "gpu")]
-    pub async fn alone(&self, site: String, wanted: bool) -> Result<String, Error> {
+    pub async fn measure(&self, measurement: &Measurement, at: u32) -> Result<String, Error> {
+        let Measurement { captured, plan, device, .. } = measurement;
+        let gram = async |gridded: &Gridded| device.gram(gridded).await;
+        let mut outcome = plan.measure(at as usize, captured, &self.inner.inspection, gram).await;
+        outcome.warnings.extend(device.warning().await);
+        serde_json::to_string(&outcome).map_err(sentence)
+    }
+
+    /// Measures one site's norm alone, on random inputs as both kinds, on the `wanted` device: a `NormAlone` in TypeScript, as
+    /// JSON. The report stays as it is.
+    #[cfg(feature = "gpu")]
+    pub async fn alone(&self, site: String, wanted: &str) -> Result<String, Error> {
         let inspection = &self.inner.inspection;
         let position = inspection.report.norms.iter().position(|norm| norm.name == site);
         let scale = position.and_then(|at| inspection.scales[at].as_ref().map(|scale| (at, scale)));
         let (at, scale) = scale.ok_or_else(|| sentence(plan::no_scale(&site)))?;
         let norm = Norm { name: &site, scale, shift: inspection.shifts[at].as_deref() };
-        let device =
-            if wanted { Device::gpu().await.unwrap_or_else(|_| Device::cpu()) } else { Device::cpu() };
+        let (device, ..) = device(wanted).await;
         let gram = async |gridded: &Gridded| device.gram(gridded).await;
         let alone = alone::alone(norm, self.inner.epsilon(at), gram).await.map_err(sentence)?;
         serde_json::to_string(&alone).map_err(sentence)
     }
 
-    /// Makes the report anew with what was measured.
+    /// Makes the report anew with what was measured: outcomes, device, input and seconds, as JSON.
     #[cfg(feature = "gpu")]
-    pub fn verify(&mut self, measured: Measured) {
-        self.inner.verify(measured.verification, measured.warnings);
+    pub fn verify(&mut self, measured: &str) -> Result<(), Error> {
+        let measured: Measured = serde_json::from_str(measured).map_err(sentence)?;
+        let (verification, warnings) = measured.verification().map_err(sentence)?;
+        self.inner.verify(verification, warnings);
+        Ok(())
     }
 
     /// The report, a `Report` in TypeScript, as JSON: that of 100,000 tensors reaches the page sooner as one string than
@@ -227,6 +210,38 @@ impl Inspection {
 #[wasm_bindgen(js_name = weightsBudget)]
 pub fn weights_budget() -> f64 {
     BUDGET as f64
+}
+
+/// The wanted device and how fast it is; where a GPU is wanted and there is none, the CPU and why. A GPU that is only as fast as
+/// the CPU, as those are that are computed in software, is not the fastest: several workers share it.
+#[cfg(feature = "gpu")]
+async fn device(wanted: &str) -> (Device, Speeds, Option<Warning>) {
+    let clock = || js_sys::Date::now() / 1000.0;
+    let speeds = async |device: &Device| Speeds::of(async |y: &Gridded| device.gram(y).await, clock).await;
+    let (gpu, fault) = match wanted {
+        "cpu" => (None, None),
+        _ => match Device::gpu().await {
+            Ok(gpu) => (Some(gpu), None),
+            Err(error) => (None, Some(plan::no_gpu(&error))),
+        },
+    };
+    let gpu = match gpu {
+        Some(gpu) => {
+            let on_gpu = speeds(&gpu).await;
+            if wanted == "gpu" {
+                return (gpu, on_gpu, None);
+            }
+            Some((gpu, on_gpu))
+        }
+        None => None,
+    };
+    let cpu = Device::cpu();
+    let on_cpu = speeds(&cpu).await;
+    match gpu {
+        Some((gpu, on_gpu)) if on_gpu.sums > on_cpu.sums => (gpu, on_gpu, None),
+        // Whoever takes what is fastest misses nothing.
+        _ => (cpu, on_cpu, fault.filter(|_| wanted == "gpu")),
+    }
 }
 
 /// An entry `{ path, file }`.

@@ -95,6 +95,7 @@ test('without WebGPU the CPU measures, and one sentence says so', async ({ page 
     const script = await response.text();
     await route.fulfill({ response, body: `${worker}${script}` });
   });
+  await page.locator('.pick-device').selectOption('gpu');
   await page.locator('.pick-activations').setInputFiles(picked({ 'transformer.ln_f': outputs(600) }));
   await expect(page.locator('#measured')).toContainText('s on the CPU', { timeout: 30_000 });
   await expect(page.getByText('no GPU can be used here')).toBeVisible();

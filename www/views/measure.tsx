@@ -72,7 +72,7 @@ export function Measure({ opened }: { opened: Opened }) {
   const { report, inspector } = opened;
   const input = useRef<HTMLInputElement>(null);
   const [site, setSite] = useState('');
-  const [device, setDevice] = useState<Device>('gpu');
+  const [device, setDevice] = useState<Device>('fastest');
   const { verification } = report;
   if (report.norms.length === 0) return null;
   return (
@@ -113,6 +113,7 @@ export function Measure({ opened }: { opened: Opened }) {
         <label class="choice">
           on the
           <select value={device} onChange={(event) => setDevice(event.currentTarget.value as Device)} class="pick-device">
+            <option value="fastest">fastest of GPU and CPU</option>
             <option value="gpu">GPU, if there is one</option>
             <option value="cpu">CPU</option>
           </select>

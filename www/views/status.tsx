@@ -1,5 +1,5 @@
 /** What is going on right now: the running open, the failure of the last one, and both for screen readers. */
-import { bytes, count } from '../format';
+import { bytes, count, counted, duration, parameters } from '../format';
 import {
   type Running,
   announcement,
@@ -11,7 +11,7 @@ import {
   stopWeighing,
   weighing,
 } from '../state';
-import type { Progress } from '../report';
+import type { MeasurementPlan, Progress } from '../report';
 
 const STAGES: Record<Progress['stage'], { doing: string; unit: string }> = {
   headers: { doing: 'Reading headers', unit: 'shards' },
@@ -42,16 +42,52 @@ export function Weighing() {
 
 export function MeasuringNow() {
   const now = measuring.value;
+  if (!now) return null;
+  const { plan, workers, begin } = now;
+  if (begin) {
+    return (
+      <div class="notice opening">
+        <p class="line">
+          <strong>The plan:</strong> {plan && <Plan {...plan} workers={workers} />}
+        </p>
+        <button type="button" class="button primary" onClick={begin}>
+          Measure
+        </button>
+        <button type="button" class="button" onClick={stopMeasuring}>
+          Cancel
+        </button>
+      </div>
+    );
+  }
   return (
-    now && (
+    <>
       <Progressing
         {...now}
         label="Progress of measuring"
         start="Loading the verifier…"
-        stop={now.stop.signal.aborted ? 'Stopping…' : 'Stop and keep'}
+        stop={now.progress && now.progress.done > 0 ? 'Stop and keep' : 'Stop'}
         onStop={stopMeasuring}
       />
-    )
+      {plan && (
+        <p class="muted small">
+          <Plan {...plan} workers={workers} />
+        </p>
+      )}
+    </>
+  );
+}
+
+/** What a measurement takes, in one sentence. */
+function Plan(plan: MeasurementPlan & { workers: number }) {
+  const { sites, tokens, device, workers } = plan;
+  const [fewest, most] = tokens;
+  return (
+    <>
+      {counted(sites.length, 'site')} of {fewest === most ? count(most) : `${count(fewest)} to ${count(most)}`} tokens:{' '}
+      {bytes(plan.bytes)} to read, {parameters(plan.operations)} operations, about {duration(plan.seconds / workers)} by{' '}
+      {counted(workers, 'worker')}
+      {device === 'cpu' ? ' on the CPU' : ` and ${device}`}; {bytes(plan.memory)} of memory each.
+    </>
   );
 }
 

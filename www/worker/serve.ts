@@ -18,7 +18,7 @@ type Answer<Name extends keyof Calls> = ReturnType<Calls[Name]> | Promise<Return
 type Answers = { [Name in keyof Calls]: (...args: Parameters<Calls[Name]>) => Answer<Name> };
 
 /** The calls that only the verifier answers. */
-export type Measuring = Pick<Answers, 'measure' | 'stopMeasuring' | 'alone'>;
+export type Measuring = Pick<Answers, 'plan' | 'measure' | 'alone' | 'verify'>;
 
 const post = (reply: Reply): void => self.postMessage(reply);
 
@@ -27,6 +27,9 @@ export const report = (progress: Progress): void => post({ progress });
 
 /** The sentence of an error. A trap inside wasm has no sentence of its own: it is our bug, and says so. */
 function sentence(error: unknown): string {
+  if (error instanceof WebAssembly.CompileError) {
+    return `This browser cannot run the wasm it needs here (${error.message}). Use one of the last three years.`;
+  }
   if (error instanceof WebAssembly.RuntimeError) {
     return `Gammascope itself failed on these files (${error.message}). That is a bug, not something you did.`;
   }

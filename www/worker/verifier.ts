@@ -1,9 +1,13 @@
 /** The verifier: the wasm that can measure as well, loaded when that is asked for. */
-import init, { Inspection, weightsBudget } from '../generated/verifier.js';
-import type { Progress } from '../report';
+import init, { Inspection, type Measurement, weightsBudget } from '../generated/verifier.js';
 import { report, serve } from './serve';
 
-let stopped = false;
+let measurement: Measurement | undefined;
+
+function planned(): Measurement {
+  if (!measurement) throw new Error('Nothing is planned to be measured.');
+  return measurement;
+}
 
 serve(
   async (entries) => {
@@ -12,18 +16,15 @@ serve(
   },
   weightsBudget,
   (opened) => ({
-    async measure(entry, site, device) {
-      stopped = false;
-      const measured = await opened().measure(entry, site, device === 'gpu', (progress: Progress) => {
-        report(progress);
-        return stopped;
-      });
+    async plan(entry, site, device) {
+      measurement = await opened().plan(entry, site, device);
+      return measurement.plan();
+    },
+    measure: (at) => opened().measure(planned(), at),
+    verify(measured) {
       opened().verify(measured);
       return opened().report();
     },
-    alone: (site, device) => opened().alone(site, device === 'gpu'),
-    stopMeasuring: () => {
-      stopped = true;
-    },
+    alone: (site, device) => opened().alone(site, device),
   }),
 );

@@ -8,13 +8,9 @@ serve(
     return Inspection.open(entries, report);
   },
   weightsBudget,
-  () => ({
-    measure: () => {
-      throw new Error('Only the verifier measures.');
-    },
-    alone: () => {
-      throw new Error('Only the verifier measures.');
-    },
-    stopMeasuring: () => undefined,
-  }),
+  () => ({ plan: refuse, measure: refuse, alone: refuse, verify: refuse }),
 );
+
+function refuse(): never {
+  throw new Error('Only the verifier measures.');
+}

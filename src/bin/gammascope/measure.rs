@@ -5,13 +5,13 @@ use crate::{UNREADABLE, USAGE, WARNED, alone, complain, explain, files, progress
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use gammascope::device::Device;
-use gammascope::inspect::{self, Opened};
-use gammascope::report::{MeasuredVerdict, Report, SiteVerification, Warning};
+use gammascope::inspect::{self, Inspection};
+use gammascope::report::measured::{Measured, Outcome};
+use gammascope::report::{MeasuredVerdict, Report, Warning};
 use gammascope::source::disk::DiskSource;
-use gammascope::verify::activations::{Activations, ActivationsError, Captured};
+use gammascope::verify::activations::{ActivationsError, Captured};
 use gammascope::verify::gram::Gridded;
-use gammascope::verify::measure::{Norm, measure};
-use gammascope::verify::plan;
+use gammascope::verify::plan::{self, Plan};
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -19,13 +19,6 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
-
-/// A site and its activations.
-struct Job {
-    site: usize,
-    outputs: Activations,
-    before_scale: Option<Activations>,
-}
 
 pub(crate) fn run(options: &Measure) -> ExitCode {
     let mut line = progress::Line::new();
@@ -44,51 +37,63 @@ pub(crate) fn run(options: &Measure) -> ExitCode {
     }
     let Some(activations) = &options.activations else { return alone::run(&opened, options, &mut line) };
     let began = Instant::now();
-    let (jobs, mut warnings) = match jobs(&opened, activations, options) {
-        Ok(jobs) => jobs,
-        Err(error) => return complain(&error.to_string(), UNREADABLE),
-    };
     let device = match device(options) {
         Ok(device) => device,
         Err(message) => return complain(&message, UNREADABLE),
     };
-    let (sites, failures) = measure_all(&opened, &jobs, &device, &mut line);
+    let plan = match plan(&opened.inspection, activations, options) {
+        Ok(plan) => plan,
+        Err(error) => return complain(&error.to_string(), UNREADABLE),
+    };
+    let places: Vec<usize> = (0..plan.pairs.len()).collect();
+    let mut outcomes = on_all_cores(&places, &mut line, |&at| {
+        // Each on its own handle: a file is read by one thread.
+        match captured(activations) {
+            Ok(captured) => {
+                let gram = async |gridded: &Gridded| device.gram(gridded).await;
+                pollster::block_on(plan.measure(at, &captured, &opened.inspection, gram))
+            }
+            Err(error) => failed(error.to_string(), activations),
+        }
+    });
     line.clear();
-    if sites.is_empty() {
-        let why = failures.first().map_or("nothing was measured", |warning| warning.message.as_str());
-        return complain(why, UNREADABLE);
+    let fault = pollster::block_on(device.warning());
+    if let (Some(fault), Some(last)) = (fault, outcomes.last_mut()) {
+        last.warnings.push(fault);
     }
-    warnings.extend(failures);
-    warnings.extend(pollster::block_on(device.warning()));
-    let coarsest = plan::coarsest(jobs.iter().map(|job| &job.outputs));
-    let input = activations.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let verification =
-        plan::verification(sites, coarsest, device.name(), input, began.elapsed().as_secs_f64());
-    opened.verify(verification, warnings);
+    let measured = Measured {
+        outcomes,
+        warnings: plan.warnings(),
+        device: device.name().to_owned(),
+        input: activations.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        seconds: began.elapsed().as_secs_f64(),
+    };
+    match measured.verification() {
+        Ok((verification, warnings)) => opened.verify(verification, warnings),
+        Err(why) => return complain(&why, UNREADABLE),
+    }
     show(&opened.inspection.report, options)
 }
 
-/// What is to be measured, and what of the file was left over.
-fn jobs(
-    opened: &Opened<DiskSource>,
-    activations: &Path,
-    options: &Measure,
-) -> Result<(Vec<Job>, Vec<Warning>), ActivationsError> {
-    let report = &opened.inspection.report;
-    let file = activations.to_string_lossy().into_owned();
-    let source = DiskSource::open(activations, file.clone())?;
-    let captured = pollster::block_on(Captured::open(source))?;
-    let names = captured.names();
+fn captured(activations: &Path) -> Result<Captured<DiskSource>, ActivationsError> {
+    let source = DiskSource::open(activations, activations.to_string_lossy().into_owned())?;
+    pollster::block_on(Captured::open(source))
+}
+
+/// Which tensors are measured at which sites.
+fn plan(inspection: &Inspection, activations: &Path, options: &Measure) -> Result<Plan, ActivationsError> {
+    let report = &inspection.report;
+    let captured = captured(activations)?;
     let sites: Vec<&str> = report.norms.iter().map(|norm| norm.name.as_str()).collect();
     let chosen = options.site.as_deref().and_then(|name| explain::find(report, name).ok());
-    let plan = plan::plan(&sites, &names, chosen.map(|norm| norm.name.as_str()))?;
-    let mut jobs = Vec::new();
-    for (site, tensor, before) in &plan.pairs {
-        let outputs = pollster::block_on(captured.read(tensor))?;
-        let before = before.as_deref().map(|before| pollster::block_on(captured.read(before)));
-        jobs.push(Job { site: *site, outputs, before_scale: before.transpose()? });
-    }
-    Ok((jobs, plan.warnings()))
+    plan::plan(&sites, &captured.names(), chosen.map(|norm| norm.name.as_str()))
+}
+
+/// The file went away while it was measured.
+fn failed(message: String, activations: &Path) -> Outcome {
+    let r#where = activations.to_string_lossy().into_owned();
+    let warning = Warning { code: "not_measured".to_owned(), message, r#where };
+    Outcome { site: None, warnings: vec![warning], unit_roundoff: 0.0 }
 }
 
 /// The device that was asked for; one that is not there is an error here, as it was asked for by name.
@@ -99,33 +104,6 @@ pub(crate) fn device(options: &Measure) -> Result<Device, String> {
     }
     let _ = options;
     Ok(Device::cpu())
-}
-
-/// Measures on all cores; a site that fails is a warning, and the others go on.
-fn measure_all(
-    opened: &Opened<DiskSource>,
-    jobs: &[Job],
-    device: &Device,
-    line: &mut progress::Line,
-) -> (Vec<SiteVerification>, Vec<Warning>) {
-    let inspection = &opened.inspection;
-    let results = on_all_cores(jobs, line, |job| {
-        let name = inspection.report.norms[job.site].name.as_str();
-        let Some(scale) = &inspection.scales[job.site] else { return (job.site, Err(plan::no_scale(name))) };
-        let norm = Norm { name, scale, shift: inspection.shifts[job.site].as_deref() };
-        let gram = async |gridded: &Gridded| device.gram(gridded).await;
-        let measured = pollster::block_on(measure(norm, &job.outputs, job.before_scale.as_ref(), gram));
-        (job.site, measured.map_err(|error| error.to_string()))
-    });
-    let (mut sites, mut warnings) = (Vec::new(), Vec::new());
-    for (site, result) in results {
-        let name = &inspection.report.norms[site].name;
-        match result {
-            Ok(site) => sites.push(site),
-            Err(message) => warnings.push(plan::not_measured(name, &message)),
-        }
-    }
-    (sites, warnings)
 }
 
 /// Does `work` for each of `jobs` on all cores, showing how far it is; the results in the order of the jobs.

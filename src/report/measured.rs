@@ -1,0 +1,95 @@
+//! From the plan of a measurement to what came of it: every site is measured on its own, in any order and place.
+
+use super::{SiteVerification, Verification, Warning};
+use serde::{Deserialize, Serialize};
+
+/// What is about to be measured, and what that takes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct MeasurementPlan {
+    /// Names of the sites, in the order of the network.
+    pub sites: Vec<String>,
+    /// Tokens n, the fewest and the most of any site.
+    #[cfg_attr(test, ts(type = "[number, number]"))]
+    pub tokens: [u64; 2],
+    /// Bytes of activations to be read.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub bytes: u64,
+    /// Additions and multiplications, of the exact sums and of the eigenvalues.
+    pub operations: f64,
+    /// Bytes of memory that the largest site takes.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub memory: u64,
+    /// About how long it takes, one site after the other, judged by a trial on this machine.
+    pub seconds: f64,
+    /// Where the exact sums are computed: "cpu", or the name of the GPU.
+    pub device: String,
+    /// File of the activations.
+    pub input: String,
+    /// What to know before it begins.
+    pub warnings: Vec<Warning>,
+}
+
+/// What came of one site.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// What was measured, if it was.
+    pub site: Option<SiteVerification>,
+    /// Why not, or what went wrong on the way.
+    pub warnings: Vec<Warning>,
+    /// That of the coarsest activations read for it.
+    pub unit_roundoff: f64,
+}
+
+/// All that came of a measurement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Of each site that was begun.
+    pub outcomes: Vec<Outcome>,
+    /// Warnings of the plan.
+    pub warnings: Vec<Warning>,
+    /// Where the exact sums were computed.
+    pub device: String,
+    /// File of the activations.
+    pub input: String,
+    /// Wall time.
+    pub seconds: f64,
+}
+
+impl Measured {
+    /// The part of the report, and what there is to warn of; the first reason why, where no site was measured.
+    pub fn verification(self) -> Result<(Verification, Vec<Warning>), String> {
+        let (mut sites, mut warnings, mut unit_roundoff) = (Vec::new(), self.warnings, 0_f64);
+        for outcome in self.outcomes {
+            unit_roundoff = unit_roundoff.max(outcome.unit_roundoff);
+            sites.extend(outcome.site);
+            // A GPU that fails says so at every site after that.
+            let new: Vec<_> = outcome.warnings.into_iter().filter(|new| !warnings.contains(new)).collect();
+            warnings.extend(new);
+        }
+        if sites.is_empty() {
+            let why = warnings.pop().map(|warning| warning.message);
+            return Err(why.unwrap_or_else(|| "nothing was measured".to_owned()));
+        }
+        let verification = Verification {
+            tokens: sites.iter().map(|site| site.tokens).min().unwrap_or_default(),
+            width_ratio: sites
+                .iter()
+                .map(|site| site.tokens as f64 / site.width as f64)
+                .fold(f64::INFINITY, f64::min),
+            forward: if unit_roundoff > 1e-7 {
+                "f16"
+            } else if unit_roundoff > 1e-12 {
+                "f32"
+            } else {
+                "f64"
+            }
+            .to_owned(),
+            device: self.device,
+            input: self.input,
+            seconds: self.seconds,
+            sites,
+        };
+        Ok((verification, warnings))
+    }
+}
