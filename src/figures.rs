@@ -5,6 +5,8 @@ use crate::kernel::direction::Kernel;
 use crate::kernel::scale::Scale;
 use crate::kernel::spectrum::IsotropicSpectrum;
 use crate::plot::{self, Figure, FigureKind, PlotError, SiteMark, Size};
+#[cfg(feature = "verify")]
+use crate::report::SiteVerification;
 use crate::report::{NormKind, NormReport};
 
 /// Why a figure cannot be drawn.
@@ -21,6 +23,9 @@ pub enum FigureError {
     /// The figure does not exist for this site.
     #[error("`{0}` has no {1}")]
     NotOffered(String, &'static str),
+    /// Nothing was measured at the site, or anywhere.
+    #[error("nothing was measured here yet: there is nothing to draw")]
+    NotMeasured,
     /// Drawing failed.
     #[error(transparent)]
     Plot(#[from] PlotError),
@@ -39,9 +44,8 @@ pub fn figure(
     if kind == FigureKind::WriterEnergy {
         return Ok(plot::writer_energy(&inspection.report.writers, size)?);
     }
-    if kind == FigureKind::Measured {
-        let measured = inspection.report.verification.as_ref().map_or(&[][..], |all| all.sites.as_slice());
-        return Ok(plot::measured(measured, size)?);
+    if matches!(kind, FigureKind::Measured | FigureKind::MeasuredDirection | FigureKind::PrincipalAngles) {
+        return measured(inspection, kind, site, size);
     }
     let name = site.unwrap_or_default();
     let position = inspection
@@ -67,6 +71,29 @@ pub fn figure(
             plot::soft_spectrum(name, &spectrum(norm, scale)?, measured, size)?
         }
     })
+}
+
+/// Figures of what was measured, which only the verifier draws.
+fn measured(
+    inspection: &Inspection,
+    kind: FigureKind,
+    site: Option<&str>,
+    size: Size,
+) -> Result<Figure, FigureError> {
+    #[cfg(feature = "verify")]
+    if let Some(verification) = &inspection.report.verification {
+        let sites = verification.sites.as_slice();
+        return Ok(match kind {
+            FigureKind::Measured => plot::measured(sites, size)?,
+            FigureKind::PrincipalAngles => plot::principal_angles(sites, size)?,
+            _ => {
+                let named = |measured: &&SiteVerification| site.is_some_and(|name| measured.name == name);
+                plot::measured_direction(sites.iter().find(named).ok_or(FigureError::NotMeasured)?, size)?
+            }
+        });
+    }
+    let _ = (inspection, kind, site, size);
+    Err(FigureError::NotMeasured)
 }
 
 fn spectrum(norm: &NormReport, scale: &Scale) -> Result<IsotropicSpectrum, FigureError> {

@@ -156,6 +156,10 @@ const glossary = {
     text: '1 − 1/((vᵀC⁻¹v)(vᵀCv)): 0 when the predicted direction is an eigenvector, near 1 when it is none. Compare with the null.',
   },
   schur_null: { label: 'null', text: 'What the Schur ratio is for an exact noise direction: d/n.' },
+  halves: {
+    label: 'Range on halves',
+    text: 'The number on all tokens, on the first half and on the second: least and greatest. With fewer tokens |cos|, gap and Schur move by themselves, as n/d is halved.',
+  },
   tokens: { label: 'n/d', text: 'Tokens for each channel: at least 1 is needed, 4 or more is good.' },
   parameters: { label: 'Parameters', text: 'Elements of all tensors in the catalogue.' },
   shards: { label: 'Shards', text: 'Files the checkpoint is split into.' },

@@ -11,10 +11,15 @@ mod backend;
 mod canvas;
 mod evidence;
 mod kernel_direction;
+#[cfg(feature = "verify")]
 mod measured;
+#[cfg(feature = "verify")]
+mod measured_direction;
 mod number;
 mod palette;
 mod panel;
+#[cfg(feature = "verify")]
+mod principal_angles;
 mod scale_distribution;
 mod site_map;
 mod soft_spectrum;
@@ -27,7 +32,12 @@ use serde::{Deserialize, Serialize};
 
 pub use evidence::evidence;
 pub use kernel_direction::kernel_direction;
+#[cfg(feature = "verify")]
 pub use measured::measured;
+#[cfg(feature = "verify")]
+pub use measured_direction::measured_direction;
+#[cfg(feature = "verify")]
+pub use principal_angles::principal_angles;
 pub use scale_distribution::scale_distribution;
 pub use site_map::{SiteMark, site_map};
 pub use soft_spectrum::soft_spectrum;
@@ -54,8 +64,12 @@ pub enum FigureKind {
     Evidence,
     /// The energies of the writers over the blocks: [`writer_energy`].
     WriterEnergy,
-    /// Measured depths of all sites: [`measured`].
+    /// Measured depths of all sites: `measured`, as the next two with the feature `verify`.
     Measured,
+    /// One site's predicted direction against the measured one: `measured_direction`.
+    MeasuredDirection,
+    /// How far the measured dead subspaces are from the predicted ones: `principal_angles`.
+    PrincipalAngles,
 }
 
 /// A drawn figure.

@@ -7,12 +7,13 @@ use proptest::prelude::*;
 use super::backend::{UNIT, text_width};
 use super::{Cell, Figure, MOST_MARKS, SiteMark, Size};
 use super::{
-    evidence, kernel_direction, measured, scale_distribution, site_map, soft_spectrum, writer_energy,
+    evidence, kernel_direction, measured, measured_direction, principal_angles, scale_distribution, site_map,
+    soft_spectrum, writer_energy,
 };
 use crate::kernel::direction::{Direction, Kernel};
 use crate::kernel::scale::Scale;
 use crate::kernel::spectrum::IsotropicSpectrum;
-use crate::report::NormKind;
+use crate::report::{Component, NormKind};
 
 const SIZES: [Size; 4] = [
     Size { width: 320, height: 0 },
@@ -132,6 +133,15 @@ fn figures(size: Size) -> Vec<Figure> {
         [(1, 3e-14), (2, 0.9), (109, 0.5), (300, 0.0)]
             .map(|(count, depth)| measured(&super::measured::tests::sites(count, depth), size).unwrap()),
     );
+    for count in [1, 109] {
+        let mut sites = super::measured::tests::sites(count, 3e-14);
+        sites[0].principal_cosines = Some(vec![1.0, 0.999_999, 0.3]);
+        figures.push(principal_angles(&sites, size).unwrap());
+        sites[0].direction = (0..count as u32)
+            .map(|channel| Component { channel, predicted: 0.1 / (channel + 1) as f32, measured: 0.05 })
+            .collect();
+        figures.push(measured_direction(&sites[0], size).unwrap());
+    }
     figures
         .push(evidence("encoder.layer.5.output.LayerNorm", &super::evidence::tests::pieces(), size).unwrap());
     figures

@@ -169,6 +169,15 @@ export function Measure({ opened }: { opened: Opened }) {
             checkpoint={report.checkpoint.name}
             onPick={(row) => typeof row[0] === 'string' && pointAt(row[0])}
           />
+          {verification.sites.some(({ principal_cosines }) => principal_cosines !== null) && (
+            <FigureView
+              inspector={inspector}
+              report={report}
+              kind="principal_angles"
+              checkpoint={report.checkpoint.name}
+              onPick={(row) => typeof row[0] === 'string' && pointAt(row[0])}
+            />
+          )}
           <Table
             label="Measured sites"
             noun="site"

@@ -5,6 +5,7 @@ import type { Opened } from '../state';
 import { Evidence } from './evidence';
 import { FigureView } from './figure';
 import { KernelFacts, whyNoDirection } from './kernel';
+import { MeasuredSite } from './measured-site';
 import { Prose } from './prose';
 import { Word } from './term';
 
@@ -13,7 +14,9 @@ const READERS = 50;
 export function Site({ opened: { report, inspector }, norm }: { opened: Opened; norm: NormReport }) {
   const direction: FigureKind[] = norm.kernel.form === 'inverse_scale' ? ['kernel_direction'] : [];
   const spectrum: FigureKind[] = norm.kind === 'layernorm' || norm.kind === 'rmsnorm' ? ['soft_spectrum'] : [];
-  const figures: FigureKind[] = [...direction, 'scale_distribution', ...spectrum, 'evidence'];
+  const measured = report.verification?.sites.find(({ name }) => name === norm.name);
+  const against: FigureKind[] = measured && measured.direction.length > 0 ? ['measured_direction'] : [];
+  const figures: FigureKind[] = [...direction, ...against, 'scale_distribution', ...spectrum, 'evidence'];
   const readable = norm.problem === null && norm.scale !== null;
   return (
     <>
@@ -44,6 +47,7 @@ export function Site({ opened: { report, inspector }, norm }: { opened: Opened; 
           </p>
         </section>
       </div>
+      {measured && <MeasuredSite {...measured} />}
       {readable && (
         <div class="figures">
           {figures.map((kind) => (
