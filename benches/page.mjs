@@ -47,6 +47,33 @@ export async function serve(folder = "dist") {
 /** A connection slower than this machine's own: 10 Mbit/s, 40 ms there and back. */
 export const SLOW = { offline: false, latency: 40, downloadThroughput: 1.25e6, uploadThroughput: 1.25e6 };
 
+/**
+ * Measures `activations` against the checkpoint `files` on the fastest device: what the plan says, and what came of it with
+ * the seconds from the call to the report.
+ */
+export async function timeMeasuring(browser, url, files, activations) {
+  return inFreshPage(browser, async (page) => {
+    await page.goto(url);
+    await page.locator(".pick-files").first().setInputFiles(files);
+    await page.locator("#measure").waitFor();
+    // An input of the page's own would begin by itself.
+    await page.evaluate(() => {
+      const input = document.createElement("input");
+      input.type = "file";
+      input.id = "bench";
+      document.body.append(input);
+    });
+    await page.locator("#bench").setInputFiles(activations);
+    return page.evaluate(async () => {
+      const [file] = document.querySelector("#bench").files;
+      const plan = await window.gammascope.plan(file);
+      const began = performance.now();
+      const { verification } = await window.gammascope.measure(file);
+      return { plan, verification, milliseconds: performance.now() - began };
+    });
+  });
+}
+
 /** Loads the page into an empty cache; milliseconds until it is painted and takes files. */
 export async function timeLoad(browser, url, network) {
   return inFreshPage(browser, async (page) => {

@@ -1,9 +1,12 @@
 //! `cargo run --release --features gpu --example gram [tokens width]`: time of the exact Gram matrix on the CPU and on the
 //! GPU, as a ratio, after checking that both give the same integers.
+//!
+//! With `speeds` instead: operations a second on the CPU as the page's trial has them, for `npm run bench`, as JSON.
 
 use gammascope::gpu::{Gpu, gram::GramKernel};
 use gammascope::verify::activations::Activations;
 use gammascope::verify::gram::Gridded;
+use gammascope::verify::plan::Speeds;
 use gammascope::verify::rows::Rows;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -29,6 +32,13 @@ fn timed<T>(mut run: impl FnMut() -> T) -> (Duration, T) {
 
 #[allow(clippy::print_stdout, reason = "what this program is for")]
 fn main() -> Result<(), Box<dyn Error>> {
+    if std::env::args().nth(1).as_deref() == Some("speeds") {
+        let began = Instant::now();
+        let clock = || began.elapsed().as_secs_f64();
+        let speeds = pollster::block_on(Speeds::of(async |y: &Gridded| y.gram(), clock));
+        println!("[{}, {}]", speeds.sums, speeds.eigen);
+        return Ok(());
+    }
     let sizes: Vec<usize> = std::env::args().skip(1).map(|size| size.parse()).collect::<Result<_, _>>()?;
     let (tokens, width) = match sizes[..] {
         [] => (4096, 768),

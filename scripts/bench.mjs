@@ -5,7 +5,8 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
-import { SLOW, serve, timeDrop, timeLoad, timeWeights } from "../benches/page.mjs";
+import { timeKernels } from "../benches/kernels.mjs";
+import { SLOW, serve, timeDrop, timeLoad, timeMeasuring, timeWeights } from "../benches/page.mjs";
 import { experts, llama, llamaConfig, writeFolder } from "../benches/sparse.mjs";
 import { build } from "./build.mjs";
 import { findChromium } from "./lib/chromium.mjs";
@@ -51,6 +52,7 @@ await main(async () => {
     await opening(models, browser);
     await comparing(models);
     await weighing(browser);
+    await measuring(command, browser, join(folder, "measured"));
     console.log("Growth");
     growing(command, folder);
   } finally {
@@ -126,6 +128,57 @@ async function opening(models, browser) {
   if (models.at(-1).folder !== MINILM) {
     row("all-MiniLM-L6-v2", { time: "skipped: it could not be fetched" });
   }
+}
+
+/** Sites, tokens and width of the measurement: GPT-2's. */
+const MEASURED = [25, 4096, 768];
+/** Tokens and width of the shaders' race: what an adapter in software does in a second. */
+const RACE = [1024, 256];
+
+/** Measuring on activations: the shaders, the whole of it, and numpy on the same activations. */
+async function measuring(command, browser, folder) {
+  heading("Exact Gram matrix: the shader against a plain f32 one");
+  const race = browser.why ? { why: browser.why } : await timeKernels(browser.instance, browser.url, ...RACE);
+  if (!race || race.why) row("in Chromium", { time: race?.why ?? "skipped: Chromium has no WebGPU here" });
+  else {
+    const plain = race.times["plain f32"];
+    for (const [name, time] of Object.entries(race.times)) {
+      row(`${name} · ${race.adapter}, ${RACE.join(" × ")}`, { time: ms(time), ratio: `${(time / plain).toFixed(1)} × plain f32` });
+    }
+  }
+  const python = await preparePython();
+  heading(`Measuring ${MEASURED[0]} sites, ${MEASURED[1]} tokens × ${MEASURED[2]}`);
+  if (python.why) {
+    row("activations", { time: python.why });
+    return;
+  }
+  timed(python.interpreter, ["benches/activations.py", "write", folder, ...MEASURED.map(String)]);
+  const files = ["model.safetensors", "config.json"].map((name) => join(folder, name));
+  const activations = join(folder, "y.activations.safetensors");
+  const file = size(statSync(activations).size);
+  const ours = timed(command, ["measure", folder, "--activations", activations, "--json"]);
+  const numpy = 1000 * JSON.parse(timed(python.interpreter, ["benches/activations.py", "measure", folder]).stdout).seconds;
+  row("command line, both tests with halves", { file, time: ms(ours.milliseconds), ratio: `${(ours.milliseconds / numpy).toFixed(2)} × numpy` });
+  row("numpy, float64 covariance and eigh alone", { time: ms(numpy), ratio: "1" });
+  if (browser.why) {
+    row("page", { time: browser.why });
+    return;
+  }
+  const page = await timeMeasuring(browser.instance, browser.url, files, activations);
+  const same = JSON.parse(ours.stdout).verification.sites.map((site) => site.gram_crc32).join();
+  if (page.verification.sites.map((site) => site.gram_crc32).join() !== same) {
+    throw new Failure("The page's exact sums are not those of the command line.");
+  }
+  row(`page, on ${page.plan.device}, planned ${page.plan.seconds.toFixed(0)} s`, { time: ms(page.milliseconds), ratio: against(page.milliseconds, ours.milliseconds) });
+  const example = await cargoBuild("Speeds: compiling", ["--release", "--locked", "--features", "gpu", "--example", "gram"], "gram");
+  const native = JSON.parse(timed(example, ["speeds"]).stdout);
+  const share = (at) => `${Math.round((100 * page.plan.speeds[at]) / native[at])} % of native`;
+  if (page.plan.device === "cpu") row("one core, exact sums in wasm", { time: speed(page.plan.speeds[0]), ratio: share(0) });
+  row("one core, eigenvalues in wasm", { time: speed(page.plan.speeds[1]), ratio: share(1) });
+}
+
+function speed(operations) {
+  return `${(operations / 1e9).toFixed(1)} G/s`;
 }
 
 /** The same scales and shifts read with Python's safetensors: whole processes, and the reading alone. */
@@ -223,7 +276,9 @@ async function preparePython() {
 async function startChromium() {
   if (!existsSync("dist/index.html")) return { why: "skipped: there is no dist/; `npm run build` makes it" };
   const { chromium } = await import("@playwright/test");
-  const args = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"];
+  const args = ["--no-sandbox", "--enable-unsafe-webgpu", "--disable-background-networking", "--disable-component-update"];
+  // Where there is no GPU, WebGPU in software.
+  if (process.env.GAMMASCOPE_GPU === undefined) args.push("--use-webgpu-adapter=swiftshader");
   const executablePath = findChromium();
   try {
     const instance = await chromium.launch({ args, ...(executablePath && { executablePath }) });

@@ -1,20 +1,24 @@
 // npm test: everything. `npm test -- rust page` runs those stages only.
 // The last line is the sum over the test runners; a stage that fails without a failed test counts as one.
 
-import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { WASM_FLAGS, buildWasm } from "./build-wasm.mjs";
 import { bundlePage } from "./build.mjs";
 import { requireChromium } from "./lib/chromium.mjs";
+import { pythonWithTorch } from "./lib/python.mjs";
 import { Failure, main, show } from "./lib/run.mjs";
 import { cargoBuild, requireLints, wasmTarget } from "./lib/rust.mjs";
 import { BUDGET_KB, pageSize } from "./lib/size.mjs";
 import { setUp } from "./setup.mjs";
 
 const E2E_REPORT = ".cache/e2e.json";
+const EXECUTABLE = process.platform === "win32" ? "gammascope.exe" : "gammascope";
 
 /** Each stage returns its counts, an empty object for a check that passed, or throws a Failure. */
-const stages = { fmt, clippy, rust, gpu, types, page };
+const stages = { fmt, clippy, rust, gpu, hook, types, page };
 
 async function fmt() {
   await requireLints();
@@ -40,6 +44,20 @@ async function rust() {
 async function gpu() {
   const adapter = process.env.GAMMASCOPE_GPU ? ["--include-ignored"] : [];
   return cargoTest(["--features", "gpu", "--lib", "--test", "command_line", "--", "gpu", ...adapter]);
+}
+
+/** The Python hook that the page shows, on a tiny model; skipped, and said, where there is no PyTorch. */
+async function hook() {
+  const terminal = await cargoBuild("Gammascope: compiling the command line", ["--bin", "gammascope", "--locked"], EXECUTABLE);
+  const folder = mkdtempSync(join(tmpdir(), "gammascope-hook-"));
+  try {
+    const { code, stdout } = await show(await pythonWithTorch(), ["tests/hook.py", terminal, folder]);
+    const [, ...counts] = stdout.match(/(\d+) passed, (\d+) failed, (\d+) skipped\s*$/) ?? [];
+    const [passed = 0, failed = 0, skipped = 0] = counts.map(Number);
+    return withExit({ passed, failed, skipped }, code);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 async function cargoTest(args) {
@@ -74,8 +92,7 @@ async function page() {
   console.log(size);
 
   // The terminal's numbers, for the page's to be held against.
-  const end = process.platform === "win32" ? "gammascope.exe" : "gammascope";
-  const terminal = await cargoBuild("Gammascope: compiling the command line", ["--bin", "gammascope", "--locked"], end);
+  const terminal = await cargoBuild("Gammascope: compiling the command line", ["--bin", "gammascope", "--locked"], EXECUTABLE);
 
   mkdirSync(".cache", { recursive: true });
   rmSync(E2E_REPORT, { force: true });

@@ -1,7 +1,7 @@
 /** The page from code: what `window.gammascope` offers. */
 import type { Openable } from './files';
 import type { Device } from './protocol';
-import type { Report } from './report';
+import type { MeasurementPlan, Report } from './report';
 
 export interface Api {
   /**
@@ -10,6 +10,9 @@ export interface Api {
    * setting decides. Rejects with the sentence shown.
    */
   open(files: Openable, options?: { weights?: boolean }): Promise<Report>;
+
+  /** What `measure` with the same arguments would take: sites, bytes, operations, memory, seconds. */
+  plan(activations: File, options?: { site?: string; device?: Device }): Promise<MeasurementPlan>;
 
   /**
    * Measures the open checkpoint's norms on a file of activations, matched by name or all of one `site`. The covariance is

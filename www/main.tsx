@@ -2,12 +2,13 @@
 import { render } from 'preact';
 import './api';
 import { entriesOf } from './files';
-import { measure, open } from './state';
+import { measure, open, plan } from './state';
 import { applyTheme } from './theme';
 import { App } from './views/app';
 
 window.gammascope = {
   open: (files, options) => open(() => entriesOf(files), options?.weights),
+  plan: (file, options) => plan({ path: file.name, file }, options),
   measure: (file, options) => measure({ path: file.name, file }, options),
 };
 

@@ -478,6 +478,10 @@ memory: number,
  */
 seconds: number, 
 /**
+ * Operations a second of the exact sums and of the eigenvalues, in that trial.
+ */
+speeds: [number, number], 
+/**
  * Where the exact sums are computed: "cpu", or the name of the GPU.
  */
 device: string, 

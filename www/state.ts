@@ -148,17 +148,29 @@ export function weighNow(): void {
   if (opened.value && !weighing.value) void weigh(opened.value);
 }
 
-/** A verifier that knows what the inspector of `current` knows. */
+/** A verifier that knows what the inspector of `current` knows, or is about to. */
 async function successor({ entries, report }: Opened, signal: AbortSignal): Promise<Inspector> {
+  const weighs = report.writers.length > 0 || weighing.value !== null;
   const { inspector } = await Inspector.open(entries, () => undefined, signal, 'verifier');
   // One that is ended meanwhile is closed by nobody else.
   signal.addEventListener('abort', () => inspector.close(signal.reason), { once: true });
-  if (report.writers.length > 0) await inspector.weigh(signal);
+  if (weighs) await inspector.weigh(signal);
   return inspector;
 }
 
 /** How to measure: one site's activations or those of all, where, and whether a long measurement waits for consent. */
 type Options = { site?: string | undefined; device?: Device | undefined; ask?: boolean };
+
+const NO_CHECKPOINT = 'Open a checkpoint first: activations are measured against its scales.';
+
+/** What measuring would take. */
+export async function plan(activations: Entry, { site, device = 'fastest' }: Options = {}): Promise<MeasurementPlan> {
+  if (!opened.value) throw new Error(NO_CHECKPOINT);
+  const { entries } = opened.value;
+  const verifiers = await Verifiers.plan({ entries, activations, site, device }, new AbortController().signal);
+  verifiers.close();
+  return { ...verifiers.plan, seconds: verifiers.plan.seconds / verifiers.workers };
+}
 
 /** Begins a measurement in place of one that is running. */
 function beginMeasuring(): Measuring {
@@ -177,7 +189,7 @@ function beginMeasuring(): Measuring {
  */
 export async function measure(activations: Entry, { site, device = 'fastest', ask = false }: Options = {}): Promise<Report> {
   const current = opened.value;
-  if (!current) throw new Error('Open a checkpoint first: activations are measured against its scales.');
+  if (!current) throw new Error(NO_CHECKPOINT);
   const { controller, stop } = beginMeasuring();
   const { signal: ended } = controller;
   const tell = (news: Partial<Measuring>) => {

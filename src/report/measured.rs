@@ -22,6 +22,8 @@ pub struct MeasurementPlan {
     pub memory: u64,
     /// About how long it takes, one site after the other, judged by a trial on this machine.
     pub seconds: f64,
+    /// Operations a second of the exact sums and of the eigenvalues, in that trial.
+    pub speeds: [f64; 2],
     /// Where the exact sums are computed: "cpu", or the name of the GPU.
     pub device: String,
     /// File of the activations.

@@ -116,6 +116,7 @@ impl Plan {
             operations: sums + eigen,
             memory: sizes.iter().map(|&(n, d, bytes)| memory(bytes, n, d)).max().unwrap_or_default(),
             seconds: sums / speeds.sums + eigen / speeds.eigen,
+            speeds: [speeds.sums, speeds.eigen],
             device: device.to_owned(),
             input: captured.file().rsplit('/').next().unwrap_or_default().to_owned(),
             warnings: self.warnings(),

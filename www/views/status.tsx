@@ -50,7 +50,7 @@ export function MeasuringNow() {
         <p class="line">
           <strong>The plan:</strong> {plan && <Plan {...plan} workers={workers} />}
         </p>
-        <button type="button" class="button primary" onClick={begin}>
+        <button type="button" class="button strong" onClick={begin}>
           Measure
         </button>
         <button type="button" class="button" onClick={stopMeasuring}>
