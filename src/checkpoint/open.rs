@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 const HEADERS_AT_ONCE: usize = 16;
 
 /// An index or configuration larger than this is not one.
-const MAX_JSON_BYTES: u64 = 256 * 1024 * 1024;
+pub(super) const MAX_JSON_BYTES: u64 = 256 * 1024 * 1024;
 
 /// How far opening has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -448,7 +448,7 @@ fn and_more(count: usize) -> String {
 }
 
 /// Reads 8 bytes, then the header they announce. Two small reads instead of one guess of 64 KiB: locally a read
-/// costs microseconds, and what is read stays what is needed.
+/// costs microseconds, and what is read stays what is needed. A source behind an address has made the guess already.
 ///
 /// The first bytes decide what a file is, not its name: they are a length in one format and `GGUF` in the other.
 async fn read_header<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Header, CheckpointError> {
