@@ -15,10 +15,10 @@ use crate::norm::{NormSite, unnamed};
 use crate::reader::{ReaderIndex, Readers};
 use crate::report::sentence;
 use crate::report::{
-    CheckpointSummary, DeadParameters, EvidenceReport, ModelSummary, NormKind, NormReport, NormRole, Report,
-    SCHEMA, Verification, Warning,
+    CheckpointSummary, DeadParameters, EvidenceReport, ModelSummary, NormKind, NormReport, NormRole,
+    RemoteSummary, Report, SCHEMA, Verification, Warning,
 };
-use crate::source::ByteSource;
+use crate::source::{ByteSource, Transfer};
 use std::collections::BTreeMap;
 
 pub(super) struct Inspector<'a, S> {
@@ -90,29 +90,33 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             .flat_map(|site| std::iter::once(site.scale).chain(site.shift))
             .map(|index| checkpoint.tensors[index].bytes())
             .sum();
-        let report = Report {
-            schema: SCHEMA.to_owned(),
-            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-            checkpoint: CheckpointSummary {
-                name: checkpoint.name.clone(),
-                format: checkpoint.format.name().to_owned(),
-                shards: checkpoint.shards.len() as u32,
-                missing_shards: checkpoint.missing_shards.clone(),
-                tensors: checkpoint.tensors.len() as u32,
-                parameters: checkpoint.parameters(),
-                bytes: checkpoint.bytes(),
-                bytes_read: checkpoint.bytes_read(),
-                header_bytes: checkpoint.header_bytes,
-                norm_bytes,
-                weight_bytes_read: checkpoint.weight_bytes_read(),
-            },
-            model,
-            norms,
-            dead_parameters,
-            writers: self.streams.reports(&checkpoint.tensors),
-            verification: self.verification.cloned(),
-            warnings: self.warnings,
-        };
+        let report =
+            Report {
+                schema: SCHEMA.to_owned(),
+                tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+                checkpoint: CheckpointSummary {
+                    name: checkpoint.name.clone(),
+                    format: checkpoint.format.name().to_owned(),
+                    shards: checkpoint.shards.len() as u32,
+                    missing_shards: checkpoint.missing_shards.clone(),
+                    tensors: checkpoint.tensors.len() as u32,
+                    parameters: checkpoint.parameters(),
+                    bytes: checkpoint.bytes(),
+                    bytes_read: checkpoint.bytes_read(),
+                    header_bytes: checkpoint.header_bytes,
+                    norm_bytes,
+                    weight_bytes_read: checkpoint.weight_bytes_read(),
+                    remote: checkpoint.transfer().map(|Transfer { address, requests, bytes }| {
+                        RemoteSummary { address, requests, bytes }
+                    }),
+                },
+                model,
+                norms,
+                dead_parameters,
+                writers: self.streams.reports(&checkpoint.tensors),
+                verification: self.verification.cloned(),
+                warnings: self.warnings,
+            };
         let shifts =
             stored.iter().map(|stored| stored.shift.as_ref().and_then(|shift| shift.clone().ok())).collect();
         Inspection { report, scales, shifts }

@@ -25,6 +25,7 @@ fn declarations() -> String {
     declare!(
         Report,
         CheckpointSummary,
+        RemoteSummary,
         ModelSummary,
         ModelVerdict,
         PartSummary,

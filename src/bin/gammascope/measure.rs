@@ -29,7 +29,7 @@ struct Job {
 
 pub(crate) fn run(options: &Measure) -> ExitCode {
     let mut line = progress::Line::new();
-    let opened = files::sources(&options.paths).and_then(|sources| {
+    let opened = files::sources(&options.paths, &options.remote).and_then(|sources| {
         let opening = inspect::open(sources, |progress| line.show(progress));
         pollster::block_on(opening).map_err(|error| error.to_string())
     });
@@ -70,7 +70,7 @@ pub(crate) fn run(options: &Measure) -> ExitCode {
 
 /// What is to be measured, and what of the file was left over.
 fn jobs(
-    opened: &Opened<DiskSource>,
+    opened: &Opened<files::Source>,
     activations: &Path,
     options: &Measure,
 ) -> Result<(Vec<Job>, Vec<Warning>), ActivationsError> {
@@ -103,7 +103,7 @@ pub(crate) fn device(options: &Measure) -> Result<Device, String> {
 
 /// Measures on all cores; a site that fails is a warning, and the others go on.
 fn measure_all(
-    opened: &Opened<DiskSource>,
+    opened: &Opened<files::Source>,
     jobs: &[Job],
     device: &Device,
     line: &mut progress::Line,

@@ -27,11 +27,18 @@ pub use fault::{ATTEMPTS, Fault, Problem};
 /// Ranges on their way at the same time, of one file. Browsers keep six connections to a host.
 const AT_ONCE: usize = 6;
 
-/// More reads than this are asked for in one request, where the server can answer several ranges at once.
+/// As many reads of one file are few. More are joined, where what lies between is small, or asked for in one request, where
+/// the server answers several ranges at once.
 const FEW_READS: usize = 4;
 
-/// Bytes between reads that are read along to have fewer of them: at most this many together cost less than a request.
-const BRIDGED: u64 = 256 * 1024;
+/// Bytes that are read along without a thought to have few reads, ...
+const CHEAP: u64 = 256 * 1024;
+
+/// ... and those that are where the server answers one range only: a few round trips cost as much.
+const DEAR: u64 = 1024 * 1024;
+
+/// A gap that is always read along.
+const SMALL_GAP: u64 = 16 * 1024;
 
 /// Ranges in one request: servers bound the number (Apache 200) and the length of a header.
 const RANGES_A_REQUEST: usize = 100;
@@ -440,10 +447,11 @@ impl<T: Transport> HttpSource<T> {
 
     /// Reads what is missing of `ranges` into the kept bytes: few of them each, many together where that can be.
     async fn gather(&self, ranges: &[Range<u64>]) -> Vec<Fault> {
-        let missing = bridge(ranges.iter().filter(|range| !self.has(range)).cloned().collect());
+        let missing = || ranges.iter().filter(|range| !self.has(range)).cloned().collect::<Vec<_>>();
         let origin = self.file.place.url.origin();
-        if missing.len() > FEW_READS && !self.session.single.borrow().contains(origin) {
-            for together in missing.chunks(RANGES_A_REQUEST) {
+        let joined = bridge(missing(), CHEAP);
+        if joined.len() > FEW_READS && !self.session.single.borrow().contains(origin) {
+            for together in bridge(missing(), 0).chunks(RANGES_A_REQUEST) {
                 match self.fetch_together(together).await {
                     Ok(Some(found)) => {
                         found.into_iter().for_each(|(start, bytes)| self.keep(start, Rc::new(bytes)))
@@ -456,7 +464,7 @@ impl<T: Transport> HttpSource<T> {
                 }
             }
         }
-        let rest: Vec<Range<u64>> = missing.into_iter().filter(|range| !self.has(range)).collect();
+        let rest = if joined.len() > FEW_READS { bridge(missing(), DEAR) } else { joined };
         let fetches = rest.into_iter().map(|range| async move { (range.start, self.fetch(range).await) });
         let mut fetches = stream::iter(fetches).buffer_unordered(AT_ONCE);
         let mut faults = Vec::new();
@@ -571,21 +579,16 @@ fn range_header(ranges: &[Range<u64>]) -> String {
     format!("bytes={}", each.join(","))
 }
 
-/// Merges reads, narrowest gaps first, while more than a few are left and what lies between stays small.
-fn bridge(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+/// Merges reads into a few, narrowest gaps first, where what lies between is at most `budget` bytes together; where it is
+/// more, only those that nearly touch.
+fn bridge(mut ranges: Vec<Range<u64>>, budget: u64) -> Vec<Range<u64>> {
     ranges.sort_by_key(|range| range.start);
     let mut gaps: Vec<u64> =
         ranges.windows(2).map(|pair| pair[1].start.saturating_sub(pair[0].end)).collect();
     gaps.sort_unstable();
-    let too_many = ranges.len().saturating_sub(FEW_READS);
-    let (mut spent, mut widest) = (0, 0);
-    for gap in gaps.into_iter().take(too_many) {
-        spent += gap;
-        if spent > BRIDGED {
-            break;
-        }
-        widest = gap;
-    }
+    let too_many = &gaps[..ranges.len().saturating_sub(FEW_READS).min(gaps.len())];
+    let affordable = too_many.iter().sum::<u64>() <= budget;
+    let widest = too_many.last().copied().filter(|_| affordable).unwrap_or(0).max(SMALL_GAP);
     let mut merged: Vec<Range<u64>> = Vec::new();
     for range in ranges {
         match merged.last_mut() {
