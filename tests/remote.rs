@@ -43,7 +43,7 @@ impl Transport for Hurried {
 fn open_with(address: &str, access: &Access, transport: Hurried) -> Result<Inspection, String> {
     pollster::block_on(async {
         let sources: Vec<AnySource<DiskSource, Hurried>> =
-            locate(transport, address, access).await.map_err(|error| error.to_string())?;
+            locate(transport, address, access, |_, _| {}).await.map_err(|error| error.to_string())?;
         inspect(sources, |_| {}).await.map_err(|error| error.to_string())
     })
 }

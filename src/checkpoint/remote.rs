@@ -121,18 +121,20 @@ impl Access {
 type Source<L, T> = AnySource<L, T>;
 
 /// Finds the files behind `address` and opens them: one request each, several at once. A shard that is not there is left
-/// out, for the index to miss; one that fails otherwise says why when it is read.
+/// out, for the index to miss; one that fails otherwise says why when it is read. `progress` hears how many of how many
+/// shards have been opened.
 pub async fn locate<L, T: Transport>(
     transport: T,
     address: &str,
     access: &Access,
+    progress: impl Fn(usize, usize),
 ) -> Result<Vec<Source<L, T>>, LocateError> {
     let address = Address::parse(address, &access.hub)?;
     let shown = match &address {
         Address::File(url) | Address::Index(url) | Address::Folder(url) => url.to_string(),
         Address::Model(model) => model.files().to_string(),
     };
-    let finder = Finder { session: Session::new(transport, shown), access };
+    let finder = Finder { session: Session::new(transport, shown), access, progress: &progress };
     match address {
         Address::File(url) => finder.file(url).await,
         Address::Index(url) => finder.index(url, "").await,
@@ -144,6 +146,7 @@ pub async fn locate<L, T: Transport>(
 struct Finder<'a, T> {
     session: Rc<Session<T>>,
     access: &'a Access,
+    progress: &'a dyn Fn(usize, usize),
 }
 
 impl<T: Transport> Finder<'_, T> {
@@ -189,7 +192,8 @@ impl<T: Transport> Finder<'_, T> {
         if names.len() > MOST_SHARDS {
             return Err(LocateError::TooMany { index: url.to_string(), count: names.len() });
         }
-        let mut places = Vec::with_capacity(names.len());
+        let total = names.len();
+        let mut places = Vec::with_capacity(total);
         for name in names {
             let elsewhere = || LocateError::Elsewhere { index: url.to_string(), shard: name.to_owned() };
             places.push((format!("{prefix}{name}"), url.join(name).ok_or_else(elsewhere)?));
@@ -199,8 +203,10 @@ impl<T: Transport> Finder<'_, T> {
             (path, opened)
         });
         let mut opens = stream::iter(opens).buffered(SHARDS_AT_ONCE);
-        let (mut sources, mut first, mut sound) = (Vec::new(), None, 0);
+        let (mut sources, mut first, mut sound, mut done) = (Vec::new(), None, 0, 0);
         while let Some((path, opened)) = opens.next().await {
+            done += 1;
+            (self.progress)(done, total);
             match opened {
                 Ok(source) => {
                     sound += 1;

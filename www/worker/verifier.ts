@@ -1,6 +1,7 @@
 /** The verifier: the wasm that can measure as well, loaded when that is asked for. */
 import init, { Inspection, weightsBudget } from '../generated/verifier.js';
 import type { Progress } from '../report';
+import { network } from './network';
 import { report, serve } from './serve';
 
 let stopped = false;
@@ -8,7 +9,7 @@ let stopped = false;
 serve(
   async (entries) => {
     await init();
-    return Inspection.open(entries, report);
+    return Inspection.open(entries, network, report);
   },
   weightsBudget,
   (opened) => ({

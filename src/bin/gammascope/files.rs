@@ -1,12 +1,15 @@
 //! From the paths and addresses on the command line to open files.
 
 use crate::args::Remote;
+use crate::progress;
 use gammascope::checkpoint::remote::{Access, locate};
+use gammascope::inspect::{Progress, Stage};
 use gammascope::source::AnySource;
 use gammascope::source::address::Address;
 use gammascope::source::disk::DiskSource;
 use gammascope::source::http::Token;
 use gammascope::source::http::native::Native;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -17,11 +20,15 @@ const DEPTH: usize = 4;
 pub(crate) type Source = AnySource<DiskSource, Native>;
 
 /// Opens the files behind `paths`, or behind the one address that is given instead.
-pub(crate) fn sources(paths: &[PathBuf], remote: &Remote) -> Result<Vec<Source>, String> {
+pub(crate) fn sources(
+    paths: &[PathBuf],
+    remote: &Remote,
+    line: &mut progress::Line,
+) -> Result<Vec<Source>, String> {
     if let [only] = paths
         && let Some(address) = address(only)
     {
-        return fetch(address, remote);
+        return fetch(address, remote, line);
     }
     if let Some(address) = paths.iter().filter(|path| !path.exists()).find_map(|path| url(path)) {
         return Err(format!("{:?} is one of several paths; give an address alone", without_query(address)));
@@ -43,7 +50,7 @@ fn address(path: &Path) -> Option<&str> {
     (url(path).is_some() || !path.exists() && Address::is_model_name(text)).then_some(text)
 }
 
-fn fetch(address: &str, remote: &Remote) -> Result<Vec<Source>, String> {
+fn fetch(address: &str, remote: &Remote, line: &mut progress::Line) -> Result<Vec<Source>, String> {
     let token = |given: &str| {
         Token::new(given).ok_or("the token is empty or has characters that no token has; check it".to_owned())
     };
@@ -53,7 +60,12 @@ fn fetch(address: &str, remote: &Remote) -> Result<Vec<Source>, String> {
         token: remote.token.as_deref().map(token).transpose()?,
         hub_token: hub_token.as_deref().map(token).transpose()?,
     };
-    pollster::block_on(locate(Native::new(), address, &access)).map_err(|error| {
+    let line = RefCell::new(line);
+    let found = |done: usize, total: usize| {
+        let (stage, done, total) = (Stage::Headers, done as u32, total as u32);
+        line.borrow_mut().show(Progress { stage, done, total, bytes_read: 0 });
+    };
+    pollster::block_on(locate(Native::new(), address, &access, found)).map_err(|error| {
         match url(Path::new(address)) {
             Some(_) => error.to_string(),
             None => {

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 
 fn inspect(options: &Inspect) -> ExitCode {
     let mut line = progress::Line::new();
-    let outcome = files::sources(&options.paths, &options.remote)
+    let outcome = files::sources(&options.paths, &options.remote, &mut line)
         .and_then(|sources| pollster::block_on(read(sources, options, &mut line)));
     line.clear();
     match outcome {

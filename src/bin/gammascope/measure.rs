@@ -29,7 +29,7 @@ struct Job {
 
 pub(crate) fn run(options: &Measure) -> ExitCode {
     let mut line = progress::Line::new();
-    let opened = files::sources(&options.paths, &options.remote).and_then(|sources| {
+    let opened = files::sources(&options.paths, &options.remote, &mut line).and_then(|sources| {
         let opening = inspect::open(sources, |progress| line.show(progress));
         pollster::block_on(opening).map_err(|error| error.to_string())
     });
