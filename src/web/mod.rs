@@ -76,6 +76,7 @@ extern "C" {
     fn wait(this: &Network, milliseconds: f64) -> Promise;
 
     /// An answer whose body has not been read.
+    #[derive(Debug)]
     type Answer;
 
     #[wasm_bindgen(method, getter)]
@@ -121,7 +122,8 @@ impl Transport for Network {
 }
 
 /// The body of an answer; dropping it ends the transfer.
-struct Unread(Answer);
+#[derive(Debug)]
+pub struct Unread(Answer);
 
 impl Drop for Unread {
     fn drop(&mut self) {
