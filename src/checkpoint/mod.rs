@@ -10,10 +10,10 @@ mod open;
 pub mod remote;
 
 use crate::report::Warning;
-use crate::source::{ByteSource, Meter, SourceError, Transfer, coalesce};
+use crate::source::{ByteSource, Meter, SourceError, Transfer, at_once, coalesce};
 use config::Config;
 use dtype::{DecodeError, TensorType};
-use futures_util::{StreamExt, stream};
+use futures_util::FutureExt;
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -189,7 +189,7 @@ impl<S: ByteSource> Checkpoint<S> {
             let ranges: Vec<Range<u64>> =
                 slots.iter().map(|&slot| self.tensors[wanted[slot]].range.clone()).collect();
             let reads = coalesce(&ranges);
-            async move {
+            let reading = async move {
                 let take = |index: usize, bytes: Result<Vec<u8>, SourceError>| {
                     let (results, done, progress) = &mut *state.borrow_mut();
                     let read = &reads[index];
@@ -206,13 +206,11 @@ impl<S: ByteSource> Checkpoint<S> {
                     progress(*done, self.meter.bytes());
                 };
                 self.meter.read_many(&self.shards[shard], &reads, take).await;
-            }
+            };
+            reading.boxed_local()
         };
         let shards = of_shard.into_iter().enumerate().filter(|(_, slots)| !slots.is_empty());
-        stream::iter(shards.map(|(shard, slots)| of_one(shard, slots)))
-            .buffer_unordered(SHARDS_AT_ONCE)
-            .collect::<()>()
-            .await;
+        at_once(SHARDS_AT_ONCE, shards.map(|(shard, slots)| of_one(shard, slots)).collect()).await;
         let (results, ..) = state.into_inner();
         results.into_iter().flatten().collect()
     }

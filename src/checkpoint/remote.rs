@@ -5,10 +5,12 @@ use super::open::MAX_JSON_BYTES;
 use crate::source::address::{Address, AddressError, Model, PUBLIC_HUB, Url};
 use crate::source::http::{Fault, HttpSource, Place, Problem, Session, Token, Transport};
 use crate::source::memory::MemorySource;
-use crate::source::{AnySource, Unreadable};
+use crate::source::{AnySource, Unreadable, at_once};
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 use futures_util::future::{join, join3};
-use futures_util::{StreamExt, stream};
 use serde::Deserialize;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// What most headers of a shard fit in: a request costs more than these bytes.
@@ -153,13 +155,9 @@ impl<T: Transport> Finder<'_, T> {
     /// One file and, for safetensors, the configuration beside it.
     async fn file<L>(&self, url: Url) -> Result<Vec<Source<L, T>>, LocateError> {
         let name = url.file_name().to_owned();
-        let beside =
-            url.folder().join(CONFIG).filter(|_| name.to_ascii_lowercase().ends_with(".safetensors"));
-        let config = async {
-            match beside {
-                Some(beside) => self.companion(beside, CONFIG.to_owned()).await,
-                None => Ok(None),
-            }
+        let config = match name.to_ascii_lowercase().ends_with(".safetensors") {
+            true => self.config(&url.folder(), ""),
+            false => std::future::ready(Ok(None)).boxed_local(),
         };
         let (shard, config) = join(self.shard(url, name), config).await;
         // Why the file cannot be read is the better sentence.
@@ -170,9 +168,7 @@ impl<T: Transport> Finder<'_, T> {
     /// An index, its shards and the configuration beside it.
     async fn index<L>(&self, url: Url, prefix: &str) -> Result<Vec<Source<L, T>>, LocateError> {
         let path = format!("{prefix}{}", url.file_name());
-        let place = self.access.place(url.clone());
-        let (bytes, config) =
-            join(self.session.whole(&place, MAX_JSON_BYTES), self.config(&url.folder(), prefix)).await;
+        let (bytes, config) = join(self.whole(url.clone()), self.config(&url.folder(), prefix)).await;
         self.shards(&url, path, bytes?, config?, prefix).await
     }
 
@@ -198,26 +194,33 @@ impl<T: Transport> Finder<'_, T> {
             let elsewhere = || LocateError::Elsewhere { index: url.to_string(), shard: name.to_owned() };
             places.push((format!("{prefix}{name}"), url.join(name).ok_or_else(elsewhere)?));
         }
-        let opens = places.into_iter().map(|(path, url)| async move {
-            let opened = self.shard(url, path.clone()).await;
-            (path, opened)
+        let done = Cell::new(0);
+        let opened: Vec<_> = places.iter().map(|_| RefCell::new(None)).collect();
+        let opening = places.iter().zip(&opened).map(|((path, url), slot)| {
+            let done = &done;
+            let opening = async move {
+                let opened = self.shard(url.clone(), path.clone()).await;
+                done.set(done.get() + 1);
+                (self.progress)(done.get(), total);
+                slot.replace(Some(opened));
+            };
+            opening.boxed_local()
         });
-        let mut opens = stream::iter(opens).buffered(SHARDS_AT_ONCE);
-        let (mut sources, mut first, mut sound, mut done) = (Vec::new(), None, 0, 0);
-        while let Some((path, opened)) = opens.next().await {
-            done += 1;
-            (self.progress)(done, total);
-            match opened {
-                Ok(source) => {
+        at_once(SHARDS_AT_ONCE, opening.collect()).await;
+        let (mut sources, mut first, mut sound) = (Vec::new(), None, 0);
+        for (slot, (path, _)) in opened.into_iter().zip(places) {
+            match slot.into_inner() {
+                Some(Ok(source)) => {
                     sound += 1;
                     sources.push(AnySource::Remote(source));
                 }
-                Err(fault) => {
+                Some(Err(fault)) => {
                     first = first.or_else(|| Some(fault.clone()));
                     if !fault.problem.is_absence() {
                         sources.push(AnySource::Unreadable(Unreadable { path, fault }));
                     }
                 }
+                None => {}
             }
         }
         match first {
@@ -264,8 +267,7 @@ impl<T: Transport> Finder<'_, T> {
         if let Some(found) = self.usual(&folder, &prefix).await? {
             return Ok(found);
         }
-        let place = self.access.place(model.listing());
-        let listed = match self.session.whole(&place, MAX_JSON_BYTES).await {
+        let listed = match self.whole(model.listing()).await {
             Ok(bytes) => serde_json::from_slice::<Listing>(&bytes).ok(),
             Err(fault) if fault.problem.wants_token() => return Err(fault.into()),
             Err(_) => None,
@@ -296,9 +298,8 @@ impl<T: Transport> Finder<'_, T> {
     /// `model.safetensors`, or what its index names, and the configuration; all three asked for at once.
     async fn usual<L>(&self, folder: &Url, prefix: &str) -> Result<Option<Vec<Source<L, T>>>, LocateError> {
         let (Some(index), Some(single)) = (folder.join(INDEX), folder.join(SINGLE)) else { return Ok(None) };
-        let place = self.access.place(index.clone());
         let (listed, shard, config) = join3(
-            self.session.whole(&place, MAX_JSON_BYTES),
+            self.whole(index.clone()),
             self.shard(single, format!("{prefix}{SINGLE}")),
             self.config(folder, prefix),
         )
@@ -339,21 +340,34 @@ impl<T: Transport> Finder<'_, T> {
         Ok(None)
     }
 
-    async fn shard(&self, url: Url, path: String) -> Result<HttpSource<T>, Fault> {
+    fn shard(&self, url: Url, path: String) -> LocalBoxFuture<'_, Result<HttpSource<T>, Fault>> {
         let guess = if path.to_ascii_lowercase().ends_with(".gguf") { GGUF_GUESS } else { SHARD_GUESS };
-        HttpSource::open(self.session.clone(), self.access.place(url), path, guess).await
+        HttpSource::open(self.session.clone(), self.access.place(url), path, guess).boxed_local()
     }
 
-    async fn config<L>(&self, folder: &Url, prefix: &str) -> Result<Option<Source<L, T>>, Fault> {
-        match folder.join(CONFIG) {
-            Some(url) => self.companion(url, format!("{prefix}{CONFIG}")).await,
-            None => Ok(None),
+    /// A small file.
+    fn whole(&self, url: Url) -> LocalBoxFuture<'_, Result<Vec<u8>, Fault>> {
+        async move { self.session.whole(&self.access.place(url), MAX_JSON_BYTES).await }.boxed_local()
+    }
+
+    /// The configuration in a folder, which may as well not be there, or not be ours to read.
+    fn config<L>(
+        &self,
+        folder: &Url,
+        prefix: &str,
+    ) -> LocalBoxFuture<'_, Result<Option<Source<L, T>>, Fault>> {
+        let (url, path) = (folder.join(CONFIG), format!("{prefix}{CONFIG}"));
+        async move {
+            match url {
+                Some(url) => Self::companion(self.whole(url).await, path),
+                None => Ok(None),
+            }
         }
+        .boxed_local()
     }
 
-    /// A small file that may as well not be there, or not be ours to read.
-    async fn companion<L>(&self, url: Url, path: String) -> Result<Option<Source<L, T>>, Fault> {
-        match self.session.whole(&self.access.place(url), MAX_JSON_BYTES).await {
+    fn companion<L>(read: Result<Vec<u8>, Fault>, path: String) -> Result<Option<Source<L, T>>, Fault> {
+        match read {
             Ok(bytes) if looks_like_a_page(&bytes) => Ok(None),
             Ok(bytes) => Ok(Some(AnySource::Whole(MemorySource::new(path, bytes)))),
             Err(fault) if fault.problem.is_absence() || fault.problem.wants_token() => Ok(None),

@@ -3,6 +3,7 @@
 use super::http::{Fault, HttpSource, Transport};
 use super::memory::MemorySource;
 use super::{ByteSource, SourceError, Transfer};
+use futures_util::FutureExt;
 use std::ops::Range;
 
 /// A file that was asked for and did not come: whatever is sound beside it goes on.
@@ -50,7 +51,8 @@ impl<L: ByteSource, T: Transport> ByteSource for AnySource<L, T> {
     async fn read(&self, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
         match self {
             Self::Local(source) => source.read(range).await,
-            Self::Remote(source) => source.read(range).await,
+            // On the heap: a future of the network's size would be part of every future that reads.
+            Self::Remote(source) => source.read(range).boxed_local().await,
             Self::Whole(source) => source.read(range).await,
             Self::Unreadable(source) => Err(SourceError::Remote(Box::new(source.fault.clone()))),
         }
@@ -63,7 +65,7 @@ impl<L: ByteSource, T: Transport> ByteSource for AnySource<L, T> {
     ) {
         match self {
             Self::Local(source) => source.read_many(ranges, each).await,
-            Self::Remote(source) => source.read_many(ranges, each).await,
+            Self::Remote(source) => source.read_many(ranges, each).boxed_local().await,
             Self::Whole(source) => source.read_many(ranges, each).await,
             Self::Unreadable(_) => {
                 for (index, range) in ranges.iter().enumerate() {

@@ -11,6 +11,8 @@ pub mod disk;
 pub mod http;
 pub mod memory;
 
+use futures_util::future::LocalBoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
 use std::cell::Cell;
 use std::ops::Range;
 
@@ -67,6 +69,12 @@ pub struct Transfer {
     pub requests: u32,
     /// Bytes of the bodies that came.
     pub bytes: u64,
+}
+
+/// Does all of `work`, at most `most` at a time. One function for all kinds of work: each that is compiled by itself adds
+/// kilobytes to the page.
+pub(crate) fn at_once<'a>(most: usize, work: Vec<LocalBoxFuture<'a, ()>>) -> LocalBoxFuture<'a, ()> {
+    stream::iter(work).buffer_unordered(most).collect::<()>().boxed_local()
 }
 
 /// A file that can be read at any position.

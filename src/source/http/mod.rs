@@ -12,11 +12,11 @@ mod fault;
 pub mod native;
 
 use super::address::Url;
-use super::{ByteSource, SourceError, Transfer};
+use super::{ByteSource, SourceError, Transfer, at_once};
 use answer::{ContentRange, parts};
-use futures_util::{StreamExt, stream};
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
@@ -100,9 +100,9 @@ pub struct Session<T> {
     requests: Cell<u32>,
     bytes: Cell<u64>,
     /// Origins that have answered.
-    met: RefCell<HashSet<String>>,
+    met: RefCell<Vec<String>>,
     /// Origins that do not answer several ranges at once.
-    single: RefCell<HashSet<String>>,
+    single: RefCell<Vec<String>>,
 }
 
 impl<T: Transport> Session<T> {
@@ -132,46 +132,42 @@ impl<T: Transport> Session<T> {
     /// A whole small file: an index, a configuration, a listing. At most `most` bytes.
     pub async fn whole(&self, place: &Place, most: u64) -> Result<Vec<u8>, Fault> {
         let judge = |_: &Head| Ok(Expected::AtMost(most));
-        Ok(self.ask(place, Method::Get, None, 0, judge).await?.1)
+        let ask = Ask { place, method: Method::Get, range: None, offset: 0 };
+        Ok(self.ask(ask, &judge).await?.1)
     }
 
     /// Makes a request until its answer is sound or its fault final. `judge` sees the headers and says how many bytes must
     /// follow; nothing of the body is read before.
-    async fn ask(
-        &self,
-        place: &Place,
-        method: Method,
-        range: Option<&str>,
-        offset: u64,
-        judge: impl Fn(&Head) -> Result<Expected, Problem>,
-    ) -> Result<(Head, Vec<u8>), Fault> {
-        let mut attempt = 1;
-        loop {
-            let problem = match self.once(place, method, range, offset, &judge).await {
-                Ok(answer) => return Ok(answer),
-                Err(problem) => problem,
-            };
-            let met = self.met.borrow().contains(place.url.origin());
-            match problem.pause(attempt, met) {
-                Some(time) => self.transport.wait(time).await,
-                None => return Err(Fault::new(&place.url, problem, attempt)),
+    fn ask<'a>(
+        &'a self,
+        ask: Ask<'a>,
+        judge: &'a Judge<'a>,
+    ) -> LocalBoxFuture<'a, Result<(Head, Vec<u8>), Fault>> {
+        let url = &ask.place.url;
+        let asking = async move {
+            let mut attempt = 1;
+            loop {
+                let problem = match self.once(ask, judge).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(problem) => problem,
+                };
+                let met = self.met.borrow().iter().any(|origin| origin == url.origin());
+                match problem.pause(attempt, met) {
+                    Some(time) => self.transport.wait(time).await,
+                    None => return Err(Fault::new(url, problem, attempt)),
+                }
+                attempt += 1;
             }
-            attempt += 1;
-        }
+        };
+        asking.boxed_local()
     }
 
-    async fn once(
-        &self,
-        place: &Place,
-        method: Method,
-        range: Option<&str>,
-        offset: u64,
-        judge: impl Fn(&Head) -> Result<Expected, Problem>,
-    ) -> Result<(Head, Vec<u8>), Problem> {
+    async fn once(&self, ask: Ask<'_>, judge: &Judge<'_>) -> Result<(Head, Vec<u8>), Problem> {
+        let Ask { place, method, range, offset } = ask;
         let (url, token) = (place.url.to_request(), place.token.as_deref());
         self.requests.set(self.requests.get() + 1);
         let (head, body) = self.transport.send(Request { method, url: &url, range, token }).await?;
-        self.met.borrow_mut().insert(place.url.origin().to_owned());
+        remember(&self.met, &place.url);
         if let Some(problem) = head.refusal(offset, token.is_some()) {
             // A proxy's error page is no page that somebody gave the address of.
             return Err(problem);
@@ -195,6 +191,27 @@ impl<T: Transport> Session<T> {
         }
     }
 }
+
+/// Adds an origin to those that have one thing in common.
+fn remember(origins: &RefCell<Vec<String>>, url: &Url) {
+    let mut origins = origins.borrow_mut();
+    if !origins.iter().any(|origin| origin == url.origin()) {
+        origins.push(url.origin().to_owned());
+    }
+}
+
+/// What is asked for, until there is an answer.
+#[derive(Clone, Copy)]
+struct Ask<'a> {
+    place: &'a Place,
+    method: Method,
+    range: Option<&'a str>,
+    /// The first byte of it.
+    offset: u64,
+}
+
+/// Sees the headers of an answer and says what its body must be.
+type Judge<'a> = dyn Fn(&Head) -> Result<Expected, Problem> + 'a;
 
 /// How long a body must be.
 enum Expected {
@@ -317,7 +334,8 @@ impl<T: Transport> HttpSource<T> {
             Ok(Expected::Exactly(range.end))
         };
         let asked_for = range_header(std::slice::from_ref(&asked));
-        let answer = session.ask(&place, Method::Get, Some(&asked_for), 0, judge).await;
+        let ask = Ask { place: &place, method: Method::Get, range: Some(&asked_for), offset: 0 };
+        let answer = session.ask(ask, &judge).await;
         let (head, bytes) = match answer {
             // An empty file has no first byte; the server says so with its length.
             Err(fault) if fault.problem == (Problem::PastEnd { offset: 0 }) => (None, Vec::new()),
@@ -424,7 +442,9 @@ impl<T: Transport> HttpSource<T> {
             Ok(Expected::Exactly(range.end - range.start))
         };
         let asked = range_header(std::slice::from_ref(&range));
-        Ok(self.session.ask(&self.file.place, Method::Get, Some(&asked), range.start, judge).await?.1)
+        let place = &self.file.place;
+        let ask = Ask { place, method: Method::Get, range: Some(&asked), offset: range.start };
+        Ok(self.session.ask(ask, &judge).await?.1)
     }
 
     /// Several ranges by one request; `None` where the server gives no such answer.
@@ -448,16 +468,16 @@ impl<T: Transport> HttpSource<T> {
     /// Reads what is missing of `ranges` into the kept bytes: few of them each, many together where that can be.
     async fn gather(&self, ranges: &[Range<u64>]) -> Vec<Fault> {
         let missing = || ranges.iter().filter(|range| !self.has(range)).cloned().collect::<Vec<_>>();
-        let origin = self.file.place.url.origin();
         let joined = bridge(missing(), CHEAP);
-        if joined.len() > FEW_READS && !self.session.single.borrow().contains(origin) {
+        let single = self.session.single.borrow().iter().any(|known| known == self.file.place.url.origin());
+        if joined.len() > FEW_READS && !single {
             for together in bridge(missing(), 0).chunks(RANGES_A_REQUEST) {
                 match self.fetch_together(together).await {
                     Ok(Some(found)) => {
                         found.into_iter().for_each(|(start, bytes)| self.keep(start, Rc::new(bytes)))
                     }
                     Ok(None) => {
-                        self.session.single.borrow_mut().insert(origin.to_owned());
+                        remember(&self.session.single, &self.file.place.url);
                         break;
                     }
                     Err(fault) => return vec![fault],
@@ -465,16 +485,20 @@ impl<T: Transport> HttpSource<T> {
             }
         }
         let rest = if joined.len() > FEW_READS { bridge(missing(), DEAR) } else { joined };
-        let fetches = rest.into_iter().map(|range| async move { (range.start, self.fetch(range).await) });
-        let mut fetches = stream::iter(fetches).buffer_unordered(AT_ONCE);
-        let mut faults = Vec::new();
-        while let Some((start, fetched)) = fetches.next().await {
-            match fetched {
-                Ok(bytes) => self.keep(start, Rc::new(bytes)),
-                Err(fault) => faults.push(fault),
-            }
-        }
-        faults
+        let faults = RefCell::new(Vec::new());
+        let fetch = |range: Range<u64>| {
+            let faults = &faults;
+            let fetching = async move {
+                let start = range.start;
+                match self.fetch(range).await {
+                    Ok(bytes) => self.keep(start, Rc::new(bytes)),
+                    Err(fault) => faults.borrow_mut().push(fault),
+                }
+            };
+            fetching.boxed_local()
+        };
+        at_once(AT_ONCE, rest.into_iter().map(fetch).collect()).await;
+        faults.into_inner()
     }
 
     fn has(&self, range: &Range<u64>) -> bool {
@@ -563,7 +587,8 @@ async fn length_by_head<T: Transport>(session: &Session<T>, place: &Place) -> Re
         Some(_) if head.encoding().is_none() => Ok(Expected::AtMost(0)),
         _ => Err(Problem::Hidden),
     };
-    let (head, _) = session.ask(place, Method::Head, None, 0, judge).await?;
+    let ask = Ask { place, method: Method::Head, range: None, offset: 0 };
+    let (head, _) = session.ask(ask, &judge).await?;
     length(&head).ok_or_else(|| Fault::new(&place.url, Problem::Hidden, 1))
 }
 
