@@ -8,9 +8,6 @@ type Failure = { kind: 'offline' | 'blocked' | 'insecure' | 'unreachable' | 'cut
 
 const HERE = ['localhost', '127.0.0.1', '[::1]'];
 
-/** Origins that have let the page read an answer. */
-const readable = new Set<string>();
-
 const common = { credentials: 'omit', referrerPolicy: 'no-referrer', cache: 'no-store' } as const;
 
 export const network = {
@@ -22,9 +19,8 @@ export const network = {
     try {
       response = await fetch(url, { ...common, method, headers, signal: controller.signal });
     } catch (error) {
-      throw await explained(url, origin, headers, error);
+      throw await explained(url, headers, error);
     }
-    readable.add(origin);
     return {
       status: response.status,
       headers: [...response.headers],
@@ -40,17 +36,19 @@ function fail(kind: Failure['kind'], error?: unknown): Failure {
   return { kind, reason: error instanceof Error ? error.message : 'the browser gives no reason' };
 }
 
-/** fetch does not say why it failed. A request that reads nothing tells a server that forbids from one that is not there. */
-async function explained(url: string, origin: string, headers: [string, string][], error: unknown): Promise<Failure> {
+/**
+ * fetch does not say why it failed. Requests that read nothing tell a server that forbids from one that is not there, and
+ * from one whose answer the browser could not take.
+ */
+async function explained(url: string, headers: [string, string][], error: unknown): Promise<Failure> {
   if (!navigator.onLine) return fail('offline');
   const several = headers.some(([name, value]) => name === 'Range' && value.includes(','));
-  if (readable.has(origin) || several) return fail('unreachable', error);
-  try {
-    await fetch(url, { ...common, method: 'HEAD', mode: 'no-cors' });
-    return fail('blocked');
-  } catch {
-    return fail('unreachable', error);
-  }
+  if (several) return fail('unreachable', error);
+  const answers = (mode: RequestMode) => fetch(url, { ...common, method: 'HEAD', mode }).then(() => true, () => false);
+  if (!(await answers('no-cors'))) return fail('unreachable', error);
+  const withToken = headers.some(([name]) => name === 'Authorization');
+  if (withToken || !(await answers('cors'))) return fail('blocked');
+  return { kind: 'cut', reason: 'its answer could not be taken: compressed though it is a range, or cut off' };
 }
 
 /** A body to its end, or its first `most` bytes. */
