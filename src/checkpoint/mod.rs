@@ -185,7 +185,7 @@ impl<S: ByteSource> Checkpoint<S> {
         let state = RefCell::new((results, done, &mut progress));
         let of_one = |shard: usize, mut slots: Vec<usize>| {
             let state = &state;
-            slots.sort_by_key(|&slot| self.tensors[wanted[slot]].range.start);
+            crate::sort::by_key(&mut slots, |&slot| self.tensors[wanted[slot]].range.start);
             let ranges: Vec<Range<u64>> =
                 slots.iter().map(|&slot| self.tensors[wanted[slot]].range.clone()).collect();
             let reads = coalesce(&ranges);
