@@ -90,33 +90,31 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             .flat_map(|site| std::iter::once(site.scale).chain(site.shift))
             .map(|index| checkpoint.tensors[index].bytes())
             .sum();
-        let report =
-            Report {
-                schema: SCHEMA.to_owned(),
-                tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-                checkpoint: CheckpointSummary {
-                    name: checkpoint.name.clone(),
-                    format: checkpoint.format.name().to_owned(),
-                    shards: checkpoint.shards.len() as u32,
-                    missing_shards: checkpoint.missing_shards.clone(),
-                    tensors: checkpoint.tensors.len() as u32,
-                    parameters: checkpoint.parameters(),
-                    bytes: checkpoint.bytes(),
-                    bytes_read: checkpoint.bytes_read(),
-                    header_bytes: checkpoint.header_bytes,
-                    norm_bytes,
-                    weight_bytes_read: checkpoint.weight_bytes_read(),
-                    remote: checkpoint.transfer().map(|Transfer { address, requests, bytes }| {
-                        RemoteSummary { address, requests, bytes }
-                    }),
-                },
-                model,
-                norms,
-                dead_parameters,
-                writers: self.streams.reports(&checkpoint.tensors),
-                verification: self.verification.cloned(),
-                warnings: self.warnings,
-            };
+        let summary = |Transfer { address, requests, bytes }| RemoteSummary { address, requests, bytes };
+        let report = Report {
+            schema: SCHEMA.to_owned(),
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            checkpoint: CheckpointSummary {
+                name: checkpoint.name.clone(),
+                format: checkpoint.format.name().to_owned(),
+                shards: checkpoint.shards.len() as u32,
+                missing_shards: checkpoint.missing_shards.clone(),
+                tensors: checkpoint.tensors.len() as u32,
+                parameters: checkpoint.parameters(),
+                bytes: checkpoint.bytes(),
+                bytes_read: checkpoint.bytes_read(),
+                header_bytes: checkpoint.header_bytes,
+                norm_bytes,
+                weight_bytes_read: checkpoint.weight_bytes_read(),
+                remote: checkpoint.transfer().map(summary),
+            },
+            model,
+            norms,
+            dead_parameters,
+            writers: self.streams.reports(&checkpoint.tensors),
+            verification: self.verification.cloned(),
+            warnings: self.warnings,
+        };
         let shifts =
             stored.iter().map(|stored| stored.shift.as_ref().and_then(|shift| shift.clone().ok())).collect();
         Inspection { report, scales, shifts }
