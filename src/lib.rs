@@ -40,6 +40,7 @@ pub mod norm;
 pub mod plot;
 pub mod reader;
 pub mod report;
+mod sort;
 pub mod source;
 #[cfg(feature = "verify")]
 pub mod verify;

@@ -8,8 +8,15 @@ export interface Api {
    * Opens a checkpoint as a drop would, for example `await gammascope.open(input.files)`. With `weights: false` only
    * headers and norm tensors are read, otherwise also a sample of the weights, 64 MB at most; left out, the page's own
    * setting decides. Rejects with the sentence shown.
+   *
+   * A string is an address: the URL of a file, an index or a folder, or `org/model[@revision]` on `hub` (the public one where
+   * it is left out). Its host is asked for headers and norm tensors; `token` goes to that host alone. The weights of a remote
+   * checkpoint are not sampled.
    */
-  open(files: Openable, options?: { weights?: boolean }): Promise<Report>;
+  open(
+    files: Openable | string,
+    options?: { weights?: boolean; token?: string; hub?: string },
+  ): Promise<Report>;
 
   /** What `measure` with the same arguments would take: sites, bytes, operations, memory, seconds. */
   plan(activations: File, options?: { site?: string; device?: Device }): Promise<MeasurementPlan>;

@@ -2,10 +2,10 @@
  * From what the user did (dropped, picked, pasted, asked for a sample) to a list of entries. Nothing is read here:
  * a `File` is only a handle, and which of them belong to a checkpoint is decided in Rust.
  */
-import type { Entry } from './protocol';
+import type { Address, Dropped } from './protocol';
 
 /** What `window.gammascope.open` accepts. */
-export type Openable = FileList | readonly (File | Entry)[];
+export type Openable = FileList | readonly (File | Dropped)[];
 
 /** The checkpoints that ship with the page, relative to it. */
 export const SAMPLES = [
@@ -18,10 +18,26 @@ export type Sample = (typeof SAMPLES)[number]['name'];
 const SAMPLE_FILES = ['model.safetensors', 'config.json'];
 
 /** Files given as such: the folder picker tells each one's place, other files are their own. */
-export function entriesOf(files: Openable): Entry[] {
-  return Array.from<File | Entry, Entry>(files as ArrayLike<File | Entry>, (item) =>
+export function entriesOf(files: Openable): Dropped[] {
+  return Array.from<File | Dropped, Dropped>(files as ArrayLike<File | Dropped>, (item) =>
     item instanceof File ? { path: item.webkitRelativePath || item.name, file: item } : item,
   );
+}
+
+/** The address in a link to the page: `#open=URL`, escaped or not, and `&hub=` behind it where it is not the public one. */
+export function addressOfLink(hash: string): Address | null {
+  const [, address, hub] = /^#open=(.+?)(?:&hub=(.+))?$/.exec(hash) ?? [];
+  if (!address) return null;
+  return { address: unescaped(address), ...(hub ? { hub: unescaped(hub) } : {}) };
+}
+
+function unescaped(text: string): string {
+  if (text.includes('://')) return text;
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** True while something that may hold files is dragged or pasted. */
@@ -33,7 +49,7 @@ export function carriesFiles(data: DataTransfer | null): boolean {
  * Everything in a drop or a paste, folders walked to their leaves. The items must be asked for synchronously: the
  * browser empties the transfer as soon as the event is over.
  */
-export function entriesOfTransfer(data: DataTransfer): Promise<Entry[]> {
+export function entriesOfTransfer(data: DataTransfer): Promise<Dropped[]> {
   const found = Array.from(data.items)
     .filter((item) => item.kind === 'file')
     .map((item) => ({ entry: item.webkitGetAsEntry(), file: item.getAsFile() }));
@@ -45,9 +61,9 @@ export function entriesOfTransfer(data: DataTransfer): Promise<Entry[]> {
   ).then((lists) => lists.flat());
 }
 
-async function walk(folder: FileSystemDirectoryEntry): Promise<Entry[]> {
+async function walk(folder: FileSystemDirectoryEntry): Promise<Dropped[]> {
   const reader = folder.createReader();
-  const entries: Entry[] = [];
+  const entries: Dropped[] = [];
   for (;;) {
     // A reader hands out children in batches and is done only when a batch is empty.
     const batch = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
@@ -59,7 +75,7 @@ async function walk(folder: FileSystemDirectoryEntry): Promise<Entry[]> {
   }
 }
 
-function leaf(entry: FileSystemFileEntry): Promise<Entry> {
+function leaf(entry: FileSystemFileEntry): Promise<Dropped> {
   const path = entry.fullPath.replace(/^\//, '');
   return new Promise((resolve, reject) =>
     entry.file(
@@ -70,7 +86,7 @@ function leaf(entry: FileSystemFileEntry): Promise<Entry> {
 }
 
 /** Fetches a sample from beside the page and hands it over as the files a user would have dropped. */
-export async function entriesOfSample(name: Sample, signal: AbortSignal): Promise<Entry[]> {
+export async function entriesOfSample(name: Sample, signal: AbortSignal): Promise<Dropped[]> {
   return Promise.all(
     SAMPLE_FILES.map(async (leafName) => {
       const answer = await fetch(`./samples/${name}/${leafName}`, { signal });

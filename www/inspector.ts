@@ -3,7 +3,7 @@
  * earlier one, with its figures, untouched until the new one has succeeded. A wasm loop cannot be interrupted, so
  * cancelling an open ends its worker; cancelling a figure only drops its answer, as the checkpoint is still wanted.
  */
-import type { Calls, Device, Entry, Json, Reply, Request } from './protocol';
+import type { Calls, Device, Dropped, Entry, Json, Reply, Request } from './protocol';
 import type { Figure, FigureKind, MeasurementPlan, NormAlone, Progress, Report } from './report';
 
 /** Which wasm the worker runs: the small one, or the one that can measure. */
@@ -29,7 +29,7 @@ export class Inspector {
       if ('progress' in data) return onProgress(data.progress);
       const waiting = this.waiting.get(data.id);
       this.waiting.delete(data.id);
-      if ('error' in data) waiting?.reject(new Error(data.error));
+      if ('error' in data) waiting?.reject(Object.assign(new Error(data.error), { name: data.name }));
       else waiting?.resolve(data.value as never);
     };
     this.worker.onerror = (event) => {
@@ -40,17 +40,22 @@ export class Inspector {
     };
   }
 
-  /** Opens a checkpoint in a worker of its own. Aborting ends that worker. */
+  /**
+   * Opens a checkpoint in a worker of its own. Aborting ends that worker. What comes back in place of an address opens again
+   * without a request.
+   */
   static async open(
     entries: Entry[],
     onProgress: (progress: Progress) => void,
     signal: AbortSignal,
     kind: Kind = 'inspector',
-  ): Promise<{ inspector: Inspector; report: Report }> {
+  ): Promise<{ inspector: Inspector; report: Report; entries: Entry[] }> {
     signal.throwIfAborted();
     const inspector = new Inspector(kind, onProgress);
     try {
-      return { inspector, report: parsed(await inspector.call('open', [entries], signal)) };
+      const report = parsed(await inspector.call('open', [entries], signal));
+      const remote = report.checkpoint.remote !== null;
+      return { inspector, report, entries: remote ? await inspector.call('entries', [], signal) : entries };
     } catch (error) {
       inspector.close(error);
       throw error;
@@ -71,7 +76,7 @@ export class Inspector {
   }
 
   /** Reads what a file of activations holds and what measuring it takes; a verifier's call. */
-  async plan(activations: Entry, site: string | undefined, device: Device, signal: AbortSignal): Promise<MeasurementPlan> {
+  async plan(activations: Dropped, site: string | undefined, device: Device, signal: AbortSignal): Promise<MeasurementPlan> {
     return JSON.parse(await this.call('plan', [activations, site, device], signal)) as MeasurementPlan;
   }
 

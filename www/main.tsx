@@ -1,18 +1,32 @@
 /** Mounts the page and gives code the same way in as a drop. */
 import { render } from 'preact';
 import './api';
-import { entriesOf } from './files';
-import { measure, open, plan } from './state';
+import { addressOfLink, entriesOf } from './files';
+import { address, hub, measure, open, plan, showAddress } from './state';
 import { applyTheme } from './theme';
 import { App } from './views/app';
 
 window.gammascope = {
-  open: (files, options) => open(() => entriesOf(files), options?.weights),
+  open(files, { weights, ...access } = {}) {
+    return open(() => (typeof files === 'string' ? [{ address: files, ...access }] : entriesOf(files)), weights);
+  },
   plan: (file, options) => plan({ path: file.name, file }, options),
   measure: (file, options) => measure({ path: file.name, file }, options),
 };
 
 applyTheme();
+
+/** Opens the address that a link to the page names. */
+function openLinked(): void {
+  const linked = addressOfLink(location.hash);
+  if (!linked) return;
+  address.value = linked.address;
+  hub.value = linked.hub ?? '';
+  showAddress();
+}
+
+addEventListener('hashchange', openLinked);
+openLinked();
 
 const mount = document.getElementById('app');
 if (mount) render(<App />, mount);

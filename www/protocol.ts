@@ -5,7 +5,16 @@
 import type { Figure, FigureKind, Progress } from './report';
 
 /** One file of a checkpoint and where it lies in what was dropped, for example `folder/model.safetensors`. */
-export type Entry = { path: string; file: File };
+export type Dropped = { path: string; file: File };
+
+/** A URL, or `org/model[@revision]` on a hub. The token goes to the address's own host and is kept in memory only. */
+export type Address = { address: string; hub?: string; token?: string };
+
+/** A file behind an address that a worker has opened, with what it read of it: another worker takes it as it is. */
+export type Known = { path: string; url?: string; whole?: Uint8Array };
+
+/** What is opened: files, or one address. */
+export type Entry = Dropped | Address | Known;
 
 /** Where the exact covariance is computed, with the same numbers: "fastest" tries both; without a GPU the CPU does it. */
 export type Device = 'fastest' | 'gpu' | 'cpu';
@@ -20,10 +29,12 @@ export type Json = string;
  */
 export interface Calls {
   open(entries: Entry[]): Json;
+  /** What another worker opens in place of an address; empty when files were dropped. */
+  entries(): Known[];
   weigh(): Json | null;
   stopWeighing(): void;
   /** A `MeasurementPlan`, of which `measure` measures one site at a time: an outcome. */
-  plan(activations: Entry, site: string | undefined, device: Device): Json;
+  plan(activations: Dropped, site: string | undefined, device: Device): Json;
   measure(at: number): Json;
   /** A `NormAlone`. */
   alone(site: string, device: Device): Json;
@@ -38,6 +49,8 @@ export type Request = {
   [Name in keyof Calls]: { id: number; call: Name; args: Parameters<Calls[Name]> };
 }[keyof Calls];
 
-/** What comes back: progress of the open that is running, or the answer to one request. */
+/** What comes back: progress of the open that is running, or the answer to one request. `name` is that of the error. */
 export type Reply =
-  { progress: Progress } | { id: number; value: ReturnType<Calls[keyof Calls]> } | { id: number; error: string };
+  | { progress: Progress }
+  | { id: number; value: ReturnType<Calls[keyof Calls]> }
+  | { id: number; error: string; name: string };

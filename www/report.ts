@@ -83,7 +83,25 @@ norm_bytes: number,
  * Bytes of weights sampled for the writers' energy after the first verdict, not part of `bytes_read`; 0 when that
  * was refused or has not been done.
  */
-weight_bytes_read: number, };
+weight_bytes_read: number, 
+/**
+ * What was transferred; null for files of this machine. Added with remote checkpoints.
+ */
+remote: RemoteSummary | null, };
+
+export type RemoteSummary = { 
+/**
+ * The address that was opened, without its query: that may be a signature.
+ */
+address: string, 
+/**
+ * Requests made, failed ones included, redirects not.
+ */
+requests: number, 
+/**
+ * Bytes of the bodies that came: more than `bytes_read`, as a request costs more than some bytes beside.
+ */
+bytes: number, };
 
 export type ModelSummary = { 
 /**

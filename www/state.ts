@@ -4,7 +4,7 @@
  */
 import { computed, signal } from '@preact/signals';
 import { Inspector } from './inspector';
-import type { Device, Entry } from './protocol';
+import type { Device, Dropped, Entry } from './protocol';
 import type { MeasurementPlan, NormAlone, Progress, Report } from './report';
 import { stored } from './stored';
 import { Verifiers } from './verifiers';
@@ -50,6 +50,13 @@ export const weighs = stored('gammascope.weights', ['yes', 'no'], 'yes');
 /** The sentence of the last open that failed, until it is dismissed or another open succeeds. */
 export const failure = signal<string | null>(null);
 
+/** The address in the field, and the hub that short names are looked up on: empty for the public one. */
+export const address = signal('');
+export const hub = signal('');
+
+/** Whether the last address that failed would have opened with a token. */
+export const tokenWanted = signal(false);
+
 /** A short line for screen readers: said when it changes. */
 export const announcement = signal('');
 
@@ -80,15 +87,17 @@ export async function open(gather: Gather, weights = weighs.value === 'yes'): Pr
   const { signal: stop } = controller;
   opening.value = { progress: null, controller };
   failure.value = null;
+  tokenWanted.value = false;
   announcement.value = 'Opening the checkpoint';
   let next: Opened;
   try {
     const entries = await gather(stop);
     const [first] = entries;
-    if (opened.value && entries.length === 1 && first && ACTIVATIONS.test(first.path)) return measure(first, { ask: true });
+    if (opened.value && entries.length === 1 && first && 'file' in first && ACTIVATIONS.test(first.path))
+      return measure(first, { ask: true });
     if (entries.length === 0)
       throw new Error('There is no file in that. Drop the files or the folder of a checkpoint.');
-    next = { id: ++opens, entries, ...(await Inspector.open(entries, follow(controller), stop)) };
+    next = { id: ++opens, ...(await Inspector.open(entries, follow(controller), stop)) };
     if (stop.aborted) {
       next.inspector.close();
       stop.throwIfAborted();
@@ -96,6 +105,7 @@ export async function open(gather: Gather, weights = weighs.value === 'yes'): Pr
   } catch (error) {
     if (stop.aborted) throw stop.reason;
     failure.value = error instanceof Error ? error.message : String(error);
+    tokenWanted.value = error instanceof Error && error.name === 'TokenWanted';
     throw error;
   } finally {
     if (opening.value?.controller === controller) opening.value = null;
@@ -110,7 +120,8 @@ export async function open(gather: Gather, weights = weighs.value === 'yes'): Pr
   pointedAt.value = null;
   opened.value = next;
   announcement.value = `Report ready. ${next.report.model.sentence}`;
-  return weights ? weigh(next) : next.report;
+  // Behind an address a sample would take thousands of requests.
+  return weights && next.report.checkpoint.remote === null ? weigh(next) : next.report;
 }
 
 /** Takes progress to whatever is running: the open of `controller`, or the sampling after it. */
@@ -164,7 +175,7 @@ type Options = { site?: string | undefined; device?: Device | undefined; ask?: b
 const NO_CHECKPOINT = 'Open a checkpoint first: activations are measured against its scales.';
 
 /** What measuring would take. */
-export async function plan(activations: Entry, { site, device = 'fastest' }: Options = {}): Promise<MeasurementPlan> {
+export async function plan(activations: Dropped, { site, device = 'fastest' }: Options = {}): Promise<MeasurementPlan> {
   if (!opened.value) throw new Error(NO_CHECKPOINT);
   const { entries } = opened.value;
   const verifiers = await Verifiers.plan({ entries, activations, site, device }, new AbortController().signal);
@@ -187,7 +198,7 @@ function beginMeasuring(): Measuring {
  * what they find into a report, also when it was stopped on the way, and takes the place of the inspector. A failure leaves
  * everything as it was.
  */
-export async function measure(activations: Entry, { site, device = 'fastest', ask = false }: Options = {}): Promise<Report> {
+export async function measure(activations: Dropped, { site, device = 'fastest', ask = false }: Options = {}): Promise<Report> {
   const current = opened.value;
   if (!current) throw new Error(NO_CHECKPOINT);
   const { controller, stop } = beginMeasuring();
@@ -253,7 +264,7 @@ export async function measureAlone(site: string, device: Device): Promise<void> 
 }
 
 /** `measure` for event handlers: a long one asks first. */
-export function showMeasured(activations: Entry, site?: string, device?: Device): void {
+export function showMeasured(activations: Dropped, site?: string, device?: Device): void {
   measure(activations, { site, device, ask: true }).catch(() => undefined);
 }
 
@@ -273,6 +284,12 @@ export function stopWeighing(): void {
 /** `open` for event handlers: the failure is already on the page, so nobody needs the rejection. */
 export function show(gather: Gather): void {
   open(gather).catch(() => undefined);
+}
+
+/** Opens the address in the field, with a token for its host where one is given. */
+export function showAddress(token = ''): void {
+  const entry = { address: address.value, ...(hub.value ? { hub: hub.value } : {}), ...(token ? { token } : {}) };
+  show(() => [entry]);
 }
 
 /** Stops the running open. The report on show stays. */

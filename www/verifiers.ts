@@ -3,11 +3,11 @@
  * with one; whatever ends one of them, the outcomes that there are stay.
  */
 import { Inspector } from './inspector';
-import type { Device, Entry, Json } from './protocol';
+import type { Device, Dropped, Entry, Json } from './protocol';
 import type { MeasurementPlan, Progress } from './report';
 
 /** What is to be measured. */
-export type Wanted = { entries: Entry[]; activations: Entry; site: string | undefined; device: Device };
+export type Wanted = { entries: Entry[]; activations: Dropped; site: string | undefined; device: Device };
 
 /** More workers than this only wait for memory. */
 const MOST = 8;

@@ -354,7 +354,7 @@ fn validate(mut raw: Vec<(String, RawEntry)>, data: u64, length: u64) -> Result<
         return Err(HeaderProblem::DuplicateName { name: name.clone() });
     }
     drop(names);
-    raw.sort_by_key(|(_, entry)| entry.data_offsets);
+    crate::sort::by_key(&mut raw, |(_, entry)| entry.data_offsets);
 
     let mut entries = Vec::with_capacity(raw.len());
     let mut expected = data;

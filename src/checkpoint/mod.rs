@@ -7,11 +7,14 @@ pub mod gguf;
 pub mod header;
 pub mod index;
 mod open;
+pub mod remote;
 
 use crate::report::Warning;
-use crate::source::{ByteSource, Meter, SourceError, coalesce};
+use crate::source::{ByteSource, Meter, SourceError, Transfer, at_once, coalesce};
 use config::Config;
 use dtype::{DecodeError, TensorType};
+use futures_util::FutureExt;
+use std::cell::RefCell;
 use std::ops::Range;
 
 pub use open::{Progress, open};
@@ -19,6 +22,9 @@ pub use open::{Progress, open};
 /// More values than this are no norm's scale, whatever the name says, and are not read: the widest streams known have
 /// tens of thousands.
 const MAX_VALUES: u64 = 1 << 22;
+
+/// Shards whose norms are read at the same time.
+const SHARDS_AT_ONCE: usize = 4;
 
 /// Why no checkpoint could be made of the files given.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -130,6 +136,11 @@ impl<S: ByteSource> Checkpoint<S> {
         self.weights.read(&self.shards[shard], range).await
     }
 
+    /// What was transferred over a network, if anything was.
+    pub fn transfer(&self) -> Option<Transfer> {
+        self.shards.iter().find_map(ByteSource::transfer)
+    }
+
     /// Bytes of all shards.
     pub fn bytes(&self) -> u64 {
         self.shards.iter().map(ByteSource::length).sum()
@@ -170,34 +181,52 @@ impl<S: ByteSource> Checkpoint<S> {
                 Err(error) => results[slot] = Some(Err(TensorError::Decode(tensor.name.clone(), error))),
             }
         }
-        let mut done = wanted.len() - of_shard.iter().map(Vec::len).sum::<usize>();
-        for (shard, mut slots) in of_shard.into_iter().enumerate() {
-            slots.sort_by_key(|&slot| self.tensors[wanted[slot]].range.start);
+        let done = wanted.len() - of_shard.iter().map(Vec::len).sum::<usize>();
+        let state = RefCell::new((results, done, &mut progress));
+        let of_one = |shard: usize, mut slots: Vec<usize>| {
+            let state = &state;
+            crate::sort::by_key(&mut slots, |&slot| self.tensors[wanted[slot]].range.start);
             let ranges: Vec<Range<u64>> =
                 slots.iter().map(|&slot| self.tensors[wanted[slot]].range.clone()).collect();
-            let mut slots = slots.into_iter().peekable();
-            for read in coalesce(&ranges) {
-                let bytes = self.meter.read(&self.shards[shard], read.clone()).await;
-                while let Some(slot) = slots.next_if(|&slot| self.tensors[wanted[slot]].range.end <= read.end)
-                {
-                    let tensor = &self.tensors[wanted[slot]];
-                    results[slot] = Some(match &bytes {
-                        Ok(bytes) => {
-                            let start = (tensor.range.start.max(read.start) - read.start) as usize;
-                            let part = &bytes[start..start + tensor.bytes() as usize];
-                            tensor
-                                .dtype
-                                .decode(part)
-                                .map_err(|error| TensorError::Decode(tensor.name.clone(), error))
-                        }
-                        Err(error) => Err(TensorError::Source(tensor.name.clone(), error.clone())),
-                    });
-                    done += 1;
-                }
-                progress(done, self.meter.bytes());
-            }
-        }
+            let reads = coalesce(&ranges);
+            let reading = async move {
+                let take = |index: usize, bytes: Result<Vec<u8>, SourceError>| {
+                    let (results, done, progress) = &mut *state.borrow_mut();
+                    let read = &reads[index];
+                    let inside = |slot: &&usize| {
+                        let range = &self.tensors[wanted[**slot]].range;
+                        read.start <= range.start && range.end <= read.end
+                    };
+                    let first =
+                        slots.partition_point(|&slot| self.tensors[wanted[slot]].range.start < read.start);
+                    for &slot in slots[first..].iter().take_while(inside) {
+                        results[slot] = Some(self.decode(&self.tensors[wanted[slot]], read, &bytes));
+                        *done += 1;
+                    }
+                    progress(*done, self.meter.bytes());
+                };
+                self.meter.read_many(&self.shards[shard], &reads, take).await;
+            };
+            reading.boxed_local()
+        };
+        let shards = of_shard.into_iter().enumerate().filter(|(_, slots)| !slots.is_empty());
+        at_once(SHARDS_AT_ONCE, shards.map(|(shard, slots)| of_one(shard, slots)).collect()).await;
+        let (results, ..) = state.into_inner();
         results.into_iter().flatten().collect()
+    }
+
+    /// The values of a tensor that lies inside `read`.
+    fn decode(
+        &self,
+        tensor: &Tensor,
+        read: &Range<u64>,
+        bytes: &Result<Vec<u8>, SourceError>,
+    ) -> Result<Vec<f64>, TensorError> {
+        let bytes =
+            bytes.as_ref().map_err(|error| TensorError::Source(tensor.name.clone(), error.clone()))?;
+        let start = (tensor.range.start - read.start) as usize;
+        let part = &bytes[start..start + tensor.bytes() as usize];
+        tensor.dtype.decode(part).map_err(|error| TensorError::Decode(tensor.name.clone(), error))
     }
 }
 

@@ -7,6 +7,7 @@ use super::header::{self, Entry, HeaderError, HeaderProblem};
 use super::index::Index;
 use super::{Checkpoint, CheckpointError, Format, Tensor, format, gguf};
 use crate::report::Warning;
+use crate::sort;
 use crate::source::{ByteSource, Meter, SourceError};
 use futures_util::{StreamExt, stream};
 use serde_json::{Map, Value};
@@ -16,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 const HEADERS_AT_ONCE: usize = 16;
 
 /// An index or configuration larger than this is not one.
-const MAX_JSON_BYTES: u64 = 256 * 1024 * 1024;
+pub(super) const MAX_JSON_BYTES: u64 = 256 * 1024 * 1024;
 
 /// How far opening has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +120,7 @@ pub async fn open<S: ByteSource>(
     if let Some(error) = damaged.filter(|_| checkpoint.shards.is_empty()) {
         return Err(error);
     }
-    checkpoint.tensors.sort_by(|a, b| alphanumeric_sort::compare_str(&a.name, &b.name));
+    sort::by(&mut checkpoint.tensors, |a, b| alphanumeric_sort::compare_str(&a.name, &b.name));
     checkpoint.header_bytes = checkpoint.meter.bytes();
     let declared = checkpoint.configs.iter().find_map(|config| format::declared(config.scope("")));
     let names = checkpoint.tensors.iter().map(|tensor| tensor.name.as_str());
@@ -172,7 +173,7 @@ impl<S: ByteSource> Checkpoint<S> {
 
     /// The first index that parses: `model.safetensors.index.json` before `model.fp16.safetensors.index.json`.
     async fn read_index(&mut self, mut indexes: Vec<S>) -> Option<Index> {
-        indexes.sort_by_key(|index| (index.path().len(), index.path().to_owned()));
+        sort::by_key(&mut indexes, |index| (index.path().len(), index.path().to_owned()));
         let mut chosen = None;
         for source in &indexes {
             if chosen.is_some() {
@@ -448,7 +449,7 @@ fn and_more(count: usize) -> String {
 }
 
 /// Reads 8 bytes, then the header they announce. Two small reads instead of one guess of 64 KiB: locally a read
-/// costs microseconds, and what is read stays what is needed.
+/// costs microseconds, and what is read stays what is needed. A source behind an address has made the guess already.
 ///
 /// The first bytes decide what a file is, not its name: they are a length in one format and `GGUF` in the other.
 async fn read_header<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Header, CheckpointError> {
@@ -699,7 +700,7 @@ fn group_by_stem<S: ByteSource>(shards: Vec<S>) -> Vec<Vec<S>> {
     groups
         .into_values()
         .map(|mut group| {
-            group.sort_by(|a, b| alphanumeric_sort::compare_str(a.path(), b.path()));
+            sort::by(&mut group, |a, b| alphanumeric_sort::compare_str(a.path(), b.path()));
             group
         })
         .collect()

@@ -15,10 +15,10 @@ use crate::norm::{NormSite, unnamed};
 use crate::reader::{ReaderIndex, Readers};
 use crate::report::sentence;
 use crate::report::{
-    CheckpointSummary, DeadParameters, EvidenceReport, ModelSummary, NormKind, NormReport, NormRole, Report,
-    SCHEMA, Verification, Warning,
+    CheckpointSummary, DeadParameters, EvidenceReport, ModelSummary, NormKind, NormReport, NormRole,
+    RemoteSummary, Report, SCHEMA, Verification, Warning,
 };
-use crate::source::ByteSource;
+use crate::source::{ByteSource, Transfer};
 use std::collections::BTreeMap;
 
 pub(super) struct Inspector<'a, S> {
@@ -90,6 +90,7 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             .flat_map(|site| std::iter::once(site.scale).chain(site.shift))
             .map(|index| checkpoint.tensors[index].bytes())
             .sum();
+        let summary = |Transfer { address, requests, bytes }| RemoteSummary { address, requests, bytes };
         let report = Report {
             schema: SCHEMA.to_owned(),
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -105,6 +106,7 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
                 header_bytes: checkpoint.header_bytes,
                 norm_bytes,
                 weight_bytes_read: checkpoint.weight_bytes_read(),
+                remote: checkpoint.transfer().map(summary),
             },
             model,
             norms,

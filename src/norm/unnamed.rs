@@ -69,7 +69,7 @@ pub struct Layout {
 /// The catalogue in the order of the file.
 fn file_order(tensors: &[Tensor]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..tensors.len()).collect();
-    order.sort_by_key(|&index| (tensors[index].shard, tensors[index].range.start));
+    crate::sort::by_key(&mut order, |&index| (tensors[index].shard, tensors[index].range.start));
     order
 }
 
@@ -178,7 +178,7 @@ pub fn find(tensors: &[Tensor], vectors: &[usize], values: &[Option<&[f64]>]) ->
             }
         }
     }
-    sites.sort_by_key(|site| position[site.scale]);
+    crate::sort::by_key(&mut sites, |site| position[site.scale]);
     sites
 }
 

@@ -24,7 +24,7 @@ pub fn kernel_direction(site: &str, direction: &Direction, size: Size) -> Result
         return Err(PlotError::Empty("the kernel direction has no components"));
     }
     let mut order: Vec<usize> = (0..sizes.len()).collect();
-    order.sort_by(|&a, &b| sizes[b].total_cmp(&sizes[a]));
+    crate::sort::by(&mut order, |&a, &b| sizes[b].total_cmp(&sizes[a]));
     let shape = Shape { flat: 1.0 / (sizes.len() as f64).sqrt(), sizes: &sizes, order: &order };
 
     let size = size.legible(2, false);

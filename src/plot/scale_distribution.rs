@@ -144,7 +144,7 @@ impl<'s> Sorted<'s> {
     fn new(scale: &'s Scale) -> Self {
         let values = scale.values();
         let mut order: Vec<usize> = (0..values.len()).collect();
-        order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+        crate::sort::by(&mut order, |&a, &b| values[a].total_cmp(&values[b]));
         Self {
             values,
             order,
@@ -297,7 +297,7 @@ impl<'s> Sorted<'s> {
         let foot = panel.lower_right().1;
         let (left, right) = (whole_pixel(left), whole_pixel(right).max(whole_pixel(left) + UNIT));
         let mut stacked: Vec<usize> = channels.to_vec();
-        stacked.sort_by_key(|&channel| match self.class(channel) {
+        crate::sort::by_key(&mut stacked, |&channel| match self.class(channel) {
             Class::Zero => 0,
             Class::NearDead => 1,
             Class::Negative => 2,

@@ -283,7 +283,7 @@ impl<'a> ReaderIndex<'a> {
             .filter_map(|other| other.block_path.as_deref())
             .filter(|block| self.has_cross_attention(Some(block)))
             .collect();
-        blocks.sort_by(|a, b| alphanumeric_sort::compare_str(a, b));
+        crate::sort::by(&mut blocks, |a, b| alphanumeric_sort::compare_str(a, b));
         blocks.dedup();
         for block in blocks {
             for projection in

@@ -243,6 +243,22 @@ pub struct CheckpointSummary {
     /// was refused or has not been done.
     #[cfg_attr(test, ts(type = "number"))]
     pub weight_bytes_read: u64,
+    /// What was transferred; null for files of this machine. Added with remote checkpoints.
+    #[serde(default)]
+    pub remote: Option<RemoteSummary>,
+}
+
+/// What reading a checkpoint behind an address has cost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct RemoteSummary {
+    /// The address that was opened, without its query: that may be a signature.
+    pub address: String,
+    /// Requests made, failed ones included, redirects not.
+    pub requests: u32,
+    /// Bytes of the bodies that came: more than `bytes_read`, as a request costs more than some bytes beside.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub bytes: u64,
 }
 
 /// What a norm module does.

@@ -26,6 +26,7 @@ fn declarations() -> String {
     declare!(
         Report,
         CheckpointSummary,
+        RemoteSummary,
         ModelSummary,
         ModelVerdict,
         PartSummary,

@@ -1,5 +1,6 @@
 //! Few reads instead of many, without reading much more than was asked.
 
+use crate::sort;
 use std::ops::Range;
 
 /// A gap wider than this is never worth bridging: a second read costs less.
@@ -13,7 +14,7 @@ const GAP_BUDGET: f64 = 0.1;
 pub fn coalesce(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
     let mut sorted: Vec<Range<u64>> =
         ranges.iter().filter(|range| range.start < range.end).cloned().collect();
-    sorted.sort_by_key(|range| range.start);
+    sort::by_key(&mut sorted, |range| range.start);
     let asked: u64 = sorted.iter().map(|range| range.end - range.start).sum();
     let widest = affordable_gap(&sorted, (asked as f64 * GAP_BUDGET) as u64);
     let mut merged: Vec<Range<u64>> = Vec::new();

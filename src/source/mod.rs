@@ -3,14 +3,20 @@
 //! A source knows its name, its length and how to read a range. It knows nothing of file formats, and offsets are
 //! `u64` throughout: on wasm32 a `usize` would end at 4 GiB.
 
+pub mod address;
+mod any;
 mod coalesce;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod disk;
+pub mod http;
 pub mod memory;
 
+use futures_util::future::LocalBoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
 use std::cell::Cell;
 use std::ops::Range;
 
+pub use any::{AnySource, Unreadable};
 pub use coalesce::coalesce;
 
 /// A read that did not give the bytes asked for.
@@ -42,6 +48,33 @@ pub enum SourceError {
         /// The system's own words.
         reason: String,
     },
+    /// An address could not be read.
+    #[error(transparent)]
+    Remote(#[from] Box<http::Fault>),
+}
+
+impl SourceError {
+    /// Whether a token, or another one, would open it.
+    pub fn wants_token(&self) -> bool {
+        matches!(self, Self::Remote(fault) if fault.problem.wants_token())
+    }
+}
+
+/// What was transferred over a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transfer {
+    /// What was opened, without anything secret.
+    pub address: String,
+    /// Requests made, failed ones included.
+    pub requests: u32,
+    /// Bytes of the bodies that came.
+    pub bytes: u64,
+}
+
+/// Does all of `work`, at most `most` at a time. One function for all kinds of work: each that is compiled by itself adds
+/// kilobytes to the page.
+pub(crate) fn at_once<'a>(most: usize, work: Vec<LocalBoxFuture<'a, ()>>) -> LocalBoxFuture<'a, ()> {
+    stream::iter(work).buffer_unordered(most).collect::<()>().boxed_local()
 }
 
 /// A file that can be read at any position.
@@ -57,6 +90,23 @@ pub trait ByteSource {
 
     /// Exactly the bytes of `range`, or an error.
     async fn read(&self, range: Range<u64>) -> Result<Vec<u8>, SourceError>;
+
+    /// Each of several ranges as [`ByteSource::read`] would give it, handed to `each` with its position as it comes. Where
+    /// a read is dear, several may become one.
+    async fn read_many(
+        &self,
+        ranges: &[Range<u64>],
+        mut each: impl FnMut(usize, Result<Vec<u8>, SourceError>),
+    ) {
+        for (index, range) in ranges.iter().enumerate() {
+            each(index, self.read(range.clone()).await);
+        }
+    }
+
+    /// What reading has cost so far over a network; `None` where there is none.
+    fn transfer(&self) -> Option<Transfer> {
+        None
+    }
 }
 
 /// Counts the bytes that reads have returned.
@@ -68,8 +118,27 @@ pub struct Meter {
 impl Meter {
     /// Reads `range` from `source` and counts it. Every read of the library goes through here.
     pub async fn read(&self, source: &impl ByteSource, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
+        self.count(source, &range, source.read(range.clone()).await)
+    }
+
+    /// Reads `ranges` from `source` and counts them, as [`ByteSource::read_many`] does.
+    pub async fn read_many(
+        &self,
+        source: &impl ByteSource,
+        ranges: &[Range<u64>],
+        mut each: impl FnMut(usize, Result<Vec<u8>, SourceError>),
+    ) {
+        source.read_many(ranges, |index, bytes| each(index, self.count(source, &ranges[index], bytes))).await;
+    }
+
+    fn count(
+        &self,
+        source: &impl ByteSource,
+        range: &Range<u64>,
+        bytes: Result<Vec<u8>, SourceError>,
+    ) -> Result<Vec<u8>, SourceError> {
         let (offset, wanted) = (range.start, range.end - range.start);
-        let bytes = source.read(range).await?;
+        let bytes = bytes?;
         let got = bytes.len() as u64;
         self.bytes.set(self.bytes.get() + got);
         if got == wanted {

@@ -251,7 +251,7 @@ mod tests {
                 range: 0..2 * shape.iter().product::<u64>(),
             })
             .collect();
-        tensors.sort_by(|a, b| alphanumeric_sort::compare_str(&a.name, &b.name));
+        crate::sort::by(&mut tensors, |a, b| alphanumeric_sort::compare_str(&a.name, &b.name));
         let sites = crate::norm::find(&tensors);
         let report = |writer: Writer| {
             (tensors[writer.tensor].name.clone(), writer.block, writer.part, writer.transposed)

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub(crate) mod gguf;
+#[cfg(feature = "cli")]
+pub(crate) mod server;
 pub(crate) mod transformer;
 
 use gammascope::checkpoint::CheckpointError;

@@ -2,6 +2,7 @@
 import { useRef } from 'preact/hooks';
 import { SAMPLES, entriesOf, entriesOfSample } from '../files';
 import { show, weighs } from '../state';
+import { AddressField } from './address';
 
 export function Openers({ onChosen }: { onChosen?: () => void }) {
   const files = useRef<HTMLInputElement>(null);
@@ -23,6 +24,7 @@ export function Openers({ onChosen }: { onChosen?: () => void }) {
           Choose a folder…
         </button>
       </div>
+      <AddressField onChosen={onChosen} />
       <div class="buttons samples">
         <span class="muted">or open a sample</span>
         {SAMPLES.map(({ name, label }) => (

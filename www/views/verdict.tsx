@@ -26,6 +26,10 @@ export function Verdict({ opened: { report } }: { opened: Opened }) {
       exact: `${count(checkpoint.bytes_read)} of ${count(checkpoint.bytes)} bytes: headers ${count(checkpoint.header_bytes)}, norm tensors ${count(checkpoint.norm_bytes)}`,
     },
   ];
+  if (checkpoint.remote) {
+    const { requests, bytes: transferred, address } = checkpoint.remote;
+    facts.push({ label: 'Transferred', value: `${bytes(transferred)} in ${counted(requests, 'request')}`, exact: `from ${address}` });
+  }
   return (
     <section class="verdict" id="verdict" aria-labelledby="sentence">
       <p class="kicker">

@@ -45,7 +45,13 @@ export function Weights({ opened: { report, inspector } }: { opened: Opened }) {
         reaches it, and the matrices that write the stream keep little energy along it. No renamed tensor hides that.
       </p>
       <Weighing />
-      {!weighing.value && !sampled && (
+      {!sampled && checkpoint.remote && (
+        <p class="muted">
+          The weights of a remote checkpoint are not sampled: that would take thousands of requests. Download it and drop it
+          here to have them sampled.
+        </p>
+      )}
+      {!weighing.value && !sampled && !checkpoint.remote && (
         <div class="notice">
           <p class="line">No weight of this checkpoint has been sampled: the verdict rests on its headers and norm tensors.</p>
           <button type="button" class="button" onClick={weighNow}>

@@ -29,7 +29,7 @@ export function Welcome() {
         <p class="privacy">
           <strong>Nothing leaves this machine.</strong> There is no server. The page reads the headers and the norm
           scales, a few kilobytes even of a very large file, then a sample of the weights if you let it, and makes no
-          request while it does.
+          request while it does. Only an address that you open is asked of the host it names.
         </p>
       </div>
     </section>

@@ -2,12 +2,13 @@
  * What both workers do: own a wasm module and the one checkpoint it has opened, so that reading never blocks the page and
  * cancelling is as simple as ending the thread.
  */
-import type { Calls, Entry, Json, Reply, Request } from '../protocol';
+import type { Calls, Entry, Json, Known, Reply, Request } from '../protocol';
 import type { Figure, FigureKind, Progress } from '../report';
 
 /** The part of the wasm class that both modules have. */
 export interface Inspecting<Weights extends { free(): void }> {
   report(): string;
+  entries(): unknown[];
   weigh(budget: number, progress: (progress: Progress) => boolean): Promise<Weights>;
   take(weights: Weights): void;
   figure(kind: unknown, site: string | null | undefined, width: number, height: number): unknown;
@@ -56,6 +57,7 @@ export function serve<Weights extends { free(): void }, Opened extends Inspectin
       inspection = await open(entries);
       return inspection.report();
     },
+    entries: () => opened().entries() as Known[],
     async weigh(): Promise<Json | null> {
       // One that was stopped ends at its next read; its checkpoint is borrowed until then.
       await weighed;
@@ -89,7 +91,7 @@ export function serve<Weights extends { free(): void }, Opened extends Inspectin
       const run = calls[data.call] as (...args: unknown[]) => Answer<keyof Calls>;
       post({ id: data.id, value: await run(...data.args) });
     } catch (error) {
-      post({ id: data.id, error: sentence(error) });
+      post({ id: data.id, error: sentence(error), name: error instanceof Error ? error.name : 'Error' });
     }
   };
 }

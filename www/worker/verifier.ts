@@ -1,5 +1,6 @@
 /** The verifier: the wasm that can measure as well, loaded when that is asked for. */
 import init, { Inspection, type Measurement, weightsBudget } from '../generated/verifier.js';
+import { network } from './network';
 import { report, serve } from './serve';
 
 let measurement: Measurement | undefined;
@@ -12,7 +13,7 @@ function planned(): Measurement {
 serve(
   async (entries) => {
     await init();
-    return Inspection.open(entries, report);
+    return Inspection.open(entries, network, report);
   },
   weightsBudget,
   (opened) => ({

@@ -1,11 +1,12 @@
 /** The inspector: the small wasm that every visit loads. */
 import init, { Inspection, weightsBudget } from '../generated/inspector.js';
+import { network } from './network';
 import { report, serve } from './serve';
 
 serve(
   async (entries) => {
     await init();
-    return Inspection.open(entries, report);
+    return Inspection.open(entries, network, report);
   },
   weightsBudget,
   () => ({ plan: refuse, measure: refuse, alone: refuse, verify: refuse }),

@@ -1,13 +1,13 @@
 //! `gammascope measure --alone`: every norm on random inputs, as a LayerNorm and as an RMSNorm.
 
 use crate::args::Measure;
+use crate::files::Source;
 use crate::measure::{align_numbers, cosine, device, number, on_all_cores};
 use crate::{UNREADABLE, complain, explain, progress, summary};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use gammascope::inspect::Opened;
 use gammascope::report::{NormAlone, SiteVerification};
-use gammascope::source::disk::DiskSource;
 use gammascope::verify::alone::alone;
 use gammascope::verify::gram::Gridded;
 use gammascope::verify::measure::Norm;
@@ -25,7 +25,7 @@ struct Document<'a> {
 }
 
 /// Measures the site that was named, or all.
-pub(crate) fn run(opened: &Opened<DiskSource>, options: &Measure, line: &mut progress::Line) -> ExitCode {
+pub(crate) fn run(opened: &Opened<Source>, options: &Measure, line: &mut progress::Line) -> ExitCode {
     let device = match device(options) {
         Ok(device) => device,
         Err(message) => return complain(&message, UNREADABLE),

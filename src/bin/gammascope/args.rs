@@ -1,6 +1,7 @@
 //! What can be asked.
 
 use clap::{Args, Parser, Subcommand};
+use gammascope::source::address::PUBLIC_HUB;
 use std::path::PathBuf;
 
 /// Reads the algebraically dead directions of a transformer checkpoint from its norm scales.
@@ -26,6 +27,18 @@ pub(crate) enum Command {
     Measure(Measure),
 }
 
+/// How addresses are read.
+#[derive(Debug, Args)]
+pub(crate) struct Remote {
+    /// The hub that org/model is looked up on.
+    #[arg(long, value_name = "URL", env = "HF_ENDPOINT", default_value = PUBLIC_HUB)]
+    pub(crate) hub: String,
+    /// A token for the host of the address. Better in the environment, where no list of processes shows it: HF_TOKEN is sent to
+    /// the hub, and to no other host.
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
+}
+
 /// Where to compute.
 #[cfg(feature = "gpu")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -42,6 +55,8 @@ pub(crate) struct Measure {
     /// The checkpoint, as for `inspect`.
     #[arg(required = true, value_name = "CHECKPOINT")]
     pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
     /// Outputs of its norms: .safetensors with one tensor a site, named as the site, tokens × width; or .npy of one site.
     #[arg(long, value_name = "FILE", required_unless_present = "alone")]
     pub(crate) activations: Option<PathBuf>,
@@ -67,9 +82,12 @@ pub(crate) struct Measure {
 /// Options of `inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// A .safetensors or .gguf file, several shards, an index.json, or a folder that holds them (config.json is read too).
-    #[arg(required = true, value_name = "PATH")]
+    /// A .safetensors or .gguf file, several shards, an index.json, or a folder that holds them (config.json is read too); or
+    /// one address: the URL of any of these, or org/model[@revision] on a hub. Of an address a few kilobytes are read.
+    #[arg(required = true, value_name = "PATH_OR_URL")]
     pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
     /// Print the report (schema gammascope.report/1) instead of a summary.
     #[arg(long)]
     pub(crate) json: bool,
@@ -79,7 +97,8 @@ pub(crate) struct Inspect {
     /// Explain the verdict on this norm site (its name, or the end of it), evidence by evidence, instead of a summary.
     #[arg(long, value_name = "SITE", conflicts_with_all = ["json", "all"])]
     pub(crate) explain: Option<String>,
-    /// Read headers and norm tensors only: no sample of the weights that write the residual stream (64 MB at most).
+    /// Read headers and norm tensors only: no sample of the weights that write the residual stream (64 MB at most). They are
+    /// never sampled behind an address, which would take thousands of requests.
     #[arg(long)]
     pub(crate) no_weights: bool,
     /// Exit with 3 when there are warnings.

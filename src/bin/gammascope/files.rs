@@ -1,15 +1,83 @@
-//! From the paths on the command line to open files.
+//! From the paths and addresses on the command line to open files.
 
+use crate::args::Remote;
+use crate::progress;
+use gammascope::checkpoint::remote::{Access, locate};
+use gammascope::inspect::{Progress, Stage};
+use gammascope::source::AnySource;
+use gammascope::source::address::Address;
 use gammascope::source::disk::DiskSource;
+use gammascope::source::http::Token;
+use gammascope::source::http::native::Native;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Folders deeper than this under a given folder are not looked into.
 const DEPTH: usize = 4;
 
+/// A file of a checkpoint, on this machine or behind an address.
+pub(crate) type Source = AnySource<DiskSource, Native>;
+
+/// Opens the files behind `paths`, or behind the one address that is given instead.
+pub(crate) fn sources(
+    paths: &[PathBuf],
+    remote: &Remote,
+    line: &mut progress::Line,
+) -> Result<Vec<Source>, String> {
+    if let [only] = paths
+        && let Some(address) = address(only)
+    {
+        return fetch(address, remote, line);
+    }
+    if let Some(address) = paths.iter().filter(|path| !path.exists()).find_map(|path| url(path)) {
+        return Err(format!("{:?} is one of several paths; give an address alone", without_query(address)));
+    }
+    Ok(local(paths)?.into_iter().map(AnySource::Local).collect())
+}
+
+fn url(path: &Path) -> Option<&str> {
+    path.to_str().filter(|text| text.contains("://"))
+}
+
+fn without_query(address: &str) -> &str {
+    address.split('?').next().unwrap_or_default()
+}
+
+/// What is no path but an address. A model's name that is a path here as well is the path.
+fn address(path: &Path) -> Option<&str> {
+    let text = path.to_str()?;
+    (url(path).is_some() || !path.exists() && Address::is_model_name(text)).then_some(text)
+}
+
+fn fetch(address: &str, remote: &Remote, line: &mut progress::Line) -> Result<Vec<Source>, String> {
+    let token = |given: &str| {
+        Token::new(given).ok_or("the token is empty or has characters that no token has; check it".to_owned())
+    };
+    let hub_token = std::env::var("HF_TOKEN").ok().filter(|given| !given.trim().is_empty());
+    let access = Access {
+        hub: remote.hub.trim_end_matches('/').to_owned(),
+        token: remote.token.as_deref().map(token).transpose()?,
+        hub_token: hub_token.as_deref().map(token).transpose()?,
+    };
+    let line = RefCell::new(line);
+    let found = |done: usize, total: usize| {
+        let (stage, done, total) = (Stage::Headers, done as u32, total as u32);
+        line.borrow_mut().show(Progress { stage, done, total, bytes_read: 0 });
+    };
+    pollster::block_on(locate(Native::new(), address, &access, found)).map_err(|error| {
+        match url(Path::new(address)) {
+            Some(_) => error.to_string(),
+            None => {
+                format!("{error} (there is no path `{address}` here, so it was looked up on {})", access.hub)
+            }
+        }
+    })
+}
+
 /// Opens the files behind `paths`: a folder stands for the checkpoint files in and below it, an index for itself,
 /// its shards and the configuration beside it, a lone file for itself and the configuration beside it.
-pub(crate) fn sources(paths: &[PathBuf]) -> Result<Vec<DiskSource>, String> {
+fn local(paths: &[PathBuf]) -> Result<Vec<DiskSource>, String> {
     let mut found: BTreeSet<(PathBuf, String)> = BTreeSet::new();
     for path in paths {
         let metadata = std::fs::metadata(path)

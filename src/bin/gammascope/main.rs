@@ -11,7 +11,7 @@ mod summary;
 use args::{Arguments, Command, Inspect};
 use clap::Parser;
 use gammascope::inspect::{self, Inspection};
-use gammascope::source::disk::DiskSource;
+use gammascope::source::ByteSource;
 use gammascope::writer::sample::BUDGET;
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 
 fn inspect(options: &Inspect) -> ExitCode {
     let mut line = progress::Line::new();
-    let outcome = files::sources(&options.paths)
+    let outcome = files::sources(&options.paths, &options.remote, &mut line)
         .and_then(|sources| pollster::block_on(read(sources, options, &mut line)));
     line.clear();
     match outcome {
@@ -51,13 +51,15 @@ fn inspect(options: &Inspect) -> ExitCode {
 
 /// Headers and norm tensors, then a sample of the weights unless that is refused.
 async fn read(
-    sources: Vec<DiskSource>,
+    sources: Vec<files::Source>,
     options: &Inspect,
     line: &mut progress::Line,
 ) -> Result<Inspection, String> {
+    // Behind an address the sample would take thousands of requests.
+    let remote = sources.iter().any(|source| source.transfer().is_some());
     let mut opened =
         inspect::open(sources, |progress| line.show(progress)).await.map_err(|error| error.to_string())?;
-    if !options.no_weights {
+    if !options.no_weights && !remote {
         let sampling = |progress| {
             line.show(progress);
             ControlFlow::Continue(())

@@ -22,7 +22,7 @@ use std::time::Instant;
 
 pub(crate) fn run(options: &Measure) -> ExitCode {
     let mut line = progress::Line::new();
-    let opened = files::sources(&options.paths).and_then(|sources| {
+    let opened = files::sources(&options.paths, &options.remote, &mut line).and_then(|sources| {
         let opening = inspect::open(sources, |progress| line.show(progress));
         pollster::block_on(opening).map_err(|error| error.to_string())
     });

@@ -43,6 +43,15 @@ pub(crate) fn write(out: &mut impl Write, report: &Report, all: bool) -> io::Res
         indicatif::DecimalBytes(checkpoint.bytes),
         indicatif::DecimalBytes(checkpoint.bytes_read),
     )?;
+    if let Some(remote) = &checkpoint.remote {
+        let requests = if remote.requests == 1 {
+            "1 request".to_owned()
+        } else {
+            format!("{} requests", remote.requests)
+        };
+        let bytes = indicatif::DecimalBytes(remote.bytes);
+        writeln!(out, "from {}: {requests}, {bytes} transferred", printable(&remote.address))?;
+    }
     writers(out, report)?;
     let family = model.family.as_deref().unwrap_or("unknown");
     let layers = model.layers.map_or("?".to_owned(), |layers| layers.to_string());

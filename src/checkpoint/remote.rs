@@ -1,0 +1,393 @@
+//! From an address to the files of a checkpoint: which names to try, what an index promises, what lies beside.
+
+use super::index::{Index, IndexError};
+use super::open::MAX_JSON_BYTES;
+use crate::source::address::{Address, AddressError, Model, PUBLIC_HUB, Url};
+use crate::source::http::{Fault, HttpSource, Place, Problem, Session, Token, Transport};
+use crate::source::memory::MemorySource;
+use crate::source::{AnySource, Unreadable, at_once};
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use futures_util::future::{join, join3};
+use serde::Deserialize;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// What most headers of a shard fit in: a request costs more than these bytes.
+const SHARD_GUESS: u64 = 64 * 1024;
+
+/// A GGUF header has the vocabulary in it.
+const GGUF_GUESS: u64 = 1024 * 1024;
+
+/// Shards opened at the same time.
+const SHARDS_AT_ONCE: usize = 6;
+
+/// An index of more shards than this is not opened over a network: each takes a request.
+const MOST_SHARDS: usize = 2000;
+
+const INDEX: &str = "model.safetensors.index.json";
+const SINGLE: &str = "model.safetensors";
+const CONFIG: &str = "config.json";
+
+/// Tried in a folder where neither of the usual two is there, and no list of files either.
+const OTHER_NAMES: [&str; 4] = [
+    "diffusion_pytorch_model.safetensors.index.json",
+    "diffusion_pytorch_model.safetensors",
+    "consolidated.safetensors",
+    "adapter_model.safetensors",
+];
+
+/// Why an address led to no checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LocateError {
+    /// It is no address.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// It could not be read.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// Its index is none.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// There is no checkpoint where it leads.
+    #[error("no checkpoint at `{place}`: {tried}; give the address of a .safetensors or .gguf file")]
+    Nothing {
+        /// Where.
+        place: String,
+        /// What was looked for, or what is there instead.
+        tried: String,
+    },
+    /// A hub's model with several checkpoints.
+    #[error("`{place}` has several files that may be meant: {files}; give the address of one of them")]
+    Several {
+        /// Where.
+        place: String,
+        /// Some of their addresses.
+        files: String,
+    },
+    /// An index that promises more than anybody wants to open.
+    #[error(
+        "`{index}` names {count} shards, more than the {MOST_SHARDS} that are opened over a network; download it"
+    )]
+    TooMany {
+        /// The index.
+        index: String,
+        /// Shards it names.
+        count: usize,
+    },
+    /// An index that names a shard elsewhere.
+    #[error(
+        "`{index}` names the shard {shard:?}, which does not lie below it, and was not followed; give the address of a shard"
+    )]
+    Elsewhere {
+        /// The index.
+        index: String,
+        /// The name.
+        shard: String,
+    },
+}
+
+impl LocateError {
+    /// Whether a token, or another one, would open it.
+    pub fn wants_token(&self) -> bool {
+        matches!(self, Self::Fault(fault) if fault.problem.wants_token())
+    }
+}
+
+/// Where to look, and with which leave.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// The hub that short names are looked up on.
+    pub hub: String,
+    /// Given for this address: goes to the host of the address, whichever it is.
+    pub token: Option<Token>,
+    /// Given for the hub: goes nowhere else.
+    pub hub_token: Option<Token>,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self { hub: PUBLIC_HUB.to_owned(), token: None, hub_token: None }
+    }
+}
+
+impl Access {
+    fn place(&self, url: Url) -> Place {
+        let own = Url::parse(&self.hub).is_ok_and(|hub| hub.origin() == url.origin());
+        let token = self.token.clone().or_else(|| self.hub_token.clone().filter(|_| own));
+        Place { url, token }
+    }
+}
+
+/// A file of any kind that may be behind an address.
+type Source<L, T> = AnySource<L, T>;
+
+/// Finds the files behind `address` and opens them: one request each, several at once. A shard that is not there is left
+/// out, for the index to miss; one that fails otherwise says why when it is read. `progress` hears how many of how many
+/// shards have been opened.
+pub async fn locate<L, T: Transport>(
+    transport: T,
+    address: &str,
+    access: &Access,
+    progress: impl Fn(usize, usize),
+) -> Result<Vec<Source<L, T>>, LocateError> {
+    let address = Address::parse(address, &access.hub)?;
+    let shown = match &address {
+        Address::File(url) | Address::Index(url) | Address::Folder(url) => url.to_string(),
+        Address::Model(model) => model.files().to_string(),
+    };
+    let finder = Finder { session: Session::new(transport, shown), access, progress: &progress };
+    match address {
+        Address::File(url) => finder.file(url).await,
+        Address::Index(url) => finder.index(url, "").await,
+        Address::Folder(url) => finder.folder(url).await,
+        Address::Model(model) => finder.model(&model).await,
+    }
+}
+
+struct Finder<'a, T> {
+    session: Rc<Session<T>>,
+    access: &'a Access,
+    progress: &'a dyn Fn(usize, usize),
+}
+
+impl<T: Transport> Finder<'_, T> {
+    /// One file and, for safetensors, the configuration beside it.
+    async fn file<L>(&self, url: Url) -> Result<Vec<Source<L, T>>, LocateError> {
+        let name = url.file_name().to_owned();
+        let config = match name.to_ascii_lowercase().ends_with(".safetensors") {
+            true => self.config(&url.folder(), ""),
+            false => std::future::ready(Ok(None)).boxed_local(),
+        };
+        let (shard, config) = join(self.shard(url, name), config).await;
+        // Why the file cannot be read is the better sentence.
+        let shard = shard?;
+        Ok(std::iter::once(AnySource::Remote(shard)).chain(config?).collect())
+    }
+
+    /// An index, its shards and the configuration beside it.
+    async fn index<L>(&self, url: Url, prefix: &str) -> Result<Vec<Source<L, T>>, LocateError> {
+        let path = format!("{prefix}{}", url.file_name());
+        let (bytes, config) = join(self.whole(url.clone()), self.config(&url.folder(), prefix)).await;
+        self.shards(&url, path, bytes?, config?, prefix).await
+    }
+
+    async fn shards<L>(
+        &self,
+        url: &Url,
+        path: String,
+        bytes: Vec<u8>,
+        config: Option<Source<L, T>>,
+        prefix: &str,
+    ) -> Result<Vec<Source<L, T>>, LocateError> {
+        if looks_like_a_page(&bytes) {
+            return Err(Fault { url: url.to_string(), problem: Problem::Page, attempts: 1 }.into());
+        }
+        let index = Index::parse(&url.to_string(), &bytes)?;
+        let names = index.shards();
+        if names.len() > MOST_SHARDS {
+            return Err(LocateError::TooMany { index: url.to_string(), count: names.len() });
+        }
+        let total = names.len();
+        let mut places = Vec::with_capacity(total);
+        for name in names {
+            let elsewhere = || LocateError::Elsewhere { index: url.to_string(), shard: name.to_owned() };
+            places.push((format!("{prefix}{name}"), url.join(name).ok_or_else(elsewhere)?));
+        }
+        let done = Cell::new(0);
+        let opened: Vec<_> = places.iter().map(|_| RefCell::new(None)).collect();
+        let opening = places.iter().zip(&opened).map(|((path, url), slot)| {
+            let done = &done;
+            let opening = async move {
+                let opened = self.shard(url.clone(), path.clone()).await;
+                done.set(done.get() + 1);
+                (self.progress)(done.get(), total);
+                slot.replace(Some(opened));
+            };
+            opening.boxed_local()
+        });
+        at_once(SHARDS_AT_ONCE, opening.collect()).await;
+        let (mut sources, mut first, mut sound) = (Vec::new(), None, 0);
+        for (slot, (path, _)) in opened.into_iter().zip(places) {
+            match slot.into_inner() {
+                Some(Ok(source)) => {
+                    sound += 1;
+                    sources.push(AnySource::Remote(source));
+                }
+                Some(Err(fault)) => {
+                    first = first.or_else(|| Some(fault.clone()));
+                    if !fault.problem.is_absence() {
+                        sources.push(AnySource::Unreadable(Unreadable { path, fault }));
+                    }
+                }
+                None => {}
+            }
+        }
+        match first {
+            Some(fault) if sound == 0 => return Err(fault.into()),
+            _ => {}
+        }
+        sources.push(AnySource::Whole(MemorySource::new(path, bytes)));
+        sources.extend(config);
+        Ok(sources)
+    }
+
+    /// What a folder holds, a hub's model where it is called like one, or the file itself where the name says nothing.
+    async fn folder<L>(&self, url: Url) -> Result<Vec<Source<L, T>>, LocateError> {
+        let as_file = (!url.to_request().ends_with('/')).then(|| url.clone());
+        if let Some(url) = as_file.clone().filter(Url::has_query) {
+            return self.file(url).await;
+        }
+        let folder = url.as_folder();
+        let prefix = format!("{}/", folder.last_part());
+        if let Some(found) = self.usual(&folder, &prefix).await? {
+            return Ok(found);
+        }
+        if let Some(model) = Address::as_model(&folder)
+            && let Some(found) = self.usual(&model.files(), &prefix).await?
+        {
+            return Ok(found);
+        }
+        if let Some(found) = self.others(&folder, &prefix).await? {
+            return Ok(found);
+        }
+        if let Some(url) = as_file {
+            match self.file(url).await {
+                Err(LocateError::Fault(fault)) if fault.problem.is_absence() => {}
+                found => return found,
+            }
+        }
+        let tried = format!("neither {INDEX} nor {SINGLE} is there");
+        Err(LocateError::Nothing { place: folder.to_string(), tried })
+    }
+
+    /// The files of a model on a hub: the usual ones, or the one that its list has.
+    async fn model<L>(&self, model: &Model) -> Result<Vec<Source<L, T>>, LocateError> {
+        let (folder, prefix) = (model.files(), format!("{}/", model.name()));
+        if let Some(found) = self.usual(&folder, &prefix).await? {
+            return Ok(found);
+        }
+        let listed = match self.whole(model.listing()).await {
+            Ok(bytes) => serde_json::from_slice::<Listing>(&bytes).ok(),
+            Err(fault) if fault.problem.wants_token() => return Err(fault.into()),
+            Err(_) => None,
+        };
+        let Some(listed) = listed else {
+            let tried = format!("neither {INDEX} nor {SINGLE} is there");
+            return Err(LocateError::Nothing { place: folder.to_string(), tried });
+        };
+        let mut names: Vec<String> = listed.siblings.into_iter().map(|file| file.rfilename).collect();
+        names.retain(|name| name.ends_with(".safetensors") || name.ends_with(".gguf"));
+        let urls: Vec<Url> = names.iter().filter_map(|name| folder.join(name)).collect();
+        match urls.as_slice() {
+            [] => {
+                let tried = "it has no safetensors or GGUF file".to_owned();
+                Err(LocateError::Nothing { place: folder.to_string(), tried })
+            }
+            [one] => self.file(one.clone()).await,
+            [..] => {
+                let files: Vec<String> = urls.iter().take(6).map(|url| format!("`{url}`")).collect();
+                let more =
+                    if urls.len() > 6 { format!(" and {} more", urls.len() - 6) } else { String::new() };
+                let files = format!("{}{more}", files.join(", "));
+                Err(LocateError::Several { place: folder.to_string(), files })
+            }
+        }
+    }
+
+    /// `model.safetensors`, or what its index names, and the configuration; all three asked for at once.
+    async fn usual<L>(&self, folder: &Url, prefix: &str) -> Result<Option<Vec<Source<L, T>>>, LocateError> {
+        let (Some(index), Some(single)) = (folder.join(INDEX), folder.join(SINGLE)) else { return Ok(None) };
+        let (listed, shard, config) = join3(
+            self.whole(index.clone()),
+            self.shard(single, format!("{prefix}{SINGLE}")),
+            self.config(folder, prefix),
+        )
+        .await;
+        match listed {
+            Ok(bytes) if !looks_like_a_page(&bytes) => {
+                let path = format!("{prefix}{INDEX}");
+                return self.shards(&index, path, bytes, config?, prefix).await.map(Some);
+            }
+            // Some hosts answer every name with a page; then it is the model's own answer that counts.
+            Ok(_) => {}
+            Err(fault) if fault.problem.is_absence() => {}
+            // A store that does not list its files forbids those that are not there.
+            Err(fault) if fault.problem.wants_token() && shard.is_ok() => {}
+            Err(fault) => return Err(fault.into()),
+        }
+        match shard {
+            Ok(shard) => Ok(Some(std::iter::once(AnySource::Remote(shard)).chain(config?).collect())),
+            Err(fault) if fault.problem.is_absence() => Ok(None),
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
+    /// Less usual names, one after the other.
+    async fn others<L>(&self, folder: &Url, prefix: &str) -> Result<Option<Vec<Source<L, T>>>, LocateError> {
+        for name in OTHER_NAMES {
+            let Some(url) = folder.join(name) else { continue };
+            let found = match name.ends_with(".json") {
+                true => self.index(url, prefix).await,
+                false => self.file(url).await,
+            };
+            match found {
+                Ok(found) => return Ok(Some(found)),
+                Err(LocateError::Fault(fault)) if fault.problem.is_absence() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    fn shard(&self, url: Url, path: String) -> LocalBoxFuture<'_, Result<HttpSource<T>, Fault>> {
+        let guess = if path.to_ascii_lowercase().ends_with(".gguf") { GGUF_GUESS } else { SHARD_GUESS };
+        HttpSource::open(self.session.clone(), self.access.place(url), path, guess).boxed_local()
+    }
+
+    /// A small file.
+    fn whole(&self, url: Url) -> LocalBoxFuture<'_, Result<Vec<u8>, Fault>> {
+        async move { self.session.whole(&self.access.place(url), MAX_JSON_BYTES).await }.boxed_local()
+    }
+
+    /// The configuration in a folder, which may as well not be there, or not be ours to read.
+    fn config<L>(
+        &self,
+        folder: &Url,
+        prefix: &str,
+    ) -> LocalBoxFuture<'_, Result<Option<Source<L, T>>, Fault>> {
+        let (url, path) = (folder.join(CONFIG), format!("{prefix}{CONFIG}"));
+        async move {
+            match url {
+                Some(url) => Self::companion(self.whole(url).await, path),
+                None => Ok(None),
+            }
+        }
+        .boxed_local()
+    }
+
+    fn companion<L>(read: Result<Vec<u8>, Fault>, path: String) -> Result<Option<Source<L, T>>, Fault> {
+        match read {
+            Ok(bytes) if looks_like_a_page(&bytes) => Ok(None),
+            Ok(bytes) => Ok(Some(AnySource::Whole(MemorySource::new(path, bytes)))),
+            Err(fault) if fault.problem.is_absence() || fault.problem.wants_token() => Ok(None),
+            Err(Fault { problem: Problem::Blocked | Problem::Status { .. }, .. }) => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+}
+
+/// A hub's list of a model's files.
+#[derive(Deserialize)]
+struct Listing {
+    siblings: Vec<Sibling>,
+}
+
+#[derive(Deserialize)]
+struct Sibling {
+    rfilename: String,
+}
+
+fn looks_like_a_page(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().first() == Some(&b'<')
+}

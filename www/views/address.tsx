@@ -1,0 +1,62 @@
+/** The way in for what is not on this machine: an address, or a model's name on a hub. */
+import { useId } from 'preact/hooks';
+import { address, hub, showAddress, tokenWanted } from '../state';
+
+const PUBLIC_HUB = 'https://huggingface.co';
+
+export function AddressField({ onChosen }: { onChosen?: (() => void) | undefined }) {
+  const id = useId();
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault();
+    const token = new FormData(event.currentTarget as HTMLFormElement).get('token');
+    onChosen?.();
+    showAddress(typeof token === 'string' ? token : '');
+  };
+  return (
+    <form class="address" onSubmit={submit}>
+      <label for={`${id}-address`}>or paste a URL, or org/model</label>
+      <div class="buttons">
+        <input
+          id={`${id}-address`}
+          class="pick-address"
+          type="text"
+          inputMode="url"
+          autocomplete="off"
+          autocapitalize="off"
+          spellcheck={false}
+          required
+          placeholder="https://… or org/model@revision"
+          value={address.value}
+          onInput={(event) => (address.value = event.currentTarget.value)}
+        />
+        <button type="submit" class="button">
+          Open address
+        </button>
+      </div>
+      {tokenWanted.value && (
+        <label class="field">
+          Token, kept in memory until the page is closed
+          <input name="token" type="password" autocomplete="off" class="pick-token" />
+        </label>
+      )}
+      <details>
+        <summary class="muted small">The host you name, and no other, is asked for headers and norm scales.</summary>
+        <p class="muted small">
+          Nothing is sent but the request itself, without cookies. The host must let other sites’ pages read it (CORS)
+          and answer ranges; the weights of a remote checkpoint are not sampled.
+        </p>
+        <label class="field">
+          Hub for org/model
+          <input
+            type="text"
+            inputMode="url"
+            autocomplete="off"
+            placeholder={PUBLIC_HUB}
+            value={hub.value}
+            onInput={(event) => (hub.value = event.currentTarget.value)}
+          />
+        </label>
+      </details>
+    </form>
+  );
+}
