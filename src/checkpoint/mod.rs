@@ -8,10 +8,12 @@ pub mod header;
 pub mod index;
 mod open;
 
+use crate::order;
 use crate::report::Warning;
 use crate::source::{ByteSource, Meter, SourceError, coalesce};
 use config::Config;
 use dtype::{DecodeError, TensorType};
+use std::cmp::Ordering;
 use std::ops::Range;
 
 pub use open::{Progress, open};
@@ -114,6 +116,12 @@ pub struct Checkpoint<S> {
     weights: Meter,
 }
 
+/// The order of a catalogue: by name, with numbers in their numeric order.
+#[inline(never)]
+pub(crate) fn compare_names(a: &str, b: &str) -> Ordering {
+    alphanumeric_sort::compare_str(a, b)
+}
+
 impl<S: ByteSource> Checkpoint<S> {
     /// Bytes read so far to reach the verdict: headers, index, configuration and norm tensors.
     pub fn bytes_read(&self) -> u64 {
@@ -172,7 +180,7 @@ impl<S: ByteSource> Checkpoint<S> {
         }
         let mut done = wanted.len() - of_shard.iter().map(Vec::len).sum::<usize>();
         for (shard, mut slots) in of_shard.into_iter().enumerate() {
-            slots.sort_by_key(|&slot| self.tensors[wanted[slot]].range.start);
+            order::sort_by_key(&mut slots, |&slot| self.tensors[wanted[slot]].range.start);
             let ranges: Vec<Range<u64>> =
                 slots.iter().map(|&slot| self.tensors[wanted[slot]].range.clone()).collect();
             let mut slots = slots.into_iter().peekable();
