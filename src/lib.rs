@@ -26,6 +26,7 @@
 //! - `device` (feature `verify`): which of the two computes it.
 //! - [`report`]: the schema of everything that is said, and its assembly by [`inspect`](mod@inspect).
 //! - [`plot`]: figures as SVG with the table behind them; [`figures`] draws those of an inspection.
+//! - `order`: sorting and grouping, compiled once; std only, and used everywhere.
 //! - `web` and `bin`: the two boundaries; everything may be used there and nothing depends on them.
 
 pub mod checkpoint;
@@ -37,10 +38,10 @@ pub mod gpu;
 pub mod inspect;
 pub mod kernel;
 pub mod norm;
+mod order;
 pub mod plot;
 pub mod reader;
 pub mod report;
-mod sort;
 pub mod source;
 #[cfg(feature = "verify")]
 pub mod verify;

@@ -6,6 +6,7 @@
 //! differences: duplicate names are rejected by name, and a tensor of unknown dtype is kept as unusable.
 
 use super::dtype::TensorType;
+use crate::order;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::collections::HashSet;
@@ -354,7 +355,7 @@ fn validate(mut raw: Vec<(String, RawEntry)>, data: u64, length: u64) -> Result<
         return Err(HeaderProblem::DuplicateName { name: name.clone() });
     }
     drop(names);
-    crate::sort::by_key(&mut raw, |(_, entry)| entry.data_offsets);
+    order::sort_by_key(&mut raw, |(_, entry)| entry.data_offsets);
 
     let mut entries = Vec::with_capacity(raw.len());
     let mut expected = data;

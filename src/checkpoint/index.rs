@@ -1,7 +1,8 @@
 //! `model.safetensors.index.json`: which shard holds which tensor.
 
+use crate::order;
 use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// An index that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,9 +30,9 @@ impl Index {
             .map_err(|error| IndexError { file: file.to_owned(), reason: error.to_string() })
     }
 
-    /// The shard files it names.
-    pub fn shards(&self) -> BTreeSet<&str> {
-        self.weight_map.values().map(String::as_str).collect()
+    /// The shard files it names, sorted.
+    pub fn shards(&self) -> Vec<&str> {
+        order::distinct(self.weight_map.values().map(String::as_str))
     }
 }
 
@@ -46,7 +47,7 @@ mod tests {
             br#"{"metadata":{"total_size":8},"weight_map":{"a":"1","b":"2","c":"1"}}"#,
         )
         .unwrap();
-        assert_eq!(index.shards().into_iter().collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(index.shards(), ["1", "2"]);
     }
 
     #[test]

@@ -9,12 +9,14 @@ pub mod index;
 mod open;
 pub mod remote;
 
+use crate::order;
 use crate::report::Warning;
 use crate::source::{ByteSource, Meter, SourceError, Transfer, at_once, coalesce};
 use config::Config;
 use dtype::{DecodeError, TensorType};
 use futures_util::FutureExt;
 use std::cell::RefCell;
+use std::cmp::Ordering;
 use std::ops::Range;
 
 pub use open::{Progress, open};
@@ -120,6 +122,12 @@ pub struct Checkpoint<S> {
     weights: Meter,
 }
 
+/// The order of a catalogue: by name, with numbers in their numeric order.
+#[inline(never)]
+pub(crate) fn compare_names(a: &str, b: &str) -> Ordering {
+    alphanumeric_sort::compare_str(a, b)
+}
+
 impl<S: ByteSource> Checkpoint<S> {
     /// Bytes read so far to reach the verdict: headers, index, configuration and norm tensors.
     pub fn bytes_read(&self) -> u64 {
@@ -185,7 +193,7 @@ impl<S: ByteSource> Checkpoint<S> {
         let state = RefCell::new((results, done, &mut progress));
         let of_one = |shard: usize, mut slots: Vec<usize>| {
             let state = &state;
-            crate::sort::by_key(&mut slots, |&slot| self.tensors[wanted[slot]].range.start);
+            order::sort_by_key(&mut slots, |&slot| self.tensors[wanted[slot]].range.start);
             let ranges: Vec<Range<u64>> =
                 slots.iter().map(|&slot| self.tensors[wanted[slot]].range.clone()).collect();
             let reads = coalesce(&ranges);

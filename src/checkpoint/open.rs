@@ -5,13 +5,13 @@ use super::config::Config;
 use super::gguf::{GgufError, GgufProblem, Split};
 use super::header::{self, Entry, HeaderError, HeaderProblem};
 use super::index::Index;
-use super::{Checkpoint, CheckpointError, Format, Tensor, format, gguf};
+use super::{Checkpoint, CheckpointError, Format, Tensor, compare_names, format, gguf};
+use crate::order;
 use crate::report::Warning;
-use crate::sort;
 use crate::source::{ByteSource, Meter, SourceError};
 use futures_util::{StreamExt, stream};
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::HashMap;
 
 /// Headers read at the same time: enough to hide a browser's latency, few enough to keep memory flat.
 const HEADERS_AT_ONCE: usize = 16;
@@ -29,6 +29,9 @@ pub struct Progress {
     /// Bytes read so far.
     pub bytes_read: u64,
 }
+
+/// Folders by their paths, sorted.
+type Folders<S> = Vec<(String, Folder<S>)>;
 
 /// The files of one folder that belong together.
 struct Folder<S> {
@@ -72,8 +75,7 @@ pub async fn open<S: ByteSource>(
     let meter = Meter::default();
     let name = common_name(&sources);
     let (mut folders, mut others) = sort_into_folders(sources);
-    let no_shards =
-        |folders: &BTreeMap<String, Folder<S>>| folders.values().all(|folder| folder.shards.is_empty());
+    let no_shards = |folders: &Folders<S>| folders.iter().all(|(_, folder)| folder.shards.is_empty());
     if no_shards(&folders) {
         others = adopt_unnamed(&meter, &mut folders, others).await?;
     }
@@ -82,10 +84,11 @@ pub async fn open<S: ByteSource>(
     }
     let left_out = leave_out_copies(&mut folders);
     // A GGUF file has its configuration inside; config.json describes the scales before they were converted.
-    let gguf = folders.values().flat_map(|folder| &folder.shards).all(|shard| !is_safetensors(shard.path()));
+    let gguf =
+        folders.iter().flat_map(|(_, folder)| &folder.shards).all(|shard| !is_safetensors(shard.path()));
     let folders = strip_common_folder(folders);
 
-    let several = folders.values().filter(|folder| !folder.shards.is_empty()).count() > 1;
+    let several = folders.iter().filter(|(_, folder)| !folder.shards.is_empty()).count() > 1;
     let mut checkpoint = Checkpoint {
         name,
         format: Format::Safetensors,
@@ -104,7 +107,7 @@ pub async fn open<S: ByteSource>(
         );
         checkpoint.warn("file_ignored", &path, message);
     }
-    let total = folders.values().map(|folder| folder.shards.len()).sum();
+    let total = folders.iter().map(|(_, folder)| folder.shards.len()).sum();
     let mut damaged = None;
     for (path, mut folder) in folders {
         let prefix = if several && !path.is_empty() { format!("{path}/") } else { String::new() };
@@ -120,7 +123,7 @@ pub async fn open<S: ByteSource>(
     if let Some(error) = damaged.filter(|_| checkpoint.shards.is_empty()) {
         return Err(error);
     }
-    sort::by(&mut checkpoint.tensors, |a, b| alphanumeric_sort::compare_str(&a.name, &b.name));
+    order::sort_by(&mut checkpoint.tensors, |a, b| compare_names(&a.name, &b.name));
     checkpoint.header_bytes = checkpoint.meter.bytes();
     let declared = checkpoint.configs.iter().find_map(|config| format::declared(config.scope("")));
     let names = checkpoint.tensors.iter().map(|tensor| tensor.name.as_str());
@@ -173,7 +176,7 @@ impl<S: ByteSource> Checkpoint<S> {
 
     /// The first index that parses: `model.safetensors.index.json` before `model.fp16.safetensors.index.json`.
     async fn read_index(&mut self, mut indexes: Vec<S>) -> Option<Index> {
-        sort::by_key(&mut indexes, |index| (index.path().len(), index.path().to_owned()));
+        order::sort_by_key(&mut indexes, |index| (index.path().len(), index.path().to_owned()));
         let mut chosen = None;
         for source in &indexes {
             if chosen.is_some() {
@@ -199,17 +202,17 @@ impl<S: ByteSource> Checkpoint<S> {
     /// Leaves out the shards that the index does not name, and names those it does and that are not there.
     fn compare_with_index(&mut self, path: &str, shards: &mut Vec<S>, index: &Index) {
         let named = index.shards();
-        let given: HashSet<&str> = shards.iter().map(|shard| file_name(shard.path())).collect();
-        if !given.iter().any(|name| named.contains(name)) {
+        let given = order::distinct(shards.iter().map(|shard| file_name(shard.path())));
+        if !given.iter().any(|name| order::has(&named, name)) {
             let message = "the index names none of the shards given, so it is of another checkpoint; the shards are inspected without it";
             self.warn("index_foreign", path, message.to_owned());
             return;
         }
         let missing: Vec<String> =
-            named.iter().filter(|name| !given.contains(*name)).map(|name| (*name).to_owned()).collect();
+            named.iter().filter(|name| !order::has(&given, name)).map(|name| (*name).to_owned()).collect();
         self.report_missing(path, &missing);
         let (kept, left_out): (Vec<S>, Vec<S>) =
-            shards.drain(..).partition(|shard| named.contains(file_name(shard.path())));
+            shards.drain(..).partition(|shard| order::has(&named, file_name(shard.path())));
         *shards = kept;
         for shard in left_out {
             self.warn(
@@ -355,11 +358,11 @@ impl<S: ByteSource> Checkpoint<S> {
     ) {
         let splits = || described.iter().filter_map(|(path, _, split)| Some((path, (*split)?)));
         let Some((path, Split { count, tensors: promised, .. })) = splits().next() else { return };
-        let present: BTreeSet<u64> = splits().map(|(_, split)| split.number).collect();
+        let present = order::distinct(splits().map(|(_, split)| split.number));
         let absent = count.saturating_sub(present.len() as u64);
         if absent > 0 && sound && described.iter().all(|(path, ..)| numbered(path).is_none()) {
             let missing: Vec<String> = (0..count.min(MOST_NUMBERS))
-                .filter(|number| !present.contains(number))
+                .filter(|number| present.binary_search(number).is_err())
                 .map(|number| format!("file {} of {count}", number + 1))
                 .collect();
             let are = if absent == 1 { "is" } else { "are" };
@@ -387,18 +390,15 @@ impl<S: ByteSource> Checkpoint<S> {
         for Series { path, metadata, tensors } in series {
             let names: Vec<&str> =
                 self.tensors[tensors].iter().map(|tensor| &tensor.name[prefix.len()..]).collect();
-            let roots: BTreeSet<&str> = match alone {
-                true => BTreeSet::from([""]),
-                false => {
-                    let mut roots = BTreeSet::new();
-                    for root in names.iter().filter_map(|name| name.split('.').next()) {
-                        if roots.len() < MOST_ROOTS {
-                            roots.insert(root);
-                        }
+            let mut roots = Vec::from_iter(alone.then_some(""));
+            if !alone {
+                for root in names.iter().filter_map(|name| name.split('.').next()) {
+                    if roots.len() < MOST_ROOTS && !roots.contains(&root) {
+                        roots.push(root);
                     }
-                    roots
                 }
-            };
+                order::sort_by(&mut roots, |a, b| a.cmp(b));
+            }
             let names = Some(names.as_slice()).filter(|_| whole);
             let of_root = |root| gguf::config(format!("{prefix}{root}"), &path, metadata.clone(), names);
             self.configs.extend(roots.into_iter().map(of_root));
@@ -410,13 +410,13 @@ impl<S: ByteSource> Checkpoint<S> {
         let place: HashMap<&str, usize> =
             self.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.shard)).collect();
         let mut messages: Vec<(&str, String, String)> = Vec::new();
-        let missing: HashSet<&str> = self.missing_shards.iter().map(|name| file_name(name)).collect();
+        let missing = order::distinct(self.missing_shards.iter().map(|name| file_name(name)));
         let (mut elsewhere, mut absent) = (Vec::new(), Vec::new());
         for (tensor, file) in &index.weight_map {
             match place.get(format!("{prefix}{tensor}").as_str()) {
                 Some(&shard) if file_name(self.shards[shard].path()) == file => {}
                 Some(&shard) => elsewhere.push((tensor, file, self.shards[shard].path())),
-                None if missing.contains(file.as_str()) => {}
+                None if order::has(&missing, file) => {}
                 None => absent.push((tensor, file)),
             }
         }
@@ -508,13 +508,13 @@ async fn begins_with_magic<S: ByteSource>(meter: &Meter, source: &S) -> Result<b
 /// what is none.
 async fn adopt_unnamed<S: ByteSource>(
     meter: &Meter,
-    folders: &mut BTreeMap<String, Folder<S>>,
+    folders: &mut Folders<S>,
     others: Vec<S>,
 ) -> Result<Vec<S>, SourceError> {
     let mut left = Vec::new();
     for source in others {
         if begins_with_magic(meter, &source).await? {
-            folders.entry(folder_of(source.path()).to_owned()).or_default().shards.push(source);
+            order::entry(folders, folder_of(source.path())).shards.push(source);
         } else {
             left.push(source);
         }
@@ -523,18 +523,18 @@ async fn adopt_unnamed<S: ByteSource>(
 }
 
 /// Takes the GGUF files out where there are safetensors files too, and gives their paths.
-fn leave_out_copies<S: ByteSource>(folders: &mut BTreeMap<String, Folder<S>>) -> Vec<String> {
-    if !folders.values().flat_map(|folder| &folder.shards).any(|shard| is_safetensors(shard.path())) {
+fn leave_out_copies<S: ByteSource>(folders: &mut Folders<S>) -> Vec<String> {
+    if !folders.iter().flat_map(|(_, folder)| &folder.shards).any(|shard| is_safetensors(shard.path())) {
         return Vec::new();
     }
     let mut left_out = Vec::new();
-    for folder in folders.values_mut() {
+    for (_, folder) in folders.iter_mut() {
         let (kept, copies): (Vec<S>, Vec<S>) =
             folder.shards.drain(..).partition(|shard| is_safetensors(shard.path()));
         folder.shards = kept;
         left_out.extend(copies.iter().map(|copy| copy.path().to_owned()));
     }
-    folders.retain(|_, folder| {
+    folders.retain(|(_, folder)| {
         !folder.shards.is_empty() || !folder.indexes.is_empty() || folder.config.is_some()
     });
     left_out
@@ -548,7 +548,7 @@ async fn sniff<S: ByteSource>(meter: &Meter, source: &S) -> Result<Option<String
 /// Why files without a single shard are no checkpoint.
 async fn explain_absence<S: ByteSource>(
     meter: &Meter,
-    folders: BTreeMap<String, Folder<S>>,
+    folders: Folders<S>,
     others: Vec<S>,
 ) -> Result<CheckpointError, CheckpointError> {
     for source in &others {
@@ -557,8 +557,8 @@ async fn explain_absence<S: ByteSource>(
         }
     }
     let companions: Vec<&S> =
-        folders.values().flat_map(|folder| folder.indexes.iter().chain(&folder.config)).collect();
-    if let Some(index) = folders.values().flat_map(|folder| &folder.indexes).next() {
+        folders.iter().flat_map(|(_, folder)| folder.indexes.iter().chain(&folder.config)).collect();
+    if let Some(index) = folders.iter().flat_map(|(_, folder)| &folder.indexes).next() {
         let bytes = meter.read(index, 0..index.length().min(MAX_JSON_BYTES)).await?;
         let parsed = Index::parse(index.path(), &bytes)?;
         let shards = parsed.shards();
@@ -581,8 +581,8 @@ async fn explain_absence<S: ByteSource>(
     )))
 }
 
-fn sort_into_folders<S: ByteSource>(sources: Vec<S>) -> (BTreeMap<String, Folder<S>>, Vec<S>) {
-    let mut folders: BTreeMap<String, Folder<S>> = BTreeMap::new();
+fn sort_into_folders<S: ByteSource>(sources: Vec<S>) -> (Folders<S>, Vec<S>) {
+    let mut folders = Folders::new();
     let mut others = Vec::new();
     for source in sources {
         let lower = file_name(source.path()).to_ascii_lowercase();
@@ -592,7 +592,7 @@ fn sort_into_folders<S: ByteSource>(sources: Vec<S>) -> (BTreeMap<String, Folder
             others.push(source);
             continue;
         }
-        let folder = folders.entry(folder_of(source.path()).to_owned()).or_default();
+        let folder = order::entry(&mut folders, folder_of(source.path()));
         if shard {
             folder.shards.push(source);
         } else if lower == "config.json" {
@@ -613,12 +613,13 @@ fn is_gguf(path: &str) -> bool {
 }
 
 /// A folder that was opened as a whole is the top: `gpt2/model.safetensors` alone needs no `gpt2/` anywhere.
-fn strip_common_folder<S>(folders: BTreeMap<String, Folder<S>>) -> BTreeMap<String, Folder<S>> {
-    let Some(top) = folders.keys().next().map(|path| path.split('/').next().unwrap_or_default().to_owned())
+fn strip_common_folder<S>(folders: Folders<S>) -> Folders<S> {
+    let Some(top) = folders.first().map(|(path, _)| path.split('/').next().unwrap_or_default().to_owned())
     else {
         return folders;
     };
-    if top.is_empty() || !folders.keys().all(|path| path == &top || path.starts_with(&format!("{top}/"))) {
+    if top.is_empty() || !folders.iter().all(|(path, _)| path == &top || path.starts_with(&format!("{top}/")))
+    {
         return folders;
     }
     folders
@@ -675,15 +676,13 @@ const MOST_ROOTS: usize = 64;
 
 /// Shards that the numbers in the names of the others promise.
 fn missing_by_number<S: ByteSource>(shards: &[S]) -> Vec<String> {
-    let mut series: BTreeMap<(String, u64, usize, &str), BTreeSet<u64>> = BTreeMap::new();
-    for shard in shards {
-        if let Some(Numbered { stem, number, of, digits, extension }) = numbered(shard.path()) {
-            series.entry((stem.to_owned(), of, digits, extension)).or_default().insert(number);
-        }
-    }
+    let named = shards.iter().filter_map(|shard| numbered(shard.path()));
+    let series =
+        order::groups(named.map(|name| ((name.stem, name.of, name.digits, name.extension), name.number)));
     let mut missing = Vec::new();
-    for ((stem, of, digits, extension), present) in series {
-        for number in (1..=of.min(MOST_NUMBERS)).filter(|number| !present.contains(number)) {
+    for ((stem, of, digits, extension), numbers) in series {
+        let present = order::distinct(numbers);
+        for number in (1..=of.min(MOST_NUMBERS)).filter(|number| present.binary_search(number).is_err()) {
             missing.push(format!("{stem}-{number:0digits$}-of-{of:0digits$}{extension}"));
         }
     }
@@ -692,15 +691,14 @@ fn missing_by_number<S: ByteSource>(shards: &[S]) -> Vec<String> {
 
 /// Shards of one series together; `model…` first, then by length of the name.
 fn group_by_stem<S: ByteSource>(shards: Vec<S>) -> Vec<Vec<S>> {
-    let mut groups: BTreeMap<(bool, usize, String), Vec<S>> = BTreeMap::new();
-    for shard in shards {
+    let by_stem = shards.into_iter().map(|shard| {
         let stem = numbered(shard.path()).map_or(file_name(shard.path()), |name| name.stem).to_owned();
-        groups.entry((!stem.starts_with("model"), stem.len(), stem)).or_default().push(shard);
-    }
-    groups
-        .into_values()
-        .map(|mut group| {
-            sort::by(&mut group, |a, b| alphanumeric_sort::compare_str(a.path(), b.path()));
+        ((!stem.starts_with("model"), stem.len(), stem), shard)
+    });
+    order::groups(by_stem)
+        .into_iter()
+        .map(|(_, mut group)| {
+            order::sort_by(&mut group, |a, b| compare_names(a.path(), b.path()));
             group
         })
         .collect()

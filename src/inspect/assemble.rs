@@ -12,6 +12,7 @@ use crate::kernel::scale::Scale;
 use crate::norm::convention::{self, Storage};
 use crate::norm::evidence::Evidence;
 use crate::norm::{NormSite, unnamed};
+use crate::order;
 use crate::reader::{ReaderIndex, Readers};
 use crate::report::sentence;
 use crate::report::{
@@ -19,7 +20,6 @@ use crate::report::{
     RemoteSummary, Report, SCHEMA, Verification, Warning,
 };
 use crate::source::{ByteSource, Transfer};
-use std::collections::BTreeMap;
 
 pub(super) struct Inspector<'a, S> {
     checkpoint: &'a Checkpoint<S>,
@@ -189,13 +189,6 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
         let verdict = sentence::model_verdict(norms);
         let final_norm = sentence::final_norm(norms);
         let config = self.config(final_norm.map_or("", |norm| norm.name.as_str()));
-        let mut blocks: BTreeMap<&str, u32> = BTreeMap::new();
-        for site in self.sites {
-            if let Some(block) = site.block {
-                let last = blocks.entry(site.stack.as_str()).or_default();
-                *last = block.max(*last);
-            }
-        }
         ModelSummary {
             family: config.and_then(Config::family).map(str::to_owned),
             verdict,
@@ -204,7 +197,7 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             reasons: sentence::reasons(norms),
             parts: sentence::parts(norms),
             final_norm: final_norm.map(|norm| norm.name.clone()),
-            layers: blocks.values().max().map(|last| last + 1),
+            layers: self.sites.iter().filter_map(|site| site.block).max().map(|last| last + 1),
             width: final_norm
                 .map(|norm| norm.width)
                 .or_else(|| norms.iter().find(|norm| norm.role == NormRole::Block).map(|norm| norm.width)),
@@ -213,13 +206,11 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
 
     /// One warning for each element type nobody here knows, however many tensors carry it.
     fn warn_about_tensors(&mut self) {
-        let mut unknown: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-        for tensor in &self.checkpoint.tensors {
-            if let TensorType::Unknown(name) = &tensor.dtype {
-                unknown.entry(name.clone()).or_default().push(&tensor.name);
-            }
-        }
-        for (dtype, tensors) in unknown {
+        let unknown = self.checkpoint.tensors.iter().filter_map(|tensor| match &tensor.dtype {
+            TensorType::Unknown(dtype) => Some((dtype.as_str(), tensor.name.as_str())),
+            _ => None,
+        });
+        for (dtype, tensors) in order::groups(unknown) {
             let more = if tensors.len() > 1 {
                 format!(" and {} more tensors", tensors.len() - 1)
             } else {

@@ -14,7 +14,6 @@ use crate::source::ByteSource;
 use crate::writer;
 use assemble::Inspector;
 use serde::Serialize;
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 use weights::Streams;
 
@@ -103,7 +102,7 @@ pub async fn open<S: ByteSource>(
     })
     .await?;
     let (sites, mut read) = find_sites(&checkpoint, &mut progress).await;
-    let mut take = |index: usize| read.remove(&index);
+    let mut take = |index: usize| read[index].take();
     let stored = sites
         .iter()
         .map(|site| Stored { scale: take(site.scale), shift: site.shift.and_then(&mut take) })
@@ -113,8 +112,8 @@ pub async fn open<S: ByteSource>(
     Ok(Opened { inspection, checkpoint, sites, stored, streams, measured: None })
 }
 
-/// Values by index of their tensor.
-type Read = HashMap<usize, Result<Vec<f64>, TensorError>>;
+/// Values by index of their tensor, where it was read.
+type Read = Vec<Option<Result<Vec<f64>, TensorError>>>;
 
 /// The norm sites, and what was read of their tensors; where the names say nothing, every vector is read to find them.
 async fn find_sites<S: ByteSource>(
@@ -141,7 +140,11 @@ async fn find_sites<S: ByteSource>(
     } else {
         sites
     };
-    (sites, wanted.into_iter().zip(values).collect())
+    let mut read = vec![None; tensors.len()];
+    for (index, values) in wanted.into_iter().zip(values) {
+        read[index] = Some(values);
+    }
+    (sites, read)
 }
 
 impl<S: ByteSource> Opened<S> {

@@ -4,9 +4,9 @@ use crate::checkpoint::Tensor;
 use crate::kernel::energy::{self, Energy};
 use crate::norm::NormSite;
 use crate::norm::evidence::Stream;
+use crate::order;
 use crate::report::{WriterPart, WriterReport};
 use crate::writer::sample::Sampled;
-use std::collections::BTreeMap;
 
 /// A sample of the weights.
 #[derive(Debug)]
@@ -28,7 +28,8 @@ impl Weights {
 #[derive(Debug)]
 pub(super) struct Streams {
     sampled: Vec<(Sampled, Energy)>,
-    pooled: BTreeMap<String, (u64, Stream)>,
+    /// Stack, width and what is known of it: a checkpoint has few.
+    pooled: Vec<(String, u64, Stream)>,
     why_not: &'static str,
     refused: bool,
 }
@@ -36,7 +37,7 @@ pub(super) struct Streams {
 impl Default for Streams {
     fn default() -> Self {
         let why_not = "the weights have not been sampled";
-        Self { sampled: Vec::new(), pooled: BTreeMap::new(), why_not, refused: true }
+        Self { sampled: Vec::new(), pooled: Vec::new(), why_not, refused: true }
     }
 }
 
@@ -52,12 +53,11 @@ impl Streams {
             .filter_map(|sampled| Some((sampled.energy?, sampled)))
             .map(|(energy, sampled)| (sampled, energy))
             .collect();
-        let mut stacks: BTreeMap<&str, (u64, Vec<Energy>)> = BTreeMap::new();
-        let in_blocks = |sampled: &Sampled| sampled.writer.part != WriterPart::Embedding;
-        for (sampled, energy) in sampled.iter().filter(|(sampled, _)| in_blocks(sampled)) {
-            let writer = &sampled.writer;
-            stacks.entry(&writer.stack).or_insert((writer.rows, Vec::new())).1.push(*energy);
-        }
+        let in_blocks = sampled.iter().filter(|(sampled, _)| sampled.writer.part != WriterPart::Embedding);
+        let stacks = order::groups(
+            in_blocks
+                .map(|(sampled, energy)| (sampled.writer.stack.as_str(), (sampled.writer.rows, *energy))),
+        );
         let embedding = |stack: &str| {
             let of = |sampled: &Sampled| {
                 sampled.writer.part == WriterPart::Embedding && sampled.writer.stack == stack
@@ -66,9 +66,11 @@ impl Streams {
         };
         let pooled = stacks
             .into_iter()
-            .filter_map(|(stack, (rows, energies))| {
+            .filter_map(|(stack, writers)| {
+                let (rows, _) = *writers.first()?;
+                let energies: Vec<Energy> = writers.into_iter().map(|(_, energy)| energy).collect();
                 let stream = Stream { writers: energy::pool(&energies)?, embedding: embedding(stack) };
-                Some((stack.to_owned(), (rows, stream)))
+                Some((stack.to_owned(), rows, stream))
             })
             .collect();
         let why_not = if found {
@@ -81,7 +83,8 @@ impl Streams {
 
     /// What is known of a site's stream.
     pub(super) fn of(&self, site: &NormSite) -> Option<&Stream> {
-        let (rows, stream) = self.pooled.get(site.stream.as_deref()?)?;
+        let wanted = site.stream.as_deref()?;
+        let (_, rows, stream) = self.pooled.iter().find(|(stack, ..)| stack == wanted)?;
         (*rows == site.width).then_some(stream)
     }
 

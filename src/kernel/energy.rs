@@ -4,6 +4,8 @@
 //! the stream is never seen, no gradient reaches the k directions 1·cᵀ of U, and they stay behind while the others
 //! grow. e(U) = Σⱼ(Σᵢ Uᵢⱼ)² ÷ ‖U‖²_F is 1 for weights without a preferred mean direction and falls below it there.
 
+use crate::order;
+
 /// Less variance than this, relative to the fourth moment, is rounding: the entries of each column are all the same size.
 const ROUNDING: f64 = 1e-9;
 
@@ -111,7 +113,7 @@ pub fn pool(energies: &[Energy]) -> Option<Pooled> {
         energies.iter().filter(|energy| holds(energy)).count() as f64 / energies.len() as f64
     };
     let mut dispersions: Vec<f64> = energies.iter().map(|energy| energy.row_dispersion).collect();
-    dispersions.sort_by(f64::total_cmp);
+    order::sort_by(&mut dispersions, f64::total_cmp);
     let median = *dispersions.get(dispersions.len() / 2)?;
     Some(Pooled {
         mean: energies.iter().map(|energy| energy.energy * weight(energy)).sum::<f64>() / weights,

@@ -6,6 +6,7 @@
 //! against 1. No matrix is ever formed: one eigenvalue costs O(d) per bisection step, a count costs O(d) in all.
 
 use super::scale::Scale;
+use crate::order;
 
 /// Directions below τ × mean eigenvalue are predicted dead.
 pub const TAU: f64 = 1e-6;
@@ -51,7 +52,7 @@ impl IsotropicSpectrum {
         let largest = scale.magnitudes().max;
         let divisor = if largest > 0.0 { largest } else { 1.0 };
         let mut squares: Vec<f64> = scale.values().iter().map(|value| (value / divisor).powi(2)).collect();
-        squares.sort_by(f64::total_cmp);
+        order::sort_by(&mut squares, f64::total_cmp);
         Self { squares, unit: divisor * divisor, subtracts_mean }
     }
 

@@ -2,7 +2,7 @@
 
 use super::names::{self, Path};
 use crate::checkpoint::Tensor;
-use std::collections::HashMap;
+use crate::order;
 
 /// The make of a stack of blocks, from names and shapes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,9 +30,9 @@ impl Build {
     }
 }
 
-/// Looks at every stack of the catalogue, which is sorted by name. One pass.
-pub(super) fn stacks(tensors: &[Tensor]) -> HashMap<String, Build> {
-    let mut builds: HashMap<String, Build> = HashMap::new();
+/// Looks at every stack of the catalogue, which is sorted by name. One pass; the stacks are sorted too.
+pub(super) fn stacks(tensors: &[Tensor]) -> Vec<(String, Build)> {
+    let mut builds: Vec<(String, Build)> = Vec::new();
     let mut siblings = Siblings::default();
     // The block of the tensor before, its stack and what has been seen of that.
     let mut last: (String, String) = Default::default();
@@ -49,10 +49,7 @@ pub(super) fn stacks(tensors: &[Tensor]) -> HashMap<String, Build> {
         }
         let inside = &module[last.0.len().min(module.len())..];
         let spelled = inside.rsplit('.').next().unwrap_or_default();
-        if !builds.contains_key(&last.1) {
-            builds.insert(last.1.clone(), Build::default());
-        }
-        let Some(build) = builds.get_mut(&last.1) else { continue };
+        let build = order::entry(&mut builds, &last.1);
         build.state_space |= matches!(part, "A_log" | "ssm_a") || spelled == "ssm_a";
         build.relative_positions |= matches!(spelled, "relative_attention_bias" | "attn_rel_b");
         build.bottleneck |= inside.split('.').any(|part| part == "bottleneck");
@@ -127,7 +124,7 @@ mod tests {
                 range: 0..0,
             })
             .collect();
-        stacks(&tensors).into_values().next().unwrap()
+        stacks(&tensors)[0].1
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use super::find::NormSite;
 use super::registry;
 use crate::checkpoint::config::Scope;
+use crate::order;
 use crate::report::{NormKind, ScaleConvention};
-use std::collections::HashMap;
 
 /// Flags that say the scale is stored around zero.
 const ONE_PLUS_FLAGS: [&str; 3] =
@@ -95,8 +95,8 @@ pub fn decide(
 /// How the scales of a model are stored, seen in their values.
 #[derive(Debug, Clone, Default)]
 pub struct Storage {
-    /// Stack and path inside the block, so that a site stands with its like in the other blocks → around zero or not.
-    groups: HashMap<(String, String), Option<bool>>,
+    /// Stack and path inside the block, so that a site stands with its like in the other blocks → around zero or not. Sorted.
+    groups: Vec<((String, String), Option<bool>)>,
     /// All groups that speak together; for those too small to speak.
     whole: Tally,
 }
@@ -119,20 +119,21 @@ pub(super) struct Tally {
 impl Storage {
     /// Looks at each site with its stored scale, where it could be read.
     pub fn of<'a>(stored: impl Iterator<Item = (&'a NormSite, &'a [f64])>) -> Self {
-        let mut tallies: HashMap<(String, String), Tally> = HashMap::new();
-        for (site, values) in stored {
-            tallies.entry(group(site)).or_default().add(values);
-        }
         let mut whole = Tally::default();
-        tallies.values().for_each(|tally| whole.merge(*tally));
-        let groups = tallies.into_iter().map(|(key, tally)| (key, tally.around_zero())).collect();
+        let mut groups = Vec::new();
+        for (key, stored) in order::groups(stored.map(|(site, values)| (group(site), values))) {
+            let mut tally = Tally::default();
+            stored.into_iter().for_each(|values| tally.add(values));
+            whole.merge(tally);
+            groups.push((key, tally.around_zero()));
+        }
         Self { groups, whole }
     }
 
     /// Whether a site's scale is stored around zero, as γ − 1; `None` when the values could be of either.
     pub fn around_zero(&self, site: &NormSite) -> Option<bool> {
-        let own = self.groups.get(&group(site)).copied().flatten();
-        own.or_else(|| self.whole.around_zero())
+        let own = self.groups.binary_search_by_key(&&group(site), |(key, _)| key).ok();
+        own.and_then(|found| self.groups[found].1).or_else(|| self.whole.around_zero())
     }
 }
 

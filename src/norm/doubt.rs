@@ -3,6 +3,8 @@
 
 use super::find::{Catalogue, NormSite, is_number, split_last};
 use super::names::{self, Path};
+use crate::checkpoint::compare_names;
+use crate::order;
 use crate::report::NormRole;
 
 /// Members of a list of modules that are looked at.
@@ -75,7 +77,7 @@ impl Catalogue<'_> {
             self.by_name
                 .get(format!("{parent}.{name}.weight").as_str())
                 .is_some_and(|&index| self.tensors[index].shape.len() >= 4)
-        }) || self.autoencoders.contains(root)
+        }) || order::has(&self.autoencoders, root)
     }
 
     /// `conv_layers.0.layer_norm`, with no norm in `conv_layers.1`.
@@ -105,9 +107,7 @@ impl Catalogue<'_> {
     /// How many matrices and convolution kernels stand below a module; counting stops early.
     fn maps_below(&self, module: &str) -> (usize, usize) {
         let prefix = format!("{module}.");
-        let start = self
-            .tensors
-            .partition_point(|tensor| alphanumeric_sort::compare_str(&tensor.name, &prefix).is_lt());
+        let start = self.tensors.partition_point(|tensor| compare_names(&tensor.name, &prefix).is_lt());
         let below = self.tensors[start..]
             .iter()
             .take_while(|tensor| tensor.name.starts_with(&prefix))

@@ -9,8 +9,9 @@ use super::layout::{self, Recognised};
 use super::names::{self, Path};
 use super::place;
 use crate::checkpoint::Tensor;
+use crate::order;
 use crate::report::NormRole;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// One norm module of the network.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,17 +119,17 @@ pub fn find(tensors: &[Tensor]) -> Vec<NormSite> {
     let builds = build::stacks(tensors);
     place::place(&catalogue, &mut sites, &builds);
     layout::recognise(tensors, &mut sites);
-    let only_convolutions = !builds.is_empty() && builds.values().all(|build| build.only_convolutions());
+    let only_convolutions = !builds.is_empty() && builds.iter().all(|(_, build)| build.only_convolutions());
     for site in &mut sites {
         site.doubt = catalogue.doubt(site, only_convolutions);
     }
     // The catalogue is sorted by name already, and the sort is stable.
-    sites.sort_by_cached_key(order);
+    order::sort_by_key(&mut sites, place_in_network);
     sites
 }
 
 /// The order of the network: embeddings, blocks, what stands after them; an encoder before the decoder that reads it.
-fn order(site: &NormSite) -> (bool, String, u8, String, u32, Place) {
+fn place_in_network(site: &NormSite) -> (bool, String, u8, String, u32, Place) {
     let mut parts = site.name.split(['.', '/']);
     let root = match parts.next().unwrap_or_default() {
         // GGUF's names have no parent, and are one part all the same.
@@ -153,31 +154,24 @@ pub(super) struct Catalogue<'a> {
     /// The same by name.
     pub(super) by_name: HashMap<&'a str, usize>,
     /// Modules that hold two convolutions or more that mix both channels and neighbours, as a ResNet block does. A depthwise
-    /// one goes with a LayerNorm (ConvNeXt), and so does the single one of a stem.
-    convolutional: HashSet<&'a str>,
-    /// Parts (first components of names) that hold many such modules: the autoencoders and U-Nets of bundles.
-    pub(super) autoencoders: HashSet<&'a str>,
+    /// one goes with a LayerNorm (ConvNeXt), and so does the single one of a stem. Sorted.
+    convolutional: Vec<&'a str>,
+    /// Parts (first components of names) that hold many such modules: the autoencoders and U-Nets of bundles. Sorted.
+    pub(super) autoencoders: Vec<&'a str>,
 }
 
 impl<'a> Catalogue<'a> {
     fn new(tensors: &'a [Tensor]) -> Self {
         let by_name =
             tensors.iter().enumerate().map(|(index, tensor)| (tensor.name.as_str(), index)).collect();
-        let mut kernels: HashMap<&str, usize> = HashMap::new();
         let wide = |tensor: &&Tensor| tensor.shape.len() >= 4 && tensor.shape[1] > 1 && tensor.shape[2] > 1;
-        for tensor in tensors.iter().filter(wide) {
-            if let Some((parent, _)) = split_last(&tensor.name).and_then(|(module, _)| split_last(module)) {
-                *kernels.entry(parent).or_default() += 1;
-            }
-        }
-        let mut modules: HashMap<&str, usize> = HashMap::new();
-        for (parent, _) in kernels.iter().filter(|(_, count)| **count >= 2) {
-            *modules.entry(parent.split('.').next().unwrap_or_default()).or_default() += 1;
-        }
-        let autoencoders =
-            modules.into_iter().filter(|(_, count)| *count >= MANY).map(|(root, _)| root).collect();
-        let convolutional =
-            kernels.into_iter().filter(|(_, count)| *count >= 2).map(|(parent, _)| parent).collect();
+        let parents = tensors.iter().filter(wide).filter_map(|tensor| {
+            let (module, _) = split_last(&tensor.name)?;
+            Some(split_last(module)?.0)
+        });
+        let convolutional = order::repeated(parents, 2);
+        let roots = convolutional.iter().map(|parent| parent.split('.').next().unwrap_or_default());
+        let autoencoders = order::repeated(roots, MANY);
         Self { tensors, by_name, convolutional, autoencoders }
     }
 
@@ -289,7 +283,7 @@ impl<'a> Catalogue<'a> {
                 && PLAIN_NAMES.contains(&last.trim_end_matches(|end: char| end.is_ascii_digit()))
                 && split_last(module).is_some_and(|(parent, _)| {
                     // Stems have either: a batch norm in ResNets, a LayerNorm in hybrids with transformers.
-                    !parent.ends_with("stem") && self.convolutional.contains(parent)
+                    !parent.ends_with("stem") && order::has(&self.convolutional, parent)
                 }))
         {
             Some("it stands beside convolutions, as group and batch norms do")

@@ -5,7 +5,7 @@ use super::find::NormSite;
 use super::names::{self, Path};
 use super::registry::{Match, Release, Statement};
 use crate::checkpoint::Tensor;
-use std::collections::{BTreeSet, HashMap};
+use crate::order;
 use std::rc::Rc;
 
 /// What the layout of its block, or of the blocks it stands beside, says of a site.
@@ -19,20 +19,23 @@ pub struct Recognised {
     pub likeness: f64,
 }
 
-/// Names inside one block, and the scales among them.
-#[derive(Default)]
+/// Names inside one block, and the scales among them, each sorted.
 struct Block {
-    names: BTreeSet<String>,
-    scales: BTreeSet<String>,
+    path: String,
+    names: Vec<String>,
+    scales: Vec<String>,
 }
 
 /// Recognises the layout of every block with a norm. One pass, and one match for each distinct layout.
 pub(super) fn recognise(tensors: &[Tensor], sites: &mut [NormSite]) {
-    let mut blocks: HashMap<String, Block> = HashMap::new();
-    for site in sites.iter().filter(|site| site.block.is_some()) {
-        let block = blocks.entry(site.block_path.clone().unwrap_or_default()).or_default();
-        block.scales.insert(inside(&tensors[site.scale].name));
-    }
+    let scales = sites
+        .iter()
+        .filter(|site| site.block.is_some())
+        .map(|site| (site.block_path.clone().unwrap_or_default(), inside(&tensors[site.scale].name)));
+    let mut blocks: Vec<Block> = order::groups(scales)
+        .into_iter()
+        .map(|(path, scales)| Block { path, names: Vec::new(), scales: order::distinct(scales) })
+        .collect();
     // Neighbours in a sorted catalogue are mostly of one block.
     let mut last = String::new();
     for tensor in tensors.iter().filter(|tensor| !names::is_another_expert(&tensor.name)) {
@@ -46,29 +49,31 @@ pub(super) fn recognise(tensors: &[Tensor], sites: &mut [NormSite]) {
                 }
             }
         }
-        if let Some(block) = blocks.get_mut(&last) {
-            block.names.insert(inside(&tensor.name));
+        if let Ok(block) = blocks.binary_search_by(|block| block.path.cmp(&last)) {
+            blocks[block].names.push(inside(&tensor.name));
         }
     }
-    let mut known: HashMap<&BTreeSet<String>, Option<Rc<Match>>> = HashMap::new();
-    let mut of_block: HashMap<&str, Rc<Match>> = HashMap::new();
-    for (path, block) in &blocks {
-        let scales: Vec<&str> = block.scales.iter().map(String::as_str).collect();
-        let found =
-            known.entry(&block.names).or_insert_with(|| Match::of(&block.names, &scales).map(Rc::new));
-        if let Some(found) = found {
-            of_block.insert(path, found.clone());
+    for block in &mut blocks {
+        block.names = order::distinct(std::mem::take(&mut block.names));
+    }
+    let mut of_block = Vec::new();
+    for (names, alike) in order::groups(blocks.iter().map(|block| (&block.names, block))) {
+        let scales: Vec<&str> = alike[0].scales.iter().map(String::as_str).collect();
+        if let Some(found) = Match::of(names, &scales).map(Rc::new) {
+            of_block.extend(alike.iter().map(|block| (block.path.as_str(), found.clone())));
         }
     }
-    let mut of_stack: HashMap<&str, Rc<Match>> = HashMap::new();
-    for (path, found) in &of_block {
-        let stack = path.rsplit_once('.').map_or("", |(stack, _)| stack);
-        of_stack.entry(stack).or_insert_with(|| found.clone());
-    }
+    order::sort_by_key(&mut of_block, |(path, _)| *path);
+    let stacks = of_block.iter().map(|(path, found)| (&path[..path.rfind('.').unwrap_or(0)], found));
+    let of_stack = order::groups(stacks);
     for site in sites.iter_mut() {
         let found = match &site.block_path {
-            Some(path) => of_block.get(path.as_str()),
-            None => site.stream.as_deref().and_then(|stack| of_stack.get(stack)),
+            Some(path) => order::value_of(&of_block, path),
+            None => site
+                .stream
+                .as_deref()
+                .and_then(|stack| order::value_of(&of_stack, stack))
+                .map(|found| found[0]),
         };
         site.layout = found.and_then(|found| {
             let statement = match site.block {
@@ -87,10 +92,9 @@ fn recognise_releases(tensors: &[Tensor], sites: &mut [NormSite]) {
     if !sites.iter().any(open) {
         return;
     }
-    let paths: BTreeSet<String> = tensors
-        .iter()
-        .map(|tensor| format!(".{}.", Path::new(&tensor.name).without_numbers().join(".")))
-        .collect();
+    let paths =
+        tensors.iter().map(|tensor| format!(".{}.", Path::new(&tensor.name).without_numbers().join(".")));
+    let paths = order::distinct(paths);
     let releases = Release::of(&paths);
     for site in sites.iter_mut().filter(|site| open(site)) {
         let said = releases.iter().find_map(|release| Some((release.says(&site.name)?, release.name)));

@@ -6,8 +6,9 @@
 use super::build::Build;
 use super::find::{Catalogue, NormSite, Place, split_last};
 use super::names::{self, Path};
+use crate::checkpoint::compare_names;
+use crate::order;
 use crate::report::NormRole;
-use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What final norms are called, in lower case without separators.
 const FINAL_NAMES: [&str; 15] = [
@@ -73,71 +74,58 @@ const ATTENTION_NAMES: [&str; 8] =
     ["inputlayernorm", "layernormbefore", "inputnorm", "inputrmsnorm", "ln1", "norm1", "layernorm1", "ln"];
 
 /// Decides role and place of every site.
-pub(super) fn place(catalogue: &Catalogue<'_>, sites: &mut [NormSite], builds: &HashMap<String, Build>) {
-    let mut blocks: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    let mut stacks: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for (index, site) in sites.iter().enumerate() {
-        if let Some(block) = site.block_path.clone() {
-            blocks.entry(block).or_default().push(index);
-            stacks.entry(site.stack.clone()).or_default().push(index);
-        }
-    }
-    let ends: HashSet<&str> = stacks.keys().flat_map(|stack| homes(stack)).collect();
+pub(super) fn place(catalogue: &Catalogue<'_>, sites: &mut [NormSite], builds: &[(String, Build)]) {
+    let in_blocks = || sites.iter().enumerate().filter(|(_, site)| site.block_path.is_some());
+    let blocks = order::groups(in_blocks().map(|(index, site)| (site.block_path.clone(), index)));
+    let stacks = order::groups(in_blocks().map(|(index, site)| (site.stack.clone(), index)));
+    let ends = order::distinct(stacks.iter().flat_map(|(stack, _)| homes(stack)));
     let stacks_beside = stacks_beside(&stacks);
     for site in sites.iter_mut() {
         let stack = match site.block {
             Some(_) => Some(site.stack.as_str()),
             None => stack_beside(&site.name, &stacks_beside),
         };
-        site.build = stack.and_then(|stack| builds.get(stack)).copied().unwrap_or_default();
+        site.build = stack.and_then(|stack| order::value_of(builds, stack)).copied().unwrap_or_default();
         site.stream = stack.map(str::to_owned);
     }
     for site in sites.iter_mut().filter(|site| site.block.is_none()) {
         (site.role, site.place) = place_outside_blocks(site, &ends);
     }
     let ended = keep_one_final(sites, &stacks);
-    let orders: HashMap<&str, Order> = stacks
-        .iter()
-        .map(|(stack, indices)| (stack.as_str(), order(sites, indices, ended.contains(stack))))
-        .collect();
-    for indices in blocks.values() {
-        let order = orders.get(sites[indices[0]].stack.as_str()).copied().unwrap_or(Order::Unknown);
+    let at = |stack: &str| stacks.binary_search_by(|(other, _)| other.as_str().cmp(stack)).ok();
+    let orders: Vec<Order> =
+        stacks.iter().zip(&ended).map(|((_, indices), &ended)| order_of(sites, indices, ended)).collect();
+    for (_, indices) in &blocks {
+        let order = at(&sites[indices[0]].stack).map_or(Order::Unknown, |stack| orders[stack]);
         place_in_block(catalogue, sites, indices, order);
     }
-    let flags: HashMap<&str, (bool, bool)> = stacks
-        .iter()
-        .map(|(stack, indices)| {
-            let any = |holds: fn(&NormSite) -> bool| indices.iter().any(|&index| holds(&sites[index]));
-            (stack.as_str(), (any(|site| site.parallel), any(|site| site.shift_on_stream)))
-        })
-        .collect();
+    let flags = |stack: usize| {
+        let any = |holds: fn(&NormSite) -> bool| stacks[stack].1.iter().any(|&index| holds(&sites[index]));
+        (any(|site| site.parallel), any(|site| site.shift_on_stream))
+    };
+    let flags: Vec<(bool, bool)> = (0..stacks.len()).map(flags).collect();
     for site in sites.iter_mut().filter(|site| site.block.is_none()) {
-        let beside = stack_beside(&site.name, &stacks_beside).and_then(|stack| flags.get(stack));
-        (site.parallel, site.shift_on_stream) = beside.copied().unwrap_or_default();
+        let beside = stack_beside(&site.name, &stacks_beside).and_then(at);
+        (site.parallel, site.shift_on_stream) = beside.map(|stack| flags[stack]).unwrap_or_default();
     }
-    for (stack, indices) in &stacks {
-        if orders.get(stack.as_str()) == Some(&Order::PostNorm) {
+    for ((_, indices), &order) in stacks.iter().zip(&orders) {
+        if order == Order::PostNorm {
             end_post_norm_stack(sites, indices);
         }
     }
 }
 
-/// The stack that stands in a module, or just below it.
-fn stacks_beside(stacks: &BTreeMap<String, Vec<usize>>) -> HashMap<&str, &str> {
-    let mut beside = HashMap::new();
-    for distance in 0..2 {
-        for stack in stacks.keys() {
-            beside.entry(homes(stack)[distance]).or_insert(stack.as_str());
-        }
-    }
-    beside
+/// The stacks that stand in a module, then those just below it.
+fn stacks_beside(stacks: &[(String, Vec<usize>)]) -> Vec<(&str, Vec<&str>)> {
+    let at = |distance: usize| stacks.iter().map(move |(stack, _)| (homes(stack)[distance], stack.as_str()));
+    order::groups(at(0).chain(at(1)))
 }
 
 /// The stack that a norm outside any block begins or ends.
-fn stack_beside<'a>(name: &str, beside: &HashMap<&str, &'a str>) -> Option<&'a str> {
+fn stack_beside<'a>(name: &str, beside: &[(&str, Vec<&'a str>)]) -> Option<&'a str> {
     // Stacks are joined by dots, also those of TensorFlow and of folders.
     let name = name.replace('/', ".");
-    homes(&name).into_iter().find_map(|home| beside.get(home).copied())
+    homes(&name).into_iter().find_map(|home| order::value_of(beside, home)?.first().copied())
 }
 
 /// Where a stack puts its norms.
@@ -153,20 +141,17 @@ enum Order {
 
 /// A final norm behind the stack proves pre-norm. Without one, post-norm is believed where the names say so: BERT's
 /// and DistilBERT's `output`, or fairseq's pair, whose pre-norm form always has a final norm.
-fn order(sites: &[NormSite], stack: &[usize], ended: bool) -> Order {
+fn order_of(sites: &[NormSite], stack: &[usize], ended: bool) -> Order {
     if ended {
         return Order::PreNorm;
     }
-    let lasts: HashSet<String> =
+    let lasts: Vec<String> =
         stack.iter().map(|&index| names::compact(Path::new(&sites[index].name).last())).collect();
     let bert = stack.iter().any(|&index| Path::new(&sites[index].name).inside().contains(&"output"));
-    let fairseq = lasts.contains("selfattnlayernorm") && lasts.contains("finallayernorm");
-    let gguf = OUTPUT_NAMES.iter().all(|&name| lasts.contains(name));
-    if bert || fairseq || gguf || lasts.contains("outputlayernorm") {
-        Order::PostNorm
-    } else {
-        Order::Unknown
-    }
+    let named = |name: &str| lasts.iter().any(|last| last == name);
+    let fairseq = named("selfattnlayernorm") && named("finallayernorm");
+    let gguf = OUTPUT_NAMES.iter().all(|&name| named(name));
+    if bert || fairseq || gguf || named("outputlayernorm") { Order::PostNorm } else { Order::Unknown }
 }
 
 /// A post-norm stack ends with the last norm of its last block.
@@ -185,7 +170,7 @@ fn homes(stack: &str) -> [&str; 2] {
     [parent, &parent[..up(parent)]]
 }
 
-fn place_outside_blocks(site: &NormSite, homes: &HashSet<&str>) -> (NormRole, Place) {
+fn place_outside_blocks(site: &NormSite, homes: &[&str]) -> (NormRole, Place) {
     let path = Path::new(&site.name);
     let last = names::compact(path.last());
     let words = path.words();
@@ -209,37 +194,35 @@ fn place_outside_blocks(site: &NormSite, homes: &HashSet<&str>) -> (NormRole, Pl
     }
     let aside =
         has(&["transform", "classifier", "cls", "projector", "merger", "adapter", "connector", "head"]);
-    if !aside && homes.contains(site.stack.as_str()) {
+    if !aside && order::has(homes, &site.stack) {
         return (NormRole::Final, Place::Final);
     }
     (NormRole::Other, Place::Unknown)
 }
 
 /// Several norms may stand after one stack; the one with a final name, or at the shortest path, is the final norm.
-/// Returns the stacks that have one.
-fn keep_one_final(sites: &mut [NormSite], stacks: &BTreeMap<String, Vec<usize>>) -> HashSet<String> {
-    let mut at_home: HashMap<String, Vec<usize>> = HashMap::new();
-    for (index, site) in sites.iter().enumerate().filter(|(_, site)| site.place == Place::Final) {
-        at_home.entry(site.stack.clone()).or_default().push(index);
-    }
+/// Returns for each stack whether it has one.
+fn keep_one_final(sites: &mut [NormSite], stacks: &[(String, Vec<usize>)]) -> Vec<bool> {
+    let finals = sites.iter().enumerate().filter(|(_, site)| site.place == Place::Final);
+    let at_home = order::groups(finals.map(|(index, site)| (site.stack.clone(), index)));
     let rank = |index: &usize| {
         let site = &sites[*index];
         let last = names::compact(Path::new(&site.name).last());
         (!FINAL_NAMES.contains(&last.as_str()), site.name.len(), site.name.clone())
     };
-    let mut ended = HashSet::new();
-    let mut kept = HashSet::new();
-    for stack in stacks.keys() {
+    let mut ended = vec![false; stacks.len()];
+    let mut kept = vec![false; sites.len()];
+    for ((stack, _), ended) in stacks.iter().zip(&mut ended) {
         // A norm beside the stack before one a level up, which an encoder and a decoder may share.
         let nearest = homes(stack)
             .into_iter()
-            .find_map(|home| at_home.get(home)?.iter().min_by_key(|index| rank(index)));
+            .find_map(|home| order::value_of(&at_home, home)?.iter().min_by_key(|index| rank(index)));
         if let Some(&index) = nearest {
-            kept.insert(index);
-            ended.insert(stack.clone());
+            kept[index] = true;
+            *ended = true;
         }
     }
-    for index in at_home.into_values().flatten().filter(|index| !kept.contains(index)) {
+    for index in at_home.into_iter().flat_map(|(_, indices)| indices).filter(|&index| !kept[index]) {
         (sites[index].role, sites[index].place) = (NormRole::Other, Place::Unknown);
     }
     ended
@@ -411,9 +394,7 @@ fn by_neighbours(catalogue: &Catalogue<'_>, site: &NormSite) -> Kind {
         return Kind::Unknown;
     }
     let prefix = format!("{parent}.");
-    let start = catalogue
-        .tensors
-        .partition_point(|tensor| alphanumeric_sort::compare_str(&tensor.name, &prefix).is_lt());
+    let start = catalogue.tensors.partition_point(|tensor| compare_names(&tensor.name, &prefix).is_lt());
     let beside =
         catalogue.tensors[start..].iter().take_while(|tensor| tensor.name.starts_with(&prefix)).take(64);
     for tensor in beside {

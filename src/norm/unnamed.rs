@@ -8,8 +8,8 @@
 use super::convention::Tally;
 use super::find::{NormSite, Place, vector_width};
 use crate::checkpoint::Tensor;
+use crate::order;
 use crate::report::NormRole;
-use std::collections::{BTreeMap, HashMap};
 
 /// Shorter vectors are no norm's scale.
 const LEAST_WIDTH: u64 = 16;
@@ -52,7 +52,7 @@ pub fn vectors(tensors: &[Tensor]) -> Vec<usize> {
 }
 
 /// On which side of its matrix a bias stands in the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Side {
     Before,
     After,
@@ -69,22 +69,22 @@ pub struct Layout {
 /// The catalogue in the order of the file.
 fn file_order(tensors: &[Tensor]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..tensors.len()).collect();
-    crate::sort::by_key(&mut order, |&index| (tensors[index].shard, tensors[index].range.start));
+    order::sort_by_key(&mut order, |&index| (tensors[index].shard, tensors[index].range.start));
     order
 }
 
 /// The width that most matrices share: the residual stream's.
 fn stream_width(tensors: &[Tensor]) -> Option<u64> {
-    let mut counts: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut sides = Vec::new();
     for tensor in tensors {
         if let [rows, columns] = tensor.shape[..] {
-            *counts.entry(rows).or_default() += 1;
+            sides.push(rows);
             if rows != columns {
-                *counts.entry(columns).or_default() += 1;
+                sides.push(columns);
             }
         }
     }
-    counts.into_iter().max_by_key(|&(width, count)| (count, width)).map(|(width, _)| width)
+    order::most_frequent(sides)
 }
 
 /// Reads the layout off the biases of matrices with one side of the stream's width: the other side's length is theirs.
@@ -92,7 +92,7 @@ pub fn layout(tensors: &[Tensor]) -> Layout {
     let (order, Some(stream)) = (file_order(tensors), stream_width(tensors)) else {
         return Layout::default();
     };
-    let mut votes: HashMap<(Side, bool), usize> = HashMap::new();
+    let mut votes = Vec::new();
     let mut readers = 0;
     for (at, &index) in order.iter().enumerate() {
         let [rows, columns] = tensors[index].shape[..] else { continue };
@@ -104,12 +104,13 @@ pub fn layout(tensors: &[Tensor]) -> Layout {
         let length = |at: Option<usize>| vector_width(&tensors[*order.get(at?)?].shape);
         for (side, beside) in [(Side::Before, at.checked_sub(1)), (Side::After, Some(at + 1))] {
             if length(beside) == Some(other) {
-                *votes.entry((side, rows == stream)).or_default() += 1;
+                votes.push(((side, rows == stream), ()));
             }
         }
     }
-    let best = votes
+    let best = order::groups(votes)
         .into_iter()
+        .map(|(vote, times)| (vote, times.len()))
         .max_by_key(|&((side, transposed), count)| (count, side == Side::After, !transposed));
     match best {
         // One map of a feed-forward pair in three or four has such a bias, where maps have biases at all.
@@ -123,11 +124,11 @@ pub fn find(tensors: &[Tensor], vectors: &[usize], values: &[Option<&[f64]>]) ->
     let (order, stream, layout) = (file_order(tensors), stream_width(tensors), layout(tensors));
     let mut position = vec![0; tensors.len()];
     order.iter().enumerate().for_each(|(at, &index)| position[index] = at);
-    let scales: HashMap<usize, bool> = vectors
-        .iter()
-        .zip(values)
-        .filter_map(|(&index, values)| Some((index, is_scale(values.as_ref()?))))
-        .collect();
+    // Whether a tensor is a scale, where it is a vector that could be read.
+    let mut scales = vec![None; tensors.len()];
+    for (&index, values) in vectors.iter().zip(values) {
+        scales[index] = values.map(is_scale);
+    }
     let width = |index: usize| vector_width(&tensors[index].shape).unwrap_or_default();
     let beside = |index: usize, side: Side| {
         let at = match side {
@@ -135,7 +136,7 @@ pub fn find(tensors: &[Tensor], vectors: &[usize], values: &[Option<&[f64]>]) ->
             Side::After => position[index] + 1,
         };
         let other = *order.get(at)?;
-        let fits = scales.get(&other) == Some(&false) && width(other) == width(index);
+        let fits = scales[other] == Some(false) && width(other) == width(index);
         fits.then_some(other)
     };
     let is_bias = |index: usize| {
@@ -150,16 +151,11 @@ pub fn find(tensors: &[Tensor], vectors: &[usize], values: &[Option<&[f64]>]) ->
             _ => false,
         }
     };
-    let mut of_width: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
-    for &index in vectors.iter().filter(|index| scales.get(index) == Some(&true)) {
-        // A bias may be positive throughout; on the stream's width a norm stands beside a map as well.
-        if Some(width(index)) != stream && is_bias(index) {
-            continue;
-        }
-        of_width.entry(width(index)).or_default().push(index);
-    }
+    let norms = vectors.iter().copied().filter(|&index| scales[index] == Some(true));
+    // A bias may be positive throughout; on the stream's width a norm stands beside a map as well.
+    let norms = norms.filter(|&index| Some(width(index)) == stream || !is_bias(index));
     let mut sites = Vec::new();
-    for (width, scales) in of_width {
+    for (width, scales) in order::groups(norms.map(|index| (width(index), index))) {
         let count = |side| scales.iter().filter(|&&index| beside(index, side).is_some()).count();
         let side = layout.side.unwrap_or(if count(Side::Before) > count(Side::After) {
             Side::Before
@@ -178,7 +174,7 @@ pub fn find(tensors: &[Tensor], vectors: &[usize], values: &[Option<&[f64]>]) ->
             }
         }
     }
-    crate::sort::by_key(&mut sites, |site| position[site.scale]);
+    order::sort_by_key(&mut sites, |site| position[site.scale]);
     sites
 }
 

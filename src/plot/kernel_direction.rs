@@ -9,6 +9,7 @@ use super::panel::{Notes, Panel, Plan, Side, mark};
 use super::table::{Cell, Table};
 use super::{Figure, FigureKind, MOST_MARKS, Mark, PlotError, Size};
 use crate::kernel::direction::Direction;
+use crate::order;
 
 /// Up to this many components are drawn as dots, more as ranges, one for each column of pixels.
 const DOTS_UP_TO: usize = 1_500;
@@ -24,7 +25,7 @@ pub fn kernel_direction(site: &str, direction: &Direction, size: Size) -> Result
         return Err(PlotError::Empty("the kernel direction has no components"));
     }
     let mut order: Vec<usize> = (0..sizes.len()).collect();
-    crate::sort::by(&mut order, |&a, &b| sizes[b].total_cmp(&sizes[a]));
+    order::sort_by(&mut order, |&a, &b| sizes[b].total_cmp(&sizes[a]));
     let shape = Shape { flat: 1.0 / (sizes.len() as f64).sqrt(), sizes: &sizes, order: &order };
 
     let size = size.legible(2, false);
@@ -217,7 +218,7 @@ fn draw_ranges(canvas: &Canvas<'_>, points: &[Point]) -> Result<(), PlotError> {
     for run in columns(points, UNIT) {
         let x = points[run.start].0;
         let mut heights: Vec<i32> = points[run].iter().map(|point| point.1).collect();
-        heights.sort_unstable();
+        order::sort_by(&mut heights, i32::cmp);
         let last = heights.len() - 1;
         whole.push((x, heights[0], heights[last]));
         half.push((x, heights[last / 4], heights[last - last / 4]));

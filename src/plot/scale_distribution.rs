@@ -9,6 +9,7 @@ use super::panel::{Entry, Notes, Panel, Plan, Side, mark};
 use super::table::{Cell, Table};
 use super::{Figure, FigureKind, MOST_MARKS, Mark, PlotError, Size};
 use crate::kernel::scale::{NEAR_DEAD, Scale};
+use crate::order;
 
 /// max|γ|/min|γ| up to which γ itself is drawn, with its sign; |γ| on a logarithmic axis beyond.
 const LINEAR_UP_TO: f64 = 100.0;
@@ -144,7 +145,7 @@ impl<'s> Sorted<'s> {
     fn new(scale: &'s Scale) -> Self {
         let values = scale.values();
         let mut order: Vec<usize> = (0..values.len()).collect();
-        crate::sort::by(&mut order, |&a, &b| values[a].total_cmp(&values[b]));
+        order::sort_by(&mut order, |&a, &b| values[a].total_cmp(&values[b]));
         Self {
             values,
             order,
@@ -297,7 +298,7 @@ impl<'s> Sorted<'s> {
         let foot = panel.lower_right().1;
         let (left, right) = (whole_pixel(left), whole_pixel(right).max(whole_pixel(left) + UNIT));
         let mut stacked: Vec<usize> = channels.to_vec();
-        crate::sort::by_key(&mut stacked, |&channel| match self.class(channel) {
+        order::sort_by_key(&mut stacked, |&channel| match self.class(channel) {
             Class::Zero => 0,
             Class::NearDead => 1,
             Class::Negative => 2,

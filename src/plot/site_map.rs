@@ -8,6 +8,7 @@ use super::palette::Ink;
 use super::panel::{Entry, Panel, Plan, Side, mark};
 use super::table::{Cell, Table};
 use super::{Figure, FigureKind, MOST_MARKS, Mark, PlotError, Size};
+use crate::order;
 use crate::report::NormKind;
 
 /// Sizes below a gap this wide, or below this × the middle median, are drawn at the foot: they would squeeze every
@@ -182,7 +183,7 @@ impl Map<'_> {
             self.sites.iter().flat_map(|site| [site.min, site.median, site.max]).collect();
         let zero = sizes.contains(&0.0);
         sizes.retain(|&size| size > 0.0);
-        sizes.sort_by(f64::total_cmp);
+        order::sort_by(&mut sizes, f64::total_cmp);
         let (Some(&smallest), Some(&high)) = (sizes.first(), sizes.last()) else {
             return (Axis::logarithmic(0.5, 2.0).with_foot(Some("0".to_owned())), false, true);
         };

@@ -7,9 +7,10 @@
 mod lexicon;
 mod positions;
 
-use crate::checkpoint::Tensor;
 use crate::checkpoint::config::{Config, Scope};
+use crate::checkpoint::{Tensor, compare_names};
 use crate::norm::{NormSite, Place};
+use crate::order;
 use crate::report::{NormRole, ReaderUse};
 use std::collections::HashMap;
 
@@ -52,7 +53,8 @@ struct Projection {
 pub struct ReaderIndex<'a> {
     tensors: &'a [Tensor],
     by_name: HashMap<&'a str, usize>,
-    in_block: HashMap<String, Vec<Projection>>,
+    /// Sorted by block.
+    in_block: Vec<(String, Vec<Projection>)>,
     outside: Vec<Projection>,
     positions: positions::Positions,
 }
@@ -62,17 +64,18 @@ impl<'a> ReaderIndex<'a> {
     pub fn new(tensors: &'a [Tensor], sites: &[NormSite]) -> Self {
         let by_name =
             tensors.iter().enumerate().map(|(index, tensor)| (tensor.name.as_str(), index)).collect();
-        let mut in_block: HashMap<String, Vec<Projection>> = HashMap::new();
+        let mut in_block = Vec::new();
         let mut outside = Vec::new();
         for (weight, tensor) in tensors.iter().enumerate().filter(|(_, tensor)| tensor.shape.len() >= 2) {
             if let Some((block, path, part)) = lexicon::projection(&tensor.name) {
                 let projection = Projection { weight, part, path };
                 match block {
-                    Some(block) => in_block.entry(block).or_default().push(projection),
+                    Some(block) => in_block.push((block, projection)),
                     None => outside.push(projection),
                 }
             }
         }
+        let in_block = order::groups(in_block);
         Self { tensors, by_name, in_block, outside, positions: positions::Positions::new(tensors, sites) }
     }
 
@@ -125,7 +128,7 @@ impl<'a> ReaderIndex<'a> {
     }
 
     fn projections(&self, block: Option<&str>) -> &[Projection] {
-        block.and_then(|block| self.in_block.get(block)).map_or(&[], Vec::as_slice)
+        block.and_then(|block| order::value_of(&self.in_block, block)).map_or(&[], Vec::as_slice)
     }
 
     fn has_cross_attention(&self, block: Option<&str>) -> bool {
@@ -180,7 +183,7 @@ impl<'a> ReaderIndex<'a> {
         let (path, number) = (site.block_path.as_deref()?, site.block?);
         let stem = path.strip_suffix(&number.to_string())?;
         let next = format!("{stem}{}", number + 1);
-        self.in_block.contains_key(&next).then_some(next)
+        order::value_of(&self.in_block, &next).is_some().then_some(next)
     }
 
     /// In a post-norm stack the first block reads the embedding norm; in a pre-norm one nothing linear does, unless a
@@ -283,7 +286,7 @@ impl<'a> ReaderIndex<'a> {
             .filter_map(|other| other.block_path.as_deref())
             .filter(|block| self.has_cross_attention(Some(block)))
             .collect();
-        crate::sort::by(&mut blocks, |a, b| alphanumeric_sort::compare_str(a, b));
+        order::sort_by(&mut blocks, |a, b| compare_names(a, b));
         blocks.dedup();
         for block in blocks {
             for projection in

@@ -3,7 +3,7 @@
 use crate::checkpoint::Tensor;
 use crate::checkpoint::config::{Config, Scope};
 use crate::norm::{NormSite, Place};
-use std::collections::HashSet;
+use crate::order;
 
 /// Names of tables of learned absolute positions.
 const POSITION_TABLES: [&str; 7] = [
@@ -38,8 +38,8 @@ const ROTARY_FIELDS: [&str; 6] =
 pub(super) struct Positions {
     has_table: bool,
     has_relative: bool,
-    /// Stacks with norms on their keys.
-    key_norm_stacks: HashSet<String>,
+    /// Stacks with norms on their keys, sorted.
+    key_norm_stacks: Vec<String>,
 }
 
 /// Whether a constant added to every key is invisible, and why that is believed.
@@ -55,7 +55,7 @@ impl Positions {
             || tensors.iter().map(|tensor| tensor.name.as_str()).filter(|name| !name.contains("expert"));
         let any = |marks: &[&str]| named().any(|name| marks.iter().any(|mark| name.contains(mark)));
         let key_norms = sites.iter().filter(|site| site.place == Place::InsideAttention);
-        let key_norm_stacks = key_norms.map(|site| site.stack.clone()).collect();
+        let key_norm_stacks = order::distinct(key_norms.map(|site| site.stack.clone()));
         Self { has_table: any(&POSITION_TABLES), has_relative: any(&RELATIVE_MARKS), key_norm_stacks }
     }
 
@@ -67,7 +67,7 @@ impl Positions {
         let relative = scope
             .and_then(|scope| scope.text("position_embedding_type"))
             .is_some_and(|code| code != "absolute" && code != "learned_absolute");
-        if self.key_norm_stacks.contains(&site.stack) {
+        if order::has(&self.key_norm_stacks, &site.stack) {
             visible("keys are normalised after the projection, so a constant in them is seen")
         } else if rotary {
             visible("a rotary code turns keys by their position, so a constant in them is seen")

@@ -1,7 +1,7 @@
 //! The one sentence, and the verdict on the model that it states.
 
 use super::{DeadParameters, KernelForm, ModelVerdict, NormKind, NormReport, NormRole, PartSummary};
-use std::collections::BTreeMap;
+use crate::order;
 
 /// Kind of all sites together: unknown sites do not decide, and neither do "other" ones beside known ones.
 pub fn model_verdict(norms: &[NormReport]) -> ModelVerdict {
@@ -161,24 +161,24 @@ pub fn model_sentence(verdict: ModelVerdict, norms: &[NormReport], dead: &DeadPa
 
 /// One line for each thing said about the sites that decide the verdict, with how many sites it is said of.
 pub fn reasons(norms: &[NormReport]) -> Vec<String> {
-    let mut said: BTreeMap<(&str, NormKind, String), usize> = BTreeMap::new();
-    for evidence in norms
+    let decisive = norms
         .iter()
         .filter(|norm| norm.kind != NormKind::Other)
         .flat_map(|norm| &norm.evidence)
-        .filter(|evidence| evidence.strength >= 1.0)
-    {
+        .filter(|evidence| evidence.strength >= 1.0);
+    let said = decisive.map(|evidence| {
         // Names differ from site to site; what is said about them does not.
         let detail = match evidence.detail.split_once("` ") {
             Some((_, rest)) if evidence.source == "names" => format!("the name {rest}"),
             _ => evidence.detail.clone(),
         };
-        *said.entry((evidence.source.as_str(), evidence.says, detail)).or_default() += 1;
-    }
-    said.into_iter()
-        .map(|((source, says, detail), count)| {
+        ((evidence.source.as_str(), evidence.says, detail), ())
+    });
+    order::groups(said)
+        .into_iter()
+        .map(|((source, says, detail), sites)| {
             let towards = if says == NormKind::LayerNorm { "LayerNorm" } else { "RMSNorm" };
-            format!("{source}: {detail} (towards {towards}, {})", plural(count, "site"))
+            format!("{source}: {detail} (towards {towards}, {})", plural(sites.len(), "site"))
         })
         .collect()
 }

@@ -1,6 +1,6 @@
 //! Few reads instead of many, without reading much more than was asked.
 
-use crate::sort;
+use crate::order;
 use std::ops::Range;
 
 /// A gap wider than this is never worth bridging: a second read costs less.
@@ -14,7 +14,7 @@ const GAP_BUDGET: f64 = 0.1;
 pub fn coalesce(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
     let mut sorted: Vec<Range<u64>> =
         ranges.iter().filter(|range| range.start < range.end).cloned().collect();
-    sort::by_key(&mut sorted, |range| range.start);
+    order::sort_by_key(&mut sorted, |range| range.start);
     let asked: u64 = sorted.iter().map(|range| range.end - range.start).sum();
     let widest = affordable_gap(&sorted, (asked as f64 * GAP_BUDGET) as u64);
     let mut merged: Vec<Range<u64>> = Vec::new();
@@ -34,7 +34,7 @@ fn affordable_gap(sorted: &[Range<u64>], budget: u64) -> u64 {
     let mut gaps: Vec<u64> =
         sorted.windows(2).map(|pair| pair[1].start.saturating_sub(pair[0].end)).collect();
     gaps.retain(|&gap| gap > 0 && gap <= WIDEST_GAP);
-    gaps.sort_unstable();
+    order::sort_by(&mut gaps, u64::cmp);
     let (mut spent, mut widest) = (0, 0);
     for same_width in gaps.chunk_by(|a, b| a == b) {
         spent += same_width.iter().sum::<u64>();

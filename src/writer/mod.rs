@@ -7,8 +7,9 @@ pub mod sample;
 
 use crate::checkpoint::Tensor;
 use crate::norm::NormSite;
+use crate::order;
 use crate::report::{NormRole, WriterPart as Part};
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
 
 /// Last components of the module that ends attention or a mixer.
 const ATTENTION_OUTPUTS: [&str; 17] = [
@@ -91,7 +92,7 @@ pub fn find(tensors: &[Tensor], sites: &[NormSite]) -> Vec<Writer> {
             continue;
         };
         let Some(place) = crate::norm::block_of(module.trim_end_matches(['.', '/'])) else { continue };
-        let Some(&width) = widths.get(place.stack.as_str()) else { continue };
+        let Some(&width) = order::value_of(&widths, &place.stack) else { continue };
         let Some(part) = part(&place.inside) else { continue };
         let writer = |columns, transposed| Writer {
             tensor: index,
@@ -129,12 +130,12 @@ const EMBEDDINGS: [&str; 9] = [
 ];
 
 /// The token embedding, in a model with one stream of its width: its rows are columns of U.
-fn embedding(tensors: &[Tensor], widths: &HashMap<&str, u64>) -> Option<Writer> {
+fn embedding(tensors: &[Tensor], widths: &[(&str, u64)]) -> Option<Writer> {
     tensors.iter().enumerate().find_map(|(tensor, candidate)| {
         let module = candidate.name.strip_suffix(".weight")?;
         let (columns, rows) = matrix(candidate)?;
         EMBEDDINGS.contains(&module.rsplit('.').next()?).then_some(())?;
-        let mut stacks = widths.iter().filter(|(_, width)| **width == rows).map(|(stack, _)| *stack);
+        let mut stacks = widths.iter().filter(|(_, width)| *width == rows).map(|(stack, _)| *stack);
         let stack = stacks.next()?.to_owned();
         stacks.next().is_none().then_some(Writer {
             tensor,
@@ -167,32 +168,23 @@ fn part(inside: &str) -> Option<Part> {
     FEED_FORWARD_OUTPUTS.iter().any(|name| ends(name)).then_some(Part::FeedForward)
 }
 
-/// The width of each stack's stream: the most frequent among its norms on the stream.
-fn stream_widths(sites: &[NormSite]) -> HashMap<&str, u64> {
-    let mut counts: BTreeMap<(&str, u64), usize> = BTreeMap::new();
-    for site in sites.iter().filter(|site| site.reads_stream() && site.block.is_some()) {
-        *counts.entry((site.stack.as_str(), site.width)).or_default() += 1;
-    }
-    let mut widths: HashMap<&str, (u64, usize)> = HashMap::new();
-    for ((stack, width), count) in counts {
-        let best = widths.entry(stack).or_insert((width, count));
-        if count > best.1 {
-            *best = (width, count);
-        }
-    }
-    widths.into_iter().map(|(stack, (width, _))| (stack, width)).collect()
+/// The width of each stack's stream: the most frequent among its norms on the stream, of several the smallest. Sorted.
+fn stream_widths(sites: &[NormSite]) -> Vec<(&str, u64)> {
+    let on_stream = sites.iter().filter(|site| site.reads_stream() && site.block.is_some());
+    let of_stacks = order::groups(on_stream.map(|site| (site.stack.as_str(), Reverse(site.width))));
+    of_stacks
+        .into_iter()
+        .filter_map(|(stack, widths)| Some((stack, order::most_frequent(widths)?.0)))
+        .collect()
 }
 
 /// A square matrix does not show how it is stored: it is as the others of its stack.
 fn settle_squares(writers: &mut [Writer]) {
-    let mut transposed: HashMap<String, (usize, usize)> = HashMap::new();
-    for writer in writers.iter().filter(|writer| writer.rows != writer.columns) {
-        let (yes, no) = transposed.entry(writer.stack.clone()).or_default();
-        *if writer.transposed { yes } else { no } += 1;
-    }
+    let others = writers.iter().filter(|writer| writer.rows != writer.columns);
+    let stored = order::groups(others.map(|writer| (writer.stack.clone(), writer.transposed)));
     for writer in writers.iter_mut().filter(|writer| writer.rows == writer.columns) {
-        if let Some((yes, no)) = transposed.get(&writer.stack) {
-            writer.transposed = yes > no;
+        if let Some(transposed) = order::value_of(&stored, &writer.stack) {
+            writer.transposed = 2 * transposed.iter().filter(|&&yes| yes).count() > transposed.len();
         }
     }
 }
@@ -200,12 +192,8 @@ fn settle_squares(writers: &mut [Writer]) {
 /// Where names say nothing: matrices d × k with k ≠ d, d the stream's width, or k × d where maps are stored (in, out).
 /// Of those with d inputs the embedding has many more rows than a map has outputs, and is no writer by this rule.
 fn by_shape(tensors: &[Tensor], sites: &[NormSite]) -> Vec<Writer> {
-    let mut counts: BTreeMap<u64, usize> = BTreeMap::new();
-    sites
-        .iter()
-        .filter(|site| site.role != NormRole::QueryKey)
-        .for_each(|site| *counts.entry(site.width).or_default() += 1);
-    let Some((&width, _)) = counts.iter().max_by_key(|(_, count)| **count) else { return Vec::new() };
+    let norms = sites.iter().filter(|site| site.role != NormRole::QueryKey);
+    let Some(width) = order::most_frequent(norms.map(|site| site.width)) else { return Vec::new() };
     let transposed = crate::norm::unnamed::layout(tensors).transposed;
     let shaped = tensors.iter().enumerate().filter_map(|(index, tensor)| Some((index, matrix(tensor)?)));
     shaped
@@ -251,7 +239,7 @@ mod tests {
                 range: 0..2 * shape.iter().product::<u64>(),
             })
             .collect();
-        crate::sort::by(&mut tensors, |a, b| alphanumeric_sort::compare_str(&a.name, &b.name));
+        order::sort_by(&mut tensors, |a, b| crate::checkpoint::compare_names(&a.name, &b.name));
         let sites = crate::norm::find(&tensors);
         let report = |writer: Writer| {
             (tensors[writer.tensor].name.clone(), writer.block, writer.part, writer.transposed)

@@ -4,12 +4,12 @@
 //! one stored (in, out) as some whole rows. A writer that fits its share of the budget is read whole.
 
 use super::{Part, Writer};
-use crate::checkpoint::{Checkpoint, Tensor};
+use crate::checkpoint::{Checkpoint, Tensor, compare_names};
 use crate::kernel::energy::{ColumnSample, Energy};
+use crate::order;
 use crate::source::ByteSource;
 use futures_util::StreamExt;
 use futures_util::stream;
-use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 
 /// Bytes of weights read of one checkpoint, unless told otherwise.
@@ -57,17 +57,15 @@ pub struct Sampled {
 /// Chooses writers evenly over the blocks of each stack, and columns of each, so that all reads together stay within
 /// `budget` bytes.
 pub fn plan(tensors: &[Tensor], writers: Vec<Writer>, budget: u64) -> Vec<Planned> {
-    let mut stacks: BTreeMap<String, Vec<Writer>> = BTreeMap::new();
-    for writer in writers {
+    let usable = writers.into_iter().filter(|writer| {
         let tensor = &tensors[writer.tensor];
         let decodable = element_size(tensor).is_some() && !is_quantised(tensors, tensor);
-        if writer.rows >= LEAST && writer.columns >= LEAST && decodable {
-            stacks.entry(writer.stack.clone()).or_default().push(writer);
-        }
-    }
+        writer.rows >= LEAST && writer.columns >= LEAST && decodable
+    });
+    let stacks = order::groups(usable.map(|writer| (writer.stack.clone(), writer)));
     let share = stacks.len().max(1) as u64;
     let mut planned = Vec::new();
-    for writers in stacks.into_values() {
+    for (_, writers) in stacks {
         let strided = |writer: &Writer| if writer.transposed { 1 } else { writer.rows };
         let costliest = writers.iter().map(strided).max().unwrap_or(1);
         let affordable = (READS / share / costliest).clamp(2, WRITERS as u64) as usize;
@@ -120,7 +118,7 @@ fn element_size(tensor: &Tensor) -> Option<u64> {
 /// F8 weights are stored with a scale for each block of values, without which they are no weights.
 fn is_quantised(tensors: &[Tensor], tensor: &Tensor) -> bool {
     let stem = tensor.name.trim_end_matches("weight");
-    let near = tensors.partition_point(|other| alphanumeric_sort::compare_str(&other.name, stem).is_lt());
+    let near = tensors.partition_point(|other| compare_names(&other.name, stem).is_lt());
     element_size(tensor) == Some(1)
         && tensors[near..]
             .iter()

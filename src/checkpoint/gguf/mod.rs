@@ -15,6 +15,7 @@ mod metadata;
 use super::CheckpointError;
 use super::dtype::TensorType;
 use super::header::Entry;
+use crate::order;
 use crate::source::{ByteSource, Meter, SourceError};
 use cursor::Cursor;
 use serde_json::{Map, Number, Value};
@@ -443,7 +444,7 @@ fn validate(
     }
     drop(names);
     // An empty tensor may share its offset with the next.
-    crate::sort::by_key(&mut raw, |tensor| (tensor.offset, !tensor.shape.contains(&0)));
+    order::sort_by_key(&mut raw, |tensor| (tensor.offset, !tensor.shape.contains(&0)));
     let mut entries: Vec<Entry> = Vec::with_capacity(raw.len());
     let mut rest = raw.into_iter().peekable();
     while let Some(RawTensor { name: tensor, shape, dtype, offset }) = rest.next() {

@@ -6,8 +6,8 @@
 use super::{Evidence, Source};
 use crate::norm::find::NormSite;
 use crate::norm::verdict::Verdict;
+use crate::order;
 use crate::report::NormKind;
-use std::collections::HashMap;
 
 /// ln (382.5/0.5)
 const ALIKE: f64 = 6.64;
@@ -18,7 +18,8 @@ type Key<'a> = (&'a str, u64, bool);
 /// The norms in blocks: their kind and the least log odds of it, where all are of one.
 #[derive(Debug, Default)]
 pub struct Siblings<'a> {
-    streams: HashMap<Key<'a>, Option<(NormKind, f64)>>,
+    /// Sorted.
+    streams: Vec<(Key<'a>, (NormKind, f64))>,
 }
 
 fn key(site: &NormSite) -> Option<Key<'_>> {
@@ -28,25 +29,31 @@ fn key(site: &NormSite) -> Option<Key<'_>> {
 impl<'a> Siblings<'a> {
     /// Collects the verdicts on the norms inside blocks.
     pub fn of(judged: impl Iterator<Item = (&'a NormSite, Verdict)>) -> Self {
-        let mut siblings = Self::default();
-        for (site, verdict) in judged.filter(|(site, _)| site.block.is_some() && site.reads_stream()) {
-            let Some(key) = key(site) else { continue };
+        let on_stream = judged.filter(|(site, _)| site.block.is_some() && site.reads_stream());
+        let said = on_stream.filter_map(|(site, verdict)| {
             let odds = (verdict.confidence / (1.0 - verdict.confidence)).ln();
             let known = matches!(verdict.kind, NormKind::LayerNorm | NormKind::RmsNorm);
-            let next = known.then_some((verdict.kind, odds));
-            let all = siblings.streams.entry(key).or_insert(next);
-            *all = match (*all, next) {
-                (Some((kind, least)), Some((other, odds))) if kind == other => Some((kind, least.min(odds))),
-                _ => None,
-            };
+            Some((key(site)?, known.then_some((verdict.kind, odds))))
+        });
+        let agree = |all, next| match (all, next) {
+            (Some((kind, least)), Some((other, odds))) if kind == other => {
+                Some((kind, f64::min(least, odds)))
+            }
+            _ => None,
+        };
+        let streams = order::groups(said).into_iter();
+        Self {
+            streams: streams
+                .filter_map(|(key, said)| Some((key, said.into_iter().reduce(agree)??)))
+                .collect(),
         }
-        siblings
     }
 
     /// Weighs them for a norm outside the blocks. Their verdict rests on the same shift, or lack of one, as this site's own
     /// evidence, `shift`, which is therefore taken out.
     pub fn weigh(&self, site: &NormSite, shift: f64) -> Option<Evidence> {
-        let (kind, odds) = (*self.streams.get(&key(site)?)?)?;
+        let found = self.streams.binary_search_by_key(&key(site)?, |(key, _)| *key).ok()?;
+        let (kind, odds) = self.streams[found].1;
         let (sign, name) = if kind == NormKind::LayerNorm { (1.0, "LayerNorms") } else { (-1.0, "RMSNorms") };
         let detail = format!("the norms of the blocks on the same stream are {name}");
         Some(Evidence {

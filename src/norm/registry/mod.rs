@@ -7,8 +7,8 @@
 
 use super::names::Path;
 use crate::checkpoint::config::Scope;
+use crate::order;
 use crate::report::{NormKind, ScaleConvention};
-use std::collections::{BTreeSet, HashMap};
 use std::sync::OnceLock;
 
 /// What some code does at a norm.
@@ -73,15 +73,17 @@ impl Family {
     }
 }
 
-type Families = HashMap<&'static str, Family>;
+/// What the tables say of each family, sorted.
+type Families = Vec<(&'static str, Vec<Family>)>;
 
-fn families() -> &'static Families {
+/// The family of a model type. What was measured comes last and takes the place of what is known.
+fn known_family(model_type: &str) -> Option<&'static Family> {
     static FAMILIES: OnceLock<Families> = OnceLock::new();
-    FAMILIES.get_or_init(|| {
-        // What was measured comes last and takes the place of what is known.
+    let families = FAMILIES.get_or_init(|| {
         let lines = [include_str!("published.tsv"), include_str!("families.tsv")];
-        lines.iter().flat_map(|table| rows(table)).map(family).collect()
-    })
+        order::groups(lines.into_iter().flat_map(rows).map(family))
+    });
+    order::value_of(families, model_type)?.last()
 }
 
 fn rows(table: &'static str) -> impl Iterator<Item = &'static str> {
@@ -107,8 +109,7 @@ pub fn configured<'a>(config: Scope<'a>, site: &str) -> Option<(Statement, &'a s
     let path = Path::new(site).without_numbers();
     let gguf = config.is_gguf();
     let line = |model_type: &str| {
-        let known = families();
-        if gguf { known.get(format!("gguf:{model_type}").as_str()) } else { known.get(model_type) }
+        if gguf { known_family(&format!("gguf:{model_type}")) } else { known_family(model_type) }
     };
     for model_type in config.families().rev().flatten() {
         if let Some(exception) = line(model_type).and_then(|family| family.exception(&path)) {
@@ -152,7 +153,7 @@ fn release(line: &'static str) -> Release {
 
 impl Release {
     /// The releases whose marks a catalogue bears; `paths` are its names without numbers.
-    pub fn of(paths: &BTreeSet<String>) -> Vec<&'static Self> {
+    pub fn of(paths: &[String]) -> Vec<&'static Self> {
         // Dots on both ends make a mark a run of whole components.
         let bears = |mark: &&str| {
             let mark = format!(".{mark}.");
@@ -197,7 +198,7 @@ fn layout(line: &'static str) -> Layout {
         .collect();
     let others = cells.next().unwrap_or_default().split_whitespace();
     let mut names: Vec<&str> = others.chain(sites.iter().map(|(site, _)| *site)).collect();
-    names.sort_unstable();
+    order::sort_by(&mut names, |a, b| a.cmp(b));
     Layout { sites, names, model_types: cells.next().unwrap_or_default().split(' ').collect() }
 }
 
@@ -214,14 +215,14 @@ const LEAST_LIKENESS: f64 = 0.75;
 
 impl Match {
     /// The layouts most like a block with these names (sorted, numbers as N); all of its norms must be theirs.
-    pub fn of(names: &BTreeSet<String>, norms: &[&str]) -> Option<Self> {
+    pub fn of(names: &[String], norms: &[&str]) -> Option<Self> {
         let mut best = Self { layouts: Vec::new(), likeness: LEAST_LIKENESS };
         for layout in layouts() {
             if layout.sites.len() != norms.len() || !layout.sites.iter().all(|(site, _)| norms.contains(site))
             {
                 continue;
             }
-            let common = layout.names.iter().filter(|name| names.contains(**name)).count();
+            let common = layout.names.iter().filter(|name| order::has(names, name)).count();
             let likeness = common as f64 / (layout.names.len() + names.len() - common) as f64;
             if likeness > best.likeness {
                 best = Self { layouts: vec![layout], likeness };
@@ -245,7 +246,7 @@ impl Match {
     pub fn says_outside(&self, site: &str) -> Option<Statement> {
         let path = Path::new(site).without_numbers();
         let lines = self.layouts.iter().flat_map(|layout| &layout.model_types);
-        let known = lines.filter_map(|model_type| families().get(model_type));
+        let known = lines.filter_map(|model_type| known_family(model_type));
         let said: Option<Vec<Statement>> = known.map(|family| family.says(&path)).collect();
         Statement::pooled(said?.into_iter())
     }
@@ -295,7 +296,7 @@ mod tests {
     #[test]
     fn a_published_family_has_one_line() {
         let names: Vec<&str> = rows(include_str!("published.tsv")).map(|line| family(line).0).collect();
-        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+        assert_eq!(order::distinct(&names).len(), names.len());
     }
 
     #[test]
@@ -326,7 +327,8 @@ mod tests {
             "self_attn.q_proj",
             "self_attn.v_proj",
         ];
-        let names = maps.iter().map(|map| format!("{map}.weight")).chain(norms.map(str::to_owned)).collect();
+        let names = maps.iter().map(|map| format!("{map}.weight")).chain(norms.map(str::to_owned));
+        let names = order::distinct(names);
         let found = Match::of(&names, &norms).unwrap();
         assert_eq!(found.likeness, 1.0);
         assert_eq!(found.says(norms[0]), Some(Statement { convention: None, ..RMS }));

@@ -13,7 +13,6 @@ pub mod native;
 
 use super::address::Url;
 use super::{ByteSource, SourceError, Transfer, at_once};
-use crate::sort;
 use answer::{ContentRange, parts};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -608,7 +607,7 @@ fn range_header(ranges: &[Range<u64>]) -> String {
 /// Merges reads into a few, narrowest gaps first, where what lies between is at most `budget` bytes together; where it is
 /// more, only those that nearly touch.
 fn bridge(mut ranges: Vec<Range<u64>>, budget: u64) -> Vec<Range<u64>> {
-    sort::by_key(&mut ranges, |range| range.start);
+    crate::order::sort_by_key(&mut ranges, |range| range.start);
     let mut gaps: Vec<u64> =
         ranges.windows(2).map(|pair| pair[1].start.saturating_sub(pair[0].end)).collect();
     gaps.sort_unstable();
