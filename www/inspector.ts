@@ -6,8 +6,10 @@
 import type { Calls, Device, Dropped, Entry, Json, Reply, Request } from './protocol';
 import type { Figure, FigureKind, MeasurementPlan, NormAlone, Progress, Report } from './report';
 
-/** Which wasm the worker runs: the small one, or the one that can measure. */
+/** Which wasm the worker runs: the small one, which opens dropped files, or the one that can measure and open addresses. */
 type Kind = 'inspector' | 'verifier';
+
+const kindFor = (entries: Entry[]): Kind => (entries.every((entry) => 'file' in entry) ? 'inspector' : 'verifier');
 
 type Waiting = { resolve(value: never): void; reject(reason: unknown): void };
 
@@ -48,7 +50,7 @@ export class Inspector {
     entries: Entry[],
     onProgress: (progress: Progress) => void,
     signal: AbortSignal,
-    kind: Kind = 'inspector',
+    kind: Kind = kindFor(entries),
   ): Promise<{ inspector: Inspector; report: Report; entries: Entry[] }> {
     signal.throwIfAborted();
     const inspector = new Inspector(kind, onProgress);

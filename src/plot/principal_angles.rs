@@ -66,8 +66,7 @@ fn caption(angles: &[Angle<'_>]) -> String {
     let told = match apart {
         0 => "All of them are the predicted ones to within a degree.".to_owned(),
         some => format!(
-            "At {} of them an angle is beyond a degree: a norm that does not subtract the mean has no dead direction beside those channels.",
-            some
+            "At {some} of them an angle is beyond a degree: a norm that does not subtract the mean has no dead direction beside those channels."
         ),
     };
     format!(

@@ -2,13 +2,12 @@
  * What both workers do: own a wasm module and the one checkpoint it has opened, so that reading never blocks the page and
  * cancelling is as simple as ending the thread.
  */
-import type { Calls, Entry, Json, Known, Reply, Request } from '../protocol';
+import type { Calls, Entry, Json, Reply, Request } from '../protocol';
 import type { Figure, FigureKind, Progress } from '../report';
 
 /** The part of the wasm class that both modules have. */
 export interface Inspecting<Weights extends { free(): void }> {
   report(): string;
-  entries(): unknown[];
   weigh(budget: number, progress: (progress: Progress) => boolean): Promise<Weights>;
   take(weights: Weights): void;
   figure(kind: unknown, site: string | null | undefined, width: number, height: number): unknown;
@@ -19,7 +18,7 @@ type Answer<Name extends keyof Calls> = ReturnType<Calls[Name]> | Promise<Return
 type Answers = { [Name in keyof Calls]: (...args: Parameters<Calls[Name]>) => Answer<Name> };
 
 /** The calls that only the verifier answers. */
-export type Measuring = Pick<Answers, 'plan' | 'measure' | 'alone' | 'verify'>;
+export type Measuring = Pick<Answers, 'entries' | 'plan' | 'measure' | 'alone' | 'verify'>;
 
 const post = (reply: Reply): void => self.postMessage(reply);
 
@@ -57,7 +56,6 @@ export function serve<Weights extends { free(): void }, Opened extends Inspectin
       inspection = await open(entries);
       return inspection.report();
     },
-    entries: () => opened().entries() as Known[],
     async weigh(): Promise<Json | null> {
       // One that was stopped ends at its next read; its checkpoint is borrowed until then.
       await weighed;

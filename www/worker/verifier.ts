@@ -1,5 +1,6 @@
-/** The verifier: the wasm that can measure as well, loaded when that is asked for. */
+/** The verifier: the wasm that can measure as well, and open addresses; loaded when that is asked for. */
 import init, { Inspection, type Measurement, weightsBudget } from '../generated/verifier.js';
+import type { Known } from '../protocol';
 import { network } from './network';
 import { report, serve } from './serve';
 
@@ -17,6 +18,7 @@ serve(
   },
   weightsBudget,
   (opened) => ({
+    entries: () => opened().entries() as Known[],
     async plan(entry, site, device) {
       measurement = await opened().plan(entry, site, device);
       return measurement.plan();

@@ -1,17 +1,16 @@
 /** The inspector: the small wasm that every visit loads. */
 import init, { Inspection, weightsBudget } from '../generated/inspector.js';
-import { network } from './network';
 import { report, serve } from './serve';
 
 serve(
   async (entries) => {
     await init();
-    return Inspection.open(entries, network, report);
+    return Inspection.open(entries, report);
   },
   weightsBudget,
-  () => ({ plan: refuse, measure: refuse, alone: refuse, verify: refuse }),
+  () => ({ entries: refuse, plan: refuse, measure: refuse, alone: refuse, verify: refuse }),
 );
 
 function refuse(): never {
-  throw new Error('Only the verifier measures.');
+  throw new Error('Only the verifier does that.');
 }
