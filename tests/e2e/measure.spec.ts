@@ -126,6 +126,31 @@ test('activations that contradict the checkpoint make the contradiction known', 
   await expect(page.locator('tr.detail .settle')).toContainText('activations for RMSNorm');
 });
 
+test('a spoilt site is said and the others are measured; a site shows its ranges and its direction', async ({ page }) => {
+  const spoilt = outputs(600);
+  spoilt.data[5 * WIDTH + 9] = NaN;
+  const file = picked({ 'transformer.h.0.ln_1': spoilt, 'transformer.ln_f': outputs(600) });
+  await page.locator('.pick-activations').setInputFiles(file);
+  await expect(page.locator('#measured')).toContainText('1 site measured', { timeout: 30_000 });
+  await expect(page.getByText('token 5, channel 9 is NaN')).toBeVisible();
+  await siteRows(page).last().click();
+  const detail = page.locator('tr.detail');
+  await expect(detail.getByRole('row', { name: 'Schur' })).toContainText('…');
+  await expect(detail.getByRole('paragraph').filter({ hasText: 'they are the same direction' })).toBeVisible();
+});
+
+test('code is told what a measurement takes before it begins', async ({ page }) => {
+  const { buffer, name } = picked({ 'transformer.ln_f': outputs(600) });
+  const plan = await page.evaluate(
+    ([base64, file]) => window.gammascope.plan(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], file)),
+    [buffer.toString('base64'), name] as const,
+  );
+  expect(plan).toMatchObject({ sites: ['transformer.ln_f'], tokens: [600, 600], bytes: 600 * WIDTH * 4, input: name });
+  expect(plan.operations).toBeGreaterThan(600 * WIDTH * WIDTH);
+  expect(plan.seconds).toBeGreaterThan(0);
+  await expect(page.locator('#measured'), 'nothing is measured by that').toHaveCount(0);
+});
+
 test('what cannot be measured is said, and the report stays', async ({ page }) => {
   const before = await sentence(page).textContent();
   const alert = page.locator('#measure [role=alert]');
