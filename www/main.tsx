@@ -2,7 +2,7 @@
 import { render } from 'preact';
 import './api';
 import { addressOfLink, entriesOf } from './files';
-import { address, hub, measure, open, plan, showAddress } from './state';
+import { address, hub, measure, measuring, open, plan, showAddress } from './state';
 import { applyTheme } from './theme';
 import { App } from './views/app';
 
@@ -13,6 +13,11 @@ window.gammascope = {
   plan: (file, options) => plan({ path: file.name, file }, options),
   measure: (file, options) => measure({ path: file.name, file }, options),
 };
+
+// The browser asks before the page is left with a measurement half done.
+window.addEventListener('beforeunload', (event) => {
+  if (measuring.value) event.preventDefault();
+});
 
 applyTheme();
 

@@ -21,7 +21,7 @@ export function MeasuredSite(site: SiteVerification) {
   return (
     <section>
       <h3>Measured</h3>
-      <div class="scroll" role="region" aria-label={`Measured at ${site.name}`} tabIndex={0}>
+      <div class="scroll narrow" role="region" aria-label={`Measured at ${site.name}`} tabIndex={0}>
         <table class="plain">
           <thead>
             <tr>
