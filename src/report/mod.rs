@@ -6,6 +6,10 @@
 
 use serde::{Deserialize, Serialize};
 
+pub mod adapter;
+pub mod comparison;
+pub mod kernels;
+pub mod scan;
 pub mod sentence;
 #[cfg(test)]
 mod typescript;

@@ -1,0 +1,37 @@
+//! From paths to an inspected checkpoint, as every verb but `measure` wants it.
+
+use crate::{files, progress};
+use gammascope::inspect::{self, Opened};
+use gammascope::source::disk::DiskSource;
+use gammascope::writer::sample::BUDGET;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+/// Opens the checkpoint at `paths`; samples its weights unless that is refused.
+pub(crate) fn at(
+    paths: &[PathBuf],
+    no_weights: bool,
+    line: &mut progress::Line,
+) -> Result<Opened<DiskSource>, String> {
+    let sources = files::sources(paths)?;
+    pollster::block_on(read(sources, no_weights, line))
+}
+
+/// Headers and norm tensors, then a sample of the weights unless that is refused.
+pub(crate) async fn read(
+    sources: Vec<DiskSource>,
+    no_weights: bool,
+    line: &mut progress::Line,
+) -> Result<Opened<DiskSource>, String> {
+    let mut opened =
+        inspect::open(sources, |progress| line.show(progress)).await.map_err(|error| error.to_string())?;
+    if !no_weights {
+        let sampling = |progress| {
+            line.show(progress);
+            ControlFlow::Continue(())
+        };
+        let weights = opened.weigh(BUDGET, sampling).await;
+        opened.take(weights);
+    }
+    Ok(opened)
+}
