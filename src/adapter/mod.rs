@@ -79,8 +79,7 @@ impl<S: ByteSource> Adapter<S> {
     /// only the uppermost is the adapter; below it lie its earlier steps.
     pub async fn open(sources: Vec<S>) -> Result<Self, AdapterError> {
         let depth = |path: &str| path.matches('/').count();
-        let is_weights =
-            |source: &&S| source.path().ends_with(".safetensors") || source.path().ends_with(".bin");
+        let is_weights = |source: &&S| source.path().ends_with(".safetensors");
         let top = sources.iter().filter(is_weights).map(|source| depth(source.path())).min();
         let (configs, files): (Vec<S>, Vec<S>) = sources
             .into_iter()

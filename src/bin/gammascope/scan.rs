@@ -18,6 +18,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Folders deeper than this are not looked into: deep enough for caches and runs, and an end to links that go round.
 const DEPTH: usize = 12;
 
+/// A list is shorter than this; a checkpoint given by mistake is not.
+const LONGEST_LIST: u64 = 64 << 20;
+
 /// One checkpoint to inspect.
 struct Target {
     /// What its line calls it.
@@ -85,6 +88,12 @@ fn listed(list: &Path) -> Result<Vec<Target>, String> {
             list.display()
         )
     };
+    if std::fs::metadata(list).map_err(refuse)?.len() > LONGEST_LIST {
+        return Err(format!(
+            "`{}` is too long for a list of paths; give a text file with a path a line, or a folder",
+            list.display()
+        ));
+    }
     let text = std::fs::read_to_string(list).map_err(refuse)?;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     Ok(lines.map(|line| Target { path: line.to_owned(), files: Vec::new() }).collect())
