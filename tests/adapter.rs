@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "support/network.rs"]
+#[allow(dead_code, reason = "its weights are used, not its forward pass")]
 mod network;
 mod support;
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "support/network.rs"]
+#[allow(dead_code, reason = "its weights are used, not its forward pass")]
 mod network;
 mod support;
 
@@ -197,4 +198,36 @@ fn a_gguf_twin_has_other_names_and_the_same_scales() {
     assert!(comparison.sites.iter().all(|site| !site.changed()), "{comparison:?}");
     assert_eq!(site(&comparison, "model.layers.1.input_layernorm").name_after, "blk.1.attn_norm");
     assert_eq!(site(&comparison, "model.norm").name_after, "output_norm");
+}
+
+#[test]
+fn towers_of_one_width_are_not_taken_for_each_other() {
+    let towers = |names: [&str; 4]| {
+        let scales: Vec<Vec<f32>> = (0..4).map(|tower| vec![1.0 + tower as f32; 5]).collect();
+        let mut tensors: Vec<(String, Vec<f32>)> = Vec::new();
+        for (name, scale) in names.iter().zip(scales) {
+            tensors.push((format!("{name}.weight"), scale));
+            tensors.push((format!("{name}.bias"), vec![0.5; 5]));
+        }
+        tensors.sort_by(|a, b| a.0.cmp(&b.0));
+        let listed: Vec<(&str, &[usize], Vec<f32>)> =
+            tensors.iter().map(|(name, values)| (name.as_str(), &[5][..], values.clone())).collect();
+        support::open(vec![("m.safetensors", support::tensors(&listed))]).unwrap()
+    };
+    let ours = towers([
+        "text_model.encoder.layers.0.layer_norm1",
+        "text_model.encoder.layers.0.layer_norm2",
+        "vision_model.encoder.layers.0.layer_norm1",
+        "vision_model.encoder.layers.0.layer_norm2",
+    ]);
+    // Here the vision tower comes first.
+    let theirs = towers([
+        "words.resblocks.0.ln_1",
+        "words.resblocks.0.ln_2",
+        "visual.resblocks.0.ln_1",
+        "visual.resblocks.0.ln_2",
+    ]);
+    let comparison = compare(&ours, &theirs).unwrap();
+    assert_eq!(matched(&comparison, MatchedBy::Place), 4);
+    assert!(comparison.sites.iter().all(|site| site.relative_change == Some(0.0)), "{comparison:#?}");
 }

@@ -23,41 +23,25 @@ pub enum CompareError {
     NoSites(String),
     /// No site of one is a site of the other.
     #[error(
-        "`{before}` ({before_sites} norm sites, such as `{before_site}` of width {before_width}) and `{after}` ({after_sites}, such as `{after_site}` of width {after_width}) have no site in common, by name or by place: they are of different models; compare a model with its own fine-tune, another step or a conversion"
+        "{before} and {after} have no site in common, by name or by place: they are of different models; compare a model with its own fine-tune, another step or a conversion"
     )]
-    #[allow(missing_docs, reason = "each field is named and used by its message")]
     NothingInCommon {
+        /// The first, with one of its sites.
         before: String,
-        before_sites: usize,
-        before_site: String,
-        before_width: u64,
+        /// The second.
         after: String,
-        after_sites: usize,
-        after_site: String,
-        after_width: u64,
     },
 }
 
 /// Compares two checkpoints; changes are counted from `before` to `after`.
 pub fn compare(before: &Inspection, after: &Inspection) -> Result<Comparison, CompareError> {
     let (ours, theirs) = (&before.report, &after.report);
-    let first = |report: &Report| {
-        let no_sites = || CompareError::NoSites(report.checkpoint.name.clone());
-        report.norms.first().map(|norm| (norm.name.clone(), norm.width)).ok_or_else(no_sites)
-    };
-    let ((before_site, before_width), (after_site, after_width)) = (first(ours)?, first(theirs)?);
+    if let Some(empty) = [ours, theirs].into_iter().find(|report| report.norms.is_empty()) {
+        return Err(CompareError::NoSites(empty.checkpoint.name.clone()));
+    }
     let pairs = pair::pairs(&ours.norms, &theirs.norms);
     if pairs.is_empty() {
-        return Err(CompareError::NothingInCommon {
-            before: ours.checkpoint.name.clone(),
-            before_sites: ours.norms.len(),
-            before_site,
-            before_width,
-            after: theirs.checkpoint.name.clone(),
-            after_sites: theirs.norms.len(),
-            after_site,
-            after_width,
-        });
+        return Err(CompareError::NothingInCommon { before: described(ours), after: described(theirs) });
     }
     let mut sites: Vec<SiteComparison> = pairs
         .iter()
@@ -93,6 +77,20 @@ pub fn compare(before: &Inspection, after: &Inspection) -> Result<Comparison, Co
             })
             .collect(),
     })
+}
+
+/// A checkpoint with one of its sites, for telling it from another.
+fn described(report: &Report) -> String {
+    let name = &report.checkpoint.name;
+    let of = |norm: &NormReport| {
+        format!(
+            "`{name}` ({} norm sites, such as `{}` of width {})",
+            report.norms.len(),
+            norm.name,
+            norm.width
+        )
+    };
+    report.norms.first().map_or_else(|| format!("`{name}`"), of)
 }
 
 fn summary(report: &Report) -> ComparedCheckpoint {

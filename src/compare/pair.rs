@@ -34,16 +34,17 @@ impl<'a> Pairing<'a> {
     /// The sites that are left in each list, under a key; sites without one are left out.
     fn left<Key: std::hash::Hash + Eq>(
         &self,
-        key: impl Fn(&'a NormReport) -> Option<Key>,
+        key: impl Fn(&'a NormReport, Side, usize) -> Option<Key>,
     ) -> HashMap<Key, (Vec<usize>, Vec<usize>)> {
         let mut groups: HashMap<Key, (Vec<usize>, Vec<usize>)> = HashMap::new();
         for (index, norm) in self.before.iter().enumerate() {
-            if let Some(key) = key(norm).filter(|_| !self.taken_before.contains(&index)) {
+            if let Some(key) = key(norm, Side::Before, index).filter(|_| !self.taken_before.contains(&index))
+            {
                 groups.entry(key).or_default().0.push(index);
             }
         }
         for (index, norm) in self.after.iter().enumerate() {
-            if let Some(key) = key(norm).filter(|_| !self.taken_after.contains(&index)) {
+            if let Some(key) = key(norm, Side::After, index).filter(|_| !self.taken_after.contains(&index)) {
                 groups.entry(key).or_default().1.push(index);
             }
         }
@@ -51,7 +52,7 @@ impl<'a> Pairing<'a> {
     }
 
     fn by_name(&mut self) {
-        for (before, after) in self.left(|norm| Some((norm.name.as_str(), norm.width))).into_values() {
+        for (before, after) in self.left(|norm, _, _| Some((norm.name.as_str(), norm.width))).into_values() {
             if let ([before], [after]) = (&before[..], &after[..]) {
                 self.take(*before, *after, MatchedBy::Name);
             }
@@ -64,7 +65,7 @@ impl<'a> Pairing<'a> {
         let parts = |norms: &[NormReport]| norms.iter().map(|norm| cuts(&norm.name).count()).max();
         let most = parts(self.before).min(parts(self.after)).unwrap_or_default();
         for length in (1..=most).rev() {
-            let end = |norm: &'a NormReport| {
+            let end = |norm: &'a NormReport, _, _| {
                 let end = last_parts(&norm.name, length)?;
                 let number = norm.block.map(|block| block.to_string());
                 let whole = number.is_none_or(|number| end.split(['.', '/']).any(|part| part == number));
@@ -80,11 +81,14 @@ impl<'a> Pairing<'a> {
         }
     }
 
-    /// Both lists are in the order of the network, so the first of one is the first of the other, where as many are left.
+    /// Both lists are in the order of the network, so the first of one is the first of the other, where as many are left. Parts of a
+    /// model may be of one width, and their order is only that of their names: they are told apart.
     fn by_place(&mut self) {
-        let place = |norm: &NormReport| {
+        let towers = [towers(self.before), towers(self.after)];
+        let place = |norm: &NormReport, side: Side, index: usize| {
+            let tower = towers[side as usize][index];
             // "Other" is no place.
-            (norm.role != NormRole::Other).then_some((norm.role as u8, norm.block, norm.width))
+            (norm.role != NormRole::Other).then_some((norm.role as u8, norm.block, norm.width, tower))
         };
         for (before, after) in self.left(place).into_values() {
             if before.len() == after.len() {
@@ -94,6 +98,46 @@ impl<'a> Pairing<'a> {
             }
         }
     }
+}
+
+/// Which of the two lists.
+#[derive(Clone, Copy)]
+enum Side {
+    Before,
+    After,
+}
+
+/// The part of a model that a site is in, by the words of its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Tower {
+    /// The only one, the language model, or an encoder.
+    Main,
+    Decoder,
+    Vision,
+    Audio,
+}
+
+/// The tower of each site. A checkpoint of one tower has only the main one: a language model may be called `decoder`, and a vision
+/// tower that was taken out need not be called anything.
+fn towers(norms: &[NormReport]) -> Vec<Tower> {
+    let of = |norm: &NormReport| {
+        let lower = norm.name.to_ascii_lowercase();
+        let has = |marks: &[&str]| marks.iter().any(|mark| lower.contains(mark));
+        if has(&["vision", "visual", "image", "vit."]) {
+            Tower::Vision
+        } else if has(&["audio", "speech"]) {
+            Tower::Audio
+        } else if lower.split(['.', '/']).any(|part| part == "decoder" || part == "dec") {
+            Tower::Decoder
+        } else {
+            Tower::Main
+        }
+    };
+    let towers: Vec<Tower> = norms.iter().map(of).collect();
+    if towers.iter().all(|tower| *tower == towers[0]) {
+        return vec![Tower::Main; norms.len()];
+    }
+    towers
 }
 
 /// Where the parts of a name begin, the last first.
