@@ -212,3 +212,49 @@ fn a_file_that_is_no_scan_is_kept_as_it_is() {
     let (_, said) = output(gammascope("scan").arg(&empty), 2);
     assert!(said.contains("names no checkpoint"), "{said}");
 }
+
+#[test]
+fn a_scan_is_a_table_too_with_a_row_a_site() {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::RowAccessor;
+
+    let folder = tempfile::tempdir().unwrap();
+    let [list, lines_at, table] =
+        ["list.txt", "lines.jsonl", "sites.parquet"].map(|name| folder.path().join(name));
+    std::fs::write(&list, format!("{}\n/no/such/model\n", sample("layernorm").display())).unwrap();
+    let scan = |options: &[&std::ffi::OsStr], code| {
+        output(
+            gammascope("scan").arg(&list).args(["--no-weights", "--parquet"]).arg(&table).args(options),
+            code,
+        )
+    };
+    scan(&[], 1);
+    let (_, said) = scan(&["-o".as_ref(), lines_at.as_os_str()], 0);
+    assert!(said.contains("10 rows"), "{said}");
+    let reader = SerializedFileReader::try_from(table.as_path()).unwrap();
+    let rows: Vec<_> = reader.get_row_iter(None).unwrap().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 10);
+    let column = |name: &str| {
+        let columns: Vec<_> = rows[0].get_column_iter().map(|(name, _)| name.clone()).collect();
+        columns.iter().position(|column| column == name).unwrap()
+    };
+    let of = |site: &str| {
+        rows.iter().find(|row| row.get_string(column("site")).is_ok_and(|name| name == site)).unwrap()
+    };
+    let last = of("transformer.ln_f");
+    assert_eq!(last.get_string(column("kernel_form")).unwrap(), "inverse_scale");
+    assert_eq!(
+        (last.get_long(column("width")).unwrap(), last.get_string(column("role")).unwrap().as_str()),
+        (128, "final")
+    );
+    let line = lines(&lines_at).into_iter().find(|line| line.get("report").is_some()).unwrap();
+    let norms = line["report"]["norms"].as_array().unwrap();
+    let norm = norms.iter().find(|norm| norm["name"] == "transformer.ln_f").unwrap();
+    assert_eq!(
+        Some(last.get_double(column("participation")).unwrap()),
+        norm["kernel"]["participation"].as_f64()
+    );
+    assert!(last.get_string(column("error")).is_err(), "no error is no value");
+    let failed = rows.iter().find(|row| row.get_string(column("site")).is_err()).unwrap();
+    assert!(failed.get_string(column("error")).unwrap().contains("cannot be opened"));
+}

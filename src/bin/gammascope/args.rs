@@ -122,6 +122,9 @@ pub(crate) struct Scan {
     /// Add the lines to this file, without the checkpoints that have one there already; else they are printed.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Then write every line of the output as a table too, a row a norm site.
+    #[arg(long, value_name = "FILE", requires = "output")]
+    pub(crate) parquet: Option<PathBuf>,
     /// Checkpoints inspected at the same time; without this, as many as there are cores.
     #[arg(long, value_name = "N")]
     pub(crate) jobs: Option<std::num::NonZeroUsize>,

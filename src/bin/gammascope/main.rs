@@ -12,6 +12,7 @@ mod open;
 mod progress;
 mod scan;
 mod summary;
+mod table;
 
 use args::{Arguments, Command, Inspect};
 use clap::Parser;

@@ -1,7 +1,7 @@
 //! `gammascope scan`: hundreds of checkpoints, one line of JSON each, in the order in which they are done.
 
 use crate::args::Scan;
-use crate::{UNREADABLE, complain, leave, open, progress, summary};
+use crate::{UNREADABLE, complain, leave, open, progress, summary, table};
 use gammascope::report::Report;
 use gammascope::report::scan::ScanLine;
 use gammascope::source::disk::DiskSource;
@@ -66,6 +66,12 @@ pub(crate) fn run(options: &Scan) -> ExitCode {
     match inspect_all(&targets, options, output) {
         Ok(failed) => {
             say(&format!("{} inspected, {failed} of them with an error", targets.len()));
+            if let (Some(lines), Some(parquet)) = (&options.output, &options.parquet) {
+                match table::write(lines, parquet) {
+                    Ok(rows) => say(&format!("{rows} rows in {}", parquet.display())),
+                    Err(message) => return complain(&message, UNREADABLE),
+                }
+            }
             leave(Ok(()), options.strict && failed > 0)
         }
         // Who closes the pipe early has seen what he wanted.
