@@ -25,13 +25,18 @@
 //! - `gpu` (feature): the exact Gram matrix of `verify`, the same integers, on a GPU.
 //! - `device` (feature `verify`): which of the two computes it.
 //! - [`report`]: the schema of everything that is said, and its assembly by [`inspect`](mod@inspect).
+//! - [`compare`](mod@compare): two inspections side by side; [`export`]: kernel directions as safetensors or JSON; [`adapter`]: what
+//!   a LoRA adapter wastes on the kernels of its base.
 //! - [`plot`]: figures as SVG with the table behind them; [`figures`] draws those of an inspection.
 //! - `order`: sorting and grouping, compiled once; std only, and used everywhere.
 //! - `web` and `bin`: the two boundaries; everything may be used there and nothing depends on them.
 
+pub mod adapter;
 pub mod checkpoint;
+pub mod compare;
 #[cfg(feature = "verify")]
 pub mod device;
+pub mod export;
 pub mod figures;
 #[cfg(feature = "gpu")]
 pub mod gpu;

@@ -4,7 +4,9 @@
 
 mod support;
 
+use gammascope::compare::compare;
 use gammascope::inspect::{Inspection, inspect};
+use gammascope::report::comparison::MatchedBy;
 use gammascope::report::{
     KernelForm, ModelVerdict, NormReport, NormRole, ReaderReport, Report, ScaleConvention,
 };
@@ -254,5 +256,26 @@ fn gguf_files_tell_the_facts_of_their_safetensors_twins() {
         assert_eq!(report.dead_parameters.readers, twin.dead_parameters.readers);
         // Numbers of the vocabulary are skipped: less than the header is read.
         assert!(report.checkpoint.bytes_read < 6_000_000 && report.checkpoint.bytes > 90_000_000);
+    }
+}
+
+#[test]
+fn a_comparison_finds_each_site_of_a_gguf_twin_and_nothing_changed() {
+    for (model, name, original, feed_forward, sites) in [
+        ("smollm2", "SmolLM2-135M", "SmolLM2-135M-Instruct.Q4_1.gguf", "post_attention_layernorm", 61),
+        ("gemma3", "gemma-3-270m", "gemma-3-270m.Q4_K_M.gguf", "pre_feedforward_layernorm", 109),
+    ] {
+        let (Some(folder), Some(path)) = (folder(model, name), fetched(model, original, "")) else {
+            continue;
+        };
+        let comparison = compare(&open(&folder), &open_gguf(&path)).unwrap();
+        assert_eq!(comparison.sites.len(), sites);
+        assert!(comparison.only_before.is_empty() && comparison.only_after.is_empty());
+        for site in &comparison.sites {
+            assert_eq!(site.matched_by, MatchedBy::Place);
+            assert_eq!(site.name, original_name(&site.name_after, feed_forward));
+            assert!(!site.kind_changed() && !site.kernel_changed(), "{}", site.name);
+            assert!(site.relative_change.unwrap() < 1e-6, "{}: {:?}", site.name, site.relative_change);
+        }
     }
 }

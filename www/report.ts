@@ -702,6 +702,339 @@ message: string,
  */
 where: string, };
 
+export type Comparison = { 
+/**
+ * Always [`SCHEMA`].
+ */
+schema: string, 
+/**
+ * Version of the program that wrote it.
+ */
+tool_version: string, 
+/**
+ * The one that changes are counted from: the base model, the earlier step.
+ */
+before: ComparedCheckpoint, 
+/**
+ * The other.
+ */
+after: ComparedCheckpoint, 
+/**
+ * What changed, in one sentence.
+ */
+sentence: string, 
+/**
+ * Sites that both have, what changed most first: another kind, then another kernel, then by the greater of angle (in
+ * radians) and relative change, then in the order of the network.
+ */
+sites: Array<SiteComparison>, 
+/**
+ * Sites of the first without a counterpart, in the order of the network.
+ */
+only_before: Array<UnpairedSite>, 
+/**
+ * Sites of the second without one.
+ */
+only_after: Array<UnpairedSite>, 
+/**
+ * The warnings of both inspections, `where` saying which.
+ */
+warnings: Array<Warning>, };
+
+export type ComparedCheckpoint = { 
+/**
+ * The files that were read.
+ */
+checkpoint: CheckpointSummary, 
+/**
+ * Its family, as its configuration says.
+ */
+family: string | null, 
+/**
+ * The kind of all its sites together.
+ */
+verdict: ModelVerdict, 
+/**
+ * It in one sentence.
+ */
+sentence: string, 
+/**
+ * Number of norm sites.
+ */
+sites: number, };
+
+export type MatchedBy = "name" | "suffix" | "place";
+
+export type SiteComparison = { 
+/**
+ * Name in the first.
+ */
+name: string, 
+/**
+ * Name in the second.
+ */
+name_after: string, 
+/**
+ * Why they are taken for the same.
+ */
+matched_by: MatchedBy, 
+/**
+ * Where it sits, in the first.
+ */
+role: NormRole, 
+/**
+ * Index of its block.
+ */
+block: number | null, 
+/**
+ * d.
+ */
+width: number, 
+/**
+ * Kind in the first.
+ */
+kind: NormKind, 
+/**
+ * Kind in the second.
+ */
+kind_after: NormKind, 
+/**
+ * Form of the kernel in the first.
+ */
+form: KernelForm, 
+/**
+ * Form in the second.
+ */
+form_after: KernelForm, 
+/**
+ * Angle between the two kernel directions as lines, in radians, 0 … π/2; null unless both are γ⁻¹ directions.
+ */
+angle: number | null, 
+/**
+ * ‖γ after − γ before‖ ÷ ‖γ before‖ of the effective scales, without unit; null where one of them could not be read or
+ * the first is all zero.
+ */
+relative_change: number | null, 
+/**
+ * Channels whose scale is exactly zero in the second only.
+ */
+zeros_gained: Array<number>, 
+/**
+ * In the first only.
+ */
+zeros_lost: Array<number>, 
+/**
+ * Channels with |γᵢ| ≤ 1e-3 median, zeros included, in the second only.
+ */
+near_dead_gained: Array<number>, 
+/**
+ * In the first only.
+ */
+near_dead_lost: Array<number>, };
+
+export type UnpairedSite = { 
+/**
+ * Its name.
+ */
+name: string, 
+/**
+ * Where it sits.
+ */
+role: NormRole, 
+/**
+ * Index of its block.
+ */
+block: number | null, 
+/**
+ * d.
+ */
+width: number, 
+/**
+ * Its kind.
+ */
+kind: NormKind, 
+/**
+ * Why it has no counterpart.
+ */
+why: string, };
+
+export type KernelExport = { 
+/**
+ * Always [`SCHEMA`].
+ */
+schema: string, 
+/**
+ * Version of the program that wrote it.
+ */
+tool_version: string, 
+/**
+ * Name of the checkpoint.
+ */
+checkpoint: string, 
+/**
+ * Always [`CONVENTION`].
+ */
+convention: string, 
+/**
+ * The sites that have a kernel, in the order of the network.
+ */
+sites: Array<ExportedKernel>, };
+
+export type ExportedKernel = { 
+/**
+ * Name of the site.
+ */
+name: string, 
+/**
+ * d.
+ */
+width: number, 
+/**
+ * Its kind.
+ */
+kind: NormKind, 
+/**
+ * Probability that the kind is right, 0 to 1; 0 when unknown. Coordinates do not depend on the kind.
+ */
+confidence: number, 
+/**
+ * `inverse_scale` or `coordinates`.
+ */
+form: KernelForm, 
+/**
+ * v = γ⁻¹/‖γ⁻¹‖ (d values); null for coordinates.
+ */
+direction: Array<number> | null, 
+/**
+ * Channels whose scale is exactly zero, in ascending order; empty for a direction.
+ */
+coordinates: Array<number>, 
+/**
+ * uᵀβ for each u of the kernel (one, or one a coordinate): what uᵀy is for every token; null where the site has a shift that
+ * could not be read.
+ */
+constant: Array<number> | null, };
+
+export type AdapterReport = { 
+/**
+ * Always [`SCHEMA`].
+ */
+schema: string, 
+/**
+ * Version of the program that wrote it.
+ */
+tool_version: string, 
+/**
+ * Name of the base checkpoint.
+ */
+base: string, 
+/**
+ * What the base is, in one sentence.
+ */
+base_sentence: string, 
+/**
+ * Name of the adapter.
+ */
+adapter: string, 
+/**
+ * What was found, in one sentence.
+ */
+sentence: string, 
+/**
+ * Σ‖A K‖²_F ÷ Σ‖A‖²_F over the modules that read a site with a kernel; null without one.
+ */
+wasted: number | null, 
+/**
+ * What it is by chance: the mean of k/d, weighted as `wasted` is; null without one.
+ */
+null: number | null, 
+/**
+ * The modules that read a norm site, the most wasteful first.
+ */
+modules: Array<AdapterModule>, 
+/**
+ * Modules that were left out, each with the reason.
+ */
+skipped: Array<SkippedModule>, 
+/**
+ * What the user should know before relying on the rest.
+ */
+warnings: Array<Warning>, };
+
+export type AdapterModule = { 
+/**
+ * Name of the adapted module, as the adapter has it.
+ */
+module: string, 
+/**
+ * Name of the base's weight tensor.
+ */
+weight: string, 
+/**
+ * How it uses the norm's output.
+ */
+use: ReaderUse, 
+/**
+ * The norm site it reads.
+ */
+site: string, 
+/**
+ * r, the rows of A.
+ */
+rank: number, 
+/**
+ * d, the columns of A.
+ */
+width: number, 
+/**
+ * Form of the site's kernel; `none` (an RMSNorm without zero scales) wastes nothing.
+ */
+form: KernelForm, 
+/**
+ * k, the dimension of the kernel.
+ */
+kernel_dimension: number, 
+/**
+ * ‖A‖²_F.
+ */
+energy: number, 
+/**
+ * ‖A K‖²_F ÷ ‖A‖²_F, K an orthonormal basis of the kernel: 0 … 1.
+ */
+wasted: number, 
+/**
+ * What it is by chance: k/d.
+ */
+null: number, 
+/**
+ * Its standard deviation by chance, for an A of independent Gaussian entries.
+ */
+null_deviation: number, };
+
+export type SkippedModule = { 
+/**
+ * Its name, as the adapter has it.
+ */
+module: string, 
+/**
+ * Why.
+ */
+why: string, };
+
+export type ScanLine = { 
+/**
+ * The checkpoint, as the list has it or as it was found.
+ */
+path: string, 
+/**
+ * Its report.
+ */
+report: Report | null, 
+/**
+ * Why there is none.
+ */
+error: string | null, };
+
 export type Progress = { 
 /**
  * What is being read.

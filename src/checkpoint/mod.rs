@@ -19,7 +19,7 @@ use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::ops::Range;
 
-pub use open::{Progress, open};
+pub use open::{Progress, open, open_any};
 
 /// More values than this are no norm's scale, whatever the name says, and are not read: the widest streams known have
 /// tens of thousands.

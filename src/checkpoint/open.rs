@@ -67,6 +67,24 @@ struct Series {
 /// found, and explained when none is. Where there are safetensors files, GGUF files are copies of them and left out.
 pub async fn open<S: ByteSource>(
     sources: Vec<S>,
+    progress: impl FnMut(Progress),
+) -> Result<Checkpoint<S>, CheckpointError> {
+    let checkpoint = catalogue(sources, progress).await?;
+    let declared = checkpoint.configs.iter().find_map(|config| format::declared(config.scope("")));
+    let names = checkpoint.tensors.iter().map(|tensor| tensor.name.as_str());
+    if let Some(what) = declared.or_else(|| format::partial(names)) {
+        return Err(CheckpointError::NotACheckpoint(format!("`{}` holds {what}", checkpoint.name)));
+    }
+    Ok(checkpoint)
+}
+
+/// The same for files whose catalogue need not be a model's, such as an adapter's.
+pub async fn open_any<S: ByteSource>(sources: Vec<S>) -> Result<Checkpoint<S>, CheckpointError> {
+    catalogue(sources, |_| {}).await
+}
+
+async fn catalogue<S: ByteSource>(
+    sources: Vec<S>,
     mut progress: impl FnMut(Progress),
 ) -> Result<Checkpoint<S>, CheckpointError> {
     if sources.is_empty() {
@@ -125,11 +143,6 @@ pub async fn open<S: ByteSource>(
     }
     order::sort_by(&mut checkpoint.tensors, |a, b| compare_names(&a.name, &b.name));
     checkpoint.header_bytes = checkpoint.meter.bytes();
-    let declared = checkpoint.configs.iter().find_map(|config| format::declared(config.scope("")));
-    let names = checkpoint.tensors.iter().map(|tensor| tensor.name.as_str());
-    if let Some(what) = declared.or_else(|| format::partial(names)) {
-        return Err(CheckpointError::NotACheckpoint(format!("`{}` holds {what}", checkpoint.name)));
-    }
     Ok(checkpoint)
 }
 

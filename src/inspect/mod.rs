@@ -6,7 +6,7 @@ mod judge;
 mod kernel;
 mod weights;
 
-use crate::checkpoint::{self, Checkpoint, CheckpointError, TensorError};
+use crate::checkpoint::{self, Checkpoint, CheckpointError, Tensor, TensorError};
 use crate::kernel::scale::Scale;
 use crate::norm::{self, NormSite};
 use crate::report::{Report, Verification, Warning};
@@ -165,6 +165,11 @@ impl<S: ByteSource> Opened<S> {
     pub fn take(&mut self, weights: Weights) {
         self.streams = Streams::new(weights);
         self.report_anew();
+    }
+
+    /// Every tensor of the checkpoint, sorted by name.
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.checkpoint.tensors
     }
 
     /// ε of a site of `report.norms`, as the configuration has it.

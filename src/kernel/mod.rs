@@ -2,6 +2,8 @@
 //!
 //! Dimensions, here and everywhere: n tokens, d width, m reader rows.
 
+pub mod adapter;
+pub mod compare;
 pub mod dead;
 pub mod direction;
 pub mod energy;

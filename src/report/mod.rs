@@ -6,7 +6,11 @@
 
 use serde::{Deserialize, Serialize};
 
+pub mod adapter;
+pub mod comparison;
+pub mod kernels;
 pub mod measured;
+pub mod scan;
 pub mod sentence;
 #[cfg(test)]
 mod typescript;

@@ -5,6 +5,10 @@
 use super::measured::MeasurementPlan;
 use crate::inspect::{Progress, Stage};
 use crate::plot::{Cell, Column, Figure, FigureKind, Mark, Table};
+use crate::report::adapter::{AdapterModule, AdapterReport, SkippedModule};
+use crate::report::comparison::{ComparedCheckpoint, Comparison, MatchedBy, SiteComparison, UnpairedSite};
+use crate::report::kernels::{ExportedKernel, KernelExport};
+use crate::report::scan::ScanLine;
 use crate::report::*;
 use std::path::Path;
 use ts_rs::{Config, TS};
@@ -52,6 +56,17 @@ fn declarations() -> String {
         Component,
         Eigenvalue,
         Warning,
+        Comparison,
+        ComparedCheckpoint,
+        MatchedBy,
+        SiteComparison,
+        UnpairedSite,
+        KernelExport,
+        ExportedKernel,
+        AdapterReport,
+        AdapterModule,
+        SkippedModule,
+        ScanLine,
         Progress,
         Stage,
         Figure,

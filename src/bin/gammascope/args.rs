@@ -25,6 +25,124 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Measure norms on activations that your own code captured: is the predicted kernel there?
     Measure(Measure),
+    /// Compare two checkpoints, site by site: a base and its fine-tune, two steps of a run, a model and its conversion.
+    Compare(Compare),
+    /// Write the kernel directions to a file, for your own code.
+    Export(Export),
+    /// Weigh a LoRA adapter against its base: how much of each module reads what its norm never says.
+    Adapter(Adapter),
+    /// Inspect many checkpoints, one line of JSON each; what is done already is not done again.
+    Scan(Scan),
+}
+
+/// Options of `compare`.
+#[derive(Debug, Args)]
+pub(crate) struct Compare {
+    /// The checkpoint that changes are counted from: a file, an index.json or a folder.
+    #[arg(value_name = "BEFORE")]
+    pub(crate) before: PathBuf,
+    /// The other.
+    #[arg(value_name = "AFTER")]
+    pub(crate) after: PathBuf,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+    /// Print the comparison (schema gammascope.comparison/1) instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// List every site, however many there are.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Read headers and norm tensors only: no sample of the weights that write the residual stream (64 MB at most of each).
+    #[arg(long)]
+    pub(crate) no_weights: bool,
+    /// Exit with 3 when there are warnings.
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+/// How kernels are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// SITE.kernel and SITE.constant, F64; the metadata say what they mean.
+    Safetensors,
+    /// Schema gammascope.kernels/1.
+    Json,
+}
+
+/// Options of `export`.
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// The checkpoint, as for `inspect`.
+    #[arg(required = true, value_name = "CHECKPOINT")]
+    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+    /// The file to write.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Its format; without this, JSON for a name that ends in .json.
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<ExportFormat>,
+    /// Only this site (its name, or the end of it); may be given several times.
+    #[arg(long = "site", value_name = "SITE")]
+    pub(crate) sites: Vec<String>,
+    /// Read headers and norm tensors only: no sample of the weights that write the residual stream (64 MB at most).
+    #[arg(long)]
+    pub(crate) no_weights: bool,
+    /// Exit with 3 when there are warnings.
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+/// Options of `adapter`.
+#[derive(Debug, Args)]
+pub(crate) struct Adapter {
+    /// The checkpoint that was adapted: a file, an index.json or a folder.
+    #[arg(value_name = "BASE")]
+    pub(crate) base: PathBuf,
+    /// The folder that PEFT wrote (adapter_config.json, adapter_model.safetensors), or the safetensors file in it.
+    #[arg(value_name = "ADAPTER")]
+    pub(crate) adapter: PathBuf,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+    /// Print the report (schema gammascope.adapter/1) instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// List every module, however many there are.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Read headers and norm tensors of the base only: no sample of its weights (64 MB at most).
+    #[arg(long)]
+    pub(crate) no_weights: bool,
+    /// Exit with 3 when there are warnings.
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+/// Options of `scan`.
+#[derive(Debug, Args)]
+pub(crate) struct Scan {
+    /// A text file with one checkpoint a line (# begins a comment), or a folder: each folder in it that holds safetensors files is
+    /// a checkpoint, and each .gguf file.
+    #[arg(value_name = "LIST|FOLDER")]
+    pub(crate) target: PathBuf,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+    /// Add the lines to this file, without the checkpoints that have one there already; else they are printed.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Then write every line of the output as a table too, a row a norm site.
+    #[arg(long, value_name = "FILE", requires = "output")]
+    pub(crate) parquet: Option<PathBuf>,
+    /// Checkpoints inspected at the same time; without this, as many as there are cores.
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<std::num::NonZeroUsize>,
+    /// Read headers and norm tensors only: no sample of the weights that write the residual stream (64 MB at most of each).
+    #[arg(long)]
+    pub(crate) no_weights: bool,
+    /// Exit with 3 when a checkpoint could not be read.
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 /// How addresses are read.

@@ -1,20 +1,23 @@
 //! The command line: the same library, a terminal instead of a page.
 
+mod adapter;
 mod alone;
 mod args;
+mod compare;
 mod explain;
+mod export;
 mod files;
 mod measure;
+mod open;
 mod progress;
+mod scan;
 mod summary;
+mod table;
 
 use args::{Arguments, Command, Inspect};
 use clap::Parser;
-use gammascope::inspect::{self, Inspection};
-use gammascope::source::ByteSource;
-use gammascope::writer::sample::BUDGET;
+use gammascope::inspect::Inspection;
 use std::io::Write;
-use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 /// Exit codes of the contract; 1 is clap's business.
@@ -35,39 +38,21 @@ fn main() -> ExitCode {
     match arguments.command {
         Command::Inspect(options) => inspect(&options),
         Command::Measure(options) => measure::run(&options),
+        Command::Compare(options) => compare::run(&options),
+        Command::Export(options) => export::run(&options),
+        Command::Adapter(options) => adapter::run(&options),
+        Command::Scan(options) => scan::run(&options),
     }
 }
 
 fn inspect(options: &Inspect) -> ExitCode {
     let mut line = progress::Line::new();
-    let outcome = files::sources(&options.paths, &options.remote, &mut line)
-        .and_then(|sources| pollster::block_on(read(sources, options, &mut line)));
+    let outcome = open::at(&options.paths, &options.remote, options.no_weights, &mut line);
     line.clear();
     match outcome {
-        Ok(inspection) => show(&inspection, options),
+        Ok(opened) => show(&opened.inspection, options),
         Err(message) => complain(&message, UNREADABLE),
     }
-}
-
-/// Headers and norm tensors, then a sample of the weights unless that is refused.
-async fn read(
-    sources: Vec<files::Source>,
-    options: &Inspect,
-    line: &mut progress::Line,
-) -> Result<Inspection, String> {
-    // Behind an address the sample would take thousands of requests.
-    let remote = sources.iter().any(|source| source.transfer().is_some());
-    let mut opened =
-        inspect::open(sources, |progress| line.show(progress)).await.map_err(|error| error.to_string())?;
-    if !options.no_weights && !remote {
-        let sampling = |progress| {
-            line.show(progress);
-            ControlFlow::Continue(())
-        };
-        let weights = opened.weigh(BUDGET, sampling).await;
-        opened.take(weights);
-    }
-    Ok(opened.inspection)
 }
 
 pub(crate) fn complain(message: &str, code: u8) -> ExitCode {
@@ -91,9 +76,14 @@ fn show(inspection: &Inspection, options: &Inspect) -> ExitCode {
     } else {
         summary::write(&mut out, report, options.all)
     };
+    leave(written, options.strict && !report.warnings.is_empty())
+}
+
+/// The exit code once everything has been said.
+pub(crate) fn leave(written: std::io::Result<()>, warned: bool) -> ExitCode {
     // A reader that closes early (`| head`) has seen what it wanted.
     if written.is_err_and(|error| error.kind() != std::io::ErrorKind::BrokenPipe) {
         return ExitCode::from(UNREADABLE);
     }
-    if options.strict && !report.warnings.is_empty() { ExitCode::from(WARNED) } else { ExitCode::SUCCESS }
+    if warned { ExitCode::from(WARNED) } else { ExitCode::SUCCESS }
 }

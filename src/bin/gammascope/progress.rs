@@ -11,17 +11,27 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) struct Line {
     started: Instant,
     bar: Option<ProgressBar>,
+    silent: bool,
 }
 
 impl Line {
     /// Starts the clock.
     pub(crate) fn new() -> Self {
-        Self { started: Instant::now(), bar: None }
+        Self { started: Instant::now(), bar: None, silent: false }
+    }
+
+    /// A line that is never shown: where several checkpoints are read at once, one line shows them all.
+    pub(crate) fn silent() -> Self {
+        Self { silent: true, ..Self::new() }
+    }
+
+    fn waits(&self) -> bool {
+        self.silent || self.started.elapsed() < PATIENCE || !std::io::stderr().is_terminal()
     }
 
     /// Shows how far the work has come.
     pub(crate) fn show(&mut self, progress: Progress) {
-        if self.started.elapsed() < PATIENCE || !std::io::stderr().is_terminal() {
+        if self.waits() {
             return;
         }
         let bar = self.bar();
@@ -38,11 +48,20 @@ impl Line {
 
     /// Shows how many sites have been measured.
     pub(crate) fn show_sites(&mut self, done: usize, total: usize) {
-        if self.started.elapsed() < PATIENCE || !std::io::stderr().is_terminal() {
+        self.show_count("measuring sites", done, total);
+    }
+
+    /// Shows how many checkpoints have been inspected.
+    pub(crate) fn show_checkpoints(&mut self, done: usize, total: usize) {
+        self.show_count("inspecting checkpoints", done, total);
+    }
+
+    fn show_count(&mut self, what: &'static str, done: usize, total: usize) {
+        if self.waits() {
             return;
         }
         let bar = self.bar();
-        bar.set_message("measuring sites");
+        bar.set_message(what);
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     }

@@ -4,7 +4,9 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use gammascope::report::sentence::grouped;
-use gammascope::report::{DeadDirections, KernelForm, NormKind, NormReport, NormRole, Report, WriterPart};
+use gammascope::report::{
+    DeadDirections, KernelForm, NormKind, NormReport, NormRole, Report, Warning, WriterPart,
+};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
@@ -15,7 +17,7 @@ const WARNING: Style = AnsiColor::Yellow.on_default();
 pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
 
 /// More sites than this are shown only with `--all`.
-const SITES: usize = 40;
+pub(crate) const SITES: usize = 40;
 
 /// Writes the summary of `report`; `all` lists every site.
 pub(crate) fn write(out: &mut impl Write, report: &Report, all: bool) -> io::Result<()> {
@@ -65,14 +67,19 @@ pub(crate) fn write(out: &mut impl Write, report: &Report, all: bool) -> io::Res
         dead(out, report)?;
     }
     for warning in &report.warnings {
-        writeln!(
-            out,
-            "{WARNING}warning:{WARNING:#} {} {QUIET}[{}]{QUIET:#}",
-            printable(&warning.message),
-            warning.code
-        )?;
+        self::warning(out, warning)?;
     }
     Ok(())
+}
+
+/// One warning, a line.
+pub(crate) fn warning(out: &mut impl Write, warning: &Warning) -> io::Result<()> {
+    writeln!(
+        out,
+        "{WARNING}warning:{WARNING:#} {} {QUIET}[{}]{QUIET:#}",
+        printable(&warning.message),
+        warning.code
+    )
 }
 
 /// One line for each stack whose writers were sampled.
@@ -259,6 +266,15 @@ pub(crate) fn kind(kind: NormKind) -> &'static str {
         NormKind::RmsNorm => "rmsnorm",
         NormKind::Other => "other",
         NormKind::Unknown => "unknown",
+    }
+}
+
+pub(crate) fn form(form: KernelForm) -> &'static str {
+    match form {
+        KernelForm::InverseScale => "γ⁻¹",
+        KernelForm::Coordinates => "zero channels",
+        KernelForm::None => "none",
+        KernelForm::Unknown => "not offered",
     }
 }
 

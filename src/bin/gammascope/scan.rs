@@ -1,0 +1,313 @@
+//! `gammascope scan`: hundreds of checkpoints, one line of JSON each, in the order in which they are done.
+
+use crate::args::Scan;
+use crate::{UNREADABLE, complain, leave, open, progress, summary, table};
+use gammascope::report::Report;
+use gammascope::report::scan::ScanLine;
+use gammascope::source::AnySource;
+use gammascope::source::disk::DiskSource;
+use std::collections::{BTreeMap, HashSet};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::num::NonZero;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Folders deeper than this are not looked into: deep enough for caches and runs, and an end to links that go round.
+const DEPTH: usize = 12;
+
+/// A list is shorter than this; a checkpoint given by mistake is not.
+const LONGEST_LIST: u64 = 64 << 20;
+
+/// One checkpoint to inspect.
+struct Target {
+    /// What its line calls it.
+    path: String,
+    /// Its files, where they are known; else the path speaks for itself.
+    files: Vec<PathBuf>,
+}
+
+/// Where the lines go.
+enum Output {
+    File(File),
+    Terminal,
+}
+
+pub(crate) fn run(options: &Scan) -> ExitCode {
+    let targets = if options.target.is_dir() { found(&options.target) } else { listed(&options.target) };
+    let targets = match targets {
+        Ok(targets) if targets.is_empty() => {
+            let message = format!(
+                "`{}` names no checkpoint: a list has one path a line, a folder holds .safetensors or .gguf files",
+                options.target.display()
+            );
+            return complain(&message, UNREADABLE);
+        }
+        Ok(targets) => targets,
+        Err(message) => return complain(&message, UNREADABLE),
+    };
+    let all = targets.len();
+    let targets = without_repeats(targets);
+    let unique = targets.len();
+    if unique < all {
+        say(&format!("{} lines name a checkpoint again; each is inspected once", all - unique));
+    }
+    let (output, done) = match options.output.as_deref().map(resume).transpose() {
+        Ok(Some((file, done))) => (Output::File(file), done),
+        Ok(None) => (Output::Terminal, HashSet::new()),
+        Err(message) => return complain(&message, UNREADABLE),
+    };
+    let targets: Vec<Target> = targets.into_iter().filter(|target| !done.contains(&target.path)).collect();
+    if targets.len() < unique {
+        say(&format!("{} of {unique} have a line already", unique - targets.len()));
+    }
+    match inspect_all(&targets, options, output) {
+        Ok(failed) => {
+            say(&format!("{} inspected, {failed} of them with an error", targets.len()));
+            if let (Some(lines), Some(parquet)) = (&options.output, &options.parquet) {
+                match table::write(lines, parquet) {
+                    Ok(rows) => say(&format!("{rows} rows in {}", parquet.display())),
+                    Err(message) => return complain(&message, UNREADABLE),
+                }
+            }
+            leave(Ok(()), options.strict && failed > 0)
+        }
+        // Who closes the pipe early has seen what he wanted.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("a line could not be written: {error}; run it again to go on"), UNREADABLE)
+        }
+    }
+}
+
+fn say(message: &str) {
+    anstream::eprintln!("{}", summary::printable(message));
+}
+
+/// The checkpoints of a list.
+fn listed(list: &Path) -> Result<Vec<Target>, String> {
+    let refuse = |error: io::Error| {
+        format!(
+            "`{}` cannot be read: {error}; give a text file with a path a line, or a folder",
+            list.display()
+        )
+    };
+    if std::fs::metadata(list).map_err(refuse)?.len() > LONGEST_LIST {
+        return Err(format!(
+            "`{}` is too long for a list of paths; give a text file with a path a line, or a folder",
+            list.display()
+        ));
+    }
+    let text = std::fs::read_to_string(list).map_err(refuse)?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(lines.map(|line| Target { path: line.to_owned(), files: Vec::new() }).collect())
+}
+
+/// The checkpoints in and below a folder, in the order of their paths.
+fn found(folder: &Path) -> Result<Vec<Target>, String> {
+    let mut targets = Vec::new();
+    walk(folder, DEPTH, &mut targets).map_err(|error| {
+        format!("folder `{}` cannot be listed: {error}; check that it may be read", folder.display())
+    })?;
+    targets.sort_by(|a, b| alphanumeric_sort::compare_str(&a.path, &b.path));
+    Ok(targets)
+}
+
+/// The safetensors files that lie together are one checkpoint, with their index and configuration; so is each GGUF file, or series
+/// of split ones.
+fn walk(folder: &Path, depth: usize, targets: &mut Vec<Target>) -> io::Result<()> {
+    let (mut shards, mut companions) = (Vec::new(), Vec::new());
+    let mut series: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for entry in std::fs::read_dir(folder)?.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let (path, lower) = (entry.path(), name.to_ascii_lowercase());
+        if name.starts_with('.') {
+            continue;
+        }
+        if path.is_dir() {
+            // A folder that may not be read is passed over: the others go on.
+            if depth > 0 && walk(&path, depth - 1, targets).is_err() {
+                say(&format!("folder `{}` cannot be listed and is passed over", path.display()));
+            }
+        } else if lower.ends_with(".safetensors") {
+            shards.push(path);
+        } else if lower.ends_with(".gguf") {
+            series.entry(stem(&lower).to_owned()).or_default().push(path);
+        } else if lower == "config.json" || lower.ends_with(".safetensors.index.json") {
+            companions.push(path);
+        }
+    }
+    if !shards.is_empty() {
+        shards.extend(companions);
+        shards.sort();
+        targets.push(Target { path: folder.to_string_lossy().into_owned(), files: shards });
+    }
+    for mut files in series.into_values() {
+        files.sort();
+        targets.push(Target { path: files[0].to_string_lossy().into_owned(), files });
+    }
+    Ok(())
+}
+
+/// What the names of a split file's parts share: `model-00001-of-00003.gguf`.
+fn stem(name: &str) -> &str {
+    let stem = name.strip_suffix(".gguf").unwrap_or(name);
+    let numbered = || {
+        let (rest, of) = stem.rsplit_once("-of-")?;
+        let (rest, number) = rest.rsplit_once('-')?;
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        (digits(of) && digits(number)).then_some(rest)
+    };
+    numbered().unwrap_or(stem)
+}
+
+/// The first of those that are the same checkpoint, links followed.
+fn without_repeats(targets: Vec<Target>) -> Vec<Target> {
+    let mut seen = HashSet::new();
+    let place = |target: &Target| {
+        let path = Path::new(&target.path);
+        path.canonicalize().unwrap_or_else(|_| path.to_owned())
+    };
+    targets.into_iter().filter(|target| seen.insert(place(target))).collect()
+}
+
+/// Opens a file of lines to add to, and gives the paths that have one. A last line that was cut off is taken away.
+fn resume(path: &Path) -> Result<(File, HashSet<String>), String> {
+    let refuse = |error: io::Error| {
+        format!("`{}` cannot be opened for writing: {error}; check the folder", path.display())
+    };
+    // Not truncated: what is there is kept.
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(refuse)?;
+    /// Of a line, only the path is wanted.
+    #[derive(serde::Deserialize)]
+    struct Done {
+        path: String,
+    }
+    let (mut done, mut kept, mut bytes, mut number) = (HashSet::new(), 0, Vec::new(), 0);
+    let mut lines = BufReader::new(&file);
+    loop {
+        bytes.clear();
+        number += 1;
+        let length = lines.read_until(b'\n', &mut bytes).map_err(refuse)?;
+        if bytes.last() != Some(&b'\n') {
+            break;
+        }
+        match serde_json::from_slice::<Done>(&bytes) {
+            Ok(line) => {
+                done.insert(line.path);
+            }
+            Err(_) if bytes.trim_ascii().is_empty() => {}
+            Err(error) => {
+                return Err(format!(
+                    "`{}` line {number} is no line of a scan ({error}); give another file",
+                    path.display()
+                ));
+            }
+        }
+        kept += length as u64;
+    }
+    // A file that is not empty and has no line at all is somebody else's.
+    if kept == 0 && !bytes.is_empty() && !bytes.starts_with(b"{\"path\":") {
+        return Err(format!("`{}` is no file of a scan; give another one", path.display()));
+    }
+    file.set_len(kept).and_then(|()| file.seek(SeekFrom::End(0))).map_err(refuse)?;
+    Ok((file, done))
+}
+
+/// Inspects each target, several at a time, and writes its line as soon as it is done; how many had an error.
+fn inspect_all(targets: &[Target], options: &Scan, output: Output) -> io::Result<usize> {
+    let (next, done, failed) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    let output = Mutex::new((output, Ok(())));
+    let worker = || {
+        while let Some(target) = targets.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let line = line_of(target, options);
+            failed.fetch_add(usize::from(line.error.is_some()), Ordering::Relaxed);
+            let json = serde_json::to_string(&line).map_err(io::Error::from);
+            let Ok(mut output) = output.lock() else { break };
+            let (to, written) = &mut *output;
+            *written = json.and_then(|json| write(to, &(json + "\n")));
+            if written.is_err() {
+                next.store(targets.len(), Ordering::Relaxed);
+                break;
+            }
+            done.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = options.jobs.map_or(cores, NonZero::get).min(targets.len());
+    let mut line = progress::Line::new();
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+        while workers.iter().any(|worker| !worker.is_finished()) {
+            line.show_checkpoints(done.load(Ordering::Relaxed), targets.len());
+            std::thread::sleep(std::time::Duration::from_millis(30));
+        }
+    });
+    line.clear();
+    let (_, written) = output.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    written.map(|()| failed.load(Ordering::Relaxed))
+}
+
+fn write(output: &mut Output, line: &str) -> io::Result<()> {
+    match output {
+        Output::File(file) => file.write_all(line.as_bytes()),
+        Output::Terminal => {
+            let mut out = anstream::stdout().lock();
+            out.write_all(line.as_bytes()).and_then(|()| out.flush())
+        }
+    }
+}
+
+/// One checkpoint's line; whatever happens to it stays in it.
+fn line_of(target: &Target, options: &Scan) -> ScanLine {
+    let inspected = catch_unwind(AssertUnwindSafe(|| report(target, options)))
+        .unwrap_or_else(|_| Err("the inspection broke off; please report this checkpoint".to_owned()));
+    let (report, error) = match inspected {
+        Ok(report) => (Some(report), None),
+        Err(error) => (None, Some(error)),
+    };
+    ScanLine { path: target.path.clone(), report, error }
+}
+
+fn report(target: &Target, options: &Scan) -> Result<Report, String> {
+    let mut line = progress::Line::silent();
+    if target.files.is_empty() {
+        let path = PathBuf::from(&target.path);
+        return Ok(open::at(std::slice::from_ref(&path), &options.remote, options.no_weights, &mut line)?
+            .inspection
+            .report);
+    }
+    let mut sources = Vec::new();
+    for path in &target.files {
+        let source = DiskSource::open(path, called(path));
+        sources.push(AnySource::Local(source.map_err(|error| error.to_string())?));
+    }
+    Ok(pollster::block_on(open::read(sources, options.no_weights, &mut line))?.inspection.report)
+}
+
+/// A file with its folder, so that a checkpoint is named after that.
+fn called(path: &Path) -> String {
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let file = name(path).unwrap_or_default();
+    let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+    match folder.as_deref().and_then(name) {
+        Some(folder) if !file.to_ascii_lowercase().ends_with(".gguf") => format!("{folder}/{file}"),
+        _ => file,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn split_files_share_a_stem_and_other_names_are_their_own() {
+        assert_eq!(stem("m-q4_0-00002-of-00003.gguf"), "m-q4_0");
+        assert_eq!(stem("m-one-of-two.gguf"), "m-one-of-two");
+        assert_eq!(stem("m.gguf"), "m");
+    }
+}

@@ -1,0 +1,205 @@
+//! Two inspections side by side: which sites are the same, and what changed at each.
+//!
+//! Everything is compared as it acts: effective scales, whatever the convention, type or format they are stored in.
+
+mod pair;
+
+use crate::inspect::Inspection;
+use crate::kernel::compare::{angle, relative_change};
+use crate::kernel::direction::Kernel;
+use crate::kernel::scale::Scale;
+use crate::report::comparison::{
+    ComparedCheckpoint, Comparison, MatchedBy, SCHEMA, SiteComparison, UnpairedSite,
+};
+use crate::report::{KernelForm, NormReport, Report, Warning};
+
+/// Why two checkpoints cannot be compared.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompareError {
+    /// One of them has no norm.
+    #[error(
+        "`{0}` has no norm site, so there is nothing to compare; `gammascope inspect` says what is in it"
+    )]
+    NoSites(String),
+    /// No site of one is a site of the other.
+    #[error(
+        "{before} and {after} have no site in common, by name or by place: they are of different models; compare a model with its own fine-tune, another step or a conversion"
+    )]
+    NothingInCommon {
+        /// The first, with one of its sites.
+        before: String,
+        /// The second.
+        after: String,
+    },
+}
+
+/// Compares two checkpoints; changes are counted from `before` to `after`.
+pub fn compare(before: &Inspection, after: &Inspection) -> Result<Comparison, CompareError> {
+    let (ours, theirs) = (&before.report, &after.report);
+    if let Some(empty) = [ours, theirs].into_iter().find(|report| report.norms.is_empty()) {
+        return Err(CompareError::NoSites(empty.checkpoint.name.clone()));
+    }
+    let pairs = pair::pairs(&ours.norms, &theirs.norms);
+    if pairs.is_empty() {
+        return Err(CompareError::NothingInCommon { before: described(ours), after: described(theirs) });
+    }
+    let mut sites: Vec<SiteComparison> = pairs
+        .iter()
+        .map(|&(at, to, matched_by)| {
+            let sides = [(before, at), (after, to)]
+                .map(|(inspection, at)| (&inspection.report.norms[at], inspection.scales[at].as_ref()));
+            site(sides[0], sides[1], matched_by)
+        })
+        .collect();
+    // Stable: what changed equally stays in the order of the network.
+    sites.sort_by(|a, b| {
+        let first = |site: &SiteComparison| (site.kind_changed(), site.kernel_changed());
+        first(b).cmp(&first(a)).then(b.change().total_cmp(&a.change()))
+    });
+    let only_before = unpaired(&ours.norms, &theirs.norms, |index| pairs.iter().any(|pair| pair.0 == index));
+    let only_after = unpaired(&theirs.norms, &ours.norms, |index| pairs.iter().any(|pair| pair.1 == index));
+    Ok(Comparison {
+        schema: SCHEMA.to_owned(),
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        before: summary(ours),
+        after: summary(theirs),
+        sentence: sentence(&sites, only_before.len(), only_after.len()),
+        sites,
+        only_before,
+        only_after,
+        warnings: [("before", ours), ("after", theirs)]
+            .into_iter()
+            .flat_map(|(side, report)| {
+                report.warnings.iter().map(move |warning| Warning {
+                    r#where: format!("{side}: {}", warning.r#where),
+                    ..warning.clone()
+                })
+            })
+            .collect(),
+    })
+}
+
+/// A checkpoint with one of its sites, for telling it from another.
+fn described(report: &Report) -> String {
+    let name = &report.checkpoint.name;
+    let of = |norm: &NormReport| {
+        format!(
+            "`{name}` ({} norm sites, such as `{}` of width {})",
+            report.norms.len(),
+            norm.name,
+            norm.width
+        )
+    };
+    report.norms.first().map_or_else(|| format!("`{name}`"), of)
+}
+
+fn summary(report: &Report) -> ComparedCheckpoint {
+    ComparedCheckpoint {
+        checkpoint: report.checkpoint.clone(),
+        family: report.model.family.clone(),
+        verdict: report.model.verdict,
+        sentence: report.model.sentence.clone(),
+        sites: report.norms.len() as u32,
+    }
+}
+
+/// A site with its effective scale, where that could be read.
+type Side<'a> = (&'a NormReport, Option<&'a Scale>);
+
+fn site((norm, scale): Side<'_>, (after, scale_after): Side<'_>, matched_by: MatchedBy) -> SiteComparison {
+    let scales = scale.zip(scale_after);
+    let both = |form| norm.kernel.form == form && after.kernel.form == form;
+    let directions = scales
+        .filter(|_| both(KernelForm::InverseScale))
+        .map(|(scale, scale_after)| (Kernel::of(scale, true), Kernel::of(scale_after, true)));
+    let angle = match directions {
+        Some((Kernel::InverseScale(a), Kernel::InverseScale(b))) => Some(angle(&a.components, &b.components)),
+        _ => None,
+    };
+    // A scale that could not be read has no zeros, which is not to have lost them.
+    let readable = scales.is_some();
+    let gained = |before: &[u32], after: &[u32]| -> Vec<u32> {
+        after.iter().copied().filter(|index| readable && !before.contains(index)).collect()
+    };
+    let (kernel, kernel_after) = (&norm.kernel, &after.kernel);
+    SiteComparison {
+        name: norm.name.clone(),
+        name_after: after.name.clone(),
+        matched_by,
+        role: norm.role,
+        block: norm.block,
+        width: norm.width,
+        kind: norm.kind,
+        kind_after: after.kind,
+        form: kernel.form,
+        form_after: kernel_after.form,
+        angle,
+        relative_change: scales.and_then(|(before, after)| relative_change(before.values(), after.values())),
+        zeros_gained: gained(&kernel.coordinates, &kernel_after.coordinates),
+        zeros_lost: gained(&kernel_after.coordinates, &kernel.coordinates),
+        near_dead_gained: gained(&kernel.near_dead, &kernel_after.near_dead),
+        near_dead_lost: gained(&kernel_after.near_dead, &kernel.near_dead),
+    }
+}
+
+fn unpaired(
+    norms: &[NormReport],
+    others: &[NormReport],
+    is_paired: impl Fn(usize) -> bool,
+) -> Vec<UnpairedSite> {
+    let why = |norm: &NormReport| match others.iter().find(|other| other.name == norm.name) {
+        Some(other) => format!("the other checkpoint's site of this name has width {}", other.width),
+        None => "the other checkpoint has no site of this name or place".to_owned(),
+    };
+    norms
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| !is_paired(*index))
+        .map(|(_, norm)| UnpairedSite {
+            name: norm.name.clone(),
+            role: norm.role,
+            block: norm.block,
+            width: norm.width,
+            kind: norm.kind,
+            why: why(norm),
+        })
+        .collect()
+}
+
+fn sentence(sites: &[SiteComparison], only_before: usize, only_after: usize) -> String {
+    let count = |holds: &dyn Fn(&SiteComparison) -> bool| sites.iter().filter(|site| holds(site)).count();
+    let changed = count(&SiteComparison::changed);
+    let mut parts = vec![match (sites.len(), changed) {
+        (1, 0) => "1 norm site in common, its scale unchanged".to_owned(),
+        (all, 0) => format!("{all} norm sites in common, every scale unchanged"),
+        (1, _) => "1 norm site in common, changed".to_owned(),
+        (all, changed) => format!("{all} norm sites in common, {changed} of them changed"),
+    }];
+    let kinds = count(&SiteComparison::kind_changed);
+    if kinds > 0 {
+        parts.push(format!("{kinds} with another kind"));
+    }
+    let kernels = count(&|site| site.kernel_changed() && !site.kind_changed());
+    if kernels > 0 {
+        parts.push(format!("{kernels} with another kernel"));
+    }
+    if let Some(angle) = sites.iter().filter_map(|site| site.angle).max_by(f64::total_cmp) {
+        parts.push(format!("kernel directions turned by {} at most", degrees(angle)));
+    }
+    for (alone, which) in [(only_before, "first"), (only_after, "second")] {
+        if alone > 0 {
+            parts.push(format!("{alone} in the {which} only"));
+        }
+    }
+    parts.join(", ") + "."
+}
+
+/// An angle in radians, as people read it.
+pub fn degrees(angle: f64) -> String {
+    let degrees = angle.to_degrees();
+    match degrees {
+        0.0 => "0°".to_owned(),
+        small if small < 0.01 => format!("{small:.1e}°"),
+        _ => format!("{degrees:.2}°"),
+    }
+}
