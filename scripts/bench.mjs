@@ -1,5 +1,6 @@
 // npm run bench: one table of bytes, times and ratios; both sides of a ratio are measured in the same run.
 //   npm run bench -- --as-is   measures the dist/ that is there instead of building the page first
+// WebGPU runs in software, unless GAMMASCOPE_GPU is set: then on the machine's own GPU.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";

@@ -56,23 +56,24 @@ export class Verifiers {
       onProgress({ stage: 'sites', done, total: sites.length, bytes_read: 0 });
     };
     const halted = AbortSignal.any([stop, signal]);
-    const work = async (verifier: Inspector) => {
-      try {
-        while (next < sites.length && !halted.aborted) {
-          const at = next++;
-          try {
-            outcomes[at] = await verifier.measure(at, halted);
-          } catch (error) {
-            if (halted.aborted) break;
-            outcomes[at] = failed(sites[at] ?? '', error);
-          }
-          report();
+    const work = async (verifier: Inspector): Promise<void> => {
+      let broken = false;
+      while (next < sites.length && !halted.aborted && !broken) {
+        const at = next++;
+        try {
+          outcomes[at] = await verifier.measure(at, halted);
+        } catch (error) {
+          if (halted.aborted) break;
+          outcomes[at] = failed(sites[at] ?? '', error);
+          // What Rust can say is an outcome: this wasm has trapped, and would fail at every site after this one.
+          broken = true;
         }
-      } finally {
-        verifier.close();
+        report();
       }
+      verifier.close();
+      if (broken && next < sites.length) await another();
     };
-    const another = async () => {
+    const another = async (): Promise<void> => {
       // One that cannot start leaves its sites to the others.
       const verifier = await start(this.wanted, halted).catch(() => null);
       if (!verifier) return;

@@ -62,6 +62,8 @@ impl Measured {
     /// The part of the report, and what there is to warn of; the first reason why, where no site was measured.
     pub fn verification(self) -> Result<(Verification, Vec<Warning>), String> {
         let (mut sites, mut warnings, mut unit_roundoff) = (Vec::new(), self.warnings, 0_f64);
+        let why = self.outcomes.iter().find(|outcome| outcome.site.is_none());
+        let why = why.and_then(|outcome| outcome.warnings.first()).map(|warning| warning.message.clone());
         for outcome in self.outcomes {
             unit_roundoff = unit_roundoff.max(outcome.unit_roundoff);
             sites.extend(outcome.site);
@@ -70,7 +72,6 @@ impl Measured {
             warnings.extend(new);
         }
         if sites.is_empty() {
-            let why = warnings.pop().map(|warning| warning.message);
             return Err(why.unwrap_or_else(|| "nothing was measured".to_owned()));
         }
         let verification = Verification {
@@ -93,5 +94,33 @@ impl Measured {
             sites,
         };
         Ok((verification, warnings))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn warning(code: &str, message: &str) -> Warning {
+        Warning { code: code.to_owned(), message: message.to_owned(), r#where: "norm".to_owned() }
+    }
+
+    #[test]
+    fn where_nothing_was_measured_the_reason_is_that_of_the_first_site() {
+        let outcome = |message| Outcome {
+            site: None,
+            warnings: vec![warning("not_measured", message), warning("gpu_failed", "the GPU went away")],
+            unit_roundoff: 0.0,
+        };
+        let measured = |outcomes| Measured {
+            outcomes,
+            warnings: vec![warning("activations_unmatched", "one tensor is of no site")],
+            device: "cpu".to_owned(),
+            input: "y.npy".to_owned(),
+            seconds: 1.0,
+        };
+        let why = |outcomes| measured(outcomes).verification().unwrap_err();
+        assert_eq!(why(vec![outcome("a NaN in token 5"), outcome("too few tokens")]), "a NaN in token 5");
+        assert_eq!(why(Vec::new()), "nothing was measured");
     }
 }

@@ -32,8 +32,10 @@ impl Bottom {
         let floor = Eigenvalue::RESOLVED * Pairs::largest(covariance)?;
         let complement = Complement::of(covariance, v)?;
         let least = complement.least;
-        let sin_bound = (least > variance && least > floor)
-            .then(|| (dot(&rest, &rest).sqrt() / (least - variance)).min(1.0));
+        // A Rayleigh quotient is never below κ: the certificate takes off what its iteration has left.
+        let surely = least - complement.residual;
+        let sin_bound = (surely > variance && least > floor)
+            .then(|| (dot(&rest, &rest).sqrt() / (surely - variance)).min(1.0));
         let certified = sin_bound.filter(|bound| *bound < CERTIFIED);
         let (cosine, first, second) = match certified {
             Some(bound) => (Some((1.0 - bound * bound).sqrt()), variance, least),

@@ -158,6 +158,8 @@ fn factorised(matrix: &Mat<f64>) -> Option<(Llt<f64>, bool)> {
 pub struct Complement {
     /// κ.
     pub least: f64,
+    /// An eigenvalue lies within this of `least`: what the iteration left of ‖Cu − κu‖, 0 where all were computed.
+    pub residual: f64,
     /// `None`: it is singular to rounding.
     factor: Option<Llt<f64>>,
     /// H = 1 − w wᵀ/h.
@@ -179,13 +181,15 @@ impl Complement {
         let p: Vec<f64> = (0..d).map(|i| cw[i] / h - w[i] * wcw / (2.0 * h * h)).collect();
         let rest = Mat::from_fn(d - 1, d - 1, |i, j| matrix[(i, j)] - w[i] * p[j] - p[i] * w[j]);
         let (factor, regular) = factorised(&rest)?;
-        let least = if d - 1 <= WHOLE {
-            *eigenvalues(&rest)?.first()?
+        let (least, residual) = if d - 1 <= WHOLE {
+            (*eigenvalues(&rest)?.first()?, 0.0)
         } else {
-            let inverse = Pairs::iterated(d - 1, 1, |block| factor.solve(block))?.vectors;
-            (rest * &inverse).col(0).transpose() * inverse.col(0)
+            let vectors = Pairs::iterated(d - 1, 1, |block| factor.solve(block))?.vectors;
+            let (u, image) = (vectors.col(0), rest * &vectors);
+            let least = image.col(0).transpose() * u;
+            (least, (image.col(0) - u * faer::Scale(least)).norm_l2())
         };
-        Some(Self { least, factor: regular.then_some(factor), w, h })
+        Some(Self { least, residual, factor: regular.then_some(factor), w, h })
     }
 
     /// rᵀ (C on v⊥)⁻¹ r for an r in v⊥; `None` where that is singular to rounding.
@@ -268,7 +272,8 @@ mod tests {
     fn what_is_beside_the_bottom_vector_is_the_second_eigenvalue() {
         for values in [vec![1e-9, 0.1, 0.3, 0.5, 2.0, 7.0], crowded(&[1e-9, 0.1])] {
             let (matrix, bottom) = with_values(&values);
-            assert!((Complement::of(&matrix, &bottom).unwrap().least - 0.1).abs() < 1e-11);
+            let complement = Complement::of(&matrix, &bottom).unwrap();
+            assert!((complement.least - 0.1).abs() < 1e-11 && complement.residual < 1e-7);
             let mut axis = vec![0.0; values.len()];
             axis[values.len() - 1] = 1.0;
             assert!(Complement::of(&matrix, &axis).unwrap().least < 0.1, "interlacing");

@@ -3,7 +3,7 @@
 use crate::args::Adapter as Options;
 use crate::measure::align_numbers;
 use crate::summary::{self, QUIET, SITES, STRONG, printable};
-use crate::{UNREADABLE, complain, files, leave, open, progress};
+use crate::{UNREADABLE, complain, files, leave, open, print_json, progress};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use gammascope::adapter::{Adapter, CONFIG, weigh};
@@ -22,21 +22,16 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         Err(message) => return complain(&message, UNREADABLE),
     };
     let mut out = anstream::stdout().lock();
-    let written = if options.json {
-        serde_json::to_string_pretty(&report)
-            .map_err(io::Error::from)
-            .and_then(|json| writeln!(out, "{json}"))
-    } else {
-        write(&mut out, &report, options.all)
-    };
+    let written =
+        if options.json { print_json(&mut out, &report) } else { write(&mut out, &report, options.all) };
     leave(written, options.strict && !report.warnings.is_empty())
 }
 
 fn weighed(options: &Options, line: &mut progress::Line) -> Result<AdapterReport, String> {
     // The adapter first: it is small, and what is wrong with it is said before the base is read.
-    let sources = files::sources(&adapter_files(&options.adapter), &options.remote, line)?;
+    let sources = files::sources(&adapter_files(&options.adapter), &options.reading.remote, line)?;
     let adapter = pollster::block_on(Adapter::open(sources)).map_err(|error| error.to_string())?;
-    let base = open::at(std::slice::from_ref(&options.base), &options.remote, options.no_weights, line)?;
+    let base = open::at(std::slice::from_ref(&options.base), &options.reading, line)?;
     pollster::block_on(weigh(&base, &adapter)).map_err(|error| error.to_string())
 }
 

@@ -3,7 +3,7 @@
 use crate::args::Measure;
 use crate::files::Source;
 use crate::measure::{align_numbers, cosine, device, number, on_all_cores};
-use crate::{UNREADABLE, complain, explain, progress, summary};
+use crate::{UNREADABLE, complain, explain, leave, print_json, progress, summary};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use gammascope::inspect::Opened;
@@ -66,17 +66,11 @@ pub(crate) fn run(opened: &Opened<Source>, options: &Measure, line: &mut progres
     let written = if options.json {
         let document =
             Document { schema: "gammascope.norm_alone/1", evidence_about_the_model: false, sites: &measured };
-        serde_json::to_string_pretty(&document)
-            .map_err(io::Error::from)
-            .and_then(|json| writeln!(out, "{json}"))
+        print_json(&mut out, &document)
     } else {
         table(&mut out, &measured)
     };
-    match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::from(UNREADABLE),
-        _ if options.strict && !failures.is_empty() => ExitCode::from(crate::WARNED),
-        _ => ExitCode::SUCCESS,
-    }
+    leave(written, options.strict && !failures.is_empty())
 }
 
 fn table(out: &mut impl Write, sites: &[NormAlone]) -> io::Result<()> {

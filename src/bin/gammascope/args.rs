@@ -45,16 +45,13 @@ pub(crate) struct Compare {
     #[arg(value_name = "AFTER")]
     pub(crate) after: PathBuf,
     #[command(flatten)]
-    pub(crate) remote: Remote,
+    pub(crate) reading: Reading,
     /// Print the comparison (schema gammascope.comparison/1) instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
     /// List every site, however many there are.
     #[arg(long)]
     pub(crate) all: bool,
-    /// Read headers and norm tensors only: no sample of the weights that write the residual stream (64 MB at most of each).
-    #[arg(long)]
-    pub(crate) no_weights: bool,
     /// Exit with 3 when there are warnings.
     #[arg(long)]
     pub(crate) strict: bool,
@@ -76,7 +73,7 @@ pub(crate) struct Export {
     #[arg(required = true, value_name = "CHECKPOINT")]
     pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
-    pub(crate) remote: Remote,
+    pub(crate) reading: Reading,
     /// The file to write.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
@@ -86,9 +83,6 @@ pub(crate) struct Export {
     /// Only this site (its name, or the end of it); may be given several times.
     #[arg(long = "site", value_name = "SITE")]
     pub(crate) sites: Vec<String>,
-    /// Read headers and norm tensors only: no sample of the weights that write the residual stream (64 MB at most).
-    #[arg(long)]
-    pub(crate) no_weights: bool,
     /// Exit with 3 when there are warnings.
     #[arg(long)]
     pub(crate) strict: bool,
@@ -104,16 +98,13 @@ pub(crate) struct Adapter {
     #[arg(value_name = "ADAPTER")]
     pub(crate) adapter: PathBuf,
     #[command(flatten)]
-    pub(crate) remote: Remote,
+    pub(crate) reading: Reading,
     /// Print the report (schema gammascope.adapter/1) instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
     /// List every module, however many there are.
     #[arg(long)]
     pub(crate) all: bool,
-    /// Read headers and norm tensors of the base only: no sample of its weights (64 MB at most).
-    #[arg(long)]
-    pub(crate) no_weights: bool,
     /// Exit with 3 when there are warnings.
     #[arg(long)]
     pub(crate) strict: bool,
@@ -127,7 +118,7 @@ pub(crate) struct Scan {
     #[arg(value_name = "LIST|FOLDER")]
     pub(crate) target: PathBuf,
     #[command(flatten)]
-    pub(crate) remote: Remote,
+    pub(crate) reading: Reading,
     /// Add the lines to this file, without the checkpoints that have one there already; else they are printed.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -137,12 +128,20 @@ pub(crate) struct Scan {
     /// Checkpoints inspected at the same time; without this, as many as there are cores.
     #[arg(long, value_name = "N")]
     pub(crate) jobs: Option<std::num::NonZeroUsize>,
-    /// Read headers and norm tensors only: no sample of the weights that write the residual stream (64 MB at most of each).
-    #[arg(long)]
-    pub(crate) no_weights: bool,
     /// Exit with 3 when a checkpoint could not be read.
     #[arg(long)]
     pub(crate) strict: bool,
+}
+
+/// How much is read, and from where.
+#[derive(Debug, Args)]
+pub(crate) struct Reading {
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+    /// Read headers and norm tensors only: no sample of the weights that write the residual stream (64 MB at most of each
+    /// checkpoint). They are never sampled behind an address, which would take thousands of requests.
+    #[arg(long)]
+    pub(crate) no_weights: bool,
 }
 
 /// How addresses are read.
@@ -205,7 +204,7 @@ pub(crate) struct Inspect {
     #[arg(required = true, value_name = "PATH_OR_URL")]
     pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
-    pub(crate) remote: Remote,
+    pub(crate) reading: Reading,
     /// Print the report (schema gammascope.report/1) instead of a summary.
     #[arg(long)]
     pub(crate) json: bool,
@@ -215,10 +214,6 @@ pub(crate) struct Inspect {
     /// Explain the verdict on this norm site (its name, or the end of it), evidence by evidence, instead of a summary.
     #[arg(long, value_name = "SITE", conflicts_with_all = ["json", "all"])]
     pub(crate) explain: Option<String>,
-    /// Read headers and norm tensors only: no sample of the weights that write the residual stream (64 MB at most). They are
-    /// never sampled behind an address, which would take thousands of requests.
-    #[arg(long)]
-    pub(crate) no_weights: bool,
     /// Exit with 3 when there are warnings.
     #[arg(long)]
     pub(crate) strict: bool,

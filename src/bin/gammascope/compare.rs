@@ -3,7 +3,7 @@
 use crate::args::Compare;
 use crate::measure::align_numbers;
 use crate::summary::{self, QUIET, SITES, STRONG, printable};
-use crate::{UNREADABLE, complain, leave, open, progress};
+use crate::{UNREADABLE, complain, leave, open, print_json, progress};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use gammascope::compare::{compare, degrees};
@@ -14,8 +14,7 @@ use std::process::ExitCode;
 pub(crate) fn run(options: &Compare) -> ExitCode {
     let mut line = progress::Line::new();
     let mut at = |path: &std::path::PathBuf| {
-        open::at(std::slice::from_ref(path), &options.remote, options.no_weights, &mut line)
-            .map(|opened| opened.inspection)
+        open::at(std::slice::from_ref(path), &options.reading, &mut line).map(|opened| opened.inspection)
     };
     let both = at(&options.before).and_then(|before| Ok((before, at(&options.after)?)));
     line.clear();
@@ -27,9 +26,7 @@ pub(crate) fn run(options: &Compare) -> ExitCode {
     };
     let mut out = anstream::stdout().lock();
     let written = if options.json {
-        serde_json::to_string_pretty(&comparison)
-            .map_err(io::Error::from)
-            .and_then(|json| writeln!(out, "{json}"))
+        print_json(&mut out, &comparison)
     } else {
         write(&mut out, &comparison, options.all)
     };

@@ -23,7 +23,7 @@ pub(crate) fn run(options: &Export) -> ExitCode {
         return complain(&message, USAGE);
     }
     let mut line = progress::Line::new();
-    let opened = open::at(&options.paths, &options.remote, options.no_weights, &mut line);
+    let opened = open::at(&options.paths, &options.reading, &mut line);
     line.clear();
     let inspection = match opened {
         Ok(opened) => opened.inspection,

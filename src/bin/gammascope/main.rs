@@ -47,7 +47,7 @@ fn main() -> ExitCode {
 
 fn inspect(options: &Inspect) -> ExitCode {
     let mut line = progress::Line::new();
-    let outcome = open::at(&options.paths, &options.remote, options.no_weights, &mut line);
+    let outcome = open::at(&options.paths, &options.reading, &mut line);
     line.clear();
     match outcome {
         Ok(opened) => show(&opened.inspection, options),
@@ -70,13 +70,17 @@ fn show(inspection: &Inspection, options: &Inspect) -> ExitCode {
             Err(message) => return complain(&message, USAGE),
         }
     } else if options.json {
-        serde_json::to_string_pretty(report)
-            .map_err(std::io::Error::from)
-            .and_then(|json| writeln!(out, "{json}"))
+        print_json(&mut out, report)
     } else {
         summary::write(&mut out, report, options.all)
     };
     leave(written, options.strict && !report.warnings.is_empty())
+}
+
+/// One value as JSON for people, and a line's end.
+pub(crate) fn print_json(out: &mut impl Write, value: &impl serde::Serialize) -> std::io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    writeln!(out)
 }
 
 /// The exit code once everything has been said.

@@ -1,7 +1,7 @@
 //! `gammascope measure`: every site of a file of activations, on all cores.
 
 use crate::args::Measure;
-use crate::{UNREADABLE, USAGE, WARNED, alone, complain, explain, files, progress, summary};
+use crate::{UNREADABLE, USAGE, alone, complain, explain, files, leave, print_json, progress, summary};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use gammascope::device::Device;
@@ -140,15 +140,8 @@ pub(crate) fn on_all_cores<Job: Sync, Done: Send>(
 
 fn show(report: &Report, options: &Measure) -> ExitCode {
     let mut out = anstream::stdout().lock();
-    let written = if options.json {
-        serde_json::to_string_pretty(report).map_err(io::Error::from).and_then(|json| writeln!(out, "{json}"))
-    } else {
-        table(&mut out, report)
-    };
-    if written.is_err_and(|error| error.kind() != io::ErrorKind::BrokenPipe) {
-        return ExitCode::from(UNREADABLE);
-    }
-    if options.strict && !report.warnings.is_empty() { ExitCode::from(WARNED) } else { ExitCode::SUCCESS }
+    let written = if options.json { print_json(&mut out, report) } else { table(&mut out, report) };
+    leave(written, options.strict && !report.warnings.is_empty())
 }
 
 fn table(out: &mut impl Write, report: &Report) -> io::Result<()> {

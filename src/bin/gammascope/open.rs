@@ -1,6 +1,6 @@
 //! From paths, or an address, to an inspected checkpoint, as every verb but `measure` wants it.
 
-use crate::args::Remote;
+use crate::args::Reading;
 use crate::{files, progress};
 use gammascope::inspect::{self, Opened};
 use gammascope::source::ByteSource;
@@ -11,25 +11,24 @@ use std::path::PathBuf;
 /// Opens the checkpoint at `paths`; samples its weights unless that is refused.
 pub(crate) fn at(
     paths: &[PathBuf],
-    remote: &Remote,
-    no_weights: bool,
+    reading: &Reading,
     line: &mut progress::Line,
 ) -> Result<Opened<files::Source>, String> {
-    let sources = files::sources(paths, remote, line)?;
-    pollster::block_on(read(sources, no_weights, line))
+    let sources = files::sources(paths, &reading.remote, line)?;
+    pollster::block_on(read(sources, reading, line))
 }
 
 /// Headers and norm tensors, then a sample of the weights unless that is refused.
 pub(crate) async fn read(
     sources: Vec<files::Source>,
-    no_weights: bool,
+    reading: &Reading,
     line: &mut progress::Line,
 ) -> Result<Opened<files::Source>, String> {
     // Behind an address the sample would take thousands of requests.
     let remote = sources.iter().any(|source| source.transfer().is_some());
     let mut opened =
         inspect::open(sources, |progress| line.show(progress)).await.map_err(|error| error.to_string())?;
-    if !no_weights && !remote {
+    if !reading.no_weights && !remote {
         let sampling = |progress| {
             line.show(progress);
             ControlFlow::Continue(())

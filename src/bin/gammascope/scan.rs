@@ -277,16 +277,14 @@ fn report(target: &Target, options: &Scan) -> Result<Report, String> {
     let mut line = progress::Line::silent();
     if target.files.is_empty() {
         let path = PathBuf::from(&target.path);
-        return Ok(open::at(std::slice::from_ref(&path), &options.remote, options.no_weights, &mut line)?
-            .inspection
-            .report);
+        return Ok(open::at(std::slice::from_ref(&path), &options.reading, &mut line)?.inspection.report);
     }
     let mut sources = Vec::new();
     for path in &target.files {
         let source = DiskSource::open(path, called(path));
         sources.push(AnySource::Local(source.map_err(|error| error.to_string())?));
     }
-    Ok(pollster::block_on(open::read(sources, options.no_weights, &mut line))?.inspection.report)
+    Ok(pollster::block_on(open::read(sources, &options.reading, &mut line))?.inspection.report)
 }
 
 /// A file with its folder, so that a checkpoint is named after that.
