@@ -25,6 +25,10 @@ const NINE_GB = { layers: 4, vocabulary: 131_072, tied: true };
 const GROWTH = [1_000, 10_000, 100_000];
 /** Bytes read beyond the headers, as a multiple of the norms' own. */
 const READ_BOUND = 1.2;
+/** Sites, tokens and width of the measurement: GPT-2's. */
+const MEASURED = [25, 4096, 768];
+/** Tokens and width of the shaders' race: what an adapter in software does in a second. */
+const RACE = [1024, 256];
 const TIME_WIDTH = "10000 ms".length; // a sentence about what was skipped may be longer
 
 /** The table: rows of cells, and headings of one cell. */
@@ -130,11 +134,6 @@ async function opening(models, browser) {
     row("all-MiniLM-L6-v2", { time: "skipped: it could not be fetched" });
   }
 }
-
-/** Sites, tokens and width of the measurement: GPT-2's. */
-const MEASURED = [25, 4096, 768];
-/** Tokens and width of the shaders' race: what an adapter in software does in a second. */
-const RACE = [1024, 256];
 
 /** Measuring on activations: the shaders, the whole of it, and numpy on the same activations. */
 async function measuring(command, browser, folder) {
