@@ -10,6 +10,10 @@ export default defineConfig({
     assetsInlineLimit: 0, // the page's policy allows no data: scripts or styles
     modulePreload: { polyfill: false }, // nor inline scripts
     reportCompressedSize: false,
+    rolldownOptions: {
+      // What the first visit does not load is kept apart, for scripts/lib/size.mjs to tell.
+      output: { chunkFileNames: ({ isDynamicEntry }) => `assets/${isDynamicEntry ? "later/" : ""}[name]-[hash].js` },
+    },
   },
   worker: { format: "es" },
   server: { watch: { ignored: ["**/target/**", "**/.cache/**", "**/dist/**"] } },

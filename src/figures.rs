@@ -5,9 +5,9 @@ use crate::kernel::direction::Kernel;
 use crate::kernel::scale::Scale;
 use crate::kernel::spectrum::IsotropicSpectrum;
 use crate::plot::{self, Figure, FigureKind, PlotError, SiteMark, Size};
-#[cfg(feature = "verify")]
-use crate::report::SiteVerification;
 use crate::report::{NormKind, NormReport};
+#[cfg(feature = "verify")]
+use crate::report::{SiteVerification, adapter::AdapterReport, comparison::Comparison};
 
 /// Why a figure cannot be drawn.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,10 @@ pub enum FigureError {
     /// Nothing was measured at the site, or anywhere.
     #[error("nothing was measured here yet: there is nothing to draw")]
     NotMeasured,
+    /// The figure is of another report.
+    #[cfg(feature = "verify")]
+    #[error("there is no such figure of this report")]
+    OfAnother,
     /// Drawing failed.
     #[error(transparent)]
     Plot(#[from] PlotError),
@@ -46,6 +50,10 @@ pub fn figure(
     }
     if matches!(kind, FigureKind::Measured | FigureKind::MeasuredDirection | FigureKind::PrincipalAngles) {
         return measured(inspection, kind, site, size);
+    }
+    #[cfg(feature = "verify")]
+    if matches!(kind, FigureKind::KernelAngles | FigureKind::ScaleChanges | FigureKind::AdapterWaste) {
+        return Err(FigureError::OfAnother);
     }
     let name = site.unwrap_or_default();
     let position = inspection
@@ -94,6 +102,25 @@ fn measured(
     }
     let _ = (inspection, kind, site, size);
     Err(FigureError::NotMeasured)
+}
+
+/// Draws one figure of a comparison.
+#[cfg(feature = "verify")]
+pub fn of_comparison(comparison: &Comparison, kind: FigureKind, size: Size) -> Result<Figure, FigureError> {
+    match kind {
+        FigureKind::KernelAngles => Ok(plot::kernel_angles(&comparison.sites, size)?),
+        FigureKind::ScaleChanges => Ok(plot::scale_changes(&comparison.sites, size)?),
+        _ => Err(FigureError::OfAnother),
+    }
+}
+
+/// Draws the figure of an adapter.
+#[cfg(feature = "verify")]
+pub fn of_adapter(report: &AdapterReport, kind: FigureKind, size: Size) -> Result<Figure, FigureError> {
+    match kind {
+        FigureKind::AdapterWaste => Ok(plot::adapter_waste(&report.modules, size)?),
+        _ => Err(FigureError::OfAnother),
+    }
 }
 
 fn spectrum(norm: &NormReport, scale: &Scale) -> Result<IsotropicSpectrum, FigureError> {

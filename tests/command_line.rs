@@ -282,6 +282,31 @@ fn measured_sites_are_the_contract_and_become_evidence() {
 }
 
 #[test]
+fn what_was_measured_of_either_checkpoint_is_compared_and_the_rest_is_null() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = activations(folder.path(), &[("transformer.ln_f", "transformer.ln_f")], 600);
+    let compare = |options: &[&std::ffi::OsStr]| {
+        let mut command = Command::cargo_bin("gammascope").unwrap();
+        command.arg("compare").args([sample("layernorm"), sample("layernorm")]).args(options);
+        command
+    };
+    let options = ["--activations-after".as_ref(), file.as_os_str()];
+    let json: Value = serde_json::from_str(&stdout(compare(&options).arg("--json"))).unwrap();
+    let sites = json["sites"].as_array().unwrap();
+    for site in sites {
+        let is_measured = site["name"] == "transformer.ln_f";
+        assert_eq!(site["depth_scale_free_after"].as_f64().is_some_and(|depth| depth < 1e-8), is_measured);
+        assert_eq!(site["depth_after"].is_number(), is_measured);
+        assert!(site["depth"].is_null() && site["depth_scale_free"].is_null());
+    }
+    let text = stdout(compare(&options).arg("--all"));
+    assert!(text.contains("depth^") && text.contains("– → "), "{text}");
+    assert!(!stdout(compare(&[]).arg("--all")).contains("depth^"));
+    let error = stderr(&mut compare(&["--activations-before".as_ref(), "no.npy".as_ref()]), 2);
+    assert!(error.contains("no.npy"), "{error}");
+}
+
+#[test]
 fn a_norm_alone_is_no_evidence_and_says_so() {
     let alone = |more: &[&str]| {
         stdout(

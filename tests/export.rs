@@ -30,7 +30,7 @@ fn values(tensor: &::safetensors::tensor::TensorView<'_>) -> Vec<f64> {
 #[test]
 fn each_exported_direction_kills_its_scale_and_its_constant_is_that_of_the_shift() {
     let inspection = open("layernorm");
-    let export = kernels(&inspection, &[]).unwrap();
+    let export = kernels(&inspection, None).unwrap();
     assert_eq!(export.sites.len(), 9);
     let bytes = safetensors(&export).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -57,7 +57,7 @@ fn each_exported_direction_kills_its_scale_and_its_constant_is_that_of_the_shift
 fn zero_channels_are_rows_of_a_file_and_a_list_in_json() {
     let bytes = support::layer_norm("a.norm", &[1.0, 0.0, 2.0, 0.0]);
     let inspection = support::open(vec![("m.safetensors", bytes)]).unwrap();
-    let export = kernels(&inspection, &["a.norm"]).unwrap();
+    let export = kernels(&inspection, Some(&["a.norm"])).unwrap();
     assert_eq!(export.sites[0].form, KernelForm::Coordinates);
     assert_eq!((&export.sites[0].coordinates[..], &export.sites[0].direction), (&[1, 3][..], &None));
     let bytes = safetensors(&export).unwrap();
@@ -71,24 +71,26 @@ fn zero_channels_are_rows_of_a_file_and_a_list_in_json() {
 #[test]
 fn a_file_says_what_it_means_and_equal_exports_are_equal_files() {
     let inspection = open("layernorm");
-    let bytes = safetensors(&kernels(&inspection, &[]).unwrap()).unwrap();
+    let bytes = safetensors(&kernels(&inspection, None).unwrap()).unwrap();
     let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
     let said = metadata.metadata().clone().unwrap();
     assert_eq!((said["schema"].as_str(), said["convention"].as_str()), (SCHEMA, CONVENTION));
     assert_eq!(said["tool_version"], env!("CARGO_PKG_VERSION"));
     for _ in 0..4 {
-        assert_eq!(safetensors(&kernels(&inspection, &[]).unwrap()).unwrap(), bytes);
+        assert_eq!(safetensors(&kernels(&inspection, None).unwrap()).unwrap(), bytes);
     }
 }
 
 #[test]
 fn without_a_kernel_there_is_nothing_to_export() {
     let inspection = open("rmsnorm");
-    let error = kernels(&inspection, &[]).unwrap_err();
+    let error = kernels(&inspection, None).unwrap_err();
     assert!(matches!(error, ExportError::NoKernel { sites: 9, .. }));
     assert!(error.to_string().contains("9 are RMSNorm without a zero scale"), "{error}");
-    let error = kernels(&open("layernorm"), &["no.such"]).unwrap_err();
+    let error = kernels(&open("layernorm"), Some(&["no.such"])).unwrap_err();
     assert!(error.to_string().contains("there is no norm site `no.such`"), "{error}");
+    let error = kernels(&open("layernorm"), Some(&[])).unwrap_err();
+    assert!(error.to_string().starts_with("no norm site is chosen"), "{error}");
 }
 
 /// A Python that has NumPy: the system's, or one that a test or a benchmark has set up.
@@ -110,7 +112,7 @@ fn what_the_snippets_project_out_or_drop_is_not_missed() {
     let folder = tempfile::tempdir().unwrap();
     let (report, exported) = (folder.path().join("report.json"), folder.path().join("kernels.safetensors"));
     std::fs::write(&report, serde_json::to_vec(&inspection.report).unwrap()).unwrap();
-    std::fs::write(&exported, safetensors(&kernels(&inspection, &[]).unwrap()).unwrap()).unwrap();
+    std::fs::write(&exported, safetensors(&kernels(&inspection, None).unwrap()).unwrap()).unwrap();
     let output = Command::new(python)
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/use/check.py"))
         .arg(sample("layernorm").join("model.safetensors"))

@@ -1,7 +1,7 @@
 /** The page from code: what `window.gammascope` offers. */
 import type { Openable } from './files';
 import type { Device } from './protocol';
-import type { MeasurementPlan, Report } from './report';
+import type { AdapterReport, Comparison, MeasurementPlan, Report } from './report';
 
 export interface Api {
   /**
@@ -26,6 +26,18 @@ export interface Api {
    * computed on the faster of GPU and CPU unless told otherwise; its bits are the same. Rejects with the sentence shown.
    */
   measure(activations: File, options?: { site?: string; device?: Device }): Promise<Report>;
+
+  /**
+   * Compares the open checkpoint with another one, given as for `open`: changes are counted from the open one, which stays on
+   * show. Its weights are sampled where those of the open one were. Rejects with the sentence shown.
+   */
+  compare(files: Openable | string, options?: { token?: string; hub?: string }): Promise<Comparison>;
+
+  /** Weighs a LoRA adapter of the open checkpoint: PEFT's files. Rejects with the sentence shown. */
+  adapter(files: Openable): Promise<AdapterReport>;
+
+  /** The kernel directions of these sites, or of all, as a safetensors file or as JSON. Rejects with the sentence. */
+  export(options?: { sites?: string[]; format?: 'safetensors' | 'json' }): Promise<Blob>;
 }
 
 declare global {

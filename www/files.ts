@@ -40,6 +40,49 @@ function unescaped(text: string): string {
   }
 }
 
+/** Holds the weights of something. */
+const WEIGHTS = /\.(safetensors|gguf)$/i;
+
+/** One file of a checkpoint of several. */
+const SHARD = /-\d+-of-\d+\.\w+$/;
+
+const leafOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
+
+/** Whether these are the files of a PEFT adapter and of nothing else, by their names. */
+export function isAdapter(entries: readonly Dropped[]): boolean {
+  const weights = entries.filter(({ path }) => WEIGHTS.test(path));
+  return weights.length > 0 && weights.every(({ path }) => leafOf(path).startsWith('adapter_'));
+}
+
+/** Two that may be of their own each, an adapter last: folders or single files, where exactly two hold weights. */
+export function pairOf(entries: readonly Dropped[]): [Dropped[], Dropped[]] | null {
+  const tops = new Map<string, Dropped[]>();
+  for (const entry of entries) {
+    const [top = '', ...below] = entry.path.split('/');
+    // An adapter's files belong together, in a folder or not.
+    const key = below.length === 0 && top.startsWith('adapter_') ? 'adapter_' : top;
+    tops.set(key, [...(tops.get(key) ?? []), entry]);
+  }
+  const pair = [...tops.values()].filter((files) => files.some(({ path }) => WEIGHTS.test(path)));
+  const [first, second] = pair;
+  if (pair.length !== 2 || !first || !second) return null;
+  if ([first, second].some(([{ path } = { path: '' }, ...more]) => more.length === 0 && SHARD.test(path))) return null;
+  if (isAdapter(first) === isAdapter(second)) return inOrder(first, second);
+  const loose = entries.filter((entry) => !first.includes(entry) && !second.includes(entry));
+  return isAdapter(second) ? [[...first, ...loose], second] : [[...second, ...loose], first];
+}
+
+/** By name, so that step-900 comes before step-1000. */
+function inOrder(first: Dropped[], second: Dropped[]): [Dropped[], Dropped[]] {
+  const order = topOf(first).localeCompare(topOf(second), 'en', { numeric: true });
+  return order > 0 ? [second, first] : [first, second];
+}
+
+/** The folder, or the file, that these came in. */
+export function topOf([first]: readonly Dropped[]): string {
+  return first?.path.split('/')[0] ?? '';
+}
+
 /** True while something that may hold files is dragged or pasted. */
 export function carriesFiles(data: DataTransfer | null): boolean {
   return data?.types.includes('Files') ?? false;

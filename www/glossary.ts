@@ -161,6 +161,32 @@ const glossary = {
     text: 'The number on all tokens, on the first half and on the second: least and greatest. With fewer tokens |cos|, gap and Schur move by themselves, as n/d is halved.',
   },
   tokens: { label: 'n/d', text: 'Tokens for each channel: at least 1 is needed, 4 or more is good.' },
+  change_rank: {
+    label: 'Rank',
+    text: 'Another kind first, then another kernel, then the greater of angle (in radians) and relative change.',
+  },
+  angle: {
+    label: 'Angle',
+    text: 'Between the kernel directions γ⁻¹ of the two checkpoints, as lines: 0° to 90°. Only where both have one.',
+  },
+  relative_change: {
+    label: 'Change of γ',
+    text: '‖γ after − γ before‖ ÷ ‖γ before‖, of the scales as they act, whatever their type, convention or format.',
+  },
+  near_dead_gained: { label: 'Near-dead +', text: 'Channels that are near-dead in the second checkpoint and were not in the first.' },
+  near_dead_lost: { label: 'Near-dead −', text: 'Channels that were near-dead in the first checkpoint and are not in the second.' },
+  waste_rank: { label: 'Rank', text: 'The module that wastes the largest share of its A comes first.' },
+  lora_rank: { label: 'r', text: 'Rank of the adapter at this module: the rows of its A.' },
+  wasted: {
+    label: 'Wasted',
+    text: '‖A v‖²/‖A‖²_F: the share of A along the kernel of the site it reads, 0 to 1. It adds nothing but a constant.',
+  },
+  wasted_by_chance: { label: 'k/d', text: 'What chance would put there: k kernel directions of d.' },
+  wasted_ratio: { label: 'Ratio', text: 'Wasted over what chance would waste: 1 is chance, below 1 the adapter avoids the kernel.' },
+  wasted_deviations: {
+    label: 'Deviations',
+    text: 'How far the wasted share is from chance, in the standard deviations of an A with independent Gaussian entries.',
+  },
   parameters: { label: 'Parameters', text: 'Elements of all tensors in the catalogue.' },
   shards: { label: 'Shards', text: 'Files the checkpoint is split into.' },
 } satisfies Record<string, Explained>;

@@ -11,6 +11,9 @@ type Kind = 'inspector' | 'verifier';
 
 const kindFor = (entries: Entry[]): Kind => (entries.every((entry) => 'file' in entry) ? 'inspector' : 'verifier');
 
+/** Whatever draws figures: an inspector those of its report, or those of something else. */
+export type Drawer = Pick<Inspector, 'figure' | 'csv'>;
+
 type Waiting = { resolve(value: never): void; reject(reason: unknown): void };
 
 let inspectors = 0;
@@ -22,13 +25,16 @@ export class Inspector {
   private readonly waiting = new Map<number, Waiting>();
   private last = 0;
 
-  private constructor(kind: Kind, onProgress: (progress: Progress) => void) {
+  private constructor(
+    readonly kind: Kind,
+    private onProgress: (progress: Progress) => void,
+  ) {
     this.worker =
       kind === 'verifier'
         ? new Worker(new URL('./worker/verifier.ts', import.meta.url), { type: 'module' })
         : new Worker(new URL('./worker/worker.ts', import.meta.url), { type: 'module' });
     this.worker.onmessage = ({ data }: MessageEvent<Reply>) => {
-      if ('progress' in data) return onProgress(data.progress);
+      if ('progress' in data) return this.onProgress(data.progress);
       const waiting = this.waiting.get(data.id);
       this.waiting.delete(data.id);
       if ('error' in data) waiting?.reject(Object.assign(new Error(data.error), { name: data.name }));
@@ -109,6 +115,40 @@ export class Inspector {
 
   csv(kind: FigureKind, site: string | undefined, signal: AbortSignal): Promise<string> {
     return this.call('csv', [kind, site], signal);
+  }
+
+  /** What changed from this checkpoint to that of `entries`: a `Comparison`; a verifier's call. */
+  async compare(
+    entries: Entry[],
+    weighs: boolean,
+    onProgress: (progress: Progress) => void,
+    signal: AbortSignal,
+  ): Promise<Json> {
+    const usual = this.onProgress;
+    this.onProgress = onProgress;
+    try {
+      return await this.call('compare', [entries, weighs], signal);
+    } finally {
+      this.onProgress = usual;
+    }
+  }
+
+  /** What an adapter wastes on this checkpoint: an `AdapterReport`; a verifier's call. */
+  adapter(entries: Dropped[], signal: AbortSignal): Promise<Json> {
+    return this.call('adapter', [entries], signal);
+  }
+
+  /** The kernels of these sites, or of all, as a file; a verifier's call. */
+  export(sites: string[] | undefined, json: boolean, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    return this.call('export', [sites, json], signal);
+  }
+
+  /** Draws the figures of what `compare` or `adapter` gave; a verifier's. */
+  of(report: Json): Drawer {
+    return {
+      figure: (kind, _, width, height, signal) => this.call('figureOf', [report, kind, width, height], signal),
+      csv: (kind, _, signal) => this.call('csvOf', [report, kind], signal),
+    };
   }
 
   /** Ends the worker; calls still waiting fail with `reason`. */

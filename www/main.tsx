@@ -6,12 +6,23 @@ import { address, hub, measure, measuring, open, plan, showAddress } from './sta
 import { applyTheme } from './theme';
 import { App } from './views/app';
 
+type Together = typeof import('./together');
+
+/** What is fetched when it is asked for. */
+async function beside<Result>(ask: (together: Together) => Promise<Result>): Promise<Result> {
+  return ask(await import('./together'));
+}
+
 window.gammascope = {
   open(files, { weights, ...access } = {}) {
     return open(() => (typeof files === 'string' ? [{ address: files, ...access }] : entriesOf(files)), weights);
   },
   plan: (file, options) => plan({ path: file.name, file }, options),
   measure: (file, options) => measure({ path: file.name, file }, options),
+  compare: (files, access) =>
+    beside(({ compare }) => compare(() => (typeof files === 'string' ? [{ address: files, ...access }] : entriesOf(files)))),
+  adapter: (files) => beside(({ weighAdapter }) => weighAdapter(entriesOf(files))),
+  export: ({ sites, format = 'safetensors' } = {}) => beside(({ exportKernels }) => exportKernels(sites, format)),
 };
 
 // The browser asks before the page is left with a measurement half done.

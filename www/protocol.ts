@@ -25,7 +25,7 @@ export type Json = string;
 /**
  * The calls a worker answers. `open` comes first and once: a worker holds one checkpoint. `weigh` resolves to null when it
  * was stopped. Only the verifier answers `plan`, `measure`,
- * `verify` and `alone`.
+ * `verify`, `alone`, and what puts the checkpoint beside something else: `compare` and all after it.
  */
 export interface Calls {
   open(entries: Entry[]): Json;
@@ -42,6 +42,15 @@ export interface Calls {
   verify(measured: Json): Json;
   figure(kind: FigureKind, site: string | undefined, width: number, height: number): Figure;
   csv(kind: FigureKind, site: string | undefined): string;
+  /** What changed from the checkpoint to another, whose weights are sampled as well with `weighs`: a `Comparison`. */
+  compare(entries: Entry[], weighs: boolean): Json;
+  /** An `AdapterReport`. */
+  adapter(entries: Dropped[]): Json;
+  /** A file of the kernel directions of these sites, or of all. */
+  export(sites: string[] | undefined, json: boolean): Uint8Array<ArrayBuffer>;
+  /** A figure, and its table, of what `compare` or `adapter` gave. */
+  figureOf(report: Json, kind: FigureKind, width: number, height: number): Figure;
+  csvOf(report: Json, kind: FigureKind): string;
 }
 
 /** A call on its way to the worker. */

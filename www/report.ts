@@ -779,6 +779,10 @@ name_after: string,
  */
 matched_by: MatchedBy, 
 /**
+ * Its place among the sites of the first, in the order of the network, from 0.
+ */
+order: number, 
+/**
  * Where it sits, in the first.
  */
 role: NormRole, 
@@ -830,7 +834,25 @@ near_dead_gained: Array<number>,
 /**
  * In the first only.
  */
-near_dead_lost: Array<number>, };
+near_dead_lost: Array<number>, 
+/**
+ * Variance of the norm's output along the kernel direction ÷ its mean variance, measured in the first; null where it was
+ * not measured.
+ */
+depth: number | null, 
+/**
+ * The same, measured in the second.
+ */
+depth_after: number | null, 
+/**
+ * Variance of the normalised input along 1/√d ÷ its mean variance, which no scale can fool, measured in the first; null
+ * where it was not.
+ */
+depth_scale_free: number | null, 
+/**
+ * The same, measured in the second.
+ */
+depth_scale_free_after: number | null, };
 
 export type UnpairedSite = { 
 /**
@@ -1089,7 +1111,7 @@ marks: Array<Mark>,
  */
 table: Table, };
 
-export type FigureKind = "kernel_direction" | "scale_distribution" | "site_map" | "soft_spectrum" | "evidence" | "writer_energy" | "measured" | "measured_direction" | "principal_angles";
+export type FigureKind = "kernel_direction" | "scale_distribution" | "site_map" | "soft_spectrum" | "evidence" | "writer_energy" | "measured" | "measured_direction" | "principal_angles" | "kernel_angles" | "scale_changes" | "adapter_waste";
 
 export type Mark = { 
 /**

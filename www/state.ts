@@ -3,6 +3,7 @@
  * actions; they hold no state that outlives them.
  */
 import { computed, signal } from '@preact/signals';
+import { isAdapter } from './files';
 import { Inspector } from './inspector';
 import type { Device, Dropped, Entry } from './protocol';
 import type { MeasurementPlan, NormAlone, Progress, Report } from './report';
@@ -54,6 +55,9 @@ export const failure = signal<string | null>(null);
 export const address = signal('');
 export const hub = signal('');
 
+/** Two things that were dropped at once, while somebody is asked what they are. */
+export const choice = signal<{ names: [string, string]; choose: (compare: boolean) => void } | null>(null);
+
 /** Whether the last address that failed would have opened with a token. */
 export const tokenWanted = signal(false);
 
@@ -74,7 +78,7 @@ const ACTIVATIONS = /(\.npy|activations[^/]*\.safetensors)$/i;
 
 let opens = 0;
 
-type Gather = (signal: AbortSignal) => Entry[] | Promise<Entry[]>;
+export type Gather = (signal: AbortSignal) => Entry[] | Promise<Entry[]>;
 
 /**
  * Opens what `gather` finds and shows its report; then, with `weights`, samples the weights and shows the report that
@@ -95,6 +99,8 @@ export async function open(gather: Gather, weights = weighs.value === 'yes'): Pr
     const [first] = entries;
     if (opened.value && entries.length === 1 && first && 'file' in first && ACTIVATIONS.test(first.path))
       return measure(first, { ask: true });
+    if (opened.value && entries.every((entry) => 'file' in entry) && isAdapter(entries))
+      return import('./together').then(({ adapterOf }) => adapterOf(entries));
     if (entries.length === 0)
       throw new Error('There is no file in that. Drop the files or the folder of a checkpoint.');
     next = { id: ++opens, ...(await Inspector.open(entries, follow(controller), stop)) };
@@ -122,6 +128,16 @@ export async function open(gather: Gather, weights = weighs.value === 'yes'): Pr
   announcement.value = `Report ready. ${next.report.model.sentence}`;
   // Behind an address a sample would take thousands of requests.
   return weights && next.report.checkpoint.remote === null ? weigh(next) : next.report;
+}
+
+/** Asks what two things are that were dropped at once: whether they are to be compared, or opened as one. */
+export function ask(names: [string, string], signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const end = () => (choice.value = null);
+    signal.addEventListener('abort', () => (end(), reject(signal.reason as Error)), { once: true });
+    announcement.value = 'Two checkpoints were dropped';
+    choice.value = { names, choose: (compare) => (end(), resolve(compare)) };
+  });
 }
 
 /** Takes progress to whatever is running: the open of `controller`, or the sampling after it. */
@@ -160,13 +176,40 @@ export function weighNow(): void {
 }
 
 /** A verifier that knows what the inspector of `current` knows, or is about to. */
-async function successor({ entries, report }: Opened, signal: AbortSignal): Promise<Inspector> {
+async function successor({ entries, report }: Opened, signal: AbortSignal): Promise<{ inspector: Inspector; report: Report }> {
   const weighs = report.writers.length > 0 || weighing.value !== null;
-  const { inspector } = await Inspector.open(entries, () => undefined, signal, 'verifier');
+  const after = await Inspector.open(entries, () => undefined, signal, 'verifier');
+  const { inspector } = after;
   // One that is ended meanwhile is closed by nobody else.
   signal.addEventListener('abort', () => inspector.close(signal.reason), { once: true });
-  if (weighs) await inspector.weigh(signal);
-  return inspector;
+  return { inspector, report: weighs ? await inspector.weigh(signal) : after.report };
+}
+
+let promotion: { id: number; done: Promise<Opened> } | null = null;
+
+/** The checkpoint on show, with a verifier in the place of the inspector; nothing else about it changes. */
+export function withVerifier(): Promise<Opened> {
+  const current = opened.value;
+  if (!current) return Promise.reject(new Error('Open a checkpoint first.'));
+  if (current.inspector.kind === 'verifier') return Promise.resolve(current);
+  if (promotion?.id !== current.id) {
+    const done = promote(current).finally(() => (promotion = null));
+    promotion = { id: current.id, done };
+  }
+  return promotion.done;
+}
+
+async function promote(current: Opened): Promise<Opened> {
+  const after = await successor(current, new AbortController().signal);
+  const now = opened.value;
+  if (now?.id !== current.id || now.inspector.kind === 'verifier') {
+    after.inspector.close();
+    if (now?.id === current.id) return now;
+    throw new DOMException('Another checkpoint was opened.', 'AbortError');
+  }
+  stopWeighing();
+  now.inspector.close();
+  return (opened.value = { ...now, ...after });
 }
 
 /** How to measure: one site's activations or those of all, where, and whether a long measurement waits for consent. */
@@ -218,7 +261,7 @@ export async function measure(activations: Dropped, { site, device = 'fastest', 
       tell({ begin: resolve });
     });
     tell({ begin: null });
-    const [measured, after] = await Promise.all([
+    const [measured, { inspector: after }] = await Promise.all([
       verifiers.measure((progress) => tell({ progress }), stop.signal, ended),
       successor(current, ended),
     ]);

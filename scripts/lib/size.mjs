@@ -6,12 +6,15 @@ import { gzipSync } from "node:zlib";
 
 export const BUDGET_KB = 400;
 
-/** The page in dist/ without the samples and the verifier, which are loaded when asked for, gzipped file by file. */
+/** What is loaded when it is asked for: the samples, the verifier, and the views that come after the first one. */
+const LATER = [["samples"], ["assets", "verifier"], ["assets", "later"]].map((parts) => join("dist", ...parts));
+
+/** The page in dist/ without what comes later, gzipped file by file. */
 export function pageFiles() {
   return readdirSync("dist", { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && extname(entry.name) !== ".map")
     .map((entry) => join(entry.parentPath, entry.name))
-    .filter((file) => !file.startsWith(join("dist", "samples")) && !file.startsWith(join("dist", "assets", "verifier")))
+    .filter((file) => !LATER.some((later) => file.startsWith(later)))
     .map((file) => ({ file, bytes: gzipSync(readFileSync(file), { level: 9 }).length }))
     .sort((a, b) => b.bytes - a.bytes);
 }

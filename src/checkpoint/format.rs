@@ -53,7 +53,7 @@ pub fn foreign(path: &str, first: &[u8]) -> Option<String> {
     Some(format!("`{path}` {what}; {advice}"))
 }
 
-const ADAPTER: &str = "an adapter (LoRA or another PEFT method), not a model: its norms are those of the base model; open the base model, or merge the adapter first (merge_and_unload) and open the result; in a terminal, `gammascope adapter BASE ADAPTER` weighs a LoRA adapter against its base";
+const ADAPTER: &str = "an adapter (LoRA or another PEFT method), not a model: its norms are those of the base model; to weigh a LoRA adapter open its base first, then drop the adapter (in a terminal `gammascope adapter BASE ADAPTER`), or merge it (merge_and_unload) and open the result";
 
 /// What a GGUF file says it is, when that is no model, and what to do.
 pub fn declared(metadata: Scope<'_>) -> Option<&'static str> {

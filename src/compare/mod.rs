@@ -11,7 +11,7 @@ use crate::kernel::scale::Scale;
 use crate::report::comparison::{
     ComparedCheckpoint, Comparison, MatchedBy, SCHEMA, SiteComparison, UnpairedSite,
 };
-use crate::report::{KernelForm, NormReport, Report, Warning};
+use crate::report::{KernelForm, NormReport, Report, SiteVerification, Warning};
 
 /// Why two checkpoints cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,9 +46,9 @@ pub fn compare(before: &Inspection, after: &Inspection) -> Result<Comparison, Co
     let mut sites: Vec<SiteComparison> = pairs
         .iter()
         .map(|&(at, to, matched_by)| {
-            let sides = [(before, at), (after, to)]
-                .map(|(inspection, at)| (&inspection.report.norms[at], inspection.scales[at].as_ref()));
-            site(sides[0], sides[1], matched_by)
+            let [first, second] =
+                [(before, at), (after, to)].map(|(inspection, at)| Side::of(inspection, at));
+            site(at, first, second, matched_by)
         })
         .collect();
     // Stable: what changed equally stays in the order of the network.
@@ -103,11 +103,30 @@ fn summary(report: &Report) -> ComparedCheckpoint {
     }
 }
 
-/// A site with its effective scale, where that could be read.
-type Side<'a> = (&'a NormReport, Option<&'a Scale>);
+/// A site in one of the two.
+struct Side<'a> {
+    norm: &'a NormReport,
+    /// Its effective scale, where that could be read.
+    scale: Option<&'a Scale>,
+    /// What was measured there, if anything was.
+    measured: Option<&'a SiteVerification>,
+}
 
-fn site((norm, scale): Side<'_>, (after, scale_after): Side<'_>, matched_by: MatchedBy) -> SiteComparison {
-    let scales = scale.zip(scale_after);
+impl<'a> Side<'a> {
+    fn of(inspection: &'a Inspection, at: usize) -> Self {
+        let norm = &inspection.report.norms[at];
+        let verification = inspection.report.verification.as_ref();
+        Self {
+            norm,
+            scale: inspection.scales[at].as_ref(),
+            measured: verification.and_then(|all| all.sites.iter().find(|site| site.name == norm.name)),
+        }
+    }
+}
+
+fn site(order: usize, before: Side<'_>, second: Side<'_>, matched_by: MatchedBy) -> SiteComparison {
+    let (norm, after) = (before.norm, second.norm);
+    let scales = before.scale.zip(second.scale);
     let both = |form| norm.kernel.form == form && after.kernel.form == form;
     let directions = scales
         .filter(|_| both(KernelForm::InverseScale))
@@ -126,6 +145,7 @@ fn site((norm, scale): Side<'_>, (after, scale_after): Side<'_>, matched_by: Mat
         name: norm.name.clone(),
         name_after: after.name.clone(),
         matched_by,
+        order: order as u32,
         role: norm.role,
         block: norm.block,
         width: norm.width,
@@ -139,6 +159,10 @@ fn site((norm, scale): Side<'_>, (after, scale_after): Side<'_>, matched_by: Mat
         zeros_lost: gained(&kernel_after.coordinates, &kernel.coordinates),
         near_dead_gained: gained(&kernel.near_dead, &kernel_after.near_dead),
         near_dead_lost: gained(&kernel_after.near_dead, &kernel.near_dead),
+        depth: before.measured.map(|measured| measured.depth),
+        depth_after: second.measured.map(|measured| measured.depth),
+        depth_scale_free: before.measured.and_then(|measured| measured.depth_scale_free),
+        depth_scale_free_after: second.measured.and_then(|measured| measured.depth_scale_free),
     }
 }
 

@@ -19,6 +19,9 @@ pub enum ExportError {
     /// No site is of a name that was asked for.
     #[error("there is no norm site `{0}`; `gammascope inspect --all` lists them")]
     NoSuchSite(String),
+    /// The list of sites is empty.
+    #[error("no norm site is chosen, so there is no kernel to export; choose one, or all of them")]
+    NoneChosen,
     /// The checkpoint has no norm.
     #[error("`{0}` has no norm site, so there is no kernel to export")]
     NoSites(String),
@@ -42,21 +45,29 @@ pub enum ExportError {
     /// The writer refused.
     #[error("the file could not be put together: {0}")]
     Safetensors(String),
+    /// So did the writer of JSON.
+    #[error("the JSON could not be put together: {0}")]
+    Json(String),
 }
 
-/// The kernels of the sites of these names, or of all when none is named. Sites without a kernel are left out; it is an error
+/// The kernels of the sites of these names, or of all without a list. Sites without a kernel are left out; it is an error
 /// when none is left.
-pub fn kernels(inspection: &Inspection, names: &[&str]) -> Result<KernelExport, ExportError> {
+pub fn kernels(inspection: &Inspection, names: Option<&[&str]>) -> Result<KernelExport, ExportError> {
     let report = &inspection.report;
     let checkpoint = report.checkpoint.name.clone();
     if report.norms.is_empty() {
         return Err(ExportError::NoSites(checkpoint));
     }
-    if let Some(unknown) = names.iter().find(|name| !report.norms.iter().any(|norm| norm.name == **name)) {
+    if names.is_some_and(<[_]>::is_empty) {
+        return Err(ExportError::NoneChosen);
+    }
+    if let Some(unknown) =
+        names.into_iter().flatten().find(|name| !report.norms.iter().any(|norm| norm.name == **name))
+    {
         return Err(ExportError::NoSuchSite((*unknown).to_owned()));
     }
     let chosen: Vec<usize> = (0..report.norms.len())
-        .filter(|&site| names.is_empty() || names.contains(&report.norms[site].name.as_str()))
+        .filter(|&site| names.is_none_or(|names| names.contains(&report.norms[site].name.as_str())))
         .collect();
     let sites: Vec<ExportedKernel> = chosen.iter().filter_map(|&site| exported(inspection, site)).collect();
     if sites.is_empty() {
@@ -123,6 +134,11 @@ fn exported(inspection: &Inspection, site: usize) -> Option<ExportedKernel> {
         coordinates,
         constant: (!unreadable).then_some(constant),
     })
+}
+
+/// The export as the bytes of a JSON file.
+pub fn json(export: &KernelExport) -> Result<Vec<u8>, ExportError> {
+    serde_json::to_vec_pretty(export).map_err(|error| ExportError::Json(error.to_string()))
 }
 
 /// The export as the bytes of a safetensors file; see the head of this module.

@@ -6,6 +6,8 @@
 //! (`--plot-ink`, `--plot-muted`, `--plot-axis`, `--plot-grid`, `--plot-surface`, `--plot-a`, `--plot-b`, `--plot-c`,
 //! `--plot-danger`) with a light theme as fallback; there is no style attribute, no script and no background.
 
+#[cfg(feature = "verify")]
+mod adapter_waste;
 mod axis;
 mod backend;
 mod canvas;
@@ -21,6 +23,8 @@ mod panel;
 #[cfg(feature = "verify")]
 mod principal_angles;
 mod scale_distribution;
+#[cfg(feature = "verify")]
+mod site_changes;
 mod site_map;
 mod soft_spectrum;
 mod table;
@@ -30,6 +34,8 @@ mod writer_energy;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "verify")]
+pub use adapter_waste::adapter_waste;
 pub use evidence::evidence;
 pub use kernel_direction::kernel_direction;
 #[cfg(feature = "verify")]
@@ -39,6 +45,8 @@ pub use measured_direction::measured_direction;
 #[cfg(feature = "verify")]
 pub use principal_angles::principal_angles;
 pub use scale_distribution::scale_distribution;
+#[cfg(feature = "verify")]
+pub use site_changes::{kernel_angles, scale_changes};
 pub use site_map::{SiteMark, site_map};
 pub use soft_spectrum::soft_spectrum;
 pub use table::{Cell, Column, Table};
@@ -70,6 +78,15 @@ pub enum FigureKind {
     MeasuredDirection,
     /// How far the measured dead subspaces are from the predicted ones: `principal_angles`.
     PrincipalAngles,
+    /// The angle between the kernel directions of two checkpoints, site by site: `kernel_angles`.
+    #[cfg(feature = "verify")]
+    KernelAngles,
+    /// The relative change of the scales between two checkpoints: `scale_changes`.
+    #[cfg(feature = "verify")]
+    ScaleChanges,
+    /// What each module of an adapter wastes: `adapter_waste`.
+    #[cfg(feature = "verify")]
+    AdapterWaste,
 }
 
 /// A drawn figure.

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::backend::{UNIT, text_width};
 use super::{Cell, Figure, MOST_MARKS, SiteMark, Size};
 use super::{
-    evidence, kernel_direction, measured, measured_direction, principal_angles, scale_distribution, site_map,
-    soft_spectrum, writer_energy,
+    adapter_waste, evidence, kernel_angles, kernel_direction, measured, measured_direction, principal_angles,
+    scale_changes, scale_distribution, site_map, soft_spectrum, writer_energy,
 };
 use crate::kernel::direction::{Direction, Kernel};
 use crate::kernel::scale::Scale;
@@ -141,6 +141,12 @@ fn figures(size: Size) -> Vec<Figure> {
             .map(|channel| Component { channel, predicted: 0.1 / (channel + 1) as f32, measured: 0.05 })
             .collect();
         figures.push(measured_direction(&sites[0], size).unwrap());
+    }
+    for count in [2, 48, 3000] {
+        let sites = super::site_changes::tests::sites(count);
+        figures.push(kernel_angles(&sites, size).unwrap());
+        figures.push(scale_changes(&sites, size).unwrap());
+        figures.push(adapter_waste(&super::adapter_waste::tests::modules(count), size).unwrap());
     }
     figures
         .push(evidence("encoder.layer.5.output.LayerNorm", &super::evidence::tests::pieces(), size).unwrap());

@@ -70,6 +70,8 @@ pub struct SiteComparison {
     pub name_after: String,
     /// Why they are taken for the same.
     pub matched_by: MatchedBy,
+    /// Its place among the sites of the first, in the order of the network, from 0.
+    pub order: u32,
     /// Where it sits, in the first.
     pub role: NormRole,
     /// Index of its block.
@@ -98,6 +100,16 @@ pub struct SiteComparison {
     pub near_dead_gained: Vec<u32>,
     /// In the first only.
     pub near_dead_lost: Vec<u32>,
+    /// Variance of the norm's output along the kernel direction ÷ its mean variance, measured in the first; null where it was
+    /// not measured.
+    pub depth: Option<f64>,
+    /// The same, measured in the second.
+    pub depth_after: Option<f64>,
+    /// Variance of the normalised input along 1/√d ÷ its mean variance, which no scale can fool, measured in the first; null
+    /// where it was not.
+    pub depth_scale_free: Option<f64>,
+    /// The same, measured in the second.
+    pub depth_scale_free_after: Option<f64>,
 }
 
 impl SiteComparison {
@@ -114,6 +126,13 @@ impl SiteComparison {
     /// The greater of angle (in radians) and relative change; 0 where neither is known.
     pub fn change(&self) -> f64 {
         self.angle.unwrap_or_default().max(self.relative_change.unwrap_or_default())
+    }
+
+    /// Measured on activations, in either.
+    pub fn measured(&self) -> bool {
+        [self.depth, self.depth_after, self.depth_scale_free, self.depth_scale_free_after]
+            .iter()
+            .any(Option::is_some)
     }
 
     /// Anything at all is different.

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "remote")]
 mod network;
+#[cfg(feature = "together")]
+mod together;
 
 #[cfg(feature = "gpu")]
 use crate::device::Device;

@@ -150,7 +150,7 @@ impl Inspection {
 }
 
 /// The files of `entries`, dropped or known from an earlier opening.
-fn sources(entries: &Array, network: Network) -> Result<Vec<Source>, Error> {
+pub(super) fn sources(entries: &Array, network: Network) -> Result<Vec<Source>, Error> {
     let first = entries.get(0);
     let session = Session::new(network, text(&first, "opened").unwrap_or_default());
     let number = |entry: &JsValue, name| get(entry, name).as_f64().unwrap_or_default();

@@ -6,6 +6,7 @@ import { DropTarget } from './drop';
 import { FinalNorm } from './final-norm';
 import { Header } from './header';
 import { HowItWorks } from './how';
+import { lazily } from './lazily';
 import { Measure } from './measure';
 import { Sites } from './sites';
 import { Announcer, Failure, Opening } from './status';
@@ -14,6 +15,8 @@ import { Verdict } from './verdict';
 import { Warnings } from './warnings';
 import { Weights } from './weights';
 import { Welcome } from './welcome';
+
+const Together = lazily(() => import('./together').then((views) => views.Together));
 
 export function App() {
   const current = opened.value;
@@ -43,6 +46,7 @@ export function App() {
             <Weights opened={current} />
             <Measure opened={current} />
             <Dead report={current.report} />
+            <Together opened={current} />
             <Warnings report={current.report} />
           </article>
         ) : (

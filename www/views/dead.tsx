@@ -5,6 +5,7 @@ import { name, order } from './columns';
 import { GLOSSARY } from '../glossary';
 import type { DeadDirections, ReaderReport, Report } from '../report';
 import { pointAt } from '../state';
+import { lazily } from './lazily';
 import { Name } from './name';
 import { Prose } from './prose';
 import { type Chips, type Column, Table } from './table';
@@ -53,7 +54,10 @@ function dead(id: keyof DeadDirections, label: string): Column<ReaderRow> {
 
 const CHIPS: readonly Chips<ReaderRow>[] = [{ label: 'use', of: ({ reader }) => reader.use, names: USES }];
 
-export function Dead({ report: { dead_parameters: totals, norms } }: { report: Report }) {
+const ExportKernels = lazily(() => import('./export').then((views) => views.ExportKernels));
+
+export function Dead({ report }: { report: Report }) {
+  const { dead_parameters: totals, norms } = report;
   const rows = useMemo(
     () => norms.flatMap(({ name, readers }) => readers.map((reader) => ({ reader, site: name }))),
     [norms],
@@ -66,6 +70,7 @@ export function Dead({ report: { dead_parameters: totals, norms } }: { report: R
           Nothing that could be counted: no linear map was found that reads a site with a{' '}
           <Word term="kernel">kernel</Word>.
         </p>
+        {norms.length > 0 && <ExportKernels report={report} />}
       </section>
     );
   }
@@ -128,6 +133,7 @@ export function Dead({ report: { dead_parameters: totals, norms } }: { report: R
           </ul>
         </>
       )}
+      <ExportKernels report={report} />
     </section>
   );
 }

@@ -1,35 +1,37 @@
-/** The whole page as a drop target: drag over it anywhere, or paste files. */
+/** The whole page as a drop target: drag over it anywhere, or paste files. With a report on show, one half of it compares. */
 import { useEffect, useState } from 'preact/hooks';
 import { carriesFiles, entriesOfTransfer } from '../files';
-import { show } from '../state';
+import { opened } from '../state';
 
 export function DropTarget() {
-  const [over, setOver] = useState(false);
+  const [over, setOver] = useState<'open' | 'compare' | null>(null);
   useEffect(() => {
-    const take = (data: DataTransfer) => {
+    const half = ({ target }: DragEvent) =>
+      target instanceof Element && target.closest('[data-drop=compare]') ? 'compare' : 'open';
+    const take = (data: DataTransfer, compares: boolean) => {
       const entries = entriesOfTransfer(data);
-      show(() => entries);
+      void import('../together').then(({ drop }) => drop(entries, compares));
     };
     const onDragOver = (event: DragEvent) => {
       if (!carriesFiles(event.dataTransfer)) return;
       event.preventDefault();
       if (event.dataTransfer) event.dataTransfer.dropEffect = 'copy';
-      setOver(true);
+      setOver(half(event));
     };
     const onDragLeave = (event: DragEvent) => {
       // Leaving the window has no related target; moving between elements does.
-      if (!event.relatedTarget) setOver(false);
+      if (!event.relatedTarget) setOver(null);
     };
     const onDrop = (event: DragEvent) => {
-      setOver(false);
+      setOver(null);
       if (!event.dataTransfer || !carriesFiles(event.dataTransfer)) return;
       event.preventDefault();
-      take(event.dataTransfer);
+      take(event.dataTransfer, half(event) === 'compare');
     };
     const onPaste = (event: ClipboardEvent) => {
       if (!event.clipboardData || !carriesFiles(event.clipboardData)) return;
       event.preventDefault();
-      take(event.clipboardData);
+      take(event.clipboardData, false);
     };
     addEventListener('dragover', onDragOver);
     addEventListener('dragleave', onDragLeave);
@@ -43,8 +45,19 @@ export function DropTarget() {
     };
   }, []);
   return (
-    <div class="veil" data-over={over} aria-hidden="true">
-      <p>Drop to inspect</p>
+    <div class="veil" data-over={over !== null} aria-hidden="true">
+      {opened.value ? (
+        <div class="halves">
+          <p data-drop="open" data-over={over === 'open'}>
+            Open instead
+          </p>
+          <p data-drop="compare" data-over={over === 'compare'}>
+            Compare with the one on show
+          </p>
+        </div>
+      ) : (
+        <p>Drop to inspect</p>
+      )}
     </div>
   );
 }

@@ -6,8 +6,8 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { fileName, rasterised, save, saveText, standalone } from '../download';
 import { cell, count } from '../format';
-import type { Inspector } from '../inspector';
-import type { Figure, FigureKind, Report } from '../report';
+import type { Drawer } from '../inspector';
+import type { Figure, FigureKind } from '../report';
 
 const TABLE_ROWS = 200;
 const JUMP = 10;
@@ -16,9 +16,9 @@ const JUMP = 10;
 const NATURAL = 0;
 
 type Props = {
-  inspector: Inspector;
+  inspector: Drawer;
   /** The report the figure is of: it is drawn again when that changes. */
-  report: Report;
+  report: object;
   kind: FigureKind;
   site?: string | undefined;
   /** Name of the checkpoint: the first part of each download's name. */

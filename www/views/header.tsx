@@ -11,6 +11,8 @@ const PLACES = [
   { id: 'weights', label: 'Weights' },
   { id: 'measure', label: 'Measure' },
   { id: 'dead', label: 'Dead' },
+  { id: 'compare', label: 'Compare' },
+  { id: 'adapter', label: 'Adapter' },
   { id: 'warnings', label: 'Warnings' },
   { id: 'how', label: 'How' },
 ] as const;

@@ -9,6 +9,7 @@ import { name, order } from './columns';
 import { FigureView } from './figure';
 import { Name } from './name';
 import { Prose } from './prose';
+import { Snippet } from './snippet';
 import { MeasuringNow } from './status';
 import { type Column, Table } from './table';
 import { Word } from './term';
@@ -84,7 +85,7 @@ export function Measure({ opened }: { opened: Opened }) {
       </p>
       <details class="more">
         <summary>How to capture them in PyTorch</summary>
-        <Hook />
+        <Snippet code={hook} />
       </details>
       <div class="buttons measure-controls">
         <button type="button" class="button" disabled={measuring.value !== null} onClick={() => input.current?.click()}>
@@ -266,21 +267,5 @@ function Notes({ sites }: { sites: readonly SiteVerification[] }) {
         ))}
       </ul>
     </details>
-  );
-}
-
-function Hook() {
-  const [copied, setCopied] = useState(false);
-  return (
-    <div class="hook">
-      <pre tabIndex={0}>{hook}</pre>
-      <button
-        type="button"
-        class="button quiet"
-        onClick={() => navigator.clipboard.writeText(hook).then(() => setCopied(true), () => setCopied(false))}
-      >
-        {copied ? 'Copied' : 'Copy'}
-      </button>
-    </div>
   );
 }

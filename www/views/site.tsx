@@ -5,11 +5,14 @@ import type { Opened } from '../state';
 import { Evidence } from './evidence';
 import { FigureView } from './figure';
 import { KernelFacts, whyNoDirection } from './kernel';
+import { lazily } from './lazily';
 import { MeasuredSite } from './measured-site';
 import { Prose } from './prose';
 import { Word } from './term';
 
 const READERS = 50;
+
+const ExportSite = lazily(() => import('./export').then((views) => views.ExportSite));
 
 export function Site({ opened: { report, inspector }, norm }: { opened: Opened; norm: NormReport }) {
   const direction: FigureKind[] = norm.kernel.form === 'inverse_scale' ? ['kernel_direction'] : [];
@@ -45,6 +48,9 @@ export function Site({ opened: { report, inspector }, norm }: { opened: Opened; 
           <p class="muted small">
             <Prose>{norm.convention_reason}</Prose>
           </p>
+          {(norm.kernel.form === 'inverse_scale' || norm.kernel.form === 'coordinates') && (
+            <ExportSite report={report} site={norm.name} />
+          )}
         </section>
       </div>
       {measured && <MeasuredSite {...measured} />}

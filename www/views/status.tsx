@@ -4,6 +4,7 @@ import {
   type Running,
   announcement,
   cancel,
+  choice,
   failure,
   measuring,
   opening,
@@ -22,7 +23,28 @@ const STAGES: Record<Progress['stage'], { doing: string; unit: string }> = {
 
 export function Opening() {
   const now = opening.value;
+  if (choice.value) return <Choice {...choice.value} />;
   return now && <Progressing {...now} label="Progress of opening" start="Opening…" stop="Cancel" onStop={cancel} />;
+}
+
+/** What two checkpoints are that were dropped at once. */
+function Choice({ names: [first, second], choose }: NonNullable<typeof choice.value>) {
+  return (
+    <div class="notice" role="alert">
+      <p class="line">
+        <strong>Two at once:</strong> <code>{first}</code> and <code>{second}</code>.
+      </p>
+      <button type="button" class="button strong" onClick={() => choose(true)}>
+        Compare them
+      </button>
+      <button type="button" class="button" onClick={() => choose(false)}>
+        Open as one checkpoint
+      </button>
+      <button type="button" class="button quiet" onClick={cancel}>
+        Cancel
+      </button>
+    </div>
+  );
 }
 
 export function Weighing() {
@@ -91,9 +113,9 @@ function Plan(plan: MeasurementPlan & { workers: number }) {
   );
 }
 
-type ProgressingProps = Running & { label: string; start: string; stop: string; onStop(): void };
+type ProgressingProps = Pick<Running, 'progress'> & { label: string; start: string; stop: string; onStop(): void };
 
-function Progressing({ progress, label, start, stop, onStop }: ProgressingProps) {
+export function Progressing({ progress, label, start, stop, onStop }: ProgressingProps) {
   return (
     <div class="notice opening">
       <p class="line">

@@ -18,7 +18,10 @@ type Answer<Name extends keyof Calls> = ReturnType<Calls[Name]> | Promise<Return
 type Answers = { [Name in keyof Calls]: (...args: Parameters<Calls[Name]>) => Answer<Name> };
 
 /** The calls that only the verifier answers. */
-export type Measuring = Pick<Answers, 'entries' | 'plan' | 'measure' | 'alone' | 'verify'>;
+export type Measuring = Pick<
+  Answers,
+  'entries' | 'plan' | 'measure' | 'alone' | 'verify' | 'compare' | 'adapter' | 'export' | 'figureOf' | 'csvOf'
+>;
 
 const post = (reply: Reply): void => self.postMessage(reply);
 

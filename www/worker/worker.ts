@@ -8,7 +8,18 @@ serve(
     return Inspection.open(entries, report);
   },
   weightsBudget,
-  () => ({ entries: refuse, plan: refuse, measure: refuse, alone: refuse, verify: refuse }),
+  () => ({
+    entries: refuse,
+    plan: refuse,
+    measure: refuse,
+    alone: refuse,
+    verify: refuse,
+    compare: refuse,
+    adapter: refuse,
+    export: refuse,
+    figureOf: refuse,
+    csvOf: refuse,
+  }),
 );
 
 function refuse(): never {

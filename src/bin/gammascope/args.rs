@@ -46,6 +46,12 @@ pub(crate) struct Compare {
     pub(crate) after: PathBuf,
     #[command(flatten)]
     pub(crate) reading: Reading,
+    /// Outputs of the norms of BEFORE, as for `measure`: their sites are measured, and the depths compared.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) activations_before: Option<PathBuf>,
+    /// Those of AFTER.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) activations_after: Option<PathBuf>,
     /// Print the comparison (schema gammascope.comparison/1) instead of a table.
     #[arg(long)]
     pub(crate) json: bool,

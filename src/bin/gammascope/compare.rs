@@ -1,22 +1,25 @@
 //! `gammascope compare`: what changed between two checkpoints, as a table.
 
 use crate::args::Compare;
-use crate::measure::align_numbers;
+use crate::measure::{align_numbers, measured, number};
 use crate::summary::{self, QUIET, SITES, STRONG, printable};
 use crate::{UNREADABLE, complain, leave, open, print_json, progress};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use gammascope::compare::{compare, degrees};
+use gammascope::device::Device;
+use gammascope::inspect::Inspection;
 use gammascope::report::comparison::{Comparison, MatchedBy, SiteComparison, UnpairedSite};
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 pub(crate) fn run(options: &Compare) -> ExitCode {
     let mut line = progress::Line::new();
-    let mut at = |path: &std::path::PathBuf| {
-        open::at(std::slice::from_ref(path), &options.reading, &mut line).map(|opened| opened.inspection)
-    };
-    let both = at(&options.before).and_then(|before| Ok((before, at(&options.after)?)));
+    let both =
+        at(&options.before, options.activations_before.as_deref(), options, &mut line).and_then(|before| {
+            Ok((before, at(&options.after, options.activations_after.as_deref(), options, &mut line)?))
+        });
     line.clear();
     let comparison =
         both.and_then(|(before, after)| compare(&before, &after).map_err(|error| error.to_string()));
@@ -33,6 +36,22 @@ pub(crate) fn run(options: &Compare) -> ExitCode {
     leave(written, options.strict && !comparison.warnings.is_empty())
 }
 
+/// One of the two, measured where there are activations of it.
+fn at(
+    path: &Path,
+    activations: Option<&Path>,
+    options: &Compare,
+    line: &mut progress::Line,
+) -> Result<Inspection, String> {
+    let mut opened = open::at(&[path.to_owned()], &options.reading, line)?;
+    if let Some(activations) = activations {
+        let measured = measured(&opened.inspection, activations, None, &Device::cpu(), line)?;
+        let (verification, warnings) = measured.verification()?;
+        opened.verify(verification, warnings);
+    }
+    Ok(opened.inspection)
+}
+
 fn write(out: &mut impl Write, comparison: &Comparison, all: bool) -> io::Result<()> {
     writeln!(out, "{STRONG}{}{STRONG:#}", printable(&comparison.sentence))?;
     for (side, one) in [("before", &comparison.before), ("after", &comparison.after)] {
@@ -46,19 +65,13 @@ fn write(out: &mut impl Write, comparison: &Comparison, all: bool) -> io::Result
     }
     let changed = comparison.sites.iter().filter(|site| site.changed()).count();
     let shown = if all { comparison.sites.len() } else { changed.min(SITES) };
+    let measured = comparison.sites.iter().any(SiteComparison::measured);
     let mut table = Table::new();
-    table.load_style(NOTHING).set_header([
-        "norm site",
-        "d",
-        "kind",
-        "angle",
-        "change of γ",
-        "near-dead +",
-        "−",
-        "kernel",
-    ]);
+    let mut headings = vec!["norm site", "d", "kind", "angle", "change of γ", "near-dead +", "−", "kernel"];
+    headings.extend(measured.then_some("depth^"));
+    table.load_style(NOTHING).set_header(headings);
     for site in &comparison.sites[..shown] {
-        table.add_row([
+        let mut row = vec![
             name(site),
             site.width.to_string(),
             change(summary::kind(site.kind), summary::kind(site.kind_after)),
@@ -67,7 +80,13 @@ fn write(out: &mut impl Write, comparison: &Comparison, all: bool) -> io::Result
             site.near_dead_gained.len().to_string(),
             site.near_dead_lost.len().to_string(),
             kernel(site),
-        ]);
+        ];
+        row.extend(
+            measured.then(|| {
+                format!("{} → {}", number(site.depth_scale_free), number(site.depth_scale_free_after))
+            }),
+        );
+        table.add_row(row);
     }
     align_numbers(&mut table, 3..=6);
     if shown > 0 {

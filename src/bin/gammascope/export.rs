@@ -2,7 +2,7 @@
 
 use crate::args::{Export, ExportFormat};
 use crate::{UNREADABLE, USAGE, complain, explain, leave, open, progress, summary};
-use gammascope::export::{ExportError, kernels, safetensors};
+use gammascope::export::{ExportError, json, kernels, safetensors};
 use gammascope::inspect::Inspection;
 use gammascope::report::KernelForm;
 use gammascope::report::kernels::{KernelExport, SCHEMA};
@@ -36,7 +36,8 @@ pub(crate) fn run(options: &Export) -> ExitCode {
             Err(message) => return complain(&message, USAGE),
         }
     }
-    let written = kernels(&inspection, &names).and_then(|export| Ok((bytes(&export, options)?, export)));
+    let chosen = (!names.is_empty()).then_some(names.as_slice());
+    let written = kernels(&inspection, chosen).and_then(|export| Ok((bytes(&export, options)?, export)));
     match written {
         Ok((bytes, export)) => match std::fs::write(&options.output, bytes) {
             Ok(()) => show(&inspection, &export, options),
@@ -53,10 +54,7 @@ fn bytes(export: &KernelExport, options: &Export) -> Result<Vec<u8>, ExportError
     let is_json = options.output.extension().is_some_and(|end| end.eq_ignore_ascii_case("json"));
     match options.format.unwrap_or(if is_json { ExportFormat::Json } else { ExportFormat::Safetensors }) {
         ExportFormat::Safetensors => safetensors(export),
-        ExportFormat::Json => {
-            let json = serde_json::to_vec_pretty(export);
-            json.map_err(|error| ExportError::Safetensors(error.to_string()))
-        }
+        ExportFormat::Json => json(export),
     }
 }
 

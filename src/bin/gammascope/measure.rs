@@ -36,37 +36,13 @@ pub(crate) fn run(options: &Measure) -> ExitCode {
         return complain(&message, USAGE);
     }
     let Some(activations) = &options.activations else { return alone::run(&opened, options, &mut line) };
-    let began = Instant::now();
-    let device = match device(options) {
-        Ok(device) => device,
-        Err(message) => return complain(&message, UNREADABLE),
-    };
-    let plan = match plan(&opened.inspection, activations, options) {
-        Ok(plan) => plan,
-        Err(error) => return complain(&error.to_string(), UNREADABLE),
-    };
-    let places: Vec<usize> = (0..plan.pairs.len()).collect();
-    let mut outcomes = on_all_cores(&places, &mut line, |&at| {
-        // Each on its own handle: a file is read by one thread.
-        match captured(activations) {
-            Ok(captured) => {
-                let gram = async |gridded: &Gridded| device.gram(gridded).await;
-                pollster::block_on(plan.measure(at, &captured, &opened.inspection, gram))
-            }
-            Err(error) => failed(error.to_string(), activations),
-        }
+    let measured = device(options).and_then(|device| {
+        measured(&opened.inspection, activations, options.site.as_deref(), &device, &mut line)
     });
     line.clear();
-    let fault = pollster::block_on(device.warning());
-    if let (Some(fault), Some(last)) = (fault, outcomes.last_mut()) {
-        last.warnings.push(fault);
-    }
-    let measured = Measured {
-        outcomes,
-        warnings: plan.warnings(),
-        device: device.name().to_owned(),
-        input: activations.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        seconds: began.elapsed().as_secs_f64(),
+    let measured = match measured {
+        Ok(measured) => measured,
+        Err(message) => return complain(&message, UNREADABLE),
     };
     match measured.verification() {
         Ok((verification, warnings)) => opened.verify(verification, warnings),
@@ -75,17 +51,51 @@ pub(crate) fn run(options: &Measure) -> ExitCode {
     show(&opened.inspection.report, options)
 }
 
+/// Measures every site of `activations`, or the one that is named, on all cores.
+pub(crate) fn measured(
+    inspection: &Inspection,
+    activations: &Path,
+    site: Option<&str>,
+    device: &Device,
+    line: &mut progress::Line,
+) -> Result<Measured, String> {
+    let began = Instant::now();
+    let plan = plan(inspection, activations, site).map_err(|error| error.to_string())?;
+    let places: Vec<usize> = (0..plan.pairs.len()).collect();
+    let mut outcomes = on_all_cores(&places, line, |&at| {
+        // Each on its own handle: a file is read by one thread.
+        match captured(activations) {
+            Ok(captured) => {
+                let gram = async |gridded: &Gridded| device.gram(gridded).await;
+                pollster::block_on(plan.measure(at, &captured, inspection, gram))
+            }
+            Err(error) => failed(error.to_string(), activations),
+        }
+    });
+    let fault = pollster::block_on(device.warning());
+    if let (Some(fault), Some(last)) = (fault, outcomes.last_mut()) {
+        last.warnings.push(fault);
+    }
+    Ok(Measured {
+        outcomes,
+        warnings: plan.warnings(),
+        device: device.name().to_owned(),
+        input: activations.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        seconds: began.elapsed().as_secs_f64(),
+    })
+}
+
 fn captured(activations: &Path) -> Result<Captured<DiskSource>, ActivationsError> {
     let source = DiskSource::open(activations, activations.to_string_lossy().into_owned())?;
     pollster::block_on(Captured::open(source))
 }
 
 /// Which tensors are measured at which sites.
-fn plan(inspection: &Inspection, activations: &Path, options: &Measure) -> Result<Plan, ActivationsError> {
+fn plan(inspection: &Inspection, activations: &Path, site: Option<&str>) -> Result<Plan, ActivationsError> {
     let report = &inspection.report;
     let captured = captured(activations)?;
     let sites: Vec<&str> = report.norms.iter().map(|norm| norm.name.as_str()).collect();
-    let chosen = options.site.as_deref().and_then(|name| explain::find(report, name).ok());
+    let chosen = site.and_then(|name| explain::find(report, name).ok());
     plan::plan(&sites, &captured.names(), chosen.map(|norm| norm.name.as_str()))
 }
 

@@ -1,0 +1,173 @@
+/**
+ * The checkpoint on show beside something else: another checkpoint, an adapter, or a file of its kernel directions. Loaded when
+ * a report is on show; a failure leaves everything as it was.
+ */
+import { effect, signal } from '@preact/signals';
+import { isAdapter, pairOf, topOf } from './files';
+import type { Dropped, Entry, Json } from './protocol';
+import type { AdapterReport, Comparison, Progress, Report } from './report';
+import { type Gather, announcement, ask, open, opened, show, withVerifier } from './state';
+
+/** Which of the two is worked on; also the section of the page that shows it. */
+export type Work = 'compare' | 'adapter';
+
+/** What came of it: as JSON for the worker that draws its figures, and parsed. `base` is the report it was made with. */
+export type Beside<Result> = { of: number; base: Report; entries: Entry[]; json: Json; result: Result };
+
+/** The last comparison, and the last adapter, each of the checkpoint with the id `of`. */
+export const comparison = signal<Beside<Comparison> | null>(null);
+export const adapter = signal<Beside<AdapterReport> | null>(null);
+
+/** What is running. */
+export const working = signal<{ work: Work; of: number; progress: Progress | null; controller: AbortController } | null>(null);
+
+/** The sentence of the last one that failed. */
+export const workFailure = signal<{ work: Work; of: number; sentence: string } | null>(null);
+
+// What belongs to a checkpoint ends with it.
+effect(() => {
+  const id = opened.value?.id;
+  const now = working.peek();
+  if (now && now.of !== id) end('Another checkpoint was opened.');
+  for (const kept of [comparison, adapter, workFailure]) {
+    const { of } = kept.peek() ?? {};
+    if (of !== undefined && of !== id) kept.value = null;
+  }
+});
+
+function end(reason: string): void {
+  working.peek()?.controller.abort(new DOMException(reason, 'AbortError'));
+  working.value = null;
+}
+
+/** Stops what is running. */
+export function stopWork(): void {
+  end('It was stopped.');
+  announcement.value = 'Stopped';
+}
+
+const EMPTY = 'There is no file in that. Choose the files, or the folder.';
+
+/** Compares the checkpoint on show with what `gather` finds: changes are counted from the one on show. */
+export function compare(gather: Gather): Promise<Comparison> {
+  return work('compare', async (controller) => {
+    const { signal: stop } = controller;
+    const entries = await gather(stop);
+    if (entries.length === 0) throw new Error(EMPTY);
+    const { id, report, inspector } = await withVerifier();
+    const tell = (progress: Progress) => {
+      if (working.value?.controller === controller) working.value = { ...working.value, progress };
+    };
+    // Both as they were read: energies of one alone would make verdicts differ.
+    const weighs = report.writers.length > 0 && entries.every((entry) => 'file' in entry);
+    const json = await inspector.compare(entries, weighs, tell, stop);
+    const result = JSON.parse(json) as Comparison;
+    comparison.value = { of: id, base: report, entries, json, result };
+    announcement.value = `Compared. ${result.sentence}`;
+    return result;
+  });
+}
+
+/** Weighs an adapter against the checkpoint on show, its base. */
+export function weighAdapter(entries: Dropped[]): Promise<AdapterReport> {
+  return work('adapter', async ({ signal: stop }) => {
+    if (entries.length === 0) throw new Error(EMPTY);
+    const { id, report, inspector } = await withVerifier();
+    const json = await inspector.adapter(entries, stop);
+    const result = JSON.parse(json) as AdapterReport;
+    adapter.value = { of: id, base: report, entries, json, result };
+    announcement.value = `The adapter is weighed. ${result.sentence}`;
+    return result;
+  });
+}
+
+/** The same as part of opening: resolves to the report, which stays. */
+export async function adapterOf(entries: Dropped[]): Promise<Report> {
+  goTo('adapter');
+  await weighAdapter(entries);
+  if (!opened.value) throw new Error(NOTHING_OPEN);
+  return opened.value.report;
+}
+
+/** Kernel directions of these sites, or of all, as a file of this format. */
+export async function exportKernels(sites: string[] | undefined, format: Format): Promise<Blob> {
+  const { inspector } = await withVerifier();
+  const bytes = await inspector.export(sites, format === 'json', new AbortController().signal);
+  return new Blob([bytes], { type: format === 'json' ? 'application/json' : 'application/octet-stream' });
+}
+
+export type Format = 'safetensors' | 'json';
+
+const NOTHING_OPEN = 'Open a checkpoint first: it is what others are compared with, and the base of an adapter.';
+
+async function work<Result>(kind: Work, run: (controller: AbortController) => Promise<Result>): Promise<Result> {
+  const current = opened.value;
+  if (!current) throw new Error(NOTHING_OPEN);
+  end('Another was begun.');
+  const controller = new AbortController();
+  const { signal: stop } = controller;
+  const of = current.id;
+  working.value = { work: kind, of, progress: null, controller };
+  workFailure.value = null;
+  announcement.value = kind === 'compare' ? 'Comparing' : 'Weighing the adapter';
+  try {
+    const stopped = new Promise<never>((_, reject) => stop.addEventListener('abort', () => reject(stop.reason as Error)));
+    return await Promise.race([run(controller), stopped]);
+  } catch (error) {
+    if (!stop.aborted) workFailure.value = { work: kind, of, sentence: error instanceof Error ? error.message : String(error) };
+    throw error;
+  } finally {
+    if (working.value?.controller === controller) working.value = null;
+  }
+}
+
+/** `compare` for event handlers. */
+export function showCompared(gather: Gather): void {
+  goTo('compare');
+  compare(gather).catch(() => undefined);
+}
+
+/** `weighAdapter` for event handlers. */
+export function showWeighed(entries: Dropped[]): void {
+  goTo('adapter');
+  weighAdapter(entries).catch(() => undefined);
+}
+
+/** Takes the reader to where it is shown. */
+function goTo(section: Work): void {
+  document.getElementById(section)?.scrollIntoView({ block: 'start' });
+}
+
+/**
+ * Opens what was dropped. Where it is two things, a base and its adapter are opened and weighed, and of two checkpoints
+ * somebody is asked. With `compare` the one on show stays, and is compared with what was dropped.
+ */
+export function drop(dropped: Promise<Dropped[]>, compares: boolean): void {
+  if (compares && opened.value) return void besides(dropped);
+  let second: Dropped[] | undefined;
+  const gather = async (stop: AbortSignal) => {
+    const entries = await dropped;
+    const pair = pairOf(entries);
+    if (!pair) return entries;
+    const together = isAdapter(pair[1]) || (await ask([topOf(pair[0]), topOf(pair[1])], stop));
+    if (together) second = pair[1];
+    return together ? pair[0] : entries;
+  };
+  open(gather).then(
+    () => {
+      if (!second) return;
+      if (isAdapter(second)) showWeighed(second);
+      else showCompared(() => second ?? []);
+    },
+    () => undefined,
+  );
+}
+
+/** What was dropped to be compared with the one on show; an adapter is weighed. */
+async function besides(dropped: Promise<Dropped[]>): Promise<void> {
+  const entries = await dropped.catch(() => null);
+  // What the browser could not read has its sentence where it is opened.
+  if (entries === null) return show(() => dropped);
+  if (isAdapter(entries)) showWeighed(entries);
+  else showCompared(() => entries);
+}

@@ -1,0 +1,157 @@
+/** A LoRA adapter beside its base, the checkpoint on show: the way in, and what each module wastes. */
+import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { fileName, saveText } from '../download';
+import { USES, count, counted, number } from '../format';
+import type { AdapterModule, AdapterReport } from '../report';
+import { type Opened, pointAt } from '../state';
+import { type Beside, adapter, showWeighed } from '../together';
+import { FigureView } from './figure';
+import { Name } from './name';
+import { Pick } from './pick';
+import { Prose } from './prose';
+import { type Chips, type Column, Table } from './table';
+import { Word } from './term';
+import { WorkNow } from './work';
+
+export function Adapter({ opened }: { opened: Opened }) {
+  const shown = adapter.value;
+  if (opened.report.norms.length === 0) return null;
+  return (
+    <section id="adapter" aria-labelledby="adapter-heading">
+      <h2 id="adapter-heading">What a LoRA adapter wastes</h2>
+      <p class="lead">
+        The part of an adapter’s A that lies along a site’s <Word term="kernel">kernel</Word> reads what the norm never says:
+        it adds a constant, whatever the input. Give the page an adapter of this checkpoint (PEFT’s folder, or its safetensors
+        file) to see how much of each module does.
+      </p>
+      <div class="buttons beside">
+        <Pick name="adapter" files="Choose an adapter’s files…" folder="Choose its folder…" onPicked={showWeighed} />
+      </div>
+      <p class="muted small">
+        Or drop it on the page: files named adapter_model.safetensors are taken for an adapter of the checkpoint on show.
+      </p>
+      <WorkNow work="adapter" opened={opened} />
+      {shown?.of === opened.id && <Waste opened={opened} shown={shown} />}
+    </section>
+  );
+}
+
+const ratio = ({ wasted, null: chance }: AdapterModule): number | null => (chance > 0 ? wasted / chance : null);
+
+const deviations = ({ wasted, null: chance, null_deviation }: AdapterModule): number | null =>
+  null_deviation > 0 ? (wasted - chance) / null_deviation : null;
+
+const fixed = (value: number | null, digits: number): string => (value === null ? '–' : value.toFixed(digits));
+
+const COLUMNS: readonly Column<AdapterModule>[] = [
+  { id: 'rank', label: 'Rank', term: 'waste_rank', numeric: true, value: (_, index) => index, cell: (_, index) => count(index + 1) },
+  { id: 'module', label: 'Module', names: true, value: ({ module }) => module, cell: ({ module }) => <Name>{module}</Name> },
+  { id: 'use', label: 'Use', value: ({ use }) => USES[use] },
+  {
+    id: 'site',
+    label: 'Reads',
+    term: 'site',
+    value: ({ site }) => site,
+    text: 'name',
+    cell: ({ site }) => (
+      <span class="mono">
+        <Name>{site}</Name>
+      </span>
+    ),
+  },
+  { id: 'r', label: 'r', term: 'lora_rank', numeric: true, value: ({ rank }) => rank, cell: ({ rank }) => count(rank) },
+  { id: 'd', label: 'd', term: 'width', numeric: true, value: ({ width }) => width, cell: ({ width }) => count(width) },
+  { id: 'wasted', label: 'Wasted', term: 'wasted', numeric: true, value: ({ wasted }) => wasted, cell: ({ wasted }) => number(wasted) },
+  {
+    id: 'chance',
+    label: 'k/d',
+    term: 'wasted_by_chance',
+    numeric: true,
+    value: (module) => module.null,
+    cell: (module) => number(module.null),
+  },
+  { id: 'ratio', label: 'Ratio', term: 'wasted_ratio', numeric: true, value: ratio, cell: (module) => fixed(ratio(module), 2) },
+  {
+    id: 'deviations',
+    label: 'Deviations',
+    term: 'wasted_deviations',
+    numeric: true,
+    value: deviations,
+    cell: (module) => fixed(deviations(module), 1),
+  },
+];
+
+const CHIPS: readonly Chips<AdapterModule>[] = [{ label: 'use', of: ({ use }) => use, names: USES }];
+
+function Waste({ opened, shown }: { opened: Opened; shown: Beside<AdapterReport> }) {
+  const { result, json } = shown;
+  const heading = useRef<HTMLHeadingElement>(null);
+  const drawer = useMemo(() => opened.inspector.of(json), [opened.inspector, json]);
+  useEffect(() => heading.current?.focus({ preventScroll: true }), [json]);
+  return (
+    <div class="beside-result">
+      <h3 id="weighed" tabIndex={-1} ref={heading}>
+        {result.sentence}
+      </h3>
+      <p class="muted">
+        <Name>{result.adapter}</Name> on <Name>{result.base}</Name>
+      </p>
+      <div class="buttons small">
+        <button
+          type="button"
+          class="button quiet"
+          onClick={() =>
+            saveText(JSON.stringify(result, null, 2), 'application/json', fileName([result.adapter, 'waste'], 'json'))
+          }
+        >
+          Adapter report as JSON
+        </button>
+      </div>
+      {result.modules.some(({ kernel_dimension }) => kernel_dimension > 0) && (
+        <FigureView inspector={drawer} report={result} kind="adapter_waste" checkpoint={result.adapter} />
+      )}
+      {result.modules.length > 0 && (
+        <Table
+          label="Adapted modules"
+          noun="module"
+          rows={result.modules}
+          columns={COLUMNS}
+          text={({ module, site, use }) => `${module} ${site} ${USES[use]}`}
+          chips={CHIPS}
+          onChoose={({ site }) => pointAt(site)}
+        />
+      )}
+      <Skipped skipped={result.skipped} />
+      {result.warnings.map(({ code, message }, index) => (
+        <p key={index} class="notice caution">
+          <code>{code}</code> <Prose>{message}</Prose>
+        </p>
+      ))}
+    </div>
+  );
+}
+
+/** Modules that were left out, by the reason. */
+function Skipped({ skipped }: { skipped: AdapterReport['skipped'] }) {
+  const reasons = useMemo(() => {
+    const found = new Map<string, string[]>();
+    for (const { module, why } of skipped) found.set(why, [...(found.get(why) ?? []), module]);
+    return [...found];
+  }, [skipped]);
+  if (reasons.length === 0) return null;
+  return (
+    <details class="more">
+      <summary>{counted(skipped.length, 'module')} left out</summary>
+      <ul class="prose">
+        {reasons.map(([why, modules]) => (
+          <li key={why}>
+            <span class="mono">
+              <Name>{modules[0] ?? ''}</Name>
+            </span>
+            {modules.length > 1 && ` and ${count(modules.length - 1)} more`}: <Prose>{why}</Prose>
+          </li>
+        ))}
+      </ul>
+    </details>
+  );
+}

@@ -1,0 +1,102 @@
+/** Kernel directions as a file, and the Python that goes with it. */
+import { useState } from 'preact/hooks';
+import dropFromLora from '../../scripts/use/drop_from_lora.py?raw';
+import projectOut from '../../scripts/use/project_out.py?raw';
+import { fileName, save } from '../download';
+import { count, counted } from '../format';
+import type { Report } from '../report';
+import { type Format, exportKernels } from '../together';
+import { Prose } from './prose';
+import { Snippet } from './snippet';
+
+const FORMATS: readonly Format[] = ['safetensors', 'json'];
+const LABELS: Record<Format, string> = { safetensors: 'safetensors', json: 'JSON' };
+
+/** The buttons that make a file of the kernels of these sites, or of all, and what came of it. */
+function Files({ report, sites, of, what }: { report: Report; sites: string[] | undefined; of?: string; what: string }) {
+  const [problem, setProblem] = useState<string | null>(null);
+  const [busy, setBusy] = useState(false);
+  const write = async (format: Format) => {
+    setBusy(true);
+    setProblem(null);
+    try {
+      save(await exportKernels(sites, format), fileName([report.checkpoint.name, of, 'kernels'], format));
+    } catch (error) {
+      setProblem(error instanceof Error ? error.message : String(error));
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <>
+      {FORMATS.map((format) => (
+        <button
+          key={format}
+          type="button"
+          class="button"
+          aria-label={`Export ${what} as ${LABELS[format]}`}
+          disabled={busy}
+          onClick={() => void write(format)}
+        >
+          {LABELS[format]}
+        </button>
+      ))}
+      {problem !== null && (
+        <p class="notice failure export-problem" role="alert">
+          <span class="line">
+            <strong>Not exported.</strong> <Prose>{problem}</Prose>
+          </span>
+        </p>
+      )}
+    </>
+  );
+}
+
+/** In the section on what is dead: all sites, or those that a filter leaves. */
+export function ExportKernels({ report }: { report: Report }) {
+  const [filter, setFilter] = useState('');
+  const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
+  const kept = report.norms.filter(({ name }) => words.every((word) => name.toLowerCase().includes(word)));
+  const sites = words.length === 0 ? undefined : kept.map(({ name }) => name);
+  return (
+    <div id="export">
+      <h3>Take the kernel directions along</h3>
+      <p class="muted">
+        A file holds <code>SITE.kernel</code>, a unit vector v of d values (or k unit vectors of channels whose scale is zero), and{' '}
+        <code>SITE.constant</code>, what vᵀy is for every token, in float64. Sites without a kernel are left out.
+      </p>
+      <div class="buttons beside">
+        <input
+          type="search"
+          class="pick-exported"
+          aria-label="Sites to export: words in their names, or nothing for all"
+          placeholder="all sites, or words in their names"
+          value={filter}
+          onInput={(event) => setFilter(event.currentTarget.value)}
+        />
+        <span class="muted tally" role="status">
+          {words.length === 0 ? `all ${count(kept.length)}` : `${count(kept.length)} of ${counted(report.norms.length, 'site')}`}
+        </span>
+        <Files report={report} sites={sites} what="their kernel directions" />
+      </div>
+      <details class="more">
+        <summary>Project them out of the maps that read them, in PyTorch</summary>
+        <Snippet code={projectOut} />
+      </details>
+      <details class="more">
+        <summary>Drop them from a LoRA adapter of PEFT</summary>
+        <Snippet code={dropFromLora} />
+      </details>
+    </div>
+  );
+}
+
+/** In the row of one site. */
+export function ExportSite({ report, site }: { report: Report; site: string }) {
+  return (
+    <div class="buttons small">
+      <span class="muted">Export this kernel</span>
+      <Files report={report} sites={[site]} of={site} what={`the kernel of ${site}`} />
+    </div>
+  );
+}

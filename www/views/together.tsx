@@ -1,0 +1,13 @@
+/** The report beside something else; fetched when a report is on show. */
+import type { Opened } from '../state';
+import { Adapter } from './adapter';
+import { Compare } from './compare';
+
+export function Together({ opened }: { opened: Opened }) {
+  return (
+    <>
+      <Compare opened={opened} />
+      <Adapter opened={opened} />
+    </>
+  );
+}

@@ -1,0 +1,31 @@
+/** The comparison or the weighing that is running, and the sentence of the last one that failed. */
+import type { Opened } from '../state';
+import { type Work, stopWork, workFailure, working } from '../together';
+import { Prose } from './prose';
+import { Progressing } from './status';
+
+const WORDS: Record<Work, { progress: string; start: string; failed: string }> = {
+  compare: { progress: 'Progress of comparing', start: 'Comparing…', failed: 'Not compared.' },
+  adapter: { progress: 'Progress of weighing the adapter', start: 'Weighing the adapter…', failed: 'Not weighed.' },
+};
+
+export function WorkNow({ work, opened }: { work: Work; opened: Opened }) {
+  const [now, failure, words] = [working.value, workFailure.value, WORDS[work]];
+  return (
+    <>
+      {now?.work === work && (
+        <Progressing {...now} label={words.progress} start={words.start} stop="Cancel" onStop={stopWork} />
+      )}
+      {failure?.work === work && failure.of === opened.id && (
+        <div class="notice failure" role="alert">
+          <p class="line">
+            <strong>{words.failed}</strong> <Prose>{failure.sentence}</Prose>
+          </p>
+          <button type="button" class="button" onClick={() => (workFailure.value = null)}>
+            Dismiss
+          </button>
+        </div>
+      )}
+    </>
+  );
+}
