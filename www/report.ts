@@ -466,6 +466,11 @@ input: string,
  */
 seconds: number, 
 /**
+ * Of them, those of the GPU's Gram kernel, by the GPU's own clock and all workers together; null on the CPU and where the
+ * GPU has no such clock.
+ */
+kernel_seconds: number | null, 
+/**
  * One for each measured site.
  */
 sites: Array<SiteVerification>, };
@@ -532,7 +537,11 @@ layernorm: SiteVerification,
 /**
  * Without.
  */
-rmsnorm: SiteVerification, };
+rmsnorm: SiteVerification, 
+/**
+ * What went wrong on the way: a GPU that is not there, or was lost.
+ */
+warnings: Array<Warning>, };
 
 export type SiteVerification = { 
 /**
@@ -631,6 +640,10 @@ direction: Array<Component>,
  * Cosines of the principal angles between the near-dead coordinates with v and the measured bottom subspace.
  */
 principal_cosines: Array<number> | null, 
+/**
+ * They on both halves; null where one of them has too few tokens.
+ */
+principal_cosines_interval: Array<Interval> | null, 
 /**
  * The greatest variance of a channel whose scale is exactly zero; null without one.
  */

@@ -155,6 +155,7 @@ pub(super) mod tests {
                 spectrum: Vec::new(),
                 direction: Vec::new(),
                 principal_cosines: None,
+                principal_cosines_interval: None,
                 zero_variance: None,
                 raw_test_fooled: index == 1,
                 verdict: if depth < MeasuredVerdict::SUBTRACTED {

@@ -59,6 +59,9 @@ pub struct Verification {
     pub input: String,
     /// Wall time.
     pub seconds: f64,
+    /// Of them, those of the GPU's Gram kernel, by the GPU's own clock and all workers together; null on the CPU and where the
+    /// GPU has no such clock.
+    pub kernel_seconds: Option<f64>,
     /// One for each measured site.
     pub sites: Vec<SiteVerification>,
 }
@@ -77,6 +80,8 @@ pub struct NormAlone {
     pub layernorm: SiteVerification,
     /// Without.
     pub rmsnorm: SiteVerification,
+    /// What went wrong on the way: a GPU that is not there, or was lost.
+    pub warnings: Vec<Warning>,
 }
 
 /// One component of a predicted direction and of the measured bottom eigenvector.
@@ -204,6 +209,8 @@ pub struct SiteVerification {
     pub direction: Vec<Component>,
     /// Cosines of the principal angles between the near-dead coordinates with v and the measured bottom subspace.
     pub principal_cosines: Option<Vec<f64>>,
+    /// They on both halves; null where one of them has too few tokens.
+    pub principal_cosines_interval: Option<Vec<Interval>>,
     /// The greatest variance of a channel whose scale is exactly zero; null without one.
     pub zero_variance: Option<f64>,
     /// The raw direction matches γ⁻¹ although the scale-free test says that no mean was subtracted.

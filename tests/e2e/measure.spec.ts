@@ -75,6 +75,8 @@ test('the GPU, the page without one and the terminal give the same bits', async 
     );
   const [gpu, cpu] = [await measured('gpu'), await measured('cpu')];
   expect(gpu?.device, 'the adapter of these tests').not.toBe('cpu');
+  expect(gpu?.kernel_seconds, 'SwiftShader has a clock').toBeGreaterThan(0);
+  expect(cpu?.kernel_seconds).toBeNull();
   expect(cpu?.device).toBe('cpu');
   expect(gpu?.sites, 'every number, to the last bit').toEqual(cpu?.sites);
 
@@ -99,6 +101,8 @@ test('without WebGPU the CPU measures, and one sentence says so', async ({ page 
   await page.locator('.pick-activations').setInputFiles(picked({ 'transformer.ln_f': outputs(600) }));
   await expect(page.locator('#measured')).toContainText('s on the CPU', { timeout: 30_000 });
   await expect(page.getByText('no GPU can be used here')).toBeVisible();
+  await page.getByRole('button', { name: 'Measure the norm alone' }).click();
+  await expect(page.locator('#alone').getByText('no GPU can be used here'), 'of a norm alone too').toBeVisible({ timeout: 30_000 });
 });
 
 test('the norm alone is measured as both kinds, and says that it is no evidence', async ({ page }) => {

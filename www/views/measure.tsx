@@ -160,7 +160,8 @@ export function Measure({ opened }: { opened: Opened }) {
           <p class="lead" id="measured">
             {summary(verification.sites)} {count(verification.tokens)} tokens or more of {verification.input},{' '}
             {verification.forward}, n/d {maybe(verification.width_ratio)}; {maybe(verification.seconds)} s on{' '}
-            {verification.device === 'cpu' ? 'the CPU' : verification.device}.
+            {verification.device === 'cpu' ? 'the CPU' : verification.device}
+            {verification.kernel_seconds !== null && `, ${maybe(verification.kernel_seconds)} s of them in its kernel by its own clock`}.
           </p>
           <FigureView
             inspector={inspector}
@@ -195,7 +196,7 @@ export function Measure({ opened }: { opened: Opened }) {
 }
 
 /** One norm as both kinds, and first of all that this says nothing of the model. */
-function Alone({ name, epsilon, epsilon_configured, layernorm, rmsnorm }: NormAlone) {
+function Alone({ name, epsilon, epsilon_configured, layernorm, rmsnorm, warnings }: NormAlone) {
   const rows = [
     ['LayerNorm', layernorm],
     ['RMSNorm', rmsnorm],
@@ -213,6 +214,11 @@ function Alone({ name, epsilon, epsilon_configured, layernorm, rmsnorm }: NormAl
           ? 'The raw |cos| is fooled here: a scale is nearly off, so it matches γ⁻¹ without a mean subtracted. depth^ is not.'
           : 'The raw |cos| is not fooled by these scales.'}
       </p>
+      {warnings.map(({ message }) => (
+        <p key={message} class="notice">
+          <Prose>{message}</Prose>.
+        </p>
+      ))}
       <div class="scroll" role="region" aria-label="The norm alone" tabIndex={0}>
         <table class="plain">
           <thead>
