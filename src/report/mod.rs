@@ -40,6 +40,19 @@ pub struct Report {
     pub verification: Option<Verification>,
     /// What the user should know before relying on the rest.
     pub warnings: Vec<Warning>,
+    /// That it came in a link, which holds less than a checkpoint does; null for a checkpoint that is open.
+    #[serde(default)]
+    pub shared: Option<SharedSummary>,
+}
+
+/// Where a report that came in a link is from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct SharedSummary {
+    /// When the link was made: RFC 3339.
+    pub made: String,
+    /// Whether names were left in; else sites, readers and writers are numbered.
+    pub names: bool,
 }
 
 /// What measured activations say.
