@@ -100,7 +100,7 @@ impl Figure {
     pub(crate) fn of_sketch(mut self) -> Self {
         self.table.leave_out("channel");
         self.caption.push_str(
-            " Drawn from the summary in a link: the four smallest scales are exact, the others lie on a curve of 24 points.",
+            " Drawn from the summary in a link: the smallest scales are exact to five digits, the others lie on a curve of 16 points.",
         );
         self
     }

@@ -3,7 +3,7 @@
 use serde_json::{Number, Value};
 
 /// Significant digits that are kept.
-const KEPT: usize = 6;
+const KEPT: usize = 5;
 /// Where the last of them is a 5, whoever rounds again to fewer would perhaps round the other way: more are kept then.
 const MORE: usize = 4;
 
@@ -49,7 +49,7 @@ mod tests {
     fn whole_numbers_and_text_stay() {
         let value = serde_json::json!({ "a": [1_234_567_890_123_u64, "0.123456789", null, true], "b": 0.123_456_789 });
         let kept =
-            serde_json::json!({ "a": [1_234_567_890_123_u64, "0.123456789", null, true], "b": 0.123_457 });
+            serde_json::json!({ "a": [1_234_567_890_123_u64, "0.123456789", null, true], "b": 0.12346 });
         assert_eq!(rounded(value), kept);
     }
 }

@@ -1,4 +1,4 @@
-//! A scale in a few dozen bytes: its smallest values to six digits, the others as a curve.
+//! A scale in a few dozen bytes: its smallest values to five digits, the others as a curve.
 //!
 //! Figures of a kernel live on the smallest |γᵢ|, which may be 1e-33 beside 0.8: they stand apart, each with its channel. The
 //! others are sorted by size and sampled; between two samples sizes are interpolated in the logarithm.
@@ -6,10 +6,10 @@
 use crate::kernel::scale::Scale;
 use serde::{Deserialize, Serialize};
 
-/// Smallest values that are kept as they are.
-const EXACT: usize = 4;
+/// Smallest values that are kept as they are; all near-dead ones up to the second.
+const EXACT: [usize; 2] = [3, 16];
 /// Points of the curve.
-const POINTS: usize = 24;
+const POINTS: usize = 16;
 /// Heights that a point can have above the lowest: steps of a percent or so for scales within a factor of ten.
 const STEPS: f64 = 255.0;
 
@@ -34,7 +34,9 @@ impl Sketch {
         let values = scale.values();
         let mut order: Vec<usize> = (0..values.len()).filter(|&channel| values[channel] != 0.0).collect();
         order.sort_by(|&a, &b| values[a].abs().total_cmp(&values[b].abs()));
-        let (exact, others) = order.split_at(EXACT.min(order.len()));
+        let [least, most] = EXACT;
+        let near_dead = scale.near_dead().len() - scale.zeros().len();
+        let (exact, others) = order.split_at(near_dead.clamp(least, most).min(order.len()));
         let size = |rank: usize| values[others[rank]].abs();
         let range = (!others.is_empty()).then(|| [size(0), size(others.len() - 1)]);
         let height = |point: usize| {
@@ -159,10 +161,10 @@ mod tests {
             let (scale, sketched) = again(&values);
             let (before, after) = (scale.magnitudes(), sketched.magnitudes());
             prop_assert!((before.min / after.min - 1.0).abs() < 1e-9 && (before.max / after.max - 1.0).abs() < 1e-9);
-            // Between two of 24 points lies at most the gap between their ranks.
+            // Between two of 16 points lies at most the gap between their ranks.
             let mut logs: Vec<f64> = logs.clone();
             logs.sort_by(f64::total_cmp);
-            let gap = logs.windows(2.max(logs.len() / 16)).map(|part| part[part.len() - 1] - part[0]).fold(0.0, f64::max);
+            let gap = logs.windows(2.max(logs.len() / 10)).map(|part| part[part.len() - 1] - part[0]).fold(0.0, f64::max);
             prop_assert!((before.median / after.median).ln().abs() <= gap + 0.02, "{before:?} {after:?}");
         }
     }
