@@ -22,7 +22,9 @@ export class Inspector {
   private readonly waiting = new Map<number, Waiting>();
   private last = 0;
 
-  private constructor(kind: Kind, onProgress: (progress: Progress) => void) {
+  private constructor(
+    readonly kind: Kind, onProgress: (progress: Progress) => void,
+  ) {
     this.worker =
       kind === 'verifier'
         ? new Worker(new URL('./worker/verifier.ts', import.meta.url), { type: 'module' })
@@ -56,7 +58,7 @@ export class Inspector {
     const inspector = new Inspector(kind, onProgress);
     try {
       const report = parsed(await inspector.call('open', [entries], signal));
-      const remote = report.checkpoint.remote !== null;
+      const remote = report.checkpoint.remote !== null && report.shared === null;
       return { inspector, report, entries: remote ? await inspector.call('entries', [], signal) : entries };
     } catch (error) {
       inspector.close(error);
@@ -95,6 +97,16 @@ export class Inspector {
   /** Measures one norm on random inputs, as both kinds; a verifier's call. */
   async alone(site: string, device: Device, signal: AbortSignal): Promise<NormAlone> {
     return JSON.parse(await this.call('alone', [site, device], signal)) as NormAlone;
+  }
+
+  /** The report as the fragment of a link; a verifier's call. */
+  link(names: boolean, signal: AbortSignal): Promise<string> {
+    return this.call('link', [names, new Date().toISOString()], signal);
+  }
+
+  /** The report as one HTML file; a verifier's call. */
+  html(names: boolean, signal: AbortSignal): Promise<string> {
+    return this.call('html', [names, new Date().toISOString()], signal);
   }
 
   figure(

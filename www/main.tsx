@@ -1,17 +1,20 @@
 /** Mounts the page and gives code the same way in as a drop. */
 import { render } from 'preact';
 import './api';
-import { addressOfLink, entriesOf } from './files';
-import { address, hub, measure, measuring, open, plan, showAddress } from './state';
+import { entriesOf, readLink } from './files';
+import { measure, measuring, open, plan, share, showLink } from './state';
 import { applyTheme } from './theme';
 import { App } from './views/app';
 
 window.gammascope = {
   open(files, { weights, ...access } = {}) {
-    return open(() => (typeof files === 'string' ? [{ address: files, ...access }] : entriesOf(files)), weights);
+    if (typeof files !== 'string') return open(() => entriesOf(files), weights);
+    const linked = readLink(files.slice(files.indexOf('#')));
+    return open(() => [linked ? linked.entry : { address: files, ...access }], weights);
   },
   plan: (file, options) => plan({ path: file.name, file }, options),
   measure: (file, options) => measure({ path: file.name, file }, options),
+  share: (options) => share(options),
 };
 
 // The browser asks before the page is left with a measurement half done.
@@ -21,13 +24,10 @@ window.addEventListener('beforeunload', (event) => {
 
 applyTheme();
 
-/** Opens the address that a link to the page names. */
+/** Opens what a link to the page names or holds. */
 function openLinked(): void {
-  const linked = addressOfLink(location.hash);
-  if (!linked) return;
-  address.value = linked.address;
-  hub.value = linked.hub ?? '';
-  showAddress();
+  const linked = readLink(location.hash);
+  if (linked) showLink(linked);
 }
 
 addEventListener('hashchange', openLinked);

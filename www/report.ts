@@ -36,7 +36,11 @@ verification: Verification | null,
 /**
  * What the user should know before relying on the rest.
  */
-warnings: Array<Warning>, };
+warnings: Array<Warning>, 
+/**
+ * That it came in a link, which holds less than a checkpoint does; null for a checkpoint that is open.
+ */
+shared: SharedSummary | null, };
 
 export type CheckpointSummary = { 
 /**

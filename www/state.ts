@@ -3,6 +3,7 @@
  * actions; they hold no state that outlives them.
  */
 import { computed, signal } from '@preact/signals';
+import { type Link, linkToReport } from './files';
 import { Inspector } from './inspector';
 import type { Device, Dropped, Entry } from './protocol';
 import type { MeasurementPlan, NormAlone, Progress, Report } from './report';
@@ -121,7 +122,7 @@ export async function open(gather: Gather, weights = weighs.value === 'yes'): Pr
   opened.value = next;
   announcement.value = `Report ready. ${next.report.model.sentence}`;
   // Behind an address a sample would take thousands of requests.
-  return weights && next.report.checkpoint.remote === null ? weigh(next) : next.report;
+  return weights && next.report.checkpoint.remote === null && !next.report.shared ? weigh(next) : next.report;
 }
 
 /** Takes progress to whatever is running: the open of `controller`, or the sampling after it. */
@@ -167,6 +168,35 @@ async function successor({ entries, report }: Opened, signal: AbortSignal): Prom
   signal.addEventListener('abort', () => inspector.close(signal.reason), { once: true });
   if (weighs) await inspector.weigh(signal);
   return inspector;
+}
+
+/**
+ * The verifier of the checkpoint on show: the one that holds it already, or one that takes the inspector's place with all that it
+ * knows. Only a verifier can share.
+ */
+async function verifier(signal: AbortSignal): Promise<Inspector> {
+  const current = opened.value;
+  if (!current) throw new Error('Open a checkpoint first: there is no report to share.');
+  if (current.inspector.kind === 'verifier') return current.inspector;
+  const after = await successor(current, signal);
+  if (opened.value?.id !== current.id) {
+    after.close();
+    throw new DOMException('Another checkpoint was opened.', 'AbortError');
+  }
+  const { report } = opened.value;
+  stopWeighing();
+  opened.value.inspector.close();
+  opened.value = { ...current, report, inspector: after };
+  return after;
+}
+
+/** The report on show as a link that holds it, at a site if one is given, or as one HTML file. */
+export async function share(
+  { as = 'link', names = true, site = null }: { as?: 'link' | 'html'; names?: boolean; site?: string | null } = {},
+  signal: AbortSignal = new AbortController().signal,
+): Promise<string> {
+  const from = await verifier(signal);
+  return as === 'html' ? from.html(names, signal) : linkToReport(await from.link(names, signal), site);
 }
 
 /** How to measure: one site's activations or those of all, where, and whether a long measurement waits for consent. */
@@ -284,6 +314,17 @@ export function stopWeighing(): void {
 /** `open` for event handlers: the failure is already on the page, so nobody needs the rejection. */
 export function show(gather: Gather): void {
   open(gather).catch(() => undefined);
+}
+
+/** Opens what a link names or holds, and points at its site. */
+export function showLink({ entry, site }: Link): void {
+  if ('address' in entry) {
+    address.value = entry.address;
+    hub.value = entry.hub ?? '';
+  }
+  open(() => [entry])
+    .then(() => site !== null && pointAt(site))
+    .catch(() => undefined);
 }
 
 /** Opens the address in the field, with a token for its host where one is given. */

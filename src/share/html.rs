@@ -86,7 +86,7 @@ fn head(report: &Report, made: &str) -> Markup {
             }
             h1 id="sentence" { (model.sentence) }
             @if model.confidence > 0.0 { p { "Confidence " (probability(model.confidence)) ", because:" } }
-            ul { @for reason in &model.reasons { li { (reason) } } }
+            ul { @for reason in &model.reasons { li { (prose(reason)) } } }
             dl.facts { @for (name, value) in facts { div { dt { (name) } dd { (value) } } } }
         }
     }
@@ -208,7 +208,7 @@ fn dead(report: &Report) -> Markup {
             h2 { "Dead parameter directions" }
             p { "Of " (grouped(dead.readers)) " readers; " (maybe(Some(100.0 * dead.share))) " % of their parameters are free to move." }
             dl.facts { @for (name, count) in classes { div { dt { (name) } dd { (grouped(count)) } } } }
-            @if !dead.assumptions.is_empty() { ul { @for assumption in &dead.assumptions { li { (assumption) } } } }
+            @if !dead.assumptions.is_empty() { ul { @for assumption in &dead.assumptions { li { (prose(assumption)) } } } }
             @if dead.readers > 0 {
                 details {
                     summary { "Reader by reader" }
@@ -238,7 +238,7 @@ fn warnings(report: &Report) -> Markup {
         @if !report.warnings.is_empty() {
             section {
                 h2 { "Warnings" }
-                ul { @for warning in &report.warnings { li { (warning.message) " (" code { (warning.r#where) } ")" } } }
+                ul { @for warning in &report.warnings { li { (prose(&warning.message)) " (" code { (warning.r#where) } ")" } } }
             }
         }
     }
@@ -247,7 +247,16 @@ fn warnings(report: &Report) -> Markup {
 /// A figure with its caption; nothing where it does not exist.
 fn drawn(inspection: &Inspection, kind: FigureKind, site: Option<&str>) -> Markup {
     let Ok(drawn) = figure(inspection, kind, site, SIZE) else { return html! {} };
-    html! { figure { (PreEscaped(drawn.svg)) figcaption { (drawn.caption) } } }
+    html! { figure { p { strong { (drawn.title) } } (PreEscaped(drawn.svg)) figcaption { (drawn.caption) } } }
+}
+
+/// A sentence, with what stands in backticks as code.
+fn prose(text: &str) -> Markup {
+    html! {
+        @for (index, piece) in text.split('`').enumerate() {
+            @if index % 2 == 1 { code { (piece) } } @else { (piece) }
+        }
+    }
 }
 
 fn table(id: &str, headings: &[&str], rows: Markup) -> Markup {

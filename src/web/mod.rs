@@ -2,6 +2,8 @@
 
 #[cfg(feature = "remote")]
 mod network;
+#[cfg(feature = "share")]
+mod share;
 
 #[cfg(feature = "gpu")]
 use crate::device::Device;

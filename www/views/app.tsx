@@ -7,6 +7,7 @@ import { FinalNorm } from './final-norm';
 import { Header } from './header';
 import { HowItWorks } from './how';
 import { Measure } from './measure';
+import { SharedNote } from './shared';
 import { Sites } from './sites';
 import { Announcer, Failure, Opening } from './status';
 import { Explanation } from './term';
@@ -37,6 +38,7 @@ export function App() {
         </div>
         {current ? (
           <article key={current.id} class="report">
+            <SharedNote report={current.report} />
             <Verdict opened={current} />
             <FinalNorm opened={current} />
             <Sites opened={current} />

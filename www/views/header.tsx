@@ -3,6 +3,7 @@ import { useRef } from 'preact/hooks';
 import { opened } from '../state';
 import { nextTheme, theme } from '../theme';
 import { Openers } from './openers';
+import { Sharing } from './sharing';
 
 const PLACES = [
   { id: 'verdict', label: 'Verdict' },
@@ -37,6 +38,7 @@ export function Header() {
       <div class="actions">
         {opened.value && (
           <>
+            <Sharing opened={opened.value} />
             <button type="button" class="button" popovertarget="open-menu">
               Open…
             </button>

@@ -82,67 +82,73 @@ export function Measure({ opened }: { opened: Opened }) {
         What a checkpoint says is evidence. The outputs of its norms, captured from your own code, are direct: the covariance
         is computed exactly, here, and either has the predicted kernel or does not.
       </p>
-      <details class="more">
-        <summary>How to capture them in PyTorch</summary>
-        <Hook />
-      </details>
-      <div class="buttons measure-controls">
-        <button type="button" class="button" disabled={measuring.value !== null} onClick={() => input.current?.click()}>
-          Choose activations…
-        </button>
-        <label class="choice">
-          of
-          {report.norms.length > LISTED ? (
-            <input
-              type="text"
-              placeholder="the sites their tensors are named after"
-              value={site}
-              onInput={(event) => setSite(event.currentTarget.value)}
-            />
-          ) : (
-            <select class="pick-site" value={site} onChange={(event) => setSite(event.currentTarget.value)}>
-              <option value="">the sites their tensors are named after</option>
-              {report.norms.map(({ name }) => (
-                <option key={name} value={name}>
-                  {name}
-                </option>
-              ))}
-            </select>
-          )}
-        </label>
-        <label class="choice">
-          on the
-          <select value={device} onChange={(event) => setDevice(event.currentTarget.value as Device)} class="pick-device">
-            <option value="fastest">fastest of GPU and CPU</option>
-            <option value="gpu">GPU, if there is one</option>
-            <option value="cpu">CPU</option>
-          </select>
-        </label>
-      </div>
-      <input
-        ref={input}
-        type="file"
-        accept=".safetensors,.npy"
-        hidden
-        class="pick-activations"
-        onChange={(event) => {
-          const file = event.currentTarget.files?.[0];
-          event.currentTarget.value = '';
-          if (file) showMeasured({ path: file.name, file }, site === '' ? undefined : site, device);
-        }}
-      />
-      <p class="muted small">
-        No activations at hand? Random inputs through a norm's γ, β and ε, as both kinds, show what its kernel would look
-        like. They are no evidence about the model.{' '}
-        <button
-          type="button"
-          class="button quiet"
-          disabled={measuring.value !== null}
-          onClick={() => void measureAlone(site || report.model.final_norm || report.norms[0]?.name || '', device)}
-        >
-          Measure the norm alone
-        </button>
-      </p>
+      {report.shared ? (
+        <p class="muted">A report from a link cannot be measured: that takes the checkpoint's own scales. Open the checkpoint.</p>
+      ) : (
+        <>
+          <details class="more">
+            <summary>How to capture them in PyTorch</summary>
+            <Hook />
+          </details>
+          <div class="buttons measure-controls">
+            <button type="button" class="button" disabled={measuring.value !== null} onClick={() => input.current?.click()}>
+              Choose activations…
+            </button>
+            <label class="choice">
+              of
+              {report.norms.length > LISTED ? (
+                <input
+                  type="text"
+                  placeholder="the sites their tensors are named after"
+                  value={site}
+                  onInput={(event) => setSite(event.currentTarget.value)}
+                />
+              ) : (
+                <select class="pick-site" value={site} onChange={(event) => setSite(event.currentTarget.value)}>
+                  <option value="">the sites their tensors are named after</option>
+                  {report.norms.map(({ name }) => (
+                    <option key={name} value={name}>
+                      {name}
+                    </option>
+                  ))}
+                </select>
+              )}
+            </label>
+            <label class="choice">
+              on the
+              <select value={device} onChange={(event) => setDevice(event.currentTarget.value as Device)} class="pick-device">
+                <option value="fastest">fastest of GPU and CPU</option>
+                <option value="gpu">GPU, if there is one</option>
+                <option value="cpu">CPU</option>
+              </select>
+            </label>
+          </div>
+          <input
+            ref={input}
+            type="file"
+            accept=".safetensors,.npy"
+            hidden
+            class="pick-activations"
+            onChange={(event) => {
+              const file = event.currentTarget.files?.[0];
+              event.currentTarget.value = '';
+              if (file) showMeasured({ path: file.name, file }, site === '' ? undefined : site, device);
+            }}
+          />
+          <p class="muted small">
+            No activations at hand? Random inputs through a norm's γ, β and ε, as both kinds, show what its kernel would look
+            like. They are no evidence about the model.{' '}
+            <button
+              type="button"
+              class="button quiet"
+              disabled={measuring.value !== null}
+              onClick={() => void measureAlone(site || report.model.final_norm || report.norms[0]?.name || '', device)}
+            >
+              Measure the norm alone
+            </button>
+          </p>
+        </>
+      )}
       <MeasuringNow />
       {measureFailure.value !== null && (
         <div class="notice failure" role="alert">

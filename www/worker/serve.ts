@@ -18,7 +18,7 @@ type Answer<Name extends keyof Calls> = ReturnType<Calls[Name]> | Promise<Return
 type Answers = { [Name in keyof Calls]: (...args: Parameters<Calls[Name]>) => Answer<Name> };
 
 /** The calls that only the verifier answers. */
-export type Measuring = Pick<Answers, 'entries' | 'plan' | 'measure' | 'alone' | 'verify'>;
+export type Measuring = Pick<Answers, 'entries' | 'plan' | 'measure' | 'alone' | 'verify' | 'link' | 'html'>;
 
 const post = (reply: Reply): void => self.postMessage(reply);
 

@@ -8,7 +8,7 @@ serve(
     return Inspection.open(entries, report);
   },
   weightsBudget,
-  () => ({ entries: refuse, plan: refuse, measure: refuse, alone: refuse, verify: refuse }),
+  () => ({ entries: refuse, plan: refuse, measure: refuse, alone: refuse, verify: refuse, link: refuse, html: refuse }),
 );
 
 function refuse(): never {
