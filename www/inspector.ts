@@ -21,6 +21,7 @@ export class Inspector {
   private readonly worker: Worker;
   private readonly waiting = new Map<number, Waiting>();
   private last = 0;
+  private ended: { reason: unknown } | null = null;
 
   private constructor(
     readonly kind: Kind, onProgress: (progress: Progress) => void,
@@ -125,6 +126,7 @@ export class Inspector {
 
   /** Ends the worker; calls still waiting fail with `reason`. */
   close(reason: unknown = new DOMException('The checkpoint was closed.', 'AbortError')): void {
+    this.ended ??= { reason };
     this.worker.terminate();
     for (const { reject } of this.waiting.values()) reject(reason);
     this.waiting.clear();
@@ -137,6 +139,7 @@ export class Inspector {
   ): Promise<ReturnType<Calls[Name]>> {
     return new Promise((resolve, reject) => {
       signal.throwIfAborted();
+      if (this.ended) throw this.ended.reason;
       const id = ++this.last;
       this.waiting.set(id, { resolve, reject });
       signal.addEventListener('abort', () => this.waiting.delete(id) && reject(signal.reason), { once: true });

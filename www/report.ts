@@ -306,6 +306,16 @@ null_deviation: number,
  */
 row_dispersion: number, };
 
+export type SharedSummary = { 
+/**
+ * When the link was made: RFC 3339.
+ */
+made: string, 
+/**
+ * Whether names were left in; else sites, readers and writers are numbered.
+ */
+names: boolean, };
+
 export type WriterPart = "attention" | "feed_forward" | "embedding" | "unknown";
 
 export type KernelReport = { 

@@ -174,11 +174,12 @@ async function successor({ entries, report }: Opened, signal: AbortSignal): Prom
  * The verifier of the checkpoint on show: the one that holds it already, or one that takes the inspector's place with all that it
  * knows. Only a verifier can share.
  */
-async function verifier(signal: AbortSignal): Promise<Inspector> {
+async function verifier(): Promise<Inspector> {
   const current = opened.value;
   if (!current) throw new Error('Open a checkpoint first: there is no report to share.');
   if (current.inspector.kind === 'verifier') return current.inspector;
-  const after = await successor(current, signal);
+  // It outlives whoever asked for it first.
+  const after = await successor(current, new AbortController().signal);
   if (opened.value?.id !== current.id) {
     after.close();
     throw new DOMException('Another checkpoint was opened.', 'AbortError');
@@ -195,7 +196,7 @@ export async function share(
   { as = 'link', names = true, site = null }: { as?: 'link' | 'html'; names?: boolean; site?: string | null } = {},
   signal: AbortSignal = new AbortController().signal,
 ): Promise<string> {
-  const from = await verifier(signal);
+  const from = await verifier();
   return as === 'html' ? from.html(names, signal) : linkToReport(await from.link(names, signal), site);
 }
 

@@ -24,7 +24,7 @@ export function Header() {
         <svg viewBox="0 0 24 24" aria-hidden="true">
           <path d="M4 5c4-1.500 6.500 1 8 7M20 4.500C17 8 13 13 12 18.500c-.600 3.300 2.400 3.300 1.800 0C13.300 16 12.700 14 12 12" />
         </svg>
-        Gammascope
+        <span>Gammascope</span>
       </a>
       {opened.value && (
         <nav aria-label="Report">
