@@ -49,9 +49,7 @@ impl LinkedReport {
         height: u32,
     ) -> Result<JsValue, Error> {
         let kind: FigureKind = from_js(kind)?;
-        to_js(
-            &figures::figure(&self.inner, kind, site.as_deref(), Size { width, height }).map_err(sentence)?,
-        )
+        to_js(&figures::figure(&self.inner, kind, site.as_deref(), Size { width, height }).map_err(sentence)?)
     }
 
     /// As `Inspection.csv`.

@@ -16,7 +16,7 @@ const BEGINS: u64 = 4096;
 pub(crate) fn run(options: &Share) -> ExitCode {
     if let Some(output) = options.html.as_deref().filter(|output| is_precious(output)) {
         let message = format!(
-            "`{}` is there already and no page of ours, so it is not overwritten; choose another name, or remove it first",
+            "`{}` is there already and is no page of ours, so it is not overwritten; choose another name, or remove it first",
             output.display()
         );
         return complain(&message, USAGE);
