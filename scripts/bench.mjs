@@ -5,7 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { timeKernels } from "../benches/kernels.mjs";
 import { SLOW, serve, timeDrop, timeLoad, timeMeasuring, timeWeights } from "../benches/page.mjs";
 import { experts, llama, llamaConfig, writeFolder } from "../benches/sparse.mjs";
@@ -58,6 +58,7 @@ await main(async () => {
     await comparing(models);
     await weighing(browser);
     await measuring(command, browser, join(folder, "measured"));
+    linking(command, join(folder, "linked"));
     console.log("Growth");
     growing(command, folder);
   } finally {
@@ -228,6 +229,26 @@ function weight(what, sent) {
   const [gzip, brotli] = [sum("gzip"), sum("brotli")];
   const ratio = `${(gzip / 1000 / BUDGET_KB).toFixed(2)} of ${BUDGET_KB} KB, gzipped`;
   row(what, { file: `gzip ${size(gzip)}`, read: `brotli ${size(brotli)}`, ratio });
+}
+
+/** How long a link that holds the report is. */
+function linking(command, folder) {
+  heading("A link that holds the report");
+  const real = ["all-MiniLM-L6-v2", "SmolLM2-135M", "gemma-3-270m"].map((name) => join(".cache/models", name));
+  for (const path of real.filter((path) => existsSync(path))) length(command, path);
+  const size = { layers: 200, width: 1024, vocabulary: 1024 };
+  length(command, writeFolder(folder, llama(size), llamaConfig(size), 1).folder);
+}
+
+function length(command, path) {
+  const { norms } = JSON.parse(timed(command, ["inspect", path, "--json"]).stdout);
+  const { milliseconds, stdout } = timed(command, ["share", path]);
+  const link = stdout.trim().length;
+  row(`${norms.length} sites · ${basename(path)}`, {
+    file: size(link),
+    time: ms(milliseconds),
+    ratio: `${Math.round(link / norms.length)} bytes a site`,
+  });
 }
 
 /** How time grows with the catalogue, without the start of the process. */

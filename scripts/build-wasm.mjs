@@ -1,5 +1,5 @@
 // The Rust core as WebAssembly, twice, in www/generated/: the inspector that every visit loads, and the verifier, which
-// can measure as well, open addresses, compare, weigh adapters and export, and is loaded when that is asked for.
+// can measure as well, open addresses and links, share, compare, weigh adapters and export, and is loaded when that is asked for.
 
 import { existsSync } from "node:fs";
 import { Failure, step } from "./lib/run.mjs";
@@ -7,12 +7,12 @@ import { cargoBuild, lockedVersion, wasmTarget } from "./lib/rust.mjs";
 
 const flags = (features) => ["--lib", "--no-default-features", "--features", features, "--locked"];
 
-export const WASM_FLAGS = flags("web,gpu,remote,together");
+export const WASM_FLAGS = flags("web,gpu,remote,share,together");
 
 const ARTEFACTS = [
   { name: "inspector", features: "web", profile: "web", rustflags: "" },
   // Every browser with WebGPU has 128-bit vectors, and every other of the last years.
-  { name: "verifier", features: "web,gpu,remote,together", profile: "web-fast", rustflags: "-Ctarget-feature=+simd128" },
+  { name: "verifier", features: "web,gpu,remote,share,together", profile: "web-fast", rustflags: "-Ctarget-feature=+simd128" },
 ];
 
 /** Compiles the core and writes its JavaScript side; cargo skips what has not changed. */

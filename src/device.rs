@@ -5,6 +5,8 @@ use crate::verify::gram::{Gram, Gridded};
 
 #[cfg(feature = "gpu")]
 use crate::gpu::{Gpu, GpuError, gram::GramKernel};
+#[cfg(feature = "gpu")]
+use std::sync::atomic::Ordering::Relaxed;
 
 /// The CPU, or a GPU until it fails once.
 #[derive(Debug)]
@@ -14,6 +16,9 @@ pub struct Device {
     /// Why the CPU went on without the GPU. Held while the GPU computes: one thread at a time uses it.
     #[cfg(feature = "gpu")]
     fault: futures_util::lock::Mutex<Option<GpuError>>,
+    /// Nanoseconds of the GPU's kernel that nobody has asked for yet.
+    #[cfg(feature = "gpu")]
+    busy: std::sync::atomic::AtomicU64,
 }
 
 impl Device {
@@ -24,6 +29,8 @@ impl Device {
             gpu: None,
             #[cfg(feature = "gpu")]
             fault: futures_util::lock::Mutex::new(None),
+            #[cfg(feature = "gpu")]
+            busy: Default::default(),
         }
     }
 
@@ -51,12 +58,26 @@ impl Device {
             let mut fault = self.fault.lock().await;
             if fault.is_none() {
                 match kernel.gram(gridded).await {
-                    Ok(gram) => return gram,
+                    Ok((gram, seconds)) => {
+                        self.busy.fetch_add((seconds.unwrap_or(0.0) * 1e9) as u64, Relaxed);
+                        return gram;
+                    }
                     Err(error) => *fault = Some(error),
                 }
             }
         }
         gridded.gram()
+    }
+
+    /// Seconds that the GPU's kernel took since this was last asked, by the GPU's own clock; `None` where it has none, and on
+    /// the CPU.
+    pub fn kernel_seconds(&self) -> Option<f64> {
+        #[cfg(feature = "gpu")]
+        match self.busy.swap(0, Relaxed) {
+            0 => {}
+            nanoseconds => return Some(nanoseconds as f64 * 1e-9),
+        }
+        None
     }
 
     /// That the GPU failed on the way, if it did.

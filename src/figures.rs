@@ -67,10 +67,11 @@ pub fn figure(
         return Ok(plot::evidence(name, &norm.evidence, size)?);
     }
     let scale = inspection.scales[position].as_ref().ok_or_else(|| FigureError::NoScale(name.to_owned()))?;
-    Ok(match kind {
+    let sketched = inspection.report.shared.is_some();
+    let figure = match kind {
         FigureKind::ScaleDistribution => plot::scale_distribution(name, scale, size)?,
         FigureKind::KernelDirection => match Kernel::of(scale, norm.kind == NormKind::LayerNorm) {
-            Kernel::InverseScale(direction) => plot::kernel_direction(name, &direction, size)?,
+            Kernel::InverseScale(direction) => plot::kernel_direction(name, &direction, !sketched, size)?,
             _ => return Err(FigureError::NotOffered(name.to_owned(), "kernel direction")),
         },
         _ => {
@@ -78,7 +79,10 @@ pub fn figure(
             let measured = verification.and_then(|all| all.sites.iter().find(|site| site.name == name));
             plot::soft_spectrum(name, &spectrum(norm, scale)?, measured, size)?
         }
-    })
+    };
+    #[cfg(feature = "share")]
+    let figure = if sketched { figure.of_sketch() } else { figure };
+    Ok(figure)
 }
 
 /// Figures of what was measured, which only the verifier draws.

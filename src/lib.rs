@@ -27,6 +27,7 @@
 //! - [`report`]: the schema of everything that is said, and its assembly by [`inspect`](mod@inspect).
 //! - [`compare`](mod@compare): two inspections side by side; [`export`]: kernel directions as safetensors or JSON; [`adapter`]: what
 //!   a LoRA adapter wastes on the kernels of its base.
+//! - `share` (feature): a report as a link that holds it, or as one HTML file.
 //! - [`plot`]: figures as SVG with the table behind them; [`figures`] draws those of an inspection.
 //! - `order`: sorting and grouping, compiled once; std only, and used everywhere.
 //! - `web` and `bin`: the two boundaries; everything may be used there and nothing depends on them.
@@ -47,6 +48,8 @@ mod order;
 pub mod plot;
 pub mod reader;
 pub mod report;
+#[cfg(feature = "share")]
+pub mod share;
 pub mod source;
 #[cfg(feature = "verify")]
 pub mod verify;

@@ -334,6 +334,43 @@ fn a_norm_alone_is_no_evidence_and_says_so() {
     assert!(error.contains("--activations <FILE>"), "{error}");
 }
 
+fn share() -> Command {
+    let mut command = Command::cargo_bin("gammascope").unwrap();
+    command.arg("share");
+    command
+}
+
+#[test]
+fn a_link_goes_behind_the_address_of_any_page() {
+    let link =
+        stdout(share().arg(sample("layernorm")).args(["--page", "https://example.org/scope/#verdict"]));
+    let (page, fragment) = link.trim().split_once('#').unwrap();
+    assert_eq!(page, "https://example.org/scope/");
+    let shared = gammascope::share::Shared::read(&format!("#{fragment}")).unwrap();
+    assert_eq!(shared.report.norms.len(), 9);
+    assert!(shared.report.shared.unwrap().names);
+    let bare = stdout(share().arg(sample("layernorm")).arg("--no-names"));
+    assert!(bare.starts_with("#report=1."), "{bare}");
+    let shared = gammascope::share::Shared::read(&bare).unwrap();
+    assert_eq!(shared.report.norms[0].name, "norm 1");
+}
+
+#[test]
+fn the_html_file_is_written_again_over_itself_and_over_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("report.html");
+    for _ in 0..2 {
+        let text = stdout(share().arg(sample("rmsnorm")).arg("--html").arg(&page));
+        assert!(text.contains("report.html: ") && text.ends_with(" kB\n"), "{text}");
+    }
+    assert!(std::fs::read_to_string(&page).unwrap().contains("RMSNorm transformer, 9 norm sites"));
+    let precious = folder.path().join("thesis.html");
+    std::fs::write(&precious, "<p>mine</p>").unwrap();
+    let error = stderr(share().arg(sample("rmsnorm")).arg("--html").arg(&precious), 1);
+    assert!(error.contains("is no page of ours, so it is not overwritten"), "{error}");
+    assert_eq!(std::fs::read_to_string(&precious).unwrap(), "<p>mine</p>");
+}
+
 #[test]
 fn activations_that_match_no_site_are_measured_only_when_the_site_is_named() {
     let folder = tempfile::tempdir().unwrap();

@@ -96,7 +96,9 @@ fn math_4_an_almost_off_channel_fools_the_raw_test_and_not_the_verdict() {
     assert!(site.cos.unwrap() > 0.999 && site.raw_test_fooled, "{site:?}");
     assert_eq!(site.verdict, MeasuredVerdict::NotMeanSubtracting);
     assert!(site.notes.iter().any(|note| note.contains("only because a scale is nearly off")));
-    assert!(site.principal_cosines.unwrap()[0] > 0.99, "the channel is dead all the same");
+    let (cosine, halves) = (site.principal_cosines.unwrap()[0], site.principal_cosines_interval.unwrap()[0]);
+    assert!(cosine > 0.99, "the channel is dead all the same");
+    assert!(0.99 < halves.low && halves.low <= cosine && cosine <= halves.high, "{halves:?}");
 }
 
 #[test]
@@ -110,6 +112,7 @@ fn zero_scales_are_confirmed_as_coordinates() {
         assert_eq!(site.zero_variance, Some(0.0));
         assert_eq!(site.principal_cosines.as_ref().unwrap().len(), 2);
         assert!(site.cos.unwrap() > 0.999_999 && site.depth == 0.0);
+        assert!(site.cos_interval.unwrap().low > 0.999_999, "on both halves too");
         // What the zeros hide of x̂ leaves a LayerNorm's sum open.
         assert_eq!(site.verdict, verdict, "{subtracts}: {site:?}");
     }

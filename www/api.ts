@@ -9,7 +9,7 @@ export interface Api {
    * headers and norm tensors are read, otherwise also a sample of the weights, 64 MB at most; left out, the page's own
    * setting decides. Rejects with the sentence shown.
    *
-   * A string is an address: the URL of a file, an index or a folder, or `org/model[@revision]` on `hub` (the public one where
+   * A string is a link that holds a report (`…#report=…`), or an address: the URL of a file, an index or a folder, or `org/model[@revision]` on `hub` (the public one where
    * it is left out). Its host is asked for headers and norm tensors; `token` goes to that host alone. The weights of a remote
    * checkpoint are not sampled.
    */
@@ -17,6 +17,12 @@ export interface Api {
     files: Openable | string,
     options?: { weights?: boolean; token?: string; hub?: string },
   ): Promise<Report>;
+
+  /**
+   * A link to this page that holds the report on show: nothing of it reaches a host. `names: false` leaves out the names of files,
+   * tensors and sites; `as: 'html'` gives the report as one HTML file instead.
+   */
+  share(options?: { as?: 'link' | 'html'; names?: boolean }): Promise<string>;
 
   /** What `measure` with the same arguments would take: sites, bytes, operations, memory, seconds. */
   plan(activations: File, options?: { site?: string; device?: Device }): Promise<MeasurementPlan>;

@@ -2,7 +2,7 @@
  * From what the user did (dropped, picked, pasted, asked for a sample) to a list of entries. Nothing is read here:
  * a `File` is only a handle, and which of them belong to a checkpoint is decided in Rust.
  */
-import type { Address, Dropped } from './protocol';
+import type { Address, Dropped, Linked } from './protocol';
 
 /** What `window.gammascope.open` accepts. */
 export type Openable = FileList | readonly (File | Dropped)[];
@@ -24,20 +24,47 @@ export function entriesOf(files: Openable): Dropped[] {
   );
 }
 
-/** The address in a link to the page: `#open=URL`, escaped or not, and `&hub=` behind it where it is not the public one. */
-export function addressOfLink(hash: string): Address | null {
-  const [, address, hub] = /^#open=(.+?)(?:&hub=(.+))?$/.exec(hash) ?? [];
+/** What a link to the page opens, and the site it points at. */
+export type Link = { entry: Address | Linked; site: string | null };
+
+/**
+ * Reads the fragment of a link: `#open=URL`, escaped or not, with `&hub=` behind it where it is not the public one; or
+ * `#report=…`, which holds the report itself. `&site=` at the end of either names a site.
+ */
+export function readLink(hash: string): Link | null {
+  const [, before = '', named] = /^(.*?)(?:&site=([^&]*))?$/s.exec(hash) ?? [];
+  const site = named === undefined ? null : decoded(named);
+  if (before.startsWith('#report=')) return { entry: { link: before }, site };
+  const [, address, hub] = /^#open=(.+?)(?:&hub=(.+))?$/.exec(before) ?? [];
   if (!address) return null;
-  return { address: unescaped(address), ...(hub ? { hub: unescaped(hub) } : {}) };
+  return { entry: { address: unescaped(address), ...(hub ? { hub: unescaped(hub) } : {}) }, site };
 }
 
-function unescaped(text: string): string {
-  if (text.includes('://')) return text;
+/** A link to this page that opens an address, at a site if one is given. */
+export function linkToAddress(address: string, hub: string, site: string | null): string {
+  const at = (name: string, value: string | null) => (value ? `&${name}=${encodeURIComponent(value)}` : '');
+  return `${page()}#open=${encodeURIComponent(address)}${at('hub', hub)}${at('site', site)}`;
+}
+
+/** A link to this page that holds a report. */
+export function linkToReport(fragment: string, site: string | null): string {
+  return `${page()}${fragment}${site ? `&site=${encodeURIComponent(site)}` : ''}`;
+}
+
+function page(): string {
+  return location.href.replace(/#.*$/s, '');
+}
+
+function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
     return text;
   }
+}
+
+function unescaped(text: string): string {
+  return text.includes('://') ? text : decoded(text);
 }
 
 /** Holds the weights of something. */

@@ -24,6 +24,7 @@ export class Inspector {
   private readonly worker: Worker;
   private readonly waiting = new Map<number, Waiting>();
   private last = 0;
+  private ended: { reason: unknown } | null = null;
 
   private constructor(
     readonly kind: Kind,
@@ -62,7 +63,7 @@ export class Inspector {
     const inspector = new Inspector(kind, onProgress);
     try {
       const report = parsed(await inspector.call('open', [entries], signal));
-      const remote = report.checkpoint.remote !== null;
+      const remote = report.checkpoint.remote !== null && report.shared === null;
       return { inspector, report, entries: remote ? await inspector.call('entries', [], signal) : entries };
     } catch (error) {
       inspector.close(error);
@@ -101,6 +102,16 @@ export class Inspector {
   /** Measures one norm on random inputs, as both kinds; a verifier's call. */
   async alone(site: string, device: Device, signal: AbortSignal): Promise<NormAlone> {
     return JSON.parse(await this.call('alone', [site, device], signal)) as NormAlone;
+  }
+
+  /** The report as the fragment of a link; a verifier's call. */
+  link(names: boolean, signal: AbortSignal): Promise<string> {
+    return this.call('link', [names, new Date().toISOString()], signal);
+  }
+
+  /** The report as one HTML file; a verifier's call. */
+  html(names: boolean, signal: AbortSignal): Promise<string> {
+    return this.call('html', [names, new Date().toISOString()], signal);
   }
 
   figure(
@@ -153,6 +164,7 @@ export class Inspector {
 
   /** Ends the worker; calls still waiting fail with `reason`. */
   close(reason: unknown = new DOMException('The checkpoint was closed.', 'AbortError')): void {
+    this.ended ??= { reason };
     this.worker.terminate();
     for (const { reject } of this.waiting.values()) reject(reason);
     this.waiting.clear();
@@ -165,6 +177,7 @@ export class Inspector {
   ): Promise<ReturnType<Calls[Name]>> {
     return new Promise((resolve, reject) => {
       signal.throwIfAborted();
+      if (this.ended) throw this.ended.reason;
       const id = ++this.last;
       this.waiting.set(id, { resolve, reject });
       signal.addEventListener('abort', () => this.waiting.delete(id) && reject(signal.reason), { once: true });

@@ -1,8 +1,8 @@
 /** Mounts the page and gives code the same way in as a drop. */
 import { render } from 'preact';
 import './api';
-import { addressOfLink, entriesOf } from './files';
-import { address, hub, measure, measuring, open, plan, showAddress } from './state';
+import { entriesOf, readLink } from './files';
+import { measure, measuring, open, plan, share, showLink } from './state';
 import { applyTheme } from './theme';
 import { App } from './views/app';
 
@@ -15,10 +15,13 @@ async function beside<Result>(ask: (together: Together) => Promise<Result>): Pro
 
 window.gammascope = {
   open(files, { weights, ...access } = {}) {
-    return open(() => (typeof files === 'string' ? [{ address: files, ...access }] : entriesOf(files)), weights);
+    if (typeof files !== 'string') return open(() => entriesOf(files), weights);
+    const linked = readLink(files.slice(files.indexOf('#')));
+    return open(() => [linked ? linked.entry : { address: files, ...access }], weights);
   },
   plan: (file, options) => plan({ path: file.name, file }, options),
   measure: (file, options) => measure({ path: file.name, file }, options),
+  share: (options) => share(options),
   compare: (files, access) =>
     beside(({ compare }) => compare(() => (typeof files === 'string' ? [{ address: files, ...access }] : entriesOf(files)))),
   adapter: (files) => beside(({ weighAdapter }) => weighAdapter(entriesOf(files))),
@@ -32,13 +35,10 @@ window.addEventListener('beforeunload', (event) => {
 
 applyTheme();
 
-/** Opens the address that a link to the page names. */
+/** Opens what a link to the page names or holds. */
 function openLinked(): void {
-  const linked = addressOfLink(location.hash);
-  if (!linked) return;
-  address.value = linked.address;
-  hub.value = linked.hub ?? '';
-  showAddress();
+  const linked = readLink(location.hash);
+  if (linked) showLink(linked);
 }
 
 addEventListener('hashchange', openLinked);

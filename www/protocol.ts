@@ -13,8 +13,11 @@ export type Address = { address: string; hub?: string; token?: string };
 /** A file behind an address that a worker has opened, with what it read of it: another worker takes it as it is. */
 export type Known = { path: string; url?: string; whole?: Uint8Array };
 
-/** What is opened: files, or one address. */
-export type Entry = Dropped | Address | Known;
+/** A report that came in a link: its fragment, from `#report=` on. */
+export type Linked = { link: string };
+
+/** What is opened: files, one address, or a report from a link. */
+export type Entry = Dropped | Address | Known | Linked;
 
 /** Where the exact covariance is computed, with the same numbers: "fastest" tries both; without a GPU the CPU does it. */
 export type Device = 'fastest' | 'gpu' | 'cpu';
@@ -25,7 +28,7 @@ export type Json = string;
 /**
  * The calls a worker answers. `open` comes first and once: a worker holds one checkpoint. `weigh` resolves to null when it
  * was stopped. Only the verifier answers `plan`, `measure`,
- * `verify`, `alone`, and what puts the checkpoint beside something else: `compare` and all after it.
+ * `verify`, `alone`, `link`, `html`, and what puts the checkpoint beside something else: `compare` and all after it.
  */
 export interface Calls {
   open(entries: Entry[]): Json;
@@ -40,6 +43,9 @@ export interface Calls {
   alone(site: string, device: Device): Json;
   /** Takes outcomes into the report. */
   verify(measured: Json): Json;
+  /** The report as the fragment of a link, or as an HTML file; `made` is when. */
+  link(names: boolean, made: string): string;
+  html(names: boolean, made: string): string;
   figure(kind: FigureKind, site: string | undefined, width: number, height: number): Figure;
   csv(kind: FigureKind, site: string | undefined): string;
   /** What changed from the checkpoint to another, whose weights are sampled as well with `weighs`: a `Comparison`. */

@@ -36,7 +36,11 @@ verification: Verification | null,
 /**
  * What the user should know before relying on the rest.
  */
-warnings: Array<Warning>, };
+warnings: Array<Warning>, 
+/**
+ * That it came in a link, which holds less than a checkpoint does; null for a checkpoint that is open.
+ */
+shared: SharedSummary | null, };
 
 export type CheckpointSummary = { 
 /**
@@ -302,6 +306,16 @@ null_deviation: number,
  */
 row_dispersion: number, };
 
+export type SharedSummary = { 
+/**
+ * When the link was made: RFC 3339.
+ */
+made: string, 
+/**
+ * Whether names were left in; else sites, readers and writers are numbered.
+ */
+names: boolean, };
+
 export type WriterPart = "attention" | "feed_forward" | "embedding" | "unknown";
 
 export type KernelReport = { 
@@ -466,6 +480,11 @@ input: string,
  */
 seconds: number, 
 /**
+ * Of them, those of the GPU's Gram kernel, by the GPU's own clock and all workers together; null on the CPU and where the
+ * GPU has no such clock.
+ */
+kernel_seconds: number | null, 
+/**
  * One for each measured site.
  */
 sites: Array<SiteVerification>, };
@@ -532,7 +551,11 @@ layernorm: SiteVerification,
 /**
  * Without.
  */
-rmsnorm: SiteVerification, };
+rmsnorm: SiteVerification, 
+/**
+ * What went wrong on the way: a GPU that is not there, or was lost.
+ */
+warnings: Array<Warning>, };
 
 export type SiteVerification = { 
 /**
@@ -631,6 +654,10 @@ direction: Array<Component>,
  * Cosines of the principal angles between the near-dead coordinates with v and the measured bottom subspace.
  */
 principal_cosines: Array<number> | null, 
+/**
+ * They on both halves; null where one of them has too few tokens.
+ */
+principal_cosines_interval: Array<Interval> | null, 
 /**
  * The greatest variance of a channel whose scale is exactly zero; null without one.
  */

@@ -3,7 +3,7 @@
  * actions; they hold no state that outlives them.
  */
 import { computed, signal } from '@preact/signals';
-import { isAdapter } from './files';
+import { type Link, isAdapter, linkToReport } from './files';
 import { Inspector } from './inspector';
 import type { Device, Dropped, Entry } from './protocol';
 import type { MeasurementPlan, NormAlone, Progress, Report } from './report';
@@ -127,7 +127,7 @@ export async function open(gather: Gather, weights = weighs.value === 'yes'): Pr
   opened.value = next;
   announcement.value = `Report ready. ${next.report.model.sentence}`;
   // Behind an address a sample would take thousands of requests.
-  return weights && next.report.checkpoint.remote === null ? weigh(next) : next.report;
+  return weights && next.report.checkpoint.remote === null && !next.report.shared ? weigh(next) : next.report;
 }
 
 /** Asks what two things are that were dropped at once: whether they are to be compared, or opened as one. */
@@ -210,6 +210,15 @@ async function promote(current: Opened): Promise<Opened> {
   stopWeighing();
   now.inspector.close();
   return (opened.value = { ...now, ...after });
+}
+
+/** The report on show as a link that holds it, at a site if one is given, or as one HTML file. */
+export async function share(
+  { as = 'link', names = true, site = null }: { as?: 'link' | 'html'; names?: boolean; site?: string | null } = {},
+  signal: AbortSignal = new AbortController().signal,
+): Promise<string> {
+  const { inspector } = await withVerifier();
+  return as === 'html' ? inspector.html(names, signal) : linkToReport(await inspector.link(names, signal), site);
 }
 
 /** How to measure: one site's activations or those of all, where, and whether a long measurement waits for consent. */
@@ -327,6 +336,17 @@ export function stopWeighing(): void {
 /** `open` for event handlers: the failure is already on the page, so nobody needs the rejection. */
 export function show(gather: Gather): void {
   open(gather).catch(() => undefined);
+}
+
+/** Opens what a link names or holds, and points at its site. */
+export function showLink({ entry, site }: Link): void {
+  if ('address' in entry) {
+    address.value = entry.address;
+    hub.value = entry.hub ?? '';
+  }
+  open(() => [entry])
+    .then(() => site !== null && pointAt(site))
+    .catch(() => undefined);
 }
 
 /** Opens the address in the field, with a token for its host where one is given. */

@@ -104,5 +104,5 @@ async function start({ entries }: Wanted, signal: AbortSignal): Promise<Inspecto
 /** The outcome of a site whose verifier broke: out of memory, as a rule. */
 function failed(site: string, error: unknown): Json {
   const message = `\`${site}\`: ${error instanceof Error ? error.message : String(error)}`;
-  return JSON.stringify({ site: null, warnings: [{ code: 'not_measured', message, where: site }], unit_roundoff: 0 });
+  return JSON.stringify({ site: null, warnings: [{ code: 'not_measured', message, where: site }], unit_roundoff: 0, kernel_seconds: null });
 }

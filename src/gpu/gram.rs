@@ -4,6 +4,7 @@
 //! by weight p + q, in i32: at most four pairs share a weight, each product is at most 2¹⁴, so fewer than 2¹⁵ tokens
 //! cannot overflow one. The buffers' limits, and the time that a system lets a dispatch take, cut finer.
 
+use super::timestamps::{self, Timestamps};
 use super::{Gpu, GpuError};
 use crate::verify::gram::{Gram, Gridded, Light};
 
@@ -27,6 +28,7 @@ const MOST_WORK: usize = 1 << 20;
 pub struct GramKernel {
     gpu: Gpu,
     pipeline: wgpu::ComputePipeline,
+    timestamps: Option<Timestamps>,
 }
 
 /// How much one dispatch does.
@@ -128,21 +130,27 @@ impl GramKernel {
             cache: None,
         });
         gpu.check()?;
-        Ok(Self { gpu: gpu.clone(), pipeline })
+        Ok(Self { gpu: gpu.clone(), pipeline, timestamps: Timestamps::new(gpu) })
     }
 
-    /// The exact Gram matrix: the same integers as [`Gridded::gram`].
-    pub async fn gram(&self, gridded: &Gridded) -> Result<Gram, GpuError> {
+    /// The exact Gram matrix: the same integers as [`Gridded::gram`]; and the seconds that the kernel took by the GPU's own
+    /// clock, where it has one.
+    pub async fn gram(&self, gridded: &Gridded) -> Result<(Gram, Option<f64>), GpuError> {
         let light = gridded.light();
         if light.values.is_empty() {
-            return Ok(gridded.gram());
+            return Ok((gridded.gram(), None));
         }
         let chunks = Chunks::new(&self.gpu, &light)?;
-        Ok(gridded.gram_from(self.products(&light, chunks).await?))
+        let (products, seconds) = self.products(&light, chunks).await?;
+        Ok((gridded.gram_from(products), seconds))
     }
 
-    /// [`Light::products`], dispatch by dispatch.
-    async fn products(&self, light: &Light<'_>, chunks: Chunks) -> Result<Vec<i128>, GpuError> {
+    /// [`Light::products`], dispatch by dispatch, and the seconds of them all.
+    async fn products(
+        &self,
+        light: &Light<'_>,
+        chunks: Chunks,
+    ) -> Result<(Vec<i128>, Option<f64>), GpuError> {
         let width = light.width;
         let tiles = upper_tiles(width);
         let most = chunks.tiles.min(tiles.len());
@@ -157,7 +165,9 @@ impl GramKernel {
             buffer("digits", chunks.quads * width * QUAD_BYTES, Usage::STORAGE | Usage::COPY_DST);
         let tiles_buffer = buffer("tiles", 8 * most, Usage::STORAGE | Usage::COPY_DST);
         let planes_buffer = buffer("planes", most * TILE_BYTES, Usage::STORAGE | Usage::COPY_SRC);
-        let read_buffer = buffer("read", most * TILE_BYTES, Usage::MAP_READ | Usage::COPY_DST);
+        let times = self.timestamps.as_ref().map_or(0, |_| timestamps::BYTES);
+        let read_buffer =
+            buffer("read", most * TILE_BYTES + times as usize, Usage::MAP_READ | Usage::COPY_DST);
         let entries: Vec<_> = [&shape_buffer, &digits_buffer, &tiles_buffer, &planes_buffer]
             .into_iter()
             .zip(0..)
@@ -172,6 +182,7 @@ impl GramKernel {
             |words: &[usize]| words.iter().flat_map(|&w| (w as u32).to_le_bytes()).collect::<Vec<_>>();
 
         let mut products = vec![0; width * (width + 1) / 2];
+        let mut seconds = self.timestamps.as_ref().map(|_| 0.0);
         for first in (0..light.tokens).step_by(4 * chunks.quads) {
             let quads = chunks.quads.min((light.tokens - first).div_ceil(4));
             queue.write_buffer(&shape_buffer, 0, &words(&[width, quads]));
@@ -181,18 +192,31 @@ impl GramKernel {
                 let bytes = (tiles.len() * TILE_BYTES) as u64;
                 let mut encoder = device.create_command_encoder(&Default::default());
                 {
-                    let mut pass = encoder.begin_compute_pass(&Default::default());
+                    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                        label: Some("gram"),
+                        timestamp_writes: self.timestamps.as_ref().map(Timestamps::writes),
+                    });
                     pass.set_pipeline(&self.pipeline);
                     pass.set_bind_group(0, &group, &[]);
                     pass.dispatch_workgroups(tiles.len() as u32, 1, 1);
                 }
-                encoder.copy_buffer_to_buffer(&planes_buffer, 0, &read_buffer, 0, bytes);
+                if let Some(timestamps) = &self.timestamps {
+                    timestamps.resolve(&mut encoder, &read_buffer);
+                }
+                encoder.copy_buffer_to_buffer(&planes_buffer, 0, &read_buffer, times, bytes);
                 queue.submit([encoder.finish()]);
                 self.gpu.check()?;
-                self.gpu.read(&read_buffer, bytes, |planes| add(&mut products, width, tiles, planes)).await?;
+                let read = |bytes: &[u8]| {
+                    let (times, planes) = bytes.split_at(times as usize);
+                    if let (Some(timestamps), Some(seconds)) = (&self.timestamps, &mut seconds) {
+                        *seconds += timestamps.seconds(times);
+                    }
+                    add(&mut products, width, tiles, planes);
+                };
+                self.gpu.read(&read_buffer, times + bytes, read).await?;
             }
         }
-        Ok(products)
+        Ok((products, seconds))
     }
 }
 
@@ -316,7 +340,7 @@ mod tests {
                 for tokens in [1, 5, 509, 1024] {
                     let gridded = gridded(&hostile(tokens, width, 3), width);
                     assert_eq!(
-                        block_on(kernel.gram(&gridded)).unwrap(),
+                        block_on(kernel.gram(&gridded)).unwrap().0,
                         gridded.gram(),
                         "{tokens} × {width}, packed: {packed}"
                     );
@@ -334,7 +358,7 @@ mod tests {
             let gridded = gridded(&hostile(tokens, width, 4), width);
             let light = gridded.light();
             for (quads, tiles) in [(1, 100), (3, 1), (8, 2), (9, 7), (64, 3)] {
-                let products = block_on(kernel.products(&light, Chunks { quads, tiles })).unwrap();
+                let products = block_on(kernel.products(&light, Chunks { quads, tiles })).unwrap().0;
                 assert_eq!(products, light.products(), "{tokens} × {width}, {quads} quads, {tiles} tiles");
             }
         }
@@ -351,8 +375,21 @@ mod tests {
         assert_eq!(digits(lowest), [-128, -128, -128, -127]);
         let values = [vec![lowest; tokens], vec![1 - LIGHT; tokens]].concat();
         let light = Light { tokens, width, values: &values };
-        let products = block_on(kernel.products(&light, Chunks { quads: MOST_QUADS, tiles: 1 })).unwrap();
+        let products = block_on(kernel.products(&light, Chunks { quads: MOST_QUADS, tiles: 1 })).unwrap().0;
         assert_eq!(products, light.products());
+    }
+
+    #[test]
+    #[ignore = "needs an adapter: cargo test --features gpu -- --ignored"]
+    fn the_gpus_own_clock_counts_no_more_than_ours() {
+        let gpu = open();
+        let kernel = GramKernel::new(&gpu).unwrap();
+        let gridded = gridded(&hostile(1024, 256, 6), 256);
+        let began = std::time::Instant::now();
+        let (_, seconds) = block_on(kernel.gram(&gridded)).unwrap();
+        let ours = began.elapsed().as_secs_f64();
+        assert_eq!(seconds.is_some(), gpu.timed);
+        assert!(seconds.is_none_or(|seconds| 0.0 < seconds && seconds <= ours), "{seconds:?} of {ours}");
     }
 
     #[test]

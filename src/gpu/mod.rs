@@ -4,6 +4,7 @@
 //! f64 and may reassociate f32, so every sum on the GPU is one of integers that cannot overflow.
 
 pub mod gram;
+mod timestamps;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -71,6 +72,8 @@ pub struct Gpu {
     limits: wgpu::Limits,
     /// Whether WGSL has dot4I8Packed here.
     packed: bool,
+    /// Whether passes can be timed by the GPU's own clock.
+    timed: bool,
     /// The first fault; what follows it is only its consequence.
     fault: Arc<Mutex<Option<GpuError>>>,
 }
@@ -114,8 +117,10 @@ impl Gpu {
                 return Err(GpuError::Limits { adapter, limit, has, needed });
             }
         }
+        let timestamps = found.features() & wgpu::Features::TIMESTAMP_QUERY;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("gammascope"),
+            required_features: timestamps,
             required_limits: wgpu::Limits {
                 max_storage_buffer_binding_size: has.max_storage_buffer_binding_size,
                 max_buffer_size: has.max_buffer_size,
@@ -146,7 +151,8 @@ impl Gpu {
         let packed = instance
             .wgsl_language_features()
             .contains(wgpu::WgslLanguageFeatures::Packed4x8IntegerDotProduct);
-        Ok(Self { adapter, limits: device.limits(), device, queue, packed, fault })
+        let timed = !timestamps.is_empty();
+        Ok(Self { adapter, limits: device.limits(), device, queue, packed, timed, fault })
     }
 
     /// The adapter's name.

@@ -114,6 +114,7 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             writers: self.streams.reports(&checkpoint.tensors),
             verification: self.verification.cloned(),
             warnings: self.warnings,
+            shared: None,
         };
         let shifts =
             stored.iter().map(|stored| stored.shift.as_ref().and_then(|shift| shift.clone().ok())).collect();
@@ -217,7 +218,7 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
                 String::new()
             };
             let message = format!(
-                "tensor {:?}{more} has the element type {dtype:?}, which the {} format does not define: its values are not used, the rest goes on",
+                "tensor `{}`{more} has the element type {dtype:?}, which the {} format does not define: its values are not used, the rest goes on",
                 tensors[0],
                 self.checkpoint.format.name()
             );

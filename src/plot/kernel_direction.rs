@@ -2,7 +2,7 @@
 
 use super::axis::Axis;
 use super::backend::UNIT;
-use super::canvas::{Canvas, Point, Words, columns, paint, readable, thinned, units};
+use super::canvas::{Canvas, Frame, Point, Words, columns, paint, readable, thinned, units};
 use super::number::{counted, grouped, short};
 use super::palette::Ink;
 use super::panel::{Notes, Panel, Plan, Side, mark};
@@ -18,8 +18,14 @@ const DOTS_UP_TO: usize = 1_500;
 const EQUAL: f64 = 1.0 + 1e-9;
 
 /// Draws |vᵢ| (d values) twice: sorted by size, and by channel. Both on one logarithmic scale against 1/√d, the
-/// height of a direction that all channels share equally.
-pub fn kernel_direction(site: &str, direction: &Direction, size: Size) -> Result<Figure, PlotError> {
+/// height of a direction that all channels share equally. Only sorted, where components are not `placed`: at channels of
+/// their own.
+pub fn kernel_direction(
+    site: &str,
+    direction: &Direction,
+    placed: bool,
+    size: Size,
+) -> Result<Figure, PlotError> {
     let sizes: Vec<f64> = direction.components.iter().map(|component| component.abs()).collect();
     if sizes.is_empty() {
         return Err(PlotError::Empty("the kernel direction has no components"));
@@ -28,14 +34,14 @@ pub fn kernel_direction(site: &str, direction: &Direction, size: Size) -> Result
     order::sort_by(&mut order, |&a, &b| sizes[b].total_cmp(&sizes[a]));
     let shape = Shape { flat: 1.0 / (sizes.len() as f64).sqrt(), sizes: &sizes, order: &order };
 
-    let size = size.legible(2, false);
+    let size = size.legible(if placed { 2 } else { 1 }, false);
     let name = readable(site);
     let title = format!("Kernel direction of {name}");
     let caption = caption(direction, &shape);
     let source = format!("{name} · d = {} · Gammascope", grouped(sizes.len() as f64));
     let mut marks = Vec::new();
     let svg = paint(size, &Words { title: &title, description: &caption, source: &source }, |canvas| {
-        marks = shape.draw(canvas)?;
+        marks = if placed { shape.draw(canvas) } else { shape.draw_alone(canvas) }?;
         Ok(())
     })?;
     Ok(Figure {
@@ -116,21 +122,7 @@ impl Shape<'_> {
     fn draw(&self, canvas: &Canvas<'_>) -> Result<Vec<Mark>, PlotError> {
         let [first, second] = canvas.pair();
         let d = self.sizes.len() as f64;
-        let mut marks = self.draw_sorted(
-            canvas,
-            &Panel::new(
-                canvas,
-                Plan {
-                    frame: first,
-                    heading: "|vᵢ| sorted by size, log scale",
-                    legend: Vec::new(),
-                    x_title: "rank",
-                    x: Axis::whole(0.5, d + 0.5),
-                    y: self.y_axis(),
-                    left: None,
-                },
-            )?,
-        )?;
+        let mut marks = self.draw_sorted(canvas, first)?;
         marks.extend(self.draw_by_channel(
             canvas,
             &Panel::new(
@@ -149,7 +141,21 @@ impl Shape<'_> {
         Ok(marks)
     }
 
-    fn draw_sorted(&self, canvas: &Canvas<'_>, panel: &Panel<'_, '_>) -> Result<Vec<Mark>, PlotError> {
+    fn draw_alone(&self, canvas: &Canvas<'_>) -> Result<Vec<Mark>, PlotError> {
+        self.draw_sorted(canvas, canvas.frame())
+    }
+
+    fn draw_sorted(&self, canvas: &Canvas<'_>, frame: Frame) -> Result<Vec<Mark>, PlotError> {
+        let plan = Plan {
+            frame,
+            heading: "|vᵢ| sorted by size, log scale",
+            legend: Vec::new(),
+            x_title: "rank",
+            x: Axis::whole(0.5, self.sizes.len() as f64 + 0.5),
+            y: self.y_axis(),
+            left: None,
+        };
+        let panel = &Panel::new(canvas, plan)?;
         let place = |(rank, &channel): (usize, &usize)| panel.place(rank as f64 + 1.0, self.sizes[channel]);
         let points: Vec<Point> = self.order.iter().enumerate().map(place).collect();
         self.draw_flat(panel)?;
@@ -236,21 +242,21 @@ mod tests {
 
     #[test]
     fn a_single_channel_is_the_whole_direction() {
-        let figure = kernel_direction("norm", &direction(&[-3.0]), SIZE).unwrap();
+        let figure = kernel_direction("norm", &direction(&[-3.0]), true, SIZE).unwrap();
         assert_eq!(figure.table.rows, [[0.0, -1.0, 1.0, 1.0].map(Cell::from).to_vec()]);
         assert!(figure.svg.contains("flat 1/√d = 1\n"));
     }
 
     #[test]
     fn a_constant_scale_is_called_flat_and_names_no_channel() {
-        let figure = kernel_direction("norm", &direction(&[0.3; 384]), SIZE).unwrap();
+        let figure = kernel_direction("norm", &direction(&[0.3; 384]), true, SIZE).unwrap();
         assert!(figure.caption.contains("All 384 channels have the same weight"), "{}", figure.caption);
         assert!(figure.svg.contains("flat 1/√d = 0.051\n") && !figure.svg.contains("channel 0,"));
     }
 
     #[test]
     fn one_tiny_scale_is_named_and_the_others_are_still_on_the_axis() {
-        let figure = kernel_direction("norm", &direction(&with_one_off()), SIZE).unwrap();
+        let figure = kernel_direction("norm", &direction(&with_one_off()), true, SIZE).unwrap();
         assert!(figure.caption.contains("if 1 of 384 channels shared"), "{}", figure.caption);
         assert!(figure.svg.contains("channel 223, |v| = 1\n"));
         assert!(figure.svg.contains(">\n1e-30\n<"), "ticks reach down to the other channels");
@@ -259,14 +265,14 @@ mod tests {
 
     #[test]
     fn a_component_that_left_f64_stands_at_the_foot() {
-        let figure = kernel_direction("norm", &direction(&[5e-324, 1e300, 1e300]), SIZE).unwrap();
+        let figure = kernel_direction("norm", &direction(&[5e-324, 1e300, 1e300]), true, SIZE).unwrap();
         assert_eq!(figure.table.rows[1][2], Cell::Number(0.0));
         assert!(figure.svg.contains(">\n0\n<"));
     }
 
     #[test]
     fn a_wide_direction_is_drawn_by_columns_and_tabulated_in_full() {
-        let figure = kernel_direction("norm", &direction(&lognormal(16_384, 0.8)), SIZE).unwrap();
+        let figure = kernel_direction("norm", &direction(&lognormal(16_384, 0.8)), true, SIZE).unwrap();
         assert!(figure.svg.len() < 60_000, "{} bytes", figure.svg.len());
         assert_eq!(figure.table.rows.len(), 16_384);
         let largest = direction(&lognormal(16_384, 0.8)).largest().0 as u32;
@@ -276,6 +282,6 @@ mod tests {
     #[test]
     fn a_direction_without_components_is_an_error() {
         let empty = Direction { components: Vec::new(), inverse_norm: 0.0 };
-        assert!(matches!(kernel_direction("norm", &empty, SIZE), Err(PlotError::Empty(_))));
+        assert!(matches!(kernel_direction("norm", &empty, true, SIZE), Err(PlotError::Empty(_))));
     }
 }

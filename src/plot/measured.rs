@@ -83,11 +83,22 @@ impl Map<'_> {
         let low = shown().fold(1e-9, f64::min);
         let high = shown().fold(1.0, f64::max);
         let off = depths().any(|depth| depth < low);
-        let entry = |glyph, ink, text: &str| Entry { glyph, ink, text: text.to_owned() };
+        let entry = |glyph, ink, text: String| Entry { glyph, ink, text };
+        let verdicts = [
+            MeasuredVerdict::MeanSubtracting,
+            MeasuredVerdict::NotMeanSubtracting,
+            MeasuredVerdict::Inconclusive,
+        ];
+        let legend = verdicts
+            .into_iter()
+            .filter(|verdict| self.sites.iter().any(|site| site.verdict == *verdict))
+            .map(|verdict| entry(Glyph::Circle, ink(verdict), format!("depth^, {}", verdict.words())))
+            .chain([entry(Glyph::Ring, Ink::Muted, "depth".to_owned())])
+            .collect();
         let plan = Plan {
             frame: canvas.frame(),
             heading: "variance / mean, log scale",
-            legend: vec![entry(Glyph::Circle, Ink::A, "depth^"), entry(Glyph::Ring, Ink::Muted, "depth")],
+            legend,
             x_title: "site, in the order of the network",
             x: Axis::whole(0.5, self.sites.len() as f64 + 0.5),
             y: Axis::logarithmic(low, high).with_foot(off.then(|| "≈0".to_owned())).with_head(6.0),
@@ -109,17 +120,20 @@ impl Map<'_> {
             let x = index as f64 + 1.0;
             canvas.glyph(Glyph::Ring, panel.place(x, site.depth), radius, Ink::Muted.solid())?;
             let at = panel.place(x, site.depth_scale_free.unwrap_or(site.depth));
-            let ink = match site.verdict {
-                MeasuredVerdict::MeanSubtracting => Ink::A,
-                MeasuredVerdict::NotMeanSubtracting => Ink::B,
-                MeasuredVerdict::Inconclusive => Ink::Muted,
-            };
             if site.depth_scale_free.is_some() {
-                canvas.glyph(Glyph::Circle, at, radius, ink.solid())?;
+                canvas.glyph(Glyph::Circle, at, radius, ink(site.verdict).solid())?;
             }
             marks.push(mark(at, index));
         }
         Ok(marks)
+    }
+}
+
+fn ink(verdict: MeasuredVerdict) -> Ink {
+    match verdict {
+        MeasuredVerdict::MeanSubtracting => Ink::A,
+        MeasuredVerdict::NotMeanSubtracting => Ink::B,
+        MeasuredVerdict::Inconclusive => Ink::Muted,
     }
 }
 
@@ -155,6 +169,7 @@ pub(super) mod tests {
                 spectrum: Vec::new(),
                 direction: Vec::new(),
                 principal_cosines: None,
+                principal_cosines_interval: None,
                 zero_variance: None,
                 raw_test_fooled: index == 1,
                 verdict: if depth < MeasuredVerdict::SUBTRACTED {

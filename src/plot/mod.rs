@@ -111,6 +111,18 @@ pub struct Figure {
     pub table: Table,
 }
 
+#[cfg(feature = "share")]
+impl Figure {
+    /// The same figure, drawn from a sketch of the scale: what is not known of it is left out, and that is said.
+    pub(crate) fn of_sketch(mut self) -> Self {
+        self.table.leave_out("channel");
+        self.caption.push_str(
+            " Drawn from the summary in a link: the smallest scales are exact to five digits, the others lie on a curve of 16 points.",
+        );
+        self
+    }
+}
+
 /// A place in a figure that stands for a row of its table.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]

@@ -41,6 +41,8 @@ struct Angle<'s> {
     /// From 1, the smallest angle of the site first.
     rank: usize,
     degrees: f64,
+    /// The least and the greatest of it and of either half's.
+    halves: Option<[f64; 2]>,
     /// Whether the subspace is that of zero scales.
     zeros: bool,
 }
@@ -48,11 +50,14 @@ struct Angle<'s> {
 impl<'s> Angle<'s> {
     fn all((site, measured): (usize, &'s SiteVerification)) -> impl Iterator<Item = Self> {
         let cosines = measured.principal_cosines.iter().flatten().enumerate();
-        cosines.map(move |(rank, cosine)| Self {
+        let intervals = measured.principal_cosines_interval.as_deref();
+        let degrees = |cosine: f64| cosine.min(1.0).acos().to_degrees();
+        cosines.map(move |(rank, &cosine)| Self {
             site,
             name: &measured.name,
             rank: rank + 1,
-            degrees: cosine.min(1.0).acos().to_degrees(),
+            degrees: degrees(cosine),
+            halves: intervals.and_then(|all| all.get(rank)).map(|all| [degrees(all.high), degrees(all.low)]),
             zeros: measured.zero_variance.is_some(),
         })
     }
@@ -77,7 +82,14 @@ fn caption(angles: &[Angle<'_>]) -> String {
 
 /// One row an angle.
 fn table(angles: &[Angle<'_>]) -> Table {
-    let mut table = Table::new(&[("site", ""), ("angle", "°"), ("rank", ""), ("scales", "")]);
+    let mut table = Table::new(&[
+        ("site", ""),
+        ("angle", "°"),
+        ("rank", ""),
+        ("scales", ""),
+        ("least on a half", "°"),
+        ("greatest on a half", "°"),
+    ]);
     table.rows = angles
         .iter()
         .map(|angle| {
@@ -86,6 +98,8 @@ fn table(angles: &[Angle<'_>]) -> Table {
                 Cell::from(angle.degrees),
                 Cell::from(angle.rank),
                 Cell::from(if angle.zeros { "zero" } else { "nearly zero" }),
+                Cell::from(angle.halves.map(|[least, _]| least)),
+                Cell::from(angle.halves.map(|[_, greatest]| greatest)),
             ]
         })
         .collect();
@@ -93,15 +107,15 @@ fn table(angles: &[Angle<'_>]) -> Table {
 }
 
 fn draw(canvas: &Canvas<'_>, angles: &[Angle<'_>], sites: usize) -> Result<Vec<Mark>, PlotError> {
-    let shown = || angles.iter().map(|angle| angle.degrees).filter(|degrees| *degrees >= SHOWN_FROM);
-    let low = shown().fold(CONFIRMED / 10.0, f64::min);
-    let off = angles.iter().any(|angle| angle.degrees < low);
+    let all = || angles.iter().flat_map(|angle| angle.halves.into_iter().flatten().chain([angle.degrees]));
+    let low = all().filter(|degrees| *degrees >= SHOWN_FROM).fold(CONFIRMED / 10.0, f64::min);
+    let off = all().any(|degrees| degrees < low);
     let entry = |ink, text: &str| Entry { glyph: Glyph::Circle, ink, text: text.to_owned() };
     let kinds = [(true, Ink::A, "zero scales"), (false, Ink::B, "nearly zero scales")];
     let legend = kinds.into_iter().filter(|(zeros, ..)| angles.iter().any(|angle| angle.zeros == *zeros));
     let plan = Plan {
         frame: canvas.frame(),
-        heading: "principal angle in degrees, log scale",
+        heading: "principal angle in degrees and its range on both halves, log scale",
         legend: legend.map(|(_, ink, text)| entry(ink, text)).collect(),
         x_title: "site, in the order of the network",
         x: Axis::whole(0.5, sites as f64 + 0.5),
@@ -113,7 +127,12 @@ fn draw(canvas: &Canvas<'_>, angles: &[Angle<'_>], sites: usize) -> Result<Vec<M
     let radius = (0.28 * panel.width() / sites as f64).clamp(1.5, 3.25);
     let mut marks = Vec::new();
     for (row, angle) in angles.iter().enumerate() {
-        let at = panel.place(angle.site as f64 + 1.0, angle.degrees);
+        let x = angle.site as f64 + 1.0;
+        let at = panel.place(x, angle.degrees);
+        if let Some(halves) = angle.halves {
+            let ends = halves.map(|degrees| panel.place(x, degrees)).to_vec();
+            canvas.line(ends, 1.0, Ink::Axis.solid())?;
+        }
         canvas.glyph(Glyph::Circle, at, radius, if angle.zeros { Ink::A } else { Ink::B }.solid())?;
         if marks.len() < MOST_MARKS {
             marks.push(mark(at, row));

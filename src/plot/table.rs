@@ -90,6 +90,17 @@ impl Table {
         Self { columns: columns.iter().map(column).collect(), rows: Vec::new() }
     }
 
+    /// Without the column of this name.
+    #[cfg(feature = "share")]
+    pub(super) fn leave_out(&mut self, name: &str) {
+        if let Some(at) = self.columns.iter().position(|column| column.name == name) {
+            self.columns.remove(at);
+            self.rows.iter_mut().for_each(|row| {
+                row.remove(at);
+            });
+        }
+    }
+
     /// The table as comma-separated values (RFC 4180), headings "name (unit)" first.
     pub fn csv(&self) -> Result<String, PlotError> {
         let mut writer = csv::Writer::from_writer(Vec::new());

@@ -161,7 +161,7 @@ fn figures_of(name: &str, values: &[f64], size: Size) -> Vec<Figure> {
         soft_spectrum(name, &IsotropicSpectrum::new(&scale, false), None, size).unwrap(),
     ];
     if let Kernel::InverseScale(direction) = Kernel::of(&scale, true) {
-        figures.push(kernel_direction(name, &direction, size).unwrap());
+        figures.extend([true, false].map(|placed| kernel_direction(name, &direction, placed, size).unwrap()));
     }
     figures
 }

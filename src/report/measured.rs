@@ -41,6 +41,8 @@ pub struct Outcome {
     pub warnings: Vec<Warning>,
     /// That of the coarsest activations read for it.
     pub unit_roundoff: f64,
+    /// Seconds of the GPU's kernel, by its own clock.
+    pub kernel_seconds: Option<f64>,
 }
 
 /// All that came of a measurement.
@@ -64,7 +66,10 @@ impl Measured {
         let (mut sites, mut warnings, mut unit_roundoff) = (Vec::new(), self.warnings, 0_f64);
         let why = self.outcomes.iter().find(|outcome| outcome.site.is_none());
         let why = why.and_then(|outcome| outcome.warnings.first()).map(|warning| warning.message.clone());
+        let mut kernel_seconds: Option<f64> = None;
         for outcome in self.outcomes {
+            let spent = [kernel_seconds, outcome.kernel_seconds];
+            kernel_seconds = spent.into_iter().flatten().reduce(|all, more| all + more);
             unit_roundoff = unit_roundoff.max(outcome.unit_roundoff);
             sites.extend(outcome.site);
             // A GPU that fails says so at every site after that.
@@ -91,6 +96,7 @@ impl Measured {
             device: self.device,
             input: self.input,
             seconds: self.seconds,
+            kernel_seconds,
             sites,
         };
         Ok((verification, warnings))
@@ -111,6 +117,7 @@ mod tests {
             site: None,
             warnings: vec![warning("not_measured", message), warning("gpu_failed", "the GPU went away")],
             unit_roundoff: 0.0,
+            kernel_seconds: None,
         };
         let measured = |outcomes| Measured {
             outcomes,

@@ -40,6 +40,19 @@ pub struct Report {
     pub verification: Option<Verification>,
     /// What the user should know before relying on the rest.
     pub warnings: Vec<Warning>,
+    /// That it came in a link, which holds less than a checkpoint does; null for a checkpoint that is open.
+    #[serde(default)]
+    pub shared: Option<SharedSummary>,
+}
+
+/// Where a report that came in a link is from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct SharedSummary {
+    /// When the link was made: RFC 3339.
+    pub made: String,
+    /// Whether names were left in; else sites, readers and writers are numbered.
+    pub names: bool,
 }
 
 /// What measured activations say.
@@ -59,6 +72,9 @@ pub struct Verification {
     pub input: String,
     /// Wall time.
     pub seconds: f64,
+    /// Of them, those of the GPU's Gram kernel, by the GPU's own clock and all workers together; null on the CPU and where the
+    /// GPU has no such clock.
+    pub kernel_seconds: Option<f64>,
     /// One for each measured site.
     pub sites: Vec<SiteVerification>,
 }
@@ -77,6 +93,8 @@ pub struct NormAlone {
     pub layernorm: SiteVerification,
     /// Without.
     pub rmsnorm: SiteVerification,
+    /// What went wrong on the way: a GPU that is not there, or was lost.
+    pub warnings: Vec<Warning>,
 }
 
 /// One component of a predicted direction and of the measured bottom eigenvector.
@@ -204,6 +222,8 @@ pub struct SiteVerification {
     pub direction: Vec<Component>,
     /// Cosines of the principal angles between the near-dead coordinates with v and the measured bottom subspace.
     pub principal_cosines: Option<Vec<f64>>,
+    /// They on both halves; null where one of them has too few tokens.
+    pub principal_cosines_interval: Option<Vec<Interval>>,
     /// The greatest variance of a channel whose scale is exactly zero; null without one.
     pub zero_variance: Option<f64>,
     /// The raw direction matches γ⁻¹ although the scale-free test says that no mean was subtracted.

@@ -40,6 +40,7 @@ fn declarations() -> String {
         ScaleConvention,
         EvidenceReport,
         WriterReport,
+        SharedSummary,
         WriterPart,
         KernelReport,
         KernelForm,

@@ -47,5 +47,6 @@ pub async fn alone(
         epsilon_configured: epsilon.is_some(),
         layernorm: measure(site, &outputs(Centring::Mean), None, &gram).await?,
         rmsnorm: measure(site, &outputs(Centring::None), None, &gram).await?,
+        warnings: Vec::new(),
     })
 }

@@ -177,6 +177,7 @@ pub async fn measure(
         spectrum: kernel.spectrum,
         direction: kernel.direction,
         principal_cosines: kernel.principal_cosines,
+        principal_cosines_interval: kernel.principal_cosines_interval,
         zero_variance: zeros.iter().map(|&channel| covariances.all[(channel, channel)]).reduce(f64::max),
         raw_test_fooled: fooled,
         verdict,
@@ -204,6 +205,7 @@ struct Predicted {
     schur: Option<f64>,
     schur_interval: Option<Interval>,
     principal_cosines: Option<Vec<f64>>,
+    principal_cosines_interval: Option<Vec<Interval>>,
     direction: Vec<Component>,
     spectrum: Vec<Eigenvalue>,
     note: Option<String>,
@@ -224,6 +226,9 @@ impl Predicted {
         let bottom = Pairs::bottom(&covariances.all, basis.ncols().max(1)).ok_or_else(failed)?;
         let principal_cosines =
             (!near_dead.is_empty()).then(|| bottom.principal_cosines(basis.as_ref())).flatten();
+        let on_half = |covariance: &Mat<f64>| {
+            Pairs::bottom(covariance, basis.ncols())?.principal_cosines(basis.as_ref())
+        };
         let note = standing.all.cosine.is_none().then(|| {
             format!(
                 "{} scales are so small that several directions lie below f64's rounding: which of them is the bottom one is not resolved, so no |cos| is given. The principal angles and the depth are",
@@ -239,6 +244,7 @@ impl Predicted {
             gap_interval: standing.interval(|bottom| bottom.gap),
             schur: standing.all.schur,
             schur_interval: standing.interval(|bottom| bottom.schur),
+            principal_cosines_interval: on_halves(principal_cosines.as_deref(), covariances, on_half),
             principal_cosines,
             direction: match standing.all.cosine {
                 Some(_) => components(v, &bottom),
@@ -260,34 +266,47 @@ impl Predicted {
         let variance = |covariance: &Mat<f64>| {
             zeros.iter().map(|&channel| covariance[(channel, channel)]).fold(0.0, f64::max)
         };
+        let basis = predicted_basis(&zeros, None, norm.scale.width());
         // Channels without any variance are eigenvectors of the eigenvalue 0, and no eigenvalue is less.
-        let cosines = match variance(&covariances.all) {
-            0.0 => vec![1.0; zeros.len()],
-            _ => Pairs::bottom(&covariances.all, zeros.len())
-                .and_then(|bottom| {
-                    bottom.principal_cosines(predicted_basis(&zeros, None, norm.scale.width()).as_ref())
-                })
-                .ok_or_else(failed)?,
+        let cosines = |covariance: &Mat<f64>| match variance(covariance) {
+            0.0 => Some(vec![1.0; zeros.len()]),
+            _ => Pairs::bottom(covariance, zeros.len())?.principal_cosines(basis.as_ref()),
         };
+        let principal_cosines = cosines(&covariances.all).ok_or_else(failed)?;
+        let principal_cosines_interval = on_halves(Some(&principal_cosines), covariances, cosines);
         let depth = |covariance| variance(covariance) / centred.mean_variance;
         let value = depth(&covariances.all);
         let halves = covariances.halves.as_ref();
         let interval = halves.and_then(|[a, b]| interval(Some(value), [Some(depth(a)), Some(depth(b))]));
         Ok(Self {
             depth: interval.unwrap_or(Interval { value, low: value, high: value }),
-            cos: Some(cosines.iter().copied().fold(1.0, f64::min)),
-            cos_interval: None,
+            cos: Some(principal_cosines.iter().copied().fold(1.0, f64::min)),
+            // The last angle is the greatest.
+            cos_interval: principal_cosines_interval.as_ref().and_then(|all| all.last().copied()),
             sin_bound: None,
             gap: None,
             gap_interval: None,
             schur: None,
             schur_interval: None,
-            principal_cosines: Some(cosines),
+            principal_cosines: Some(principal_cosines),
+            principal_cosines_interval,
             direction: Vec::new(),
             spectrum: spectrum(centred, covariances).ok_or_else(failed)?,
             note: None,
         })
     }
+}
+
+/// Each of these cosines with what `on_half` makes of it on either half.
+fn on_halves(
+    cosines: Option<&[f64]>,
+    covariances: &Covariances,
+    on_half: impl Fn(&Mat<f64>) -> Option<Vec<f64>>,
+) -> Option<Vec<Interval>> {
+    let (cosines, [first, second]) = (cosines?, covariances.halves.as_ref()?);
+    let (first, second) = (on_half(first)?, on_half(second)?);
+    let halves = first.into_iter().zip(second);
+    cosines.iter().zip(halves).map(|(&value, (a, b))| interval(Some(value), [Some(a), Some(b)])).collect()
 }
 
 fn spectrum(centred: &Centred<'_>, covariances: &Covariances) -> Option<Vec<Eigenvalue>> {

@@ -147,10 +147,12 @@ impl Plan {
             measure(norm, &outputs, before.as_ref(), gram).await.map_err(|error| error.to_string())
         };
         match measured.await {
-            Ok(site) => Outcome { site: Some(site), warnings: Vec::new(), unit_roundoff },
+            Ok(site) => {
+                Outcome { site: Some(site), warnings: Vec::new(), unit_roundoff, kernel_seconds: None }
+            }
             Err(message) => {
                 let warning = Warning { code: "not_measured".to_owned(), message, r#where: name.to_owned() };
-                Outcome { site: None, warnings: vec![warning], unit_roundoff }
+                Outcome { site: None, warnings: vec![warning], unit_roundoff, kernel_seconds: None }
             }
         }
     }

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "remote")]
 mod network;
+#[cfg(feature = "share")]
+mod share;
 #[cfg(feature = "together")]
 mod together;
 
@@ -156,6 +158,7 @@ impl Inspection {
         let gram = async |gridded: &Gridded| device.gram(gridded).await;
         let mut outcome = plan.measure(at as usize, captured, &self.inner.inspection, gram).await;
         outcome.warnings.extend(device.warning().await);
+        outcome.kernel_seconds = device.kernel_seconds();
         serde_json::to_string(&outcome).map_err(sentence)
     }
 
@@ -168,9 +171,11 @@ impl Inspection {
         let scale = position.and_then(|at| inspection.scales[at].as_ref().map(|scale| (at, scale)));
         let (at, scale) = scale.ok_or_else(|| sentence(plan::no_scale(&site)))?;
         let norm = Norm { name: &site, scale, shift: inspection.shifts[at].as_deref() };
-        let (device, ..) = device(wanted).await;
+        let (device, _, fault) = device(wanted).await;
         let gram = async |gridded: &Gridded| device.gram(gridded).await;
-        let alone = alone::alone(norm, self.inner.epsilon(at), gram).await.map_err(sentence)?;
+        let mut alone = alone::alone(norm, self.inner.epsilon(at), gram).await.map_err(sentence)?;
+        alone.warnings.extend(fault);
+        alone.warnings.extend(device.warning().await);
         serde_json::to_string(&alone).map_err(sentence)
     }
 

@@ -1,46 +1,10 @@
 /** Measuring on activations in the page: the verifier is loaded when asked for, and its numbers are those of the terminal. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import type { Report } from '../../www/report';
+import { WIDTH, outputs, picked } from './helpers/activations.ts';
 import { gpt2 } from './helpers/checkpoints.ts';
 import { expect, openFromCode, sentence, siteRows, test } from './helpers/page.ts';
-import { type Tensor, safetensors } from './helpers/safetensors.ts';
-
-const WIDTH = 128;
-
-/** A tensor of the LayerNorm sample, which is BF16. */
-function sample(name: string): Float32Array {
-  const bytes = readFileSync('samples/layernorm/model.safetensors');
-  const start = 8 + Number(bytes.readBigUInt64LE(0));
-  const header = JSON.parse(bytes.subarray(8, start).toString()) as Record<string, { data_offsets: [number, number] }>;
-  const [begin, end] = header[name]?.data_offsets ?? [0, 0];
-  const bits = Uint32Array.from({ length: (end - begin) / 2 }, (_, i) => bytes.readUInt16LE(start + begin + 2 * i) << 16);
-  return new Float32Array(bits.buffer);
-}
-
-/** Outputs of the sample's final norm, in f32, on random streams; as a LayerNorm or as what an RMSNorm would put out. */
-function outputs(tokens: number, subtracts = true): Tensor {
-  const [scale, shift] = [sample('transformer.ln_f.weight'), sample('transformer.ln_f.bias')];
-  let state = 1;
-  const random = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
-  const data = new Float32Array(tokens * WIDTH);
-  for (let token = 0; token < tokens; token += 1) {
-    const x = Float32Array.from({ length: WIDTH }, () => random() + random() + random() - 1.2);
-    const mean = Math.fround(subtracts ? x.reduce((sum, value) => Math.fround(sum + value), 0) / WIDTH : 0);
-    const square = x.reduce((sum, value) => sum + (value - mean) ** 2, 0) / WIDTH;
-    x.forEach((value, i) => {
-      const y = Math.fround(Math.fround(value - mean) / Math.fround(Math.sqrt(square + 1e-5)));
-      data[token * WIDTH + i] = Math.fround(y * (scale[i] ?? 1)) + (shift[i] ?? 0);
-    });
-  }
-  return { shape: [tokens, WIDTH], data };
-}
-
-const picked = (tensors: Record<string, Tensor>, name = 'captured.safetensors') => ({
-  name,
-  mimeType: 'application/octet-stream',
-  buffer: safetensors(tensors),
-});
 
 test.beforeEach(async ({ page }) => {
   await page.getByRole('button', { name: 'LayerNorm sample' }).first().click();
@@ -75,6 +39,8 @@ test('the GPU, the page without one and the terminal give the same bits', async 
     );
   const [gpu, cpu] = [await measured('gpu'), await measured('cpu')];
   expect(gpu?.device, 'the adapter of these tests').not.toBe('cpu');
+  expect(gpu?.kernel_seconds, 'SwiftShader has a clock').toBeGreaterThan(0);
+  expect(cpu?.kernel_seconds).toBeNull();
   expect(cpu?.device).toBe('cpu');
   expect(gpu?.sites, 'every number, to the last bit').toEqual(cpu?.sites);
 
@@ -99,6 +65,8 @@ test('without WebGPU the CPU measures, and one sentence says so', async ({ page 
   await page.locator('.pick-activations').setInputFiles(picked({ 'transformer.ln_f': outputs(600) }));
   await expect(page.locator('#measured')).toContainText('s on the CPU', { timeout: 30_000 });
   await expect(page.getByText('no GPU can be used here')).toBeVisible();
+  await page.getByRole('button', { name: 'Measure the norm alone' }).click();
+  await expect(page.locator('#alone').getByText('no GPU can be used here'), 'of a norm alone too').toBeVisible({ timeout: 30_000 });
 });
 
 test('the norm alone is measured as both kinds, and says that it is no evidence', async ({ page }) => {

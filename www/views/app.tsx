@@ -8,6 +8,7 @@ import { Header } from './header';
 import { HowItWorks } from './how';
 import { lazily } from './lazily';
 import { Measure } from './measure';
+import { SharedNote } from './shared';
 import { Sites } from './sites';
 import { Announcer, Failure, Opening } from './status';
 import { Explanation } from './term';
@@ -40,13 +41,14 @@ export function App() {
         </div>
         {current ? (
           <article key={current.id} class="report">
+            <SharedNote report={current.report} />
             <Verdict opened={current} />
             <FinalNorm opened={current} />
             <Sites opened={current} />
             <Weights opened={current} />
             <Measure opened={current} />
             <Dead report={current.report} />
-            <Together opened={current} />
+            {!current.report.shared && <Together opened={current} />}
             <Warnings report={current.report} />
           </article>
         ) : (

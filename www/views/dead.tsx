@@ -70,7 +70,7 @@ export function Dead({ report }: { report: Report }) {
           Nothing that could be counted: no linear map was found that reads a site with a{' '}
           <Word term="kernel">kernel</Word>.
         </p>
-        {norms.length > 0 && <ExportKernels report={report} />}
+        {norms.length > 0 && !report.shared && <ExportKernels report={report} />}
       </section>
     );
   }
@@ -133,7 +133,7 @@ export function Dead({ report }: { report: Report }) {
           </ul>
         </>
       )}
-      <ExportKernels report={report} />
+      {!report.shared && <ExportKernels report={report} />}
     </section>
   );
 }

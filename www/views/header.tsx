@@ -3,6 +3,7 @@ import { useRef } from 'preact/hooks';
 import { opened } from '../state';
 import { nextTheme, theme } from '../theme';
 import { Openers } from './openers';
+import { Sharing } from './sharing';
 
 const PLACES = [
   { id: 'verdict', label: 'Verdict' },
@@ -25,7 +26,7 @@ export function Header() {
         <svg viewBox="0 0 24 24" aria-hidden="true">
           <path d="M4 5c4-1.500 6.500 1 8 7M20 4.500C17 8 13 13 12 18.500c-.600 3.300 2.400 3.300 1.800 0C13.300 16 12.700 14 12 12" />
         </svg>
-        Gammascope
+        <span>Gammascope</span>
       </a>
       {opened.value && (
         <nav aria-label="Report">
@@ -39,6 +40,7 @@ export function Header() {
       <div class="actions">
         {opened.value && (
           <>
+            <Sharing opened={opened.value} />
             <button type="button" class="button" popovertarget="open-menu">
               Open…
             </button>

@@ -83,67 +83,73 @@ export function Measure({ opened }: { opened: Opened }) {
         What a checkpoint says is evidence. The outputs of its norms, captured from your own code, are direct: the covariance
         is computed exactly, here, and either has the predicted kernel or does not.
       </p>
-      <details class="more">
-        <summary>How to capture them in PyTorch</summary>
-        <Snippet code={hook} />
-      </details>
-      <div class="buttons measure-controls">
-        <button type="button" class="button" disabled={measuring.value !== null} onClick={() => input.current?.click()}>
-          Choose activations…
-        </button>
-        <label class="choice">
-          of
-          {report.norms.length > LISTED ? (
-            <input
-              type="text"
-              placeholder="the sites their tensors are named after"
-              value={site}
-              onInput={(event) => setSite(event.currentTarget.value)}
-            />
-          ) : (
-            <select class="pick-site" value={site} onChange={(event) => setSite(event.currentTarget.value)}>
-              <option value="">the sites their tensors are named after</option>
-              {report.norms.map(({ name }) => (
-                <option key={name} value={name}>
-                  {name}
-                </option>
-              ))}
-            </select>
-          )}
-        </label>
-        <label class="choice">
-          on the
-          <select value={device} onChange={(event) => setDevice(event.currentTarget.value as Device)} class="pick-device">
-            <option value="fastest">fastest of GPU and CPU</option>
-            <option value="gpu">GPU, if there is one</option>
-            <option value="cpu">CPU</option>
-          </select>
-        </label>
-      </div>
-      <input
-        ref={input}
-        type="file"
-        accept=".safetensors,.npy"
-        hidden
-        class="pick-activations"
-        onChange={(event) => {
-          const file = event.currentTarget.files?.[0];
-          event.currentTarget.value = '';
-          if (file) showMeasured({ path: file.name, file }, site === '' ? undefined : site, device);
-        }}
-      />
-      <p class="muted small">
-        No activations at hand? Random inputs through a norm's γ, β and ε, as both kinds, show what its kernel would look
-        like. They are no evidence about the model.{' '}
-        <button
-          type="button"
-          class="button quiet"
-          disabled={measuring.value !== null}
-          onClick={() => void measureAlone(site || report.model.final_norm || report.norms[0]?.name || '', device)}
-        >
-          Measure the norm alone
-        </button>
-      </p>
+      {report.shared ? (
+        <p class="muted">A report from a link cannot be measured: that takes the checkpoint's own scales. Open the checkpoint.</p>
+      ) : (
+        <>
+          <details class="more">
+            <summary>How to capture them in PyTorch</summary>
+            <Snippet code={hook} />
+          </details>
+          <div class="buttons measure-controls">
+            <button type="button" class="button" disabled={measuring.value !== null} onClick={() => input.current?.click()}>
+              Choose activations…
+            </button>
+            <label class="choice">
+              of
+              {report.norms.length > LISTED ? (
+                <input
+                  type="text"
+                  placeholder="the sites their tensors are named after"
+                  value={site}
+                  onInput={(event) => setSite(event.currentTarget.value)}
+                />
+              ) : (
+                <select class="pick-site" value={site} onChange={(event) => setSite(event.currentTarget.value)}>
+                  <option value="">the sites their tensors are named after</option>
+                  {report.norms.map(({ name }) => (
+                    <option key={name} value={name}>
+                      {name}
+                    </option>
+                  ))}
+                </select>
+              )}
+            </label>
+            <label class="choice">
+              on the
+              <select value={device} onChange={(event) => setDevice(event.currentTarget.value as Device)} class="pick-device">
+                <option value="fastest">fastest of GPU and CPU</option>
+                <option value="gpu">GPU, if there is one</option>
+                <option value="cpu">CPU</option>
+              </select>
+            </label>
+          </div>
+          <input
+            ref={input}
+            type="file"
+            accept=".safetensors,.npy"
+            hidden
+            class="pick-activations"
+            onChange={(event) => {
+              const file = event.currentTarget.files?.[0];
+              event.currentTarget.value = '';
+              if (file) showMeasured({ path: file.name, file }, site === '' ? undefined : site, device);
+            }}
+          />
+          <p class="muted small">
+            No activations at hand? Random inputs through a norm's γ, β and ε, as both kinds, show what its kernel would look
+            like. They are no evidence about the model.{' '}
+            <button
+              type="button"
+              class="button quiet"
+              disabled={measuring.value !== null}
+              onClick={() => void measureAlone(site || report.model.final_norm || report.norms[0]?.name || '', device)}
+            >
+              Measure the norm alone
+            </button>
+          </p>
+        </>
+      )}
       <MeasuringNow />
       {measureFailure.value !== null && (
         <div class="notice failure" role="alert">
@@ -161,7 +167,8 @@ export function Measure({ opened }: { opened: Opened }) {
           <p class="lead" id="measured">
             {summary(verification.sites)} {count(verification.tokens)} tokens or more of {verification.input},{' '}
             {verification.forward}, n/d {maybe(verification.width_ratio)}; {maybe(verification.seconds)} s on{' '}
-            {verification.device === 'cpu' ? 'the CPU' : verification.device}.
+            {verification.device === 'cpu' ? 'the CPU' : verification.device}
+            {verification.kernel_seconds !== null && `, ${maybe(verification.kernel_seconds)} s of them in its kernel by its own clock`}.
           </p>
           <FigureView
             inspector={inspector}
@@ -196,7 +203,7 @@ export function Measure({ opened }: { opened: Opened }) {
 }
 
 /** One norm as both kinds, and first of all that this says nothing of the model. */
-function Alone({ name, epsilon, epsilon_configured, layernorm, rmsnorm }: NormAlone) {
+function Alone({ name, epsilon, epsilon_configured, layernorm, rmsnorm, warnings }: NormAlone) {
   const rows = [
     ['LayerNorm', layernorm],
     ['RMSNorm', rmsnorm],
@@ -214,6 +221,11 @@ function Alone({ name, epsilon, epsilon_configured, layernorm, rmsnorm }: NormAl
           ? 'The raw |cos| is fooled here: a scale is nearly off, so it matches γ⁻¹ without a mean subtracted. depth^ is not.'
           : 'The raw |cos| is not fooled by these scales.'}
       </p>
+      {warnings.map(({ message }) => (
+        <p key={message} class="notice">
+          <Prose>{message}</Prose>.
+        </p>
+      ))}
       <div class="scroll" role="region" aria-label="The norm alone" tabIndex={0}>
         <table class="plain">
           <thead>

@@ -48,7 +48,7 @@ export function Site({ opened: { report, inspector }, norm }: { opened: Opened; 
           <p class="muted small">
             <Prose>{norm.convention_reason}</Prose>
           </p>
-          {(norm.kernel.form === 'inverse_scale' || norm.kernel.form === 'coordinates') && (
+          {!report.shared && (norm.kernel.form === 'inverse_scale' || norm.kernel.form === 'coordinates') && (
             <ExportSite report={report} site={norm.name} />
           )}
         </section>

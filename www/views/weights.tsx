@@ -45,13 +45,14 @@ export function Weights({ opened: { report, inspector } }: { opened: Opened }) {
         reaches it, and the matrices that write the stream keep little energy along it. No renamed tensor hides that.
       </p>
       <Weighing />
-      {!sampled && checkpoint.remote && (
+      {!sampled && report.shared && <p class="muted">No weight had been sampled when this link was made.</p>}
+      {!sampled && !report.shared && checkpoint.remote && (
         <p class="muted">
           The weights of a remote checkpoint are not sampled: that would take thousands of requests. Download it and drop it
           here to have them sampled.
         </p>
       )}
-      {!weighing.value && !sampled && !checkpoint.remote && (
+      {!weighing.value && !sampled && !report.shared && !checkpoint.remote && (
         <div class="notice">
           <p class="line">No weight of this checkpoint has been sampled: the verdict rests on its headers and norm tensors.</p>
           <button type="button" class="button" onClick={weighNow}>

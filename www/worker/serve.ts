@@ -20,7 +20,18 @@ type Answers = { [Name in keyof Calls]: (...args: Parameters<Calls[Name]>) => An
 /** The calls that only the verifier answers. */
 export type Measuring = Pick<
   Answers,
-  'entries' | 'plan' | 'measure' | 'alone' | 'verify' | 'compare' | 'adapter' | 'export' | 'figureOf' | 'csvOf'
+  | 'entries'
+  | 'plan'
+  | 'measure'
+  | 'alone'
+  | 'verify'
+  | 'link'
+  | 'html'
+  | 'compare'
+  | 'adapter'
+  | 'export'
+  | 'figureOf'
+  | 'csvOf'
 >;
 
 const post = (reply: Reply): void => self.postMessage(reply);

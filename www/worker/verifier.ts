@@ -1,35 +1,69 @@
-/** The verifier: the wasm that can measure as well, open addresses, compare, weigh adapters and export; loaded when that is asked for. */
-import init, { Adapter, Inspection, type Measurement, csvOf, figureOf, weightsBudget } from '../generated/verifier.js';
+/**
+ * The verifier: the wasm that can measure as well, open addresses and links, share, compare, weigh adapters and export; loaded when
+ * that is asked for.
+ */
+import init, {
+  Adapter,
+  Inspection,
+  LinkedReport,
+  type Measurement,
+  type Weights,
+  csvOf,
+  figureOf,
+  weightsBudget,
+} from '../generated/verifier.js';
 import type { Known } from '../protocol';
 import type { Figure, Progress } from '../report';
 import { network } from './network';
-import { report, serve } from './serve';
+import { type Inspecting, report, serve } from './serve';
 
+let inspection: Inspection | undefined;
 let measurement: Measurement | undefined;
+
+function live(): Inspection {
+  if (!inspection) throw new Error('This report came in a link, which holds less than a checkpoint: open the checkpoint for that.');
+  return inspection;
+}
 
 function planned(): Measurement {
   if (!measurement) throw new Error('Nothing is planned to be measured.');
   return measurement;
 }
 
-serve(
+/** A report from a link, as far as it is like one from a checkpoint. */
+function linked(fragment: string): Inspecting<Weights> {
+  const shared = LinkedReport.open(fragment);
+  return {
+    report: () => shared.report(),
+    figure: (kind, site, width, height) => shared.figure(kind, site, width, height),
+    csv: (kind, site) => shared.csv(kind, site),
+    weigh: (budget, progress) => live().weigh(budget, progress),
+    take: (weights) => live().take(weights),
+  };
+}
+
+serve<Weights, Inspecting<Weights>>(
   async (entries) => {
     await init();
-    return Inspection.open(entries, network, report);
+    const [first] = entries;
+    if (first && 'link' in first) return linked(first.link);
+    return (inspection = await Inspection.open(entries, network, report));
   },
   weightsBudget,
-  (opened) => ({
-    entries: () => opened().entries() as Known[],
+  () => ({
+    entries: () => live().entries() as Known[],
     async plan(entry, site, device) {
-      measurement = await opened().plan(entry, site, device);
+      measurement = await live().plan(entry, site, device);
       return measurement.plan();
     },
-    measure: (at) => opened().measure(planned(), at),
+    measure: (at) => live().measure(planned(), at),
     verify(measured) {
-      opened().verify(measured);
-      return opened().report();
+      live().verify(measured);
+      return live().report();
     },
-    alone: (site, device) => opened().alone(site, device),
+    alone: (site, device) => live().alone(site, device),
+    link: (names, made) => live().link(names, made),
+    html: (names, made) => live().html(names, made),
     async compare(entries, weighs) {
       const other = await Inspection.open(entries, network, report);
       try {
@@ -40,7 +74,7 @@ serve(
           });
           other.take(weights);
         }
-        return opened().compare(other);
+        return live().compare(other);
       } finally {
         other.free();
       }
@@ -48,12 +82,12 @@ serve(
     async adapter(entries) {
       const adapter = await Adapter.open(entries, network);
       try {
-        return await opened().adapter(adapter);
+        return await live().adapter(adapter);
       } finally {
         adapter.free();
       }
     },
-    export: (sites, json) => opened().export(sites, json) as Uint8Array<ArrayBuffer>,
+    export: (sites, json) => live().export(sites, json) as Uint8Array<ArrayBuffer>,
     figureOf: (of, kind, width, height) => figureOf(of, kind, width, height) as Figure,
     csvOf,
   }),

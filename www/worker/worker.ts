@@ -14,6 +14,8 @@ serve(
     measure: refuse,
     alone: refuse,
     verify: refuse,
+    link: refuse,
+    html: refuse,
     compare: refuse,
     adapter: refuse,
     export: refuse,

@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Export(Export),
     /// Weigh a LoRA adapter against its base: how much of each module reads what its norm never says.
     Adapter(Adapter),
+    /// Pass the report on: a link that holds it, or one HTML file. No weight is in either.
+    Share(Share),
     /// Inspect many checkpoints, one line of JSON each; what is done already is not done again.
     Scan(Scan),
 }
@@ -111,6 +113,28 @@ pub(crate) struct Adapter {
     /// List every module, however many there are.
     #[arg(long)]
     pub(crate) all: bool,
+    /// Exit with 3 when there are warnings.
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+/// Options of `share`.
+#[derive(Debug, Args)]
+pub(crate) struct Share {
+    /// The checkpoint, as for `inspect`.
+    #[arg(required = true, value_name = "CHECKPOINT")]
+    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+    /// The page that opens the link: any copy of it. Without this, only the part from # on is printed, to go behind its address.
+    #[arg(long, value_name = "URL", default_value = "", hide_default_value = true, conflicts_with = "html")]
+    pub(crate) page: String,
+    /// Write one HTML file instead, with figures and tables: it opens by a double click.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Leave out the names of files, tensors, sites and the family, and the address: they are numbered.
+    #[arg(long)]
+    pub(crate) no_names: bool,
     /// Exit with 3 when there are warnings.
     #[arg(long)]
     pub(crate) strict: bool,

@@ -11,6 +11,7 @@ mod measure;
 mod open;
 mod progress;
 mod scan;
+mod share;
 mod summary;
 mod table;
 
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Export(options) => export::run(&options),
         Command::Adapter(options) => adapter::run(&options),
         Command::Scan(options) => scan::run(&options),
+        Command::Share(options) => share::run(&options),
     }
 }
 

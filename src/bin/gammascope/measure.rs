@@ -67,7 +67,10 @@ pub(crate) fn measured(
         match captured(activations) {
             Ok(captured) => {
                 let gram = async |gridded: &Gridded| device.gram(gridded).await;
-                pollster::block_on(plan.measure(at, &captured, inspection, gram))
+                let mut outcome = pollster::block_on(plan.measure(at, &captured, inspection, gram));
+                // Perhaps that of the site beside it: it is the sum that is reported.
+                outcome.kernel_seconds = device.kernel_seconds();
+                outcome
             }
             Err(error) => failed(error.to_string(), activations),
         }
@@ -103,7 +106,7 @@ fn plan(inspection: &Inspection, activations: &Path, site: Option<&str>) -> Resu
 fn failed(message: String, activations: &Path) -> Outcome {
     let r#where = activations.to_string_lossy().into_owned();
     let warning = Warning { code: "not_measured".to_owned(), message, r#where };
-    Outcome { site: None, warnings: vec![warning], unit_roundoff: 0.0 }
+    Outcome { site: None, warnings: vec![warning], unit_roundoff: 0.0, kernel_seconds: None }
 }
 
 /// The device that was asked for; one that is not there is an error here, as it was asked for by name.

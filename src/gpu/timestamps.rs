@@ -1,0 +1,57 @@
+//! The GPU's own clock around a compute pass, where the adapter has one. Browsers round it to a tenth of a millisecond or so.
+
+use super::Gpu;
+
+/// Bytes of the two times of a pass.
+pub(super) const BYTES: u64 = 16;
+
+/// When one pass began and ended, in ticks.
+#[derive(Debug)]
+pub(super) struct Timestamps {
+    queries: wgpu::QuerySet,
+    resolved: wgpu::Buffer,
+    /// Seconds.
+    tick: f64,
+}
+
+impl Timestamps {
+    /// `None` where the adapter has no clock to ask.
+    pub(super) fn new(gpu: &Gpu) -> Option<Self> {
+        gpu.timed.then(|| Self {
+            queries: gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
+                label: Some("timestamps"),
+                ty: wgpu::QueryType::Timestamp,
+                count: 2,
+            }),
+            resolved: gpu.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("timestamps"),
+                size: BYTES,
+                usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+                mapped_at_creation: false,
+            }),
+            tick: f64::from(gpu.queue.get_timestamp_period()) * 1e-9,
+        })
+    }
+
+    /// What a pass is begun with.
+    pub(super) fn writes(&self) -> wgpu::ComputePassTimestampWrites<'_> {
+        wgpu::ComputePassTimestampWrites {
+            query_set: &self.queries,
+            beginning_of_pass_write_index: Some(0),
+            end_of_pass_write_index: Some(1),
+        }
+    }
+
+    /// Puts both times at the beginning of `buffer`, when the pass has ended.
+    pub(super) fn resolve(&self, encoder: &mut wgpu::CommandEncoder, buffer: &wgpu::Buffer) {
+        encoder.resolve_query_set(&self.queries, 0..2, &self.resolved, 0);
+        encoder.copy_buffer_to_buffer(&self.resolved, 0, buffer, 0, BYTES);
+    }
+
+    /// Seconds between the two times; 0 where the clock was set back, as some are when they sleep.
+    pub(super) fn seconds(&self, times: &[u8]) -> f64 {
+        let time = |bytes: &[u8]| bytes.iter().rev().fold(0_u64, |time, &byte| (time << 8) | u64::from(byte));
+        let (began, ended) = times.split_at(BYTES as usize / 2);
+        time(ended).saturating_sub(time(began)) as f64 * self.tick
+    }
+}

@@ -1,0 +1,341 @@
+//! A report as one HTML file: verdict, figures as SVG, tables, and the report itself as JSON. It runs no script and asks nothing of
+//! any host, so it opens by a double click, today or in ten years.
+
+use super::{Choice, ShareError, content, names};
+use crate::figures::figure;
+use crate::inspect::Inspection;
+use crate::plot::{FigureKind, Size};
+use crate::report::{KernelForm, NormKind, NormReport, Report, SiteVerification};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+/// What the file says it was made by.
+pub const GENERATOR: &str = "Gammascope";
+
+const STYLE: &str = include_str!("page.css");
+/// Nothing is loaded and nothing runs.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+const SIZE: Size = Size { width: 960, height: 0 };
+
+/// Writes the file; `made` is when, as RFC 3339 has it.
+pub fn document(inspection: &Inspection, choice: Choice, made: &str) -> Result<String, ShareError> {
+    if inspection.report.shared.is_some() {
+        return Err(ShareError::Again);
+    }
+    let mut report = inspection.report.clone();
+    if !choice.names {
+        report = names::without(report)?;
+    }
+    let (scales, shifts) = (inspection.scales.clone(), inspection.shifts.clone());
+    let inspection = Inspection { report, scales, shifts };
+    let report = &inspection.report;
+    // `</script>` in a name must not end the element; JSON reads the escape as the letter.
+    let data = serde_json::to_string(report).map_err(content)?.replace('<', "\\u003c");
+    let title = format!("{} · Gammascope", report.checkpoint.name);
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="generator" content={ (GENERATOR) " " (report.tool_version) };
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                main {
+                    (head(report, made))
+                    (final_norm(&inspection))
+                    (sites(&inspection))
+                    (writers(&inspection))
+                    (measured(&inspection))
+                    (dead(report))
+                    (warnings(report))
+                }
+                footer {
+                    p {
+                        "Made by Gammascope " (report.tool_version) " on the sender's machine. No weight of the checkpoint is in this "
+                        "file. The report as JSON (" code { (report.schema) } ") is in it, in the element " code { "#report" } "."
+                    }
+                }
+                script type="application/json" id="report" { (PreEscaped(data)) }
+            }
+        }
+    };
+    Ok(page.into_string())
+}
+
+fn head(report: &Report, made: &str) -> Markup {
+    let (model, checkpoint) = (&report.model, &report.checkpoint);
+    let facts = [
+        ("Parameters", grouped(checkpoint.parameters)),
+        ("Tensors", grouped(checkpoint.tensors)),
+        ("Shards", grouped(checkpoint.shards)),
+        ("Norm sites", grouped(report.norms.len() as u64)),
+        ("Bytes", grouped(checkpoint.bytes)),
+        ("Bytes read", grouped(checkpoint.bytes_read)),
+        ("Weights sampled", grouped(checkpoint.weight_bytes_read)),
+        ("Made", made.to_owned()),
+    ];
+    html! {
+        header {
+            p.muted {
+                (checkpoint.name)
+                @if let Some(family) = &model.family { " · " (family) }
+                " · " (checkpoint.format)
+            }
+            h1 id="sentence" { (model.sentence) }
+            @if model.confidence > 0.0 { p { "Confidence " (probability(model.confidence)) ", because:" } }
+            ul { @for reason in &model.reasons { li { (prose(reason)) } } }
+            dl.facts { @for (name, value) in facts { div { dt { (name) } dd { (value) } } } }
+        }
+    }
+}
+
+fn final_norm(inspection: &Inspection) -> Markup {
+    let site = inspection.report.model.final_norm.as_deref();
+    html! {
+        @if let Some(name) = site {
+            section {
+                h2 { "The final norm, " code { (name) } }
+                (drawn(inspection, FigureKind::KernelDirection, site))
+                (drawn(inspection, FigureKind::ScaleDistribution, site))
+                (drawn(inspection, FigureKind::SoftSpectrum, site))
+            }
+        }
+    }
+}
+
+fn sites(inspection: &Inspection) -> Markup {
+    let norms = &inspection.report.norms;
+    let row = |(norm, number): (&NormReport, usize)| {
+        let kernel = &norm.kernel;
+        html! {
+            tr {
+                td.number { (number) }
+                th scope="row" { code { (norm.name) } }
+                td { (kind(norm.kind)) }
+                td.number { @if norm.confidence > 0.0 { (probability(norm.confidence)) } @else { "–" } }
+                td.number { (grouped(norm.width)) }
+                td { (form(norm)) }
+                td.number { (maybe(kernel.participation)) }
+                td.number { (maybe(kernel.max_component)) }
+                td.number { (maybe(kernel.scale_min_abs)) }
+                td.number { (maybe(kernel.condition)) }
+                td.number { (grouped(kernel.near_dead.len() as u64)) }
+                td.number { (kernel.predicted_below_tau.map_or("–".to_owned(), grouped)) }
+            }
+        }
+    };
+    let headings = [
+        "#",
+        "Site",
+        "Kind",
+        "Conf.",
+        "d",
+        "Kernel",
+        "Partic.",
+        "max |vᵢ|",
+        "min |γ|",
+        "Condition",
+        "Near-dead",
+        "Below τ",
+    ];
+    html! {
+        section {
+            h2 { "Norm sites" }
+            (drawn(inspection, FigureKind::SiteMap, None))
+            (table("sites", &headings, html! { @for norm in norms.iter().zip(1..) { (row(norm)) } }))
+        }
+    }
+}
+
+fn writers(inspection: &Inspection) -> Markup {
+    html! {
+        @if !inspection.report.writers.is_empty() {
+            section {
+                h2 { "What training left in the weights" }
+                (drawn(inspection, FigureKind::WriterEnergy, None))
+            }
+        }
+    }
+}
+
+fn measured(inspection: &Inspection) -> Markup {
+    let Some(verification) = &inspection.report.verification else { return html! {} };
+    let row = |site: &SiteVerification| {
+        html! {
+            tr {
+                th scope="row" { code { (site.name) } }
+                td { (site.verdict.words()) }
+                td.number { (maybe(site.depth_scale_free)) }
+                td.number { (maybe(site.cos_scale_free)) }
+                td.number { (maybe(Some(site.depth))) }
+                td.number { (maybe(site.cos)) }
+                td.number { (maybe(site.sin_bound)) }
+                td.number { (maybe(site.gap)) }
+                td.number { (maybe(site.schur)) }
+                td.number { (maybe(Some(site.schur_null))) }
+            }
+        }
+    };
+    let headings =
+        ["Site", "Measured", "depth^", "|cos^|", "depth", "|cos|", "sin ≤", "gap", "Schur", "null"];
+    html! {
+        section {
+            h2 { "Measured on activations" }
+            p {
+                (grouped(verification.tokens)) " tokens or more of " code { (verification.input) } ", " (verification.forward)
+                ", n/d " (maybe(Some(verification.width_ratio))) ", on " (verification.device) "."
+            }
+            (drawn(inspection, FigureKind::Measured, None))
+            (drawn(inspection, FigureKind::PrincipalAngles, None))
+            (table("measured", &headings, html! { @for site in &verification.sites { (row(site)) } }))
+        }
+    }
+}
+
+fn dead(report: &Report) -> Markup {
+    let dead = &report.dead_parameters;
+    let classes = [
+        ("outright", dead.outright),
+        ("once the bias is moved", dead.with_bias_shift),
+        ("but for a constant", dead.constant_shift),
+        ("tied: seen at the input embedding", dead.tied),
+    ];
+    html! {
+        section {
+            h2 { "Dead parameter directions" }
+            p { "Of " (grouped(dead.readers)) " readers; " (maybe(Some(100.0 * dead.share))) " % of their parameters are free to move." }
+            dl.facts { @for (name, count) in classes { div { dt { (name) } dd { (grouped(count)) } } } }
+            @if !dead.assumptions.is_empty() { ul { @for assumption in &dead.assumptions { li { (prose(assumption)) } } } }
+            @if dead.readers > 0 {
+                details {
+                    summary { "Reader by reader" }
+                    (table("readers", &["Reader", "Reads", "Rows", "Outright", "Bias moved", "Constant", "Tied"], html! {
+                        @for norm in &report.norms {
+                            @for reader in &norm.readers {
+                                tr {
+                                    th scope="row" { code { (reader.name) } }
+                                    td { code { (norm.name) } }
+                                    td.number { (grouped(reader.rows)) }
+                                    td.number { (grouped(reader.dead.outright)) }
+                                    td.number { (grouped(reader.dead.with_bias_shift)) }
+                                    td.number { (grouped(reader.dead.constant_shift)) }
+                                    td.number { (grouped(reader.dead.tied)) }
+                                }
+                            }
+                        }
+                    }))
+                }
+            }
+        }
+    }
+}
+
+fn warnings(report: &Report) -> Markup {
+    html! {
+        @if !report.warnings.is_empty() {
+            section {
+                h2 { "Warnings" }
+                ul { @for warning in &report.warnings { li { (prose(&warning.message)) " (" code { (warning.r#where) } ")" } } }
+            }
+        }
+    }
+}
+
+/// A figure with its caption; nothing where it does not exist.
+fn drawn(inspection: &Inspection, kind: FigureKind, site: Option<&str>) -> Markup {
+    let Ok(drawn) = figure(inspection, kind, site, SIZE) else { return html! {} };
+    html! { figure { p { strong { (drawn.title) } } (PreEscaped(drawn.svg)) figcaption { (drawn.caption) } } }
+}
+
+/// A sentence, with what stands in backticks as code.
+fn prose(text: &str) -> Markup {
+    html! {
+        @for (index, piece) in text.split('`').enumerate() {
+            @if index % 2 == 1 { code { (piece) } } @else { (piece) }
+        }
+    }
+}
+
+fn table(id: &str, headings: &[&str], rows: Markup) -> Markup {
+    html! {
+        div.scroll {
+            table id=(id) {
+                thead { tr { @for heading in headings { th scope="col" { (heading) } } } }
+                tbody { (rows) }
+            }
+        }
+    }
+}
+
+fn kind(kind: NormKind) -> &'static str {
+    match kind {
+        NormKind::LayerNorm => "LayerNorm",
+        NormKind::RmsNorm => "RMSNorm",
+        NormKind::Other => "Other norm",
+        NormKind::Unknown => "Unknown",
+    }
+}
+
+fn form(norm: &NormReport) -> String {
+    match (norm.kernel.form, norm.kernel.coordinates.len()) {
+        (KernelForm::InverseScale, _) => "γ⁻¹".to_owned(),
+        (KernelForm::Coordinates, 1) => "1 coordinate".to_owned(),
+        (KernelForm::Coordinates, some) => format!("{} coordinates", grouped(some as u64)),
+        (KernelForm::None, _) => "none".to_owned(),
+        (KernelForm::Unknown, _) => "unknown".to_owned(),
+    }
+}
+
+/// Commas between thousands.
+fn grouped(number: impl Into<u64>) -> String {
+    let digits = number.into().to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Never printed as certain unless it is; as the page does it.
+fn probability(value: f64) -> String {
+    if (0.9995..1.0).contains(&value) {
+        return "> 0.999".to_owned();
+    }
+    format!("{}", (value * 1000.0).round() / 1000.0)
+}
+
+/// Four significant digits, an exponent where zeros would have to be counted; as the page does it.
+fn maybe(value: Option<f64>) -> String {
+    let Some(value) = value else { return "–".to_owned() };
+    let size = value.abs();
+    if value.fract() == 0.0 && size < 1e6 {
+        let sign = if value < 0.0 { "-" } else { "" };
+        return format!("{sign}{}", grouped(size as u64));
+    }
+    if !(1e-3..1e6).contains(&size) {
+        return format!("{value:.2e}");
+    }
+    format!("{value:.3e}").parse::<f64>().map_or_else(|_| value.to_string(), |rounded| rounded.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_of_the_page() {
+        let written = [0.0, 12.0, -1234.0, 0.78181, 4.8e-33, 12.3456, 1e6, 2_345_678.0, 0.001, 0.000_999_9]
+            .map(|value| maybe(Some(value)));
+        let expected =
+            ["0", "12", "-1,234", "0.7818", "4.80e-33", "12.35", "1.00e6", "2.35e6", "0.001", "1.00e-3"];
+        assert_eq!(written, expected);
+        assert_eq!(maybe(None), "–");
+        assert_eq!([0.9996, 1.0, 0.5].map(probability), ["> 0.999", "1", "0.5"]);
+    }
+}

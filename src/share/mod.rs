@@ -1,0 +1,132 @@
+//! A report on its way to somebody else: as a link that holds it, or as one HTML file.
+//!
+//! ```text
+//! Inspection ── summary ──▶ Shared ── columns ──▶ JSON ── deflate, CRC-32, base64url ──▶ #report=1.…
+//!                 cut to what fits      a table a list     fragment
+//! ```
+//!
+//! A link is a fragment: browsers keep it to themselves, so no host learns what is in it. [`Shared`] becomes an [`Inspection`]
+//! again, whose scales are sketches; figures are drawn from them as from any other. [`html`] is made from the inspection itself.
+
+mod columns;
+mod digits;
+mod fragment;
+pub mod html;
+mod names;
+mod sketch;
+
+use crate::inspect::Inspection;
+use crate::report::{Report, SharedSummary};
+use serde::{Deserialize, Serialize};
+use sketch::Sketch;
+
+/// Why a link could not be made or opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ShareError {
+    /// It is a report as somebody else's link has it: less than a checkpoint tells.
+    #[error("this report came in a link itself: pass that link on, or open the checkpoint to make another")]
+    Again,
+    /// The fragment is not one of ours.
+    #[error(
+        "this link holds no report: it should read `#report=`, a version, a checksum and the report, with dots between. Ask for it again"
+    )]
+    Form,
+    /// The checksum is not that of the data.
+    #[error(
+        "this link is damaged: its checksum is {found}, and it says {said}. Most likely it was cut off or broken into lines on the way: ask for it again, or for the HTML file"
+    )]
+    Damaged {
+        /// What it says.
+        said: String,
+        /// What it is.
+        found: String,
+    },
+    /// Made by a later version.
+    #[error(
+        "this link is of version {found}, and this page reads up to {}: reload the page for the newest, or open the link where it was made",
+        fragment::VERSION
+    )]
+    Newer {
+        /// Its version.
+        found: u32,
+    },
+    /// It unpacks to more than any report.
+    #[error("this link unpacks to more than {} MB, which no report does: it was not made by Gammascope", fragment::MOST_BYTES >> 20)]
+    TooLarge,
+    /// It unpacks, but not to a report.
+    #[error(
+        "this link holds no report that can be read ({reason}): it was not made by Gammascope, or by a version with a bug. Ask for the HTML file"
+    )]
+    Content {
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// What the sender chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice {
+    /// Names of files, tensors and sites, the family, and the address it was read from, go along.
+    pub names: bool,
+}
+
+/// A report that fits a link, with a sketch of each scale.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Shared {
+    /// The report without what is long: `report.shared` says that it is one.
+    pub report: Report,
+    /// Of each site of `report.norms`, where its scale could be read.
+    sketches: Vec<Option<Sketch>>,
+}
+
+impl Shared {
+    /// Sums up an inspection; `made` is when, as RFC 3339 has it.
+    pub fn new(inspection: &Inspection, choice: Choice, made: &str) -> Result<Self, ShareError> {
+        if inspection.report.shared.is_some() {
+            return Err(ShareError::Again);
+        }
+        let mut report = inspection.report.clone();
+        for site in report.verification.iter_mut().flat_map(|all| &mut all.sites) {
+            // Hundreds of numbers a site: what they say is in the other numbers.
+            site.spectrum.clear();
+            site.direction.clear();
+        }
+        report.shared = Some(SharedSummary { made: made.to_owned(), names: choice.names });
+        if !choice.names {
+            report = names::without(report)?;
+        }
+        let sketches = inspection.scales.iter().map(|scale| scale.as_ref().map(Sketch::of)).collect();
+        Ok(Self { report, sketches })
+    }
+
+    /// The fragment of a link, from `#` on.
+    pub fn fragment(&self) -> Result<String, ShareError> {
+        let value = serde_json::to_value(self).map_err(content)?;
+        let text = serde_json::to_vec(&columns::packed(digits::rounded(value))).map_err(content)?;
+        Ok(fragment::written(&text))
+    }
+
+    /// Reads a fragment, of this version or an earlier one.
+    pub fn read(fragment: &str) -> Result<Self, ShareError> {
+        let text = fragment::read(fragment)?;
+        let packed = serde_json::from_slice(&text).map_err(content)?;
+        serde_json::from_value(columns::unpacked(packed)?).map_err(content)
+    }
+
+    /// What the figures are drawn from.
+    pub fn inspection(self) -> Inspection {
+        let scales = self
+            .report
+            .norms
+            .iter()
+            .zip(self.sketches.iter().chain(std::iter::repeat(&None)))
+            .map(|(norm, sketch)| sketch.as_ref()?.scale(norm.width, &norm.kernel.coordinates))
+            .collect();
+        let shifts = self.report.norms.iter().map(|_| None).collect();
+        Inspection { report: self.report, scales, shifts }
+    }
+}
+
+fn content(error: impl std::fmt::Display) -> ShareError {
+    ShareError::Content { reason: error.to_string() }
+}

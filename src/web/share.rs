@@ -1,0 +1,62 @@
+//! Reports that go out as links or HTML files, and those that came in a link.
+
+use super::{Inspection, from_js, sentence, to_js};
+use crate::figures;
+use crate::inspect;
+use crate::plot::{FigureKind, Size};
+use crate::share::{Choice, Shared, html};
+use js_sys::Error;
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen]
+impl Inspection {
+    /// The fragment of a link that holds the report, made at `made`; with or without names.
+    pub fn link(&self, names: bool, made: &str) -> Result<String, Error> {
+        let shared = Shared::new(&self.inner.inspection, Choice { names }, made);
+        shared.and_then(|shared| shared.fragment()).map_err(sentence)
+    }
+
+    /// The report as one HTML file.
+    pub fn html(&self, names: bool, made: &str) -> Result<String, Error> {
+        html::document(&self.inner.inspection, Choice { names }, made).map_err(sentence)
+    }
+}
+
+/// A report that came in a link.
+#[wasm_bindgen]
+pub struct LinkedReport {
+    inner: inspect::Inspection,
+}
+
+#[wasm_bindgen]
+impl LinkedReport {
+    /// Reads the fragment of a link.
+    pub fn open(fragment: &str) -> Result<LinkedReport, Error> {
+        Ok(LinkedReport { inner: Shared::read(fragment).map_err(sentence)?.inspection() })
+    }
+
+    /// As `Inspection.report`.
+    pub fn report(&self) -> Result<String, Error> {
+        serde_json::to_string(&self.inner.report).map_err(sentence)
+    }
+
+    /// As `Inspection.figure`.
+    pub fn figure(
+        &self,
+        kind: JsValue,
+        site: Option<String>,
+        width: u32,
+        height: u32,
+    ) -> Result<JsValue, Error> {
+        let kind: FigureKind = from_js(kind)?;
+        to_js(&figures::figure(&self.inner, kind, site.as_deref(), Size { width, height }).map_err(sentence)?)
+    }
+
+    /// As `Inspection.csv`.
+    pub fn csv(&self, kind: JsValue, site: Option<String>) -> Result<String, Error> {
+        let kind: FigureKind = from_js(kind)?;
+        let size = Size { width: 720, height: 0 };
+        let figure = figures::figure(&self.inner, kind, site.as_deref(), size).map_err(sentence)?;
+        figure.table.csv().map_err(sentence)
+    }
+}

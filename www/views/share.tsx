@@ -1,0 +1,145 @@
+/** Passing the report on: as a link that holds it, as a link to where the checkpoint lies, or as one HTML file. */
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { fileName, saveText } from '../download';
+import { linkToAddress } from '../files';
+import { bytes, counted } from '../format';
+import { type Opened, hub, pointedAt, share } from '../state';
+import '../share.css';
+
+type Kind = 'link' | 'address' | 'html';
+
+export function Share({ opened: { report }, onClose }: { opened: Opened; onClose: () => void }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const { checkpoint, norms, verification, shared } = report;
+  const [kind, setKind] = useState<Kind>('link');
+  const [names, setNames] = useState(true);
+  const pointed = pointedAt.value ? norms[pointedAt.value.site]?.name : undefined;
+  const [atSite, setAtSite] = useState(false);
+  const [made, setMade] = useState<{ kind: Kind; text: string } | null>(null);
+  const [failed, setFailed] = useState<string | null>(null);
+  const [done, setDone] = useState('');
+  const site = atSite && names ? (pointed ?? null) : null;
+
+  useEffect(() => dialog.current?.showModal(), []);
+  useEffect(() => {
+    const controller = new AbortController();
+    setMade(null);
+    setFailed(null);
+    setDone('');
+    const text = () => {
+      // A link passes on as it came.
+      if (shared) return Promise.resolve(location.href);
+      if (kind === 'address') return Promise.resolve(linkToAddress(checkpoint.remote?.address ?? '', hub.value, site));
+      return share({ as: kind, names, site }, controller.signal);
+    };
+    text().then(
+      (text) => !controller.signal.aborted && setMade({ kind, text }),
+      (error: unknown) => !controller.signal.aborted && setFailed(error instanceof Error ? error.message : String(error)),
+    );
+    return () => controller.abort();
+  }, [kind, names, site]);
+
+  const copy = (text: string) =>
+    navigator.clipboard.writeText(text).then(
+      () => setDone('Copied.'),
+      () => setDone('The browser does not let the page copy: select the link and copy it.'),
+    );
+  const save = (text: string) => {
+    saveText(text, 'text/html', fileName([names ? checkpoint.name : 'checkpoint', 'gammascope'], 'html'));
+    setDone('Saved.');
+  };
+  const ready = made?.kind === kind ? made.text : null;
+
+  return (
+    <dialog ref={dialog} class="share" aria-labelledby="share-heading" onClose={onClose}>
+      <h2 id="share-heading">Share this report</h2>
+      {shared ? (
+        <p>This report came in a link. Pass that link on; another is made from the checkpoint itself.</p>
+      ) : (
+        <fieldset>
+          <legend>As</legend>
+          <Choice kind="link" chosen={kind} choose={setKind} label="A link that holds the report">
+            Whoever opens it needs no checkpoint. It is all behind the #, which browsers send to nobody.
+          </Choice>
+          {checkpoint.remote && (
+            <Choice kind="address" chosen={kind} choose={setKind} label="A link to the checkpoint at its address">
+              Short, and always the whole: the checkpoint is read again from {checkpoint.remote.address}.
+            </Choice>
+          )}
+          <Choice kind="html" chosen={kind} choose={setKind} label="One HTML file">
+            Figures, tables and the report as JSON. It opens by a double click and asks nothing of any host.
+          </Choice>
+        </fieldset>
+      )}
+      {!shared && kind !== 'address' && (
+        <>
+          <p class="contents">
+            In it: the verdict and its reasons, {counted(norms.length, 'norm site')} with kernels, evidence and readers,
+            {verification ? ' what was measured,' : ''} the size of the checkpoint
+            {names ? `, and the names of its files and tensors${checkpoint.remote ? ' and its address' : ''}` : '; no name'}.{' '}
+            <strong>No weights.</strong>
+          </p>
+          <label class="choice">
+            <input type="checkbox" checked={!names} onChange={(event) => setNames(!event.currentTarget.checked)} />
+            Leave names out: sites, readers and writers are numbered
+          </label>
+        </>
+      )}
+      {!shared && kind !== 'html' && pointed && names && (
+        <label class="choice">
+          <input type="checkbox" checked={atSite} onChange={(event) => setAtSite(event.currentTarget.checked)} />
+          Open it at <span class="mono">{pointed}</span>
+        </label>
+      )}
+      {failed !== null && (
+        <p class="notice failure" role="alert">
+          {failed}
+        </p>
+      )}
+      {kind !== 'html' && (
+        <label class="field">
+          The link{ready !== null && `, ${bytes(ready.length)}`}
+          <input
+            class="mono made"
+            type="text"
+            readOnly
+            value={ready ?? ''}
+            placeholder="Making it…"
+            onFocus={(event) => event.currentTarget.select()}
+          />
+        </label>
+      )}
+      <div class="buttons">
+        {kind === 'html' ? (
+          <button type="button" class="button strong" disabled={ready === null} onClick={() => ready !== null && save(ready)}>
+            Save{ready !== null && `, ${bytes(ready.length)}`}
+          </button>
+        ) : (
+          <button type="button" class="button strong" disabled={ready === null} onClick={() => ready !== null && void copy(ready)}>
+            Copy link
+          </button>
+        )}
+        <button type="button" class="button" onClick={() => dialog.current?.close()}>
+          Close
+        </button>
+        <span role="status" class="muted">
+          {done}
+        </span>
+      </div>
+    </dialog>
+  );
+}
+
+type ChoiceProps = { kind: Kind; chosen: Kind; choose: (kind: Kind) => void; label: string; children: preact.ComponentChildren };
+
+function Choice({ kind, chosen, choose, label, children }: ChoiceProps) {
+  return (
+    <label class="choice">
+      <input type="radio" name="share-as" checked={kind === chosen} onChange={() => choose(kind)} />
+      <span>
+        <b>{label}</b>
+        <span class="muted small">{children}</span>
+      </span>
+    </label>
+  );
+}

@@ -1,0 +1,18 @@
+/** The button that opens the way to pass a report on, which is fetched when it is asked for. */
+import { useState } from 'preact/hooks';
+import type { Opened } from '../state';
+import { lazily } from './lazily';
+
+const Share = lazily(() => import('./share').then((views) => views.Share));
+
+export function Sharing({ opened }: { opened: Opened }) {
+  const [open, setOpen] = useState(false);
+  return (
+    <>
+      <button type="button" class="button" onClick={() => setOpen(true)}>
+        Share…
+      </button>
+      {open && <Share opened={opened} onClose={() => setOpen(false)} />}
+    </>
+  );
+}
