@@ -10,8 +10,18 @@ function file(name: string, content: Buffer | string): TestFile {
   return { name, mimeType: 'application/octet-stream', buffer: Buffer.from(content) };
 }
 
-/** A GPT-2: LayerNorm everywhere, biases, tied embeddings. */
-export function gpt2({ layers = 3, width = 32, name = 'model.safetensors' } = {}): TestFile[] {
+/**
+ * A GPT-2: LayerNorm everywhere, biases, tied embeddings. `tune` changes its tensors in place; of two or more `shards` each
+ * holds every so many of them; `prefix` goes before each name.
+ */
+export function gpt2({
+  layers = 3,
+  width = 32,
+  name = 'model.safetensors',
+  prefix = '',
+  shards = 1,
+  tune = (_tensors: Record<string, Tensor>): void => undefined,
+} = {}): TestFile[] {
   const tensors: Record<string, Tensor> = {
     'wte.weight': filled([96, width], 0, 0.1, 1),
     'wpe.weight': filled([16, width], 0, 0.1, 2),
@@ -42,7 +52,30 @@ export function gpt2({ layers = 3, width = 32, name = 'model.safetensors' } = {}
     n_head: 4,
     layer_norm_epsilon: 1e-5,
   };
-  return [file(name, safetensors(tensors)), file('config.json', JSON.stringify(config))];
+  tune(tensors);
+  const all = Object.entries(tensors).map(([tensor, values]) => [prefix + tensor, values] as const);
+  const files = Array.from({ length: shards }, (_, shard) => {
+    const held = all.filter((_, index) => index % shards === shard);
+    const part = (number: number) => String(number).padStart(5, '0');
+    const shardName = `model-${part(shard + 1)}-of-${part(shards)}.safetensors`;
+    return file(shards === 1 ? name : shardName, safetensors(Object.fromEntries(held)));
+  });
+  return [...files, file('config.json', JSON.stringify(config))];
+}
+
+/** A LoRA adapter of `gpt2` on its fused attention; `config` overrides what PEFT writes. */
+export function lora({ rank = 4, width = 32, config = {}, module = 'attn.c_attn' } = {}): TestFile[] {
+  const tensors: Record<string, Tensor> = {};
+  for (let layer = 0; layer < 3; layer += 1) {
+    const path = `base_model.model.transformer.h.${layer}.${module}`;
+    tensors[`${path}.lora_A.weight`] = filled([rank, width], 0, 1, 900 + layer);
+    tensors[`${path}.lora_B.weight`] = filled([3 * width, rank], 0, 1, 950 + layer);
+  }
+  const written = { peft_type: 'LORA', r: rank, lora_alpha: 8, target_modules: ['c_attn'], fan_in_fan_out: true, ...config };
+  return [
+    file('adapter_model.safetensors', safetensors(tensors)),
+    file('adapter_config.json', JSON.stringify(written)),
+  ];
 }
 
 /** Names that would do harm as markup, beside one honest site. */
