@@ -18,7 +18,7 @@ const E2E_REPORT = ".cache/e2e.json";
 const EXECUTABLE = process.platform === "win32" ? "gammascope.exe" : "gammascope";
 
 /** Each stage returns its counts, an empty object for a check that passed, or throws a Failure. */
-const stages = { fmt, clippy, rust, gpu, hook, types, page };
+const stages = { fmt, clippy, rust, gpu, python, types, page };
 
 async function fmt() {
   await requireLints();
@@ -46,18 +46,24 @@ async function gpu() {
   return cargoTest(["--features", "gpu", "--lib", "--test", "command_line", "--", "gpu", ...adapter]);
 }
 
-/** The Python hook that the page shows, on a tiny model; skipped, and said, where there is no PyTorch. */
-async function hook() {
+/** The Python that the page shows, with PyTorch: the hook and the snippets; skipped, and said, where there is none. */
+async function python() {
   const terminal = await cargoBuild("Gammascope: compiling the command line", ["--bin", "gammascope", "--locked"], EXECUTABLE);
-  const folder = mkdtempSync(join(tmpdir(), "gammascope-hook-"));
-  try {
-    const { code, stdout } = await show(await pythonWithTorch(), ["tests/hook.py", terminal, folder]);
-    const [, ...counts] = stdout.match(/(\d+) passed, (\d+) failed, (\d+) skipped\s*$/) ?? [];
-    const [passed = 0, failed = 0, skipped = 0] = counts.map(Number);
-    return withExit({ passed, failed, skipped }, code);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
+  const interpreter = await pythonWithTorch();
+  const sum = { passed: 0, failed: 0, skipped: 0 };
+  for (const script of ["tests/hook.py", "tests/use/pytorch.py"]) {
+    const folder = mkdtempSync(join(tmpdir(), "gammascope-python-"));
+    try {
+      const { code, stdout } = await show(interpreter, [script, terminal, folder]);
+      const [, ...counts] = stdout.match(/(\d+) passed, (\d+) failed, (\d+) skipped\s*$/) ?? [];
+      const [passed = 0, failed = 0, skipped = 0] = counts.map(Number);
+      const counted = withExit({ passed, failed, skipped }, code);
+      for (const key of Object.keys(sum)) sum[key] += counted[key];
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   }
+  return sum;
 }
 
 async function cargoTest(args) {
