@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { type Plugin, defineConfig } from "vite";
+import { VitePWA } from "vite-plugin-pwa";
 
 // index.html at the top, sources in www/, the result in dist/: static files for any host and any sub-path.
 export default defineConfig({
@@ -17,15 +18,49 @@ export default defineConfig({
   },
   worker: { format: "es" },
   server: { watch: { ignored: ["**/target/**", "**/.cache/**", "**/dist/**"] } },
-  plugins: [samples(), policyOnlyWhenBuilt()],
+  plugins: [named(), policyOnlyWhenBuilt(), offline()],
 });
 
-/** samples/ keeps its names in dist/; the development server finds it at the top of the repository anyway. */
-function samples(): Plugin {
+/** A manifest, with which the page can be installed, and a service worker that keeps all of dist/ for when there is no network. */
+function offline() {
+  const icon = (name: string, sizes: string, purpose: "any" | "maskable" = "any") => ({
+    src: `icons/${name}.png`,
+    sizes,
+    type: "image/png",
+    purpose,
+  });
+  return VitePWA({
+    strategies: "injectManifest",
+    srcDir: "www/worker",
+    filename: "service-worker.ts",
+    injectRegister: null, // www/offline.ts does it, when the page has loaded
+    injectManifest: {
+      globPatterns: ["**/*.{html,js,css,wasm,svg,png,json,safetensors,webmanifest}"],
+      maximumFileSizeToCacheInBytes: 16 << 20,
+    },
+    manifest: {
+      name: "Gammascope",
+      short_name: "Gammascope",
+      description: "The algebraically dead directions of a transformer checkpoint, read from its norm scales alone.",
+      start_url: "./",
+      scope: "./",
+      display: "standalone",
+      theme_color: "#16324a",
+      background_color: "#fbfaf7",
+      icons: [icon("192", "192x192"), icon("512", "512x512"), icon("maskable-512", "512x512", "maskable")],
+    },
+  });
+}
+
+/** samples/ and icons keep their names in dist/; the development server finds the samples at the top of the repository anyway. */
+function named(): Plugin {
   return {
-    name: "gammascope:samples",
+    name: "gammascope:named",
     apply: "build",
     generateBundle() {
+      for (const icon of ["192", "512", "maskable-512"]) {
+        this.emitFile({ type: "asset", fileName: `icons/${icon}.png`, source: readFileSync(`www/icons/${icon}.png`) });
+      }
       for (const sample of ["layernorm", "rmsnorm"]) {
         for (const file of ["config.json", "model.safetensors"]) {
           const fileName = `samples/${sample}/${file}`;

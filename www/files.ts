@@ -131,6 +131,13 @@ export function entriesOfTransfer(data: DataTransfer): Promise<Dropped[]> {
   ).then((lists) => lists.flat());
 }
 
+/** Handles of what was dropped, for opening it again; none where the browser has none. To be asked for synchronously as well. */
+export function handlesOfTransfer(data: DataTransfer): Promise<FileSystemHandle[]> {
+  const items = Array.from(data.items).filter((item) => item.kind === 'file');
+  const asked = items.map((item) => item.getAsFileSystemHandle?.().catch(() => null) ?? null);
+  return Promise.all(asked).then((handles) => handles.filter((handle) => handle !== null));
+}
+
 async function walk(folder: FileSystemDirectoryEntry): Promise<Dropped[]> {
   const reader = folder.createReader();
   const entries: Dropped[] = [];

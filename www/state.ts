@@ -6,6 +6,7 @@ import { computed, signal } from '@preact/signals';
 import { type Link, isAdapter, linkToReport } from './files';
 import { Inspector } from './inspector';
 import type { Device, Dropped, Entry } from './protocol';
+import type { Source } from './recent';
 import type { MeasurementPlan, NormAlone, Progress, Report } from './report';
 import { stored } from './stored';
 import { Verifiers } from './verifiers';
@@ -83,9 +84,13 @@ export type Gather = (signal: AbortSignal) => Entry[] | Promise<Entry[]>;
 /**
  * Opens what `gather` finds and shows its report; then, with `weights`, samples the weights and shows the report that
  * takes them into account. An open that is still running is cancelled first; one that fails leaves the earlier report
- * and its worker as they were. Resolves to the last report shown.
+ * and its worker as they were. `source` tells how to get at it again. Resolves to the last report shown.
  */
-export async function open(gather: Gather, weights = weighs.value === 'yes'): Promise<Report> {
+export async function open(
+  gather: Gather,
+  weights = weighs.value === 'yes',
+  source?: () => Source | Promise<Source>,
+): Promise<Report> {
   cancel();
   const controller = new AbortController();
   const { signal: stop } = controller;
@@ -94,8 +99,10 @@ export async function open(gather: Gather, weights = weighs.value === 'yes'): Pr
   tokenWanted.value = false;
   announcement.value = 'Opening the checkpoint';
   let next: Opened;
+  let asked: Entry[];
   try {
     const entries = await gather(stop);
+    asked = entries;
     const [first] = entries;
     if (opened.value && entries.length === 1 && first && 'file' in first && ACTIVATIONS.test(first.path))
       return measure(first, { ask: true });
@@ -126,8 +133,19 @@ export async function open(gather: Gather, weights = weighs.value === 'yes'): Pr
   pointedAt.value = null;
   opened.value = next;
   announcement.value = `Report ready. ${next.report.model.sentence}`;
+  void keepRecent({ ...next, entries: asked }, source);
   // Behind an address a sample would take thousands of requests.
   return weights && next.report.checkpoint.remote === null && !next.report.shared ? weigh(next) : next.report;
+}
+
+/** Puts what has been opened into the list of recent ones: from where it came, or its address without the token. */
+async function keepRecent({ entries: [first], report }: Opened, source: (() => Source | Promise<Source>) | undefined): Promise<void> {
+  const { remember } = await import('./recent');
+  const { name, bytes } = report.checkpoint;
+  if (source) return remember(await source(), name, bytes);
+  if (!first || !('address' in first)) return;
+  const { address, hub } = first;
+  await remember({ address: { address, ...(hub ? { hub } : {}) } }, name, bytes);
 }
 
 /** Asks what two things are that were dropped at once: whether they are to be compared, or opened as one. */
@@ -334,8 +352,8 @@ export function stopWeighing(): void {
 }
 
 /** `open` for event handlers: the failure is already on the page, so nobody needs the rejection. */
-export function show(gather: Gather): void {
-  open(gather).catch(() => undefined);
+export function show(gather: Gather, source?: () => Source | Promise<Source>): void {
+  open(gather, undefined, source).catch(() => undefined);
 }
 
 /** Opens what a link names or holds, and points at its site. */

@@ -142,7 +142,7 @@ function goTo(section: Work): void {
  * Opens what was dropped. Where it is two things, a base and its adapter are opened and weighed, and of two checkpoints
  * somebody is asked. With `compare` the one on show stays, and is compared with what was dropped.
  */
-export function drop(dropped: Promise<Dropped[]>, compares: boolean): void {
+export function drop(dropped: Promise<Dropped[]>, handles: Promise<FileSystemHandle[]>, compares: boolean): void {
   if (compares && opened.value) return void besides(dropped);
   let second: Dropped[] | undefined;
   const gather = async (stop: AbortSignal) => {
@@ -153,7 +153,9 @@ export function drop(dropped: Promise<Dropped[]>, compares: boolean): void {
     if (together) second = pair[1];
     return together ? pair[0] : entries;
   };
-  open(gather).then(
+  // Two things are not one to open again.
+  const source = async () => ({ handles: second ? [] : await handles });
+  open(gather, undefined, source).then(
     () => {
       if (!second) return;
       if (isAdapter(second)) showWeighed(second);

@@ -6,8 +6,10 @@ import { gzipSync } from "node:zlib";
 
 export const BUDGET_KB = 400;
 
-/** What is loaded when it is asked for: the samples, the verifier, and the views that come after the first one. */
-const LATER = [["samples"], ["assets", "verifier"], ["assets", "later"]].map((parts) => join("dist", ...parts));
+/** What is loaded when it is asked for, the samples, the verifier, the views that come after the first one, or when all has loaded. */
+const LATER = [["samples"], ["assets", "verifier"], ["assets", "later"], ["service-worker.js"], ["icons"]].map((parts) =>
+  join("dist", ...parts),
+);
 
 /** The page in dist/ without what comes later, gzipped file by file. */
 export function pageFiles() {

@@ -6,7 +6,7 @@ import { DropTarget } from './drop';
 import { FinalNorm } from './final-norm';
 import { Header } from './header';
 import { HowItWorks } from './how';
-import { lazily } from './lazily';
+import { lazily, afterLoad } from './lazily';
 import { Measure } from './measure';
 import { SharedNote } from './shared';
 import { Sites } from './sites';
@@ -16,6 +16,9 @@ import { Verdict } from './verdict';
 import { Warnings } from './warnings';
 import { Weights } from './weights';
 import { Welcome } from './welcome';
+
+/** What looks after the page itself comes after everything that somebody waits for. */
+const Renewal = lazily(() => afterLoad().then(() => import('./renewal')).then((views) => views.Renewal));
 
 const Together = lazily(() => import('./together').then((views) => views.Together));
 
@@ -37,6 +40,7 @@ export function App() {
       <main id="content" tabIndex={-1} ref={main}>
         <div class="notices">
           <Failure />
+          <Renewal />
           {current && <Opening />}
         </div>
         {current ? (

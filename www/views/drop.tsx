@@ -1,6 +1,6 @@
 /** The whole page as a drop target: drag over it anywhere, or paste files. With a report on show, one half of it compares. */
 import { useEffect, useState } from 'preact/hooks';
-import { carriesFiles, entriesOfTransfer } from '../files';
+import { carriesFiles, entriesOfTransfer, handlesOfTransfer } from '../files';
 import { opened } from '../state';
 
 export function DropTarget() {
@@ -9,8 +9,8 @@ export function DropTarget() {
     const half = ({ target }: DragEvent) =>
       target instanceof Element && target.closest('[data-drop=compare]') ? 'compare' : 'open';
     const take = (data: DataTransfer, compares: boolean) => {
-      const entries = entriesOfTransfer(data);
-      void import('../together').then(({ drop }) => drop(entries, compares));
+      const [entries, handles] = [entriesOfTransfer(data), handlesOfTransfer(data)];
+      void import('../together').then(({ drop }) => drop(entries, handles, compares));
     };
     const onDragOver = (event: DragEvent) => {
       if (!carriesFiles(event.dataTransfer)) return;

@@ -18,3 +18,11 @@ export function lazily<Props extends object>(load: () => Promise<ComponentType<P
     return View && <View {...props} />;
   };
 }
+
+/** When the page has loaded. */
+export function afterLoad(): Promise<void> {
+  return new Promise((resolve) => {
+    if (document.readyState === 'complete') resolve();
+    else addEventListener('load', () => resolve(), { once: true });
+  });
+}

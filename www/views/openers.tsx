@@ -1,8 +1,11 @@
 /** The ways in other than dropping: pick files, pick a folder, open a sample. */
 import { useRef } from 'preact/hooks';
 import { SAMPLES, entriesOf, entriesOfSample } from '../files';
+import { lazily } from './lazily';
 import { show, weighs } from '../state';
 import { AddressField } from './address';
+
+const RecentList = lazily(() => import('./recent').then((views) => views.RecentList));
 
 export function Openers({ onChosen }: { onChosen?: () => void }) {
   const files = useRef<HTMLInputElement>(null);
@@ -14,13 +17,23 @@ export function Openers({ onChosen }: { onChosen?: () => void }) {
     onChosen?.();
     if (entries.length > 0) show(() => entries);
   };
+  /** By handles, which can be opened again, where the browser has them; else by the input. */
+  const choose = (folder: boolean, byInput: () => void) => {
+    if (!('showOpenFilePicker' in window)) return byInput();
+    void import('../recent').then(async ({ entriesOfRecent, pick }) => {
+      const handles = await pick(folder);
+      if (handles.length === 0) return;
+      onChosen?.();
+      show(() => entriesOfRecent({ handles }), () => ({ handles }));
+    });
+  };
   return (
     <div class="openers">
       <div class="buttons">
-        <button type="button" class="button strong" onClick={() => files.current?.click()}>
+        <button type="button" class="button strong" onClick={() => choose(false, () => files.current?.click())}>
           Choose files…
         </button>
-        <button type="button" class="button" onClick={() => folder.current?.click()}>
+        <button type="button" class="button" onClick={() => choose(true, () => folder.current?.click())}>
           Choose a folder…
         </button>
       </div>
@@ -42,6 +55,7 @@ export function Openers({ onChosen }: { onChosen?: () => void }) {
           </button>
         ))}
       </div>
+      <RecentList onChosen={onChosen} />
       <label class="choice">
         <input
           type="checkbox"

@@ -1,0 +1,110 @@
+/** The page without a network, and a newer version of it. Each test serves a copy of dist/ of its own, which it can change. */
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type BrowserContext, type Page, expect, test } from '@playwright/test';
+import { preview } from 'vite';
+import { gpt2 } from './helpers/checkpoints.ts';
+import { openFromCode, sentence } from './helpers/page.ts';
+
+const BASE = '/some/where/';
+
+type Site = { address: string; folder: string; close: () => Promise<void> };
+
+async function serve(folder: string): Promise<Site> {
+  cpSync('dist', folder, { recursive: true });
+  const server = await preview({
+    base: BASE,
+    build: { outDir: folder },
+    preview: { host: '127.0.0.1', port: 0 },
+    logLevel: 'silent',
+  });
+  return { address: server.resolvedUrls?.local[0] ?? '', folder, close: () => server.close() };
+}
+
+/** The first visit, until the service worker has kept everything. */
+async function visit(context: BrowserContext, { address }: Site): Promise<Page> {
+  const page = await context.newPage();
+  await page.goto(address);
+  await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+  await expect.poll(() => page.evaluate(async () => (await caches.keys()).length)).toBeGreaterThan(0);
+  return page;
+}
+
+test('after one visit everything works with the server gone: samples, files, and the verifier', async ({ context }, testInfo) => {
+  const site = await serve(testInfo.outputPath('site'));
+  const first = await visit(context, site);
+  await first.close();
+  await site.close();
+  await context.setOffline(true);
+
+  const page = await context.newPage();
+  const problems: string[] = [];
+  page.on('pageerror', (error) => problems.push(error.message));
+  await page.goto(site.address);
+  await page.getByRole('button', { name: 'RMSNorm sample' }).first().click();
+  await expect(sentence(page)).toContainText('RMSNorm transformer, 9 norm sites');
+  await openFromCode(page, gpt2());
+  await expect(sentence(page)).toContainText('LayerNorm transformer, 7 norm sites');
+  await page.getByRole('button', { name: 'Measure the norm alone' }).click();
+  await expect(page.locator('#alone')).toBeVisible({ timeout: 30_000 });
+  const link = await page.evaluate(() => window.gammascope.share());
+  await page.goto(link);
+  await expect(page.locator('#shared')).toBeVisible();
+  expect(problems).toEqual([]);
+});
+
+test('a newer version waits, and says so beside the report', async ({ context }, testInfo) => {
+  const site = await serve(testInfo.outputPath('site'));
+  await (await visit(context, site)).close();
+  const page = await context.newPage();
+  await page.goto(site.address);
+  await openFromCode(page, gpt2());
+  await expect(sentence(page)).toContainText('7 norm sites');
+  // The service worker's list changes with any file of a new build.
+  const worker = join(site.folder, 'service-worker.js');
+  writeFileSync(worker, `${readFileSync(worker, 'utf8')}\n// a newer version\n`);
+  await page.evaluate(async () => (await navigator.serviceWorker.getRegistration())?.update());
+  const notice = page.locator('#renewal');
+  await expect(notice).toContainText('A newer version of this page is ready.');
+  await expect(sentence(page), 'the report is as it was').toContainText('7 norm sites');
+  await notice.getByRole('button', { name: 'Reload' }).click();
+  await expect(page.getByRole('heading', { level: 1 })).toContainText('See which directions');
+  await expect(notice).toHaveCount(0);
+  await site.close();
+});
+
+test('it can be installed: the manifest has what browsers ask for, and icons of their sizes', async ({ page, context }, testInfo) => {
+  const site = await serve(testInfo.outputPath('site'));
+  await (await visit(context, site)).close();
+  await page.goto(site.address);
+  const session = await context.newCDPSession(page);
+  const { installabilityErrors } = await session.send('Page.getInstallabilityErrors');
+  // Playwright's contexts are incognito, where nothing is installed.
+  expect(installabilityErrors.map(({ errorId }) => errorId).filter((error) => error !== 'in-incognito')).toEqual([]);
+  const { errors, url } = await session.send('Page.getAppManifest');
+  expect([errors, url]).toEqual([[], `${site.address}manifest.webmanifest`]);
+  await site.close();
+});
+
+test('where service workers are refused the page works as before', async ({ page }, testInfo) => {
+  const site = await serve(testInfo.outputPath('site'));
+  await page.addInitScript(() => {
+    navigator.serviceWorker.register = () => Promise.reject(new DOMException('Storage is refused.', 'SecurityError'));
+  });
+  const problems: string[] = [];
+  page.on('pageerror', (error) => problems.push(error.message));
+  await page.goto(site.address);
+  await openFromCode(page, gpt2());
+  await expect(sentence(page)).toContainText('7 norm sites');
+  expect(problems).toEqual([]);
+  await site.close();
+});
+
+test('parts of a file are asked of its server, not of what is kept', async ({ context }, testInfo) => {
+  const site = await serve(testInfo.outputPath('site'));
+  await (await visit(context, site)).close();
+  const page = await context.newPage();
+  await page.goto(`${site.address}#open=${site.address}samples/layernorm/model.safetensors`);
+  await expect(sentence(page)).toContainText('LayerNorm transformer, 9 norm sites');
+  await site.close();
+});

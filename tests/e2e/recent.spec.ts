@@ -1,0 +1,101 @@
+/** What was opened before: remembered by handles, opened again by a click, and forgotten. */
+import type { Page } from '@playwright/test';
+import { gpt2 } from './helpers/checkpoints.ts';
+import { expect, openFromCode, sentence, test } from './helpers/page.ts';
+
+/**
+ * Picks a folder of the origin's own file system: its handles are those of a disk's, only that nobody has to be asked. Chromium without
+ * a screen shows no picker, so this stands in for the dialog alone.
+ */
+async function withFolder(page: Page, folder: string, layers: number): Promise<void> {
+  const files = gpt2({ layers }).map(({ name, buffer }) => ({ name, base64: buffer.toString('base64') }));
+  await page.evaluate(
+    async ([name, list]) => {
+      const root = await navigator.storage.getDirectory();
+      const made = await root.getDirectoryHandle(name, { create: true });
+      for (const { name: file, base64 } of list) {
+        const writer = await (await made.getFileHandle(file, { create: true })).createWritable();
+        await writer.write(Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)));
+        await writer.close();
+      }
+      window.showDirectoryPicker = () => Promise.resolve(made);
+    },
+    [folder, files] as const,
+  );
+}
+
+async function pickFolder(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Choose a folder…' }).first().click();
+}
+
+const items = (page: Page) => page.locator('.recent li');
+
+test('a folder that was opened is there at the next visit, and opens by a click', async ({ page }) => {
+  await withFolder(page, 'tiny-gpt2', 2);
+  await pickFolder(page);
+  await expect(sentence(page)).toContainText('5 norm sites');
+  await expect(page.locator('#open-menu .recent li')).toHaveCount(1);
+  await page.reload();
+  await expect(items(page)).toHaveCount(1);
+  await expect(items(page).first()).toContainText('tiny-gpt2');
+  await items(page).getByRole('button', { name: 'tiny-gpt2', exact: true }).click();
+  await expect(sentence(page)).toContainText('5 norm sites');
+
+  // Opened again it is still one; another comes before it.
+  await withFolder(page, 'larger', 3);
+  await page.getByRole('button', { name: 'Open…' }).click();
+  await page.locator('#open-menu').getByRole('button', { name: 'Choose a folder…' }).click();
+  await expect(sentence(page)).toContainText('7 norm sites');
+  await expect(page.locator('#open-menu .recent li')).toHaveCount(2);
+  await page.reload();
+  await expect(items(page)).toHaveCount(2);
+  await expect(items(page).first()).toContainText('larger');
+  await page.getByRole('button', { name: 'Forget larger' }).click();
+  await expect(items(page)).toHaveCount(1);
+  await page.getByRole('button', { name: 'Forget all' }).click();
+  await expect(page.locator('.recent')).toHaveCount(0);
+});
+
+test('one that is gone, or that may not be read again, is a sentence, and the report stays', async ({ page }) => {
+  await withFolder(page, 'gone', 2);
+  await pickFolder(page);
+  await expect(sentence(page)).toContainText('5 norm sites');
+  await page.evaluate(async () => (await navigator.storage.getDirectory()).removeEntry('gone', { recursive: true }));
+  await page.getByRole('button', { name: 'Open…' }).click();
+  const menu = page.locator('#open-menu');
+  await menu.getByRole('button', { name: 'gone', exact: true }).click();
+  await expect(page.getByRole('alert')).toContainText('is not where it was: it was moved, renamed or deleted');
+  await expect(sentence(page)).toContainText('5 norm sites');
+
+  await page.evaluate(() => {
+    FileSystemHandle.prototype.requestPermission = () => Promise.resolve('denied');
+  });
+  await page.getByRole('button', { name: 'Open…' }).click();
+  await menu.getByRole('button', { name: 'gone', exact: true }).click();
+  await expect(page.getByRole('alert')).toContainText('was not allowed to read gone again');
+  await expect(sentence(page)).toContainText('5 norm sites');
+});
+
+test('a picker that is called off opens nothing', async ({ page }) => {
+  await page.evaluate(() => {
+    window.showDirectoryPicker = () => Promise.reject(new DOMException('', 'AbortError'));
+  });
+  await pickFolder(page);
+  await expect(page.getByRole('alert')).toHaveCount(0);
+  await expect(page.getByRole('heading', { level: 1 })).toContainText('See which directions');
+});
+
+test('where storage is refused or full nothing is kept, and one sentence says so', async ({ page }) => {
+  await page.addInitScript(() => {
+    IDBFactory.prototype.open = () => {
+      throw new DOMException('The quota has been exceeded.', 'QuotaExceededError');
+    };
+  });
+  await page.reload();
+  await openFromCode(page, gpt2());
+  await expect(sentence(page)).toContainText('7 norm sites');
+  await page.getByRole('button', { name: 'Open…' }).click();
+  const said = page.locator('#open-menu .recent');
+  await said.locator('summary').click();
+  await expect(said).toContainText('This browser keeps no list here (The quota has been exceeded.)');
+});

@@ -1,0 +1,118 @@
+/**
+ * What was opened before, for opening again: handles of files and folders where the browser gives them, and addresses. Kept in this
+ * browser only, never with a token. Where storage is refused or full there is no list, and nothing else changes.
+ */
+import { signal } from '@preact/signals';
+import { get, set } from 'idb-keyval';
+import type { Address, Dropped, Entry } from './protocol';
+
+/** Something that was opened: what it was called, its size in bytes, when, and how to get at it again. */
+export type Recent = { name: string; bytes: number; when: number } & Source;
+
+/** How to get at something again. */
+export type Source = { handles: FileSystemHandle[] } | { address: Address };
+
+/** The latest first; null until they have been asked for. */
+export const recent = signal<Recent[] | null>(null);
+
+/** Why there is no list, where the browser refuses to keep one. */
+export const refusal = signal<string | null>(null);
+
+const MOST = 8;
+const KEY = 'gammascope.recent';
+
+/** Reads the list. */
+export async function recall(): Promise<void> {
+  try {
+    recent.value = (await get<Recent[]>(KEY)) ?? [];
+  } catch (error) {
+    refuse(error);
+  }
+}
+
+/** Puts something that has just been opened first. */
+export async function remember(source: Source, name: string, bytes: number): Promise<void> {
+  if ('handles' in source && source.handles.length === 0) return;
+  if (recent.value === null) await recall();
+  const before = recent.value ?? [];
+  const other = await Promise.all(before.map(async (item) => !(await same(item, source))));
+  await write([{ name, bytes, when: Date.now(), ...source }, ...before.filter((_, at) => other[at])].slice(0, MOST));
+}
+
+/** Takes one out of the list. */
+export function forget(item: Recent): Promise<void> {
+  return write((recent.value ?? []).filter((kept) => kept !== item));
+}
+
+/** Empties the list. */
+export function forgetAll(): Promise<void> {
+  return write([]);
+}
+
+async function write(items: Recent[]): Promise<void> {
+  try {
+    await set(KEY, items);
+    recent.value = items;
+  } catch (error) {
+    refuse(error);
+  }
+}
+
+function refuse(error: unknown): void {
+  recent.value = [];
+  refusal.value = error instanceof Error ? error.message || error.name : String(error);
+}
+
+/** The entries of one, after asking for permission where the browser wants that. Call it from a click. */
+export async function entriesOfRecent(item: Source): Promise<Entry[]> {
+  if ('address' in item) return [item.address];
+  const lists: Dropped[][] = [];
+  for (const handle of item.handles) {
+    if ((await permission(handle)) !== 'granted') {
+      throw new Error(`The browser was not allowed to read ${handle.name} again. Click it once more and allow it, or choose the files.`);
+    }
+    lists.push(await walk(handle, handle.name));
+  }
+  return lists.flat();
+}
+
+/** Lets somebody pick files, or a folder; none when that is called off. */
+export async function pick(folder: boolean): Promise<FileSystemHandle[]> {
+  try {
+    return folder ? [await showDirectoryPicker({ mode: 'read' })] : await showOpenFilePicker({ multiple: true });
+  } catch (error) {
+    if (error instanceof DOMException && error.name === 'AbortError') return [];
+    throw error;
+  }
+}
+
+/** Handles of the origin's own file system have no permission to ask for. */
+async function permission(handle: FileSystemHandle): Promise<PermissionState> {
+  if (!handle.requestPermission) return 'granted';
+  return handle.requestPermission({ mode: 'read' });
+}
+
+async function walk(handle: FileSystemHandle, path: string): Promise<Dropped[]> {
+  try {
+    if (handle.kind === 'file') return [{ path, file: await (handle as FileSystemFileHandle).getFile() }];
+    const found: Dropped[] = [];
+    for await (const child of (handle as FileSystemDirectoryHandle).values()) {
+      found.push(...(await walk(child, `${path}/${child.name}`)));
+    }
+    return found;
+  } catch (error) {
+    if (error instanceof DOMException && error.name === 'NotFoundError') {
+      throw new Error(`${path} is not where it was: it was moved, renamed or deleted. Choose it where it is now.`);
+    }
+    throw error;
+  }
+}
+
+async function same(item: Recent, source: Source): Promise<boolean> {
+  if ('address' in item || 'address' in source) {
+    return 'address' in item && 'address' in source && item.address.address === source.address.address && item.address.hub === source.address.hub;
+  }
+  if (item.handles.length !== source.handles.length) return false;
+  const pairs = item.handles.map((handle, at) => handle.isSameEntry(source.handles[at] ?? handle).catch(() => false));
+  return (await Promise.all(pairs)).every(Boolean);
+}

@@ -1,0 +1,65 @@
+/** What was opened before, with a click away from being open again. */
+import { useEffect } from 'preact/hooks';
+import { bytes } from '../format';
+import { entriesOfRecent, forget, forgetAll, recall, recent, refusal } from '../recent';
+import { show } from '../state';
+
+const AGO = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
+const STEPS = [
+  [60, 'second'],
+  [60, 'minute'],
+  [24, 'hour'],
+  [Infinity, 'day'],
+] as const;
+
+function ago(when: number): string {
+  let passed = (when - Date.now()) / 1000;
+  for (const [most, unit] of STEPS) {
+    if (Math.abs(passed) < most) return AGO.format(Math.round(passed), unit);
+    passed /= most;
+  }
+  return '';
+}
+
+export function RecentList({ onChosen }: { onChosen?: (() => void) | undefined }) {
+  useEffect(() => void recall(), []);
+  const items = recent.value ?? [];
+  if (items.length === 0 && refusal.value === null) return null;
+  return (
+    <details class="recent" open={items.length > 0}>
+      <summary>Recent</summary>
+      {refusal.value !== null && <p class="muted small">This browser keeps no list here ({refusal.value}).</p>}
+      <ul>
+        {items.map((item) => (
+          <li key={item.when}>
+            <button
+              type="button"
+              class="link"
+              onClick={() => {
+                onChosen?.();
+                const source = 'address' in item ? { address: item.address } : { handles: item.handles };
+                show(() => entriesOfRecent(item), () => source);
+              }}
+            >
+              {item.name}
+            </button>
+            <span class="muted small">
+              {bytes(item.bytes)}, {ago(item.when)}
+            </span>
+            <button type="button" class="button quiet" aria-label={`Forget ${item.name}`} onClick={() => void forget(item)}>
+              ×
+            </button>
+          </li>
+        ))}
+      </ul>
+      {items.length > 0 && (
+        <p class="muted small">
+          Kept in this browser only.{' '}
+          <button type="button" class="link" onClick={() => void forgetAll()}>
+            Forget all
+          </button>
+        </p>
+      )}
+    </details>
+  );
+}
