@@ -18,6 +18,7 @@ export default defineConfig({
     baseURL: address,
     browserName: "chromium",
     headless: true,
+    serviceWorkers: "block", // the tests of it allow it
     trace: "retain-on-failure",
     launchOptions: {
       ...(executablePath === undefined ? {} : { executablePath }),

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:f
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { PACKAGE, buildPackage } from "./build-package.mjs";
 import { WASM_FLAGS, buildWasm } from "./build-wasm.mjs";
 import { bundlePage } from "./build.mjs";
 import { requireChromium } from "./lib/chromium.mjs";
@@ -18,7 +19,7 @@ const E2E_REPORT = ".cache/e2e.json";
 const EXECUTABLE = process.platform === "win32" ? "gammascope.exe" : "gammascope";
 
 /** Each stage returns its counts, an empty object for a check that passed, or throws a Failure. */
-const stages = { fmt, clippy, rust, gpu, python, types, page };
+const stages = { fmt, clippy, rust, gpu, python, types, package: npmPackage, page };
 
 async function fmt() {
   await requireLints();
@@ -81,11 +82,21 @@ async function cargoTest(args) {
 
 async function types() {
   await buildWasm(); // the page is checked against the types it generates
-  for (const project of ["tsconfig.json", "www/worker/tsconfig.json", "tests/e2e/tsconfig.json"]) {
+  for (const project of ["tsconfig.json", "www/worker/tsconfig.json", "tests/e2e/tsconfig.json", "npm/tsconfig.json"]) {
     const tsc = ["node_modules/typescript/bin/tsc", "--noEmit", "--project", project];
     await check(process.execPath, tsc, `${project}: TypeScript has something to say, above.`);
   }
   return {};
+}
+
+/** The npm package, installed as somebody else installs it. */
+async function npmPackage() {
+  await buildPackage();
+  const terminal = await cargoBuild("Gammascope: compiling the command line", ["--bin", "gammascope", "--locked"], EXECUTABLE);
+  const env = { PACKAGE, GAMMASCOPE: terminal };
+  const { code, stdout } = await show(process.execPath, ["--test", "--test-reporter=tap", "tests/package.test.mjs"], { env });
+  const count = (what) => Number(stdout.match(new RegExp(`^# ${what} (\\d+)$`, "m"))?.[1] ?? 0);
+  return withExit({ passed: count("pass"), failed: count("fail"), skipped: count("skipped") }, code);
 }
 
 async function page() {

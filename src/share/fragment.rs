@@ -34,11 +34,11 @@ pub(super) fn read(fragment: &str) -> Result<Vec<u8>, ShareError> {
         return Err(ShareError::Newer { found });
     }
     let (said, data) = rest.split_once('.').filter(|_| found > 0).ok_or(ShareError::Form)?;
-    // Letters that base64 has not are damage too, and so the checksum is that of nothing.
-    let data = BASE64_URL_SAFE_NO_PAD.decode(data).unwrap_or_default();
+    let damaged = |found: String| ShareError::Damaged { said: said.chars().take(8).collect(), found };
+    let data = BASE64_URL_SAFE_NO_PAD.decode(data).map_err(|_| damaged("none".to_owned()))?;
     let found = format!("{:08x}", crc32fast::hash(&data));
     if found != said {
-        return Err(ShareError::Damaged { said: said.chars().take(8).collect(), found });
+        return Err(damaged(found));
     }
     decompress_to_vec_with_limit(&data, MOST_BYTES).map_err(|error| match error.status {
         TINFLStatus::HasMoreOutput => ShareError::TooLarge,

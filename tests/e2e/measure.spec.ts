@@ -40,6 +40,7 @@ test('the GPU, the page without one and the terminal give the same bits', async 
   const [gpu, cpu] = [await measured('gpu'), await measured('cpu')];
   expect(gpu?.device, 'the adapter of these tests').not.toBe('cpu');
   expect(gpu?.kernel_seconds, 'SwiftShader has a clock').toBeGreaterThan(0);
+  expect(gpu?.kernel_seconds, 'a part of the whole').toBeLessThan(gpu?.seconds ?? 0);
   expect(cpu?.kernel_seconds).toBeNull();
   expect(cpu?.device).toBe('cpu');
   expect(gpu?.sites, 'every number, to the last bit').toEqual(cpu?.sites);

@@ -6,6 +6,8 @@ import { preview } from 'vite';
 import { gpt2 } from './helpers/checkpoints.ts';
 import { openFromCode, sentence } from './helpers/page.ts';
 
+test.use({ serviceWorkers: 'allow' });
+
 const BASE = '/some/where/';
 
 type Site = { address: string; folder: string; close: () => Promise<void> };

@@ -13,7 +13,8 @@ const common = { credentials: 'omit', referrerPolicy: 'no-referrer', cache: 'no-
 export const network = {
   async send(method: string, url: string, headers: [string, string][]) {
     const { origin, protocol, hostname } = new URL(url);
-    if (protocol === 'http:' && !HERE.includes(hostname) && origin !== self.location.origin) throw fail('insecure');
+    // Node has no location.
+    if (protocol === 'http:' && !HERE.includes(hostname) && origin !== globalThis.location?.origin) throw fail('insecure');
     const controller = new AbortController();
     let response: Response;
     try {
@@ -32,6 +33,11 @@ export const network = {
   wait: (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds)),
 };
 
+/** Where nobody tells, as in Node before 21, it is taken to be so. */
+function online(): boolean {
+  return globalThis.navigator?.onLine ?? true;
+}
+
 function fail(kind: Failure['kind'], error?: unknown): Failure {
   return { kind, reason: error instanceof Error ? error.message : 'the browser gives no reason' };
 }
@@ -41,7 +47,7 @@ function fail(kind: Failure['kind'], error?: unknown): Failure {
  * from one whose answer the browser could not take.
  */
 async function explained(url: string, headers: [string, string][], error: unknown): Promise<Failure> {
-  if (!navigator.onLine) return fail('offline');
+  if (!online()) return fail('offline');
   const several = headers.some(([name, value]) => name === 'Range' && value.includes(','));
   if (several) return fail('unreachable', error);
   const answers = (mode: RequestMode) => fetch(url, { ...common, method: 'HEAD', mode }).then(() => true, () => false);
@@ -64,7 +70,7 @@ async function read(response: Response, most: number): Promise<Uint8Array> {
       length += value.length;
     }
   } catch (error) {
-    throw fail(navigator.onLine ? 'cut' : 'offline', error);
+    throw fail(online() ? 'cut' : 'offline', error);
   }
   const bytes = new Uint8Array(length);
   let at = 0;
