@@ -34,6 +34,9 @@ async function clippy() {
   const native = await show("cargo", ["clippy", "--all-targets", "--features", "gpu", "--locked", "--", "-D", "warnings"]);
   const web = await show("cargo", ["clippy", ...WASM_FLAGS, ...target, "--", "-D", "warnings"]);
   if (native.code + web.code > 0) throw new Failure("Clippy has something to say, above.");
+  const env = { RUSTDOCFLAGS: "-D warnings" };
+  const { code } = await show("cargo", ["doc", "--no-deps", "--lib", "--features", "gpu", "--locked"], { env });
+  if (code !== 0) throw new Failure("The documentation of the crate has a fault, above.");
   return {};
 }
 

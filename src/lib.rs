@@ -3,6 +3,27 @@
 //! LayerNorm outputs y = γ⊙x̂ + β with Σx̂ᵢ = 0, so v = γ⁻¹/‖γ⁻¹‖ is an exact kernel of the centred covariance
 //! of y for every input (arXiv 2606.19491). RMSNorm does not subtract the mean and has no such direction.
 //!
+//! ```
+//! use gammascope::inspect::inspect;
+//! use gammascope::kernel::direction::Kernel;
+//! use gammascope::source::disk::DiskSource;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let sources = vec![
+//!     DiskSource::open("samples/layernorm/model.safetensors".as_ref(), "model.safetensors")?,
+//!     DiskSource::open("samples/layernorm/config.json".as_ref(), "config.json")?,
+//! ];
+//! let inspection = pollster::block_on(inspect(sources, |_progress| {}))?;
+//! assert!(inspection.report.model.sentence.starts_with("LayerNorm transformer, 9 norm sites"));
+//!
+//! // The direction along which the output of the last norm never varies.
+//! let scale = inspection.scales[8].as_ref().ok_or("no scale")?;
+//! let Kernel::InverseScale(direction) = Kernel::of(scale, true) else { return Err("no direction".into()) };
+//! assert_eq!(direction.largest().0, 126);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Data moves one way, and so do the imports:
 //!
 //! ```text

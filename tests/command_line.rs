@@ -334,6 +334,20 @@ fn a_norm_alone_is_no_evidence_and_says_so() {
     assert!(error.contains("--activations <FILE>"), "{error}");
 }
 
+#[test]
+fn the_example_of_the_library_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args(["run", "--quiet", "--locked", "--example", "inspect", "--"])
+        .arg(sample("layernorm"))
+        .arg(folder.path());
+    let text = stdout(cargo.current_dir(env!("CARGO_MANIFEST_DIR")));
+    assert!(text.starts_with("LayerNorm transformer, 9 norm sites"), "{text}");
+    assert!(text.contains("transformer.ln_f: LayerNorm, InverseScale"), "{text}");
+    assert!(std::fs::read_to_string(folder.path().join("kernel.svg")).unwrap().starts_with("<svg"));
+}
+
 fn share() -> Command {
     let mut command = Command::cargo_bin("gammascope").unwrap();
     command.arg("share");

@@ -1,7 +1,7 @@
 //! Kernel directions for other programs: safetensors and JSON, of the sites whose verdict says that there is a kernel.
 //!
-//! A safetensors file holds for each site `SITE.kernel`, F64, [d] for v = γ⁻¹/‖γ⁻¹‖ or [k, d] for k zero coordinates, and
-//! `SITE.constant`, F64, [1] or [k]: what vᵀy is for every token. Its metadata say the same ([`CONVENTION`]).
+//! A safetensors file holds for each site `SITE.kernel`, F64, `[d]` for v = γ⁻¹/‖γ⁻¹‖ or [k, d] for k zero coordinates, and
+//! `SITE.constant`, F64, `[1]` or `[k]`: what vᵀy is for every token. Its metadata say the same ([`CONVENTION`]).
 
 use crate::inspect::Inspection;
 use crate::kernel::direction::Kernel;

@@ -1,6 +1,6 @@
 //! The catalogue becomes norm sites, each with evidence about its kind and a verdict that may be "unknown".
 //!
-//! [`find`] reads names and shapes, `place` says where a site sits; [`evidence`] holds one small file per kind of evidence, each giving a
+//! [`mod@find`] reads names and shapes, `place` says where a site sits; [`evidence`] holds one small file per kind of evidence, each giving a
 //! log-likelihood ratio; [`verdict`] is the one place where they are combined; [`convention`] decides how γ follows
 //! from the stored tensor. A wrong verdict is worse than none.
 

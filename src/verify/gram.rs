@@ -1,7 +1,7 @@
 //! The exact Gram matrix (MATH §5): Y is rounded, column by column, to a grid a quarter of f32's own rounding wide, and the
 //! Gram matrix of what it was rounded to is computed without any error.
 //!
-//! A value on its grid is an integer k. Where |k| is below [`LIGHT`] it is split in two halves of 16 bits, k = 2¹⁶a + b, and
+//! A value on its grid is an integer k. Where |k| is below `LIGHT` it is split in two halves of 16 bits, k = 2¹⁶a + b, and
 //! the sums of products Σaa, Σbb and Σ(a + b)(a + b), which has Σ(ab + ba) in it, are matrix products in f64: each product is at
 //! most 2³², each sum at most 2⁵³ for up to 2²¹ tokens, so they are integers that f64 holds exactly, in whatever order they are
 //! added. Tokens with a larger value (massive activations) are added one by one in 128 bits.
@@ -47,7 +47,7 @@ pub struct Light<'a> {
     pub tokens: usize,
     /// d.
     pub width: usize,
-    /// Channel by channel: width × tokens, |k| < [`LIGHT`], zero where the token is heavy.
+    /// Channel by channel: width × tokens, |k| < `LIGHT`, zero where the token is heavy.
     pub values: &'a [i32],
 }
 
