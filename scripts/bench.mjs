@@ -6,6 +6,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { serveHub } from "../benches/hub.mjs";
 import { timeKernels } from "../benches/kernels.mjs";
 import { SLOW, serve, timeDrop, timeLoad, timeMeasuring, timeWeights } from "../benches/page.mjs";
 import { experts, llama, llamaConfig, writeFolder } from "../benches/sparse.mjs";
@@ -59,6 +60,7 @@ await main(async () => {
     await weighing(browser);
     await measuring(command, browser, join(folder, "measured"));
     linking(command, join(folder, "linked"));
+    await asking(command, models);
     console.log("Growth");
     growing(command, folder);
   } finally {
@@ -229,6 +231,32 @@ function weight(what, sent) {
   const [gzip, brotli] = [sum("gzip"), sum("brotli")];
   const ratio = `${(gzip / 1000 / BUDGET_KB).toFixed(2)} of ${BUDGET_KB} KB, gzipped`;
   row(what, { file: `gzip ${size(gzip)}`, read: `brotli ${size(brotli)}`, ratio });
+}
+
+/** Requests and bytes of a model on a hub, against the hub's own client, which reads headers and no norms. */
+async function asking(command, models) {
+  for (const several of [true, false]) {
+    heading(`From a hub on this machine, ${several ? "several ranges" : "one range"} a request`);
+    for (const { name, folder } of models.filter(({ name }) => name === "30 shards" || name === "all-MiniLM-L6-v2")) {
+      const hub = await serveHub(folder, several);
+      const times = { whole: [], client: [], ours: [] };
+      let [theirs, own] = [];
+      for (let run = 0; run < RUNS; run += 1) {
+        const client = timed(process.execPath, ["benches/hub.mjs", "client", hub.url]);
+        theirs = await hub.counts();
+        times.whole.push(client.milliseconds);
+        times.client.push(JSON.parse(client.stdout).milliseconds);
+        times.ours.push(timed(command, ["inspect", hub.model, "--hub", hub.url, "--json"]).milliseconds);
+        own = await hub.counts();
+      }
+      await hub.close();
+      const [whole, client, ours] = [median(times.whole), median(times.client), median(times.ours)];
+      const asked = ({ requests }, time) => `${requests} requests, ${against(time, ours)}`;
+      row(`${name} · command line, headers and norms`, { read: size(own.bytes), time: ms(ours), ratio: `${own.requests} requests` });
+      row(`${name} · @huggingface/hub, headers alone`, { read: size(theirs.bytes), time: ms(client), ratio: asked(theirs, client) });
+      row(`${name} · its whole process`, { time: ms(whole), ratio: against(whole, ours) });
+    }
+  }
 }
 
 /** How long a link that holds the report is. */

@@ -16,6 +16,11 @@ pub struct IndexError {
     pub reason: String,
 }
 
+/// Length, braces, metadata and padding of a header.
+const HEADER_FRAME: u64 = 512;
+/// An entry without its name, with numbers of the largest files: dtype, shape and offsets.
+const HEADER_ENTRY: u64 = 112;
+
 /// A parsed index.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Index {
@@ -28,6 +33,18 @@ impl Index {
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, IndexError> {
         serde_json::from_slice(bytes)
             .map_err(|error| IndexError { file: file.to_owned(), reason: error.to_string() })
+    }
+
+    /// About how many bytes the header of each shard takes, in the order of [`Index::shards`]: rather more than fewer.
+    pub fn headers(&self) -> Vec<u64> {
+        let shards = self.shards();
+        let mut bytes = vec![HEADER_FRAME; shards.len()];
+        for (name, shard) in &self.weight_map {
+            if let Ok(at) = shards.binary_search(&shard.as_str()) {
+                bytes[at] += name.len() as u64 + HEADER_ENTRY;
+            }
+        }
+        bytes
     }
 
     /// The shard files it names, sorted.
@@ -48,6 +65,19 @@ mod tests {
         )
         .unwrap();
         assert_eq!(index.shards(), ["1", "2"]);
+    }
+
+    #[test]
+    fn the_header_of_a_shard_is_guessed_from_the_names_in_it() {
+        let index = Index::parse(
+            "i.json",
+            br#"{"weight_map":{"model.norm.weight":"1","b":"2","lm_head.weight":"1"}}"#,
+        )
+        .unwrap();
+        let header = br#"{"__metadata__":{"format":"pt"},"lm_head.weight":{"dtype":"BF16","shape":[128256,8192],"data_offsets":[4294967296,6396313600]},"model.norm.weight":{"dtype":"BF16","shape":[8192],"data_offsets":[6396313600,6396329984]}}"#;
+        let [first, second] = index.headers()[..] else { panic!("two shards") };
+        assert!(8 + header.len() as u64 <= first && first < 1024, "{first} for {}", header.len());
+        assert!(second < first);
     }
 
     #[test]

@@ -13,8 +13,10 @@ use serde::Deserialize;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// What most headers of a shard fit in: a request costs more than these bytes.
-const SHARD_GUESS: u64 = 64 * 1024;
+/// What most headers fit in where no index tells more: a request costs more than these bytes.
+const FILE_GUESS: u64 = 64 * 1024;
+/// What is read of a shard at most because its index has so many names.
+const SHARD_GUESS: u64 = 1024 * 1024;
 
 /// A GGUF header has the vocabulary in it.
 const GGUF_GUESS: u64 = 1024 * 1024;
@@ -159,7 +161,7 @@ impl<T: Transport> Finder<'_, T> {
             true => self.config(&url.folder(), ""),
             false => std::future::ready(Ok(None)).boxed_local(),
         };
-        let (shard, config) = join(self.shard(url, name), config).await;
+        let (shard, config) = join(self.shard(url, name, FILE_GUESS), config).await;
         // Why the file cannot be read is the better sentence.
         let shard = shard?;
         Ok(std::iter::once(AnySource::Remote(shard)).chain(config?).collect())
@@ -190,16 +192,20 @@ impl<T: Transport> Finder<'_, T> {
         }
         let total = names.len();
         let mut places = Vec::with_capacity(total);
-        for name in names {
+        for (name, header) in names.into_iter().zip(index.headers()) {
             let elsewhere = || LocateError::Elsewhere { index: url.to_string(), shard: name.to_owned() };
-            places.push((format!("{prefix}{name}"), url.join(name).ok_or_else(elsewhere)?));
+            places.push((
+                format!("{prefix}{name}"),
+                url.join(name).ok_or_else(elsewhere)?,
+                header.min(SHARD_GUESS),
+            ));
         }
         let done = Cell::new(0);
         let opened: Vec<_> = places.iter().map(|_| RefCell::new(None)).collect();
-        let opening = places.iter().zip(&opened).map(|((path, url), slot)| {
+        let opening = places.iter().zip(&opened).map(|((path, url, header), slot)| {
             let done = &done;
             let opening = async move {
-                let opened = self.shard(url.clone(), path.clone()).await;
+                let opened = self.shard(url.clone(), path.clone(), *header).await;
                 done.set(done.get() + 1);
                 (self.progress)(done.get(), total);
                 slot.replace(Some(opened));
@@ -208,7 +214,7 @@ impl<T: Transport> Finder<'_, T> {
         });
         at_once(SHARDS_AT_ONCE, opening.collect()).await;
         let (mut sources, mut first, mut sound) = (Vec::new(), None, 0);
-        for (slot, (path, _)) in opened.into_iter().zip(places) {
+        for (slot, (path, ..)) in opened.into_iter().zip(places) {
             match slot.into_inner() {
                 Some(Ok(source)) => {
                     sound += 1;
@@ -300,7 +306,7 @@ impl<T: Transport> Finder<'_, T> {
         let (Some(index), Some(single)) = (folder.join(INDEX), folder.join(SINGLE)) else { return Ok(None) };
         let (listed, shard, config) = join3(
             self.whole(index.clone()),
-            self.shard(single, format!("{prefix}{SINGLE}")),
+            self.shard(single, format!("{prefix}{SINGLE}"), FILE_GUESS),
             self.config(folder, prefix),
         )
         .await;
@@ -340,8 +346,9 @@ impl<T: Transport> Finder<'_, T> {
         Ok(None)
     }
 
-    fn shard(&self, url: Url, path: String) -> LocalBoxFuture<'_, Result<HttpSource<T>, Fault>> {
-        let guess = if path.to_ascii_lowercase().ends_with(".gguf") { GGUF_GUESS } else { SHARD_GUESS };
+    /// A file whose header takes about `guess` bytes.
+    fn shard(&self, url: Url, path: String, guess: u64) -> LocalBoxFuture<'_, Result<HttpSource<T>, Fault>> {
+        let guess = if path.to_ascii_lowercase().ends_with(".gguf") { GGUF_GUESS } else { guess };
         HttpSource::open(self.session.clone(), self.access.place(url), path, guess).boxed_local()
     }
 
