@@ -39,11 +39,15 @@ let ready: Promise<unknown> | undefined;
 
 const inNode = typeof process !== 'undefined' && process.versions?.node !== undefined;
 
-/** Loads the wasm, once. */
+/** Loads the wasm, once; again where that failed. */
 function load(): Promise<unknown> {
-  return (ready ??= inNode
+  return (ready ??= (inNode
     ? import('./node.js').then(async ({ wasm }) => init({ module_or_path: await wasm() }))
-    : init());
+    : init()
+  ).catch((error: unknown) => {
+    ready = undefined;
+    throw error;
+  }));
 }
 
 type Entry = NamedBlob | { address: string; hub?: string; token?: string };

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { after, before, test } from "node:test";
@@ -13,6 +13,9 @@ const sample = (name) => resolve("samples", name);
 const folder = mkdtempSync(join(tmpdir(), "gammascope-package-"));
 const npm = process.env.npm_execpath?.endsWith(".js") ? [process.execPath, process.env.npm_execpath] : ["npm"];
 const run = ([program, ...first], ...args) => execFileSync(program, [...first, ...args], { cwd: folder, encoding: "utf8" });
+
+/** The command line's JSON. */
+const native = (...args) => JSON.parse(execFileSync(terminal, [...args, "--json"], { encoding: "utf8" }));
 
 let held;
 let library;
@@ -59,22 +62,62 @@ test("its example says of a checkpoint what the command line says", () => {
 
 for (const name of ["layernorm", "rmsnorm"]) {
   test(`the report of the ${name} sample is the command line's, to the last digit`, async () => {
-    const native = JSON.parse(execFileSync(terminal, ["inspect", sample(name), "--json"], { encoding: "utf8" }));
-    assert.deepEqual(await library.inspect(sample(name)), native);
+    const expected = native("inspect", sample(name));
+    assert.deepEqual(await library.inspect(sample(name)), expected);
     // And from blobs, as in a browser.
     const files = ["model.safetensors", "config.json"].map((file) => ({
       path: `${name}/${file}`,
       file: new Blob([readFileSync(join(sample(name), file))]),
     }));
-    assert.deepEqual(await library.inspect(files), native);
+    assert.deepEqual(await library.inspect(files), expected);
   });
 }
+
+test("a hub's cache, where every file is a link, is read as the command line reads it", async () => {
+  const snapshot = join(folder, "snapshots", "abc");
+  mkdirSync(snapshot, { recursive: true });
+  for (const name of ["model.safetensors", "config.json"]) symlinkSync(join(sample("layernorm"), name), join(snapshot, name));
+  symlinkSync(join(folder, "nowhere"), join(snapshot, "dangling.json"));
+  const report = await library.inspect(snapshot);
+  assert.equal(report.norms.length, 9);
+  assert.deepEqual(report, native("inspect", snapshot));
+});
+
+test("a lone file has the configuration beside it, and an index its shards", async () => {
+  const model = join(sample("layernorm"), "model.safetensors");
+  assert.deepEqual(await library.inspect(model), native("inspect", model));
+  const sharded = join(folder, "sharded");
+  cpSync(sample("layernorm"), sharded, { recursive: true });
+  const weight_map = { "transformer.ln_f.weight": "model.safetensors" };
+  const index = join(sharded, "model.safetensors.index.json");
+  writeFileSync(index, JSON.stringify({ weight_map }));
+  const report = await library.inspect(index);
+  assert.equal(report.checkpoint.shards, 1);
+  assert.deepEqual(report, native("inspect", index));
+});
+
+test("a file of more than four gigabytes is read by slices", async () => {
+  const [width, rows] = [4, 2 ** 30];
+  const end = 2 * width * (rows + 1);
+  const header = JSON.stringify({
+    "model.embed_tokens.weight": { dtype: "BF16", shape: [rows, width], data_offsets: [0, end - 2 * width] },
+    "model.norm.weight": { dtype: "BF16", shape: [width], data_offsets: [end - 2 * width, end] },
+  });
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  const path = join(folder, "large.safetensors");
+  writeFileSync(path, Buffer.concat([length, Buffer.from(header)]));
+  truncateSync(path, 8 + header.length + end);
+  const { checkpoint, norms } = await library.inspect(path);
+  assert.equal(checkpoint.bytes, 8 + header.length + end);
+  assert.ok(checkpoint.bytes_read < 1 << 20, `${checkpoint.bytes_read} bytes were read`);
+  assert.deepEqual(norms.map(({ name, width: wide }) => [name, wide]), [["model.norm", width]]);
+});
 
 test("a link and a comparison are what the command line reads and prints", async () => {
   const checkpoint = await library.Checkpoint.open(sample("layernorm"));
   const other = await library.Checkpoint.open(sample("rmsnorm"));
-  const native = JSON.parse(execFileSync(terminal, ["compare", sample("layernorm"), sample("rmsnorm"), "--json"], { encoding: "utf8" }));
-  assert.deepEqual(checkpoint.compare(other).sites, native.sites);
+  assert.deepEqual(checkpoint.compare(other).sites, native("compare", sample("layernorm"), sample("rmsnorm")).sites);
   const linked = await library.readLink(`https://example.org/${checkpoint.link()}`);
   assert.equal(linked.model.sentence, checkpoint.report.model.sentence);
   assert.ok(linked.shared.names);
@@ -86,6 +129,8 @@ test("a link and a comparison are what the command line reads and prints", async
 test("what is wrong is a sentence", async () => {
   await assert.rejects(library.inspect("./no/such/model"), /there is no file or folder `.\/no\/such\/model`/);
   await assert.rejects(library.inspect("package.json"), /no safetensors or GGUF file among what was given/);
+  writeFileSync(join(folder, "pytorch_model.bin"), "PK\x03\x04 and so on");
+  await assert.rejects(library.inspect(join(folder, "pytorch_model.bin")), /is a zip archive, as torch.save writes/);
   await assert.rejects(library.inspect("http://127.0.0.1:9/x.safetensors"), /could not be reached/);
   await assert.rejects(library.readLink("#report=1.00000000.x"), /this link is damaged/);
 });

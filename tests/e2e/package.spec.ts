@@ -1,15 +1,17 @@
 /** The npm package in a browser, as it is built by `npm run build:package`. */
-import { existsSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from '@playwright/test';
-import { preview } from 'vite';
+import { build, preview } from 'vite';
 import type { Report } from '../../www/report';
 
 /** As much of its types as is used here: those it has are built with it. */
 type Opened = { report: Report; figure(kind: string): { svg: string }; kernels(): Uint8Array };
 type Package = { Checkpoint: { open(files: { path: string; file: Blob }[]): Promise<Opened> } };
 
+test.skip(!existsSync('package/index.js'), 'needs the package: npm run build:package');
+
 test('the package reads a checkpoint in a browser, without a bundler', async ({ page }) => {
-  test.skip(!existsSync('package/index.js'), 'needs the package: npm run build:package');
   const server = await preview({ build: { outDir: 'package' }, preview: { host: '127.0.0.1', port: 0 }, logLevel: 'silent' });
   const address = server.resolvedUrls?.local[0] ?? '';
   await page.goto(`${address}LICENSE`);
@@ -33,3 +35,30 @@ test('the package reads a checkpoint in a browser, without a bundler', async ({ 
   expect(found.kernels).toBeGreaterThan(9 * 128 * 8);
   await server.close();
 });
+
+for (const bundled of [false, true]) {
+  test(`the example for browsers runs ${bundled ? 'when a bundler has built it' : 'as it is'}`, async ({ page }, testInfo) => {
+    const root = testInfo.outputPath('example');
+    cpSync('examples/browser', root, { recursive: true });
+    cpSync('package', join(root, 'node_modules/@gammascope/gammascope'), { recursive: true });
+    if (bundled) await build({ root, configFile: false, logLevel: 'error', build: { outDir: 'built' } });
+    const server = await preview({
+      root,
+      configFile: false,
+      build: { outDir: bundled ? 'built' : '.' },
+      preview: { host: '127.0.0.1', port: 0 },
+      logLevel: 'silent',
+    });
+    const missing: string[] = [];
+    page.on('response', (answer) => answer.status() >= 400 && !answer.url().endsWith('.ico') && missing.push(answer.url()));
+    await page.goto(server.resolvedUrls?.local[0] ?? '');
+    const files = page.getByLabel('The files of a checkpoint');
+    await files.setInputFiles(['samples/layernorm/model.safetensors', 'samples/layernorm/config.json']);
+    await expect(page.getByRole('status')).toContainText('LayerNorm transformer, 9 norm sites');
+    await expect(page.locator('#kernel svg')).toBeVisible();
+    await files.setInputFiles('package.json');
+    await expect(page.getByRole('status')).toContainText('no safetensors or GGUF file among what was given');
+    expect(missing).toEqual([]);
+    await server.close();
+  });
+}
