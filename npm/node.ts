@@ -1,32 +1,69 @@
 /** What only Node has: files of this machine, read by slices, and the wasm beside this file. */
 import { openAsBlob } from 'node:fs';
-import { readFile, readdir, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { readFile, readdir, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { NamedBlob } from './index.js';
 
-/** Files that may belong to a checkpoint. */
-const WANTED = /\.(safetensors|gguf|json|npy)$/i;
+/** Folders deeper than this under a given folder are not looked into. */
+const DEPTH = 4;
+
+const SHARD = /\.(safetensors|gguf)$/;
+
+/** Where a file is, and where it lies in the checkpoint. */
+type Located = { location: string; path: string };
 
 export function wasm(): Promise<Uint8Array> {
   return readFile(new URL('./verifier_bg.wasm', import.meta.url));
 }
 
-/** The files at a path, those in a folder and below it; null where there is nothing of that name, as with an address. */
+/**
+ * The files at a path, as the command line finds them: a folder stands for the files in and below it, an index for itself, its shards
+ * and the configuration beside it, a lone file for itself and that configuration. Null where nothing has the name, as with an address.
+ */
 export async function files(source: string | URL): Promise<NamedBlob[] | null> {
   const isFile = String(source).startsWith('file:');
   if (!isFile && /^[a-z]+:\/\//i.test(String(source))) return null;
-  const path = isFile ? fileURLToPath(source) : String(source);
+  const given = isFile ? fileURLToPath(source) : String(source);
+  const kind = await kindOf(given);
+  if (!kind) return null;
+  const located = kind === 'folder' ? await walk(given, basename(await realpath(given)), DEPTH) : await around(given);
+  const opened = located.map(async ({ location, path }) => {
+    try {
+      return { path, file: await openAsBlob(location) };
+    } catch (error) {
+      // A folder may hold anything: only shards and what was asked for must open.
+      if (location !== given && !SHARD.test(location)) return null;
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new Error(`\`${location}\` cannot be opened: ${reason}; check that it is there and may be read`, { cause: error });
+    }
+  });
+  return (await Promise.all(opened)).filter((entry) => entry !== null);
+}
+
+/** What is there, behind links as well: a model in a hub's cache is a folder of links. */
+async function kindOf(path: string): Promise<'file' | 'folder' | null> {
   const found = await stat(path).catch(() => null);
-  if (!found) return null;
-  const name = basename(path);
-  if (found.isFile()) return [{ path: name, file: await openAsBlob(path) }];
-  const inside = await readdir(path, { recursive: true, withFileTypes: true });
-  const wanted = inside.filter((entry) => entry.isFile() && WANTED.test(entry.name));
-  return Promise.all(
-    wanted.map(async (entry) => {
-      const whole = join(entry.parentPath, entry.name);
-      return { path: join(name, whole.slice(path.length)), file: await openAsBlob(whole) };
-    }),
-  );
+  return found && (found.isDirectory() ? 'folder' : 'file');
+}
+
+async function walk(folder: string, path: string, depth: number): Promise<Located[]> {
+  const names = (await readdir(folder)).filter((name) => !name.startsWith('.')).sort();
+  const found = names.map(async (name): Promise<Located[]> => {
+    const inside = { location: join(folder, name), path: `${path}/${name}` };
+    if ((await kindOf(inside.location)) !== 'folder') return [inside];
+    return depth > 0 ? walk(inside.location, inside.path, depth - 1) : [];
+  });
+  return (await Promise.all(found)).flat();
+}
+
+/** A file and what belongs to it in the same folder. */
+async function around(file: string): Promise<Located[]> {
+  const isIndex = file.endsWith('.index.json');
+  if (!isIndex && !file.endsWith('.safetensors')) return [{ location: file, path: basename(file) }];
+  const belongs = (name: string) =>
+    name === basename(file) || name === 'config.json' || (isIndex && name.endsWith('.safetensors'));
+  const names = (await readdir(dirname(file))).filter(belongs).sort();
+  // The file keeps the name it was given by.
+  return names.map((name) => ({ location: name === basename(file) ? file : join(dirname(file), name), path: name }));
 }

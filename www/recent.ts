@@ -32,11 +32,16 @@ export async function recall(): Promise<void> {
 
 /** Puts something that has just been opened first. */
 export async function remember(source: Source, name: string, bytes: number): Promise<void> {
-  if ('handles' in source && source.handles.length === 0) return;
+  if ('handles' in source ? source.handles.length === 0 : secret(source.address.address)) return;
   if (recent.value === null) await recall();
   const before = recent.value ?? [];
   const other = await Promise.all(before.map(async (item) => !(await same(item, source))));
   await write([{ name, bytes, when: Date.now(), ...source }, ...before.filter((_, at) => other[at])].slice(0, MOST));
+}
+
+/** What is behind the `?` of an address may be a signature or a key, as what is before an `@` may be. */
+function secret(address: string): boolean {
+  return /\?|^[a-z]+:\/\/[^/]*@/i.test(address);
 }
 
 /** Takes one out of the list. */
@@ -66,17 +71,16 @@ function refuse(error: unknown): void {
 /** The entries of one, after asking for permission where the browser wants that. Call it from a click. */
 export async function entriesOfRecent(item: Source): Promise<Entry[]> {
   if ('address' in item) return [item.address];
-  const lists: Dropped[][] = [];
-  for (const handle of item.handles) {
-    if ((await permission(handle)) !== 'granted') {
-      throw new Error(`The browser was not allowed to read ${handle.name} again. Click it once more and allow it, or choose the files.`);
-    }
-    lists.push(await walk(handle, handle.name));
+  // All at once: a click is good for a few seconds only.
+  const permissions = await Promise.all(item.handles.map(permission));
+  const refused = item.handles.find((_, at) => permissions[at] !== 'granted');
+  if (refused) {
+    throw new Error(`The browser was not allowed to read ${refused.name} again. Click it once more and allow it, or choose the files.`);
   }
-  return lists.flat();
+  return (await Promise.all(item.handles.map((handle) => walk(handle, handle.name)))).flat();
 }
 
-/** Lets somebody pick files, or a folder; none when that is called off. */
+/** Lets somebody pick files, or a folder; none when that is called off. Rejects where the browser has pickers but no leave to show one. */
 export async function pick(folder: boolean): Promise<FileSystemHandle[]> {
   try {
     return folder ? [await showDirectoryPicker({ mode: 'read' })] : await showOpenFilePicker({ multiple: true });

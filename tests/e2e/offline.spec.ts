@@ -55,6 +55,14 @@ test('after one visit everything works with the server gone: samples, files, and
   expect(problems).toEqual([]);
 });
 
+/** The service worker's list changes with any file of a new build. */
+function renew({ folder }: Site): void {
+  const worker = join(folder, 'service-worker.js');
+  writeFileSync(worker, `${readFileSync(worker, 'utf8')}\n// a newer version\n`);
+}
+
+const update = (page: Page) => page.evaluate(async () => (await navigator.serviceWorker.getRegistration())?.update());
+
 test('a newer version waits, and says so beside the report', async ({ context }, testInfo) => {
   const site = await serve(testInfo.outputPath('site'));
   await (await visit(context, site)).close();
@@ -62,16 +70,47 @@ test('a newer version waits, and says so beside the report', async ({ context },
   await page.goto(site.address);
   await openFromCode(page, gpt2());
   await expect(sentence(page)).toContainText('7 norm sites');
-  // The service worker's list changes with any file of a new build.
-  const worker = join(site.folder, 'service-worker.js');
-  writeFileSync(worker, `${readFileSync(worker, 'utf8')}\n// a newer version\n`);
-  await page.evaluate(async () => (await navigator.serviceWorker.getRegistration())?.update());
+  renew(site);
+  await update(page);
   const notice = page.locator('#renewal');
   await expect(notice).toContainText('A newer version of this page is ready.');
   await expect(sentence(page), 'the report is as it was').toContainText('7 norm sites');
   await notice.getByRole('button', { name: 'Reload' }).click();
   await expect(page.getByRole('heading', { level: 1 })).toContainText('See which directions');
   await expect(notice).toHaveCount(0);
+  await site.close();
+});
+
+test('a newer version that one tab takes up leaves the report of the other, which says so', async ({ context }, testInfo) => {
+  const site = await serve(testInfo.outputPath('site'));
+  await (await visit(context, site)).close();
+  const [reading, other] = [await context.newPage(), await context.newPage()];
+  for (const page of [reading, other]) await page.goto(site.address);
+  await openFromCode(reading, gpt2());
+  renew(site);
+  await update(other);
+  await other.locator('#renewal').getByRole('button', { name: 'Reload' }).click();
+  await expect(other.locator('#renewal')).toHaveCount(0);
+  const notice = reading.locator('#renewal');
+  await expect(notice).toContainText('A newer version of this page is in use in another tab.');
+  await expect(sentence(reading)).toContainText('7 norm sites');
+  await notice.getByRole('button', { name: 'Reload' }).click();
+  await expect(reading.getByRole('heading', { level: 1 })).toContainText('See which directions');
+  await expect(notice).toHaveCount(0);
+  await site.close();
+});
+
+test('a first visit that is still open can take up the newer version too', async ({ context }, testInfo) => {
+  const site = await serve(testInfo.outputPath('site'));
+  // No service worker controls the first page; one controls the second and makes the newer version wait.
+  const first = await visit(context, site);
+  const second = await context.newPage();
+  await second.goto(site.address);
+  renew(site);
+  await update(first);
+  await first.locator('#renewal').getByRole('button', { name: 'Reload' }).click();
+  await expect(first.locator('#renewal')).toHaveCount(0);
+  await expect(second.locator('#renewal')).toContainText('in use in another tab');
   await site.close();
 });
 
@@ -83,8 +122,11 @@ test('it can be installed: the manifest has what browsers ask for, and icons of 
   const { installabilityErrors } = await session.send('Page.getInstallabilityErrors');
   // Playwright's contexts are incognito, where nothing is installed.
   expect(installabilityErrors.map(({ errorId }) => errorId).filter((error) => error !== 'in-incognito')).toEqual([]);
-  const { errors, url } = await session.send('Page.getAppManifest');
+  const { errors, url, data } = await session.send('Page.getAppManifest');
   expect([errors, url]).toEqual([[], `${site.address}manifest.webmanifest`]);
+  expect(JSON.parse(data ?? '{}')).toMatchObject({
+    file_handlers: [{ action: './', accept: { 'application/octet-stream': ['.safetensors', '.gguf'] } }],
+  });
   await site.close();
 });
 

@@ -1,7 +1,9 @@
 /** What was opened before: remembered by handles, opened again by a click, and forgotten. */
 import type { Page } from '@playwright/test';
+import type {} from '../../www/launched';
 import { gpt2 } from './helpers/checkpoints.ts';
 import { expect, openFromCode, sentence, test } from './helpers/page.ts';
+import { FileServer } from './helpers/server.ts';
 
 /**
  * Picks a folder of the origin's own file system: its handles are those of a disk's, only that nobody has to be asked. Chromium without
@@ -74,6 +76,60 @@ test('one that is gone, or that may not be read again, is a sentence, and the re
   await menu.getByRole('button', { name: 'gone', exact: true }).click();
   await expect(page.getByRole('alert')).toContainText('was not allowed to read gone again');
   await expect(sentence(page)).toContainText('5 norm sites');
+});
+
+test('an address is remembered without its token, and not at all with a key in it', async ({ page, elsewhere }) => {
+  const server = await FileServer.start();
+  elsewhere.add(server.origin);
+  const [model] = gpt2();
+  const address = server.put('/m/model.safetensors', model?.buffer ?? '', { token: 'hf_secret' });
+  const open = (text: string) => page.evaluate((asked) => window.gammascope.open(asked, { token: 'hf_secret' }), text);
+  await open(`${address}?signature=secret`);
+  await open(address);
+  await expect(page.locator('#open-menu .recent li')).toHaveCount(1);
+  const kept = await page.evaluate(
+    () =>
+      new Promise<string>((resolve, reject) => {
+        const asked = indexedDB.open('keyval-store');
+        asked.onerror = () => reject(asked.error as Error);
+        asked.onsuccess = () => {
+          const all = asked.result.transaction('keyval').objectStore('keyval').getAll();
+          all.onsuccess = () => resolve(JSON.stringify(all.result));
+        };
+      }),
+  );
+  expect(kept).toContain('/m/model.safetensors');
+  expect(kept).not.toContain('secret');
+  server.close();
+});
+
+test('files that the system opens with the installed page are opened and remembered', async ({ page }) => {
+  // A page that is not installed has nothing launched: the queue stands in for the system alone.
+  await page.addInitScript(() => {
+    const queue: Window['launchQueue'] = {
+      setConsumer: (take) =>
+        void navigator.storage
+          .getDirectory()
+          .then((root) => root.getDirectoryHandle('launched'))
+          .then((folder) => folder.getFileHandle('model.safetensors'))
+          .then((file) => take({ files: [file] })),
+    };
+    Object.defineProperty(window, 'launchQueue', { value: queue });
+  });
+  await withFolder(page, 'launched', 2);
+  await page.reload();
+  await expect(sentence(page)).toContainText('5 norm sites');
+  await expect(page.locator('#open-menu .recent li')).toHaveCount(1);
+});
+
+test('where the browser shows no picker by handles, the plain one is shown', async ({ page }) => {
+  await page.evaluate(() => {
+    window.showOpenFilePicker = () => Promise.reject<never>(new DOMException('Not in this frame.', 'SecurityError'));
+  });
+  const chooser = page.waitForEvent('filechooser');
+  await page.getByRole('button', { name: 'Choose files…' }).first().click();
+  await (await chooser).setFiles(gpt2());
+  await expect(sentence(page)).toContainText('7 norm sites');
 });
 
 test('a picker that is called off opens nothing', async ({ page }) => {

@@ -20,12 +20,14 @@ export function Openers({ onChosen }: { onChosen?: () => void }) {
   /** By handles, which can be opened again, where the browser has them; else by the input. */
   const choose = (folder: boolean, byInput: () => void) => {
     if (!('showOpenFilePicker' in window)) return byInput();
-    void import('../recent').then(async ({ entriesOfRecent, pick }) => {
-      const handles = await pick(folder);
-      if (handles.length === 0) return;
-      onChosen?.();
-      show(() => entriesOfRecent({ handles }), () => ({ handles }));
-    });
+    import('../recent')
+      .then(async ({ entriesOfRecent, pick }) => {
+        const handles = await pick(folder);
+        if (handles.length === 0) return;
+        onChosen?.();
+        show(() => entriesOfRecent({ handles }), () => ({ handles }));
+      })
+      .catch(byInput);
   };
   return (
     <div class="openers">

@@ -1,22 +1,25 @@
 /** That a newer version of the page is ready: nothing is reloaded until somebody says so. */
-import { keep, renew } from '../offline';
+import { receive } from '../launched';
+import { keep, renewal } from '../offline';
 import { opened } from '../state';
 
 keep();
+receive();
 
 export function Renewal() {
-  const now = renew.value;
+  const now = renewal.value;
   if (!now) return null;
   return (
     <div class="notice" role="status" id="renewal">
       <p class="line">
-        <strong>A newer version of this page is ready.</strong>{' '}
-        {opened.value ? 'Reloading closes the report: open the checkpoint again afterwards, or share it first.' : ''}
+        <strong>A newer version of this page is {now.taken ? 'in use in another tab' : 'ready'}.</strong>{' '}
+        {now.taken && 'What this tab has not loaded yet, it may not find any more. '}
+        {opened.value && 'Reloading closes the report: open the checkpoint again afterwards, or share it first.'}
       </p>
-      <button type="button" class="button" onClick={now}>
+      <button type="button" class="button" onClick={() => now.reload()}>
         Reload
       </button>
-      <button type="button" class="button quiet" onClick={() => (renew.value = null)}>
+      <button type="button" class="button quiet" onClick={() => (renewal.value = null)}>
         Later
       </button>
     </div>
