@@ -52,14 +52,16 @@ impl Adapter {
 }
 
 /// One figure of what [`Inspection::compare`] or [`Inspection::adapter`] gave, drawn at `width` × `height` CSS pixels.
+#[allow(unreachable_pub, reason = "wasm_bindgen exports public functions only")]
 #[wasm_bindgen(js_name = figureOf)]
-pub(super) fn figure_of(report: &str, kind: JsValue, width: u32, height: u32) -> Result<JsValue, Error> {
+pub fn figure_of(report: &str, kind: JsValue, width: u32, height: u32) -> Result<JsValue, Error> {
     to_js(&drawn(report, kind, Size { width, height })?)
 }
 
 /// The table behind it, as CSV.
+#[allow(unreachable_pub, reason = "wasm_bindgen exports public functions only")]
 #[wasm_bindgen(js_name = csvOf)]
-pub(super) fn csv_of(report: &str, kind: JsValue) -> Result<String, Error> {
+pub fn csv_of(report: &str, kind: JsValue) -> Result<String, Error> {
     drawn(report, kind, ANY)?.table.csv().map_err(sentence)
 }
 
