@@ -1,6 +1,5 @@
 /** What only Node has: files of this machine, read by slices, and the wasm beside this file. */
-import { openAsBlob } from 'node:fs';
-import { readFile, readdir, realpath, stat } from 'node:fs/promises';
+import { open, readFile, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { NamedBlob } from './index.js';
@@ -9,6 +8,54 @@ import type { NamedBlob } from './index.js';
 const DEPTH = 4;
 
 const SHARD = /\.(safetensors|gguf)$/;
+
+/**
+ * A part of a file of this machine, read when it is asked for. Node has such a blob of its own, `openAsBlob`, but that of Node 20 counts
+ * in 32 bits, and shards are larger.
+ */
+class FilePart extends Blob {
+  private constructor(
+    private readonly location: string,
+    private readonly modified: number,
+    private readonly begin: number,
+    private readonly end: number,
+  ) {
+    super();
+  }
+
+  static async of(location: string): Promise<FilePart> {
+    const { size, mtimeMs } = await stat(location);
+    return new FilePart(location, mtimeMs, 0, size);
+  }
+
+  override get size(): number {
+    return this.end - this.begin;
+  }
+
+  override slice(begin = 0, end = this.size): FilePart {
+    const within = (at: number) => this.begin + Math.min(Math.max(at, 0), this.size);
+    return new FilePart(this.location, this.modified, within(begin), within(end));
+  }
+
+  override async arrayBuffer(): Promise<ArrayBuffer> {
+    const file = await open(this.location);
+    try {
+      const bytes = new Uint8Array(this.size);
+      let filled = 0;
+      while (filled < bytes.length) {
+        const { bytesRead } = await file.read(bytes, filled, bytes.length - filled, this.begin + filled);
+        if (bytesRead === 0) break;
+        filled += bytesRead;
+      }
+      if (filled < bytes.length || (await file.stat()).mtimeMs !== this.modified) {
+        throw new Error('the file was changed while it was read; open it again');
+      }
+      return bytes.buffer;
+    } finally {
+      await file.close();
+    }
+  }
+}
 
 /** Where a file is, and where it lies in the checkpoint. */
 type Located = { location: string; path: string };
@@ -30,7 +77,7 @@ export async function files(source: string | URL): Promise<NamedBlob[] | null> {
   const located = kind === 'folder' ? await walk(given, basename(await realpath(given)), DEPTH) : await around(given);
   const opened = located.map(async ({ location, path }) => {
     try {
-      return { path, file: await openAsBlob(location) };
+      return { path, file: await FilePart.of(location) };
     } catch (error) {
       // A folder may hold anything: only shards and what was asked for must open.
       if (location !== given && !SHARD.test(location)) return null;
