@@ -477,7 +477,19 @@ kernel_seconds: number | null,
 /**
  * One for each measured site.
  */
-sites: Array<SiteVerification>, };
+sites: Array<SiteVerification>, 
+/**
+ * The residual stream after each block, before the final norm; empty where no forward pass was run.
+ */
+residual: Array<ResidualBlock>, 
+/**
+ * Where its least singular value falls.
+ */
+falls: Array<ResidualFall>, 
+/**
+ * The kind of the norms by loss; null where the tokens were not run under both kinds.
+ */
+loss: KindByLoss | null, };
 
 export type MeasurementPlan = { 
 /**
@@ -1106,7 +1118,7 @@ marks: Array<Mark>,
  */
 table: Table, };
 
-export type FigureKind = "kernel_direction" | "scale_distribution" | "site_map" | "soft_spectrum" | "evidence" | "writer_energy" | "measured" | "measured_direction" | "principal_angles";
+export type FigureKind = "kernel_direction" | "scale_distribution" | "site_map" | "soft_spectrum" | "evidence" | "writer_energy" | "measured" | "measured_direction" | "principal_angles" | "residual";
 
 export type Mark = { 
 /**

@@ -20,6 +20,8 @@ mod palette;
 mod panel;
 #[cfg(feature = "verify")]
 mod principal_angles;
+#[cfg(feature = "verify")]
+mod residual;
 mod scale_distribution;
 mod site_map;
 mod soft_spectrum;
@@ -38,6 +40,8 @@ pub use measured::measured;
 pub use measured_direction::measured_direction;
 #[cfg(feature = "verify")]
 pub use principal_angles::principal_angles;
+#[cfg(feature = "verify")]
+pub use residual::residual;
 pub use scale_distribution::scale_distribution;
 pub use site_map::{SiteMark, site_map};
 pub use soft_spectrum::soft_spectrum;
@@ -64,12 +68,14 @@ pub enum FigureKind {
     Evidence,
     /// The energies of the writers over the blocks: [`writer_energy`].
     WriterEnergy,
-    /// Measured depths of all sites: `measured`, as the next two with the feature `verify`.
+    /// Measured depths of all sites: `measured`, as the next three with the feature `verify`.
     Measured,
     /// One site's predicted direction against the measured one: `measured_direction`.
     MeasuredDirection,
     /// How far the measured dead subspaces are from the predicted ones: `principal_angles`.
     PrincipalAngles,
+    /// The least singular value of the residual stream over the blocks: `residual`.
+    Residual,
 }
 
 /// A drawn figure.
