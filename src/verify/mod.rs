@@ -13,7 +13,6 @@ pub mod eigen;
 pub mod gram;
 pub mod loss;
 pub mod measure;
-pub mod norm;
 pub mod plan;
 pub mod residual;
 pub mod rows;
