@@ -48,7 +48,13 @@ pub fn figure(
     if kind == FigureKind::WriterEnergy {
         return Ok(plot::writer_energy(&inspection.report.writers, size)?);
     }
-    if matches!(kind, FigureKind::Measured | FigureKind::MeasuredDirection | FigureKind::PrincipalAngles) {
+    if matches!(
+        kind,
+        FigureKind::Measured
+            | FigureKind::MeasuredDirection
+            | FigureKind::PrincipalAngles
+            | FigureKind::Residual
+    ) {
         return measured(inspection, kind, site, size);
     }
     #[cfg(feature = "verify")]
@@ -98,6 +104,7 @@ fn measured(
         return Ok(match kind {
             FigureKind::Measured => plot::measured(sites, size)?,
             FigureKind::PrincipalAngles => plot::principal_angles(sites, size)?,
+            FigureKind::Residual => plot::residual(&verification.residual, &verification.falls, size)?,
             _ => {
                 let named = |measured: &&SiteVerification| site.is_some_and(|name| measured.name == name);
                 plot::measured_direction(sites.iter().find(named).ok_or(FigureError::NotMeasured)?, size)?

@@ -43,6 +43,8 @@
 //! - [`writer`]: the linear maps that write the residual stream, and a sample of their columns.
 //! - [`kernel`]: pure mathematics on scales; imports nothing of the above.
 //! - `verify` (feature): measures a norm's outputs: exact covariance, eigenpairs, the scale-free test.
+//! - `model`, `forward`, `cpu` (feature `verify`): what one model is, as data; the streamed forward pass that runs it; and the
+//!   operations it is made of, in f32.
 //! - `gpu` (feature): the exact Gram matrix of `verify`, the same integers, on a GPU.
 //! - `device` (feature `verify`): which of the two computes it.
 //! - [`report`]: the schema of everything that is said, and its assembly by [`inspect`](mod@inspect).
@@ -57,13 +59,19 @@ pub mod adapter;
 pub mod checkpoint;
 pub mod compare;
 #[cfg(feature = "verify")]
+pub mod cpu;
+#[cfg(feature = "verify")]
 pub mod device;
 pub mod export;
 pub mod figures;
+#[cfg(feature = "verify")]
+pub mod forward;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod inspect;
 pub mod kernel;
+#[cfg(feature = "verify")]
+pub mod model;
 pub mod norm;
 mod order;
 pub mod plot;

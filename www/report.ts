@@ -487,7 +487,19 @@ kernel_seconds: number | null,
 /**
  * One for each measured site.
  */
-sites: Array<SiteVerification>, };
+sites: Array<SiteVerification>, 
+/**
+ * The residual stream after each block, before the final norm; empty where no forward pass was run.
+ */
+residual: Array<ResidualBlock>, 
+/**
+ * Where its least singular value falls.
+ */
+falls: Array<ResidualFall>, 
+/**
+ * The kind of the norms by loss; null where the tokens were not run under both kinds.
+ */
+loss: KindByLoss | null, };
 
 export type MeasurementPlan = { 
 /**
@@ -1138,7 +1150,7 @@ marks: Array<Mark>,
  */
 table: Table, };
 
-export type FigureKind = "kernel_direction" | "scale_distribution" | "site_map" | "soft_spectrum" | "evidence" | "writer_energy" | "measured" | "measured_direction" | "principal_angles" | "kernel_angles" | "scale_changes" | "adapter_waste";
+export type FigureKind = "kernel_direction" | "scale_distribution" | "site_map" | "soft_spectrum" | "evidence" | "writer_energy" | "measured" | "measured_direction" | "principal_angles" | "kernel_angles" | "scale_changes" | "adapter_waste" | "residual";
 
 export type Mark = { 
 /**

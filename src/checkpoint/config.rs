@@ -65,6 +65,11 @@ impl Config {
         family(&self.fields).or_else(|| self.fields.get("architectures")?.get(0)?.as_str())
     }
 
+    /// All it holds.
+    pub fn fields(&self) -> &Map<String, Value> {
+        &self.fields
+    }
+
     /// Whether one of `architectures` ends with `head` (`ForCausalLM`).
     pub fn has_architecture(&self, head: &str) -> bool {
         let listed = self.fields.get("architectures").and_then(Value::as_array);

@@ -154,6 +154,23 @@ impl TensorType {
         let (size, decode) = self.decoder()?;
         Ok(bytes.chunks_exact(size).map(decode).collect())
     }
+
+    /// Every element of `bytes` as f32, after `values`: exactly for F32, F16 and BF16, rounded for the others.
+    pub fn decode_f32(&self, bytes: &[u8], values: &mut Vec<f32>) -> Result<(), DecodeError> {
+        match self {
+            Self::Known(Dtype::F32) => {
+                values.extend(bytes.chunks_exact(4).map(|b| f32::from_le_bytes(array(b))))
+            }
+            Self::Known(Dtype::F16) => {
+                values.extend(bytes.chunks_exact(2).map(|b| f16::from_le_bytes(array(b)).to_f32()));
+            }
+            Self::Known(Dtype::BF16) => {
+                values.extend(bytes.chunks_exact(2).map(|b| bf16::from_le_bytes(array(b)).to_f32()));
+            }
+            _ => values.extend(self.decode(bytes)?.into_iter().map(|value| value as f32)),
+        }
+        Ok(())
+    }
 }
 
 impl std::fmt::Display for TensorType {

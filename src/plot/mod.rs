@@ -22,6 +22,8 @@ mod palette;
 mod panel;
 #[cfg(feature = "verify")]
 mod principal_angles;
+#[cfg(feature = "verify")]
+mod residual;
 mod scale_distribution;
 #[cfg(feature = "verify")]
 mod site_changes;
@@ -44,6 +46,8 @@ pub use measured::measured;
 pub use measured_direction::measured_direction;
 #[cfg(feature = "verify")]
 pub use principal_angles::principal_angles;
+#[cfg(feature = "verify")]
+pub use residual::residual;
 pub use scale_distribution::scale_distribution;
 #[cfg(feature = "verify")]
 pub use site_changes::{kernel_angles, scale_changes};
@@ -72,7 +76,7 @@ pub enum FigureKind {
     Evidence,
     /// The energies of the writers over the blocks: [`writer_energy`].
     WriterEnergy,
-    /// Measured depths of all sites: `measured`, as the next two with the feature `verify`.
+    /// Measured depths of all sites: `measured`, as the next three with the feature `verify`.
     Measured,
     /// One site's predicted direction against the measured one: `measured_direction`.
     MeasuredDirection,
@@ -87,6 +91,8 @@ pub enum FigureKind {
     /// What each module of an adapter wastes: `adapter_waste`.
     #[cfg(feature = "verify")]
     AdapterWaste,
+    /// The least singular value of the residual stream over the blocks: `residual`.
+    Residual,
 }
 
 /// A drawn figure.

@@ -8,7 +8,7 @@ use super::backend::{UNIT, text_width};
 use super::{Cell, Figure, MOST_MARKS, SiteMark, Size};
 use super::{
     adapter_waste, evidence, kernel_angles, kernel_direction, measured, measured_direction, principal_angles,
-    scale_changes, scale_distribution, site_map, soft_spectrum, writer_energy,
+    residual, scale_changes, scale_distribution, site_map, soft_spectrum, writer_energy,
 };
 use crate::kernel::direction::{Direction, Kernel};
 use crate::kernel::scale::Scale;
@@ -133,6 +133,10 @@ fn figures(size: Size) -> Vec<Figure> {
         [(1, 3e-14), (2, 0.9), (109, 0.5), (300, 0.0)]
             .map(|(count, depth)| measured(&super::measured::tests::sites(count, depth), size).unwrap()),
     );
+    for count in [1, 2, 300] {
+        let (blocks, falls) = super::residual::tests::blocks(count);
+        figures.push(residual(&blocks, &falls, size).unwrap());
+    }
     for count in [1, 109] {
         let mut sites = super::measured::tests::sites(count, 3e-14);
         sites[0].principal_cosines = Some(vec![1.0, 0.999_999, 0.3]);

@@ -98,6 +98,9 @@ impl Measured {
             seconds: self.seconds,
             kernel_seconds,
             sites,
+            residual: Vec::new(),
+            falls: Vec::new(),
+            loss: None,
         };
         Ok((verification, warnings))
     }

@@ -77,6 +77,60 @@ pub struct Verification {
     pub kernel_seconds: Option<f64>,
     /// One for each measured site.
     pub sites: Vec<SiteVerification>,
+    /// The residual stream after each block, before the final norm; empty where no forward pass was run.
+    #[serde(default)]
+    pub residual: Vec<ResidualBlock>,
+    /// Where its least singular value falls.
+    #[serde(default)]
+    pub falls: Vec<ResidualFall>,
+    /// The kind of the norms by loss; null where the tokens were not run under both kinds.
+    #[serde(default)]
+    pub loss: Option<KindByLoss>,
+}
+
+/// The residual stream after one block (MATH §4).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct ResidualBlock {
+    /// Block from 0.
+    pub block: u32,
+    /// √λ_min of the covariance of the stream.
+    pub sigma_min: f64,
+    /// The least of it on all tokens and on both halves.
+    pub low: f64,
+    /// The greatest.
+    pub high: f64,
+}
+
+/// A block after which the least singular value of the stream is less than before it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct ResidualFall {
+    /// The block.
+    pub block: u32,
+    /// σ_min after it over σ_min after the one before, on all tokens and on both halves.
+    pub ratio: Interval,
+    /// Whether it falls on either half of the tokens alone: a fall that is not is perhaps noise.
+    pub on_both_halves: bool,
+}
+
+/// The loss of the same tokens with the norms as LayerNorm and as RMSNorm (MATH §4).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct KindByLoss {
+    /// Mean loss as LayerNorms, in nats.
+    pub layernorm: f64,
+    /// As RMSNorms.
+    pub rmsnorm: f64,
+    /// The former less the latter, paired by token.
+    pub difference: f64,
+    /// Its standard error: of tokens or of sequences, the greater.
+    pub standard_error: f64,
+    /// Tokens with a loss.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub tokens: u64,
+    /// The kind that costs less; unknown under five standard errors.
+    pub kind: NormKind,
 }
 
 /// One norm on random inputs, as both kinds. No evidence about the model: each kind shows what it was told to do.

@@ -7,7 +7,7 @@ use super::MeasureError;
 use super::activations::{Activations, Values};
 use super::gram::{Gram, Gridded};
 use super::measure::{ENOUGH, Norm, measure};
-use super::norm::{Centring, norm};
+use crate::cpu::norm::{Centring, normalise, scale_and_shift};
 use crate::report::NormAlone;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
@@ -32,12 +32,9 @@ pub async fn alone(
     let (scale, shift) = (in_f32(site.scale.values()), site.shift.map(in_f32));
     let outputs = |centring| {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(SEED);
-        let mut values = Vec::with_capacity(tokens * width);
-        for _ in 0..tokens {
-            let x: Vec<f32> = (0..width).map(|_| random.sample(StandardNormal)).collect();
-            let y = norm(centring, &x, &scale, shift.as_deref(), epsilon.unwrap_or(USUAL_EPSILON) as f32);
-            values.extend(y);
-        }
+        let mut values: Vec<f32> = (0..tokens * width).map(|_| random.sample(StandardNormal)).collect();
+        normalise(centring, &mut values, width, epsilon.unwrap_or(USUAL_EPSILON) as f32);
+        scale_and_shift(&mut values, Some(&scale), shift.as_deref());
         let (tensor, unit_roundoff) = (site.name.to_owned(), f64::from(f32::EPSILON) / 2.0);
         Activations { tensor, tokens, width, values: Values::F32(values), unit_roundoff, notes: Vec::new() }
     };

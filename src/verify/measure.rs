@@ -36,16 +36,19 @@ pub struct Norm<'a> {
 }
 
 /// The exact covariance of all tokens, and of each half of them, on the same grids.
-struct Covariances {
-    all: Mat<f64>,
+pub(super) struct Covariances {
+    pub(super) all: Mat<f64>,
     /// `None` where a half has too few tokens for an estimate of its own.
-    halves: Option<[Mat<f64>; 2]>,
+    pub(super) halves: Option<[Mat<f64>; 2]>,
     crc32: u32,
     heavy_tokens: usize,
 }
 
 impl Covariances {
-    async fn of(rows: &Rows<'_>, gram: &impl AsyncFn(&Gridded) -> Gram) -> Result<Self, MeasureError> {
+    pub(super) async fn of(
+        rows: &Rows<'_>,
+        gram: &impl AsyncFn(&Gridded) -> Gram,
+    ) -> Result<Self, MeasureError> {
         let grid = Grid::of(rows)?;
         let mut heavy_tokens = 0;
         let mut half = async |rows: &Rows<'_>| {

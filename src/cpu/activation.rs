@@ -1,0 +1,106 @@
+//! The functions between the linear maps of a feed-forward part.
+
+use super::rows;
+
+/// One of them, by the formula that transformers gives its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// x Φ(x), by erf.
+    Gelu,
+    /// ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))).
+    GeluTanh,
+    /// x σ(1.702 x).
+    GeluQuick,
+    /// x σ(x).
+    Silu,
+    /// max(x, 0).
+    Relu,
+    /// max(x, 0)².
+    ReluSquared,
+    /// tanh x.
+    Tanh,
+}
+
+impl Activation {
+    /// The activation that transformers calls so.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "gelu" | "gelu_python" => Self::Gelu,
+            "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" | "gelu_accurate" => Self::GeluTanh,
+            "quick_gelu" => Self::GeluQuick,
+            "silu" | "swish" => Self::Silu,
+            "relu" => Self::Relu,
+            "relu2" => Self::ReluSquared,
+            "tanh" => Self::Tanh,
+            _ => return None,
+        })
+    }
+
+    fn of(self, x: f32) -> f32 {
+        match self {
+            Self::Gelu => 0.5 * x * (1.0 + libm::erff(x * std::f32::consts::FRAC_1_SQRT_2)),
+            Self::GeluTanh => {
+                let root = std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::FRAC_1_SQRT_2;
+                0.5 * x * (1.0 + (root * (x + 0.044715 * x * x * x)).tanh())
+            }
+            Self::GeluQuick => x * sigmoid(1.702 * x),
+            Self::Silu => x * sigmoid(x),
+            Self::Relu => x.max(0.0),
+            Self::ReluSquared => x.max(0.0) * x.max(0.0),
+            Self::Tanh => x.tanh(),
+        }
+    }
+
+    /// Applies it to every value.
+    pub fn apply(self, x: &mut [f32]) {
+        rows::in_parallel(x, 1, |_, part| part.iter_mut().for_each(|x| *x = self.of(*x)));
+    }
+
+    /// act(gate) ⊙ up, in `gate`.
+    pub fn gate(self, gate: &mut [f32], up: &[f32]) {
+        rows::in_parallel(gate, 1, |first, part| {
+            for (gate, up) in part.iter_mut().zip(&up[first..]) {
+                *gate = self.of(*gate) * up;
+            }
+        });
+    }
+}
+
+/// 1/(1 + e⁻ˣ).
+pub(super) fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_what_its_formula_gives_in_f64() {
+        let logistic = |x: f64| 1.0 / (1.0 + (-x).exp());
+        for step in -60..=60 {
+            let x = f64::from(step) / 10.0;
+            let root = (2.0 / std::f64::consts::PI).sqrt();
+            let cases = [
+                (Activation::Gelu, 0.5 * x * (1.0 + libm::erf(x / 2f64.sqrt()))),
+                (Activation::GeluTanh, 0.5 * x * (1.0 + (root * (x + 0.044715 * x.powi(3))).tanh())),
+                (Activation::GeluQuick, x * logistic(1.702 * x)),
+                (Activation::Silu, x * logistic(x)),
+                (Activation::Relu, x.max(0.0)),
+                (Activation::ReluSquared, x.max(0.0).powi(2)),
+                (Activation::Tanh, x.tanh()),
+            ];
+            for (activation, exact) in cases {
+                let mut found = [x as f32; 3];
+                activation.apply(&mut found);
+                assert!(
+                    (f64::from(found[1]) - exact).abs() < 3e-6,
+                    "{activation:?} of {x}: {found:?}, {exact}"
+                );
+                let mut gated = [x as f32];
+                activation.gate(&mut gated, &[2.0]);
+                assert_eq!(gated[0], 2.0 * found[0]);
+            }
+        }
+    }
+}

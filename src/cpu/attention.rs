@@ -1,0 +1,253 @@
+//! Scaled dot-product attention with an online softmax: the t × t scores of a head are never in memory.
+//!
+//! y = softmax(cap(q kᵀ · scale) + bias) v per head, over the keys that a query may see. Dao et al., FlashAttention, 2022.
+
+use super::rows;
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+
+/// Keys of one step of the online softmax, and queries that share them.
+const KEYS: usize = 64;
+const QUERIES: usize = 64;
+
+/// What is added to the score of a query and a key.
+#[derive(Debug, Clone, Copy)]
+pub enum Bias<'a> {
+    /// Nothing.
+    None,
+    /// slope × (key − query), one slope a head (Press et al., ALiBi, 2022).
+    Alibi(&'a [f32]),
+    /// By distance key − query from −(t − 1) to t − 1, one row of 2t − 1 values a head (T5).
+    Relative(&'a [f32]),
+}
+
+/// One attention, resolved.
+#[derive(Debug, Clone, Copy)]
+pub struct Attention<'a> {
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads: a divisor of the query heads, each shared by as many in a row.
+    pub key_heads: usize,
+    /// Width h of a head.
+    pub head_width: usize,
+    /// Tokens t of every sequence.
+    pub length: usize,
+    /// Whether a query sees no later key.
+    pub causal: bool,
+    /// A query sees keys at a distance of less than this; of half of it, rounded down, or less where it sees both ways.
+    pub window: Option<usize>,
+    /// What products are multiplied by.
+    pub scale: f32,
+    /// c of c tanh(score/c), before the bias.
+    pub cap: Option<f32>,
+    /// What is added.
+    pub bias: Bias<'a>,
+}
+
+impl Attention<'_> {
+    /// The keys that a query sees.
+    fn seen(&self, query: usize) -> std::ops::Range<usize> {
+        let ahead = if self.causal { query + 1 } else { self.length };
+        match (self.window, self.causal) {
+            (None, _) => 0..ahead,
+            (Some(window), true) => (query + 1).saturating_sub(window)..ahead,
+            (Some(window), false) => query.saturating_sub(window / 2)..ahead.min(query + window / 2 + 1),
+        }
+    }
+
+    fn score(&self, product: f32, head: usize, query: usize, key: usize) -> f32 {
+        let scaled = product * self.scale;
+        let capped = self.cap.map_or(scaled, |cap| cap * (scaled / cap).tanh());
+        capped
+            + match self.bias {
+                Bias::None => 0.0,
+                Bias::Alibi(slopes) => slopes[head] * (key as f32 - query as f32),
+                Bias::Relative(rows) => rows[head * (2 * self.length - 1) + key + self.length - 1 - query],
+            }
+    }
+
+    /// y (n × heads·h) of q (n × heads·h), k and v (n × key_heads·h); n is a multiple of t.
+    pub fn attend(&self, q: &[f32], k: &[f32], v: &[f32]) -> Vec<f32> {
+        let (h, t) = (self.head_width, self.length);
+        let sequences = q.len() / (t * self.heads * h);
+        // Head by head, so that each is one piece.
+        let mut by_head = vec![0.0; q.len()];
+        rows::in_parallel(&mut by_head, t * h, |first, part| {
+            for (index, y) in part.chunks_exact_mut(t * h).enumerate() {
+                let (sequence, head) = ((first + index) / self.heads, (first + index) % self.heads);
+                let key_head = head / (self.heads / self.key_heads);
+                let of = |x: &[f32], heads: usize, head: usize| -> Vec<f32> {
+                    let rows = x[sequence * t * heads * h..][..t * heads * h].chunks_exact(heads * h);
+                    rows.flat_map(|row| row[head * h..][..h].iter().copied()).collect()
+                };
+                let (k, v) = (of(k, self.key_heads, key_head), of(v, self.key_heads, key_head));
+                self.one_head(head, &of(q, self.heads, head), &k, &v, y);
+            }
+        });
+        let mut y = vec![0.0; q.len()];
+        for sequence in 0..sequences {
+            for head in 0..self.heads {
+                for token in 0..t {
+                    let from = ((sequence * self.heads + head) * t + token) * h;
+                    let to = ((sequence * t + token) * self.heads + head) * h;
+                    y[to..to + h].copy_from_slice(&by_head[from..from + h]);
+                }
+            }
+        }
+        y
+    }
+
+    /// One head of one sequence: all of t × h.
+    fn one_head(&self, head: usize, q: &[f32], k: &[f32], v: &[f32], y: &mut [f32]) {
+        let (h, t) = (self.head_width, self.length);
+        let mut scores = vec![0.0; QUERIES * KEYS];
+        for (block, y) in y.chunks_mut(QUERIES * h).enumerate() {
+            let (first, queries) = (block * QUERIES, y.len() / h);
+            let mut most = vec![f32::NEG_INFINITY; queries];
+            let mut sums = vec![0.0; queries];
+            let begin = self.seen(first).start / KEYS * KEYS;
+            let end = self.seen(first + queries - 1).end.min(t);
+            for from in (begin..end).step_by(KEYS) {
+                let keys = KEYS.min(end - from);
+                let scores = &mut scores[..queries * keys];
+                let q = MatRef::from_row_major_slice(&q[first * h..][..queries * h], queries, h);
+                let k = MatRef::from_row_major_slice(&k[from * h..][..keys * h], keys, h);
+                let products = MatMut::from_row_major_slice_mut(&mut *scores, queries, keys);
+                matmul(products, Accum::Replace, q, k.transpose(), 1.0, Par::Seq);
+                for (index, row) in scores.chunks_exact_mut(keys).enumerate() {
+                    let query = first + index;
+                    let seen = self.seen(query);
+                    let mut highest = most[index];
+                    for (key, score) in (from..).zip(row.iter_mut()) {
+                        *score = match seen.contains(&key) {
+                            true => self.score(*score, head, query, key),
+                            false => f32::NEG_INFINITY,
+                        };
+                        highest = highest.max(*score);
+                    }
+                    if highest == f32::NEG_INFINITY {
+                        row.fill(0.0);
+                        continue;
+                    }
+                    let shrink = (most[index] - highest).exp();
+                    most[index] = highest;
+                    let mut sum = 0.0;
+                    for score in row.iter_mut() {
+                        *score = (*score - highest).exp();
+                        sum += *score;
+                    }
+                    sums[index] = sums[index] * shrink + sum;
+                    y[index * h..][..h].iter_mut().for_each(|y| *y *= shrink);
+                }
+                let weights = MatRef::from_row_major_slice(&*scores, queries, keys);
+                let v = MatRef::from_row_major_slice(&v[from * h..][..keys * h], keys, h);
+                matmul(
+                    MatMut::from_row_major_slice_mut(&mut *y, queries, h),
+                    Accum::Add,
+                    weights,
+                    v,
+                    1.0,
+                    Par::Seq,
+                );
+            }
+            for (y, sum) in y.chunks_exact_mut(h).zip(&sums) {
+                y.iter_mut().for_each(|y| *y /= sum);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::rngs::SmallRng;
+    use rand::{RngExt, SeedableRng};
+    use rand_distr::StandardNormal;
+
+    /// In f64, with every score in memory.
+    fn plainly(attention: &Attention<'_>, q: &[f32], k: &[f32], v: &[f32]) -> Vec<f64> {
+        let Attention { heads, key_heads, head_width: h, length: t, .. } = *attention;
+        let mut y = vec![0.0; q.len()];
+        for sequence in 0..q.len() / (t * heads * h) {
+            for head in 0..heads {
+                let key_head = head * key_heads / heads;
+                for query in 0..t {
+                    let row = |x: &[f32], token: usize, heads: usize, head: usize| -> Vec<f64> {
+                        let at = ((sequence * t + token) * heads + head) * h;
+                        x[at..at + h].iter().map(|&x| f64::from(x)).collect()
+                    };
+                    let one = row(q, query, heads, head);
+                    let weights: Vec<f64> = (0..t)
+                        .map(|key| {
+                            let distance = key as i64 - query as i64;
+                            let hidden = attention.causal && distance > 0
+                                || attention.window.is_some_and(|window| match attention.causal {
+                                    true => -distance >= window as i64,
+                                    false => distance.abs() > window as i64 / 2,
+                                });
+                            let other = row(k, key, key_heads, key_head);
+                            let product: f64 = one.iter().zip(other).map(|(a, b)| a * b).sum();
+                            let mut score = product * f64::from(attention.scale);
+                            if let Some(cap) = attention.cap {
+                                score = f64::from(cap) * (score / f64::from(cap)).tanh();
+                            }
+                            score += match attention.bias {
+                                Bias::None => 0.0,
+                                Bias::Alibi(slopes) => f64::from(slopes[head]) * distance as f64,
+                                Bias::Relative(rows) => {
+                                    f64::from(rows[head * (2 * t - 1) + (distance + t as i64 - 1) as usize])
+                                }
+                            };
+                            if hidden { 0.0 } else { score.exp() }
+                        })
+                        .collect();
+                    let sum: f64 = weights.iter().sum();
+                    for (key, weight) in weights.iter().enumerate() {
+                        for (at, value) in row(v, key, key_heads, key_head).into_iter().enumerate() {
+                            y[((sequence * t + query) * heads + head) * h + at] += weight / sum * value;
+                        }
+                    }
+                }
+            }
+        }
+        y
+    }
+
+    #[test]
+    fn the_online_softmax_is_the_plain_one() {
+        let mut random = SmallRng::seed_from_u64(3);
+        let mut normal =
+            |count: usize| -> Vec<f32> { (0..count).map(|_| random.sample(StandardNormal)).collect() };
+        let slopes = [0.5, 0.25, 0.125, 0.0625];
+        let relative = normal(4 * (2 * 150 - 1));
+        for (length, causal, window, cap, bias, key_heads) in [
+            (1, true, None, None, Bias::None, 4),
+            (63, true, None, Some(2.0), Bias::None, 1),
+            (130, true, Some(65), None, Bias::Alibi(&slopes), 2),
+            (130, true, Some(1), None, Bias::None, 2),
+            (129, false, Some(9), None, Bias::None, 4),
+            (150, false, None, None, Bias::Relative(&relative), 4),
+        ] {
+            let attention = Attention {
+                heads: 4,
+                key_heads,
+                head_width: 5,
+                length,
+                causal,
+                window,
+                scale: 0.7,
+                cap,
+                bias,
+            };
+            let (q, k, v) = (
+                normal(2 * length * 20),
+                normal(2 * length * key_heads * 5),
+                normal(2 * length * key_heads * 5),
+            );
+            let exact = plainly(&attention, &q, &k, &v);
+            for (found, exact) in attention.attend(&q, &k, &v).into_iter().zip(exact) {
+                assert!((f64::from(found) - exact).abs() < 1e-5, "{length}: {found} for {exact}");
+            }
+        }
+    }
+}

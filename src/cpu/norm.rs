@@ -1,0 +1,111 @@
+//! The norms: one routine over what is subtracted, and the scale and shift after it (MATH §1).
+
+use super::rows;
+
+/// What a norm subtracts before it divides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Centring {
+    /// The mean over the channels: LayerNorm.
+    Mean,
+    /// Nothing: RMSNorm.
+    None,
+}
+
+/// x̂ = (x − m)/√(mean (x − m)² + ε) of every token, m being the mean or nothing; in place, on n × `width` values.
+pub fn normalise(centring: Centring, x: &mut [f32], width: usize, epsilon: f32) {
+    let d = width as f32;
+    rows::in_parallel(x, width, |_, part| {
+        for token in part.chunks_exact_mut(width) {
+            let mean = match centring {
+                Centring::Mean => sum(token, |x| x) / d,
+                Centring::None => 0.0,
+            };
+            let square = sum(token, |x| (x - mean) * (x - mean)) / d;
+            let inverse = 1.0 / (square + epsilon).sqrt();
+            for x in token {
+                *x = (*x - mean) * inverse;
+            }
+        }
+    });
+}
+
+/// y = γ ⊙ x̂ + β of every token, in place; γ = 1 and β = 0 where there is none.
+pub fn scale_and_shift(x: &mut [f32], scale: Option<&[f32]>, shift: Option<&[f32]>) {
+    if let Some(scale) = scale {
+        for token in x.chunks_exact_mut(scale.len()) {
+            for (value, scale) in token.iter_mut().zip(scale) {
+                *value *= scale;
+            }
+        }
+    }
+    if let Some(shift) = shift {
+        super::linear::add_to_rows(x, shift);
+    }
+}
+
+/// Lanes of a sum: rounding errors grow with the length of a lane, not of the row.
+const LANES: usize = 16;
+
+fn sum(values: &[f32], of: impl Fn(f32) -> f32) -> f32 {
+    let mut lanes = [0.0; LANES];
+    for chunk in values.chunks(LANES) {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane += of(*value);
+        }
+    }
+    let mut width = LANES;
+    while width > 1 {
+        width /= 2;
+        for at in 0..width {
+            lanes[at] += lanes[at + width];
+        }
+    }
+    lanes[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn normalised(centring: Centring, x: &[f32], epsilon: f32) -> Vec<f32> {
+        let mut y = x.to_vec();
+        normalise(centring, &mut y, x.len(), epsilon);
+        y
+    }
+
+    proptest! {
+        #[test]
+        fn a_layer_norm_sums_to_zero_and_has_unit_variance_and_an_rms_norm_has_unit_mean_square(
+            x in prop::collection::vec(-30f32..30.0, 8..200)
+        ) {
+            let mean = |values: &[f32]| values.iter().map(|&y| f64::from(y)).sum::<f64>() / values.len() as f64;
+            let square = |values: &[f32]| values.iter().map(|&y| f64::from(y).powi(2)).sum::<f64>() / values.len() as f64;
+            let centred = normalised(Centring::Mean, &x, 0.0);
+            let plain = normalised(Centring::None, &x, 0.0);
+            prop_assume!(centred.iter().chain(&plain).all(|y| y.is_finite()));
+            prop_assert!(mean(&centred).abs() < 1e-4 && (square(&centred) - 1.0).abs() < 1e-3);
+            prop_assert!((square(&plain) - 1.0).abs() < 1e-3);
+        }
+
+        #[test]
+        fn a_layer_norm_is_an_rms_norm_of_centred_inputs(x in prop::collection::vec(-30f32..30.0, 8..60), epsilon in 1e-6f32..1.0) {
+            let mean = sum(&x, |x| x) / x.len() as f32;
+            let centred: Vec<f32> = x.iter().map(|x| x - mean).collect();
+            prop_assert_eq!(normalised(Centring::Mean, &x, epsilon), normalised(Centring::None, &centred, epsilon));
+        }
+    }
+
+    #[test]
+    fn epsilon_is_inside_the_root_and_scale_and_shift_come_after() {
+        // Small enough for ε to matter.
+        let mut x = [3e-3, -1e-3, 2e-3, 0.0];
+        normalise(Centring::Mean, &mut x, 4, 1e-5);
+        scale_and_shift(&mut x, Some(&[1.0, 2.0, -3.0, 4.0]), Some(&[0.5, 0.0, 1.0, 0.0]));
+        let inverse = 1.0 / (2.5e-6f64 + 1e-5).sqrt();
+        let exact = [2e-3 * inverse + 0.5, -4e-3 * inverse, -3e-3 * inverse + 1.0, -4e-3 * inverse];
+        for (found, exact) in x.iter().zip(exact) {
+            assert!((f64::from(*found) - exact).abs() < 1e-6, "{found} for {exact}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Rotary position codes: pairs of channels of a query or key, turned by the position times a frequency.
+
+/// Which channels are a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pairing {
+    /// i and i + r/2 of the r turned channels: GPT-NeoX and most others.
+    Halves,
+    /// 2i and 2i + 1: GPT-J.
+    Interleaved,
+}
+
+/// cos and sin of position × frequency.
+#[derive(Debug, Clone)]
+pub struct Turns {
+    /// r/2.
+    pairs: usize,
+    /// Position after position.
+    cosines: Vec<f32>,
+    sines: Vec<f32>,
+}
+
+impl Turns {
+    /// Of the positions 0 … `length` − 1; `frequencies` are r/2 angles a position. `factor` multiplies both (YaRN).
+    pub fn new(frequencies: &[f32], length: usize, factor: f32) -> Self {
+        let angles = (0..length).flat_map(|position| frequencies.iter().map(move |f| position as f32 * f));
+        let (cosines, sines) = angles.map(|angle| (angle.cos() * factor, angle.sin() * factor)).unzip();
+        Self { pairs: frequencies.len(), cosines, sines }
+    }
+
+    /// Turns the first r channels of every head in `x`: n tokens × heads × `head_width`, the positions of the tokens counting
+    /// from 0 every `length` tokens.
+    pub fn apply(&self, x: &mut [f32], heads: usize, head_width: usize, length: usize, pairing: Pairing) {
+        let pairs = self.pairs;
+        for (token, row) in x.chunks_exact_mut(heads * head_width).enumerate() {
+            let at = token % length * pairs;
+            let turns = || self.cosines[at..at + pairs].iter().zip(&self.sines[at..at + pairs]);
+            for head in row.chunks_exact_mut(head_width) {
+                for (pair, (cosine, sine)) in turns().enumerate() {
+                    let [a, b] = match pairing {
+                        Pairing::Halves => [pair, pair + pairs],
+                        Pairing::Interleaved => [2 * pair, 2 * pair + 1],
+                    };
+                    let [first, second] = [head[a], head[b]];
+                    head[a] = first * cosine - second * sine;
+                    head[b] = second * cosine + first * sine;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The product of a query at one position and a key at another.
+    fn product(query: usize, key: usize, pairing: Pairing) -> f32 {
+        let turns = Turns::new(&[1.0, 0.1], 12, 1.0);
+        let mut x: Vec<f32> = vec![0.0; 12 * 5];
+        let (q, k) = ([0.3, -1.0, 0.7, 0.2, 0.5], [0.9, 0.4, -0.6, 1.1, 0.8]);
+        let turned = |x: &mut Vec<f32>, vector: &[f32; 5], position: usize| -> Vec<f32> {
+            x[position * 5..][..5].copy_from_slice(vector);
+            turns.apply(x, 1, 5, 12, pairing);
+            x[position * 5..][..5].to_vec()
+        };
+        let query = turned(&mut x, &q, query);
+        x.fill(0.0);
+        let key = turned(&mut x, &k, key);
+        query.iter().zip(key).map(|(a, b)| a * b).sum()
+    }
+
+    #[test]
+    fn a_product_of_query_and_key_depends_on_their_distance_only() {
+        for pairing in [Pairing::Halves, Pairing::Interleaved] {
+            assert!((product(7, 4, pairing) - product(10, 7, pairing)).abs() < 1e-5);
+            assert!((product(7, 4, pairing) - product(7, 5, pairing)).abs() > 1e-2);
+        }
+    }
+
+    #[test]
+    fn position_zero_and_channels_beyond_the_pairs_are_left_alone() {
+        let turns = Turns::new(&[1.0, 0.1], 2, 1.0);
+        let mut x = [1.0, 2.0, 3.0, 4.0, 5.0, 1.0, 2.0, 3.0, 4.0, 5.0];
+        turns.apply(&mut x, 1, 5, 2, Pairing::Halves);
+        assert_eq!(x[..5], [1.0, 2.0, 3.0, 4.0, 5.0]);
+        assert_eq!(x[9], 5.0);
+        let (sine, cosine) = 1f32.sin_cos();
+        assert!((x[5] - (cosine - 3.0 * sine)).abs() < 1e-6 && (x[7] - (3.0 * cosine + sine)).abs() < 1e-6);
+    }
+}

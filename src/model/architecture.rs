@@ -1,0 +1,255 @@
+//! One model, fully resolved: plain data. Tensors are indices into the catalogue; shapes have been checked.
+
+use crate::cpu::activation::Activation;
+use crate::cpu::experts::Gate;
+use crate::cpu::linear::Layout;
+use crate::cpu::norm::Centring;
+use crate::cpu::rotary::Pairing;
+
+/// A model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Architecture {
+    /// `model_type`.
+    pub family: String,
+    /// Width d of the residual stream.
+    pub width: usize,
+    /// Rows of the token embedding.
+    pub vocabulary: usize,
+    /// The longest sequence that has positions; `None` where there is no end.
+    pub longest: Option<usize>,
+    /// Whether a token sees no later one.
+    pub causal: bool,
+    /// Where the stream begins.
+    pub embedding: Embedding,
+    /// In order.
+    pub blocks: Vec<Block>,
+    /// After the last block.
+    pub final_norm: Option<Norm>,
+    /// `None` for a checkpoint without one.
+    pub head: Option<Head>,
+}
+
+/// A matrix with an optional bias.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Linear {
+    /// Tensor.
+    pub weight: usize,
+    /// Tensor.
+    pub bias: Option<usize>,
+    /// k.
+    pub inputs: usize,
+    /// m.
+    pub outputs: usize,
+    /// Which is the outer one.
+    pub layout: Layout,
+}
+
+/// A norm.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Norm {
+    /// Its name in the report; `None` where it stores nothing.
+    pub site: Option<String>,
+    /// Tensor of w.
+    pub scale: Option<usize>,
+    /// Tensor of β.
+    pub shift: Option<usize>,
+    /// d.
+    pub width: usize,
+    /// LayerNorm or RMSNorm.
+    pub centring: Centring,
+    /// Whether γ is 1 + w.
+    pub one_plus: bool,
+    /// ε.
+    pub epsilon: f32,
+}
+
+/// From ids to the stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embedding {
+    /// Tensor: vocabulary × its width.
+    pub tokens: usize,
+    /// Its width: d, unless there is a projection.
+    pub width: usize,
+    /// What rows are multiplied by.
+    pub multiplier: f32,
+    /// A learned vector a position.
+    pub positions: Option<LearnedPositions>,
+    /// Tensor; the row of segment 0 is added.
+    pub segments: Option<usize>,
+    /// After the sum.
+    pub norm: Option<Norm>,
+    /// To the width of the stream.
+    pub projection: Option<Linear>,
+}
+
+/// A table of positions.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LearnedPositions {
+    /// Tensor: positions × width.
+    pub table: usize,
+    /// Row of the first token.
+    pub offset: usize,
+    /// Tokens of this id are not counted and have the row before the first (RoBERTa's padding).
+    pub skip: Option<u32>,
+}
+
+/// Attention and feed-forward part, each on a branch of the stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Block {
+    /// Attention.
+    pub attention: Attention,
+    /// Norms around it.
+    pub around_attention: Branch,
+    /// Feed-forward part.
+    pub feed_forward: FeedForward,
+    /// Norms around it.
+    pub around_feed_forward: Branch,
+    /// Whether both read the stream as it was before the block.
+    pub parallel: bool,
+}
+
+/// stream ← after(stream + multiplier · inner_after(part(before(stream)))).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Branch {
+    /// On what the part reads.
+    pub before: Option<Norm>,
+    /// On what it gives.
+    pub inner_after: Option<Norm>,
+    /// On the sum.
+    pub after: Option<Norm>,
+    /// Of what is added.
+    pub multiplier: f32,
+}
+
+/// Attention.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attention {
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads.
+    pub key_heads: usize,
+    /// h.
+    pub head_width: usize,
+    /// To queries, keys and values.
+    pub projections: Projections,
+    /// Back to the stream.
+    pub output: Linear,
+    /// On queries: each head by itself, or all of them, by its width.
+    pub query_norm: Option<Norm>,
+    /// On keys.
+    pub key_norm: Option<Norm>,
+    /// How it knows where tokens are.
+    pub position: Position,
+    /// See [`crate::cpu::attention::Attention::window`].
+    pub window: Option<usize>,
+    /// What products of queries and keys are multiplied by.
+    pub scale: f32,
+    /// c of c tanh(score/c).
+    pub cap: Option<f32>,
+    /// Queries, keys and values are kept within ± this.
+    pub clip: Option<f32>,
+}
+
+/// To queries, keys and values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Projections {
+    /// A matrix each.
+    Separate([Linear; 3]),
+    /// One matrix: all queries, all keys, all values.
+    Concatenated(Linear),
+    /// One matrix: for each key head its queries, its key, its value.
+    Grouped(Linear),
+}
+
+/// How attention knows where tokens are.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Position {
+    /// It does not, or the embedding says.
+    None,
+    /// Turned queries and keys.
+    Rotary(Rotary),
+    /// A slope a head.
+    Alibi(Vec<f32>),
+    /// A learned bias a head and bucket of distances, both ways.
+    Relative {
+        /// Tensor: buckets × heads.
+        table: usize,
+        /// Buckets.
+        buckets: usize,
+        /// Distances beyond this share a bucket.
+        furthest: usize,
+    },
+}
+
+/// A rotary code.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rotary {
+    /// Half as many as turned channels.
+    pub frequencies: Vec<f32>,
+    /// On cosines and sines.
+    pub factor: f32,
+    /// Which channels are a pair.
+    pub pairing: Pairing,
+}
+
+/// The part that acts on each token alone.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FeedForward {
+    /// down(act(up x)).
+    Plain {
+        /// To the hidden width.
+        up: Linear,
+        /// And back.
+        down: Linear,
+        /// Between them.
+        activation: Activation,
+    },
+    /// A gated one.
+    Gated(Gated),
+    /// Σ weight · expert(x) over the chosen experts.
+    Experts {
+        /// Scores of the experts.
+        router: Linear,
+        /// All of them.
+        experts: Vec<Gated>,
+        /// How many a token goes to.
+        chosen: usize,
+        /// From scores to weights.
+        gate: Gate,
+        /// Whether the weights of the chosen sum to 1.
+        normalised: bool,
+    },
+}
+
+/// down(act(gate x) ⊙ up x).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Gated {
+    /// Gate, then up.
+    pub inputs: GatedInputs,
+    /// Back to the stream.
+    pub down: Linear,
+    /// On the gate.
+    pub activation: Activation,
+}
+
+/// Gate and up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum GatedInputs {
+    /// A matrix each.
+    Separate([Linear; 2]),
+    /// One matrix, the gate's rows first.
+    Concatenated(Linear),
+}
+
+/// From the last hidden states to logits: cap(multiplier · unembedding(transform(x))).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Head {
+    /// norm(act(dense x)), in models that fill in masked tokens.
+    pub transform: Option<(Linear, Activation, Norm)>,
+    /// Vocabulary × width.
+    pub unembedding: Linear,
+    /// Of the logits.
+    pub multiplier: f32,
+    /// c of c tanh(logit/c).
+    pub cap: Option<f32>,
+}

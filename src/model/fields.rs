@@ -1,0 +1,252 @@
+//! A configuration as a list of leaves, which remembers what was read of it.
+
+use super::ModelError;
+use crate::checkpoint::config::Config;
+use serde_json::{Map, Value};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+/// Fields that no forward pass of any family reads: names, ids, training, sizes that the tensors have themselves.
+const NEUTRAL: [&str; 62] = [
+    "_attn_implementation_autoset",
+    "_name_or_path",
+    "architectures",
+    "attn_implementation",
+    "auto_map",
+    "bad_words_ids",
+    "begin_suppress_tokens",
+    "bos_token_id",
+    "chunk_size_feed_forward",
+    "cls_token_id",
+    "decoder_start_token_id",
+    "dtype",
+    "early_stopping",
+    "eos_token_id",
+    "exponential_decay_length_penalty",
+    "finetuning_task",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "gradient_checkpointing",
+    "init_device",
+    "init_std",
+    "initializer_cutoff_factor",
+    "initializer_factor",
+    "initializer_range",
+    "intermediate_size",
+    "is_llama_config",
+    "layerdrop",
+    "length_penalty",
+    "mask_token_id",
+    "max_length",
+    "max_position_embeddings",
+    "model_type",
+    "n_ctx",
+    "n_inner",
+    "n_positions",
+    "no_bias",
+    "pad_token_id",
+    "pretraining_tp",
+    "prefix",
+    "problem_type",
+    "reference_compile",
+    "return_dict",
+    "return_dict_in_generate",
+    "router_aux_loss_coef",
+    "router_jitter_noise",
+    "sep_token_id",
+    "slow_but_exact",
+    "suppress_tokens",
+    "temperature",
+    "tie_encoder_decoder",
+    "tokenizer_class",
+    "top_k",
+    "top_p",
+    "torch_dtype",
+    "torchscript",
+    "transformers.js_config",
+    "transformers_version",
+    "unk_token_id",
+    "use_bfloat16",
+    "use_cache",
+    "vocab_size",
+    "ffn_dim",
+];
+/// Beginnings and middles of such names.
+const NEUTRAL_BEGINNINGS: [&str; 12] = [
+    "classifier_",
+    "summary_",
+    "output_",
+    "id2label",
+    "label2id",
+    "task_specific_params",
+    "num_beam",
+    "num_return",
+    "seq_classif",
+    "no_repeat",
+    "encoder_no_repeat",
+    "diversity",
+];
+const NEUTRAL_PARTS: [&str; 2] = ["dropout", "pdrop"];
+
+/// The leaves of a configuration; objects inside it are paths with dots.
+#[derive(Debug)]
+pub struct Fields<'a> {
+    path: &'a str,
+    family: &'a str,
+    leaves: Vec<(String, &'a Value)>,
+    read: RefCell<BTreeSet<String>>,
+}
+
+impl<'a> Fields<'a> {
+    /// Of a configuration of this family.
+    pub fn new(config: &'a Config, family: &'a str) -> Self {
+        let mut leaves = Vec::new();
+        flatten("", config.fields(), &mut leaves);
+        Self { path: &config.path, family, leaves, read: RefCell::default() }
+    }
+
+    /// A field that is there and not null.
+    pub fn get(&self, field: &str) -> Option<&'a Value> {
+        self.read.borrow_mut().insert(field.to_owned());
+        self.leaves.iter().find(|(name, value)| name == field && !value.is_null()).map(|(_, value)| *value)
+    }
+
+    /// Whether a field is there, null or not.
+    pub fn mentions(&self, field: &str) -> bool {
+        self.leaves.iter().any(|(name, _)| name == field)
+    }
+
+    fn typed<T>(
+        &self,
+        field: &str,
+        as_type: impl Fn(&'a Value) -> Option<T>,
+        expected: &str,
+    ) -> Result<Option<T>, ModelError> {
+        let Some(value) = self.get(field) else { return Ok(None) };
+        as_type(value).map(Some).ok_or_else(|| self.wrong(field, expected))
+    }
+
+    /// A count of some fields, the first that is there.
+    pub fn count(&self, fields: &[&str]) -> Result<Option<usize>, ModelError> {
+        for field in fields {
+            let found = self.typed(field, |value| usize::try_from(value.as_u64()?).ok(), "a whole number")?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// A count that must be there and not be zero.
+    pub fn needed(&self, fields: &[&str]) -> Result<usize, ModelError> {
+        let missing = || ModelError::Missing {
+            path: self.path.to_owned(),
+            field: fields.first().copied().unwrap_or_default().to_owned(),
+            family: self.family.to_owned(),
+        };
+        match self.count(fields)? {
+            Some(0) => Err(self.wrong(fields[0], "a number above 0")),
+            found => found.ok_or_else(missing),
+        }
+    }
+
+    /// A number.
+    pub fn number(&self, fields: &[&str]) -> Result<Option<f64>, ModelError> {
+        for field in fields {
+            let found = self.typed(field, Value::as_f64, "a number")?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// A truth value.
+    pub fn truth(&self, field: &str) -> Result<Option<bool>, ModelError> {
+        self.typed(field, Value::as_bool, "true or false")
+    }
+
+    /// A string.
+    pub fn text(&self, fields: &[&str]) -> Result<Option<&'a str>, ModelError> {
+        for field in fields {
+            let found = self.typed(field, Value::as_str, "a string")?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// A field whose value is not one of those that are known.
+    pub fn wrong(&self, field: &str, expected: &str) -> ModelError {
+        ModelError::Value {
+            path: self.path.to_owned(),
+            field: field.to_owned(),
+            value: self.get(field).map_or_else(|| "absent".to_owned(), shown),
+            family: self.family.to_owned(),
+            expected: expected.to_owned(),
+        }
+    }
+
+    /// An error for the first field that was not read and might change the function; `neutral` do not in this family.
+    pub fn all_read(&self, neutral: &[&str]) -> Result<(), ModelError> {
+        let read = self.read.borrow();
+        let harmless = |name: &str| {
+            let first = name.split('.').next().unwrap_or(name);
+            NEUTRAL.contains(&first)
+                || neutral.contains(&name)
+                || NEUTRAL_BEGINNINGS.iter().any(|beginning| first.starts_with(beginning))
+                || NEUTRAL_PARTS.iter().any(|part| name.contains(part))
+        };
+        let unread = self
+            .leaves
+            .iter()
+            .find(|(name, value)| !value.is_null() && !read.contains(name) && !harmless(name));
+        match unread {
+            None => Ok(()),
+            Some((field, value)) => Err(ModelError::Unread {
+                path: self.path.to_owned(),
+                field: field.clone(),
+                value: shown(value),
+                family: self.family.to_owned(),
+            }),
+        }
+    }
+}
+
+/// JSON in a sentence: not a whole list of layers.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    if text.chars().count() <= 60 { text } else { text.chars().take(57).chain("...".chars()).collect() }
+}
+
+fn flatten<'a>(before: &str, fields: &'a Map<String, Value>, leaves: &mut Vec<(String, &'a Value)>) {
+    for (name, value) in fields {
+        let path = if before.is_empty() { name.clone() } else { format!("{before}.{name}") };
+        match value {
+            Value::Object(inner) => flatten(&path, inner, leaves),
+            leaf => leaves.push((path, leaf)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_read_is_an_error_unless_it_is_neutral_or_null() {
+        let text = br#"{"a":{"b":2},"hidden_dropout_prob":0.1,"new":null,"odd":[1,2]}"#;
+        let config = Config::parse("", "config.json", text).unwrap();
+        let fields = Fields::new(&config, "llama");
+        let unread = |neutral: &[&str]| fields.all_read(neutral).unwrap_err().to_string();
+        assert!(unread(&[]).contains("`a.b` is 2"));
+        assert_eq!(fields.count(&["none", "a.b"]).unwrap(), Some(2));
+        assert!(unread(&[]).contains("`odd` is [1,2]"));
+        fields.all_read(&["odd"]).unwrap();
+        assert!(
+            fields.needed(&["hidden_size"]).unwrap_err().to_string().contains("`hidden_size` is not there")
+        );
+        assert!(fields.truth("odd").unwrap_err().to_string().contains("true or false"));
+    }
+}

@@ -1,0 +1,106 @@
+//! What one model is, resolved from its configuration and its catalogue: names, order, norms, position code, activation.
+//!
+//! [`architecture`] is plain data that a forward pass carries out; [`table`] is what the families are, a row each;
+//! [`fields`] reads a configuration and knows what was left unread; [`resolve`](mod@resolve) turns the three into one another, and
+//! says which field or tensor did not fit. Nothing is approximated: what is not in the table is an error.
+
+pub mod architecture;
+pub mod fields;
+pub mod resolve;
+pub mod rotary;
+pub mod table;
+
+pub use architecture::Architecture;
+pub use resolve::resolve;
+
+/// Why a checkpoint is no model that can be run here.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ModelError {
+    /// No configuration.
+    #[error(
+        "there is no config.json beside the weights, so nothing says how they are put together: add it, or measure activations of your own code"
+    )]
+    NoConfig,
+    /// A family without a row.
+    #[error(
+        "`{path}`: the family `{family}` is not among those that can be run ({known}): measure activations of your own code instead"
+    )]
+    Family {
+        /// The configuration.
+        path: String,
+        /// `model_type`.
+        family: String,
+        /// Those with a row.
+        known: String,
+    },
+    /// A field that is needed.
+    #[error("`{path}`: the field `{field}` is not there, and a `{family}` model needs it: add it")]
+    Missing {
+        /// The configuration.
+        path: String,
+        /// The field.
+        field: String,
+        /// The family.
+        family: String,
+    },
+    /// A field of another value than the rows of the family are written for.
+    #[error(
+        "`{path}`: `{field}` is {value}; `{family}` models are run only with {expected}: measure activations of your own code instead"
+    )]
+    Value {
+        /// The configuration.
+        path: String,
+        /// The field.
+        field: String,
+        /// Its value, as JSON.
+        value: String,
+        /// The family.
+        family: String,
+        /// What would do.
+        expected: String,
+    },
+    /// A field that nothing here reads, and that might change the function.
+    #[error(
+        "`{path}`: `{field}` is {value}, and what that does to a `{family}` model is not known here: measure activations of your own code instead"
+    )]
+    Unread {
+        /// The configuration.
+        path: String,
+        /// The field.
+        field: String,
+        /// Its value, as JSON.
+        value: String,
+        /// The family.
+        family: String,
+    },
+    /// A tensor that is needed.
+    #[error(
+        "tensor `{name}` is not in the checkpoint, and a `{family}` model has one: add the shard that holds it"
+    )]
+    NoTensor {
+        /// The tensor.
+        name: String,
+        /// The family.
+        family: String,
+    },
+    /// A tensor of another shape.
+    #[error("tensor `{name}` is {found:?} and should be {expected:?}: the configuration is of another model")]
+    Shape {
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        found: Vec<u64>,
+        /// The shape that the configuration asks for.
+        expected: Vec<u64>,
+    },
+    /// A tensor that is in no place of the family.
+    #[error(
+        "tensor `{name}` has no place in a `{family}` model, so the model does more than is known here: measure activations of your own code instead"
+    )]
+    Extra {
+        /// The tensor.
+        name: String,
+        /// The family.
+        family: String,
+    },
+}

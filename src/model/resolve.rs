@@ -1,0 +1,629 @@
+//! From a configuration and a catalogue to an [`Architecture`]: every field accounted for, every tensor in its place.
+
+use super::ModelError;
+use super::architecture::{
+    Architecture, Attention, Block, Branch, Embedding, FeedForward, Gated, GatedInputs, Head,
+    LearnedPositions, Linear, Norm, Position, Projections, Rotary,
+};
+use super::fields::Fields;
+use super::rotary;
+use super::table::{
+    ExpertsRow, FeedForwardShape, Given, KeyHeads, Multiplier, PositionRow, ProjectionsRow, ROWS, Row,
+    ScaleRow, Switch, Turned, Windows,
+};
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::Tensor;
+use crate::cpu::activation::Activation;
+use crate::cpu::experts::Gate;
+use crate::cpu::linear::Layout;
+use crate::source::ByteSource;
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+/// The model that a checkpoint holds.
+pub fn resolve<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Result<Architecture, ModelError> {
+    let config =
+        checkpoint.config_of("").or_else(|| checkpoint.configs.first()).ok_or(ModelError::NoConfig)?;
+    let family = config.family().unwrap_or("unknown");
+    let fields = Fields::new(config, family);
+    let row = row(&fields, family, &config.path)?;
+    Resolver::new(row, family, &fields, &checkpoint.tensors)?.architecture()
+}
+
+/// The row whose values are all given.
+fn row(fields: &Fields<'_>, family: &str, path: &str) -> Result<&'static Row, ModelError> {
+    let rows = || ROWS.iter().filter(|row| row.families.contains(&family));
+    let mut misfit = None;
+    for row in rows() {
+        match row.given.iter().find_map(|(field, given)| differs(fields, field, given)) {
+            None => return Ok(row),
+            Some(error) => misfit = misfit.or(Some(error)),
+        }
+    }
+    Err(misfit.unwrap_or_else(|| ModelError::Family {
+        path: path.to_owned(),
+        family: family.to_owned(),
+        known: {
+            let mut known: Vec<&str> = ROWS.iter().flat_map(|row| row.families).copied().collect();
+            known.dedup();
+            known.join(", ")
+        },
+    }))
+}
+
+fn differs(fields: &Fields<'_>, field: &str, given: &Given) -> Option<ModelError> {
+    let found = fields.get(field);
+    let (fits, expected) = match given {
+        Given::Usually(value) => {
+            (found.is_none_or(|found| found.as_bool() == Some(*value)), value.to_string())
+        }
+        Given::Only(value) => (found.is_some_and(|found| found.as_bool() == Some(*value)), value.to_string()),
+        Given::Text(value) => (found.is_none_or(|found| found.as_str() == Some(value)), format!("{value:?}")),
+        Given::OnlyText(value) => {
+            (found.is_some_and(|found| found.as_str() == Some(value)), format!("{value:?}"))
+        }
+        Given::Number(value) => (found.is_none_or(|found| found.as_f64() == Some(*value)), value.to_string()),
+        Given::Absent => (found.is_none(), "no value".to_owned()),
+    };
+    (!fits).then(|| fields.wrong(field, &expected))
+}
+
+struct Resolver<'a> {
+    row: &'static Row,
+    family: &'a str,
+    fields: &'a Fields<'a>,
+    tensors: &'a [Tensor],
+    index: HashMap<&'a str, usize>,
+    used: RefCell<Vec<bool>>,
+    prefix: &'static str,
+    width: usize,
+    layers: usize,
+    heads: usize,
+    key_heads: usize,
+    head_width: usize,
+}
+
+impl<'a> Resolver<'a> {
+    fn new(
+        row: &'static Row,
+        family: &'a str,
+        fields: &'a Fields<'a>,
+        tensors: &'a [Tensor],
+    ) -> Result<Self, ModelError> {
+        let index: HashMap<&str, usize> =
+            tensors.iter().enumerate().map(|(at, tensor)| (tensor.name.as_str(), at)).collect();
+        // T5 shares its embedding, so that it has no prefix: there the norms tell.
+        let landmark = |prefix: &&&str| {
+            let after_blocks = row.final_norm.map(|name| format!("{prefix}{name}.weight"));
+            index.contains_key(format!("{prefix}{}", row.embedding.tokens).as_str())
+                || after_blocks.is_some_and(|name| index.contains_key(name.as_str()))
+        };
+        let prefix = row.prefixes.iter().find(landmark).copied().unwrap_or(row.prefixes[0]);
+        let sizes = &row.sizes;
+        let width = fields.needed(&[sizes.width])?;
+        let heads = fields.needed(&[sizes.heads])?;
+        let key_heads = match sizes.key_heads {
+            KeyHeads::All => heads,
+            KeyHeads::One => 1,
+            KeyHeads::Field(field, usual) => match fields.count(&[field])? {
+                Some(0) => return Err(fields.wrong(field, "a number above 0")),
+                Some(count) => count,
+                None => usual.filter(|_| !fields.mentions(field)).unwrap_or(heads),
+            },
+        };
+        if heads % key_heads != 0 {
+            return Err(fields.wrong(sizes.heads, &format!("a multiple of {key_heads}")));
+        }
+        let stated = sizes.head_width.map(|field| fields.count(&[field])).transpose()?.flatten();
+        let head_width = stated.or(sizes.usual_head_width).unwrap_or(width / heads);
+        if head_width == 0 {
+            return Err(fields.wrong(sizes.heads, "as many heads as there are channels, or fewer"));
+        }
+        Ok(Self {
+            row,
+            family,
+            fields,
+            tensors,
+            index,
+            used: RefCell::new(vec![false; tensors.len()]),
+            prefix,
+            width,
+            layers: fields.needed(&[sizes.layers])?,
+            heads,
+            key_heads,
+            head_width,
+        })
+    }
+
+    fn architecture(&self) -> Result<Architecture, ModelError> {
+        let (embedding, vocabulary, longest) = self.embedding()?;
+        let blocks = (0..self.layers).map(|layer| self.block(layer)).collect::<Result<Vec<_>, _>>()?;
+        let final_norm =
+            self.row.final_norm.map(|name| self.norm(&format!("{}{name}", self.prefix), self.width));
+        let final_norm = final_norm.transpose()?;
+        let head = self.head(&embedding, vocabulary)?;
+        self.all_used(head.is_some())?;
+        self.fields.all_read(self.row.neutral)?;
+        Ok(Architecture {
+            family: self.family.to_owned(),
+            width: self.width,
+            vocabulary,
+            longest,
+            causal: self.row.causal,
+            embedding,
+            blocks,
+            final_norm,
+            head,
+        })
+    }
+
+    // Tensors.
+
+    fn find(&self, name: &str) -> Option<usize> {
+        let at = *self.index.get(name)?;
+        self.used.borrow_mut()[at] = true;
+        Some(at)
+    }
+
+    fn tensor(&self, name: &str) -> Result<usize, ModelError> {
+        let missing = || ModelError::NoTensor { name: name.to_owned(), family: self.family.to_owned() };
+        self.find(name).ok_or_else(missing)
+    }
+
+    /// A tensor whose shape is `expected`, zeros being any size.
+    fn shaped(&self, name: &str, expected: &[usize]) -> Result<usize, ModelError> {
+        let at = self.tensor(name)?;
+        self.check(at, expected)?;
+        Ok(at)
+    }
+
+    fn check(&self, at: usize, expected: &[usize]) -> Result<(), ModelError> {
+        let found = &self.tensors[at].shape;
+        let fits = found.len() == expected.len()
+            && found.iter().zip(expected).all(|(&found, &size)| size == 0 || found == size as u64);
+        if fits {
+            return Ok(());
+        }
+        let expected = expected.iter().zip(found.iter().chain(std::iter::repeat(&0)));
+        let expected = expected.map(|(&size, &found)| if size == 0 { found } else { size as u64 }).collect();
+        Err(ModelError::Shape { name: self.tensors[at].name.clone(), found: found.clone(), expected })
+    }
+
+    fn sizes(&self, at: usize) -> Vec<usize> {
+        self.tensors[at].shape.iter().map(|&size| size as usize).collect()
+    }
+
+    /// The matrix `name.weight` of this many outputs (0: any) and inputs, with `name.bias` where there is one.
+    fn linear(&self, name: &str, outputs: usize, inputs: usize) -> Result<Linear, ModelError> {
+        self.linear_of(name, outputs, inputs, self.row.layout)
+    }
+
+    fn linear_of(
+        &self,
+        name: &str,
+        outputs: usize,
+        inputs: usize,
+        layout: Layout,
+    ) -> Result<Linear, ModelError> {
+        let shape = match layout {
+            Layout::OutputInput => [outputs, inputs],
+            Layout::InputOutput => [inputs, outputs],
+        };
+        let weight = self.shaped(&format!("{name}.weight"), &shape)?;
+        let sizes = self.sizes(weight);
+        let outputs = sizes[if layout == Layout::OutputInput { 0 } else { 1 }];
+        let bias = self.find(&format!("{name}.bias"));
+        bias.map(|bias| self.check(bias, &[outputs])).transpose()?;
+        Ok(Linear { weight, bias, inputs, outputs, layout })
+    }
+
+    fn norm(&self, name: &str, width: usize) -> Result<Norm, ModelError> {
+        let row = &self.row.norm;
+        let stated = if row.epsilon.is_empty() { None } else { self.fields.number(&[row.epsilon])? };
+        let (scale, shift) = if row.parametric {
+            let scale = self.shaped(&format!("{name}.weight"), &[width])?;
+            let shift = self.find(&format!("{name}.bias"));
+            shift.map(|shift| self.check(shift, &[width])).transpose()?;
+            (Some(scale), shift)
+        } else {
+            (None, None)
+        };
+        Ok(Norm {
+            site: scale.map(|_| name.to_owned()),
+            scale,
+            shift,
+            width,
+            centring: row.centring,
+            one_plus: row.one_plus,
+            epsilon: stated.unwrap_or(row.usual_epsilon) as f32,
+        })
+    }
+
+    /// Every tensor has a place, or is known to have none.
+    fn all_used(&self, with_head: bool) -> Result<(), ModelError> {
+        let used = self.used.borrow();
+        let apart = |name: &str| {
+            let unembedding = self.row.head.unembedding;
+            let of_head = !unembedding.is_empty() && name == format!("{unembedding}.weight");
+            of_head
+                || self
+                    .row
+                    .apart
+                    .iter()
+                    .any(|part| name.starts_with(part) || name.ends_with(part) || name.contains(part))
+                || (!with_head && name.starts_with("cls."))
+        };
+        let extra =
+            self.tensors.iter().zip(used.iter()).find(|(tensor, used)| !**used && !apart(&tensor.name));
+        match extra {
+            None => Ok(()),
+            Some((tensor, _)) => {
+                Err(ModelError::Extra { name: tensor.name.clone(), family: self.family.to_owned() })
+            }
+        }
+    }
+
+    // Parts.
+
+    fn embedding(&self) -> Result<(Embedding, usize, Option<usize>), ModelError> {
+        let row = &self.row.embedding;
+        let name = |name: &str| {
+            let prefixed = format!("{}{name}", self.prefix);
+            if self.index.contains_key(prefixed.as_str()) { prefixed } else { name.to_owned() }
+        };
+        let projection = row
+            .projection
+            .map(name)
+            .filter(|name| self.index.contains_key(format!("{}{name}.weight", self.prefix).as_str()));
+        let tokens =
+            self.shaped(&name(row.tokens), &[0, if projection.is_some() { 0 } else { self.width }])?;
+        let sizes = self.sizes(tokens);
+        let (vocabulary, width) = (sizes[0], sizes[1]);
+        let projection = projection
+            .map(|name| {
+                self.linear_of(&format!("{}{name}", self.prefix), self.width, width, Layout::OutputInput)
+            })
+            .transpose()?;
+        let mut longest = None;
+        let positions = match row.positions {
+            None => None,
+            Some((table, offset, skip)) => {
+                let table = self.shaped(&name(table), &[0, width])?;
+                let skip = skip.map(|field| self.fields.count(&[field])).transpose()?.flatten();
+                let offset = skip.map_or(offset, |skip| skip + 1);
+                longest = Some(self.sizes(table)[0].saturating_sub(offset));
+                Some(LearnedPositions { table, offset, skip: skip.map(|id| id as u32) })
+            }
+        };
+        let segments = row.segments.map(|segments| self.shaped(&name(segments), &[0, width])).transpose()?;
+        let norm = row.norm.map(|norm| self.norm(&format!("{}{norm}", self.prefix), width)).transpose()?;
+        let multiplier = self.multiplier(row.multiplier)?;
+        let embedding = Embedding { tokens, width, multiplier, positions, segments, norm, projection };
+        Ok((embedding, vocabulary, longest))
+    }
+
+    fn multiplier(&self, multiplier: Multiplier) -> Result<f32, ModelError> {
+        Ok(match multiplier {
+            Multiplier::None => 1.0,
+            Multiplier::RootOfWidth => (self.width as f64).sqrt(),
+            Multiplier::Field(field) => self.fields.number(&[field])?.unwrap_or(1.0),
+            Multiplier::Usually(field, usual) => self.fields.number(&[field])?.unwrap_or(usual),
+            Multiplier::Inverse(field) => 1.0 / self.fields.number(&[field])?.unwrap_or(1.0),
+        } as f32)
+    }
+
+    fn switch(&self, switch: Switch) -> Result<bool, ModelError> {
+        Ok(match switch {
+            Switch::Is(value) => value,
+            Switch::Field(field, usual) => self.fields.truth(field)?.unwrap_or(usual),
+        })
+    }
+
+    /// c of a soft cap: null is none, and the default is for a field that is not mentioned.
+    fn cap(&self, cap: Option<(&str, f64)>) -> Result<Option<f32>, ModelError> {
+        let Some((field, usual)) = cap else { return Ok(None) };
+        let usual = Some(usual).filter(|usual| *usual != 0.0 && !self.fields.mentions(field));
+        Ok(self.fields.number(&[field])?.or(usual).map(|cap| cap as f32))
+    }
+
+    fn block(&self, layer: usize) -> Result<Block, ModelError> {
+        let path = format!("{}{}", self.prefix, self.row.block.replace("{layer}", &layer.to_string()));
+        let name = |name: &str| format!("{path}{name}");
+        let multiplier = match self.row.residual_multiplier {
+            Some(field) => self.fields.number(&[field])?.unwrap_or(1.0) as f32,
+            None => 1.0,
+        };
+        let branch = |[before, inner_after, after]: [Option<&str>; 3], bare: bool| {
+            let norm = |norm: Option<&str>| norm.map(|norm| self.norm(&name(norm), self.width)).transpose();
+            let before = if bare { None } else { before };
+            Ok::<_, ModelError>(Branch {
+                before: norm(before)?,
+                inner_after: norm(inner_after)?,
+                after: norm(after)?,
+                multiplier,
+            })
+        };
+        Ok(Block {
+            attention: self.attention(&name, layer)?,
+            around_attention: branch(self.row.around_attention, self.row.norm.bare_first && layer == 0)?,
+            feed_forward: self.feed_forward(&name)?,
+            around_feed_forward: branch(self.row.around_feed_forward, false)?,
+            parallel: self.switch(self.row.parallel)?,
+        })
+    }
+
+    fn attention(&self, name: &impl Fn(&str) -> String, layer: usize) -> Result<Attention, ModelError> {
+        let (row, fields) = (&self.row.attention, self.fields);
+        let (h, of_queries, of_keys) =
+            (self.head_width, self.heads * self.head_width, self.key_heads * self.head_width);
+        let d = self.width;
+        let projections = match row.projections {
+            ProjectionsRow::Separate([q, k, v]) => Projections::Separate([
+                self.linear(&name(q), of_queries, d)?,
+                self.linear(&name(k), of_keys, d)?,
+                self.linear(&name(v), of_keys, d)?,
+            ]),
+            ProjectionsRow::Concatenated(all) => {
+                Projections::Concatenated(self.linear(&name(all), of_queries + 2 * of_keys, d)?)
+            }
+            ProjectionsRow::Grouped(all) => {
+                Projections::Grouped(self.linear(&name(all), of_queries + 2 * of_keys, d)?)
+            }
+        };
+        let head_norm = |norm: &str, whole: usize| {
+            let norm = name(norm);
+            let scale = self.tensor(&format!("{norm}.weight"))?;
+            let width = if self.tensors[scale].shape == [h as u64] { h } else { whole };
+            self.norm(&norm, width)
+        };
+        let [query_norm, key_norm] = match row.head_norms {
+            None => [None, None],
+            Some([q, k]) => [Some(head_norm(q, of_queries)?), Some(head_norm(k, of_keys)?)],
+        };
+        let window = self.window(layer)?;
+        let scale = match row.scale {
+            ScaleRow::RootOfHead => (h as f64).powf(-0.5),
+            ScaleRow::RootOf(field, usual) => fields.number(&[field])?.unwrap_or(usual).powf(-0.5),
+            ScaleRow::Field(field) => fields.number(&[field])?.unwrap_or(1.0),
+            ScaleRow::One => 1.0,
+        } as f32;
+        Ok(Attention {
+            heads: self.heads,
+            key_heads: self.key_heads,
+            head_width: h,
+            projections,
+            output: self.linear(&name(row.output), d, of_queries)?,
+            query_norm,
+            key_norm,
+            position: self.position(row.position, window.is_some())?,
+            window,
+            scale,
+            cap: self.cap(row.cap)?,
+            clip: row
+                .clip
+                .map(|field| fields.number(&[field]))
+                .transpose()?
+                .flatten()
+                .map(|clip| clip as f32),
+        })
+    }
+
+    fn window(&self, layer: usize) -> Result<Option<usize>, ModelError> {
+        let fields = self.fields;
+        let windows = self.row.attention.windows;
+        let by_type = || -> Result<Option<bool>, ModelError> {
+            let Some(types) = fields.get("layer_types") else { return Ok(None) };
+            let kind = types.get(layer).and_then(|kind| kind.as_str());
+            match kind {
+                Some("full_attention") => Ok(Some(false)),
+                Some("sliding_attention") => Ok(Some(true)),
+                _ => Err(fields.wrong("layer_types", "full_attention or sliding_attention for each layer")),
+            }
+        };
+        let size = |field: &str, usual: Option<usize>| -> Result<Option<usize>, ModelError> {
+            Ok(fields.count(&[field])?.or(usual.filter(|_| !fields.mentions(field))))
+        };
+        Ok(match windows {
+            Windows::None => None,
+            Windows::All(field, usual) => match by_type()? {
+                Some(false) => None,
+                _ => size(field, usual)?,
+            },
+            Windows::After => {
+                let used = fields.truth("use_sliding_window")?.unwrap_or(false);
+                let after = fields.count(&["max_window_layers"])?.unwrap_or(28);
+                let window = size("sliding_window", Some(4096))?;
+                let slides = by_type()?.unwrap_or(layer >= after);
+                window.filter(|_| used && slides)
+            }
+            Windows::Every { window: (field, usual), pattern, usual_pattern, first } => {
+                let period = fields.count(pattern)?.unwrap_or(usual_pattern).max(1);
+                let at = if first { layer } else { layer + 1 };
+                let slides = by_type()?.unwrap_or(!at.is_multiple_of(period));
+                size(field, Some(usual))?.filter(|_| slides)
+            }
+        })
+    }
+
+    fn position(&self, row: PositionRow, windowed: bool) -> Result<Position, ModelError> {
+        let fields = self.fields;
+        match row {
+            PositionRow::None => Ok(Position::None),
+            PositionRow::Alibi => Ok(Position::Alibi(alibi(self.heads))),
+            PositionRow::Relative(table) => {
+                let buckets = fields.count(&["relative_attention_num_buckets"])?.unwrap_or(32);
+                let furthest = fields.count(&["relative_attention_max_distance"])?.unwrap_or(128);
+                let table = self.shaped(&format!("{}{table}", self.prefix), &[buckets, self.heads])?;
+                Ok(Position::Relative { table, buckets, furthest })
+            }
+            PositionRow::Rotary { pairing, theta, usual_theta, turned, local_theta } => {
+                let kind = if windowed { "sliding_attention" } else { "full_attention" };
+                let of_kind = format!("rope_parameters.{kind}");
+                let at = match fields.mentions(&format!("{of_kind}.rope_theta")) {
+                    true => of_kind.as_str(),
+                    false => "rope_parameters",
+                };
+                let (theta, usual) = match local_theta {
+                    Some((field, usual)) if windowed => (vec![field], usual),
+                    _ => (theta.to_vec(), usual_theta),
+                };
+                let newer = format!("{at}.rope_theta");
+                let names: Vec<&str> = std::iter::once(newer.as_str()).chain(theta).collect();
+                let base = fields.number(&names)?.unwrap_or(usual);
+                let channels = match turned {
+                    Turned::All => self.head_width,
+                    Turned::Count(field, usual) => {
+                        let stated = fields.count(&[field])?;
+                        if stated.is_none() && fields.mentions(field) {
+                            self.width
+                        } else {
+                            stated.unwrap_or(usual)
+                        }
+                    }
+                    Turned::Share(older, usual) => {
+                        let newer = format!("{at}.partial_rotary_factor");
+                        let names: Vec<&str> =
+                            std::iter::once(newer.as_str()).chain(older.iter().copied()).collect();
+                        (self.head_width as f64 * fields.number(&names)?.unwrap_or(usual)) as usize
+                    }
+                };
+                if channels > self.head_width || channels % 2 != 0 {
+                    return Err(ModelError::Value {
+                        path: "config.json".to_owned(),
+                        field: "channels with a rotary position".to_owned(),
+                        value: channels.to_string(),
+                        family: self.family.to_owned(),
+                        expected: format!("an even number up to {}", self.head_width),
+                    });
+                }
+                // Older configurations scale the global layers only.
+                let scaled = !(windowed && local_theta.is_some());
+                let (frequencies, factor) = rotary::frequencies(fields, at, base, channels, scaled)?;
+                Ok(Position::Rotary(Rotary { frequencies, factor, pairing }))
+            }
+        }
+    }
+
+    fn activation(&self) -> Result<Activation, ModelError> {
+        let row = &self.row.feed_forward;
+        let name = self.fields.text(row.activation)?.unwrap_or(row.usual_activation);
+        Activation::named(name).ok_or_else(|| {
+            let field = row.activation.first().copied().unwrap_or("hidden_act");
+            self.fields.wrong(field, "gelu, gelu_new, quick_gelu, silu, relu, relu2 or tanh")
+        })
+    }
+
+    fn feed_forward(&self, name: &impl Fn(&str) -> String) -> Result<FeedForward, ModelError> {
+        let (row, d, activation) = (&self.row.feed_forward, self.width, self.activation()?);
+        if let Some(experts) = row.experts
+            && self.index.contains_key(format!("{}.weight", name(experts.router)).as_str())
+        {
+            return self.experts(name, &experts, activation);
+        }
+        Ok(match row.shape {
+            FeedForwardShape::Plain([up, down]) => {
+                let up = self.linear(&name(up), 0, d)?;
+                FeedForward::Plain { up, down: self.linear(&name(down), d, up.outputs)?, activation }
+            }
+            FeedForwardShape::Gated(names) => FeedForward::Gated(self.gated(names.map(name), activation)?),
+            FeedForwardShape::GatedConcatenated([both, down]) => {
+                let both = self.linear(&name(both), 0, d)?;
+                FeedForward::Gated(Gated {
+                    inputs: GatedInputs::Concatenated(both),
+                    down: self.linear(&name(down), d, both.outputs / 2)?,
+                    activation,
+                })
+            }
+        })
+    }
+
+    fn gated(&self, [gate, up, down]: [String; 3], activation: Activation) -> Result<Gated, ModelError> {
+        let gate = self.linear(&gate, 0, self.width)?;
+        let up = self.linear(&up, gate.outputs, self.width)?;
+        let down = self.linear(&down, self.width, gate.outputs)?;
+        Ok(Gated { inputs: GatedInputs::Separate([gate, up]), down, activation })
+    }
+
+    fn experts(
+        &self,
+        name: &impl Fn(&str) -> String,
+        row: &ExpertsRow,
+        activation: Activation,
+    ) -> Result<FeedForward, ModelError> {
+        let count = self.fields.needed(row.count)?;
+        let experts = (0..count).map(|expert| {
+            self.gated(row.expert.map(|path| name(path).replace("{expert}", &expert.to_string())), activation)
+        });
+        let chosen = self.fields.count(&["num_experts_per_tok"])?.unwrap_or(row.usual_chosen);
+        if chosen == 0 || chosen > count {
+            return Err(self.fields.wrong("num_experts_per_tok", &format!("1 to {count}")));
+        }
+        Ok(FeedForward::Experts {
+            router: self.linear(&name(row.router), count, self.width)?,
+            experts: experts.collect::<Result<_, _>>()?,
+            chosen,
+            gate: Gate::Softmax,
+            normalised: self.switch(row.normalised)?,
+        })
+    }
+
+    fn head(&self, embedding: &Embedding, vocabulary: usize) -> Result<Option<Head>, ModelError> {
+        let row = &self.row.head;
+        let tied = self.fields.truth("tie_word_embeddings")?.unwrap_or(row.usually_tied);
+        let multiplier = self.multiplier(row.multiplier)?;
+        let cap = self.cap(row.cap)?;
+        if row.unembedding.is_empty() {
+            return Ok(None);
+        }
+        let (mut width, mut transform) = (self.width, None);
+        if let Some(([dense, norm], activation)) = row.transform {
+            if !self.index.contains_key(format!("{dense}.weight").as_str()) {
+                return Ok(None);
+            }
+            width = embedding.width;
+            let activation = match activation {
+                Some(name) => Activation::named(name).unwrap_or(Activation::Gelu),
+                None => self.activation()?,
+            };
+            let dense = self.linear_of(dense, width, self.width, Layout::OutputInput)?;
+            transform = Some((dense, activation, self.norm(norm, width)?));
+        }
+        let own = format!("{}.weight", row.unembedding);
+        let weight = match (tied, self.index.contains_key(own.as_str())) {
+            (false, true) => self.shaped(&own, &[vocabulary, width])?,
+            // A base model without its head.
+            (false, false) => return Ok(None),
+            (true, _) => embedding.tokens,
+        };
+        self.check(weight, &[vocabulary, width])?;
+        let bias = match row.bias {
+            Some(bias) => self.find(bias),
+            None => self.find(&format!("{}.bias", row.unembedding)),
+        };
+        bias.map(|bias| self.check(bias, &[vocabulary])).transpose()?;
+        let unembedding =
+            Linear { weight, bias, inputs: width, outputs: vocabulary, layout: Layout::OutputInput };
+        Ok(Some(Head { transform, unembedding, multiplier, cap }))
+    }
+}
+
+/// Slopes of ALiBi: powers of 2^(−8/n), and for other numbers of heads those of the next power of two in between.
+fn alibi(heads: usize) -> Vec<f32> {
+    let full = heads.next_power_of_two();
+    let slope = |at: usize| 2f64.powf(-8.0 * (at + 1) as f64 / full as f64) as f32;
+    if full == heads {
+        return (0..heads).map(slope).collect();
+    }
+    (1..full).step_by(2).chain((0..full).step_by(2)).map(slope).take(heads).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alibi_slopes_are_those_of_the_paper_also_for_heads_that_are_no_power_of_two() {
+        assert_eq!(alibi(4), [0.25, 0.0625, 0.015625, 0.00390625]);
+        assert_eq!(alibi(6), [0.25, 0.0625, 0.015625, 0.00390625, 0.5, 0.125]);
+    }
+}

@@ -1,0 +1,1192 @@
+//! The families, a row each: what their tensors are called, in what order they act, which norm, position code, activation and
+//! multipliers they have, and under which values of their configuration that is so.
+//!
+//! A row is found by `model_type` and by the values it is `given`; the first that fits is taken. Names are those of
+//! transformers' code, of which each row is a description; `{layer}` and `{expert}` are numbers.
+
+use crate::cpu::linear::Layout;
+use crate::cpu::norm::Centring;
+use crate::cpu::rotary::Pairing;
+
+/// One family, or one variant of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// Values of `model_type`.
+    pub families: &'static [&'static str],
+    /// What the configuration must say for the row to be right.
+    pub given: &'static [(&'static str, Given)],
+    /// Fields that do not change the function here; sizes, mostly, that tensors have themselves.
+    pub neutral: &'static [&'static str],
+    /// What may stand before the names below: the first under which the token embedding is found.
+    pub prefixes: &'static [&'static str],
+    /// Before the names of a block.
+    pub block: &'static str,
+    /// Fields of its sizes.
+    pub sizes: Sizes,
+    /// Whether a token sees no later one.
+    pub causal: bool,
+    /// How matrices are stored.
+    pub layout: Layout,
+    /// Where the stream begins.
+    pub embedding: EmbeddingRow,
+    /// Which norm.
+    pub norm: NormRow,
+    /// Norms around attention: before, on what it gives, on the sum.
+    pub around_attention: [Option<&'static str>; 3],
+    /// The same around the feed-forward part.
+    pub around_feed_forward: [Option<&'static str>; 3],
+    /// Whether both parts read the same stream: always or never, or a field says so, with its default.
+    pub parallel: Switch,
+    /// Attention.
+    pub attention: AttentionRow,
+    /// Feed-forward part.
+    pub feed_forward: FeedForwardRow,
+    /// After the last block.
+    pub final_norm: Option<&'static str>,
+    /// To logits.
+    pub head: HeadRow,
+    /// Field and default of what branches are multiplied by.
+    pub residual_multiplier: Option<&'static str>,
+    /// Beginnings or ends of tensors that take no part: masks, poolers, other heads.
+    pub apart: &'static [&'static str],
+}
+
+/// A value that a row is written for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Given {
+    /// This truth value, also where the field is not there.
+    Usually(bool),
+    /// This truth value, and the field must be there.
+    Only(bool),
+    /// This text, also where the field is not there.
+    Text(&'static str),
+    /// This text, and the field must be there.
+    OnlyText(&'static str),
+    /// This number, also where the field is not there.
+    Number(f64),
+    /// Not there, or null.
+    Absent,
+}
+
+/// A truth value that a field may decide.
+#[derive(Debug, Clone, Copy)]
+pub enum Switch {
+    /// Decided.
+    Is(bool),
+    /// By this field, with its default.
+    Field(&'static str, bool),
+}
+
+/// Names of the fields that hold sizes.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes {
+    /// d.
+    pub width: &'static str,
+    /// Blocks.
+    pub layers: &'static str,
+    /// Query heads.
+    pub heads: &'static str,
+    /// Key heads.
+    pub key_heads: KeyHeads,
+    /// Width of a head; `None`: d over heads.
+    pub head_width: Option<&'static str>,
+    /// It where the field is not there; `None`: d over heads.
+    pub usual_head_width: Option<usize>,
+}
+
+/// How many key heads.
+#[derive(Debug, Clone, Copy)]
+pub enum KeyHeads {
+    /// As many as query heads.
+    All,
+    /// One.
+    One,
+    /// By this field; as many as query heads, or this many, where it is not there.
+    Field(&'static str, Option<usize>),
+}
+
+/// Names of the embedding.
+#[derive(Debug, Clone, Copy)]
+pub struct EmbeddingRow {
+    /// Rows of tokens.
+    pub tokens: &'static str,
+    /// Rows of positions, the row of the first, and the field of an id that has none.
+    pub positions: Option<(&'static str, usize, Option<&'static str>)>,
+    /// Rows of segments.
+    pub segments: Option<&'static str>,
+    /// After the sum.
+    pub norm: Option<&'static str>,
+    /// To the width of the stream, where the checkpoint has it.
+    pub projection: Option<&'static str>,
+    /// On the rows.
+    pub multiplier: Multiplier,
+}
+
+/// A factor.
+#[derive(Debug, Clone, Copy)]
+pub enum Multiplier {
+    /// 1.
+    None,
+    /// √d.
+    RootOfWidth,
+    /// A field; 1 where it is not there.
+    Field(&'static str),
+    /// A field, with its default.
+    Usually(&'static str, f64),
+    /// 1 over a field; 1 where it is not there.
+    Inverse(&'static str),
+}
+
+/// Which norm.
+#[derive(Debug, Clone, Copy)]
+pub struct NormRow {
+    /// LayerNorm or RMSNorm.
+    pub centring: Centring,
+    /// γ = 1 + w.
+    pub one_plus: bool,
+    /// Whether anything is stored.
+    pub parametric: bool,
+    /// Whether the first block has none before attention.
+    pub bare_first: bool,
+    /// Field of ε; "" where the code has it.
+    pub epsilon: &'static str,
+    /// ε where the field is not there.
+    pub usual_epsilon: f64,
+}
+
+/// Names and shape of attention.
+#[derive(Debug, Clone, Copy)]
+pub struct AttentionRow {
+    /// To queries, keys and values.
+    pub projections: ProjectionsRow,
+    /// Back to the stream.
+    pub output: &'static str,
+    /// Norms of queries and keys.
+    pub head_norms: Option<[&'static str; 2]>,
+    /// Position code.
+    pub position: PositionRow,
+    /// Which layers see a window only.
+    pub windows: Windows,
+    /// On products of queries and keys.
+    pub scale: ScaleRow,
+    /// Field of c in c tanh(score/c), and its default; 0 for none.
+    pub cap: Option<(&'static str, f64)>,
+    /// Field of a bound on queries, keys and values.
+    pub clip: Option<&'static str>,
+}
+
+/// To queries, keys and values.
+#[derive(Debug, Clone, Copy)]
+pub enum ProjectionsRow {
+    /// A matrix each.
+    Separate([&'static str; 3]),
+    /// One: all queries, all keys, all values.
+    Concatenated(&'static str),
+    /// One: for each key head its queries, its key, its value.
+    Grouped(&'static str),
+}
+
+/// Position code of attention.
+#[derive(Debug, Clone, Copy)]
+pub enum PositionRow {
+    /// None, or in the embedding.
+    None,
+    /// Turned queries and keys.
+    Rotary {
+        /// Which channels are a pair.
+        pairing: Pairing,
+        /// Fields of the base of the frequencies in older configurations.
+        theta: &'static [&'static str],
+        /// Base where no field says.
+        usual_theta: f64,
+        /// How many channels turn.
+        turned: Turned,
+        /// Field and default of the base in layers that see a window, where it is another.
+        local_theta: Option<(&'static str, f64)>,
+    },
+    /// A slope a head.
+    Alibi,
+    /// Buckets of distances (T5): table, fields of the number of buckets and of the furthest distance.
+    Relative(&'static str),
+}
+
+/// How many channels of a head turn.
+#[derive(Debug, Clone, Copy)]
+pub enum Turned {
+    /// All of them.
+    All,
+    /// A share: fields of older configurations, and where no field says.
+    Share(&'static [&'static str], f64),
+    /// A number: its field and default.
+    Count(&'static str, usize),
+}
+
+/// Which layers see a window only.
+#[derive(Debug, Clone, Copy)]
+pub enum Windows {
+    /// None.
+    None,
+    /// All: field, and the window where it is not there; null is none.
+    All(&'static str, Option<usize>),
+    /// By `layer_types`; else from `max_window_layers` on, where `use_sliding_window` is true (Qwen).
+    After,
+    /// By `layer_types`; else all but each p-th.
+    Every {
+        /// Field and default of the window.
+        window: (&'static str, usize),
+        /// Fields of p.
+        pattern: &'static [&'static str],
+        /// p where none is there.
+        usual_pattern: usize,
+        /// Whether the first of p layers sees everything, or the last.
+        first: bool,
+    },
+}
+
+/// On products of queries and keys.
+#[derive(Debug, Clone, Copy)]
+pub enum ScaleRow {
+    /// 1/√h.
+    RootOfHead,
+    /// 1/√ of a field, with its default.
+    RootOf(&'static str, f64),
+    /// A field; 1 where it is not there.
+    Field(&'static str),
+    /// 1.
+    One,
+}
+
+/// Names and shape of the feed-forward part.
+#[derive(Debug, Clone, Copy)]
+pub struct FeedForwardRow {
+    /// Names.
+    pub shape: FeedForwardShape,
+    /// Fields of the activation.
+    pub activation: &'static [&'static str],
+    /// It where no field says.
+    pub usual_activation: &'static str,
+    /// In layers whose router is in the checkpoint.
+    pub experts: Option<ExpertsRow>,
+}
+
+/// Names.
+#[derive(Debug, Clone, Copy)]
+pub enum FeedForwardShape {
+    /// Up and down.
+    Plain([&'static str; 2]),
+    /// Gate, up and down.
+    Gated([&'static str; 3]),
+    /// Gate and up in one, and down.
+    GatedConcatenated([&'static str; 2]),
+}
+
+/// Experts.
+#[derive(Debug, Clone, Copy)]
+pub struct ExpertsRow {
+    /// Its matrix.
+    pub router: &'static str,
+    /// Gate, up and down of each.
+    pub expert: [&'static str; 3],
+    /// Fields of how many there are.
+    pub count: &'static [&'static str],
+    /// How many a token goes to where `num_experts_per_tok` does not say.
+    pub usual_chosen: usize,
+    /// Whether the weights of the chosen sum to 1.
+    pub normalised: Switch,
+}
+
+/// From the last hidden states to logits.
+#[derive(Debug, Clone, Copy)]
+pub struct HeadRow {
+    /// Its matrix; "" where there is never one.
+    pub unembedding: &'static str,
+    /// Its bias, where it has a name of its own.
+    pub bias: Option<&'static str>,
+    /// Whether the embedding serves where `tie_word_embeddings` does not say.
+    pub usually_tied: bool,
+    /// Dense matrix and norm before it, and its activation if that is not the model's.
+    pub transform: Option<([&'static str; 2], Option<&'static str>)>,
+    /// On logits.
+    pub multiplier: Multiplier,
+    /// Field and default of c in c tanh(logit/c); 0 for none.
+    pub cap: Option<(&'static str, f64)>,
+}
+
+const LAYER: Centring = Centring::Mean;
+const RMS: Centring = Centring::None;
+
+const fn norm(centring: Centring, epsilon: &'static str, usual_epsilon: f64) -> NormRow {
+    NormRow { centring, one_plus: false, parametric: true, bare_first: false, epsilon, usual_epsilon }
+}
+
+const fn rotary(usual_theta: f64) -> PositionRow {
+    PositionRow::Rotary {
+        pairing: Pairing::Halves,
+        theta: &["rope_theta"],
+        usual_theta,
+        turned: Turned::All,
+        local_theta: None,
+    }
+}
+
+const fn partly_rotary(
+    theta: &'static [&'static str],
+    fields: &'static [&'static str],
+    usually: f64,
+) -> PositionRow {
+    let (pairing, turned) = (Pairing::Halves, Turned::Share(fields, usually));
+    PositionRow::Rotary { pairing, theta, usual_theta: 10_000.0, turned, local_theta: None }
+}
+
+const LLAMA: Row = Row {
+    families: &["llama"],
+    given: &[("rope_interleaved", Given::Usually(false))],
+    neutral: &["attention_bias", "mlp_bias"],
+    prefixes: &["model.", ""],
+    block: "layers.{layer}.",
+    sizes: Sizes {
+        width: "hidden_size",
+        layers: "num_hidden_layers",
+        heads: "num_attention_heads",
+        key_heads: KeyHeads::Field("num_key_value_heads", None),
+        head_width: Some("head_dim"),
+        usual_head_width: None,
+    },
+    causal: true,
+    layout: Layout::OutputInput,
+    embedding: EmbeddingRow {
+        tokens: "embed_tokens.weight",
+        positions: None,
+        segments: None,
+        norm: None,
+        projection: None,
+        multiplier: Multiplier::None,
+    },
+    norm: norm(RMS, "rms_norm_eps", 1e-6),
+    around_attention: [Some("input_layernorm"), None, None],
+    around_feed_forward: [Some("post_attention_layernorm"), None, None],
+    parallel: Switch::Is(false),
+    attention: AttentionRow {
+        projections: ProjectionsRow::Separate(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
+        output: "self_attn.o_proj",
+        head_norms: None,
+        position: rotary(10_000.0),
+        windows: Windows::None,
+        scale: ScaleRow::RootOfHead,
+        cap: None,
+        clip: None,
+    },
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::Gated(["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"]),
+        activation: &["hidden_act"],
+        usual_activation: "silu",
+        experts: None,
+    },
+    final_norm: Some("norm"),
+    head: HeadRow {
+        unembedding: "lm_head",
+        bias: None,
+        usually_tied: false,
+        transform: None,
+        multiplier: Multiplier::None,
+        cap: None,
+    },
+    residual_multiplier: None,
+    apart: &["rotary_emb.inv_freq"],
+};
+
+const MISTRAL: Row = Row {
+    families: &["mistral"],
+    given: &[],
+    neutral: &[],
+    sizes: Sizes { key_heads: KeyHeads::Field("num_key_value_heads", Some(8)), ..LLAMA.sizes },
+    attention: AttentionRow { windows: Windows::All("sliding_window", Some(4096)), ..LLAMA.attention },
+    ..LLAMA
+};
+
+const QWEN2: Row = Row {
+    families: &["qwen2"],
+    given: &[],
+    neutral: &["max_window_layers", "sliding_window", "use_sliding_window"],
+    attention: AttentionRow { windows: Windows::After, ..LLAMA.attention },
+    ..LLAMA
+};
+
+const HEAD_NORMS: Option<[&str; 2]> = Some(["self_attn.q_norm", "self_attn.k_norm"]);
+
+const QWEN3: Row = Row {
+    families: &["qwen3"],
+    neutral: &["attention_bias", "max_window_layers", "sliding_window", "use_sliding_window"],
+    sizes: Sizes { usual_head_width: Some(128), ..LLAMA.sizes },
+    attention: AttentionRow { head_norms: HEAD_NORMS, ..QWEN2.attention },
+    ..QWEN2
+};
+
+const GEMMA: Row = Row {
+    families: &["gemma"],
+    // The activation is this one whatever `hidden_act` says.
+    given: &[("use_bidirectional_attention", Given::Usually(false))],
+    neutral: &["attention_bias", "hidden_act", "hidden_activation"],
+    sizes: Sizes { usual_head_width: Some(256), ..LLAMA.sizes },
+    embedding: EmbeddingRow { multiplier: Multiplier::RootOfWidth, ..LLAMA.embedding },
+    norm: NormRow { one_plus: true, ..LLAMA.norm },
+    feed_forward: FeedForwardRow {
+        activation: &[],
+        usual_activation: "gelu_pytorch_tanh",
+        ..LLAMA.feed_forward
+    },
+    head: HeadRow { usually_tied: true, ..LLAMA.head },
+    ..LLAMA
+};
+
+const GEMMA2: Row = Row {
+    families: &["gemma2"],
+    neutral: &["attention_bias", "hidden_act", "cache_implementation"],
+    around_attention: [Some("input_layernorm"), Some("post_attention_layernorm"), None],
+    around_feed_forward: [Some("pre_feedforward_layernorm"), Some("post_feedforward_layernorm"), None],
+    attention: AttentionRow {
+        windows: Windows::Every {
+            window: ("sliding_window", 4096),
+            pattern: &[],
+            usual_pattern: 2,
+            first: false,
+        },
+        scale: ScaleRow::RootOf("query_pre_attn_scalar", 256.0),
+        cap: Some(("attn_logit_softcapping", 50.0)),
+        ..LLAMA.attention
+    },
+    feed_forward: FeedForwardRow { activation: &["hidden_activation"], ..GEMMA.feed_forward },
+    head: HeadRow { cap: Some(("final_logit_softcapping", 30.0)), ..GEMMA.head },
+    ..GEMMA
+};
+
+const GEMMA3: Row = Row {
+    families: &["gemma3_text"],
+    attention: AttentionRow {
+        head_norms: HEAD_NORMS,
+        position: PositionRow::Rotary {
+            pairing: Pairing::Halves,
+            theta: &["rope_theta"],
+            usual_theta: 1_000_000.0,
+            turned: Turned::All,
+            local_theta: Some(("rope_local_base_freq", 10_000.0)),
+        },
+        windows: Windows::Every {
+            window: ("sliding_window", 4096),
+            pattern: &["sliding_window_pattern", "_sliding_window_pattern"],
+            usual_pattern: 6,
+            first: false,
+        },
+        cap: Some(("attn_logit_softcapping", 0.0)),
+        ..GEMMA2.attention
+    },
+    head: HeadRow { cap: Some(("final_logit_softcapping", 0.0)), ..GEMMA.head },
+    ..GEMMA2
+};
+
+const GPT2: Row = Row {
+    families: &["gpt2"],
+    given: &[
+        ("scale_attn_weights", Given::Usually(true)),
+        ("scale_attn_by_inverse_layer_idx", Given::Usually(false)),
+        ("add_cross_attention", Given::Usually(false)),
+    ],
+    // The same products, in another order.
+    neutral: &["reorder_and_upcast_attn"],
+    prefixes: &["transformer.", ""],
+    block: "h.{layer}.",
+    sizes: Sizes {
+        width: "n_embd",
+        layers: "n_layer",
+        heads: "n_head",
+        key_heads: KeyHeads::All,
+        head_width: None,
+        usual_head_width: None,
+    },
+    layout: Layout::InputOutput,
+    embedding: EmbeddingRow {
+        tokens: "wte.weight",
+        positions: Some(("wpe.weight", 0, None)),
+        ..LLAMA.embedding
+    },
+    norm: norm(LAYER, "layer_norm_epsilon", 1e-5),
+    around_attention: [Some("ln_1"), None, None],
+    around_feed_forward: [Some("ln_2"), None, None],
+    attention: AttentionRow {
+        projections: ProjectionsRow::Concatenated("attn.c_attn"),
+        output: "attn.c_proj",
+        position: PositionRow::None,
+        ..LLAMA.attention
+    },
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::Plain(["mlp.c_fc", "mlp.c_proj"]),
+        activation: &["activation_function"],
+        usual_activation: "gelu_new",
+        experts: None,
+    },
+    final_norm: Some("ln_f"),
+    head: HeadRow { usually_tied: true, ..LLAMA.head },
+    apart: &[".attn.bias", ".attn.masked_bias"],
+    ..LLAMA
+};
+
+const GPT_NEOX: Row = Row {
+    families: &["gpt_neox"],
+    given: &[("is_decoder", Given::Usually(false))],
+    neutral: &["attention_bias", "rotary_emb_base"],
+    prefixes: &["gpt_neox.", ""],
+    sizes: Sizes { key_heads: KeyHeads::All, head_width: None, ..LLAMA.sizes },
+    embedding: EmbeddingRow { tokens: "embed_in.weight", ..LLAMA.embedding },
+    norm: norm(LAYER, "layer_norm_eps", 1e-5),
+    parallel: Switch::Field("use_parallel_residual", true),
+    attention: AttentionRow {
+        projections: ProjectionsRow::Grouped("attention.query_key_value"),
+        output: "attention.dense",
+        position: partly_rotary(&["rotary_emb_base", "rope_theta"], &["rotary_pct"], 0.25),
+        ..LLAMA.attention
+    },
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::Plain(["mlp.dense_h_to_4h", "mlp.dense_4h_to_h"]),
+        activation: &["hidden_act"],
+        usual_activation: "gelu",
+        experts: None,
+    },
+    final_norm: Some("final_layer_norm"),
+    head: HeadRow { unembedding: "embed_out", ..LLAMA.head },
+    apart: &["rotary_emb.inv_freq", ".attention.bias", ".attention.masked_bias"],
+    ..LLAMA
+};
+
+const BERT: Row = Row {
+    families: &["bert"],
+    given: &[
+        ("position_embedding_type", Given::Text("absolute")),
+        ("is_decoder", Given::Usually(false)),
+        ("add_cross_attention", Given::Usually(false)),
+    ],
+    neutral: &["type_vocab_size"],
+    prefixes: &["bert.", ""],
+    block: "encoder.layer.{layer}.",
+    sizes: Sizes { key_heads: KeyHeads::All, head_width: None, ..LLAMA.sizes },
+    causal: false,
+    embedding: EmbeddingRow {
+        tokens: "embeddings.word_embeddings.weight",
+        positions: Some(("embeddings.position_embeddings.weight", 0, None)),
+        segments: Some("embeddings.token_type_embeddings.weight"),
+        norm: Some("embeddings.LayerNorm"),
+        ..LLAMA.embedding
+    },
+    norm: norm(LAYER, "layer_norm_eps", 1e-12),
+    around_attention: [None, None, Some("attention.output.LayerNorm")],
+    around_feed_forward: [None, None, Some("output.LayerNorm")],
+    attention: AttentionRow {
+        projections: ProjectionsRow::Separate([
+            "attention.self.query",
+            "attention.self.key",
+            "attention.self.value",
+        ]),
+        output: "attention.output.dense",
+        position: PositionRow::None,
+        ..LLAMA.attention
+    },
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::Plain(["intermediate.dense", "output.dense"]),
+        activation: &["hidden_act"],
+        usual_activation: "gelu",
+        experts: None,
+    },
+    final_norm: None,
+    head: HeadRow {
+        unembedding: "cls.predictions.decoder",
+        bias: Some("cls.predictions.bias"),
+        usually_tied: true,
+        transform: Some((["cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm"], None)),
+        ..LLAMA.head
+    },
+    apart: &["pooler.", "cls.seq_relationship.", "embeddings.position_ids", "cls.predictions.decoder."],
+    ..LLAMA
+};
+
+const ROBERTA: Row = Row {
+    families: &["roberta", "xlm-roberta", "camembert"],
+    prefixes: &["roberta.", ""],
+    embedding: EmbeddingRow {
+        positions: Some(("embeddings.position_embeddings.weight", 2, Some("pad_token_id"))),
+        ..BERT.embedding
+    },
+    head: HeadRow {
+        unembedding: "lm_head.decoder",
+        bias: Some("lm_head.bias"),
+        transform: Some((["lm_head.dense", "lm_head.layer_norm"], Some("gelu"))),
+        ..BERT.head
+    },
+    apart: &["pooler.", "embeddings.position_ids", "lm_head.decoder."],
+    ..BERT
+};
+
+const DISTILBERT: Row = Row {
+    families: &["distilbert"],
+    given: &[],
+    // The sinusoids are stored as the table of positions.
+    neutral: &["sinusoidal_pos_embds", "hidden_dim", "n_heads"],
+    prefixes: &["distilbert.", ""],
+    block: "transformer.layer.{layer}.",
+    sizes: Sizes { width: "dim", layers: "n_layers", heads: "n_heads", ..BERT.sizes },
+    embedding: EmbeddingRow { segments: None, ..BERT.embedding },
+    norm: norm(LAYER, "", 1e-12),
+    around_attention: [None, None, Some("sa_layer_norm")],
+    around_feed_forward: [None, None, Some("output_layer_norm")],
+    attention: AttentionRow {
+        projections: ProjectionsRow::Separate(["attention.q_lin", "attention.k_lin", "attention.v_lin"]),
+        output: "attention.out_lin",
+        ..BERT.attention
+    },
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::Plain(["ffn.lin1", "ffn.lin2"]),
+        activation: &["activation"],
+        ..BERT.feed_forward
+    },
+    head: HeadRow {
+        unembedding: "vocab_projector",
+        bias: None,
+        transform: Some((["vocab_transform", "vocab_layer_norm"], None)),
+        ..BERT.head
+    },
+    apart: &["embeddings.position_ids", "vocab_projector.weight"],
+    ..BERT
+};
+
+const ELECTRA: Row = Row {
+    families: &["electra"],
+    neutral: &["type_vocab_size", "embedding_size"],
+    prefixes: &["electra.", ""],
+    embedding: EmbeddingRow { projection: Some("embeddings_project"), ..BERT.embedding },
+    head: HeadRow {
+        unembedding: "generator_lm_head",
+        bias: None,
+        transform: Some((["generator_predictions.dense", "generator_predictions.LayerNorm"], Some("gelu"))),
+        ..BERT.head
+    },
+    apart: &["embeddings.position_ids", "discriminator_predictions.", "generator_lm_head.weight"],
+    ..BERT
+};
+
+const OPT: Row = Row {
+    families: &["opt"],
+    given: &[
+        ("do_layer_norm_before", Given::Usually(true)),
+        ("_remove_final_layer_norm", Given::Usually(false)),
+        ("layer_norm_elementwise_affine", Given::Usually(true)),
+    ],
+    neutral: &["enable_bias", "word_embed_proj_dim"],
+    prefixes: &["model.decoder.", "decoder.", ""],
+    sizes: BERT.sizes,
+    embedding: EmbeddingRow { positions: Some(("embed_positions.weight", 2, None)), ..LLAMA.embedding },
+    norm: norm(LAYER, "", 1e-5),
+    around_attention: [Some("self_attn_layer_norm"), None, None],
+    around_feed_forward: [Some("final_layer_norm"), None, None],
+    attention: AttentionRow { output: "self_attn.out_proj", position: PositionRow::None, ..LLAMA.attention },
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::Plain(["fc1", "fc2"]),
+        activation: &["activation_function"],
+        usual_activation: "relu",
+        experts: None,
+    },
+    final_norm: Some("final_layer_norm"),
+    head: HeadRow { usually_tied: true, ..LLAMA.head },
+    apart: &[],
+    ..LLAMA
+};
+
+const GPTJ: Row = Row {
+    families: &["gptj"],
+    given: &[],
+    neutral: &["scale_attn_weights"],
+    sizes: GPT2.sizes,
+    layout: Layout::OutputInput,
+    embedding: EmbeddingRow { positions: None, ..GPT2.embedding },
+    around_feed_forward: [Some("ln_1"), None, None],
+    parallel: Switch::Is(true),
+    attention: AttentionRow {
+        projections: ProjectionsRow::Separate(["attn.q_proj", "attn.k_proj", "attn.v_proj"]),
+        output: "attn.out_proj",
+        position: PositionRow::Rotary {
+            pairing: Pairing::Interleaved,
+            theta: &[],
+            usual_theta: 10_000.0,
+            turned: Turned::Count("rotary_dim", 64),
+            local_theta: None,
+        },
+        ..LLAMA.attention
+    },
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::Plain(["mlp.fc_in", "mlp.fc_out"]),
+        ..GPT2.feed_forward
+    },
+    head: HeadRow { usually_tied: false, ..GPT2.head },
+    ..GPT2
+};
+
+const BLOOM: Row = Row {
+    families: &["bloom"],
+    given: &[("apply_residual_connection_post_layernorm", Given::Usually(false))],
+    neutral: &[
+        "skip_bias_add",
+        "skip_bias_add_qkv",
+        "attention_softmax_in_fp32",
+        "masked_softmax_fusion",
+        "offset_alibi",
+        "seq_length",
+    ],
+    sizes: Sizes { width: "hidden_size", ..GPT2.sizes },
+    layout: Layout::OutputInput,
+    embedding: EmbeddingRow {
+        tokens: "word_embeddings.weight",
+        norm: Some("word_embeddings_layernorm"),
+        ..LLAMA.embedding
+    },
+    around_attention: [Some("input_layernorm"), None, None],
+    around_feed_forward: [Some("post_attention_layernorm"), None, None],
+    attention: AttentionRow {
+        projections: ProjectionsRow::Grouped("self_attention.query_key_value"),
+        output: "self_attention.dense",
+        position: PositionRow::Alibi,
+        ..LLAMA.attention
+    },
+    feed_forward: FeedForwardRow {
+        activation: &[],
+        usual_activation: "gelu_pytorch_tanh",
+        ..GPT_NEOX.feed_forward
+    },
+    apart: &[],
+    ..GPT2
+};
+
+const MPT: Row = Row {
+    families: &["mpt"],
+    given: &[
+        ("attn_config.alibi", Given::Only(true)),
+        ("attn_config.alibi_bias_max", Given::Number(8.0)),
+        ("attn_config.attn_type", Given::Text("multihead_attention")),
+        ("attn_config.prefix_lm", Given::Usually(false)),
+        ("attn_config.qk_ln", Given::Usually(false)),
+        ("attn_config.softmax_scale", Given::Absent),
+        ("attn_config.attn_uses_sequence_id", Given::Usually(false)),
+        ("logit_scale", Given::Absent),
+    ],
+    neutral: &[
+        "embedding_fraction",
+        "expansion_ratio",
+        "learned_pos_emb",
+        "max_seq_len",
+        "norm_type",
+        "verbose",
+        "resid_pdrop",
+        "attn_config.attn_impl",
+        "attn_config.model_type",
+        "attn_config.return_dict",
+        "attn_config.output_attentions",
+        "attn_config.output_hidden_states",
+        "attn_config._name_or_path",
+        "attn_config.chunk_size_feed_forward",
+        "attn_config.is_encoder_decoder",
+        "attn_config.id2label.0",
+        "attn_config.id2label.1",
+        "attn_config.label2id.LABEL_0",
+        "attn_config.label2id.LABEL_1",
+    ],
+    block: "blocks.{layer}.",
+    sizes: Sizes { width: "d_model", layers: "n_layers", heads: "n_heads", ..GPT2.sizes },
+    layout: Layout::OutputInput,
+    embedding: EmbeddingRow { positions: None, ..GPT2.embedding },
+    around_attention: [Some("norm_1"), None, None],
+    around_feed_forward: [Some("norm_2"), None, None],
+    attention: AttentionRow {
+        projections: ProjectionsRow::Concatenated("attn.Wqkv"),
+        output: "attn.out_proj",
+        position: PositionRow::Alibi,
+        clip: Some("attn_config.clip_qkv"),
+        ..LLAMA.attention
+    },
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::Plain(["ffn.up_proj", "ffn.down_proj"]),
+        activation: &[],
+        usual_activation: "gelu",
+        experts: None,
+    },
+    final_norm: Some("norm_f"),
+    ..GPT2
+};
+
+/// Falcon-7B: one key head, one norm before both parts.
+const FALCON: Row = Row {
+    families: &["falcon"],
+    given: &[
+        ("new_decoder_architecture", Given::Usually(false)),
+        ("multi_query", Given::Usually(true)),
+        ("parallel_attn", Given::Usually(true)),
+        ("alibi", Given::Usually(false)),
+    ],
+    neutral: &["bias", "ffn_hidden_size", "num_kv_heads", "num_ln_in_parallel_attn"],
+    prefixes: &["transformer.", ""],
+    block: "h.{layer}.",
+    sizes: Sizes { key_heads: KeyHeads::One, head_width: None, ..LLAMA.sizes },
+    embedding: EmbeddingRow { tokens: "word_embeddings.weight", ..LLAMA.embedding },
+    norm: norm(LAYER, "layer_norm_epsilon", 1e-5),
+    around_attention: [Some("input_layernorm"), None, None],
+    around_feed_forward: [Some("input_layernorm"), None, None],
+    parallel: Switch::Is(true),
+    attention: AttentionRow {
+        projections: ProjectionsRow::Concatenated("self_attention.query_key_value"),
+        output: "self_attention.dense",
+        ..LLAMA.attention
+    },
+    feed_forward: FeedForwardRow { activation: &["activation"], ..GPT_NEOX.feed_forward },
+    final_norm: Some("ln_f"),
+    head: HeadRow { usually_tied: true, ..LLAMA.head },
+    ..LLAMA
+};
+
+/// Falcon-40B and 180B: grouped keys, a norm before each part.
+const FALCON_NEW: Row = Row {
+    given: &[
+        ("new_decoder_architecture", Given::Only(true)),
+        ("num_ln_in_parallel_attn", Given::Number(2.0)),
+        ("alibi", Given::Usually(false)),
+    ],
+    neutral: &["bias", "ffn_hidden_size", "multi_query", "parallel_attn"],
+    sizes: Sizes { key_heads: KeyHeads::Field("num_kv_heads", None), ..FALCON.sizes },
+    around_attention: [Some("ln_attn"), None, None],
+    around_feed_forward: [Some("ln_mlp"), None, None],
+    attention: AttentionRow {
+        projections: ProjectionsRow::Grouped("self_attention.query_key_value"),
+        ..FALCON.attention
+    },
+    ..FALCON
+};
+
+const PHI: Row = Row {
+    families: &["phi"],
+    given: &[("qk_layernorm", Given::Usually(false))],
+    neutral: &[],
+    norm: norm(LAYER, "layer_norm_eps", 1e-5),
+    around_feed_forward: [Some("input_layernorm"), None, None],
+    parallel: Switch::Is(true),
+    attention: AttentionRow {
+        output: "self_attn.dense",
+        position: partly_rotary(&["rope_theta"], &["partial_rotary_factor"], 0.5),
+        ..LLAMA.attention
+    },
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::Plain(["mlp.fc1", "mlp.fc2"]),
+        usual_activation: "gelu_new",
+        ..LLAMA.feed_forward
+    },
+    final_norm: Some("final_layernorm"),
+    ..LLAMA
+};
+
+const PHI3: Row = Row {
+    families: &["phi3"],
+    given: &[],
+    neutral: &["original_max_position_embeddings", "attention_bias"],
+    norm: norm(RMS, "rms_norm_eps", 1e-5),
+    attention: AttentionRow {
+        projections: ProjectionsRow::Concatenated("self_attn.qkv_proj"),
+        position: partly_rotary(&["rope_theta"], &["partial_rotary_factor"], 1.0),
+        windows: Windows::All("sliding_window", None),
+        ..LLAMA.attention
+    },
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::GatedConcatenated(["mlp.gate_up_proj", "mlp.down_proj"]),
+        ..LLAMA.feed_forward
+    },
+    ..LLAMA
+};
+
+const STABLELM: Row = Row {
+    families: &["stablelm"],
+    given: &[("qk_layernorm", Given::Usually(false)), ("use_parallel_residual", Given::Usually(false))],
+    neutral: &["use_qkv_bias"],
+    norm: norm(LAYER, "layer_norm_eps", 1e-5),
+    attention: AttentionRow {
+        position: partly_rotary(&["rope_theta"], &["partial_rotary_factor"], 0.25),
+        ..LLAMA.attention
+    },
+    ..LLAMA
+};
+
+const COHERE: Row = Row {
+    families: &["cohere"],
+    given: &[("use_qk_norm", Given::Usually(false))],
+    neutral: &["attention_bias"],
+    norm: norm(LAYER, "layer_norm_eps", 1e-5),
+    around_feed_forward: [Some("input_layernorm"), None, None],
+    parallel: Switch::Is(true),
+    attention: AttentionRow {
+        position: PositionRow::Rotary {
+            pairing: Pairing::Interleaved,
+            theta: &["rope_theta"],
+            usual_theta: 500_000.0,
+            turned: Turned::All,
+            local_theta: None,
+        },
+        ..LLAMA.attention
+    },
+    head: HeadRow {
+        usually_tied: true,
+        multiplier: Multiplier::Usually("logit_scale", 0.0625),
+        ..LLAMA.head
+    },
+    ..LLAMA
+};
+
+const STARCODER2: Row = Row {
+    families: &["starcoder2"],
+    given: &[],
+    neutral: &["use_bias", "mlp_type", "norm_type"],
+    sizes: Sizes { key_heads: KeyHeads::Field("num_key_value_heads", Some(2)), ..LLAMA.sizes },
+    norm: norm(LAYER, "norm_epsilon", 1e-5),
+    attention: AttentionRow { windows: Windows::All("sliding_window", None), ..LLAMA.attention },
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::Plain(["mlp.c_fc", "mlp.c_proj"]),
+        usual_activation: "gelu_pytorch_tanh",
+        ..LLAMA.feed_forward
+    },
+    head: HeadRow { usually_tied: true, ..LLAMA.head },
+    ..LLAMA
+};
+
+const NEMOTRON: Row = Row {
+    families: &["nemotron"],
+    given: &[],
+    norm: NormRow { one_plus: true, ..norm(LAYER, "norm_eps", 1e-5) },
+    attention: AttentionRow {
+        position: partly_rotary(
+            &["rope_theta"],
+            &["partial_rotary_factor", "rope_percent", "rope_percentage"],
+            0.5,
+        ),
+        ..LLAMA.attention
+    },
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::Plain(["mlp.up_proj", "mlp.down_proj"]),
+        usual_activation: "relu2",
+        ..LLAMA.feed_forward
+    },
+    ..LLAMA
+};
+
+const MODERNBERT: Row = Row {
+    families: &["modernbert"],
+    given: &[],
+    neutral: &[
+        "attention_bias",
+        "decoder_bias",
+        "deterministic_flash_attn",
+        "mlp_bias",
+        "norm_bias",
+        "sparse_pred_ignore_index",
+        "sparse_prediction",
+        "position_embedding_type",
+        "layer_norm_eps",
+        "repad_logits_with_grad",
+    ],
+    prefixes: &["model.", ""],
+    block: "layers.{layer}.",
+    embedding: EmbeddingRow {
+        tokens: "embeddings.tok_embeddings.weight",
+        norm: Some("embeddings.norm"),
+        ..LLAMA.embedding
+    },
+    norm: NormRow { bare_first: true, ..norm(LAYER, "norm_eps", 1e-5) },
+    around_attention: [Some("attn_norm"), None, None],
+    around_feed_forward: [Some("mlp_norm"), None, None],
+    attention: AttentionRow {
+        projections: ProjectionsRow::Concatenated("attn.Wqkv"),
+        output: "attn.Wo",
+        position: PositionRow::Rotary {
+            pairing: Pairing::Halves,
+            theta: &["global_rope_theta"],
+            usual_theta: 160_000.0,
+            turned: Turned::All,
+            local_theta: Some(("local_rope_theta", 10_000.0)),
+        },
+        windows: Windows::Every {
+            window: ("local_attention", 128),
+            pattern: &["global_attn_every_n_layers"],
+            usual_pattern: 3,
+            first: true,
+        },
+        ..BERT.attention
+    },
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::GatedConcatenated(["mlp.Wi", "mlp.Wo"]),
+        activation: &["hidden_activation"],
+        usual_activation: "gelu",
+        experts: None,
+    },
+    final_norm: Some("final_norm"),
+    head: HeadRow {
+        unembedding: "decoder",
+        bias: None,
+        transform: Some((["head.dense", "head.norm"], Some("gelu"))),
+        ..BERT.head
+    },
+    apart: &["decoder.weight"],
+    ..BERT
+};
+
+/// The encoder of T5; the first T5 has a plain feed-forward part.
+const T5: Row = Row {
+    families: &["t5"],
+    given: &[("feed_forward_proj", Given::Text("relu")), ("is_decoder", Given::Usually(false))],
+    neutral: &[
+        "d_ff",
+        "dense_act_fn",
+        "is_gated_act",
+        "num_decoder_layers",
+        "is_encoder_decoder",
+        "scale_decoder_outputs",
+        "dropout_rate",
+    ],
+    prefixes: &["encoder.", ""],
+    block: "block.{layer}.",
+    sizes: Sizes {
+        width: "d_model",
+        layers: "num_layers",
+        heads: "num_heads",
+        key_heads: KeyHeads::All,
+        head_width: Some("d_kv"),
+        usual_head_width: Some(64),
+    },
+    causal: false,
+    embedding: EmbeddingRow { tokens: "shared.weight", ..LLAMA.embedding },
+    norm: norm(RMS, "layer_norm_epsilon", 1e-6),
+    around_attention: [Some("layer.0.layer_norm"), None, None],
+    around_feed_forward: [Some("layer.1.layer_norm"), None, None],
+    attention: AttentionRow {
+        projections: ProjectionsRow::Separate([
+            "layer.0.SelfAttention.q",
+            "layer.0.SelfAttention.k",
+            "layer.0.SelfAttention.v",
+        ]),
+        output: "layer.0.SelfAttention.o",
+        position: PositionRow::Relative("block.0.layer.0.SelfAttention.relative_attention_bias.weight"),
+        scale: ScaleRow::One,
+        ..LLAMA.attention
+    },
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::Plain(["layer.1.DenseReluDense.wi", "layer.1.DenseReluDense.wo"]),
+        activation: &[],
+        usual_activation: "relu",
+        experts: None,
+    },
+    final_norm: Some("final_layer_norm"),
+    head: HeadRow { unembedding: "", ..LLAMA.head },
+    apart: &["decoder.", "lm_head.", "encoder.embed_tokens."],
+    ..LLAMA
+};
+
+const T5_GATED: Row = Row {
+    given: &[("feed_forward_proj", Given::OnlyText("gated-gelu")), ("is_decoder", Given::Usually(false))],
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::Gated([
+            "layer.1.DenseReluDense.wi_0",
+            "layer.1.DenseReluDense.wi_1",
+            "layer.1.DenseReluDense.wo",
+        ]),
+        usual_activation: "gelu_new",
+        ..T5.feed_forward
+    },
+    ..T5
+};
+
+const OLMO: Row = Row {
+    families: &["olmo"],
+    given: &[],
+    norm: NormRow { parametric: false, ..norm(LAYER, "", 1e-5) },
+    attention: AttentionRow { clip: Some("clip_qkv"), ..LLAMA.attention },
+    ..LLAMA
+};
+
+const OLMO2: Row = Row {
+    families: &["olmo2"],
+    given: &[],
+    norm: norm(RMS, "rms_norm_eps", 1e-5),
+    around_attention: [None, Some("post_attention_layernorm"), None],
+    around_feed_forward: [None, Some("post_feedforward_layernorm"), None],
+    attention: AttentionRow { head_norms: HEAD_NORMS, ..LLAMA.attention },
+    ..LLAMA
+};
+
+const GRANITE: Row = Row {
+    families: &["granite"],
+    given: &[],
+    embedding: EmbeddingRow { multiplier: Multiplier::Field("embedding_multiplier"), ..LLAMA.embedding },
+    attention: AttentionRow { scale: ScaleRow::Field("attention_multiplier"), ..LLAMA.attention },
+    head: HeadRow { multiplier: Multiplier::Inverse("logits_scaling"), ..LLAMA.head },
+    residual_multiplier: Some("residual_multiplier"),
+    ..LLAMA
+};
+
+const MIXTRAL: Row = Row {
+    families: &["mixtral"],
+    norm: norm(RMS, "rms_norm_eps", 1e-5),
+    attention: AttentionRow {
+        position: rotary(1_000_000.0),
+        windows: Windows::All("sliding_window", None),
+        ..MISTRAL.attention
+    },
+    feed_forward: FeedForwardRow {
+        experts: Some(ExpertsRow {
+            router: "block_sparse_moe.gate",
+            expert: [
+                "block_sparse_moe.experts.{expert}.w1",
+                "block_sparse_moe.experts.{expert}.w3",
+                "block_sparse_moe.experts.{expert}.w2",
+            ],
+            count: &["num_local_experts"],
+            usual_chosen: 2,
+            normalised: Switch::Is(true),
+        }),
+        ..LLAMA.feed_forward
+    },
+    ..MISTRAL
+};
+
+const QWEN3_MOE: Row = Row {
+    families: &["qwen3_moe"],
+    neutral: &[
+        "attention_bias",
+        "max_window_layers",
+        "sliding_window",
+        "use_sliding_window",
+        "moe_intermediate_size",
+        "decoder_sparse_step",
+        "mlp_only_layers",
+    ],
+    sizes: Sizes { usual_head_width: None, ..QWEN3.sizes },
+    feed_forward: FeedForwardRow {
+        experts: Some(ExpertsRow {
+            router: "mlp.gate",
+            expert: [
+                "mlp.experts.{expert}.gate_proj",
+                "mlp.experts.{expert}.up_proj",
+                "mlp.experts.{expert}.down_proj",
+            ],
+            count: &["num_experts", "num_local_experts"],
+            usual_chosen: 8,
+            normalised: Switch::Field("norm_topk_prob", false),
+        }),
+        ..LLAMA.feed_forward
+    },
+    ..QWEN3
+};
+
+/// All of them.
+pub const ROWS: [Row; 33] = [
+    LLAMA, MISTRAL, MIXTRAL, QWEN2, QWEN3, QWEN3_MOE, GEMMA, GEMMA2, GEMMA3, PHI, PHI3, STABLELM, COHERE,
+    STARCODER2, NEMOTRON, OLMO, OLMO2, GRANITE, GPT2, GPTJ, GPT_NEOX, OPT, BLOOM, MPT, FALCON, FALCON_NEW,
+    BERT, ROBERTA, DISTILBERT, ELECTRA, MODERNBERT, T5, T5_GATED,
+];

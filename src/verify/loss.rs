@@ -1,0 +1,99 @@
+//! Which kind the norms are, by loss: the same tokens with the norms as LayerNorm and as RMSNorm, paired (MATH §4).
+//!
+//! The wrong kind costs loss, so this is no circle: the pass is told both kinds, and the data chooses.
+
+use crate::report::{KindByLoss, NormKind};
+
+/// Standard errors below which nothing is said.
+pub const ENOUGH: f64 = 5.0;
+
+/// Compares the losses (nats) of the same tokens under both kinds, token by token. `sequence` is how many tokens in a row were
+/// read together: their losses are alike, so the standard error is the greater of that of tokens and that of sequences.
+/// `None` without two tokens, or for another number under one kind than under the other.
+pub fn kind_by_loss(layernorm: &[f64], rmsnorm: &[f64], sequence: usize) -> Option<KindByLoss> {
+    let tokens = layernorm.len();
+    if tokens < 2 || rmsnorm.len() != tokens {
+        return None;
+    }
+    let differences: Vec<f64> = layernorm.iter().zip(rmsnorm).map(|(layer, rms)| layer - rms).collect();
+    let by_sequence: Vec<f64> = differences.chunks_exact(sequence.clamp(1, tokens)).map(mean).collect();
+    let standard_error = standard_error(&differences).max(standard_error(&by_sequence));
+    let difference = mean(&differences);
+    let kind = if !(difference.abs() >= ENOUGH * standard_error && difference != 0.0) {
+        NormKind::Unknown
+    } else if difference < 0.0 {
+        NormKind::LayerNorm
+    } else {
+        NormKind::RmsNorm
+    };
+    Some(KindByLoss {
+        layernorm: mean(layernorm),
+        rmsnorm: mean(rmsnorm),
+        difference,
+        standard_error,
+        tokens: tokens as u64,
+        kind,
+    })
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// Of the mean; 0 for fewer than two values, which say nothing of their spread.
+fn standard_error(values: &[f64]) -> f64 {
+    let n = values.len() as f64;
+    if n < 2.0 {
+        return 0.0;
+    }
+    let mean = mean(values);
+    (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n * (n - 1.0))).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::rngs::SmallRng;
+    use rand::{RngExt, SeedableRng};
+    use rand_distr::StandardNormal;
+
+    /// Losses of a model whose norms are RMSNorms: as LayerNorms they cost `cost` more, with noise of their own.
+    fn losses(tokens: usize, cost: f64, seed: u64) -> [Vec<f64>; 2] {
+        let mut random = SmallRng::seed_from_u64(seed);
+        let mut normal = |_| random.sample::<f64, _>(StandardNormal);
+        let rms: Vec<f64> = (0..tokens).map(&mut normal).map(|noise| 3.2 + noise).collect();
+        let layer = rms.iter().map(|loss| loss + cost + 0.1 * normal(0)).collect();
+        [layer, rms]
+    }
+
+    #[test]
+    fn math_4_the_wrong_kind_costs_loss_and_pairs_show_a_small_cost() {
+        let [layer, rms] = losses(1024, 0.08, 1);
+        let found = kind_by_loss(&layer, &rms, 128).unwrap();
+        assert_eq!(found.kind, NormKind::RmsNorm);
+        assert!((found.difference - 0.08).abs() < 0.02 && found.difference > 5.0 * found.standard_error);
+        // The other way round it is the other kind.
+        assert_eq!(kind_by_loss(&rms, &layer, 128).unwrap().kind, NormKind::LayerNorm);
+    }
+
+    #[test]
+    fn under_five_standard_errors_it_abstains() {
+        for seed in 0..20 {
+            let [layer, rms] = losses(1024, 0.0, seed);
+            assert_eq!(kind_by_loss(&layer, &rms, 128).unwrap().kind, NormKind::Unknown, "{seed}");
+        }
+        let same = vec![3.0; 64];
+        assert_eq!(kind_by_loss(&same, &same, 8).unwrap().kind, NormKind::Unknown, "no difference at all");
+    }
+
+    #[test]
+    fn sequences_that_differ_as_wholes_are_not_counted_as_many_tokens() {
+        // Eight sequences, each off by the same amount at every token.
+        let rms = vec![3.0; 8 * 128];
+        let offsets = [0.5, -0.4, 0.6, -0.5, 0.4, -0.2, 0.3, -0.3];
+        let layer: Vec<f64> = rms.iter().enumerate().map(|(at, loss)| loss + offsets[at / 128]).collect();
+        let found = kind_by_loss(&layer, &rms, 128).unwrap();
+        assert_eq!(found.kind, NormKind::Unknown, "{found:?}");
+        assert_eq!(kind_by_loss(&layer, &rms[1..], 128), None);
+    }
+}
