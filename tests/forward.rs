@@ -76,7 +76,7 @@ async fn departs(family: &str) -> Result<(), String> {
         let pass = Pass::new(&checkpoint, &architecture, Tokens::new(&ids, length).unwrap()).unwrap();
         let mut results = Vec::new();
         let mut visit = async |seen: Seen<'_>| {
-            if let Seen::Block { index, stream } = seen {
+            if let Seen::Block { index, stream, .. } = seen {
                 let expected = &of(&format!("block.{index}")).unwrap().0;
                 results.push(compare(&format!("{length} tokens, block {index}"), stream, expected));
             }

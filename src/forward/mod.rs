@@ -113,6 +113,8 @@ pub enum Seen<'a> {
     Block {
         /// From 0.
         index: usize,
+        /// d.
+        width: usize,
         /// n × d values.
         stream: &'a [f32],
     },
@@ -154,7 +156,7 @@ impl<'a, S: ByteSource> Pass<'a, S> {
         let mut stream = self.embed(visit).await?;
         for (index, block) in self.architecture.blocks.iter().enumerate() {
             stream = self.block(block, stream, visit).await?;
-            visit(Seen::Block { index, stream: &stream }).await;
+            visit(Seen::Block { index, width: self.architecture.width, stream: &stream }).await;
         }
         match &self.architecture.final_norm {
             Some(norm) => self.norm(norm, stream, visit).await,

@@ -172,6 +172,11 @@ impl<S: ByteSource> Opened<S> {
         &self.checkpoint.tensors
     }
 
+    /// The checkpoint itself.
+    pub fn checkpoint(&self) -> &Checkpoint<S> {
+        &self.checkpoint
+    }
+
     /// ε of a site of `report.norms`, as the configuration has it.
     pub fn epsilon(&self, site: usize) -> Option<f64> {
         let name = &self.inspection.report.norms.get(site)?.name;

@@ -101,6 +101,7 @@ impl Measured {
             residual: Vec::new(),
             falls: Vec::new(),
             loss: None,
+            pass: None,
         };
         Ok((verification, warnings))
     }

@@ -86,6 +86,28 @@ pub struct Verification {
     /// The kind of the norms by loss; null where the tokens were not run under both kinds.
     #[serde(default)]
     pub loss: Option<KindByLoss>,
+    /// The forward pass that was run here; null for activations of the model's own code. Only those are evidence of the kind: a
+    /// pass is told it, and shows what it was told.
+    #[serde(default)]
+    pub pass: Option<PassSummary>,
+}
+
+/// A forward pass that was run here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct PassSummary {
+    /// The family it was run as.
+    pub family: String,
+    /// The kind that the final norm was told to be, or the first where there is none.
+    pub told: NormKind,
+    /// Sequences.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub sequences: u64,
+    /// Tokens of each.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub length: u64,
+    /// Mean loss of the next token, in nats; null for uniform ids, and for a model without a head or that sees later tokens.
+    pub loss: Option<f64>,
 }
 
 /// The residual stream after one block (MATH §4).

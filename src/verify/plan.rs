@@ -6,7 +6,7 @@ use super::gram::{Gram, Gridded};
 use super::measure::{Norm, measure};
 use super::rows::Rows;
 use crate::inspect::Inspection;
-use crate::report::Warning;
+use crate::report::{SiteVerification, Warning};
 use crate::report::measured::{MeasurementPlan, Outcome};
 use crate::source::ByteSource;
 
@@ -146,14 +146,18 @@ impl Plan {
             let norm = Norm { name, scale, shift: inspection.shifts[*site].as_deref() };
             measure(norm, &outputs, before.as_ref(), gram).await.map_err(|error| error.to_string())
         };
-        match measured.await {
-            Ok(site) => {
-                Outcome { site: Some(site), warnings: Vec::new(), unit_roundoff, kernel_seconds: None }
-            }
-            Err(message) => {
-                let warning = Warning { code: "not_measured".to_owned(), message, r#where: name.to_owned() };
-                Outcome { site: None, warnings: vec![warning], unit_roundoff, kernel_seconds: None }
-            }
+        let measured = measured.await;
+        outcome(name, measured, unit_roundoff)
+    }
+}
+
+/// What came of measuring the site `name`.
+pub(super) fn outcome(name: &str, measured: Result<SiteVerification, String>, unit_roundoff: f64) -> Outcome {
+    match measured {
+        Ok(site) => Outcome { site: Some(site), warnings: Vec::new(), unit_roundoff, kernel_seconds: None },
+        Err(message) => {
+            let warning = Warning { code: "not_measured".to_owned(), message, r#where: name.to_owned() };
+            Outcome { site: None, warnings: vec![warning], unit_roundoff, kernel_seconds: None }
         }
     }
 }

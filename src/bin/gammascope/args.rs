@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Measure norms on activations that your own code captured: is the predicted kernel there?
     Measure(Measure),
+    /// Run the model itself, on the CPU, and measure its norms and its residual stream.
+    Verify(Verify),
     /// Compare two checkpoints, site by site: a base and its fine-tune, two steps of a run, a model and its conversion.
     Compare(Compare),
     /// Write the kernel directions to a file, for your own code.
@@ -35,6 +37,51 @@ pub(crate) enum Command {
     Share(Share),
     /// Inspect many checkpoints, one line of JSON each; what is done already is not done again.
     Scan(Scan),
+}
+
+/// Which norms are measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum SiteChoice {
+    /// The final norm.
+    Final,
+    /// Every norm.
+    All,
+}
+
+/// Options of `verify`.
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// The checkpoint, as for `inspect`; its config.json is needed.
+    #[arg(required = true, value_name = "CHECKPOINT")]
+    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+    /// Tokens to run, rounded up to whole sequences; without this, four for each channel of the residual stream.
+    #[arg(long, value_name = "N")]
+    pub(crate) tokens: Option<usize>,
+    /// Tokens of a sequence.
+    #[arg(long, value_name = "T", default_value_t = 128)]
+    pub(crate) sequence: usize,
+    /// Run on uniform token ids, the same on every machine; so it is done without --ids.
+    #[arg(long, conflicts_with = "ids")]
+    pub(crate) uniform: bool,
+    /// Run on these: token ids of a text, as whole numbers with spaces, commas or line ends between them. Then the kind of the
+    /// norms is judged by loss too, where the model predicts next tokens.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ids: Option<PathBuf>,
+    /// Which norms are measured.
+    #[arg(long, value_enum, default_value_t = SiteChoice::All)]
+    pub(crate) sites: SiteChoice,
+    /// Where the covariances are computed; the pass itself runs on the CPU.
+    #[cfg(feature = "gpu")]
+    #[arg(long, value_enum, default_value_t = Device::Cpu)]
+    pub(crate) device: Device,
+    /// Print the report (schema gammascope.report/1) instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Exit with 3 when there are warnings.
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 /// Options of `compare`.

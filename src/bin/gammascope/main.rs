@@ -14,6 +14,7 @@ mod scan;
 mod share;
 mod summary;
 mod table;
+mod verify;
 
 use args::{Arguments, Command, Inspect};
 use clap::Parser;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
     match arguments.command {
         Command::Inspect(options) => inspect(&options),
         Command::Measure(options) => measure::run(&options),
+        Command::Verify(options) => verify::run(&options),
         Command::Compare(options) => compare::run(&options),
         Command::Export(options) => export::run(&options),
         Command::Adapter(options) => adapter::run(&options),

@@ -157,7 +157,7 @@ fn show(report: &Report, options: &Measure) -> ExitCode {
     leave(written, options.strict && !report.warnings.is_empty())
 }
 
-fn table(out: &mut impl Write, report: &Report) -> io::Result<()> {
+pub(crate) fn table(out: &mut impl Write, report: &Report) -> io::Result<()> {
     let Some(verification) = &report.verification else { return Ok(()) };
     let count = |verdict| verification.sites.iter().filter(|site| site.verdict == verdict).count();
     writeln!(

@@ -51,6 +51,11 @@ impl Line {
         self.show_count("measuring sites", done, total);
     }
 
+    /// Shows how many blocks of the model have been run.
+    pub(crate) fn show_blocks(&mut self, done: usize, total: usize) {
+        self.show_count("running blocks", done, total);
+    }
+
     /// Shows how many checkpoints have been inspected.
     pub(crate) fn show_checkpoints(&mut self, done: usize, total: usize) {
         self.show_count("inspecting checkpoints", done, total);

@@ -1,0 +1,285 @@
+//! `gammascope verify`: the model itself, run on the CPU, its norms measured while it runs.
+
+use crate::args::{SiteChoice, Verify};
+use crate::files::Source;
+use crate::{UNREADABLE, complain, files, leave, measure, print_json, progress, summary};
+use gammascope::cpu::norm::Centring;
+use gammascope::device::Device;
+use gammascope::forward::{Pass, Seen, Tokens};
+use gammascope::inspect::{self, Inspection, Opened};
+use gammascope::model::{self, Architecture};
+use gammascope::report::measured::{Measured as Outcomes, Outcome};
+use gammascope::report::{NormKind, PassSummary, Report, Verification, Warning};
+use gammascope::verify::gram::Gridded;
+use gammascope::verify::loss::kind_by_loss;
+use gammascope::verify::pass::{Measured, Sample, Sites};
+use gammascope::verify::residual::{self, Stream};
+use gammascope::verify::ids;
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Instant;
+
+/// Tokens for each channel of the stream where nothing else is asked for.
+const USUAL_RATIO: usize = 4;
+
+pub(crate) fn run(options: &Verify) -> ExitCode {
+    let mut line = progress::Line::new();
+    let opened = files::sources(&options.paths, &options.remote, &mut line).and_then(|sources| {
+        let opening = inspect::open(sources, |progress| line.show(progress));
+        pollster::block_on(opening).map_err(|error| error.to_string())
+    });
+    let mut opened = match opened {
+        Ok(opened) => opened,
+        Err(message) => return complain(&message, UNREADABLE),
+    };
+    match verification(&opened, options, &mut line) {
+        Ok((verification, warnings)) => opened.verify(verification, warnings),
+        Err(message) => return complain(&message, UNREADABLE),
+    }
+    line.clear();
+    let report = &opened.inspection.report;
+    let mut out = anstream::stdout().lock();
+    let written = if options.json { print_json(&mut out, report) } else { table(&mut out, report) };
+    leave(written, options.strict && !report.warnings.is_empty())
+}
+
+fn verification(
+    opened: &Opened<Source>,
+    options: &Verify,
+    line: &mut progress::Line,
+) -> Result<(Verification, Vec<Warning>), String> {
+    let began = Instant::now();
+    let architecture = model::resolve(opened.checkpoint()).map_err(|error| error.to_string())?;
+    let length = architecture.longest.map_or(options.sequence, |longest| options.sequence.min(longest));
+    let ids = token_ids(options, &architecture, length)?;
+    let tokens = Tokens::new(&ids, length).map_err(|error| error.to_string())?;
+    let pass =
+        || Pass::new(opened.checkpoint(), &architecture, tokens).map_err(|error| error.to_string());
+    let normalised = architecture.blocks.iter().any(|block| block.around_feed_forward.after.is_some());
+    let run = run_and_measure(&pass()?, opened, &architecture, options, !normalised, line)?;
+
+    let mut warnings = Vec::new();
+    if normalised {
+        warnings.push(Warning {
+            code: "residual_normalised".to_owned(),
+            message: "every block ends in a norm, so the least singular value of the residual stream is that norm's kernel: it is not listed".to_owned(),
+            r#where: "residual".to_owned(),
+        });
+    }
+    let told = told(&architecture);
+    let text = options.ids.is_some();
+    let mut losses = None;
+    if text && architecture.causal && architecture.head.is_some() {
+        let own = pollster::block_on(pass()?.losses(&run.hidden)).map_err(|error| error.to_string())?;
+        let other = match told {
+            NormKind::LayerNorm => Centring::None,
+            _ => Centring::Mean,
+        };
+        let other = pollster::block_on(pass()?.told(other).run_to_losses()).map_err(|error| error.to_string())?;
+        losses = Some((own, other));
+    }
+    let input = match &options.ids {
+        Some(file) => file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        None => "uniform token ids".to_owned(),
+    };
+    let outcomes = Outcomes {
+        outcomes: run.outcomes,
+        warnings,
+        device: run.device,
+        input: format!("{input}, through a forward pass that was told the kind of every norm"),
+        seconds: 0.0,
+    };
+    let (mut verification, warnings) = outcomes.verification()?;
+    verification.residual = residual::profile(&run.streams);
+    verification.falls = residual::falls(&run.streams);
+    verification.loss = losses.as_ref().and_then(|(own, other)| {
+        let [layer, rms] = if told == NormKind::LayerNorm { [own, other] } else { [other, own] };
+        kind_by_loss(layer, rms, length - 1)
+    });
+    verification.pass = Some(PassSummary {
+        family: architecture.family.clone(),
+        told,
+        sequences: (ids.len() / length) as u64,
+        length: length as u64,
+        loss: losses.map(|(own, _)| own.iter().sum::<f64>() / own.len() as f64),
+    });
+    verification.seconds = began.elapsed().as_secs_f64();
+    Ok((verification, warnings))
+}
+
+fn told(architecture: &Architecture) -> NormKind {
+    let first = || architecture.blocks.first().and_then(|block| block.around_attention.after.as_ref());
+    match architecture.final_norm.as_ref().or_else(first).map(|norm| norm.centring) {
+        Some(Centring::Mean) => NormKind::LayerNorm,
+        Some(Centring::None) => NormKind::RmsNorm,
+        None => NormKind::Unknown,
+    }
+}
+
+/// Whole sequences: of the file that was given, or uniform.
+fn token_ids(options: &Verify, architecture: &Architecture, length: usize) -> Result<Vec<u32>, String> {
+    let wanted = options.tokens.unwrap_or(USUAL_RATIO * architecture.width);
+    let Some(file) = &options.ids else {
+        return Ok(ids::uniform(wanted.div_ceil(length) * length, architecture.vocabulary));
+    };
+    let name = file.display();
+    let text = std::fs::read_to_string(file).map_err(|error| format!("`{name}` could not be read: {error}"))?;
+    let mut found = Vec::new();
+    for (at, word) in text.split(|character: char| character == ',' || character.is_whitespace()).enumerate() {
+        if !word.is_empty() {
+            found.push(word.parse().map_err(|_| {
+                format!("`{name}`: {word:?}, the {at}th word, is no token id; give whole numbers with spaces, commas or line ends between them")
+            })?);
+        }
+    }
+    found.truncate(wanted.div_ceil(length) * length);
+    found.truncate(found.len() / length * length);
+    if found.is_empty() {
+        return Err(format!("`{name}` has fewer than {length} token ids, which is one sequence: give more, or a shorter --sequence"));
+    }
+    Ok(found)
+}
+
+/// What came of the pass.
+struct Run {
+    outcomes: Vec<Outcome>,
+    streams: Vec<Stream>,
+    hidden: Vec<f32>,
+    device: String,
+}
+
+/// Runs the pass on one thread and measures what it shows on the others, as it comes.
+fn run_and_measure(
+    pass: &Pass<'_, Source>,
+    opened: &Opened<Source>,
+    architecture: &Architecture,
+    options: &Verify,
+    residual: bool,
+    line: &mut progress::Line,
+) -> Result<Run, String> {
+    let inspection = &opened.inspection;
+    let sites = match options.sites {
+        SiteChoice::Final => Sites::Final,
+        SiteChoice::All => Sites::All,
+    };
+    let device = device(options)?;
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    // A pass that is ahead waits: what is shown is held no more than once a thread.
+    let (give, samples) = sync_channel(threads);
+    let samples = Mutex::new(samples);
+    let measured = Mutex::new(Vec::new());
+    let total = architecture.blocks.len();
+    let hidden = std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| measure_all(&samples, inspection, &device, &measured));
+        }
+        let mut visit = async |seen: Seen<'_>| {
+            if let Seen::Block { index, .. } = seen {
+                line.show_blocks(index + 1, total);
+            }
+            if let Some(sample) = Sample::of(seen, inspection, sites, residual) {
+                // The other end lives as long as the threads.
+                let _ = give.send(sample);
+            }
+        };
+        let hidden = pollster::block_on(pass.run(&mut visit));
+        drop(give);
+        hidden
+    })
+    .map_err(|error| error.to_string())?;
+    let (mut outcomes, mut streams) = (Vec::new(), Vec::new());
+    for measured in measured.into_inner().unwrap_or_default() {
+        match measured {
+            Measured::Site(site, outcome) => outcomes.push((site, outcome)),
+            Measured::Block(index, Ok(stream)) => streams.push((index, stream)),
+            // Too few tokens, which the sites say as well.
+            Measured::Block(..) => {}
+        }
+    }
+    outcomes.sort_by_key(|(site, _)| *site);
+    streams.sort_by_key(|(index, _)| *index);
+    let mut outcomes: Vec<Outcome> = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
+    if let (Some(fault), Some(last)) = (pollster::block_on(device.warning()), outcomes.last_mut()) {
+        last.warnings.push(fault);
+    }
+    let streams = streams.into_iter().map(|(_, stream)| stream).collect();
+    Ok(Run { outcomes, streams, hidden, device: device.name().to_owned() })
+}
+
+fn measure_all(
+    samples: &Mutex<Receiver<Sample>>,
+    inspection: &Inspection,
+    device: &Device,
+    measured: &Mutex<Vec<Measured>>,
+) {
+    loop {
+        let next = samples.lock().map(|samples| samples.recv());
+        let Ok(Ok(sample)) = next else { return };
+        let gram = async |gridded: &Gridded| device.gram(gridded).await;
+        let result = pollster::block_on(sample.measure(inspection, gram));
+        if let Ok(mut measured) = measured.lock() {
+            measured.push(result);
+        }
+    }
+}
+
+fn device(options: &Verify) -> Result<Device, String> {
+    #[cfg(feature = "gpu")]
+    if matches!(options.device, crate::args::Device::Gpu) {
+        return pollster::block_on(Device::gpu()).map_err(|error| error.to_string());
+    }
+    let _ = options;
+    Ok(Device::cpu())
+}
+
+fn table(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
+    let Some(verification) = &report.verification else { return Ok(()) };
+    let Some(pass) = &verification.pass else { return Ok(()) };
+    let told = match pass.told {
+        NormKind::LayerNorm => "LayerNorm",
+        NormKind::RmsNorm => "RMSNorm",
+        _ => "what its configuration says",
+    };
+    writeln!(
+        out,
+        "{}A forward pass of {} sequences of {} tokens, run as `{}` in f32 in {:.1} s{:#}",
+        summary::STRONG,
+        pass.sequences,
+        pass.length,
+        summary::printable(&pass.family),
+        verification.seconds,
+        summary::STRONG,
+    )?;
+    writeln!(
+        out,
+        "It was told that the norms are {told}: a kernel below shows what that does, and is no evidence of it."
+    )?;
+    if let Some(loss) = &verification.loss {
+        let kind = match loss.kind {
+            NormKind::LayerNorm => "the norms are LayerNorms",
+            NormKind::RmsNorm => "the norms are RMSNorms",
+            _ => "under five standard errors, so it says nothing",
+        };
+        writeln!(
+            out,
+            "Loss of {} tokens as LayerNorm {:.4}, as RMSNorm {:.4} nats: {:+.4} ± {:.4}, {kind}.",
+            loss.tokens, loss.layernorm, loss.rmsnorm, loss.difference, loss.standard_error,
+        )?;
+    }
+    if let (Some(first), Some(last)) = (verification.residual.first(), verification.residual.last()) {
+        writeln!(
+            out,
+            "Least singular value of the residual stream: {:.2e} after block {}, {:.2e} after block {}; {} falls, {} of them on both halves of the tokens.",
+            first.sigma_min,
+            first.block,
+            last.sigma_min,
+            last.block,
+            verification.falls.len(),
+            verification.falls.iter().filter(|fall| fall.on_both_halves).count(),
+        )?;
+    }
+    writeln!(out)?;
+    measure::table(out, report)
+}

@@ -1,0 +1,32 @@
+//! Token ids to run a model on, where there is no text.
+
+/// `count` ids below `vocabulary`, the same on every machine and in `scripts/fixtures/transformers_models.py`: the upper 31 bits
+/// of a 64-bit linear congruential generator (Knuth's MMIX), from 42.
+pub fn uniform(count: usize, vocabulary: usize) -> Vec<u32> {
+    let mut state: u64 = 42;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 33) % vocabulary.max(1) as u64) as u32
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ids_are_those_of_the_reference() {
+        // Python: ids of the recurrence with whole numbers, modulo 2**64.
+        assert_eq!(uniform(3, 1000), expected());
+        assert!(uniform(2000, 7).iter().all(|id| *id < 7));
+    }
+
+    fn expected() -> [u32; 3] {
+        let mut state: u128 = 42;
+        [0; 3].map(|_| {
+            state = (state * 6_364_136_223_846_793_005 + 1_442_695_040_888_963_407) % (1 << 64);
+            ((state >> 33) % 1000) as u32
+        })
+    }
+}

@@ -1,0 +1,88 @@
+//! What a forward pass that was run here shows, measured: its norms, and the residual stream.
+//!
+//! A pass is told the kind of every norm, so that a kernel it shows is no evidence of the kind: that is what the loss is for
+//! ([`loss`](super::loss)). What it does show is where the floor is, and which other directions lie there.
+
+use super::MeasureError;
+use super::activations::{Activations, Values};
+use super::gram::{Gram, Gridded};
+use super::measure::{Norm, measure};
+use super::plan::{no_scale, outcome};
+use super::residual::{Stream, stream};
+use crate::forward::Seen;
+use crate::inspect::Inspection;
+use crate::report::measured::Outcome;
+
+/// Which norms are measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sites {
+    /// The final norm.
+    Final,
+    /// All of them.
+    All,
+}
+
+/// Something that a pass has shown and that is to be measured, on its own, in any order and place.
+#[derive(Debug)]
+pub enum Sample {
+    /// A norm: its index in the report, what it gives, and its normalised input.
+    Site(usize, Activations, Activations),
+    /// The residual stream after a block.
+    Block(usize, Activations),
+}
+
+/// What came of a [`Sample`].
+#[derive(Debug)]
+pub enum Measured {
+    /// Of a norm.
+    Site(usize, Outcome),
+    /// Of the stream after a block.
+    Block(usize, Result<Stream, MeasureError>),
+}
+
+impl Sample {
+    /// A copy of what was shown, if it is wanted; blocks only with `residual`.
+    pub fn of(seen: Seen<'_>, inspection: &Inspection, sites: Sites, residual: bool) -> Option<Self> {
+        match seen {
+            Seen::Norm { site, width, before_scale, output } => {
+                let report = &inspection.report;
+                if sites == Sites::Final && report.model.final_norm.as_deref() != Some(site) {
+                    return None;
+                }
+                let index = report.norms.iter().position(|norm| norm.name == site)?;
+                Some(Self::Site(index, of_f32(site, width, output), of_f32(site, width, before_scale)))
+            }
+            Seen::Block { index, width, stream } if residual => {
+                Some(Self::Block(index, of_f32(&format!("the stream after block {index}"), width, stream)))
+            }
+            Seen::Block { .. } => None,
+        }
+    }
+
+    /// Measures it; `gram` computes the exact Gram matrix.
+    pub async fn measure(&self, inspection: &Inspection, gram: impl AsyncFn(&Gridded) -> Gram) -> Measured {
+        match self {
+            Self::Block(index, values) => Measured::Block(*index, stream(values, gram).await),
+            Self::Site(site, outputs, before_scale) => {
+                let name = inspection.report.norms[*site].name.as_str();
+                let measured = async {
+                    let scale = inspection.scales[*site].as_ref().ok_or_else(|| no_scale(name))?;
+                    let norm = Norm { name, scale, shift: inspection.shifts[*site].as_deref() };
+                    measure(norm, outputs, Some(before_scale), gram).await.map_err(|error| error.to_string())
+                };
+                Measured::Site(*site, outcome(name, measured.await, outputs.unit_roundoff))
+            }
+        }
+    }
+}
+
+fn of_f32(name: &str, width: usize, values: &[f32]) -> Activations {
+    Activations {
+        tensor: name.to_owned(),
+        tokens: values.len() / width,
+        width,
+        values: Values::F32(values.to_vec()),
+        unit_roundoff: f64::from(f32::EPSILON) / 2.0,
+        notes: Vec::new(),
+    }
+}
