@@ -103,6 +103,23 @@ test('an address is remembered without its token, and not at all with a key in i
   server.close();
 });
 
+test('on a phone the whole menu can be reached, however much is in the list', async ({ page }) => {
+  await page.setViewportSize({ width: 360, height: 640 });
+  await openFromCode(page, gpt2());
+  const menu = page.locator('#open-menu');
+  for (const [at, letter] of ['a', 'b', 'c'].entries()) {
+    await withFolder(page, `${letter}-checkpoint-whose-name-is-much-longer-than-a-phone-is-wide`, 1);
+    await page.getByRole('button', { name: 'Open…' }).click();
+    await menu.getByRole('button', { name: 'Choose a folder…' }).click();
+    await expect(menu.locator('.recent li')).toHaveCount(at + 1);
+  }
+  await page.getByRole('button', { name: 'Open…' }).click();
+  const last = menu.getByText('Or drop files anywhere');
+  await last.scrollIntoViewIfNeeded();
+  await expect(last).toBeInViewport();
+  expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBe(0);
+});
+
 test('files that the system opens with the installed page are opened and remembered', async ({ page }) => {
   // A page that is not installed has nothing launched: the queue stands in for the system alone.
   await page.addInitScript(() => {

@@ -1,7 +1,7 @@
 /** What was opened before, with a click away from being open again. */
 import { useEffect } from 'preact/hooks';
 import { bytes } from '../format';
-import { entriesOfRecent, forget, forgetAll, recall, recent, refusal } from '../recent';
+import { type Recent, entriesOfRecent, forget, forgetAll, recall, recent, refusal } from '../recent';
 import { show } from '../state';
 
 const AGO = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
@@ -21,6 +21,14 @@ function ago(when: number): string {
   return '';
 }
 
+/** Where an address is, for two models of one name. */
+function host(item: Recent): string | null {
+  if (!('address' in item)) return null;
+  const { address, hub } = item.address;
+  const url = [address, hub].find((text) => text && URL.canParse(text));
+  return url ? new URL(url).host : null;
+}
+
 export function RecentList({ onChosen }: { onChosen?: (() => void) | undefined }) {
   useEffect(() => void recall(), []);
   const items = recent.value ?? [];
@@ -35,6 +43,7 @@ export function RecentList({ onChosen }: { onChosen?: (() => void) | undefined }
             <button
               type="button"
               class="link"
+              title={item.name}
               onClick={() => {
                 onChosen?.();
                 const source = 'address' in item ? { address: item.address } : { handles: item.handles };
@@ -44,7 +53,8 @@ export function RecentList({ onChosen }: { onChosen?: (() => void) | undefined }
               {item.name}
             </button>
             <span class="muted small">
-              {bytes(item.bytes)}, {ago(item.when)}
+              {bytes(item.bytes)}
+              {host(item) && ` at ${host(item)}`}, {ago(item.when)}
             </span>
             <button type="button" class="button quiet" aria-label={`Forget ${item.name}`} onClick={() => void forget(item)}>
               ×

@@ -13,7 +13,7 @@ export function Renewal() {
     <div class="notice" role="status" id="renewal">
       <p class="line">
         <strong>A newer version of this page is {now.taken ? 'in use in another tab' : 'ready'}.</strong>{' '}
-        {now.taken && 'What this tab has not loaded yet, it may not find any more. '}
+        {now.taken && 'Parts that this tab has not loaded yet may be missing. '}
         {opened.value && 'Reloading closes the report: open the checkpoint again afterwards, or share it first.'}
       </p>
       <button type="button" class="button" onClick={() => now.reload()}>
