@@ -348,6 +348,33 @@ fn the_example_of_the_library_runs() {
     assert!(std::fs::read_to_string(folder.path().join("kernel.svg")).unwrap().starts_with("<svg"));
 }
 
+#[test]
+fn the_samples_are_run_and_measured_and_their_kernels_are_no_evidence() {
+    for (name, verdict) in [("layernorm", "mean_subtracting"), ("rmsnorm", "not_mean_subtracting")] {
+        let mut command = Command::cargo_bin("gammascope").unwrap();
+        let text = stdout(command.arg("verify").arg(sample(name)).arg("--json"));
+        let report: Value = serde_json::from_str(&text).unwrap();
+        let verification = &report["verification"];
+        let sites = verification["sites"].as_array().unwrap();
+        assert_eq!(sites.len(), 9, "{name}");
+        assert!(sites.iter().all(|site| site["verdict"] == verdict), "{name}");
+        assert!(verification["input"].as_str().unwrap().contains("was told the kind of every norm"));
+        assert_eq!(verification["residual"].as_array().unwrap().len(), 4);
+        let activations = |norm: &Value| {
+            norm["evidence"].as_array().unwrap().iter().any(|piece| piece["source"] == "activations")
+        };
+        assert!(!report["norms"].as_array().unwrap().iter().any(activations), "{name}: a circle");
+    }
+    let mut command = Command::cargo_bin("gammascope").unwrap();
+    let config = r#"{"model_type":"gpt2","n_embd":128,"n_layer":4,"n_head":4,"a_switch_of_tomorrow":true}"#;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(sample("layernorm").join("model.safetensors"), folder.path().join("model.safetensors"))
+        .unwrap();
+    std::fs::write(folder.path().join("config.json"), config).unwrap();
+    let error = stderr(command.arg("verify").arg(folder.path()), 2);
+    assert!(error.contains("a_switch_of_tomorrow"), "{error}");
+}
+
 fn share() -> Command {
     let mut command = Command::cargo_bin("gammascope").unwrap();
     command.arg("share");

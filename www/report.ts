@@ -499,7 +499,12 @@ falls: Array<ResidualFall>,
 /**
  * The kind of the norms by loss; null where the tokens were not run under both kinds.
  */
-loss: KindByLoss | null, };
+loss: KindByLoss | null, 
+/**
+ * The forward pass that was run here; null for activations of the model's own code. Only those are evidence of the kind: a
+ * pass is told it, and shows what it was told.
+ */
+pass: PassSummary | null, };
 
 export type MeasurementPlan = { 
 /**

@@ -7,6 +7,8 @@ use faer::Mat;
 
 /// A bound on the sine below this certifies that the bottom eigenvector is v.
 const CERTIFIED: f64 = 1e-4;
+/// Where rounding hides the eigenvector itself, one below this still gives |cos| to within 5e-5.
+const SURE: f64 = 1e-2;
 
 /// What MATH §4 asks of a direction.
 pub(super) struct Bottom {
@@ -36,13 +38,18 @@ impl Bottom {
         let surely = least - complement.residual;
         let sin_bound = (surely > variance && least > floor)
             .then(|| (dot(&rest, &rest).sqrt() / (surely - variance)).min(1.0));
-        let certified = sin_bound.filter(|bound| *bound < CERTIFIED);
-        let (cosine, first, second) = match certified {
-            Some(bound) => (Some((1.0 - bound * bound).sqrt()), variance, least),
+        let by_bound = |most: f64| {
+            let bound = sin_bound.filter(|bound| *bound < most)?;
+            Some((Some((1.0 - bound * bound).sqrt()), variance, least))
+        };
+        let (cosine, first, second) = match by_bound(CERTIFIED) {
+            Some(certified) => certified,
             None => {
                 let pairs = Pairs::bottom(covariance, 2)?;
-                let resolved = pairs.values[0] > floor;
-                (resolved.then(|| pairs.cosine(v)), pairs.values[0], pairs.values[1])
+                match pairs.values[0] > floor {
+                    true => (Some(pairs.cosine(v)), pairs.values[0], pairs.values[1]),
+                    false => by_bound(SURE).unwrap_or((None, pairs.values[0], pairs.values[1])),
+                }
             }
         };
         let gap = (cosine.is_some() && first > 0.0).then(|| second / first);

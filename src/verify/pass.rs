@@ -35,7 +35,7 @@ pub enum Sample {
 #[derive(Debug)]
 pub enum Measured {
     /// Of a norm.
-    Site(usize, Outcome),
+    Site(usize, Box<Outcome>),
     /// Of the stream after a block.
     Block(usize, Result<Stream, MeasureError>),
 }
@@ -70,7 +70,7 @@ impl Sample {
                     let norm = Norm { name, scale, shift: inspection.shifts[*site].as_deref() };
                     measure(norm, outputs, Some(before_scale), gram).await.map_err(|error| error.to_string())
                 };
-                Measured::Site(*site, outcome(name, measured.await, outputs.unit_roundoff))
+                Measured::Site(*site, Box::new(outcome(name, measured.await, outputs.unit_roundoff)))
             }
         }
     }

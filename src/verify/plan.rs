@@ -6,8 +6,8 @@ use super::gram::{Gram, Gridded};
 use super::measure::{Norm, measure};
 use super::rows::Rows;
 use crate::inspect::Inspection;
-use crate::report::{SiteVerification, Warning};
 use crate::report::measured::{MeasurementPlan, Outcome};
+use crate::report::{SiteVerification, Warning};
 use crate::source::ByteSource;
 
 /// What is to be measured.

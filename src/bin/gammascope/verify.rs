@@ -11,10 +11,10 @@ use gammascope::model::{self, Architecture};
 use gammascope::report::measured::{Measured as Outcomes, Outcome};
 use gammascope::report::{NormKind, PassSummary, Report, Verification, Warning};
 use gammascope::verify::gram::Gridded;
+use gammascope::verify::ids;
 use gammascope::verify::loss::kind_by_loss;
 use gammascope::verify::pass::{Measured, Sample, Sites};
 use gammascope::verify::residual::{self, Stream};
-use gammascope::verify::ids;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -55,8 +55,7 @@ fn verification(
     let length = architecture.longest.map_or(options.sequence, |longest| options.sequence.min(longest));
     let ids = token_ids(options, &architecture, length)?;
     let tokens = Tokens::new(&ids, length).map_err(|error| error.to_string())?;
-    let pass =
-        || Pass::new(opened.checkpoint(), &architecture, tokens).map_err(|error| error.to_string());
+    let pass = || Pass::new(opened.checkpoint(), &architecture, tokens).map_err(|error| error.to_string());
     let normalised = architecture.blocks.iter().any(|block| block.around_feed_forward.after.is_some());
     let run = run_and_measure(&pass()?, opened, &architecture, options, !normalised, line)?;
 
@@ -77,7 +76,8 @@ fn verification(
             NormKind::LayerNorm => Centring::None,
             _ => Centring::Mean,
         };
-        let other = pollster::block_on(pass()?.told(other).run_to_losses()).map_err(|error| error.to_string())?;
+        let other =
+            pollster::block_on(pass()?.told(other).run_to_losses()).map_err(|error| error.to_string())?;
         losses = Some((own, other));
     }
     let input = match &options.ids {
@@ -125,9 +125,11 @@ fn token_ids(options: &Verify, architecture: &Architecture, length: usize) -> Re
         return Ok(ids::uniform(wanted.div_ceil(length) * length, architecture.vocabulary));
     };
     let name = file.display();
-    let text = std::fs::read_to_string(file).map_err(|error| format!("`{name}` could not be read: {error}"))?;
+    let text =
+        std::fs::read_to_string(file).map_err(|error| format!("`{name}` could not be read: {error}"))?;
     let mut found = Vec::new();
-    for (at, word) in text.split(|character: char| character == ',' || character.is_whitespace()).enumerate() {
+    for (at, word) in text.split(|character: char| character == ',' || character.is_whitespace()).enumerate()
+    {
         if !word.is_empty() {
             found.push(word.parse().map_err(|_| {
                 format!("`{name}`: {word:?}, the {at}th word, is no token id; give whole numbers with spaces, commas or line ends between them")
@@ -137,7 +139,9 @@ fn token_ids(options: &Verify, architecture: &Architecture, length: usize) -> Re
     found.truncate(wanted.div_ceil(length) * length);
     found.truncate(found.len() / length * length);
     if found.is_empty() {
-        return Err(format!("`{name}` has fewer than {length} token ids, which is one sequence: give more, or a shorter --sequence"));
+        return Err(format!(
+            "`{name}` has fewer than {length} token ids, which is one sequence: give more, or a shorter --sequence"
+        ));
     }
     Ok(found)
 }
@@ -189,18 +193,23 @@ fn run_and_measure(
         hidden
     })
     .map_err(|error| error.to_string())?;
-    let (mut outcomes, mut streams) = (Vec::new(), Vec::new());
+    let (mut outcomes, mut streams, mut missing) = (Vec::new(), Vec::new(), None);
     for measured in measured.into_inner().unwrap_or_default() {
         match measured {
             Measured::Site(site, outcome) => outcomes.push((site, outcome)),
             Measured::Block(index, Ok(stream)) => streams.push((index, stream)),
-            // Too few tokens, which the sites say as well.
-            Measured::Block(..) => {}
+            Measured::Block(_, Err(error)) => missing = Some(error.to_string()),
         }
     }
     outcomes.sort_by_key(|(site, _)| *site);
     streams.sort_by_key(|(index, _)| *index);
-    let mut outcomes: Vec<Outcome> = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
+    let mut outcomes: Vec<Outcome> = outcomes.into_iter().map(|(_, outcome)| *outcome).collect();
+    if let (Some(message), Some(last)) = (missing, outcomes.last_mut()) {
+        // A profile with a gap would number its blocks wrongly.
+        streams.clear();
+        let r#where = "residual".to_owned();
+        last.warnings.push(Warning { code: "residual_not_measured".to_owned(), message, r#where });
+    }
     if let (Some(fault), Some(last)) = (pollster::block_on(device.warning()), outcomes.last_mut()) {
         last.warnings.push(fault);
     }
