@@ -316,6 +316,86 @@ made: string,
  */
 names: boolean, };
 
+export type ResidualBlock = { 
+/**
+ * Block from 0.
+ */
+block: number, 
+/**
+ * √λ_min of the covariance of the stream.
+ */
+sigma_min: number, 
+/**
+ * The least of it on all tokens and on both halves.
+ */
+low: number, 
+/**
+ * The greatest.
+ */
+high: number, };
+
+export type ResidualFall = { 
+/**
+ * The block.
+ */
+block: number, 
+/**
+ * σ_min after it over σ_min after the one before, on all tokens and on both halves.
+ */
+ratio: Interval, 
+/**
+ * Whether it falls on either half of the tokens alone: a fall that is not is perhaps noise.
+ */
+on_both_halves: boolean, };
+
+export type KindByLoss = { 
+/**
+ * Mean loss as LayerNorms, in nats.
+ */
+layernorm: number, 
+/**
+ * As RMSNorms.
+ */
+rmsnorm: number, 
+/**
+ * The former less the latter, paired by token.
+ */
+difference: number, 
+/**
+ * Its standard error: of tokens or of sequences, the greater.
+ */
+standard_error: number, 
+/**
+ * Tokens with a loss.
+ */
+tokens: number, 
+/**
+ * The kind that costs less; unknown under five standard errors.
+ */
+kind: NormKind, };
+
+export type PassSummary = { 
+/**
+ * The family it was run as.
+ */
+family: string, 
+/**
+ * The kind that the final norm was told to be, or the first where there is none.
+ */
+told: NormKind, 
+/**
+ * Sequences.
+ */
+sequences: number, 
+/**
+ * Tokens of each.
+ */
+length: number, 
+/**
+ * Mean loss of the next token, in nats; null for uniform ids, and for a model without a head or that sees later tokens.
+ */
+loss: number | null, };
+
 export type WriterPart = "attention" | "feed_forward" | "embedding" | "unknown";
 
 export type KernelReport = { 

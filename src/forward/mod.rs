@@ -3,7 +3,7 @@
 //!
 //! The pass carries out an [`Architecture`], in f32 with the kernels of [`crate::cpu`], and shows what it computes to a visitor:
 //! what every norm gives, under its name in the report, and the residual stream after every block.
-//! [`weights`] reads tensors, [`attention`] and [`feed_forward`] are the parts of a block, [`head`] goes on to logits and losses.
+//! `weights` reads tensors, `attention` and `feed_forward` are the parts of a block, [`head`] goes on to logits and losses.
 
 mod attention;
 mod feed_forward;

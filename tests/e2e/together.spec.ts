@@ -160,3 +160,14 @@ test('an adapter alone asks for its base', async ({ page }) => {
   await transfer(page, lora(), 'drop');
   await expect(page.getByRole('alert')).toContainText('open its base first');
 });
+
+test('of two checkpoints dropped at once somebody is asked, and both answers are heard', async ({ page }) => {
+  const [first, second] = [gpt2({ name: 'step-900.safetensors' }), gpt2({ name: 'step-1000.safetensors', tune: tuned })];
+  const both = [...second.slice(0, 1), ...first.slice(0, 1)];
+  await transfer(page, both, 'paste');
+  const question = page.locator('.notices');
+  await expect(question).toContainText('step-900.safetensors');
+  await question.getByRole('button', { name: /compare/i }).click();
+  await expect(page.locator('#compared')).toContainText('7 norm sites in common, 1 of them changed', { timeout: 30_000 });
+  await expect(page.locator('.sides dd').first(), 'the earlier step first').toContainText('step-900');
+});
