@@ -95,7 +95,6 @@ fn computes_what_transformers_computes(name: &str) {
         }
     }
     let same = found.greatest.iter().zip(&reference.greatest).filter(|((at, _), other)| at == *other).count();
-    println!("{name}: off by {furthest:.1e}, {same} of {} greatest the same", reference.tokens);
     assert!(furthest < TOLERANCE, "{name}: off by {furthest:.1e}");
     assert!(same as f64 >= 0.999 * reference.tokens as f64, "{name}: {same} of {}", reference.tokens);
 }
