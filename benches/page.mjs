@@ -149,7 +149,8 @@ export async function timeWeights(browser, url, files) {
 }
 
 async function inFreshPage(browser, body) {
-  const context = await browser.newContext();
+  // What a service worker fetches after the load is no part of what is measured.
+  const context = await browser.newContext({ serviceWorkers: "block" });
   try {
     return await body(await context.newPage());
   } finally {
