@@ -54,7 +54,7 @@ export const SLOW = { offline: false, latency: 40, downloadThroughput: 1.25e6, u
 export async function timeMeasuring(browser, url, files, activations) {
   return inFreshPage(browser, async (page) => {
     await page.goto(url);
-    await page.locator(".pick-files").first().setInputFiles(files);
+    await page.locator(".pick-opened").first().setInputFiles(files);
     await page.locator("#measure").waitFor();
     // An input of the page's own would begin by itself.
     await page.evaluate(() => {
@@ -84,7 +84,7 @@ export async function timeLoad(browser, url, network) {
     }
     await page.addInitScript(() => {
       const look = () => {
-        const ready = window.gammascope && document.querySelector(".pick-files");
+        const ready = window.gammascope && document.querySelector(".pick-opened");
         // Two frames later what was rendered is on the screen.
         if (ready) requestAnimationFrame(() => requestAnimationFrame(() => (window.readyAt = performance.now())));
         else requestAnimationFrame(look);

@@ -9,16 +9,13 @@ import os
 import subprocess
 import sys
 
-try:
-    import torch
-    from safetensors.torch import load_file, save_file
-except ImportError as missing:
-    print(f"skipped: {missing}")
-    print("0 passed, 0 failed, 1 skipped")
-    sys.exit(0)
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path += [os.path.join(HERE, "support"), os.path.join(HERE, "..", "scripts", "activations")]
+from claims import conclude  # noqa: E402, I001: ends the script where PyTorch is not there
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "scripts", "activations"))
-from hook import record
+import torch  # noqa: E402
+from hook import record  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 
 WIDTH, BATCHES, BATCH, SEQUENCE = 32, 3, 4, 16
 
@@ -86,11 +83,7 @@ def main():
         "a LayerNorm is measured to subtract the mean": sites["norm"]["verdict"] == sites["layers.0.input_layernorm"]["verdict"] == "mean_subtracting",
         "an RMSNorm is measured not to": sites["layers.1.input_layernorm"]["verdict"] == "not_mean_subtracting",
     }
-    for claim, holds in claims.items():
-        print(f"{'ok' if holds else 'FAILED'}: {claim}")
-    failed = sum(not holds for holds in claims.values())
-    print(f"{len(claims) - failed} passed, {failed} failed, 0 skipped")
-    return min(failed, 1)
+    return conclude(claims)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ use crate::plot::{FigureKind, Size};
 use crate::report::{KernelForm, NormKind, NormReport, Report, SiteVerification};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-/// What the file says it was made by.
-pub const GENERATOR: &str = "Gammascope";
+/// What every such file has near its beginning, before the version that made it.
+pub const MARK: &str = r#"<meta name="generator" content="Gammascope "#;
 
 const STYLE: &str = include_str!("page.css");
 /// Nothing is loaded and nothing runs.
@@ -38,7 +38,7 @@ pub fn document(inspection: &Inspection, choice: Choice, made: &str) -> Result<S
                 meta charset="utf-8";
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="generator" content={ (GENERATOR) " " (report.tool_version) };
+                meta name="generator" content={ "Gammascope " (report.tool_version) };
                 title { (title) }
                 style { (PreEscaped(STYLE)) }
             }

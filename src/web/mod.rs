@@ -11,7 +11,7 @@ mod together;
 use crate::device::Device;
 use crate::figures;
 use crate::inspect::{self, Progress};
-use crate::plot::{FigureKind, Size};
+use crate::plot::{Figure, Size};
 #[cfg(feature = "gpu")]
 use crate::report::Warning;
 #[cfg(feature = "gpu")]
@@ -202,21 +202,25 @@ impl Inspection {
         width: u32,
         height: u32,
     ) -> Result<JsValue, Error> {
-        let kind: FigureKind = from_js(kind)?;
-        to_js(
-            &figures::figure(&self.inner.inspection, kind, site.as_deref(), Size { width, height })
-                .map_err(sentence)?,
-        )
+        to_js(&drawn(&self.inner.inspection, kind, site, Size { width, height })?)
     }
 
     /// The table behind a figure, as CSV.
     pub fn csv(&self, kind: JsValue, site: Option<String>) -> Result<String, Error> {
-        let kind: FigureKind = from_js(kind)?;
-        let figure =
-            figures::figure(&self.inner.inspection, kind, site.as_deref(), Size { width: 720, height: 0 })
-                .map_err(sentence)?;
-        figure.table.csv().map_err(sentence)
+        drawn(&self.inner.inspection, kind, site, ANY)?.table.csv().map_err(sentence)
     }
+}
+
+/// The size of a figure that only its table is wanted of.
+const ANY: Size = Size { width: 720, height: 0 };
+
+fn drawn(
+    inspection: &inspect::Inspection,
+    kind: JsValue,
+    site: Option<String>,
+    size: Size,
+) -> Result<Figure, Error> {
+    figures::figure(inspection, from_js(kind)?, site.as_deref(), size).map_err(sentence)
 }
 
 /// Bytes of weights that are sampled unless told otherwise.

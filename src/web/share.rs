@@ -1,9 +1,8 @@
 //! Reports that go out as links or HTML files, and those that came in a link.
 
-use super::{Inspection, from_js, sentence, to_js};
-use crate::figures;
+use super::{ANY, Inspection, drawn, sentence, to_js};
 use crate::inspect;
-use crate::plot::{FigureKind, Size};
+use crate::plot::Size;
 use crate::share::{Choice, Shared, html};
 use js_sys::Error;
 use wasm_bindgen::prelude::*;
@@ -48,15 +47,11 @@ impl LinkedReport {
         width: u32,
         height: u32,
     ) -> Result<JsValue, Error> {
-        let kind: FigureKind = from_js(kind)?;
-        to_js(&figures::figure(&self.inner, kind, site.as_deref(), Size { width, height }).map_err(sentence)?)
+        to_js(&drawn(&self.inner, kind, site, Size { width, height })?)
     }
 
     /// As `Inspection.csv`.
     pub fn csv(&self, kind: JsValue, site: Option<String>) -> Result<String, Error> {
-        let kind: FigureKind = from_js(kind)?;
-        let size = Size { width: 720, height: 0 };
-        let figure = figures::figure(&self.inner, kind, site.as_deref(), size).map_err(sentence)?;
-        figure.table.csv().map_err(sentence)
+        drawn(&self.inner, kind, site, ANY)?.table.csv().map_err(sentence)
     }
 }

@@ -2,16 +2,13 @@
 //! only.
 
 use super::network::{Network, Source, sources};
-use super::{Inspection, from_js, sentence, to_js};
+use super::{ANY, Inspection, from_js, sentence, to_js};
 use crate::plot::{Figure, FigureKind, Size};
 use crate::report::adapter::AdapterReport;
 use crate::report::comparison::Comparison;
 use crate::{adapter, compare, export, figures};
 use js_sys::{Array, Error};
 use wasm_bindgen::prelude::*;
-
-/// Width at which a figure is drawn that only its table is wanted of.
-const ANY: Size = Size { width: 720, height: 0 };
 
 #[wasm_bindgen]
 impl Inspection {

@@ -47,14 +47,14 @@ test('the LayerNorm sample shows its kernel direction, the RMSNorm sample says w
 });
 
 test('picked files open', async ({ page }) => {
-  await page.locator('.pick-files').first().setInputFiles(gpt2());
+  await page.locator('.pick-opened').first().setInputFiles(gpt2());
   await expect(sentence(page)).toContainText('LayerNorm');
   await expect(siteRows(page)).toHaveCount(7);
 });
 
 test('a picked folder opens', async ({ page }) => {
   await page
-    .locator('.pick-folder')
+    .locator('.pick-opened-folder')
     .first()
     .setInputFiles(join(await onDisk(gpt2()), 'tiny-gpt2'));
   await expect(sentence(page)).toContainText('LayerNorm');

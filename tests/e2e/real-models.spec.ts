@@ -11,7 +11,7 @@ const CACHE = '.cache/models';
 async function openModel(page: Page, folder: string): Promise<Report> {
   const files = ['model.safetensors', 'config.json'].map((name) => join(CACHE, folder, name));
   test.skip(!files.every(existsSync), `skipped: ${folder} is not in ${CACHE}; the Rust tests fetch it`);
-  await page.locator('.pick-files').first().setInputFiles(files);
+  await page.locator('.pick-opened').first().setInputFiles(files);
   await expect(sentence(page)).toBeVisible();
   const downloading = page.waitForEvent('download');
   await page.getByRole('button', { name: 'Report as JSON' }).click();

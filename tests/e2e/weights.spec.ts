@@ -49,7 +49,7 @@ test('the choice survives a reload, and code may choose otherwise', async ({ pag
 });
 
 test('sampling a large checkpoint is seen, can be stopped, and leaves the verdict', async ({ page }, info) => {
-  await page.locator('.pick-files').first().setInputFiles(sparse(info.outputPath('.')));
+  await page.locator('.pick-opened').first().setInputFiles(sparse(info.outputPath('.')));
   await expect(sentence(page)).toContainText('RMSNorm transformer, 25 norm sites');
   const progress = page.getByRole('progressbar', { name: 'Progress of sampling the weights' });
   await expect(progress).toBeVisible();

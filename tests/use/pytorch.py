@@ -10,19 +10,15 @@ import os
 import subprocess
 import sys
 
-try:
-    import torch
-    from safetensors.torch import load_file, save_file
-except ImportError as missing:
-    print(f"skipped: {missing}")
-    print("0 passed, 0 failed, 1 skipped")
-    sys.exit(0)
-
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "..", "..")
 USE = os.path.join(ROOT, "scripts", "use")
 SAMPLE = os.path.join(ROOT, "samples", "layernorm")
-sys.path.insert(0, USE)
+sys.path += [USE, os.path.join(HERE, "..", "support")]
+from claims import conclude  # noqa: E402, I001: ends the script where PyTorch is not there
+
+import torch  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 from drop_from_lora import scaling_of  # noqa: E402
 from project_out import project_out_of  # noqa: E402
 
@@ -189,11 +185,7 @@ def main():
         and all(module["wasted"] > 1e-4 for module in waste)
         and all(module["wasted"] < 1e-12 for module in after),
     }
-    for claim, holds in claims.items():
-        print(f"{'ok' if holds else 'FAILED'}: {claim}")
-    failed = sum(not holds for holds in claims.values())
-    print(f"{len(claims) - failed} passed, {failed} failed, 0 skipped")
-    return min(failed, 1)
+    return conclude(claims)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 /** The way in for what is not on this machine: an address, or a model's name on a hub. */
 import { useId } from 'preact/hooks';
 import { address, hub, showAddress, tokenWanted } from '../state';
+import { AddressInput } from './address-input';
 
 const PUBLIC_HUB = 'https://huggingface.co';
 
@@ -16,18 +17,12 @@ export function AddressField({ onChosen }: { onChosen?: (() => void) | undefined
     <form class="address" onSubmit={submit}>
       <label for={`${id}-address`}>or paste a URL, or org/model</label>
       <div class="buttons">
-        <input
+        <AddressInput
           id={`${id}-address`}
-          class="pick-address"
-          type="text"
-          inputMode="url"
-          autocomplete="off"
-          autocapitalize="off"
-          spellcheck={false}
-          required
+          name="address"
           placeholder="https://… or org/model@revision"
           value={address.value}
-          onInput={(event) => (address.value = event.currentTarget.value)}
+          onValue={(value) => (address.value = value)}
         />
         <button type="submit" class="button">
           Open address
@@ -47,14 +42,7 @@ export function AddressField({ onChosen }: { onChosen?: (() => void) | undefined
         </p>
         <label class="field">
           Hub for org/model
-          <input
-            type="text"
-            inputMode="url"
-            autocomplete="off"
-            placeholder={PUBLIC_HUB}
-            value={hub.value}
-            onInput={(event) => (hub.value = event.currentTarget.value)}
-          />
+          <AddressInput name="hub" required={false} placeholder={PUBLIC_HUB} value={hub.value} onValue={(value) => (hub.value = value)} />
         </label>
       </details>
     </form>

@@ -5,6 +5,7 @@ import { KINDS, ROLES, count, counted, kernelForm, maybe, number } from '../form
 import type { ComparedCheckpoint, Comparison, SiteComparison, UnpairedSite } from '../report';
 import { type Opened, hub, pointAt } from '../state';
 import { type Beside, compare, comparison, showCompared } from '../together';
+import { AddressInput } from './address-input';
 import { Facts, type Fact } from './facts';
 import { FigureView } from './figure';
 import { Name } from './name';
@@ -49,18 +50,12 @@ function AddressToo() {
   };
   return (
     <form class="beside-address" onSubmit={submit}>
-      <input
-        class="pick-compared-address"
-        type="text"
-        inputMode="url"
-        autocomplete="off"
-        autocapitalize="off"
-        spellcheck={false}
-        required
-        aria-label="Address of the other checkpoint: a URL, or org/model"
+      <AddressInput
+        name="compared-address"
+        label="Address of the other checkpoint: a URL, or org/model"
         placeholder="or a URL, or org/model"
         value={address}
-        onInput={(event) => setAddress(event.currentTarget.value)}
+        onValue={setAddress}
       />
       <button type="submit" class="button">
         Compare

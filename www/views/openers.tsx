@@ -1,22 +1,13 @@
 /** The ways in other than dropping: pick files, pick a folder, open a sample. */
-import { useRef } from 'preact/hooks';
-import { SAMPLES, entriesOf, entriesOfSample } from '../files';
+import { SAMPLES, entriesOfSample } from '../files';
 import { lazily } from './lazily';
 import { show, weighs } from '../state';
 import { AddressField } from './address';
+import { Pick } from './pick';
 
 const RecentList = lazily(() => import('./recent').then((views) => views.RecentList));
 
 export function Openers({ onChosen }: { onChosen?: () => void }) {
-  const files = useRef<HTMLInputElement>(null);
-  const folder = useRef<HTMLInputElement>(null);
-  const picked = (event: Event) => {
-    const input = event.currentTarget as HTMLInputElement;
-    const entries = entriesOf(input.files ?? []);
-    input.value = '';
-    onChosen?.();
-    if (entries.length > 0) show(() => entries);
-  };
   /** By handles, which can be opened again, where the browser has them; else by the input. */
   const choose = (folder: boolean, byInput: () => void) => {
     if (!('showOpenFilePicker' in window)) return byInput();
@@ -32,12 +23,17 @@ export function Openers({ onChosen }: { onChosen?: () => void }) {
   return (
     <div class="openers">
       <div class="buttons">
-        <button type="button" class="button strong" onClick={() => choose(false, () => files.current?.click())}>
-          Choose files…
-        </button>
-        <button type="button" class="button" onClick={() => choose(true, () => folder.current?.click())}>
-          Choose a folder…
-        </button>
+        <Pick
+          name="opened"
+          files="Choose files…"
+          folder="Choose a folder…"
+          strong
+          choose={choose}
+          onPicked={(entries) => {
+            onChosen?.();
+            show(() => entries);
+          }}
+        />
       </div>
       <AddressField onChosen={onChosen} />
       <div class="buttons samples">
@@ -66,18 +62,6 @@ export function Openers({ onChosen }: { onChosen?: () => void }) {
         />
         After the verdict, also sample up to 64 MB of weights
       </label>
-      <input ref={files} type="file" multiple hidden class="pick-files" onChange={picked} />
-      <input
-        ref={(input) => {
-          folder.current = input;
-          if (input) input.webkitdirectory = true;
-        }}
-        type="file"
-        multiple
-        hidden
-        class="pick-folder"
-        onChange={picked}
-      />
     </div>
   );
 }

@@ -3,9 +3,18 @@ import { useRef } from 'preact/hooks';
 import { entriesOf } from '../files';
 import type { Dropped } from '../protocol';
 
-type Props = { name: string; files: string; folder: string; onPicked: (entries: Dropped[]) => void };
+type Props = {
+  name: string;
+  files: string;
+  folder: string;
+  onPicked: (entries: Dropped[]) => void;
+  /** A way to choose that is tried before the input, which is `byInput`. */
+  choose?: (folder: boolean, byInput: () => void) => void;
+  /** Whether files are the first thing to choose here. */
+  strong?: boolean;
+};
 
-export function Pick({ name, files, folder, onPicked }: Props) {
+export function Pick({ name, files, folder, onPicked, choose = (_, byInput) => byInput(), strong = false }: Props) {
   const several = useRef<HTMLInputElement>(null);
   const whole = useRef<HTMLInputElement>(null);
   const picked = (event: Event) => {
@@ -16,10 +25,14 @@ export function Pick({ name, files, folder, onPicked }: Props) {
   };
   return (
     <>
-      <button type="button" class="button" onClick={() => several.current?.click()}>
+      <button
+        type="button"
+        class={strong ? 'button strong' : 'button'}
+        onClick={() => choose(false, () => several.current?.click())}
+      >
         {files}
       </button>
-      <button type="button" class="button" onClick={() => whole.current?.click()}>
+      <button type="button" class="button" onClick={() => choose(true, () => whole.current?.click())}>
         {folder}
       </button>
       <input ref={several} type="file" multiple hidden class={`pick-${name}`} onChange={picked} />

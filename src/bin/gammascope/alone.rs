@@ -26,7 +26,7 @@ struct Document<'a> {
 
 /// Measures the site that was named, or all.
 pub(crate) fn run(opened: &Opened<Source>, options: &Measure, line: &mut progress::Line) -> ExitCode {
-    let device = match device(options) {
+    let device = match device(options.device) {
         Ok(device) => device,
         Err(message) => return complain(&message, UNREADABLE),
     };

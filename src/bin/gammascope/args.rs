@@ -73,7 +73,6 @@ pub(crate) struct Verify {
     #[arg(long, value_enum, default_value_t = SiteChoice::All)]
     pub(crate) sites: SiteChoice,
     /// Where the covariances are computed; the pass itself runs on the CPU.
-    #[cfg(feature = "gpu")]
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub(crate) device: Device,
     /// Print the report (schema gammascope.report/1) instead of a table.
@@ -234,12 +233,12 @@ pub(crate) struct Remote {
 }
 
 /// Where to compute.
-#[cfg(feature = "gpu")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Device {
     /// Every core.
     Cpu,
     /// Through wgpu; whatever fails there goes on on the CPU.
+    #[cfg(feature = "gpu")]
     Gpu,
 }
 
@@ -262,7 +261,6 @@ pub(crate) struct Measure {
     #[arg(long, value_name = "SITE")]
     pub(crate) site: Option<String>,
     /// Where the covariance is computed; the numbers are the same, bit for bit.
-    #[cfg(feature = "gpu")]
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub(crate) device: Device,
     /// Print the report (schema gammascope.report/1; with --alone gammascope.norm_alone/1) instead of a table.

@@ -1,25 +1,17 @@
 //! `gammascope export`: kernel directions in a file.
 
 use crate::args::{Export, ExportFormat};
-use crate::{UNREADABLE, USAGE, complain, explain, leave, open, progress, summary};
+use crate::{UNREADABLE, USAGE, complain, explain, leave, open, output, progress, summary};
 use gammascope::export::{ExportError, json, kernels, safetensors};
 use gammascope::inspect::Inspection;
 use gammascope::report::KernelForm;
 use gammascope::report::kernels::{KernelExport, SCHEMA};
-use std::fs::File;
-use std::io::{Read, Write};
-use std::path::Path;
+use std::io::Write;
 use std::process::ExitCode;
 
-/// Both formats name their schema within this many bytes.
-const EXPORT_BEGINS: u64 = 4096;
-
 pub(crate) fn run(options: &Export) -> ExitCode {
-    if is_precious(&options.output) {
-        let message = format!(
-            "`{}` is there already and is no earlier export, so it is not overwritten; choose another name, or remove it first",
-            options.output.display()
-        );
+    // Both formats name their schema.
+    if let Some(message) = output::refusal(&options.output, SCHEMA, "earlier export") {
         return complain(&message, USAGE);
     }
     let mut line = progress::Line::new();
@@ -39,12 +31,9 @@ pub(crate) fn run(options: &Export) -> ExitCode {
     let chosen = (!names.is_empty()).then_some(names.as_slice());
     let written = kernels(&inspection, chosen).and_then(|export| Ok((bytes(&export, options)?, export)));
     match written {
-        Ok((bytes, export)) => match std::fs::write(&options.output, bytes) {
+        Ok((bytes, export)) => match output::write(&options.output, &bytes) {
             Ok(()) => show(&inspection, &export, options),
-            Err(error) => complain(
-                &format!("`{}` cannot be written: {error}; check the folder", options.output.display()),
-                UNREADABLE,
-            ),
+            Err(message) => complain(&message, UNREADABLE),
         },
         Err(error) => complain(&error.to_string(), UNREADABLE),
     }
@@ -56,17 +45,6 @@ fn bytes(export: &KernelExport, options: &Export) -> Result<Vec<u8>, ExportError
         ExportFormat::Safetensors => safetensors(export),
         ExportFormat::Json => json(export),
     }
-}
-
-/// Whether a file is there that is not one of ours: a slip must not cost a checkpoint.
-fn is_precious(output: &Path) -> bool {
-    let Ok(file) = File::open(output) else { return false };
-    if !file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0) {
-        return false;
-    }
-    let mut first = Vec::new();
-    let read = file.take(EXPORT_BEGINS).read_to_end(&mut first);
-    read.is_err() || !String::from_utf8_lossy(&first).contains(SCHEMA)
 }
 
 fn show(inspection: &Inspection, export: &KernelExport, options: &Export) -> ExitCode {

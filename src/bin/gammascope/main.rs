@@ -9,6 +9,7 @@ mod export;
 mod files;
 mod measure;
 mod open;
+mod output;
 mod progress;
 mod scan;
 mod share;

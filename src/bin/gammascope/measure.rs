@@ -1,11 +1,11 @@
 //! `gammascope measure`: every site of a file of activations, on all cores.
 
-use crate::args::Measure;
-use crate::{UNREADABLE, USAGE, alone, complain, explain, files, leave, print_json, progress, summary};
+use crate::args::{self, Measure};
+use crate::{UNREADABLE, USAGE, alone, complain, explain, leave, open, print_json, progress, summary};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use gammascope::device::Device;
-use gammascope::inspect::{self, Inspection};
+use gammascope::inspect::Inspection;
 use gammascope::report::measured::{Measured, Outcome};
 use gammascope::report::{MeasuredVerdict, Report, Warning};
 use gammascope::source::disk::DiskSource;
@@ -22,11 +22,7 @@ use std::time::Instant;
 
 pub(crate) fn run(options: &Measure) -> ExitCode {
     let mut line = progress::Line::new();
-    let opened = files::sources(&options.paths, &options.remote, &mut line).and_then(|sources| {
-        let opening = inspect::open(sources, |progress| line.show(progress));
-        pollster::block_on(opening).map_err(|error| error.to_string())
-    });
-    let mut opened = match opened {
+    let mut opened = match open::without_weights(&options.paths, &options.remote, &mut line) {
         Ok(opened) => opened,
         Err(message) => return complain(&message, UNREADABLE),
     };
@@ -36,7 +32,7 @@ pub(crate) fn run(options: &Measure) -> ExitCode {
         return complain(&message, USAGE);
     }
     let Some(activations) = &options.activations else { return alone::run(&opened, options, &mut line) };
-    let measured = device(options).and_then(|device| {
+    let measured = device(options.device).and_then(|device| {
         measured(&opened.inspection, activations, options.site.as_deref(), &device, &mut line)
     });
     line.clear();
@@ -110,13 +106,12 @@ fn failed(message: String, activations: &Path) -> Outcome {
 }
 
 /// The device that was asked for; one that is not there is an error here, as it was asked for by name.
-pub(crate) fn device(options: &Measure) -> Result<Device, String> {
-    #[cfg(feature = "gpu")]
-    if matches!(options.device, crate::args::Device::Gpu) {
-        return pollster::block_on(Device::gpu()).map_err(|error| error.to_string());
+pub(crate) fn device(choice: args::Device) -> Result<Device, String> {
+    match choice {
+        args::Device::Cpu => Ok(Device::cpu()),
+        #[cfg(feature = "gpu")]
+        args::Device::Gpu => pollster::block_on(Device::gpu()).map_err(|error| error.to_string()),
     }
-    let _ = options;
-    Ok(Device::cpu())
 }
 
 /// Does `work` for each of `jobs` on all cores, showing how far it is; the results in the order of the jobs.

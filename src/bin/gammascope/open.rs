@@ -1,6 +1,6 @@
-//! From paths, or an address, to an inspected checkpoint, as every verb but `measure` wants it.
+//! From paths, or an address, to an inspected checkpoint.
 
-use crate::args::Reading;
+use crate::args::{Reading, Remote};
 use crate::{files, progress};
 use gammascope::inspect::{self, Opened};
 use gammascope::source::ByteSource;
@@ -37,4 +37,15 @@ pub(crate) async fn read(
         opened.take(weights);
     }
     Ok(opened)
+}
+
+/// Opens the checkpoint at `paths` for a verb that measures: what a sample of its weights says is not asked.
+pub(crate) fn without_weights(
+    paths: &[PathBuf],
+    remote: &Remote,
+    line: &mut progress::Line,
+) -> Result<Opened<files::Source>, String> {
+    let sources = files::sources(paths, remote, line)?;
+    let opening = inspect::open(sources, |progress| line.show(progress));
+    pollster::block_on(opening).map_err(|error| error.to_string())
 }

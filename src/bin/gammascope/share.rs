@@ -1,24 +1,17 @@
 //! `gammascope share`: a link that holds the report, or one HTML file.
 
 use crate::args::Share;
-use crate::{UNREADABLE, USAGE, complain, leave, open, progress, summary};
+use crate::{UNREADABLE, USAGE, complain, leave, open, output, progress, summary};
 use gammascope::inspect::Inspection;
 use gammascope::share::{Choice, ShareError, Shared, html};
-use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-/// Our own files say so within this many bytes.
-const BEGINS: u64 = 4096;
-
 pub(crate) fn run(options: &Share) -> ExitCode {
-    if let Some(output) = options.html.as_deref().filter(|output| is_precious(output)) {
-        let message = format!(
-            "`{}` is there already and is no page of ours, so it is not overwritten; choose another name, or remove it first",
-            output.display()
-        );
+    let refusal = |output: &Path| output::refusal(output, html::MARK, "page of ours");
+    if let Some(message) = options.html.as_deref().and_then(refusal) {
         return complain(&message, USAGE);
     }
     let mut line = progress::Line::new();
@@ -52,18 +45,6 @@ fn link(inspection: &Inspection, choice: Choice, made: &str, options: &Share) ->
 
 fn write_html(inspection: &Inspection, choice: Choice, made: &str, output: &Path) -> Result<String, String> {
     let page = html::document(inspection, choice, made).map_err(|error| error.to_string())?;
-    std::fs::write(output, &page)
-        .map_err(|error| format!("`{}` cannot be written: {error}; check the folder", output.display()))?;
+    output::write(output, page.as_bytes())?;
     Ok(format!("{}: {} kB", summary::printable(&output.to_string_lossy()), page.len().div_ceil(1000)))
-}
-
-/// Whether a file is there that is not one of ours: a slip must not cost anything.
-fn is_precious(output: &Path) -> bool {
-    let Ok(file) = File::open(output) else { return false };
-    if !file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0) {
-        return false;
-    }
-    let mut first = Vec::new();
-    let read = file.take(BEGINS).read_to_end(&mut first);
-    read.is_err() || !String::from_utf8_lossy(&first).contains(html::GENERATOR)
 }

@@ -2,11 +2,11 @@
 
 use crate::args::{SiteChoice, Verify};
 use crate::files::Source;
-use crate::{UNREADABLE, complain, files, leave, measure, print_json, progress, summary};
+use crate::{UNREADABLE, complain, leave, measure, open, print_json, progress, summary};
 use gammascope::cpu::norm::Centring;
 use gammascope::device::Device;
 use gammascope::forward::{Pass, Seen, Tokens};
-use gammascope::inspect::{self, Inspection, Opened};
+use gammascope::inspect::{Inspection, Opened};
 use gammascope::model::{self, Architecture};
 use gammascope::report::measured::{Measured as Outcomes, Outcome};
 use gammascope::report::{NormKind, PassSummary, Report, Verification, Warning};
@@ -26,11 +26,7 @@ const USUAL_RATIO: usize = 4;
 
 pub(crate) fn run(options: &Verify) -> ExitCode {
     let mut line = progress::Line::new();
-    let opened = files::sources(&options.paths, &options.remote, &mut line).and_then(|sources| {
-        let opening = inspect::open(sources, |progress| line.show(progress));
-        pollster::block_on(opening).map_err(|error| error.to_string())
-    });
-    let mut opened = match opened {
+    let mut opened = match open::without_weights(&options.paths, &options.remote, &mut line) {
         Ok(opened) => opened,
         Err(message) => return complain(&message, UNREADABLE),
     };
@@ -168,7 +164,7 @@ fn run_and_measure(
         SiteChoice::Final => Sites::Final,
         SiteChoice::All => Sites::All,
     };
-    let device = device(options)?;
+    let device = measure::device(options.device)?;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     // A pass that is ahead waits: what is shown is held no more than once a thread.
     let (give, samples) = sync_channel(threads);
@@ -232,15 +228,6 @@ fn measure_all(
             measured.push(result);
         }
     }
-}
-
-fn device(options: &Verify) -> Result<Device, String> {
-    #[cfg(feature = "gpu")]
-    if matches!(options.device, crate::args::Device::Gpu) {
-        return pollster::block_on(Device::gpu()).map_err(|error| error.to_string());
-    }
-    let _ = options;
-    Ok(Device::cpu())
 }
 
 fn table(out: &mut impl Write, report: &Report) -> std::io::Result<()> {

@@ -1,0 +1,29 @@
+/** A field for an address, or a model's name on a hub: no browser corrects or completes it. */
+type Props = {
+  name: string;
+  value: string;
+  onValue: (value: string) => void;
+  placeholder: string;
+  id?: string;
+  label?: string;
+  required?: boolean;
+};
+
+export function AddressInput({ name, value, onValue, placeholder, id, label, required = true }: Props) {
+  return (
+    <input
+      id={id}
+      class={`pick-${name}`}
+      type="text"
+      inputMode="url"
+      autocomplete="off"
+      autocapitalize="off"
+      spellcheck={false}
+      required={required}
+      aria-label={label}
+      placeholder={placeholder}
+      value={value}
+      onInput={(event) => onValue(event.currentTarget.value)}
+    />
+  );
+}
