@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use gammascope::checkpoint::{self, Checkpoint};
+use gammascope::forward::kernels::{Cpu, Kernels};
 use gammascope::forward::{ForwardError, Pass, Seen, Tokens};
 use gammascope::inspect::inspect;
 use gammascope::model::{ModelError, resolve};
@@ -64,8 +65,8 @@ fn compare(what: &str, found: &[f32], expected: &[f64]) -> Result<(), String> {
     if furthest / size < TOLERANCE { Ok(()) } else { Err(format!("{what}: off by {:.1e}", furthest / size)) }
 }
 
-/// Where a family departs from transformers first.
-async fn departs(family: &str) -> Result<(), String> {
+/// Where a family, run on this device, departs from transformers first.
+async fn departs(family: &str, kernels: &impl Kernels) -> Result<(), String> {
     let folder = folder(family);
     let checkpoint = open(&folder);
     let architecture = resolve(&checkpoint).map_err(|error| error.to_string())?;
@@ -73,7 +74,8 @@ async fn departs(family: &str) -> Result<(), String> {
     for length in [7, 19] {
         let of = |name: &str| expected.get(&format!("{length}.{name}"));
         let ids: Vec<u32> = of("ids").unwrap().0.iter().map(|&id| id as u32).collect();
-        let pass = Pass::new(&checkpoint, &architecture, Tokens::new(&ids, length).unwrap()).unwrap();
+        let tokens = Tokens::new(&ids, length).unwrap();
+        let pass = Pass::new(&checkpoint, &architecture, tokens).unwrap().on(kernels);
         let mut results = Vec::new();
         let mut visit = async |seen: Seen<'_>| {
             if let Seen::Block { index, stream, .. } = seen {
@@ -84,7 +86,8 @@ async fn departs(family: &str) -> Result<(), String> {
         let hidden = pass.run(&mut visit).await.map_err(|error| error.to_string())?;
         assert_eq!(results.len(), architecture.blocks.len());
         results.into_iter().collect::<Result<(), _>>()?;
-        compare(&format!("{length} tokens, last hidden states"), &hidden, &of("final").unwrap().0)?;
+        let values = kernels.get(&hidden).await.map_err(|error| error.to_string())?;
+        compare(&format!("{length} tokens, last hidden states"), &values, &of("final").unwrap().0)?;
         match of("logits") {
             None if architecture.head.is_none() => {}
             None => return Err("a head that transformers has not".to_owned()),
@@ -105,15 +108,28 @@ async fn departs(family: &str) -> Result<(), String> {
     Ok(())
 }
 
-#[test]
-fn every_family_computes_what_transformers_computes() {
+fn every_family_on(kernels: &impl Kernels) {
     let families = families();
     assert!(families.len() > 30, "{families:?}");
     let failures: Vec<String> = families
         .iter()
-        .filter_map(|family| block_on(departs(family)).err().map(|error| format!("{family}: {error}")))
+        .filter_map(|family| {
+            block_on(departs(family, kernels)).err().map(|error| format!("{family}: {error}"))
+        })
         .collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn every_family_computes_what_transformers_computes() {
+    every_family_on(&Cpu);
+}
+
+#[cfg(feature = "gpu")]
+#[test]
+#[ignore = "needs an adapter: cargo test --features gpu -- --ignored"]
+fn every_family_computes_on_a_gpu_what_transformers_computes() {
+    every_family_on(&block_on(gammascope::gpu::forward::GpuKernels::open()).unwrap());
 }
 
 #[test]

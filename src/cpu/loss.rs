@@ -38,6 +38,31 @@ impl<'a> Loss<'a> {
         self.seen += width;
     }
 
+    /// The column of every token's target in the next slice, if it is `width` wide; `u32::MAX` for one that is not in it.
+    pub fn columns(&self, width: usize) -> Vec<u32> {
+        let column = |target: &u32| {
+            let at = (*target as usize).checked_sub(self.seen).filter(|at| *at < width);
+            at.map_or(u32::MAX, |at| at as u32)
+        };
+        self.targets.iter().map(column).collect()
+    }
+
+    /// Takes the next slice of the vocabulary from what sums it up, three values a token: the greatest logit, the sum of
+    /// e^(logit − greatest), and the target's logit, if [`columns`](Self::columns) has it in this slice.
+    pub fn fold(&mut self, sums: &[f32], width: usize) {
+        let columns = self.columns(width);
+        for ((token, sums), column) in sums.chunks_exact(3).enumerate().zip(columns) {
+            let most = self.most[token].max(sums[0]);
+            let of = |logit: f32| f64::from(logit - most).exp();
+            self.sums[token] = self.sums[token] * of(self.most[token]) + f64::from(sums[1]) * of(sums[0]);
+            self.most[token] = most;
+            if column != u32::MAX {
+                self.of_target[token] = Some(sums[2]);
+            }
+        }
+        self.seen += width;
+    }
+
     /// −ln p(next token) of every token, in nats; `None` where a target is beyond the vocabulary.
     pub fn per_token(&self) -> Option<Vec<f64>> {
         let tokens = self.of_target.iter().zip(&self.most).zip(&self.sums);

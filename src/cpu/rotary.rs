@@ -27,6 +27,11 @@ impl Turns {
         Self { pairs: frequencies.len(), cosines, sines }
     }
 
+    /// r/2, and all cosines, position after position, with all sines after them.
+    pub fn table(&self) -> (usize, Vec<f32>) {
+        (self.pairs, [self.cosines.as_slice(), self.sines.as_slice()].concat())
+    }
+
     /// Turns the first r channels of every head in `x`: n tokens × heads × `head_width`, the positions of the tokens counting
     /// from 0 every `length` tokens.
     pub fn apply(&self, x: &mut [f32], heads: usize, head_width: usize, length: usize, pairing: Pairing) {

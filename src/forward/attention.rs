@@ -1,35 +1,38 @@
 //! Attention: projections, norms of queries and keys, positions, and back to the stream.
 
-use super::{ForwardError, Pass, Seen};
+use super::kernels::{Columns, Heads, Kernels};
+use super::{ForwardError, Pass, Watch};
 use crate::cpu::attention::{Attention as Kernel, Bias};
 use crate::cpu::rotary::Turns;
 use crate::model::architecture::{Attention, Norm, Position, Projections};
 use crate::source::ByteSource;
 
-impl<S: ByteSource> Pass<'_, S> {
+impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
     /// n × d of n × d.
     pub(super) async fn attention(
         &self,
         attention: &Attention,
-        x: &[f32],
-        visit: &mut impl AsyncFnMut(Seen<'_>),
-    ) -> Result<Vec<f32>, ForwardError> {
+        x: &K::Values,
+        watch: &mut impl Watch,
+    ) -> Result<K::Values, ForwardError> {
         let Attention { heads, key_heads, head_width, .. } = *attention;
         let length = self.tokens.length;
         let [mut q, mut k, mut v] = self.projections(attention, x).await?;
         if let Some(clip) = attention.clip {
-            let values = q.iter_mut().chain(&mut k).chain(&mut v);
-            values.for_each(|value| *value = value.clamp(-clip, clip));
+            for values in [&mut q, &mut k, &mut v] {
+                self.kernels.clamp(values, clip);
+            }
         }
-        q = self.head_norm(attention.query_norm.as_ref(), q, visit).await?;
-        k = self.head_norm(attention.key_norm.as_ref(), k, visit).await?;
+        q = self.head_norm(attention.query_norm.as_ref(), q, watch).await?;
+        k = self.head_norm(attention.key_norm.as_ref(), k, watch).await?;
         let mut relative = Vec::new();
         let bias = match &attention.position {
             Position::None => Bias::None,
             Position::Rotary(rotary) => {
                 let turns = Turns::new(&rotary.frequencies, length, rotary.factor);
-                turns.apply(&mut q, heads, head_width, length, rotary.pairing);
-                turns.apply(&mut k, key_heads, head_width, length, rotary.pairing);
+                let of = |count| Heads { count, width: head_width, length };
+                self.kernels.turn(&mut q, &turns, of(heads), rotary.pairing);
+                self.kernels.turn(&mut k, &turns, of(key_heads), rotary.pairing);
                 Bias::None
             }
             Position::Alibi(slopes) => Bias::Alibi(slopes),
@@ -54,54 +57,54 @@ impl<S: ByteSource> Pass<'_, S> {
             cap: attention.cap,
             bias,
         };
-        let mixed = kernel.attend(&q, &k, &v);
-        Ok(self.weights.linear(&attention.output).await?.apply(&mixed))
+        let mixed = self.kernels.attend(&kernel, &q, &k, &v);
+        self.linear(&attention.output, &mixed).await
     }
 
     async fn head_norm(
         &self,
         norm: Option<&Norm>,
-        x: Vec<f32>,
-        visit: &mut impl AsyncFnMut(Seen<'_>),
-    ) -> Result<Vec<f32>, ForwardError> {
+        x: K::Values,
+        watch: &mut impl Watch,
+    ) -> Result<K::Values, ForwardError> {
         match norm {
-            Some(norm) => self.norm_told(norm.centring, norm, x, visit).await,
+            Some(norm) => self.norm_told(norm.centring, norm, &x, watch).await,
             None => Ok(x),
         }
     }
 
     /// Queries, keys and values: n × heads·h, n × key_heads·h twice.
-    async fn projections(&self, attention: &Attention, x: &[f32]) -> Result<[Vec<f32>; 3], ForwardError> {
+    async fn projections(
+        &self,
+        attention: &Attention,
+        x: &K::Values,
+    ) -> Result<[K::Values; 3], ForwardError> {
         let Attention { heads, key_heads, head_width, .. } = *attention;
         Ok(match &attention.projections {
-            Projections::Separate([q, k, v]) => [
-                self.weights.linear(q).await?.apply(x),
-                self.weights.linear(k).await?.apply(x),
-                self.weights.linear(v).await?.apply(x),
-            ],
+            Projections::Separate([q, k, v]) => {
+                [self.linear(q, x).await?, self.linear(k, x).await?, self.linear(v, x).await?]
+            }
             Projections::Concatenated(all) => {
                 let of_keys = key_heads * head_width;
-                split(&self.weights.linear(all).await?.apply(x), [heads * head_width, of_keys, of_keys])
+                self.split(&self.linear(all, x).await?, [heads * head_width, of_keys, of_keys])
             }
             Projections::Grouped(all) => {
                 let queries = heads / key_heads * head_width;
-                split(&self.weights.linear(all).await?.apply(x), [queries, head_width, head_width])
+                self.split(&self.linear(all, x).await?, [queries, head_width, head_width])
             }
         })
     }
-}
 
-/// Deals out pieces of these sizes, over and over.
-fn split(x: &[f32], sizes: [usize; 3]) -> [Vec<f32>; 3] {
-    let mut parts = [const { Vec::new() }; 3];
-    for group in x.chunks_exact(sizes.iter().sum()) {
+    /// Deals out pieces of these sizes, over and over.
+    fn split(&self, x: &K::Values, sizes: [usize; 3]) -> [K::Values; 3] {
+        let of = sizes.iter().sum();
         let mut from = 0;
-        for (part, size) in parts.iter_mut().zip(sizes) {
-            part.extend_from_slice(&group[from..from + size]);
-            from += size;
-        }
+        sizes.map(|width| {
+            let columns = Columns { from, width, of };
+            from += width;
+            self.kernels.columns(x, columns)
+        })
     }
-    parts
 }
 
 /// T5's bucket of a distance (key − query): half of them for later keys; near distances one each, farther ones by logarithm.

@@ -1,22 +1,26 @@
 //! A forward pass that streams its weights: a matrix is read, used on all tokens and dropped, so that memory is bounded by the
 //! widest part of one block and by the activations, whatever the size of the model.
 //!
-//! The pass carries out an [`Architecture`], in f32 with the kernels of [`crate::cpu`], and shows what it computes to a visitor:
-//! what every norm gives, under its name in the report, and the residual stream after every block.
+//! The pass carries out an [`Architecture`], in f32 on a device ([`kernels`]), and shows what it computes to whoever watches:
+//! what every norm gives, under its name in the report, and the residual stream after every block. From such a stream it can be
+//! resumed, on another device if need be.
 //! `weights` reads tensors, `attention` and `feed_forward` are the parts of a block, [`head`] goes on to logits and losses.
 
 mod attention;
 mod feed_forward;
 pub mod head;
+pub mod kernels;
 mod weights;
 
 use crate::checkpoint::Checkpoint;
 use crate::cpu::embedding::gather;
 use crate::cpu::linear::add_to_rows;
-use crate::cpu::norm::{Centring, normalise, scale_and_shift};
-use crate::model::architecture::{Architecture, Block, Branch, Norm};
+use crate::cpu::norm::Centring;
+use crate::model::architecture::{Architecture, Block, Branch, Linear, Norm};
 use crate::source::{ByteSource, SourceError};
-use weights::Weights;
+use kernels::{Cpu, Kernels};
+use std::ops::ControlFlow;
+use weights::{Loaded, Weights};
 
 /// Why a forward pass ended early.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -69,6 +73,32 @@ pub enum ForwardError {
         /// Rows of the embedding.
         vocabulary: usize,
     },
+    /// The device failed.
+    #[error("{reason}")]
+    Device {
+        /// Its own sentence.
+        reason: String,
+    },
+    /// Whoever watched had seen enough.
+    #[error("the pass was stopped after {blocks} blocks")]
+    Stopped {
+        /// Blocks that were done.
+        blocks: usize,
+    },
+    /// The stream is no number any more.
+    #[error(
+        "after block {block} the residual stream holds {value} (token {token}, channel {channel}): the weights of that block overflow f32, or hold such values themselves"
+    )]
+    NotFinite {
+        /// The first block that gives it.
+        block: usize,
+        /// Token.
+        token: usize,
+        /// Channel.
+        channel: usize,
+        /// NaN or an infinity.
+        value: f32,
+    },
     /// No logits without a head.
     #[error(
         "the checkpoint has no language-model head, so there are no logits and no loss: its norms are measured all the same"
@@ -120,17 +150,53 @@ pub enum Seen<'a> {
     },
 }
 
-/// A model and the tokens to run it on.
-pub struct Pass<'a, S> {
+/// Who looks on while a pass runs.
+#[allow(async_fn_in_trait, reason = "passes run on one thread")]
+pub trait Watch {
+    /// Whether the values of this norm are wanted. They need not come back from a GPU otherwise.
+    fn wants(&self, site: &str) -> bool;
+
+    /// Sees one thing; a break ends the pass.
+    async fn see(&mut self, seen: Seen<'_>) -> ControlFlow<()>;
+}
+
+impl<See: AsyncFnMut(Seen<'_>)> Watch for See {
+    fn wants(&self, _: &str) -> bool {
+        true
+    }
+
+    async fn see(&mut self, seen: Seen<'_>) -> ControlFlow<()> {
+        self(seen).await;
+        ControlFlow::Continue(())
+    }
+}
+
+/// Nobody looks on.
+#[derive(Debug, Clone, Copy)]
+pub struct Unwatched;
+
+impl Watch for Unwatched {
+    fn wants(&self, _: &str) -> bool {
+        false
+    }
+
+    async fn see(&mut self, _: Seen<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// A model and the tokens to run it on, on a device.
+pub struct Pass<'a, S, K = Cpu> {
     architecture: &'a Architecture,
     weights: Weights<'a, S>,
+    kernels: &'a K,
     tokens: Tokens<'a>,
     /// What the norms of the stream are taken to subtract, against what the architecture says; those of queries and keys stay.
     told: Option<Centring>,
 }
 
 impl<'a, S: ByteSource> Pass<'a, S> {
-    /// Checks that the model has a row and a position for each token.
+    /// On the CPU. Checks that the model has a row and a position for each token.
     pub fn new(
         checkpoint: &'a Checkpoint<S>,
         architecture: &'a Architecture,
@@ -143,28 +209,64 @@ impl<'a, S: ByteSource> Pass<'a, S> {
         if let Some(longest) = architecture.longest.filter(|longest| tokens.length > *longest) {
             return Err(ForwardError::TooLong { length: tokens.length, longest });
         }
-        Ok(Self { architecture, weights: Weights::new(checkpoint), tokens, told: None })
+        Ok(Self { architecture, weights: Weights::new(checkpoint), kernels: &Cpu, tokens, told: None })
     }
 
+    /// The same pass on another device.
+    pub fn on<K: Kernels>(self, kernels: &'a K) -> Pass<'a, S, K> {
+        let Self { architecture, weights, tokens, told, .. } = self;
+        Pass { architecture, weights, kernels, tokens, told }
+    }
+}
+
+impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
     /// The same pass with every norm of the stream told to be of this kind.
     pub fn told(self, centring: Centring) -> Self {
         Self { told: Some(centring), ..self }
     }
 
     /// The last hidden states, n × d, after the final norm.
-    pub async fn run(&self, visit: &mut impl AsyncFnMut(Seen<'_>)) -> Result<Vec<f32>, ForwardError> {
-        let mut stream = self.embed(visit).await?;
-        for (index, block) in self.architecture.blocks.iter().enumerate() {
-            stream = self.block(block, stream, visit).await?;
-            visit(Seen::Block { index, width: self.architecture.width, stream: &stream }).await;
+    pub async fn run(&self, watch: &mut impl Watch) -> Result<K::Values, ForwardError> {
+        let stream = self.embed(watch).await?;
+        self.blocks(0, stream, watch).await
+    }
+
+    /// The same, from the stream (n × d) after the first `done` blocks on.
+    pub async fn resume(
+        &self,
+        done: usize,
+        stream: Vec<f32>,
+        watch: &mut impl Watch,
+    ) -> Result<K::Values, ForwardError> {
+        self.blocks(done, self.kernels.put(stream), watch).await
+    }
+
+    async fn blocks(
+        &self,
+        done: usize,
+        mut stream: K::Values,
+        watch: &mut impl Watch,
+    ) -> Result<K::Values, ForwardError> {
+        let width = self.architecture.width;
+        for (index, block) in self.architecture.blocks.iter().enumerate().skip(done) {
+            stream = self.block(block, stream, watch).await?;
+            // Also waits for the device, so that no more than a block is ahead of it.
+            let values = self.kernels.get(&stream).await?;
+            if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+                let (token, channel, value) = (at / width, at % width, values[at]);
+                return Err(ForwardError::NotFinite { block: index, token, channel, value });
+            }
+            if watch.see(Seen::Block { index, width, stream: &values }).await.is_break() {
+                return Err(ForwardError::Stopped { blocks: index + 1 });
+            }
         }
         match &self.architecture.final_norm {
-            Some(norm) => self.norm(norm, stream, visit).await,
+            Some(norm) => self.norm(norm, &stream, watch).await,
             None => Ok(stream),
         }
     }
 
-    async fn embed(&self, visit: &mut impl AsyncFnMut(Seen<'_>)) -> Result<Vec<f32>, ForwardError> {
+    async fn embed(&self, watch: &mut impl Watch) -> Result<K::Values, ForwardError> {
         let embedding = &self.architecture.embedding;
         let (width, ids) = (embedding.width, self.tokens.ids);
         let mut x = self.rows(embedding.tokens, ids, width, embedding.multiplier).await?;
@@ -184,11 +286,12 @@ impl<'a, S: ByteSource> Pass<'a, S> {
         if let Some(segments) = embedding.segments {
             add_to_rows(&mut x, &self.rows(segments, &[0], width, 1.0).await?);
         }
+        let mut x = self.kernels.put(x);
         if let Some(norm) = &embedding.norm {
-            x = self.norm(norm, x, visit).await?;
+            x = self.norm(norm, &x, watch).await?;
         }
         match &embedding.projection {
-            Some(projection) => Ok(self.weights.linear(projection).await?.apply(&x)),
+            Some(projection) => Ok(self.load(projection).await?.apply(self.kernels, &x)),
             None => Ok(x),
         }
     }
@@ -212,68 +315,80 @@ impl<'a, S: ByteSource> Pass<'a, S> {
     async fn norm(
         &self,
         norm: &Norm,
-        x: Vec<f32>,
-        visit: &mut impl AsyncFnMut(Seen<'_>),
-    ) -> Result<Vec<f32>, ForwardError> {
-        self.norm_told(self.told.unwrap_or(norm.centring), norm, x, visit).await
+        x: &K::Values,
+        watch: &mut impl Watch,
+    ) -> Result<K::Values, ForwardError> {
+        self.norm_told(self.told.unwrap_or(norm.centring), norm, x, watch).await
     }
 
     async fn norm_told(
         &self,
         centring: Centring,
         norm: &Norm,
-        mut x: Vec<f32>,
-        visit: &mut impl AsyncFnMut(Seen<'_>),
-    ) -> Result<Vec<f32>, ForwardError> {
+        x: &K::Values,
+        watch: &mut impl Watch,
+    ) -> Result<K::Values, ForwardError> {
+        let [scale, shift] = self.scale_and_shift(norm).await?;
+        let before_scale = self.kernels.normalise(centring, x, norm.width, norm.epsilon);
+        let y =
+            self.kernels.scale_and_shift(&before_scale, scale.as_ref(), shift.as_ref(), norm.width);
+        if let Some(site) = norm.site.as_deref().filter(|site| watch.wants(site)) {
+            let before_scale = self.kernels.get(&before_scale).await?;
+            let output = self.kernels.get(&y).await?;
+            let seen = Seen::Norm { site, width: norm.width, before_scale: &before_scale, output: &output };
+            if watch.see(seen).await.is_break() {
+                return Err(ForwardError::Stopped { blocks: 0 });
+            }
+        }
+        Ok(y)
+    }
+
+    /// γ and β on the device.
+    async fn scale_and_shift(&self, norm: &Norm) -> Result<[Option<K::Values>; 2], ForwardError> {
         let mut scale = self.weights.optional(norm.scale).await?;
         if let Some(scale) = scale.as_mut().filter(|_| norm.one_plus) {
             scale.iter_mut().for_each(|w| *w += 1.0);
         }
         let shift = self.weights.optional(norm.shift).await?;
-        normalise(centring, &mut x, norm.width, norm.epsilon);
-        let before_scale = norm.site.is_some().then(|| x.clone());
-        scale_and_shift(&mut x, scale.as_deref(), shift.as_deref());
-        if let (Some(site), Some(before_scale)) = (&norm.site, &before_scale) {
-            visit(Seen::Norm { site, width: norm.width, before_scale, output: &x }).await;
-        }
-        Ok(x)
+        Ok([scale, shift].map(|values| values.map(|values| self.kernels.put(values))))
     }
 
     async fn block(
         &self,
         block: &Block,
-        stream: Vec<f32>,
-        visit: &mut impl AsyncFnMut(Seen<'_>),
-    ) -> Result<Vec<f32>, ForwardError> {
+        stream: K::Values,
+        watch: &mut impl Watch,
+    ) -> Result<K::Values, ForwardError> {
         let (around_attention, around_feed_forward) = (&block.around_attention, &block.around_feed_forward);
-        let input = self.before(around_attention, &stream, visit).await?;
-        let attended = self.attention(&block.attention, &input, visit).await?;
+        let input = self.before(around_attention, &stream, watch).await?;
+        let read = input.as_ref().unwrap_or(&stream);
+        let attended = self.attention(&block.attention, read, watch).await?;
         if block.parallel {
             // Some have one norm before both.
-            let input = match around_feed_forward.before == around_attention.before {
-                true => input,
-                false => self.before(around_feed_forward, &stream, visit).await?,
+            let own = match around_feed_forward.before == around_attention.before {
+                true => None,
+                false => self.before(around_feed_forward, &stream, watch).await?,
             };
-            let fed = self.feed_forward(&block.feed_forward, &input).await?;
-            let stream = self.merge(around_attention, stream, attended, visit).await?;
-            return self.merge(around_feed_forward, stream, fed, visit).await;
+            let fed = self.feed_forward(&block.feed_forward, own.as_ref().unwrap_or(read)).await?;
+            let stream = self.merge(around_attention, stream, attended, watch).await?;
+            return self.merge(around_feed_forward, stream, fed, watch).await;
         }
-        let stream = self.merge(around_attention, stream, attended, visit).await?;
-        let input = self.before(around_feed_forward, &stream, visit).await?;
-        let fed = self.feed_forward(&block.feed_forward, &input).await?;
-        self.merge(around_feed_forward, stream, fed, visit).await
+        let stream = self.merge(around_attention, stream, attended, watch).await?;
+        let input = self.before(around_feed_forward, &stream, watch).await?;
+        let fed = self.feed_forward(&block.feed_forward, input.as_ref().unwrap_or(&stream)).await?;
+        self.merge(around_feed_forward, stream, fed, watch).await
     }
 
-    /// What a part reads.
+    /// What a part reads, if that is not the stream itself.
     async fn before(
         &self,
         branch: &Branch,
-        stream: &[f32],
-        visit: &mut impl AsyncFnMut(Seen<'_>),
-    ) -> Result<Vec<f32>, ForwardError> {
+        stream: &K::Values,
+        watch: &mut impl Watch,
+    ) -> Result<Option<K::Values>, ForwardError> {
         match &branch.before {
-            Some(norm) => self.norm(norm, stream.to_vec(), visit).await,
-            None => Ok(stream.to_vec()),
+            Some(norm) => Ok(Some(self.norm(norm, stream, watch).await?)),
+            None => Ok(None),
         }
     }
 
@@ -281,17 +396,27 @@ impl<'a, S: ByteSource> Pass<'a, S> {
     async fn merge(
         &self,
         branch: &Branch,
-        mut stream: Vec<f32>,
-        mut part: Vec<f32>,
-        visit: &mut impl AsyncFnMut(Seen<'_>),
-    ) -> Result<Vec<f32>, ForwardError> {
+        mut stream: K::Values,
+        mut part: K::Values,
+        watch: &mut impl Watch,
+    ) -> Result<K::Values, ForwardError> {
         if let Some(norm) = &branch.inner_after {
-            part = self.norm(norm, part, visit).await?;
+            part = self.norm(norm, &part, watch).await?;
         }
-        stream.iter_mut().zip(part).for_each(|(stream, part)| *stream += branch.multiplier * part);
+        self.kernels.add(&mut stream, &part, branch.multiplier);
         match &branch.after {
-            Some(norm) => self.norm(norm, stream, visit).await,
+            Some(norm) => self.norm(norm, &stream, watch).await,
             None => Ok(stream),
         }
+    }
+
+    /// A matrix and its bias on the device.
+    async fn load(&self, linear: &Linear) -> Result<Loaded<K>, ForwardError> {
+        self.weights.linear(self.kernels, linear).await
+    }
+
+    /// It applied to n × k.
+    async fn linear(&self, linear: &Linear, x: &K::Values) -> Result<K::Values, ForwardError> {
+        Ok(self.load(linear).await?.apply(self.kernels, x))
     }
 }

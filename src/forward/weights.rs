@@ -1,8 +1,8 @@
-//! Tensors of a checkpoint, decoded to f32 when they are used.
+//! Tensors of a checkpoint: small ones decoded to f32, matrices taken to a device as they are.
 
 use super::ForwardError;
+use super::kernels::{Kernels, Shape};
 use crate::checkpoint::{Checkpoint, Tensor};
-use crate::cpu::linear::{Weight, linear};
 use crate::model::architecture::Linear;
 use crate::source::ByteSource;
 use std::ops::Range;
@@ -15,18 +15,22 @@ pub(super) struct Weights<'a, S> {
     checkpoint: &'a Checkpoint<S>,
 }
 
-/// A matrix in memory.
-pub(super) struct Loaded {
-    shape: Linear,
-    weight: Vec<f32>,
-    bias: Option<Vec<f32>>,
+/// A matrix on a device.
+pub(super) struct Loaded<K: Kernels> {
+    shape: Shape,
+    weight: K::Weight,
+    bias: Option<K::Values>,
 }
 
-impl Loaded {
+impl<K: Kernels> Loaded<K> {
     /// y (n × m) of x (n × k).
-    pub(super) fn apply(&self, x: &[f32]) -> Vec<f32> {
-        let Linear { inputs, outputs, layout, .. } = self.shape;
-        linear(x, Weight { values: &self.weight, outputs, inputs, layout }, self.bias.as_deref())
+    pub(super) fn apply(&self, kernels: &K, x: &K::Values) -> K::Values {
+        kernels.linear(x, &self.weight, self.shape, self.bias.as_ref())
+    }
+
+    /// m.
+    pub(super) fn outputs(&self) -> usize {
+        self.shape.outputs
     }
 }
 
@@ -54,27 +58,72 @@ impl<'a, S: ByteSource> Weights<'a, S> {
     }
 
     /// A matrix and its bias.
-    pub(super) async fn linear(&self, shape: &Linear) -> Result<Loaded, ForwardError> {
-        let weight = self.all(shape.weight).await?;
-        Ok(Loaded { shape: *shape, weight, bias: self.optional(shape.bias).await? })
+    pub(super) async fn linear<K: Kernels>(
+        &self,
+        kernels: &K,
+        linear: &Linear,
+    ) -> Result<Loaded<K>, ForwardError> {
+        let Linear { weight, bias, inputs, outputs, layout } = *linear;
+        let elements = self.at(weight).elements();
+        let weight = self.weight(kernels, weight, 0..elements).await?;
+        let bias = self.optional(bias).await?.map(|bias| kernels.put(bias));
+        Ok(Loaded { shape: Shape { inputs, outputs, layout }, weight, bias })
+    }
+
+    /// Values `elements` of a tensor on a device, in the type of the tensor.
+    pub(super) async fn weight<K: Kernels>(
+        &self,
+        kernels: &K,
+        tensor: usize,
+        elements: Range<u64>,
+    ) -> Result<K::Weight, ForwardError> {
+        let values = (elements.end - elements.start) as usize;
+        let weight = kernels.weight(&self.at(tensor).dtype, values);
+        let mut weight = weight.ok_or_else(|| undecoded(self.at(tensor)))?;
+        self.pieces(tensor, elements, |bytes| {
+            kernels.fill(&mut weight, bytes);
+            Ok(())
+        })
+        .await?;
+        Ok(weight)
     }
 
     /// Values `elements` of a tensor.
     pub(super) async fn part(&self, tensor: usize, elements: Range<u64>) -> Result<Vec<f32>, ForwardError> {
-        let tensor = self.at(tensor);
-        let kind = || ForwardError::Type { tensor: tensor.name.clone(), dtype: tensor.dtype.to_string() };
-        let size = tensor.bytes().checked_div(tensor.elements()).filter(|size| *size > 0).ok_or_else(kind)?;
         let mut values = Vec::with_capacity((elements.end - elements.start) as usize);
+        let dtype = &self.at(tensor).dtype;
+        self.pieces(tensor, elements, |bytes| {
+            dtype.decode_f32(bytes, &mut values).map_err(|_| undecoded(self.at(tensor)))
+        })
+        .await?;
+        Ok(values)
+    }
+
+    /// Bytes of one value.
+    fn size(&self, tensor: usize) -> Result<u64, ForwardError> {
+        let tensor = self.at(tensor);
+        let size = tensor.bytes().checked_div(tensor.elements());
+        size.filter(|size| *size > 0).ok_or_else(|| undecoded(tensor))
+    }
+
+    /// Reads values `elements` of a tensor, a piece at a time.
+    async fn pieces(
+        &self,
+        tensor: usize,
+        elements: Range<u64>,
+        mut each: impl FnMut(&[u8]) -> Result<(), ForwardError>,
+    ) -> Result<(), ForwardError> {
+        let size = self.size(tensor)?;
+        let tensor = self.at(tensor);
         let mut from = tensor.range.start + elements.start * size;
         let end = tensor.range.start + elements.end * size;
         while from < end {
             let to = end.min(from + AT_ONCE);
             let read = self.checkpoint.read_weights(tensor.shard, from..to).await;
-            let bytes = read.map_err(|error| ForwardError::Source { tensor: tensor.name.clone(), error })?;
-            tensor.dtype.decode_f32(&bytes, &mut values).map_err(|_| kind())?;
+            each(&read.map_err(|error| ForwardError::Source { tensor: tensor.name.clone(), error })?)?;
             from = to;
         }
-        Ok(values)
+        Ok(())
     }
 
     /// Some rows of a table, in the order of `wanted`, which is sorted. The table is read from the first to the last of them,
@@ -107,4 +156,8 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         }
         Ok(rows)
     }
+}
+
+fn undecoded(tensor: &Tensor) -> ForwardError {
+    ForwardError::Type { tensor: tensor.name.clone(), dtype: tensor.dtype.to_string() }
 }

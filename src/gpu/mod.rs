@@ -1,9 +1,12 @@
-//! The exact Gram matrix (MATH §5) on a GPU: the same integers as on the CPU, on every adapter.
+//! What a GPU does: the exact Gram matrix (MATH §5), with the same integers as on the CPU on every adapter, and forward passes.
 //!
 //! This file finds an adapter and keeps its device; [`gram`] runs the kernel in `shaders/gram.wgsl` on it. WGSL has no
-//! f64 and may reassociate f32, so every sum on the GPU is one of integers that cannot overflow.
+//! f64 and may reassociate f32, so every sum there is one of integers that cannot overflow. [`forward`] runs the kernels of a
+//! forward pass, which is f32 as it is on the CPU; `memory` keeps their buffers.
 
+pub mod forward;
 pub mod gram;
+mod memory;
 mod timestamps;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -124,6 +127,8 @@ impl Gpu {
             required_limits: wgpu::Limits {
                 max_storage_buffer_binding_size: has.max_storage_buffer_binding_size,
                 max_buffer_size: has.max_buffer_size,
+                // Attention reads four and writes one; the default of the oldest devices is four.
+                max_storage_buffers_per_shader_stage: has.max_storage_buffers_per_shader_stage.min(8),
                 max_compute_workgroups_per_dimension: has.max_compute_workgroups_per_dimension,
                 ..wgpu::Limits::downlevel_defaults().or_worse_values_from(&has)
             },

@@ -1,0 +1,253 @@
+//! What a device does in a forward pass. Each is a function of [`crate::cpu`] and a shader of the same name.
+
+use super::ForwardError;
+use crate::checkpoint::dtype::TensorType;
+use crate::cpu::activation::Activation;
+use crate::cpu::attention::Attention;
+use crate::cpu::linear::{self, Layout, Weight};
+use crate::cpu::loss::Loss;
+use crate::cpu::norm::{self, Centring};
+use crate::cpu::rotary::{Pairing, Turns};
+
+/// The size of a linear map, and how its weight lies in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// k.
+    pub inputs: usize,
+    /// m.
+    pub outputs: usize,
+    /// Which is the outer one.
+    pub layout: Layout,
+}
+
+/// A part of every row: columns `from` to `from + width` of rows of `of` values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Columns {
+    /// The first.
+    pub from: usize,
+    /// How many.
+    pub width: usize,
+    /// Of a whole row.
+    pub of: usize,
+}
+
+/// The heads of queries or keys, and the tokens t of a sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heads {
+    /// How many.
+    pub count: usize,
+    /// h.
+    pub width: usize,
+    /// t.
+    pub length: usize,
+}
+
+/// A device. Work is handed over in order, and may go on after a call has returned; what went wrong in it is told when values are
+/// brought back.
+#[allow(async_fn_in_trait, reason = "passes run on one thread")]
+pub trait Kernels {
+    /// f32 values in the device's memory.
+    type Values;
+    /// A tensor there, in its own type.
+    type Weight;
+
+    /// The device, as reports name it.
+    fn name(&self) -> &str;
+
+    /// Values from memory.
+    fn put(&self, values: Vec<f32>) -> Self::Values;
+    /// This many zeros.
+    fn zeros(&self, values: usize) -> Self::Values;
+    /// Values back into memory, when all that makes them is done.
+    async fn get(&self, values: &Self::Values) -> Result<Vec<f32>, ForwardError>;
+    /// Room for this many values of a tensor; `None` for a type that is not decoded.
+    fn weight(&self, dtype: &TensorType, values: usize) -> Option<Self::Weight>;
+    /// Its next bytes.
+    fn fill(&self, weight: &mut Self::Weight, bytes: &[u8]);
+
+    /// A copy of `count` values from the `from`th on.
+    fn part(&self, x: &Self::Values, from: usize, count: usize) -> Self::Values;
+    /// Puts `part` at the `at`th value of `y`.
+    fn put_part(&self, y: &mut Self::Values, at: usize, part: &Self::Values);
+    /// These columns of every row.
+    fn columns(&self, x: &Self::Values, columns: Columns) -> Self::Values;
+    /// These rows of n × `width`.
+    fn rows(&self, x: &Self::Values, width: usize, rows: &[u32]) -> Self::Values;
+    /// y += weight · row, for each row of `part` and the row of `y` and weight that `to` has for it; no row of `y` twice.
+    fn add_rows(&self, y: &mut Self::Values, width: usize, to: &[(u32, f32)], part: &Self::Values);
+    /// y += multiplier · part.
+    fn add(&self, y: &mut Self::Values, part: &Self::Values, multiplier: f32);
+    /// Keeps values within ± `bound`.
+    fn clamp(&self, x: &mut Self::Values, bound: f32);
+
+    /// See [`linear::linear`].
+    fn linear(
+        &self,
+        x: &Self::Values,
+        weight: &Self::Weight,
+        shape: Shape,
+        bias: Option<&Self::Values>,
+    ) -> Self::Values;
+    /// See [`norm::normalise`].
+    fn normalise(&self, centring: Centring, x: &Self::Values, width: usize, epsilon: f32) -> Self::Values;
+    /// See [`norm::scale_and_shift`]; both have `width` values.
+    fn scale_and_shift(
+        &self,
+        x: &Self::Values,
+        scale: Option<&Self::Values>,
+        shift: Option<&Self::Values>,
+        width: usize,
+    ) -> Self::Values;
+    /// See [`Turns::apply`].
+    fn turn(&self, x: &mut Self::Values, turns: &Turns, heads: Heads, pairing: Pairing);
+    /// See [`Attention::attend`].
+    fn attend(
+        &self,
+        attention: &Attention<'_>,
+        q: &Self::Values,
+        k: &Self::Values,
+        v: &Self::Values,
+    ) -> Self::Values;
+    /// See [`Activation::apply`].
+    fn activate(&self, activation: Activation, x: &mut Self::Values);
+    /// See [`Activation::gate`].
+    fn gate(&self, activation: Activation, gate: &mut Self::Values, up: &Self::Values);
+    /// Multiplies logits, and keeps them within the soft `cap`.
+    fn logits(&self, x: &mut Self::Values, multiplier: f32, cap: Option<f32>);
+    /// See [`Loss::take`].
+    async fn loss(
+        &self,
+        loss: &mut Loss<'_>,
+        logits: &Self::Values,
+        width: usize,
+    ) -> Result<(), ForwardError>;
+}
+
+/// The CPU, on all its cores where there are threads.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cpu;
+
+impl Kernels for Cpu {
+    type Values = Vec<f32>;
+    type Weight = (TensorType, Vec<f32>);
+
+    fn name(&self) -> &str {
+        "cpu"
+    }
+
+    fn put(&self, values: Vec<f32>) -> Vec<f32> {
+        values
+    }
+
+    fn zeros(&self, values: usize) -> Vec<f32> {
+        vec![0.0; values]
+    }
+
+    async fn get(&self, values: &Vec<f32>) -> Result<Vec<f32>, ForwardError> {
+        Ok(values.clone())
+    }
+
+    fn weight(&self, dtype: &TensorType, values: usize) -> Option<Self::Weight> {
+        dtype.decodable().ok()?;
+        Some((dtype.clone(), Vec::with_capacity(values)))
+    }
+
+    fn fill(&self, (dtype, values): &mut Self::Weight, bytes: &[u8]) {
+        // It has been asked whether the type is decoded.
+        let _ = dtype.decode_f32(bytes, values);
+    }
+
+    fn part(&self, x: &Vec<f32>, from: usize, count: usize) -> Vec<f32> {
+        x[from..from + count].to_vec()
+    }
+
+    fn put_part(&self, y: &mut Vec<f32>, at: usize, part: &Vec<f32>) {
+        y[at..at + part.len()].copy_from_slice(part);
+    }
+
+    fn columns(&self, x: &Vec<f32>, Columns { from, width, of }: Columns) -> Vec<f32> {
+        x.chunks_exact(of).flat_map(|row| &row[from..from + width]).copied().collect()
+    }
+
+    fn rows(&self, x: &Vec<f32>, width: usize, rows: &[u32]) -> Vec<f32> {
+        rows.iter().flat_map(|row| &x[*row as usize * width..][..width]).copied().collect()
+    }
+
+    fn add_rows(&self, y: &mut Vec<f32>, width: usize, to: &[(u32, f32)], part: &Vec<f32>) {
+        for ((row, weight), part) in to.iter().zip(part.chunks_exact(width)) {
+            let y = &mut y[*row as usize * width..][..width];
+            y.iter_mut().zip(part).for_each(|(y, value)| *y += weight * value);
+        }
+    }
+
+    fn add(&self, y: &mut Vec<f32>, part: &Vec<f32>, multiplier: f32) {
+        y.iter_mut().zip(part).for_each(|(y, part)| *y += multiplier * part);
+    }
+
+    fn clamp(&self, x: &mut Vec<f32>, bound: f32) {
+        x.iter_mut().for_each(|value| *value = value.clamp(-bound, bound));
+    }
+
+    fn linear(
+        &self,
+        x: &Vec<f32>,
+        (_, values): &Self::Weight,
+        Shape { inputs, outputs, layout }: Shape,
+        bias: Option<&Vec<f32>>,
+    ) -> Vec<f32> {
+        linear::linear(x, Weight { values, outputs, inputs, layout }, bias.map(Vec::as_slice))
+    }
+
+    fn normalise(&self, centring: Centring, x: &Vec<f32>, width: usize, epsilon: f32) -> Vec<f32> {
+        let mut y = x.clone();
+        norm::normalise(centring, &mut y, width, epsilon);
+        y
+    }
+
+    fn scale_and_shift(
+        &self,
+        x: &Vec<f32>,
+        scale: Option<&Vec<f32>>,
+        shift: Option<&Vec<f32>>,
+        _width: usize,
+    ) -> Vec<f32> {
+        let mut y = x.clone();
+        norm::scale_and_shift(&mut y, scale.map(Vec::as_slice), shift.map(Vec::as_slice));
+        y
+    }
+
+    fn turn(&self, x: &mut Vec<f32>, turns: &Turns, heads: Heads, pairing: Pairing) {
+        turns.apply(x, heads.count, heads.width, heads.length, pairing);
+    }
+
+    fn attend(&self, attention: &Attention<'_>, q: &Vec<f32>, k: &Vec<f32>, v: &Vec<f32>) -> Vec<f32> {
+        attention.attend(q, k, v)
+    }
+
+    fn activate(&self, activation: Activation, x: &mut Vec<f32>) {
+        activation.apply(x);
+    }
+
+    fn gate(&self, activation: Activation, gate: &mut Vec<f32>, up: &Vec<f32>) {
+        activation.gate(gate, up);
+    }
+
+    fn logits(&self, x: &mut Vec<f32>, multiplier: f32, cap: Option<f32>) {
+        if multiplier != 1.0 {
+            x.iter_mut().for_each(|logit| *logit *= multiplier);
+        }
+        if let Some(cap) = cap {
+            x.iter_mut().for_each(|logit| *logit = cap * (*logit / cap).tanh());
+        }
+    }
+
+    async fn loss(
+        &self,
+        loss: &mut Loss<'_>,
+        logits: &Vec<f32>,
+        width: usize,
+    ) -> Result<(), ForwardError> {
+        loss.take(logits, width);
+        Ok(())
+    }
+}

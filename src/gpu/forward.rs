@@ -1,0 +1,508 @@
+//! The kernels of a forward pass on a GPU: dispatches of `shaders/*.wgsl`, one a kernel, in the order of the calls.
+//!
+//! Every dispatch is submitted by itself, so that a buffer that is given back and filled again cannot overtake the work that
+//! reads it. Faults are told when values are brought back ([`GpuKernels::get`]).
+
+use super::memory::{Held, Memory};
+use super::{Gpu, GpuError};
+use crate::checkpoint::dtype::TensorType;
+use crate::cpu::activation::Activation;
+use crate::cpu::attention::{Attention, Bias};
+use crate::cpu::linear::Layout;
+use crate::cpu::loss::Loss;
+use crate::cpu::norm::Centring;
+use crate::cpu::rotary::{Pairing, Turns};
+use crate::forward::ForwardError;
+use crate::forward::kernels::{Columns, Heads, Kernels, Shape};
+use safetensors::Dtype;
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+/// Threads of a workgroup where each has one value.
+const THREADS: usize = 64;
+/// Side of a tile of `linear.wgsl`.
+const TILE: usize = 64;
+/// Queries of a workgroup of `attend.wgsl`.
+const QUERIES: usize = 16;
+/// The widest head that `attend.wgsl` has registers for.
+const WIDEST_HEAD: usize = 256;
+/// Storage buffers of `attend.wgsl`, which has the most.
+const STORAGE_BUFFERS: u32 = 5;
+
+/// A shader, and what it is compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Shader {
+    Linear { kind: u32, turned: bool },
+    Normalise { centred: bool },
+    ScaleAndShift,
+    Turn { interleaved: bool },
+    Attend { bias: u32 },
+    Activate { kind: u32, gated: bool },
+    Add,
+    Bound,
+    Columns,
+    Rows,
+    AddRows,
+    Loss,
+}
+
+impl Shader {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Linear { .. } => "linear",
+            Self::Normalise { .. } => "normalise",
+            Self::ScaleAndShift => "scale_and_shift",
+            Self::Turn { .. } => "turn",
+            Self::Attend { .. } => "attend",
+            Self::Activate { .. } => "activate",
+            Self::Add => "add",
+            Self::Bound => "bound",
+            Self::Columns => "columns",
+            Self::Rows => "rows",
+            Self::AddRows => "add_rows",
+            Self::Loss => "loss",
+        }
+    }
+
+    fn source(self) -> String {
+        const ELEMENTS: &str = include_str!("shaders/elements.wgsl");
+        const FUNCTIONS: &str = include_str!("shaders/functions.wgsl");
+        let (before, text) = match self {
+            Self::Linear { .. } => ("", include_str!("shaders/linear.wgsl")),
+            Self::Normalise { .. } => ("", include_str!("shaders/normalise.wgsl")),
+            Self::Attend { .. } => (FUNCTIONS, include_str!("shaders/attend.wgsl")),
+            Self::Loss => ("", include_str!("shaders/loss.wgsl")),
+            Self::ScaleAndShift => (ELEMENTS, include_str!("shaders/scale_and_shift.wgsl")),
+            Self::Turn { .. } => (ELEMENTS, include_str!("shaders/turn.wgsl")),
+            Self::Activate { .. } => (ELEMENTS, include_str!("shaders/activate.wgsl")),
+            Self::Add => (ELEMENTS, include_str!("shaders/add.wgsl")),
+            Self::Bound => (ELEMENTS, include_str!("shaders/bound.wgsl")),
+            Self::Columns => (ELEMENTS, include_str!("shaders/columns.wgsl")),
+            Self::Rows => (ELEMENTS, include_str!("shaders/rows.wgsl")),
+            Self::AddRows => (ELEMENTS, include_str!("shaders/add_rows.wgsl")),
+        };
+        let functions = if matches!(self, Self::Activate { .. } | Self::Bound) { FUNCTIONS } else { "" };
+        [functions, before, text].join("\n")
+    }
+
+    /// Its overrides.
+    fn constants(self) -> Vec<(&'static str, f64)> {
+        let truth = |value: bool| f64::from(u8::from(value));
+        match self {
+            Self::Linear { kind, turned } => vec![("TYPE", f64::from(kind)), ("TURNED", truth(turned))],
+            Self::Normalise { centred } => vec![("CENTRED", truth(centred))],
+            Self::Turn { interleaved } => vec![("INTERLEAVED", truth(interleaved))],
+            Self::Attend { bias } => vec![("BIAS", f64::from(bias))],
+            Self::Activate { kind, gated } => vec![("KIND", f64::from(kind)), ("GATED", truth(gated))],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// f32 values in a buffer.
+#[derive(Debug)]
+pub struct Values {
+    held: Held,
+    count: usize,
+}
+
+/// A tensor in a buffer, in its own type or as f32.
+#[derive(Debug)]
+pub struct Weight {
+    held: Held,
+    kind: Stored,
+    filled: u64,
+}
+
+/// How a weight is stored in its buffer.
+#[derive(Debug, Clone, PartialEq)]
+enum Stored {
+    F32,
+    F16,
+    Bf16,
+    /// What the shader does not decode is f32 there, decoded on the CPU from this.
+    Decoded(TensorType),
+}
+
+/// A GPU that runs forward passes.
+#[derive(Debug)]
+pub struct GpuKernels {
+    gpu: Gpu,
+    memory: Memory,
+    pipelines: RefCell<HashMap<Shader, wgpu::ComputePipeline>>,
+    /// What a shader is given where it reads nothing.
+    nothing: Held,
+    /// The first thing asked that this GPU, or a shader, cannot do.
+    refused: RefCell<Option<String>>,
+}
+
+impl GpuKernels {
+    /// On the fastest GPU there is.
+    pub async fn open() -> Result<Self, GpuError> {
+        Self::new(&Gpu::open().await?)
+    }
+
+    /// On this one.
+    pub fn new(gpu: &Gpu) -> Result<Self, GpuError> {
+        let has = gpu.limits.max_storage_buffers_per_shader_stage;
+        if has < STORAGE_BUFFERS {
+            let (adapter, limit) = (gpu.adapter.clone(), "maxStorageBuffersPerShaderStage");
+            let (has, needed) = (u64::from(has), u64::from(STORAGE_BUFFERS));
+            return Err(GpuError::Limits { adapter, limit, has, needed });
+        }
+        let memory = Memory::new(gpu);
+        let nothing = memory.take(0);
+        Ok(Self { gpu: gpu.clone(), memory, pipelines: RefCell::default(), nothing, refused: RefCell::default() })
+    }
+
+    fn refuse(&self, reason: String) {
+        self.refused.borrow_mut().get_or_insert(reason);
+    }
+
+    /// A buffer that the limits allow; another one is refused, and what is computed with it instead is never brought back.
+    fn take(&self, bytes: u64) -> Held {
+        let has = self.gpu.limits.max_storage_buffer_binding_size.min(self.gpu.limits.max_buffer_size);
+        if bytes > has {
+            self.refuse(format!(
+                "`{}` allows buffers of {has} bytes, and one of {bytes} is needed: run fewer tokens, or use the CPU",
+                self.gpu.adapter
+            ));
+            return self.memory.take(0);
+        }
+        self.memory.take(bytes)
+    }
+
+    fn empty(&self, count: usize) -> Values {
+        Values { held: self.take(4 * count as u64), count }
+    }
+
+    fn write(&self, held: &Held, at: u64, bytes: &[u8]) {
+        let Some(buffer) = held.buffer().filter(|buffer| at + bytes.len() as u64 <= buffer.size()) else { return };
+        // Writes are in words.
+        let whole = bytes.len() / 4 * 4;
+        let (words, rest) = bytes.split_at(whole);
+        if !words.is_empty() {
+            self.gpu.queue.write_buffer(buffer, at, words);
+        }
+        if !rest.is_empty() {
+            let mut last = [0; 4];
+            last[..rest.len()].copy_from_slice(rest);
+            self.gpu.queue.write_buffer(buffer, at + whole as u64, &last);
+        }
+    }
+
+    fn words(&self, words: &[u32]) -> Held {
+        let held = self.take(4 * words.len() as u64);
+        self.write(&held, 0, &words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>());
+        held
+    }
+
+    fn floats(&self, values: &[f32]) -> Held {
+        let held = self.take(4 * values.len() as u64);
+        self.write(&held, 0, &values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>());
+        held
+    }
+
+    /// Submits one shader on buffers, the shape first.
+    fn run(&self, shader: Shader, shape: &[u32], buffers: &[&Held], groups: [usize; 3]) {
+        let most = self.gpu.limits.max_compute_workgroups_per_dimension as usize;
+        if groups.iter().any(|&groups| groups > most) {
+            return self.refuse(format!(
+                "`{}` allows {most} workgroups in a row, and `{}` needs {groups:?}: run fewer tokens, or use the CPU",
+                self.gpu.adapter,
+                shader.name()
+            ));
+        }
+        let device = &self.gpu.device;
+        let mut pipelines = self.pipelines.borrow_mut();
+        let pipeline = pipelines.entry(shader).or_insert_with(|| self.pipeline(shader));
+        let shape = self.words(shape);
+        let bound = std::iter::once(&shape).chain(buffers.iter().copied());
+        let entries: Option<Vec<_>> = (0..)
+            .zip(bound)
+            .map(|(binding, held)| {
+                Some(wgpu::BindGroupEntry { binding, resource: held.buffer()?.as_entire_binding() })
+            })
+            .collect();
+        let Some(entries) = entries else { return };
+        let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(shader.name()),
+            layout: &pipeline.get_bind_group_layout(0),
+            entries: &entries,
+        });
+        let mut encoder = device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            pass.set_pipeline(pipeline);
+            pass.set_bind_group(0, &group, &[]);
+            let [x, y, z] = groups.map(|groups| groups as u32);
+            pass.dispatch_workgroups(x, y, z);
+        }
+        self.gpu.queue.submit([encoder.finish()]);
+    }
+
+    /// So many workgroups, in two dimensions where one has no room for them.
+    fn spread(&self, groups: usize) -> [usize; 3] {
+        let most = self.gpu.limits.max_compute_workgroups_per_dimension as usize;
+        [groups.min(most), groups.div_ceil(most), 1]
+    }
+
+    fn on_values(&self, shader: Shader, count: usize, shape: &[u32], buffers: &[&Held]) {
+        if count > 0 {
+            self.run(shader, shape, buffers, self.spread(count.div_ceil(THREADS)));
+        }
+    }
+
+    fn pipeline(&self, shader: Shader) -> wgpu::ComputePipeline {
+        let device = &self.gpu.device;
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(shader.name()),
+            source: wgpu::ShaderSource::Wgsl(shader.source().into()),
+        });
+        device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(shader.name()),
+            layout: None,
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &shader.constants(),
+                ..Default::default()
+            },
+            cache: None,
+        })
+    }
+
+    fn copy(&self, from: (&Held, usize), to: (&Held, usize), count: usize) {
+        let (Some(source), Some(target)) = (from.0.buffer(), to.0.buffer()) else { return };
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        let bytes = |values: usize| 4 * values as u64;
+        encoder.copy_buffer_to_buffer(source, bytes(from.1), target, bytes(to.1), bytes(count));
+        self.gpu.queue.submit([encoder.finish()]);
+    }
+
+    async fn bring_back(&self, values: &Values) -> Result<Vec<f32>, GpuError> {
+        let bytes = 4 * values.count as u64;
+        let mut found = Vec::with_capacity(values.count);
+        let Some(buffer) = values.held.buffer().filter(|_| bytes > 0) else { return Ok(found) };
+        let device = &self.gpu.device;
+        let read = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("read"),
+            size: bytes,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut encoder = device.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(buffer, 0, &read, 0, bytes);
+        self.gpu.queue.submit([encoder.finish()]);
+        let words = |bytes: &[u8]| {
+            found.extend(bytes.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])));
+        };
+        let done = self.gpu.read(&read, bytes, words).await;
+        read.destroy();
+        done.map(|()| found)
+    }
+}
+
+fn truth(value: bool) -> u32 {
+    u32::from(value)
+}
+
+impl Kernels for GpuKernels {
+    type Values = Values;
+    type Weight = Weight;
+
+    fn name(&self) -> &str {
+        self.gpu.adapter()
+    }
+
+    fn put(&self, values: Vec<f32>) -> Values {
+        Values { held: self.floats(&values), count: values.len() }
+    }
+
+    fn zeros(&self, count: usize) -> Values {
+        let values = self.empty(count);
+        if let Some(buffer) = values.held.buffer() {
+            let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+            encoder.clear_buffer(buffer, 0, None);
+            self.gpu.queue.submit([encoder.finish()]);
+        }
+        values
+    }
+
+    async fn get(&self, values: &Values) -> Result<Vec<f32>, ForwardError> {
+        if let Some(reason) = self.refused.borrow().clone() {
+            return Err(ForwardError::Device { reason });
+        }
+        self.bring_back(values).await.map_err(|error| ForwardError::Device { reason: error.to_string() })
+    }
+
+    fn weight(&self, dtype: &TensorType, values: usize) -> Option<Weight> {
+        dtype.decodable().ok()?;
+        let (kind, size) = match dtype {
+            TensorType::Known(Dtype::F32) => (Stored::F32, 4),
+            TensorType::Known(Dtype::F16) => (Stored::F16, 2),
+            TensorType::Known(Dtype::BF16) => (Stored::Bf16, 2),
+            other => (Stored::Decoded(other.clone()), 4),
+        };
+        Some(Weight { held: self.take(size * values as u64), kind, filled: 0 })
+    }
+
+    fn fill(&self, weight: &mut Weight, bytes: &[u8]) {
+        let decoded = match &weight.kind {
+            Stored::Decoded(dtype) => {
+                let mut values = Vec::new();
+                // It has been asked whether the type is decoded.
+                let _ = dtype.decode_f32(bytes, &mut values);
+                values.iter().flat_map(|value| value.to_le_bytes()).collect()
+            }
+            _ => Vec::new(),
+        };
+        let bytes = if decoded.is_empty() { bytes } else { &decoded };
+        self.write(&weight.held, weight.filled, bytes);
+        weight.filled += bytes.len() as u64;
+    }
+
+    fn part(&self, x: &Values, from: usize, count: usize) -> Values {
+        let y = self.empty(count);
+        self.copy((&x.held, from), (&y.held, 0), count);
+        y
+    }
+
+    fn put_part(&self, y: &mut Values, at: usize, part: &Values) {
+        self.copy((&part.held, 0), (&y.held, at), part.count);
+    }
+
+    fn columns(&self, x: &Values, Columns { from, width, of }: Columns) -> Values {
+        let y = self.empty(x.count / of * width);
+        let shape = [y.count, from, width, of].map(|size| size as u32);
+        self.on_values(Shader::Columns, y.count, &shape, &[&x.held, &y.held]);
+        y
+    }
+
+    fn rows(&self, x: &Values, width: usize, rows: &[u32]) -> Values {
+        let y = self.empty(rows.len() * width);
+        let shape = [y.count as u32, width as u32];
+        self.on_values(Shader::Rows, y.count, &shape, &[&x.held, &self.words(rows), &y.held]);
+        y
+    }
+
+    fn add_rows(&self, y: &mut Values, width: usize, to: &[(u32, f32)], part: &Values) {
+        let words: Vec<u32> = to.iter().flat_map(|(row, weight)| [*row, weight.to_bits()]).collect();
+        let shape = [part.count as u32, width as u32];
+        self.on_values(Shader::AddRows, part.count, &shape, &[&part.held, &self.words(&words), &y.held]);
+    }
+
+    fn add(&self, y: &mut Values, part: &Values, multiplier: f32) {
+        self.on_values(Shader::Add, y.count, &[y.count as u32, multiplier.to_bits()], &[&part.held, &y.held]);
+    }
+
+    fn clamp(&self, x: &mut Values, bound: f32) {
+        let shape = [x.count as u32, 1f32.to_bits(), bound.to_bits(), 0];
+        self.on_values(Shader::Bound, x.count, &shape, &[&x.held]);
+    }
+
+    fn linear(&self, x: &Values, weight: &Weight, shape: Shape, bias: Option<&Values>) -> Values {
+        let Shape { inputs: k, outputs: m, layout } = shape;
+        let n = x.count / k;
+        let y = self.empty(n * m);
+        let kind = match weight.kind {
+            Stored::F32 | Stored::Decoded(_) => 0,
+            Stored::F16 => 1,
+            Stored::Bf16 => 2,
+        };
+        let shader = Shader::Linear { kind, turned: layout == Layout::InputOutput };
+        let sizes = [n as u32, k as u32, m as u32, truth(bias.is_some())];
+        let bias = bias.map_or(&self.nothing, |bias| &bias.held);
+        let groups = [m.div_ceil(TILE), n.div_ceil(TILE), 1];
+        self.run(shader, &sizes, &[&x.held, &weight.held, bias, &y.held], groups);
+        y
+    }
+
+    fn normalise(&self, centring: Centring, x: &Values, width: usize, epsilon: f32) -> Values {
+        let y = self.empty(x.count);
+        let rows = x.count / width;
+        let shape = [rows as u32, width as u32, epsilon.to_bits()];
+        let shader = Shader::Normalise { centred: centring == Centring::Mean };
+        self.run(shader, &shape, &[&x.held, &y.held], self.spread(rows));
+        y
+    }
+
+    fn scale_and_shift(
+        &self,
+        x: &Values,
+        scale: Option<&Values>,
+        shift: Option<&Values>,
+        width: usize,
+    ) -> Values {
+        let y = self.empty(x.count);
+        let shape = [x.count as u32, width as u32, truth(scale.is_some()), truth(shift.is_some())];
+        let [scale, shift] = [scale, shift].map(|values| values.map_or(&self.nothing, |values| &values.held));
+        self.on_values(Shader::ScaleAndShift, x.count, &shape, &[&x.held, scale, shift, &y.held]);
+        y
+    }
+
+    fn turn(&self, x: &mut Values, turns: &Turns, heads: Heads, pairing: Pairing) {
+        let Heads { count, width, length } = heads;
+        let tokens = x.count / (count * width);
+        let (pairs, table) = turns.table();
+        let shape = [tokens, count, width, length, pairs].map(|size| size as u32);
+        let shader = Shader::Turn { interleaved: pairing == Pairing::Interleaved };
+        self.on_values(shader, tokens * count * pairs, &shape, &[&self.floats(&table), &x.held]);
+    }
+
+    fn attend(&self, attention: &Attention<'_>, q: &Values, k: &Values, v: &Values) -> Values {
+        let Attention { heads, key_heads, head_width, length, causal, window, scale, cap, bias } = *attention;
+        let y = self.empty(q.count);
+        if head_width > WIDEST_HEAD {
+            self.refuse(format!(
+                "heads of {head_width} channels are wider than the {WIDEST_HEAD} that attention on a GPU is written for: use the CPU"
+            ));
+            return y;
+        }
+        let (kind, bias) = match bias {
+            Bias::None => (0, None),
+            Bias::Alibi(slopes) => (1, Some(self.floats(slopes))),
+            Bias::Relative(rows) => (2, Some(self.floats(rows))),
+        };
+        let shape = [
+            heads as u32,
+            key_heads as u32,
+            head_width as u32,
+            length as u32,
+            truth(causal),
+            window.unwrap_or(0) as u32,
+            scale.to_bits(),
+            cap.unwrap_or(0.0).to_bits(),
+        ];
+        let bias = bias.as_ref().unwrap_or(&self.nothing);
+        let sequences = q.count / (length * heads * head_width);
+        let groups = [length.div_ceil(QUERIES), heads, sequences];
+        self.run(Shader::Attend { bias: kind }, &shape, &[&q.held, &k.held, &v.held, bias, &y.held], groups);
+        y
+    }
+
+    fn activate(&self, activation: Activation, x: &mut Values) {
+        let shader = Shader::Activate { kind: activation as u32, gated: false };
+        self.on_values(shader, x.count, &[x.count as u32], &[&self.nothing, &x.held]);
+    }
+
+    fn gate(&self, activation: Activation, gate: &mut Values, up: &Values) {
+        let shader = Shader::Activate { kind: activation as u32, gated: true };
+        self.on_values(shader, gate.count, &[gate.count as u32], &[&up.held, &gate.held]);
+    }
+
+    fn logits(&self, x: &mut Values, multiplier: f32, cap: Option<f32>) {
+        let shape = [x.count as u32, multiplier.to_bits(), 0, cap.unwrap_or(0.0).to_bits()];
+        self.on_values(Shader::Bound, x.count, &shape, &[&x.held]);
+    }
+
+    async fn loss(&self, loss: &mut Loss<'_>, logits: &Values, width: usize) -> Result<(), ForwardError> {
+        let targets = loss.columns(width);
+        let y = self.empty(3 * targets.len());
+        let shape = [targets.len() as u32, width as u32];
+        let buffers = [&logits.held, &self.words(&targets), &y.held];
+        self.run(Shader::Loss, &shape, &buffers, self.spread(targets.len()));
+        loss.fold(&self.get(&y).await?, width);
+        Ok(())
+    }
+}

@@ -1,0 +1,79 @@
+//! Buffers that are used again: a block asks for the sizes that the block before it has given back, and a browser frees buffers
+//! when it likes.
+
+use super::Gpu;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Bytes of unused buffers that are kept.
+const KEPT: u64 = 512 << 20;
+/// Sizes are rounded up to this, so that more of them are the same.
+const GRAIN: u64 = 256;
+
+/// The device's unused buffers, by size.
+#[derive(Debug, Default)]
+struct Unused {
+    buffers: BTreeMap<u64, Vec<wgpu::Buffer>>,
+    bytes: u64,
+}
+
+/// Gives out buffers.
+#[derive(Debug, Clone)]
+pub(super) struct Memory {
+    gpu: Gpu,
+    unused: Rc<RefCell<Unused>>,
+}
+
+/// A buffer in use; dropped, it may be given out again. Work that was submitted before is not disturbed: the queue keeps its order.
+#[derive(Debug)]
+pub(super) struct Held {
+    // Taken when dropped.
+    buffer: Option<wgpu::Buffer>,
+    bytes: u64,
+    unused: Rc<RefCell<Unused>>,
+}
+
+impl Memory {
+    pub(super) fn new(gpu: &Gpu) -> Self {
+        Self { gpu: gpu.clone(), unused: Rc::default() }
+    }
+
+    /// A buffer of at least this many bytes, of whatever content.
+    pub(super) fn take(&self, bytes: u64) -> Held {
+        let bytes = bytes.next_multiple_of(GRAIN).max(GRAIN);
+        let mut unused = self.unused.borrow_mut();
+        let kept = unused.buffers.get_mut(&bytes).and_then(Vec::pop);
+        if kept.is_some() {
+            unused.bytes -= bytes;
+        }
+        let buffer = kept.unwrap_or_else(|| {
+            use wgpu::BufferUsages as Usage;
+            self.gpu.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("values"),
+                size: bytes,
+                usage: Usage::STORAGE | Usage::UNIFORM | Usage::COPY_SRC | Usage::COPY_DST,
+                mapped_at_creation: false,
+            })
+        });
+        Held { buffer: Some(buffer), bytes, unused: self.unused.clone() }
+    }
+}
+
+impl Held {
+    /// The buffer; `None` only while it is dropped.
+    pub(super) fn buffer(&self) -> Option<&wgpu::Buffer> {
+        self.buffer.as_ref()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let (Some(buffer), mut unused) = (self.buffer.take(), self.unused.borrow_mut()) else { return };
+        if unused.bytes + self.bytes > KEPT {
+            return buffer.destroy();
+        }
+        unused.bytes += self.bytes;
+        unused.buffers.entry(self.bytes).or_default().push(buffer);
+    }
+}

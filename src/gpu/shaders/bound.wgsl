@@ -1,0 +1,34 @@
+// x · multiplier, kept within ± `clip` where that is above 0, softened to cap · tanh(x/cap) where the cap is; in place.
+//
+// Bindings  0 shape, 1 x
+// Workgroup 64 threads, one value each.
+
+struct Shape {
+    values: u32,
+    multiplier: f32,
+    clip: f32,
+    cap: f32,
+}
+
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let at = element(group, groups, thread);
+    if at >= shape.values {
+        return;
+    }
+    var value = x[at] * shape.multiplier;
+    if shape.clip > 0.0 {
+        value = clamp(value, -shape.clip, shape.clip);
+    }
+    if shape.cap > 0.0 {
+        value = shape.cap * hyperbolic_tangent(value / shape.cap);
+    }
+    x[at] = value;
+}
