@@ -488,7 +488,7 @@ const MISTRAL: Row = Row {
 
 const QWEN2: Row = Row {
     families: &["qwen2"],
-    given: &[],
+    given: &[("use_mrope", Given::Usually(false))],
     neutral: &["max_window_layers", "sliding_window", "use_sliding_window"],
     attention: AttentionRow { windows: Windows::After, ..LLAMA.attention },
     stored: StoredRow { projection_bias: ALWAYS, ..SCALES_ONLY },
