@@ -1,6 +1,7 @@
 //! A configuration as a list of leaves, which remembers what was read of it.
 
 use super::ModelError;
+use super::table::Switch;
 use crate::checkpoint::config::Config;
 use serde_json::{Map, Value};
 use std::cell::RefCell;
@@ -164,6 +165,14 @@ impl<'a> Fields<'a> {
     /// A truth value.
     pub fn truth(&self, field: &str) -> Result<Option<bool>, ModelError> {
         self.typed(field, Value::as_bool, "true or false")
+    }
+
+    /// A truth value that a row decides, or leaves to a field.
+    pub fn switch(&self, switch: Switch) -> Result<bool, ModelError> {
+        Ok(match switch {
+            Switch::Is(value) => value,
+            Switch::Field(field, usual) => self.truth(field)?.unwrap_or(usual),
+        })
     }
 
     /// A string.

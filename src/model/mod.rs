@@ -3,14 +3,20 @@
 //! [`architecture`] is plain data that a forward pass carries out; [`table`] is what the families are, a row each;
 //! [`fields`] reads a configuration and knows what was left unread; [`resolve`](mod@resolve) turns the three into one another, and
 //! says which field or tensor did not fit. Nothing is approximated: what is not in the table is an error.
+//!
+//! [`catalogue`](mod@catalogue) walks the same rows without a checkpoint, and [`random`] makes one of it, at its initialisation.
 
 pub mod architecture;
+pub mod catalogue;
+mod dimensions;
 pub mod fields;
+pub mod random;
 pub mod resolve;
 pub mod rotary;
 pub mod table;
 
 pub use architecture::Architecture;
+pub use catalogue::catalogue;
 pub use resolve::resolve;
 
 /// Why a checkpoint is no model that can be run here.

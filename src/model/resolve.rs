@@ -5,11 +5,12 @@ use super::architecture::{
     Architecture, Attention, Block, Branch, Embedding, FeedForward, Gated, GatedInputs, Head,
     LearnedPositions, Linear, Norm, Position, Projections, Rotary,
 };
+use super::dimensions::Dimensions;
 use super::fields::Fields;
 use super::rotary;
 use super::table::{
-    ExpertsRow, FeedForwardShape, Given, KeyHeads, Multiplier, PositionRow, ProjectionsRow, ROWS, Row,
-    ScaleRow, Switch, Turned, Windows,
+    ExpertsRow, FeedForwardShape, Given, Multiplier, PositionRow, ProjectionsRow, ROWS, Row, ScaleRow,
+    Turned, Windows,
 };
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Tensor;
@@ -31,7 +32,7 @@ pub fn resolve<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Result<Architecture
 }
 
 /// The row whose values are all given.
-fn row(fields: &Fields<'_>, family: &str, path: &str) -> Result<&'static Row, ModelError> {
+pub(super) fn row(fields: &Fields<'_>, family: &str, path: &str) -> Result<&'static Row, ModelError> {
     let rows = || ROWS.iter().filter(|row| row.families.contains(&family));
     let mut misfit = None;
     for row in rows() {
@@ -99,26 +100,7 @@ impl<'a> Resolver<'a> {
                 || after_blocks.is_some_and(|name| index.contains_key(name.as_str()))
         };
         let prefix = row.prefixes.iter().find(landmark).copied().unwrap_or(row.prefixes[0]);
-        let sizes = &row.sizes;
-        let width = fields.needed(&[sizes.width])?;
-        let heads = fields.needed(&[sizes.heads])?;
-        let key_heads = match sizes.key_heads {
-            KeyHeads::All => heads,
-            KeyHeads::One => 1,
-            KeyHeads::Field(field, usual) => match fields.count(&[field])? {
-                Some(0) => return Err(fields.wrong(field, "a number above 0")),
-                Some(count) => count,
-                None => usual.filter(|_| !fields.mentions(field)).unwrap_or(heads),
-            },
-        };
-        if heads % key_heads != 0 {
-            return Err(fields.wrong(sizes.heads, &format!("a multiple of {key_heads}")));
-        }
-        let stated = sizes.head_width.map(|field| fields.count(&[field])).transpose()?.flatten();
-        let head_width = stated.or(sizes.usual_head_width).unwrap_or(width / heads);
-        if head_width == 0 {
-            return Err(fields.wrong(sizes.heads, "as many heads as there are channels, or fewer"));
-        }
+        let Dimensions { width, layers, heads, key_heads, head_width } = Dimensions::of(row, fields)?;
         Ok(Self {
             row,
             family,
@@ -128,7 +110,7 @@ impl<'a> Resolver<'a> {
             used: RefCell::new(vec![false; tensors.len()]),
             prefix,
             width,
-            layers: fields.needed(&[sizes.layers])?,
+            layers,
             heads,
             key_heads,
             head_width,
@@ -312,13 +294,6 @@ impl<'a> Resolver<'a> {
         } as f32)
     }
 
-    fn switch(&self, switch: Switch) -> Result<bool, ModelError> {
-        Ok(match switch {
-            Switch::Is(value) => value,
-            Switch::Field(field, usual) => self.fields.truth(field)?.unwrap_or(usual),
-        })
-    }
-
     /// c of a soft cap: null is none, and the default is for a field that is not mentioned.
     fn cap(&self, cap: Option<(&str, f64)>) -> Result<Option<f32>, ModelError> {
         let Some((field, usual)) = cap else { return Ok(None) };
@@ -348,7 +323,7 @@ impl<'a> Resolver<'a> {
             around_attention: branch(self.row.around_attention, self.row.norm.bare_first && layer == 0)?,
             feed_forward: self.feed_forward(&name)?,
             around_feed_forward: branch(self.row.around_feed_forward, false)?,
-            parallel: self.switch(self.row.parallel)?,
+            parallel: self.fields.switch(self.row.parallel)?,
         })
     }
 
@@ -563,7 +538,7 @@ impl<'a> Resolver<'a> {
             experts: experts.collect::<Result<_, _>>()?,
             chosen,
             gate: Gate::Softmax,
-            normalised: self.switch(row.normalised)?,
+            normalised: self.fields.switch(row.normalised)?,
         })
     }
 

@@ -49,6 +49,8 @@ pub struct Row {
     pub residual_multiplier: Option<&'static str>,
     /// Beginnings or ends of tensors that take no part: masks, poolers, other heads.
     pub apart: &'static [&'static str],
+    /// What a checkpoint stores beside that.
+    pub stored: StoredRow,
 }
 
 /// A value that a row is written for.
@@ -312,6 +314,81 @@ pub struct HeadRow {
     pub cap: Option<(&'static str, f64)>,
 }
 
+/// What a checkpoint of the family stores that the rest of its row leaves to the checkpoint: which vectors there are, and
+/// sizes. Only a catalogue that is made from a configuration alone asks for it.
+#[derive(Debug, Clone, Copy)]
+pub struct StoredRow {
+    /// Biases of the maps to queries, keys and values.
+    pub projection_bias: Switch,
+    /// Bias of the map from attention back to the stream.
+    pub output_bias: Switch,
+    /// Biases of the feed-forward part.
+    pub feed_forward_bias: Switch,
+    /// β of the norms.
+    pub shift: Switch,
+    /// Width between the maps of the feed-forward part.
+    pub hidden_width: HiddenWidth,
+    /// Field of the same of an expert.
+    pub expert_width: &'static str,
+    /// Whether a norm of queries or keys is over all heads, or over each by itself.
+    pub head_norms_whole: bool,
+    /// Field of the number of positions, and rows that their table has beyond it.
+    pub positions: Option<(&'static str, usize)>,
+    /// Field of the embedding's own width; d where it is not there.
+    pub embedding_width: Option<&'static str>,
+    /// Bias of the dense matrix before the head.
+    pub transform_bias: Switch,
+    /// Bias of the head.
+    pub head_bias: Switch,
+}
+
+/// Width between the maps of a feed-forward part.
+#[derive(Debug, Clone, Copy)]
+pub enum HiddenWidth {
+    /// This field, which must be there.
+    Field(&'static str),
+    /// This field; 4d where it is not there.
+    Usually(&'static str),
+    /// 4d, whatever the configuration says.
+    Fourfold,
+}
+
+const ALWAYS: Switch = Switch::Is(true);
+const NEVER: Switch = Switch::Is(false);
+
+/// No vectors but the scales of norms.
+const SCALES_ONLY: StoredRow = StoredRow {
+    projection_bias: NEVER,
+    output_bias: NEVER,
+    feed_forward_bias: NEVER,
+    shift: NEVER,
+    hidden_width: HiddenWidth::Field("intermediate_size"),
+    expert_width: "intermediate_size",
+    head_norms_whole: false,
+    positions: None,
+    embedding_width: None,
+    transform_bias: NEVER,
+    head_bias: NEVER,
+};
+
+/// Biases in attention if this field says so.
+const fn attention_bias(field: &'static str, usually: bool) -> StoredRow {
+    let by_field = Switch::Field(field, usually);
+    StoredRow { projection_bias: by_field, output_bias: by_field, ..SCALES_ONLY }
+}
+
+/// Biases in each map of a block if `bias` says so, and shifts in the norms.
+const fn shifted(bias: Switch, hidden_width: HiddenWidth) -> StoredRow {
+    StoredRow {
+        projection_bias: bias,
+        output_bias: bias,
+        feed_forward_bias: bias,
+        shift: ALWAYS,
+        hidden_width,
+        ..SCALES_ONLY
+    }
+}
+
 const LAYER: Centring = Centring::Mean;
 const RMS: Centring = Centring::None;
 
@@ -393,6 +470,10 @@ const LLAMA: Row = Row {
     },
     residual_multiplier: None,
     apart: &["rotary_emb.inv_freq"],
+    stored: StoredRow {
+        feed_forward_bias: Switch::Field("mlp_bias", false),
+        ..attention_bias("attention_bias", false)
+    },
 };
 
 const MISTRAL: Row = Row {
@@ -401,14 +482,16 @@ const MISTRAL: Row = Row {
     neutral: &[],
     sizes: Sizes { key_heads: KeyHeads::Field("num_key_value_heads", Some(8)), ..LLAMA.sizes },
     attention: AttentionRow { windows: Windows::All("sliding_window", Some(4096)), ..LLAMA.attention },
+    stored: SCALES_ONLY,
     ..LLAMA
 };
 
 const QWEN2: Row = Row {
     families: &["qwen2"],
-    given: &[],
+    given: &[("use_mrope", Given::Usually(false))],
     neutral: &["max_window_layers", "sliding_window", "use_sliding_window"],
     attention: AttentionRow { windows: Windows::After, ..LLAMA.attention },
+    stored: StoredRow { projection_bias: ALWAYS, ..SCALES_ONLY },
     ..LLAMA
 };
 
@@ -419,6 +502,7 @@ const QWEN3: Row = Row {
     neutral: &["attention_bias", "max_window_layers", "sliding_window", "use_sliding_window"],
     sizes: Sizes { usual_head_width: Some(128), ..LLAMA.sizes },
     attention: AttentionRow { head_norms: HEAD_NORMS, ..QWEN2.attention },
+    stored: attention_bias("attention_bias", false),
     ..QWEN2
 };
 
@@ -436,6 +520,7 @@ const GEMMA: Row = Row {
         ..LLAMA.feed_forward
     },
     head: HeadRow { usually_tied: true, ..LLAMA.head },
+    stored: attention_bias("attention_bias", false),
     ..LLAMA
 };
 
@@ -527,6 +612,10 @@ const GPT2: Row = Row {
     final_norm: Some("ln_f"),
     head: HeadRow { usually_tied: true, ..LLAMA.head },
     apart: &[".attn.bias", ".attn.masked_bias"],
+    stored: StoredRow {
+        positions: Some(("n_positions", 0)),
+        ..shifted(ALWAYS, HiddenWidth::Usually("n_inner"))
+    },
     ..LLAMA
 };
 
@@ -554,6 +643,10 @@ const GPT_NEOX: Row = Row {
     final_norm: Some("final_layer_norm"),
     head: HeadRow { unembedding: "embed_out", ..LLAMA.head },
     apart: &["rotary_emb.inv_freq", ".attention.bias", ".attention.masked_bias"],
+    stored: StoredRow {
+        feed_forward_bias: ALWAYS,
+        ..shifted(Switch::Field("attention_bias", true), HiddenWidth::Field("intermediate_size"))
+    },
     ..LLAMA
 };
 
@@ -604,6 +697,12 @@ const BERT: Row = Row {
         ..LLAMA.head
     },
     apart: &["pooler.", "cls.seq_relationship.", "embeddings.position_ids", "cls.predictions.decoder."],
+    stored: StoredRow {
+        positions: Some(("max_position_embeddings", 0)),
+        transform_bias: ALWAYS,
+        head_bias: ALWAYS,
+        ..shifted(ALWAYS, HiddenWidth::Field("intermediate_size"))
+    },
     ..LLAMA
 };
 
@@ -653,6 +752,7 @@ const DISTILBERT: Row = Row {
         ..BERT.head
     },
     apart: &["embeddings.position_ids", "vocab_projector.weight"],
+    stored: StoredRow { hidden_width: HiddenWidth::Field("hidden_dim"), ..BERT.stored },
     ..BERT
 };
 
@@ -668,6 +768,7 @@ const ELECTRA: Row = Row {
         ..BERT.head
     },
     apart: &["embeddings.position_ids", "discriminator_predictions.", "generator_lm_head.weight"],
+    stored: StoredRow { embedding_width: Some("embedding_size"), ..BERT.stored },
     ..BERT
 };
 
@@ -695,6 +796,11 @@ const OPT: Row = Row {
     final_norm: Some("final_layer_norm"),
     head: HeadRow { usually_tied: true, ..LLAMA.head },
     apart: &[],
+    stored: StoredRow {
+        positions: Some(("max_position_embeddings", 2)),
+        embedding_width: Some("word_embed_proj_dim"),
+        ..shifted(Switch::Field("enable_bias", true), HiddenWidth::Field("ffn_dim"))
+    },
     ..LLAMA
 };
 
@@ -724,6 +830,13 @@ const GPTJ: Row = Row {
         ..GPT2.feed_forward
     },
     head: HeadRow { usually_tied: false, ..GPT2.head },
+    stored: StoredRow {
+        projection_bias: NEVER,
+        output_bias: NEVER,
+        positions: None,
+        head_bias: ALWAYS,
+        ..GPT2.stored
+    },
     ..GPT2
 };
 
@@ -759,6 +872,7 @@ const BLOOM: Row = Row {
         ..GPT_NEOX.feed_forward
     },
     apart: &[],
+    stored: shifted(ALWAYS, HiddenWidth::Fourfold),
     ..GPT2
 };
 
@@ -815,6 +929,7 @@ const MPT: Row = Row {
         experts: None,
     },
     final_norm: Some("norm_f"),
+    stored: StoredRow { hidden_width: HiddenWidth::Fourfold, ..SCALES_ONLY },
     ..GPT2
 };
 
@@ -844,6 +959,7 @@ const FALCON: Row = Row {
     feed_forward: FeedForwardRow { activation: &["activation"], ..GPT_NEOX.feed_forward },
     final_norm: Some("ln_f"),
     head: HeadRow { usually_tied: true, ..LLAMA.head },
+    stored: shifted(Switch::Field("bias", false), HiddenWidth::Usually("ffn_hidden_size")),
     ..LLAMA
 };
 
@@ -883,6 +999,7 @@ const PHI: Row = Row {
         ..LLAMA.feed_forward
     },
     final_norm: Some("final_layernorm"),
+    stored: StoredRow { head_bias: ALWAYS, ..shifted(ALWAYS, HiddenWidth::Field("intermediate_size")) },
     ..LLAMA
 };
 
@@ -901,6 +1018,7 @@ const PHI3: Row = Row {
         shape: FeedForwardShape::GatedConcatenated(["mlp.gate_up_proj", "mlp.down_proj"]),
         ..LLAMA.feed_forward
     },
+    stored: SCALES_ONLY,
     ..LLAMA
 };
 
@@ -912,6 +1030,10 @@ const STABLELM: Row = Row {
     attention: AttentionRow {
         position: partly_rotary(&["rope_theta"], &["partial_rotary_factor"], 0.25),
         ..LLAMA.attention
+    },
+    stored: StoredRow {
+        projection_bias: Switch::Field("use_qkv_bias", false),
+        ..shifted(NEVER, HiddenWidth::Field("intermediate_size"))
     },
     ..LLAMA
 };
@@ -938,6 +1060,7 @@ const COHERE: Row = Row {
         multiplier: Multiplier::Usually("logit_scale", 0.0625),
         ..LLAMA.head
     },
+    stored: attention_bias("attention_bias", false),
     ..LLAMA
 };
 
@@ -954,6 +1077,7 @@ const STARCODER2: Row = Row {
         ..LLAMA.feed_forward
     },
     head: HeadRow { usually_tied: true, ..LLAMA.head },
+    stored: shifted(Switch::Field("use_bias", true), HiddenWidth::Field("intermediate_size")),
     ..LLAMA
 };
 
@@ -974,6 +1098,7 @@ const NEMOTRON: Row = Row {
         usual_activation: "relu2",
         ..LLAMA.feed_forward
     },
+    stored: StoredRow { shift: ALWAYS, ..LLAMA.stored },
     ..LLAMA
 };
 
@@ -1034,6 +1159,13 @@ const MODERNBERT: Row = Row {
         ..BERT.head
     },
     apart: &["decoder.weight"],
+    stored: StoredRow {
+        feed_forward_bias: Switch::Field("mlp_bias", false),
+        shift: Switch::Field("norm_bias", false),
+        transform_bias: Switch::Field("classifier_bias", false),
+        head_bias: Switch::Field("decoder_bias", true),
+        ..attention_bias("attention_bias", false)
+    },
     ..BERT
 };
 
@@ -1085,6 +1217,7 @@ const T5: Row = Row {
     final_norm: Some("final_layer_norm"),
     head: HeadRow { unembedding: "", ..LLAMA.head },
     apart: &["decoder.", "lm_head.", "encoder.embed_tokens."],
+    stored: StoredRow { hidden_width: HiddenWidth::Field("d_ff"), ..SCALES_ONLY },
     ..LLAMA
 };
 
@@ -1107,6 +1240,7 @@ const OLMO: Row = Row {
     given: &[],
     norm: NormRow { parametric: false, ..norm(LAYER, "", 1e-5) },
     attention: AttentionRow { clip: Some("clip_qkv"), ..LLAMA.attention },
+    stored: attention_bias("attention_bias", false),
     ..LLAMA
 };
 
@@ -1117,6 +1251,7 @@ const OLMO2: Row = Row {
     around_attention: [None, Some("post_attention_layernorm"), None],
     around_feed_forward: [None, Some("post_feedforward_layernorm"), None],
     attention: AttentionRow { head_norms: HEAD_NORMS, ..LLAMA.attention },
+    stored: StoredRow { head_norms_whole: true, ..attention_bias("attention_bias", false) },
     ..LLAMA
 };
 
@@ -1181,6 +1316,7 @@ const QWEN3_MOE: Row = Row {
         }),
         ..LLAMA.feed_forward
     },
+    stored: StoredRow { expert_width: "moe_intermediate_size", ..QWEN3.stored },
     ..QWEN3
 };
 

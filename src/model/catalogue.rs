@@ -1,0 +1,268 @@
+//! The catalogue that a checkpoint would have, from its configuration alone: names and shapes, without values.
+//!
+//! It walks the row that [`resolve`](super::resolve()) walks, and what it gives is what that accepts. Tensors that take no part
+//! (a row's `apart`) are left out.
+
+use super::ModelError;
+use super::dimensions::Dimensions;
+use super::fields::Fields;
+use super::resolve::row;
+use super::table::{
+    ExpertsRow, FeedForwardShape, HiddenWidth, PositionRow, ProjectionsRow, Row, StoredRow, Switch,
+};
+use crate::checkpoint::Tensor;
+use crate::checkpoint::config::Config;
+use crate::cpu::linear::Layout;
+
+/// Architectures that have the head of their family; others are a base model, or have a head for another task.
+const WITH_HEAD: [&str; 4] = ["ForCausalLM", "LMHeadModel", "ForMaskedLM", "BertForPreTraining"];
+
+/// More blocks, or experts in a block, than any model has: a catalogue of them would not fit into memory.
+const MOST: usize = 1024;
+
+/// A tensor without values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
+    /// Its name.
+    pub name: String,
+    /// Its dimensions, outermost first.
+    pub shape: Vec<u64>,
+}
+
+impl From<&Tensor> for Shape {
+    fn from(tensor: &Tensor) -> Self {
+        Self { name: tensor.name.clone(), shape: tensor.shape.clone() }
+    }
+}
+
+/// The tensors of a model with this configuration, in the order in which they act.
+///
+/// Whether it has a head is what the name of its architecture says; without a name it has one.
+pub fn catalogue(config: &Config) -> Result<Vec<Shape>, ModelError> {
+    let family = config.family().unwrap_or("unknown");
+    let fields = Fields::new(config, family);
+    let row = row(&fields, family, &config.path)?;
+    let architecture = config.fields().get("architectures").and_then(|all| all.get(0)?.as_str());
+    let with_head = architecture.is_none_or(|name| WITH_HEAD.iter().any(|end| name.ends_with(end)));
+    let base = architecture.is_some_and(|name| name.ends_with("Model") && !with_head);
+    // The encoder of T5 is a part of its base model, and has its prefix there too.
+    let bare = base && !row.head.unembedding.is_empty();
+    let prefix = row.prefixes.get(usize::from(bare)).copied().unwrap_or_default();
+    let mut walk =
+        Walk { row, fields: &fields, prefix, size: Dimensions::of(row, &fields)?, shapes: Vec::new() };
+    walk.model(with_head)?;
+    Ok(walk.shapes)
+}
+
+struct Walk<'a> {
+    row: &'static Row,
+    fields: &'a Fields<'a>,
+    prefix: &'static str,
+    size: Dimensions,
+    shapes: Vec<Shape>,
+}
+
+impl Walk<'_> {
+    fn stored(&self) -> &'static StoredRow {
+        &self.row.stored
+    }
+
+    fn add(&mut self, name: String, shape: &[usize]) {
+        self.shapes.push(Shape { name, shape: shape.iter().map(|&size| size as u64).collect() });
+    }
+
+    /// A matrix of a block, and its bias if there is one.
+    fn linear(&mut self, name: &str, outputs: usize, inputs: usize, bias: Switch) -> Result<(), ModelError> {
+        let shape = match self.row.layout {
+            Layout::OutputInput => [outputs, inputs],
+            Layout::InputOutput => [inputs, outputs],
+        };
+        self.matrix(name, shape, outputs, bias)
+    }
+
+    fn matrix(
+        &mut self,
+        name: &str,
+        shape: [usize; 2],
+        outputs: usize,
+        bias: Switch,
+    ) -> Result<(), ModelError> {
+        self.add(format!("{name}.weight"), &shape);
+        if self.fields.switch(bias)? {
+            self.add(format!("{name}.bias"), &[outputs]);
+        }
+        Ok(())
+    }
+
+    fn norm(&mut self, name: &str, width: usize) -> Result<(), ModelError> {
+        if self.row.norm.parametric {
+            self.add(format!("{name}.weight"), &[width]);
+            if self.fields.switch(self.stored().shift)? {
+                self.add(format!("{name}.bias"), &[width]);
+            }
+        }
+        Ok(())
+    }
+
+    fn model(&mut self, with_head: bool) -> Result<(), ModelError> {
+        let (vocabulary, width) = (self.fields.needed(&["vocab_size"])?, self.embedding_width()?);
+        self.embedding(vocabulary, width)?;
+        if self.size.layers > MOST {
+            return Err(self.fields.wrong(self.row.sizes.layers, &format!("at most {MOST}")));
+        }
+        for layer in 0..self.size.layers {
+            self.block(layer)?;
+        }
+        // The table of distances is one for all blocks, and is kept in the first.
+        if let PositionRow::Relative(table) = self.row.attention.position {
+            let buckets = self.fields.count(&["relative_attention_num_buckets"])?.unwrap_or(32);
+            self.add(format!("{}{table}", self.prefix), &[buckets, self.size.heads]);
+        }
+        if let Some(name) = self.row.final_norm {
+            self.norm(&format!("{}{name}", self.prefix), self.size.width)?;
+        }
+        if with_head { self.head(vocabulary, width) } else { Ok(()) }
+    }
+
+    fn embedding_width(&self) -> Result<usize, ModelError> {
+        let stated = self.stored().embedding_width.map(|field| self.fields.count(&[field])).transpose()?;
+        Ok(stated.flatten().unwrap_or(self.size.width))
+    }
+
+    fn embedding(&mut self, vocabulary: usize, width: usize) -> Result<(), ModelError> {
+        let row = &self.row.embedding;
+        let prefix = self.prefix;
+        // T5 shares its embedding between two stacks, so that it stands outside of both.
+        let shared = matches!(self.row.attention.position, PositionRow::Relative(_));
+        self.add(format!("{}{}", if shared { "" } else { prefix }, row.tokens), &[vocabulary, width]);
+        if let (Some((table, ..)), Some((field, beyond))) = (row.positions, self.stored().positions) {
+            let rows = self.fields.needed(&[field])?.saturating_add(beyond);
+            self.add(format!("{prefix}{table}"), &[rows, width]);
+        }
+        if let Some(segments) = row.segments {
+            let rows = self.fields.needed(&["type_vocab_size"])?;
+            self.add(format!("{prefix}{segments}"), &[rows, width]);
+        }
+        if let Some(norm) = row.norm {
+            self.norm(&format!("{prefix}{norm}"), width)?;
+        }
+        match row.projection.filter(|_| width != self.size.width) {
+            Some(name) => {
+                let outputs = self.size.width;
+                self.matrix(&format!("{prefix}{name}"), [outputs, width], outputs, Switch::Is(true))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn block(&mut self, layer: usize) -> Result<(), ModelError> {
+        let row = self.row;
+        let path = format!("{}{}", self.prefix, row.block.replace("{layer}", &layer.to_string()));
+        let bare = row.norm.bare_first && layer == 0;
+        let around_attention = row.around_attention.iter().skip(usize::from(bare));
+        // Some have one norm before both parts.
+        let mut norms: Vec<&str> = Vec::new();
+        for name in around_attention.chain(&row.around_feed_forward).flatten() {
+            if !norms.contains(name) {
+                norms.push(name);
+                self.norm(&format!("{path}{name}"), self.size.width)?;
+            }
+        }
+        self.attention(&path)?;
+        self.feed_forward(&path, layer)
+    }
+
+    fn attention(&mut self, path: &str) -> Result<(), ModelError> {
+        let (row, stored) = (&self.row.attention, self.stored());
+        let Dimensions { width, heads, key_heads, head_width, .. } = self.size;
+        let (of_queries, of_keys) = (heads * head_width, key_heads * head_width);
+        match row.projections {
+            ProjectionsRow::Separate(names) => {
+                for (name, outputs) in names.iter().zip([of_queries, of_keys, of_keys]) {
+                    self.linear(&format!("{path}{name}"), outputs, width, stored.projection_bias)?;
+                }
+            }
+            ProjectionsRow::Concatenated(name) | ProjectionsRow::Grouped(name) => {
+                let outputs = of_queries + 2 * of_keys;
+                self.linear(&format!("{path}{name}"), outputs, width, stored.projection_bias)?;
+            }
+        }
+        for (name, whole) in row.head_norms.iter().flatten().zip([of_queries, of_keys]) {
+            self.norm(&format!("{path}{name}"), if stored.head_norms_whole { whole } else { head_width })?;
+        }
+        self.linear(&format!("{path}{}", row.output), width, of_queries, stored.output_bias)
+    }
+
+    fn feed_forward(&mut self, path: &str, layer: usize) -> Result<(), ModelError> {
+        let row = &self.row.feed_forward;
+        if let Some(experts) = row.experts.filter(|_| self.has_experts(layer)) {
+            return self.experts(path, &experts);
+        }
+        let (width, bias) = (self.size.width, self.stored().feed_forward_bias);
+        let hidden = match self.stored().hidden_width {
+            HiddenWidth::Field(field) => self.fields.needed(&[field])?,
+            HiddenWidth::Usually(field) => self.fields.count(&[field])?.unwrap_or(4 * width),
+            HiddenWidth::Fourfold => 4 * width,
+        };
+        let (into, down) = match &row.shape {
+            FeedForwardShape::Plain([up, down]) => (vec![(*up, hidden)], *down),
+            FeedForwardShape::Gated([gate, up, down]) => (vec![(*gate, hidden), (*up, hidden)], *down),
+            FeedForwardShape::GatedConcatenated([both, down]) => {
+                (vec![(*both, hidden.saturating_mul(2))], *down)
+            }
+        };
+        for (name, outputs) in into {
+            self.linear(&format!("{path}{name}"), outputs, width, bias)?;
+        }
+        self.linear(&format!("{path}{down}"), width, hidden, bias)
+    }
+
+    /// Whether a layer of a family with experts has them: each, but for those that `mlp_only_layers` lists or that
+    /// `decoder_sparse_step` passes over.
+    fn has_experts(&self, layer: usize) -> bool {
+        let listed = self.fields.get("mlp_only_layers").and_then(|layers| layers.as_array());
+        let plain =
+            listed.is_some_and(|layers| layers.iter().any(|listed| listed.as_u64() == Some(layer as u64)));
+        let step = self.fields.get("decoder_sparse_step").and_then(|step| step.as_u64()).unwrap_or(1);
+        !plain && (layer as u64 + 1).is_multiple_of(step.max(1))
+    }
+
+    fn experts(&mut self, path: &str, row: &ExpertsRow) -> Result<(), ModelError> {
+        let (width, never) = (self.size.width, Switch::Is(false));
+        let (count, hidden) =
+            (self.fields.needed(row.count)?, self.fields.needed(&[self.stored().expert_width])?);
+        if count > MOST {
+            return Err(self.fields.wrong(row.count[0], &format!("at most {MOST}")));
+        }
+        self.linear(&format!("{path}{}", row.router), count, width, never)?;
+        for expert in 0..count {
+            let [gate, up, down] =
+                row.expert.map(|name| format!("{path}{}", name.replace("{expert}", &expert.to_string())));
+            self.linear(&gate, hidden, width, never)?;
+            self.linear(&up, hidden, width, never)?;
+            self.linear(&down, width, hidden, never)?;
+        }
+        Ok(())
+    }
+
+    fn head(&mut self, vocabulary: usize, width: usize) -> Result<(), ModelError> {
+        let (row, stored) = (&self.row.head, self.stored());
+        if row.unembedding.is_empty() {
+            return Ok(());
+        }
+        if let Some(([dense, norm], _)) = row.transform {
+            self.matrix(dense, [width, self.size.width], width, stored.transform_bias)?;
+            self.norm(norm, width)?;
+        }
+        if !self.fields.truth("tie_word_embeddings")?.unwrap_or(row.usually_tied) {
+            self.add(format!("{}.weight", row.unembedding), &[vocabulary, width]);
+        }
+        if self.fields.switch(stored.head_bias)? {
+            self.add(
+                row.bias.map_or_else(|| format!("{}.bias", row.unembedding), str::to_owned),
+                &[vocabulary],
+            );
+        }
+        Ok(())
+    }
+}

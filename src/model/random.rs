@@ -1,0 +1,126 @@
+//! A model at its initialisation: a checkpoint that is nowhere, whose weights are drawn while they are read.
+//!
+//! Scales are γ = 1, shifts and biases 0, and matrices and tables N(0, σ²) with the σ that the configuration names. What a
+//! family does beyond that (a smaller σ where the stream is written, a truncated normal, a row of zeros for padding, T5's σ by
+//! width) is left out. A value depends on the seed, the name of its tensor and its place in it, and on nothing else.
+
+use super::ModelError;
+use super::catalogue::{Shape, catalogue};
+use super::fields::Fields;
+use super::resolve::row;
+use crate::checkpoint::config::{Config, ConfigError};
+use crate::checkpoint::{self, CheckpointError};
+use crate::source::generated::{GeneratedSource, Rule, mixed};
+use crate::source::{ByteSource, SourceError};
+use serde_json::{Value, json};
+
+/// Fields of σ.
+const DEVIATION: [&str; 2] = ["initializer_range", "init_std"];
+/// σ where no field says.
+const USUAL_DEVIATION: f64 = 0.02;
+
+/// Why there is no model at its initialisation.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum RandomError {
+    /// The configuration is of no model that can be run.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The configuration is none.
+    #[error(
+        "`{path}` is not a JSON object ({reason}), so there is no model to initialise: give a config.json"
+    )]
+    Config {
+        /// The file.
+        path: String,
+        /// What the parser met.
+        reason: String,
+    },
+    /// There are weights, and they could not be opened.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The configuration could not be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+}
+
+impl From<ConfigError> for RandomError {
+    fn from(error: ConfigError) -> Self {
+        Self::Config { path: error.path, reason: error.reason }
+    }
+}
+
+/// The model of these files at its initialisation, as files that open as a checkpoint does: with the catalogue of their weights
+/// where there are any, of which only headers are read, else with that of the configuration alone.
+pub async fn twin<S: ByteSource>(sources: Vec<S>, seed: u64) -> Result<Vec<GeneratedSource>, RandomError> {
+    let ends = |source: &S, end: &str| source.path().to_ascii_lowercase().ends_with(end);
+    if sources.iter().any(|source| ends(source, ".safetensors") || ends(source, ".gguf")) {
+        let checkpoint = checkpoint::open(sources, |_| {}).await?;
+        let config = checkpoint.config_of("").or(checkpoint.configs.first()).ok_or(ModelError::NoConfig)?;
+        let shapes: Vec<Shape> = checkpoint.tensors.iter().map(Shape::from).collect();
+        let name = checkpoint.name.trim_end_matches(".safetensors");
+        return Ok(self::sources(name, config, &shapes, seed)?);
+    }
+    let is_config = |source: &&S| source.path().rsplit('/').next() == Some("config.json");
+    // A lone file may be called anything.
+    let alone = || sources.first().filter(|source| sources.len() == 1 && ends(source, ".json"));
+    let source = sources.iter().filter(is_config).min_by_key(|source| source.path().len());
+    let source = source.or_else(alone).ok_or(ModelError::NoConfig)?;
+    let bytes = source.read(0..source.length().min(MOST_BYTES)).await?;
+    let config = Config::parse("", source.path(), &bytes)?;
+    let (name, _) = source.path().split_once('/').unwrap_or((config.family().unwrap_or("model"), ""));
+    Ok(self::sources(name, &config, &catalogue(&config)?, seed)?)
+}
+
+/// A configuration larger than this is none.
+const MOST_BYTES: u64 = 1 << 24;
+
+/// A model of this configuration and catalogue at its initialisation, as the files `NAME-random-SEED/config.json` and
+/// `…/model.safetensors`. All values are F32, whatever the configuration says.
+pub fn sources(
+    name: &str,
+    config: &Config,
+    catalogue: &[Shape],
+    seed: u64,
+) -> Result<Vec<GeneratedSource>, ModelError> {
+    let fields = Fields::new(config, config.family().unwrap_or("unknown"));
+    let row = row(&fields, config.family().unwrap_or("unknown"), &config.path)?;
+    let deviation = fields.number(&DEVIATION)?.unwrap_or(USUAL_DEVIATION);
+    let scale = if row.norm.one_plus { 0.0 } else { 1.0 };
+    let rule = |shape: &Shape| {
+        if shape.name.ends_with("bias") {
+            Rule::Constant(0.0)
+        } else if shape.shape.len() < 2 {
+            // In these families the only vectors beside biases are scales.
+            Rule::Constant(scale)
+        } else {
+            let key = shape.name.bytes().fold(mixed(seed), |key, byte| mixed(key ^ u64::from(byte)));
+            Rule::Normal { deviation, key }
+        }
+    };
+    let elements = |shape: &Shape| shape.shape.iter().fold(1, |all: u64, &size| all.saturating_mul(size));
+    let parts = catalogue.iter().map(|shape| (elements(shape), rule(shape)));
+    let folder = format!("{name}-random-{seed}");
+    Ok(vec![
+        GeneratedSource::new(format!("{folder}/config.json"), written(config), []),
+        GeneratedSource::new(format!("{folder}/model.safetensors"), header(catalogue, elements), parts),
+    ])
+}
+
+fn written(config: &Config) -> Vec<u8> {
+    Value::Object(config.fields().clone()).to_string().into_bytes()
+}
+
+/// The header of a safetensors file, with its length before it.
+fn header(catalogue: &[Shape], elements: impl Fn(&Shape) -> u64) -> Vec<u8> {
+    let mut end = 0u64;
+    let entry = |shape: &Shape| {
+        let begin = end;
+        end = end.saturating_add(elements(shape).saturating_mul(4));
+        let entry = json!({ "dtype": "F32", "shape": shape.shape, "data_offsets": [begin, end] });
+        (shape.name.clone(), entry)
+    };
+    let mut json = Value::Object(catalogue.iter().map(entry).collect()).to_string();
+    // Values begin at a multiple of eight bytes, as in files that the reference implementation writes.
+    json.extend(std::iter::repeat_n(' ', json.len().next_multiple_of(8) - json.len()));
+    [&(json.len() as u64).to_le_bytes(), json.as_bytes()].concat()
+}
