@@ -1,10 +1,14 @@
-//! Where the exact Gram matrix is computed: on the CPU, or on a GPU with the CPU behind it. The integers are the same.
+//! Where things are computed: on the CPU, or on a GPU with the CPU behind it. Of the exact Gram matrix the integers are the same.
 
+use crate::checkpoint::dtype::TensorType;
+use crate::cpu::linear::Layout;
+use crate::forward::kernels::{Cpu, Kernels, Shape};
 use crate::report::Warning;
 use crate::verify::gram::{Gram, Gridded};
+use safetensors::Dtype;
 
 #[cfg(feature = "gpu")]
-use crate::gpu::{Gpu, GpuError, gram::GramKernel};
+use crate::gpu::{Gpu, GpuError, forward::GpuKernels, gram::GramKernel};
 #[cfg(feature = "gpu")]
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -92,4 +96,64 @@ impl Device {
         }
         None
     }
+}
+
+/// Where a forward pass runs.
+#[derive(Debug)]
+pub enum Machine {
+    /// On the CPU.
+    Cpu,
+    /// On a GPU, until it fails.
+    #[cfg(feature = "gpu")]
+    Gpu(Box<GpuKernels>),
+}
+
+impl Machine {
+    /// The fastest GPU there is.
+    #[cfg(feature = "gpu")]
+    pub async fn gpu() -> Result<Self, GpuError> {
+        Ok(Self::Gpu(Box::new(GpuKernels::open().await?)))
+    }
+
+    /// The GPU's name, or "cpu".
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Cpu => Cpu.name(),
+            #[cfg(feature = "gpu")]
+            Self::Gpu(kernels) => kernels.name(),
+        }
+    }
+
+    /// Multiplications a second of a linear map, in a trial; `clock` gives seconds, perhaps by the millisecond. 0 for a GPU that
+    /// fails in it.
+    pub async fn speed(&self, clock: impl Fn() -> f64) -> f64 {
+        match self {
+            Self::Cpu => speed(&Cpu, clock).await,
+            #[cfg(feature = "gpu")]
+            Self::Gpu(kernels) => speed(kernels.as_ref(), clock).await,
+        }
+    }
+}
+
+/// Tokens, inputs and outputs of the trial.
+const TRIAL: [usize; 3] = [512, 512, 1024];
+
+async fn speed<K: Kernels>(kernels: &K, clock: impl Fn() -> f64) -> f64 {
+    let [n, inputs, outputs] = TRIAL;
+    let value = |at: usize| (at * 7919 % 10_007) as f32 / 5003.0 - 1.0;
+    let values = |count| (0..count).map(value).collect::<Vec<f32>>();
+    let Some(mut weight) = kernels.weight(&TensorType::Known(Dtype::F32), inputs * outputs) else { return 0.0 };
+    let bytes: Vec<u8> = values(inputs * outputs).iter().flat_map(|value| value.to_le_bytes()).collect();
+    kernels.fill(&mut weight, &bytes);
+    let x = kernels.put(values(n * inputs));
+    let shape = Shape { inputs, outputs, layout: Layout::OutputInput };
+    let trial = async || kernels.get(&kernels.linear(&x, &weight, shape, None)).await.is_ok();
+    // The first one compiles and allocates.
+    if !trial().await {
+        return 0.0;
+    }
+    let began = clock();
+    let done = trial().await;
+    let seconds = (clock() - began).max(1e-3);
+    if done { (n * inputs * outputs) as f64 / seconds } else { 0.0 }
 }

@@ -253,3 +253,73 @@ pub struct Head {
     /// c of c tanh(logit/c).
     pub cap: Option<f32>,
 }
+
+impl Architecture {
+    /// Every linear map of the blocks, and how often a token goes through it: a share of the experts.
+    fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
+        self.blocks.iter().flat_map(|block| block.attention.linear_maps().chain(block.feed_forward.linear_maps()))
+    }
+
+    /// The matrices that a pass reads whole.
+    pub fn tensors(&self) -> impl Iterator<Item = usize> {
+        self.linear_maps().map(|(linear, _)| linear.weight)
+    }
+
+    /// Multiplications a token in the blocks, in sequences of `length` tokens.
+    pub fn products(&self, length: usize) -> f64 {
+        let linear: f64 =
+            self.linear_maps().map(|(map, share)| share * map.inputs as f64 * map.outputs as f64).sum();
+        let attention = |block: &Block| {
+            let attention = &block.attention;
+            let keys = attention.window.map_or(length, |window| window.min(length)) as f64;
+            2.0 * keys * (attention.heads * attention.head_width) as f64
+        };
+        linear + self.blocks.iter().map(attention).sum::<f64>()
+    }
+
+    /// f32 values that a block holds for each of `tokens`, at most.
+    pub fn widest_row(&self, tokens: usize) -> u64 {
+        let of_block = |block: &Block| {
+            let attention = &block.attention;
+            let heads = 2 * (attention.heads + attention.key_heads) * attention.head_width;
+            let hidden = block.feed_forward.linear_maps().map(|(map, _)| map.outputs).max().unwrap_or(0);
+            // A feed-forward part takes some of many tokens at a time.
+            heads.max(2 * hidden * tokens.min(2048) / tokens.max(1))
+        };
+        (4 * self.width + self.blocks.iter().map(of_block).max().unwrap_or(0)) as u64
+    }
+}
+
+impl Attention {
+    fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
+        let inputs: &[Linear] = match &self.projections {
+            Projections::Separate(all) => all,
+            Projections::Concatenated(all) | Projections::Grouped(all) => std::slice::from_ref(all),
+        };
+        inputs.iter().chain([&self.output]).map(|map| (map, 1.0))
+    }
+}
+
+impl Gated {
+    fn linear_maps(&self) -> impl Iterator<Item = &Linear> {
+        let inputs: &[Linear] = match &self.inputs {
+            GatedInputs::Separate(both) => both,
+            GatedInputs::Concatenated(both) => std::slice::from_ref(both),
+        };
+        inputs.iter().chain([&self.down])
+    }
+}
+
+impl FeedForward {
+    fn linear_maps(&self) -> Box<dyn Iterator<Item = (&Linear, f64)> + '_> {
+        match self {
+            Self::Plain { up, down, .. } => Box::new([(up, 1.0), (down, 1.0)].into_iter()),
+            Self::Gated(gated) => Box::new(gated.linear_maps().map(|map| (map, 1.0))),
+            Self::Experts { router, experts, chosen, .. } => {
+                let share = *chosen as f64 / experts.len().max(1) as f64;
+                let of_experts = experts.iter().flat_map(Gated::linear_maps).map(move |map| (map, share));
+                Box::new([(router, 1.0)].into_iter().chain(of_experts))
+            }
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! From the plan of a measurement to what came of it: every site is measured on its own, in any order and place.
 
-use super::{SiteVerification, Verification, Warning};
+use super::{NormKind, SiteVerification, Verification, Warning};
 use serde::{Deserialize, Serialize};
 
 /// What is about to be measured, and what that takes.
@@ -28,6 +28,53 @@ pub struct MeasurementPlan {
     pub device: String,
     /// File of the activations.
     pub input: String,
+    /// What to know before it begins.
+    pub warnings: Vec<Warning>,
+}
+
+/// A model that is about to be run, and what that takes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct RunPlan {
+    /// The family it is run as.
+    pub family: String,
+    /// The kind that its norms are told to be.
+    pub told: NormKind,
+    /// Sequences.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub sequences: u64,
+    /// Tokens of each.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub length: u64,
+    /// Blocks.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub blocks: u64,
+    /// Norms that are measured.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub sites: u64,
+    /// What the tokens are.
+    pub input: String,
+    /// Whether the kind is judged by loss, which takes a second pass.
+    pub losses: bool,
+    /// Bytes of weights to be read.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub bytes: u64,
+    /// Additions and multiplications of the pass and of what is measured.
+    pub operations: f64,
+    /// Bytes of memory that the pass takes: activations, and the largest matrix.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub memory: u64,
+    /// Bytes of memory that measuring a norm takes.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub memory_of_site: u64,
+    /// About how long the pass takes, judged by a trial on this machine.
+    pub pass_seconds: f64,
+    /// About how long it takes to measure, one thing after the other.
+    pub measuring_seconds: f64,
+    /// Where the pass runs: "cpu", or the name of the GPU.
+    pub device: String,
+    /// Where the exact sums are computed.
+    pub gram_device: String,
     /// What to know before it begins.
     pub warnings: Vec<Warning>,
 }

@@ -3,7 +3,6 @@
 //! A pass is told the kind of every norm, so that a kernel it shows is no evidence of the kind: that is what the loss is for
 //! ([`loss`](super::loss)). What it does show is where the floor is, and which other directions lie there.
 
-use super::MeasureError;
 use super::activations::{Activations, Values};
 use super::gram::{Gram, Gridded};
 use super::measure::{Norm, measure};
@@ -12,6 +11,7 @@ use super::residual::{Stream, stream};
 use crate::forward::Seen;
 use crate::inspect::Inspection;
 use crate::report::measured::Outcome;
+use serde::{Deserialize, Serialize};
 
 /// Which norms are measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,12 +32,13 @@ pub enum Sample {
 }
 
 /// What came of a [`Sample`].
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Measured {
     /// Of a norm.
     Site(usize, Box<Outcome>),
-    /// Of the stream after a block.
-    Block(usize, Result<Stream, MeasureError>),
+    /// Of the stream after a block; or why there is nothing.
+    Block(usize, Result<Stream, String>),
 }
 
 impl Sample {
@@ -62,7 +63,10 @@ impl Sample {
     /// Measures it; `gram` computes the exact Gram matrix.
     pub async fn measure(&self, inspection: &Inspection, gram: impl AsyncFn(&Gridded) -> Gram) -> Measured {
         match self {
-            Self::Block(index, values) => Measured::Block(*index, stream(values, gram).await),
+            Self::Block(index, values) => {
+                let measured = stream(values, gram).await.map_err(|error| error.to_string());
+                Measured::Block(*index, measured)
+            }
             Self::Site(site, outputs, before_scale) => {
                 let name = inspection.report.norms[*site].name.as_str();
                 let measured = async {
@@ -76,7 +80,8 @@ impl Sample {
     }
 }
 
-fn of_f32(name: &str, width: usize, values: &[f32]) -> Activations {
+/// Activations of an f32 pass.
+pub fn of_f32(name: &str, width: usize, values: &[f32]) -> Activations {
     Activations {
         tensor: name.to_owned(),
         tokens: values.len() / width,

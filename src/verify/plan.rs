@@ -79,12 +79,17 @@ const TRIAL: [usize; 2] = [1024, 256];
 ///
 /// The sums are taken twice, of y and of x̂; of the eigenvalues all of C's once, and factorisations of three covariances
 /// each (all tokens and both halves), with and without the direction.
-fn operations(tokens: f64, width: f64) -> [f64; 2] {
+pub(super) fn operations(tokens: f64, width: f64) -> [f64; 2] {
     [6.0 * tokens * width * width, 16.0 / 3.0 * width.powi(3)]
 }
 
+/// The same of the residual stream after one block: the sums are taken once, and no spectrum.
+pub(super) fn block_operations(tokens: f64, width: f64) -> [f64; 2] {
+    [3.0 * tokens * width * width, 2.0 * width.powi(3)]
+}
+
 /// Bytes that measuring one site takes: its activations, half of them as integers, the products and a few matrices.
-fn memory(bytes: u64, tokens: u64, width: u64) -> u64 {
+pub(super) fn memory(bytes: u64, tokens: u64, width: u64) -> u64 {
     bytes + 2 * tokens * width + 6 * 8 * width * width
 }
 

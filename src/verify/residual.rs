@@ -9,12 +9,13 @@ use super::measure::Covariances;
 use super::rows::Rows;
 use crate::report::{Eigenvalue, Interval, ResidualBlock, ResidualFall};
 use faer::Mat;
+use serde::{Deserialize, Serialize};
 
 /// A step down by less than this share is no fall.
 const TOLERANCE: f64 = 0.01;
 
 /// σ_min of the centred stream after one block, on all tokens and on both halves.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Stream {
     all: f64,
     halves: Option<[f64; 2]>,

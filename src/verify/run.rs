@@ -1,0 +1,419 @@
+//! A model run here and measured while it runs: what is run, what that takes, and all that came of it.
+
+use super::ids;
+use super::loss::kind_by_loss;
+use super::pass::{Measured, Sample, Sites};
+use super::plan::{Speeds, block_operations, memory, operations};
+use super::residual;
+use crate::checkpoint::Checkpoint;
+use crate::cpu::norm::Centring;
+use crate::device::Machine;
+use crate::forward::kernels::{Cpu, Kernels};
+use crate::forward::{ForwardError, Pass, Seen, Tokens, Watch};
+use crate::inspect::{Inspection, Opened};
+use crate::model::{self, Architecture, ModelError};
+use crate::report::measured::{Measured as Outcomes, RunPlan};
+use crate::report::{KindByLoss, NormKind, PassSummary, Verification, Warning};
+use crate::source::ByteSource;
+use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
+
+/// Tokens for each channel of the stream where nothing else is asked for.
+const USUAL_RATIO: usize = 4;
+/// Tokens of a sequence where nothing else is asked for.
+pub const USUAL_LENGTH: usize = 128;
+
+/// Why a run is not begun, or ended early.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum RunError {
+    /// It is no model that can be run.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The pass failed.
+    #[error(transparent)]
+    Forward(#[from] ForwardError),
+}
+
+/// What the tokens are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// Their ids; whole sequences of them are run.
+    pub ids: Vec<u32>,
+    /// What they are, for the report.
+    pub name: String,
+    /// Whether they are a text, of which a model predicts the next token.
+    pub is_text: bool,
+}
+
+/// A model that is ready to be run.
+#[derive(Debug, Clone)]
+pub struct Run {
+    architecture: Architecture,
+    input: Input,
+    length: usize,
+    sites: Sites,
+}
+
+/// How far a run has come: it goes on from there.
+#[derive(Debug, Clone, Default)]
+pub struct Standing {
+    /// Blocks that are done.
+    pub blocks: usize,
+    /// The stream after them, n × d.
+    stream: Vec<f32>,
+}
+
+/// What came of a run, beside what was measured on its way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Carried {
+    /// The kind of the norms by loss.
+    pub loss: Option<KindByLoss>,
+    /// Mean loss, in nats.
+    pub mean_loss: Option<f64>,
+    /// Blocks that were run, if not all of them.
+    pub stopped: Option<usize>,
+    /// What went wrong on the way.
+    pub warnings: Vec<Warning>,
+}
+
+/// All that came of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ran {
+    /// Norms and streams, in any order; of two of the same the later one counts.
+    pub measured: Vec<Measured>,
+    /// Of the pass itself.
+    pub carried: Carried,
+    /// What was run.
+    pub pass: PassSummary,
+    /// On what.
+    pub input: String,
+    /// Where the pass ran, and where the exact sums were computed.
+    pub device: String,
+    /// Wall time.
+    pub seconds: f64,
+}
+
+impl Run {
+    /// Resolves the model; `input` makes the tokens of it, given how many are wanted, in sequences of which length.
+    pub fn new<S: ByteSource, Failure: From<RunError>>(
+        checkpoint: &Checkpoint<S>,
+        sites: Sites,
+        tokens: Option<usize>,
+        sequence: usize,
+        input: impl FnOnce(&Architecture, usize, usize) -> Result<Input, Failure>,
+    ) -> Result<Self, Failure> {
+        let architecture = model::resolve(checkpoint).map_err(RunError::from)?;
+        let length = architecture.longest.map_or(sequence, |longest| sequence.min(longest)).max(1);
+        let wanted = tokens.unwrap_or(USUAL_RATIO * architecture.width).div_ceil(length) * length;
+        let input = input(&architecture, wanted, length)?;
+        let run = Self { architecture, input, length, sites };
+        // What cannot be run is refused before anything is planned.
+        run.pass(checkpoint)?;
+        Ok(run)
+    }
+
+    /// Uniform ids, the same on every machine.
+    pub fn uniform(architecture: &Architecture, wanted: usize) -> Input {
+        Input {
+            ids: ids::uniform(wanted, architecture.vocabulary),
+            name: "uniform token ids".to_owned(),
+            is_text: false,
+        }
+    }
+
+    fn pass<'a, S: ByteSource>(&'a self, checkpoint: &'a Checkpoint<S>) -> Result<Pass<'a, S>, RunError> {
+        let tokens = Tokens::new(&self.input.ids, self.length)?;
+        Ok(Pass::new(checkpoint, &self.architecture, tokens)?)
+    }
+
+    /// Blocks of the model.
+    pub fn blocks(&self) -> usize {
+        self.architecture.blocks.len()
+    }
+
+    /// Whether every block ends in a norm, so that the stream has that norm's kernel.
+    fn stream_is_normalised(&self) -> bool {
+        self.architecture.blocks.iter().any(|block| block.around_feed_forward.after.is_some())
+    }
+
+    fn told(&self) -> NormKind {
+        let first =
+            || self.architecture.blocks.first().and_then(|block| block.around_attention.after.as_ref());
+        match self.architecture.final_norm.as_ref().or_else(first).map(|norm| norm.centring) {
+            Some(Centring::Mean) => NormKind::LayerNorm,
+            Some(Centring::None) => NormKind::RmsNorm,
+            None => NormKind::Unknown,
+        }
+    }
+
+    /// Whether the kind is judged by loss.
+    fn has_loss(&self) -> bool {
+        self.input.is_text && self.architecture.causal && self.architecture.head.is_some() && self.length > 1
+    }
+
+    /// What carrying it out takes: `multiplications` a second of the pass, `speeds` of what is measured.
+    pub fn cost<S: ByteSource>(
+        &self,
+        opened: &Opened<S>,
+        machine: &Machine,
+        gram_device: &str,
+        multiplications: f64,
+        speeds: Speeds,
+    ) -> RunPlan {
+        let (n, architecture) = (self.input.ids.len() as f64, &self.architecture);
+        let widths: Vec<u64> = opened
+            .inspection
+            .report
+            .norms
+            .iter()
+            .filter(|norm| self.measures(&opened.inspection, &norm.name))
+            .map(|norm| norm.width)
+            .collect();
+        // Queries and keys have a row a head.
+        let rows = |width: f64| n * (architecture.width as f64 / width).max(1.0).floor();
+        let mut work = [0.0; 2];
+        let add = |work: &mut [f64; 2], [sums, eigen]: [f64; 2]| {
+            work[0] += sums;
+            work[1] += eigen;
+        };
+        widths.iter().map(|width| *width as f64).for_each(|width| {
+            add(&mut work, operations(rows(width), width));
+        });
+        let streams = if self.stream_is_normalised() { 0 } else { self.blocks() };
+        for _ in 0..streams {
+            add(&mut work, block_operations(n, architecture.width as f64));
+        }
+        // The other kind runs the whole of it once more, and both run the head.
+        let passes = if self.has_loss() { 2.0 } else { 1.0 };
+        let head = architecture.head.as_ref().map_or(0.0, |head| {
+            let unembedding = head.unembedding;
+            unembedding.inputs as f64 * unembedding.outputs as f64
+        });
+        let head = if self.has_loss() { head } else { 0.0 };
+        let products = passes * n * (architecture.products(self.length) + head);
+        let tensors = &opened.checkpoint().tensors;
+        let bytes = architecture.tensors().map(|tensor| tensors[tensor].bytes()).sum::<u64>();
+        let width = architecture.width as u64;
+        let activations = 4 * self.input.ids.len() as u64 * architecture.widest_row(self.input.ids.len());
+        let matrix = architecture.tensors().map(|tensor| 4 * tensors[tensor].elements()).max().unwrap_or(0);
+        RunPlan {
+            family: architecture.family.clone(),
+            told: self.told(),
+            sequences: (self.input.ids.len() / self.length) as u64,
+            length: self.length as u64,
+            blocks: self.blocks() as u64,
+            sites: widths.len() as u64,
+            input: self.input.name.clone(),
+            losses: self.has_loss(),
+            bytes: bytes * passes as u64,
+            operations: 2.0 * products + work[0] + work[1],
+            memory: activations + matrix,
+            memory_of_site: memory(8 * self.input.ids.len() as u64 * width, self.input.ids.len() as u64, width),
+            pass_seconds: products / multiplications,
+            measuring_seconds: work[0] / speeds.sums + work[1] / speeds.eigen,
+            device: machine.name().to_owned(),
+            gram_device: gram_device.to_owned(),
+            warnings: self.warnings(),
+        }
+    }
+
+    fn measures(&self, inspection: &Inspection, site: &str) -> bool {
+        self.sites == Sites::All || inspection.report.model.final_norm.as_deref() == Some(site)
+    }
+
+    /// What is to be known of it whatever comes out.
+    fn warnings(&self) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        if self.stream_is_normalised() {
+            warnings.push(Warning {
+                code: "residual_normalised".to_owned(),
+                message: "every block ends in a norm, so the least singular value of the residual stream is that norm's kernel: it is not listed".to_owned(),
+                r#where: "residual".to_owned(),
+            });
+        }
+        if self.input.ids.len() <= self.architecture.width {
+            let (tokens, width) = (self.input.ids.len(), self.architecture.width);
+            warnings.push(Warning {
+                code: "few_tokens".to_owned(),
+                message: format!("{tokens} tokens are no more than the width {width}: any {tokens} vectors leave a kernel, so norms of that width will not be measured. Run more than {width}, better {}", USUAL_RATIO * width),
+                r#where: "tokens".to_owned(),
+            });
+        }
+        warnings
+    }
+
+    /// Runs it from where it stands, to the end or until `give`, which takes what is to be measured, breaks. A GPU that fails
+    /// leaves the rest to the CPU.
+    pub async fn carry_out<S: ByteSource>(
+        &self,
+        opened: &Opened<S>,
+        machine: &Machine,
+        standing: &mut Standing,
+        mut give: impl AsyncFnMut(Shown) -> ControlFlow<()>,
+    ) -> Result<Carried, RunError> {
+        #[cfg(feature = "gpu")]
+        if let Machine::Gpu(kernels) = machine {
+            match self.on(opened, kernels.as_ref(), standing, &mut give).await {
+                Err(RunError::Forward(ForwardError::Device { reason })) => {
+                    let done = standing.blocks;
+                    let mut carried = self.on(opened, &Cpu, standing, &mut give).await?;
+                    carried.warnings.push(Warning {
+                        code: "gpu_failed".to_owned(),
+                        message: format!("{reason}. The run went on on the CPU, from block {done} on"),
+                        r#where: kernels.name().to_owned(),
+                    });
+                    return Ok(carried);
+                }
+                other => return other,
+            }
+        }
+        let _ = machine;
+        self.on(opened, &Cpu, standing, &mut give).await
+    }
+
+    async fn on<S: ByteSource, K: Kernels>(
+        &self,
+        opened: &Opened<S>,
+        kernels: &K,
+        standing: &mut Standing,
+        give: &mut impl AsyncFnMut(Shown) -> ControlFlow<()>,
+    ) -> Result<Carried, RunError> {
+        let pass = || Ok::<_, RunError>(self.pass(opened.checkpoint())?.on(kernels));
+        let (blocks, stream) = (standing.blocks, standing.stream.clone());
+        let residual = !self.stream_is_normalised();
+        let inspection = &opened.inspection;
+        let mut watching = Watching { run: self, inspection, residual, standing: &mut *standing, give };
+        let hidden = match blocks {
+            0 => pass()?.run(&mut watching).await,
+            _ => pass()?.resume(blocks, stream, &mut watching).await,
+        };
+        let hidden = match hidden {
+            Ok(hidden) => hidden,
+            Err(ForwardError::Stopped { .. }) => {
+                let stopped = Some(standing.blocks);
+                return Ok(Carried { loss: None, mean_loss: None, stopped, warnings: Vec::new() });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        // Also where the device has failed without anybody asking for values since.
+        kernels.get(&hidden).await?;
+        let (mut loss, mut mean_loss) = (None, None);
+        if self.has_loss() {
+            let own = pass()?.losses(&hidden).await?;
+            let told = self.told();
+            let other = match told {
+                NormKind::LayerNorm => Centring::None,
+                _ => Centring::Mean,
+            };
+            let other = pass()?.told(other).run_to_losses().await?;
+            let [layer, rms] = if told == NormKind::LayerNorm { [&own, &other] } else { [&other, &own] };
+            loss = kind_by_loss(layer, rms, self.length - 1);
+            mean_loss = Some(own.iter().sum::<f64>() / own.len() as f64);
+        }
+        Ok(Carried { loss, mean_loss, stopped: None, warnings: Vec::new() })
+    }
+
+    /// All that came of it.
+    pub fn ran(&self, measured: Vec<Measured>, carried: Carried, device: String, seconds: f64) -> Ran {
+        let pass = PassSummary {
+            family: self.architecture.family.clone(),
+            told: self.told(),
+            sequences: (self.input.ids.len() / self.length) as u64,
+            length: self.length as u64,
+            loss: carried.mean_loss,
+        };
+        let mut carried = carried;
+        carried.warnings.extend(self.warnings());
+        let input = format!("{}, through a forward pass that was told the kind of every norm", self.input.name);
+        Ran { measured, carried, pass, input, device, seconds }
+    }
+}
+
+/// What a run shows: something to be measured, or that a block is done.
+#[derive(Debug)]
+pub enum Shown {
+    /// To be measured.
+    Sample(Sample),
+    /// So many blocks are done.
+    Blocks(usize),
+}
+
+/// Hands on what is to be measured, and keeps where the run stands.
+struct Watching<'a, Give> {
+    run: &'a Run,
+    inspection: &'a Inspection,
+    residual: bool,
+    standing: &'a mut Standing,
+    give: &'a mut Give,
+}
+
+impl<Give: AsyncFnMut(Shown) -> ControlFlow<()>> Watch for Watching<'_, Give> {
+    fn wants(&self, site: &str) -> bool {
+        self.run.measures(self.inspection, site)
+    }
+
+    async fn see(&mut self, seen: Seen<'_>) -> ControlFlow<()> {
+        if let Some(sample) = Sample::of(seen, self.inspection, self.run.sites, self.residual) {
+            (self.give)(Shown::Sample(sample)).await?;
+        }
+        if let Seen::Block { index, stream, .. } = seen {
+            self.standing.blocks = index + 1;
+            self.standing.stream.clear();
+            self.standing.stream.extend_from_slice(stream);
+            (self.give)(Shown::Blocks(index + 1)).await?;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Ran {
+    /// The part of the report, and what there is to warn of; why, where nothing was measured.
+    pub fn verification(self) -> Result<(Verification, Vec<Warning>), String> {
+        let Self { measured, carried, pass, input, device, seconds } = self;
+        let (mut sites, mut blocks) = (Vec::new(), Vec::new());
+        for measured in measured {
+            match measured {
+                Measured::Site(site, outcome) => sites.push((site, *outcome)),
+                Measured::Block(block, stream) => blocks.push((block, stream)),
+            }
+        }
+        // Stable, so that of two of the same the later one is kept.
+        sites.sort_by_key(|(site, _)| *site);
+        sites.reverse();
+        sites.dedup_by_key(|(site, _)| *site);
+        sites.reverse();
+        blocks.sort_by_key(|(block, _)| *block);
+        blocks.reverse();
+        blocks.dedup_by_key(|(block, _)| *block);
+        blocks.reverse();
+        let mut warnings = carried.warnings;
+        let mut streams = Vec::new();
+        for (place, (block, stream)) in blocks.into_iter().enumerate() {
+            match stream {
+                Ok(stream) if block == place => streams.push(stream),
+                // A profile with a gap would number its blocks wrongly.
+                Ok(_) => break,
+                Err(message) => {
+                    let (code, r#where) = ("residual_not_measured".to_owned(), format!("block {block}"));
+                    warnings.push(Warning { code, message, r#where });
+                    break;
+                }
+            }
+        }
+        if let Some(blocks) = carried.stopped {
+            warnings.push(Warning {
+                code: "run_stopped".to_owned(),
+                message: format!("the run was stopped after {blocks} blocks: what comes after them was not measured"),
+                r#where: format!("block {blocks}"),
+            });
+        }
+        let outcomes = sites.into_iter().map(|(_, outcome)| outcome).collect();
+        let (mut verification, warnings) =
+            Outcomes { outcomes, warnings, device, input, seconds }.verification()?;
+        verification.residual = residual::profile(&streams);
+        verification.falls = residual::falls(&streams);
+        verification.loss = carried.loss;
+        verification.pass = Some(pass);
+        Ok((verification, warnings))
+    }
+}
