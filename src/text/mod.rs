@@ -11,8 +11,7 @@ pub use input::{Input, TokenIds, Wanted};
 pub use tokenizer::Tokenizer;
 
 /// A text to run a model on where nobody gives one: the GNU General Public License, version 3, as Debian has it in
-/// `/usr/share/common-licenses/GPL-3`, which may be copied verbatim. It is the text of the reference measurements
-/// (docs/verification.md), and few texts are as likely to have been in what a model was trained on.
+/// `/usr/share/common-licenses/GPL-3`, which may be copied verbatim. It is the text of the reference measurements.
 pub const SAMPLE: &str = include_str!("sample.txt");
 
 /// Why a text, or a list of token ids, cannot be run.
