@@ -7,12 +7,12 @@ import { cargoBuild, lockedVersion, wasmTarget } from "./lib/rust.mjs";
 
 const flags = (features) => ["--lib", "--no-default-features", "--features", features, "--locked"];
 
-export const WASM_FLAGS = flags("web,gpu,remote,share,together");
+export const WASM_FLAGS = flags("web,gpu,remote,share,text,together");
 
 const ARTEFACTS = [
   { name: "inspector", features: "web", profile: "web", rustflags: "" },
   // Every browser with WebGPU has 128-bit vectors, and every other of the last years.
-  { name: "verifier", features: "web,gpu,remote,share,together", profile: "web-fast", rustflags: "-Ctarget-feature=+simd128" },
+  { name: "verifier", features: "web,gpu,remote,share,text,together", profile: "web-fast", rustflags: "-Ctarget-feature=+simd128" },
 ];
 
 /** Compiles the core and writes its JavaScript side; cargo skips what has not changed. */

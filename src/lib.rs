@@ -46,6 +46,7 @@
 //! - `model`, `forward`, `cpu` (feature `verify`): what one model is, as data; the streamed forward pass that runs it; and the
 //!   operations it is made of, in f32.
 //! - `gpu` (feature): the exact Gram matrix of `verify`, the same integers, on a GPU.
+//! - `text` (feature): text as token ids, by the checkpoint's own tokenizer.
 //! - `device` (feature `verify`): which of the two computes it.
 //! - [`report`]: the schema of everything that is said, and its assembly by [`inspect`](mod@inspect).
 //! - [`compare`](mod@compare): two inspections side by side; [`export`]: kernel directions as safetensors or JSON; [`adapter`]: what
@@ -80,6 +81,8 @@ pub mod report;
 #[cfg(feature = "share")]
 pub mod share;
 pub mod source;
+#[cfg(feature = "text")]
+pub mod text;
 #[cfg(feature = "verify")]
 pub mod verify;
 #[cfg(feature = "web")]

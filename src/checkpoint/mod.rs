@@ -114,6 +114,8 @@ pub struct Checkpoint<S> {
     pub tensors: Vec<Tensor>,
     /// Configurations, each for the part of the catalogue below its prefix.
     pub configs: Vec<Config>,
+    /// `tokenizer.json`, which is not read unless it is asked for.
+    pub tokenizer: Option<S>,
     /// What was odd about the files.
     pub warnings: Vec<Warning>,
     /// Bytes of headers, index and configuration that were read.
@@ -142,6 +144,13 @@ impl<S: ByteSource> Checkpoint<S> {
     /// Some bytes of a shard's weights.
     pub async fn read_weights(&self, shard: usize, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
         self.weights.read(&self.shards[shard], range).await
+    }
+
+    /// Path and bytes of `tokenizer.json`, where there is one. They count as no bytes of the report: nothing in it is from them.
+    pub async fn tokenizer_bytes(&self) -> Option<Result<(String, Vec<u8>), SourceError>> {
+        let source = self.tokenizer.as_ref()?;
+        let read = Meter::default().read(source, 0..source.length().min(open::MAX_JSON_BYTES)).await;
+        Some(read.map(|bytes| (source.path().to_owned(), bytes)))
     }
 
     /// What was transferred over a network, if anything was.

@@ -92,14 +92,16 @@ async fn catalogue<S: ByteSource>(
     }
     let meter = Meter::default();
     let name = common_name(&sources);
-    let (mut folders, mut others) = sort_into_folders(sources);
+    let (mut folders, mut others, tokenizers) = sort_into_folders(sources);
     let no_shards = |folders: &Folders<S>| folders.iter().all(|(_, folder)| folder.shards.is_empty());
     if no_shards(&folders) {
         others = adopt_unnamed(&meter, &mut folders, others).await?;
     }
     if no_shards(&folders) {
+        others.extend(tokenizers);
         return Err(explain_absence(&meter, folders, others).await?);
     }
+    let tokenizer = choose_tokenizer(&folders, tokenizers);
     let left_out = leave_out_copies(&mut folders);
     // A GGUF file has its configuration inside; config.json describes the scales before they were converted.
     let gguf =
@@ -114,6 +116,7 @@ async fn catalogue<S: ByteSource>(
         missing_shards: Vec::new(),
         tensors: Vec::new(),
         configs: Vec::new(),
+        tokenizer,
         warnings: Vec::new(),
         header_bytes: 0,
         meter,
@@ -594,11 +597,27 @@ async fn explain_absence<S: ByteSource>(
     )))
 }
 
-fn sort_into_folders<S: ByteSource>(sources: Vec<S>) -> (Folders<S>, Vec<S>) {
+/// The tokenizer beside the weights; a bundle may have it in a folder of its own.
+fn choose_tokenizer<S: ByteSource>(folders: &Folders<S>, tokenizers: Vec<S>) -> Option<S> {
+    let beside =
+        |path: &str| folders.iter().any(|(folder, files)| folder == path && !files.shards.is_empty());
+    tokenizers.into_iter().min_by_key(|tokenizer| {
+        let folder = folder_of(tokenizer.path());
+        (!beside(folder), folder.len())
+    })
+}
+
+/// Folders with what belongs to a checkpoint in each; what is none of that; and the tokenizers, which make no folder.
+fn sort_into_folders<S: ByteSource>(sources: Vec<S>) -> (Folders<S>, Vec<S>, Vec<S>) {
     let mut folders = Folders::new();
     let mut others = Vec::new();
+    let mut tokenizers = Vec::new();
     for source in sources {
         let lower = file_name(source.path()).to_ascii_lowercase();
+        if lower == "tokenizer.json" {
+            tokenizers.push(source);
+            continue;
+        }
         let shard = is_safetensors(&lower) || is_gguf(&lower);
         let known = shard || lower.ends_with(".safetensors.index.json") || lower == "config.json";
         if !known {
@@ -614,7 +633,7 @@ fn sort_into_folders<S: ByteSource>(sources: Vec<S>) -> (Folders<S>, Vec<S>) {
             folder.indexes.push(source);
         }
     }
-    (folders, others)
+    (folders, others, tokenizers)
 }
 
 fn is_safetensors(path: &str) -> bool {
@@ -828,6 +847,27 @@ mod tests {
         let checkpoint =
             open_all(vec![file("model.safetensors", &["a"]), json("config.json", "{oops")]).unwrap();
         assert_eq!(codes(&checkpoint), ["config_unreadable"]);
+    }
+
+    #[test]
+    fn a_tokenizer_beside_the_weights_is_kept_unread_and_changes_nothing_else() {
+        let files = || vec![file("m/model.safetensors", &["a"]), json("m/config.json", "{}")];
+        let without = open_all(files()).unwrap();
+        let mut sources = files();
+        sources.insert(0, json("m/tokenizer/tokenizer.json", "another"));
+        sources.insert(0, json("m/Tokenizer.json", "its own"));
+        let checkpoint = open_all(sources).unwrap();
+        assert!(checkpoint.warnings.is_empty());
+        assert_eq!((&checkpoint.name, checkpoint.bytes_read()), (&without.name, without.bytes_read()));
+        let (path, bytes) = pollster::block_on(checkpoint.tokenizer_bytes()).unwrap().unwrap();
+        assert_eq!((path.as_str(), bytes.as_slice()), ("m/Tokenizer.json", b"its own".as_slice()));
+        assert!(pollster::block_on(without.tokenizer_bytes()).is_none());
+    }
+
+    #[test]
+    fn a_tokenizer_alone_is_no_checkpoint() {
+        let error = open_all(vec![json("tokenizer.json", "{}")]).unwrap_err().to_string();
+        assert!(error.contains("`tokenizer.json`"), "{error}");
     }
 
     #[test]

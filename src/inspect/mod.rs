@@ -10,7 +10,7 @@ use crate::checkpoint::{self, Checkpoint, CheckpointError, Tensor, TensorError};
 use crate::kernel::scale::Scale;
 use crate::norm::{self, NormSite};
 use crate::report::{Report, Verification, Warning};
-use crate::source::ByteSource;
+use crate::source::{ByteSource, SourceError};
 use crate::writer;
 use assemble::Inspector;
 use serde::Serialize;
@@ -175,6 +175,11 @@ impl<S: ByteSource> Opened<S> {
     /// The checkpoint itself.
     pub fn checkpoint(&self) -> &Checkpoint<S> {
         &self.checkpoint
+    }
+
+    /// Path and bytes of the `tokenizer.json` that lay beside the weights, read anew; `None` where there was none.
+    pub async fn tokenizer_bytes(&self) -> Option<Result<(String, Vec<u8>), SourceError>> {
+        self.checkpoint.tokenizer_bytes().await
     }
 
     /// ε of a site of `report.norms`, as the configuration has it.

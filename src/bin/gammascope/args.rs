@@ -62,13 +62,17 @@ pub(crate) struct Verify {
     /// Tokens of a sequence.
     #[arg(long, value_name = "T", default_value_t = 128)]
     pub(crate) sequence: usize,
-    /// Run on uniform token ids, the same on every machine; so it is done without --ids.
-    #[arg(long, conflicts_with = "ids")]
-    pub(crate) uniform: bool,
-    /// Run on these: token ids of a text, as whole numbers with spaces, commas or line ends between them. Then the kind of the
-    /// norms is judged by loss too, where the model predicts next tokens.
-    #[arg(long, value_name = "FILE")]
+    /// Run on this text, in UTF-8, by the tokenizer.json beside the weights. Without --text, --ids and --uniform a sample text that
+    /// comes with the program is run, and where there is no such tokenizer uniform ids. On text the kind of the norms is judged by
+    /// loss too, where the model predicts next tokens.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["ids", "uniform"])]
+    pub(crate) text: Option<PathBuf>,
+    /// Run on these: token ids of a text, as whole numbers with spaces, commas or line ends between them.
+    #[arg(long, value_name = "FILE", conflicts_with = "uniform")]
     pub(crate) ids: Option<PathBuf>,
+    /// Run on uniform token ids, the same on every machine.
+    #[arg(long)]
+    pub(crate) uniform: bool,
     /// Which norms are measured.
     #[arg(long, value_enum, default_value_t = SiteChoice::All)]
     pub(crate) sites: SiteChoice,

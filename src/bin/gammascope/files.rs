@@ -76,7 +76,7 @@ fn fetch(address: &str, remote: &Remote, line: &mut progress::Line) -> Result<Ve
 }
 
 /// Opens the files behind `paths`: a folder stands for the checkpoint files in and below it, an index for itself,
-/// its shards and the configuration beside it, a lone file for itself and the configuration beside it.
+/// its shards and what lies beside it, a lone file for itself and what lies beside it: configuration and tokenizer.
 fn local(paths: &[PathBuf]) -> Result<Vec<DiskSource>, String> {
     let mut found: BTreeSet<(PathBuf, String)> = BTreeSet::new();
     for path in paths {
@@ -106,9 +106,13 @@ fn add_file(path: &Path, found: &mut BTreeSet<(PathBuf, String)>) {
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let file = name(path);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let config = folder.join("config.json");
-    if (file.ends_with(".safetensors") || file.ends_with(".index.json")) && config.is_file() {
-        found.insert((config, "config.json".to_owned()));
+    if file.ends_with(".safetensors") || file.ends_with(".index.json") {
+        for companion in ["config.json", "tokenizer.json"] {
+            let path = folder.join(companion);
+            if path.is_file() {
+                found.insert((path, companion.to_owned()));
+            }
+        }
     }
     if file.ends_with(".index.json") {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {

@@ -10,12 +10,13 @@ use gammascope::inspect::{Inspection, Opened};
 use gammascope::model::{self, Architecture};
 use gammascope::report::measured::{Measured as Outcomes, Outcome};
 use gammascope::report::{NormKind, PassSummary, Report, Verification, Warning};
+use gammascope::text::{Input, TokenIds, Wanted, input};
 use gammascope::verify::gram::Gridded;
-use gammascope::verify::ids;
 use gammascope::verify::loss::kind_by_loss;
 use gammascope::verify::pass::{Measured, Sample, Sites};
 use gammascope::verify::residual::{self, Stream};
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -49,13 +50,14 @@ fn verification(
     let began = Instant::now();
     let architecture = model::resolve(opened.checkpoint()).map_err(|error| error.to_string())?;
     let length = architecture.longest.map_or(options.sequence, |longest| options.sequence.min(longest));
-    let ids = token_ids(options, &architecture, length)?;
+    let (TokenIds { ids, what: input, is_text }, warning) =
+        token_ids(opened, options, &architecture, length)?;
     let tokens = Tokens::new(&ids, length).map_err(|error| error.to_string())?;
     let pass = || Pass::new(opened.checkpoint(), &architecture, tokens).map_err(|error| error.to_string());
     let normalised = architecture.blocks.iter().any(|block| block.around_feed_forward.after.is_some());
     let run = run_and_measure(&pass()?, opened, &architecture, options, !normalised, line)?;
 
-    let mut warnings = Vec::new();
+    let mut warnings = Vec::from_iter(warning);
     if normalised {
         warnings.push(Warning {
             code: "residual_normalised".to_owned(),
@@ -64,9 +66,8 @@ fn verification(
         });
     }
     let told = told(&architecture);
-    let text = options.ids.is_some();
     let mut losses = None;
-    if text && architecture.causal && architecture.head.is_some() {
+    if is_text && architecture.causal && architecture.head.is_some() {
         let own = pollster::block_on(pass()?.losses(&run.hidden)).map_err(|error| error.to_string())?;
         let other = match told {
             NormKind::LayerNorm => Centring::None,
@@ -76,10 +77,6 @@ fn verification(
             pollster::block_on(pass()?.told(other).run_to_losses()).map_err(|error| error.to_string())?;
         losses = Some((own, other));
     }
-    let input = match &options.ids {
-        Some(file) => file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        None => "uniform token ids".to_owned(),
-    };
     let outcomes = Outcomes {
         outcomes: run.outcomes,
         warnings,
@@ -114,32 +111,36 @@ fn told(architecture: &Architecture) -> NormKind {
     }
 }
 
-/// Whole sequences: of the file that was given, or uniform.
-fn token_ids(options: &Verify, architecture: &Architecture, length: usize) -> Result<Vec<u32>, String> {
-    let wanted = options.tokens.unwrap_or(USUAL_RATIO * architecture.width);
-    let Some(file) = &options.ids else {
-        return Ok(ids::uniform(wanted.div_ceil(length) * length, architecture.vocabulary));
+/// Whole sequences of what was asked for, and a warning where that is not what is usual.
+fn token_ids(
+    opened: &Opened<Source>,
+    options: &Verify,
+    architecture: &Architecture,
+    length: usize,
+) -> Result<(TokenIds, Option<Warning>), String> {
+    let tokens = options.tokens.unwrap_or(USUAL_RATIO * architecture.width);
+    let wanted = Wanted { tokens, length, vocabulary: architecture.vocabulary };
+    let asked = match (&options.text, &options.ids) {
+        (Some(file), _) => Some(read(file, |name, bytes| Input::Text { name, bytes })?),
+        (_, Some(file)) => Some(read(file, |name, bytes| Input::Ids { name, bytes })?),
+        _ => options.uniform.then_some(Input::Uniform),
     };
-    let name = file.display();
-    let text =
-        std::fs::read_to_string(file).map_err(|error| format!("`{name}` could not be read: {error}"))?;
-    let mut found = Vec::new();
-    for (at, word) in text.split(|character: char| character == ',' || character.is_whitespace()).enumerate()
-    {
-        if !word.is_empty() {
-            found.push(word.parse().map_err(|_| {
-                format!("`{name}`: {word:?}, the {at}th word, is no token id; give whole numbers with spaces, commas or line ends between them")
-            })?);
-        }
-    }
-    found.truncate(wanted.div_ceil(length) * length);
-    found.truncate(found.len() / length * length);
-    if found.is_empty() {
-        return Err(format!(
-            "`{name}` has fewer than {length} token ids, which is one sequence: give more, or a shorter --sequence"
-        ));
-    }
-    Ok(found)
+    // Fewer tokens than these leave a kernel whatever the norm does.
+    let least = architecture.width + 1;
+    let (found, why) = pollster::block_on(input::of_checkpoint(opened, asked.as_ref(), wanted, least))
+        .map_err(|error| error.to_string())?;
+    let warning = why.map(|why| Warning {
+        code: "text_not_run".to_owned(),
+        message: format!("{why}. Uniform token ids were run"),
+        r#where: "tokenizer.json".to_owned(),
+    });
+    Ok((found, warning))
+}
+
+fn read(file: &Path, input: impl Fn(String, Vec<u8>) -> Input) -> Result<Input, String> {
+    let bytes = std::fs::read(file)
+        .map_err(|error| format!("`{}` could not be read: {error}; check the path", file.display()))?;
+    Ok(input(file.file_name().unwrap_or_default().to_string_lossy().into_owned(), bytes))
 }
 
 /// What came of the pass.

@@ -1,0 +1,325 @@
+//! From what shall be run to token ids, in whole sequences.
+
+use super::{SAMPLE, TextError, Tokenizer};
+use crate::inspect::Opened;
+use crate::source::ByteSource;
+use crate::verify::ids::uniform;
+
+/// Bytes of text that are looked at first for each token wanted: most tokenizers need four of English.
+const BYTES_A_TOKEN: usize = 8;
+
+/// Tokens at the end of a part of a text that may be others than in the whole, and are not used.
+const MARGIN: usize = 64;
+
+/// The most bytes of a word that a message shows.
+const SHOWN: usize = 40;
+
+/// What shall be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// Uniform token ids, the same on every machine.
+    Uniform,
+    /// Token ids of a text, as whole numbers with spaces, commas or line ends between them.
+    Ids {
+        /// What the file is called.
+        name: String,
+        /// What is in it.
+        bytes: Vec<u8>,
+    },
+    /// Text in UTF-8.
+    Text {
+        /// What the file is called.
+        name: String,
+        /// What is in it.
+        bytes: Vec<u8>,
+    },
+    /// [`SAMPLE`].
+    Sample,
+}
+
+/// How much shall be run, and on what model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// n, rounded up to whole sequences.
+    pub tokens: usize,
+    /// Of a sequence.
+    pub length: usize,
+    /// Rows of the embedding: each id is below.
+    pub vocabulary: usize,
+}
+
+impl Wanted {
+    /// In whole sequences.
+    fn most(self) -> Result<usize, TextError> {
+        let Self { tokens, length, .. } = self;
+        if tokens == 0 || length == 0 {
+            return Err(TextError::Nothing { tokens, length });
+        }
+        Ok(tokens.div_ceil(length).saturating_mul(length))
+    }
+}
+
+/// Whole sequences of token ids, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenIds {
+    /// Ids of all of them, each below the vocabulary.
+    pub ids: Vec<u32>,
+    /// What they are, for the report.
+    pub what: String,
+    /// Whether a model can be better or worse at predicting them.
+    pub is_text: bool,
+}
+
+/// Token ids of `input`: as many as are wanted, or all whole sequences that there are. Only text asks for a `tokenizer`.
+pub fn resolve(input: &Input, tokenizer: Option<&Tokenizer>, wanted: Wanted) -> Result<TokenIds, TextError> {
+    let most = wanted.most()?;
+    match input {
+        Input::Uniform => Ok(TokenIds {
+            ids: uniform(most, wanted.vocabulary),
+            what: "uniform token ids".to_owned(),
+            is_text: false,
+        }),
+        Input::Ids { name, bytes } => {
+            let found = list(name, utf8(name, bytes)?, most)?;
+            whole(quoted(name), name.clone(), found, wanted, || "the tokenizer that made them".to_owned())
+        }
+        Input::Text { name, bytes } => {
+            let text = utf8(name, bytes)?;
+            run_through(tokenizer, quoted(name), format!("the text {name}"), text, wanted)
+        }
+        Input::Sample => {
+            let name = "the sample text".to_owned();
+            let what = format!("{name} (GNU General Public License, version 3)");
+            run_through(tokenizer, name, what, SAMPLE, wanted)
+        }
+    }
+}
+
+/// What is run where nothing was asked for: the sample text where a tokenizer is there for it that works and makes at least
+/// `least` tokens of it, else uniform ids. With these comes why, where it was not for want of a tokenizer.
+pub fn usual(
+    tokenizer: Option<Result<Tokenizer, TextError>>,
+    wanted: Wanted,
+    least: usize,
+) -> Result<(TokenIds, Option<TextError>), TextError> {
+    let sample = |tokenizer: Tokenizer| {
+        let found = resolve(&Input::Sample, Some(&tokenizer), wanted)?;
+        // Whoever asks for few gets few.
+        let tokens = found.ids.len();
+        if tokens < least.min(wanted.most()?) {
+            return Err(TextError::TooFew { name: "the sample text".to_owned(), tokens, least });
+        }
+        Ok(found)
+    };
+    let why = match tokenizer.map(|read| read.and_then(sample)) {
+        Some(Ok(found)) => return Ok((found, None)),
+        Some(Err(why)) => Some(why),
+        None => None,
+    };
+    Ok((resolve(&Input::Uniform, None, wanted)?, why))
+}
+
+/// [`resolve`], or [`usual`] where nothing was asked for, with the tokenizer of the checkpoint: it is read only where it is wanted.
+pub async fn of_checkpoint<S: ByteSource>(
+    opened: &Opened<S>,
+    input: Option<&Input>,
+    wanted: Wanted,
+    least: usize,
+) -> Result<(TokenIds, Option<TextError>), TextError> {
+    match input {
+        None => usual(Tokenizer::of(opened).await, wanted, least),
+        Some(input) => {
+            let tokenizer = match input {
+                Input::Text { .. } | Input::Sample => Tokenizer::of(opened).await.transpose()?,
+                Input::Uniform | Input::Ids { .. } => None,
+            };
+            Ok((resolve(input, tokenizer.as_ref(), wanted)?, None))
+        }
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("`{name}`")
+}
+
+/// Without the mark that some editors put before UTF-8.
+fn utf8<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, TextError> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| TextError::NotUtf8 { name: quoted(name), at: error.valid_up_to() })?;
+    let text = text.trim_start_matches('\u{feff}');
+    if text.trim().is_empty() {
+        return Err(TextError::Empty { name: quoted(name) });
+    }
+    Ok(text)
+}
+
+/// The first `most` ids of a list.
+fn list(name: &str, text: &str, most: usize) -> Result<Vec<u32>, TextError> {
+    let between = |character: char| character == ',' || character.is_whitespace();
+    let words = text.split(between).filter(|word| !word.is_empty());
+    let id = |(before, word): (usize, &str)| {
+        word.parse().map_err(|_| TextError::NoId {
+            name: quoted(name),
+            word: beginning(word, SHOWN).to_owned(),
+            at: before + 1,
+        })
+    };
+    words.enumerate().take(most).map(id).collect()
+}
+
+fn run_through(
+    tokenizer: Option<&Tokenizer>,
+    name: String,
+    what: String,
+    text: &str,
+    wanted: Wanted,
+) -> Result<TokenIds, TextError> {
+    let Some(tokenizer) = tokenizer else { return Err(TextError::NoTokenizer { name }) };
+    let found = first(tokenizer, text, wanted.most()?)?;
+    whole(name, what, found, wanted, || format!("the tokenizer `{}`", tokenizer.path()))
+}
+
+/// At least the first `most` ids of a text, or all of them: of a text far longer than that a part is enough.
+fn first(tokenizer: &Tokenizer, text: &str, most: usize) -> Result<Vec<u32>, TextError> {
+    let enough = most.saturating_add(MARGIN);
+    let mut bytes = enough.saturating_mul(BYTES_A_TOKEN);
+    loop {
+        let part = beginning(text, bytes);
+        let ids = tokenizer.ids(part)?;
+        if part.len() == text.len() || ids.len() >= enough {
+            return Ok(ids);
+        }
+        bytes = bytes.saturating_mul(2);
+    }
+}
+
+/// The first `bytes` bytes of a text, or fewer where they would end inside a character.
+fn beginning(text: &str, bytes: usize) -> &str {
+    let ends = (0..=bytes.min(text.len())).rev();
+    let end = ends.into_iter().find(|&end| text.is_char_boundary(end));
+    &text[..end.unwrap_or_default()]
+}
+
+/// Cuts to whole sequences, as many as are wanted at most, and holds each id against the vocabulary.
+fn whole(
+    name: String,
+    mut what: String,
+    mut ids: Vec<u32>,
+    wanted: Wanted,
+    maker: impl Fn() -> String,
+) -> Result<TokenIds, TextError> {
+    let Wanted { length, vocabulary, .. } = wanted;
+    let (most, tokens) = (wanted.most()?, ids.len());
+    ids.truncate(most.min(tokens / length * length));
+    if ids.is_empty() {
+        return Err(TextError::TooShort { name, tokens, length });
+    }
+    if let Some((at, &id)) = ids.iter().enumerate().find(|(_, id)| **id as usize >= vocabulary) {
+        return Err(TextError::Beyond { name, at, id, vocabulary, maker: maker() });
+    }
+    if ids.len() < most {
+        what += &format!(" ({} tokens in whole sequences, of {most} wanted)", ids.len());
+    }
+    Ok(TokenIds { ids, what, is_text: true })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A token is a byte of the text.
+    fn bytes() -> Tokenizer {
+        Tokenizer::read("m/tokenizer.json", include_bytes!("../../tests/text/bytes.json")).unwrap()
+    }
+
+    fn text(bytes: impl Into<Vec<u8>>) -> Input {
+        Input::Text { name: "notes.txt".to_owned(), bytes: bytes.into() }
+    }
+
+    fn list(bytes: impl Into<Vec<u8>>) -> Input {
+        Input::Ids { name: "ids.txt".to_owned(), bytes: bytes.into() }
+    }
+
+    fn wanted(tokens: usize, length: usize) -> Wanted {
+        Wanted { tokens, length, vocabulary: 256 }
+    }
+
+    fn says(input: &Input, wanted: Wanted, parts: &[&str]) {
+        let message = resolve(input, Some(&bytes()), wanted).unwrap_err().to_string();
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+    }
+
+    #[test]
+    fn as_many_tokens_as_are_wanted_are_run_in_whole_sequences() {
+        let found = resolve(&text("abcdefgh"), Some(&bytes()), wanted(5, 3)).unwrap();
+        assert_eq!(found.ids, b"abcdef".map(u32::from));
+        assert_eq!((found.what.as_str(), found.is_text), ("the text notes.txt", true));
+        let found = resolve(&list("1, 2\n3 4,5,,6 7"), None, wanted(4, 2)).unwrap();
+        assert_eq!((found.ids, found.what, found.is_text), (vec![1, 2, 3, 4], "ids.txt".to_owned(), true));
+        let found = resolve(&Input::Uniform, None, wanted(5, 3)).unwrap();
+        assert_eq!((found.ids, found.is_text), (uniform(6, 256), false));
+    }
+
+    #[test]
+    fn a_text_that_is_short_gives_its_whole_sequences_and_says_so() {
+        let found = resolve(&text("abcdefgh"), Some(&bytes()), wanted(100, 3)).unwrap();
+        assert_eq!(found.ids.len(), 6);
+        assert_eq!(found.what, "the text notes.txt (6 tokens in whole sequences, of 102 wanted)");
+    }
+
+    #[test]
+    fn a_part_of_a_long_text_gives_the_ids_of_the_whole() {
+        let (tokenizer, long) = (bytes(), "é ö — ".repeat(2000));
+        let all = tokenizer.ids(&long).unwrap();
+        for most in [1, 7, 1000, 19_999, all.len()] {
+            assert_eq!(first(&tokenizer, &long, most).unwrap()[..most], all[..most]);
+        }
+        assert!(first(&tokenizer, &long, 7).unwrap().len() < 1000);
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_told_by_name() {
+        let three = wanted(3, 3);
+        says(&text(""), three, &["`notes.txt` is empty"]);
+        says(&list(" \n"), three, &["`ids.txt` is empty"]);
+        says(&text("\u{feff}ab"), three, &["`notes.txt` has 2 token ids", "one sequence is 3"]);
+        says(&text(*b"ab\xff"), three, &["`notes.txt`", "byte 2", "UTF-8"]);
+        says(&list("1, 2 x3 4"), three, &["`ids.txt`", "\"x3\", word 3,"]);
+        says(&list("1 -2 3"), three, &["\"-2\", word 2,"]);
+        says(&list("1 2 256"), three, &["`ids.txt`", "token 2 is 256", "the tokenizer that made them"]);
+        says(&text("ab"), wanted(0, 3), &["0 tokens in sequences of 3"]);
+        says(&text("ab"), wanted(3, 0), &["3 tokens in sequences of 0"]);
+        let error = resolve(&text("abc"), None, three).unwrap_err().to_string();
+        assert!(error.contains("no tokenizer.json") && error.contains("`notes.txt`"), "{error}");
+        says(&list("x".repeat(1000)), three, &[&format!("\"{}\"", "x".repeat(SHOWN))]);
+    }
+
+    #[test]
+    fn the_tokenizer_of_another_model_is_told() {
+        let small = Wanted { vocabulary: 100, ..wanted(3, 3) };
+        says(
+            &text("abz"),
+            small,
+            &["`notes.txt`: token 2 is 122", "for 100", "`m/tokenizer.json` is of another model"],
+        );
+    }
+
+    #[test]
+    fn the_sample_is_usual_where_a_tokenizer_reads_it() {
+        let (found, why) = usual(Some(Ok(bytes())), wanted(512, 128), 129).unwrap();
+        assert_eq!(found.ids, SAMPLE.bytes().take(512).map(u32::from).collect::<Vec<_>>());
+        assert!(found.is_text && why.is_none());
+        let uniform = |tokenizer, wanted, least| {
+            let (found, why) = usual(tokenizer, wanted, least).unwrap();
+            assert_eq!(found.what, "uniform token ids");
+            why.map(|why| why.to_string()).unwrap_or_default()
+        };
+        assert_eq!(uniform(None, wanted(512, 128), 129), "");
+        let why = uniform(Some(Ok(bytes())), wanted(160_000, 128), 40_001);
+        assert_eq!(why, "the sample text has 35072 tokens in whole sequences and 40001 are needed");
+        let why = uniform(Some(Tokenizer::read("tokenizer.json", b"{}")), wanted(512, 128), 129);
+        assert!(why.contains("no tokenizer"), "{why}");
+        let small = Wanted { vocabulary: 100, ..wanted(512, 128) };
+        assert!(uniform(Some(Ok(bytes())), small, 129).contains("of another model"));
+    }
+}

@@ -1,0 +1,147 @@
+//! The tokenizer of a checkpoint, as its `tokenizer.json` describes it.
+
+use super::TextError;
+use crate::inspect::Opened;
+use crate::source::ByteSource;
+
+/// Makes token ids of text.
+pub struct Tokenizer {
+    file: String,
+    inner: tokenizers::Tokenizer,
+}
+
+impl std::fmt::Debug for Tokenizer {
+    /// Without the vocabulary.
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(to, "Tokenizer({:?}, {} ids)", self.file, self.vocabulary())
+    }
+}
+
+impl Tokenizer {
+    /// Reads the bytes of a `tokenizer.json`; `path` is what messages call it. That it cuts or fills up texts, if it says so, is
+    /// dropped: a sequence here is cut from the whole text.
+    pub fn read(path: &str, bytes: &[u8]) -> Result<Self, TextError> {
+        let refuse = |error: tokenizers::Error| TextError::NotATokenizer {
+            file: path.to_owned(),
+            reason: error.to_string(),
+        };
+        let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(refuse)?;
+        inner.with_truncation(None).map_err(refuse)?;
+        inner.with_padding(None);
+        Ok(Self { file: path.to_owned(), inner })
+    }
+
+    /// The tokenizer that came with an opened checkpoint; `None` where none did.
+    pub async fn of<S: ByteSource>(opened: &Opened<S>) -> Option<Result<Self, TextError>> {
+        let read = opened.tokenizer_bytes().await?;
+        Some(read.map_err(TextError::from).and_then(|(path, bytes)| Self::read(&path, &bytes)))
+    }
+
+    /// Where it was read.
+    pub fn path(&self) -> &str {
+        &self.file
+    }
+
+    /// Ids of a text, as transformers makes them with `add_special_tokens=False`. A special token that is spelled out in the
+    /// text is itself. Where there is neither an id nor a token for what is unknown, it is left out.
+    pub fn ids(&self, text: &str) -> Result<Vec<u32>, TextError> {
+        // Nobody asks where in the text a token was, which takes longer than the ids.
+        let encoding = self
+            .inner
+            .encode_fast(text, false)
+            .map_err(|error| TextError::Refused { file: self.file.clone(), reason: error.to_string() })?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// How many tokens it has, added ones included. An embedding may have more rows, and now and then fewer.
+    pub fn vocabulary(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// Byte-level BPE as GPT-2 has it: the space is Ġ.
+    fn byte_level() -> Value {
+        json!({
+            "version": "1.0",
+            "truncation": {"direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0},
+            "padding": {
+                "strategy": {"Fixed": 32}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0, "pad_type_id": 0,
+                "pad_token": "<end>"
+            },
+            "added_tokens": [{
+                "id": 7, "content": "<end>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+                "special": true
+            }],
+            "normalizer": null,
+            "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+            "post_processor": {
+                "type": "TemplateProcessing",
+                "single": [{"SpecialToken": {"id": "<end>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+                "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+                "special_tokens": {"<end>": {"id": "<end>", "ids": [7], "tokens": ["<end>"]}}
+            },
+            "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
+            "model": {
+                "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null, "end_of_word_suffix": null,
+                "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
+                "vocab": {"a": 0, "b": 1, "Ġ": 2, "ab": 3, "Ġab": 4, "Ã": 5, "¤": 6},
+                "merges": [["a", "b"], ["Ġ", "ab"]]
+            }
+        })
+    }
+
+    /// WordPiece as BERT has it: lower case, and ## inside a word.
+    fn word_piece() -> Value {
+        json!({
+            "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+            "normalizer": {
+                "type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": null, "lowercase": true
+            },
+            "pre_tokenizer": {"type": "BertPreTokenizer"},
+            "post_processor": null,
+            "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
+            "model": {
+                "type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
+                "vocab": {"[UNK]": 0, "dead": 1, "##ly": 2, "direction": 3, "##s": 4, ".": 5}
+            }
+        })
+    }
+
+    fn read(json: &Value) -> Tokenizer {
+        Tokenizer::read("tokenizer.json", json.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn byte_level_pairs_are_merged_and_bytes_stay_bytes() {
+        let tokenizer = read(&byte_level());
+        assert_eq!(tokenizer.ids("ab abba").unwrap(), [3, 4, 1, 0]);
+        assert_eq!(tokenizer.ids("ä").unwrap(), [5, 6]);
+        assert_eq!(tokenizer.vocabulary(), 8);
+    }
+
+    #[test]
+    fn nothing_is_added_cut_or_filled_up() {
+        let tokenizer = read(&byte_level());
+        assert_eq!(tokenizer.ids("aaaa").unwrap(), [0; 4]);
+        assert_eq!(tokenizer.ids("a<end>a").unwrap(), [0, 7, 0], "what the text itself has stays");
+    }
+
+    #[test]
+    fn words_are_taken_apart_into_pieces() {
+        let ids = read(&word_piece()).ids("Deadly directions. Xyz").unwrap();
+        assert_eq!(ids, [1, 2, 3, 4, 5, 0]);
+    }
+
+    #[test]
+    fn what_is_no_tokenizer_is_told_by_name() {
+        for bytes in [b"version https://git-lfs".as_slice(), b"{}", b"", b"\xff\xfe"] {
+            let message = Tokenizer::read("m/tokenizer.json", bytes).unwrap_err().to_string();
+            assert!(message.starts_with("`m/tokenizer.json` is no tokenizer"), "{message}");
+        }
+    }
+}
