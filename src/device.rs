@@ -142,7 +142,9 @@ async fn speed<K: Kernels>(kernels: &K, clock: impl Fn() -> f64) -> f64 {
     let [n, inputs, outputs] = TRIAL;
     let value = |at: usize| (at * 7919 % 10_007) as f32 / 5003.0 - 1.0;
     let values = |count| (0..count).map(value).collect::<Vec<f32>>();
-    let Some(mut weight) = kernels.weight(&TensorType::Known(Dtype::F32), inputs * outputs) else { return 0.0 };
+    let Some(mut weight) = kernels.weight(&TensorType::Known(Dtype::F32), inputs * outputs) else {
+        return 0.0;
+    };
     let bytes: Vec<u8> = values(inputs * outputs).iter().flat_map(|value| value.to_le_bytes()).collect();
     kernels.fill(&mut weight, &bytes);
     let x = kernels.put(values(n * inputs));

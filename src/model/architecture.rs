@@ -257,7 +257,9 @@ pub struct Head {
 impl Architecture {
     /// Every linear map of the blocks, and how often a token goes through it: a share of the experts.
     fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
-        self.blocks.iter().flat_map(|block| block.attention.linear_maps().chain(block.feed_forward.linear_maps()))
+        self.blocks
+            .iter()
+            .flat_map(|block| block.attention.linear_maps().chain(block.feed_forward.linear_maps()))
     }
 
     /// The matrices that a pass reads whole.

@@ -3,7 +3,7 @@
 use super::{SAMPLE, TextError, Tokenizer};
 use crate::inspect::Opened;
 use crate::source::ByteSource;
-use crate::verify::ids::uniform;
+use crate::verify::ids::{TokenIds, Wanted, uniform};
 
 /// Bytes of text that are looked at first for each token wanted: most tokenizers need four of English.
 const BYTES_A_TOKEN: usize = 8;
@@ -37,42 +37,18 @@ pub enum Input {
     Sample,
 }
 
-/// How much shall be run, and on what model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted {
-    /// n, rounded up to whole sequences.
-    pub tokens: usize,
-    /// Of a sequence.
-    pub length: usize,
-    /// Rows of the embedding: each id is below.
-    pub vocabulary: usize,
-}
-
-impl Wanted {
-    /// In whole sequences.
-    fn most(self) -> Result<usize, TextError> {
-        let Self { tokens, length, .. } = self;
-        if tokens == 0 || length == 0 {
-            return Err(TextError::Nothing { tokens, length });
-        }
-        Ok(tokens.div_ceil(length).saturating_mul(length))
+/// n in whole sequences.
+fn most(wanted: Wanted) -> Result<usize, TextError> {
+    let Wanted { tokens, length, .. } = wanted;
+    if tokens == 0 || length == 0 {
+        return Err(TextError::Nothing { tokens, length });
     }
-}
-
-/// Whole sequences of token ids, one after the other.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenIds {
-    /// Ids of all of them, each below the vocabulary.
-    pub ids: Vec<u32>,
-    /// What they are, for the report.
-    pub what: String,
-    /// Whether a model can be better or worse at predicting them.
-    pub is_text: bool,
+    Ok(tokens.div_ceil(length).saturating_mul(length))
 }
 
 /// Token ids of `input`: as many as are wanted, or all whole sequences that there are. Only text asks for a `tokenizer`.
 pub fn resolve(input: &Input, tokenizer: Option<&Tokenizer>, wanted: Wanted) -> Result<TokenIds, TextError> {
-    let most = wanted.most()?;
+    let most = most(wanted)?;
     match input {
         Input::Uniform => Ok(TokenIds {
             ids: uniform(most, wanted.vocabulary),
@@ -106,7 +82,7 @@ pub fn usual(
         let found = resolve(&Input::Sample, Some(&tokenizer), wanted)?;
         // Whoever asks for few gets few.
         let tokens = found.ids.len();
-        if tokens < least.min(wanted.most()?) {
+        if tokens < least.min(most(wanted)?) {
             return Err(TextError::TooFew { name: "the sample text".to_owned(), tokens, least });
         }
         Ok(found)
@@ -175,7 +151,7 @@ fn run_through(
     wanted: Wanted,
 ) -> Result<TokenIds, TextError> {
     let Some(tokenizer) = tokenizer else { return Err(TextError::NoTokenizer { name }) };
-    let found = first(tokenizer, text, wanted.most()?)?;
+    let found = first(tokenizer, text, most(wanted)?)?;
     whole(name, what, found, wanted, || format!("the tokenizer `{}`", tokenizer.path()))
 }
 
@@ -209,7 +185,7 @@ fn whole(
     maker: impl Fn() -> String,
 ) -> Result<TokenIds, TextError> {
     let Wanted { length, vocabulary, .. } = wanted;
-    let (most, tokens) = (wanted.most()?, ids.len());
+    let (most, tokens) = (most(wanted)?, ids.len());
     ids.truncate(most.min(tokens / length * length));
     if ids.is_empty() {
         return Err(TextError::TooShort { name, tokens, length });

@@ -7,7 +7,7 @@ mod tokenizer;
 
 use crate::source::SourceError;
 
-pub use input::{Input, TokenIds, Wanted};
+pub use input::Input;
 pub use tokenizer::Tokenizer;
 
 /// A text to run a model on where nobody gives one: the GNU General Public License, version 3, as Debian has it in

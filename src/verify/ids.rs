@@ -1,5 +1,27 @@
 //! Token ids to run a model on, where there is no text.
 
+/// How much shall be run, and on what model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// n, rounded up to whole sequences.
+    pub tokens: usize,
+    /// Of a sequence.
+    pub length: usize,
+    /// Rows of the embedding: each id is below.
+    pub vocabulary: usize,
+}
+
+/// Whole sequences of token ids, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenIds {
+    /// Ids of all of them, each below the vocabulary.
+    pub ids: Vec<u32>,
+    /// What they are, for the report.
+    pub what: String,
+    /// Whether a model can be better or worse at predicting them.
+    pub is_text: bool,
+}
+
 /// `count` ids below `vocabulary`, the same on every machine and in `scripts/fixtures/transformers_models.py`: the upper 31 bits
 /// of a 64-bit linear congruential generator (Knuth's MMIX), from 42.
 pub fn uniform(count: usize, vocabulary: usize) -> Vec<u32> {

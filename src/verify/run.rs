@@ -1,6 +1,6 @@
 //! A model run here and measured while it runs: what is run, what that takes, and all that came of it.
 
-use super::ids;
+use super::ids::{TokenIds, Wanted};
 use super::loss::kind_by_loss;
 use super::pass::{Measured, Sample, Sites};
 use super::plan::{Speeds, block_operations, memory, operations};
@@ -34,22 +34,19 @@ pub enum RunError {
     Forward(#[from] ForwardError),
 }
 
-/// What the tokens are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Input {
-    /// Their ids; whole sequences of them are run.
-    pub ids: Vec<u32>,
-    /// What they are, for the report.
-    pub name: String,
-    /// Whether they are a text, of which a model predicts the next token.
-    pub is_text: bool,
+/// A model that can be run, and how many tokens of which sequences.
+#[derive(Debug, Clone)]
+pub struct Model {
+    architecture: Architecture,
+    tokens: usize,
+    length: usize,
 }
 
 /// A model that is ready to be run.
 #[derive(Debug, Clone)]
 pub struct Run {
     architecture: Architecture,
-    input: Input,
+    input: TokenIds,
     length: usize,
     sites: Sites,
 }
@@ -93,32 +90,43 @@ pub struct Ran {
     pub seconds: f64,
 }
 
-impl Run {
-    /// Resolves the model; `input` makes the tokens of it, given how many are wanted, in sequences of which length.
-    pub fn new<S: ByteSource, Failure: From<RunError>>(
+impl Model {
+    /// Resolves it. Without `tokens`, four for each channel of the stream; no sequence is longer than the model has positions for.
+    pub fn new<S: ByteSource>(
         checkpoint: &Checkpoint<S>,
-        sites: Sites,
         tokens: Option<usize>,
         sequence: usize,
-        input: impl FnOnce(&Architecture, usize, usize) -> Result<Input, Failure>,
-    ) -> Result<Self, Failure> {
-        let architecture = model::resolve(checkpoint).map_err(RunError::from)?;
-        let length = architecture.longest.map_or(sequence, |longest| sequence.min(longest)).max(1);
-        let wanted = tokens.unwrap_or(USUAL_RATIO * architecture.width).div_ceil(length) * length;
-        let input = input(&architecture, wanted, length)?;
+    ) -> Result<Self, RunError> {
+        let architecture = model::resolve(checkpoint)?;
+        let length = architecture.longest.map_or(sequence, |longest| sequence.min(longest));
+        let tokens = tokens.unwrap_or(USUAL_RATIO * architecture.width);
+        Ok(Self { architecture, tokens, length })
+    }
+
+    /// How many ids it is run on.
+    pub fn wanted(&self) -> Wanted {
+        Wanted { tokens: self.tokens, length: self.length, vocabulary: self.architecture.vocabulary }
+    }
+
+    /// With fewer tokens than these any norm has a kernel.
+    pub fn least(&self) -> usize {
+        self.architecture.width + 1
+    }
+}
+
+impl Run {
+    /// Of these sites, on these tokens: whole sequences.
+    pub fn new<S: ByteSource>(
+        checkpoint: &Checkpoint<S>,
+        model: Model,
+        input: TokenIds,
+        sites: Sites,
+    ) -> Result<Self, RunError> {
+        let Model { architecture, length, .. } = model;
         let run = Self { architecture, input, length, sites };
         // What cannot be run is refused before anything is planned.
         run.pass(checkpoint)?;
         Ok(run)
-    }
-
-    /// Uniform ids, the same on every machine.
-    pub fn uniform(architecture: &Architecture, wanted: usize) -> Input {
-        Input {
-            ids: ids::uniform(wanted, architecture.vocabulary),
-            name: "uniform token ids".to_owned(),
-            is_text: false,
-        }
     }
 
     fn pass<'a, S: ByteSource>(&'a self, checkpoint: &'a Checkpoint<S>) -> Result<Pass<'a, S>, RunError> {
@@ -203,12 +211,16 @@ impl Run {
             length: self.length as u64,
             blocks: self.blocks() as u64,
             sites: widths.len() as u64,
-            input: self.input.name.clone(),
+            input: self.input.what.clone(),
             losses: self.has_loss(),
             bytes: bytes * passes as u64,
             operations: 2.0 * products + work[0] + work[1],
             memory: activations + matrix,
-            memory_of_site: memory(8 * self.input.ids.len() as u64 * width, self.input.ids.len() as u64, width),
+            memory_of_site: memory(
+                8 * self.input.ids.len() as u64 * width,
+                self.input.ids.len() as u64,
+                width,
+            ),
             pass_seconds: products / multiplications,
             measuring_seconds: work[0] / speeds.sums + work[1] / speeds.eigen,
             device: machine.name().to_owned(),
@@ -324,7 +336,8 @@ impl Run {
         };
         let mut carried = carried;
         carried.warnings.extend(self.warnings());
-        let input = format!("{}, through a forward pass that was told the kind of every norm", self.input.name);
+        let input =
+            format!("{}, through a forward pass that was told the kind of every norm", self.input.what);
         Ran { measured, carried, pass, input, device, seconds }
     }
 }
@@ -403,7 +416,9 @@ impl Ran {
         if let Some(blocks) = carried.stopped {
             warnings.push(Warning {
                 code: "run_stopped".to_owned(),
-                message: format!("the run was stopped after {blocks} blocks: what comes after them was not measured"),
+                message: format!(
+                    "the run was stopped after {blocks} blocks: what comes after them was not measured"
+                ),
                 r#where: format!("block {blocks}"),
             });
         }

@@ -25,7 +25,7 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Measure norms on activations that your own code captured: is the predicted kernel there?
     Measure(Measure),
-    /// Run the model itself, on the CPU, and measure its norms and its residual stream.
+    /// Run the model itself and measure its norms and its residual stream.
     Verify(Verify),
     /// Compare two checkpoints, site by site: a base and its fine-tune, two steps of a run, a model and its conversion.
     Compare(Compare),
@@ -76,7 +76,10 @@ pub(crate) struct Verify {
     /// Which norms are measured.
     #[arg(long, value_enum, default_value_t = SiteChoice::All)]
     pub(crate) sites: SiteChoice,
-    /// Where the covariances are computed; the pass itself runs on the CPU.
+    /// Run the same architecture with γ = 1, β = 0 and random weights instead, drawn from this seed: a config.json is enough.
+    #[arg(long, value_name = "SEED")]
+    pub(crate) random_init: Option<u64>,
+    /// Where the model is run and the covariances are computed.
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub(crate) device: Device,
     /// Print the report (schema gammascope.report/1) instead of a table.
