@@ -47,6 +47,8 @@ pub enum Stage {
     Weights,
     /// Sites measured on activations.
     Sites,
+    /// Blocks of the model that have been run.
+    Blocks,
 }
 
 /// A report and the scales behind it, which the figures need.

@@ -32,6 +32,48 @@ pub struct MeasurementPlan {
     pub warnings: Vec<Warning>,
 }
 
+/// How a model is to be run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct RunOptions {
+    /// Tokens, rounded up to whole sequences; without, four for each channel of the stream.
+    #[cfg_attr(test, ts(type = "number | null"))]
+    pub tokens: Option<u64>,
+    /// Tokens of a sequence; without, 128.
+    #[cfg_attr(test, ts(type = "number | null"))]
+    pub sequence: Option<u64>,
+    /// Which norms are measured.
+    pub sites: RunSites,
+    /// What is run.
+    pub input: RunInput,
+}
+
+/// Which norms of a run are measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum RunSites {
+    /// The final norm.
+    Final,
+    /// All of them.
+    All,
+}
+
+/// What a model is run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum RunInput {
+    /// The sample text where there is a tokenizer for it, else uniform ids.
+    Usual,
+    /// Uniform ids.
+    Uniform,
+    /// A text of the user's.
+    Text,
+    /// Token ids of the user's.
+    Ids,
+}
+
 /// A model that is about to be run, and what that takes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]

@@ -2,7 +2,7 @@
 //!
 //! Regenerate it with `UPDATE_TYPES=1 cargo test typescript`.
 
-use super::measured::MeasurementPlan;
+use super::measured::{MeasurementPlan, RunInput, RunOptions, RunPlan, RunSites};
 use crate::inspect::{Progress, Stage};
 use crate::plot::{Cell, Column, Figure, FigureKind, Mark, Table};
 use crate::report::adapter::{AdapterModule, AdapterReport, SkippedModule};
@@ -54,6 +54,10 @@ fn declarations() -> String {
         DeadParameters,
         Verification,
         MeasurementPlan,
+        RunInput,
+        RunOptions,
+        RunPlan,
+        RunSites,
         NormAlone,
         SiteVerification,
         MeasuredVerdict,

@@ -2,6 +2,7 @@
 
 use super::{SAMPLE, TextError, Tokenizer};
 use crate::inspect::Opened;
+use crate::report::Warning;
 use crate::source::ByteSource;
 use crate::verify::ids::{TokenIds, Wanted, uniform};
 
@@ -111,6 +112,15 @@ pub async fn of_checkpoint<S: ByteSource>(
             };
             Ok((resolve(input, tokenizer.as_ref(), wanted)?, None))
         }
+    }
+}
+
+/// That uniform ids are run, and why the sample text is not.
+pub fn not_run(why: &TextError) -> Warning {
+    Warning {
+        code: "text_not_run".to_owned(),
+        message: format!("{why}. Uniform token ids are run instead"),
+        r#where: "tokenizer.json".to_owned(),
     }
 }
 

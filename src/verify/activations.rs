@@ -44,6 +44,14 @@ impl Values {
         }
     }
 
+    /// All of them, if they are f32.
+    pub fn f32s(&self) -> Option<&[f32]> {
+        match self {
+            Self::F32(values) => Some(values),
+            Self::F64(_) => None,
+        }
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         match self {

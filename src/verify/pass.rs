@@ -51,11 +51,16 @@ impl Sample {
                     return None;
                 }
                 let index = report.norms.iter().position(|norm| norm.name == site)?;
-                Some(Self::Site(index, of_f32(site, width, output), of_f32(site, width, before_scale)))
+                Some(Self::Site(
+                    index,
+                    of_f32(site, width, output.to_vec()),
+                    of_f32(site, width, before_scale.to_vec()),
+                ))
             }
-            Seen::Block { index, width, stream } if residual => {
-                Some(Self::Block(index, of_f32(&format!("the stream after block {index}"), width, stream)))
-            }
+            Seen::Block { index, width, stream } if residual => Some(Self::Block(
+                index,
+                of_f32(&format!("the stream after block {index}"), width, stream.to_vec()),
+            )),
             Seen::Block { .. } => None,
         }
     }
@@ -81,12 +86,12 @@ impl Sample {
 }
 
 /// Activations of an f32 pass.
-pub fn of_f32(name: &str, width: usize, values: &[f32]) -> Activations {
+pub fn of_f32(name: &str, width: usize, values: Vec<f32>) -> Activations {
     Activations {
         tensor: name.to_owned(),
         tokens: values.len() / width,
         width,
-        values: Values::F32(values.to_vec()),
+        values: Values::F32(values),
         unit_roundoff: f64::from(f32::EPSILON) / 2.0,
         notes: Vec::new(),
     }

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "remote")]
 mod network;
+#[cfg(all(feature = "gpu", feature = "text"))]
+mod run;
 #[cfg(feature = "share")]
 mod share;
 #[cfg(feature = "together")]

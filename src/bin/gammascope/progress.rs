@@ -40,6 +40,7 @@ impl Line {
             Stage::Scales => "reading scales",
             Stage::Weights => "first verdict reached; sampling weights",
             Stage::Sites => "measuring sites",
+            Stage::Blocks => "running blocks",
         };
         bar.set_message(format!("{what} ({})", HumanBytes(progress.bytes_read)));
         bar.set_length(progress.total.into());

@@ -161,12 +161,7 @@ fn token_ids<S: ByteSource>(
     };
     let found = input::of_checkpoint(opened, asked.as_ref(), model.wanted(), model.least());
     let (found, why) = pollster::block_on(found).map_err(|error| error.to_string())?;
-    let warning = why.map(|why| Warning {
-        code: "text_not_run".to_owned(),
-        message: format!("{why}. Uniform token ids were run"),
-        r#where: "tokenizer.json".to_owned(),
-    });
-    Ok((found, warning))
+    Ok((found, why.map(|why| input::not_run(&why))))
 }
 
 fn read(file: &Path, input: impl Fn(String, Vec<u8>) -> Input) -> Result<Input, String> {

@@ -1,0 +1,220 @@
+//! A model run in the page: planned and carried out by one worker, what it shows measured by others.
+
+use super::{Inspection, get, sentence, text};
+use crate::device::{Device, Machine};
+use crate::report::Warning;
+use crate::report::measured::{RunInput, RunOptions, RunPlan, RunSites};
+use crate::text::{Input, input};
+use crate::verify::activations::Activations;
+use crate::verify::gram::Gridded;
+use crate::verify::pass::{Sample, Sites, of_f32};
+use crate::verify::plan::no_gpu;
+use crate::verify::run::{Model, Run, Shown, Standing, USUAL_LENGTH};
+use js_sys::{Error, Float32Array, Function, Object, Promise, Reflect};
+use std::cell::RefCell;
+use std::ops::ControlFlow;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+/// A model that is ready to be run, or has been run a part of the way.
+#[wasm_bindgen]
+pub struct ModelRun {
+    inner: Run,
+    machine: Machine,
+    plan: RunPlan,
+    standing: RefCell<Standing>,
+}
+
+#[wasm_bindgen]
+impl ModelRun {
+    /// What it takes: a `RunPlan` in TypeScript, as JSON.
+    pub fn plan(&self) -> Result<String, Error> {
+        serde_json::to_string(&self.plan).map_err(sentence)
+    }
+
+    /// All that came of it, without what was measured: for [`Inspection::verify_run`], as JSON.
+    pub fn ran(&self, carried: &str, seconds: f64) -> Result<String, Error> {
+        let carried = serde_json::from_str(carried).map_err(sentence)?;
+        let device = match (self.plan.device.as_str(), self.plan.gram_device.as_str()) {
+            (pass, sums) if pass == sums => pass.to_owned(),
+            (pass, sums) => format!("{pass}, sums on {sums}"),
+        };
+        serde_json::to_string(&self.inner.ran(Vec::new(), carried, device, seconds)).map_err(sentence)
+    }
+}
+
+/// A device for the exact sums.
+#[wasm_bindgen]
+pub struct Measurer {
+    device: Device,
+}
+
+#[wasm_bindgen]
+impl Measurer {
+    /// "gpu", or "cpu"; without a GPU it is the CPU.
+    pub async fn open(wanted: &str) -> Measurer {
+        let device = match wanted {
+            "gpu" => Device::gpu().await.unwrap_or_else(|_| Device::cpu()),
+            _ => Device::cpu(),
+        };
+        Measurer { device }
+    }
+}
+
+fn clock() -> f64 {
+    js_sys::Date::now() / 1000.0
+}
+
+/// The wanted machine and its multiplications a second; where a GPU is wanted and there is none, the CPU and why.
+async fn machine(wanted: &str) -> (Machine, f64, Option<Warning>) {
+    let gpu = match wanted {
+        "cpu" => None,
+        _ => Some(Machine::gpu().await),
+    };
+    let mut fault = None;
+    let mut best = None;
+    match gpu {
+        Some(Ok(gpu)) => {
+            let speed = gpu.speed(clock).await;
+            if wanted == "gpu" && speed > 0.0 {
+                return (gpu, speed, None);
+            }
+            best = Some((gpu, speed));
+        }
+        Some(Err(error)) => fault = Some(no_gpu(&error)).filter(|_| wanted == "gpu"),
+        None => {}
+    }
+    let speed = Machine::Cpu.speed(clock).await;
+    match best {
+        Some((gpu, on_gpu)) if on_gpu > speed => (gpu, on_gpu, None),
+        _ => (Machine::Cpu, speed, fault),
+    }
+}
+
+#[wasm_bindgen]
+impl Inspection {
+    /// Plans to run the model: `options` is a `RunOptions` in TypeScript, as JSON; `file` the name and bytes of a text, or of a
+    /// list of ids, where one was chosen; on the `wanted` device: "gpu", "cpu", or "fastest".
+    #[wasm_bindgen(js_name = planRun)]
+    pub async fn plan_run(
+        &self,
+        options: &str,
+        name: Option<String>,
+        bytes: Option<Vec<u8>>,
+        wanted: &str,
+    ) -> Result<ModelRun, Error> {
+        let RunOptions { tokens, sequence, sites, input: chosen } =
+            serde_json::from_str(options).map_err(sentence)?;
+        let sequence = sequence.map_or(USUAL_LENGTH, |length| length as usize);
+        let model = Model::new(self.inner.checkpoint(), tokens.map(|tokens| tokens as usize), sequence);
+        let model = model.map_err(sentence)?;
+        let (name, bytes) = (name.unwrap_or_default(), bytes.unwrap_or_default());
+        let asked = match chosen {
+            RunInput::Usual => None,
+            RunInput::Uniform => Some(Input::Uniform),
+            RunInput::Text => Some(Input::Text { name, bytes }),
+            RunInput::Ids => Some(Input::Ids { name, bytes }),
+        };
+        let found = input::of_checkpoint(&self.inner, asked.as_ref(), model.wanted(), model.least());
+        let (ids, why) = found.await.map_err(sentence)?;
+        let sites = match sites {
+            RunSites::Final => Sites::Final,
+            RunSites::All => Sites::All,
+        };
+        let run = Run::new(self.inner.checkpoint(), model, ids, sites).map_err(sentence)?;
+        let (device, speeds, fault) = super::device(wanted).await;
+        let (machine, multiplications, other_fault) = machine(wanted).await;
+        let mut plan = run.cost(&self.inner, &machine, device.name(), multiplications, speeds);
+        plan.warnings.extend(fault.or(other_fault));
+        plan.warnings.extend(why.map(|why| input::not_run(&why)));
+        Ok(ModelRun { inner: run, machine, plan, standing: RefCell::default() })
+    }
+
+    /// Runs the model from where it stands. `show` is called with what is to be measured, an object of arrays, or null, and how
+    /// many blocks are done; it resolves to true to stop. Resolves to what [`ModelRun::ran`] takes.
+    pub async fn run(&self, run: &ModelRun, show: Function) -> Result<String, Error> {
+        // Nobody else runs it: the worker answers one call of this at a time.
+        let mut standing = run.standing.take();
+        let before = standing.blocks;
+        let mut blocks = before;
+        let carried = run.inner.carry_out(&self.inner, &run.machine, &mut standing, async |shown| {
+            let sample = match shown {
+                Shown::Sample(sample) => plain(&sample),
+                Shown::Blocks(done) => {
+                    blocks = done;
+                    JsValue::NULL
+                }
+            };
+            let answer = show.call2(&JsValue::NULL, &sample, &JsValue::from(blocks as u32));
+            let answer = match answer.map(|answer| answer.dyn_into::<Promise>()) {
+                Ok(Ok(promise)) => JsFuture::from(promise).await,
+                _ => return ControlFlow::Break(()),
+            };
+            match answer {
+                Ok(stop) if stop.is_falsy() => ControlFlow::Continue(()),
+                _ => ControlFlow::Break(()),
+            }
+        });
+        let carried = carried.await;
+        run.standing.replace(standing);
+        serde_json::to_string(&carried.map_err(sentence)?).map_err(sentence)
+    }
+
+    /// Measures what a run has shown; as JSON.
+    #[wasm_bindgen(js_name = measureSample)]
+    pub async fn measure_sample(&self, sample: JsValue, measurer: &Measurer) -> Result<String, Error> {
+        let inspection = &self.inner.inspection;
+        let sample = self.sample(&sample).ok_or_else(|| Error::new("That is nothing a run has shown."))?;
+        let gram = async |gridded: &Gridded| measurer.device.gram(gridded).await;
+        let measured = sample.measure(inspection, gram).await;
+        serde_json::to_string(&measured).map_err(sentence)
+    }
+
+    /// Makes the report anew with all that came of a run, as JSON.
+    #[wasm_bindgen(js_name = verifyRun)]
+    pub fn verify_run(&mut self, ran: &str) -> Result<(), Error> {
+        let ran: crate::verify::run::Ran = serde_json::from_str(ran).map_err(sentence)?;
+        let (verification, warnings) = ran.verification().map_err(sentence)?;
+        self.inner.verify(verification, warnings);
+        Ok(())
+    }
+}
+
+impl Inspection {
+    fn sample(&self, sample: &JsValue) -> Option<Sample> {
+        let values =
+            |name: &str| get(sample, name).dyn_into::<Float32Array>().ok().map(|values| values.to_vec());
+        let whole = |name: &str| get(sample, name).as_f64().map(|value| value as usize);
+        let (width, output, name) = (whole("width")?, values("output")?, text(sample, "name")?);
+        Some(match whole("site") {
+            Some(site) if site < self.inner.inspection.report.norms.len() => {
+                Sample::Site(site, of_f32(&name, width, output), of_f32(&name, width, values("before")?))
+            }
+            _ => Sample::Block(whole("block")?, of_f32(&name, width, output)),
+        })
+    }
+}
+
+/// An object that other workers can be sent.
+fn plain(sample: &Sample) -> JsValue {
+    let object = Object::new();
+    let array = |values: &Activations| {
+        values.values.f32s().map_or(JsValue::NULL, |values| Float32Array::from(values).into())
+    };
+    let set = |name: &str, value: JsValue| {
+        // A plain object takes any property.
+        let _ = Reflect::set(&object, &name.into(), &value);
+    };
+    let (output, place) = match sample {
+        Sample::Site(site, output, before) => {
+            set("before", array(before));
+            (output, ("site", *site))
+        }
+        Sample::Block(block, output) => (output, ("block", *block)),
+    };
+    set(place.0, JsValue::from(place.1 as u32));
+    set("name", JsValue::from(&output.tensor));
+    set("width", JsValue::from(output.width as u32));
+    set("output", array(output));
+    object.into()
+}
