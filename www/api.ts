@@ -1,7 +1,7 @@
 /** The page from code: what `window.gammascope` offers. */
 import type { Openable } from './files';
 import type { Device } from './protocol';
-import type { AdapterReport, Comparison, MeasurementPlan, Report } from './report';
+import type { AdapterReport, Comparison, MeasurementPlan, Report, RunOptions, RunPlan } from './report';
 
 export interface Api {
   /**
@@ -32,6 +32,15 @@ export interface Api {
    * computed on the faster of GPU and CPU unless told otherwise; its bits are the same. Rejects with the sentence shown.
    */
   measure(activations: File, options?: { site?: string; device?: Device }): Promise<Report>;
+
+  /** What `verify` with the same options would take: bytes, operations, memory, seconds. */
+  planVerify(options?: Partial<RunOptions> & { file?: File; device?: Device }): Promise<RunPlan>;
+
+  /**
+   * Runs the model of the open checkpoint, block by block from its files, and measures its norms and its residual stream: on the
+   * sample text where there is a tokenizer.json, on uniform token ids, or on a `file` of text or ids. Rejects with the sentence shown.
+   */
+  verify(options?: Partial<RunOptions> & { file?: File; device?: Device }): Promise<Report>;
 
   /**
    * Compares the open checkpoint with another one, given as for `open`: changes are counted from the open one, which stays on

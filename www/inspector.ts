@@ -3,8 +3,8 @@
  * earlier one, with its figures, untouched until the new one has succeeded. A wasm loop cannot be interrupted, so
  * cancelling an open ends its worker; cancelling a figure only drops its answer, as the checkpoint is still wanted.
  */
-import type { Calls, Device, Dropped, Entry, Json, Reply, Request } from './protocol';
-import type { Figure, FigureKind, MeasurementPlan, NormAlone, Progress, Report } from './report';
+import type { Calls, Device, Dropped, Entry, Json, Reply, Request, Sample } from './protocol';
+import type { Figure, FigureKind, MeasurementPlan, NormAlone, Progress, Report, RunOptions, RunPlan } from './report';
 
 /** Which wasm the worker runs: the small one, which opens dropped files, or the one that can measure and open addresses. */
 type Kind = 'inspector' | 'verifier';
@@ -13,6 +13,9 @@ const kindFor = (entries: Entry[]): Kind => (entries.every((entry) => 'file' in 
 
 /** Whatever draws figures: an inspector those of its report, or those of something else. */
 export type Drawer = Pick<Inspector, 'figure' | 'csv'>;
+
+/** Takes what a run shows; resolves to true to stop it. */
+export type Show = (sample: Sample | null, blocks: number) => Promise<boolean>;
 
 type Waiting = { resolve(value: never): void; reject(reason: unknown): void };
 
@@ -23,6 +26,7 @@ export class Inspector {
   readonly id = ++inspectors;
   private readonly worker: Worker;
   private readonly waiting = new Map<number, Waiting>();
+  private onShown: Show = () => Promise.resolve(true);
   private last = 0;
   private ended: { reason: unknown } | null = null;
 
@@ -36,6 +40,7 @@ export class Inspector {
         : new Worker(new URL('./worker/worker.ts', import.meta.url), { type: 'module' });
     this.worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       if ('progress' in data) return this.onProgress(data.progress);
+      if ('shown' in data) return this.shown(data.shown, data.blocks);
       const waiting = this.waiting.get(data.id);
       this.waiting.delete(data.id);
       if ('error' in data) waiting?.reject(Object.assign(new Error(data.error), { name: data.name }));
@@ -102,6 +107,39 @@ export class Inspector {
   /** Measures one norm on random inputs, as both kinds; a verifier's call. */
   async alone(site: string, device: Device, signal: AbortSignal): Promise<NormAlone> {
     return JSON.parse(await this.call('alone', [site, device], signal)) as NormAlone;
+  }
+
+  /** Plans to run the model, on a text or a list of ids if one is given; a verifier's call. */
+  async planRun(options: RunOptions, file: Dropped | undefined, device: Device, signal: AbortSignal): Promise<RunPlan> {
+    return JSON.parse(await this.call('planRun', [options, file, device], signal)) as RunPlan;
+  }
+
+  /** Runs the model that is planned, from where it stands, handing what it shows to `show`; a verifier's call. */
+  run(show: Show, signal: AbortSignal): Promise<Json> {
+    this.onShown = show;
+    return this.call('run', [], signal);
+  }
+
+  /** All that came of a run, without what was measured; a verifier's call. */
+  ran(carried: Json, seconds: number, signal: AbortSignal): Promise<Json> {
+    return this.call('ran', [carried, seconds], signal);
+  }
+
+  /** Measures what a run has shown, also one in another worker; a verifier's call. */
+  measureSample(sample: Sample, device: 'gpu' | 'cpu', signal: AbortSignal): Promise<Json> {
+    const transfer = [sample.output.buffer, ...('before' in sample ? [sample.before.buffer] : [])];
+    return this.call('measureSample', [sample, device], signal, transfer);
+  }
+
+  /** Takes all that came of a run into the report; a verifier's call. */
+  async verifyRun(ran: Json, signal: AbortSignal): Promise<Report> {
+    return parsed(await this.call('verifyRun', [ran], signal));
+  }
+
+  private shown(sample: Sample | null, blocks: number): void {
+    // Whoever cannot take it does not want more.
+    const taken = this.onShown(sample, blocks).catch(() => true);
+    void taken.then((stop) => this.call('goOn', [stop], new AbortController().signal)).catch(() => undefined);
   }
 
   /** The report as the fragment of a link; a verifier's call. */
@@ -174,6 +212,7 @@ export class Inspector {
     call: Name,
     args: Parameters<Calls[Name]>,
     signal: AbortSignal,
+    transfer: Transferable[] = [],
   ): Promise<ReturnType<Calls[Name]>> {
     return new Promise((resolve, reject) => {
       signal.throwIfAborted();
@@ -181,7 +220,7 @@ export class Inspector {
       const id = ++this.last;
       this.waiting.set(id, { resolve, reject });
       signal.addEventListener('abort', () => this.waiting.delete(id) && reject(signal.reason), { once: true });
-      this.worker.postMessage({ id, call, args } as Request);
+      this.worker.postMessage({ id, call, args } as Request, transfer);
     });
   }
 }

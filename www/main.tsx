@@ -21,6 +21,8 @@ window.gammascope = {
   },
   plan: (file, options) => plan({ path: file.name, file }, options),
   measure: (file, options) => measure({ path: file.name, file }, options),
+  planVerify: (options) => import('./running').then(({ planRun }) => planRun(options)),
+  verify: (options) => import('./running').then(({ verify }) => verify(options)),
   share: (options) => share(options),
   compare: (files, access) =>
     beside(({ compare }) => compare(() => (typeof files === 'string' ? [{ address: files, ...access }] : entriesOf(files)))),

@@ -2,7 +2,7 @@
  * What the page and its worker say to each other. Types only: both sides are compiled against this file, each with
  * its own `lib`, so that neither can reach for the other's globals.
  */
-import type { Figure, FigureKind, Progress } from './report';
+import type { Figure, FigureKind, Progress, RunOptions } from './report';
 
 /** One file of a checkpoint and where it lies in what was dropped, for example `folder/model.safetensors`. */
 export type Dropped = { path: string; file: File };
@@ -22,13 +22,20 @@ export type Entry = Dropped | Address | Known | Linked;
 /** Where the exact covariance is computed, with the same numbers: "fastest" tries both; without a GPU the CPU does it. */
 export type Device = 'fastest' | 'gpu' | 'cpu';
 
+/** What a run has shown of a norm (by its index in the report) or of the stream after a block, to be measured by any worker. */
+export type Sample = {
+  name: string;
+  width: number;
+  output: Float32Array<ArrayBuffer>;
+} & ({ site: number; before: Float32Array<ArrayBuffer> } | { block: number });
+
 /** A report as text: long ones are sooner parsed than copied object by object. */
 export type Json = string;
 
 /**
  * The calls a worker answers. `open` comes first and once: a worker holds one checkpoint. `weigh` resolves to null when it
  * was stopped. Only the verifier answers `plan`, `measure`,
- * `verify`, `alone`, `link`, `html`, and what puts the checkpoint beside something else: `compare` and all after it.
+ * `verify`, `alone`, what runs the model, `link`, `html`, and what puts the checkpoint beside something else: `compare` and all after it.
  */
 export interface Calls {
   open(entries: Entry[]): Json;
@@ -43,6 +50,18 @@ export interface Calls {
   alone(site: string, device: Device): Json;
   /** Takes outcomes into the report. */
   verify(measured: Json): Json;
+  /** A `RunPlan` of the model, on a text or a list of ids if one is given. */
+  planRun(options: RunOptions, file: Dropped | undefined, device: Device): Json;
+  /** Runs the model that is planned from where it stands: what came of it beside what was shown, for `ran`. */
+  run(): Json;
+  /** Lets a run go on after it has shown something, or stops it. */
+  goOn(stop: boolean): void;
+  /** All that came of a run, without what was measured. */
+  ran(carried: Json, seconds: number): Json;
+  /** Measures what a run in another worker has shown. */
+  measureSample(sample: Sample, device: 'gpu' | 'cpu'): Json;
+  /** Takes all that came of a run into the report. */
+  verifyRun(ran: Json): Json;
   /** The report as the fragment of a link, or as an HTML file; `made` is when. */
   link(names: boolean, made: string): string;
   html(names: boolean, made: string): string;
@@ -64,8 +83,9 @@ export type Request = {
   [Name in keyof Calls]: { id: number; call: Name; args: Parameters<Calls[Name]> };
 }[keyof Calls];
 
-/** What comes back: progress of the open that is running, or the answer to one request. `name` is that of the error. */
+/** What comes back: progress of the open that is running, what a run shows before it waits for `goOn`, or the answer to one request. `name` is that of the error. */
 export type Reply =
   | { progress: Progress }
+  | { shown: Sample | null; blocks: number }
   | { id: number; value: ReturnType<Calls[keyof Calls]> }
   | { id: number; error: string; name: string };

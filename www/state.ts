@@ -194,7 +194,7 @@ export function weighNow(): void {
 }
 
 /** A verifier that knows what the inspector of `current` knows, or is about to. */
-async function successor({ entries, report }: Opened, signal: AbortSignal): Promise<{ inspector: Inspector; report: Report }> {
+export async function successor({ entries, report }: Opened, signal: AbortSignal): Promise<{ inspector: Inspector; report: Report }> {
   const weighs = report.writers.length > 0 || weighing.value !== null;
   const after = await Inspector.open(entries, () => undefined, signal, 'verifier');
   const { inspector } = after;
@@ -228,6 +228,15 @@ async function promote(current: Opened): Promise<Opened> {
   stopWeighing();
   now.inspector.close();
   return (opened.value = { ...now, ...after });
+}
+
+/** Shows the report of the checkpoint `id` with what was measured, and the verifier that made it in the place of its inspector. */
+export function keepMeasured(id: number, report: Report, inspector: Inspector): void {
+  const current = opened.value;
+  if (current?.id !== id) return inspector.close();
+  stopWeighing();
+  current.inspector.close();
+  opened.value = { ...current, report, inspector };
 }
 
 /** The report on show as a link that holds it, at a site if one is given, or as one HTML file. */
@@ -296,9 +305,7 @@ export async function measure(activations: Dropped, { site, device = 'fastest', 
       after.close();
       throw error;
     });
-    stopWeighing();
-    opened.value?.inspector.close();
-    opened.value = { ...current, report, inspector: after };
+    keepMeasured(current.id, report, after);
     announcement.value = `Measured. ${report.model.sentence}`;
     return report;
   } catch (error) {

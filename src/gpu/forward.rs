@@ -516,3 +516,224 @@ impl Kernels for GpuKernels {
         Ok(())
     }
 }
+
+/// Every kernel beside its twin on the CPU.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::forward::kernels::Cpu;
+    use half::{bf16, f16};
+    use pollster::block_on;
+    use rand::rngs::SmallRng;
+    use rand::{RngExt, SeedableRng};
+    use rand_distr::StandardNormal;
+
+    fn open() -> GpuKernels {
+        block_on(GpuKernels::open()).unwrap()
+    }
+
+    fn normal(count: usize, seed: u64) -> Vec<f32> {
+        let mut random = SmallRng::seed_from_u64(seed);
+        (0..count).map(|_| random.sample(StandardNormal)).collect()
+    }
+
+    fn close(what: &str, found: &[f32], expected: &[f32]) {
+        assert_eq!(found.len(), expected.len(), "{what}");
+        let size = expected.iter().map(|value| value.abs()).fold(1e-3, f32::max);
+        for (at, (found, expected)) in found.iter().zip(expected).enumerate() {
+            let apart = (found - expected).abs() / size;
+            assert!(apart < 3e-6, "{what}, value {at}: {found} for {expected}");
+        }
+    }
+
+    /// What `run` gives on both.
+    fn alike<Run>(gpu: &GpuKernels, what: &str, run: Run)
+    where
+        Run: KernelRun,
+    {
+        let found = block_on(run.on(gpu));
+        close(what, &found, &block_on(run.on(&Cpu)));
+    }
+
+    /// A closure over any kernels, which closures cannot be.
+    trait KernelRun {
+        async fn on<K: Kernels>(&self, kernels: &K) -> Vec<f32>;
+    }
+
+    struct LinearRun {
+        dtype: Dtype,
+        layout: Layout,
+        n: usize,
+        k: usize,
+        m: usize,
+        biased: bool,
+    }
+
+    impl KernelRun for LinearRun {
+        async fn on<K: Kernels>(&self, kernels: &K) -> Vec<f32> {
+            let Self { dtype, layout, n, k, m, biased } = *self;
+            let mut values = normal(k * m, 1);
+            // Subnormal in f16.
+            values[0] = 3e-7;
+            let bytes: Vec<u8> = match dtype {
+                Dtype::F16 => values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect(),
+                Dtype::BF16 => values.iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect(),
+                Dtype::F64 => values.iter().flat_map(|&v| f64::from(v).to_le_bytes()).collect(),
+                _ => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            };
+            let mut weight = kernels.weight(&TensorType::Known(dtype), k * m).unwrap();
+            let (first, second) = bytes.split_at(bytes.len() / 8 / 2 * 8);
+            kernels.fill(&mut weight, first);
+            kernels.fill(&mut weight, second);
+            let x = kernels.put(normal(n * k, 2));
+            let bias = biased.then(|| kernels.put(normal(m, 3)));
+            let shape = Shape { inputs: k, outputs: m, layout };
+            kernels.get(&kernels.linear(&x, &weight, shape, bias.as_ref())).await.unwrap()
+        }
+    }
+
+    #[test]
+    #[ignore = "needs an adapter: cargo test --features gpu -- --ignored"]
+    fn linear_maps_of_any_type_layout_and_size_are_those_of_the_cpu() {
+        let gpu = open();
+        for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::F64] {
+            for layout in [Layout::OutputInput, Layout::InputOutput] {
+                for (n, k, m) in [(1, 1, 1), (3, 5, 7), (65, 33, 130), (64, 64, 64), (130, 257, 66)] {
+                    let run = LinearRun { dtype, layout, n, k, m, biased: n % 2 == 1 };
+                    alike(&gpu, &format!("{dtype:?} {layout:?} {n} × {k} × {m}"), run);
+                }
+            }
+        }
+    }
+
+    struct Pointwise;
+
+    impl KernelRun for Pointwise {
+        async fn on<K: Kernels>(&self, kernels: &K) -> Vec<f32> {
+            let (n, d) = (37, 24);
+            let scaled = |by: f32, seed| normal(n * d, seed).iter().map(|x| x * by).collect::<Vec<_>>();
+            let mut all = Vec::new();
+            for centring in [Centring::Mean, Centring::None] {
+                let x = kernels.put(scaled(5.0, 4));
+                let normalised = kernels.normalise(centring, &x, d, 1e-5);
+                let [scale, shift] = [5, 6].map(|seed| kernels.put(normal(d, seed)));
+                let y = kernels.scale_and_shift(&normalised, Some(&scale), Some(&shift), d);
+                all.push(kernels.get(&y).await.unwrap());
+                all.push(kernels.get(&kernels.scale_and_shift(&x, None, Some(&shift), d)).await.unwrap());
+            }
+            use Activation::{Gelu, GeluQuick, GeluTanh, Relu, ReluSquared, Silu, Tanh};
+            for activation in [Gelu, GeluTanh, GeluQuick, Silu, Relu, ReluSquared, Tanh] {
+                let mut x = kernels.put(scaled(3.0, 7));
+                kernels.activate(activation, &mut x);
+                all.push(kernels.get(&x).await.unwrap());
+                let mut gate = kernels.put(scaled(3.0, 8));
+                kernels.gate(activation, &mut gate, &x);
+                all.push(kernels.get(&gate).await.unwrap());
+            }
+            let mut x = kernels.put(scaled(2.0, 9));
+            kernels.clamp(&mut x, 1.5);
+            kernels.add(&mut x, &kernels.put(scaled(1.0, 10)), -0.5);
+            kernels.logits(&mut x, 3.0, Some(2.0));
+            let columns = kernels.columns(&x, Columns { from: 3, width: 5, of: 8 });
+            let rows = kernels.rows(&columns, 15, &[36, 0, 0, 7]);
+            let mut y = kernels.zeros(n * 15);
+            kernels.add_rows(&mut y, 15, &[(5, 0.5), (0, -2.0), (36, 1.0), (1, 3.0)], &rows);
+            let part = kernels.part(&y, 15, 30);
+            kernels.put_part(&mut y, 60, &part);
+            all.extend([kernels.get(&x).await.unwrap(), kernels.get(&y).await.unwrap()]);
+            all.concat()
+        }
+    }
+
+    #[test]
+    #[ignore = "needs an adapter: cargo test --features gpu -- --ignored"]
+    fn norms_activations_and_what_moves_values_are_those_of_the_cpu() {
+        alike(&open(), "pointwise", Pointwise);
+    }
+
+    struct AttentionRun<'a>(Attention<'a>, Pairing);
+
+    impl KernelRun for AttentionRun<'_> {
+        async fn on<K: Kernels>(&self, kernels: &K) -> Vec<f32> {
+            let Self(attention, pairing) = self;
+            let Attention { heads, key_heads, head_width: width, length, .. } = *attention;
+            let turns = Turns::new(&[1.0, 0.1], length, 1.1);
+            let mut q = kernels.put(normal(2 * length * heads * width, 11));
+            let mut k = kernels.put(normal(2 * length * key_heads * width, 12));
+            let v = kernels.put(normal(2 * length * key_heads * width, 13));
+            kernels.turn(&mut q, &turns, Heads { count: heads, width, length }, *pairing);
+            kernels.turn(&mut k, &turns, Heads { count: key_heads, width, length }, *pairing);
+            kernels.get(&kernels.attend(attention, &q, &k, &v)).await.unwrap()
+        }
+    }
+
+    #[test]
+    #[ignore = "needs an adapter: cargo test --features gpu -- --ignored"]
+    fn attention_of_any_kind_is_that_of_the_cpu() {
+        let gpu = open();
+        let slopes = [0.5, 0.25, 0.125, 0.0625];
+        let relative = normal(4 * (2 * 50 - 1), 14);
+        for (length, causal, window, cap, bias, key_heads, head_width) in [
+            (1, true, None, None, Bias::None, 4, 5),
+            (33, true, None, Some(2.0), Bias::None, 1, 64),
+            (50, true, Some(20), None, Bias::Alibi(&slopes), 2, 7),
+            (50, true, Some(1), None, Bias::None, 2, 4),
+            (49, false, Some(9), None, Bias::None, 4, 130),
+            (50, false, None, None, Bias::Relative(&relative), 4, 256),
+        ] {
+            let scale = 0.3;
+            let kernel =
+                Attention { heads: 4, key_heads, head_width, length, causal, window, scale, cap, bias };
+            for pairing in [Pairing::Halves, Pairing::Interleaved] {
+                alike(&gpu, &format!("{kernel:?}"), AttentionRun(kernel, pairing));
+            }
+        }
+    }
+
+    #[test]
+    #[ignore = "needs an adapter: cargo test --features gpu -- --ignored"]
+    fn losses_of_slices_are_those_of_the_cpu() {
+        let gpu = open();
+        let targets: Vec<u32> = (0..70).map(|token| token * 31 % 200).collect();
+        let mut losses = [Loss::new(&targets), Loss::new(&targets)];
+        for (seed, width) in [(20, 130), (21, 1), (22, 69)] {
+            let logits: Vec<f32> = normal(70 * width, seed).iter().map(|x| 8.0 * x).collect();
+            block_on(gpu.loss(&mut losses[0], &gpu.put(logits.clone()), width)).unwrap();
+            losses[1].take(&logits, width);
+        }
+        let [found, expected] = losses.map(|loss| loss.per_token().unwrap());
+        for (found, expected) in found.into_iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-5, "{found} for {expected}");
+        }
+    }
+
+    #[test]
+    #[ignore = "needs an adapter: cargo test --features gpu -- --ignored"]
+    fn what_is_beyond_a_limit_is_refused_and_never_brought_back() {
+        let gpu = open();
+        let kernel = Attention {
+            heads: 1,
+            key_heads: 1,
+            head_width: WIDEST_HEAD + 1,
+            length: 2,
+            causal: true,
+            window: None,
+            scale: 1.0,
+            cap: None,
+            bias: Bias::None,
+        };
+        let x = gpu.put(normal(2 * (WIDEST_HEAD + 1), 1));
+        let error = block_on(gpu.get(&gpu.attend(&kernel, &x, &x, &x))).unwrap_err();
+        assert!(error.to_string().contains("257 channels"), "{error}");
+    }
+
+    #[test]
+    #[ignore = "needs an adapter: cargo test --features gpu -- --ignored"]
+    fn a_lost_device_is_an_error_that_says_so() {
+        let gpu = open();
+        let x = gpu.put(vec![1.0; 64]);
+        gpu.gpu.device.destroy();
+        let error = block_on(gpu.get(&x)).unwrap_err();
+        assert!(matches!(error, ForwardError::Device { .. }), "{error}");
+    }
+}

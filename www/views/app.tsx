@@ -20,6 +20,8 @@ import { Welcome } from './welcome';
 /** What looks after the page itself comes after everything that somebody waits for. */
 const Renewal = lazily(() => afterLoad().then(() => import('./renewal')).then((views) => views.Renewal));
 
+const Verify = lazily(() => import('./verify').then((views) => views.Verify));
+
 const Together = lazily(() => import('./together').then((views) => views.Together));
 
 export function App() {
@@ -50,6 +52,7 @@ export function App() {
             <FinalNorm opened={current} />
             <Sites opened={current} />
             <Weights opened={current} />
+            <Verify opened={current} />
             <Measure opened={current} />
             <Dead report={current.report} />
             {!current.report.shared && <Together opened={current} />}

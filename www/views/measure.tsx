@@ -1,76 +1,22 @@
 /** Measuring on the user's own activations: how to capture them, the measurement, and what it says. */
 import { useRef, useState } from 'preact/hooks';
 import hook from '../../scripts/activations/hook.py?raw';
-import { count, counted, maybe } from '../format';
+import { count, maybe } from '../format';
 import type { Device } from '../protocol';
-import type { MeasuredVerdict, NormAlone, SiteVerification } from '../report';
-import { type Opened, alone, measureAlone, measureFailure, measuring, pointAt, showMeasured } from '../state';
-import { name, order } from './columns';
-import { FigureView } from './figure';
+import type { NormAlone } from '../report';
+import { type Opened, alone, measureAlone, measureFailure, measuring, showMeasured } from '../state';
+import { MeasuredSites, NUMBERS } from './measured';
 import { Name } from './name';
 import { Prose } from './prose';
 import { Snippet } from './snippet';
 import { MeasuringNow } from './status';
-import { type Column, Table } from './table';
 import { Word } from './term';
 
 /** More sites than this are not listed to choose from: a list of them would slow the page down. */
 const LISTED = 2000;
 
-const VERDICTS: Record<MeasuredVerdict, string> = {
-  mean_subtracting: 'subtracts the mean',
-  not_mean_subtracting: 'does not',
-  inconclusive: 'inconclusive',
-};
-
-const DOTS: Record<MeasuredVerdict, string> = {
-  mean_subtracting: 'layernorm',
-  not_mean_subtracting: 'rmsnorm',
-  inconclusive: 'unknown',
-};
-
-type Measure = {
-  id: 'depth_scale_free' | 'cos_scale_free' | 'depth' | 'cos' | 'sin_bound' | 'gap' | 'schur' | 'schur_null' | 'tokens';
-  label: string;
-  value: (site: SiteVerification) => number | null;
-};
-
-const NUMBERS: readonly Measure[] = [
-  { id: 'depth_scale_free', label: 'depth^', value: (site) => site.depth_scale_free },
-  { id: 'cos_scale_free', label: '|cos^|', value: (site) => site.cos_scale_free },
-  { id: 'depth', label: 'depth', value: (site) => site.depth },
-  { id: 'cos', label: '|cos|', value: (site) => site.cos },
-  { id: 'sin_bound', label: 'sin ≤', value: (site) => site.sin_bound },
-  { id: 'gap', label: 'gap', value: (site) => site.gap },
-  { id: 'schur', label: 'Schur', value: (site) => site.schur },
-  { id: 'schur_null', label: 'null', value: (site) => site.schur_null },
-  { id: 'tokens', label: 'n/d', value: (site) => site.tokens / site.width },
-];
-
-const COLUMNS: readonly Column<SiteVerification>[] = [
-  order(),
-  name('Site', 'site', ({ name }) => name),
-  {
-    id: 'verdict',
-    label: 'Measured',
-    term: 'measured',
-    value: ({ verdict }) => VERDICTS[verdict],
-    cell: ({ verdict }) => (
-      <>
-        <span class={`dot ${DOTS[verdict]}`} aria-hidden="true" />
-        {VERDICTS[verdict]}
-      </>
-    ),
-  },
-  ...NUMBERS.map(numeric),
-];
-
-function numeric({ id, label, value }: Measure): Column<SiteVerification> {
-  return { id, label, term: id, numeric: true, value, cell: (site) => maybe(value(site)) };
-}
-
 export function Measure({ opened }: { opened: Opened }) {
-  const { report, inspector } = opened;
+  const { report } = opened;
   const input = useRef<HTMLInputElement>(null);
   const [site, setSite] = useState('');
   const [device, setDevice] = useState<Device>('fastest');
@@ -162,42 +108,7 @@ export function Measure({ opened }: { opened: Opened }) {
         </div>
       )}
       {alone.value && <Alone {...alone.value} />}
-      {verification && (
-        <>
-          <p class="lead" id="measured">
-            {summary(verification.sites)} {count(verification.tokens)} tokens or more of {verification.input},{' '}
-            {verification.forward}, n/d {maybe(verification.width_ratio)}; {maybe(verification.seconds)} s on{' '}
-            {verification.device === 'cpu' ? 'the CPU' : verification.device}
-            {verification.kernel_seconds !== null && `, ${maybe(verification.kernel_seconds)} s of them in its kernel by its own clock`}.
-          </p>
-          <FigureView
-            inspector={inspector}
-            report={report}
-            kind="measured"
-            checkpoint={report.checkpoint.name}
-            onPick={(row) => typeof row[0] === 'string' && pointAt(row[0])}
-          />
-          {verification.sites.some(({ principal_cosines }) => principal_cosines !== null) && (
-            <FigureView
-              inspector={inspector}
-              report={report}
-              kind="principal_angles"
-              checkpoint={report.checkpoint.name}
-              onPick={(row) => typeof row[0] === 'string' && pointAt(row[0])}
-            />
-          )}
-          <Table
-            label="Measured sites"
-            noun="site"
-            rows={verification.sites}
-            columns={COLUMNS}
-            text={({ name, verdict }) => `${name} ${VERDICTS[verdict]}`}
-            chips={[{ label: 'measured', of: ({ verdict }) => verdict, names: VERDICTS }]}
-            onChoose={({ name }) => pointAt(name)}
-          />
-          <Notes sites={verification.sites} />
-        </>
-      )}
+      {verification && verification.pass === null && <MeasuredSites opened={opened} verification={verification} />}
     </section>
   );
 }
@@ -253,31 +164,5 @@ function Alone({ name, epsilon, epsilon_configured, layernorm, rmsnorm, warnings
         </table>
       </div>
     </div>
-  );
-}
-
-function summary(sites: readonly SiteVerification[]): string {
-  const of = (verdict: MeasuredVerdict) => sites.filter((site) => site.verdict === verdict).length;
-  const [yes, no, open] = [of('mean_subtracting'), of('not_mean_subtracting'), of('inconclusive')];
-  return `${counted(sites.length, 'site')} measured: ${count(yes)} subtract the mean, ${count(no)} do not, ${count(open)} inconclusive. On`;
-}
-
-function Notes({ sites }: { sites: readonly SiteVerification[] }) {
-  const notes = sites.flatMap(({ name, notes: said }) => said.map((note) => ({ name, note })));
-  if (notes.length === 0) return null;
-  return (
-    <details class="more">
-      <summary>{counted(notes.length, 'note')}</summary>
-      <ul>
-        {notes.map(({ name, note }) => (
-          <li key={name + note}>
-            <span class="mono">
-              <Name>{name}</Name>
-            </span>
-            : <Prose>{note}</Prose>
-          </li>
-        ))}
-      </ul>
-    </details>
   );
 }

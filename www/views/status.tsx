@@ -19,6 +19,7 @@ const STAGES: Record<Progress['stage'], { doing: string; unit: string }> = {
   scales: { doing: 'Reading norm scales', unit: 'tensors' },
   weights: { doing: 'Sampling the weights', unit: 'writers' },
   sites: { doing: 'Measuring', unit: 'sites' },
+  blocks: { doing: 'Running the model', unit: 'blocks' },
 };
 
 export function Opening() {

@@ -2,7 +2,7 @@
  * What both workers do: own a wasm module and the one checkpoint it has opened, so that reading never blocks the page and
  * cancelling is as simple as ending the thread.
  */
-import type { Calls, Entry, Json, Reply, Request } from '../protocol';
+import type { Calls, Entry, Json, Reply, Request, Sample } from '../protocol';
 import type { Figure, FigureKind, Progress } from '../report';
 
 /** The part of the wasm class that both modules have. */
@@ -25,6 +25,12 @@ export type Measuring = Pick<
   | 'measure'
   | 'alone'
   | 'verify'
+  | 'planRun'
+  | 'run'
+  | 'goOn'
+  | 'ran'
+  | 'measureSample'
+  | 'verifyRun'
   | 'link'
   | 'html'
   | 'compare'
@@ -34,10 +40,16 @@ export type Measuring = Pick<
   | 'csvOf'
 >;
 
-const post = (reply: Reply): void => self.postMessage(reply);
+const post = (reply: Reply, transfer: Transferable[] = []): void => self.postMessage(reply, { transfer });
 
 /** Tells the page how far something is. */
 export const report = (progress: Progress): void => post({ progress });
+
+/** Shows the page a sample of a run, which it takes. */
+export const shows = (shown: Sample | null, blocks: number): void => {
+  const transfer = shown ? [shown.output.buffer, ...('before' in shown ? [shown.before.buffer] : [])] : [];
+  post({ shown, blocks }, transfer);
+};
 
 /** The sentence of an error. A trap inside wasm has no sentence of its own: it is our bug, and says so. */
 function sentence(error: unknown): string {

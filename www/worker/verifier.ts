@@ -7,18 +7,23 @@ import init, {
   Inspection,
   LinkedReport,
   type Measurement,
+  Measurer,
+  type ModelRun,
   type Weights,
   csvOf,
   figureOf,
   weightsBudget,
 } from '../generated/verifier.js';
-import type { Known } from '../protocol';
+import type { Known, Sample } from '../protocol';
 import type { Figure, Progress } from '../report';
 import { network } from './network';
-import { type Inspecting, report, serve } from './serve';
+import { type Inspecting, report, serve, shows } from './serve';
 
 let inspection: Inspection | undefined;
 let measurement: Measurement | undefined;
+let modelRun: ModelRun | undefined;
+let measurer: Measurer | undefined;
+let letGoOn: (stop: boolean) => void = () => undefined;
 
 function live(): Inspection {
   if (!inspection) throw new Error('This report came in a link, which holds less than a checkpoint: open the checkpoint for that.');
@@ -28,6 +33,19 @@ function live(): Inspection {
 function planned(): Measurement {
   if (!measurement) throw new Error('Nothing is planned to be measured.');
   return measurement;
+}
+
+function plannedRun(): ModelRun {
+  if (!modelRun) throw new Error('No run is planned.');
+  return modelRun;
+}
+
+/** Shows something of a run, and waits until it may go on. */
+function show(sample: Sample | null, blocks: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    letGoOn = resolve;
+    shows(sample, blocks);
+  });
 }
 
 /** A report from a link, as far as it is like one from a checkpoint. */
@@ -59,6 +77,22 @@ serve<Weights, Inspecting<Weights>>(
     measure: (at) => live().measure(planned(), at),
     verify(measured) {
       live().verify(measured);
+      return live().report();
+    },
+    async planRun(options, file, device) {
+      const bytes = file && new Uint8Array(await file.file.arrayBuffer());
+      modelRun = await live().planRun(JSON.stringify(options), file?.path, bytes, device);
+      return modelRun.plan();
+    },
+    run: () => live().run(plannedRun(), show),
+    goOn: (stop) => letGoOn(stop),
+    ran: (carried, seconds) => plannedRun().ran(carried, seconds),
+    async measureSample(sample, device) {
+      measurer ??= await Measurer.open(device);
+      return live().measureSample(sample, measurer);
+    },
+    verifyRun(ran) {
+      live().verifyRun(ran);
       return live().report();
     },
     alone: (site, device) => live().alone(site, device),

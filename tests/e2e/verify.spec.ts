@@ -1,0 +1,115 @@
+/** Running the model in the page: its numbers are those of the terminal, and a run can be stopped and go on. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Page } from '@playwright/test';
+import type { Report } from '../../www/report';
+import { expect, test } from './helpers/page.ts';
+
+const CACHE = '.cache/models';
+
+async function openSample(page: Page, name: 'LayerNorm' | 'RMSNorm'): Promise<void> {
+  await page.getByRole('button', { name: `${name} sample` }).first().click();
+  await expect(page.locator('#weights svg[role=img]')).toBeVisible();
+}
+
+test('Verify runs the sample and shows norms, stream and what is circular', async ({ page }) => {
+  await openSample(page, 'LayerNorm');
+  await page.locator('#verify').getByRole('button', { name: 'Verify', exact: true }).click();
+  await expect(page.locator('#verified')).toContainText('run as gpt2 in f32', { timeout: 60_000 });
+  await expect(page.locator('#verified')).toContainText('no evidence of it');
+  await expect(page.locator('#measured')).toContainText('9 sites measured: 9 subtract the mean');
+  await expect(page.locator('#verify figure[data-kind=residual] svg')).toBeVisible();
+  await expect(page.locator('#verify')).toContainText('It falls nowhere by more than a hundredth');
+  await expect(page.locator('#verify').getByRole('rowheader').first()).toContainText('transformer.h.0.ln_1');
+});
+
+test('on GPU and CPU the page says what the terminal says', async ({ page }) => {
+  const terminal = process.env['GAMMASCOPE'];
+  test.skip(terminal === undefined, 'needs the command line: npm test -- page');
+  await openSample(page, 'RMSNorm');
+  const verified = (device: 'gpu' | 'cpu') =>
+    page.evaluate(async (on) => (await window.gammascope.verify({ device: on, input: 'uniform' })).verification, device);
+  const [gpu, cpu] = [await verified('gpu'), await verified('cpu')];
+  expect(gpu?.device, 'the adapter of these tests').not.toContain('cpu');
+  expect(cpu?.device).toBe('cpu');
+  const native = (JSON.parse(execFileSync(terminal ?? '', ['verify', 'samples/rmsnorm', '--uniform', '--json']).toString()) as Report)
+    .verification;
+  for (const found of [gpu, cpu]) {
+    expect(found?.sites.map(({ name, verdict }) => [name, verdict])).toEqual(native?.sites.map(({ name, verdict }) => [name, verdict]));
+    native?.sites.forEach((site, at) => {
+      expect(found?.sites[at]?.depth_scale_free).toBeCloseTo(site.depth_scale_free ?? NaN, 4);
+      expect(found?.sites[at]?.schur).toBeCloseTo(site.schur ?? NaN, 3);
+    });
+    native?.residual.forEach(({ sigma_min }, at) => {
+      expect((found?.residual[at]?.sigma_min ?? 0) / sigma_min).toBeCloseTo(1, 3);
+    });
+  }
+});
+
+test('a run that is stopped keeps what it has, and goes on from there', async ({ page }) => {
+  await openSample(page, 'RMSNorm');
+  const whole = await page.evaluate(() => window.gammascope.verify({ device: 'cpu', input: 'uniform' }));
+  // Stopped as soon as something is measured.
+  const progress = page.locator('#verify').getByText(/[1-9]\d* of \d+ norms and streams/);
+  await page.evaluate(() => void window.gammascope.verify({ device: 'cpu', input: 'uniform', tokens: 8192 }).catch(() => undefined));
+  await expect(progress).toBeVisible({ timeout: 60_000 });
+  await page.locator('#verify').getByRole('button', { name: /^Stop/ }).click();
+  await expect(page.locator('#verify')).toContainText(/Halted after \d of 4 blocks/, { timeout: 60_000 });
+  await expect(page.locator('#measured')).toContainText('measured');
+  await page.getByRole('button', { name: 'Go on' }).click();
+  await expect(page.locator('#verify')).not.toContainText('Halted', { timeout: 60_000 });
+  await expect(page.locator('#measured')).toContainText(`${whole.verification?.sites.length} sites measured`, { timeout: 90_000 });
+});
+
+test('a text of ones own is run, and one that is too short is refused by a sentence', async ({ page }) => {
+  await openSample(page, 'LayerNorm');
+  const verify = page.locator('#verify');
+  await verify.locator('.pick-input').selectOption('text');
+  const text = { name: 'mine.txt', mimeType: 'text/plain', buffer: Buffer.from('To be, or not to be: that is the question. '.repeat(40)) };
+  await verify.locator('.pick-text').setInputFiles(text);
+  await verify.getByRole('button', { name: 'Verify', exact: true }).click();
+  await expect(page.locator('#verified')).toContainText('nats a token', { timeout: 60_000 });
+  await expect(page.locator('#measured')).toContainText('mine.txt');
+  await verify.locator('.pick-text').setInputFiles({ ...text, buffer: Buffer.from('To be.') });
+  await verify.getByRole('button', { name: 'Verify', exact: true }).click();
+  await expect(verify.getByRole('alert')).toContainText('Not run.', { timeout: 30_000 });
+  await expect(page.locator('#verified'), 'the earlier run stays').toContainText('nats a token');
+});
+
+test('a model that is in no row is refused by what did not fit', async ({ page }) => {
+  await openSample(page, 'LayerNorm');
+  const config = JSON.parse(readFileSync('samples/layernorm/config.json', 'utf8')) as object;
+  const file = (name: string, buffer: Buffer) => ({ name, mimeType: '', buffer });
+  const weights = file('model.safetensors', readFileSync('samples/layernorm/model.safetensors'));
+  for (const [change, sentence] of [
+    [{ model_type: 'mamba' }, /`?mamba`? is not among/],
+    [{ rope_theta: 17 }, /rope_theta/],
+  ] as const) {
+    const changed = file('config.json', Buffer.from(JSON.stringify({ ...config, ...change })));
+    await page.locator('.pick-opened').first().setInputFiles([weights, changed]);
+    await expect(page.locator('#verify')).toBeVisible();
+    await page.locator('#verify').getByRole('button', { name: 'Verify', exact: true }).click();
+    await expect(page.locator('#verify').getByRole('alert')).toContainText(sentence, { timeout: 30_000 });
+  }
+});
+
+test('all-MiniLM in the page: every LayerNorm has its kernel, at the reference', async ({ page }) => {
+  const files = ['model.safetensors', 'config.json', 'tokenizer.json'].map((name) => join(CACHE, 'all-MiniLM-L6-v2', name));
+  test.skip(!files.every(existsSync), `skipped: all-MiniLM is not in ${CACHE}; the Rust tests fetch it`);
+  test.setTimeout(240_000);
+  await page.locator('.pick-opened').first().setInputFiles(files);
+  await expect(page.locator('#verify')).toBeVisible();
+  const { verification } = await page.evaluate(() => window.gammascope.verify({ tokens: 2048 }));
+  expect(verification?.sites.length).toBe(13);
+  for (const { depth_scale_free, cos_scale_free, verdict } of verification?.sites ?? []) {
+    expect(verdict).toBe('mean_subtracting');
+    expect(depth_scale_free).toBeLessThan(1e-12);
+    expect(cos_scale_free).toBeGreaterThan(0.999999);
+  }
+  // MATH §6: columns other than depth, to the digits shown.
+  const site = (name: string) => verification?.sites.find((site) => site.name === name);
+  expect(site('embeddings.LayerNorm')?.cos).toBeCloseTo(1, 6);
+  expect(site('embeddings.LayerNorm')?.schur).toBeCloseTo(0.27, 1);
+  expect(site('encoder.layer.4.output.LayerNorm')?.schur).toBeCloseTo(0.31, 1);
+});

@@ -1,0 +1,299 @@
+/**
+ * The model of the checkpoint on show, run here: one worker runs it, others measure what it shows. Loaded when a report is on show.
+ * What has been measured stays when a run is stopped or fails, and the run goes on from its last finished block.
+ */
+import { effect, signal } from '@preact/signals';
+import { Inspector } from './inspector';
+import type { Device, Entry, Json, Sample } from './protocol';
+import type { Report, RunOptions, RunPlan } from './report';
+import { type Opened, announcement, keepMeasured, opened, successor } from './state';
+
+/** How a model is to be run; what is left out is as usual. */
+export type Choice = Partial<RunOptions> & { file?: File; device?: Device; ask?: boolean };
+
+/** A run: its plan once it is known, `begin` while it waits for somebody to agree to it, and how far it is. */
+export type Running = {
+  of: number;
+  plan: RunPlan | null;
+  workers: number;
+  begin: (() => void) | null;
+  blocks: number;
+  shown: number;
+  measured: number;
+  controller: AbortController;
+  stop: AbortController;
+};
+
+/** The run that is going on. */
+export const running = signal<Running | null>(null);
+
+/** A run that ended before its time: how far it is, why, unless somebody stopped it, and how it goes on. */
+export const halted = signal<{ of: number; blocks: number; total: number; sentence: string | null; goOn: () => Promise<Report> } | null>(null);
+
+/** The sentence of a run that could not begin. */
+export const runFailure = signal<{ of: number; sentence: string } | null>(null);
+
+/** A run that takes longer than this many seconds waits until somebody has read its plan. */
+const LONG = 20;
+
+/** More workers than this only wait for memory; a share of the machine's memory is for all of them. */
+const MOST = 8;
+const SHARE = 0.5;
+const USUAL_GIB = 8;
+
+// A run ends with its checkpoint.
+effect(() => {
+  const id = opened.value?.id;
+  const now = running.peek();
+  if (now && now.of !== id) {
+    now.controller.abort(new DOMException('Another checkpoint was opened.', 'AbortError'));
+    running.value = null;
+  }
+  if (halted.peek() && halted.peek()?.of !== id) forget();
+  if (runFailure.peek() && runFailure.peek()?.of !== id) runFailure.value = null;
+});
+
+// The browser asks before the page is left with a run half done.
+addEventListener('beforeunload', (event) => {
+  if (running.value) event.preventDefault();
+});
+
+let held: Inspector | null = null;
+
+function forget(): void {
+  held?.close();
+  held = null;
+  halted.value = null;
+}
+
+const sentenceOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** What running the model would take. */
+export async function planRun(choice: Choice = {}): Promise<RunPlan> {
+  const { signal: never } = new AbortController();
+  const runner = await start(current().entries, never);
+  try {
+    return await plan(runner, choice, never);
+  } finally {
+    runner.close();
+  }
+}
+
+function current(): Opened {
+  if (!opened.value) throw new Error('Open a checkpoint first: it is the model that is run.');
+  return opened.value;
+}
+
+async function start(entries: Entry[], signal: AbortSignal): Promise<Inspector> {
+  const { inspector } = await Inspector.open(entries, () => undefined, signal, 'verifier');
+  signal.addEventListener('abort', () => inspector.close(signal.reason), { once: true });
+  return inspector;
+}
+
+async function plan(runner: Inspector, { file, device = 'fastest', ...chosen }: Choice, signal: AbortSignal): Promise<RunPlan> {
+  const options: RunOptions = {
+    tokens: chosen.tokens ?? null,
+    sequence: chosen.sequence ?? null,
+    sites: chosen.sites ?? 'all',
+    input: chosen.input ?? 'usual',
+  };
+  return runner.planRun(options, file ? { path: file.name, file } : undefined, device, signal);
+}
+
+/** Runs the model and shows the report with what was measured; a long run asks first, where `ask` says so. */
+export async function verify(choice: Choice = {}): Promise<Report> {
+  const { id, entries } = current();
+  const now = begin(id);
+  let runner: Inspector | undefined;
+  try {
+    const either = AbortSignal.any([now.controller.signal, now.stop.signal]);
+    runner = await start(entries, now.controller.signal);
+    const planned = await plan(runner, choice, either);
+    const workers = workersFor(planned);
+    tell(now, { plan: planned, workers });
+    const seconds = planned.pass_seconds + planned.measuring_seconds / workers;
+    if (choice.ask && seconds > LONG) {
+      announcement.value = 'The plan of the run is ready.';
+      await new Promise<void>((resolve, reject) => {
+        either.addEventListener('abort', () => reject(either.reason as Error), { once: true });
+        tell(now, { begin: resolve });
+      });
+    }
+    tell(now, { begin: null });
+  } catch (error) {
+    runner?.close();
+    if (!now.controller.signal.aborted && !now.stop.signal.aborted) runFailure.value = { of: id, sentence: sentenceOf(error) };
+    end(now);
+    throw error;
+  }
+  return carryOut(now, runner, []);
+}
+
+function begin(of: number): Running {
+  running.value?.controller.abort(new DOMException('Another run was begun.', 'AbortError'));
+  forget();
+  runFailure.value = null;
+  announcement.value = 'Running the model';
+  return (running.value = {
+    of,
+    plan: null,
+    workers: 1,
+    begin: null,
+    blocks: 0,
+    shown: 0,
+    measured: 0,
+    controller: new AbortController(),
+    stop: new AbortController(),
+  });
+}
+
+function tell({ controller }: Running, news: Partial<Running>): void {
+  if (running.value?.controller === controller) running.value = { ...running.value, ...news };
+}
+
+function end({ controller }: Running): void {
+  if (running.value?.controller === controller) running.value = null;
+}
+
+/** As many as there are cores beside the one that runs the model, and as memory allows. */
+function workersFor({ memory_of_site }: RunPlan): number {
+  const memory = ((navigator as { deviceMemory?: number }).deviceMemory ?? USUAL_GIB) * 2 ** 30 * SHARE;
+  return Math.max(1, Math.min(navigator.hardwareConcurrency - 1, Math.floor(memory / memory_of_site), MOST));
+}
+
+/** Runs it from where it stands, with what was measured until then. */
+async function carryOut(now: Running, runner: Inspector, measured: Json[]): Promise<Report> {
+  const { controller, stop, of } = now;
+  const { signal: ended } = controller;
+  const began = performance.now();
+  const { plan: planned, workers } = running.value ?? now;
+  if (!planned) throw new Error('Nothing is planned to be run.');
+  const { entries } = current();
+  const device = planned.gram_device === 'cpu' ? 'cpu' : 'gpu';
+  const pool = new Pool(workers, () => start(entries, ended));
+  let shown = measured.length;
+  let failure: string | null = null;
+  let carried: Json = JSON.stringify({ loss: null, mean_loss: null, stopped: 0, warnings: [] });
+  let blocks = 0;
+  const measure = async (sample: Sample) => {
+    const done = await pool.run((worker) => worker.measureSample(sample, device, ended));
+    measured.push(done);
+    tell(now, { measured: measured.length });
+  };
+  const pending = new Set<Promise<void>>();
+  try {
+    carried = await runner.run(async (sample, done) => {
+      if (done > blocks) tell(now, { blocks: (blocks = done) });
+      if (sample) {
+        tell(now, { shown: ++shown });
+        const job: Promise<void> = measure(sample).catch((error: unknown) => {
+          // Without it the site would be missing and nobody would know why.
+          if (!ended.aborted) failure ??= sentenceOf(error);
+        }).finally(() => pending.delete(job));
+        pending.add(job);
+        // One waits beside each that is measured; the model waits for the rest.
+        while (pending.size > 2 * workers && !stop.signal.aborted) await Promise.race(pending);
+      }
+      return stop.signal.aborted;
+    }, ended);
+  } catch (error) {
+    if (ended.aborted) {
+      end(now);
+      throw ended.reason;
+    }
+    failure = sentenceOf(error);
+    carried = JSON.stringify({ loss: null, mean_loss: null, stopped: blocks, warnings: [] });
+  }
+  try {
+    while (pending.size > 0) await Promise.race(pending);
+    ended.throwIfAborted();
+    const halts = failure !== null || stop.signal.aborted;
+    if (halts) {
+      held = runner;
+      const goOn = () => carryOut(resumed(now, planned, blocks, measured.length), runner, measured);
+      halted.value = { of, blocks, total: planned.blocks, sentence: failure, goOn };
+    }
+    if (measured.length === 0) throw new Error(failure ?? 'The run was stopped before anything was measured.');
+    const rest = await runner.ran(carried, (performance.now() - began) / 1000, ended);
+    const { inspector } = await successor(current(), ended);
+    // What was measured is JSON already; `rest` has an empty list of it.
+    const report = await inspector
+      .verifyRun(rest.replace('"measured":[]', () => `"measured":[${measured.join()}]`), ended)
+      .catch((error: unknown) => {
+        inspector.close();
+        throw error;
+      });
+    keepMeasured(of, report, inspector);
+    announcement.value = halts ? `The run halted after ${blocks} blocks.` : `The model was run. ${report.model.sentence}`;
+    if (!halts) runner.close();
+    return report;
+  } catch (error) {
+    if (!ended.aborted && halted.value === null) runFailure.value = { of, sentence: sentenceOf(error) };
+    throw error;
+  } finally {
+    pool.close();
+    end(now);
+  }
+}
+
+function resumed(before: Running, planned: RunPlan, blocks: number, measured: number): Running {
+  halted.value = null;
+  held = null;
+  announcement.value = 'The run goes on';
+  const [controller, stop] = [new AbortController(), new AbortController()];
+  return (running.value = { ...before, plan: planned, begin: null, blocks, shown: measured, measured, controller, stop });
+}
+
+/** Ends the run; what has been measured until then is kept. */
+export function stopRunning(): void {
+  running.value?.stop.abort();
+}
+
+/** `verify` for event handlers: a long run asks first. */
+export function showVerified(choice: Choice): void {
+  verify({ ...choice, ask: true }).catch(() => undefined);
+}
+
+/** Goes on with a run that halted. */
+export function goOn(): void {
+  halted.value?.goOn().catch(() => undefined);
+}
+
+/** Workers that are started when they are first needed, and do one thing at a time. */
+class Pool {
+  private readonly idle: Inspector[] = [];
+  private readonly all: Promise<Inspector>[] = [];
+  private readonly waiting: ((worker: Inspector) => void)[] = [];
+
+  constructor(
+    private readonly most: number,
+    private readonly start: () => Promise<Inspector>,
+  ) {}
+
+  async run<Done>(job: (worker: Inspector) => Promise<Done>): Promise<Done> {
+    const worker = await this.take();
+    try {
+      return await job(worker);
+    } finally {
+      const next = this.waiting.shift();
+      if (next) next(worker);
+      else this.idle.push(worker);
+    }
+  }
+
+  private take(): Promise<Inspector> {
+    const idle = this.idle.pop();
+    if (idle) return Promise.resolve(idle);
+    if (this.all.length < this.most) {
+      const started = this.start();
+      this.all.push(started);
+      return started;
+    }
+    return new Promise((resolve) => this.waiting.push(resolve));
+  }
+
+  close(): void {
+    for (const started of this.all) started.then((worker) => worker.close(), () => undefined);
+  }
+}
+

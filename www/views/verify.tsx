@@ -1,0 +1,256 @@
+/** The model of the checkpoint on show, run here: how, how far, and what it shows. */
+import { useState } from 'preact/hooks';
+import { bytes, count, counted, duration, maybe, number, parameters } from '../format';
+import type { Device } from '../protocol';
+import type { KindByLoss, RunInput, RunPlan, RunSites, Verification } from '../report';
+import { type Running, goOn, halted, runFailure, running, showVerified, stopRunning } from '../running';
+import type { Opened } from '../state';
+import { FigureView } from './figure';
+import { MeasuredSites } from './measured';
+import { Prose } from './prose';
+import { Progressing } from './status';
+
+const KINDS: Record<RunPlan['told'], string> = {
+  layernorm: 'LayerNorms',
+  rmsnorm: 'RMSNorms',
+  other: 'another norm',
+  unknown: 'what the configuration says',
+};
+
+export function Verify({ opened }: { opened: Opened }) {
+  const { report } = opened;
+  const { verification } = report;
+  if (report.norms.length === 0) return null;
+  return (
+    <section id="verify" aria-labelledby="verify-heading">
+      <h2 id="verify-heading">Run the model, here</h2>
+      <p class="lead">
+        The model itself, block by block from its file, on this machine's GPU or CPU: every norm is measured on what it really
+        gives, and the residual stream after every block. The weights stay where they are, and only one block of them is in
+        memory at a time.
+      </p>
+      {report.shared ? (
+        <p class="muted">A report from a link has no weights to run. Open the checkpoint.</p>
+      ) : (
+        <Controls />
+      )}
+      <RunningNow />
+      <Halted />
+      {runFailure.value && (
+        <div class="notice failure" role="alert">
+          <p class="line">
+            <strong>Not run.</strong> <Prose>{runFailure.value.sentence}</Prose>
+          </p>
+          <button type="button" class="button" onClick={() => (runFailure.value = null)}>
+            Dismiss
+          </button>
+        </div>
+      )}
+      {verification?.pass && <Findings opened={opened} verification={verification} pass={verification.pass} />}
+    </section>
+  );
+}
+
+function Controls() {
+  const [input, setInput] = useState<RunInput>('usual');
+  const [sites, setSites] = useState<RunSites>('all');
+  const [device, setDevice] = useState<Device>('fastest');
+  const [tokens, setTokens] = useState('');
+  const [file, setFile] = useState<File | null>(null);
+  const wantsFile = input === 'text' || input === 'ids';
+  const asked = Number.parseInt(tokens, 10);
+  return (
+    <div class="buttons measure-controls">
+      <button
+        type="button"
+        class="button strong"
+        disabled={running.value !== null || (wantsFile && file === null)}
+        onClick={() =>
+          showVerified({
+            input,
+            sites,
+            device,
+            tokens: Number.isFinite(asked) && asked > 0 ? asked : null,
+            ...(wantsFile && file ? { file } : {}),
+          })
+        }
+      >
+        Verify
+      </button>
+      <label class="choice">
+        on
+        <select class="pick-input" value={input} onChange={(event) => setInput(event.currentTarget.value as RunInput)}>
+          <option value="usual">a sample text, if there is a tokenizer.json</option>
+          <option value="uniform">uniform token ids</option>
+          <option value="text">a text of yours…</option>
+          <option value="ids">token ids of yours…</option>
+        </select>
+      </label>
+      {wantsFile && (
+        <label class="choice">
+          <span class="sr-only">The file</span>
+          <input
+            type="file"
+            class="pick-text"
+            accept=".txt,.md,text/plain"
+            onChange={(event) => setFile(event.currentTarget.files?.[0] ?? null)}
+          />
+        </label>
+      )}
+      <label class="choice">
+        tokens
+        <input
+          type="number"
+          class="pick-tokens"
+          min={1}
+          step={1}
+          placeholder="4 × width"
+          value={tokens}
+          onInput={(event) => setTokens(event.currentTarget.value)}
+        />
+      </label>
+      <label class="choice">
+        measuring
+        <select class="pick-sites" value={sites} onChange={(event) => setSites(event.currentTarget.value as RunSites)}>
+          <option value="all">every norm</option>
+          <option value="final">the final norm</option>
+        </select>
+      </label>
+      <label class="choice">
+        on the
+        <select class="pick-machine" value={device} onChange={(event) => setDevice(event.currentTarget.value as Device)}>
+          <option value="fastest">fastest of GPU and CPU</option>
+          <option value="gpu">GPU, if there is one</option>
+          <option value="cpu">CPU</option>
+        </select>
+      </label>
+    </div>
+  );
+}
+
+function RunningNow() {
+  const now = running.value;
+  if (!now) return null;
+  const { plan, begin } = now;
+  if (begin && plan) {
+    return (
+      <div class="notice opening">
+        <p class="line">
+          <strong>The plan:</strong> <Plan {...now} plan={plan} />
+        </p>
+        <button type="button" class="button strong" onClick={begin}>
+          Run it
+        </button>
+        <button type="button" class="button" onClick={stopRunning}>
+          Cancel
+        </button>
+      </div>
+    );
+  }
+  return (
+    <>
+      <Progressing
+        progress={plan && { stage: 'blocks', done: now.blocks, total: plan.blocks, bytes_read: 0 }}
+        label="Progress of the run"
+        start="Loading the verifier…"
+        stop={now.measured > 0 ? 'Stop and keep' : 'Stop'}
+        onStop={stopRunning}
+      />
+      {plan && (
+        <p class="muted small">
+          {count(now.measured)} of {count(now.shown)} norms and streams that were shown are measured. <Plan {...now} plan={plan} />
+        </p>
+      )}
+    </>
+  );
+}
+
+/** What a run takes, in a few sentences. */
+function Plan({ plan, workers }: Pick<Running, 'workers'> & { plan: RunPlan }) {
+  const where = (device: string) => (device === 'cpu' ? 'the CPU' : device);
+  return (
+    <>
+      {counted(plan.sequences, 'sequence')} of {count(plan.length)} tokens of {plan.input} through {counted(plan.blocks, 'block')} of{' '}
+      <code>{plan.family}</code>, {counted(plan.sites, 'norm')} measured: {bytes(plan.bytes)} to read, {parameters(plan.operations)}{' '}
+      operations, {bytes(plan.memory)} of memory. About {duration(plan.pass_seconds)} of running on {where(plan.device)} beside{' '}
+      {duration(plan.measuring_seconds / workers)} of measuring by {counted(workers, 'worker')}
+      {plan.losses && ', and a second pass with the other kind of norm for the loss'}.
+      {plan.warnings.map(({ code, message }) => (
+        <span key={code}>
+          {' '}
+          <Prose>{message}</Prose>.
+        </span>
+      ))}
+    </>
+  );
+}
+
+function Halted() {
+  const now = halted.value;
+  if (!now || running.value) return null;
+  return (
+    <div class={now.sentence === null ? 'notice' : 'notice failure'} role="alert">
+      <p class="line">
+        <strong>
+          Halted after {count(now.blocks)} of {counted(now.total, 'block')}.
+        </strong>{' '}
+        {now.sentence !== null && <Prose>{now.sentence}</Prose>} What was measured until then is below.
+      </p>
+      <button type="button" class="button strong" onClick={goOn}>
+        Go on
+      </button>
+    </div>
+  );
+}
+
+type FindingsProps = { opened: Opened; verification: Verification; pass: NonNullable<Verification['pass']> };
+
+function Findings({ opened, verification, pass }: FindingsProps) {
+  const { inspector, report } = opened;
+  const { residual, falls, loss } = verification;
+  const [first] = residual;
+  const last = residual.at(-1);
+  return (
+    <>
+      <p class="lead" id="verified">
+        {counted(pass.sequences, 'sequence')} of {count(pass.length)} tokens, run as <code>{pass.family}</code> in f32.
+        {pass.loss !== null && ` Loss ${number(pass.loss)} nats a token.`} The pass was told that the norms are {KINDS[pass.told]}: a
+        kernel below shows what that does, and is no evidence of it.
+      </p>
+      {loss && <ByLoss {...loss} />}
+      <MeasuredSites opened={opened} verification={verification} />
+      {first && last && (
+        <>
+          <h3>The residual stream, block by block</h3>
+          <p>
+            Its least singular value is {maybe(first.sigma_min)} after block {first.block} and {maybe(last.sigma_min)} after block{' '}
+            {last.block}, at n/d {maybe(verification.tokens / (report.model.width ?? verification.tokens))}.{' '}
+            {falls.length === 0
+              ? 'It falls nowhere by more than a hundredth.'
+              : `It falls after ${counted(falls.length, 'block')}, ${count(falls.filter((fall) => fall.on_both_halves).length)} of them on both halves of the tokens: ${falls
+                  .map(({ block, ratio }) => `${block} (× ${ratio.value.toFixed(3)}, ${ratio.low.toFixed(3)} to ${ratio.high.toFixed(3)})`)
+                  .join(', ')}.`}
+          </p>
+          <FigureView inspector={inspector} report={report} kind="residual" checkpoint={report.checkpoint.name} />
+        </>
+      )}
+    </>
+  );
+}
+
+/** The kind of the norms by what the wrong one costs: the one finding of a run that is no circle. */
+function ByLoss({ layernorm, rmsnorm, difference, standard_error, tokens, kind }: KindByLoss) {
+  const says = {
+    layernorm: 'the norms are LayerNorms',
+    rmsnorm: 'the norms are RMSNorms',
+    other: 'it says nothing',
+    unknown: 'that is under five standard errors, so it says nothing',
+  }[kind];
+  return (
+    <p id="by-loss">
+      The same {count(tokens)} tokens cost {number(layernorm)} nats with the norms as LayerNorms and {number(rmsnorm)} as RMSNorms, a
+      difference of {difference.toFixed(4)} ± {standard_error.toFixed(4)}: <strong>{says}</strong>. That is evidence of the kind, which
+      the kernels of a pass are not.
+    </p>
+  );
+}
