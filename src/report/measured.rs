@@ -102,6 +102,7 @@ impl Measured {
             falls: Vec::new(),
             loss: None,
             pass: None,
+            preservation: Vec::new(),
         };
         Ok((verification, warnings))
     }
