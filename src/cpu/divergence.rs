@@ -45,7 +45,8 @@ impl Divergence {
 
 impl Sums {
     fn take(&mut self, row: &[f32], other: &[f32]) {
-        let greatest = |row: &[f32], so_far: f64| row.iter().fold(so_far, |most, &next| most.max(next.into()));
+        let greatest =
+            |row: &[f32], so_far: f64| row.iter().fold(so_far, |most, &next| most.max(next.into()));
         let (most, most_other) = (greatest(row, self.most), greatest(other, self.most_other));
         if most == f64::NEG_INFINITY {
             return;

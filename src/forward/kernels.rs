@@ -241,12 +241,7 @@ impl Kernels for Cpu {
         }
     }
 
-    async fn loss(
-        &self,
-        loss: &mut Loss<'_>,
-        logits: &Vec<f32>,
-        width: usize,
-    ) -> Result<(), ForwardError> {
+    async fn loss(&self, loss: &mut Loss<'_>, logits: &Vec<f32>, width: usize) -> Result<(), ForwardError> {
         loss.take(logits, width);
         Ok(())
     }

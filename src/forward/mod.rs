@@ -377,8 +377,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
     ) -> Result<K::Values, ForwardError> {
         let [scale, shift] = self.scale_and_shift(norm).await?;
         let before_scale = self.kernels.normalise(centring, x, norm.width, norm.epsilon);
-        let y =
-            self.kernels.scale_and_shift(&before_scale, scale.as_ref(), shift.as_ref(), norm.width);
+        let y = self.kernels.scale_and_shift(&before_scale, scale.as_ref(), shift.as_ref(), norm.width);
         if let Some(site) = norm.site.as_deref().filter(|site| watch.wants(site)) {
             let before_scale = self.kernels.get(&before_scale).await?;
             let output = self.kernels.get(&y).await?;

@@ -152,7 +152,13 @@ impl GpuKernels {
         }
         let memory = Memory::new(gpu);
         let nothing = memory.take(0);
-        Ok(Self { gpu: gpu.clone(), memory, pipelines: RefCell::default(), nothing, refused: RefCell::default() })
+        Ok(Self {
+            gpu: gpu.clone(),
+            memory,
+            pipelines: RefCell::default(),
+            nothing,
+            refused: RefCell::default(),
+        })
     }
 
     fn refuse(&self, reason: String) {
@@ -177,7 +183,9 @@ impl GpuKernels {
     }
 
     fn write(&self, held: &Held, at: u64, bytes: &[u8]) {
-        let Some(buffer) = held.buffer().filter(|buffer| at + bytes.len() as u64 <= buffer.size()) else { return };
+        let Some(buffer) = held.buffer().filter(|buffer| at + bytes.len() as u64 <= buffer.size()) else {
+            return;
+        };
         // Writes are in words.
         let whole = bytes.len() / 4 * 4;
         let (words, rest) = bytes.split_at(whole);
@@ -295,7 +303,9 @@ impl GpuKernels {
         encoder.copy_buffer_to_buffer(buffer, 0, &read, 0, bytes);
         self.gpu.queue.submit([encoder.finish()]);
         let words = |bytes: &[u8]| {
-            found.extend(bytes.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])));
+            found.extend(
+                bytes.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])),
+            );
         };
         let done = self.gpu.read(&read, bytes, words).await;
         read.destroy();

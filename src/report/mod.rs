@@ -181,11 +181,11 @@ pub struct Preservation {
     pub measure: PreservationMeasure,
     /// Over t, the least first.
     pub points: Vec<PreservationPoint>,
-    /// Values up to this are rounding: a share of the most that a random direction does here (1e-9 of the divergence, 3e-5 of
-    /// the relative change).
+    /// Values up to this are rounding: what a random direction does here at t = 2⁻²³, the rounding of the weights themselves,
+    /// times 100 (a divergence) or 10 (a relative change).
     pub floor: f64,
     /// k of value ∝ tᵏ, from the two least t whose values are above the floor: 2 of a divergence and 1 of a relative change,
-    /// where the change is small; null without two such t.
+    /// where the change is small and sends no token to other experts; null without two such t.
     pub exponent: Option<f64>,
     /// Whether all values are at the floor.
     pub verdict: PreservationVerdict,

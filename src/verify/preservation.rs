@@ -27,9 +27,12 @@ pub const SIZES: [f64; 3] = [1e-2, 1e-1, 1.0];
 /// Readers that are tried.
 pub const MOST: usize = 6;
 
-/// A divergence below this share of the most that a random direction does is rounding. Divergences go with the square of a
-/// change, and f32 leaves (6e-8)² of it, times what the blocks behind the edit make of that: on trained models a few hundred.
-pub const FLOOR: f64 = 1e-9;
+/// t of the control: a random change of each weight by about its own rounding in f32. What it does to the function is all
+/// rounding, with what the blocks behind it make of that.
+const ROUNDING: f64 = f32::EPSILON as f64;
+
+/// Relative changes up to this many times that of the control are rounding; of divergences its square.
+const MARGIN: f64 = 10.0;
 
 /// The same directions on every machine.
 const SEED: u64 = 2606_19491;
@@ -120,7 +123,8 @@ fn sample(architecture: &Architecture) -> Vec<Reader<'_>> {
     let mut chosen: Vec<Reader<'_>> = Vec::new();
     for (block, part) in wanted {
         let is = |reader: &&Reader<'_>| reader.block == block && reader.part == part;
-        let reader = all.iter().find(is).filter(|_| chosen.len() < MOST && !chosen.iter().any(|own| is(&own)));
+        let reader =
+            all.iter().find(is).filter(|_| chosen.len() < MOST && !chosen.iter().any(|own| is(&own)));
         chosen.extend(reader);
     }
     chosen.sort_by_key(|reader| (reader.block, reader.part));
@@ -129,7 +133,7 @@ fn sample(architecture: &Architecture) -> Vec<Reader<'_>> {
 
 /// How many edited models [`preservation`] runs at most, for who shows how far it is.
 pub fn runs(architecture: &Architecture) -> usize {
-    sample(architecture).iter().map(|reader| directions(reader.norm).len() * SIZES.len()).sum()
+    sample(architecture).iter().map(|reader| 1 + directions(reader.norm).len() * SIZES.len()).sum()
 }
 
 /// Those that are tried at a norm: without β there is no bias to move.
@@ -205,7 +209,8 @@ impl Trial {
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+    // An empty `sum` is −0.
+    a.iter().zip(b).fold(0.0, |sum, (a, b)| sum + a * b)
 }
 
 /// Moves readers of up to [`MOST`] sites, of the first, the middle and the last block and of the head, and measures what becomes
@@ -235,9 +240,10 @@ pub async fn preservation<S: ByteSource, K: Kernels>(
     for (reader, number) in readers.iter().zip(0..) {
         let Some(trial) = Trial::of(&pass, reader, number).await? else { continue };
         let directions = directions(reader.norm);
-        let edits: Vec<[Edit; 1]> = directions
-            .iter()
-            .flat_map(|&direction| SIZES.map(|t| [trial.edit(reader.linear.weight, direction, t)]))
+        let edit = |direction, t| [trial.edit(reader.linear.weight, direction, t)];
+        let control = edit(PreservationDirection::Random, ROUNDING);
+        let edits: Vec<[Edit; 1]> = std::iter::once(control)
+            .chain(directions.iter().flat_map(|&direction| SIZES.map(|t| edit(direction, t))))
             .collect();
         let mut edited = Vec::new();
         for edit in &edits {
@@ -252,7 +258,7 @@ pub async fn preservation<S: ByteSource, K: Kernels>(
                 return Ok(found);
             }
         }
-        let (measure, values) = if architecture.head.is_some() {
+        let (measure, values): (_, Vec<f64>) = if architecture.head.is_some() {
             let divergences = pass.divergences(&hidden, &edited).await?;
             let mean = |values: &Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
             (PreservationMeasure::Divergence, divergences.iter().map(mean).collect())
@@ -264,8 +270,33 @@ pub async fn preservation<S: ByteSource, K: Kernels>(
             }
             (PreservationMeasure::RelativeChange, changes)
         };
-        let of_directions = directions.iter().copied().zip(values.chunks_exact(SIZES.len()));
-        found.extend(rows(checkpoint, architecture, reader, &trial, measure, of_directions));
+        let floor = values[0]
+            * match measure {
+                PreservationMeasure::Divergence => MARGIN.powi(2),
+                PreservationMeasure::RelativeChange => MARGIN,
+            };
+        for (&direction, values) in directions.iter().zip(values[1..].chunks_exact(SIZES.len())) {
+            found.push(Preservation {
+                site: reader.site(),
+                reader: checkpoint.tensors[reader.linear.weight].name.clone(),
+                tied: reader.linear.weight == architecture.embedding.tokens,
+                kind: match reader.norm.centring {
+                    Centring::Mean => NormKind::LayerNorm,
+                    Centring::None => NormKind::RmsNorm,
+                },
+                direction,
+                in_kernel: trial.kernel.1 && direction != PreservationDirection::Random,
+                constant: trial.constant(direction),
+                measure,
+                points: SIZES.iter().zip(values).map(|(&t, &value)| PreservationPoint { t, value }).collect(),
+                floor,
+                exponent: exponent(values, floor),
+                verdict: match values.iter().all(|value| *value <= floor) {
+                    true => PreservationVerdict::Preserved,
+                    false => PreservationVerdict::Changed,
+                },
+            });
+        }
     }
     Ok(found)
 }
@@ -290,45 +321,6 @@ fn relative_change(before: &[f32], after: &[f32]) -> f64 {
     let pairs = before.iter().zip(after);
     let change = squares(&mut pairs.map(|(before, after)| f64::from(*after) - f64::from(*before)));
     (change / squares(&mut before.iter().map(|value| f64::from(*value)))).sqrt()
-}
-
-/// The rows of the report of one reader, from the values at [`SIZES`] of each direction.
-fn rows<'v, S: ByteSource>(
-    checkpoint: &Checkpoint<S>,
-    architecture: &Architecture,
-    reader: &Reader<'_>,
-    trial: &Trial,
-    measure: PreservationMeasure,
-    values: impl Iterator<Item = (PreservationDirection, &'v [f64])> + Clone,
-) -> Vec<Preservation> {
-    let share = match measure {
-        PreservationMeasure::Divergence => FLOOR,
-        PreservationMeasure::RelativeChange => FLOOR.sqrt(),
-    };
-    let random = values.clone().filter(|(direction, _)| *direction == PreservationDirection::Random);
-    let floor = share * random.flat_map(|(_, values)| values).copied().fold(0.0, f64::max);
-    let kind = match reader.norm.centring {
-        Centring::Mean => NormKind::LayerNorm,
-        Centring::None => NormKind::RmsNorm,
-    };
-    let row = |(direction, values): (PreservationDirection, &[f64])| Preservation {
-        site: reader.site(),
-        reader: checkpoint.tensors[reader.linear.weight].name.clone(),
-        tied: reader.linear.weight == architecture.embedding.tokens,
-        kind,
-        direction,
-        in_kernel: trial.kernel.1 && direction != PreservationDirection::Random,
-        constant: trial.constant(direction),
-        measure,
-        points: SIZES.iter().zip(values).map(|(&t, &value)| PreservationPoint { t, value }).collect(),
-        floor,
-        exponent: exponent(values, floor),
-        verdict: match values.iter().all(|value| *value <= floor) {
-            true => PreservationVerdict::Preserved,
-            false => PreservationVerdict::Changed,
-        },
-    };
-    values.map(row).collect()
 }
 
 /// The slope of log value over log t between the two least of [`SIZES`] whose values are above the floor: larger ones are no
