@@ -11,6 +11,7 @@ use crate::forward::{Edit, ForwardError, Pass, Seen, Tokens, Unwatched};
 use crate::kernel::direction::Kernel;
 use crate::kernel::scale::Scale;
 use crate::model::architecture::{Architecture, FeedForward, GatedInputs, Linear, Norm, Projections};
+use crate::order;
 use crate::report::{
     NormKind, Preservation, PreservationDirection, PreservationMeasure, PreservationPoint,
     PreservationVerdict,
@@ -127,7 +128,7 @@ fn sample(architecture: &Architecture) -> Vec<Reader<'_>> {
             all.iter().find(is).filter(|_| chosen.len() < MOST && !chosen.iter().any(|own| is(&own)));
         chosen.extend(reader);
     }
-    chosen.sort_by_key(|reader| (reader.block, reader.part));
+    order::sort_by_key(&mut chosen, |reader| (reader.block, reader.part));
     chosen
 }
 
