@@ -15,7 +15,7 @@ const kindFor = (entries: Entry[]): Kind => (entries.every((entry) => 'file' in 
 export type Drawer = Pick<Inspector, 'figure' | 'csv'>;
 
 /** Takes what a run shows; resolves to true to stop it. */
-export type Show = (sample: Sample | null, blocks: number) => Promise<boolean>;
+export type Show = (sample: Sample | null, blocks: number, moved: number) => Promise<boolean>;
 
 type Waiting = { resolve(value: never): void; reject(reason: unknown): void };
 
@@ -40,7 +40,7 @@ export class Inspector {
         : new Worker(new URL('./worker/worker.ts', import.meta.url), { type: 'module' });
     this.worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       if ('progress' in data) return this.onProgress(data.progress);
-      if ('shown' in data) return this.shown(data.shown, data.blocks);
+      if ('shown' in data) return this.shown(data);
       const waiting = this.waiting.get(data.id);
       this.waiting.delete(data.id);
       if ('error' in data) waiting?.reject(Object.assign(new Error(data.error), { name: data.name }));
@@ -136,9 +136,9 @@ export class Inspector {
     return parsed(await this.call('verifyRun', [ran], signal));
   }
 
-  private shown(sample: Sample | null, blocks: number): void {
+  private shown({ shown, blocks, moved }: Extract<Reply, { shown: unknown }>): void {
     // Whoever cannot take it does not want more.
-    const taken = this.onShown(sample, blocks).catch(() => true);
+    const taken = this.onShown(shown, blocks, moved).catch(() => true);
     void taken.then((stop) => this.call('goOn', [stop], new AbortController().signal)).catch(() => undefined);
   }
 

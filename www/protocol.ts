@@ -86,6 +86,6 @@ export type Request = {
 /** What comes back: progress of the open that is running, what a run shows before it waits for `goOn`, or the answer to one request. `name` is that of the error. */
 export type Reply =
   | { progress: Progress }
-  | { shown: Sample | null; blocks: number }
+  | { shown: Sample | null; blocks: number; moved: number }
   | { id: number; value: ReturnType<Calls[keyof Calls]> }
   | { id: number; error: string; name: string };

@@ -396,6 +396,74 @@ length: number,
  */
 loss: number | null, };
 
+export type Preservation = { 
+/**
+ * Site name; of a norm that stores nothing, its place.
+ */
+site: string, 
+/**
+ * Name of the weight tensor of the reader.
+ */
+reader: string, 
+/**
+ * Whether the reader is the unembedding and shares the input embedding's matrix: only the unembedding was moved.
+ */
+tied: boolean, 
+/**
+ * The kind that the norm was run as.
+ */
+kind: NormKind, 
+/**
+ * v.
+ */
+direction: PreservationDirection, 
+/**
+ * Whether v is in the kernel of that norm: an RMSNorm has γ⁻¹ in none, and it is tried all the same.
+ */
+in_kernel: boolean, 
+/**
+ * vᵀβ: the constant that the bias takes back, where it is moved.
+ */
+constant: number, 
+/**
+ * What is measured.
+ */
+measure: PreservationMeasure, 
+/**
+ * Over t, the least first.
+ */
+points: Array<PreservationPoint>, 
+/**
+ * Values up to this are rounding: what a random direction does here at t = 2⁻²³, the rounding of the weights themselves,
+ * times 100 (a divergence) or 10 (a relative change).
+ */
+floor: number, 
+/**
+ * k of value ∝ tᵏ, from the two least t whose values are above the floor: 2 of a divergence and 1 of a relative change,
+ * where the change is small and sends no token to other experts; null without two such t.
+ */
+exponent: number | null, 
+/**
+ * Whether all values are at the floor.
+ */
+verdict: PreservationVerdict, };
+
+export type PreservationPoint = { 
+/**
+ * ‖t a vᵀ‖_F over ‖W‖_F.
+ */
+t: number, 
+/**
+ * The measure.
+ */
+value: number, };
+
+export type PreservationDirection = "kernel" | "kernel_bias_kept" | "random";
+
+export type PreservationMeasure = "divergence" | "relative_change";
+
+export type PreservationVerdict = "preserved" | "changed";
+
 export type WriterPart = "attention" | "feed_forward" | "embedding" | "unknown";
 
 export type KernelReport = { 
@@ -584,7 +652,11 @@ loss: KindByLoss | null,
  * The forward pass that was run here; null for activations of the model's own code. Only those are evidence of the kind: a
  * pass is told it, and shows what it was told.
  */
-pass: PassSummary | null, };
+pass: PassSummary | null, 
+/**
+ * What moving the readers of some sites along a direction does to the model's function; empty where that was not tried.
+ */
+preservation: Array<Preservation>, };
 
 export type MeasurementPlan = { 
 /**
@@ -646,7 +718,11 @@ sites: RunSites,
 /**
  * What is run.
  */
-input: RunInput, };
+input: RunInput, 
+/**
+ * Whether readers are moved along their kernels and other directions, to see what the function does.
+ */
+preservation: boolean, };
 
 export type RunPlan = { 
 /**
@@ -681,6 +757,10 @@ input: string,
  * Whether the kind is judged by loss, which takes a second pass.
  */
 losses: boolean, 
+/**
+ * Passes with a reader moved.
+ */
+moves: number, 
 /**
  * Bytes of weights to be read.
  */
@@ -1327,7 +1407,7 @@ marks: Array<Mark>,
  */
 table: Table, };
 
-export type FigureKind = "kernel_direction" | "scale_distribution" | "site_map" | "soft_spectrum" | "evidence" | "writer_energy" | "measured" | "measured_direction" | "principal_angles" | "kernel_angles" | "scale_changes" | "adapter_waste" | "residual";
+export type FigureKind = "kernel_direction" | "scale_distribution" | "site_map" | "soft_spectrum" | "evidence" | "writer_energy" | "measured" | "measured_direction" | "principal_angles" | "kernel_angles" | "scale_changes" | "adapter_waste" | "residual" | "preservation";
 
 export type Mark = { 
 /**

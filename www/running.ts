@@ -20,6 +20,7 @@ export type Running = {
   blocks: number;
   shown: number;
   measured: number;
+  moved: number;
   controller: AbortController;
   stop: AbortController;
 };
@@ -96,6 +97,7 @@ async function plan(runner: Inspector, { file, device = 'fastest', ...chosen }: 
     sequence: chosen.sequence ?? null,
     sites: chosen.sites ?? 'all',
     input: chosen.input ?? 'usual',
+    preservation: chosen.preservation ?? false,
   };
   return runner.planRun(options, file ? { path: file.name, file } : undefined, device, signal);
 }
@@ -142,6 +144,7 @@ function begin(of: number): Running {
     blocks: 0,
     shown: 0,
     measured: 0,
+    moved: 0,
     controller: new AbortController(),
     stop: new AbortController(),
   });
@@ -161,6 +164,9 @@ function workersFor({ memory_of_site }: RunPlan): number {
   return Math.max(1, Math.min(navigator.hardwareConcurrency - 1, Math.floor(memory / memory_of_site), MOST));
 }
 
+/** What came of a run that ended after so many blocks. */
+const halfway = (stopped: number): Json => JSON.stringify({ loss: null, mean_loss: null, preservation: [], stopped, warnings: [] });
+
 /** Runs it from where it stands, with what was measured until then. */
 async function carryOut(now: Running, runner: Inspector, measured: Json[]): Promise<Report> {
   const { controller, stop, of } = now;
@@ -173,7 +179,7 @@ async function carryOut(now: Running, runner: Inspector, measured: Json[]): Prom
   const pool = new Pool(workers, () => start(entries, ended));
   let shown = measured.length;
   let failure: string | null = null;
-  let carried: Json = JSON.stringify({ loss: null, mean_loss: null, stopped: 0, warnings: [] });
+  let carried: Json = halfway(0);
   let blocks = 0;
   const measure = async (sample: Sample) => {
     const done = await pool.run((worker) => worker.measureSample(sample, device, ended));
@@ -182,8 +188,9 @@ async function carryOut(now: Running, runner: Inspector, measured: Json[]): Prom
   };
   const pending = new Set<Promise<void>>();
   try {
-    carried = await runner.run(async (sample, done) => {
+    carried = await runner.run(async (sample, done, moved) => {
       if (done > blocks) tell(now, { blocks: (blocks = done) });
+      if (moved > 0) tell(now, { moved });
       if (sample) {
         tell(now, { shown: ++shown });
         const job: Promise<void> = measure(sample).catch((error: unknown) => {
@@ -202,7 +209,7 @@ async function carryOut(now: Running, runner: Inspector, measured: Json[]): Prom
       throw ended.reason;
     }
     failure = sentenceOf(error);
-    carried = JSON.stringify({ loss: null, mean_loss: null, stopped: blocks, warnings: [] });
+    carried = halfway(blocks);
   }
   try {
     while (pending.size > 0) await Promise.race(pending);

@@ -6,6 +6,7 @@
 
 pub mod activation;
 pub mod attention;
+pub mod divergence;
 pub mod embedding;
 pub mod experts;
 pub mod linear;

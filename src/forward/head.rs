@@ -2,12 +2,20 @@
 
 use super::kernels::{Kernels, Shape};
 use super::{ForwardError, Pass, Unwatched};
+use crate::cpu::divergence::Divergence;
 use crate::cpu::loss::Loss;
 use crate::model::architecture::{Head, Linear};
 use crate::source::ByteSource;
+use std::ops::Range;
 
 /// Values of the unembedding, and of logits, that are in memory at once.
 const AT_ONCE: usize = 1 << 22;
+
+/// What the unembedding reads, if that is not the last hidden states, and its bias.
+struct HeadInput<K: Kernels> {
+    transformed: Option<K::Values>,
+    bias: Option<Vec<f32>>,
+}
 
 impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
     /// Calls `each` with the first row of every slice of the vocabulary, its width, and the logits (n × that width) that the
@@ -34,25 +42,94 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         tokens: usize,
         mut each: impl AsyncFnMut(K::Values, usize) -> Result<(), ForwardError>,
     ) -> Result<(), ForwardError> {
-        let head = self.architecture.head.as_ref().ok_or(ForwardError::NoHead)?;
-        let transformed = self.transformed(head, x).await?;
-        let x = transformed.as_ref().unwrap_or(x);
-        let Linear { weight, bias, inputs, outputs: vocabulary, layout } = head.unembedding;
-        let bias = self.weights.optional(bias).await?;
-        let slice = (AT_ONCE / inputs.max(tokens)).max(1);
-        for first in (0..vocabulary).step_by(slice) {
-            let outputs = slice.min(vocabulary - first);
-            let elements = (first * inputs) as u64..((first + outputs) * inputs) as u64;
-            let values = self.weights.weight(self.kernels, weight, elements).await?;
-            let bias = bias.as_ref().map(|bias| self.kernels.put(bias[first..first + outputs].to_vec()));
-            let shape = Shape { inputs, outputs, layout };
-            let mut logits = self.kernels.linear(x, &values, shape, bias.as_ref());
-            if head.multiplier != 1.0 || head.cap.is_some() {
-                self.kernels.logits(&mut logits, head.multiplier, head.cap);
-            }
-            each(logits, outputs).await?;
+        let input = self.head_input(x).await?;
+        for rows in self.slices_of_rows(tokens)? {
+            let (width, weight) = (rows.len(), self.unembedding(rows.clone()).await?);
+            each(self.slice(&input, x, &weight, rows)?, width).await?;
         }
         Ok(())
+    }
+
+    fn head(&self) -> Result<&Head, ForwardError> {
+        self.architecture.head.as_ref().ok_or(ForwardError::NoHead)
+    }
+
+    /// What the unembedding reads, and its bias.
+    async fn head_input(&self, x: &K::Values) -> Result<HeadInput<K>, ForwardError> {
+        let head = self.head()?;
+        let transformed = self.transformed(head, x).await?;
+        Ok(HeadInput { transformed, bias: self.weights.bias(&head.unembedding).await? })
+    }
+
+    /// The vocabulary in slices.
+    fn slices_of_rows(&self, tokens: usize) -> Result<Vec<Range<usize>>, ForwardError> {
+        let Linear { inputs, outputs: vocabulary, .. } = self.head()?.unembedding;
+        let slice = (AT_ONCE / inputs.max(tokens)).max(1);
+        Ok((0..vocabulary).step_by(slice).map(|first| first..vocabulary.min(first + slice)).collect())
+    }
+
+    /// These rows of the unembedding.
+    async fn unembedding(&self, rows: Range<usize>) -> Result<K::Weight, ForwardError> {
+        let linear = &self.head()?.unembedding;
+        let of = |row: usize| (row * linear.inputs) as u64;
+        self.weights.weight(self.kernels, linear, of(rows.start)..of(rows.end)).await
+    }
+
+    /// Logits of these rows, n × as many.
+    fn slice(
+        &self,
+        input: &HeadInput<K>,
+        x: &K::Values,
+        weight: &K::Weight,
+        rows: Range<usize>,
+    ) -> Result<K::Values, ForwardError> {
+        let head = self.head()?;
+        let Linear { inputs, layout, .. } = head.unembedding;
+        let shape = Shape { inputs, outputs: rows.len(), layout };
+        let bias = input.bias.as_ref().map(|bias| self.kernels.put(bias[rows].to_vec()));
+        let x = input.transformed.as_ref().unwrap_or(x);
+        let mut logits = self.kernels.linear(x, weight, shape, bias.as_ref());
+        if head.multiplier != 1.0 || head.cap.is_some() {
+            self.kernels.logits(&mut logits, head.multiplier, head.cap);
+        }
+        Ok(logits)
+    }
+
+    /// KL(p‖q) of every token in nats, for each of `others`: p is this pass's next-token distribution at the last hidden states
+    /// `x` (n × d), q another pass's, of the same model with other edits, at its own. The unembedding is read once for all
+    /// whose edits leave it alone.
+    pub async fn divergences(
+        &self,
+        x: &K::Values,
+        others: &[(Pass<'_, S, K>, K::Values)],
+    ) -> Result<Vec<Vec<f64>>, ForwardError> {
+        let tokens = self.tokens.ids.len();
+        let input = self.head_input(x).await?;
+        let mut inputs = Vec::new();
+        for (pass, y) in others {
+            inputs.push(pass.head_input(y).await?);
+        }
+        let mut divergences = vec![Divergence::new(tokens); others.len()];
+        for rows in self.slices_of_rows(tokens)? {
+            let weight = self.unembedding(rows.clone()).await?;
+            let logits = self.kernels.get(&self.slice(&input, x, &weight, rows.clone())?).await?;
+            for (((pass, y), input), divergence) in others.iter().zip(&inputs).zip(&mut divergences) {
+                let own = match pass.weights.edits(pass.head()?.unembedding.weight) {
+                    true => Some(pass.unembedding(rows.clone()).await?),
+                    false => None,
+                };
+                let other = pass.slice(input, y, own.as_ref().unwrap_or(&weight), rows.clone())?;
+                divergence.take(&logits, &self.kernels.get(&other).await?, rows.len());
+            }
+        }
+        let finite = |divergence: &Divergence| {
+            let of_tokens = divergence.per_token();
+            match of_tokens.iter().position(|value| !value.is_finite()) {
+                Some(token) => Err(ForwardError::Logits { token }),
+                None => Ok(of_tokens),
+            }
+        };
+        divergences.iter().map(finite).collect()
     }
 
     /// norm(act(dense x)).

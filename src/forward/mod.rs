@@ -4,9 +4,10 @@
 //! The pass carries out an [`Architecture`], in f32 on a device ([`kernels`]), and shows what it computes to whoever watches:
 //! what every norm gives, under its name in the report, and the residual stream after every block. From such a stream it can be
 //! resumed, on another device if need be.
-//! `weights` reads tensors, `attention` and `feed_forward` are the parts of a block, [`head`] goes on to logits and losses.
+//! It can be run with linear maps edited ([`Edit`]). `weights` reads tensors, `attention` and `feed_forward` are the parts of a block, [`head`] goes on to logits and losses.
 
 mod attention;
+mod edit;
 mod feed_forward;
 pub mod head;
 pub mod kernels;
@@ -21,6 +22,8 @@ use crate::source::{ByteSource, SourceError};
 use kernels::{Cpu, Kernels};
 use std::ops::ControlFlow;
 use weights::{Loaded, Weights};
+
+pub use edit::Edit;
 
 /// Why a forward pass ended early.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -98,6 +101,27 @@ pub enum ForwardError {
         channel: usize,
         /// NaN or an infinity.
         value: f32,
+    },
+    /// An edit of another size than the linear map.
+    #[error(
+        "the edit of `{tensor}` is of {} × {} values, and the linear map has {} outputs and {} inputs",
+        found[0], found[1], expected[0], expected[1]
+    )]
+    Edit {
+        /// The weight.
+        tensor: String,
+        /// Values of a and of v.
+        found: [usize; 2],
+        /// m and k.
+        expected: [usize; 2],
+    },
+    /// The logits are no numbers.
+    #[error(
+        "the logits of token {token} are no finite numbers: the head overflows f32, or holds such values itself"
+    )]
+    Logits {
+        /// Token.
+        token: usize,
     },
     /// No logits without a head.
     #[error(
@@ -219,7 +243,30 @@ impl<'a, S: ByteSource> Pass<'a, S> {
     }
 }
 
-impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
+impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
+    /// The same pass with these edits of linear maps, and no others.
+    pub fn edited<'b>(&self, edits: &'b [Edit]) -> Pass<'b, S, K>
+    where
+        'a: 'b,
+    {
+        let Self { architecture, weights, kernels, tokens, told } = self;
+        Pass { architecture, weights: weights.edited(edits), kernels, tokens: *tokens, told: *told }
+    }
+
+    /// γ and β of a norm (d values each) as the pass has them; `None` for γ = 1 and for β = 0.
+    pub(crate) async fn parameters(&self, norm: &Norm) -> Result<[Option<Vec<f32>>; 2], ForwardError> {
+        let mut scale = self.weights.optional(norm.scale).await?;
+        if let Some(scale) = scale.as_mut().filter(|_| norm.one_plus) {
+            scale.iter_mut().for_each(|w| *w += 1.0);
+        }
+        Ok([scale, self.weights.optional(norm.shift).await?])
+    }
+
+    /// ‖W‖_F of a linear map as it is stored.
+    pub(crate) async fn frobenius(&self, linear: &Linear) -> Result<f64, ForwardError> {
+        Ok(self.weights.squares(linear.weight).await?.sqrt())
+    }
+
     /// The same pass with every norm of the stream told to be of this kind.
     pub fn told(self, centring: Centring) -> Self {
         Self { told: Some(centring), ..self }
@@ -344,12 +391,8 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
 
     /// γ and β on the device.
     async fn scale_and_shift(&self, norm: &Norm) -> Result<[Option<K::Values>; 2], ForwardError> {
-        let mut scale = self.weights.optional(norm.scale).await?;
-        if let Some(scale) = scale.as_mut().filter(|_| norm.one_plus) {
-            scale.iter_mut().for_each(|w| *w += 1.0);
-        }
-        let shift = self.weights.optional(norm.shift).await?;
-        Ok([scale, shift].map(|values| values.map(|values| self.kernels.put(values))))
+        let parameters = self.parameters(norm).await?;
+        Ok(parameters.map(|values| values.map(|values| self.kernels.put(values))))
     }
 
     async fn block(

@@ -1,18 +1,22 @@
 //! Tensors of a checkpoint: small ones decoded to f32, matrices taken to a device as they are.
 
 use super::ForwardError;
+use super::edit::Edit;
 use super::kernels::{Kernels, Shape};
+use crate::checkpoint::dtype::TensorType;
 use crate::checkpoint::{Checkpoint, Tensor};
 use crate::model::architecture::Linear;
 use crate::source::ByteSource;
+use safetensors::Dtype;
 use std::ops::Range;
 
 /// Bytes that are read at once: in memory beside the decoded values.
 const AT_ONCE: u64 = 16 << 20;
 
-/// The tensors of a checkpoint.
+/// The tensors of a checkpoint, and what is changed in its linear maps.
 pub(super) struct Weights<'a, S> {
     checkpoint: &'a Checkpoint<S>,
+    edits: &'a [Edit],
 }
 
 /// A matrix on a device.
@@ -36,7 +40,20 @@ impl<K: Kernels> Loaded<K> {
 
 impl<'a, S: ByteSource> Weights<'a, S> {
     pub(super) fn new(checkpoint: &'a Checkpoint<S>) -> Self {
-        Self { checkpoint }
+        Self { checkpoint, edits: &[] }
+    }
+
+    /// The same tensors with other edits.
+    pub(super) fn edited<'b>(&self, edits: &'b [Edit]) -> Weights<'b, S>
+    where
+        'a: 'b,
+    {
+        Weights { checkpoint: self.checkpoint, edits }
+    }
+
+    /// Whether the map with this weight is changed.
+    pub(super) fn edits(&self, weight: usize) -> bool {
+        self.edits.iter().any(|edit| edit.weight == weight)
     }
 
     fn at(&self, tensor: usize) -> &'a Tensor {
@@ -63,29 +80,67 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         kernels: &K,
         linear: &Linear,
     ) -> Result<Loaded<K>, ForwardError> {
-        let Linear { weight, bias, inputs, outputs, layout } = *linear;
-        let elements = self.at(weight).elements();
-        let weight = self.weight(kernels, weight, 0..elements).await?;
-        let bias = self.optional(bias).await?.map(|bias| kernels.put(bias));
+        let Linear { inputs, outputs, layout, .. } = *linear;
+        let elements = self.at(linear.weight).elements();
+        let weight = self.weight(kernels, linear, 0..elements).await?;
+        let bias = self.bias(linear).await?.map(|bias| kernels.put(bias));
         Ok(Loaded { shape: Shape { inputs, outputs, layout }, weight, bias })
     }
 
-    /// Values `elements` of a tensor on a device, in the type of the tensor.
+    /// The bias of a map (m values), as it is edited.
+    pub(super) async fn bias(&self, linear: &Linear) -> Result<Option<Vec<f32>>, ForwardError> {
+        let mut bias = self.optional(linear.bias).await?;
+        for edit in self.edits.iter().filter(|edit| edit.weight == linear.weight) {
+            let Some(added) = &edit.bias else { continue };
+            let bias = bias.get_or_insert_with(|| vec![0.0; linear.outputs]);
+            bias.iter_mut().zip(added).for_each(|(bias, add)| *bias = (f64::from(*bias) + add) as f32);
+        }
+        Ok(bias)
+    }
+
+    /// Values `elements` of the weight of a map on a device: in the type of the tensor, or as f32 where it is edited.
     pub(super) async fn weight<K: Kernels>(
         &self,
         kernels: &K,
-        tensor: usize,
+        linear: &Linear,
         elements: Range<u64>,
     ) -> Result<K::Weight, ForwardError> {
+        let tensor = self.at(linear.weight);
+        let edits: Vec<&Edit> = self.edits.iter().filter(|edit| edit.weight == linear.weight).collect();
+        edits.iter().try_for_each(|edit| edit.check(linear, tensor))?;
         let values = (elements.end - elements.start) as usize;
-        let weight = kernels.weight(&self.at(tensor).dtype, values);
-        let mut weight = weight.ok_or_else(|| undecoded(self.at(tensor)))?;
-        self.pieces(tensor, elements, |bytes| {
-            kernels.fill(&mut weight, bytes);
+        let single = TensorType::Known(Dtype::F32);
+        let dtype = if edits.is_empty() { &tensor.dtype } else { &single };
+        let mut weight = kernels.weight(dtype, values).ok_or_else(|| undecoded(tensor))?;
+        let mut first = elements.start as usize;
+        self.pieces(linear.weight, elements, |bytes| {
+            if edits.is_empty() {
+                kernels.fill(&mut weight, bytes);
+                return Ok(());
+            }
+            let mut values = Vec::new();
+            tensor.dtype.decode_f32(bytes, &mut values).map_err(|_| undecoded(tensor))?;
+            edits.iter().for_each(|edit| edit.add(linear, first, &mut values));
+            first += values.len();
+            let bytes: Vec<u8> = values.into_iter().flat_map(f32::to_le_bytes).collect();
+            kernels.fill(&mut weight, &bytes);
             Ok(())
         })
         .await?;
         Ok(weight)
+    }
+
+    /// Σ w² over a tensor.
+    pub(super) async fn squares(&self, tensor: usize) -> Result<f64, ForwardError> {
+        let mut squares = 0.0;
+        self.pieces(tensor, 0..self.at(tensor).elements(), |bytes| {
+            let mut values = Vec::new();
+            self.at(tensor).dtype.decode_f32(bytes, &mut values).map_err(|_| undecoded(self.at(tensor)))?;
+            squares += values.into_iter().map(|value| f64::from(value).powi(2)).sum::<f64>();
+            Ok(())
+        })
+        .await?;
+        Ok(squares)
     }
 
     /// Values `elements` of a tensor.

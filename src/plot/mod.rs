@@ -21,6 +21,8 @@ mod number;
 mod palette;
 mod panel;
 #[cfg(feature = "verify")]
+mod preservation;
+#[cfg(feature = "verify")]
 mod principal_angles;
 #[cfg(feature = "verify")]
 mod residual;
@@ -44,6 +46,8 @@ pub use kernel_direction::kernel_direction;
 pub use measured::measured;
 #[cfg(feature = "verify")]
 pub use measured_direction::measured_direction;
+#[cfg(feature = "verify")]
+pub use preservation::preservation;
 #[cfg(feature = "verify")]
 pub use principal_angles::principal_angles;
 #[cfg(feature = "verify")]
@@ -93,6 +97,8 @@ pub enum FigureKind {
     AdapterWaste,
     /// The least singular value of the residual stream over the blocks: `residual`.
     Residual,
+    /// What moving readers does to the function, at one site or at all that were tried: `preservation`.
+    Preservation,
 }
 
 /// A drawn figure.

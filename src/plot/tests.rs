@@ -7,13 +7,13 @@ use proptest::prelude::*;
 use super::backend::{UNIT, text_width};
 use super::{Cell, Figure, MOST_MARKS, SiteMark, Size};
 use super::{
-    adapter_waste, evidence, kernel_angles, kernel_direction, measured, measured_direction, principal_angles,
-    residual, scale_changes, scale_distribution, site_map, soft_spectrum, writer_energy,
+    adapter_waste, evidence, kernel_angles, kernel_direction, measured, measured_direction, preservation,
+    principal_angles, residual, scale_changes, scale_distribution, site_map, soft_spectrum, writer_energy,
 };
 use crate::kernel::direction::{Direction, Kernel};
 use crate::kernel::scale::Scale;
 use crate::kernel::spectrum::IsotropicSpectrum;
-use crate::report::{Component, NormKind};
+use crate::report::{Component, NormKind, PreservationMeasure};
 
 const SIZES: [Size; 4] = [
     Size { width: 320, height: 0 },
@@ -136,6 +136,12 @@ fn figures(size: Size) -> Vec<Figure> {
     for count in [1, 2, 300] {
         let (blocks, falls) = super::residual::tests::blocks(count);
         figures.push(residual(&blocks, &falls, size).unwrap());
+    }
+    for (count, dead) in [(1, 0.0), (2, 5e-14), (7, 1e-20)] {
+        for measure in [PreservationMeasure::Divergence, PreservationMeasure::RelativeChange] {
+            let rows = super::preservation::tests::rows(count, measure, dead);
+            figures.push(preservation(&rows, size).unwrap());
+        }
     }
     for count in [1, 109] {
         let mut sites = super::measured::tests::sites(count, 3e-14);

@@ -46,6 +46,8 @@ pub struct RunOptions {
     pub sites: RunSites,
     /// What is run.
     pub input: RunInput,
+    /// Whether readers are moved along their kernels and other directions, to see what the function does.
+    pub preservation: bool,
 }
 
 /// Which norms of a run are measured.
@@ -98,6 +100,9 @@ pub struct RunPlan {
     pub input: String,
     /// Whether the kind is judged by loss, which takes a second pass.
     pub losses: bool,
+    /// Passes with a reader moved.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub moves: u64,
     /// Bytes of weights to be read.
     #[cfg_attr(test, ts(type = "number"))]
     pub bytes: u64,
@@ -191,6 +196,7 @@ impl Measured {
             falls: Vec::new(),
             loss: None,
             pass: None,
+            preservation: Vec::new(),
         };
         Ok((verification, warnings))
     }

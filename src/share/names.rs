@@ -58,6 +58,10 @@ pub(super) fn without(mut report: Report) -> Result<Report, ShareError> {
             names.name(&mut site.name);
             site.notes.iter_mut().for_each(|note| names.prose(note));
         }
+        for preservation in &mut verification.preservation {
+            names.name(&mut preservation.site);
+            names.name(&mut preservation.reader);
+        }
     }
     for warning in warnings {
         names.prose(&mut warning.message);

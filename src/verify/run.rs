@@ -4,6 +4,7 @@ use super::ids::{TokenIds, Wanted};
 use super::loss::kind_by_loss;
 use super::pass::{Measured, Sample, Sites};
 use super::plan::{Speeds, block_operations, memory, operations};
+use super::preservation;
 use super::residual;
 use crate::checkpoint::Checkpoint;
 use crate::cpu::norm::Centring;
@@ -13,7 +14,7 @@ use crate::forward::{ForwardError, Pass, Seen, Tokens, Watch};
 use crate::inspect::{Inspection, Opened};
 use crate::model::{self, Architecture, ModelError};
 use crate::report::measured::{Measured as Outcomes, RunPlan};
-use crate::report::{KindByLoss, NormKind, PassSummary, Verification, Warning};
+use crate::report::{KindByLoss, NormKind, PassSummary, Preservation, Verification, Warning};
 use crate::source::ByteSource;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
@@ -22,6 +23,9 @@ use std::ops::ControlFlow;
 const USUAL_RATIO: usize = 4;
 /// Tokens of a sequence where nothing else is asked for.
 pub const USUAL_LENGTH: usize = 128;
+
+/// Sequences on which readers are moved: each of the many moves is a pass.
+const MOVED_SEQUENCES: usize = 1;
 
 /// Why a run is not begun, or ended early.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -49,6 +53,7 @@ pub struct Run {
     input: TokenIds,
     length: usize,
     sites: Sites,
+    preserves: bool,
 }
 
 /// How far a run has come: it goes on from there.
@@ -61,10 +66,13 @@ pub struct Standing {
 }
 
 /// What came of a run, beside what was measured on its way.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Carried {
     /// The kind of the norms by loss.
     pub loss: Option<KindByLoss>,
+    /// What moving readers does to the function.
+    #[serde(default)]
+    pub preservation: Vec<Preservation>,
     /// Mean loss, in nats.
     pub mean_loss: Option<f64>,
     /// Blocks that were run, if not all of them.
@@ -115,15 +123,16 @@ impl Model {
 }
 
 impl Run {
-    /// Of these sites, on these tokens: whole sequences.
+    /// Of these sites, on these tokens: whole sequences; with `preserves`, readers are moved too, on the first of them.
     pub fn new<S: ByteSource>(
         checkpoint: &Checkpoint<S>,
         model: Model,
         input: TokenIds,
         sites: Sites,
+        preserves: bool,
     ) -> Result<Self, RunError> {
         let Model { architecture, length, .. } = model;
-        let run = Self { architecture, input, length, sites };
+        let run = Self { architecture, input, length, sites, preserves };
         // What cannot be run is refused before anything is planned.
         run.pass(checkpoint)?;
         Ok(run)
@@ -137,6 +146,17 @@ impl Run {
     /// Blocks of the model.
     pub fn blocks(&self) -> usize {
         self.architecture.blocks.len()
+    }
+
+    /// The tokens on which readers are moved.
+    fn moved_tokens(&self) -> Tokens<'_> {
+        let few = MOVED_SEQUENCES.min(self.input.ids.len() / self.length).max(1);
+        Tokens { ids: &self.input.ids[..few * self.length], length: self.length }
+    }
+
+    /// Passes of readers that are moved.
+    fn moves(&self) -> usize {
+        if self.preserves { preservation::runs(&self.architecture) } else { 0 }
     }
 
     /// Whether every block ends in a norm, so that the stream has that norm's kernel.
@@ -193,12 +213,15 @@ impl Run {
         }
         // The other kind runs the whole of it once more, and both run the head.
         let passes = if self.has_loss() { 2.0 } else { 1.0 };
-        let head = architecture.head.as_ref().map_or(0.0, |head| {
-            let unembedding = head.unembedding;
-            unembedding.inputs as f64 * unembedding.outputs as f64
-        });
-        let head = if self.has_loss() { head } else { 0.0 };
-        let products = passes * n * (architecture.products(self.length) + head);
+        // A moved reader's pass runs the blocks after it, half of them on the whole, and the head.
+        let moved = self.moves() as f64 * self.moved_tokens().ids.len() as f64;
+        let of_head = architecture
+            .head
+            .as_ref()
+            .map_or(0.0, |head| head.unembedding.inputs as f64 * head.unembedding.outputs as f64);
+        let products =
+            passes * n * (architecture.products(self.length) + if self.has_loss() { of_head } else { 0.0 })
+                + moved * (architecture.products(self.length) / 2.0 + of_head);
         let tensors = &opened.checkpoint().tensors;
         let bytes = architecture.tensors().map(|tensor| tensors[tensor].bytes()).sum::<u64>();
         let width = architecture.width as u64;
@@ -213,6 +236,7 @@ impl Run {
             sites: widths.len() as u64,
             input: self.input.what.clone(),
             losses: self.has_loss(),
+            moves: self.moves() as u64,
             bytes: bytes * passes as u64,
             operations: 2.0 * products + work[0] + work[1],
             memory: activations + matrix,
@@ -303,7 +327,7 @@ impl Run {
             Ok(hidden) => hidden,
             Err(ForwardError::Stopped { .. }) => {
                 let stopped = Some(standing.blocks);
-                return Ok(Carried { loss: None, mean_loss: None, stopped, warnings: Vec::new() });
+                return Ok(Carried { stopped, ..Carried::default() });
             }
             Err(error) => return Err(error.into()),
         };
@@ -322,7 +346,14 @@ impl Run {
             loss = kind_by_loss(layer, rms, self.length - 1);
             mean_loss = Some(own.iter().sum::<f64>() / own.len() as f64);
         }
-        Ok(Carried { loss, mean_loss, stopped: None, warnings: Vec::new() })
+        let mut preservation = Vec::new();
+        if self.preserves {
+            let told = async |done, of| give(Shown::Moved(done, of)).await;
+            let (architecture, tokens) = (&self.architecture, self.moved_tokens());
+            preservation =
+                preservation::preservation(opened.checkpoint(), architecture, tokens, kernels, told).await?;
+        }
+        Ok(Carried { loss, mean_loss, preservation, stopped: None, warnings: Vec::new() })
     }
 
     /// All that came of it.
@@ -349,6 +380,8 @@ pub enum Shown {
     Sample(Sample),
     /// So many blocks are done.
     Blocks(usize),
+    /// So many of all moved readers have been tried.
+    Moved(usize, usize),
 }
 
 /// Hands on what is to be measured, and keeps where the run stands.
@@ -428,6 +461,7 @@ impl Ran {
         verification.residual = residual::profile(&streams);
         verification.falls = residual::falls(&streams);
         verification.loss = carried.loss;
+        verification.preservation = carried.preservation;
         verification.pass = Some(pass);
         Ok((verification, warnings))
     }

@@ -103,7 +103,7 @@ impl Inspection {
         bytes: Option<Vec<u8>>,
         wanted: &str,
     ) -> Result<ModelRun, Error> {
-        let RunOptions { tokens, sequence, sites, input: chosen } =
+        let RunOptions { tokens, sequence, sites, input: chosen, preservation } =
             serde_json::from_str(options).map_err(sentence)?;
         let sequence = sequence.map_or(USUAL_LENGTH, |length| length as usize);
         let model = Model::new(self.inner.checkpoint(), tokens.map(|tokens| tokens as usize), sequence);
@@ -121,7 +121,7 @@ impl Inspection {
             RunSites::Final => Sites::Final,
             RunSites::All => Sites::All,
         };
-        let run = Run::new(self.inner.checkpoint(), model, ids, sites).map_err(sentence)?;
+        let run = Run::new(self.inner.checkpoint(), model, ids, sites, preservation).map_err(sentence)?;
         let (device, speeds, fault) = super::device(wanted).await;
         let (machine, multiplications, other_fault) = machine(wanted).await;
         let mut plan = run.cost(&self.inner, &machine, device.name(), multiplications, speeds);
@@ -130,13 +130,12 @@ impl Inspection {
         Ok(ModelRun { inner: run, machine, plan, standing: RefCell::default() })
     }
 
-    /// Runs the model from where it stands. `show` is called with what is to be measured, an object of arrays, or null, and how
-    /// many blocks are done; it resolves to true to stop. Resolves to what [`ModelRun::ran`] takes.
+    /// Runs the model from where it stands. `show` is called with what is to be measured, an object of arrays, or null, how
+    /// many blocks are done, and how many readers were moved; it resolves to true to stop. Resolves to what [`ModelRun::ran`] takes.
     pub async fn run(&self, run: &ModelRun, show: Function) -> Result<String, Error> {
         // Nobody else runs it: the worker answers one call of this at a time.
         let mut standing = run.standing.take();
-        let before = standing.blocks;
-        let mut blocks = before;
+        let (mut blocks, mut moved) = (standing.blocks, 0);
         let carried = run.inner.carry_out(&self.inner, &run.machine, &mut standing, async |shown| {
             let sample = match shown {
                 Shown::Sample(sample) => plain(&sample),
@@ -144,8 +143,17 @@ impl Inspection {
                     blocks = done;
                     JsValue::NULL
                 }
+                Shown::Moved(done, _) => {
+                    moved = done;
+                    JsValue::NULL
+                }
             };
-            let answer = show.call2(&JsValue::NULL, &sample, &JsValue::from(blocks as u32));
+            let answer = show.call3(
+                &JsValue::NULL,
+                &sample,
+                &JsValue::from(blocks as u32),
+                &JsValue::from(moved as u32),
+            );
             let answer = match answer.map(|answer| answer.dyn_into::<Promise>()) {
                 Ok(Ok(promise)) => JsFuture::from(promise).await,
                 _ => return ControlFlow::Break(()),

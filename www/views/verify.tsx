@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { bytes, count, counted, duration, maybe, number, parameters } from '../format';
 import type { Device } from '../protocol';
-import type { KindByLoss, RunInput, RunPlan, RunSites, Verification } from '../report';
+import type { KindByLoss, Preservation, RunInput, RunPlan, RunSites, Verification } from '../report';
 import { type Running, goOn, halted, runFailure, running, showVerified, stopRunning } from '../running';
 import type { Opened } from '../state';
 import { FigureView } from './figure';
@@ -32,7 +32,7 @@ export function Verify({ opened }: { opened: Opened }) {
       {report.shared ? (
         <p class="muted">A report from a link has no weights to run. Open the checkpoint.</p>
       ) : (
-        <Controls />
+        <Controls parameters={report.checkpoint.parameters} />
       )}
       <RunningNow />
       <Halted />
@@ -51,11 +51,15 @@ export function Verify({ opened }: { opened: Opened }) {
   );
 }
 
-function Controls() {
+/** Models up to this many parameters are moved along unless somebody says not to: it takes seconds. */
+const SMALL = 5e6;
+
+function Controls({ parameters }: { parameters: number }) {
   const [input, setInput] = useState<RunInput>('usual');
   const [sites, setSites] = useState<RunSites>('all');
   const [device, setDevice] = useState<Device>('fastest');
   const [tokens, setTokens] = useState('');
+  const [preservation, setPreservation] = useState(parameters <= SMALL);
   const [file, setFile] = useState<File | null>(null);
   const wantsFile = input === 'text' || input === 'ids';
   const asked = Number.parseInt(tokens, 10);
@@ -70,6 +74,7 @@ function Controls() {
             input,
             sites,
             device,
+            preservation,
             tokens: Number.isFinite(asked) && asked > 0 ? asked : null,
             ...(wantsFile && file ? { file } : {}),
           })
@@ -117,6 +122,15 @@ function Controls() {
         </select>
       </label>
       <label class="choice">
+        <input
+          type="checkbox"
+          class="pick-preservation"
+          checked={preservation}
+          onChange={(event) => setPreservation(event.currentTarget.checked)}
+        />
+        move readers along their kernels too
+      </label>
+      <label class="choice">
         on the
         <select class="pick-machine" value={device} onChange={(event) => setDevice(event.currentTarget.value as Device)}>
           <option value="fastest">fastest of GPU and CPU</option>
@@ -158,7 +172,9 @@ function RunningNow() {
       />
       {plan && (
         <p class="muted small">
-          {count(now.measured)} of {count(now.shown)} norms and streams that were shown are measured. <Plan {...now} plan={plan} />
+          {count(now.measured)} of {count(now.shown)} norms and streams that were shown are measured.{' '}
+          {now.moved > 0 && `${count(now.moved)} of ${count(plan.moves)} moved readers are tried. `}
+          <Plan {...now} plan={plan} />
         </p>
       )}
     </>
@@ -174,6 +190,7 @@ function Plan({ plan, workers }: Pick<Running, 'workers'> & { plan: RunPlan }) {
       <code>{plan.family}</code>, {counted(plan.sites, 'norm')} measured: {bytes(plan.bytes)} to read, {parameters(plan.operations)}{' '}
       operations, {bytes(plan.memory)} of memory. About {duration(plan.pass_seconds)} of running on {where(plan.device)} beside{' '}
       {duration(plan.measuring_seconds / workers)} of measuring by {counted(workers, 'worker')}
+      {plan.moves > 0 && `, ${count(plan.moves)} short passes with a reader moved`}
       {plan.losses && ', and a second pass with the other kind of norm for the loss'}.
       {plan.warnings.map(({ code, message }) => (
         <span key={code}>
@@ -234,6 +251,30 @@ function Findings({ opened, verification, pass }: FindingsProps) {
           <FigureView inspector={inspector} report={report} kind="residual" checkpoint={report.checkpoint.name} />
         </>
       )}
+      {verification.preservation.length > 0 && <Preserved opened={opened} rows={verification.preservation} />}
+    </>
+  );
+}
+
+/** What becomes of the function when readers are moved. */
+function Preserved({ opened: { inspector, report }, rows }: { opened: Opened; rows: readonly Preservation[] }) {
+  const isDead = ({ in_kernel, direction }: Preservation) => in_kernel && direction === 'kernel';
+  const dead = rows.filter(isDead);
+  const kept = dead.filter(({ verdict }) => verdict === 'preserved').length;
+  const others = rows.filter((row) => !isDead(row));
+  const changed = others.filter(({ verdict }) => verdict === 'changed').length;
+  return (
+    <>
+      <h3>What moving a reader does to the function</h3>
+      <p id="preserved">
+        Weights that read a norm are really moved, W + t a vᵀ, and the model is run again.{' '}
+        {dead.length > 0
+          ? `Along the kernel, with the bias moved, the function stays at its rounding for every t at ${count(kept)} of ${counted(dead.length, 'site')}. `
+          : 'No direction is predicted to be dead here. '}
+        Along other directions it changes in {count(changed)} of {counted(others.length, 'case')}: a divergence grows as t², a change of
+        hidden states as t.
+      </p>
+      <FigureView inspector={inspector} report={report} kind="preservation" checkpoint={report.checkpoint.name} />
     </>
   );
 }

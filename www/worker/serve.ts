@@ -46,9 +46,9 @@ const post = (reply: Reply, transfer: Transferable[] = []): void => self.postMes
 export const report = (progress: Progress): void => post({ progress });
 
 /** Shows the page a sample of a run, which it takes. */
-export const shows = (shown: Sample | null, blocks: number): void => {
+export const shows = (shown: Sample | null, blocks: number, moved: number): void => {
   const transfer = shown ? [shown.output.buffer, ...('before' in shown ? [shown.before.buffer] : [])] : [];
-  post({ shown, blocks }, transfer);
+  post({ shown, blocks, moved }, transfer);
 };
 
 /** The sentence of an error. A trap inside wasm has no sentence of its own: it is our bug, and says so. */

@@ -41,10 +41,10 @@ function plannedRun(): ModelRun {
 }
 
 /** Shows something of a run, and waits until it may go on. */
-function show(sample: Sample | null, blocks: number): Promise<boolean> {
+function show(sample: Sample | null, blocks: number, moved: number): Promise<boolean> {
   return new Promise((resolve) => {
     letGoOn = resolve;
-    shows(sample, blocks);
+    shows(sample, blocks, moved);
   });
 }
 

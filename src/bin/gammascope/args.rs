@@ -76,6 +76,10 @@ pub(crate) struct Verify {
     /// Which norms are measured.
     #[arg(long, value_enum, default_value_t = SiteChoice::All)]
     pub(crate) sites: SiteChoice,
+    /// Move readers along their norms' kernel directions, and along random ones, and measure what the function does: some sixty
+    /// short passes more.
+    #[arg(long)]
+    pub(crate) preservation: bool,
     /// Run the same architecture with γ = 1, β = 0 and random weights instead, drawn from this seed: a config.json is enough.
     #[arg(long, value_name = "SEED")]
     pub(crate) random_init: Option<u64>,

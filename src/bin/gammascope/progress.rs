@@ -57,6 +57,11 @@ impl Line {
         self.show_count("running blocks", done, total);
     }
 
+    /// Shows how many passes with a reader moved have been run.
+    pub(crate) fn show_moves(&mut self, done: usize, total: usize) {
+        self.show_count("moving readers", done, total);
+    }
+
     /// Shows how many checkpoints have been inspected.
     pub(crate) fn show_checkpoints(&mut self, done: usize, total: usize) {
         self.show_count("inspecting checkpoints", done, total);

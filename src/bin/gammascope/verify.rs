@@ -78,7 +78,7 @@ fn ran<S: ByteSource>(
         SiteChoice::Final => Sites::Final,
         SiteChoice::All => Sites::All,
     };
-    let run = Run::new(opened.checkpoint(), model, ids, sites).map_err(sentence)?;
+    let run = Run::new(opened.checkpoint(), model, ids, sites, options.preservation).map_err(sentence)?;
     let (machine, device) = (machine(options.device)?, measure::device(options.device)?);
     let (measured, carried) = carry_out(&run, opened, &machine, &device, line)?;
     let name = match (machine.name(), device.name()) {
@@ -119,6 +119,7 @@ fn carry_out<S: ByteSource>(
             pollster::block_on(run.carry_out(opened, machine, &mut Standing::default(), async |shown| {
                 match shown {
                     Shown::Blocks(done) => line.show_blocks(done, run.blocks()),
+                    Shown::Moved(done, of) => line.show_moves(done, of),
                     // The other end lives as long as the threads.
                     Shown::Sample(sample) => drop(give.send(sample)),
                 }

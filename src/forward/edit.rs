@@ -1,0 +1,76 @@
+//! Edits of linear maps: they are made to the weights themselves, while a pass loads them.
+
+use super::ForwardError;
+use crate::checkpoint::Tensor;
+use crate::cpu::linear::Layout;
+use crate::model::architecture::Linear;
+
+/// W ← W + a vᵀ and b ← b + c, for a linear map from k inputs to m outputs, whichever way W lies in memory.
+///
+/// What reads the tensor in another way stays as it is: a tied embedding is edited where it gives logits, not where ids look up
+/// their rows. A tensor that no linear map of the pass loads is not looked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Edit {
+    /// Tensor of W.
+    pub weight: usize,
+    /// a: m values.
+    pub rows: Vec<f64>,
+    /// v: k values.
+    pub columns: Vec<f64>,
+    /// c: m values; a map that stores no bias gets this one. `None` leaves the bias as it is.
+    pub bias: Option<Vec<f64>>,
+}
+
+impl Edit {
+    /// That its sizes are those of the map.
+    pub(super) fn check(&self, linear: &Linear, tensor: &Tensor) -> Result<(), ForwardError> {
+        let [outputs, inputs] = [linear.outputs, linear.inputs];
+        let bias = self.bias.as_ref().map_or(outputs, Vec::len);
+        if (self.rows.len(), self.columns.len(), bias) == (outputs, inputs, outputs) {
+            return Ok(());
+        }
+        let found = [self.rows.len(), self.columns.len()];
+        Err(ForwardError::Edit { tensor: tensor.name.clone(), found, expected: [outputs, inputs] })
+    }
+
+    /// Adds a vᵀ to the values of W from the `first`th on, in the order of memory; each sum is rounded once.
+    pub(super) fn add(&self, linear: &Linear, first: usize, values: &mut [f32]) {
+        let (outer, inner) = match linear.layout {
+            Layout::OutputInput => (&self.rows, &self.columns),
+            Layout::InputOutput => (&self.columns, &self.rows),
+        };
+        let (mut at, mut rest) = (first, values);
+        while !rest.is_empty() {
+            let (line, from) = (at / inner.len(), at % inner.len());
+            let (part, after) = rest.split_at_mut(rest.len().min(inner.len() - from));
+            for (value, inner) in part.iter_mut().zip(&inner[from..]) {
+                *value = (f64::from(*value) + outer[line] * inner) as f32;
+            }
+            at += part.len();
+            rest = after;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_of_either_layout_get_the_outer_product() {
+        let edit = Edit { weight: 0, rows: vec![1.0, 10.0], columns: vec![1.0, 2.0, 3.0], bias: None };
+        for (layout, expected) in [
+            (Layout::OutputInput, [1.0, 2.0, 3.0, 10.0, 20.0, 30.0]),
+            (Layout::InputOutput, [1.0, 10.0, 2.0, 20.0, 3.0, 30.0]),
+        ] {
+            let linear = Linear { weight: 0, bias: None, inputs: 3, outputs: 2, layout };
+            for piece in 1..=6 {
+                let mut values = [0.5; 6];
+                for (at, part) in values.chunks_mut(piece).enumerate() {
+                    edit.add(&linear, at * piece, part);
+                }
+                assert_eq!(values, expected.map(|value: f32| value + 0.5), "{layout:?}, {piece} at once");
+            }
+        }
+    }
+}
