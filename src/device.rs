@@ -124,6 +124,15 @@ impl Machine {
         }
     }
 
+    /// Bytes of the largest buffer it allows; `None` on the CPU.
+    pub fn largest_buffer(&self) -> Option<u64> {
+        match self {
+            Self::Cpu => None,
+            #[cfg(feature = "gpu")]
+            Self::Gpu(kernels) => Some(kernels.largest_buffer()),
+        }
+    }
+
     /// Multiplications a second of a linear map, in a trial; `clock` gives seconds, perhaps by the millisecond. 0 for a GPU that
     /// fails in it.
     pub async fn speed(&self, clock: impl Fn() -> f64) -> f64 {

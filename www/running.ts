@@ -167,8 +167,8 @@ function workersFor({ memory_of_site }: RunPlan): number {
 /** What came of a run that ended after so many blocks. */
 const halfway = (stopped: number): Json => JSON.stringify({ loss: null, mean_loss: null, preservation: [], stopped, warnings: [] });
 
-/** Runs it from where it stands, with what was measured until then. */
-async function carryOut(now: Running, runner: Inspector, measured: Json[]): Promise<Report> {
+/** Runs it from where it stands, with what was measured until then, in the seconds `before`. */
+async function carryOut(now: Running, runner: Inspector, measured: Json[], before = 0): Promise<Report> {
   const { controller, stop, of } = now;
   const { signal: ended } = controller;
   const began = performance.now();
@@ -201,7 +201,8 @@ async function carryOut(now: Running, runner: Inspector, measured: Json[]): Prom
         // One waits beside each that is measured; the model waits for the rest.
         while (pending.size > 2 * workers && !stop.signal.aborted) await Promise.race(pending);
       }
-      return stop.signal.aborted;
+      // Without its workers a run would only go on to be lost.
+      return stop.signal.aborted || failure !== null;
     }, ended);
   } catch (error) {
     if (ended.aborted) {
@@ -214,14 +215,15 @@ async function carryOut(now: Running, runner: Inspector, measured: Json[]): Prom
   try {
     while (pending.size > 0) await Promise.race(pending);
     ended.throwIfAborted();
+    const seconds = before + (performance.now() - began) / 1000;
     const halts = failure !== null || stop.signal.aborted;
     if (halts) {
       held = runner;
-      const goOn = () => carryOut(resumed(now, planned, blocks, measured.length), runner, measured);
+      const goOn = () => carryOut(resumed(now, planned, blocks, measured.length), runner, measured, seconds);
       halted.value = { of, blocks, total: planned.blocks, sentence: failure, goOn };
     }
     if (measured.length === 0) throw new Error(failure ?? 'The run was stopped before anything was measured.');
-    const rest = await runner.ran(carried, (performance.now() - began) / 1000, ended);
+    const rest = await runner.ran(carried, seconds, ended);
     const { inspector } = await successor(current(), ended);
     // What was measured is JSON already; `rest` has an empty list of it.
     const report = await inspector

@@ -161,13 +161,18 @@ impl GpuKernels {
         })
     }
 
+    /// Bytes of the largest buffer that it allows.
+    pub fn largest_buffer(&self) -> u64 {
+        self.gpu.limits.max_storage_buffer_binding_size.min(self.gpu.limits.max_buffer_size)
+    }
+
     fn refuse(&self, reason: String) {
         self.refused.borrow_mut().get_or_insert(reason);
     }
 
     /// A buffer that the limits allow; another one is refused, and what is computed with it instead is never brought back.
     fn take(&self, bytes: u64) -> Held {
-        let has = self.gpu.limits.max_storage_buffer_binding_size.min(self.gpu.limits.max_buffer_size);
+        let has = self.largest_buffer();
         if bytes > has {
             self.refuse(format!(
                 "`{}` allows buffers of {has} bytes, and one of {bytes} is needed: run fewer tokens, or use the CPU",

@@ -249,8 +249,25 @@ impl Run {
             measuring_seconds: work[0] / speeds.sums + work[1] / speeds.eigen,
             device: machine.name().to_owned(),
             gram_device: gram_device.to_owned(),
-            warnings: self.warnings(),
+            warnings: self.warnings().into_iter().chain(self.too_large(opened, machine)).collect(),
         }
+    }
+
+    /// That a buffer of the run is larger than the GPU allows.
+    fn too_large<S: ByteSource>(&self, opened: &Opened<S>, machine: &Machine) -> Option<Warning> {
+        let tensors = &opened.checkpoint().tensors;
+        let matrix = self.architecture.tensors().map(|tensor| tensors[tensor].bytes()).max().unwrap_or(0);
+        let stream = 4 * (self.input.ids.len() * self.architecture.width) as u64;
+        let needed = matrix.max(stream);
+        let has = machine.largest_buffer().filter(|has| *has < needed)?;
+        Some(Warning {
+            code: "gpu_too_small".to_owned(),
+            message: format!(
+                "`{}` allows buffers of {has} bytes, and one of {needed} is needed: the run will go on on the CPU. Run fewer tokens, or choose the CPU",
+                machine.name()
+            ),
+            r#where: machine.name().to_owned(),
+        })
     }
 
     fn measures(&self, inspection: &Inspection, site: &str) -> bool {
