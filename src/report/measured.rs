@@ -98,6 +98,10 @@ pub struct RunPlan {
     pub input: String,
     /// Whether the kind is judged by loss, which takes a second pass.
     pub losses: bool,
+    /// Tokens that it is judged by at most; fewer where fewer decide it.
+    #[serde(default)]
+    #[cfg_attr(test, ts(type = "number"))]
+    pub loss_tokens: u64,
     /// Bytes of weights to be read.
     #[cfg_attr(test, ts(type = "number"))]
     pub bytes: u64,
