@@ -577,7 +577,7 @@ residual: Array<ResidualBlock>,
  */
 falls: Array<ResidualFall>, 
 /**
- * The kind of the norms by loss; null where the tokens were not run under both kinds.
+ * The kind of the norms by loss; null where the tokens were not run under both kinds, or predicted no better than a guess.
  */
 loss: KindByLoss | null, 
 /**
@@ -627,6 +627,102 @@ input: string,
  * What to know before it begins.
  */
 warnings: Array<Warning>, };
+
+export type RunInput = "usual" | "uniform" | "text" | "ids";
+
+export type RunOptions = { 
+/**
+ * Tokens, rounded up to whole sequences; without, four for each channel of the stream.
+ */
+tokens: number | null, 
+/**
+ * Tokens of a sequence; without, 128.
+ */
+sequence: number | null, 
+/**
+ * Which norms are measured.
+ */
+sites: RunSites, 
+/**
+ * What is run.
+ */
+input: RunInput, };
+
+export type RunPlan = { 
+/**
+ * The family it is run as.
+ */
+family: string, 
+/**
+ * The kind that its norms are told to be.
+ */
+told: NormKind, 
+/**
+ * Sequences.
+ */
+sequences: number, 
+/**
+ * Tokens of each.
+ */
+length: number, 
+/**
+ * Blocks.
+ */
+blocks: number, 
+/**
+ * Norms that are measured.
+ */
+sites: number, 
+/**
+ * What the tokens are.
+ */
+input: string, 
+/**
+ * Whether the kind is judged by loss, which takes a second pass.
+ */
+losses: boolean, 
+/**
+ * Tokens that it is judged by at most; fewer where fewer decide it.
+ */
+loss_tokens: number, 
+/**
+ * Bytes of weights to be read.
+ */
+bytes: number, 
+/**
+ * Additions and multiplications of the pass and of what is measured.
+ */
+operations: number, 
+/**
+ * Bytes of memory that the pass takes: activations, and the largest matrix.
+ */
+memory: number, 
+/**
+ * Bytes of memory that measuring a norm takes.
+ */
+memory_of_site: number, 
+/**
+ * About how long the pass takes, judged by a trial on this machine.
+ */
+pass_seconds: number, 
+/**
+ * About how long it takes to measure, one thing after the other.
+ */
+measuring_seconds: number, 
+/**
+ * Where the pass runs: "cpu", or the name of the GPU.
+ */
+device: string, 
+/**
+ * Where the exact sums are computed.
+ */
+gram_device: string, 
+/**
+ * What to know before it begins.
+ */
+warnings: Array<Warning>, };
+
+export type RunSites = "final" | "all";
 
 export type NormAlone = { 
 /**
@@ -1199,7 +1295,7 @@ total: number,
  */
 bytes_read: number, };
 
-export type Stage = "headers" | "scales" | "weights" | "sites";
+export type Stage = "headers" | "scales" | "weights" | "sites" | "blocks";
 
 export type Figure = { 
 /**
