@@ -63,7 +63,7 @@ function named(): Plugin {
         this.emitFile({ type: "asset", fileName: `icons/${icon}.png`, source: readFileSync(`www/icons/${icon}.png`) });
       }
       for (const sample of ["layernorm", "rmsnorm"]) {
-        for (const file of ["config.json", "model.safetensors"]) {
+        for (const file of ["config.json", "model.safetensors", "tokenizer.json"]) {
           const fileName = `samples/${sample}/${file}`;
           this.emitFile({ type: "asset", fileName, source: readFileSync(fileName) });
         }

@@ -352,7 +352,7 @@ fn the_example_of_the_library_runs() {
 fn the_samples_are_run_and_measured_and_their_kernels_are_no_evidence() {
     for (name, verdict) in [("layernorm", "mean_subtracting"), ("rmsnorm", "not_mean_subtracting")] {
         let mut command = Command::cargo_bin("gammascope").unwrap();
-        let text = stdout(command.arg("verify").arg(sample(name)).arg("--json"));
+        let text = stdout(command.arg("verify").arg(sample(name)).args(["--tokens", "512", "--json"]));
         let report: Value = serde_json::from_str(&text).unwrap();
         let verification = &report["verification"];
         let sites = verification["sites"].as_array().unwrap();

@@ -50,6 +50,19 @@ fn fetched(model: &str, name: &str, file: &str) -> Option<PathBuf> {
     Some(folder)
 }
 
+#[test]
+#[cfg(feature = "text")]
+fn the_tokenizer_of_smollm2_takes_the_sample_text_apart_as_the_python_library_does() {
+    use gammascope::text::{SAMPLE, Tokenizer};
+    let Some(folder) = fetched("smollm2", "SmolLM2-135M", "tokenizer.json") else { return };
+    let bytes = std::fs::read(folder.join("tokenizer.json")).unwrap();
+    let tokenizer = Tokenizer::read("tokenizer.json", &bytes).unwrap();
+    // tokenizers 0.23.3 from PyPI on the same file and text; every digit is a token.
+    let ids = tokenizer.ids(SAMPLE).unwrap();
+    assert_eq!((tokenizer.vocabulary(), ids.len()), (49_152, 7639));
+    assert_eq!(ids[..12], [42185, 28807, 35185, 49126, 35696, 45581, 41026, 16997, 13867, 216, 35, 28]);
+}
+
 fn open(folder: &Path) -> Inspection {
     let sources = ["model.safetensors", "config.json"]
         .map(|file| DiskSource::open(&folder.join(file), file).unwrap())

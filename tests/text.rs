@@ -1,5 +1,5 @@
-//! Text as input of `gammascope verify`, by the tokenizer.json beside the weights. `tests/text/bytes.json` has a token for each
-//! byte, whose id is the byte, as the samples were trained.
+//! Text as input of `gammascope verify`, by the tokenizer.json beside the weights. That of the samples has a token for each byte,
+//! whose id is the byte, as they were trained.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![cfg(feature = "cli")]
 
@@ -18,10 +18,10 @@ fn at(path: &str) -> PathBuf {
 }
 
 fn bytes() -> Vec<u8> {
-    std::fs::read(at("tests/text/bytes.json")).unwrap()
+    std::fs::read(at("samples/layernorm/tokenizer.json")).unwrap()
 }
 
-/// `bytes.json` with the small letters and the space only, from 0 on, and "ea" as one token.
+/// The same with the small letters and the space only, from 0 on, and "ea" as one token.
 fn letters() -> Vec<u8> {
     let mut tokenizer: Value = serde_json::from_slice(&bytes()).unwrap();
     let letters = ('a'..='z').chain(['Ġ']).map(String::from).chain(["ea".to_owned()]);
@@ -72,7 +72,7 @@ fn a_dropped_tokenizer_makes_the_ids_and_is_no_part_of_the_report() {
         serde_json::to_value(&without.inspection.report).unwrap()
     );
     let text = Input::Text { name: "notes.txt".to_owned(), bytes: b"a dead lead".to_vec() };
-    let wanted = Wanted { tokens: 8, length: 4, vocabulary: 80 };
+    let wanted = Wanted { tokens: 8, further: 0, length: 4, vocabulary: 80 };
     let (found, _) = block_on(of_checkpoint(&with, Some(&text), wanted, 33)).unwrap();
     assert_eq!(found.ids, [0, 26, 3, 27, 3, 26, 11, 27]);
     let error = block_on(of_checkpoint(&without, Some(&text), wanted, 33)).unwrap_err().to_string();
@@ -84,10 +84,9 @@ fn a_dropped_tokenizer_makes_the_ids_and_is_no_part_of_the_report() {
 }
 
 #[test]
-fn a_model_and_its_tokenizer_run_the_sample_text_and_predict_it() {
-    for name in ["samples/layernorm", "samples/rmsnorm"] {
-        let folder = with_tokenizer(name, &bytes());
-        let report = report(verify(&[folder.path()], &["--sites", "final"]));
+fn the_samples_run_the_sample_text_and_their_losses_tell_their_kinds() {
+    for (name, kind) in [("samples/layernorm", "layernorm"), ("samples/rmsnorm", "rmsnorm")] {
+        let report = report(verify(&[&at(name)], &["--sites", "final"]));
         let verification = &report["verification"];
         let input = verification["input"].as_str().unwrap();
         assert!(
@@ -97,9 +96,57 @@ fn a_model_and_its_tokenizer_run_the_sample_text_and_predict_it() {
         // Nats a byte; ids that mean something else would cost ln 256 = 5.5 and more.
         let loss = verification["pass"]["loss"].as_f64().unwrap();
         assert!(loss < 2.0, "{name}: {loss}");
-        assert_eq!(verification["loss"]["tokens"], 508, "each but the first of a sequence, under both kinds");
-        assert_eq!(verification["pass"]["sequences"], 4);
+        assert_eq!(verification["pass"]["sequences"], 4, "the norms are measured on 512 tokens");
+        let judged = &verification["loss"];
+        assert_eq!(judged["kind"], kind, "{judged}");
+        // 508 of them are under five standard errors.
+        let tokens = judged["tokens"].as_u64().unwrap();
+        assert!(tokens > 508 && tokens.is_multiple_of(127), "{judged}: each but the first of a sequence");
+        for norm in report["norms"].as_array().unwrap() {
+            let pieces = norm["evidence"].as_array().unwrap();
+            let piece = pieces.iter().find(|piece| piece["source"] == "loss").unwrap();
+            assert!(piece["says"] == kind && piece["strength"].as_f64().unwrap() > 5.0, "{name}: {piece}");
+            assert_eq!(norm["kind"], kind);
+        }
     }
+}
+
+#[test]
+fn who_asks_for_a_number_of_tokens_gets_no_more() {
+    let report = report(verify(&[&at("samples/layernorm")], &["--sites", "final", "--tokens", "512"]));
+    let judged = &report["verification"]["loss"];
+    assert_eq!(judged["tokens"], 508, "each but the first of a sequence, under both kinds");
+    assert_eq!(judged["kind"], "unknown");
+    let pieces = report["norms"][0]["evidence"].as_array().unwrap();
+    let piece = pieces.iter().find(|piece| piece["source"] == "loss").unwrap();
+    assert!(piece["detail"].as_str().unwrap().contains("under five standard errors"), "{piece}");
+    assert_eq!(piece["strength"], 0.0);
+}
+
+#[test]
+fn random_weights_say_nothing_by_their_loss() {
+    let folder = tempfile::tempdir().unwrap();
+    let ids = folder.path().join("ids.txt");
+    std::fs::write(&ids, SAMPLE.bytes().map(|byte| format!("{byte} ")).collect::<String>()).unwrap();
+    for seed in ["1", "2", "3"] {
+        let ids = ids.to_str().unwrap();
+        let options = ["--sites", "final", "--tokens", "2048", "--ids", ids, "--random-init", seed];
+        let report = report(verify(&[&at("samples/rmsnorm")], &options));
+        assert_eq!(report["verification"]["loss"], Value::Null);
+        let warnings = report["warnings"].as_array().unwrap();
+        assert!(warnings.iter().any(|warning| warning["code"] == "loss_of_a_guess"), "{warnings:?}");
+    }
+}
+
+#[test]
+fn a_verified_site_is_explained_with_its_loss() {
+    let mut command = verify(&[&at("samples/rmsnorm")], &["--sites", "final", "--explain", "model.norm"]);
+    let output = command.assert().success().get_output().stdout.clone();
+    let text = String::from_utf8(output).unwrap();
+    let line = text.lines().find(|line| line.trim_start().starts_with("loss ")).unwrap();
+    assert!(line.contains("nats as LayerNorm and") && line.contains("standard errors"), "{text}");
+    let error = refusal(verify(&[&at("samples/rmsnorm")], &["--tokens", "256", "--explain", "nowhere"]), 1);
+    assert!(error.contains("no norm site `nowhere`"), "{error}");
 }
 
 #[test]

@@ -5,7 +5,8 @@ mod support;
 
 use gammascope::inspect::{self, Inspection};
 use gammascope::report::{
-    EvidenceReport, ModelVerdict, NormKind, NormReport, NormRole, Report, ScaleConvention,
+    EvidenceReport, KindByLoss, ModelVerdict, NormKind, NormReport, NormRole, PassSummary, Report,
+    ScaleConvention, Verification,
 };
 use gammascope::source::memory::MemorySource;
 use gammascope::writer::sample::BUDGET;
@@ -102,6 +103,100 @@ fn centred_writers_make_any_norm_behave_as_layer_norm() {
     assert_eq!(norm.kind, NormKind::LayerNorm, "the function, not the name");
     assert!(energy(norm).detail.contains("behaves as LayerNorm"), "{}", energy(norm).detail);
     assert!(norm.settle.as_ref().unwrap().contains("configuration"), "and the contradiction is named");
+}
+
+/// The report once the model was run under both kinds, on 32 sequences: `difference` nats as LayerNorm less those as RMSNorm.
+fn run(tensors: &[Named], config: &str, difference: f64, kind: NormKind) -> [Report; 2] {
+    let sources = vec![
+        MemorySource::new("model.safetensors", file(tensors, as_named)),
+        MemorySource::new("config.json", config.as_bytes().to_vec()),
+    ];
+    let mut opened = pollster::block_on(inspect::open(sources, |_| {})).unwrap();
+    let before = opened.inspection.report.clone();
+    let loss = KindByLoss {
+        layernorm: 3.2 + difference,
+        rmsnorm: 3.2,
+        difference,
+        standard_error: 0.004,
+        tokens: 32 * 127,
+        kind,
+    };
+    let pass = PassSummary {
+        family: "llama".to_owned(),
+        told: NormKind::RmsNorm,
+        sequences: 32,
+        length: 128,
+        loss: Some(3.2),
+    };
+    let verification = Verification {
+        tokens: 32 * 128,
+        width_ratio: 32.0,
+        forward: "f32".to_owned(),
+        device: "cpu".to_owned(),
+        input: "a text".to_owned(),
+        seconds: 1.0,
+        kernel_seconds: None,
+        sites: Vec::new(),
+        residual: Vec::new(),
+        falls: Vec::new(),
+        loss: Some(loss),
+        pass: Some(pass),
+    };
+    opened.verify(verification, Vec::new());
+    [before, opened.inspection.report]
+}
+
+fn loss(norm: &NormReport) -> &EvidenceReport {
+    norm.evidence.iter().find(|evidence| evidence.source == "loss").unwrap()
+}
+
+#[test]
+fn a_loss_that_agrees_is_evidence_at_every_norm_of_the_stream() {
+    let [before, after] = run(&model(Weights::Random, false), LLAMA, 0.08, NormKind::RmsNorm);
+    assert!(before.norms.iter().all(|norm| norm.evidence.iter().all(|piece| piece.source != "loss")));
+    for (before, after) in before.norms.iter().zip(&after.norms) {
+        assert_eq!((loss(after).says, loss(after).strength), (NormKind::RmsNorm, 7.6));
+        assert!(
+            after.kind == NormKind::RmsNorm
+                && after.confidence >= before.confidence
+                && after.settle.is_none()
+        );
+    }
+    let said =
+        |reason: &String| reason.starts_with("loss: ") && reason.ends_with("(towards RMSNorm, 9 sites)");
+    assert!(after.model.reasons.iter().any(said), "{:?}", after.model.reasons);
+}
+
+#[test]
+fn a_loss_that_contradicts_the_code_lowers_the_confidence_and_is_named() {
+    let [before, after] = run(&model(Weights::Random, false), LLAMA, -0.08, NormKind::LayerNorm);
+    assert_eq!(before.model.verdict, ModelVerdict::RmsNorm);
+    for (before, after) in before.norms.iter().zip(&after.norms) {
+        assert_eq!(loss(after).says, NormKind::LayerNorm);
+        assert!(after.confidence < before.confidence, "{} {}", before.confidence, after.confidence);
+        let settle = after.settle.as_deref().unwrap_or_default();
+        // The layout of its block, or the configuration where it lies in none.
+        let code = ["layout", "configuration"];
+        let named = |code: &str| format!("loss speaks for LayerNorm and {code} for RMSNorm.");
+        assert!(code.iter().any(|code| settle.starts_with(&named(code))), "{settle}");
+    }
+    const GPT_2: &str = r#"{"model_type":"gpt2","n_embd":128,"layer_norm_epsilon":1e-5}"#;
+    let [before, after] = run(&model(Weights::Random, true), GPT_2, 0.08, NormKind::RmsNorm);
+    assert_eq!(before.model.verdict, ModelVerdict::LayerNorm);
+    for (before, after) in before.norms.iter().zip(&after.norms) {
+        assert!(after.confidence < before.confidence, "{} {}", before.confidence, after.confidence);
+        let settle = after.settle.as_deref().unwrap_or_default();
+        assert!(settle.contains("speaks for LayerNorm and loss for RMSNorm."), "{settle}");
+    }
+}
+
+#[test]
+fn a_loss_under_five_standard_errors_changes_nothing() {
+    let [before, after] = run(&model(Weights::Random, false), LLAMA, -0.01, NormKind::Unknown);
+    for (before, after) in before.norms.iter().zip(&after.norms) {
+        assert_eq!((loss(after).says, loss(after).strength), (NormKind::Unknown, 0.0));
+        assert_eq!((before.kind, before.confidence), (after.kind, after.confidence));
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ export const SAMPLES = [
 
 export type Sample = (typeof SAMPLES)[number]['name'];
 
-const SAMPLE_FILES = ['model.safetensors', 'config.json'];
+const SAMPLE_FILES = ['model.safetensors', 'config.json', 'tokenizer.json'];
 
 /** Files given as such: the folder picker tells each one's place, other files are their own. */
 export function entriesOf(files: Openable): Dropped[] {

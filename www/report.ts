@@ -645,7 +645,7 @@ residual: Array<ResidualBlock>,
  */
 falls: Array<ResidualFall>, 
 /**
- * The kind of the norms by loss; null where the tokens were not run under both kinds.
+ * The kind of the norms by loss; null where the tokens were not run under both kinds, or predicted no better than a guess.
  */
 loss: KindByLoss | null, 
 /**
@@ -761,6 +761,10 @@ losses: boolean,
  * Passes with a reader moved.
  */
 moves: number, 
+/**
+ * Tokens that it is judged by at most; fewer where fewer decide it.
+ */
+loss_tokens: number, 
 /**
  * Bytes of weights to be read.
  */

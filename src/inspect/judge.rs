@@ -4,7 +4,7 @@
 use super::Stored;
 use super::assemble::Inspector;
 use crate::norm::NormSite;
-use crate::norm::evidence::{self, Evidence, Siblings, Source, Stream, Witness};
+use crate::norm::evidence::{self, BothKinds, Evidence, Siblings, Source, Stream, Witness};
 use crate::norm::verdict::{self, Doubt, Verdict};
 use crate::report::{NormKind, SiteVerification};
 use crate::source::ByteSource;
@@ -33,9 +33,9 @@ impl<S: ByteSource> Inspector<'_, S> {
             if site.block.is_some() || site.doubt.is_some() || judged.verdict.kind != NormKind::Unknown {
                 continue;
             }
-            let shift = judged.pieces.iter().find(|piece| piece.source == Source::Shift);
-            let shift = shift.map_or(0.0, |piece| piece.log_likelihood_ratio);
-            if let Some(piece) = siblings.weigh(site, shift) {
+            let shared = |piece: &&Evidence| matches!(piece.source, Source::Shift | Source::Loss);
+            let shared = judged.pieces.iter().filter(shared).map(|piece| piece.log_likelihood_ratio).sum();
+            if let Some(piece) = siblings.weigh(site, shared) {
                 judged.pieces.push(piece);
                 judged.verdict = verdict::combine(&judged.pieces, Doubt::None);
             }
@@ -49,6 +49,13 @@ impl<S: ByteSource> Inspector<'_, S> {
         of_own_code?.sites.iter().find(|measured| measured.name == site)
     }
 
+    /// The loss of a pass that was told one kind and then the other.
+    fn loss(&self) -> Option<BothKinds> {
+        let verification = self.verification?;
+        let (loss, pass) = (verification.loss?, verification.pass.as_ref()?);
+        Some(BothKinds { loss, sequences: loss.tokens / pass.length.saturating_sub(1).max(1) })
+    }
+
     fn judge_alone(&self, site: &NormSite, stored: &Stored) -> Judged {
         let witness = Witness {
             site,
@@ -57,6 +64,7 @@ impl<S: ByteSource> Inspector<'_, S> {
             shift: stored.shift.as_ref().and_then(|shift| shift.as_deref().ok()),
             writers: self.streams.of(site),
             no_writers: self.streams.why_not(),
+            loss: self.loss(),
             measured: self.measured(&site.name),
         };
         let pieces = evidence::collect(&witness);

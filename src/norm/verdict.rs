@@ -4,7 +4,7 @@
 //! configuration, layout, names and structure are four looks at one thing, the code the model was written in (Llama's
 //! names go with Llama's blocks and Llama's config.json), so of those that agree the strongest speaks; those that
 //! disagree are a contradiction, and both sides count. A layout that is the same in every name is that code: single names
-//! and the build of the block, which are habits of code in general, then add nothing. Shift, values and writer energy stand on their own. Prior odds are
+//! and the build of the block, which are habits of code in general, then add nothing. Shift, values, writer energy and loss stand on their own. Prior odds are
 //! even. The sum is turned into a probability and the verdict abstains below [`THRESHOLD`].
 
 use super::evidence::{Evidence, Source};

@@ -103,6 +103,10 @@ pub struct RunPlan {
     /// Passes with a reader moved.
     #[cfg_attr(test, ts(type = "number"))]
     pub moves: u64,
+    /// Tokens that it is judged by at most; fewer where fewer decide it.
+    #[serde(default)]
+    #[cfg_attr(test, ts(type = "number"))]
+    pub loss_tokens: u64,
     /// Bytes of weights to be read.
     #[cfg_attr(test, ts(type = "number"))]
     pub bytes: u64,

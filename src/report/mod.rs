@@ -83,7 +83,7 @@ pub struct Verification {
     /// Where its least singular value falls.
     #[serde(default)]
     pub falls: Vec<ResidualFall>,
-    /// The kind of the norms by loss; null where the tokens were not run under both kinds.
+    /// The kind of the norms by loss; null where the tokens were not run under both kinds, or predicted no better than a guess.
     #[serde(default)]
     pub loss: Option<KindByLoss>,
     /// The forward pass that was run here; null for activations of the model's own code. Only those are evidence of the kind: a

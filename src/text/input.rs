@@ -47,17 +47,24 @@ fn most(wanted: Wanted) -> Result<usize, TextError> {
     Ok(tokens.div_ceil(length).saturating_mul(length))
 }
 
+/// The same with what the loss may take besides.
+fn most_in_all(wanted: Wanted) -> Result<usize, TextError> {
+    let further = wanted.further / wanted.length.max(1) * wanted.length;
+    Ok(most(wanted)?.saturating_add(further))
+}
+
 /// Token ids of `input`: as many as are wanted, or all whole sequences that there are. Only text asks for a `tokenizer`.
 pub fn resolve(input: &Input, tokenizer: Option<&Tokenizer>, wanted: Wanted) -> Result<TokenIds, TextError> {
     let most = most(wanted)?;
     match input {
         Input::Uniform => Ok(TokenIds {
             ids: uniform(most, wanted.vocabulary),
+            further: Vec::new(),
             what: "uniform token ids".to_owned(),
             is_text: false,
         }),
         Input::Ids { name, bytes } => {
-            let found = list(name, utf8(name, bytes)?, most)?;
+            let found = list(name, utf8(name, bytes)?, most_in_all(wanted)?)?;
             whole(quoted(name), name.clone(), found, wanted, || "the tokenizer that made them".to_owned())
         }
         Input::Text { name, bytes } => {
@@ -161,7 +168,7 @@ fn run_through(
     wanted: Wanted,
 ) -> Result<TokenIds, TextError> {
     let Some(tokenizer) = tokenizer else { return Err(TextError::NoTokenizer { name }) };
-    let found = first(tokenizer, text, most(wanted)?)?;
+    let found = first(tokenizer, text, most_in_all(wanted)?)?;
     whole(name, what, found, wanted, || format!("the tokenizer `{}`", tokenizer.path()))
 }
 
@@ -186,7 +193,8 @@ fn beginning(text: &str, bytes: usize) -> &str {
     &text[..end.unwrap_or_default()]
 }
 
-/// Cuts to whole sequences, as many as are wanted at most, and holds each id against the vocabulary.
+/// Cuts to whole sequences, as many as are wanted at most, and holds each id against the vocabulary. Those after the first n are
+/// for the loss.
 fn whole(
     name: String,
     mut what: String,
@@ -196,17 +204,18 @@ fn whole(
 ) -> Result<TokenIds, TextError> {
     let Wanted { length, vocabulary, .. } = wanted;
     let (most, tokens) = (most(wanted)?, ids.len());
-    ids.truncate(most.min(tokens / length * length));
+    ids.truncate(most_in_all(wanted)?.min(tokens / length * length));
     if ids.is_empty() {
         return Err(TextError::TooShort { name, tokens, length });
     }
     if let Some((at, &id)) = ids.iter().enumerate().find(|(_, id)| **id as usize >= vocabulary) {
         return Err(TextError::Beyond { name, at, id, vocabulary, maker: maker() });
     }
+    let further = ids.split_off(most.min(ids.len()));
     if ids.len() < most {
         what += &format!(" ({} tokens in whole sequences, of {most} wanted)", ids.len());
     }
-    Ok(TokenIds { ids, what, is_text: true })
+    Ok(TokenIds { ids, further, what, is_text: true })
 }
 
 #[cfg(test)]
@@ -215,7 +224,7 @@ mod tests {
 
     /// A token is a byte of the text.
     fn bytes() -> Tokenizer {
-        Tokenizer::read("m/tokenizer.json", include_bytes!("../../tests/text/bytes.json")).unwrap()
+        Tokenizer::read("m/tokenizer.json", include_bytes!("../../samples/layernorm/tokenizer.json")).unwrap()
     }
 
     fn text(bytes: impl Into<Vec<u8>>) -> Input {
@@ -227,7 +236,7 @@ mod tests {
     }
 
     fn wanted(tokens: usize, length: usize) -> Wanted {
-        Wanted { tokens, length, vocabulary: 256 }
+        Wanted { tokens, further: 0, length, vocabulary: 256 }
     }
 
     fn says(input: &Input, wanted: Wanted, parts: &[&str]) {
@@ -251,6 +260,21 @@ mod tests {
         let found = resolve(&text("abcdefgh"), Some(&bytes()), wanted(100, 3)).unwrap();
         assert_eq!(found.ids.len(), 6);
         assert_eq!(found.what, "the text notes.txt (6 tokens in whole sequences, of 102 wanted)");
+    }
+
+    #[test]
+    fn more_of_the_text_is_there_for_the_loss_in_whole_sequences() {
+        let wanted = Wanted { further: 7, ..wanted(4, 3) };
+        let of = |found: TokenIds| (found.ids, found.further);
+        let found = resolve(&text("abcdefghijklmnop"), Some(&bytes()), wanted).unwrap();
+        assert_eq!(of(found), (b"abcdef".map(u32::from).into(), b"ghijkl".map(u32::from).into()));
+        let found = resolve(&list("1 2 3 4 5 6 7 8 9 10 11"), None, wanted).unwrap();
+        assert_eq!(of(found), (vec![1, 2, 3, 4, 5, 6], vec![7, 8, 9]));
+        let found = resolve(&text("abcd"), Some(&bytes()), wanted).unwrap();
+        assert_eq!(of(found), (b"abc".map(u32::from).into(), vec![]));
+        let found = resolve(&Input::Uniform, None, wanted).unwrap();
+        assert_eq!((found.ids.len(), found.further.len()), (6, 0), "no model predicts these");
+        says(&list("1 2 3 4 5 6 7 300 9"), wanted, &["token 7 is 300"]);
     }
 
     #[test]

@@ -5,6 +5,8 @@
 pub struct Wanted {
     /// n, rounded up to whole sequences.
     pub tokens: usize,
+    /// Tokens of text after those, for the loss, where there are so many.
+    pub further: usize,
     /// Of a sequence.
     pub length: usize,
     /// Rows of the embedding: each id is below.
@@ -16,6 +18,8 @@ pub struct Wanted {
 pub struct TokenIds {
     /// Ids of all of them, each below the vocabulary.
     pub ids: Vec<u32>,
+    /// Whole sequences of the same text after those, for the loss only.
+    pub further: Vec<u32>,
     /// What they are, for the report.
     pub what: String,
     /// Whether a model can be better or worse at predicting them.

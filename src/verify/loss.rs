@@ -7,6 +7,17 @@ use crate::report::{KindByLoss, NormKind};
 /// Standard errors below which nothing is said.
 pub const ENOUGH: f64 = 5.0;
 
+/// Nats below that of a guess among the whole vocabulary from which on a model is taken to predict a text.
+const BETTER_THAN_A_GUESS: f64 = 1.0;
+
+/// Whether the losses are, under either kind, about those of a guess among `vocabulary` tokens: then the weights are untrained, or
+/// the tokens are not theirs. Which kind costs less is then an accident of the weights, and as alike for all tokens as any.
+pub fn is_a_guess(loss: &KindByLoss, vocabulary: usize) -> bool {
+    let best = loss.layernorm.min(loss.rmsnorm);
+    // Also where it is no number.
+    !(best <= (vocabulary as f64).ln() - BETTER_THAN_A_GUESS)
+}
+
 /// Compares the losses (nats) of the same tokens under both kinds, token by token. `sequence` is how many tokens in a row were
 /// read together: their losses are alike, so the standard error is the greater of that of tokens and that of sequences.
 /// `None` without two tokens, or for another number under one kind than under the other.
@@ -84,6 +95,15 @@ mod tests {
         }
         let same = vec![3.0; 64];
         assert_eq!(kind_by_loss(&same, &same, 8).unwrap().kind, NormKind::Unknown, "no difference at all");
+    }
+
+    #[test]
+    fn what_predicts_no_better_than_a_guess_is_told() {
+        let [layer, rms] = losses(1024, 0.08, 1);
+        let found = kind_by_loss(&layer, &rms, 128).unwrap();
+        // 3.2 nats: ln 256 is 5.5, and ln 50 is 3.9.
+        assert!(!is_a_guess(&found, 256) && is_a_guess(&found, 50));
+        assert!(is_a_guess(&KindByLoss { layernorm: f64::NAN, rmsnorm: f64::NAN, ..found }, 256));
     }
 
     #[test]

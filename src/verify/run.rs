@@ -1,7 +1,7 @@
 //! A model run here and measured while it runs: what is run, what that takes, and all that came of it.
 
 use super::ids::{TokenIds, Wanted};
-use super::loss::kind_by_loss;
+use super::loss::{is_a_guess, kind_by_loss};
 use super::pass::{Measured, Sample, Sites};
 use super::plan::{Speeds, block_operations, memory, operations};
 use super::preservation;
@@ -21,6 +21,10 @@ use std::ops::ControlFlow;
 
 /// Tokens for each channel of the stream where nothing else is asked for.
 const USUAL_RATIO: usize = 4;
+/// Tokens that the loss takes at most, where it decides nothing earlier.
+const TOKENS_FOR_LOSS: usize = 4096;
+/// Multiplications that the loss of a small model may take beyond that: seconds.
+const PRODUCTS_FOR_LOSS: f64 = 6e10;
 /// Tokens of a sequence where nothing else is asked for.
 pub const USUAL_LENGTH: usize = 128;
 
@@ -43,6 +47,8 @@ pub enum RunError {
 pub struct Model {
     architecture: Architecture,
     tokens: usize,
+    /// Tokens after those that the loss may take.
+    further: usize,
     length: usize,
 }
 
@@ -98,8 +104,29 @@ pub struct Ran {
     pub seconds: f64,
 }
 
+/// Whether it can be better or worse at predicting the next token.
+fn predicts(architecture: &Architecture, length: usize) -> bool {
+    architecture.causal && architecture.head.is_some() && length > 1
+}
+
+/// Multiplications for a token, those of the head included, in sequences of `length`.
+fn products(architecture: &Architecture, length: usize) -> f64 {
+    let head = architecture.head.as_ref().map_or(0.0, |head| {
+        let unembedding = head.unembedding;
+        unembedding.inputs as f64 * unembedding.outputs as f64
+    });
+    architecture.products(length) + head
+}
+
+/// Tokens for the loss at most, if `products` is what one takes: [`TOKENS_FOR_LOSS`], or of a small model as many as take no more
+/// than [`PRODUCTS_FOR_LOSS`] under both kinds.
+fn most_for_loss(products: f64) -> usize {
+    ((PRODUCTS_FOR_LOSS / (2.0 * products)) as usize).max(TOKENS_FOR_LOSS)
+}
+
 impl Model {
-    /// Resolves it. Without `tokens`, four for each channel of the stream; no sequence is longer than the model has positions for.
+    /// Resolves it. Without `tokens`, four for each channel of the stream, and for the loss what [`most_for_loss`] allows; no
+    /// sequence is longer than the model has positions for.
     pub fn new<S: ByteSource>(
         checkpoint: &Checkpoint<S>,
         tokens: Option<usize>,
@@ -107,13 +134,22 @@ impl Model {
     ) -> Result<Self, RunError> {
         let architecture = model::resolve(checkpoint)?;
         let length = architecture.longest.map_or(sequence, |longest| sequence.min(longest));
-        let tokens = tokens.unwrap_or(USUAL_RATIO * architecture.width);
-        Ok(Self { architecture, tokens, length })
+        let usual = USUAL_RATIO * architecture.width;
+        let further = match tokens {
+            None if predicts(&architecture, length) => {
+                most_for_loss(products(&architecture, length)).saturating_sub(usual)
+            }
+            // Whoever asks for a number of tokens gets no more.
+            _ => 0,
+        };
+        Ok(Self { architecture, tokens: tokens.unwrap_or(usual), further, length })
     }
 
     /// How many ids it is run on.
     pub fn wanted(&self) -> Wanted {
-        Wanted { tokens: self.tokens, length: self.length, vocabulary: self.architecture.vocabulary }
+        let Self { architecture, tokens, further, length } = self;
+        let vocabulary = architecture.vocabulary;
+        Wanted { tokens: *tokens, further: *further, length: *length, vocabulary }
     }
 
     /// With fewer tokens than these any norm has a kernel.
@@ -139,7 +175,15 @@ impl Run {
     }
 
     fn pass<'a, S: ByteSource>(&'a self, checkpoint: &'a Checkpoint<S>) -> Result<Pass<'a, S>, RunError> {
-        let tokens = Tokens::new(&self.input.ids, self.length)?;
+        self.pass_on(checkpoint, &self.input.ids)
+    }
+
+    fn pass_on<'a, S: ByteSource>(
+        &'a self,
+        checkpoint: &'a Checkpoint<S>,
+        ids: &'a [u32],
+    ) -> Result<Pass<'a, S>, RunError> {
+        let tokens = Tokens::new(ids, self.length)?;
         Ok(Pass::new(checkpoint, &self.architecture, tokens)?)
     }
 
@@ -176,7 +220,12 @@ impl Run {
 
     /// Whether the kind is judged by loss.
     fn has_loss(&self) -> bool {
-        self.input.is_text && self.architecture.causal && self.architecture.head.is_some() && self.length > 1
+        self.input.is_text && predicts(&self.architecture, self.length)
+    }
+
+    /// Tokens that the kind is judged by at most; 0 where it is not.
+    fn most_for_loss(&self) -> usize {
+        if self.has_loss() { self.input.ids.len() + self.input.further.len() } else { 0 }
     }
 
     /// What carrying it out takes: `multiplications` a second of the pass, `speeds` of what is measured.
@@ -211,17 +260,17 @@ impl Run {
         for _ in 0..streams {
             add(&mut work, block_operations(n, architecture.width as f64));
         }
-        // The other kind runs the whole of it once more, and both run the head.
-        let passes = if self.has_loss() { 2.0 } else { 1.0 };
+        // The loss takes a pass under either kind, both with the head; what is measured is seen in one of them.
+        let most_for_loss = self.most_for_loss();
+        let products = if self.has_loss() {
+            2.0 * most_for_loss as f64 * products(architecture, self.length)
+        } else {
+            n * architecture.products(self.length)
+        };
+        let passes = if self.has_loss() { 2 * most_for_loss.div_ceil(self.input.ids.len()) } else { 1 };
         // A moved reader's pass runs the blocks after it, half of them on the whole, and the head.
         let moved = self.moves() as f64 * self.moved_tokens().ids.len() as f64;
-        let of_head = architecture
-            .head
-            .as_ref()
-            .map_or(0.0, |head| head.unembedding.inputs as f64 * head.unembedding.outputs as f64);
-        let products =
-            passes * n * (architecture.products(self.length) + if self.has_loss() { of_head } else { 0.0 })
-                + moved * (architecture.products(self.length) / 2.0 + of_head);
+        let products = products + moved * self::products(architecture, self.length) / 2.0;
         let tensors = &opened.checkpoint().tensors;
         let bytes = architecture.tensors().map(|tensor| tensors[tensor].bytes()).sum::<u64>();
         let width = architecture.width as u64;
@@ -237,6 +286,7 @@ impl Run {
             input: self.input.what.clone(),
             losses: self.has_loss(),
             moves: self.moves() as u64,
+            loss_tokens: most_for_loss as u64,
             bytes: bytes * passes as u64,
             operations: 2.0 * products + work[0] + work[1],
             memory: activations + matrix,
@@ -350,18 +400,14 @@ impl Run {
         };
         // Also where the device has failed without anybody asking for values since.
         kernels.get(&hidden).await?;
-        let (mut loss, mut mean_loss) = (None, None);
+        let (mut loss, mut mean_loss, mut warnings) = (None, None, Vec::new());
         if self.has_loss() {
             let own = pass()?.losses(&hidden).await?;
-            let told = self.told();
-            let other = match told {
-                NormKind::LayerNorm => Centring::None,
-                _ => Centring::Mean,
-            };
-            let other = pass()?.told(other).run_to_losses().await?;
-            let [layer, rms] = if told == NormKind::LayerNorm { [&own, &other] } else { [&other, &own] };
-            loss = kind_by_loss(layer, rms, self.length - 1);
             mean_loss = Some(own.iter().sum::<f64>() / own.len() as f64);
+            let judged = self.judge_by_loss(opened.checkpoint(), kernels, own).await?;
+            loss = judged.filter(|loss| !is_a_guess(loss, self.architecture.vocabulary));
+            warnings
+                .extend(judged.filter(|_| loss.is_none()).map(|judged| self.no_better_than_a_guess(&judged)));
         }
         let mut preservation = Vec::new();
         if self.preserves {
@@ -370,7 +416,58 @@ impl Run {
             preservation =
                 preservation::preservation(opened.checkpoint(), architecture, tokens, kernels, told).await?;
         }
-        Ok(Carried { loss, mean_loss, preservation, stopped: None, warnings: Vec::new() })
+        Ok(Carried { loss, mean_loss, preservation, stopped: None, warnings })
+    }
+
+    /// The kind by loss, on the tokens of the run, whose losses under the kind it was told are `as_told`; and while those decide
+    /// nothing, on as many of the text again.
+    async fn judge_by_loss<S: ByteSource, K: Kernels>(
+        &self,
+        checkpoint: &Checkpoint<S>,
+        kernels: &K,
+        mut as_told: Vec<f64>,
+    ) -> Result<Option<KindByLoss>, RunError> {
+        let told = self.told();
+        let other = match told {
+            NormKind::LayerNorm => Centring::None,
+            _ => Centring::Mean,
+        };
+        let mut as_other = self.pass(checkpoint)?.on(kernels).told(other).run_to_losses().await?;
+        // In parts that take no more memory than the run itself.
+        let mut parts = self.input.further.chunks(self.input.ids.len());
+        loop {
+            let [layer, rms] =
+                if told == NormKind::LayerNorm { [&as_told, &as_other] } else { [&as_other, &as_told] };
+            let judged = kind_by_loss(layer, rms, self.length - 1);
+            // Each look is a chance to be wrong: with as many tokens again each time there are few of them.
+            let enough = 2 * as_told.len();
+            let open = |loss: KindByLoss| {
+                loss.kind == NormKind::Unknown && !is_a_guess(&loss, self.architecture.vocabulary)
+            };
+            if !judged.is_some_and(open) || parts.len() == 0 {
+                return Ok(judged);
+            }
+            for part in parts.by_ref() {
+                as_told.extend(self.pass_on(checkpoint, part)?.on(kernels).run_to_losses().await?);
+                as_other
+                    .extend(self.pass_on(checkpoint, part)?.on(kernels).told(other).run_to_losses().await?);
+                if as_told.len() >= enough {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn no_better_than_a_guess(&self, loss: &KindByLoss) -> Warning {
+        let (vocabulary, best) = (self.architecture.vocabulary, loss.layernorm.min(loss.rmsnorm));
+        Warning {
+            code: "loss_of_a_guess".to_owned(),
+            message: format!(
+                "the model predicts the next token about as well as a guess among {vocabulary} does ({best:.2} nats, a guess {:.2}): its weights are untrained, or the tokens are of another tokenizer, so the loss says nothing of the kind",
+                (vocabulary as f64).ln()
+            ),
+            r#where: "tokens".to_owned(),
+        }
     }
 
     /// All that came of it.

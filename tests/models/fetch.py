@@ -6,7 +6,7 @@
 minilm   all-MiniLM-L6-v2            BERT, 13 LayerNorms, safetensors in the package     (Apache-2.0)   90 MB
 smollm2  SmolLM2-135M-Instruct Q4_1  Llama, 61 RMSNorms, dequantised from GGUF to BF16   (Apache-2.0)   98 MB
 gemma3   Gemma-3-270M Q4_K_M         Gemma 3, 109 RMSNorms 1 + w, likewise               (Gemma terms) 253 MB
-The GGUF files of the last two are kept beside their folders.
+The GGUF files of the last two are kept beside their folders. SmolLM2 gets its tokenizer.json from its GGUF file; Gemma 3 has none.
 
 Makes a virtual environment in OUT for numpy and gguf, when a model needs them. Nothing here is ever committed.
 """
@@ -127,7 +127,63 @@ def convert(path, out):
         json.dump(config, file, indent=1)
 
 
+def write_tokenizer(path, out):
+    """SmolLM2's GGUF file → the tokenizer.json that the `tokenizers` library reads. Runs inside the virtual environment.
+
+    llama.cpp keeps tokens and merges and names the way of splitting text ("smollm": every digit alone, then GPT-2's
+    pattern on bytes). Control tokens (type 3) are the special ones.
+    """
+    import gguf
+
+    reader = gguf.GGUFReader(path)
+    field = lambda key: reader.fields[f"tokenizer.ggml.{key}"].contents()
+    if (field("model"), field("pre")) != ("gpt2", "smollm"):
+        sys.exit(f"{path}: its tokenizer is {field('model')}/{field('pre')}, and only gpt2/smollm is known here")
+    tokens, control = field("tokens"), int(gguf.TokenType.CONTROL)
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    special = [index for index, kind in enumerate(field("token_type")) if kind == control]
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    tokenizer = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [{"id": index, "content": tokens[index], **flags} for index in special],
+        "normalizer": None,
+        "pre_tokenizer": {
+            "type": "Sequence",
+            "pretokenizers": [{"type": "Digits", "individual_digits": True}, byte_level],
+        },
+        "post_processor": None,
+        "decoder": {**byte_level, "add_prefix_space": True},
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": False,
+            "byte_fallback": False,
+            "vocab": {token: index for index, token in enumerate(tokens)},
+            "merges": field("merges"),
+        },
+    }
+    with open(out, "w", encoding="utf-8") as file:
+        json.dump(tokenizer, file, ensure_ascii=False)
+
+
 def fetch(model, out):
+    fetch_weights(model, out)
+    tokenizer = os.path.join(out, FOLDERS[model], "tokenizer.json")
+    if model == "smollm2" and not os.path.exists(tokenizer):
+        python = python_with(["numpy", "gguf"], out)
+        with tempfile.TemporaryDirectory(dir=out) as folder:
+            original = os.path.join(out, ORIGINALS[model])
+            written = f"{folder}/tokenizer.json"
+            subprocess.run([python, __file__, "--tokenizer", original, written], check=True)
+            os.replace(written, tokenizer)
+
+
+def fetch_weights(model, out):
     target = os.path.join(out, FOLDERS[model])
     original = os.path.join(out, ORIGINALS.get(model, FOLDERS[model]))
     converted = os.path.exists(f"{target}/model.safetensors")
@@ -154,6 +210,9 @@ def fetch(model, out):
 def main():
     if sys.argv[1:2] == ["--convert"]:
         convert(*sys.argv[2:4])
+        return
+    if sys.argv[1:2] == ["--tokenizer"]:
+        write_tokenizer(*sys.argv[2:4])
         return
     if len(sys.argv) < 3 or not set(sys.argv[2:]) <= set(PACKAGES):
         sys.exit(__doc__)

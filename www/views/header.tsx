@@ -10,6 +10,7 @@ const PLACES = [
   { id: 'kernel', label: 'Kernel' },
   { id: 'sites', label: 'Sites' },
   { id: 'weights', label: 'Weights' },
+  { id: 'verify', label: 'Run' },
   { id: 'measure', label: 'Measure' },
   { id: 'dead', label: 'Dead' },
   { id: 'compare', label: 'Compare' },

@@ -192,7 +192,7 @@ function Plan({ plan, workers }: Pick<Running, 'workers'> & { plan: RunPlan }) {
       operations, {bytes(plan.memory)} of memory. About {duration(plan.pass_seconds)} of running on {where(plan.device)} beside{' '}
       {duration(plan.measuring_seconds / workers)} of measuring by {counted(workers, 'worker')}
       {plan.moves > 0 && `, ${count(plan.moves)} short passes with a reader moved`}
-      {plan.losses && ', and a second pass with the other kind of norm for the loss'}.
+      {plan.losses && `, and passes with the other kind of norm for the loss, on ${count(plan.loss_tokens)} tokens at most`}.
       {plan.warnings.map(({ code, message }) => (
         <span key={code}>
           {' '}

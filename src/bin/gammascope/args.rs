@@ -83,6 +83,9 @@ pub(crate) struct Verify {
     /// Run the same architecture with γ = 1, β = 0 and random weights instead, drawn from this seed: a config.json is enough.
     #[arg(long, value_name = "SEED")]
     pub(crate) random_init: Option<u64>,
+    /// Explain the verdict on this norm site (its name, or the end of it), evidence by evidence, instead of a table.
+    #[arg(long, value_name = "SITE", conflicts_with = "json")]
+    pub(crate) explain: Option<String>,
     /// Where the model is run and the covariances are computed.
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub(crate) device: Device,

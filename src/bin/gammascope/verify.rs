@@ -1,7 +1,9 @@
 //! `gammascope verify`: the model itself, run here, its norms and its residual stream measured while it runs.
 
 use crate::args::{self, SiteChoice, Verify};
-use crate::{UNREADABLE, complain, files, leave, measure, open, print_json, progress, summary};
+use crate::{
+    UNREADABLE, USAGE, complain, explain, files, leave, measure, open, print_json, progress, summary,
+};
 use gammascope::device::{Device, Machine};
 use gammascope::inspect::{self, Inspection, Opened};
 use gammascope::model::random;
@@ -35,7 +37,14 @@ pub(crate) fn run(options: &Verify) -> ExitCode {
         Err(message) => return complain(&message, UNREADABLE),
     };
     let mut out = anstream::stdout().lock();
-    let written = if options.json { print_json(&mut out, &report) } else { table(&mut out, &report) };
+    let written = match &options.explain {
+        Some(name) => match explain::find(&report, name) {
+            Ok(norm) => explain::write(&mut out, &report, norm),
+            Err(message) => return complain(&message, USAGE),
+        },
+        None if options.json => print_json(&mut out, &report),
+        None => table(&mut out, &report),
+    };
     leave(written, options.strict && !report.warnings.is_empty())
 }
 

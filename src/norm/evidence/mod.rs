@@ -6,6 +6,7 @@
 mod activations;
 mod configuration;
 mod layout;
+mod loss;
 mod names;
 mod shift;
 mod siblings;
@@ -13,6 +14,7 @@ mod structure;
 mod values;
 mod writer_energy;
 
+pub use loss::BothKinds;
 pub use siblings::Siblings;
 pub use writer_energy::Stream;
 
@@ -50,6 +52,8 @@ pub enum Source {
     Siblings,
     /// What training left in the matrices that write the residual stream.
     WriterEnergy,
+    /// What the norms cost as the other kind.
+    Loss,
     /// What the norm did, measured.
     Activations,
 }
@@ -66,6 +70,7 @@ impl Source {
             Self::Values => "values",
             Self::Siblings => "siblings",
             Self::WriterEnergy => "writer energy",
+            Self::Loss => "loss",
             Self::Activations => "activations",
         }
     }
@@ -86,6 +91,8 @@ pub struct Witness<'a> {
     pub writers: Option<&'a Stream>,
     /// Why there are none.
     pub no_writers: &'a str,
+    /// What the model's text costs under both kinds, where it was run under both.
+    pub loss: Option<BothKinds>,
     /// What was measured on activations.
     pub measured: Option<&'a SiteVerification>,
 }
@@ -117,6 +124,7 @@ pub fn collect(witness: &Witness<'_>) -> Vec<Evidence> {
         values::weigh(witness),
         writer_energy::weigh(witness),
     ];
+    pieces.extend(loss::weigh(witness));
     pieces.extend(activations::weigh(witness));
     pieces
 }

@@ -49,16 +49,16 @@ impl<'a> Siblings<'a> {
         }
     }
 
-    /// Weighs them for a norm outside the blocks. Their verdict rests on the same shift, or lack of one, as this site's own
-    /// evidence, `shift`, which is therefore taken out.
-    pub fn weigh(&self, site: &NormSite, shift: f64) -> Option<Evidence> {
+    /// Weighs them for a norm outside the blocks. Their verdict rests on the same shift, or lack of one, and on the same loss as
+    /// this site's own evidence; `shared`, the sum of these, is therefore taken out.
+    pub fn weigh(&self, site: &NormSite, shared: f64) -> Option<Evidence> {
         let found = self.streams.binary_search_by_key(&key(site)?, |(key, _)| *key).ok()?;
         let (kind, odds) = self.streams[found].1;
         let (sign, name) = if kind == NormKind::LayerNorm { (1.0, "LayerNorms") } else { (-1.0, "RMSNorms") };
         let detail = format!("the norms of the blocks on the same stream are {name}");
         Some(Evidence {
             source: Source::Siblings,
-            log_likelihood_ratio: sign * odds.min(ALIKE) - shift,
+            log_likelihood_ratio: sign * odds.min(ALIKE) - shared,
             detail,
         })
     }
