@@ -54,6 +54,7 @@ pub fn figure(
             | FigureKind::MeasuredDirection
             | FigureKind::PrincipalAngles
             | FigureKind::Residual
+            | FigureKind::RandomInit
     ) {
         return measured(inspection, kind, site, size);
     }
@@ -105,6 +106,10 @@ fn measured(
             FigureKind::Measured => plot::measured(sites, size)?,
             FigureKind::PrincipalAngles => plot::principal_angles(sites, size)?,
             FigureKind::Residual => plot::residual(&verification.residual, &verification.falls, size)?,
+            FigureKind::RandomInit => {
+                let initial = verification.random_init.as_ref().ok_or(FigureError::NotMeasured)?;
+                plot::random_init(sites, initial, size)?
+            }
             _ => {
                 let named = |measured: &&SiteVerification| site.is_some_and(|name| measured.name == name);
                 plot::measured_direction(sites.iter().find(named).ok_or(FigureError::NotMeasured)?, size)?

@@ -23,6 +23,8 @@ mod panel;
 #[cfg(feature = "verify")]
 mod principal_angles;
 #[cfg(feature = "verify")]
+mod random_init;
+#[cfg(feature = "verify")]
 mod residual;
 mod scale_distribution;
 #[cfg(feature = "verify")]
@@ -46,6 +48,8 @@ pub use measured::measured;
 pub use measured_direction::measured_direction;
 #[cfg(feature = "verify")]
 pub use principal_angles::principal_angles;
+#[cfg(feature = "verify")]
+pub use random_init::random_init;
 #[cfg(feature = "verify")]
 pub use residual::residual;
 pub use scale_distribution::scale_distribution;
@@ -93,6 +97,8 @@ pub enum FigureKind {
     AdapterWaste,
     /// The least singular value of the residual stream over the blocks: `residual`.
     Residual,
+    /// Depths of all sites, trained and at the initialisation: `random_init`.
+    RandomInit,
 }
 
 /// A drawn figure.

@@ -191,6 +191,7 @@ impl Measured {
             falls: Vec::new(),
             loss: None,
             pass: None,
+            random_init: None,
         };
         Ok((verification, warnings))
     }

@@ -58,6 +58,9 @@ pub(super) fn without(mut report: Report) -> Result<Report, ShareError> {
             names.name(&mut site.name);
             site.notes.iter_mut().for_each(|note| names.prose(note));
         }
+        for site in verification.random_init.iter_mut().flat_map(|initial| &mut initial.sites) {
+            names.name(&mut site.name);
+        }
     }
     for warning in warnings {
         names.prose(&mut warning.message);

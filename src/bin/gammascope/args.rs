@@ -76,7 +76,8 @@ pub(crate) struct Verify {
     /// Which norms are measured.
     #[arg(long, value_enum, default_value_t = SiteChoice::All)]
     pub(crate) sites: SiteChoice,
-    /// Run the same architecture with γ = 1, β = 0 and random weights instead, drawn from this seed: a config.json is enough.
+    /// Run the same architecture with γ = 1, β = 0 and random weights too, drawn from this seed, on the same token ids: depths are
+    /// compared, and the two factors of their ratio. A config.json alone is enough; then only that is run.
     #[arg(long, value_name = "SEED")]
     pub(crate) random_init: Option<u64>,
     /// Where the model is run and the covariances are computed.
