@@ -584,7 +584,11 @@ loss: KindByLoss | null,
  * The forward pass that was run here; null for activations of the model's own code. Only those are evidence of the kind: a
  * pass is told it, and shows what it was told.
  */
-pass: PassSummary | null, };
+pass: PassSummary | null, 
+/**
+ * The same architecture at its initialisation, on the same token ids; null where it was not run beside the trained one.
+ */
+random_init: RandomInit | null, };
 
 export type MeasurementPlan = { 
 /**
@@ -627,6 +631,98 @@ input: string,
  * What to know before it begins.
  */
 warnings: Array<Warning>, };
+
+export type RunInput = "usual" | "uniform" | "text" | "ids";
+
+export type RunOptions = { 
+/**
+ * Tokens, rounded up to whole sequences; without, four for each channel of the stream.
+ */
+tokens: number | null, 
+/**
+ * Tokens of a sequence; without, 128.
+ */
+sequence: number | null, 
+/**
+ * Which norms are measured.
+ */
+sites: RunSites, 
+/**
+ * What is run.
+ */
+input: RunInput, };
+
+export type RunPlan = { 
+/**
+ * The family it is run as.
+ */
+family: string, 
+/**
+ * The kind that its norms are told to be.
+ */
+told: NormKind, 
+/**
+ * Sequences.
+ */
+sequences: number, 
+/**
+ * Tokens of each.
+ */
+length: number, 
+/**
+ * Blocks.
+ */
+blocks: number, 
+/**
+ * Norms that are measured.
+ */
+sites: number, 
+/**
+ * What the tokens are.
+ */
+input: string, 
+/**
+ * Whether the kind is judged by loss, which takes a second pass.
+ */
+losses: boolean, 
+/**
+ * Bytes of weights to be read.
+ */
+bytes: number, 
+/**
+ * Additions and multiplications of the pass and of what is measured.
+ */
+operations: number, 
+/**
+ * Bytes of memory that the pass takes: activations, and the largest matrix.
+ */
+memory: number, 
+/**
+ * Bytes of memory that measuring a norm takes.
+ */
+memory_of_site: number, 
+/**
+ * About how long the pass takes, judged by a trial on this machine.
+ */
+pass_seconds: number, 
+/**
+ * About how long it takes to measure, one thing after the other.
+ */
+measuring_seconds: number, 
+/**
+ * Where the pass runs: "cpu", or the name of the GPU.
+ */
+device: string, 
+/**
+ * Where the exact sums are computed.
+ */
+gram_device: string, 
+/**
+ * What to know before it begins.
+ */
+warnings: Array<Warning>, };
+
+export type RunSites = "final" | "all";
 
 export type NormAlone = { 
 /**
@@ -679,6 +775,15 @@ gram_crc32: string,
  * tr C/d.
  */
 mean_variance: number, 
+/**
+ * λ_v, `depth` × `mean_variance`, in units of y²; null in reports from before it was there.
+ */
+lambda_v: number | null, 
+/**
+ * Measured directions with an eigenvalue below τ × the mean variance (τ = 1e-6), beside `predicted_below_tau` of the site's
+ * kernel; null where the activations were stored in a type whose rounding is above τ, and in reports from before it was there.
+ */
+below_tau: number | null, 
 /**
  * λ_v over the mean variance, along the predicted direction; the greatest along any coordinate whose scale is zero,
  * where those are the kernel.
@@ -771,6 +876,62 @@ verdict: MeasuredVerdict,
  * What to know about these numbers.
  */
 notes: Array<string>, };
+
+export type RandomInit = { 
+/**
+ * What the weights were drawn from.
+ */
+seed: number, 
+/**
+ * Wall time of its run, not part of `Verification::seconds`.
+ */
+seconds: number, 
+/**
+ * The sites that were measured in both, in the order of the network.
+ */
+sites: Array<RandomInitSite>, };
+
+export type RandomInitSite = { 
+/**
+ * Site name.
+ */
+name: string, 
+/**
+ * λ_v over the mean variance.
+ */
+depth: number, 
+/**
+ * The same of the normalised input along 1/√d; null where that cannot be had.
+ */
+depth_scale_free: number | null, 
+/**
+ * |cos| of the bottom eigenvector of the normalised input's covariance and 1/√d.
+ */
+cos_scale_free: number | null, 
+/**
+ * λ_v, in units of y².
+ */
+lambda_v: number, 
+/**
+ * tr C/d, in units of y².
+ */
+mean_variance: number, 
+/**
+ * Directions with an eigenvalue below τ × the mean variance (τ = 1e-6).
+ */
+below_tau: number | null, 
+/**
+ * Depth when trained over that at the initialisation: `lambda_v_ratio` over `mean_ratio`. Null where this divides by 0.
+ */
+depth_ratio: number | null, 
+/**
+ * λ_v when trained over that at the initialisation. That of an exact kernel is rounding.
+ */
+lambda_v_ratio: number | null, 
+/**
+ * Mean variance when trained over that at the initialisation.
+ */
+mean_ratio: number | null, };
 
 export type MeasuredVerdict = "mean_subtracting" | "not_mean_subtracting" | "inconclusive";
 
@@ -1199,7 +1360,7 @@ total: number,
  */
 bytes_read: number, };
 
-export type Stage = "headers" | "scales" | "weights" | "sites";
+export type Stage = "headers" | "scales" | "weights" | "sites" | "blocks";
 
 export type Figure = { 
 /**
@@ -1235,7 +1396,7 @@ marks: Array<Mark>,
  */
 table: Table, };
 
-export type FigureKind = "kernel_direction" | "scale_distribution" | "site_map" | "soft_spectrum" | "evidence" | "writer_energy" | "measured" | "measured_direction" | "principal_angles" | "kernel_angles" | "scale_changes" | "adapter_waste" | "residual";
+export type FigureKind = "kernel_direction" | "scale_distribution" | "site_map" | "soft_spectrum" | "evidence" | "writer_energy" | "measured" | "measured_direction" | "principal_angles" | "kernel_angles" | "scale_changes" | "adapter_waste" | "residual" | "random_init";
 
 export type Mark = { 
 /**

@@ -191,10 +191,10 @@ pub async fn measure(
     })
 }
 
-/// Whether every token has unit mean square, as a normalised input has before it is scaled, though γ would change that.
+/// Whether every token has unit mean square, as a normalised input has before it is scaled, though γ or β would change that.
 fn is_before_scale(norm: Norm<'_>, y: &Activations) -> bool {
-    let changes =
-        norm.shift.is_some() || norm.scale.values().iter().any(|scale| (scale.abs() - 1.0).abs() > 0.05);
+    let shifts = norm.shift.is_some_and(|shift| shift.iter().any(|shift| shift.abs() > 0.05));
+    let changes = shifts || norm.scale.values().iter().any(|scale| (scale.abs() - 1.0).abs() > 0.05);
     let mut unit = changes;
     Rows::new(y).for_each(|row| unit &= (dot(row, row) / row.len() as f64 - 1.0).abs() < 1e-2);
     unit
