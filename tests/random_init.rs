@@ -99,8 +99,8 @@ fn the_ratio_of_depths_is_that_of_its_two_factors() {
             [site.depth_ratio, site.lambda_v_ratio, site.mean_ratio].map(Option::unwrap);
         assert!((depth / (variance / mean) - 1.0).abs() < 1e-9, "{site:?}");
         assert!((depth * site.depth / trained.depth - 1.0).abs() < 1e-9, "{site:?}");
-        // γ = 1: the mean variance is that of the normalised input, all but what ε takes.
-        assert!((site.mean_variance - 1.0).abs() < 0.1, "{site:?}");
+        // γ = 1: the mean square is 1 at most, and the mean over the tokens takes a part of it.
+        assert!(site.mean_variance > 0.5 && site.mean_variance < 1.0, "{site:?}");
     }
 }
 
