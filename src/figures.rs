@@ -55,6 +55,7 @@ pub fn figure(
             | FigureKind::PrincipalAngles
             | FigureKind::Residual
             | FigureKind::Preservation
+            | FigureKind::RandomInit
     ) {
         return measured(inspection, kind, site, size);
     }
@@ -110,6 +111,10 @@ fn measured(
                 let mut rows = verification.preservation.clone();
                 rows.retain(|row| site.is_none_or(|name| row.site == name));
                 plot::preservation(&rows, size)?
+            }
+            FigureKind::RandomInit => {
+                let initial = verification.random_init.as_ref().ok_or(FigureError::NotMeasured)?;
+                plot::random_init(sites, initial, size)?
             }
             _ => {
                 let named = |measured: &&SiteVerification| site.is_some_and(|name| measured.name == name);

@@ -375,6 +375,34 @@ fn the_samples_are_run_and_measured_and_their_kernels_are_no_evidence() {
     assert!(error.contains("a_switch_of_tomorrow"), "{error}");
 }
 
+#[test]
+fn a_trained_model_is_run_beside_its_initialisation_and_a_configuration_alone() {
+    let verify = |path: &Path, options: &[&str]| {
+        let mut command = Command::cargo_bin("gammascope").unwrap();
+        stdout(command.arg("verify").arg(path).args(["--random-init", "1", "--tokens", "640"]).args(options))
+    };
+    let report = |path: &Path| serde_json::from_str::<Value>(&verify(path, &["--json"])).unwrap();
+    for (name, subtracts) in [("layernorm", true), ("rmsnorm", false)] {
+        let verification = &report(&sample(name))["verification"];
+        let initial = &verification["random_init"];
+        assert_eq!(initial["seed"], 1);
+        let names = |sites: &Value| {
+            sites.as_array().unwrap().iter().map(|site| site["name"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&initial["sites"]), names(&verification["sites"]));
+        // The residual stream is that of the trained model.
+        assert_eq!(verification["residual"].as_array().unwrap().len(), 4);
+        let text = verify(&sample(name), &[]);
+        assert!(text.contains("weights drawn from seed 1"), "{text}");
+        assert_eq!(text.contains("median of 9 sites with an exact kernel"), subtracts, "{text}");
+        assert_eq!(text.contains("None of its 9 sites has an exact kernel"), !subtracts, "{text}");
+    }
+    let alone = report(&sample("layernorm").join("config.json"));
+    assert!(alone["verification"]["random_init"].is_null());
+    assert_eq!(alone["verification"]["sites"].as_array().unwrap().len(), 9);
+    assert!(alone["checkpoint"]["name"].as_str().unwrap().ends_with("-random-1"), "{}", alone["checkpoint"]);
+}
+
 fn share() -> Command {
     let mut command = Command::cargo_bin("gammascope").unwrap();
     command.arg("share");

@@ -4,6 +4,7 @@
 mod support;
 
 use gammascope::kernel::scale::Scale;
+use gammascope::kernel::spectrum::{IsotropicSpectrum, TAU};
 use gammascope::report::{Component, MeasuredVerdict, SiteVerification};
 use gammascope::source::memory::MemorySource;
 use gammascope::verify::MeasureError;
@@ -270,4 +271,27 @@ fn files_that_are_no_activations_are_answered_with_a_sentence() {
     }
     let integers = support::file(r#"{"norm":{"dtype":"I32","shape":[2,2],"data_offsets":[0,16]}}"#, &[0; 16]);
     assert!(opened("a.safetensors", integers).unwrap_err().to_string().contains("is stored as I32"));
+}
+
+#[test]
+fn directions_below_tau_are_counted_beside_what_the_scale_predicts() {
+    let mut planted = trained(WIDTH);
+    // One channel that is off is the kernel of a LayerNorm itself; the second is a direction more.
+    (planted[3], planted[17]) = (1e-5, 2e-5);
+    for (scale, subtracts_mean, expected) in [
+        (trained(WIDTH), true, 1),
+        (trained(WIDTH), false, 0),
+        (planted.clone(), true, 2),
+        (planted, false, 2),
+    ] {
+        let y = outputs(subtracts_mean, &scale, None, TOKENS);
+        let site = measured(&scale, None, &y).unwrap();
+        assert_eq!(site.below_tau, Some(expected), "{subtracts_mean}");
+        let predicted = IsotropicSpectrum::new(&Scale::new(scale.clone()).unwrap(), subtracts_mean);
+        assert_eq!(predicted.count_below(TAU), expected as usize);
+        assert!((site.lambda_v.unwrap() / (site.depth * site.mean_variance) - 1.0).abs() < 1e-12);
+        // What bfloat16 leaves along any direction is more than that.
+        let coarse = Activations { unit_roundoff: 2f64.powi(-9), ..y };
+        assert_eq!(measured(&scale, None, &coarse).unwrap().below_tau, None);
+    }
 }

@@ -656,7 +656,11 @@ pass: PassSummary | null,
 /**
  * What moving the readers of some sites along a direction does to the model's function; empty where that was not tried.
  */
-preservation: Array<Preservation>, };
+preservation: Array<Preservation>, 
+/**
+ * The same architecture at its initialisation, on the same token ids; null where it was not run beside the trained one.
+ */
+random_init: RandomInit | null, };
 
 export type MeasurementPlan = { 
 /**
@@ -856,6 +860,15 @@ gram_crc32: string,
  */
 mean_variance: number, 
 /**
+ * λ_v, `depth` × `mean_variance`, in units of y²; null in reports from before it was there.
+ */
+lambda_v: number | null, 
+/**
+ * Measured directions with an eigenvalue below τ × the mean variance (τ = 1e-6), beside `predicted_below_tau` of the site's
+ * kernel; null where the activations were stored in a type whose rounding is above τ, and in reports from before it was there.
+ */
+below_tau: number | null, 
+/**
  * λ_v over the mean variance, along the predicted direction; the greatest along any coordinate whose scale is zero,
  * where those are the kernel.
  */
@@ -947,6 +960,62 @@ verdict: MeasuredVerdict,
  * What to know about these numbers.
  */
 notes: Array<string>, };
+
+export type RandomInit = { 
+/**
+ * What the weights were drawn from.
+ */
+seed: number, 
+/**
+ * Wall time of its run, not part of `Verification::seconds`.
+ */
+seconds: number, 
+/**
+ * The sites that were measured in both, in the order of the network.
+ */
+sites: Array<RandomInitSite>, };
+
+export type RandomInitSite = { 
+/**
+ * Site name.
+ */
+name: string, 
+/**
+ * λ_v over the mean variance.
+ */
+depth: number, 
+/**
+ * The same of the normalised input along 1/√d; null where that cannot be had.
+ */
+depth_scale_free: number | null, 
+/**
+ * |cos| of the bottom eigenvector of the normalised input's covariance and 1/√d.
+ */
+cos_scale_free: number | null, 
+/**
+ * λ_v, in units of y².
+ */
+lambda_v: number, 
+/**
+ * tr C/d, in units of y².
+ */
+mean_variance: number, 
+/**
+ * Directions with an eigenvalue below τ × the mean variance (τ = 1e-6).
+ */
+below_tau: number | null, 
+/**
+ * Depth when trained over that at the initialisation: `lambda_v_ratio` over `mean_ratio`. Null where this divides by 0.
+ */
+depth_ratio: number | null, 
+/**
+ * λ_v when trained over that at the initialisation. That of an exact kernel is rounding.
+ */
+lambda_v_ratio: number | null, 
+/**
+ * Mean variance when trained over that at the initialisation.
+ */
+mean_ratio: number | null, };
 
 export type MeasuredVerdict = "mean_subtracting" | "not_mean_subtracting" | "inconclusive";
 
@@ -1411,7 +1480,7 @@ marks: Array<Mark>,
  */
 table: Table, };
 
-export type FigureKind = "kernel_direction" | "scale_distribution" | "site_map" | "soft_spectrum" | "evidence" | "writer_energy" | "measured" | "measured_direction" | "principal_angles" | "kernel_angles" | "scale_changes" | "adapter_waste" | "residual" | "preservation";
+export type FigureKind = "kernel_direction" | "scale_distribution" | "site_map" | "soft_spectrum" | "evidence" | "writer_energy" | "measured" | "measured_direction" | "principal_angles" | "kernel_angles" | "scale_changes" | "adapter_waste" | "residual" | "preservation" | "random_init";
 
 export type Mark = { 
 /**

@@ -9,7 +9,7 @@ use super::catalogue::{Shape, catalogue};
 use super::fields::Fields;
 use super::resolve::row;
 use crate::checkpoint::config::{Config, ConfigError};
-use crate::checkpoint::{self, CheckpointError};
+use crate::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::source::generated::{GeneratedSource, Rule, mixed};
 use crate::source::{ByteSource, SourceError};
 use serde_json::{Value, json};
@@ -52,23 +52,37 @@ impl From<ConfigError> for RandomError {
 /// The model of these files at its initialisation, as files that open as a checkpoint does: with the catalogue of their weights
 /// where there are any, of which only headers are read, else with that of the configuration alone.
 pub async fn twin<S: ByteSource>(sources: Vec<S>, seed: u64) -> Result<Vec<GeneratedSource>, RandomError> {
-    let ends = |source: &S, end: &str| source.path().to_ascii_lowercase().ends_with(end);
-    if sources.iter().any(|source| ends(source, ".safetensors") || ends(source, ".gguf")) {
-        let checkpoint = checkpoint::open(sources, |_| {}).await?;
-        let config = checkpoint.config_of("").or(checkpoint.configs.first()).ok_or(ModelError::NoConfig)?;
-        let shapes: Vec<Shape> = checkpoint.tensors.iter().map(Shape::from).collect();
-        let name = checkpoint.name.trim_end_matches(".safetensors");
-        return Ok(self::sources(name, config, &shapes, seed)?);
+    if has_weights(&sources) {
+        return Ok(twin_of(&checkpoint::open(sources, |_| {}).await?, seed)?);
     }
     let is_config = |source: &&S| source.path().rsplit('/').next() == Some("config.json");
     // A lone file may be called anything.
-    let alone = || sources.first().filter(|source| sources.len() == 1 && ends(source, ".json"));
+    let alone = || sources.first().filter(|source| sources.len() == 1 && ends(*source, ".json"));
     let source = sources.iter().filter(is_config).min_by_key(|source| source.path().len());
     let source = source.or_else(alone).ok_or(ModelError::NoConfig)?;
     let bytes = source.read(0..source.length().min(MOST_BYTES)).await?;
     let config = Config::parse("", source.path(), &bytes)?;
     let (name, _) = source.path().split_once('/').unwrap_or((config.family().unwrap_or("model"), ""));
     Ok(self::sources(name, &config, &catalogue(&config)?, seed)?)
+}
+
+/// Whether there are weights among these files.
+pub fn has_weights<S: ByteSource>(sources: &[S]) -> bool {
+    sources.iter().any(|source| ends(source, ".safetensors") || ends(source, ".gguf"))
+}
+
+fn ends<S: ByteSource>(source: &S, end: &str) -> bool {
+    source.path().to_ascii_lowercase().ends_with(end)
+}
+
+/// A checkpoint that is open, at its initialisation: its catalogue and configuration, and none of its values.
+pub fn twin_of<S: ByteSource>(
+    checkpoint: &Checkpoint<S>,
+    seed: u64,
+) -> Result<Vec<GeneratedSource>, ModelError> {
+    let config = checkpoint.config_of("").or(checkpoint.configs.first()).ok_or(ModelError::NoConfig)?;
+    let shapes: Vec<Shape> = checkpoint.tensors.iter().map(Shape::from).collect();
+    sources(checkpoint.name.trim_end_matches(".safetensors"), config, &shapes, seed)
 }
 
 /// A configuration larger than this is none.

@@ -152,6 +152,8 @@ pub(super) mod tests {
                 heavy_tokens: 0,
                 gram_crc32: "0badcafe".to_owned(),
                 mean_variance: 1.0,
+                lambda_v: Some(depth),
+                below_tau: Some(1),
                 depth: if index % 7 == 0 { 0.0 } else { depth },
                 depth_interval: interval,
                 cos_interval: None,

@@ -25,6 +25,8 @@ mod preservation;
 #[cfg(feature = "verify")]
 mod principal_angles;
 #[cfg(feature = "verify")]
+mod random_init;
+#[cfg(feature = "verify")]
 mod residual;
 mod scale_distribution;
 #[cfg(feature = "verify")]
@@ -50,6 +52,8 @@ pub use measured_direction::measured_direction;
 pub use preservation::preservation;
 #[cfg(feature = "verify")]
 pub use principal_angles::principal_angles;
+#[cfg(feature = "verify")]
+pub use random_init::random_init;
 #[cfg(feature = "verify")]
 pub use residual::residual;
 pub use scale_distribution::scale_distribution;
@@ -99,6 +103,8 @@ pub enum FigureKind {
     Residual,
     /// What moving readers does to the function, at one site or at all that were tried: `preservation`.
     Preservation,
+    /// Depths of all sites, trained and at the initialisation: `random_init`.
+    RandomInit,
 }
 
 /// A drawn figure.

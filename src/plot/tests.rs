@@ -8,7 +8,8 @@ use super::backend::{UNIT, text_width};
 use super::{Cell, Figure, MOST_MARKS, SiteMark, Size};
 use super::{
     adapter_waste, evidence, kernel_angles, kernel_direction, measured, measured_direction, preservation,
-    principal_angles, residual, scale_changes, scale_distribution, site_map, soft_spectrum, writer_energy,
+    principal_angles, random_init, residual, scale_changes, scale_distribution, site_map, soft_spectrum,
+    writer_energy,
 };
 use crate::kernel::direction::{Direction, Kernel};
 use crate::kernel::scale::Scale;
@@ -145,6 +146,8 @@ fn figures(size: Size) -> Vec<Figure> {
     }
     for count in [1, 109] {
         let mut sites = super::measured::tests::sites(count, 3e-14);
+        let initial = super::random_init::tests::initialised(&sites);
+        figures.push(random_init(&sites, &initial, size).unwrap());
         sites[0].principal_cosines = Some(vec![1.0, 0.999_999, 0.3]);
         figures.push(principal_angles(&sites, size).unwrap());
         sites[0].direction = (0..count as u32)

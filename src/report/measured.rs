@@ -201,6 +201,7 @@ impl Measured {
             loss: None,
             pass: None,
             preservation: Vec::new(),
+            random_init: None,
         };
         Ok((verification, warnings))
     }

@@ -10,6 +10,7 @@ pub mod adapter;
 pub mod comparison;
 pub mod kernels;
 pub mod measured;
+pub mod random_init;
 pub mod scan;
 pub mod sentence;
 #[cfg(test)]
@@ -93,6 +94,9 @@ pub struct Verification {
     /// What moving the readers of some sites along a direction does to the model's function; empty where that was not tried.
     #[serde(default)]
     pub preservation: Vec<Preservation>,
+    /// The same architecture at its initialisation, on the same token ids; null where it was not run beside the trained one.
+    #[serde(default)]
+    pub random_init: Option<random_init::RandomInit>,
 }
 
 /// A forward pass that was run here.
@@ -341,6 +345,13 @@ pub struct SiteVerification {
     pub gram_crc32: String,
     /// tr C/d.
     pub mean_variance: f64,
+    /// λ_v, `depth` × `mean_variance`, in units of y²; null in reports from before it was there.
+    #[serde(default)]
+    pub lambda_v: Option<f64>,
+    /// Measured directions with an eigenvalue below τ × the mean variance (τ = 1e-6), beside `predicted_below_tau` of the site's
+    /// kernel; null where the activations were stored in a type whose rounding is above τ, and in reports from before it was there.
+    #[serde(default)]
+    pub below_tau: Option<u32>,
     /// λ_v over the mean variance, along the predicted direction; the greatest along any coordinate whose scale is zero,
     /// where those are the kernel.
     pub depth: f64,

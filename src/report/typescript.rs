@@ -8,6 +8,7 @@ use crate::plot::{Cell, Column, Figure, FigureKind, Mark, Table};
 use crate::report::adapter::{AdapterModule, AdapterReport, SkippedModule};
 use crate::report::comparison::{ComparedCheckpoint, Comparison, MatchedBy, SiteComparison, UnpairedSite};
 use crate::report::kernels::{ExportedKernel, KernelExport};
+use crate::report::random_init::{RandomInit, RandomInitSite};
 use crate::report::scan::ScanLine;
 use crate::report::*;
 use std::path::Path;
@@ -65,6 +66,8 @@ fn declarations() -> String {
         RunSites,
         NormAlone,
         SiteVerification,
+        RandomInit,
+        RandomInitSite,
         MeasuredVerdict,
         Interval,
         Component,

@@ -176,11 +176,13 @@ fn measured(inspection: &Inspection) -> Markup {
                 td.number { (maybe(site.gap)) }
                 td.number { (maybe(site.schur)) }
                 td.number { (maybe(Some(site.schur_null))) }
+                td.number { (site.below_tau.map_or("–".to_owned(), grouped)) }
             }
         }
     };
-    let headings =
-        ["Site", "Measured", "depth^", "|cos^|", "depth", "|cos|", "sin ≤", "gap", "Schur", "null"];
+    let headings = [
+        "Site", "Measured", "depth^", "|cos^|", "depth", "|cos|", "sin ≤", "gap", "Schur", "null", "Below τ",
+    ];
     html! {
         section {
             h2 { "Measured on activations" }
@@ -190,6 +192,7 @@ fn measured(inspection: &Inspection) -> Markup {
             }
             (drawn(inspection, FigureKind::Measured, None))
             (drawn(inspection, FigureKind::PrincipalAngles, None))
+            (drawn(inspection, FigureKind::RandomInit, None))
             (table("measured", &headings, html! { @for site in &verification.sites { (row(site)) } }))
         }
     }

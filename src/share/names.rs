@@ -62,6 +62,9 @@ pub(super) fn without(mut report: Report) -> Result<Report, ShareError> {
             names.name(&mut preservation.site);
             names.name(&mut preservation.reader);
         }
+        for site in verification.random_init.iter_mut().flat_map(|initial| &mut initial.sites) {
+            names.name(&mut site.name);
+        }
     }
     for warning in warnings {
         names.prose(&mut warning.message);

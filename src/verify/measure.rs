@@ -9,6 +9,7 @@ use super::gram::{Gram, Grid, Gridded};
 use super::rows::{Channel, Rows};
 use crate::kernel::direction::Kernel;
 use crate::kernel::scale::Scale;
+use crate::kernel::spectrum::TAU;
 use crate::report::{Component, Eigenvalue, Interval, MeasuredVerdict, SiteVerification};
 use faer::Mat;
 
@@ -163,6 +164,8 @@ pub async fn measure(
         heavy_tokens: covariances.heavy_tokens as u64,
         gram_crc32: format!("{:08x}", covariances.crc32),
         mean_variance: centred.mean_variance,
+        lambda_v: Some(kernel.depth.value * centred.mean_variance),
+        below_tau: (y.floor() < TAU).then_some(kernel.spectrum.below_tau),
         depth: kernel.depth.value,
         depth_interval: kernel.depth,
         cos: kernel.cos,
@@ -177,7 +180,7 @@ pub async fn measure(
         schur: kernel.schur,
         schur_interval: kernel.schur_interval,
         schur_null: d as f64 / n as f64,
-        spectrum: kernel.spectrum,
+        spectrum: kernel.spectrum.shown,
         direction: kernel.direction,
         principal_cosines: kernel.principal_cosines,
         principal_cosines_interval: kernel.principal_cosines_interval,
@@ -188,10 +191,10 @@ pub async fn measure(
     })
 }
 
-/// Whether every token has unit mean square, as a normalised input has before it is scaled, though γ would change that.
+/// Whether every token has unit mean square, as a normalised input has before it is scaled, though γ or β would change that.
 fn is_before_scale(norm: Norm<'_>, y: &Activations) -> bool {
-    let changes =
-        norm.shift.is_some() || norm.scale.values().iter().any(|scale| (scale.abs() - 1.0).abs() > 0.05);
+    let shifts = norm.shift.is_some_and(|shift| shift.iter().any(|shift| shift.abs() > 0.05));
+    let changes = shifts || norm.scale.values().iter().any(|scale| (scale.abs() - 1.0).abs() > 0.05);
     let mut unit = changes;
     Rows::new(y).for_each(|row| unit &= (dot(row, row) / row.len() as f64 - 1.0).abs() < 1e-2);
     unit
@@ -210,7 +213,7 @@ struct Predicted {
     principal_cosines: Option<Vec<f64>>,
     principal_cosines_interval: Option<Vec<Interval>>,
     direction: Vec<Component>,
-    spectrum: Vec<Eigenvalue>,
+    spectrum: Spectrum,
     note: Option<String>,
 }
 
@@ -253,7 +256,7 @@ impl Predicted {
                 Some(_) => components(v, &bottom),
                 None => Vec::new(),
             },
-            spectrum: spectrum(centred, covariances).ok_or_else(failed)?,
+            spectrum: Spectrum::of(centred, covariances).ok_or_else(failed)?,
             note,
         })
     }
@@ -294,7 +297,7 @@ impl Predicted {
             principal_cosines: Some(principal_cosines),
             principal_cosines_interval,
             direction: Vec::new(),
-            spectrum: spectrum(centred, covariances).ok_or_else(failed)?,
+            spectrum: Spectrum::of(centred, covariances).ok_or_else(failed)?,
             note: None,
         })
     }
@@ -312,8 +315,21 @@ fn on_halves(
     cosines.iter().zip(halves).map(|(&value, (a, b))| interval(Some(value), [Some(a), Some(b)])).collect()
 }
 
-fn spectrum(centred: &Centred<'_>, covariances: &Covariances) -> Option<Vec<Eigenvalue>> {
-    Some(eigen::sampled(&eigen::eigenvalues(&covariances.all)?, centred.mean_variance))
+/// The eigenvalues of the covariance of all tokens.
+struct Spectrum {
+    /// As many as a figure shows.
+    shown: Vec<Eigenvalue>,
+    /// How many of all are below τ × mean. No eigenvalue exceeds d × mean, so that f64's rounding stays far below τ.
+    below_tau: u32,
+}
+
+impl Spectrum {
+    /// `None` when the eigenvalues do not converge.
+    fn of(centred: &Centred<'_>, covariances: &Covariances) -> Option<Self> {
+        let (values, mean) = (eigen::eigenvalues(&covariances.all)?, centred.mean_variance);
+        let below_tau = values.iter().filter(|value| **value < TAU * mean).count() as u32;
+        Some(Self { shown: eigen::sampled(&values, mean), below_tau })
+    }
 }
 
 /// The largest components of v, and every so many of the others, beside those of u₁ with the sign that fits.

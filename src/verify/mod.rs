@@ -4,7 +4,8 @@
 //! what they say of one site; [`alone`] measures a norm on random inputs, where there are no activations;
 //! [`residual`] follows the least singular value of the residual stream; [`loss`] tells the kind by what the wrong one costs.
 //! [`preservation`] moves readers along a direction and measures what becomes of the model's function.
-//! [`pass`] measures what a forward pass shows, on [`ids`] or on the user's, and [`run`] is the whole of it, from plan to report.
+//! [`pass`] measures what a forward pass shows, on [`ids`] or on the user's, and [`run`] is the whole of it, from plan to report;
+//! [`random_init`] holds a trained model beside its initialisation.
 //! [`activations`] reads Y from a file that the user's own code wrote, and matches it to the sites of a checkpoint.
 
 pub mod activations;
@@ -19,6 +20,7 @@ pub mod measure;
 pub mod pass;
 pub mod plan;
 pub mod preservation;
+pub mod random_init;
 pub mod residual;
 pub mod rows;
 pub mod run;

@@ -80,7 +80,8 @@ pub(crate) struct Verify {
     /// short passes more.
     #[arg(long)]
     pub(crate) preservation: bool,
-    /// Run the same architecture with γ = 1, β = 0 and random weights instead, drawn from this seed: a config.json is enough.
+    /// Run the same architecture with γ = 1, β = 0 and random weights too, drawn from this seed, on the same token ids: depths are
+    /// compared, and the two factors of their ratio. A config.json alone is enough; then only that is run.
     #[arg(long, value_name = "SEED")]
     pub(crate) random_init: Option<u64>,
     /// Explain the verdict on this norm site (its name, or the end of it), evidence by evidence, instead of a table.

@@ -11,6 +11,7 @@ mod measure;
 mod open;
 mod output;
 mod progress;
+mod random_init;
 mod scan;
 mod share;
 mod summary;

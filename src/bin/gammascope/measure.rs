@@ -179,8 +179,15 @@ pub(crate) fn table(out: &mut impl Write, report: &Report) -> io::Result<()> {
         "gap",
         "Schur",
         "null",
+        "below τ",
+        "predicted",
         "n/d",
     ]);
+    let count = |count: Option<u32>| count.map_or("–".to_owned(), |count| count.to_string());
+    let predicted = |name: &str| {
+        let norm = report.norms.iter().find(|norm| norm.name == name);
+        norm.and_then(|norm| norm.kernel.predicted_below_tau)
+    };
     for site in &verification.sites {
         table.add_row([
             summary::printable(&site.name),
@@ -193,14 +200,16 @@ pub(crate) fn table(out: &mut impl Write, report: &Report) -> io::Result<()> {
             number(site.gap),
             site.schur.map_or("–".to_owned(), |schur| format!("{schur:.3}")),
             format!("{:.2}", site.schur_null),
+            count(site.below_tau),
+            count(predicted(&site.name)),
             format!("{:.1}", site.tokens as f64 / site.width as f64),
         ]);
     }
-    align_numbers(&mut table, 2..=10);
+    align_numbers(&mut table, 2..=12);
     writeln!(out, "\n{}", table.trim_fmt())?;
     writeln!(
         out,
-        "\ndepth^ and |cos^| are those of the normalised input, which no scale can fool: the verdict rests on them."
+        "\ndepth^ and |cos^| are those of the normalised input, which no scale can fool: the verdict rests on them. Below τ: directions measured with less than 1e-6 of the mean variance, and predicted from the scale alone."
     )?;
     for site in &verification.sites {
         for note in &site.notes {

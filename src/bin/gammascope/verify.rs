@@ -2,18 +2,20 @@
 
 use crate::args::{self, SiteChoice, Verify};
 use crate::{
-    UNREADABLE, USAGE, complain, explain, files, leave, measure, open, print_json, progress, summary,
+    UNREADABLE, USAGE, complain, explain, files, leave, measure, print_json, progress, random_init, summary,
 };
 use gammascope::device::{Device, Machine};
 use gammascope::inspect::{self, Inspection, Opened};
 use gammascope::model::random;
 use gammascope::report::{NormKind, Report, Warning};
 use gammascope::source::ByteSource;
+use gammascope::source::generated::GeneratedSource;
 use gammascope::text::{Input, input};
 use gammascope::verify::gram::Gridded;
 use gammascope::verify::ids::TokenIds;
 use gammascope::verify::pass::{Measured, Sample, Sites};
-use gammascope::verify::run::{Carried, Model, Ran, Run, Shown, Standing};
+use gammascope::verify::random_init::random_init as beside;
+use gammascope::verify::run::{Carried, Model, Ran, Run, RunError, Shown, Standing};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -24,15 +26,9 @@ use std::time::Instant;
 
 pub(crate) fn run(options: &Verify) -> ExitCode {
     let mut line = progress::Line::new();
-    let verified = match options.random_init {
-        None => open::without_weights(&options.paths, &options.remote, &mut line)
-            .and_then(|opened| verified(opened, options, &mut line)),
-        Some(seed) => {
-            random(options, seed, &mut line).and_then(|opened| verified(opened, options, &mut line))
-        }
-    };
+    let report = report(options, &mut line);
     line.clear();
-    let report = match verified {
+    let report = match report {
         Ok(report) => report,
         Err(message) => return complain(&message, UNREADABLE),
     };
@@ -48,55 +44,102 @@ pub(crate) fn run(options: &Verify) -> ExitCode {
     leave(written, options.strict && !report.warnings.is_empty())
 }
 
-/// The same architecture with γ = 1, β = 0 and random weights; a configuration is enough.
-fn random(
-    options: &Verify,
-    seed: u64,
-    line: &mut progress::Line,
-) -> Result<Opened<gammascope::source::generated::GeneratedSource>, String> {
+/// Of the model, of its initialisation where there are no weights, or of the one beside the other.
+fn report(options: &Verify, line: &mut progress::Line) -> Result<Report, String> {
     let sources = files::sources(&options.paths, &options.remote, line)?;
-    let sources = pollster::block_on(random::twin(sources, seed)).map_err(|error| error.to_string())?;
-    let opening = inspect::open(sources, |progress| line.show(progress));
-    pollster::block_on(opening).map_err(|error| error.to_string())
+    match options.random_init {
+        Some(seed) if !random::has_weights(&sources) => {
+            let sources = pollster::block_on(random::twin(sources, seed)).map_err(sentence)?;
+            verified(opened(sources, line)?, options, None, line)
+        }
+        seed => verified(opened(sources, line)?, options, seed, line),
+    }
 }
 
-/// The report with what was measured.
+fn opened<S: ByteSource>(sources: Vec<S>, line: &mut progress::Line) -> Result<Opened<S>, String> {
+    pollster::block_on(inspect::open(sources, |progress| line.show(progress))).map_err(sentence)
+}
+
+fn sentence(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// The report with what was measured, beside the model's initialisation where a seed is given.
 fn verified<S: ByteSource>(
     mut opened: Opened<S>,
     options: &Verify,
+    seed: Option<u64>,
     line: &mut progress::Line,
 ) -> Result<Report, String> {
-    let (ran, warning) = ran(&opened, options, line)?;
-    let (verification, mut warnings) = ran.verification()?;
+    let model = model(&opened, options).map_err(sentence)?;
+    let (ids, warning) = token_ids(&opened, options, &model)?;
+    // What cannot be made is refused before anything is run.
+    let twin = seed.map(|seed| Ok::<_, String>((seed, twin(&opened, seed, line)?))).transpose()?;
+    let (mut verification, mut warnings) =
+        ran(&opened, model, ids.clone(), Watched::All, options, line)?.verification()?;
     warnings.extend(warning);
+    if let Some((seed, twin)) = twin {
+        let model = self::model(&twin, options).map_err(sentence)?;
+        // Weights that nobody trained predict no token: a loss would only cost two more passes.
+        let ids = TokenIds { is_text: false, ..ids };
+        let (random, of_random) = ran(&twin, model, ids, Watched::Sites, options, line)?.verification()?;
+        verification.random_init = Some(beside(&verification, &random, seed));
+        let new = of_random
+            .into_iter()
+            .filter(|new| !warnings.contains(new))
+            .map(|new| Warning { message: format!("at the initialisation: {}", new.message), ..new });
+        warnings.extend(new.collect::<Vec<_>>());
+    }
     opened.verify(verification, warnings);
     Ok(opened.inspection.report)
+}
+
+fn model<S: ByteSource>(opened: &Opened<S>, options: &Verify) -> Result<Model, RunError> {
+    Model::new(opened.checkpoint(), options.tokens, options.sequence)
+}
+
+/// The same architecture with γ = 1, β = 0 and random weights.
+fn twin<S: ByteSource>(
+    opened: &Opened<S>,
+    seed: u64,
+    line: &mut progress::Line,
+) -> Result<Opened<GeneratedSource>, String> {
+    self::opened(random::twin_of(opened.checkpoint(), seed).map_err(sentence)?, line)
+}
+
+/// What of a run is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Watched {
+    /// Norms and the residual stream.
+    All,
+    /// Norms.
+    Sites,
 }
 
 /// Runs the model, and measures what it shows on the other threads, as it comes.
 fn ran<S: ByteSource>(
     opened: &Opened<S>,
+    model: Model,
+    ids: TokenIds,
+    watched: Watched,
     options: &Verify,
     line: &mut progress::Line,
-) -> Result<(Ran, Option<Warning>), String> {
+) -> Result<Ran, String> {
     let began = Instant::now();
-    let sentence = |error: gammascope::verify::run::RunError| error.to_string();
-    let model = Model::new(opened.checkpoint(), options.tokens, options.sequence).map_err(sentence)?;
-    let (ids, warning) = token_ids(opened, options, &model)?;
     let sites = match options.sites {
         SiteChoice::Final => Sites::Final,
         SiteChoice::All => Sites::All,
     };
     let run = Run::new(opened.checkpoint(), model, ids, sites, options.preservation).map_err(sentence)?;
     let (machine, device) = (machine(options.device)?, measure::device(options.device)?);
-    let (measured, carried) = carry_out(&run, opened, &machine, &device, line)?;
+    let (measured, carried) = carry_out(&run, opened, watched, &machine, &device, line)?;
     let name = match (machine.name(), device.name()) {
         (pass, sums) if pass == sums => pass.to_owned(),
         (pass, sums) => format!("{pass}, sums on {sums}"),
     };
     let mut ran = run.ran(measured, carried, name, began.elapsed().as_secs_f64());
     ran.carried.warnings.extend(pollster::block_on(device.warning()));
-    Ok((ran, warning))
+    Ok(ran)
 }
 
 fn machine(choice: args::Device) -> Result<Machine, String> {
@@ -110,6 +153,7 @@ fn machine(choice: args::Device) -> Result<Machine, String> {
 fn carry_out<S: ByteSource>(
     run: &Run,
     opened: &Opened<S>,
+    watched: Watched,
     machine: &Machine,
     device: &Device,
     line: &mut progress::Line,
@@ -129,6 +173,7 @@ fn carry_out<S: ByteSource>(
                 match shown {
                     Shown::Blocks(done) => line.show_blocks(done, run.blocks()),
                     Shown::Moved(done, of) => line.show_moves(done, of),
+                    Shown::Sample(Sample::Block(..)) if watched == Watched::Sites => {}
                     // The other end lives as long as the threads.
                     Shown::Sample(sample) => drop(give.send(sample)),
                 }
@@ -227,5 +272,6 @@ fn table(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
         )?;
     }
     writeln!(out)?;
-    measure::table(out, report)
+    measure::table(out, report)?;
+    random_init::table(out, verification)
 }
