@@ -2,7 +2,8 @@
 
 use crate::args::{self, SiteChoice, Verify};
 use crate::{
-    UNREADABLE, USAGE, complain, explain, files, leave, measure, print_json, progress, random_init, summary,
+    UNREADABLE, USAGE, complain, explain, files, leave, measure, preservation, print_json, progress,
+    random_init, summary,
 };
 use gammascope::device::{Device, Machine};
 use gammascope::inspect::{self, Inspection, Opened};
@@ -273,5 +274,6 @@ fn table(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
     }
     writeln!(out)?;
     measure::table(out, report)?;
-    random_init::table(out, verification)
+    random_init::table(out, verification)?;
+    preservation::table(out, verification)
 }
