@@ -14,8 +14,7 @@ const BETTER_THAN_A_GUESS: f64 = 1.0;
 /// the tokens are not theirs. Which kind costs less is then an accident of the weights, and as alike for all tokens as any.
 pub fn is_a_guess(loss: &KindByLoss, vocabulary: usize) -> bool {
     let best = loss.layernorm.min(loss.rmsnorm);
-    // Also where it is no number.
-    !(best <= (vocabulary as f64).ln() - BETTER_THAN_A_GUESS)
+    best.is_nan() || best > (vocabulary as f64).ln() - BETTER_THAN_A_GUESS
 }
 
 /// Compares the losses (nats) of the same tokens under both kinds, token by token. `sequence` is how many tokens in a row were
