@@ -4,6 +4,7 @@
 //   --parameters   the most parameters of a model that is run: 700e6 without
 //   --tokens       tokens of each run: four for each channel of the stream without
 //   --minutes      no run is begun later than this
+//   --as-is        with the program that was compiled last
 // What the same program has measured before, in .cache/paper, is not measured again.
 
 import { createHash } from "node:crypto";
@@ -31,14 +32,8 @@ const [ANOTHER_DIRECTION, ALIVE] = [0.9, 1e-2];
 await main(async () => {
   const options = asked();
   requireNode();
-  await requireRust();
-  const command = await cargoBuild(
-    "Command line: compiling, with optimisation",
-    ["--release", "--locked", "--bin", "gammascope"],
-    process.platform === "win32" ? ".exe" : "gammascope",
-  );
-  // Of what was compiled, whatever becomes of the files meanwhile.
-  const version = `${ask(command, ["--version"])}, commit ${commit()}`;
+  const command = options.asIs ? compiled() : await compile();
+  const version = `${ask(command, ["--version"])}, commit ${commitOf(command)}`;
   const { rows, left } = await runAll(command, options);
   writeFileSync(DOCUMENT, written(rows, left, version, options));
   console.log(`\n${table(rows)}\n\n${DOCUMENT} has ${rows.length} rows; ${left.length} models were not run.`);
@@ -51,9 +46,33 @@ await main(async () => {
   if (faults.length > 0) throw new Failure(`What was measured disagrees, or could not be:\n  ${faults.join("\n  ")}`);
 });
 
+/** Compiles the command line, and keeps what commit it was compiled from, whatever becomes of the files later. */
+async function compile() {
+  await requireRust();
+  const command = await cargoBuild(
+    "Command line: compiling, with optimisation",
+    ["--release", "--locked", "--bin", "gammascope"],
+    process.platform === "win32" ? ".exe" : "gammascope",
+  );
+  mkdirSync(KEPT, { recursive: true });
+  writeFileSync(join(KEPT, `${digest([readFileSync(command)])}.commit`), commit());
+  return command;
+}
+
+function compiled() {
+  const command = join("target", "release", process.platform === "win32" ? "gammascope.exe" : "gammascope");
+  if (!existsSync(command)) throw new Failure("Nothing was compiled yet: run this without --as-is.");
+  return command;
+}
+
+function commitOf(command) {
+  const kept = join(KEPT, `${digest([readFileSync(command)])}.commit`);
+  return existsSync(kept) ? readFileSync(kept, "utf8").trim() : "unknown";
+}
+
 function asked() {
   const number = { type: "string" };
-  const parsed = () => parseArgs({ allowPositionals: true, options: { parameters: number, tokens: number, minutes: number } });
+  const parsed = () => parseArgs({ allowPositionals: true, options: { parameters: number, tokens: number, minutes: number, "as-is": { type: "boolean" } } });
   const { values, positionals } = orFailure(parsed);
   const [what, ...names] = positionals;
   if (what !== "random-init") throw new Failure("There is one measurement: `npm run paper -- random-init`.");
@@ -72,6 +91,7 @@ function asked() {
     names,
     most: of("parameters", USUAL_MOST),
     tokens: of("tokens"),
+    asIs: values["as-is"] === true,
     until: Date.now() + of("minutes", Infinity) * 60_000,
     line: ["npm run paper --", ...process.argv.slice(2)].join(" "),
   };
@@ -119,8 +139,13 @@ function usual({ tokens }) {
 }
 
 function fingerprint(command, args) {
-  const config = readFileSync(args[1]);
-  return createHash("sha256").update(readFileSync(command)).update(args.join("\0")).update(config).digest("hex").slice(0, 16);
+  return digest([readFileSync(command), args.join("\0"), readFileSync(args[1])]);
+}
+
+function digest(parts) {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part);
+  return hash.digest("hex").slice(0, 16);
 }
 
 async function reportOf(command, args, kept, name) {
@@ -137,8 +162,10 @@ async function reportOf(command, args, kept, name) {
 /** A row of the table: what was measured, and what in it speaks against the claim. */
 function judged({ name, parameters }, report) {
   const { pass, sites, seconds } = report.verification;
-  const cosines = sites.map((site) => site.cos_scale_free);
-  const depths = sites.map((site) => site.depth_scale_free);
+  const known = (values) => values.filter((value) => value !== null);
+  const cosines = known(sites.map((site) => site.cos_scale_free));
+  const depths = known(sites.map((site) => site.depth_scale_free));
+  const unresolved = sites.filter((site) => site.cos_scale_free === null || site.depth_scale_free === null);
   const norm = (site) => report.norms.find((norm) => norm.name === site.name);
   const row = {
     name,
@@ -153,11 +180,16 @@ function judged({ name, parameters }, report) {
     depth: [Math.min(...depths), Math.max(...depths)],
     predicted: sum(sites.map((site) => norm(site)?.kernel.predicted_below_tau ?? NaN)),
     measured: sum(sites.map((site) => site.below_tau ?? NaN)),
+    unresolved: unresolved.length,
     seconds,
     against: [],
   };
   const hold = (fact, otherwise) => !fact && row.against.push(otherwise);
-  hold([...cosines, ...depths].every(Number.isFinite), "a site has no |cos^| or depth^");
+  for (const site of unresolved) {
+    const depth = site.depth_scale_free === null ? "unknown" : small(site.depth_scale_free);
+    const others = `${site.below_tau ?? "unknown"} directions lie below τ there, where ${norm(site)?.kernel.predicted_below_tau ?? "unknown"} is predicted`;
+    row.against.push(`at \`${site.name}\` several directions lie below rounding, so that none is the bottom one (depth^ ${depth}; ${others})`);
+  }
   hold(report.checkpoint.parameters === parameters, `${report.checkpoint.parameters} parameters, not ${parameters}`);
   if (pass.told === "layernorm") {
     hold(row.cosine[0] >= SAME_DIRECTION, `a |cos^| of ${cosine(row.cosine[0])} is below ${SAME_DIRECTION}`);
@@ -223,7 +255,7 @@ function table(rows) {
       row.width,
       row.tokens,
       row.sites,
-      absent ? `absent: ≤ ${cosine(row.cosine[1])}` : row.cosine.map(cosine).join(" … "),
+      absent ? `absent: ≤ ${cosine(row.cosine[1])}` : row.cosine.map(cosine).join(" … ") + (row.unresolved > 0 ? `, unresolved at ${row.unresolved}` : ""),
       absent ? `absent: ≥ ${small(row.depth[0])}` : row.depth.map(small).join(" … "),
       row.predicted,
       row.measured,

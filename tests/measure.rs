@@ -295,3 +295,23 @@ fn directions_below_tau_are_counted_beside_what_the_scale_predicts() {
         assert_eq!(measured(&scale, None, &coarse).unwrap().below_tau, None);
     }
 }
+
+#[test]
+fn behind_a_narrow_map_no_direction_is_called_the_bottom_one() {
+    let scale = vec![1.0; WIDTH];
+    let mut random = SmallRng::seed_from_u64(9);
+    let map: Vec<f32> = (0..4 * WIDTH).map(|_| random.sample(StandardNormal)).collect();
+    let mut values = Vec::new();
+    for _ in 0..TOKENS {
+        let z: [f32; 4] = std::array::from_fn(|_| random.sample(StandardNormal));
+        let x: Vec<f32> = map.chunks(4).map(|row| row.iter().zip(z).map(|(a, z)| a * z).sum()).collect();
+        let mean = x.iter().sum::<f32>() / WIDTH as f32;
+        let square = x.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / WIDTH as f32;
+        values.extend(x.iter().map(|x| (x - mean) / square.sqrt()));
+    }
+    let y = Activations { values: Values::F32(values), ..outputs(true, &scale, None, TOKENS) };
+    let site = measured(&scale, None, &y).unwrap();
+    assert_eq!((site.verdict, site.cos), (MeasuredVerdict::MeanSubtracting, None));
+    assert!(site.below_tau.unwrap() > 40, "{:?}", site.below_tau);
+    assert!(site.notes.iter().any(|note| note.contains("no scale is near zero")), "{:?}", site.notes);
+}

@@ -235,11 +235,12 @@ impl Predicted {
         let on_half = |covariance: &Mat<f64>| {
             Pairs::bottom(covariance, basis.ncols())?.principal_cosines(basis.as_ref())
         };
-        let note = standing.all.cosine.is_none().then(|| {
-            format!(
-                "{} scales are so small that several directions lie below f64's rounding: which of them is the bottom one is not resolved, so no |cos| is given. The principal angles and the depth are",
-                near_dead.len()
-            )
+        let note = standing.all.cosine.is_none().then(|| match near_dead.len() {
+            // Whatever the scales: the norm's input may have less than full rank, as behind a narrow projection.
+            0 => "several directions lie below f64's rounding although no scale is near zero: what the norm reads varies along few directions. Which of them is the bottom one is not resolved, so no |cos| is given. The depth is".to_owned(),
+            scales => format!(
+                "{scales} scales are so small that several directions lie below f64's rounding: which of them is the bottom one is not resolved, so no |cos| is given. The principal angles and the depth are"
+            ),
         });
         Ok(Self {
             depth: standing.depth,
