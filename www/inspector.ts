@@ -3,7 +3,7 @@
  * earlier one, with its figures, untouched until the new one has succeeded. A wasm loop cannot be interrupted, so
  * cancelling an open ends its worker; cancelling a figure only drops its answer, as the checkpoint is still wanted.
  */
-import type { Calls, Device, Dropped, Entry, Json, Reply, Request, Sample } from './protocol';
+import type { Calls, Device, Dropped, Entry, Json, Reply, Request, Sample, Shown } from './protocol';
 import type { Figure, FigureKind, MeasurementPlan, NormAlone, Progress, Report, RunOptions, RunPlan } from './report';
 
 /** Which wasm the worker runs: the small one, which opens dropped files, or the one that can measure and open addresses. */
@@ -15,7 +15,7 @@ const kindFor = (entries: Entry[]): Kind => (entries.every((entry) => 'file' in 
 export type Drawer = Pick<Inspector, 'figure' | 'csv'>;
 
 /** Takes what a run shows; resolves to true to stop it. */
-export type Show = (sample: Sample | null, blocks: number, moved: number) => Promise<boolean>;
+export type Show = (shown: Shown) => Promise<boolean>;
 
 type Waiting = { resolve(value: never): void; reject(reason: unknown): void };
 
@@ -40,7 +40,7 @@ export class Inspector {
         : new Worker(new URL('./worker/worker.ts', import.meta.url), { type: 'module' });
     this.worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       if ('progress' in data) return this.onProgress(data.progress);
-      if ('shown' in data) return this.shown(data);
+      if ('shown' in data) return this.shown(data.shown);
       const waiting = this.waiting.get(data.id);
       this.waiting.delete(data.id);
       if ('error' in data) waiting?.reject(Object.assign(new Error(data.error), { name: data.name }));
@@ -136,9 +136,9 @@ export class Inspector {
     return parsed(await this.call('verifyRun', [ran], signal));
   }
 
-  private shown({ shown, blocks, moved }: Extract<Reply, { shown: unknown }>): void {
+  private shown(shown: Shown): void {
     // Whoever cannot take it does not want more.
-    const taken = this.onShown(shown, blocks, moved).catch(() => true);
+    const taken = this.onShown(shown).catch(() => true);
     void taken.then((stop) => this.call('goOn', [stop], new AbortController().signal)).catch(() => undefined);
   }
 

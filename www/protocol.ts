@@ -29,6 +29,9 @@ export type Sample = {
   output: Float32Array<ArrayBuffer>;
 } & ({ site: number; before: Float32Array<ArrayBuffer> } | { block: number });
 
+/** What a run shows: something to be measured, or only how many blocks, tokens of the loss and moved readers are done. */
+export type Shown = { sample: Sample | null; blocks: number; losses: number; moved: number };
+
 /** A report as text: long ones are sooner parsed than copied object by object. */
 export type Json = string;
 
@@ -86,6 +89,6 @@ export type Request = {
 /** What comes back: progress of the open that is running, what a run shows before it waits for `goOn`, or the answer to one request. `name` is that of the error. */
 export type Reply =
   | { progress: Progress }
-  | { shown: Sample | null; blocks: number; moved: number }
+  | { shown: Shown }
   | { id: number; value: ReturnType<Calls[keyof Calls]> }
   | { id: number; error: string; name: string };

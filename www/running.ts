@@ -20,6 +20,7 @@ export type Running = {
   blocks: number;
   shown: number;
   measured: number;
+  losses: number;
   moved: number;
   controller: AbortController;
   stop: AbortController;
@@ -144,6 +145,7 @@ function begin(of: number): Running {
     blocks: 0,
     shown: 0,
     measured: 0,
+    losses: 0,
     moved: 0,
     controller: new AbortController(),
     stop: new AbortController(),
@@ -188,9 +190,9 @@ async function carryOut(now: Running, runner: Inspector, measured: Json[], befor
   };
   const pending = new Set<Promise<void>>();
   try {
-    carried = await runner.run(async (sample, done, moved) => {
+    carried = await runner.run(async ({ sample, blocks: done, losses, moved }) => {
       if (done > blocks) tell(now, { blocks: (blocks = done) });
-      if (moved > 0) tell(now, { moved });
+      if (losses > 0 || moved > 0) tell(now, { losses, moved });
       if (sample) {
         tell(now, { shown: ++shown });
         const job: Promise<void> = measure(sample).catch((error: unknown) => {

@@ -224,7 +224,7 @@ impl Run {
     }
 
     /// Tokens that the kind is judged by at most; 0 where it is not.
-    fn most_for_loss(&self) -> usize {
+    pub fn most_for_loss(&self) -> usize {
         if self.has_loss() { self.input.ids.len() + self.input.further.len() } else { 0 }
     }
 
@@ -404,7 +404,7 @@ impl Run {
         if self.has_loss() {
             let own = pass()?.losses(&hidden).await?;
             mean_loss = Some(own.iter().sum::<f64>() / own.len() as f64);
-            let judged = self.judge_by_loss(opened.checkpoint(), kernels, own).await?;
+            let judged = self.judge_by_loss(opened.checkpoint(), kernels, own, give).await?;
             loss = judged.filter(|loss| !is_a_guess(loss, self.architecture.vocabulary));
             warnings
                 .extend(judged.filter(|_| loss.is_none()).map(|judged| self.no_better_than_a_guess(&judged)));
@@ -426,6 +426,7 @@ impl Run {
         checkpoint: &Checkpoint<S>,
         kernels: &K,
         mut as_told: Vec<f64>,
+        give: &mut impl AsyncFnMut(Shown) -> ControlFlow<()>,
     ) -> Result<Option<KindByLoss>, RunError> {
         let told = self.told();
         let other = match told {
@@ -433,6 +434,9 @@ impl Run {
             _ => Centring::Mean,
         };
         let mut as_other = self.pass(checkpoint)?.on(kernels).told(other).run_to_losses().await?;
+        if give(Shown::Losses(as_told.len())).await.is_break() {
+            return Ok(None);
+        }
         // In parts that take no more memory than the run itself.
         let mut parts = self.input.further.chunks(self.input.ids.len());
         loop {
@@ -451,6 +455,9 @@ impl Run {
                 as_told.extend(self.pass_on(checkpoint, part)?.on(kernels).run_to_losses().await?);
                 as_other
                     .extend(self.pass_on(checkpoint, part)?.on(kernels).told(other).run_to_losses().await?);
+                if give(Shown::Losses(as_told.len())).await.is_break() {
+                    return Ok(judged);
+                }
                 if as_told.len() >= enough {
                     break;
                 }
@@ -491,9 +498,11 @@ impl Run {
 #[derive(Debug)]
 pub enum Shown {
     /// To be measured.
-    Sample(Sample),
+    Sample(Box<Sample>),
     /// So many blocks are done.
     Blocks(usize),
+    /// The kind is judged by the losses of so many tokens.
+    Losses(usize),
     /// So many of all moved readers have been tried.
     Moved(usize, usize),
 }
@@ -514,7 +523,7 @@ impl<Give: AsyncFnMut(Shown) -> ControlFlow<()>> Watch for Watching<'_, Give> {
 
     async fn see(&mut self, seen: Seen<'_>) -> ControlFlow<()> {
         if let Some(sample) = Sample::of(seen, self.inspection, self.run.sites, self.residual) {
-            (self.give)(Shown::Sample(sample)).await?;
+            (self.give)(Shown::Sample(Box::new(sample))).await?;
         }
         if let Seen::Block { index, stream, .. } = seen {
             self.standing.blocks = index + 1;

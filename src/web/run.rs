@@ -130,12 +130,12 @@ impl Inspection {
         Ok(ModelRun { inner: run, machine, plan, standing: RefCell::default() })
     }
 
-    /// Runs the model from where it stands. `show` is called with what is to be measured, an object of arrays, or null, how
-    /// many blocks are done, and how many readers were moved; it resolves to true to stop. Resolves to what [`ModelRun::ran`] takes.
+    /// Runs the model from where it stands. `show` is called with what is to be measured and how far it is, a `Shown` in TypeScript;
+    /// it resolves to true to stop. Resolves to what [`ModelRun::ran`] takes.
     pub async fn run(&self, run: &ModelRun, show: Function) -> Result<String, Error> {
         // Nobody else runs it: the worker answers one call of this at a time.
         let mut standing = run.standing.take();
-        let (mut blocks, mut moved) = (standing.blocks, 0);
+        let (mut blocks, mut losses, mut moved) = (standing.blocks, 0, 0);
         let carried = run.inner.carry_out(&self.inner, &run.machine, &mut standing, async |shown| {
             let sample = match shown {
                 Shown::Sample(sample) => plain(&sample),
@@ -143,17 +143,22 @@ impl Inspection {
                     blocks = done;
                     JsValue::NULL
                 }
+                Shown::Losses(done) => {
+                    losses = done;
+                    JsValue::NULL
+                }
                 Shown::Moved(done, _) => {
                     moved = done;
                     JsValue::NULL
                 }
             };
-            let answer = show.call3(
-                &JsValue::NULL,
-                &sample,
-                &JsValue::from(blocks as u32),
-                &JsValue::from(moved as u32),
-            );
+            let shown = object(&[
+                ("sample", sample),
+                ("blocks", JsValue::from(blocks as u32)),
+                ("losses", JsValue::from(losses as u32)),
+                ("moved", JsValue::from(moved as u32)),
+            ]);
+            let answer = show.call1(&JsValue::NULL, &shown);
             let answer = match answer.map(|answer| answer.dyn_into::<Promise>()) {
                 Ok(Ok(promise)) => JsFuture::from(promise).await,
                 _ => return ControlFlow::Break(()),
@@ -205,24 +210,33 @@ impl Inspection {
 
 /// An object that other workers can be sent.
 fn plain(sample: &Sample) -> JsValue {
-    let object = Object::new();
     let array = |values: &Activations| {
         values.values.f32s().map_or(JsValue::NULL, |values| Float32Array::from(values).into())
     };
-    let set = |name: &str, value: JsValue| {
-        // A plain object takes any property.
-        let _ = Reflect::set(&object, &name.into(), &value);
+    let named = |output: &Activations| {
+        [
+            ("name", JsValue::from(&output.tensor)),
+            ("width", JsValue::from(output.width as u32)),
+            ("output", array(output)),
+        ]
     };
-    let (output, place) = match sample {
+    match sample {
         Sample::Site(site, output, before) => {
-            set("before", array(before));
-            (output, ("site", *site))
+            let [name, width, values] = named(output);
+            object(&[("site", JsValue::from(*site as u32)), name, width, values, ("before", array(before))])
         }
-        Sample::Block(block, output) => (output, ("block", *block)),
-    };
-    set(place.0, JsValue::from(place.1 as u32));
-    set("name", JsValue::from(&output.tensor));
-    set("width", JsValue::from(output.width as u32));
-    set("output", array(output));
+        Sample::Block(block, output) => {
+            let [name, width, values] = named(output);
+            object(&[("block", JsValue::from(*block as u32)), name, width, values])
+        }
+    }
+}
+
+fn object(fields: &[(&str, JsValue)]) -> JsValue {
+    let object = Object::new();
+    for (name, value) in fields {
+        // A plain object takes any property.
+        let _ = Reflect::set(&object, &JsValue::from_str(name), value);
+    }
     object.into()
 }

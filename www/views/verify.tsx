@@ -174,6 +174,7 @@ function RunningNow() {
       {plan && (
         <p class="muted small">
           {count(now.measured)} of {count(now.shown)} norms and streams that were shown are measured.{' '}
+          {now.losses > 0 && `The kind is judged by the loss of ${count(now.losses)} tokens so far. `}
           {now.moved > 0 && `${count(now.moved)} of ${count(plan.moves)} moved readers are tried. `}
           <Plan {...now} plan={plan} />
         </p>

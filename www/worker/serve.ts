@@ -2,7 +2,7 @@
  * What both workers do: own a wasm module and the one checkpoint it has opened, so that reading never blocks the page and
  * cancelling is as simple as ending the thread.
  */
-import type { Calls, Entry, Json, Reply, Request, Sample } from '../protocol';
+import type { Calls, Entry, Json, Reply, Request, Shown } from '../protocol';
 import type { Figure, FigureKind, Progress } from '../report';
 
 /** The part of the wasm class that both modules have. */
@@ -46,9 +46,10 @@ const post = (reply: Reply, transfer: Transferable[] = []): void => self.postMes
 export const report = (progress: Progress): void => post({ progress });
 
 /** Shows the page a sample of a run, which it takes. */
-export const shows = (shown: Sample | null, blocks: number, moved: number): void => {
-  const transfer = shown ? [shown.output.buffer, ...('before' in shown ? [shown.before.buffer] : [])] : [];
-  post({ shown, blocks, moved }, transfer);
+export const shows = (shown: Shown): void => {
+  const { sample } = shown;
+  const transfer = sample ? [sample.output.buffer, ...('before' in sample ? [sample.before.buffer] : [])] : [];
+  post({ shown }, transfer);
 };
 
 /** The sentence of an error. A trap inside wasm has no sentence of its own: it is our bug, and says so. */

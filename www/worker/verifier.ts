@@ -14,7 +14,7 @@ import init, {
   figureOf,
   weightsBudget,
 } from '../generated/verifier.js';
-import type { Known, Sample } from '../protocol';
+import type { Known, Shown } from '../protocol';
 import type { Figure, Progress } from '../report';
 import { network } from './network';
 import { type Inspecting, report, serve, shows } from './serve';
@@ -41,10 +41,10 @@ function plannedRun(): ModelRun {
 }
 
 /** Shows something of a run, and waits until it may go on. */
-function show(sample: Sample | null, blocks: number, moved: number): Promise<boolean> {
+function show(shown: Shown): Promise<boolean> {
   return new Promise((resolve) => {
     letGoOn = resolve;
-    shows(sample, blocks, moved);
+    shows(shown);
   });
 }
 

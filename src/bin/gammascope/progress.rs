@@ -57,6 +57,11 @@ impl Line {
         self.show_count("running blocks", done, total);
     }
 
+    /// Shows on how many tokens the kind is judged by loss.
+    pub(crate) fn show_losses(&mut self, done: usize, most: usize) {
+        self.show_count("judging by loss, tokens", done, most);
+    }
+
     /// Shows how many passes with a reader moved have been run.
     pub(crate) fn show_moves(&mut self, done: usize, total: usize) {
         self.show_count("moving readers", done, total);

@@ -174,9 +174,11 @@ fn carry_out<S: ByteSource>(
                 match shown {
                     Shown::Blocks(done) => line.show_blocks(done, run.blocks()),
                     Shown::Moved(done, of) => line.show_moves(done, of),
-                    Shown::Sample(Sample::Block(..)) if watched == Watched::Sites => {}
+                    Shown::Losses(done) => line.show_losses(done, run.most_for_loss()),
+                    Shown::Sample(sample)
+                        if watched == Watched::Sites && matches!(*sample, Sample::Block(..)) => {}
                     // The other end lives as long as the threads.
-                    Shown::Sample(sample) => drop(give.send(sample)),
+                    Shown::Sample(sample) => drop(give.send(*sample)),
                 }
                 ControlFlow::Continue(())
             }));
