@@ -131,9 +131,14 @@ export class Inspector {
     return this.call('measureSample', [sample, device], signal, transfer);
   }
 
-  /** Takes all that came of a run into the report; a verifier's call. */
-  async verifyRun(ran: Json, signal: AbortSignal): Promise<Report> {
-    return parsed(await this.call('verifyRun', [ran], signal));
+  /** Turns the checkpoint, and the run that is planned, into the same with random weights drawn from `seed`; a verifier's call. */
+  twin(seed: number, signal: AbortSignal): Promise<void> {
+    return this.call('twin', [seed], signal);
+  }
+
+  /** Takes all that came of a run into the report, beside that of a twin if one was run; a verifier's call. */
+  async verifyRun(ran: Json, ofTwin: Json | undefined, seed: number, signal: AbortSignal): Promise<Report> {
+    return parsed(await this.call('verifyRun', [ran, ofTwin, seed], signal));
   }
 
   private shown(shown: Shown): void {

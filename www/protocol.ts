@@ -63,8 +63,10 @@ export interface Calls {
   ran(carried: Json, seconds: number): Json;
   /** Measures what a run in another worker has shown. */
   measureSample(sample: Sample, device: 'gpu' | 'cpu'): Json;
-  /** Takes all that came of a run into the report. */
-  verifyRun(ran: Json): Json;
+  /** Turns the checkpoint, and the run if one is planned, into that of the same architecture with random weights. */
+  twin(seed: number): void;
+  /** Takes all that came of a run into the report, beside that of a twin drawn from `seed` if one was run. */
+  verifyRun(ran: Json, ofTwin: Json | undefined, seed: number): Json;
   /** The report as the fragment of a link, or as an HTML file; `made` is when. */
   link(names: boolean, made: string): string;
   html(names: boolean, made: string): string;

@@ -8,14 +8,16 @@ import type { Device, Entry, Json, Sample } from './protocol';
 import type { Report, RunOptions, RunPlan } from './report';
 import { type Opened, announcement, keepMeasured, opened, successor } from './state';
 
-/** How a model is to be run; what is left out is as usual. */
-export type Choice = Partial<RunOptions> & { file?: File; device?: Device; ask?: boolean };
+/** How a model is to be run; what is left out is as usual. With a `seed` its twin with random weights is run too. */
+export type Choice = Partial<RunOptions> & { file?: File; device?: Device; ask?: boolean; seed?: number | null };
 
 /** A run: its plan once it is known, `begin` while it waits for somebody to agree to it, and how far it is. */
 export type Running = {
   of: number;
   plan: RunPlan | null;
   workers: number;
+  /** Whether the twin with random weights is run now. */
+  twin: boolean;
   begin: (() => void) | null;
   blocks: number;
   shown: number;
@@ -114,7 +116,7 @@ export async function verify(choice: Choice = {}): Promise<Report> {
     const planned = await plan(runner, choice, either);
     const workers = workersFor(planned);
     tell(now, { plan: planned, workers });
-    const seconds = planned.pass_seconds + planned.measuring_seconds / workers;
+    const seconds = (planned.pass_seconds + planned.measuring_seconds / workers) * (choice.seed == null ? 1 : 2);
     if (choice.ask && seconds > LONG) {
       announcement.value = 'The plan of the run is ready.';
       await new Promise<void>((resolve, reject) => {
@@ -129,7 +131,7 @@ export async function verify(choice: Choice = {}): Promise<Report> {
     end(now);
     throw error;
   }
-  return carryOut(now, runner, []);
+  return carryOut(now, { runner, measured: [], before: 0, seed: choice.seed ?? null });
 }
 
 function begin(of: number): Running {
@@ -141,6 +143,7 @@ function begin(of: number): Running {
     of,
     plan: null,
     workers: 1,
+    twin: false,
     begin: null,
     blocks: 0,
     shown: 0,
@@ -169,16 +172,20 @@ function workersFor({ memory_of_site }: RunPlan): number {
 /** What came of a run that ended after so many blocks. */
 const halfway = (stopped: number): Json => JSON.stringify({ loss: null, mean_loss: null, preservation: [], stopped, warnings: [] });
 
-/** Runs it from where it stands, with what was measured until then, in the seconds `before`. */
-async function carryOut(now: Running, runner: Inspector, measured: Json[], before = 0): Promise<Report> {
-  const { controller, stop, of } = now;
+/** A run that goes on from where it stands: what it has measured until then, in how many seconds. */
+type Leg = { runner: Inspector; measured: Json[]; before: number; seed: number | null };
+
+/** What a leg came to: all of it as JSON, where it stands, and why it halted, if it did. */
+type Outcome = { ran: Json | null; blocks: number; halts: boolean; failure: string | null; seconds: number };
+
+/** Runs a leg, measured by a pool of workers that `prepare` has opened. */
+async function leg(now: Running, planned: RunPlan, { runner, measured, before }: Leg, prepare: () => Promise<Inspector>): Promise<Outcome> {
+  const { controller, stop } = now;
   const { signal: ended } = controller;
   const began = performance.now();
-  const { plan: planned, workers } = running.value ?? now;
-  if (!planned) throw new Error('Nothing is planned to be run.');
-  const { entries } = current();
   const device = planned.gram_device === 'cpu' ? 'cpu' : 'gpu';
-  const pool = new Pool(workers, () => start(entries, ended));
+  const workers = workersFor(planned);
+  const pool = new Pool(workers, prepare);
   let shown = measured.length;
   let failure: string | null = null;
   let carried: Json = halfway(0);
@@ -195,10 +202,12 @@ async function carryOut(now: Running, runner: Inspector, measured: Json[], befor
       if (losses > 0 || moved > 0) tell(now, { losses, moved });
       if (sample) {
         tell(now, { shown: ++shown });
-        const job: Promise<void> = measure(sample).catch((error: unknown) => {
-          // Without it the site would be missing and nobody would know why.
-          if (!ended.aborted) failure ??= sentenceOf(error);
-        }).finally(() => pending.delete(job));
+        const job: Promise<void> = measure(sample)
+          .catch((error: unknown) => {
+            // Without it the site would be missing and nobody would know why.
+            if (!ended.aborted) failure ??= sentenceOf(error);
+          })
+          .finally(() => pending.delete(job));
         pending.add(job);
         // One waits beside each that is measured; the model waits for the rest.
         while (pending.size > 2 * workers && !stop.signal.aborted) await Promise.race(pending);
@@ -207,42 +216,67 @@ async function carryOut(now: Running, runner: Inspector, measured: Json[], befor
       return stop.signal.aborted || failure !== null;
     }, ended);
   } catch (error) {
-    if (ended.aborted) {
-      end(now);
-      throw ended.reason;
-    }
     failure = sentenceOf(error);
     carried = halfway(blocks);
   }
   try {
     while (pending.size > 0) await Promise.race(pending);
-    ended.throwIfAborted();
-    const seconds = before + (performance.now() - began) / 1000;
-    const halts = failure !== null || stop.signal.aborted;
-    if (halts) {
-      held = runner;
-      const goOn = () => carryOut(resumed(now, planned, blocks, measured.length), runner, measured, seconds);
-      halted.value = { of, blocks, total: planned.blocks, sentence: failure, goOn };
-    }
-    if (measured.length === 0) throw new Error(failure ?? 'The run was stopped before anything was measured.');
-    const rest = await runner.ran(carried, seconds, ended);
-    const { inspector } = await successor(current(), ended);
-    // What was measured is JSON already; `rest` has an empty list of it.
-    const report = await inspector
-      .verifyRun(rest.replace('"measured":[]', () => `"measured":[${measured.join()}]`), ended)
-      .catch((error: unknown) => {
-        inspector.close();
-        throw error;
-      });
-    keepMeasured(of, report, inspector);
-    announcement.value = halts ? `The run halted after ${blocks} blocks.` : `The model was run. ${report.model.sentence}`;
-    if (!halts) runner.close();
-    return report;
-  } catch (error) {
-    if (!ended.aborted && halted.value === null) runFailure.value = { of, sentence: sentenceOf(error) };
-    throw error;
   } finally {
     pool.close();
+  }
+  ended.throwIfAborted();
+  const seconds = before + (performance.now() - began) / 1000;
+  const halts = failure !== null || stop.signal.aborted;
+  if (measured.length === 0) return { ran: null, blocks, halts: true, failure, seconds };
+  const rest = await runner.ran(carried, seconds, ended);
+  // What was measured is JSON already; `rest` has an empty list of it.
+  return { ran: rest.replace('"measured":[]', () => `"measured":[${measured.join()}]`), blocks, halts, failure, seconds };
+}
+
+/** Runs the model from where it stands, then its twin if a seed is given, and shows what came of it. */
+async function carryOut(now: Running, all: Leg): Promise<Report> {
+  const { of, controller } = now;
+  const { signal: ended } = controller;
+  const { runner, seed, measured } = all;
+  const planned = running.value?.plan ?? now.plan;
+  try {
+    if (!planned) throw new Error('Nothing is planned to be run.');
+    const { entries } = current();
+    const trained = await leg(now, planned, all, () => start(entries, ended));
+    if (trained.halts) {
+      held = runner;
+      const { blocks, failure, seconds } = trained;
+      const goOn = () => carryOut(resumed(now, planned, blocks, measured.length), { ...all, before: seconds });
+      halted.value = { of, blocks, total: planned.blocks, sentence: failure, goOn };
+    }
+    if (trained.ran === null) throw new Error(trained.failure ?? 'The run was stopped before anything was measured.');
+    let twin: Outcome | null = null;
+    if (seed !== null && !trained.halts) {
+      await runner.twin(seed, ended);
+      tell(now, { twin: true, blocks: 0, shown: 0, measured: 0, losses: 0, moved: 0 });
+      twin = await leg(now, planned, { runner, measured: [], before: 0, seed }, async () => {
+        const worker = await start(entries, ended);
+        await worker.twin(seed, ended);
+        return worker;
+      });
+    }
+    // Half a twin would be compared with a whole model.
+    const ofTwin = twin && !twin.halts ? (twin.ran ?? undefined) : undefined;
+    const { inspector } = await successor(current(), ended);
+    const report = await inspector.verifyRun(trained.ran, ofTwin, seed ?? 0, ended).catch((error: unknown) => {
+      inspector.close();
+      throw error;
+    });
+    keepMeasured(of, report, inspector);
+    if (twin?.failure) runFailure.value = { of, sentence: `The twin with random weights was not run to its end: ${twin.failure}` };
+    announcement.value = trained.halts ? `The run halted after ${trained.blocks} blocks.` : `The model was run. ${report.model.sentence}`;
+    if (!trained.halts) runner.close();
+    return report;
+  } catch (error) {
+    if (ended.aborted) throw ended.reason;
+    if (halted.value === null) runFailure.value = { of, sentence: sentenceOf(error) };
+    throw error;
+  } finally {
     end(now);
   }
 }

@@ -1,7 +1,7 @@
 //! A trained model against its initialisation: the depth of each norm, and the two factors that it is made of (MATH §4).
 
 use crate::report::random_init::{RandomInit, RandomInitSite};
-use crate::report::{SiteVerification, Verification};
+use crate::report::{SiteVerification, Verification, Warning};
 
 /// Holds the sites of a trained model beside those of the same architecture at its initialisation, drawn from `seed` and run on
 /// the same token ids. A site that was measured in one of them only is left out.
@@ -12,6 +12,12 @@ pub fn random_init(trained: &Verification, random: &Verification, seed: u64) -> 
     };
     let sites = trained.sites.iter().filter_map(beside).collect();
     RandomInit { seed, seconds: random.seconds, sites }
+}
+
+/// What the run of the initialisation warns of that `known` does not say.
+pub fn told(known: &[Warning], of_random: Vec<Warning>) -> Vec<Warning> {
+    let new = of_random.into_iter().filter(|new| !known.contains(new));
+    new.map(|new| Warning { message: format!("at the initialisation: {}", new.message), ..new }).collect()
 }
 
 fn beside(trained: &SiteVerification, initial: &SiteVerification) -> RandomInitSite {

@@ -174,6 +174,14 @@ impl Run {
         Ok(run)
     }
 
+    /// The same run, of norms alone, of the same architecture with other weights.
+    pub fn of_twin<S: ByteSource>(&self, checkpoint: &Checkpoint<S>) -> Result<Self, RunError> {
+        let model = Model::new(checkpoint, Some(self.input.ids.len()), self.length)?;
+        // Weights that nobody trained predict no token: a loss would only cost two more passes.
+        let input = TokenIds { is_text: false, ..self.input.clone() };
+        Self::new(checkpoint, model, input, self.sites, false)
+    }
+
     fn pass<'a, S: ByteSource>(&'a self, checkpoint: &'a Checkpoint<S>) -> Result<Pass<'a, S>, RunError> {
         self.pass_on(checkpoint, &self.input.ids)
     }

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "remote")]
 mod network;
-#[cfg(all(feature = "gpu", feature = "text"))]
+#[cfg(all(feature = "gpu", feature = "remote", feature = "text"))]
 mod run;
 #[cfg(feature = "share")]
 mod share;

@@ -220,6 +220,8 @@ fn entry(source: &Source) -> Option<JsValue> {
             };
             set("chunks", &remote.chunks().into_iter().map(chunk).collect::<Array>().into());
         }
+        #[cfg(feature = "verify")]
+        AnySource::Generated(_) => return None,
         AnySource::Unreadable(_) => return None,
     }
     Some(entry.into())

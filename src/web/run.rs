@@ -1,7 +1,10 @@
 //! A model run in the page: planned and carried out by one worker, what it shows measured by others.
 
+use super::network::Source;
 use super::{Inspection, get, sentence, text};
 use crate::device::{Device, Machine};
+use crate::inspect;
+use crate::model::random::twin_of;
 use crate::report::Warning;
 use crate::report::measured::{RunInput, RunOptions, RunPlan, RunSites};
 use crate::text::{Input, input};
@@ -9,7 +12,8 @@ use crate::verify::activations::Activations;
 use crate::verify::gram::Gridded;
 use crate::verify::pass::{Sample, Sites, of_f32};
 use crate::verify::plan::no_gpu;
-use crate::verify::run::{Model, Run, Shown, Standing, USUAL_LENGTH};
+use crate::verify::random_init;
+use crate::verify::run::{Model, Ran, Run, Shown, Standing, USUAL_LENGTH};
 use js_sys::{Error, Float32Array, Function, Object, Promise, Reflect};
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -40,6 +44,28 @@ impl ModelRun {
             (pass, sums) => format!("{pass}, sums on {sums}"),
         };
         serde_json::to_string(&self.inner.ran(Vec::new(), carried, device, seconds)).map_err(sentence)
+    }
+}
+
+#[wasm_bindgen]
+impl Inspection {
+    /// The same architecture with γ = 1, β = 0 and random weights drawn from `seed`.
+    pub async fn twin(&self, seed: u32) -> Result<Inspection, Error> {
+        let drawn = twin_of(self.inner.checkpoint(), u64::from(seed)).map_err(sentence)?;
+        let sources: Vec<Source> = drawn.into_iter().map(Source::Generated).collect();
+        let inner = inspect::open(sources.clone(), |_| {}).await.map_err(sentence)?;
+        Ok(Inspection { inner, sources })
+    }
+}
+
+#[wasm_bindgen]
+impl ModelRun {
+    /// Becomes the same run of `twin`, from its beginning.
+    #[wasm_bindgen(js_name = becomeTwin)]
+    pub fn become_twin(&mut self, twin: &Inspection) -> Result<(), Error> {
+        self.inner = self.inner.of_twin(twin.inner.checkpoint()).map_err(sentence)?;
+        self.standing = RefCell::default();
+        Ok(())
     }
 }
 
@@ -183,12 +209,20 @@ impl Inspection {
         serde_json::to_string(&measured).map_err(sentence)
     }
 
-    /// Makes the report anew with all that came of a run, as JSON.
+    /// Makes the report anew with all that came of a run, and of that of a twin drawn from `seed`, as JSON.
     #[wasm_bindgen(js_name = verifyRun)]
-    pub fn verify_run(&mut self, ran: &str) -> Result<(), Error> {
-        let ran: crate::verify::run::Ran = serde_json::from_str(ran).map_err(sentence)?;
-        let (verification, warnings) = ran.verification().map_err(sentence)?;
-        self.inner.verify(verification, warnings);
+    pub fn verify_run(&mut self, ran: &str, of_twin: Option<String>, seed: u32) -> Result<(), Error> {
+        let verification = |ran: &str| {
+            let ran: Ran = serde_json::from_str(ran).map_err(sentence)?;
+            ran.verification().map_err(sentence)
+        };
+        let (mut trained, mut warnings) = verification(ran)?;
+        if let Some(of_twin) = of_twin {
+            let (random, of_random) = verification(&of_twin)?;
+            trained.random_init = Some(random_init::random_init(&trained, &random, u64::from(seed)));
+            warnings.extend(random_init::told(&warnings, of_random));
+        }
+        self.inner.verify(trained, warnings);
         Ok(())
     }
 }

@@ -15,6 +15,7 @@ async function openSample(page: Page, name: 'LayerNorm' | 'RMSNorm'): Promise<vo
 
 test('Verify runs the sample and shows norms, stream and what is circular', async ({ page }) => {
   await openSample(page, 'LayerNorm');
+  await page.locator('#verify .pick-input').selectOption('uniform');
   await page.locator('#verify').getByRole('button', { name: 'Verify', exact: true }).click();
   await expect(page.locator('#verified')).toContainText('run as gpt2 in f32', { timeout: 60_000 });
   await expect(page.locator('#verified')).toContainText('no evidence of it');
@@ -22,6 +23,31 @@ test('Verify runs the sample and shows norms, stream and what is circular', asyn
   await expect(page.locator('#verify figure[data-kind=residual] svg')).toBeVisible();
   await expect(page.locator('#verify')).toContainText('It falls nowhere by more than a hundredth');
   await expect(page.locator('#verify').getByRole('rowheader').first()).toContainText('transformer.h.0.ln_1');
+});
+
+test('the sample is run beside random weights, and its readers are moved', async ({ page }) => {
+  test.setTimeout(120_000);
+  await openSample(page, 'RMSNorm');
+  await page.locator('#verify').getByRole('button', { name: 'Verify', exact: true }).click();
+  await expect(page.locator('#beside-random')).toContainText('drawn from seed 1', { timeout: 90_000 });
+  await expect(page.locator('#verify figure[data-kind=random_init] svg')).toBeVisible();
+  await expect(page.locator('#preserved')).toContainText('it changes in 12 of 12 cases');
+  await expect(page.locator('#verify figure[data-kind=preservation] svg')).toBeVisible();
+  await expect(page.locator('#by-loss'), 'not circular').toContainText('the norms are RMSNorms');
+  const both = await page.evaluate(async () => {
+    const { verification } = await window.gammascope.verify({ input: 'uniform', device: 'cpu', seed: 1 });
+    return verification;
+  });
+  const terminal = process.env['GAMMASCOPE'];
+  if (terminal === undefined) return;
+  const command = ['verify', 'samples/rmsnorm', '--uniform', '--random-init', '1', '--json'];
+  const native = (JSON.parse(execFileSync(terminal, command).toString()) as Report).verification;
+  expect(both?.random_init?.sites.length).toBe(9);
+  native?.random_init?.sites.forEach((site, at) => {
+    expect(both?.random_init?.sites[at]?.name).toBe(site.name);
+    expect((both?.random_init?.sites[at]?.mean_variance ?? 0) / site.mean_variance).toBeCloseTo(1, 4);
+    expect((both?.random_init?.sites[at]?.depth_ratio ?? 0) / (site.depth_ratio ?? NaN)).toBeCloseTo(1, 3);
+  });
 });
 
 test('on GPU and CPU the page says what the terminal says', async ({ page }) => {

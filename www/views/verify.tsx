@@ -52,7 +52,10 @@ export function Verify({ opened }: { opened: Opened }) {
   );
 }
 
-/** Models up to this many parameters are moved along unless somebody says not to: it takes seconds. */
+/** What random weights are drawn from: the same for everybody, so that numbers can be compared. */
+const SEED = 1;
+
+/** Models up to this many parameters are moved along, and run at their initialisation, unless somebody says not to: it takes seconds. */
 const SMALL = 5e6;
 
 function Controls({ parameters }: { parameters: number }) {
@@ -61,6 +64,7 @@ function Controls({ parameters }: { parameters: number }) {
   const [device, setDevice] = useState<Device>('fastest');
   const [tokens, setTokens] = useState('');
   const [preservation, setPreservation] = useState(parameters <= SMALL);
+  const [random, setRandom] = useState(parameters <= SMALL);
   const [file, setFile] = useState<File | null>(null);
   const wantsFile = input === 'text' || input === 'ids';
   const asked = Number.parseInt(tokens, 10);
@@ -76,6 +80,7 @@ function Controls({ parameters }: { parameters: number }) {
             sites,
             device,
             preservation,
+            seed: random ? SEED : null,
             tokens: Number.isFinite(asked) && asked > 0 ? asked : null,
             ...(wantsFile && file ? { file } : {}),
           })
@@ -132,6 +137,10 @@ function Controls({ parameters }: { parameters: number }) {
         move readers along their kernels too
       </label>
       <label class="choice">
+        <input type="checkbox" class="pick-random" checked={random} onChange={(event) => setRandom(event.currentTarget.checked)} />
+        beside random weights
+      </label>
+      <label class="choice">
         on the
         <select class="pick-machine" value={device} onChange={(event) => setDevice(event.currentTarget.value as Device)}>
           <option value="fastest">fastest of GPU and CPU</option>
@@ -173,6 +182,7 @@ function RunningNow() {
       />
       {plan && (
         <p class="muted small">
+          {now.twin && 'Now with random weights. '}
           {count(now.measured)} of {count(now.shown)} norms and streams that were shown are measured.{' '}
           {now.losses > 0 && `The kind is judged by the loss of ${count(now.losses)} tokens so far. `}
           {now.moved > 0 && `${count(now.moved)} of ${count(plan.moves)} moved readers are tried. `}
@@ -253,7 +263,22 @@ function Findings({ opened, verification, pass }: FindingsProps) {
           <FigureView inspector={inspector} report={report} kind="residual" checkpoint={report.checkpoint.name} />
         </>
       )}
+      {verification.random_init && <BesideRandom opened={opened} seed={verification.random_init.seed} />}
       {verification.preservation.length > 0 && <Preserved opened={opened} rows={verification.preservation} />}
+    </>
+  );
+}
+
+/** The trained model beside the same architecture with random weights. */
+function BesideRandom({ opened: { inspector, report }, seed }: { opened: Opened; seed: number }) {
+  return (
+    <>
+      <h3>Trained and with random weights</h3>
+      <p id="beside-random">
+        The same architecture with γ = 1, β = 0 and weights drawn from seed {seed}, on the same tokens. A depth may change because
+        its λ_v does, or because the mean variance does: the figure says both.
+      </p>
+      <FigureView inspector={inspector} report={report} kind="random_init" checkpoint={report.checkpoint.name} />
     </>
   );
 }

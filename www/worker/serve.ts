@@ -30,6 +30,7 @@ export type Measuring = Pick<
   | 'goOn'
   | 'ran'
   | 'measureSample'
+  | 'twin'
   | 'verifyRun'
   | 'link'
   | 'html'

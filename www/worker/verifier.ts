@@ -91,8 +91,14 @@ serve<Weights, Inspecting<Weights>>(
       measurer ??= await Measurer.open(device);
       return live().measureSample(sample, measurer);
     },
-    verifyRun(ran) {
-      live().verifyRun(ran);
+    async twin(seed) {
+      const twin = await live().twin(seed);
+      modelRun?.becomeTwin(twin);
+      live().free();
+      inspection = twin;
+    },
+    verifyRun(ran, ofTwin, seed) {
+      live().verifyRun(ran, ofTwin, seed);
       return live().report();
     },
     alone: (site, device) => live().alone(site, device),

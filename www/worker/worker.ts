@@ -19,6 +19,7 @@ serve(
     goOn: refuse,
     ran: refuse,
     measureSample: refuse,
+    twin: refuse,
     verifyRun: refuse,
     link: refuse,
     html: refuse,

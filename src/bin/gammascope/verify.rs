@@ -15,7 +15,7 @@ use gammascope::text::{Input, input};
 use gammascope::verify::gram::Gridded;
 use gammascope::verify::ids::TokenIds;
 use gammascope::verify::pass::{Measured, Sample, Sites};
-use gammascope::verify::random_init::random_init as beside;
+use gammascope::verify::random_init::{random_init as beside, told};
 use gammascope::verify::run::{Carried, Model, Ran, Run, RunError, Shown, Standing};
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -85,11 +85,7 @@ fn verified<S: ByteSource>(
         let ids = TokenIds { is_text: false, ..ids };
         let (random, of_random) = ran(&twin, model, ids, Watched::Sites, options, line)?.verification()?;
         verification.random_init = Some(beside(&verification, &random, seed));
-        let new = of_random
-            .into_iter()
-            .filter(|new| !warnings.contains(new))
-            .map(|new| Warning { message: format!("at the initialisation: {}", new.message), ..new });
-        warnings.extend(new.collect::<Vec<_>>());
+        warnings.extend(told(&warnings, of_random));
     }
     opened.verify(verification, warnings);
     Ok(opened.inspection.report)
