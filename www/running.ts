@@ -37,8 +37,8 @@ export const halted = signal<{ of: number; blocks: number; total: number; senten
 /** The sentence of a run that could not begin. */
 export const runFailure = signal<{ of: number; sentence: string } | null>(null);
 
-/** A run that takes longer than this many seconds waits until somebody has read its plan. */
-const LONG = 20;
+/** A run that takes longer than this many seconds, at most, waits until somebody has read its plan. */
+const LONG = 60;
 
 /** More workers than this only wait for memory; a share of the machine's memory is for all of them. */
 const MOST = 8;
@@ -116,7 +116,7 @@ export async function verify(choice: Choice = {}): Promise<Report> {
     const planned = await plan(runner, choice, either);
     const workers = workersFor(planned);
     tell(now, { plan: planned, workers });
-    const seconds = (planned.pass_seconds + planned.measuring_seconds / workers) * (choice.seed == null ? 1 : 2);
+    const seconds = planned.pass_seconds + planned.measuring_seconds / workers;
     if (choice.ask && seconds > LONG) {
       announcement.value = 'The plan of the run is ready.';
       await new Promise<void>((resolve, reject) => {
