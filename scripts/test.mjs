@@ -47,7 +47,7 @@ async function rust() {
 /** Shaders are validated everywhere; what needs an adapter is ignored, and shown so, unless GAMMASCOPE_GPU promises one. */
 async function gpu() {
   const adapter = process.env.GAMMASCOPE_GPU ? ["--include-ignored"] : [];
-  return cargoTest(["--features", "gpu", "--lib", "--test", "command_line", "--", "gpu", ...adapter]);
+  return cargoTest(["--features", "gpu", "--lib", "--test", "command_line", "--test", "forward", "--", "gpu", ...adapter]);
 }
 
 /** The Python that the page shows, with PyTorch: the hook and the snippets; skipped, and said, where there is none. */

@@ -38,8 +38,8 @@ fn measured<S: ByteSource>(opened: &Opened<S>) -> Verification {
     let wanted = model.wanted();
     let count = wanted.tokens.next_multiple_of(wanted.length);
     let ids = uniform(count, wanted.vocabulary);
-    let ids = TokenIds { ids, what: "uniform token ids".to_owned(), is_text: false };
-    let run = Run::new(opened.checkpoint(), model, ids, Sites::All).unwrap();
+    let ids = TokenIds { ids, further: Vec::new(), what: "uniform token ids".to_owned(), is_text: false };
+    let run = Run::new(opened.checkpoint(), model, ids, Sites::All, false).unwrap();
     let mut measured = Vec::new();
     let gram = async |gridded: &Gridded| gridded.gram();
     let give = async |shown: Shown| {

@@ -140,6 +140,8 @@ fn run(tensors: &[Named], config: &str, difference: f64, kind: NormKind) -> [Rep
         residual: Vec::new(),
         falls: Vec::new(),
         loss: Some(loss),
+        preservation: Vec::new(),
+        random_init: None,
         pass: Some(pass),
     };
     opened.verify(verification, Vec::new());

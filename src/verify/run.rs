@@ -125,7 +125,7 @@ fn most_for_loss(products: f64) -> usize {
 }
 
 impl Model {
-    /// Resolves it. Without `tokens`, four for each channel of the stream, and for the loss what [`most_for_loss`] allows; no
+    /// Resolves it. Without `tokens`, four for each channel of the stream, and for the loss as many as are worth their time; no
     /// sequence is longer than the model has positions for.
     pub fn new<S: ByteSource>(
         checkpoint: &Checkpoint<S>,

@@ -5,7 +5,9 @@
 //! kind they were not trained under is in part an accident. With z = D over both, the likelihood ratio of Student's test between
 //! this difference and none is
 //!
-//!     (s/2) · ln(1 + z²/(s − 1))        12.5 nats at z = 5 for many sequences, 4.5 for four
+//! ```text
+//! (s/2) · ln(1 + z²/(s − 1))        12.5 nats at z = 5 for many sequences, 4.5 for four
+//! ```
 //!
 //! The accident was measured at our LayerNorm sample: with the dead components of all its readers drawn anew, as at their
 //! initialisation, it is the same model as LayerNorm, and as RMSNorm costs 0.0009 … 0.0023 nats more (12 draws, 8,128 tokens; spread
