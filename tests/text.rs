@@ -131,7 +131,8 @@ fn random_weights_say_nothing_by_their_loss() {
     for seed in ["1", "2", "3"] {
         let ids = ids.to_str().unwrap();
         let options = ["--sites", "final", "--tokens", "2048", "--ids", ids, "--random-init", seed];
-        let report = report(verify(&[&at("samples/rmsnorm")], &options));
+        // Without its weights, so that only the initialisation is run.
+        let report = report(verify(&[&at("samples/rmsnorm/config.json")], &options));
         assert_eq!(report["verification"]["loss"], Value::Null);
         let warnings = report["warnings"].as_array().unwrap();
         assert!(warnings.iter().any(|warning| warning["code"] == "loss_of_a_guess"), "{warnings:?}");
