@@ -10,7 +10,8 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path += [os.path.join(HERE, "support"), os.path.join(HERE, "..", "scripts", "activations")]
+# Before this folder, which has a file of the same name as the hook.
+sys.path[:0] = [os.path.join(HERE, "support"), os.path.join(HERE, "..", "scripts", "activations")]
 from claims import conclude  # noqa: E402, I001: ends the script where PyTorch is not there
 
 import torch  # noqa: E402

@@ -9,7 +9,6 @@ import { FigureView } from './figure';
 import { MeasuredSites } from './measured';
 import { Prose } from './prose';
 import { Progressing } from './status';
-import '../verify.css';
 
 const KINDS: Record<RunPlan['told'], string> = {
   layernorm: 'LayerNorms',
