@@ -45,7 +45,14 @@ pub(crate) fn without_weights(
     remote: &Remote,
     line: &mut progress::Line,
 ) -> Result<Opened<files::Source>, String> {
-    let sources = files::sources(paths, remote, line)?;
+    inspected(files::sources(paths, remote, line)?, line)
+}
+
+/// Opens files from anywhere: headers and norm tensors.
+pub(crate) fn inspected<S: ByteSource>(
+    sources: Vec<S>,
+    line: &mut progress::Line,
+) -> Result<Opened<S>, String> {
     let opening = inspect::open(sources, |progress| line.show(progress));
     pollster::block_on(opening).map_err(|error| error.to_string())
 }

@@ -2,11 +2,11 @@
 
 use crate::args::{self, SiteChoice, Verify};
 use crate::{
-    UNREADABLE, USAGE, complain, explain, files, leave, measure, preservation, print_json, progress,
+    UNREADABLE, USAGE, complain, explain, files, leave, measure, open, preservation, print_json, progress,
     random_init, summary,
 };
 use gammascope::device::{Device, Machine};
-use gammascope::inspect::{self, Inspection, Opened};
+use gammascope::inspect::{Inspection, Opened};
 use gammascope::model::random;
 use gammascope::report::{NormKind, Report, Warning};
 use gammascope::source::ByteSource;
@@ -51,14 +51,10 @@ fn report(options: &Verify, line: &mut progress::Line) -> Result<Report, String>
     match options.random_init {
         Some(seed) if !random::has_weights(&sources) => {
             let sources = pollster::block_on(random::twin(sources, seed)).map_err(sentence)?;
-            verified(opened(sources, line)?, options, None, line)
+            verified(open::inspected(sources, line)?, options, None, line)
         }
-        seed => verified(opened(sources, line)?, options, seed, line),
+        seed => verified(open::inspected(sources, line)?, options, seed, line),
     }
-}
-
-fn opened<S: ByteSource>(sources: Vec<S>, line: &mut progress::Line) -> Result<Opened<S>, String> {
-    pollster::block_on(inspect::open(sources, |progress| line.show(progress))).map_err(sentence)
 }
 
 fn sentence(error: impl std::fmt::Display) -> String {
@@ -101,7 +97,7 @@ fn twin<S: ByteSource>(
     seed: u64,
     line: &mut progress::Line,
 ) -> Result<Opened<GeneratedSource>, String> {
-    self::opened(random::twin_of(opened.checkpoint(), seed).map_err(sentence)?, line)
+    open::inspected(random::twin_of(opened.checkpoint(), seed).map_err(sentence)?, line)
 }
 
 /// What of a run is measured.
