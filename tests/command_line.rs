@@ -403,6 +403,40 @@ fn a_trained_model_is_run_beside_its_initialisation_and_a_configuration_alone() 
     assert!(alone["checkpoint"]["name"].as_str().unwrap().ends_with("-random-1"), "{}", alone["checkpoint"]);
 }
 
+#[test]
+fn the_first_blocks_are_run_alone_and_a_plan_runs_nothing() {
+    let verify = |options: &[&str]| {
+        let mut command = Command::cargo_bin("gammascope").unwrap();
+        command.arg("verify").arg(sample("rmsnorm")).args(["--tokens", "640"]).args(options);
+        command
+    };
+    let report = |options: &[&str]| serde_json::from_str::<Value>(&stdout(&mut verify(options))).unwrap();
+    let (whole, first) = (report(&["--json"]), report(&["--json", "--blocks", "2"]));
+    let verification = &first["verification"];
+    assert_eq!(verification["pass"]["left_out"], 2);
+    assert!(verification["loss"].is_null() && verification["pass"]["loss"].is_null(), "no head, no loss");
+    let names: Vec<&str> =
+        verification["sites"].as_array().unwrap().iter().map(|site| site["name"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), 5, "two norms a block and the final one: {names:?}");
+    assert_eq!(*names.last().unwrap(), "model.norm");
+    let residual = |report: &Value| report["verification"]["residual"].as_array().unwrap()[..2].to_vec();
+    assert_eq!(residual(&first), residual(&whole), "the stream after a block does not know what follows");
+    let warned = |report: &Value| {
+        report["warnings"].as_array().unwrap().iter().any(|warning| warning["code"] == "blocks_left_out")
+    };
+    assert!(warned(&first) && !warned(&whole));
+    let error = stderr(&mut verify(&["--blocks", "9"]), 2);
+    assert!(error.contains("has 4") && error.contains("1 to 4"), "{error}");
+
+    let plan = report(&["--plan", "--json", "--blocks", "2"]);
+    assert_eq!((&plan["blocks"], &plan["left_out"], &plan["sites"]), (&2.into(), &2.into(), &5.into()));
+    let all = report(&["--plan", "--json"]);
+    assert_eq!((&all["blocks"], &all["left_out"], &all["sites"]), (&4.into(), &0.into(), &9.into()));
+    assert!(all["operations"].as_f64() > plan["operations"].as_f64());
+    let text = stdout(&mut verify(&["--plan"]));
+    assert!(text.contains("5 sequences of 128 tokens") && text.contains("Time "), "{text}");
+}
+
 fn share() -> Command {
     let mut command = Command::cargo_bin("gammascope").unwrap();
     command.arg("share");

@@ -12,7 +12,7 @@ use gammascope::verify::gram::Gridded;
 use gammascope::verify::ids::{TokenIds, uniform};
 use gammascope::verify::pass::Sites;
 use gammascope::verify::random_init::random_init;
-use gammascope::verify::run::{Model, Run, Shown, Standing};
+use gammascope::verify::run::{Extent, Model, Run, Shown, Standing};
 use pollster::block_on;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -34,7 +34,8 @@ fn checkpoint(folder: &str) -> Opened<DiskSource> {
 /// All norms of a model, measured on uniform ids, eight for each channel.
 fn measured<S: ByteSource>(opened: &Opened<S>) -> Verification {
     let width = opened.inspection.report.model.width.unwrap() as usize;
-    let model = Model::new(opened.checkpoint(), Some(8 * width), 16).unwrap();
+    let extent = Extent { tokens: Some(8 * width), sequence: 16, blocks: None };
+    let model = Model::new(opened.checkpoint(), extent).unwrap();
     let wanted = model.wanted();
     let count = wanted.tokens.next_multiple_of(wanted.length);
     let ids = uniform(count, wanted.vocabulary);

@@ -394,7 +394,11 @@ length: number,
 /**
  * Mean loss of the next token, in nats; null for uniform ids, and for a model without a head or that sees later tokens.
  */
-loss: number | null, };
+loss: number | null, 
+/**
+ * Blocks after those that were run: 0 of a whole model.
+ */
+left_out: number, };
 
 export type Preservation = { 
 /**
@@ -716,6 +720,10 @@ tokens: number | null,
  */
 sequence: number | null, 
 /**
+ * Blocks, from the first on; without, all of them.
+ */
+blocks: number | null, 
+/**
  * Which norms are measured.
  */
 sites: RunSites, 
@@ -746,9 +754,13 @@ sequences: number,
  */
 length: number, 
 /**
- * Blocks.
+ * Blocks that are run.
  */
 blocks: number, 
+/**
+ * Blocks after those.
+ */
+left_out: number, 
 /**
  * Norms that are measured.
  */
@@ -778,7 +790,7 @@ bytes: number,
  */
 operations: number, 
 /**
- * Bytes of memory that the pass takes: activations, and the largest matrix.
+ * Bytes of memory that the pass takes: activations, the weights of the largest part of a block, and what is read ahead.
  */
 memory: number, 
 /**

@@ -98,6 +98,7 @@ async function plan(runner: Inspector, { file, device = 'fastest', ...chosen }: 
   const options: RunOptions = {
     tokens: chosen.tokens ?? null,
     sequence: chosen.sequence ?? null,
+    blocks: chosen.blocks ?? null,
     sites: chosen.sites ?? 'all',
     input: chosen.input ?? 'usual',
     preservation: chosen.preservation ?? false,

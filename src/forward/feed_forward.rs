@@ -94,13 +94,15 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
     }
 
     async fn gated(&self, gated: &Gated) -> Result<Part<K>, ForwardError> {
-        let (down, activation) = (self.load(&gated.down).await?, gated.activation);
+        let activation = gated.activation;
         Ok(match &gated.inputs {
             GatedInputs::Separate([gate, up]) => {
-                Part::Gated { gate: self.load(gate).await?, up: self.load(up).await?, down, activation }
+                let (gate, up) = (self.load(gate).await?, self.load(up).await?);
+                Part::Gated { gate, up, down: self.load(&gated.down).await?, activation }
             }
             GatedInputs::Concatenated(both) => {
-                Part::Concatenated { both: self.load(both).await?, down, activation }
+                let both = self.load(both).await?;
+                Part::Concatenated { both, down: self.load(&gated.down).await?, activation }
             }
         })
     }

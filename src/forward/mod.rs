@@ -4,8 +4,9 @@
 //! The pass carries out an [`Architecture`], in f32 on a device ([`kernels`]), and shows what it computes to whoever watches:
 //! what every norm gives, under its name in the report, and the residual stream after every block. From such a stream it can be
 //! resumed, on another device if need be.
-//! It can be run with linear maps edited ([`Edit`]). `weights` reads tensors, `attention` and `feed_forward` are the parts of a block, [`head`] goes on to logits and losses.
+//! It can be run with linear maps edited ([`Edit`]). `weights` reads tensors, `ahead` the next of them before they are wanted, `attention` and `feed_forward` are the parts of a block, [`head`] goes on to logits and losses.
 
+mod ahead;
 mod attention;
 mod edit;
 mod feed_forward;
@@ -219,6 +220,20 @@ pub struct Pass<'a, S, K = Cpu> {
     told: Option<Centring>,
 }
 
+/// Takes the first bytes of a tensor to a device, for who wants to know how long that takes; gives how many they are.
+pub async fn load_some<S: ByteSource, K: Kernels>(
+    checkpoint: &Checkpoint<S>,
+    tensor: usize,
+    kernels: &K,
+) -> Result<u64, ForwardError> {
+    let weights = Weights::new(checkpoint);
+    let (weight, bytes) = weights.first_piece(kernels, tensor).await?;
+    // A GPU has not taken them before it gives something back.
+    kernels.get(&kernels.zeros(1)).await?;
+    drop(weight);
+    Ok(bytes)
+}
+
 impl<'a, S: ByteSource> Pass<'a, S> {
     /// On the CPU. Checks that the model has a row and a position for each token.
     pub fn new(
@@ -295,6 +310,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         watch: &mut impl Watch,
     ) -> Result<K::Values, ForwardError> {
         let width = self.architecture.width;
+        self.weights.look_ahead(self.architecture.tensors_from(done));
         for (index, block) in self.architecture.blocks.iter().enumerate().skip(done) {
             stream = self.block(block, stream, watch).await?;
             // Also waits for the device, so that no more than a block is ahead of it.

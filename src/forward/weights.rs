@@ -1,22 +1,25 @@
 //! Tensors of a checkpoint: small ones decoded to f32, matrices taken to a device as they are.
 
 use super::ForwardError;
+use super::ahead::{Ahead, Piece, pieces};
 use super::edit::Edit;
 use super::kernels::{Kernels, Shape};
 use crate::checkpoint::dtype::TensorType;
 use crate::checkpoint::{Checkpoint, Tensor};
 use crate::model::architecture::Linear;
-use crate::source::ByteSource;
+use crate::source::{ByteSource, SourceError};
 use safetensors::Dtype;
+use std::cell::RefCell;
 use std::ops::Range;
 
 /// Bytes that are read at once: in memory beside the decoded values.
-const AT_ONCE: u64 = 16 << 20;
+pub(super) const AT_ONCE: u64 = 16 << 20;
 
 /// The tensors of a checkpoint, and what is changed in its linear maps.
 pub(super) struct Weights<'a, S> {
     checkpoint: &'a Checkpoint<S>,
     edits: &'a [Edit],
+    ahead: RefCell<Ahead<'a>>,
 }
 
 /// A matrix on a device.
@@ -40,7 +43,7 @@ impl<K: Kernels> Loaded<K> {
 
 impl<'a, S: ByteSource> Weights<'a, S> {
     pub(super) fn new(checkpoint: &'a Checkpoint<S>) -> Self {
-        Self { checkpoint, edits: &[] }
+        Self { checkpoint, edits: &[], ahead: RefCell::default() }
     }
 
     /// The same tensors with other edits.
@@ -48,7 +51,20 @@ impl<'a, S: ByteSource> Weights<'a, S> {
     where
         'a: 'b,
     {
-        Weights { checkpoint: self.checkpoint, edits }
+        Weights { checkpoint: self.checkpoint, edits, ahead: RefCell::default() }
+    }
+
+    /// Reads these tensors while others are computed with, in this order; those that were to come before are forgotten.
+    pub(super) fn look_ahead(&self, tensors: impl Iterator<Item = usize>) {
+        self.ahead.replace(Ahead::of(self.checkpoint, tensors));
+    }
+
+    async fn piece(&self, piece: Piece) -> Result<Vec<u8>, SourceError> {
+        let begun = self.ahead.borrow_mut().take(self.checkpoint, &piece);
+        match begun {
+            Some(reading) => reading.await,
+            None => self.checkpoint.read_weights(piece.shard, piece.range).await,
+        }
     }
 
     /// Whether the map with this weight is changed.
@@ -130,6 +146,25 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         Ok(weight)
     }
 
+    /// The first values of a tensor on a device, as many as are read at once, and their bytes.
+    pub(super) async fn first_piece<K: Kernels>(
+        &self,
+        kernels: &K,
+        tensor: usize,
+    ) -> Result<(K::Weight, u64), ForwardError> {
+        let size = self.size(tensor)?;
+        let elements = self.at(tensor).elements().min(AT_ONCE / size);
+        let dtype = &self.at(tensor).dtype;
+        let mut weight =
+            kernels.weight(dtype, elements as usize).ok_or_else(|| undecoded(self.at(tensor)))?;
+        self.pieces(tensor, 0..elements, |bytes| {
+            kernels.fill(&mut weight, bytes);
+            Ok(())
+        })
+        .await?;
+        Ok((weight, elements * size))
+    }
+
     /// Σ w² over a tensor.
     pub(super) async fn squares(&self, tensor: usize) -> Result<f64, ForwardError> {
         let mut squares = 0.0;
@@ -170,13 +205,10 @@ impl<'a, S: ByteSource> Weights<'a, S> {
     ) -> Result<(), ForwardError> {
         let size = self.size(tensor)?;
         let tensor = self.at(tensor);
-        let mut from = tensor.range.start + elements.start * size;
-        let end = tensor.range.start + elements.end * size;
-        while from < end {
-            let to = end.min(from + AT_ONCE);
-            let read = self.checkpoint.read_weights(tensor.shard, from..to).await;
+        let start = tensor.range.start;
+        for piece in pieces(tensor.shard, start + elements.start * size..start + elements.end * size) {
+            let read = self.piece(piece).await;
             each(&read.map_err(|error| ForwardError::Source { tensor: tensor.name.clone(), error })?)?;
-            from = to;
         }
         Ok(())
     }

@@ -257,14 +257,49 @@ pub struct Head {
 impl Architecture {
     /// Every linear map of the blocks, and how often a token goes through it: a share of the experts.
     fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
-        self.blocks
-            .iter()
-            .flat_map(|block| block.attention.linear_maps().chain(block.feed_forward.linear_maps()))
+        self.blocks.iter().flat_map(Block::linear_maps)
     }
 
     /// The matrices that a pass reads whole.
     pub fn tensors(&self) -> impl Iterator<Item = usize> {
-        self.linear_maps().map(|(linear, _)| linear.weight)
+        self.tensors_from(0)
+    }
+
+    /// Those of the blocks from the `done`th on, in the order in which they are read.
+    pub fn tensors_from(&self, done: usize) -> impl Iterator<Item = usize> {
+        self.blocks.iter().skip(done).flat_map(Block::linear_maps).map(|(linear, _)| linear.weight)
+    }
+
+    /// Values of the matrices that are on a device at once, at most: one of attention, or all of a feed-forward part or an expert.
+    pub fn largest_part(&self) -> u64 {
+        let values = |linear: &Linear| (linear.inputs * linear.outputs) as u64;
+        let of_block = |block: &Block| {
+            let attention = block.attention.linear_maps().map(|(linear, _)| values(linear)).max();
+            let feed_forward = match &block.feed_forward {
+                FeedForward::Plain { up, down, .. } => values(up) + values(down),
+                FeedForward::Gated(gated) => gated.linear_maps().map(values).sum(),
+                FeedForward::Experts { experts, .. } => {
+                    let of_expert = |expert: &Gated| expert.linear_maps().map(values).sum();
+                    experts.iter().map(of_expert).max().unwrap_or(0)
+                }
+            };
+            attention.unwrap_or(0).max(feed_forward)
+        };
+        self.blocks.iter().map(of_block).max().unwrap_or(0)
+    }
+
+    /// The norms that a pass shows, in any order.
+    pub fn norms(&self) -> impl Iterator<Item = &Norm> {
+        let of_blocks = self.blocks.iter().flat_map(Block::norms);
+        self.embedding.norm.iter().chain(of_blocks).chain(&self.final_norm)
+    }
+
+    /// The same model without its blocks from the `count`th on and without its head: the final norm reads the stream after those
+    /// that are left.
+    pub fn first_blocks(self, count: usize) -> Self {
+        let mut blocks = self.blocks;
+        blocks.truncate(count);
+        Self { blocks, head: None, ..self }
     }
 
     /// Multiplications a token in the blocks, in sequences of `length` tokens.
@@ -289,6 +324,20 @@ impl Architecture {
             heads.max(2 * hidden * tokens.min(2048) / tokens.max(1))
         };
         (4 * self.width + self.blocks.iter().map(of_block).max().unwrap_or(0)) as u64
+    }
+}
+
+impl Block {
+    fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
+        self.attention.linear_maps().chain(self.feed_forward.linear_maps())
+    }
+
+    fn norms(&self) -> impl Iterator<Item = &Norm> {
+        let of_branches = [&self.around_attention, &self.around_feed_forward]
+            .into_iter()
+            .flat_map(|branch| [&branch.before, &branch.inner_after, &branch.after]);
+        let Attention { query_norm, key_norm, .. } = &self.attention;
+        of_branches.chain([query_norm, key_norm]).flatten()
     }
 }
 

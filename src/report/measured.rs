@@ -42,6 +42,10 @@ pub struct RunOptions {
     /// Tokens of a sequence; without, 128.
     #[cfg_attr(test, ts(type = "number | null"))]
     pub sequence: Option<u64>,
+    /// Blocks, from the first on; without, all of them.
+    #[serde(default)]
+    #[cfg_attr(test, ts(type = "number | null"))]
+    pub blocks: Option<u64>,
     /// Which norms are measured.
     pub sites: RunSites,
     /// What is run.
@@ -90,9 +94,13 @@ pub struct RunPlan {
     /// Tokens of each.
     #[cfg_attr(test, ts(type = "number"))]
     pub length: u64,
-    /// Blocks.
+    /// Blocks that are run.
     #[cfg_attr(test, ts(type = "number"))]
     pub blocks: u64,
+    /// Blocks after those.
+    #[serde(default)]
+    #[cfg_attr(test, ts(type = "number"))]
+    pub left_out: u64,
     /// Norms that are measured.
     #[cfg_attr(test, ts(type = "number"))]
     pub sites: u64,
@@ -112,7 +120,7 @@ pub struct RunPlan {
     pub bytes: u64,
     /// Additions and multiplications of the pass and of what is measured.
     pub operations: f64,
-    /// Bytes of memory that the pass takes: activations, and the largest matrix.
+    /// Bytes of memory that the pass takes: activations, the weights of the largest part of a block, and what is read ahead.
     #[cfg_attr(test, ts(type = "number"))]
     pub memory: u64,
     /// Bytes of memory that measuring a norm takes.

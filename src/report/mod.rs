@@ -115,6 +115,10 @@ pub struct PassSummary {
     pub length: u64,
     /// Mean loss of the next token, in nats; null for uniform ids, and for a model without a head or that sees later tokens.
     pub loss: Option<f64>,
+    /// Blocks after those that were run: 0 of a whole model.
+    #[serde(default)]
+    #[cfg_attr(test, ts(type = "number"))]
+    pub left_out: u64,
 }
 
 /// The residual stream after one block (MATH §4).

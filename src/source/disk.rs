@@ -1,17 +1,22 @@
 //! Files on a local disk, read by position (pread), never mapped and never whole.
 
+use super::aside::aside;
 use super::{ByteSource, SourceError};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes from which on a read is worth a thread of its own, beside which somebody may compute.
+const LARGE: u64 = 1 << 20;
 
 /// An open file.
 #[derive(Debug)]
 pub struct DiskSource {
     path: String,
     length: u64,
-    file: File,
+    file: Arc<File>,
 }
 
 impl DiskSource {
@@ -25,7 +30,7 @@ impl DiskSource {
         };
         let file = File::open(location).map_err(refuse)?;
         let length = file.metadata().map_err(refuse)?.len();
-        Ok(Self { path, length, file })
+        Ok(Self { path, length, file: Arc::new(file) })
     }
 }
 
@@ -39,25 +44,36 @@ impl ByteSource for DiskSource {
     }
 
     async fn read(&self, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
-        let mut bytes = vec![0; (range.end - range.start) as usize];
-        let mut filled = 0;
-        while filled < bytes.len() {
-            match read_at(&self.file, &mut bytes[filled..], range.start + filled as u64) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    return Err(SourceError::Refused {
-                        file: self.path.clone(),
-                        offset: range.start,
-                        reason: error.to_string(),
-                    });
-                }
-            }
-        }
-        bytes.truncate(filled);
-        Ok(bytes)
+        let offset = range.start;
+        let found = if range.end - range.start < LARGE {
+            read(&self.file, range)
+        } else {
+            let file = Arc::clone(&self.file);
+            let died = || Err(io::Error::other("the thread that read it ended"));
+            aside(move || read(&file, range)).await.unwrap_or_else(died)
+        };
+        found.map_err(|error| SourceError::Refused {
+            file: self.path.clone(),
+            offset,
+            reason: error.to_string(),
+        })
     }
+}
+
+/// The bytes of `range`; fewer where the file ends before it.
+fn read(file: &File, range: Range<u64>) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; (range.end - range.start) as usize];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match read_at(file, &mut bytes[filled..], range.start + filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
 }
 
 #[cfg(unix)]

@@ -5,6 +5,8 @@
 
 pub mod address;
 mod any;
+#[cfg(not(target_arch = "wasm32"))]
+mod aside;
 mod coalesce;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod disk;

@@ -10,13 +10,14 @@ use crate::checkpoint::Checkpoint;
 use crate::cpu::norm::Centring;
 use crate::device::Machine;
 use crate::forward::kernels::{Cpu, Kernels};
-use crate::forward::{ForwardError, Pass, Seen, Tokens, Watch};
+use crate::forward::{ForwardError, Pass, Seen, Tokens, Watch, load_some};
 use crate::inspect::{Inspection, Opened};
 use crate::model::{self, Architecture, ModelError};
 use crate::report::measured::{Measured as Outcomes, RunPlan};
 use crate::report::{KindByLoss, NormKind, PassSummary, Preservation, Verification, Warning};
 use crate::source::ByteSource;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 /// Tokens for each channel of the stream where nothing else is asked for.
@@ -40,6 +41,31 @@ pub enum RunError {
     /// The pass failed.
     #[error(transparent)]
     Forward(#[from] ForwardError),
+    /// A number of blocks that the model does not have.
+    #[error("{asked} blocks cannot be run of a model that has {has}: ask for 1 to {has}")]
+    Blocks {
+        /// What was asked for.
+        asked: usize,
+        /// Of the model.
+        has: usize,
+    },
+}
+
+/// How much of a model is run, on how much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// Tokens, rounded up to whole sequences; without, four for each channel of the stream.
+    pub tokens: Option<usize>,
+    /// Tokens of a sequence.
+    pub sequence: usize,
+    /// Blocks, from the first on; without, all of them.
+    pub blocks: Option<usize>,
+}
+
+impl Default for Extent {
+    fn default() -> Self {
+        Self { tokens: None, sequence: USUAL_LENGTH, blocks: None }
+    }
 }
 
 /// A model that can be run, and how many tokens of which sequences.
@@ -50,6 +76,8 @@ pub struct Model {
     /// Tokens after those that the loss may take.
     further: usize,
     length: usize,
+    /// Blocks after those that are run.
+    left_out: usize,
 }
 
 /// A model that is ready to be run.
@@ -58,6 +86,7 @@ pub struct Run {
     architecture: Architecture,
     input: TokenIds,
     length: usize,
+    left_out: usize,
     sites: Sites,
     preserves: bool,
 }
@@ -104,6 +133,15 @@ pub struct Ran {
     pub seconds: f64,
 }
 
+/// How fast a pass is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PassSpeeds {
+    /// Multiplications a second.
+    pub multiplications: f64,
+    /// Bytes of weights a second, from the checkpoint to the device.
+    pub loading: f64,
+}
+
 /// Whether it can be better or worse at predicting the next token.
 fn predicts(architecture: &Architecture, length: usize) -> bool {
     architecture.causal && architecture.head.is_some() && length > 1
@@ -125,14 +163,18 @@ fn most_for_loss(products: f64) -> usize {
 }
 
 impl Model {
-    /// Resolves it. Without `tokens`, four for each channel of the stream, and for the loss as many as are worth their time; no
-    /// sequence is longer than the model has positions for.
-    pub fn new<S: ByteSource>(
-        checkpoint: &Checkpoint<S>,
-        tokens: Option<usize>,
-        sequence: usize,
-    ) -> Result<Self, RunError> {
-        let architecture = model::resolve(checkpoint)?;
+    /// Resolves it. Where no number of tokens is asked for, the loss has as many more as are worth their time; no sequence is longer
+    /// than the model has positions for.
+    pub fn new<S: ByteSource>(checkpoint: &Checkpoint<S>, extent: Extent) -> Result<Self, RunError> {
+        let Extent { tokens, sequence, blocks } = extent;
+        let whole = model::resolve(checkpoint)?;
+        let has = whole.blocks.len();
+        let blocks = blocks.unwrap_or(has);
+        if blocks > has || blocks == 0 {
+            return Err(RunError::Blocks { asked: blocks, has });
+        }
+        let left_out = has - blocks;
+        let architecture = if left_out == 0 { whole } else { whole.first_blocks(blocks) };
         let length = architecture.longest.map_or(sequence, |longest| sequence.min(longest));
         let usual = USUAL_RATIO * architecture.width;
         let further = match tokens {
@@ -142,12 +184,12 @@ impl Model {
             // Whoever asks for a number of tokens gets no more.
             _ => 0,
         };
-        Ok(Self { architecture, tokens: tokens.unwrap_or(usual), further, length })
+        Ok(Self { architecture, tokens: tokens.unwrap_or(usual), further, length, left_out })
     }
 
     /// How many ids it is run on.
     pub fn wanted(&self) -> Wanted {
-        let Self { architecture, tokens, further, length } = self;
+        let Self { architecture, tokens, further, length, .. } = self;
         let vocabulary = architecture.vocabulary;
         Wanted { tokens: *tokens, further: *further, length: *length, vocabulary }
     }
@@ -167,8 +209,8 @@ impl Run {
         sites: Sites,
         preserves: bool,
     ) -> Result<Self, RunError> {
-        let Model { architecture, length, .. } = model;
-        let run = Self { architecture, input, length, sites, preserves };
+        let Model { architecture, length, left_out, .. } = model;
+        let run = Self { architecture, input, length, left_out, sites, preserves };
         // What cannot be run is refused before anything is planned.
         run.pass(checkpoint)?;
         Ok(run)
@@ -176,7 +218,9 @@ impl Run {
 
     /// The same run, of norms alone, of the same architecture with other weights.
     pub fn of_twin<S: ByteSource>(&self, checkpoint: &Checkpoint<S>) -> Result<Self, RunError> {
-        let model = Model::new(checkpoint, Some(self.input.ids.len()), self.length)?;
+        let blocks = Some(self.blocks());
+        let extent = Extent { tokens: Some(self.input.ids.len()), sequence: self.length, blocks };
+        let model = Model::new(checkpoint, extent)?;
         // Weights that nobody trained predict no token: a loss would only cost two more passes.
         let input = TokenIds { is_text: false, ..self.input.clone() };
         Self::new(checkpoint, model, input, self.sites, false)
@@ -236,22 +280,45 @@ impl Run {
         if self.has_loss() { self.input.ids.len() + self.input.further.len() } else { 0 }
     }
 
-    /// What carrying it out takes: `multiplications` a second of the pass, `speeds` of what is measured.
+    /// Bytes of weights a second from the checkpoint to `machine`: the first of the largest matrix are read. `clock` gives seconds,
+    /// perhaps by the millisecond.
+    pub async fn loading_speed<S: ByteSource>(
+        &self,
+        opened: &Opened<S>,
+        machine: &Machine,
+        clock: impl Fn() -> f64,
+    ) -> Result<f64, RunError> {
+        let checkpoint = opened.checkpoint();
+        let bytes = |tensor: &usize| checkpoint.tensors[*tensor].bytes();
+        let Some(tensor) = self.architecture.tensors().max_by_key(bytes) else { return Ok(f64::INFINITY) };
+        let began = clock();
+        let bytes = match machine {
+            Machine::Cpu => load_some(checkpoint, tensor, &Cpu).await?,
+            #[cfg(feature = "gpu")]
+            Machine::Gpu(kernels) => load_some(checkpoint, tensor, kernels.as_ref()).await?,
+        };
+        Ok(bytes as f64 / (clock() - began).max(1e-3))
+    }
+
+    /// What carrying it out takes, at these speeds of the pass and of what is measured.
     pub fn cost<S: ByteSource>(
         &self,
         opened: &Opened<S>,
         machine: &Machine,
         gram_device: &str,
-        multiplications: f64,
+        pass: PassSpeeds,
         speeds: Speeds,
     ) -> RunPlan {
         let (n, architecture) = (self.input.ids.len() as f64, &self.architecture);
+        let shown: HashSet<&str> = architecture.norms().filter_map(|norm| norm.site.as_deref()).collect();
         let widths: Vec<u64> = opened
             .inspection
             .report
             .norms
             .iter()
-            .filter(|norm| self.measures(&opened.inspection, &norm.name))
+            .filter(|norm| {
+                self.measures(&opened.inspection, &norm.name) && shown.contains(norm.name.as_str())
+            })
             .map(|norm| norm.width)
             .collect();
         // Queries and keys have a row a head.
@@ -283,27 +350,31 @@ impl Run {
         let bytes = architecture.tensors().map(|tensor| tensors[tensor].bytes()).sum::<u64>();
         let width = architecture.width as u64;
         let activations = 4 * self.input.ids.len() as u64 * architecture.widest_row(self.input.ids.len());
-        let matrix = architecture.tensors().map(|tensor| 4 * tensors[tensor].elements()).max().unwrap_or(0);
+        // What is on the device as f32, and as many bytes again as are read ahead.
+        let ahead = architecture.tensors().map(|tensor| tensors[tensor].bytes()).max().unwrap_or(0);
+        let weights = 4 * architecture.largest_part() + ahead;
+        let bytes = bytes * passes as u64;
         RunPlan {
             family: architecture.family.clone(),
             told: self.told(),
             sequences: (self.input.ids.len() / self.length) as u64,
             length: self.length as u64,
             blocks: self.blocks() as u64,
+            left_out: self.left_out as u64,
             sites: widths.len() as u64,
             input: self.input.what.clone(),
             losses: self.has_loss(),
             moves: self.moves() as u64,
             loss_tokens: most_for_loss as u64,
-            bytes: bytes * passes as u64,
+            bytes,
             operations: 2.0 * products + work[0] + work[1],
-            memory: activations + matrix,
+            memory: activations + weights,
             memory_of_site: memory(
                 8 * self.input.ids.len() as u64 * width,
                 self.input.ids.len() as u64,
                 width,
             ),
-            pass_seconds: products / multiplications,
+            pass_seconds: products / pass.multiplications + bytes as f64 / pass.loading,
             measuring_seconds: work[0] / speeds.sums + work[1] / speeds.eigen,
             device: machine.name().to_owned(),
             gram_device: gram_device.to_owned(),
@@ -340,6 +411,14 @@ impl Run {
                 code: "residual_normalised".to_owned(),
                 message: "every block ends in a norm, so the least singular value of the residual stream is that norm's kernel: it is not listed".to_owned(),
                 r#where: "residual".to_owned(),
+            });
+        }
+        if self.left_out > 0 {
+            let (blocks, all) = (self.blocks(), self.blocks() + self.left_out);
+            warnings.push(Warning {
+                code: "blocks_left_out".to_owned(),
+                message: format!("the first {blocks} of {all} blocks are run: the final norm reads the stream after those, which is not what it was trained on, and there are no logits and no loss"),
+                r#where: format!("block {}", blocks - 1),
             });
         }
         if self.input.ids.len() <= self.architecture.width {
@@ -493,6 +572,7 @@ impl Run {
             sequences: (self.input.ids.len() / self.length) as u64,
             length: self.length as u64,
             loss: carried.mean_loss,
+            left_out: self.left_out as u64,
         };
         let mut carried = carried;
         carried.warnings.extend(self.warnings());

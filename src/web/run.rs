@@ -13,7 +13,7 @@ use crate::verify::gram::Gridded;
 use crate::verify::pass::{Sample, Sites, of_f32};
 use crate::verify::plan::no_gpu;
 use crate::verify::random_init;
-use crate::verify::run::{Model, Ran, Run, Shown, Standing, USUAL_LENGTH};
+use crate::verify::run::{Extent, Model, PassSpeeds, Ran, Run, Shown, Standing, USUAL_LENGTH};
 use js_sys::{Error, Float32Array, Function, Object, Promise, Reflect};
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -129,10 +129,11 @@ impl Inspection {
         bytes: Option<Vec<u8>>,
         wanted: &str,
     ) -> Result<ModelRun, Error> {
-        let RunOptions { tokens, sequence, sites, input: chosen, preservation } =
+        let RunOptions { tokens, sequence, blocks, sites, input: chosen, preservation } =
             serde_json::from_str(options).map_err(sentence)?;
+        let [tokens, blocks] = [tokens, blocks].map(|count| count.map(|count| count as usize));
         let sequence = sequence.map_or(USUAL_LENGTH, |length| length as usize);
-        let model = Model::new(self.inner.checkpoint(), tokens.map(|tokens| tokens as usize), sequence);
+        let model = Model::new(self.inner.checkpoint(), Extent { tokens, sequence, blocks });
         let model = model.map_err(sentence)?;
         let (name, bytes) = (name.unwrap_or_default(), bytes.unwrap_or_default());
         let asked = match chosen {
@@ -150,7 +151,9 @@ impl Inspection {
         let run = Run::new(self.inner.checkpoint(), model, ids, sites, preservation).map_err(sentence)?;
         let (device, speeds, fault) = super::device(wanted).await;
         let (machine, multiplications, other_fault) = machine(wanted).await;
-        let mut plan = run.cost(&self.inner, &machine, device.name(), multiplications, speeds);
+        let loading = run.loading_speed(&self.inner, &machine, clock).await.map_err(sentence)?;
+        let pass = PassSpeeds { multiplications, loading };
+        let mut plan = run.cost(&self.inner, &machine, device.name(), pass, speeds);
         plan.warnings.extend(fault.or(other_fault));
         plan.warnings.extend(why.map(|why| input::not_run(&why)));
         Ok(ModelRun { inner: run, machine, plan, standing: RefCell::default() })

@@ -62,6 +62,12 @@ pub(crate) struct Verify {
     /// Tokens of a sequence.
     #[arg(long, value_name = "T", default_value_t = 128)]
     pub(crate) sequence: usize,
+    /// Run the first N blocks only: of a model too large to be run whole. The final norm then reads the stream after those.
+    #[arg(long, value_name = "N")]
+    pub(crate) blocks: Option<usize>,
+    /// Print what the run would take (bytes to read, operations, memory, time by a trial on this machine) and run nothing.
+    #[arg(long, conflicts_with_all = ["random_init", "explain"])]
+    pub(crate) plan: bool,
     /// Run on this text, in UTF-8, by the tokenizer.json beside the weights. Without --text, --ids and --uniform a sample text that
     /// comes with the program is run, and where there is no such tokenizer uniform ids. On text the kind of the norms is judged by
     /// loss too, where the model predicts next tokens.

@@ -10,6 +10,7 @@ mod files;
 mod measure;
 mod open;
 mod output;
+mod plan;
 mod preservation;
 mod progress;
 mod random_init;

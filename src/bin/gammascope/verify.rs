@@ -2,12 +2,13 @@
 
 use crate::args::{self, SiteChoice, Verify};
 use crate::{
-    UNREADABLE, USAGE, complain, explain, files, leave, measure, open, preservation, print_json, progress,
-    random_init, summary,
+    UNREADABLE, USAGE, complain, explain, files, leave, measure, open, plan, preservation, print_json,
+    progress, random_init, summary,
 };
 use gammascope::device::{Device, Machine};
 use gammascope::inspect::{Inspection, Opened};
 use gammascope::model::random;
+use gammascope::report::measured::RunPlan;
 use gammascope::report::{NormKind, Report, Warning};
 use gammascope::source::ByteSource;
 use gammascope::source::generated::GeneratedSource;
@@ -15,8 +16,9 @@ use gammascope::text::{Input, input};
 use gammascope::verify::gram::Gridded;
 use gammascope::verify::ids::TokenIds;
 use gammascope::verify::pass::{Measured, Sample, Sites};
+use gammascope::verify::plan::Speeds;
 use gammascope::verify::random_init::{random_init as beside, told};
-use gammascope::verify::run::{Carried, Model, Ran, Run, RunError, Shown, Standing};
+use gammascope::verify::run::{Carried, Extent, Model, PassSpeeds, Ran, Run, RunError, Shown, Standing};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -27,6 +29,14 @@ use std::time::Instant;
 
 pub(crate) fn run(options: &Verify) -> ExitCode {
     let mut line = progress::Line::new();
+    if options.plan {
+        let planned = planned(options, &mut line);
+        line.clear();
+        return match planned {
+            Ok(planned) => plan::show(&planned, options),
+            Err(message) => complain(&message, UNREADABLE),
+        };
+    }
     let report = report(options, &mut line);
     line.clear();
     let report = match report {
@@ -43,6 +53,27 @@ pub(crate) fn run(options: &Verify) -> ExitCode {
         None => table(&mut out, &report),
     };
     leave(written, options.strict && !report.warnings.is_empty())
+}
+
+/// What the run would take, and beside how many threads that measure.
+fn planned(options: &Verify, line: &mut progress::Line) -> Result<RunPlan, String> {
+    let opened = open::inspected(files::sources(&options.paths, &options.remote, line)?, line)?;
+    let model = model(&opened, options).map_err(sentence)?;
+    let (ids, warning) = token_ids(&opened, options, &model)?;
+    let run = new_run(&opened, model, ids, options)?;
+    let (machine, device) = (machine(options.device)?, measure::device(options.device)?);
+    let began = Instant::now();
+    let clock = || began.elapsed().as_secs_f64();
+    let mut plan = pollster::block_on(async {
+        let speeds = Speeds::of(async |gridded: &Gridded| device.gram(gridded).await, clock).await;
+        let multiplications = machine.speed(clock).await;
+        let loading = run.loading_speed(&opened, &machine, clock).await?;
+        let pass = PassSpeeds { multiplications, loading };
+        Ok::<_, RunError>(run.cost(&opened, &machine, device.name(), pass, speeds))
+    })
+    .map_err(sentence)?;
+    plan.warnings.extend(warning);
+    Ok(plan)
 }
 
 /// Of the model, of its initialisation where there are no weights, or of the one beside the other.
@@ -88,7 +119,8 @@ fn verified<S: ByteSource>(
 }
 
 fn model<S: ByteSource>(opened: &Opened<S>, options: &Verify) -> Result<Model, RunError> {
-    Model::new(opened.checkpoint(), options.tokens, options.sequence)
+    let Verify { tokens, sequence, blocks, .. } = *options;
+    Model::new(opened.checkpoint(), Extent { tokens, sequence, blocks })
 }
 
 /// The same architecture with γ = 1, β = 0 and random weights.
@@ -119,11 +151,7 @@ fn ran<S: ByteSource>(
     line: &mut progress::Line,
 ) -> Result<Ran, String> {
     let began = Instant::now();
-    let sites = match options.sites {
-        SiteChoice::Final => Sites::Final,
-        SiteChoice::All => Sites::All,
-    };
-    let run = Run::new(opened.checkpoint(), model, ids, sites, options.preservation).map_err(sentence)?;
+    let run = new_run(opened, model, ids, options)?;
     let (machine, device) = (machine(options.device)?, measure::device(options.device)?);
     let (measured, carried) = carry_out(&run, opened, watched, &machine, &device, line)?;
     let name = match (machine.name(), device.name()) {
@@ -133,6 +161,19 @@ fn ran<S: ByteSource>(
     let mut ran = run.ran(measured, carried, name, began.elapsed().as_secs_f64());
     ran.carried.warnings.extend(pollster::block_on(device.warning()));
     Ok(ran)
+}
+
+fn new_run<S: ByteSource>(
+    opened: &Opened<S>,
+    model: Model,
+    ids: TokenIds,
+    options: &Verify,
+) -> Result<Run, String> {
+    let sites = match options.sites {
+        SiteChoice::Final => Sites::Final,
+        SiteChoice::All => Sites::All,
+    };
+    Run::new(opened.checkpoint(), model, ids, sites, options.preservation).map_err(sentence)
 }
 
 fn machine(choice: args::Device) -> Result<Machine, String> {
@@ -238,6 +279,9 @@ fn table(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
         verification.seconds,
         summary::STRONG,
     )?;
+    if pass.left_out > 0 {
+        writeln!(out, "Only its first blocks: {} after them were left out.", pass.left_out)?;
+    }
     writeln!(
         out,
         "It was told that the norms are {told}: a kernel below shows what that does, and is no evidence of it."

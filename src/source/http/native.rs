@@ -1,7 +1,7 @@
 //! HTTP outside a browser: ureq, on a thread for each request, so that several are on their way at once.
 
 use super::{Body, Head, Method, Problem, Request, Transport};
-use futures_channel::oneshot;
+use crate::source::aside::aside;
 use std::io::{self, Read};
 use std::time::Duration;
 use ureq::{Agent, Error};
@@ -35,18 +35,12 @@ impl Default for Native {
     }
 }
 
-/// Does `work` on a thread of its own; a thread that died has an error of its own.
-async fn aside<Done: Send + 'static>(
+/// The same as [`aside`], where a thread that died has an error of its own.
+async fn tried<Done: Send + 'static>(
     work: impl FnOnce() -> Result<Done, Problem> + Send + 'static,
 ) -> Result<Done, Problem> {
-    let (sender, receiver) = oneshot::channel();
-    std::thread::spawn(move || {
-        // Nobody waits any more: the answer is not wanted.
-        let _ = sender.send(work());
-    });
-    receiver
-        .await
-        .unwrap_or_else(|_| Err(Problem::Cut { reason: "the thread that read it ended".to_owned() }))
+    let died = || Problem::Cut { reason: "the thread that read it ended".to_owned() };
+    aside(work).await.unwrap_or_else(|| Err(died()))
 }
 
 impl Transport for Native {
@@ -59,7 +53,7 @@ impl Transport for Native {
         headers.extend(request.range.map(|range| ("Range", range.to_owned())));
         headers.extend(request.token.map(|token| ("Authorization", format!("Bearer {token}"))));
         let method = request.method;
-        aside(move || {
+        tried(move || {
             let mut builder = match method {
                 Method::Get => agent.get(&url),
                 Method::Head => agent.head(&url),
@@ -81,7 +75,7 @@ impl Transport for Native {
     }
 
     async fn wait(&self, time: Duration) {
-        let _ = aside(move || {
+        let _ = tried(move || {
             std::thread::sleep(time);
             Ok(())
         })
@@ -95,7 +89,7 @@ pub struct NativeBody(ureq::Body);
 
 impl Body for NativeBody {
     async fn read(self, most: u64) -> Result<Vec<u8>, Problem> {
-        aside(move || {
+        tried(move || {
             let mut bytes = Vec::new();
             let reader = self.0.into_with_config().limit(u64::MAX).reader();
             match reader.take(most).read_to_end(&mut bytes) {

@@ -1,0 +1,59 @@
+//! `gammascope verify --plan`: what a run would take, without running it.
+
+use crate::args::Verify;
+use crate::{leave, print_json, summary};
+use gammascope::report::measured::RunPlan;
+use indicatif::{DecimalBytes, HumanDuration};
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+pub(crate) fn show(plan: &RunPlan, options: &Verify) -> ExitCode {
+    let mut out = anstream::stdout().lock();
+    let written = if options.json { print_json(&mut out, plan) } else { table(&mut out, plan) };
+    leave(written, options.strict && !plan.warnings.is_empty())
+}
+
+fn table(out: &mut impl Write, plan: &RunPlan) -> io::Result<()> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let measuring = plan.measuring_seconds / threads as f64;
+    let of = if plan.left_out > 0 { format!(" of {}", plan.blocks + plan.left_out) } else { String::new() };
+    writeln!(
+        out,
+        "{} sequences of {} tokens of {} through {}{of} blocks of `{}`, {} norms measured.",
+        plan.sequences,
+        plan.length,
+        summary::printable(&plan.input),
+        plan.blocks,
+        summary::printable(&plan.family),
+        plan.sites,
+    )?;
+    writeln!(
+        out,
+        "To read       {}\nOperations    {:.2e}\nMemory        {}, and {} for each of {threads} norms that are measured at once",
+        DecimalBytes(plan.bytes),
+        plan.operations,
+        DecimalBytes(plan.memory),
+        DecimalBytes(plan.memory_of_site),
+    )?;
+    writeln!(
+        out,
+        "Time          about {}: {} of running on {}, {} of measuring on {} by {threads} threads",
+        duration(plan.pass_seconds + measuring),
+        duration(plan.pass_seconds),
+        summary::printable(&plan.device),
+        duration(measuring),
+        summary::printable(&plan.gram_device),
+    )?;
+    for warning in &plan.warnings {
+        summary::warning(out, warning)?;
+    }
+    Ok(())
+}
+
+fn duration(seconds: f64) -> String {
+    // A sick clock gives no number of seconds.
+    Duration::try_from_secs_f64(seconds).map_or("for ever".to_owned(), |time| {
+        if seconds < 10.0 { format!("{seconds:.1} s") } else { HumanDuration(time).to_string() }
+    })
+}

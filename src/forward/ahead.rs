@@ -1,0 +1,176 @@
+//! Reads what a pass wants next while it computes: as many bytes are ahead of it as its largest matrix has.
+
+use super::weights::AT_ONCE;
+use crate::checkpoint::Checkpoint;
+use crate::source::{ByteSource, SourceError};
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use futures_util::task::noop_waker_ref;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::task::{Context, Poll};
+
+type Bytes = Result<Vec<u8>, SourceError>;
+
+/// Bytes of one shard, no more than [`AT_ONCE`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) shard: usize,
+    pub(super) range: Range<u64>,
+}
+
+impl Piece {
+    fn length(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+}
+
+/// The pieces of a range.
+pub(super) fn pieces(shard: usize, range: Range<u64>) -> impl Iterator<Item = Piece> {
+    let end = range.end;
+    range.step_by(AT_ONCE as usize).map(move |from| Piece { shard, range: from..end.min(from + AT_ONCE) })
+}
+
+/// Reads that have begun before anybody waits for them, in the order in which they will be wanted.
+#[derive(Default)]
+pub(super) struct Ahead<'a> {
+    begun: VecDeque<(Piece, LocalBoxFuture<'a, Bytes>)>,
+    to_come: VecDeque<Piece>,
+    most: u64,
+}
+
+impl<'a> Ahead<'a> {
+    /// Of these tensors, in this order.
+    pub(super) fn of<S: ByteSource>(
+        checkpoint: &'a Checkpoint<S>,
+        tensors: impl Iterator<Item = usize>,
+    ) -> Self {
+        let (mut most, mut to_come) = (0, VecDeque::new());
+        for tensor in tensors.map(|tensor| &checkpoint.tensors[tensor]) {
+            most = tensor.bytes().max(most);
+            to_come.extend(pieces(tensor.shard, tensor.range.clone()));
+        }
+        let mut ahead = Self { begun: VecDeque::new(), to_come, most };
+        ahead.begin(checkpoint);
+        ahead
+    }
+
+    /// The read of `piece`, if it is one of those to come. Those before it are wanted no more: of experts, some are passed over.
+    pub(super) fn take<S: ByteSource>(
+        &mut self,
+        checkpoint: &'a Checkpoint<S>,
+        piece: &Piece,
+    ) -> Option<LocalBoxFuture<'a, Bytes>> {
+        if let Some(at) = self.begun.iter().position(|(begun, _)| begun == piece) {
+            self.begun.drain(..at);
+        } else {
+            let at = self.to_come.iter().position(|to_come| to_come == piece)?;
+            self.begun.clear();
+            self.to_come.drain(..at);
+            self.begin(checkpoint);
+        }
+        let (_, reading) = self.begun.pop_front()?;
+        self.begin(checkpoint);
+        Some(reading)
+    }
+
+    fn begin<S: ByteSource>(&mut self, checkpoint: &'a Checkpoint<S>) {
+        let mut ahead: u64 = self.begun.iter().map(|(piece, _)| piece.length()).sum();
+        while ahead < self.most {
+            let Some(piece) = self.to_come.pop_front() else { return };
+            ahead += piece.length();
+            let mut reading = checkpoint.read_weights(piece.shard, piece.range.clone()).boxed_local();
+            // Sets it off. Who waits for it later is woken then.
+            if let Poll::Ready(bytes) = reading.poll_unpin(&mut Context::from_waker(noop_waker_ref())) {
+                reading = std::future::ready(bytes).boxed_local();
+            }
+            self.begun.push_back((piece, reading));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::open;
+    use crate::source::memory::MemorySource;
+    use pollster::block_on;
+    use std::cell::Cell;
+
+    /// Counts reads of weights as they begin.
+    struct Counting {
+        file: MemorySource,
+        begun: Cell<usize>,
+    }
+
+    impl ByteSource for Counting {
+        fn path(&self) -> &str {
+            self.file.path()
+        }
+
+        fn length(&self) -> u64 {
+            self.file.length()
+        }
+
+        async fn read(&self, range: Range<u64>) -> Bytes {
+            self.begun.set(self.begun.get() + 1);
+            self.file.read(range).await
+        }
+    }
+
+    const VALUES: usize = 16;
+    const COUNT: usize = 6;
+
+    /// Six tensors of 64 bytes, each full of its number.
+    fn checkpoint() -> Checkpoint<Counting> {
+        let bytes: Vec<Vec<u8>> =
+            (0..COUNT).map(|tensor| (tensor as f32).to_le_bytes().repeat(VALUES)).collect();
+        let view = |bytes| safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![VALUES], bytes);
+        let tensors = bytes.iter().enumerate().map(|(at, bytes)| (format!("t{at}"), view(bytes).unwrap()));
+        let file = MemorySource::new("model.safetensors", safetensors::serialize(tensors, None).unwrap());
+        block_on(open(vec![Counting { file, begun: Cell::new(0) }], |_| {})).unwrap()
+    }
+
+    fn piece(checkpoint: &Checkpoint<Counting>, name: &str) -> Piece {
+        let tensor = checkpoint.tensors.iter().find(|tensor| tensor.name == name).unwrap();
+        Piece { shard: tensor.shard, range: tensor.range.clone() }
+    }
+
+    fn begun(checkpoint: &Checkpoint<Counting>) -> usize {
+        checkpoint.shards[0].begun.get()
+    }
+
+    #[test]
+    fn one_is_read_ahead_of_the_one_that_is_wanted_and_no_more() {
+        let checkpoint = checkpoint();
+        let before = begun(&checkpoint);
+        let order: Vec<usize> = (0..COUNT).collect();
+        let mut ahead = Ahead::of(&checkpoint, order.iter().copied());
+        for &at in &order {
+            assert_eq!(begun(&checkpoint) - before, at + 1, "before tensor {at} is wanted");
+            let piece = piece(&checkpoint, &checkpoint.tensors[at].name);
+            let bytes = block_on(ahead.take(&checkpoint, &piece).unwrap()).unwrap();
+            assert_eq!(bytes, block_on(checkpoint.shards[0].file.read(piece.range)).unwrap());
+        }
+        assert_eq!(begun(&checkpoint) - before, COUNT);
+    }
+
+    #[test]
+    fn what_is_passed_over_is_forgotten_and_what_was_not_announced_is_none_of_its() {
+        let checkpoint = checkpoint();
+        let mut ahead = Ahead::of(&checkpoint, 1..COUNT);
+        let piece = |at: usize| piece(&checkpoint, &checkpoint.tensors[at].name);
+        assert!(ahead.take(&checkpoint, &piece(0)).is_none(), "not announced");
+        assert!(ahead.take(&checkpoint, &piece(4)).is_some(), "tensors 1 to 3 are passed over");
+        assert!(ahead.take(&checkpoint, &piece(2)).is_none(), "forgotten");
+        assert!(ahead.take(&checkpoint, &piece(5)).is_some());
+    }
+
+    #[test]
+    fn the_pieces_of_a_range_are_all_of_it() {
+        let all: Vec<Piece> = pieces(3, 5..5 + 2 * AT_ONCE + 7).collect();
+        assert_eq!(all.iter().map(Piece::length).collect::<Vec<_>>(), [AT_ONCE, AT_ONCE, 7]);
+        assert!(all.windows(2).all(|two| two[0].range.end == two[1].range.start));
+        assert_eq!(pieces(0, 5..5).count(), 0);
+    }
+}
