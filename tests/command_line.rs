@@ -425,6 +425,9 @@ fn the_first_blocks_are_run_alone_and_a_plan_runs_nothing() {
         report["warnings"].as_array().unwrap().iter().any(|warning| warning["code"] == "blocks_left_out")
     };
     assert!(warned(&first) && !warned(&whole));
+    let mut few = Command::cargo_bin("gammascope").unwrap();
+    let error = stderr(few.arg("verify").arg(sample("rmsnorm")).args(["--tokens", "128"]), 2);
+    assert!(error.contains("at least 129"), "{error}");
     let error = stderr(&mut verify(&["--blocks", "9"]), 2);
     assert!(error.contains("has 4") && error.contains("1 to 4"), "{error}");
 

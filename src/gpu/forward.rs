@@ -20,10 +20,11 @@ use std::collections::HashMap;
 
 /// Threads of a workgroup where each has one value.
 const THREADS: usize = 64;
-/// Side of a tile of `linear.wgsl`.
-const TILE: usize = 64;
+/// Tokens and outputs of a workgroup of `linear.wgsl`, and of `linear_in_software.wgsl`.
+const TILE: [usize; 2] = [64, 64];
+const TILE_IN_SOFTWARE: [usize; 2] = [128, 16];
 /// Queries of a workgroup of `attend.wgsl`.
-const QUERIES: usize = 16;
+const QUERIES: usize = 32;
 /// The widest head that `attend.wgsl` has registers for.
 const WIDEST_HEAD: usize = 256;
 /// Storage buffers of `attend.wgsl`, which has the most.
@@ -32,7 +33,7 @@ const STORAGE_BUFFERS: u32 = 5;
 /// A shader, and what it is compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Shader {
-    Linear { kind: u32, turned: bool },
+    Linear { kind: u32, turned: bool, in_software: bool },
     Normalise { centred: bool },
     ScaleAndShift,
     Turn { interleaved: bool },
@@ -66,9 +67,13 @@ impl Shader {
 
     fn source(self) -> String {
         const ELEMENTS: &str = include_str!("shaders/elements.wgsl");
+        const LINEAR_MAP: &str = include_str!("shaders/linear_map.wgsl");
         const FUNCTIONS: &str = include_str!("shaders/functions.wgsl");
         let (before, text) = match self {
-            Self::Linear { .. } => ("", include_str!("shaders/linear.wgsl")),
+            Self::Linear { in_software: false, .. } => (LINEAR_MAP, include_str!("shaders/linear.wgsl")),
+            Self::Linear { in_software: true, .. } => {
+                (LINEAR_MAP, include_str!("shaders/linear_in_software.wgsl"))
+            }
             Self::Normalise { .. } => ("", include_str!("shaders/normalise.wgsl")),
             Self::Attend { .. } => (FUNCTIONS, include_str!("shaders/attend.wgsl")),
             Self::Loss => ("", include_str!("shaders/loss.wgsl")),
@@ -89,7 +94,7 @@ impl Shader {
     fn constants(self) -> Vec<(&'static str, f64)> {
         let truth = |value: bool| f64::from(u8::from(value));
         match self {
-            Self::Linear { kind, turned } => vec![("TYPE", f64::from(kind)), ("TURNED", truth(turned))],
+            Self::Linear { kind, turned, .. } => vec![("TYPE", f64::from(kind)), ("TURNED", truth(turned))],
             Self::Normalise { centred } => vec![("CENTRED", truth(centred))],
             Self::Turn { interleaved } => vec![("INTERLEAVED", truth(interleaved))],
             Self::Attend { bias } => vec![("BIAS", f64::from(bias))],
@@ -425,10 +430,12 @@ impl Kernels for GpuKernels {
             Stored::F16 => 1,
             Stored::Bf16 => 2,
         };
-        let shader = Shader::Linear { kind, turned: layout == Layout::InputOutput };
+        let in_software = self.gpu.software;
+        let shader = Shader::Linear { kind, turned: layout == Layout::InputOutput, in_software };
         let sizes = [n as u32, k as u32, m as u32, truth(bias.is_some())];
         let bias = bias.map_or(&self.nothing, |bias| &bias.held);
-        let groups = [m.div_ceil(TILE), n.div_ceil(TILE), 1];
+        let [tokens, outputs] = if in_software { TILE_IN_SOFTWARE } else { TILE };
+        let groups = [m.div_ceil(outputs), n.div_ceil(tokens), 1];
         self.run(shader, &sizes, &[&x.held, &weight.held, bias, &y.held], groups);
         y
     }
@@ -600,12 +607,17 @@ mod tests {
     #[test]
     #[ignore = "needs an adapter: cargo test --features gpu -- --ignored"]
     fn linear_maps_of_any_type_layout_and_size_are_those_of_the_cpu() {
-        let gpu = open();
-        for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::F64] {
-            for layout in [Layout::OutputInput, Layout::InputOutput] {
-                for (n, k, m) in [(1, 1, 1), (3, 5, 7), (65, 33, 130), (64, 64, 64), (130, 257, 66)] {
-                    let run = LinearRun { dtype, layout, n, k, m, biased: n % 2 == 1 };
-                    alike(&gpu, &format!("{dtype:?} {layout:?} {n} × {k} × {m}"), run);
+        let mut gpu = open();
+        for in_software in [false, true] {
+            gpu.gpu.software = in_software;
+            for dtype in [Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::F64] {
+                for layout in [Layout::OutputInput, Layout::InputOutput] {
+                    for (n, k, m) in [(1, 1, 1), (3, 5, 7), (65, 33, 130), (64, 64, 64), (130, 257, 66)] {
+                        let run = LinearRun { dtype, layout, n, k, m, biased: n % 2 == 1 };
+                        let what =
+                            format!("{dtype:?} {layout:?} {n} × {k} × {m}, in software: {in_software}");
+                        alike(&gpu, &what, run);
+                    }
                 }
             }
         }

@@ -75,6 +75,8 @@ pub struct Gpu {
     limits: wgpu::Limits,
     /// Whether WGSL has dot4I8Packed here.
     packed: bool,
+    /// Whether it is a CPU that plays a GPU.
+    software: bool,
     /// Whether passes can be timed by the GPU's own clock.
     timed: bool,
     /// The first fault; what follows it is only its consequence.
@@ -120,6 +122,7 @@ impl Gpu {
                 return Err(GpuError::Limits { adapter, limit, has, needed });
             }
         }
+        let software = found.get_info().device_type == wgpu::DeviceType::Cpu;
         let timestamps = found.features() & wgpu::Features::TIMESTAMP_QUERY;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("gammascope"),
@@ -157,7 +160,7 @@ impl Gpu {
             .wgsl_language_features()
             .contains(wgpu::WgslLanguageFeatures::Packed4x8IntegerDotProduct);
         let timed = !timestamps.is_empty();
-        Ok(Self { adapter, limits: device.limits(), device, queue, packed, timed, fault })
+        Ok(Self { adapter, limits: device.limits(), device, queue, packed, software, timed, fault })
     }
 
     /// The adapter's name.

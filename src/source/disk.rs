@@ -45,12 +45,14 @@ impl ByteSource for DiskSource {
 
     async fn read(&self, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
         let offset = range.start;
-        let found = if range.end - range.start < LARGE {
-            read(&self.file, range)
+        // Here, not on the thread: what threads allocate for each other stays with them when it is given back.
+        let bytes = vec![0; (range.end - offset) as usize];
+        let found = if (bytes.len() as u64) < LARGE {
+            read(&self.file, offset, bytes)
         } else {
             let file = Arc::clone(&self.file);
             let died = || Err(io::Error::other("the thread that read it ended"));
-            aside(move || read(&file, range)).await.unwrap_or_else(died)
+            aside(move || read(&file, offset, bytes)).await.unwrap_or_else(died)
         };
         found.map_err(|error| SourceError::Refused {
             file: self.path.clone(),
@@ -60,12 +62,11 @@ impl ByteSource for DiskSource {
     }
 }
 
-/// The bytes of `range`; fewer where the file ends before it.
-fn read(file: &File, range: Range<u64>) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; (range.end - range.start) as usize];
+/// Fills `bytes` from `offset` on; they are fewer where the file ends before.
+fn read(file: &File, offset: u64, mut bytes: Vec<u8>) -> io::Result<Vec<u8>> {
     let mut filled = 0;
     while filled < bytes.len() {
-        match read_at(file, &mut bytes[filled..], range.start + filled as u64) {
+        match read_at(file, &mut bytes[filled..], offset + filled as u64) {
             Ok(0) => break,
             Ok(count) => filled += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -12,12 +12,12 @@ use crate::device::Machine;
 use crate::forward::kernels::{Cpu, Kernels};
 use crate::forward::{ForwardError, Pass, Seen, Tokens, Watch, load_some};
 use crate::inspect::{Inspection, Opened};
+use crate::model::architecture::Norm;
 use crate::model::{self, Architecture, ModelError};
 use crate::report::measured::{Measured as Outcomes, RunPlan};
 use crate::report::{KindByLoss, NormKind, PassSummary, Preservation, Verification, Warning};
 use crate::source::ByteSource;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 /// Tokens for each channel of the stream where nothing else is asked for.
@@ -48,6 +48,17 @@ pub enum RunError {
         asked: usize,
         /// Of the model.
         has: usize,
+    },
+    /// Too few tokens for any norm.
+    #[error(
+        "{tokens} tokens are no more than the {width} channels of the narrowest norm to be measured, and any {tokens} vectors leave a kernel: run at least {}, better {}",
+        width + 1, USUAL_RATIO * width
+    )]
+    FewTokens {
+        /// That would be run.
+        tokens: usize,
+        /// d of the norm that needs the fewest.
+        width: usize,
     },
 }
 
@@ -211,9 +222,26 @@ impl Run {
     ) -> Result<Self, RunError> {
         let Model { architecture, length, left_out, .. } = model;
         let run = Self { architecture, input, length, left_out, sites, preserves };
-        // What cannot be run is refused before anything is planned.
+        // What cannot be run, or would end with nothing measured, is refused before anything is planned.
         run.pass(checkpoint)?;
-        Ok(run)
+        match run.widths().min() {
+            Some(width) if run.rows(width) <= width => {
+                Err(RunError::FewTokens { tokens: run.input.ids.len(), width })
+            }
+            _ => Ok(run),
+        }
+    }
+
+    /// d of every norm that is to be measured.
+    fn widths(&self) -> impl Iterator<Item = usize> {
+        let Architecture { final_norm, .. } = &self.architecture;
+        let wanted = |norm: &&Norm| self.sites == Sites::All || Some(*norm) == final_norm.as_ref();
+        self.architecture.norms().filter(|norm| norm.site.is_some()).filter(wanted).map(|norm| norm.width)
+    }
+
+    /// Vectors that a norm of this width reads: those of queries and keys read one a head.
+    fn rows(&self, width: usize) -> usize {
+        self.input.ids.len() * (self.architecture.width / width).max(1)
     }
 
     /// The same run, of norms alone, of the same architecture with other weights.
@@ -310,28 +338,18 @@ impl Run {
         speeds: Speeds,
     ) -> RunPlan {
         let (n, architecture) = (self.input.ids.len() as f64, &self.architecture);
-        let shown: HashSet<&str> = architecture.norms().filter_map(|norm| norm.site.as_deref()).collect();
-        let widths: Vec<u64> = opened
-            .inspection
-            .report
-            .norms
-            .iter()
-            .filter(|norm| {
-                self.measures(&opened.inspection, &norm.name) && shown.contains(norm.name.as_str())
-            })
-            .map(|norm| norm.width)
-            .collect();
-        // Queries and keys have a row a head.
-        let rows = |width: f64| n * (architecture.width as f64 / width).max(1.0).floor();
+        let widths: Vec<usize> = self.widths().collect();
         let mut work = [0.0; 2];
         let add = |work: &mut [f64; 2], [sums, eigen]: [f64; 2]| {
             work[0] += sums;
             work[1] += eigen;
         };
-        widths.iter().map(|width| *width as f64).for_each(|width| {
-            add(&mut work, operations(rows(width), width));
-        });
-        let streams = if self.stream_is_normalised() { 0 } else { self.blocks() };
+        // With no more rows than channels nothing is measured.
+        for &width in widths.iter().filter(|width| self.rows(**width) > **width) {
+            add(&mut work, operations(self.rows(width) as f64, width as f64));
+        }
+        let measured = !self.stream_is_normalised() && n > architecture.width as f64;
+        let streams = if measured { self.blocks() } else { 0 };
         for _ in 0..streams {
             add(&mut work, block_operations(n, architecture.width as f64));
         }

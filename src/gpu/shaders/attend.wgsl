@@ -5,15 +5,14 @@
 //           a head by distance.
 // Bindings  0 shape, 1 q, 2 k, 3 v, 4 bias, 5 y
 // Overrides BIAS: 0 none, 1 slopes, 2 by distance
-// Workgroup 64 threads, sixteen queries of one head of one sequence; sixteen keys at a time: four scores a thread, then
-//           h/4 values of y.
+// Workgroup 64 threads, 32 queries of one head of one sequence; 32 keys at a time: scores of four queries and four keys a thread,
+//           then four queries by four channels of y, h/32 times. 4.5 KiB of workgroup memory.
 // Cost      4·h operations a query and key.
 
 override BIAS: u32 = 0u;
 
-const QUERIES = 16u;
-const KEYS = 16u;
-const THREADS = 64u;
+const QUERIES = 32u;
+const KEYS = 32u;
 const LOWEST = -3.0e38;
 
 struct Shape {
@@ -36,10 +35,11 @@ struct Shape {
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 
-var<workgroup> weights: array<f32, 256>;
-var<workgroup> most: array<f32, 16>;
-var<workgroup> sums: array<f32, 16>;
-var<workgroup> shrink: array<f32, 16>;
+// A row of keys a query, four in each vector.
+var<workgroup> weights: array<vec4f, 256>;
+var<workgroup> most: array<f32, 32>;
+var<workgroup> sums: array<f32, 32>;
+var<workgroup> shrink: array<f32, 32>;
 
 fn seen(query: u32, key: u32) -> bool {
     if key >= shape.length || query >= shape.length || (shape.causal != 0u && key > query) {
@@ -55,6 +55,9 @@ fn seen(query: u32, key: u32) -> bool {
 }
 
 fn score(product: f32, head: u32, query: u32, key: u32) -> f32 {
+    if !seen(query, key) {
+        return LOWEST;
+    }
     var value = product * shape.scale;
     if shape.cap > 0.0 {
         value = shape.cap * hyperbolic_tangent(value / shape.cap);
@@ -68,6 +71,31 @@ fn score(product: f32, head: u32, query: u32, key: u32) -> f32 {
     return value;
 }
 
+// Four channels of a head; 0 beyond the last.
+fn within(values: vec4f, channel: u32) -> vec4f {
+    return select(vec4f(), values, vec4u(channel) + vec4u(0u, 1u, 2u, 3u) < vec4u(shape.width));
+}
+
+// Rows beyond the sequence are like its last, and never used.
+fn row(token: u32) -> u32 {
+    return min(token, shape.length - 1u);
+}
+
+fn of_q(first: u32, token: u32, channel: u32) -> vec4f {
+    let at = first + row(token) * shape.heads * shape.width + channel;
+    return within(vec4f(q[at], q[at + 1u], q[at + 2u], q[at + 3u]), channel);
+}
+
+fn of_k(first: u32, token: u32, channel: u32) -> vec4f {
+    let at = first + row(token) * shape.key_heads * shape.width + channel;
+    return within(vec4f(k[at], k[at + 1u], k[at + 2u], k[at + 3u]), channel);
+}
+
+fn of_v(first: u32, token: u32, channel: u32) -> vec4f {
+    let at = first + row(token) * shape.key_heads * shape.width + channel;
+    return vec4f(v[at], v[at + 1u], v[at + 2u], v[at + 3u]);
+}
+
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) group: vec3u,
@@ -77,8 +105,13 @@ fn main(
     let first = group.x * QUERIES;
     let head = group.y;
     let token = group.z * shape.length;
-    let key_head = head / (shape.heads / shape.key_heads);
-    var values: array<f32, 64>;
+    let of_queries = (token * shape.heads + head) * h;
+    let of_keys = (token * shape.key_heads + head / (shape.heads / shape.key_heads)) * h;
+    // Of the 32 queries, and of the 32 keys or of each 32 channels, the four of this thread.
+    let own = 4u * (thread / 8u);
+    let across = 4u * (thread % 8u);
+    // A column a query.
+    var values: array<mat4x4f, 8>;
     if thread < QUERIES {
         most[thread] = LOWEST;
         sums[thread] = 0.0;
@@ -97,60 +130,78 @@ fn main(
         }
     }
     for (var start = begin; start < end; start += KEYS) {
-        for (var at = thread; at < QUERIES * KEYS; at += THREADS) {
-            let query = first + at / KEYS;
-            let key = start + at % KEYS;
-            var value = LOWEST;
-            if seen(query, key) {
-                var product = 0.0;
-                let of_query = ((token + query) * shape.heads + head) * h;
-                let of_key = ((token + key) * shape.key_heads + key_head) * h;
-                for (var channel = 0u; channel < h; channel++) {
-                    product += q[of_query + channel] * k[of_key + channel];
-                }
-                value = score(product, head, query, key);
-            }
-            weights[at] = value;
+        let query = first + own;
+        let key = start + across;
+        var products = mat4x4f();
+        for (var channel = 0u; channel < h; channel += 4u) {
+            let four_queries = mat4x4f(
+                of_q(of_queries, query, channel), of_q(of_queries, query + 1u, channel),
+                of_q(of_queries, query + 2u, channel), of_q(of_queries, query + 3u, channel),
+            );
+            let four_keys = mat4x4f(
+                of_k(of_keys, key, channel), of_k(of_keys, key + 1u, channel),
+                of_k(of_keys, key + 2u, channel), of_k(of_keys, key + 3u, channel),
+            );
+            products += transpose(four_keys) * four_queries;
+        }
+        for (var one = 0u; one < 4u; one++) {
+            let row = products[one];
+            weights[((own + one) * KEYS + across) / 4u] = vec4f(
+                score(row.x, head, query + one, key), score(row.y, head, query + one, key + 1u),
+                score(row.z, head, query + one, key + 2u), score(row.w, head, query + one, key + 3u),
+            );
         }
         workgroupBarrier();
         if thread < QUERIES {
-            var highest = most[thread];
-            for (var key = 0u; key < KEYS; key++) {
-                highest = max(highest, weights[thread * KEYS + key]);
+            var highest = vec4f(most[thread]);
+            for (var keys = 0u; keys < KEYS / 4u; keys++) {
+                highest = max(highest, weights[thread * KEYS / 4u + keys]);
             }
-            let smaller = exp(most[thread] - highest);
-            var sum = sums[thread] * smaller;
-            for (var key = 0u; key < KEYS; key++) {
-                let value = weights[thread * KEYS + key];
-                let weight = select(0.0, exp(value - highest), value > LOWEST);
-                weights[thread * KEYS + key] = weight;
+            let high = max(max(highest.x, highest.y), max(highest.z, highest.w));
+            let smaller = exp(most[thread] - high);
+            var sum = vec4f();
+            for (var keys = 0u; keys < KEYS / 4u; keys++) {
+                let value = weights[thread * KEYS / 4u + keys];
+                let weight = select(vec4f(), exp(value - high), value > vec4f(LOWEST));
+                weights[thread * KEYS / 4u + keys] = weight;
                 sum += weight;
             }
-            most[thread] = highest;
-            sums[thread] = sum;
+            most[thread] = high;
+            sums[thread] = sums[thread] * smaller + dot(sum, vec4f(1.0));
             shrink[thread] = smaller;
         }
         workgroupBarrier();
-        var own = 0u;
-        for (var at = thread; at < QUERIES * h; at += THREADS) {
-            let query = at / h;
-            var value = values[own] * shrink[query];
-            for (var key = 0u; key < KEYS; key++) {
-                // Beyond the sequence, or the buffer, weights are 0.
-                let row = min(start + key, shape.length - 1u);
-                value += weights[query * KEYS + key] * v[((token + row) * shape.key_heads + key_head) * h + at % h];
+        for (var part = 0u; 32u * part + across < h; part++) {
+            let channel = 32u * part + across;
+            var value = values[part];
+            value[0] *= shrink[own];
+            value[1] *= shrink[own + 1u];
+            value[2] *= shrink[own + 2u];
+            value[3] *= shrink[own + 3u];
+            for (var keys = 0u; keys < KEYS; keys += 4u) {
+                let four_values = mat4x4f(
+                    of_v(of_keys, start + keys, channel), of_v(of_keys, start + keys + 1u, channel),
+                    of_v(of_keys, start + keys + 2u, channel), of_v(of_keys, start + keys + 3u, channel),
+                );
+                let at = (own * KEYS + keys) / 4u;
+                value += four_values * mat4x4f(
+                    weights[at], weights[at + KEYS / 4u], weights[at + KEYS / 2u], weights[at + 3u * KEYS / 4u],
+                );
             }
-            values[own] = value;
-            own++;
+            values[part] = value;
         }
         workgroupBarrier();
     }
-    var own = 0u;
-    for (var at = thread; at < QUERIES * h; at += THREADS) {
-        let query = first + at / h;
-        if query < shape.length {
-            y[((token + query) * shape.heads + head) * h + at % h] = values[own] / sums[at / h];
+    for (var part = 0u; 32u * part + across < h; part++) {
+        for (var one = 0u; one < 4u; one++) {
+            let query = first + own + one;
+            let value = values[part][one] / sums[own + one];
+            for (var column = 0u; column < 4u; column++) {
+                let channel = 32u * part + across + column;
+                if query < shape.length && channel < h {
+                    y[of_queries + query * shape.heads * h + channel] = value[column];
+                }
+            }
         }
-        own++;
     }
 }
