@@ -1,4 +1,5 @@
-//! Reads what a pass wants next while it computes: as many bytes are ahead of it as its largest matrix has.
+//! Reads what a pass wants next while it computes: as many bytes are ahead of it as its largest matrix has, or some that are
+//! never too many.
 
 use super::weights::AT_ONCE;
 use crate::checkpoint::Checkpoint;
@@ -31,60 +32,66 @@ pub(super) fn pieces(shard: usize, range: Range<u64>) -> impl Iterator<Item = Pi
     range.step_by(AT_ONCE as usize).map(move |from| Piece { shard, range: from..end.min(from + AT_ONCE) })
 }
 
-/// Reads that have begun before anybody waits for them, in the order in which they will be wanted.
+/// Reads that have begun before anybody waits for them, about in the order in which they will be wanted.
 #[derive(Default)]
 pub(super) struct Ahead<'a> {
-    begun: VecDeque<(Piece, LocalBoxFuture<'a, Bytes>)>,
-    to_come: VecDeque<Piece>,
+    begun: VecDeque<(usize, Piece, LocalBoxFuture<'a, Bytes>)>,
+    to_come: VecDeque<(usize, Piece)>,
     most: u64,
 }
 
 impl<'a> Ahead<'a> {
-    /// Of these tensors, in this order.
+    /// Of these tensors, each with its block, about in this order: at least so many bytes ahead.
     pub(super) fn of<S: ByteSource>(
         checkpoint: &'a Checkpoint<S>,
-        tensors: impl Iterator<Item = usize>,
+        tensors: impl Iterator<Item = (usize, usize)>,
+        least: u64,
     ) -> Self {
-        let (mut most, mut to_come) = (0, VecDeque::new());
-        for tensor in tensors.map(|tensor| &checkpoint.tensors[tensor]) {
+        let (mut most, mut to_come) = (least, VecDeque::new());
+        for (block, tensor) in tensors {
+            let tensor = &checkpoint.tensors[tensor];
             most = tensor.bytes().max(most);
-            to_come.extend(pieces(tensor.shard, tensor.range.clone()));
+            to_come.extend(pieces(tensor.shard, tensor.range.clone()).map(|piece| (block, piece)));
         }
         let mut ahead = Self { begun: VecDeque::new(), to_come, most };
         ahead.begin(checkpoint);
         ahead
     }
 
-    /// The read of `piece`, if it is one of those to come. Those before it are wanted no more: of experts, some are passed over.
+    /// The read of `piece`, if it is one of those to come. What is of an earlier block is wanted no more: of experts, some are
+    /// passed over.
     pub(super) fn take<S: ByteSource>(
         &mut self,
         checkpoint: &'a Checkpoint<S>,
         piece: &Piece,
     ) -> Option<LocalBoxFuture<'a, Bytes>> {
-        if let Some(at) = self.begun.iter().position(|(begun, _)| begun == piece) {
-            self.begun.drain(..at);
-        } else {
-            let at = self.to_come.iter().position(|to_come| to_come == piece)?;
-            self.begun.clear();
-            self.to_come.drain(..at);
-            self.begin(checkpoint);
-        }
-        let (_, reading) = self.begun.pop_front()?;
+        let begun = self.begun.iter().position(|(_, begun, _)| begun == piece);
+        let taken =
+            begun.and_then(|at| self.begun.remove(at)).map(|(block, _, reading)| (block, Some(reading)));
+        let (block, reading) = match taken {
+            Some(taken) => taken,
+            None => {
+                let at = self.to_come.iter().position(|(_, to_come)| to_come == piece)?;
+                (self.to_come.remove(at)?.0, None)
+            }
+        };
+        self.begun.retain(|(of, ..)| *of >= block);
+        self.to_come.retain(|(of, _)| *of >= block);
         self.begin(checkpoint);
-        Some(reading)
+        reading
     }
 
     fn begin<S: ByteSource>(&mut self, checkpoint: &'a Checkpoint<S>) {
-        let mut ahead: u64 = self.begun.iter().map(|(piece, _)| piece.length()).sum();
+        let mut ahead: u64 = self.begun.iter().map(|(_, piece, _)| piece.length()).sum();
         while ahead < self.most {
-            let Some(piece) = self.to_come.pop_front() else { return };
+            let Some((block, piece)) = self.to_come.pop_front() else { return };
             ahead += piece.length();
             let mut reading = checkpoint.read_weights(piece.shard, piece.range.clone()).boxed_local();
             // Sets it off. Who waits for it later is woken then.
             if let Poll::Ready(bytes) = reading.poll_unpin(&mut Context::from_waker(noop_waker_ref())) {
                 reading = std::future::ready(bytes).boxed_local();
             }
-            self.begun.push_back((piece, reading));
+            self.begun.push_back((block, piece, reading));
         }
     }
 }
@@ -144,9 +151,8 @@ mod tests {
     fn one_is_read_ahead_of_the_one_that_is_wanted_and_no_more() {
         let checkpoint = checkpoint();
         let before = begun(&checkpoint);
-        let order: Vec<usize> = (0..COUNT).collect();
-        let mut ahead = Ahead::of(&checkpoint, order.iter().copied());
-        for &at in &order {
+        let mut ahead = Ahead::of(&checkpoint, (0..COUNT).map(|at| (at, at)), 0);
+        for at in 0..COUNT {
             assert_eq!(begun(&checkpoint) - before, at + 1, "before tensor {at} is wanted");
             let piece = piece(&checkpoint, &checkpoint.tensors[at].name);
             let bytes = block_on(ahead.take(&checkpoint, &piece).unwrap()).unwrap();
@@ -156,14 +162,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_passed_over_is_forgotten_and_what_was_not_announced_is_none_of_its() {
+    fn what_an_earlier_block_did_not_want_is_forgotten_and_the_order_in_a_block_is_free() {
         let checkpoint = checkpoint();
-        let mut ahead = Ahead::of(&checkpoint, 1..COUNT);
+        // Two blocks of three tensors.
+        let mut ahead = Ahead::of(&checkpoint, (0..COUNT).map(|at| (at / 3, at)), 0);
         let piece = |at: usize| piece(&checkpoint, &checkpoint.tensors[at].name);
-        assert!(ahead.take(&checkpoint, &piece(0)).is_none(), "not announced");
-        assert!(ahead.take(&checkpoint, &piece(4)).is_some(), "tensors 1 to 3 are passed over");
-        assert!(ahead.take(&checkpoint, &piece(2)).is_none(), "forgotten");
-        assert!(ahead.take(&checkpoint, &piece(5)).is_some());
+        assert!(ahead.take(&checkpoint, &piece(0)).is_some());
+        assert!(ahead.take(&checkpoint, &piece(2)).is_none(), "not begun yet: who wants it reads it");
+        assert!(ahead.take(&checkpoint, &piece(1)).is_some(), "it waits for whoever comes late");
+        assert!(ahead.take(&checkpoint, &piece(1)).is_none(), "each once");
+        assert!(ahead.take(&checkpoint, &piece(4)).is_none());
+        assert!(ahead.take(&checkpoint, &piece(3)).is_some());
+        let mut ahead = Ahead::of(&checkpoint, (0..COUNT).map(|at| (at / 3, at)), 0);
+        assert!(ahead.take(&checkpoint, &piece(4)).is_none());
+        assert!(ahead.take(&checkpoint, &piece(0)).is_none(), "of an earlier block");
+        assert!(ahead.take(&checkpoint, &piece(3)).is_some(), "begun when room was made for it");
     }
 
     #[test]

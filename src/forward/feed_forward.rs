@@ -5,57 +5,46 @@ use super::weights::Loaded;
 use super::{ForwardError, Pass};
 use crate::cpu::activation::Activation;
 use crate::cpu::experts::route;
-use crate::model::architecture::{FeedForward, Gated, GatedInputs};
+use crate::model::architecture::{FeedForward, Gated, GatedInputs, Linear};
 use crate::source::ByteSource;
 
-/// Tokens whose hidden values are in memory at once.
+/// Tokens whose hidden values are in memory at once, where the matrices of a part are.
 const AT_ONCE: usize = 2048;
 
-/// Its matrices on the device.
-enum Part<K: Kernels> {
-    Plain { up: Loaded<K>, down: Loaded<K>, activation: Activation },
-    Gated { gate: Loaded<K>, up: Loaded<K>, down: Loaded<K>, activation: Activation },
-    Concatenated { both: Loaded<K>, down: Loaded<K>, activation: Activation },
+/// Tokens that a part of so many inputs takes at once. A matrix after the other takes all of them, and is given back after that; of
+/// more tokens the hidden values would take more memory than all matrices of the part do.
+pub(super) fn at_once(tokens: usize, inputs: usize) -> usize {
+    if tokens <= AT_ONCE + inputs { tokens } else { AT_ONCE }
 }
 
-impl<K: Kernels> Part<K> {
-    /// n × d of n × d.
-    fn apply(&self, kernels: &K, x: &K::Values, tokens: usize, width: usize) -> K::Values {
-        if tokens <= AT_ONCE {
-            return self.apply_at_once(kernels, x);
-        }
-        let mut y = kernels.zeros(tokens * width);
-        for first in (0..tokens).step_by(AT_ONCE) {
-            let some = AT_ONCE.min(tokens - first);
-            let part = self.apply_at_once(kernels, &kernels.part(x, first * width, some * width));
-            kernels.put_part(&mut y, first * width, &part);
-        }
-        y
-    }
+/// A part of which every token goes through every matrix.
+#[derive(Clone, Copy)]
+enum Dense<'a> {
+    Plain { up: &'a Linear, down: &'a Linear, activation: Activation },
+    Gated(&'a Gated),
+}
 
-    fn apply_at_once(&self, kernels: &K, x: &K::Values) -> K::Values {
+impl<'a> Dense<'a> {
+    /// To the hidden values.
+    fn inputs(self) -> &'a [Linear] {
         match self {
-            Self::Plain { up, down, activation } => {
-                let mut hidden = up.apply(kernels, x);
-                kernels.activate(*activation, &mut hidden);
-                down.apply(kernels, &hidden)
-            }
-            Self::Gated { gate, up, down, activation } => {
-                let mut hidden = gate.apply(kernels, x);
-                kernels.gate(*activation, &mut hidden, &up.apply(kernels, x));
-                down.apply(kernels, &hidden)
-            }
-            Self::Concatenated { both, down, activation } => {
-                let of = both.outputs();
-                let both = both.apply(kernels, x);
-                let half = |from| kernels.columns(&both, Columns { from, width: of / 2, of });
-                let mut hidden = half(0);
-                kernels.gate(*activation, &mut hidden, &half(of / 2));
-                down.apply(kernels, &hidden)
-            }
+            Self::Plain { up, .. } => std::slice::from_ref(up),
+            Self::Gated(Gated { inputs: GatedInputs::Separate(both), .. }) => both,
+            Self::Gated(Gated { inputs: GatedInputs::Concatenated(both), .. }) => std::slice::from_ref(both),
+        }
+    }
+
+    /// Back to the stream.
+    fn down(self) -> &'a Linear {
+        match self {
+            Self::Plain { down, .. } => down,
+            Self::Gated(gated) => &gated.down,
         }
     }
 }
+
+/// Matrices that stay on the device, by their tensors.
+type Held<K> = Vec<(usize, Loaded<K>)>;
 
 impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
     /// n × d of n × d.
@@ -67,10 +56,9 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         let (d, n) = (self.architecture.width, self.tokens.ids.len());
         Ok(match part {
             FeedForward::Plain { up, down, activation } => {
-                let (up, down) = (self.load(up).await?, self.load(down).await?);
-                Part::Plain { up, down, activation: *activation }.apply(self.kernels, x, n, d)
+                self.dense(Dense::Plain { up, down, activation: *activation }, x, n).await?
             }
-            FeedForward::Gated(gated) => self.gated(gated).await?.apply(self.kernels, x, n, d),
+            FeedForward::Gated(gated) => self.dense(Dense::Gated(gated), x, n).await?,
             FeedForward::Experts { router, experts, chosen, gate, normalised } => {
                 let scores = self.linear(router, x).await?;
                 let scores = self.kernels.get(&scores).await?;
@@ -85,7 +73,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
                 {
                     let rows: Vec<u32> = tokens.iter().map(|(token, _)| *token).collect();
                     let input = self.kernels.rows(x, d, &rows);
-                    let output = self.gated(expert).await?.apply(self.kernels, &input, rows.len(), d);
+                    let output = self.dense(Dense::Gated(expert), &input, rows.len()).await?;
                     self.kernels.add_rows(&mut y, d, &tokens, &output);
                 }
                 y
@@ -93,17 +81,64 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         })
     }
 
-    async fn gated(&self, gated: &Gated) -> Result<Part<K>, ForwardError> {
-        let activation = gated.activation;
-        Ok(match &gated.inputs {
-            GatedInputs::Separate([gate, up]) => {
-                let (gate, up) = (self.load(gate).await?, self.load(up).await?);
-                Part::Gated { gate, up, down: self.load(&gated.down).await?, activation }
+    /// `tokens` × d of as many.
+    async fn dense(&self, part: Dense<'_>, x: &K::Values, tokens: usize) -> Result<K::Values, ForwardError> {
+        let (width, at_once) = (self.architecture.width, at_once(tokens, self.architecture.width));
+        if tokens <= at_once {
+            return self.dense_at_once(part, &Vec::new(), x).await;
+        }
+        let mut held = Held::new();
+        for linear in part.inputs().iter().chain([part.down()]) {
+            held.push((linear.weight, self.load(linear).await?));
+        }
+        let mut y = self.kernels.zeros(tokens * width);
+        for first in (0..tokens).step_by(at_once) {
+            let some = at_once.min(tokens - first);
+            let x = self.kernels.part(x, first * width, some * width);
+            self.kernels.put_part(&mut y, first * width, &self.dense_at_once(part, &held, &x).await?);
+        }
+        Ok(y)
+    }
+
+    async fn dense_at_once(
+        &self,
+        part: Dense<'_>,
+        held: &Held<K>,
+        x: &K::Values,
+    ) -> Result<K::Values, ForwardError> {
+        let hidden = match part {
+            Dense::Plain { up, activation, .. } => {
+                let mut hidden = self.through(up, held, x).await?;
+                self.kernels.activate(activation, &mut hidden);
+                hidden
             }
-            GatedInputs::Concatenated(both) => {
-                let both = self.load(both).await?;
-                Part::Concatenated { both, down: self.load(&gated.down).await?, activation }
+            Dense::Gated(Gated { inputs: GatedInputs::Separate([gate, up]), activation, .. }) => {
+                let mut hidden = self.through(gate, held, x).await?;
+                self.kernels.gate(*activation, &mut hidden, &self.through(up, held, x).await?);
+                hidden
             }
-        })
+            Dense::Gated(Gated { inputs: GatedInputs::Concatenated(both), activation, .. }) => {
+                let of = both.outputs;
+                let both = self.through(both, held, x).await?;
+                let half = |from| self.kernels.columns(&both, Columns { from, width: of / 2, of });
+                let mut hidden = half(0);
+                self.kernels.gate(*activation, &mut hidden, &half(of / 2));
+                hidden
+            }
+        };
+        self.through(part.down(), held, &hidden).await
+    }
+
+    /// A linear map by a matrix that is held, or else is given back after it.
+    async fn through(
+        &self,
+        linear: &Linear,
+        held: &Held<K>,
+        x: &K::Values,
+    ) -> Result<K::Values, ForwardError> {
+        match held.iter().find(|(weight, _)| *weight == linear.weight) {
+            Some((_, loaded)) => Ok(loaded.apply(self.kernels, x)),
+            None => self.linear(linear, x).await,
+        }
     }
 }

@@ -12,6 +12,7 @@ mod edit;
 mod feed_forward;
 pub mod head;
 pub mod kernels;
+mod memory;
 mod weights;
 
 use crate::checkpoint::Checkpoint;
@@ -25,6 +26,8 @@ use std::ops::ControlFlow;
 use weights::{Loaded, Weights};
 
 pub use edit::Edit;
+pub use memory::memory;
+pub use weights::AHEAD;
 
 /// Why a forward pass ended early.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -310,7 +313,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         watch: &mut impl Watch,
     ) -> Result<K::Values, ForwardError> {
         let width = self.architecture.width;
-        self.weights.look_ahead(self.architecture.tensors_from(done));
+        self.weights.look_ahead(self.architecture.reads_from(done));
         for (index, block) in self.architecture.blocks.iter().enumerate().skip(done) {
             stream = self.block(block, stream, watch).await?;
             // Also waits for the device, so that no more than a block is ahead of it.

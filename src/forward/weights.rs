@@ -15,6 +15,12 @@ use std::ops::Range;
 /// Bytes that are read at once: in memory beside the decoded values.
 pub(super) const AT_ONCE: u64 = 16 << 20;
 
+/// Bytes that are read ahead at least: of a small model several blocks.
+pub const AHEAD: u64 = 2 * AT_ONCE;
+
+/// Bytes between two rows of a table from which on they are read one by one: fewer are read sooner than asked for twice.
+const GAP: u64 = 1 << 20;
+
 /// The tensors of a checkpoint, and what is changed in its linear maps.
 pub(super) struct Weights<'a, S> {
     checkpoint: &'a Checkpoint<S>,
@@ -34,11 +40,6 @@ impl<K: Kernels> Loaded<K> {
     pub(super) fn apply(&self, kernels: &K, x: &K::Values) -> K::Values {
         kernels.linear(x, &self.weight, self.shape, self.bias.as_ref())
     }
-
-    /// m.
-    pub(super) fn outputs(&self) -> usize {
-        self.shape.outputs
-    }
 }
 
 impl<'a, S: ByteSource> Weights<'a, S> {
@@ -54,9 +55,9 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         Weights { checkpoint: self.checkpoint, edits, ahead: RefCell::default() }
     }
 
-    /// Reads these tensors while others are computed with, in this order; those that were to come before are forgotten.
-    pub(super) fn look_ahead(&self, tensors: impl Iterator<Item = usize>) {
-        self.ahead.replace(Ahead::of(self.checkpoint, tensors));
+    /// Reads these tensors, each with its block, while others are computed with; those that were to come before are forgotten.
+    pub(super) fn look_ahead(&self, tensors: impl Iterator<Item = (usize, usize)>) {
+        self.ahead.replace(Ahead::of(self.checkpoint, tensors, AHEAD));
     }
 
     async fn piece(&self, piece: Piece) -> Result<Vec<u8>, SourceError> {
@@ -213,8 +214,7 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         Ok(())
     }
 
-    /// Some rows of a table, in the order of `wanted`, which is sorted. The table is read from the first to the last of them,
-    /// a piece at a time, without the pieces that none of them is in.
+    /// Some rows of a table, in the order of `wanted`, which is sorted. Those that are near each other are read together.
     pub(super) async fn rows(
         &self,
         table: usize,
@@ -222,27 +222,36 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         width: usize,
     ) -> Result<Vec<f32>, ForwardError> {
         let tensor = self.at(table);
-        let row_bytes = (tensor.bytes() / (tensor.elements() / width as u64).max(1)).max(1);
-        let at_once = (AT_ONCE / row_bytes).max(1);
         let total = tensor.elements() / width as u64;
+        if let Some(&last) = wanted.last().filter(|last| u64::from(**last) >= total) {
+            return Err(ForwardError::Id { at: 0, id: last, vocabulary: total as usize });
+        }
+        let row_bytes = (tensor.bytes() / total.max(1)).max(1);
         let mut rows = Vec::with_capacity(wanted.len() * width);
-        let mut left = wanted;
-        while let Some(&first) = left.first() {
-            let piece = u64::from(first)..(u64::from(first) + at_once).min(total);
-            let inside = left.partition_point(|row| u64::from(*row) < piece.end);
-            if inside == 0 {
-                return Err(ForwardError::Id { at: 0, id: first, vocabulary: total as usize });
+        for near in wanted.chunk_by(|a, b| u64::from(b - a) * row_bytes <= GAP) {
+            for some in within(near, (AT_ONCE / row_bytes).max(1)) {
+                let first = u64::from(some[0]);
+                let end = u64::from(some[some.len() - 1]) + 1;
+                let values = self.part(table, first * width as u64..end * width as u64).await?;
+                for row in some {
+                    let at = (u64::from(*row) - first) as usize * width;
+                    rows.extend_from_slice(&values[at..at + width]);
+                }
             }
-            let last = u64::from(left[inside - 1]);
-            let values = self.part(table, piece.start * width as u64..(last + 1) * width as u64).await?;
-            for row in &left[..inside] {
-                let at = (u64::from(*row) - piece.start) as usize * width;
-                rows.extend_from_slice(&values[at..at + width]);
-            }
-            left = &left[inside..];
         }
         Ok(rows)
     }
+}
+
+/// The rows, which are sorted, in parts that span no more than `most` of them each.
+fn within(rows: &[u32], most: u64) -> impl Iterator<Item = &[u32]> {
+    let mut left = rows;
+    std::iter::from_fn(move || {
+        let end = u64::from(*left.first()?) + most;
+        let (some, others) = left.split_at(left.partition_point(|row| u64::from(*row) < end));
+        left = others;
+        Some(some)
+    })
 }
 
 fn undecoded(tensor: &Tensor) -> ForwardError {

@@ -262,30 +262,20 @@ impl Architecture {
 
     /// The matrices that a pass reads whole.
     pub fn tensors(&self) -> impl Iterator<Item = usize> {
-        self.tensors_from(0)
+        self.linear_maps().map(|(linear, _)| linear.weight)
     }
 
-    /// Those of the blocks from the `done`th on, in the order in which they are read.
-    pub fn tensors_from(&self, done: usize) -> impl Iterator<Item = usize> {
-        self.blocks.iter().skip(done).flat_map(Block::linear_maps).map(|(linear, _)| linear.weight)
-    }
-
-    /// Values of the matrices that are on a device at once, at most: one of attention, or all of a feed-forward part or an expert.
-    pub fn largest_part(&self) -> u64 {
-        let values = |linear: &Linear| (linear.inputs * linear.outputs) as u64;
-        let of_block = |block: &Block| {
-            let attention = block.attention.linear_maps().map(|(linear, _)| values(linear)).max();
-            let feed_forward = match &block.feed_forward {
-                FeedForward::Plain { up, down, .. } => values(up) + values(down),
-                FeedForward::Gated(gated) => gated.linear_maps().map(values).sum(),
-                FeedForward::Experts { experts, .. } => {
-                    let of_expert = |expert: &Gated| expert.linear_maps().map(values).sum();
-                    experts.iter().map(of_expert).max().unwrap_or(0)
-                }
-            };
-            attention.unwrap_or(0).max(feed_forward)
-        };
-        self.blocks.iter().map(of_block).max().unwrap_or(0)
+    /// The tensors that a pass reads from block `done` on, each with its block, about in the order in which it reads them; those of
+    /// the final norm are of the block after the last.
+    pub fn reads_from(&self, done: usize) -> impl Iterator<Item = (usize, usize)> {
+        let of_blocks = self
+            .blocks
+            .iter()
+            .enumerate()
+            .skip(done)
+            .flat_map(|(block, of)| of.reads().map(move |read| (block, read)));
+        let last = self.final_norm.iter().flat_map(Norm::tensors);
+        of_blocks.chain(last.map(|tensor| (self.blocks.len(), tensor)))
     }
 
     /// The norms that a pass shows, in any order.
@@ -313,23 +303,42 @@ impl Architecture {
         };
         linear + self.blocks.iter().map(attention).sum::<f64>()
     }
+}
 
-    /// f32 values that a block holds for each of `tokens`, at most.
-    pub fn widest_row(&self, tokens: usize) -> u64 {
-        let of_block = |block: &Block| {
-            let attention = &block.attention;
-            let heads = 2 * (attention.heads + attention.key_heads) * attention.head_width;
-            let hidden = block.feed_forward.linear_maps().map(|(map, _)| map.outputs).max().unwrap_or(0);
-            // A feed-forward part takes some of many tokens at a time.
-            heads.max(2 * hidden * tokens.min(2048) / tokens.max(1))
-        };
-        (4 * self.width + self.blocks.iter().map(of_block).max().unwrap_or(0)) as u64
+impl Linear {
+    fn tensors(&self) -> impl Iterator<Item = usize> {
+        std::iter::once(self.weight).chain(self.bias)
+    }
+}
+
+impl Norm {
+    fn tensors(&self) -> impl Iterator<Item = usize> {
+        self.scale.into_iter().chain(self.shift)
     }
 }
 
 impl Block {
     fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
         self.attention.linear_maps().chain(self.feed_forward.linear_maps())
+    }
+
+    /// Tensors, about in the order in which they are read.
+    fn reads(&self) -> impl Iterator<Item = usize> {
+        let attention = self.attention.linear_maps().map(|(map, _)| map).flat_map(Linear::tensors);
+        let of_heads = [&self.attention.query_norm, &self.attention.key_norm].into_iter().flatten();
+        let feed_forward = self.feed_forward.linear_maps().map(|(map, _)| map).flat_map(Linear::tensors);
+        let before = |branch: &Branch| branch.before.iter().flat_map(Norm::tensors).collect::<Vec<_>>();
+        let after = |branch: &Branch| {
+            branch.inner_after.iter().chain(&branch.after).flat_map(Norm::tensors).collect::<Vec<_>>()
+        };
+        before(&self.around_attention)
+            .into_iter()
+            .chain(attention)
+            .chain(of_heads.flat_map(Norm::tensors))
+            .chain(after(&self.around_attention))
+            .chain(before(&self.around_feed_forward))
+            .chain(feed_forward)
+            .chain(after(&self.around_feed_forward))
     }
 
     fn norms(&self) -> impl Iterator<Item = &Norm> {
@@ -342,7 +351,8 @@ impl Block {
 }
 
 impl Attention {
-    fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
+    /// The maps to queries, keys and values and back, each for every token.
+    pub(crate) fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
         let inputs: &[Linear] = match &self.projections {
             Projections::Separate(all) => all,
             Projections::Concatenated(all) | Projections::Grouped(all) => std::slice::from_ref(all),
@@ -352,7 +362,8 @@ impl Attention {
 }
 
 impl Gated {
-    fn linear_maps(&self) -> impl Iterator<Item = &Linear> {
+    /// The maps to hidden values and back.
+    pub(crate) fn linear_maps(&self) -> impl Iterator<Item = &Linear> {
         let inputs: &[Linear] = match &self.inputs {
             GatedInputs::Separate(both) => both,
             GatedInputs::Concatenated(both) => std::slice::from_ref(both),
@@ -362,7 +373,8 @@ impl Gated {
 }
 
 impl FeedForward {
-    fn linear_maps(&self) -> Box<dyn Iterator<Item = (&Linear, f64)> + '_> {
+    /// All maps, and how often a token goes through each: a share of the experts.
+    pub(crate) fn linear_maps(&self) -> Box<dyn Iterator<Item = (&Linear, f64)> + '_> {
         match self {
             Self::Plain { up, down, .. } => Box::new([(up, 1.0), (down, 1.0)].into_iter()),
             Self::Gated(gated) => Box::new(gated.linear_maps().map(|map| (map, 1.0))),

@@ -3,14 +3,14 @@
 use super::ids::{TokenIds, Wanted};
 use super::loss::{is_a_guess, kind_by_loss};
 use super::pass::{Measured, Sample, Sites};
-use super::plan::{Speeds, block_operations, memory, operations};
+use super::plan::{self, Speeds, block_operations, operations};
 use super::preservation;
 use super::residual;
 use crate::checkpoint::Checkpoint;
 use crate::cpu::norm::Centring;
 use crate::device::Machine;
 use crate::forward::kernels::{Cpu, Kernels};
-use crate::forward::{ForwardError, Pass, Seen, Tokens, Watch, load_some};
+use crate::forward::{self, ForwardError, Pass, Seen, Tokens, Watch, load_some};
 use crate::inspect::{Inspection, Opened};
 use crate::model::architecture::Norm;
 use crate::model::{self, Architecture, ModelError};
@@ -367,10 +367,6 @@ impl Run {
         let tensors = &opened.checkpoint().tensors;
         let bytes = architecture.tensors().map(|tensor| tensors[tensor].bytes()).sum::<u64>();
         let width = architecture.width as u64;
-        let activations = 4 * self.input.ids.len() as u64 * architecture.widest_row(self.input.ids.len());
-        // What is on the device as f32, and as many bytes again as are read ahead.
-        let ahead = architecture.tensors().map(|tensor| tensors[tensor].bytes()).max().unwrap_or(0);
-        let weights = 4 * architecture.largest_part() + ahead;
         let bytes = bytes * passes as u64;
         RunPlan {
             family: architecture.family.clone(),
@@ -386,8 +382,8 @@ impl Run {
             loss_tokens: most_for_loss as u64,
             bytes,
             operations: 2.0 * products + work[0] + work[1],
-            memory: activations + weights,
-            memory_of_site: memory(
+            memory: forward::memory(opened.checkpoint(), architecture, self.input.ids.len()),
+            memory_of_site: plan::memory(
                 8 * self.input.ids.len() as u64 * width,
                 self.input.ids.len() as u64,
                 width,

@@ -1,0 +1,38 @@
+//! How much memory a pass takes beside what a caller keeps.
+
+use super::AHEAD;
+use super::feed_forward::at_once;
+use crate::checkpoint::Checkpoint;
+use crate::model::architecture::{Architecture, Block, FeedForward, Linear};
+
+/// Bytes of activations, of the matrices that are on the device at once (as f32), and of what is read ahead, with so many tokens.
+pub fn memory<S>(checkpoint: &Checkpoint<S>, architecture: &Architecture, tokens: usize) -> u64 {
+    let of_blocks = architecture.blocks.iter().map(|block| of_block(block, architecture.width, tokens));
+    let stored = architecture.tensors().map(|tensor| checkpoint.tensors[tensor].bytes()).max();
+    let stream = 4 * tokens as u64 * architecture.width as u64;
+    4 * (stream + of_blocks.max().unwrap_or(0)) + stored.unwrap_or(0).max(AHEAD)
+}
+
+/// f32 values of a block, beside those of the stream, at most.
+fn of_block(block: &Block, width: usize, tokens: usize) -> u64 {
+    let size = |linear: &Linear| (linear.inputs * linear.outputs) as u64;
+    let attention = &block.attention;
+    let heads = 2 * (attention.heads + attention.key_heads) * attention.head_width;
+    let largest = attention.linear_maps().map(|(linear, _)| size(linear)).max().unwrap_or(0);
+    let of_attention = (tokens * heads) as u64 + largest;
+    let of_maps = |maps: Vec<&Linear>| {
+        let at_once = at_once(tokens, width);
+        let hidden = maps.iter().map(|map| map.outputs).max().unwrap_or(0);
+        let sizes = maps.iter().map(|map| size(map));
+        let matrices = if at_once < tokens { sizes.sum() } else { sizes.max().unwrap_or(0) };
+        2 * (at_once * hidden) as u64 + matrices
+    };
+    let of_feed_forward = match &block.feed_forward {
+        FeedForward::Plain { up, down, .. } => of_maps(vec![up, down]),
+        FeedForward::Gated(gated) => of_maps(gated.linear_maps().collect()),
+        FeedForward::Experts { experts, .. } => {
+            experts.iter().map(|expert| of_maps(expert.linear_maps().collect())).max().unwrap_or(0)
+        }
+    };
+    of_attention.max(of_feed_forward)
+}
