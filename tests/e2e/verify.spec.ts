@@ -1,6 +1,7 @@
 /** Running the model in the page: its numbers are those of the terminal, and a run can be stopped and go on. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
 import type { Report } from '../../www/report';
@@ -138,4 +139,37 @@ test('all-MiniLM in the page: every LayerNorm has its kernel, at the reference',
   expect(site('embeddings.LayerNorm')?.cos).toBeCloseTo(1, 6);
   expect(site('embeddings.LayerNorm')?.schur).toBeCloseTo(0.27, 1);
   expect(site('encoder.layer.4.output.LayerNorm')?.schur).toBeCloseTo(0.31, 1);
+});
+
+test('SmolLM2 in the page: no RMSNorm has a kernel, at the reference', async ({ page }) => {
+  const files = ['model.safetensors', 'config.json', 'tokenizer.json'].map((name) => join(CACHE, 'SmolLM2-135M', name));
+  test.skip(!files.every(existsSync), `skipped: SmolLM2 is not in ${CACHE}; the Rust tests fetch it`);
+  test.setTimeout(600_000);
+  // The reference read the text as a GGUF file's tokenizer has it: digits are not taken apart.
+  const tokenizer = JSON.parse(readFileSync(files[2] ?? '', 'utf8')) as { pre_tokenizer: { pretokenizers: object[] } };
+  const reference = { ...tokenizer, pre_tokenizer: tokenizer.pre_tokenizer.pretokenizers[1] };
+  const folder = mkdtempSync(join(tmpdir(), 'gammascope-'));
+  const changed = join(folder, 'tokenizer.json');
+  writeFileSync(changed, JSON.stringify(reference));
+  await page.locator('.pick-opened').first().setInputFiles([...files.slice(0, 2), changed]);
+  await expect(page.locator('#verify')).toBeVisible();
+  const { verification } = await page.evaluate(() => window.gammascope.verify({ tokens: 2048 }));
+  rmSync(folder, { recursive: true });
+  expect(verification?.sites.length).toBe(61);
+  for (const { depth_scale_free, verdict } of verification?.sites ?? []) {
+    expect(verdict).toBe('not_mean_subtracting');
+    expect(depth_scale_free).toBeGreaterThan(0.5);
+  }
+  // MATH §6, to the digits shown: depth, |cos|, Schur ratio, and the first two of the scale-free test.
+  for (const [name, depth, cos, schur, depthScaleFree] of [
+    ['model.layers.21.post_attention_layernorm', '1.1e-6', '1.0e+0', '1.00', '0.95'],
+    ['model.layers.9.input_layernorm', '1.0e+0', '4.7e-2', '0.90', '1.23'],
+    ['model.norm', '8.5e-1', '1.1e-2', '0.91', '1.04'],
+  ] as const) {
+    const site = verification?.sites.find((site) => site.name === name);
+    expect(site?.depth?.toExponential(1), name).toBe(depth);
+    expect(site?.cos?.toExponential(1), name).toBe(cos);
+    expect(site?.schur?.toFixed(2), name).toBe(schur);
+    expect(site?.depth_scale_free?.toFixed(2), name).toBe(depthScaleFree);
+  }
 });
