@@ -1,6 +1,6 @@
 //! How much of its reading a forward pass hides behind its computing, on the CPU.
 //!
-//! `cargo run --release --example overlap -- CHECKPOINT [BLOCKS]` runs the model, or its first blocks, three ways: from a file in the cache, so that it computes
+//! `cargo run --release --example overlap -- CHECKPOINT [SEQUENCES]` runs the model on sequences of 128 tokens, three ways: from a file in the cache, so that it computes
 //! alone; reading what it read and nothing else, from a disk that is as slow as makes both take equally long; and running from that
 //! disk. Printed as JSON, in seconds, with (reading + computing − both)/reading.
 
@@ -17,7 +17,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 const LENGTH: usize = 128;
-const SEQUENCES: usize = 1;
 
 /// A disk that gives so many bytes a second, one read after the other.
 struct Slow {
@@ -63,11 +62,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sources = sources.into_iter().collect::<Result<Vec<_>, _>>()?;
     let checkpoint = block_on(gammascope::checkpoint::open(sources, |_| {}))?;
     let architecture = model::resolve(&checkpoint)?;
-    let architecture = match std::env::args().nth(2) {
-        Some(blocks) => architecture.first_blocks(blocks.parse()?),
-        None => architecture,
-    };
-    let ids = uniform(SEQUENCES * LENGTH, architecture.vocabulary);
+    let sequences: usize = std::env::args().nth(2).map_or(Ok(1), |count| count.parse())?;
+    let ids = uniform(sequences * LENGTH, architecture.vocabulary);
     let pass = Pass::new(&checkpoint, &architecture, Tokens::new(&ids, LENGTH)?)?;
     let timed = |what: &dyn Fn() -> Result<(), Box<dyn std::error::Error>>| {
         let began = Instant::now();

@@ -1,5 +1,6 @@
 // npm run bench: one table of bytes, times and ratios; both sides of a ratio are measured in the same run.
 //   npm run bench -- --as-is   measures the dist/ that is there instead of building the page first
+//   npm run bench -- running   runs models, beside PyTorch and onnxruntime-web, and nothing else: peers of 3 GB are installed
 // WebGPU runs in software, unless GAMMASCOPE_GPU is set: then on the machine's own GPU.
 
 import { spawnSync } from "node:child_process";
@@ -8,6 +9,7 @@ import { cpus, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { serveHub } from "../benches/hub.mjs";
 import { timeKernels } from "../benches/kernels.mjs";
+import { servePeer, timeOnnx, timePage } from "../benches/running.mjs";
 import { SLOW, serve, timeDrop, timeLoad, timeMeasuring, timeWeights } from "../benches/page.mjs";
 import { experts, llama, llamaConfig, writeFolder } from "../benches/sparse.mjs";
 import { build } from "./build.mjs";
@@ -50,6 +52,11 @@ await main(async () => {
   process.once("SIGINT", () => process.exit(130));
   const browser = await startChromium();
   try {
+    if (process.argv.includes("running")) {
+      await running(command, browser, folder);
+      print();
+      return;
+    }
     console.log("Writing sparse checkpoints");
     await fetchMiniLm();
     const models = checkpoints(folder);
@@ -182,6 +189,92 @@ async function measuring(command, browser, folder) {
 
 function speed(operations) {
   return `${(operations / 1e9).toFixed(1)} G/s`;
+}
+
+/** Models that are run, and sequences of 128 tokens: what a peer on an adapter in software does in minutes. */
+const RUN = { "all-MiniLM-L6-v2": 4, "SmolLM2-135M": 1 };
+
+/** The forward pass alone, beside peers on the same weights and token ids; and a model that no peer here can run. */
+async function running(command, browser, folder) {
+  const files = ["model.safetensors", "config.json"];
+  const example = await cargoBuild("Reading ahead: compiling", ["--release", "--locked", "--example", "overlap"], "overlap");
+  const peers = await preparePeers();
+  for (const [name, sequences] of Object.entries(RUN)) {
+    const path = join(".cache/models", name);
+    heading(`Running ${name}, sequences of 128 tokens: ${sequences}`);
+    if (!files.every((file) => existsSync(join(path, file)))) {
+      row("the pass", { time: "skipped: `npm test` fetches it" });
+      continue;
+    }
+    const native = JSON.parse(timed(example, [path, String(sequences)]).stdout);
+    const hidden = `${Math.round(100 * native.hidden)} % of reading hidden, where it takes as long`;
+    row("command line's, CPU, weights from the file", { time: ms(1000 * native.computing), ratio: hidden });
+    if (peers.why) {
+      row("PyTorch and onnxruntime-web", { time: peers.why });
+      continue;
+    }
+    const torch = JSON.parse(timed(peers.python, ["benches/torch_model.py", "time", path, String(sequences), "128"]).stdout);
+    const ratio = (time, than, what) => `${(time / than).toFixed(2)} × ${what}`;
+    row(`PyTorch ${torch.version}, CPU, weights in memory`, {
+      time: ms(1000 * torch.seconds),
+      ratio: `the command line's takes ${ratio(native.computing, torch.seconds, "that")}`,
+    });
+    if (browser.why) {
+      row("Chromium", { time: browser.why });
+      continue;
+    }
+    const onnx = join(folder, `${name}.onnx`);
+    timed(peers.python, ["benches/torch_model.py", "export", path, onnx]);
+    const peer = await servePeer(peers.onnx, onnx);
+    for (const [device, provider] of [["gpu", "webgpu"], ["cpu", "wasm"]]) {
+      const ours = await timePage(browser.instance, browser.url, files.map((file) => join(path, file)), device, 128 * sequences);
+      row(`page, on ${ours.device}`, { time: ms(1000 * ours.seconds) });
+      const theirs = await timeOnnx(browser.instance, peer.url, provider, uniform(128 * sequences, torch.vocabulary), 128);
+      const off = Math.max(...theirs.values.map((value, at) => Math.abs(value - torch.values[at])));
+      if (off > 1e-3) throw new Failure(`${name}: onnxruntime-web computes something else: off by ${off}.`);
+      row(`onnxruntime-web ${theirs.version}, ${provider}`, { time: ms(1000 * theirs.seconds), ratio: ratio(theirs.seconds, ours.seconds, "the page's") });
+    }
+    await peer.close();
+  }
+  heading("The first 4 blocks of a 70B model, 8,320 tokens: planned");
+  const large = writeFolder(join(folder, "large"), llama(), llamaConfig(), 30);
+  const options = ["verify", large.folder, "--blocks", "4", "--tokens", "8320", "--sites", "final", "--uniform"];
+  const plan = JSON.parse(timed(command, [...options, "--plan", "--json"]).stdout);
+  const planned = plan.pass_seconds + plan.measuring_seconds / cpus().length;
+  row("command line", { file: size(large.bytes), read: size(plan.bytes), time: ms(1000 * planned), ratio: `memory ${size(plan.memory)}` });
+}
+
+/** The ids of `gammascope verify --uniform`. */
+function uniform(count, vocabulary) {
+  const most = (1n << 64n) - 1n;
+  let state = 42n;
+  return Array.from({ length: count }, () => {
+    state = (state * 6364136223846793005n + 1442695040888963407n) & most;
+    return Number((state >> 33n) % BigInt(vocabulary));
+  });
+}
+
+/** PyTorch in a virtual environment and onnxruntime-web, or why there are none. */
+async function preparePeers() {
+  const folder = ".cache/peers";
+  const python = join(folder, process.platform === "win32" ? "Scripts/python.exe" : "bin/python");
+  const onnx = join(folder, "node_modules/onnxruntime-web/dist");
+  const program = ["python3", "python"].find((name) => ask(name, ["--version"]) !== null);
+  if (!program) return { why: "skipped: there is no Python" };
+  try {
+    if (ask(python, ["-c", "import numpy, onnx, safetensors, torch"]) === null) {
+      await step("PyTorch: making a virtual environment", program, ["-m", "venv", folder]);
+      const install = ["-m", "pip", "install", "--quiet", "numpy", "onnx", "safetensors", "torch"];
+      await step("PyTorch: installing", python, install, { minutes: 15 });
+    }
+    if (!existsSync(onnx)) {
+      const install = ["install", "--silent", "--no-save", "--prefix", folder, "onnxruntime-web@1"];
+      await step("onnxruntime-web: installing", "npm", install, { minutes: 5 });
+    }
+  } catch {
+    return { why: "skipped: PyTorch or onnxruntime-web could not be installed" };
+  }
+  return { python, onnx };
 }
 
 /** The same scales and shifts read with Python's safetensors: whole processes, and the reading alone. */

@@ -6,10 +6,10 @@
 import type { Calls, Device, Dropped, Entry, Json, Reply, Request, Sample, Shown } from './protocol';
 import type { Figure, FigureKind, MeasurementPlan, NormAlone, Progress, Report, RunOptions, RunPlan } from './report';
 
-/** Which wasm the worker runs: the small one, which opens dropped files, or the one that can measure and open addresses. */
+/** Which wasm the worker runs: the small one, which opens dropped files, or the one that can measure, draw weights and open addresses. */
 type Kind = 'inspector' | 'verifier';
 
-const kindFor = (entries: Entry[]): Kind => (entries.every((entry) => 'file' in entry) ? 'inspector' : 'verifier');
+const kindFor = (entries: Entry[]): Kind => (entries.every((entry) => 'file' in entry && !('seed' in entry)) ? 'inspector' : 'verifier');
 
 /** Whatever draws figures: an inspector those of its report, or those of something else. */
 export type Drawer = Pick<Inspector, 'figure' | 'csv'>;

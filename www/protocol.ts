@@ -7,6 +7,9 @@ import type { Figure, FigureKind, Progress, RunOptions } from './report';
 /** One file of a checkpoint and where it lies in what was dropped, for example `folder/model.safetensors`. */
 export type Dropped = { path: string; file: File };
 
+/** A configuration for which weights are drawn at random, from this seed. */
+export type Drawn = Dropped & { seed: number };
+
 /** A URL, or `org/model[@revision]` on a hub. The token goes to the address's own host and is kept in memory only. */
 export type Address = { address: string; hub?: string; token?: string };
 
@@ -17,7 +20,7 @@ export type Known = { path: string; url?: string; whole?: Uint8Array };
 export type Linked = { link: string };
 
 /** What is opened: files, one address, or a report from a link. */
-export type Entry = Dropped | Address | Known | Linked;
+export type Entry = Dropped | Drawn | Address | Known | Linked;
 
 /** Where the exact covariance is computed, with the same numbers: "fastest" tries both; without a GPU the CPU does it. */
 export type Device = 'fastest' | 'gpu' | 'cpu';

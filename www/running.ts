@@ -3,6 +3,7 @@
  * What has been measured stays when a run is stopped or fails, and the run goes on from its last finished block.
  */
 import { effect, signal } from '@preact/signals';
+import { workersFor } from './cores';
 import { Inspector } from './inspector';
 import type { Device, Entry, Json, Sample } from './protocol';
 import type { Report, RunOptions, RunPlan } from './report';
@@ -37,13 +38,11 @@ export const halted = signal<{ of: number; blocks: number; total: number; senten
 /** The sentence of a run that could not begin. */
 export const runFailure = signal<{ of: number; sentence: string } | null>(null);
 
+/** The core that runs the model measures nothing. */
+const RUNNER = 1;
+
 /** A run that takes longer than this many seconds, at most, waits until somebody has read its plan. */
 const LONG = 60;
-
-/** More workers than this only wait for memory; a share of the machine's memory is for all of them. */
-const MOST = 8;
-const SHARE = 0.5;
-const USUAL_GIB = 8;
 
 // A run ends with its checkpoint.
 effect(() => {
@@ -115,7 +114,7 @@ export async function verify(choice: Choice = {}): Promise<Report> {
     const either = AbortSignal.any([now.controller.signal, now.stop.signal]);
     runner = await start(entries, now.controller.signal);
     const planned = await plan(runner, choice, either);
-    const workers = workersFor(planned);
+    const workers = workersFor(planned.memory_of_site, RUNNER);
     tell(now, { plan: planned, workers });
     const seconds = planned.pass_seconds + planned.measuring_seconds / workers;
     if (choice.ask && seconds > LONG) {
@@ -164,12 +163,6 @@ function end({ controller }: Running): void {
   if (running.value?.controller === controller) running.value = null;
 }
 
-/** As many as there are cores beside the one that runs the model, and as memory allows. */
-function workersFor({ memory_of_site }: RunPlan): number {
-  const memory = ((navigator as { deviceMemory?: number }).deviceMemory ?? USUAL_GIB) * 2 ** 30 * SHARE;
-  return Math.max(1, Math.min(navigator.hardwareConcurrency - 1, Math.floor(memory / memory_of_site), MOST));
-}
-
 /** What came of a run that ended after so many blocks. */
 const halfway = (stopped: number): Json => JSON.stringify({ loss: null, mean_loss: null, preservation: [], stopped, warnings: [] });
 
@@ -185,7 +178,7 @@ async function leg(now: Running, planned: RunPlan, { runner, measured, before }:
   const { signal: ended } = controller;
   const began = performance.now();
   const device = planned.gram_device === 'cpu' ? 'cpu' : 'gpu';
-  const workers = workersFor(planned);
+  const workers = workersFor(planned.memory_of_site, RUNNER);
   const pool = new Pool(workers, prepare);
   let shown = measured.length;
   let failure: string | null = null;

@@ -62,6 +62,9 @@ export const choice = signal<{ names: [string, string]; choose: (compare: boolea
 /** Whether the last address that failed would have opened with a token. */
 export const tokenWanted = signal(false);
 
+/** The files of an open that failed for want of weights, where there is a configuration to draw some for. */
+export const drawable = signal<Dropped[] | null>(null);
+
 /** A short line for screen readers: said when it changes. */
 export const announcement = signal('');
 
@@ -73,6 +76,9 @@ export const siteByName = computed(() => new Map(opened.value?.report.norms.map(
 
 /** A measurement that takes longer than this many seconds waits until somebody has read its plan. */
 const LONG = 20;
+
+/** What random weights are drawn from: the same for everybody, so that numbers can be compared. */
+export const SEED = 1;
 
 /** A file of these names is taken for activations when a checkpoint is open. */
 const ACTIVATIONS = /(\.npy|activations[^/]*\.safetensors)$/i;
@@ -97,9 +103,10 @@ export async function open(
   opening.value = { progress: null, controller };
   failure.value = null;
   tokenWanted.value = false;
+  drawable.value = null;
   announcement.value = 'Opening the checkpoint';
   let next: Opened;
-  let asked: Entry[];
+  let asked: Entry[] = [];
   try {
     const entries = await gather(stop);
     asked = entries;
@@ -119,6 +126,7 @@ export async function open(
     if (stop.aborted) throw stop.reason;
     failure.value = error instanceof Error ? error.message : String(error);
     tokenWanted.value = error instanceof Error && error.name === 'TokenWanted';
+    drawable.value = configurationAlone(asked);
     throw error;
   } finally {
     if (opening.value?.controller === controller) opening.value = null;
@@ -136,6 +144,19 @@ export async function open(
   void keepRecent({ ...next, entries: asked }, source);
   // Behind an address a sample would take thousands of requests.
   return weights && next.report.checkpoint.remote === null && !next.report.shared ? weigh(next) : next.report;
+}
+
+/** Files that hold a configuration and no weights. */
+function configurationAlone(entries: Entry[]): Dropped[] | null {
+  const files = entries.filter((entry) => 'file' in entry);
+  const is = (pattern: RegExp) => files.some(({ path }) => pattern.test(path));
+  return is(/(^|\/)config\.json$/) && !is(/\.(safetensors|gguf)$/i) && !('seed' in (files[0] ?? {})) ? files : null;
+}
+
+/** Opens the model of the configuration that was given without weights, at random. */
+export function draw(): void {
+  const files = drawable.value;
+  if (files) open(() => files.map((file) => ({ ...file, seed: SEED }))).catch(() => undefined);
 }
 
 /** Puts what has been opened into the list of recent ones: from where it came, or its address without the token. */

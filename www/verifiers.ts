@@ -2,19 +2,13 @@
  * A measurement by several verifiers side by side, each a worker with its own wasm. Each takes the next site when it is done
  * with one; whatever ends one of them, the outcomes that there are stay.
  */
+import { workersFor } from './cores';
 import { Inspector } from './inspector';
 import type { Device, Dropped, Entry, Json } from './protocol';
 import type { MeasurementPlan, Progress } from './report';
 
 /** What is to be measured. */
 export type Wanted = { entries: Entry[]; activations: Dropped; site: string | undefined; device: Device };
-
-/** More workers than this only wait for memory. */
-const MOST = 8;
-
-/** A share of the machine's memory for all of them, and what a machine has that does not say. */
-const SHARE = 0.5;
-const USUAL_GIB = 8;
 
 export class Verifiers {
   private constructor(
@@ -37,9 +31,7 @@ export class Verifiers {
 
   /** How many work side by side: as many as there are cores and sites, and as memory allows. */
   get workers(): number {
-    const memory = ((navigator as { deviceMemory?: number }).deviceMemory ?? USUAL_GIB) * 2 ** 30 * SHARE;
-    const room = Math.floor(memory / this.plan.memory);
-    return Math.max(1, Math.min(navigator.hardwareConcurrency, this.plan.sites.length, room, MOST));
+    return Math.min(this.plan.sites.length || 1, workersFor(this.plan.memory));
   }
 
   /**

@@ -111,7 +111,7 @@ fn problem(error: JsValue) -> Problem {
 #[wasm_bindgen]
 impl Inspection {
     /// Inspects `entries`, calling `progress` as it reads: a list of `{ path, file }`, or one `{ address, hub?, token? }`, or
-    /// what [`Inspection::entries`] gave. Whatever is behind an address comes through `network`.
+    /// what [`Inspection::entries`] gave. Where files have a `seed`, it is the model of their configuration with weights drawn from it. Whatever is behind an address comes through `network`.
     pub async fn open(entries: Array, network: Network, progress: Function) -> Result<Inspection, Error> {
         let report = reporting(progress);
         let sources = match entries.iter().find_map(|entry| text(&entry, "address")) {
@@ -127,7 +127,7 @@ impl Inspection {
                 let located = locate(network, &address, &access, found).await;
                 located.map_err(|error| marked(&error, error.wants_token()))?
             }
-            None => sources(&entries, network)?,
+            None => drawn(&entries, sources(&entries, network)?).await?,
         };
         let opening = inspect::open(sources.clone(), report).await;
         let inner = opening.map_err(|error| {
@@ -147,6 +147,17 @@ impl Inspection {
         }
         kept.into_iter().collect()
     }
+}
+
+/// The files themselves, or where `entries` have a seed the model of their configuration at random.
+async fn drawn(entries: &Array, sources: Vec<Source>) -> Result<Vec<Source>, Error> {
+    #[cfg(feature = "verify")]
+    if let Some(seed) = entries.iter().find_map(|entry| get(&entry, "seed").as_f64()) {
+        let drawn = crate::model::random::twin(sources, seed as u64).await.map_err(sentence)?;
+        return Ok(drawn.into_iter().map(AnySource::Generated).collect());
+    }
+    let _ = entries;
+    Ok(sources)
 }
 
 /// The files of `entries`, dropped or known from an earlier opening.

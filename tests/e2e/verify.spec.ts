@@ -104,6 +104,37 @@ test('a text of ones own is run, and one that is too short is refused by a sente
   await expect(page.locator('#verified'), 'the earlier run stays').toContainText('nats a token');
 });
 
+test('the first blocks of a model are run alone', async ({ page }) => {
+  await openSample(page, 'RMSNorm');
+  const verify = page.locator('#verify');
+  await verify.locator('.pick-input').selectOption('uniform');
+  await verify.getByLabel('blocks', { exact: true }).fill('2');
+  await verify.locator('.pick-random').uncheck();
+  await verify.locator('.pick-preservation').uncheck();
+  await verify.getByRole('button', { name: 'Verify', exact: true }).click();
+  await expect(page.locator('#verified')).toContainText('the 2 blocks after them were left out', { timeout: 60_000 });
+  await expect(page.locator('#measured')).toContainText('5 sites measured');
+  await verify.getByLabel('blocks', { exact: true }).fill('9');
+  await verify.getByRole('button', { name: 'Verify', exact: true }).click();
+  await expect(verify.getByRole('alert')).toContainText('ask for 1 to 4', { timeout: 30_000 });
+});
+
+test('a configuration without weights is run at its initialisation', async ({ page }) => {
+  await page.locator('.pick-opened').first().setInputFiles('samples/layernorm/config.json');
+  const drawn = page.getByRole('button', { name: 'Draw random weights for the configuration' });
+  await expect(page.getByRole('alert')).toContainText('Not opened.');
+  await drawn.click();
+  await expect(page.locator('#drawn')).toContainText('random, drawn from the configuration and seed 1', { timeout: 60_000 });
+  const { verification, checkpoint } = await page.evaluate(() => window.gammascope.verify({ input: 'uniform' }));
+  expect(checkpoint.name).toMatch(/-random-1$/);
+  expect(verification?.sites.map(({ verdict }) => verdict)).toEqual(Array(9).fill('mean_subtracting'));
+  const terminal = process.env['GAMMASCOPE'];
+  if (terminal === undefined) return;
+  const command = ['verify', 'samples/layernorm/config.json', '--uniform', '--random-init', '1', '--json'];
+  const native = (JSON.parse(execFileSync(terminal, command).toString()) as Report).verification;
+  native?.sites.forEach((site, at) => expect((verification?.sites[at]?.mean_variance ?? 0) / site.mean_variance).toBeCloseTo(1, 4));
+});
+
 test('a model that is in no row is refused by what did not fit', async ({ page }) => {
   await openSample(page, 'LayerNorm');
   const config = JSON.parse(readFileSync('samples/layernorm/config.json', 'utf8')) as object;

@@ -1,13 +1,15 @@
 /** What is going on right now: the running open, the failure of the last one, and both for screen readers. */
 import { bytes, count, counted, duration, parameters } from '../format';
 import {
-  type Running,
   announcement,
   cancel,
   choice,
+  draw,
+  drawable,
   failure,
   measuring,
   opening,
+  type Running,
   stopMeasuring,
   stopWeighing,
   weighing,
@@ -152,6 +154,11 @@ export function Failure() {
       <p class="line">
         <strong>Not opened.</strong> {sentence}
       </p>
+      {drawable.value && (
+        <button type="button" class="button strong" onClick={draw}>
+          Draw random weights for the configuration
+        </button>
+      )}
       <button type="button" class="button" onClick={() => (failure.value = null)}>
         Dismiss
       </button>

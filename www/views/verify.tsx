@@ -4,7 +4,7 @@ import { bytes, count, counted, duration, maybe, number, parameters } from '../f
 import type { Device } from '../protocol';
 import type { KindByLoss, Preservation, RunInput, RunPlan, RunSites, Verification } from '../report';
 import { type Running, goOn, halted, runFailure, running, showVerified, stopRunning } from '../running';
-import type { Opened } from '../state';
+import { type Opened, SEED } from '../state';
 import { FigureView } from './figure';
 import { MeasuredSites } from './measured';
 import { Prose } from './prose';
@@ -29,6 +29,12 @@ export function Verify({ opened }: { opened: Opened }) {
         gives, and the residual stream after every block. The weights stay where they are, and only one block of them is in
         memory at a time.
       </p>
+      {opened.entries.some((entry) => 'seed' in entry) && (
+        <p class="notice" id="drawn">
+          No weights were given: these are random, drawn from the configuration and seed {SEED}. What is measured is this architecture at
+          its initialisation.
+        </p>
+      )}
       {report.shared ? (
         <p class="muted">A report from a link has no weights to run. Open the checkpoint.</p>
       ) : (
@@ -51,9 +57,6 @@ export function Verify({ opened }: { opened: Opened }) {
   );
 }
 
-/** What random weights are drawn from: the same for everybody, so that numbers can be compared. */
-const SEED = 1;
-
 /** Models up to this many parameters are moved along, and run at their initialisation, unless somebody says not to: it takes seconds. */
 const SMALL = 5e6;
 
@@ -62,11 +65,12 @@ function Controls({ parameters }: { parameters: number }) {
   const [sites, setSites] = useState<RunSites>('all');
   const [device, setDevice] = useState<Device>('fastest');
   const [tokens, setTokens] = useState('');
+  const [blocks, setBlocks] = useState('');
   const [preservation, setPreservation] = useState(parameters <= SMALL);
   const [random, setRandom] = useState(parameters <= SMALL);
   const [file, setFile] = useState<File | null>(null);
   const wantsFile = input === 'text' || input === 'ids';
-  const asked = Number.parseInt(tokens, 10);
+  const positive = (text: string) => (Number.parseInt(text, 10) > 0 ? Number.parseInt(text, 10) : null);
   return (
     <div class="buttons measure-controls">
       <button
@@ -80,7 +84,8 @@ function Controls({ parameters }: { parameters: number }) {
             device,
             preservation,
             seed: random ? SEED : null,
-            tokens: Number.isFinite(asked) && asked > 0 ? asked : null,
+            tokens: positive(tokens),
+            blocks: positive(blocks),
             ...(wantsFile && file ? { file } : {}),
           })
         }
@@ -117,6 +122,18 @@ function Controls({ parameters }: { parameters: number }) {
           placeholder="4 × width"
           value={tokens}
           onInput={(event) => setTokens(event.currentTarget.value)}
+        />
+      </label>
+      <label class="choice">
+        blocks
+        <input
+          type="number"
+          class="pick-tokens"
+          min={1}
+          step={1}
+          placeholder="all"
+          value={blocks}
+          onInput={(event) => setBlocks(event.currentTarget.value)}
         />
       </label>
       <label class="choice">
@@ -197,7 +214,8 @@ function Plan({ plan, workers }: Pick<Running, 'workers'> & { plan: RunPlan }) {
   const where = (device: string) => (device === 'cpu' ? 'the CPU' : device);
   return (
     <>
-      {counted(plan.sequences, 'sequence')} of {count(plan.length)} tokens of {plan.input} through {counted(plan.blocks, 'block')} of{' '}
+      {counted(plan.sequences, 'sequence')} of {count(plan.length)} tokens of {plan.input} through{' '}
+      {plan.left_out > 0 ? `the first ${count(plan.blocks)} of ${count(plan.blocks + plan.left_out)} blocks` : counted(plan.blocks, 'block')} of{' '}
       <code>{plan.family}</code>, {counted(plan.sites, 'norm')} measured: {bytes(plan.bytes)} to read, {parameters(plan.operations)}{' '}
       operations, {bytes(plan.memory)} of memory. About {duration(plan.pass_seconds)} of running on {where(plan.device)} beside{' '}
       {duration(plan.measuring_seconds / workers)} of measuring by {counted(workers, 'worker')}
@@ -242,6 +260,7 @@ function Findings({ opened, verification, pass }: FindingsProps) {
     <>
       <p class="lead" id="verified">
         {counted(pass.sequences, 'sequence')} of {count(pass.length)} tokens, run as <code>{pass.family}</code> in f32.
+        {pass.left_out > 0 && ` Only its first blocks: the ${counted(pass.left_out, 'block')} after them were left out.`}
         {pass.loss !== null && ` Loss ${number(pass.loss)} nats a token.`} The pass was told that the norms are {KINDS[pass.told]}: a
         kernel below shows what that does, and is no evidence of it.
       </p>

@@ -1,0 +1,79 @@
+/** What goes wrong while a model is run: its file goes away, the GPU dies, the tab sleeps. */
+import { copyFileSync, existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Page } from '@playwright/test';
+import { expect, test } from './helpers/page.ts';
+
+const MODEL = '.cache/models/SmolLM2-135M';
+const FILES = ['model.safetensors', 'config.json'];
+
+async function openSample(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'RMSNorm sample' }).first().click();
+  await expect(page.locator('#weights svg[role=img]')).toBeVisible();
+}
+
+/** Begins a run, and waits until some of its blocks are done. */
+async function begin(page: Page, options: object): Promise<void> {
+  await page.evaluate((options) => {
+    const run = window.gammascope.verify(options);
+    Object.assign(window, { run });
+    run.catch(() => undefined);
+  }, options);
+  await expect(page.locator('#verify progress[value]:not([value="0"])')).toBeVisible({ timeout: 120_000 });
+}
+
+const finished = (page: Page) => page.evaluate(() => (window as unknown as { run: ReturnType<typeof window.gammascope.verify> }).run);
+
+test('a file that goes away halts the run, which goes on when it is back', async ({ page }) => {
+  test.skip(!FILES.every((name) => existsSync(join(MODEL, name))), `skipped: SmolLM2 is not in ${MODEL}; the Rust tests fetch it`);
+  test.setTimeout(300_000);
+  const folder = mkdtempSync(join(tmpdir(), 'gammascope-'));
+  const [weights, away] = [join(folder, 'model.safetensors'), join(folder, 'elsewhere')];
+  try {
+    for (const name of FILES) copyFileSync(join(MODEL, name), join(folder, name));
+    await page.locator('.pick-opened').first().setInputFiles(FILES.map((name) => join(folder, name)));
+    await expect(page.locator('#verify')).toBeVisible();
+    await begin(page, { device: 'cpu', tokens: 640, sites: 'final', input: 'uniform' });
+    renameSync(weights, away);
+    const halted = page.locator('#verify').getByRole('alert');
+    await expect(halted).toContainText(/Halted after \d+ of 30 blocks/, { timeout: 120_000 });
+    await expect(halted, 'which file').toContainText('model.safetensors');
+    renameSync(away, weights);
+    await page.getByRole('button', { name: 'Go on' }).click();
+    await expect(page.locator('#measured')).toContainText('1 site measured', { timeout: 180_000 });
+    await expect(page.locator('#verify')).not.toContainText('Halted');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('a GPU that dies leaves the rest to the CPU, with the same numbers', async ({ page, browser }) => {
+  test.setTimeout(180_000);
+  await openSample(page);
+  const options = { tokens: 4096, input: 'uniform', preservation: false } as const;
+  const cpu = await page.evaluate((options) => window.gammascope.verify({ ...options, device: 'cpu' }), options);
+  await begin(page, { ...options, device: 'gpu' });
+  const session = await browser.newBrowserCDPSession();
+  await session.send('Browser.crashGpuProcess').catch(() => undefined);
+  const report = await finished(page);
+  const failed = report.warnings.find(({ code, message }) => code === 'gpu_failed' && message.includes('The run went on on the CPU'));
+  expect(failed?.message).toMatch(/from block [1-4] on/);
+  expect(report.verification?.sites.length).toBe(9);
+  report.verification?.sites.forEach(({ name, depth_scale_free }, at) => {
+    expect(name).toBe(cpu.verification?.sites[at]?.name);
+    expect((depth_scale_free ?? 0) / (cpu.verification?.sites[at]?.depth_scale_free ?? NaN)).toBeCloseTo(1, 4);
+  });
+});
+
+test('a tab that sleeps in the middle of a run goes on when it wakes', async ({ page }) => {
+  await openSample(page);
+  await begin(page, { device: 'cpu', tokens: 8192, input: 'uniform', preservation: false });
+  const session = await page.context().newCDPSession(page);
+  await session.send('Page.setWebLifecycleState', { state: 'frozen' });
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  await session.send('Page.setWebLifecycleState', { state: 'active' });
+  const { verification } = await finished(page);
+  expect(verification?.sites.length).toBe(9);
+  expect(verification?.residual.length).toBe(4);
+});
