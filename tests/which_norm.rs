@@ -127,6 +127,7 @@ fn run(tensors: &[Named], config: &str, difference: f64, kind: NormKind) -> [Rep
         sequences: 32,
         length: 128,
         loss: Some(3.2),
+        left_out: 0,
     };
     let verification = Verification {
         tokens: 32 * 128,
