@@ -394,6 +394,15 @@ fn a_trained_model_is_run_beside_its_initialisation_and_a_configuration_alone() 
         assert_eq!(verification["residual"].as_array().unwrap().len(), 4);
         let text = verify(&sample(name), &[]);
         assert!(text.contains("weights drawn from seed 1"), "{text}");
+        assert!(text.contains("Beside the paper"), "{text}");
+        let says = |what: &str| {
+            let claims = verification["claims"].as_array().unwrap();
+            claims.iter().any(|claim| claim["found"].as_str().unwrap().contains(what))
+        };
+        assert!(says("of 4 blocks"), "the stream: {}", verification["claims"]);
+        assert_eq!(says("at 9 of 9 sites that subtract the mean"), subtracts);
+        assert_eq!(says("no such direction at 9 of 9 sites"), !subtracts);
+        assert_eq!(says("the median of 9 sites"), subtracts);
         assert_eq!(text.contains("median of 9 sites with an exact kernel"), subtracts, "{text}");
         assert_eq!(text.contains("None of its 9 sites has an exact kernel"), !subtracts, "{text}");
     }

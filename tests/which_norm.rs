@@ -142,6 +142,7 @@ fn run(tensors: &[Named], config: &str, difference: f64, kind: NormKind) -> [Rep
         falls: Vec::new(),
         loss: Some(loss),
         preservation: Vec::new(),
+        claims: Vec::new(),
         random_init: None,
         pass: Some(pass),
     };

@@ -664,7 +664,11 @@ preservation: Array<Preservation>,
 /**
  * The same architecture at its initialisation, on the same token ids; null where it was not run beside the trained one.
  */
-random_init: RandomInit | null, };
+random_init: RandomInit | null, 
+/**
+ * What the paper claims, beside what was found; empty for activations of the model's own code.
+ */
+claims: Array<Claim>, };
 
 export type MeasurementPlan = { 
 /**
@@ -1028,6 +1032,20 @@ lambda_v_ratio: number | null,
  * Mean variance when trained over that at the initialisation.
  */
 mean_ratio: number | null, };
+
+export type Claim = { 
+/**
+ * What the paper says.
+ */
+paper: string, 
+/**
+ * What this model shows, with its numbers.
+ */
+found: string, 
+/**
+ * Whether that is the same.
+ */
+agrees: boolean, };
 
 export type MeasuredVerdict = "mean_subtracting" | "not_mean_subtracting" | "inconclusive";
 

@@ -9,6 +9,7 @@ mod weights;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Tensor, TensorError};
 use crate::kernel::scale::Scale;
 use crate::norm::{self, NormSite};
+use crate::report::claims::Claim;
 use crate::report::{Report, Verification, Warning};
 use crate::source::{ByteSource, SourceError};
 use crate::writer;
@@ -191,7 +192,10 @@ impl<S: ByteSource> Opened<S> {
     }
 
     /// Makes the report anew with what was measured on activations, and with warnings about that.
-    pub fn verify(&mut self, verification: Verification, warnings: Vec<Warning>) {
+    pub fn verify(&mut self, mut verification: Verification, warnings: Vec<Warning>) {
+        if verification.pass.is_some() {
+            verification.claims = Claim::of(&verification);
+        }
         self.measured = Some((verification, warnings));
         self.report_anew();
     }

@@ -210,6 +210,7 @@ impl Measured {
             pass: None,
             preservation: Vec::new(),
             random_init: None,
+            claims: Vec::new(),
         };
         Ok((verification, warnings))
     }

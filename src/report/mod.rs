@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 pub mod adapter;
+pub mod claims;
 pub mod comparison;
 pub mod kernels;
 pub mod measured;
@@ -97,6 +98,9 @@ pub struct Verification {
     /// The same architecture at its initialisation, on the same token ids; null where it was not run beside the trained one.
     #[serde(default)]
     pub random_init: Option<random_init::RandomInit>,
+    /// What the paper claims, beside what was found; empty for activations of the model's own code.
+    #[serde(default)]
+    pub claims: Vec<claims::Claim>,
 }
 
 /// A forward pass that was run here.

@@ -6,6 +6,7 @@ use super::measured::{MeasurementPlan, RunInput, RunOptions, RunPlan, RunSites};
 use crate::inspect::{Progress, Stage};
 use crate::plot::{Cell, Column, Figure, FigureKind, Mark, Table};
 use crate::report::adapter::{AdapterModule, AdapterReport, SkippedModule};
+use crate::report::claims::Claim;
 use crate::report::comparison::{ComparedCheckpoint, Comparison, MatchedBy, SiteComparison, UnpairedSite};
 use crate::report::kernels::{ExportedKernel, KernelExport};
 use crate::report::random_init::{RandomInit, RandomInitSite};
@@ -68,6 +69,7 @@ fn declarations() -> String {
         SiteVerification,
         RandomInit,
         RandomInitSite,
+        Claim,
         MeasuredVerdict,
         Interval,
         Component,

@@ -193,6 +193,18 @@ fn measured(inspection: &Inspection) -> Markup {
             (drawn(inspection, FigureKind::Measured, None))
             (drawn(inspection, FigureKind::PrincipalAngles, None))
             (drawn(inspection, FigureKind::RandomInit, None))
+            (drawn(inspection, FigureKind::Residual, None))
+            (drawn(inspection, FigureKind::Preservation, None))
+            @if let Some(loss) = &verification.loss {
+                p {
+                    "The same " (grouped(loss.tokens)) " tokens cost " (maybe(Some(loss.layernorm))) " nats with the norms as LayerNorms and "
+                    (maybe(Some(loss.rmsnorm))) " as RMSNorms: a difference of " (format!("{:.4} ± {:.4}", loss.difference, loss.standard_error)) "."
+                }
+            }
+            @if !verification.claims.is_empty() {
+                h3 { "Beside the paper" }
+                ul { @for claim in &verification.claims { li { (claim.paper) ". " strong { @if claim.agrees { "Here too" } @else { "Not here" } } ": " (claim.found) "." } } }
+            }
             (table("measured", &headings, html! { @for site in &verification.sites { (row(site)) } }))
         }
     }

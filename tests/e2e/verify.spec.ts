@@ -35,6 +35,9 @@ test('the sample is run beside random weights, and its readers are moved', async
   await expect(page.locator('#preserved')).toContainText('it changes in 12 of 12 cases');
   await expect(page.locator('#verify figure[data-kind=preservation] svg')).toBeVisible();
   await expect(page.locator('#by-loss'), 'not circular').toContainText('the norms are RMSNorms');
+  await expect(page.locator('#beside-paper')).toContainText('no such direction at 9 of 9 sites');
+  const html = await page.evaluate(() => window.gammascope.share({ as: 'html' }));
+  for (const part of ['Beside the paper', 'Least singular value of the residual stream', 'nats with the norms as LayerNorms']) expect(html).toContain(part);
   const both = await page.evaluate(async () => {
     const { verification } = await window.gammascope.verify({ input: 'uniform', device: 'cpu', seed: 1 });
     return verification;

@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { bytes, count, counted, duration, maybe, number, parameters } from '../format';
 import type { Device } from '../protocol';
-import type { KindByLoss, Preservation, RunInput, RunPlan, RunSites, Verification } from '../report';
+import type { Claim, KindByLoss, Preservation, RunInput, RunPlan, RunSites, Verification } from '../report';
 import { type Running, goOn, halted, runFailure, running, showVerified, stopRunning } from '../running';
 import { type Opened, SEED } from '../state';
 import { FigureView } from './figure';
@@ -283,6 +283,7 @@ function Findings({ opened, verification, pass }: FindingsProps) {
       )}
       {verification.random_init && <BesideRandom opened={opened} seed={verification.random_init.seed} />}
       {verification.preservation.length > 0 && <Preserved opened={opened} rows={verification.preservation} />}
+      {verification.claims.length > 0 && <BesidePaper claims={verification.claims} />}
     </>
   );
 }
@@ -297,6 +298,22 @@ function BesideRandom({ opened: { inspector, report }, seed }: { opened: Opened;
         its λ_v does, or because the mean variance does: the figure says both.
       </p>
       <FigureView inspector={inspector} report={report} kind="random_init" checkpoint={report.checkpoint.name} />
+    </>
+  );
+}
+
+/** What the paper claims, and whether this model shows it. */
+function BesidePaper({ claims }: { claims: readonly Claim[] }) {
+  return (
+    <>
+      <h3>Beside the paper</h3>
+      <ul id="beside-paper">
+        {claims.map(({ paper, found, agrees }) => (
+          <li key={paper}>
+            {paper}. <strong>{agrees ? 'Here too' : 'Not here'}</strong>: {found}.
+          </li>
+        ))}
+      </ul>
     </>
   );
 }

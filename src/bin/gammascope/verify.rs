@@ -9,7 +9,7 @@ use gammascope::device::{Device, Machine};
 use gammascope::inspect::{Inspection, Opened};
 use gammascope::model::random;
 use gammascope::report::measured::RunPlan;
-use gammascope::report::{NormKind, Report, Warning};
+use gammascope::report::{NormKind, Report, Verification, Warning};
 use gammascope::source::ByteSource;
 use gammascope::source::generated::GeneratedSource;
 use gammascope::text::{Input, input};
@@ -313,5 +313,18 @@ fn table(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
     writeln!(out)?;
     measure::table(out, report)?;
     random_init::table(out, verification)?;
-    preservation::table(out, verification)
+    preservation::table(out, verification)?;
+    claims(out, verification)
+}
+
+/// What the paper claims, and what was found.
+fn claims(out: &mut impl Write, verification: &Verification) -> std::io::Result<()> {
+    if !verification.claims.is_empty() {
+        writeln!(out, "\n{}Beside the paper{:#}", summary::STRONG, summary::STRONG)?;
+    }
+    for claim in &verification.claims {
+        let sign = if claim.agrees { "as there" } else { "otherwise" };
+        writeln!(out, "  {}.\n    Here, {sign}: {}.", claim.paper, claim.found)?;
+    }
+    Ok(())
 }

@@ -1,0 +1,147 @@
+//! What the paper says of trained transformers (arXiv 2606.19491), beside what a run of this one shows.
+
+use super::{MeasuredVerdict, PreservationDirection, PreservationVerdict, SiteVerification, Verification};
+use serde::{Deserialize, Serialize};
+
+/// A claim of the paper, and what was found here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Claim {
+    /// What the paper says.
+    pub paper: String,
+    /// What this model shows, with its numbers.
+    pub found: String,
+    /// Whether that is the same.
+    pub agrees: bool,
+}
+
+/// Four decimal places, as the paper has it.
+const FOUR_PLACES: f64 = 0.999_95;
+
+/// What counts as about 10³: a power of ten on either side.
+const DEEPENED: std::ops::RangeInclusive<f64> = 1e-4..=1e-2;
+
+impl Claim {
+    fn new(paper: &str, found: String, agrees: bool) -> Self {
+        Self { paper: paper.to_owned(), found, agrees }
+    }
+
+    /// Those that a run says something about, in the order of the paper.
+    pub fn of(verification: &Verification) -> Vec<Self> {
+        [
+            Self::direction(verification),
+            Self::deepening(verification),
+            Self::stream(verification),
+            Self::preservation(verification),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    fn direction(verification: &Verification) -> Option<Self> {
+        let sites = &verification.sites;
+        let subtract: Vec<&SiteVerification> =
+            sites.iter().filter(|site| site.verdict == MeasuredVerdict::MeanSubtracting).collect();
+        let others = sites.len() - subtract.len();
+        if subtract.is_empty() {
+            let absent =
+                sites.iter().filter(|site| site.verdict == MeasuredVerdict::NotMeanSubtracting).count();
+            return (others > 0).then(|| {
+                let found = format!("no such direction at {absent} of {others} sites");
+                Self::new("an RMSNorm has no dead direction that its scale tells", found, absent == others)
+            });
+        }
+        let close = |site: &&&SiteVerification| site.cos_scale_free.is_some_and(|cos| cos >= FOUR_PLACES);
+        let matched = subtract.iter().filter(close).count();
+        let rest = if others > 0 { format!("; {others} other sites subtract none") } else { String::new() };
+        let found = format!(
+            "it is at {matched} of {} sites that subtract the mean, to four decimal places{rest}",
+            subtract.len()
+        );
+        let paper =
+            "the direction read from a LayerNorm's scale is the bottom singular direction of its output";
+        Some(Self::new(paper, found, matched == subtract.len()))
+    }
+
+    fn deepening(verification: &Verification) -> Option<Self> {
+        let medians = verification.random_init.as_ref()?.medians()?;
+        let found = format!(
+            "× {:.2e} of the initialisation's, the median of {} sites: λ_v × {:.2e}, the mean variance × {:.2e}",
+            medians.depth, medians.sites, medians.lambda_v, medians.mean
+        );
+        let paper = "training makes the eigenvalue along it about a thousand times smaller against the mean";
+        Some(Self::new(paper, found, DEEPENED.contains(&medians.depth)))
+    }
+
+    fn stream(verification: &Verification) -> Option<Self> {
+        let blocks = verification.residual.len();
+        let falls = verification.falls.len();
+        let sure = verification.falls.iter().filter(|fall| fall.on_both_halves).count();
+        let found = match falls {
+            0 => format!("it falls after none of {blocks} blocks by more than a hundredth"),
+            _ => format!(
+                "it falls by more than a hundredth after {falls} of {blocks} blocks, after {sure} of them on both halves of the tokens"
+            ),
+        };
+        let paper =
+            "the residual stream keeps its least singular value from block to block (13 of 14 models)";
+        (blocks > 1).then(|| Self::new(paper, found, sure == 0))
+    }
+
+    fn preservation(verification: &Verification) -> Option<Self> {
+        let kept = |verdict| verdict == PreservationVerdict::Preserved;
+        let dead: Vec<bool> = verification
+            .preservation
+            .iter()
+            .filter(|row| row.in_kernel && row.direction == PreservationDirection::Kernel)
+            .map(|row| kept(row.verdict))
+            .collect();
+        let preserved = dead.iter().filter(|preserved| **preserved).count();
+        let found = format!("it does not at {preserved} of {} sites that were moved", dead.len());
+        let paper = "a reader moved along its norm's kernel, with the bias, does not change the function";
+        (!dead.is_empty()).then(|| Self::new(paper, found, preserved == dead.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::random_init::{RandomInit, RandomInitSite};
+    use crate::report::{Interval, ResidualBlock, ResidualFall};
+
+    fn verification(json: &str) -> Verification {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_stream_that_falls_on_both_halves_is_told_from_the_paper() {
+        let empty = r#"{"tokens":9,"width_ratio":4.0,"forward":"f32","device":"cpu","input":"","seconds":1.0,"kernel_seconds":null,"sites":[]}"#;
+        let mut found = verification(empty);
+        assert_eq!(Claim::of(&found), []);
+        let block = |block, sigma_min| ResidualBlock { block, sigma_min, low: sigma_min, high: sigma_min };
+        found.residual = vec![block(0, 1.0), block(1, 0.5)];
+        assert!(Claim::of(&found)[0].agrees, "a list of falls says where it falls");
+        let ratio = Interval { value: 0.5, low: 0.4, high: 0.6 };
+        found.falls = vec![ResidualFall { block: 1, ratio, on_both_halves: true }];
+        let claims = Claim::of(&found);
+        assert!(!claims[0].agrees);
+        assert!(claims[0].found.contains("1 of 2 blocks"), "{}", claims[0].found);
+        let site = |depth_ratio| RandomInitSite {
+            name: String::new(),
+            depth: 1e-14,
+            depth_scale_free: Some(1e-14),
+            cos_scale_free: Some(1.0),
+            lambda_v: 1e-14,
+            mean_variance: 1.0,
+            below_tau: Some(1),
+            depth_ratio: Some(depth_ratio),
+            lambda_v_ratio: Some(depth_ratio),
+            mean_ratio: Some(1.0),
+        };
+        for (ratio, agrees) in [(0.5, false), (1e-3, true)] {
+            found.random_init = Some(RandomInit { seed: 1, seconds: 1.0, sites: vec![site(ratio)] });
+            assert_eq!(Claim::of(&found)[0].agrees, agrees, "{ratio}");
+        }
+    }
+}
