@@ -49,7 +49,7 @@ impl Claim {
                 sites.iter().filter(|site| site.verdict == MeasuredVerdict::NotMeanSubtracting).count();
             return (others > 0).then(|| {
                 let found = format!("no such direction at {absent} of {others} sites");
-                Self::new("an RMSNorm has no dead direction that its scale tells", found, absent == others)
+                Self::new("An RMSNorm has no dead direction that its scale tells", found, absent == others)
             });
         }
         let close = |site: &&&SiteVerification| site.cos_scale_free.is_some_and(|cos| cos >= FOUR_PLACES);
@@ -60,17 +60,20 @@ impl Claim {
             subtract.len()
         );
         let paper =
-            "the direction read from a LayerNorm's scale is the bottom singular direction of its output";
+            "The direction read from a LayerNorm's scale is the bottom singular direction of its output";
         Some(Self::new(paper, found, matched == subtract.len()))
     }
 
     fn deepening(verification: &Verification) -> Option<Self> {
         let medians = verification.random_init.as_ref()?.medians()?;
         let found = format!(
-            "× {:.2e} of the initialisation's, the median of {} sites: λ_v × {:.2e}, the mean variance × {:.2e}",
-            medians.depth, medians.sites, medians.lambda_v, medians.mean
+            "it is {} of the initialisation's, the median of {} sites: λ_v × {}, the mean variance × {}",
+            ratio(medians.depth),
+            medians.sites,
+            ratio(medians.lambda_v),
+            ratio(medians.mean)
         );
-        let paper = "training makes the eigenvalue along it about a thousand times smaller against the mean";
+        let paper = "Training makes the eigenvalue along it about a thousand times smaller against the mean";
         Some(Self::new(paper, found, DEEPENED.contains(&medians.depth)))
     }
 
@@ -85,7 +88,7 @@ impl Claim {
             ),
         };
         let paper =
-            "the residual stream keeps its least singular value from block to block (13 of 14 models)";
+            "The residual stream keeps its least singular value from block to block (13 of 14 models)";
         (blocks > 1).then(|| Self::new(paper, found, sure == 0))
     }
 
@@ -99,9 +102,13 @@ impl Claim {
             .collect();
         let preserved = dead.iter().filter(|preserved| **preserved).count();
         let found = format!("it does not at {preserved} of {} sites that were moved", dead.len());
-        let paper = "a reader moved along its norm's kernel, with the bias, does not change the function";
+        let paper = "A reader moved along its norm's kernel, with the bias, does not change the function";
         (!dead.is_empty()).then(|| Self::new(paper, found, preserved == dead.len()))
     }
+}
+
+fn ratio(value: f64) -> String {
+    if (0.01..1000.0).contains(&value) { format!("{value:.2}") } else { format!("{value:.1e}") }
 }
 
 #[cfg(test)]
