@@ -1,5 +1,6 @@
 //! The functions between the linear maps of a feed-forward part.
 
+use super::elementary::{normal_share, sigmoid};
 use super::rows;
 
 /// One of them, by the formula that transformers gives its name.
@@ -36,39 +37,62 @@ impl Activation {
         })
     }
 
-    fn of(self, x: f32) -> f32 {
-        match self {
-            Self::Gelu => 0.5 * x * (1.0 + libm::erff(x * std::f32::consts::FRAC_1_SQRT_2)),
-            Self::GeluTanh => {
-                let root = std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::FRAC_1_SQRT_2;
-                0.5 * x * (1.0 + (root * (x + 0.044715 * x * x * x)).tanh())
-            }
-            Self::GeluQuick => x * sigmoid(1.702 * x),
-            Self::Silu => x * sigmoid(x),
-            Self::Relu => x.max(0.0),
-            Self::ReluSquared => x.max(0.0) * x.max(0.0),
-            Self::Tanh => x.tanh(),
-        }
-    }
-
     /// Applies it to every value.
     pub fn apply(self, x: &mut [f32]) {
-        rows::in_parallel(x, 1, |_, part| part.iter_mut().for_each(|x| *x = self.of(*x)));
+        match self {
+            Self::Gelu => each(x, gelu),
+            Self::GeluTanh => each(x, gelu_tanh),
+            Self::GeluQuick => each(x, gelu_quick),
+            Self::Silu => each(x, silu),
+            Self::Relu => each(x, relu),
+            Self::ReluSquared => each(x, relu_squared),
+            Self::Tanh => each(x, f32::tanh),
+        }
     }
 
     /// act(gate) ⊙ up, in `gate`.
     pub fn gate(self, gate: &mut [f32], up: &[f32]) {
+        self.apply(gate);
         rows::in_parallel(gate, 1, |first, part| {
-            for (gate, up) in part.iter_mut().zip(&up[first..]) {
-                *gate = self.of(*gate) * up;
-            }
+            part.iter_mut().zip(&up[first..]).for_each(|(gate, up)| *gate *= up);
         });
     }
 }
 
-/// 1/(1 + e⁻ˣ).
-pub(super) fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + (-x).exp())
+fn each(x: &mut [f32], of: impl Fn(f32) -> f32 + Sync) {
+    rows::in_parallel(x, 1, |_, part| part.iter_mut().for_each(|x| *x = of(*x)));
+}
+
+#[inline(always)]
+fn gelu(x: f32) -> f32 {
+    x * normal_share(x)
+}
+
+/// ½(1 + tanh u) = σ(2u).
+#[inline(always)]
+fn gelu_tanh(x: f32) -> f32 {
+    let root = std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::FRAC_1_SQRT_2;
+    x * sigmoid(2.0 * root * (x + 0.044715 * x * x * x))
+}
+
+#[inline(always)]
+fn gelu_quick(x: f32) -> f32 {
+    x * sigmoid(1.702 * x)
+}
+
+#[inline(always)]
+fn silu(x: f32) -> f32 {
+    x * sigmoid(x)
+}
+
+#[inline(always)]
+fn relu(x: f32) -> f32 {
+    if x < 0.0 { 0.0 } else { x }
+}
+
+#[inline(always)]
+fn relu_squared(x: f32) -> f32 {
+    relu(x) * relu(x)
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 //!
 //! y = softmax(cap(q kᵀ · scale) + bias) v per head, over the keys that a query may see. Dao et al., FlashAttention, 2022.
 
+use super::elementary::exp;
+use super::lanes::{greatest, sum};
 use super::rows;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -55,15 +57,31 @@ impl Attention<'_> {
         }
     }
 
-    fn score(&self, product: f32, head: usize, query: usize, key: usize) -> f32 {
-        let scaled = product * self.scale;
-        let capped = self.cap.map_or(scaled, |cap| cap * (scaled / cap).tanh());
-        capped
-            + match self.bias {
-                Bias::None => 0.0,
-                Bias::Alibi(slopes) => slopes[head] * (key as f32 - query as f32),
-                Bias::Relative(rows) => rows[head * (2 * self.length - 1) + key + self.length - 1 - query],
+    /// What is added to the products of a query with the keys from `from` on: cap and bias, and −∞ for keys that it does not
+    /// see.
+    fn score(&self, products: &mut [f32], head: usize, query: usize, from: usize) {
+        let seen = self.seen(query);
+        let begin = seen.start.saturating_sub(from).min(products.len());
+        let end = seen.end.saturating_sub(from).clamp(begin, products.len());
+        products[..begin].fill(f32::NEG_INFINITY);
+        products[end..].fill(f32::NEG_INFINITY);
+        let products = &mut products[begin..end];
+        if let Some(cap) = self.cap {
+            products.iter_mut().for_each(|score| *score = cap * (*score / cap).tanh());
+        }
+        let first = from + begin;
+        match self.bias {
+            Bias::None => {}
+            Bias::Alibi(slopes) => {
+                for (at, score) in products.iter_mut().enumerate() {
+                    *score += slopes[head] * ((first + at) as f32 - query as f32);
+                }
             }
+            Bias::Relative(rows) => {
+                let row = &rows[head * (2 * self.length - 1)..][first + self.length - 1 - query..];
+                products.iter_mut().zip(row).for_each(|(score, bias)| *score += bias);
+            }
+        }
     }
 
     /// y (n × heads·h) of q (n × heads·h), k and v (n × key_heads·h); n is a multiple of t.
@@ -113,30 +131,18 @@ impl Attention<'_> {
                 let q = MatRef::from_row_major_slice(&q[first * h..][..queries * h], queries, h);
                 let k = MatRef::from_row_major_slice(&k[from * h..][..keys * h], keys, h);
                 let products = MatMut::from_row_major_slice_mut(&mut *scores, queries, keys);
-                matmul(products, Accum::Replace, q, k.transpose(), 1.0, Par::Seq);
+                matmul(products, Accum::Replace, q, k.transpose(), self.scale, Par::Seq);
                 for (index, row) in scores.chunks_exact_mut(keys).enumerate() {
-                    let query = first + index;
-                    let seen = self.seen(query);
-                    let mut highest = most[index];
-                    for (key, score) in (from..).zip(row.iter_mut()) {
-                        *score = match seen.contains(&key) {
-                            true => self.score(*score, head, query, key),
-                            false => f32::NEG_INFINITY,
-                        };
-                        highest = highest.max(*score);
-                    }
+                    self.score(row, head, first + index, from);
+                    let highest = f32::max(most[index], greatest(row));
                     if highest == f32::NEG_INFINITY {
                         row.fill(0.0);
                         continue;
                     }
-                    let shrink = (most[index] - highest).exp();
+                    let shrink = exp(most[index] - highest);
                     most[index] = highest;
-                    let mut sum = 0.0;
-                    for score in row.iter_mut() {
-                        *score = (*score - highest).exp();
-                        sum += *score;
-                    }
-                    sums[index] = sums[index] * shrink + sum;
+                    row.iter_mut().for_each(|score| *score = exp(*score - highest));
+                    sums[index] = sums[index] * shrink + sum(row, |weight| weight);
                     y[index * h..][..h].iter_mut().for_each(|y| *y *= shrink);
                 }
                 let weights = MatRef::from_row_major_slice(&*scores, queries, keys);

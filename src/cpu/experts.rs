@@ -1,6 +1,6 @@
 //! Routing: which experts a token goes to, and with what weights.
 
-use super::activation::sigmoid;
+use super::elementary::sigmoid;
 
 /// What turns the router's outputs into weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,8 +7,10 @@
 pub mod activation;
 pub mod attention;
 pub mod divergence;
+mod elementary;
 pub mod embedding;
 pub mod experts;
+mod lanes;
 pub mod linear;
 pub mod loss;
 pub mod norm;

@@ -1,5 +1,6 @@
 //! The norms: one routine over what is subtracted, and the scale and shift after it (MATH §1).
 
+use super::lanes::sum;
 use super::rows;
 
 /// What a norm subtracts before it divides.
@@ -41,26 +42,6 @@ pub fn scale_and_shift(x: &mut [f32], scale: Option<&[f32]>, shift: Option<&[f32
     if let Some(shift) = shift {
         super::linear::add_to_rows(x, shift);
     }
-}
-
-/// Lanes of a sum: rounding errors grow with the length of a lane, not of the row.
-const LANES: usize = 16;
-
-fn sum(values: &[f32], of: impl Fn(f32) -> f32) -> f32 {
-    let mut lanes = [0.0; LANES];
-    for chunk in values.chunks(LANES) {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane += of(*value);
-        }
-    }
-    let mut width = LANES;
-    while width > 1 {
-        width /= 2;
-        for at in 0..width {
-            lanes[at] += lanes[at + width];
-        }
-    }
-    lanes[0]
 }
 
 #[cfg(test)]
