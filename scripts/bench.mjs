@@ -39,6 +39,9 @@ const rows = [];
 const row = (what, { file, read, time, ratio = "" }) => rows.push([what, file, read, time, ratio]);
 const heading = (what) => rows.push([what]);
 
+/** Models that are run, and sequences of 128 tokens: what a peer on an adapter in software does in minutes. */
+const RUN = { "all-MiniLM-L6-v2": 4, "SmolLM2-135M": 1 };
+
 await main(async () => {
   await setUp();
   const command = await cargoBuild(
@@ -190,9 +193,6 @@ async function measuring(command, browser, folder) {
 function speed(operations) {
   return `${(operations / 1e9).toFixed(1)} G/s`;
 }
-
-/** Models that are run, and sequences of 128 tokens: what a peer on an adapter in software does in minutes. */
-const RUN = { "all-MiniLM-L6-v2": 4, "SmolLM2-135M": 1 };
 
 /** The forward pass alone, beside peers on the same weights and token ids; and a model that no peer here can run. */
 async function running(command, browser, folder) {
