@@ -139,6 +139,9 @@ fn every_family_at_its_initialisation_has_the_sites_of_the_checkpoint_and_runs()
         assert_eq!(codes(report), codes(&real), "{family}");
         assert!(report.checkpoint.name.ends_with("-random-1"), "{}", report.checkpoint.name);
         for (norm, scale) in report.norms.iter().zip(&opened.inspection.scales) {
+            if norm.problem.is_some() {
+                continue;
+            }
             let scale = scale.as_ref().unwrap_or_else(|| panic!("{family}: {}", norm.name));
             assert!(scale.values().iter().all(|&gamma| gamma == 1.0), "{family}: {}", norm.name);
         }
@@ -177,6 +180,10 @@ fn what_is_no_norm_and_no_bias_is_normal_with_the_deviation_of_the_configuration
         assert!(mean.abs() < 5.0 * deviation / count.sqrt(), "{family}: {mean}");
         assert!((found / deviation - 1.0).abs() < 5.0 / (2.0 * count).sqrt(), "{family}: {found}");
     }
+    // Scales with a row for each head are scales.
+    let heads = initialised("cohere-norms", 3);
+    let index = heads.tensors.iter().position(|found| found.name.ends_with("q_norm.weight")).unwrap();
+    assert_eq!(block_on(heads.read(&[index], |_, _| {})).remove(0).unwrap(), [1.0; 32]);
     let gpt2 = initialised("gpt2", 3);
     for (index, tensor) in gpt2.tensors.iter().enumerate().filter(|(_, tensor)| tensor.shape.len() == 1) {
         let expected = if tensor.name.ends_with("bias") { 0.0 } else { 1.0 };

@@ -19,6 +19,8 @@ pub enum Bias<'a> {
     None,
     /// slope × (key − query), one slope a head (Press et al., ALiBi, 2022).
     Alibi(&'a [f32]),
+    /// By key, one row of t values a head.
+    Keys(&'a [f32]),
     /// By distance key − query from −(t − 1) to t − 1, one row of 2t − 1 values a head (T5).
     Relative(&'a [f32]),
 }
@@ -76,6 +78,10 @@ impl Attention<'_> {
                 for (at, score) in products.iter_mut().enumerate() {
                     *score += slopes[head] * ((first + at) as f32 - query as f32);
                 }
+            }
+            Bias::Keys(rows) => {
+                let row = &rows[head * self.length..][first..];
+                products.iter_mut().zip(row).for_each(|(score, bias)| *score += bias);
             }
             Bias::Relative(rows) => {
                 let row = &rows[head * (2 * self.length - 1)..][first + self.length - 1 - query..];
@@ -200,6 +206,7 @@ mod tests {
                             score += match attention.bias {
                                 Bias::None => 0.0,
                                 Bias::Alibi(slopes) => f64::from(slopes[head]) * distance as f64,
+                                Bias::Keys(rows) => f64::from(rows[head * t + key]),
                                 Bias::Relative(rows) => {
                                     f64::from(rows[head * (2 * t - 1) + (distance + t as i64 - 1) as usize])
                                 }
@@ -233,6 +240,7 @@ mod tests {
             (130, true, Some(1), None, Bias::None, 2),
             (129, false, Some(9), None, Bias::None, 4),
             (150, false, None, None, Bias::Relative(&relative), 4),
+            (150, true, Some(70), None, Bias::Keys(&relative), 2),
         ] {
             let attention = Attention {
                 heads: 4,

@@ -4,8 +4,9 @@ use super::kernels::{Columns, Heads, Kernels};
 use super::{ForwardError, Pass, Watch};
 use crate::cpu::attention::{Attention as Kernel, Bias};
 use crate::cpu::rotary::Turns;
-use crate::model::architecture::{Attention, Norm, Position, Projections};
+use crate::model::architecture::{Attention, HeadNorm, Norm, Position, Projections};
 use crate::source::ByteSource;
+use half::bf16;
 
 impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
     /// n × d of n × d.
@@ -25,17 +26,25 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         }
         q = self.head_norm(attention.query_norm.as_ref(), q, watch).await?;
         k = self.head_norm(attention.key_norm.as_ref(), k, watch).await?;
-        let mut relative = Vec::new();
+        let (mut relative, mut by_key) = (Vec::new(), Vec::new());
         let bias = match &attention.position {
             Position::None => Bias::None,
             Position::Rotary(rotary) => {
-                let turns = Turns::new(&rotary.frequencies, length, rotary.factor);
+                let turns = Turns::new(&rotary.frequencies_of(length), length, rotary.factor);
                 let of = |count| Heads { count, width: head_width, length };
                 self.kernels.turn(&mut q, &turns, of(heads), rotary.pairing);
                 self.kernels.turn(&mut k, &turns, of(key_heads), rotary.pairing);
                 Bias::None
             }
             Position::Alibi(slopes) => Bias::Alibi(slopes),
+            Position::CoarseAlibi(slopes) => {
+                let coarse = |value: f32| bf16::from_f32(value).to_f32();
+                for slope in slopes.iter().copied().map(coarse) {
+                    let of = |key| coarse(slope * coarse(key as f32)) * attention.scale;
+                    by_key.extend((0..length).map(of));
+                }
+                Bias::Keys(&by_key)
+            }
             Position::Relative { table, buckets, furthest } => {
                 let table = self.weights.all(*table).await?;
                 let reach = length as i64 - 1;
@@ -63,14 +72,43 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
 
     async fn head_norm(
         &self,
-        norm: Option<&Norm>,
+        norm: Option<&HeadNorm>,
         x: K::Values,
         watch: &mut impl Watch,
     ) -> Result<K::Values, ForwardError> {
         match norm {
-            Some(norm) => self.norm_told(norm.centring, norm, &x, watch).await,
+            Some(HeadNorm::One(norm)) => self.norm_told(norm.centring, norm, &x, watch).await,
+            Some(HeadNorm::Each(norms)) => self.norm_each(norms, &x, watch).await,
             None => Ok(x),
         }
+    }
+
+    /// Every head by a norm of its own; all of one kind, width and ε.
+    async fn norm_each(
+        &self,
+        norms: &[Norm],
+        x: &K::Values,
+        watch: &mut impl Watch,
+    ) -> Result<K::Values, ForwardError> {
+        let Norm { width, centring, epsilon, .. } = norms[0];
+        let before_scale = self.kernels.normalise(centring, x, width, epsilon);
+        let mut all: [Option<Vec<f32>>; 2] = [None, None];
+        for norm in norms {
+            for (all, one) in all.iter_mut().zip(self.parameters(norm).await?) {
+                if let Some(one) = one {
+                    all.get_or_insert_default().extend(one);
+                }
+            }
+        }
+        let y = self.scaled_and_shifted(&before_scale, all);
+        for (head, norm) in norms.iter().enumerate() {
+            if norm.site.as_deref().is_some_and(|site| watch.wants(site)) {
+                let columns = Columns { from: head * width, width, of: norms.len() * width };
+                let [before_scale, y] = [&before_scale, &y].map(|x| self.kernels.columns(x, columns));
+                self.show(norm, &before_scale, &y, watch).await?;
+            }
+        }
+        Ok(y)
     }
 
     /// Queries, keys and values: n × heads·h, n × key_heads·h twice.

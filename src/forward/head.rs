@@ -4,7 +4,7 @@ use super::kernels::{Kernels, Shape};
 use super::{ForwardError, Pass, Unwatched};
 use crate::cpu::divergence::Divergence;
 use crate::cpu::loss::Loss;
-use crate::model::architecture::{Head, Linear};
+use crate::model::architecture::{Head, Linear, Transform};
 use crate::source::ByteSource;
 use std::ops::Range;
 
@@ -132,12 +132,17 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         divergences.iter().map(finite).collect()
     }
 
-    /// norm(act(dense x)).
+    /// What the unembedding reads, if that is not `x`.
     async fn transformed(&self, head: &Head, x: &K::Values) -> Result<Option<K::Values>, ForwardError> {
-        let Some((dense, activation, norm)) = &head.transform else { return Ok(None) };
+        let Some(Transform { dense, activation, norm }) = &head.transform else { return Ok(None) };
         let mut x = self.linear(dense, x).await?;
-        self.kernels.activate(*activation, &mut x);
-        Ok(Some(self.norm_told(norm.centring, norm, &x, &mut Unwatched).await?))
+        if let Some(activation) = activation {
+            self.kernels.activate(*activation, &mut x);
+        }
+        Ok(Some(match norm {
+            Some(norm) => self.norm_told(norm.centring, norm, &x, &mut Unwatched).await?,
+            None => x,
+        }))
     }
 
     /// −ln p(next token), in nats, of every token but the last of its sequence; sequence after sequence.

@@ -17,7 +17,6 @@ mod weights;
 
 use crate::checkpoint::Checkpoint;
 use crate::cpu::embedding::gather;
-use crate::cpu::linear::add_to_rows;
 use crate::cpu::norm::Centring;
 use crate::model::architecture::{Architecture, Block, Branch, Linear, Norm};
 use crate::source::{ByteSource, SourceError};
@@ -334,8 +333,18 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
 
     async fn embed(&self, watch: &mut impl Watch) -> Result<K::Values, ForwardError> {
         let embedding = &self.architecture.embedding;
-        let (width, ids) = (embedding.width, self.tokens.ids);
-        let mut x = self.rows(embedding.tokens, ids, width, embedding.multiplier).await?;
+        let ids = self.tokens.ids;
+        let rows = self.rows(embedding.tokens, ids, embedding.width, embedding.multiplier).await?;
+        let mut x = self.kernels.put(rows);
+        let [first, last] = match (&embedding.projection, embedding.projection_first) {
+            (Some(projection), true) => [Some(projection), None],
+            (projection, _) => [None, projection.as_ref()],
+        };
+        if let Some(projection) = first {
+            x = self.linear(projection, &x).await?;
+        }
+        // Of what is added to the rows.
+        let width = first.map_or(embedding.width, |projection| projection.outputs);
         if let Some(positions) = &embedding.positions {
             let mut rows = Vec::with_capacity(ids.len());
             for sequence in ids.chunks(self.tokens.length) {
@@ -347,17 +356,17 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
                 }
             }
             let rows = self.rows(positions.table, &rows, width, 1.0).await?;
-            x.iter_mut().zip(rows).for_each(|(x, row)| *x += row);
+            self.kernels.add(&mut x, &self.kernels.put(rows), 1.0);
         }
         if let Some(segments) = embedding.segments {
-            add_to_rows(&mut x, &self.rows(segments, &[0], width, 1.0).await?);
+            let rows = self.rows(segments, &vec![0; ids.len()], width, 1.0).await?;
+            self.kernels.add(&mut x, &self.kernels.put(rows), 1.0);
         }
-        let mut x = self.kernels.put(x);
         if let Some(norm) = &embedding.norm {
             x = self.norm(norm, &x, watch).await?;
         }
-        match &embedding.projection {
-            Some(projection) => Ok(self.load(projection).await?.apply(self.kernels, &x)),
+        match last {
+            Some(projection) => self.linear(projection, &x).await,
             None => Ok(x),
         }
     }
@@ -394,24 +403,34 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         x: &K::Values,
         watch: &mut impl Watch,
     ) -> Result<K::Values, ForwardError> {
-        let [scale, shift] = self.scale_and_shift(norm).await?;
         let before_scale = self.kernels.normalise(centring, x, norm.width, norm.epsilon);
-        let y = self.kernels.scale_and_shift(&before_scale, scale.as_ref(), shift.as_ref(), norm.width);
-        if let Some(site) = norm.site.as_deref().filter(|site| watch.wants(site)) {
-            let before_scale = self.kernels.get(&before_scale).await?;
-            let output = self.kernels.get(&y).await?;
-            let seen = Seen::Norm { site, width: norm.width, before_scale: &before_scale, output: &output };
-            if watch.see(seen).await.is_break() {
-                return Err(ForwardError::Stopped { blocks: 0 });
-            }
-        }
+        let y = self.scaled_and_shifted(&before_scale, self.parameters(norm).await?);
+        self.show(norm, &before_scale, &y, watch).await?;
         Ok(y)
     }
 
-    /// γ and β on the device.
-    async fn scale_and_shift(&self, norm: &Norm) -> Result<[Option<K::Values>; 2], ForwardError> {
-        let parameters = self.parameters(norm).await?;
-        Ok(parameters.map(|values| values.map(|values| self.kernels.put(values))))
+    /// γ ⊙ x̂ + β, both of as many values as rows of x̂ are taken to have.
+    fn scaled_and_shifted(&self, x: &K::Values, parameters: [Option<Vec<f32>>; 2]) -> K::Values {
+        let width = parameters.iter().flatten().map(Vec::len).next().unwrap_or(1);
+        let [scale, shift] = parameters.map(|values| values.map(|values| self.kernels.put(values)));
+        self.kernels.scale_and_shift(x, scale.as_ref(), shift.as_ref(), width)
+    }
+
+    /// Shows what a norm gave to who wants to see it.
+    async fn show(
+        &self,
+        norm: &Norm,
+        before_scale: &K::Values,
+        output: &K::Values,
+        watch: &mut impl Watch,
+    ) -> Result<(), ForwardError> {
+        let Some(site) = norm.site.as_deref().filter(|site| watch.wants(site)) else { return Ok(()) };
+        let (before_scale, output) = (self.kernels.get(before_scale).await?, self.kernels.get(output).await?);
+        let seen = Seen::Norm { site, width: norm.width, before_scale: &before_scale, output: &output };
+        match watch.see(seen).await {
+            ControlFlow::Break(()) => Err(ForwardError::Stopped { blocks: 0 }),
+            ControlFlow::Continue(()) => Ok(()),
+        }
     }
 
     async fn block(

@@ -485,6 +485,7 @@ impl Kernels for GpuKernels {
             Bias::None => (0, None),
             Bias::Alibi(slopes) => (1, Some(self.floats(slopes))),
             Bias::Relative(rows) => (2, Some(self.floats(rows))),
+            Bias::Keys(rows) => (3, Some(self.floats(rows))),
         };
         let shape = [
             heads as u32,
@@ -697,6 +698,7 @@ mod tests {
             (50, true, Some(1), None, Bias::None, 2, 4),
             (49, false, Some(9), None, Bias::None, 4, 130),
             (50, false, None, None, Bias::Relative(&relative), 4, 256),
+            (50, true, None, None, Bias::Keys(&relative), 2, 7),
         ] {
             let scale = 0.3;
             let kernel =

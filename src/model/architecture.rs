@@ -5,6 +5,7 @@ use crate::cpu::experts::Gate;
 use crate::cpu::linear::Layout;
 use crate::cpu::norm::Centring;
 use crate::cpu::rotary::Pairing;
+use std::borrow::Cow;
 
 /// A model.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,6 +81,8 @@ pub struct Embedding {
     pub norm: Option<Norm>,
     /// To the width of the stream.
     pub projection: Option<Linear>,
+    /// Whether that comes before positions are added, which then have the width of the stream, or after the norm.
+    pub projection_first: bool,
 }
 
 /// A table of positions.
@@ -134,10 +137,10 @@ pub struct Attention {
     pub projections: Projections,
     /// Back to the stream.
     pub output: Linear,
-    /// On queries: each head by itself, or all of them, by its width.
-    pub query_norm: Option<Norm>,
+    /// On queries.
+    pub query_norm: Option<HeadNorm>,
     /// On keys.
-    pub key_norm: Option<Norm>,
+    pub key_norm: Option<HeadNorm>,
     /// How it knows where tokens are.
     pub position: Position,
     /// See [`crate::cpu::attention::Attention::window`].
@@ -148,6 +151,16 @@ pub struct Attention {
     pub cap: Option<f32>,
     /// Queries, keys and values are kept within ± this.
     pub clip: Option<f32>,
+}
+
+/// A norm of queries or keys.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HeadNorm {
+    /// Of each head alike, or of all of them together: its width says which. Its scale may have a row for each head all the
+    /// same; then it is no site of the report.
+    One(Norm),
+    /// One for each head.
+    Each(Vec<Norm>),
 }
 
 /// To queries, keys and values.
@@ -170,6 +183,8 @@ pub enum Position {
     Rotary(Rotary),
     /// A slope a head.
     Alibi(Vec<f32>),
+    /// The same in BF16, from the first key on, added before products are scaled.
+    CoarseAlibi(Vec<f32>),
     /// A learned bias a head and bucket of distances, both ways.
     Relative {
         /// Tensor: buckets × heads.
@@ -186,10 +201,35 @@ pub enum Position {
 pub struct Rotary {
     /// Half as many as turned channels.
     pub frequencies: Vec<f32>,
+    /// Others in long sequences.
+    pub longer: Option<Longer>,
     /// On cosines and sines.
     pub factor: f32,
     /// Which channels are a pair.
     pub pairing: Pairing,
+}
+
+/// Frequencies of a rotary code in sequences of more than `than` tokens.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Longer {
+    /// Tokens.
+    pub than: usize,
+    /// Which they are.
+    pub stretch: Stretch,
+}
+
+/// How long sequences are fitted into the turns that a model knows.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stretch {
+    /// By these frequencies (LongRoPE).
+    Listed(Vec<f32>),
+    /// By a base that grows with the length (dynamic NTK).
+    Dynamic {
+        /// Of the frequencies of short sequences.
+        base: f64,
+        /// How much more than `than` tokens are fitted in.
+        factor: f64,
+    },
 }
 
 /// The part that acts on each token alone.
@@ -244,14 +284,55 @@ pub enum GatedInputs {
 /// From the last hidden states to logits: cap(multiplier · unembedding(transform(x))).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Head {
-    /// norm(act(dense x)), in models that fill in masked tokens.
-    pub transform: Option<(Linear, Activation, Norm)>,
+    /// Before the unembedding.
+    pub transform: Option<Transform>,
     /// Vocabulary × width.
     pub unembedding: Linear,
     /// Of the logits.
     pub multiplier: f32,
     /// c of c tanh(logit/c).
     pub cap: Option<f32>,
+}
+
+/// What the unembedding reads, from the last hidden states: norm(act(dense x)), in models that fill in masked tokens.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transform {
+    /// To the width of the embedding.
+    pub dense: Linear,
+    /// `None`: nothing.
+    pub activation: Option<Activation>,
+    /// `None`: nothing.
+    pub norm: Option<Norm>,
+}
+
+impl Rotary {
+    /// Frequencies in sequences of `length` tokens.
+    pub fn frequencies_of(&self, length: usize) -> Cow<'_, [f32]> {
+        let Some(Longer { than, stretch }) = self.longer.as_ref().filter(|longer| length > longer.than)
+        else {
+            return Cow::Borrowed(&self.frequencies);
+        };
+        match stretch {
+            Stretch::Listed(frequencies) => Cow::Borrowed(frequencies),
+            Stretch::Dynamic { base, factor } => {
+                let channels = 2.0 * self.frequencies.len() as f64;
+                let share = factor * length as f64 / *than as f64 - (factor - 1.0);
+                let base = base * share.powf(channels / (channels - 2.0));
+                let of = |pair| base.powf(-2.0 * pair as f64 / channels) as f32;
+                Cow::Owned((0..self.frequencies.len()).map(of).collect())
+            }
+        }
+    }
+}
+
+impl HeadNorm {
+    /// One, or one for each head.
+    pub(crate) fn norms(&self) -> &[Norm] {
+        match self {
+            Self::One(norm) => std::slice::from_ref(norm),
+            Self::Each(norms) => norms,
+        }
+    }
 }
 
 impl Architecture {
@@ -325,7 +406,7 @@ impl Block {
     /// Tensors, about in the order in which they are read.
     fn reads(&self) -> impl Iterator<Item = usize> {
         let attention = self.attention.linear_maps().map(|(map, _)| map).flat_map(Linear::tensors);
-        let of_heads = [&self.attention.query_norm, &self.attention.key_norm].into_iter().flatten();
+        let of_heads = self.attention.head_norms();
         let feed_forward = self.feed_forward.linear_maps().map(|(map, _)| map).flat_map(Linear::tensors);
         let before = |branch: &Branch| branch.before.iter().flat_map(Norm::tensors).collect::<Vec<_>>();
         let after = |branch: &Branch| {
@@ -345,12 +426,15 @@ impl Block {
         let of_branches = [&self.around_attention, &self.around_feed_forward]
             .into_iter()
             .flat_map(|branch| [&branch.before, &branch.inner_after, &branch.after]);
-        let Attention { query_norm, key_norm, .. } = &self.attention;
-        of_branches.chain([query_norm, key_norm]).flatten()
+        of_branches.flatten().chain(self.attention.head_norms())
     }
 }
 
 impl Attention {
+    fn head_norms(&self) -> impl Iterator<Item = &Norm> {
+        [&self.query_norm, &self.key_norm].into_iter().flatten().flat_map(HeadNorm::norms)
+    }
+
     /// The maps to queries, keys and values and back, each for every token.
     pub(crate) fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
         let inputs: &[Linear] = match &self.projections {

@@ -8,7 +8,8 @@ use super::dimensions::Dimensions;
 use super::fields::Fields;
 use super::resolve::row;
 use super::table::{
-    ExpertsRow, FeedForwardShape, HiddenWidth, PositionRow, ProjectionsRow, Row, StoredRow, Switch,
+    ExpertsRow, FeedForwardShape, HeadNormsRow, HeadScales, HiddenWidth, PositionRow, ProjectionsRow, Row,
+    StoredRow, Switch,
 };
 use crate::checkpoint::Tensor;
 use crate::checkpoint::config::Config;
@@ -95,10 +96,14 @@ impl Walk<'_> {
     }
 
     fn norm(&mut self, name: &str, width: usize) -> Result<(), ModelError> {
+        self.norm_of(name, &[width], self.stored().shift)
+    }
+
+    fn norm_of(&mut self, name: &str, shape: &[usize], shift: Switch) -> Result<(), ModelError> {
         if self.row.norm.parametric {
-            self.add(format!("{name}.weight"), &[width]);
-            if self.fields.switch(self.stored().shift)? {
-                self.add(format!("{name}.bias"), &[width]);
+            self.add(format!("{name}.weight"), shape);
+            if self.fields.switch(shift)? {
+                self.add(format!("{name}.bias"), shape);
             }
         }
         Ok(())
@@ -135,21 +140,24 @@ impl Walk<'_> {
         // T5 shares its embedding between two stacks, so that it stands outside of both.
         let shared = matches!(self.row.attention.position, PositionRow::Relative(_));
         self.add(format!("{}{}", if shared { "" } else { prefix }, row.tokens), &[vocabulary, width]);
+        // Of what is added to the rows.
+        let wide = if row.projection_first { self.size.width } else { width };
         if let (Some((table, ..)), Some((field, beyond))) = (row.positions, self.stored().positions) {
             let rows = self.fields.needed(&[field])?.saturating_add(beyond);
-            self.add(format!("{prefix}{table}"), &[rows, width]);
+            self.add(format!("{prefix}{table}"), &[rows, wide]);
         }
         if let Some(segments) = row.segments {
             let rows = self.fields.needed(&["type_vocab_size"])?;
-            self.add(format!("{prefix}{segments}"), &[rows, width]);
+            self.add(format!("{prefix}{segments}"), &[rows, wide]);
         }
         if let Some(norm) = row.norm {
-            self.norm(&format!("{prefix}{norm}"), width)?;
+            self.norm(&format!("{prefix}{norm}"), wide)?;
         }
         match row.projection.filter(|_| width != self.size.width) {
             Some(name) => {
                 let outputs = self.size.width;
-                self.matrix(&format!("{prefix}{name}"), [outputs, width], outputs, Switch::Is(true))
+                let bias = self.stored().embedding_bias;
+                self.matrix(&format!("{prefix}{name}"), [outputs, width], outputs, bias)
             }
             None => Ok(()),
         }
@@ -187,8 +195,22 @@ impl Walk<'_> {
                 self.linear(&format!("{path}{name}"), outputs, width, stored.projection_bias)?;
             }
         }
-        for (name, whole) in row.head_norms.iter().flatten().zip([of_queries, of_keys]) {
-            self.norm(&format!("{path}{name}"), if stored.head_norms_whole { whole } else { head_width })?;
+        if let Some(HeadNormsRow { names, scales, shift, present }) = row.head_norms
+            && self.fields.switch(present)?
+        {
+            for (name, heads) in names.iter().zip([heads, key_heads]) {
+                let name = format!("{path}{name}");
+                match scales {
+                    HeadScales::Shared => self.norm_of(&name, &[head_width], shift)?,
+                    HeadScales::Whole => self.norm_of(&name, &[heads * head_width], shift)?,
+                    HeadScales::Matrix => self.norm_of(&name, &[heads, head_width], shift)?,
+                    HeadScales::Listed => {
+                        for head in 0..heads {
+                            self.norm_of(&format!("{name}.norms.{head}"), &[head_width], shift)?;
+                        }
+                    }
+                }
+            }
         }
         self.linear(&format!("{path}{}", row.output), width, of_queries, stored.output_bias)
     }
@@ -253,6 +275,10 @@ impl Walk<'_> {
         if let Some(([dense, norm], _)) = row.transform {
             self.matrix(dense, [width, self.size.width], width, stored.transform_bias)?;
             self.norm(norm, width)?;
+        }
+        if let Some(name) = row.projection.filter(|_| width != self.size.width) {
+            let inputs = self.size.width;
+            self.matrix(&format!("{}{name}", self.prefix), [width, inputs], width, Switch::Is(false))?;
         }
         if !self.fields.truth("tie_word_embeddings")?.unwrap_or(row.usually_tied) {
             self.add(format!("{}.weight", row.unembedding), &[vocabulary, width]);

@@ -162,6 +162,12 @@ impl<'a> Fields<'a> {
         Ok(None)
     }
 
+    /// A list of numbers.
+    pub fn numbers(&self, field: &str) -> Result<Option<Vec<f64>>, ModelError> {
+        let of = |value: &Value| value.as_array()?.iter().map(Value::as_f64).collect();
+        self.typed(field, of, "a list of numbers")
+    }
+
     /// A truth value.
     pub fn truth(&self, field: &str) -> Result<Option<bool>, ModelError> {
         self.typed(field, Value::as_bool, "true or false")

@@ -103,7 +103,7 @@ pub fn sources(
     let rule = |shape: &Shape| {
         if shape.name.ends_with("bias") {
             Rule::Constant(0.0)
-        } else if shape.shape.len() < 2 {
+        } else if shape.shape.len() < 2 || row.is_scale(&shape.name) {
             // In these families the only vectors beside biases are scales.
             Rule::Constant(scale)
         } else {

@@ -2,15 +2,15 @@
 
 use super::ModelError;
 use super::architecture::{
-    Architecture, Attention, Block, Branch, Embedding, FeedForward, Gated, GatedInputs, Head,
-    LearnedPositions, Linear, Norm, Position, Projections, Rotary,
+    Architecture, Attention, Block, Branch, Embedding, FeedForward, Gated, GatedInputs, Head, HeadNorm,
+    LearnedPositions, Linear, Norm, Position, Projections, Transform,
 };
 use super::dimensions::Dimensions;
 use super::fields::Fields;
 use super::rotary;
 use super::table::{
-    ExpertsRow, FeedForwardShape, Given, Multiplier, PositionRow, ProjectionsRow, ROWS, Row, ScaleRow,
-    Turned, Windows,
+    ExpertsRow, FeedForwardShape, Given, HeadNormsRow, HeadScales, Multiplier, PositionRow, ProjectionsRow,
+    ROWS, Row, ScaleRow, Turned, Windows,
 };
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Tensor;
@@ -200,18 +200,21 @@ impl<'a> Resolver<'a> {
     }
 
     fn norm(&self, name: &str, width: usize) -> Result<Norm, ModelError> {
+        if !self.row.norm.parametric {
+            return self.norm_of(width, None, None);
+        }
+        let scale = self.shaped(&format!("{name}.weight"), &[width])?;
+        let shift = self.find(&format!("{name}.bias"));
+        shift.map(|shift| self.check(shift, &[width])).transpose()?;
+        Ok(Norm { site: Some(name.to_owned()), ..self.norm_of(width, Some(scale), shift)? })
+    }
+
+    /// The norm of this family with these parameters, which is no site of the report.
+    fn norm_of(&self, width: usize, scale: Option<usize>, shift: Option<usize>) -> Result<Norm, ModelError> {
         let row = &self.row.norm;
         let stated = if row.epsilon.is_empty() { None } else { self.fields.number(&[row.epsilon])? };
-        let (scale, shift) = if row.parametric {
-            let scale = self.shaped(&format!("{name}.weight"), &[width])?;
-            let shift = self.find(&format!("{name}.bias"));
-            shift.map(|shift| self.check(shift, &[width])).transpose()?;
-            (Some(scale), shift)
-        } else {
-            (None, None)
-        };
         Ok(Norm {
-            site: scale.map(|_| name.to_owned()),
+            site: None,
             scale,
             shift,
             width,
@@ -253,35 +256,40 @@ impl<'a> Resolver<'a> {
             let prefixed = format!("{}{name}", self.prefix);
             if self.index.contains_key(prefixed.as_str()) { prefixed } else { name.to_owned() }
         };
-        let projection = row
-            .projection
-            .map(name)
-            .filter(|name| self.index.contains_key(format!("{}{name}.weight", self.prefix).as_str()));
+        let projection = self.projection(row.projection);
         let tokens =
             self.shaped(&name(row.tokens), &[0, if projection.is_some() { 0 } else { self.width }])?;
         let sizes = self.sizes(tokens);
         let (vocabulary, width) = (sizes[0], sizes[1]);
         let projection = projection
-            .map(|name| {
-                self.linear_of(&format!("{}{name}", self.prefix), self.width, width, Layout::OutputInput)
-            })
+            .map(|name| self.linear_of(&name, self.width, width, Layout::OutputInput))
             .transpose()?;
+        // Of what is added to the rows.
+        let wide = if row.projection_first { self.width } else { width };
         let mut longest = None;
         let positions = match row.positions {
             None => None,
             Some((table, offset, skip)) => {
-                let table = self.shaped(&name(table), &[0, width])?;
+                let table = self.shaped(&name(table), &[0, wide])?;
                 let skip = skip.map(|field| self.fields.count(&[field])).transpose()?.flatten();
                 let offset = skip.map_or(offset, |skip| skip + 1);
                 longest = Some(self.sizes(table)[0].saturating_sub(offset));
                 Some(LearnedPositions { table, offset, skip: skip.map(|id| id as u32) })
             }
         };
-        let segments = row.segments.map(|segments| self.shaped(&name(segments), &[0, width])).transpose()?;
-        let norm = row.norm.map(|norm| self.norm(&format!("{}{norm}", self.prefix), width)).transpose()?;
+        let segments = row.segments.map(|segments| self.shaped(&name(segments), &[0, wide])).transpose()?;
+        let norm = row.norm.map(|norm| self.norm(&format!("{}{norm}", self.prefix), wide)).transpose()?;
         let multiplier = self.multiplier(row.multiplier)?;
-        let embedding = Embedding { tokens, width, multiplier, positions, segments, norm, projection };
+        let projection_first = row.projection_first;
+        let embedding =
+            Embedding { tokens, width, multiplier, positions, segments, norm, projection, projection_first };
         Ok((embedding, vocabulary, longest))
+    }
+
+    /// A map between the embedding's own width and the stream's, if the checkpoint has it.
+    fn projection(&self, name: Option<&str>) -> Option<String> {
+        let name = format!("{}{}", self.prefix, name?);
+        self.index.contains_key(format!("{name}.weight").as_str()).then_some(name)
     }
 
     fn multiplier(&self, multiplier: Multiplier) -> Result<f32, ModelError> {
@@ -345,15 +353,12 @@ impl<'a> Resolver<'a> {
                 Projections::Grouped(self.linear(&name(all), of_queries + 2 * of_keys, d)?)
             }
         };
-        let head_norm = |norm: &str, whole: usize| {
-            let norm = name(norm);
-            let scale = self.tensor(&format!("{norm}.weight"))?;
-            let width = if self.tensors[scale].shape == [h as u64] { h } else { whole };
-            self.norm(&norm, width)
-        };
         let [query_norm, key_norm] = match row.head_norms {
-            None => [None, None],
-            Some([q, k]) => [Some(head_norm(q, of_queries)?), Some(head_norm(k, of_keys)?)],
+            Some(HeadNormsRow { names: [q, k], scales, present, .. }) if fields.switch(present)? => [
+                Some(self.head_norm(&name(q), scales, self.heads)?),
+                Some(self.head_norm(&name(k), scales, self.key_heads)?),
+            ],
+            _ => [None, None],
         };
         let window = self.window(layer)?;
         let scale = match row.scale {
@@ -380,6 +385,22 @@ impl<'a> Resolver<'a> {
                 .transpose()?
                 .flatten()
                 .map(|clip| clip as f32),
+        })
+    }
+
+    fn head_norm(&self, name: &str, scales: HeadScales, heads: usize) -> Result<HeadNorm, ModelError> {
+        let h = self.head_width;
+        Ok(match scales {
+            HeadScales::Shared => HeadNorm::One(self.norm(name, h)?),
+            HeadScales::Whole => HeadNorm::One(self.norm(name, heads * h)?),
+            HeadScales::Matrix => {
+                let scale = self.shaped(&format!("{name}.weight"), &[heads, h])?;
+                HeadNorm::One(self.norm_of(h, Some(scale), None)?)
+            }
+            HeadScales::Listed => {
+                let norms = (0..heads).map(|head| self.norm(&format!("{name}.norms.{head}"), h));
+                HeadNorm::Each(norms.collect::<Result<_, _>>()?)
+            }
         })
     }
 
@@ -425,6 +446,7 @@ impl<'a> Resolver<'a> {
         match row {
             PositionRow::None => Ok(Position::None),
             PositionRow::Alibi => Ok(Position::Alibi(alibi(self.heads))),
+            PositionRow::CoarseAlibi => Ok(Position::CoarseAlibi(alibi(self.heads))),
             PositionRow::Relative(table) => {
                 let buckets = fields.count(&["relative_attention_num_buckets"])?.unwrap_or(32);
                 let furthest = fields.count(&["relative_attention_max_distance"])?.unwrap_or(128);
@@ -473,8 +495,7 @@ impl<'a> Resolver<'a> {
                 }
                 // Older configurations scale the global layers only.
                 let scaled = !(windowed && local_theta.is_some());
-                let (frequencies, factor) = rotary::frequencies(fields, at, base, channels, scaled)?;
-                Ok(Position::Rotary(Rotary { frequencies, factor, pairing }))
+                Ok(Position::Rotary(rotary::rotary(fields, at, base, channels, scaled, pairing)?))
             }
         }
     }
@@ -561,7 +582,13 @@ impl<'a> Resolver<'a> {
                 None => self.activation()?,
             };
             let dense = self.linear_of(dense, width, self.width, Layout::OutputInput)?;
-            transform = Some((dense, activation, self.norm(norm, width)?));
+            let norm = Some(self.norm(norm, width)?);
+            transform = Some(Transform { dense, activation: Some(activation), norm });
+        }
+        if let Some(name) = self.projection(row.projection) {
+            width = embedding.width;
+            let dense = self.linear_of(&name, width, self.width, Layout::OutputInput)?;
+            transform = Some(Transform { dense, activation: None, norm: None });
         }
         let own = format!("{}.weight", row.unembedding);
         let weight = match (tied, self.index.contains_key(own.as_str())) {

@@ -1,21 +1,24 @@
-//! Frequencies of rotary codes, as transformers computes them (`modeling_rope_utils.py`).
+//! Rotary codes, as transformers computes them (`modeling_rope_utils.py`).
 
 use super::ModelError;
+use super::architecture::{Longer, Rotary, Stretch};
 use super::fields::Fields;
+use crate::cpu::rotary::Pairing;
 
-/// The frequencies of `channels` turned channels, and the factor on cosines and sines. `at` is where the configuration keeps
-/// the parameters (`rope_parameters`, or one of its layer types), `rope_scaling` of older files if `scaled`.
-pub(super) fn frequencies(
+/// The code that turns `channels` channels. `at` is where the configuration keeps the parameters (`rope_parameters`, or one of
+/// its layer types), `rope_scaling` of older files if `scaled`.
+pub(super) fn rotary(
     fields: &Fields<'_>,
     at: &str,
     theta: f64,
     channels: usize,
     scaled: bool,
-) -> Result<(Vec<f32>, f32), ModelError> {
+    pairing: Pairing,
+) -> Result<Rotary, ModelError> {
     let mut plain: Vec<f64> =
         (0..channels / 2).map(|pair| theta.powf(-2.0 * pair as f64 / channels as f64)).collect();
     let new = format!("{at}.rope_type");
-    let mut factor = 1.0;
+    let (mut factor, mut longer) = (1.0, None);
     let (kind, at) = match fields.text(&[&new, &format!("{at}.type")])? {
         Some(kind) => (kind, at),
         None if scaled => (
@@ -80,10 +83,87 @@ pub(super) fn frequencies(
             };
             factor = given("attention_factor")?.unwrap_or(usual);
         }
+        "dynamic" => {
+            let (than, factor) = (fields.needed(&["max_position_embeddings"])?, number("factor")?);
+            if channels <= 2 || factor < 1.0 {
+                let field = format!("{at}.factor");
+                return Err(fields.wrong(&field, "1 or more, for more than one pair of channels"));
+            }
+            longer = Some(Longer { than, stretch: Stretch::Dynamic { base: theta, factor } });
+        }
+        // Its first name was `su`.
+        "longrope" | "su" => {
+            let field = format!("{at}.original_max_position_embeddings");
+            // Files that say it twice say the same.
+            let than = fields.needed(&[&field, "original_max_position_embeddings"])?;
+            let divided = |name: &str| {
+                let field = format!("{at}.{name}");
+                let factors = fields.numbers(&field)?.unwrap_or_default();
+                if factors.len() != plain.len() || factors.contains(&0.0) {
+                    return Err(fields.wrong(&field, &format!("{} numbers, none of them 0", plain.len())));
+                }
+                Ok(plain.iter().zip(factors).map(|(frequency, factor)| frequency / factor).collect())
+            };
+            let (short, long): (Vec<f64>, Vec<f64>) = (divided("short_factor")?, divided("long_factor")?);
+            let ratio = match fields.number(&[&format!("{at}.factor")])? {
+                Some(factor) => factor,
+                None => fields.needed(&["max_position_embeddings"])? as f64 / than as f64,
+            };
+            let usual = if ratio <= 1.0 { 1.0 } else { (1.0 + ratio.ln() / (than as f64).ln()).sqrt() };
+            factor = fields.number(&[&format!("{at}.attention_factor")])?.unwrap_or(usual);
+            plain = short;
+            longer = Some(Longer { than, stretch: Stretch::Listed(narrowed(long)) });
+        }
         _ => {
             let field = if at == "rope_scaling" { "rope_scaling.rope_type".to_owned() } else { new };
-            return Err(fields.wrong(&field, "default, linear, llama3 or yarn"));
+            return Err(fields.wrong(&field, "default, linear, dynamic, llama3, yarn or longrope"));
         }
     }
-    Ok((plain.into_iter().map(|frequency| frequency as f32).collect(), factor as f32))
+    Ok(Rotary { frequencies: narrowed(plain), longer, factor: factor as f32, pairing })
+}
+
+fn narrowed(frequencies: Vec<f64>) -> Vec<f32> {
+    frequencies.into_iter().map(|frequency| frequency as f32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::config::Config;
+
+    fn of(parameters: &str) -> Result<Rotary, ModelError> {
+        let text = format!(
+            r#"{{"max_position_embeddings": 40, "original_max_position_embeddings": 10, "rope_scaling": {parameters}}}"#
+        );
+        let config = Config::parse("", "config.json", text.as_bytes()).unwrap();
+        rotary(&Fields::new(&config, "llama"), "rope_parameters", 100.0, 4, true, Pairing::Halves)
+    }
+
+    #[test]
+    fn dynamic_positions_are_the_plain_ones_up_to_the_length_of_training_and_slower_beyond() {
+        let dynamic = of(r#"{"type": "dynamic", "factor": 3.0}"#).unwrap();
+        assert_eq!(*dynamic.frequencies_of(40), [1.0, 0.1]);
+        // Base 100 · (3 · 80/40 − 2)^(4/2).
+        let longer = dynamic.frequencies_of(80);
+        assert!(longer[0] == 1.0 && (longer[1] - 0.025).abs() < 1e-7, "{longer:?}");
+    }
+
+    #[test]
+    fn long_positions_have_two_lists_and_a_factor_by_the_ratio_of_lengths() {
+        let of = |lists: &str| of(&format!(r#"{{"type": "longrope", {lists}}}"#));
+        let long = of(r#""short_factor": [1, 2], "long_factor": [4, 5]"#).unwrap();
+        assert_eq!(*long.frequencies_of(10), [1.0, 0.05]);
+        assert_eq!(*long.frequencies_of(11), [0.25, 0.02]);
+        let factor = (1.0 + 4f64.ln() / 10f64.ln()).sqrt();
+        assert!((f64::from(long.factor) - factor).abs() < 1e-6);
+        for lists in [
+            r#""short_factor": [1], "long_factor": [4, 5]"#,
+            r#""short_factor": [1, 2], "long_factor": [4, 0]"#,
+            r#""short_factor": [1, 2]"#,
+            r#""short_factor": "1, 2", "long_factor": [4, 5]"#,
+        ] {
+            let error = of(lists).unwrap_err().to_string();
+            assert!(error.contains("_factor` is ") && error.contains("numbers"), "{error}");
+        }
+    }
 }

@@ -53,6 +53,15 @@ pub struct Row {
     pub stored: StoredRow,
 }
 
+impl Row {
+    /// Whether a matrix of this name holds the scales of the heads.
+    pub(super) fn is_scale(&self, name: &str) -> bool {
+        let rows = self.attention.head_norms.filter(|norms| norms.scales == HeadScales::Matrix);
+        let module = name.strip_suffix(".weight");
+        rows.zip(module).is_some_and(|(rows, module)| rows.names.iter().any(|norm| module.ends_with(norm)))
+    }
+}
+
 /// A value that a row is written for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Given {
@@ -120,6 +129,8 @@ pub struct EmbeddingRow {
     pub norm: Option<&'static str>,
     /// To the width of the stream, where the checkpoint has it.
     pub projection: Option<&'static str>,
+    /// Whether that comes before positions are added, which then have the width of the stream, or after the norm.
+    pub projection_first: bool,
     /// On the rows.
     pub multiplier: Multiplier,
 }
@@ -164,7 +175,7 @@ pub struct AttentionRow {
     /// Back to the stream.
     pub output: &'static str,
     /// Norms of queries and keys.
-    pub head_norms: Option<[&'static str; 2]>,
+    pub head_norms: Option<HeadNormsRow>,
     /// Position code.
     pub position: PositionRow,
     /// Which layers see a window only.
@@ -175,6 +186,32 @@ pub struct AttentionRow {
     pub cap: Option<(&'static str, f64)>,
     /// Field of a bound on queries, keys and values.
     pub clip: Option<&'static str>,
+}
+
+/// Norms of queries and keys.
+#[derive(Debug, Clone, Copy)]
+pub struct HeadNormsRow {
+    /// Of queries, and of keys.
+    pub names: [&'static str; 2],
+    /// How their scales are stored.
+    pub scales: HeadScales,
+    /// Whether there is a shift beside them.
+    pub shift: Switch,
+    /// Whether there are any.
+    pub present: Switch,
+}
+
+/// Scales of the norms of queries or keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadScales {
+    /// A vector of h, for each head alike.
+    Shared,
+    /// A vector over all heads, which are normalised together.
+    Whole,
+    /// A matrix, heads × h: each head by itself, with its row.
+    Matrix,
+    /// A vector of h for each head, `NAME.norms.HEAD`.
+    Listed,
 }
 
 /// To queries, keys and values.
@@ -208,6 +245,8 @@ pub enum PositionRow {
     },
     /// A slope a head.
     Alibi,
+    /// The same in BF16, from the first key on, added before products are scaled (Falcon).
+    CoarseAlibi,
     /// Buckets of distances (T5): table, fields of the number of buckets and of the furthest distance.
     Relative(&'static str),
 }
@@ -306,6 +345,8 @@ pub struct HeadRow {
     pub bias: Option<&'static str>,
     /// Whether the embedding serves where `tie_word_embeddings` does not say.
     pub usually_tied: bool,
+    /// To the embedding's own width, where the checkpoint has it.
+    pub projection: Option<&'static str>,
     /// Dense matrix and norm before it, and its activation if that is not the model's.
     pub transform: Option<([&'static str; 2], Option<&'static str>)>,
     /// On logits.
@@ -330,12 +371,12 @@ pub struct StoredRow {
     pub hidden_width: HiddenWidth,
     /// Field of the same of an expert.
     pub expert_width: &'static str,
-    /// Whether a norm of queries or keys is over all heads, or over each by itself.
-    pub head_norms_whole: bool,
     /// Field of the number of positions, and rows that their table has beyond it.
     pub positions: Option<(&'static str, usize)>,
     /// Field of the embedding's own width; d where it is not there.
     pub embedding_width: Option<&'static str>,
+    /// Bias of the map from that to the width of the stream.
+    pub embedding_bias: Switch,
     /// Bias of the dense matrix before the head.
     pub transform_bias: Switch,
     /// Bias of the head.
@@ -364,9 +405,9 @@ const SCALES_ONLY: StoredRow = StoredRow {
     shift: NEVER,
     hidden_width: HiddenWidth::Field("intermediate_size"),
     expert_width: "intermediate_size",
-    head_norms_whole: false,
     positions: None,
     embedding_width: None,
+    embedding_bias: NEVER,
     transform_bias: NEVER,
     head_bias: NEVER,
 };
@@ -437,6 +478,7 @@ const LLAMA: Row = Row {
         segments: None,
         norm: None,
         projection: None,
+        projection_first: false,
         multiplier: Multiplier::None,
     },
     norm: norm(RMS, "rms_norm_eps", 1e-6),
@@ -464,6 +506,7 @@ const LLAMA: Row = Row {
         unembedding: "lm_head",
         bias: None,
         usually_tied: false,
+        projection: None,
         transform: None,
         multiplier: Multiplier::None,
         cap: None,
@@ -495,13 +538,18 @@ const QWEN2: Row = Row {
     ..LLAMA
 };
 
-const HEAD_NORMS: Option<[&str; 2]> = Some(["self_attn.q_norm", "self_attn.k_norm"]);
+const HEAD_NORMS: HeadNormsRow = HeadNormsRow {
+    names: ["self_attn.q_norm", "self_attn.k_norm"],
+    scales: HeadScales::Shared,
+    shift: NEVER,
+    present: ALWAYS,
+};
 
 const QWEN3: Row = Row {
     families: &["qwen3"],
     neutral: &["attention_bias", "max_window_layers", "sliding_window", "use_sliding_window"],
     sizes: Sizes { usual_head_width: Some(128), ..LLAMA.sizes },
-    attention: AttentionRow { head_norms: HEAD_NORMS, ..QWEN2.attention },
+    attention: AttentionRow { head_norms: Some(HEAD_NORMS), ..QWEN2.attention },
     stored: attention_bias("attention_bias", false),
     ..QWEN2
 };
@@ -548,7 +596,7 @@ const GEMMA2: Row = Row {
 const GEMMA3: Row = Row {
     families: &["gemma3_text"],
     attention: AttentionRow {
-        head_norms: HEAD_NORMS,
+        head_norms: Some(HEAD_NORMS),
         position: PositionRow::Rotary {
             pairing: Pairing::Halves,
             theta: &["rope_theta"],
@@ -768,7 +816,7 @@ const ELECTRA: Row = Row {
         ..BERT.head
     },
     apart: &["embeddings.position_ids", "discriminator_predictions.", "generator_lm_head.weight"],
-    stored: StoredRow { embedding_width: Some("embedding_size"), ..BERT.stored },
+    stored: StoredRow { embedding_width: Some("embedding_size"), embedding_bias: ALWAYS, ..BERT.stored },
     ..BERT
 };
 
@@ -782,7 +830,12 @@ const OPT: Row = Row {
     neutral: &["enable_bias", "word_embed_proj_dim"],
     prefixes: &["model.decoder.", "decoder.", ""],
     sizes: BERT.sizes,
-    embedding: EmbeddingRow { positions: Some(("embed_positions.weight", 2, None)), ..LLAMA.embedding },
+    embedding: EmbeddingRow {
+        positions: Some(("embed_positions.weight", 2, None)),
+        projection: Some("project_in"),
+        projection_first: true,
+        ..LLAMA.embedding
+    },
     norm: norm(LAYER, "", 1e-5),
     around_attention: [Some("self_attn_layer_norm"), None, None],
     around_feed_forward: [Some("final_layer_norm"), None, None],
@@ -794,7 +847,7 @@ const OPT: Row = Row {
         experts: None,
     },
     final_norm: Some("final_layer_norm"),
-    head: HeadRow { usually_tied: true, ..LLAMA.head },
+    head: HeadRow { usually_tied: true, projection: Some("project_out"), ..LLAMA.head },
     apart: &[],
     stored: StoredRow {
         positions: Some(("max_position_embeddings", 2)),
@@ -802,6 +855,19 @@ const OPT: Row = Row {
         ..shifted(Switch::Field("enable_bias", true), HiddenWidth::Field("ffn_dim"))
     },
     ..LLAMA
+};
+
+/// OPT-350M: norms on the sums, and none after the last block.
+const OPT_350M: Row = Row {
+    given: &[
+        ("do_layer_norm_before", Given::Only(false)),
+        ("layer_norm_elementwise_affine", Given::Usually(true)),
+    ],
+    neutral: &["enable_bias", "word_embed_proj_dim", "_remove_final_layer_norm"],
+    around_attention: [None, None, Some("self_attn_layer_norm")],
+    around_feed_forward: [None, None, Some("final_layer_norm")],
+    final_norm: None,
+    ..OPT
 };
 
 const GPTJ: Row = Row {
@@ -941,8 +1007,9 @@ const FALCON: Row = Row {
         ("multi_query", Given::Usually(true)),
         ("parallel_attn", Given::Usually(true)),
         ("alibi", Given::Usually(false)),
+        ("apply_residual_connection_post_layernorm", Given::Usually(false)),
     ],
-    neutral: &["bias", "ffn_hidden_size", "num_kv_heads", "num_ln_in_parallel_attn"],
+    neutral: &["bias", "ffn_hidden_size", "num_kv_heads", "num_ln_in_parallel_attn", "ff_factor"],
     prefixes: &["transformer.", ""],
     block: "h.{layer}.",
     sizes: Sizes { key_heads: KeyHeads::One, head_width: None, ..LLAMA.sizes },
@@ -969,8 +1036,9 @@ const FALCON_NEW: Row = Row {
         ("new_decoder_architecture", Given::Only(true)),
         ("num_ln_in_parallel_attn", Given::Number(2.0)),
         ("alibi", Given::Usually(false)),
+        ("apply_residual_connection_post_layernorm", Given::Usually(false)),
     ],
-    neutral: &["bias", "ffn_hidden_size", "multi_query", "parallel_attn"],
+    neutral: &["bias", "ffn_hidden_size", "multi_query", "parallel_attn", "ff_factor"],
     sizes: Sizes { key_heads: KeyHeads::Field("num_kv_heads", None), ..FALCON.sizes },
     around_attention: [Some("ln_attn"), None, None],
     around_feed_forward: [Some("ln_mlp"), None, None],
@@ -981,15 +1049,62 @@ const FALCON_NEW: Row = Row {
     ..FALCON
 };
 
+/// Falcon2-11B: grouped keys, one norm before both parts.
+const FALCON_11B: Row = Row {
+    given: &[
+        ("new_decoder_architecture", Given::Only(true)),
+        ("num_ln_in_parallel_attn", Given::Number(1.0)),
+        ("parallel_attn", Given::Usually(true)),
+        ("alibi", Given::Usually(false)),
+        ("apply_residual_connection_post_layernorm", Given::Usually(false)),
+    ],
+    neutral: &["bias", "ffn_hidden_size", "multi_query", "ff_factor"],
+    around_attention: FALCON.around_attention,
+    around_feed_forward: FALCON.around_feed_forward,
+    ..FALCON_NEW
+};
+
+/// Falcon-RW: a key head each, ALiBi, one part after the other.
+const FALCON_RW: Row = Row {
+    given: &[
+        ("new_decoder_architecture", Given::Usually(false)),
+        ("multi_query", Given::Only(false)),
+        ("parallel_attn", Given::Only(false)),
+        ("alibi", Given::Only(true)),
+        ("apply_residual_connection_post_layernorm", Given::Usually(false)),
+    ],
+    // Rotary codes take no part.
+    neutral: &[
+        "bias",
+        "ffn_hidden_size",
+        "num_kv_heads",
+        "num_ln_in_parallel_attn",
+        "ff_factor",
+        "rope_theta",
+        "rope_parameters.rope_theta",
+        "rope_parameters.rope_type",
+    ],
+    sizes: Sizes { key_heads: KeyHeads::All, ..FALCON.sizes },
+    around_feed_forward: [Some("post_attention_layernorm"), None, None],
+    parallel: Switch::Is(false),
+    attention: AttentionRow {
+        projections: ProjectionsRow::Grouped("self_attention.query_key_value"),
+        position: PositionRow::CoarseAlibi,
+        ..FALCON.attention
+    },
+    ..FALCON
+};
+
 const PHI: Row = Row {
     families: &["phi"],
-    given: &[("qk_layernorm", Given::Usually(false))],
+    given: &[],
     neutral: &[],
     norm: norm(LAYER, "layer_norm_eps", 1e-5),
     around_feed_forward: [Some("input_layernorm"), None, None],
     parallel: Switch::Is(true),
     attention: AttentionRow {
         output: "self_attn.dense",
+        head_norms: Some(HeadNormsRow { scales: HeadScales::Shared, shift: ALWAYS, ..STABLELM_HEAD_NORMS }),
         position: partly_rotary(&["rope_theta"], &["partial_rotary_factor"], 0.5),
         ..LLAMA.attention
     },
@@ -1022,12 +1137,20 @@ const PHI3: Row = Row {
     ..LLAMA
 };
 
+const STABLELM_HEAD_NORMS: HeadNormsRow = HeadNormsRow {
+    names: ["self_attn.q_layernorm", "self_attn.k_layernorm"],
+    scales: HeadScales::Listed,
+    shift: NEVER,
+    present: Switch::Field("qk_layernorm", false),
+};
+
 const STABLELM: Row = Row {
     families: &["stablelm"],
-    given: &[("qk_layernorm", Given::Usually(false)), ("use_parallel_residual", Given::Usually(false))],
+    given: &[("use_parallel_residual", Given::Usually(false))],
     neutral: &["use_qkv_bias"],
     norm: norm(LAYER, "layer_norm_eps", 1e-5),
     attention: AttentionRow {
+        head_norms: Some(STABLELM_HEAD_NORMS),
         position: partly_rotary(&["rope_theta"], &["partial_rotary_factor"], 0.25),
         ..LLAMA.attention
     },
@@ -1038,14 +1161,27 @@ const STABLELM: Row = Row {
     ..LLAMA
 };
 
+/// StableLM 2 12B: both parts read one norm.
+const STABLELM_12B: Row = Row {
+    given: &[("use_parallel_residual", Given::Only(true))],
+    around_feed_forward: STABLELM.around_attention,
+    parallel: Switch::Is(true),
+    ..STABLELM
+};
+
 const COHERE: Row = Row {
     families: &["cohere"],
-    given: &[("use_qk_norm", Given::Usually(false))],
+    given: &[],
     neutral: &["attention_bias"],
     norm: norm(LAYER, "layer_norm_eps", 1e-5),
     around_feed_forward: [Some("input_layernorm"), None, None],
     parallel: Switch::Is(true),
     attention: AttentionRow {
+        head_norms: Some(HeadNormsRow {
+            scales: HeadScales::Matrix,
+            present: Switch::Field("use_qk_norm", false),
+            ..HEAD_NORMS
+        }),
         position: PositionRow::Rotary {
             pairing: Pairing::Interleaved,
             theta: &["rope_theta"],
@@ -1250,8 +1386,11 @@ const OLMO2: Row = Row {
     norm: norm(RMS, "rms_norm_eps", 1e-5),
     around_attention: [None, Some("post_attention_layernorm"), None],
     around_feed_forward: [None, Some("post_feedforward_layernorm"), None],
-    attention: AttentionRow { head_norms: HEAD_NORMS, ..LLAMA.attention },
-    stored: StoredRow { head_norms_whole: true, ..attention_bias("attention_bias", false) },
+    attention: AttentionRow {
+        head_norms: Some(HeadNormsRow { scales: HeadScales::Whole, ..HEAD_NORMS }),
+        ..LLAMA.attention
+    },
+    stored: attention_bias("attention_bias", false),
     ..LLAMA
 };
 
@@ -1321,8 +1460,42 @@ const QWEN3_MOE: Row = Row {
 };
 
 /// All of them.
-pub static ROWS: [Row; 33] = [
-    LLAMA, MISTRAL, MIXTRAL, QWEN2, QWEN3, QWEN3_MOE, GEMMA, GEMMA2, GEMMA3, PHI, PHI3, STABLELM, COHERE,
-    STARCODER2, NEMOTRON, OLMO, OLMO2, GRANITE, GPT2, GPTJ, GPT_NEOX, OPT, BLOOM, MPT, FALCON, FALCON_NEW,
-    BERT, ROBERTA, DISTILBERT, ELECTRA, MODERNBERT, T5, T5_GATED,
+pub static ROWS: [Row; 37] = [
+    LLAMA,
+    MISTRAL,
+    MIXTRAL,
+    QWEN2,
+    QWEN3,
+    QWEN3_MOE,
+    GEMMA,
+    GEMMA2,
+    GEMMA3,
+    PHI,
+    PHI3,
+    STABLELM,
+    STABLELM_12B,
+    COHERE,
+    STARCODER2,
+    NEMOTRON,
+    OLMO,
+    OLMO2,
+    GRANITE,
+    GPT2,
+    GPTJ,
+    GPT_NEOX,
+    OPT,
+    OPT_350M,
+    BLOOM,
+    MPT,
+    FALCON,
+    FALCON_NEW,
+    FALCON_11B,
+    FALCON_RW,
+    BERT,
+    ROBERTA,
+    DISTILBERT,
+    ELECTRA,
+    MODERNBERT,
+    T5,
+    T5_GATED,
 ];

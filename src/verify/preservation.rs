@@ -98,7 +98,7 @@ fn readers(architecture: &Architecture) -> Vec<Reader<'_>> {
         stream = block.around_feed_forward.after.as_ref();
     }
     if let Some(head) = &architecture.head {
-        let linear = head.transform.as_ref().map_or(&head.unembedding, |(dense, ..)| dense);
+        let linear = head.transform.as_ref().map_or(&head.unembedding, |transform| &transform.dense);
         let (block, part) = (architecture.blocks.len(), Part::Head);
         let norm = architecture.final_norm.as_ref().or(stream);
         readers.extend(norm.map(|norm| Reader { block, part, norm, linear }));

@@ -2,9 +2,9 @@
 // are never in memory (Dao et al., FlashAttention, 2022).
 //
 // Shapes    q and y n × heads·h, k and v n × key_heads·h, in sequences of t; h ≤ 256. bias: a slope a head, or 2t − 1 values
-//           a head by distance.
+//           a head by distance, or t values a head by key.
 // Bindings  0 shape, 1 q, 2 k, 3 v, 4 bias, 5 y
-// Overrides BIAS: 0 none, 1 slopes, 2 by distance
+// Overrides BIAS: 0 none, 1 slopes, 2 by distance, 3 by key
 // Workgroup 64 threads, 32 queries of one head of one sequence; 32 keys at a time: scores of four queries and four keys a thread,
 //           then four queries by four channels of y, h/32 times. 4.5 KiB of workgroup memory.
 // Cost      4·h operations a query and key.
@@ -67,6 +67,9 @@ fn score(product: f32, head: u32, query: u32, key: u32) -> f32 {
     }
     if BIAS == 2u {
         value += bias[head * (2u * shape.length - 1u) + key + shape.length - 1u - query];
+    }
+    if BIAS == 3u {
+        value += bias[head * shape.length + key];
     }
     return value;
 }
