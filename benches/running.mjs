@@ -15,7 +15,7 @@ export async function timePage(browser, url, { files, address }, device, tokens)
   try {
     await page.goto(address ? `${url}#open=${encodeURIComponent(address)}` : url);
     if (files) await page.locator(".pick-opened").first().setInputFiles(files);
-    await page.locator("#verify").waitFor();
+    await page.locator("#verify").waitFor({ timeout: 300_000 }); // a slow server is slow to open, too
     return await page.evaluate(onPage, { device, tokens });
   } finally {
     await page.close();
