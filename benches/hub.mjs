@@ -9,14 +9,18 @@ import { Worker, isMainThread, parentPort, workerData } from "node:worker_thread
 const MODEL = "bench/model";
 const PREFIX = new RegExp(`^/${MODEL}/(?:resolve|raw)/main/`);
 
-/** Serves a folder as the model `bench/model`; `several` tells whether one request may ask for several ranges, as file servers let it. */
-export async function serveHub(folder, several) {
-  const worker = new Worker(new URL(import.meta.url), { workerData: { folder, several } });
+/**
+ * Serves a folder as the model `bench/model`; `several` tells whether one request may ask for several ranges, as file servers let
+ * it. With `bytesPerSecond` one answer comes after the other, each when that many bytes a second would have brought all of it.
+ */
+export async function serveHub(folder, { several = false, bytesPerSecond = Infinity } = {}) {
+  const worker = new Worker(new URL(import.meta.url), { workerData: { folder, several, bytesPerSecond } });
   const next = () => new Promise((resolve) => worker.once("message", resolve));
   const { port } = await next();
   return {
     url: `http://127.0.0.1:${port}`,
     model: MODEL,
+    address: (file) => `http://127.0.0.1:${port}/${MODEL}/resolve/main/${file}`,
     /** Requests and bytes of bodies since this was last asked. */
     async counts() {
       const counted = next();
@@ -27,7 +31,18 @@ export async function serveHub(folder, several) {
   };
 }
 
-function answer(request, response, { folder, several }, counts) {
+/** When the connection is free again. */
+let free = 0;
+
+function answer(request, response, { folder, several, bytesPerSecond }, counts) {
+  // Any page may read.
+  response.setHeader("Access-Control-Allow-Origin", "*");
+  response.setHeader("Access-Control-Allow-Headers", "Range");
+  response.setHeader("Access-Control-Expose-Headers", "Content-Range, Content-Length, ETag");
+  if (request.method === "OPTIONS") {
+    response.writeHead(204).end();
+    return;
+  }
   counts.requests += 1;
   const name = decodeURIComponent(new URL(request.url, "http://x").pathname);
   const path = PREFIX.test(name) ? join(folder, name.replace(PREFIX, "")) : null;
@@ -65,8 +80,16 @@ function answer(request, response, { folder, several }, counts) {
     response.writeHead(200, { "Content-Length": size });
   }
   closeSync(file);
-  if (request.method !== "HEAD") counts.bytes += body.length;
-  response.end(request.method === "HEAD" ? undefined : body);
+  if (request.method === "HEAD") {
+    response.end();
+    return;
+  }
+  counts.bytes += body.length;
+  const now = performance.now();
+  free = Math.max(free, now) + (1000 * body.length) / bytesPerSecond;
+  const send = () => response.end(body);
+  if (free > now) setTimeout(send, free - now);
+  else send();
 }
 
 async function client(hubUrl) {

@@ -2,7 +2,7 @@
 
 import { createReadStream, existsSync, statSync } from "node:fs";
 import { createServer } from "node:http";
-import { basename, extname, join } from "node:path";
+import { extname, join } from "node:path";
 
 const TYPES = { ".mjs": "text/javascript", ".wasm": "application/wasm", ".html": "text/html" };
 
@@ -15,7 +15,7 @@ export async function timePage(browser, url, { files, address }, device, tokens)
   try {
     await page.goto(address ? `${url}#open=${encodeURIComponent(address)}` : url);
     if (files) await page.locator(".pick-opened").first().setInputFiles(files);
-    await page.locator("#verify").waitFor({ timeout: 300_000 }); // a slow server is slow to open, too
+    await page.locator("#verify").waitFor();
     return await page.evaluate(onPage, { device, tokens });
   } finally {
     await page.close();
@@ -37,40 +37,6 @@ async function onPage({ device, tokens }) {
   const [first, last] = [Math.min(...blocks), Math.max(...blocks)];
   const each = (done.get(last) - done.get(first)) / (last - first);
   return { seconds: (each * last) / 1000, device: verification.device };
-}
-
-/** Serves a checkpoint's folder to any page, so many bytes a second: one answer after the other, each when it would be over. */
-export async function serveSlowly(folder, bytesPerSecond) {
-  let free = 0;
-  const server = createServer((request, response) => {
-    response.setHeader("Access-Control-Allow-Origin", "*");
-    response.setHeader("Access-Control-Allow-Headers", "Range");
-    response.setHeader("Access-Control-Expose-Headers", "Content-Range, Content-Length, Accept-Ranges");
-    const file = join(folder, basename(new URL(request.url, "http://x").pathname));
-    if (request.method === "OPTIONS" || !existsSync(file)) {
-      response.writeHead(request.method === "OPTIONS" ? 204 : 404).end();
-      return;
-    }
-    const { size } = statSync(file);
-    const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "") ?? [];
-    const from = Number(first ?? 0);
-    const end = last ? Math.min(Number(last) + 1, size) : size;
-    response.writeHead(first === undefined ? 200 : 206, {
-      "Content-Length": end - from,
-      "Accept-Ranges": "bytes",
-      ...(first === undefined ? {} : { "Content-Range": `bytes ${from}-${end - 1}/${size}` }),
-    });
-    if (request.method === "HEAD") {
-      response.end();
-      return;
-    }
-    const now = performance.now();
-    free = Math.max(free, now) + (1000 * (end - from)) / bytesPerSecond;
-    setTimeout(() => createReadStream(file, { start: from, end: end - 1 }).pipe(response), free - now);
-  });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const close = () => new Promise((resolve) => server.close(resolve));
-  return { url: `http://127.0.0.1:${server.address().port}/`, close };
 }
 
 /** Serves onnxruntime-web and a model, for [`timeOnnx`]. */

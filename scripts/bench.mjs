@@ -9,7 +9,7 @@ import { cpus, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { serveHub } from "../benches/hub.mjs";
 import { timeKernels } from "../benches/kernels.mjs";
-import { servePeer, serveSlowly, timeOnnx, timePage } from "../benches/running.mjs";
+import { servePeer, timeOnnx, timePage } from "../benches/running.mjs";
 import { SLOW, serve, timeDrop, timeLoad, timeMeasuring, timeWeights } from "../benches/page.mjs";
 import { experts, llama, llamaConfig, writeFolder } from "../benches/sparse.mjs";
 import { build } from "./build.mjs";
@@ -232,23 +232,25 @@ async function running(command, browser, folder) {
     const onnx = join(folder, `${name}.onnx`);
     timed(peers.python, ["benches/torch_model.py", "export", path, onnx]);
     const peer = await servePeer(peers.onnx, onnx);
-    for (const [device, provider] of [["gpu", "webgpu"], ["cpu", "wasm"]]) {
-      const here = { files: files.map((file) => join(path, file)) };
-      const run = (where) => timePage(browser.instance, browser.url, where, device, 128 * ofPage);
-      const ours = await run(here);
-      row(`page, on ${ours.device}, sequences: ${ofPage}`, { time: ms(1000 * ours.seconds) });
-      // As much of reading is hidden as the two together take less than twice as long as one.
-      const slow = await serveSlowly(path, bytesOfBlocks(join(path, files[0])) / ours.seconds);
-      const both = await run({ address: `${slow.url}${files[0]}` });
-      await slow.close();
-      const share = `${Math.round(100 * (2 - both.seconds / ours.seconds))} % of reading hidden`;
-      row("the same, from a server by which reading takes as long", { time: ms(1000 * both.seconds), ratio: share });
-      const theirs = await timeOnnx(browser.instance, peer.url, provider, uniform(128 * sequences, torch.vocabulary), 128);
-      const off = Math.max(...theirs.values.map((value, at) => Math.abs(value - torch.values[at])));
-      if (off > 1e-3) throw new Failure(`${name}: onnxruntime-web computes something else: off by ${off}.`);
-      row(`onnxruntime-web ${theirs.version}, ${provider}`, { time: ms(1000 * theirs.seconds), ratio: ratio(theirs.seconds / sequences, ours.seconds / ofPage, "the page's") });
+    try {
+      for (const [device, provider] of [["gpu", "webgpu"], ["cpu", "wasm"]]) {
+        const here = { files: files.map((file) => join(path, file)) };
+        const run = (where) => timePage(browser.instance, browser.url, where, device, 128 * ofPage);
+        const ours = await run(here);
+        row(`page, on ${ours.device}, sequences: ${ofPage}`, { time: ms(1000 * ours.seconds) });
+        // As much of reading is hidden as the two together take less than twice as long as one.
+        const slow = await serveHub(path, { bytesPerSecond: bytesOfBlocks(join(path, files[0])) / ours.seconds });
+        const both = await run({ address: slow.address(files[0]) }).finally(slow.close);
+        const share = `${Math.round(100 * (2 - both.seconds / ours.seconds))} % of reading hidden`;
+        row("the same, from a server by which reading takes as long", { time: ms(1000 * both.seconds), ratio: share });
+        const theirs = await timeOnnx(browser.instance, peer.url, provider, uniform(128 * sequences, torch.vocabulary), 128);
+        const off = Math.max(...theirs.values.map((value, at) => Math.abs(value - torch.values[at])));
+        if (off > 1e-3) throw new Failure(`${name}: onnxruntime-web computes something else: off by ${off}.`);
+        row(`onnxruntime-web ${theirs.version}, ${provider}`, { time: ms(1000 * theirs.seconds), ratio: ratio(theirs.seconds / sequences, ours.seconds / ofPage, "the page's") });
+      }
+    } finally {
+      await peer.close();
     }
-    await peer.close();
   }
   heading("The first 4 blocks of a 70B model, 8,320 tokens: planned");
   const large = writeFolder(join(folder, "large"), llama(), llamaConfig(), 30);
@@ -359,7 +361,7 @@ async function asking(command, models) {
   for (const several of [true, false]) {
     heading(`From a hub on this machine, ${several ? "several ranges" : "one range"} a request`);
     for (const { name, folder } of models.filter(({ name }) => name === "30 shards" || name === "all-MiniLM-L6-v2")) {
-      const hub = await serveHub(folder, several);
+      const hub = await serveHub(folder, { several });
       const times = { whole: [], client: [], ours: [] };
       let [theirs, own] = [];
       for (let run = 0; run < RUNS; run += 1) {

@@ -209,6 +209,9 @@ fn what_does_not_fit_is_named_and_never_approximated() {
             "run only with false",
         ),
         ("falcon", r#""alibi": false"#, r#""alibi": true"#, "`alibi` is true"),
+        // What does not fit the nearest variant, not the first.
+        ("falcon-11b", r#""alibi": false"#, r#""alibi": true"#, "`alibi` is true"),
+        ("falcon-rw", r#""multi_query": false"#, r#""multi_query": true"#, "`multi_query` is true"),
     ] {
         let error = changed(family, from, to).unwrap_err().to_string();
         assert!(error.contains(said), "{from} → {to}: {error}");

@@ -31,25 +31,20 @@ pub fn resolve<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Result<Architecture
     Resolver::new(row, family, &fields, &checkpoint.tensors)?.architecture()
 }
 
-/// The row whose values are all given.
+/// The row whose values are all given; the error is that of the row that is nearest.
 pub(super) fn row(fields: &Fields<'_>, family: &str, path: &str) -> Result<&'static Row, ModelError> {
-    let rows = || ROWS.iter().filter(|row| row.families.contains(&family));
-    let mut misfit = None;
-    for row in rows() {
-        match row.given.iter().find_map(|(field, given)| differs(fields, field, given)) {
-            None => return Ok(row),
-            Some(error) => misfit = misfit.or(Some(error)),
-        }
-    }
-    Err(misfit.unwrap_or_else(|| ModelError::Family {
-        path: path.to_owned(),
-        family: family.to_owned(),
-        known: {
-            let mut known: Vec<&str> = ROWS.iter().flat_map(|row| row.families).copied().collect();
-            known.dedup();
-            known.join(", ")
-        },
-    }))
+    let misfits = |row: &Row| -> Vec<ModelError> {
+        row.given.iter().filter_map(|(field, given)| differs(fields, field, given)).collect()
+    };
+    let rows = ROWS.iter().filter(|row| row.families.contains(&family));
+    let nearest = rows.map(|row| (row, misfits(row))).min_by_key(|(_, misfits)| misfits.len());
+    let unknown = || {
+        let mut known: Vec<&str> = ROWS.iter().flat_map(|row| row.families).copied().collect();
+        known.dedup();
+        ModelError::Family { path: path.to_owned(), family: family.to_owned(), known: known.join(", ") }
+    };
+    let (row, misfits) = nearest.ok_or_else(unknown)?;
+    misfits.into_iter().next().map_or(Ok(row), Err)
 }
 
 fn differs(fields: &Fields<'_>, field: &str, given: &Given) -> Option<ModelError> {
