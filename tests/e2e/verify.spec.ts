@@ -168,11 +168,15 @@ test('all-MiniLM in the page: every LayerNorm has its kernel, at the reference',
     expect(depth_scale_free).toBeLessThan(1e-12);
     expect(cos_scale_free).toBeGreaterThan(0.999999);
   }
-  // MATH §6: columns other than depth, to the digits shown.
-  const site = (name: string) => verification?.sites.find((site) => site.name === name);
-  expect(site('embeddings.LayerNorm')?.cos).toBeCloseTo(1, 6);
-  expect(site('embeddings.LayerNorm')?.schur).toBeCloseTo(0.27, 1);
-  expect(site('encoder.layer.4.output.LayerNorm')?.schur).toBeCloseTo(0.31, 1);
+  // MATH §6: |cos| to the digits shown. The Schur ratio of an exact kernel is that of its rounding noise: it changes with
+  // the order of sums, and what it keeps to is its null d/n. The last norm's is lost in rounding.
+  const ordinary = (verification?.sites ?? []).slice(0, -1);
+  for (const { name, cos, schur, schur_null } of ordinary) {
+    expect(cos, name).toBeCloseTo(1, 6);
+    expect((schur ?? 0) / schur_null, name).toBeGreaterThan(0.5);
+    expect((schur ?? 0) / schur_null, name).toBeLessThan(2);
+  }
+  expect(verification?.sites.at(-1)?.schur).toBeNull();
 });
 
 test('SmolLM2 in the page: no RMSNorm has a kernel, at the reference', async ({ page }) => {
