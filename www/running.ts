@@ -5,9 +5,11 @@
 import { effect, signal } from '@preact/signals';
 import { workersFor } from './cores';
 import { Inspector } from './inspector';
+import { Pool } from './pool';
 import type { Device, Entry, Json, Sample } from './protocol';
 import type { Report, RunOptions, RunPlan } from './report';
 import { type Opened, announcement, keepMeasured, opened, successor } from './state';
+import { failed } from './verifiers';
 
 /** How a model is to be run; what is left out is as usual. With a `seed` its twin with random weights is run too. */
 export type Choice = Partial<RunOptions> & { file?: File; device?: Device; ask?: boolean; seed?: number | null };
@@ -131,7 +133,7 @@ export async function verify(choice: Choice = {}): Promise<Report> {
     end(now);
     throw error;
   }
-  return carryOut(now, { runner, measured: [], before: 0, seed: choice.seed ?? null });
+  return carryOut(now, { runner, blocks: 0, measured: [], owed: [], before: 0, seed: choice.seed ?? null });
 }
 
 function begin(of: number): Running {
@@ -163,46 +165,58 @@ function end({ controller }: Running): void {
   if (running.value?.controller === controller) running.value = null;
 }
 
+/** What came of a sample whose worker broke. */
+function lost(sample: Sample, error: unknown): Json {
+  if ('site' in sample) return `{"site":[${sample.site},${failed(sample.name, error)}]}`;
+  return JSON.stringify({ block: [sample.block, { Err: sentenceOf(error) }] });
+}
+
 /** What came of a run that ended after so many blocks. */
 const halfway = (stopped: number): Json => JSON.stringify({ loss: null, mean_loss: null, preservation: [], stopped, warnings: [] });
 
-/** A run that goes on from where it stands: what it has measured until then, in how many seconds. */
-type Leg = { runner: Inspector; measured: Json[]; before: number; seed: number | null };
+/** A run that goes on after so many blocks: what is measured, what was shown and is not, and the seconds until then. */
+type Leg = { runner: Inspector; blocks: number; measured: Json[]; owed: Sample[]; before: number; seed: number | null };
 
 /** What a leg came to: all of it as JSON, where it stands, and why it halted, if it did. */
 type Outcome = { ran: Json | null; blocks: number; halts: boolean; failure: string | null; seconds: number };
 
-/** Runs a leg, measured by a pool of workers that `prepare` has opened. */
-async function leg(now: Running, planned: RunPlan, { runner, measured, before }: Leg, prepare: () => Promise<Inspector>): Promise<Outcome> {
+/** Runs a leg, measured by a pool of workers that `prepare` opens. */
+async function leg(now: Running, planned: RunPlan, from: Leg, prepare: () => Promise<Inspector>): Promise<Outcome> {
+  const { runner, measured, owed, before } = from;
   const { controller, stop } = now;
   const { signal: ended } = controller;
   const began = performance.now();
   const device = planned.gram_device === 'cpu' ? 'cpu' : 'gpu';
   const workers = workersFor(planned.memory_of_site, RUNNER);
   const pool = new Pool(workers, prepare);
-  let shown = measured.length;
+  let shown = measured.length + owed.length;
   let failure: string | null = null;
-  let carried: Json = halfway(0);
-  let blocks = 0;
-  const measure = async (sample: Sample) => {
-    const done = await pool.run((worker) => worker.measureSample(sample, device, ended));
-    measured.push(done);
-    tell(now, { measured: measured.length });
-  };
+  let { blocks } = from;
+  let carried: Json = halfway(blocks);
   const pending = new Set<Promise<void>>();
+  const measure = (sample: Sample) => {
+    const job: Promise<void> = pool
+      .run((worker) => worker.measureSample(sample, device, ended))
+      .then((done) => tell(now, { measured: measured.push(done) }))
+      .catch((error: unknown) => {
+        if (ended.aborted) return;
+        // The worker that has taken it broke, and would break again.
+        if (sample.output.length === 0) return void measured.push(lost(sample, error));
+        // No worker could start: it is measured when the run goes on.
+        failure ??= sentenceOf(error);
+        owed.push(sample);
+      })
+      .finally(() => pending.delete(job));
+    pending.add(job);
+  };
+  owed.splice(0).forEach(measure);
   try {
     carried = await runner.run(async ({ sample, blocks: done, losses, moved }) => {
       if (done > blocks) tell(now, { blocks: (blocks = done) });
       if (losses > 0 || moved > 0) tell(now, { losses, moved });
       if (sample) {
         tell(now, { shown: ++shown });
-        const job: Promise<void> = measure(sample)
-          .catch((error: unknown) => {
-            // Without it the site would be missing and nobody would know why.
-            if (!ended.aborted) failure ??= sentenceOf(error);
-          })
-          .finally(() => pending.delete(job));
-        pending.add(job);
+        measure(sample);
         // One waits beside each that is measured; the model waits for the rest.
         while (pending.size > 2 * workers && !stop.signal.aborted) await Promise.race(pending);
       }
@@ -231,7 +245,7 @@ async function leg(now: Running, planned: RunPlan, { runner, measured, before }:
 async function carryOut(now: Running, all: Leg): Promise<Report> {
   const { of, controller } = now;
   const { signal: ended } = controller;
-  const { runner, seed, measured } = all;
+  const { runner, seed } = all;
   const planned = running.value?.plan ?? now.plan;
   try {
     if (!planned) throw new Error('Nothing is planned to be run.');
@@ -240,7 +254,8 @@ async function carryOut(now: Running, all: Leg): Promise<Report> {
     if (trained.halts) {
       held = runner;
       const { blocks, failure, seconds } = trained;
-      const goOn = () => carryOut(resumed(now, planned, blocks, measured.length), { ...all, before: seconds });
+      const further = { ...all, blocks, before: seconds };
+      const goOn = () => carryOut(resumed(now, planned, further), further);
       halted.value = { of, blocks, total: planned.blocks, sentence: failure, goOn };
     }
     if (trained.ran === null) throw new Error(trained.failure ?? 'The run was stopped before anything was measured.');
@@ -248,7 +263,7 @@ async function carryOut(now: Running, all: Leg): Promise<Report> {
     if (seed !== null && !trained.halts) {
       await runner.twin(seed, ended);
       tell(now, { twin: true, blocks: 0, shown: 0, measured: 0, losses: 0, moved: 0 });
-      twin = await leg(now, planned, { runner, measured: [], before: 0, seed }, async () => {
+      twin = await leg(now, planned, { runner, blocks: 0, measured: [], owed: [], before: 0, seed }, async () => {
         const worker = await start(entries, ended);
         await worker.twin(seed, ended);
         return worker;
@@ -256,7 +271,10 @@ async function carryOut(now: Running, all: Leg): Promise<Report> {
     }
     // Half a twin would be compared with a whole model.
     const ofTwin = twin && !twin.halts ? (twin.ran ?? undefined) : undefined;
-    const { inspector } = await successor(current(), ended);
+    const { inspector } = await successor(current(), ended).catch((error: unknown) => {
+      // A file that is gone cannot be opened again either: what went wrong first says more.
+      throw trained.failure === null ? error : new Error(trained.failure);
+    });
     const report = await inspector.verifyRun(trained.ran, ofTwin, seed ?? 0, ended).catch((error: unknown) => {
       inspector.close();
       throw error;
@@ -275,12 +293,12 @@ async function carryOut(now: Running, all: Leg): Promise<Report> {
   }
 }
 
-function resumed(before: Running, planned: RunPlan, blocks: number, measured: number): Running {
+function resumed(before: Running, plan: RunPlan, { blocks, measured: { length: measured }, owed }: Leg): Running {
   halted.value = null;
   held = null;
   announcement.value = 'The run goes on';
   const [controller, stop] = [new AbortController(), new AbortController()];
-  return (running.value = { ...before, plan: planned, begin: null, blocks, shown: measured, measured, controller, stop });
+  return (running.value = { ...before, plan, begin: null, blocks, shown: measured + owed.length, measured, controller, stop });
 }
 
 /** Ends the run; what has been measured until then is kept. */
@@ -297,42 +315,3 @@ export function showVerified(choice: Choice): void {
 export function goOn(): void {
   halted.value?.goOn().catch(() => undefined);
 }
-
-/** Workers that are started when they are first needed, and do one thing at a time. */
-class Pool {
-  private readonly idle: Inspector[] = [];
-  private readonly all: Promise<Inspector>[] = [];
-  private readonly waiting: ((worker: Inspector) => void)[] = [];
-
-  constructor(
-    private readonly most: number,
-    private readonly start: () => Promise<Inspector>,
-  ) {}
-
-  async run<Done>(job: (worker: Inspector) => Promise<Done>): Promise<Done> {
-    const worker = await this.take();
-    try {
-      return await job(worker);
-    } finally {
-      const next = this.waiting.shift();
-      if (next) next(worker);
-      else this.idle.push(worker);
-    }
-  }
-
-  private take(): Promise<Inspector> {
-    const idle = this.idle.pop();
-    if (idle) return Promise.resolve(idle);
-    if (this.all.length < this.most) {
-      const started = this.start();
-      this.all.push(started);
-      return started;
-    }
-    return new Promise((resolve) => this.waiting.push(resolve));
-  }
-
-  close(): void {
-    for (const started of this.all) started.then((worker) => worker.close(), () => undefined);
-  }
-}
-

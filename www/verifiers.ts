@@ -4,6 +4,7 @@
  */
 import { workersFor } from './cores';
 import { Inspector } from './inspector';
+import { Pool } from './pool';
 import type { Device, Dropped, Entry, Json } from './protocol';
 import type { MeasurementPlan, Progress } from './report';
 
@@ -42,40 +43,35 @@ export class Verifiers {
     const began = performance.now();
     const { sites, warnings, device, input } = this.plan;
     const outcomes: (Json | undefined)[] = sites.map(() => undefined);
-    let next = 0;
     const report = () => {
       const done = outcomes.filter((outcome) => outcome !== undefined).length;
       onProgress({ stage: 'sites', done, total: sites.length, bytes_read: 0 });
     };
     const halted = AbortSignal.any([stop, signal]);
-    const work = async (verifier: Inspector): Promise<void> => {
-      let broken = false;
-      while (next < sites.length && !halted.aborted && !broken) {
-        const at = next++;
+    const another = async (): Promise<Inspector> => {
+      const verifier = await start(this.wanted, halted);
+      // On the device that the first one found fastest.
+      const { activations, site } = this.wanted;
+      await verifier.plan(activations, site, device === 'cpu' ? 'cpu' : 'gpu', halted).catch((error: unknown) => {
+        verifier.close();
+        throw error;
+      });
+      return verifier;
+    };
+    const pool = new Pool(this.workers, another, this.first);
+    report();
+    await Promise.all(
+      sites.map(async (site, at) => {
         try {
-          outcomes[at] = await verifier.measure(at, halted);
+          outcomes[at] = await pool.run((verifier) => verifier.measure(at, halted));
         } catch (error) {
-          if (halted.aborted) break;
-          outcomes[at] = failed(sites[at] ?? '', error);
-          // What Rust can say is an outcome: this wasm has trapped, and would fail at every site after this one.
-          broken = true;
+          if (halted.aborted) return;
+          outcomes[at] = failed(site, error);
         }
         report();
-      }
-      verifier.close();
-      if (broken && next < sites.length) await another();
-    };
-    const another = async (): Promise<void> => {
-      // One that cannot start leaves its sites to the others.
-      const verifier = await start(this.wanted, halted).catch(() => null);
-      if (!verifier) return;
-      // On the device that the first one found fastest.
-      await verifier
-        .plan(this.wanted.activations, this.wanted.site, device === 'cpu' ? 'cpu' : 'gpu', halted)
-        .then(() => work(verifier), () => verifier.close());
-    };
-    report();
-    await Promise.all([work(this.first), ...Array.from({ length: this.workers - 1 }, another)]);
+      }),
+    );
+    pool.close();
     signal.throwIfAborted();
     const seconds = (performance.now() - began) / 1000;
     // An outcome is JSON already.
@@ -94,7 +90,7 @@ async function start({ entries }: Wanted, signal: AbortSignal): Promise<Inspecto
 }
 
 /** The outcome of a site whose verifier broke: out of memory, as a rule. */
-function failed(site: string, error: unknown): Json {
+export function failed(site: string, error: unknown): Json {
   const message = `\`${site}\`: ${error instanceof Error ? error.message : String(error)}`;
   return JSON.stringify({ site: null, warnings: [{ code: 'not_measured', message, where: site }], unit_roundoff: 0, kernel_seconds: null });
 }

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
 import type { Report } from '../../www/report';
-import { expect, sentence, test } from './helpers/page.ts';
+import { expect, savedReport, sentence, test } from './helpers/page.ts';
 
 const CACHE = '.cache/models';
 
@@ -13,12 +13,7 @@ async function openModel(page: Page, folder: string): Promise<Report> {
   test.skip(!files.every(existsSync), `skipped: ${folder} is not in ${CACHE}; the Rust tests fetch it`);
   await page.locator('.pick-opened').first().setInputFiles(files);
   await expect(sentence(page)).toBeVisible();
-  const downloading = page.waitForEvent('download');
-  await page.getByRole('button', { name: 'Report as JSON' }).click();
-  const stream = await (await downloading).createReadStream();
-  const chunks: Buffer[] = [];
-  for await (const chunk of stream) chunks.push(chunk as Buffer);
-  return JSON.parse(Buffer.concat(chunks).toString('utf8')) as Report;
+  return savedReport(page);
 }
 
 test('all-MiniLM: 13 LayerNorms, the last concentrated in three near-dead channels', async ({ page }) => {

@@ -3,7 +3,7 @@ import { copyFileSync, existsSync, mkdtempSync, renameSync, rmSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
-import { expect, test } from './helpers/page.ts';
+import { expect, savedReport, test } from './helpers/page.ts';
 
 const MODEL = '.cache/models/SmolLM2-135M';
 const FILES = ['model.safetensors', 'config.json'];
@@ -46,6 +46,32 @@ test('a file that goes away halts the run, which goes on when it is back', async
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test('a measuring worker that cannot start halts the run, and nothing is missing when that has gone on', async ({ page, elsewhere }) => {
+  // The browser says in a line of its own that there is no such worker.
+  elsewhere.add(new URL(page.url()).origin);
+  await openSample(page);
+  await page.evaluate(() => {
+    const { Worker } = window;
+    let started = 0;
+    // The first runs the model, the second would have measured.
+    window.Worker = class extends Worker {
+      constructor(url: string | URL, options?: WorkerOptions) {
+        super(++started === 2 ? '/there-is-no-such-worker.js' : url, options);
+      }
+    };
+  });
+  await page.evaluate(() => {
+    window.gammascope.verify({ device: 'cpu', tokens: 1024, input: 'uniform', preservation: false }).catch(() => undefined);
+  });
+  const halted = page.locator('#verify').getByRole('alert');
+  await expect(halted).toContainText(/Halted after \d of 4 blocks. The inspector could not be loaded/, { timeout: 60_000 });
+  await page.getByRole('button', { name: 'Go on' }).click();
+  await expect(page.locator('#measured')).toContainText('9 sites measured', { timeout: 60_000 });
+  const { verification } = await savedReport(page);
+  expect(verification?.residual.map(({ block }) => block), 'the stream after every block').toEqual([0, 1, 2, 3]);
+  expect(verification?.residual.every(({ sigma_min }) => sigma_min !== null)).toBe(true);
 });
 
 test('a GPU that dies leaves the rest to the CPU, with the same numbers', async ({ page, browser }) => {

@@ -240,7 +240,7 @@ function Halted() {
         <strong>
           Halted after {count(now.blocks)} of {counted(now.total, 'block')}.
         </strong>{' '}
-        {now.sentence !== null && <Prose>{now.sentence}</Prose>} What was measured until then is below.
+        {now.sentence !== null && <Prose>{now.sentence}</Prose>} What was measured until then is kept.
       </p>
       <button type="button" class="button strong" onClick={goOn}>
         Go on

@@ -2,6 +2,7 @@
  * The page under test. Every test here also claims that nothing left the origin, that no content security policy was
  * broken and that nothing was written to the console as an error.
  */
+import { readFile } from 'node:fs/promises';
 import { type Page, test as base, expect } from '@playwright/test';
 import type { Report } from '../../../www/report';
 import type {} from '../../../www/api';
@@ -70,6 +71,13 @@ export async function transfer(page: Page, files: TestFile[], type: 'drop' | 'pa
     },
     { list: given(files), type },
   );
+}
+
+/** The report on show, as the page saves it. */
+export async function savedReport(page: Page): Promise<Report> {
+  const downloading = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Report as JSON' }).click();
+  return JSON.parse(await readFile(await (await downloading).path(), 'utf8')) as Report;
 }
 
 /** The verdict on show. */
