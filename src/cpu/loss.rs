@@ -1,5 +1,8 @@
 //! Cross-entropy, slice by slice over the vocabulary: n × vocabulary logits are never in memory.
 
+use super::elementary::exp;
+use super::lanes::{greatest, sum};
+
 /// ln Σ e^logit so far, and the logit of the next token, of every token.
 #[derive(Debug, Clone)]
 pub struct Loss<'a> {
@@ -26,10 +29,9 @@ impl<'a> Loss<'a> {
     /// Takes the logits (n × `width`) of the next slice of the vocabulary.
     pub fn take(&mut self, logits: &[f32], width: usize) {
         for (token, row) in logits.chunks_exact(width).enumerate() {
-            let most = row.iter().copied().fold(self.most[token], f32::max);
-            let of = |logit: f32| f64::from(logit - most).exp();
-            self.sums[token] =
-                self.sums[token] * of(self.most[token]) + row.iter().map(|&logit| of(logit)).sum::<f64>();
+            let most = greatest(row).max(self.most[token]);
+            let before = f64::from(self.most[token] - most).exp();
+            self.sums[token] = self.sums[token] * before + f64::from(sum(row, |logit| exp(logit - most)));
             self.most[token] = most;
             if let Some(at) = (self.targets[token] as usize).checked_sub(self.seen).filter(|at| *at < width) {
                 self.of_target[token] = Some(row[at]);
