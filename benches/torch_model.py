@@ -32,8 +32,9 @@ class Model(torch.nn.Module):
         super().__init__()
         with open(f"{folder}/config.json", encoding="utf-8") as file:
             self.config = json.load(file)
-        self.weights = {name: tensor.float() for name, tensor in load_file(f"{folder}/model.safetensors").items()}
-
+        device = str(torch.get_default_device())
+        weights = load_file(f"{folder}/model.safetensors", device=device)
+        self.weights = {name: tensor.float() for name, tensor in weights.items()}
         table = next(tensor for name, tensor in self.weights.items() if name.endswith(("word_embeddings.weight", "embed_tokens.weight")))
         self.vocabulary = table.shape[0]
 
@@ -126,4 +127,5 @@ def main(command, folder, *rest):
         print(json.dumps({"seconds": min(times), "version": torch.__version__, "values": values, "vocabulary": model.vocabulary}))
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

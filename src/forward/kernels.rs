@@ -60,6 +60,8 @@ pub trait Kernels {
     fn zeros(&self, values: usize) -> Self::Values;
     /// Values back into memory, when all that makes them is done.
     async fn get(&self, values: &Self::Values) -> Result<Vec<f32>, ForwardError>;
+    /// The first of the values that is no number or infinite, when all that makes them is done.
+    async fn first_not_finite(&self, values: &Self::Values) -> Result<Option<usize>, ForwardError>;
     /// Room for this many values of a tensor; `None` for a type that is not decoded.
     fn weight(&self, dtype: &TensorType, values: usize) -> Option<Self::Weight>;
     /// Its next bytes.
@@ -145,6 +147,10 @@ impl Kernels for Cpu {
 
     async fn get(&self, values: &Vec<f32>) -> Result<Vec<f32>, ForwardError> {
         Ok(values.clone())
+    }
+
+    async fn first_not_finite(&self, values: &Vec<f32>) -> Result<Option<usize>, ForwardError> {
+        Ok(values.iter().position(|value| !value.is_finite()))
     }
 
     fn weight(&self, dtype: &TensorType, values: usize) -> Option<Self::Weight> {

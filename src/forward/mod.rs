@@ -183,12 +183,19 @@ pub trait Watch {
     /// Whether the values of this norm are wanted. They need not come back from a GPU otherwise.
     fn wants(&self, site: &str) -> bool;
 
+    /// Whether the residual stream after the blocks is wanted.
+    fn wants_stream(&self) -> bool;
+
     /// Sees one thing; a break ends the pass.
     async fn see(&mut self, seen: Seen<'_>) -> ControlFlow<()>;
 }
 
 impl<See: AsyncFnMut(Seen<'_>)> Watch for See {
     fn wants(&self, _: &str) -> bool {
+        true
+    }
+
+    fn wants_stream(&self) -> bool {
         true
     }
 
@@ -204,6 +211,10 @@ pub struct Unwatched;
 
 impl Watch for Unwatched {
     fn wants(&self, _: &str) -> bool {
+        false
+    }
+
+    fn wants_stream(&self) -> bool {
         false
     }
 
@@ -316,13 +327,20 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         for (index, block) in self.architecture.blocks.iter().enumerate().skip(done) {
             stream = self.block(block, stream, watch).await?;
             // Also waits for the device, so that no more than a block is ahead of it.
-            let values = self.kernels.get(&stream).await?;
-            if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-                let (token, channel, value) = (at / width, at % width, values[at]);
-                return Err(ForwardError::NotFinite { block: index, token, channel, value });
+            if let Some(at) = self.kernels.first_not_finite(&stream).await? {
+                let value = self.kernels.get(&self.kernels.part(&stream, at, 1)).await?[0];
+                return Err(ForwardError::NotFinite {
+                    block: index,
+                    token: at / width,
+                    channel: at % width,
+                    value,
+                });
             }
-            if watch.see(Seen::Block { index, width, stream: &values }).await.is_break() {
-                return Err(ForwardError::Stopped { blocks: index + 1 });
+            if watch.wants_stream() {
+                let values = self.kernels.get(&stream).await?;
+                if watch.see(Seen::Block { index, width, stream: &values }).await.is_break() {
+                    return Err(ForwardError::Stopped { blocks: index + 1 });
+                }
             }
         }
         match &self.architecture.final_norm {

@@ -41,6 +41,7 @@ enum Shader {
     Activate { kind: u32, gated: bool },
     Add,
     Bound,
+    FirstNotFinite,
     Columns,
     Rows,
     AddRows,
@@ -58,6 +59,7 @@ impl Shader {
             Self::Activate { .. } => "activate",
             Self::Add => "add",
             Self::Bound => "bound",
+            Self::FirstNotFinite => "first_not_finite",
             Self::Columns => "columns",
             Self::Rows => "rows",
             Self::AddRows => "add_rows",
@@ -82,6 +84,7 @@ impl Shader {
             Self::Activate { .. } => (ELEMENTS, include_str!("shaders/activate.wgsl")),
             Self::Add => (ELEMENTS, include_str!("shaders/add.wgsl")),
             Self::Bound => (ELEMENTS, include_str!("shaders/bound.wgsl")),
+            Self::FirstNotFinite => (ELEMENTS, include_str!("shaders/first_not_finite.wgsl")),
             Self::Columns => (ELEMENTS, include_str!("shaders/columns.wgsl")),
             Self::Rows => (ELEMENTS, include_str!("shaders/rows.wgsl")),
             Self::AddRows => (ELEMENTS, include_str!("shaders/add_rows.wgsl")),
@@ -137,6 +140,8 @@ pub struct GpuKernels {
     pipelines: RefCell<HashMap<Shader, wgpu::ComputePipeline>>,
     /// What a shader is given where it reads nothing.
     nothing: Held,
+    /// What values last came back in.
+    back: RefCell<Option<wgpu::Buffer>>,
     /// The first thing asked that this GPU, or a shader, cannot do.
     refused: RefCell<Option<String>>,
 }
@@ -162,6 +167,7 @@ impl GpuKernels {
             memory,
             pipelines: RefCell::default(),
             nothing,
+            back: RefCell::default(),
             refused: RefCell::default(),
         })
     }
@@ -211,13 +217,13 @@ impl GpuKernels {
 
     fn words(&self, words: &[u32]) -> Held {
         let held = self.take(4 * words.len() as u64);
-        self.write(&held, 0, &words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>());
+        self.write(&held, 0, bytemuck::cast_slice(words));
         held
     }
 
     fn floats(&self, values: &[f32]) -> Held {
         let held = self.take(4 * values.len() as u64);
-        self.write(&held, 0, &values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>());
+        self.write(&held, 0, bytemuck::cast_slice(values));
         held
     }
 
@@ -298,28 +304,35 @@ impl GpuKernels {
         self.gpu.queue.submit([encoder.finish()]);
     }
 
-    async fn bring_back(&self, values: &Values) -> Result<Vec<f32>, GpuError> {
-        let bytes = 4 * values.count as u64;
-        let mut found = Vec::with_capacity(values.count);
-        let Some(buffer) = values.held.buffer().filter(|_| bytes > 0) else { return Ok(found) };
+    /// Hands `read` the first `bytes` of a buffer, when all that fills it is done.
+    async fn bring_back(
+        &self,
+        held: &Held,
+        bytes: u64,
+        read: impl FnOnce(&[u8]),
+    ) -> Result<(), ForwardError> {
+        if let Some(reason) = self.refused.borrow().clone() {
+            return Err(ForwardError::Device { reason });
+        }
+        let Some(buffer) = held.buffer().filter(|_| bytes > 0) else { return Ok(()) };
         let device = &self.gpu.device;
-        let read = device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("read"),
-            size: bytes,
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
+        // A system takes longer to find memory that both sides reach than to copy.
+        let kept = self.back.borrow_mut().take().filter(|back| back.size() >= bytes);
+        let back = kept.unwrap_or_else(|| {
+            device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("back"),
+                size: bytes,
+                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            })
         });
         let mut encoder = device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(buffer, 0, &read, 0, bytes);
+        encoder.copy_buffer_to_buffer(buffer, 0, &back, 0, bytes);
         self.gpu.queue.submit([encoder.finish()]);
-        let words = |bytes: &[u8]| {
-            found.extend(
-                bytes.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])),
-            );
-        };
-        let done = self.gpu.read(&read, bytes, words).await;
-        read.destroy();
-        done.map(|()| found)
+        let done = self.gpu.read(&back, bytes, read).await;
+        // Of one that failed nobody knows whether it is still mapped.
+        self.back.replace(done.is_ok().then_some(back));
+        done.map_err(|error| ForwardError::Device { reason: error.to_string() })
     }
 }
 
@@ -350,10 +363,24 @@ impl Kernels for GpuKernels {
     }
 
     async fn get(&self, values: &Values) -> Result<Vec<f32>, ForwardError> {
-        if let Some(reason) = self.refused.borrow().clone() {
-            return Err(ForwardError::Device { reason });
-        }
-        self.bring_back(values).await.map_err(|error| ForwardError::Device { reason: error.to_string() })
+        let mut found = Vec::with_capacity(values.count);
+        let words = |bytes: &[u8]| {
+            found.extend(bytes.as_chunks().0.iter().map(|word| f32::from_le_bytes(*word)));
+        };
+        self.bring_back(&values.held, 4 * values.count as u64, words).await?;
+        Ok(found)
+    }
+
+    async fn first_not_finite(&self, values: &Values) -> Result<Option<usize>, ForwardError> {
+        let first = self.words(&[u32::MAX]);
+        let (count, buffers) = (values.count, [&values.held, &first]);
+        self.on_values(Shader::FirstNotFinite, count, &[count as u32], &buffers);
+        let mut at = u32::MAX;
+        let word = |bytes: &[u8]| {
+            at = bytes.as_chunks().0.first().map_or(at, |word| u32::from_le_bytes(*word));
+        };
+        self.bring_back(&first, 4, word).await?;
+        Ok((at < u32::MAX).then_some(at as usize))
     }
 
     fn weight(&self, dtype: &TensorType, values: usize) -> Option<Weight> {
@@ -706,6 +733,33 @@ mod tests {
             for pairing in [Pairing::Halves, Pairing::Interleaved] {
                 alike(&gpu, &format!("{kernel:?}"), AttentionRun(kernel, pairing));
             }
+        }
+    }
+
+    #[test]
+    #[ignore = "needs an adapter: cargo test --features gpu -- --ignored"]
+    fn the_first_value_that_is_not_finite_is_that_of_the_cpu() {
+        let gpu = open();
+        for (spoiled, expected) in [
+            (vec![], None),
+            (vec![(999, f32::NAN)], Some(999)),
+            (vec![(0, -f32::INFINITY), (70, f32::NAN)], Some(0)),
+            (vec![(500, f32::INFINITY), (501, -f32::NAN), (65, f32::INFINITY)], Some(65)),
+        ] {
+            let mut values = vec![f32::MAX; 1000];
+            spoiled.iter().for_each(|&(at, value)| values[at] = value);
+            assert_eq!(block_on(gpu.first_not_finite(&gpu.put(values.clone()))).unwrap(), expected);
+            assert_eq!(block_on(Cpu.first_not_finite(&values)).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    #[ignore = "needs an adapter: cargo test --features gpu -- --ignored"]
+    fn values_that_come_back_one_after_the_other_are_their_own() {
+        let gpu = open();
+        for count in [1000, 7, 0, 1001] {
+            let values = normal(count, count as u64);
+            assert_eq!(block_on(gpu.get(&gpu.put(values.clone()))).unwrap(), values);
         }
     }
 

@@ -114,7 +114,7 @@ impl Gpu {
             ("maxComputeInvocationsPerWorkgroup", has.max_compute_invocations_per_workgroup, 256),
             ("maxComputeWorkgroupSizeX", has.max_compute_workgroup_size_x, 16),
             ("maxComputeWorkgroupSizeY", has.max_compute_workgroup_size_y, 16),
-            ("maxComputeWorkgroupStorageSize", has.max_compute_workgroup_storage_size, 8 << 10),
+            ("maxComputeWorkgroupStorageSize", has.max_compute_workgroup_storage_size, 9 << 10),
             ("maxStorageBuffersPerShaderStage", has.max_storage_buffers_per_shader_stage, 3),
         ] {
             if has < needed {

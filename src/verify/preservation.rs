@@ -310,6 +310,10 @@ impl<See: AsyncFnMut(Seen<'_>)> crate::forward::Watch for Blocks<'_, See> {
         false
     }
 
+    fn wants_stream(&self) -> bool {
+        true
+    }
+
     async fn see(&mut self, seen: Seen<'_>) -> ControlFlow<()> {
         (self.0)(seen).await;
         ControlFlow::Continue(())

@@ -623,6 +623,10 @@ impl<Give: AsyncFnMut(Shown) -> ControlFlow<()>> Watch for Watching<'_, Give> {
         self.run.measures(self.inspection, site)
     }
 
+    fn wants_stream(&self) -> bool {
+        true
+    }
+
     async fn see(&mut self, seen: Seen<'_>) -> ControlFlow<()> {
         if let Some(sample) = Sample::of(seen, self.inspection, self.run.sites, self.residual) {
             (self.give)(Shown::Sample(Box::new(sample))).await?;

@@ -1,0 +1,61 @@
+//! The forward pass of a checkpoint of any size, streamed from a disk to a GPU.
+//!
+//! `cargo run --release --features gpu --example streamed -- FOLDER SEQUENCES [LENGTH]` runs the model twice on uniform token ids, in
+//! sequences of 128 without LENGTH: the first run fills the cache and compiles the kernels, the second is told. Printed as JSON: the
+//! GPU's name, tokens, bytes that were read, operations of the matrix products, seconds, and a few of the last hidden states, by
+//! which a peer is known to compute the same.
+
+use gammascope::forward::kernels::Kernels;
+use gammascope::forward::{Pass, Tokens, Unwatched};
+use gammascope::gpu::forward::GpuKernels;
+use gammascope::model;
+use gammascope::source::disk::DiskSource;
+use gammascope::verify::ids::uniform;
+use pollster::block_on;
+use std::error::Error;
+use std::path::Path;
+use std::time::Instant;
+
+/// The files that a checkpoint is made of.
+fn sources(folder: &Path) -> Result<Vec<DiskSource>, Box<dyn Error>> {
+    let mut sources = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".safetensors") || name.ends_with(".json") {
+            sources.push(DiskSource::open(&folder.join(&name), name)?);
+        }
+    }
+    Ok(sources)
+}
+
+#[allow(clippy::print_stdout, reason = "what this program is for")]
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [folder, sequences, rest @ ..] = &arguments[..] else {
+        return Err("which checkpoint, and how many sequences? FOLDER SEQUENCES [LENGTH]".into());
+    };
+    let length: usize = rest.first().map_or(Ok(128), |length| length.parse())?;
+    let tokens = sequences.parse::<usize>()? * length;
+    let checkpoint = block_on(gammascope::checkpoint::open(sources(Path::new(folder))?, |_| {}))?;
+    let architecture = model::resolve(&checkpoint)?;
+    let ids = uniform(tokens, architecture.vocabulary);
+    let kernels = block_on(GpuKernels::open())?;
+    let pass = Pass::new(&checkpoint, &architecture, Tokens::new(&ids, length)?)?.on(&kernels);
+    let run = || {
+        let began = Instant::now();
+        let hidden = block_on(async { kernels.get(&pass.run(&mut Unwatched).await?).await })?;
+        Ok::<_, Box<dyn Error>>((began.elapsed().as_secs_f64(), hidden))
+    };
+    run()?;
+    let (seconds, hidden) = run()?;
+    let report = serde_json::json!({
+        "device": kernels.name(),
+        "tokens": tokens,
+        "bytes": architecture.tensors().map(|tensor| checkpoint.tensors[tensor].bytes()).sum::<u64>(),
+        "operations": 2.0 * tokens as f64 * architecture.products(length),
+        "seconds": seconds,
+        "values": hidden[..4],
+    });
+    println!("{report}");
+    Ok(())
+}
