@@ -49,6 +49,10 @@ impl ByteSource for Slow {
         let _ = receiver.await;
         bytes
     }
+
+    fn bridged(&self) -> u64 {
+        self.disk.bridged()
+    }
 }
 
 #[allow(clippy::print_stdout, reason = "what this program is for")]

@@ -18,9 +18,6 @@ pub(super) const AT_ONCE: u64 = 16 << 20;
 /// Bytes that are read ahead at least: of a small model several blocks.
 pub const AHEAD: u64 = 2 * AT_ONCE;
 
-/// Bytes between two rows of a table from which on they are read one by one: fewer are read sooner than asked for twice.
-const GAP: u64 = 1 << 20;
-
 /// The tensors of a checkpoint, and what is changed in its linear maps.
 pub(super) struct Weights<'a, S> {
     checkpoint: &'a Checkpoint<S>,
@@ -228,7 +225,8 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         }
         let row_bytes = (tensor.bytes() / total.max(1)).max(1);
         let mut rows = Vec::with_capacity(wanted.len() * width);
-        for near in wanted.chunk_by(|a, b| u64::from(b - a) * row_bytes <= GAP) {
+        let bridged = self.checkpoint.shards[tensor.shard].bridged();
+        for near in wanted.chunk_by(|a, b| u64::from((b - a).saturating_sub(1)) * row_bytes <= bridged) {
             for some in within(near, (AT_ONCE / row_bytes).max(1)) {
                 let first = u64::from(some[0]);
                 let end = u64::from(some[some.len() - 1]) + 1;
@@ -256,4 +254,57 @@ fn within(rows: &[u32], most: u64) -> impl Iterator<Item = &[u32]> {
 
 fn undecoded(tensor: &Tensor) -> ForwardError {
     ForwardError::Type { tensor: tensor.name.clone(), dtype: tensor.dtype.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::open;
+    use crate::source::memory::MemorySource;
+    use pollster::block_on;
+
+    /// Tells which ranges were read, and joins reads that are at most 64 bytes apart.
+    struct Told {
+        file: MemorySource,
+        read: RefCell<Vec<Range<u64>>>,
+    }
+
+    impl ByteSource for Told {
+        fn path(&self) -> &str {
+            self.file.path()
+        }
+
+        fn length(&self) -> u64 {
+            self.file.length()
+        }
+
+        async fn read(&self, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
+            self.read.borrow_mut().push(range.clone());
+            self.file.read(range).await
+        }
+
+        fn bridged(&self) -> u64 {
+            64
+        }
+    }
+
+    #[test]
+    fn rows_are_read_together_where_the_source_says_that_it_pays() {
+        const WIDTH: usize = 4;
+        let values: Vec<f32> = (0..16 * WIDTH).map(|value| value as f32).collect();
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let table = safetensors::tensor::TensorView::new(Dtype::F32, vec![16, WIDTH], &bytes).unwrap();
+        let file =
+            MemorySource::new("a.safetensors", safetensors::serialize([("table", table)], None).unwrap());
+        let checkpoint = block_on(open(vec![Told { file, read: RefCell::default() }], |_| {})).unwrap();
+        let (source, start) = (&checkpoint.shards[0], checkpoint.tensors[0].range.start);
+        source.read.take();
+        let wanted = [0, 5, 11];
+        let rows = block_on(Weights::new(&checkpoint).rows(0, &wanted, WIDTH)).unwrap();
+        let expected = wanted.map(|row| &values[row as usize * WIDTH..][..WIDTH]);
+        assert_eq!(rows, expected.concat());
+        let row = |row: u64| start + 16 * row;
+        // Four rows lie between the first two, 64 bytes; five between the last.
+        assert_eq!(source.read.take(), [row(0)..row(6), row(11)..row(12)]);
+    }
 }

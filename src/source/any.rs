@@ -69,6 +69,17 @@ impl<L: ByteSource, T: Transport> ByteSource for AnySource<L, T> {
         }
     }
 
+    fn bridged(&self) -> u64 {
+        match self {
+            Self::Local(source) => source.bridged(),
+            Self::Remote(source) => source.bridged(),
+            Self::Whole(source) => source.bridged(),
+            #[cfg(feature = "verify")]
+            Self::Generated(source) => source.bridged(),
+            Self::Unreadable(_) => 0,
+        }
+    }
+
     async fn read_many(
         &self,
         ranges: &[Range<u64>],

@@ -4,7 +4,7 @@ use crate::order;
 use std::ops::Range;
 
 /// A gap wider than this is never worth bridging: a second read costs less.
-const WIDEST_GAP: u64 = 64 * 1024;
+pub(super) const WIDEST_GAP: u64 = 64 * 1024;
 
 /// Bytes bridged may be at most this fraction of the bytes asked for.
 const GAP_BUDGET: f64 = 0.1;

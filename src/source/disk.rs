@@ -1,6 +1,7 @@
 //! Files on a local disk, read by position (pread), never mapped and never whole.
 
 use super::aside::aside;
+use super::coalesce::WIDEST_GAP;
 use super::{ByteSource, SourceError};
 use std::fs::File;
 use std::io;
@@ -59,6 +60,10 @@ impl ByteSource for DiskSource {
             offset,
             reason: error.to_string(),
         })
+    }
+
+    fn bridged(&self) -> u64 {
+        WIDEST_GAP
     }
 }
 

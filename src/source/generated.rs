@@ -128,6 +128,11 @@ impl ByteSource for GeneratedSource {
         }
         Ok(bytes)
     }
+
+    /// What is not asked for is not worth making.
+    fn bridged(&self) -> u64 {
+        0
+    }
 }
 
 #[cfg(test)]

@@ -107,6 +107,11 @@ pub trait ByteSource {
         }
     }
 
+    /// Bytes between two reads that are sooner read along than left out: over a network, and where a browser reads for us, many.
+    fn bridged(&self) -> u64 {
+        1 << 20
+    }
+
     /// What reading has cost so far over a network; `None` where there is none.
     fn transfer(&self) -> Option<Transfer> {
         None
