@@ -85,7 +85,7 @@ def in_torch(folder, ids):
         model = Llama(folder)
         return model, run(model)
 
-    both()[1]  # fills the cache, and warms up
+    both()  # fills the cache, and warms up
     torch.cuda.empty_cache()
     from_file, (model, hidden) = timed(both)
     from_memory = min(timed(lambda: run(model))[0] for _ in range(3))
@@ -95,7 +95,6 @@ def in_torch(folder, ids):
 def main(example, root, *names):
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.set_float32_matmul_precision("highest")
-    # No longer than it must live: the example wants the GPU's memory too.
     best = peak()
     print(f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}: {best / 1e12:.1f} TFLOP/s in f32", flush=True)
     for name in names or MODELS:
@@ -103,7 +102,7 @@ def main(example, root, *names):
         folder = f"{root}/llama-{name}"
         if not os.path.exists(f"{folder}/model.safetensors"):
             print(f"writing {folder}: {timed(lambda: write(folder, *shape))[0]:.0f} s", flush=True)
-        torch.cuda.empty_cache()
+        torch.cuda.empty_cache()  # the example wants the GPU's memory too
         ours = json.loads(subprocess.run([example, folder, str(sequences)], check=True, capture_output=True, text=True).stdout)
         tokens, seconds = ours["tokens"], ours["seconds"]
         rate = ours["operations"] / seconds
