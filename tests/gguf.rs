@@ -236,6 +236,27 @@ fn berts_norms_follow_what_they_norm_and_the_last_is_final() {
 }
 
 #[test]
+fn olmos_norms_store_nothing_and_are_sites_all_the_same() {
+    let map = |gguf: Gguf, name: &str, rows: u64| {
+        gguf.tensor(&format!("{name}.weight"), &[rows, 32], F16, vec![0; rows as usize * 64])
+    };
+    let mut gguf = map(Gguf::of("olmo"), "token_embd", 64);
+    for name in ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up"] {
+        gguf = map(gguf, &format!("blk.0.{name}"), 32);
+    }
+    let report = open(vec![("olmo.gguf", gguf.build())]).unwrap().report;
+    let sites: Vec<(&str, usize)> =
+        report.norms.iter().map(|norm| (norm.name.as_str(), norm.readers.len())).collect();
+    // The unembedding is the embedding.
+    assert_eq!(sites, [("blk.0.attn_norm", 3), ("blk.0.ffn_norm", 2), ("output_norm", 1)]);
+    for norm in &report.norms {
+        assert_eq!((norm.kind, norm.width, &norm.scale), (NormKind::LayerNorm, 32, &None));
+        assert_eq!(norm.scale_convention, ScaleConvention::None);
+        assert!((norm.kernel.participation.unwrap() - 32.0).abs() < 1e-9);
+    }
+}
+
+#[test]
 fn falcons_second_attention_norm_is_attentions_and_the_first_the_feed_forwards() {
     let norm = |gguf: Gguf, name: &str| {
         let gguf = gguf.values(&format!("{name}.weight"), &[32], &[1.0; 32]);

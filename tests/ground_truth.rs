@@ -67,6 +67,16 @@ fn no_verdict_is_wrong_on_the_architectures_of_this_repository() {
 }
 
 #[test]
+fn norms_that_store_nothing_are_sites_where_the_configuration_names_their_family() {
+    let olmo = folder("tests/architectures").into_iter().filter(|architecture| architecture.name == "olmo");
+    let olmo: Vec<Architecture> = olmo.collect();
+    let [with, without] = [Mode::Config, Mode::NoConfig].map(|mode| score(&olmo, mode));
+    // Two in each of 32 blocks, and one after the last.
+    assert_eq!((with.right, with.sites()), (65, 65));
+    assert_eq!(without.sites(), 0);
+}
+
+#[test]
 fn no_verdict_is_wrong_on_the_architectures_beside_this_checkout() {
     let architectures = folder("../shared/architectures");
     if architectures.is_empty() {

@@ -180,7 +180,7 @@ export type NormReport = {
  */
 name: string, 
 /**
- * Name of the stored scale tensor.
+ * Name of the stored scale tensor; null where the norm stores nothing, γ = 1.
  */
 scale: string | null, 
 /**
@@ -402,7 +402,7 @@ left_out: number, };
 
 export type Preservation = { 
 /**
- * Site name; of a norm that stores nothing, its place.
+ * Site name; of a norm that is no site of the report, its place.
  */
 site: string, 
 /**

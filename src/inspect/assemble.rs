@@ -87,7 +87,7 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
         let norm_bytes = self
             .sites
             .iter()
-            .flat_map(|site| std::iter::once(site.scale).chain(site.shift))
+            .flat_map(|site| site.scale.into_iter().chain(site.shift))
             .map(|index| checkpoint.tensors[index].bytes())
             .sum();
         let summary = |Transfer { address, requests, bytes }| RemoteSummary { address, requests, bytes };
@@ -129,6 +129,8 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
     fn site(&mut self, site: &NormSite, stored: &Stored, judged: &Judged) -> (NormReport, Option<Scale>) {
         let config = self.config(&site.name);
         let scope = config.map(|config| config.scope(&site.name));
+        let tensors = &self.checkpoint.tensors;
+        let name_of = |index: Option<usize>| index.map(|index| tensors[index].name.clone());
         let (raw, scale_problem) = split(stored.scale.as_ref());
         let (shift, shift_problem) = split(stored.shift.as_ref());
         let verdict = judged.verdict;
@@ -136,7 +138,7 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
         let (scale, not_finite) = match raw.map(|raw| Scale::new(convention.effective(raw.to_vec()))) {
             Some(Ok(scale)) => (Some(scale), None),
             Some(Err(error)) => {
-                (None, Some(format!("tensor `{}`: {error}", self.checkpoint.tensors[site.scale].name)))
+                (None, Some(format!("tensor `{}`: {error}", name_of(site.scale).unwrap_or_default())))
             }
             None => (None, None),
         };
@@ -157,8 +159,8 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
         };
         let report = NormReport {
             name: site.name.clone(),
-            scale: Some(self.checkpoint.tensors[site.scale].name.clone()),
-            shift: site.shift.map(|index| self.checkpoint.tensors[index].name.clone()),
+            scale: name_of(site.scale),
+            shift: name_of(site.shift),
             width: site.width,
             role: site.role,
             block: site.block,
@@ -277,7 +279,7 @@ fn split(read: Option<&Result<Vec<f64>, TensorError>>) -> (Option<&[f64]>, Optio
 
 /// Whether a configuration can be of this checkpoint: one of the widths it declares is a dimension of some tensor. A GGUF
 /// file's lies in the file itself.
-fn fits<S>(config: &Config, checkpoint: &Checkpoint<S>) -> bool {
+pub(super) fn fits<S>(config: &Config, checkpoint: &Checkpoint<S>) -> bool {
     let widths = config.widths();
     let mut concerned = checkpoint.tensors.iter().filter(|tensor| tensor.name.starts_with(&config.prefix));
     config.scope("").is_gguf()

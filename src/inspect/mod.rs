@@ -108,7 +108,13 @@ pub async fn open<S: ByteSource>(
     let mut take = |index: usize| read[index].take();
     let stored = sites
         .iter()
-        .map(|site| Stored { scale: take(site.scale), shift: site.shift.and_then(&mut take) })
+        .map(|site| Stored {
+            scale: match site.scale {
+                Some(scale) => take(scale),
+                None => Some(Ok(vec![1.0; site.width as usize])),
+            },
+            shift: site.shift.and_then(&mut take),
+        })
         .collect::<Vec<_>>();
     let streams = Streams::default();
     let inspection = Inspector::new(&checkpoint, &sites, &streams).report(&stored);
@@ -124,12 +130,16 @@ async fn find_sites<S: ByteSource>(
     progress: &mut impl FnMut(Progress),
 ) -> (Vec<NormSite>, Read) {
     let tensors = &checkpoint.tensors;
-    let sites = norm::find(tensors);
+    let config_of = |name: &str| {
+        let config = checkpoint.config_of(name).filter(|config| assemble::fits(config, checkpoint))?;
+        Some(config.scope(name))
+    };
+    let sites = norm::find(tensors, norm::parameterless::find(tensors, config_of));
     let unnamed = sites.is_empty() && norm::unnamed::says_nothing(tensors);
     let wanted: Vec<usize> = if unnamed {
         norm::unnamed::vectors(tensors)
     } else {
-        sites.iter().flat_map(|site| std::iter::once(site.scale).chain(site.shift)).collect()
+        sites.iter().flat_map(|site| site.scale.into_iter().chain(site.shift)).collect()
     };
     let total = wanted.len() as u32;
     let values = checkpoint

@@ -48,7 +48,7 @@ pub struct Linear {
 /// A norm.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Norm {
-    /// Its name in the report; `None` where it stores nothing.
+    /// Its name in the report; `None` where it is no site of it.
     pub site: Option<String>,
     /// Tensor of w.
     pub scale: Option<usize>,

@@ -196,7 +196,7 @@ impl<'a> Resolver<'a> {
 
     fn norm(&self, name: &str, width: usize) -> Result<Norm, ModelError> {
         if !self.row.norm.parametric {
-            return self.norm_of(width, None, None);
+            return Ok(Norm { site: Some(name.to_owned()), ..self.norm_of(width, None, None)? });
         }
         let scale = self.shaped(&format!("{name}.weight"), &[width])?;
         let shift = self.find(&format!("{name}.bias"));

@@ -42,6 +42,9 @@ pub fn decide(
 ) -> Convention {
     let of = |convention, reason: String| Convention { convention, reason };
     let shown = |convention| if convention == ScaleConvention::OnePlusWeight { "1 + w" } else { "w" };
+    if site.scale.is_none() {
+        return of(ScaleConvention::None, "the norm neither scales nor shifts".to_owned());
+    }
     if let Some(config) = config.filter(|config| config.is_gguf()) {
         let added = config.family().filter(|family| ONE_ADDED.contains(family));
         let reason = added.map_or_else(
@@ -209,7 +212,7 @@ mod tests {
             shard: 0,
             range: 0..8,
         };
-        crate::norm::find(&[tensor]).remove(0)
+        crate::norm::find(&[tensor], Vec::new()).remove(0)
     }
 
     #[test]

@@ -14,7 +14,8 @@ impl Catalogue<'_> {
     /// Why the site may be another norm; `only_convolutions` when no block of the catalogue holds a matrix.
     pub(super) fn doubt(&self, site: &NormSite, only_convolutions: bool) -> Option<&'static str> {
         let path = Path::new(&site.name);
-        let channels = self.tensors[site.scale].shape.len() > 2;
+        // Whose code is known to have it is in no doubt.
+        let channels = self.tensors[site.scale?].shape.len() > 2;
         if site.shift.is_none() {
             return channels.then_some(
                 "its scale is one of channels, beside convolutions: it may be any norm of channels",

@@ -1,4 +1,5 @@
-//! Every norm site of a catalogue, found from names and shapes alone.
+//! Every norm site of a catalogue, found from names and shapes alone; norms that store nothing come from outside
+//! ([`super::parameterless`]) and are placed among the others.
 //!
 //! A site is a vector named as a scale (`weight`, `gamma`, `g`, `scale`, fused `…layer_norm_weight`) whose module is
 //! a norm: by its name, or because a shift of the same shape stands beside it. LayerScale, modulation, weight-norm
@@ -7,6 +8,7 @@
 use super::build::{self, Build};
 use super::layout::{self, Recognised};
 use super::names::{self, Path};
+use super::parameterless::Parameterless;
 use super::place;
 use crate::checkpoint::Tensor;
 use crate::order;
@@ -18,8 +20,8 @@ use std::collections::HashMap;
 pub struct NormSite {
     /// Module path: the scale's name without its last part.
     pub name: String,
-    /// Index of the scale in the catalogue.
-    pub scale: usize,
+    /// Index of the scale in the catalogue; `None` for a norm that stores nothing, γ = 1.
+    pub scale: Option<usize>,
     /// Index of the shift in the catalogue.
     pub shift: Option<usize>,
     /// Number of scales, d.
@@ -58,6 +60,32 @@ pub struct NormSite {
 }
 
 impl NormSite {
+    /// A site of which nothing but its module path and width is known.
+    fn new(name: String, width: u64) -> Self {
+        let path = Path::new(&name);
+        Self {
+            scale: None,
+            shift: None,
+            width,
+            role: NormRole::Other,
+            place: Place::Unknown,
+            block: path.block(),
+            stack: path.stack(),
+            block_path: path.block_path(),
+            other: None,
+            doubt: None,
+            parallel: false,
+            shift_on_stream: false,
+            recognised: false,
+            build: Build::default(),
+            per_head: false,
+            stream: None,
+            layout: None,
+            unnamed: false,
+            name,
+        }
+    }
+
     /// The part of the model it belongs to: the path of its stream's stack, numbers left out, as Swin has a stack a stage.
     pub fn part(&self) -> Option<String> {
         let stack = self.stream.as_deref().filter(|stack| !stack.is_empty())?;
@@ -112,10 +140,16 @@ const SCALE_NAMES: [(&str, &[&str]); 8] = [
     ("alpha", &["bias", "beta"]),
 ];
 
-/// Finds every norm site, in the order of the network.
-pub fn find(tensors: &[Tensor]) -> Vec<NormSite> {
+/// Finds every norm site, in the order of the network; `parameterless` are known otherwise.
+pub fn find(tensors: &[Tensor], parameterless: Vec<Parameterless>) -> Vec<NormSite> {
     let catalogue = Catalogue::new(tensors);
     let mut sites: Vec<NormSite> = (0..tensors.len()).filter_map(|index| catalogue.site(index)).collect();
+    let stores = |sites: &[NormSite], name: &str| sites.iter().any(|site| site.name == name);
+    for Parameterless { name, width } in parameterless {
+        if !stores(&sites, &name) {
+            sites.push(NormSite::new(name, width));
+        }
+    }
     let builds = build::stacks(tensors);
     place::place(&catalogue, &mut sites, &builds);
     layout::recognise(tensors, &mut sites);
@@ -212,17 +246,9 @@ impl<'a> Catalogue<'a> {
         if !(named || structural || old_style) || is_no_norm(&path) {
             return None;
         }
-        let block_path = path.block_path();
         Some(NormSite {
-            name: if module.is_empty() { tensor.name.clone() } else { module.to_owned() },
-            scale: index,
+            scale: Some(index),
             shift,
-            width,
-            role: NormRole::Other,
-            place: Place::Unknown,
-            block: path.block(),
-            stack: path.stack(),
-            block_path,
             other: match *scale_name {
                 // ResMLP's Affine, under the names of its paper; a bare alpha scales an RMSNorm in Moshi.
                 "alpha" if shift.is_some() => {
@@ -234,15 +260,8 @@ impl<'a> Catalogue<'a> {
                 ),
                 _ => self.other(module, separator, &path),
             },
-            doubt: None,
-            parallel: false,
-            shift_on_stream: false,
-            recognised: false,
-            build: Build::default(),
             per_head: per_head && vector_width(&tensor.shape).is_none(),
-            stream: None,
-            layout: None,
-            unnamed: false,
+            ..NormSite::new(if module.is_empty() { tensor.name.clone() } else { module.to_owned() }, width)
         })
     }
 

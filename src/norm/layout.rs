@@ -28,10 +28,8 @@ struct Block {
 
 /// Recognises the layout of every block with a norm. One pass, and one match for each distinct layout.
 pub(super) fn recognise(tensors: &[Tensor], sites: &mut [NormSite]) {
-    let scales = sites
-        .iter()
-        .filter(|site| site.block.is_some())
-        .map(|site| (site.block_path.clone().unwrap_or_default(), inside(&tensors[site.scale].name)));
+    let scales =
+        sites.iter().filter_map(|site| Some((site.block_path.clone()?, inside(&tensors[site.scale?].name))));
     let mut blocks: Vec<Block> = order::groups(scales)
         .into_iter()
         .map(|(path, scales)| Block { path, names: Vec::new(), scales: order::distinct(scales) })
@@ -77,7 +75,7 @@ pub(super) fn recognise(tensors: &[Tensor], sites: &mut [NormSite]) {
         };
         site.layout = found.and_then(|found| {
             let statement = match site.block {
-                Some(_) => found.says(&inside(&tensors[site.scale].name)),
+                Some(_) => found.says(&inside(&tensors[site.scale?].name)),
                 None => found.says_outside(&site.name),
             }?;
             Some(Recognised { statement, families: found.families(), likeness: found.likeness })

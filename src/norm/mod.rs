@@ -11,6 +11,7 @@ pub mod evidence;
 pub mod find;
 pub mod layout;
 mod names;
+pub mod parameterless;
 mod place;
 pub mod registry;
 pub mod unnamed;

@@ -174,7 +174,7 @@ pub fn find(tensors: &[Tensor], vectors: &[usize], values: &[Option<&[f64]>]) ->
             }
         }
     }
-    order::sort_by_key(&mut sites, |site| position[site.scale]);
+    order::sort_by_key(&mut sites, |site| site.scale.map(|scale| position[scale]));
     sites
 }
 
@@ -189,7 +189,7 @@ fn site(tensors: &[Tensor], scale: usize, shift: Option<usize>, width: u64, stre
     let on_stream = Some(width) == stream;
     NormSite {
         name: tensors[scale].name.clone(),
-        scale,
+        scale: Some(scale),
         shift,
         width,
         role: if on_stream { NormRole::Other } else { NormRole::QueryKey },
@@ -243,7 +243,10 @@ mod tests {
         let (tensors, values) = catalogue(entries);
         let vectors = vectors(&tensors);
         let readable: Vec<Option<&[f64]>> = values.iter().map(|values| Some(values.as_slice())).collect();
-        find(&tensors, &vectors, &readable).iter().map(|site| (site.scale, site.shift)).collect()
+        find(&tensors, &vectors, &readable)
+            .iter()
+            .filter_map(|site| Some((site.scale?, site.shift)))
+            .collect()
     }
 
     #[test]

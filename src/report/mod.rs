@@ -175,7 +175,7 @@ pub struct KindByLoss {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Preservation {
-    /// Site name; of a norm that stores nothing, its place.
+    /// Site name; of a norm that is no site of the report, its place.
     pub site: String,
     /// Name of the weight tensor of the reader.
     pub reader: String,
@@ -573,7 +573,7 @@ pub enum ScaleConvention {
 pub struct NormReport {
     /// Module path: the scale tensor's name without its last part.
     pub name: String,
-    /// Name of the stored scale tensor.
+    /// Name of the stored scale tensor; null where the norm stores nothing, γ = 1.
     pub scale: Option<String>,
     /// Name of the stored shift tensor (β).
     pub shift: Option<String>,

@@ -240,7 +240,7 @@ mod tests {
             })
             .collect();
         order::sort_by(&mut tensors, |a, b| crate::checkpoint::compare_names(&a.name, &b.name));
-        let sites = crate::norm::find(&tensors);
+        let sites = crate::norm::find(&tensors, Vec::new());
         let report = |writer: Writer| {
             (tensors[writer.tensor].name.clone(), writer.block, writer.part, writer.transposed)
         };

@@ -31,6 +31,7 @@ pub(crate) struct Architecture {
 /// One norm module of it.
 #[derive(Debug, Deserialize)]
 struct Module {
+    path: Option<String>,
     kind: String,
     convention: Option<String>,
     weight: Option<String>,
@@ -318,11 +319,26 @@ impl Architecture {
                 score.fault(&mut |score| &mut score.convention, weight, "convention");
             }
         }
+        self.score_parameterless(report, &mut score);
         score.confusion = self.confusion(report, names);
         for scale in found.into_keys() {
             score.fault(&mut |score| &mut score.invented, scale, "invented");
         }
         score
+    }
+
+    /// The sites without a tensor: nobody expects them where only tensors are shown, but none may be invented or wrong.
+    fn score_parameterless(&self, report: &Report, score: &mut Score) {
+        let storing_nothing = self.norms.iter().filter(|norm| norm.weight.is_none());
+        let kinds: HashMap<&str, &str> =
+            storing_nothing.filter_map(|norm| Some((norm.path.as_deref()?, norm.kind.as_str()))).collect();
+        for norm in report.norms.iter().filter(|norm| norm.scale.is_none()) {
+            match (kinds.get(norm.name.as_str()), norm.kind) {
+                (Some(&"layer"), NormKind::LayerNorm) | (Some(&"rms"), NormKind::RmsNorm) => score.right += 1,
+                (Some(_), _) => score.fault(&mut |score| &mut score.wrong, &norm.name, "wrong"),
+                (None, _) => score.fault(&mut |score| &mut score.invented, &norm.name, "invented"),
+            }
+        }
     }
 
     fn confusion(&self, report: &Report, names: &HashMap<&str, String>) -> BTreeMap<(String, NormKind), u32> {

@@ -20,7 +20,7 @@ export function Site({ opened: { report, inspector }, norm }: { opened: Opened; 
   const measured = report.verification?.sites.find(({ name }) => name === norm.name);
   const against: FigureKind[] = measured && measured.direction.length > 0 ? ['measured_direction'] : [];
   const figures: FigureKind[] = [...direction, ...against, 'scale_distribution', ...spectrum, 'evidence'];
-  const readable = norm.problem === null && norm.scale !== null;
+  const readable = norm.problem === null;
   return (
     <>
       {norm.problem !== null && (

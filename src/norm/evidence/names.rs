@@ -25,7 +25,10 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
         log_likelihood_ratio,
         detail: format!("`{last}` {detail}"),
     };
-    if names::says_rms(last) {
+    if witness.site.scale.is_none() {
+        // The names were counted on norms that store a scale.
+        Evidence::abstain(Source::Names, format!("`{last}` is the code's name for it; no tensor bears it"))
+    } else if names::says_rms(last) {
         with(RMS, "is named RMS")
     } else if witness.site.shift.is_some() {
         Evidence::abstain(Source::Names, format!("`{last}` adds nothing to the shift"))

@@ -12,6 +12,12 @@ const ABSENT: f64 = -2.97;
 
 /// Weighs presence or absence of a shift.
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
+    if witness.site.scale.is_none() {
+        return Evidence::abstain(
+            Source::Shift,
+            "the norm stores nothing at all, so that a missing shift says nothing",
+        );
+    }
     if witness.site.shift.is_none() {
         let detail = "no shift is stored, as in almost every RMSNorm and few LayerNorms";
         return Evidence { source: Source::Shift, log_likelihood_ratio: ABSENT, detail: detail.to_owned() };

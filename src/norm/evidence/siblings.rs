@@ -82,7 +82,7 @@ mod tests {
                 range: 0..16,
             })
             .collect();
-        crate::norm::find(&tensors)
+        crate::norm::find(&tensors, Vec::new())
     }
 
     fn weighed(kinds: [NormKind; 2]) -> Option<f64> {

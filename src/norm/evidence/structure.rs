@@ -33,6 +33,9 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     if let Some(doubt) = site.doubt {
         return Evidence::abstain(Source::Structure, doubt);
     }
+    if site.scale.is_none() {
+        return Evidence::abstain(Source::Structure, "blocks were counted whose norms store a scale");
+    }
     if site.shift.is_some() {
         return Evidence::abstain(Source::Structure, "with a shift, the build of the block adds nothing");
     }
