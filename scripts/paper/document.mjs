@@ -1,0 +1,156 @@
+// What is kept of a run at initialisation, what in it speaks against the claim, and docs/paper.md from all that was kept.
+
+export const SEED = 1;
+export const SEQUENCE = 128;
+/** A LayerNorm's least |cos^|. */
+const SAME_DIRECTION = 0.9999;
+/** A LayerNorm's greatest depth^: ten times the 1e-13 that the rounding of an f32 pass leaves at most as a rule. */
+const FLOOR = 1e-12;
+/** An RMSNorm's greatest |cos^| and least depth^. */
+const [ANOTHER_DIRECTION, ALIVE] = [0.9, 1e-2];
+
+/** What is kept of a report (schema gammascope.report/1), and of the `program` that made it. */
+export function measuredOf(report, program) {
+  const { pass, sites, seconds } = report.verification;
+  const norm = ({ name }) => report.norms.find((norm) => norm.name === name);
+  const predicted = (site) => norm(site)?.kernel.predicted_below_tau ?? null;
+  const of = (field) => sites.map((site) => site[field]).filter((value) => value !== null);
+  const range = (values) => [Math.min(...values), Math.max(...values)];
+  const layers = report.model.layers ?? 0;
+  const blocks = layers - pass.left_out;
+  const reached = ({ block }) => block === null || block < blocks;
+  return {
+    family: pass.family,
+    told: pass.told,
+    parameters: report.checkpoint.parameters,
+    width: report.model.width,
+    blocks,
+    left_out: pass.left_out,
+    tokens: pass.sequences * pass.length,
+    sites: sites.length,
+    cosine: range(of("cos_scale_free")),
+    depth: range(of("depth_scale_free")),
+    predicted_below_tau: sum(sites.map(predicted)),
+    measured_below_tau: sum(sites.map((site) => site.below_tau)),
+    unresolved: sites
+      .filter((site) => site.cos_scale_free === null || site.depth_scale_free === null)
+      .map((site) => ({ site: site.name, depth: site.depth_scale_free, below_tau: site.below_tau, predicted_below_tau: predicted(site) })),
+    unreached: report.norms.filter((norm) => reached(norm) && !sites.some(({ name }) => name === norm.name)).map(({ name }) => name),
+    seconds: Math.round(seconds),
+    ...program,
+  };
+}
+
+/** What of a model's row speaks against the claim, a sentence each. */
+export function faults({ parameters, measured }) {
+  const against = measured.unresolved.map(({ site, depth, below_tau, predicted_below_tau }) => {
+    const others = `${below_tau ?? "unknown"} directions lie below τ there, where ${predicted_below_tau ?? "unknown"} is predicted`;
+    return `at \`${site}\` several directions lie below rounding, so that none is the bottom one (depth^ ${depth === null ? "unknown" : small(depth)}; ${others})`;
+  });
+  const hold = (fact, otherwise) => !fact && against.push(otherwise);
+  hold(measured.parameters === parameters, `${measured.parameters} parameters, not ${parameters}`);
+  const [[leastCosine, greatestCosine], [leastDepth, greatestDepth]] = [measured.cosine, measured.depth];
+  if (measured.told === "layernorm") {
+    hold(leastCosine >= SAME_DIRECTION, `a |cos^| of ${cosine(leastCosine)} is below ${SAME_DIRECTION}`);
+    hold(greatestDepth <= FLOOR, `a depth^ of ${small(greatestDepth)} is above ${FLOOR}`);
+  } else if (measured.told === "rmsnorm") {
+    hold(greatestCosine < ANOTHER_DIRECTION, `a |cos^| of ${cosine(greatestCosine)} is not below ${ANOTHER_DIRECTION}`);
+    hold(leastDepth > ALIVE, `a depth^ of ${small(leastDepth)} is not above ${ALIVE}`);
+  } else hold(false, "the kind of its norms is not known");
+  return against;
+}
+
+/** docs/paper.md from models with what is kept of them, or why there is nothing. */
+export function written(models) {
+  const rows = models.filter(({ measured }) => measured);
+  const left = models.filter(({ measured }) => !measured);
+  const of = (kind) => rows.filter(({ measured }) => measured.told === kind);
+  const [layers, others] = [of("layernorm"), of("rmsnorm")];
+  const sites = (rows) => sum(rows.map(({ measured }) => measured.sites));
+  const wrong = rows.filter((row) => faults(row).length > 0);
+  const agree = wrong.length === 0 ? `All ${rows.length} rows agree.` : `${wrong.length} of ${rows.length} rows disagree: ${wrong.map((row) => `${row.name} (${faults(row).join("; ")})`).join(", ")}.`;
+  const partial = rows.filter(({ measured }) => measured.left_out > 0);
+  const unreached = rows.filter(({ measured }) => measured.unreached.length > 0);
+  const cores = [...new Set(rows.map(({ measured }) => measured.cores))].join(" or ");
+  const lines = [
+    "# At random initialisation every LayerNorm has its kernel, and no RMSNorm has one",
+    "",
+    "Written by `npm run paper -- random-init` from `docs/paper/NAME/measured.json`, which it keeps of each run; no figure is written by hand.",
+    "",
+    "**The claim** (arXiv 2606.19491): at a model's random initialisation the bottom direction of a LayerNorm's output is the predicted one",
+    "to four decimal places, and in an RMSNorm there is no such direction. Here: at every LayerNorm site the direction 1/√d of the",
+    `normalised input has |cos^| ≥ ${SAME_DIRECTION} with the measured bottom direction, and its variance is at the floor of an f32 pass, depth^ ≤ ${FLOOR};`,
+    `at every RMSNorm site it is absent: |cos^| < ${ANOTHER_DIRECTION}, depth^ > ${ALIVE}.`,
+    "",
+    `**${agree}** ${layers.length} of them are of LayerNorm (${sites(layers)} sites), ${others.length} of RMSNorm (${sites(others)} sites).`,
+    partial.length > 0
+      ? `${rows.length - partial.length} models were run whole; of ${partial.length} larger ones only the first blocks and the final norm, as the column *blocks* says.`
+      : "All of them were run whole.",
+    "",
+    "**What it is no evidence of.** The pass is told the kind of every norm, so a kernel shows that the norms of that architecture, as run here, do",
+    "what LayerNorm does, down to rounding; it does not tell which kind a checkpoint has. The architectures are",
+    "the published ones ([paper/README.md](paper/README.md)), the weights are drawn here, and the tokens are uniform ids.",
+    "",
+    `Each model was run by \`gammascope verify docs/paper/NAME/config.json --random-init ${SEED} --uniform --sites all --sequence ${SEQUENCE} --json\`, with`,
+    "`--blocks` where the column says so. *Below τ*: directions with less than 10⁻⁶ of the mean variance, of all sites together, predicted from the",
+    `scales alone and measured. Seconds are wall time on ${cores} cores that others may have used too. *Commit* is that of the program that measured.`,
+    "",
+    table(rows),
+    "",
+    ...unreached.map(({ name, measured }) => `Not reached in ${name}, as it belongs to a head that uniform ids do not need: ${measured.unreached.map((norm) => `\`${norm}\``).join(", ")}.`),
+    ...(unreached.length > 0 ? [""] : []),
+    "## Not run",
+    "",
+    ...(left.length > 0 ? left.map(({ name, parameters, failed }) => `- ${name} (${millions(parameters)})${failed ? `: failed: ${failed}` : ""}`) : ["Every model of docs/paper was run."]),
+    "",
+  ];
+  return lines.join("\n");
+}
+
+/** A row a model. */
+export function table(rows) {
+  const head = ["model", "family", "told", "parameters", "d", "blocks", "n", "sites", "\\|cos^\\|", "depth^", "below τ predicted", "measured", "seconds", "commit", "agrees"];
+  const cells = (row) => {
+    const { name, parameters, measured } = row;
+    const { told, blocks, left_out, unresolved } = measured;
+    const absent = told === "rmsnorm";
+    return [
+      name,
+      measured.family,
+      { layernorm: "LayerNorm", rmsnorm: "RMSNorm" }[told] ?? told,
+      millions(parameters),
+      measured.width,
+      left_out > 0 ? `${blocks} of ${blocks + left_out}` : blocks,
+      measured.tokens,
+      measured.sites,
+      absent ? `absent: ≤ ${cosine(measured.cosine[1])}` : measured.cosine.map(cosine).join(" … ") + (unresolved.length > 0 ? `, unresolved at ${unresolved.length}` : ""),
+      absent ? `absent: ≥ ${small(measured.depth[0])}` : measured.depth.map(small).join(" … "),
+      measured.predicted_below_tau,
+      measured.measured_below_tau,
+      measured.seconds,
+      measured.commit,
+      faults(row).length === 0 ? "yes" : "**no**",
+    ];
+  };
+  const line = (cells) => `| ${cells.join(" | ")} |`;
+  const rule = head.map((_, at) => (at < 3 ? "---" : "--:"));
+  return [head, rule, ...rows.map(cells)].map(line).join("\n");
+}
+
+/** Parameters as they are spoken of. */
+export function millions(parameters) {
+  return parameters < 1e9 ? `${Math.round(parameters / 1e6)}M` : `${(parameters / 1e9).toFixed(1)}B`;
+}
+
+/** Of numbers that may be unknown: then the sum is. */
+function sum(numbers) {
+  return numbers.includes(null) ? null : numbers.reduce((all, one) => all + one, 0);
+}
+
+function cosine(value) {
+  return value.toFixed(6);
+}
+
+function small(value) {
+  return value < 0.01 ? value.toExponential(1) : value.toPrecision(2);
+}
