@@ -17,8 +17,8 @@ import { requireNode } from "./lib/packages.mjs";
 import { Failure, ask, main, step } from "./lib/run.mjs";
 import { cargoBuild, requireRust } from "./lib/rust.mjs";
 import { SEED, SEQUENCE, faults, measuredOf, millions, table, written } from "./paper/document.mjs";
+import { CONFIGS, keep, kept, models } from "./paper/records.mjs";
 
-const CONFIGS = "docs/paper";
 const DOCUMENT = "docs/paper.md";
 const PROGRAM = process.platform === "win32" ? "gammascope.exe" : "gammascope";
 const COMMAND = join(process.env.CARGO_TARGET_DIR ?? "target", "release", PROGRAM);
@@ -32,13 +32,13 @@ await main(async () => {
   if (!options.asIs) await compile();
   if (!existsSync(COMMAND)) throw new Failure("Nothing was compiled yet: run this without --as-is.");
   const failed = await runAll(options);
-  const models = options.models.map((model) => ({ ...model, measured: kept(model.name), failed: failed.get(model.name) }));
-  writeFileSync(DOCUMENT, written(models));
-  const rows = models.filter(({ measured }) => measured);
-  console.log(`\n${table(rows)}\n\n${DOCUMENT} has ${rows.length} rows; ${models.length - rows.length} models have none.`);
+  const all = models().map((model) => ({ ...model, measured: kept(model.name) }));
+  writeFileSync(DOCUMENT, written(all));
+  const rows = all.filter(({ measured }) => measured);
+  console.log(`\n${table(rows)}\n\n${DOCUMENT} has ${rows.length} rows; ${all.length - rows.length} models have none.`);
   const wrong = rows.filter((row) => faults(row).length > 0).map((row) => `${row.name}: ${faults(row).join("; ")}`);
-  const all = [...wrong, ...[...failed].map(([name, why]) => `${name}: ${why}`)];
-  if (all.length > 0) throw new Failure(`What was measured disagrees, or could not be:\n  ${all.join("\n  ")}`);
+  const said = [...wrong, ...failed];
+  if (said.length > 0) throw new Failure(`What was measured disagrees, or could not be:\n  ${said.join("\n  ")}`);
 });
 
 async function compile() {
@@ -63,13 +63,9 @@ function asked() {
     if (Number.isNaN(value) || value <= 0) throw new Failure(`--${name} is \`${values[name]}\`: give a number above 0.`);
     return value;
   };
-  const sizes = readFileSync(join(CONFIGS, "parameters.tsv"), "utf8").trim().split("\n").slice(1);
-  const models = sizes.map((line) => line.split("\t")).map(([name, parameters]) => ({ name, parameters: Number(parameters) }));
-  models.sort((a, b) => a.parameters - b.parameters);
-  const unknown = names.find((name) => !models.some((model) => model.name === name));
+  const unknown = names.find((name) => !models().some((model) => model.name === name));
   if (unknown) throw new Failure(`${CONFIGS} has no \`${unknown}\`.`);
   return {
-    models,
     names,
     most: of("parameters", USUAL_MOST),
     blocks: of("blocks"),
@@ -88,10 +84,10 @@ function orFailure(work) {
   }
 }
 
-/** Runs what was asked for and keeps what came of it; gives why others could not be run, by name. */
+/** Runs what was asked for and keeps what came of it; gives a sentence for each that could not be run. */
 async function runAll(options) {
-  const failed = new Map();
-  for (const { name, parameters } of options.models) {
+  const failed = [];
+  for (const { name, parameters } of models()) {
     const large = parameters > options.most;
     const chosen = options.names.length > 0 ? options.names.includes(name) : !large || options.blocks !== undefined;
     if (!chosen) continue;
@@ -108,7 +104,7 @@ async function runAll(options) {
       keep(name, measuredOf(JSON.parse(await step(name, COMMAND, arguments_(name, blocks, options), { minutes: 24 * 60 })), program()));
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
-      failed.set(name, error.output.trim().split("\n").at(-1) || error.message);
+      failed.push(`${name}: ${error.output.trim().split("\n").at(-1) || error.message}`);
     }
   }
   return failed;
@@ -124,18 +120,6 @@ function arguments_(name, blocks, { tokens }) {
   const few = tokens === undefined ? [] : ["--tokens", String(tokens)];
   const usual = ["--random-init", String(SEED), "--uniform", "--sites", "all", "--sequence", String(SEQUENCE), "--json"];
   return ["verify", join(CONFIGS, name, "config.json"), ...usual, ...some, ...few];
-}
-
-function record(name) {
-  return join(CONFIGS, name, "measured.json");
-}
-
-function kept(name) {
-  return existsSync(record(name)) ? JSON.parse(readFileSync(record(name), "utf8")) : undefined;
-}
-
-function keep(name, measured) {
-  writeFileSync(record(name), `${JSON.stringify(measured, null, 2)}\n`);
 }
 
 /** What measures, as a row shall say it. */

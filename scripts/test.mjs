@@ -19,7 +19,7 @@ const E2E_REPORT = ".cache/e2e.json";
 const EXECUTABLE = process.platform === "win32" ? "gammascope.exe" : "gammascope";
 
 /** Each stage returns its counts, an empty object for a check that passed, or throws a Failure. */
-const stages = { fmt, clippy, rust, gpu, python, types, package: npmPackage, page };
+const stages = { fmt, clippy, scripts, rust, gpu, python, types, package: npmPackage, page };
 
 async function fmt() {
   await requireLints();
@@ -38,6 +38,11 @@ async function clippy() {
   const { code } = await show("cargo", ["doc", "--no-deps", "--lib", "--features", "gpu", "--locked"], { env });
   if (code !== 0) throw new Failure("The documentation of the crate has a fault, above.");
   return {};
+}
+
+/** What scripts write, held against what they write it from. */
+function scripts() {
+  return nodeTest("tests/paper.test.mjs");
 }
 
 async function rust() {
@@ -97,7 +102,11 @@ async function npmPackage() {
   await buildPackage();
   const terminal = await cargoBuild("Gammascope: compiling the command line", ["--bin", "gammascope", "--locked"], EXECUTABLE);
   const env = { PACKAGE, GAMMASCOPE: terminal };
-  const { code, stdout } = await show(process.execPath, ["--test", "--test-reporter=tap", "tests/package.test.mjs"], { env });
+  return nodeTest("tests/package.test.mjs", env);
+}
+
+async function nodeTest(file, env = {}) {
+  const { code, stdout } = await show(process.execPath, ["--test", "--test-reporter=tap", file], { env });
   const count = (what) => Number(stdout.match(new RegExp(`^# ${what} (\\d+)$`, "m"))?.[1] ?? 0);
   return withExit({ passed: count("pass"), failed: count("fail"), skipped: count("skipped") }, code);
 }

@@ -43,7 +43,10 @@ export function measuredOf(report, program) {
 
 /** What of a model's row speaks against the claim, a sentence each. */
 export function faults({ parameters, measured }) {
-  const against = measured.unresolved.map(({ site, depth, below_tau, predicted_below_tau }) => {
+  // Where the direction has variance it is not dead, whichever of the others is the bottom one.
+  const isAlive = ({ depth }) => measured.told === "rmsnorm" && depth > ALIVE;
+  const open = measured.unresolved.filter((site) => !isAlive(site));
+  const against = open.map(({ site, depth, below_tau, predicted_below_tau }) => {
     const others = `${below_tau ?? "unknown"} directions lie below τ there, where ${predicted_below_tau ?? "unknown"} is predicted`;
     return `at \`${site}\` several directions lie below rounding, so that none is the bottom one (depth^ ${depth === null ? "unknown" : small(depth)}; ${others})`;
   });
@@ -60,7 +63,7 @@ export function faults({ parameters, measured }) {
   return against;
 }
 
-/** docs/paper.md from models with what is kept of them, or why there is nothing. */
+/** docs/paper.md from all models, each with what is kept of it, if anything is. */
 export function written(models) {
   const rows = models.filter(({ measured }) => measured);
   const left = models.filter(({ measured }) => !measured);
@@ -80,7 +83,8 @@ export function written(models) {
     "**The claim** (arXiv 2606.19491): at a model's random initialisation the bottom direction of a LayerNorm's output is the predicted one",
     "to four decimal places, and in an RMSNorm there is no such direction. Here: at every LayerNorm site the direction 1/√d of the",
     `normalised input has |cos^| ≥ ${SAME_DIRECTION} with the measured bottom direction, and its variance is at the floor of an f32 pass, depth^ ≤ ${FLOOR};`,
-    `at every RMSNorm site it is absent: |cos^| < ${ANOTHER_DIRECTION}, depth^ > ${ALIVE}.`,
+    `at every RMSNorm site it is absent: |cos^| < ${ANOTHER_DIRECTION}, depth^ > ${ALIVE}. Where several directions lie below rounding, none of them is the`,
+    "bottom one: there |cos^| is *unresolved*. That speaks against the claim at a LayerNorm; at an RMSNorm depth^ decides.",
     "",
     `**${agree}** ${layers.length} of them are of LayerNorm (${sites(layers)} sites), ${others.length} of RMSNorm (${sites(others)} sites).`,
     partial.length > 0
@@ -101,7 +105,7 @@ export function written(models) {
     ...(unreached.length > 0 ? [""] : []),
     "## Not run",
     "",
-    ...(left.length > 0 ? left.map(({ name, parameters, failed }) => `- ${name} (${millions(parameters)})${failed ? `: failed: ${failed}` : ""}`) : ["Every model of docs/paper was run."]),
+    ...(left.length > 0 ? left.map(({ name, parameters }) => `- ${name} (${millions(parameters)})`) : ["Every model of docs/paper was run."]),
     "",
   ];
   return lines.join("\n");
@@ -123,7 +127,7 @@ export function table(rows) {
       left_out > 0 ? `${blocks} of ${blocks + left_out}` : blocks,
       measured.tokens,
       measured.sites,
-      absent ? `absent: ≤ ${cosine(measured.cosine[1])}` : measured.cosine.map(cosine).join(" … ") + (unresolved.length > 0 ? `, unresolved at ${unresolved.length}` : ""),
+      (absent ? `absent: ≤ ${cosine(measured.cosine[1])}` : measured.cosine.map(cosine).join(" … ")) + (unresolved.length > 0 ? `, unresolved at ${unresolved.length}` : ""),
       absent ? `absent: ≥ ${small(measured.depth[0])}` : measured.depth.map(small).join(" … "),
       measured.predicted_below_tau,
       measured.measured_below_tau,

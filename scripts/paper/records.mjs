@@ -1,0 +1,26 @@
+// The published sizes of docs/paper, and what was kept of each beside its configuration.
+
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+export const CONFIGS = "docs/paper";
+
+/** Name and number of parameters of each, the smallest first. */
+export function models() {
+  const sizes = readFileSync(join(CONFIGS, "parameters.tsv"), "utf8").trim().split("\n").slice(1);
+  const models = sizes.map((line) => line.split("\t")).map(([name, parameters]) => ({ name, parameters: Number(parameters) }));
+  return models.sort((a, b) => a.parameters - b.parameters);
+}
+
+/** What was measured of a model; undefined where nothing was. */
+export function kept(name) {
+  return existsSync(record(name)) ? JSON.parse(readFileSync(record(name), "utf8")) : undefined;
+}
+
+export function keep(name, measured) {
+  writeFileSync(record(name), `${JSON.stringify(measured, null, 2)}\n`);
+}
+
+function record(name) {
+  return join(CONFIGS, name, "measured.json");
+}
