@@ -20,8 +20,9 @@ const NAMELESS: Choice = Choice { names: false };
 const MADE: &str = "2026-11-25T12:00:00Z";
 const SIZE: Size = Size { width: 720, height: 0 };
 
+/// A checkpoint of the repository, by its folder.
 fn sample(name: &str) -> Inspection {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     let sources = ["model.safetensors", "config.json"]
         .map(|file| DiskSource::open(&folder.join(file), format!("{name}/{file}")).unwrap())
         .into();
@@ -80,7 +81,8 @@ fn shown(report: &Report) -> Vec<String> {
 
 #[test]
 fn a_link_gives_back_every_word_and_every_number_as_it_is_shown() {
-    for name in ["layernorm", "rmsnorm"] {
+    // OLMo's norms store nothing.
+    for name in ["samples/layernorm", "samples/rmsnorm", "tests/forward/olmo"] {
         let inspection = sample(name);
         let shared = again(&inspection, NAMED);
         assert_eq!(shown(&shared.report), shown(&inspection.report));
@@ -91,7 +93,7 @@ fn a_link_gives_back_every_word_and_every_number_as_it_is_shown() {
 
 #[test]
 fn figures_are_drawn_from_a_link_and_say_so() {
-    let shared = again(&sample("layernorm"), NAMED).inspection();
+    let shared = again(&sample("samples/layernorm"), NAMED).inspection();
     let last = shared.report.model.final_norm.clone();
     for kind in [FigureKind::KernelDirection, FigureKind::ScaleDistribution, FigureKind::SoftSpectrum] {
         let figure = figure(&shared, kind, last.as_deref(), SIZE).unwrap();
@@ -103,6 +105,17 @@ fn figures_are_drawn_from_a_link_and_say_so() {
         assert!(!figure.svg.contains("by channel"));
     }
     assert!(figure(&shared, FigureKind::SiteMap, None, SIZE).is_ok());
+}
+
+#[test]
+fn a_scale_that_is_one_everywhere_has_its_figures_too() {
+    let inspection = sample("tests/forward/olmo");
+    for (inspection, whence) in [(again(&inspection, NAMED).inspection(), "link"), (inspection, "checkpoint")] {
+        for kind in [FigureKind::KernelDirection, FigureKind::ScaleDistribution, FigureKind::SoftSpectrum] {
+            let figure = figure(&inspection, kind, Some("model.norm"), SIZE).unwrap();
+            assert!(!figure.svg.contains("NaN") && !figure.svg.contains("inf"), "{whence}: {kind:?}");
+        }
+    }
 }
 
 #[test]
@@ -146,14 +159,14 @@ fn a_link_of_version_1_is_read_by_every_version_after_it() {
 
 #[test]
 fn a_link_is_not_made_of_a_link() {
-    let shared = again(&sample("rmsnorm"), NAMED).inspection();
+    let shared = again(&sample("samples/rmsnorm"), NAMED).inspection();
     assert!(matches!(Shared::new(&shared, NAMED, MADE), Err(ShareError::Again)));
     assert!(matches!(html::document(&shared, NAMED, MADE), Err(ShareError::Again)));
 }
 
 #[test]
 fn the_html_file_asks_nothing_of_anybody_and_holds_the_report() {
-    let inspection = sample("layernorm");
+    let inspection = sample("samples/layernorm");
     let page = html::document(&inspection, NAMED, MADE).unwrap();
     let (_, rest) = page.split_once(r#"<script type="application/json" id="report">"#).unwrap();
     let (json, _) = rest.split_once("</script>").unwrap();

@@ -138,6 +138,21 @@ test('a configuration without weights is run at its initialisation', async ({ pa
   native?.sites.forEach((site, at) => expect((verification?.sites[at]?.mean_variance ?? 0) / site.mean_variance).toBeCloseTo(1, 4));
 });
 
+test('norms that store nothing are sites, with figures, and are measured', async ({ page }) => {
+  const files = ['model.safetensors', 'config.json'].map((name) => join('tests/forward/olmo', name));
+  await page.locator('.pick-opened').first().setInputFiles(files);
+  await expect(page.locator('#verify')).toBeVisible();
+  const site = page.locator('#sites').getByRole('button', { name: 'model.layers.1.input_layernorm' });
+  await site.click();
+  const opened = page.locator('#sites');
+  await expect(opened).toContainText('neither scales nor shifts');
+  await expect(opened.locator('figure[data-kind=kernel_direction] svg')).toBeVisible();
+  await expect(opened.locator('figure[data-kind=scale_distribution] svg')).toBeVisible();
+  await page.locator('#verify .pick-input').selectOption('uniform');
+  await page.locator('#verify').getByRole('button', { name: 'Verify', exact: true }).click();
+  await expect(page.locator('#measured')).toContainText('5 sites measured: 5 subtract the mean', { timeout: 60_000 });
+});
+
 test('a model that is in no row is refused by what did not fit', async ({ page }) => {
   await openSample(page, 'LayerNorm');
   const config = JSON.parse(readFileSync('samples/layernorm/config.json', 'utf8')) as object;
