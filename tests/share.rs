@@ -110,7 +110,8 @@ fn figures_are_drawn_from_a_link_and_say_so() {
 #[test]
 fn a_scale_that_is_one_everywhere_has_its_figures_too() {
     let inspection = sample("tests/forward/olmo");
-    for (inspection, whence) in [(again(&inspection, NAMED).inspection(), "link"), (inspection, "checkpoint")] {
+    for (inspection, whence) in [(again(&inspection, NAMED).inspection(), "link"), (inspection, "checkpoint")]
+    {
         for kind in [FigureKind::KernelDirection, FigureKind::ScaleDistribution, FigureKind::SoftSpectrum] {
             let figure = figure(&inspection, kind, Some("model.norm"), SIZE).unwrap();
             assert!(!figure.svg.contains("NaN") && !figure.svg.contains("inf"), "{whence}: {kind:?}");

@@ -23,7 +23,7 @@ pub use open::{Progress, open, open_any};
 
 /// More values than this are no norm's scale, whatever the name says, and are not read: the widest streams known have
 /// tens of thousands.
-const MAX_VALUES: u64 = 1 << 22;
+pub(crate) const MAX_VALUES: u64 = 1 << 22;
 
 /// Shards whose norms are read at the same time.
 const SHARDS_AT_ONCE: usize = 4;

@@ -3,8 +3,8 @@
 
 use super::find::split_last;
 use super::names::Path;
-use crate::checkpoint::Tensor;
 use crate::checkpoint::config::Scope;
+use crate::checkpoint::{MAX_VALUES, Tensor};
 use crate::order;
 
 /// A norm module without parameters.
@@ -46,7 +46,7 @@ const FAMILIES: [Family; 2] = [
     },
 ];
 
-/// Those of the families that `config_of` (from the name of a tensor) tells of, sorted by name.
+/// Those of the families that `config_of` (from the name of a tensor) tells of, sorted by name; none is wider than a stored one may be.
 pub fn find<'a>(tensors: &[Tensor], config_of: impl Fn(&str) -> Option<Scope<'a>>) -> Vec<Parameterless> {
     let mut found = Vec::new();
     for tensor in tensors {
@@ -57,7 +57,7 @@ pub fn find<'a>(tensors: &[Tensor], config_of: impl Fn(&str) -> Option<Scope<'a>
         };
         let Some(family) = FAMILIES.iter().find(is) else { continue };
         let (path, Some(&width)) = (Path::new(&tensor.name), tensor.shape.get(1)) else { continue };
-        let Some(block) = path.block_path() else { continue };
+        let Some(block) = path.block_path().filter(|_| (1..=MAX_VALUES).contains(&width)) else { continue };
         let stack = path.stack();
         let beside = split_last(&stack).map_or(String::new(), |(parent, _)| format!("{parent}."));
         found.extend(family.in_block.iter().map(|norm| (format!("{block}.{norm}"), width)));
@@ -73,18 +73,22 @@ mod tests {
     use crate::checkpoint::dtype::TensorType;
 
     fn names(tensors: &[&str], config: &str) -> Vec<String> {
+        let found = of_width(8, tensors, config);
+        assert!(found.iter().all(|norm| norm.width == 8));
+        found.into_iter().map(|norm| norm.name).collect()
+    }
+
+    fn of_width(width: u64, tensors: &[&str], config: &str) -> Vec<Parameterless> {
         let tensor = |name: &&str| Tensor {
             name: (*name).to_owned(),
             dtype: TensorType::parse("F32"),
-            shape: vec![12, 8],
+            shape: vec![12, width],
             shard: 0,
-            range: 0..384,
+            range: 0..48 * width,
         };
         let tensors: Vec<Tensor> = tensors.iter().map(tensor).collect();
         let config = Config::parse("", "config.json", config.as_bytes()).unwrap();
-        let found = find(&tensors, |name| Some(config.scope(name)));
-        assert!(found.iter().all(|norm| norm.width == 8));
-        found.into_iter().map(|norm| norm.name).collect()
+        find(&tensors, |name| Some(config.scope(name)))
     }
 
     #[test]
@@ -104,6 +108,14 @@ mod tests {
                 "model.norm",
             ]
         );
+    }
+
+    #[test]
+    fn a_width_that_no_norm_has_makes_no_site() {
+        let tensors = ["model.layers.0.self_attn.q_proj.weight"];
+        for width in [0, MAX_VALUES + 1, 1 << 50] {
+            assert_eq!(of_width(width, &tensors, r#"{"model_type":"olmo"}"#), []);
+        }
     }
 
     #[test]
