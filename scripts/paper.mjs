@@ -6,7 +6,7 @@
 //   --blocks       of larger ones only so many blocks are run, and the final norm; without, larger ones are not run
 //   --tokens       tokens of each run: four for each channel of the stream without
 //   --minutes      no run is begun later than this
-//   --again        also what was measured before, at least as much of it
+//   --again        what was measured before is measured again, which is left alone without
 //   --as-is        with the program that was compiled last
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
