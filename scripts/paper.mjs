@@ -1,10 +1,9 @@
-// npm run paper -- random-init [NAME…] [--parameters N] [--blocks K] [--tokens N] [--minutes M] [--again] [--as-is]: the claim about models at
+// npm run paper -- random-init [NAME…] [--parameters N] [--blocks K] [--minutes M] [--again] [--as-is]: the claim about models at
 // their initialisation, held against the published sizes of docs/paper, smallest first. What came of each is kept beside its configuration
 // (docs/paper/NAME/measured.json), and docs/paper.md is written from all of them. Ends with 1 when a row disagrees or a run fails.
 //   NAME           these only, however many parameters they have
 //   --parameters   the most parameters of a model that is run whole: 700e6 without
 //   --blocks       of larger ones only so many blocks are run, and the final norm; without, larger ones are not run
-//   --tokens       tokens of each run: four for each channel of the stream without
 //   --minutes      no run is begun later than this
 //   --again        what was measured before is measured again, which is left alone without
 //   --as-is        with the program that was compiled last
@@ -16,7 +15,7 @@ import { parseArgs } from "node:util";
 import { requireNode } from "./lib/packages.mjs";
 import { Failure, ask, main, step } from "./lib/run.mjs";
 import { cargoBuild, requireRust } from "./lib/rust.mjs";
-import { SEED, SEQUENCE, faults, measuredOf, millions, table, written } from "./paper/document.mjs";
+import { SEED, SEQUENCE, faults, measuredOf, written } from "./paper/document.mjs";
 import { CONFIGS, keep, kept, models } from "./paper/records.mjs";
 
 const DOCUMENT = "docs/paper.md";
@@ -31,11 +30,12 @@ await main(async () => {
   requireNode();
   if (!options.asIs) await compile();
   if (!existsSync(COMMAND)) throw new Failure("Nothing was compiled yet: run this without --as-is.");
-  const failed = await runAll(options);
+  const { failed, late } = await runAll(options);
   const all = models().map((model) => ({ ...model, measured: kept(model.name) }));
   writeFileSync(DOCUMENT, written(all));
   const rows = all.filter(({ measured }) => measured);
-  console.log(`\n${table(rows)}\n\n${DOCUMENT} has ${rows.length} rows; ${all.length - rows.length} models have none.`);
+  const unbegun = late.length > 0 ? ` No time was left for ${late.join(", ")}.` : "";
+  console.log(`${DOCUMENT} has rows of ${rows.length} of ${all.length} models.${unbegun}`);
   const wrong = rows.filter((row) => faults(row).length > 0).map((row) => `${row.name}: ${faults(row).join("; ")}`);
   const said = [...wrong, ...failed];
   if (said.length > 0) throw new Failure(`What was measured disagrees, or could not be:\n  ${said.join("\n  ")}`);
@@ -53,7 +53,7 @@ function asked() {
   const parsed = () =>
     parseArgs({
       allowPositionals: true,
-      options: { parameters: number, blocks: number, tokens: number, minutes: number, again: flag, "as-is": flag },
+      options: { parameters: number, blocks: number, minutes: number, again: flag, "as-is": flag },
     });
   const { values, positionals } = orFailure(parsed);
   const [what, ...names] = positionals;
@@ -69,7 +69,6 @@ function asked() {
     names,
     most: of("parameters", USUAL_MOST),
     blocks: of("blocks"),
-    tokens: of("tokens"),
     again: values.again === true,
     asIs: values["as-is"] === true,
     until: Date.now() + of("minutes", Infinity) * 60_000,
@@ -84,30 +83,27 @@ function orFailure(work) {
   }
 }
 
-/** Runs what was asked for and keeps what came of it; gives a sentence for each that could not be run. */
+/** Runs what was asked for and keeps what came of it; gives a sentence for each that could not be run, and for which no time was left. */
 async function runAll(options) {
-  const failed = [];
+  const [failed, late] = [[], []];
   for (const { name, parameters } of models()) {
     const large = parameters > options.most;
     const chosen = options.names.length > 0 ? options.names.includes(name) : !large || options.blocks !== undefined;
     if (!chosen) continue;
     const blocks = large ? options.blocks : undefined;
-    if (!options.again && holds(kept(name), blocks)) {
-      console.log(`${name}: measured before`);
-      continue;
-    }
+    if (!options.again && holds(kept(name), blocks)) continue;
     if (Date.now() > options.until) {
-      console.log(`${name} (${millions(parameters)}): no time was left`);
+      late.push(name);
       continue;
     }
     try {
-      keep(name, measuredOf(JSON.parse(await step(name, COMMAND, arguments_(name, blocks, options), { minutes: 24 * 60 })), program()));
+      keep(name, measuredOf(JSON.parse(await step(name, COMMAND, arguments_(name, blocks), { minutes: 24 * 60 })), program()));
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       failed.push(`${name}: ${error.output.trim().split("\n").at(-1) || error.message}`);
     }
   }
-  return failed;
+  return { failed, late };
 }
 
 /** Whether `measured` is of so many blocks at least, or of the whole model. */
@@ -115,17 +111,16 @@ function holds(measured, blocks) {
   return measured !== undefined && (measured.left_out === 0 || (blocks !== undefined && measured.blocks >= blocks));
 }
 
-function arguments_(name, blocks, { tokens }) {
+function arguments_(name, blocks) {
   const some = blocks === undefined ? [] : ["--blocks", String(blocks)];
-  const few = tokens === undefined ? [] : ["--tokens", String(tokens)];
   const usual = ["--random-init", String(SEED), "--uniform", "--sites", "all", "--sequence", String(SEQUENCE), "--json"];
-  return ["verify", join(CONFIGS, name, "config.json"), ...usual, ...some, ...few];
+  return ["verify", join(CONFIGS, name, "config.json"), ...usual, ...some];
 }
 
 /** What measures, as a row shall say it. */
 function program() {
   const commit = existsSync(COMMIT) ? readFileSync(COMMIT, "utf8").trim() : "unknown";
-  return { version: ask(COMMAND, ["--version"]), commit, cores: availableParallelism() };
+  return { commit, cores: availableParallelism() };
 }
 
 function commit() {

@@ -58,6 +58,11 @@ test("a site where no direction is the bottom one speaks against it, and is name
   assert.match(against("rmsnorm", { cosine: 0.1, depth: null, cosineAtLast: null }).join(), /depth\^ unknown/);
 });
 
+test("where no site is resolved the row says unknown, and speaks against the claim", () => {
+  assert.match(against("layernorm", { cosine: null }).join(), /\|cos\^\| of unknown is below/);
+  assert.match(against("rmsnorm", { cosine: null, depth: null }).join(), /depth\^ of unknown is not above/);
+});
+
 test("another number of parameters than the published one speaks against it", () => {
   const measured = measuredOf(report("layernorm"), {});
   assert.match(faults({ parameters: 99, measured }).join(), /100 parameters, not 99/);

@@ -15,7 +15,7 @@ export function measuredOf(report, program) {
   const norm = ({ name }) => report.norms.find((norm) => norm.name === name);
   const predicted = (site) => norm(site)?.kernel.predicted_below_tau ?? null;
   const of = (field) => sites.map((site) => site[field]).filter((value) => value !== null);
-  const range = (values) => [Math.min(...values), Math.max(...values)];
+  const range = (values) => (values.length > 0 ? [Math.min(...values), Math.max(...values)] : [null, null]);
   const layers = report.model.layers ?? 0;
   const blocks = layers - pass.left_out;
   const reached = ({ block }) => block === null || block < blocks;
@@ -48,7 +48,7 @@ export function faults({ parameters, measured }) {
   const open = measured.unresolved.filter((site) => !isAlive(site));
   const against = open.map(({ site, depth, below_tau, predicted_below_tau }) => {
     const others = `${below_tau ?? "unknown"} directions lie below τ there, where ${predicted_below_tau ?? "unknown"} is predicted`;
-    return `at \`${site}\` several directions lie below rounding, so that none is the bottom one (depth^ ${depth === null ? "unknown" : small(depth)}; ${others})`;
+    return `at \`${site}\` several directions lie below rounding, so that none is the bottom one (depth^ ${small(depth)}; ${others})`;
   });
   const hold = (fact, otherwise) => !fact && against.push(otherwise);
   hold(measured.parameters === parameters, `${measured.parameters} parameters, not ${parameters}`);
@@ -96,7 +96,7 @@ export function written(models) {
     "the published ones ([paper/README.md](paper/README.md)), the weights are drawn here, and the tokens are uniform ids.",
     "",
     `Each model was run by \`gammascope verify docs/paper/NAME/config.json --random-init ${SEED} --uniform --sites all --sequence ${SEQUENCE} --json\`, with`,
-    "`--blocks` where the column says so. *Below τ*: directions with less than 10⁻⁶ of the mean variance, of all sites together, predicted from the",
+    "`--blocks` where the column says so, on n = 4d tokens. *Below τ*: directions with less than 10⁻⁶ of the mean variance, of all sites together, predicted from the",
     `scales alone and measured. Seconds are wall time on ${cores} cores that others may have used too. *Commit* is that of the program that measured.`,
     "",
     table(rows),
@@ -112,7 +112,7 @@ export function written(models) {
 }
 
 /** A row a model. */
-export function table(rows) {
+function table(rows) {
   const head = ["model", "family", "told", "parameters", "d", "blocks", "n", "sites", "\\|cos^\\|", "depth^", "below τ predicted", "measured", "seconds", "commit", "agrees"];
   const cells = (row) => {
     const { name, parameters, measured } = row;
@@ -142,7 +142,7 @@ export function table(rows) {
 }
 
 /** Parameters as they are spoken of. */
-export function millions(parameters) {
+function millions(parameters) {
   return parameters < 1e9 ? `${Math.round(parameters / 1e6)}M` : `${(parameters / 1e9).toFixed(1)}B`;
 }
 
@@ -152,9 +152,11 @@ function sum(numbers) {
 }
 
 function cosine(value) {
+  if (value === null) return "unknown";
   return value.toFixed(6);
 }
 
 function small(value) {
+  if (value === null) return "unknown";
   return value < 0.01 ? value.toExponential(1) : value.toPrecision(2);
 }

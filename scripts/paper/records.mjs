@@ -1,5 +1,6 @@
 // The published sizes of docs/paper, and what was kept of each beside its configuration.
 
+import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -12,13 +13,19 @@ export function models() {
   return models.sort((a, b) => a.parameters - b.parameters);
 }
 
-/** What was measured of a model; undefined where nothing was. */
+/** What was measured of a model as its configuration is now; undefined where nothing was. */
 export function kept(name) {
-  return existsSync(record(name)) ? JSON.parse(readFileSync(record(name), "utf8")) : undefined;
+  if (!existsSync(record(name))) return undefined;
+  const { configuration, ...measured } = JSON.parse(readFileSync(record(name), "utf8"));
+  return configuration === digest(name) ? measured : undefined;
 }
 
 export function keep(name, measured) {
-  writeFileSync(record(name), `${JSON.stringify(measured, null, 2)}\n`);
+  writeFileSync(record(name), `${JSON.stringify({ ...measured, configuration: digest(name) }, null, 2)}\n`);
+}
+
+function digest(name) {
+  return createHash("sha256").update(readFileSync(join(CONFIGS, name, "config.json"))).digest("hex").slice(0, 16);
 }
 
 function record(name) {

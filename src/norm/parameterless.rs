@@ -50,12 +50,14 @@ const FAMILIES: [Family; 2] = [
 pub fn find<'a>(tensors: &[Tensor], config_of: impl Fn(&str) -> Option<Scope<'a>>) -> Vec<Parameterless> {
     let mut found = Vec::new();
     for tensor in tensors {
-        let ends = |family: &&Family| tensor.name.ends_with(family.reader);
-        let Some(config) = FAMILIES.iter().find(ends).and_then(|_| config_of(&tensor.name)) else { continue };
-        let is = |family: &&Family| {
-            ends(family) && config.is_gguf() == family.gguf && config.family() == Some(family.family)
+        let Some(family) = FAMILIES.iter().find(|family| tensor.name.ends_with(family.reader)) else {
+            continue;
         };
-        let Some(family) = FAMILIES.iter().find(is) else { continue };
+        let is_of =
+            |config: Scope<'_>| config.is_gguf() == family.gguf && config.family() == Some(family.family);
+        if !config_of(&tensor.name).is_some_and(is_of) {
+            continue;
+        }
         let (path, Some(&width)) = (Path::new(&tensor.name), tensor.shape.get(1)) else { continue };
         let Some(block) = path.block_path().filter(|_| (1..=MAX_VALUES).contains(&width)) else { continue };
         let stack = path.stack();
