@@ -16,7 +16,11 @@ export default defineConfig({
       output: { chunkFileNames: ({ isDynamicEntry }) => `assets/${isDynamicEntry ? "later/" : ""}[name]-[hash].js` },
     },
   },
-  worker: { format: "es" },
+  worker: {
+    format: "es",
+    // The tables are loaded when a checkpoint is opened.
+    rolldownOptions: { output: { assetFileNames: ({ names }) => `assets/${names[0]?.endsWith(".txt") ? "later/" : ""}[name]-[hash][extname]` } },
+  },
   server: { watch: { ignored: ["**/target/**", "**/.cache/**", "**/dist/**"] } },
   plugins: [named(), policyOnlyWhenBuilt(), offline()],
 });
@@ -35,7 +39,7 @@ function offline() {
     filename: "service-worker.ts",
     injectRegister: null, // www/offline.ts does it, when the page has loaded
     injectManifest: {
-      globPatterns: ["**/*.{html,js,css,wasm,svg,png,json,safetensors,webmanifest}"],
+      globPatterns: ["**/*.{html,js,css,wasm,svg,png,json,safetensors,txt,webmanifest}"],
       maximumFileSizeToCacheInBytes: 16 << 20,
     },
     manifest: {

@@ -81,6 +81,7 @@ pub mod report;
 #[cfg(feature = "share")]
 pub mod share;
 pub mod source;
+pub mod tables;
 #[cfg(feature = "text")]
 pub mod text;
 #[cfg(feature = "verify")]

@@ -64,13 +64,6 @@ pub(crate) fn has<K: Borrow<str>>(sorted: &[K], item: &str) -> bool {
     sorted.binary_search_by(|other| other.borrow().cmp(item)).is_ok()
 }
 
-/// The distinct ones among `items` that are there `times` or more, ascending.
-pub(crate) fn repeated<T: Ord + Copy>(items: impl IntoIterator<Item = T>, times: usize) -> Vec<T> {
-    let mut items: Vec<T> = items.into_iter().collect();
-    sort_by(&mut items, T::cmp);
-    items.chunk_by(T::eq).filter(|same| same.len() >= times).map(|same| same[0]).collect()
-}
-
 /// The item that is there most often; of several, the greatest.
 pub(crate) fn most_frequent<T: Ord + Copy>(items: impl IntoIterator<Item = T>) -> Option<T> {
     let mut items: Vec<T> = items.into_iter().collect();
@@ -121,7 +114,6 @@ mod tests {
         assert_eq!(found, [("a", vec![2, 4]), ("b", vec![3, 1])]);
         assert_eq!((value_of(&found, "b"), value_of(&found, "c")), (Some(&vec![3, 1]), None));
         assert_eq!(distinct([2, 1, 2]), [1, 2]);
-        assert_eq!(repeated([3, 2, 1, 2, 3], 2), [2, 3]);
         assert_eq!(most_frequent([2, 1, 3, 1, 2]), Some(2));
     }
 

@@ -398,13 +398,14 @@ fn a_vision_tower_beside_its_language_model_has_a_configuration_of_its_own() {
         &[2],
         &[1.0, 2.0],
     );
+    let vision = vision.values("v.blk.0.attn_q.weight", &[2, 2], &[1.0; 4]);
     let report = open(vec![("d/mmproj.gguf", vision.build()), ("d/text.gguf", text.build())]).unwrap().report;
     let kinds: Vec<(&str, NormKind)> =
         report.norms.iter().map(|norm| (norm.name.as_str(), norm.kind)).collect();
     assert!(kinds.contains(&("output_norm", NormKind::RmsNorm)), "{kinds:?}");
     assert!(kinds.contains(&("v.blk.0.ln1", NormKind::LayerNorm)), "{kinds:?}");
     let evidence = &report.norms.iter().find(|norm| norm.name == "output_norm").unwrap().evidence;
-    says(&evidence[0].detail, &["the family `gemma3`"]);
+    says(&evidence[1].detail, &["the family `gemma3`"]);
     assert!(report.warnings.is_empty());
 }
 

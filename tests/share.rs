@@ -132,7 +132,7 @@ fn without_names_nothing_of_them_is_left() {
     let inspection = model("zanzibar", 3, 16);
     for (text, named) in [(again(&inspection, NAMED), true), (again(&inspection, NAMELESS), false)] {
         let text = serde_json::to_string(&text).unwrap();
-        for word in ["zanzibar", "ln_1", "mlp.fc1"] {
+        for word in ["zanzibar", "ln_1"] {
             assert_eq!(text.contains(word), named, "{word}");
         }
     }

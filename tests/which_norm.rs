@@ -5,8 +5,8 @@ mod support;
 
 use gammascope::inspect::{self, Inspection};
 use gammascope::report::{
-    EvidenceReport, KindByLoss, ModelVerdict, NormKind, NormReport, NormRole, PassSummary, Report,
-    ScaleConvention, Verification,
+    EvidenceReport, KindByLoss, ModelVerdict, NormBehaviour, NormKind, NormReport, NormRole, PassSummary,
+    Report, ScaleConvention, Verification,
 };
 use gammascope::source::memory::MemorySource;
 use gammascope::writer::sample::BUDGET;
@@ -63,7 +63,19 @@ fn weights_alone_tell_the_kinds_apart_under_opaque_names() {
     ] {
         let report = weighed(&model(weights, shifts), None, opaque);
         assert_eq!(report.norms.len(), 9, "{weights:?}");
-        assert!(report.norms.iter().all(|norm| norm.kind == kind), "{weights:?}: {}", report.model.sentence);
+        for norm in &report.norms {
+            // A mean that goes unseen does not tell a LayerNorm from a norm over few groups, which has a shift as well.
+            let open: f64 = norm
+                .alternatives
+                .iter()
+                .filter(|other| matches!(other.behaviour, NormBehaviour::LayerNorm | NormBehaviour::Spanning))
+                .map(|other| other.probability)
+                .sum();
+            match kind {
+                NormKind::LayerNorm => assert!(norm.kind != NormKind::RmsNorm && open > 0.95, "{norm:?}"),
+                _ => assert_eq!(norm.kind, kind, "{weights:?}: {}", report.model.sentence),
+            }
+        }
     }
 }
 
@@ -258,11 +270,9 @@ fn a_configuration_of_another_family_beside_the_weights_is_a_contradiction() {
     let report = weighed(&model(Weights::Trained { energy: 1.0 }, false), Some(bert), as_named);
     let norm = final_norm(&report);
     assert_ne!(norm.kind, NormKind::LayerNorm, "Llama's weights are no BERT");
-    let settle = norm.settle.as_ref().unwrap();
-    assert!(
-        settle.contains("configuration speaks for LayerNorm") && settle.contains("for RMSNorm"),
-        "{settle}"
-    );
+    assert!(norm.settle.as_ref().unwrap().contains("check that the configuration is this model's"));
+    let says = |source| norm.evidence.iter().find(|piece| piece.source == source).unwrap().says;
+    assert_eq!((says("configuration"), says("shift")), (NormKind::LayerNorm, NormKind::RmsNorm));
 }
 
 #[test]
@@ -281,9 +291,7 @@ fn fields_that_contradict_the_weights_make_the_kind_unknown() {
     let report = weighed(&tensors, Some(config), as_named);
     let norm = final_norm(&report);
     assert_eq!((norm.kind, norm.confidence), (NormKind::Unknown, 0.0));
-    assert!(
-        norm.settle.as_ref().unwrap().starts_with("shift speaks for LayerNorm and configuration for RMSNorm")
-    );
+    assert!(norm.settle.as_ref().unwrap().contains("for LayerNorm and configuration for RMSNorm"));
     // Weights that training has gone through decide it.
     let trained =
         Transformer { weights: Weights::Trained { energy: 0.2 }, shifts: true, trained_scales: true };
@@ -300,7 +308,7 @@ fn the_name_of_an_epsilon_alone_decides_nothing_against_the_weights() {
         let config = format!(r#"{{"hidden_size":128,"{field}":1e-6}}"#);
         let energy = if shifts { 0.2 } else { 1.0 };
         let report = weighed(&model(Weights::Trained { energy }, shifts), Some(&config), as_named);
-        assert_eq!(final_norm(&report).kind, kind, "{field}");
+        assert!([kind, NormKind::Unknown].contains(&final_norm(&report).kind), "{field}");
     }
 }
 
@@ -369,7 +377,8 @@ fn scales_in_f8_are_read() {
     // 0x38 is 1.0 in F8_E4M3, 0x30 is 0.5.
     let json = r#"{"model.norm.bias":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]},"model.norm.weight":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[4,8]}}"#;
     let bytes = support::file(json, &[0x30, 0x38, 0x30, 0x38, 0x38, 0x38, 0x30, 0x38]);
-    let report = read(vec![("model.safetensors", bytes)], true).report;
+    let config = br#"{"model_type":"gpt2"}"#.to_vec();
+    let report = read(vec![("model.safetensors", bytes), ("config.json", config)], true).report;
     let norm = &report.norms[0];
     assert_eq!(norm.kind, NormKind::LayerNorm);
     assert_eq!((norm.kernel.scale_min_abs, norm.kernel.scale_max_abs), (Some(0.5), Some(1.0)));
@@ -398,4 +407,70 @@ fn a_shift_of_zeros_may_be_a_converters_padding() {
         .for_each(|(_, _, values)| values.fill(0.0));
     let report = weighed(&tensors, Some(LLAMA), as_named);
     assert_ne!(final_norm(&report).kind, NormKind::LayerNorm, "the rest says RMSNorm");
+}
+
+/// A file of matrices and convolutions of small numbers, and of norms with a shift.
+fn network(maps: &[(String, Vec<usize>)], norms: &[(String, usize)]) -> Report {
+    let mut tensors: Vec<(String, Vec<usize>, f32)> =
+        maps.iter().map(|(name, shape)| (name.clone(), shape.clone(), 0.1)).collect();
+    for (norm, width) in norms {
+        tensors.push((format!("{norm}.weight"), vec![*width], 0.9));
+        tensors.push((format!("{norm}.bias"), vec![*width], 0.1));
+    }
+    let listed: Vec<(&str, &[usize], Vec<f32>)> = tensors
+        .iter()
+        .map(|(name, shape, value)| {
+            let values = (0..shape.iter().product::<usize>()).map(|at| value + 0.01 * (at % 7) as f32);
+            (name.as_str(), shape.as_slice(), values.collect())
+        })
+        .collect();
+    read(vec![("model.safetensors", support::tensors(&listed))], false).report
+}
+
+/// The robot policies' U-Net: a convolution over time, a group norm, in a Sequential; and an image encoder of two-convolution blocks.
+#[test]
+fn norms_among_convolutions_are_never_called_layer_norm() {
+    let (mut maps, mut norms) = (Vec::new(), Vec::new());
+    for block in 0..2 {
+        let inputs = if block == 0 { 32 } else { 64 };
+        maps.push((format!("unet.down_modules.0.{block}.blocks.0.block.0.weight"), vec![64, inputs, 5]));
+        norms.push((format!("unet.down_modules.0.{block}.blocks.0.block.1"), 64));
+        for number in 1..3 {
+            maps.push((format!("encoder.stage.{block}.conv{number}.weight"), vec![48, 48, 3, 3]));
+            norms.push((format!("encoder.stage.{block}.bn{number}"), 48));
+        }
+    }
+    maps.push(("encoder.stem.0.weight".to_owned(), vec![48, 3, 7, 7]));
+    norms.push(("encoder.stem.1".to_owned(), 48));
+    let report = network(&maps, &norms);
+    assert_eq!(report.norms.len(), norms.len());
+    for norm in &report.norms {
+        assert!(matches!(norm.kind, NormKind::Other | NormKind::Unknown), "{}: {:?}", norm.name, norm.kind);
+        let all: f64 = norm.alternatives.iter().map(|other| other.probability).sum();
+        assert!(norm.alternatives.len() == 4 && (all - 1.0).abs() < 1e-9, "{}", norm.name);
+    }
+}
+
+/// The same norms in a transformer's blocks, in code that nobody listed.
+#[test]
+fn norms_with_a_shift_in_a_transformers_blocks_are_layer_norms_and_the_alternative_is_shown() {
+    let (mut maps, mut norms) = (Vec::new(), vec![("final_norm".to_owned(), 64)]);
+    for block in 0..2 {
+        for (name, shape) in [
+            ("attn.w_in", [192, 64]),
+            ("attn.w_out", [64, 64]),
+            ("mlp.first", [256, 64]),
+            ("mlp.last", [64, 256]),
+        ] {
+            maps.push((format!("blocks.{block}.{name}.weight"), shape.to_vec()));
+        }
+        norms.push((format!("blocks.{block}.attn_norm"), 64));
+        norms.push((format!("blocks.{block}.mlp_norm"), 64));
+    }
+    let report = network(&maps, &norms);
+    for norm in report.norms.iter().filter(|norm| norm.block.is_some()) {
+        assert_eq!(norm.kind, NormKind::LayerNorm, "{}", norm.name);
+        let spanning = norm.alternatives.iter().find(|other| other.behaviour == NormBehaviour::Spanning);
+        assert!(spanning.unwrap().probability > 0.005, "a group norm stays possible");
+    }
 }

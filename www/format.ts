@@ -2,7 +2,7 @@
  * Numbers, bytes and the schema's words as people read them. Plain ASCII digits and exponents: what is copied from
  * the page can be pasted into code.
  */
-import type { KernelForm, ModelVerdict, NormKind, NormRole, ReaderUse, ScaleConvention } from './report';
+import type { KernelForm, ModelVerdict, NormBehaviour, NormKind, NormRole, ReaderUse, ScaleConvention } from './report';
 
 const grouped = new Intl.NumberFormat('en-US');
 
@@ -86,6 +86,13 @@ export const KINDS: Record<NormKind, string> = {
   rmsnorm: 'RMSNorm',
   other: 'Other norm',
   unknown: 'Unknown',
+};
+
+export const BEHAVIOURS: Record<NormBehaviour, string> = {
+  layernorm: 'LayerNorm',
+  rmsnorm: 'RMSNorm',
+  spanning: 'a norm over groups, positions or the batch',
+  plain: 'no normalisation',
 };
 
 export const VERDICTS: Record<ModelVerdict, string> = { ...KINDS, mixed: 'Mixed' };

@@ -12,7 +12,7 @@ const glossary = {
   },
   strength: {
     label: 'Strength',
-    text: 'Size of the log-likelihood ratio between LayerNorm and RMSNorm, in nats. 1 nat multiplies the odds by 2.7; 0 abstains.',
+    text: 'By how many nats this evidence prefers its kind to the next likely one. 1 nat multiplies the odds by 2.7; 0 abstains.',
   },
   site: {
     label: 'Norm site',

@@ -3,3 +3,9 @@ declare module '*?raw' {
   const text: string;
   export default text;
 }
+
+/** Its address where the path ends so. */
+declare module '*?url' {
+  const address: string;
+  export default address;
+}

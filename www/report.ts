@@ -220,6 +220,10 @@ scale_convention: ScaleConvention,
  */
 convention_reason: string, 
 /**
+ * What the module may do, and how probable each is; empty in reports of versions before this was told.
+ */
+alternatives: Array<AlternativeReport>, 
+/**
  * Everything that speaks for or against.
  */
 evidence: Array<EvidenceReport>, 
@@ -252,7 +256,7 @@ export type ScaleConvention = "weight" | "one_plus_weight" | "none";
 
 export type EvidenceReport = { 
 /**
- * Which evidence: "configuration", "shift", "names", "structure", "values", "writer energy".
+ * Which evidence: "prior", "configuration", "layout", "shift", "names", "structure", "values", "siblings", "writer energy", …
  */
 source: string, 
 /**
@@ -260,13 +264,29 @@ source: string,
  */
 says: NormKind, 
 /**
- * |log-likelihood ratio| between LayerNorm and RMSNorm, in nats; 0 when it abstains.
+ * By how many nats it speaks for that kind rather than for the next likely one; 0 when it abstains.
  */
 strength: number, 
 /**
  * What was seen, as a sentence.
  */
-detail: string, };
+detail: string, 
+/**
+ * How probable each behaviour would be on this evidence alone; empty when it abstains, and in reports of earlier versions.
+ */
+under: Array<AlternativeReport>, };
+
+export type AlternativeReport = { 
+/**
+ * What the module does.
+ */
+behaviour: NormBehaviour, 
+/**
+ * Probability, 0 to 1; all of one site add up to 1.
+ */
+probability: number, };
+
+export type NormBehaviour = "layernorm" | "rmsnorm" | "spanning" | "plain";
 
 export type WriterReport = { 
 /**

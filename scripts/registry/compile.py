@@ -3,11 +3,11 @@
 
     python compile.py DOCUMENTS… --out src/norm/registry
 
-DOCUMENTS are folders written by measure.py. Writes two tables, one line a family and one line a layout of a block:
+DOCUMENTS are folders written by measure.py. Writes one table, with one line a family:
 
     families.tsv  model_type, default, exceptions: `pattern=kind`, a pattern being part of the site's path without numbers
-    layouts.tsv   norm sites of the block with their kinds, its other tensors, the model types built so
 
+The tables of layouts, counts and vocabularies are written by `cargo run --release --example registry`.
 A kind is layer, rms, other, with +1 where the scale is stored as γ − 1 and * where that differs, or ? where the same code
 does both, as a value of its configuration decides. Only what was measured gets in; lines from knowledge are kept by hand in published.tsv.
 """
@@ -19,12 +19,6 @@ import json
 import os
 import re
 
-# As in src/norm/names.rs: the strongest container of blocks first.
-CONTAINERS = [
-    {"block", "blocks", "resblocks", "transformer_blocks", "single_transformer_blocks", "blk"},
-    {"layers", "h", "decoder_layers", "encoder_layers", "x_layers", "r_layers"},
-    {"layer"},
-]
 # As in src/checkpoint/config.rs: words of a path that point to a nested configuration.
 SYNONYMS = {
     "vision": ["vision", "visual", "image", "img", "vit"],
@@ -34,21 +28,6 @@ SYNONYMS = {
     "speech": ["audio", "speech", "sound"],
 }
 TEXT_KEYS = ["text_config", "llm_config", "language_config", "decoder", "decoder_config"]
-
-
-def block_end(parts):
-    """Index of the last component of the block's own path, or None outside any block."""
-    for container in CONTAINERS:
-        for at in reversed(range(len(parts))):
-            part = parts[at].lower()
-            if at + 1 < len(parts) and parts[at + 1].isdigit():
-                if part in container:
-                    return at + 1
-                continue
-            stem, _, number = part.rpartition("_")
-            if number.isdigit() and stem in container:
-                return at
-    return None
 
 
 def kind_of(norm):
@@ -162,41 +141,6 @@ def compile_families(documents):
     return families
 
 
-# ------------------------------------------------------------------ layouts
-
-
-def compile_layouts(documents):
-    """Sorted names inside a block → (kind of each norm site, model types)."""
-    layouts = collections.defaultdict(lambda: (collections.defaultdict(set), set()))
-    for document in documents:
-        norms = {norm["weight"]: kind_of(norm) for norm in document["norms"] if norm.get("weight")}
-        blocks, sites = collections.defaultdict(set), collections.defaultdict(dict)
-        for name, _, shape in document["tensors"]:
-            parts = name.split(".")
-            end = block_end(parts[:-1])
-            if end is None:
-                continue
-            block = ".".join(parts[: end + 1])
-            inside = ".".join("N" if part.isdigit() else part for part in parts[end + 1 :])
-            blocks[block].add(inside)
-            if name in norms:
-                sites[block].setdefault(inside, set()).add(norms[name])
-        for block, inside in blocks.items():
-            if block not in sites:
-                continue
-            kinds, types = layouts[tuple(sorted(inside))]
-            types.add(document.get("model_type") or document["name"])
-            for site, measured in sites[block].items():
-                kinds[site] |= measured - {None}
-    return layouts
-
-
-def worth_keeping(inside, kinds):
-    """A layout whose every site is a LayerNorm with a shift adds nothing to that shift."""
-    bias = lambda site: site.rpartition(".")[0] + ".bias"
-    return any(kind != {"layer"} or bias(site) not in inside for site, kind in kinds.items() if kind)
-
-
 # ------------------------------------------------------------------ files
 
 
@@ -220,20 +164,6 @@ def main():
             if line["default"] or exceptions:
                 print(model_type, line["default"] or "-", exceptions, sep="\t", file=file)
 
-    layouts = compile_layouts(documents)
-    shared = [kinds for kinds, types in layouts.values() if len(types) > 1]
-    split = lambda kinds: any({"layer", "rms"} <= {kind.removesuffix("+1") for kind in its} for its in kinds.values())
-    print(f"{len(layouts)} layouts, {len(shared)} of two model types or more, of these both LayerNorm and RMSNorm: {sum(map(split, shared))}")
-    names = set().union(*(types for _, types in layouts.values()))
-    # The families that others are named after are the ones that readers know: llama before blt.
-    fame = {name: sum(other.startswith(name) for other in names) for name in names}
-    with open(os.path.join(arguments.out, "layouts.tsv"), "w") as file:
-        for inside, (kinds, types) in sorted(layouts.items(), key=lambda item: (sorted(item[1][1]), item[0])):
-            if worth_keeping(inside, kinds):
-                sites = " ".join(f"{site}={pooled(kind)}" for site, kind in sorted(kinds.items()) if kind)
-                others = " ".join(name for name in inside if not kinds.get(name))
-                known = sorted(types, key=lambda name: (-fame[name], name))
-                print(sites, others, " ".join(known), sep="\t", file=file)
     print(f"{len(families)} families")
 
 

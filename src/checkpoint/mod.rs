@@ -1,5 +1,6 @@
 //! Files become one catalogue of tensors: names, dtypes, shapes and byte ranges, with the configuration beside it.
 
+pub mod buffer;
 pub mod config;
 pub mod dtype;
 pub mod format;
@@ -163,10 +164,11 @@ impl<S: ByteSource> Checkpoint<S> {
         self.shards.iter().map(ByteSource::length).sum()
     }
 
-    /// Elements of all tensors.
+    /// Elements of all tensors but buffers.
     pub fn parameters(&self) -> u64 {
         // Unknown types may hold anything.
-        self.tensors.iter().map(Tensor::elements).fold(0, u64::saturating_add)
+        let trained = self.tensors.iter().filter(|tensor| !buffer::is_buffer(&tensor.name, &tensor.shape));
+        trained.map(Tensor::elements).fold(0, u64::saturating_add)
     }
 
     /// The configuration that speaks for a tensor or site: the one with the longest prefix of its name.

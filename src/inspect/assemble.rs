@@ -10,14 +10,14 @@ use crate::checkpoint::dtype::TensorType;
 use crate::checkpoint::{Checkpoint, TensorError};
 use crate::kernel::scale::Scale;
 use crate::norm::convention::{self, Storage};
-use crate::norm::evidence::Evidence;
+use crate::norm::evidence::{self, Evidence};
 use crate::norm::{NormSite, unnamed};
 use crate::order;
 use crate::reader::{ReaderIndex, Readers};
 use crate::report::sentence;
 use crate::report::{
-    CheckpointSummary, DeadParameters, EvidenceReport, ModelSummary, NormKind, NormReport, NormRole,
-    RemoteSummary, Report, SCHEMA, Verification, Warning,
+    CheckpointSummary, DeadParameters, ModelSummary, NormKind, NormReport, NormRole, RemoteSummary, Report,
+    SCHEMA, Verification, Warning,
 };
 use crate::source::{ByteSource, Transfer};
 
@@ -169,10 +169,8 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             confidence: verdict.confidence,
             scale_convention: convention.convention,
             convention_reason: convention.reason,
-            evidence: match &judged.other {
-                Some(why) => vec![other_evidence(why.clone())],
-                None => judged.pieces.iter().map(Evidence::report).collect(),
-            },
+            alternatives: evidence::alternatives(verdict.posterior),
+            evidence: judged.pieces.iter().map(Evidence::report).collect(),
             settle: self.settle(site, judged),
             readers: reader_reports(
                 &self.checkpoint.tensors,
@@ -264,10 +262,6 @@ const MANY_OPAQUE: usize = 4;
 /// Why nothing is read from a scale of heads × d.
 const PER_HEAD: &str =
     "each head has a scale of its own here, and so a kernel of its own: none of them is shown";
-
-fn other_evidence(why: String) -> EvidenceReport {
-    EvidenceReport { source: "structure".to_owned(), says: NormKind::Other, strength: 0.0, detail: why }
-}
 
 fn split(read: Option<&Result<Vec<f64>, TensorError>>) -> (Option<&[f64]>, Option<String>) {
     match read {

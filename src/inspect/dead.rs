@@ -4,7 +4,7 @@ use crate::checkpoint::Tensor;
 use crate::kernel::dead::{self, Classes};
 use crate::kernel::direction::Kernel;
 use crate::reader::{self, Readers};
-use crate::report::{DeadDirections, DeadParameters, NormReport, ReaderReport, ReaderUse};
+use crate::report::{DeadDirections, DeadParameters, KernelForm, NormReport, ReaderReport, ReaderUse};
 
 /// The readers of one site with their dead directions. `has_shift` tells of a shift even when its values could not be
 /// read: it is then taken as one that matters.
@@ -85,6 +85,19 @@ pub(super) fn total_dead(norms: &[NormReport]) -> DeadParameters {
             "readers are recognised by their names and shapes; what is not recognised is not counted"
                 .to_owned(),
         );
+    }
+    let with_kernel = || {
+        let kernels = [KernelForm::InverseScale, KernelForm::Coordinates];
+        norms.iter().filter(move |norm| kernels.contains(&norm.kernel.form))
+    };
+    let not_counted = with_kernel()
+        .filter(|norm| norm.reader_note.as_ref().is_some_and(|note| note.starts_with(reader::NOT_COUNTED)))
+        .count();
+    if not_counted > 0 {
+        assumptions.push(format!(
+            "what reads {not_counted} of the {} sites with a kernel direction is not known and not counted",
+            with_kernel().count()
+        ));
     }
     let share = if parameters == 0 {
         0.0

@@ -5,7 +5,7 @@ use super::Stored;
 use super::assemble::Inspector;
 use crate::norm::NormSite;
 use crate::norm::evidence::{self, BothKinds, Evidence, Siblings, Source, Stream, Witness};
-use crate::norm::verdict::{self, Doubt, Verdict};
+use crate::norm::verdict::{self, Verdict};
 use crate::report::{NormKind, SiteVerification};
 use crate::source::ByteSource;
 
@@ -14,14 +14,9 @@ use crate::source::ByteSource;
 pub(super) struct Judged {
     /// All evidence, for and against.
     pub(super) pieces: Vec<Evidence>,
-    /// Why it is another norm altogether.
-    pub(super) other: Option<String>,
     /// The verdict.
     pub(super) verdict: Verdict,
 }
-
-/// Batch, group and adaptive norms are recognised by what they are made of, not by a balance of evidence.
-const CONFIDENT_OTHER: f64 = 0.99;
 
 impl<S: ByteSource> Inspector<'_, S> {
     /// Judges every site.
@@ -30,14 +25,12 @@ impl<S: ByteSource> Inspector<'_, S> {
             self.sites.iter().zip(stored).map(|(site, stored)| self.judge_alone(site, stored)).collect();
         let siblings = Siblings::of(self.sites.iter().zip(judged.iter().map(|judged| judged.verdict)));
         for (site, judged) in self.sites.iter().zip(&mut judged) {
-            if site.block.is_some() || site.doubt.is_some() || judged.verdict.kind != NormKind::Unknown {
+            if site.block.is_some() || judged.verdict.kind != NormKind::Unknown {
                 continue;
             }
-            let shared = |piece: &&Evidence| matches!(piece.source, Source::Shift | Source::Loss);
-            let shared = judged.pieces.iter().filter(shared).map(|piece| piece.log_likelihood_ratio).sum();
-            if let Some(piece) = siblings.weigh(site, shared) {
+            if let Some(piece) = siblings.weigh(site) {
                 judged.pieces.push(piece);
-                judged.verdict = verdict::combine(&judged.pieces, Doubt::None);
+                judged.verdict = verdict::combine(&judged.pieces);
             }
         }
         judged
@@ -60,7 +53,6 @@ impl<S: ByteSource> Inspector<'_, S> {
         let witness = Witness {
             site,
             config: self.config(&site.name).map(|config| config.scope(&site.name)),
-            stored_around_zero: self.storage.around_zero(site) == Some(true),
             shift: stored.shift.as_ref().and_then(|shift| shift.as_deref().ok()),
             writers: self.streams.of(site),
             no_writers: self.streams.why_not(),
@@ -68,30 +60,15 @@ impl<S: ByteSource> Inspector<'_, S> {
             measured: self.measured(&site.name),
         };
         let pieces = evidence::collect(&witness);
-        let other = evidence::outside_theorem(&witness);
-        let doubt = match site.doubt {
-            None => Doubt::None,
-            Some(_) if site.unnamed => Doubt::Unnamed,
-            Some(_) => Doubt::AnotherNorm,
-        };
-        let verdict = match other {
-            Some(_) => Verdict { kind: NormKind::Other, confidence: CONFIDENT_OTHER },
-            None if witness.measured.is_none()
-                && witness.writers.is_some_and(Stream::is_centred)
-                && site.reads_stream() =>
-            {
-                verdict::on_a_centred_stream()
-            }
-            None => verdict::combine(&pieces, doubt),
-        };
-        Judged { pieces, other, verdict }
+        let centred = witness.measured.is_none()
+            && witness.writers.is_some_and(Stream::is_centred)
+            && site.reads_stream();
+        let verdict = if centred { verdict::on_a_centred_stream() } else { verdict::combine(&pieces) };
+        Judged { pieces, verdict }
     }
 
     /// What would settle a kind that is unknown, or that two pieces of evidence contradict each other about.
     pub(super) fn settle(&self, site: &NormSite, judged: &Judged) -> Option<String> {
-        if judged.other.is_some() {
-            return None;
-        }
         let clash = verdict::contradiction(&judged.pieces);
         if judged.verdict.kind != NormKind::Unknown && clash.is_none() {
             return None;
@@ -99,11 +76,8 @@ impl<S: ByteSource> Inspector<'_, S> {
         let clash = clash.map(|(layer, rms)| {
             format!("{} speaks for LayerNorm and {} for RMSNorm. ", layer.source.name(), rms.source.name())
         });
-        let doubt = site.doubt.filter(|_| !site.unnamed).map(|doubt| format!("{}. ", capitalised(doubt)));
-        let weighed = judged
-            .pieces
-            .iter()
-            .any(|piece| piece.source == Source::WriterEnergy && piece.log_likelihood_ratio != 0.0);
+        let weighed =
+            judged.pieces.iter().any(|piece| piece.source == Source::WriterEnergy && piece.speaks());
         let advice = match (self.config(&site.name).is_some(), self.streams.refused(), weighed) {
             (false, true, _) => {
                 "A config.json beside the weights would settle it, or a sample of the weights."
@@ -119,11 +93,6 @@ impl<S: ByteSource> Inspector<'_, S> {
                 "The code that the model runs in would settle it; check that the configuration is this model's."
             }
         };
-        Some(clash.or(doubt).unwrap_or_default() + advice)
+        Some(clash.unwrap_or_default() + advice)
     }
-}
-
-fn capitalised(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
 }

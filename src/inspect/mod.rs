@@ -8,7 +8,7 @@ mod weights;
 
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Tensor, TensorError};
 use crate::kernel::scale::Scale;
-use crate::norm::{self, NormSite};
+use crate::norm::{self, Knowledge, NormSite};
 use crate::report::claims::Claim;
 use crate::report::{Report, Verification, Warning};
 use crate::source::{ByteSource, SourceError};
@@ -93,6 +93,15 @@ pub async fn inspect<S: ByteSource>(
 /// Opens and inspects the files of one checkpoint; the weights can be weighed afterwards.
 pub async fn open<S: ByteSource>(
     sources: Vec<S>,
+    progress: impl FnMut(Progress),
+) -> Result<Opened<S>, CheckpointError> {
+    open_knowing(sources, Knowledge::default(), progress).await
+}
+
+/// The same with part of what is known of other models left out.
+pub async fn open_knowing<S: ByteSource>(
+    sources: Vec<S>,
+    knowledge: Knowledge,
     mut progress: impl FnMut(Progress),
 ) -> Result<Opened<S>, CheckpointError> {
     let checkpoint = checkpoint::open(sources, |opened| {
@@ -104,7 +113,7 @@ pub async fn open<S: ByteSource>(
         });
     })
     .await?;
-    let (sites, mut read) = find_sites(&checkpoint, &mut progress).await;
+    let (sites, mut read) = find_sites(&checkpoint, knowledge, &mut progress).await;
     let mut take = |index: usize| read[index].take();
     let stored = sites
         .iter()
@@ -127,6 +136,7 @@ type Read = Vec<Option<Result<Vec<f64>, TensorError>>>;
 /// The norm sites, and what was read of their tensors; where the names say nothing, every vector is read to find them.
 async fn find_sites<S: ByteSource>(
     checkpoint: &Checkpoint<S>,
+    knowledge: Knowledge,
     progress: &mut impl FnMut(Progress),
 ) -> (Vec<NormSite>, Read) {
     let tensors = &checkpoint.tensors;
@@ -134,7 +144,10 @@ async fn find_sites<S: ByteSource>(
         let config = checkpoint.config_of(name).filter(|config| assemble::fits(config, checkpoint))?;
         Some(config.scope(name))
     };
-    let sites = norm::find(tensors, norm::parameterless::find(tensors, config_of));
+    // Every configuration that diffusers writes says which of its classes it is for.
+    let diffusers = checkpoint.configs.iter().any(|config| config.scope("").has("_class_name"));
+    let knowledge = Knowledge { library: diffusers.then_some("diffusers"), ..knowledge };
+    let sites = norm::find(tensors, norm::parameterless::find(tensors, config_of), knowledge);
     let unnamed = sites.is_empty() && norm::unnamed::says_nothing(tensors);
     let wanted: Vec<usize> = if unnamed {
         norm::unnamed::vectors(tensors)
@@ -178,6 +191,11 @@ impl<S: ByteSource> Opened<S> {
     pub fn take(&mut self, weights: Weights) {
         self.streams = Streams::new(weights);
         self.report_anew();
+    }
+
+    /// Every norm site, in the order of the report.
+    pub fn sites(&self) -> &[NormSite] {
+        &self.sites
     }
 
     /// Every tensor of the checkpoint, sorted by name.

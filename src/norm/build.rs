@@ -1,6 +1,7 @@
 //! What the blocks of a stack are made of, as far as it tells the kind of their norms.
 
 use super::names::{self, Path};
+use super::surroundings;
 use crate::checkpoint::Tensor;
 use crate::order;
 
@@ -17,16 +18,30 @@ pub struct Build {
     pub biased: bool,
     /// MobileBERT's bottlenecks.
     pub bottleneck: bool,
+    /// Attention, by the names of its projections.
+    pub attention: bool,
     /// It has matrices.
     matrices: bool,
     /// It has convolution kernels.
     kernels: bool,
+    /// Among them such as mix channels and positions.
+    dense: bool,
 }
 
 impl Build {
-    /// Its maps are convolutions only: what is normalised may be channels, groups or batches.
-    pub fn only_convolutions(self) -> bool {
-        self.kernels && !self.matrices
+    /// Whether it has matrices.
+    pub fn has_matrices(self) -> bool {
+        self.matrices
+    }
+
+    /// Whether it has convolutions that mix channels and positions.
+    pub fn has_dense_kernels(self) -> bool {
+        self.dense
+    }
+
+    /// Whether it has convolution kernels.
+    pub fn has_kernels(self) -> bool {
+        self.kernels
     }
 }
 
@@ -60,7 +75,12 @@ pub(super) fn stacks(tensors: &[Tensor]) -> Vec<(String, Build)> {
                 .any(|part| names_a_gate(&names::compact(part)));
         }
         let matrix = tensor.shape.len() == 2 && !tensor.shape.contains(&1);
+        if !build.attention && (matrix || tensor.shape.len() > 2) {
+            let mut parts = inside.split('.').chain(std::iter::once(part));
+            build.attention = parts.any(|part| surroundings::is_attention(&names::compact(part)));
+        }
         build.matrices |= matrix;
+        build.dense |= surroundings::is_dense(&tensor.shape);
         build.kernels |= tensor.shape.len() >= 4 || (tensor.shape.len() == 3 && spelled.contains("conv"));
         if matrix && !build.biased {
             // Sorted, a map's bias stands right before its weight.
@@ -151,6 +171,6 @@ mod tests {
             ("layers.0.ff.fc1.weight", &[32, 8]),
             ("layers.0.ff.fc2.weight", &[8, 32]),
         ]);
-        assert!(!build.gated && build.biased && !build.only_convolutions());
+        assert!(!build.gated && build.biased && build.attention && !build.has_kernels());
     }
 }

@@ -2,15 +2,20 @@
 //! ([`super::parameterless`]) and are placed among the others.
 //!
 //! A site is a vector named as a scale (`weight`, `gamma`, `g`, `scale`, fused `…layer_norm_weight`) whose module is
-//! a norm: by its name, or because a shift of the same shape stands beside it. LayerScale, modulation, weight-norm
-//! and activation parameters are vectors too and are told apart by what they lack.
+//! a norm: by its name, or because it holds nothing but this vector and a shift of the same shape. LayerScale, modulation,
+//! weight-norm and activation parameters are vectors too and are told apart by what they lack.
 
+use super::behaviour::Behaviour;
 use super::build::{self, Build};
+use super::habits::{self, Habits};
 use super::layout::{self, Recognised};
+use super::library;
 use super::names::{self, Path};
 use super::parameterless::Parameterless;
 use super::place;
-use crate::checkpoint::Tensor;
+use super::registry::Knowledge;
+use super::surroundings::{self, Surroundings};
+use crate::checkpoint::{Tensor, compare_names};
 use crate::order;
 use crate::report::NormRole;
 use std::collections::HashMap;
@@ -36,10 +41,8 @@ pub struct NormSite {
     pub block_path: Option<String>,
     /// Path of its stack of blocks, or of its parent.
     pub stack: String,
-    /// Batch, group, instance or adaptive, and how that was seen; outside the theorem.
-    pub other: Option<&'static str>,
-    /// Why it may be another norm in spite of its shift; only a configuration settles it.
-    pub doubt: Option<&'static str>,
+    /// What it does, and how that was seen, where its module stores what only such a norm stores.
+    pub other: Option<(Behaviour, &'static str)>,
     /// Its block, or a block of the stack it ends, has one norm on the residual stream, which attention and feed-forward
     /// share.
     pub parallel: bool,
@@ -53,6 +56,10 @@ pub struct NormSite {
     pub per_head: bool,
     /// The stack of blocks whose residual stream it stands on: its own, or the one that it begins or ends.
     pub stream: Option<String>,
+    /// What stands around it.
+    pub surroundings: Surroundings,
+    /// How often norms of each behaviour were counted in such surroundings.
+    pub habits: Habits,
     /// What the layout of its block says.
     pub layout: Option<Recognised>,
     /// Found by shapes and values only, as the catalogue's names say nothing: see [`super::unnamed`].
@@ -73,13 +80,14 @@ impl NormSite {
             stack: path.stack(),
             block_path: path.block_path(),
             other: None,
-            doubt: None,
             parallel: false,
             shift_on_stream: false,
             recognised: false,
             build: Build::default(),
             per_head: false,
             stream: None,
+            surroundings: Surroundings::default(),
+            habits: Habits::default(),
             layout: None,
             unnamed: false,
             name,
@@ -129,19 +137,21 @@ pub enum Place {
 }
 
 /// Last parts of a tensor's name that can be a scale, with the shift that goes with each.
-const SCALE_NAMES: [(&str, &[&str]); 8] = [
-    ("weight", &["bias"]),
-    ("gamma", &["beta"]),
-    ("g", &["b"]),
+const SCALE_NAMES: [(&str, &[&str]); 9] = [
+    ("weight", &["bias", "offset", "shift"]),
+    ("gamma", &["beta", "bias"]),
+    ("g", &["b", "bias"]),
     ("scale", &["bias", "offset", "shift"]),
     ("w", &["b"]),
+    // The Annotated Transformer's.
+    ("a_2", &["b_2"]),
     ("layer_norm_weight", &["layer_norm_bias"]),
     ("ln_weight", &["ln_bias"]),
     ("alpha", &["bias", "beta"]),
 ];
 
 /// Finds every norm site, in the order of the network; `parameterless` are known otherwise.
-pub fn find(tensors: &[Tensor], parameterless: Vec<Parameterless>) -> Vec<NormSite> {
+pub fn find(tensors: &[Tensor], parameterless: Vec<Parameterless>, knowledge: Knowledge) -> Vec<NormSite> {
     let catalogue = Catalogue::new(tensors);
     let mut sites: Vec<NormSite> = (0..tensors.len()).filter_map(|index| catalogue.site(index)).collect();
     let stores = |sites: &[NormSite], name: &str| sites.iter().any(|site| site.name == name);
@@ -152,14 +162,40 @@ pub fn find(tensors: &[Tensor], parameterless: Vec<Parameterless>) -> Vec<NormSi
     }
     let builds = build::stacks(tensors);
     place::place(&catalogue, &mut sites, &builds);
-    layout::recognise(tensors, &mut sites);
-    let only_convolutions = !builds.is_empty() && builds.iter().all(|(_, build)| build.only_convolutions());
-    for site in &mut sites {
-        site.doubt = catalogue.doubt(site, only_convolutions);
+    for site in sites.iter_mut().filter(|site| site.scale.is_some()) {
+        site.surroundings = surroundings::around(tensors, site);
+    }
+    layout::recognise(tensors, &mut sites, knowledge);
+    let mut counted = Counted { known: Vec::new(), library: library::recognise(tensors, knowledge) };
+    for site in sites.iter_mut().filter(|site| site.scale.is_some()) {
+        site.habits = counted.of(site, knowledge);
     }
     // The catalogue is sorted by name already, and the sort is stable.
     order::sort_by_key(&mut sites, place_in_network);
     sites
+}
+
+/// Habits by what they depend on: the blocks of a stack are alike.
+struct Counted {
+    known: Vec<((bool, String, &'static str), Habits)>,
+    library: Option<&'static str>,
+}
+
+impl Counted {
+    fn of(&mut self, site: &NormSite, knowledge: Knowledge) -> Habits {
+        let name = habits::name_class(&site.name);
+        let key = (site.shift.is_some(), site.surroundings.finest(), name);
+        let found = self.known.iter().find(|(other, _)| *other == key).map(|(_, habits)| habits.clone());
+        let mut habits = found.unwrap_or_else(|| {
+            let habits = Habits::of(key.0, &site.surroundings, name, self.library, knowledge);
+            self.known.push((key, habits.clone()));
+            habits
+        });
+        if site.build.bottleneck && site.role != NormRole::Other {
+            habits.allow_plain();
+        }
+        habits
+    }
 }
 
 /// The order of the network: embeddings, blocks, what stands after them; an encoder before the decoder that reads it.
@@ -187,26 +223,13 @@ pub(super) struct Catalogue<'a> {
     pub(super) tensors: &'a [Tensor],
     /// The same by name.
     pub(super) by_name: HashMap<&'a str, usize>,
-    /// Modules that hold two convolutions or more that mix both channels and neighbours, as a ResNet block does. A depthwise
-    /// one goes with a LayerNorm (ConvNeXt), and so does the single one of a stem. Sorted.
-    convolutional: Vec<&'a str>,
-    /// Parts (first components of names) that hold many such modules: the autoencoders and U-Nets of bundles. Sorted.
-    pub(super) autoencoders: Vec<&'a str>,
 }
 
 impl<'a> Catalogue<'a> {
     fn new(tensors: &'a [Tensor]) -> Self {
         let by_name =
             tensors.iter().enumerate().map(|(index, tensor)| (tensor.name.as_str(), index)).collect();
-        let wide = |tensor: &&Tensor| tensor.shape.len() >= 4 && tensor.shape[1] > 1 && tensor.shape[2] > 1;
-        let parents = tensors.iter().filter(wide).filter_map(|tensor| {
-            let (module, _) = split_last(&tensor.name)?;
-            Some(split_last(module)?.0)
-        });
-        let convolutional = order::repeated(parents, 2);
-        let roots = convolutional.iter().map(|parent| parent.split('.').next().unwrap_or_default());
-        let autoencoders = order::repeated(roots, MANY);
-        Self { tensors, by_name, convolutional, autoencoders }
+        Self { tensors, by_name }
     }
 
     fn sibling(&self, module: &str, separator: &str, name: &str) -> Option<usize> {
@@ -222,14 +245,16 @@ impl<'a> Catalogue<'a> {
         let (scale_name, shifts) = SCALE_NAMES.iter().find(|(name, _)| *name == last)?;
         let named = module.rsplit(['.', '/']).next().unwrap_or_default();
         // Most tensors are matrices, and cost no more than this.
-        let per_head = tensor.shape.len() == 2 && *scale_name == "weight" && place::is_query_key(named);
+        let per_head = matches!(*scale_name, "weight" | "gamma" | "g")
+            && place::is_query_key(named)
+            && is_rows(&tensor.shape);
         let width = match vector_width(&tensor.shape) {
             Some(width) => width,
-            None if per_head && tensor.elements() > 0 => *tensor.shape.last()?,
+            None if per_head => *tensor.shape.last()?,
             None => return None,
         };
         let path = Path::new(module);
-        let fused = scale_name.contains('_');
+        let fused = scale_name.contains('_') && *scale_name != "a_2";
         let shift = shifts.iter().find_map(|name| self.sibling(module, separator, name)).filter(|&shift| {
             let shape = &self.tensors[shift].shape;
             vector_width(shape) == Some(width) || (per_head && *shape == tensor.shape)
@@ -239,11 +264,9 @@ impl<'a> Catalogue<'a> {
         let response = names::compact(path.last()) == "grn" && tensor.shape.len() > 1;
         let named =
             fused || batch || (names::is_norm(path.last()) && !response) || self.is_wrapped_norm(&path);
-        let structural = *scale_name == "weight" && is_number(path.last()) && shift.is_some() && width > 1;
-        // Video autoencoders scale channels by gamma (C × 1 × 1); a bare vector gamma is a LayerScale.
-        let channels = tensor.shape.len() > 2 && tensor.shape[0] == width;
-        let old_style = *scale_name == "gamma" && (shift.is_some() || channels);
-        if !(named || structural || old_style) || is_no_norm(&path) {
+        if !(named || self.is_norm_by_structure(index, module, separator, scale_name, shift))
+            || is_no_norm(&path)
+        {
             return None;
         }
         Some(NormSite {
@@ -251,18 +274,79 @@ impl<'a> Catalogue<'a> {
             shift,
             other: match *scale_name {
                 // ResMLP's Affine, under the names of its paper; a bare alpha scales an RMSNorm in Moshi.
-                "alpha" if shift.is_some() => {
-                    Some("its alpha and beta only scale and shift: nothing is normalised")
+                "alpha" if shift.is_some_and(|shift| self.tensors[shift].name.ends_with("beta")) => {
+                    Some((Behaviour::Plain, "its alpha and beta only scale and shift: nothing is normalised"))
                 }
                 // Gemma's audio encoder has an RMSNorm there, without a shift.
-                _ if shift.is_some() && module.starts_with("a.blk.") && path.last() == "conv_norm" => Some(
+                _ if shift.is_some() && module.starts_with("a.blk.") && path.last() == "conv_norm" => Some((
+                    Behaviour::Spanning,
                     "llama.cpp folds the running statistics of an audio encoder's batch norms into scale and shift",
-                ),
+                )),
                 _ => self.other(module, separator, &path),
             },
             per_head: per_head && vector_width(&tensor.shape).is_none(),
             ..NormSite::new(if module.is_empty() { tensor.name.clone() } else { module.to_owned() }, width)
         })
+    }
+
+    /// A module whose name says nothing, but that holds what only a norm holds: a scale and a shift of one shape and nothing else;
+    /// or a lone `g` or `gamma`; or, among the numbered linear maps of a Sequential, a lone vector.
+    fn is_norm_by_structure(
+        &self,
+        index: usize,
+        module: &str,
+        separator: &str,
+        scale: &str,
+        shift: Option<usize>,
+    ) -> bool {
+        let tensor = &self.tensors[index];
+        let last = module.rsplit(['.', '/']).next().unwrap_or_default();
+        // Video autoencoders scale channels by gamma (C × 1 × 1), in a module called anything.
+        let channels = scale == "gamma"
+            && tensor.shape.len() > 2
+            && vector_width(&tensor.shape) == Some(tensor.shape[0]);
+        if channels {
+            return true;
+        }
+        if module.is_empty() || !self.holds_only(module, separator, index, shift) {
+            return false;
+        }
+        let numbered = is_number(last) && tensor.shape.len() == 1 && tensor.shape[0] > 1;
+        match (scale, shift) {
+            ("gamma" | "g" | "a_2", Some(_)) => vector_width(&tensor.shape) > Some(1),
+            // A column is a linear map of one number.
+            ("weight", Some(_)) => tensor.shape.len() == 1 && tensor.shape[0] > 1,
+            ("g" | "gamma", None) => is_number(last),
+            ("weight", None) => numbered && self.among_linear_maps(module, separator),
+            _ => false,
+        }
+    }
+
+    /// Whether a module holds this scale, its shift and scalars, and nothing else.
+    fn holds_only(&self, module: &str, separator: &str, scale: usize, shift: Option<usize>) -> bool {
+        let prefix = format!("{module}{separator}");
+        let start = self.tensors.partition_point(|tensor| compare_names(&tensor.name, &prefix).is_lt());
+        let below = self
+            .tensors
+            .iter()
+            .enumerate()
+            .skip(start)
+            .take_while(|(_, tensor)| tensor.name.starts_with(&prefix));
+        below
+            .take(HELD)
+            .all(|(index, tensor)| index == scale || Some(index) == shift || tensor.elements() <= 1)
+    }
+
+    /// Whether the numbered modules beside this one hold matrices, and none a convolution: a lone vector beside convolutions
+    /// may be the slopes of a PReLU.
+    fn among_linear_maps(&self, module: &str, separator: &str) -> bool {
+        let Some((parent, _)) = split_last(module) else { return false };
+        let beside = (0..BESIDE).filter_map(|number| {
+            let name = format!("{parent}{separator}{number}{separator}weight");
+            self.by_name.get(name.as_str()).map(|&index| self.tensors[index].shape.len())
+        });
+        let ranks: Vec<usize> = beside.collect();
+        ranks.contains(&2) && ranks.iter().all(|&rank| rank <= 2)
     }
 
     /// `norm.1.weight`, `layer_norm.ln.weight`: a wrapper's number or inner name under a norm.
@@ -272,57 +356,41 @@ impl<'a> Catalogue<'a> {
         listed && inside.len() > 1 && names::is_norm(inside[inside.len() - 2])
     }
 
-    /// Why the site is a batch, group, instance or adaptive norm.
-    fn other(&self, module: &str, separator: &str, path: &Path<'_>) -> Option<&'static str> {
-        // A numbered norm is called what its list is called: group_norms.3.
-        let named = path.inside().iter().rev().find(|part| !is_number(part)).copied().unwrap_or_default();
-        let last = names::compact(named);
-        let words = names::words(named);
-        let says = |name: &str| last.contains(name);
-        if self.sibling(module, separator, "running_mean").is_some()
-            || self.sibling(module, separator, "running_var").is_some()
-        {
-            Some("it keeps running statistics, as batch norms do")
-        } else if says("batchnorm") {
-            Some("its name says batch norm")
-        } else if says("groupnorm") || words.iter().any(|word| word == "gn") {
-            Some("its name says group norm")
-        } else if says("instancenorm") {
-            Some("its name says instance norm")
-        } else if last == "grn" {
-            Some("its name says global response norm")
-        } else if last == "lnx" {
-            Some("RWKV's ln_x normalises each head apart: a group norm")
-        } else if self.sibling(module, separator, "linear.weight").is_some() {
-            Some("a linear map inside it makes the scale from a condition: an adaptive norm")
-        } else if path.inside().iter().any(|part| matches!(*part, "in_layers" | "out_layers")) {
-            Some("it stands where diffusion networks have group norms")
-        } else if last == "convnormout"
-            || (!is_number(path.last())
-                && PLAIN_NAMES.contains(&last.trim_end_matches(|end: char| end.is_ascii_digit()))
-                && split_last(module).is_some_and(|(parent, _)| {
-                    // Stems have either: a batch norm in ResNets, a LayerNorm in hybrids with transformers.
-                    !parent.ends_with("stem") && order::has(&self.convolutional, parent)
-                }))
-        {
-            Some("it stands beside convolutions, as group and batch norms do")
+    /// What the module does, where it stores what only such a norm stores.
+    fn other(&self, module: &str, separator: &str, path: &Path<'_>) -> Option<(Behaviour, &'static str)> {
+        let has = |name: &str| self.sibling(module, separator, name);
+        let scalar = |name: &&str| has(name).is_some_and(|index| self.tensors[index].elements() == 1);
+        if has("running_mean").is_some() || has("running_var").is_some() {
+            Some((Behaviour::Spanning, "it keeps running statistics, as batch norms do"))
+        } else if ["alpha", "pre_tanh_scale"].iter().any(scalar) {
+            Some((
+                Behaviour::Plain,
+                "a single number beside scale and shift bends a tanh: DyT, which normalises nothing",
+            ))
+        } else if names::compact(path.last()) == "lnx" {
+            Some((Behaviour::Spanning, "RWKV's ln_x normalises each head apart: a group norm"))
+        } else if has("linear.weight").is_some() {
+            Some((
+                Behaviour::Plain,
+                "a linear map inside it makes the scale from a condition: an adaptive norm",
+            ))
         } else {
             None
         }
     }
 }
 
-/// Convolutional modules that make a part one of convolutions.
-const MANY: usize = 3;
-
-/// What group and batch norms between convolutions are called, numbers aside.
-const PLAIN_NAMES: [&str; 4] = ["norm", "normin", "normout", "normlayer"];
+/// Tensors that a norm's module may hold: scale, shift and a few scalars.
+const HELD: usize = 6;
+/// Numbered modules that are looked at beside one.
+const BESIDE: u32 = 12;
 
 /// Modules whose vectors are no norm scales, whatever else they are called.
 fn is_no_norm(path: &Path<'_>) -> bool {
     let last = names::compact(path.last());
     let whole = path.inside().iter().map(|part| names::compact(part)).collect::<Vec<_>>();
     last.starts_with("layerscale")
+        || names::words(path.last()).first().is_some_and(|word| word == "ls")
         || last.contains("normfactor")
         || last.contains("adaln")
         || last.contains("modulation")
@@ -336,6 +404,11 @@ pub(super) fn is_number(part: &str) -> bool {
 /// A name's parent and last part.
 pub(super) fn split_last(name: &str) -> Option<(&str, &str)> {
     name.rsplit_once(['.', '/'])
+}
+
+/// Two dimensions that are not 1: heads × channels.
+fn is_rows(shape: &[u64]) -> bool {
+    !shape.contains(&0) && shape.iter().filter(|&&size| size > 1).count() == 2 && shape.last() > Some(&1)
 }
 
 /// The width of a vector: one dimension, or several of which at most one is not 1.

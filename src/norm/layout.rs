@@ -1,38 +1,62 @@
 //! Which code a block is from, seen in the names of its tensors: a measured layout, or the marks of a release. See
 //! [`super::registry`].
 
-use super::find::NormSite;
+use super::find::{NormSite, split_last};
 use super::names::{self, Path};
-use super::registry::{Match, Release, Statement};
-use crate::checkpoint::Tensor;
+use super::registry::{Knowledge, Match, Release, Statement, fingerprint};
+use crate::checkpoint::{Tensor, compare_names};
 use crate::order;
-use std::rc::Rc;
+use std::collections::HashMap;
 
-/// What the layout of its block, or of the blocks it stands beside, says of a site.
+/// What the layout of its block, of the blocks it stands beside, or of the module around it says of a site.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recognised {
     /// What is done at the site in every family built so.
     pub statement: Statement,
     /// These families, as a few words.
     pub families: String,
-    /// Names in common ÷ names in either; 1 for a release known by its marks.
-    pub likeness: f64,
+    /// Only the module around it is known, not a whole block.
+    pub module: bool,
+    /// How many libraries have it.
+    pub libraries: usize,
 }
 
-/// Names inside one block, and the scales among them, each sorted.
+/// A block or a smaller module, its names as a fingerprint, and the norms in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Of its sorted names.
+    pub fingerprint: String,
+    /// How many distinct norms it has.
+    pub norms: usize,
+    /// Sites (by index), each with its place among the sorted names of these norms.
+    pub members: Vec<(usize, usize)>,
+    /// It is a module and no block.
+    pub module: bool,
+    /// Path of the block.
+    path: String,
+}
+
+/// Every block with a norm, then the modules around norms that stand in no block.
+pub fn groups(tensors: &[Tensor], sites: &[NormSite]) -> Vec<Group> {
+    let mut groups = blocks(tensors, sites);
+    groups.extend(modules(tensors, sites));
+    groups
+}
+
+/// Names inside one block, and the scales among them with their sites.
 struct Block {
     path: String,
     names: Vec<String>,
-    scales: Vec<String>,
+    scales: Vec<(String, usize)>,
 }
 
-/// Recognises the layout of every block with a norm. One pass, and one match for each distinct layout.
-pub(super) fn recognise(tensors: &[Tensor], sites: &mut [NormSite]) {
-    let scales =
-        sites.iter().filter_map(|site| Some((site.block_path.clone()?, inside(&tensors[site.scale?].name))));
+fn blocks(tensors: &[Tensor], sites: &[NormSite]) -> Vec<Group> {
+    let scales = sites.iter().enumerate().filter_map(|(index, site)| {
+        Some((site.block_path.clone()?, (inside(&tensors[site.scale?].name), index)))
+    });
     let mut blocks: Vec<Block> = order::groups(scales)
         .into_iter()
-        .map(|(path, scales)| Block { path, names: Vec::new(), scales: order::distinct(scales) })
+        .map(|(path, scales)| Block { path, names: Vec::new(), scales })
         .collect();
     // Neighbours in a sorted catalogue are mostly of one block.
     let mut last = String::new();
@@ -51,59 +75,148 @@ pub(super) fn recognise(tensors: &[Tensor], sites: &mut [NormSite]) {
             blocks[block].names.push(inside(&tensor.name));
         }
     }
-    for block in &mut blocks {
-        block.names = order::distinct(std::mem::take(&mut block.names));
+    let mut groups = Vec::with_capacity(blocks.len());
+    for Block { path, names, scales } in blocks {
+        let names = order::distinct(names);
+        groups.push(group(&names, &scales, path, false));
     }
-    let mut of_block = Vec::new();
-    for (names, alike) in order::groups(blocks.iter().map(|block| (&block.names, block))) {
-        let scales: Vec<&str> = alike[0].scales.iter().map(String::as_str).collect();
-        if let Some(found) = Match::of(names, &scales).map(Rc::new) {
-            of_block.extend(alike.iter().map(|block| (block.path.as_str(), found.clone())));
-        }
-    }
-    order::sort_by_key(&mut of_block, |(path, _)| *path);
-    let stacks = of_block.iter().map(|(path, found)| (&path[..path.rfind('.').unwrap_or(0)], found));
-    let of_stack = order::groups(stacks);
-    for site in sites.iter_mut() {
-        let found = match &site.block_path {
-            Some(path) => order::value_of(&of_block, path),
-            None => site
-                .stream
-                .as_deref()
-                .and_then(|stack| order::value_of(&of_stack, stack))
-                .map(|found| found[0]),
-        };
-        site.layout = found.and_then(|found| {
-            let statement = match site.block {
-                Some(_) => found.says(&inside(&tensors[site.scale?].name)),
-                None => found.says_outside(&site.name),
-            }?;
-            Some(Recognised { statement, families: found.families(), likeness: found.likeness })
-        });
-    }
-    recognise_releases(tensors, sites);
+    groups
 }
 
-/// Where no layout is the same in every name, a release may be known by its marks.
+fn group(names: &[String], scales: &[(String, usize)], path: String, module: bool) -> Group {
+    let norms = order::distinct(scales.iter().map(|(name, _)| name));
+    let members = scales.iter().filter_map(|(name, site)| Some((*site, norms.binary_search(&name).ok()?)));
+    Group {
+        fingerprint: fingerprint(names.iter().map(String::as_str)),
+        norms: norms.len(),
+        members: members.collect(),
+        module,
+        path,
+    }
+}
+
+/// A norm in no block may stand in a known module: a ResNet block of an autoencoder, an attention pool.
+fn modules(tensors: &[Tensor], sites: &[NormSite]) -> Vec<Group> {
+    let mut scales: Vec<(&str, usize)> = sites
+        .iter()
+        .enumerate()
+        .filter_map(|(index, site)| Some((tensors[site.scale?].name.as_str(), index)))
+        .collect();
+    order::sort_by(&mut scales, |a, b| compare_names(a.0, b.0));
+    let mut seen: HashMap<&str, bool> = HashMap::new();
+    let mut found = Vec::new();
+    for site in sites.iter().filter(|site| site.block.is_none() && site.scale.is_some()) {
+        let mut module = site.name.as_str();
+        while let Some((parent, _)) = split_last(module) {
+            module = parent;
+            let known = seen.get(module).copied();
+            if known == Some(true) {
+                break;
+            }
+            if known.is_none() {
+                let group = of_module(tensors, module, &scales);
+                seen.insert(module, group.is_some());
+                if let Some(group) = group {
+                    found.push(group);
+                    break;
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Recognises the layout of every block with a norm.
+pub(super) fn recognise(tensors: &[Tensor], sites: &mut [NormSite], knowledge: Knowledge) {
+    let known: Vec<(Group, Match)> = groups(tensors, sites)
+        .into_iter()
+        .filter_map(|group| {
+            let found = Match::of(&group.fingerprint, group.norms, knowledge)?;
+            Some((group, found))
+        })
+        .collect();
+    let recognised = |statement, found: &Match, module| Recognised {
+        statement,
+        families: found.families(),
+        module,
+        libraries: found.libraries(),
+    };
+    for (group, found) in &known {
+        for &(site, place) in &group.members {
+            let said = found.says(place).map(|statement| recognised(statement, found, group.module));
+            sites[site].layout = sites[site].layout.take().or(said);
+        }
+    }
+    let stacks = known.iter().filter(|(group, _)| !group.module);
+    let of_stack = order::groups(
+        stacks.map(|(group, found)| (&group.path[..group.path.rfind('.').unwrap_or(0)], found)),
+    );
+    let outside = sites.iter_mut().filter(|site| site.block.is_none() && site.layout.is_none());
+    for site in outside {
+        let stack = site.stream.as_deref().and_then(|stack| order::value_of(&of_stack, stack));
+        let said = stack.and_then(|found| Some((found[0].says_outside(&site.name)?, found[0])));
+        site.layout = said.map(|(statement, found)| recognised(statement, found, false));
+    }
+    if knowledge.without.is_none() {
+        recognise_releases(tensors, sites);
+    }
+}
+
+/// More tensors than this are no small module.
+const MODULE: usize = 64;
+
+/// Names below a module, numbers as N, with the rank of maps that are no matrices; none where it is too small or too large to be
+/// anybody's code.
+fn of_module(tensors: &[Tensor], module: &str, scales: &[(&str, usize)]) -> Option<Group> {
+    let prefix = format!("{module}.");
+    let start = tensors.partition_point(|tensor| compare_names(&tensor.name, &prefix).is_lt());
+    let below =
+        tensors[start..].iter().take_while(|tensor| tensor.name.starts_with(&prefix)).take(MODULE + 1);
+    let (mut names, mut norms, mut seen, mut maps) = (Vec::new(), Vec::new(), 0, 0);
+    for tensor in below {
+        seen += 1;
+        maps += usize::from(tensor.shape.len() > 1);
+        let name = numberless(&tensor.name[prefix.len()..]);
+        if let Ok(scale) = scales.binary_search_by(|(scale, _)| compare_names(scale, &tensor.name)) {
+            norms.push((name.clone(), scales[scale].1));
+        }
+        names.push(if tensor.shape.len() > 2 { format!("{name}:{}", tensor.shape.len()) } else { name });
+    }
+    let names = order::distinct(names);
+    (seen <= MODULE && names.len() >= FEWEST && maps >= 2)
+        .then(|| group(&names, &norms, module.to_owned(), true))
+}
+
+/// Fewer names than this are in too many modules to be anybody's code.
+const FEWEST: usize = 5;
+
+/// A name's components with numbers as N.
+fn numberless(name: &str) -> String {
+    let parts =
+        name.split('.').map(|part| if part.bytes().all(|byte| byte.is_ascii_digit()) { "N" } else { part });
+    parts.collect::<Vec<_>>().join(".")
+}
+
+/// Where no layout is known, a release may be known by its marks.
 fn recognise_releases(tensors: &[Tensor], sites: &mut [NormSite]) {
-    let open = |site: &NormSite| site.layout.as_ref().is_none_or(|layout| layout.likeness < 1.0);
-    if !sites.iter().any(open) {
+    if !sites.iter().any(|site| site.layout.is_none()) {
         return;
     }
     let paths =
         tensors.iter().map(|tensor| format!(".{}.", Path::new(&tensor.name).without_numbers().join(".")));
     let paths = order::distinct(paths);
     let releases = Release::of(&paths);
-    for site in sites.iter_mut().filter(|site| open(site)) {
+    for site in sites.iter_mut().filter(|site| site.layout.is_none()) {
         let said = releases.iter().find_map(|release| Some((release.says(&site.name)?, release.name)));
         if let Some((statement, name)) = said {
-            site.layout = Some(Recognised { statement, families: name.to_owned(), likeness: 1.0 });
+            site.layout =
+                Some(Recognised { statement, families: name.to_owned(), module: false, libraries: 1 });
         }
     }
 }
 
 /// What FSDP, activation checkpointing and torch.compile wrap modules in.
-const WRAPPERS: [&str; 3] = ["_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_orig_mod"];
+pub(crate) const WRAPPERS: [&str; 3] = ["_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_orig_mod"];
 
 /// A tensor's name inside its block, numbers as N, wrappers left out.
 fn inside(name: &str) -> String {

@@ -11,7 +11,7 @@ pub(super) struct Path<'a> {
 /// Containers of blocks, the strongest first: Swin nests `blocks` in `layers`, T5 nests `layer` in `block`.
 const BLOCK_CONTAINERS: [&[&str]; 3] = [
     &["block", "blocks", "resblocks", "transformer_blocks", "single_transformer_blocks", "blk"],
-    &["layers", "h", "decoder_layers", "encoder_layers", "x_layers", "r_layers"],
+    &["layers", "h", "decoder_layers", "encoder_layers", "x_layers", "r_layers", "albert_layers"],
     &["layer"],
 ];
 

@@ -20,9 +20,6 @@ const POSITIVE: f64 = 0.95;
 /// Share of a width's scales that must agree on having a shift.
 const AGREEMENT: f64 = 0.9;
 
-/// Why only weights or a configuration settle the kind.
-const DOUBT: &str = "the names say nothing; only the writers or a configuration can settle the kind";
-
 /// Whether no name of the catalogue says what its tensor is for.
 pub fn says_nothing(tensors: &[Tensor]) -> bool {
     tensors.iter().all(|tensor| is_opaque(&tensor.name))
@@ -198,13 +195,14 @@ fn site(tensors: &[Tensor], scale: usize, shift: Option<usize>, width: u64, stre
         block_path: None,
         stack: String::new(),
         other: None,
-        doubt: Some(DOUBT),
         parallel: false,
         shift_on_stream: false,
         recognised: false,
         build: super::build::Build::default(),
         per_head: false,
         stream: on_stream.then(String::new),
+        surroundings: super::surroundings::Surroundings::default(),
+        habits: super::habits::Habits::of_shift(shift.is_some()),
         layout: None,
         unnamed: true,
     }

@@ -1,12 +1,14 @@
-//! The one place where evidence becomes a verdict.
+//! The one place where evidence becomes a verdict: a posterior over what the module does.
 //!
-//! The pieces are written so that they may be added: names, structure and layout are weighed given the shift. But
-//! configuration, layout, names and structure are four looks at one thing, the code the model was written in (Llama's
-//! names go with Llama's blocks and Llama's config.json), so of those that agree the strongest speaks; those that
-//! disagree are a contradiction, and both sides count. A layout that is the same in every name is that code: single names
-//! and the build of the block, which are habits of code in general, then add nothing. Shift, values, writer energy and loss stand on their own. Prior odds are
-//! even. The sum is turned into a probability and the verdict abstains below [`THRESHOLD`].
+//! Prior, shift, structure and names are counted step by step, each given those before it, so they multiply. All of them, and
+//! configuration, layout and siblings, are looks at one thing, the code the model was written in (Llama's names go with Llama's
+//! blocks and Llama's config.json): of those that agree the strongest counts; those that disagree are a contradiction, and
+//! both sides count. Counts are of code that somebody measured. With probability [`UNKNOWN_LIBRARY`] the code is of a library unlike
+//! all of them, so that habits say no more than this lets them; once the code itself is recognised, habits of code in general
+//! hardly matter ([`KNOWN_CODE`]). Values, writer energy, loss and activations stand on their own. The verdict abstains below
+//! [`THRESHOLD`].
 
+use super::behaviour::{Behaviour, Likelihood, reported};
 use super::evidence::{Evidence, Source};
 use crate::report::NormKind;
 
@@ -19,133 +21,152 @@ const MOST_CONFIDENT: f64 = 0.999;
 /// Only some columns of some writers were looked at, and biases not at all.
 const CENTRED: f64 = 0.97;
 
-/// Evidence that would settle a kind by itself; a missing shift alone is short of it.
+/// Evidence that would settle a kind by itself.
 const CLEAR: f64 = 3.0;
 
-/// Looks at the code the model was written in.
-const CODE: [Source; 4] = [Source::Configuration, Source::Layout, Source::Names, Source::Structure];
+/// Habits of code in general, counted one given the other.
+const HABITS: [Source; 4] = [Source::Prior, Source::Shift, Source::Structure, Source::Names];
 
-/// Evidence of the code above this settles what a doubtful site is: the family or the layout, not the name of the ε.
-const SETTLES: f64 = 5.0;
+/// Other looks at the code the model was written in.
+const CODE: [Source; 3] = [Source::Configuration, Source::Layout, Source::Siblings];
 
-/// A kind and how sure it is.
+/// A site may be of a library in which norms do not stand where they stand elsewhere.
+const UNKNOWN_LIBRARY: f64 = 0.03;
+
+/// Where a family, a layout or the other norms of the stream say what the code is, habits are mostly beside the point.
+const KNOWN_CODE: f64 = 0.4;
+
+/// Habits that speak so strongly against what the code is said to be are a contradiction: an RMSNorm with a shift.
+const AGAINST_THE_CODE: f64 = 5.0;
+
+/// A kind, how sure it is, and what else it may be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Verdict {
-    /// LayerNorm, RMSNorm or unknown.
+    /// LayerNorm, RMSNorm, other or unknown.
     pub kind: NormKind,
     /// Probability of `kind`; 0 when unknown.
     pub confidence: f64,
-}
-
-/// Whom a site's kind may be believed from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Doubt {
-    /// All evidence.
-    None,
-    /// It may be neither LayerNorm nor RMSNorm: the configuration's word only.
-    AnotherNorm,
-    /// Nothing but shapes and values is known: what the writers or the configuration say, if the sum agrees.
-    Unnamed,
+    /// Everything that is known of the site, as one likelihood.
+    pub posterior: Likelihood,
 }
 
 /// What a norm does on a stream without a mean, whatever its code: nothing is left of the difference between the kinds.
 pub fn on_a_centred_stream() -> Verdict {
-    Verdict { kind: NormKind::LayerNorm, confidence: CENTRED }
+    let posterior = Likelihood([CENTRED, 1.0 - CENTRED, 0.0, 0.0].map(f64::ln));
+    Verdict { kind: NormKind::LayerNorm, confidence: CENTRED, posterior }
 }
 
 /// Adds the evidence up.
-pub fn combine(evidence: &[Evidence], doubt: Doubt) -> Verdict {
-    let of = |wanted: Source| -> f64 {
-        evidence.iter().filter(|piece| piece.source == wanted).map(|piece| piece.log_likelihood_ratio).sum()
+pub fn combine(evidence: &[Evidence]) -> Verdict {
+    let together = |sources: &[Source]| {
+        let own = evidence.iter().filter(|piece| sources.contains(&piece.source));
+        own.fold(Likelihood::NOTHING, |all, piece| all.and(piece.likelihood))
     };
-    let (code, rest): (Vec<&Evidence>, Vec<&Evidence>) =
-        evidence.iter().partition(|piece| CODE.contains(&piece.source));
-    let recognised = of(Source::Layout).abs() > SETTLES;
-    let habit =
-        |piece: &&&Evidence| !(recognised && matches!(piece.source, Source::Names | Source::Structure));
-    let ratios = || code.iter().filter(habit).map(|piece| piece.log_likelihood_ratio);
-    let sum = ratios().fold(0.0, f64::max)
-        + ratios().fold(0.0, f64::min)
-        + rest.iter().map(|piece| piece.log_likelihood_ratio).sum::<f64>();
-    let confidence = (1.0 / (1.0 + (-sum.abs()).exp())).min(MOST_CONFIDENT);
-    let configured = of(Source::Configuration).abs().max(of(Source::Layout).abs()) > SETTLES;
-    let measured = of(Source::Activations) != 0.0;
-    let settled = match doubt {
-        Doubt::None => true,
-        Doubt::AnotherNorm => configured || measured,
-        Doubt::Unnamed => configured || measured || of(Source::WriterEnergy) * sum > 0.0,
+    let known = CODE.into_iter().map(|source| together(&[source]));
+    let code = known.fold(Likelihood::NOTHING, Likelihood::same_thing);
+    let habits = together(&HABITS);
+    let clash = code.ratio() * habits.ratio() < 0.0 && habits.ratio().abs() >= AGAINST_THE_CODE;
+    let unlike = if code.leaning().1 >= CLEAR && !clash { KNOWN_CODE } else { UNKNOWN_LIBRARY };
+    let code = code.same_thing(habits.tempered(unlike));
+    let alone =
+        evidence.iter().filter(|piece| !HABITS.contains(&piece.source) && !CODE.contains(&piece.source));
+    let posterior = alone.fold(code, |all, piece| all.and(piece.likelihood));
+    let probabilities = posterior.normalised();
+    let of = |kind: NormKind| -> f64 {
+        let same =
+            Behaviour::ALL.into_iter().zip(probabilities).filter(|(behaviour, _)| behaviour.kind() == kind);
+        same.map(|(_, probability)| probability).sum()
     };
-    if confidence < THRESHOLD || !settled {
-        Verdict { kind: NormKind::Unknown, confidence: 0.0 }
-    } else if sum > 0.0 {
-        Verdict { kind: NormKind::LayerNorm, confidence }
-    } else {
-        Verdict { kind: NormKind::RmsNorm, confidence }
+    let kinds = [NormKind::LayerNorm, NormKind::RmsNorm, NormKind::Other].map(|kind| (kind, of(kind)));
+    let most = kinds.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
+    match most {
+        Some((kind, probability)) if probability >= THRESHOLD => {
+            Verdict { kind, confidence: reported(probability.min(MOST_CONFIDENT)), posterior }
+        }
+        _ => Verdict { kind: NormKind::Unknown, confidence: 0.0, posterior },
     }
 }
 
-/// The strongest evidence on either side, where each side alone would have settled the matter.
+/// The strongest evidence for LayerNorm and for RMSNorm, where each alone would have settled the matter between them.
 pub fn contradiction(evidence: &[Evidence]) -> Option<(&Evidence, &Evidence)> {
+    // Habits are counted one given the other: the strongest of them says what they say together.
+    let is_habit = |piece: &&Evidence| HABITS.contains(&piece.source);
+    let habits: f64 = evidence.iter().filter(is_habit).map(|piece| piece.likelihood.ratio()).sum();
+    let strongest = evidence
+        .iter()
+        .filter(is_habit)
+        .max_by(|a, b| (habits * a.likelihood.ratio()).total_cmp(&(habits * b.likelihood.ratio())));
+    let ratio = |piece: &Evidence| match strongest {
+        Some(habit) if habit == piece => habits,
+        _ if is_habit(&piece) => 0.0,
+        _ => piece.likelihood.ratio(),
+    };
     let by = |sign: f64| {
-        evidence
-            .iter()
-            .max_by(|a, b| (sign * a.log_likelihood_ratio).total_cmp(&(sign * b.log_likelihood_ratio)))
-            .filter(|piece| sign * piece.log_likelihood_ratio >= CLEAR)
+        let strongest = evidence.iter().max_by(|a, b| (sign * ratio(a)).total_cmp(&(sign * ratio(b))));
+        strongest.filter(|piece| sign * ratio(piece) >= CLEAR)
     };
     Some((by(1.0)?, by(-1.0)?))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::evidence::Source;
     use super::*;
 
-    fn of(ratios: &[f64]) -> Verdict {
-        let pieces: Vec<Evidence> = ratios
-            .iter()
-            .map(|&log_likelihood_ratio| Evidence {
-                source: Source::Shift,
-                log_likelihood_ratio,
-                detail: String::new(),
-            })
-            .collect();
-        combine(&pieces, Doubt::None)
+    fn piece(source: Source, likelihood: Likelihood) -> Evidence {
+        Evidence { source, likelihood, detail: String::new() }
+    }
+
+    fn of(source: Source, kind: NormKind, nats: f64) -> Evidence {
+        piece(source, Likelihood::of(kind, nats))
     }
 
     #[test]
     fn thin_evidence_is_unknown() {
-        assert_eq!(of(&[]).kind, NormKind::Unknown);
-        assert_eq!(of(&[2.0]).kind, NormKind::Unknown);
+        assert_eq!(combine(&[]).kind, NormKind::Unknown);
+        assert_eq!(combine(&[of(Source::Values, NormKind::RmsNorm, 2.0)]).kind, NormKind::Unknown);
     }
 
     #[test]
-    fn a_doubtful_site_is_unknown_until_the_configuration_speaks() {
-        let piece =
-            |source, log_likelihood_ratio| Evidence { source, log_likelihood_ratio, detail: String::new() };
-        let shift = piece(Source::Shift, 7.38);
-        assert_eq!(combine(std::slice::from_ref(&shift), Doubt::AnotherNorm).kind, NormKind::Unknown);
-        assert_eq!(
-            combine(&[shift, piece(Source::Configuration, 6.0)], Doubt::AnotherNorm).kind,
-            NormKind::LayerNorm
-        );
+    fn no_habit_is_surer_than_an_unknown_library_allows() {
+        let sure = of(Source::Structure, NormKind::LayerNorm, 100.0);
+        let verdict = combine(&[sure]);
+        let least = verdict.posterior.normalised()[Behaviour::Spanning as usize];
+        assert!((least - UNKNOWN_LIBRARY / 4.0).abs() < 1e-9);
     }
 
     #[test]
-    fn names_and_structure_are_one_evidence() {
-        let piece =
-            |source, log_likelihood_ratio| Evidence { source, log_likelihood_ratio, detail: String::new() };
-        let both = [piece(Source::Names, -2.0), piece(Source::Structure, -2.5)];
-        assert_eq!(combine(&both, Doubt::None).kind, NormKind::Unknown);
+    fn looks_at_one_code_count_once_where_they_agree() {
+        let both =
+            [of(Source::Configuration, NormKind::RmsNorm, 6.0), of(Source::Layout, NormKind::RmsNorm, 6.0)];
+        let (one, two) = (combine(&both[..1]), combine(&both));
+        assert_eq!((one.kind, one.confidence), (two.kind, two.confidence));
     }
 
     #[test]
     fn a_contradiction_is_unknown() {
-        assert_eq!(of(&[7.38, -6.0]).kind, NormKind::Unknown);
+        let clash =
+            [of(Source::Configuration, NormKind::LayerNorm, 6.0), of(Source::Layout, NormKind::RmsNorm, 6.0)];
+        assert_eq!(combine(&clash).kind, NormKind::Unknown);
+        assert!(contradiction(&clash).is_some());
+    }
+
+    #[test]
+    fn a_mean_that_goes_unseen_does_not_rule_a_group_norm_out() {
+        let shift = piece(Source::Shift, Likelihood([0.0, -7.0, -1.0, -7.0]));
+        let energy = piece(Source::WriterEnergy, Likelihood([6.0, 0.0, 6.0, 0.0]));
+        assert_eq!(combine(&[shift, energy]).kind, NormKind::Unknown);
     }
 
     #[test]
     fn agreement_is_named_with_bounded_confidence() {
-        assert_eq!(of(&[7.38, 6.0]), Verdict { kind: NormKind::LayerNorm, confidence: MOST_CONFIDENT });
-        assert_eq!(of(&[-2.97, -3.39]).kind, NormKind::RmsNorm);
+        let measured = of(Source::Activations, NormKind::LayerNorm, 12.0);
+        let verdict = combine(&[measured, of(Source::Configuration, NormKind::LayerNorm, 6.0)]);
+        assert_eq!((verdict.kind, verdict.confidence), (NormKind::LayerNorm, MOST_CONFIDENT));
+    }
+
+    #[test]
+    fn norms_over_groups_and_modules_that_normalise_nothing_are_both_other() {
+        let neither = piece(Source::Layout, Likelihood([-6.0, -6.0, 0.0, 0.0]));
+        assert_eq!(combine(&[neither]).kind, NormKind::Other);
     }
 }

@@ -1,4 +1,4 @@
-//! What speaks for either kind at one site, as bars to both sides of a middle line.
+//! What speaks for each kind at one site, as bars to both sides of a middle line: LayerNorm to the left, any other norm to the right.
 
 use super::axis::Axis;
 use super::canvas::{Canvas, Glyph, Words, paint, readable};
@@ -14,8 +14,8 @@ const LEAST_REACH: f64 = 5.0;
 /// Half the height of a bar, rows being one apart.
 const HALF: f64 = 0.3;
 
-/// Draws one bar for each piece of evidence: to the left what speaks for LayerNorm, to the right for RMSNorm, as long as
-/// it is strong. What abstains has no bar.
+/// Draws one bar for each piece of evidence: to the left what speaks for LayerNorm, to the right for RMSNorm or another norm, as
+/// long as it is strong. What abstains has no bar.
 pub fn evidence(site: &str, evidence: &[EvidenceReport], size: Size) -> Result<Figure, PlotError> {
     if evidence.is_empty() {
         return Err(PlotError::Empty("there is no evidence about this site"));
@@ -24,7 +24,7 @@ pub fn evidence(site: &str, evidence: &[EvidenceReport], size: Size) -> Result<F
     let size = size.legible(1, false);
     let name = readable(site);
     let title = format!("Evidence about {name}");
-    let caption = "Log-likelihood ratios between LayerNorm and RMSNorm in nats: 3 multiply the odds by 20. What abstains has no bar. Evidence about the code is not independent, so of the pieces that agree the strongest counts.".to_owned();
+    let caption = "Each bar shows by how many nats one piece of evidence prefers its kind to the next likely one: 3 nats multiply the odds by 20. What abstains has no bar. Evidence about the code is not independent, so of the pieces that agree the strongest counts.".to_owned();
     let source = format!("{name} · Gammascope");
     let mut marks = Vec::new();
     let svg = paint(size, &Words { title: &title, description: &caption, source: &source }, |canvas| {
@@ -39,24 +39,47 @@ struct Bars<'e> {
     evidence: &'e [EvidenceReport],
 }
 
-/// Nats towards RMSNorm, on the right.
+/// Nats towards RMSNorm or another norm, on the right.
 fn nats(evidence: &EvidenceReport) -> f64 {
     match evidence.says {
         NormKind::LayerNorm => -evidence.strength,
-        NormKind::RmsNorm => evidence.strength,
-        NormKind::Other | NormKind::Unknown => 0.0,
+        NormKind::RmsNorm | NormKind::Other => evidence.strength,
+        NormKind::Unknown => 0.0,
+    }
+}
+
+fn ink(evidence: &EvidenceReport) -> Ink {
+    match evidence.says {
+        NormKind::LayerNorm => Ink::A,
+        NormKind::Other => Ink::C,
+        NormKind::RmsNorm | NormKind::Unknown => Ink::B,
+    }
+}
+
+fn kind_name(kind: NormKind) -> &'static str {
+    match kind {
+        NormKind::LayerNorm => "LayerNorm",
+        NormKind::RmsNorm => "RMSNorm",
+        NormKind::Other => "another norm",
+        NormKind::Unknown => "nothing",
     }
 }
 
 impl Bars<'_> {
     /// One row a piece of evidence.
     fn table(&self) -> Table {
-        let mut table = Table::new(&[("evidence", ""), ("towards RMSNorm", "nats"), ("what was seen", "")]);
+        let mut table = Table::new(&[
+            ("evidence", ""),
+            ("speaks for", ""),
+            ("away from LayerNorm", "nats"),
+            ("what was seen", ""),
+        ]);
         let rows = self.evidence.iter();
         table.rows = rows
             .map(|piece| {
                 vec![
                     Cell::from(piece.source.as_str()),
+                    Cell::from(kind_name(piece.says)),
                     Cell::from(nats(piece)),
                     Cell::from(piece.detail.as_str()),
                 ]
@@ -72,8 +95,12 @@ impl Bars<'_> {
         let plan = Plan {
             frame: canvas.frame(),
             heading: "evidence",
-            legend: vec![entry(Glyph::Square, Ink::A, "LayerNorm"), entry(Glyph::Square, Ink::B, "RMSNorm")],
-            x_title: "nats: ← LayerNorm · RMSNorm →",
+            legend: vec![
+                entry(Glyph::Square, Ink::A, "LayerNorm"),
+                entry(Glyph::Square, Ink::B, "RMSNorm"),
+                entry(Glyph::Square, Ink::C, "another norm"),
+            ],
+            x_title: "nats: ← LayerNorm · RMSNorm or another norm →",
             x: Axis::linear(-reach, reach),
             y: Axis::named(0.4, count + 0.6, Vec::new()),
             left: None,
@@ -85,11 +112,10 @@ impl Bars<'_> {
             let (row, value) = (count - index as f64, nats(piece));
             let (left, right) =
                 (panel.place(value.min(0.0), row + HALF), panel.place(value.max(0.0), row - HALF));
-            let ink = if value < 0.0 { Ink::A } else { Ink::B };
             if value == 0.0 {
                 canvas.glyph(Glyph::Ring, panel.place(0.0, row), 2.5, Ink::Muted.solid())?;
             } else {
-                canvas.block(left, right, ink.solid())?;
+                canvas.block(left, right, ink(piece).solid())?;
             }
             let said = if value == 0.0 {
                 format!("{}: abstains", piece.source)
@@ -114,12 +140,14 @@ pub(super) mod tests {
             ("configuration", NormKind::RmsNorm, 6.0),
             ("shift", NormKind::LayerNorm, 7.4),
             ("names", NormKind::Unknown, 0.0),
+            ("structure", NormKind::Other, 2.5),
         ]
         .map(|(source, says, strength)| EvidenceReport {
             source: source.to_owned(),
             says,
             strength,
             detail: format!("what <{source}> says"),
+            under: Vec::new(),
         })
         .to_vec()
     }
@@ -132,7 +160,8 @@ pub(super) mod tests {
         }
         let (right, left) = (figure.marks[0].x, figure.marks[1].x);
         assert!(left < figure.marks[2].x && figure.marks[2].x < right);
-        assert_eq!(figure.table.rows[1][1], Cell::from(-7.4));
+        assert!(figure.marks[3].x > figure.marks[2].x, "another norm is no LayerNorm");
+        assert_eq!(figure.table.rows[1][2], Cell::from(-7.4));
     }
 
     #[test]

@@ -1,70 +1,73 @@
-//! What the input projections of transformers are called. A name that is not here is not counted.
+//! What the tensors inside a block are called, and what each is for. A name that is not here is not understood.
 
 use crate::report::ReaderUse;
 
-/// The part a projection plays.
+/// The part a map plays in its block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     Query,
     Key,
     Value,
+    /// Queries, keys and values in one.
     FusedAttention,
+    /// Keys and values in one.
+    KeyValue,
+    /// Latent attention's compression of keys and values.
+    Compression,
     FeedForward,
     Expert,
     Router,
-    Unembedding,
-    Head,
-    EmbeddingProjection,
+    /// A strided convolution before keys and values.
+    Reduction,
+    /// Writes the stream, or stands between other maps: it reads no norm of the stream.
+    Inner,
+    /// Scales channels or heads, or holds positions inside attention; no map.
+    Aside,
 }
 
 impl Part {
+    /// Whether it is given what self-attention or cross-attention is given.
     pub(super) fn is_attention(self) -> bool {
-        matches!(self, Self::Query | Self::Key | Self::Value | Self::FusedAttention)
+        matches!(
+            self,
+            Self::Query | Self::Key | Self::Value | Self::KeyValue | Self::FusedAttention | Self::Compression
+        )
     }
 
+    /// Whether it gives keys or values, and no queries.
+    pub(super) fn is_key_or_value(self) -> bool {
+        matches!(self, Self::Key | Self::Value | Self::KeyValue)
+    }
+
+    /// Whether it is given what the feed-forward part is given.
     pub(super) fn is_feed_forward(self) -> bool {
         matches!(self, Self::FeedForward | Self::Expert | Self::Router)
     }
 
+    /// What a report calls it.
     pub(super) fn used_as(self) -> ReaderUse {
         match self {
             Self::Query => ReaderUse::Query,
             Self::Key => ReaderUse::Key,
             Self::Value => ReaderUse::Value,
-            Self::FusedAttention => ReaderUse::FusedAttention,
+            Self::FusedAttention | Self::KeyValue | Self::Compression => ReaderUse::FusedAttention,
             Self::FeedForward => ReaderUse::FeedForward,
             Self::Expert => ReaderUse::Expert,
             Self::Router => ReaderUse::Router,
-            Self::Unembedding => ReaderUse::Unembedding,
-            Self::Head | Self::EmbeddingProjection => ReaderUse::Projection,
+            Self::Reduction | Self::Inner | Self::Aside => ReaderUse::Projection,
         }
     }
 }
 
-/// A weight's block, its path inside the block and its part, when its name is that of an input projection.
-pub(super) fn projection(name: &str) -> Option<(Option<String>, String, Part)> {
-    let module = module_of(name)?;
-    let path = crate::norm::block_path(module);
-    let part = match &path {
-        Some((_, inside)) => in_block(inside)?,
-        None => outside_blocks(module)?,
-    };
-    Some(match path {
-        Some((block, inside)) => (Some(block), inside, part),
-        None => (None, module.to_owned(), part),
-    })
-}
-
-/// The module of a weight: `….q_proj.weight` → `….q_proj`; packed parameters have no `.weight`.
-fn module_of(name: &str) -> Option<&str> {
-    if let Some(module) = name.strip_suffix(".weight").or_else(|| name.strip_suffix(".kernel")) {
-        return Some(module);
+/// The module of a tensor and whether the tensor is its map: `attn.q.bias` belongs to `attn.q`. Packed experts and
+/// `nn.MultiheadAttention` store parameters of their own.
+pub(super) fn module_of(name: &str) -> (&str, bool) {
+    let (module, last) = name.rsplit_once('.').unwrap_or(("", name));
+    match last {
+        "weight" | "kernel" => (module, true),
+        "bias" => (module, false),
+        _ => (name.strip_suffix("_bias").unwrap_or(name), !name.ends_with("_bias")),
     }
-    // nn.MultiheadAttention and packed experts store parameters of their own.
-    ["in_proj_weight", "gate_up_proj", "gate_proj", "up_proj"]
-        .iter()
-        .any(|last| name.ends_with(last))
-        .then_some(name)
 }
 
 /// Names of the bias that goes with a weight.
@@ -75,81 +78,129 @@ pub(super) fn bias_names(weight: &str) -> Vec<String> {
             names.push(format!("{stem}bias"));
         }
     }
+    // TransformerLens: W_Q with b_Q.
+    if let Some((parent, last)) = weight.rsplit_once('.')
+        && let Some(part) = last.strip_prefix("W_")
+    {
+        names.push(format!("{parent}.b_{part}"));
+    }
     names
 }
 
-fn in_block(inside: &str) -> Option<Part> {
-    let parts: Vec<&str> = inside.split('.').collect();
+/// The part a tensor of a block plays, by its module's path inside the block (numbers as N).
+pub(super) fn part_of(module: &str) -> Option<Part> {
+    let parts: Vec<&str> = module.split('.').collect();
     let last = *parts.last()?;
     let within = |names: &[&str]| parts[..parts.len() - 1].iter().any(|part| names.contains(part));
-    let expert = within(&["experts", "shared_experts", "shared_expert"]) || inside.contains("experts");
+    let feed_forward = within(&["ffn", "mlp", "feed_forward", "ff", "ffw", "moe", "mlp_channels"]);
+    let expert = module.contains("experts") || module.contains("shared_expert");
+    let attention = module.contains("att") || module.contains("mixer") || module.contains("Attention");
     let part = match last {
+        // RWKV and others call feed-forward maps key and value: they are not known here.
         "q_proj" | "q" | "query" | "to_q" | "q_lin" | "wq" | "query_proj" | "attn_q" | "q_a_proj"
-        | "attn_q_a" | "cross_attn_q" => Part::Query,
-        "k_proj" | "k" | "key" | "to_k" | "k_lin" | "wk" | "key_proj" | "attn_k" | "cross_attn_k" => {
+        | "attn_q_a" | "cross_attn_q" | "W_Q" | "w_q"
+            if !feed_forward =>
+        {
+            Part::Query
+        }
+        "k_proj" | "k" | "key" | "to_k" | "k_lin" | "wk" | "key_proj" | "attn_k" | "cross_attn_k" | "W_K"
+        | "w_k"
+            if !feed_forward =>
+        {
             Part::Key
         }
-        "v_proj" | "v" | "value" | "to_v" | "v_lin" | "wv" | "value_proj" | "attn_v" | "cross_attn_v" => {
+        "v_proj" | "v" | "value" | "to_v" | "v_lin" | "wv" | "value_proj" | "attn_v" | "cross_attn_v"
+        | "W_V" | "w_v"
+            if !feed_forward =>
+        {
             Part::Value
         }
-        "qkv" | "qkv_proj" | "query_key_value" | "Wqkv" | "c_attn" | "in_proj_weight" | "linear_qkv"
-        | "attn_qkv" | "W_pack" | "wqkv" | "to_qkv" | "qkv_net" => Part::FusedAttention,
-        // Latent attention compresses keys and values first.
-        "kv_a_proj_with_mqa" | "kv_proj" | "to_kv" | "attn_kv_a_mqa" => Part::FusedAttention,
-        "router" | "wg" | "ffn_gate_inp" | "ffn_gate_inp_shexp" => Part::Router,
+        "in_proj" if within(&["mixer"]) => Part::FeedForward,
+        "qkv" | "qkv_proj" | "query_key_value" | "Wqkv" | "c_attn" | "in_proj_weight" | "in_proj"
+        | "linear_qkv" | "attn_qkv" | "W_pack" | "wqkv" | "to_qkv"
+            if !feed_forward =>
+        {
+            Part::FusedAttention
+        }
+        "kv" if !feed_forward => Part::KeyValue,
+        "sr" | "sequence_reduction" if attention => Part::Reduction,
+        "attn" if within(&["attn"]) => Part::FusedAttention,
+        "kv_a_proj_with_mqa" | "attn_kv_a_mqa" => Part::Compression,
+        "kv_b_proj" | "q_b_proj" | "attn_q_b" | "attn_kv_b" | "attn_k_b" | "attn_v_b" => Part::Inner,
+        "out_proj" | "o_proj" | "out_lin" | "W_O" | "wo" | "to_out" | "attn_output" | "cross_attn_o"
+        | "Wo"
+            if !feed_forward =>
+        {
+            Part::Inner
+        }
+        "dense" | "proj" | "c_proj" | "o" | "output" if attention && !feed_forward => Part::Inner,
+        "dense" if within(&["output", "output_query"]) => Part::Inner,
+        "dense" if within(&["intermediate", "intermediate_query"]) => Part::FeedForward,
+        // A router beside experts; elsewhere "gate" is not known.
+        "gate" if within(&["moe", "block_sparse_moe", "mlp", "feed_forward", "ffn"]) => Part::Router,
+        "classifier" | "layer" if within(&["router"]) => Part::Router,
+        "router" | "wg" | "ffn_gate_inp" | "ffn_gate_inp_shexp" | "shared_expert_gate" => Part::Router,
         "ffn_gate_exps" | "ffn_up_exps" | "ffn_gate_up_exps" | "ffn_gate_shexp" | "ffn_up_shexp" => {
             Part::Expert
         }
-        // "gate" is a router beside experts and a gate projection elsewhere (GPT-J-like names do not use it).
-        "gate" if within(&["moe", "block_sparse_moe", "mlp", "feed_forward", "ffn", "mixer"]) => Part::Router,
-        "classifier" | "layer" if within(&["router"]) => Part::Router,
-        "shared_expert_gate" => Part::Router,
-        "gate_proj" | "up_proj" | "gate_up_proj" | "w1" | "w3" | "w12" | "wi" | "wi_0" | "wi_1" | "fc1"
-        | "fc_in" | "c_fc" | "lin1" | "linear1" | "linear_fc1" | "dense_h_to_4h" | "ffn_gate" | "ffn_up"
-        | "gate_and_up_proj" | "Wi" | "linear_v" | "gate_up" => {
+        "gate_proj" | "up_proj" | "gate_up_proj" | "w1" | "v1" | "w3" | "w12" | "fc1" | "fc_in" | "c_fc"
+        | "lin1" | "linear1" | "linear_fc1" | "dense_h_to_4h" | "ffn_gate" | "ffn_up" | "Wi" | "linear_v"
+        | "gate_up" | "W_in" | "W_gate" | "fc" | "fc_1" | "fc_2" | "dense1" | "wi" | "wi_0" | "wi_1"
+        | "intermediate_dense" | "ffn" => {
             if expert {
                 Part::Expert
             } else {
                 Part::FeedForward
             }
         }
-        "dense" if within(&["intermediate"]) => Part::FeedForward,
-        // nn.Sequential(Linear, activation, Linear): the first.
-        "0" if within(&["mlp", "ffn", "ff", "net", "feed_forward"]) => Part::FeedForward,
-        "proj" if inside.ends_with("net.0.proj") => Part::FeedForward,
+        "fc2" | "w2" | "down_proj" | "fc_out" | "lin2" | "linear2" | "linear_fc2" | "dense_4h_to_h"
+        | "ffn_down" | "ffn_output" | "ffn_down_exps" | "ffn_down_shexp" | "w3_out" | "W_out" | "dense2"
+        | "output_dense" => Part::Inner,
+        "wo" | "Wo" | "proj" | "c_proj" | "out_proj" if feed_forward => Part::Inner,
+        "relative_attention_bias"
+        | "relative_position_bias_table"
+        | "rel_pos_h"
+        | "rel_pos_w"
+        | "attn_rel_b"
+        | "temperature" => Part::Aside,
+        // MViT pools what queries, keys and values give; DeBERTa's positions have maps of their own.
+        "pool_q" | "pool_k" | "pool_v" => Part::Aside,
+        "pos_proj" | "pos_q_proj" | "pos_key_proj" | "pos_query_proj" => Part::Aside,
+        "shortcut_proj_attn" => Part::Inner,
+        // Mamba: its first map, and what stands behind it.
+        "A_log" | "D" | "x_proj" | "dt_proj" | "conv1d" if within(&["mixer"]) || parts[0] == "mixer" => {
+            Part::Aside
+        }
+        "b_Q" | "b_K" | "b_V" | "b_O" | "b_in" | "b_out" | "b_gate" => Part::Aside,
+        _ if is_layer_scale(module) => Part::Aside,
         _ => return None,
     };
-    // RWKV and others call feed-forward maps key and value.
-    let feed_forward_path = within(&["ffn", "mlp", "feed_forward"]);
-    (!(part.is_attention() && feed_forward_path)).then_some(part)
+    Some(part)
 }
 
-fn outside_blocks(module: &str) -> Option<Part> {
-    let parts: Vec<&str> = module.split('.').collect();
-    let last = *parts.last()?;
-    let parent = parts.len().checked_sub(2).map_or("", |at| parts[at]);
-    Some(match (parent, last) {
-        ("lm_head" | "head" | "transform" | "pooler" | "predictions", "dense") => Part::Head,
-        (_, "lm_head" | "embed_out" | "vocab_projector") | ("lm_head" | "predictions", "decoder") => {
-            Part::Unembedding
-        }
-        ("", "output") => Part::Unembedding,
-        (
-            _,
-            "score" | "classifier" | "qa_outputs" | "text_projection" | "visual_projection"
-            | "vocab_transform" | "pre_classifier",
-        ) => Part::Head,
-        (_, "head") => Part::Head,
-        (_, "embeddings_project" | "embedding_hidden_mapping_in") => Part::EmbeddingProjection,
-        _ => return None,
-    })
+/// A vector that scales what a part gives to the stream.
+fn is_layer_scale(module: &str) -> bool {
+    let mut parts = module.rsplit('.');
+    let (last, parent) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let numbered = |stem: &str, name: &str| {
+        name.strip_prefix(stem)
+            .is_some_and(|end| matches!(end.trim_start_matches('_'), "1" | "2" | "attn" | "mlp" | "ffn"))
+    };
+    let scale = |name: &str| {
+        numbered("gamma", name)
+            || numbered("lambda", name)
+            || numbered("ls", name)
+            || numbered("layer_scale", name)
+    };
+    scale(last) || (scale(parent) && matches!(last, "gamma" | "lambda1" | "scale"))
 }
 
-/// Weights that some layouts store (in, out): GPT-2's Conv1D, Flax kernels, packed experts.
+/// Weights that some layouts store (in, out): GPT-2's Conv1D, Flax kernels, packed experts, TransformerLens.
 pub(super) fn may_be_transposed(weight: &str) -> bool {
     let module = weight.strip_suffix(".weight").unwrap_or(weight);
     weight.ends_with(".kernel")
         || ["c_attn", "c_fc", "gate_up_proj"].iter().any(|name| module.ends_with(name))
+        || module.rsplit('.').next().is_some_and(|last| last.starts_with("W_"))
 }
 
 /// Cross-attention, by the path inside the block.
@@ -159,19 +210,6 @@ pub(super) fn is_cross(path: &str) -> bool {
         .any(|mark| path.contains(mark))
 }
 
-/// A site of an encoder.
-pub(super) fn is_encoder(name: &str) -> bool {
-    name.split('.').any(|part| matches!(part, "encoder" | "enc"))
-}
-
-/// Whether two names speak of the same part of a bundle: text with text, vision with vision.
-pub(super) fn same_part(a: &str, b: &str) -> bool {
-    let part = |name: &str| {
-        (name.contains("vision") || name.contains("visual") || name.contains("image"), name.contains("text"))
-    };
-    part(a) == part(b)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,37 +217,49 @@ mod tests {
     #[test]
     fn input_projections_are_recognised_in_each_layout() {
         for (name, part) in [
-            ("model.layers.0.self_attn.q_proj.weight", Part::Query),
-            ("bert.encoder.layer.3.attention.self.key.weight", Part::Key),
-            ("transformer.h.1.attn.c_attn.weight", Part::FusedAttention),
-            ("visual.blocks.2.attn.in_proj_weight", Part::FusedAttention),
-            ("bert.encoder.layer.3.intermediate.dense.weight", Part::FeedForward),
-            ("model.layers.0.block_sparse_moe.experts.7.w3.weight", Part::Expert),
-            ("model.layers.0.block_sparse_moe.gate.weight", Part::Router),
-            ("model.layers.0.mlp.experts.gate_up_proj", Part::Expert),
-            ("lm_head.weight", Part::Unembedding),
-            ("blk.0.attn_qkv.weight", Part::FusedAttention),
-            ("blk.0.ffn_up.weight", Part::FeedForward),
-            ("blk.0.ffn_gate_inp.weight", Part::Router),
-            ("blk.0.ffn_gate_exps.weight", Part::Expert),
-            ("dec.blk.0.cross_attn_q.weight", Part::Query),
-            ("output.weight", Part::Unembedding),
+            ("self_attn.q_proj.weight", Part::Query),
+            ("attention.self.key.weight", Part::Key),
+            ("attn.c_attn.weight", Part::FusedAttention),
+            ("attn.in_proj_weight", Part::FusedAttention),
+            ("intermediate.dense.weight", Part::FeedForward),
+            ("block_sparse_moe.experts.N.w3.weight", Part::Expert),
+            ("block_sparse_moe.gate.weight", Part::Router),
+            ("mlp.experts.gate_up_proj", Part::Expert),
+            ("attn_qkv.weight", Part::FusedAttention),
+            ("ffn_up.weight", Part::FeedForward),
+            ("ffn_gate_inp.weight", Part::Router),
+            ("ffn_gate_exps.weight", Part::Expert),
+            ("cross_attn_q.weight", Part::Query),
+            ("attn.W_K", Part::Key),
         ] {
-            assert_eq!(projection(name).map(|(_, _, part)| part), Some(part), "{name}");
+            assert_eq!(part_of(module_of(name).0), Some(part), "{name}");
         }
     }
 
     #[test]
-    fn output_projections_are_not_readers() {
+    fn output_projections_read_no_norm_of_the_stream() {
         for name in [
-            "model.layers.0.self_attn.o_proj.weight",
-            "h.0.mlp.c_proj.weight",
-            "encoder.layer.0.output.dense.weight",
-            "model.layers.0.mlp.down_proj.weight",
-            "blk.0.attn_output.weight",
-            "blk.0.ffn_down_exps.weight",
+            "self_attn.o_proj.weight",
+            "mlp.c_proj.weight",
+            "output.dense.weight",
+            "attention.output.dense.weight",
+            "mlp.down_proj.weight",
+            "attn_output.weight",
+            "ffn_down_exps.weight",
         ] {
-            assert!(projection(name).is_none(), "{name}");
+            assert_eq!(part_of(module_of(name).0), Some(Part::Inner), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_may_stand_between_a_norm_and_a_map_is_not_known() {
+        for name in [
+            "attention.self.conv.weight",
+            "attention.time_mix_key",
+            "dwconv.weight",
+            "feed_forward.key.weight",
+        ] {
+            assert_eq!(part_of(module_of(name).0), None, "{name}");
         }
     }
 
@@ -218,5 +268,6 @@ mod tests {
         assert!(bias_names("a.q.weight").contains(&"a.q.bias".to_owned()));
         assert!(bias_names("a.in_proj_weight").contains(&"a.in_proj_bias".to_owned()));
         assert!(bias_names("e.gate_up_proj").contains(&"e.gate_up_proj_bias".to_owned()));
+        assert!(bias_names("attn.W_Q").contains(&"attn.b_Q".to_owned()));
     }
 }

@@ -1,17 +1,30 @@
-//! Which linear maps read a norm's output, from names and shapes (MATH §3).
+//! Which linear maps read a norm's output (MATH §3 and §7).
 //!
-//! A reader is counted only when it is recognised for certain: its module is a known input projection, it stands
-//! where the site's place says, and one of its dimensions is the site's width. What is not recognised is not
-//! counted, and the site says so.
+//! A reader is counted only where its block is understood: by structure alone ([`sequence`]), by what was measured on
+//! the module with these tensors ([`measured`]), or by rules that know every tensor of the block ([`rules`]). Where it is
+//! not understood nothing is counted, and the site says so.
 
+mod block;
 mod lexicon;
+mod measured;
+mod norm_order;
+mod outside;
 mod positions;
+mod rules;
+mod sequence;
 
+use crate::checkpoint::Tensor;
+use crate::checkpoint::buffer;
 use crate::checkpoint::config::{Config, Scope};
-use crate::checkpoint::{Tensor, compare_names};
 use crate::norm::{NormSite, Place};
 use crate::order;
 use crate::report::{NormRole, ReaderUse};
+use block::{Block, numberless};
+use lexicon::Part;
+use measured::{Class, Home, Relation};
+use outside::Tail;
+use rules::{Module, Target, View};
+use sequence::Names;
 use std::collections::HashMap;
 
 /// A linear reader of a site.
@@ -40,229 +53,603 @@ pub struct Readers {
     pub note: Option<String>,
 }
 
-/// A projection of the catalogue that could be a reader.
-#[derive(Debug, Clone)]
-struct Projection {
-    weight: usize,
-    part: lexicon::Part,
-    /// Path inside its block, for telling cross-attention apart.
-    path: String,
+/// How the note of a site begins whose readers are not known.
+pub const NOT_COUNTED: &str = "not counted: ";
+
+impl Readers {
+    /// Nothing reads it, for this reason.
+    fn none(note: impl Into<String>) -> Self {
+        Self { found: Vec::new(), note: Some(note.into()) }
+    }
+
+    /// What reads it is not known, for this reason.
+    fn not_known(why: impl std::fmt::Display) -> Self {
+        Self::none(format!("{NOT_COUNTED}{why}"))
+    }
 }
 
 /// The catalogue sorted for finding readers.
 pub struct ReaderIndex<'a> {
     tensors: &'a [Tensor],
     by_name: HashMap<&'a str, usize>,
-    /// Sorted by block.
-    in_block: Vec<(String, Vec<Projection>)>,
-    outside: Vec<Projection>,
+    /// Sorted by path.
+    blocks: Vec<(String, Block)>,
+    outside: Vec<usize>,
+    /// Modules outside the blocks, numbers as N.
+    outside_modules: Vec<String>,
+    /// Norms in each block, as their modules are called there and numberless, sorted by the block's path.
+    norms: Vec<(String, Vec<(String, String)>)>,
+    /// The most norms in a block of each stack.
+    most_norms: Vec<(String, usize)>,
     positions: positions::Positions,
 }
 
 impl<'a> ReaderIndex<'a> {
-    /// Sorts every projection of the catalogue by its block, once.
+    /// Sorts the catalogue by block, once.
     pub fn new(tensors: &'a [Tensor], sites: &[NormSite]) -> Self {
         let by_name =
             tensors.iter().enumerate().map(|(index, tensor)| (tensor.name.as_str(), index)).collect();
-        let mut in_block = Vec::new();
-        let mut outside = Vec::new();
-        for (weight, tensor) in tensors.iter().enumerate().filter(|(_, tensor)| tensor.shape.len() >= 2) {
-            if let Some((block, path, part)) = lexicon::projection(&tensor.name) {
-                let projection = Projection { weight, part, path };
-                match block {
-                    Some(block) => in_block.push((block, projection)),
-                    None => outside.push(projection),
-                }
-            }
+        let (blocks, outside) = block::blocks(tensors);
+        let inside = sites.iter().filter_map(|site| {
+            let path = site.block_path.as_ref()?;
+            let name = site.name.get(path.len() + 1..)?;
+            Some((path.clone(), (name.to_owned(), numberless(name))))
+        });
+        let norms = order::groups(inside);
+        let stacks = norms.iter().map(|(path, norms)| (stack_of(path).to_owned(), norms.len()));
+        let most_norms = order::groups(stacks)
+            .into_iter()
+            .map(|(stack, counts)| (stack, counts.into_iter().max().unwrap_or_default()));
+        Self {
+            tensors,
+            by_name,
+            outside_modules: outside::modules(tensors, &outside),
+            outside,
+            most_norms: most_norms.collect(),
+            norms,
+            blocks,
+            positions: positions::Positions::new(tensors, sites),
         }
-        let in_block = order::groups(in_block);
-        Self { tensors, by_name, in_block, outside, positions: positions::Positions::new(tensors, sites) }
     }
 
     /// The linear maps that read `site`. `sites` are all sites, `config` speaks for the checkpoint.
     pub fn readers(&self, site: &NormSite, sites: &[NormSite], config: Option<&Config>) -> Readers {
+        if site.unnamed {
+            return Readers::not_known("the names say nothing");
+        }
         let scope = config.map(|config| config.scope(&site.name));
+        let structure = Names { tensors: self.tensors, by_name: &self.by_name };
+        if let Some(found) = structure.readers(&site.name, site.width) {
+            let found =
+                found.into_iter().filter_map(|index| self.reader(site, index, Class::Bias, None)).collect();
+            return Readers { found, note: None };
+        }
+        if let Some(map) = self.beside(site) {
+            let found = self.reader(site, map, Class::Bias, None).into_iter().collect();
+            let mut readers = Readers { found, note: None };
+            self.mark_unembeddings(site, config, &mut readers);
+            return readers;
+        }
+        let block = site.block_path.as_deref().and_then(|path| order::value_of(&self.blocks, path));
+        let mut readers = match block {
+            Some(block) => self.in_block(site, block, sites, config, scope),
+            None => self.outside_blocks(site, sites, config, scope),
+        };
+        if readers.found.is_empty() && readers.note.is_none() {
+            readers.note = Readers::not_known("no linear map of its width was recognised behind it").note;
+        }
+        readers
+    }
+
+    /// The map that shares a small module with the norm alone.
+    fn beside(&self, site: &NormSite) -> Option<usize> {
+        let names = Names { tensors: self.tensors, by_name: &self.by_name };
+        outside::beside(&site.name, site.width, |parent| {
+            let under = names.under(parent).filter_map(|(inside, tensor)| {
+                Some((inside.to_owned(), *self.by_name.get(tensor.name.as_str())?, tensor.shape.clone()))
+            });
+            under.collect()
+        })
+    }
+
+    fn in_block(
+        &self,
+        site: &NormSite,
+        block: &Block,
+        sites: &[NormSite],
+        config: Option<&Config>,
+        scope: Option<Scope<'_>>,
+    ) -> Readers {
+        let unit = Unit::of(block, &site.name);
+        let view = self.view(block, &unit, scope);
+        let own = unit.own(block, &site.name);
+        let by_rule = rules::target(&view, &own);
+        let key = measured::key(block.names(self.tensors));
+        let says = measured::block(&key, block.inside(&site.name), scope);
+        // Where the configuration says on which side the norms stand, it was perhaps another one that was measured.
+        let configured = scope.and_then(norm_order::configured).is_some() && by_rule.is_ok();
+        if let Some(says) = says.as_ref().filter(|says| says.by_family && !configured) {
+            return self.measured(site, block, says, sites, config, scope);
+        }
+        match (by_rule, says) {
+            (Ok(target), _) => self.of_target(site, block, &unit, &view, target, sites, config, scope),
+            // Without a configuration, names that leave no order open are those of the measured code.
+            (Err(_), Some(says)) if scope.is_none() && !rules::is_open(&view, &own) => {
+                self.measured(site, block, &says, sites, config, scope)
+            }
+            (Err(why), _) => Readers::not_known(why),
+        }
+    }
+
+    /// Readers of a block that was measured.
+    fn measured(
+        &self,
+        site: &NormSite,
+        block: &Block,
+        says: &measured::Says,
+        sites: &[NormSite],
+        config: Option<&Config>,
+        scope: Option<Scope<'_>>,
+    ) -> Readers {
         let mut readers = Readers::default();
-        let block = site.block_path.as_deref();
-        match site.place {
-            Place::BeforeAttention => {
-                self.attention(site, block, scope, &mut readers);
-                if site.parallel {
-                    self.feed_forward(site, block, &mut readers);
+        let keys = self.positions.keys(site, scope);
+        let own = block.inside(&site.name);
+        let next = self.next_block(block);
+        for relation in &says.relations {
+            let numbers = measured::matches(relation.site, own).unwrap_or_default();
+            let maps = match relation.home {
+                Home::Here => of_block(self.tensors, block, relation, &numbers),
+                Home::Next => {
+                    next.map(|next| of_block(self.tensors, next, relation, &numbers)).unwrap_or_default()
+                }
+                Home::Elsewhere if next.is_none() => self.elsewhere(&site.name, relation.reader),
+                Home::Elsewhere => Vec::new(),
+            };
+            // Without its family a file may have another position code.
+            let free = keys.invisible || says.exact && !keys.known_to_be_seen;
+            let class = if free { relation.class } else { Class::Bias };
+            let why = if says.exact && free { MEASURED_KEYS } else { &keys.why };
+            readers.found.extend(maps.into_iter().filter_map(|map| self.reader(site, map, class, Some(why))));
+        }
+        let goes_on = says.relations.iter().any(|relation| relation.home != Home::Here);
+        if goes_on && next.is_none() && readers.found.is_empty() {
+            return self.end_of_blocks(site, block, sites, config);
+        }
+        if readers.found.is_empty() {
+            readers.note = if says.by_family {
+                Some("no linear map reads it in the module of this family".to_owned())
+            } else {
+                Readers::not_known("modules with these names read it in more ways than one").note
+            };
+        }
+        self.mark_unembeddings(site, config, &mut readers);
+        readers
+    }
+
+    /// The tensors of the form `wanted`, whose name lacks a prefix that the site's name begins with.
+    fn elsewhere(&self, site: &str, wanted: &str) -> Vec<usize> {
+        let ends = site.match_indices('.').map(|(at, _)| at + 1);
+        let prefixes = std::iter::once(0).chain(ends).filter_map(|end| site.get(..end));
+        let of = |prefix: &str| self.under(prefix, wanted);
+        prefixes.map(of).find(|found| !found.is_empty()).unwrap_or_default()
+    }
+
+    /// The tensors of the form `wanted` behind a prefix.
+    fn under(&self, prefix: &str, wanted: &str) -> Vec<usize> {
+        if !wanted.split('.').any(|part| matches!(part, "N" | "#")) {
+            return self.by_name.get(format!("{prefix}{wanted}").as_str()).copied().into_iter().collect();
+        }
+        let alike = |tensor: &Tensor| {
+            tensor.name.strip_prefix(prefix).is_some_and(|name| measured::matches(wanted, name).is_some())
+        };
+        (0..self.tensors.len()).filter(|&index| alike(&self.tensors[index])).collect()
+    }
+
+    fn view<'v>(&'v self, block: &'v Block, unit: &Unit, scope: Option<Scope<'v>>) -> View<'v> {
+        let norms = order::value_of(&self.norms, &block.path).map_or(&[][..], Vec::as_slice);
+        let own: Vec<&str> = norms
+            .iter()
+            .filter(|(name, _)| unit.holds(name))
+            .map(|(_, numberless)| unit.inside(numberless))
+            .collect();
+        // A norm that stores nothing is a module all the same.
+        let mut modules: Vec<Module<'v>> =
+            own.iter().map(|path| Module { path, norm: true, dimensions: 1 }).collect();
+        let mut biased_qkv = false;
+        for (name, indices) in &block.tensors {
+            let Some(&index) =
+                indices.iter().find(|&&index| unit.holds(block.inside(&self.tensors[index].name)))
+            else {
+                continue;
+            };
+            let tensor = &self.tensors[index];
+            let inside = unit.inside(name);
+            let of_norm = |norm: &&str| inside.strip_prefix(*norm).is_some_and(|end| end.starts_with('.'));
+            if buffer::is_buffer(&tensor.name, &tensor.shape) || own.iter().any(of_norm) {
+                continue;
+            }
+            let (path, _) = lexicon::module_of(inside);
+            biased_qkv |= ["qkv.bias", "q.bias", "q_bias"].iter().any(|bias| inside.ends_with(bias));
+            let dimensions = tensor.shape.len();
+            match modules.iter_mut().find(|module| module.path == path) {
+                Some(module) => module.dimensions = module.dimensions.max(dimensions),
+                None => modules.push(Module { path, norm: false, dimensions }),
+            }
+        }
+        let most = order::value_of(&self.most_norms, stack_of(&block.path)).copied().unwrap_or_default();
+        View {
+            modules,
+            has_most_norms: norms.len() == most,
+            biased_qkv,
+            scope,
+            outside: &self.outside_modules,
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one site with all that is known of it")]
+    fn of_target(
+        &self,
+        site: &NormSite,
+        block: &Block,
+        unit: &Unit,
+        view: &View<'_>,
+        target: Target,
+        sites: &[NormSite],
+        config: Option<&Config>,
+        scope: Option<Scope<'_>>,
+    ) -> Readers {
+        let mut readers = Readers::default();
+        // Behind a spatial reduction keys and values read another norm.
+        let reduced = view.is_reduced();
+        let attention =
+            |part: Part, cross: bool| part.is_attention() && !cross && !(reduced && part.is_key_or_value());
+        let feed_forward = |part: Part, _: bool| part.is_feed_forward();
+        match target {
+            Target::ReducedAttention => {
+                self.maps(site, block, unit, scope, |part, _| part.is_key_or_value(), &mut readers);
+            }
+            Target::Attention => self.maps(site, block, unit, scope, attention, &mut readers),
+            Target::FeedForward => {
+                self.maps(site, block, unit, scope, feed_forward, &mut readers);
+                // Q-Former: what cross-attention gives is that of the query tokens.
+                let of_queries =
+                    |reader: &Reader| self.tensors[reader.weight].name.contains("intermediate_query");
+                if site.name.contains("crossattention") && readers.found.iter().any(of_queries) {
+                    readers.found.retain(of_queries);
                 }
             }
-            Place::BeforeCrossAttention => self.cross_queries(site, block, &mut readers),
-            Place::BeforeFeedForward => self.feed_forward(site, block, &mut readers),
-            Place::AfterAttention if self.has_cross_attention(block) => {
-                self.cross_queries(site, block, &mut readers)
+            Target::Both => {
+                self.maps(site, block, unit, scope, attention, &mut readers);
+                self.maps(site, block, unit, scope, feed_forward, &mut readers);
             }
-            Place::AfterAttention | Place::AfterCrossAttention => {
-                self.feed_forward(site, block, &mut readers)
+            Target::CrossQueries => {
+                let queries = |part: Part, cross: bool| part == Part::Query && cross;
+                self.maps(site, block, unit, scope, queries, &mut readers);
             }
-            Place::AfterFeedForward => match self.next_block(site) {
-                Some(next) => self.attention(site, Some(&next), scope, &mut readers),
-                None => self.heads(site, sites, config, &mut readers),
+            Target::NextAttention => match self.next_block(block) {
+                Some(next) => self.maps(site, next, unit, scope, attention, &mut readers),
+                None => return self.end_of_blocks(site, block, sites, config),
             },
-            Place::Embedding => self.after_embedding(site, sites, scope, &mut readers),
-            Place::Final => self.heads(site, sites, config, &mut readers),
-            Place::Head => self.unembedding(site, config, &mut readers),
-            Place::InsideAttention => {
+            Target::Scores => {
                 readers.note =
                     Some("queries and keys are read by attention scores, not by a linear map".to_owned());
             }
-            Place::ToResidual => {
+            Target::Stream => {
                 readers.note = Some(
                     "its output goes to the residual stream, which the next norm reads: no linear reader"
                         .to_owned(),
                 );
             }
-            Place::Unknown => {
-                readers.note =
-                    Some("its place in the network is not known, so its readers are not counted".to_owned())
-            }
-        }
-        if readers.found.is_empty() && readers.note.is_none() {
-            readers.note = Some("no linear map of matching width was recognised behind it".to_owned());
         }
         readers
     }
 
-    fn projections(&self, block: Option<&str>) -> &[Projection] {
-        block.and_then(|block| order::value_of(&self.in_block, block)).map_or(&[], Vec::as_slice)
-    }
-
-    fn has_cross_attention(&self, block: Option<&str>) -> bool {
-        self.projections(block)
-            .iter()
-            .any(|projection| projection.part.is_attention() && lexicon::is_cross(&projection.path))
-    }
-
-    fn attention(
+    /// Adds the maps of a block whose part is wanted.
+    fn maps(
         &self,
         site: &NormSite,
-        block: Option<&str>,
+        block: &Block,
+        unit: &Unit,
         scope: Option<Scope<'_>>,
+        wanted: impl Fn(Part, bool) -> bool,
         readers: &mut Readers,
     ) {
         let keys = self.positions.keys(site, scope);
-        for projection in self
-            .projections(block)
-            .iter()
-            .filter(|projection| projection.part.is_attention() && !lexicon::is_cross(&projection.path))
-        {
-            let Some(mut reader) = self.reader(site, projection) else { continue };
-            let key_rows = match reader.used_as {
-                ReaderUse::Key => reader.rows,
-                ReaderUse::FusedAttention => fused_key_rows(reader.rows, site.width, scope),
-                _ => 0,
+        for (name, indices) in &block.tensors {
+            let (module, is_map) = lexicon::module_of(unit.inside(name));
+            let Some(part) = lexicon::part_of(module) else { continue };
+            if !is_map || !wanted(part, lexicon::is_cross(module)) {
+                continue;
+            }
+            let class = match part {
+                Part::Key if keys.invisible => Class::Free,
+                Part::FusedAttention if keys.invisible => Class::Keys,
+                _ => Class::Bias,
             };
-            if keys.invisible {
-                reader.invisible_rows = key_rows;
+            let why = matches!(part, Part::Key | Part::FusedAttention).then_some(keys.why.as_str());
+            let own = indices.iter().filter(|&&index| unit.holds(block.inside(&self.tensors[index].name)));
+            for &index in own {
+                if let Some(mut reader) = self.reader(site, index, class, why) {
+                    reader.used_as = part.used_as();
+                    if part == Part::FusedAttention && keys.invisible {
+                        reader.invisible_rows = fused_key_rows(reader.rows, site.width, scope);
+                    }
+                    reader.assumed = why.map(str::to_owned);
+                    readers.found.push(reader);
+                }
             }
-            if key_rows > 0 {
-                reader.assumed = Some(keys.why.clone());
-            }
-            readers.found.push(reader);
         }
     }
 
-    fn cross_queries(&self, site: &NormSite, block: Option<&str>, readers: &mut Readers) {
-        let queries = self.projections(block).iter().filter(|projection| {
-            lexicon::is_cross(&projection.path) && projection.part == lexicon::Part::Query
-        });
-        readers.found.extend(queries.filter_map(|projection| self.reader(site, projection)));
+    /// The block after this one, by number.
+    fn next_block(&self, block: &Block) -> Option<&Block> {
+        let (stack, number) = block.path.rsplit_once(['.', '_'])?;
+        let separator = block.path.get(stack.len()..=stack.len())?;
+        let next = format!("{stack}{separator}{}", number.parse::<u32>().ok()? + 1);
+        order::value_of(&self.blocks, &next)
     }
 
-    fn feed_forward(&self, site: &NormSite, block: Option<&str>, readers: &mut Readers) {
-        let inputs = self.projections(block).iter().filter(|projection| projection.part.is_feed_forward());
-        readers.found.extend(inputs.filter_map(|projection| self.reader(site, projection)));
+    fn outside_blocks(
+        &self,
+        site: &NormSite,
+        sites: &[NormSite],
+        config: Option<&Config>,
+        scope: Option<Scope<'_>>,
+    ) -> Readers {
+        if let Some((prefix, relations)) = measured::outside(&site.name, scope) {
+            let mut readers = Readers::default();
+            for relation in &relations {
+                // A base model in a larger one stands behind a prefix, its heads do not.
+                let mut maps = self.under(prefix, relation.reader);
+                if maps.is_empty() {
+                    maps = self.under("", relation.reader);
+                }
+                // Where the configuration says on which side the norms stand, another one may have been measured: a norm
+                // of wav2vec 2.0 stands before the blocks in one order and after them in the other.
+                let in_block = |map: &usize| crate::norm::block_path(&self.tensors[*map].name);
+                maps.retain(|map| match (scope.and_then(norm_order::configured), in_block(map)) {
+                    (Some(norm_order::Order::Pre), Some((_, inside))) => lexicon::is_cross(&inside),
+                    (Some(norm_order::Order::Post), None) => site.place != Place::Final,
+                    _ => true,
+                });
+                let of = |map| self.reader(site, map, relation.class, Some(MEASURED_KEYS));
+                readers.found.extend(maps.into_iter().filter_map(of));
+            }
+            self.mark_unembeddings(site, config, &mut readers);
+            // Heads of other classes of the family were not measured.
+            if !readers.found.is_empty() || !matches!(site.place, Place::Final | Place::Head) {
+                if readers.found.is_empty() {
+                    readers.note = Some("no linear map reads it in the module of this family".to_owned());
+                }
+                return readers;
+            }
+        }
+        if let Some(decoders) = outside::decoder_behind(&site.name) {
+            let stored = decoders.iter().find_map(|name| self.by_name.get(name.as_str()));
+            let mut readers = Readers::default();
+            readers.found.extend(stored.and_then(|&map| self.reader(site, map, Class::Bias, None)));
+            if readers.found.is_empty() {
+                self.tied(site, config, &mut readers);
+            }
+            self.mark_unembeddings(site, config, &mut readers);
+            return readers;
+        }
+        match site.place {
+            Place::Embedding => self.after_embedding(site, sites, scope),
+            Place::Final => match self.is_post_norm(site, sites, scope) {
+                // wav2vec 2.0 has a norm of this name before its blocks, where they are post-norm.
+                Some(true) => {
+                    Readers::not_known("the norms of its stack stand after the parts: it may begin the stack")
+                }
+                None if self.outside_modules.iter().any(|name| name.contains("pos_conv_embed")) => {
+                    Readers::not_known("where it stands is not known")
+                }
+                _ => self.end(site, sites, config),
+            },
+            // Stages hold the stacks: the norm stands two levels above them.
+            Place::Unknown if self.ends_the_model(site, sites) => self.end(site, sites, config),
+            Place::InsideAttention => {
+                Readers::none("queries and keys are read by attention scores, not by a linear map")
+            }
+            _ => Readers::not_known("its place in the network is not known"),
+        }
     }
 
-    /// The block after the site's, by number.
-    fn next_block(&self, site: &NormSite) -> Option<String> {
-        let (path, number) = (site.block_path.as_deref()?, site.block?);
-        let stem = path.strip_suffix(&number.to_string())?;
-        let next = format!("{stem}{}", number + 1);
-        order::value_of(&self.in_block, &next).is_some().then_some(next)
+    /// Whether the blocks of the stack that a norm begins or ends are post-norm.
+    fn is_post_norm(&self, site: &NormSite, sites: &[NormSite], scope: Option<Scope<'_>>) -> Option<bool> {
+        let stack = site.stream.as_deref()?;
+        let own: Vec<&NormSite> =
+            sites.iter().filter(|other| other.block.is_some() && other.stack == stack).collect();
+        let block = order::value_of(&self.blocks, own.first()?.block_path.as_deref()?)?;
+        let unit = Unit::of(block, &own.first()?.name);
+        let view = self.view(block, &unit, scope);
+        let key = measured::key(block.names(self.tensors));
+        let (mut open, mut post) = (false, false);
+        for other in own.iter().filter(|other| other.block_path.as_deref() == Some(&block.path)) {
+            let says = measured::block(&key, block.inside(&other.name), scope).filter(|says| says.by_family);
+            match (rules::target(&view, &unit.own(block, &other.name)), says) {
+                (Ok(target), _) => post |= target == Target::NextAttention,
+                (Err(_), Some(says)) => {
+                    post |= says.relations.iter().any(|relation| relation.home == Home::Next)
+                }
+                (Err(_), None) => open = true,
+            }
+        }
+        if post { Some(true) } else { (!open).then_some(false) }
+    }
+
+    /// A norm named `norm` at the top of a model whose stacks stand in stages, and the only norm there.
+    fn ends_the_model(&self, site: &NormSite, sites: &[NormSite]) -> bool {
+        let parent = |name: &str| name.rsplit_once('.').map_or("", |(parent, _)| parent).to_owned();
+        let home = parent(&site.name);
+        let prefix = if home.is_empty() { String::new() } else { format!("{home}.") };
+        let last = site.name.rsplit('.').next().unwrap_or_default();
+        matches!(last, "norm" | "layernorm" | "layer_norm")
+            && self.blocks.iter().any(|(path, _)| path.starts_with(&prefix))
+            && sites.iter().filter(|other| other.block.is_none() && parent(&other.name) == home).count() == 1
+            && !sites.iter().any(|other| matches!(other.place, Place::Final | Place::Head))
     }
 
     /// In a post-norm stack the first block reads the embedding norm; in a pre-norm one nothing linear does, unless a
     /// projection to the stream's width follows it.
-    fn after_embedding(
-        &self,
-        site: &NormSite,
-        sites: &[NormSite],
-        scope: Option<Scope<'_>>,
-        readers: &mut Readers,
-    ) {
-        let projections =
-            self.outside.iter().filter(|projection| projection.part == lexicon::Part::EmbeddingProjection);
-        readers.found.extend(projections.filter_map(|projection| self.reader(site, projection)));
+    fn after_embedding(&self, site: &NormSite, sites: &[NormSite], scope: Option<Scope<'_>>) -> Readers {
+        let mut readers = Readers::default();
+        let projections = self.outside.iter().filter(|&&index| {
+            let module = lexicon::module_of(&self.tensors[index].name).0;
+            matches!(module.rsplit('.').next(), Some("embeddings_project" | "embedding_hidden_mapping_in"))
+        });
+        readers.found.extend(projections.filter_map(|&index| self.reader(site, index, Class::Bias, None)));
         if !readers.found.is_empty() {
-            return;
+            return readers;
         }
-        let root = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+        // GGUF's names have no parent.
+        let root = |name: &str| match name.split('.').next().unwrap_or_default() {
+            "token_embd_norm" | "blk" => String::new(),
+            root => root.to_owned(),
+        };
         let first = sites
             .iter()
-            .filter(|other| other.place == Place::AfterAttention && other.block == Some(0))
-            .filter(|other| other.width == site.width)
-            .max_by_key(|other| {
-                (common_prefix(&other.name, &site.name), root(&other.name) == root(&site.name))
-            });
-        match first {
-            Some(first) => self.attention(site, first.block_path.as_deref(), scope, readers),
-            None => {
+            .filter(|other| other.block == Some(0) && other.width == site.width)
+            .filter(|other| root(&other.name) == root(&site.name))
+            .filter_map(|other| order::value_of(&self.blocks, other.block_path.as_deref()?))
+            .next();
+        let Some(block) = first else {
+            return Readers::not_known("what follows it is not known");
+        };
+        let unit = Unit::default();
+        let view = self.view(block, &unit, scope);
+        let post = sites
+            .iter()
+            .filter(|other| other.block_path.as_deref() == Some(&block.path))
+            .map(|other| rules::target(&view, &unit.own(block, &other.name)))
+            .collect::<Result<Vec<_>, _>>();
+        match post {
+            Ok(targets) if targets.contains(&Target::NextAttention) => {
+                let attention = |part: Part, cross: bool| part.is_attention() && !cross;
+                self.maps(site, block, &unit, scope, attention, &mut readers);
+            }
+            Ok(_) => {
                 readers.note = Some(
                     "its output starts the residual stream, which the first norm reads: no linear reader"
                         .to_owned(),
-                )
+                );
             }
+            Err(why) => readers.note = Readers::not_known(why).note,
         }
+        readers
     }
 
-    /// Heads, unembedding and cross-attention keys and values behind a final norm.
-    fn heads(&self, site: &NormSite, sites: &[NormSite], config: Option<&Config>, readers: &mut Readers) {
-        let ends: Vec<&NormSite> =
-            sites.iter().filter(|other| other.role == NormRole::Final && other.width == site.width).collect();
-        let heads = self.outside.iter().filter(|projection| projection.part == lexicon::Part::Head);
-        readers.found.extend(
-            heads
-                .filter(|projection| self.nearest_end(projection, site, &ends))
-                .filter_map(|projection| self.reader(site, projection)),
-        );
-        // A norm inside the language head, or a decoder's, stands nearer to the unembedding.
-        let has_head_norm = sites.iter().any(|other| other.place == Place::Head);
-        let is_last = ends.last().is_none_or(|end| end.name == site.name);
-        if is_last && !has_head_norm {
-            self.unembedding(site, config, readers);
+    /// What reads the last norm of a stack's last block: what stands after the stack, unless a stack alike follows.
+    fn end_of_blocks(
+        &self,
+        site: &NormSite,
+        block: &Block,
+        sites: &[NormSite],
+        config: Option<&Config>,
+    ) -> Readers {
+        let stack = stack_of(&block.path);
+        let alike = |path: &str| stack_of(path) != stack && numberless(stack_of(path)) == numberless(stack);
+        if self.blocks.iter().any(|(path, _)| alike(path)) {
+            return Readers::not_known("what follows its stack is not known");
         }
-        self.cross_keys(site, sites, readers);
+        self.end(site, sites, config)
     }
 
-    /// The unembedding: stored apart, or tied to the input embedding.
-    fn unembedding(&self, site: &NormSite, config: Option<&Config>, readers: &mut Readers) {
-        let scope = config.map(|config| config.scope(&site.name));
-        let says_tied = scope.and_then(|scope| scope.truth("tie_word_embeddings")) == Some(true);
-        let stored = self
+    /// What reads the norm that ends a stack: heads, poolers, the unembedding, a decoder's cross-attention.
+    fn end(&self, site: &NormSite, sites: &[NormSite], config: Option<&Config>) -> Readers {
+        let mut readers = Readers::default();
+        self.cross_keys(site, &mut readers);
+        let ends: Vec<&NormSite> = sites
+            .iter()
+            .filter(|other| {
+                other.place == Place::Final || other.role == NormRole::Final || other.name == site.name
+            })
+            .filter(|other| other.width == site.width)
+            .collect();
+        let maps: Vec<(usize, Tail)> = self
             .outside
             .iter()
-            .filter(|projection| projection.part == lexicon::Part::Unembedding)
-            .filter_map(|projection| self.reader(site, projection));
-        let before = readers.found.len();
-        for mut reader in stored {
-            // A stored copy is tied only where the configuration says so.
-            if says_tied {
-                reader.used_as = ReaderUse::TiedUnembedding;
-            } else if !scope.is_some_and(|scope| scope.has("final_logit_softcapping")) {
+            .filter(|&&index| self.reader(site, index, Class::Bias, None).is_some())
+            .filter(|&&index| !self.is_tied_to_the_input(&self.tensors[index].name))
+            .map(|&index| (index, outside::tail(lexicon::module_of(&self.tensors[index].name).0)))
+            .filter(|(index, tail)| *tail != Tail::Front && self.tensors[*index].shape.len() == 2)
+            .filter(|(index, _)| self.tensors[*index].shape[0] > 1)
+            .collect();
+        if let Some((index, _)) = maps.iter().find(|(_, tail)| *tail == Tail::Unknown) {
+            let name = &self.tensors[*index].name;
+            readers.note =
+                Readers::not_known(format!("`{name}` is not known, and may stand between it and a head"))
+                    .note;
+            return readers;
+        }
+        let first = maps.iter().any(|(_, tail)| *tail == Tail::First);
+        let wanted = |tail: Tail| {
+            if first { tail == Tail::First } else { matches!(tail, Tail::Head | Tail::Unembedding) }
+        };
+        let mut unembeds = first || sites.iter().any(|other| other.place == Place::Head);
+        for &(index, tail) in maps.iter().filter(|(_, tail)| wanted(*tail)) {
+            unembeds |= tail == Tail::Unembedding;
+            if self.belongs(&self.tensors[index].name, site, &ends) {
+                readers.found.extend(self.reader(site, index, Class::Bias, None));
+            }
+        }
+        if !unembeds && self.belongs("lm_head.weight", site, &ends) {
+            self.tied(site, config, &mut readers);
+        }
+        self.mark_unembeddings(site, config, &mut readers);
+        readers
+    }
+
+    /// Whether a name is that of an embedding, which the unembedding may share.
+    fn is_tied_to_the_input(&self, name: &str) -> bool {
+        positions::is_token_table(name)
+    }
+
+    /// Whether `site` is the end that a head belongs to: the only one of its part of the model, or the decoder's.
+    fn belongs(&self, head: &str, site: &NormSite, ends: &[&NormSite]) -> bool {
+        if ends.len() == 1 {
+            return true;
+        }
+        let of_part: Vec<&&NormSite> =
+            ends.iter().filter(|end| outside::same_part(&end.name, head)).collect();
+        let says = |name: &str, word: &str| name.split('.').any(|part| part == word);
+        match of_part[..] {
+            [one] => one.name == site.name,
+            [_, ..] => {
+                let decoders: Vec<&&&NormSite> =
+                    of_part.iter().filter(|end| says(&end.name, "decoder")).collect();
+                let encoders = of_part.iter().filter(|end| says(&end.name, "encoder")).count();
+                matches!(decoders[..], [one] if one.name == site.name && encoders + 1 == of_part.len())
+            }
+            [] => false,
+        }
+    }
+
+    /// Unembeddings go through a softmax; one that the configuration ties is counted apart.
+    fn mark_unembeddings(&self, site: &NormSite, config: Option<&Config>, readers: &mut Readers) {
+        let scope = config.map(|config| config.scope(&site.name));
+        let says_tied = scope.and_then(|scope| scope.truth("tie_word_embeddings")) == Some(true);
+        for reader in &mut readers.found {
+            let module = lexicon::module_of(&self.tensors[reader.weight].name).0;
+            let unembeds = match outside::tail(module) {
+                Tail::Unembedding => true,
+                Tail::Behind => module.ends_with("decoder") || module.ends_with("vocab_projector"),
+                _ => module.ends_with("lm_head.linear"),
+            };
+            if !unembeds || reader.used_as == ReaderUse::TiedUnembedding {
+                continue;
+            }
+            reader.used_as = if says_tied { ReaderUse::TiedUnembedding } else { ReaderUse::Unembedding };
+            if !says_tied && !scope.is_some_and(|scope| scope.has("final_logit_softcapping")) {
                 reader.invisible_rows = 1;
                 let why = "logits go through a softmax, which does not see a constant added to all of them";
                 reader.assumed = Some(why.to_owned());
             }
-            readers.found.push(reader);
         }
-        if readers.found.len() > before {
-            return;
-        }
+    }
+
+    /// The input embedding as unembedding, where nothing else unembeds.
+    fn tied(&self, site: &NormSite, config: Option<&Config>, readers: &mut Readers) {
         if let Some((weight, why)) = positions::tied_embedding(self.tensors, site, config) {
             let rows = self.tensors[weight].elements() / site.width;
             readers.found.push(Reader {
@@ -276,59 +663,109 @@ impl<'a> ReaderIndex<'a> {
         }
     }
 
-    /// An encoder's final norm is read by every decoder block's cross-attention keys and values.
-    fn cross_keys(&self, site: &NormSite, sites: &[NormSite], readers: &mut Readers) {
-        if !lexicon::is_encoder(&site.name) {
+    /// The end of an encoder is read by the keys and values of cross-attention in the decoder of the same path.
+    fn cross_keys(&self, site: &NormSite, readers: &mut Readers) {
+        let Some((before, after)) = site.name.split_once("encoder.") else { return };
+        let decoder = format!("{before}decoder.");
+        let detector =
+            self.outside_modules.iter().any(|name| name.contains("query_pos") || name.contains("bbox"));
+        if after.contains("decoder") || detector {
             return;
         }
-        let mut blocks: Vec<&str> = sites
-            .iter()
-            .filter_map(|other| other.block_path.as_deref())
-            .filter(|block| self.has_cross_attention(Some(block)))
-            .collect();
-        order::sort_by(&mut blocks, |a, b| compare_names(a, b));
-        blocks.dedup();
-        for block in blocks {
-            for projection in
-                self.projections(Some(block)).iter().filter(|projection| lexicon::is_cross(&projection.path))
-            {
-                if matches!(projection.part, lexicon::Part::Key | lexicon::Part::Value) {
-                    readers.found.extend(self.reader(site, projection));
+        for (path, block) in self.blocks.iter().filter(|(path, _)| path.starts_with(&decoder)) {
+            let names = order::value_of(&self.norms, path);
+            if names.is_none() {
+                continue;
+            }
+            for (name, indices) in &block.tensors {
+                let (module, is_map) = lexicon::module_of(name);
+                let part = lexicon::part_of(module);
+                if is_map && lexicon::is_cross(module) && matches!(part, Some(Part::Key | Part::Value)) {
+                    readers.found.extend(
+                        indices.iter().filter_map(|&index| self.reader(site, index, Class::Bias, None)),
+                    );
                 }
             }
         }
     }
 
-    /// Whether `site` is the final norm this head belongs to: the one that shares the longest path with it, the last
-    /// of equals (a decoder's before an encoder's).
-    fn nearest_end(&self, projection: &Projection, site: &NormSite, ends: &[&NormSite]) -> bool {
-        let name = &self.tensors[projection.weight].name;
-        let nearest = ends
-            .iter()
-            .max_by_key(|end| (lexicon::same_part(&end.name, name), common_prefix(&end.name, name)));
-        nearest.is_none_or(|end| end.name == site.name)
-    }
-
-    /// The projection as a reader of `site`, if one of its dimensions is the site's width.
-    fn reader(&self, site: &NormSite, projection: &Projection) -> Option<Reader> {
-        let tensor = &self.tensors[projection.weight];
-        let (outer, inner) = (tensor.shape[tensor.shape.len() - 2], tensor.shape[tensor.shape.len() - 1]);
+    /// A map as a reader of `site`, if one of its dimensions is the site's width.
+    fn reader(&self, site: &NormSite, weight: usize, class: Class, why: Option<&str>) -> Option<Reader> {
+        let tensor = &self.tensors[weight];
+        let [.., outer, inner] = tensor.shape[..] else { return None };
         // Linear maps are stored (out, in), but for Conv1D layouts and packed experts.
-        if inner != site.width && !(outer == site.width && lexicon::may_be_transposed(&tensor.name)) {
+        let transposed =
+            lexicon::may_be_transposed(&tensor.name) || outside::is_bare_projection(&tensor.name);
+        if inner != site.width && !(outer == site.width && transposed) {
             return None;
         }
         let bias = lexicon::bias_names(&tensor.name)
             .iter()
             .find_map(|name| self.by_name.get(name.as_str()).copied());
-        Some(Reader {
-            weight: projection.weight,
-            bias,
-            used_as: projection.part.used_as(),
-            rows: tensor.elements() / site.width,
-            invisible_rows: 0,
-            assumed: None,
-        })
+        let rows = tensor.elements() / site.width;
+        let module = lexicon::module_of(&tensor.name).0;
+        let inside = crate::norm::block_path(&tensor.name).map(|(_, inside)| inside);
+        let part = inside.as_deref().and_then(|inside| lexicon::part_of(lexicon::module_of(inside).0));
+        let used_as = match (part, outside::tail(module)) {
+            (Some(part), _) => part.used_as(),
+            (None, Tail::Unembedding) => ReaderUse::Unembedding,
+            _ => ReaderUse::Projection,
+        };
+        let (invisible_rows, assumed) = match class {
+            Class::Bias => (0, None),
+            // A constant is not seen in keys; elsewhere a norm may hide it, which a file's numbers decide.
+            Class::Free if used_as == ReaderUse::Key => (rows, why),
+            Class::Free => (0, None),
+            Class::Keys => (if rows == 3 * site.width { site.width } else { 0 }, why),
+        };
+        Some(Reader { weight, bias, used_as, rows, invisible_rows, assumed: assumed.map(str::to_owned) })
     }
+}
+
+/// Why a constant in keys is not seen in a family that was measured.
+const MEASURED_KEYS: &str = "a constant in all keys adds the same to every score and softmax does not see it, as was measured on this family's module";
+
+/// The maps of a relation in a block.
+fn of_block(tensors: &[Tensor], block: &Block, relation: &Relation, numbers: &[&str]) -> Vec<usize> {
+    let alike = block.at(&numberless(relation.reader)).iter().copied();
+    alike
+        .filter(|&index| measured::reads(relation.reader, block.inside(&tensors[index].name), numbers))
+        .collect()
+}
+
+/// The blocks that share a path, as a list: `layers.0.0` and `layers.0.1` are two in the block `layers.0`.
+#[derive(Debug, Default)]
+struct Unit {
+    /// `0.`, or nothing.
+    prefix: String,
+}
+
+impl Unit {
+    fn of(block: &Block, site: &str) -> Self {
+        let own = block.inside(site).split('.').next().unwrap_or_default();
+        let numbered = !own.is_empty() && own.bytes().all(|byte| byte.is_ascii_digit());
+        let all = block.tensors.iter().all(|(name, _)| name.starts_with("N."));
+        Self { prefix: if numbered && all { format!("{own}.") } else { String::new() } }
+    }
+
+    /// Whether a name inside the block is one of this unit's.
+    fn holds(&self, inside: &str) -> bool {
+        inside.starts_with(&self.prefix)
+    }
+
+    /// The name inside the unit of a numberless name inside the block.
+    fn inside<'a>(&self, name: &'a str) -> &'a str {
+        if self.prefix.is_empty() { name } else { name.strip_prefix("N.").unwrap_or(name) }
+    }
+
+    /// A norm's numberless name inside the unit.
+    fn own(&self, block: &Block, site: &str) -> String {
+        self.inside(&numberless(block.inside(site))).to_owned()
+    }
+}
+
+fn stack_of(path: &str) -> &str {
+    path.rsplit_once(['.', '_']).map_or("", |(stack, _)| stack)
 }
 
 /// Key rows of a fused query-key-value matrix: a third of it, or less with grouped keys.
@@ -349,8 +786,4 @@ fn fused_key_rows(rows: u64, width: u64, scope: Option<Scope<'_>>) -> u64 {
         _ if rows == 3 * width => width,
         _ => 0,
     }
-}
-
-fn common_prefix(a: &str, b: &str) -> usize {
-    a.split('.').zip(b.split('.')).take_while(|(a, b)| a == b).count()
 }

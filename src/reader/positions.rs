@@ -36,8 +36,10 @@ const ROTARY_FIELDS: [&str; 6] =
 
 /// What the catalogue says about position codes.
 pub(super) struct Positions {
-    has_table: bool,
-    has_relative: bool,
+    /// Where tables of learned positions stand: the modules that hold them.
+    tables: Vec<String>,
+    /// Names that mean a relative code.
+    relative: Vec<String>,
     /// Stacks with norms on their keys, sorted.
     key_norm_stacks: Vec<String>,
 }
@@ -45,6 +47,8 @@ pub(super) struct Positions {
 /// Whether a constant added to every key is invisible, and why that is believed.
 pub(super) struct Keys {
     pub(super) invisible: bool,
+    /// The configuration, or a norm on the keys, tells that it is seen.
+    pub(super) known_to_be_seen: bool,
     pub(super) why: String,
 }
 
@@ -53,36 +57,86 @@ impl Positions {
         // An expert's maps are many, and none is a position code.
         let named =
             || tensors.iter().map(|tensor| tensor.name.as_str()).filter(|name| !name.contains("expert"));
-        let any = |marks: &[&str]| named().any(|name| marks.iter().any(|mark| name.contains(mark)));
+        let holders = named().filter_map(|name| {
+            let parts: Vec<&str> = name.split('.').filter(|part| *part != "weight").collect();
+            let (last, parents) = parts.split_last()?;
+            let holder = parents.strip_suffix(&["embeddings"]).unwrap_or(parents);
+            POSITION_TABLES.contains(last).then(|| holder.join("."))
+        });
+        let relative = named().filter(|name| RELATIVE_MARKS.iter().any(|mark| name.contains(mark)));
+        let relative = order::distinct(relative.map(|name| part_of(name).to_owned()));
         let key_norms = sites.iter().filter(|site| site.place == Place::InsideAttention);
         let key_norm_stacks = order::distinct(key_norms.map(|site| site.stack.clone()));
-        Self { has_table: any(&POSITION_TABLES), has_relative: any(&RELATIVE_MARKS), key_norm_stacks }
+        Self { tables: order::distinct(holders), relative, key_norm_stacks }
+    }
+
+    /// Whether a table of positions is of the part of the model that a stack belongs to: it stands in the module that
+    /// holds the stack, or one or two levels above it with no other table nearer.
+    fn has_table(&self, stack: &str) -> bool {
+        let holds = |holder: &str| {
+            let inside = match holder {
+                "" => Some(stack),
+                _ => stack.strip_prefix(holder).and_then(|rest| rest.strip_prefix('.')),
+            };
+            inside.is_some_and(|inside| inside.split('.').count() <= 2)
+                && super::outside::same_part(holder, stack)
+        };
+        self.tables.iter().any(|holder| holds(holder))
     }
 
     /// qᵀ(k + c) = qᵀk + qᵀc: the same for every key, so softmax does not see it, unless keys are turned by their
     /// position (rotary), normalised, or compared through distances.
     pub(super) fn keys(&self, site: &NormSite, scope: Option<Scope<'_>>) -> Keys {
-        let visible = |why: &str| Keys { invisible: false, why: why.to_owned() };
+        let visible = |why: &str| Keys { invisible: false, known_to_be_seen: false, why: why.to_owned() };
+        let seen = |why: &str| Keys { known_to_be_seen: true, ..visible(why) };
+        let stack = site.stream.as_deref().unwrap_or(&site.stack);
         let rotary = scope.is_some_and(|scope| ROTARY_FIELDS.iter().any(|field| scope.has(field)));
         let relative = scope
             .and_then(|scope| scope.text("position_embedding_type"))
             .is_some_and(|code| code != "absolute" && code != "learned_absolute");
+        // timm has ViTs with rotary or relative codes and a table, and the file does not tell them apart.
+        let timm = stack.rsplit('.').next() == Some("blocks");
         if order::has(&self.key_norm_stacks, &site.stack) {
-            visible("keys are normalised after the projection, so a constant in them is seen")
+            seen("keys are normalised after the projection, so a constant in them is seen")
         } else if rotary {
-            visible("a rotary code turns keys by their position, so a constant in them is seen")
-        } else if self.has_relative || relative {
+            seen("a rotary code turns keys by their position, so a constant in them is seen")
+        } else if relative {
+            seen("keys meet queries through relative positions, so a constant in them is taken as seen")
+        } else if self.relative.iter().any(|part| part_of(stack) == part) {
             visible("keys meet queries through relative positions, so a constant in them is taken as seen")
         } else if scope
             .is_some_and(|scope| scope.truth("alibi") == Some(true) || scope.family() == Some("bloom"))
         {
-            Keys { invisible: true, why: "ALiBi adds to the scores and does not touch the keys, so a constant in all keys adds the same to every score and softmax does not see it".to_owned() }
-        } else if self.has_table {
-            Keys { invisible: true, why: "positions are a learned table added to the input, so a constant in all keys adds the same to every score and softmax does not see it".to_owned() }
+            Keys { invisible: true, known_to_be_seen: false, why: "ALiBi adds to the scores and does not touch the keys, so a constant in all keys adds the same to every score and softmax does not see it".to_owned() }
+        } else if self.has_table(stack) && !timm {
+            Keys { invisible: true, known_to_be_seen: false, why: "positions are a learned table added to the input, so a constant in all keys adds the same to every score and softmax does not see it".to_owned() }
         } else {
             visible("the position code is not known, so a constant in keys is taken as seen")
         }
     }
+}
+
+/// The part of a bundle that a name belongs to: its first component.
+fn part_of(name: &str) -> &str {
+    name.split('.').next().unwrap_or_default()
+}
+
+/// What tables of tokens are called.
+const TOKEN_TABLES: [&str; 8] = [
+    "wte",
+    "embed_tokens",
+    "word_embeddings",
+    "embed_in",
+    "shared",
+    "tok_embeddings",
+    "token_embd",
+    "token_embedding",
+];
+
+/// Whether a tensor is a table of tokens by its name.
+pub(super) fn is_token_table(name: &str) -> bool {
+    let module = name.strip_suffix(".weight").unwrap_or(name);
+    TOKEN_TABLES.contains(&module.rsplit('.').next().unwrap_or_default())
 }
 
 /// The embedding that doubles as unembedding, and why that is believed.
@@ -101,19 +155,7 @@ pub(super) fn tied_embedding(
         return None;
     }
     let embedding = tensors.iter().position(|tensor| {
-        let module = tensor.name.strip_suffix(".weight").unwrap_or(&tensor.name);
-        let last = module.rsplit('.').next().unwrap_or_default();
-        matches!(
-            last,
-            "wte"
-                | "embed_tokens"
-                | "word_embeddings"
-                | "embed_in"
-                | "shared"
-                | "tok_embeddings"
-                | "token_embd"
-        ) && tensor.shape.len() == 2
-            && tensor.shape[1] == site.width
+        is_token_table(&tensor.name) && tensor.shape.len() == 2 && tensor.shape[1] == site.width
     })?;
     let why = if scope.is_gguf() {
         "no `output.weight` is stored, and llama.cpp then unembeds with the input embedding"

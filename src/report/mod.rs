@@ -594,6 +594,9 @@ pub struct NormReport {
     pub scale_convention: ScaleConvention,
     /// Why the convention is believed.
     pub convention_reason: String,
+    /// What the module may do, and how probable each is; empty in reports of versions before this was told.
+    #[serde(default)]
+    pub alternatives: Vec<AlternativeReport>,
     /// Everything that speaks for or against.
     pub evidence: Vec<EvidenceReport>,
     /// What would settle the kind where it is unknown or contradicted; null where nothing is open.
@@ -612,14 +615,42 @@ pub struct NormReport {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct EvidenceReport {
-    /// Which evidence: "configuration", "shift", "names", "structure", "values", "writer energy".
+    /// Which evidence: "prior", "configuration", "layout", "shift", "names", "structure", "values", "siblings", "writer energy", …
     pub source: String,
     /// The kind it speaks for; unknown when it abstains.
     pub says: NormKind,
-    /// |log-likelihood ratio| between LayerNorm and RMSNorm, in nats; 0 when it abstains.
+    /// By how many nats it speaks for that kind rather than for the next likely one; 0 when it abstains.
     pub strength: f64,
     /// What was seen, as a sentence.
     pub detail: String,
+    /// How probable each behaviour would be on this evidence alone; empty when it abstains, and in reports of earlier versions.
+    #[serde(default)]
+    pub under: Vec<AlternativeReport>,
+}
+
+/// One thing a norm module may do, and how probable that is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct AlternativeReport {
+    /// What the module does.
+    pub behaviour: NormBehaviour,
+    /// Probability, 0 to 1; all of one site add up to 1.
+    pub probability: f64,
+}
+
+/// What a norm module does. The last two are reported as the kind "other".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "lowercase")]
+pub enum NormBehaviour {
+    /// LayerNorm over the channels of one position.
+    LayerNorm,
+    /// RMSNorm over the channels of one position.
+    RmsNorm,
+    /// A norm that also spans positions, groups of channels or the batch.
+    Spanning,
+    /// No normalisation: a scale and shift, LayerScale, DyT.
+    Plain,
 }
 
 /// The energy of one writer of a residual stream along the stream's mean (MATH §3).

@@ -41,6 +41,8 @@ fn declarations() -> String {
         NormRole,
         ScaleConvention,
         EvidenceReport,
+        AlternativeReport,
+        NormBehaviour,
         WriterReport,
         SharedSummary,
         ResidualBlock,

@@ -3,6 +3,7 @@
 //! Sentences name tensors, files and families in backticks, or in quotes, only, so there everything else is left out too.
 
 use super::ShareError;
+use crate::reader::NOT_COUNTED;
 use crate::report::Report;
 use std::collections::HashMap;
 
@@ -37,6 +38,10 @@ pub(super) fn without(mut report: Report) -> Result<Report, ShareError> {
         norm.evidence.iter_mut().for_each(|evidence| names.prose(&mut evidence.detail));
         for text in [&mut norm.settle, &mut norm.reader_note, &mut norm.problem].into_iter().flatten() {
             names.prose(text);
+        }
+        // What stands in a block that is not understood is said by paths inside it, which are names.
+        if let Some(note) = norm.reader_note.as_mut().filter(|note| note.starts_with(NOT_COUNTED)) {
+            *note = format!("{NOT_COUNTED}the reason names tensors, and names were left out");
         }
         for reader in &mut norm.readers {
             names.name(&mut reader.name);

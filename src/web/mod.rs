@@ -225,6 +225,13 @@ fn drawn(
     figures::figure(inspection, from_js(kind)?, site.as_deref(), size).map_err(sentence)
 }
 
+/// Takes the tables of measured models up, before a checkpoint is opened.
+#[cfg(not(feature = "verify"))]
+#[wasm_bindgen(js_name = provideTables)]
+pub fn provide_tables(tables: String) {
+    crate::tables::provide(tables);
+}
+
 /// Bytes of weights that are sampled unless told otherwise.
 #[wasm_bindgen(js_name = weightsBudget)]
 pub fn weights_budget() -> f64 {

@@ -3,6 +3,7 @@
 //! [`find`] knows them by name, or, where names say nothing, by shape; [`sample`] reads some columns of some of them
 //! within a budget. What their energy says about the norms is weighed in `norm::evidence`.
 
+mod between;
 pub mod sample;
 
 use crate::checkpoint::Tensor;
@@ -76,6 +77,8 @@ pub struct Writer {
     pub columns: u64,
     /// Stored k × d (GPT-2's Conv1D, Flax kernels): a column of U is a row of the tensor.
     pub transposed: bool,
+    /// Index of the LayerScale λ between it and the stream, which receives diag(λ)·U.
+    pub scale: Option<usize>,
 }
 
 /// The writers of every stack that norm sites read, in the order of the catalogue.
@@ -102,6 +105,7 @@ pub fn find(tensors: &[Tensor], sites: &[NormSite]) -> Vec<Writer> {
             rows: width,
             columns,
             transposed,
+            scale: None,
         };
         if rows == width {
             writers.push(writer(columns, tensor.name.ends_with("kernel")));
@@ -110,6 +114,7 @@ pub fn find(tensors: &[Tensor], sites: &[NormSite]) -> Vec<Writer> {
         }
     }
     settle_squares(&mut writers);
+    let mut writers = between::look(tensors, sites, writers);
     if let Some(embedding) = embedding(tensors, &widths) {
         writers.insert(0, embedding);
     }
@@ -145,6 +150,7 @@ fn embedding(tensors: &[Tensor], widths: &[(&str, u64)]) -> Option<Writer> {
             rows,
             columns,
             transposed: true,
+            scale: None,
         })
     })
 }
@@ -210,6 +216,7 @@ fn by_shape(tensors: &[Tensor], sites: &[NormSite]) -> Vec<Writer> {
             rows: width,
             columns,
             transposed,
+            scale: None,
         })
         .collect()
 }
@@ -240,7 +247,7 @@ mod tests {
             })
             .collect();
         order::sort_by(&mut tensors, |a, b| crate::checkpoint::compare_names(&a.name, &b.name));
-        let sites = crate::norm::find(&tensors, Vec::new());
+        let sites = crate::norm::find(&tensors, Vec::new(), crate::norm::Knowledge::default());
         let report = |writer: Writer| {
             (tensors[writer.tensor].name.clone(), writer.block, writer.part, writer.transposed)
         };

@@ -157,7 +157,17 @@ async fn energy<S: ByteSource>(
     let tensor = &checkpoint.tensors[writer.tensor];
     let size = element_size(tensor)?;
     let count = columns.end - columns.start;
+    let scale = match writer.scale {
+        Some(scale) => Some(layer_scale(checkpoint, &checkpoint.tensors[scale]).await?),
+        None => None,
+    };
+    // What the stream receives: diag(λ)·U.
+    let received = |row: usize, value: f64| {
+        scale.as_ref().and_then(|scale| scale.get(row)).map_or(value, |own| own * value)
+    };
     let mut sample = ColumnSample::new(writer.rows as usize, count as usize);
+    // Rows are told apart by training in U itself: λ is trained apart from it.
+    let mut bare = scale.as_ref().map(|_| sample.clone());
     // Lines as stored: rows of U with a run of columns in each, or whole columns.
     let (first, lines, stride, run) = if writer.transposed {
         (columns.start * writer.rows, count, writer.rows, writer.rows)
@@ -178,13 +188,25 @@ async fn energy<S: ByteSource>(
         for (index, value) in values.into_iter().enumerate() {
             let (stored_line, at) = (line as usize + index / run as usize, index % run as usize);
             if writer.transposed {
-                sample.add(at, stored_line, value);
+                sample.add(at, stored_line, received(at, value));
+                bare.iter_mut().for_each(|bare| bare.add(at, stored_line, value));
             } else {
-                sample.add(stored_line, at, value);
+                sample.add(stored_line, at, received(stored_line, value));
+                bare.iter_mut().for_each(|bare| bare.add(stored_line, at, value));
             }
         }
     }
-    sample.energy()
+    let energy = sample.energy()?;
+    Some(match bare {
+        Some(bare) => Energy { row_dispersion: bare.energy()?.row_dispersion, ..energy },
+        None => energy,
+    })
+}
+
+/// λ of a LayerScale; `None` when it could not be read.
+async fn layer_scale<S: ByteSource>(checkpoint: &Checkpoint<S>, tensor: &Tensor) -> Option<Vec<f64>> {
+    let bytes = checkpoint.read_weights(tensor.shard, tensor.range.clone()).await;
+    tensor.dtype.decode(&bytes.ok()?).ok()
 }
 
 #[cfg(test)]
@@ -194,7 +216,7 @@ mod tests {
 
     fn writer(tensor: usize, block: u32, rows: u64, columns: u64) -> Writer {
         let stack = "layers".to_owned();
-        Writer { tensor, stack, block, part: Part::Attention, rows, columns, transposed: false }
+        Writer { tensor, stack, block, part: Part::Attention, rows, columns, transposed: false, scale: None }
     }
 
     fn model(blocks: u32, rows: u64, columns: u64) -> (Vec<Tensor>, Vec<Writer>) {

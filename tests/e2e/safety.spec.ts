@@ -33,14 +33,14 @@ test('a hostile file name in an error is text', async ({ page }) => {
   expect(await page.locator('[role=alert] img').count()).toBe(0);
 });
 
-test("nothing is requested while a checkpoint is read but the page's own worker and wasm", async ({ page }) => {
+test("nothing is requested while a checkpoint is read but the page's own worker, wasm and tables", async ({ page }) => {
   await page.waitForLoadState('networkidle');
   const requested: string[] = [];
   page.on('request', (request) => requested.push(request.url()));
   await openFromCode(page, gpt2());
   await siteRows(page).first().click();
   await expect(page.locator('tr.detail svg[role=img]').first()).toBeVisible();
-  for (const url of requested) expect(url).toMatch(/\.(js|wasm)$/);
+  for (const url of requested) expect(url).toMatch(/\.(js|wasm)$|\/assets\/later\/tables-[^/]+\.txt$/);
 });
 
 test('the page works where storage is forbidden', async ({ page }) => {

@@ -3,7 +3,8 @@
 //! convention }] }`, gzipped JSON.
 
 use flate2::read::GzDecoder;
-use gammascope::inspect::inspect;
+use gammascope::inspect::{Opened, open_knowing};
+use gammascope::norm::Knowledge;
 use gammascope::report::{NormKind, Report, ScaleConvention};
 use gammascope::source::memory::MemorySource;
 use gammascope::source::{ByteSource, SourceError};
@@ -18,23 +19,54 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
+/// Libraries that documents are from, by the first part of their names or their source.
+const LIBRARIES: [&str; 16] = [
+    "transformers",
+    "timm",
+    "manual",
+    "diffusers",
+    "vitpytorch",
+    "litgpt",
+    "torch",
+    "xtransformers",
+    "monai",
+    "audio_sep",
+    "torchvision",
+    "torch_geometric",
+    "torchaudio",
+    "open_clip",
+    "segment_anything",
+    "other",
+];
+
 /// One architecture.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Architecture {
     #[serde(skip)]
     pub(crate) name: String,
-    config: Option<Value>,
+    /// Where it was measured: transformers, timm, or nothing.
+    #[serde(default)]
+    source: Option<String>,
+    #[serde(default)]
+    pub(crate) model_type: Option<String>,
+    pub(crate) config: Option<Value>,
     tensors: Vec<(String, String, Vec<u64>)>,
-    norms: Vec<Module>,
+    pub(crate) norms: Vec<Module>,
 }
 
 /// One norm module of it.
 #[derive(Debug, Deserialize)]
-struct Module {
+pub(crate) struct Module {
     path: Option<String>,
-    kind: String,
-    convention: Option<String>,
-    weight: Option<String>,
+    /// Its class.
+    #[serde(default)]
+    pub(crate) cls: Option<String>,
+    /// layer, rms, other or unknown.
+    pub(crate) kind: String,
+    /// w, 1+w or none.
+    pub(crate) convention: Option<String>,
+    /// Name of the scale.
+    pub(crate) weight: Option<String>,
     bias: Option<String>,
 }
 
@@ -53,6 +85,8 @@ pub(crate) enum Mode {
     /// Without config.json, and each map has two tensors more than its code knows, so that no layout of the registry is
     /// recognised: what the rules say of code that nobody has listed.
     Unlisted,
+    /// Without config.json, and without all that the library it is from taught: layouts and counts.
+    UnknownLibrary,
     /// Without config.json, and every name is t000001, t000002 …
     Opaque,
 }
@@ -65,6 +99,7 @@ impl Mode {
             Self::Strip => "prefix stripped",
             Self::Wrapped => "wrapped names",
             Self::Unlisted => "unlisted code",
+            Self::UnknownLibrary => "unknown library",
             Self::Opaque => "opaque names",
         }
     }
@@ -189,6 +224,26 @@ impl Architecture {
         self.tensors.len()
     }
 
+    /// The library that it is from.
+    pub(crate) fn library(&self) -> &'static str {
+        let named =
+            self.name.split_once("__").map(|(library, _)| library).filter(|name| LIBRARIES.contains(name));
+        let source = self.source.as_deref().filter(|source| ["transformers", "timm"].contains(source));
+        let library = source.or(named).unwrap_or("other");
+        LIBRARIES.into_iter().find(|name| *name == library).unwrap_or("other")
+    }
+
+    /// The names of its tensors.
+    pub(crate) fn names_stored(&self) -> impl Iterator<Item = &str> {
+        self.tensors.iter().map(|(name, ..)| name.as_str())
+    }
+
+    /// Its checkpoint, opened.
+    pub(crate) fn open(&self, knowledge: Knowledge) -> Opened<impl ByteSource> {
+        let source = self.checkpoint(&self.names(Mode::NoConfig), Mode::NoConfig);
+        pollster::block_on(open_knowing(vec![source], knowledge, |_| {})).unwrap()
+    }
+
     /// What Gammascope says of it, and the name under which it saw each tensor.
     pub(crate) fn inspect(&self, mode: Mode) -> Result<(Report, HashMap<&str, String>), String> {
         let names = self.names(mode);
@@ -196,9 +251,11 @@ impl Architecture {
         if let (Mode::Config, Some(config)) = (mode, &self.config) {
             sources.push(Source::Config(MemorySource::new("config.json", config.to_string())));
         }
-        let report = pollster::block_on(inspect(sources, |_| {}))
-            .map(|inspection| inspection.report)
-            .map_err(|error| error.to_string())?;
+        let without = (mode == Mode::UnknownLibrary).then(|| self.library());
+        let report =
+            pollster::block_on(open_knowing(sources, Knowledge { without, ..Knowledge::default() }, |_| {}))
+                .map(|opened| opened.inspection.report)
+                .map_err(|error| error.to_string())?;
         Ok((report, names))
     }
 
@@ -206,7 +263,7 @@ impl Architecture {
     fn names(&self, mode: Mode) -> HashMap<&str, String> {
         let all = || self.tensors.iter().map(|(name, ..)| name.as_str());
         match mode {
-            Mode::Config | Mode::NoConfig | Mode::Unlisted => {
+            Mode::Config | Mode::NoConfig | Mode::Unlisted | Mode::UnknownLibrary => {
                 all().map(|name| (name, name.to_owned())).collect()
             }
             Mode::Wrapped => all().map(|name| (name, wrapped(name))).collect(),
@@ -297,7 +354,7 @@ impl Architecture {
             }
             if here.kind == NormKind::Unknown {
                 *score.unknown_why.entry(why(here)).or_default() += 1;
-                score.fault(&mut |score| &mut score.unknown, weight, "unknown");
+                score.fault(&mut |score| &mut score.unknown, weight, &format!("unknown; {}", all_of(here)));
                 continue;
             }
             let bin = score.calibration.entry((here.confidence * 1000.0).round() as u32).or_default();
@@ -306,7 +363,7 @@ impl Architecture {
                 bin.0 += 1;
                 score.right += 1;
             } else {
-                let said = format!("{:?} is {expected:?}", here.kind);
+                let said = format!("{:?} is {expected:?}; {}", here.kind, all_of(here));
                 score.fault(&mut |score| &mut score.wrong, weight, &said);
                 continue;
             }
@@ -369,6 +426,20 @@ fn wrapped(name: &str) -> String {
         parts.insert(at + 2, "_fsdp_wrapped_module");
     }
     format!("base_model.model.module._orig_mod.{}", parts.join("."))
+}
+
+/// What was seen of a site, and how probable each behaviour is.
+fn all_of(norm: &gammascope::report::NormReport) -> String {
+    let probabilities: Vec<String> = norm
+        .alternatives
+        .iter()
+        .map(|other| format!("{:?} {:.3}", other.behaviour, other.probability))
+        .collect();
+    let spoken = norm.evidence.iter().filter(|piece| piece.strength > 0.0);
+    let spoken: Vec<String> = spoken
+        .map(|piece| format!("{} {:?} {:.1} ({})", piece.source, piece.says, piece.strength, piece.detail))
+        .collect();
+    format!("{}; {}", probabilities.join(", "), spoken.join("; "))
 }
 
 /// The evidence that left a site unknown, as a line.

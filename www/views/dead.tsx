@@ -67,8 +67,16 @@ export function Dead({ report }: { report: Report }) {
       <section id="dead" aria-labelledby="dead-heading">
         <h2 id="dead-heading">What is dead</h2>
         <p class="lead">
-          Nothing that could be counted: no linear map was found that reads a site with a{' '}
-          <Word term="kernel">kernel</Word>.
+          {norms.some(({ kernel }) => kernel.form === 'inverse_scale' || kernel.form === 'coordinates') ? (
+            <>
+              No reader was recognised, so nothing is counted. A linear map counts only where its block is understood;
+              each site with a <Word term="kernel">kernel</Word> says what is not.
+            </>
+          ) : (
+            <>
+              Nothing: no site has a <Word term="kernel">kernel</Word>.
+            </>
+          )}
         </p>
         {norms.length > 0 && !report.shared && <ExportKernels report={report} />}
       </section>

@@ -1,11 +1,25 @@
-/** What speaks for LayerNorm and for RMSNorm at one site, as bars to either side of a middle line. */
-import { KINDS, number } from '../format';
-import type { EvidenceReport } from '../report';
+/** What speaks for LayerNorm and for other norms at one site, as bars to either side of a middle line; and what the norm may be. */
+import { BEHAVIOURS, KINDS, number, probability } from '../format';
+import type { AlternativeReport, EvidenceReport } from '../report';
 import { Prose } from './prose';
 import { Word } from './term';
 
 /** The axis reaches at least this far, so that weak evidence also looks weak. */
 const LEAST_REACH = 5;
+
+/** Everything the norm may be, the most probable first. */
+export function Alternatives({ alternatives }: { alternatives: readonly AlternativeReport[] }) {
+  const sorted = [...alternatives].sort((a, b) => b.probability - a.probability);
+  return (
+    <ul class="alternatives">
+      {sorted.map(({ behaviour, probability: share }) => (
+        <li key={behaviour}>
+          <span class="numeric">{probability(share)}</span> {BEHAVIOURS[behaviour]}
+        </li>
+      ))}
+    </ul>
+  );
+}
 
 export function Evidence({ evidence }: { evidence: readonly EvidenceReport[] }) {
   const reach = Math.max(LEAST_REACH, ...evidence.map(({ strength }) => strength));
@@ -15,11 +29,11 @@ export function Evidence({ evidence }: { evidence: readonly EvidenceReport[] }) 
       <div class="evidence-axis" aria-hidden="true">
         <span>← LayerNorm</span>
         <span class="muted">nats</span>
-        <span>RMSNorm →</span>
+        <span>RMSNorm or another norm →</span>
       </div>
       <ul>
         {evidence.map(({ source, says, strength, detail }, index) => {
-          const sided = strength > 0 && (says === 'layernorm' || says === 'rmsnorm');
+          const sided = strength > 0 && says !== 'unknown';
           return (
             <li key={index}>
               <span class="source">{source}</span>

@@ -2,7 +2,7 @@
 import { KINDS, USES, confidenceWord, count, probability } from '../format';
 import type { FigureKind, NormReport } from '../report';
 import type { Opened } from '../state';
-import { Evidence } from './evidence';
+import { Alternatives, Evidence } from './evidence';
 import { FigureView } from './figure';
 import { KernelFacts, whyNoDirection } from './kernel';
 import { lazily } from './lazily';
@@ -34,6 +34,7 @@ export function Site({ opened: { report, inspector }, norm }: { opened: Opened; 
             {KINDS[norm.kind]}, {confidenceWord(norm.confidence)}
             {norm.confidence > 0 && ` (${probability(norm.confidence)})`}
           </h3>
+          <Alternatives alternatives={norm.alternatives} />
           <Evidence evidence={norm.evidence} />
           {norm.settle !== null && (
             <p class="settle">

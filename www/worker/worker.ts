@@ -1,10 +1,12 @@
-/** The inspector: the small wasm that every visit loads. */
-import init, { Inspection, weightsBudget } from '../generated/inspector.js';
+/** The inspector: the small wasm that every visit loads, and the tables of measured models that it needs to open a checkpoint. */
+import init, { Inspection, provideTables, weightsBudget } from '../generated/inspector.js';
+import tables from '../generated/tables.txt?url';
 import { report, serve } from './serve';
 
 serve(
   async (entries) => {
-    await init();
+    const [measured] = await Promise.all([loadTables(), init()]);
+    provideTables(measured);
     return Inspection.open(entries, report);
   },
   weightsBudget,
@@ -30,6 +32,13 @@ serve(
     csvOf: refuse,
   }),
 );
+
+/** What was measured of other models, which the first page does without. */
+async function loadTables(): Promise<string> {
+  const answer = await fetch(new URL(tables, import.meta.url));
+  if (!answer.ok) throw new Error(`The tables of measured models did not load (${answer.status}): reload the page.`);
+  return answer.text();
+}
 
 function refuse(): never {
   throw new Error('Only the verifier does that.');

@@ -1,7 +1,7 @@
 //! One site's verdict, evidence by evidence.
 
 use crate::summary::{self, QUIET, STRONG, printable};
-use gammascope::report::{NormKind, NormReport, Report, ScaleConvention};
+use gammascope::report::{NormBehaviour, NormKind, NormReport, Report, ScaleConvention};
 use std::io::{self, Write};
 
 /// Cells of a bar on either side of the middle, ...
@@ -27,6 +27,16 @@ pub(crate) fn find<'a>(report: &'a Report, name: &str) -> Result<&'a NormReport,
     }
 }
 
+/// What a module does, in words.
+fn behaviour(behaviour: NormBehaviour) -> &'static str {
+    match behaviour {
+        NormBehaviour::LayerNorm => "LayerNorm",
+        NormBehaviour::RmsNorm => "RMSNorm",
+        NormBehaviour::Spanning => "a norm over groups, positions or the batch",
+        NormBehaviour::Plain => "no normalisation",
+    }
+}
+
 /// Writes why the site is what it is said to be.
 pub(crate) fn write(out: &mut impl Write, report: &Report, norm: &NormReport) -> io::Result<()> {
     writeln!(out, "{STRONG}{}{STRONG:#}", printable(&norm.name))?;
@@ -40,17 +50,20 @@ pub(crate) fn write(out: &mut impl Write, report: &Report, norm: &NormReport) ->
         summary::role(norm.role),
         norm.width
     )?;
-    writeln!(out, "\n{:>18} {:<CELLS$}│{:>CELLS$}", "", "← LayerNorm", "RMSNorm →")?;
+    for other in &norm.alternatives {
+        writeln!(out, "{:>18.3} {}", other.probability, behaviour(other.behaviour))?;
+    }
+    writeln!(out, "\n{:>18} {:<CELLS$}│{:>CELLS$}", "", "← LayerNorm", "others →")?;
     for evidence in &norm.evidence {
         let filled = (CELLS as f64 * evidence.strength / FULL).round().min(CELLS as f64) as usize;
         let bar = "█".repeat(filled);
         let (left, right) = match evidence.says {
             NormKind::LayerNorm => (format!("{bar:>CELLS$}"), " ".repeat(CELLS)),
-            NormKind::RmsNorm => (" ".repeat(CELLS), format!("{bar:<CELLS$}")),
-            NormKind::Other | NormKind::Unknown => (" ".repeat(CELLS), " ".repeat(CELLS)),
+            NormKind::RmsNorm | NormKind::Other => (" ".repeat(CELLS), format!("{bar:<CELLS$}")),
+            NormKind::Unknown => (" ".repeat(CELLS), " ".repeat(CELLS)),
         };
         let strength = if evidence.strength > 0.0 {
-            format!("{:.1} nats", evidence.strength)
+            format!("{:.1} nats for {}", evidence.strength, summary::kind(evidence.says))
         } else {
             "abstains".to_owned()
         };

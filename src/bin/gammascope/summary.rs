@@ -185,11 +185,28 @@ pub(crate) fn kernel(norm: &NormReport) -> String {
     }
 }
 
+/// Why no dead direction is counted: no norm has a kernel, or no reader of those that have one was recognised.
+fn nothing_dead(report: &Report) -> String {
+    let kernels = [KernelForm::InverseScale, KernelForm::Coordinates];
+    let with_kernel: Vec<&NormReport> =
+        report.norms.iter().filter(|norm| kernels.contains(&norm.kernel.form)).collect();
+    let why = with_kernel.iter().find_map(|norm| Some((norm.name.as_str(), norm.reader_note.as_deref()?)));
+    match (with_kernel.len(), why) {
+        (0, _) => "No reader has a dead direction.".to_owned(),
+        (sites, None) => format!("No reader of the {sites} sites with a kernel direction was recognised."),
+        (sites, Some((name, note))) => format!(
+            "No reader of the {sites} sites with a kernel direction was recognised, so nothing is counted. {}: {}.",
+            printable(name),
+            printable(note)
+        ),
+    }
+}
+
 /// Readers of the same name in every block are one line.
 fn dead(out: &mut impl Write, report: &Report) -> io::Result<()> {
     let total = &report.dead_parameters;
     if total.readers == 0 {
-        return writeln!(out, "\nNo reader has a dead direction.");
+        return writeln!(out, "\n{}", nothing_dead(report));
     }
     let mut lines: BTreeMap<String, (u64, u64, DeadDirections)> = BTreeMap::new();
     for reader in report

@@ -5,6 +5,7 @@
 //! this model: a mix-up of files is taken as 1 in 200,000.
 
 use super::{Evidence, Source, Witness};
+use crate::norm::behaviour::Likelihood;
 use crate::report::MeasuredVerdict;
 
 /// ln 200,000
@@ -14,14 +15,19 @@ const MEASURED: f64 = 12.2;
 pub(super) fn weigh(witness: &Witness<'_>) -> Option<Evidence> {
     let site = witness.measured?;
     let depth = site.depth_scale_free.unwrap_or(f64::NAN);
-    let (log_likelihood_ratio, said) = match site.verdict {
-        MeasuredVerdict::MeanSubtracting => (MEASURED, "the mean is subtracted"),
-        MeasuredVerdict::NotMeanSubtracting => (-MEASURED, "no mean is subtracted"),
-        MeasuredVerdict::Inconclusive => (0.0, "neither is certain"),
+    let (likelihood, said) = match site.verdict {
+        MeasuredVerdict::MeanSubtracting => {
+            (Likelihood([0.0, -MEASURED, -MEASURED, -MEASURED]), "the mean is subtracted")
+        }
+        // Which of the norms that do not subtract it over the channels was not measured.
+        MeasuredVerdict::NotMeanSubtracting => {
+            (Likelihood([-MEASURED, 0.0, 0.0, 0.0]), "no mean is subtracted")
+        }
+        MeasuredVerdict::Inconclusive => (Likelihood::NOTHING, "neither is certain"),
     };
     let detail = format!(
         "on {} tokens of the model's own code the normalised input has a variance of {depth:.1e} of the mean along 1/√d: {said}",
         site.tokens
     );
-    Some(Evidence { source: Source::Activations, log_likelihood_ratio, detail })
+    Some(Evidence { source: Source::Activations, likelihood, detail })
 }

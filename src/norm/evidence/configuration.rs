@@ -6,6 +6,7 @@
 
 use super::{Evidence, Source, Witness};
 use crate::checkpoint::config::Scope;
+use crate::norm::behaviour::Likelihood;
 use crate::norm::registry;
 use crate::report::{NormKind, NormRole};
 
@@ -41,37 +42,29 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     let Some(config) = witness.config else {
         return Evidence::abstain(Source::Configuration, "no configuration speaks for this part");
     };
-    explicit(witness, config)
+    another(witness, config)
+        .or_else(|| explicit(witness, config))
         .or_else(|| family(witness, config))
         .or_else(|| epsilon(config))
         .unwrap_or_else(|| Evidence::abstain(Source::Configuration, "the configuration does not say"))
 }
 
-/// Why the configuration makes it another norm.
-pub(super) fn another_norm(witness: &Witness<'_>) -> Option<String> {
-    let config = witness.config?;
+/// A field that makes the norm another one.
+fn another(witness: &Witness<'_>, config: Scope<'_>) -> Option<Evidence> {
+    let site = witness.site;
     // MobileBERT can do without: its "NoNorm" only scales and shifts. Its head keeps a LayerNorm all the same.
-    if config.text("normalization_type") == Some("no_norm") && witness.site.role != NormRole::Other {
-        return Some("`normalization_type` is \"no_norm\": the module only scales and shifts".to_owned());
-    }
-    if config.text("feat_extract_norm") == Some("group") && witness.site.name.contains("conv_layers.0.") {
-        return Some("`feat_extract_norm` is \"group\": a group norm over the first convolution".to_owned());
-    }
-    if explicit(witness, config).is_some() {
+    let why = if config.text("normalization_type") == Some("no_norm") && site.role != NormRole::Other {
+        "`normalization_type` is \"no_norm\": the module only scales and shifts"
+    } else if config.text("feat_extract_norm") == Some("group") && site.name.contains("conv_layers.0.") {
+        "`feat_extract_norm` is \"group\": a group norm over the first convolution"
+    } else {
         return None;
-    }
-    let (statement, model_type) = registry::configured(config, &witness.site.name)?;
-    (statement.kind == NormKind::Other)
-        .then(|| format!("in the code of the family `{model_type}` it is neither LayerNorm nor RMSNorm"))
+    };
+    Some(evidence(Likelihood::of(NormKind::Other, EXPLICIT), why.to_owned()))
 }
 
-/// Whether the configuration says LayerNorm or RMSNorm.
-pub(super) fn contradicts_another(witness: &Witness<'_>) -> bool {
-    weigh(witness).log_likelihood_ratio != 0.0
-}
-
-fn evidence(log_likelihood_ratio: f64, detail: String) -> Evidence {
-    Evidence { source: Source::Configuration, log_likelihood_ratio, detail }
+fn evidence(likelihood: Likelihood, detail: String) -> Evidence {
+    Evidence { source: Source::Configuration, likelihood, detail }
 }
 
 fn explicit(witness: &Witness<'_>, config: Scope<'_>) -> Option<Evidence> {
@@ -79,36 +72,47 @@ fn explicit(witness: &Witness<'_>, config: Scope<'_>) -> Option<Evidence> {
         config.text("feat_extract_norm").filter(|_| witness.site.name.contains("conv_layers."))
     {
         // wav2vec 2.0: "layer" for every convolution, "group" for the first.
-        return (mode == "layer").then(|| evidence(EXPLICIT, "`feat_extract_norm` is \"layer\"".to_owned()));
+        let layer = || Likelihood::of(NormKind::LayerNorm, EXPLICIT);
+        return (mode == "layer").then(|| evidence(layer(), "`feat_extract_norm` is \"layer\"".to_owned()));
     }
     let site = witness.site;
-    if site.role == NormRole::QueryKey || (site.doubt.is_some() && !site.unnamed && !site.build.bottleneck) {
+    // The field is about the norms of the stream, not about those of queries and keys or among convolutions.
+    if site.role == NormRole::QueryKey || site.surroundings.beside_convolutions() {
         return None;
     }
     for field in NAMING_FIELDS {
         let Some(value) = config.text(field) else { continue };
         let lower = value.to_ascii_lowercase().replace('_', "");
         if lower.contains("rms") {
-            return Some(evidence(-EXPLICIT, format!("`{field}` is {value:?}")));
+            return Some(evidence(
+                Likelihood::of(NormKind::RmsNorm, EXPLICIT),
+                format!("`{field}` is {value:?}"),
+            ));
         }
         if lower.contains("layernorm") || lower == "ln" || lower == "layer" {
-            return Some(evidence(EXPLICIT, format!("`{field}` is {value:?}")));
+            return Some(evidence(
+                Likelihood::of(NormKind::LayerNorm, EXPLICIT),
+                format!("`{field}` is {value:?}"),
+            ));
         }
     }
     RMS_FLAGS.iter().find_map(|field| {
         let rms = config.truth(field)?;
-        Some(evidence(if rms { -EXPLICIT } else { EXPLICIT }, format!("`{field}` is {rms}")))
+        let kind = if rms { NormKind::RmsNorm } else { NormKind::LayerNorm };
+        Some(evidence(Likelihood::of(kind, EXPLICIT), format!("`{field}` is {rms}")))
     })
 }
 
 fn family(witness: &Witness<'_>, config: Scope<'_>) -> Option<Evidence> {
     let (statement, model_type) = registry::configured(config, &witness.site.name)?;
-    let (sign, what) = match statement.kind {
-        NormKind::LayerNorm => (1.0, "subtracts"),
-        NormKind::RmsNorm => (-1.0, "does not subtract"),
-        NormKind::Other | NormKind::Unknown => return None,
+    let what = match statement.kind {
+        NormKind::LayerNorm => "subtracts the mean",
+        NormKind::RmsNorm => "does not subtract the mean",
+        NormKind::Other => "has neither LayerNorm nor RMSNorm here",
+        NormKind::Unknown => return None,
     };
-    Some(evidence(sign * FAMILY, format!("the code of the family `{model_type}` {what} the mean")))
+    let likelihood = Likelihood::of(statement.kind, FAMILY);
+    Some(evidence(likelihood, format!("the code of the family `{model_type}` {what}")))
 }
 
 fn epsilon(config: Scope<'_>) -> Option<Evidence> {
@@ -116,10 +120,16 @@ fn epsilon(config: Scope<'_>) -> Option<Evidence> {
     let gguf = |end: &str| config.is_gguf() && config.family() != Some("clip") && config.has_ending(end);
     match (gguf(".attention.layer_norm_rms_epsilon"), gguf(".attention.layer_norm_epsilon")) {
         (true, false) => {
-            return Some(evidence(-GGUF_EPSILON, "llama.cpp's `layer_norm_rms_epsilon` is set".to_owned()));
+            return Some(evidence(
+                Likelihood::of(NormKind::RmsNorm, GGUF_EPSILON),
+                "llama.cpp's `layer_norm_rms_epsilon` is set".to_owned(),
+            ));
         }
         (false, true) => {
-            return Some(evidence(GGUF_EPSILON, "llama.cpp's `layer_norm_epsilon` is set".to_owned()));
+            return Some(evidence(
+                Likelihood::of(NormKind::LayerNorm, GGUF_EPSILON),
+                "llama.cpp's `layer_norm_epsilon` is set".to_owned(),
+            ));
         }
         _ => {}
     }
@@ -130,5 +140,5 @@ fn epsilon(config: Scope<'_>) -> Option<Evidence> {
     ]
     .into_iter()
     .find(|(field, _)| config.has(field))
-    .map(|(field, ratio)| evidence(ratio, format!("the ε is called `{field}`")))
+    .map(|(field, ratio)| evidence(Likelihood::between(ratio), format!("the ε is called `{field}`")))
 }

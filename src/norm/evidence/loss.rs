@@ -21,6 +21,7 @@
 //! It abstains below five standard errors, and on one sequence, whose tokens are alike in a way that nothing tells of.
 
 use super::{Evidence, Source, Witness};
+use crate::norm::behaviour::Likelihood;
 use crate::report::{KindByLoss, NormKind};
 
 /// ln 2,000
@@ -64,7 +65,7 @@ fn weigh_both(BothKinds { loss, sequences }: BothKinds) -> Evidence {
     let ratio = log_likelihood_ratio(difference / standard_error.hypot(ACCIDENT), sequences as f64);
     Evidence {
         source: Source::Loss,
-        log_likelihood_ratio: sign * ratio,
+        likelihood: Likelihood::between(sign * ratio),
         detail: format!("{said}: {errors:.0} standard errors"),
     }
 }
@@ -93,14 +94,14 @@ mod tests {
     #[test]
     fn the_kind_that_costs_less_is_spoken_for_up_to_the_cap() {
         let found = both(-0.08, 0.004, NormKind::LayerNorm, 32);
-        assert_eq!(found.log_likelihood_ratio, MOST);
+        assert_eq!(found.likelihood.ratio(), MOST);
         assert!(found.detail.contains("(-0.0800 ± 0.0040): 20 standard errors"), "{}", found.detail);
-        assert_eq!(both(0.08, 0.004, NormKind::RmsNorm, 32).log_likelihood_ratio, -MOST);
+        assert_eq!(both(0.08, 0.004, NormKind::RmsNorm, 32).likelihood.ratio(), -MOST);
     }
 
     #[test]
     fn few_sequences_say_less_and_one_says_nothing() {
-        let of = |sequences| both(0.08, 0.016, NormKind::RmsNorm, sequences).log_likelihood_ratio;
+        let of = |sequences| both(0.08, 0.016, NormKind::RmsNorm, sequences).likelihood.ratio();
         // (s/2) ln(1 + 25/(s − 1)): ln 26, and 2 ln(28/3), as the accident is far below the standard error.
         assert!((of(2) + 26_f64.ln()).abs() < 0.01);
         assert!((of(4) + 2.0 * (28.0_f64 / 3.0).ln()).abs() < 0.01);
@@ -110,18 +111,18 @@ mod tests {
     #[test]
     fn under_five_standard_errors_it_abstains() {
         let found = both(-0.0031, 0.0029, NormKind::Unknown, 4);
-        assert_eq!(found.log_likelihood_ratio, 0.0);
+        assert_eq!(found.likelihood.ratio(), 0.0);
         assert!(found.detail.contains("under five standard errors"), "{}", found.detail);
     }
 
     #[test]
     fn a_difference_that_may_be_an_accident_of_the_weights_says_less_however_sure_it_is() {
-        let of = |difference| both(difference, 1e-5, NormKind::LayerNorm, 1000).log_likelihood_ratio;
+        let of = |difference| both(difference, 1e-5, NormKind::LayerNorm, 1000).likelihood.ratio();
         assert!(of(-0.0005) < 0.6 && of(-0.0015) > 4.0 && of(-0.003) == MOST);
     }
 
     #[test]
     fn a_difference_without_any_spread_is_capped_too() {
-        assert_eq!(both(-0.5, 0.0, NormKind::LayerNorm, 4).log_likelihood_ratio, MOST);
+        assert_eq!(both(-0.5, 0.0, NormKind::LayerNorm, 4).likelihood.ratio(), MOST);
     }
 }

@@ -1,4 +1,4 @@
-//! Evidence about the kind of a site: one file each, every one a log-likelihood ratio between LayerNorm and RMSNorm.
+//! Evidence about the kind of a site: one file each, every one a likelihood under each [`Behaviour`](super::behaviour::Behaviour).
 //!
 //! To add one, write a file with `pub fn weigh(&Witness) -> Evidence`, say where its number comes from and when it
 //! abstains, and list it in [`collect`]. How pieces depend on each other is decided in [`super::verdict`], nowhere else.
@@ -8,8 +8,10 @@ mod configuration;
 mod layout;
 mod loss;
 mod names;
+mod prior;
 mod shift;
 mod siblings;
+mod stored;
 mod structure;
 mod values;
 mod writer_energy;
@@ -18,17 +20,18 @@ pub use loss::BothKinds;
 pub use siblings::Siblings;
 pub use writer_energy::Stream;
 
+use super::behaviour::{Behaviour, Likelihood, reported};
 use super::find::NormSite;
 use crate::checkpoint::config::Scope;
-use crate::report::{EvidenceReport, NormKind, SiteVerification};
+use crate::report::{AlternativeReport, EvidenceReport, SiteVerification};
 
 /// One piece of evidence.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evidence {
     /// Which file it comes from.
     pub source: Source,
-    /// ln P(seen | LayerNorm) − ln P(seen | RMSNorm), in nats; 0 abstains.
-    pub log_likelihood_ratio: f64,
+    /// What was seen under each behaviour; nothing where it abstains.
+    pub likelihood: Likelihood,
     /// What was seen.
     pub detail: String,
 }
@@ -36,6 +39,8 @@ pub struct Evidence {
 /// The kinds of evidence there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
+    /// How often each behaviour was counted.
+    Prior,
     /// `config.json` and the family it names.
     Configuration,
     /// Whose code the block is from, by the names of all its tensors.
@@ -46,6 +51,8 @@ pub enum Source {
     Names,
     /// How the block is built.
     Structure,
+    /// What only one kind of module stores.
+    Stored,
     /// The stored numbers.
     Values,
     /// The norms of the blocks on the same stream.
@@ -62,11 +69,13 @@ impl Source {
     /// Its name in the report.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Prior => "prior",
             Self::Configuration => "configuration",
             Self::Layout => "layout",
             Self::Shift => "shift",
             Self::Names => "names",
             Self::Structure => "structure",
+            Self::Stored => "module",
             Self::Values => "values",
             Self::Siblings => "siblings",
             Self::WriterEnergy => "writer energy",
@@ -83,8 +92,6 @@ pub struct Witness<'a> {
     pub site: &'a NormSite,
     /// The configuration of the site's part of the model, when it is believed.
     pub config: Option<Scope<'a>>,
-    /// Its scale is stored around zero: see [`super::convention::Storage`].
-    pub stored_around_zero: bool,
     /// The shift's values, when there is one and it was read.
     pub shift: Option<&'a [f64]>,
     /// The writers of the site's stream, once they were sampled.
@@ -97,30 +104,16 @@ pub struct Witness<'a> {
     pub measured: Option<&'a SiteVerification>,
 }
 
-/// Why a site is no LayerNorm and no RMSNorm at all: by what it is made of, or because its code says so.
-pub fn outside_theorem(witness: &Witness<'_>) -> Option<String> {
-    let made = witness.site.other.map(str::to_owned);
-    made.or_else(|| configuration::another_norm(witness)).or_else(|| {
-        let layout = witness.site.layout.as_ref().filter(|layout| layout.likeness == 1.0)?;
-        (layout.statement.kind == NormKind::Other && !configuration::contradicts_another(witness)).then(
-            || {
-                format!(
-                    "the block is named as in {}, whose norm here is neither LayerNorm nor RMSNorm",
-                    layout.families
-                )
-            },
-        )
-    })
-}
-
 /// All evidence about one site.
 pub fn collect(witness: &Witness<'_>) -> Vec<Evidence> {
     let mut pieces = vec![
+        prior::weigh(witness),
         configuration::weigh(witness),
         layout::weigh(witness),
         shift::weigh(witness),
         names::weigh(witness),
         structure::weigh(witness),
+        stored::weigh(witness),
         values::weigh(witness),
         writer_energy::weigh(witness),
     ];
@@ -131,23 +124,33 @@ pub fn collect(witness: &Witness<'_>) -> Vec<Evidence> {
 
 impl Evidence {
     fn abstain(source: Source, detail: impl Into<String>) -> Self {
-        Self { source, log_likelihood_ratio: 0.0, detail: detail.into() }
+        Self { source, likelihood: Likelihood::NOTHING, detail: detail.into() }
+    }
+
+    /// Whether it says anything.
+    pub fn speaks(&self) -> bool {
+        self.likelihood != Likelihood::NOTHING
     }
 
     /// As the report shows it.
     pub fn report(&self) -> EvidenceReport {
-        let says = if self.log_likelihood_ratio > 0.0 {
-            NormKind::LayerNorm
-        } else if self.log_likelihood_ratio < 0.0 {
-            NormKind::RmsNorm
-        } else {
-            NormKind::Unknown
-        };
+        let (says, strength) = self.likelihood.leaning();
         EvidenceReport {
             source: self.source.name().to_owned(),
             says,
-            strength: self.log_likelihood_ratio.abs(),
+            strength: reported(strength),
             detail: self.detail.clone(),
+            under: if self.speaks() { alternatives(self.likelihood) } else { Vec::new() },
         }
     }
+}
+
+/// A likelihood as shares that add up to 1, one for each behaviour.
+pub fn alternatives(likelihood: Likelihood) -> Vec<AlternativeReport> {
+    let shares = likelihood.normalised();
+    let report = |(behaviour, probability): (Behaviour, f64)| AlternativeReport {
+        behaviour: behaviour.into(),
+        probability: reported(probability),
+    };
+    Behaviour::ALL.into_iter().zip(shares).map(report).collect()
 }

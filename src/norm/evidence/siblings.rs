@@ -4,6 +4,7 @@
 //! blocks have norms of the same shape without a shift, all of one kind: 382 are of that kind, 0 of the other.
 
 use super::{Evidence, Source};
+use crate::norm::behaviour::Likelihood;
 use crate::norm::find::NormSite;
 use crate::norm::verdict::Verdict;
 use crate::order;
@@ -11,6 +12,9 @@ use crate::report::NormKind;
 
 /// ln (382.5/0.5)
 const ALIKE: f64 = 6.64;
+
+/// What speaks against their kind is shared by three behaviours.
+const SHARED: f64 = 3.0;
 
 /// Stream, width and whether there is a shift.
 type Key<'a> = (&'a str, u64, bool);
@@ -49,16 +53,19 @@ impl<'a> Siblings<'a> {
         }
     }
 
-    /// Weighs them for a norm outside the blocks. Their verdict rests on the same shift, or lack of one, and on the same loss as
-    /// this site's own evidence; `shared`, the sum of these, is therefore taken out.
-    pub fn weigh(&self, site: &NormSite, shared: f64) -> Option<Evidence> {
+    /// Weighs them for a norm outside the blocks.
+    pub fn weigh(&self, site: &NormSite) -> Option<Evidence> {
+        // Between a U-Net's convolutions and its transformer blocks stand group norms.
+        if site.surroundings.entry {
+            return None;
+        }
         let found = self.streams.binary_search_by_key(&key(site)?, |(key, _)| *key).ok()?;
         let (kind, odds) = self.streams[found].1;
-        let (sign, name) = if kind == NormKind::LayerNorm { (1.0, "LayerNorms") } else { (-1.0, "RMSNorms") };
+        let name = if kind == NormKind::LayerNorm { "LayerNorms" } else { "RMSNorms" };
         let detail = format!("the norms of the blocks on the same stream are {name}");
         Some(Evidence {
             source: Source::Siblings,
-            log_likelihood_ratio: sign * odds.min(ALIKE) - shared,
+            likelihood: Likelihood::of(kind, odds.min(ALIKE) + SHARED.ln()),
             detail,
         })
     }
@@ -82,19 +89,19 @@ mod tests {
                 range: 0..16,
             })
             .collect();
-        crate::norm::find(&tensors, Vec::new())
+        crate::norm::find(&tensors, Vec::new(), crate::norm::Knowledge::default())
     }
 
     fn weighed(kinds: [NormKind; 2]) -> Option<f64> {
         let sites = sites();
-        let verdicts = kinds.map(|kind| Verdict { kind, confidence: 0.97 });
+        let verdicts = kinds.map(|kind| Verdict { kind, confidence: 0.97, posterior: Likelihood::NOTHING });
         let siblings = Siblings::of(sites.iter().zip(verdicts));
-        siblings.weigh(&sites[2], -2.97).map(|piece| piece.log_likelihood_ratio - 2.97)
+        siblings.weigh(&sites[2]).map(|piece| piece.likelihood.ratio())
     }
 
     #[test]
     fn the_final_norm_is_as_sure_as_the_blocks() {
-        let odds = (0.97f64 / 0.03).ln();
+        let odds = (0.97f64 / 0.03).ln() + SHARED.ln();
         assert!((weighed([NormKind::LayerNorm; 2]).unwrap() - odds).abs() < 1e-9);
         assert!((weighed([NormKind::RmsNorm; 2]).unwrap() + odds).abs() < 1e-9);
     }

@@ -12,6 +12,7 @@
 
 use super::{Evidence, Source, Witness};
 use crate::kernel::energy::Pooled;
+use crate::norm::behaviour::Likelihood;
 
 /// Spread of the mean energy of RMSNorm models: see above.
 const RMS_SPREAD: f64 = 0.08;
@@ -62,7 +63,7 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
             "every sampled column of the embedding and of {count} writers sums to zero (energy {:.0e}): the stream has no mean, so a norm of either kind behaves as LayerNorm",
             writers.greatest
         );
-        return Evidence { source: Source::WriterEnergy, log_likelihood_ratio: MOST_LAYER_NORM, detail };
+        return Evidence { source: Source::WriterEnergy, likelihood: unseen(MOST_LAYER_NORM), detail };
     }
     if writers.row_dispersion < TRAINED_DISPERSION {
         return abstain(format!(
@@ -79,15 +80,21 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     }
     let ratio = log_likelihood_ratio(mean, writers.null_deviation);
     let reading = if ratio > 0.0 {
-        "training never saw that mean, as under LayerNorm"
+        "training never saw that mean, as under LayerNorm or a norm over few groups"
     } else {
         "as under RMSNorm, or a LayerNorm hardly trained"
     };
-    Evidence {
-        source: Source::WriterEnergy,
-        log_likelihood_ratio: ratio,
-        detail: format!("{said}: {reading}"),
+    Evidence { source: Source::WriterEnergy, likelihood: unseen(ratio), detail: format!("{said}: {reading}") }
+}
+
+/// `ratio` towards a mean that goes unseen. That is so under LayerNorm, and more or less so under a norm over groups, so that it cannot
+/// tell these apart; it is not so under an RMSNorm, or where nothing is normalised.
+fn unseen(ratio: f64) -> Likelihood {
+    if ratio == 0.0 {
+        return Likelihood::NOTHING;
     }
+    let spanning = if ratio > 0.0 { ratio } else { ((1.0 + ratio.exp()) / 2.0).ln() };
+    Likelihood([ratio, 0.0, spanning, 0.0])
 }
 
 /// Flat between 0 and 1 for LayerNorm, normal around 1 for RMSNorm.

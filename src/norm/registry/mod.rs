@@ -1,7 +1,8 @@
-//! What the code of model families does, as data: four tables beside this file.
+//! What the code of model families does, as data: four of the six tables beside this file; the others are read by
+//! [`super::habits`] and [`super::library`].
 //!
 //! `families.tsv` and `layouts.tsv` are measured: `scripts/registry/` builds every architecture of transformers and many
-//! of timm, runs each of their norms on random input and writes what it does. `published.tsv` is kept by hand: families
+//! of timm, runs each of their norms on random input and writes what it does; documents of other libraries were given. `published.tsv` is kept by hand: families
 //! that are published with code of their own; so is `marks.tsv`: releases in layouts of their own. Both from knowledge of
 //! that code.
 
@@ -9,6 +10,7 @@ use super::names::Path;
 use crate::checkpoint::config::Scope;
 use crate::order;
 use crate::report::{NormKind, ScaleConvention};
+use crate::tables::Table;
 use std::sync::OnceLock;
 
 /// What some code does at a norm.
@@ -80,7 +82,7 @@ type Families = Vec<(&'static str, Vec<Family>)>;
 fn known_family(model_type: &str) -> Option<&'static Family> {
     static FAMILIES: OnceLock<Families> = OnceLock::new();
     let families = FAMILIES.get_or_init(|| {
-        let lines = [include_str!("published.tsv"), include_str!("families.tsv")];
+        let lines = [Table::Published.text(), Table::Families.text()];
         order::groups(lines.into_iter().flat_map(rows).map(family))
     });
     order::value_of(families, model_type)?.last()
@@ -140,7 +142,7 @@ pub struct Release {
 
 fn releases() -> &'static Vec<Release> {
     static RELEASES: OnceLock<Vec<Release>> = OnceLock::new();
-    RELEASES.get_or_init(|| rows(include_str!("marks.tsv")).map(release).collect())
+    RELEASES.get_or_init(|| rows(Table::Marks.text()).map(release).collect())
 }
 
 fn release(line: &'static str) -> Release {
@@ -171,89 +173,94 @@ impl Release {
     }
 }
 
-/// One layout of a block.
+/// What may be believed: everything, or everything but what one library taught.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Knowledge {
+    /// A library whose layouts and counts are left out, to see what is said of code that nobody measured. What was read and not
+    /// measured is left out with it.
+    pub without: Option<&'static str>,
+    /// The library that a configuration names, where it names one.
+    pub library: Option<&'static str>,
+}
+
+impl Knowledge {
+    /// Whether what this library taught may be used.
+    pub(super) fn has(self, library: &str) -> bool {
+        self.without != Some(library)
+    }
+}
+
+/// One layout: all names inside a block, or of a smaller module around a norm.
 #[derive(Debug)]
 pub struct Layout {
-    /// Norm sites (scales inside the block, numbers as N) and what is done there.
-    sites: Vec<(&'static str, Option<Statement>)>,
-    /// Names of all its tensors, sorted.
-    names: Vec<&'static str>,
-    /// Model types built so.
-    pub model_types: Vec<&'static str>,
+    /// Of its sorted names: see [`fingerprint`].
+    fingerprint: &'static str,
+    /// What is done at each of its norms, sorted by their names.
+    sites: Vec<Option<Statement>>,
+    /// Model types and classes built so.
+    model_types: Vec<&'static str>,
+    /// Libraries they are from.
+    libraries: Vec<&'static str>,
 }
 
+/// All layouts, sorted by fingerprint.
 fn layouts() -> &'static Vec<Layout> {
     static LAYOUTS: OnceLock<Vec<Layout>> = OnceLock::new();
-    LAYOUTS.get_or_init(|| rows(include_str!("layouts.tsv")).map(layout).collect())
+    LAYOUTS.get_or_init(|| rows(Table::Layouts.text()).filter_map(layout).collect())
 }
 
-fn layout(line: &'static str) -> Layout {
+fn layout(line: &'static str) -> Option<Layout> {
     let mut cells = line.split('\t');
-    let sites: Vec<_> = cells
-        .next()
-        .unwrap_or_default()
-        .split(' ')
-        .filter_map(|site| site.rsplit_once('='))
-        .map(|(site, kind)| (site, Statement::parse(kind)))
-        .collect();
-    let others = cells.next().unwrap_or_default().split_whitespace();
-    let mut names: Vec<&str> = others.chain(sites.iter().map(|(site, _)| *site)).collect();
-    order::sort_by(&mut names, |a, b| a.cmp(b));
-    Layout { sites, names, model_types: cells.next().unwrap_or_default().split(' ').collect() }
+    let fingerprint = cells.next()?;
+    let sites = cells.next()?.split(' ').map(Statement::parse).collect();
+    let mut words = || Some(cells.next()?.split(' ').collect());
+    Some(Layout { fingerprint, sites, model_types: words()?, libraries: words()? })
 }
 
-/// Layouts that a block may be built in, and how well they fit.
-#[derive(Debug, Clone)]
-pub struct Match {
-    layouts: Vec<&'static Layout>,
-    /// Names in common ÷ names in either: 1 when all are the same.
-    pub likeness: f64,
+/// Names stored as ten hexadecimal digits of their FNV-1a hash, as all of them would be most of the page's bytes. Of 1,000
+/// layouts, one in a thousand million blocks of other code is taken for one of them by chance.
+pub fn fingerprint<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    let bytes = names.flat_map(|name| name.bytes().chain(std::iter::once(b'\n')));
+    let hash = bytes.fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME));
+    format!("{:010x}", hash >> 24)
 }
 
-/// Less in common than this is no match.
-const LEAST_LIKENESS: f64 = 0.75;
+/// The layout that a block is built in.
+#[derive(Debug, Clone, Copy)]
+pub struct Match(&'static Layout);
 
 impl Match {
-    /// The layouts most like a block with these names (sorted, numbers as N); all of its norms must be theirs.
-    pub fn of(names: &[String], norms: &[&str]) -> Option<Self> {
-        let mut best = Self { layouts: Vec::new(), likeness: LEAST_LIKENESS };
-        for layout in layouts() {
-            if layout.sites.len() != norms.len() || !layout.sites.iter().all(|(site, _)| norms.contains(site))
-            {
-                continue;
-            }
-            let common = layout.names.iter().filter(|name| order::has(names, name)).count();
-            let likeness = common as f64 / (layout.names.len() + names.len() - common) as f64;
-            if likeness > best.likeness {
-                best = Self { layouts: vec![layout], likeness };
-            } else if likeness >= best.likeness {
-                best.layouts.push(layout);
-            }
-        }
-        (!best.layouts.is_empty()).then_some(best)
+    /// The layout with this fingerprint and as many norms.
+    pub fn of(fingerprint: &str, norms: usize, knowledge: Knowledge) -> Option<Self> {
+        let found = layouts().binary_search_by(|layout| layout.fingerprint.cmp(fingerprint)).ok()?;
+        let layout = &layouts()[found];
+        let known = layout.libraries.iter().any(|library| knowledge.has(library));
+        (known && layout.sites.len() == norms).then_some(Self(layout))
     }
 
-    /// What is done at a site, named as inside its block.
-    pub fn says(&self, site: &str) -> Option<Statement> {
-        let said = self.layouts.iter().map(|layout| {
-            layout.sites.iter().find(|(name, _)| *name == site).and_then(|(_, statement)| *statement)
-        });
-        let said: Option<Vec<Statement>> = said.collect();
-        Statement::pooled(said?.into_iter())
+    /// What is done at the norm with this place among the sorted ones.
+    pub fn says(&self, site: usize) -> Option<Statement> {
+        self.0.sites.get(site).copied().flatten()
     }
 
     /// What the families built so do at a site outside the blocks.
     pub fn says_outside(&self, site: &str) -> Option<Statement> {
         let path = Path::new(site).without_numbers();
-        let lines = self.layouts.iter().flat_map(|layout| &layout.model_types);
-        let known = lines.filter_map(|model_type| known_family(model_type));
+        let known = self.0.model_types.iter().filter_map(|model_type| known_family(model_type));
         let said: Option<Vec<Statement>> = known.map(|family| family.says(&path)).collect();
         Statement::pooled(said?.into_iter())
     }
 
+    /// How many libraries have it.
+    pub fn libraries(&self) -> usize {
+        self.0.libraries.len()
+    }
+
     /// The families, as a few words.
     pub fn families(&self) -> String {
-        let all: Vec<&str> = self.layouts.iter().flat_map(|layout| &layout.model_types).copied().collect();
+        let all = &self.0.model_types;
         let some = all.iter().take(3).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         if all.len() > 3 { format!("{some} and {} more", all.len() - 3) } else { some }
     }
@@ -275,11 +282,9 @@ mod tests {
 
     #[test]
     fn every_line_of_every_table_is_understood() {
-        for (table, skipped) in [
-            (include_str!("published.tsv"), 0),
-            (include_str!("families.tsv"), 0),
-            (include_str!("marks.tsv"), 1),
-        ] {
+        for (table, skipped) in
+            [(Table::Published.text(), 0), (Table::Families.text(), 0), (Table::Marks.text(), 1)]
+        {
             for line in rows(table) {
                 let cells: Vec<&str> = line.split('\t').skip(skipped).collect();
                 assert!(cells.len() >= 3, "{line}");
@@ -295,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_published_family_has_one_line() {
-        let names: Vec<&str> = rows(include_str!("published.tsv")).map(|line| family(line).0).collect();
+        let names: Vec<&str> = rows(Table::Published.text()).map(|line| family(line).0).collect();
         assert_eq!(order::distinct(&names).len(), names.len());
     }
 
@@ -329,9 +334,18 @@ mod tests {
         ];
         let names = maps.iter().map(|map| format!("{map}.weight")).chain(norms.map(str::to_owned));
         let names = order::distinct(names);
-        let found = Match::of(&names, &norms).unwrap();
-        assert_eq!(found.likeness, 1.0);
-        assert_eq!(found.says(norms[0]), Some(Statement { convention: None, ..RMS }));
+        let of = |names: &[String]| {
+            Match::of(&fingerprint(names.iter().map(String::as_str)), 2, Knowledge::default())
+        };
+        let found = of(&names).unwrap();
+        assert_eq!(found.says(0), Some(Statement { convention: None, ..RMS }));
         assert!(found.families().contains("more"));
+        assert!(of(&names[1..]).is_none(), "one name fewer is another layout");
+    }
+
+    #[test]
+    fn layouts_are_sorted_and_each_fingerprint_is_there_once() {
+        assert!(layouts().windows(2).all(|two| two[0].fingerprint < two[1].fingerprint));
+        assert_eq!(layouts().len(), rows(Table::Layouts.text()).count());
     }
 }
