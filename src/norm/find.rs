@@ -3,7 +3,7 @@
 //!
 //! A site is a vector named as a scale (`weight`, `gamma`, `g`, `scale`, fused `…layer_norm_weight`) whose module is
 //! a norm: by its name, or because it holds nothing but this vector and a shift of the same shape. LayerScale, modulation,
-//! weight-norm and activation parameters are vectors too and are told apart by what they lack.
+//! weight-norm and activation parameters are vectors too; they lack the name and the shift that a norm has.
 
 use super::behaviour::Behaviour;
 use super::build::{self, Build};

@@ -166,7 +166,7 @@ async fn energy<S: ByteSource>(
         scale.as_ref().and_then(|scale| scale.get(row)).map_or(value, |own| own * value)
     };
     let mut sample = ColumnSample::new(writer.rows as usize, count as usize);
-    // Rows are told apart by training in U itself: λ is trained apart from it.
+    // Row dispersion shows whether U was trained, so it is taken from U without λ.
     let mut bare = scale.as_ref().map(|_| sample.clone());
     // Lines as stored: rows of U with a run of columns in each, or whole columns.
     let (first, lines, stride, run) = if writer.transposed {
