@@ -3,9 +3,9 @@
 //! Prior, shift, structure and names are counted step by step, each given those before it, so they multiply. All of them, and
 //! configuration, layout and siblings, are looks at one thing, the code the model was written in (Llama's names go with Llama's
 //! blocks and Llama's config.json): of those that agree the strongest counts; those that disagree are a contradiction, and
-//! both sides count. Counts are of code that somebody measured. With probability [`UNKNOWN_LIBRARY`] the code is of a library unlike
+//! both sides count. Counts are of code that somebody measured. With probability `UNKNOWN_LIBRARY` the code is of a library unlike
 //! all of them, so that habits say no more than this lets them; once the code itself is recognised, habits of code in general
-//! hardly matter ([`KNOWN_CODE`]). Values, writer energy, loss and activations stand on their own. The verdict abstains below
+//! hardly matter (`KNOWN_CODE`). Values, writer energy, loss and activations stand on their own. The verdict abstains below
 //! [`THRESHOLD`].
 
 use super::behaviour::{Behaviour, Likelihood, reported};

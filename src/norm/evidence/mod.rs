@@ -1,4 +1,4 @@
-//! Evidence about the kind of a site: one file each, every one a likelihood under each [`Behaviour`](super::behaviour::Behaviour).
+//! Evidence about the kind of a site: one file each, every one a likelihood under each [`Behaviour`].
 //!
 //! To add one, write a file with `pub fn weigh(&Witness) -> Evidence`, say where its number comes from and when it
 //! abstains, and list it in [`collect`]. How pieces depend on each other is decided in [`super::verdict`], nowhere else.
