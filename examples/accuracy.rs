@@ -9,7 +9,7 @@
 #[allow(dead_code, reason = "shared with the program that writes the registry")]
 mod architecture;
 
-use architecture::{Architecture, Mode, Score, read_folder};
+use architecture::{Architecture, Mode, Score, provide_tables, read_folder};
 use clap::Parser;
 use gammascope::report::NormKind;
 use std::path::PathBuf;
@@ -48,10 +48,16 @@ struct Arguments {
     /// Only documents whose name contains this.
     #[arg(long)]
     only: Option<String>,
+    /// A folder as src/norm/registry, whose tables replace those compiled in.
+    #[arg(long)]
+    tables: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(folder) = &arguments.tables {
+        provide_tables(folder);
+    }
     let mut architectures = Vec::new();
     let fixtures = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/architectures"));
     let folders = if arguments.folders.is_empty() { &vec![fixtures] } else { &arguments.folders };

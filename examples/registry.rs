@@ -9,7 +9,7 @@
 #[allow(dead_code, reason = "shared with the tests, which score")]
 mod architecture;
 
-use architecture::{Architecture, Module, read_folder};
+use architecture::{Architecture, Module, provide_tables, read_folder};
 use clap::Parser;
 use gammascope::norm::habits::name_class;
 use gammascope::norm::library::components;
@@ -41,6 +41,7 @@ type Counts = BTreeMap<(&'static str, String, &'static str, &'static str), [u32;
 
 fn main() {
     let arguments = Arguments::parse();
+    provide_tables(&arguments.out);
     let layouts_file = arguments.out.join("layouts.tsv");
     let mut layouts: BTreeMap<String, Layout> =
         fs::read_to_string(&layouts_file).unwrap().lines().map(kept).collect();

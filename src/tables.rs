@@ -24,9 +24,6 @@ pub enum Table {
     ReadersOutside,
 }
 
-/// Whether the tables are compiled in.
-const EMBEDDED: bool = cfg!(any(not(feature = "web"), feature = "verify"));
-
 macro_rules! embedded {
     ($path:literal) => {{
         #[cfg(any(not(feature = "web"), feature = "verify"))]
@@ -42,7 +39,8 @@ macro_rules! embedded {
 
 static PROVIDED: OnceLock<String> = OnceLock::new();
 
-/// Takes the tables up that the page has loaded: each after a line `#### NAME`. The first that are provided stay.
+/// Takes tables that replace those compiled in: the page's, which it has loaded, or those learned without some documents. Each
+/// follows a line `#### NAME`. The first that are provided stay.
 pub fn provide(tables: String) {
     let _ = PROVIDED.set(tables);
 }
@@ -64,8 +62,8 @@ impl Table {
 
     /// Its text; empty where the page has not provided it.
     pub(crate) fn text(self) -> &'static str {
-        if !EMBEDDED {
-            return PROVIDED.get().map_or("", |tables| part(tables, self.name()));
+        if let Some(tables) = PROVIDED.get() {
+            return part(tables, self.name());
         }
         match self {
             Self::Families => embedded!("norm/registry/families.tsv"),

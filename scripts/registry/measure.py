@@ -225,6 +225,7 @@ def trim(tensors, norms):
 
 
 def write(out, doc):
+    doc = json.loads(json.dumps(doc), parse_constant=lambda _: None)  # JSON knows no infinity
     with gzip.GzipFile(out / f"{doc['name']}.json.gz", "wb", mtime=0) as f:
         f.write(json.dumps(doc, separators=(",", ":")).encode())
 

@@ -5,7 +5,7 @@ use super::judge::Judged;
 use super::kernel::{kernel_of, kernel_report};
 use super::weights::Streams;
 use super::{Inspection, Stored};
-use crate::checkpoint::config::Config;
+use crate::checkpoint::config::{Config, Scope};
 use crate::checkpoint::dtype::TensorType;
 use crate::checkpoint::{Checkpoint, TensorError};
 use crate::kernel::scale::Scale;
@@ -37,7 +37,7 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
         let mut inspector = Self {
             checkpoint,
             sites,
-            readers: ReaderIndex::new(&checkpoint.tensors, sites),
+            readers: ReaderIndex::new(&checkpoint.tensors, sites).with_tied(&streams.tied),
             foreign_configs: Vec::new(),
             storage: Storage::default(),
             streams,
@@ -198,10 +198,21 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             reasons: sentence::reasons(norms),
             parts: sentence::parts(norms),
             final_norm: final_norm.map(|norm| norm.name.clone()),
-            layers: self.sites.iter().filter_map(|site| site.block).max().map(|last| last + 1),
+            layers: self.layers(config.map(|config| config.scope(""))),
             width: final_norm
                 .map(|norm| norm.width)
                 .or_else(|| norms.iter().find(|norm| norm.role == NormRole::Block).map(|norm| norm.width)),
+        }
+    }
+
+    /// Blocks that run. ALBERT stores one for each group of layers that share it.
+    fn layers(&self, scope: Option<Scope<'_>>) -> Option<u32> {
+        let stored = self.sites.iter().filter_map(|site| site.block).max()? + 1;
+        let groups = scope.and_then(|scope| scope.count("num_hidden_groups"));
+        let layers = scope.and_then(|scope| scope.count("num_hidden_layers"));
+        match (groups, layers) {
+            (Some(groups), Some(layers)) if groups == u64::from(stored) => u32::try_from(layers).ok(),
+            _ => Some(stored),
         }
     }
 

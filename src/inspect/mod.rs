@@ -9,6 +9,7 @@ mod weights;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Tensor, TensorError};
 use crate::kernel::scale::Scale;
 use crate::norm::{self, Knowledge, NormSite};
+use crate::reader::tied;
 use crate::report::claims::Claim;
 use crate::report::{Report, Verification, Warning};
 use crate::source::{ByteSource, SourceError};
@@ -184,7 +185,9 @@ impl<S: ByteSource> Opened<S> {
             progress(Progress { stage: Stage::Weights, done: done as u32, total, bytes_read })
         })
         .await;
-        Weights { complete: sampled.len() == total as usize, sampled }
+        let complete = sampled.len() == total as usize;
+        let tied = if complete { tied::by_values(&self.checkpoint).await } else { Vec::new() };
+        Weights { complete, sampled, tied }
     }
 
     /// Makes the report anew with what the weights say. A sample that was ended early says nothing.

@@ -15,6 +15,8 @@ pub struct Weights {
     pub(super) sampled: Vec<Sampled>,
     /// Nobody ended it early.
     pub(super) complete: bool,
+    /// Unembeddings whose values are those of the embedding.
+    pub(super) tied: Vec<usize>,
 }
 
 impl Weights {
@@ -32,12 +34,14 @@ pub(super) struct Streams {
     pooled: Vec<(String, u64, Stream)>,
     why_not: &'static str,
     refused: bool,
+    /// Unembeddings whose values are those of the embedding.
+    pub(super) tied: Vec<usize>,
 }
 
 impl Default for Streams {
     fn default() -> Self {
         let why_not = "the weights have not been sampled";
-        Self { sampled: Vec::new(), pooled: Vec::new(), why_not, refused: true }
+        Self { sampled: Vec::new(), pooled: Vec::new(), why_not, refused: true, tied: Vec::new() }
     }
 }
 
@@ -46,6 +50,7 @@ impl Streams {
         if !weights.complete {
             return Self { why_not: "the sampling of the weights was stopped", ..Self::default() };
         }
+        let tied = weights.tied;
         let found = !weights.sampled.is_empty();
         let sampled: Vec<(Sampled, Energy)> = weights
             .sampled
@@ -78,7 +83,7 @@ impl Streams {
         } else {
             "no writer of its stream was recognised, or none is stored in a type that can be decoded"
         };
-        Self { sampled, pooled, why_not, refused: false }
+        Self { sampled, pooled, why_not, refused: false, tied }
     }
 
     /// What is known of a site's stream.

@@ -105,6 +105,15 @@ impl NormSite {
         let placed = self.unnamed || self.block.is_none() || self.recognised;
         placed && self.role != NormRole::QueryKey && self.other.is_none() && self.stream.is_some()
     }
+
+    /// Whether it stands outside the blocks and may be of the same code as their norms. One among convolutions or in a
+    /// Sequential is of another part, as are one before a U-Net's blocks and one that stores other parameters than they do.
+    pub fn is_beside_blocks(&self) -> bool {
+        let numbered = self.name.rsplit(['.', '/']).next().is_some_and(is_number);
+        let other_parameters = self.shift.is_none() && self.shift_on_stream;
+        let among_others = self.surroundings.beside_convolutions() || self.surroundings.entry;
+        self.block.is_none() && !numbered && !other_parameters && !among_others
+    }
 }
 
 /// A site's place in its block, which decides what reads it.

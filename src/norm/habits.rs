@@ -175,13 +175,17 @@ impl Habits {
             alike: Tally::of(shifted().filter(|line| line.around[2] == descriptions[2])).0,
             library,
         };
-        if own_beside.total() >= KNOWN_PLACE {
+        let own_here = Tally::of(own().filter(|line| line.around[2] == descriptions[2]));
+        let known_place = own_here.total() >= KNOWN_PLACE && own_here.is_of_one();
+        if known_place && !around.among_convolutions() {
             return habits;
         }
         if !shift && !around.only_rms() {
             habits.allow(Behaviour::LayerNorm, Behaviour::RmsNorm);
         } else if around.among_convolutions() {
             habits.allow(Behaviour::LayerNorm, Behaviour::Spanning);
+            habits.allow(Behaviour::Spanning, Behaviour::LayerNorm);
+        } else if around.outside_transformers() {
             habits.allow(Behaviour::Spanning, Behaviour::LayerNorm);
         }
         habits
@@ -219,6 +223,11 @@ struct Tally([u32; 4]);
 impl Tally {
     fn total(&self) -> u32 {
         self.0.iter().sum()
+    }
+
+    /// Only one behaviour was counted.
+    fn is_of_one(&self) -> bool {
+        self.0.iter().filter(|&&count| count > 0).count() == 1
     }
 
     fn of<'a>(lines: impl Iterator<Item = &'a Line>) -> Self {

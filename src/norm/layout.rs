@@ -6,6 +6,7 @@ use super::names::{self, Path};
 use super::registry::{Knowledge, Match, Release, Statement, fingerprint};
 use crate::checkpoint::{Tensor, compare_names};
 use crate::order;
+use crate::report::NormKind;
 use std::collections::HashMap;
 
 /// What the layout of its block, of the blocks it stands beside, or of the module around it says of a site.
@@ -151,7 +152,7 @@ pub(super) fn recognise(tensors: &[Tensor], sites: &mut [NormSite], knowledge: K
     let of_stack = order::groups(
         stacks.map(|(group, found)| (&group.path[..group.path.rfind('.').unwrap_or(0)], found)),
     );
-    let outside = sites.iter_mut().filter(|site| site.block.is_none() && site.layout.is_none());
+    let outside = sites.iter_mut().filter(|site| site.layout.is_none() && site.is_beside_blocks());
     for site in outside {
         let stack = site.stream.as_deref().and_then(|stack| order::value_of(&of_stack, stack));
         let said = stack.and_then(|found| Some((found[0].says_outside(&site.name)?, found[0])));
@@ -207,7 +208,10 @@ fn recognise_releases(tensors: &[Tensor], sites: &mut [NormSite]) {
     let paths = order::distinct(paths);
     let releases = Release::of(&paths);
     for site in sites.iter_mut().filter(|site| site.layout.is_none()) {
-        let said = releases.iter().find_map(|release| Some((release.says(&site.name)?, release.name)));
+        // No release's RMSNorms have a shift: what has one beside them is of another part.
+        let fits = |said: &Statement| said.kind != NormKind::RmsNorm || site.shift.is_none();
+        let said =
+            releases.iter().find_map(|release| Some((release.says(&site.name).filter(fits)?, release.name)));
         if let Some((statement, name)) = said {
             site.layout =
                 Some(Recognised { statement, families: name.to_owned(), module: false, libraries: 1 });

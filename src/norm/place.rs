@@ -59,9 +59,17 @@ const QUERY_KEY_NAMES: [&str; 21] = [
 const FEED_FORWARD_WORDS: [&str; 9] =
     ["ff", "ffn", "mlp", "feedforward", "ffw", "fc", "expert", "moe", "feed"];
 /// ... and names without such a word: fairseq's final_layer_norm, ViT's layernorm_after, DistilBERT's
-/// output_layer_norm, GGUF's layer_output_norm, the third of nn.TransformerDecoderLayer.
-const FEED_FORWARD_NAMES: [&str; 7] =
-    ["finallayernorm", "layernormafter", "outputlayernorm", "layeroutputnorm", "ln3", "norm3", "layernorm3"];
+/// output_layer_norm, ALBERT's full_layer_layer_norm, GGUF's layer_output_norm, the third of nn.TransformerDecoderLayer.
+const FEED_FORWARD_NAMES: [&str; 8] = [
+    "finallayernorm",
+    "layernormafter",
+    "outputlayernorm",
+    "fulllayerlayernorm",
+    "layeroutputnorm",
+    "ln3",
+    "norm3",
+    "layernorm3",
+];
 
 /// GGUF's names of norms on what attention and feed-forward give: BERT's, on the stream, and Grok's, before it. DBRX has
 /// the first alone, and it is the feed-forward's.
@@ -151,7 +159,11 @@ fn order_of(sites: &[NormSite], stack: &[usize], ended: bool) -> Order {
     let named = |name: &str| lasts.iter().any(|last| last == name);
     let fairseq = named("selfattnlayernorm") && named("finallayernorm");
     let gguf = OUTPUT_NAMES.iter().all(|&name| named(name));
-    if bert || fairseq || gguf || named("outputlayernorm") { Order::PostNorm } else { Order::Unknown }
+    if bert || fairseq || gguf || named("outputlayernorm") || named("fulllayerlayernorm") {
+        Order::PostNorm
+    } else {
+        Order::Unknown
+    }
 }
 
 /// A post-norm stack ends with the last norm of its last block.

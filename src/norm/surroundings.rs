@@ -112,6 +112,12 @@ impl Surroundings {
             || self.stack == "a stack of attention and convolutions"
     }
 
+    /// It stands in no stack of transformer blocks: networks over graphs or over features have norms over all their nodes or
+    /// in groups as well as LayerNorms, beside attention too.
+    pub fn outside_transformers(&self) -> bool {
+        !self.stack.contains("transformer") && !self.stack.contains("attention")
+    }
+
     /// Convolutions that mix channels and positions write or read the norm.
     pub fn beside_convolutions(&self) -> bool {
         self.maps.dense

@@ -12,6 +12,7 @@ mod outside;
 mod positions;
 mod rules;
 mod sequence;
+pub(crate) mod tied;
 
 use crate::checkpoint::Tensor;
 use crate::checkpoint::buffer;
@@ -82,6 +83,8 @@ pub struct ReaderIndex<'a> {
     /// The most norms in a block of each stack.
     most_norms: Vec<(String, usize)>,
     positions: positions::Positions,
+    /// Unembeddings whose values are those of the embedding.
+    tied: &'a [usize],
 }
 
 impl<'a> ReaderIndex<'a> {
@@ -109,7 +112,13 @@ impl<'a> ReaderIndex<'a> {
             norms,
             blocks,
             positions: positions::Positions::new(tensors, sites),
+            tied: &[],
         }
+    }
+
+    /// With the unembeddings that [`tied::by_values`] found.
+    pub fn with_tied(self, tied: &'a [usize]) -> Self {
+        Self { tied, ..self }
     }
 
     /// The linear maps that read `site`. `sites` are all sites, `config` speaks for the checkpoint.
@@ -639,6 +648,11 @@ impl<'a> ReaderIndex<'a> {
             if !unembeds || reader.used_as == ReaderUse::TiedUnembedding {
                 continue;
             }
+            let same_values = self.tied.contains(&reader.weight);
+            if same_values {
+                reader.assumed = Some("its values are those of the input embedding".to_owned());
+            }
+            let says_tied = says_tied || same_values;
             reader.used_as = if says_tied { ReaderUse::TiedUnembedding } else { ReaderUse::Unembedding };
             if !says_tied && !scope.is_some_and(|scope| scope.has("final_logit_softcapping")) {
                 reader.invisible_rows = 1;

@@ -512,7 +512,7 @@ pub struct ModelSummary {
     pub parts: Vec<PartSummary>,
     /// Name of the final norm's site.
     pub final_norm: Option<String>,
-    /// Number of blocks.
+    /// Number of layers: the blocks, or more where layers share one block (ALBERT).
     pub layers: Option<u32>,
     /// Width of the residual stream.
     #[cfg_attr(test, ts(type = "number | null"))]

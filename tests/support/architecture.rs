@@ -14,6 +14,7 @@ use rand_distr::{LogNormal, Normal};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -103,6 +104,19 @@ impl Mode {
             Self::Opaque => "opaque names",
         }
     }
+}
+
+/// Lets the tables of a folder replace those compiled into the library.
+pub(crate) fn provide_tables(folder: &Path) {
+    let mut tables = String::new();
+    for entry in folder.read_dir().expect("a folder of tables").flatten() {
+        let path = entry.path();
+        if let (Some("tsv"), Some(name)) = (path.extension().and_then(OsStr::to_str), path.file_stem()) {
+            let text = std::fs::read_to_string(&path).expect("a table");
+            tables += &format!("#### {}\n{text}", name.display());
+        }
+    }
+    gammascope::tables::provide(tables);
 }
 
 /// Reads every document of a folder, by name.

@@ -55,8 +55,7 @@ impl<'a> Siblings<'a> {
 
     /// Weighs them for a norm outside the blocks.
     pub fn weigh(&self, site: &NormSite) -> Option<Evidence> {
-        // Between a U-Net's convolutions and its transformer blocks stand group norms.
-        if site.surroundings.entry {
+        if !site.is_beside_blocks() {
             return None;
         }
         let found = self.streams.binary_search_by_key(&key(site)?, |(key, _)| *key).ok()?;
