@@ -166,6 +166,10 @@ fn learn(architecture: &Architecture, layouts: &mut BTreeMap<String, Layout>, co
         layout.types.insert(name.replace(' ', "_"));
         layout.libraries.insert(library.to_owned());
     }
+    // An option that was set to see what it does says what is possible (layouts), not what is usual.
+    if architecture.is_option() {
+        return;
+    }
     let mut seen = HashSet::new();
     for (index, site) in sites.iter().enumerate() {
         let Some(module) = module_of(index) else { continue };

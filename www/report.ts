@@ -138,7 +138,7 @@ parts: Array<PartSummary>,
  */
 final_norm: string | null, 
 /**
- * Number of blocks.
+ * Number of layers: the blocks, or more where layers share one block (ALBERT).
  */
 layers: number | null, 
 /**
@@ -272,7 +272,7 @@ strength: number,
  */
 detail: string, 
 /**
- * How probable each behaviour would be on this evidence alone; empty when it abstains, and in reports of earlier versions.
+ * How probable each behaviour would be on this evidence alone; empty when it abstains, in links, and in reports of earlier versions.
  */
 under: Array<AlternativeReport>, };
 

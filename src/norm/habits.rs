@@ -177,15 +177,12 @@ impl Habits {
         };
         let own_here = Tally::of(own().filter(|line| line.around[2] == descriptions[2]));
         let known_place = own_here.total() >= KNOWN_PLACE && own_here.is_of_one();
-        if known_place && !around.among_convolutions() {
-            return habits;
-        }
-        if !shift && !around.only_rms() {
-            habits.allow(Behaviour::LayerNorm, Behaviour::RmsNorm);
-        } else if around.among_convolutions() {
+        if !shift {
+            if !known_place && !around.only_rms() {
+                habits.allow(Behaviour::LayerNorm, Behaviour::RmsNorm);
+            }
+        } else if around.among_convolutions() || around.outside_transformers() {
             habits.allow(Behaviour::LayerNorm, Behaviour::Spanning);
-            habits.allow(Behaviour::Spanning, Behaviour::LayerNorm);
-        } else if around.outside_transformers() {
             habits.allow(Behaviour::Spanning, Behaviour::LayerNorm);
         }
         habits

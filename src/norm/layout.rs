@@ -49,6 +49,8 @@ struct Block {
     path: String,
     names: Vec<String>,
     scales: Vec<(String, usize)>,
+    /// It has a map and is not a norm alone, as one numbered in a list.
+    maps: bool,
 }
 
 fn blocks(tensors: &[Tensor], sites: &[NormSite]) -> Vec<Group> {
@@ -57,7 +59,7 @@ fn blocks(tensors: &[Tensor], sites: &[NormSite]) -> Vec<Group> {
     });
     let mut blocks: Vec<Block> = order::groups(scales)
         .into_iter()
-        .map(|(path, scales)| Block { path, names: Vec::new(), scales })
+        .map(|(path, scales)| Block { path, names: Vec::new(), scales, maps: false })
         .collect();
     // Neighbours in a sorted catalogue are mostly of one block.
     let mut last = String::new();
@@ -74,10 +76,11 @@ fn blocks(tensors: &[Tensor], sites: &[NormSite]) -> Vec<Group> {
         }
         if let Ok(block) = blocks.binary_search_by(|block| block.path.cmp(&last)) {
             blocks[block].names.push(inside(&tensor.name));
+            blocks[block].maps |= tensor.shape.len() > 1;
         }
     }
     let mut groups = Vec::with_capacity(blocks.len());
-    for Block { path, names, scales } in blocks {
+    for Block { path, names, scales, .. } in blocks.into_iter().filter(|block| block.maps) {
         let names = order::distinct(names);
         groups.push(group(&names, &scales, path, false));
     }
@@ -183,6 +186,10 @@ fn of_module(tensors: &[Tensor], module: &str, scales: &[(&str, usize)]) -> Opti
         }
         names.push(if tensor.shape.len() > 2 { format!("{name}:{}", tensor.shape.len()) } else { name });
     }
+    // What the module is called belongs to the code around it: `conv1, norm1, conv2, norm2` is a stem here and a block there.
+    let called = numberless(module);
+    let named = called.rsplit('.').find(|part| *part != "N").unwrap_or_default();
+    names.push(format!("= {named}"));
     let names = order::distinct(names);
     (seen <= MODULE && names.len() >= FEWEST && maps >= 2)
         .then(|| group(&names, &norms, module.to_owned(), true))

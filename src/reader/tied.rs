@@ -54,3 +54,45 @@ async fn are_equal<S: ByteSource>(checkpoint: &Checkpoint<S>, a: &Tensor, b: &Te
     }
     varied
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint;
+    use crate::source::memory::MemorySource;
+
+    /// A file of two tables of four columns, as F32.
+    fn checkpoint(embedding: &[f32], unembedding: &[f32]) -> Checkpoint<MemorySource> {
+        let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+        let data = [bytes(embedding), bytes(unembedding)].concat();
+        let half = data.len() / 2;
+        let entry = |start: usize| serde_json::json!({ "dtype": "F32", "shape": [embedding.len() / 4, 4], "data_offsets": [start, start + half] });
+        let header =
+            serde_json::json!({ "model.embed_tokens.weight": entry(0), "lm_head.weight": entry(half) })
+                .to_string();
+        let file = [(header.len() as u64).to_le_bytes().as_slice(), header.as_bytes(), &data].concat();
+        let source = MemorySource::new("model.safetensors", file);
+        pollster::block_on(checkpoint::open_any(vec![source])).unwrap()
+    }
+
+    fn tied(embedding: &[f32], unembedding: &[f32]) -> bool {
+        let checkpoint = checkpoint(embedding, unembedding);
+        !pollster::block_on(by_values(&checkpoint)).is_empty()
+    }
+
+    #[test]
+    fn equal_tables_are_one_parameter_and_others_are_two() {
+        let values: Vec<f32> = (0..40_000).map(|at| (at as f32 * 0.37).sin()).collect();
+        assert!(tied(&values, &values));
+        let mut other = values.clone();
+        other[7] = 2.0;
+        assert!(!tied(&values, &other));
+        assert!(tied(&values[..8], &values[..8]), "a table smaller than a place");
+    }
+
+    #[test]
+    fn tables_of_one_value_show_nothing() {
+        assert!(!tied(&[0.0; 400], &[0.0; 400]));
+        assert!(!tied(&[0.02; 400], &[0.02; 400]));
+    }
+}

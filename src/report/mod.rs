@@ -623,7 +623,7 @@ pub struct EvidenceReport {
     pub strength: f64,
     /// What was seen, as a sentence.
     pub detail: String,
-    /// How probable each behaviour would be on this evidence alone; empty when it abstains, and in reports of earlier versions.
+    /// How probable each behaviour would be on this evidence alone; empty when it abstains, in links, and in reports of earlier versions.
     #[serde(default)]
     pub under: Vec<AlternativeReport>,
 }

@@ -91,6 +91,8 @@ impl Shared {
             site.spectrum.clear();
             site.direction.clear();
         }
+        // What all of it says together is in the alternatives of the site.
+        report.norms.iter_mut().flat_map(|norm| &mut norm.evidence).for_each(|piece| piece.under.clear());
         report.shared = Some(SharedSummary { made: made.to_owned(), names: choice.names });
         if !choice.names {
             report = names::without(report)?;

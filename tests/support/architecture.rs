@@ -247,6 +247,12 @@ impl Architecture {
         LIBRARIES.into_iter().find(|name| *name == library).unwrap_or("other")
     }
 
+    /// Whether it was built with an option set otherwise than by default: `scripts/registry/libraries.py` writes these as
+    /// LIBRARY__MODEL__OPTION.
+    pub(crate) fn is_option(&self) -> bool {
+        self.library() != "other" && self.name.splitn(3, "__").count() == 3
+    }
+
     /// The names of its tensors.
     pub(crate) fn names_stored(&self) -> impl Iterator<Item = &str> {
         self.tensors.iter().map(|(name, ..)| name.as_str())
