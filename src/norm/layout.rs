@@ -37,10 +37,13 @@ pub struct Group {
     path: String,
 }
 
-/// Every block with a norm, then the modules around norms that stand in no block.
+/// Every block with a norm, then the modules around norms that stand in no block, or in none with a map.
 pub fn groups(tensors: &[Tensor], sites: &[NormSite]) -> Vec<Group> {
     let mut groups = blocks(tensors, sites);
-    groups.extend(modules(tensors, sites));
+    let mut placed = vec![false; sites.len()];
+    groups.iter().flat_map(|group| &group.members).for_each(|&(site, _)| placed[site] = true);
+    let open = sites.iter().zip(placed).filter(|(site, placed)| !placed && site.scale.is_some());
+    groups.extend(modules(tensors, sites, open.map(|(site, _)| site)));
     groups
 }
 
@@ -100,7 +103,11 @@ fn group(names: &[String], scales: &[(String, usize)], path: String, module: boo
 }
 
 /// A norm in no block may stand in a known module: a ResNet block of an autoencoder, an attention pool.
-fn modules(tensors: &[Tensor], sites: &[NormSite]) -> Vec<Group> {
+fn modules<'a>(
+    tensors: &[Tensor],
+    sites: &'a [NormSite],
+    open: impl Iterator<Item = &'a NormSite>,
+) -> Vec<Group> {
     let mut scales: Vec<(&str, usize)> = sites
         .iter()
         .enumerate()
@@ -109,7 +116,7 @@ fn modules(tensors: &[Tensor], sites: &[NormSite]) -> Vec<Group> {
     order::sort_by(&mut scales, |a, b| compare_names(a.0, b.0));
     let mut seen: HashMap<&str, bool> = HashMap::new();
     let mut found = Vec::new();
-    for site in sites.iter().filter(|site| site.block.is_none() && site.scale.is_some()) {
+    for site in open {
         let mut module = site.name.as_str();
         while let Some((parent, _)) = split_last(module) {
             module = parent;
