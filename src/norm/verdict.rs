@@ -34,7 +34,7 @@ const CODE: [Source; 3] = [Source::Configuration, Source::Layout, Source::Siblin
 const UNKNOWN_LIBRARY: f64 = 0.03;
 
 /// Where a family, a layout or the other norms of the stream say what the code is, habits are mostly beside the point.
-const KNOWN_CODE: f64 = 0.4;
+const KNOWN_CODE: f64 = 0.7;
 
 /// Habits that speak so strongly against what the code is said to be are a contradiction: an RMSNorm with a shift.
 const AGAINST_THE_CODE: f64 = 5.0;
@@ -63,15 +63,11 @@ pub fn combine(evidence: &[Evidence]) -> Verdict {
         own.fold(Likelihood::NOTHING, |all, piece| all.and(piece.likelihood))
     };
     let known = CODE.into_iter().map(|source| together(&[source]));
-    let said: Vec<(NormKind, f64)> = known.clone().map(Likelihood::leaning).collect();
-    let clear: Vec<NormKind> = said.iter().filter(|said| said.1 >= CLEAR).map(|said| said.0).collect();
     let code = known.fold(Likelihood::NOTHING, Likelihood::same_thing);
     let habits = together(&HABITS);
     let clash = code.ratio() * habits.ratio() < 0.0 && habits.ratio().abs() >= AGAINST_THE_CODE;
     let unlike = if code.leaning().1 >= CLEAR && !clash { KNOWN_CODE } else { UNKNOWN_LIBRARY };
-    // Habits of code in general do not decide which of two looks at this code is mistaken.
-    let agree = clear.windows(2).all(|pair| pair[0] == pair[1]);
-    let code = if agree { code.same_thing(habits.tempered(unlike)) } else { code };
+    let code = code.same_thing(habits.tempered(unlike));
     let alone =
         evidence.iter().filter(|piece| !HABITS.contains(&piece.source) && !CODE.contains(&piece.source));
     let posterior = alone.fold(code, |all, piece| all.and(piece.likelihood));
@@ -152,14 +148,6 @@ mod tests {
             [of(Source::Configuration, NormKind::LayerNorm, 6.0), of(Source::Layout, NormKind::RmsNorm, 6.0)];
         assert_eq!(combine(&clash).kind, NormKind::Unknown);
         assert!(contradiction(&clash).is_some());
-    }
-
-    #[test]
-    fn habits_do_not_settle_a_contradiction_about_the_code() {
-        let clash =
-            [of(Source::Configuration, NormKind::Other, 6.0), of(Source::Layout, NormKind::LayerNorm, 5.0)];
-        let habits = of(Source::Structure, NormKind::LayerNorm, 9.0);
-        assert_eq!(combine(&[clash[0].clone(), clash[1].clone(), habits]).kind, NormKind::Unknown);
     }
 
     #[test]
