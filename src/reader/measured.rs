@@ -262,9 +262,17 @@ pub(super) fn pre_norm(scope: Scope<'_>) -> Option<bool> {
     found
 }
 
-/// What reads a norm outside the blocks, in the family that the configuration names, and the prefix that its names have
-/// in this file; `None` where it was not measured.
-pub(super) fn outside<'s>(site: &'s str, scope: Option<Scope<'_>>) -> Option<(&'s str, Vec<Relation>)> {
+/// What reads a norm outside the blocks, and the prefix that its names have in this file.
+pub(super) struct Outside<'s> {
+    pub(super) prefix: &'s str,
+    /// One list for each measurement of the family, or of its kin.
+    pub(super) measured: Vec<&'static [Relation]>,
+    /// The family itself was not measured: architectures of the same code were, which may have other heads.
+    pub(super) of_kin: bool,
+}
+
+/// What was measured outside the blocks of the family that the configuration names; `None` where nothing was.
+pub(super) fn outside<'s>(site: &'s str, scope: Option<Scope<'_>>) -> Option<Outside<'s>> {
     let scope = scope?;
     let nested = scope.families().count() > 1;
     let starts = std::iter::once(0).chain(site.match_indices('.').map(|(at, _)| at + 1));
@@ -272,12 +280,13 @@ pub(super) fn outside<'s>(site: &'s str, scope: Option<Scope<'_>>) -> Option<(&'
     starts.take(if nested { usize::MAX } else { 2 }).find_map(|start| {
         let (prefix, path) = site.split_at_checked(start)?;
         let rows = alone().get(path)?;
-        let mut own = rows
+        let best = rows.iter().map(|row| near(&row.models, scope)).max().filter(|best| *best > Near::No)?;
+        let own = rows
             .iter()
-            .filter(|row| near(&row.models, scope) > Near::No && hold(&row.conditions, scope))
-            .peekable();
-        own.peek()?;
-        Some((prefix, own.flat_map(|row| row.relations.iter().copied()).collect()))
+            .filter(|row| near(&row.models, scope) == best && hold(&row.conditions, scope))
+            .map(|row| row.relations.as_slice());
+        let measured: Vec<&[Relation]> = own.collect();
+        (!measured.is_empty()).then_some(Outside { prefix, measured, of_kin: best == Near::Kin })
     })
 }
 

@@ -22,7 +22,7 @@ use crate::order;
 use crate::report::{NormRole, ReaderUse};
 use block::{Block, numberless};
 use lexicon::Part;
-use measured::{Class, Home, Relation};
+use measured::{Class, Home, Outside, Relation};
 use outside::Tail;
 use rules::{Module, Target, View};
 use sequence::Names;
@@ -405,9 +405,13 @@ impl<'a> ReaderIndex<'a> {
         config: Option<&Config>,
         scope: Option<Scope<'_>>,
     ) -> Readers {
-        if let Some((prefix, relations)) = measured::outside(&site.name, scope) {
+        if let Some(Outside { prefix, measured, of_kin }) = measured::outside(&site.name, scope) {
             let mut readers = Readers::default();
-            for relation in &relations {
+            // Kin that pool in different ways, all of which this file has: none of them says which it is.
+            let is_here = |relation: &Relation| !self.under(prefix, relation.reader).is_empty();
+            let here = measured.iter().filter(|relations| relations.iter().any(is_here));
+            let open = of_kin && here.count() > 1;
+            for relation in measured.into_iter().flatten().filter(|_| !open) {
                 // A base model in a larger one stands behind a prefix, its heads do not.
                 let mut maps = self.under(prefix, relation.reader);
                 if maps.is_empty() {
@@ -445,6 +449,10 @@ impl<'a> ReaderIndex<'a> {
         }
         match site.place {
             Place::Embedding => self.after_embedding(site, sites, scope),
+            // x-transformers' `resi_dual` adds a second residual stream to what this norm gives.
+            Place::Final if self.norms_the_stream(site) => {
+                Readers::not_known("its blocks norm the stream too, and a head may read a sum of both")
+            }
             Place::Final => match self.is_post_norm(site, sites, scope) {
                 // wav2vec 2.0 has a norm of this name before its blocks, where they are post-norm.
                 Some(true) => {
@@ -462,6 +470,13 @@ impl<'a> ReaderIndex<'a> {
             }
             _ => Readers::not_known("its place in the network is not known"),
         }
+    }
+
+    /// Whether the blocks before it are of x-transformers and have a norm on the stream, `layers.0.0.2`.
+    fn norms_the_stream(&self, site: &NormSite) -> bool {
+        let stack = site.stream.as_deref().unwrap_or_default();
+        let of_stack = self.norms.iter().filter(|(path, _)| stack_of(path) == stack);
+        of_stack.flat_map(|(_, norms)| norms).any(|(name, _)| name == "0.2")
     }
 
     /// Whether the blocks of the stack that a norm begins or ends are post-norm.
