@@ -110,13 +110,9 @@ fn run(architectures: &[Architecture], mode: Mode, bar: f64, arguments: &Argumen
             cell(NormKind::Unknown)
         );
     }
-    println!("  confidence → right of all");
-    for (confidence, (right, all)) in &total.calibration {
-        println!(
-            "    {:.3} → {right} of {all} ({:.4})",
-            f64::from(*confidence) / 1000.0,
-            f64::from(*right) / f64::from(*all)
-        );
+    println!("  probability of the likeliest kind → right of all");
+    for (hundredths, (right, all)) in &total.calibration {
+        println!("    0.{hundredths:02} → {right} of {all} ({:.4})", f64::from(*right) / f64::from(*all));
     }
     if !total.unknown_why.is_empty() {
         println!("  unknown, by its evidence");

@@ -5,7 +5,7 @@
 use flate2::read::GzDecoder;
 use gammascope::inspect::{Opened, open_knowing};
 use gammascope::norm::Knowledge;
-use gammascope::report::{NormKind, Report, ScaleConvention};
+use gammascope::report::{NormBehaviour, NormKind, NormReport, Report, ScaleConvention};
 use gammascope::source::memory::MemorySource;
 use gammascope::source::{ByteSource, SourceError};
 use rand::rngs::SmallRng;
@@ -372,15 +372,16 @@ impl Architecture {
                     *score.spoken.entry((spoken, norm.kind.clone())).or_default() += 1;
                 }
             }
+            let (likeliest, probability) = likeliest(here);
+            let bin = score.calibration.entry((probability * 100.0) as u32).or_default();
+            bin.1 += 1;
+            bin.0 += u32::from(likeliest == expected);
             if here.kind == NormKind::Unknown {
                 *score.unknown_why.entry(why(here)).or_default() += 1;
                 score.fault(&mut |score| &mut score.unknown, weight, &format!("unknown; {}", all_of(here)));
                 continue;
             }
-            let bin = score.calibration.entry((here.confidence * 1000.0).round() as u32).or_default();
-            bin.1 += 1;
             if here.kind == expected {
-                bin.0 += 1;
                 score.right += 1;
             } else {
                 let said = format!("{:?} is {expected:?}; {}", here.kind, all_of(here));
@@ -473,6 +474,20 @@ fn why(norm: &gammascope::report::NormReport) -> String {
     if spoken.is_empty() { "no evidence".to_owned() } else { spoken.join(", ") }
 }
 
+/// The kind that the posterior favours, and its probability.
+fn likeliest(norm: &NormReport) -> (NormKind, f64) {
+    let of = |kind: NormKind, behaviours: &[NormBehaviour]| {
+        let mine = norm.alternatives.iter().filter(|other| behaviours.contains(&other.behaviour));
+        (kind, mine.map(|other| other.probability).sum::<f64>())
+    };
+    let kinds = [
+        of(NormKind::LayerNorm, &[NormBehaviour::LayerNorm]),
+        of(NormKind::RmsNorm, &[NormBehaviour::RmsNorm]),
+        of(NormKind::Other, &[NormBehaviour::Spanning, NormBehaviour::Plain]),
+    ];
+    kinds.into_iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((NormKind::Unknown, 0.0))
+}
+
 /// Counts of norm sites.
 #[derive(Debug, Default)]
 pub(crate) struct Score {
@@ -483,7 +498,7 @@ pub(crate) struct Score {
     pub(crate) invented: u32,
     /// Right about the kind, wrong about w or 1 + w.
     pub(crate) convention: u32,
-    /// Thousandths of confidence → (right, all).
+    /// Probability of the likeliest kind, verdict or not, in hundredths, rounded down → (sites where it is right, all).
     pub(crate) calibration: BTreeMap<u32, (u32, u32)>,
     /// Evidence of the unknown ones.
     pub(crate) unknown_why: BTreeMap<String, u32>,
