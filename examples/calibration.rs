@@ -96,10 +96,9 @@ fn drawn(bins: &[Bin]) -> String {
         )
         .unwrap();
     }
-    write!(
+    writeln!(
         svg,
-        r##"<text x="{middle}" y="{bottom}" text-anchor="middle">probability of the likeliest kind</text><text x="16" y="{middle}" text-anchor="middle" transform="rotate(-90 16 {middle})">share of sites where it is right</text></svg>
-"##,
+        r##"<text x="{middle}" y="{bottom}" text-anchor="middle">probability of the likeliest kind</text><text x="16" y="{middle}" text-anchor="middle" transform="rotate(-90 16 {middle})">share of sites where it is right</text></svg>"##,
         middle = MARGIN + SIDE / 2.0,
         bottom = MARGIN + SIDE + 44.0,
     )
