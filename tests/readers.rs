@@ -167,6 +167,15 @@ fn a_final_norm_does_not_tell_on_which_side_the_norms_of_the_blocks_stand() {
     assert_eq!(claimed(&gpt(["norm1", "norm2"], &[], &[])), 0);
 }
 
+/// ALBERT stores one block for all its layers, and ends with the norm of that block.
+#[test]
+fn layers_that_share_a_block_are_counted_and_have_a_final_norm() {
+    let (_, albert) = documents().into_iter().find(|(name, _)| name == "albert").unwrap();
+    let model = report(&albert).model;
+    let last = "albert.encoder.albert_layer_groups.0.albert_layers.0.full_layer_layer_norm";
+    assert_eq!((model.layers, model.width, model.final_norm.as_deref()), (Some(2), Some(32), Some(last)));
+}
+
 #[test]
 fn a_head_behind_another_map_does_not_read_the_norm() {
     let names = ["input_layernorm", "post_attention_layernorm"];
