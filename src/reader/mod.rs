@@ -116,7 +116,7 @@ impl<'a> ReaderIndex<'a> {
         }
     }
 
-    /// With the unembeddings that [`tied::by_values`] found.
+    /// With the unembeddings that `tied::by_values` found.
     pub fn with_tied(self, tied: &'a [usize]) -> Self {
         Self { tied, ..self }
     }
