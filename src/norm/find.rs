@@ -173,6 +173,10 @@ pub fn find(tensors: &[Tensor], parameterless: Vec<Parameterless>, knowledge: Kn
     place::place(&catalogue, &mut sites, &builds);
     for site in sites.iter_mut().filter(|site| site.scale.is_some()) {
         site.surroundings = surroundings::around(tensors, site);
+        if site.surroundings.entry {
+            // `norm` beside `proj_in` and the blocks begins them and ends nothing.
+            (site.role, site.place) = (NormRole::Other, Place::Unknown);
+        }
     }
     layout::recognise(tensors, &mut sites, knowledge);
     let mut counted = Counted { known: Vec::new(), library: library::recognise(tensors, knowledge) };

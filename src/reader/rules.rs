@@ -114,6 +114,9 @@ fn last_of(path: &str) -> &str {
 /// known may stand between a norm and a map, as a convolution, a token shift or a spatial reduction does.
 pub(super) fn target(view: &View<'_>, site: &str) -> Result<Target, String> {
     for module in view.modules.iter().filter(|module| !module.norm) {
+        if module.path.is_empty() {
+            return Err("it is numbered in a list of modules, and what reads it is not known".to_owned());
+        }
         let part = lexicon::part_of(module.path).ok_or_else(|| {
             format!("`{}` in its block is not known, and may stand between it and a map", module.path)
         })?;

@@ -57,10 +57,10 @@ fn part(name: &str, norms: &[NormReport]) -> PartSummary {
             count(NormKind::RmsNorm)
         ),
         ModelVerdict::Other => format!("{sites}, all batch, group or adaptive norms"),
-        ModelVerdict::Unknown => format!("{sites}, of a kind that could not be told"),
+        ModelVerdict::Unknown => format!("{sites} of unknown kind"),
     };
     if unknown > 0 && verdict != ModelVerdict::Unknown {
-        sentence += &format!("; {} could not be told", plural(unknown, "site"));
+        sentence += &format!("; the kind of {} is unknown", plural(unknown, "site"));
     }
     PartSummary {
         name: name.to_owned(),
@@ -134,7 +134,7 @@ pub fn model_sentence(verdict: ModelVerdict, norms: &[NormReport], dead: &DeadPa
         );
     }
     if unknown > 0 && verdict != ModelVerdict::Unknown {
-        text += &format!("; {} could not be told", plural(unknown, "site"));
+        text += &format!("; the kind of {} is unknown", plural(unknown, "site"));
     }
     match (dead.outright, dead.with_bias_shift) {
         (0, 0) => {}
@@ -177,7 +177,11 @@ pub fn reasons(norms: &[NormReport]) -> Vec<String> {
     order::groups(said)
         .into_iter()
         .map(|((source, says, detail), sites)| {
-            let towards = if says == NormKind::LayerNorm { "LayerNorm" } else { "RMSNorm" };
+            let towards = match says {
+                NormKind::LayerNorm => "LayerNorm",
+                NormKind::RmsNorm => "RMSNorm",
+                NormKind::Other | NormKind::Unknown => "another norm",
+            };
             format!("{source}: {detail} (towards {towards}, {})", plural(sites.len(), "site"))
         })
         .collect()

@@ -18,7 +18,7 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     let detail = match habits::name_class(&witness.site.name) {
         "number" => format!("`{last}` is a number"),
         "no norm's" => format!("`{last}` is no norm's name"),
-        class => format!("`{last}` is named as others that say \"{class}\""),
+        class => format!("`{last}` says \"{class}\""),
     };
     Evidence { source: Source::Names, likelihood: witness.site.habits.name, detail }
 }
