@@ -73,6 +73,13 @@ fn lines() -> &'static Vec<Line> {
     })
 }
 
+/// The lines of one coarse description.
+fn lines_beside(coarse: &str) -> &'static [&'static Line] {
+    static LINES: OnceLock<Vec<(&str, Vec<&Line>)>> = OnceLock::new();
+    let by_coarse = LINES.get_or_init(|| order::groups(lines().iter().map(|line| (line.around[0], line))));
+    order::value_of(by_coarse, coarse).map_or(&[], Vec::as_slice)
+}
+
 fn line(text: &'static str) -> Option<Line> {
     let mut cells = text.split('\t');
     let mut next = || cells.next();
@@ -141,11 +148,16 @@ impl Habits {
         knowledge: Knowledge,
     ) -> Self {
         let known = || lines().iter().filter(|line| knowledge.has(line.library));
-        let shifted = || known().filter(|line| line.shift == shift);
-        let own = || shifted().filter(|line| Some(line.library) == library);
         let descriptions = [around.coarse(), around.finer(), around.finest()];
         let all = Tally::of(known()).smoothed([0.25; 4], PRIOR_COUNTS);
-        let with_shift = Tally::of(shifted()).smoothed(all, PRIOR_COUNTS);
+        let with_shift = Tally::of(known().filter(|line| line.shift == shift)).smoothed(all, PRIOR_COUNTS);
+        let beside: Vec<&Line> = lines_beside(&descriptions[0])
+            .iter()
+            .copied()
+            .filter(|line| line.shift == shift && knowledge.has(line.library))
+            .collect();
+        let shifted = || beside.iter().copied();
+        let own = || shifted().filter(|line| Some(line.library) == library);
         let mut standing = with_shift;
         for (level, description) in descriptions.iter().enumerate() {
             let tally = Tally::of(shifted().filter(|line| line.around[level] == description));
@@ -155,23 +167,20 @@ impl Habits {
             let tally = Tally::of(own().filter(|line| line.around[level] == description));
             standing = tally.smoothed(standing, PRIOR_COUNTS);
         }
-        let like = |line: &&Line| line.around[0] == descriptions[0];
-        let beside = Tally::of(shifted().filter(like)).smoothed(with_shift, PRIOR_COUNTS);
-        let called = Tally::of(shifted().filter(like).filter(|line| line.name == name))
-            .smoothed(beside, NAME_PRIOR_COUNTS);
-        let (own_beside, own_called) =
-            (Tally::of(own().filter(like)), Tally::of(own().filter(like).filter(|line| line.name == name)));
-        let (beside, called) = if own_beside.total() >= KNOWN_PLACE {
-            let beside = own_beside.smoothed(beside, PRIOR_COUNTS);
-            (beside, own_called.smoothed(beside, NAME_PRIOR_COUNTS))
+        let like = Tally::of(shifted()).smoothed(with_shift, PRIOR_COUNTS);
+        let called = Tally::of(shifted().filter(|line| line.name == name)).smoothed(like, NAME_PRIOR_COUNTS);
+        let (own_beside, own_called) = (Tally::of(own()), Tally::of(own().filter(|line| line.name == name)));
+        let (like, called) = if own_beside.total() >= KNOWN_PLACE {
+            let like = own_beside.smoothed(like, PRIOR_COUNTS);
+            (like, own_called.smoothed(like, NAME_PRIOR_COUNTS))
         } else {
-            (beside, called)
+            (like, called)
         };
         let mut habits = Self {
             prior: ratio(all, [0.25; 4]),
             shift: ratio(with_shift, all),
             surroundings: ratio(standing, with_shift),
-            name: ratio(called, beside),
+            name: ratio(called, like),
             alike: Tally::of(shifted().filter(|line| line.around[2] == descriptions[2])).0,
             library,
         };

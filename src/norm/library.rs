@@ -2,6 +2,7 @@
 //! nowhere else that was measured (`registry/vocabulary.tsv`). Inside one library norms stand where its authors put them,
 //! so that its own counts say more than those of all libraries together.
 
+use super::names;
 use super::registry::Knowledge;
 use crate::checkpoint::Tensor;
 use crate::order;
@@ -64,7 +65,9 @@ pub(super) fn recognise(tensors: &[Tensor], knowledge: Knowledge) -> Option<&'st
     if knowledge.library.is_some() {
         return knowledge.library.filter(|library| knowledge.has(library));
     }
-    let parts = components(tensors.iter().map(|tensor| tensor.name.as_str()));
+    // One expert is named as all of them.
+    let named = tensors.iter().map(|tensor| tensor.name.as_str());
+    let parts = components(named.filter(|name| !names::is_another_expert(name)));
     let fits = |vocabulary: &Vocabulary| {
         let known: Vec<bool> = parts
             .iter()

@@ -735,10 +735,10 @@ impl<'a> ReaderIndex<'a> {
         let module = lexicon::module_of(&tensor.name).0;
         let inside = crate::norm::block_path(&tensor.name).map(|(_, inside)| inside);
         let part = inside.as_deref().and_then(|inside| lexicon::part_of(lexicon::module_of(inside).0));
-        let used_as = match (part, outside::tail(module)) {
-            (Some(part), _) => part.used_as(),
-            (None, Tail::Unembedding) => ReaderUse::Unembedding,
-            _ => ReaderUse::Projection,
+        let used_as = match part {
+            Some(part) => part.used_as(),
+            None if outside::tail(module) == Tail::Unembedding => ReaderUse::Unembedding,
+            None => ReaderUse::Projection,
         };
         let (invisible_rows, assumed) = match class {
             Class::Bias => (0, None),

@@ -15,16 +15,18 @@ const PLACE: u64 = 1024;
 /// Unembeddings (by index) whose values are those of a table of tokens of the same type and shape, at every place that was read.
 pub(crate) async fn by_values<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Vec<usize> {
     let tensors = &checkpoint.tensors;
-    let table = |tensor: &Tensor| tensor.shape.len() == 2 && positions::is_token_table(&tensor.name);
+    let table = |tensor: &&Tensor| tensor.shape.len() == 2 && positions::is_token_table(&tensor.name);
+    let tables: Vec<&Tensor> = tensors.iter().filter(table).collect();
     let mut tied = Vec::new();
     for (index, unembedding) in tensors.iter().enumerate() {
+        if !tables.iter().any(|table| table.shape == unembedding.shape) {
+            continue;
+        }
         if outside::tail(lexicon::module_of(&unembedding.name).0) != Tail::Unembedding {
             continue;
         }
-        let alike = |other: &&Tensor| {
-            table(other) && other.shape == unembedding.shape && other.dtype == unembedding.dtype
-        };
-        for embedding in tensors.iter().filter(alike) {
+        let alike = |other: &&&Tensor| other.shape == unembedding.shape && other.dtype == unembedding.dtype;
+        for &embedding in tables.iter().filter(alike) {
             if are_equal(checkpoint, unembedding, embedding).await {
                 tied.push(index);
                 break;

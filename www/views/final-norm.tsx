@@ -36,7 +36,7 @@ export function FinalNorm({ opened: { report, inspector } }: { opened: Opened })
         </>
       ) : (
         <p class="lead">
-          No site could be told to be the final norm, so there is no single direction to show. All sites are in the
+          No site is known to be the final norm, so there is no single direction to show. All sites are in the
           table below.
         </p>
       )}
