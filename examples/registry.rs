@@ -162,7 +162,7 @@ fn learn(architecture: &Architecture, layouts: &mut BTreeMap<String, Layout>, co
             layout.sites[place].insert(format!("{}{plus}", module.kind));
         }
         let class = architecture.config.as_ref().and_then(|config| config.get("_class_name")?.as_str());
-        let name = architecture.model_type.as_deref().or(class).unwrap_or(&architecture.name);
+        let name = architecture.model_type.as_deref().or(class).unwrap_or(architecture.name_without_option());
         layout.types.insert(name.replace(' ', "_"));
         layout.libraries.insert(library.to_owned());
     }

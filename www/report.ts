@@ -220,7 +220,7 @@ scale_convention: ScaleConvention,
  */
 convention_reason: string, 
 /**
- * What the module may do, and how probable each is; empty in reports of versions before this was told.
+ * What the module may do, and how probable each is; empty in reports of versions that did not have it.
  */
 alternatives: Array<AlternativeReport>, 
 /**

@@ -18,8 +18,6 @@ from torch import nn
 
 import libraries_zoo
 
-ZOO = [getattr(libraries_zoo, name) for name in
-       ("vitpytorch", "xtransformers", "monai", "torchaudio", "torch_geometric", "segment_anything", "audio_sep", "torch")]
 SECONDS = 90  # for building and measuring one model
 KEPT_BLOCKS = 3  # of long stacks, as measure.trim
 
@@ -156,7 +154,7 @@ def main():
     arguments.out.mkdir(parents=True, exist_ok=True)
     failures = open(arguments.out / "failures.tsv", "a")
     signal.signal(signal.SIGALRM, measure.alarm)
-    libraries = [diffusers, torchvision, open_clip, litgpt, *ZOO]
+    libraries = [diffusers, torchvision, open_clip, litgpt, *libraries_zoo.LIBRARIES]
     for library in libraries:
         seen, source = set(), library.__name__
         if arguments.library and source not in arguments.library:

@@ -2,9 +2,10 @@
 //! counted on measured modules of many libraries (`registry/counts.tsv`).
 //!
 //! The counts are smoothed towards coarser descriptions: p(H | fine) = (n(fine, H) + α·p(H | coarse)) / (n(fine) + α), from all
-//! norms to those with a shift or without, to the maps around them, to the stack and position. A name is weighed given the shift and
-//! the maps. Where the names show the library ([`super::library`]), its own counts follow, from coarse to fine again. The product of the steps is a posterior, so the prior is what was counted: what is dropped on the tool is taken to be
-//! like what was measured. How far a library that nobody counted may differ is the business of [`super::verdict`].
+//! norms to those with a shift or without, to the maps around them, to the stack and position. Names are counted given the shift
+//! and the maps. Where the names show the library ([`super::library`]), its own counts follow, from coarse to fine again. The product of
+//! the steps is a posterior, and its prior is what was counted: it assumes that checkpoints are like those that were measured.
+//! [`super::verdict`] says how far a library that nobody counted may differ.
 
 use super::behaviour::{Behaviour, Likelihood};
 use super::names;
@@ -22,7 +23,7 @@ const NAME_PRIOR_COUNTS: f64 = 6.0;
 /// Habits alone settle nothing where one argument makes the difference: 12 to 1 is below the threshold of a verdict.
 const ONE_ARGUMENT: f64 = 12.0;
 
-/// So many norms of one library beside the same maps show where that library puts its norms.
+/// A library with this many counted norms beside these maps, or in just this place, speaks for itself there.
 const KNOWN_PLACE: u32 = 8;
 
 /// What the counts say of one site, each given those before it.

@@ -202,7 +202,7 @@ fn of_module(tensors: &[Tensor], module: &str, scales: &[(&str, usize)]) -> Opti
         .then(|| group(&names, &norms, module.to_owned(), true))
 }
 
-/// Fewer names than this are in too many modules to be anybody's code.
+/// With fewer names than this, its own included, a module may be of any code.
 const FEWEST: usize = 5;
 
 /// A name's components with numbers as N.

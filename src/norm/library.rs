@@ -11,8 +11,8 @@ use std::sync::OnceLock;
 
 /// Share of a checkpoint's components that the library must use.
 const SHARE: f64 = 0.7;
-/// Components that no other library uses, at least. With this and [`SHARE`] no document of the ground truth was taken for one of
-/// a library it is not from, when its own library was left out; of those whose library was left in, two in three were recognised.
+/// Components that no other library uses, at least. When these two were chosen, on 710 documents, no document was taken for one of
+/// another library with its own library left out; with it left in, two in three were recognised.
 const OWN: usize = 2;
 
 /// The components that a library uses, sorted; and whether no other does.

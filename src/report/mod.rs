@@ -594,7 +594,7 @@ pub struct NormReport {
     pub scale_convention: ScaleConvention,
     /// Why the convention is believed.
     pub convention_reason: String,
-    /// What the module may do, and how probable each is; empty in reports of versions before this was told.
+    /// What the module may do, and how probable each is; empty in reports of versions that did not have it.
     #[serde(default)]
     pub alternatives: Vec<AlternativeReport>,
     /// Everything that speaks for or against.

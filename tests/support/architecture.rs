@@ -253,6 +253,12 @@ impl Architecture {
         self.library() != "other" && self.name.splitn(3, "__").count() == 3
     }
 
+    /// Its name without the option.
+    pub(crate) fn name_without_option(&self) -> &str {
+        let option = self.is_option().then(|| self.name.match_indices("__").nth(1)).flatten();
+        option.map_or(&self.name, |(at, _)| &self.name[..at])
+    }
+
     /// The names of its tensors.
     pub(crate) fn names_stored(&self) -> impl Iterator<Item = &str> {
         self.tensors.iter().map(|(name, ..)| name.as_str())
