@@ -125,10 +125,13 @@ pub struct Checkpoint<S> {
     weights: Meter,
 }
 
-/// The order of a catalogue: by name, with numbers in their numeric order.
+/// The order of a catalogue: by name, with numbers in their numeric order. Names of a catalogue share long beginnings, which are
+/// compared as bytes up to the last dot before they differ.
 #[inline(never)]
 pub(crate) fn compare_names(a: &str, b: &str) -> Ordering {
-    alphanumeric_sort::compare_str(a, b)
+    let same = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    let from = a.as_bytes()[..same].iter().rposition(|byte| *byte == b'.').map_or(0, |dot| dot + 1);
+    alphanumeric_sort::compare_str(&a[from..], &b[from..])
 }
 
 impl<S: ByteSource> Checkpoint<S> {
@@ -263,4 +266,22 @@ pub enum TensorError {
     /// Its bytes could not be read.
     #[error("tensor `{0}`: {1}")]
     Source(String, SourceError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn names_are_compared_as_if_whole(
+            before in "[a-b0-2.]{0,6}",
+            a in "[a-b0-2.é點]{0,6}",
+            b in "[a-b0-2.é點]{0,6}",
+        ) {
+            let (a, b) = (format!("{before}{a}"), format!("{before}{b}"));
+            prop_assert_eq!(compare_names(&a, &b), alphanumeric_sort::compare_str(&a, &b));
+        }
+    }
 }

@@ -217,8 +217,9 @@ fn recognise_releases(tensors: &[Tensor], sites: &mut [NormSite]) {
     if !sites.iter().any(|site| site.layout.is_none()) {
         return;
     }
-    let paths =
-        tensors.iter().map(|tensor| format!(".{}.", Path::new(&tensor.name).without_numbers().join(".")));
+    // One expert is named as all of them.
+    let named = tensors.iter().filter(|tensor| !names::is_another_expert(&tensor.name));
+    let paths = named.map(|tensor| format!(".{}.", Path::new(&tensor.name).without_numbers().join(".")));
     let paths = order::distinct(paths);
     let releases = Release::of(&paths);
     for site in sites.iter_mut().filter(|site| site.layout.is_none()) {

@@ -40,6 +40,12 @@ pub fn block_path(module: &str) -> Option<(String, String)> {
     Some((path.block_path()?, path.inside().join(".")))
 }
 
+/// The path of a module inside the block it stands in (`self_attn.q_proj`).
+pub fn inside_block(module: &str) -> Option<String> {
+    let path = names::Path::new(module);
+    path.block().map(|_| path.inside().join("."))
+}
+
 /// Where a module stands in a stack of blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockOf {

@@ -17,8 +17,15 @@ const BLOCK_CONTAINERS: [&[&str]; 3] = [
 
 /// Whether a tensor is an expert's, and not the first expert's: they are built alike, and there may be tens of thousands.
 pub(super) fn is_another_expert(name: &str) -> bool {
-    let Some((_, expert)) = name.rsplit_once("experts.") else { return false };
-    !expert.starts_with("0.") && expert.as_bytes().first().is_some_and(u8::is_ascii_digit)
+    let mut parts = name.rsplit('.');
+    let mut inside = parts.next().unwrap_or_default();
+    for part in parts {
+        if part.ends_with("experts") {
+            return inside != "0" && inside.as_bytes().first().is_some_and(u8::is_ascii_digit);
+        }
+        inside = part;
+    }
+    false
 }
 
 /// Whether a module stands in `block` and in no block inside it, without splitting its path: neighbours in a catalogue

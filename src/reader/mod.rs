@@ -733,7 +733,7 @@ impl<'a> ReaderIndex<'a> {
             .find_map(|name| self.by_name.get(name.as_str()).copied());
         let rows = tensor.elements() / site.width;
         let module = lexicon::module_of(&tensor.name).0;
-        let inside = crate::norm::block_path(&tensor.name).map(|(_, inside)| inside);
+        let inside = crate::norm::inside_block(&tensor.name);
         let part = inside.as_deref().and_then(|inside| lexicon::part_of(lexicon::module_of(inside).0));
         let used_as = match part {
             Some(part) => part.used_as(),

@@ -10,10 +10,13 @@ use crate::order;
 pub(super) fn look(tensors: &[Tensor], sites: &[NormSite], writers: Vec<Writer>) -> Vec<Writer> {
     let normed = sites.iter().filter(|site| site.place == Place::ToResidual);
     let normed = order::distinct(normed.map(|site| site.stack.clone()));
-    let scales = order::groups(tensors.iter().enumerate().filter_map(|(index, tensor)| {
+    let vectors = tensors
+        .iter()
+        .enumerate()
+        .filter(|(_, tensor)| tensor.shape.len() == 1 && tensor.dtype.is_floating());
+    let scales = order::groups(vectors.filter_map(|(index, tensor)| {
         let place = crate::norm::block_of(&tensor.name)?;
-        let part =
-            layer_scale(&place.inside).filter(|_| tensor.shape.len() == 1 && tensor.dtype.is_floating())?;
+        let part = layer_scale(&place.inside)?;
         Some((format!("{}.{}", place.stack, place.block), (part, tensor.shape[0], index)))
     }));
     let scale_of = |writer: &Writer| {

@@ -117,13 +117,15 @@ fn element_size(tensor: &Tensor) -> Option<u64> {
 
 /// F8 weights are stored with a scale for each block of values, without which they are no weights.
 fn is_quantised(tensors: &[Tensor], tensor: &Tensor) -> bool {
+    if element_size(tensor) != Some(1) {
+        return false;
+    }
     let stem = tensor.name.trim_end_matches("weight");
     let near = tensors.partition_point(|other| compare_names(&other.name, stem).is_lt());
-    element_size(tensor) == Some(1)
-        && tensors[near..]
-            .iter()
-            .take_while(|other| other.name.starts_with(stem))
-            .any(|other| other.name[stem.len()..].contains("scale"))
+    tensors[near..]
+        .iter()
+        .take_while(|other| other.name.starts_with(stem))
+        .any(|other| other.name[stem.len()..].contains("scale"))
 }
 
 /// Reads what was planned, one writer after the other, calling `progress(writers done, bytes read)` after each; a

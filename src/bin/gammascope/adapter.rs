@@ -22,8 +22,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         Err(message) => return complain(&message, UNREADABLE),
     };
     let mut out = anstream::stdout().lock();
-    let written =
-        if options.json { print_json(&mut out, &report) } else { write(&mut out, &report, options.all) };
+    let written = if options.json { print_json(&report) } else { write(&mut out, &report, options.all) };
     leave(written, options.strict && !report.warnings.is_empty())
 }
 

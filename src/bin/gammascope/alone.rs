@@ -66,7 +66,7 @@ pub(crate) fn run(opened: &Opened<Source>, options: &Measure, line: &mut progres
     let written = if options.json {
         let document =
             Document { schema: "gammascope.norm_alone/1", evidence_about_the_model: false, sites: &measured };
-        print_json(&mut out, &document)
+        print_json(&document)
     } else {
         table(&mut out, &measured)
     };

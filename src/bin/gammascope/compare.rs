@@ -28,11 +28,8 @@ pub(crate) fn run(options: &Compare) -> ExitCode {
         Err(message) => return complain(&message, UNREADABLE),
     };
     let mut out = anstream::stdout().lock();
-    let written = if options.json {
-        print_json(&mut out, &comparison)
-    } else {
-        write(&mut out, &comparison, options.all)
-    };
+    let written =
+        if options.json { print_json(&comparison) } else { write(&mut out, &comparison, options.all) };
     leave(written, options.strict && !comparison.warnings.is_empty())
 }
 

@@ -23,7 +23,7 @@ mod verify;
 use args::{Arguments, Command, Inspect};
 use clap::Parser;
 use gammascope::inspect::Inspection;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::process::ExitCode;
 
 /// Exit codes of the contract; 1 is clap's business.
@@ -78,17 +78,20 @@ fn show(inspection: &Inspection, options: &Inspect) -> ExitCode {
             Err(message) => return complain(&message, USAGE),
         }
     } else if options.json {
-        print_json(&mut out, report)
+        print_json(report)
     } else {
         summary::write(&mut out, report, options.all)
     };
     leave(written, options.strict && !report.warnings.is_empty())
 }
 
-/// One value as JSON for people, and a line's end.
-pub(crate) fn print_json(out: &mut impl Write, value: &impl serde::Serialize) -> std::io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, value)?;
-    writeln!(out)
+/// One value as JSON for people, and a line's end. JSON escapes every control character, so it goes around the filter that takes
+/// colours out of what is piped, in large pieces: the filter and a call per line took a quarter of the time of a large report.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> std::io::Result<()> {
+    let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+    serde_json::to_writer_pretty(&mut out, value)?;
+    writeln!(out)?;
+    out.flush()
 }
 
 /// The exit code once everything has been said.

@@ -148,7 +148,7 @@ pub(crate) fn on_all_cores<Job: Sync, Done: Send>(
 
 fn show(report: &Report, options: &Measure) -> ExitCode {
     let mut out = anstream::stdout().lock();
-    let written = if options.json { print_json(&mut out, report) } else { table(&mut out, report) };
+    let written = if options.json { print_json(report) } else { table(&mut out, report) };
     leave(written, options.strict && !report.warnings.is_empty())
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub(crate) fn show(plan: &RunPlan, options: &Verify) -> ExitCode {
     let mut out = anstream::stdout().lock();
-    let written = if options.json { print_json(&mut out, plan) } else { table(&mut out, plan) };
+    let written = if options.json { print_json(plan) } else { table(&mut out, plan) };
     leave(written, options.strict && !plan.warnings.is_empty())
 }
 

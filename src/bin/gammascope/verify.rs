@@ -49,7 +49,7 @@ pub(crate) fn run(options: &Verify) -> ExitCode {
             Ok(norm) => explain::write(&mut out, &report, norm),
             Err(message) => return complain(&message, USAGE),
         },
-        None if options.json => print_json(&mut out, &report),
+        None if options.json => print_json(&report),
         None => table(&mut out, &report),
     };
     leave(written, options.strict && !report.warnings.is_empty())
