@@ -264,7 +264,8 @@ source: string,
  */
 says: NormKind, 
 /**
- * By how many nats it speaks for that kind rather than for the next likely one; 0 when it abstains.
+ * By how many nats it speaks for that kind rather than for the next likely one; for structure and names, which are counted given
+ * the shift, by how many nats it raises that kind's odds. 0 when it abstains.
  */
 strength: number, 
 /**

@@ -10,7 +10,7 @@ use crate::checkpoint::dtype::TensorType;
 use crate::checkpoint::{Checkpoint, TensorError};
 use crate::kernel::scale::Scale;
 use crate::norm::convention::{self, Storage};
-use crate::norm::evidence::{self, Evidence};
+use crate::norm::evidence;
 use crate::norm::{NormSite, unnamed};
 use crate::order;
 use crate::reader::{ReaderIndex, Readers};
@@ -170,7 +170,7 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             scale_convention: convention.convention,
             convention_reason: convention.reason,
             alternatives: evidence::alternatives(verdict.posterior),
-            evidence: judged.pieces.iter().map(Evidence::report).collect(),
+            evidence: evidence::reports(&judged.pieces),
             settle: self.settle(site, judged),
             readers: reader_reports(
                 &self.checkpoint.tensors,

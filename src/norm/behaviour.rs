@@ -141,6 +141,28 @@ impl Likelihood {
         let margin = kinds[0].1 - kinds[1].1;
         if margin > LEAST_MARGIN { (kinds[0].0, margin) } else { (NormKind::Unknown, 0.0) }
     }
+
+    /// The kind whose probability this raises most, given what was known before it, and by how many nats it raises that kind's
+    /// odds. The kind with the largest factor will not do: one that was all but ruled out may have it, and stays so.
+    pub fn leaning_given(self, before: Self) -> (NormKind, f64) {
+        let probabilities = |likelihood: Self| {
+            let shares = likelihood.normalised();
+            [NormKind::LayerNorm, NormKind::RmsNorm, NormKind::Other].map(|kind| {
+                let same =
+                    Behaviour::ALL.into_iter().zip(shares).filter(|(behaviour, _)| behaviour.kind() == kind);
+                (kind, same.map(|(_, share)| share).sum::<f64>())
+            })
+        };
+        let odds = |share: f64| (share / (1.0 - share)).ln();
+        let rises = std::iter::zip(probabilities(before), probabilities(before.and(self)));
+        let most = rises.max_by(|(a, after), (b, later)| (after.1 - a.1).total_cmp(&(later.1 - b.1)));
+        match most {
+            Some(((kind, share), (_, after))) if odds(after) - odds(share) > LEAST_MARGIN => {
+                (kind, odds(after) - odds(share))
+            }
+            _ => (NormKind::Unknown, 0.0),
+        }
+    }
 }
 
 /// As it is reported: logarithms differ in their last digit from machine to machine, and reports must not.
@@ -191,5 +213,16 @@ mod tests {
         assert_eq!(Likelihood::of(NormKind::Other, 2.0).leaning(), (NormKind::Other, 2.0));
         assert_eq!(Likelihood([6.0, 0.0, 6.0, 0.0]).leaning(), (NormKind::LayerNorm, 6.0));
         assert_eq!(Likelihood::NOTHING.leaning(), (NormKind::Unknown, 0.0));
+    }
+
+    #[test]
+    fn a_kind_that_was_ruled_out_is_not_what_a_piece_of_evidence_speaks_for() {
+        // A shift rules RMSNorm out; what stands around the norm is rare around LayerNorms.
+        let (shift, around) = (Likelihood([0.0, -7.0, -3.0, -6.0]), Likelihood([-3.0, 0.0, -0.5, -2.0]));
+        assert_eq!(around.leaning().0, NormKind::RmsNorm);
+        let (kind, nats) = around.leaning_given(shift);
+        assert_eq!(kind, NormKind::Other);
+        assert!((2.0..3.0).contains(&nats), "{nats}");
+        assert_eq!(Likelihood::NOTHING.leaning_given(shift), (NormKind::Unknown, 0.0));
     }
 }

@@ -619,7 +619,8 @@ pub struct EvidenceReport {
     pub source: String,
     /// The kind it speaks for; unknown when it abstains.
     pub says: NormKind,
-    /// By how many nats it speaks for that kind rather than for the next likely one; 0 when it abstains.
+    /// By how many nats it speaks for that kind rather than for the next likely one; for structure and names, which are counted given
+    /// the shift, by how many nats it raises that kind's odds. 0 when it abstains.
     pub strength: f64,
     /// What was seen, as a sentence.
     pub detail: String,

@@ -107,9 +107,12 @@ fn the_typescript_types_are_those_of_the_report() {
     if std::env::var_os("UPDATE_TYPES").is_some() {
         std::fs::write(&path, &expected).unwrap();
     }
-    assert_eq!(
-        std::fs::read_to_string(&path).unwrap(),
-        expected,
-        "run `UPDATE_TYPES=1 cargo test typescript`"
+    let found = std::fs::read_to_string(&path).unwrap();
+    let differs =
+        std::iter::zip(found.lines(), expected.lines()).position(|(found, expected)| found != expected);
+    assert!(
+        found == expected,
+        "www/report.ts differs from line {}: run `UPDATE_TYPES=1 cargo test typescript`",
+        differs.unwrap_or(found.lines().count().min(expected.lines().count())) + 1
     );
 }

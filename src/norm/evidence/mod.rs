@@ -23,7 +23,7 @@ pub use writer_energy::Stream;
 use super::behaviour::{Behaviour, Likelihood, reported};
 use super::find::NormSite;
 use crate::checkpoint::config::Scope;
-use crate::report::{AlternativeReport, EvidenceReport, SiteVerification};
+use crate::report::{AlternativeReport, EvidenceReport, NormKind, SiteVerification};
 
 /// One piece of evidence.
 #[derive(Debug, Clone, PartialEq)]
@@ -132,9 +132,8 @@ impl Evidence {
         self.likelihood != Likelihood::NOTHING
     }
 
-    /// As the report shows it.
-    pub fn report(&self) -> EvidenceReport {
-        let (says, strength) = self.likelihood.leaning();
+    fn report(&self, leaning: (NormKind, f64)) -> EvidenceReport {
+        let (says, strength) = leaning;
         EvidenceReport {
             source: self.source.name().to_owned(),
             says,
@@ -143,6 +142,22 @@ impl Evidence {
             under: if self.speaks() { alternatives(self.likelihood) } else { Vec::new() },
         }
     }
+}
+
+/// All of it as the report shows it. Structure and names were counted given the habits before them, and are shown so.
+pub fn reports(pieces: &[Evidence]) -> Vec<EvidenceReport> {
+    let given = |before: &[Source]| {
+        let before = pieces.iter().filter(|piece| before.contains(&piece.source));
+        before.fold(Likelihood::NOTHING, |all, piece| all.and(piece.likelihood))
+    };
+    let leaning = |piece: &Evidence| match piece.source {
+        Source::Structure => piece.likelihood.leaning_given(given(&[Source::Prior, Source::Shift])),
+        Source::Names => {
+            piece.likelihood.leaning_given(given(&[Source::Prior, Source::Shift, Source::Structure]))
+        }
+        _ => piece.likelihood.leaning(),
+    };
+    pieces.iter().map(|piece| piece.report(leaning(piece))).collect()
 }
 
 /// A likelihood as shares that add up to 1, one for each behaviour.
