@@ -87,6 +87,11 @@ pub(super) fn bias_names(weight: &str) -> Vec<String> {
     names
 }
 
+/// Whether a tensor may be one of [`bias_names`].
+pub(super) fn is_bias(name: &str) -> bool {
+    name.ends_with("bias") || name.rsplit('.').next().is_some_and(|last| last.starts_with("b_"))
+}
+
 /// The part a tensor of a block plays, by its module's path inside the block (numbers as N).
 pub(super) fn part_of(module: &str) -> Option<Part> {
     let parts: Vec<&str> = module.split('.').collect();

@@ -17,7 +17,7 @@ pub(crate) mod tied;
 use crate::checkpoint::Tensor;
 use crate::checkpoint::buffer;
 use crate::checkpoint::config::{Config, Scope};
-use crate::norm::{NormSite, Place};
+use crate::norm::{self, NormSite, Place};
 use crate::order;
 use crate::report::{NormRole, ReaderUse};
 use block::{Block, numberless};
@@ -26,6 +26,7 @@ use measured::{Class, Home, Outside, Relation};
 use outside::Tail;
 use rules::{Module, Target, View};
 use sequence::Names;
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// A linear reader of a site.
@@ -83,6 +84,8 @@ pub struct ReaderIndex<'a> {
     /// The most norms in a block of each stack.
     most_norms: Vec<(String, usize)>,
     positions: positions::Positions,
+    /// Some tensor is a bias.
+    has_biases: bool,
     /// Unembeddings whose values are those of the embedding.
     tied: &'a [usize],
 }
@@ -112,6 +115,7 @@ impl<'a> ReaderIndex<'a> {
             norms,
             blocks,
             positions: positions::Positions::new(tensors, sites),
+            has_biases: tensors.iter().any(|tensor| lexicon::is_bias(&tensor.name)),
             tied: &[],
         }
     }
@@ -728,13 +732,18 @@ impl<'a> ReaderIndex<'a> {
         if inner != site.width && !(outer == site.width && transposed) {
             return None;
         }
-        let bias = lexicon::bias_names(&tensor.name)
-            .iter()
-            .find_map(|name| self.by_name.get(name.as_str()).copied());
+        let bias = self.has_biases.then(|| lexicon::bias_names(&tensor.name));
+        let bias = bias.iter().flatten().find_map(|name| self.by_name.get(name.as_str()).copied());
         let rows = tensor.elements() / site.width;
         let module = lexicon::module_of(&tensor.name).0;
-        let inside = crate::norm::inside_block(&tensor.name);
-        let part = inside.as_deref().and_then(|inside| lexicon::part_of(lexicon::module_of(inside).0));
+        // Readers are mostly in the block of their norm, and blocks may have thousands of experts.
+        let inside = match site.block_path.as_deref() {
+            Some(path) if norm::is_inside(&tensor.name, path) => {
+                Some(Cow::Borrowed(&tensor.name[path.len() + 1..]))
+            }
+            _ => norm::inside_block(&tensor.name).map(Cow::Owned),
+        };
+        let part = inside.and_then(|inside| lexicon::part_of(lexicon::module_of(&inside).0));
         let used_as = match part {
             Some(part) => part.used_as(),
             None if outside::tail(module) == Tail::Unembedding => ReaderUse::Unembedding,
