@@ -1,11 +1,11 @@
 //! `npm run accuracy [-- FOLDER…]`: what Gammascope says of every architecture of the folders, in seven modes, against
 //! what the modules really do. Exits with 1 under the bars.
 //!
-//! Each folder holds gzipped documents as described in `tests/support/architecture.rs`. `--faults` lists every one,
+//! Each folder holds gzipped documents as described in `tests/it/support/architecture.rs`. `--faults` lists every one,
 //! `--mode NAME` runs one mode only.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for developers that prints a table")]
 
-#[path = "../tests/support/architecture.rs"]
+#[path = "../tests/it/support/architecture.rs"]
 #[allow(dead_code, reason = "shared with the program that writes the registry")]
 mod architecture;
 

@@ -2,7 +2,7 @@
 //! probability that the report gives it, with everything left out that the document's own library taught.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for developers that draws a figure")]
 
-#[path = "../tests/support/architecture.rs"]
+#[path = "../tests/it/support/architecture.rs"]
 #[allow(dead_code, reason = "shared with the tests, which score")]
 mod architecture;
 

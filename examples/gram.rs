@@ -4,10 +4,10 @@
 //! With `speeds` instead: operations a second on the CPU as the page's trial has them, for `npm run bench`, as JSON.
 
 use gammascope::gpu::{Gpu, gram::GramKernel};
-use gammascope::verify::activations::Activations;
-use gammascope::verify::gram::Gridded;
-use gammascope::verify::plan::Speeds;
-use gammascope::verify::rows::Rows;
+use gammascope::measure::activations::Activations;
+use gammascope::measure::gram::Gridded;
+use gammascope::measure::plan::Speeds;
+use gammascope::measure::rows::Rows;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::StandardNormal;

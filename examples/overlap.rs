@@ -7,9 +7,9 @@
 use futures_channel::oneshot;
 use gammascope::forward::{Pass, Tokens, Unwatched};
 use gammascope::model;
+use gammascope::run::ids::uniform;
 use gammascope::source::disk::DiskSource;
 use gammascope::source::{ByteSource, SourceError};
-use gammascope::verify::ids::uniform;
 use pollster::block_on;
 use std::cell::{Cell, RefCell};
 use std::ops::Range;

@@ -5,7 +5,7 @@
 //! the documents given. The tables are read by `src/norm/registry` and `src/norm/habits.rs`, which say what is in them.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for developers that writes tables")]
 
-#[path = "../tests/support/architecture.rs"]
+#[path = "../tests/it/support/architecture.rs"]
 #[allow(dead_code, reason = "shared with the tests, which score")]
 mod architecture;
 

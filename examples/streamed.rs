@@ -9,8 +9,8 @@ use gammascope::forward::kernels::Kernels;
 use gammascope::forward::{Pass, Tokens, Unwatched};
 use gammascope::gpu::forward::GpuKernels;
 use gammascope::model;
+use gammascope::run::ids::uniform;
 use gammascope::source::disk::DiskSource;
-use gammascope::verify::ids::uniform;
 use pollster::block_on;
 use std::error::Error;
 use std::path::Path;
@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "device": kernels.name(),
         "tokens": tokens,
         "bytes": architecture.tensors().map(|tensor| checkpoint.tensors[tensor].bytes()).sum::<u64>(),
-        "operations": 2.0 * tokens as f64 * architecture.products(length),
+        "operations": 2.0 * tokens as f64 * architecture.macs(length),
         "seconds": seconds,
         "values": hidden[..4],
     });

@@ -1,38 +1,60 @@
-// The Rust core as WebAssembly, twice, in www/generated/: the inspector that every visit loads, and the verifier, which
-// can measure as well, open addresses and links, share, compare, weigh adapters and export, and is loaded when that is asked for.
+// The Rust core as WebAssembly, twice, in www/generated/: the inspector that every visit loads, and the verifier, which can
+// measure as well, open addresses and links, share, compare, weigh adapters and export, and is loaded when that is asked for.
 
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { basename } from "node:path";
+import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { Failure, step } from "./lib/run.mjs";
 import { cargoBuild, lockedVersion, wasmTarget } from "./lib/rust.mjs";
 
-const flags = (features) => ["--lib", "--no-default-features", "--features", features, "--locked"];
-
-export const WASM_FLAGS = flags("web,gpu,remote,share,text,together");
-
-const ARTEFACTS = [
-  // The crate is an rlib, too, and rustc optimises across crates only where nothing but the wasm is made. That makes the inspector
-  // a twentieth smaller, and the verifier slower to build and larger.
-  { name: "inspector", features: "web", profile: "web", rustflags: "", command: "rustc", only: ["--crate-type", "cdylib"] },
+/** The two modules: a crate of web/, its profile in Cargo.toml, and what its browsers are known to have. */
+const MODULES = [
+  { name: "inspector", profile: "web", rustflags: "" },
   // Every browser with WebGPU has 128-bit vectors, and every other of the last years.
-  { name: "verifier", features: "web,gpu,remote,share,text,together", profile: "web-fast", rustflags: "-Ctarget-feature=+simd128", command: "build", only: [] },
+  { name: "verifier", profile: "web-fast", rustflags: "-Ctarget-feature=+simd128" },
 ];
 
-/** Compiles the core and writes its JavaScript side; cargo skips what has not changed. */
-export async function buildWasm() {
+/** The crates of web/, for cargo. */
+export const WEB_CRATES = ["web", ...MODULES.map(({ name }) => name)].flatMap((name) => ["--package", `gammascope-${name}`]);
+
+/**
+ * Compiles modules and writes their JavaScript side; cargo skips what has not changed. `fast` compiles in a quarter of the time,
+ * for who edits the core.
+ */
+export async function buildWasm({ names = MODULES.map(({ name }) => name), fast = false } = {}) {
   const target = await wasmTarget();
   const bindgen = await buildBindgen();
-  for (const { name, features, profile, rustflags, command, only } of ARTEFACTS) {
-    const place = ["--target", "wasm32-unknown-unknown", "--profile", profile];
-    const args = [...target.flags, ...flags(features), ...place, ...only];
+  for (const { name, profile, rustflags } of MODULES.filter(({ name }) => names.includes(name))) {
+    const place = ["--target", "wasm32-unknown-unknown", "--profile", fast ? "web-edit" : profile];
+    const args = [...target.flags, "--package", `gammascope-${name}`, ...place, "--locked"];
     const wasm = await cargoBuild(`Gammascope: compiling the ${name} to WebAssembly`, args, ".wasm", {
       env: { ...target.env, CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS: rustflags },
-      command,
       otherwise: "The Rust core does not compile for the browser; the compiler says why above.",
     });
     await step(`Gammascope: writing www/generated/${name}.js`, bindgen, [wasm, "www/generated", name]);
   }
   writeTables();
+}
+
+/** Where the Rust code of both is. */
+export const RUST = ["src", "web"];
+
+/** Whether the verifier was built after the last edit of the Rust code. */
+export function hasVerifier() {
+  const built = "www/generated/verifier_bg.wasm";
+  if (!existsSync(built)) return false;
+  const files = RUST.flatMap((folder) => readdirSync(folder, { recursive: true }).map((name) => join(folder, name)));
+  const edited = Math.max(...["Cargo.toml", "Cargo.lock", ...files].map((file) => statSync(file).mtimeMs));
+  return statSync(built).mtimeMs > edited;
+}
+
+/** In the verifier's place until it is built, so that the page can be bundled: it says so to whoever asks for it. */
+export function writeVerifierStub() {
+  mkdirSync("www/generated", { recursive: true });
+  const why = "The verifier is still being compiled: wait until `npm start` says that it is there, then reload the page.";
+  const names = ["Adapter", "Inspection", "LinkedReport", "Measurer", "csvOf", "figureOf", "weightsBudget"];
+  const lines = names.map((name) => `export const ${name} = undefined;`);
+  const init = `export default () => Promise.reject(new Error(${JSON.stringify(why)}));`;
+  writeFileSync("www/generated/verifier.js", `${[...lines, init].join("\n")}\n`);
 }
 
 /** Tables that the inspector loads beside itself, as one file: `src/tables.rs` takes it apart. */

@@ -13,13 +13,14 @@ export async function build() {
   await bundlePage();
 }
 
-/** www/ and its generated wasm → dist/. */
-export async function bundlePage() {
+/** www/ and its generated wasm → dist/; `beforeVerifier` as long as a stub is in the verifier's place. */
+export async function bundlePage({ beforeVerifier = false } = {}) {
   await step(
     "Page: bundling into dist",
     process.execPath,
     ["node_modules/vite/bin/vite.js", "build", "--logLevel", "warn"],
     {
+      env: beforeVerifier ? { VITE_BEFORE_VERIFIER: "1" } : {},
       otherwise: "The page does not bundle; Vite says why above.",
     },
   );

@@ -1,28 +1,59 @@
-// npm start: build, serve on localhost, print the address.
+// npm start: build, serve on localhost, print the address. The page is served as soon as the inspector is built, and the verifier
+// is built behind it.
 //   npm start -- --port 8080   another port
-//   npm start -- --dev         Vite's development server: the page reloads on every edit in www/
+//   npm start -- --dev         Vite's development server: the page reloads on every edit in www/, and of the Rust code, which is
+//                              compiled fast rather than small
 
+import { watch } from "node:fs";
 import { parseArgs } from "node:util";
-import { build } from "./build.mjs";
-import { buildWasm } from "./build-wasm.mjs";
+import { bundlePage } from "./build.mjs";
+import { RUST, buildWasm, hasVerifier, writeVerifierStub } from "./build-wasm.mjs";
 import { Failure, main } from "./lib/run.mjs";
 import { setUp } from "./setup.mjs";
 
+/** How long an editor may take to write its files. */
+const SETTLE_MS = 200;
+
 await main(async () => {
   const { dev, port } = options();
-  if (dev) {
-    await setUp();
-    await buildWasm();
-  } else {
-    await build();
-  }
+  await setUp();
+  await buildWasm({ names: ["inspector"], fast: dev });
+  const beforeVerifier = !hasVerifier();
+  if (beforeVerifier) writeVerifierStub();
+  if (!dev) await bundlePage({ beforeVerifier });
+
   const vite = await import("vite");
   const where = { port, host: "127.0.0.1" }; // reached as localhost too; a port that is taken gives the next one
   const server = dev
     ? await (await vite.createServer({ server: where })).listen()
     : await vite.preview({ preview: where });
   console.log(`\nGammascope is at http://localhost:${server.httpServer.address().port}/ (Ctrl+C stops it)`);
+
+  await buildWasm({ names: ["verifier"], fast: dev });
+  if (!dev) await bundlePage();
+  if (beforeVerifier) console.log("The verifier is there: reload the page to measure, and to open addresses and links.");
+  if (dev) await rebuildOnEdits();
 });
+
+/** Compiles both modules anew whenever the Rust code is edited; Vite sees what is written and reloads the page. */
+async function rebuildOnEdits() {
+  let edited = false;
+  let wake = () => undefined;
+  const noticed = () => {
+    edited = true;
+    wake();
+  };
+  for (const folder of RUST) watch(folder, { recursive: true }, noticed);
+  for (;;) {
+    if (!edited) await new Promise((resolve) => (wake = resolve));
+    edited = false;
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+    await buildWasm({ fast: true }).catch((error) => {
+      if (!(error instanceof Failure)) throw error;
+      console.error([error.output, error.message].filter(Boolean).join("\n"));
+    });
+  }
+}
 
 function options() {
   try {

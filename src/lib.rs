@@ -46,23 +46,21 @@
 //! - `model`, `forward`, `cpu` (feature `verify`): what one model is, as data; the streamed forward pass that runs it; and the
 //!   operations it is made of, in f32.
 //! - `gpu` (feature): the exact Gram matrix of `verify`, the same integers, on a GPU.
-//! - `text` (feature): text as token ids, by the checkpoint's own tokenizer.
+//! - `text` (feature `verify`): text as token ids, by the checkpoint's own tokenizer.
 //! - `device` (feature `verify`): which of the two computes it.
 //! - [`report`]: the schema of everything that is said, and its assembly by [`inspect`](mod@inspect).
 //! - [`compare`](mod@compare): two inspections side by side; [`export`]: kernel directions as safetensors or JSON; [`adapter`]: what
 //!   a LoRA adapter wastes on the kernels of its base.
-//! - `share` (feature): a report as a link that holds it, or as one HTML file.
+//! - [`share`]: a report as a link that holds it, or as one HTML file.
 //! - [`plot`]: figures as SVG with the table behind them; [`figures`] draws those of an inspection.
 //! - `order`: sorting and grouping, compiled once; std only, and used everywhere.
-//! - `web` and `bin`: the two boundaries; everything may be used there and nothing depends on them.
+//! - `web/` (crates of their own) and `bin`: the two boundaries; everything may be used there and nothing depends on them.
 
 pub mod adapter;
 pub mod checkpoint;
 pub mod compare;
 #[cfg(feature = "verify")]
 pub mod cpu;
-#[cfg(feature = "verify")]
-pub mod device;
 pub mod export;
 pub mod figures;
 #[cfg(feature = "verify")]
@@ -72,20 +70,21 @@ pub mod gpu;
 pub mod inspect;
 pub mod kernel;
 #[cfg(feature = "verify")]
+pub mod measure;
+#[cfg(feature = "verify")]
 pub mod model;
 pub mod norm;
 mod order;
 pub mod plot;
 pub mod reader;
 pub mod report;
-#[cfg(feature = "share")]
+#[cfg(feature = "verify")]
+pub mod run;
 pub mod share;
 pub mod source;
 pub mod tables;
-#[cfg(feature = "text")]
-pub mod text;
 #[cfg(feature = "verify")]
-pub mod verify;
-#[cfg(feature = "web")]
-pub mod web;
+pub mod text;
+#[cfg(test)]
+mod typescript;
 pub mod writer;

@@ -25,16 +25,9 @@ pub enum Table {
 }
 
 macro_rules! embedded {
-    ($path:literal) => {{
-        #[cfg(any(not(feature = "web"), feature = "verify"))]
-        {
-            include_str!($path)
-        }
-        #[cfg(not(any(not(feature = "web"), feature = "verify")))]
-        {
-            ""
-        }
-    }};
+    ($path:literal) => {
+        if cfg!(feature = "tables") { include_str!($path) } else { "" }
+    };
 }
 
 static PROVIDED: OnceLock<String> = OnceLock::new();

@@ -2,7 +2,7 @@
  * Numbers, bytes and the schema's words as people read them. Plain ASCII digits and exponents: what is copied from
  * the page can be pasted into code.
  */
-import type { KernelForm, ModelVerdict, NormBehaviour, NormKind, NormRole, ReaderUse, ScaleConvention } from './report';
+import { THRESHOLD, type KernelForm, type ModelVerdict, type NormBehaviour, type NormKind, type NormRole, type ReaderUse, type ScaleConvention } from './report';
 
 const grouped = new Intl.NumberFormat('en-US');
 
@@ -71,7 +71,7 @@ export function probability(value: number): string {
 /** What a confidence means in words. */
 export function confidenceWord(value: number): string {
   if (value >= 0.99) return 'near certain';
-  if (value >= 0.95) return 'very likely';
+  if (value >= THRESHOLD) return 'very likely';
   if (value >= 0.8) return 'likely';
   return value > 0 ? 'thin' : 'undecided';
 }

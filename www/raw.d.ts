@@ -4,6 +4,11 @@ declare module '*?raw' {
   export default text;
 }
 
+/** What `npm start` says to the page that it builds before the verifier. */
+interface ImportMeta {
+  readonly env: { readonly VITE_BEFORE_VERIFIER?: string };
+}
+
 /** Its address where the path ends so. */
 declare module '*?url' {
   const address: string;

@@ -1,5 +1,8 @@
 // Generated from src/report, src/plot and src/inspect: run `UPDATE_TYPES=1 cargo test typescript`.
 
+/** The least probability at which a kind is named. */
+export const THRESHOLD = 0.95;
+
 export type Report = { 
 /**
  * Always [`SCHEMA`].

@@ -56,17 +56,17 @@ async function findTarget() {
 }
 
 /** Runs a cargo build and returns the file it made whose name ends in `suffix`. */
-export async function cargoBuild(label, args, suffix, { env = {}, otherwise, command = "build" } = {}) {
+export async function cargoBuild(label, args, suffix, { env = {}, otherwise } = {}) {
   const messages = await step(
     label,
     "cargo",
-    [command, "--message-format=json-render-diagnostics", ...args],
+    ["build", "--message-format=json-render-diagnostics", ...args],
     { env, otherwise },
   );
   const artifacts = messages.split("\n").filter((line) => line.startsWith('{"reason":"compiler-artifact"'));
   const made = JSON.parse(artifacts.at(-1)).filenames.find((name) => name.endsWith(suffix));
   if (!made)
-    throw new Failure(`cargo made no ${suffix || "program"} with \`cargo ${command} ${args.join(" ")}\`.`);
+    throw new Failure(`cargo made no ${suffix || "program"} with \`cargo build ${args.join(" ")}\`.`);
   return made;
 }
 

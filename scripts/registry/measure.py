@@ -4,7 +4,7 @@
     python measure.py OUT [--only SUBSTRING] [--source transformers|timm] [--no-variants] [--redo]
 
 needs torch, transformers, timm (no weights are downloaded: models are built from default configs on
-the meta device). Writes OUT/NAME.json.gz, as tests/support/architecture.rs reads it, and
+the meta device). Writes OUT/NAME.json.gz, as tests/it/support/architecture.rs reads it, and
 OUT/../failures.txt, OUT/../summary.tsv. A norm's `kind` is decided by running a float32 copy of the
 module on random input, never by its name:
 

@@ -2,41 +2,9 @@
 
 use super::elementary::{normal_share, sigmoid};
 use super::rows;
-
-/// One of them, by the formula that transformers gives its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activation {
-    /// x Φ(x), by erf.
-    Gelu,
-    /// ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))).
-    GeluTanh,
-    /// x σ(1.702 x).
-    GeluQuick,
-    /// x σ(x).
-    Silu,
-    /// max(x, 0).
-    Relu,
-    /// max(x, 0)².
-    ReluSquared,
-    /// tanh x.
-    Tanh,
-}
+use crate::model::operation::Activation;
 
 impl Activation {
-    /// The activation that transformers calls so.
-    pub fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "gelu" | "gelu_python" => Self::Gelu,
-            "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" | "gelu_accurate" => Self::GeluTanh,
-            "quick_gelu" => Self::GeluQuick,
-            "silu" | "swish" => Self::Silu,
-            "relu" => Self::Relu,
-            "relu2" => Self::ReluSquared,
-            "tanh" => Self::Tanh,
-            _ => return None,
-        })
-    }
-
     /// Applies it to every value.
     pub fn apply(self, x: &mut [f32]) {
         match self {

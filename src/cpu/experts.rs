@@ -1,15 +1,7 @@
 //! Routing: which experts a token goes to, and with what weights.
 
 use super::elementary::sigmoid;
-
-/// What turns the router's outputs into weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gate {
-    /// Over all experts.
-    Softmax,
-    /// Each by itself.
-    Sigmoid,
-}
+use crate::model::operation::Gate;
 
 /// The `chosen` experts of greatest weight for one token, from the router's output; their weights sum to 1 where
 /// `normalised`. Of equal weights the first expert comes first.

@@ -1,17 +1,9 @@
 //! y = x Wᵀ + b: a linear map of every token.
 
 use super::rows;
+use crate::model::operation::Layout;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
-
-/// How the weight lies in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
-    /// m × k, as in torch's `Linear`.
-    OutputInput,
-    /// k × m, as in GPT-2's `Conv1D`.
-    InputOutput,
-}
 
 /// The weight of a linear map from k inputs to m outputs.
 #[derive(Debug, Clone, Copy)]

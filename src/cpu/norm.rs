@@ -2,15 +2,7 @@
 
 use super::lanes::sum;
 use super::rows;
-
-/// What a norm subtracts before it divides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Centring {
-    /// The mean over the channels: LayerNorm.
-    Mean,
-    /// Nothing: RMSNorm.
-    None,
-}
+use crate::model::operation::Centring;
 
 /// x̂ = (x − m)/√(mean (x − m)² + ε) of every token, m being the mean or nothing; in place, on n × `width` values.
 pub fn normalise(centring: Centring, x: &mut [f32], width: usize, epsilon: f32) {

@@ -1,17 +1,10 @@
 //! Rotary position codes: pairs of channels of a query or key, turned by the position times a frequency.
 
-/// Which channels are a pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pairing {
-    /// i and i + r/2 of the r turned channels: GPT-NeoX and most others.
-    Halves,
-    /// 2i and 2i + 1: GPT-J.
-    Interleaved,
-}
+use crate::model::operation::Pairing;
 
 /// cos and sin of position × frequency.
 #[derive(Debug, Clone)]
-pub struct Turns {
+pub struct RotaryTable {
     /// r/2.
     pairs: usize,
     /// Position after position.
@@ -19,7 +12,7 @@ pub struct Turns {
     sines: Vec<f32>,
 }
 
-impl Turns {
+impl RotaryTable {
     /// Of the positions 0 … `length` − 1; `frequencies` are r/2 angles a position. `factor` multiplies both (YaRN).
     pub fn new(frequencies: &[f32], length: usize, factor: f32) -> Self {
         let angles = (0..length).flat_map(|position| frequencies.iter().map(move |f| position as f32 * f));
@@ -32,7 +25,7 @@ impl Turns {
         (self.pairs, [self.cosines.as_slice(), self.sines.as_slice()].concat())
     }
 
-    /// Turns the first r channels of every head in `x`: n tokens × heads × `head_width`, the positions of the tokens counting
+    /// RotaryTable the first r channels of every head in `x`: n tokens × heads × `head_width`, the positions of the tokens counting
     /// from 0 every `length` tokens.
     pub fn apply(&self, x: &mut [f32], heads: usize, head_width: usize, length: usize, pairing: Pairing) {
         let pairs = self.pairs;
@@ -60,7 +53,7 @@ mod tests {
 
     /// The product of a query at one position and a key at another.
     fn product(query: usize, key: usize, pairing: Pairing) -> f32 {
-        let turns = Turns::new(&[1.0, 0.1], 12, 1.0);
+        let turns = RotaryTable::new(&[1.0, 0.1], 12, 1.0);
         let mut x: Vec<f32> = vec![0.0; 12 * 5];
         let (q, k) = ([0.3, -1.0, 0.7, 0.2, 0.5], [0.9, 0.4, -0.6, 1.1, 0.8]);
         let turned = |x: &mut Vec<f32>, vector: &[f32; 5], position: usize| -> Vec<f32> {
@@ -84,7 +77,7 @@ mod tests {
 
     #[test]
     fn position_zero_and_channels_beyond_the_pairs_are_left_alone() {
-        let turns = Turns::new(&[1.0, 0.1], 2, 1.0);
+        let turns = RotaryTable::new(&[1.0, 0.1], 2, 1.0);
         let mut x = [1.0, 2.0, 3.0, 4.0, 5.0, 1.0, 2.0, 3.0, 4.0, 5.0];
         turns.apply(&mut x, 1, 5, 2, Pairing::Halves);
         assert_eq!(x[..5], [1.0, 2.0, 3.0, 4.0, 5.0]);

@@ -1,7 +1,6 @@
 //! Reads what a pass wants next while it computes: as many bytes are ahead of it as its largest matrix has, or some that are
 //! never too many.
 
-use super::weights::AT_ONCE;
 use crate::checkpoint::Checkpoint;
 use crate::source::{ByteSource, SourceError};
 use futures_util::FutureExt;
@@ -12,6 +11,9 @@ use std::ops::Range;
 use std::task::{Context, Poll};
 
 type Bytes = Result<Vec<u8>, SourceError>;
+
+/// Bytes that are read at once: in memory beside the decoded values.
+pub(super) const AT_ONCE: u64 = 16 << 20;
 
 /// Bytes of one shard, no more than [`AT_ONCE`].
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use super::kernels::{Columns, Heads, Kernels};
 use super::{ForwardError, Pass, Watch};
 use crate::cpu::attention::{Attention as Kernel, Bias};
-use crate::cpu::rotary::Turns;
+use crate::cpu::rotary::RotaryTable;
 use crate::model::architecture::{Attention, HeadNorm, Norm, Position, Projections};
 use crate::source::ByteSource;
 use half::bf16;
@@ -30,10 +30,10 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         let bias = match &attention.position {
             Position::None => Bias::None,
             Position::Rotary(rotary) => {
-                let turns = Turns::new(&rotary.frequencies_of(length), length, rotary.factor);
+                let turns = RotaryTable::new(&rotary.frequencies_of(length), length, rotary.factor);
                 let of = |count| Heads { count, width: head_width, length };
-                self.kernels.turn(&mut q, &turns, of(heads), rotary.pairing);
-                self.kernels.turn(&mut k, &turns, of(key_heads), rotary.pairing);
+                self.kernels.rotary(&mut q, &turns, of(heads), rotary.pairing);
+                self.kernels.rotary(&mut k, &turns, of(key_heads), rotary.pairing);
                 Bias::None
             }
             Position::Alibi(slopes) => Bias::Alibi(slopes),

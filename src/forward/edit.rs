@@ -2,8 +2,8 @@
 
 use super::ForwardError;
 use crate::checkpoint::Tensor;
-use crate::cpu::linear::Layout;
 use crate::model::architecture::Linear;
+use crate::model::operation::Layout;
 
 /// W ← W + a vᵀ and b ← b + c, for a linear map from k inputs to m outputs, whichever way W lies in memory.
 ///

@@ -3,9 +3,9 @@
 use super::kernels::{Columns, Kernels};
 use super::weights::Loaded;
 use super::{ForwardError, Pass};
-use crate::cpu::activation::Activation;
 use crate::cpu::experts::route;
 use crate::model::architecture::{FeedForward, Gated, GatedInputs, Linear};
+use crate::model::operation::Activation;
 use crate::source::ByteSource;
 
 /// Tokens whose hidden values are in memory at once, where the matrices of a part are.

@@ -2,12 +2,15 @@
 
 use super::ForwardError;
 use crate::checkpoint::dtype::TensorType;
-use crate::cpu::activation::Activation;
 use crate::cpu::attention::Attention;
-use crate::cpu::linear::{self, Layout, Weight};
+use crate::cpu::linear::{self, Weight};
 use crate::cpu::loss::Loss;
-use crate::cpu::norm::{self, Centring};
-use crate::cpu::rotary::{Pairing, Turns};
+use crate::cpu::norm;
+use crate::cpu::rotary::RotaryTable;
+use crate::model::operation::Activation;
+use crate::model::operation::Centring;
+use crate::model::operation::Layout;
+use crate::model::operation::Pairing;
 
 /// The size of a linear map, and how its weight lies in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,8 +103,8 @@ pub trait Kernels {
         shift: Option<&Self::Values>,
         width: usize,
     ) -> Self::Values;
-    /// See [`Turns::apply`].
-    fn turn(&self, x: &mut Self::Values, turns: &Turns, heads: Heads, pairing: Pairing);
+    /// See [`RotaryTable::apply`].
+    fn rotary(&self, x: &mut Self::Values, turns: &RotaryTable, heads: Heads, pairing: Pairing);
     /// See [`Attention::attend`].
     fn attend(
         &self,
@@ -222,7 +225,7 @@ impl Kernels for Cpu {
         y
     }
 
-    fn turn(&self, x: &mut Vec<f32>, turns: &Turns, heads: Heads, pairing: Pairing) {
+    fn rotary(&self, x: &mut Vec<f32>, turns: &RotaryTable, heads: Heads, pairing: Pairing) {
         turns.apply(x, heads.count, heads.width, heads.length, pairing);
     }
 

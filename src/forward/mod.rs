@@ -17,8 +17,8 @@ mod weights;
 
 use crate::checkpoint::Checkpoint;
 use crate::cpu::embedding::gather;
-use crate::cpu::norm::Centring;
 use crate::model::architecture::{Architecture, Block, Branch, Linear, Norm};
+use crate::model::operation::Centring;
 use crate::source::{ByteSource, SourceError};
 use kernels::{Cpu, Kernels};
 use std::ops::ControlFlow;
@@ -230,7 +230,7 @@ pub struct Pass<'a, S, K = Cpu> {
     kernels: &'a K,
     tokens: Tokens<'a>,
     /// What the norms of the stream are taken to subtract, against what the architecture says; those of queries and keys stay.
-    told: Option<Centring>,
+    assumed_kind: Option<Centring>,
 }
 
 /// Takes the first bytes of a tensor to a device, for who wants to know how long that takes; gives how many they are.
@@ -261,13 +261,19 @@ impl<'a, S: ByteSource> Pass<'a, S> {
         if let Some(longest) = architecture.longest.filter(|longest| tokens.length > *longest) {
             return Err(ForwardError::TooLong { length: tokens.length, longest });
         }
-        Ok(Self { architecture, weights: Weights::new(checkpoint), kernels: &Cpu, tokens, told: None })
+        Ok(Self {
+            architecture,
+            weights: Weights::new(checkpoint),
+            kernels: &Cpu,
+            tokens,
+            assumed_kind: None,
+        })
     }
 
     /// The same pass on another device.
     pub fn on<K: Kernels>(self, kernels: &'a K) -> Pass<'a, S, K> {
-        let Self { architecture, weights, tokens, told, .. } = self;
-        Pass { architecture, weights, kernels, tokens, told }
+        let Self { architecture, weights, tokens, assumed_kind, .. } = self;
+        Pass { architecture, weights, kernels, tokens, assumed_kind }
     }
 }
 
@@ -277,8 +283,14 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
     where
         'a: 'b,
     {
-        let Self { architecture, weights, kernels, tokens, told } = self;
-        Pass { architecture, weights: weights.edited(edits), kernels, tokens: *tokens, told: *told }
+        let Self { architecture, weights, kernels, tokens, assumed_kind } = self;
+        Pass {
+            architecture,
+            weights: weights.edited(edits),
+            kernels,
+            tokens: *tokens,
+            assumed_kind: *assumed_kind,
+        }
     }
 
     /// γ and β of a norm (d values each) as the pass has them; `None` for γ = 1 and for β = 0.
@@ -295,9 +307,9 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         Ok(self.weights.squares(linear.weight).await?.sqrt())
     }
 
-    /// The same pass with every norm of the stream told to be of this kind.
-    pub fn told(self, centring: Centring) -> Self {
-        Self { told: Some(centring), ..self }
+    /// The same pass with every norm of the stream taken to be of this kind.
+    pub fn assumed_kind(self, centring: Centring) -> Self {
+        Self { assumed_kind: Some(centring), ..self }
     }
 
     /// The last hidden states, n × d, after the final norm.
@@ -411,7 +423,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         x: &K::Values,
         watch: &mut impl Watch,
     ) -> Result<K::Values, ForwardError> {
-        self.norm_told(self.told.unwrap_or(norm.centring), norm, x, watch).await
+        self.norm_told(self.assumed_kind.unwrap_or(norm.centring), norm, x, watch).await
     }
 
     async fn norm_told(

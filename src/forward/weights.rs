@@ -1,7 +1,7 @@
 //! Tensors of a checkpoint: small ones decoded to f32, matrices taken to a device as they are.
 
 use super::ForwardError;
-use super::ahead::{Ahead, Piece, pieces};
+use super::ahead::{AT_ONCE, Ahead, Piece, pieces};
 use super::edit::Edit;
 use super::kernels::{Kernels, Shape};
 use crate::checkpoint::dtype::TensorType;
@@ -11,9 +11,6 @@ use crate::source::{ByteSource, SourceError};
 use safetensors::Dtype;
 use std::cell::RefCell;
 use std::ops::Range;
-
-/// Bytes that are read at once: in memory beside the decoded values.
-pub(super) const AT_ONCE: u64 = 16 << 20;
 
 /// Bytes that are read ahead at least: of a small model several blocks.
 pub const AHEAD: u64 = 2 * AT_ONCE;

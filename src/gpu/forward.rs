@@ -6,14 +6,15 @@
 use super::memory::{Held, Memory};
 use super::{Gpu, GpuError};
 use crate::checkpoint::dtype::TensorType;
-use crate::cpu::activation::Activation;
 use crate::cpu::attention::{Attention, Bias};
-use crate::cpu::linear::Layout;
 use crate::cpu::loss::Loss;
-use crate::cpu::norm::Centring;
-use crate::cpu::rotary::{Pairing, Turns};
+use crate::cpu::rotary::RotaryTable;
 use crate::forward::ForwardError;
 use crate::forward::kernels::{Columns, Heads, Kernels, Shape};
+use crate::model::operation::Activation;
+use crate::model::operation::Centring;
+use crate::model::operation::Layout;
+use crate::model::operation::Pairing;
 use safetensors::Dtype;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -36,7 +37,7 @@ enum Shader {
     Linear { kind: u32, turned: bool, in_software: bool },
     Normalise { centred: bool },
     ScaleAndShift,
-    Turn { interleaved: bool },
+    Rotary { interleaved: bool },
     Attend { bias: u32 },
     Activate { kind: u32, gated: bool },
     Add,
@@ -54,7 +55,7 @@ impl Shader {
             Self::Linear { .. } => "linear",
             Self::Normalise { .. } => "normalise",
             Self::ScaleAndShift => "scale_and_shift",
-            Self::Turn { .. } => "turn",
+            Self::Rotary { .. } => "rotary",
             Self::Attend { .. } => "attend",
             Self::Activate { .. } => "activate",
             Self::Add => "add",
@@ -80,7 +81,7 @@ impl Shader {
             Self::Attend { .. } => (FUNCTIONS, include_str!("shaders/attend.wgsl")),
             Self::Loss => ("", include_str!("shaders/loss.wgsl")),
             Self::ScaleAndShift => (ELEMENTS, include_str!("shaders/scale_and_shift.wgsl")),
-            Self::Turn { .. } => (ELEMENTS, include_str!("shaders/turn.wgsl")),
+            Self::Rotary { .. } => (ELEMENTS, include_str!("shaders/rotary.wgsl")),
             Self::Activate { .. } => (ELEMENTS, include_str!("shaders/activate.wgsl")),
             Self::Add => (ELEMENTS, include_str!("shaders/add.wgsl")),
             Self::Bound => (ELEMENTS, include_str!("shaders/bound.wgsl")),
@@ -99,7 +100,7 @@ impl Shader {
         match self {
             Self::Linear { kind, turned, .. } => vec![("TYPE", f64::from(kind)), ("TURNED", truth(turned))],
             Self::Normalise { centred } => vec![("CENTRED", truth(centred))],
-            Self::Turn { interleaved } => vec![("INTERLEAVED", truth(interleaved))],
+            Self::Rotary { interleaved } => vec![("INTERLEAVED", truth(interleaved))],
             Self::Attend { bias } => vec![("BIAS", f64::from(bias))],
             Self::Activate { kind, gated } => vec![("KIND", f64::from(kind)), ("GATED", truth(gated))],
             _ => Vec::new(),
@@ -490,12 +491,12 @@ impl Kernels for GpuKernels {
         y
     }
 
-    fn turn(&self, x: &mut Values, turns: &Turns, heads: Heads, pairing: Pairing) {
+    fn rotary(&self, x: &mut Values, turns: &RotaryTable, heads: Heads, pairing: Pairing) {
         let Heads { count, width, length } = heads;
         let tokens = x.count / (count * width);
         let (pairs, table) = turns.table();
         let shape = [tokens, count, width, length, pairs].map(|size| size as u32);
-        let shader = Shader::Turn { interleaved: pairing == Pairing::Interleaved };
+        let shader = Shader::Rotary { interleaved: pairing == Pairing::Interleaved };
         self.on_values(shader, tokens * count * pairs, &shape, &[&self.floats(&table), &x.held]);
     }
 
@@ -702,12 +703,12 @@ mod tests {
         async fn on<K: Kernels>(&self, kernels: &K) -> Vec<f32> {
             let Self(attention, pairing) = self;
             let Attention { heads, key_heads, head_width: width, length, .. } = *attention;
-            let turns = Turns::new(&[1.0, 0.1], length, 1.1);
+            let turns = RotaryTable::new(&[1.0, 0.1], length, 1.1);
             let mut q = kernels.put(normal(2 * length * heads * width, 11));
             let mut k = kernels.put(normal(2 * length * key_heads * width, 12));
             let v = kernels.put(normal(2 * length * key_heads * width, 13));
-            kernels.turn(&mut q, &turns, Heads { count: heads, width, length }, *pairing);
-            kernels.turn(&mut k, &turns, Heads { count: key_heads, width, length }, *pairing);
+            kernels.rotary(&mut q, &turns, Heads { count: heads, width, length }, *pairing);
+            kernels.rotary(&mut k, &turns, Heads { count: key_heads, width, length }, *pairing);
             kernels.get(&kernels.attend(attention, &q, &k, &v)).await.unwrap()
         }
     }

@@ -6,7 +6,7 @@
 
 use super::timestamps::{self, Timestamps};
 use super::{Gpu, GpuError};
-use crate::verify::gram::{Gram, Gridded, Light};
+use crate::measure::gram::{Gram, Gridded, Light};
 
 /// Side of a tile of the result, as in the shader.
 const TILE: usize = 32;
@@ -40,7 +40,7 @@ struct Chunks {
     tiles: usize,
 }
 
-/// k = Σ 256^p dₚ, the lowest first. |k| < [`LIGHT`](crate::verify::gram::LIGHT).
+/// k = Σ 256^p dₚ, the lowest first. |k| < [`LIGHT`](crate::measure::gram::LIGHT).
 fn digits(k: i32) -> [i8; 4] {
     // Adding 128 to every digit makes them the plain bytes of a number ≥ 0; flipping a byte's top bit takes 128 off again.
     let bytes = (k as u32).wrapping_add(0x8080_8080) ^ 0x8080_8080;
@@ -233,8 +233,8 @@ fn source(packed: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verify::gram::LIGHT;
-    use crate::verify::gram::tests::{gridded, hostile};
+    use crate::measure::gram::LIGHT;
+    use crate::measure::gram::tests::{gridded, hostile};
     use pollster::block_on;
     use proptest::prelude::*;
 

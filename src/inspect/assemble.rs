@@ -1,68 +1,27 @@
 //! One report from what was read: each site with its evidence, kernel and readers, then the model as a whole.
 
 use super::dead::{reader_reports, total_dead};
+use super::inspector::Inspector;
 use super::judge::Judged;
 use super::kernel::{kernel_of, kernel_report};
-use super::weights::Streams;
 use super::{Inspection, Stored};
+use crate::checkpoint::TensorError;
 use crate::checkpoint::config::{Config, Scope};
 use crate::checkpoint::dtype::TensorType;
-use crate::checkpoint::{Checkpoint, TensorError};
 use crate::kernel::scale::Scale;
 use crate::norm::convention::{self, Storage};
 use crate::norm::evidence;
 use crate::norm::{NormSite, unnamed};
 use crate::order;
-use crate::reader::{ReaderIndex, Readers};
+use crate::reader::Readers;
 use crate::report::sentence;
 use crate::report::{
     CheckpointSummary, DeadParameters, ModelSummary, NormKind, NormReport, NormRole, RemoteSummary, Report,
-    SCHEMA, Verification, Warning,
+    SCHEMA,
 };
 use crate::source::{ByteSource, Transfer};
 
-pub(super) struct Inspector<'a, S> {
-    checkpoint: &'a Checkpoint<S>,
-    pub(super) sites: &'a [NormSite],
-    readers: ReaderIndex<'a>,
-    foreign_configs: Vec<&'a str>,
-    pub(super) storage: Storage,
-    pub(super) streams: &'a Streams,
-    pub(super) verification: Option<&'a Verification>,
-    warnings: Vec<Warning>,
-}
-
-impl<'a, S: ByteSource> Inspector<'a, S> {
-    pub(super) fn new(checkpoint: &'a Checkpoint<S>, sites: &'a [NormSite], streams: &'a Streams) -> Self {
-        let mut inspector = Self {
-            checkpoint,
-            sites,
-            readers: ReaderIndex::new(&checkpoint.tensors, sites).with_tied(&streams.tied),
-            foreign_configs: Vec::new(),
-            storage: Storage::default(),
-            streams,
-            verification: None,
-            warnings: checkpoint.warnings.clone(),
-        };
-        for config in checkpoint.configs.iter().filter(|config| !fits(config, checkpoint)) {
-            inspector.foreign_configs.push(config.path.as_str());
-            let widths = config.widths().iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
-            let message = format!(
-                "`{}` declares a width of {widths}, which no tensor has: it is of another model and is not believed",
-                config.path
-            );
-            inspector.warn("config_foreign", &config.path, message);
-        }
-        inspector
-    }
-
-    /// With what was measured on activations, and what there was to say about it.
-    pub(super) fn with(mut self, verification: &'a Verification, warnings: Vec<Warning>) -> Self {
-        self.verification = Some(verification);
-        self.warnings.extend(warnings);
-        self
-    }
-
+impl<S: ByteSource> Inspector<'_, S> {
     pub(super) fn report(mut self, stored: &[Stored]) -> Inspection {
         let read = self.sites.iter().zip(stored);
         self.storage = Storage::of(
@@ -119,11 +78,6 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
         let shifts =
             stored.iter().map(|stored| stored.shift.as_ref().and_then(|shift| shift.clone().ok())).collect();
         Inspection { report, scales, shifts }
-    }
-
-    /// The configuration that speaks for a name, when it is believed.
-    pub(super) fn config(&self, name: &str) -> Option<&'a Config> {
-        self.checkpoint.config_of(name).filter(|config| !self.foreign_configs.contains(&config.path.as_str()))
     }
 
     fn site(&mut self, site: &NormSite, stored: &Stored, judged: &Judged) -> (NormReport, Option<Scale>) {
@@ -261,10 +215,6 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
         };
         self.warn("names_opaque", name, message);
     }
-
-    fn warn(&mut self, code: &str, place: &str, message: String) {
-        self.warnings.push(Warning { code: code.to_owned(), message, r#where: place.to_owned() });
-    }
 }
 
 /// Fewer names that say nothing are no reason to speak.
@@ -280,14 +230,4 @@ fn split(read: Option<&Result<Vec<f64>, TensorError>>) -> (Option<&[f64]>, Optio
         Some(Ok(values)) => (Some(values), None),
         Some(Err(error)) => (None, Some(error.to_string())),
     }
-}
-
-/// Whether a configuration can be of this checkpoint: one of the widths it declares is a dimension of some tensor. A GGUF
-/// file's lies in the file itself.
-pub(super) fn fits<S>(config: &Config, checkpoint: &Checkpoint<S>) -> bool {
-    let widths = config.widths();
-    let mut concerned = checkpoint.tensors.iter().filter(|tensor| tensor.name.starts_with(&config.prefix));
-    config.scope("").is_gguf()
-        || widths.is_empty()
-        || concerned.any(|tensor| tensor.shape.iter().any(|size| widths.contains(size)))
 }

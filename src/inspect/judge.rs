@@ -2,7 +2,7 @@
 //! what their siblings are.
 
 use super::Stored;
-use super::assemble::Inspector;
+use super::inspector::Inspector;
 use crate::norm::NormSite;
 use crate::norm::evidence::{self, BothKinds, Evidence, Siblings, Source, Stream, Witness};
 use crate::norm::verdict::{self, Verdict};

@@ -2,6 +2,7 @@
 
 mod assemble;
 mod dead;
+mod inspector;
 mod judge;
 mod kernel;
 mod weights;
@@ -14,7 +15,7 @@ use crate::report::claims::Claim;
 use crate::report::{Report, Verification, Warning};
 use crate::source::{ByteSource, SourceError};
 use crate::writer;
-use assemble::Inspector;
+use inspector::Inspector;
 use serde::Serialize;
 use std::ops::ControlFlow;
 use weights::Streams;
@@ -142,7 +143,7 @@ async fn find_sites<S: ByteSource>(
 ) -> (Vec<NormSite>, Read) {
     let tensors = &checkpoint.tensors;
     let config_of = |name: &str| {
-        let config = checkpoint.config_of(name).filter(|config| assemble::fits(config, checkpoint))?;
+        let config = checkpoint.config_of(name).filter(|config| inspector::fits(config, checkpoint))?;
         Some(config.scope(name))
     };
     // Every configuration that diffusers writes says which of its classes it is for.

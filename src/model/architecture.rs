@@ -1,10 +1,10 @@
 //! One model, fully resolved: plain data. Tensors are indices into the catalogue; shapes have been checked.
 
-use crate::cpu::activation::Activation;
-use crate::cpu::experts::Gate;
-use crate::cpu::linear::Layout;
-use crate::cpu::norm::Centring;
-use crate::cpu::rotary::Pairing;
+use crate::model::operation::Activation;
+use crate::model::operation::Centring;
+use crate::model::operation::Gate;
+use crate::model::operation::Layout;
+use crate::model::operation::Pairing;
 use std::borrow::Cow;
 
 /// A model.
@@ -374,7 +374,7 @@ impl Architecture {
     }
 
     /// Multiplications a token in the blocks, in sequences of `length` tokens.
-    pub fn products(&self, length: usize) -> f64 {
+    pub fn macs(&self, length: usize) -> f64 {
         let linear: f64 =
             self.linear_maps().map(|(map, share)| share * map.inputs as f64 * map.outputs as f64).sum();
         let attention = |block: &Block| {
@@ -406,7 +406,7 @@ impl Block {
     /// Tensors, about in the order in which they are read.
     fn reads(&self) -> impl Iterator<Item = usize> {
         let attention = self.attention.linear_maps().map(|(map, _)| map).flat_map(Linear::tensors);
-        let of_heads = self.attention.head_norms();
+        let of_heads = self.attention.qk_norm();
         let feed_forward = self.feed_forward.linear_maps().map(|(map, _)| map).flat_map(Linear::tensors);
         let before = |branch: &Branch| branch.before.iter().flat_map(Norm::tensors).collect::<Vec<_>>();
         let after = |branch: &Branch| {
@@ -426,12 +426,12 @@ impl Block {
         let of_branches = [&self.around_attention, &self.around_feed_forward]
             .into_iter()
             .flat_map(|branch| [&branch.before, &branch.inner_after, &branch.after]);
-        of_branches.flatten().chain(self.attention.head_norms())
+        of_branches.flatten().chain(self.attention.qk_norm())
     }
 }
 
 impl Attention {
-    fn head_norms(&self) -> impl Iterator<Item = &Norm> {
+    fn qk_norm(&self) -> impl Iterator<Item = &Norm> {
         [&self.query_norm, &self.key_norm].into_iter().flatten().flat_map(HeadNorm::norms)
     }
 

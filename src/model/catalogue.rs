@@ -13,7 +13,7 @@ use super::table::{
 };
 use crate::checkpoint::Tensor;
 use crate::checkpoint::config::Config;
-use crate::cpu::linear::Layout;
+use crate::model::operation::Layout;
 
 /// Architectures that have the head of their family; others are a base model, or have a head for another task.
 const WITH_HEAD: [&str; 4] = ["ForCausalLM", "LMHeadModel", "ForMaskedLM", "BertForPreTraining"];
@@ -195,7 +195,7 @@ impl Walk<'_> {
                 self.linear(&format!("{path}{name}"), outputs, width, stored.projection_bias)?;
             }
         }
-        if let Some(HeadNormsRow { names, scales, shift, present }) = row.head_norms
+        if let Some(HeadNormsRow { names, scales, shift, present }) = row.qk_norm
             && self.fields.switch(present)?
         {
             for (name, heads) in names.iter().zip([heads, key_heads]) {

@@ -14,9 +14,9 @@ use super::table::{
 };
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Tensor;
-use crate::cpu::activation::Activation;
-use crate::cpu::experts::Gate;
-use crate::cpu::linear::Layout;
+use crate::model::operation::Activation;
+use crate::model::operation::Gate;
+use crate::model::operation::Layout;
 use crate::source::ByteSource;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -348,7 +348,7 @@ impl<'a> Resolver<'a> {
                 Projections::Grouped(self.linear(&name(all), of_queries + 2 * of_keys, d)?)
             }
         };
-        let [query_norm, key_norm] = match row.head_norms {
+        let [query_norm, key_norm] = match row.qk_norm {
             Some(HeadNormsRow { names: [q, k], scales, present, .. }) if fields.switch(present)? => [
                 Some(self.head_norm(&name(q), scales, self.heads)?),
                 Some(self.head_norm(&name(k), scales, self.key_heads)?),

@@ -3,7 +3,7 @@
 use super::ModelError;
 use super::architecture::{Longer, Rotary, Stretch};
 use super::fields::Fields;
-use crate::cpu::rotary::Pairing;
+use crate::model::operation::Pairing;
 
 /// The code that turns `channels` channels. `at` is where the configuration keeps the parameters (`rope_parameters`, or one of
 /// its layer types), `rope_scaling` of older files if `scaled`.

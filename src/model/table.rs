@@ -4,9 +4,9 @@
 //! A row is found by `model_type` and by the values it is `given`; the first that fits is taken. Names are those of
 //! transformers' code, of which each row is a description; `{layer}` and `{expert}` are numbers.
 
-use crate::cpu::linear::Layout;
-use crate::cpu::norm::Centring;
-use crate::cpu::rotary::Pairing;
+use crate::model::operation::Centring;
+use crate::model::operation::Layout;
+use crate::model::operation::Pairing;
 
 /// One family, or one variant of it.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +56,7 @@ pub struct Row {
 impl Row {
     /// Whether a matrix of this name holds the scales of the heads.
     pub(super) fn is_scale(&self, name: &str) -> bool {
-        let rows = self.attention.head_norms.filter(|norms| norms.scales == HeadScales::Matrix);
+        let rows = self.attention.qk_norm.filter(|norms| norms.scales == HeadScales::Matrix);
         let module = name.strip_suffix(".weight");
         rows.zip(module).is_some_and(|(rows, module)| rows.names.iter().any(|norm| module.ends_with(norm)))
     }
@@ -175,7 +175,7 @@ pub struct AttentionRow {
     /// Back to the stream.
     pub output: &'static str,
     /// Norms of queries and keys.
-    pub head_norms: Option<HeadNormsRow>,
+    pub qk_norm: Option<HeadNormsRow>,
     /// Position code.
     pub position: PositionRow,
     /// Which layers see a window only.
@@ -488,7 +488,7 @@ const LLAMA: Row = Row {
     attention: AttentionRow {
         projections: ProjectionsRow::Separate(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
         output: "self_attn.o_proj",
-        head_norms: None,
+        qk_norm: None,
         position: rotary(10_000.0),
         windows: Windows::None,
         scale: ScaleRow::RootOfHead,
@@ -549,7 +549,7 @@ const QWEN3: Row = Row {
     families: &["qwen3"],
     neutral: &["attention_bias", "max_window_layers", "sliding_window", "use_sliding_window"],
     sizes: Sizes { usual_head_width: Some(128), ..LLAMA.sizes },
-    attention: AttentionRow { head_norms: Some(HEAD_NORMS), ..QWEN2.attention },
+    attention: AttentionRow { qk_norm: Some(HEAD_NORMS), ..QWEN2.attention },
     stored: attention_bias("attention_bias", false),
     ..QWEN2
 };
@@ -596,7 +596,7 @@ const GEMMA2: Row = Row {
 const GEMMA3: Row = Row {
     families: &["gemma3_text"],
     attention: AttentionRow {
-        head_norms: Some(HEAD_NORMS),
+        qk_norm: Some(HEAD_NORMS),
         position: PositionRow::Rotary {
             pairing: Pairing::Halves,
             theta: &["rope_theta"],
@@ -1104,7 +1104,7 @@ const PHI: Row = Row {
     parallel: Switch::Is(true),
     attention: AttentionRow {
         output: "self_attn.dense",
-        head_norms: Some(HeadNormsRow { scales: HeadScales::Shared, shift: ALWAYS, ..STABLELM_HEAD_NORMS }),
+        qk_norm: Some(HeadNormsRow { scales: HeadScales::Shared, shift: ALWAYS, ..STABLELM_HEAD_NORMS }),
         position: partly_rotary(&["rope_theta"], &["partial_rotary_factor"], 0.5),
         ..LLAMA.attention
     },
@@ -1150,7 +1150,7 @@ const STABLELM: Row = Row {
     neutral: &["use_qkv_bias"],
     norm: norm(LAYER, "layer_norm_eps", 1e-5),
     attention: AttentionRow {
-        head_norms: Some(STABLELM_HEAD_NORMS),
+        qk_norm: Some(STABLELM_HEAD_NORMS),
         position: partly_rotary(&["rope_theta"], &["partial_rotary_factor"], 0.25),
         ..LLAMA.attention
     },
@@ -1177,7 +1177,7 @@ const COHERE: Row = Row {
     around_feed_forward: [Some("input_layernorm"), None, None],
     parallel: Switch::Is(true),
     attention: AttentionRow {
-        head_norms: Some(HeadNormsRow {
+        qk_norm: Some(HeadNormsRow {
             scales: HeadScales::Matrix,
             present: Switch::Field("use_qk_norm", false),
             ..HEAD_NORMS
@@ -1387,7 +1387,7 @@ const OLMO2: Row = Row {
     around_attention: [None, Some("post_attention_layernorm"), None],
     around_feed_forward: [None, Some("post_feedforward_layernorm"), None],
     attention: AttentionRow {
-        head_norms: Some(HeadNormsRow { scales: HeadScales::Whole, ..HEAD_NORMS }),
+        qk_norm: Some(HeadNormsRow { scales: HeadScales::Whole, ..HEAD_NORMS }),
         ..LLAMA.attention
     },
     stored: attention_bias("attention_bias", false),

@@ -1,7 +1,7 @@
 //! What the blocks of a stack are made of, as far as it tells the kind of their norms.
 
+use super::maps;
 use super::names::{self, Path};
-use super::surroundings;
 use crate::checkpoint::Tensor;
 use crate::order;
 
@@ -77,10 +77,10 @@ pub(super) fn stacks(tensors: &[Tensor]) -> Vec<(String, Build)> {
         let matrix = tensor.shape.len() == 2 && !tensor.shape.contains(&1);
         if !build.attention && (matrix || tensor.shape.len() > 2) {
             let mut parts = inside.split('.').chain(std::iter::once(part));
-            build.attention = parts.any(|part| surroundings::is_attention(&names::compact(part)));
+            build.attention = parts.any(|part| maps::is_attention(&names::compact(part)));
         }
         build.matrices |= matrix;
-        build.dense |= surroundings::is_dense(&tensor.shape);
+        build.dense |= maps::is_dense(&tensor.shape);
         build.kernels |= tensor.shape.len() >= 4 || (tensor.shape.len() == 3 && spelled.contains("conv"));
         if matrix && !build.biased {
             // Sorted, a map's bias stands right before its weight.

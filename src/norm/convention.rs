@@ -1,7 +1,7 @@
 //! How the effective scale γ follows from the stored tensor w: γ = w, or γ = 1 + w. A wrong one is a wrong kernel.
 
-use super::find::NormSite;
 use super::registry;
+use super::site::NormSite;
 use crate::checkpoint::config::Scope;
 use crate::order;
 use crate::report::{NormKind, ScaleConvention};

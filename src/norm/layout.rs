@@ -1,26 +1,13 @@
 //! Which code a block is from, seen in the names of its tensors: a measured layout, or the marks of a release. See
 //! [`super::registry`].
 
-use super::find::{NormSite, split_last};
-use super::names::{self, Path};
+use super::names::{self, Path, split_last};
 use super::registry::{Knowledge, Match, Release, Statement, fingerprint};
+use super::site::{NormSite, Recognised};
 use crate::checkpoint::{Tensor, compare_names};
 use crate::order;
 use crate::report::NormKind;
 use std::collections::HashMap;
-
-/// What the layout of its block, of the blocks it stands beside, or of the module around it says of a site.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Recognised {
-    /// What is done at the site in every family built so.
-    pub statement: Statement,
-    /// These families, as a few words.
-    pub families: String,
-    /// Only the module around it is known, not a whole block.
-    pub module: bool,
-    /// How many libraries have it.
-    pub libraries: usize,
-}
 
 /// A block or a smaller module, its names as a fingerprint, and the norms in it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,28 +1,33 @@
 //! The catalogue becomes norm sites, each with evidence about its kind and a verdict that may be "unknown".
 //!
-//! [`mod@find`] reads names and shapes, `place` says where a site sits; [`evidence`] holds one small file per kind of evidence, each giving a
+//! [`mod@find`] reads names and shapes of the `catalogue`, `place` says where a site sits; [`evidence`] holds one small file per kind of evidence, each giving a
 //! likelihood under every [`behaviour`]; [`verdict`] is the one place where they are combined; [`convention`] decides how γ follows
 //! from the stored tensor. A wrong verdict is worse than none.
 
+mod around;
 pub mod behaviour;
 pub mod build;
+mod catalogue;
 pub mod convention;
 pub mod evidence;
 pub mod find;
 pub mod habits;
 pub mod layout;
 pub mod library;
+pub mod maps;
 mod names;
 pub mod parameterless;
 mod place;
 pub mod registry;
+pub mod site;
 pub mod surroundings;
 pub mod unnamed;
 pub mod verdict;
 
-pub use find::{NormSite, Place, find};
+pub use find::find;
 pub(crate) use layout::WRAPPERS;
 pub use registry::Knowledge;
+pub use site::{NormSite, Place};
 
 /// Whether a module stands in `block` and in no block inside it.
 pub(crate) fn is_inside(module: &str, block: &str) -> bool {
@@ -31,7 +36,7 @@ pub(crate) fn is_inside(module: &str, block: &str) -> bool {
 
 /// Whether a module's last name is that of a norm on queries, keys or values.
 pub(crate) fn is_query_key(last: &str) -> bool {
-    place::is_query_key(last)
+    names::is_query_key(last)
 }
 
 /// The block a module stands in and its path inside that block (`model.layers.3`, `self_attn.q_proj`).

@@ -45,6 +45,56 @@ pub(super) fn is_inside(module: &str, block: &str) -> bool {
         })
 }
 
+/// Whether a component is a number.
+pub(super) fn is_number(part: &str) -> bool {
+    !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A name's parent and last part.
+pub(super) fn split_last(name: &str) -> Option<(&str, &str)> {
+    name.rsplit_once(['.', '/'])
+}
+
+/// What norms on queries, keys or values are called, with "layernorm" and "rmsnorm" written "norm". Latent
+/// attention's q_a and kv_a norms sit on compressed queries and keys.
+const QUERY_KEY_NAMES: [&str; 21] = [
+    "qnorm",
+    "knorm",
+    "vnorm",
+    "normq",
+    "normk",
+    "lnq",
+    "lnk",
+    "qln",
+    "kln",
+    "qanorm",
+    "kvanorm",
+    "querynorm",
+    "keynorm",
+    "normquery",
+    "normkey",
+    "attnqnorm",
+    "attnknorm",
+    "attnqanorm",
+    "attnkvanorm",
+    "normaddedq",
+    "normaddedk",
+];
+
+/// True for norms on queries, keys or values: `q_norm`, `k_layernorm`, `query_norm`, `norm_q`, `ln_k`.
+pub(super) fn is_query_key(last: &str) -> bool {
+    // Every matrix is asked, and hardly any has "norm" or "ln" in its name.
+    if !last
+        .as_bytes()
+        .windows(2)
+        .any(|two| two.eq_ignore_ascii_case(b"ln") || two.eq_ignore_ascii_case(b"no"))
+    {
+        return false;
+    }
+    let compact = compact(last).replace("layernorm", "norm").replace("rmsnorm", "norm");
+    QUERY_KEY_NAMES.contains(&compact.as_str())
+}
+
 /// Where the number of the innermost block of the strongest container stands, and the number.
 fn block_position(parts: &[&str]) -> Option<(usize, u32)> {
     let numbered = |containers: &[&str], at: usize| {

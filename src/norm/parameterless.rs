@@ -1,8 +1,7 @@
 //! Norms that store nothing: they neither scale nor shift, γ = 1, and no tensor tells of them. What is known is that the code of
 //! a family has them, and where; that they subtract the mean or not is in the registry, as for any other family.
 
-use super::find::split_last;
-use super::names::Path;
+use super::names::{Path, split_last};
 use crate::checkpoint::config::Scope;
 use crate::checkpoint::{MAX_VALUES, Tensor};
 use crate::order;

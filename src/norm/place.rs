@@ -4,8 +4,9 @@
 //! pre-norm when a norm stands after its last block, and post-norm when none does.
 
 use super::build::Build;
-use super::find::{Catalogue, NormSite, Place, split_last};
-use super::names::{self, Path};
+use super::catalogue::Catalogue;
+use super::names::{self, Path, is_query_key, split_last};
+use super::site::{NormSite, Place};
 use crate::checkpoint::compare_names;
 use crate::order;
 use crate::report::NormRole;
@@ -27,32 +28,6 @@ const FINAL_NAMES: [&str; 15] = [
     "decodernorm",
     "normfinal",
     "layernormpost",
-];
-
-/// What norms on queries, keys or values are called, with "layernorm" and "rmsnorm" written "norm". Latent
-/// attention's q_a and kv_a norms sit on compressed queries and keys.
-const QUERY_KEY_NAMES: [&str; 21] = [
-    "qnorm",
-    "knorm",
-    "vnorm",
-    "normq",
-    "normk",
-    "lnq",
-    "lnk",
-    "qln",
-    "kln",
-    "qanorm",
-    "kvanorm",
-    "querynorm",
-    "keynorm",
-    "normquery",
-    "normkey",
-    "attnqnorm",
-    "attnknorm",
-    "attnqanorm",
-    "attnkvanorm",
-    "normaddedq",
-    "normaddedk",
 ];
 
 /// Words that put a norm at the feed-forward part, ...
@@ -317,20 +292,6 @@ enum Side {
     /// The name does not say: before in a pre-norm stack, after in a post-norm one.
     Plain,
     After,
-}
-
-/// True for norms on queries, keys or values: `q_norm`, `k_layernorm`, `query_norm`, `norm_q`, `ln_k`.
-pub(super) fn is_query_key(last: &str) -> bool {
-    // Every matrix is asked, and hardly any has "norm" or "ln" in its name.
-    if !last
-        .as_bytes()
-        .windows(2)
-        .any(|two| two.eq_ignore_ascii_case(b"ln") || two.eq_ignore_ascii_case(b"no"))
-    {
-        return false;
-    }
-    let compact = names::compact(last).replace("layernorm", "norm").replace("rmsnorm", "norm");
-    QUERY_KEY_NAMES.contains(&compact.as_str())
 }
 
 fn part_of(catalogue: &Catalogue<'_>, site: &NormSite) -> Part {

@@ -5,8 +5,9 @@
 //! only if nearly all scales of that width have one. The kind of such a site is settled by what training left in the
 //! writers, or by a configuration; never by these shapes alone.
 
+use super::catalogue::vector_width;
 use super::convention::Tally;
-use super::find::{NormSite, Place, vector_width};
+use super::site::{NormSite, Place};
 use crate::checkpoint::Tensor;
 use crate::order;
 use crate::report::NormRole;

@@ -6,30 +6,22 @@
 //! (`--plot-ink`, `--plot-muted`, `--plot-axis`, `--plot-grid`, `--plot-surface`, `--plot-a`, `--plot-b`, `--plot-c`,
 //! `--plot-danger`) with a light theme as fallback; there is no style attribute, no script and no background.
 
-#[cfg(feature = "verify")]
 mod adapter_waste;
 mod axis;
 mod backend;
 mod canvas;
 mod evidence;
 mod kernel_direction;
-#[cfg(feature = "verify")]
 mod measured;
-#[cfg(feature = "verify")]
 mod measured_direction;
 mod number;
 mod palette;
 mod panel;
-#[cfg(feature = "verify")]
 mod preservation;
-#[cfg(feature = "verify")]
 mod principal_angles;
-#[cfg(feature = "verify")]
 mod random_init;
-#[cfg(feature = "verify")]
 mod residual;
 mod scale_distribution;
-#[cfg(feature = "verify")]
 mod site_changes;
 mod site_map;
 mod soft_spectrum;
@@ -40,24 +32,16 @@ mod writer_energy;
 
 use serde::{Deserialize, Serialize};
 
-#[cfg(feature = "verify")]
 pub use adapter_waste::adapter_waste;
 pub use evidence::evidence;
 pub use kernel_direction::kernel_direction;
-#[cfg(feature = "verify")]
 pub use measured::measured;
-#[cfg(feature = "verify")]
 pub use measured_direction::measured_direction;
-#[cfg(feature = "verify")]
 pub use preservation::preservation;
-#[cfg(feature = "verify")]
 pub use principal_angles::principal_angles;
-#[cfg(feature = "verify")]
 pub use random_init::random_init;
-#[cfg(feature = "verify")]
 pub use residual::residual;
 pub use scale_distribution::scale_distribution;
-#[cfg(feature = "verify")]
 pub use site_changes::{kernel_angles, scale_changes};
 pub use site_map::{SiteMark, site_map};
 pub use soft_spectrum::soft_spectrum;
@@ -84,26 +68,23 @@ pub enum FigureKind {
     Evidence,
     /// The energies of the writers over the blocks: [`writer_energy`].
     WriterEnergy,
-    /// Measured depths of all sites: `measured`, as the next three with the feature `verify`.
+    /// Measured depths of all sites: [`measured`].
     Measured,
-    /// One site's predicted direction against the measured one: `measured_direction`.
+    /// One site's predicted direction against the measured one: [`measured_direction`].
     MeasuredDirection,
-    /// How far the measured dead subspaces are from the predicted ones: `principal_angles`.
+    /// How far the measured dead subspaces are from the predicted ones: [`principal_angles`].
     PrincipalAngles,
-    /// The angle between the kernel directions of two checkpoints, site by site: `kernel_angles`.
-    #[cfg(feature = "verify")]
+    /// The angle between the kernel directions of two checkpoints, site by site: [`kernel_angles`].
     KernelAngles,
-    /// The relative change of the scales between two checkpoints: `scale_changes`.
-    #[cfg(feature = "verify")]
+    /// The relative change of the scales between two checkpoints: [`scale_changes`].
     ScaleChanges,
-    /// What each module of an adapter wastes: `adapter_waste`.
-    #[cfg(feature = "verify")]
+    /// What each module of an adapter wastes: [`adapter_waste`].
     AdapterWaste,
-    /// The least singular value of the residual stream over the blocks: `residual`.
+    /// The least singular value of the residual stream over the blocks: [`residual`].
     Residual,
-    /// What moving readers does to the function, at one site or at all that were tried: `preservation`.
+    /// What moving readers does to the function, at one site or at all that were tried: [`preservation`].
     Preservation,
-    /// Depths of all sites, trained and at the initialisation: `random_init`.
+    /// Depths of all sites, trained and at the initialisation: [`random_init`].
     RandomInit,
 }
 
@@ -129,7 +110,6 @@ pub struct Figure {
     pub table: Table,
 }
 
-#[cfg(feature = "share")]
 impl Figure {
     /// The same figure, drawn from a sketch of the scale: what is not known of it is left out, and that is said.
     pub(crate) fn of_sketch(mut self) -> Self {

@@ -91,7 +91,6 @@ impl Table {
     }
 
     /// Without the column of this name.
-    #[cfg(feature = "share")]
     pub(super) fn leave_out(&mut self, name: &str) {
         if let Some(at) = self.columns.iter().position(|column| column.name == name) {
             self.columns.remove(at);

@@ -13,6 +13,7 @@ mod positions;
 mod rules;
 mod sequence;
 pub(crate) mod tied;
+mod view;
 
 use crate::checkpoint::Tensor;
 use crate::checkpoint::buffer;
@@ -24,10 +25,11 @@ use block::{Block, numberless};
 use lexicon::Part;
 use measured::{Class, Home, Outside, Relation};
 use outside::Tail;
-use rules::{Module, Target, View};
+use rules::Target;
 use sequence::Names;
 use std::borrow::Cow;
 use std::collections::HashMap;
+use view::{Module, View};
 
 /// A linear reader of a site.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,7 +4,7 @@
 //! is a field of the configuration, or the names of a library that has one order only.
 
 use super::measured;
-use super::rules::View;
+use super::view::View;
 use crate::checkpoint::config::Scope;
 
 /// The order of norms and parts.

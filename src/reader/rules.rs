@@ -2,7 +2,7 @@
 
 use super::lexicon::{self, Part};
 use super::norm_order::{self, Order};
-use crate::checkpoint::config::Scope;
+use super::view::{View, last_of};
 use crate::norm;
 
 /// What a norm's output goes to.
@@ -26,30 +26,6 @@ pub(super) enum Target {
     Scores,
 }
 
-/// One module of a block.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Module<'a> {
-    /// Its path inside the block, numbers as N.
-    pub(super) path: &'a str,
-    /// It is a norm.
-    pub(super) norm: bool,
-    /// Dimensions of its largest tensor.
-    pub(super) dimensions: usize,
-}
-
-/// The block as a rule sees it.
-pub(super) struct View<'a> {
-    /// Every module that stores something.
-    pub(super) modules: Vec<Module<'a>>,
-    /// No other block of the stack has more norms.
-    pub(super) has_most_norms: bool,
-    /// Queries, keys and values have a bias.
-    pub(super) biased_qkv: bool,
-    pub(super) scope: Option<Scope<'a>>,
-    /// Modules outside any block, numbers as N.
-    pub(super) outside: &'a [String],
-}
-
 /// Which side of which part of its block a norm stands on, as far as its name says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stand {
@@ -69,45 +45,6 @@ enum Kind {
     Attention,
     Cross,
     FeedForward,
-}
-
-impl View<'_> {
-    fn has(&self, path: &str) -> bool {
-        self.modules.iter().any(|module| module.path == path)
-    }
-
-    /// Whether a module's last name is `last`.
-    pub(super) fn has_last(&self, last: &str) -> bool {
-        self.modules.iter().any(|module| last_of(module.path) == last)
-    }
-
-    fn norms(&self) -> impl Iterator<Item = &str> {
-        self.modules.iter().filter(|module| module.norm).map(|module| module.path)
-    }
-
-    fn maps(&self) -> impl Iterator<Item = (&str, Part)> {
-        self.modules
-            .iter()
-            .filter(|module| !module.norm)
-            .filter_map(|module| Some((module.path, lexicon::part_of(module.path)?)))
-    }
-
-    fn has_cross_attention(&self) -> bool {
-        self.maps().any(|(path, part)| part.is_attention() && lexicon::is_cross(path))
-    }
-
-    /// Keys and values are given a norm of what a strided convolution gives.
-    pub(super) fn is_reduced(&self) -> bool {
-        self.maps().any(|(_, part)| part == Part::Reduction)
-    }
-
-    fn has_feed_forward(&self) -> bool {
-        self.maps().any(|(_, part)| part.is_feed_forward())
-    }
-}
-
-fn last_of(path: &str) -> &str {
-    path.rsplit('.').next().unwrap_or_default()
 }
 
 /// Where the norm at `site` is read, or what is not understood. Every tensor of the block has to be known: what is not
@@ -287,6 +224,7 @@ fn numbered(view: &View<'_>, site: &str) -> Option<Stand> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::view::Module;
     use super::*;
 
     fn target_of(paths: &[&str], outside: &[&str], site: &str) -> Result<Target, String> {

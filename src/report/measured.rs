@@ -87,7 +87,8 @@ pub struct RunPlan {
     /// The family it is run as.
     pub family: String,
     /// The kind that its norms are told to be.
-    pub told: NormKind,
+    #[serde(rename = "told")]
+    pub assumed_kind: NormKind,
     /// Sequences.
     #[cfg_attr(test, ts(type = "number"))]
     pub sequences: u64,

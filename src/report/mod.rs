@@ -2,7 +2,7 @@
 //!
 //! The page, the command line and `window.gammascope` all show this and nothing else. Fields may be added under
 //! the same schema name; none is removed or changes its meaning. `www/report.ts` is generated from this file
-//! (`report/typescript.rs` fails when the two drift apart).
+//! (`src/typescript.rs` fails when the two drift apart).
 
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +14,6 @@ pub mod measured;
 pub mod random_init;
 pub mod scan;
 pub mod sentence;
-#[cfg(test)]
-mod typescript;
 
 /// The schema name every report carries.
 pub const SCHEMA: &str = "gammascope.report/1";
@@ -110,7 +108,8 @@ pub struct PassSummary {
     /// The family it was run as.
     pub family: String,
     /// The kind that the final norm was told to be, or the first where there is none.
-    pub told: NormKind,
+    #[serde(rename = "told")]
+    pub assumed_kind: NormKind,
     /// Sequences.
     #[cfg_attr(test, ts(type = "number"))]
     pub sequences: u64,

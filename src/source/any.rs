@@ -1,6 +1,5 @@
 //! A file of a checkpoint, wherever it is: on this machine, behind an address, already here, or nowhere.
 
-#[cfg(feature = "verify")]
 use super::generated::GeneratedSource;
 use super::http::{Fault, HttpSource, Transport};
 use super::memory::MemorySource;
@@ -27,7 +26,6 @@ pub enum AnySource<L, T: Transport> {
     /// Fetched whole: an index or a configuration.
     Whole(MemorySource),
     /// Drawn while it is read.
-    #[cfg(feature = "verify")]
     Generated(GeneratedSource),
     /// Behind an address that failed.
     Unreadable(Unreadable),
@@ -39,7 +37,6 @@ impl<L: ByteSource, T: Transport> ByteSource for AnySource<L, T> {
             Self::Local(source) => source.path(),
             Self::Remote(source) => source.path(),
             Self::Whole(source) => source.path(),
-            #[cfg(feature = "verify")]
             Self::Generated(source) => source.path(),
             Self::Unreadable(source) => &source.path,
         }
@@ -50,7 +47,6 @@ impl<L: ByteSource, T: Transport> ByteSource for AnySource<L, T> {
             Self::Local(source) => source.length(),
             Self::Remote(source) => source.length(),
             Self::Whole(source) => source.length(),
-            #[cfg(feature = "verify")]
             Self::Generated(source) => source.length(),
             // Long enough that somebody reads it, and hears why not.
             Self::Unreadable(_) => u64::from(u32::MAX),
@@ -63,7 +59,6 @@ impl<L: ByteSource, T: Transport> ByteSource for AnySource<L, T> {
             // On the heap: a future of the network's size would be part of every future that reads.
             Self::Remote(source) => source.read(range).boxed_local().await,
             Self::Whole(source) => source.read(range).await,
-            #[cfg(feature = "verify")]
             Self::Generated(source) => source.read(range).await,
             Self::Unreadable(source) => Err(SourceError::Remote(Box::new(source.fault.clone()))),
         }
@@ -74,7 +69,6 @@ impl<L: ByteSource, T: Transport> ByteSource for AnySource<L, T> {
             Self::Local(source) => source.bridged(),
             Self::Remote(source) => source.bridged(),
             Self::Whole(source) => source.bridged(),
-            #[cfg(feature = "verify")]
             Self::Generated(source) => source.bridged(),
             Self::Unreadable(_) => 0,
         }
@@ -89,7 +83,6 @@ impl<L: ByteSource, T: Transport> ByteSource for AnySource<L, T> {
             Self::Local(source) => source.read_many(ranges, each).await,
             Self::Remote(source) => source.read_many(ranges, each).boxed_local().await,
             Self::Whole(source) => source.read_many(ranges, each).await,
-            #[cfg(feature = "verify")]
             Self::Generated(source) => source.read_many(ranges, each).await,
             Self::Unreadable(_) => {
                 for (index, range) in ranges.iter().enumerate() {
@@ -103,9 +96,7 @@ impl<L: ByteSource, T: Transport> ByteSource for AnySource<L, T> {
         match self {
             Self::Local(source) => source.transfer(),
             Self::Remote(source) => source.transfer(),
-            #[cfg(feature = "verify")]
-            Self::Generated(_) => None,
-            Self::Whole(_) | Self::Unreadable(_) => None,
+            Self::Generated(_) | Self::Whole(_) | Self::Unreadable(_) => None,
         }
     }
 }

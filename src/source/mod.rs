@@ -10,7 +10,6 @@ mod aside;
 mod coalesce;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod disk;
-#[cfg(feature = "verify")]
 pub mod generated;
 pub mod http;
 pub mod memory;

@@ -3,8 +3,8 @@
 use super::{SAMPLE, TextError, Tokenizer};
 use crate::inspect::Opened;
 use crate::report::Warning;
+use crate::run::ids::{TokenIds, Wanted, uniform};
 use crate::source::ByteSource;
-use crate::verify::ids::{TokenIds, Wanted, uniform};
 
 /// Bytes of text that are looked at first for each token wanted: most tokenizers need four of English.
 const BYTES_A_TOKEN: usize = 8;

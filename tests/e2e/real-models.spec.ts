@@ -10,7 +10,7 @@ const CACHE = '.cache/models';
 /** Picks a cached model and returns the report that the page saves as JSON. */
 async function openModel(page: Page, folder: string): Promise<Report> {
   const files = ['model.safetensors', 'config.json'].map((name) => join(CACHE, folder, name));
-  test.skip(!files.every(existsSync), `skipped: ${folder} is not in ${CACHE}; the Rust tests fetch it`);
+  test.skip(!files.every(existsSync), `skipped: ${folder} is not in ${CACHE}; npm test -- rust fetches it`);
   await page.locator('.pick-opened').first().setInputFiles(files);
   await expect(sentence(page)).toBeVisible();
   return savedReport(page);

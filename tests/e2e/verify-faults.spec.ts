@@ -26,7 +26,7 @@ async function begin(page: Page, options: object): Promise<void> {
 const finished = (page: Page) => page.evaluate(() => (window as unknown as { run: ReturnType<typeof window.gammascope.verify> }).run);
 
 test('a file that goes away halts the run, which goes on when it is back', async ({ page }) => {
-  test.skip(!FILES.every((name) => existsSync(join(MODEL, name))), `skipped: SmolLM2 is not in ${MODEL}; the Rust tests fetch it`);
+  test.skip(!FILES.every((name) => existsSync(join(MODEL, name))), `skipped: SmolLM2 is not in ${MODEL}; npm test -- rust fetches it`);
   test.setTimeout(300_000);
   const folder = mkdtempSync(join(tmpdir(), 'gammascope-'));
   const [weights, away] = [join(folder, 'model.safetensors'), join(folder, 'elsewhere')];

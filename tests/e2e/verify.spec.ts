@@ -172,7 +172,7 @@ test('a model that is in no row is refused by what did not fit', async ({ page }
 
 test('all-MiniLM in the page: every LayerNorm has its kernel, at the reference', async ({ page }) => {
   const files = ['model.safetensors', 'config.json', 'tokenizer.json'].map((name) => join(CACHE, 'all-MiniLM-L6-v2', name));
-  test.skip(!files.every(existsSync), `skipped: all-MiniLM is not in ${CACHE}; the Rust tests fetch it`);
+  test.skip(!files.every(existsSync), `skipped: all-MiniLM is not in ${CACHE}; npm test -- rust fetches it`);
   test.setTimeout(240_000);
   await page.locator('.pick-opened').first().setInputFiles(files);
   await expect(page.locator('#verify')).toBeVisible();
@@ -196,7 +196,7 @@ test('all-MiniLM in the page: every LayerNorm has its kernel, at the reference',
 
 test('SmolLM2 in the page: no RMSNorm has a kernel, at the reference', async ({ page }) => {
   const files = ['model.safetensors', 'config.json', 'tokenizer.json'].map((name) => join(CACHE, 'SmolLM2-135M', name));
-  test.skip(!files.every(existsSync), `skipped: SmolLM2 is not in ${CACHE}; the Rust tests fetch it`);
+  test.skip(!files.every(existsSync), `skipped: SmolLM2 is not in ${CACHE}; npm test -- rust fetches it`);
   test.setTimeout(600_000);
   // The reference read the text as a GGUF file's tokenizer has it: digits are not taken apart.
   const tokenizer = JSON.parse(readFileSync(files[2] ?? '', 'utf8')) as { pre_tokenizer: { pretokenizers: object[] } };

@@ -1,5 +1,5 @@
 """The snippets in scripts/use, held against the function of samples/layernorm in NumPy, and on PyTorch tensors where there is
-PyTorch. Run by tests/export.rs:
+PyTorch. Run by tests/it/export.rs:
 
     check.py MODEL.safetensors REPORT.json KERNELS.safetensors
 """

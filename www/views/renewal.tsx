@@ -1,4 +1,4 @@
-/** That a newer version of the page is ready: nothing is reloaded until somebody says so. */
+/** That a newer version of the page is ready, or still being compiled: nothing is reloaded until somebody says so. */
 import { receive } from '../launched';
 import { keep, renewal } from '../offline';
 import { opened } from '../state';
@@ -6,19 +6,28 @@ import { opened } from '../state';
 keep();
 receive();
 
+const STATES = {
+  ready: 'A newer version of this page is ready.',
+  taken: 'A newer version of this page is in use in another tab.',
+  compiling: '`npm start` is still compiling the verifier.',
+};
+
 export function Renewal() {
   const now = renewal.value;
   if (!now) return null;
   return (
     <div class="notice" role="status" id="renewal">
       <p class="line">
-        <strong>A newer version of this page is {now.taken ? 'in use in another tab' : 'ready'}.</strong>{' '}
-        {now.taken && 'Parts that this tab has not loaded yet may be missing. '}
-        {opened.value && 'Reloading closes the report: open the checkpoint again afterwards, or share it first.'}
+        <strong>{STATES[now.state]}</strong>{' '}
+        {now.state === 'taken' && 'Parts that this tab has not loaded yet may be missing. '}
+        {now.state === 'compiling' && 'Dropped checkpoints open already. Addresses, links, comparing and measuring work when it is there.'}
+        {opened.value && now.state !== 'compiling' && 'Reloading closes the report: open the checkpoint again afterwards, or share it first.'}
       </p>
-      <button type="button" class="button" onClick={() => now.reload()}>
-        Reload
-      </button>
+      {now.state !== 'compiling' && (
+        <button type="button" class="button" onClick={() => now.reload()}>
+          Reload
+        </button>
+      )}
       <button type="button" class="button quiet" onClick={() => (renewal.value = null)}>
         Later
       </button>

@@ -7,11 +7,11 @@ use crate::{UNREADABLE, complain, explain, leave, print_json, progress, summary}
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use gammascope::inspect::Opened;
+use gammascope::measure::alone::alone;
+use gammascope::measure::gram::Gridded;
+use gammascope::measure::plan;
+use gammascope::measure::site::Norm;
 use gammascope::report::{NormAlone, SiteVerification};
-use gammascope::verify::alone::alone;
-use gammascope::verify::gram::Gridded;
-use gammascope::verify::measure::Norm;
-use gammascope::verify::plan;
 use serde::Serialize;
 use std::io::{self, Write};
 use std::process::ExitCode;

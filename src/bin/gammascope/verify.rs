@@ -5,20 +5,22 @@ use crate::{
     UNREADABLE, USAGE, complain, explain, files, leave, measure, open, plan, preservation, print_json,
     progress, random_init, summary,
 };
-use gammascope::device::{Device, Machine};
 use gammascope::inspect::{Inspection, Opened};
+use gammascope::measure::gram::Gridded;
+use gammascope::measure::plan::Speeds;
 use gammascope::model::random;
 use gammascope::report::measured::RunPlan;
 use gammascope::report::{NormKind, Report, Verification, Warning};
+use gammascope::run::device::{Device, Machine};
+use gammascope::run::ids::TokenIds;
+use gammascope::run::pass::{Measured, Sample, Sites};
+use gammascope::run::random_init::{random_init as beside, warnings as random_init_warnings};
+use gammascope::run::session::{
+    Extent, Model, PassSpeeds, Run, RunError, RunOutcome, RunResult, RunState, Shown,
+};
 use gammascope::source::ByteSource;
 use gammascope::source::generated::GeneratedSource;
 use gammascope::text::{Input, input};
-use gammascope::verify::gram::Gridded;
-use gammascope::verify::ids::TokenIds;
-use gammascope::verify::pass::{Measured, Sample, Sites};
-use gammascope::verify::plan::Speeds;
-use gammascope::verify::random_init::{random_init as beside, told};
-use gammascope::verify::run::{Carried, Extent, Model, PassSpeeds, Ran, Run, RunError, Shown, Standing};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -112,7 +114,7 @@ fn verified<S: ByteSource>(
         let ids = TokenIds { is_text: false, ..ids };
         let (random, of_random) = ran(&twin, model, ids, Watched::Sites, options, line)?.verification()?;
         verification.random_init = Some(beside(&verification, &random, seed));
-        warnings.extend(told(&warnings, of_random));
+        warnings.extend(random_init_warnings(&warnings, of_random));
     }
     opened.verify(verification, warnings);
     Ok(opened.inspection.report)
@@ -149,17 +151,17 @@ fn ran<S: ByteSource>(
     watched: Watched,
     options: &Verify,
     line: &mut progress::Line,
-) -> Result<Ran, String> {
+) -> Result<RunResult, String> {
     let began = Instant::now();
     let run = new_run(opened, model, ids, options)?;
     let (machine, device) = (machine(options.device)?, measure::device(options.device)?);
-    let (measured, carried) = carry_out(&run, opened, watched, &machine, &device, line)?;
+    let (measured, outcome) = execute(&run, opened, watched, &machine, &device, line)?;
     let name = match (machine.name(), device.name()) {
         (pass, sums) if pass == sums => pass.to_owned(),
         (pass, sums) => format!("{pass}, sums on {sums}"),
     };
-    let mut ran = run.ran(measured, carried, name, began.elapsed().as_secs_f64());
-    ran.carried.warnings.extend(pollster::block_on(device.warning()));
+    let mut ran = run.result(measured, outcome, name, began.elapsed().as_secs_f64());
+    ran.outcome.warnings.extend(pollster::block_on(device.warning()));
     Ok(ran)
 }
 
@@ -184,26 +186,26 @@ fn machine(choice: args::Device) -> Result<Machine, String> {
     }
 }
 
-fn carry_out<S: ByteSource>(
+fn execute<S: ByteSource>(
     run: &Run,
     opened: &Opened<S>,
     watched: Watched,
     machine: &Machine,
     device: &Device,
     line: &mut progress::Line,
-) -> Result<(Vec<Measured>, Carried), String> {
+) -> Result<(Vec<Measured>, RunOutcome), String> {
     let inspection = &opened.inspection;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     // A pass that is ahead waits: what is shown is held no more than once a thread.
     let (give, samples) = sync_channel(threads);
     let samples = Mutex::new(samples);
     let measured = Mutex::new(Vec::new());
-    let carried = std::thread::scope(|scope| {
+    let outcome = std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| measure_all(&samples, inspection, device, &measured));
         }
-        let carried =
-            pollster::block_on(run.carry_out(opened, machine, &mut Standing::default(), async |shown| {
+        let outcome =
+            pollster::block_on(run.execute(opened, machine, &mut RunState::default(), async |shown| {
                 match shown {
                     Shown::Blocks(done) => line.show_blocks(done, run.blocks()),
                     Shown::Moved(done, of) => line.show_moves(done, of),
@@ -216,10 +218,10 @@ fn carry_out<S: ByteSource>(
                 ControlFlow::Continue(())
             }));
         drop(give);
-        carried
+        outcome
     });
-    let carried = carried.map_err(|error| error.to_string())?;
-    Ok((measured.into_inner().unwrap_or_default(), carried))
+    let outcome = outcome.map_err(|error| error.to_string())?;
+    Ok((measured.into_inner().unwrap_or_default(), outcome))
 }
 
 fn measure_all(
@@ -264,7 +266,7 @@ fn read(file: &Path, input: impl Fn(String, Vec<u8>) -> Input) -> Result<Input, 
 fn table(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
     let Some(verification) = &report.verification else { return Ok(()) };
     let Some(pass) = &verification.pass else { return Ok(()) };
-    let told = match pass.told {
+    let told = match pass.assumed_kind {
         NormKind::LayerNorm => "LayerNorm",
         NormKind::RmsNorm => "RMSNorm",
         _ => "what its configuration says",

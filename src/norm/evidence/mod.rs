@@ -21,7 +21,7 @@ pub use siblings::Siblings;
 pub use writer_energy::Stream;
 
 use super::behaviour::{Behaviour, Likelihood, reported};
-use super::find::NormSite;
+use super::site::NormSite;
 use crate::checkpoint::config::Scope;
 use crate::report::{AlternativeReport, EvidenceReport, NormKind, SiteVerification};
 

@@ -5,7 +5,7 @@
 
 use super::{Evidence, Source};
 use crate::norm::behaviour::Likelihood;
-use crate::norm::find::NormSite;
+use crate::norm::site::NormSite;
 use crate::norm::verdict::Verdict;
 use crate::order;
 use crate::report::NormKind;

@@ -1,0 +1,23 @@
+//! Figures of a checkpoint beside something else: another checkpoint, or an adapter.
+
+use super::FigureError;
+use crate::plot::{self, Figure, FigureKind, Size};
+use crate::report::adapter::AdapterReport;
+use crate::report::comparison::Comparison;
+
+/// Draws one figure of a comparison; [`FigureError::OfAnother`] where `kind` is none.
+pub fn of_comparison(comparison: &Comparison, kind: FigureKind, size: Size) -> Result<Figure, FigureError> {
+    match kind {
+        FigureKind::KernelAngles => Ok(plot::kernel_angles(&comparison.sites, size)?),
+        FigureKind::ScaleChanges => Ok(plot::scale_changes(&comparison.sites, size)?),
+        _ => Err(FigureError::OfAnother),
+    }
+}
+
+/// Draws the figure of an adapter; [`FigureError::OfAnother`] where `kind` is another.
+pub fn of_adapter(report: &AdapterReport, kind: FigureKind, size: Size) -> Result<Figure, FigureError> {
+    match kind {
+        FigureKind::AdapterWaste => Ok(plot::adapter_waste(&report.modules, size)?),
+        _ => Err(FigureError::OfAnother),
+    }
+}

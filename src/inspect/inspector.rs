@@ -1,0 +1,72 @@
+//! What an inspection has at hand while it judges sites and puts the report together.
+
+use super::weights::Streams;
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::config::Config;
+use crate::norm::NormSite;
+use crate::norm::convention::Storage;
+use crate::reader::ReaderIndex;
+use crate::report::{Verification, Warning};
+use crate::source::ByteSource;
+
+pub(super) struct Inspector<'a, S> {
+    pub(super) checkpoint: &'a Checkpoint<S>,
+    pub(super) sites: &'a [NormSite],
+    pub(super) readers: ReaderIndex<'a>,
+    pub(super) foreign_configs: Vec<&'a str>,
+    pub(super) storage: Storage,
+    pub(super) streams: &'a Streams,
+    pub(super) verification: Option<&'a Verification>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+impl<'a, S: ByteSource> Inspector<'a, S> {
+    pub(super) fn new(checkpoint: &'a Checkpoint<S>, sites: &'a [NormSite], streams: &'a Streams) -> Self {
+        let mut inspector = Self {
+            checkpoint,
+            sites,
+            readers: ReaderIndex::new(&checkpoint.tensors, sites).with_tied(&streams.tied),
+            foreign_configs: Vec::new(),
+            storage: Storage::default(),
+            streams,
+            verification: None,
+            warnings: checkpoint.warnings.clone(),
+        };
+        for config in checkpoint.configs.iter().filter(|config| !fits(config, checkpoint)) {
+            inspector.foreign_configs.push(config.path.as_str());
+            let widths = config.widths().iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+            let message = format!(
+                "`{}` declares a width of {widths}, which no tensor has: it is of another model and is not believed",
+                config.path
+            );
+            inspector.warn("config_foreign", &config.path, message);
+        }
+        inspector
+    }
+
+    /// With what was measured on activations, and what there was to say about it.
+    pub(super) fn with(mut self, verification: &'a Verification, warnings: Vec<Warning>) -> Self {
+        self.verification = Some(verification);
+        self.warnings.extend(warnings);
+        self
+    }
+
+    /// The configuration that speaks for a name, when it is believed.
+    pub(super) fn config(&self, name: &str) -> Option<&'a Config> {
+        self.checkpoint.config_of(name).filter(|config| !self.foreign_configs.contains(&config.path.as_str()))
+    }
+
+    pub(super) fn warn(&mut self, code: &str, place: &str, message: String) {
+        self.warnings.push(Warning { code: code.to_owned(), message, r#where: place.to_owned() });
+    }
+}
+
+/// Whether a configuration can be of this checkpoint: one of the widths it declares is a dimension of some tensor. A GGUF
+/// file's lies in the file itself.
+pub(super) fn fits<S>(config: &Config, checkpoint: &Checkpoint<S>) -> bool {
+    let widths = config.widths();
+    let mut concerned = checkpoint.tensors.iter().filter(|tensor| tensor.name.starts_with(&config.prefix));
+    config.scope("").is_gguf()
+        || widths.is_empty()
+        || concerned.any(|tensor| tensor.shape.iter().any(|size| widths.contains(size)))
+}

@@ -1,0 +1,186 @@
+//! The header of an .npy file: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>. Strict: what is no array of
+//! floating-point numbers that fills its file exactly is refused, before anything of its claimed size is allocated.
+
+use std::ops::Range;
+
+/// Where the numbers are, and how they lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Header {
+    /// Sizes of the dimensions, the outermost first.
+    pub(super) shape: Vec<u64>,
+    /// Column by column.
+    pub(super) fortran: bool,
+    /// Bytes of a number: 4 or 8.
+    pub(super) size: usize,
+    /// The most significant byte first.
+    pub(super) big_endian: bool,
+    /// Bytes of the file that are numbers.
+    pub(super) data: Range<usize>,
+}
+
+const MAGIC: &[u8] = b"\x93NUMPY";
+
+/// Reads the header of a whole file; an error says what is wrong with it.
+pub(super) fn header(file: &[u8]) -> Result<Header, String> {
+    let ended = || "it ends within its header".to_owned();
+    let rest = file.strip_prefix(MAGIC).ok_or("it does not begin with \\x93NUMPY")?;
+    let (length, begin) = match rest {
+        [1, _, low, high, ..] => (u32::from(u16::from_le_bytes([*low, *high])), 10),
+        [2 | 3, _, a, b, c, d, ..] => (u32::from_le_bytes([*a, *b, *c, *d]), 12),
+        [1..=3, ..] => return Err(ended()),
+        [version, ..] => return Err(format!("its format is of version {version}, and 1 to 3 are known")),
+        [] => return Err(ended()),
+    };
+    let end = begin + usize::try_from(length).map_err(|_| ended())?;
+    let text = std::str::from_utf8(file.get(begin..end).ok_or_else(ended)?);
+    let text = text.map_err(|_| "its header is no text".to_owned())?;
+    let Fields { descr, fortran, shape } =
+        fields(text).ok_or_else(|| format!("its header is {}", text.trim()))?;
+    let (big_endian, size) = match descr {
+        "<f4" => (false, 4),
+        "<f8" => (false, 8),
+        ">f4" => (true, 4),
+        ">f8" => (true, 8),
+        other => return Err(format!("its elements are {other}")),
+    };
+    let bytes = shape.iter().try_fold(size as u64, |bytes, &size| bytes.checked_mul(size));
+    let there = (file.len() - end) as u64;
+    if bytes != Some(there) {
+        let needed = bytes.map_or_else(|| "more than any file has".to_owned(), |bytes| bytes.to_string());
+        return Err(format!("{there} bytes follow its header, and its shape needs {needed}"));
+    }
+    Ok(Header { shape, fortran, size, big_endian, data: end..file.len() })
+}
+
+struct Fields<'a> {
+    descr: &'a str,
+    fortran: bool,
+    shape: Vec<u64>,
+}
+
+/// `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`, the keys in any order, each once, and no other.
+fn fields(text: &str) -> Option<Fields<'_>> {
+    let mut rest = text.trim().strip_prefix('{')?.strip_suffix('}')?.trim();
+    let (mut descr, mut fortran, mut shape) = (None, None, None);
+    while !rest.is_empty() {
+        let (key, after) = quoted(rest)?;
+        let value = after.trim_start().strip_prefix(':')?.trim_start();
+        rest = match key {
+            "descr" if descr.is_none() => {
+                let (found, after) = quoted(value)?;
+                descr = Some(found);
+                after
+            }
+            "fortran_order" if fortran.is_none() => {
+                fortran = Some(value.starts_with("True"));
+                value.strip_prefix("True").or_else(|| value.strip_prefix("False"))?
+            }
+            "shape" if shape.is_none() => {
+                let (inside, after) = value.strip_prefix('(')?.split_once(')')?;
+                shape = Some(sizes(inside)?);
+                after
+            }
+            _ => return None,
+        }
+        .trim_start();
+        rest = match rest.strip_prefix(',') {
+            Some(after) => after.trim_start(),
+            None if rest.is_empty() => rest,
+            None => return None,
+        };
+    }
+    Some(Fields { descr: descr?, fortran: fortran?, shape: shape? })
+}
+
+/// The text between two equal quotes at the beginning, and what follows.
+fn quoted(text: &str) -> Option<(&str, &str)> {
+    let quote = text.chars().next().filter(|quote| matches!(quote, '\'' | '"'))?;
+    text[1..].split_once(quote)
+}
+
+/// `2, 3`, with or without a comma after the last.
+fn sizes(inside: &str) -> Option<Vec<u64>> {
+    let inside = inside.trim();
+    let inside = inside.strip_suffix(',').unwrap_or(inside);
+    if inside.is_empty() {
+        return Some(Vec::new());
+    }
+    inside.split(',').map(|size| size.trim().parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn file(version: u8, header: &str, data: usize) -> Vec<u8> {
+        let length = match version {
+            1 => (header.len() as u16).to_le_bytes().to_vec(),
+            _ => (header.len() as u32).to_le_bytes().to_vec(),
+        };
+        [MAGIC, &[version, 0], &length, header.as_bytes(), &vec![0; data]].concat()
+    }
+
+    #[test]
+    fn headers_of_each_version_and_spelling_are_read() {
+        for (version, text, shape, fortran, size, big_endian) in [
+            (
+                1,
+                "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }   \n",
+                vec![2, 3],
+                false,
+                4,
+                false,
+            ),
+            (2, "{'shape':(6,),'descr':\">f4\",'fortran_order':True}", vec![6], true, 4, true),
+            (
+                3,
+                "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 1, 1)}",
+                vec![3, 1, 1],
+                false,
+                8,
+                false,
+            ),
+        ] {
+            let bytes = file(version, text, 24);
+            let data = bytes.len() - 24..bytes.len();
+            assert_eq!(header(&bytes), Ok(Header { shape, fortran, size, big_endian, data }), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_fault_is_named() {
+        let sound = |shape: &str| format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}");
+        for (bytes, what) in [
+            (b"PK\x03\x04".to_vec(), "does not begin with"),
+            (b"\x93NUMPY".to_vec(), "ends within its header"),
+            (b"\x93NUMPY\x01\x00".to_vec(), "ends within its header"),
+            (b"\x93NUMPY\x02\x00\xff\xff\xff\xff{}".to_vec(), "ends within its header"),
+            (b"\x93NUMPY\x09\x00\x00\x00".to_vec(), "version 9"),
+            (file(1, &sound("(2, 3)"), 23), "23 bytes follow its header, and its shape needs 24"),
+            (file(1, &sound("(2, 3)"), 25), "25 bytes follow"),
+            (file(1, &sound("(4294967296, 4294967296)"), 0), "more than any file has"),
+            (file(1, &sound("(-1, 3)"), 0), "its header is {"),
+            (file(1, "{'descr': '<f4', 'shape': (1,)}", 4), "its header is {"),
+            (
+                file(1, "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}", 4),
+                "its header is {",
+            ),
+            (file(1, "{'descr': '<i4', 'fortran_order': False, 'shape': (1,)}", 4), "its elements are <i4"),
+        ] {
+            let error = header(&bytes).unwrap_err();
+            assert!(error.contains(what), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic_or_point_outside(bytes: Vec<u8>, text in "[{}()',:a-z0-9<>f ]{0,80}", version in 0u8..5) {
+            for bytes in [[MAGIC, &bytes].concat(), file(version, &text, bytes.len()), bytes] {
+                if let Ok(header) = header(&bytes) {
+                    prop_assert!(header.data.end == bytes.len());
+                }
+            }
+        }
+    }
+}

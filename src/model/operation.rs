@@ -1,0 +1,72 @@
+//! Which operation it is, where models differ: the choices that an architecture makes and a device carries out.
+
+/// What a norm subtracts before it divides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Centring {
+    /// The mean over the channels: LayerNorm.
+    Mean,
+    /// Nothing: RMSNorm.
+    None,
+}
+
+/// How the weight of a linear map lies in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// m × k, as in torch's `Linear`.
+    OutputInput,
+    /// k × m, as in GPT-2's `Conv1D`.
+    InputOutput,
+}
+
+/// The function between the linear maps of a feed-forward part, by the formula that transformers gives its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// x Φ(x), by erf.
+    Gelu,
+    /// ½ x (1 + tanh(√(2/π) (x + 0.044715 x³))).
+    GeluTanh,
+    /// x σ(1.702 x).
+    GeluQuick,
+    /// x σ(x).
+    Silu,
+    /// max(x, 0).
+    Relu,
+    /// max(x, 0)².
+    ReluSquared,
+    /// tanh x.
+    Tanh,
+}
+
+impl Activation {
+    /// The activation that transformers calls so.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "gelu" | "gelu_python" => Self::Gelu,
+            "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" | "gelu_accurate" => Self::GeluTanh,
+            "quick_gelu" => Self::GeluQuick,
+            "silu" | "swish" => Self::Silu,
+            "relu" => Self::Relu,
+            "relu2" => Self::ReluSquared,
+            "tanh" => Self::Tanh,
+            _ => return None,
+        })
+    }
+}
+
+/// What turns a router's outputs into weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// Over all experts.
+    Softmax,
+    /// Each by itself.
+    Sigmoid,
+}
+
+/// Which channels a rotary position code takes as a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pairing {
+    /// i and i + r/2 of the r turned channels: GPT-NeoX and most others.
+    Halves,
+    /// 2i and 2i + 1: GPT-J.
+    Interleaved,
+}

@@ -1,0 +1,147 @@
+//! A norm site, and everything that is known of it before it is judged.
+
+use super::behaviour::Behaviour;
+use super::build::Build;
+use super::habits::Habits;
+use super::names::{Path, is_number};
+use super::registry::Statement;
+use super::surroundings::Surroundings;
+use crate::report::NormRole;
+
+/// One norm module of the network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NormSite {
+    /// Module path: the scale's name without its last part.
+    pub name: String,
+    /// Index of the scale in the catalogue; `None` for a norm that stores nothing, γ = 1.
+    pub scale: Option<usize>,
+    /// Index of the shift in the catalogue.
+    pub shift: Option<usize>,
+    /// Number of scales, d.
+    pub width: u64,
+    /// Where it sits.
+    pub role: NormRole,
+    /// What reads it: see [`Place`].
+    pub place: Place,
+    /// Index of its block.
+    pub block: Option<u32>,
+    /// Path of its block.
+    pub block_path: Option<String>,
+    /// Path of its stack of blocks, or of its parent.
+    pub stack: String,
+    /// What it does, and how that was seen, where its module stores what only such a norm stores.
+    pub other: Option<(Behaviour, &'static str)>,
+    /// Its block, or a block of the stack it ends, has one norm on the residual stream, which attention and feed-forward
+    /// share.
+    pub parallel: bool,
+    /// A norm on the residual stream of its block has a shift.
+    pub shift_on_stream: bool,
+    /// Its name or its neighbours put it at attention, feed-forward, queries or keys of its block.
+    pub recognised: bool,
+    /// What the blocks of its stack are made of, or of the stack that it begins or ends.
+    pub build: Build,
+    /// The scale has a row for each head, each of [`NormSite::width`].
+    pub per_head: bool,
+    /// The stack of blocks whose residual stream it stands on: its own, or the one that it begins or ends.
+    pub stream: Option<String>,
+    /// What stands around it.
+    pub surroundings: Surroundings,
+    /// How often norms of each behaviour were counted in such surroundings.
+    pub habits: Habits,
+    /// What the layout of its block says.
+    pub layout: Option<Recognised>,
+    /// Found by shapes and values only, as the catalogue's names say nothing: see [`super::unnamed`].
+    pub unnamed: bool,
+}
+
+impl NormSite {
+    /// A site of which nothing but its module path and width is known.
+    pub(super) fn new(name: String, width: u64) -> Self {
+        let path = Path::new(&name);
+        Self {
+            scale: None,
+            shift: None,
+            width,
+            role: NormRole::Other,
+            place: Place::Unknown,
+            block: path.block(),
+            stack: path.stack(),
+            block_path: path.block_path(),
+            other: None,
+            parallel: false,
+            shift_on_stream: false,
+            recognised: false,
+            build: Build::default(),
+            per_head: false,
+            stream: None,
+            surroundings: Surroundings::default(),
+            habits: Habits::default(),
+            layout: None,
+            unnamed: false,
+            name,
+        }
+    }
+
+    /// The part of the model it belongs to: the path of its stream's stack, numbers left out, as Swin has a stack a stage.
+    pub fn part(&self) -> Option<String> {
+        let stack = self.stream.as_deref().filter(|stack| !stack.is_empty())?;
+        Some(stack.split(['.', '/']).filter(|part| !is_number(part)).collect::<Vec<_>>().join("."))
+    }
+
+    /// Whether its input is the residual stream, so that what is written to the stream says something about it.
+    pub fn reads_stream(&self) -> bool {
+        let placed = self.unnamed || self.block.is_none() || self.recognised;
+        placed && self.role != NormRole::QueryKey && self.other.is_none() && self.stream.is_some()
+    }
+
+    /// Whether it stands outside the blocks and may be of the same code as their norms. One among convolutions or in a
+    /// Sequential is of another part, as are one before a U-Net's blocks and one that stores other parameters than they do.
+    pub fn is_beside_blocks(&self) -> bool {
+        let numbered = self.name.rsplit(['.', '/']).next().is_some_and(is_number);
+        let other_parameters = self.shift.is_none() && self.shift_on_stream;
+        let among_others = self.surroundings.beside_convolutions() || self.surroundings.entry;
+        self.block.is_none() && !numbered && !other_parameters && !among_others
+    }
+}
+
+/// A site's place in its block, which decides what reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// Right after the embeddings.
+    Embedding,
+    /// Read by self-attention.
+    BeforeAttention,
+    /// Post-norm: follows self-attention, read by what comes next in the block.
+    AfterAttention,
+    /// Read by cross-attention's queries.
+    BeforeCrossAttention,
+    /// Post-norm: follows cross-attention.
+    AfterCrossAttention,
+    /// Read by the feed-forward part.
+    BeforeFeedForward,
+    /// Post-norm: follows the feed-forward part, read by the next block.
+    AfterFeedForward,
+    /// On queries, keys or values inside attention.
+    InsideAttention,
+    /// Its output goes straight to the residual stream (sandwich norms).
+    ToResidual,
+    /// After the last block.
+    Final,
+    /// Inside a language head, right before the unembedding.
+    Head,
+    /// Not known.
+    Unknown,
+}
+
+/// What the layout of its block, of the blocks it stands beside, or of the module around it says of a site.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recognised {
+    /// What is done at the site in every family built so.
+    pub statement: Statement,
+    /// These families, as a few words.
+    pub families: String,
+    /// Only the module around it is known, not a whole block.
+    pub module: bool,
+    /// How many libraries have it.
+    pub libraries: usize,
+}

@@ -1,0 +1,170 @@
+//! Where things are computed: on the CPU, or on a GPU with the CPU behind it. Of the exact Gram matrix the integers are the same.
+
+use crate::checkpoint::dtype::TensorType;
+use crate::forward::kernels::{Cpu, Kernels, Shape};
+use crate::measure::gram::{Gram, Gridded};
+use crate::model::operation::Layout;
+use crate::report::Warning;
+use safetensors::Dtype;
+
+#[cfg(feature = "gpu")]
+use crate::gpu::{Gpu, GpuError, forward::GpuKernels, gram::GramKernel};
+#[cfg(feature = "gpu")]
+use std::sync::atomic::Ordering::Relaxed;
+
+/// The CPU, or a GPU until it fails once.
+#[derive(Debug)]
+pub struct Device {
+    #[cfg(feature = "gpu")]
+    gpu: Option<(Gpu, GramKernel)>,
+    /// Why the CPU went on without the GPU. Held while the GPU computes: one thread at a time uses it.
+    #[cfg(feature = "gpu")]
+    fault: futures_util::lock::Mutex<Option<GpuError>>,
+    /// Nanoseconds of the GPU's kernel that nobody has asked for yet.
+    #[cfg(feature = "gpu")]
+    busy: std::sync::atomic::AtomicU64,
+}
+
+impl Device {
+    /// The CPU alone.
+    pub fn cpu() -> Self {
+        Self {
+            #[cfg(feature = "gpu")]
+            gpu: None,
+            #[cfg(feature = "gpu")]
+            fault: futures_util::lock::Mutex::new(None),
+            #[cfg(feature = "gpu")]
+            busy: Default::default(),
+        }
+    }
+
+    /// The fastest GPU there is; an error where there is none.
+    #[cfg(feature = "gpu")]
+    pub async fn gpu() -> Result<Self, GpuError> {
+        let gpu = Gpu::open().await?;
+        let kernel = GramKernel::new(&gpu)?;
+        Ok(Self { gpu: Some((gpu, kernel)), ..Self::cpu() })
+    }
+
+    /// The GPU's name, or "cpu".
+    pub fn name(&self) -> &str {
+        #[cfg(feature = "gpu")]
+        if let Some((gpu, _)) = &self.gpu {
+            return gpu.adapter();
+        }
+        "cpu"
+    }
+
+    /// The exact Gram matrix: on the GPU until it fails once, then on the CPU.
+    pub async fn gram(&self, gridded: &Gridded) -> Gram {
+        #[cfg(feature = "gpu")]
+        if let Some((_, kernel)) = &self.gpu {
+            let mut fault = self.fault.lock().await;
+            if fault.is_none() {
+                match kernel.gram(gridded).await {
+                    Ok((gram, seconds)) => {
+                        self.busy.fetch_add((seconds.unwrap_or(0.0) * 1e9) as u64, Relaxed);
+                        return gram;
+                    }
+                    Err(error) => *fault = Some(error),
+                }
+            }
+        }
+        gridded.gram()
+    }
+
+    /// Seconds that the GPU's kernel took since this was last asked, by the GPU's own clock; `None` where it has none, and on
+    /// the CPU.
+    pub fn kernel_seconds(&self) -> Option<f64> {
+        #[cfg(feature = "gpu")]
+        match self.busy.swap(0, Relaxed) {
+            0 => {}
+            nanoseconds => return Some(nanoseconds as f64 * 1e-9),
+        }
+        None
+    }
+
+    /// That the GPU failed on the way, if it did.
+    pub async fn warning(&self) -> Option<Warning> {
+        #[cfg(feature = "gpu")]
+        if let Some(error) = &*self.fault.lock().await {
+            return Some(Warning {
+                code: "gpu_failed".to_owned(),
+                message: format!("{error}. The measurement went on on the CPU, with the same numbers"),
+                r#where: self.name().to_owned(),
+            });
+        }
+        None
+    }
+}
+
+/// Where a forward pass runs.
+#[derive(Debug)]
+pub enum Machine {
+    /// On the CPU.
+    Cpu,
+    /// On a GPU, until it fails.
+    #[cfg(feature = "gpu")]
+    Gpu(Box<GpuKernels>),
+}
+
+impl Machine {
+    /// The fastest GPU there is.
+    #[cfg(feature = "gpu")]
+    pub async fn gpu() -> Result<Self, GpuError> {
+        Ok(Self::Gpu(Box::new(GpuKernels::open().await?)))
+    }
+
+    /// The GPU's name, or "cpu".
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Cpu => Cpu.name(),
+            #[cfg(feature = "gpu")]
+            Self::Gpu(kernels) => kernels.name(),
+        }
+    }
+
+    /// Bytes of the largest buffer it allows; `None` on the CPU.
+    pub fn largest_buffer(&self) -> Option<u64> {
+        match self {
+            Self::Cpu => None,
+            #[cfg(feature = "gpu")]
+            Self::Gpu(kernels) => Some(kernels.largest_buffer()),
+        }
+    }
+
+    /// Multiplications a second of a linear map, in a trial; `clock` gives seconds, perhaps by the millisecond. 0 for a GPU that
+    /// fails in it.
+    pub async fn speed(&self, clock: impl Fn() -> f64) -> f64 {
+        match self {
+            Self::Cpu => speed(&Cpu, clock).await,
+            #[cfg(feature = "gpu")]
+            Self::Gpu(kernels) => speed(kernels.as_ref(), clock).await,
+        }
+    }
+}
+
+/// Tokens, inputs and outputs of the trial.
+const TRIAL: [usize; 3] = [512, 512, 1024];
+
+async fn speed<K: Kernels>(kernels: &K, clock: impl Fn() -> f64) -> f64 {
+    let [n, inputs, outputs] = TRIAL;
+    let value = |at: usize| (at * 7919 % 10_007) as f32 / 5003.0 - 1.0;
+    let values = |count| (0..count).map(value).collect::<Vec<f32>>();
+    let Some(mut weight) = kernels.weight(&TensorType::Known(Dtype::F32), inputs * outputs) else {
+        return 0.0;
+    };
+    let bytes: Vec<u8> = values(inputs * outputs).iter().flat_map(|value| value.to_le_bytes()).collect();
+    kernels.fill(&mut weight, &bytes);
+    let x = kernels.put(values(n * inputs));
+    let shape = Shape { inputs, outputs, layout: Layout::OutputInput };
+    let trial = async || kernels.get(&kernels.linear(&x, &weight, shape, None)).await.is_ok();
+    // The first one compiles and allocates.
+    if !trial().await {
+        return 0.0;
+    }
+    let began = clock();
+    let done = trial().await;
+    let seconds = (clock() - began).max(1e-3);
+    if done { (n * inputs * outputs) as f64 / seconds } else { 0.0 }
+}

@@ -1,0 +1,98 @@
+//! What a forward pass that was run here shows, measured: its norms, and the residual stream.
+//!
+//! A pass is told the kind of every norm, so that a kernel it shows is no evidence of the kind: that is what the loss is for
+//! ([`loss`](super::loss)). What it does show is where the floor is, and which other directions lie there.
+
+use crate::forward::Seen;
+use crate::inspect::Inspection;
+use crate::measure::activations::{Activations, Values};
+use crate::measure::gram::{Gram, Gridded};
+use crate::measure::plan::{no_scale, outcome};
+use crate::measure::residual::{Stream, stream};
+use crate::measure::site::{Norm, measure};
+use crate::report::measured::Outcome;
+use serde::{Deserialize, Serialize};
+
+/// Which norms are measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sites {
+    /// The final norm.
+    Final,
+    /// All of them.
+    All,
+}
+
+/// Something that a pass has shown and that is to be measured, on its own, in any order and place.
+#[derive(Debug)]
+pub enum Sample {
+    /// A norm: its index in the report, what it gives, and its normalised input.
+    Site(usize, Activations, Activations),
+    /// The residual stream after a block.
+    Block(usize, Activations),
+}
+
+/// What came of a [`Sample`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measured {
+    /// Of a norm.
+    Site(usize, Box<Outcome>),
+    /// Of the stream after a block; or why there is nothing.
+    Block(usize, Result<Stream, String>),
+}
+
+impl Sample {
+    /// A copy of what was shown, if it is wanted; blocks only with `residual`.
+    pub fn of(seen: Seen<'_>, inspection: &Inspection, sites: Sites, residual: bool) -> Option<Self> {
+        match seen {
+            Seen::Norm { site, width, before_scale, output } => {
+                let report = &inspection.report;
+                if sites == Sites::Final && report.model.final_norm.as_deref() != Some(site) {
+                    return None;
+                }
+                let index = report.norms.iter().position(|norm| norm.name == site)?;
+                Some(Self::Site(
+                    index,
+                    of_f32(site, width, output.to_vec()),
+                    of_f32(site, width, before_scale.to_vec()),
+                ))
+            }
+            Seen::Block { index, width, stream } if residual => Some(Self::Block(
+                index,
+                of_f32(&format!("the stream after block {index}"), width, stream.to_vec()),
+            )),
+            Seen::Block { .. } => None,
+        }
+    }
+
+    /// Measures it; `gram` computes the exact Gram matrix.
+    pub async fn measure(&self, inspection: &Inspection, gram: impl AsyncFn(&Gridded) -> Gram) -> Measured {
+        match self {
+            Self::Block(index, values) => {
+                let measured = stream(values, gram).await.map_err(|error| error.to_string());
+                Measured::Block(*index, measured)
+            }
+            Self::Site(site, outputs, before_scale) => {
+                let name = inspection.report.norms[*site].name.as_str();
+                let measured = async {
+                    let scale = inspection.scales[*site].as_ref().ok_or_else(|| no_scale(name))?;
+                    let norm = Norm { name, scale, shift: inspection.shifts[*site].as_deref() };
+                    measure(norm, outputs, Some(before_scale), gram).await.map_err(|error| error.to_string())
+                };
+                Measured::Site(*site, Box::new(outcome(name, measured.await, outputs.unit_roundoff)))
+            }
+        }
+    }
+}
+
+/// Activations of an f32 pass.
+pub fn of_f32(name: &str, width: usize, values: Vec<f32>) -> Activations {
+    Activations {
+        tensor: name.to_owned(),
+        tokens: values.len() / width,
+        width,
+        values: Values::F32(values),
+        unit_roundoff: f64::from(f32::EPSILON) / 2.0,
+        notes: Vec::new(),
+    }
+}

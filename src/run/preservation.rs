@@ -1,0 +1,359 @@
+//! Function preservation: a reader W of a norm becomes W + t a vᵀ, and what that does to the model is measured (MATH §3 and §4).
+//!
+//! Along the kernel of the norm, and with the constant vᵀβ taken back by the bias, nothing changes but rounding, however large t
+//! is; along a random direction the divergence grows as t². The weights themselves are changed, and the blocks from the edited
+//! one on run again. γ⁻¹ of an RMSNorm is in no kernel: it is tried all the same, and is seen to change the function.
+
+use crate::checkpoint::Checkpoint;
+use crate::forward::kernels::Kernels;
+use crate::forward::{Edit, ForwardError, Pass, Seen, Tokens, Unwatched};
+use crate::kernel::direction::Kernel;
+use crate::kernel::scale::Scale;
+use crate::model::architecture::{Architecture, FeedForward, GatedInputs, Linear, Norm, Projections};
+use crate::model::operation::Centring;
+use crate::order;
+use crate::report::{
+    NormKind, Preservation, PreservationDirection, PreservationMeasure, PreservationPoint,
+    PreservationVerdict,
+};
+use crate::source::ByteSource;
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{RngExt, SeedableRng};
+use rand_distr::StandardNormal;
+use std::ops::ControlFlow;
+
+/// t: ‖t a vᵀ‖_F over ‖W‖_F, the least first.
+pub const SIZES: [f64; 3] = [1e-2, 1e-1, 1.0];
+
+/// Readers that are tried.
+pub const MOST: usize = 6;
+
+/// t of the control: a random change of each weight by about its own rounding in f32. What it does to the function is all
+/// rounding, with what the blocks behind it make of that.
+const ROUNDING: f64 = f32::EPSILON as f64;
+
+/// Relative changes up to this many times that of the control are rounding; of divergences its square.
+const MARGIN: f64 = 10.0;
+
+/// The same directions on every machine.
+const SEED: u64 = 2606_19491;
+
+/// Part of a block, in the order of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Attention,
+    FeedForward,
+    Head,
+}
+
+/// A linear map that reads the output of a norm.
+#[derive(Debug, Clone, Copy)]
+struct Reader<'a> {
+    /// Blocks that are done before it.
+    block: usize,
+    part: Part,
+    norm: &'a Norm,
+    linear: &'a Linear,
+}
+
+impl Reader<'_> {
+    fn site(&self) -> String {
+        let Self { block, part, norm, .. } = self;
+        norm.site.clone().unwrap_or_else(|| match part {
+            Part::Attention => format!("norm before attention, block {block}"),
+            Part::FeedForward => format!("norm before feed-forward, block {block}"),
+            Part::Head => "final norm".to_owned(),
+        })
+    }
+}
+
+/// One reader of each norm of the stream that a linear map reads, in the order of the network. Of attention it is the one of
+/// values, where a constant shows downstream (keys need not show it).
+fn readers(architecture: &Architecture) -> Vec<Reader<'_>> {
+    let mut readers = Vec::new();
+    let embedding = &architecture.embedding;
+    // The norm that the stream is the output of, if it is.
+    let mut stream = embedding.norm.as_ref().filter(|_| embedding.projection.is_none());
+    for (index, block) in architecture.blocks.iter().enumerate() {
+        let mut add = |part, norm: Option<_>, linear| {
+            readers.extend(norm.map(|norm| Reader { block: index, part, norm, linear }));
+        };
+        let attention = match &block.attention.projections {
+            Projections::Separate([_, _, values]) => values,
+            Projections::Concatenated(all) | Projections::Grouped(all) => all,
+        };
+        let read = block.around_attention.before.as_ref().or(stream);
+        add(Part::Attention, read, attention);
+        stream = block.around_attention.after.as_ref();
+        let feed_forward = match &block.feed_forward {
+            FeedForward::Plain { up, .. } => up,
+            FeedForward::Gated(gated) => match &gated.inputs {
+                GatedInputs::Separate([_, up]) => up,
+                GatedInputs::Concatenated(both) => both,
+            },
+            FeedForward::Experts { router, .. } => router,
+        };
+        let otherwise = if block.parallel { read } else { stream };
+        add(Part::FeedForward, block.around_feed_forward.before.as_ref().or(otherwise), feed_forward);
+        stream = block.around_feed_forward.after.as_ref();
+    }
+    if let Some(head) = &architecture.head {
+        let linear = head.transform.as_ref().map_or(&head.unembedding, |transform| &transform.dense);
+        let (block, part) = (architecture.blocks.len(), Part::Head);
+        let norm = architecture.final_norm.as_ref().or(stream);
+        readers.extend(norm.map(|norm| Reader { block, part, norm, linear }));
+    }
+    readers
+}
+
+/// At most [`MOST`] of them: those of the first, the middle and the last block, and the head.
+fn sample(architecture: &Architecture) -> Vec<Reader<'_>> {
+    let blocks = architecture.blocks.len();
+    let (middle, last) = (blocks / 2, blocks.saturating_sub(1));
+    // What matters most comes first: the ends, and both parts of a block.
+    let wanted = [
+        (0, Part::Attention),
+        (blocks, Part::Head),
+        (middle, Part::FeedForward),
+        (last, Part::Attention),
+        (middle, Part::Attention),
+        (last, Part::FeedForward),
+        (0, Part::FeedForward),
+    ];
+    let all = readers(architecture);
+    let mut chosen: Vec<Reader<'_>> = Vec::new();
+    for (block, part) in wanted {
+        let is = |reader: &&Reader<'_>| reader.block == block && reader.part == part;
+        let reader =
+            all.iter().find(is).filter(|_| chosen.len() < MOST && !chosen.iter().any(|own| is(&own)));
+        chosen.extend(reader);
+    }
+    order::sort_by_key(&mut chosen, |reader| (reader.block, reader.part));
+    chosen
+}
+
+/// How many edited models [`preservation`] runs at most, for who shows how far it is.
+pub fn runs(architecture: &Architecture) -> usize {
+    sample(architecture).iter().map(|reader| 1 + directions(reader.norm).len() * SIZES.len()).sum()
+}
+
+/// Those that are tried at a norm: without β there is no bias to move.
+fn directions(norm: &Norm) -> &'static [PreservationDirection] {
+    use PreservationDirection::{Kernel, KernelBiasKept, Random};
+    if norm.shift.is_some() { &[Kernel, KernelBiasKept, Random] } else { &[Kernel, Random] }
+}
+
+/// What is known of one reader before it is moved; all in f64.
+struct Trial {
+    /// ‖W‖_F a/‖a‖, m values.
+    rows: Vec<f64>,
+    /// v of the kernel, d values, and whether it is in the kernel.
+    kernel: (Vec<f64>, bool),
+    /// A random one.
+    random: Vec<f64>,
+    /// β; empty where there is none.
+    shift: Vec<f64>,
+}
+
+impl Trial {
+    /// `None` where γ is not finite: it has no direction.
+    async fn of<S: ByteSource, K: Kernels>(
+        pass: &Pass<'_, S, K>,
+        reader: &Reader<'_>,
+        number: u64,
+    ) -> Result<Option<Self>, ForwardError> {
+        let in_f64 = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<_>>();
+        let [scale, shift] = pass.parameters(reader.norm).await?.map(|values| values.map(in_f64));
+        let width = reader.norm.width;
+        let Ok(scale) = Scale::new(scale.unwrap_or_else(|| vec![1.0; width])) else { return Ok(None) };
+        let subtracts_mean = reader.norm.centring == Centring::Mean;
+        // γ⁻¹ also of an RMSNorm, which has no such kernel.
+        let kernel = match Kernel::of(&scale, true) {
+            Kernel::InverseScale(direction) => (direction.components, subtracts_mean),
+            Kernel::Coordinates(zeros) => {
+                let mut coordinate = vec![0.0; width];
+                coordinate[zeros[0]] = 1.0;
+                (coordinate, true)
+            }
+            Kernel::None => return Ok(None),
+        };
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(SEED ^ number);
+        let mut direction = |values: usize, length: f64| {
+            let normal: Vec<f64> = (0..values).map(|_| random.sample(StandardNormal)).collect();
+            let norm = dot(&normal, &normal).sqrt();
+            normal.into_iter().map(|value| value * length / norm).collect::<Vec<_>>()
+        };
+        let rows = direction(reader.linear.outputs, pass.frobenius(reader.linear).await?);
+        Ok(Some(Self { rows, kernel, random: direction(width, 1.0), shift: shift.unwrap_or_default() }))
+    }
+
+    fn along(&self, direction: PreservationDirection) -> &[f64] {
+        match direction {
+            PreservationDirection::Random => &self.random,
+            _ => &self.kernel.0,
+        }
+    }
+
+    /// vᵀβ.
+    fn constant(&self, direction: PreservationDirection) -> f64 {
+        dot(self.along(direction), &self.shift)
+    }
+
+    /// W + t a vᵀ, b − t a (vᵀβ).
+    fn edit(&self, weight: usize, direction: PreservationDirection, t: f64) -> Edit {
+        let rows: Vec<f64> = self.rows.iter().map(|value| t * value).collect();
+        let moved = direction != PreservationDirection::KernelBiasKept && !self.shift.is_empty();
+        let constant = self.constant(direction);
+        let bias = moved.then(|| rows.iter().map(|row| -row * constant).collect());
+        Edit { weight, rows, columns: self.along(direction).to_vec(), bias }
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    // An empty `sum` is −0.
+    a.iter().zip(b).fold(0.0, |sum, (a, b)| sum + a * b)
+}
+
+/// Moves readers of up to [`MOST`] sites, of the first, the middle and the last block and of the head, and measures what becomes
+/// of the function on `tokens`: a row a site and direction, in the order of the network. A few hundred tokens are enough.
+///
+/// `progress` is told after every edited model how many are done, of [`runs`]; a break ends it with the sites that are complete.
+pub async fn preservation<S: ByteSource, K: Kernels>(
+    checkpoint: &Checkpoint<S>,
+    architecture: &Architecture,
+    tokens: Tokens<'_>,
+    kernels: &K,
+    mut progress: impl AsyncFnMut(usize, usize) -> ControlFlow<()>,
+) -> Result<Vec<Preservation>, ForwardError> {
+    let pass = Pass::new(checkpoint, architecture, tokens)?.on(kernels);
+    let readers = sample(architecture);
+    let mut streams: Vec<Option<Vec<f32>>> = vec![None; architecture.blocks.len() + 1];
+    let mut keep = async |seen: Seen<'_>| {
+        if let Seen::Block { index, stream, .. } = seen
+            && readers.iter().any(|reader| reader.block == index + 1)
+        {
+            streams[index + 1] = Some(stream.to_vec());
+        }
+    };
+    let hidden = pass.run(&mut Blocks(&mut keep)).await?;
+    let (mut done, total) = (0, runs(architecture));
+    let mut found = Vec::new();
+    for (reader, number) in readers.iter().zip(0..) {
+        let Some(trial) = Trial::of(&pass, reader, number).await? else { continue };
+        let directions = directions(reader.norm);
+        let edit = |direction, t| [trial.edit(reader.linear.weight, direction, t)];
+        let control = edit(PreservationDirection::Random, ROUNDING);
+        let edits: Vec<[Edit; 1]> = std::iter::once(control)
+            .chain(directions.iter().flat_map(|&direction| SIZES.map(|t| edit(direction, t))))
+            .collect();
+        let mut edited = Vec::new();
+        for edit in &edits {
+            let pass = pass.edited(edit);
+            let hidden = match &streams[reader.block] {
+                Some(stream) => pass.resume(reader.block, stream.clone(), &mut Unwatched).await?,
+                None => pass.run(&mut Unwatched).await?,
+            };
+            edited.push((pass, hidden));
+            done += 1;
+            if progress(done, total).await.is_break() {
+                return Ok(found);
+            }
+        }
+        let (measure, values): (_, Vec<f64>) = if architecture.head.is_some() {
+            let divergences = pass.divergences(&hidden, &edited).await?;
+            let mean = |values: &Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
+            (PreservationMeasure::Divergence, divergences.iter().map(mean).collect())
+        } else {
+            let before = kernels.get(&hidden).await?;
+            let mut changes = Vec::new();
+            for (_, hidden) in &edited {
+                changes.push(relative_change(&before, &kernels.get(hidden).await?));
+            }
+            (PreservationMeasure::RelativeChange, changes)
+        };
+        let floor = values[0]
+            * match measure {
+                PreservationMeasure::Divergence => MARGIN.powi(2),
+                PreservationMeasure::RelativeChange => MARGIN,
+            };
+        for (&direction, values) in directions.iter().zip(values[1..].chunks_exact(SIZES.len())) {
+            found.push(Preservation {
+                site: reader.site(),
+                reader: checkpoint.tensors[reader.linear.weight].name.clone(),
+                tied: reader.linear.weight == architecture.embedding.tokens,
+                kind: match reader.norm.centring {
+                    Centring::Mean => NormKind::LayerNorm,
+                    Centring::None => NormKind::RmsNorm,
+                },
+                direction,
+                in_kernel: trial.kernel.1 && direction != PreservationDirection::Random,
+                constant: trial.constant(direction),
+                measure,
+                points: SIZES.iter().zip(values).map(|(&t, &value)| PreservationPoint { t, value }).collect(),
+                floor,
+                exponent: exponent(values, floor),
+                verdict: match values.iter().all(|value| *value <= floor) {
+                    true => PreservationVerdict::Preserved,
+                    false => PreservationVerdict::Changed,
+                },
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// Watches blocks only: norms need not come back from a GPU.
+struct Blocks<'a, See>(&'a mut See);
+
+impl<See: AsyncFnMut(Seen<'_>)> crate::forward::Watch for Blocks<'_, See> {
+    fn wants(&self, _: &str) -> bool {
+        false
+    }
+
+    fn wants_stream(&self) -> bool {
+        true
+    }
+
+    async fn see(&mut self, seen: Seen<'_>) -> ControlFlow<()> {
+        (self.0)(seen).await;
+        ControlFlow::Continue(())
+    }
+}
+
+/// ‖h_t − h‖_F/‖h‖_F.
+fn relative_change(before: &[f32], after: &[f32]) -> f64 {
+    let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>();
+    let pairs = before.iter().zip(after);
+    let change = squares(&mut pairs.map(|(before, after)| f64::from(*after) - f64::from(*before)));
+    (change / squares(&mut before.iter().map(|value| f64::from(*value)))).sqrt()
+}
+
+/// The slope of log value over log t between the two least of [`SIZES`] whose values are above the floor: larger ones are no
+/// small change any more.
+fn exponent(values: &[f64], floor: f64) -> Option<f64> {
+    let mut above = SIZES.iter().zip(values).filter(|(_, value)| **value > floor);
+    let ((t, value), (larger, other)) = (above.next()?, above.next()?);
+    Some((other / value).ln() / (larger / t).ln())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exponent_is_that_of_the_least_changes_above_the_floor() {
+        let near = |values: [f64; 3], floor, expected: f64| {
+            assert!((exponent(&values, floor).unwrap() - expected).abs() < 1e-12);
+        };
+        near([1e-4, 1e-2, 0.3], 1e-9, 2.0);
+        near([1e-12, 1e-3, 1e-2], 1e-9, 1.0);
+        assert_eq!(exponent(&[1e-15, 1e-15, 2e-15], 1e-9), None);
+        assert_eq!(exponent(&[0.0, 1e-12, 1.0], 1e-9), None);
+    }
+
+    #[test]
+    fn a_relative_change_is_of_the_whole_matrix() {
+        assert_eq!(relative_change(&[3.0, 4.0], &[3.0, 4.0]), 0.0);
+        assert_eq!(relative_change(&[3.0, 4.0], &[0.0, 8.0]), 1.0);
+    }
+}

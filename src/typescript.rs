@@ -1,0 +1,122 @@
+//! `www/report.ts` is generated from the Rust schema; this test fails when the two drift apart.
+//!
+//! Regenerate it with `UPDATE_TYPES=1 cargo test typescript`.
+
+use crate::inspect::{Progress, Stage};
+use crate::plot::{Cell, Column, Figure, FigureKind, Mark, Table};
+use crate::report::adapter::{AdapterModule, AdapterReport, SkippedModule};
+use crate::report::claims::Claim;
+use crate::report::comparison::{ComparedCheckpoint, Comparison, MatchedBy, SiteComparison, UnpairedSite};
+use crate::report::kernels::{ExportedKernel, KernelExport};
+use crate::report::measured::{MeasurementPlan, RunInput, RunOptions, RunPlan, RunSites};
+use crate::report::random_init::{RandomInit, RandomInitSite};
+use crate::report::scan::ScanLine;
+use crate::report::*;
+use std::path::Path;
+use ts_rs::{Config, TS};
+
+/// Every exported type, in the order of the file.
+fn declarations() -> String {
+    let config = Config::default();
+    let mut file = String::from(
+        "// Generated from src/report, src/plot and src/inspect: run `UPDATE_TYPES=1 cargo test typescript`.\n",
+    );
+    let threshold = crate::norm::verdict::THRESHOLD;
+    file.push_str(&format!(
+        "\n/** The least probability at which a kind is named. */\nexport const THRESHOLD = {threshold};\n"
+    ));
+    macro_rules! declare {
+        ($($name:ty),* $(,)?) => { $(
+            file.push('\n');
+            file.push_str("export ");
+            file.push_str(&<$name>::decl(&config));
+            file.push('\n');
+        )* };
+    }
+    declare!(
+        Report,
+        CheckpointSummary,
+        RemoteSummary,
+        ModelSummary,
+        ModelVerdict,
+        PartSummary,
+        NormReport,
+        NormKind,
+        NormRole,
+        ScaleConvention,
+        EvidenceReport,
+        AlternativeReport,
+        NormBehaviour,
+        WriterReport,
+        SharedSummary,
+        ResidualBlock,
+        ResidualFall,
+        KindByLoss,
+        PassSummary,
+        Preservation,
+        PreservationPoint,
+        PreservationDirection,
+        PreservationMeasure,
+        PreservationVerdict,
+        WriterPart,
+        KernelReport,
+        KernelForm,
+        ReaderReport,
+        ReaderUse,
+        DeadDirections,
+        DeadParameters,
+        Verification,
+        MeasurementPlan,
+        RunInput,
+        RunOptions,
+        RunPlan,
+        RunSites,
+        NormAlone,
+        SiteVerification,
+        RandomInit,
+        RandomInitSite,
+        Claim,
+        MeasuredVerdict,
+        Interval,
+        Component,
+        Eigenvalue,
+        Warning,
+        Comparison,
+        ComparedCheckpoint,
+        MatchedBy,
+        SiteComparison,
+        UnpairedSite,
+        KernelExport,
+        ExportedKernel,
+        AdapterReport,
+        AdapterModule,
+        SkippedModule,
+        ScanLine,
+        Progress,
+        Stage,
+        Figure,
+        FigureKind,
+        Mark,
+        Table,
+        Column,
+        Cell,
+    );
+    file
+}
+
+#[test]
+fn the_typescript_types_are_those_of_the_report() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("www/report.ts");
+    let expected = declarations();
+    if std::env::var_os("UPDATE_TYPES").is_some() {
+        std::fs::write(&path, &expected).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap();
+    let differs =
+        std::iter::zip(found.lines(), expected.lines()).position(|(found, expected)| found != expected);
+    assert!(
+        found == expected,
+        "www/report.ts differs from line {}: run `UPDATE_TYPES=1 cargo test typescript`",
+        differs.unwrap_or(found.lines().count().min(expected.lines().count())) + 1
+    );
+}

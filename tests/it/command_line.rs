@@ -1,0 +1,528 @@
+//! The command line as a user runs it, on the samples and on files made here.
+
+use crate::support;
+use assert_cmd::Command;
+use gammascope::source::disk::DiskSource;
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use rand_distr::StandardNormal;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+fn sample(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name)
+}
+
+fn inspect() -> Command {
+    let mut command = Command::cargo_bin("gammascope").unwrap();
+    command.arg("inspect");
+    command
+}
+
+fn stdout(command: &mut Command) -> String {
+    String::from_utf8(command.assert().success().get_output().stdout.clone()).unwrap()
+}
+
+fn stderr(command: &mut Command, code: i32) -> String {
+    String::from_utf8(command.assert().code(code).get_output().stderr.clone()).unwrap()
+}
+
+fn report(paths: &[PathBuf]) -> Value {
+    serde_json::from_str(&stdout(inspect().args(paths).arg("--json"))).unwrap()
+}
+
+#[test]
+fn the_layer_norm_sample_is_told_to_be_one() {
+    let text = stdout(inspect().arg(sample("layernorm")));
+    assert!(
+        text.starts_with("LayerNorm transformer, 9 norm sites, an exact dead direction at each;"),
+        "{text}"
+    );
+    assert!(text.contains("final norm transformer.ln_f: γ⁻¹ direction"));
+    assert!(!text.contains('\u{1b}'), "no colour where nobody looks");
+}
+
+#[test]
+fn the_rms_norm_sample_has_no_direction() {
+    let text = stdout(inspect().arg(sample("rmsnorm")));
+    assert!(text.starts_with("RMSNorm transformer, 9 norm sites: no mean is subtracted"), "{text}");
+    assert!(text.contains("No reader has a dead direction."));
+}
+
+#[test]
+fn json_is_the_contract() {
+    let report = report(&[sample("layernorm")]);
+    assert_eq!(report["schema"], "gammascope.report/1");
+    assert_eq!(report["tool_version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(report["model"]["verdict"], "layernorm");
+    assert_eq!(report["model"]["final_norm"], "transformer.ln_f");
+    assert_eq!((&report["model"]["layers"], &report["model"]["width"]), (&4.into(), &128.into()));
+    assert!(report["verification"].is_null());
+    for field in ["name", "format", "shards", "tensors", "parameters", "bytes", "bytes_read"] {
+        assert!(!report["checkpoint"][field].is_null(), "{field}");
+    }
+    for field in ["outright", "with_bias_shift", "constant_shift", "share"] {
+        assert!(report["dead_parameters"][field].is_number(), "{field}");
+    }
+    let norm = &report["norms"][0];
+    for field in [
+        "name",
+        "scale",
+        "shift",
+        "width",
+        "role",
+        "kind",
+        "confidence",
+        "scale_convention",
+        "evidence",
+        "kernel",
+    ] {
+        assert!(!norm[field].is_null(), "{field}");
+    }
+    for field in [
+        "form",
+        "coordinates",
+        "participation",
+        "max_component",
+        "max_index",
+        "scale_min_abs",
+        "near_dead",
+        "predicted_below_tau",
+    ] {
+        assert!(!norm["kernel"][field].is_null(), "{field}");
+    }
+    for field in ["source", "says", "strength", "detail"] {
+        assert!(!norm["evidence"][0][field].is_null(), "{field}");
+    }
+}
+
+#[test]
+fn reading_is_bounded_by_headers_and_norms() {
+    for name in ["layernorm", "rmsnorm"] {
+        let checkpoint = &report(&[sample(name)])["checkpoint"];
+        let number = |field: &str| checkpoint[field].as_f64().unwrap();
+        assert!(number("bytes_read") <= number("header_bytes") + 1.2 * number("norm_bytes"), "{checkpoint}");
+    }
+}
+
+#[test]
+fn a_file_a_folder_an_index_and_its_shards_say_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("a.safetensors"), support::layer_norm("a.norm", &[1.0; 4])).unwrap();
+    std::fs::write(at("b.safetensors"), support::layer_norm("b.norm", &[2.0; 4])).unwrap();
+    let index = r#"{"weight_map":{"a.norm.weight":"a.safetensors","a.norm.bias":"a.safetensors","b.norm.weight":"b.safetensors","b.norm.bias":"b.safetensors"}}"#;
+    std::fs::write(at("model.safetensors.index.json"), index).unwrap();
+    let by_shards = report(&[at("a.safetensors"), at("b.safetensors")]);
+    let by_index = report(&[at("model.safetensors.index.json")]);
+    let by_folder = report(&[folder.path().to_owned()]);
+    assert_eq!(by_shards["norms"].as_array().unwrap().len(), 2);
+    assert_eq!(by_shards["norms"], by_index["norms"]);
+    assert_eq!(by_shards["norms"], by_folder["norms"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_dangling_link_in_a_folder_is_passed_over_unless_it_is_a_shard() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("model.safetensors"), support::layer_norm("norm", &[1.0; 4])).unwrap();
+    std::os::unix::fs::symlink("nowhere", at("tokenizer.json")).unwrap();
+    assert_eq!(report(&[folder.path().to_owned()])["norms"].as_array().unwrap().len(), 1);
+    std::os::unix::fs::symlink("nowhere", at("adapter.safetensors")).unwrap();
+    assert!(stderr(inspect().arg(folder.path()), 2).contains("adapter.safetensors` could not be read"));
+}
+
+#[test]
+fn wrong_usage_is_1_and_unreadable_input_is_2() {
+    stderr(&mut inspect(), 1);
+    stderr(inspect().arg("--no-such-option"), 1);
+    assert!(stderr(inspect().arg("no/such/file.safetensors"), 2).contains("`no/such/file.safetensors`"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("empty.safetensors");
+    std::fs::write(&path, []).unwrap();
+    assert!(stderr(inspect().arg(&path), 2).contains("`empty.safetensors`: the file is empty"));
+}
+
+#[test]
+fn warnings_are_an_exit_code_only_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model-00001-of-00002.safetensors");
+    std::fs::write(&path, support::layer_norm("norm", &[1.0; 4])).unwrap();
+    assert!(stdout(inspect().arg(&path)).contains("`model-00002-of-00002.safetensors` is missing"));
+    stderr(inspect().arg(&path).arg("--strict"), 3);
+    stdout(inspect().arg(sample("layernorm")).arg("--strict"));
+}
+
+#[test]
+fn names_cannot_write_to_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.safetensors");
+    std::fs::write(&path, support::layer_norm("\u{1b}[31mred\u{7}.norm", &[1.0; 4])).unwrap();
+    let text = stdout(inspect().arg(&path));
+    assert!(!text.contains(['\u{1b}', '\u{7}']) && text.contains("\\u{1b}[31mred\\u{7}.norm"), "{text}");
+}
+
+#[test]
+fn a_site_is_explained_evidence_by_evidence() {
+    let text = stdout(inspect().arg(sample("layernorm")).args(["--explain", "ln_f"]));
+    assert!(text.starts_with("transformer.ln_f\nlayernorm, confidence 0.99"), "{text}");
+    for piece in ["configuration", "layout", "shift", "names", "structure", "values", "writer energy"] {
+        assert!(text.contains(&format!("{piece} ")), "{piece} in {text}");
+    }
+    assert!(text.contains("█") && text.contains("nats for layernorm:") && text.contains("no normalisation"));
+}
+
+#[test]
+fn an_explanation_wants_one_site() {
+    let ambiguous = stderr(inspect().arg(sample("layernorm")).args(["--explain", "ln_1"]), 1);
+    assert!(ambiguous.contains("4 norm sites end with `ln_1`"), "{ambiguous}");
+    let absent = stderr(inspect().arg(sample("layernorm")).args(["--explain", "ln_9"]), 1);
+    assert!(absent.contains("there is no norm site `ln_9`"), "{absent}");
+}
+
+#[test]
+fn weights_are_sampled_unless_refused_and_never_counted_as_read() {
+    let with = report(&[sample("layernorm")]);
+    let arguments = [sample("layernorm").into_os_string(), "--json".into(), "--no-weights".into()];
+    let without: Value = serde_json::from_str(&stdout(inspect().args(arguments))).unwrap();
+    assert_eq!(without["checkpoint"]["weight_bytes_read"], 0);
+    assert_eq!(without["writers"], Value::Array(vec![]));
+    assert!(with["checkpoint"]["weight_bytes_read"].as_u64().unwrap() > 100_000);
+    assert_eq!(with["checkpoint"]["bytes_read"], without["checkpoint"]["bytes_read"]);
+    let energies: Vec<f64> = with["writers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|writer| writer["part"] != "embedding")
+        .map(|writer| writer["energy"].as_f64().unwrap())
+        .collect();
+    assert_eq!(energies.len(), 8);
+    assert!(energies.iter().all(|&energy| energy < 0.6), "trained structure: {energies:?}");
+}
+
+/// A file of activations for two sites of the LayerNorm sample, computed from random streams in f32.
+fn activations(folder: &Path, sites: &[(&str, &str)], tokens: usize) -> PathBuf {
+    let path = sample("layernorm").join("model.safetensors");
+    let source = DiskSource::open(&path, "model.safetensors").unwrap();
+    let inspection = pollster::block_on(gammascope::inspect::inspect(vec![source], |_| {})).unwrap();
+    let mut random = SmallRng::seed_from_u64(3);
+    let named: Vec<(&str, Vec<usize>, Vec<f32>)> = sites
+        .iter()
+        .map(|(site, tensor)| {
+            let at = inspection.report.norms.iter().position(|norm| norm.name == *site).unwrap();
+            let (scale, shift) =
+                (inspection.scales[at].as_ref().unwrap(), inspection.shifts[at].as_ref().unwrap());
+            let mut values = Vec::new();
+            for _ in 0..tokens {
+                let x: Vec<f32> = (0..128).map(|_| random.sample::<f32, _>(StandardNormal) + 0.5).collect();
+                let mean = x.iter().sum::<f32>() / 128.0;
+                let deviation = (x.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / 128.0 + 1e-5).sqrt();
+                let output = |(channel, x): (usize, &f32)| {
+                    (x - mean) / deviation * scale.values()[channel] as f32 + shift[channel] as f32
+                };
+                values.extend(x.iter().enumerate().map(output));
+            }
+            (*tensor, vec![tokens, 128], values)
+        })
+        .collect();
+    let listed: Vec<(&str, &[usize], Vec<f32>)> =
+        named.iter().map(|(name, shape, values)| (*name, shape.as_slice(), values.clone())).collect();
+    let file = folder.join("activations.safetensors");
+    std::fs::write(&file, support::tensors(&listed)).unwrap();
+    file
+}
+
+fn measure(options: &[&std::ffi::OsStr]) -> Command {
+    let mut command = Command::cargo_bin("gammascope").unwrap();
+    command.arg("measure").arg(sample("layernorm")).args(options);
+    command
+}
+
+#[test]
+fn measured_sites_are_the_contract_and_become_evidence() {
+    let folder = tempfile::tempdir().unwrap();
+    let sites = [("transformer.ln_f", "transformer.ln_f"), ("transformer.h.1.ln_2", "h.1.ln_2")];
+    let file = activations(folder.path(), &sites, 600);
+    let options = ["--activations".as_ref(), file.as_os_str()];
+    let text = stdout(&mut measure(&options));
+    assert!(
+        text.starts_with("2 sites measured on 600 tokens or more (n/d 4.7): 2 subtract the mean"),
+        "{text}"
+    );
+    let json: Value = serde_json::from_str(&stdout(measure(&options).arg("--json"))).unwrap();
+    let verification = &json["verification"];
+    assert_eq!((&verification["tokens"], &verification["forward"]), (&600.into(), &"f32".into()));
+    for field in [
+        "name",
+        "depth",
+        "cos",
+        "gap",
+        "sin_bound",
+        "depth_scale_free",
+        "cos_scale_free",
+        "schur",
+        "schur_null",
+        "verdict",
+    ] {
+        assert!(!verification["sites"][0][field].is_null(), "{field}");
+    }
+    assert_eq!(verification["sites"][0]["verdict"], "mean_subtracting");
+    let norms = json["norms"].as_array().unwrap();
+    let evidence = |name: &str| {
+        let norm = norms.iter().find(|norm| norm["name"] == name).unwrap();
+        norm["evidence"].as_array().unwrap().iter().any(|piece| piece["source"] == "activations")
+    };
+    assert!(
+        evidence("transformer.ln_f") && evidence("transformer.h.1.ln_2") && !evidence("transformer.h.0.ln_1")
+    );
+}
+
+#[test]
+fn what_was_measured_of_either_checkpoint_is_compared_and_the_rest_is_null() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = activations(folder.path(), &[("transformer.ln_f", "transformer.ln_f")], 600);
+    let compare = |options: &[&std::ffi::OsStr]| {
+        let mut command = Command::cargo_bin("gammascope").unwrap();
+        command.arg("compare").args([sample("layernorm"), sample("layernorm")]).args(options);
+        command
+    };
+    let options = ["--activations-after".as_ref(), file.as_os_str()];
+    let json: Value = serde_json::from_str(&stdout(compare(&options).arg("--json"))).unwrap();
+    let sites = json["sites"].as_array().unwrap();
+    for site in sites {
+        let is_measured = site["name"] == "transformer.ln_f";
+        assert_eq!(site["depth_scale_free_after"].as_f64().is_some_and(|depth| depth < 1e-8), is_measured);
+        assert_eq!(site["depth_after"].is_number(), is_measured);
+        assert!(site["depth"].is_null() && site["depth_scale_free"].is_null());
+    }
+    let text = stdout(compare(&options).arg("--all"));
+    assert!(text.contains("depth^") && text.contains("– → "), "{text}");
+    assert!(!stdout(compare(&[]).arg("--all")).contains("depth^"));
+    let error = stderr(&mut compare(&["--activations-before".as_ref(), "no.npy".as_ref()]), 2);
+    assert!(error.contains("no.npy"), "{error}");
+}
+
+#[test]
+fn a_norm_alone_is_no_evidence_and_says_so() {
+    let alone = |more: &[&str]| {
+        stdout(
+            Command::cargo_bin("gammascope")
+                .unwrap()
+                .arg("measure")
+                .arg(sample("layernorm"))
+                .args(["--alone", "--site", "ln_f"])
+                .args(more),
+        )
+    };
+    let text = alone(&[]);
+    assert!(
+        text.contains("no evidence about the model") && text.contains("fooled at none of them"),
+        "{text}"
+    );
+    let json: Value = serde_json::from_str(&alone(&["--json"])).unwrap();
+    assert_eq!(
+        (&json["schema"], &json["evidence_about_the_model"]),
+        (&"gammascope.norm_alone/1".into(), &false.into())
+    );
+    assert_eq!(json["sites"][0]["layernorm"]["verdict"], "mean_subtracting");
+    assert_eq!(json["sites"][0]["rmsnorm"]["verdict"], "not_mean_subtracting");
+    let error = stderr(Command::cargo_bin("gammascope").unwrap().arg("measure").arg(sample("layernorm")), 1);
+    assert!(error.contains("--activations <FILE>"), "{error}");
+}
+
+#[test]
+fn the_example_of_the_library_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args(["run", "--quiet", "--locked", "--example", "inspect", "--"])
+        .arg(sample("layernorm"))
+        .arg(folder.path());
+    let text = stdout(cargo.current_dir(env!("CARGO_MANIFEST_DIR")));
+    assert!(text.starts_with("LayerNorm transformer, 9 norm sites"), "{text}");
+    assert!(text.contains("transformer.ln_f: LayerNorm, InverseScale"), "{text}");
+    assert!(std::fs::read_to_string(folder.path().join("kernel.svg")).unwrap().starts_with("<svg"));
+}
+
+#[test]
+fn the_samples_are_run_and_measured_and_their_kernels_are_no_evidence() {
+    for (name, verdict) in [("layernorm", "mean_subtracting"), ("rmsnorm", "not_mean_subtracting")] {
+        let mut command = Command::cargo_bin("gammascope").unwrap();
+        let text = stdout(command.arg("verify").arg(sample(name)).args(["--tokens", "512", "--json"]));
+        let report: Value = serde_json::from_str(&text).unwrap();
+        let verification = &report["verification"];
+        let sites = verification["sites"].as_array().unwrap();
+        assert_eq!(sites.len(), 9, "{name}");
+        assert!(sites.iter().all(|site| site["verdict"] == verdict), "{name}");
+        assert!(verification["input"].as_str().unwrap().contains("was told the kind of every norm"));
+        assert_eq!(verification["residual"].as_array().unwrap().len(), 4);
+        let activations = |norm: &Value| {
+            norm["evidence"].as_array().unwrap().iter().any(|piece| piece["source"] == "activations")
+        };
+        assert!(!report["norms"].as_array().unwrap().iter().any(activations), "{name}: a circle");
+    }
+    let mut command = Command::cargo_bin("gammascope").unwrap();
+    let config = r#"{"model_type":"gpt2","n_embd":128,"n_layer":4,"n_head":4,"a_switch_of_tomorrow":true}"#;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(sample("layernorm").join("model.safetensors"), folder.path().join("model.safetensors"))
+        .unwrap();
+    std::fs::write(folder.path().join("config.json"), config).unwrap();
+    let error = stderr(command.arg("verify").arg(folder.path()), 2);
+    assert!(error.contains("a_switch_of_tomorrow"), "{error}");
+}
+
+#[test]
+fn a_trained_model_is_run_beside_its_initialisation_and_a_configuration_alone() {
+    let verify = |path: &Path, options: &[&str]| {
+        let mut command = Command::cargo_bin("gammascope").unwrap();
+        stdout(command.arg("verify").arg(path).args(["--random-init", "1", "--tokens", "640"]).args(options))
+    };
+    let report = |path: &Path| serde_json::from_str::<Value>(&verify(path, &["--json"])).unwrap();
+    for (name, subtracts) in [("layernorm", true), ("rmsnorm", false)] {
+        let verification = &report(&sample(name))["verification"];
+        let initial = &verification["random_init"];
+        assert_eq!(initial["seed"], 1);
+        let names = |sites: &Value| {
+            sites.as_array().unwrap().iter().map(|site| site["name"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&initial["sites"]), names(&verification["sites"]));
+        // The residual stream is that of the trained model.
+        assert_eq!(verification["residual"].as_array().unwrap().len(), 4);
+        let text = verify(&sample(name), &[]);
+        assert!(text.contains("weights drawn from seed 1"), "{text}");
+        assert!(text.contains("Beside the paper"), "{text}");
+        let says = |what: &str| {
+            let claims = verification["claims"].as_array().unwrap();
+            claims.iter().any(|claim| claim["found"].as_str().unwrap().contains(what))
+        };
+        assert!(says("of 4 blocks"), "the stream: {}", verification["claims"]);
+        assert_eq!(says("at 9 of 9 sites that subtract the mean"), subtracts);
+        assert_eq!(says("no such direction at 9 of 9 sites"), !subtracts);
+        assert_eq!(says("the median of 9 sites"), subtracts);
+        assert_eq!(text.contains("median of 9 sites with an exact kernel"), subtracts, "{text}");
+        assert_eq!(text.contains("None of its 9 sites has an exact kernel"), !subtracts, "{text}");
+    }
+    let alone = report(&sample("layernorm").join("config.json"));
+    assert!(alone["verification"]["random_init"].is_null());
+    assert_eq!(alone["verification"]["sites"].as_array().unwrap().len(), 9);
+    assert!(alone["checkpoint"]["name"].as_str().unwrap().ends_with("-random-1"), "{}", alone["checkpoint"]);
+}
+
+#[test]
+fn the_first_blocks_are_run_alone_and_a_plan_runs_nothing() {
+    let verify = |options: &[&str]| {
+        let mut command = Command::cargo_bin("gammascope").unwrap();
+        command.arg("verify").arg(sample("rmsnorm")).args(["--tokens", "640"]).args(options);
+        command
+    };
+    let report = |options: &[&str]| serde_json::from_str::<Value>(&stdout(&mut verify(options))).unwrap();
+    let (whole, first) = (report(&["--json"]), report(&["--json", "--blocks", "2"]));
+    let verification = &first["verification"];
+    assert_eq!(verification["pass"]["left_out"], 2);
+    assert!(verification["loss"].is_null() && verification["pass"]["loss"].is_null(), "no head, no loss");
+    let names: Vec<&str> =
+        verification["sites"].as_array().unwrap().iter().map(|site| site["name"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), 5, "two norms a block and the final one: {names:?}");
+    assert_eq!(*names.last().unwrap(), "model.norm");
+    let residual = |report: &Value| report["verification"]["residual"].as_array().unwrap()[..2].to_vec();
+    assert_eq!(residual(&first), residual(&whole), "the stream after a block does not know what follows");
+    let warned = |report: &Value| {
+        report["warnings"].as_array().unwrap().iter().any(|warning| warning["code"] == "blocks_left_out")
+    };
+    assert!(warned(&first) && !warned(&whole));
+    let mut few = Command::cargo_bin("gammascope").unwrap();
+    let error = stderr(few.arg("verify").arg(sample("rmsnorm")).args(["--tokens", "128"]), 2);
+    assert!(error.contains("at least 129"), "{error}");
+    let error = stderr(&mut verify(&["--blocks", "9"]), 2);
+    assert!(error.contains("has 4") && error.contains("1 to 4"), "{error}");
+
+    let plan = report(&["--plan", "--json", "--blocks", "2"]);
+    assert_eq!((&plan["blocks"], &plan["left_out"], &plan["sites"]), (&2.into(), &2.into(), &5.into()));
+    let all = report(&["--plan", "--json"]);
+    assert_eq!((&all["blocks"], &all["left_out"], &all["sites"]), (&4.into(), &0.into(), &9.into()));
+    assert!(all["operations"].as_f64() > plan["operations"].as_f64());
+    let text = stdout(&mut verify(&["--plan"]));
+    assert!(text.contains("5 sequences of 128 tokens") && text.contains("Time "), "{text}");
+}
+
+fn share() -> Command {
+    let mut command = Command::cargo_bin("gammascope").unwrap();
+    command.arg("share");
+    command
+}
+
+#[test]
+fn a_link_goes_behind_the_address_of_any_page() {
+    let link =
+        stdout(share().arg(sample("layernorm")).args(["--page", "https://example.org/scope/#verdict"]));
+    let (page, fragment) = link.trim().split_once('#').unwrap();
+    assert_eq!(page, "https://example.org/scope/");
+    let shared = gammascope::share::Shared::read(&format!("#{fragment}")).unwrap();
+    assert_eq!(shared.report.norms.len(), 9);
+    assert!(shared.report.shared.unwrap().names);
+    let bare = stdout(share().arg(sample("layernorm")).arg("--no-names"));
+    assert!(bare.starts_with("#report=1."), "{bare}");
+    let shared = gammascope::share::Shared::read(&bare).unwrap();
+    assert_eq!(shared.report.norms[0].name, "norm 1");
+}
+
+#[test]
+fn the_html_file_is_written_again_over_itself_and_over_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("report.html");
+    for _ in 0..2 {
+        let text = stdout(share().arg(sample("rmsnorm")).arg("--html").arg(&page));
+        assert!(text.contains("report.html: ") && text.ends_with(" kB\n"), "{text}");
+    }
+    assert!(std::fs::read_to_string(&page).unwrap().contains("RMSNorm transformer, 9 norm sites"));
+    let precious = folder.path().join("thesis.html");
+    std::fs::write(&precious, "<p>mine</p>").unwrap();
+    let error = stderr(share().arg(sample("rmsnorm")).arg("--html").arg(&precious), 1);
+    assert!(error.contains("is no page of ours, so it is not overwritten"), "{error}");
+    assert_eq!(std::fs::read_to_string(&precious).unwrap(), "<p>mine</p>");
+}
+
+#[test]
+fn activations_that_match_no_site_are_measured_only_when_the_site_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = activations(folder.path(), &[("transformer.ln_f", "mine")], 600);
+    let options = ["--activations".as_ref(), file.as_os_str()];
+    let error = stderr(&mut measure(&options), 2);
+    assert!(error.contains("`mine`") && error.contains("name the site they are of"), "{error}");
+    let text = stdout(measure(&options).args(["--site", "ln_f"]));
+    assert!(text.contains("1 site measured"), "{text}");
+}
+
+#[test]
+fn too_few_tokens_are_unreadable_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = activations(folder.path(), &[("transformer.ln_f", "transformer.ln_f")], 100);
+    let error = stderr(&mut measure(&["--activations".as_ref(), file.as_os_str()]), 2);
+    assert!(error.contains("at least 129 tokens"), "{error}");
+}
+
+#[cfg(feature = "gpu")]
+#[test]
+#[ignore = "needs a GPU"]
+fn a_gpu_gives_the_numbers_of_the_cpu() {
+    let folder = tempfile::tempdir().unwrap();
+    let sites = [("transformer.ln_f", "transformer.ln_f"), ("transformer.h.1.ln_2", "h.1.ln_2")];
+    let file = activations(folder.path(), &sites, 600);
+    let sites = |device: &str| -> Value {
+        let options = [
+            "--activations".as_ref(),
+            file.as_os_str(),
+            "--json".as_ref(),
+            "--device".as_ref(),
+            device.as_ref(),
+        ];
+        let report: Value = serde_json::from_str(&stdout(&mut measure(&options))).unwrap();
+        assert_eq!(report["verification"]["device"] == "cpu", device == "cpu");
+        assert!(
+            !report["warnings"].as_array().unwrap().iter().any(|warning| warning["code"] == "gpu_failed")
+        );
+        report["verification"]["sites"].clone()
+    };
+    assert_eq!(sites("gpu"), sites("cpu"), "every number, bit for bit");
+}

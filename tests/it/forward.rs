@@ -1,0 +1,238 @@
+//! The forward pass against transformers, family by family: every block, the last hidden states and the head, on tiny random
+//! checkpoints that `scripts/fixtures/transformers_families.py` wrote.
+
+use gammascope::checkpoint::{self, Checkpoint};
+use gammascope::forward::kernels::{Cpu, Kernels};
+use gammascope::forward::{ForwardError, Pass, Seen, Tokens};
+use gammascope::inspect::inspect;
+use gammascope::model::{ModelError, resolve};
+use gammascope::source::disk::DiskSource;
+use gammascope::source::memory::MemorySource;
+use pollster::block_on;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// Greatest difference of a value, over the root mean square of its matrix.
+const TOLERANCE: f64 = 1e-5;
+
+fn folder(family: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/forward").join(family)
+}
+
+fn families() -> Vec<String> {
+    let mut families: Vec<String> = std::fs::read_dir(folder(""))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    families.sort();
+    families
+}
+
+fn sources(folder: &Path) -> Vec<DiskSource> {
+    ["model.safetensors", "config.json"]
+        .map(|file| DiskSource::open(&folder.join(file), file).unwrap())
+        .into()
+}
+
+fn open(folder: &Path) -> Checkpoint<DiskSource> {
+    block_on(checkpoint::open(sources(folder), |_| {})).unwrap()
+}
+
+/// What transformers computed: by name, values and shape.
+fn expected(folder: &Path) -> HashMap<String, (Vec<f64>, Vec<u64>)> {
+    let path = folder.join("expected.safetensors");
+    let file =
+        block_on(checkpoint::open(vec![DiskSource::open(&path, "expected.safetensors").unwrap()], |_| {}))
+            .unwrap();
+    let all: Vec<usize> = (0..file.tensors.len()).collect();
+    let values = block_on(file.read(&all, |_, _| {}));
+    let named = file.tensors.iter().zip(values);
+    named.map(|(tensor, values)| (tensor.name.clone(), (values.unwrap(), tensor.shape.clone()))).collect()
+}
+
+/// Says how far off two matrices are, if that is too far.
+fn compare(what: &str, found: &[f32], expected: &[f64]) -> Result<(), String> {
+    if found.len() != expected.len() {
+        return Err(format!("{what}: {} values for {}", found.len(), expected.len()));
+    }
+    let size = (expected.iter().map(|value| value * value).sum::<f64>() / expected.len() as f64).sqrt();
+    let differences =
+        found.iter().zip(expected).map(|(found, expected)| (f64::from(*found) - expected).abs());
+    let furthest =
+        differences.fold(0.0, |most: f64, next| if next > most || next.is_nan() { next } else { most });
+    if furthest / size < TOLERANCE { Ok(()) } else { Err(format!("{what}: off by {:.1e}", furthest / size)) }
+}
+
+/// Where a family, run on this device, departs from transformers first.
+async fn departs(family: &str, kernels: &impl Kernels) -> Result<(), String> {
+    let folder = folder(family);
+    let checkpoint = open(&folder);
+    let architecture = resolve(&checkpoint).map_err(|error| error.to_string())?;
+    let expected = expected(&folder);
+    for length in [7, 19] {
+        let of = |name: &str| expected.get(&format!("{length}.{name}"));
+        let ids: Vec<u32> = of("ids").unwrap().0.iter().map(|&id| id as u32).collect();
+        let tokens = Tokens::new(&ids, length).unwrap();
+        let pass = Pass::new(&checkpoint, &architecture, tokens).unwrap().on(kernels);
+        let mut results = Vec::new();
+        let mut visit = async |seen: Seen<'_>| {
+            if let Seen::Block { index, stream, .. } = seen {
+                let expected = &of(&format!("block.{index}")).unwrap().0;
+                results.push(compare(&format!("{length} tokens, block {index}"), stream, expected));
+            }
+        };
+        let hidden = pass.run(&mut visit).await.map_err(|error| error.to_string())?;
+        assert_eq!(results.len(), architecture.blocks.len());
+        results.into_iter().collect::<Result<(), _>>()?;
+        let values = kernels.get(&hidden).await.map_err(|error| error.to_string())?;
+        compare(&format!("{length} tokens, last hidden states"), &values, &of("final").unwrap().0)?;
+        match of("logits") {
+            None if architecture.head.is_none() => {}
+            None => return Err("a head that transformers has not".to_owned()),
+            Some((expected, shape)) => {
+                let (tokens, vocabulary) = (ids.len(), shape[2] as usize);
+                let mut logits = vec![0.0; tokens * vocabulary];
+                pass.logits(&hidden, |first, width, slice| {
+                    for (token, row) in slice.chunks_exact(width).enumerate() {
+                        logits[token * vocabulary + first..][..width].copy_from_slice(row);
+                    }
+                })
+                .await
+                .map_err(|error| error.to_string())?;
+                compare(&format!("{length} tokens, logits"), &logits, expected)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn every_family_on(kernels: &impl Kernels) {
+    let families = families();
+    assert!(families.len() > 30, "{families:?}");
+    let failures: Vec<String> = families
+        .iter()
+        .filter_map(|family| {
+            block_on(departs(family, kernels)).err().map(|error| format!("{family}: {error}"))
+        })
+        .collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn every_family_computes_what_transformers_computes() {
+    every_family_on(&Cpu);
+}
+
+#[cfg(feature = "gpu")]
+#[test]
+#[ignore = "needs an adapter: cargo test --features gpu -- --ignored"]
+fn every_family_computes_on_a_gpu_what_transformers_computes() {
+    every_family_on(&block_on(gammascope::gpu::forward::GpuKernels::open()).unwrap());
+}
+
+#[test]
+fn norms_are_shown_under_the_names_of_the_report() {
+    for family in families() {
+        let folder = folder(&family);
+        let report = block_on(inspect(sources(&folder), |_| {})).unwrap().report;
+        let checkpoint = open(&folder);
+        let architecture = resolve(&checkpoint).unwrap();
+        let ids = [5, 6, 7, 8];
+        let pass = Pass::new(&checkpoint, &architecture, Tokens::new(&ids, 4).unwrap()).unwrap();
+        let mut shown = Vec::new();
+        let mut visit = async |seen: Seen<'_>| {
+            if let Seen::Norm { site, width, before_scale, output } = seen {
+                assert_eq!(before_scale.len(), output.len());
+                assert_eq!(output.len() % (ids.len() * width), 0);
+                shown.push((site.to_owned(), width as u64));
+            }
+        };
+        block_on(pass.run(&mut visit)).unwrap();
+        let known = |(site, width): &(String, u64)| {
+            report.norms.iter().any(|norm| norm.name == *site && norm.width == *width)
+        };
+        let unknown: Vec<_> = shown.iter().filter(|site| !known(site)).collect();
+        assert!(unknown.is_empty(), "{family}: {unknown:?}");
+        // A norm of the head is not on the way to the last hidden states; nothing is read from scales with a row for each head.
+        let sites = report.norms.iter().filter(|norm| norm.problem.is_none()).count();
+        assert!(sites <= shown.len() + 1, "{family}: {} of {sites} norms were shown", shown.len());
+    }
+}
+
+/// The Llama fixture with its configuration changed.
+fn changed(family: &str, from: &str, to: &str) -> Result<(), ModelError> {
+    let folder = folder(family);
+    let config = std::fs::read_to_string(folder.join("config.json")).unwrap();
+    assert!(config.contains(from), "{config}");
+    let config = config.replacen(from, to, 1);
+    let weights = std::fs::read(folder.join("model.safetensors")).unwrap();
+    let sources = vec![
+        MemorySource::new("model.safetensors", weights),
+        MemorySource::new("config.json", config.into_bytes()),
+    ];
+    let checkpoint = block_on(checkpoint::open(sources, |_| {})).unwrap();
+    resolve(&checkpoint).map(|_| ())
+}
+
+#[test]
+fn what_does_not_fit_is_named_and_never_approximated() {
+    for (family, from, to, said) in [
+        ("llama", r#""hidden_act": "silu""#, r#""hidden_act": "mish""#, "`hidden_act` is \"mish\""),
+        (
+            "llama",
+            r#""hidden_act""#,
+            r#""new_field": 3, "hidden_act""#,
+            "`new_field` is 3, and what that does",
+        ),
+        (
+            "llama",
+            r#""rope_type": "default""#,
+            r#""rope_type": "spiral""#,
+            "`rope_parameters.rope_type` is \"spiral\"",
+        ),
+        (
+            "llama",
+            r#""model_type": "llama""#,
+            r#""model_type": "mamba""#,
+            "`mamba` is not among those that can be run",
+        ),
+        ("llama", r#""num_hidden_layers": 2"#, r#""num_hidden_layers": 3"#, "tensor `model.layers.2."),
+        ("llama", r#""num_hidden_layers": 2"#, r#""num_hidden_layers": 1"#, "tensor `model.layers.1."),
+        ("llama", r#""num_key_value_heads": 2"#, r#""num_key_value_heads": 1"#, "should be [8, 32]"),
+        ("llama", r#""num_attention_heads": 4"#, r#""other": null"#, "`num_attention_heads` is not there"),
+        (
+            "gpt2",
+            r#""scale_attn_by_inverse_layer_idx": false"#,
+            r#""scale_attn_by_inverse_layer_idx": true"#,
+            "run only with false",
+        ),
+        ("falcon", r#""alibi": false"#, r#""alibi": true"#, "`alibi` is true"),
+        // What does not fit the nearest variant, not the first.
+        ("falcon-11b", r#""alibi": false"#, r#""alibi": true"#, "`alibi` is true"),
+        ("falcon-rw", r#""multi_query": false"#, r#""multi_query": true"#, "`multi_query` is true"),
+    ] {
+        let error = changed(family, from, to).unwrap_err().to_string();
+        assert!(error.contains(said), "{from} → {to}: {error}");
+    }
+    let short = [r#""short_factor": ["#, r#""short_factor": [2.0, "#, "`rope_parameters.short_factor` is ["];
+    let dynamic = [r#""factor": 4.0"#, r#""factor": 0.5"#, "`rope_parameters.factor` is 0.5"];
+    for (family, [from, to, said]) in [("phi3-long", short), ("llama-dynamic", dynamic)] {
+        let error = changed(family, from, to).unwrap_err().to_string();
+        assert!(error.contains(said), "{from} → {to}: {error}");
+    }
+    changed("llama", r#""attention_dropout": 0.0"#, r#""attention_dropout": 0.5"#).unwrap();
+}
+
+#[test]
+fn tokens_that_a_model_has_no_place_for_are_refused() {
+    let checkpoint = open(&folder("gpt2"));
+    let architecture = resolve(&checkpoint).unwrap();
+    let refused = |ids: &[u32], length: usize| {
+        Tokens::new(ids, length)
+            .and_then(|tokens| Pass::new(&checkpoint, &architecture, tokens).map(|_| ()))
+            .unwrap_err()
+    };
+    assert_eq!(refused(&[1, 2, 3], 2), ForwardError::Uneven { tokens: 3, length: 2 });
+    assert_eq!(refused(&[1, 80], 2), ForwardError::Id { at: 1, id: 80, vocabulary: 80 });
+    assert_eq!(refused(&[1; 65], 65), ForwardError::TooLong { length: 65, longest: 64 });
+}

@@ -1,0 +1,31 @@
+//! All integration tests, in one program: it links the library once. `cargo test --test it adapter::` runs one file of it.
+//!
+//! What needs more than this repository is `#[ignore]`d with what it needs; `npm test` provides that and runs them.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod support;
+
+mod adapter;
+mod any_catalogue;
+mod bad_input;
+mod command_line;
+mod compare;
+mod dead_directions;
+mod differential;
+mod export;
+mod forward;
+mod gguf;
+mod ground_truth;
+mod layering;
+mod many;
+mod measure;
+mod preservation;
+mod random;
+mod random_init;
+mod readers;
+mod real_forward;
+mod real_models;
+mod remote;
+mod share;
+mod text;
+mod which_norm;

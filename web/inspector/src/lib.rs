@@ -1,0 +1,81 @@
+//! The wasm that every visit loads: opens dropped files, reports, draws. No logic.
+
+use gammascope::figures;
+use gammascope::inspect;
+use gammascope::plot::{Figure, Size};
+use gammascope::writer::sample::BUDGET;
+use gammascope_web::{ANY, BlobSource, dropped, from_js, report, sample, sentence, to_js, to_progress};
+use js_sys::{Array, Error, Function};
+use wasm_bindgen::prelude::*;
+
+/// An inspected checkpoint, kept for its figures and for a sample of its weights.
+#[wasm_bindgen]
+pub struct Inspection {
+    inner: inspect::Opened<BlobSource>,
+}
+
+/// A sample of the weights, to be given to [`Inspection::take`].
+#[wasm_bindgen]
+pub struct Weights {
+    inner: inspect::Weights,
+}
+
+#[wasm_bindgen]
+impl Inspection {
+    /// Inspects `entries`, a list of `{ path, file }`, calling `progress` as it reads.
+    pub async fn open(entries: Array, progress: Function) -> Result<Inspection, Error> {
+        let sources: Result<_, Error> = entries.iter().map(|entry| dropped(&entry)).collect();
+        let inner = inspect::open(sources?, to_progress(progress)).await.map_err(sentence)?;
+        Ok(Inspection { inner })
+    }
+
+    /// Samples at most `budget` bytes of the weights that write the residual streams, calling `progress` as it reads;
+    /// a `progress` that returns true ends it. Figures can be drawn meanwhile.
+    pub async fn weigh(&self, budget: f64, progress: Function) -> Weights {
+        Weights { inner: sample(&self.inner, budget, progress).await }
+    }
+
+    /// Makes the report anew with what the weights say.
+    pub fn take(&mut self, weights: Weights) {
+        self.inner.take(weights.inner);
+    }
+
+    /// The report, a `Report` in TypeScript, as JSON.
+    pub fn report(&self) -> Result<String, Error> {
+        report(&self.inner.inspection)
+    }
+
+    /// One figure of what was read, drawn at `width` × `height` CSS pixels.
+    pub fn figure(
+        &self,
+        kind: JsValue,
+        site: Option<String>,
+        width: u32,
+        height: u32,
+    ) -> Result<JsValue, Error> {
+        to_js(&self.drawn(kind, site, Size { width, height })?)
+    }
+
+    /// The table behind a figure, as CSV.
+    pub fn csv(&self, kind: JsValue, site: Option<String>) -> Result<String, Error> {
+        self.drawn(kind, site, ANY)?.table.csv().map_err(sentence)
+    }
+}
+
+impl Inspection {
+    fn drawn(&self, kind: JsValue, site: Option<String>, size: Size) -> Result<Figure, Error> {
+        figures::inspected(&self.inner.inspection, from_js(kind)?, site.as_deref(), size).map_err(sentence)
+    }
+}
+
+/// Takes the tables of measured models up, before a checkpoint is opened.
+#[wasm_bindgen(js_name = provideTables)]
+pub fn provide_tables(tables: String) {
+    gammascope::tables::provide(tables);
+}
+
+/// Bytes of weights that are sampled unless told otherwise.
+#[wasm_bindgen(js_name = weightsBudget)]
+pub fn weights_budget() -> f64 {
+    BUDGET as f64
+}

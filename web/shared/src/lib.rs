@@ -1,0 +1,15 @@
+//! What both wasm modules of the page need of the browser: a dropped file as a source of bytes, values that cross to JavaScript
+//! and back, and the calls that both export. No logic.
+
+mod blob;
+mod inspection;
+mod js;
+
+pub use blob::{BlobSource, dropped};
+pub use inspection::{report, sample, to_progress};
+pub use js::{from_js, get, sentence, text, to_js};
+
+use gammascope::plot::Size;
+
+/// The size of a figure that only its table is wanted of.
+pub const ANY: Size = Size { width: 720, height: 0 };

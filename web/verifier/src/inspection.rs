@@ -1,0 +1,68 @@
+//! A checkpoint that is open: its report, its figures, and a sample of its weights.
+
+use crate::network::Source;
+use gammascope::figures;
+use gammascope::inspect;
+use gammascope::plot::{Figure, Size};
+use gammascope_web::{ANY, from_js, report, sample, sentence, to_js};
+use js_sys::{Error, Function};
+use wasm_bindgen::prelude::*;
+
+/// An inspected checkpoint, kept for its figures and for a sample of its weights.
+#[wasm_bindgen]
+pub struct Inspection {
+    pub(crate) inner: inspect::Opened<Source>,
+    /// All files that were opened, with what has been read of those behind an address.
+    pub(crate) sources: Vec<Source>,
+}
+
+/// A sample of the weights, to be given to [`Inspection::take`].
+#[wasm_bindgen]
+pub struct Weights {
+    inner: inspect::Weights,
+}
+
+#[wasm_bindgen]
+impl Inspection {
+    /// Samples at most `budget` bytes of the weights that write the residual streams, calling `progress` as it reads;
+    /// a `progress` that returns true ends it. Figures can be drawn meanwhile.
+    pub async fn weigh(&self, budget: f64, progress: Function) -> Weights {
+        Weights { inner: sample(&self.inner, budget, progress).await }
+    }
+
+    /// Makes the report anew with what the weights say.
+    pub fn take(&mut self, weights: Weights) {
+        self.inner.take(weights.inner);
+    }
+
+    /// The report, a `Report` in TypeScript, as JSON.
+    pub fn report(&self) -> Result<String, Error> {
+        report(&self.inner.inspection)
+    }
+
+    /// One figure, drawn at `width` × `height` CSS pixels.
+    pub fn figure(
+        &self,
+        kind: JsValue,
+        site: Option<String>,
+        width: u32,
+        height: u32,
+    ) -> Result<JsValue, Error> {
+        to_js(&drawn(&self.inner.inspection, kind, site, Size { width, height })?)
+    }
+
+    /// The table behind a figure, as CSV.
+    pub fn csv(&self, kind: JsValue, site: Option<String>) -> Result<String, Error> {
+        drawn(&self.inner.inspection, kind, site, ANY)?.table.csv().map_err(sentence)
+    }
+}
+
+/// Any figure of an inspection.
+pub(crate) fn drawn(
+    inspection: &inspect::Inspection,
+    kind: JsValue,
+    site: Option<String>,
+    size: Size,
+) -> Result<Figure, Error> {
+    figures::figure(inspection, from_js(kind)?, site.as_deref(), size).map_err(sentence)
+}

@@ -1,0 +1,281 @@
+//! A model run in the page: planned and outcome out by one worker, what it shows measured by others.
+
+use crate::inspection::Inspection;
+use crate::measurement;
+use crate::network::Source;
+use gammascope::inspect;
+use gammascope::measure::activations::Activations;
+use gammascope::measure::gram::Gridded;
+use gammascope::measure::plan::no_gpu;
+use gammascope::model::random::twin_of;
+use gammascope::report::Warning;
+use gammascope::report::measured::{RunInput, RunOptions, RunPlan, RunSites};
+use gammascope::run::device::{Device, Machine};
+use gammascope::run::pass::{Sample, Sites, of_f32};
+use gammascope::run::random_init;
+use gammascope::run::session::{Extent, Model, PassSpeeds, Run, RunResult, RunState, Shown, USUAL_LENGTH};
+use gammascope::text::{Input, input};
+use gammascope_web::{get, sentence, text};
+use js_sys::{Error, Float32Array, Function, Object, Promise, Reflect};
+use std::cell::RefCell;
+use std::ops::ControlFlow;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+/// A model that is ready to be run, or has been run a part of the way.
+#[wasm_bindgen]
+pub struct ModelRun {
+    inner: Run,
+    machine: Machine,
+    plan: RunPlan,
+    state: RefCell<RunState>,
+}
+
+#[wasm_bindgen]
+impl ModelRun {
+    /// What it takes: a `RunPlan` in TypeScript, as JSON.
+    pub fn plan(&self) -> Result<String, Error> {
+        serde_json::to_string(&self.plan).map_err(sentence)
+    }
+
+    /// All that came of it, without what was measured: for [`Inspection::verify_run`], as JSON.
+    pub fn ran(&self, outcome: &str, seconds: f64) -> Result<String, Error> {
+        let outcome = serde_json::from_str(outcome).map_err(sentence)?;
+        let device = match (self.plan.device.as_str(), self.plan.gram_device.as_str()) {
+            (pass, sums) if pass == sums => pass.to_owned(),
+            (pass, sums) => format!("{pass}, sums on {sums}"),
+        };
+        serde_json::to_string(&self.inner.result(Vec::new(), outcome, device, seconds)).map_err(sentence)
+    }
+}
+
+#[wasm_bindgen]
+impl Inspection {
+    /// The same architecture with γ = 1, β = 0 and random weights drawn from `seed`.
+    pub async fn twin(&self, seed: u32) -> Result<Inspection, Error> {
+        let drawn = twin_of(self.inner.checkpoint(), u64::from(seed)).map_err(sentence)?;
+        let sources: Vec<Source> = drawn.into_iter().map(Source::Generated).collect();
+        let inner = inspect::open(sources.clone(), |_| {}).await.map_err(sentence)?;
+        Ok(Inspection { inner, sources })
+    }
+}
+
+#[wasm_bindgen]
+impl ModelRun {
+    /// Becomes the same run of `twin`, from its beginning.
+    #[wasm_bindgen(js_name = becomeTwin)]
+    pub fn become_twin(&mut self, twin: &Inspection) -> Result<(), Error> {
+        self.inner = self.inner.of_twin(twin.inner.checkpoint()).map_err(sentence)?;
+        self.state = RefCell::default();
+        Ok(())
+    }
+}
+
+/// A device for the exact sums.
+#[wasm_bindgen]
+pub struct Measurer {
+    device: Device,
+}
+
+#[wasm_bindgen]
+impl Measurer {
+    /// "gpu", or "cpu"; without a GPU it is the CPU.
+    pub async fn open(wanted: &str) -> Measurer {
+        let device = match wanted {
+            "gpu" => Device::gpu().await.unwrap_or_else(|_| Device::cpu()),
+            _ => Device::cpu(),
+        };
+        Measurer { device }
+    }
+}
+
+fn clock() -> f64 {
+    js_sys::Date::now() / 1000.0
+}
+
+/// The wanted machine and its multiplications a second; where a GPU is wanted and there is none, the CPU and why.
+async fn machine(wanted: &str) -> (Machine, f64, Option<Warning>) {
+    let gpu = match wanted {
+        "cpu" => None,
+        _ => Some(Machine::gpu().await),
+    };
+    let mut fault = None;
+    let mut best = None;
+    match gpu {
+        Some(Ok(gpu)) => {
+            let speed = gpu.speed(clock).await;
+            if wanted == "gpu" && speed > 0.0 {
+                return (gpu, speed, None);
+            }
+            best = Some((gpu, speed));
+        }
+        Some(Err(error)) => fault = Some(no_gpu(&error)).filter(|_| wanted == "gpu"),
+        None => {}
+    }
+    let speed = Machine::Cpu.speed(clock).await;
+    match best {
+        Some((gpu, on_gpu)) if on_gpu > speed => (gpu, on_gpu, None),
+        _ => (Machine::Cpu, speed, fault),
+    }
+}
+
+#[wasm_bindgen]
+impl Inspection {
+    /// Plans to run the model: `options` is a `RunOptions` in TypeScript, as JSON; `file` the name and bytes of a text, or of a
+    /// list of ids, where one was chosen; on the `wanted` device: "gpu", "cpu", or "fastest".
+    #[wasm_bindgen(js_name = planRun)]
+    pub async fn plan_run(
+        &self,
+        options: &str,
+        name: Option<String>,
+        bytes: Option<Vec<u8>>,
+        wanted: &str,
+    ) -> Result<ModelRun, Error> {
+        let RunOptions { tokens, sequence, blocks, sites, input: chosen, preservation } =
+            serde_json::from_str(options).map_err(sentence)?;
+        let [tokens, blocks] = [tokens, blocks].map(|count| count.map(|count| count as usize));
+        let sequence = sequence.map_or(USUAL_LENGTH, |length| length as usize);
+        let model = Model::new(self.inner.checkpoint(), Extent { tokens, sequence, blocks });
+        let model = model.map_err(sentence)?;
+        let (name, bytes) = (name.unwrap_or_default(), bytes.unwrap_or_default());
+        let asked = match chosen {
+            RunInput::Usual => None,
+            RunInput::Uniform => Some(Input::Uniform),
+            RunInput::Text => Some(Input::Text { name, bytes }),
+            RunInput::Ids => Some(Input::Ids { name, bytes }),
+        };
+        let found = input::of_checkpoint(&self.inner, asked.as_ref(), model.wanted(), model.least());
+        let (ids, why) = found.await.map_err(sentence)?;
+        let sites = match sites {
+            RunSites::Final => Sites::Final,
+            RunSites::All => Sites::All,
+        };
+        let run = Run::new(self.inner.checkpoint(), model, ids, sites, preservation).map_err(sentence)?;
+        let (device, speeds, fault) = measurement::device(wanted).await;
+        let (machine, multiplications, other_fault) = machine(wanted).await;
+        let loading = run.loading_speed(&self.inner, &machine, clock).await.map_err(sentence)?;
+        let pass = PassSpeeds { multiplications, loading };
+        let mut plan = run.cost(&self.inner, &machine, device.name(), pass, speeds);
+        plan.warnings.extend(fault.or(other_fault));
+        plan.warnings.extend(why.map(|why| input::not_run(&why)));
+        Ok(ModelRun { inner: run, machine, plan, state: RefCell::default() })
+    }
+
+    /// Runs the model from where it stands. `show` is called with what is to be measured and how far it is, a `Shown` in TypeScript;
+    /// it resolves to true to stop. Resolves to what [`ModelRun::ran`] takes.
+    pub async fn run(&self, run: &ModelRun, show: Function) -> Result<String, Error> {
+        // Nobody else runs it: the worker answers one call of this at a time.
+        let mut state = run.state.take();
+        let (mut blocks, mut losses, mut moved) = (state.blocks, 0, 0);
+        let outcome = run.inner.execute(&self.inner, &run.machine, &mut state, async |shown| {
+            let sample = match shown {
+                Shown::Sample(sample) => plain(&sample),
+                Shown::Blocks(done) => {
+                    blocks = done;
+                    JsValue::NULL
+                }
+                Shown::Losses(done) => {
+                    losses = done;
+                    JsValue::NULL
+                }
+                Shown::Moved(done, _) => {
+                    moved = done;
+                    JsValue::NULL
+                }
+            };
+            let shown = object(&[
+                ("sample", sample),
+                ("blocks", JsValue::from(blocks as u32)),
+                ("losses", JsValue::from(losses as u32)),
+                ("moved", JsValue::from(moved as u32)),
+            ]);
+            let answer = show.call1(&JsValue::NULL, &shown);
+            let answer = match answer.map(|answer| answer.dyn_into::<Promise>()) {
+                Ok(Ok(promise)) => JsFuture::from(promise).await,
+                _ => return ControlFlow::Break(()),
+            };
+            match answer {
+                Ok(stop) if stop.is_falsy() => ControlFlow::Continue(()),
+                _ => ControlFlow::Break(()),
+            }
+        });
+        let outcome = outcome.await;
+        run.state.replace(state);
+        serde_json::to_string(&outcome.map_err(sentence)?).map_err(sentence)
+    }
+
+    /// Measures what a run has shown; as JSON.
+    #[wasm_bindgen(js_name = measureSample)]
+    pub async fn measure_sample(&self, sample: JsValue, measurer: &Measurer) -> Result<String, Error> {
+        let inspection = &self.inner.inspection;
+        let sample = self.sample(&sample).ok_or_else(|| Error::new("That is nothing a run has shown."))?;
+        let gram = async |gridded: &Gridded| measurer.device.gram(gridded).await;
+        let measured = sample.measure(inspection, gram).await;
+        serde_json::to_string(&measured).map_err(sentence)
+    }
+
+    /// Makes the report anew with all that came of a run, and of that of a twin drawn from `seed`, as JSON.
+    #[wasm_bindgen(js_name = verifyRun)]
+    pub fn verify_run(&mut self, ran: &str, of_twin: Option<String>, seed: u32) -> Result<(), Error> {
+        let verification = |ran: &str| {
+            let ran: RunResult = serde_json::from_str(ran).map_err(sentence)?;
+            ran.verification().map_err(sentence)
+        };
+        let (mut trained, mut warnings) = verification(ran)?;
+        if let Some(of_twin) = of_twin {
+            let (random, of_random) = verification(&of_twin)?;
+            trained.random_init = Some(random_init::random_init(&trained, &random, u64::from(seed)));
+            warnings.extend(random_init::warnings(&warnings, of_random));
+        }
+        self.inner.verify(trained, warnings);
+        Ok(())
+    }
+}
+
+impl Inspection {
+    fn sample(&self, sample: &JsValue) -> Option<Sample> {
+        let values =
+            |name: &str| get(sample, name).dyn_into::<Float32Array>().ok().map(|values| values.to_vec());
+        let whole = |name: &str| get(sample, name).as_f64().map(|value| value as usize);
+        let (width, output, name) = (whole("width")?, values("output")?, text(sample, "name")?);
+        Some(match whole("site") {
+            Some(site) if site < self.inner.inspection.report.norms.len() => {
+                Sample::Site(site, of_f32(&name, width, output), of_f32(&name, width, values("before")?))
+            }
+            _ => Sample::Block(whole("block")?, of_f32(&name, width, output)),
+        })
+    }
+}
+
+/// An object that other workers can be sent.
+fn plain(sample: &Sample) -> JsValue {
+    let array = |values: &Activations| {
+        values.values.f32s().map_or(JsValue::NULL, |values| Float32Array::from(values).into())
+    };
+    let named = |output: &Activations| {
+        [
+            ("name", JsValue::from(&output.tensor)),
+            ("width", JsValue::from(output.width as u32)),
+            ("output", array(output)),
+        ]
+    };
+    match sample {
+        Sample::Site(site, output, before) => {
+            let [name, width, values] = named(output);
+            object(&[("site", JsValue::from(*site as u32)), name, width, values, ("before", array(before))])
+        }
+        Sample::Block(block, output) => {
+            let [name, width, values] = named(output);
+            object(&[("block", JsValue::from(*block as u32)), name, width, values])
+        }
+    }
+}
+
+fn object(fields: &[(&str, JsValue)]) -> JsValue {
+    let object = Object::new();
+    for (name, value) in fields {
+        // A plain object takes any property.
+        let _ = Reflect::set(&object, &JsValue::from_str(name), value);
+    }
+    object.into()
+}

@@ -1,0 +1,75 @@
+//! A checkpoint beside something else: another checkpoint, an adapter, or a file of its kernel directions.
+
+use crate::inspection::Inspection;
+use crate::network::{Network, Source, sources};
+use gammascope::plot::{Figure, FigureKind, Size};
+use gammascope::report::adapter::AdapterReport;
+use gammascope::report::comparison::Comparison;
+use gammascope::{adapter, compare, export, figures};
+use gammascope_web::{ANY, from_js, sentence, to_js};
+use js_sys::{Array, Error};
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen]
+impl Inspection {
+    /// What changed from this checkpoint to `other`: a `Comparison` in TypeScript, as JSON.
+    pub fn compare(&self, other: &Inspection) -> Result<String, Error> {
+        let comparison =
+            compare::compare(&self.inner.inspection, &other.inner.inspection).map_err(sentence)?;
+        serde_json::to_string(&comparison).map_err(sentence)
+    }
+
+    /// What an adapter wastes on the kernels of this checkpoint, its base: an `AdapterReport` in TypeScript, as JSON.
+    pub async fn adapter(&self, adapter: &Adapter) -> Result<String, Error> {
+        let report = adapter::weigh(&self.inner, &adapter.inner).await.map_err(sentence)?;
+        serde_json::to_string(&report).map_err(sentence)
+    }
+
+    /// The kernels of these sites, or of all without a list: the bytes of a safetensors file, or of JSON.
+    pub fn export(&self, names: Option<Vec<String>>, json: bool) -> Result<Vec<u8>, Error> {
+        let names: Option<Vec<&str>> = names.as_ref().map(|names| names.iter().map(String::as_str).collect());
+        let kernels = export::kernels(&self.inner.inspection, names.as_deref()).map_err(sentence)?;
+        if json { export::json(&kernels) } else { export::safetensors(&kernels) }.map_err(sentence)
+    }
+}
+
+/// An opened LoRA adapter.
+#[wasm_bindgen]
+pub struct Adapter {
+    inner: adapter::Adapter<Source>,
+}
+
+#[wasm_bindgen]
+impl Adapter {
+    /// Opens `entries`, a list of `{ path, file }`.
+    pub async fn open(entries: Array, network: Network) -> Result<Adapter, Error> {
+        let inner = adapter::Adapter::open(sources(&entries, network)?).await.map_err(sentence)?;
+        Ok(Adapter { inner })
+    }
+}
+
+/// One figure of what [`Inspection::compare`] or [`Inspection::adapter`] gave, drawn at `width` × `height` CSS pixels.
+#[allow(unreachable_pub, reason = "wasm_bindgen exports public functions only")]
+#[wasm_bindgen(js_name = figureOf)]
+pub fn figure_of(report: &str, kind: JsValue, width: u32, height: u32) -> Result<JsValue, Error> {
+    to_js(&drawn(report, kind, Size { width, height })?)
+}
+
+/// The table behind it, as CSV.
+#[allow(unreachable_pub, reason = "wasm_bindgen exports public functions only")]
+#[wasm_bindgen(js_name = csvOf)]
+pub fn csv_of(report: &str, kind: JsValue) -> Result<String, Error> {
+    drawn(report, kind, ANY)?.table.csv().map_err(sentence)
+}
+
+fn drawn(report: &str, kind: JsValue, size: Size) -> Result<Figure, Error> {
+    let kind: FigureKind = from_js(kind)?;
+    let figure = if kind == FigureKind::AdapterWaste {
+        let report: AdapterReport = serde_json::from_str(report).map_err(sentence)?;
+        figures::of_adapter(&report, kind, size)
+    } else {
+        let comparison: Comparison = serde_json::from_str(report).map_err(sentence)?;
+        figures::of_comparison(&comparison, kind, size)
+    };
+    figure.map_err(sentence)
+}
