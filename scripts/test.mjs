@@ -11,14 +11,11 @@ import { bundlePage } from "./build.mjs";
 import { requireChromium } from "./lib/chromium.mjs";
 import { pythonWithTorch } from "./lib/python.mjs";
 import { Failure, ask, main, show, step } from "./lib/run.mjs";
-import { cargoBuild, requireLints, wasmTarget } from "./lib/rust.mjs";
+import { requireLints, testedTerminal, wasmTarget } from "./lib/rust.mjs";
 import { BUDGET_KB, pageSize } from "./lib/size.mjs";
 import { setUp } from "./setup.mjs";
 
 const E2E_REPORT = ".cache/e2e.json";
-/** With the features of the tests, which have built it. */
-const TERMINAL = ["--bin", "gammascope", "--features", "gpu", "--locked"];
-const EXECUTABLE = process.platform === "win32" ? "gammascope.exe" : "gammascope";
 
 /** Each stage returns its counts, an empty object for a check that passed, or throws a Failure. */
 const stages = { fmt, clippy, scripts, rust, python, types, package: npmPackage, page };
@@ -59,7 +56,7 @@ async function rust() {
   if (existsSync("../shared/architectures")) provided.push("ground_truth::");
   const counts = await cargoTest(["--no-fail-fast"]);
   if (provided.length === 0) return counts;
-  const more = await cargoTest(["--no-fail-fast", "--lib", "--bins", "--tests", "--", "--ignored", ...provided]);
+  const more = await cargoTest(["--no-fail-fast", "--", "--ignored", ...provided]);
   counts.skipped -= more.passed + more.failed;
   for (const key of ["passed", "failed"]) counts[key] += more[key];
   return counts;
@@ -81,7 +78,7 @@ async function fetchModels() {
 
 /** The Python that the page shows, with PyTorch: the hook and the snippets; skipped, and said, where there is none. */
 async function python() {
-  const terminal = await cargoBuild("Gammascope: compiling the command line", TERMINAL, EXECUTABLE);
+  const terminal = await testedTerminal();
   const interpreter = await pythonWithTorch();
   const sum = { passed: 0, failed: 0, skipped: 0 };
   for (const script of ["tests/hook.py", "tests/use/pytorch.py"]) {
@@ -124,7 +121,7 @@ async function types() {
 /** The npm package, installed as somebody else installs it. */
 async function npmPackage() {
   await buildPackage();
-  const terminal = await cargoBuild("Gammascope: compiling the command line", TERMINAL, EXECUTABLE);
+  const terminal = await testedTerminal();
   const env = { PACKAGE, GAMMASCOPE: terminal };
   return nodeTest("tests/package.test.mjs", env);
 }
@@ -145,7 +142,7 @@ async function page() {
   console.log(size);
 
   // The terminal's numbers, for the page's to be held against.
-  const terminal = await cargoBuild("Gammascope: compiling the command line", TERMINAL, EXECUTABLE);
+  const terminal = await testedTerminal();
 
   mkdirSync(".cache", { recursive: true });
   rmSync(E2E_REPORT, { force: true });

@@ -70,6 +70,16 @@ export async function cargoBuild(label, args, suffix, { env = {}, otherwise } = 
   return made;
 }
 
+/** The command line, as cargo's tests build it: they need it too, and a build of its own would compile the library once more. */
+export async function testedTerminal() {
+  const args = ["test", "--no-run", "--test", "it", "--features", "gpu", "--locked", "--message-format=json-render-diagnostics"];
+  const messages = await step("Gammascope: compiling the command line and its tests", "cargo", args);
+  const artifacts = messages.split("\n").filter((line) => line.startsWith('{"reason":"compiler-artifact"'));
+  const made = artifacts.map((line) => JSON.parse(line)).find(({ target }) => target.kind[0] === "bin" && target.name === "gammascope");
+  if (!made?.executable) throw new Failure("cargo built no command line beside its tests.");
+  return made.executable;
+}
+
 /** The version of a package in a Cargo.lock. */
 export function lockedVersion(lock, name) {
   const entry = readFileSync(lock, "utf8").match(new RegExp(`name = "${name}"\\r?\\nversion = "(.+)"`));
