@@ -50,7 +50,7 @@ export function hasVerifier() {
 /** In the verifier's place until it is built, so that the page can be bundled: it says so to whoever asks for it. */
 export function writeVerifierStub() {
   mkdirSync("www/generated", { recursive: true });
-  const why = "The verifier is still being compiled: wait until `npm start` says that it is there, then reload the page.";
+  const why = "The verifier is still being compiled: wait until the terminal says that it is there, then reload the page.";
   const names = ["Adapter", "Inspection", "LinkedReport", "Measurer", "csvOf", "figureOf", "weightsBudget"];
   const lines = names.map((name) => `export const ${name} = undefined;`);
   const init = `export default () => Promise.reject(new Error(${JSON.stringify(why)}));`;

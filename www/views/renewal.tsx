@@ -9,7 +9,7 @@ receive();
 const STATES = {
   ready: 'A newer version of this page is ready.',
   taken: 'A newer version of this page is in use in another tab.',
-  compiling: '`npm start` is still compiling the verifier.',
+  compiling: 'The verifier is still being compiled.',
 };
 
 export function Renewal() {
@@ -29,7 +29,7 @@ export function Renewal() {
         </button>
       )}
       <button type="button" class="button quiet" onClick={() => (renewal.value = null)}>
-        Later
+        {now.state === 'compiling' ? 'Dismiss' : 'Later'}
       </button>
     </div>
   );
