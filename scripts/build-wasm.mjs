@@ -6,7 +6,7 @@ import { basename, join } from "node:path";
 import { Failure, step } from "./lib/run.mjs";
 import { cargoBuild, lockedVersion, wasmTarget } from "./lib/rust.mjs";
 
-/** The two modules: a crate of web/, its profile in Cargo.toml, and what its browsers are known to have. */
+/** The two modules: a crate of web/, its profile in Cargo.toml, and the compiler flags that its browsers allow. */
 const MODULES = [
   { name: "inspector", profile: "web", rustflags: "" },
   // Every browser with WebGPU has 128-bit vectors, and every other of the last years.
@@ -17,8 +17,8 @@ const MODULES = [
 export const WEB_CRATES = ["web", ...MODULES.map(({ name }) => name)].flatMap((name) => ["--package", `gammascope-${name}`]);
 
 /**
- * Compiles modules and writes their JavaScript side; cargo skips what has not changed. `fast` compiles in a quarter of the time,
- * for who edits the core.
+ * Compiles modules and writes their JavaScript side; cargo skips what has not changed. `fast` optimises little, for edits of the
+ * Rust code.
  */
 export async function buildWasm({ names = MODULES.map(({ name }) => name), fast = false } = {}) {
   const target = await wasmTarget();
@@ -47,10 +47,10 @@ export function hasVerifier() {
   return statSync(built).mtimeMs > edited;
 }
 
-/** In the verifier's place until it is built, so that the page can be bundled: it says so to whoever asks for it. */
+/** Writes a stub of the verifier, so that the page can be bundled before the verifier is built. Loading it fails with a sentence. */
 export function writeVerifierStub() {
   mkdirSync("www/generated", { recursive: true });
-  const why = "The verifier is still being compiled: wait until the terminal says that it is there, then reload the page.";
+  const why = "The verifier is still being compiled. Reload the page when the terminal says that it is ready.";
   const names = ["Adapter", "Inspection", "LinkedReport", "Measurer", "csvOf", "figureOf", "weightsBudget"];
   const lines = names.map((name) => `export const ${name} = undefined;`);
   const init = `export default () => Promise.reject(new Error(${JSON.stringify(why)}));`;

@@ -13,7 +13,7 @@ export async function build() {
   await bundlePage();
 }
 
-/** www/ and its generated wasm → dist/; `beforeVerifier` as long as a stub is in the verifier's place. */
+/** www/ and its generated wasm → dist/. `beforeVerifier`: a stub stands in for the verifier, and the page says so. */
 export async function bundlePage({ beforeVerifier = false } = {}) {
   await step(
     "Page: bundling into dist",

@@ -1,8 +1,8 @@
 // npm start: build, serve on localhost, print the address. The page is served as soon as the inspector is built, and the verifier
 // is built behind it.
 //   npm start -- --port 8080   another port
-//   npm start -- --dev         Vite's development server: the page reloads on every edit in www/, and of the Rust code, which is
-//                              compiled fast rather than small
+//   npm start -- --dev         Vite's development server: the page reloads on every edit in www/ and of the Rust code, which is
+//                              optimised little
 
 import { watch } from "node:fs";
 import { parseArgs } from "node:util";
@@ -31,7 +31,7 @@ await main(async () => {
 
   await buildWasm({ names: ["verifier"], fast: dev });
   if (!dev) await bundlePage();
-  if (beforeVerifier) console.log("The verifier is there: reload the page to measure, and to open addresses and links.");
+  if (beforeVerifier) console.log("The verifier is ready: reload the page to measure, and to open addresses and links.");
   if (dev) await rebuildOnEdits();
 });
 

@@ -45,8 +45,8 @@ function scripts() {
 }
 
 /**
- * All of cargo's tests, with one set of features: what other stages build is built by this. What needs more than this repository is
- * `#[ignore]`d, and is run by a part of its name once that is there; else it is counted as skipped.
+ * All of cargo's tests, with one set of features, which the other stages share. A test that needs more than this repository has is
+ * `#[ignore]`d. A second run selects those whose prerequisite is there, by a part of their names; the rest count as skipped.
  */
 async function rust() {
   const provided = [];
@@ -62,7 +62,7 @@ async function rust() {
   return counts;
 }
 
-/** The trained models of tests/models/fetch.py, in .cache/models; false, and said, where they cannot be had. */
+/** Fetches the trained models of tests/models/fetch.py into .cache/models. False, with a line that says why, where that fails. */
 async function fetchModels() {
   const python = ["python3", "python"].find((name) => ask(name, ["--version"]) !== null);
   if (!python || process.env.GAMMASCOPE_OFFLINE) return false;
@@ -71,7 +71,7 @@ async function fetchModels() {
     await step("Trained models: fetching, once", python, fetch, { minutes: 15 });
     return true;
   } catch (failure) {
-    console.log(`The trained models could not be fetched, and what needs them is skipped: ${failure.message}`);
+    console.log(`The trained models could not be fetched, so the tests on them are skipped: ${failure.message}`);
     return false;
   }
 }

@@ -70,7 +70,7 @@ export async function cargoBuild(label, args, suffix, { env = {}, otherwise } = 
   return made;
 }
 
-/** The command line, as cargo's tests build it: they need it too, and a build of its own would compile the library once more. */
+/** The command line that cargo builds for its tests. A build of its own would compile the library once more. */
 export async function testedTerminal() {
   const args = ["test", "--no-run", "--test", "it", "--features", "gpu", "--locked", "--message-format=json-render-diagnostics"];
   const messages = await step("Gammascope: compiling the command line and its tests", "cargo", args);

@@ -25,7 +25,7 @@ impl RotaryTable {
         (self.pairs, [self.cosines.as_slice(), self.sines.as_slice()].concat())
     }
 
-    /// RotaryTable the first r channels of every head in `x`: n tokens × heads × `head_width`, the positions of the tokens counting
+    /// Rotates the first r channels of every head in `x`: n tokens × heads × `head_width`, the positions of the tokens counting
     /// from 0 every `length` tokens.
     pub fn apply(&self, x: &mut [f32], heads: usize, head_width: usize, length: usize, pairing: Pairing) {
         let pairs = self.pairs;

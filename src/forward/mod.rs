@@ -1,7 +1,7 @@
 //! A forward pass that streams its weights: a matrix is read, used on all tokens and dropped, so that memory is bounded by the
 //! widest part of one block and by the activations, whatever the size of the model.
 //!
-//! The pass carries out an [`Architecture`], in f32 on a device ([`kernels`]), and shows what it computes to whoever watches:
+//! The pass executes an [`Architecture`], in f32 on a device ([`kernels`]), and shows what it computes to whoever watches:
 //! what every norm gives, under its name in the report, and the residual stream after every block. From such a stream it can be
 //! resumed, on another device if need be.
 //! It can be run with linear maps edited ([`Edit`]). `weights` reads tensors, `ahead` the next of them before they are wanted, `attention` and `feed_forward` are the parts of a block, [`head`] goes on to logits and losses.

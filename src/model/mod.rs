@@ -1,6 +1,6 @@
 //! What one model is, resolved from its configuration and its catalogue: names, order, norms, position code, activation.
 //!
-//! [`architecture`] is plain data that a forward pass carries out, and [`operation`] the choices in it; [`table`] is what the families are, a row each;
+//! [`architecture`] is plain data that a forward pass executes, and [`operation`] has the choices in it; [`table`] has a row for each family;
 //! [`fields`] reads a configuration and knows what was left unread; [`resolve`](mod@resolve) turns the three into one another, and
 //! says which field or tensor did not fit. Nothing is approximated: what is not in the table is an error.
 //!

@@ -1,4 +1,4 @@
-//! Which operation it is, where models differ: the choices that an architecture makes and a device carries out.
+//! The operations in which models differ: an architecture chooses one, and a device computes it.
 
 /// What a norm subtracts before it divides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -143,7 +143,7 @@ impl Likelihood {
     }
 
     /// The kind whose probability this raises most, given what was known before it, and by how many nats it raises that kind's
-    /// odds. The kind with the largest factor will not do: one that was all but ruled out may have it, and stays so.
+    /// odds. The kind with the largest factor would mislead: a kind that was all but ruled out may have it and still be ruled out.
     pub fn leaning_given(self, before: Self) -> (NormKind, f64) {
         let probabilities = |likelihood: Self| {
             let shares = likelihood.normalised();
@@ -155,6 +155,7 @@ impl Likelihood {
         };
         let odds = |share: f64| (share / (1.0 - share)).ln();
         let rises = std::iter::zip(probabilities(before), probabilities(before.and(self)));
+        let rises = rises.filter(|(_, (_, after))| *after >= RULED_OUT);
         let most = rises.max_by(|(a, after), (b, later)| (after.1 - a.1).total_cmp(&(later.1 - b.1)));
         match most {
             Some(((kind, share), (_, after))) if odds(after) - odds(share) > LEAST_MARGIN => {
@@ -169,6 +170,9 @@ impl Likelihood {
 pub(super) fn reported(value: f64) -> f64 {
     (value * 1e9).round() / 1e9
 }
+
+/// A kind that is less probable than this is ruled out, whatever it gained.
+const RULED_OUT: f64 = 0.01;
 
 /// Smaller differences are rounding.
 const LEAST_MARGIN: f64 = 1e-9;
@@ -224,5 +228,8 @@ mod tests {
         assert_eq!(kind, NormKind::Other);
         assert!((2.0..3.0).contains(&nats), "{nats}");
         assert_eq!(Likelihood::NOTHING.leaning_given(shift), (NormKind::Unknown, 0.0));
+        // All that gains is RMSNorm, and it stays ruled out.
+        let name = Likelihood([0.0, 0.5, 0.0, 0.0]);
+        assert_eq!(name.leaning_given(shift), (NormKind::Unknown, 0.0));
     }
 }

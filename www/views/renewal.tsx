@@ -20,7 +20,7 @@ export function Renewal() {
       <p class="line">
         <strong>{STATES[now.state]}</strong>{' '}
         {now.state === 'taken' && 'Parts that this tab has not loaded yet may be missing. '}
-        {now.state === 'compiling' && 'Dropped checkpoints open already. Addresses, links, comparing and measuring work when it is there.'}
+        {now.state === 'compiling' && 'Dropped checkpoints open already. Addresses, links, comparing and measuring work when it is ready.'}
         {opened.value && now.state !== 'compiling' && 'Reloading closes the report: open the checkpoint again afterwards, or share it first.'}
       </p>
       {now.state !== 'compiling' && (

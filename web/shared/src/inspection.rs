@@ -7,7 +7,7 @@ use js_sys::{Error, Function};
 use std::ops::ControlFlow;
 use wasm_bindgen::JsValue;
 
-/// A listener that is told how far the reading is. One that throws does not stop it.
+/// Reports progress to a JavaScript listener. A listener that throws does not stop the reading.
 pub fn to_progress(progress: Function) -> impl Fn(Progress) {
     console_error_panic_hook::set_once();
     move |state| {

@@ -1,4 +1,4 @@
-//! A model run in the page: planned and outcome out by one worker, what it shows measured by others.
+//! A model run in the page: one worker plans and executes it, and others measure what it shows.
 
 use crate::inspection::Inspection;
 use crate::measurement;
