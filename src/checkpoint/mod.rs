@@ -1,13 +1,18 @@
 //! Files become one catalogue of tensors: names, dtypes, shapes and byte ranges, with the configuration beside it.
 
+pub mod address;
 pub mod buffer;
+mod check;
 pub mod config;
 pub mod dtype;
-pub mod format;
+pub mod formats;
+pub mod gather;
 pub mod gguf;
 pub mod header;
 pub mod index;
 mod open;
+mod partial;
+mod read;
 pub mod remote;
 
 use crate::order;
@@ -20,6 +25,7 @@ use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::ops::Range;
 
+pub use formats::Format;
 pub use open::{Progress, open, open_any};
 
 /// More values than this are no norm's scale, whatever the name says, and are not read: the widest streams known have
@@ -40,6 +46,9 @@ pub enum CheckpointError {
     /// Nothing that was given is a checkpoint this tool reads.
     #[error("{0}")]
     NotACheckpoint(String),
+    /// The files are of several checkpoints.
+    #[error("{}", several(.0))]
+    Several(Vec<gather::Gathered>),
     /// The header of a shard is damaged.
     #[error(transparent)]
     Header(#[from] header::HeaderError),
@@ -54,23 +63,21 @@ pub enum CheckpointError {
     Source(#[from] SourceError),
 }
 
-/// The format of a checkpoint's shards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// safetensors.
-    Safetensors,
-    /// llama.cpp's GGUF.
-    Gguf,
-}
+/// Checkpoints that an error names before it only counts them.
+const MOST_NAMED: usize = 8;
 
-impl Format {
-    /// As the report has it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Safetensors => "safetensors",
-            Self::Gguf => "gguf",
-        }
-    }
+fn several(checkpoints: &[gather::Gathered]) -> String {
+    let named: Vec<String> =
+        checkpoints.iter().take(MOST_NAMED).map(|one| format!("`{}`", one.name)).collect();
+    let more = match checkpoints.len().saturating_sub(MOST_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "these files are {} checkpoints, which are inspected one at a time: {}{more}; choose one of them",
+        checkpoints.len(),
+        named.join(", ")
+    )
 }
 
 /// One tensor of the catalogue.

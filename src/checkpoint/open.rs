@@ -1,11 +1,14 @@
-//! From a handful of files to a checkpoint: which are shards, which index and configuration go with them, what is
-//! missing, and what is none of our business.
+//! From the files of one checkpoint to its catalogue: configuration, index, headers, and what was odd about them.
 
+use super::check::{and_more, missing_by_number};
 use super::config::Config;
-use super::gguf::{GgufError, GgufProblem, Split};
-use super::header::{self, Entry, HeaderError, HeaderProblem};
+use super::formats::{self, Format};
+use super::gather::{self, Gathered, Gathering, file_name, folder_of, numbered};
+use super::gguf::{self, Split};
+use super::header::Entry;
 use super::index::Index;
-use super::{Checkpoint, CheckpointError, Format, Tensor, compare_names, format, gguf};
+use super::read::{Header, format_of, read_header, sniff};
+use super::{Checkpoint, CheckpointError, Tensor, compare_names, partial};
 use crate::order;
 use crate::report::Warning;
 use crate::source::{ByteSource, Meter, SourceError};
@@ -46,13 +49,6 @@ impl<S> Default for Folder<S> {
     }
 }
 
-/// What the header of a shard gave.
-struct Header {
-    entries: Vec<Entry>,
-    /// Metadata and place in its series, of a GGUF file.
-    gguf: Option<(Map<String, Value>, Option<Split>)>,
-}
-
 /// The GGUF files of one model.
 struct Series {
     /// Its first file.
@@ -62,55 +58,111 @@ struct Series {
     tensors: std::ops::Range<usize>,
 }
 
+/// What a file is to a checkpoint.
+enum Role {
+    Shard,
+    Index,
+    Config,
+    Tokenizer,
+    Other,
+}
+
 /// Opens the files of one checkpoint: shards, an index, a configuration, in any order and from any number of
 /// folders. Paths are relative to what the user opened. Files of other kinds are ignored when a checkpoint is
-/// found, and explained when none is. Where there are safetensors files, GGUF files are copies of them and left out.
+/// found, and explained when none is. Files of several checkpoints are an error that lists them.
 pub async fn open<S: ByteSource>(
     sources: Vec<S>,
     progress: impl FnMut(Progress),
 ) -> Result<Checkpoint<S>, CheckpointError> {
-    let checkpoint = catalogue(sources, progress).await?;
-    let declared = checkpoint.configs.iter().find_map(|config| format::declared(config.scope("")));
+    let meter = Meter::default();
+    let names = promised_names(&meter, &sources).await?;
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let Gathering { mut checkpoints, left_out } = gather::checkpoints(&names);
+    if checkpoints.len() > 1 {
+        return Err(CheckpointError::Several(checkpoints));
+    }
+    let only = checkpoints.pop();
+    let beside: Vec<String> =
+        left_out.iter().flat_map(|left| &left.files).map(|&file| sources[file].path().to_owned()).collect();
+    let (sources, name) = match only {
+        Some(Gathered { name, files }) => (at(sources, files), Some(name)),
+        None => (sources, None),
+    };
+    let mut checkpoint = catalogue(sources, meter, progress).await?;
+    // A step or a snapshot is named with what it is a step of.
+    if let Some(folder) = name.filter(|name| Format::of_path(name).is_none()) {
+        checkpoint.name = folder;
+    }
+    for path in beside {
+        let message = format!(
+            "`{path}` lies beside `{}` as a copy, a part or another model, and was left out; open it alone to see it",
+            checkpoint.shards[0].path()
+        );
+        checkpoint.warn("file_ignored", &path, message);
+    }
+    let declared = checkpoint.configs.iter().find_map(|config| partial::declared(config.scope("")));
     let names = checkpoint.tensors.iter().map(|tensor| tensor.name.as_str());
-    if let Some(what) = declared.or_else(|| format::partial(names)) {
+    if let Some(what) = declared.or_else(|| partial::partial(names)) {
         return Err(CheckpointError::NotACheckpoint(format!("`{}` holds {what}", checkpoint.name)));
     }
     Ok(checkpoint)
 }
 
-/// The same for files whose catalogue need not be a model's, such as an adapter's.
+/// The same for files whose catalogue need not be a model's, such as an adapter's, and which are known to be one.
 pub async fn open_any<S: ByteSource>(sources: Vec<S>) -> Result<Checkpoint<S>, CheckpointError> {
-    catalogue(sources, |_| {}).await
+    catalogue(sources, Meter::default(), |_| {}).await
+}
+
+/// The sources at `places`.
+fn at<S>(sources: Vec<S>, places: Vec<usize>) -> Vec<S> {
+    let mut sources: Vec<Option<S>> = sources.into_iter().map(Some).collect();
+    places.into_iter().filter_map(|place| sources[place].take()).collect()
+}
+
+/// The paths, and where none of them promises a checkpoint, the paths that those files should have that are one by their
+/// first bytes: model stores name files by their hash, and people rename them.
+async fn promised_names<S: ByteSource>(meter: &Meter, sources: &[S]) -> Result<Vec<String>, SourceError> {
+    let mut names: Vec<String> = sources.iter().map(|source| source.path().to_owned()).collect();
+    if names.iter().any(|name| Format::of_path(name).is_some()) {
+        return Ok(names);
+    }
+    for (name, source) in names.iter_mut().zip(sources) {
+        if matches!(role_of(name), Role::Other)
+            && let Some(format) = format_of(meter, source).await?
+        {
+            let end = name.rfind('.').filter(|_| formats::is_file_name(name)).unwrap_or(name.len());
+            name.replace_range(end.., format.ending());
+        }
+    }
+    Ok(names)
 }
 
 async fn catalogue<S: ByteSource>(
     sources: Vec<S>,
+    meter: Meter,
     mut progress: impl FnMut(Progress),
 ) -> Result<Checkpoint<S>, CheckpointError> {
     if sources.is_empty() {
         return Err(CheckpointError::NoFiles);
     }
-    let meter = Meter::default();
-    let name = common_name(&sources);
-    let (mut folders, mut others, tokenizers) = sort_into_folders(sources);
-    let no_shards = |folders: &Folders<S>| folders.iter().all(|(_, folder)| folder.shards.is_empty());
-    if no_shards(&folders) {
-        others = adopt_unnamed(&meter, &mut folders, others).await?;
-    }
-    if no_shards(&folders) {
+    let names = promised_names(&meter, &sources).await?;
+    let shared = common_folder(&sources);
+    let (folders, mut others, tokenizers) = sort_into_folders(sources, &names);
+    if folders.iter().all(|(_, folder)| folder.shards.is_empty()) {
         others.extend(tokenizers);
         return Err(explain_absence(&meter, folders, others).await?);
     }
     let tokenizer = choose_tokenizer(&folders, tokenizers);
-    let left_out = leave_out_copies(&mut folders);
     // A GGUF file has its configuration inside; config.json describes the scales before they were converted.
-    let gguf =
-        folders.iter().flat_map(|(_, folder)| &folder.shards).all(|shard| !is_safetensors(shard.path()));
+    let gguf = folders
+        .iter()
+        .flat_map(|(_, folder)| &folder.shards)
+        .all(|shard| Format::of_path(shard.path()) != Some(Format::Safetensors));
     let folders = strip_common_folder(folders);
 
     let several = folders.iter().filter(|(_, folder)| !folder.shards.is_empty()).count() > 1;
     let mut checkpoint = Checkpoint {
-        name,
+        name: shared.unwrap_or_default(),
         format: Format::Safetensors,
         shards: Vec::new(),
         missing_shards: Vec::new(),
@@ -122,12 +174,6 @@ async fn catalogue<S: ByteSource>(
         meter,
         weights: Meter::default(),
     };
-    for path in left_out {
-        let message = format!(
-            "`{path}` lies beside safetensors files, of which it is a copy or a part, and was left out; open it alone to see it"
-        );
-        checkpoint.warn("file_ignored", &path, message);
-    }
     let total = folders.iter().map(|(_, folder)| folder.shards.len()).sum();
     let mut damaged = None;
     for (path, mut folder) in folders {
@@ -143,6 +189,11 @@ async fn catalogue<S: ByteSource>(
     }
     if let Some(error) = damaged.filter(|_| checkpoint.shards.is_empty()) {
         return Err(error);
+    }
+    if checkpoint.name.is_empty()
+        && let Some(first) = checkpoint.shards.first()
+    {
+        checkpoint.name = file_name(first.path()).to_owned();
     }
     order::sort_by(&mut checkpoint.tensors, |a, b| compare_names(&a.name, &b.name));
     checkpoint.header_bytes = checkpoint.meter.bytes();
@@ -215,48 +266,6 @@ impl<S: ByteSource> Checkpoint<S> {
         chosen
     }
 
-    /// Leaves out the shards that the index does not name, and names those it does and that are not there.
-    fn compare_with_index(&mut self, path: &str, shards: &mut Vec<S>, index: &Index) {
-        let named = index.shards();
-        let given = order::distinct(shards.iter().map(|shard| file_name(shard.path())));
-        if !given.iter().any(|name| order::has(&named, name)) {
-            let message = "the index names none of the shards given, so it is of another checkpoint; the shards are inspected without it";
-            self.warn("index_foreign", path, message.to_owned());
-            return;
-        }
-        let missing: Vec<String> =
-            named.iter().filter(|name| !order::has(&given, name)).map(|name| (*name).to_owned()).collect();
-        self.report_missing(path, &missing);
-        let (kept, left_out): (Vec<S>, Vec<S>) =
-            shards.drain(..).partition(|shard| order::has(&named, file_name(shard.path())));
-        *shards = kept;
-        for shard in left_out {
-            self.warn(
-                "file_ignored",
-                shard.path(),
-                format!("`{}` is not named by the index and was left out", shard.path()),
-            );
-        }
-    }
-
-    /// Lists every missing shard, in one warning: one shard of a hundred may have been opened on purpose.
-    fn report_missing(&mut self, path: &str, missing: &[String]) {
-        let full = |name: &String| if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
-        let missing: Vec<String> = missing.iter().map(full).collect();
-        let message = match missing.as_slice() {
-            [] => return,
-            [one] => {
-                format!("shard `{one}` is missing; the others are inspected. Add it to see the whole model")
-            }
-            [first, .., last] => format!(
-                "{} shards are missing, `{first}` to `{last}`; the others are inspected. Add them to see the whole model",
-                missing.len()
-            ),
-        };
-        self.warn("shard_missing", &missing[0], message);
-        self.missing_shards.extend(missing);
-    }
-
     async fn read_headers(
         &self,
         group: &[S],
@@ -290,7 +299,7 @@ impl<S: ByteSource> Checkpoint<S> {
         let first = self.tensors.len();
         let mut described: Vec<(String, Map<String, Value>, Option<Split>)> = Vec::new();
         let known: HashMap<String, usize> =
-            self.tensors.iter().map(|tensor| (tensor.name.clone(), tensor.shard)).collect();
+            self.tensors.iter().enumerate().map(|(at, tensor)| (tensor.name.clone(), at)).collect();
         // Within a shard the header walk has seen to it that no name is there twice.
         let several = group.len() > 1;
         let mut added: HashMap<String, usize> = HashMap::new();
@@ -309,11 +318,17 @@ impl<S: ByteSource> Checkpoint<S> {
                     continue;
                 }
             };
-            let is_known =
-                |entry: &&Entry| !known.is_empty() && known.contains_key(&format!("{prefix}{}", entry.name));
-            if let Some(entry) = entries.iter().find(is_known) {
+            let known_as = |entry: &Entry| known.get(&format!("{prefix}{}", entry.name)).copied();
+            let repeated = || entries.iter().filter_map(|entry| Some((entry, known_as(entry)?)));
+            if let Some((entry, _)) = (!known.is_empty()).then(|| repeated().next()).flatten() {
+                let same = repeated().all(|(entry, at)| entry.shape == self.tensors[at].shape);
+                let what = if same {
+                    "as a copy of the model or another step of its training would"
+                } else {
+                    "in other shapes, as another model or a packed copy would"
+                };
                 let message = format!(
-                    "`{}` holds {:?} again, as another copy of the model would, and was left out",
+                    "`{}` holds {:?} again, {what}, and was left out; open it alone to see it",
                     shard.path(),
                     entry.name
                 );
@@ -365,40 +380,6 @@ impl<S: ByteSource> Checkpoint<S> {
         damaged
     }
 
-    /// Names the files that the metadata of a GGUF series promise, where their own names do not already.
-    fn compare_with_splits(
-        &mut self,
-        described: &[(String, Map<String, Value>, Option<Split>)],
-        tensors: usize,
-        sound: bool,
-    ) {
-        let splits = || described.iter().filter_map(|(path, _, split)| Some((path, (*split)?)));
-        let Some((path, Split { count, tensors: promised, .. })) = splits().next() else { return };
-        let present = order::distinct(splits().map(|(_, split)| split.number));
-        let absent = count.saturating_sub(present.len() as u64);
-        if absent > 0 && sound && described.iter().all(|(path, ..)| numbered(path).is_none()) {
-            let missing: Vec<String> = (0..count.min(MOST_NUMBERS))
-                .filter(|number| present.binary_search(number).is_err())
-                .map(|number| format!("file {} of {count}", number + 1))
-                .collect();
-            let are = if absent == 1 { "is" } else { "are" };
-            let message = format!(
-                "`{path}` is one of {count} files, and {absent} of them {are} missing; what is there is inspected. Add them to see the whole model"
-            );
-            self.warn("shard_missing", path, message);
-            self.missing_shards.extend(missing);
-        }
-        if let Some(promised) = promised.filter(|&promised| promised != tensors as u64)
-            && absent == 0
-            && sound
-        {
-            let message = format!(
-                "the {count} files hold {tensors} tensors together, and their metadata promise {promised}; they may be of several models"
-            );
-            self.warn("tensors_miscounted", path, message);
-        }
-    }
-
     /// Adds the configurations in the metadata of a folder's GGUF files. Of several models in one folder (a language
     /// model and its vision tower) each speaks for the modules it has.
     fn describe(&mut self, prefix: &str, series: Vec<Series>, whole: bool) {
@@ -421,144 +402,9 @@ impl<S: ByteSource> Checkpoint<S> {
         }
     }
 
-    /// Says where the index and the shards disagree: one warning for tensors in another shard, one for absent ones.
-    fn compare_catalogue(&mut self, prefix: &str, index: &Index) {
-        let place: HashMap<&str, usize> =
-            self.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.shard)).collect();
-        let mut messages: Vec<(&str, String, String)> = Vec::new();
-        let missing = order::distinct(self.missing_shards.iter().map(|name| file_name(name)));
-        let (mut elsewhere, mut absent) = (Vec::new(), Vec::new());
-        for (tensor, file) in &index.weight_map {
-            match place.get(format!("{prefix}{tensor}").as_str()) {
-                Some(&shard) if file_name(self.shards[shard].path()) == file => {}
-                Some(&shard) => elsewhere.push((tensor, file, self.shards[shard].path())),
-                None if order::has(&missing, file) => {}
-                None => absent.push((tensor, file)),
-            }
-        }
-        if let Some((tensor, file, real)) = elsewhere.first() {
-            let message = format!(
-                "the index puts {tensor:?} in `{file}`, but it is in `{real}`{}; the shards are believed",
-                and_more(elsewhere.len())
-            );
-            messages.push(("index_wrong_shard", (*tensor).clone(), message));
-        }
-        if let Some((tensor, file)) = absent.first() {
-            let message = format!(
-                "the index puts {tensor:?} in `{file}`, which does not hold it{}",
-                and_more(absent.len())
-            );
-            messages.push(("index_absent_tensor", (*tensor).clone(), message));
-        }
-        for (code, place, message) in messages {
-            self.warn(code, &place, message);
-        }
-    }
-
-    fn warn(&mut self, code: &str, place: &str, message: String) {
+    pub(super) fn warn(&mut self, code: &str, place: &str, message: String) {
         self.warnings.push(Warning { code: code.to_owned(), message, r#where: place.to_owned() });
     }
-}
-
-fn and_more(count: usize) -> String {
-    if count > 1 { format!(" (and {} more like it)", count - 1) } else { String::new() }
-}
-
-/// Reads 8 bytes, then the header they announce. Two small reads instead of one guess of 64 KiB: locally a read
-/// costs microseconds, and what is read stays what is needed. A source behind an address has made the guess already.
-///
-/// The first bytes decide what a file is, not its name: they are a length in one format and `GGUF` in the other.
-async fn read_header<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Header, CheckpointError> {
-    let (path, length) = (shard.path(), shard.length());
-    let problem = |problem| CheckpointError::from(HeaderError { file: path.to_owned(), problem });
-    if is_gguf(path) {
-        return read_gguf_header(meter, shard).await;
-    }
-    if length == 0 {
-        return Err(problem(HeaderProblem::Empty));
-    }
-    let parsed = if length < header::LENGTH_BYTES {
-        Err(problem(HeaderProblem::TooShort { length }))
-    } else {
-        let mut first = [0; header::LENGTH_BYTES as usize];
-        first.copy_from_slice(&meter.read(shard, 0..header::LENGTH_BYTES).await?);
-        if first.starts_with(gguf::MAGIC) {
-            return read_gguf_header(meter, shard).await;
-        }
-        match header::header_length(path, first, length) {
-            Ok(announced) => {
-                let json = meter.read(shard, header::LENGTH_BYTES..header::LENGTH_BYTES + announced).await?;
-                header::walk(path, &json, length)
-                    .map(|entries| Header { entries, gguf: None })
-                    .map_err(CheckpointError::from)
-            }
-            Err(error) => Err(error.into()),
-        }
-    };
-    match parsed {
-        // A foreign file with the wrong name deserves its own sentence rather than a complaint about its header.
-        Err(CheckpointError::Header(error)) => match sniff(meter, shard).await? {
-            Some(sentence) => Err(CheckpointError::NotACheckpoint(sentence)),
-            None => Err(error.into()),
-        },
-        other => other,
-    }
-}
-
-async fn read_gguf_header<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Header, CheckpointError> {
-    match gguf::read(meter, shard).await {
-        Err(CheckpointError::Gguf(error @ GgufError { problem: GgufProblem::WrongMagic { .. }, .. })) => {
-            Err(sniff(meter, shard).await?.map_or(error.into(), CheckpointError::NotACheckpoint))
-        }
-        read => read.map(|read| Header { entries: read.entries, gguf: Some((read.metadata, read.split)) }),
-    }
-}
-
-async fn begins_with_magic<S: ByteSource>(meter: &Meter, source: &S) -> Result<bool, SourceError> {
-    let magic = gguf::MAGIC;
-    let wanted = magic.len() as u64;
-    Ok(source.length() >= wanted && meter.read(source, 0..wanted).await? == magic)
-}
-
-/// Where no name promises a checkpoint, a file may still be one: model stores name GGUF files by their hash. Gives back
-/// what is none.
-async fn adopt_unnamed<S: ByteSource>(
-    meter: &Meter,
-    folders: &mut Folders<S>,
-    others: Vec<S>,
-) -> Result<Vec<S>, SourceError> {
-    let mut left = Vec::new();
-    for source in others {
-        if begins_with_magic(meter, &source).await? {
-            order::entry(folders, folder_of(source.path())).shards.push(source);
-        } else {
-            left.push(source);
-        }
-    }
-    Ok(left)
-}
-
-/// Takes the GGUF files out where there are safetensors files too, and gives their paths.
-fn leave_out_copies<S: ByteSource>(folders: &mut Folders<S>) -> Vec<String> {
-    if !folders.iter().flat_map(|(_, folder)| &folder.shards).any(|shard| is_safetensors(shard.path())) {
-        return Vec::new();
-    }
-    let mut left_out = Vec::new();
-    for (_, folder) in folders.iter_mut() {
-        let (kept, copies): (Vec<S>, Vec<S>) =
-            folder.shards.drain(..).partition(|shard| is_safetensors(shard.path()));
-        folder.shards = kept;
-        left_out.extend(copies.iter().map(|copy| copy.path().to_owned()));
-    }
-    folders.retain(|(_, folder)| {
-        !folder.shards.is_empty() || !folder.indexes.is_empty() || folder.config.is_some()
-    });
-    left_out
-}
-
-async fn sniff<S: ByteSource>(meter: &Meter, source: &S) -> Result<Option<String>, SourceError> {
-    let first = meter.read(source, 0..source.length().min(format::SNIFF_BYTES)).await?;
-    Ok(format::foreign(source.path(), &first))
 }
 
 /// Why files without a single shard are no checkpoint.
@@ -608,118 +454,68 @@ fn choose_tokenizer<S: ByteSource>(folders: &Folders<S>, tokenizers: Vec<S>) -> 
 }
 
 /// Folders with what belongs to a checkpoint in each; what is none of that; and the tokenizers, which make no folder.
-fn sort_into_folders<S: ByteSource>(sources: Vec<S>) -> (Folders<S>, Vec<S>, Vec<S>) {
+fn sort_into_folders<S: ByteSource>(sources: Vec<S>, names: &[String]) -> (Folders<S>, Vec<S>, Vec<S>) {
     let mut folders = Folders::new();
     let mut others = Vec::new();
     let mut tokenizers = Vec::new();
-    for source in sources {
-        let lower = file_name(source.path()).to_ascii_lowercase();
-        if lower == "tokenizer.json" {
-            tokenizers.push(source);
-            continue;
-        }
-        let shard = is_safetensors(&lower) || is_gguf(&lower);
-        let known = shard || lower.ends_with(".safetensors.index.json") || lower == "config.json";
-        if !known {
-            others.push(source);
-            continue;
-        }
-        let folder = order::entry(&mut folders, folder_of(source.path()));
-        if shard {
-            folder.shards.push(source);
-        } else if lower == "config.json" {
-            folder.config = Some(source);
-        } else {
-            folder.indexes.push(source);
+    for (source, name) in sources.into_iter().zip(names) {
+        let role = role_of(name);
+        match role {
+            Role::Tokenizer => tokenizers.push(source),
+            Role::Other => others.push(source),
+            Role::Shard | Role::Index | Role::Config => {
+                let folder = order::entry(&mut folders, folder_of(source.path()));
+                match role {
+                    Role::Shard => folder.shards.push(source),
+                    Role::Index => folder.indexes.push(source),
+                    _ => folder.config = Some(source),
+                }
+            }
         }
     }
     (folders, others, tokenizers)
 }
 
-fn is_safetensors(path: &str) -> bool {
-    path.to_ascii_lowercase().ends_with(".safetensors")
-}
-
-fn is_gguf(path: &str) -> bool {
-    path.to_ascii_lowercase().ends_with(".gguf")
-}
-
-/// A folder that was opened as a whole is the top: `gpt2/model.safetensors` alone needs no `gpt2/` anywhere.
-fn strip_common_folder<S>(folders: Folders<S>) -> Folders<S> {
-    let Some(top) = folders.first().map(|(path, _)| path.split('/').next().unwrap_or_default().to_owned())
-    else {
-        return folders;
-    };
-    if top.is_empty() || !folders.iter().all(|(path, _)| path == &top || path.starts_with(&format!("{top}/")))
-    {
-        return folders;
+fn role_of(path: &str) -> Role {
+    let name = file_name(path);
+    if Format::of_path(name).is_some() {
+        Role::Shard
+    } else if formats::ends(name, formats::INDEX_ENDING) {
+        Role::Index
+    } else if name.eq_ignore_ascii_case(formats::CONFIG) {
+        Role::Config
+    } else if name.eq_ignore_ascii_case(formats::TOKENIZER) {
+        Role::Tokenizer
+    } else {
+        Role::Other
     }
+}
+
+/// What was opened as a whole is the top: `gpt2/model.safetensors` alone needs no `gpt2/` anywhere.
+fn strip_common_folder<S>(folders: Folders<S>) -> Folders<S> {
+    let Some((first, _)) = folders.first() else { return folders };
+    let mut common = first.as_str();
+    let is_below = |path: &str, top: &str| {
+        top.is_empty() || path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    while !folders.iter().all(|(path, _)| is_below(path, common)) {
+        common = folder_of(common);
+    }
+    let length = common.len();
     folders
         .into_iter()
-        .map(|(path, folder)| (path[top.len()..].trim_start_matches('/').to_owned(), folder))
+        .map(|(path, folder)| (path[length..].trim_start_matches('/').to_owned(), folder))
         .collect()
 }
 
-fn file_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
-fn folder_of(path: &str) -> &str {
-    path.rsplit_once('/').map_or("", |(folder, _)| folder)
-}
-
-/// The folder all files share, or the only file, or the first shard's name.
-fn common_name<S: ByteSource>(sources: &[S]) -> String {
+/// The first folder of all paths, where it is the same.
+fn common_folder<S: ByteSource>(sources: &[S]) -> Option<String> {
     let top = |source: &S| source.path().split_once('/').map(|(top, _)| top.to_owned());
-    let shared =
-        top(&sources[0]).filter(|first| sources.iter().all(|source| top(source).as_ref() == Some(first)));
-    let shard = sources.iter().find(|source| is_safetensors(source.path()));
-    let shard = shard.or_else(|| sources.iter().find(|source| is_gguf(source.path()))).unwrap_or(&sources[0]);
-    shared.unwrap_or_else(|| file_name(shard.path()).to_owned())
+    top(&sources[0]).filter(|first| sources.iter().all(|source| top(source).as_ref() == Some(first)))
 }
-
-/// What the name of a shard says: `model-00002-of-00030.safetensors`.
-struct Numbered<'a> {
-    stem: &'a str,
-    number: u64,
-    of: u64,
-    /// Digits of each number.
-    digits: usize,
-    /// With its dot.
-    extension: &'static str,
-}
-
-fn numbered(path: &str) -> Option<Numbered<'_>> {
-    let name = file_name(path);
-    let (rest, extension) = [".safetensors", ".gguf"]
-        .into_iter()
-        .find_map(|extension| Some((name.strip_suffix(extension)?, extension)))?;
-    let (rest, of) = rest.rsplit_once("-of-")?;
-    let (stem, number) = rest.rsplit_once('-')?;
-    let digits = (number.len() + of.len()) / 2;
-    Some(Numbered { stem, number: number.parse().ok()?, of: of.parse().ok()?, digits, extension })
-}
-
-/// A name may promise anything: no list longer than a real checkpoint's.
-const MOST_NUMBERS: u64 = 100_000;
 
 /// First parts of names that have a configuration each, at most: a model has fewer.
 const MOST_ROOTS: usize = 64;
-
-/// Shards that the numbers in the names of the others promise.
-fn missing_by_number<S: ByteSource>(shards: &[S]) -> Vec<String> {
-    let named = shards.iter().filter_map(|shard| numbered(shard.path()));
-    let series =
-        order::groups(named.map(|name| ((name.stem, name.of, name.digits, name.extension), name.number)));
-    let mut missing = Vec::new();
-    for ((stem, of, digits, extension), numbers) in series {
-        let present = order::distinct(numbers);
-        for number in (1..=of.min(MOST_NUMBERS)).filter(|number| present.binary_search(number).is_err()) {
-            missing.push(format!("{stem}-{number:0digits$}-of-{of:0digits$}{extension}"));
-        }
-    }
-    missing
-}
 
 /// Shards of one series together; `model…` first, then by length of the name.
 fn group_by_stem<S: ByteSource>(shards: Vec<S>) -> Vec<Vec<S>> {

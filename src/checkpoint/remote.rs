@@ -1,10 +1,11 @@
 //! From an address to the files of a checkpoint: which names to try, what an index promises, what lies beside.
 
+use super::address::{Address, Model, PUBLIC_HUB};
 use super::index::{Index, IndexError};
 use super::open::MAX_JSON_BYTES;
-use crate::source::address::{Address, AddressError, Model, PUBLIC_HUB, Url};
 use crate::source::http::{Fault, HttpSource, Place, Problem, Session, Token, Transport};
 use crate::source::memory::MemorySource;
+use crate::source::url::{AddressError, Url};
 use crate::source::{AnySource, Unreadable, at_once};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;

@@ -3,7 +3,6 @@
 //! A source knows its name, its length and how to read a range. It knows nothing of file formats, and offsets are
 //! `u64` throughout: on wasm32 a `usize` would end at 4 GiB.
 
-pub mod address;
 mod any;
 #[cfg(not(target_arch = "wasm32"))]
 mod aside;
@@ -13,6 +12,7 @@ pub mod disk;
 pub mod generated;
 pub mod http;
 pub mod memory;
+pub mod url;
 
 use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};

@@ -1,7 +1,7 @@
 //! What can be asked.
 
 use clap::{Args, Parser, Subcommand};
-use gammascope::source::address::PUBLIC_HUB;
+use gammascope::checkpoint::address::PUBLIC_HUB;
 use std::path::PathBuf;
 
 /// Reads the algebraically dead directions of a transformer checkpoint from its norm scales.

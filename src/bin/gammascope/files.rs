@@ -2,10 +2,12 @@
 
 use crate::args::Remote;
 use crate::progress;
+use gammascope::checkpoint::Format;
+use gammascope::checkpoint::address::Address;
+use gammascope::checkpoint::formats::{CONFIG, TOKENIZER};
 use gammascope::checkpoint::remote::{Access, locate};
 use gammascope::inspect::{Progress, Stage};
 use gammascope::source::AnySource;
-use gammascope::source::address::Address;
 use gammascope::source::disk::DiskSource;
 use gammascope::source::http::Token;
 use gammascope::source::http::native::Native;
@@ -106,8 +108,9 @@ fn add_file(path: &Path, found: &mut BTreeSet<(PathBuf, String)>) {
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let file = name(path);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if file.ends_with(".safetensors") || file.ends_with(".index.json") {
-        for companion in ["config.json", "tokenizer.json"] {
+    let format = Format::of_path(&file);
+    if format == Some(Format::Safetensors) || file.ends_with(".index.json") {
+        for companion in [CONFIG, TOKENIZER] {
             let path = folder.join(companion);
             if path.is_file() {
                 found.insert((path, companion.to_owned()));
@@ -116,7 +119,7 @@ fn add_file(path: &Path, found: &mut BTreeSet<(PathBuf, String)>) {
     }
     if file.ends_with(".index.json") {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            if name(&entry.path()).ends_with(".safetensors") {
+            if Format::of_path(&name(&entry.path())) == Some(Format::Safetensors) {
                 found.insert((entry.path(), name(&entry.path())));
             }
         }
@@ -125,7 +128,7 @@ fn add_file(path: &Path, found: &mut BTreeSet<(PathBuf, String)>) {
 }
 
 fn is_shard(path: &Path) -> bool {
-    path.extension().is_some_and(|end| end == "safetensors" || end == "gguf")
+    path.to_str().is_some_and(|path| Format::of_path(path).is_some())
 }
 
 fn walk(

@@ -2,11 +2,13 @@
 
 use crate::args::Scan;
 use crate::{UNREADABLE, complain, leave, open, progress, summary, table};
+use gammascope::checkpoint::Format;
+use gammascope::checkpoint::gather::{Gathered, Gathering, checkpoints};
 use gammascope::report::Report;
 use gammascope::report::scan::ScanLine;
 use gammascope::source::AnySource;
 use gammascope::source::disk::DiskSource;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::num::NonZero;
@@ -108,60 +110,38 @@ fn listed(list: &Path) -> Result<Vec<Target>, String> {
 
 /// The checkpoints in and below a folder, in the order of their paths.
 fn found(folder: &Path) -> Result<Vec<Target>, String> {
-    let mut targets = Vec::new();
-    walk(folder, DEPTH, &mut targets).map_err(|error| {
+    let mut files = Vec::new();
+    walk(folder, DEPTH, &mut files).map_err(|error| {
         format!("folder `{}` cannot be listed: {error}; check that it may be read", folder.display())
     })?;
+    files.sort();
+    let paths: Vec<_> = files.iter().map(|file| file.to_string_lossy()).collect();
+    let paths: Vec<&str> = paths.iter().map(AsRef::as_ref).collect();
+    let Gathering { checkpoints, left_out } = checkpoints(&paths);
+    let target = |Gathered { name, files: places }: Gathered| Target {
+        path: name,
+        files: places.into_iter().map(|place| files[place].clone()).collect(),
+    };
+    let mut targets: Vec<Target> = checkpoints.into_iter().chain(left_out).map(target).collect();
     targets.sort_by(|a, b| alphanumeric_sort::compare_str(&a.path, &b.path));
     Ok(targets)
 }
 
-/// The safetensors files that lie together are one checkpoint, with their index and configuration; so is each GGUF file, or series
-/// of split ones.
-fn walk(folder: &Path, depth: usize, targets: &mut Vec<Target>) -> io::Result<()> {
-    let (mut shards, mut companions) = (Vec::new(), Vec::new());
-    let mut series: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+/// All files in and below a folder, by what is hidden left out.
+fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)?.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let (path, lower) = (entry.path(), name.to_ascii_lowercase());
-        if name.starts_with('.') {
+        let path = entry.path();
+        if entry.file_name().to_string_lossy().starts_with('.') {
             continue;
         }
-        if path.is_dir() {
+        if !path.is_dir() {
+            files.push(path);
+        } else if depth > 0 && walk(&path, depth - 1, files).is_err() {
             // A folder that may not be read is passed over: the others go on.
-            if depth > 0 && walk(&path, depth - 1, targets).is_err() {
-                say(&format!("folder `{}` cannot be listed and is passed over", path.display()));
-            }
-        } else if lower.ends_with(".safetensors") {
-            shards.push(path);
-        } else if lower.ends_with(".gguf") {
-            series.entry(stem(&lower).to_owned()).or_default().push(path);
-        } else if lower == "config.json" || lower.ends_with(".safetensors.index.json") {
-            companions.push(path);
+            say(&format!("folder `{}` cannot be listed and is passed over", path.display()));
         }
     }
-    if !shards.is_empty() {
-        shards.extend(companions);
-        shards.sort();
-        targets.push(Target { path: folder.to_string_lossy().into_owned(), files: shards });
-    }
-    for mut files in series.into_values() {
-        files.sort();
-        targets.push(Target { path: files[0].to_string_lossy().into_owned(), files });
-    }
     Ok(())
-}
-
-/// What the names of a split file's parts share: `model-00001-of-00003.gguf`.
-fn stem(name: &str) -> &str {
-    let stem = name.strip_suffix(".gguf").unwrap_or(name);
-    let numbered = || {
-        let (rest, of) = stem.rsplit_once("-of-")?;
-        let (rest, number) = rest.rsplit_once('-')?;
-        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        (digits(of) && digits(number)).then_some(rest)
-    };
-    numbered().unwrap_or(stem)
 }
 
 /// The first of those that are the same checkpoint, links followed.
@@ -281,31 +261,23 @@ fn report(target: &Target, options: &Scan) -> Result<Report, String> {
     }
     let mut sources = Vec::new();
     for path in &target.files {
-        let source = DiskSource::open(path, called(path));
+        let source = DiskSource::open(path, called(path, &target.files));
         sources.push(AnySource::Local(source.map_err(|error| error.to_string())?));
     }
     Ok(pollster::block_on(open::read(sources, &options.reading, &mut line))?.inspection.report)
 }
 
-/// A file with its folder, so that a checkpoint is named after that.
-fn called(path: &Path) -> String {
-    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let file = name(path).unwrap_or_default();
-    let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
-    match folder.as_deref().and_then(name) {
-        Some(folder) if !file.to_ascii_lowercase().ends_with(".gguf") => format!("{folder}/{file}"),
-        _ => file,
+/// A file with the folders below the one that all of `files` lie in, so that a checkpoint is named after its folder.
+fn called(path: &Path, files: &[PathBuf]) -> String {
+    let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut top = path.parent().unwrap_or(Path::new(""));
+    while let Some(above) = top.parent().filter(|_| !files.iter().all(|file| file.starts_with(top))) {
+        top = above;
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn split_files_share_a_stem_and_other_names_are_their_own() {
-        assert_eq!(stem("m-q4_0-00002-of-00003.gguf"), "m-q4_0");
-        assert_eq!(stem("m-one-of-two.gguf"), "m-one-of-two");
-        assert_eq!(stem("m.gguf"), "m");
+    if Format::of_path(&file) == Some(Format::Gguf) {
+        return file;
     }
+    let named = top.canonicalize().ok().and_then(|top| Some(top.file_name()?.to_string_lossy().into_owned()));
+    let below = path.strip_prefix(top).unwrap_or(path).to_string_lossy().into_owned();
+    named.map_or(below.clone(), |named| format!("{named}/{below}"))
 }

@@ -1,6 +1,6 @@
 //! What can go wrong between here and a server, each with what it means and what to do.
 
-use crate::source::address::Url;
+use crate::source::url::Url;
 use std::time::Duration;
 
 /// An address that could not be read.

@@ -11,7 +11,7 @@ mod fault;
 #[cfg(feature = "cli")]
 pub mod native;
 
-use super::address::Url;
+use super::url::Url;
 use super::{ByteSource, SourceError, Transfer, at_once};
 use answer::{ContentRange, parts};
 use futures_util::FutureExt;

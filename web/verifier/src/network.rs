@@ -2,13 +2,14 @@
 
 use crate::inspection::Inspection;
 use gammascope::checkpoint::CheckpointError;
+use gammascope::checkpoint::address::PUBLIC_HUB;
 use gammascope::checkpoint::remote::{Access, locate};
 use gammascope::inspect::{self, Progress, Stage};
-use gammascope::source::address::{PUBLIC_HUB, Url};
 use gammascope::source::http::{
     Body, Chunk, Head, HttpSource, Method, Pin, Place, Problem, Request, Session, Token, Transport,
 };
 use gammascope::source::memory::MemorySource;
+use gammascope::source::url::Url;
 use gammascope::source::{AnySource, ByteSource, Transfer};
 use gammascope_web::{BlobSource, dropped, get, sentence, text, to_progress};
 use js_sys::{Array, Error, Function, Object, Promise, Reflect, Uint8Array};

@@ -1,0 +1,238 @@
+//! The one table of file formats: what a file is called, how its first bytes show what it is, whether we read it, and what
+//! to tell the user where we do not. Opening, gathering, addresses, the terminal and the page (generated into
+//! `www/report.ts`) all read it.
+
+use super::gguf;
+
+/// How many bytes of a file [`recognise`] wants to see.
+pub const SNIFF_BYTES: u64 = 512;
+
+/// A format that we read. `read.rs` opens each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// safetensors.
+    Safetensors,
+    /// llama.cpp's GGUF.
+    Gguf,
+}
+
+/// The end of the name of a shard index.
+pub const INDEX_ENDING: &str = ".safetensors.index.json";
+
+/// The configuration of a model, beside its weights.
+pub const CONFIG: &str = "config.json";
+
+/// The tokenizer of a model, beside its weights.
+pub const TOKENIZER: &str = "tokenizer.json";
+
+/// Says that the folders below are the parts of one diffusers pipeline.
+pub const PIPELINE: &str = "model_index.json";
+
+/// Says that the folders below are the modules of one sentence-transformers model.
+pub const MODULES: &str = "modules.json";
+
+impl Format {
+    /// Every format that we read.
+    pub const ALL: [Self; 2] = [Self::Safetensors, Self::Gguf];
+
+    /// As the report has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Safetensors => "safetensors",
+            Self::Gguf => "gguf",
+        }
+    }
+
+    /// The end of its files' names, with the dot.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::Safetensors => ".safetensors",
+            Self::Gguf => ".gguf",
+        }
+    }
+
+    /// The format that the name of a file promises.
+    pub fn of_path(path: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| ends(path, format.ending()))
+    }
+
+    /// The format that the first bytes of a file show; at least [`SNIFF_BYTES`] of them, or all.
+    pub fn of_bytes(first: &[u8]) -> Option<Self> {
+        if first.starts_with(gguf::MAGIC) {
+            Some(Self::Gguf)
+        } else if first.get(8) == Some(&b'{') && first[6..8] == [0, 0] {
+            // Eight bytes of a length, then JSON: no header is as long as 2⁴⁸ bytes.
+            Some(Self::Safetensors)
+        } else {
+            None
+        }
+    }
+
+    /// A path without the end that its format gives it.
+    pub fn stem(path: &str) -> &str {
+        Self::of_path(path).map_or(path, |format| &path[..path.len() - format.ending().len()])
+    }
+}
+
+/// A format that we only recognise.
+struct Foreign {
+    /// Ends of names that promise it.
+    endings: &'static [&'static str],
+    /// Whether a file is of it, by its path in lower case and its first bytes.
+    is: fn(&str, &[u8]) -> bool,
+    /// What to call the file, after its name.
+    what: &'static str,
+    /// What the user can do.
+    advice: &'static str,
+}
+
+const SAVE_AGAIN: &str = "save it again with safetensors.torch.save_file (or save_pretrained) and open that";
+
+/// Formats that we only recognise, one line each; the first that fits is taken.
+const FOREIGN: &[Foreign] = &[
+    Foreign {
+        endings: &[],
+        is: |_, first| first.is_empty(),
+        what: "is empty",
+        advice: "it was probably not written or not downloaded",
+    },
+    Foreign {
+        endings: &[],
+        is: |_, first| [b"lmgg", b"fmgg", b"tjgg", b"algg"].iter().any(|magic| first.starts_with(*magic)),
+        what: "is a GGML file from before GGUF",
+        advice: "convert the original model again, or open its safetensors files",
+    },
+    Foreign {
+        endings: &[".npz"],
+        is: |path, first| path.ends_with(".npz") && first.starts_with(b"PK\x03\x04"),
+        what: "is a NumPy .npz archive",
+        advice: SAVE_AGAIN,
+    },
+    Foreign {
+        endings: &[".bin", ".pt", ".pth", ".ckpt", ".zip"],
+        is: |_, first| first.starts_with(b"PK\x03\x04"),
+        what: "is a zip archive, as torch.save writes for .bin, .pt, .pth and .ckpt files: a pickle, which can run code when loaded",
+        advice: SAVE_AGAIN,
+    },
+    Foreign {
+        endings: &[".pkl"],
+        is: |_, first| first.len() > 1 && first[0] == 0x80 && (2..=5).contains(&first[1]),
+        what: "is a Python pickle, which can run code when loaded",
+        advice: SAVE_AGAIN,
+    },
+    Foreign {
+        endings: &[".h5"],
+        is: |_, first| first.starts_with(b"\x89HDF\r\n\x1a\n"),
+        what: "is an HDF5 file (Keras)",
+        advice: "convert it with the transformers library and open the safetensors file it writes",
+    },
+    Foreign {
+        endings: &[".npy"],
+        is: |_, first| first.starts_with(b"\x93NUMPY"),
+        what: "is a NumPy array",
+        advice: "open the checkpoint it belongs to",
+    },
+    Foreign {
+        endings: &[],
+        is: |_, first| first.starts_with(b"version https://git-lfs"),
+        what: "is a Git LFS pointer, not the file itself",
+        advice: "run `git lfs pull` and open the real file",
+    },
+    Foreign {
+        endings: &[".gz", ".zst"],
+        is: |_, first| first.starts_with(b"\x1f\x8b") || first.starts_with(b"\x28\xb5\x2f\xfd"),
+        what: "is a compressed archive",
+        advice: "unpack it first",
+    },
+    Foreign {
+        endings: &[".tar"],
+        is: |path, first| first.len() > 261 && &first[257..262] == b"ustar" || path.ends_with(".tar"),
+        what: "is a tar archive",
+        advice: "unpack it first",
+    },
+    Foreign {
+        endings: &[".onnx"],
+        is: |path, first| {
+            let named = || first.windows(4).any(|four| four == b"onnx" || four == b"pyto");
+            path.ends_with(".onnx") || first.starts_with(b"\x08") && named()
+        },
+        what: "is an ONNX model",
+        advice: "export the weights as safetensors from the framework that made it",
+    },
+    Foreign {
+        endings: &[".html", ".htm", ".php"],
+        is: |_, first| begins_with_text(first, b"<!doctype") || begins_with_text(first, b"<html"),
+        what: "is a web page, probably an error page saved in place of the file",
+        advice: "download the file again",
+    },
+];
+
+/// What a file that is no safetensors and no GGUF file seems to be, and what to do; `None` when nothing is recognised.
+/// `first` is at least [`SNIFF_BYTES`] of it, or all.
+pub fn recognise(path: &str, first: &[u8]) -> Option<String> {
+    // A length of 0x280 looks like a pickle's first bytes: a header behind it settles the matter.
+    if Format::of_bytes(first).is_some() {
+        return None;
+    }
+    let lower = path.to_ascii_lowercase();
+    let found = FOREIGN.iter().find(|foreign| (foreign.is)(&lower, first))?;
+    Some(format!("`{path}` {}; {}", found.what, found.advice))
+}
+
+/// Whether a name ends like a file's, rather than a folder's or a model's.
+pub fn is_file_name(name: &str) -> bool {
+    let foreign = FOREIGN.iter().flat_map(|foreign| foreign.endings);
+    Format::of_path(name).is_some() || ends(name, ".json") || foreign.into_iter().any(|end| ends(name, end))
+}
+
+/// Whether a path ends like this, in whatever case.
+pub(super) fn ends(path: &str, ending: &str) -> bool {
+    let (path, ending) = (path.as_bytes(), ending.as_bytes());
+    path.len() >= ending.len() && path[path.len() - ending.len()..].eq_ignore_ascii_case(ending)
+}
+
+fn begins_with_text(first: &[u8], text: &[u8]) -> bool {
+    let first = first.trim_ascii_start();
+    first.len() >= text.len() && first[..text.len()].eq_ignore_ascii_case(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_bytes_tell_foreign_files_apart() {
+        let cases: [(&str, &[u8], &str); 10] = [
+            ("a.safetensors", b"", "empty"),
+            ("a.gguf", b"tjgg\x03\0\0\0", "before GGUF"),
+            ("pytorch_model.bin", b"PK\x03\x04\0\0", "pickle"),
+            ("a.npz", b"PK\x03\x04\0\0", ".npz"),
+            ("a.pt", b"\x80\x02}q", "pickle"),
+            ("a.h5", b"\x89HDF\r\n\x1a\n", "HDF5"),
+            ("a.safetensors", b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+            ("a.safetensors", b"<!DOCTYPE html>", "web page"),
+            ("model.onnx", b"\x08\x07\x12\x07pytorch", "ONNX"),
+            ("a.tar.gz", b"\x1f\x8b\x08", "compressed"),
+        ];
+        for (path, first, expected) in cases {
+            let sentence = recognise(path, first).unwrap_or_default();
+            assert!(sentence.contains(expected) && sentence.contains(path), "{path}: {sentence}");
+        }
+        assert_eq!(recognise("a.safetensors", b"\x80\x02\0\0\0\0\0\0{}"), None);
+    }
+
+    #[test]
+    fn first_bytes_show_what_we_read_under_any_name() {
+        assert_eq!(Format::of_bytes(b"GGUF\x03\0\0\0"), Some(Format::Gguf));
+        assert_eq!(Format::of_bytes(b"\x40\0\0\0\0\0\0\0{\"a\""), Some(Format::Safetensors));
+        assert_eq!(Format::of_bytes(b"\x40\0\0\0\0\0\0\0"), None);
+        assert_eq!(Format::of_bytes(b"a texts {"), None);
+    }
+
+    #[test]
+    fn names_end_in_any_case() {
+        assert_eq!(Format::of_path("d/MODEL.GGUF"), Some(Format::Gguf));
+        assert_eq!(Format::stem("d/m.Safetensors"), "d/m");
+        assert!(is_file_name("pytorch_model.BIN") && is_file_name("a.json") && !is_file_name("gpt2"));
+    }
+}

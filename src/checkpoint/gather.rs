@@ -1,0 +1,405 @@
+//! Which files belong together: from the names of whatever was dropped, named or found in a folder to a list of
+//! checkpoints. Nothing is read here.
+//!
+//! Folders are one checkpoint where the upper one says so (a pipeline, modules), where the lower one has the name of a
+//! part, or where the upper one has weights itself. A training step and a hub's snapshot are always a checkpoint of their
+//! own. In one folder, files are one checkpoint that share a stem but for numbers of shards and for what tells copies
+//! apart (`fp16`, `Q4_K_M`, `ema`). Where the usual name is there, as in `model.safetensors`, other files are left out.
+
+use super::compare_names;
+use super::formats::{CONFIG, Format, INDEX_ENDING, MODULES, PIPELINE, TOKENIZER, ends};
+use crate::order;
+
+/// The files of one checkpoint among those given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gathered {
+    /// Its folder, or its first file where it shares the folder with others.
+    pub name: String,
+    /// Places of its files among those given.
+    pub files: Vec<usize>,
+}
+
+/// What [`checkpoints`] makes of a list of files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gathering {
+    /// The checkpoints, in the order of their names with numbers in their numeric order.
+    pub checkpoints: Vec<Gathered>,
+    /// Weights beside a checkpoint of the usual name, which are none of its shards.
+    pub left_out: Vec<Gathered>,
+}
+
+/// First words of the names that libraries give to the weights of a folder's one model.
+const USUAL: [&str; 4] = ["model", "pytorch_model", "diffusion_pytorch_model", "consolidated"];
+
+/// Folders that are parts of the model of the folder above.
+const PARTS: [&str; 16] = [
+    "unet",
+    "transformer",
+    "prior",
+    "decoder",
+    "encoder",
+    "vae",
+    "vqvae",
+    "movq",
+    "text_encoder",
+    "image_encoder",
+    "vision_encoder",
+    "audio_encoder",
+    "text_model",
+    "vision_model",
+    "safety_checker",
+    "controlnet",
+];
+
+/// First words of the names of folders that are a step of a training run.
+const STEPS: [&str; 9] =
+    ["checkpoint", "ckpt", "step", "global_step", "epoch", "iter", "iteration", "round", "main"];
+
+/// Words in a name that tell copies of one model apart.
+const VARIANTS: [&str; 18] = [
+    "f16", "f32", "bf16", "fp16", "fp32", "fp8", "mxfp4", "nvfp4", "int4", "int8", "4bit", "8bit", "ema",
+    "non", "nonema", "ud", "imat", "i1",
+];
+
+/// The checkpoints among files, by their paths.
+pub fn checkpoints(paths: &[&str]) -> Gathering {
+    let weights: Vec<usize> =
+        (0..paths.len()).filter(|&file| Format::of_path(paths[file]).is_some()).collect();
+    let folders = Folders::of(paths, &weights);
+    let of_root = order::groups(weights.iter().map(|&file| (folders.root(folder_of(paths[file])).0, file)));
+    let roots: Vec<&str> = of_root.iter().map(|(root, _)| *root).collect();
+    let mut gathering = Gathering { checkpoints: Vec::new(), left_out: Vec::new() };
+    for (root, files) in of_root {
+        let companions = companions(paths, root, &roots);
+        let has_index = |folder: &str| {
+            let indexes = companions.iter().filter(|&&file| ends(paths[file], INDEX_ENDING));
+            indexes.into_iter().any(|&file| folder_of(paths[file]) == folder)
+        };
+        let has_usual = |folder: &str| {
+            files.iter().any(|&file| folder_of(paths[file]) == folder && is_usual(paths[file]))
+        };
+        let (own, beside): (Vec<usize>, Vec<usize>) = files.iter().partition(|&&file| {
+            let folder = folder_of(paths[file]);
+            // Shards that an index names may have any name; the index itself sorts them out.
+            let fits = is_usual(paths[file]) || has_index(folder) || !has_usual(folder);
+            let is_copy = folders.root(folder).1;
+            !is_copy && fits && (is_safetensors(paths[file]) || !has_usual(root) && !has_index(root))
+        });
+        let in_parts = files
+            .iter()
+            .any(|&file| folder_of(paths[file]) != root && !folders.root(folder_of(paths[file])).1);
+        if has_usual(root) || has_index(root) || in_parts {
+            let name = if root.is_empty() { paths[own[0]] } else { root };
+            gathering.checkpoints.push(Gathered { name: name.to_owned(), files: [own, companions].concat() });
+        } else {
+            let series = series(paths, own);
+            // A configuration beside several models is of an unknown one of them.
+            let companions = if series.len() > 1 { Vec::new() } else { companions };
+            for files in series {
+                let mut gathered = named(paths, files);
+                gathered.files.extend(&companions);
+                gathering.checkpoints.push(gathered);
+            }
+        }
+        gathering.left_out.extend(series(paths, beside).into_iter().map(|files| named(paths, files)));
+    }
+    order::sort_by(&mut gathering.checkpoints, |a, b| compare_names(&a.name, &b.name));
+    gathering
+}
+
+fn named(paths: &[&str], files: Vec<usize>) -> Gathered {
+    Gathered { name: files.first().map_or(String::new(), |&first| paths[first].to_owned()), files }
+}
+
+/// The files of one folder that share a stem together. A projector (llama.cpp's `mmproj`) belongs to the models beside it.
+fn series(paths: &[&str], files: Vec<usize>) -> Vec<Vec<usize>> {
+    let (mut projectors, models): (Vec<usize>, Vec<usize>) =
+        files.into_iter().partition(|&file| is_projector(paths[file]));
+    if models.is_empty() {
+        return order::groups(projectors.into_iter().map(|file| (stem_of_copies(paths[file]), file)))
+            .into_iter()
+            .map(|(_, files)| files)
+            .collect();
+    }
+    let by_stem =
+        models.into_iter().map(|file| ((folder_of(paths[file]), stem_of_copies(paths[file])), file));
+    let mut all: Vec<Vec<usize>> = order::groups(by_stem).into_iter().map(|(_, files)| files).collect();
+    for files in &mut all {
+        order::sort_by(files, |&a, &b| compare_names(paths[a], paths[b]));
+        let folder = folder_of(paths[files[0]]);
+        projectors.retain(|&file| Format::of_path(paths[file]) == Some(Format::Gguf));
+        files.extend(projectors.iter().filter(|&&file| folder_of(paths[file]) == folder));
+    }
+    all
+}
+
+/// Configuration, index and tokenizer in and below a root, or above it where it has no configuration of its own.
+fn companions(paths: &[&str], root: &str, roots: &[&str]) -> Vec<usize> {
+    let is_companion = |path: &str| {
+        let file = file_name(path);
+        [CONFIG, TOKENIZER].iter().any(|name| file.eq_ignore_ascii_case(name)) || ends(file, INDEX_ENDING)
+    };
+    // The root whose folder a path is in: the nearest one.
+    let nearest =
+        |folder: &str| roots.iter().filter(|root| is_below(folder, root)).max_by_key(|root| root.len());
+    let all = || (0..paths.len()).filter(|&file| is_companion(paths[file]));
+    let own: Vec<usize> = all()
+        .filter(|&file| nearest(folder_of(paths[file])).is_some_and(|nearest| *nearest == root))
+        .collect();
+    let has_config = own.iter().any(|&file| file_name(paths[file]).eq_ignore_ascii_case(CONFIG));
+    let above = all().filter(|&file| {
+        let folder = folder_of(paths[file]);
+        !has_config && folder != root && is_below(root, folder) && !ends(paths[file], INDEX_ENDING)
+    });
+    own.iter().copied().chain(above.filter(|file| !own.contains(file))).collect()
+}
+
+/// What the paths say about folders.
+struct Folders<'a> {
+    /// Folders with weights in them, sorted.
+    with_weights: Vec<&'a str>,
+    /// Folders whose parts lie in the folders below, sorted.
+    of_parts: Vec<&'a str>,
+}
+
+impl<'a> Folders<'a> {
+    fn of(paths: &[&'a str], weights: &[usize]) -> Self {
+        let says = |path: &&&str| {
+            let file = file_name(path);
+            [PIPELINE, MODULES].iter().any(|name| file.eq_ignore_ascii_case(name))
+        };
+        Self {
+            with_weights: order::distinct(weights.iter().map(|&file| folder_of(paths[file]))),
+            of_parts: order::distinct(paths.iter().filter(says).map(|path| folder_of(path))),
+        }
+    }
+
+    /// The uppermost folder whose model a folder's weights belong to, and whether they only lie below it, as copies do
+    /// (`original/`, `gguf/`), rather than being a part of it.
+    fn root(&self, folder: &'a str) -> (&'a str, bool) {
+        let (mut root, mut is_copy) = (folder, false);
+        let mut at = folder;
+        while !at.is_empty() && !is_own(at) {
+            let above = folder_of(at);
+            if order::has(&self.of_parts, &above) || is_part(at) {
+                root = above;
+            } else if !above.is_empty() && order::has(&self.with_weights, &above) {
+                (root, is_copy) = (above, true);
+            }
+            at = above;
+        }
+        (root, is_copy)
+    }
+}
+
+/// Whether a folder is a step of a training run, or a snapshot in a hub's cache.
+fn is_own(folder: &str) -> bool {
+    let name = file_name(folder).to_ascii_lowercase();
+    let word = name.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '-' | '_' | '=' | 'k'));
+    let is_step =
+        word.len() < name.len() && STEPS.contains(&word) && name.contains(|c: char| c.is_ascii_digit());
+    is_step || file_name(folder_of(folder)) == "snapshots"
+}
+
+/// Whether a folder has the name of a part: `text_encoder_2`, `2_Dense`.
+fn is_part(folder: &str) -> bool {
+    let name = file_name(folder);
+    let numbered = name.split_once('_').is_some_and(|(number, rest)| {
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) && !rest.is_empty()
+    });
+    numbered || PARTS.contains(&name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_'))
+}
+
+fn is_below(folder: &str, root: &str) -> bool {
+    root.is_empty() || folder.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn is_safetensors(path: &str) -> bool {
+    Format::of_path(path) == Some(Format::Safetensors)
+}
+
+fn is_projector(path: &str) -> bool {
+    file_name(path).to_ascii_lowercase().contains("mmproj")
+}
+
+fn is_usual(path: &str) -> bool {
+    let stem = file_name(Format::stem(path)).to_ascii_lowercase();
+    let rest = USUAL.iter().find_map(|usual| stem.strip_prefix(usual));
+    rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
+}
+
+/// What the names of copies and of numbered parts share, in lower case.
+fn stem_of_copies(path: &str) -> String {
+    let stem =
+        numbered(path).map_or(file_name(Format::stem(path)), |numbered| numbered.stem).to_ascii_lowercase();
+    let is_separator = |c: char| matches!(c, '-' | '_' | '.');
+    let mut words = Vec::new();
+    let mut in_quantisation = false;
+    for word in stem.split(is_separator) {
+        // Q4_K_M, IQ3_XXS: what follows is a word of at most three letters or a digit.
+        let number = word.strip_prefix('i').unwrap_or(word).strip_prefix(['q', 't']);
+        let begins =
+            number.is_some_and(|number| number.starts_with(|c: char| c.is_ascii_digit()) && number.len() < 3);
+        let goes_on = in_quantisation && (matches!(word, "k" | "0" | "1" | "nl") || is_size(word));
+        in_quantisation = begins || goes_on;
+        if !in_quantisation && !VARIANTS.contains(&word) {
+            words.push(word);
+        }
+    }
+    // Files that differ by one number at the end are parts, or steps of one run, in safetensors.
+    if is_safetensors(path) && words.len() > 1 && words.last().is_some_and(|word| word.parse::<u64>().is_ok())
+    {
+        words.pop();
+    }
+    words.join("-")
+}
+
+fn is_size(word: &str) -> bool {
+    word.len() <= 3 && word.trim_start_matches('x').len() == 1 && word.ends_with(['s', 'm', 'l'])
+}
+
+pub(super) fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+pub(super) fn folder_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// What the name of a shard says: `model-00002-of-00030.safetensors`.
+pub(super) struct Numbered<'a> {
+    pub(super) stem: &'a str,
+    pub(super) number: u64,
+    pub(super) of: u64,
+    /// Digits of each number.
+    pub(super) digits: usize,
+    /// With its dot.
+    pub(super) extension: &'static str,
+}
+
+pub(super) fn numbered(path: &str) -> Option<Numbered<'_>> {
+    let extension = Format::of_path(path)?.ending();
+    let (rest, of) = file_name(Format::stem(path)).rsplit_once("-of-")?;
+    let (stem, number) = rest.rsplit_once('-')?;
+    let digits = (number.len() + of.len()) / 2;
+    Some(Numbered { stem, number: number.parse().ok()?, of: of.parse().ok()?, digits, extension })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names of the checkpoints, and the names of what is left out.
+    fn gathered<'a>(paths: &'a [&'a str]) -> (Vec<(String, usize)>, Vec<String>) {
+        let Gathering { checkpoints, left_out } = checkpoints(paths);
+        (
+            checkpoints.into_iter().map(|one| (one.name, one.files.len())).collect(),
+            left_out.into_iter().map(|one| one.name).collect(),
+        )
+    }
+
+    fn names(paths: &[&str]) -> Vec<String> {
+        gathered(paths).0.into_iter().map(|(name, _)| name).collect()
+    }
+
+    #[test]
+    fn shards_with_their_index_and_configuration_are_one() {
+        let paths = [
+            "m/a-1-of-2.safetensors",
+            "m/a-2-of-2.safetensors",
+            "m/config.json",
+            "m/x.safetensors.index.json",
+        ];
+        assert_eq!(gathered(&paths), (vec![("m".to_owned(), 4)], vec![]));
+    }
+
+    #[test]
+    fn two_gguf_files_are_two_models_and_two_quantisations_are_one() {
+        assert_eq!(names(&["llama.gguf", "bert.gguf"]), ["bert.gguf", "llama.gguf"]);
+        assert_eq!(names(&["m-7b-v0.1.gguf", "m-7b-v0.2.gguf"]).len(), 2);
+        let copies =
+            ["m-7b.Q4_K_M.gguf", "m-7b.IQ3_XXS.gguf", "m-7b-f16.gguf", "m-7b.gguf", "m-7b-UD-Q8_0.gguf"];
+        assert_eq!(gathered(&copies).0.len(), 1, "{:?}", gathered(&copies));
+    }
+
+    #[test]
+    fn a_series_of_gguf_files_is_one_and_takes_its_projector_along() {
+        let paths = ["d/m-00001-of-00002.gguf", "d/m-00002-of-00002.gguf", "d/mmproj-f16.gguf"];
+        assert_eq!(gathered(&paths), (vec![("d/m-00001-of-00002.gguf".to_owned(), 3)], vec![]));
+        assert_eq!(names(&["mmproj-f16.gguf"]), ["mmproj-f16.gguf"]);
+    }
+
+    #[test]
+    fn steps_of_a_training_run_are_each_their_own() {
+        let paths = [
+            "run/config.json",
+            "run/checkpoint-900/model.safetensors",
+            "run/checkpoint-1000/model.safetensors",
+            "run/model.safetensors",
+        ];
+        assert_eq!(names(&paths), ["run", "run/checkpoint-900", "run/checkpoint-1000"]);
+        let of_run = &checkpoints(&paths).checkpoints[0];
+        assert_eq!(of_run.files, [3, 0]);
+        let steps = ["run/config.json", "run/step_1/model.safetensors", "run/step_2/model.safetensors"];
+        assert!(checkpoints(&steps).checkpoints.iter().all(|step| step.files.contains(&0)));
+    }
+
+    #[test]
+    fn snapshots_in_a_hubs_cache_are_each_their_own() {
+        let paths = [
+            "models--a--b/blobs/0123",
+            "models--a--b/snapshots/aa/model.safetensors",
+            "models--a--b/snapshots/aa/config.json",
+            "models--a--b/snapshots/bb/model.safetensors",
+        ];
+        let (found, _) = gathered(&paths);
+        assert_eq!(
+            found,
+            [("models--a--b/snapshots/aa".to_owned(), 2), ("models--a--b/snapshots/bb".to_owned(), 1)]
+        );
+    }
+
+    #[test]
+    fn the_parts_of_a_pipeline_are_one() {
+        let paths =
+            ["sd/unet/a.safetensors", "sd/text_encoder_2/b.safetensors", "sd/text_encoder_2/config.json"];
+        assert_eq!(gathered(&paths), (vec![("sd".to_owned(), 3)], vec![]));
+        let odd = ["sd/model_index.json", "sd/thing/a.safetensors", "sd/other/b.safetensors"];
+        assert_eq!(names(&odd), ["sd"]);
+        let modules = ["st/model.safetensors", "st/2_Dense/model.safetensors", "st/2_Dense/config.json"];
+        assert_eq!(gathered(&modules), (vec![("st".to_owned(), 3)], vec![]));
+    }
+
+    #[test]
+    fn folders_that_say_nothing_of_each_other_are_each_their_own() {
+        assert_eq!(names(&["x/a/model.safetensors", "x/b/model.safetensors", "x/c/d.gguf"]).len(), 3);
+    }
+
+    #[test]
+    fn what_lies_beside_the_usual_name_is_left_out() {
+        let paths = [
+            "d/model.safetensors",
+            "d/consolidated.safetensors",
+            "d/m.Q4_0.gguf",
+            "d/lora.safetensors",
+            "d/gguf/m.F16.gguf",
+        ];
+        let (found, left_out) = gathered(&paths);
+        assert_eq!(found[0].0, "d");
+        assert_eq!(found.len(), 1);
+        assert_eq!(left_out, ["d/lora.safetensors", "d/m.Q4_0.gguf", "d/gguf/m.F16.gguf"]);
+        let paths = ["model.safetensors", "lora.safetensors", "m.gguf"];
+        assert_eq!(gathered(&paths).1, ["lora.safetensors", "m.gguf"]);
+    }
+
+    #[test]
+    fn a_configuration_beside_several_models_is_nobodys() {
+        let found = checkpoints(&["a.safetensors", "b.safetensors", "config.json"]).checkpoints;
+        assert_eq!(found.iter().map(|one| one.files.clone()).collect::<Vec<_>>(), [[0], [1]]);
+    }
+
+    #[test]
+    fn without_weights_there_is_none() {
+        assert_eq!(checkpoints(&["config.json", "notes.txt"]).checkpoints, []);
+    }
+}
