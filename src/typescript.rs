@@ -2,6 +2,8 @@
 //!
 //! Regenerate it with `UPDATE_TYPES=1 cargo test typescript`.
 
+use crate::checkpoint::Format;
+use crate::checkpoint::gather::Gathered;
 use crate::inspect::{Progress, Stage};
 use crate::plot::{Cell, Column, Figure, FigureKind, Mark, Table};
 use crate::report::adapter::{AdapterModule, AdapterReport, SkippedModule};
@@ -25,6 +27,10 @@ fn declarations() -> String {
     file.push_str(&format!(
         "\n/** The least probability at which a kind is named. */\nexport const THRESHOLD = {threshold};\n"
     ));
+    let endings = Format::ALL.map(|format| format!("'{}'", format.ending())).join(", ");
+    file.push_str(&format!(
+        "\n/** Ends of the names of files with weights that are read. */\nexport const WEIGHTS_ENDINGS: readonly string[] = [{endings}];\n"
+    ));
     macro_rules! declare {
         ($($name:ty),* $(,)?) => { $(
             file.push('\n');
@@ -34,6 +40,7 @@ fn declarations() -> String {
         )* };
     }
     declare!(
+        Gathered,
         Report,
         CheckpointSummary,
         RemoteSummary,

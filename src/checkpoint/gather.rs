@@ -9,9 +9,11 @@
 use super::compare_names;
 use super::formats::{CONFIG, Format, INDEX_ENDING, MODULES, PIPELINE, TOKENIZER, ends};
 use crate::order;
+use serde::Serialize;
 
 /// The files of one checkpoint among those given.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Gathered {
     /// Its folder, or its first file where it shares the folder with others.
     pub name: String,

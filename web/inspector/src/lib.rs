@@ -4,7 +4,9 @@ use gammascope::figures;
 use gammascope::inspect;
 use gammascope::plot::{Figure, Size};
 use gammascope::writer::sample::BUDGET;
-use gammascope_web::{ANY, BlobSource, dropped, from_js, report, sample, sentence, to_js, to_progress};
+use gammascope_web::{
+    ANY, BlobSource, dropped, from_js, not_opened, report, sample, sentence, to_js, to_progress,
+};
 use js_sys::{Array, Error, Function};
 use wasm_bindgen::prelude::*;
 
@@ -25,7 +27,8 @@ impl Inspection {
     /// Inspects `entries`, a list of `{ path, file }`, calling `progress` as it reads.
     pub async fn open(entries: Array, progress: Function) -> Result<Inspection, Error> {
         let sources: Result<_, Error> = entries.iter().map(|entry| dropped(&entry)).collect();
-        let inner = inspect::open(sources?, to_progress(progress)).await.map_err(sentence)?;
+        let inner =
+            inspect::open(sources?, to_progress(progress)).await.map_err(|error| not_opened(&error))?;
         Ok(Inspection { inner })
     }
 

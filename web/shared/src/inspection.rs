@@ -1,9 +1,10 @@
 //! What the `Inspection` of either module does. wasm_bindgen exports no generic type, so each module has its own.
 
 use crate::js::{sentence, to_js};
+use gammascope::checkpoint::CheckpointError;
 use gammascope::inspect::{Inspection, Opened, Progress, Weights};
 use gammascope::source::ByteSource;
-use js_sys::{Error, Function};
+use js_sys::{Error, Function, Reflect};
 use std::ops::ControlFlow;
 use wasm_bindgen::JsValue;
 
@@ -15,6 +16,22 @@ pub fn to_progress(progress: Function) -> impl Fn(Progress) {
             let _ = progress.call1(&JsValue::NULL, &state);
         }
     }
+}
+
+/// Why a checkpoint could not be opened. What the page can offer a way out of has a name of its own: `TokenWanted`, and
+/// `SeveralCheckpoints` with the list of them, `Gathered[]` in TypeScript, as JSON in `checkpoints`.
+pub fn not_opened(error: &CheckpointError) -> Error {
+    let refused = sentence(error);
+    match error {
+        CheckpointError::Source(error) if error.wants_token() => refused.set_name("TokenWanted"),
+        CheckpointError::Several(checkpoints) => {
+            refused.set_name("SeveralCheckpoints");
+            let list = serde_json::to_string(checkpoints).unwrap_or_default();
+            let _ = Reflect::set(&refused, &"checkpoints".into(), &list.into());
+        }
+        _ => {}
+    }
+    refused
 }
 
 /// Samples at most `budget` bytes of the weights that write the residual streams, calling `progress` as it reads; a `progress` that

@@ -6,7 +6,7 @@ mod inspection;
 mod js;
 
 pub use blob::{BlobSource, dropped};
-pub use inspection::{report, sample, to_progress};
+pub use inspection::{not_opened, report, sample, to_progress};
 pub use js::{from_js, get, sentence, text, to_js};
 
 use gammascope::plot::Size;

@@ -1,9 +1,8 @@
 //! Checkpoints behind an address, and files that another worker has opened: what the verifier's wasm opens beside dropped ones.
 
 use crate::inspection::Inspection;
-use gammascope::checkpoint::CheckpointError;
 use gammascope::checkpoint::address::PUBLIC_HUB;
-use gammascope::checkpoint::remote::{Access, locate};
+use gammascope::checkpoint::remote::{Access, LocateError, locate};
 use gammascope::inspect::{self, Progress, Stage};
 use gammascope::source::http::{
     Body, Chunk, Head, HttpSource, Method, Pin, Place, Problem, Request, Session, Token, Transport,
@@ -11,7 +10,7 @@ use gammascope::source::http::{
 use gammascope::source::memory::MemorySource;
 use gammascope::source::url::Url;
 use gammascope::source::{AnySource, ByteSource, Transfer};
-use gammascope_web::{BlobSource, dropped, get, sentence, text, to_progress};
+use gammascope_web::{BlobSource, dropped, get, not_opened, sentence, text, to_progress};
 use js_sys::{Array, Error, Function, Object, Promise, Reflect, Uint8Array};
 use std::rc::Rc;
 use std::time::Duration;
@@ -127,15 +126,12 @@ impl Inspection {
                     report(Progress { stage: Stage::Headers, done, total, bytes_read: 0 });
                 };
                 let located = locate(network, &address, &access, found).await;
-                located.map_err(|error| marked(&error, error.wants_token()))?
+                located.map_err(|error| not_located(&error))?
             }
             None => drawn(&entries, sources(&entries, network)?).await?,
         };
         let opening = inspect::open(sources.clone(), report).await;
-        let inner = opening.map_err(|error| {
-            let wants = matches!(&error, CheckpointError::Source(error) if error.wants_token());
-            marked(&error, wants)
-        })?;
+        let inner = opening.map_err(|error| not_opened(&error))?;
         Ok(Inspection { inner, sources })
     }
 
@@ -240,11 +236,11 @@ fn token(entry: &JsValue) -> Option<Token> {
     text(entry, "token").as_deref().and_then(Token::new)
 }
 
-/// A sentence, with a name that the page knows where a token would help.
-fn marked(error: &impl std::fmt::Display, wants_token: bool) -> Error {
-    let error = sentence(error);
-    if wants_token {
-        error.set_name("TokenWanted");
+/// Why an address led to no checkpoint; the page knows the name `TokenWanted` where a token would help.
+fn not_located(error: &LocateError) -> Error {
+    let refused = sentence(error);
+    if error.wants_token() {
+        refused.set_name("TokenWanted");
     }
-    error
+    refused
 }
