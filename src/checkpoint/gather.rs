@@ -225,6 +225,9 @@ fn is_projector(path: &str) -> bool {
 }
 
 fn is_usual(path: &str) -> bool {
+    if !is_safetensors(path) {
+        return false;
+    }
     let stem = file_name(Format::stem(path)).to_ascii_lowercase();
     let rest = USUAL.iter().find_map(|usual| stem.strip_prefix(usual));
     rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
@@ -329,6 +332,7 @@ mod tests {
         let paths = ["d/m-00001-of-00002.gguf", "d/m-00002-of-00002.gguf", "d/mmproj-f16.gguf"];
         assert_eq!(gathered(&paths), (vec![("d/m-00001-of-00002.gguf".to_owned(), 3)], vec![]));
         assert_eq!(names(&["mmproj-f16.gguf"]), ["mmproj-f16.gguf"]);
+        assert_eq!(names(&["model.gguf"]), ["model.gguf"]);
     }
 
     #[test]

@@ -109,16 +109,38 @@ fn reading_is_bounded_by_headers_and_norms() {
 fn a_file_a_folder_an_index_and_its_shards_say_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    std::fs::write(at("a.safetensors"), support::layer_norm("a.norm", &[1.0; 4])).unwrap();
-    std::fs::write(at("b.safetensors"), support::layer_norm("b.norm", &[2.0; 4])).unwrap();
-    let index = r#"{"weight_map":{"a.norm.weight":"a.safetensors","a.norm.bias":"a.safetensors","b.norm.weight":"b.safetensors","b.norm.bias":"b.safetensors"}}"#;
+    let [a, b] = ["m-1-of-2.safetensors", "m-2-of-2.safetensors"];
+    std::fs::write(at(a), support::layer_norm("a.norm", &[1.0; 4])).unwrap();
+    std::fs::write(at(b), support::layer_norm("b.norm", &[2.0; 4])).unwrap();
+    let index = format!(
+        r#"{{"weight_map":{{"a.norm.weight":"{a}","a.norm.bias":"{a}","b.norm.weight":"{b}","b.norm.bias":"{b}"}}}}"#
+    );
     std::fs::write(at("model.safetensors.index.json"), index).unwrap();
-    let by_shards = report(&[at("a.safetensors"), at("b.safetensors")]);
+    let by_shards = report(&[at(a), at(b)]);
     let by_index = report(&[at("model.safetensors.index.json")]);
     let by_folder = report(&[folder.path().to_owned()]);
     assert_eq!(by_shards["norms"].as_array().unwrap().len(), 2);
     assert_eq!(by_shards["norms"], by_index["norms"]);
     assert_eq!(by_shards["norms"], by_folder["norms"]);
+}
+
+#[test]
+fn several_checkpoints_are_listed_and_never_added_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for (step, value) in [("checkpoint-100", 1.0), ("checkpoint-200", 2.0)] {
+        std::fs::create_dir(at(step)).unwrap();
+        let path = at(step).join("model.safetensors");
+        std::fs::write(path, support::layer_norm("norm", &[value; 4])).unwrap();
+    }
+    let said = stderr(inspect().arg(folder.path()), 2);
+    assert!(said.contains("2 checkpoints") && said.contains("checkpoint-100`"), "{said}");
+    let alone = report(&[at("checkpoint-200")]);
+    assert_eq!(alone["norms"].as_array().unwrap().len(), 1);
+    std::fs::write(at("llama.gguf"), b"GGUF").unwrap();
+    std::fs::write(at("bert.gguf"), b"GGUF").unwrap();
+    let said = stderr(inspect().args([at("llama.gguf"), at("bert.gguf")]), 2);
+    assert!(said.contains("2 checkpoints") && said.contains("`bert.gguf`"), "{said}");
 }
 
 #[test]

@@ -373,7 +373,7 @@ fn beside_safetensors_files_gguf_files_are_copies_and_left_out() {
     assert_eq!((report.checkpoint.format.as_str(), report.checkpoint.shards), ("safetensors", 1));
     assert_eq!(report.norms[0].name, "norm");
     assert_eq!(codes(&report), ["file_ignored", "file_ignored"]);
-    says(&report.warnings[0].message, &["model.Q4_0.gguf`", "beside safetensors files", "open it alone"]);
+    says(&report.warnings[0].message, &["model.Q4_0.gguf`", "beside `d/model.safetensors`", "open it alone"]);
 }
 
 #[test]
@@ -381,7 +381,7 @@ fn of_several_quantisations_in_a_folder_one_is_read() {
     let report =
         open(vec![("d/m-Q4_0.gguf", small().build()), ("d/m-F16.gguf", small().build())]).unwrap().report;
     assert_eq!((report.checkpoint.shards, codes(&report)), (1, vec!["file_ignored"]));
-    says(&report.warnings[0].message, &["m-Q4_0.gguf`", "another copy"]);
+    says(&report.warnings[0].message, &["m-Q4_0.gguf`", "as a copy of the model", "open it alone"]);
 }
 
 #[test]
