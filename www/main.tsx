@@ -2,7 +2,10 @@
 import { render } from 'preact';
 import './api';
 import { entriesOf, readLink } from './files';
-import { measure, measuring, open, plan, share, showLink } from './state';
+import { open } from './intake';
+import { showLink } from './state/address';
+import { measure, measuring, plan } from './state/measuring';
+import { share } from './state/sharing';
 import { applyTheme } from './theme';
 import { App } from './views/app';
 

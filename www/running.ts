@@ -8,7 +8,9 @@ import { Inspector } from './inspector';
 import { Pool } from './pool';
 import type { Device, Entry, Json, Sample } from './protocol';
 import type { Report, RunOptions, RunPlan } from './report';
-import { type Opened, announcement, keepMeasured, opened, successor } from './state';
+import { announcement } from './state/announcement';
+import { type Opened, opened } from './state/opened';
+import { keepMeasured, successor } from './state/verifier';
 import { failed } from './verifiers';
 
 /** How a model is to be run; what is left out is as usual. With a `seed` its twin with random weights is run too. */

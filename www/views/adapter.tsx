@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { fileName, saveText } from '../download';
 import { USES, count, counted, number } from '../format';
 import type { AdapterModule, AdapterReport } from '../report';
-import { type Opened, pointAt } from '../state';
+import { type Opened, pointAt } from '../state/opened';
 import { type Beside, adapter, showWeighed } from '../together';
 import { FigureView } from './figure';
 import { Name } from './name';

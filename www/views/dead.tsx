@@ -4,7 +4,7 @@ import { USES, count, counted, percent } from '../format';
 import { name, order } from './columns';
 import { GLOSSARY } from '../glossary';
 import type { DeadDirections, ReaderReport, Report } from '../report';
-import { pointAt } from '../state';
+import { pointAt } from '../state/opened';
 import { lazily } from './lazily';
 import { Name } from './name';
 import { Prose } from './prose';

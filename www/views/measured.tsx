@@ -1,7 +1,7 @@
 /** What was measured of every site: a sentence, the depths, and the table of all numbers. */
 import { count, counted, maybe } from '../format';
 import type { MeasuredVerdict, SiteVerification, Verification } from '../report';
-import { type Opened, pointAt } from '../state';
+import { type Opened, pointAt } from '../state/opened';
 import { name, order } from './columns';
 import { FigureView } from './figure';
 import { Name } from './name';

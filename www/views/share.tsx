@@ -3,7 +3,9 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { fileName, saveText } from '../download';
 import { linkToAddress } from '../files';
 import { bytes, counted } from '../format';
-import { type Opened, hub, pointedAt, share } from '../state';
+import { hub } from '../state/address';
+import { type Opened, pointedAt } from '../state/opened';
+import { share } from '../state/sharing';
 import '../share.css';
 
 type Kind = 'link' | 'address' | 'html';

@@ -1,7 +1,7 @@
 /** Every norm site: the map, and the table in which each row opens its own evidence. */
 import { KINDS, ROLES, count, kernelForm, maybe, probability } from '../format';
 import type { NormReport } from '../report';
-import { type Opened, pointAt, pointedAt } from '../state';
+import { type Opened, pointAt, pointedAt } from '../state/opened';
 import { name, order } from './columns';
 import { FigureView } from './figure';
 import { Site } from './site';

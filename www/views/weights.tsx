@@ -1,7 +1,8 @@
 /** What training left in the weights that write the residual stream, and the say over whether they are sampled. */
 import { bytes, count, number } from '../format';
 import type { WriterReport } from '../report';
-import { type Opened, weighNow, weighing } from '../state';
+import type { Opened } from '../state/opened';
+import { weighNow, weighing } from '../state/weighing';
 import { name, order } from './columns';
 import { FigureView } from './figure';
 import { Weighing } from './status';
