@@ -20,7 +20,7 @@ let promotion: { id: number; done: Promise<Opened> } | null = null;
 export function withVerifier(): Promise<Opened> {
   const current = opened.value;
   if (!current) return Promise.reject(new Error('Open a checkpoint first.'));
-  if (current.inspector.kind === 'verifier') return Promise.resolve(current);
+  if (current.inspector.wasm === 'verifier') return Promise.resolve(current);
   if (promotion?.id !== current.id) {
     const done = promote(current).finally(() => (promotion = null));
     promotion = { id: current.id, done };
@@ -31,7 +31,7 @@ export function withVerifier(): Promise<Opened> {
 async function promote(current: Opened): Promise<Opened> {
   const after = await successor(current, new AbortController().signal);
   const now = opened.value;
-  if (now?.id !== current.id || now.inspector.kind === 'verifier') {
+  if (now?.id !== current.id || now.inspector.wasm === 'verifier') {
     after.inspector.close();
     if (now?.id === current.id) return now;
     throw new DOMException('Another checkpoint was opened.', 'AbortError');

@@ -18,12 +18,12 @@ const STAGES: Record<Progress['stage'], { doing: string; unit: string }> = {
 
 export function Opening() {
   const now = opening.value;
-  if (choice.value) return <Choice {...choice.value} />;
+  if (choice.value) return <TwoAtOnce {...choice.value} />;
   return now && <Progressing {...now} label="Progress of opening" start="Opening…" stop="Cancel" onStop={cancel} />;
 }
 
 /** What two checkpoints are that were dropped at once. */
-function Choice({ names: [first, second], choose }: NonNullable<typeof choice.value>) {
+function TwoAtOnce({ names: [first, second], choose }: NonNullable<typeof choice.value>) {
   return (
     <div class="notice" role="alert">
       <p class="line">
