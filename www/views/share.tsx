@@ -6,7 +6,7 @@ import { bytes, counted } from '../format';
 import { hub } from '../state/address';
 import { type Opened, pointedAt } from '../state/opened';
 import { share } from '../state/sharing';
-import '../share.css';
+import '../styles/share.css';
 
 type Form = 'link' | 'address' | 'html';
 
