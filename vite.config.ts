@@ -13,7 +13,11 @@ export default defineConfig({
     reportCompressedSize: false,
     rolldownOptions: {
       // What the first visit does not load is kept apart, for scripts/lib/size.mjs to tell.
-      output: { chunkFileNames: ({ isDynamicEntry }) => `assets/${isDynamicEntry ? "later/" : ""}[name]-[hash].js` },
+      output: {
+        chunkFileNames: ({ isDynamicEntry }) => `assets/${isDynamicEntry ? "later/" : ""}[name]-[hash].js`,
+        // All of the state is one file: small files compress worse, and one called verifier would be taken for what comes later.
+        codeSplitting: { groups: [{ name: "state", test: /\/www\/state\// }] },
+      },
     },
   },
   worker: {

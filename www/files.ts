@@ -13,7 +13,7 @@ export const SAMPLES = [
   { name: 'rmsnorm', label: 'RMSNorm sample' },
 ] as const;
 
-export type Sample = (typeof SAMPLES)[number]['name'];
+export type SampleName = (typeof SAMPLES)[number]['name'];
 
 const SAMPLE_FILES = ['model.safetensors', 'config.json', 'tokenizer.json'];
 
@@ -163,7 +163,7 @@ function leaf(entry: FileSystemFileEntry): Promise<Dropped> {
 }
 
 /** Fetches a sample from beside the page and hands it over as the files a user would have dropped. */
-export async function entriesOfSample(name: Sample, signal: AbortSignal): Promise<Dropped[]> {
+export async function entriesOfSample(name: SampleName, signal: AbortSignal): Promise<Dropped[]> {
   return Promise.all(
     SAMPLE_FILES.map(async (leafName) => {
       const answer = await fetch(`./samples/${name}/${leafName}`, { signal });

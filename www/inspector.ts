@@ -7,9 +7,9 @@ import type { Calls, Device, Dropped, Entry, Json, Reply, Request, Sample, Shown
 import type { Figure, FigureKind, MeasurementPlan, NormAlone, Progress, Report, RunOptions, RunPlan } from './report';
 
 /** Which wasm the worker runs: the small one, which opens dropped files, or the one that can measure, draw weights and open addresses. */
-type Kind = 'inspector' | 'verifier';
+type Wasm = 'inspector' | 'verifier';
 
-const kindFor = (entries: Entry[]): Kind => (entries.every((entry) => 'file' in entry && !('seed' in entry)) ? 'inspector' : 'verifier');
+const wasmFor = (entries: Entry[]): Wasm => (entries.every((entry) => 'file' in entry && !('seed' in entry)) ? 'inspector' : 'verifier');
 
 /** Whatever draws figures: an inspector those of its report, or those of something else. */
 export type Drawer = Pick<Inspector, 'figure' | 'csv'>;
@@ -31,11 +31,11 @@ export class Inspector {
   private ended: { reason: unknown } | null = null;
 
   private constructor(
-    readonly kind: Kind,
+    readonly wasm: Wasm,
     private onProgress: (progress: Progress) => void,
   ) {
     this.worker =
-      kind === 'verifier'
+      wasm === 'verifier'
         ? new Worker(new URL('./worker/verifier.ts', import.meta.url), { type: 'module' })
         : new Worker(new URL('./worker/worker.ts', import.meta.url), { type: 'module' });
     this.worker.onmessage = ({ data }: MessageEvent<Reply>) => {
@@ -62,10 +62,10 @@ export class Inspector {
     entries: Entry[],
     onProgress: (progress: Progress) => void,
     signal: AbortSignal,
-    kind: Kind = kindFor(entries),
+    wasm: Wasm = wasmFor(entries),
   ): Promise<{ inspector: Inspector; report: Report; entries: Entry[] }> {
     signal.throwIfAborted();
-    const inspector = new Inspector(kind, onProgress);
+    const inspector = new Inspector(wasm, onProgress);
     try {
       const report = parsed(await inspector.call('open', [entries], signal));
       const remote = report.checkpoint.remote !== null && report.shared === null;

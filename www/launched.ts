@@ -1,5 +1,5 @@
 /** Files that are opened with the installed page from the system's file manager (the manifest's `file_handlers`). */
-import { show } from './state';
+import { show } from './intake';
 
 declare global {
   /** Chromium's, https://wicg.github.io/web-app-launch/#launchqueue-interface; it keeps what comes before anybody asks. */

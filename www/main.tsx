@@ -2,14 +2,17 @@
 import { render } from 'preact';
 import './api';
 import { entriesOf, readLink } from './files';
-import { measure, measuring, open, plan, share, showLink } from './state';
+import { open } from './intake';
+import { showLink } from './state/address';
+import { measure, measuring, plan } from './state/measuring';
+import { share } from './state/sharing';
 import { applyTheme } from './theme';
 import { App } from './views/app';
 
 type Together = typeof import('./together');
 
 /** What is fetched when it is asked for. */
-async function beside<Result>(ask: (together: Together) => Promise<Result>): Promise<Result> {
+async function withTogether<Result>(ask: (together: Together) => Promise<Result>): Promise<Result> {
   return ask(await import('./together'));
 }
 
@@ -25,9 +28,9 @@ window.gammascope = {
   verify: (options) => import('./running').then(({ verify }) => verify(options)),
   share: (options) => share(options),
   compare: (files, access) =>
-    beside(({ compare }) => compare(() => (typeof files === 'string' ? [{ address: files, ...access }] : entriesOf(files)))),
-  adapter: (files) => beside(({ weighAdapter }) => weighAdapter(entriesOf(files))),
-  export: ({ sites, format = 'safetensors' } = {}) => beside(({ exportKernels }) => exportKernels(sites, format)),
+    withTogether(({ compare }) => compare(() => (typeof files === 'string' ? [{ address: files, ...access }] : entriesOf(files)))),
+  adapter: (files) => withTogether(({ weighAdapter }) => weighAdapter(entriesOf(files))),
+  export: ({ sites, format = 'safetensors' } = {}) => withTogether(({ exportKernels }) => exportKernels(sites, format)),
 };
 
 // The browser asks before the page is left with a measurement half done.

@@ -7,10 +7,10 @@ import { get, set } from 'idb-keyval';
 import type { Address, Dropped, Entry } from './protocol';
 
 /** Something that was opened: what it was called, its size in bytes, when, and how to get at it again. */
-export type Recent = { name: string; bytes: number; when: number } & Source;
+export type Recent = { name: string; bytes: number; when: number } & Origin;
 
 /** How to get at something again. */
-export type Source = { handles: FileSystemHandle[] } | { address: Address };
+export type Origin = { handles: FileSystemHandle[] } | { address: Address };
 
 /** The latest first; null until they have been asked for. */
 export const recent = signal<Recent[] | null>(null);
@@ -31,12 +31,12 @@ export async function recall(): Promise<void> {
 }
 
 /** Puts something that has just been opened first. */
-export async function remember(source: Source, name: string, bytes: number): Promise<void> {
-  if ('handles' in source ? source.handles.length === 0 : secret(source.address.address)) return;
+export async function remember(origin: Origin, name: string, bytes: number): Promise<void> {
+  if ('handles' in origin ? origin.handles.length === 0 : secret(origin.address.address)) return;
   if (recent.value === null) await recall();
   const before = recent.value ?? [];
-  const other = await Promise.all(before.map(async (item) => !(await same(item, source))));
-  await write([{ name, bytes, when: Date.now(), ...source }, ...before.filter((_, at) => other[at])].slice(0, MOST));
+  const other = await Promise.all(before.map(async (item) => !(await same(item, origin))));
+  await write([{ name, bytes, when: Date.now(), ...origin }, ...before.filter((_, at) => other[at])].slice(0, MOST));
 }
 
 /** What is behind the `?` of an address may be a signature or a key, as what is before an `@` may be. */
@@ -69,7 +69,7 @@ function refuse(error: unknown): void {
 }
 
 /** The entries of one, after asking for permission where the browser wants that. Call it from a click. */
-export async function entriesOfRecent(item: Source): Promise<Entry[]> {
+export async function entriesOfRecent(item: Origin): Promise<Entry[]> {
   if ('address' in item) return [item.address];
   // All at once: a click is good for a few seconds only.
   const permissions = await Promise.all(item.handles.map(permission));
@@ -90,7 +90,7 @@ export async function pick(folder: boolean): Promise<FileSystemHandle[]> {
   }
 }
 
-/** Handles of the origin's own file system have no permission to ask for. */
+/** Handles of the page's own file system have no permission to ask for. */
 async function permission(handle: FileSystemHandle): Promise<PermissionState> {
   if (!handle.requestPermission) return 'granted';
   return handle.requestPermission({ mode: 'read' });
@@ -112,11 +112,11 @@ async function walk(handle: FileSystemHandle, path: string): Promise<Dropped[]> 
   }
 }
 
-async function same(item: Recent, source: Source): Promise<boolean> {
-  if ('address' in item || 'address' in source) {
-    return 'address' in item && 'address' in source && item.address.address === source.address.address && item.address.hub === source.address.hub;
+async function same(item: Recent, origin: Origin): Promise<boolean> {
+  if ('address' in item || 'address' in origin) {
+    return 'address' in item && 'address' in origin && item.address.address === origin.address.address && item.address.hub === origin.address.hub;
   }
-  if (item.handles.length !== source.handles.length) return false;
-  const pairs = item.handles.map((handle, at) => handle.isSameEntry(source.handles[at] ?? handle).catch(() => false));
+  if (item.handles.length !== origin.handles.length) return false;
+  const pairs = item.handles.map((handle, at) => handle.isSameEntry(origin.handles[at] ?? handle).catch(() => false));
   return (await Promise.all(pairs)).every(Boolean);
 }

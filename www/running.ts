@@ -8,11 +8,13 @@ import { Inspector } from './inspector';
 import { Pool } from './pool';
 import type { Device, Entry, Json, Sample } from './protocol';
 import type { Report, RunOptions, RunPlan } from './report';
-import { type Opened, announcement, keepMeasured, opened, successor } from './state';
+import { announcement } from './state/announcement';
+import { type Opened, opened } from './state/opened';
+import { keepMeasured, successor } from './state/verifier';
 import { failed } from './verifiers';
 
 /** How a model is to be run; what is left out is as usual. With a `seed` its twin with random weights is run too. */
-export type Choice = Partial<RunOptions> & { file?: File; device?: Device; ask?: boolean; seed?: number | null };
+export type RunChoice = Partial<RunOptions> & { file?: File; device?: Device; ask?: boolean; seed?: number | null };
 
 /** A run: its plan once it is known, `begin` while it waits for somebody to agree to it, and how far it is. */
 export type Running = {
@@ -74,7 +76,7 @@ function forget(): void {
 const sentenceOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** What running the model would take. */
-export async function planRun(choice: Choice = {}): Promise<RunPlan> {
+export async function planRun(choice: RunChoice = {}): Promise<RunPlan> {
   const { signal: never } = new AbortController();
   const runner = await start(current().entries, never);
   try {
@@ -95,7 +97,7 @@ async function start(entries: Entry[], signal: AbortSignal): Promise<Inspector> 
   return inspector;
 }
 
-async function plan(runner: Inspector, { file, device = 'fastest', ...chosen }: Choice, signal: AbortSignal): Promise<RunPlan> {
+async function plan(runner: Inspector, { file, device = 'fastest', ...chosen }: RunChoice, signal: AbortSignal): Promise<RunPlan> {
   const options: RunOptions = {
     tokens: chosen.tokens ?? null,
     sequence: chosen.sequence ?? null,
@@ -108,7 +110,7 @@ async function plan(runner: Inspector, { file, device = 'fastest', ...chosen }: 
 }
 
 /** Runs the model and shows the report with what was measured; a long run asks first, where `ask` says so. */
-export async function verify(choice: Choice = {}): Promise<Report> {
+export async function verify(choice: RunChoice = {}): Promise<Report> {
   const { id, entries } = current();
   const now = begin(id);
   let runner: Inspector | undefined;
@@ -307,7 +309,7 @@ export function stopRunning(): void {
 }
 
 /** `verify` for event handlers: a long run asks first. */
-export function showVerified(choice: Choice): void {
+export function showVerified(choice: RunChoice): void {
   verify({ ...choice, ask: true }).catch(() => undefined);
 }
 

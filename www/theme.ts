@@ -10,7 +10,7 @@ export function nextTheme(): void {
   theme.value = THEMES[(THEMES.indexOf(theme.value) + 1) % THEMES.length] ?? 'auto';
 }
 
-/** Keeps the document in the chosen theme; style.css does the rest. */
+/** Keeps the document in the chosen theme; styles/tokens.css does the rest. */
 export function applyTheme(): void {
   theme.subscribe((name) => {
     if (name === 'auto') delete document.documentElement.dataset['theme'];

@@ -3,10 +3,13 @@
  * a report is on show; a failure leaves everything as it was.
  */
 import { effect, signal } from '@preact/signals';
-import { isAdapter, pairOf, topOf } from './files';
 import type { Dropped, Entry, Json } from './protocol';
 import type { AdapterReport, Comparison, Progress, Report } from './report';
-import { type Gather, announcement, ask, open, opened, show, withVerifier } from './state';
+import { announcement } from './state/announcement';
+import { opened } from './state/opened';
+import type { Gather } from './state/opening';
+import type { Task } from './state/task';
+import { withVerifier } from './state/verifier';
 
 /** Which of the two is worked on; also the section of the page that shows it. */
 export type Work = 'compare' | 'adapter';
@@ -19,7 +22,7 @@ export const comparison = signal<Beside<Comparison> | null>(null);
 export const adapter = signal<Beside<AdapterReport> | null>(null);
 
 /** What is running. */
-export const working = signal<{ work: Work; of: number; progress: Progress | null; controller: AbortController } | null>(null);
+export const working = signal<(Task & { work: Work; of: number }) | null>(null);
 
 /** The sentence of the last one that failed. */
 export const workFailure = signal<{ work: Work; of: number; sentence: string } | null>(null);
@@ -136,40 +139,4 @@ export function showWeighed(entries: Dropped[]): void {
 /** Takes the reader to where it is shown. */
 function goTo(section: Work): void {
   document.getElementById(section)?.scrollIntoView({ block: 'start' });
-}
-
-/**
- * Opens what was dropped. Where it is two things, a base and its adapter are opened and weighed, and of two checkpoints
- * somebody is asked. With `compare` the one on show stays, and is compared with what was dropped.
- */
-export function drop(dropped: Promise<Dropped[]>, handles: Promise<FileSystemHandle[]>, compares: boolean): void {
-  if (compares && opened.value) return void besides(dropped);
-  let second: Dropped[] | undefined;
-  const gather = async (stop: AbortSignal) => {
-    const entries = await dropped;
-    const pair = pairOf(entries);
-    if (!pair) return entries;
-    const together = isAdapter(pair[1]) || (await ask([topOf(pair[0]), topOf(pair[1])], stop));
-    if (together) second = pair[1];
-    return together ? pair[0] : entries;
-  };
-  // Two things are not one to open again.
-  const source = async () => ({ handles: second ? [] : await handles });
-  open(gather, undefined, source).then(
-    () => {
-      if (!second) return;
-      if (isAdapter(second)) showWeighed(second);
-      else showCompared(() => second ?? []);
-    },
-    () => undefined,
-  );
-}
-
-/** What was dropped to be compared with the one on show; an adapter is weighed. */
-async function besides(dropped: Promise<Dropped[]>): Promise<void> {
-  const entries = await dropped.catch(() => null);
-  // What the browser could not read has its sentence where it is opened.
-  if (entries === null) return show(() => dropped);
-  if (isAdapter(entries)) showWeighed(entries);
-  else showCompared(() => entries);
 }

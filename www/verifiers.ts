@@ -43,7 +43,7 @@ export class Verifiers {
     const began = performance.now();
     const { sites, warnings, device, input } = this.plan;
     const outcomes: (Json | undefined)[] = sites.map(() => undefined);
-    const report = () => {
+    const tell = () => {
       const done = outcomes.filter((outcome) => outcome !== undefined).length;
       onProgress({ stage: 'sites', done, total: sites.length, bytes_read: 0 });
     };
@@ -59,7 +59,7 @@ export class Verifiers {
       return verifier;
     };
     const pool = new Pool(this.workers, another, this.first);
-    report();
+    tell();
     await Promise.all(
       sites.map(async (site, at) => {
         try {
@@ -68,7 +68,7 @@ export class Verifiers {
           if (halted.aborted) return;
           outcomes[at] = failed(site, error);
         }
-        report();
+        tell();
       }),
     );
     pool.close();

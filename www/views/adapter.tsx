@@ -3,13 +3,13 @@ import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { fileName, saveText } from '../download';
 import { USES, count, counted, number } from '../format';
 import type { AdapterModule, AdapterReport } from '../report';
-import { type Opened, pointAt } from '../state';
+import { type Opened, pointAt } from '../state/opened';
 import { type Beside, adapter, showWeighed } from '../together';
 import { FigureView } from './figure';
 import { Name } from './name';
 import { Pick } from './pick';
 import { Prose } from './prose';
-import { type Chips, type Column, Table } from './table';
+import { type Chips, type DataColumn, DataTable } from './table';
 import { Word } from './term';
 import { WorkNow } from './work';
 
@@ -43,7 +43,7 @@ const deviations = ({ wasted, null: chance, null_deviation }: AdapterModule): nu
 
 const fixed = (value: number | null, digits: number): string => (value === null ? '–' : value.toFixed(digits));
 
-const COLUMNS: readonly Column<AdapterModule>[] = [
+const COLUMNS: readonly DataColumn<AdapterModule>[] = [
   { id: 'rank', label: 'Rank', term: 'waste_rank', numeric: true, value: (_, index) => index, cell: (_, index) => count(index + 1) },
   { id: 'module', label: 'Module', names: true, value: ({ module }) => module, cell: ({ module }) => <Name>{module}</Name> },
   { id: 'use', label: 'Use', value: ({ use }) => USES[use] },
@@ -111,7 +111,7 @@ function Waste({ opened, shown }: { opened: Opened; shown: Beside<AdapterReport>
         <FigureView inspector={drawer} report={result} kind="adapter_waste" checkpoint={result.adapter} />
       )}
       {result.modules.length > 0 && (
-        <Table
+        <DataTable
           label="Adapted modules"
           noun="module"
           rows={result.modules}

@@ -1,6 +1,7 @@
 /** The way in for what is not on this machine: an address, or a model's name on a hub. */
 import { useId } from 'preact/hooks';
-import { address, hub, showAddress, tokenWanted } from '../state';
+import { address, hub, showAddress } from '../state/address';
+import { tokenWanted } from '../state/opening';
 import { AddressInput } from './address-input';
 
 const PUBLIC_HUB = 'https://huggingface.co';

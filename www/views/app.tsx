@@ -1,6 +1,6 @@
 /** The page: a bar, what is going on, the report or the welcome, and how it all works. */
 import { useEffect, useRef } from 'preact/hooks';
-import { opened } from '../state';
+import { opened } from '../state/opened';
 import { Dead } from './dead';
 import { DropTarget } from './drop';
 import { FinalNorm } from './final-norm';

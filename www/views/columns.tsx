@@ -1,10 +1,10 @@
 /** The two columns that every table of sites, readers and writers begins with. */
 import { count } from '../format';
 import { Name } from './name';
-import type { Column } from './table';
+import type { DataColumn } from './table';
 
 /** Place in the order of the network. */
-export function order<Row>(): Column<Row> {
+export function order<Row>(): DataColumn<Row> {
   return {
     id: 'order',
     label: '#',
@@ -16,6 +16,6 @@ export function order<Row>(): Column<Row> {
 }
 
 /** The name of what a row is about. */
-export function name<Row>(label: string, term: 'site' | 'reader' | 'writer', of: (row: Row) => string): Column<Row> {
+export function name<Row>(label: string, term: 'site' | 'reader' | 'writer', of: (row: Row) => string): DataColumn<Row> {
   return { id: 'name', label, term, names: true, value: of, cell: (row) => <Name>{of(row)}</Name> };
 }

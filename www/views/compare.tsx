@@ -3,7 +3,8 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { fileName, saveText } from '../download';
 import { KINDS, ROLES, count, counted, kernelForm, maybe, number } from '../format';
 import type { ComparedCheckpoint, Comparison, SiteComparison, UnpairedSite } from '../report';
-import { type Opened, hub, pointAt } from '../state';
+import { hub } from '../state/address';
+import { type Opened, pointAt } from '../state/opened';
 import { type Beside, compare, comparison, showCompared } from '../together';
 import { AddressInput } from './address-input';
 import { Facts, type Fact } from './facts';
@@ -11,7 +12,7 @@ import { FigureView } from './figure';
 import { Name } from './name';
 import { Pick } from './pick';
 import { Prose } from './prose';
-import { type Chips, type Column, Table } from './table';
+import { type Chips, type DataColumn, DataTable } from './table';
 import { WorkNow } from './work';
 
 export function Compare({ opened }: { opened: Opened }) {
@@ -75,7 +76,7 @@ function degrees(angle: number): string {
 const signed = (sign: string, channels: readonly number[]): string =>
   channels.length === 0 ? '' : ` ${sign}${count(channels.length)} zero`;
 
-const COLUMNS: readonly Column<SiteComparison>[] = [
+const COLUMNS: readonly DataColumn<SiteComparison>[] = [
   { id: 'rank', label: 'Rank', term: 'change_rank', numeric: true, value: (_, index) => index, cell: (_, index) => count(index + 1) },
   {
     id: 'name',
@@ -87,7 +88,7 @@ const COLUMNS: readonly Column<SiteComparison>[] = [
       <>
         <Name>{name}</Name>
         {name !== name_after && (
-          <span class="twin">
+          <span class="name-after">
             {' ↔ '}
             <Name>{name_after}</Name>
           </span>
@@ -138,16 +139,16 @@ function kernel({ form, form_after, zeros_gained, zeros_lost }: SiteComparison):
   return arrow(word(form), word(form_after)) + signed('+', zeros_gained) + signed('−', zeros_lost);
 }
 
-function channels(id: 'near_dead_gained' | 'near_dead_lost', label: string): Column<SiteComparison> {
+function channels(id: 'near_dead_gained' | 'near_dead_lost', label: string): DataColumn<SiteComparison> {
   return { id, label, term: id, numeric: true, value: (site) => site[id].length, cell: (site) => count(site[id].length) };
 }
 
-const DEPTHS: readonly Column<SiteComparison>[] = [
+const DEPTHS: readonly DataColumn<SiteComparison>[] = [
   depth('depth_scale_free', 'depth^'),
   depth('depth_scale_free_after', 'depth^ after'),
 ];
 
-function depth(id: 'depth_scale_free' | 'depth_scale_free_after', label: string): Column<SiteComparison> {
+function depth(id: 'depth_scale_free' | 'depth_scale_free_after', label: string): DataColumn<SiteComparison> {
   return { id, label, term: 'depth_scale_free', numeric: true, value: (site) => site[id], cell: (site) => maybe(site[id]) };
 }
 
@@ -201,7 +202,7 @@ function Changes({ opened, shown }: { opened: Opened; shown: Beside<Comparison> 
         {result.sites.some(({ angle }) => angle !== null) && figure('kernel_angles')}
         {result.sites.some(({ relative_change }) => relative_change !== null) && figure('scale_changes')}
       </div>
-      <Table
+      <DataTable
         label="Compared sites"
         noun="site"
         rows={result.sites}
@@ -279,7 +280,7 @@ function depths({ depth, depth_after, depth_scale_free, depth_scale_free_after }
   ];
 }
 
-const UNPAIRED: readonly Column<UnpairedSite>[] = [
+const UNPAIRED: readonly DataColumn<UnpairedSite>[] = [
   { id: 'name', label: 'Site', term: 'site', names: true, value: ({ name }) => name, cell: ({ name }) => <Name>{name}</Name> },
   { id: 'kind', label: 'Kind', term: 'kind', value: ({ kind }) => KINDS[kind] },
   { id: 'width', label: 'd', term: 'width', numeric: true, value: ({ width }) => width, cell: ({ width }) => count(width) },
@@ -293,7 +294,7 @@ function Unpaired({ which, sites }: { which: string; sites: UnpairedSite[] }) {
       <summary>
         {counted(sites.length, 'site')} {which}
       </summary>
-      <Table label={`Sites ${which}`} noun="site" rows={sites} columns={UNPAIRED} text={({ name }) => name} />
+      <DataTable label={`Sites ${which}`} noun="site" rows={sites} columns={UNPAIRED} text={({ name }) => name} />
     </details>
   );
 }

@@ -4,18 +4,18 @@ import { USES, count, counted, percent } from '../format';
 import { name, order } from './columns';
 import { GLOSSARY } from '../glossary';
 import type { DeadDirections, ReaderReport, Report } from '../report';
-import { pointAt } from '../state';
+import { pointAt } from '../state/opened';
 import { lazily } from './lazily';
 import { Name } from './name';
 import { Prose } from './prose';
-import { type Chips, type Column, Table } from './table';
+import { type Chips, type DataColumn, DataTable } from './table';
 import { Word } from './term';
 
 const CLASSES = ['outright', 'with_bias_shift', 'constant_shift'] as const;
 
 type ReaderRow = { reader: ReaderReport; site: string };
 
-const COLUMNS: readonly Column<ReaderRow>[] = [
+const COLUMNS: readonly DataColumn<ReaderRow>[] = [
   order(),
   name('Reader', 'reader', ({ reader }) => reader.name),
   { id: 'use', label: 'Use', value: ({ reader }) => USES[reader.use] },
@@ -47,7 +47,7 @@ const COLUMNS: readonly Column<ReaderRow>[] = [
   { id: 'assumed', label: 'Assumed', value: ({ reader }) => reader.assumed, text: 'prose' },
 ];
 
-function dead(id: keyof DeadDirections, label: string): Column<ReaderRow> {
+function dead(id: keyof DeadDirections, label: string): DataColumn<ReaderRow> {
   const value = ({ reader }: ReaderRow) => reader.dead[id];
   return { id, label, term: id, numeric: true, value, cell: (row) => count(value(row)) };
 }
@@ -118,7 +118,7 @@ export function Dead({ report }: { report: Report }) {
       {rows.length > 0 && (
         <>
           <h3>Reader by reader</h3>
-          <Table
+          <DataTable
             label="Readers"
             noun="reader"
             rows={rows}

@@ -1,7 +1,7 @@
 /** The whole page as a drop target: drag over it anywhere, or paste files. With a report on show, one half of it compares. */
 import { useEffect, useState } from 'preact/hooks';
 import { carriesFiles, entriesOfTransfer, handlesOfTransfer } from '../files';
-import { opened } from '../state';
+import { opened } from '../state/opened';
 
 export function DropTarget() {
   const [over, setOver] = useState<'open' | 'compare' | null>(null);
@@ -10,7 +10,7 @@ export function DropTarget() {
       target instanceof Element && target.closest('[data-drop=compare]') ? 'compare' : 'open';
     const take = (data: DataTransfer, compares: boolean) => {
       const [entries, handles] = [entriesOfTransfer(data), handlesOfTransfer(data)];
-      void import('../together').then(({ drop }) => drop(entries, handles, compares));
+      void import('../dropped').then(({ drop }) => drop(entries, handles, compares));
     };
     const onDragOver = (event: DragEvent) => {
       if (!carriesFiles(event.dataTransfer)) return;

@@ -1,6 +1,5 @@
 /** The final norm, whose output the unembedding reads: its kernel direction as a picture. */
-import type { Opened } from '../state';
-import { pointAt } from '../state';
+import { type Opened, pointAt } from '../state/opened';
 import { FigureView } from './figure';
 import { KernelFacts, whyNoDirection } from './kernel';
 import { Word } from './term';

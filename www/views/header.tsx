@@ -1,6 +1,6 @@
 /** The bar at the top: what this is, where to go in the report, another checkpoint, and the theme. */
 import { useRef } from 'preact/hooks';
-import { opened } from '../state';
+import { opened } from '../state/opened';
 import { nextTheme, theme } from '../theme';
 import { Openers } from './openers';
 import { Sharing } from './sharing';

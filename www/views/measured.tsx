@@ -1,12 +1,12 @@
 /** What was measured of every site: a sentence, the depths, and the table of all numbers. */
 import { count, counted, maybe } from '../format';
 import type { MeasuredVerdict, SiteVerification, Verification } from '../report';
-import { type Opened, pointAt } from '../state';
+import { type Opened, pointAt } from '../state/opened';
 import { name, order } from './columns';
 import { FigureView } from './figure';
 import { Name } from './name';
 import { Prose } from './prose';
-import { type Column, Table } from './table';
+import { type DataColumn, DataTable } from './table';
 
 const VERDICTS: Record<MeasuredVerdict, string> = {
   mean_subtracting: 'subtracts the mean',
@@ -20,13 +20,13 @@ const DOTS: Record<MeasuredVerdict, string> = {
   inconclusive: 'unknown',
 };
 
-type Measure = {
+type Quantity = {
   id: 'depth_scale_free' | 'cos_scale_free' | 'depth' | 'cos' | 'sin_bound' | 'gap' | 'schur' | 'schur_null' | 'tokens';
   label: string;
   value: (site: SiteVerification) => number | null;
 };
 
-export const NUMBERS: readonly Measure[] = [
+export const NUMBERS: readonly Quantity[] = [
   { id: 'depth_scale_free', label: 'depth^', value: (site) => site.depth_scale_free },
   { id: 'cos_scale_free', label: '|cos^|', value: (site) => site.cos_scale_free },
   { id: 'depth', label: 'depth', value: (site) => site.depth },
@@ -38,7 +38,7 @@ export const NUMBERS: readonly Measure[] = [
   { id: 'tokens', label: 'n/d', value: (site) => site.tokens / site.width },
 ];
 
-const COLUMNS: readonly Column<SiteVerification>[] = [
+const COLUMNS: readonly DataColumn<SiteVerification>[] = [
   order(),
   name('Site', 'site', ({ name }) => name),
   {
@@ -56,7 +56,7 @@ const COLUMNS: readonly Column<SiteVerification>[] = [
   ...NUMBERS.map(numeric),
 ];
 
-function numeric({ id, label, value }: Measure): Column<SiteVerification> {
+function numeric({ id, label, value }: Quantity): DataColumn<SiteVerification> {
   return { id, label, term: id, numeric: true, value, cell: (site) => maybe(value(site)) };
 }
 
@@ -86,7 +86,7 @@ export function MeasuredSites({ opened, verification }: { opened: Opened; verifi
           onPick={(row) => typeof row[0] === 'string' && pointAt(row[0])}
         />
       )}
-      <Table
+      <DataTable
         label="Measured sites"
         noun="site"
         rows={verification.sites}

@@ -1,7 +1,8 @@
 /** The ways in other than dropping: pick files, pick a folder, open a sample. */
 import { SAMPLES, entriesOfSample } from '../files';
 import { lazily } from './lazily';
-import { show, weighs } from '../state';
+import { show } from '../intake';
+import { weighs } from '../state/weighing';
 import { AddressField } from './address';
 import { Pick } from './pick';
 

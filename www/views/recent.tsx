@@ -2,7 +2,7 @@
 import { useEffect } from 'preact/hooks';
 import { bytes } from '../format';
 import { type Recent, entriesOfRecent, forget, forgetAll, recall, recent, refusal } from '../recent';
-import { show } from '../state';
+import { show } from '../intake';
 
 const AGO = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
 const STEPS = [
@@ -46,8 +46,8 @@ export function RecentList({ onChosen }: { onChosen?: (() => void) | undefined }
               title={item.name}
               onClick={() => {
                 onChosen?.();
-                const source = 'address' in item ? { address: item.address } : { handles: item.handles };
-                show(() => entriesOfRecent(item), () => source);
+                const origin = 'address' in item ? { address: item.address } : { handles: item.handles };
+                show(() => entriesOfRecent(item), () => origin);
               }}
             >
               {item.name}

@@ -1,7 +1,7 @@
 /** That a newer version of the page is ready, or still being compiled: nothing is reloaded until somebody says so. */
 import { receive } from '../launched';
 import { keep, renewal } from '../offline';
-import { opened } from '../state';
+import { opened } from '../state/opened';
 
 keep();
 receive();

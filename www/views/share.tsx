@@ -3,19 +3,21 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { fileName, saveText } from '../download';
 import { linkToAddress } from '../files';
 import { bytes, counted } from '../format';
-import { type Opened, hub, pointedAt, share } from '../state';
-import '../share.css';
+import { hub } from '../state/address';
+import { type Opened, pointedAt } from '../state/opened';
+import { share } from '../state/sharing';
+import '../styles/share.css';
 
-type Kind = 'link' | 'address' | 'html';
+type Form = 'link' | 'address' | 'html';
 
 export function Share({ opened: { report }, onClose }: { opened: Opened; onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const { checkpoint, norms, verification, shared } = report;
-  const [kind, setKind] = useState<Kind>('link');
+  const [form, setForm] = useState<Form>('link');
   const [names, setNames] = useState(true);
   const pointed = pointedAt.value ? norms[pointedAt.value.site]?.name : undefined;
   const [atSite, setAtSite] = useState(false);
-  const [made, setMade] = useState<{ kind: Kind; text: string } | null>(null);
+  const [made, setMade] = useState<{ form: Form; text: string } | null>(null);
   const [failed, setFailed] = useState<string | null>(null);
   const [done, setDone] = useState('');
   const site = atSite && names ? (pointed ?? null) : null;
@@ -29,15 +31,15 @@ export function Share({ opened: { report }, onClose }: { opened: Opened; onClose
     const text = () => {
       // A link passes on as it came.
       if (shared) return Promise.resolve(location.href);
-      if (kind === 'address') return Promise.resolve(linkToAddress(checkpoint.remote?.address ?? '', hub.value, site));
-      return share({ as: kind, names, site }, controller.signal);
+      if (form === 'address') return Promise.resolve(linkToAddress(checkpoint.remote?.address ?? '', hub.value, site));
+      return share({ as: form, names, site }, controller.signal);
     };
     text().then(
-      (text) => !controller.signal.aborted && setMade({ kind, text }),
+      (text) => !controller.signal.aborted && setMade({ form, text }),
       (error: unknown) => !controller.signal.aborted && setFailed(error instanceof Error ? error.message : String(error)),
     );
     return () => controller.abort();
-  }, [kind, names, site]);
+  }, [form, names, site]);
 
   const copy = (text: string) =>
     navigator.clipboard.writeText(text).then(
@@ -48,7 +50,7 @@ export function Share({ opened: { report }, onClose }: { opened: Opened; onClose
     saveText(text, 'text/html', fileName([names ? checkpoint.name : 'checkpoint', 'gammascope'], 'html'));
     setDone('Saved.');
   };
-  const ready = made?.kind === kind ? made.text : null;
+  const ready = made?.form === form ? made.text : null;
 
   return (
     <dialog ref={dialog} class="share" aria-labelledby="share-heading" onClose={onClose}>
@@ -58,20 +60,20 @@ export function Share({ opened: { report }, onClose }: { opened: Opened; onClose
       ) : (
         <fieldset>
           <legend>As</legend>
-          <Choice kind="link" chosen={kind} choose={setKind} label="A link that holds the report">
+          <Option form="link" chosen={form} choose={setForm} label="A link that holds the report">
             Whoever opens it needs no checkpoint. It is all behind the #, which browsers send to nobody.
-          </Choice>
+          </Option>
           {checkpoint.remote && (
-            <Choice kind="address" chosen={kind} choose={setKind} label="A link to the checkpoint at its address">
+            <Option form="address" chosen={form} choose={setForm} label="A link to the checkpoint at its address">
               Short, and always the whole: the checkpoint is read again from {checkpoint.remote.address}.
-            </Choice>
+            </Option>
           )}
-          <Choice kind="html" chosen={kind} choose={setKind} label="One HTML file">
+          <Option form="html" chosen={form} choose={setForm} label="One HTML file">
             Figures, tables and the report as JSON. It opens by a double click and asks nothing of any host.
-          </Choice>
+          </Option>
         </fieldset>
       )}
-      {!shared && kind !== 'address' && (
+      {!shared && form !== 'address' && (
         <>
           <p class="contents">
             In it: the verdict and its reasons, {counted(norms.length, 'norm site')} with kernels, evidence and readers,
@@ -85,7 +87,7 @@ export function Share({ opened: { report }, onClose }: { opened: Opened; onClose
           </label>
         </>
       )}
-      {!shared && kind !== 'html' && pointed && names && (
+      {!shared && form !== 'html' && pointed && names && (
         <label class="choice">
           <input type="checkbox" checked={atSite} onChange={(event) => setAtSite(event.currentTarget.checked)} />
           Open it at <span class="mono">{pointed}</span>
@@ -96,7 +98,7 @@ export function Share({ opened: { report }, onClose }: { opened: Opened; onClose
           {failed}
         </p>
       )}
-      {kind !== 'html' && (
+      {form !== 'html' && (
         <label class="field">
           The link{ready !== null && `, ${bytes(ready.length)}`}
           <input
@@ -110,7 +112,7 @@ export function Share({ opened: { report }, onClose }: { opened: Opened; onClose
         </label>
       )}
       <div class="buttons">
-        {kind === 'html' ? (
+        {form === 'html' ? (
           <button type="button" class="button strong" disabled={ready === null} onClick={() => ready !== null && save(ready)}>
             Save{ready !== null && `, ${bytes(ready.length)}`}
           </button>
@@ -130,12 +132,12 @@ export function Share({ opened: { report }, onClose }: { opened: Opened; onClose
   );
 }
 
-type ChoiceProps = { kind: Kind; chosen: Kind; choose: (kind: Kind) => void; label: string; children: preact.ComponentChildren };
+type OptionProps = { form: Form; chosen: Form; choose: (form: Form) => void; label: string; children: preact.ComponentChildren };
 
-function Choice({ kind, chosen, choose, label, children }: ChoiceProps) {
+function Option({ form, chosen, choose, label, children }: OptionProps) {
   return (
     <label class="choice">
-      <input type="radio" name="share-as" checked={kind === chosen} onChange={() => choose(kind)} />
+      <input type="radio" name="share-as" checked={form === chosen} onChange={() => choose(form)} />
       <span>
         <b>{label}</b>
         <span class="muted small">{children}</span>

@@ -1,6 +1,6 @@
 /** The button that opens the way to pass a report on, which is fetched when it is asked for. */
 import { useState } from 'preact/hooks';
-import type { Opened } from '../state';
+import type { Opened } from '../state/opened';
 import { lazily } from './lazily';
 
 const Share = lazily(() => import('./share').then((views) => views.Share));

@@ -1,7 +1,7 @@
 /** One site opened: its verdict and evidence, its kernel, its figures and the linear maps that read it. */
 import { KINDS, USES, confidenceWord, count, probability } from '../format';
 import type { FigureKind, NormReport } from '../report';
-import type { Opened } from '../state';
+import type { Opened } from '../state/opened';
 import { Alternatives, Evidence } from './evidence';
 import { FigureView } from './figure';
 import { KernelFacts, whyNoDirection } from './kernel';

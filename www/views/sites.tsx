@@ -1,13 +1,13 @@
 /** Every norm site: the map, and the table in which each row opens its own evidence. */
 import { KINDS, ROLES, count, kernelForm, maybe, probability } from '../format';
 import type { NormReport } from '../report';
-import { type Opened, pointAt, pointedAt } from '../state';
+import { type Opened, pointAt, pointedAt } from '../state/opened';
 import { name, order } from './columns';
 import { FigureView } from './figure';
 import { Site } from './site';
-import { type Chips, type Column, Table } from './table';
+import { type Chips, type DataColumn, DataTable } from './table';
 
-const COLUMNS: readonly Column<NormReport>[] = [
+const COLUMNS: readonly DataColumn<NormReport>[] = [
   order(),
   name('Site', 'site', ({ name }) => name),
   {
@@ -58,7 +58,7 @@ function measure(
   term: 'participation' | 'max_component' | 'scale_min_abs' | 'condition' | 'near_dead' | 'predicted_below_tau',
   label: string,
   value: (norm: NormReport) => number | null,
-): Column<NormReport> {
+): DataColumn<NormReport> {
   return { id: term, label, term, numeric: true, value, cell: (norm) => maybe(value(norm)) };
 }
 
@@ -90,7 +90,7 @@ export function Sites({ opened }: { opened: Opened }) {
           }}
         />
       )}
-      <Table
+      <DataTable
         label="Norm sites"
         noun="site"
         rows={report.norms}

@@ -1,19 +1,11 @@
 /** What is going on right now: the running open, the failure of the last one, and both for screen readers. */
 import { bytes, count, counted, duration, parameters } from '../format';
-import {
-  announcement,
-  cancel,
-  choice,
-  draw,
-  drawable,
-  failure,
-  measuring,
-  opening,
-  type Running,
-  stopMeasuring,
-  stopWeighing,
-  weighing,
-} from '../state';
+import { announcement } from '../state/announcement';
+import { choice } from '../state/choice';
+import { measuring, stopMeasuring } from '../state/measuring';
+import { cancel, draw, drawable, failure, opening } from '../state/opening';
+import type { Task } from '../state/task';
+import { stopWeighing, weighing } from '../state/weighing';
 import type { MeasurementPlan, Progress } from '../report';
 
 const STAGES: Record<Progress['stage'], { doing: string; unit: string }> = {
@@ -26,12 +18,12 @@ const STAGES: Record<Progress['stage'], { doing: string; unit: string }> = {
 
 export function Opening() {
   const now = opening.value;
-  if (choice.value) return <Choice {...choice.value} />;
+  if (choice.value) return <TwoAtOnce {...choice.value} />;
   return now && <Progressing {...now} label="Progress of opening" start="Opening…" stop="Cancel" onStop={cancel} />;
 }
 
 /** What two checkpoints are that were dropped at once. */
-function Choice({ names: [first, second], choose }: NonNullable<typeof choice.value>) {
+function TwoAtOnce({ names: [first, second], choose }: NonNullable<typeof choice.value>) {
   return (
     <div class="notice" role="alert">
       <p class="line">
@@ -116,7 +108,7 @@ function Plan(plan: MeasurementPlan & { workers: number }) {
   );
 }
 
-type ProgressingProps = Pick<Running, 'progress'> & { label: string; start: string; stop: string; onStop(): void };
+type ProgressingProps = Pick<Task, 'progress'> & { label: string; start: string; stop: string; onStop(): void };
 
 export function Progressing({ progress, label, start, stop, onStop }: ProgressingProps) {
   return (

@@ -17,7 +17,7 @@ const LONG = 30;
 
 const collator = new Intl.Collator('en', { numeric: true });
 
-export type Column<Row> = {
+export type DataColumn<Row> = {
   id: string;
   label: string;
   term?: Term;
@@ -38,7 +38,7 @@ type Props<Row> = {
   label: string;
   noun: string;
   rows: readonly Row[];
-  columns: readonly Column<Row>[];
+  columns: readonly DataColumn<Row>[];
   /** The text that the filter searches. */
   text: (row: Row) => string;
   chips?: readonly Chips<Row>[];
@@ -52,7 +52,7 @@ type Props<Row> = {
 
 type Order = { column: string; down: boolean };
 
-export function Table<Row>({ label, noun, rows, columns, text, chips = [], detail, onChoose, target }: Props<Row>) {
+export function DataTable<Row>({ label, noun, rows, columns, text, chips = [], detail, onChoose, target }: Props<Row>) {
   const [needle, setNeedle] = useState('');
   const [pressed, setPressed] = useState<ReadonlySet<string>>(new Set());
   const [order, setOrder] = useState<Order>({ column: columns[0]?.id ?? '', down: false });
@@ -286,7 +286,7 @@ export function Table<Row>({ label, noun, rows, columns, text, chips = [], detai
   );
 }
 
-type HeadingProps<Row> = { column: Column<Row>; order: Order; onSort: () => void };
+type HeadingProps<Row> = { column: DataColumn<Row>; order: Order; onSort: () => void };
 
 /** A heading that sorts and explains its column; a component of its own, so that its tooltip redraws only itself. */
 function Heading<Row>({ column, order, onSort }: HeadingProps<Row>) {
@@ -360,7 +360,7 @@ function filtered<Row>(
 function sorted<Row>(
   rows: readonly Row[],
   kept: readonly number[],
-  columns: readonly Column<Row>[],
+  columns: readonly DataColumn<Row>[],
   order: Order,
 ): number[] {
   const column = columns.find(({ id }) => id === order.column);

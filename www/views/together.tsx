@@ -1,5 +1,5 @@
 /** The report beside something else; fetched when a report is on show. */
-import type { Opened } from '../state';
+import type { Opened } from '../state/opened';
 import { Adapter } from './adapter';
 import { Compare } from './compare';
 

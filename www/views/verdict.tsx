@@ -1,7 +1,7 @@
 /** The first thing to read: the verdict in one sentence, how sure it is and why, and what was read to get there. */
 import { VERDICTS, bytes, confidenceWord, count, counted, parameters, probability } from '../format';
 import { fileName, saveText } from '../download';
-import type { Opened } from '../state';
+import type { Opened } from '../state/opened';
 import type { PartSummary } from '../report';
 import { Facts, type Fact } from './facts';
 import { Name } from './name';

@@ -4,7 +4,8 @@ import { bytes, count, counted, duration, maybe, number, parameters } from '../f
 import type { Device } from '../protocol';
 import type { Claim, KindByLoss, Preservation, RunInput, RunPlan, RunSites, Verification } from '../report';
 import { type Running, goOn, halted, runFailure, running, showVerified, stopRunning } from '../running';
-import { type Opened, SEED } from '../state';
+import type { Opened } from '../state/opened';
+import { SEED } from '../state/opening';
 import { FigureView } from './figure';
 import { MeasuredSites } from './measured';
 import { Prose } from './prose';

@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { count, counted } from '../format';
 import type { Report } from '../report';
-import { pointAt, siteByName } from '../state';
+import { pointAt, siteByName } from '../state/opened';
 import { Prose } from './prose';
 
 const STEP = 50;

@@ -1,15 +1,16 @@
 /** What training left in the weights that write the residual stream, and the say over whether they are sampled. */
 import { bytes, count, number } from '../format';
 import type { WriterReport } from '../report';
-import { type Opened, weighNow, weighing } from '../state';
+import type { Opened } from '../state/opened';
+import { weighNow, weighing } from '../state/weighing';
 import { name, order } from './columns';
 import { FigureView } from './figure';
 import { Weighing } from './status';
-import { type Column, Table } from './table';
+import { type DataColumn, DataTable } from './table';
 
 const PARTS = { attention: 'attention', feed_forward: 'feed-forward', embedding: 'embedding', unknown: '–' } as const;
 
-const COLUMNS: readonly Column<WriterReport>[] = [
+const COLUMNS: readonly DataColumn<WriterReport>[] = [
   order(),
   name('Writer', 'writer', ({ name }) => name),
   { id: 'part', label: 'Part', term: 'writer', value: ({ part }) => PARTS[part] },
@@ -71,7 +72,7 @@ export function Weights({ opened: { report, inspector } }: { opened: Opened }) {
           <FigureView inspector={inspector} report={report} kind="writer_energy" checkpoint={checkpoint.name} />
           <details class="more">
             <summary>{count(writers.length)} writers</summary>
-            <Table
+            <DataTable
               label="Writers"
               noun="writer"
               rows={writers}

@@ -1,5 +1,5 @@
 /** The page before anything has been opened: what it is, the ways in, and what happens to the data. */
-import { opening } from '../state';
+import { opening } from '../state/opening';
 import { Openers } from './openers';
 import { Opening } from './status';
 

@@ -1,5 +1,5 @@
 /** The comparison or the weighing that is running, and the sentence of the last one that failed. */
-import type { Opened } from '../state';
+import type { Opened } from '../state/opened';
 import { type Work, stopWork, workFailure, working } from '../together';
 import { Prose } from './prose';
 import { Progressing } from './status';

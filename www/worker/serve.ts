@@ -18,7 +18,7 @@ type Answer<Name extends keyof Calls> = ReturnType<Calls[Name]> | Promise<Return
 type Answers = { [Name in keyof Calls]: (...args: Parameters<Calls[Name]>) => Answer<Name> };
 
 /** The calls that only the verifier answers. */
-export type Measuring = Pick<
+export type VerifierCalls = Pick<
   Answers,
   | 'entries'
   | 'plan'
@@ -44,7 +44,7 @@ export type Measuring = Pick<
 const post = (reply: Reply, transfer: Transferable[] = []): void => self.postMessage(reply, { transfer });
 
 /** Tells the page how far something is. */
-export const report = (progress: Progress): void => post({ progress });
+export const tellProgress = (progress: Progress): void => post({ progress });
 
 /** Shows the page a sample of a run, which it takes. */
 export const shows = (shown: Shown): void => {
@@ -65,16 +65,16 @@ function sentence(error: unknown): string {
 }
 
 /** Answers the page's calls with what `open` opens. */
-export function serve<Weights extends { free(): void }, Opened extends Inspecting<Weights>>(
-  open: (entries: Entry[]) => Promise<Opened>,
+export function serve<Weights extends { free(): void }, Inspected extends Inspecting<Weights>>(
+  open: (entries: Entry[]) => Promise<Inspected>,
   budget: () => number,
-  measuring: (opened: () => Opened) => Measuring,
+  ofVerifier: (opened: () => Inspected) => VerifierCalls,
 ): void {
-  let inspection: Opened | undefined;
+  let inspection: Inspected | undefined;
   let stopped = false;
   let weighed: Promise<unknown> = Promise.resolve();
 
-  function opened(): Opened {
+  function opened(): Inspected {
     if (!inspection) throw new Error('No checkpoint is open.');
     return inspection;
   }
@@ -90,7 +90,7 @@ export function serve<Weights extends { free(): void }, Opened extends Inspectin
       stopped = false;
       // Messages are answered between two reads, so that a stop is heard and figures are drawn.
       const sampling = opened().weigh(budget(), (progress: Progress) => {
-        report(progress);
+        tellProgress(progress);
         return stopped;
       });
       weighed = sampling;
@@ -105,7 +105,7 @@ export function serve<Weights extends { free(): void }, Opened extends Inspectin
     stopWeighing: () => {
       stopped = true;
     },
-    ...measuring(opened),
+    ...ofVerifier(opened),
     figure: (kind: FigureKind, site: string | undefined, width: number, height: number) =>
       opened().figure(kind, site, width, height) as Figure,
     csv: (kind: FigureKind, site: string | undefined) => opened().csv(kind, site),

@@ -17,7 +17,7 @@ import init, {
 import type { Known, Shown } from '../protocol';
 import type { Figure, Progress } from '../report';
 import { network } from './network';
-import { type Inspecting, report, serve, shows } from './serve';
+import { type Inspecting, serve, shows, tellProgress } from './serve';
 
 let inspection: Inspection | undefined;
 let measurement: Measurement | undefined;
@@ -65,7 +65,7 @@ serve<Weights, Inspecting<Weights>>(
     await init();
     const [first] = entries;
     if (first && 'link' in first) return linked(first.link);
-    return (inspection = await Inspection.open(entries, network, report));
+    return (inspection = await Inspection.open(entries, network, tellProgress));
   },
   weightsBudget,
   () => ({
@@ -105,11 +105,11 @@ serve<Weights, Inspecting<Weights>>(
     link: (names, made) => live().link(names, made),
     html: (names, made) => live().html(names, made),
     async compare(entries, weighs) {
-      const other = await Inspection.open(entries, network, report);
+      const other = await Inspection.open(entries, network, tellProgress);
       try {
         if (weighs) {
           const weights = await other.weigh(weightsBudget(), (progress: Progress) => {
-            report(progress);
+            tellProgress(progress);
             return false;
           });
           other.take(weights);

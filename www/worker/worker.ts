@@ -1,13 +1,13 @@
 /** The inspector: the small wasm that every visit loads, and the tables of measured models that it needs to open a checkpoint. */
 import init, { Inspection, provideTables, weightsBudget } from '../generated/inspector.js';
 import tables from '../generated/tables.txt?url';
-import { report, serve } from './serve';
+import { serve, tellProgress } from './serve';
 
 serve(
   async (entries) => {
     const [measured] = await Promise.all([loadTables(), init()]);
     provideTables(measured);
-    return Inspection.open(entries, report);
+    return Inspection.open(entries, tellProgress);
   },
   weightsBudget,
   () => ({

@@ -1,0 +1,30 @@
+/** What is given to be opened: a checkpoint, or what belongs to the one on show, its activations or an adapter. */
+import { isAdapter } from './files';
+import type { Entry } from './protocol';
+import type { Report } from './report';
+import { measure } from './state/measuring';
+import { opened } from './state/opened';
+import { type Gather, type Trace, openCheckpoint } from './state/opening';
+
+/** A file of these names is taken for activations when a checkpoint is open. */
+const ACTIVATIONS = /(\.npy|activations[^/]*\.safetensors)$/i;
+
+/** Opens what `gather` finds; or measures on it, or weighs it, where it is no checkpoint. Resolves to the last report shown. */
+export function open(gather: Gather, weights?: boolean, origin?: Trace): Promise<Report> {
+  return openCheckpoint(gather, { weights, origin, instead });
+}
+
+/** Takes entries that are no checkpoint, and belong to the one on show. */
+function instead(entries: Entry[]): Promise<Report> | null {
+  const [first] = entries;
+  if (opened.value && entries.length === 1 && first && 'file' in first && ACTIVATIONS.test(first.path))
+    return measure(first, { ask: true });
+  if (opened.value && entries.every((entry) => 'file' in entry) && isAdapter(entries))
+    return import('./together').then(({ adapterOf }) => adapterOf(entries));
+  return null;
+}
+
+/** `open` for event handlers: the failure is already on the page, so nobody needs the rejection. */
+export function show(gather: Gather, origin?: Trace): void {
+  open(gather, undefined, origin).catch(() => undefined);
+}

@@ -1,0 +1,26 @@
+/** The checkpoint on show, and the site of it that is pointed at. */
+import { computed, signal } from '@preact/signals';
+import type { Inspector } from '../inspector';
+import type { Entry } from '../protocol';
+import type { Report } from '../report';
+
+/**
+ * An opened checkpoint: its report, the worker that still holds its scales and draws its figures, and its files, for the
+ * verifier to open again. `id` tells one open from the next; measuring changes the worker, not the id.
+ */
+export type Opened = { id: number; report: Report; inspector: Inspector; entries: Entry[] };
+
+/** The checkpoint on show; null until the first one has been opened. */
+export const opened = signal<Opened | null>(null);
+
+/** The site another part of the page points at (index into `report.norms`); a new object each time it is asked for. */
+export const pointedAt = signal<{ site: number } | null>(null);
+
+/** Position of each site by name, for links from readers, warnings and figures. */
+export const siteByName = computed(() => new Map(opened.value?.report.norms.map((norm, index) => [norm.name, index])));
+
+/** Opens a site's row in the table and takes the reader there. */
+export function pointAt(name: string): void {
+  const site = siteByName.value.get(name);
+  if (site !== undefined) pointedAt.value = { site };
+}

@@ -1,0 +1,140 @@
+/** Opening a checkpoint: from where it may come, how far it is, and what became of it. */
+import { signal } from '@preact/signals';
+import { Inspector } from '../inspector';
+import type { Dropped, Entry } from '../protocol';
+import type { Origin } from '../recent';
+import type { Progress, Report } from '../report';
+import { announcement } from './announcement';
+import { alone, measureFailure, measuring } from './measuring';
+import { type Opened, opened, pointedAt } from './opened';
+import type { Task } from './task';
+import { weigh, weighing, weighs } from './weighing';
+
+/** The open that is running, if one is. */
+export const opening = signal<Task | null>(null);
+
+/** The sentence of the last open that failed, until it is dismissed or another open succeeds. */
+export const failure = signal<string | null>(null);
+
+/** Whether the last address that failed would have opened with a token. */
+export const tokenWanted = signal(false);
+
+/** The files of an open that failed for want of weights, where there is a configuration to draw some for. */
+export const drawable = signal<Dropped[] | null>(null);
+
+/** What random weights are drawn from: the same for everybody, so that numbers can be compared. */
+export const SEED = 1;
+
+let opens = 0;
+
+/** Finds what is to be opened, until it is aborted. */
+export type Gather = (signal: AbortSignal) => Entry[] | Promise<Entry[]>;
+
+/** Tells how to get at something again. */
+export type Trace = () => Origin | Promise<Origin>;
+
+/**
+ * How to open: whether weights are sampled, how to get at it again, and what is done `instead` with entries that are no checkpoint;
+ * it gives null for those that are one.
+ */
+type Options = {
+  weights?: boolean | undefined;
+  origin?: Trace | undefined;
+  instead?: (entries: Entry[]) => Promise<Report> | null;
+};
+
+/**
+ * Opens what `gather` finds and shows its report; then, with `weights`, samples the weights and shows the report that
+ * takes them into account. An open that is still running is cancelled first; one that fails leaves the earlier report
+ * and its worker as they were. Resolves to the last report shown.
+ */
+export async function openCheckpoint(
+  gather: Gather,
+  { weights = weighs.value === 'yes', origin, instead }: Options = {},
+): Promise<Report> {
+  cancel();
+  const controller = new AbortController();
+  const { signal: stop } = controller;
+  opening.value = { progress: null, controller };
+  failure.value = null;
+  tokenWanted.value = false;
+  drawable.value = null;
+  announcement.value = 'Opening the checkpoint';
+  let next: Opened;
+  let asked: Entry[] = [];
+  try {
+    const entries = await gather(stop);
+    asked = entries;
+    const other = instead?.(entries) ?? null;
+    if (other !== null) return other;
+    if (entries.length === 0)
+      throw new Error('There is no file in that. Drop the files or the folder of a checkpoint.');
+    next = { id: ++opens, ...(await Inspector.open(entries, follow(controller), stop)) };
+    if (stop.aborted) {
+      next.inspector.close();
+      stop.throwIfAborted();
+    }
+  } catch (error) {
+    if (stop.aborted) throw stop.reason;
+    failure.value = error instanceof Error ? error.message : String(error);
+    tokenWanted.value = error instanceof Error && error.name === 'TokenWanted';
+    drawable.value = configurationAlone(asked);
+    throw error;
+  } finally {
+    if (opening.value?.controller === controller) opening.value = null;
+  }
+  for (const running of [weighing, measuring]) {
+    running.value?.controller.abort(new DOMException('Another checkpoint was opened.', 'AbortError'));
+    running.value = null;
+  }
+  alone.value = null;
+  measureFailure.value = null;
+  opened.value?.inspector.close();
+  pointedAt.value = null;
+  opened.value = next;
+  announcement.value = `Report ready. ${next.report.model.sentence}`;
+  void keepRecent({ ...next, entries: asked }, origin);
+  // Behind an address a sample would take thousands of requests.
+  return weights && next.report.checkpoint.remote === null && !next.report.shared ? weigh(next) : next.report;
+}
+
+/** Files that hold a configuration and no weights. */
+function configurationAlone(entries: Entry[]): Dropped[] | null {
+  const files = entries.filter((entry) => 'file' in entry);
+  const is = (pattern: RegExp) => files.some(({ path }) => pattern.test(path));
+  return is(/(^|\/)config\.json$/) && !is(/\.(safetensors|gguf)$/i) && !('seed' in (files[0] ?? {})) ? files : null;
+}
+
+/** Opens the model of the configuration that was given without weights, at random. */
+export function draw(): void {
+  const files = drawable.value;
+  if (files) openCheckpoint(() => files.map((file) => ({ ...file, seed: SEED }))).catch(() => undefined);
+}
+
+/** Puts what has been opened into the list of recent ones: from where it came, or its address without the token. */
+async function keepRecent({ entries: [first], report }: Opened, origin: Trace | undefined): Promise<void> {
+  const { remember } = await import('../recent');
+  const { name, bytes } = report.checkpoint;
+  if (origin) return remember(await origin(), name, bytes);
+  if (!first || !('address' in first)) return;
+  const { address, hub } = first;
+  await remember({ address: { address, ...(hub ? { hub } : {}) } }, name, bytes);
+}
+
+/** Takes progress to whatever is running: the open of `controller`, or the sampling after it. */
+function follow(controller: AbortController): (progress: Progress) => void {
+  return (progress) => {
+    const running = progress.stage === 'weights' ? weighing : opening;
+    const now = running.value;
+    if (now && !now.controller.signal.aborted && (running === weighing || now.controller === controller))
+      running.value = { ...now, progress };
+  };
+}
+
+/** Stops the running open. The report on show stays. */
+export function cancel(): void {
+  if (!opening.value) return;
+  opening.value.controller.abort(new DOMException('Opening was cancelled.', 'AbortError'));
+  opening.value = null;
+  announcement.value = 'Cancelled';
+}

@@ -1,0 +1,12 @@
+/** The report on show, to be passed on. */
+import { linkToReport } from '../files';
+import { withVerifier } from './verifier';
+
+/** The report on show as a link that holds it, at a site if one is given, or as one HTML file. */
+export async function share(
+  { as = 'link', names = true, site = null }: { as?: 'link' | 'html'; names?: boolean; site?: string | null } = {},
+  signal: AbortSignal = new AbortController().signal,
+): Promise<string> {
+  const { inspector } = await withVerifier();
+  return as === 'html' ? inspector.html(names, signal) : linkToReport(await inspector.link(names, signal), site);
+}

@@ -1,0 +1,51 @@
+/** A verifier in the place of the inspector of the checkpoint on show. */
+import { Inspector } from '../inspector';
+import type { Report } from '../report';
+import { type Opened, opened } from './opened';
+import { stopWeighing, weighing } from './weighing';
+
+/** A verifier that knows what the inspector of `current` knows, or is about to. */
+export async function successor({ entries, report }: Opened, signal: AbortSignal): Promise<{ inspector: Inspector; report: Report }> {
+  const weighs = report.writers.length > 0 || weighing.value !== null;
+  const after = await Inspector.open(entries, () => undefined, signal, 'verifier');
+  const { inspector } = after;
+  // One that is ended meanwhile is closed by nobody else.
+  signal.addEventListener('abort', () => inspector.close(signal.reason), { once: true });
+  return { inspector, report: weighs ? await inspector.weigh(signal) : after.report };
+}
+
+let promotion: { id: number; done: Promise<Opened> } | null = null;
+
+/** The checkpoint on show, with a verifier in the place of the inspector; nothing else about it changes. */
+export function withVerifier(): Promise<Opened> {
+  const current = opened.value;
+  if (!current) return Promise.reject(new Error('Open a checkpoint first.'));
+  if (current.inspector.wasm === 'verifier') return Promise.resolve(current);
+  if (promotion?.id !== current.id) {
+    const done = promote(current).finally(() => (promotion = null));
+    promotion = { id: current.id, done };
+  }
+  return promotion.done;
+}
+
+async function promote(current: Opened): Promise<Opened> {
+  const after = await successor(current, new AbortController().signal);
+  const now = opened.value;
+  if (now?.id !== current.id || now.inspector.wasm === 'verifier') {
+    after.inspector.close();
+    if (now?.id === current.id) return now;
+    throw new DOMException('Another checkpoint was opened.', 'AbortError');
+  }
+  stopWeighing();
+  now.inspector.close();
+  return (opened.value = { ...now, ...after });
+}
+
+/** Shows the report of the checkpoint `id` with what was measured, and the verifier that made it in the place of its inspector. */
+export function keepMeasured(id: number, report: Report, inspector: Inspector): void {
+  const current = opened.value;
+  if (current?.id !== id) return inspector.close();
+  stopWeighing();
+  current.inspector.close();
+  opened.value = { ...current, report, inspector };
+}
