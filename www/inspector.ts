@@ -3,8 +3,8 @@
  * earlier one, with its figures, untouched until the new one has succeeded. A wasm loop cannot be interrupted, so
  * cancelling an open ends its worker; cancelling a figure only drops its answer, as the checkpoint is still wanted.
  */
-import type { Calls, Device, Dropped, Entry, Json, Reply, Request, Sample, Shown } from './protocol';
-import type { Figure, FigureKind, MeasurementPlan, NormAlone, Progress, Report, RunOptions, RunPlan } from './report';
+import type { Calls, Device, Dropped, Entry, Failed, Json, Reply, Request, Sample, Shown } from './protocol';
+import type { Figure, FigureKind, Gathered, MeasurementPlan, NormAlone, Progress, Report, RunOptions, RunPlan } from './report';
 
 /** Which wasm the worker runs: the small one, which opens dropped files, or the one that can measure, draw weights and open addresses. */
 type Wasm = 'inspector' | 'verifier';
@@ -20,6 +20,22 @@ export type Show = (shown: Shown) => Promise<boolean>;
 type Waiting = { resolve(value: never): void; reject(reason: unknown): void };
 
 let inspectors = 0;
+
+/** That the files are several checkpoints, and which. */
+export class SeveralCheckpoints extends Error {
+  override name = 'SeveralCheckpoints';
+  constructor(
+    message: string,
+    readonly checkpoints: readonly Gathered[],
+  ) {
+    super(message);
+  }
+}
+
+function failed({ error, name, checkpoints }: Failed): Error {
+  if (checkpoints !== undefined) return new SeveralCheckpoints(error, JSON.parse(checkpoints) as Gathered[]);
+  return Object.assign(new Error(error), { name });
+}
 
 export class Inspector {
   /** Tells one opened checkpoint from the next. */
@@ -43,7 +59,7 @@ export class Inspector {
       if ('shown' in data) return this.shown(data.shown);
       const waiting = this.waiting.get(data.id);
       this.waiting.delete(data.id);
-      if ('error' in data) waiting?.reject(Object.assign(new Error(data.error), { name: data.name }));
+      if ('error' in data) waiting?.reject(failed(data));
       else waiting?.resolve(data.value as never);
     };
     this.worker.onerror = (event) => {

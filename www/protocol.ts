@@ -91,9 +91,12 @@ export type Request = {
   [Name in keyof Calls]: { id: number; call: Name; args: Parameters<Calls[Name]> };
 }[keyof Calls];
 
-/** What comes back: progress of the open that is running, what a run shows before it waits for `goOn`, or the answer to one request. `name` is that of the error. */
+/** What comes back: progress of the open that is running, what a run shows before it waits for `goOn`, or the answer to one request. */
 export type Reply =
   | { progress: Progress }
   | { shown: Shown }
   | { id: number; value: ReturnType<Calls[keyof Calls]> }
-  | { id: number; error: string; name: string };
+  | Failed;
+
+/** A call that failed, by the name of its error; `checkpoints` lists those that the files are, where they are several. */
+export type Failed = { id: number; error: string; name: string; checkpoints?: Json };

@@ -1,9 +1,9 @@
 /** Opening a checkpoint: from where it may come, how far it is, and what became of it. */
 import { signal } from '@preact/signals';
-import { Inspector } from '../inspector';
+import { Inspector, SeveralCheckpoints } from '../inspector';
 import type { Dropped, Entry } from '../protocol';
 import type { Origin } from '../recent';
-import type { Progress, Report } from '../report';
+import type { Gathered, Progress, Report } from '../report';
 import { announcement } from './announcement';
 import { alone, measureFailure, measuring } from './measuring';
 import { type Opened, opened, pointedAt } from './opened';
@@ -21,6 +21,9 @@ export const tokenWanted = signal(false);
 
 /** The files of an open that failed for want of weights, where there is a configuration to draw some for. */
 export const drawable = signal<Dropped[] | null>(null);
+
+/** Files that are several checkpoints, while somebody is asked which one to open. */
+export const several = signal<{ checkpoints: readonly Gathered[]; choose: (one: Gathered) => void } | null>(null);
 
 /** What random weights are drawn from: the same for everybody, so that numbers can be compared. */
 export const SEED = 1;
@@ -59,6 +62,7 @@ export async function openCheckpoint(
   failure.value = null;
   tokenWanted.value = false;
   drawable.value = null;
+  several.value = null;
   announcement.value = 'Opening the checkpoint';
   let next: Opened;
   let asked: Entry[] = [];
@@ -76,6 +80,10 @@ export async function openCheckpoint(
     }
   } catch (error) {
     if (stop.aborted) throw stop.reason;
+    if (error instanceof SeveralCheckpoints) {
+      offer(error, asked, weights);
+      throw error;
+    }
     failure.value = error instanceof Error ? error.message : String(error);
     tokenWanted.value = error instanceof Error && error.name === 'TokenWanted';
     drawable.value = configurationAlone(asked);
@@ -96,6 +104,16 @@ export async function openCheckpoint(
   void keepRecent({ ...next, entries: asked }, origin);
   // Behind an address a sample would take thousands of requests.
   return weights && next.report.checkpoint.remote === null && !next.report.shared ? weigh(next) : next.report;
+}
+
+/** Asks which of several checkpoints to open. */
+function offer({ checkpoints }: SeveralCheckpoints, entries: Entry[], weights: boolean): void {
+  announcement.value = `These files are ${checkpoints.length} checkpoints. Choose one of them.`;
+  const choose = ({ files }: Gathered) => {
+    const own = files.flatMap((at) => entries[at] ?? []);
+    openCheckpoint(() => own, { weights }).catch(() => undefined);
+  };
+  several.value = { checkpoints, choose };
 }
 
 /** Files that hold a configuration and no weights. */

@@ -10,7 +10,7 @@ import { lazily, afterLoad } from './lazily';
 import { Measure } from './measure';
 import { SharedNote } from './shared';
 import { Sites } from './sites';
-import { Announcer, Failure, Opening } from './status';
+import { Announcer, Failure, Opening, Several } from './status';
 import { Explanation } from './term';
 import { Verdict } from './verdict';
 import { Warnings } from './warnings';
@@ -41,6 +41,7 @@ export function App() {
       <Header />
       <main id="content" tabIndex={-1} ref={main}>
         <div class="notices">
+          <Several />
           <Failure />
           <Renewal />
           {current && <Opening />}

@@ -3,7 +3,7 @@ import { bytes, count, counted, duration, parameters } from '../format';
 import { announcement } from '../state/announcement';
 import { choice } from '../state/choice';
 import { measuring, stopMeasuring } from '../state/measuring';
-import { cancel, draw, drawable, failure, opening } from '../state/opening';
+import { cancel, draw, drawable, failure, opening, several } from '../state/opening';
 import type { Task } from '../state/task';
 import { stopWeighing, weighing } from '../state/weighing';
 import type { MeasurementPlan, Progress } from '../report';
@@ -33,7 +33,7 @@ function TwoAtOnce({ names: [first, second], choose }: NonNullable<typeof choice
         Compare them
       </button>
       <button type="button" class="button" onClick={() => choose(false)}>
-        Open as one checkpoint
+        Open them without comparing
       </button>
       <button type="button" class="button quiet" onClick={cancel}>
         Cancel
@@ -133,6 +133,32 @@ export function Progressing({ progress, label, start, stop, onStop }: Progressin
       />
       <button type="button" class="button" onClick={onStop}>
         {stop}
+      </button>
+    </div>
+  );
+}
+
+/** Several checkpoints in what was given: which one is opened. */
+export function Several() {
+  const asked = several.value;
+  if (asked === null) return null;
+  const { checkpoints, choose } = asked;
+  return (
+    <div class="notice several" role="alertdialog" aria-labelledby="several">
+      <p class="line" id="several">
+        <strong>These files are {checkpoints.length} checkpoints.</strong> Open one of them:
+      </p>
+      <ul>
+        {checkpoints.map((one) => (
+          <li key={one.name}>
+            <button type="button" class="button" onClick={() => choose(one)}>
+              {one.name}
+            </button>
+          </li>
+        ))}
+      </ul>
+      <button type="button" class="button quiet" onClick={() => (several.value = null)}>
+        Cancel
       </button>
     </div>
   );

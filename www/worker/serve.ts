@@ -117,7 +117,8 @@ export function serve<Weights extends { free(): void }, Inspected extends Inspec
       const run = calls[data.call] as (...args: unknown[]) => Answer<keyof Calls>;
       post({ id: data.id, value: await run(...data.args) });
     } catch (error) {
-      post({ id: data.id, error: sentence(error), name: error instanceof Error ? error.name : 'Error' });
+      const { name = 'Error', checkpoints } = error instanceof Error ? (error as Error & { checkpoints?: Json }) : {};
+      post({ id: data.id, error: sentence(error), name, ...(checkpoints === undefined ? {} : { checkpoints }) });
     }
   };
 }
