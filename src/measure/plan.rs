@@ -6,7 +6,8 @@ use super::gram::{Gram, Gridded};
 use super::rows::Rows;
 use super::site::{Norm, measure};
 use crate::inspect::Inspection;
-use crate::report::measured::{MeasurementPlan, Outcome};
+use crate::report::measured::Outcome;
+use crate::report::plan::MeasurementPlan;
 use crate::report::{SiteVerification, Warning};
 use crate::source::ByteSource;
 
