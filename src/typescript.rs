@@ -81,6 +81,7 @@ fn declarations() -> String {
         Component,
         Eigenvalue,
         Warning,
+        WarningCode,
         Comparison,
         ComparedCheckpoint,
         MatchedBy,

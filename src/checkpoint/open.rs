@@ -7,7 +7,7 @@ use super::header::{self, Entry, HeaderError, HeaderProblem};
 use super::index::Index;
 use super::{Checkpoint, CheckpointError, Format, Tensor, compare_names, format, gguf};
 use crate::order;
-use crate::report::Warning;
+use crate::report::{Warning, WarningCode};
 use crate::source::{ByteSource, Meter, SourceError};
 use futures_util::{StreamExt, stream};
 use serde_json::{Map, Value};
@@ -126,7 +126,7 @@ async fn catalogue<S: ByteSource>(
         let message = format!(
             "`{path}` lies beside safetensors files, of which it is a copy or a part, and was left out; open it alone to see it"
         );
-        checkpoint.warn("file_ignored", &path, message);
+        checkpoint.warn(WarningCode::FileIgnored, &path, message);
     }
     let total = folders.iter().map(|(_, folder)| folder.shards.len()).sum();
     let mut damaged = None;
@@ -154,7 +154,7 @@ impl<S: ByteSource> Checkpoint<S> {
         let bytes = self.meter.read(source, 0..source.length().min(MAX_JSON_BYTES)).await?;
         match Config::parse(prefix, source.path(), &bytes) {
             Ok(config) => self.configs.push(config),
-            Err(error) => self.warn("config_unreadable", source.path(), error.to_string()),
+            Err(error) => self.warn(WarningCode::ConfigUnreadable, source.path(), error.to_string()),
         }
         Ok(())
     }
@@ -197,7 +197,7 @@ impl<S: ByteSource> Checkpoint<S> {
         for source in &indexes {
             if chosen.is_some() {
                 self.warn(
-                    "index_ignored",
+                    WarningCode::IndexIgnored,
                     source.path(),
                     format!("`{}` is a second index of the same folder and was left out", source.path()),
                 );
@@ -209,7 +209,7 @@ impl<S: ByteSource> Checkpoint<S> {
             };
             match parsed {
                 Ok(index) => chosen = Some(index),
-                Err(message) => self.warn("index_unreadable", source.path(), message),
+                Err(message) => self.warn(WarningCode::IndexUnreadable, source.path(), message),
             }
         }
         chosen
@@ -221,7 +221,7 @@ impl<S: ByteSource> Checkpoint<S> {
         let given = order::distinct(shards.iter().map(|shard| file_name(shard.path())));
         if !given.iter().any(|name| order::has(&named, name)) {
             let message = "the index names none of the shards given, so it is of another checkpoint; the shards are inspected without it";
-            self.warn("index_foreign", path, message.to_owned());
+            self.warn(WarningCode::IndexForeign, path, message.to_owned());
             return;
         }
         let missing: Vec<String> =
@@ -232,7 +232,7 @@ impl<S: ByteSource> Checkpoint<S> {
         *shards = kept;
         for shard in left_out {
             self.warn(
-                "file_ignored",
+                WarningCode::FileIgnored,
                 shard.path(),
                 format!("`{}` is not named by the index and was left out", shard.path()),
             );
@@ -253,7 +253,7 @@ impl<S: ByteSource> Checkpoint<S> {
                 missing.len()
             ),
         };
-        self.warn("shard_missing", &missing[0], message);
+        self.warn(WarningCode::ShardMissing, &missing[0], message);
         self.missing_shards.extend(missing);
     }
 
@@ -300,7 +300,7 @@ impl<S: ByteSource> Checkpoint<S> {
                 Ok(header) => header,
                 Err(error) => {
                     self.warn(
-                        "shard_damaged",
+                        WarningCode::ShardDamaged,
                         shard.path(),
                         format!("{error}. The other shards are inspected"),
                     );
@@ -317,7 +317,7 @@ impl<S: ByteSource> Checkpoint<S> {
                     shard.path(),
                     entry.name
                 );
-                self.warn("file_ignored", shard.path(), message);
+                self.warn(WarningCode::FileIgnored, shard.path(), message);
                 continue;
             }
             let position = self.shards.len();
@@ -346,7 +346,7 @@ impl<S: ByteSource> Checkpoint<S> {
                     shard.path(),
                     and_more(repeated.len())
                 );
-                self.warn("tensor_repeated", name, message);
+                self.warn(WarningCode::TensorRepeated, name, message);
             }
             if let Some((metadata, split)) = gguf {
                 described.push((shard.path().to_owned(), metadata, split));
@@ -385,7 +385,7 @@ impl<S: ByteSource> Checkpoint<S> {
             let message = format!(
                 "`{path}` is one of {count} files, and {absent} of them {are} missing; what is there is inspected. Add them to see the whole model"
             );
-            self.warn("shard_missing", path, message);
+            self.warn(WarningCode::ShardMissing, path, message);
             self.missing_shards.extend(missing);
         }
         if let Some(promised) = promised.filter(|&promised| promised != tensors as u64)
@@ -395,7 +395,7 @@ impl<S: ByteSource> Checkpoint<S> {
             let message = format!(
                 "the {count} files hold {tensors} tensors together, and their metadata promise {promised}; they may be of several models"
             );
-            self.warn("tensors_miscounted", path, message);
+            self.warn(WarningCode::TensorsMiscounted, path, message);
         }
     }
 
@@ -425,7 +425,7 @@ impl<S: ByteSource> Checkpoint<S> {
     fn compare_catalogue(&mut self, prefix: &str, index: &Index) {
         let place: HashMap<&str, usize> =
             self.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.shard)).collect();
-        let mut messages: Vec<(&str, String, String)> = Vec::new();
+        let mut messages: Vec<(WarningCode, String, String)> = Vec::new();
         let missing = order::distinct(self.missing_shards.iter().map(|name| file_name(name)));
         let (mut elsewhere, mut absent) = (Vec::new(), Vec::new());
         for (tensor, file) in &index.weight_map {
@@ -441,22 +441,22 @@ impl<S: ByteSource> Checkpoint<S> {
                 "the index puts {tensor:?} in `{file}`, but it is in `{real}`{}; the shards are believed",
                 and_more(elsewhere.len())
             );
-            messages.push(("index_wrong_shard", (*tensor).clone(), message));
+            messages.push((WarningCode::IndexWrongShard, (*tensor).clone(), message));
         }
         if let Some((tensor, file)) = absent.first() {
             let message = format!(
                 "the index puts {tensor:?} in `{file}`, which does not hold it{}",
                 and_more(absent.len())
             );
-            messages.push(("index_absent_tensor", (*tensor).clone(), message));
+            messages.push((WarningCode::IndexAbsentTensor, (*tensor).clone(), message));
         }
         for (code, place, message) in messages {
             self.warn(code, &place, message);
         }
     }
 
-    fn warn(&mut self, code: &str, place: &str, message: String) {
-        self.warnings.push(Warning { code: code.to_owned(), message, r#where: place.to_owned() });
+    fn warn(&mut self, code: WarningCode, place: &str, message: String) {
+        self.warnings.push(Warning::new(code, place, message));
     }
 }
 

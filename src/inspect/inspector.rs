@@ -6,7 +6,7 @@ use crate::checkpoint::config::Config;
 use crate::norm::NormSite;
 use crate::norm::convention::Storage;
 use crate::reader::ReaderIndex;
-use crate::report::{Verification, Warning};
+use crate::report::{Verification, Warning, WarningCode};
 use crate::source::ByteSource;
 
 pub(super) struct Inspector<'a, S> {
@@ -39,7 +39,7 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
                 "`{}` declares a width of {widths}, which no tensor has: it is of another model and is not believed",
                 config.path
             );
-            inspector.warn("config_foreign", &config.path, message);
+            inspector.warn(WarningCode::ConfigForeign, &config.path, message);
         }
         inspector
     }
@@ -56,8 +56,8 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
         self.checkpoint.config_of(name).filter(|config| !self.foreign_configs.contains(&config.path.as_str()))
     }
 
-    pub(super) fn warn(&mut self, code: &str, place: &str, message: String) {
-        self.warnings.push(Warning { code: code.to_owned(), message, r#where: place.to_owned() });
+    pub(super) fn warn(&mut self, code: WarningCode, place: &str, message: String) {
+        self.warnings.push(Warning::new(code, place, message));
     }
 }
 

@@ -84,22 +84,26 @@ impl Outcomes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::WarningCode;
 
-    fn warning(code: &str, message: &str) -> Warning {
-        Warning { code: code.to_owned(), message: message.to_owned(), r#where: "norm".to_owned() }
+    fn warning(code: WarningCode, message: &str) -> Warning {
+        Warning::new(code, "norm", message)
     }
 
     #[test]
     fn where_nothing_was_measured_the_reason_is_that_of_the_first_site() {
         let outcome = |message| Outcome {
             site: None,
-            warnings: vec![warning("not_measured", message), warning("gpu_failed", "the GPU went away")],
+            warnings: vec![
+                warning(WarningCode::NotMeasured, message),
+                warning(WarningCode::GpuFailed, "the GPU went away"),
+            ],
             unit_roundoff: 0.0,
             kernel_seconds: None,
         };
         let measured = |outcomes| Outcomes {
             outcomes,
-            warnings: vec![warning("activations_unmatched", "one tensor is of no site")],
+            warnings: vec![warning(WarningCode::ActivationsUnmatched, "one tensor is of no site")],
             device: "cpu".to_owned(),
             input: "y.npy".to_owned(),
             seconds: 1.0,

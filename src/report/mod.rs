@@ -39,7 +39,7 @@ pub use reader::{DeadDirections, DeadParameters, ReaderReport, ReaderUse};
 pub use site::{NormReport, NormRole, ScaleConvention};
 pub use site_kernel::{KernelForm, KernelReport};
 pub use verification::{KindByLoss, PassSummary, ResidualBlock, ResidualFall, Verification};
-pub use warning::Warning;
+pub use warning::{Warning, WarningCode};
 pub use writer::{WriterPart, WriterReport};
 
 /// The schema name every report carries.

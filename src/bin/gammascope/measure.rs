@@ -9,7 +9,7 @@ use gammascope::measure::activations::{ActivationsError, Captured};
 use gammascope::measure::gram::Gridded;
 use gammascope::measure::plan::{self, Plan};
 use gammascope::report::measured::{Outcome, Outcomes};
-use gammascope::report::{MeasuredVerdict, Report, Warning};
+use gammascope::report::{MeasuredVerdict, Report, Warning, WarningCode};
 use gammascope::run::device::Device;
 use gammascope::source::disk::DiskSource;
 use std::io::{self, Write};
@@ -100,8 +100,7 @@ fn plan(inspection: &Inspection, activations: &Path, site: Option<&str>) -> Resu
 
 /// The file went away while it was measured.
 fn failed(message: String, activations: &Path) -> Outcome {
-    let r#where = activations.to_string_lossy().into_owned();
-    let warning = Warning { code: "not_measured".to_owned(), message, r#where };
+    let warning = Warning::new(WarningCode::NotMeasured, activations.to_string_lossy(), message);
     Outcome { site: None, warnings: vec![warning], unit_roundoff: 0.0, kernel_seconds: None }
 }
 
