@@ -1,9 +1,9 @@
 //! One report from what was read: each site with its evidence, kernel and readers, then the model as a whole.
 
 use super::dead::{reader_reports, total_dead};
-use super::inspector::Inspector;
 use super::judge::Judged;
 use super::kernel::{kernel_of, kernel_report};
+use super::report_builder::ReportBuilder;
 use super::{Inspection, Stored};
 use crate::checkpoint::TensorError;
 use crate::checkpoint::config::{Config, Scope};
@@ -21,7 +21,7 @@ use crate::report::{
 };
 use crate::source::{ByteSource, Transfer};
 
-impl<S: ByteSource> Inspector<'_, S> {
+impl<S: ByteSource> ReportBuilder<'_, S> {
     pub(super) fn report(mut self, stored: &[Stored]) -> Inspection {
         let read = self.sites.iter().zip(stored);
         self.storage = Storage::of(

@@ -1,7 +1,7 @@
 //! What the `Inspection` of either module does. wasm_bindgen exports no generic type, so each module has its own.
 
 use crate::js::{sentence, to_js};
-use gammascope::inspect::{Inspection, Opened, Progress, Weights};
+use gammascope::inspect::{Inspection, Opened, Progress, WeightSample};
 use gammascope::source::ByteSource;
 use js_sys::{Error, Function};
 use std::ops::ControlFlow;
@@ -19,7 +19,7 @@ pub fn to_progress(progress: Function) -> impl Fn(Progress) {
 
 /// Samples at most `budget` bytes of the weights that write the residual streams, calling `progress` as it reads; a `progress` that
 /// returns true ends it.
-pub async fn sample<S: ByteSource>(opened: &Opened<S>, budget: f64, progress: Function) -> Weights {
+pub async fn sample<S: ByteSource>(opened: &Opened<S>, budget: f64, progress: Function) -> WeightSample {
     let report = |state: Progress| {
         let answer = to_js(&state).ok().and_then(|state| progress.call1(&JsValue::NULL, &state).ok());
         if answer.is_some_and(|answer| answer.is_truthy()) {
