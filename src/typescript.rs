@@ -10,7 +10,7 @@ use crate::report::adapter::{AdapterModule, AdapterReport, SkippedModule};
 use crate::report::claims::Claim;
 use crate::report::comparison::{ComparedCheckpoint, Comparison, MatchedBy, SiteComparison, UnpairedSite};
 use crate::report::kernels::{ExportedKernel, KernelExport};
-use crate::report::measured::{MeasurementPlan, RunInput, RunOptions, RunPlan, RunSites};
+use crate::report::plan::{MeasurementPlan, RunInput, RunOptions, RunPlan, RunSites};
 use crate::report::random_init::{RandomInit, RandomInitSite};
 use crate::report::scan::ScanLine;
 use crate::report::*;
@@ -88,6 +88,7 @@ fn declarations() -> String {
         Component,
         Eigenvalue,
         Warning,
+        WarningCode,
         Comparison,
         ComparedCheckpoint,
         MatchedBy,

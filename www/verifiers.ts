@@ -6,7 +6,7 @@ import { workersFor } from './cores';
 import { Inspector } from './inspector';
 import { Pool } from './pool';
 import type { Device, Dropped, Entry, Json } from './protocol';
-import type { MeasurementPlan, Progress } from './report';
+import type { MeasurementPlan, Progress, Warning } from './report';
 
 /** What is to be measured. */
 export type Wanted = { entries: Entry[]; activations: Dropped; site: string | undefined; device: Device };
@@ -92,5 +92,6 @@ async function start({ entries }: Wanted, signal: AbortSignal): Promise<Inspecto
 /** The outcome of a site whose verifier broke: out of memory, as a rule. */
 export function failed(site: string, error: unknown): Json {
   const message = `\`${site}\`: ${error instanceof Error ? error.message : String(error)}`;
-  return JSON.stringify({ site: null, warnings: [{ code: 'not_measured', message, where: site }], unit_roundoff: 0, kernel_seconds: null });
+  const warning: Warning = { code: 'not_measured', message, where: site };
+  return JSON.stringify({ site: null, warnings: [warning], unit_roundoff: 0, kernel_seconds: null });
 }

@@ -12,7 +12,7 @@ use crate::kernel::adapter::waste;
 use crate::kernel::direction::Kernel;
 use crate::kernel::scale::Scale;
 use crate::report::adapter::{AdapterModule, AdapterReport, SCHEMA, SkippedModule};
-use crate::report::{KernelForm, NormReport, ReaderReport, Warning};
+use crate::report::{KernelForm, NormReport, ReaderReport, Warning, WarningCode};
 use crate::source::{ByteSource, SourceError};
 use names::{Base, LoraPart};
 use serde_json::Value;
@@ -91,14 +91,12 @@ impl<S: ByteSource> Adapter<S> {
             let bytes = source.read(0..source.length().min(MAX_CONFIG_BYTES)).await?;
             match serde_json::from_slice::<Value>(&bytes) {
                 Ok(value) => config = Some(value),
-                Err(reason) => warnings.push(Warning {
-                    code: "adapter_config_unreadable".to_owned(),
-                    message: format!(
-                        "`{}` is not JSON ({reason}); the adapter is taken for a plain LoRA",
-                        source.path()
-                    ),
-                    r#where: source.path().to_owned(),
-                }),
+                Err(reason) => {
+                    let path = source.path();
+                    let message =
+                        format!("`{path}` is not JSON ({reason}); the adapter is taken for a plain LoRA");
+                    warnings.push(Warning::new(WarningCode::AdapterConfigUnreadable, path, message));
+                }
             }
         }
         let checkpoint = checkpoint::open_any(files).await?;

@@ -5,6 +5,7 @@ use super::gather::{file_name, numbered};
 use super::gguf::Split;
 use super::index::Index;
 use crate::order;
+use crate::report::WarningCode;
 use crate::source::ByteSource;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -19,7 +20,7 @@ impl<S: ByteSource> Checkpoint<S> {
         let given = order::distinct(shards.iter().map(|shard| file_name(shard.path())));
         if !given.iter().any(|name| order::has(&named, name)) {
             let message = "the index names none of the shards given, so it is of another checkpoint; the shards are inspected without it";
-            self.warn("index_foreign", path, message.to_owned());
+            self.warn(WarningCode::IndexForeign, path, message.to_owned());
             return;
         }
         let missing: Vec<String> =
@@ -30,7 +31,7 @@ impl<S: ByteSource> Checkpoint<S> {
         *shards = kept;
         for shard in left_out {
             self.warn(
-                "file_ignored",
+                WarningCode::FileIgnored,
                 shard.path(),
                 format!("`{}` is not named by the index and was left out", shard.path()),
             );
@@ -51,7 +52,7 @@ impl<S: ByteSource> Checkpoint<S> {
                 missing.len()
             ),
         };
-        self.warn("shard_missing", &missing[0], message);
+        self.warn(WarningCode::ShardMissing, &missing[0], message);
         self.missing_shards.extend(missing);
     }
 
@@ -75,7 +76,7 @@ impl<S: ByteSource> Checkpoint<S> {
             let message = format!(
                 "`{path}` is one of {count} files, and {absent} of them {are} missing; what is there is inspected. Add them to see the whole model"
             );
-            self.warn("shard_missing", path, message);
+            self.warn(WarningCode::ShardMissing, path, message);
             self.missing_shards.extend(missing);
         }
         if let Some(promised) = promised.filter(|&promised| promised != tensors as u64)
@@ -85,7 +86,7 @@ impl<S: ByteSource> Checkpoint<S> {
             let message = format!(
                 "the {count} files hold {tensors} tensors together, and their metadata promise {promised}; they may be of several models"
             );
-            self.warn("tensors_miscounted", path, message);
+            self.warn(WarningCode::TensorsMiscounted, path, message);
         }
     }
 
@@ -93,7 +94,7 @@ impl<S: ByteSource> Checkpoint<S> {
     pub(super) fn compare_catalogue(&mut self, prefix: &str, index: &Index) {
         let place: HashMap<&str, usize> =
             self.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.shard)).collect();
-        let mut messages: Vec<(&str, String, String)> = Vec::new();
+        let mut messages: Vec<(WarningCode, String, String)> = Vec::new();
         let missing = order::distinct(self.missing_shards.iter().map(|name| file_name(name)));
         let (mut elsewhere, mut absent) = (Vec::new(), Vec::new());
         for (tensor, file) in &index.weight_map {
@@ -109,14 +110,14 @@ impl<S: ByteSource> Checkpoint<S> {
                 "the index puts {tensor:?} in `{file}`, but it is in `{real}`{}; the shards are believed",
                 and_more(elsewhere.len())
             );
-            messages.push(("index_wrong_shard", (*tensor).clone(), message));
+            messages.push((WarningCode::IndexWrongShard, (*tensor).clone(), message));
         }
         if let Some((tensor, file)) = absent.first() {
             let message = format!(
                 "the index puts {tensor:?} in `{file}`, which does not hold it{}",
                 and_more(absent.len())
             );
-            messages.push(("index_absent_tensor", (*tensor).clone(), message));
+            messages.push((WarningCode::IndexAbsentTensor, (*tensor).clone(), message));
         }
         for (code, place, message) in messages {
             self.warn(code, &place, message);

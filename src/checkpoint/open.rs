@@ -10,7 +10,7 @@ use super::index::Index;
 use super::read::{Header, format_of, read_header, sniff};
 use super::{Checkpoint, CheckpointError, Tensor, compare_names, partial};
 use crate::order;
-use crate::report::Warning;
+use crate::report::{Warning, WarningCode};
 use crate::source::{ByteSource, Meter, SourceError};
 use futures_util::{StreamExt, stream};
 use serde_json::{Map, Value};
@@ -98,7 +98,7 @@ pub async fn open<S: ByteSource>(
             "`{path}` lies beside `{}` as a copy, a part or another model, and was left out; open it alone to see it",
             checkpoint.shards[0].path()
         );
-        checkpoint.warn("file_ignored", &path, message);
+        checkpoint.warn(WarningCode::FileIgnored, &path, message);
     }
     let declared = checkpoint.configs.iter().find_map(|config| partial::declared(config.scope("")));
     let names = checkpoint.tensors.iter().map(|tensor| tensor.name.as_str());
@@ -205,7 +205,7 @@ impl<S: ByteSource> Checkpoint<S> {
         let bytes = self.meter.read(source, 0..source.length().min(MAX_JSON_BYTES)).await?;
         match Config::parse(prefix, source.path(), &bytes) {
             Ok(config) => self.configs.push(config),
-            Err(error) => self.warn("config_unreadable", source.path(), error.to_string()),
+            Err(error) => self.warn(WarningCode::ConfigUnreadable, source.path(), error.to_string()),
         }
         Ok(())
     }
@@ -248,7 +248,7 @@ impl<S: ByteSource> Checkpoint<S> {
         for source in &indexes {
             if chosen.is_some() {
                 self.warn(
-                    "index_ignored",
+                    WarningCode::IndexIgnored,
                     source.path(),
                     format!("`{}` is a second index of the same folder and was left out", source.path()),
                 );
@@ -260,7 +260,7 @@ impl<S: ByteSource> Checkpoint<S> {
             };
             match parsed {
                 Ok(index) => chosen = Some(index),
-                Err(message) => self.warn("index_unreadable", source.path(), message),
+                Err(message) => self.warn(WarningCode::IndexUnreadable, source.path(), message),
             }
         }
         chosen
@@ -309,7 +309,7 @@ impl<S: ByteSource> Checkpoint<S> {
                 Ok(header) => header,
                 Err(error) => {
                     self.warn(
-                        "shard_damaged",
+                        WarningCode::ShardDamaged,
                         shard.path(),
                         format!("{error}. The other shards are inspected"),
                     );
@@ -332,7 +332,7 @@ impl<S: ByteSource> Checkpoint<S> {
                     shard.path(),
                     entry.name
                 );
-                self.warn("file_ignored", shard.path(), message);
+                self.warn(WarningCode::FileIgnored, shard.path(), message);
                 continue;
             }
             let position = self.shards.len();
@@ -361,7 +361,7 @@ impl<S: ByteSource> Checkpoint<S> {
                     shard.path(),
                     and_more(repeated.len())
                 );
-                self.warn("tensor_repeated", name, message);
+                self.warn(WarningCode::TensorRepeated, name, message);
             }
             if let Some((metadata, split)) = gguf {
                 described.push((shard.path().to_owned(), metadata, split));
@@ -402,8 +402,8 @@ impl<S: ByteSource> Checkpoint<S> {
         }
     }
 
-    pub(super) fn warn(&mut self, code: &str, place: &str, message: String) {
-        self.warnings.push(Warning { code: code.to_owned(), message, r#where: place.to_owned() });
+    pub(super) fn warn(&mut self, code: WarningCode, place: &str, message: String) {
+        self.warnings.push(Warning::new(code, place, message));
     }
 }
 

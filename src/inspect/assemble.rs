@@ -1,9 +1,9 @@
 //! One report from what was read: each site with its evidence, kernel and readers, then the model as a whole.
 
 use super::dead::{reader_reports, total_dead};
-use super::inspector::Inspector;
 use super::judge::Judged;
 use super::kernel::{kernel_of, kernel_report};
+use super::report_builder::ReportBuilder;
 use super::{Inspection, Stored};
 use crate::checkpoint::TensorError;
 use crate::checkpoint::config::{Config, Scope};
@@ -17,11 +17,11 @@ use crate::reader::Readers;
 use crate::report::sentence;
 use crate::report::{
     CheckpointSummary, DeadParameters, ModelSummary, NormKind, NormReport, NormRole, RemoteSummary, Report,
-    SCHEMA,
+    SCHEMA, WarningCode,
 };
 use crate::source::{ByteSource, Transfer};
 
-impl<S: ByteSource> Inspector<'_, S> {
+impl<S: ByteSource> ReportBuilder<'_, S> {
     pub(super) fn report(mut self, stored: &[Stored]) -> Inspection {
         let read = self.sites.iter().zip(stored);
         self.storage = Storage::of(
@@ -38,7 +38,7 @@ impl<S: ByteSource> Inspector<'_, S> {
         self.warn_about_names();
         if norms.is_empty() {
             let message = "no norm was found in the catalogue: there is no scale to read a dead direction from. A checkpoint of a transformer has tensors named like `…norm.weight`";
-            self.warn("no_norms", &self.checkpoint.name, message.to_owned());
+            self.warn(WarningCode::NoNorms, &self.checkpoint.name, message.to_owned());
         }
         let dead_parameters = total_dead(&norms);
         let model = self.model(&norms, &dead_parameters);
@@ -98,7 +98,7 @@ impl<S: ByteSource> Inspector<'_, S> {
         };
         let problem = scale_problem.or(not_finite).or(shift_problem);
         if let Some(message) = &problem {
-            self.warn("scale_unusable", &site.name, format!("{message}. The other sites go on"));
+            self.warn(WarningCode::ScaleUnusable, &site.name, format!("{message}. The other sites go on"));
         }
         // One direction for all heads would be wrong for each of them.
         let scale = scale.filter(|_| !site.per_head);
@@ -187,7 +187,7 @@ impl<S: ByteSource> Inspector<'_, S> {
                 tensors[0],
                 self.checkpoint.format.name()
             );
-            self.warn("dtype_unknown", tensors[0], message);
+            self.warn(WarningCode::DtypeUnknown, tensors[0], message);
         }
     }
 
@@ -213,7 +213,7 @@ impl<S: ByteSource> Inspector<'_, S> {
                 tensors.len()
             )
         };
-        self.warn("names_opaque", name, message);
+        self.warn(WarningCode::NamesOpaque, name, message);
     }
 }
 

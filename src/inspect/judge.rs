@@ -2,7 +2,7 @@
 //! what their siblings are.
 
 use super::Stored;
-use super::inspector::Inspector;
+use super::report_builder::ReportBuilder;
 use crate::norm::NormSite;
 use crate::norm::evidence::{self, BothKinds, Evidence, Siblings, Source, Stream, Witness};
 use crate::norm::verdict::{self, Verdict};
@@ -18,7 +18,7 @@ pub(super) struct Judged {
     pub(super) verdict: Verdict,
 }
 
-impl<S: ByteSource> Inspector<'_, S> {
+impl<S: ByteSource> ReportBuilder<'_, S> {
     /// Judges every site.
     pub(super) fn judge(&self, stored: &[Stored]) -> Vec<Judged> {
         let mut judged: Vec<Judged> =

@@ -2,9 +2,9 @@
 
 mod assemble;
 mod dead;
-mod inspector;
 mod judge;
 mod kernel;
+mod report_builder;
 mod weights;
 
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Tensor, TensorError};
@@ -15,14 +15,14 @@ use crate::report::claims::Claim;
 use crate::report::{Report, Verification, Warning};
 use crate::source::{ByteSource, SourceError};
 use crate::writer;
-use inspector::Inspector;
+use report_builder::ReportBuilder;
 use serde::Serialize;
 use std::ops::ControlFlow;
 use weights::Streams;
 
-pub use weights::Weights;
+pub use weights::WeightSample;
 
-/// How far an inspection has come.
+/// How far reading, measuring or running has come: one stage of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Progress {
@@ -128,7 +128,7 @@ pub async fn open_knowing<S: ByteSource>(
         })
         .collect::<Vec<_>>();
     let streams = Streams::default();
-    let inspection = Inspector::new(&checkpoint, &sites, &streams).report(&stored);
+    let inspection = ReportBuilder::new(&checkpoint, &sites, &streams).report(&stored);
     Ok(Opened { inspection, checkpoint, sites, stored, streams, measured: None })
 }
 
@@ -143,7 +143,7 @@ async fn find_sites<S: ByteSource>(
 ) -> (Vec<NormSite>, Read) {
     let tensors = &checkpoint.tensors;
     let config_of = |name: &str| {
-        let config = checkpoint.config_of(name).filter(|config| inspector::fits(config, checkpoint))?;
+        let config = checkpoint.config_of(name).filter(|config| report_builder::fits(config, checkpoint))?;
         Some(config.scope(name))
     };
     // Every configuration that diffusers writes says which of its classes it is for.
@@ -178,7 +178,11 @@ async fn find_sites<S: ByteSource>(
 impl<S: ByteSource> Opened<S> {
     /// Samples the weights that write the residual streams, at most `budget` bytes of them. `progress` may end it.
     /// What comes back is taken up by [`Opened::take`]; figures can be drawn meanwhile.
-    pub async fn weigh(&self, budget: u64, mut progress: impl FnMut(Progress) -> ControlFlow<()>) -> Weights {
+    pub async fn weigh(
+        &self,
+        budget: u64,
+        mut progress: impl FnMut(Progress) -> ControlFlow<()>,
+    ) -> WeightSample {
         let writers = writer::find(&self.checkpoint.tensors, &self.sites);
         let planned = writer::sample::plan(&self.checkpoint.tensors, writers, budget);
         let total = planned.len() as u32;
@@ -188,12 +192,12 @@ impl<S: ByteSource> Opened<S> {
         .await;
         let complete = sampled.len() == total as usize;
         let tied = if complete { tied::by_values(&self.checkpoint).await } else { Vec::new() };
-        Weights { complete, sampled, tied }
+        WeightSample { complete, sampled, tied }
     }
 
     /// Makes the report anew with what the weights say. A sample that was ended early says nothing.
-    pub fn take(&mut self, weights: Weights) {
-        self.streams = Streams::new(weights);
+    pub fn take(&mut self, sample: WeightSample) {
+        self.streams = Streams::new(sample);
         self.report_anew();
     }
 
@@ -233,10 +237,10 @@ impl<S: ByteSource> Opened<S> {
     }
 
     fn report_anew(&mut self) {
-        let mut inspector = Inspector::new(&self.checkpoint, &self.sites, &self.streams);
+        let mut builder = ReportBuilder::new(&self.checkpoint, &self.sites, &self.streams);
         if let Some((verification, warnings)) = &self.measured {
-            inspector = inspector.with(verification, warnings.clone());
+            builder = builder.with(verification, warnings.clone());
         }
-        self.inspection = inspector.report(&self.stored);
+        self.inspection = builder.report(&self.stored);
     }
 }

@@ -10,7 +10,7 @@ use crate::writer::sample::Sampled;
 
 /// A sample of the weights.
 #[derive(Debug)]
-pub struct Weights {
+pub struct WeightSample {
     /// Each writer with its energy.
     pub(super) sampled: Vec<Sampled>,
     /// Nobody ended it early.
@@ -19,7 +19,7 @@ pub struct Weights {
     pub(super) tied: Vec<usize>,
 }
 
-impl Weights {
+impl WeightSample {
     /// Whether it was ended early, and so says nothing.
     pub fn is_partial(&self) -> bool {
         !self.complete
@@ -46,13 +46,13 @@ impl Default for Streams {
 }
 
 impl Streams {
-    pub(super) fn new(weights: Weights) -> Self {
-        if !weights.complete {
+    pub(super) fn new(sample: WeightSample) -> Self {
+        if !sample.complete {
             return Self { why_not: "the sampling of the weights was stopped", ..Self::default() };
         }
-        let tied = weights.tied;
-        let found = !weights.sampled.is_empty();
-        let sampled: Vec<(Sampled, Energy)> = weights
+        let tied = sample.tied;
+        let found = !sample.sampled.is_empty();
+        let sampled: Vec<(Sampled, Energy)> = sample
             .sampled
             .into_iter()
             .filter_map(|sampled| Some((sampled.energy?, sampled)))

@@ -6,8 +6,9 @@ use super::gram::{Gram, Gridded};
 use super::rows::Rows;
 use super::site::{Norm, measure};
 use crate::inspect::Inspection;
-use crate::report::measured::{MeasurementPlan, Outcome};
-use crate::report::{SiteVerification, Warning};
+use crate::report::measured::Outcome;
+use crate::report::plan::MeasurementPlan;
+use crate::report::{SiteVerification, Warning, WarningCode};
 use crate::source::ByteSource;
 
 /// What is to be measured.
@@ -60,13 +61,12 @@ pub fn plan(sites: &[&str], tensors: &[&str], chosen: Option<&str>) -> Result<Pl
 impl Plan {
     /// What the user should know about it.
     pub fn warnings(&self) -> Vec<Warning> {
-        let warning = |first: &String| Warning {
-            code: "activations_unmatched".to_owned(),
-            message: format!(
+        let warning = |first: &String| {
+            let message = format!(
                 "{} tensors of activations match no norm site, such as `{first}`: they were not measured",
                 self.unmatched.len()
-            ),
-            r#where: first.clone(),
+            );
+            Warning::new(WarningCode::ActivationsUnmatched, first, message)
         };
         self.unmatched.first().map(warning).into_iter().collect()
     }
@@ -161,7 +161,7 @@ pub(crate) fn outcome(name: &str, measured: Result<SiteVerification, String>, un
     match measured {
         Ok(site) => Outcome { site: Some(site), warnings: Vec::new(), unit_roundoff, kernel_seconds: None },
         Err(message) => {
-            let warning = Warning { code: "not_measured".to_owned(), message, r#where: name.to_owned() };
+            let warning = Warning::new(WarningCode::NotMeasured, name, message);
             Outcome { site: None, warnings: vec![warning], unit_roundoff, kernel_seconds: None }
         }
     }
@@ -203,7 +203,7 @@ impl Speeds {
 
 /// That a GPU was wanted and there is none to use.
 pub fn no_gpu(error: &impl std::fmt::Display) -> Warning {
-    Warning { code: "no_gpu".to_owned(), message: error.to_string(), r#where: "cpu".to_owned() }
+    Warning::new(WarningCode::NoGpu, "cpu", error.to_string())
 }
 
 /// Why a site without a usable scale cannot be measured.

@@ -5,6 +5,8 @@ use crate::forward::kernels::{Cpu, Kernels, Shape};
 use crate::measure::gram::{Gram, Gridded};
 use crate::model::operation::Layout;
 use crate::report::Warning;
+#[cfg(feature = "gpu")]
+use crate::report::WarningCode;
 use safetensors::Dtype;
 
 #[cfg(feature = "gpu")]
@@ -88,11 +90,8 @@ impl Device {
     pub async fn warning(&self) -> Option<Warning> {
         #[cfg(feature = "gpu")]
         if let Some(error) = &*self.fault.lock().await {
-            return Some(Warning {
-                code: "gpu_failed".to_owned(),
-                message: format!("{error}. The measurement went on on the CPU, with the same numbers"),
-                r#where: self.name().to_owned(),
-            });
+            let message = format!("{error}. The measurement went on on the CPU, with the same numbers");
+            return Some(Warning::new(WarningCode::GpuFailed, self.name(), message));
         }
         None
     }

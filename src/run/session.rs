@@ -13,8 +13,9 @@ use crate::measure::residual;
 use crate::model::architecture::Norm;
 use crate::model::operation::Centring;
 use crate::model::{self, Architecture, ModelError};
-use crate::report::measured::{Measured as Outcomes, RunPlan};
-use crate::report::{KindByLoss, NormKind, PassSummary, Preservation, Verification, Warning};
+use crate::report::measured::Outcomes;
+use crate::report::plan::RunPlan;
+use crate::report::{KindByLoss, NormKind, PassSummary, Preservation, Verification, Warning, WarningCode};
 use crate::run::device::Machine;
 use crate::source::ByteSource;
 use serde::{Deserialize, Serialize};
@@ -403,14 +404,11 @@ impl Run {
         let stream = 4 * (self.input.ids.len() * self.architecture.width) as u64;
         let needed = matrix.max(stream);
         let has = machine.largest_buffer().filter(|has| *has < needed)?;
-        Some(Warning {
-            code: "gpu_too_small".to_owned(),
-            message: format!(
-                "`{}` allows buffers of {has} bytes, and one of {needed} is needed: the run will go on on the CPU. Run fewer tokens, or choose the CPU",
-                machine.name()
-            ),
-            r#where: machine.name().to_owned(),
-        })
+        let message = format!(
+            "`{}` allows buffers of {has} bytes, and one of {needed} is needed: the run will go on on the CPU. Run fewer tokens, or choose the CPU",
+            machine.name()
+        );
+        Some(Warning::new(WarningCode::GpuTooSmall, machine.name(), message))
     }
 
     fn measures(&self, inspection: &Inspection, site: &str) -> bool {
@@ -421,27 +419,24 @@ impl Run {
     fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         if self.stream_is_normalised() {
-            warnings.push(Warning {
-                code: "residual_normalised".to_owned(),
-                message: "every block ends in a norm, so the least singular value of the residual stream is that norm's kernel: it is not listed".to_owned(),
-                r#where: "residual".to_owned(),
-            });
+            let message = "every block ends in a norm, so the least singular value of the residual stream is that norm's kernel: it is not listed";
+            warnings.push(Warning::new(WarningCode::ResidualNormalised, "residual", message));
         }
         if self.left_out > 0 {
             let (blocks, all) = (self.blocks(), self.blocks() + self.left_out);
-            warnings.push(Warning {
-                code: "blocks_left_out".to_owned(),
-                message: format!("the first {blocks} of {all} blocks are run: the final norm reads the stream after those, which is not what it was trained on, and there are no logits and no loss"),
-                r#where: format!("block {}", blocks - 1),
-            });
+            let message = format!(
+                "the first {blocks} of {all} blocks are run: the final norm reads the stream after those, which is not what it was trained on, and there are no logits and no loss"
+            );
+            let place = format!("block {}", blocks - 1);
+            warnings.push(Warning::new(WarningCode::BlocksLeftOut, place, message));
         }
         if self.input.ids.len() <= self.architecture.width {
             let (tokens, width) = (self.input.ids.len(), self.architecture.width);
-            warnings.push(Warning {
-                code: "few_tokens".to_owned(),
-                message: format!("{tokens} tokens are no more than the width {width}: any {tokens} vectors leave a kernel, so norms of that width will not be measured. Run more than {width}, better {}", USUAL_RATIO * width),
-                r#where: "tokens".to_owned(),
-            });
+            let message = format!(
+                "{tokens} tokens are no more than the width {width}: any {tokens} vectors leave a kernel, so norms of that width will not be measured. Run more than {width}, better {}",
+                USUAL_RATIO * width
+            );
+            warnings.push(Warning::new(WarningCode::FewTokens, "tokens", message));
         }
         warnings
     }
@@ -461,11 +456,8 @@ impl Run {
                 Err(RunError::Forward(ForwardError::Device { reason })) => {
                     let done = state.blocks;
                     let mut outcome = self.on(opened, &Cpu, state, &mut give).await?;
-                    outcome.warnings.push(Warning {
-                        code: "gpu_failed".to_owned(),
-                        message: format!("{reason}. The run went on on the CPU, from block {done} on"),
-                        r#where: kernels.name().to_owned(),
-                    });
+                    let message = format!("{reason}. The run went on on the CPU, from block {done} on");
+                    outcome.warnings.push(Warning::new(WarningCode::GpuFailed, kernels.name(), message));
                     return Ok(outcome);
                 }
                 other => return other,
@@ -572,14 +564,11 @@ impl Run {
 
     fn no_better_than_a_guess(&self, loss: &KindByLoss) -> Warning {
         let (vocabulary, best) = (self.architecture.vocabulary, loss.layernorm.min(loss.rmsnorm));
-        Warning {
-            code: "loss_of_a_guess".to_owned(),
-            message: format!(
-                "the model predicts the next token about as well as a guess among {vocabulary} does ({best:.2} nats, a guess {:.2}): its weights are untrained, or the tokens are of another tokenizer, so the loss says nothing of the kind",
-                (vocabulary as f64).ln()
-            ),
-            r#where: "tokens".to_owned(),
-        }
+        let message = format!(
+            "the model predicts the next token about as well as a guess among {vocabulary} does ({best:.2} nats, a guess {:.2}): its weights are untrained, or the tokens are of another tokenizer, so the loss says nothing of the kind",
+            (vocabulary as f64).ln()
+        );
+        Warning::new(WarningCode::LossOfAGuess, "tokens", message)
     }
 
     /// All that came of it.
@@ -679,20 +668,16 @@ impl RunResult {
                 // A profile with a gap would number its blocks wrongly.
                 Ok(_) => break,
                 Err(message) => {
-                    let (code, r#where) = ("residual_not_measured".to_owned(), format!("block {block}"));
-                    warnings.push(Warning { code, message, r#where });
+                    let place = format!("block {block}");
+                    warnings.push(Warning::new(WarningCode::ResidualNotMeasured, place, message));
                     break;
                 }
             }
         }
         if let Some(blocks) = outcome.stopped {
-            warnings.push(Warning {
-                code: "run_stopped".to_owned(),
-                message: format!(
-                    "the run was stopped after {blocks} blocks: what comes after them was not measured"
-                ),
-                r#where: format!("block {blocks}"),
-            });
+            let message =
+                format!("the run was stopped after {blocks} blocks: what comes after them was not measured");
+            warnings.push(Warning::new(WarningCode::RunStopped, format!("block {blocks}"), message));
         }
         let outcomes = sites.into_iter().map(|(_, outcome)| outcome).collect();
         let (mut verification, warnings) =

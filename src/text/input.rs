@@ -2,7 +2,7 @@
 
 use super::{SAMPLE, TextError, Tokenizer};
 use crate::inspect::Opened;
-use crate::report::Warning;
+use crate::report::{Warning, WarningCode};
 use crate::run::ids::{TokenIds, Wanted, uniform};
 use crate::source::ByteSource;
 
@@ -124,11 +124,8 @@ pub async fn of_checkpoint<S: ByteSource>(
 
 /// That uniform ids are run, and why the sample text is not.
 pub fn not_run(why: &TextError) -> Warning {
-    Warning {
-        code: "text_not_run".to_owned(),
-        message: format!("{why}. Uniform token ids are run instead"),
-        r#where: "tokenizer.json".to_owned(),
-    }
+    let message = format!("{why}. Uniform token ids are run instead");
+    Warning::new(WarningCode::TextNotRun, "tokenizer.json", message)
 }
 
 fn quoted(name: &str) -> String {

@@ -4,8 +4,8 @@ use crate::support;
 use crate::support::network::{Network, Random, WIDTH, Weights};
 use gammascope::adapter::{Adapter, weigh};
 use gammascope::inspect::Opened;
-use gammascope::report::KernelForm;
 use gammascope::report::adapter::{AdapterReport, SCHEMA};
+use gammascope::report::{KernelForm, WarningCode};
 use gammascope::source::memory::MemorySource;
 
 const GPT2: Network = Network::Gpt2 { tied: true };
@@ -227,5 +227,5 @@ fn a_damaged_configuration_is_a_warning_and_earlier_steps_below_are_not_the_adap
     let adapter = pollster::block_on(Adapter::open(sources)).unwrap();
     let report = pollster::block_on(weigh(&base(GPT2, &weights), &adapter)).unwrap();
     assert_eq!((report.modules.len(), report.warnings.len()), (1, 1));
-    assert_eq!(report.warnings[0].code, "adapter_config_unreadable");
+    assert_eq!(report.warnings[0].code, WarningCode::AdapterConfigUnreadable);
 }

@@ -8,7 +8,7 @@ use crate::support::{layer_norm, tensors};
 use assert_cmd::Command;
 use gammascope::checkpoint::remote::{Access, locate};
 use gammascope::inspect::{Inspection, inspect};
-use gammascope::report::Report;
+use gammascope::report::{Report, WarningCode};
 use gammascope::source::AnySource;
 use gammascope::source::disk::DiskSource;
 use gammascope::source::http::native::{Native, NativeBody};
@@ -402,12 +402,12 @@ fn a_missing_shard_and_one_that_fails_are_named_and_the_rest_is_read() {
     ]);
     let inspection = open(&server.url("/m/")).unwrap();
     assert_eq!(inspection.report.norms.len(), 1);
-    let warning = |code: &str| {
+    let warning = |code: WarningCode| {
         let found = inspection.report.warnings.iter().find(|warning| warning.code == code);
         found.unwrap_or_else(|| panic!("{code} in {:?}", codes(&inspection))).message.clone()
     };
-    says(&warning("shard_missing"), &["2.safetensors"]);
-    says(&warning("shard_damaged"), &["3.safetensors", "status 500", "tried 4 times"]);
+    says(&warning(WarningCode::ShardMissing), &["2.safetensors"]);
+    says(&warning(WarningCode::ShardDamaged), &["3.safetensors", "status 500", "tried 4 times"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::support::transformer::{Named, Transformer, Weights, file};
 use gammascope::inspect::{self, Inspection};
 use gammascope::report::{
     EvidenceReport, KindByLoss, ModelVerdict, NormBehaviour, NormKind, NormReport, NormRole, PassSummary,
-    Report, ScaleConvention, Verification,
+    Report, ScaleConvention, Verification, WarningCode,
 };
 use gammascope::source::memory::MemorySource;
 use gammascope::writer::sample::BUDGET;
@@ -278,7 +278,7 @@ fn a_configuration_of_another_width_is_not_believed() {
     let bert = r#"{"model_type":"bert","hidden_size":777}"#;
     let report = weighed(&model(Weights::Trained { energy: 1.0 }, false), Some(bert), as_named);
     assert_eq!(report.model.verdict, ModelVerdict::RmsNorm);
-    assert!(report.warnings.iter().any(|warning| warning.code == "config_foreign"));
+    assert!(report.warnings.iter().any(|warning| warning.code == WarningCode::ConfigForeign));
 }
 
 #[test]
@@ -322,7 +322,11 @@ fn tensors_renamed_halfway_are_told_as_far_as_their_names_go() {
     let report = weighed(&model(Weights::Trained { energy: 1.0 }, false), None, half);
     assert_eq!(report.norms.len(), 5, "those that still have a name");
     assert!(report.norms.iter().all(|norm| norm.kind == NormKind::RmsNorm));
-    assert!(report.warnings.iter().any(|warning| warning.code == "names_opaque"), "{:?}", report.warnings);
+    assert!(
+        report.warnings.iter().any(|warning| warning.code == WarningCode::NamesOpaque),
+        "{:?}",
+        report.warnings
+    );
 }
 
 #[test]

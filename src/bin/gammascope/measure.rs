@@ -8,8 +8,8 @@ use gammascope::inspect::Inspection;
 use gammascope::measure::activations::{ActivationsError, Captured};
 use gammascope::measure::gram::Gridded;
 use gammascope::measure::plan::{self, Plan};
-use gammascope::report::measured::{Measured, Outcome};
-use gammascope::report::{MeasuredVerdict, Report, Warning};
+use gammascope::report::measured::{Outcome, Outcomes};
+use gammascope::report::{MeasuredVerdict, Report, Warning, WarningCode};
 use gammascope::run::device::Device;
 use gammascope::source::disk::DiskSource;
 use std::io::{self, Write};
@@ -54,7 +54,7 @@ pub(crate) fn measured(
     site: Option<&str>,
     device: &Device,
     line: &mut progress::Line,
-) -> Result<Measured, String> {
+) -> Result<Outcomes, String> {
     let began = Instant::now();
     let plan = plan(inspection, activations, site).map_err(|error| error.to_string())?;
     let places: Vec<usize> = (0..plan.pairs.len()).collect();
@@ -75,7 +75,7 @@ pub(crate) fn measured(
     if let (Some(fault), Some(last)) = (fault, outcomes.last_mut()) {
         last.warnings.push(fault);
     }
-    Ok(Measured {
+    Ok(Outcomes {
         outcomes,
         warnings: plan.warnings(),
         device: device.name().to_owned(),
@@ -100,8 +100,7 @@ fn plan(inspection: &Inspection, activations: &Path, site: Option<&str>) -> Resu
 
 /// The file went away while it was measured.
 fn failed(message: String, activations: &Path) -> Outcome {
-    let r#where = activations.to_string_lossy().into_owned();
-    let warning = Warning { code: "not_measured".to_owned(), message, r#where };
+    let warning = Warning::new(WarningCode::NotMeasured, activations.to_string_lossy(), message);
     Outcome { site: None, warnings: vec![warning], unit_roundoff: 0.0, kernel_seconds: None }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::args::Verify;
 use crate::{leave, print_json, summary};
-use gammascope::report::measured::RunPlan;
+use gammascope::report::plan::RunPlan;
 use indicatif::{DecimalBytes, HumanDuration};
 use std::io::{self, Write};
 use std::process::ExitCode;

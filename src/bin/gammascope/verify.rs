@@ -9,7 +9,7 @@ use gammascope::inspect::{Inspection, Opened};
 use gammascope::measure::gram::Gridded;
 use gammascope::measure::plan::Speeds;
 use gammascope::model::random;
-use gammascope::report::measured::RunPlan;
+use gammascope::report::plan::RunPlan;
 use gammascope::report::{NormKind, Report, Verification, Warning};
 use gammascope::run::device::{Device, Machine};
 use gammascope::run::ids::TokenIds;

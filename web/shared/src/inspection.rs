@@ -2,7 +2,7 @@
 
 use crate::js::{sentence, to_js};
 use gammascope::checkpoint::CheckpointError;
-use gammascope::inspect::{Inspection, Opened, Progress, Weights};
+use gammascope::inspect::{Inspection, Opened, Progress, WeightSample};
 use gammascope::source::ByteSource;
 use js_sys::{Error, Function, Reflect};
 use std::ops::ControlFlow;
@@ -36,7 +36,7 @@ pub fn not_opened(error: &CheckpointError) -> Error {
 
 /// Samples at most `budget` bytes of the weights that write the residual streams, calling `progress` as it reads; a `progress` that
 /// returns true ends it.
-pub async fn sample<S: ByteSource>(opened: &Opened<S>, budget: f64, progress: Function) -> Weights {
+pub async fn sample<S: ByteSource>(opened: &Opened<S>, budget: f64, progress: Function) -> WeightSample {
     let report = |state: Progress| {
         let answer = to_js(&state).ok().and_then(|state| progress.call1(&JsValue::NULL, &state).ok());
         if answer.is_some_and(|answer| answer.is_truthy()) {

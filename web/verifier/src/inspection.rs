@@ -19,7 +19,7 @@ pub struct Inspection {
 /// A sample of the weights, to be given to [`Inspection::take`].
 #[wasm_bindgen]
 pub struct Weights {
-    inner: inspect::Weights,
+    inner: inspect::WeightSample,
 }
 
 #[wasm_bindgen]

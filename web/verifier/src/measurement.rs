@@ -4,7 +4,8 @@ use crate::inspection::Inspection;
 use gammascope::measure::plan::{self, Speeds};
 use gammascope::measure::{activations::Captured, alone, gram::Gridded, site::Norm};
 use gammascope::report::Warning;
-use gammascope::report::measured::{Measured, MeasurementPlan};
+use gammascope::report::measured::Outcomes;
+use gammascope::report::plan::MeasurementPlan;
 use gammascope::run::device::Device;
 use gammascope_web::{BlobSource, dropped, sentence};
 use js_sys::Error;
@@ -75,7 +76,7 @@ impl Inspection {
 
     /// Makes the report anew with what was measured: outcomes, device, input and seconds, as JSON.
     pub fn verify(&mut self, measured: &str) -> Result<(), Error> {
-        let measured: Measured = serde_json::from_str(measured).map_err(sentence)?;
+        let measured: Outcomes = serde_json::from_str(measured).map_err(sentence)?;
         let (verification, warnings) = measured.verification().map_err(sentence)?;
         self.inner.verify(verification, warnings);
         Ok(())

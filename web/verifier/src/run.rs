@@ -9,7 +9,7 @@ use gammascope::measure::gram::Gridded;
 use gammascope::measure::plan::no_gpu;
 use gammascope::model::random::twin_of;
 use gammascope::report::Warning;
-use gammascope::report::measured::{RunInput, RunOptions, RunPlan, RunSites};
+use gammascope::report::plan::{RunInput, RunOptions, RunPlan, RunSites};
 use gammascope::run::device::{Device, Machine};
 use gammascope::run::pass::{Sample, Sites, of_f32};
 use gammascope::run::random_init;

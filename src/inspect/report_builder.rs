@@ -6,10 +6,10 @@ use crate::checkpoint::config::Config;
 use crate::norm::NormSite;
 use crate::norm::convention::Storage;
 use crate::reader::ReaderIndex;
-use crate::report::{Verification, Warning};
+use crate::report::{Verification, Warning, WarningCode};
 use crate::source::ByteSource;
 
-pub(super) struct Inspector<'a, S> {
+pub(super) struct ReportBuilder<'a, S> {
     pub(super) checkpoint: &'a Checkpoint<S>,
     pub(super) sites: &'a [NormSite],
     pub(super) readers: ReaderIndex<'a>,
@@ -20,9 +20,9 @@ pub(super) struct Inspector<'a, S> {
     pub(super) warnings: Vec<Warning>,
 }
 
-impl<'a, S: ByteSource> Inspector<'a, S> {
+impl<'a, S: ByteSource> ReportBuilder<'a, S> {
     pub(super) fn new(checkpoint: &'a Checkpoint<S>, sites: &'a [NormSite], streams: &'a Streams) -> Self {
-        let mut inspector = Self {
+        let mut builder = Self {
             checkpoint,
             sites,
             readers: ReaderIndex::new(&checkpoint.tensors, sites).with_tied(&streams.tied),
@@ -33,15 +33,15 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
             warnings: checkpoint.warnings.clone(),
         };
         for config in checkpoint.configs.iter().filter(|config| !fits(config, checkpoint)) {
-            inspector.foreign_configs.push(config.path.as_str());
+            builder.foreign_configs.push(config.path.as_str());
             let widths = config.widths().iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
             let message = format!(
                 "`{}` declares a width of {widths}, which no tensor has: it is of another model and is not believed",
                 config.path
             );
-            inspector.warn("config_foreign", &config.path, message);
+            builder.warn(WarningCode::ConfigForeign, &config.path, message);
         }
-        inspector
+        builder
     }
 
     /// With what was measured on activations, and what there was to say about it.
@@ -56,8 +56,8 @@ impl<'a, S: ByteSource> Inspector<'a, S> {
         self.checkpoint.config_of(name).filter(|config| !self.foreign_configs.contains(&config.path.as_str()))
     }
 
-    pub(super) fn warn(&mut self, code: &str, place: &str, message: String) {
-        self.warnings.push(Warning { code: code.to_owned(), message, r#where: place.to_owned() });
+    pub(super) fn warn(&mut self, code: WarningCode, place: &str, message: String) {
+        self.warnings.push(Warning::new(code, place, message));
     }
 }
 

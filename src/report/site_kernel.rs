@@ -1,0 +1,50 @@
+//! The kernel of one site.
+
+use serde::{Deserialize, Serialize};
+
+/// Which directions are an exact kernel of the centred covariance of y.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum KernelForm {
+    /// v = γ⁻¹/‖γ⁻¹‖: a LayerNorm without zero scales.
+    InverseScale,
+    /// The coordinates whose scale is exactly zero.
+    Coordinates,
+    /// No kernel: an RMSNorm without zero scales.
+    None,
+    /// The kind or the scale is not known.
+    Unknown,
+}
+
+/// The kernel of one site and how concentrated it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct KernelReport {
+    /// Which directions it spans.
+    pub form: KernelForm,
+    /// Indices with γᵢ = 0.
+    pub coordinates: Vec<u32>,
+    /// 1/Σvᵢ⁴: how many coordinates share the direction (1 … d); only for `inverse_scale`.
+    pub participation: Option<f64>,
+    /// max|vᵢ|; only for `inverse_scale`.
+    pub max_component: Option<f64>,
+    /// Index of max|vᵢ|; only for `inverse_scale`.
+    pub max_index: Option<u32>,
+    /// ‖γ⁻¹‖; only for `inverse_scale`.
+    pub inverse_norm: Option<f64>,
+    /// min|γᵢ|.
+    pub scale_min_abs: Option<f64>,
+    /// Median |γᵢ|.
+    pub scale_median_abs: Option<f64>,
+    /// max|γᵢ|.
+    pub scale_max_abs: Option<f64>,
+    /// max|γ|/min|γ|; null when a scale is zero.
+    pub condition: Option<f64>,
+    /// Indices with |γᵢ| ≤ 1e-3 median, zeros included.
+    pub near_dead: Vec<u32>,
+    /// Σvᵢ² over the near-dead coordinates: how much of the direction they carry (0 … 1); only for `inverse_scale`.
+    pub near_dead_weight: Option<f64>,
+    /// Directions predicted below τ·mean (τ = 1e-6) if x̂ were isotropic, exact kernel included; null when the kind is not known.
+    pub predicted_below_tau: Option<u32>,
+}

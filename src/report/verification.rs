@@ -1,0 +1,120 @@
+//! What measured activations say of the whole model: its sites, its residual stream and its loss.
+
+use super::claims::Claim;
+use super::random_init::RandomInit;
+use super::{Interval, NormKind, Preservation, SiteVerification};
+use serde::{Deserialize, Serialize};
+
+/// What measured activations say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct Verification {
+    /// Tokens n, the fewest of any site.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub tokens: u64,
+    /// n/d, the least of any site.
+    pub width_ratio: f64,
+    /// Precision of the activations: "f32", "f16" (any 16-bit type) or "f64", the coarsest of any site.
+    pub forward: String,
+    /// Where the covariance was computed: "cpu", or the name of the GPU.
+    pub device: String,
+    /// File of the activations.
+    pub input: String,
+    /// Wall time.
+    pub seconds: f64,
+    /// Of them, those of the GPU's Gram kernel, by the GPU's own clock and all workers together; null on the CPU and where the
+    /// GPU has no such clock.
+    pub kernel_seconds: Option<f64>,
+    /// One for each measured site.
+    pub sites: Vec<SiteVerification>,
+    /// The residual stream after each block, before the final norm; empty where no forward pass was run.
+    #[serde(default)]
+    pub residual: Vec<ResidualBlock>,
+    /// Where its least singular value falls.
+    #[serde(default)]
+    pub falls: Vec<ResidualFall>,
+    /// The kind of the norms by loss; null where the tokens were not run under both kinds, or predicted no better than a guess.
+    #[serde(default)]
+    pub loss: Option<KindByLoss>,
+    /// The forward pass that was run here; null for activations of the model's own code. Only those are evidence of the kind: a
+    /// pass is told it, and shows what it was told.
+    #[serde(default)]
+    pub pass: Option<PassSummary>,
+    /// What moving the readers of some sites along a direction does to the model's function; empty where that was not tried.
+    #[serde(default)]
+    pub preservation: Vec<Preservation>,
+    /// The same architecture at its initialisation, on the same token ids; null where it was not run beside the trained one.
+    #[serde(default)]
+    pub random_init: Option<RandomInit>,
+    /// What the paper claims, beside what was found; empty for activations of the model's own code.
+    #[serde(default)]
+    pub claims: Vec<Claim>,
+}
+
+/// A forward pass that was run here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct PassSummary {
+    /// The family it was run as.
+    pub family: String,
+    /// The kind that the final norm was told to be, or the first where there is none.
+    #[serde(rename = "told")]
+    pub assumed_kind: NormKind,
+    /// Sequences.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub sequences: u64,
+    /// Tokens of each.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub length: u64,
+    /// Mean loss of the next token, in nats; null for uniform ids, and for a model without a head or that sees later tokens.
+    pub loss: Option<f64>,
+    /// Blocks after those that were run: 0 of a whole model.
+    #[serde(default)]
+    #[cfg_attr(test, ts(type = "number"))]
+    pub left_out: u64,
+}
+
+/// The residual stream after one block (MATH §4).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct ResidualBlock {
+    /// Block from 0.
+    pub block: u32,
+    /// √λ_min of the covariance of the stream.
+    pub sigma_min: f64,
+    /// The least of it on all tokens and on both halves.
+    pub low: f64,
+    /// The greatest.
+    pub high: f64,
+}
+
+/// A block after which the least singular value of the stream is less than before it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct ResidualFall {
+    /// The block.
+    pub block: u32,
+    /// σ_min after it over σ_min after the one before, on all tokens and on both halves.
+    pub ratio: Interval,
+    /// Whether it falls on either half of the tokens alone: a fall that is not is perhaps noise.
+    pub on_both_halves: bool,
+}
+
+/// The loss of the same tokens with the norms as LayerNorm and as RMSNorm (MATH §4).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct KindByLoss {
+    /// Mean loss as LayerNorms, in nats.
+    pub layernorm: f64,
+    /// As RMSNorms.
+    pub rmsnorm: f64,
+    /// The former less the latter, paired by token.
+    pub difference: f64,
+    /// Its standard error: of tokens or of sequences, the greater.
+    pub standard_error: f64,
+    /// Tokens with a loss.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub tokens: u64,
+    /// The kind that costs less; unknown under five standard errors.
+    pub kind: NormKind,
+}
