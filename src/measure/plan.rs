@@ -201,11 +201,6 @@ impl Speeds {
     }
 }
 
-/// That a GPU was wanted and there is none to use.
-pub fn no_gpu(error: &impl std::fmt::Display) -> Warning {
-    Warning { code: "no_gpu".to_owned(), message: error.to_string(), r#where: "cpu".to_owned() }
-}
-
 /// Why a site without a usable scale cannot be measured.
 pub fn no_scale(site: &str) -> String {
     format!("`{site}`: its scale could not be used, so there is no direction to measure")
