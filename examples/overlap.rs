@@ -5,11 +5,11 @@
 //! disk. Printed as JSON, in seconds, with (reading + computing − both)/reading.
 
 use futures_channel::oneshot;
-use gammascope::forward::{Pass, Tokens, Unwatched};
+use gammascope::forward::{Input, Pass, Unwatched};
 use gammascope::model;
-use gammascope::run::ids::uniform;
 use gammascope::source::disk::DiskSource;
 use gammascope::source::{ByteSource, SourceError};
+use gammascope::text::ids::uniform;
 use pollster::block_on;
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
@@ -68,7 +68,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let architecture = model::resolve(&checkpoint)?;
     let sequences: usize = std::env::args().nth(2).map_or(Ok(1), |count| count.parse())?;
     let ids = uniform(sequences * LENGTH, architecture.vocabulary);
-    let pass = Pass::new(&checkpoint, &architecture, Tokens::new(&ids, LENGTH)?)?;
+    let pass = Pass::new(&checkpoint, &architecture, Input::token_ids(&ids, LENGTH)?)?;
     let timed = |what: &dyn Fn() -> Result<(), Box<dyn std::error::Error>>| {
         let began = Instant::now();
         what().map(|()| began.elapsed().as_secs_f64())

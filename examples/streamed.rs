@@ -6,11 +6,11 @@
 //! which a peer is known to compute the same.
 
 use gammascope::forward::kernels::Kernels;
-use gammascope::forward::{Pass, Tokens, Unwatched};
+use gammascope::forward::{Input, Pass, Unwatched};
 use gammascope::gpu::forward::GpuKernels;
 use gammascope::model;
-use gammascope::run::ids::uniform;
 use gammascope::source::disk::DiskSource;
+use gammascope::text::ids::uniform;
 use pollster::block_on;
 use std::error::Error;
 use std::path::Path;
@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let architecture = model::resolve(&checkpoint)?;
     let ids = uniform(tokens, architecture.vocabulary);
     let kernels = block_on(GpuKernels::open())?;
-    let pass = Pass::new(&checkpoint, &architecture, Tokens::new(&ids, length)?)?.on(&kernels);
+    let pass = Pass::new(&checkpoint, &architecture, Input::token_ids(&ids, length)?)?.on(&kernels);
     let run = || {
         let began = Instant::now();
         let hidden = block_on(async { kernels.get(&pass.run(&mut Unwatched).await?).await })?;

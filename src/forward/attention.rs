@@ -17,7 +17,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         watch: &mut impl Watch,
     ) -> Result<K::Values, ForwardError> {
         let Attention { heads, key_heads, head_width, .. } = *attention;
-        let length = self.tokens.length;
+        let length = self.input.length();
         let [mut q, mut k, mut v] = self.projections(attention, x).await?;
         if let Some(clip) = attention.clip {
             for values in [&mut q, &mut k, &mut v] {

@@ -133,22 +133,47 @@ pub enum ForwardError {
     NoHead,
 }
 
-/// Sequences of one length, one after the other, without padding.
+/// What a pass begins with: sequences of one length, one after the other, without padding. Whatever is no token (patches of an
+/// image, features of a sound, latents) is a variant of its own, with the embedding that makes vectors of it.
 #[derive(Debug, Clone, Copy)]
-pub struct Tokens<'a> {
-    /// Ids of all of them.
-    pub ids: &'a [u32],
-    /// t, of each.
-    pub length: usize,
+pub enum Input<'a> {
+    /// Token ids, which the token embedding looks up.
+    TokenIds {
+        /// Ids of all sequences.
+        ids: &'a [u32],
+        /// t, of each sequence.
+        length: usize,
+    },
 }
 
-impl<'a> Tokens<'a> {
-    /// That they come out even.
-    pub fn new(ids: &'a [u32], length: usize) -> Result<Self, ForwardError> {
+impl<'a> Input<'a> {
+    /// Token ids; an error where they do not come out even.
+    pub fn token_ids(ids: &'a [u32], length: usize) -> Result<Self, ForwardError> {
         if length == 0 || ids.is_empty() || !ids.len().is_multiple_of(length) {
             return Err(ForwardError::Uneven { tokens: ids.len(), length });
         }
-        Ok(Self { ids, length })
+        Ok(Self::TokenIds { ids, length })
+    }
+
+    /// n, of all sequences.
+    pub fn tokens(&self) -> usize {
+        match self {
+            Self::TokenIds { ids, .. } => ids.len(),
+        }
+    }
+
+    /// t, of each sequence.
+    pub fn length(&self) -> usize {
+        match self {
+            Self::TokenIds { length, .. } => *length,
+        }
+    }
+
+    /// The ids that a language model predicts; `None` where the input is no text.
+    pub fn ids(&self) -> Option<&'a [u32]> {
+        match self {
+            Self::TokenIds { ids, .. } => Some(ids),
+        }
     }
 }
 
@@ -228,7 +253,7 @@ pub struct Pass<'a, S, K = Cpu> {
     architecture: &'a Architecture,
     weights: Weights<'a, S>,
     kernels: &'a K,
-    tokens: Tokens<'a>,
+    input: Input<'a>,
     /// What the norms of the stream are taken to subtract, against what the architecture says; those of queries and keys stay.
     assumed_kind: Option<Centring>,
 }
@@ -252,28 +277,23 @@ impl<'a, S: ByteSource> Pass<'a, S> {
     pub fn new(
         checkpoint: &'a Checkpoint<S>,
         architecture: &'a Architecture,
-        tokens: Tokens<'a>,
+        input: Input<'a>,
     ) -> Result<Self, ForwardError> {
         let vocabulary = architecture.vocabulary;
-        if let Some((at, &id)) = tokens.ids.iter().enumerate().find(|(_, id)| **id as usize >= vocabulary) {
+        let ids = input.ids().unwrap_or_default();
+        if let Some((at, &id)) = ids.iter().enumerate().find(|(_, id)| **id as usize >= vocabulary) {
             return Err(ForwardError::Id { at, id, vocabulary });
         }
-        if let Some(longest) = architecture.longest.filter(|longest| tokens.length > *longest) {
-            return Err(ForwardError::TooLong { length: tokens.length, longest });
+        if let Some(longest) = architecture.longest.filter(|longest| input.length() > *longest) {
+            return Err(ForwardError::TooLong { length: input.length(), longest });
         }
-        Ok(Self {
-            architecture,
-            weights: Weights::new(checkpoint),
-            kernels: &Cpu,
-            tokens,
-            assumed_kind: None,
-        })
+        Ok(Self { architecture, weights: Weights::new(checkpoint), kernels: &Cpu, input, assumed_kind: None })
     }
 
     /// The same pass on another device.
     pub fn on<K: Kernels>(self, kernels: &'a K) -> Pass<'a, S, K> {
-        let Self { architecture, weights, tokens, assumed_kind, .. } = self;
-        Pass { architecture, weights, kernels, tokens, assumed_kind }
+        let Self { architecture, weights, input, assumed_kind, .. } = self;
+        Pass { architecture, weights, kernels, input, assumed_kind }
     }
 }
 
@@ -283,12 +303,12 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
     where
         'a: 'b,
     {
-        let Self { architecture, weights, kernels, tokens, assumed_kind } = self;
+        let Self { architecture, weights, kernels, input, assumed_kind } = self;
         Pass {
             architecture,
             weights: weights.edited(edits),
             kernels,
-            tokens: *tokens,
+            input: *input,
             assumed_kind: *assumed_kind,
         }
     }
@@ -362,8 +382,18 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
     }
 
     async fn embed(&self, watch: &mut impl Watch) -> Result<K::Values, ForwardError> {
+        match self.input {
+            Input::TokenIds { ids, length } => self.embed_tokens(ids, length, watch).await,
+        }
+    }
+
+    async fn embed_tokens(
+        &self,
+        ids: &[u32],
+        length: usize,
+        watch: &mut impl Watch,
+    ) -> Result<K::Values, ForwardError> {
         let embedding = &self.architecture.embedding;
-        let ids = self.tokens.ids;
         let rows = self.rows(embedding.tokens, ids, embedding.width, embedding.multiplier).await?;
         let mut x = self.kernels.put(rows);
         let [first, last] = match (&embedding.projection, embedding.projection_first) {
@@ -377,7 +407,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         let width = first.map_or(embedding.width, |projection| projection.outputs);
         if let Some(positions) = &embedding.positions {
             let mut rows = Vec::with_capacity(ids.len());
-            for sequence in ids.chunks(self.tokens.length) {
+            for sequence in ids.chunks(length) {
                 let mut next = positions.offset as u32;
                 for &id in sequence {
                     let skipped = positions.skip == Some(id);

@@ -6,9 +6,8 @@ use super::gram::{Gram, Gridded};
 use super::rows::Rows;
 use super::site::{Norm, measure};
 use crate::inspect::Inspection;
-use crate::report::measured::Outcome;
-use crate::report::plan::MeasurementPlan;
 use crate::report::{SiteVerification, Warning, WarningCode};
+use crate::report::{measured::Outcome, plan::MeasurementPlan};
 use crate::source::ByteSource;
 
 /// What is to be measured.
@@ -62,11 +61,14 @@ impl Plan {
     /// What the user should know about it.
     pub fn warnings(&self) -> Vec<Warning> {
         let warning = |first: &String| {
-            let message = format!(
-                "{} tensors of activations match no norm site, such as `{first}`: they were not measured",
-                self.unmatched.len()
-            );
-            Warning::new(WarningCode::ActivationsUnmatched, first, message)
+            Warning::new(
+                WarningCode::ActivationsUnmatched,
+                first.clone(),
+                format!(
+                    "{} tensors of activations match no norm site, such as `{first}`: they were not measured",
+                    self.unmatched.len()
+                ),
+            )
         };
         self.unmatched.first().map(warning).into_iter().collect()
     }
@@ -199,11 +201,6 @@ impl Speeds {
             eigen: 4.0 / 3.0 * d.powi(3) / (done - summed).max(1e-3),
         }
     }
-}
-
-/// That a GPU was wanted and there is none to use.
-pub fn no_gpu(error: &impl std::fmt::Display) -> Warning {
-    Warning::new(WarningCode::NoGpu, "cpu", error.to_string())
 }
 
 /// Why a site without a usable scale cannot be measured.

@@ -11,8 +11,63 @@ use safetensors::Dtype;
 
 #[cfg(feature = "gpu")]
 use crate::gpu::{Gpu, GpuError, forward::GpuKernels, gram::GramKernel};
+use crate::measure::plan::Speeds;
+use serde::{Deserialize, Serialize};
 #[cfg(feature = "gpu")]
 use std::sync::atomic::Ordering::Relaxed;
+
+/// What somebody wants the work to be done on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum Wanted {
+    /// Whichever is faster in a trial.
+    Fastest,
+    /// A GPU.
+    Gpu,
+    /// The CPU.
+    Cpu,
+}
+
+/// That there is no GPU to use, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoGpu(String);
+
+/// What was chosen, how fast it was in a trial, and why it is not the GPU where that was wanted by name.
+pub type Chosen<Where, Speed> = (Where, Speed, Option<Warning>);
+
+/// Takes the GPU where it is wanted by name and works, or faster than the CPU. A GPU that is only as fast as the CPU, as those
+/// are that are computed in software, is not the fastest: several workers share it.
+async fn choose<Where, Speed: Copy>(
+    wanted: Wanted,
+    gpu: impl AsyncFn() -> Result<Where, NoGpu>,
+    cpu: Where,
+    trial: impl AsyncFn(&Where) -> Speed,
+    score: impl Fn(Speed) -> f64,
+) -> Chosen<Where, Speed> {
+    let (mut found, mut fault) = (None, None);
+    if wanted != Wanted::Cpu {
+        match gpu().await {
+            Ok(gpu) => {
+                let speed = trial(&gpu).await;
+                if wanted == Wanted::Gpu && score(speed) > 0.0 {
+                    return (gpu, speed, None);
+                }
+                found = Some((gpu, speed));
+            }
+            Err(error) => fault = Some(error),
+        }
+    }
+    let on_cpu = trial(&cpu).await;
+    match found {
+        Some((gpu, on_gpu)) if score(on_gpu) > score(on_cpu) => (gpu, on_gpu, None),
+        _ => {
+            let warning = |NoGpu(message)| Warning::new(WarningCode::NoGpu, "cpu", message);
+            (cpu, on_cpu, fault.filter(|_| wanted == Wanted::Gpu).map(warning))
+        }
+    }
+}
 
 /// The CPU, or a GPU until it fails once.
 #[derive(Debug)]
@@ -42,10 +97,42 @@ impl Device {
 
     /// The fastest GPU there is; an error where there is none.
     #[cfg(feature = "gpu")]
-    pub async fn gpu() -> Result<Self, GpuError> {
-        let gpu = Gpu::open().await?;
-        let kernel = GramKernel::new(&gpu)?;
-        Ok(Self { gpu: Some((gpu, kernel)), ..Self::cpu() })
+    pub async fn gpu() -> Result<Self, NoGpu> {
+        let open = async || {
+            let gpu = Gpu::open().await?;
+            let kernel = GramKernel::new(&gpu)?;
+            Ok::<_, GpuError>((gpu, kernel))
+        };
+        let gpu = open().await.map_err(|error| NoGpu(error.to_string()))?;
+        Ok(Self { gpu: Some(gpu), ..Self::cpu() })
+    }
+
+    /// Without the feature `gpu` there is none.
+    #[cfg(not(feature = "gpu"))]
+    pub async fn gpu() -> Result<Self, NoGpu> {
+        Err(NoGpu("this build of Gammascope uses no GPU".to_owned()))
+    }
+
+    /// The one that is wanted, without a trial: the CPU unless a GPU is wanted by name.
+    pub async fn of(wanted: Wanted) -> Result<Self, NoGpu> {
+        match wanted {
+            Wanted::Gpu => Self::gpu().await,
+            Wanted::Cpu | Wanted::Fastest => Ok(Self::cpu()),
+        }
+    }
+
+    /// The one that is wanted, and its speed; `clock` gives seconds, perhaps by the millisecond.
+    pub async fn choose(wanted: Wanted, clock: impl Fn() -> f64) -> Chosen<Self, Speeds> {
+        let trial = async |device: &Self| device.speeds(&clock).await;
+        choose(wanted, Self::gpu, Self::cpu(), trial, |speeds| speeds.sums).await
+    }
+
+    /// Operations a second, in a trial.
+    pub async fn speeds(&self, clock: impl Fn() -> f64) -> Speeds {
+        let speeds = Speeds::of(async |gridded: &Gridded| self.gram(gridded).await, clock).await;
+        // The trial is no part of what is measured.
+        self.kernel_seconds();
+        speeds
     }
 
     /// The GPU's name, or "cpu".
@@ -110,8 +197,29 @@ pub enum Machine {
 impl Machine {
     /// The fastest GPU there is.
     #[cfg(feature = "gpu")]
-    pub async fn gpu() -> Result<Self, GpuError> {
-        Ok(Self::Gpu(Box::new(GpuKernels::open().await?)))
+    pub async fn gpu() -> Result<Self, NoGpu> {
+        let kernels = GpuKernels::open().await.map_err(|error| NoGpu(error.to_string()))?;
+        Ok(Self::Gpu(Box::new(kernels)))
+    }
+
+    /// Without the feature `gpu` there is none.
+    #[cfg(not(feature = "gpu"))]
+    pub async fn gpu() -> Result<Self, NoGpu> {
+        Err(NoGpu("this build of Gammascope uses no GPU".to_owned()))
+    }
+
+    /// The one that is wanted, without a trial: the CPU unless a GPU is wanted by name.
+    pub async fn of(wanted: Wanted) -> Result<Self, NoGpu> {
+        match wanted {
+            Wanted::Gpu => Self::gpu().await,
+            Wanted::Cpu | Wanted::Fastest => Ok(Self::Cpu),
+        }
+    }
+
+    /// The one that is wanted, and its multiplications a second; `clock` gives seconds, perhaps by the millisecond.
+    pub async fn choose(wanted: Wanted, clock: impl Fn() -> f64) -> Chosen<Self, f64> {
+        let trial = async |machine: &Self| machine.speed(&clock).await;
+        choose(wanted, Self::gpu, Self::Cpu, trial, |speed| speed).await
     }
 
     /// The GPU's name, or "cpu".

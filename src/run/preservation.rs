@@ -6,7 +6,7 @@
 
 use crate::checkpoint::Checkpoint;
 use crate::forward::kernels::Kernels;
-use crate::forward::{Edit, ForwardError, Pass, Seen, Tokens, Unwatched};
+use crate::forward::{Edit, ForwardError, Input, Pass, Seen, Unwatched};
 use crate::kernel::direction::Kernel;
 use crate::kernel::scale::Scale;
 use crate::model::architecture::{Architecture, FeedForward, GatedInputs, Linear, Norm, Projections};
@@ -215,17 +215,17 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// Moves readers of up to [`MOST`] sites, of the first, the middle and the last block and of the head, and measures what becomes
-/// of the function on `tokens`: a row a site and direction, in the order of the network. A few hundred tokens are enough.
+/// of the function on `input`: a row a site and direction, in the order of the network. A few hundred tokens are enough.
 ///
 /// `progress` is told after every edited model how many are done, of [`runs`]; a break ends it with the sites that are complete.
 pub async fn preservation<S: ByteSource, K: Kernels>(
     checkpoint: &Checkpoint<S>,
     architecture: &Architecture,
-    tokens: Tokens<'_>,
+    input: Input<'_>,
     kernels: &K,
     mut progress: impl AsyncFnMut(usize, usize) -> ControlFlow<()>,
 ) -> Result<Vec<Preservation>, ForwardError> {
-    let pass = Pass::new(checkpoint, architecture, tokens)?.on(kernels);
+    let pass = Pass::new(checkpoint, architecture, input)?.on(kernels);
     let readers = sample(architecture);
     let mut streams: Vec<Option<Vec<f32>>> = vec![None; architecture.blocks.len() + 1];
     let mut keep = async |seen: Seen<'_>| {

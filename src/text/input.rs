@@ -1,9 +1,9 @@
 //! From what shall be run to token ids, in whole sequences.
 
+use super::ids::{TokenIds, Wanted, uniform};
 use super::{SAMPLE, TextError, Tokenizer};
 use crate::inspect::Opened;
-use crate::report::{Warning, WarningCode};
-use crate::run::ids::{TokenIds, Wanted, uniform};
+use crate::report::Warning;
 use crate::source::ByteSource;
 
 /// Bytes of text that are looked at first for each token wanted: most tokenizers need four of English.
@@ -17,7 +17,7 @@ const SHOWN: usize = 40;
 
 /// What shall be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Input {
+pub enum Choice {
     /// Uniform token ids, the same on every machine.
     Uniform,
     /// Token ids of a text, as whole numbers with spaces, commas or line ends between them.
@@ -54,24 +54,24 @@ fn most_in_all(wanted: Wanted) -> Result<usize, TextError> {
 }
 
 /// Token ids of `input`: as many as are wanted, or all whole sequences that there are. Only text asks for a `tokenizer`.
-pub fn resolve(input: &Input, tokenizer: Option<&Tokenizer>, wanted: Wanted) -> Result<TokenIds, TextError> {
+pub fn resolve(input: &Choice, tokenizer: Option<&Tokenizer>, wanted: Wanted) -> Result<TokenIds, TextError> {
     let most = most(wanted)?;
     match input {
-        Input::Uniform => Ok(TokenIds {
+        Choice::Uniform => Ok(TokenIds {
             ids: uniform(most, wanted.vocabulary),
             further: Vec::new(),
             what: "uniform token ids".to_owned(),
             is_text: false,
         }),
-        Input::Ids { name, bytes } => {
+        Choice::Ids { name, bytes } => {
             let found = list(name, utf8(name, bytes)?, most_in_all(wanted)?)?;
             whole(quoted(name), name.clone(), found, wanted, || "the tokenizer that made them".to_owned())
         }
-        Input::Text { name, bytes } => {
+        Choice::Text { name, bytes } => {
             let text = utf8(name, bytes)?;
             run_through(tokenizer, quoted(name), format!("the text {name}"), text, wanted)
         }
-        Input::Sample => {
+        Choice::Sample => {
             let name = "the sample text".to_owned();
             let what = format!("{name} (GNU General Public License, version 3)");
             run_through(tokenizer, name, what, SAMPLE, wanted)
@@ -87,7 +87,7 @@ pub fn usual(
     least: usize,
 ) -> Result<(TokenIds, Option<TextError>), TextError> {
     let sample = |tokenizer: Tokenizer| {
-        let found = resolve(&Input::Sample, Some(&tokenizer), wanted)?;
+        let found = resolve(&Choice::Sample, Some(&tokenizer), wanted)?;
         // Whoever asks for few gets few.
         let tokens = found.ids.len();
         if tokens < least.min(most(wanted)?) {
@@ -100,13 +100,13 @@ pub fn usual(
         Some(Err(why)) => Some(why),
         None => None,
     };
-    Ok((resolve(&Input::Uniform, None, wanted)?, why))
+    Ok((resolve(&Choice::Uniform, None, wanted)?, why))
 }
 
 /// [`resolve`], or [`usual`] where nothing was asked for, with the tokenizer of the checkpoint: it is read only where it is wanted.
 pub async fn of_checkpoint<S: ByteSource>(
     opened: &Opened<S>,
-    input: Option<&Input>,
+    input: Option<&Choice>,
     wanted: Wanted,
     least: usize,
 ) -> Result<(TokenIds, Option<TextError>), TextError> {
@@ -114,8 +114,8 @@ pub async fn of_checkpoint<S: ByteSource>(
         None => usual(Tokenizer::of(opened).await, wanted, least),
         Some(input) => {
             let tokenizer = match input {
-                Input::Text { .. } | Input::Sample => Tokenizer::of(opened).await.transpose()?,
-                Input::Uniform | Input::Ids { .. } => None,
+                Choice::Text { .. } | Choice::Sample => Tokenizer::of(opened).await.transpose()?,
+                Choice::Uniform | Choice::Ids { .. } => None,
             };
             Ok((resolve(input, tokenizer.as_ref(), wanted)?, None))
         }
@@ -124,8 +124,11 @@ pub async fn of_checkpoint<S: ByteSource>(
 
 /// That uniform ids are run, and why the sample text is not.
 pub fn not_run(why: &TextError) -> Warning {
-    let message = format!("{why}. Uniform token ids are run instead");
-    Warning::new(WarningCode::TextNotRun, "tokenizer.json", message)
+    Warning {
+        code: "text_not_run".to_owned(),
+        message: format!("{why}. Uniform token ids are run instead"),
+        r#where: "tokenizer.json".to_owned(),
+    }
 }
 
 fn quoted(name: &str) -> String {
@@ -225,18 +228,18 @@ mod tests {
     }
 
     fn text(bytes: impl Into<Vec<u8>>) -> Input {
-        Input::Text { name: "notes.txt".to_owned(), bytes: bytes.into() }
+        Choice::Text { name: "notes.txt".to_owned(), bytes: bytes.into() }
     }
 
     fn list(bytes: impl Into<Vec<u8>>) -> Input {
-        Input::Ids { name: "ids.txt".to_owned(), bytes: bytes.into() }
+        Choice::Ids { name: "ids.txt".to_owned(), bytes: bytes.into() }
     }
 
     fn wanted(tokens: usize, length: usize) -> Wanted {
         Wanted { tokens, further: 0, length, vocabulary: 256 }
     }
 
-    fn says(input: &Input, wanted: Wanted, parts: &[&str]) {
+    fn says(input: &Choice, wanted: Wanted, parts: &[&str]) {
         let message = resolve(input, Some(&bytes()), wanted).unwrap_err().to_string();
         assert!(parts.iter().all(|part| message.contains(part)), "{message}");
     }
@@ -248,7 +251,7 @@ mod tests {
         assert_eq!((found.what.as_str(), found.is_text), ("the text notes.txt", true));
         let found = resolve(&list("1, 2\n3 4,5,,6 7"), None, wanted(4, 2)).unwrap();
         assert_eq!((found.ids, found.what, found.is_text), (vec![1, 2, 3, 4], "ids.txt".to_owned(), true));
-        let found = resolve(&Input::Uniform, None, wanted(5, 3)).unwrap();
+        let found = resolve(&Choice::Uniform, None, wanted(5, 3)).unwrap();
         assert_eq!((found.ids, found.is_text), (uniform(6, 256), false));
     }
 
@@ -269,7 +272,7 @@ mod tests {
         assert_eq!(of(found), (vec![1, 2, 3, 4, 5, 6], vec![7, 8, 9]));
         let found = resolve(&text("abcd"), Some(&bytes()), wanted).unwrap();
         assert_eq!(of(found), (b"abc".map(u32::from).into(), vec![]));
-        let found = resolve(&Input::Uniform, None, wanted).unwrap();
+        let found = resolve(&Choice::Uniform, None, wanted).unwrap();
         assert_eq!((found.ids.len(), found.further.len()), (6, 0), "no model predicts these");
         says(&list("1 2 3 4 5 6 7 300 9"), wanted, &["token 7 is 300"]);
     }

@@ -2,12 +2,13 @@
 //!
 //! [`Tokenizer`] is the `tokenizer.json` beside the weights, [`input`] goes from what was asked for to token ids.
 
+pub mod ids;
 pub mod input;
 mod tokenizer;
 
 use crate::source::SourceError;
 
-pub use input::Input;
+pub use input::Choice;
 pub use tokenizer::Tokenizer;
 
 /// A text to run a model on where nobody gives one: the GNU General Public License, version 3, as Debian has it in

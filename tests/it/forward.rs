@@ -3,7 +3,7 @@
 
 use gammascope::checkpoint::{self, Checkpoint};
 use gammascope::forward::kernels::{Cpu, Kernels};
-use gammascope::forward::{ForwardError, Pass, Seen, Tokens};
+use gammascope::forward::{ForwardError, Input, Pass, Seen};
 use gammascope::inspect::inspect;
 use gammascope::model::{ModelError, resolve};
 use gammascope::source::disk::DiskSource;
@@ -72,7 +72,7 @@ async fn departs(family: &str, kernels: &impl Kernels) -> Result<(), String> {
     for length in [7, 19] {
         let of = |name: &str| expected.get(&format!("{length}.{name}"));
         let ids: Vec<u32> = of("ids").unwrap().0.iter().map(|&id| id as u32).collect();
-        let tokens = Tokens::new(&ids, length).unwrap();
+        let tokens = Input::token_ids(&ids, length).unwrap();
         let pass = Pass::new(&checkpoint, &architecture, tokens).unwrap().on(kernels);
         let mut results = Vec::new();
         let mut visit = async |seen: Seen<'_>| {
@@ -138,7 +138,7 @@ fn norms_are_shown_under_the_names_of_the_report() {
         let checkpoint = open(&folder);
         let architecture = resolve(&checkpoint).unwrap();
         let ids = [5, 6, 7, 8];
-        let pass = Pass::new(&checkpoint, &architecture, Tokens::new(&ids, 4).unwrap()).unwrap();
+        let pass = Pass::new(&checkpoint, &architecture, Input::token_ids(&ids, 4).unwrap()).unwrap();
         let mut shown = Vec::new();
         let mut visit = async |seen: Seen<'_>| {
             if let Seen::Norm { site, width, before_scale, output } = seen {
@@ -228,7 +228,7 @@ fn tokens_that_a_model_has_no_place_for_are_refused() {
     let checkpoint = open(&folder("gpt2"));
     let architecture = resolve(&checkpoint).unwrap();
     let refused = |ids: &[u32], length: usize| {
-        Tokens::new(ids, length)
+        Input::token_ids(ids, length)
             .and_then(|tokens| Pass::new(&checkpoint, &architecture, tokens).map(|_| ()))
             .unwrap_err()
     };

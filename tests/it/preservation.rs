@@ -3,16 +3,16 @@
 
 use gammascope::checkpoint::{self, Checkpoint};
 use gammascope::forward::kernels::Cpu;
-use gammascope::forward::{Edit, ForwardError, Pass, Tokens, Unwatched};
+use gammascope::forward::{Edit, ForwardError, Input, Pass, Unwatched};
 use gammascope::model::architecture::{Architecture, FeedForward, Linear, Projections};
 use gammascope::model::operation::Layout;
 use gammascope::model::resolve;
 use gammascope::report::{
     NormKind, Preservation, PreservationDirection, PreservationMeasure, PreservationVerdict,
 };
-use gammascope::run::ids::uniform;
 use gammascope::run::preservation::{MOST, SIZES, preservation, runs};
 use gammascope::source::memory::MemorySource;
+use gammascope::text::ids::uniform;
 use pollster::block_on;
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::BTreeMap;
@@ -79,7 +79,7 @@ impl Model {
     }
 
     fn pass<'a>(&'a self, ids: &'a [u32]) -> Pass<'a, MemorySource> {
-        Pass::new(&self.checkpoint, &self.architecture, Tokens::new(ids, 16).unwrap()).unwrap()
+        Pass::new(&self.checkpoint, &self.architecture, Input::token_ids(ids, 16).unwrap()).unwrap()
     }
 
     /// All logits, or the last hidden states where there is no head.
@@ -95,7 +95,7 @@ impl Model {
 
     fn preserved(&self) -> Vec<Preservation> {
         let ids = uniform(128, self.architecture.vocabulary);
-        let tokens = Tokens::new(&ids, 16).unwrap();
+        let tokens = Input::token_ids(&ids, 16).unwrap();
         let mut told = Vec::new();
         let found =
             block_on(preservation(&self.checkpoint, &self.architecture, tokens, &Cpu, async |done, of| {
@@ -311,7 +311,7 @@ fn the_first_the_middle_and_the_last_block_and_the_head_are_tried() {
 fn who_watches_can_end_it_and_keeps_the_sites_that_are_complete() {
     let gpt2 = family("gpt2");
     let ids = uniform(32, 80);
-    let tokens = Tokens::new(&ids, 16).unwrap();
+    let tokens = Input::token_ids(&ids, 16).unwrap();
     // The control and three directions at three t: the second site is begun.
     let stop = async |done, _| if done == 11 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     let found = block_on(preservation(&gpt2.checkpoint, &gpt2.architecture, tokens, &Cpu, stop)).unwrap();

@@ -3,7 +3,7 @@
 
 use gammascope::checkpoint::config::Config;
 use gammascope::checkpoint::{self, Checkpoint};
-use gammascope::forward::{Pass, Seen, Tokens};
+use gammascope::forward::{Input, Pass, Seen};
 use gammascope::inspect::{Opened, inspect};
 use gammascope::model::catalogue::Shape;
 use gammascope::model::random::{RandomError, sources, twin};
@@ -145,7 +145,7 @@ fn every_family_at_its_initialisation_has_the_sites_of_the_checkpoint_and_runs()
         }
         let architecture = resolve(opened.checkpoint()).unwrap();
         let ids = [5, 6, 7, 8, 9, 10];
-        let tokens = Tokens::new(&ids, 3).unwrap();
+        let tokens = Input::token_ids(&ids, 3).unwrap();
         let pass = Pass::new(opened.checkpoint(), &architecture, tokens).unwrap();
         let mut blocks = 0;
         let mut visit = async |seen: Seen<'_>| {

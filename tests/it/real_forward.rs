@@ -2,10 +2,10 @@
 //! (`scripts/fixtures/transformers_models.py`). The models are those of tests/real_models.rs.
 
 use gammascope::checkpoint;
-use gammascope::forward::{Pass, Seen, Tokens};
+use gammascope::forward::{Input, Pass, Seen};
 use gammascope::model::resolve;
-use gammascope::run::ids::uniform;
 use gammascope::source::disk::DiskSource;
+use gammascope::text::ids::uniform;
 use pollster::block_on;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -64,7 +64,8 @@ fn computes_what_transformers_computes(name: &str) {
     let checkpoint = block_on(checkpoint::open(sources, |_| {})).unwrap();
     let architecture = resolve(&checkpoint).unwrap();
     let ids = uniform(reference.tokens, architecture.vocabulary);
-    let pass = Pass::new(&checkpoint, &architecture, Tokens::new(&ids, reference.length).unwrap()).unwrap();
+    let pass =
+        Pass::new(&checkpoint, &architecture, Input::token_ids(&ids, reference.length).unwrap()).unwrap();
     let hidden = block_on(pass.run(&mut async |_: Seen<'_>| {})).unwrap();
     let mut found = Found::default();
     if architecture.head.is_some() {

@@ -3,8 +3,8 @@
 
 use assert_cmd::Command;
 use gammascope::inspect::{Opened, open};
-use gammascope::run::ids::Wanted;
 use gammascope::source::memory::MemorySource;
+use gammascope::text::ids::Wanted;
 use gammascope::text::input::of_checkpoint;
 use gammascope::text::{Input, SAMPLE};
 use pollster::block_on;

@@ -93,7 +93,7 @@ serve<Weights, Inspecting<Weights>>(
     },
     async twin(seed) {
       const twin = await live().twin(seed);
-      modelRun?.becomeTwin(twin);
+      modelRun = modelRun?.ofTwin(twin);
       live().free();
       inspection = twin;
     },

@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use gammascope::checkpoint::address::PUBLIC_HUB;
+use gammascope::run::device::Wanted;
 use std::path::PathBuf;
 
 /// Reads the algebraically dead directions of a transformer checkpoint from its norm scales.
@@ -261,6 +262,17 @@ pub(crate) enum Device {
     /// Through wgpu; whatever fails there goes on on the CPU.
     #[cfg(feature = "gpu")]
     Gpu,
+}
+
+impl Device {
+    /// As the library has it.
+    pub(crate) fn wanted(self) -> Wanted {
+        match self {
+            Self::Cpu => Wanted::Cpu,
+            #[cfg(feature = "gpu")]
+            Self::Gpu => Wanted::Gpu,
+        }
+    }
 }
 
 /// Options of `measure`.

@@ -106,11 +106,7 @@ fn failed(message: String, activations: &Path) -> Outcome {
 
 /// The device that was asked for; one that is not there is an error here, as it was asked for by name.
 pub(crate) fn device(choice: args::Device) -> Result<Device, String> {
-    match choice {
-        args::Device::Cpu => Ok(Device::cpu()),
-        #[cfg(feature = "gpu")]
-        args::Device::Gpu => pollster::block_on(Device::gpu()).map_err(|error| error.to_string()),
-    }
+    pollster::block_on(Device::of(choice.wanted())).map_err(|error| error.to_string())
 }
 
 /// Does `work` for each of `jobs` on all cores, showing how far it is; the results in the order of the jobs.

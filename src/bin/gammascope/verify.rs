@@ -1,26 +1,22 @@
 //! `gammascope verify`: the model itself, run here, its norms and its residual stream measured while it runs.
 
-use crate::args::{self, SiteChoice, Verify};
+use crate::args::{SiteChoice, Verify};
 use crate::{
     UNREADABLE, USAGE, complain, explain, files, leave, measure, open, plan, preservation, print_json,
     progress, random_init, summary,
 };
 use gammascope::inspect::{Inspection, Opened};
-use gammascope::measure::gram::Gridded;
-use gammascope::measure::plan::Speeds;
 use gammascope::model::random;
 use gammascope::report::plan::RunPlan;
-use gammascope::report::{NormKind, Report, Verification, Warning};
-use gammascope::run::device::{Device, Machine};
-use gammascope::run::ids::TokenIds;
+use gammascope::report::{NormKind, Report, Verification};
+use gammascope::run::execute::{RunState, Shown};
 use gammascope::run::pass::{Measured, Sample, Sites};
-use gammascope::run::random_init::{random_init as beside, warnings as random_init_warnings};
-use gammascope::run::session::{
-    Extent, Model, PassSpeeds, Run, RunError, RunOutcome, RunResult, RunState, Shown,
-};
+use gammascope::run::planned::Extent;
+use gammascope::run::result::RunResult;
+use gammascope::run::session::{Request, Session, collect};
 use gammascope::source::ByteSource;
 use gammascope::source::generated::GeneratedSource;
-use gammascope::text::{Input, input};
+use gammascope::text::Choice;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -57,25 +53,14 @@ pub(crate) fn run(options: &Verify) -> ExitCode {
     leave(written, options.strict && !report.warnings.is_empty())
 }
 
-/// What the run would take, and beside how many threads that measure.
+/// What the run would take.
 fn planned(options: &Verify, line: &mut progress::Line) -> Result<RunPlan, String> {
     let opened = open::inspected(files::sources(&options.paths, &options.remote, line)?, line)?;
-    let model = model(&opened, options).map_err(sentence)?;
-    let (ids, warning) = token_ids(&opened, options, &model)?;
-    let run = new_run(&opened, model, ids, options)?;
-    let (machine, device) = (machine(options.device)?, measure::device(options.device)?);
     let began = Instant::now();
-    let clock = || began.elapsed().as_secs_f64();
-    let mut plan = pollster::block_on(async {
-        let speeds = Speeds::of(async |gridded: &Gridded| device.gram(gridded).await, clock).await;
-        let multiplications = machine.speed(clock).await;
-        let loading = run.loading_speed(&opened, &machine, clock).await?;
-        let pass = PassSpeeds { multiplications, loading };
-        Ok::<_, RunError>(run.cost(&opened, &machine, device.name(), pass, speeds))
+    pollster::block_on(async {
+        let session = Session::new(&opened, &request(options)?).await.map_err(sentence)?;
+        session.plan(&opened, || began.elapsed().as_secs_f64()).await.map_err(sentence)
     })
-    .map_err(sentence)?;
-    plan.warnings.extend(warning);
-    Ok(plan)
 }
 
 /// Of the model, of its initialisation where there are no weights, or of the one beside the other.
@@ -101,28 +86,34 @@ fn verified<S: ByteSource>(
     seed: Option<u64>,
     line: &mut progress::Line,
 ) -> Result<Report, String> {
-    let model = model(&opened, options).map_err(sentence)?;
-    let (ids, warning) = token_ids(&opened, options, &model)?;
+    let session = pollster::block_on(Session::new(&opened, &request(options)?)).map_err(sentence)?;
     // What cannot be made is refused before anything is run.
     let twin = seed.map(|seed| Ok::<_, String>((seed, twin(&opened, seed, line)?))).transpose()?;
-    let (mut verification, mut warnings) =
-        ran(&opened, model, ids.clone(), Watched::All, options, line)?.verification()?;
-    warnings.extend(warning);
+    let result = ran(&session, &opened, Watched::All, line)?;
+    let mut of_twin = None;
     if let Some((seed, twin)) = twin {
-        let model = self::model(&twin, options).map_err(sentence)?;
-        // Weights that nobody trained predict no token: a loss would only cost two more passes.
-        let ids = TokenIds { is_text: false, ..ids };
-        let (random, of_random) = ran(&twin, model, ids, Watched::Sites, options, line)?.verification()?;
-        verification.random_init = Some(beside(&verification, &random, seed));
-        warnings.extend(random_init_warnings(&warnings, of_random));
+        let session = session.of_twin(&twin).map_err(sentence)?;
+        of_twin = Some((ran(&session, &twin, Watched::Sites, line)?, seed));
     }
+    let (verification, warnings) = collect(result, of_twin)?;
     opened.verify(verification, warnings);
     Ok(opened.inspection.report)
 }
 
-fn model<S: ByteSource>(opened: &Opened<S>, options: &Verify) -> Result<Model, RunError> {
-    let Verify { tokens, sequence, blocks, .. } = *options;
-    Model::new(opened.checkpoint(), Extent { tokens, sequence, blocks })
+/// What the options ask for.
+fn request(options: &Verify) -> Result<Request, String> {
+    let Verify { tokens, sequence, blocks, preservation, .. } = *options;
+    let choice = match (&options.text, &options.ids) {
+        (Some(file), _) => Some(read(file, |name, bytes| Choice::Text { name, bytes })?),
+        (_, Some(file)) => Some(read(file, |name, bytes| Choice::Ids { name, bytes })?),
+        _ => options.uniform.then_some(Choice::Uniform),
+    };
+    let sites = match options.sites {
+        SiteChoice::Final => Sites::Final,
+        SiteChoice::All => Sites::All,
+    };
+    let extent = Extent { tokens, sequence, blocks };
+    Ok(Request { extent, sites, choice, preservation, on: options.device.wanted() })
 }
 
 /// The same architecture with γ = 1, β = 0 and random weights.
@@ -145,55 +136,12 @@ enum Watched {
 
 /// Runs the model, and measures what it shows on the other threads, as it comes.
 fn ran<S: ByteSource>(
+    session: &Session,
     opened: &Opened<S>,
-    model: Model,
-    ids: TokenIds,
     watched: Watched,
-    options: &Verify,
     line: &mut progress::Line,
 ) -> Result<RunResult, String> {
     let began = Instant::now();
-    let run = new_run(opened, model, ids, options)?;
-    let (machine, device) = (machine(options.device)?, measure::device(options.device)?);
-    let (measured, outcome) = execute(&run, opened, watched, &machine, &device, line)?;
-    let name = match (machine.name(), device.name()) {
-        (pass, sums) if pass == sums => pass.to_owned(),
-        (pass, sums) => format!("{pass}, sums on {sums}"),
-    };
-    let mut ran = run.result(measured, outcome, name, began.elapsed().as_secs_f64());
-    ran.outcome.warnings.extend(pollster::block_on(device.warning()));
-    Ok(ran)
-}
-
-fn new_run<S: ByteSource>(
-    opened: &Opened<S>,
-    model: Model,
-    ids: TokenIds,
-    options: &Verify,
-) -> Result<Run, String> {
-    let sites = match options.sites {
-        SiteChoice::Final => Sites::Final,
-        SiteChoice::All => Sites::All,
-    };
-    Run::new(opened.checkpoint(), model, ids, sites, options.preservation).map_err(sentence)
-}
-
-fn machine(choice: args::Device) -> Result<Machine, String> {
-    match choice {
-        args::Device::Cpu => Ok(Machine::Cpu),
-        #[cfg(feature = "gpu")]
-        args::Device::Gpu => pollster::block_on(Machine::gpu()).map_err(|error| error.to_string()),
-    }
-}
-
-fn execute<S: ByteSource>(
-    run: &Run,
-    opened: &Opened<S>,
-    watched: Watched,
-    machine: &Machine,
-    device: &Device,
-    line: &mut progress::Line,
-) -> Result<(Vec<Measured>, RunOutcome), String> {
     let inspection = &opened.inspection;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     // A pass that is ahead waits: what is shown is held no more than once a thread.
@@ -202,65 +150,50 @@ fn execute<S: ByteSource>(
     let measured = Mutex::new(Vec::new());
     let outcome = std::thread::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(|| measure_all(&samples, inspection, device, &measured));
+            scope.spawn(|| measure_all(session, &samples, inspection, &measured));
         }
-        let outcome =
-            pollster::block_on(run.execute(opened, machine, &mut RunState::default(), async |shown| {
-                match shown {
-                    Shown::Blocks(done) => line.show_blocks(done, run.blocks()),
-                    Shown::Moved(done, of) => line.show_moves(done, of),
-                    Shown::Losses(done) => line.show_losses(done, run.most_for_loss()),
-                    Shown::Sample(sample)
-                        if watched == Watched::Sites && matches!(*sample, Sample::Block(..)) => {}
-                    // The other end lives as long as the threads.
-                    Shown::Sample(sample) => drop(give.send(*sample)),
-                }
-                ControlFlow::Continue(())
-            }));
+        let run = session.run();
+        let mut state = RunState::default();
+        let outcome = pollster::block_on(session.execute(opened, &mut state, async |shown| {
+            match shown {
+                Shown::Blocks(done) => line.show_blocks(done, run.blocks()),
+                Shown::Moved(done, of) => line.show_moves(done, of),
+                Shown::Losses(done) => line.show_losses(done, run.most_for_loss()),
+                Shown::Sample(sample)
+                    if watched == Watched::Sites && matches!(*sample, Sample::Block(..)) => {}
+                // The other end lives as long as the threads.
+                Shown::Sample(sample) => drop(give.send(*sample)),
+            }
+            ControlFlow::Continue(())
+        }));
         drop(give);
         outcome
     });
-    let outcome = outcome.map_err(|error| error.to_string())?;
-    Ok((measured.into_inner().unwrap_or_default(), outcome))
+    let outcome = outcome.map_err(sentence)?;
+    let measured = measured.into_inner().unwrap_or_default();
+    Ok(pollster::block_on(session.result(measured, outcome, began.elapsed().as_secs_f64())))
 }
 
 fn measure_all(
+    session: &Session,
     samples: &Mutex<Receiver<Sample>>,
     inspection: &Inspection,
-    device: &Device,
     measured: &Mutex<Vec<Measured>>,
 ) {
     loop {
         let next = samples.lock().map(|samples| samples.recv());
         let Ok(Ok(sample)) = next else { return };
-        let gram = async |gridded: &Gridded| device.gram(gridded).await;
-        let result = pollster::block_on(sample.measure(inspection, gram));
+        let result = pollster::block_on(session.measure(&sample, inspection));
         if let Ok(mut measured) = measured.lock() {
             measured.push(result);
         }
     }
 }
 
-/// Whole sequences of what was asked for, and a warning where that is not what is usual.
-fn token_ids<S: ByteSource>(
-    opened: &Opened<S>,
-    options: &Verify,
-    model: &Model,
-) -> Result<(TokenIds, Option<Warning>), String> {
-    let asked = match (&options.text, &options.ids) {
-        (Some(file), _) => Some(read(file, |name, bytes| Input::Text { name, bytes })?),
-        (_, Some(file)) => Some(read(file, |name, bytes| Input::Ids { name, bytes })?),
-        _ => options.uniform.then_some(Input::Uniform),
-    };
-    let found = input::of_checkpoint(opened, asked.as_ref(), model.wanted(), model.least());
-    let (found, why) = pollster::block_on(found).map_err(|error| error.to_string())?;
-    Ok((found, why.map(|why| input::not_run(&why))))
-}
-
-fn read(file: &Path, input: impl Fn(String, Vec<u8>) -> Input) -> Result<Input, String> {
+fn read(file: &Path, choice: impl Fn(String, Vec<u8>) -> Choice) -> Result<Choice, String> {
     let bytes = std::fs::read(file)
         .map_err(|error| format!("`{}` could not be read: {error}; check the path", file.display()))?;
-    Ok(input(file.file_name().unwrap_or_default().to_string_lossy().into_owned(), bytes))
+    Ok(choice(file.file_name().unwrap_or_default().to_string_lossy().into_owned(), bytes))
 }
 
 fn table(out: &mut impl Write, report: &Report) -> std::io::Result<()> {

@@ -1,13 +1,12 @@
 //! Measuring on activations that were recorded elsewhere, and on a norm alone.
 
 use crate::inspection::Inspection;
-use gammascope::measure::plan::{self, Speeds};
+use gammascope::measure::plan;
 use gammascope::measure::{activations::Captured, alone, gram::Gridded, site::Norm};
-use gammascope::report::Warning;
 use gammascope::report::measured::Outcomes;
 use gammascope::report::plan::MeasurementPlan;
 use gammascope::run::device::Device;
-use gammascope_web::{BlobSource, dropped, sentence};
+use gammascope_web::{BlobSource, dropped, from_js, sentence};
 use js_sys::Error;
 use wasm_bindgen::prelude::*;
 
@@ -31,18 +30,18 @@ impl Measurement {
 #[wasm_bindgen]
 impl Inspection {
     /// Plans to measure the sites whose activations `entry` (`{ path, file }`) holds, or one `site` only, on the `wanted`
-    /// device: "gpu", "cpu", or "fastest".
+    /// device, a `Wanted` in TypeScript.
     pub async fn plan(
         &self,
         entry: JsValue,
         site: Option<String>,
-        wanted: &str,
+        wanted: JsValue,
     ) -> Result<Measurement, Error> {
         let captured = Captured::open(dropped(&entry)?).await.map_err(sentence)?;
         let inspection = &self.inner.inspection;
         let sites: Vec<&str> = inspection.report.norms.iter().map(|norm| norm.name.as_str()).collect();
         let plan = plan::plan(&sites, &captured.names(), site.as_deref()).map_err(sentence)?;
-        let (device, speeds, fault) = device(wanted).await;
+        let (device, speeds, fault) = Device::choose(from_js(wanted)?, clock).await;
         let mut cost = plan.cost(&captured, inspection, device.name(), speeds);
         cost.warnings.extend(fault);
         Ok(Measurement { captured, plan, device, cost })
@@ -60,13 +59,13 @@ impl Inspection {
 
     /// Measures one site's norm alone, on random inputs as both kinds, on the `wanted` device: a `NormAlone` in TypeScript, as
     /// JSON. The report stays as it is.
-    pub async fn alone(&self, site: String, wanted: &str) -> Result<String, Error> {
+    pub async fn alone(&self, site: String, wanted: JsValue) -> Result<String, Error> {
         let inspection = &self.inner.inspection;
         let position = inspection.report.norms.iter().position(|norm| norm.name == site);
         let scale = position.and_then(|at| inspection.scales[at].as_ref().map(|scale| (at, scale)));
         let (at, scale) = scale.ok_or_else(|| sentence(plan::no_scale(&site)))?;
         let norm = Norm { name: &site, scale, shift: inspection.shifts[at].as_deref() };
-        let (device, _, fault) = device(wanted).await;
+        let (device, _, fault) = Device::choose(from_js(wanted)?, clock).await;
         let gram = async |gridded: &Gridded| device.gram(gridded).await;
         let mut alone = alone::alone(norm, self.inner.epsilon(at), gram).await.map_err(sentence)?;
         alone.warnings.extend(fault);
@@ -83,38 +82,7 @@ impl Inspection {
     }
 }
 
-/// The wanted device and how fast it is; where a GPU is wanted and there is none, the CPU and why. A GPU that is only as fast as
-/// the CPU, as those are that are computed in software, is not the fastest: several workers share it.
-pub(crate) async fn device(wanted: &str) -> (Device, Speeds, Option<Warning>) {
-    let clock = || js_sys::Date::now() / 1000.0;
-    let speeds = async |device: &Device| {
-        let speeds = Speeds::of(async |y: &Gridded| device.gram(y).await, clock).await;
-        // The trial is no part of what is measured.
-        device.kernel_seconds();
-        speeds
-    };
-    let (gpu, fault) = match wanted {
-        "cpu" => (None, None),
-        _ => match Device::gpu().await {
-            Ok(gpu) => (Some(gpu), None),
-            Err(error) => (None, Some(plan::no_gpu(&error))),
-        },
-    };
-    let gpu = match gpu {
-        Some(gpu) => {
-            let on_gpu = speeds(&gpu).await;
-            if wanted == "gpu" {
-                return (gpu, on_gpu, None);
-            }
-            Some((gpu, on_gpu))
-        }
-        None => None,
-    };
-    let cpu = Device::cpu();
-    let on_cpu = speeds(&cpu).await;
-    match gpu {
-        Some((gpu, on_gpu)) if on_gpu.sums > on_cpu.sums => (gpu, on_gpu, None),
-        // Whoever takes what is fastest misses nothing.
-        _ => (cpu, on_cpu, fault.filter(|_| wanted == "gpu")),
-    }
+/// Seconds, by the millisecond.
+pub(crate) fn clock() -> f64 {
+    js_sys::Date::now() / 1000.0
 }

@@ -1,21 +1,21 @@
 //! A model run in the page: one worker plans and executes it, and others measure what it shows.
 
 use crate::inspection::Inspection;
-use crate::measurement;
+use crate::measurement::clock;
 use crate::network::Source;
 use gammascope::inspect;
 use gammascope::measure::activations::Activations;
 use gammascope::measure::gram::Gridded;
-use gammascope::measure::plan::no_gpu;
 use gammascope::model::random::twin_of;
-use gammascope::report::Warning;
-use gammascope::report::plan::{RunInput, RunOptions, RunPlan, RunSites};
-use gammascope::run::device::{Device, Machine};
+use gammascope::report::plan::{RunInput, RunOptions, RunSites};
+use gammascope::run::device::{Device, Wanted};
+use gammascope::run::execute::{RunState, Shown};
 use gammascope::run::pass::{Sample, Sites, of_f32};
-use gammascope::run::random_init;
-use gammascope::run::session::{Extent, Model, PassSpeeds, Run, RunResult, RunState, Shown, USUAL_LENGTH};
-use gammascope::text::{Input, input};
-use gammascope_web::{get, sentence, text};
+use gammascope::run::planned::{Extent, USUAL_LENGTH};
+use gammascope::run::result::RunResult;
+use gammascope::run::session::{Request, Session, collect};
+use gammascope::text::Choice;
+use gammascope_web::{from_js, get, sentence, text};
 use js_sys::{Error, Float32Array, Function, Object, Promise, Reflect};
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -25,27 +25,22 @@ use wasm_bindgen_futures::JsFuture;
 /// A model that is ready to be run, or has been run a part of the way.
 #[wasm_bindgen]
 pub struct ModelRun {
-    inner: Run,
-    machine: Machine,
-    plan: RunPlan,
+    session: Session,
+    plan: String,
     state: RefCell<RunState>,
 }
 
 #[wasm_bindgen]
 impl ModelRun {
     /// What it takes: a `RunPlan` in TypeScript, as JSON.
-    pub fn plan(&self) -> Result<String, Error> {
-        serde_json::to_string(&self.plan).map_err(sentence)
+    pub fn plan(&self) -> String {
+        self.plan.clone()
     }
 
     /// All that came of it, without what was measured: for [`Inspection::verify_run`], as JSON.
-    pub fn ran(&self, outcome: &str, seconds: f64) -> Result<String, Error> {
-        let outcome = serde_json::from_str(outcome).map_err(sentence)?;
-        let device = match (self.plan.device.as_str(), self.plan.gram_device.as_str()) {
-            (pass, sums) if pass == sums => pass.to_owned(),
-            (pass, sums) => format!("{pass}, sums on {sums}"),
-        };
-        serde_json::to_string(&self.inner.result(Vec::new(), outcome, device, seconds)).map_err(sentence)
+    pub async fn ran(&self, outcome: String, seconds: f64) -> Result<String, Error> {
+        let outcome = serde_json::from_str(&outcome).map_err(sentence)?;
+        serde_json::to_string(&self.session.result(Vec::new(), outcome, seconds).await).map_err(sentence)
     }
 }
 
@@ -62,12 +57,11 @@ impl Inspection {
 
 #[wasm_bindgen]
 impl ModelRun {
-    /// Becomes the same run of `twin`, from its beginning.
-    #[wasm_bindgen(js_name = becomeTwin)]
-    pub fn become_twin(&mut self, twin: &Inspection) -> Result<(), Error> {
-        self.inner = self.inner.of_twin(twin.inner.checkpoint()).map_err(sentence)?;
-        self.state = RefCell::default();
-        Ok(())
+    /// The same run of `twin`, from its beginning, in place of this one.
+    #[wasm_bindgen(js_name = ofTwin)]
+    pub fn of_twin(self, twin: &Inspection) -> Result<ModelRun, Error> {
+        let Self { session, plan, .. } = self;
+        Ok(Self { session: session.of_twin(&twin.inner).map_err(sentence)?, plan, state: RefCell::default() })
     }
 }
 
@@ -79,86 +73,46 @@ pub struct Measurer {
 
 #[wasm_bindgen]
 impl Measurer {
-    /// "gpu", or "cpu"; without a GPU it is the CPU.
-    pub async fn open(wanted: &str) -> Measurer {
-        let device = match wanted {
-            "gpu" => Device::gpu().await.unwrap_or_else(|_| Device::cpu()),
-            _ => Device::cpu(),
-        };
-        Measurer { device }
-    }
-}
-
-fn clock() -> f64 {
-    js_sys::Date::now() / 1000.0
-}
-
-/// The wanted machine and its multiplications a second; where a GPU is wanted and there is none, the CPU and why.
-async fn machine(wanted: &str) -> (Machine, f64, Option<Warning>) {
-    let gpu = match wanted {
-        "cpu" => None,
-        _ => Some(Machine::gpu().await),
-    };
-    let mut fault = None;
-    let mut best = None;
-    match gpu {
-        Some(Ok(gpu)) => {
-            let speed = gpu.speed(clock).await;
-            if wanted == "gpu" && speed > 0.0 {
-                return (gpu, speed, None);
-            }
-            best = Some((gpu, speed));
-        }
-        Some(Err(error)) => fault = Some(no_gpu(&error)).filter(|_| wanted == "gpu"),
-        None => {}
-    }
-    let speed = Machine::Cpu.speed(clock).await;
-    match best {
-        Some((gpu, on_gpu)) if on_gpu > speed => (gpu, on_gpu, None),
-        _ => (Machine::Cpu, speed, fault),
+    /// On the device that the run has found fastest, a `Wanted` in TypeScript; without a GPU it is the CPU.
+    pub async fn open(wanted: JsValue) -> Result<Measurer, Error> {
+        let wanted: Wanted = from_js(wanted)?;
+        Ok(Measurer { device: Device::of(wanted).await.unwrap_or_else(|_| Device::cpu()) })
     }
 }
 
 #[wasm_bindgen]
 impl Inspection {
     /// Plans to run the model: `options` is a `RunOptions` in TypeScript, as JSON; `file` the name and bytes of a text, or of a
-    /// list of ids, where one was chosen; on the `wanted` device: "gpu", "cpu", or "fastest".
+    /// list of ids, where one was chosen; on the `wanted` device, a `Wanted` in TypeScript.
     #[wasm_bindgen(js_name = planRun)]
     pub async fn plan_run(
         &self,
         options: &str,
         name: Option<String>,
         bytes: Option<Vec<u8>>,
-        wanted: &str,
+        wanted: JsValue,
     ) -> Result<ModelRun, Error> {
         let RunOptions { tokens, sequence, blocks, sites, input: chosen, preservation } =
             serde_json::from_str(options).map_err(sentence)?;
         let [tokens, blocks] = [tokens, blocks].map(|count| count.map(|count| count as usize));
         let sequence = sequence.map_or(USUAL_LENGTH, |length| length as usize);
-        let model = Model::new(self.inner.checkpoint(), Extent { tokens, sequence, blocks });
-        let model = model.map_err(sentence)?;
         let (name, bytes) = (name.unwrap_or_default(), bytes.unwrap_or_default());
-        let asked = match chosen {
+        let choice = match chosen {
             RunInput::Usual => None,
-            RunInput::Uniform => Some(Input::Uniform),
-            RunInput::Text => Some(Input::Text { name, bytes }),
-            RunInput::Ids => Some(Input::Ids { name, bytes }),
+            RunInput::Uniform => Some(Choice::Uniform),
+            RunInput::Text => Some(Choice::Text { name, bytes }),
+            RunInput::Ids => Some(Choice::Ids { name, bytes }),
         };
-        let found = input::of_checkpoint(&self.inner, asked.as_ref(), model.wanted(), model.least());
-        let (ids, why) = found.await.map_err(sentence)?;
         let sites = match sites {
             RunSites::Final => Sites::Final,
             RunSites::All => Sites::All,
         };
-        let run = Run::new(self.inner.checkpoint(), model, ids, sites, preservation).map_err(sentence)?;
-        let (device, speeds, fault) = measurement::device(wanted).await;
-        let (machine, multiplications, other_fault) = machine(wanted).await;
-        let loading = run.loading_speed(&self.inner, &machine, clock).await.map_err(sentence)?;
-        let pass = PassSpeeds { multiplications, loading };
-        let mut plan = run.cost(&self.inner, &machine, device.name(), pass, speeds);
-        plan.warnings.extend(fault.or(other_fault));
-        plan.warnings.extend(why.map(|why| input::not_run(&why)));
-        Ok(ModelRun { inner: run, machine, plan, state: RefCell::default() })
+        let extent = Extent { tokens, sequence, blocks };
+        let request = Request { extent, sites, choice, preservation, on: from_js(wanted)? };
+        let session = Session::on_the_best(&self.inner, &request, clock).await.map_err(sentence)?;
+        let plan = session.plan(&self.inner, clock).await.map_err(sentence)?;
+        let plan = serde_json::to_string(&plan).map_err(sentence)?;
+        Ok(ModelRun { session, plan, state: RefCell::default() })
     }
 
     /// Runs the model from where it stands. `show` is called with what is to be measured and how far it is, a `Shown` in TypeScript;
@@ -167,7 +121,7 @@ impl Inspection {
         // Nobody else runs it: the worker answers one call of this at a time.
         let mut state = run.state.take();
         let (mut blocks, mut losses, mut moved) = (state.blocks, 0, 0);
-        let outcome = run.inner.execute(&self.inner, &run.machine, &mut state, async |shown| {
+        let outcome = run.session.execute(&self.inner, &mut state, async |shown| {
             let sample = match shown {
                 Shown::Sample(sample) => plain(&sample),
                 Shown::Blocks(done) => {
@@ -217,16 +171,10 @@ impl Inspection {
     /// Makes the report anew with all that came of a run, and of that of a twin drawn from `seed`, as JSON.
     #[wasm_bindgen(js_name = verifyRun)]
     pub fn verify_run(&mut self, ran: &str, of_twin: Option<String>, seed: u32) -> Result<(), Error> {
-        let verification = |ran: &str| {
-            let ran: RunResult = serde_json::from_str(ran).map_err(sentence)?;
-            ran.verification().map_err(sentence)
-        };
-        let (mut trained, mut warnings) = verification(ran)?;
-        if let Some(of_twin) = of_twin {
-            let (random, of_random) = verification(&of_twin)?;
-            trained.random_init = Some(random_init::random_init(&trained, &random, u64::from(seed)));
-            warnings.extend(random_init::warnings(&warnings, of_random));
-        }
+        let result = |json: &str| serde_json::from_str::<RunResult>(json).map_err(sentence);
+        let of_twin =
+            of_twin.map(|of_twin| Ok::<_, Error>((result(&of_twin)?, u64::from(seed)))).transpose()?;
+        let (trained, warnings) = collect(result(ran)?, of_twin).map_err(sentence)?;
         self.inner.verify(trained, warnings);
         Ok(())
     }

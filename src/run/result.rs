@@ -1,0 +1,119 @@
+//! All that came of a run, and the part of the report that it makes.
+
+use super::pass::Measured;
+use super::planned::Run;
+use crate::measure::residual;
+use crate::report::measured::Outcomes;
+use crate::report::{KindByLoss, PassSummary, Preservation, Verification, Warning, WarningCode};
+use serde::{Deserialize, Serialize};
+
+/// What came of a run, beside what was measured on its way.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunOutcome {
+    /// The kind of the norms by loss.
+    pub loss: Option<KindByLoss>,
+    /// What moving readers does to the function.
+    #[serde(default)]
+    pub preservation: Vec<Preservation>,
+    /// Mean loss, in nats.
+    pub mean_loss: Option<f64>,
+    /// Blocks that were run, if not all of them.
+    pub stopped: Option<usize>,
+    /// What went wrong on the way.
+    pub warnings: Vec<Warning>,
+}
+
+/// All that came of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// Norms and streams, in any order; of two of the same the later one counts.
+    pub measured: Vec<Measured>,
+    /// Of the pass itself.
+    pub outcome: RunOutcome,
+    /// What was run.
+    pub pass: PassSummary,
+    /// On what.
+    pub input: String,
+    /// Where the pass ran, and where the exact sums were computed.
+    pub device: String,
+    /// Wall time.
+    pub seconds: f64,
+}
+
+impl Run {
+    /// All that came of it.
+    pub fn result(
+        &self,
+        measured: Vec<Measured>,
+        outcome: RunOutcome,
+        device: String,
+        seconds: f64,
+    ) -> RunResult {
+        let pass = PassSummary {
+            family: self.architecture.family.clone(),
+            assumed_kind: self.assumed_kind(),
+            sequences: (self.input.ids.len() / self.length) as u64,
+            length: self.length as u64,
+            loss: outcome.mean_loss,
+            left_out: self.left_out as u64,
+        };
+        let mut outcome = outcome;
+        outcome.warnings.extend(self.warnings());
+        let input =
+            format!("{}, through a forward pass that was told the kind of every norm", self.input.what);
+        RunResult { measured, outcome, pass, input, device, seconds }
+    }
+}
+
+impl RunResult {
+    /// The part of the report, and what there is to warn of; why, where nothing was measured.
+    pub fn verification(self) -> Result<(Verification, Vec<Warning>), String> {
+        let Self { measured, outcome, pass, input, device, seconds } = self;
+        let (mut sites, mut blocks) = (Vec::new(), Vec::new());
+        for measured in measured {
+            match measured {
+                Measured::Site(site, outcome) => sites.push((site, *outcome)),
+                Measured::Block(block, stream) => blocks.push((block, stream)),
+            }
+        }
+        // Stable, so that of two of the same the later one is kept.
+        sites.sort_by_key(|(site, _)| *site);
+        sites.reverse();
+        sites.dedup_by_key(|(site, _)| *site);
+        sites.reverse();
+        blocks.sort_by_key(|(block, _)| *block);
+        blocks.reverse();
+        blocks.dedup_by_key(|(block, _)| *block);
+        blocks.reverse();
+        let mut warnings = outcome.warnings;
+        let mut streams = Vec::new();
+        for (place, (block, stream)) in blocks.into_iter().enumerate() {
+            match stream {
+                Ok(stream) if block == place => streams.push(stream),
+                // A profile with a gap would number its blocks wrongly.
+                Ok(_) => break,
+                Err(message) => {
+                    let (code, r#where) = (WarningCode::ResidualNotMeasured, format!("block {block}"));
+                    warnings.push(Warning::new(code, r#where, message));
+                    break;
+                }
+            }
+        }
+        if let Some(blocks) = outcome.stopped {
+            warnings.push(Warning::new(
+                WarningCode::RunStopped,
+                format!("block {blocks}"),
+                format!("the run was stopped after {blocks} blocks: what comes after them was not measured"),
+            ));
+        }
+        let outcomes = sites.into_iter().map(|(_, outcome)| outcome).collect();
+        let (mut verification, warnings) =
+            Outcomes { outcomes, warnings, device, input, seconds }.verification()?;
+        verification.residual = residual::profile(&streams);
+        verification.falls = residual::falls(&streams);
+        verification.loss = outcome.loss;
+        verification.preservation = outcome.preservation;
+        verification.pass = Some(pass);
+        Ok((verification, warnings))
+    }
+}
