@@ -9,7 +9,10 @@ import type {
   Comparison,
   Figure,
   FigureKind,
+  MeasurementPlan,
   NormAlone,
+  Outcome,
+  Outcomes,
   Progress,
   Report,
 } from './report.js';
@@ -129,16 +132,12 @@ export class Checkpoint {
     const began = performance.now();
     const measurement = await this.inspection.plan(entry, site, 'cpu');
     try {
-      const { sites, warnings, device, input } = JSON.parse(measurement.plan()) as {
-        sites: string[];
-        warnings: unknown[];
-        device: string;
-        input: string;
-      };
-      const outcomes: string[] = [];
-      for (let at = 0; at < sites.length; at += 1) outcomes.push(await this.inspection.measure(measurement, at));
-      const rest = JSON.stringify({ warnings, device, input, seconds: (performance.now() - began) / 1000 });
-      this.inspection.verify(`{"outcomes":[${outcomes.join()}],${rest.slice(1)}`);
+      const { sites, warnings, device, input } = JSON.parse(measurement.plan()) as MeasurementPlan;
+      const outcomes: Outcome[] = [];
+      for (let at = 0; at < sites.length; at += 1)
+        outcomes.push(JSON.parse(await this.inspection.measure(measurement, at)) as Outcome);
+      const measured: Outcomes = { outcomes, warnings, device, input, seconds: (performance.now() - began) / 1000 };
+      this.inspection.verify(JSON.stringify(measured));
     } finally {
       measurement.free();
     }

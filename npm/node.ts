@@ -3,11 +3,10 @@ import { open, readFile, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { NamedBlob } from './index.js';
+import { WEIGHTS_ENDINGS } from './report.js';
 
 /** Folders deeper than this under a given folder are not looked into. */
 const DEPTH = 4;
-
-const SHARD = /\.(safetensors|gguf)$/;
 
 /**
  * A part of a file of this machine, read when it is asked for. Node has such a blob of its own, `openAsBlob`, but that of Node 20 counts
@@ -80,7 +79,7 @@ export async function files(source: string | URL): Promise<NamedBlob[] | null> {
       return { path, file: await FilePart.of(location) };
     } catch (error) {
       // A folder may hold anything: only shards and what was asked for must open.
-      if (location !== given && !SHARD.test(location)) return null;
+      if (location !== given && !WEIGHTS_ENDINGS.some((ending) => location.endsWith(ending))) return null;
       const reason = error instanceof Error ? error.message : String(error);
       throw new Error(`\`${location}\` cannot be opened: ${reason}; check that it is there and may be read`, { cause: error });
     }

@@ -14,7 +14,7 @@ const COMPILED = ".cache/package";
 const FILES = [
   [join(COMPILED, "npm"), ["index.js", "index.d.ts", "node.js"]],
   [join(COMPILED, "www/worker"), ["network.js"]],
-  [join(COMPILED, "www"), ["report.d.ts"]],
+  [join(COMPILED, "www"), ["report.d.ts", "report.js"]],
   ["www/generated", ["verifier.js", "verifier_bg.wasm"]],
   ["npm", ["README.md"]],
   [".", ["LICENSE"]],

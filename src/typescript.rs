@@ -5,15 +5,20 @@
 use crate::checkpoint::Format;
 use crate::checkpoint::gather::Gathered;
 use crate::inspect::{Progress, Stage};
+use crate::measure::residual::Stream;
 use crate::plot::{Cell, Column, Figure, FigureKind, Mark, Table};
 use crate::report::adapter::{AdapterModule, AdapterReport, SkippedModule};
 use crate::report::claims::Claim;
 use crate::report::comparison::{ComparedCheckpoint, Comparison, MatchedBy, SiteComparison, UnpairedSite};
 use crate::report::kernels::{ExportedKernel, KernelExport};
+use crate::report::measured::{Outcome, Outcomes};
 use crate::report::plan::{MeasurementPlan, RunInput, RunOptions, RunPlan, RunSites};
 use crate::report::random_init::{RandomInit, RandomInitSite};
 use crate::report::scan::ScanLine;
 use crate::report::*;
+use crate::run::device::Wanted;
+use crate::run::pass::Measured;
+use crate::run::result::{RunOutcome, RunResult};
 use std::path::Path;
 use ts_rs::{Config, TS};
 
@@ -100,6 +105,13 @@ fn declarations() -> String {
         AdapterModule,
         SkippedModule,
         ScanLine,
+        Outcome,
+        Outcomes,
+        Wanted,
+        Measured,
+        Stream,
+        RunOutcome,
+        RunResult,
         Progress,
         Stage,
         Figure,

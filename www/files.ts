@@ -3,6 +3,7 @@
  * a `File` is only a handle, and which of them belong to a checkpoint is decided in Rust.
  */
 import type { Address, Dropped, Linked } from './protocol';
+import { WEIGHTS_ENDINGS } from './report';
 
 /** What `window.gammascope.open` accepts. */
 export type Openable = FileList | readonly (File | Dropped)[];
@@ -68,7 +69,8 @@ function unescaped(text: string): string {
 }
 
 /** Holds the weights of something. */
-const WEIGHTS = /\.(safetensors|gguf)$/i;
+export const hasWeights = ({ path }: { path: string }): boolean =>
+  WEIGHTS_ENDINGS.some((ending) => path.toLowerCase().endsWith(ending));
 
 /** One file of a checkpoint of several. */
 const SHARD = /-\d+-of-\d+\.\w+$/;
@@ -77,7 +79,7 @@ const leafOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
 
 /** Whether these are the files of a PEFT adapter and of nothing else, by their names. */
 export function isAdapter(entries: readonly Dropped[]): boolean {
-  const weights = entries.filter(({ path }) => WEIGHTS.test(path));
+  const weights = entries.filter(hasWeights);
   return weights.length > 0 && weights.every(({ path }) => leafOf(path).startsWith('adapter_'));
 }
 
@@ -90,7 +92,7 @@ export function pairOf(entries: readonly Dropped[]): [Dropped[], Dropped[]] | nu
     const key = below.length === 0 && top.startsWith('adapter_') ? 'adapter_' : top;
     tops.set(key, [...(tops.get(key) ?? []), entry]);
   }
-  const pair = [...tops.values()].filter((files) => files.some(({ path }) => WEIGHTS.test(path)));
+  const pair = [...tops.values()].filter((files) => files.some(hasWeights));
   const [first, second] = pair;
   if (pair.length !== 2 || !first || !second) return null;
   if ([first, second].some(([{ path } = { path: '' }, ...more]) => more.length === 0 && SHARD.test(path))) return null;

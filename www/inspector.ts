@@ -3,8 +3,8 @@
  * earlier one, with its figures, untouched until the new one has succeeded. A wasm loop cannot be interrupted, so
  * cancelling an open ends its worker; cancelling a figure only drops its answer, as the checkpoint is still wanted.
  */
-import type { Calls, Device, Dropped, Entry, Failed, Json, Reply, Request, Sample, Shown } from './protocol';
-import type { Figure, FigureKind, Gathered, MeasurementPlan, NormAlone, Progress, Report, RunOptions, RunPlan } from './report';
+import { type Calls, type Entry, type Failed, type Json, type Reply, type Request, type Sample, type Shown, parse } from './protocol';
+import type { AdapterReport, Comparison, Figure, FigureKind, Gathered, Measured, Progress, Report, RunOutcome } from './report';
 
 /** Which wasm the worker runs: the small one, which opens dropped files, or the one that can measure, draw weights and open addresses. */
 type Wasm = 'inspector' | 'verifier';
@@ -33,7 +33,7 @@ export class SeveralCheckpoints extends Error {
 }
 
 function failed({ error, name, checkpoints }: Failed): Error {
-  if (checkpoints !== undefined) return new SeveralCheckpoints(error, JSON.parse(checkpoints) as Gathered[]);
+  if (checkpoints !== undefined) return new SeveralCheckpoints(error, parse(checkpoints));
   return Object.assign(new Error(error), { name });
 }
 
@@ -83,7 +83,7 @@ export class Inspector {
     signal.throwIfAborted();
     const inspector = new Inspector(wasm, onProgress);
     try {
-      const report = parsed(await inspector.call('open', [entries], signal));
+      const report = parse(await inspector.call('open', [entries], signal));
       const remote = report.checkpoint.remote !== null && report.shared === null;
       return { inspector, report, entries: remote ? await inspector.call('entries', [], signal) : entries };
     } catch (error) {
@@ -94,83 +94,33 @@ export class Inspector {
 
   /** Samples the weights, reporting through `onProgress` of `open`. Aborting ends it and leaves the report as it was. */
   async weigh(signal: AbortSignal): Promise<Report> {
-    const stop = () => void this.call('stopWeighing', [], new AbortController().signal);
+    const stop = () => void this.ask('stopWeighing', [], new AbortController().signal);
     signal.addEventListener('abort', stop, { once: true });
     try {
-      const report = await this.call('weigh', [], signal);
+      const report = await this.ask('weigh', [], signal);
       if (report === null) throw new DOMException('Sampling the weights was stopped.', 'AbortError');
-      return parsed(report);
+      return parse(report);
     } finally {
       signal.removeEventListener('abort', stop);
     }
   }
 
-  /** Reads what a file of activations holds and what measuring it takes; a verifier's call. */
-  async plan(activations: Dropped, site: string | undefined, device: Device, signal: AbortSignal): Promise<MeasurementPlan> {
-    return JSON.parse(await this.call('plan', [activations, site, device], signal)) as MeasurementPlan;
-  }
-
-  /** Measures the site at this place of the plan; a verifier's call. */
-  measure(at: number, signal: AbortSignal): Promise<Json> {
-    return this.call('measure', [at], signal);
-  }
-
-  /** Takes outcomes into the report; a verifier's call. */
-  async verify(measured: Json, signal: AbortSignal): Promise<Report> {
-    return parsed(await this.call('verify', [measured], signal));
-  }
-
-  /** Measures one norm on random inputs, as both kinds; a verifier's call. */
-  async alone(site: string, device: Device, signal: AbortSignal): Promise<NormAlone> {
-    return JSON.parse(await this.call('alone', [site, device], signal)) as NormAlone;
-  }
-
-  /** Plans to run the model, on a text or a list of ids if one is given; a verifier's call. */
-  async planRun(options: RunOptions, file: Dropped | undefined, device: Device, signal: AbortSignal): Promise<RunPlan> {
-    return JSON.parse(await this.call('planRun', [options, file, device], signal)) as RunPlan;
-  }
-
   /** Runs the model that is planned, from where it stands, handing what it shows to `show`; a verifier's call. */
-  run(show: Show, signal: AbortSignal): Promise<Json> {
+  run(show: Show, signal: AbortSignal): Promise<Json<RunOutcome>> {
     this.onShown = show;
-    return this.call('run', [], signal);
-  }
-
-  /** All that came of a run, without what was measured; a verifier's call. */
-  ran(carried: Json, seconds: number, signal: AbortSignal): Promise<Json> {
-    return this.call('ran', [carried, seconds], signal);
+    return this.ask('run', [], signal);
   }
 
   /** Measures what a run has shown, also one in another worker; a verifier's call. */
-  measureSample(sample: Sample, device: 'gpu' | 'cpu', signal: AbortSignal): Promise<Json> {
+  measureSample(sample: Sample, device: 'gpu' | 'cpu', signal: AbortSignal): Promise<Json<Measured>> {
     const transfer = [sample.output.buffer, ...('before' in sample ? [sample.before.buffer] : [])];
-    return this.call('measureSample', [sample, device], signal, transfer);
-  }
-
-  /** Turns the checkpoint, and the run that is planned, into the same with random weights drawn from `seed`; a verifier's call. */
-  twin(seed: number, signal: AbortSignal): Promise<void> {
-    return this.call('twin', [seed], signal);
-  }
-
-  /** Takes all that came of a run into the report, beside that of a twin if one was run; a verifier's call. */
-  async verifyRun(ran: Json, ofTwin: Json | undefined, seed: number, signal: AbortSignal): Promise<Report> {
-    return parsed(await this.call('verifyRun', [ran, ofTwin, seed], signal));
+    return this.ask('measureSample', [sample, device], signal, transfer);
   }
 
   private shown(shown: Shown): void {
     // Whoever cannot take it does not want more.
     const taken = this.onShown(shown).catch(() => true);
-    void taken.then((stop) => this.call('goOn', [stop], new AbortController().signal)).catch(() => undefined);
-  }
-
-  /** The report as the fragment of a link; a verifier's call. */
-  link(names: boolean, signal: AbortSignal): Promise<string> {
-    return this.call('link', [names, new Date().toISOString()], signal);
-  }
-
-  /** The report as one HTML file; a verifier's call. */
-  html(names: boolean, signal: AbortSignal): Promise<string> {
-    return this.call('html', [names, new Date().toISOString()], signal);
+    void taken.then((stop) => this.ask('goOn', [stop], new AbortController().signal)).catch(() => undefined);
   }
 
   figure(
@@ -180,11 +130,11 @@ export class Inspector {
     height: number,
     signal: AbortSignal,
   ): Promise<Figure> {
-    return this.call('figure', [kind, site, width, height], signal);
+    return this.ask('figure', [kind, site, width, height], signal);
   }
 
   csv(kind: FigureKind, site: string | undefined, signal: AbortSignal): Promise<string> {
-    return this.call('csv', [kind, site], signal);
+    return this.ask('csv', [kind, site], signal);
   }
 
   /** What changed from this checkpoint to that of `entries`: a `Comparison`; a verifier's call. */
@@ -193,31 +143,21 @@ export class Inspector {
     weighs: boolean,
     onProgress: (progress: Progress) => void,
     signal: AbortSignal,
-  ): Promise<Json> {
+  ): Promise<Json<Comparison>> {
     const usual = this.onProgress;
     this.onProgress = onProgress;
     try {
-      return await this.call('compare', [entries, weighs], signal);
+      return await this.ask('compare', [entries, weighs], signal);
     } finally {
       this.onProgress = usual;
     }
   }
 
-  /** What an adapter wastes on this checkpoint: an `AdapterReport`; a verifier's call. */
-  adapter(entries: Dropped[], signal: AbortSignal): Promise<Json> {
-    return this.call('adapter', [entries], signal);
-  }
-
-  /** The kernels of these sites, or of all, as a file; a verifier's call. */
-  export(sites: string[] | undefined, json: boolean, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
-    return this.call('export', [sites, json], signal);
-  }
-
   /** Draws the figures of what `compare` or `adapter` gave; a verifier's. */
-  of(report: Json): Drawer {
+  of(report: Json<Comparison | AdapterReport>): Drawer {
     return {
-      figure: (kind, _, width, height, signal) => this.call('figureOf', [report, kind, width, height], signal),
-      csv: (kind, _, signal) => this.call('csvOf', [report, kind], signal),
+      figure: (kind, _, width, height, signal) => this.ask('figureOf', [report, kind, width, height], signal),
+      csv: (kind, _, signal) => this.ask('csvOf', [report, kind], signal),
     };
   }
 
@@ -229,7 +169,11 @@ export class Inspector {
     this.waiting.clear();
   }
 
-  private call<Name extends keyof Calls>(
+  /**
+   * Asks the worker. What no method above does needs none: `Calls` says what there is, and what only the verifier answers fails in
+   * the inspector.
+   */
+  ask<Name extends keyof Calls>(
     call: Name,
     args: Parameters<Calls[Name]>,
     signal: AbortSignal,
@@ -244,8 +188,4 @@ export class Inspector {
       this.worker.postMessage({ id, call, args } as Request, transfer);
     });
   }
-}
-
-function parsed(report: Json): Report {
-  return JSON.parse(report) as Report;
 }

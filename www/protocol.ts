@@ -1,8 +1,26 @@
 /**
- * What the page and its worker say to each other. Types only: both sides are compiled against this file, each with
- * its own `lib`, so that neither can reach for the other's globals.
+ * What the page and its worker say to each other. Both sides are compiled against this file, each with its own `lib`, so
+ * that neither can reach for the other's globals.
  */
-import type { Figure, FigureKind, Progress, RunOptions } from './report';
+import type {
+  AdapterReport,
+  Comparison,
+  Figure,
+  FigureKind,
+  Gathered,
+  Measured,
+  MeasurementPlan,
+  NormAlone,
+  Outcome,
+  Outcomes,
+  Progress,
+  Report,
+  RunOptions,
+  RunOutcome,
+  RunPlan,
+  RunResult,
+  Wanted,
+} from './report';
 
 /** One file of a checkpoint and where it lies in what was dropped, for example `folder/model.safetensors`. */
 export type Dropped = { path: string; file: File };
@@ -23,7 +41,7 @@ export type Linked = { link: string };
 export type Entry = Dropped | Drawn | Address | Known | Linked;
 
 /** Where the exact covariance is computed, with the same numbers: "fastest" tries both; without a GPU the CPU does it. */
-export type Device = 'fastest' | 'gpu' | 'cpu';
+export type Device = Wanted;
 
 /** What a run has shown of a norm (by its index in the report) or of the stream after a block, to be measured by any worker. */
 export type Sample = {
@@ -35,8 +53,14 @@ export type Sample = {
 /** What a run shows: something to be measured, or only how many blocks, tokens of the loss and moved readers are done. */
 export type Shown = { sample: Sample | null; blocks: number; losses: number; moved: number };
 
-/** A report as text: long ones are sooner parsed than copied object by object. */
-export type Json = string;
+/** A value as text: long ones are sooner parsed than copied object by object, and most are only handed on. */
+export type Json<Value> = string & { readonly of?: Value };
+
+/** The value of a text. */
+export const parse = <Value>(json: Json<Value>): Value => JSON.parse(json) as Value;
+
+/** A value as text. */
+export const write = <Value>(value: Value): Json<Value> => JSON.stringify(value) as Json<Value>;
 
 /**
  * The calls a worker answers. `open` comes first and once: a worker holds one checkpoint. `weigh` resolves to null when it
@@ -44,46 +68,47 @@ export type Json = string;
  * `verify`, `alone`, what runs the model, `link`, `html`, and what puts the checkpoint beside something else: `compare` and all after it.
  */
 export interface Calls {
-  open(entries: Entry[]): Json;
+  open(entries: Entry[]): Json<Report>;
   /** What another worker opens in place of an address; empty when files were dropped. */
   entries(): Known[];
-  weigh(): Json | null;
+  weigh(): Json<Report> | null;
   stopWeighing(): void;
-  /** A `MeasurementPlan`, of which `measure` measures one site at a time: an outcome. */
-  plan(activations: Dropped, site: string | undefined, device: Device): Json;
-  measure(at: number): Json;
-  /** A `NormAlone`. */
-  alone(site: string, device: Device): Json;
+  /** Reads what a file of activations holds, and what measuring it takes. */
+  plan(activations: Dropped, site: string | undefined, device: Device): Json<MeasurementPlan>;
+  /** Measures the site at this place of the plan. */
+  measure(at: number): Json<Outcome>;
+  /** Measures one norm on random inputs, as both kinds. */
+  alone(site: string, device: Device): Json<NormAlone>;
   /** Takes outcomes into the report. */
-  verify(measured: Json): Json;
-  /** A `RunPlan` of the model, on a text or a list of ids if one is given. */
-  planRun(options: RunOptions, file: Dropped | undefined, device: Device): Json;
+  verify(measured: Json<Outcomes>): Json<Report>;
+  /** Plans to run the model, on a text or a list of ids if one is given. */
+  planRun(options: RunOptions, file: Dropped | undefined, device: Device): Json<RunPlan>;
   /** Runs the model that is planned from where it stands: what came of it beside what was shown, for `ran`. */
-  run(): Json;
+  run(): Json<RunOutcome>;
   /** Lets a run go on after it has shown something, or stops it. */
   goOn(stop: boolean): void;
   /** All that came of a run, without what was measured. */
-  ran(carried: Json, seconds: number): Json;
+  ran(outcome: Json<RunOutcome>, seconds: number): Json<RunResult>;
   /** Measures what a run in another worker has shown. */
-  measureSample(sample: Sample, device: 'gpu' | 'cpu'): Json;
+  measureSample(sample: Sample, device: 'gpu' | 'cpu'): Json<Measured>;
   /** Turns the checkpoint, and the run if one is planned, into that of the same architecture with random weights. */
   twin(seed: number): void;
   /** Takes all that came of a run into the report, beside that of a twin drawn from `seed` if one was run. */
-  verifyRun(ran: Json, ofTwin: Json | undefined, seed: number): Json;
+  verifyRun(ran: Json<RunResult>, ofTwin: Json<RunResult> | undefined, seed: number): Json<Report>;
   /** The report as the fragment of a link, or as an HTML file; `made` is when. */
   link(names: boolean, made: string): string;
   html(names: boolean, made: string): string;
   figure(kind: FigureKind, site: string | undefined, width: number, height: number): Figure;
   csv(kind: FigureKind, site: string | undefined): string;
-  /** What changed from the checkpoint to another, whose weights are sampled as well with `weighs`: a `Comparison`. */
-  compare(entries: Entry[], weighs: boolean): Json;
-  /** An `AdapterReport`. */
-  adapter(entries: Dropped[]): Json;
+  /** What changed from the checkpoint to another, whose weights are sampled as well with `weighs`. */
+  compare(entries: Entry[], weighs: boolean): Json<Comparison>;
+  /** What an adapter wastes on this checkpoint. */
+  adapter(entries: Dropped[]): Json<AdapterReport>;
   /** A file of the kernel directions of these sites, or of all. */
   export(sites: string[] | undefined, json: boolean): Uint8Array<ArrayBuffer>;
   /** A figure, and its table, of what `compare` or `adapter` gave. */
-  figureOf(report: Json, kind: FigureKind, width: number, height: number): Figure;
-  csvOf(report: Json, kind: FigureKind): string;
+  figureOf(report: Json<Comparison | AdapterReport>, kind: FigureKind, width: number, height: number): Figure;
+  csvOf(report: Json<Comparison | AdapterReport>, kind: FigureKind): string;
 }
 
 /** A call on its way to the worker. */
@@ -99,4 +124,4 @@ export type Reply =
   | Failed;
 
 /** A call that failed, by the name of its error; `checkpoints` lists those that the files are, where they are several. */
-export type Failed = { id: number; error: string; name: string; checkpoints?: Json };
+export type Failed = { id: number; error: string; name: string; checkpoints?: Json<Gathered[]> };

@@ -6,8 +6,8 @@ import { effect, signal } from '@preact/signals';
 import { workersFor } from './cores';
 import { Inspector } from './inspector';
 import { Pool } from './pool';
-import type { Device, Entry, Json, Sample } from './protocol';
-import type { Report, RunOptions, RunPlan } from './report';
+import { type Calls, type Device, type Entry, type Json, type Sample, parse, write } from './protocol';
+import type { Measured, Report, RunOptions, RunPlan, RunOutcome, RunResult } from './report';
 import { announcement } from './state/announcement';
 import { type Opened, opened } from './state/opened';
 import { keepMeasured, successor } from './state/verifier';
@@ -106,7 +106,7 @@ async function plan(runner: Inspector, { file, device = 'fastest', ...chosen }: 
     input: chosen.input ?? 'usual',
     preservation: chosen.preservation ?? false,
   };
-  return runner.planRun(options, file ? { path: file.name, file } : undefined, device, signal);
+  return parse(await runner.ask('planRun', [options, file ? { path: file.name, file } : undefined, device], signal));
 }
 
 /** Runs the model and shows the report with what was measured; a long run asks first, where `ask` says so. */
@@ -135,7 +135,7 @@ export async function verify(choice: RunChoice = {}): Promise<Report> {
     end(now);
     throw error;
   }
-  return carryOut(now, { runner, blocks: 0, measured: [], owed: [], before: 0, seed: choice.seed ?? null });
+  return execute(now, { runner, blocks: 0, measured: [], owed: [], before: 0, seed: choice.seed ?? null });
 }
 
 function begin(of: number): Running {
@@ -168,22 +168,22 @@ function end({ controller }: Running): void {
 }
 
 /** What came of a sample whose worker broke. */
-function lost(sample: Sample, error: unknown): Json {
-  if ('site' in sample) return `{"site":[${sample.site},${failed(sample.name, error)}]}`;
-  return JSON.stringify({ block: [sample.block, { Err: sentenceOf(error) }] });
+function lost(sample: Sample, error: unknown): Measured {
+  if ('site' in sample) return { site: [sample.site, failed(sample.name, error)] };
+  return { block: [sample.block, { Err: sentenceOf(error) }] };
 }
 
 /** What came of a run that ended after so many blocks. */
-const halfway = (stopped: number): Json => JSON.stringify({ loss: null, mean_loss: null, preservation: [], stopped, warnings: [] });
+const halfway = (stopped: number): Json<RunOutcome> => write({ loss: null, mean_loss: null, preservation: [], stopped, warnings: [] });
 
 /** A run that goes on after so many blocks: what is measured, what was shown and is not, and the seconds until then. */
-type Leg = { runner: Inspector; blocks: number; measured: Json[]; owed: Sample[]; before: number; seed: number | null };
+type Leg = { runner: Inspector; blocks: number; measured: Measured[]; owed: Sample[]; before: number; seed: number | null };
 
-/** What a leg came to: all of it as JSON, where it stands, and why it halted, if it did. */
-type Outcome = { ran: Json | null; blocks: number; halts: boolean; failure: string | null; seconds: number };
+/** What a leg came to: all of it, where it stands, and why it halted, if it did. */
+type LegOutcome = { ran: RunResult | null; blocks: number; halts: boolean; failure: string | null; seconds: number };
 
 /** Runs a leg, measured by a pool of workers that `prepare` opens. */
-async function leg(now: Running, planned: RunPlan, from: Leg, prepare: () => Promise<Inspector>): Promise<Outcome> {
+async function leg(now: Running, planned: RunPlan, from: Leg, prepare: () => Promise<Inspector>): Promise<LegOutcome> {
   const { runner, measured, owed, before } = from;
   const { controller, stop } = now;
   const { signal: ended } = controller;
@@ -194,11 +194,11 @@ async function leg(now: Running, planned: RunPlan, from: Leg, prepare: () => Pro
   let shown = measured.length + owed.length;
   let failure: string | null = null;
   let { blocks } = from;
-  let carried: Json = halfway(blocks);
+  let outcome = halfway(blocks);
   const pending = new Set<Promise<void>>();
   const measure = (sample: Sample) => {
     const job: Promise<void> = pool
-      .run((worker) => worker.measureSample(sample, device, ended))
+      .run(async (worker) => parse(await worker.measureSample(sample, device, ended)))
       .then((done) => tell(now, { measured: measured.push(done) }))
       .catch((error: unknown) => {
         if (ended.aborted) return;
@@ -213,7 +213,7 @@ async function leg(now: Running, planned: RunPlan, from: Leg, prepare: () => Pro
   };
   owed.splice(0).forEach(measure);
   try {
-    carried = await runner.run(async ({ sample, blocks: done, losses, moved }) => {
+    outcome = await runner.run(async ({ sample, blocks: done, losses, moved }) => {
       if (done > blocks) tell(now, { blocks: (blocks = done) });
       if (losses > 0 || moved > 0) tell(now, { losses, moved });
       if (sample) {
@@ -227,7 +227,7 @@ async function leg(now: Running, planned: RunPlan, from: Leg, prepare: () => Pro
     }, ended);
   } catch (error) {
     failure = sentenceOf(error);
-    carried = halfway(blocks);
+    outcome = halfway(blocks);
   }
   try {
     while (pending.size > 0) await Promise.race(pending);
@@ -238,13 +238,12 @@ async function leg(now: Running, planned: RunPlan, from: Leg, prepare: () => Pro
   const seconds = before + (performance.now() - began) / 1000;
   const halts = failure !== null || stop.signal.aborted;
   if (measured.length === 0) return { ran: null, blocks, halts: true, failure, seconds };
-  const rest = await runner.ran(carried, seconds, ended);
-  // What was measured is JSON already; `rest` has an empty list of it.
-  return { ran: rest.replace('"measured":[]', () => `"measured":[${measured.join()}]`), blocks, halts, failure, seconds };
+  const rest = parse(await runner.ask('ran', [outcome, seconds], ended));
+  return { ran: { ...rest, measured }, blocks, halts, failure, seconds };
 }
 
 /** Runs the model from where it stands, then its twin if a seed is given, and shows what came of it. */
-async function carryOut(now: Running, all: Leg): Promise<Report> {
+async function execute(now: Running, all: Leg): Promise<Report> {
   const { of, controller } = now;
   const { signal: ended } = controller;
   const { runner, seed } = all;
@@ -257,17 +256,17 @@ async function carryOut(now: Running, all: Leg): Promise<Report> {
       held = runner;
       const { blocks, failure, seconds } = trained;
       const further = { ...all, blocks, before: seconds };
-      const goOn = () => carryOut(resumed(now, planned, further), further);
+      const goOn = () => execute(resumed(now, planned, further), further);
       halted.value = { of, blocks, total: planned.blocks, sentence: failure, goOn };
     }
     if (trained.ran === null) throw new Error(trained.failure ?? 'The run was stopped before anything was measured.');
-    let twin: Outcome | null = null;
+    let twin: LegOutcome | null = null;
     if (seed !== null && !trained.halts) {
-      await runner.twin(seed, ended);
+      await runner.ask('twin', [seed], ended);
       tell(now, { twin: true, blocks: 0, shown: 0, measured: 0, losses: 0, moved: 0 });
       twin = await leg(now, planned, { runner, blocks: 0, measured: [], owed: [], before: 0, seed }, async () => {
         const worker = await start(entries, ended);
-        await worker.twin(seed, ended);
+        await worker.ask('twin', [seed], ended);
         return worker;
       });
     }
@@ -277,7 +276,8 @@ async function carryOut(now: Running, all: Leg): Promise<Report> {
       // A file that is gone cannot be opened again either: what went wrong first says more.
       throw trained.failure === null ? error : new Error(trained.failure);
     });
-    const report = await inspector.verifyRun(trained.ran, ofTwin, seed ?? 0, ended).catch((error: unknown) => {
+    const both: Parameters<Calls['verifyRun']> = [write(trained.ran), ofTwin && write(ofTwin), seed ?? 0];
+    const report = await inspector.ask('verifyRun', both, ended).then(parse).catch((error: unknown) => {
       inspector.close();
       throw error;
     });

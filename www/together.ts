@@ -3,7 +3,7 @@
  * a report is on show; a failure leaves everything as it was.
  */
 import { effect, signal } from '@preact/signals';
-import type { Dropped, Entry, Json } from './protocol';
+import { type Dropped, type Entry, type Json, parse } from './protocol';
 import type { AdapterReport, Comparison, Progress, Report } from './report';
 import { announcement } from './state/announcement';
 import { opened } from './state/opened';
@@ -15,7 +15,7 @@ import { withVerifier } from './state/verifier';
 export type Work = 'compare' | 'adapter';
 
 /** What came of it: as JSON for the worker that draws its figures, and parsed. `base` is the report it was made with. */
-export type Beside<Result> = { of: number; base: Report; entries: Entry[]; json: Json; result: Result };
+export type Beside<Result> = { of: number; base: Report; entries: Entry[]; json: Json<Result>; result: Result };
 
 /** The last comparison, and the last adapter, each of the checkpoint with the id `of`. */
 export const comparison = signal<Beside<Comparison> | null>(null);
@@ -64,7 +64,7 @@ export function compare(gather: Gather): Promise<Comparison> {
     // Both as they were read: energies of one alone would make verdicts differ.
     const weighs = report.writers.length > 0 && entries.every((entry) => 'file' in entry);
     const json = await inspector.compare(entries, weighs, tell, stop);
-    const result = JSON.parse(json) as Comparison;
+    const result = parse(json);
     comparison.value = { of: id, base: report, entries, json, result };
     announcement.value = `Compared. ${result.sentence}`;
     return result;
@@ -76,8 +76,8 @@ export function weighAdapter(entries: Dropped[]): Promise<AdapterReport> {
   return work('adapter', async ({ signal: stop }) => {
     if (entries.length === 0) throw new Error(EMPTY);
     const { id, report, inspector } = await withVerifier();
-    const json = await inspector.adapter(entries, stop);
-    const result = JSON.parse(json) as AdapterReport;
+    const json = await inspector.ask('adapter', [entries], stop);
+    const result = parse(json);
     adapter.value = { of: id, base: report, entries, json, result };
     announcement.value = `The adapter is weighed. ${result.sentence}`;
     return result;
@@ -95,7 +95,7 @@ export async function adapterOf(entries: Dropped[]): Promise<Report> {
 /** Kernel directions of these sites, or of all, as a file of this format. */
 export async function exportKernels(sites: string[] | undefined, format: Format): Promise<Blob> {
   const { inspector } = await withVerifier();
-  const bytes = await inspector.export(sites, format === 'json', new AbortController().signal);
+  const bytes = await inspector.ask('export', [sites, format === 'json'], new AbortController().signal);
   return new Blob([bytes], { type: format === 'json' ? 'application/json' : 'application/octet-stream' });
 }
 

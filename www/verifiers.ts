@@ -5,8 +5,8 @@
 import { workersFor } from './cores';
 import { Inspector } from './inspector';
 import { Pool } from './pool';
-import type { Device, Dropped, Entry, Json } from './protocol';
-import type { MeasurementPlan, Progress, Warning } from './report';
+import { type Device, type Dropped, type Entry, type Json, parse, write } from './protocol';
+import type { MeasurementPlan, Outcome, Outcomes, Progress } from './report';
 
 /** What is to be measured. */
 export type Wanted = { entries: Entry[]; activations: Dropped; site: string | undefined; device: Device };
@@ -22,7 +22,7 @@ export class Verifiers {
   static async plan(wanted: Wanted, signal: AbortSignal): Promise<Verifiers> {
     const first = await start(wanted, signal);
     try {
-      const plan = await first.plan(wanted.activations, wanted.site, wanted.device, signal);
+      const plan = parse(await first.ask('plan', [wanted.activations, wanted.site, wanted.device], signal));
       return new Verifiers(wanted, plan, first);
     } catch (error) {
       first.close(error);
@@ -39,10 +39,10 @@ export class Verifiers {
    * Measures every site, calling `onProgress` as they come, until `stop`. Resolves to what `Inspector.verify` takes; aborting
    * `signal` ends everything.
    */
-  async measure(onProgress: (progress: Progress) => void, stop: AbortSignal, signal: AbortSignal): Promise<Json> {
+  async measure(onProgress: (progress: Progress) => void, stop: AbortSignal, signal: AbortSignal): Promise<Json<Outcomes>> {
     const began = performance.now();
     const { sites, warnings, device, input } = this.plan;
-    const outcomes: (Json | undefined)[] = sites.map(() => undefined);
+    const outcomes: (Outcome | undefined)[] = sites.map(() => undefined);
     const tell = () => {
       const done = outcomes.filter((outcome) => outcome !== undefined).length;
       onProgress({ stage: 'sites', done, total: sites.length, bytes_read: 0 });
@@ -52,7 +52,7 @@ export class Verifiers {
       const verifier = await start(this.wanted, halted);
       // On the device that the first one found fastest.
       const { activations, site } = this.wanted;
-      await verifier.plan(activations, site, device === 'cpu' ? 'cpu' : 'gpu', halted).catch((error: unknown) => {
+      await verifier.ask('plan', [activations, site, device === 'cpu' ? 'cpu' : 'gpu'], halted).catch((error: unknown) => {
         verifier.close();
         throw error;
       });
@@ -63,7 +63,7 @@ export class Verifiers {
     await Promise.all(
       sites.map(async (site, at) => {
         try {
-          outcomes[at] = await pool.run((verifier) => verifier.measure(at, halted));
+          outcomes[at] = await pool.run(async (verifier) => parse(await verifier.ask('measure', [at], halted)));
         } catch (error) {
           if (halted.aborted) return;
           outcomes[at] = failed(site, error);
@@ -74,10 +74,7 @@ export class Verifiers {
     pool.close();
     signal.throwIfAborted();
     const seconds = (performance.now() - began) / 1000;
-    // An outcome is JSON already.
-    const done = outcomes.filter((outcome) => outcome !== undefined).join();
-    const rest = JSON.stringify({ warnings, device, input, seconds });
-    return `{"outcomes":[${done}],${rest.slice(1)}`;
+    return write({ outcomes: outcomes.filter((outcome) => outcome !== undefined), warnings, device, input, seconds });
   }
 
   close(): void {
@@ -90,8 +87,7 @@ async function start({ entries }: Wanted, signal: AbortSignal): Promise<Inspecto
 }
 
 /** The outcome of a site whose verifier broke: out of memory, as a rule. */
-export function failed(site: string, error: unknown): Json {
+export function failed(site: string, error: unknown): Outcome {
   const message = `\`${site}\`: ${error instanceof Error ? error.message : String(error)}`;
-  const warning: Warning = { code: 'not_measured', message, where: site };
-  return JSON.stringify({ site: null, warnings: [warning], unit_roundoff: 0, kernel_seconds: null });
+  return { site: null, warnings: [{ code: 'not_measured', message, where: site }], unit_roundoff: 0, kernel_seconds: null };
 }

@@ -16,6 +16,7 @@ const TOLERANCE: f64 = 0.01;
 
 /// σ_min of the centred stream after one block, on all tokens and on both halves.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Stream {
     all: f64,
     halves: Option<[f64; 2]>,

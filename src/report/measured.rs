@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What came of one site.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Outcome {
     /// What was measured, if it was.
     pub site: Option<SiteVerification>,
@@ -18,6 +19,7 @@ pub struct Outcome {
 
 /// All that came of a measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Outcomes {
     /// Of each site that was begun.
     pub outcomes: Vec<Outcome>,

@@ -2,7 +2,7 @@
 
 use super::device::Machine;
 use super::loss::{is_a_guess, kind_by_loss};
-use super::pass::{Sample, Sites};
+use super::pass::Sample;
 use super::planned::{Run, RunError};
 use super::preservation;
 use super::result::RunOutcome;

@@ -33,6 +33,7 @@ pub enum Sample {
 
 /// What came of a [`Sample`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Measured {
     /// Of a norm.

@@ -400,13 +400,10 @@ impl Run {
 
     pub(super) fn no_better_than_a_guess(&self, loss: &KindByLoss) -> Warning {
         let (vocabulary, best) = (self.architecture.vocabulary, loss.layernorm.min(loss.rmsnorm));
-        Warning {
-            code: "loss_of_a_guess".to_owned(),
-            message: format!(
-                "the model predicts the next token about as well as a guess among {vocabulary} does ({best:.2} nats, a guess {:.2}): its weights are untrained, or the tokens are of another tokenizer, so the loss says nothing of the kind",
-                (vocabulary as f64).ln()
-            ),
-            r#where: "tokens".to_owned(),
-        }
+        let message = format!(
+            "the model predicts the next token about as well as a guess among {vocabulary} does ({best:.2} nats, a guess {:.2}): its weights are untrained, or the tokens are of another tokenizer, so the loss says nothing of the kind",
+            (vocabulary as f64).ln()
+        );
+        Warning::new(WarningCode::LossOfAGuess, "tokens", message)
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// What came of a run, beside what was measured on its way.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct RunOutcome {
     /// The kind of the norms by loss.
     pub loss: Option<KindByLoss>,
@@ -25,6 +26,7 @@ pub struct RunOutcome {
 
 /// All that came of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct RunResult {
     /// Norms and streams, in any order; of two of the same the later one counts.
     pub measured: Vec<Measured>,

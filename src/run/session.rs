@@ -3,12 +3,11 @@
 
 use super::device::{Device, Machine, Wanted};
 use super::execute::{RunState, Shown};
-use super::pass::{Measured, Sample, Sites};
+use super::pass::{Measured, Sites};
 use super::planned::{Extent, Model, PassSpeeds, Run, RunError};
 use super::random_init;
 use super::result::{RunOutcome, RunResult};
-use crate::inspect::{Inspection, Opened};
-use crate::measure::gram::Gridded;
+use crate::inspect::Opened;
 use crate::measure::plan::Speeds;
 use crate::report::plan::RunPlan;
 use crate::report::{Verification, Warning};
@@ -103,9 +102,9 @@ impl Session {
         self.run.execute(opened, &self.machine, state, give).await
     }
 
-    /// Measures what the run has shown, in any order and on any thread.
-    pub async fn measure(&self, sample: &Sample, inspection: &Inspection) -> Measured {
-        sample.measure(inspection, async |gridded: &Gridded| self.device.gram(gridded).await).await
+    /// Where what the run has shown is measured, in any order and on any thread.
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// All that came of it.

@@ -3,7 +3,7 @@
 use super::ids::{TokenIds, Wanted, uniform};
 use super::{SAMPLE, TextError, Tokenizer};
 use crate::inspect::Opened;
-use crate::report::Warning;
+use crate::report::{Warning, WarningCode};
 use crate::source::ByteSource;
 
 /// Bytes of text that are looked at first for each token wanted: most tokenizers need four of English.
@@ -124,11 +124,8 @@ pub async fn of_checkpoint<S: ByteSource>(
 
 /// That uniform ids are run, and why the sample text is not.
 pub fn not_run(why: &TextError) -> Warning {
-    Warning {
-        code: "text_not_run".to_owned(),
-        message: format!("{why}. Uniform token ids are run instead"),
-        r#where: "tokenizer.json".to_owned(),
-    }
+    let message = format!("{why}. Uniform token ids are run instead");
+    Warning::new(WarningCode::TextNotRun, "tokenizer.json", message)
 }
 
 fn quoted(name: &str) -> String {
@@ -227,11 +224,11 @@ mod tests {
         Tokenizer::read("m/tokenizer.json", include_bytes!("../../samples/layernorm/tokenizer.json")).unwrap()
     }
 
-    fn text(bytes: impl Into<Vec<u8>>) -> Input {
+    fn text(bytes: impl Into<Vec<u8>>) -> Choice {
         Choice::Text { name: "notes.txt".to_owned(), bytes: bytes.into() }
     }
 
-    fn list(bytes: impl Into<Vec<u8>>) -> Input {
+    fn list(bytes: impl Into<Vec<u8>>) -> Choice {
         Choice::Ids { name: "ids.txt".to_owned(), bytes: bytes.into() }
     }
 

@@ -6,7 +6,7 @@ use gammascope::inspect::{Opened, open};
 use gammascope::source::memory::MemorySource;
 use gammascope::text::ids::Wanted;
 use gammascope::text::input::of_checkpoint;
-use gammascope::text::{Input, SAMPLE};
+use gammascope::text::{Choice, SAMPLE};
 use pollster::block_on;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -69,7 +69,7 @@ fn a_dropped_tokenizer_makes_the_ids_and_is_no_part_of_the_report() {
         serde_json::to_value(&with.inspection.report).unwrap(),
         serde_json::to_value(&without.inspection.report).unwrap()
     );
-    let text = Input::Text { name: "notes.txt".to_owned(), bytes: b"a dead lead".to_vec() };
+    let text = Choice::Text { name: "notes.txt".to_owned(), bytes: b"a dead lead".to_vec() };
     let wanted = Wanted { tokens: 8, further: 0, length: 4, vocabulary: 80 };
     let (found, _) = block_on(of_checkpoint(&with, Some(&text), wanted, 33)).unwrap();
     assert_eq!(found.ids, [0, 26, 3, 27, 3, 26, 11, 27]);

@@ -1,7 +1,7 @@
 /** Measuring the checkpoint on show on activations, or one of its norms alone. */
 import { signal } from '@preact/signals';
 import { Inspector } from '../inspector';
-import type { Device, Dropped } from '../protocol';
+import { type Device, type Dropped, parse } from '../protocol';
 import type { MeasurementPlan, NormAlone, Report } from '../report';
 import { Verifiers } from '../verifiers';
 import { announcement } from './announcement';
@@ -82,7 +82,7 @@ export async function measure(activations: Dropped, { site, device = 'fastest', 
       verifiers.measure((progress) => tell({ progress }), stop.signal, ended),
       successor(current, ended),
     ]);
-    const report = await after.verify(measured, ended).catch((error: unknown) => {
+    const report = await after.ask('verify', [measured], ended).then(parse).catch((error: unknown) => {
       after.close();
       throw error;
     });
@@ -111,7 +111,7 @@ export async function measureAlone(site: string, device: Device): Promise<void> 
   let verifier: Inspector | undefined;
   try {
     verifier = (await Inspector.open(current.entries, () => undefined, ended, 'verifier')).inspector;
-    alone.value = await verifier.alone(site, device, ended);
+    alone.value = parse(await verifier.ask('alone', [site, device], ended));
     announcement.value = 'Measured on random inputs';
   } catch (error) {
     if (!ended.aborted) measureFailure.value = error instanceof Error ? error.message : String(error);

@@ -1,5 +1,6 @@
 /** Opening a checkpoint: from where it may come, how far it is, and what became of it. */
 import { signal } from '@preact/signals';
+import { hasWeights } from '../files';
 import { Inspector, SeveralCheckpoints } from '../inspector';
 import type { Dropped, Entry } from '../protocol';
 import type { Origin } from '../recent';
@@ -119,8 +120,8 @@ function offer({ checkpoints }: SeveralCheckpoints, entries: Entry[], weights: b
 /** Files that hold a configuration and no weights. */
 function configurationAlone(entries: Entry[]): Dropped[] | null {
   const files = entries.filter((entry) => 'file' in entry);
-  const is = (pattern: RegExp) => files.some(({ path }) => pattern.test(path));
-  return is(/(^|\/)config\.json$/) && !is(/\.(safetensors|gguf)$/i) && !('seed' in (files[0] ?? {})) ? files : null;
+  const configured = files.some(({ path }) => /(^|\/)config\.json$/.test(path));
+  return configured && !files.some(hasWeights) && !('seed' in (files[0] ?? {})) ? files : null;
 }
 
 /** Opens the model of the configuration that was given without weights, at random. */

@@ -8,5 +8,7 @@ export async function share(
   signal: AbortSignal = new AbortController().signal,
 ): Promise<string> {
   const { inspector } = await withVerifier();
-  return as === 'html' ? inspector.html(names, signal) : linkToReport(await inspector.link(names, signal), site);
+  const made = new Date().toISOString();
+  if (as === 'html') return inspector.ask('html', [names, made], signal);
+  return linkToReport(await inspector.ask('link', [names, made], signal), site);
 }

@@ -3,7 +3,7 @@
  * cancelling is as simple as ending the thread.
  */
 import type { Calls, Entry, Json, Reply, Request, Shown } from '../protocol';
-import type { Figure, FigureKind, Progress } from '../report';
+import type { Figure, FigureKind, Gathered, Progress } from '../report';
 
 /** The part of the wasm class that both modules have. */
 export interface Inspecting<Weights extends { free(): void }> {
@@ -14,32 +14,13 @@ export interface Inspecting<Weights extends { free(): void }> {
   csv(kind: unknown, site: string | null | undefined): string;
 }
 
-type Answer<Name extends keyof Calls> = ReturnType<Calls[Name]> | Promise<ReturnType<Calls[Name]>>;
+/** What a call answers; the wasm gives JSON as any other text. */
+type Loose<Value> = Value extends Json<unknown> ? string : Value;
+type Answer<Name extends keyof Calls> = Loose<ReturnType<Calls[Name]>> | Promise<Loose<ReturnType<Calls[Name]>>>;
 type Answers = { [Name in keyof Calls]: (...args: Parameters<Calls[Name]>) => Answer<Name> };
 
 /** The calls that only the verifier answers. */
-export type VerifierCalls = Pick<
-  Answers,
-  | 'entries'
-  | 'plan'
-  | 'measure'
-  | 'alone'
-  | 'verify'
-  | 'planRun'
-  | 'run'
-  | 'goOn'
-  | 'ran'
-  | 'measureSample'
-  | 'twin'
-  | 'verifyRun'
-  | 'link'
-  | 'html'
-  | 'compare'
-  | 'adapter'
-  | 'export'
-  | 'figureOf'
-  | 'csvOf'
->;
+export type VerifierCalls = Omit<Answers, 'open' | 'weigh' | 'stopWeighing' | 'figure' | 'csv'>;
 
 const post = (reply: Reply, transfer: Transferable[] = []): void => self.postMessage(reply, { transfer });
 
@@ -80,11 +61,11 @@ export function serve<Weights extends { free(): void }, Inspected extends Inspec
   }
 
   const calls: Answers = {
-    async open(entries: Entry[]): Promise<Json> {
+    async open(entries: Entry[]): Promise<string> {
       inspection = await open(entries);
       return inspection.report();
     },
-    async weigh(): Promise<Json | null> {
+    async weigh(): Promise<string | null> {
       // One that was stopped ends at its next read; its checkpoint is borrowed until then.
       await weighed;
       stopped = false;
@@ -115,9 +96,9 @@ export function serve<Weights extends { free(): void }, Inspected extends Inspec
     try {
       // The table's entry and the arguments belong together by construction of `Request`.
       const run = calls[data.call] as (...args: unknown[]) => Answer<keyof Calls>;
-      post({ id: data.id, value: await run(...data.args) });
+      post({ id: data.id, value: (await run(...data.args)) as ReturnType<Calls[keyof Calls]> });
     } catch (error) {
-      const { name = 'Error', checkpoints } = error instanceof Error ? (error as Error & { checkpoints?: Json }) : {};
+      const { name = 'Error', checkpoints } = error instanceof Error ? (error as Error & { checkpoints?: Json<Gathered[]> }) : {};
       post({ id: data.id, error: sentence(error), name, ...(checkpoints === undefined ? {} : { checkpoints }) });
     }
   };

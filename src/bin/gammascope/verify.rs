@@ -6,9 +6,11 @@ use crate::{
     progress, random_init, summary,
 };
 use gammascope::inspect::{Inspection, Opened};
+use gammascope::measure::gram::Gridded;
 use gammascope::model::random;
 use gammascope::report::plan::RunPlan;
 use gammascope::report::{NormKind, Report, Verification};
+use gammascope::run::device::Device;
 use gammascope::run::execute::{RunState, Shown};
 use gammascope::run::pass::{Measured, Sample, Sites};
 use gammascope::run::planned::Extent;
@@ -142,7 +144,7 @@ fn ran<S: ByteSource>(
     line: &mut progress::Line,
 ) -> Result<RunResult, String> {
     let began = Instant::now();
-    let inspection = &opened.inspection;
+    let (inspection, device) = (&opened.inspection, session.device());
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     // A pass that is ahead waits: what is shown is held no more than once a thread.
     let (give, samples) = sync_channel(threads);
@@ -150,7 +152,7 @@ fn ran<S: ByteSource>(
     let measured = Mutex::new(Vec::new());
     let outcome = std::thread::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(|| measure_all(session, &samples, inspection, &measured));
+            scope.spawn(|| measure_all(device, &samples, inspection, &measured));
         }
         let run = session.run();
         let mut state = RunState::default();
@@ -175,7 +177,7 @@ fn ran<S: ByteSource>(
 }
 
 fn measure_all(
-    session: &Session,
+    device: &Device,
     samples: &Mutex<Receiver<Sample>>,
     inspection: &Inspection,
     measured: &Mutex<Vec<Measured>>,
@@ -183,7 +185,8 @@ fn measure_all(
     loop {
         let next = samples.lock().map(|samples| samples.recv());
         let Ok(Ok(sample)) = next else { return };
-        let result = pollster::block_on(session.measure(&sample, inspection));
+        let gram = async |gridded: &Gridded| device.gram(gridded).await;
+        let result = pollster::block_on(sample.measure(inspection, gram));
         if let Ok(mut measured) = measured.lock() {
             measured.push(result);
         }
