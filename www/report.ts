@@ -3,6 +3,19 @@
 /** The least probability at which a kind is named. */
 export const THRESHOLD = 0.95;
 
+/** Ends of the names of files with weights that are read. */
+export const WEIGHTS_ENDINGS: readonly string[] = ['.safetensors', '.gguf'];
+
+export type Gathered = { 
+/**
+ * Its folder, or its first file where it shares the folder with others.
+ */
+name: string, 
+/**
+ * Places of its files among those given.
+ */
+files: Array<number>, };
+
 export type Report = { 
 /**
  * Always [`SCHEMA`].
@@ -1481,6 +1494,100 @@ report: Report | null,
  * Why there is none.
  */
 error: string | null, };
+
+export type Outcome = { 
+/**
+ * What was measured, if it was.
+ */
+site: SiteVerification | null, 
+/**
+ * Why not, or what went wrong on the way.
+ */
+warnings: Array<Warning>, 
+/**
+ * That of the coarsest activations read for it.
+ */
+unit_roundoff: number, 
+/**
+ * Seconds of the GPU's kernel, by its own clock.
+ */
+kernel_seconds: number | null, };
+
+export type Outcomes = { 
+/**
+ * Of each site that was begun.
+ */
+outcomes: Array<Outcome>, 
+/**
+ * Warnings of the plan.
+ */
+warnings: Array<Warning>, 
+/**
+ * Where the exact sums were computed.
+ */
+device: string, 
+/**
+ * File of the activations.
+ */
+input: string, 
+/**
+ * Wall time.
+ */
+seconds: number, };
+
+export type Wanted = "fastest" | "gpu" | "cpu";
+
+export type Measured = { "site": [number, Outcome] } | { "block": [number, { Ok : Stream } | { Err : string }] };
+
+export type Stream = { all: number, halves: [number, number] | null, };
+
+export type RunOutcome = { 
+/**
+ * The kind of the norms by loss.
+ */
+loss: KindByLoss | null, 
+/**
+ * What moving readers does to the function.
+ */
+preservation: Array<Preservation>, 
+/**
+ * Mean loss, in nats.
+ */
+mean_loss: number | null, 
+/**
+ * Blocks that were run, if not all of them.
+ */
+stopped: number | null, 
+/**
+ * What went wrong on the way.
+ */
+warnings: Array<Warning>, };
+
+export type RunResult = { 
+/**
+ * Norms and streams, in any order; of two of the same the later one counts.
+ */
+measured: Array<Measured>, 
+/**
+ * Of the pass itself.
+ */
+outcome: RunOutcome, 
+/**
+ * What was run.
+ */
+pass: PassSummary, 
+/**
+ * On what.
+ */
+input: string, 
+/**
+ * Where the pass ran, and where the exact sums were computed.
+ */
+device: string, 
+/**
+ * Wall time.
+ */
+seconds: number, };
 
 export type Progress = { 
 /**
