@@ -1,10 +1,11 @@
 // The Rust core as WebAssembly, twice, in www/generated/: the inspector that every visit loads, and the verifier, which can
 // measure as well, open addresses and links, share, compare, weigh adapters and export, and is loaded when that is asked for.
 
-import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { Failure, step } from "./lib/run.mjs";
 import { cargoBuild, lockedVersion, wasmTarget } from "./lib/rust.mjs";
+import { writeTables } from "./lib/tables.mjs";
 
 /** The two modules: a crate of web/, its profile in Cargo.toml, and the compiler flags that its browsers allow. */
 const MODULES = [
@@ -12,6 +13,9 @@ const MODULES = [
   // Every browser with WebGPU has 128-bit vectors, and every other of the last years.
   { name: "verifier", profile: "web-fast", rustflags: "-Ctarget-feature=+simd128" },
 ];
+
+/** Where the page's tables of measured models are. */
+const TABLES = "www/generated/tables";
 
 /** The crates of web/, for cargo. */
 export const WEB_CRATES = ["web", ...MODULES.map(({ name }) => name)].flatMap((name) => ["--package", `gammascope-${name}`]);
@@ -32,7 +36,7 @@ export async function buildWasm({ names = MODULES.map(({ name }) => name), fast 
     });
     await step(`Gammascope: writing www/generated/${name}.js`, bindgen, [wasm, "www/generated", name]);
   }
-  writeTables();
+  writeTables(TABLES);
 }
 
 /** Where the Rust code of both is. */
@@ -55,23 +59,6 @@ export function writeVerifierStub() {
   const lines = names.map((name) => `export const ${name} = undefined;`);
   const init = `export default () => Promise.reject(new Error(${JSON.stringify(why)}));`;
   writeFileSync("www/generated/verifier.js", `${[...lines, init].join("\n")}\n`);
-}
-
-/** Tables that the inspector loads beside itself, as one file: `src/tables.rs` takes it apart. */
-const TABLES = [
-  "src/norm/registry/families.tsv",
-  "src/norm/registry/published.tsv",
-  "src/norm/registry/marks.tsv",
-  "src/norm/registry/layouts.tsv",
-  "src/norm/registry/counts.tsv",
-  "src/norm/registry/vocabulary.tsv",
-  "src/reader/measured.tsv",
-  "src/reader/measured_outside.tsv",
-];
-
-function writeTables() {
-  const parts = TABLES.map((path) => `#### ${basename(path, ".tsv")}\n${readFileSync(path, "utf8")}`);
-  writeFileSync("www/generated/tables.txt", parts.join(""));
 }
 
 /** The tool must be of exactly the version that the core is linked with. */

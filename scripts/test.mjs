@@ -41,7 +41,7 @@ async function clippy() {
 
 /** What scripts write, held against what they write it from. */
 function scripts() {
-  return nodeTest("tests/paper.test.mjs");
+  return nodeTest(["tests/paper.test.mjs", "tests/tables.test.mjs"]);
 }
 
 /**
@@ -123,11 +123,11 @@ async function npmPackage() {
   await buildPackage();
   const terminal = await testedTerminal();
   const env = { PACKAGE, GAMMASCOPE: terminal };
-  return nodeTest("tests/package.test.mjs", env);
+  return nodeTest(["tests/package.test.mjs"], env);
 }
 
-async function nodeTest(file, env = {}) {
-  const { code, stdout } = await show(process.execPath, ["--test", "--test-reporter=tap", file], { env });
+async function nodeTest(files, env = {}) {
+  const { code, stdout } = await show(process.execPath, ["--test", "--test-reporter=tap", ...files], { env });
   const count = (what) => Number(stdout.match(new RegExp(`^# ${what} (\\d+)$`, "m"))?.[1] ?? 0);
   return withExit({ passed: count("pass"), failed: count("fail"), skipped: count("skipped") }, code);
 }

@@ -1,6 +1,8 @@
 //! What was measured of other models, as text: the tables of the registry and of readers. They are compiled in, but for the page's
-//! inspector, which loads them beside itself when a checkpoint is opened, so that the page itself stays small.
+//! inspector, which loads them beside itself when a checkpoint is opened, so that the page itself stays small. The large ones are
+//! cut into parts by a hash (`scripts/lib/tables.mjs`), and it loads the parts that have lines for this checkpoint.
 
+use crate::order;
 use std::sync::OnceLock;
 
 /// One table, by the name of its file.
@@ -30,12 +32,37 @@ macro_rules! embedded {
     };
 }
 
-static PROVIDED: OnceLock<String> = OnceLock::new();
+/// Tables by the names of their files.
+type Provided = Vec<(String, String)>;
+
+static PROVIDED: OnceLock<Provided> = OnceLock::new();
 
 /// Takes tables that replace those compiled in: the page's, which it has loaded, or those learned without some documents. Each
-/// follows a line `#### NAME`. The first that are provided stay.
-pub fn provide(tables: String) {
-    let _ = PROVIDED.set(tables);
+/// follows a line `#### NAME`, and so does each part of one. The first that are provided stay.
+pub fn provide(tables: &str) {
+    let _ = PROVIDED.set(sections(tables));
+}
+
+/// The tables in a text, sorted by name; parts of one are put together in their order.
+fn sections(text: &str) -> Provided {
+    let mut tables = Provided::new();
+    for section in text.split("#### ").skip(1) {
+        let (name, lines) = section.split_once('\n').unwrap_or((section, ""));
+        order::entry(&mut tables, name).push_str(lines);
+    }
+    tables
+}
+
+/// A hash (FNV-1a), the same on every platform and in the scripts that cut the tables.
+pub(crate) fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
+    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    bytes.fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
+}
+
+/// The part of a table that has the lines under this hash: its first five bits say which.
+pub(crate) fn part(name: &str, hash: u64) -> String {
+    format!("{name}-{:02}", hash >> 59)
 }
 
 impl Table {
@@ -56,7 +83,7 @@ impl Table {
     /// Its text; empty where the page has not provided it.
     pub(crate) fn text(self) -> &'static str {
         if let Some(tables) = PROVIDED.get() {
-            return part(tables, self.name());
+            return order::value_of(tables, self.name()).map_or("", String::as_str);
         }
         match self {
             Self::Families => embedded!("norm/registry/families.tsv"),
@@ -71,25 +98,23 @@ impl Table {
     }
 }
 
-/// The lines between `#### name` and the next such line.
-fn part<'a>(tables: &'a str, name: &str) -> &'a str {
-    let head = format!("#### {name}\n");
-    let Some(start) = tables.find(&head).map(|at| at + head.len()) else { return "" };
-    let rest = &tables[start..];
-    &rest[..rest.find("#### ").unwrap_or(rest.len())]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_table_is_found_by_its_name_among_those_provided() {
-        let tables = "#### counts\na\tb\n#### measured\nc\n#### measured_outside\nd\n";
-        assert_eq!(part(tables, "counts"), "a\tb\n");
-        assert_eq!(part(tables, "measured"), "c\n");
-        assert_eq!(part(tables, "measured_outside"), "d\n");
-        assert_eq!(part(tables, "marks"), "");
+    fn tables_are_taken_apart_by_name_and_parts_put_together() {
+        let tables =
+            sections("#### layouts\na\tb\n#### measured\nc\n#### measured_outside\nd\n#### layouts\ne\n");
+        let expected = [("layouts", "a\tb\ne\n"), ("measured", "c\n"), ("measured_outside", "d\n")];
+        assert_eq!(tables, expected.map(|(name, lines)| (name.to_owned(), lines.to_owned())));
+    }
+
+    #[test]
+    fn the_hash_is_that_of_the_scripts() {
+        // tests/tables.test.mjs has the same.
+        assert_eq!(hash("norm1.weight".bytes()), 4_080_611_924_157_487_884);
+        assert_eq!(part("layouts", u64::MAX), "layouts-31");
     }
 
     #[test]

@@ -4,13 +4,9 @@ declare module '*?raw' {
   export default text;
 }
 
-/** What `npm start` says to the page that it builds before the verifier. */
 interface ImportMeta {
+  /** What `npm start` says to the page that it builds before the verifier. */
   readonly env: { readonly VITE_BEFORE_VERIFIER?: string };
-}
-
-/** Its address where the path ends so. */
-declare module '*?url' {
-  const address: string;
-  export default address;
+  /** The files of a pattern: what Vite imports of each, by its path. */
+  glob<Of>(pattern: string, options: { query: string; import: string; eager: true }): Record<string, Of>;
 }

@@ -7,10 +7,12 @@ mod kernel;
 mod report_builder;
 mod weights;
 
+use crate::checkpoint::config::Scope;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Tensor, TensorError};
 use crate::kernel::scale::Scale;
 use crate::norm::{self, Knowledge, NormSite};
-use crate::reader::tied;
+use crate::order;
+use crate::reader::{self, tied};
 use crate::report::claims::Claim;
 use crate::report::{Report, Verification, Warning};
 use crate::source::{ByteSource, SourceError};
@@ -106,6 +108,21 @@ pub async fn open_knowing<S: ByteSource>(
     knowledge: Knowledge,
     mut progress: impl FnMut(Progress),
 ) -> Result<Opened<S>, CheckpointError> {
+    Ok(locate(sources, &mut progress).await?.judge(knowledge, progress).await)
+}
+
+/// A checkpoint whose headers were read and whose norm sites were found, before anything that is known of other models was asked.
+#[derive(Debug)]
+pub struct Located<S> {
+    checkpoint: Checkpoint<S>,
+    sites: Vec<NormSite>,
+}
+
+/// Reads the headers of one checkpoint and finds its norm sites.
+pub async fn locate<S: ByteSource>(
+    sources: Vec<S>,
+    mut progress: impl FnMut(Progress),
+) -> Result<Located<S>, CheckpointError> {
     let checkpoint = checkpoint::open(sources, |opened| {
         progress(Progress {
             stage: Stage::Headers,
@@ -115,41 +132,63 @@ pub async fn open_knowing<S: ByteSource>(
         });
     })
     .await?;
-    let (sites, mut read) = find_sites(&checkpoint, knowledge, &mut progress).await;
-    let mut take = |index: usize| read[index].take();
-    let stored = sites
-        .iter()
-        .map(|site| Stored {
-            scale: match site.scale {
-                Some(scale) => take(scale),
-                None => Some(Ok(vec![1.0; site.width as usize])),
-            },
-            shift: site.shift.and_then(&mut take),
-        })
-        .collect::<Vec<_>>();
-    let streams = Streams::default();
-    let inspection = ReportBuilder::new(&checkpoint, &sites, &streams).report(&stored);
-    Ok(Opened { inspection, checkpoint, sites, stored, streams, measured: None })
+    let parameterless = norm::parameterless::find(&checkpoint.tensors, |name| scope_of(&checkpoint, name));
+    let sites = norm::find::locate(&checkpoint.tensors, parameterless);
+    Ok(Located { checkpoint, sites })
+}
+
+/// What the configuration says that speaks for a name, when it is believed.
+fn scope_of<'a, S: ByteSource>(checkpoint: &'a Checkpoint<S>, name: &str) -> Option<Scope<'a>> {
+    let config = checkpoint.config_of(name).filter(|config| report_builder::fits(config, checkpoint))?;
+    Some(config.scope(name))
+}
+
+impl<S: ByteSource> Located<S> {
+    /// The parts of the tables of measured models that have lines for this checkpoint, sorted by name.
+    pub fn tables(&self) -> Vec<String> {
+        let tensors = &self.checkpoint.tensors;
+        let layouts = norm::layout::parts(tensors, &self.sites);
+        let readers = reader::parts(tensors, &self.sites, |name| scope_of(&self.checkpoint, name));
+        order::distinct(layouts.into_iter().chain(readers))
+    }
+
+    /// Reads the norms and judges them.
+    pub async fn judge(self, knowledge: Knowledge, mut progress: impl FnMut(Progress)) -> Opened<S> {
+        let Self { checkpoint, sites } = self;
+        let (sites, mut read) = read_sites(&checkpoint, sites, knowledge, &mut progress).await;
+        let mut take = |index: usize| read[index].take();
+        let stored = sites
+            .iter()
+            .map(|site| Stored {
+                scale: match site.scale {
+                    Some(scale) => take(scale),
+                    None => Some(Ok(vec![1.0; site.width as usize])),
+                },
+                shift: site.shift.and_then(&mut take),
+            })
+            .collect::<Vec<_>>();
+        let streams = Streams::default();
+        let inspection = ReportBuilder::new(&checkpoint, &sites, &streams).report(&stored);
+        Opened { inspection, checkpoint, sites, stored, streams, measured: None }
+    }
 }
 
 /// Values by index of their tensor, where it was read.
 type Read = Vec<Option<Result<Vec<f64>, TensorError>>>;
 
-/// The norm sites, and what was read of their tensors; where the names say nothing, every vector is read to find them.
-async fn find_sites<S: ByteSource>(
+/// The norm sites with what is known of other models, and what was read of their tensors; where the names say nothing, every vector
+/// is read to find them.
+async fn read_sites<S: ByteSource>(
     checkpoint: &Checkpoint<S>,
+    mut sites: Vec<NormSite>,
     knowledge: Knowledge,
     progress: &mut impl FnMut(Progress),
 ) -> (Vec<NormSite>, Read) {
     let tensors = &checkpoint.tensors;
-    let config_of = |name: &str| {
-        let config = checkpoint.config_of(name).filter(|config| report_builder::fits(config, checkpoint))?;
-        Some(config.scope(name))
-    };
     // Every configuration that diffusers writes says which of its classes it is for.
     let diffusers = checkpoint.configs.iter().any(|config| config.scope("").has("_class_name"));
     let knowledge = Knowledge { library: diffusers.then_some("diffusers"), ..knowledge };
-    let sites = norm::find(tensors, norm::parameterless::find(tensors, config_of), knowledge);
+    norm::find::recognise(tensors, &mut sites, knowledge);
     let unnamed = sites.is_empty() && norm::unnamed::says_nothing(tensors);
     let wanted: Vec<usize> = if unnamed {
         norm::unnamed::vectors(tensors)

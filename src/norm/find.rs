@@ -17,6 +17,13 @@ use crate::report::NormRole;
 
 /// Finds every norm site, in the order of the network; `parameterless` are known otherwise.
 pub fn find(tensors: &[Tensor], parameterless: Vec<Parameterless>, knowledge: Knowledge) -> Vec<NormSite> {
+    let mut sites = locate(tensors, parameterless);
+    recognise(tensors, &mut sites, knowledge);
+    sites
+}
+
+/// Finds every norm site and what stands around it, without what is known of other models.
+pub fn locate(tensors: &[Tensor], parameterless: Vec<Parameterless>) -> Vec<NormSite> {
     let catalogue = Catalogue::new(tensors);
     let mut sites: Vec<NormSite> = (0..tensors.len()).filter_map(|index| catalogue.site(index)).collect();
     let stores = |sites: &[NormSite], name: &str| sites.iter().any(|site| site.name == name);
@@ -34,14 +41,18 @@ pub fn find(tensors: &[Tensor], parameterless: Vec<Parameterless>, knowledge: Kn
             (site.role, site.place) = (NormRole::Other, Place::Unknown);
         }
     }
-    layout::recognise(tensors, &mut sites, knowledge);
+    sites
+}
+
+/// Adds what is known of other models to sites that were located, and brings them into the order of the network.
+pub fn recognise(tensors: &[Tensor], sites: &mut [NormSite], knowledge: Knowledge) {
+    layout::recognise(tensors, sites, knowledge);
     let mut counted = Counted { known: Vec::new(), library: library::recognise(tensors, knowledge) };
     for site in sites.iter_mut().filter(|site| site.scale.is_some()) {
         site.habits = counted.of(site, knowledge);
     }
     // The catalogue is sorted by name already, and the sort is stable.
-    order::sort_by_key(&mut sites, place_in_network);
-    sites
+    order::sort_by_key(sites, place_in_network);
 }
 
 /// Habits by what they depend on: the blocks of a stack are alike.

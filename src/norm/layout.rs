@@ -2,7 +2,7 @@
 //! [`super::registry`].
 
 use super::names::{self, Path, split_last};
-use super::registry::{Knowledge, Match, Release, Statement, fingerprint};
+use super::registry::{self, Knowledge, Match, Release, Statement, fingerprint};
 use super::site::{NormSite, Recognised};
 use crate::checkpoint::{Tensor, compare_names};
 use crate::order;
@@ -122,6 +122,11 @@ fn modules<'a>(
         }
     }
     found
+}
+
+/// The parts of the table of layouts in which [`recognise`] would look.
+pub fn parts(tensors: &[Tensor], sites: &[NormSite]) -> Vec<String> {
+    order::distinct(groups(tensors, sites).iter().map(|group| registry::part(&group.fingerprint)))
 }
 
 /// Recognises the layout of every block with a norm.

@@ -183,14 +183,14 @@ pub(super) fn words(part: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut digit = None;
     for character in part.chars() {
-        if !character.is_alphanumeric() {
+        if !is_of_a_word(character) {
             digit = None;
             continue;
         }
         let is_digit = character.is_ascii_digit();
         match words.last_mut() {
-            Some(word) if digit == Some(is_digit) => word.extend(character.to_lowercase()),
-            _ => words.push(character.to_lowercase().collect()),
+            Some(word) if digit == Some(is_digit) => word.push(character.to_ascii_lowercase()),
+            _ => words.push(character.to_ascii_lowercase().into()),
         }
         digit = Some(is_digit);
     }
@@ -199,7 +199,15 @@ pub(super) fn words(part: &str) -> Vec<String> {
 
 /// Lower case without separators: `layer_norm1` → layernorm1.
 pub(super) fn compact(part: &str) -> String {
-    part.chars().filter(|character| character.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    part.chars()
+        .filter(|&character| is_of_a_word(character))
+        .map(|character| character.to_ascii_lowercase())
+        .collect()
+}
+
+/// Letters and digits. Code is written in ASCII: what is beyond it counts as a letter, without Unicode's tables, 6 kB of the page.
+fn is_of_a_word(character: char) -> bool {
+    character.is_ascii_alphanumeric() || !character.is_ascii()
 }
 
 /// True when a component names a norm: "norm" (or CLIP's "layrnorm") somewhere in it, or ln, bn, gn, rms as a word.

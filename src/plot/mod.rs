@@ -152,9 +152,6 @@ pub enum PlotError {
     /// plotters refused.
     #[error("the figure could not be drawn ({0}); its table can still be saved")]
     Drawing(String),
-    /// The csv writer refused.
-    #[error("the table could not be written as CSV: {0}")]
-    Csv(#[from] csv::Error),
 }
 
 impl Size {

@@ -1,8 +1,19 @@
 //! Numbers as a person reads them.
 
-/// 10^exponent, correctly rounded: the same bits on every platform.
+/// 10^exponent, the same bits on every platform; correctly rounded up to 10^±22. Reading it from text would be correct everywhere,
+/// and would bring the standard library's table of powers, 12 kB of the page.
 pub(super) fn power_of_ten(exponent: i32) -> f64 {
-    format!("1e{exponent}").parse().unwrap_or(f64::NAN)
+    /// The largest power that f64 holds exactly.
+    const EXACT: u32 = 22;
+    let mut power = 1.0;
+    let mut left = exponent.unsigned_abs();
+    while left > 0 {
+        let step = left.min(EXACT);
+        let factor = (0..step).fold(1.0, |product, _| product * 10.0);
+        power = if exponent < 0 { power / factor } else { power * factor };
+        left -= step;
+    }
+    power
 }
 
 /// Three significant digits: 0.051, 12.3, 384, 4.8e-33.
@@ -55,6 +66,15 @@ mod tests {
         ];
         assert_eq!(written.map(short), expected.map(String::from));
         assert_eq!([f64::INFINITY, f64::NAN].map(short), ["inf", "NaN"]);
+    }
+
+    #[test]
+    fn powers_of_ten_are_those_that_are_read_from_text() {
+        for exponent in -320..=308 {
+            let (power, read) = (power_of_ten(exponent), format!("1e{exponent}").parse::<f64>().unwrap());
+            let bound = if exponent.abs() <= 22 { 0.0 } else { 4e-15 * read + f64::from_bits(4) };
+            assert!((power - read).abs() <= bound, "10^{exponent} is {power:e}");
+        }
     }
 
     #[test]

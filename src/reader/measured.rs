@@ -4,7 +4,8 @@
 use super::block::numberless;
 use super::lexicon;
 use crate::checkpoint::config::Scope;
-use crate::tables::Table;
+use crate::order;
+use crate::tables::{self, Table};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
@@ -142,12 +143,17 @@ fn blocks() -> &'static HashMap<&'static str, Vec<Line>> {
     })
 }
 
+/// The table is sorted, and a line of two families is in a part of each: here once, and where it was.
+fn outside_rows() -> Vec<Vec<&'static str>> {
+    order::distinct(rows(Table::ReadersOutside.text()))
+}
+
 /// The norms outside blocks by path.
 fn alone() -> &'static HashMap<&'static str, Vec<Alone>> {
     static TABLE: OnceLock<HashMap<&'static str, Vec<Alone>>> = OnceLock::new();
     TABLE.get_or_init(|| {
         let mut table: HashMap<&'static str, Vec<Alone>> = HashMap::new();
-        for row in rows(Table::ReadersOutside.text()) {
+        for row in outside_rows() {
             let [models, path, relations, _, conditions] = row[..] else { continue };
             table.entry(path).or_default().push(Alone {
                 models: words(models),
@@ -196,15 +202,38 @@ fn near(models: &[&str], scope: Scope<'_>) -> Near {
     let Some(name) = scope.text("architecture").and_then(|name| name.split('.').next()) else {
         return Near::No;
     };
-    let word = |name: &str| name.trim_start_matches("test_").split('_').next().map(str::to_owned);
     // timm's ViTs with norms on what the parts give have the names of the others.
-    let alike = |other: &str| word(other) == word(name) && other.contains("rpn") == name.contains("rpn");
+    let alike =
+        |other: &str| first_word(other) == first_word(name) && other.contains("rpn") == name.contains("rpn");
     let of = |model: &&str| match model.strip_prefix("timm:") {
         Some(other) if other == name => Near::Same,
         Some(other) if alike(other) => Near::Kin,
         _ => Near::No,
     };
     models.iter().map(of).max().unwrap_or(Near::No)
+}
+
+/// The first word of an architecture of timm.
+fn first_word(name: &str) -> &str {
+    name.trim_start_matches("test_").split(['_', '.']).next().unwrap_or_default()
+}
+
+/// What the tables are cut by: a family, or of timm's architectures the first word, which those that are [`Near`] share.
+fn kin(model: &str) -> &str {
+    model.strip_prefix("timm:").map_or(model, first_word)
+}
+
+/// The part of the table in which [`block`] would look up these names.
+pub(super) fn part_of_block(key: &str) -> String {
+    tables::part("blocks", tables::hash(key.bytes()))
+}
+
+/// The parts of the tables in which [`pre_norm`] and [`outside`] would look up the family that a configuration names.
+pub(super) fn parts_of_family(scope: Scope<'_>) -> impl Iterator<Item = String> {
+    let family = scope.families().flatten().next_back().map(str::to_owned);
+    let architecture = scope.text("architecture").map(|name| format!("timm:{name}"));
+    let models = family.into_iter().chain(architecture);
+    models.map(|model| tables::part("readers", tables::hash(kin(&model).bytes())))
 }
 
 /// What the table says of the norm `site` (its module inside the block) of a block with these names: the lines of the
@@ -310,6 +339,10 @@ mod tests {
             assert!(line.relations.iter().all(|relation| !relation.reader.is_empty()));
         }
         assert_eq!(alone().values().map(Vec::len).sum::<usize>(), rows(Table::ReadersOutside.text()).count());
+        assert!(
+            rows(Table::ReadersOutside.text()).eq(outside_rows()),
+            "the table is sorted, without a line twice"
+        );
     }
 
     #[test]

@@ -762,6 +762,23 @@ impl<'a> ReaderIndex<'a> {
     }
 }
 
+/// The parts of the measured tables in which [`ReaderIndex::readers`] would look for these sites: by the names of their blocks, and
+/// by the families that their configurations name.
+pub fn parts<'a>(
+    tensors: &[Tensor],
+    sites: &[NormSite],
+    scope_of: impl Fn(&str) -> Option<Scope<'a>>,
+) -> Vec<String> {
+    let (blocks, _) = block::blocks(tensors);
+    let paths = order::distinct(sites.iter().filter_map(|site| site.block_path.as_deref()));
+    let keys = paths.into_iter().filter_map(|path| {
+        let block = order::value_of(&blocks, path)?;
+        Some(measured::part_of_block(&measured::key(block.names(tensors))))
+    });
+    let scopes = sites.iter().filter_map(|site| scope_of(&site.name));
+    order::distinct(keys.chain(scopes.flat_map(measured::parts_of_family)))
+}
+
 /// Why a constant in keys is not seen in a family that was measured.
 const MEASURED_KEYS: &str = "a constant in all keys adds the same to every score and softmax does not see it, as was measured on this family's module";
 

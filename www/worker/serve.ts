@@ -49,7 +49,7 @@ function sentence(error: unknown): string {
 export function serve<Weights extends { free(): void }, Inspected extends Inspecting<Weights>>(
   open: (entries: Entry[]) => Promise<Inspected>,
   budget: () => number,
-  ofVerifier: (opened: () => Inspected) => VerifierCalls,
+  verifierCalls: Partial<VerifierCalls> = {},
 ): void {
   let inspection: Inspected | undefined;
   let stopped = false;
@@ -60,7 +60,7 @@ export function serve<Weights extends { free(): void }, Inspected extends Inspec
     return inspection;
   }
 
-  const calls: Answers = {
+  const calls: Partial<Answers> = {
     async open(entries: Entry[]): Promise<string> {
       inspection = await open(entries);
       return inspection.report();
@@ -86,7 +86,7 @@ export function serve<Weights extends { free(): void }, Inspected extends Inspec
     stopWeighing: () => {
       stopped = true;
     },
-    ...ofVerifier(opened),
+    ...verifierCalls,
     figure: (kind: FigureKind, site: string | undefined, width: number, height: number) =>
       opened().figure(kind, site, width, height) as Figure,
     csv: (kind: FigureKind, site: string | undefined) => opened().csv(kind, site),
@@ -95,7 +95,8 @@ export function serve<Weights extends { free(): void }, Inspected extends Inspec
   self.onmessage = async ({ data }: MessageEvent<Request>) => {
     try {
       // The table's entry and the arguments belong together by construction of `Request`.
-      const run = calls[data.call] as (...args: unknown[]) => Answer<keyof Calls>;
+      const run = calls[data.call] as ((...args: unknown[]) => Answer<keyof Calls>) | undefined;
+      if (run === undefined) throw new Error('Only the verifier does that.');
       post({ id: data.id, value: (await run(...data.args)) as ReturnType<Calls[keyof Calls]> });
     } catch (error) {
       const { name = 'Error', checkpoints } = error instanceof Error ? (error as Error & { checkpoints?: Json<Gathered[]> }) : {};

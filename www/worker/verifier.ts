@@ -17,7 +17,7 @@ import init, {
 import type { Known, Shown } from '../protocol';
 import type { Figure, Progress } from '../report';
 import { network } from './network';
-import { type Inspecting, serve, shows, tellProgress } from './serve';
+import { type Inspecting, type VerifierCalls, serve, shows, tellProgress } from './serve';
 
 let inspection: Inspection | undefined;
 let measurement: Measurement | undefined;
@@ -68,7 +68,7 @@ serve<Weights, Inspecting<Weights>>(
     return (inspection = await Inspection.open(entries, network, tellProgress));
   },
   weightsBudget,
-  () => ({
+  {
     entries: () => live().entries() as Known[],
     async plan(entry, site, device) {
       measurement = await live().plan(entry, site, device);
@@ -130,5 +130,5 @@ serve<Weights, Inspecting<Weights>>(
     export: (sites, json) => live().export(sites, json) as Uint8Array<ArrayBuffer>,
     figureOf: (of, kind, width, height) => figureOf(of, kind, width, height) as Figure,
     csvOf,
-  }),
+  } satisfies VerifierCalls,
 );

@@ -1,45 +1,27 @@
-/** The inspector: the small wasm that every visit loads, and the tables of measured models that it needs to open a checkpoint. */
-import init, { Inspection, provideTables, weightsBudget } from '../generated/inspector.js';
-import tables from '../generated/tables.txt?url';
+/** The inspector: the small wasm that every visit loads, and of the tables of measured models what it needs to open a checkpoint. */
+import init, { Inspection, weightsBudget } from '../generated/inspector.js';
 import { serve, tellProgress } from './serve';
+
+const TABLES = import.meta.glob<string>('../generated/tables/*.txt', { query: '?url', import: 'default', eager: true });
 
 serve(
   async (entries) => {
-    const [measured] = await Promise.all([loadTables(), init()]);
-    provideTables(measured);
-    return Inspection.open(entries, tellProgress);
+    const always = loadTable('all');
+    // It is awaited when the headers are read; until then its failure is nobody's.
+    always.catch(() => undefined);
+    await init();
+    const load = async (parts: string[]) => (await Promise.all([always, ...parts.map(loadTable)])).join('');
+    return Inspection.open(entries, tellProgress, load);
   },
   weightsBudget,
-  () => ({
-    entries: refuse,
-    plan: refuse,
-    measure: refuse,
-    alone: refuse,
-    verify: refuse,
-    planRun: refuse,
-    run: refuse,
-    goOn: refuse,
-    ran: refuse,
-    measureSample: refuse,
-    twin: refuse,
-    verifyRun: refuse,
-    link: refuse,
-    html: refuse,
-    compare: refuse,
-    adapter: refuse,
-    export: refuse,
-    figureOf: refuse,
-    csvOf: refuse,
-  }),
 );
 
-/** What was measured of other models, which the first page does without. */
-async function loadTables(): Promise<string> {
-  const answer = await fetch(new URL(tables, import.meta.url));
+/** One table of what was measured of other models, or a part of one. */
+async function loadTable(name: string): Promise<string> {
+  const address = TABLES[`../generated/tables/tables-${name}.txt`];
+  // A part without lines has no file.
+  if (address === undefined) return '';
+  const answer = await fetch(new URL(address, import.meta.url));
   if (!answer.ok) throw new Error(`The tables of measured models did not load (${answer.status}): reload the page.`);
   return answer.text();
-}
-
-function refuse(): never {
-  throw new Error('Only the verifier does that.');
 }

@@ -10,7 +10,7 @@ use super::names::Path;
 use crate::checkpoint::config::Scope;
 use crate::order;
 use crate::report::{NormKind, ScaleConvention};
-use crate::tables::Table;
+use crate::tables::{self, Table};
 use std::sync::OnceLock;
 
 /// What some code does at a norm.
@@ -217,14 +217,16 @@ fn layout(line: &'static str) -> Option<Layout> {
     Some(Layout { fingerprint, sites, model_types: words()?, libraries: words()? })
 }
 
-/// Names stored as ten hexadecimal digits of their FNV-1a hash, as all of them would be most of the page's bytes. Of 1,000
-/// layouts, one in a thousand million blocks of other code is taken for one of them by chance.
+/// Names stored as ten hexadecimal digits of their hash, as all of them would be most of the page's bytes. Of 3,000 layouts, one in
+/// four hundred million blocks of other code is taken for one of them by chance (3,000 of 2^40).
 pub fn fingerprint<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0000_0100_0000_01b3;
     let bytes = names.flat_map(|name| name.bytes().chain(std::iter::once(b'\n')));
-    let hash = bytes.fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME));
-    format!("{:010x}", hash >> 24)
+    format!("{:010x}", tables::hash(bytes) >> 24)
+}
+
+/// The part of the table that has the layout of this fingerprint.
+pub(super) fn part(fingerprint: &str) -> String {
+    tables::part("layouts", u64::from_str_radix(fingerprint, 16).unwrap_or_default() << 24)
 }
 
 /// The layout that a block is built in.

@@ -116,7 +116,7 @@ pub(crate) fn provide_tables(folder: &Path) {
             tables += &format!("#### {}\n{text}", name.display());
         }
     }
-    gammascope::tables::provide(tables);
+    gammascope::tables::provide(&tables);
 }
 
 /// Reads every document of a folder, by name.

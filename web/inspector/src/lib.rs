@@ -2,13 +2,16 @@
 
 use gammascope::figures;
 use gammascope::inspect;
+use gammascope::norm::Knowledge;
 use gammascope::plot::{Figure, Size};
+use gammascope::tables;
 use gammascope::writer::sample::BUDGET;
 use gammascope_web::{
     ANY, BlobSource, dropped, from_js, not_opened, report, sample, sentence, to_js, to_progress,
 };
-use js_sys::{Array, Error, Function};
+use js_sys::{Array, Error, Function, Promise};
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
 
 /// An inspected checkpoint, kept for its figures and for a sample of its weights.
 #[wasm_bindgen]
@@ -24,12 +27,15 @@ pub struct Weights {
 
 #[wasm_bindgen]
 impl Inspection {
-    /// Inspects `entries`, a list of `{ path, file }`, calling `progress` as it reads.
-    pub async fn open(entries: Array, progress: Function) -> Result<Inspection, Error> {
+    /// Inspects `entries`, a list of `{ path, file }`, calling `progress` as it reads. When the headers are read, `load` gets the
+    /// names of the parts of tables that are needed, sorted, and resolves to all the tables as one text.
+    pub async fn open(entries: Array, progress: Function, load: Function) -> Result<Inspection, JsValue> {
         let sources: Result<_, Error> = entries.iter().map(|entry| dropped(&entry)).collect();
-        let inner =
-            inspect::open(sources?, to_progress(progress)).await.map_err(|error| not_opened(&error))?;
-        Ok(Inspection { inner })
+        let progress = to_progress(progress);
+        let located = inspect::locate(sources?, &progress).await.map_err(|error| not_opened(&error))?;
+        let loading: Promise = load.call1(&JsValue::NULL, &to_js(&located.tables())?)?.unchecked_into();
+        tables::provide(&JsFuture::from(loading).await?.as_string().unwrap_or_default());
+        Ok(Inspection { inner: located.judge(Knowledge::default(), progress).await })
     }
 
     /// Samples at most `budget` bytes of the weights that write the residual streams, calling `progress` as it reads;
@@ -61,7 +67,7 @@ impl Inspection {
 
     /// The table behind a figure, as CSV.
     pub fn csv(&self, kind: JsValue, site: Option<String>) -> Result<String, Error> {
-        self.drawn(kind, site, ANY)?.table.csv().map_err(sentence)
+        Ok(self.drawn(kind, site, ANY)?.table.csv())
     }
 }
 
@@ -69,12 +75,6 @@ impl Inspection {
     fn drawn(&self, kind: JsValue, site: Option<String>, size: Size) -> Result<Figure, Error> {
         figures::inspected(&self.inner.inspection, from_js(kind)?, site.as_deref(), size).map_err(sentence)
     }
-}
-
-/// Takes the tables of measured models up, before a checkpoint is opened.
-#[wasm_bindgen(js_name = provideTables)]
-pub fn provide_tables(tables: String) {
-    gammascope::tables::provide(tables);
 }
 
 /// Bytes of weights that are sampled unless told otherwise.

@@ -53,6 +53,6 @@ impl LinkedReport {
 
     /// As `Inspection.csv`.
     pub fn csv(&self, kind: JsValue, site: Option<String>) -> Result<String, Error> {
-        drawn(&self.inner, kind, site, ANY)?.table.csv().map_err(sentence)
+        Ok(drawn(&self.inner, kind, site, ANY)?.table.csv())
     }
 }

@@ -1,0 +1,63 @@
+// The tables of measured models as the page loads them: those that every checkpoint needs in one file, and the large ones in parts, of
+// which a checkpoint needs a few. `src/tables.rs` puts them together; its `part` and `hash` are the same as here.
+
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+
+const WHOLE = ["families", "published", "marks", "counts", "vocabulary"].map((name) => `src/norm/registry/${name}.tsv`);
+const LAYOUTS = "src/norm/registry/layouts.tsv";
+const READERS = "src/reader/measured.tsv";
+const READERS_OUTSIDE = "src/reader/measured_outside.tsv";
+
+/** FNV-1a of a text, 64 bits. */
+export function hash(text) {
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of new TextEncoder().encode(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+  return hash;
+}
+
+/** The part of a table with the lines under a hash: its first five bits. */
+export const part = (name, hash) => `${name}-${String(hash >> 59n).padStart(2, "0")}`;
+
+/** What the readers are cut by, as `kin` in `src/reader/measured.rs`: a family, or the first word of an architecture of timm. */
+export function kin(model) {
+  return model.startsWith("timm:") ? model.slice(5).replace(/^(test_)+/, "").split(/[_.]/)[0] : model;
+}
+
+/** Every file of tables by its name. */
+export function tableFiles() {
+  const files = new Map([["all", WHOLE.map((path) => section(path, rows(path))).join("")]]);
+  const add = (name, text) => files.set(name, (files.get(name) ?? "") + text);
+  for (const [name, lines] of cut(rows(LAYOUTS), (line) => [part("layouts", BigInt(`0x${line.split("\t")[0]}`) << 24n)])) {
+    add(name, section(LAYOUTS, lines));
+  }
+  // By the names in a block, and by family: there without the names, as only their order is asked for.
+  const readers = rows(READERS);
+  for (const [name, lines] of cut(readers, (line) => [part("blocks", hash(line.split("\t")[2]))])) add(name, section(READERS, lines));
+  const families = (line) => new Set(line.split("\t")[0].split(" ").map((model) => part("readers", hash(kin(model)))));
+  for (const [name, lines] of cut(readers.map((line) => without(line, 2)), families)) add(name, section(READERS, lines));
+  // The classes that were measured are for whoever reads the table.
+  const outside = rows(READERS_OUTSIDE).map((line) => without(line, 3));
+  for (const [name, lines] of cut(outside, families)) add(name, section(READERS_OUTSIDE, lines));
+  return files;
+}
+
+/** Writes them as `tables-NAME.txt`. */
+export function writeTables(folder) {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  for (const [name, text] of tableFiles()) writeFileSync(join(folder, `tables-${name}.txt`), text);
+}
+
+const rows = (path) => readFileSync(path, "utf8").split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+
+const section = (path, lines) => `#### ${basename(path, ".tsv")}\n${lines.join("\n")}\n`;
+
+const without = (line, column) => line.split("\t").with(column, "").join("\t");
+
+/** Lines by the parts that they belong to, in their order. */
+function cut(lines, partsOf) {
+  const parts = new Map();
+  for (const line of lines) for (const name of partsOf(line)) parts.set(name, [...(parts.get(name) ?? []), line]);
+  return parts;
+}
