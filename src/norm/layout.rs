@@ -124,7 +124,7 @@ fn modules<'a>(
     found
 }
 
-/// The parts of the table of layouts in which [`recognise`] would look.
+/// The parts of the table of layouts in which the blocks and modules around these sites are looked up.
 pub fn parts(tensors: &[Tensor], sites: &[NormSite]) -> Vec<String> {
     order::distinct(groups(tensors, sites).iter().map(|group| registry::part(&group.fingerprint)))
 }
