@@ -26,7 +26,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 pub use formats::Format;
-pub use open::{Progress, open, open_any};
+pub use open::{HeadersRead, open, open_any};
 
 /// More values than this are no norm's scale, whatever the name says, and are not read: the widest streams known have
 /// tens of thousands.

@@ -24,7 +24,7 @@ pub(super) const MAX_JSON_BYTES: u64 = 256 * 1024 * 1024;
 
 /// How far opening has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
+pub struct HeadersRead {
     /// Headers read.
     pub shards_done: usize,
     /// Headers to read.
@@ -72,7 +72,7 @@ enum Role {
 /// found, and explained when none is. Files of several checkpoints are an error that lists them.
 pub async fn open<S: ByteSource>(
     sources: Vec<S>,
-    progress: impl FnMut(Progress),
+    progress: impl FnMut(HeadersRead),
 ) -> Result<Checkpoint<S>, CheckpointError> {
     let meter = Meter::default();
     let names = promised_names(&meter, &sources).await?;
@@ -140,7 +140,7 @@ async fn promised_names<S: ByteSource>(meter: &Meter, sources: &[S]) -> Result<V
 async fn catalogue<S: ByteSource>(
     sources: Vec<S>,
     meter: Meter,
-    mut progress: impl FnMut(Progress),
+    mut progress: impl FnMut(HeadersRead),
 ) -> Result<Checkpoint<S>, CheckpointError> {
     if sources.is_empty() {
         return Err(CheckpointError::NoFiles);
@@ -217,7 +217,7 @@ impl<S: ByteSource> Checkpoint<S> {
         prefix: &str,
         folder: Folder<S>,
         total: usize,
-        progress: &mut impl FnMut(Progress),
+        progress: &mut impl FnMut(HeadersRead),
     ) -> Option<CheckpointError> {
         let Folder { mut shards, indexes, .. } = folder;
         let index = self.read_index(indexes).await;
@@ -270,14 +270,14 @@ impl<S: ByteSource> Checkpoint<S> {
         &self,
         group: &[S],
         total: usize,
-        progress: &mut impl FnMut(Progress),
+        progress: &mut impl FnMut(HeadersRead),
     ) -> Vec<Result<Header, CheckpointError>> {
         let mut headers = Vec::with_capacity(group.len());
         let mut reads =
             stream::iter(group).map(|shard| read_header(&self.meter, shard)).buffered(HEADERS_AT_ONCE);
         while let Some(header) = reads.next().await {
             headers.push(header);
-            progress(Progress {
+            progress(HeadersRead {
                 shards_done: self.shards.len() + headers.len(),
                 shards: total,
                 bytes_read: self.meter.bytes(),
