@@ -31,8 +31,9 @@ async function clippy() {
   await requireLints();
   const target = (await wasmTarget()).lints ? ["--target", "wasm32-unknown-unknown"] : [];
   const native = await show("cargo", ["clippy", "--all-targets", "--features", "gpu", "--locked", "--", "-D", "warnings"]);
+  const usual = await show("cargo", ["clippy", "--locked", "--", "-D", "warnings"]);
   const web = await show("cargo", ["clippy", ...WEB_CRATES, ...target, "--locked", "--", "-D", "warnings"]);
-  if (native.code + web.code > 0) throw new Failure("Clippy has something to say, above.");
+  if (native.code + usual.code + web.code > 0) throw new Failure("Clippy has something to say, above.");
   const env = { RUSTDOCFLAGS: "-D warnings" };
   const { code } = await show("cargo", ["doc", "--no-deps", "--lib", "--features", "gpu", "--locked"], { env });
   if (code !== 0) throw new Failure("The documentation of the crate has a fault, above.");

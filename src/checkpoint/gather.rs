@@ -183,9 +183,9 @@ impl<'a> Folders<'a> {
         let mut at = folder;
         while !at.is_empty() && !is_own(at) {
             let above = folder_of(at);
-            if order::has(&self.of_parts, &above) || is_part(at) {
+            if order::has(&self.of_parts, above) || is_part(at) {
                 root = above;
-            } else if !above.is_empty() && order::has(&self.with_weights, &above) {
+            } else if !above.is_empty() && order::has(&self.with_weights, above) {
                 (root, is_copy) = (above, true);
             }
             at = above;

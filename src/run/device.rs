@@ -3,16 +3,14 @@
 use crate::checkpoint::dtype::TensorType;
 use crate::forward::kernels::{Cpu, Kernels, Shape};
 use crate::measure::gram::{Gram, Gridded};
+use crate::measure::plan::Speeds;
 use crate::model::operation::Layout;
-use crate::report::Warning;
-#[cfg(feature = "gpu")]
-use crate::report::WarningCode;
+use crate::report::{Warning, WarningCode};
 use safetensors::Dtype;
+use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "gpu")]
 use crate::gpu::{Gpu, GpuError, forward::GpuKernels, gram::GramKernel};
-use crate::measure::plan::Speeds;
-use serde::{Deserialize, Serialize};
 #[cfg(feature = "gpu")]
 use std::sync::atomic::Ordering::Relaxed;
 

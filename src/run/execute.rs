@@ -11,7 +11,7 @@ use crate::forward::kernels::{Cpu, Kernels};
 use crate::forward::{ForwardError, Seen, Watch};
 use crate::inspect::{Inspection, Opened};
 use crate::model::operation::Centring;
-use crate::report::{KindByLoss, NormKind, Warning, WarningCode};
+use crate::report::{KindByLoss, NormKind};
 use crate::source::ByteSource;
 use std::ops::ControlFlow;
 
@@ -81,6 +81,7 @@ impl Run {
     ) -> Result<RunOutcome, RunError> {
         #[cfg(feature = "gpu")]
         if let Machine::Gpu(kernels) = machine {
+            use crate::report::{Warning, WarningCode};
             match self.on(opened, kernels.as_ref(), state, &mut give).await {
                 Err(RunError::Forward(ForwardError::Device { reason })) => {
                     let done = state.blocks;

@@ -358,7 +358,10 @@ fn the_example_of_the_library_runs() {
     let folder = tempfile::tempdir().unwrap();
     let mut cargo = Command::new(env!("CARGO"));
     cargo
-        .args(["run", "--quiet", "--locked", "--example", "inspect", "--"])
+        .args(["run", "--quiet", "--locked", "--example", "inspect"])
+        // The features of these tests, so that it is built already.
+        .args(if cfg!(feature = "gpu") { &["--features", "gpu"][..] } else { &[] })
+        .arg("--")
         .arg(sample("layernorm"))
         .arg(folder.path());
     // What this test's own cargo says of the package would make that one build half of the dependencies again.
