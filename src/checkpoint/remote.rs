@@ -122,9 +122,6 @@ impl Access {
     }
 }
 
-/// A file of any kind that may be behind an address.
-type Source<L, T> = AnySource<L, T>;
-
 /// Finds the files behind `address` and opens them: one request each, several at once. A shard that is not there is left
 /// out, for the index to miss; one that fails otherwise says why when it is read. `progress` hears how many of how many
 /// shards have been opened.
@@ -133,7 +130,7 @@ pub async fn locate<L, T: Transport>(
     address: &str,
     access: &Access,
     progress: impl Fn(usize, usize),
-) -> Result<Vec<Source<L, T>>, LocateError> {
+) -> Result<Vec<AnySource<L, T>>, LocateError> {
     let address = Address::parse(address, &access.hub)?;
     let shown = match &address {
         Address::File(url) | Address::Index(url) | Address::Folder(url) => url.to_string(),
@@ -156,7 +153,7 @@ struct Finder<'a, T> {
 
 impl<T: Transport> Finder<'_, T> {
     /// One file and, for safetensors, the configuration beside it.
-    async fn file<L>(&self, url: Url) -> Result<Vec<Source<L, T>>, LocateError> {
+    async fn file<L>(&self, url: Url) -> Result<Vec<AnySource<L, T>>, LocateError> {
         let name = url.file_name().to_owned();
         let config = match name.to_ascii_lowercase().ends_with(".safetensors") {
             true => self.config(&url.folder(), ""),
@@ -169,7 +166,7 @@ impl<T: Transport> Finder<'_, T> {
     }
 
     /// An index, its shards and the configuration beside it.
-    async fn index<L>(&self, url: Url, prefix: &str) -> Result<Vec<Source<L, T>>, LocateError> {
+    async fn index<L>(&self, url: Url, prefix: &str) -> Result<Vec<AnySource<L, T>>, LocateError> {
         let path = format!("{prefix}{}", url.file_name());
         let (bytes, config) = join(self.whole(url.clone()), self.config(&url.folder(), prefix)).await;
         self.shards(&url, path, bytes?, config?, prefix).await
@@ -180,9 +177,9 @@ impl<T: Transport> Finder<'_, T> {
         url: &Url,
         path: String,
         bytes: Vec<u8>,
-        config: Option<Source<L, T>>,
+        config: Option<AnySource<L, T>>,
         prefix: &str,
-    ) -> Result<Vec<Source<L, T>>, LocateError> {
+    ) -> Result<Vec<AnySource<L, T>>, LocateError> {
         if looks_like_a_page(&bytes) {
             return Err(Fault { url: url.to_string(), problem: Problem::Page, attempts: 1 }.into());
         }
@@ -240,7 +237,7 @@ impl<T: Transport> Finder<'_, T> {
     }
 
     /// What a folder holds, a hub's model where it is called like one, or the file itself where the name says nothing.
-    async fn folder<L>(&self, url: Url) -> Result<Vec<Source<L, T>>, LocateError> {
+    async fn folder<L>(&self, url: Url) -> Result<Vec<AnySource<L, T>>, LocateError> {
         let as_file = (!url.to_request().ends_with('/')).then(|| url.clone());
         if let Some(url) = as_file.clone().filter(Url::has_query) {
             return self.file(url).await;
@@ -269,7 +266,7 @@ impl<T: Transport> Finder<'_, T> {
     }
 
     /// The files of a model on a hub: the usual ones, or the one that its list has.
-    async fn model<L>(&self, model: &Model) -> Result<Vec<Source<L, T>>, LocateError> {
+    async fn model<L>(&self, model: &Model) -> Result<Vec<AnySource<L, T>>, LocateError> {
         let (folder, prefix) = (model.files(), format!("{}/", model.name()));
         if let Some(found) = self.usual(&folder, &prefix).await? {
             return Ok(found);
@@ -303,7 +300,11 @@ impl<T: Transport> Finder<'_, T> {
     }
 
     /// `model.safetensors`, or what its index names, and the configuration; all three asked for at once.
-    async fn usual<L>(&self, folder: &Url, prefix: &str) -> Result<Option<Vec<Source<L, T>>>, LocateError> {
+    async fn usual<L>(
+        &self,
+        folder: &Url,
+        prefix: &str,
+    ) -> Result<Option<Vec<AnySource<L, T>>>, LocateError> {
         let (Some(index), Some(single)) = (folder.join(INDEX), folder.join(SINGLE)) else { return Ok(None) };
         let (listed, shard, config) = join3(
             self.whole(index.clone()),
@@ -331,7 +332,11 @@ impl<T: Transport> Finder<'_, T> {
     }
 
     /// Less usual names, one after the other.
-    async fn others<L>(&self, folder: &Url, prefix: &str) -> Result<Option<Vec<Source<L, T>>>, LocateError> {
+    async fn others<L>(
+        &self,
+        folder: &Url,
+        prefix: &str,
+    ) -> Result<Option<Vec<AnySource<L, T>>>, LocateError> {
         for name in OTHER_NAMES {
             let Some(url) = folder.join(name) else { continue };
             let found = match name.ends_with(".json") {
@@ -363,7 +368,7 @@ impl<T: Transport> Finder<'_, T> {
         &self,
         folder: &Url,
         prefix: &str,
-    ) -> LocalBoxFuture<'_, Result<Option<Source<L, T>>, Fault>> {
+    ) -> LocalBoxFuture<'_, Result<Option<AnySource<L, T>>, Fault>> {
         let (url, path) = (folder.join(CONFIG), format!("{prefix}{CONFIG}"));
         async move {
             match url {
@@ -374,7 +379,7 @@ impl<T: Transport> Finder<'_, T> {
         .boxed_local()
     }
 
-    fn companion<L>(read: Result<Vec<u8>, Fault>, path: String) -> Result<Option<Source<L, T>>, Fault> {
+    fn companion<L>(read: Result<Vec<u8>, Fault>, path: String) -> Result<Option<AnySource<L, T>>, Fault> {
         match read {
             Ok(bytes) if looks_like_a_page(&bytes) => Ok(None),
             Ok(bytes) => Ok(Some(AnySource::Whole(MemorySource::new(path, bytes)))),

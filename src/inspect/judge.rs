@@ -4,7 +4,7 @@
 use super::Stored;
 use super::report_builder::ReportBuilder;
 use crate::norm::NormSite;
-use crate::norm::evidence::{self, BothKinds, Evidence, Siblings, Source, Stream, Witness};
+use crate::norm::evidence::{self, BothKinds, Evidence, EvidenceSource, Siblings, Stream, Witness};
 use crate::norm::verdict::{self, Verdict};
 use crate::report::{NormKind, SiteVerification};
 use crate::source::ByteSource;
@@ -77,7 +77,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
             format!("{} speaks for LayerNorm and {} for RMSNorm. ", layer.source.name(), rms.source.name())
         });
         let weighed =
-            judged.pieces.iter().any(|piece| piece.source == Source::WriterEnergy && piece.speaks());
+            judged.pieces.iter().any(|piece| piece.source == EvidenceSource::WriterEnergy && piece.speaks());
         let advice = match (self.config(&site.name).is_some(), self.streams.refused(), weighed) {
             (false, true, _) => {
                 "A config.json beside the weights would settle it, or a sample of the weights."

@@ -9,7 +9,7 @@
 //! [`THRESHOLD`].
 
 use super::behaviour::{Behaviour, Likelihood, reported};
-use super::evidence::{Evidence, Source};
+use super::evidence::{Evidence, EvidenceSource};
 use crate::report::NormKind;
 
 /// A kind is named only when its probability is at least this; a wrong verdict is worse than none.
@@ -25,10 +25,12 @@ const CENTRED: f64 = 0.97;
 const CLEAR: f64 = 3.0;
 
 /// Habits of code in general, counted one given the other.
-const HABITS: [Source; 4] = [Source::Prior, Source::Shift, Source::Structure, Source::Names];
+const HABITS: [EvidenceSource; 4] =
+    [EvidenceSource::Prior, EvidenceSource::Shift, EvidenceSource::Structure, EvidenceSource::Names];
 
 /// Other looks at the code the model was written in.
-const CODE: [Source; 3] = [Source::Configuration, Source::Layout, Source::Siblings];
+const CODE: [EvidenceSource; 3] =
+    [EvidenceSource::Configuration, EvidenceSource::Layout, EvidenceSource::Siblings];
 
 /// A site may be of a library in which norms do not stand where they stand elsewhere.
 const UNKNOWN_LIBRARY: f64 = 0.03;
@@ -58,7 +60,7 @@ pub fn on_a_centred_stream() -> Verdict {
 
 /// Adds the evidence up.
 pub fn combine(evidence: &[Evidence]) -> Verdict {
-    let together = |sources: &[Source]| {
+    let together = |sources: &[EvidenceSource]| {
         let own = evidence.iter().filter(|piece| sources.contains(&piece.source));
         own.fold(Likelihood::NOTHING, |all, piece| all.and(piece.likelihood))
     };
@@ -112,23 +114,23 @@ pub fn contradiction(evidence: &[Evidence]) -> Option<(&Evidence, &Evidence)> {
 mod tests {
     use super::*;
 
-    fn piece(source: Source, likelihood: Likelihood) -> Evidence {
+    fn piece(source: EvidenceSource, likelihood: Likelihood) -> Evidence {
         Evidence { source, likelihood, detail: String::new() }
     }
 
-    fn of(source: Source, kind: NormKind, nats: f64) -> Evidence {
+    fn of(source: EvidenceSource, kind: NormKind, nats: f64) -> Evidence {
         piece(source, Likelihood::of(kind, nats))
     }
 
     #[test]
     fn thin_evidence_is_unknown() {
         assert_eq!(combine(&[]).kind, NormKind::Unknown);
-        assert_eq!(combine(&[of(Source::Values, NormKind::RmsNorm, 2.0)]).kind, NormKind::Unknown);
+        assert_eq!(combine(&[of(EvidenceSource::Values, NormKind::RmsNorm, 2.0)]).kind, NormKind::Unknown);
     }
 
     #[test]
     fn no_habit_is_surer_than_an_unknown_library_allows() {
-        let sure = of(Source::Structure, NormKind::LayerNorm, 100.0);
+        let sure = of(EvidenceSource::Structure, NormKind::LayerNorm, 100.0);
         let verdict = combine(&[sure]);
         let least = verdict.posterior.normalised()[Behaviour::Spanning as usize];
         assert!((least - UNKNOWN_LIBRARY / 4.0).abs() < 1e-9);
@@ -136,37 +138,41 @@ mod tests {
 
     #[test]
     fn looks_at_one_code_count_once_where_they_agree() {
-        let both =
-            [of(Source::Configuration, NormKind::RmsNorm, 6.0), of(Source::Layout, NormKind::RmsNorm, 6.0)];
+        let both = [
+            of(EvidenceSource::Configuration, NormKind::RmsNorm, 6.0),
+            of(EvidenceSource::Layout, NormKind::RmsNorm, 6.0),
+        ];
         let (one, two) = (combine(&both[..1]), combine(&both));
         assert_eq!((one.kind, one.confidence), (two.kind, two.confidence));
     }
 
     #[test]
     fn a_contradiction_is_unknown() {
-        let clash =
-            [of(Source::Configuration, NormKind::LayerNorm, 6.0), of(Source::Layout, NormKind::RmsNorm, 6.0)];
+        let clash = [
+            of(EvidenceSource::Configuration, NormKind::LayerNorm, 6.0),
+            of(EvidenceSource::Layout, NormKind::RmsNorm, 6.0),
+        ];
         assert_eq!(combine(&clash).kind, NormKind::Unknown);
         assert!(contradiction(&clash).is_some());
     }
 
     #[test]
     fn a_mean_that_goes_unseen_does_not_rule_a_group_norm_out() {
-        let shift = piece(Source::Shift, Likelihood([0.0, -7.0, -1.0, -7.0]));
-        let energy = piece(Source::WriterEnergy, Likelihood([6.0, 0.0, 6.0, 0.0]));
+        let shift = piece(EvidenceSource::Shift, Likelihood([0.0, -7.0, -1.0, -7.0]));
+        let energy = piece(EvidenceSource::WriterEnergy, Likelihood([6.0, 0.0, 6.0, 0.0]));
         assert_eq!(combine(&[shift, energy]).kind, NormKind::Unknown);
     }
 
     #[test]
     fn agreement_is_named_with_bounded_confidence() {
-        let measured = of(Source::Activations, NormKind::LayerNorm, 12.0);
-        let verdict = combine(&[measured, of(Source::Configuration, NormKind::LayerNorm, 6.0)]);
+        let measured = of(EvidenceSource::Activations, NormKind::LayerNorm, 12.0);
+        let verdict = combine(&[measured, of(EvidenceSource::Configuration, NormKind::LayerNorm, 6.0)]);
         assert_eq!((verdict.kind, verdict.confidence), (NormKind::LayerNorm, MOST_CONFIDENT));
     }
 
     #[test]
     fn norms_over_groups_and_modules_that_normalise_nothing_are_both_other() {
-        let neither = piece(Source::Layout, Likelihood([-6.0, -6.0, 0.0, 0.0]));
+        let neither = piece(EvidenceSource::Layout, Likelihood([-6.0, -6.0, 0.0, 0.0]));
         assert_eq!(combine(&[neither]).kind, NormKind::Other);
     }
 }

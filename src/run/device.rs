@@ -69,7 +69,7 @@ async fn choose<Where, Speed: Copy>(
 
 /// The CPU, or a GPU until it fails once.
 #[derive(Debug)]
-pub struct Device {
+pub struct GramDevice {
     #[cfg(feature = "gpu")]
     gpu: Option<(Gpu, GramKernel)>,
     /// Why the CPU went on without the GPU. Held while the GPU computes: one thread at a time uses it.
@@ -80,7 +80,7 @@ pub struct Device {
     busy: std::sync::atomic::AtomicU64,
 }
 
-impl Device {
+impl GramDevice {
     /// The CPU alone.
     pub fn cpu() -> Self {
         Self {
@@ -184,7 +184,7 @@ impl Device {
 
 /// Where a forward pass runs.
 #[derive(Debug)]
-pub enum Machine {
+pub enum PassDevice {
     /// On the CPU.
     Cpu,
     /// On a GPU, until it fails.
@@ -192,7 +192,7 @@ pub enum Machine {
     Gpu(Box<GpuKernels>),
 }
 
-impl Machine {
+impl PassDevice {
     /// The fastest GPU there is.
     #[cfg(feature = "gpu")]
     pub async fn gpu() -> Result<Self, NoGpu> {

@@ -1,6 +1,6 @@
 //! Running a model from where it stands: what it shows on the way, and what comes of it.
 
-use super::device::Machine;
+use super::device::PassDevice;
 use super::loss::{is_a_guess, kind_by_loss};
 use super::pass::Sample;
 use super::planned::{Run, RunError};
@@ -75,12 +75,12 @@ impl Run {
     pub async fn execute<S: ByteSource>(
         &self,
         opened: &Opened<S>,
-        machine: &Machine,
+        machine: &PassDevice,
         state: &mut RunState,
         mut give: impl AsyncFnMut(Shown) -> ControlFlow<()>,
     ) -> Result<RunOutcome, RunError> {
         #[cfg(feature = "gpu")]
-        if let Machine::Gpu(kernels) = machine {
+        if let PassDevice::Gpu(kernels) = machine {
             use crate::report::{Warning, WarningCode};
             match self.on(opened, kernels.as_ref(), state, &mut give).await {
                 Err(RunError::Forward(ForwardError::Device { reason })) => {

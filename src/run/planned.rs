@@ -1,6 +1,6 @@
 //! A model that is to be run: how much of it, on how many tokens, and what that takes.
 
-use super::device::{Machine, NoGpu};
+use super::device::{NoGpu, PassDevice};
 use super::pass::Sites;
 use super::preservation;
 use crate::checkpoint::Checkpoint;
@@ -277,7 +277,7 @@ impl Run {
     pub async fn loading_speed<S: ByteSource>(
         &self,
         opened: &Opened<S>,
-        machine: &Machine,
+        machine: &PassDevice,
         clock: impl Fn() -> f64,
     ) -> Result<f64, RunError> {
         let checkpoint = opened.checkpoint();
@@ -285,9 +285,9 @@ impl Run {
         let Some(tensor) = self.architecture.tensors().max_by_key(bytes) else { return Ok(f64::INFINITY) };
         let began = clock();
         let bytes = match machine {
-            Machine::Cpu => load_some(checkpoint, tensor, &Cpu).await?,
+            PassDevice::Cpu => load_some(checkpoint, tensor, &Cpu).await?,
             #[cfg(feature = "gpu")]
-            Machine::Gpu(kernels) => load_some(checkpoint, tensor, kernels.as_ref()).await?,
+            PassDevice::Gpu(kernels) => load_some(checkpoint, tensor, kernels.as_ref()).await?,
         };
         Ok(bytes as f64 / (clock() - began).max(1e-3))
     }
@@ -296,7 +296,7 @@ impl Run {
     pub fn cost<S: ByteSource>(
         &self,
         opened: &Opened<S>,
-        machine: &Machine,
+        machine: &PassDevice,
         gram_device: &str,
         pass: PassSpeeds,
         speeds: Speeds,
@@ -361,7 +361,7 @@ impl Run {
     }
 
     /// That a buffer of the run is larger than the GPU allows.
-    fn too_large<S: ByteSource>(&self, opened: &Opened<S>, machine: &Machine) -> Option<Warning> {
+    fn too_large<S: ByteSource>(&self, opened: &Opened<S>, machine: &PassDevice) -> Option<Warning> {
         let tensors = &opened.checkpoint().tensors;
         let matrix = self.architecture.tensors().map(|tensor| tensors[tensor].bytes()).max().unwrap_or(0);
         let stream = 4 * (self.input.ids.len() * self.architecture.width) as u64;

@@ -1,7 +1,7 @@
 //! The whole of a run, for terminal, page and npm: what is asked for becomes a plan, the plan is executed and what it shows is
 //! measured, and all that came of it becomes a part of the report. A run can be stopped and go on ([`RunState`]).
 
-use super::device::{Device, Machine, Wanted};
+use super::device::{GramDevice, PassDevice, Wanted};
 use super::execute::{RunState, Shown};
 use super::pass::{Measured, Sites};
 use super::planned::{Extent, Model, PassSpeeds, Run, RunError};
@@ -34,8 +34,8 @@ pub struct Request {
 #[derive(Debug)]
 pub struct Session {
     run: Run,
-    machine: Machine,
-    device: Device,
+    machine: PassDevice,
+    device: GramDevice,
     /// Multiplications a second and those of the sums, where choosing a device has tried them.
     tried: Option<(f64, Speeds)>,
     /// Of the input and the devices.
@@ -46,7 +46,7 @@ impl Session {
     /// Resolves the model, its input and its devices. A GPU that is asked for by name and is not there is an error.
     pub async fn new<S: ByteSource>(opened: &Opened<S>, request: &Request) -> Result<Self, RunError> {
         let (run, warnings) = run(opened, request).await?;
-        let (machine, device) = (Machine::of(request.on).await?, Device::of(request.on).await?);
+        let (machine, device) = (PassDevice::of(request.on).await?, GramDevice::of(request.on).await?);
         Ok(Self { run, machine, device, tried: None, warnings })
     }
 
@@ -58,8 +58,8 @@ impl Session {
         clock: impl Fn() -> f64,
     ) -> Result<Self, RunError> {
         let (run, mut warnings) = run(opened, request).await?;
-        let (device, speeds, fault) = Device::choose(request.on, &clock).await;
-        let (machine, multiplications, other_fault) = Machine::choose(request.on, &clock).await;
+        let (device, speeds, fault) = GramDevice::choose(request.on, &clock).await;
+        let (machine, multiplications, other_fault) = PassDevice::choose(request.on, &clock).await;
         warnings.extend(fault.or(other_fault));
         Ok(Self { run, machine, device, tried: Some((multiplications, speeds)), warnings })
     }
@@ -103,7 +103,7 @@ impl Session {
     }
 
     /// Where what the run has shown is measured, in any order and on any thread.
-    pub fn device(&self) -> &Device {
+    pub fn device(&self) -> &GramDevice {
         &self.device
     }
 

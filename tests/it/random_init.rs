@@ -4,7 +4,7 @@ use gammascope::inspect::{self, Opened};
 use gammascope::measure::gram::Gridded;
 use gammascope::model::random::twin_of;
 use gammascope::report::{MeasuredVerdict, Verification};
-use gammascope::run::device::Machine;
+use gammascope::run::device::PassDevice;
 use gammascope::run::execute::{RunState, Shown};
 use gammascope::run::pass::Sites;
 use gammascope::run::planned::{Extent, Model, Run};
@@ -48,7 +48,7 @@ fn measured<S: ByteSource>(opened: &Opened<S>) -> Verification {
         }
         ControlFlow::Continue(())
     };
-    let outcome = block_on(run.execute(opened, &Machine::Cpu, &mut RunState::default(), give)).unwrap();
+    let outcome = block_on(run.execute(opened, &PassDevice::Cpu, &mut RunState::default(), give)).unwrap();
     run.result(measured, outcome, "cpu".to_owned(), 1.0).verification().unwrap().0
 }
 

@@ -6,10 +6,10 @@ import type { Calls, Entry, Json, Reply, Request, Shown } from '../protocol';
 import type { Figure, FigureKind, Gathered, Progress } from '../report';
 
 /** The part of the wasm class that both modules have. */
-export interface Inspecting<Weights extends { free(): void }> {
+export interface Inspecting<Sample extends { free(): void }> {
   report(): string;
-  weigh(budget: number, progress: (progress: Progress) => boolean): Promise<Weights>;
-  take(weights: Weights): void;
+  weigh(budget: number, progress: (progress: Progress) => boolean): Promise<Sample>;
+  take(weights: Sample): void;
   figure(kind: unknown, site: string | null | undefined, width: number, height: number): unknown;
   csv(kind: unknown, site: string | null | undefined): string;
 }
@@ -46,7 +46,7 @@ function sentence(error: unknown): string {
 }
 
 /** Answers the page's calls with what `open` opens. */
-export function serve<Weights extends { free(): void }, Inspected extends Inspecting<Weights>>(
+export function serve<Sample extends { free(): void }, Inspected extends Inspecting<Sample>>(
   open: (entries: Entry[]) => Promise<Inspected>,
   budget: () => number,
   verifierCalls: Partial<VerifierCalls> = {},

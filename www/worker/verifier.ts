@@ -9,7 +9,7 @@ import init, {
   type Measurement,
   Measurer,
   type ModelRun,
-  type Weights,
+  type WeightSample,
   csvOf,
   figureOf,
   weightsBudget,
@@ -49,7 +49,7 @@ function show(shown: Shown): Promise<boolean> {
 }
 
 /** A report from a link, as far as it is like one from a checkpoint. */
-function linked(fragment: string): Inspecting<Weights> {
+function linked(fragment: string): Inspecting<WeightSample> {
   const shared = LinkedReport.open(fragment);
   return {
     report: () => shared.report(),
@@ -60,7 +60,7 @@ function linked(fragment: string): Inspecting<Weights> {
   };
 }
 
-serve<Weights, Inspecting<Weights>>(
+serve<WeightSample, Inspecting<WeightSample>>(
   async (entries) => {
     await init();
     const [first] = entries;

@@ -1,7 +1,7 @@
 //! `gammascope measure --alone`: every norm on random inputs, as a LayerNorm and as an RMSNorm.
 
 use crate::args::Measure;
-use crate::files::Source;
+use crate::files::File;
 use crate::measure::{align_numbers, cosine, device, number, on_all_cores};
 use crate::{UNREADABLE, complain, explain, leave, print_json, progress, summary};
 use comfy_table::Table;
@@ -25,7 +25,7 @@ struct Document<'a> {
 }
 
 /// Measures the site that was named, or all.
-pub(crate) fn run(opened: &Opened<Source>, options: &Measure, line: &mut progress::Line) -> ExitCode {
+pub(crate) fn run(opened: &Opened<File>, options: &Measure, line: &mut progress::Line) -> ExitCode {
     let device = match device(options.device) {
         Ok(device) => device,
         Err(message) => return complain(&message, UNREADABLE),

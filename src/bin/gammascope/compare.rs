@@ -9,7 +9,7 @@ use comfy_table::presets::NOTHING;
 use gammascope::compare::{compare, degrees};
 use gammascope::inspect::Inspection;
 use gammascope::report::comparison::{Comparison, MatchedBy, SiteComparison, UnpairedSite};
-use gammascope::run::device::Device;
+use gammascope::run::device::GramDevice;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -42,7 +42,7 @@ fn at(
 ) -> Result<Inspection, String> {
     let mut opened = open::at(&[path.to_owned()], &options.reading, line)?;
     if let Some(activations) = activations {
-        let measured = measured(&opened.inspection, activations, None, &Device::cpu(), line)?;
+        let measured = measured(&opened.inspection, activations, None, &GramDevice::cpu(), line)?;
         let (verification, warnings) = measured.verification()?;
         opened.verify(verification, warnings);
     }

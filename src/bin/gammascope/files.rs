@@ -19,14 +19,14 @@ use std::path::{Path, PathBuf};
 const DEPTH: usize = 4;
 
 /// A file of a checkpoint, on this machine or behind an address.
-pub(crate) type Source = AnySource<DiskSource, Native>;
+pub(crate) type File = AnySource<DiskSource, Native>;
 
 /// Opens the files behind `paths`, or behind the one address that is given instead.
 pub(crate) fn sources(
     paths: &[PathBuf],
     remote: &Remote,
     line: &mut progress::Line,
-) -> Result<Vec<Source>, String> {
+) -> Result<Vec<File>, String> {
     if let [only] = paths
         && let Some(address) = address(only)
     {
@@ -52,7 +52,7 @@ fn address(path: &Path) -> Option<&str> {
     (url(path).is_some() || !path.exists() && Address::is_model_name(text)).then_some(text)
 }
 
-fn fetch(address: &str, remote: &Remote, line: &mut progress::Line) -> Result<Vec<Source>, String> {
+fn fetch(address: &str, remote: &Remote, line: &mut progress::Line) -> Result<Vec<File>, String> {
     let token = |given: &str| {
         Token::new(given).ok_or("the token is empty or has characters that no token has; check it".to_owned())
     };

@@ -10,7 +10,7 @@ use gammascope::measure::gram::Gridded;
 use gammascope::measure::plan::{self, Plan};
 use gammascope::report::measured::{Outcome, Outcomes};
 use gammascope::report::{MeasuredVerdict, Report, Warning, WarningCode};
-use gammascope::run::device::Device;
+use gammascope::run::device::GramDevice;
 use gammascope::source::disk::DiskSource;
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
@@ -52,7 +52,7 @@ pub(crate) fn measured(
     inspection: &Inspection,
     activations: &Path,
     site: Option<&str>,
-    device: &Device,
+    device: &GramDevice,
     line: &mut progress::Line,
 ) -> Result<Outcomes, String> {
     let began = Instant::now();
@@ -105,8 +105,8 @@ fn failed(message: String, activations: &Path) -> Outcome {
 }
 
 /// The device that was asked for; one that is not there is an error here, as it was asked for by name.
-pub(crate) fn device(choice: args::Device) -> Result<Device, String> {
-    pollster::block_on(Device::of(choice.wanted())).map_err(|error| error.to_string())
+pub(crate) fn device(choice: args::Device) -> Result<GramDevice, String> {
+    pollster::block_on(GramDevice::of(choice.wanted())).map_err(|error| error.to_string())
 }
 
 /// Does `work` for each of `jobs` on all cores, showing how far it is; the results in the order of the jobs.

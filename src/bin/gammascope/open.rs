@@ -13,17 +13,17 @@ pub(crate) fn at(
     paths: &[PathBuf],
     reading: &Reading,
     line: &mut progress::Line,
-) -> Result<Opened<files::Source>, String> {
+) -> Result<Opened<files::File>, String> {
     let sources = files::sources(paths, &reading.remote, line)?;
     pollster::block_on(read(sources, reading, line))
 }
 
 /// Headers and norm tensors, then a sample of the weights unless that is refused.
 pub(crate) async fn read(
-    sources: Vec<files::Source>,
+    sources: Vec<files::File>,
     reading: &Reading,
     line: &mut progress::Line,
-) -> Result<Opened<files::Source>, String> {
+) -> Result<Opened<files::File>, String> {
     // Behind an address the sample would take thousands of requests.
     let remote = sources.iter().any(|source| source.transfer().is_some());
     let mut opened =
@@ -44,7 +44,7 @@ pub(crate) fn without_weights(
     paths: &[PathBuf],
     remote: &Remote,
     line: &mut progress::Line,
-) -> Result<Opened<files::Source>, String> {
+) -> Result<Opened<files::File>, String> {
     inspected(files::sources(paths, remote, line)?, line)
 }
 

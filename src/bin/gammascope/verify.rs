@@ -10,7 +10,7 @@ use gammascope::measure::gram::Gridded;
 use gammascope::model::random;
 use gammascope::report::plan::RunPlan;
 use gammascope::report::{NormKind, Report, Verification};
-use gammascope::run::device::Device;
+use gammascope::run::device::GramDevice;
 use gammascope::run::execute::{RunState, Shown};
 use gammascope::run::pass::{Measured, Sample, Sites};
 use gammascope::run::planned::Extent;
@@ -177,7 +177,7 @@ fn ran<S: ByteSource>(
 }
 
 fn measure_all(
-    device: &Device,
+    device: &GramDevice,
     samples: &Mutex<Receiver<Sample>>,
     inspection: &Inspection,
     measured: &Mutex<Vec<Measured>>,

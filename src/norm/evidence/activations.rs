@@ -4,7 +4,7 @@
 //! every RMSNorm; the decision lines leave six decades between. What is left to doubt is whether the activations are of
 //! this model: a mix-up of files is taken as 1 in 200,000.
 
-use super::{Evidence, Source, Witness};
+use super::{Evidence, EvidenceSource, Witness};
 use crate::norm::behaviour::Likelihood;
 use crate::report::MeasuredVerdict;
 
@@ -29,5 +29,5 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Option<Evidence> {
         "on {} tokens of the model's own code the normalised input has a variance of {depth:.1e} of the mean along 1/√d: {said}",
         site.tokens
     );
-    Some(Evidence { source: Source::Activations, likelihood, detail })
+    Some(Evidence { source: EvidenceSource::Activations, likelihood, detail })
 }

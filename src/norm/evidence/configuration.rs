@@ -4,7 +4,7 @@
 //! whose norms a field chooses says nothing by itself (`?` in the registry), and a field that names the norm is about the
 //! norms on the residual stream, not about those of queries and keys.
 
-use super::{Evidence, Source, Witness};
+use super::{Evidence, EvidenceSource, Witness};
 use crate::checkpoint::config::Scope;
 use crate::norm::behaviour::Likelihood;
 use crate::norm::registry;
@@ -40,13 +40,13 @@ const RMS_FLAGS: [&str; 4] = ["rms_norm", "use_rms_norm", "rmsnorm", "use_rmsnor
 /// Weighs the configuration of the site's part of the model.
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     let Some(config) = witness.config else {
-        return Evidence::abstain(Source::Configuration, "no configuration speaks for this part");
+        return Evidence::abstain(EvidenceSource::Configuration, "no configuration speaks for this part");
     };
     another(witness, config)
         .or_else(|| explicit(witness, config))
         .or_else(|| family(witness, config))
         .or_else(|| epsilon(config))
-        .unwrap_or_else(|| Evidence::abstain(Source::Configuration, "the configuration does not say"))
+        .unwrap_or_else(|| Evidence::abstain(EvidenceSource::Configuration, "the configuration does not say"))
 }
 
 /// A field that makes the norm another one.
@@ -64,7 +64,7 @@ fn another(witness: &Witness<'_>, config: Scope<'_>) -> Option<Evidence> {
 }
 
 fn evidence(likelihood: Likelihood, detail: String) -> Evidence {
-    Evidence { source: Source::Configuration, likelihood, detail }
+    Evidence { source: EvidenceSource::Configuration, likelihood, detail }
 }
 
 fn explicit(witness: &Witness<'_>, config: Scope<'_>) -> Option<Evidence> {

@@ -4,7 +4,7 @@
 //! Counted by `examples/registry.rs`, which prints it: of 136 blocks that two libraries share, 4 do different things in them (all of
 //! them written to be mistaken); of 90 smaller modules none.
 
-use super::{Evidence, Source, Witness};
+use super::{Evidence, EvidenceSource, Witness};
 use crate::norm::behaviour::Likelihood;
 use crate::report::NormKind;
 
@@ -16,7 +16,7 @@ const SAME_NAMES: f64 = 5.0;
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     let Some(layout) = witness.site.layout.as_ref() else {
         let detail = "its block is named as in no code of the registry, or as in several that differ";
-        return Evidence::abstain(Source::Layout, detail);
+        return Evidence::abstain(EvidenceSource::Layout, detail);
     };
     let does = match layout.statement.kind {
         NormKind::LayerNorm => "subtracts the mean",
@@ -25,5 +25,9 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     };
     let what = if layout.module { "module around it" } else { "block" };
     let detail = format!("the {what} is named as in {}, whose norm here {does}", layout.families);
-    Evidence { source: Source::Layout, likelihood: Likelihood::of(layout.statement.kind, SAME_NAMES), detail }
+    Evidence {
+        source: EvidenceSource::Layout,
+        likelihood: Likelihood::of(layout.statement.kind, SAME_NAMES),
+        detail,
+    }
 }

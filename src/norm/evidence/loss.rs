@@ -20,7 +20,7 @@
 //!
 //! It abstains below five standard errors, and on one sequence, whose tokens are alike in a way that nothing tells of.
 
-use super::{Evidence, Source, Witness};
+use super::{Evidence, EvidenceSource, Witness};
 use crate::norm::behaviour::Likelihood;
 use crate::report::{KindByLoss, NormKind};
 
@@ -43,7 +43,7 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Option<Evidence> {
     let both = witness.loss?;
     if !witness.site.reads_stream() {
         let why = "the site does not read the residual stream: it stayed what it is when the others were run as the other kind";
-        return Some(Evidence::abstain(Source::Loss, why));
+        return Some(Evidence::abstain(EvidenceSource::Loss, why));
     }
     Some(weigh_both(both))
 }
@@ -56,15 +56,18 @@ fn weigh_both(BothKinds { loss, sequences }: BothKinds) -> Evidence {
     let sign = match kind {
         NormKind::LayerNorm => 1.0,
         NormKind::RmsNorm => -1.0,
-        _ => return Evidence::abstain(Source::Loss, format!("{said}: under five standard errors")),
+        _ => return Evidence::abstain(EvidenceSource::Loss, format!("{said}: under five standard errors")),
     };
     if sequences < 2 {
-        return Evidence::abstain(Source::Loss, format!("{said}: one sequence says nothing of others"));
+        return Evidence::abstain(
+            EvidenceSource::Loss,
+            format!("{said}: one sequence says nothing of others"),
+        );
     }
     let errors = (difference / standard_error).abs();
     let ratio = log_likelihood_ratio(difference / standard_error.hypot(ACCIDENT), sequences as f64);
     Evidence {
-        source: Source::Loss,
+        source: EvidenceSource::Loss,
         likelihood: Likelihood::between(sign * ratio),
         detail: format!("{said}: {errors:.0} standard errors"),
     }

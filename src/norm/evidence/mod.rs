@@ -29,7 +29,7 @@ use crate::report::{AlternativeReport, EvidenceReport, NormKind, SiteVerificatio
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evidence {
     /// Which file it comes from.
-    pub source: Source,
+    pub source: EvidenceSource,
     /// What was seen under each behaviour; nothing where it abstains.
     pub likelihood: Likelihood,
     /// What was seen.
@@ -38,7 +38,7 @@ pub struct Evidence {
 
 /// The kinds of evidence there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Source {
+pub enum EvidenceSource {
     /// How often each behaviour was counted.
     Prior,
     /// `config.json` and the family it names.
@@ -65,7 +65,7 @@ pub enum Source {
     Activations,
 }
 
-impl Source {
+impl EvidenceSource {
     /// Its name in the report.
     pub fn name(self) -> &'static str {
         match self {
@@ -123,7 +123,7 @@ pub fn collect(witness: &Witness<'_>) -> Vec<Evidence> {
 }
 
 impl Evidence {
-    fn abstain(source: Source, detail: impl Into<String>) -> Self {
+    fn abstain(source: EvidenceSource, detail: impl Into<String>) -> Self {
         Self { source, likelihood: Likelihood::NOTHING, detail: detail.into() }
     }
 
@@ -146,15 +146,19 @@ impl Evidence {
 
 /// All of it as the report shows it. Structure and names were counted given the habits before them, and are shown so.
 pub fn reports(pieces: &[Evidence]) -> Vec<EvidenceReport> {
-    let given = |before: &[Source]| {
+    let given = |before: &[EvidenceSource]| {
         let before = pieces.iter().filter(|piece| before.contains(&piece.source));
         before.fold(Likelihood::NOTHING, |all, piece| all.and(piece.likelihood))
     };
     let leaning = |piece: &Evidence| match piece.source {
-        Source::Structure => piece.likelihood.leaning_given(given(&[Source::Prior, Source::Shift])),
-        Source::Names => {
-            piece.likelihood.leaning_given(given(&[Source::Prior, Source::Shift, Source::Structure]))
+        EvidenceSource::Structure => {
+            piece.likelihood.leaning_given(given(&[EvidenceSource::Prior, EvidenceSource::Shift]))
         }
+        EvidenceSource::Names => piece.likelihood.leaning_given(given(&[
+            EvidenceSource::Prior,
+            EvidenceSource::Shift,
+            EvidenceSource::Structure,
+        ])),
         _ => piece.likelihood.leaning(),
     };
     pieces.iter().map(|piece| piece.report(leaning(piece))).collect()

@@ -2,7 +2,7 @@
 //! and neither subtracts a mean. So a name alone never settles a kind: it was counted like everything else, and its counts are
 //! smoothed ([`crate::norm::habits`]).
 
-use super::{Evidence, Source, Witness};
+use super::{Evidence, EvidenceSource, Witness};
 use crate::norm::habits;
 
 /// Weighs the module's name.
@@ -11,7 +11,7 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     if witness.site.scale.is_none() {
         // The names were counted on norms that store a scale.
         return Evidence::abstain(
-            Source::Names,
+            EvidenceSource::Names,
             format!("`{last}` is the code's name for it; no tensor bears it"),
         );
     }
@@ -20,5 +20,5 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
         "no norm's" => format!("`{last}` is no norm's name"),
         class => format!("`{last}` says \"{class}\""),
     };
-    Evidence { source: Source::Names, likelihood: witness.site.habits.name, detail }
+    Evidence { source: EvidenceSource::Names, likelihood: witness.site.habits.name, detail }
 }

@@ -1,7 +1,7 @@
 //! The shift β: few RMSNorms have one and few LayerNorms go without, but a GroupNorm has one as well. Counted: see
 //! [`crate::norm::habits`].
 
-use super::{Evidence, Source, Witness};
+use super::{Evidence, EvidenceSource, Witness};
 use crate::norm::habits;
 
 /// Weighs presence or absence of a shift.
@@ -9,7 +9,7 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     let site = witness.site;
     if site.scale.is_none() {
         return Evidence::abstain(
-            Source::Shift,
+            EvidenceSource::Shift,
             "the norm stores nothing at all, so that a missing shift says nothing",
         );
     }
@@ -19,5 +19,5 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
         "{} shift is stored: of those counted {layer} are LayerNorms, {rms} RMSNorms, {spanning} norms over positions, groups or a batch, {plain} no norms",
         if stored { "a" } else { "no" }
     );
-    Evidence { source: Source::Shift, likelihood: site.habits.shift, detail }
+    Evidence { source: EvidenceSource::Shift, likelihood: site.habits.shift, detail }
 }

@@ -3,7 +3,7 @@
 //! Counted over the norms outside blocks of transformers' model types (one a name), without a shift, on a stream whose
 //! blocks have norms of the same shape without a shift, all of one kind: 382 are of that kind, 0 of the other.
 
-use super::{Evidence, Source};
+use super::{Evidence, EvidenceSource};
 use crate::norm::behaviour::Likelihood;
 use crate::norm::site::NormSite;
 use crate::norm::verdict::Verdict;
@@ -63,7 +63,7 @@ impl<'a> Siblings<'a> {
         let name = if kind == NormKind::LayerNorm { "LayerNorms" } else { "RMSNorms" };
         let detail = format!("the norms of the blocks on the same stream are {name}");
         Some(Evidence {
-            source: Source::Siblings,
+            source: EvidenceSource::Siblings,
             likelihood: Likelihood::of(kind, odds.min(ALIKE) + SHARED.ln()),
             detail,
         })

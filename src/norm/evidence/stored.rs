@@ -1,7 +1,7 @@
 //! What the module itself stores: running statistics, the scalar of a DyT, a map that makes the scale. Nothing needs to be counted
 //! where only one kind of module stores such a thing.
 
-use super::{Evidence, Source, Witness};
+use super::{Evidence, EvidenceSource, Witness};
 use crate::norm::behaviour::{Behaviour, Likelihood};
 
 /// A module that keeps running statistics is a batch norm: nothing else does. A judgement, 1 in 160,000.
@@ -10,8 +10,11 @@ const CERTAIN: f64 = 12.0;
 /// Weighs what the module stores beside scale and shift.
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     let Some((behaviour, why)) = witness.site.other else {
-        return Evidence::abstain(Source::Stored, "the module stores nothing but its scale and shift");
+        return Evidence::abstain(
+            EvidenceSource::Stored,
+            "the module stores nothing but its scale and shift",
+        );
     };
     let likelihood = Likelihood(Behaviour::ALL.map(|other| if other == behaviour { 0.0 } else { -CERTAIN }));
-    Evidence { source: Source::Stored, likelihood, detail: why.to_owned() }
+    Evidence { source: EvidenceSource::Stored, likelihood, detail: why.to_owned() }
 }

@@ -1,24 +1,24 @@
 //! What stands around the norm: which maps write and read its channels, whether attention is beside it, what its stack is made of
 //! and where in it the norm stands. Counted: see [`crate::norm::habits`].
 
-use super::{Evidence, Source, Witness};
+use super::{Evidence, EvidenceSource, Witness};
 
 /// Weighs what stands around the site.
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     let site = witness.site;
     if site.unnamed {
         return Evidence::abstain(
-            Source::Structure,
+            EvidenceSource::Structure,
             "the names say nothing, so what stands around it is not known",
         );
     }
     if site.scale.is_none() {
-        return Evidence::abstain(Source::Structure, "norms were counted that store a scale");
+        return Evidence::abstain(EvidenceSource::Structure, "norms were counted that store a scale");
     }
     let [layer, rms, spanning, plain] = site.habits.alike;
     let detail = format!(
         "{}: counted here {layer} LayerNorms, {rms} RMSNorms, {spanning} over positions, groups or a batch, {plain} no norms",
         site.surroundings.described()
     );
-    Evidence { source: Source::Structure, likelihood: site.habits.surroundings, detail }
+    Evidence { source: EvidenceSource::Structure, likelihood: site.habits.surroundings, detail }
 }

@@ -4,14 +4,14 @@
 //! back part of the shift's weight (a judgement, not a count). Scales stored around zero say nothing: RMSNorms are stored so in
 //! Gemma, LayerNorms in x-transformers and Nemotron.
 
-use super::{Evidence, Source, Witness};
+use super::{Evidence, EvidenceSource, Witness};
 use crate::norm::behaviour::Likelihood;
 
 const SHIFT_OF_ZEROS: f64 = -2.0;
 /// Weighs the values of scale and shift.
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     let with = |ratio, detail: &str| Evidence {
-        source: Source::Values,
+        source: EvidenceSource::Values,
         likelihood: Likelihood::between(ratio),
         detail: detail.to_owned(),
     };
@@ -19,6 +19,6 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
         Some(shift) if shift.iter().all(|&value| value == 0.0) => {
             with(SHIFT_OF_ZEROS, "the shift is all zero: untrained, or padding that a converter wrote")
         }
-        _ => Evidence::abstain(Source::Values, "trained scales of both kinds look like these"),
+        _ => Evidence::abstain(EvidenceSource::Values, "trained scales of both kinds look like these"),
     }
 }

@@ -10,7 +10,7 @@
 //! It abstains on weights that look like a random draw (at initialisation both kinds are at 1), where blocks disagree,
 //! and where nothing could be sampled.
 
-use super::{Evidence, Source, Witness};
+use super::{Evidence, EvidenceSource, Witness};
 use crate::kernel::energy::Pooled;
 use crate::norm::behaviour::Likelihood;
 
@@ -48,7 +48,7 @@ impl Stream {
 
 /// Weighs the writers of the site's stream.
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
-    let abstain = |detail: String| Evidence::abstain(Source::WriterEnergy, detail);
+    let abstain = |detail: String| Evidence::abstain(EvidenceSource::WriterEnergy, detail);
     if !witness.site.reads_stream() {
         return abstain("the site does not read the residual stream".to_owned());
     }
@@ -63,7 +63,11 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
             "every sampled column of the embedding and of {count} writers sums to zero (energy {:.0e}): the stream has no mean, so a norm of either kind behaves as LayerNorm",
             writers.greatest
         );
-        return Evidence { source: Source::WriterEnergy, likelihood: unseen(MOST_LAYER_NORM), detail };
+        return Evidence {
+            source: EvidenceSource::WriterEnergy,
+            likelihood: unseen(MOST_LAYER_NORM),
+            detail,
+        };
     }
     if writers.row_dispersion < TRAINED_DISPERSION {
         return abstain(format!(
@@ -84,7 +88,11 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     } else {
         "as under RMSNorm, or a LayerNorm hardly trained"
     };
-    Evidence { source: Source::WriterEnergy, likelihood: unseen(ratio), detail: format!("{said}: {reading}") }
+    Evidence {
+        source: EvidenceSource::WriterEnergy,
+        likelihood: unseen(ratio),
+        detail: format!("{said}: {reading}"),
+    }
 }
 
 /// `ratio` towards a mean that goes unseen. That is so under LayerNorm, and more or less so under a norm over groups, so that it cannot

@@ -21,7 +21,7 @@ pub struct Inspection {
 
 /// A sample of the weights, to be given to [`Inspection::take`].
 #[wasm_bindgen]
-pub struct Weights {
+pub struct WeightSample {
     inner: inspect::WeightSample,
 }
 
@@ -40,12 +40,12 @@ impl Inspection {
 
     /// Samples at most `budget` bytes of the weights that write the residual streams, calling `progress` as it reads;
     /// a `progress` that returns true ends it. Figures can be drawn meanwhile.
-    pub async fn weigh(&self, budget: f64, progress: Function) -> Weights {
-        Weights { inner: sample(&self.inner, budget, progress).await }
+    pub async fn weigh(&self, budget: f64, progress: Function) -> WeightSample {
+        WeightSample { inner: sample(&self.inner, budget, progress).await }
     }
 
     /// Makes the report anew with what the weights say.
-    pub fn take(&mut self, weights: Weights) {
+    pub fn take(&mut self, weights: WeightSample) {
         self.inner.take(weights.inner);
     }
 

@@ -1,6 +1,6 @@
 //! A checkpoint that is open: its report, its figures, and a sample of its weights.
 
-use crate::network::Source;
+use crate::network::File;
 use gammascope::figures;
 use gammascope::inspect;
 use gammascope::plot::{Figure, Size};
@@ -11,14 +11,14 @@ use wasm_bindgen::prelude::*;
 /// An inspected checkpoint, kept for its figures and for a sample of its weights.
 #[wasm_bindgen]
 pub struct Inspection {
-    pub(crate) inner: inspect::Opened<Source>,
+    pub(crate) inner: inspect::Opened<File>,
     /// All files that were opened, with what has been read of those behind an address.
-    pub(crate) sources: Vec<Source>,
+    pub(crate) sources: Vec<File>,
 }
 
 /// A sample of the weights, to be given to [`Inspection::take`].
 #[wasm_bindgen]
-pub struct Weights {
+pub struct WeightSample {
     inner: inspect::WeightSample,
 }
 
@@ -26,12 +26,12 @@ pub struct Weights {
 impl Inspection {
     /// Samples at most `budget` bytes of the weights that write the residual streams, calling `progress` as it reads;
     /// a `progress` that returns true ends it. Figures can be drawn meanwhile.
-    pub async fn weigh(&self, budget: f64, progress: Function) -> Weights {
-        Weights { inner: sample(&self.inner, budget, progress).await }
+    pub async fn weigh(&self, budget: f64, progress: Function) -> WeightSample {
+        WeightSample { inner: sample(&self.inner, budget, progress).await }
     }
 
     /// Makes the report anew with what the weights say.
-    pub fn take(&mut self, weights: Weights) {
+    pub fn take(&mut self, weights: WeightSample) {
         self.inner.take(weights.inner);
     }
 

@@ -5,7 +5,7 @@ use gammascope::measure::plan;
 use gammascope::measure::{activations::Captured, alone, gram::Gridded, site::Norm};
 use gammascope::report::measured::Outcomes;
 use gammascope::report::plan::MeasurementPlan;
-use gammascope::run::device::Device;
+use gammascope::run::device::GramDevice;
 use gammascope_web::{BlobSource, dropped, from_js, sentence};
 use js_sys::Error;
 use wasm_bindgen::prelude::*;
@@ -15,7 +15,7 @@ use wasm_bindgen::prelude::*;
 pub struct Measurement {
     captured: Captured<BlobSource>,
     plan: plan::Plan,
-    device: Device,
+    device: GramDevice,
     cost: MeasurementPlan,
 }
 
@@ -41,7 +41,7 @@ impl Inspection {
         let inspection = &self.inner.inspection;
         let sites: Vec<&str> = inspection.report.norms.iter().map(|norm| norm.name.as_str()).collect();
         let plan = plan::plan(&sites, &captured.names(), site.as_deref()).map_err(sentence)?;
-        let (device, speeds, fault) = Device::choose(from_js(wanted)?, clock).await;
+        let (device, speeds, fault) = GramDevice::choose(from_js(wanted)?, clock).await;
         let mut cost = plan.cost(&captured, inspection, device.name(), speeds);
         cost.warnings.extend(fault);
         Ok(Measurement { captured, plan, device, cost })
@@ -65,7 +65,7 @@ impl Inspection {
         let scale = position.and_then(|at| inspection.scales[at].as_ref().map(|scale| (at, scale)));
         let (at, scale) = scale.ok_or_else(|| sentence(plan::no_scale(&site)))?;
         let norm = Norm { name: &site, scale, shift: inspection.shifts[at].as_deref() };
-        let (device, _, fault) = Device::choose(from_js(wanted)?, clock).await;
+        let (device, _, fault) = GramDevice::choose(from_js(wanted)?, clock).await;
         let gram = async |gridded: &Gridded| device.gram(gridded).await;
         let mut alone = alone::alone(norm, self.inner.epsilon(at), gram).await.map_err(sentence)?;
         alone.warnings.extend(fault);

@@ -18,7 +18,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
 /// A file of a checkpoint, dropped or behind an address.
-pub(crate) type Source = AnySource<BlobSource, Network>;
+pub(crate) type File = AnySource<BlobSource, Network>;
 
 #[wasm_bindgen]
 extern "C" {
@@ -148,7 +148,7 @@ impl Inspection {
 }
 
 /// The files themselves, or where `entries` have a seed the model of their configuration at random.
-async fn drawn(entries: &Array, sources: Vec<Source>) -> Result<Vec<Source>, Error> {
+async fn drawn(entries: &Array, sources: Vec<File>) -> Result<Vec<File>, Error> {
     if let Some(seed) = entries.iter().find_map(|entry| get(&entry, "seed").as_f64()) {
         let drawn = gammascope::model::random::twin(sources, seed as u64).await.map_err(sentence)?;
         return Ok(drawn.into_iter().map(AnySource::Generated).collect());
@@ -157,7 +157,7 @@ async fn drawn(entries: &Array, sources: Vec<Source>) -> Result<Vec<Source>, Err
 }
 
 /// The files of `entries`, dropped or known from an earlier opening.
-pub(crate) fn sources(entries: &Array, network: Network) -> Result<Vec<Source>, Error> {
+pub(crate) fn sources(entries: &Array, network: Network) -> Result<Vec<File>, Error> {
     let first = entries.get(0);
     let session = Session::new(network, text(&first, "opened").unwrap_or_default());
     let number = |entry: &JsValue, name| get(entry, name).as_f64().unwrap_or_default();
@@ -198,7 +198,7 @@ pub(crate) fn sources(entries: &Array, network: Network) -> Result<Vec<Source>, 
 }
 
 /// What [`sources`] makes the same file of; `None` for one that failed.
-fn entry(source: &Source) -> Option<JsValue> {
+fn entry(source: &File) -> Option<JsValue> {
     let entry = Object::new();
     let set = |name: &str, value: &JsValue| {
         // A plain object takes any field.

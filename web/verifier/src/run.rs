@@ -2,13 +2,13 @@
 
 use crate::inspection::Inspection;
 use crate::measurement::clock;
-use crate::network::Source;
+use crate::network::File;
 use gammascope::inspect;
 use gammascope::measure::activations::Activations;
 use gammascope::measure::gram::Gridded;
 use gammascope::model::random::twin_of;
 use gammascope::report::plan::{RunInput, RunOptions, RunSites};
-use gammascope::run::device::{Device, Wanted};
+use gammascope::run::device::{GramDevice, Wanted};
 use gammascope::run::execute::{RunState, Shown};
 use gammascope::run::pass::{Sample, Sites, of_f32};
 use gammascope::run::planned::{Extent, USUAL_LENGTH};
@@ -49,7 +49,7 @@ impl Inspection {
     /// The same architecture with γ = 1, β = 0 and random weights drawn from `seed`.
     pub async fn twin(&self, seed: u32) -> Result<Inspection, Error> {
         let drawn = twin_of(self.inner.checkpoint(), u64::from(seed)).map_err(sentence)?;
-        let sources: Vec<Source> = drawn.into_iter().map(Source::Generated).collect();
+        let sources: Vec<File> = drawn.into_iter().map(File::Generated).collect();
         let inner = inspect::open(sources.clone(), |_| {}).await.map_err(sentence)?;
         Ok(Inspection { inner, sources })
     }
@@ -68,7 +68,7 @@ impl ModelRun {
 /// A device for the exact sums.
 #[wasm_bindgen]
 pub struct Measurer {
-    device: Device,
+    device: GramDevice,
 }
 
 #[wasm_bindgen]
@@ -76,7 +76,7 @@ impl Measurer {
     /// On the device that the run has found fastest, a `Wanted` in TypeScript; without a GPU it is the CPU.
     pub async fn open(wanted: JsValue) -> Result<Measurer, Error> {
         let wanted: Wanted = from_js(wanted)?;
-        Ok(Measurer { device: Device::of(wanted).await.unwrap_or_else(|_| Device::cpu()) })
+        Ok(Measurer { device: GramDevice::of(wanted).await.unwrap_or_else(|_| GramDevice::cpu()) })
     }
 }
 

@@ -1,7 +1,7 @@
 //! A checkpoint beside something else: another checkpoint, an adapter, or a file of its kernel directions.
 
 use crate::inspection::Inspection;
-use crate::network::{Network, Source, sources};
+use crate::network::{File, Network, sources};
 use gammascope::plot::{Figure, FigureKind, Size};
 use gammascope::report::adapter::AdapterReport;
 use gammascope::report::comparison::Comparison;
@@ -36,7 +36,7 @@ impl Inspection {
 /// An opened LoRA adapter.
 #[wasm_bindgen]
 pub struct Adapter {
-    inner: adapter::Adapter<Source>,
+    inner: adapter::Adapter<File>,
 }
 
 #[wasm_bindgen]
