@@ -83,9 +83,9 @@ export class Inspector {
     signal.throwIfAborted();
     const inspector = new Inspector(wasm, onProgress);
     try {
-      const report = parse(await inspector.call('open', [entries], signal));
+      const report = parse(await inspector.ask('open', [entries], signal));
       const remote = report.checkpoint.remote !== null && report.shared === null;
-      return { inspector, report, entries: remote ? await inspector.call('entries', [], signal) : entries };
+      return { inspector, report, entries: remote ? await inspector.ask('entries', [], signal) : entries };
     } catch (error) {
       inspector.close(error);
       throw error;
