@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { hash, kin, part, tableFiles } from "../scripts/lib/tables.mjs";
+import { familyPart, hash, kin, part, tableFiles } from "../scripts/lib/tables.mjs";
 
 const files = tableFiles();
 
@@ -32,6 +32,14 @@ test("the parts of the layouts, one after the other, are the table", () => {
   assert.deepEqual(lines("layouts", "layouts"), stored("src/norm/registry/layouts.tsv"));
 });
 
+test("each family is in its part", () => {
+  const families = stored("src/norm/registry/families.tsv");
+  assert.deepEqual(lines("families", "families").toSorted(), families.toSorted());
+  for (const line of families) {
+    assert.ok(files.get(familyPart(line.split("\t")[0])).includes(`\n${line}\n`), line);
+  }
+});
+
 test("each measured block is once in the parts by names, and in those of all its families", () => {
   const readers = stored("src/reader/measured.tsv");
   assert.deepEqual(lines("blocks", "measured").toSorted(), readers.toSorted());
@@ -53,7 +61,7 @@ test("each norm outside blocks is in the parts of all its families, without the 
 });
 
 test("what every checkpoint needs is in one file, without comments", () => {
-  for (const name of ["families", "published", "marks", "counts", "vocabulary"]) {
+  for (const name of ["published", "marks", "counts", "vocabulary"]) {
     assert.deepEqual(lines("all", name), stored(`src/norm/registry/${name}.tsv`));
   }
 });

@@ -33,7 +33,7 @@ export class SeveralCheckpoints extends Error {
 }
 
 function failed({ error, name, checkpoints }: Failed): Error {
-  if (checkpoints !== undefined) return new SeveralCheckpoints(error, parse(checkpoints));
+  if (checkpoints !== undefined) return new SeveralCheckpoints(error, checkpoints);
   return Object.assign(new Error(error), { name });
 }
 

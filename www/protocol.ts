@@ -124,4 +124,4 @@ export type Reply =
   | Failed;
 
 /** A call that failed, by the name of its error; `checkpoints` lists those that the files are, where they are several. */
-export type Failed = { id: number; error: string; name: string; checkpoints?: Json<Gathered[]> };
+export type Failed = { id: number; error: string; name: string; checkpoints?: Gathered[] };

@@ -4,7 +4,8 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 
-const WHOLE = ["families", "published", "marks", "counts", "vocabulary"].map((name) => `src/norm/registry/${name}.tsv`);
+const WHOLE = ["published", "marks", "counts", "vocabulary"].map((name) => `src/norm/registry/${name}.tsv`);
+const FAMILIES = "src/norm/registry/families.tsv";
 const LAYOUTS = "src/norm/registry/layouts.tsv";
 const READERS = "src/reader/measured.tsv";
 const READERS_OUTSIDE = "src/reader/measured_outside.tsv";
@@ -19,6 +20,9 @@ export function hash(text) {
 /** The part of a table with the lines under a hash: its first five bits. */
 export const part = (name, hash) => `${name}-${String(hash >> 59n).padStart(2, "0")}`;
 
+/** The part of the table of families that has one of them: an eighth, as a configuration asks for one or two. */
+export const familyPart = (family) => part("families", (hash(family) >> 61n) << 59n);
+
 /** What the readers are cut by, as `kin` in `src/reader/measured.rs`: a family, or the first word of an architecture of timm. */
 export function kin(model) {
   return model.startsWith("timm:") ? model.slice(5).replace(/^(test_)+/, "").split(/[_.]/)[0] : model;
@@ -28,6 +32,7 @@ export function kin(model) {
 export function tableFiles() {
   const files = new Map([["all", WHOLE.map((path) => section(path, rows(path))).join("")]]);
   const add = (name, text) => files.set(name, (files.get(name) ?? "") + text);
+  for (const [name, lines] of cut(rows(FAMILIES), (line) => [familyPart(line.split("\t")[0])])) add(name, section(FAMILIES, lines));
   for (const [name, lines] of cut(rows(LAYOUTS), (line) => [part("layouts", BigInt(`0x${line.split("\t")[0]}`) << 24n)])) {
     add(name, section(LAYOUTS, lines));
   }

@@ -9,10 +9,9 @@
 use super::compare_names;
 use super::formats::{CONFIG, Format, INDEX_ENDING, MODULES, PIPELINE, TOKENIZER, ends};
 use crate::order;
-use serde::Serialize;
 
 /// The files of one checkpoint among those given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Gathered {
     /// Its folder, or its first file where it shares the folder with others.
@@ -68,10 +67,12 @@ pub fn checkpoints(paths: &[&str]) -> Gathering {
     let weights: Vec<usize> =
         (0..paths.len()).filter(|&file| Format::of_path(paths[file]).is_some()).collect();
     let folders = Folders::of(paths, &weights);
-    let of_root = order::groups(weights.iter().map(|&file| (folders.root(folder_of(paths[file])).0, file)));
-    let roots: Vec<&str> = of_root.iter().map(|(root, _)| *root).collect();
+    let of_root =
+        order::groups(weights.iter().map(|&file| (folders.root(folder_of(paths[file])).0.to_owned(), file)));
+    let roots: Vec<&str> = of_root.iter().map(|(root, _)| root.as_str()).collect();
     let mut gathering = Gathering { checkpoints: Vec::new(), left_out: Vec::new() };
-    for (root, files) in of_root {
+    for (root, files) in &of_root {
+        let root = root.as_str();
         let companions = companions(paths, root, &roots);
         let has_index = |folder: &str| {
             let indexes = companions.iter().filter(|&&file| ends(paths[file], INDEX_ENDING));
@@ -115,17 +116,15 @@ fn named(paths: &[&str], files: Vec<usize>) -> Gathered {
 
 /// The files of one folder that share a stem together. A projector (llama.cpp's `mmproj`) belongs to the models beside it.
 fn series(paths: &[&str], files: Vec<usize>) -> Vec<Vec<usize>> {
-    let (mut projectors, models): (Vec<usize>, Vec<usize>) =
+    let (mut projectors, mut models): (Vec<usize>, Vec<usize>) =
         files.into_iter().partition(|&file| is_projector(paths[file]));
-    if models.is_empty() {
-        return order::groups(projectors.into_iter().map(|file| (stem_of_copies(paths[file]), file)))
-            .into_iter()
-            .map(|(_, files)| files)
-            .collect();
+    let alone = models.is_empty();
+    if alone {
+        std::mem::swap(&mut projectors, &mut models);
     }
-    let by_stem =
-        models.into_iter().map(|file| ((folder_of(paths[file]), stem_of_copies(paths[file])), file));
-    let mut all: Vec<Vec<usize>> = order::groups(by_stem).into_iter().map(|(_, files)| files).collect();
+    let key = |file: usize| format!("{}/{}", folder_of(paths[file]), stem_of_copies(paths[file]));
+    let by_stem = order::groups(models.into_iter().map(|file| (key(file), file)));
+    let mut all: Vec<Vec<usize>> = by_stem.into_iter().map(|(_, files)| files).collect();
     for files in &mut all {
         order::sort_by(files, |&a, &b| compare_names(paths[a], paths[b]));
         let folder = folder_of(paths[files[0]]);

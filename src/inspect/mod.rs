@@ -149,7 +149,11 @@ impl<S: ByteSource> Located<S> {
         let tensors = &self.checkpoint.tensors;
         let layouts = norm::layout::parts(tensors, &self.sites);
         let readers = reader::parts(tensors, &self.sites, |name| scope_of(&self.checkpoint, name));
-        order::distinct(layouts.into_iter().chain(readers))
+        // A configuration also speaks for sites that are found by their values only.
+        let configs = self.checkpoint.configs.iter().map(|config| config.scope(""));
+        let scopes = self.sites.iter().filter_map(|site| scope_of(&self.checkpoint, &site.name));
+        let families = configs.chain(scopes).flat_map(norm::registry::family_parts);
+        order::distinct(layouts.into_iter().chain(readers).chain(families))
     }
 
     /// Reads the norms and judges them.

@@ -99,7 +99,7 @@ export function serve<Sample extends { free(): void }, Inspected extends Inspect
       if (run === undefined) throw new Error('Only the verifier does that.');
       post({ id: data.id, value: (await run(...data.args)) as ReturnType<Calls[keyof Calls]> });
     } catch (error) {
-      const { name = 'Error', checkpoints } = error instanceof Error ? (error as Error & { checkpoints?: Json<Gathered[]> }) : {};
+      const { name = 'Error', checkpoints } = error instanceof Error ? (error as Error & { checkpoints?: Gathered[] }) : {};
       post({ id: data.id, error: sentence(error), name, ...(checkpoints === undefined ? {} : { checkpoints }) });
     }
   };

@@ -88,6 +88,16 @@ fn known_family(model_type: &str) -> Option<&'static Family> {
     order::value_of(families, model_type)?.last()
 }
 
+/// The part of the table of families in which a family is looked up: an eighth of it, as `familyPart` in `scripts/lib/tables.mjs`.
+fn family_part(model_type: &str) -> String {
+    tables::part("families", (tables::hash(model_type.bytes()) >> 61) << 59)
+}
+
+/// The parts of the table of families in which [`configured`] looks up what a configuration names.
+pub fn family_parts(config: Scope<'_>) -> Vec<String> {
+    config.families().flatten().map(family_part).collect()
+}
+
 fn rows(table: &'static str) -> impl Iterator<Item = &'static str> {
     table.lines().filter(|line| !line.is_empty() && !line.starts_with('#'))
 }

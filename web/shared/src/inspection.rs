@@ -2,9 +2,10 @@
 
 use crate::js::{sentence, to_js};
 use gammascope::checkpoint::CheckpointError;
+use gammascope::checkpoint::gather::Gathered;
 use gammascope::inspect::{Inspection, Opened, Progress, WeightSample};
 use gammascope::source::ByteSource;
-use js_sys::{Error, Function, Reflect};
+use js_sys::{Array, Error, Function, Object, Reflect};
 use std::ops::ControlFlow;
 use wasm_bindgen::JsValue;
 
@@ -18,16 +19,25 @@ pub fn to_progress(progress: Function) -> impl Fn(Progress) {
     }
 }
 
+/// A `Gathered` in TypeScript. Made by hand: serde would bring kilobytes for it.
+fn gathered(Gathered { name, files }: &Gathered) -> JsValue {
+    let object = Object::new();
+    let files: Array = files.iter().map(|&file| JsValue::from(file as u32)).collect();
+    let _ = Reflect::set(&object, &"name".into(), &name.into());
+    let _ = Reflect::set(&object, &"files".into(), &files);
+    object.into()
+}
+
 /// Why a checkpoint could not be opened. What the page can offer a way out of has a name of its own: `TokenWanted`, and
-/// `SeveralCheckpoints` with the list of them, `Gathered[]` in TypeScript, as JSON in `checkpoints`.
+/// `SeveralCheckpoints` with the list of them, `Gathered[]` in TypeScript, in `checkpoints`.
 pub fn not_opened(error: &CheckpointError) -> Error {
     let refused = sentence(error);
     match error {
         CheckpointError::Source(error) if error.wants_token() => refused.set_name("TokenWanted"),
         CheckpointError::Several(checkpoints) => {
             refused.set_name("SeveralCheckpoints");
-            let list = serde_json::to_string(checkpoints).unwrap_or_default();
-            let _ = Reflect::set(&refused, &"checkpoints".into(), &list.into());
+            let list: Array = checkpoints.iter().map(gathered).collect();
+            let _ = Reflect::set(&refused, &"checkpoints".into(), &list);
         }
         _ => {}
     }
