@@ -7,7 +7,6 @@ import { FinalNorm } from './final-norm';
 import { Header } from './header';
 import { HowItWorks } from './how';
 import { lazily, afterLoad } from './lazily';
-import { Measure } from './measure';
 import { SharedNote } from './shared';
 import { Sites } from './sites';
 import { Announcer, Failure, Opening, Several } from './status';
@@ -19,6 +18,8 @@ import { Welcome } from './welcome';
 
 /** What looks after the page itself comes after everything that somebody waits for. */
 const Renewal = lazily(() => afterLoad().then(() => import('./renewal')).then((views) => views.Renewal));
+
+const Measure = lazily(() => import('./measure').then((views) => views.Measure));
 
 const Verify = lazily(() => import('./verify').then((views) => views.Verify));
 
