@@ -3,9 +3,9 @@
     from hook import record
     save = record(model)             # or record(model, ["encoder.norm", "decoder.norm"])
     with torch.no_grad():
-        for batch in batches:        # as many as you like; no padding, since its rows would count as tokens
+        for batch in batches:        # as many as you like; constant and repeated rows, as of padding, are left out when measured
             model(batch)
-    save("activations.safetensors")  # one float32 tensor (tokens, width) per norm, named as its module
+    save("activations.safetensors")  # one tensor (tokens, width) per norm, named as its module, in the model's own dtype
 """
 import torch
 from safetensors.torch import save_file
@@ -18,7 +18,7 @@ def record(model, names=None):
     def keep(name):
         def hook(_module, _inputs, y):
             y = y.detach().reshape(-1, y.shape[-1])
-            outputs.setdefault(name, []).append(y.to("cpu", torch.float32, copy=True))  # copy: y may change in place
+            outputs.setdefault(name, []).append(y.to("cpu", copy=True))  # copy: y may change in place
         return hook
 
     for name, module in model.named_modules():

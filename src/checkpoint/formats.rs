@@ -175,8 +175,43 @@ pub fn recognise(path: &str, first: &[u8]) -> Option<String> {
         return None;
     }
     let lower = path.to_ascii_lowercase();
-    let found = FOREIGN.iter().find(|foreign| (foreign.is)(&lower, first))?;
-    Some(format!("`{path}` {}; {}", found.what, found.advice))
+    match FOREIGN.iter().find(|foreign| (foreign.is)(&lower, first)) {
+        Some(found) => Some(format!("`{path}` {}; {}", found.what, found.advice)),
+        None => Some(lower).filter(|lower| promises_weights(lower)).and_then(|_| answer(path, first)),
+    }
+}
+
+fn promises_weights(lower: &str) -> bool {
+    Format::of_path(lower).is_some()
+        || [".bin", ".pt", ".pth", ".ckpt"].iter().any(|end| lower.ends_with(end))
+}
+
+/// The words of an answer that are shown.
+const SHOWN: usize = 60;
+
+/// What a text in place of weights is: the answer of a server, saved under the name of the file.
+fn answer(path: &str, first: &[u8]) -> Option<String> {
+    let text = match std::str::from_utf8(first) {
+        Ok(text) => text,
+        // The last character may be cut.
+        Err(error) if first.len() - error.valid_up_to() < 4 => {
+            std::str::from_utf8(&first[..error.valid_up_to()]).ok()?
+        }
+        Err(_) => return None,
+    };
+    let text = text.trim();
+    if text.is_empty() || text.chars().any(|c| c.is_control() && !c.is_whitespace()) {
+        return None;
+    }
+    let kind = match text.as_bytes()[0] {
+        b'{' | b'[' => "JSON",
+        b'<' => "XML",
+        _ => "text",
+    };
+    let line: String = text.lines().next().unwrap_or_default().chars().take(SHOWN).collect();
+    Some(format!(
+        "`{path}` is {kind} that begins with {line:?}, as a server answers in place of a file; download the file again"
+    ))
 }
 
 /// Whether a name ends like a file's, rather than a folder's or a model's.
@@ -219,6 +254,26 @@ mod tests {
             assert!(sentence.contains(expected) && sentence.contains(path), "{path}: {sentence}");
         }
         assert_eq!(recognise("a.safetensors", b"\x80\x02\0\0\0\0\0\0{}"), None);
+    }
+
+    #[test]
+    fn an_answer_saved_as_weights_is_called_that() {
+        let cases: [(&str, &str, &str); 5] = [
+            ("model.safetensors", "Entry not found", "is text that begins with \"Entry not found\""),
+            ("m.gguf", "{\"error\":\"Access to model acme/tiny is restricted.\"}", "is JSON"),
+            ("a.bin", "<?xml version=\"1.0\"?>\n<Error><Code>AccessDenied</Code></Error>", "is XML"),
+            ("a.safetensors", "\nFound. Redirecting to https://cdn.invalid/x", "Found. Redirecting"),
+            ("a.safetensors", "Zugriff verweigert: kein Schlüssel", "Zugriff"),
+        ];
+        for (path, text, expected) in cases {
+            let sentence = recognise(path, text.as_bytes()).unwrap_or_default();
+            assert!(
+                sentence.contains(expected) && sentence.contains("download the file again"),
+                "{sentence}"
+            );
+        }
+        assert_eq!(recognise("README.md", b"# A model"), None);
+        assert_eq!(recognise("a.safetensors", b"\x10\0\0\0\0\0\0\0broken"), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Activations from the user's own code: a safetensors file with one tensor a site, or an .npy file of one site.
 
-use super::{MeasureError, npy};
+use super::{MeasureError, capture, npy};
 use crate::checkpoint::dtype::TensorType;
 use crate::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::source::{ByteSource, SourceError};
@@ -151,10 +151,16 @@ impl Activations {
             let all = shape.iter().map(u64::to_string).collect::<Vec<_>>().join(" × ");
             notes.push(format!("{all} was flattened to {} tokens × {width}", outer.iter().product::<u64>()));
         }
-        if unit_roundoff > 1e-7 {
+        let widened = capture::rounded_to(&values, unit_roundoff);
+        let unit_roundoff = widened.map_or(unit_roundoff, |(_, roundoff)| roundoff);
+        let floor = unit_roundoff * unit_roundoff / 3.0;
+        if let Some((name, _)) = widened {
             notes.push(format!(
-                "stored in a type whose rounding alone leaves a depth of {:.0e}: a kernel is not seen below that",
-                unit_roundoff * unit_roundoff / 3.0
+                "every value is a {name} number in a wider type: that rounding alone leaves a depth of {floor:.0e}, and a kernel is not seen below it"
+            ));
+        } else if unit_roundoff > 1e-7 {
+            notes.push(format!(
+                "stored in a type whose rounding alone leaves a depth of {floor:.0e}: a kernel is not seen below that"
             ));
         }
         let width = width as usize;

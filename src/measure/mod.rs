@@ -8,6 +8,7 @@
 pub mod activations;
 pub mod alone;
 mod bottom;
+mod capture;
 mod centred;
 pub mod eigen;
 pub mod gram;

@@ -1,6 +1,7 @@
 //! Which activations are measured at which site, and the whole of what was measured.
 
 use super::activations::{Activations, ActivationsError, BEFORE_SCALE, Captured, matched};
+use super::capture::Kept;
 use super::eigen;
 use super::gram::{Gram, Gridded};
 use super::rows::Rows;
@@ -151,7 +152,18 @@ impl Plan {
             };
             unit_roundoff = coarsest([Some(&outputs), before.as_ref()].into_iter().flatten());
             let norm = Norm { name, scale, shift: inspection.shifts[*site].as_deref() };
-            measure(norm, &outputs, before.as_ref(), gram).await.map_err(|error| error.to_string())
+            let kept = Kept::of(&outputs);
+            let whole = outputs.tokens;
+            let mut outputs = kept.apply(outputs);
+            let before =
+                before.map(|before| if before.tokens == whole { kept.apply(before) } else { before });
+            let left_out = kept.left_out();
+            outputs.notes.extend(left_out.clone());
+            let measured = measure(norm, &outputs, before.as_ref(), gram).await;
+            measured.map_err(|error| match left_out {
+                Some(left_out) => format!("{error} ({left_out})"),
+                None => error.to_string(),
+            })
         };
         let measured = measured.await;
         outcome(name, measured, unit_roundoff)

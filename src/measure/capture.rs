@@ -1,0 +1,167 @@
+//! What a file of activations holds beside outputs of the norm, and what its values were rounded to before they were stored.
+//!
+//! Captures of batches are padded: with rows of zeros, or with the same token again and again. A row that is constant is no output
+//! of a norm with a scale or a shift of its own, and would show up as variance along every direction; a row that repeats another
+//! says nothing new, and the number of tokens would be wrong with it. Values computed in bfloat16 are often stored as float32:
+//! their rounding is that of bfloat16, and a kernel ends at that floor.
+
+use super::activations::{Activations, Values};
+use half::{bf16, f16};
+use std::collections::HashMap;
+
+/// Fewer values than these, zeros left aside, may fit a coarse type by chance.
+const ENOUGH: usize = 256;
+
+/// The rows of a capture that are measured, and what was left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Kept {
+    rows: Vec<usize>,
+    constant: usize,
+    repeated: usize,
+}
+
+impl Kept {
+    /// Of outputs of a norm: the rows that are not constant, the first of those that are the same.
+    pub(super) fn of(outputs: &Activations) -> Self {
+        let mut kept = Self { rows: Vec::new(), constant: 0, repeated: 0 };
+        let mut of_hash: HashMap<u64, Vec<usize>> = HashMap::new();
+        for row in 0..outputs.tokens {
+            if outputs.width > 1 && is_constant(outputs, row) {
+                kept.constant += 1;
+                continue;
+            }
+            let same = of_hash.entry(hash(outputs, row)).or_default();
+            if same.iter().any(|&other| is_same(outputs, row, other)) {
+                kept.repeated += 1;
+                continue;
+            }
+            same.push(row);
+            kept.rows.push(row);
+        }
+        kept
+    }
+
+    /// Whether every row is kept.
+    pub(super) fn is_all(&self) -> bool {
+        self.constant + self.repeated == 0
+    }
+
+    /// What was left out, as a clause; `None` where nothing was.
+    pub(super) fn left_out(&self) -> Option<String> {
+        let rows = |count: usize| if count == 1 { "row" } else { "rows" };
+        let constant = (self.constant > 0)
+            .then(|| format!("{} constant {}, as padding leaves", self.constant, rows(self.constant)));
+        let repeated = (self.repeated > 0).then(|| {
+            let repeat = if self.repeated == 1 { "repeats" } else { "repeat" };
+            format!("{} {} that {repeat} an earlier one", self.repeated, rows(self.repeated))
+        });
+        let parts: Vec<String> = constant.into_iter().chain(repeated).collect();
+        (!parts.is_empty()).then(|| format!("left out: {}", parts.join(", and ")))
+    }
+
+    /// The same rows of activations, which have as many as the outputs.
+    pub(super) fn apply(&self, activations: Activations) -> Activations {
+        if self.is_all() {
+            return activations;
+        }
+        let width = activations.width;
+        let places = || self.rows.iter().flat_map(|row| row * width..(row + 1) * width);
+        let values = match &activations.values {
+            Values::F32(values) => Values::F32(places().map(|at| values[at]).collect()),
+            Values::F64(values) => Values::F64(places().map(|at| values[at]).collect()),
+        };
+        Activations { tokens: self.rows.len(), values, ..activations }
+    }
+}
+
+fn row(activations: &Activations, row: usize) -> impl Iterator<Item = f64> {
+    (row * activations.width..(row + 1) * activations.width).map(|at| activations.values.get(at))
+}
+
+/// Whether all values of a row are the same number.
+fn is_constant(activations: &Activations, at: usize) -> bool {
+    let first = activations.values.get(at * activations.width);
+    first.is_finite() && row(activations, at).all(|value| value == first)
+}
+
+fn is_same(activations: &Activations, a: usize, b: usize) -> bool {
+    row(activations, a).zip(row(activations, b)).all(|(a, b)| a.to_bits() == b.to_bits())
+}
+
+/// FNV-1a over the bits of the values.
+fn hash(activations: &Activations, at: usize) -> u64 {
+    row(activations, at).fold(0xcbf2_9ce4_8422_2325, |hash, value| {
+        (hash ^ value.to_bits()).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29)
+    })
+}
+
+/// The name and the unit roundoff of the coarsest type that holds all of these values exactly, where that is coarser than
+/// `stored`.
+pub(super) fn rounded_to(values: &Values, stored: f64) -> Option<(&'static str, f64)> {
+    let filled = (0..values.len()).filter(|&at| values.get(at) != 0.0).count();
+    if filled < ENOUGH {
+        return None;
+    }
+    let all = |holds: fn(f64) -> bool| (0..values.len()).all(|at| holds(values.get(at)));
+    let types: [(&str, f64, fn(f64) -> bool); 3] = [
+        ("bfloat16", 2f64.powi(-9), |value| bf16::from_f64(value).to_f64() == value),
+        ("float16", 2f64.powi(-11), |value| f16::from_f64(value).to_f64() == value),
+        ("float32", f64::from(f32::EPSILON) / 2.0, |value| f64::from(value as f32) == value),
+    ];
+    types
+        .into_iter()
+        .find(|&(_, roundoff, holds)| roundoff > stored && all(holds))
+        .map(|(name, roundoff, _)| (name, roundoff))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of width 4 that differ.
+    fn outputs(rows: usize) -> Vec<f64> {
+        (0..4 * rows).map(|at| ((at * 7919 % 10_007) as f64).sin()).collect()
+    }
+
+    #[test]
+    fn padding_and_repeats_are_left_out_of_both_tensors() {
+        let mut values = outputs(3);
+        values.extend([0.0; 8]);
+        values.extend([0.25; 4]);
+        values.extend(outputs(1));
+        let y = Activations::of("y", 4, values);
+        let kept = Kept::of(&y);
+        assert_eq!(
+            kept.left_out().as_deref(),
+            Some("left out: 3 constant rows, as padding leaves, and 1 row that repeats an earlier one")
+        );
+        let before = Activations::of("x", 4, (0..28).map(f64::from).collect());
+        assert_eq!(kept.apply(before).values, Values::F64((0..12).map(f64::from).collect()));
+        assert_eq!(kept.apply(y).tokens, 3);
+    }
+
+    #[test]
+    fn whole_captures_stay_as_they_are() {
+        let y = Activations::of("y", 4, outputs(50));
+        let kept = Kept::of(&y);
+        assert!(kept.is_all() && kept.left_out().is_none());
+        assert_eq!(kept.apply(y.clone()), y);
+        let bad = Activations::of("y", 2, vec![f64::NAN, f64::NAN, 1.0, 2.0]);
+        assert!(Kept::of(&bad).is_all());
+    }
+
+    #[test]
+    fn values_show_the_type_that_they_were_rounded_to() {
+        let exact = outputs(200);
+        let f32s = |round: fn(f64) -> f32| Values::F32(exact.iter().map(|&value| round(value)).collect());
+        let (single, double) = (f64::from(f32::EPSILON) / 2.0, f64::EPSILON / 2.0);
+        let name = |values: &Values, stored| rounded_to(values, stored).map(|(name, _)| name);
+        assert_eq!(name(&f32s(|value| bf16::from_f64(value).to_f32()), single), Some("bfloat16"));
+        assert_eq!(name(&f32s(|value| f16::from_f64(value).to_f32()), single), Some("float16"));
+        assert_eq!(name(&f32s(|value| value as f32), single), None);
+        let widened = Values::F64(exact.iter().map(|&value| f64::from(value as f32)).collect());
+        assert_eq!(name(&widened, double), Some("float32"));
+        assert_eq!(name(&Values::F64(exact.clone()), double), None);
+        assert_eq!(name(&Values::F32(vec![0.5; 100]), single), None);
+    }
+}
