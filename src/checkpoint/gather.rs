@@ -122,7 +122,8 @@ fn series(paths: &[&str], files: Vec<usize>) -> Vec<Vec<usize>> {
     if alone {
         std::mem::swap(&mut projectors, &mut models);
     }
-    let key = |file: usize| format!("{}/{}", folder_of(paths[file]), stem_of_copies(paths[file]));
+    // A folder comes before those below it.
+    let key = |file: usize| format!("{}\n{}", folder_of(paths[file]), stem_of_copies(paths[file]));
     let by_stem = order::groups(models.into_iter().map(|file| (key(file), file)));
     let mut all: Vec<Vec<usize>> = by_stem.into_iter().map(|(_, files)| files).collect();
     for files in &mut all {
