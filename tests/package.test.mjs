@@ -31,7 +31,7 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 
 test("it holds one entry, its types, the wasm, and nothing else", () => {
   const names = held.map(({ path }) => path).sort();
-  const expected = ["LICENSE", "README.md", "index.d.ts", "index.js", "network.js", "node.js", "package.json", "report.d.ts", "verifier.js", "verifier_bg.wasm"];
+  const expected = ["LICENSE", "README.md", "index.d.ts", "index.js", "network.js", "node.js", "package.json", "report.d.ts", "report.js", "verifier.js", "verifier_bg.wasm"];
   assert.deepEqual(names, expected);
 });
 

@@ -242,10 +242,10 @@ fn stem_of_copies(path: &str) -> String {
     let mut in_quantisation = false;
     for word in stem.split(is_separator) {
         // Q4_K_M, IQ3_XXS: what follows is a word of at most three letters or a digit.
-        let number = word.strip_prefix('i').unwrap_or(word).strip_prefix(['q', 't']);
+        let number = word.strip_prefix(['i', 't']).unwrap_or(word).strip_prefix('q');
         let begins =
             number.is_some_and(|number| number.starts_with(|c: char| c.is_ascii_digit()) && number.len() < 3);
-        let goes_on = in_quantisation && (matches!(word, "k" | "0" | "1" | "nl") || is_size(word));
+        let goes_on = in_quantisation && (matches!(word, "k" | "nl") || is_digit(word) || is_size(word));
         in_quantisation = begins || goes_on;
         if !in_quantisation && !VARIANTS.contains(&word) {
             words.push(word);
@@ -257,6 +257,10 @@ fn stem_of_copies(path: &str) -> String {
         words.pop();
     }
     words.join("-")
+}
+
+fn is_digit(word: &str) -> bool {
+    word.len() == 1 && word.as_bytes()[0].is_ascii_digit()
 }
 
 fn is_size(word: &str) -> bool {
@@ -322,8 +326,14 @@ mod tests {
     fn two_gguf_files_are_two_models_and_two_quantisations_are_one() {
         assert_eq!(names(&["llama.gguf", "bert.gguf"]), ["bert.gguf", "llama.gguf"]);
         assert_eq!(names(&["m-7b-v0.1.gguf", "m-7b-v0.2.gguf"]).len(), 2);
-        let copies =
-            ["m-7b.Q4_K_M.gguf", "m-7b.IQ3_XXS.gguf", "m-7b-f16.gguf", "m-7b.gguf", "m-7b-UD-Q8_0.gguf"];
+        let copies = [
+            "m-7b.Q4_K_M.gguf",
+            "m-7b.IQ3_XXS.gguf",
+            "m-7b-f16.gguf",
+            "m-7b.gguf",
+            "m-7b-UD-Q8_0.gguf",
+            "m-7b-TQ1_0.gguf",
+        ];
         assert_eq!(gathered(&copies).0.len(), 1, "{:?}", gathered(&copies));
     }
 

@@ -4,6 +4,7 @@ pub mod address;
 pub mod buffer;
 mod check;
 pub mod config;
+mod copies;
 pub mod dtype;
 pub mod formats;
 pub mod gather;

@@ -2,6 +2,7 @@
 
 use super::check::{and_more, missing_by_number};
 use super::config::Config;
+use super::copies;
 use super::formats::{self, Format};
 use super::gather::{self, Gathered, Gathering, file_name, folder_of, numbered};
 use super::gguf::{self, Split};
@@ -89,6 +90,7 @@ pub async fn open<S: ByteSource>(
         None => (sources, None),
     };
     let mut checkpoint = catalogue(sources, meter, progress).await?;
+    copies::leave_out(&mut checkpoint);
     // A step or a snapshot is named with what it is a step of.
     if let Some(folder) = name.filter(|name| Format::of_path(name).is_none()) {
         checkpoint.name = folder;

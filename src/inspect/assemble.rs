@@ -11,7 +11,7 @@ use crate::checkpoint::dtype::TensorType;
 use crate::kernel::scale::Scale;
 use crate::norm::convention::{self, Storage};
 use crate::norm::evidence;
-use crate::norm::{NormSite, unnamed};
+use crate::norm::{self, NormSite, unnamed};
 use crate::order;
 use crate::reader::Readers;
 use crate::report::sentence;
@@ -36,12 +36,16 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
         }
         self.warn_about_tensors();
         self.warn_about_names();
-        if norms.is_empty() {
+        let empty_norms = self.warn_about_empty();
+        if norms.is_empty() && empty_norms == 0 {
             let message = "no norm was found in the catalogue: there is no scale to read a dead direction from. A checkpoint of a transformer has tensors named like `…norm.weight`";
             self.warn(WarningCode::NoNorms, &self.checkpoint.name, message.to_owned());
         }
         let dead_parameters = total_dead(&norms);
-        let model = self.model(&norms, &dead_parameters);
+        let mut model = self.model(&norms, &dead_parameters);
+        if norms.is_empty() && empty_norms > 0 {
+            model.sentence = sentence::all_empty(empty_norms);
+        }
         let checkpoint = self.checkpoint;
         let norm_bytes = self
             .sites
@@ -191,6 +195,33 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
         }
     }
 
+    /// One warning for all tensors without a value; gives the number of norms among them.
+    fn warn_about_empty(&mut self) -> usize {
+        let empty: Vec<&str> = self
+            .checkpoint
+            .tensors
+            .iter()
+            .filter(|tensor| tensor.elements() == 0)
+            .map(|tensor| tensor.name.as_str())
+            .collect();
+        let Some(&first) = empty.first() else { return 0 };
+        let module = |name: &&str| name.rsplit_once('.').map_or(*name, |(module, _)| module).to_owned();
+        let norms = order::distinct(empty.iter().filter(|name| norm::names_a_norm(name)).map(module));
+        let named: Vec<String> = norms.iter().take(NAMED).map(|name| format!("`{name}`")).collect();
+        let of_norms = match (norms.len(), norms.len().saturating_sub(NAMED)) {
+            (0, _) => String::new(),
+            (_, 0) => format!(", among them those of the norms {}", named.join(", ")),
+            (_, more) => format!(", among them those of the norms {} and {more} more", named.join(", ")),
+        };
+        let (tensors, are) = if empty.len() == 1 { ("tensor", "is") } else { ("tensors", "are") };
+        let message = format!(
+            "{} {tensors} {are} empty{of_norms}: DeepSpeed ZeRO 3 leaves parameters so where they were not gathered before saving. Save the model again with its parameters gathered, or run zero_to_fp32.py on the training checkpoint",
+            empty.len()
+        );
+        self.warn(WarningCode::TensorsEmpty, first, message);
+        norms.len()
+    }
+
     /// Norms under names that say nothing are found only where no name says anything.
     fn warn_about_names(&mut self) {
         let tensors = &self.checkpoint.tensors;
@@ -216,6 +247,9 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
         self.warn(WarningCode::NamesOpaque, name, message);
     }
 }
+
+/// Empty norms that a warning names before it only counts them.
+const NAMED: usize = 4;
 
 /// Fewer names that say nothing are no reason to speak.
 const MANY_OPAQUE: usize = 4;

@@ -219,6 +219,11 @@ pub(super) fn is_norm(part: &str) -> bool {
             .any(|word| matches!(word.as_str(), "ln" | "lnf" | "bn" | "gn" | "grn" | "rms" | "lns"))
 }
 
+/// True when a component of a tensor's name names a norm.
+pub(crate) fn names_a_norm(name: &str) -> bool {
+    name.split(['.', '/']).any(is_norm)
+}
+
 /// True when a component says RMS: as a word or in RMSNorm, not inside another (norm_self).
 pub(super) fn says_rms(part: &str) -> bool {
     words(part).iter().any(|word| word == "rms" || word.contains("rmsnorm"))

@@ -208,6 +208,15 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// What is said of a model whose norms are all stored without values.
+pub fn all_empty(norms: usize) -> String {
+    let norms = if norms == 1 { "The norm".to_owned() } else { format!("All {norms} norms") };
+    let is = if norms == "The norm" { "is" } else { "are" };
+    format!(
+        "{norms} of this checkpoint {is} stored empty, so there is no scale to read a dead direction from."
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

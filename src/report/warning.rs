@@ -88,6 +88,12 @@ codes! {
     /// Gammascope cannot read a shard. It inspects the others.
     /// Download that shard again, or open its address again.
     ShardDamaged = "shard_damaged",
+    /// Tensors have no values. DeepSpeed's ZeRO 3 leaves parameters like that where they were not gathered before saving.
+    /// Save the model again with its parameters gathered, or run `zero_to_fp32.py` on the training checkpoint.
+    TensorsEmpty = "tensors_empty",
+    /// The file holds a model and its moving average. Gammascope inspects the average.
+    /// If you want the other one, save it to a file of its own.
+    CopyInside = "copy_inside",
     /// Two shards hold a tensor of the same name. Gammascope uses the first.
     /// Check whether the shards belong to one model.
     TensorRepeated = "tensor_repeated",
