@@ -1,9 +1,11 @@
 //! Activations from the user's own code: a safetensors file with one tensor a site, or an .npy file of one site.
 
-use super::{MeasureError, capture, npy};
+use super::{MeasureError, npy};
 use crate::checkpoint::dtype::TensorType;
 use crate::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::source::{ByteSource, SourceError};
+
+pub use super::values::Values;
 
 /// The suffix of a site's normalised input, captured before the scale.
 pub const BEFORE_SCALE: &str = ".before_scale";
@@ -23,51 +25,6 @@ pub struct Activations {
     pub unit_roundoff: f64,
     /// What was done to them on the way.
     pub notes: Vec<String>,
-}
-
-/// Numbers as they were stored, no wider than they need.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Values {
-    /// From F32, F16 or BF16, exactly.
-    F32(Vec<f32>),
-    /// From F64.
-    F64(Vec<f64>),
-}
-
-impl Values {
-    /// One of them.
-    pub fn get(&self, at: usize) -> f64 {
-        match self {
-            Self::F32(values) => values[at].into(),
-            Self::F64(values) => values[at],
-        }
-    }
-
-    /// All of them, if they are f32.
-    pub fn f32s(&self) -> Option<&[f32]> {
-        match self {
-            Self::F32(values) => Some(values),
-            Self::F64(_) => None,
-        }
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::F32(values) => values.len(),
-            Self::F64(values) => values.len(),
-        }
-    }
-
-    /// Bytes they take.
-    pub fn bytes(&self) -> u64 {
-        self.len() as u64 * if matches!(self, Self::F32(_)) { 4 } else { 8 }
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }
 
 /// Bytes of a tensor that are in memory beside its values.
@@ -151,7 +108,7 @@ impl Activations {
             let all = shape.iter().map(u64::to_string).collect::<Vec<_>>().join(" × ");
             notes.push(format!("{all} was flattened to {} tokens × {width}", outer.iter().product::<u64>()));
         }
-        let widened = capture::rounded_to(&values, unit_roundoff);
+        let widened = values.rounded_to(unit_roundoff);
         let unit_roundoff = widened.map_or(unit_roundoff, |(_, roundoff)| roundoff);
         let floor = unit_roundoff * unit_roundoff / 3.0;
         if let Some((name, _)) = widened {

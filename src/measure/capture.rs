@@ -1,16 +1,11 @@
-//! What a file of activations holds beside outputs of the norm, and what its values were rounded to before they were stored.
+//! What a file of activations holds beside outputs of the norm.
 //!
 //! Captures of batches are padded: with rows of zeros, or with the same token again and again. A row that is constant is no output
 //! of a norm with a scale or a shift of its own, and would show up as variance along every direction; a row that repeats another
-//! says nothing new, and the number of tokens would be wrong with it. Values computed in bfloat16 are often stored as float32:
-//! their rounding is that of bfloat16, and a kernel ends at that floor.
+//! says nothing new, and the number of tokens would be wrong with it.
 
 use super::activations::{Activations, Values};
-use half::{bf16, f16};
 use std::collections::HashMap;
-
-/// Fewer values than these, zeros left aside, may fit a coarse type by chance.
-const ENOUGH: usize = 256;
 
 /// The rows of a capture that are measured, and what was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,25 +90,6 @@ fn hash(activations: &Activations, at: usize) -> u64 {
     })
 }
 
-/// The name and the unit roundoff of the coarsest type that holds all of these values exactly, where that is coarser than
-/// `stored`.
-pub(super) fn rounded_to(values: &Values, stored: f64) -> Option<(&'static str, f64)> {
-    let filled = (0..values.len()).filter(|&at| values.get(at) != 0.0).count();
-    if filled < ENOUGH {
-        return None;
-    }
-    let all = |holds: fn(f64) -> bool| (0..values.len()).all(|at| holds(values.get(at)));
-    let types: [(&str, f64, fn(f64) -> bool); 3] = [
-        ("bfloat16", 2f64.powi(-9), |value| bf16::from_f64(value).to_f64() == value),
-        ("float16", 2f64.powi(-11), |value| f16::from_f64(value).to_f64() == value),
-        ("float32", f64::from(f32::EPSILON) / 2.0, |value| f64::from(value as f32) == value),
-    ];
-    types
-        .into_iter()
-        .find(|&(_, roundoff, holds)| roundoff > stored && all(holds))
-        .map(|(name, roundoff, _)| (name, roundoff))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,20 +124,5 @@ mod tests {
         assert_eq!(kept.apply(y.clone()), y);
         let bad = Activations::of("y", 2, vec![f64::NAN, f64::NAN, 1.0, 2.0]);
         assert!(Kept::of(&bad).is_all());
-    }
-
-    #[test]
-    fn values_show_the_type_that_they_were_rounded_to() {
-        let exact = outputs(200);
-        let f32s = |round: fn(f64) -> f32| Values::F32(exact.iter().map(|&value| round(value)).collect());
-        let (single, double) = (f64::from(f32::EPSILON) / 2.0, f64::EPSILON / 2.0);
-        let name = |values: &Values, stored| rounded_to(values, stored).map(|(name, _)| name);
-        assert_eq!(name(&f32s(|value| bf16::from_f64(value).to_f32()), single), Some("bfloat16"));
-        assert_eq!(name(&f32s(|value| f16::from_f64(value).to_f32()), single), Some("float16"));
-        assert_eq!(name(&f32s(|value| value as f32), single), None);
-        let widened = Values::F64(exact.iter().map(|&value| f64::from(value as f32)).collect());
-        assert_eq!(name(&widened, double), Some("float32"));
-        assert_eq!(name(&Values::F64(exact.clone()), double), None);
-        assert_eq!(name(&Values::F32(vec![0.5; 100]), single), None);
     }
 }

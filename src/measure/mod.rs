@@ -17,6 +17,7 @@ pub mod plan;
 pub mod residual;
 pub mod rows;
 pub mod site;
+mod values;
 
 /// Why nothing could be measured.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
