@@ -29,7 +29,8 @@ pub struct Gathering {
     pub left_out: Vec<Gathered>,
 }
 
-/// First words of the names that libraries give to the weights of a folder's one model.
+/// First words of the names that libraries give to the weights of a folder's one model. Where a folder has several of them, they are
+/// copies with other names inside, and the first is taken.
 const USUAL: [&str; 4] = ["model", "pytorch_model", "diffusion_pytorch_model", "consolidated"];
 
 /// Folders that are parts of the model of the folder above.
@@ -78,13 +79,15 @@ pub fn checkpoints(paths: &[&str]) -> Gathering {
             let indexes = companions.iter().filter(|&&file| ends(paths[file], INDEX_ENDING));
             indexes.into_iter().any(|&file| folder_of(paths[file]) == folder)
         };
-        let has_usual = |folder: &str| {
-            files.iter().any(|&file| folder_of(paths[file]) == folder && is_usual(paths[file]))
+        let usual_of = |folder: &str| {
+            let of_folder = files.iter().filter(|&&file| folder_of(paths[file]) == folder);
+            of_folder.filter_map(|&file| usual(paths[file])).min()
         };
+        let has_usual = |folder: &str| usual_of(folder).is_some();
         let (own, beside): (Vec<usize>, Vec<usize>) = files.iter().partition(|&&file| {
             let folder = folder_of(paths[file]);
             // Shards that an index names may have any name; the index itself sorts them out.
-            let fits = is_usual(paths[file]) || has_index(folder) || !has_usual(folder);
+            let fits = has_index(folder) || usual(paths[file]) == usual_of(folder);
             let is_copy = folders.root(folder).1;
             !is_copy && fits && (is_safetensors(paths[file]) || !has_usual(root) && !has_index(root))
         });
@@ -224,13 +227,14 @@ fn is_projector(path: &str) -> bool {
     file_name(path).to_ascii_lowercase().contains("mmproj")
 }
 
-fn is_usual(path: &str) -> bool {
-    if !is_safetensors(path) {
-        return false;
-    }
+/// Which of the usual names a safetensors file has.
+fn usual(path: &str) -> Option<usize> {
     let stem = file_name(Format::stem(path)).to_ascii_lowercase();
-    let rest = USUAL.iter().find_map(|usual| stem.strip_prefix(usual));
-    rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
+    let is = |usual: &str| {
+        let rest = stem.strip_prefix(usual);
+        rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
+    };
+    USUAL.iter().position(|usual| is(usual)).filter(|_| is_safetensors(path))
 }
 
 /// What the names of copies and of numbered parts share, in lower case.
@@ -403,7 +407,11 @@ mod tests {
         let (found, left_out) = gathered(&paths);
         assert_eq!(found[0].0, "d");
         assert_eq!(found.len(), 1);
-        assert_eq!(left_out, ["d/lora.safetensors", "d/m.Q4_0.gguf", "d/gguf/m.F16.gguf"]);
+        assert_eq!(
+            left_out,
+            ["d/consolidated.safetensors", "d/lora.safetensors", "d/m.Q4_0.gguf", "d/gguf/m.F16.gguf"]
+        );
+        assert_eq!(gathered(&["d/consolidated.00.safetensors", "d/consolidated.01.safetensors"]).0.len(), 1);
         let paths = ["model.safetensors", "lora.safetensors", "m.gguf"];
         assert_eq!(gathered(&paths).1, ["lora.safetensors", "m.gguf"]);
     }
