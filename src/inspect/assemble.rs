@@ -215,7 +215,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
         };
         let (tensors, are) = if empty.len() == 1 { ("tensor", "is") } else { ("tensors", "are") };
         let message = format!(
-            "{} {tensors} {are} empty{of_norms}: DeepSpeed ZeRO 3 leaves parameters so where they were not gathered before saving. Save the model again with its parameters gathered, or run zero_to_fp32.py on the training checkpoint",
+            "{} {tensors} {are} empty{of_norms}: DeepSpeed ZeRO 3 leaves parameters empty where they were not gathered before saving. Save the model again with its parameters gathered, or run zero_to_fp32.py on the training checkpoint",
             empty.len()
         );
         self.warn(WarningCode::TensorsEmpty, first, message);

@@ -144,6 +144,34 @@ fn several_checkpoints_are_listed_and_never_added_together() {
 }
 
 #[test]
+fn tensors_that_are_stored_empty_are_named_with_the_norms_among_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, full: bool| {
+        let values = if full { vec![0; 16] } else { Vec::new() };
+        let tensors = ["layers.0.norm.weight", "layers.0.norm.bias", "layers.1.norm.weight", "head.weight"]
+            .map(|name| (name, if name.starts_with("layers.1") { values.clone() } else { Vec::new() }))
+            .map(|(name, bytes)| (name, vec![bytes.len() / 4], bytes));
+        let views = tensors.iter().map(|(name, shape, bytes)| {
+            (
+                name,
+                safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes).unwrap(),
+            )
+        });
+        std::fs::write(folder.path().join(name), safetensors::serialize(views, None).unwrap()).unwrap();
+        report(&[folder.path().join(name)])
+    };
+    let all = write("all.safetensors", false);
+    let sentence = all["model"]["sentence"].as_str().unwrap();
+    assert!(sentence.starts_with("All 2 norms of this checkpoint are stored empty"), "{sentence}");
+    let some = write("some.safetensors", true);
+    let warnings = some["warnings"].as_array().unwrap();
+    let empty = warnings.iter().find(|warning| warning["code"] == "tensors_empty").unwrap();
+    let message = empty["message"].as_str().unwrap();
+    assert!(message.starts_with("3 tensors are empty") && message.contains("`layers.0.norm`"), "{message}");
+    assert_eq!(some["norms"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 #[cfg(unix)]
 fn a_dangling_link_in_a_folder_is_passed_over_unless_it_is_a_shard() {
     let folder = tempfile::tempdir().unwrap();
