@@ -33,7 +33,8 @@ function cut(name: string): TestFile {
 /** Each file, and what its sentence says beside the file's name. */
 const BAD: { what: string; bad: TestFile; says: string[] }[] = [
   { what: 'an empty file', bad: file('empty.safetensors'), says: ['empty'] },
-  { what: 'five bytes', bad: file('stub.safetensors', 'abcde'), says: ['5 bytes'] },
+  { what: 'five bytes', bad: file('stub.safetensors', [1, 2, 3, 4, 5]), says: ['5 bytes'] },
+  { what: 'an answer', bad: file('gone.safetensors', 'Entry not found'), says: ['is text', 'Entry not found', 'download'] },
   { what: 'a header of 2⁶³ bytes', bad: file('huge.safetensors', announced(1n << 63n), '{}'), says: ['limit'] },
   { what: 'a header that is cut off', bad: file('short.safetensors', announced(500n), '{"a":'), says: ['cut off'] },
   { what: 'data that are cut off', bad: cut('partial.safetensors'), says: ['tensor "', 'byte', 'download it again'] },
