@@ -691,7 +691,7 @@ falls: Array<ResidualFall>,
 loss: KindByLoss | null, 
 /**
  * The forward pass that was run here; null for activations of the model's own code. Only those are evidence of the kind: a
- * pass is told it, and shows what it was told.
+ * pass assumes the kind, and shows what it assumes.
  */
 pass: PassSummary | null, 
 /**
@@ -783,7 +783,7 @@ export type RunPlan = {
  */
 family: string, 
 /**
- * The kind that its norms are told to be.
+ * The kind that the run assumes of its norms.
  */
 told: NormKind, 
 /**

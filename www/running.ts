@@ -179,7 +179,7 @@ const halfway = (stopped: number): Json<RunOutcome> => write({ loss: null, mean_
 /** A run that goes on after so many blocks: what is measured, what was shown and is not, and the seconds until then. */
 type Leg = { runner: Inspector; blocks: number; measured: Measured[]; owed: Sample[]; before: number; seed: number | null };
 
-/** What a leg came to: all of it, where it stands, and why it halted, if it did. */
+/** The result of a leg: what was measured, how many blocks are done, and why it stopped early, if it did. */
 type LegOutcome = { ran: RunResult | null; blocks: number; halts: boolean; failure: string | null; seconds: number };
 
 /** Runs a leg, measured by a pool of workers that `prepare` opens. */

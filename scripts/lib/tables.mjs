@@ -41,7 +41,7 @@ export function tableFiles() {
   for (const [name, lines] of cut(readers, (line) => [part("blocks", hash(line.split("\t")[2]))])) add(name, section(READERS, lines));
   const families = (line) => new Set(line.split("\t")[0].split(" ").map((model) => part("readers", hash(kin(model)))));
   for (const [name, lines] of cut(readers.map((line) => without(line, 2)), families)) add(name, section(READERS, lines));
-  // The classes that were measured are for whoever reads the table.
+  // The classes that were measured are for people who read the table.
   const outside = rows(READERS_OUTSIDE).map((line) => without(line, 3));
   for (const [name, lines] of cut(outside, families)) add(name, section(READERS_OUTSIDE, lines));
   return files;

@@ -5,7 +5,7 @@ use crate::order;
 use crate::report::WarningCode;
 use crate::source::ByteSource;
 
-/// Words in the first part of a name that are said of a moving average of the model beside it.
+/// Words in the first part of a name that mark a moving average of the model beside it.
 const AVERAGES: [&str; 6] = ["ema", "teacher", "average", "averaged", "shadow", "momentum"];
 
 /// Fewer tensors are no model.
@@ -14,9 +14,19 @@ const ENOUGH: usize = 4;
 /// Leaves out what a moving average is the average of. Both have the same tensors below their first names
 /// (`online_model.…`, `ema_model.…`): together they would be counted as one model of twice the size.
 pub(super) fn leave_out<S: ByteSource>(checkpoint: &mut Checkpoint<S>) {
-    let first = |tensor: &Tensor| tensor.name.split('.').next().unwrap_or_default().to_owned();
-    let parts = order::groups(checkpoint.tensors.iter().enumerate().map(|(at, tensor)| (first(tensor), at)));
-    let is_average = |name: &str| name.to_ascii_lowercase().split('_').any(|word| AVERAGES.contains(&word));
+    // The catalogue is sorted: one look at each first name is enough to see that there is no average, as in most files.
+    let mut last = "";
+    let has_average = checkpoint.tensors.iter().any(|tensor| {
+        let is_new = first(tensor) != last;
+        last = first(tensor);
+        is_new && is_average(last)
+    });
+    if !has_average {
+        return;
+    }
+    let parts = order::groups(
+        checkpoint.tensors.iter().enumerate().map(|(at, tensor)| (first(tensor).to_owned(), at)),
+    );
     let below = |name: &str, at: usize| &checkpoint.tensors[at].name[name.len()..];
     let is_copy = |(a, of_a): &(String, Vec<usize>), (b, of_b): &(String, Vec<usize>)| {
         let same = |(&x, &y): (&usize, &usize)| {
@@ -45,6 +55,14 @@ pub(super) fn leave_out<S: ByteSource>(checkpoint: &mut Checkpoint<S>) {
         checkpoint.tensors.retain(|tensor| first(tensor) != copy);
         checkpoint.warn(WarningCode::CopyInside, &copy, message);
     }
+}
+
+fn first(tensor: &Tensor) -> &str {
+    tensor.name.split('.').next().unwrap_or_default()
+}
+
+fn is_average(name: &str) -> bool {
+    name.to_ascii_lowercase().split('_').any(|word| AVERAGES.contains(&word))
 }
 
 #[cfg(test)]

@@ -54,8 +54,7 @@ const PARTS: [&str; 16] = [
 ];
 
 /// First words of the names of folders that are a step of a training run.
-const STEPS: [&str; 9] =
-    ["checkpoint", "ckpt", "step", "global_step", "epoch", "iter", "iteration", "round", "main"];
+const STEPS: [&str; 8] = ["checkpoint", "ckpt", "step", "global_step", "epoch", "iter", "iteration", "round"];
 
 /// Words in a name that tell copies of one model apart.
 const VARIANTS: [&str; 18] = [
@@ -71,18 +70,19 @@ pub fn checkpoints(paths: &[&str]) -> Gathering {
     let of_root =
         order::groups(weights.iter().map(|&file| (folders.root(folder_of(paths[file])).0.to_owned(), file)));
     let roots: Vec<&str> = of_root.iter().map(|(root, _)| root.as_str()).collect();
+    let companions_of = nearest_roots(paths, &roots);
     let mut gathering = Gathering { checkpoints: Vec::new(), left_out: Vec::new() };
     for (root, files) in &of_root {
         let root = root.as_str();
-        let companions = companions(paths, root, &roots);
+        let companions = companions(paths, root, &companions_of);
         let has_index = |folder: &str| {
             let indexes = companions.iter().filter(|&&file| ends(paths[file], INDEX_ENDING));
             indexes.into_iter().any(|&file| folder_of(paths[file]) == folder)
         };
-        let usual_of = |folder: &str| {
-            let of_folder = files.iter().filter(|&&file| folder_of(paths[file]) == folder);
-            of_folder.filter_map(|&file| usual(paths[file])).min()
-        };
+        let usual_files =
+            files.iter().filter_map(|&file| Some((folder_of(paths[file]).to_owned(), usual(paths[file])?)));
+        let usual_names = order::groups(usual_files);
+        let usual_of = |folder: &str| order::value_of(&usual_names, folder)?.iter().min().copied();
         let has_usual = |folder: &str| usual_of(folder).is_some();
         let (own, beside): (Vec<usize>, Vec<usize>) = files.iter().partition(|&&file| {
             let folder = folder_of(paths[file]);
@@ -138,25 +138,38 @@ fn series(paths: &[&str], files: Vec<usize>) -> Vec<Vec<usize>> {
     all
 }
 
-/// Configuration, index and tokenizer in and below a root, or above it where it has no configuration of its own.
-fn companions(paths: &[&str], root: &str, roots: &[&str]) -> Vec<usize> {
+/// Configurations, indexes and tokenizers, each with the nearest root that it lies in or below; `roots` are sorted.
+fn nearest_roots<'a>(paths: &[&'a str], roots: &[&str]) -> Vec<(usize, Option<&'a str>)> {
     let is_companion = |path: &str| {
         let file = file_name(path);
         [CONFIG, TOKENIZER].iter().any(|name| file.eq_ignore_ascii_case(name)) || ends(file, INDEX_ENDING)
     };
-    // The root whose folder a path is in: the nearest one.
-    let nearest =
-        |folder: &str| roots.iter().filter(|root| is_below(folder, root)).max_by_key(|root| root.len());
-    let all = || (0..paths.len()).filter(|&file| is_companion(paths[file]));
-    let own: Vec<usize> = all()
-        .filter(|&file| nearest(folder_of(paths[file])).is_some_and(|nearest| *nearest == root))
-        .collect();
-    let has_config = own.iter().any(|&file| file_name(paths[file]).eq_ignore_ascii_case(CONFIG));
-    let above = all().filter(|&file| {
-        let folder = folder_of(paths[file]);
-        !has_config && folder != root && is_below(root, folder) && !ends(paths[file], INDEX_ENDING)
-    });
-    own.iter().copied().chain(above.filter(|file| !own.contains(file))).collect()
+    let nearest = |path: &'a str| {
+        let mut at = folder_of(path);
+        while !order::has(roots, at) {
+            if at.is_empty() {
+                return None;
+            }
+            at = folder_of(at);
+        }
+        Some(at)
+    };
+    let companions = (0..paths.len()).filter(|&file| is_companion(paths[file]));
+    companions.map(|file| (file, nearest(paths[file]))).collect()
+}
+
+/// The companions of a root, and those above it where it has no configuration of its own.
+fn companions(paths: &[&str], root: &str, all: &[(usize, Option<&str>)]) -> Vec<usize> {
+    let mut own: Vec<usize> =
+        all.iter().filter(|(_, nearest)| *nearest == Some(root)).map(|(file, _)| *file).collect();
+    if !own.iter().any(|&file| file_name(paths[file]).eq_ignore_ascii_case(CONFIG)) {
+        let above = all.iter().map(|(file, _)| *file).filter(|&file| {
+            let folder = folder_of(paths[file]);
+            folder != root && is_below(root, folder) && !ends(paths[file], INDEX_ENDING)
+        });
+        own.extend(above);
+    }
+    own
 }
 
 /// What the paths say about folders.
@@ -420,6 +433,20 @@ mod tests {
     fn a_configuration_beside_several_models_is_nobodys() {
         let found = checkpoints(&["a.safetensors", "b.safetensors", "config.json"]).checkpoints;
         assert_eq!(found.iter().map(|one| one.files.clone()).collect::<Vec<_>>(), [[0], [1]]);
+    }
+
+    #[test]
+    fn thousands_of_shards_and_of_checkpoints_take_no_time_for_each_pair() {
+        let shards: Vec<String> =
+            (1..=20_000).map(|number| format!("m/model-{number:05}-of-20000.safetensors")).collect();
+        let shards: Vec<&str> = shards.iter().map(String::as_str).collect();
+        assert_eq!(checkpoints(&shards).checkpoints[0].files.len(), 20_000);
+        let many: Vec<String> = (0..3000)
+            .flat_map(|at| [format!("x/{at}/model.safetensors"), format!("x/{at}/config.json")])
+            .collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let found = checkpoints(&many).checkpoints;
+        assert!(found.len() == 3000 && found.iter().all(|one| one.files.len() == 2));
     }
 
     #[test]

@@ -147,7 +147,7 @@ pub struct Component {
     pub measured: f32,
 }
 
-/// One norm on random inputs, as both kinds. No evidence about the model: each kind shows what it was told to do.
+/// One norm on random inputs, as both kinds. No evidence about the model: each kind shows what its own formula does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct NormAlone {

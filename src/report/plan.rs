@@ -86,7 +86,7 @@ pub enum RunInput {
 pub struct RunPlan {
     /// The family it is run as.
     pub family: String,
-    /// The kind that its norms are told to be.
+    /// The kind that the run assumes of its norms.
     #[serde(rename = "told")]
     pub assumed_kind: NormKind,
     /// Sequences.

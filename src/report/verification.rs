@@ -37,7 +37,7 @@ pub struct Verification {
     #[serde(default)]
     pub loss: Option<KindByLoss>,
     /// The forward pass that was run here; null for activations of the model's own code. Only those are evidence of the kind: a
-    /// pass is told it, and shows what it was told.
+    /// pass assumes the kind, and shows what it assumes.
     #[serde(default)]
     pub pass: Option<PassSummary>,
     /// What moving the readers of some sites along a direction does to the model's function; empty where that was not tried.

@@ -32,6 +32,13 @@ pub enum Wanted {
 #[error("{0}")]
 pub struct NoGpu(String);
 
+#[cfg(not(feature = "gpu"))]
+impl NoGpu {
+    fn in_this_build() -> Self {
+        Self("this build of Gammascope uses no GPU".to_owned())
+    }
+}
+
 /// What was chosen, how fast it was in a trial, and why it is not the GPU where that was wanted by name.
 pub type Chosen<Where, Speed> = (Where, Speed, Option<Warning>);
 
@@ -108,7 +115,7 @@ impl GramDevice {
     /// Without the feature `gpu` there is none.
     #[cfg(not(feature = "gpu"))]
     pub async fn gpu() -> Result<Self, NoGpu> {
-        Err(NoGpu("this build of Gammascope uses no GPU".to_owned()))
+        Err(NoGpu::in_this_build())
     }
 
     /// The one that is wanted, without a trial: the CPU unless a GPU is wanted by name.
@@ -203,7 +210,7 @@ impl PassDevice {
     /// Without the feature `gpu` there is none.
     #[cfg(not(feature = "gpu"))]
     pub async fn gpu() -> Result<Self, NoGpu> {
-        Err(NoGpu("this build of Gammascope uses no GPU".to_owned()))
+        Err(NoGpu::in_this_build())
     }
 
     /// The one that is wanted, without a trial: the CPU unless a GPU is wanted by name.

@@ -292,7 +292,7 @@ impl Run {
         Ok(bytes as f64 / (clock() - began).max(1e-3))
     }
 
-    /// What carrying it out takes, at these speeds of the pass and of what is measured.
+    /// What the run takes, at these speeds of the pass and of what is measured.
     pub fn cost<S: ByteSource>(
         &self,
         opened: &Opened<S>,

@@ -7,7 +7,7 @@ const TABLES = import.meta.glob<string>('../generated/tables/*.txt', { query: '?
 serve(
   async (entries) => {
     const always = loadTable('all');
-    // It is awaited when the headers are read; until then its failure is nobody's.
+    // It is awaited when the headers are read. Until then nothing handles its failure.
     always.catch(() => undefined);
     await init();
     const load = async (parts: string[]) => (await Promise.all([always, ...parts.map(loadTable)])).join('');
