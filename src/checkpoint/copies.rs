@@ -61,7 +61,8 @@ fn first(tensor: &Tensor) -> &str {
     tensor.name.split('.').next().unwrap_or_default()
 }
 
-fn is_average(name: &str) -> bool {
+/// Whether the first part of a name marks a moving average.
+pub(super) fn is_average(name: &str) -> bool {
     name.to_ascii_lowercase().split('_').any(|word| AVERAGES.contains(&word))
 }
 
@@ -71,7 +72,8 @@ mod tests {
     use crate::source::memory::MemorySource;
     use safetensors::tensor::{Dtype, TensorView};
 
-    fn opened(prefixes: &[(&str, usize)]) -> (Vec<String>, Vec<String>) {
+    /// Names of the tensors that are left, and code and message of each warning.
+    fn opened(prefixes: &[(&str, usize)]) -> (Vec<String>, Vec<(String, String)>) {
         let bytes = [0; 64];
         let mut tensors = Vec::new();
         for &(prefix, width) in prefixes {
@@ -85,7 +87,11 @@ mod tests {
             pollster::block_on(open(vec![MemorySource::new("m.safetensors", file)], |_| {})).unwrap();
         (
             checkpoint.tensors.iter().map(|tensor| tensor.name.clone()).collect(),
-            checkpoint.warnings.iter().map(|warning| warning.code.as_str().to_owned()).collect(),
+            checkpoint
+                .warnings
+                .iter()
+                .map(|warning| (warning.code.as_str().to_owned(), warning.message.clone()))
+                .collect(),
         )
     }
 
@@ -94,9 +100,11 @@ mod tests {
         for (model, average) in
             [("online_model.", "ema_model."), ("student.", "teacher."), ("net.", "net_ema.")]
         {
-            let (names, codes) = opened(&[(model, 4), (average, 4)]);
-            assert!(names.len() == 4 && names.iter().all(|name| name.starts_with(average)), "{names:?}");
-            assert_eq!(codes, ["copy_inside"]);
+            let (names, warnings) = opened(&[(model, 4), (average, 4)]);
+            assert_eq!(names, ["a.weight", "b.weight", "c.weight", "norm.weight"]);
+            let [copy, unwrapped] = &warnings[..] else { panic!("{warnings:?}") };
+            assert_eq!((copy.0.as_str(), unwrapped.0.as_str()), ("copy_inside", "names_unwrapped"));
+            assert!(unwrapped.1.contains(&format!("`{average}`")), "{}", unwrapped.1);
         }
     }
 
@@ -107,8 +115,8 @@ mod tests {
             [("layers.", 4), ("norms.", 4)],
             [("model.", 4), ("ema_model.", 8)],
         ] {
-            let (names, codes) = opened(&parts);
-            assert_eq!((names.len(), codes.len()), (8, 0), "{parts:?}");
+            let (names, warnings) = opened(&parts);
+            assert_eq!((names.len(), warnings.len()), (8, 0), "{parts:?}");
         }
     }
 }

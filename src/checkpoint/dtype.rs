@@ -10,6 +10,8 @@ pub enum TensorType {
     Known(Dtype),
     /// A type of GGUF that stores values in blocks which share a scale.
     Block(BlockType),
+    /// Codes of a quantisation method with scales of their own, by what people call it: shapes are known, values are not to be had.
+    Packed(&'static str),
     /// A name the format does not define: the tensor is kept, its values are not to be had.
     Unknown(String),
 }
@@ -97,7 +99,7 @@ impl TensorType {
     pub fn bits(&self) -> Option<u64> {
         match self {
             Self::Known(dtype) => Some(dtype.bitsize() as u64),
-            Self::Block(_) | Self::Unknown(_) => None,
+            Self::Block(_) | Self::Packed(_) | Self::Unknown(_) => None,
         }
     }
 
@@ -178,6 +180,7 @@ impl std::fmt::Display for TensorType {
         match self {
             Self::Known(dtype) => write!(formatter, "{dtype}"),
             Self::Block(block) => write!(formatter, "{}", block.name),
+            Self::Packed(method) => write!(formatter, "packed weights ({method})"),
             Self::Unknown(name) => write!(formatter, "{name:?}"),
         }
     }

@@ -12,9 +12,11 @@ pub mod gguf;
 pub mod header;
 pub mod index;
 mod open;
+mod packed;
 mod partial;
 mod read;
 pub mod remote;
+mod wrapped;
 
 use crate::order;
 use crate::report::Warning;
@@ -140,6 +142,13 @@ pub(crate) fn compare_names(a: &str, b: &str) -> Ordering {
     let same = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
     let from = a.as_bytes()[..same].iter().rposition(|byte| *byte == b'.').map_or(0, |dot| dot + 1);
     alphanumeric_sort::compare_str(&a[from..], &b[from..])
+}
+
+impl<S> Checkpoint<S> {
+    /// Brings the catalogue into its order, after names were added or changed.
+    fn sort(&mut self) {
+        order::sort_by(&mut self.tensors, |a, b| compare_names(&a.name, &b.name));
+    }
 }
 
 impl<S: ByteSource> Checkpoint<S> {

@@ -9,7 +9,7 @@ use super::gguf::{self, Split};
 use super::header::Entry;
 use super::index::Index;
 use super::read::{Header, format_of, read_header, sniff};
-use super::{Checkpoint, CheckpointError, Tensor, compare_names, partial};
+use super::{Checkpoint, CheckpointError, Tensor, compare_names, packed, partial, wrapped};
 use crate::order;
 use crate::report::{Warning, WarningCode};
 use crate::source::{ByteSource, Meter, SourceError};
@@ -90,7 +90,14 @@ pub async fn open<S: ByteSource>(
         None => (sources, None),
     };
     let mut checkpoint = catalogue(sources, meter, progress).await?;
+    let declared = checkpoint.configs.iter().find_map(|config| partial::declared(config.scope("")));
+    let names = checkpoint.tensors.iter().map(|tensor| tensor.name.as_str());
+    if let Some(what) = declared.or_else(|| partial::partial(names)) {
+        return Err(CheckpointError::NotACheckpoint(format!("`{}` holds {what}", checkpoint.name)));
+    }
     copies::leave_out(&mut checkpoint);
+    wrapped::unwrap(&mut checkpoint);
+    packed::unpack(&mut checkpoint).await;
     // A step or a snapshot is named with what it is a step of.
     if let Some(folder) = name.filter(|name| Format::of_path(name).is_none()) {
         checkpoint.name = folder;
@@ -101,11 +108,6 @@ pub async fn open<S: ByteSource>(
             checkpoint.shards[0].path()
         );
         checkpoint.warn(WarningCode::FileIgnored, &path, message);
-    }
-    let declared = checkpoint.configs.iter().find_map(|config| partial::declared(config.scope("")));
-    let names = checkpoint.tensors.iter().map(|tensor| tensor.name.as_str());
-    if let Some(what) = declared.or_else(|| partial::partial(names)) {
-        return Err(CheckpointError::NotACheckpoint(format!("`{}` holds {what}", checkpoint.name)));
     }
     Ok(checkpoint)
 }
@@ -197,7 +199,7 @@ async fn catalogue<S: ByteSource>(
     {
         checkpoint.name = file_name(first.path()).to_owned();
     }
-    order::sort_by(&mut checkpoint.tensors, |a, b| compare_names(&a.name, &b.name));
+    checkpoint.sort();
     checkpoint.header_bytes = checkpoint.meter.bytes();
     Ok(checkpoint)
 }

@@ -4,6 +4,27 @@ use super::config::Scope;
 
 const ADAPTER: &str = "an adapter (LoRA or another PEFT method), not a model: its norms are those of the base model; to weigh a LoRA adapter open its base first, then drop the adapter (in a terminal `gammascope adapter BASE ADAPTER`), or merge it (merge_and_unload) and open the result";
 
+/// What names a matrix that is added to a weight: LoRA and its kin, under the names of PEFT, diffusers, kohya and loralib.
+const ADDED: [&str; 12] = [
+    "lora_A",
+    "lora_B",
+    "lora_a",
+    "lora_b",
+    "lora_embedding",
+    "lora_down",
+    "lora_up",
+    "lora.down",
+    "lora.up",
+    "hada_w",
+    "lokr_w",
+    "vera_",
+];
+
+/// Whether a tensor is a matrix of an adapter that adds to a weight.
+pub(super) fn is_added(name: &str) -> bool {
+    ADDED.iter().any(|mark| name.contains(mark))
+}
+
 /// What a GGUF file says it is, when that is no model, and what to do.
 pub(super) fn declared(metadata: Scope<'_>) -> Option<&'static str> {
     match metadata.text("general.type")? {
@@ -19,21 +40,7 @@ pub(super) fn partial<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'stat
     for name in names {
         total += 1;
         let is = |marks: &[&str]| marks.iter().any(|mark| name.contains(mark));
-        adapter += usize::from(is(&[
-            "lora_A",
-            "lora_B",
-            "lora_a",
-            "lora_b",
-            "lora_embedding",
-            "lora_magnitude",
-            "lora_down",
-            "lora_up",
-            "lora.down",
-            "lora.up",
-            "hada_w",
-            "ia3_l",
-            "prompt_embeddings",
-        ]));
+        adapter += usize::from(is_added(name) || is(&["lora_magnitude", "ia3_l", "prompt_embeddings"]));
         optimizer += usize::from(is(&[
             "exp_avg",
             "exp_inf",

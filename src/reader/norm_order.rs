@@ -77,8 +77,24 @@ fn library(view: &View<'_>) -> Option<Order> {
     let pyramid = all(&["layer_norm_1", "layer_norm_2", "query", "key", "value", "dense1", "dense2"]);
     let lens = all(&["ln1", "W_Q", "W_K", "W_V", "W_O"]);
     let litgpt = all(&["norm_1", "proj"]) && (has("fc") || has("fc_1")) && (has("qkv") || has("attn"));
-    (gpt2 || gptj || gpt_neo || clip || open_clip || pyramid || lens || litgpt || vision(view))
+    (gpt2 || gptj || gpt_neo || clip || open_clip || pyramid || lens || litgpt || opt(view) || vision(view))
         .then_some(Order::Pre)
+}
+
+/// OPT: its code makes a final norm beside the embeddings only where the blocks are pre-norm. BART and its kin, which have the same
+/// blocks, call theirs `layer_norm`, or have `layernorm_embedding`.
+fn opt(view: &View<'_>) -> bool {
+    let block =
+        ["self_attn_layer_norm", "final_layer_norm", "q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"];
+    let stack = || view.outside.iter().filter_map(|name| name.strip_suffix(".final_layer_norm"));
+    let beside =
+        |stack: &str, name: &str| view.outside.iter().any(|other| *other == format!("{stack}.{name}"));
+    block.iter().all(|name| view.has_last(name))
+        && stack().any(|stack| {
+            beside(stack, "embed_tokens")
+                && beside(stack, "embed_positions")
+                && !beside(stack, "layernorm_embedding")
+        })
 }
 
 /// timm's ViT and those named like it. timm also has blocks with norms on what the parts give, under the same names;

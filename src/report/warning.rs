@@ -94,6 +94,18 @@ codes! {
     /// The file holds a model and its moving average. Gammascope inspects the average.
     /// If you want the other one, save it to a file of its own.
     CopyInside = "copy_inside",
+    /// Names have parts that a wrapper added (PEFT, FSDP, DDP, torch.compile). Gammascope shows the model's own names.
+    /// Nothing is wrong. To find a tensor in the file, put the named parts back.
+    NamesUnwrapped = "names_unwrapped",
+    /// The file holds an adapter beside the weights that it changes. Gammascope inspects the weights, and the trained copies of modules.
+    /// Merge the adapter to inspect what the model computes.
+    AdapterInside = "adapter_inside",
+    /// Weights are stored packed, with scales of their own. Gammascope counts their readers and parameters by their unpacked shapes.
+    /// Open the unpacked model for what needs the values: writer energy, and runs.
+    WeightsPacked = "weights_packed",
+    /// Weights are packed in a way that does not say their unpacked shapes. Gammascope counts neither their readers nor their parameters.
+    /// Add the model's `config.json`, or open the unpacked model.
+    WeightsUncounted = "weights_uncounted",
     /// Two shards hold a tensor of the same name. Gammascope uses the first.
     /// Check whether the shards belong to one model.
     TensorRepeated = "tensor_repeated",

@@ -221,7 +221,9 @@ fn dead(report: &Report) -> Markup {
     html! {
         section {
             h2 { "Dead parameter directions" }
-            p { "Of " (grouped(dead.readers)) " readers; " (maybe(Some(100.0 * dead.share))) " % of their parameters are free to move." }
+            @if dead.share > 0.0 {
+                p { "Of " (grouped(dead.readers)) " readers; " (maybe(Some(100.0 * dead.share))) " % of their parameters are free to move." }
+            }
             dl.facts { @for (name, count) in classes { div { dt { (name) } dd { (grouped(count)) } } } }
             @if !dead.assumptions.is_empty() { ul { @for assumption in &dead.assumptions { li { (prose(assumption)) } } } }
             @if dead.readers > 0 {

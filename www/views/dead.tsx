@@ -88,8 +88,14 @@ export function Dead({ report }: { report: Report }) {
       <p class="lead">
         Past a site with a kernel direction v, a reader W can move along a vᵀ for any a: one{' '}
         <Word term="dead">direction</Word> for each of its rows. What that changes depends on the norm’s shift and the
-        reader’s bias. Over {counted(totals.readers, 'reader')}, {percent(totals.share)} of the parameters are free to
-        move (<Word term="share">share</Word>).
+        reader’s bias.
+        {totals.share > 0 && (
+          <>
+            {' '}
+            Over {counted(totals.readers, 'reader')}, {percent(totals.share)} of the parameters are free to move (
+            <Word term="share">share</Word>).
+          </>
+        )}
       </p>
       {CLASSES.some((name) => totals[name] > 0) && (
         <div class="proportions" aria-hidden="true">

@@ -259,11 +259,11 @@ fn dead(out: &mut impl Write, report: &Report) -> io::Result<()> {
         }
     }
     writeln!(out, "\n{}", table.trim_fmt())?;
-    writeln!(
-        out,
-        "dead outright or after moving the bias: {:.3} % of these readers' parameters",
-        100.0 * total.share
-    )?;
+    // Where only a tied unembedding was recognised, 0 % would say more than is known.
+    if total.share > 0.0 {
+        let percent = 100.0 * total.share;
+        writeln!(out, "dead outright or after moving the bias: {percent:.3} % of these readers' parameters")?;
+    }
     for assumption in &total.assumptions {
         writeln!(out, "  {QUIET}assumed: {}{QUIET:#}", printable(assumption))?;
     }

@@ -1,0 +1,204 @@
+//! Packed weights as the tensors that they stand for: one tensor of the unpacked shape in place of the codes, scales and zero
+//! points that a quantisation method stores. Nothing is decoded.
+//!
+//! Each method is one entry of [`FORMS`]. A shape that does not follow from the stored shapes is read (bitsandbytes and
+//! compressed-tensors store it), once for all tensors that are alike but for the numbers in their names.
+
+mod forms;
+#[cfg(test)]
+mod tests;
+
+use super::dtype::TensorType;
+use super::{Checkpoint, Format, Tensor, buffer};
+use crate::order;
+use crate::report::WarningCode;
+use crate::source::ByteSource;
+use forms::{FORMS, Form, Shape, Stored};
+use safetensors::Dtype;
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// One weight to be put in the place of what is stored.
+struct Weight {
+    /// The tensor with the codes.
+    codes: usize,
+    /// Its name, unpacked.
+    name: String,
+    form: &'static Form,
+    /// `None` where it is not known.
+    shape: Option<Vec<u64>>,
+    /// Where its shape is to be read.
+    shape_in: Option<usize>,
+    /// What goes with the codes.
+    beside: Vec<usize>,
+}
+
+/// Puts one tensor of the unpacked shape in the place of each packed weight, and says which methods packed them. What is packed in a
+/// way that does not give its shape stays as it is stored, and is named.
+pub(super) async fn unpack<S: ByteSource>(checkpoint: &mut Checkpoint<S>) {
+    if checkpoint.format != Format::Safetensors {
+        return;
+    }
+    let mut weights = find(checkpoint);
+    read_shapes(checkpoint, &mut weights).await;
+    let strange = not_understood(&checkpoint.tensors, &weights);
+    let unknown = weights.iter().filter(|weight| weight.shape.is_none()).map(|weight| weight.codes);
+    let uncounted = order::distinct(strange.iter().copied().chain(unknown));
+    let uncounted: Vec<String> = uncounted.iter().map(|&at| checkpoint.tensors[at].name.clone()).collect();
+    let known = || weights.iter().filter(|weight| weight.shape.is_some());
+    let methods = order::distinct(known().map(|weight| weight.form.method));
+    let counted = known().count();
+    let first = known().next().map(|weight| weight.name.clone());
+    put(checkpoint, weights, strange);
+    if let Some(first) = first {
+        let (are, their) = if counted == 1 { ("weight is", "its") } else { ("weights are", "their") };
+        let message = format!(
+            "{counted} {are} packed ({}): readers and parameters are counted by {their} unpacked shapes. The values are not decoded, so writer energy is not measured on them and the model is not run",
+            methods.join(", ")
+        );
+        checkpoint.warn(WarningCode::WeightsPacked, &first, message);
+    }
+    if let Some(first) = uncounted.first() {
+        let message = format!(
+            "`{first}`{} packed in a way that does not give the unpacked shape: neither readers nor parameters of these are counted. Put the model's config.json beside the weights, or open the unpacked model",
+            match uncounted.len() {
+                1 => " is".to_owned(),
+                more => format!(" and {} more tensors are", more - 1),
+            }
+        );
+        checkpoint.warn(WarningCode::WeightsUncounted, first, message);
+    }
+}
+
+/// The packed weights of a catalogue.
+fn find<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Vec<Weight> {
+    let tensors = &checkpoint.tensors;
+    // Most files have none of the ends that a method needs beside its codes: one look at each name sees that.
+    let marks = order::distinct(FORMS.iter().flat_map(|form| form.needs).map(|end| last(end)));
+    if !tensors.iter().any(|tensor| order::has(&marks, last(&tensor.name))) {
+        return Vec::new();
+    }
+    let by_name: HashMap<&str, usize> =
+        tensors.iter().enumerate().map(|(at, tensor)| (tensor.name.as_str(), at)).collect();
+    let of = |at: usize, form: &'static Form| {
+        let codes = &tensors[at];
+        let stem = codes.name.strip_suffix(form.codes)?;
+        let stored =
+            Stored { tensors, by_name: &by_name, codes, stem, config: checkpoint.config_of(&codes.name) };
+        if !form.needs.iter().all(|end| stored.at(end).is_some()) {
+            return None;
+        }
+        let (shape, shape_in) = match (form.shape)(&stored) {
+            Shape::Known(shape) => (Some(shape), None),
+            Shape::In(at) => (None, Some(at)),
+            Shape::Unknown => (None, None),
+            Shape::Other => return None,
+        };
+        let beside = form.needs.iter().chain(form.beside).filter_map(|end| stored.at(end)).collect();
+        let name = format!("{stem}{}", form.weight);
+        Some(Weight { codes: at, name, form, shape, shape_in, beside })
+    };
+    // No two forms explain the same tensor, and most files have one: the form of the last weight is tried first.
+    let mut usual = &FORMS[0];
+    let mut weights = Vec::new();
+    for at in 0..tensors.len() {
+        let found = of(at, usual).or_else(|| FORMS.iter().find_map(|form| of(at, form)));
+        if let Some(found) = found {
+            usual = found.form;
+            weights.push(found);
+        }
+    }
+    weights
+}
+
+/// The last part of a name, from the last dot or underscore on: what the ends of forms share.
+fn last(name: &str) -> &str {
+    name.rsplit(['.', '_']).next().unwrap_or_default()
+}
+
+/// Reads the shapes that are stored: one of all that are alike but for the numbers in their names.
+async fn read_shapes<S: ByteSource>(checkpoint: &Checkpoint<S>, weights: &mut [Weight]) {
+    let stored = weights.iter().enumerate().filter_map(|(weight, found)| {
+        let at = found.shape_in?;
+        let alike: String = found.name.chars().filter(|letter| !letter.is_ascii_digit()).collect();
+        Some((
+            (alike, checkpoint.tensors[found.codes].shape.clone(), checkpoint.tensors[at].shape.clone()),
+            (weight, at),
+        ))
+    });
+    let groups: Vec<Vec<(usize, usize)>> =
+        order::groups(stored).into_iter().map(|(_, group)| group).collect();
+    let first: Vec<usize> = groups.iter().map(|group| group[0].1).collect();
+    let read = checkpoint.read(&first, |_, _| {}).await;
+    for (group, values) in groups.iter().zip(read) {
+        let shape = values.ok().and_then(|values| shape_of(&values));
+        for (weight, _) in group {
+            weights[*weight].shape.clone_from(&shape);
+        }
+    }
+}
+
+/// A shape from the tensor that holds it: its numbers, or the bytes of a JSON object with the field `shape`.
+fn shape_of(values: &[f64]) -> Option<Vec<u64>> {
+    let numbers: Vec<u64> = if values.len() > MOST_DIMENSIONS {
+        let bytes: Vec<u8> = values.iter().map(|value| *value as u8).collect();
+        let state: Value = serde_json::from_slice(&bytes).ok()?;
+        state.get("shape")?.as_array()?.iter().map(Value::as_u64).collect::<Option<_>>()?
+    } else {
+        values.iter().map(|value| *value as u64).collect()
+    };
+    let elements = numbers.iter().try_fold(1u64, |product, size| product.checked_mul(*size))?;
+    (numbers.len() >= 2 && numbers.len() <= MOST_DIMENSIONS && elements > 0).then_some(numbers)
+}
+
+/// A weight has no more dimensions, and no JSON object with a shape is so short.
+const MOST_DIMENSIONS: usize = 8;
+
+/// Integer matrices with scales beside them that no form explains.
+fn not_understood(tensors: &[Tensor], weights: &[Weight]) -> Vec<usize> {
+    let known = order::distinct(
+        weights.iter().flat_map(|weight| weight.beside.iter().copied().chain([weight.codes])),
+    );
+    let is_integer = |tensor: &Tensor| {
+        let kinds = [Dtype::I8, Dtype::U8, Dtype::I16, Dtype::I32, Dtype::U32];
+        kinds.iter().any(|kind| tensor.dtype == TensorType::Known(*kind)) && tensor.shape.len() >= 2
+    };
+    let has_scales = |at: usize| {
+        let module = tensors[at].name.rsplit_once('.').map_or("", |(module, _)| module);
+        let inside =
+            |other: &&Tensor| other.name.strip_prefix(module).is_some_and(|rest| rest.starts_with('.'));
+        let near =
+            tensors[..at].iter().rev().take_while(inside).chain(tensors[at..].iter().take_while(inside));
+        let mut ends = near.map(|other| &other.name[module.len()..]);
+        ends.any(|end| {
+            ["scale", "absmax", "zero_point", "zeros", "codebook"].iter().any(|mark| end.contains(mark))
+        })
+    };
+    (0..tensors.len())
+        .filter(|at| is_integer(&tensors[*at]) && known.binary_search(at).is_err())
+        .filter(|&at| !buffer::is_buffer(&tensors[at].name, &tensors[at].shape) && has_scales(at))
+        .collect()
+}
+
+/// Puts the weights in their places and takes away what they were stored as, and all of those whose shape is not known.
+fn put<S: ByteSource>(checkpoint: &mut Checkpoint<S>, weights: Vec<Weight>, strange: Vec<usize>) {
+    let mut gone = vec![false; checkpoint.tensors.len()];
+    strange.into_iter().for_each(|at| gone[at] = true);
+    for Weight { codes, name, form, shape, beside, .. } in weights {
+        beside.into_iter().for_each(|at| gone[at] = true);
+        let tensor = &mut checkpoint.tensors[codes];
+        match shape {
+            Some(shape) => {
+                tensor.name = name;
+                tensor.shape = shape;
+                tensor.dtype = TensorType::Packed(form.method);
+            }
+            None => gone[codes] = true,
+        }
+    }
+    if gone.iter().any(|gone| *gone) {
+        let mut gone = gone.into_iter();
+        checkpoint.tensors.retain(|_| !gone.next().unwrap_or_default());
+        checkpoint.sort();
+    }
+}

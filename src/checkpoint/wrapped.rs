@@ -1,0 +1,314 @@
+//! Names as the model's own code has them: without what PEFT, FSDP, DDP, torch.compile and training scripts put into them.
+
+use super::copies::is_average;
+use super::partial::is_added;
+use super::{Checkpoint, Format, Tensor};
+use crate::order;
+use crate::report::WarningCode;
+use crate::source::ByteSource;
+use std::collections::HashSet;
+
+/// Parts of a name that only say how a module is wrapped. They may stand anywhere.
+const INSIDE: [&str; 6] = [
+    "_orig_mod",
+    "_fsdp_wrapped_module",
+    "_fpw_module",
+    "_checkpoint_wrapped_module",
+    "_forward_module",
+    "base_layer",
+];
+
+/// Parts that say the same where all tensors have them at the start of their names: DDP, Lightning, PEFT, nested state dicts.
+const AT_THE_START: [&str; 5] = ["module", "state_dict", "model_state_dict", "model_state", "base_model"];
+
+/// PEFT's trained copy of a module, followed by the adapter's name, and the module that it replaces.
+const TRAINED: &str = "modules_to_save";
+const REPLACED: &str = "original_module";
+
+/// What PyTorch's `torch.nn.utils.parametrize` puts around a tensor: `X.parametrizations.weight.original`.
+const PARAMETRIZED: &str = ".parametrizations.";
+const ORIGINAL: &str = ".original";
+
+/// Names that a warning gives before it only counts them.
+const NAMED: usize = 3;
+
+/// Takes wrappers out of all names, leaves out the modules that a trained copy replaces, and the adapters beside the weights that
+/// they change. A warning says each.
+pub(super) fn unwrap<S: ByteSource>(checkpoint: &mut Checkpoint<S>) {
+    if checkpoint.format != Format::Safetensors {
+        return;
+    }
+    let added = leave_out_adapters(&mut checkpoint.tensors);
+    let (replaced, trained) = leave_out_replaced(&mut checkpoint.tensors);
+    let mut taken = Vec::new();
+    let mut names = without_wrappers(&checkpoint.tensors, &mut taken);
+    without_start(&mut names, &checkpoint.tensors, &mut taken);
+    let distinct: HashSet<&str> = names.iter().map(String::as_str).collect();
+    if !taken.is_empty() && distinct.len() == names.len() {
+        for (tensor, name) in checkpoint.tensors.iter_mut().zip(names) {
+            tensor.name = name;
+        }
+        checkpoint.sort();
+        let place = checkpoint.name.clone();
+        let message = format!(
+            "names are shown as the model's own code has them, without what wrappers add: {}",
+            listed(&order::distinct(taken))
+        );
+        checkpoint.warn(WarningCode::NamesUnwrapped, &place, message);
+    }
+    if let Some(name) = added.first() {
+        let message = format!(
+            "`{name}`{} an adapter beside the weights that it changes: readers and writer energy are those of the weights without it. Merge it (merge_and_unload) to inspect what the model computes",
+            match added.len() {
+                1 => " belongs to".to_owned(),
+                more => format!(" and {} more tensors belong to", more - 1),
+            }
+        );
+        checkpoint.warn(WarningCode::AdapterInside, name, message);
+    }
+    if let Some(name) = replaced.first() {
+        let message = format!(
+            "`{name}`{} left out: the adapter `{trained}` has a trained copy of each (`{TRAINED}`), which the model uses and which is inspected",
+            match replaced.len() {
+                1 => " is".to_owned(),
+                more => format!(" and {} more tensors are", more - 1),
+            }
+        );
+        checkpoint.warn(WarningCode::AdapterInside, name, message);
+    }
+}
+
+/// Leaves out the matrices of adapters that add to a weight; gives their names. What they add to stays: a direction that is dead
+/// in W is dead in W + ΔW. Adapters that scale stay too, as no rule for what reads a norm knows them.
+fn leave_out_adapters(tensors: &mut Vec<Tensor>) -> Vec<String> {
+    let added: Vec<String> =
+        tensors.iter().filter(|tensor| is_added(&tensor.name)).map(|tensor| tensor.name.clone()).collect();
+    // An adapter's own file is none to take them out of.
+    if added.is_empty() || added.len() == tensors.len() {
+        return Vec::new();
+    }
+    tensors.retain(|tensor| !is_added(&tensor.name));
+    added
+}
+
+/// Leaves out what the trained copies of one adapter replace, and those of other adapters; gives the names, and the adapter's.
+fn leave_out_replaced(tensors: &mut Vec<Tensor>) -> (Vec<String>, String) {
+    let trained = |name: &str| {
+        let (stem, rest) = name.split_once(TRAINED)?;
+        let (adapter, _) = rest.strip_prefix('.')?.split_once('.')?;
+        Some((stem.to_owned(), adapter.to_owned()))
+    };
+    let copies: Vec<(String, String)> = tensors.iter().filter_map(|tensor| trained(&tensor.name)).collect();
+    let Some((_, first)) = copies.first() else { return (Vec::new(), String::new()) };
+    let usual = copies.iter().find(|(_, adapter)| adapter == "default");
+    let chosen = usual.map_or(first, |(_, adapter)| adapter).clone();
+    let stems = order::distinct(
+        copies.iter().filter(|(_, adapter)| *adapter == chosen).map(|(stem, _)| stem.clone()),
+    );
+    let is_replaced = |name: &str| match (name.split_once(REPLACED), trained(name)) {
+        (_, Some((_, adapter))) => adapter != chosen,
+        (Some((stem, _)), None) => order::has(&stems, stem),
+        _ => false,
+    };
+    let replaced: Vec<String> =
+        tensors.iter().filter(|tensor| is_replaced(&tensor.name)).map(|tensor| tensor.name.clone()).collect();
+    tensors.retain(|tensor| !is_replaced(&tensor.name));
+    (replaced, chosen)
+}
+
+/// Every name without the parts that only wrap; what was taken away is added to `taken`.
+fn without_wrappers(tensors: &[Tensor], taken: &mut Vec<String>) -> Vec<String> {
+    let wraps = |part: &str| INSIDE.contains(&part) || part == TRAINED || part == REPLACED;
+    let mut names: Vec<String> = Vec::with_capacity(tensors.len());
+    for tensor in tensors {
+        let name = &tensor.name;
+        if !name.split('.').any(wraps) {
+            names.push(name.clone());
+            continue;
+        }
+        let mut kept = Vec::new();
+        let mut parts = name.split('.');
+        while let Some(part) = parts.next() {
+            if part == TRAINED {
+                taken.push(format!("{part}.{}", parts.next().unwrap_or_default()));
+            } else if wraps(part) {
+                taken.push(part.to_owned());
+            } else {
+                kept.push(part);
+            }
+        }
+        names.push(kept.join("."));
+    }
+    let parametrized: Vec<usize> =
+        (0..names.len()).filter(|&at| is_plain_original(&names[at], &tensors[at], tensors)).collect();
+    for at in parametrized {
+        let name = names[at].replacen(PARAMETRIZED, ".", 1);
+        names[at] = name.strip_suffix(ORIGINAL).unwrap_or(&name).to_owned();
+        taken.push("parametrizations….original".to_owned());
+    }
+    names
+}
+
+/// Whether a tensor is a matrix behind a parametrization of which nothing else is left: a norm's scale behind one may act as another
+/// scale, and beside buffers (spectral norm) or parameters of its own a parametrization does more than add.
+fn is_plain_original(name: &str, tensor: &Tensor, tensors: &[Tensor]) -> bool {
+    let Some(stem) = name.strip_suffix(ORIGINAL).filter(|stem| stem.contains(PARAMETRIZED)) else {
+        return false;
+    };
+    let stored = tensor.name.strip_suffix(ORIGINAL).unwrap_or(stem);
+    let beside = |other: &Tensor| {
+        other.name.strip_prefix(stored).is_some_and(|rest| rest.starts_with('.') && rest != ORIGINAL)
+    };
+    tensor.shape.len() > 1 && !tensors.iter().any(beside)
+}
+
+/// Takes wrappers off the start of names where all tensors have them; single numbers (steps, flags) have no say.
+fn without_start(names: &mut [String], tensors: &[Tensor], taken: &mut Vec<String>) {
+    let folder = |name: &str| name.rfind('/').map_or(0, |at| at + 1);
+    let folders = order::groups(
+        names
+            .iter()
+            .enumerate()
+            .filter(|&(at, _)| tensors[at].elements() > 1)
+            .map(|(at, name)| (name[..folder(name)].to_owned(), at)),
+    );
+    for (path, members) in folders {
+        let start = members.iter().map(|&at| &names[at][path.len()..]).reduce(common).unwrap_or_default();
+        // The last part of the common start may be half a part, or a tensor's own name.
+        let Some((start, _)) = start.rsplit_once('.') else { continue };
+        let mut parts = start.split('.').peekable();
+        let mut kept = path.clone();
+        let mut wrappers = Vec::new();
+        while let Some(part) = parts.next() {
+            if AT_THE_START.contains(&part) || is_average(part) {
+                // PEFT's `base_model.model`.
+                let inner = parts.next_if(|next| part == "base_model" && *next == "model");
+                wrappers.push(inner.map_or(format!("{part}."), |inner| format!("{part}.{inner}.")));
+            } else {
+                kept += part;
+                kept.push('.');
+            }
+        }
+        if wrappers.is_empty() {
+            continue;
+        }
+        taken.extend(wrappers);
+        let length = path.len() + start.len() + 1;
+        for at in members {
+            names[at] = format!("{kept}{}", &names[at][length..]);
+        }
+    }
+}
+
+/// What two names have in common at their start.
+fn common<'a>(a: &'a str, b: &'a str) -> &'a str {
+    let same = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    // Two names may differ in the middle of a letter.
+    (0..=same).rev().find_map(|end| a.get(..end)).unwrap_or_default()
+}
+
+fn listed(names: &[String]) -> String {
+    let named: Vec<String> = names.iter().take(NAMED).map(|name| format!("`{name}`")).collect();
+    match names.len().saturating_sub(NAMED) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::open::open;
+    use crate::source::memory::MemorySource;
+    use safetensors::tensor::{Dtype, TensorView};
+
+    /// Names and codes of warnings after opening a file of these tensors.
+    fn opened(tensors: &[(&str, &[usize])]) -> (Vec<String>, Vec<String>) {
+        let bytes = [0; 256];
+        let views = tensors.iter().map(|(name, shape)| {
+            let size = 4 * shape.iter().product::<usize>();
+            ((*name).to_owned(), TensorView::new(Dtype::F32, shape.to_vec(), &bytes[..size]).unwrap())
+        });
+        let file = safetensors::serialize(views, None).unwrap();
+        let source = MemorySource::new("m.safetensors", file);
+        let checkpoint = pollster::block_on(open(vec![source], |_| {})).unwrap();
+        (
+            checkpoint.tensors.iter().map(|tensor| tensor.name.clone()).collect(),
+            checkpoint.warnings.iter().map(|warning| warning.code.as_str().to_owned()).collect(),
+        )
+    }
+
+    #[test]
+    fn names_of_wrapped_modules_are_those_of_the_model() {
+        for (wrapped, plain) in [
+            ("module.layers.0.norm.weight", "layers.0.norm.weight"),
+            ("_orig_mod.module.layers.0.norm.weight", "layers.0.norm.weight"),
+            ("model.module.layers.0.norm.weight", "model.layers.0.norm.weight"),
+            ("state_dict.model.layers.0.norm.weight", "model.layers.0.norm.weight"),
+            ("ema_model.layers.0.norm.weight", "layers.0.norm.weight"),
+            ("base_model.model.model.layers.0.q.base_layer.weight", "model.layers.0.q.weight"),
+            ("layers.0._fsdp_wrapped_module._checkpoint_wrapped_module.q.weight", "layers.0.q.weight"),
+            ("layers.0.q.parametrizations.weight.original", "layers.0.q.weight"),
+            ("layers.0.norm.modules_to_save.tuned.weight", "layers.0.norm.weight"),
+        ] {
+            let other = wrapped.replace("layers.0", "layers.1");
+            let (names, warnings) = opened(&[(wrapped, &[2, 2]), (&other, &[2, 2])]);
+            assert_eq!(names, [plain.to_owned(), plain.replace("layers.0", "layers.1")]);
+            assert_eq!(warnings, ["names_unwrapped"], "{wrapped}");
+        }
+    }
+
+    #[test]
+    fn numbers_beside_a_model_do_not_keep_its_wrapper() {
+        let (names, _) = opened(&[
+            ("ema_model.a.weight", &[2, 2]),
+            ("ema_model.b.weight", &[2]),
+            ("initted", &[]),
+            ("step", &[1]),
+        ]);
+        assert_eq!(names, ["a.weight", "b.weight", "initted", "step"]);
+    }
+
+    #[test]
+    fn a_word_that_not_all_names_begin_with_is_part_of_the_name() {
+        for tensors in [
+            [("module.a.weight", &[2, 2][..]), ("head.weight", &[2, 2][..])],
+            [("modules.a.weight", &[2, 2][..]), ("modules.b.weight", &[2, 2][..])],
+            // Both would be called `a.weight`.
+            [("a._orig_mod.weight", &[2, 2][..]), ("a.weight", &[2, 2][..])],
+        ] {
+            let (names, warnings) = opened(&tensors);
+            assert_eq!(names.len(), 2);
+            assert!(tensors.iter().all(|(name, _)| names.iter().any(|known| known == name)), "{names:?}");
+            assert!(warnings.is_empty(), "{names:?}: {warnings:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_trained_copy_replaces_is_left_out_and_the_adapter_too() {
+        let (names, warnings) = opened(&[
+            ("base_model.model.norm.original_module.weight", &[2]),
+            ("base_model.model.norm.modules_to_save.default.weight", &[2]),
+            ("base_model.model.norm.modules_to_save.other.weight", &[2]),
+            ("base_model.model.q.base_layer.weight", &[2, 2]),
+            ("base_model.model.q.lora_A.default.weight", &[1, 2]),
+            ("base_model.model.q.lora_B.default.weight", &[2, 1]),
+            ("base_model.model.head.original_module.weight", &[4, 2]),
+        ]);
+        assert_eq!(names, ["head.weight", "norm.weight", "q.weight"]);
+        assert_eq!(warnings, ["names_unwrapped", "adapter_inside", "adapter_inside"]);
+    }
+
+    #[test]
+    fn a_scale_or_a_matrix_beside_buffers_stays_behind_its_parametrization() {
+        for tensors in [
+            [("norm.parametrizations.weight.original", &[2][..]), ("a.weight", &[2][..])],
+            [
+                ("q.parametrizations.weight.original", &[2, 2][..]),
+                ("q.parametrizations.weight.0._u", &[2][..]),
+            ],
+        ] {
+            let (names, _) = opened(&tensors);
+            assert!(names.iter().any(|name| name.ends_with(".original")), "{names:?}");
+        }
+    }
+}
