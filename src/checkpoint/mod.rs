@@ -121,8 +121,10 @@ pub struct Checkpoint<S> {
     pub shards: Vec<S>,
     /// Shards that were promised and not given.
     pub missing_shards: Vec<String>,
-    /// Every tensor, sorted by name with numbers in their numeric order.
+    /// Every tensor, sorted by name with numbers in their numeric order. Names are those of the model's own code.
     pub tensors: Vec<Tensor>,
+    /// Names that a wrapper changed, each with the one in the file. Sorted.
+    stored_names: Vec<(String, String)>,
     /// Configurations, each for the part of the catalogue below its prefix.
     pub configs: Vec<Config>,
     /// `tokenizer.json`, which is not read unless it is asked for.
@@ -145,6 +147,11 @@ pub(crate) fn compare_names(a: &str, b: &str) -> Ordering {
 }
 
 impl<S> Checkpoint<S> {
+    /// The name that a tensor has in the file: [`Tensor::name`], unless a wrapper changed it.
+    pub fn stored_name<'a>(&'a self, name: &'a str) -> &'a str {
+        order::value_of(&self.stored_names, name).map_or(name, String::as_str)
+    }
+
     /// Brings the catalogue into its order, after names were added or changed.
     fn sort(&mut self) {
         order::sort_by(&mut self.tensors, |a, b| compare_names(&a.name, &b.name));

@@ -96,8 +96,8 @@ pub async fn open<S: ByteSource>(
         return Err(CheckpointError::NotACheckpoint(format!("`{}` holds {what}", checkpoint.name)));
     }
     copies::leave_out(&mut checkpoint);
-    wrapped::unwrap(&mut checkpoint);
     packed::unpack(&mut checkpoint).await;
+    wrapped::unwrap(&mut checkpoint);
     // A step or a snapshot is named with what it is a step of.
     if let Some(folder) = name.filter(|name| Format::of_path(name).is_none()) {
         checkpoint.name = folder;
@@ -171,6 +171,7 @@ async fn catalogue<S: ByteSource>(
         shards: Vec::new(),
         missing_shards: Vec::new(),
         tensors: Vec::new(),
+        stored_names: Vec::new(),
         configs: Vec::new(),
         tokenizer,
         warnings: Vec::new(),

@@ -29,32 +29,27 @@ const REPLACED: &str = "original_module";
 const PARAMETRIZED: &str = ".parametrizations.";
 const ORIGINAL: &str = ".original";
 
-/// Names that a warning gives before it only counts them.
-const NAMED: usize = 3;
-
-/// Takes wrappers out of all names, leaves out the modules that a trained copy replaces, and the adapters beside the weights that
-/// they change. A warning says each.
+/// Takes wrappers out of all names ([`Checkpoint::stored_name`] keeps what the file has), leaves out the modules that a trained copy
+/// replaces, and the adapters beside the weights that they change. A warning says what is left out.
 pub(super) fn unwrap<S: ByteSource>(checkpoint: &mut Checkpoint<S>) {
     if checkpoint.format != Format::Safetensors {
         return;
     }
     let added = leave_out_adapters(&mut checkpoint.tensors);
     let (replaced, trained) = leave_out_replaced(&mut checkpoint.tensors);
-    let mut taken = Vec::new();
-    let mut names = without_wrappers(&checkpoint.tensors, &mut taken);
-    without_start(&mut names, &checkpoint.tensors, &mut taken);
+    let mut names = without_wrappers(&checkpoint.tensors);
+    without_start(&mut names, &checkpoint.tensors);
     let distinct: HashSet<&str> = names.iter().map(String::as_str).collect();
-    if !taken.is_empty() && distinct.len() == names.len() {
-        for (tensor, name) in checkpoint.tensors.iter_mut().zip(names) {
-            tensor.name = name;
-        }
+    // Two tensors must not become one.
+    if distinct.len() == names.len() {
+        let renamed = checkpoint.tensors.iter_mut().zip(names).filter(|(tensor, name)| tensor.name != *name);
+        let mut stored: Vec<(String, String)> =
+            renamed.map(|(tensor, name)| (name.clone(), std::mem::replace(&mut tensor.name, name))).collect();
+        order::sort_by(&mut stored, |a, b| a.0.cmp(&b.0));
+        checkpoint.stored_names = stored;
+    }
+    if !checkpoint.stored_names.is_empty() {
         checkpoint.sort();
-        let place = checkpoint.name.clone();
-        let message = format!(
-            "names are shown as the model's own code has them, without what wrappers add: {}",
-            listed(&order::distinct(taken))
-        );
-        checkpoint.warn(WarningCode::NamesUnwrapped, &place, message);
     }
     if let Some(name) = added.first() {
         let message = format!(
@@ -116,8 +111,8 @@ fn leave_out_replaced(tensors: &mut Vec<Tensor>) -> (Vec<String>, String) {
     (replaced, chosen)
 }
 
-/// Every name without the parts that only wrap; what was taken away is added to `taken`.
-fn without_wrappers(tensors: &[Tensor], taken: &mut Vec<String>) -> Vec<String> {
+/// Every name without the parts that only wrap.
+fn without_wrappers(tensors: &[Tensor]) -> Vec<String> {
     let wraps = |part: &str| INSIDE.contains(&part) || part == TRAINED || part == REPLACED;
     let mut names: Vec<String> = Vec::with_capacity(tensors.len());
     for tensor in tensors {
@@ -130,10 +125,8 @@ fn without_wrappers(tensors: &[Tensor], taken: &mut Vec<String>) -> Vec<String> 
         let mut parts = name.split('.');
         while let Some(part) = parts.next() {
             if part == TRAINED {
-                taken.push(format!("{part}.{}", parts.next().unwrap_or_default()));
-            } else if wraps(part) {
-                taken.push(part.to_owned());
-            } else {
+                parts.next(); // the adapter's name
+            } else if !wraps(part) {
                 kept.push(part);
             }
         }
@@ -144,7 +137,6 @@ fn without_wrappers(tensors: &[Tensor], taken: &mut Vec<String>) -> Vec<String> 
     for at in parametrized {
         let name = names[at].replacen(PARAMETRIZED, ".", 1);
         names[at] = name.strip_suffix(ORIGINAL).unwrap_or(&name).to_owned();
-        taken.push("parametrizations….original".to_owned());
     }
     names
 }
@@ -163,39 +155,34 @@ fn is_plain_original(name: &str, tensor: &Tensor, tensors: &[Tensor]) -> bool {
 }
 
 /// Takes wrappers off the start of names where all tensors have them; single numbers (steps, flags) have no say.
-fn without_start(names: &mut [String], tensors: &[Tensor], taken: &mut Vec<String>) {
+fn without_start(names: &mut [String], tensors: &[Tensor]) {
     let folder = |name: &str| name.rfind('/').map_or(0, |at| at + 1);
-    let folders = order::groups(
-        names
-            .iter()
-            .enumerate()
-            .filter(|&(at, _)| tensors[at].elements() > 1)
-            .map(|(at, name)| (name[..folder(name)].to_owned(), at)),
-    );
+    let folders =
+        order::groups(names.iter().enumerate().map(|(at, name)| (name[..folder(name)].to_owned(), at)));
     for (path, members) in folders {
-        let start = members.iter().map(|&at| &names[at][path.len()..]).reduce(common).unwrap_or_default();
+        let says = members.iter().filter(|&&at| tensors[at].elements() > 1);
+        let start = says.map(|&at| &names[at][path.len()..]).reduce(common).unwrap_or_default();
         // The last part of the common start may be half a part, or a tensor's own name.
         let Some((start, _)) = start.rsplit_once('.') else { continue };
         let mut parts = start.split('.').peekable();
         let mut kept = path.clone();
-        let mut wrappers = Vec::new();
         while let Some(part) = parts.next() {
             if AT_THE_START.contains(&part) || is_average(part) {
                 // PEFT's `base_model.model`.
-                let inner = parts.next_if(|next| part == "base_model" && *next == "model");
-                wrappers.push(inner.map_or(format!("{part}."), |inner| format!("{part}.{inner}.")));
+                parts.next_if(|next| part == "base_model" && *next == "model");
             } else {
                 kept += part;
                 kept.push('.');
             }
         }
-        if wrappers.is_empty() {
+        if kept.len() > path.len() + start.len() {
             continue;
         }
-        taken.extend(wrappers);
-        let length = path.len() + start.len() + 1;
+        let whole = format!("{path}{start}.");
         for at in members {
-            names[at] = format!("{kept}{}", &names[at][length..]);
+            if let Some(rest) = names[at].strip_prefix(&whole) {
+                names[at] = format!("{kept}{rest}");
+            }
         }
     }
 }
@@ -205,14 +192,6 @@ fn common<'a>(a: &'a str, b: &'a str) -> &'a str {
     let same = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
     // Two names may differ in the middle of a letter.
     (0..=same).rev().find_map(|end| a.get(..end)).unwrap_or_default()
-}
-
-fn listed(names: &[String]) -> String {
-    let named: Vec<String> = names.iter().take(NAMED).map(|name| format!("`{name}`")).collect();
-    match names.len().saturating_sub(NAMED) {
-        0 => named.join(", "),
-        more => format!("{} and {more} more", named.join(", ")),
-    }
 }
 
 #[cfg(test)]
@@ -253,7 +232,7 @@ mod tests {
             let other = wrapped.replace("layers.0", "layers.1");
             let (names, warnings) = opened(&[(wrapped, &[2, 2]), (&other, &[2, 2])]);
             assert_eq!(names, [plain.to_owned(), plain.replace("layers.0", "layers.1")]);
-            assert_eq!(warnings, ["names_unwrapped"], "{wrapped}");
+            assert!(warnings.is_empty(), "{wrapped}: {warnings:?}");
         }
     }
 
@@ -262,10 +241,11 @@ mod tests {
         let (names, _) = opened(&[
             ("ema_model.a.weight", &[2, 2]),
             ("ema_model.b.weight", &[2]),
+            ("ema_model.c.scalar", &[1]),
             ("initted", &[]),
             ("step", &[1]),
         ]);
-        assert_eq!(names, ["a.weight", "b.weight", "initted", "step"]);
+        assert_eq!(names, ["a.weight", "b.weight", "c.scalar", "initted", "step"]);
     }
 
     #[test]
@@ -295,7 +275,7 @@ mod tests {
             ("base_model.model.head.original_module.weight", &[4, 2]),
         ]);
         assert_eq!(names, ["head.weight", "norm.weight", "q.weight"]);
-        assert_eq!(warnings, ["names_unwrapped", "adapter_inside", "adapter_inside"]);
+        assert_eq!(warnings, ["adapter_inside", "adapter_inside"]);
     }
 
     #[test]

@@ -74,21 +74,25 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
             model,
             norms,
             dead_parameters,
-            writers: self.streams.reports(&checkpoint.tensors),
+            writers: self.streams.reports(checkpoint),
             verification: self.verification.cloned(),
             warnings: self.warnings,
             shared: None,
         };
         let shifts =
             stored.iter().map(|stored| stored.shift.as_ref().and_then(|shift| shift.clone().ok())).collect();
-        Inspection { report, scales, shifts }
+        let own_names = self.sites.iter().map(|site| site.name.clone()).collect();
+        Inspection { report, scales, shifts, own_names }
     }
 
     fn site(&mut self, site: &NormSite, stored: &Stored, judged: &Judged) -> (NormReport, Option<Scale>) {
         let config = self.config(&site.name);
         let scope = config.map(|config| config.scope(&site.name));
-        let tensors = &self.checkpoint.tensors;
-        let name_of = |index: Option<usize>| index.map(|index| tensors[index].name.clone());
+        let checkpoint = self.checkpoint;
+        let name_of = |index: Option<usize>| {
+            index.map(|index| checkpoint.stored_name(&checkpoint.tensors[index].name).to_owned())
+        };
+        let name = self.stored_name(site).to_owned();
         let (raw, scale_problem) = split(stored.scale.as_ref());
         let (shift, shift_problem) = split(stored.shift.as_ref());
         let verdict = judged.verdict;
@@ -102,7 +106,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
         };
         let problem = scale_problem.or(not_finite).or(shift_problem);
         if let Some(message) = &problem {
-            self.warn(WarningCode::ScaleUnusable, &site.name, format!("{message}. The other sites go on"));
+            self.warn(WarningCode::ScaleUnusable, &name, format!("{message}. The other sites go on"));
         }
         // One direction for all heads would be wrong for each of them.
         let scale = scale.filter(|_| !site.per_head);
@@ -116,7 +120,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
             _ => self.readers.readers(site, self.sites, config),
         };
         let report = NormReport {
-            name: site.name.clone(),
+            name,
             scale: name_of(site.scale),
             shift: name_of(site.shift),
             width: site.width,
@@ -130,13 +134,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
             alternatives: evidence::alternatives(verdict.posterior),
             evidence: evidence::reports(&judged.pieces),
             settle: self.settle(site, judged),
-            readers: reader_reports(
-                &self.checkpoint.tensors,
-                kernel.as_ref(),
-                site.shift.is_some(),
-                shift,
-                &readers,
-            ),
+            readers: reader_reports(checkpoint, kernel.as_ref(), site.shift.is_some(), shift, &readers),
             kernel: kernel_report(scale.as_ref(), kernel.as_ref(), verdict.kind),
             reader_note: readers.note,
             problem,
@@ -147,7 +145,9 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
     fn model(&self, norms: &[NormReport], dead: &DeadParameters) -> ModelSummary {
         let verdict = sentence::model_verdict(norms);
         let final_norm = sentence::final_norm(norms);
-        let config = self.config(final_norm.map_or("", |norm| norm.name.as_str()));
+        let site =
+            final_norm.and_then(|norm| self.sites.iter().find(|site| self.stored_name(site) == norm.name));
+        let config = self.config(site.map_or("", |site| site.name.as_str()));
         ModelSummary {
             family: config.and_then(Config::family).map(str::to_owned),
             verdict,

@@ -1,6 +1,6 @@
 //! Dead parameter directions, reader by reader and summed.
 
-use crate::checkpoint::Tensor;
+use crate::checkpoint::Checkpoint;
 use crate::kernel::dead::{self, Classes};
 use crate::kernel::direction::Kernel;
 use crate::reader::{self, Readers};
@@ -8,8 +8,8 @@ use crate::report::{DeadDirections, DeadParameters, KernelForm, NormReport, Read
 
 /// The readers of one site with their dead directions. `has_shift` tells of a shift even when its values could not be
 /// read: it is then taken as one that matters.
-pub(super) fn reader_reports(
-    tensors: &[Tensor],
+pub(super) fn reader_reports<S>(
+    checkpoint: &Checkpoint<S>,
     kernel: Option<&Kernel>,
     has_shift: bool,
     shift: Option<&[f64]>,
@@ -21,13 +21,14 @@ pub(super) fn reader_reports(
         .found
         .iter()
         .map(|reader| {
-            let tensor = &tensors[reader.weight];
+            let tensor = &checkpoint.tensors[reader.weight];
+            let stored = |name| checkpoint.stored_name(name).to_owned();
             ReaderReport {
-                name: tensor.name.clone(),
+                name: stored(&tensor.name),
                 used_as: reader.used_as,
                 rows: reader.rows,
                 parameters: tensor.elements(),
-                bias: reader.bias.map(|bias| tensors[bias].name.clone()),
+                bias: reader.bias.map(|bias| stored(&checkpoint.tensors[bias].name)),
                 dead: kernel
                     .map_or_else(DeadDirections::default, |kernel| dead_directions(kernel, meets, reader)),
                 assumed: reader.assumed.clone(),

@@ -57,7 +57,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
             writers: self.streams.of(site),
             no_writers: self.streams.why_not(),
             loss: self.loss(),
-            measured: self.measured(&site.name),
+            measured: self.measured(self.stored_name(site)),
         };
         let pieces = evidence::collect(&witness);
         let centred = witness.measured.is_none()

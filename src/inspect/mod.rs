@@ -65,6 +65,8 @@ pub struct Inspection {
     pub scales: Vec<Option<Scale>>,
     /// β of each site, where it has one that could be read.
     pub shifts: Vec<Option<Vec<f64>>>,
+    /// Name of each site as the model's own code has it. The report has the file's, which differ where a wrapper changed them.
+    pub own_names: Vec<String>,
 }
 
 /// An inspected checkpoint that is still open.

@@ -56,6 +56,19 @@ impl<'a, S: ByteSource> ReportBuilder<'a, S> {
         self.checkpoint.config_of(name).filter(|config| !self.foreign_configs.contains(&config.path.as_str()))
     }
 
+    /// A site's name in the file: that of its scale there, without what names the scale inside the norm.
+    pub(super) fn stored_name(&self, site: &'a NormSite) -> &'a str {
+        let Some(scale) = site.scale.map(|index| self.checkpoint.tensors[index].name.as_str()) else {
+            return &site.name;
+        };
+        let stored = self.checkpoint.stored_name(scale);
+        let inside = scale.strip_prefix(site.name.as_str());
+        inside
+            .filter(|_| stored != scale)
+            .and_then(|inside| stored.strip_suffix(inside))
+            .unwrap_or(&site.name)
+    }
+
     pub(super) fn warn(&mut self, code: WarningCode, place: &str, message: String) {
         self.warnings.push(Warning::new(code, place, message));
     }

@@ -1,6 +1,6 @@
 //! What sampled weights say about the streams they write.
 
-use crate::checkpoint::Tensor;
+use crate::checkpoint::Checkpoint;
 use crate::kernel::energy::{self, Energy};
 use crate::norm::NormSite;
 use crate::norm::evidence::Stream;
@@ -103,9 +103,9 @@ impl Streams {
         self.refused
     }
 
-    pub(super) fn reports(&self, tensors: &[Tensor]) -> Vec<WriterReport> {
+    pub(super) fn reports<S>(&self, checkpoint: &Checkpoint<S>) -> Vec<WriterReport> {
         let report = |(sampled, energy): &(Sampled, Energy)| WriterReport {
-            name: tensors[sampled.writer.tensor].name.clone(),
+            name: checkpoint.stored_name(&checkpoint.tensors[sampled.writer.tensor].name).to_owned(),
             stack: sampled.writer.stack.clone(),
             block: sampled.writer.block,
             part: sampled.writer.part,

@@ -226,13 +226,12 @@ fn recognise_releases(tensors: &[Tensor], sites: &mut [NormSite]) {
     }
 }
 
-/// What FSDP, activation checkpointing and torch.compile wrap modules in.
-pub(crate) const WRAPPERS: [&str; 3] = ["_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_orig_mod"];
-
-/// A tensor's name inside its block, numbers as N, wrappers left out.
+/// A tensor's name inside its block, numbers as N.
 fn inside(name: &str) -> String {
     let path = Path::new(name);
-    let own = path.inside().iter().filter(|part| !WRAPPERS.contains(part));
-    let parts = own.map(|part| if part.bytes().all(|byte| byte.is_ascii_digit()) { "N" } else { part });
+    let parts = path
+        .inside()
+        .iter()
+        .map(|&part| if part.bytes().all(|byte| byte.is_ascii_digit()) { "N" } else { part });
     parts.collect::<Vec<_>>().join(".")
 }

@@ -25,7 +25,6 @@ pub mod unnamed;
 pub mod verdict;
 
 pub use find::find;
-pub(crate) use layout::WRAPPERS;
 pub(crate) use names::names_a_norm;
 pub use registry::Knowledge;
 pub use site::{NormSite, Place};

@@ -7,8 +7,7 @@ use crate::order;
 
 /// A tensor's name inside its block (or its whole name, outside), with numbers as N: what is alike is called alike.
 pub(super) fn numberless(name: &str) -> String {
-    let parts = name.split(['.', '/']).filter(|part| !norm::WRAPPERS.contains(part));
-    let parts = parts.map(|part| {
+    let parts = name.split(['.', '/']).map(|part| {
         let number = part == "#" || !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
         // NLLB writes expert_3.
         let expert = part.strip_prefix("expert_").is_some_and(|end| end.parse::<u32>().is_ok());

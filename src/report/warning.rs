@@ -94,9 +94,6 @@ codes! {
     /// The file holds a model and its moving average. Gammascope inspects the average.
     /// If you want the other one, save it to a file of its own.
     CopyInside = "copy_inside",
-    /// Names have parts that a wrapper added (PEFT, FSDP, DDP, torch.compile). Gammascope shows the model's own names.
-    /// Nothing is wrong. To find a tensor in the file, put the named parts back.
-    NamesUnwrapped = "names_unwrapped",
     /// The file holds an adapter beside the weights that it changes. Gammascope inspects the weights, and the trained copies of modules.
     /// Merge the adapter to inspect what the model computes.
     AdapterInside = "adapter_inside",

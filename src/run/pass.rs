@@ -48,10 +48,12 @@ impl Sample {
         match seen {
             Seen::Norm { site, width, before_scale, output } => {
                 let report = &inspection.report;
-                if sites == Sites::Final && report.model.final_norm.as_deref() != Some(site) {
+                let index = inspection.own_names.iter().position(|name| name == site)?;
+                if sites == Sites::Final
+                    && report.model.final_norm.as_ref() != Some(&report.norms[index].name)
+                {
                     return None;
                 }
-                let index = report.norms.iter().position(|norm| norm.name == site)?;
                 Some(Self::Site(
                     index,
                     of_f32(site, width, output.to_vec()),

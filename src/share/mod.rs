@@ -125,7 +125,8 @@ impl Shared {
             .map(|(norm, sketch)| sketch.as_ref()?.scale(norm.width, &norm.kernel.coordinates))
             .collect();
         let shifts = self.report.norms.iter().map(|_| None).collect();
-        Inspection { report: self.report, scales, shifts }
+        let own_names = self.report.norms.iter().map(|norm| norm.name.clone()).collect();
+        Inspection { report: self.report, scales, shifts, own_names }
     }
 }
 
