@@ -27,5 +27,6 @@ mod real_forward;
 mod real_models;
 mod remote;
 mod share;
+mod stored_forms;
 mod text;
 mod which_norm;

@@ -1,0 +1,281 @@
+//! One network in the forms that people store it in, wrapped and packed: its norms, readers and parameters are the same in each.
+
+use gammascope::inspect::inspect;
+use gammascope::report::{NormKind, NormReport, Report, ScaleConvention};
+use gammascope::source::memory::MemorySource;
+use half::bf16;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::fs;
+
+/// Models with and without biases, fused and separate projections, maps stored outputs × inputs and inputs × outputs.
+const MODELS: [&str; 8] = ["bert", "gpt2", "opt", "gpt_neox", "bloom", "phi", "llama", "gemma3"];
+
+/// A tensor that is written: name, type, shape, bytes.
+type Stored = (String, Dtype, Vec<usize>, Vec<u8>);
+
+fn model(name: &str) -> (Vec<Stored>, Vec<u8>) {
+    let folder = format!("tests/forward/{name}");
+    let bytes = fs::read(format!("{folder}/model.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let tensors = file
+        .tensors()
+        .into_iter()
+        .map(|(name, tensor)| (name, tensor.dtype(), tensor.shape().to_vec(), tensor.data().to_vec()));
+    (tensors.collect(), fs::read(format!("{folder}/config.json")).unwrap())
+}
+
+fn report(tensors: &[Stored], config: Vec<u8>) -> Report {
+    let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
+        (name.as_str(), TensorView::new(*dtype, shape.clone(), bytes).unwrap())
+    });
+    let file = safetensors::serialize(views, None).unwrap();
+    let sources =
+        vec![MemorySource::new("model.safetensors", file), MemorySource::new("config.json", config)];
+    pollster::block_on(inspect(sources, |_| {})).unwrap().report
+}
+
+/// What must not depend on how a network is stored.
+fn facts(report: &Report) -> (Vec<(NormKind, u64)>, [u64; 4], u64) {
+    let dead = &report.dead_parameters;
+    let mut norms: Vec<(NormKind, u64)> = report.norms.iter().map(|norm| (norm.kind, norm.width)).collect();
+    norms.sort_by_key(|(kind, width)| (format!("{kind:?}"), *width));
+    (
+        norms,
+        [dead.outright, dead.with_bias_shift, dead.constant_shift, dead.tied],
+        report.checkpoint.parameters,
+    )
+}
+
+fn codes(report: &Report) -> Vec<&str> {
+    report.warnings.iter().map(|warning| warning.code.as_str()).collect()
+}
+
+/// A linear map inside a block: the ones that people pack and adapt.
+fn is_map(name: &str, shape: &[usize]) -> bool {
+    shape.len() == 2 && name.ends_with(".weight") && name.split('.').any(|part| part.parse::<u32>().is_ok())
+}
+
+#[test]
+fn names_of_wrapped_models_change_nothing() {
+    let wrap: [(&str, fn(&str) -> String); 6] = [
+        ("DDP", |name| format!("module.{name}")),
+        ("a compiled module under DDP", |name| format!("_orig_mod.module.{name}")),
+        ("FSDP", |name| {
+            let parts: Vec<&str> = name.split('.').collect();
+            let wrapped = parts.iter().map(|part| match part.parse::<u32>() {
+                Ok(number) => format!("{number}._fsdp_wrapped_module"),
+                Err(_) => (*part).to_owned(),
+            });
+            format!("_fsdp_wrapped_module.{}", wrapped.collect::<Vec<_>>().join("."))
+        }),
+        ("PEFT", |name| match name.rsplit_once('.') {
+            Some((module, leaf)) if module.ends_with("proj") || module.ends_with("query") => {
+                format!("base_model.model.{module}.base_layer.{leaf}")
+            }
+            _ => format!("base_model.model.{name}"),
+        }),
+        ("a moving average", |name| format!("ema_model.{name}")),
+        ("a nested state", |name| format!("model_state_dict.module.{name}")),
+    ];
+    for family in MODELS {
+        let (tensors, config) = model(family);
+        let plain = report(&tensors, config.clone());
+        for (what, wrap) in wrap {
+            let wrapped: Vec<Stored> = tensors
+                .iter()
+                .map(|(name, dtype, shape, bytes)| (wrap(name), *dtype, shape.clone(), bytes.clone()))
+                .chain([("step".to_owned(), Dtype::F32, vec![], vec![0; 4])])
+                .collect();
+            let found = report(&wrapped, config.clone());
+            let (norms, dead, parameters) = facts(&plain);
+            assert_eq!(facts(&found), (norms, dead, parameters + 1), "{family} as {what}");
+            // Names are those of the file.
+            for norm in &found.norms {
+                let scale = norm.scale.as_deref().unwrap();
+                assert!(wrapped.iter().any(|(name, ..)| name == scale), "{family} as {what}: {scale}");
+                assert!(scale.starts_with(&norm.name), "{family} as {what}: {scale}, {}", norm.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_adapter_beside_its_weights_and_trained_copies_leave_the_readers_as_they_are() {
+    for family in MODELS {
+        let (tensors, config) = model(family);
+        let plain = report(&tensors, config.clone());
+        let mut state: Vec<Stored> = Vec::new();
+        for (name, dtype, shape, bytes) in tensors {
+            let (module, leaf) = name.rsplit_once('.').unwrap_or(("", &name));
+            let module = format!("base_model.model.{module}");
+            if is_map(&name, &shape) {
+                let (rank, [outer, inner]) = (2, [shape[0], shape[1]]);
+                let zeros = |count: usize| vec![0; 4 * count];
+                state.push((
+                    format!("{module}.lora_A.tuned.weight"),
+                    Dtype::F32,
+                    vec![rank, inner],
+                    zeros(rank * inner),
+                ));
+                state.push((
+                    format!("{module}.lora_B.tuned.weight"),
+                    Dtype::F32,
+                    vec![outer, rank],
+                    zeros(rank * outer),
+                ));
+                state.push((format!("{module}.base_layer.{leaf}"), dtype, shape, bytes));
+            } else if plain
+                .norms
+                .iter()
+                .any(|norm| norm.scale.as_ref() == Some(&name) || norm.shift.as_ref() == Some(&name))
+            {
+                // What was trained is twice what it replaces.
+                let trained = bytes.chunks_exact(2).flat_map(|value| {
+                    (bf16::from_le_bytes([value[0], value[1]]) * bf16::from_f32(2.0)).to_le_bytes()
+                });
+                let copy = trained.collect();
+                state.push((format!("{module}.original_module.{leaf}"), dtype, shape.clone(), bytes));
+                state.push((format!("{module}.modules_to_save.tuned.{leaf}"), dtype, shape, copy));
+            } else {
+                state.push((format!("{module}.{leaf}"), dtype, shape, bytes));
+            }
+        }
+        let found = report(&state, config);
+        assert_eq!(facts(&found), facts(&plain), "{family}");
+        assert_eq!(codes(&found), ["adapter_inside", "adapter_inside"], "{family}");
+        for (found, plain) in found.norms.iter().zip(&plain.norms) {
+            assert!(found.scale.as_ref().unwrap().contains(".modules_to_save.tuned."), "{:?}", found.scale);
+            if plain.scale_convention == ScaleConvention::Weight {
+                let median = |norm: &NormReport| norm.kernel.scale_median_abs.unwrap();
+                assert_eq!(median(found), 2.0 * median(plain), "{family}");
+            }
+        }
+    }
+}
+
+/// The tensors of a map of `outputs` × `inputs` whose module is `stem`, as a method stores it.
+type Pack = fn(stem: &str, outputs: usize, inputs: usize) -> Vec<Stored>;
+
+fn stored(name: String, dtype: Dtype, shape: &[usize]) -> Stored {
+    let bytes = vec![1; shape.iter().product::<usize>() * dtype.bitsize() / 8];
+    (name, dtype, shape.to_vec(), bytes)
+}
+
+#[test]
+fn packed_weights_count_as_they_do_unpacked() {
+    let methods: [(&str, &str, Pack); 8] = [
+        ("bitsandbytes, 4 bit", "{}", |stem, outputs, inputs| {
+            let state = format!(r#"{{"quant_type":"fp4","shape":[{outputs}, {inputs}],"dtype":"bfloat16"}}"#)
+                .into_bytes();
+            vec![
+                stored(format!("{stem}.weight"), Dtype::U8, &[outputs * inputs / 2, 1]),
+                stored(format!("{stem}.weight.absmax"), Dtype::U8, &[outputs * inputs / 64]),
+                stored(format!("{stem}.weight.nested_absmax"), Dtype::F32, &[1]),
+                (format!("{stem}.weight.quant_state.bitsandbytes__fp4"), Dtype::U8, vec![state.len()], state),
+            ]
+        }),
+        ("bitsandbytes, 8 bit", "{}", |stem, outputs, inputs| {
+            vec![
+                stored(format!("{stem}.weight"), Dtype::I8, &[outputs, inputs]),
+                stored(format!("{stem}.SCB"), Dtype::F32, &[outputs]),
+            ]
+        }),
+        (
+            "GPTQ, 8 bit",
+            r#"{"quantization_config":{"quant_method":"gptq","bits":8}}"#,
+            |stem, outputs, inputs| {
+                vec![
+                    stored(format!("{stem}.qweight"), Dtype::I32, &[inputs / 4, outputs]),
+                    stored(format!("{stem}.qzeros"), Dtype::I32, &[1, outputs / 4]),
+                    stored(format!("{stem}.scales"), Dtype::F16, &[1, outputs]),
+                ]
+            },
+        ),
+        ("AWQ", "{}", |stem, outputs, inputs| {
+            vec![
+                stored(format!("{stem}.qweight"), Dtype::I32, &[inputs, outputs / 8]),
+                stored(format!("{stem}.qzeros"), Dtype::I32, &[1, outputs / 8]),
+                stored(format!("{stem}.scales"), Dtype::F16, &[1, outputs]),
+            ]
+        }),
+        ("MLX, 8 bit", r#"{"quantization":{"group_size":8,"bits":8}}"#, |stem, outputs, inputs| {
+            vec![
+                stored(format!("{stem}.weight"), Dtype::U32, &[outputs, inputs / 4]),
+                stored(format!("{stem}.scales"), Dtype::BF16, &[outputs, inputs / 8]),
+                stored(format!("{stem}.biases"), Dtype::BF16, &[outputs, inputs / 8]),
+            ]
+        }),
+        ("compressed-tensors", "{}", |stem, outputs, inputs| {
+            let shape = [outputs as i32, inputs as i32].iter().flat_map(|size| size.to_le_bytes()).collect();
+            vec![
+                stored(format!("{stem}.weight_packed"), Dtype::I32, &[outputs, inputs / 8]),
+                stored(format!("{stem}.weight_scale"), Dtype::BF16, &[outputs, 1]),
+                (format!("{stem}.weight_shape"), Dtype::I32, vec![2], shape),
+            ]
+        }),
+        ("FP8 in blocks", "{}", |stem, outputs, inputs| {
+            vec![
+                stored(format!("{stem}.weight"), Dtype::F8_E4M3, &[outputs, inputs]),
+                stored(format!("{stem}.weight_scale_inv"), Dtype::F32, &[1, 1]),
+            ]
+        }),
+        ("NVFP4", "{}", |stem, outputs, inputs| {
+            vec![
+                stored(format!("{stem}.weight"), Dtype::U8, &[outputs, inputs / 2]),
+                stored(format!("{stem}.weight_scale"), Dtype::F8_E4M3, &[outputs, inputs / 16]),
+                stored(format!("{stem}.weight_scale_2"), Dtype::F32, &[]),
+            ]
+        }),
+    ];
+    // BLOOM's width of 24 is no multiple of what these methods pack together.
+    for family in MODELS.into_iter().filter(|family| *family != "bloom") {
+        let (tensors, config) = model(family);
+        let plain = report(&tensors, config.clone());
+        for (method, quantised, pack) in methods {
+            let mut config: serde_json::Map<String, serde_json::Value> =
+                serde_json::from_slice(&config).unwrap();
+            config.extend(serde_json::from_str::<serde_json::Map<_, _>>(quantised).unwrap());
+            let config = serde_json::to_vec(&config).unwrap();
+            let mut packed = Vec::new();
+            let mut maps = 0;
+            for (name, dtype, shape, bytes) in &tensors {
+                // GPT-2 stores inputs × outputs; what packs it writes outputs × inputs.
+                let [outputs, inputs] = match shape[..] {
+                    [inputs, outputs] if family == "gpt2" => [outputs, inputs],
+                    [outputs, inputs] => [outputs, inputs],
+                    _ => [1, 1],
+                };
+                if is_map(name, shape) && outputs % 8 == 0 && inputs % 16 == 0 {
+                    packed.extend(pack(name.trim_end_matches(".weight"), outputs, inputs));
+                    maps += 1;
+                } else {
+                    packed.push((name.clone(), *dtype, shape.clone(), bytes.clone()));
+                }
+            }
+            assert!(maps > 0, "{family}: nothing to pack");
+            let found = report(&packed, config);
+            assert_eq!(facts(&found), facts(&plain), "{family} as {method}");
+            assert_eq!(codes(&found), ["weights_packed"], "{family} as {method}");
+        }
+    }
+}
+
+#[test]
+fn what_is_packed_in_an_unknown_way_is_named_and_no_share_is_given() {
+    let (tensors, config) = model("opt");
+    let mut packed = Vec::new();
+    for (name, dtype, shape, bytes) in tensors {
+        if is_map(&name, &shape) {
+            packed.push(stored(format!("{name}.codes"), Dtype::U8, &[shape[0], shape[1] / 2]));
+            packed.push(stored(format!("{name}.scale"), Dtype::F16, &[shape[0]]));
+        } else {
+            packed.push((name, dtype, shape, bytes));
+        }
+    }
+    let found = report(&packed, config);
+    assert_eq!(codes(&found), ["weights_uncounted"]);
+    assert_eq!((found.dead_parameters.outright, found.dead_parameters.with_bias_shift), (0, 0));
+    assert_eq!(found.dead_parameters.share, 0.0);
+    let why = found.dead_parameters.assumptions.join("; ");
+    assert!(why.contains("is not known and not counted"), "{why}");
+}
