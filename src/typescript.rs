@@ -7,7 +7,7 @@ use crate::checkpoint::gather::Gathered;
 use crate::inspect::{Progress, Stage};
 use crate::measure::residual::Stream;
 use crate::plot::{Cell, Column, Figure, FigureKind, Mark, Table};
-use crate::report::adapter::{AdapterModule, AdapterReport, SkippedModule};
+use crate::report::adapter::{AdapterMethod, AdapterModule, AdapterRenaming, AdapterReport, SkippedModule};
 use crate::report::claims::Claim;
 use crate::report::comparison::{ComparedCheckpoint, Comparison, MatchedBy, SiteComparison, UnpairedSite};
 use crate::report::kernels::{ExportedKernel, KernelExport};
@@ -103,6 +103,8 @@ fn declarations() -> String {
         ExportedKernel,
         AdapterReport,
         AdapterModule,
+        AdapterMethod,
+        AdapterRenaming,
         SkippedModule,
         ScanLine,
         Outcome,

@@ -1401,7 +1401,8 @@ adapter: string,
  */
 sentence: string, 
 /**
- * Σ‖A K‖²_F ÷ Σ‖A‖²_F over the modules that read a site with a kernel; null without one.
+ * Σ‖A K‖²_F ÷ Σ‖A‖²_F over the modules that read a site with a kernel, A being ΔW where that is weighed; null without such a
+ * module, and where A is weighed in some and ΔW in others.
  */
 wasted: number | null, 
 /**
@@ -1416,6 +1417,14 @@ modules: Array<AdapterModule>,
  * Modules that were left out, each with the reason.
  */
 skipped: Array<SkippedModule>, 
+/**
+ * Where the adapter's modules have other paths in the base.
+ */
+renamings: Array<AdapterRenaming>, 
+/**
+ * Norm sites whose scale the adapter replaces or changes.
+ */
+own_scales: Array<string>, 
 /**
  * What the user should know before relying on the rest.
  */
@@ -1435,15 +1444,23 @@ weight: string,
  */
 use: ReaderUse, 
 /**
+ * How it is adapted.
+ */
+method: AdapterMethod, 
+/**
  * The norm site it reads.
  */
 site: string, 
 /**
- * r, the rows of A.
+ * Whether the kernel is that of a scale which the adapter brings, not of the base's.
+ */
+own_scale: boolean, 
+/**
+ * r, the rows of LoRA's A; the largest rank that ΔW can have where that is weighed.
  */
 rank: number, 
 /**
- * d, the columns of A.
+ * d, the columns of A or ΔW.
  */
 width: number, 
 /**
@@ -1455,11 +1472,11 @@ form: KernelForm,
  */
 kernel_dimension: number, 
 /**
- * ‖A‖²_F.
+ * ‖A‖²_F of LoRA's A, else ‖ΔW‖²_F, before any factor such as α/r.
  */
 energy: number, 
 /**
- * ‖A K‖²_F ÷ ‖A‖²_F, K an orthonormal basis of the kernel: 0 … 1.
+ * ‖A K‖²_F ÷ ‖A‖²_F, or the same of ΔW, K an orthonormal basis of the kernel: 0 … 1.
  */
 wasted: number, 
 /**
@@ -1467,9 +1484,26 @@ wasted: number,
  */
 null: number, 
 /**
- * Its standard deviation by chance, for an A of independent Gaussian entries.
+ * Its standard deviation by chance: for independent Gaussian entries, of LoRA's A and of a full difference; else for a ΔW with
+ * its own singular values and right singular vectors at random.
  */
 null_deviation: number, };
+
+export type AdapterMethod = "lora" | "ada_lora" | "loha" | "lokr" | "vera" | "difference";
+
+export type AdapterRenaming = { 
+/**
+ * What paths of the adapter begin with, up to the number of a block, or the whole path of a module outside blocks.
+ */
+from: string, 
+/**
+ * What stands there in the base.
+ */
+to: string, 
+/**
+ * Modules and norms of the adapter that were found so.
+ */
+found: number, };
 
 export type SkippedModule = { 
 /**

@@ -1,5 +1,6 @@
 //! Files become one catalogue of tensors: names, dtypes, shapes and byte ranges, with the configuration beside it.
 
+pub mod adapter_names;
 pub mod address;
 pub mod buffer;
 mod check;

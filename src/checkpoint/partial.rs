@@ -1,46 +1,65 @@
 //! Catalogues that are no model: adapters, optimizer states, importance matrices.
 
+use super::adapter_names::{self, Factor, Method};
 use super::config::Scope;
+use std::collections::HashMap;
 
-const ADAPTER: &str = "an adapter (LoRA or another PEFT method), not a model: its norms are those of the base model; to weigh a LoRA adapter open its base first, then drop the adapter (in a terminal `gammascope adapter BASE ADAPTER`), or merge it (merge_and_unload) and open the result";
-
-/// What names a matrix that is added to a weight: LoRA and its kin, under the names of PEFT, diffusers, kohya and loralib.
-const ADDED: [&str; 12] = [
-    "lora_A",
-    "lora_B",
-    "lora_a",
-    "lora_b",
-    "lora_embedding",
-    "lora_down",
-    "lora_up",
-    "lora.down",
-    "lora.up",
-    "hada_w",
-    "lokr_w",
-    "vera_",
-];
-
-/// Whether a tensor is a matrix of an adapter that adds to a weight.
-pub(super) fn is_added(name: &str) -> bool {
-    ADDED.iter().any(|mark| name.contains(mark))
-}
+/// Of fewer tensors than one in this many the rest is a model with an odd part.
+const FEW: usize = 8;
 
 /// What a GGUF file says it is, when that is no model, and what to do.
-pub(super) fn declared(metadata: Scope<'_>) -> Option<&'static str> {
+pub(super) fn declared(metadata: Scope<'_>) -> Option<String> {
     match metadata.text("general.type")? {
-        "adapter" => Some(ADAPTER),
-        "imatrix" => Some("an importance matrix, not a model; open the model it was made for"),
+        "adapter" => Some(adapter(None)),
+        "imatrix" => Some("an importance matrix, not a model; open the model it was made for".to_owned()),
         _ => None,
     }
 }
 
+/// What an adapter is called, and what to do with it.
+fn adapter(method: Option<Method>) -> String {
+    let what = match method {
+        Some(Method::Norms | Method::Prompt) | None => "an adapter (LoRA or another PEFT method)".to_owned(),
+        Some(method) => {
+            let name = method.name();
+            let article =
+                if name.starts_with(['A', 'I', 'O']) && method != Method::Lora { "an" } else { "a" };
+            format!("{article} {name} adapter")
+        }
+    };
+    format!(
+        "{what}, not a model: its norms are those of the base model; to see what of the adapter is wasted open its base first, then drop the adapter (in a terminal `gammascope adapter BASE ADAPTER`), or merge it (merge_and_unload) and open the result"
+    )
+}
+
 /// What a catalogue without the model's own weights holds, and what to do; `None` for a model.
-pub(super) fn partial<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'static str> {
-    let (mut adapter, mut optimizer, mut total) = (0usize, 0usize, 0usize);
-    for name in names {
+pub(super) fn partial<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<String> {
+    let (mut optimizer, mut total) = (0usize, 0usize);
+    let mut adapted = Vec::new();
+    let mut method = None;
+    for name in names.clone() {
         total += 1;
         let is = |marks: &[&str]| marks.iter().any(|mark| name.contains(mark));
-        adapter += usize::from(is_added(name) || is(&["lora_magnitude", "ia3_l", "prompt_embeddings"]));
+        match adapter_names::factor_of(name) {
+            Some((_, Factor::Beside | Factor::Replacement, _)) => {}
+            Some((module, factor, _)) => {
+                adapted.push(module);
+                // Norms and full differences are beside what gives the adapter its name, and DoRA is LoRA with more.
+                let rank = |method: Option<Method>| match method {
+                    None => 0,
+                    Some(Method::Norms) => 1,
+                    Some(Method::Difference) => 2,
+                    Some(Method::Lora) => 3,
+                    Some(Method::Dora) => 5,
+                    Some(_) => 4,
+                };
+                if rank(factor.method()) > rank(method) {
+                    method = factor.method();
+                }
+            }
+            None if adapter_names::is_flat(name) => adapted.push(name),
+            None => {}
+        }
         optimizer += usize::from(is(&[
             "exp_avg",
             "exp_inf",
@@ -52,32 +71,76 @@ pub(super) fn partial<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'stat
             "adam_",
         ]));
     }
-    // Adapters may carry a retrained head or embedding along (modules_to_save).
-    if adapter * 2 > total {
-        Some(ADAPTER)
+    // Adapters may bring their norms, a head or an embedding. A model that is being adapted has the adapted weights themselves.
+    if adapted.len() * FEW > total && !has_weights(names, &adapted) {
+        Some(adapter(method))
     } else if optimizer * 2 > total {
         Some(
-            "an optimizer's state, not a model; open the model's own safetensors files, which usually lie beside it",
+            "an optimizer's state, not a model; open the model's own safetensors files, which usually lie beside it"
+                .to_owned(),
         )
     } else {
         None
     }
 }
 
+/// Whether one of the adapted modules has its weight.
+fn has_weights<'a>(names: impl Iterator<Item = &'a str>, adapted: &[&str]) -> bool {
+    let modules: HashMap<&str, usize> = adapted.iter().map(|module| (*module, 0)).collect();
+    let weight = |name: &'a str| {
+        let module = name.strip_suffix(".weight").filter(|module| !adapter_names::is_flat(module))?;
+        Some(module.strip_suffix(".base_layer").unwrap_or(module))
+    };
+    names.filter_map(weight).any(|module| modules.contains_key(module))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn of(names: &[&str]) -> Option<String> {
+        partial(names.iter().copied())
+    }
+
     #[test]
     fn adapters_and_optimizer_states_are_not_models() {
+        let lora = ["base_model.model.q.lora_A.weight", "base_model.model.q.lora_B.weight"];
+        assert!(of(&lora).is_some_and(|what| what.starts_with("a LoRA adapter, not a model")));
         assert!(
-            partial(["base_model.model.q.lora_A.weight", "base_model.model.q.lora_B.weight"].into_iter())
-                .is_some_and(|what| what.contains("adapter"))
+            of(&["state.0.exp_avg", "state.0.exp_avg_sq"]).is_some_and(|what| what.contains("optimizer"))
         );
-        assert!(
-            partial(["state.0.exp_avg", "state.0.exp_avg_sq"].into_iter())
-                .is_some_and(|what| what.contains("optimizer"))
-        );
-        assert_eq!(partial(["model.norm.weight", "lm_head.weight"].into_iter()), None);
+        assert_eq!(of(&["model.norm.weight", "lm_head.weight"]), None);
+    }
+
+    #[test]
+    fn an_adapter_is_called_by_its_method() {
+        for (names, called) in [
+            (
+                &["lycoris_l_0_q.lokr_w1", "lycoris_l_0_q.lokr_w2", "lycoris_l_0_n.w_norm"][..],
+                "a LoKr adapter",
+            ),
+            (&["m.l.0.q.hada_w1_a", "m.l.0.q.hada_w1_b"], "a LoHa adapter"),
+            (&["m.l.0.k.ia3_l"], "an IA³ adapter"),
+            (&["lycoris_l_0_k.weight", "lycoris_l_0_k.on_input"], "an IA³ adapter"),
+            (&["m.l.0.q.oft_R.weight"], "an OFT adapter"),
+            (&["m.l.0.q.boft_R", "m.l.0.q.boft_s"], "a BOFT adapter"),
+            (&["base_model.vera_A", "m.l.0.q.vera_lambda_b", "m.l.0.q.vera_lambda_d"], "a VeRA adapter"),
+            (&["m.q.lora_A.weight", "m.q.lora_B.weight", "m.q.lora_magnitude_vector"], "a DoRA adapter"),
+            (&["lora_unet_q.lora_down.weight", "lora_unet_q.lora_up.weight", "lora_unet_q.alpha"], "a LoRA"),
+            (&["to_q.lora.down.weight", "to_q.lora.up.weight"], "a LoRA adapter"),
+            (&["lora_unet_n.w_norm", "lora_unet_n.b_norm"], "an adapter (LoRA or another"),
+        ] {
+            assert!(of(names).is_some_and(|what| what.starts_with(called)), "{names:?} {:?}", of(names));
+        }
+    }
+
+    #[test]
+    fn an_adapter_that_brings_more_norms_than_factors_is_one_and_a_model_that_is_adapted_is_none() {
+        let brings =
+            ["h.0.q.lora_A.weight", "h.0.q.lora_B.weight", "h.0.n1.weight", "h.0.n1.bias", "h.0.n2.weight"];
+        assert!(of(&brings).is_some());
+        for weight in ["h.0.q.weight", "h.0.q.base_layer.weight"] {
+            assert_eq!(of(&["h.0.q.lora_A.weight", "h.0.q.lora_B.weight", weight]), None, "{weight}");
+        }
     }
 }

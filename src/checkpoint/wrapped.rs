@@ -1,7 +1,7 @@
 //! Names as the model's own code has them: without what PEFT, FSDP, DDP, torch.compile and training scripts put into them.
 
+use super::adapter_names::{Factor, factor_of};
 use super::copies::is_average;
-use super::partial::is_added;
 use super::{Checkpoint, Format, Tensor};
 use crate::order;
 use crate::report::WarningCode;
@@ -71,6 +71,17 @@ pub(super) fn unwrap<S: ByteSource>(checkpoint: &mut Checkpoint<S>) {
         );
         checkpoint.warn(WarningCode::AdapterInside, name, message);
     }
+}
+
+/// Whether a tensor is a factor of what an adapter adds to a weight.
+fn is_added(name: &str) -> bool {
+    use Factor::{A, B, Diagonal, EmbeddingA, EmbeddingB, Hada1A, Hada1B, Hada2A, Hada2B, Mid, Tucker};
+    use Factor::{Kron1, Kron1A, Kron1B, Kron2, Kron2A, Kron2B, VeraA, VeraB, VeraRank, VeraRows};
+    let lora = [A, B, Mid, EmbeddingA, EmbeddingB, Diagonal];
+    let products = [Hada1A, Hada1B, Hada2A, Hada2B, Kron1, Kron1A, Kron1B, Kron2, Kron2A, Kron2B, Tucker];
+    let shared = [VeraA, VeraB, VeraRank, VeraRows];
+    let added = |factor| lora.contains(&factor) || products.contains(&factor) || shared.contains(&factor);
+    factor_of(name).is_some_and(|(_, factor, _)| added(factor))
 }
 
 /// Leaves out the matrices of adapters that add to a weight; gives their names. What they add to stays: a direction that is dead

@@ -6,7 +6,7 @@ use crate::kernel::spectrum::{IsotropicSpectrum, TAU};
 use crate::report::{KernelForm, KernelReport, NormKind};
 
 /// The kernel that a scale and a kind prove; `None` when the kind decides and is not known.
-pub(super) fn kernel_of(scale: &Scale, kind: NormKind) -> Option<Kernel> {
+pub(crate) fn kernel_of(scale: &Scale, kind: NormKind) -> Option<Kernel> {
     match kind {
         NormKind::LayerNorm => Some(Kernel::of(scale, true)),
         NormKind::RmsNorm => Some(Kernel::of(scale, false)),

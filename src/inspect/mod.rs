@@ -22,6 +22,7 @@ use serde::Serialize;
 use std::ops::ControlFlow;
 use weights::Streams;
 
+pub(crate) use kernel::kernel_of;
 pub use weights::WeightSample;
 
 /// How far reading, measuring or running has come: one stage of it.

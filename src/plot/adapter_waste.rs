@@ -35,11 +35,12 @@ pub fn adapter_waste(modules: &[AdapterModule], size: Size) -> Result<Figure, Pl
 }
 
 fn caption(modules: &[&AdapterModule]) -> String {
-    let far = |module: &AdapterModule| (module.wasted - module.null) / module.null_deviation;
-    let [above, below] =
-        [1.0, -1.0].map(|sign| modules.iter().filter(|module| sign * far(module) > FAR).count());
+    let far = |module: &AdapterModule, sign: f64| {
+        module.null_deviation > 0.0 && sign * (module.wasted - module.null) > FAR * module.null_deviation
+    };
+    let [above, below] = [1.0, -1.0].map(|sign| modules.iter().filter(|module| far(module, sign)).count());
     format!(
-        "The share of each A that lies along the kernel of the site it reads, where it changes nothing but a constant, and k/d, which chance would put there. {above} of {} waste more than chance by over two of its standard deviations, {below} less.",
+        "The share of each A (ΔW where there is no A) that lies along the kernel of the site it reads, where it changes nothing but a constant, and k/d, which chance would put there. {above} of {} waste more than chance by over two of its standard deviations, {below} less.",
         counted(modules.len(), "module")
     )
 }
@@ -98,6 +99,7 @@ fn draw(canvas: &Canvas<'_>, modules: &[&AdapterModule]) -> Result<Vec<Mark>, Pl
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::report::adapter::AdapterMethod;
     use crate::report::{KernelForm, ReaderUse};
 
     /// The last reads a site without a kernel.
@@ -105,6 +107,8 @@ pub(super) mod tests {
         let of = |index: u32| AdapterModule {
             module: format!("h.{index}.attn.c_attn"),
             weight: format!("h.{index}.attn.c_attn.weight"),
+            method: AdapterMethod::Lora,
+            own_scale: false,
             used_as: ReaderUse::FusedAttention,
             site: format!("h.{index}.ln_1"),
             rank: 8,

@@ -1,4 +1,4 @@
-//! `gammascope adapter`: what a LoRA adapter wastes, as a table.
+//! `gammascope adapter`: what an adapter wastes, as a table.
 
 use crate::args::Adapter as Options;
 use crate::measure::align_numbers;
@@ -7,7 +7,7 @@ use crate::{UNREADABLE, complain, files, leave, open, print_json, progress};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use gammascope::adapter::{Adapter, CONFIG, weigh};
-use gammascope::report::adapter::AdapterReport;
+use gammascope::report::adapter::{AdapterMethod, AdapterModule, AdapterReport};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -34,6 +34,22 @@ fn weighed(options: &Options, line: &mut progress::Line) -> Result<AdapterReport
     pollster::block_on(weigh(&base, &adapter)).map_err(|error| error.to_string())
 }
 
+/// Marks a site whose scale is the adapter's.
+const OWN: &str = "*";
+
+fn reads(module: &AdapterModule) -> String {
+    format!("{}{}", printable(&module.site), if module.own_scale { OWN } else { "" })
+}
+
+/// How far the share is from chance; a dash where chance does not vary.
+fn deviations(module: &AdapterModule) -> String {
+    if module.null_deviation > 0.0 {
+        format!("{:+.1}", (module.wasted - module.null) / module.null_deviation)
+    } else {
+        "–".to_owned()
+    }
+}
+
 /// A lone file brings the configuration beside it.
 fn adapter_files(path: &Path) -> Vec<PathBuf> {
     let mut paths = vec![path.to_owned()];
@@ -47,6 +63,15 @@ fn adapter_files(path: &Path) -> Vec<PathBuf> {
 fn write(out: &mut impl Write, report: &AdapterReport, all: bool) -> io::Result<()> {
     writeln!(out, "{STRONG}{}{STRONG:#}", printable(&report.sentence))?;
     writeln!(out, "{QUIET}base {}: {}{QUIET:#}", printable(&report.base), printable(&report.base_sentence))?;
+    for renaming in &report.renamings {
+        let found = renaming.found;
+        writeln!(
+            out,
+            "{QUIET}`{}` of the adapter is `{}` of the base ({found} found so){QUIET:#}",
+            printable(&renaming.from),
+            printable(&renaming.to)
+        )?;
+    }
     let wasteful: Vec<_> = report.modules.iter().filter(|module| module.kernel_dimension > 0).collect();
     if !wasteful.is_empty() {
         let shown = if all { wasteful.len() } else { wasteful.len().min(SITES) };
@@ -64,13 +89,13 @@ fn write(out: &mut impl Write, report: &AdapterReport, all: bool) -> io::Result<
         for module in &wasteful[..shown] {
             table.add_row([
                 printable(&module.module),
-                printable(&module.site),
+                reads(module),
                 module.rank.to_string(),
                 module.width.to_string(),
                 format!("{:.3e}", module.wasted),
                 format!("{:.3e}", module.null),
                 format!("{:.2}", module.wasted / module.null),
-                format!("{:+.1}", (module.wasted - module.null) / module.null_deviation),
+                deviations(module),
             ]);
         }
         align_numbers(&mut table, 2..=7);
@@ -82,10 +107,19 @@ fn write(out: &mut impl Write, report: &AdapterReport, all: bool) -> io::Result<
                 wasteful.len() - shown
             )?;
         }
+        let of = |whole: bool| wasteful.iter().any(|module| (module.method != AdapterMethod::Lora) == whole);
+        let what = match (of(false), of(true)) {
+            (_, false) => "‖A v‖²/‖A‖²",
+            (false, true) => "‖ΔW v‖²/‖ΔW‖²",
+            (true, true) => "‖A v‖²/‖A‖² of LoRA, and ‖ΔW v‖²/‖ΔW‖² of the others,",
+        };
         writeln!(
             out,
-            "\nWasted is ‖A v‖²/‖A‖² along the kernel v of the site's outputs; deviations count from chance."
+            "\nWasted is {what} along the kernel v of the site's outputs; deviations count from chance."
         )?;
+        if wasteful.iter().any(|module| module.own_scale) {
+            writeln!(out, "{OWN} v is the kernel of the adapter's own scale for this norm.")?;
+        }
     }
     let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for skipped in &report.skipped {
