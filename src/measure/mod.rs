@@ -7,11 +7,13 @@
 
 pub mod activations;
 pub mod alone;
+mod altered;
 mod bottom;
 mod capture;
 mod centred;
 pub mod eigen;
 pub mod gram;
+mod norm;
 mod npy;
 pub mod plan;
 pub mod residual;

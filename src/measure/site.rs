@@ -2,39 +2,28 @@
 
 use super::MeasureError;
 use super::activations::Activations;
+use super::altered::altered;
 use super::bottom::Bottom;
 use super::centred::{Centred, dot, interval};
 use super::eigen::{self, Pairs};
 use super::gram::{Gram, Grid, Gridded};
-use super::rows::{Channel, Rows};
+use super::rows::Rows;
 use crate::kernel::direction::Kernel;
-use crate::kernel::scale::Scale;
 use crate::kernel::spectrum::TAU;
 use crate::report::{Component, Eigenvalue, Interval, MeasuredVerdict, SiteVerification};
 use faer::Mat;
+
+pub use super::norm::Norm;
 
 /// Activations that were stored in a narrower type have a floor of their own: u²/3 for a unit roundoff u. Below a hundred
 /// times that nothing tells rounding from a direction.
 const ABOVE_FLOOR: f64 = 100.0;
 /// Raw |cos| beyond this looks like a kernel to whoever does not divide by γ.
 const FOOLED: f64 = 0.99;
-/// A channel whose γ is this much smaller than its β has lost x̂ to the rounding of y = γx̂ + β in f32.
-const HIDDEN: f64 = 1.0 / (1 << 20) as f64;
 /// Components of a direction that the report holds.
 const SHOWN: usize = 128;
 /// Fewer tokens than this many times the width make every number an estimate of little worth.
 pub(crate) const ENOUGH: usize = 4;
-
-/// One norm: its effective scale and its shift, d values each.
-#[derive(Debug, Clone, Copy)]
-pub struct Norm<'a> {
-    /// Site name.
-    pub name: &'a str,
-    /// γ.
-    pub scale: &'a Scale,
-    /// β, if there is one.
-    pub shift: Option<&'a [f64]>,
-}
 
 /// The exact covariance of all tokens, and of each half of them, on the same grids.
 pub(super) struct Covariances {
@@ -125,12 +114,6 @@ pub async fn measure(
     }
     let covariances = Covariances::of(&rows, &gram).await?;
     let mut notes = y.notes.clone();
-    if is_before_scale(norm, y) {
-        notes.push(
-            "every token has a mean square of 1: these are values before the scale, not the norm's output. Name them `SITE.before_scale`, and capture the output as well"
-                .to_owned(),
-        );
-    }
     if n < ENOUGH * d {
         notes.push(format!("{n} tokens are less than {ENOUGH} times the width: the estimates are rough"));
     }
@@ -146,8 +129,15 @@ pub async fn measure(
     let scale_free = ScaleFree::of(norm, y, before_scale, &gram).await?;
     let precision = before_scale.unwrap_or(y);
     let subtracted = MeasuredVerdict::SUBTRACTED.max(ABOVE_FLOOR * precision.floor());
-    let verdict = scale_free.verdict(subtracted, d);
-    notes.extend(scale_free.note(subtracted, verdict));
+    let (verdict, note) = match scale_free.verdict(subtracted, d) {
+        // Values that are no outputs show no kernel, whatever the norm does.
+        MeasuredVerdict::NotMeanSubtracting if before_scale.is_none() => match altered(norm, y) {
+            Some(why) => (MeasuredVerdict::Inconclusive, Some(why)),
+            None => (MeasuredVerdict::NotMeanSubtracting, None),
+        },
+        verdict => (verdict, scale_free.note(subtracted, verdict)),
+    };
+    notes.extend(note);
     let zeros = norm.scale.zeros();
     let raw = kernel.cos.filter(|cosine| *cosine > FOOLED);
     let fooled = raw.is_some() && verdict == MeasuredVerdict::NotMeanSubtracting && zeros.is_empty();
@@ -189,15 +179,6 @@ pub async fn measure(
         verdict,
         notes,
     })
-}
-
-/// Whether every token has unit mean square, as a normalised input has before it is scaled, though γ or β would change that.
-fn is_before_scale(norm: Norm<'_>, y: &Activations) -> bool {
-    let shifts = norm.shift.is_some_and(|shift| shift.iter().any(|shift| shift.abs() > 0.05));
-    let changes = shifts || norm.scale.values().iter().any(|scale| (scale.abs() - 1.0).abs() > 0.05);
-    let mut unit = changes;
-    Rows::new(y).for_each(|row| unit &= (dot(row, row) / row.len() as f64 - 1.0).abs() < 1e-2);
-    unit
 }
 
 /// The predicted kernel, held against the covariance.
@@ -399,13 +380,9 @@ impl ScaleFree {
         before_scale: Option<&Activations>,
         gram: &impl AsyncFn(&Gridded) -> Gram,
     ) -> Result<Self, MeasureError> {
-        let channel = |at: usize| {
-            let (scale, shift) = (norm.scale.values()[at], norm.shift.map_or(0.0, |shift| shift[at]));
-            (scale != 0.0 && scale.abs() >= HIDDEN * shift.abs()).then_some(Channel { at, shift, scale })
-        };
         let rows = match before_scale {
             Some(before) => Rows::new(before),
-            None => Rows::unscaled(y, (0..y.width).filter_map(channel).collect()),
+            None => Rows::unscaled(y, (0..y.width).filter_map(|at| norm.channel(at)).collect()),
         };
         let (d, hidden) = (rows.width(), y.width - rows.width());
         if d < 2 {
