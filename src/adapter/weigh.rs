@@ -188,8 +188,10 @@ fn refuse_without_a_place<S: ByteSource, T: ByteSource>(
             return Err(AdapterError::Ambiguous { adapter: name, base, module, places: places.clone() });
         }
     }
-    let in_block = report.norms.iter().filter(|norm| norm.block.is_some()).flat_map(|norm| &norm.readers).next();
-    let matrix = || base.tensors().iter().find(|tensor| tensor.shape.len() == 2).map(|tensor| tensor.name.as_str());
+    let in_block =
+        report.norms.iter().filter(|norm| norm.block.is_some()).flat_map(|norm| &norm.readers).next();
+    let matrix =
+        || base.tensors().iter().find(|tensor| tensor.shape.len() == 2).map(|tensor| tensor.name.as_str());
     let example = in_block.map(|reader| reader.name.as_str()).or_else(matrix).unwrap_or("no matrix");
     let example = example.strip_suffix(".weight").unwrap_or(example);
     Err(AdapterError::NoPlace {
