@@ -108,7 +108,7 @@ export class Checkpoint {
     return JSON.parse(this.inspection.compare(other.inspection)) as Comparison;
   }
 
-  /** What a LoRA adapter, given by the files that PEFT wrote, wastes on this checkpoint (schema `gammascope.adapter/1`). */
+  /** What an adapter (its safetensors file, or the files that PEFT wrote) wastes on this checkpoint (schema `gammascope.adapter/1`). */
   async adapter(source: Source): Promise<AdapterReport> {
     const adapter = await Adapter.open(await entriesOf(source, {}), network);
     try {

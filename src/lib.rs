@@ -50,7 +50,7 @@
 //! - `device` (feature `verify`): which of the two computes it.
 //! - [`report`]: the schema of everything that is said, and its assembly by [`inspect`](mod@inspect).
 //! - [`compare`](mod@compare): two inspections side by side; [`export`]: kernel directions as safetensors or JSON; [`adapter`]: what
-//!   a LoRA adapter wastes on the kernels of its base.
+//!   an adapter wastes on the kernels of its base.
 //! - [`share`]: a report as a link that holds it, or as one HTML file.
 //! - [`plot`]: figures as SVG with the table behind them; [`figures`] draws those of an inspection.
 //! - `order`: sorting and grouping, compiled once; std only, and used everywhere.

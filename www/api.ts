@@ -49,7 +49,7 @@ export interface Api {
    */
   compare(files: Openable | string, options?: { token?: string; hub?: string }): Promise<Comparison>;
 
-  /** Weighs a LoRA adapter of the open checkpoint: PEFT's files. Rejects with the sentence shown. */
+  /** Measures what an adapter of the open checkpoint wastes: its safetensors file, or PEFT's. Rejects with the sentence shown. */
   adapter(files: Openable): Promise<AdapterReport>;
 
   /** The kernel directions of these sites, or of all, as a safetensors file or as JSON. Rejects with the sentence. */

@@ -77,10 +77,13 @@ const SHARD = /-\d+-of-\d+\.\w+$/;
 
 const leafOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
 
-/** Whether these are the files of a PEFT adapter and of nothing else, by their names. */
+/** What PEFT, MLX and diffusers call the files of an adapter. */
+const ADAPTER = /^(adapter_|adapters\.|pytorch_lora_weights)/;
+
+/** Whether these are the files of an adapter and of nothing else, by their names. */
 export function isAdapter(entries: readonly Dropped[]): boolean {
   const weights = entries.filter(hasWeights);
-  return weights.length > 0 && weights.every(({ path }) => leafOf(path).startsWith('adapter_'));
+  return weights.length > 0 && weights.every(({ path }) => ADAPTER.test(leafOf(path)));
 }
 
 /** Two that may be of their own each, an adapter last: folders or single files, where exactly two hold weights. */
@@ -89,7 +92,7 @@ export function pairOf(entries: readonly Dropped[]): [Dropped[], Dropped[]] | nu
   for (const entry of entries) {
     const [top = '', ...below] = entry.path.split('/');
     // An adapter's files belong together, in a folder or not.
-    const key = below.length === 0 && top.startsWith('adapter_') ? 'adapter_' : top;
+    const key = below.length === 0 && ADAPTER.test(top) ? 'adapter_' : top;
     tops.set(key, [...(tops.get(key) ?? []), entry]);
   }
   const pair = [...tops.values()].filter((files) => files.some(hasWeights));

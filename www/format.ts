@@ -2,7 +2,7 @@
  * Numbers, bytes and the schema's words as people read them. Plain ASCII digits and exponents: what is copied from
  * the page can be pasted into code.
  */
-import { THRESHOLD, type KernelForm, type ModelVerdict, type NormBehaviour, type NormKind, type NormRole, type ReaderUse, type ScaleConvention } from './report';
+import { THRESHOLD, type AdapterMethod, type KernelForm, type ModelVerdict, type NormBehaviour, type NormKind, type NormRole, type ReaderUse, type ScaleConvention } from './report';
 
 const grouped = new Intl.NumberFormat('en-US');
 
@@ -116,6 +116,15 @@ export const USES: Record<ReaderUse, string> = {
   unembedding: 'unembedding',
   tied_unembedding: 'tied unembedding',
   projection: 'projection',
+};
+
+export const METHODS: Record<AdapterMethod, string> = {
+  lora: 'LoRA',
+  ada_lora: 'AdaLoRA',
+  loha: 'LoHa',
+  lokr: 'LoKr',
+  vera: 'VeRA',
+  difference: 'full difference',
 };
 
 export const CONVENTIONS: Record<ScaleConvention, string> = {

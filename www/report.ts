@@ -1401,8 +1401,8 @@ adapter: string,
  */
 sentence: string, 
 /**
- * Σ‖A K‖²_F ÷ Σ‖A‖²_F over the modules that read a site with a kernel, A being ΔW where that is weighed; null without such a
- * module, and where A is weighed in some and ΔW in others.
+ * Σ‖A K‖²_F ÷ Σ‖A‖²_F over the modules that read a site with a kernel, A being ΔW where a module's numbers are of that; null
+ * without such a module, and where some numbers are of A and others of ΔW.
  */
 wasted: number | null, 
 /**
@@ -1422,7 +1422,7 @@ skipped: Array<SkippedModule>,
  */
 renamings: Array<AdapterRenaming>, 
 /**
- * Norm sites whose scale the adapter replaces or changes.
+ * Norm sites for which the adapter has its own scale.
  */
 own_scales: Array<string>, 
 /**
@@ -1452,11 +1452,11 @@ method: AdapterMethod,
  */
 site: string, 
 /**
- * Whether the kernel is that of a scale which the adapter brings, not of the base's.
+ * Whether the kernel is that of the adapter's own scale for this site, not of the base's.
  */
 own_scale: boolean, 
 /**
- * r, the rows of LoRA's A; the largest rank that ΔW can have where that is weighed.
+ * r, the rows of LoRA's A; for other methods the largest rank that ΔW can have.
  */
 rank: number, 
 /**

@@ -13,7 +13,8 @@ Why: the module adds s·B A y, and v·y = c for every token, so A (r × d) along
 
 So nothing but a constant is lost, and adding `shift` = s·B (A v) c to the module's bias loses nothing at all. PEFT's adapters have
 no bias of their own: the shifts go to OUT/bias_shift.safetensors, one for each module whose shift is not zero. They matter where
-the norm has a shift, and not at all where it has none. Not for DoRA, and not while LoRA dropout is on.
+the norm has a shift, and not at all where it has none. For LoRA under PEFT's names only, not for DoRA, and not while LoRA dropout is
+on. Modules that read a norm of the adapter's own are left as they are: the exported kernels are those of the base.
 """
 import json
 import math
@@ -55,8 +56,11 @@ def main():
     f64 = (lambda t: t.double()) if hasattr(next(iter(tensors.values())), "double") else (lambda t: t.astype("f8"))
     like = lambda t, old: t.to(old.dtype).contiguous() if hasattr(t, "to") else t.astype(old.dtype)  # noqa: E731
 
-    shifts = {}
+    shifts, left = {}, 0
     for module in modules:
+        if module.get("method", "lora") != "lora" or module.get("own_scale") or module["module"] not in names:
+            left += 1
+            continue
         name, site = names[module["module"]], module["site"]
         if f"{site}.kernel" not in kernels:
             continue  # nothing is wasted there
@@ -71,7 +75,7 @@ def main():
     save_file(tensors, os.path.join(out, "adapter_model.safetensors"))
     if shifts:
         save_file(shifts, os.path.join(out, "bias_shift.safetensors"))
-    print(f"{out}: {len(modules)} modules, {len(shifts)} bias shifts")
+    print(f"{out}: {len(modules) - left} modules, {len(shifts)} bias shifts" + (f"; {left} modules left as they are" if left else ""))
 
 
 if __name__ == "__main__":

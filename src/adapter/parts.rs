@@ -7,6 +7,9 @@ use std::collections::HashMap;
 /// What PEFT puts before a module's own path.
 const WRAPPER: &str = "base_model.model.";
 
+/// What PEFT puts between a module that is saved whole and the adapter's name.
+const SAVED: &str = ".modules_to_save.";
+
 /// What PEFT calls the weight that a replaced module had before.
 const BEFORE: &str = ".original_module.";
 
@@ -108,6 +111,12 @@ pub(super) fn parts(tensors: &[Tensor]) -> Parts {
 /// The module's own path.
 fn path_of(module: &str) -> String {
     let module = module.strip_prefix(WRAPPER).unwrap_or(module);
+    // A module saved whole, before PEFT takes its own words out: `classifier.modules_to_save.default.norm`.
+    if let Some((whole, (_, part))) =
+        module.split_once(SAVED).and_then(|(whole, rest)| Some((whole, rest.split_once('.')?)))
+    {
+        return format!("{whole}.{part}");
+    }
     // diffusers' attention processors had maps of their own beside the adapted ones: `attn1.processor.to_q_lora`.
     let processor = module.rsplit_once(".processor.").and_then(|(attention, map)| {
         let map = map.strip_suffix("_lora")?;
@@ -162,6 +171,7 @@ mod tests {
             ("lycoris_h_3_ln.w_norm", &[6]),
             ("lycoris_h_3_ln.b_norm", &[6]),
             ("lora_unet_h_4_ln.diff", &[6]),
+            ("base_model.model.head.modules_to_save.default.norm.weight", &[6]),
             ("lm_head.modules_to_save.default.weight", &[7, 6]),
         ]));
         let norms: Vec<(&str, bool)> =
@@ -173,7 +183,8 @@ mod tests {
                 ("h.1.ln", false),
                 ("h.2.ln", false),
                 ("lycoris_h_3_ln", true),
-                ("lora_unet_h_4_ln", true)
+                ("lora_unet_h_4_ln", true),
+                ("head.norm", false)
             ]
         );
         assert!(parts.modules.is_empty());

@@ -188,8 +188,8 @@ struct Candidate {
 /// How much two stems say the same, the most telling first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Likeness {
-    /// The folder is the one that the adapter's prefix names.
-    folder: bool,
+    /// The folder is the one that the adapter's prefix names (1), and so is all below it (2).
+    folder: u8,
     /// One ends with the other: a wrapper was put around it or taken away.
     wrapped: bool,
     /// Words in common.
@@ -229,6 +229,8 @@ fn before_conversion(module: &str) -> impl Iterator<Item = String> {
 pub(super) fn place(tensors: &[Tensor], scales: &[(&str, usize)], wanted: &[Wanted<'_>]) -> Places {
     let maps = tensors.iter().enumerate().filter_map(|(index, tensor)| {
         let module = tensor.name.strip_suffix(".weight");
+        // A base that PEFT has wrapped.
+        let module = module.map(|module| module.strip_suffix(".base_layer").unwrap_or(module));
         module.or((tensor.shape.len() > 1).then_some(tensor.name.as_str())).map(|module| (module, index))
     });
     let named: Vec<(&str, usize)> = maps.chain(scales.iter().copied()).collect();
@@ -502,18 +504,20 @@ fn likeness(stack: &Stack<'_>, stem: &str) -> Option<Likeness> {
             return None;
         }
     }
-    let folder = FLAT_PREFIXES.iter().find(|prefix| stack.stem.starts_with(**prefix)).is_some_and(|prefix| {
-        let folder = match *prefix {
-            "lora_te_" | "lora_te1_" => "text_encoder_",
-            "lora_te2_" => "text_encoder_2_",
-            "lora_te3_" => "text_encoder_3_",
-            "lora_unet_" => "unet_",
-            "lora_transformer_" => "transformer_",
-            _ => return false,
-        };
-        let after = stem.strip_prefix(folder);
-        after.is_some_and(|after| !after.starts_with(|next: char| next.is_ascii_digit()))
-    });
+    let folder = match stack.stem.strip_suffix(stack.bare) {
+        Some("lora_te_" | "lora_te1_") => "text_encoder_",
+        Some("lora_te2_") => "text_encoder_2_",
+        Some("lora_te3_") => "text_encoder_3_",
+        Some("lora_unet_") => "unet_",
+        Some("lora_transformer_") => "transformer_",
+        _ => "",
+    };
+    let below = stem.strip_prefix(folder).filter(|_| !folder.is_empty());
+    let folder = match below {
+        Some(below) if below == stack.bare => 2,
+        Some(below) if !below.starts_with(|next: char| next.is_ascii_digit()) => 1,
+        _ => 0,
+    };
     let mut common = 0;
     let mut counted: Vec<&str> = Vec::new();
     for word in &own {
@@ -693,6 +697,11 @@ mod tests {
         // Another part of a model is not its place, whatever its maps are called.
         let (_, places) = placed(&base, &modules("lycoris_text_model_encoder_layers", '_', 6));
         assert!(places.found.iter().all(|found| *found == Err(Missing::Nowhere)));
+        // A stem that ends like another one.
+        let base =
+            [stack("transformer/transformer_blocks", 6), stack("transformer/single_transformer_blocks", 6)];
+        let from = "lora_transformer_transformer_blocks";
+        is_renamed(&base, &modules(from, '_', 6), from, "transformer/transformer_blocks");
     }
 
     #[test]

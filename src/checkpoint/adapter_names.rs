@@ -7,7 +7,7 @@ pub enum Method {
     Lora,
     /// ΔW = B diag(e) A.
     AdaLora,
-    /// LoRA whose rows are brought to learned lengths.
+    /// LoRA, after which each row of the weight gets a learned length.
     Dora,
     /// ΔW = (A₁ B₁) ⊙ (A₂ B₂).
     Loha,
@@ -256,7 +256,8 @@ pub fn factor_of(name: &str) -> Option<(&str, Factor, &str)> {
         let (component, rest) = (&name[start..end], name[end..].trim_start_matches('.'));
         let module = &name[..start.saturating_sub(1)];
         let listed = FACTORS.iter().find(|(known, _)| *known == component);
-        // diffusers: `to_q.lora.down.weight`, `q_proj.lora_linear_layer.up.weight`, `processor.to_q_lora.down.weight`.
+        // diffusers: `to_q.lora.down.weight`, `q_proj.lora_linear_layer.up.weight`, `processor.to_q_lora.down.weight`. XLabs:
+        // `processor.proj_lora1.down.weight`.
         let of_diffusers = || {
             let factor = match component {
                 "down" => Factor::A,
@@ -264,7 +265,8 @@ pub fn factor_of(name: &str) -> Option<(&str, Factor, &str)> {
                 _ => return None,
             };
             let stem = module.strip_suffix(".lora").or_else(|| module.strip_suffix(".lora_linear_layer"));
-            stem.or(Some(module).filter(|module| module.ends_with("_lora"))).map(|stem| (stem, factor))
+            let last = module.rsplit('.').next().unwrap_or_default();
+            stem.or(Some(module).filter(|_| last.contains("_lora"))).map(|stem| (stem, factor))
         };
         let found = listed.map(|&(_, factor)| (module, factor)).or_else(of_diffusers);
         // Models have parts that are called so too; adapters write them in one way only.
@@ -299,6 +301,11 @@ mod tests {
             ("unet.down.0.attn1.to_q.lora.down.weight", "unet.down.0.attn1.to_q", Factor::A),
             ("text_encoder.l.0.q_proj.lora_linear_layer.up.weight", "text_encoder.l.0.q_proj", Factor::B),
             ("unet.attn1.processor.to_q_lora.down.weight", "unet.attn1.processor.to_q_lora", Factor::A),
+            (
+                "double_blocks.0.processor.proj_lora1.up.weight",
+                "double_blocks.0.processor.proj_lora1",
+                Factor::B,
+            ),
             ("lora_unet_mid_block_0_to_k.lora_up.weight", "lora_unet_mid_block_0_to_k", Factor::B),
             ("lycoris_l_0_q.lokr_w2_a", "lycoris_l_0_q", Factor::Kron2A),
             ("m.l.0.q.hada_w1_b.default", "m.l.0.q", Factor::Hada1B),

@@ -28,7 +28,7 @@ fn adapter(method: Option<Method>) -> String {
         }
     };
     format!(
-        "{what}, not a model: its norms are those of the base model; to see what of the adapter is wasted open its base first, then drop the adapter (in a terminal `gammascope adapter BASE ADAPTER`), or merge it (merge_and_unload) and open the result"
+        "{what}, not a model: its norms are those of the base model; to see how much of it is wasted open its base first, then drop the adapter or choose its files under Adapter (in a terminal `gammascope adapter BASE ADAPTER`), or merge it (merge_and_unload) and open the result"
     )
 }
 
@@ -71,8 +71,8 @@ pub(super) fn partial<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Optio
             "adam_",
         ]));
     }
-    // Adapters may bring their norms, a head or an embedding. A model that is being adapted has the adapted weights themselves.
-    if adapted.len() * FEW > total && !has_weights(names, &adapted) {
+    // Adapters may have norms, a head or an embedding of their own. A model that is being adapted has the adapted weights as well.
+    if adapted.len() * FEW > total && !have_weights(names, &adapted) {
         Some(adapter(method))
     } else if optimizer * 2 > total {
         Some(
@@ -84,14 +84,15 @@ pub(super) fn partial<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Optio
     }
 }
 
-/// Whether one of the adapted modules has its weight.
-fn has_weights<'a>(names: impl Iterator<Item = &'a str>, adapted: &[&str]) -> bool {
+/// Whether half of the adapted modules have their weights, or more. An adapter may have one: PEFT saves an adapted embedding whole.
+fn have_weights<'a>(names: impl Iterator<Item = &'a str>, adapted: &[&str]) -> bool {
     let modules: HashMap<&str, usize> = adapted.iter().map(|module| (*module, 0)).collect();
     let weight = |name: &'a str| {
         let module = name.strip_suffix(".weight").filter(|module| !adapter_names::is_flat(module))?;
         Some(module.strip_suffix(".base_layer").unwrap_or(module))
     };
-    names.filter_map(weight).any(|module| modules.contains_key(module))
+    let with_weights = names.filter_map(weight).filter(|module| modules.contains_key(module)).count();
+    2 * with_weights >= modules.len()
 }
 
 #[cfg(test)]
@@ -135,10 +136,13 @@ mod tests {
     }
 
     #[test]
-    fn an_adapter_that_brings_more_norms_than_factors_is_one_and_a_model_that_is_adapted_is_none() {
-        let brings =
+    fn an_adapter_with_more_norms_than_factors_is_one_and_a_model_that_is_adapted_is_none() {
+        let with_norms =
             ["h.0.q.lora_A.weight", "h.0.q.lora_B.weight", "h.0.n1.weight", "h.0.n1.bias", "h.0.n2.weight"];
-        assert!(of(&brings).is_some());
+        assert!(of(&with_norms).is_some());
+        let with_embedding =
+            ["e.lora_embedding_A", "e.base_layer.weight", "q.lora_A.weight", "k.lora_A.weight"];
+        assert!(of(&with_embedding).is_some());
         for weight in ["h.0.q.weight", "h.0.q.base_layer.weight"] {
             assert_eq!(of(&["h.0.q.lora_A.weight", "h.0.q.lora_B.weight", weight]), None, "{weight}");
         }

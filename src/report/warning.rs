@@ -130,8 +130,8 @@ codes! {
     /// Tensors have names that say nothing. Norms among them are found by shapes and values, or not at all.
     /// Open a checkpoint that keeps the names of the model's code.
     NamesOpaque = "names_opaque",
-    /// The `adapter_config.json` of an adapter is not JSON. Gammascope takes the adapter for a plain LoRA.
-    /// Download the file again: a variant of LoRA may waste another share.
+    /// The `adapter_config.json` of an adapter is not JSON. Gammascope reads from the tensors alone what the adapter is.
+    /// Download the file again. Without it Gammascope cannot tell every DoRA from LoRA.
     AdapterConfigUnreadable = "adapter_config_unreadable",
     /// Some tensors of activations match no norm site. Gammascope does not measure them.
     /// Name each tensor after its site, or name the site when you measure.

@@ -179,7 +179,7 @@ fn an_adapter_of_another_base_is_refused() {
     let mut random = Random(2);
     says(
         &refused(&lora("model.layers.0.self_attn.q_proj", 64, 64, &mut random)),
-        &["`model.layers.0.self_attn.q_proj`", "of another base"],
+        &["`model.layers.0.self_attn.q_proj`", "no module", "base that the adapter was trained on"],
     );
     says(
         &refused(&lora("transformer.h.0.attn.c_attn", 12, 36, &mut random)),
@@ -201,10 +201,12 @@ fn what_is_no_lora_adapter_is_refused() {
     let mut with_magnitude = tensors.to_vec();
     with_magnitude.push(magnitude);
     says(&refused(&with_magnitude, LORA), &["DoRA"]);
-    says(&refused(&tensors, r#"{"peft_type":"IA3"}"#), &["IA3", "only LoRA"]);
+    says(&refused(&tensors, r#"{"peft_type":"IA3"}"#), &["IA3", "merge"]);
     let weights = GPT2.weights(&mut Random(1));
     let other = vec![("lora_unet_down.lora_down.weight".to_owned(), vec![2, 6], vec![1.0; 12])];
-    says(&weighed(GPT2, &weights, &other).unwrap_err(), &["lora_unet_down", "save_pretrained"]);
+    says(&weighed(GPT2, &weights, &other).unwrap_err(), &["lora_unet_down", "no module"]);
+    let nothing = vec![("h.0.attn.weight".to_owned(), vec![2, 6], vec![1.0; 12])];
+    says(&weighed(GPT2, &weights, &nothing).unwrap_err(), &["h.0.attn.weight", "save_pretrained"]);
     let empty =
         vec![("base_model.model.transformer.h.0.attn.c_attn.lora_A.weight".to_owned(), vec![0, 6], vec![])];
     says(&weighed(GPT2, &weights, &empty).unwrap_err(), &["rank 0", "adapts nothing"]);

@@ -6,6 +6,7 @@
 mod support;
 
 mod adapter;
+mod adapter_kinds;
 mod any_catalogue;
 mod bad_input;
 mod command_line;

@@ -1,7 +1,7 @@
-/** A LoRA adapter beside its base, the checkpoint on show: the way in, and what each module wastes. */
+/** An adapter beside its base, the checkpoint on show: the way in, and what each module wastes. */
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { fileName, saveText } from '../download';
-import { USES, count, counted, number } from '../format';
+import { METHODS, USES, count, counted, number } from '../format';
 import type { AdapterModule, AdapterReport } from '../report';
 import { type Opened, pointAt } from '../state/opened';
 import { type Beside, adapter, showWeighed } from '../together';
@@ -18,17 +18,18 @@ export function Adapter({ opened }: { opened: Opened }) {
   if (opened.report.norms.length === 0) return null;
   return (
     <section id="adapter" aria-labelledby="adapter-heading">
-      <h2 id="adapter-heading">What a LoRA adapter wastes</h2>
+      <h2 id="adapter-heading">What an adapter wastes</h2>
       <p class="lead">
-        The part of an adapter’s A that lies along a site’s <Word term="kernel">kernel</Word> reads what the norm never says:
-        it adds a constant, whatever the input. Give the page an adapter of this checkpoint (PEFT’s folder, or its safetensors
-        file) to see how much of each module does.
+        The part of an adapter’s A, or of its ΔW, that lies along a site’s <Word term="kernel">kernel</Word> reads what the norm
+        never says: it adds a constant, whatever the input. Give the page an adapter of this checkpoint (its safetensors file, or
+        PEFT’s folder) to see how large that part is in each module.
       </p>
       <div class="buttons beside">
         <Pick name="adapter" files="Choose an adapter’s files…" folder="Choose its folder…" onPicked={showWeighed} />
       </div>
       <p class="muted small">
-        Or drop it on the page: files named adapter_model.safetensors are taken for an adapter of the checkpoint on show.
+        Or drop it on the page: files named adapter_model.safetensors, adapters.safetensors or pytorch_lora_weights.safetensors are
+        taken for an adapter of the checkpoint on show.
       </p>
       <WorkNow work="adapter" opened={opened} />
       {shown?.of === opened.id && <Waste opened={opened} shown={shown} />}
@@ -47,16 +48,20 @@ const COLUMNS: readonly DataColumn<AdapterModule>[] = [
   { id: 'rank', label: 'Rank', term: 'waste_rank', numeric: true, value: (_, index) => index, cell: (_, index) => count(index + 1) },
   { id: 'module', label: 'Module', names: true, value: ({ module }) => module, cell: ({ module }) => <Name>{module}</Name> },
   { id: 'use', label: 'Use', value: ({ use }) => USES[use] },
+  { id: 'method', label: 'Method', term: 'adapter_method', value: ({ method }) => METHODS[method] },
   {
     id: 'site',
     label: 'Reads',
     term: 'site',
     value: ({ site }) => site,
     text: 'name',
-    cell: ({ site }) => (
-      <span class="mono">
-        <Name>{site}</Name>
-      </span>
+    cell: ({ site, own_scale }) => (
+      <>
+        <span class="mono">
+          <Name>{site}</Name>
+        </span>
+        {own_scale && ' with the adapter’s scale'}
+      </>
     ),
   },
   { id: 'r', label: 'r', term: 'lora_rank', numeric: true, value: ({ rank }) => rank, cell: ({ rank }) => count(rank) },
@@ -96,6 +101,18 @@ function Waste({ opened, shown }: { opened: Opened; shown: Beside<AdapterReport>
       <p class="muted">
         <Name>{result.adapter}</Name> on <Name>{result.base}</Name>
       </p>
+      {result.renamings.map(({ from, to, found }) => (
+        <p key={from} class="muted">
+          <span class="mono">
+            <Name>{from}</Name>
+          </span>{' '}
+          of the adapter is{' '}
+          <span class="mono">
+            <Name>{to}</Name>
+          </span>{' '}
+          of the base ({count(found)} found so).
+        </p>
+      ))}
       <div class="buttons small">
         <button
           type="button"

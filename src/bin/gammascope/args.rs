@@ -32,7 +32,7 @@ pub(crate) enum Command {
     Compare(Compare),
     /// Write the kernel directions to a file, for your own code.
     Export(Export),
-    /// Weigh a LoRA adapter against its base: how much of each module reads what its norm never says.
+    /// Measure how much of an adapter (LoRA, LoKr, LoHa, VeRA) reads what the norms of its base never say.
     Adapter(Adapter),
     /// Pass the report on: a link that holds it, or one HTML file. No weight is in either.
     Share(Share),
@@ -170,7 +170,7 @@ pub(crate) struct Adapter {
     /// The checkpoint that was adapted: a file, an index.json or a folder.
     #[arg(value_name = "BASE")]
     pub(crate) base: PathBuf,
-    /// The folder that PEFT wrote (adapter_config.json, adapter_model.safetensors), or the safetensors file in it.
+    /// The adapter: a safetensors file, or the folder that PEFT wrote (adapter_config.json, adapter_model.safetensors).
     #[arg(value_name = "ADAPTER")]
     pub(crate) adapter: PathBuf,
     #[command(flatten)]
