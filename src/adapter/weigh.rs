@@ -34,16 +34,11 @@ pub async fn weigh<S: ByteSource, T: ByteSource>(
     let Places { found, renamings } = places(base, adapter, &shapes);
     let (of_modules, of_norms) = found.split_at(modules.len());
     refuse_without_a_place(base, adapter, of_modules, &shapes)?;
-    let site_of_scale: HashMap<&str, usize> = report
-        .norms
-        .iter()
-        .enumerate()
-        .filter_map(|(site, norm)| Some((norm.scale.as_deref()?, site)))
-        .collect();
+    let site_of_scale: HashMap<usize, usize> =
+        base.sites().iter().enumerate().filter_map(|(site, norm)| Some((norm.scale?, site))).collect();
     let mut norms = Vec::new();
     for (norm, place) in adapter.parts.norms.iter().zip(of_norms) {
-        let tensor = place.as_ref().ok().map(|&tensor| &base.tensors()[tensor]);
-        let site = tensor.and_then(|tensor| site_of_scale.get(tensor.name.as_str()).copied());
+        let site = place.as_ref().ok().and_then(|tensor| site_of_scale.get(tensor).copied());
         if let Some(site) = site {
             fits_scale(&own[norm.tensor], &report.norms[site])?;
         }
@@ -140,15 +135,8 @@ fn places<S: ByteSource, T: ByteSource>(
         Wanted { path: &norm.path, shape: Demand::Scale(width) }
     });
     let wanted: Vec<Wanted<'_>> = modules.chain(norms).collect();
-    let index: HashMap<&str, usize> =
-        base.tensors().iter().enumerate().map(|(index, tensor)| (tensor.name.as_str(), index)).collect();
-    let scales: Vec<(&str, usize)> = base
-        .inspection
-        .report
-        .norms
-        .iter()
-        .filter_map(|norm| Some((norm.name.as_str(), *index.get(norm.scale.as_deref()?)?)))
-        .collect();
+    let scales: Vec<(&str, usize)> =
+        base.sites().iter().filter_map(|site| Some((site.name.as_str(), site.scale?))).collect();
     place(base.tensors(), &scales, &wanted)
 }
 
@@ -243,7 +231,8 @@ fn of_module<'a, S: ByteSource, T: ByteSource>(
         Ok(shape) => shape,
         Err(why) => return Ok(Err(why)),
     };
-    let Some(&(site, reader)) = sites.get(weight.name.as_str()) else {
+    // The report has the names of the file.
+    let Some(&(site, reader)) = sites.get(base.checkpoint().stored_name(&weight.name)) else {
         return Ok(Err("it is not known to read a norm's output (attention outputs and the second map of a feed-forward part do not)".to_owned()));
     };
     let Some(method) = adapter.method(module).and_then(|method| Some((method, as_reported(method)?))) else {

@@ -157,78 +157,52 @@ impl Factor {
     }
 }
 
-/// Components of names, and what a tensor with such a component is.
-static FACTORS: &[(&str, Factor)] = &[
-    ("lora_A", Factor::A),
-    ("lora_a", Factor::A),
-    ("lora_down", Factor::A),
-    ("lora_B", Factor::B),
-    ("lora_b", Factor::B),
-    ("lora_up", Factor::B),
-    ("lora_mid", Factor::Mid),
-    ("lora_E", Factor::Diagonal),
-    ("ranknum", Factor::Beside),
-    ("lora_embedding_A", Factor::EmbeddingA),
-    ("lora_embedding_B", Factor::EmbeddingB),
-    ("lora_magnitude_vector", Factor::Magnitude),
-    ("dora_scale", Factor::Magnitude),
-    ("hada_w1_a", Factor::Hada1A),
-    ("hada_w1_b", Factor::Hada1B),
-    ("hada_w2_a", Factor::Hada2A),
-    ("hada_w2_b", Factor::Hada2B),
-    ("hada_t1", Factor::Tucker),
-    ("hada_t2", Factor::Tucker),
-    ("lokr_w1", Factor::Kron1),
-    ("lokr_w1_a", Factor::Kron1A),
-    ("lokr_w1_b", Factor::Kron1B),
-    ("lokr_w2", Factor::Kron2),
-    ("lokr_w2_a", Factor::Kron2A),
-    ("lokr_w2_b", Factor::Kron2B),
-    ("lokr_t2", Factor::Tucker),
-    ("vera_lambda_b", Factor::VeraRows),
-    ("vera_lambda_d", Factor::VeraRank),
-    ("vera_A", Factor::VeraA),
-    ("vera_B", Factor::VeraB),
-    ("diff", Factor::Difference),
-    ("diff_b", Factor::ShiftDifference),
-    ("w_norm", Factor::ScaleDifference),
-    ("b_norm", Factor::ShiftDifference),
-    ("modules_to_save", Factor::Replacement),
-    ("ln_tuning_layers", Factor::Replacement),
-    ("alpha", Factor::Beside),
-    ("scalar", Factor::Beside),
-    ("rescale", Factor::Beside),
-    ("a1", Factor::Other(Method::Glora)),
-    ("a2", Factor::Other(Method::Glora)),
-    ("b1", Factor::Other(Method::Glora)),
-    ("b2", Factor::Other(Method::Glora)),
-    ("ia3_l", Factor::Other(Method::Ia3)),
-    ("on_input", Factor::Other(Method::Ia3)),
-    ("oft_r", Factor::Other(Method::Oft)),
-    ("oft_R", Factor::Other(Method::Oft)),
-    ("oft_blocks", Factor::Other(Method::Oft)),
-    ("oft_diag", Factor::Other(Method::Oft)),
-    ("boft_R", Factor::Other(Method::Boft)),
-    ("boft_s", Factor::Other(Method::Boft)),
-    ("hra_u", Factor::Other(Method::Hra)),
-    ("fourierft_spectrum", Factor::Other(Method::FourierFt)),
-    ("vblora_logits_A", Factor::Other(Method::VbLora)),
-    ("vblora_logits_B", Factor::Other(Method::VbLora)),
-    ("vblora_vector_bank", Factor::Other(Method::VbLora)),
-    ("randlora_A", Factor::Other(Method::RandLora)),
-    ("randlora_B", Factor::Other(Method::RandLora)),
-    ("randlora_lambda", Factor::Other(Method::RandLora)),
-    ("randlora_gamma", Factor::Other(Method::RandLora)),
-    ("bone_block", Factor::Other(Method::Bone)),
-    ("miss_block", Factor::Other(Method::Bone)),
-    ("shira_weight", Factor::Other(Method::Shira)),
-    ("c3a_kernel", Factor::Other(Method::C3a)),
-    ("road_theta", Factor::Other(Method::Road)),
-    ("road_alpha", Factor::Other(Method::Road)),
-    ("prompt_embeddings", Factor::Other(Method::Prompt)),
-    ("adaption_prompt", Factor::Other(Method::Prompt)),
-    ("adaption_gate", Factor::Other(Method::Prompt)),
-];
+/// What a tensor is whose name has this component. A match and no table: every name of a catalogue is asked, three times.
+fn factor(component: &str) -> Option<Factor> {
+    Some(match component {
+        "lora_A" | "lora_a" | "lora_down" => Factor::A,
+        "lora_B" | "lora_b" | "lora_up" => Factor::B,
+        "lora_mid" => Factor::Mid,
+        "lora_E" => Factor::Diagonal,
+        "ranknum" | "alpha" | "scalar" | "rescale" => Factor::Beside,
+        "lora_embedding_A" => Factor::EmbeddingA,
+        "lora_embedding_B" => Factor::EmbeddingB,
+        "lora_magnitude_vector" | "dora_scale" => Factor::Magnitude,
+        "hada_w1_a" => Factor::Hada1A,
+        "hada_w1_b" => Factor::Hada1B,
+        "hada_w2_a" => Factor::Hada2A,
+        "hada_w2_b" => Factor::Hada2B,
+        "hada_t1" | "hada_t2" | "lokr_t2" => Factor::Tucker,
+        "lokr_w1" => Factor::Kron1,
+        "lokr_w1_a" => Factor::Kron1A,
+        "lokr_w1_b" => Factor::Kron1B,
+        "lokr_w2" => Factor::Kron2,
+        "lokr_w2_a" => Factor::Kron2A,
+        "lokr_w2_b" => Factor::Kron2B,
+        "vera_lambda_b" => Factor::VeraRows,
+        "vera_lambda_d" => Factor::VeraRank,
+        "vera_A" => Factor::VeraA,
+        "vera_B" => Factor::VeraB,
+        "diff" => Factor::Difference,
+        "diff_b" | "b_norm" => Factor::ShiftDifference,
+        "w_norm" => Factor::ScaleDifference,
+        "modules_to_save" | "ln_tuning_layers" => Factor::Replacement,
+        "a1" | "a2" | "b1" | "b2" => Factor::Other(Method::Glora),
+        "ia3_l" | "on_input" => Factor::Other(Method::Ia3),
+        "oft_r" | "oft_R" | "oft_blocks" | "oft_diag" => Factor::Other(Method::Oft),
+        "boft_R" | "boft_s" => Factor::Other(Method::Boft),
+        "hra_u" => Factor::Other(Method::Hra),
+        "fourierft_spectrum" => Factor::Other(Method::FourierFt),
+        "vblora_logits_A" | "vblora_logits_B" | "vblora_vector_bank" => Factor::Other(Method::VbLora),
+        "randlora_A" | "randlora_B" | "randlora_lambda" | "randlora_gamma" => Factor::Other(Method::RandLora),
+        "bone_block" | "miss_block" => Factor::Other(Method::Bone),
+        "shira_weight" => Factor::Other(Method::Shira),
+        "c3a_kernel" => Factor::Other(Method::C3a),
+        "road_theta" | "road_alpha" => Factor::Other(Method::Road),
+        "prompt_embeddings" | "adaption_prompt" | "adaption_gate" => Factor::Other(Method::Prompt),
+        _ => return None,
+    })
+}
 
 /// What kohya's scripts and LyCORIS write before a module's path, whose dots become underscores.
 pub const FLAT_PREFIXES: [&str; 10] = [
@@ -255,7 +229,7 @@ pub fn factor_of(name: &str) -> Option<(&str, Factor, &str)> {
         let start = name[..end].rfind('.').map_or(0, |dot| dot + 1);
         let (component, rest) = (&name[start..end], name[end..].trim_start_matches('.'));
         let module = &name[..start.saturating_sub(1)];
-        let listed = FACTORS.iter().find(|(known, _)| *known == component);
+        let listed = factor(component);
         // diffusers: `to_q.lora.down.weight`, `q_proj.lora_linear_layer.up.weight`, `processor.to_q_lora.down.weight`. XLabs:
         // `processor.proj_lora1.down.weight`.
         let of_diffusers = || {
@@ -268,7 +242,7 @@ pub fn factor_of(name: &str) -> Option<(&str, Factor, &str)> {
             let last = module.rsplit('.').next().unwrap_or_default();
             stem.or(Some(module).filter(|_| last.contains("_lora"))).map(|stem| (stem, factor))
         };
-        let found = listed.map(|&(_, factor)| (module, factor)).or_else(of_diffusers);
+        let found = listed.map(|factor| (module, factor)).or_else(of_diffusers);
         // Models have parts that are called so too; adapters write them in one way only.
         let known = match component {
             "diff" | "alpha" | "scalar" | "rescale" => rest.is_empty(),
