@@ -1,4 +1,6 @@
-import { readFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { type Plugin, defineConfig } from "vite";
 import { VitePWA } from "vite-plugin-pwa";
 
@@ -20,13 +22,9 @@ export default defineConfig({
       },
     },
   },
-  worker: {
-    format: "es",
-    // The tables are loaded when a checkpoint is opened.
-    rolldownOptions: { output: { assetFileNames: ({ names }) => `assets/${names[0]?.endsWith(".txt") ? "later/" : ""}[name]-[hash][extname]` } },
-  },
+  worker: { format: "es" },
   server: { watch: { ignored: ["**/target/**", "**/.cache/**", "**/dist/**"] } },
-  plugins: [named(), policyOnlyWhenBuilt(), offline()],
+  plugins: [tables(), named(), policyOnlyWhenBuilt(), offline()],
 });
 
 /** A manifest, with which the page can be installed, and a service worker that keeps all of dist/ for when there is no network. */
@@ -59,6 +57,28 @@ function offline() {
       icons: [icon("192", "192x192"), icon("512", "512x512"), icon("maskable-512", "512x512", "maskable")],
     },
   });
+}
+
+/**
+ * The tables of measured models, which the inspector's worker loads by name when a checkpoint is opened. They lie in one folder that
+ * is named after what they hold: a list of a hundred hashed addresses would be a quarter of the worker.
+ */
+function tables(): Plugin {
+  const source = "www/generated/tables";
+  const read = () => readdirSync(source).toSorted().map((name) => ({ name, text: readFileSync(join(source, name), "utf8") }));
+  const folder = () => `tables-${createHash("sha256").update(JSON.stringify(read())).digest("hex").slice(0, 8)}`;
+  return {
+    name: "gammascope:tables",
+    config: (_, { command }) => ({
+      // The built worker lies in assets/.
+      define: { TABLES: JSON.stringify(command === "build" ? `./later/${folder()}/` : `/${source}/`) },
+    }),
+    generateBundle() {
+      for (const { name, text } of read()) {
+        this.emitFile({ type: "asset", fileName: `assets/later/${folder()}/${name}`, source: text });
+      }
+    },
+  };
 }
 
 /** samples/ and icons keep their names in dist/; the development server finds the samples at the top of the repository anyway. */

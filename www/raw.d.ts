@@ -6,7 +6,7 @@ declare module '*?raw' {
 
 interface ImportMeta {
   /** What `npm start` says to the page that it builds before the verifier. */
-  readonly env: { readonly VITE_BEFORE_VERIFIER?: string };
-  /** The files of a pattern: what Vite imports of each, by its path. */
-  glob<Of>(pattern: string, options: { query: string; import: string; eager: true }): Record<string, Of>;
-}
+  readonly env: { readonly VITE_BEFORE_VERIFIER?: string };}
+
+/** The folder of the tables of measured models, from the worker's address. */
+declare const TABLES: string;

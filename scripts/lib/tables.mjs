@@ -28,10 +28,12 @@ export function kin(model) {
   return model.startsWith("timm:") ? model.slice(5).replace(/^(test_)+/, "").split(/[_.]/)[0] : model;
 }
 
-/** Every file of tables by its name. */
+/** Every file of tables by its name. A part without lines is an empty file, so that every name a checkpoint asks for has one. */
 export function tableFiles() {
   const files = new Map([["all", WHOLE.map((path) => section(path, rows(path))).join("")]]);
-  const add = (name, text) => files.set(name, (files.get(name) ?? "") + text);
+  for (const name of ["layouts", "blocks", "readers"]) for (let number = 0n; number < 32n; number += 1n) files.set(part(name, number << 59n), "");
+  for (let number = 0n; number < 8n; number += 1n) files.set(part("families", number << 59n), "");
+  const add = (name, text) => files.set(name, files.get(name) + text);
   for (const [name, lines] of cut(rows(FAMILIES), (line) => [familyPart(line.split("\t")[0])])) add(name, section(FAMILIES, lines));
   for (const [name, lines] of cut(rows(LAYOUTS), (line) => [part("layouts", BigInt(`0x${line.split("\t")[0]}`) << 24n)])) {
     add(name, section(LAYOUTS, lines));
@@ -47,11 +49,11 @@ export function tableFiles() {
   return files;
 }
 
-/** Writes them as `tables-NAME.txt`. */
+/** Writes them as `NAME.txt`. */
 export function writeTables(folder) {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  for (const [name, text] of tableFiles()) writeFileSync(join(folder, `tables-${name}.txt`), text);
+  for (const [name, text] of tableFiles()) writeFileSync(join(folder, `${name}.txt`), text);
 }
 
 const rows = (path) => readFileSync(path, "utf8").split("\n").filter((line) => line !== "" && !line.startsWith("#"));

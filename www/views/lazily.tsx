@@ -1,4 +1,4 @@
-/** Views that are fetched when they are first shown, and show nothing until then. */
+/** Views that are fetched once what is shown first is on the screen, and show nothing until then. */
 import type { ComponentType } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 
@@ -7,7 +7,7 @@ export function lazily<Props extends object>(load: () => Promise<ComponentType<P
     const [View, setView] = useState<ComponentType<Props> | null>(null);
     useEffect(() => {
       let wanted = true;
-      load().then(
+      idle().then(load).then(
         (view) => wanted && setView(() => view),
         (error: unknown) => console.error(error),
       );
@@ -24,5 +24,14 @@ export function afterLoad(): Promise<void> {
   return new Promise((resolve) => {
     if (document.readyState === 'complete') resolve();
     else addEventListener('load', () => resolve(), { once: true });
+  });
+}
+
+/** When the browser has nothing else to do, or in half a second. */
+function idle(): Promise<void> {
+  return new Promise((resolve) => {
+    // Safari has no requestIdleCallback.
+    if ('requestIdleCallback' in window) requestIdleCallback(() => resolve(), { timeout: 500 });
+    else setTimeout(resolve, 50);
   });
 }

@@ -2,8 +2,6 @@
 import init, { Inspection, weightsBudget } from '../generated/inspector.js';
 import { serve, tellProgress } from './serve';
 
-const TABLES = import.meta.glob<string>('../generated/tables/*.txt', { query: '?url', import: 'default', eager: true });
-
 serve(
   async (entries) => {
     const always = loadTable('all');
@@ -18,10 +16,7 @@ serve(
 
 /** One table of what was measured of other models, or a part of one. */
 async function loadTable(name: string): Promise<string> {
-  const address = TABLES[`../generated/tables/tables-${name}.txt`];
-  // A part without lines has no file.
-  if (address === undefined) return '';
-  const answer = await fetch(new URL(address, import.meta.url));
+  const answer = await fetch(new URL(`${TABLES}${name}.txt`, self.location.href));
   if (!answer.ok) throw new Error(`The tables of measured models did not load (${answer.status}): reload the page.`);
   return answer.text();
 }
