@@ -167,6 +167,7 @@ async fn catalogue<S: ByteSource>(
         name: shared.unwrap_or_default(),
         format: Format::Safetensors,
         shards: Vec::new(),
+        written_by: Vec::new(),
         missing_shards: Vec::new(),
         tensors: Vec::new(),
         configs: Vec::new(),
@@ -307,7 +308,7 @@ impl<S: ByteSource> Checkpoint<S> {
         let mut added: HashMap<String, usize> = HashMap::new();
         let mut damaged = None;
         for (shard, header) in group.into_iter().zip(headers) {
-            let Header { entries, gguf } = match header {
+            let Header { entries, written_by, gguf } = match header {
                 Ok(header) => header,
                 Err(error) => {
                     self.warn(
@@ -369,6 +370,7 @@ impl<S: ByteSource> Checkpoint<S> {
                 described.push((shard.path().to_owned(), metadata, split));
             }
             self.shards.push(shard);
+            self.written_by.push(written_by);
         }
         if !described.is_empty() {
             self.format = Format::Gguf;

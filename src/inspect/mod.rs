@@ -65,6 +65,8 @@ pub struct Inspection {
     pub scales: Vec<Option<Scale>>,
     /// β of each site, where it has one that could be read.
     pub shifts: Vec<Option<Vec<f64>>>,
+    /// What each site stores whose convention is not known, so that it has no γ.
+    pub undecided: Vec<Option<Vec<f64>>>,
 }
 
 /// An inspected checkpoint that is still open.

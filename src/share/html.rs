@@ -26,7 +26,7 @@ pub fn document(inspection: &Inspection, choice: Choice, made: &str) -> Result<S
         report = names::without(report)?;
     }
     let (scales, shifts) = (inspection.scales.clone(), inspection.shifts.clone());
-    let inspection = Inspection { report, scales, shifts };
+    let inspection = Inspection { report, scales, shifts, undecided: inspection.undecided.clone() };
     let report = &inspection.report;
     // `</script>` in a name must not end the element; JSON reads the escape as the letter.
     let data = serde_json::to_string(report).map_err(content)?.replace('<', "\\u003c");

@@ -124,8 +124,9 @@ impl Shared {
             .zip(self.sketches.iter().chain(std::iter::repeat(&None)))
             .map(|(norm, sketch)| sketch.as_ref()?.scale(norm.width, &norm.kernel.coordinates))
             .collect();
-        let shifts = self.report.norms.iter().map(|_| None).collect();
-        Inspection { report: self.report, scales, shifts }
+        let none = || self.report.norms.iter().map(|_| None).collect();
+        let (shifts, undecided) = (none(), none());
+        Inspection { report: self.report, scales, shifts, undecided }
     }
 }
 
