@@ -250,6 +250,7 @@ impl Decided<'_> {
             (false, _) => ("γ − 1", "Either the code adds a 1, or a conversion left it out"),
         };
         let seem = if evidence == OPEN { "may be" } else { "look like" };
+        let unlike = if others.is_empty() || evidence == OPEN { "" } else { ", unlike the others" };
         let said = &self.conventions[first.index].reason;
         let names: Vec<String> = these
             .iter()
@@ -267,7 +268,6 @@ impl Decided<'_> {
                 format!("of {} of {} norms", grouped(count as u64), grouped((count + others) as u64))
             }
         };
-        let unlike = if others.is_empty() { "" } else { ", unlike the others" };
         let message = format!(
             "{said}, but the values {which} ({}{more}) {seem} {looks}{unlike}: {evidence}. {why}. No kernel is offered there. Compare the file with the checkpoint it was made from",
             names.join(", ")
@@ -304,6 +304,9 @@ fn evidence(claims_one: bool, lies: Lies, fit: &Fit) -> String {
         (false, _) => "1",
         (true, _) => "−1",
     };
+    if fit.below_edge(lies) == 0 {
+        return format!("none of {all} stored values lies below {edge}");
+    }
     let only = if lies == Lies::OneAbove { "only " } else { "" };
     format!("{only}{count} of {all} stored values lie below {edge}")
 }
