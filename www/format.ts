@@ -131,6 +131,7 @@ export const CONVENTIONS: Record<ScaleConvention, string> = {
   weight: 'γ = w',
   one_plus_weight: 'γ = 1 + w',
   none: 'γ = 1, nothing stored',
+  unknown: 'not known: w or 1 + w',
 };
 
 /** The kernel in a word or two, for a table cell. */

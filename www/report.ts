@@ -268,7 +268,7 @@ export type NormKind = "layernorm" | "rmsnorm" | "other" | "unknown";
 
 export type NormRole = "final" | "block" | "embedding" | "query_key" | "other";
 
-export type ScaleConvention = "weight" | "one_plus_weight" | "none";
+export type ScaleConvention = "weight" | "one_plus_weight" | "none" | "unknown";
 
 export type EvidenceReport = { 
 /**
@@ -1138,7 +1138,7 @@ message: string,
  */
 where: string, };
 
-export type WarningCode = "file_ignored" | "config_unreadable" | "index_ignored" | "index_unreadable" | "index_foreign" | "shard_missing" | "shard_damaged" | "tensors_empty" | "copy_inside" | "adapter_inside" | "weights_packed" | "weights_uncounted" | "tensor_repeated" | "tensors_miscounted" | "index_wrong_shard" | "index_absent_tensor" | "config_foreign" | "no_norms" | "scale_unusable" | "dtype_unknown" | "names_opaque" | "adapter_config_unreadable" | "activations_unmatched" | "not_measured" | "no_gpu" | "gpu_failed" | "gpu_too_small" | "text_not_run" | "few_tokens" | "blocks_left_out" | "residual_normalised" | "residual_not_measured" | "loss_of_a_guess" | "run_stopped";
+export type WarningCode = "file_ignored" | "config_unreadable" | "index_ignored" | "index_unreadable" | "index_foreign" | "shard_missing" | "shard_damaged" | "tensors_empty" | "copy_inside" | "adapter_inside" | "weights_packed" | "weights_uncounted" | "tensor_repeated" | "tensors_miscounted" | "index_wrong_shard" | "index_absent_tensor" | "config_foreign" | "no_norms" | "scale_unusable" | "scale_off_by_one" | "dtype_unknown" | "names_opaque" | "adapter_config_unreadable" | "activations_unmatched" | "not_measured" | "no_gpu" | "gpu_failed" | "gpu_too_small" | "text_not_run" | "few_tokens" | "blocks_left_out" | "residual_normalised" | "residual_not_measured" | "loss_of_a_guess" | "run_stopped";
 
 export type Comparison = { 
 /**
@@ -1161,6 +1161,11 @@ after: ComparedCheckpoint,
  * What changed, in one sentence.
  */
 sentence: string, 
+/**
+ * What is added to every scale of the first to have that of the second, but for rounding: to γ, or to the stored tensor
+ * where some γ is not known; null unless it is one number for all sites that both have, and not 0.
+ */
+constant: number | null, 
 /**
  * Sites that both have, what changed most first: another kind, then another kernel, then by the greater of angle (in
  * radians) and relative change, then in the order of the network.

@@ -69,6 +69,9 @@ fn effective(norm: &OwnNorm, values: Vec<f64>, base: &Inspection, site: usize) -
             ScaleConvention::Weight => values,
             ScaleConvention::OnePlusWeight => values.into_iter().map(|value| 1.0 + value).collect(),
             ScaleConvention::None => return Err("the base's norm has no scale".to_owned()),
+            ScaleConvention::Unknown => {
+                return Err("whether the model scales by w or by 1 + w is not known".to_owned());
+            }
         };
         if of_base.is_some_and(|of_base| off_by_one(&values, of_base)) {
             return Err("it differs from the base's scale by about one: one of them may store γ and the other γ − 1, and Gammascope cannot tell which".to_owned());

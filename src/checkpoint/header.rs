@@ -131,8 +131,17 @@ pub fn header_length(file: &str, first: [u8; 8], length: u64) -> Result<u64, Hea
 /// Walks the header `json` (the N bytes after the first 8) of a file of `length` bytes and establishes every
 /// invariant of the format. Entries come in the order of their bytes.
 pub fn walk(file: &str, json: &[u8], length: u64) -> Result<Vec<Entry>, HeaderError> {
+    walk_described(file, json, length).map(|(entries, _)| entries)
+}
+
+/// The same with `format` of `__metadata__`, the library that wrote the file (`pt`, `mlx`), where it is there.
+pub(super) fn walk_described(
+    file: &str,
+    json: &[u8],
+    length: u64,
+) -> Result<(Vec<Entry>, Option<String>), HeaderError> {
     parse(json)
-        .and_then(|raw| validate(raw, LENGTH_BYTES + json.len() as u64, length))
+        .and_then(|(raw, format)| Ok((validate(raw, LENGTH_BYTES + json.len() as u64, length)?, format)))
         .map_err(|problem| HeaderError { file: file.to_owned(), problem })
 }
 
@@ -257,7 +266,10 @@ impl<'de> Visitor<'de> for &mut RawHeader {
     }
 }
 
-fn parse(json: &[u8]) -> Result<Vec<(String, RawEntry)>, HeaderProblem> {
+/// Entries by name, and `format` of the metadata.
+type Parsed = (Vec<(String, RawEntry)>, Option<String>);
+
+fn parse(json: &[u8]) -> Result<Parsed, HeaderProblem> {
     let text = std::str::from_utf8(json)
         .map_err(|error| HeaderProblem::NotUtf8 { byte: LENGTH_BYTES + error.valid_up_to() as u64 })?;
     let mut raw = RawHeader::default();
@@ -272,8 +284,7 @@ fn parse(json: &[u8]) -> Result<Vec<(String, RawEntry)>, HeaderProblem> {
     if raw.metadata_repeated {
         return Err(HeaderProblem::DuplicateName { name: "__metadata__".to_owned() });
     }
-    check_metadata(raw.metadata)?;
-    Ok(raw.entries)
+    Ok((raw.entries, format_of(raw.metadata)?))
 }
 
 /// serde_json counts lines and columns; a file is searched by byte.
@@ -323,11 +334,15 @@ impl<'de> Visitor<'de> for PairsVisitor {
     }
 }
 
-fn check_metadata(metadata: Option<RawMetadata>) -> Result<(), HeaderProblem> {
+/// `format` of the metadata, which must map strings to strings.
+fn format_of(metadata: Option<RawMetadata>) -> Result<Option<String>, HeaderProblem> {
     let found = match metadata {
-        None | Some(RawMetadata::Other(serde_json::Value::Null)) => return Ok(()),
+        None | Some(RawMetadata::Other(serde_json::Value::Null)) => return Ok(None),
         Some(RawMetadata::Pairs(Pairs(pairs))) => match pairs.iter().find(|(_, value)| !value.is_string()) {
-            None => return Ok(()),
+            None => {
+                let format = pairs.iter().find(|(key, _)| key == "format");
+                return Ok(format.and_then(|(_, value)| value.as_str()).map(str::to_owned));
+            }
             Some((key, value)) => format!("{key:?} is {}", kind_of(value)),
         },
         Some(RawMetadata::Other(other)) => format!("it is {}", kind_of(&other)),
@@ -499,6 +514,21 @@ mod tests {
             walk_with(r#"{"__metadata__":{},"__metadata__":{}}"#, 0).unwrap_err(),
             HeaderProblem::DuplicateName { .. }
         ));
+    }
+
+    #[test]
+    fn the_metadata_tell_who_wrote_the_file() {
+        for (metadata, format) in [
+            (r#""__metadata__":{"total":"1","format":"mlx"}"#, Some("mlx")),
+            (r#""__metadata__":{"format":""}"#, Some("")),
+            (r#""__metadata__":{"framework":"mlx"}"#, None),
+            (r#""__metadata__":null"#, None),
+            ("", None),
+        ] {
+            let json = format!("{{{metadata}}}");
+            let walked = walk_described("x", json.as_bytes(), LENGTH_BYTES + json.len() as u64).unwrap();
+            assert_eq!(walked, (Vec::new(), format.map(str::to_owned)), "{metadata}");
+        }
     }
 
     #[test]

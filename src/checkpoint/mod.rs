@@ -120,6 +120,8 @@ pub struct Checkpoint<S> {
     pub format: Format,
     /// The shards, in the order of the catalogue.
     pub shards: Vec<S>,
+    /// The library that wrote each shard (`pt`, `mlx`), where its metadata tell.
+    written_by: Vec<Option<String>>,
     /// Shards that were promised and not given.
     pub missing_shards: Vec<String>,
     /// Every tensor, sorted by name with numbers in their numeric order. Names are those of the model's own code.
@@ -197,6 +199,12 @@ impl<S: ByteSource> Checkpoint<S> {
         // Unknown types may hold anything.
         let trained = self.tensors.iter().filter(|tensor| !buffer::is_buffer(&tensor.name, &tensor.shape));
         trained.map(Tensor::elements).fold(0, u64::saturating_add)
+    }
+
+    /// Whether the metadata of a tensor's file say that MLX wrote it.
+    pub fn is_by_mlx(&self, tensor: &Tensor) -> bool {
+        let library = self.written_by.get(tensor.shard).and_then(Option::as_deref);
+        library.is_some_and(|library| library.eq_ignore_ascii_case("mlx"))
     }
 
     /// The configuration that speaks for a tensor or site: the one with the longest prefix of its name.

@@ -169,6 +169,7 @@ async fn catalogue<S: ByteSource>(
         name: shared.unwrap_or_default(),
         format: Format::Safetensors,
         shards: Vec::new(),
+        written_by: Vec::new(),
         missing_shards: Vec::new(),
         tensors: Vec::new(),
         stored_names: Vec::new(),
@@ -310,7 +311,7 @@ impl<S: ByteSource> Checkpoint<S> {
         let mut added: HashMap<String, usize> = HashMap::new();
         let mut damaged = None;
         for (shard, header) in group.into_iter().zip(headers) {
-            let Header { entries, gguf } = match header {
+            let Header { entries, written_by, gguf } = match header {
                 Ok(header) => header,
                 Err(error) => {
                     self.warn(
@@ -372,6 +373,7 @@ impl<S: ByteSource> Checkpoint<S> {
                 described.push((shard.path().to_owned(), metadata, split));
             }
             self.shards.push(shard);
+            self.written_by.push(written_by);
         }
         if !described.is_empty() {
             self.format = Format::Gguf;

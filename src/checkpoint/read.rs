@@ -10,6 +10,8 @@ use serde_json::{Map, Value};
 /// What the header of a shard gave.
 pub(super) struct Header {
     pub(super) entries: Vec<Entry>,
+    /// The library that wrote a safetensors file, where its metadata tell.
+    pub(super) written_by: Option<String>,
     /// Metadata and place in its series, of a GGUF file.
     pub(super) gguf: Option<(Map<String, Value>, Option<Split>)>,
 }
@@ -38,8 +40,8 @@ pub(super) async fn read_header<S: ByteSource>(meter: &Meter, shard: &S) -> Resu
         match header::header_length(path, first, length) {
             Ok(announced) => {
                 let json = meter.read(shard, header::LENGTH_BYTES..header::LENGTH_BYTES + announced).await?;
-                header::walk(path, &json, length)
-                    .map(|entries| Header { entries, gguf: None })
+                header::walk_described(path, &json, length)
+                    .map(|(entries, written_by)| Header { entries, written_by, gguf: None })
                     .map_err(CheckpointError::from)
             }
             Err(error) => Err(error.into()),
@@ -60,7 +62,11 @@ async fn read_gguf_header<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Hea
         Err(CheckpointError::Gguf(error @ GgufError { problem: GgufProblem::WrongMagic { .. }, .. })) => {
             Err(sniff(meter, shard).await?.map_or(error.into(), CheckpointError::NotACheckpoint))
         }
-        read => read.map(|read| Header { entries: read.entries, gguf: Some((read.metadata, read.split)) }),
+        read => read.map(|read| Header {
+            entries: read.entries,
+            written_by: None,
+            gguf: Some((read.metadata, read.split)),
+        }),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Everything is compared as it acts: effective scales, whatever the convention, type or format they are stored in.
 
+mod constant;
 mod pair;
 
 use crate::inspect::Inspection;
@@ -12,6 +13,8 @@ use crate::report::comparison::{
     ComparedCheckpoint, Comparison, MatchedBy, SCHEMA, SiteComparison, UnpairedSite,
 };
 use crate::report::{KernelForm, NormReport, Report, SiteVerification, Warning};
+
+use constant::{Difference, Scales};
 
 /// Why two checkpoints cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +54,8 @@ pub fn compare(before: &Inspection, after: &Inspection) -> Result<Comparison, Co
             site(at, first, second, matched_by)
         })
         .collect();
+    let scales: Vec<_> = pairs.iter().map(|&(at, to, _)| (scales(before, at), scales(after, to))).collect();
+    let difference = constant::difference(&scales);
     // Stable: what changed equally stays in the order of the network.
     sites.sort_by(|a, b| {
         let first = |site: &SiteComparison| (site.kind_changed(), site.kernel_changed());
@@ -63,7 +68,11 @@ pub fn compare(before: &Inspection, after: &Inspection) -> Result<Comparison, Co
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
         before: summary(ours),
         after: summary(theirs),
-        sentence: sentence(&sites, only_before.len(), only_after.len()),
+        sentence: sentence(&sites, difference, only_before.len(), only_after.len()),
+        constant: match difference {
+            Some(Difference::Effective(constant) | Difference::OfStored(constant)) => Some(constant),
+            Some(Difference::Stored) | None => None,
+        },
         sites,
         only_before,
         only_after,
@@ -121,6 +130,14 @@ impl<'a> Side<'a> {
             scale: inspection.scales[at].as_ref(),
             measured: verification.and_then(|all| all.sites.iter().find(|site| site.name == norm.name)),
         }
+    }
+}
+
+fn scales(inspection: &Inspection, at: usize) -> Scales<'_> {
+    Scales {
+        effective: inspection.scales[at].as_ref().map(Scale::values),
+        undecided: inspection.undecided[at].as_deref(),
+        convention: inspection.report.norms[at].scale_convention,
     }
 }
 
@@ -190,14 +207,49 @@ fn unpaired(
         .collect()
 }
 
-fn sentence(sites: &[SiteComparison], only_before: usize, only_after: usize) -> String {
+fn sentence(
+    sites: &[SiteComparison],
+    difference: Option<Difference>,
+    only_before: usize,
+    only_after: usize,
+) -> String {
+    let all = match sites.len() {
+        1 => "1 norm site in common".to_owned(),
+        all => format!("{all} norm sites in common"),
+    };
+    let mut parts = vec![all];
+    match difference {
+        Some(Difference::Stored) => {
+            let rounded = sites.iter().any(SiteComparison::changed);
+            let but = if rounded { " but for rounding" } else { "" };
+            parts.push(format!("every scale is the same{but}: one stores γ and the other γ − 1"));
+        }
+        Some(Difference::Effective(constant)) => {
+            parts.push(format!("every norm differs by the constant {}", number(constant)));
+        }
+        Some(Difference::OfStored(constant)) => parts.push(format!(
+            "every norm differs by the constant {} as it is stored, and how it acts is not known in both",
+            number(constant)
+        )),
+        None => parts.extend(changes(sites)),
+    }
+    for (alone, which) in [(only_before, "first"), (only_after, "second")] {
+        if alone > 0 {
+            parts.push(format!("{alone} in the {which} only"));
+        }
+    }
+    parts.join(", ") + "."
+}
+
+/// How many of the sites changed, and in what.
+fn changes(sites: &[SiteComparison]) -> Vec<String> {
     let count = |holds: &dyn Fn(&SiteComparison) -> bool| sites.iter().filter(|site| holds(site)).count();
     let changed = count(&SiteComparison::changed);
     let mut parts = vec![match (sites.len(), changed) {
-        (1, 0) => "1 norm site in common, its scale unchanged".to_owned(),
-        (all, 0) => format!("{all} norm sites in common, every scale unchanged"),
-        (1, _) => "1 norm site in common, changed".to_owned(),
-        (all, changed) => format!("{all} norm sites in common, {changed} of them changed"),
+        (1, 0) => "its scale is the same".to_owned(),
+        (_, 0) => "every scale is the same".to_owned(),
+        (1, _) => "changed".to_owned(),
+        (_, changed) => format!("{changed} of them changed"),
     }];
     let kinds = count(&SiteComparison::kind_changed);
     if kinds > 0 {
@@ -210,12 +262,13 @@ fn sentence(sites: &[SiteComparison], only_before: usize, only_after: usize) -> 
     if let Some(angle) = sites.iter().filter_map(|site| site.angle).max_by(f64::total_cmp) {
         parts.push(format!("kernel directions turned by {} at most", degrees(angle)));
     }
-    for (alone, which) in [(only_before, "first"), (only_after, "second")] {
-        if alone > 0 {
-            parts.push(format!("{alone} in the {which} only"));
-        }
-    }
-    parts.join(", ") + "."
+    parts
+}
+
+/// A number of a sentence: whole where it is, else four digits.
+fn number(number: f64) -> String {
+    let digits = if number.fract() == 0.0 { format!("{number:.0}") } else { format!("{number:.4}") };
+    digits.replace('-', "−")
 }
 
 /// An angle in radians, as people read it.

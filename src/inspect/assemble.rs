@@ -9,7 +9,7 @@ use crate::checkpoint::TensorError;
 use crate::checkpoint::config::{Config, Scope};
 use crate::checkpoint::dtype::TensorType;
 use crate::kernel::scale::Scale;
-use crate::norm::convention::{self, Storage};
+use crate::norm::convention::{self, Convention, Seen};
 use crate::norm::evidence;
 use crate::norm::{self, NormSite, unnamed};
 use crate::order;
@@ -17,20 +17,23 @@ use crate::reader::Readers;
 use crate::report::sentence;
 use crate::report::{
     CheckpointSummary, DeadParameters, ModelSummary, NormKind, NormReport, NormRole, RemoteSummary, Report,
-    SCHEMA, WarningCode,
+    SCHEMA, ScaleConvention, WarningCode,
 };
 use crate::source::{ByteSource, Transfer};
 
 impl<S: ByteSource> ReportBuilder<'_, S> {
     pub(super) fn report(mut self, stored: &[Stored]) -> Inspection {
-        let read = self.sites.iter().zip(stored);
-        self.storage = Storage::of(
-            read.filter_map(|(site, stored)| Some((site, stored.scale.as_ref()?.as_deref().ok()?))),
-        );
+        let judged = self.judge(stored);
+        let conventions = self.conventions(stored, &judged);
         let mut norms = Vec::with_capacity(self.sites.len());
         let mut scales = Vec::with_capacity(self.sites.len());
-        for ((site, stored), judged) in self.sites.iter().zip(stored).zip(self.judge(stored)) {
-            let (norm, scale) = self.site(site, stored, &judged);
+        let mut undecided = vec![None; self.sites.len()];
+        for (index, convention) in conventions.into_iter().enumerate() {
+            let site = &self.sites[index];
+            if convention.convention == ScaleConvention::Unknown && !site.per_head {
+                undecided[index] = split(stored[index].scale.as_ref()).0.map(<[f64]>::to_vec);
+            }
+            let (norm, scale) = self.site(site, &stored[index], &judged[index], convention);
             norms.push(norm);
             scales.push(scale);
         }
@@ -82,12 +85,41 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
         let shifts =
             stored.iter().map(|stored| stored.shift.as_ref().and_then(|shift| shift.clone().ok())).collect();
         let own_names = self.sites.iter().map(|site| site.name.clone()).collect();
-        Inspection { report, scales, shifts, own_names }
+        Inspection { report, scales, shifts, own_names, undecided }
     }
 
-    fn site(&mut self, site: &NormSite, stored: &Stored, judged: &Judged) -> (NormReport, Option<Scale>) {
+    /// The convention of each site, with a warning about those whose values contradict what is known of them.
+    fn conventions(&mut self, stored: &[Stored], judged: &[Judged]) -> Vec<Convention> {
+        let (tensors, checkpoint) = (&self.checkpoint.tensors, self.checkpoint);
+        let seen: Vec<Seen<'_>> = self
+            .sites
+            .iter()
+            .zip(stored)
+            .zip(judged)
+            .map(|((site, stored), judged)| Seen {
+                site,
+                config: self.config(&site.name).map(|config| config.scope(&site.name)),
+                kind: judged.verdict.kind,
+                stored: split(stored.scale.as_ref()).0,
+                mlx: site.scale.is_some_and(|scale| checkpoint.is_by_mlx(&tensors[scale])),
+            })
+            .collect();
+        let (conventions, doubts) = convention::decide(&seen);
+        for doubt in doubts {
+            let first = doubt.sites.first().map_or("", |&site| self.stored_name(&self.sites[site]));
+            self.warn(WarningCode::ScaleOffByOne, first, doubt.message);
+        }
+        conventions
+    }
+
+    fn site(
+        &mut self,
+        site: &NormSite,
+        stored: &Stored,
+        judged: &Judged,
+        convention: Convention,
+    ) -> (NormReport, Option<Scale>) {
         let config = self.config(&site.name);
-        let scope = config.map(|config| config.scope(&site.name));
         let checkpoint = self.checkpoint;
         let name_of = |index: Option<usize>| {
             index.map(|index| checkpoint.stored_name(&checkpoint.tensors[index].name).to_owned())
@@ -96,8 +128,8 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
         let (raw, scale_problem) = split(stored.scale.as_ref());
         let (shift, shift_problem) = split(stored.shift.as_ref());
         let verdict = judged.verdict;
-        let convention = convention::decide(site, scope, verdict.kind, self.storage.around_zero(site));
-        let (scale, not_finite) = match raw.map(|raw| Scale::new(convention.effective(raw.to_vec()))) {
+        let effective = raw.and_then(|raw| convention.effective(raw));
+        let (scale, not_finite) = match effective.map(Scale::new) {
             Some(Ok(scale)) => (Some(scale), None),
             Some(Err(error)) => {
                 (None, Some(format!("tensor `{}`: {error}", name_of(site.scale).unwrap_or_default())))
@@ -111,6 +143,8 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
         // One direction for all heads would be wrong for each of them.
         let scale = scale.filter(|_| !site.per_head);
         let problem = problem.or_else(|| site.per_head.then(|| PER_HEAD.to_owned()));
+        let undecided = convention.convention == ScaleConvention::Unknown;
+        let problem = problem.or_else(|| undecided.then(|| UNDECIDED.to_owned()));
         let kernel = scale.as_ref().and_then(|scale| kernel_of(scale, verdict.kind));
         let readers = match verdict.kind {
             NormKind::Other => Readers {
@@ -257,6 +291,10 @@ const MANY_OPAQUE: usize = 4;
 /// Why nothing is read from a scale of heads × d.
 const PER_HEAD: &str =
     "each head has a scale of its own here, and so a kernel of its own: none of them is shown";
+
+/// Why nothing is read from a scale of unknown convention.
+const UNDECIDED: &str =
+    "whether γ is w or 1 + w is not known here, so neither a direction nor zero channels are read from it";
 
 fn split(read: Option<&Result<Vec<f64>, TensorError>>) -> (Option<&[f64]>, Option<String>) {
     match read {

@@ -68,6 +68,8 @@ pub struct Inspection {
     pub shifts: Vec<Option<Vec<f64>>>,
     /// Name of each site as the model's own code has it. The report has the file's, which differ where a wrapper changed them.
     pub own_names: Vec<String>,
+    /// What each site stores whose convention is not known, so that it has no γ.
+    pub undecided: Vec<Option<Vec<f64>>>,
 }
 
 /// An inspected checkpoint that is still open.

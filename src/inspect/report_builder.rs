@@ -4,7 +4,6 @@ use super::weights::Streams;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::config::Config;
 use crate::norm::NormSite;
-use crate::norm::convention::Storage;
 use crate::reader::ReaderIndex;
 use crate::report::{Verification, Warning, WarningCode};
 use crate::source::ByteSource;
@@ -14,7 +13,6 @@ pub(super) struct ReportBuilder<'a, S> {
     pub(super) sites: &'a [NormSite],
     pub(super) readers: ReaderIndex<'a>,
     pub(super) foreign_configs: Vec<&'a str>,
-    pub(super) storage: Storage,
     pub(super) streams: &'a Streams,
     pub(super) verification: Option<&'a Verification>,
     pub(super) warnings: Vec<Warning>,
@@ -27,7 +25,6 @@ impl<'a, S: ByteSource> ReportBuilder<'a, S> {
             sites,
             readers: ReaderIndex::new(&checkpoint.tensors, sites).with_tied(&streams.tied),
             foreign_configs: Vec::new(),
-            storage: Storage::default(),
             streams,
             verification: None,
             warnings: checkpoint.warnings.clone(),

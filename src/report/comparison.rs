@@ -20,6 +20,10 @@ pub struct Comparison {
     pub after: ComparedCheckpoint,
     /// What changed, in one sentence.
     pub sentence: String,
+    /// What is added to every scale of the first to have that of the second, but for rounding: to γ, or to the stored tensor
+    /// where some γ is not known; null unless it is one number for all sites that both have, and not 0.
+    #[serde(default)]
+    pub constant: Option<f64>,
     /// Sites that both have, what changed most first: another kind, then another kernel, then by the greater of angle (in
     /// radians) and relative change, then in the order of the network.
     pub sites: Vec<SiteComparison>,

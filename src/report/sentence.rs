@@ -1,6 +1,8 @@
 //! The one sentence, and the verdict on the model that it states.
 
-use super::{DeadParameters, KernelForm, ModelVerdict, NormKind, NormReport, NormRole, PartSummary};
+use super::{
+    DeadParameters, KernelForm, ModelVerdict, NormKind, NormReport, NormRole, PartSummary, ScaleConvention,
+};
 use crate::order;
 
 /// Kind of all sites together: unknown sites do not decide, and neither do "other" ones beside known ones.
@@ -62,6 +64,7 @@ fn part(name: &str, norms: &[NormReport]) -> PartSummary {
     if unknown > 0 && verdict != ModelVerdict::Unknown {
         sentence += &format!("; the kind of {} is unknown", plural(unknown, "site"));
     }
+    sentence += &undecided(&own);
     PartSummary {
         name: name.to_owned(),
         verdict,
@@ -69,6 +72,16 @@ fn part(name: &str, norms: &[NormReport]) -> PartSummary {
         sites: own.len() as u32,
         final_norm: own.iter().find(|norm| norm.role == NormRole::Final).map(|norm| norm.name.clone()),
         sentence: sentence + ".",
+    }
+}
+
+/// Of how many sites γ is not known, as the end of a sentence.
+fn undecided(norms: &[NormReport]) -> String {
+    match norms.iter().filter(|norm| norm.scale_convention == ScaleConvention::Unknown).count() {
+        0 => String::new(),
+        count => {
+            format!("; whether the 1 of 1 + w is in the scale is not known at {}", plural(count, "site"))
+        }
     }
 }
 
@@ -136,6 +149,7 @@ pub fn model_sentence(verdict: ModelVerdict, norms: &[NormReport], dead: &DeadPa
     if unknown > 0 && verdict != ModelVerdict::Unknown {
         text += &format!("; the kind of {} is unknown", plural(unknown, "site"));
     }
+    text += &undecided(norms);
     match (dead.outright, dead.with_bias_shift) {
         (0, 0) => {}
         (outright, 0) => text += &format!("; {} {} dead outright", grouped(outright), directions(outright)),

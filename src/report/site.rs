@@ -75,4 +75,6 @@ pub enum ScaleConvention {
     OnePlusWeight,
     /// Nothing is stored: γ = 1.
     None,
+    /// The values contradict what is known of the model's code, so γ is not known.
+    Unknown,
 }

@@ -124,6 +124,9 @@ codes! {
     /// Gammascope cannot use the scale or shift of a norm: it cannot be read or decoded, or has a value that is not finite.
     /// Download the shard again, or open the model in an element type that can be decoded.
     ScaleUnusable = "scale_unusable",
+    /// The scales of some or all norms lie 1 above or below what the family, their like or the model's other norms say: a conversion added, left out or doubled the 1 of 1 + w. Gammascope offers no kernel there.
+    /// Compare the file with the checkpoint it was made from, and convert it again if a 1 is missing or too many.
+    ScaleOffByOne = "scale_off_by_one",
     /// Tensors have an element type that the format does not define. Gammascope does not use their values.
     /// Update Gammascope, or convert the tensors to a known type.
     DtypeUnknown = "dtype_unknown",

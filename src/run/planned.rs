@@ -12,7 +12,7 @@ use crate::model::architecture::Norm;
 use crate::model::operation::Centring;
 use crate::model::{self, Architecture, ModelError};
 use crate::report::plan::RunPlan;
-use crate::report::{KindByLoss, NormKind, Warning, WarningCode};
+use crate::report::{KindByLoss, NormKind, Report, ScaleConvention, Warning, WarningCode};
 use crate::source::ByteSource;
 use crate::text::TextError;
 use crate::text::ids::{TokenIds, Wanted};
@@ -51,6 +51,18 @@ pub enum RunError {
         asked: usize,
         /// Of the model.
         has: usize,
+    },
+    /// The file stores its scales otherwise than the code of its family takes them.
+    #[error(
+        "`{site}` cannot be run: the run takes its scale as {taken}, but {reason}. Run the checkpoint that the file was made from, or measure activations of the code that the file is for"
+    )]
+    Scale {
+        /// The norm.
+        site: String,
+        /// What the family's code does.
+        taken: &'static str,
+        /// What is known of the file.
+        reason: String,
     },
     /// Too few tokens for any norm.
     #[error(
@@ -164,6 +176,28 @@ impl Model {
         let Self { architecture, tokens, further, length, .. } = self;
         let vocabulary = architecture.vocabulary;
         Wanted { tokens: *tokens, further: *further, length: *length, vocabulary }
+    }
+
+    /// Whether the scales are stored as the code of the family takes them, which a conversion may have changed.
+    pub fn fits(&self, report: &Report) -> Result<(), RunError> {
+        for norm in self.architecture.norms() {
+            let site = report.norms.iter().find(|site| Some(&site.name) == norm.site.as_ref());
+            let Some(site) = site else { continue };
+            let fits = match site.scale_convention {
+                ScaleConvention::OnePlusWeight => norm.one_plus,
+                ScaleConvention::Weight => !norm.one_plus,
+                ScaleConvention::None => true,
+                ScaleConvention::Unknown => false,
+            };
+            if !fits {
+                return Err(RunError::Scale {
+                    site: site.name.clone(),
+                    taken: if norm.one_plus { "1 + w" } else { "w" },
+                    reason: site.convention_reason.clone(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// With fewer tokens than these any norm has a kernel.

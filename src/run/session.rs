@@ -123,6 +123,7 @@ impl Session {
 async fn run<S: ByteSource>(opened: &Opened<S>, request: &Request) -> Result<(Run, Vec<Warning>), RunError> {
     let Request { extent, sites, choice, preservation, .. } = request;
     let model = Model::new(opened.checkpoint(), *extent)?;
+    model.fits(&opened.inspection.report)?;
     let found = input::of_checkpoint(opened, choice.as_ref(), model.wanted(), model.least());
     let (ids, why) = found.await?;
     let run = Run::new(opened.checkpoint(), model, ids, *sites, *preservation)?;

@@ -26,8 +26,8 @@ pub fn document(inspection: &Inspection, choice: Choice, made: &str) -> Result<S
         report = names::without(report)?;
     }
     let (scales, shifts) = (inspection.scales.clone(), inspection.shifts.clone());
-    let own_names = inspection.own_names.clone();
-    let inspection = Inspection { report, scales, shifts, own_names };
+    let (own_names, undecided) = (inspection.own_names.clone(), inspection.undecided.clone());
+    let inspection = Inspection { report, scales, shifts, own_names, undecided };
     let report = &inspection.report;
     // `</script>` in a name must not end the element; JSON reads the escape as the letter.
     let data = serde_json::to_string(report).map_err(content)?.replace('<', "\\u003c");

@@ -124,9 +124,10 @@ impl Shared {
             .zip(self.sketches.iter().chain(std::iter::repeat(&None)))
             .map(|(norm, sketch)| sketch.as_ref()?.scale(norm.width, &norm.kernel.coordinates))
             .collect();
-        let shifts = self.report.norms.iter().map(|_| None).collect();
+        let none = || self.report.norms.iter().map(|_| None).collect();
+        let (shifts, undecided) = (none(), none());
         let own_names = self.report.norms.iter().map(|norm| norm.name.clone()).collect();
-        Inspection { report: self.report, scales, shifts, own_names }
+        Inspection { report: self.report, scales, shifts, own_names, undecided }
     }
 }
 

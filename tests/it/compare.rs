@@ -47,7 +47,7 @@ fn a_checkpoint_does_not_differ_from_itself() {
     assert!(comparison.sites.iter().all(|site| !site.changed() && site.angle == Some(0.0)));
     assert_eq!(matched(&comparison, MatchedBy::Name), 5);
     assert!(comparison.only_before.is_empty() && comparison.only_after.is_empty());
-    assert!(comparison.sentence.contains("every scale unchanged"), "{}", comparison.sentence);
+    assert!(comparison.sentence.contains("every scale is the same"), "{}", comparison.sentence);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod any_catalogue;
 mod bad_input;
 mod command_line;
 mod compare;
+mod convention;
 mod dead_directions;
 mod differential;
 mod export;

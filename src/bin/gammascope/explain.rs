@@ -73,6 +73,7 @@ pub(crate) fn write(out: &mut impl Write, report: &Report, norm: &NormReport) ->
         ScaleConvention::Weight => "γ = w",
         ScaleConvention::OnePlusWeight => "γ = 1 + w",
         ScaleConvention::None => "γ = 1, nothing is stored",
+        ScaleConvention::Unknown => "γ is not known, w or 1 + w",
     };
     writeln!(out, "\n{convention}: {}", printable(&norm.convention_reason))?;
     writeln!(out, "kernel: {}", summary::kernel(norm))?;
