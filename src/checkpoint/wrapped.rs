@@ -6,17 +6,23 @@ use super::{Checkpoint, Format, Tensor};
 use crate::order;
 use crate::report::WarningCode;
 use crate::source::ByteSource;
+use std::borrow::Cow;
 use std::collections::HashSet;
 
-/// Parts of a name that only say how a module is wrapped. They may stand anywhere.
-const INSIDE: [&str; 6] = [
-    "_orig_mod",
-    "_fsdp_wrapped_module",
-    "_fpw_module",
-    "_checkpoint_wrapped_module",
-    "_forward_module",
-    "base_layer",
-];
+/// Whether a part of a name only says how a module is wrapped. Such parts may stand anywhere.
+fn wraps(part: &str) -> bool {
+    matches!(
+        part,
+        "_orig_mod"
+            | "_fsdp_wrapped_module"
+            | "_fpw_module"
+            | "_checkpoint_wrapped_module"
+            | "_forward_module"
+            | "base_layer"
+            | TRAINED
+            | REPLACED
+    )
+}
 
 /// Parts that say the same where all tensors have them at the start of their names: DDP, Lightning, PEFT, nested state dicts.
 const AT_THE_START: [&str; 5] = ["module", "state_dict", "model_state_dict", "model_state", "base_model"];
@@ -37,20 +43,7 @@ pub(super) fn unwrap<S: ByteSource>(checkpoint: &mut Checkpoint<S>) {
     }
     let added = leave_out_adapters(&mut checkpoint.tensors);
     let (replaced, trained) = leave_out_replaced(&mut checkpoint.tensors);
-    let mut names = without_wrappers(&checkpoint.tensors);
-    without_start(&mut names, &checkpoint.tensors);
-    let distinct: HashSet<&str> = names.iter().map(String::as_str).collect();
-    // Two tensors must not become one.
-    if distinct.len() == names.len() {
-        let renamed = checkpoint.tensors.iter_mut().zip(names).filter(|(tensor, name)| tensor.name != *name);
-        let mut stored: Vec<(String, String)> =
-            renamed.map(|(tensor, name)| (name.clone(), std::mem::replace(&mut tensor.name, name))).collect();
-        order::sort_by(&mut stored, |a, b| a.0.cmp(&b.0));
-        checkpoint.stored_names = stored;
-    }
-    if !checkpoint.stored_names.is_empty() {
-        checkpoint.sort();
-    }
+    rename(checkpoint);
     if let Some(name) = added.first() {
         let message = format!(
             "`{name}`{} an adapter beside the weights that it changes: readers and writer energy are those of the weights without it. Merge it (merge_and_unload) to inspect what the model computes",
@@ -71,6 +64,21 @@ pub(super) fn unwrap<S: ByteSource>(checkpoint: &mut Checkpoint<S>) {
         );
         checkpoint.warn(WarningCode::AdapterInside, name, message);
     }
+}
+
+/// Gives tensors the names without wrappers, unless two would be called the same.
+fn rename<S>(checkpoint: &mut Checkpoint<S>) {
+    let names = without_start(without_wrappers(&checkpoint.tensors), &checkpoint.tensors);
+    let changed = names.iter().zip(&checkpoint.tensors).any(|(name, tensor)| *name != tensor.name);
+    if !changed || names.iter().map(Cow::as_ref).collect::<HashSet<&str>>().len() < names.len() {
+        return;
+    }
+    let names: Vec<String> = names.into_iter().map(Cow::into_owned).collect();
+    let renamed = checkpoint.tensors.iter_mut().zip(names).filter(|(tensor, name)| tensor.name != *name);
+    checkpoint.stored_names =
+        renamed.map(|(tensor, name)| (name.clone(), std::mem::replace(&mut tensor.name, name))).collect();
+    order::sort_by(&mut checkpoint.stored_names, |a, b| a.0.cmp(&b.0));
+    checkpoint.sort();
 }
 
 /// Whether a tensor is a factor of what an adapter adds to a weight.
@@ -123,17 +131,13 @@ fn leave_out_replaced(tensors: &mut Vec<Tensor>) -> (Vec<String>, String) {
 }
 
 /// Every name without the parts that only wrap.
-fn without_wrappers(tensors: &[Tensor]) -> Vec<String> {
-    let wraps = |part: &str| INSIDE.contains(&part) || part == TRAINED || part == REPLACED;
-    let mut names: Vec<String> = Vec::with_capacity(tensors.len());
-    for tensor in tensors {
-        let name = &tensor.name;
-        if !name.split('.').any(wraps) {
-            names.push(name.clone());
-            continue;
+fn without_wrappers(tensors: &[Tensor]) -> Vec<Cow<'_, str>> {
+    let name = |tensor: &'_ Tensor| -> Option<String> {
+        if !tensor.name.split('.').any(wraps) {
+            return None;
         }
         let mut kept = Vec::new();
-        let mut parts = name.split('.');
+        let mut parts = tensor.name.split('.');
         while let Some(part) = parts.next() {
             if part == TRAINED {
                 parts.next(); // the adapter's name
@@ -141,13 +145,17 @@ fn without_wrappers(tensors: &[Tensor]) -> Vec<String> {
                 kept.push(part);
             }
         }
-        names.push(kept.join("."));
-    }
-    let parametrized: Vec<usize> =
-        (0..names.len()).filter(|&at| is_plain_original(&names[at], &tensors[at], tensors)).collect();
-    for at in parametrized {
-        let name = names[at].replacen(PARAMETRIZED, ".", 1);
-        names[at] = name.strip_suffix(ORIGINAL).unwrap_or(&name).to_owned();
+        Some(kept.join("."))
+    };
+    let mut names: Vec<Cow<'_, str>> = tensors
+        .iter()
+        .map(|tensor| name(tensor).map_or(Cow::Borrowed(tensor.name.as_str()), Cow::Owned))
+        .collect();
+    for (name, tensor) in names.iter_mut().zip(tensors) {
+        if is_plain_original(name, tensor, tensors) {
+            let plain = name.replacen(PARAMETRIZED, ".", 1);
+            *name = Cow::Owned(plain.strip_suffix(ORIGINAL).unwrap_or(&plain).to_owned());
+        }
     }
     names
 }
@@ -165,37 +173,44 @@ fn is_plain_original(name: &str, tensor: &Tensor, tensors: &[Tensor]) -> bool {
     tensor.shape.len() > 1 && !tensors.iter().any(beside)
 }
 
-/// Takes wrappers off the start of names where all tensors have them; single numbers (steps, flags) have no say.
-fn without_start(names: &mut [String], tensors: &[Tensor]) {
-    let folder = |name: &str| name.rfind('/').map_or(0, |at| at + 1);
-    let folders =
-        order::groups(names.iter().enumerate().map(|(at, name)| (name[..folder(name)].to_owned(), at)));
-    for (path, members) in folders {
-        let says = members.iter().filter(|&&at| tensors[at].elements() > 1);
-        let start = says.map(|&at| &names[at][path.len()..]).reduce(common).unwrap_or_default();
-        // The last part of the common start may be half a part, or a tensor's own name.
-        let Some((start, _)) = start.rsplit_once('.') else { continue };
-        let mut parts = start.split('.').peekable();
-        let mut kept = path.clone();
-        while let Some(part) = parts.next() {
-            if AT_THE_START.contains(&part) || is_average(part) {
-                // PEFT's `base_model.model`.
-                parts.next_if(|next| part == "base_model" && *next == "model");
-            } else {
-                kept += part;
-                kept.push('.');
-            }
-        }
-        if kept.len() > path.len() + start.len() {
-            continue;
-        }
-        let whole = format!("{path}{start}.");
-        for at in members {
-            if let Some(rest) = names[at].strip_prefix(&whole) {
-                names[at] = format!("{kept}{rest}");
-            }
+/// Takes wrappers off the start of names where all tensors of a folder have them; single numbers (steps, flags) have no say.
+fn without_start<'a>(mut names: Vec<Cow<'a, str>>, tensors: &[Tensor]) -> Vec<Cow<'a, str>> {
+    // What all names begin with, folder by folder. The catalogue is sorted, so that those of a folder follow each other.
+    let mut starts: Vec<(&str, &str)> = Vec::new();
+    for (name, _) in names.iter().zip(tensors).filter(|(_, tensor)| tensor.elements() > 1) {
+        let (folder, rest) = name.split_at(name.rfind('/').map_or(0, |at| at + 1));
+        match starts.last_mut().filter(|(known, _)| *known == folder) {
+            Some((_, start)) => *start = common(start, rest),
+            None => starts.push((folder, rest)),
         }
     }
+    let replaced: Vec<(String, String)> = starts
+        .into_iter()
+        .filter_map(|(folder, start)| {
+            // The last part of the common start may be half a part, or a tensor's own name.
+            let (start, _) = start.rsplit_once('.')?;
+            let mut parts = start.split('.').peekable();
+            let mut kept = folder.to_owned();
+            while let Some(part) = parts.next() {
+                if AT_THE_START.contains(&part) || is_average(part) {
+                    // PEFT's `base_model.model`.
+                    parts.next_if(|next| part == "base_model" && *next == "model");
+                } else {
+                    kept += part;
+                    kept.push('.');
+                }
+            }
+            let whole = format!("{folder}{start}.");
+            (kept != whole).then_some((whole, kept))
+        })
+        .collect();
+    for name in &mut names {
+        let rest = |whole: &String| name.strip_prefix(whole.as_str());
+        if let Some(new) = replaced.iter().find_map(|(whole, kept)| Some(format!("{kept}{}", rest(whole)?))) {
+            *name = Cow::Owned(new);
+        }
+    }
+    names
 }
 
 /// What two names have in common at their start.

@@ -74,8 +74,8 @@ pub(super) async fn unpack<S: ByteSource>(checkpoint: &mut Checkpoint<S>) {
 fn find<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Vec<Weight> {
     let tensors = &checkpoint.tensors;
     // Most files have none of the ends that a method needs beside its codes: one look at each name sees that.
-    let marks = order::distinct(FORMS.iter().flat_map(|form| form.needs).map(|end| last(end)));
-    if !tensors.iter().any(|tensor| order::has(&marks, last(&tensor.name))) {
+    let mut ends = FORMS.iter().flat_map(|form| form.needs);
+    if !ends.any(|end| tensors.iter().any(|tensor| tensor.name.ends_with(end))) {
         return Vec::new();
     }
     let by_name: HashMap<&str, usize> =
@@ -109,11 +109,6 @@ fn find<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Vec<Weight> {
         }
     }
     weights
-}
-
-/// The last part of a name, from the last dot or underscore on: what the ends of forms share.
-fn last(name: &str) -> &str {
-    name.rsplit(['.', '_']).next().unwrap_or_default()
 }
 
 /// Reads the shapes that are stored: one of all that are alike but for the numbers in their names.
