@@ -76,11 +76,6 @@ impl Matrix {
         (rows.checked_mul(columns) == Some(values.len())).then_some(Self { rows, columns, values })
     }
 
-    /// Number of rows.
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
     /// Number of columns.
     pub fn columns(&self) -> usize {
         self.columns
@@ -280,14 +275,6 @@ impl Update {
         Some(Self { left: None, right })
     }
 
-    /// m, the rows of ΔW.
-    pub fn rows(&self) -> usize {
-        let rows = |map: &Map| match map {
-            Map::Whole(matrix) | Map::Product(matrix, _) => matrix.rows,
-        };
-        self.left.as_ref().map_or(1, rows) * rows(&self.right)
-    }
-
     /// d, the columns of ΔW.
     pub fn columns(&self) -> usize {
         self.left.as_ref().map_or(1, Map::columns) * self.right.columns()
@@ -410,7 +397,7 @@ mod tests {
 
     /// The waste of an update is that of the matrix which it stands for.
     fn is_that_of(update: Update, whole: &Matrix, scale: &[f64]) {
-        assert_eq!((update.rows(), update.columns()), (whole.rows, whole.columns));
+        assert_eq!(update.columns(), whole.columns);
         for subtracts_mean in [true, false] {
             let mut scale = scale.to_vec();
             if !subtracts_mean {
