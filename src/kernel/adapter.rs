@@ -152,7 +152,7 @@ impl Matrix {
     /// Divided by its largest value, and that; `None` where it has none or one that is not finite.
     fn normalised(mut self) -> Option<(Self, f64)> {
         let largest = largest(&self.values);
-        if !(largest > 0.0) || self.values.iter().any(|value| !value.is_finite()) {
+        if largest == 0.0 || self.values.iter().any(|value| !value.is_finite()) {
             return None;
         }
         self.values.iter_mut().for_each(|value| *value /= largest);
