@@ -64,8 +64,13 @@ pub(super) enum Missing {
     Nowhere,
     /// It fits here and there: stems of the base, or of the adapter for one of the base.
     Ambiguous(String),
-    /// It has one place, which has another shape. Index of the base's tensor.
-    Misfit(usize),
+    /// Its stack has one place, and this tensor of the base there has another shape.
+    Misfit {
+        /// Index of the tensor.
+        tensor: usize,
+        /// It would be this module's own, not another's of the stack.
+        own: bool,
+    },
 }
 
 /// Where everything is.
@@ -181,7 +186,8 @@ struct Candidate {
     stem: String,
     /// Kinds of modules that are all there.
     kinds: usize,
-    misfit: Option<usize>,
+    /// A module of the stack, and the tensor below the stem that has another shape.
+    misfit: Option<(usize, usize)>,
     likeness: Likeness,
 }
 
@@ -198,7 +204,15 @@ struct Likeness {
 
 enum Decision {
     Placed(Candidate),
-    Failed(Missing),
+    Failed(Failure),
+}
+
+/// Why a stack has no place: [`Missing`] of all its modules.
+enum Failure {
+    Nowhere,
+    Ambiguous(String),
+    /// A module of the stack, and the tensor in its place.
+    Misfit(usize, usize),
 }
 
 /// llama.cpp's names of linear maps in a block, and what transformers calls them in Llama's and GPT-2's code.
@@ -265,7 +279,7 @@ pub(super) fn place(tensors: &[Tensor], scales: &[(&str, usize)], wanted: &[Want
     let plain = taken.len();
 
     // Then what has one place left, as often as that takes a place from another.
-    let mut failures: Vec<(usize, Missing)> = Vec::new();
+    let mut failures: Vec<(usize, Failure)> = Vec::new();
     let mut open: Vec<(usize, Vec<Candidate>)> = stacks
         .iter()
         .enumerate()
@@ -283,7 +297,7 @@ pub(super) fn place(tensors: &[Tensor], scales: &[(&str, usize)], wanted: &[Want
         for (at, candidates) in &open {
             match decide(candidates, &stacks[*at]) {
                 Decision::Placed(candidate) => placed.push((*at, candidate)),
-                Decision::Failed(missing) => failures.push((*at, missing)),
+                Decision::Failed(failure) => failures.push((*at, failure)),
             }
         }
         let rivals = |at: usize, candidate: &Candidate| {
@@ -304,7 +318,7 @@ pub(super) fn place(tensors: &[Tensor], scales: &[(&str, usize)], wanted: &[Want
                 stems => {
                     let stems: Vec<String> = stems.iter().map(|stem| format!("`{stem}`")).collect();
                     let message = format!("{} both fit `{}`", stems.join(" and "), candidate.stem);
-                    failures.push((*at, Missing::Ambiguous(message)));
+                    failures.push((*at, Failure::Ambiguous(message)));
                 }
             }
         }
@@ -330,9 +344,15 @@ pub(super) fn place(tensors: &[Tensor], scales: &[(&str, usize)], wanted: &[Want
             taken.push((stack.spelling, stack.stem, stack.bare, candidate.stem));
         }
     }
-    for (at, missing) in failures {
+    for (at, failure) in failures {
         for member in &stacks[at].members {
-            found[member.wanted] = Err(missing.clone());
+            found[member.wanted] = Err(match &failure {
+                Failure::Nowhere => Missing::Nowhere,
+                Failure::Ambiguous(places) => Missing::Ambiguous(places.clone()),
+                Failure::Misfit(module, tensor) => {
+                    Missing::Misfit { tensor: *tensor, own: *module == member.wanted }
+                }
+            });
         }
     }
 
@@ -422,7 +442,7 @@ fn candidates(paths: &Paths, stack: &Stack<'_>, tensors: &[Tensor], wanted: &[Wa
         for member in &stack.members {
             match paths.below(stem, member.rest) {
                 Some(tensor) if !wanted[member.wanted].shape.allows(&tensors[tensor]) => {
-                    misfit = Some(tensor)
+                    misfit = misfit.or(Some((member.wanted, tensor)))
                 }
                 Some(_) => {}
                 None => missing.push(member.kind(separator)),
@@ -451,21 +471,23 @@ fn decide(candidates: &[Candidate], stack: &Stack<'_>) -> Decision {
         of.iter().filter(|candidate| Some(candidate.likeness) == most).map(|found| (*found).clone()).collect()
     };
     // Where names point to one place and its shapes contradict, another place that happens to fit is no answer.
-    if let [Candidate { misfit: Some(tensor), .. }] = likest(&fullest)[..] {
-        return Decision::Failed(Missing::Misfit(tensor));
+    if let [Candidate { misfit: Some((module, tensor)), .. }] = likest(&fullest)[..] {
+        return Decision::Failed(Failure::Misfit(module, tensor));
     }
     let fitting: Vec<&Candidate> =
         fullest.iter().copied().filter(|candidate| candidate.misfit.is_none()).collect();
     match &likest(&fitting)[..] {
         [] => {
             let misfit = fullest.first().and_then(|candidate| candidate.misfit);
-            Decision::Failed(misfit.map_or(Missing::Nowhere, Missing::Misfit))
+            Decision::Failed(
+                misfit.map_or(Failure::Nowhere, |(module, tensor)| Failure::Misfit(module, tensor)),
+            )
         }
         [only] => Decision::Placed(only.clone()),
         _ => {
             let stems: Vec<String> =
                 fitting.iter().map(|candidate| format!("`{}`", candidate.stem)).collect();
-            Decision::Failed(Missing::Ambiguous(format!("`{}` may be {}", stack.stem, stems.join(" or "))))
+            Decision::Failed(Failure::Ambiguous(format!("`{}` may be {}", stack.stem, stems.join(" or "))))
         }
     }
 }
@@ -498,9 +520,9 @@ fn likeness(stack: &Stack<'_>, stem: &str) -> Option<Likeness> {
         if speaks(&own) && speaks(&other) && !common {
             return None;
         }
-        // A tower for images or sound is not a stem that says nothing, nor the other way round.
+        // A tower for images or sound is not a stem that says nothing.
         let senses = |said: &[bool]| list == 0 && said[1..].contains(&true);
-        if senses(&own) != senses(&other) && !wrapped {
+        if senses(&own) && !senses(&other) && !wrapped {
             return None;
         }
     }
@@ -714,11 +736,23 @@ mod tests {
         let sized = [stack("first.model.layers", 6), stack("second.model.layers", 8)];
         is_renamed(&sized, &modules("model.layers", '.', 8), "model.layers", "second.model.layers");
         let (_, places) = placed(&sized, &modules("model.layers", '.', 10));
-        assert!(places.found.iter().all(|found| matches!(found, Err(Missing::Misfit(_)))));
+        assert!(places.found.iter().all(|found| matches!(found, Err(Missing::Misfit { .. }))));
         // A place that happens to fit does not replace the one that the names point to.
         let near = [stack("language_model.model.layers", 8), stack("draft.blocks", 6)];
         let (_, places) = placed(&near, &modules("model.language_model.layers", '.', 6));
-        assert!(places.found.iter().all(|found| matches!(found, Err(Missing::Misfit(_)))));
+        assert!(places.found.iter().all(|found| matches!(found, Err(Missing::Misfit { .. }))));
+        // The one module that contradicts is told from those that do not.
+        let mut odd = modules("model.layers", '.', 6);
+        odd[1].1 = Demand::Map { inputs: Some(5), outputs: Some(6) };
+        let (tensors, places) = placed(&[stack("m.layers", 6)], &odd);
+        for (index, found) in places.found.iter().enumerate() {
+            let Err(Missing::Misfit { tensor, own }) = found else { panic!("{found:?}") };
+            assert_eq!((tensors[*tensor].name.as_str(), *own), ("m.layers.0.attn.v_proj.weight", index == 1));
+        }
+        // Names that say nothing of text or images.
+        let towers = [stack("text.encoder.layers", 6), stack("vision.encoder.layers", 6)];
+        let (_, places) = placed(&towers, &modules("model.layers", '.', 6));
+        assert!(places.found.iter().all(|found| matches!(found, Err(Missing::Ambiguous(_)))));
         // Two stacks of the adapter for one of the base.
         let (_, places) = placed(
             &[stack("m.layers", 6)],

@@ -153,7 +153,7 @@ fn refuse_without_a_place<S: ByteSource, T: ByteSource>(
     let modules = &adapter.parts.modules;
     let (name, report) = (adapter.name().to_owned(), &base.inspection.report);
     for (place, shape) in places.iter().zip(shapes) {
-        if let (Err(Missing::Misfit(tensor)), Ok(shape)) = (place, shape) {
+        if let (Err(Missing::Misfit { tensor, own: true }), Ok(shape)) = (place, shape) {
             let weight = &base.tensors()[*tensor];
             let own = &adapter.checkpoint.tensors;
             let reads = shape.inputs.filter(|inputs| !weight.shape.contains(inputs));
@@ -221,9 +221,11 @@ fn of_module<'a, S: ByteSource, T: ByteSource>(
         Err(Missing::Ambiguous(places)) => {
             return Ok(Err(format!("it fits more than one place of the base in name and shape: {places}")));
         }
-        Err(Missing::Misfit(tensor)) => {
+        Err(Missing::Misfit { tensor, .. }) => {
             let name = &base.tensors()[*tensor].name;
-            return Ok(Err(format!("its only place in the base is `{name}`, which has another shape")));
+            return Ok(Err(format!(
+                "the one place for its stack in the base has other shapes, such as `{name}`"
+            )));
         }
     };
     let shape = match shape {
@@ -417,9 +419,12 @@ fn sentence(modules: &[AdapterModule], shares: Option<(f64, f64)>, all: usize, o
     }
     if own_scales > 0 {
         let sites = if own_scales == 1 { "site" } else { "sites" };
-        parts.push(format!(
-            "The adapter has its own scale for {own_scales} norm {sites}: the share there is along the kernel of that scale, not of the base's."
-        ));
+        let then = if modules.iter().any(|module| module.own_scale) {
+            ": the share there is along the kernel of that scale, not of the base's"
+        } else {
+            ", which no module in the table reads"
+        };
+        parts.push(format!("The adapter has its own scale for {own_scales} norm {sites}{then}."));
     }
     parts.join(" ")
 }

@@ -7,6 +7,9 @@ use std::collections::HashMap;
 /// Of fewer tensors than one in this many the rest is a model with an odd part.
 const FEW: usize = 8;
 
+/// PEFT's LN tuning stores nothing but such norms.
+const NORM_TUNING: &str = ".ln_tuning_layers.";
+
 /// What a GGUF file says it is, when that is no model, and what to do.
 pub(super) fn declared(metadata: Scope<'_>) -> Option<String> {
     match metadata.text("general.type")? {
@@ -41,7 +44,7 @@ pub(super) fn partial<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Optio
         total += 1;
         let is = |marks: &[&str]| marks.iter().any(|mark| name.contains(mark));
         match adapter_names::factor_of(name) {
-            Some((_, Factor::Beside | Factor::Replacement, _)) => {}
+            Some((_, Factor::Beside | Factor::Replacement, _)) if !name.contains(NORM_TUNING) => {}
             Some((module, factor, _)) => {
                 adapted.push(module);
                 // Norms and full differences are beside what gives the adapter its name, and DoRA is LoRA with more.
@@ -130,6 +133,10 @@ mod tests {
             (&["lora_unet_q.lora_down.weight", "lora_unet_q.lora_up.weight", "lora_unet_q.alpha"], "a LoRA"),
             (&["to_q.lora.down.weight", "to_q.lora.up.weight"], "a LoRA adapter"),
             (&["lora_unet_n.w_norm", "lora_unet_n.b_norm"], "an adapter (LoRA or another"),
+            (
+                &["h.0.ln.ln_tuning_layers.weight", "h.0.ln.ln_tuning_layers.bias"],
+                "an adapter (LoRA or another",
+            ),
         ] {
             assert!(of(names).is_some_and(|what| what.starts_with(called)), "{names:?} {:?}", of(names));
         }

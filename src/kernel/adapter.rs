@@ -76,11 +76,6 @@ impl Matrix {
         (rows.checked_mul(columns) == Some(values.len())).then_some(Self { rows, columns, values })
     }
 
-    /// Number of rows.
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
     /// Number of columns.
     pub fn columns(&self) -> usize {
         self.columns
@@ -157,7 +152,7 @@ impl Matrix {
     /// Divided by its largest value, and that; `None` where it has none or one that is not finite.
     fn normalised(mut self) -> Option<(Self, f64)> {
         let largest = largest(&self.values);
-        if !(largest > 0.0) || self.values.iter().any(|value| !value.is_finite()) {
+        if largest == 0.0 || self.values.iter().any(|value| !value.is_finite()) {
             return None;
         }
         self.values.iter_mut().for_each(|value| *value /= largest);
@@ -278,14 +273,6 @@ impl Update {
             Map::Whole(whole)
         };
         Some(Self { left: None, right })
-    }
-
-    /// m, the rows of ΔW.
-    pub fn rows(&self) -> usize {
-        let rows = |map: &Map| match map {
-            Map::Whole(matrix) | Map::Product(matrix, _) => matrix.rows,
-        };
-        self.left.as_ref().map_or(1, rows) * rows(&self.right)
     }
 
     /// d, the columns of ΔW.
@@ -410,7 +397,7 @@ mod tests {
 
     /// The waste of an update is that of the matrix which it stands for.
     fn is_that_of(update: Update, whole: &Matrix, scale: &[f64]) {
-        assert_eq!((update.rows(), update.columns()), (whole.rows, whole.columns));
+        assert_eq!(update.columns(), whole.columns);
         for subtracts_mean in [true, false] {
             let mut scale = scale.to_vec();
             if !subtracts_mean {
