@@ -67,7 +67,11 @@ pub fn decide(seen: &[Seen<'_>]) -> (Vec<Convention>, Vec<Doubt>) {
             ScaleConvention::None | ScaleConvention::Unknown => return None,
         };
         let part = site.stream.as_deref().unwrap_or(&site.stack);
-        let counts = priors[index].stated && is_norm(kind) && stored.is_some_and(|stored| !stored.is_empty());
+        // Nothing is read from a scale with a row for each head.
+        let counts = !site.per_head
+            && priors[index].stated
+            && is_norm(kind)
+            && stored.is_some_and(|stored| !stored.is_empty());
         counts.then_some(((claims_one, mlx, part), index))
     });
     let pools = order::groups(stated);
@@ -121,7 +125,7 @@ impl Decided<'_> {
         let (negative, others): (Vec<_>, Vec<_>) =
             members.iter().copied().partition(|member| member.fit.is_negative());
         let rest = together(&others);
-        if !negative.is_empty() && rest.values > whole.values / 2 && rest.lies() == Lies::Right {
+        if !negative.is_empty() && 2 * rest.values >= whole.values && rest.lies() == Lies::Right {
             let evidence = evidence(claims_one, Lies::OneBelow, &together(&negative));
             self.doubt(claims_one, Lies::OneBelow, &negative, &others, &evidence);
             return self.hold_against_its_like(claims_one, &others);
