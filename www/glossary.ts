@@ -70,7 +70,7 @@ const glossary = {
   },
   convention: {
     label: 'Scale convention',
-    text: 'How the acting scale γ follows from the stored tensor w: γ = w, γ = 1 + w, or nothing stored. Not known where the values contradict the model's family.',
+    text: 'How the acting scale γ follows from the stored tensor w: γ = w, γ = 1 + w, or nothing stored. Not known where the values contradict the model’s family.',
   },
   shift: { label: 'Shift β', text: 'The bias a norm adds after scaling. RMSNorms almost never have one.' },
   reader: {
