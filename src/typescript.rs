@@ -5,7 +5,10 @@
 use crate::checkpoint::Format;
 use crate::checkpoint::gather::Gathered;
 use crate::inspect::{Progress, Stage};
+use crate::kernel::scale::NEAR_DEAD;
+use crate::kernel::spectrum::TAU;
 use crate::measure::residual::Stream;
+use crate::norm::verdict::THRESHOLD;
 use crate::plot::{Cell, Column, Figure, FigureKind, Mark, Table};
 use crate::report::adapter::{AdapterMethod, AdapterModule, AdapterRenaming, AdapterReport, SkippedModule};
 use crate::report::claims::Claim;
@@ -28,10 +31,15 @@ fn declarations() -> String {
     let mut file = String::from(
         "// Generated from src/report, src/plot and src/inspect: run `UPDATE_TYPES=1 cargo test typescript`.\n",
     );
-    let threshold = crate::norm::verdict::THRESHOLD;
-    file.push_str(&format!(
-        "\n/** The least probability at which a kind is named. */\nexport const THRESHOLD = {threshold};\n"
-    ));
+    for (name, meaning, value) in [
+        ("THRESHOLD", "The least probability at which a kind is named.", THRESHOLD),
+        ("NEAR_DEAD", "A channel is near-dead up to this share of the median scale.", NEAR_DEAD),
+        ("TAU", "Variance below this share of the mean counts as none.", TAU),
+        ("SUBTRACTED", "Below this scale-free depth the mean was subtracted.", MeasuredVerdict::SUBTRACTED),
+        ("NOT_SUBTRACTED", "Above this scale-free depth it was not.", MeasuredVerdict::NOT_SUBTRACTED),
+    ] {
+        file.push_str(&format!("\n/** {meaning} */\nexport const {name} = {value:e};\n"));
+    }
     let endings = Format::ALL.map(|format| format!("'{}'", format.ending())).join(", ");
     file.push_str(&format!(
         "\n/** Ends of the names of files with weights that are read. */\nexport const WEIGHTS_ENDINGS: readonly string[] = [{endings}];\n"

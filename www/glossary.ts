@@ -1,3 +1,5 @@
+import { NEAR_DEAD, NOT_SUBTRACTED, SUBTRACTED, TAU } from './report';
+
 /** Every word and statistic the page uses, in one line each: the tooltips and the list at the end of the page. */
 export type Explained = { label: string; text: string };
 
@@ -58,7 +60,7 @@ const glossary = {
   },
   near_dead: {
     label: 'Near-dead',
-    text: 'Channels with |γᵢ| at most a thousandth of the median, exact zeros included.',
+    text: `Channels with |γᵢ| at most ${NEAR_DEAD} of the median, exact zeros included.`,
   },
   near_dead_weight: {
     label: 'Their weight',
@@ -66,7 +68,7 @@ const glossary = {
   },
   predicted_below_tau: {
     label: 'Below τ',
-    text: 'Directions whose variance would fall below a millionth of the mean if the normalised input were isotropic, the exact kernel included. A prediction from the scale alone.',
+    text: `Directions whose variance would fall below τ = ${TAU.toExponential()} of the mean if the normalised input were isotropic, the exact kernel included. A prediction from the scale alone.`,
   },
   convention: {
     label: 'Scale convention',
@@ -132,7 +134,7 @@ const glossary = {
   },
   depth_scale_free: {
     label: 'depth^',
-    text: 'Variance of the normalised input along 1/√d, over its mean variance: below 1e-8 the mean was subtracted, above 1e-2 it was not, whatever the scale.',
+    text: `Variance of the normalised input along 1/√d, over its mean variance: below ${SUBTRACTED} the mean was subtracted, above ${NOT_SUBTRACTED} it was not, whatever the scale.`,
   },
   cos_scale_free: {
     label: '|cos^|',

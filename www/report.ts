@@ -1,7 +1,19 @@
 // Generated from src/report, src/plot and src/inspect: run `UPDATE_TYPES=1 cargo test typescript`.
 
 /** The least probability at which a kind is named. */
-export const THRESHOLD = 0.95;
+export const THRESHOLD = 9.5e-1;
+
+/** A channel is near-dead up to this share of the median scale. */
+export const NEAR_DEAD = 1e-3;
+
+/** Variance below this share of the mean counts as none. */
+export const TAU = 1e-6;
+
+/** Below this scale-free depth the mean was subtracted. */
+export const SUBTRACTED = 1e-8;
+
+/** Above this scale-free depth it was not. */
+export const NOT_SUBTRACTED = 1e-2;
 
 /** Ends of the names of files with weights that are read. */
 export const WEIGHTS_ENDINGS: readonly string[] = ['.safetensors', '.gguf'];

@@ -123,6 +123,20 @@ mod tests {
     }
 
     #[test]
+    fn the_documents_have_the_threshold() {
+        for (document, text) in [
+            ("README.md", include_str!("../../README.md")),
+            ("docs/which-norm.md", include_str!("../../docs/which-norm.md")),
+        ] {
+            let words: Vec<&str> = text.split_whitespace().collect();
+            let says = words.windows(3).any(|words| {
+                words[0].trim_end_matches(',') == THRESHOLD.to_string() && words[1..].contains(&"kind")
+            });
+            assert!(says, "{document} does not say that kinds are named from {THRESHOLD} on");
+        }
+    }
+
+    #[test]
     fn thin_evidence_is_unknown() {
         assert_eq!(combine(&[]).kind, NormKind::Unknown);
         assert_eq!(combine(&[of(EvidenceSource::Values, NormKind::RmsNorm, 2.0)]).kind, NormKind::Unknown);

@@ -2,7 +2,7 @@
 
 use super::axis::Axis;
 use super::canvas::{Canvas, Glyph, Words, paint};
-use super::number::counted;
+use super::number::{counted, short};
 use super::palette::Ink;
 use super::panel::{Entry, Notes, Panel, Plan, Side, mark};
 use super::table::{Cell, Table};
@@ -46,7 +46,9 @@ impl Map<'_> {
             ),
         };
         format!(
-            "Variance over its mean: depth along the predicted direction, depth^ of the normalised input along 1/√d, which no scale can fool. Below 1e-8 the mean was subtracted, above 1e-2 it was not.{fooled}"
+            "Variance over its mean: depth along the predicted direction, depth^ of the normalised input along 1/√d, which no scale can fool. Below {} the mean was subtracted, above {} it was not.{fooled}",
+            short(MeasuredVerdict::SUBTRACTED),
+            short(MeasuredVerdict::NOT_SUBTRACTED)
         )
     }
 

@@ -213,8 +213,10 @@ impl<'s> Sorted<'s> {
             format!("{} of {} {verb}", grouped(count as f64), counted(d, "channel"))
         };
         let near_dead = match self.near_dead {
-            0 => format!("None of {} is near-dead (|γ| ≤ 1e-3 median).", counted(d, "channel")),
-            some => format!("{} near-dead (|γ| ≤ 1e-3 median).", of(some)),
+            0 => {
+                format!("None of {} is near-dead (|γ| ≤ {} median).", counted(d, "channel"), short(NEAR_DEAD))
+            }
+            some => format!("{} near-dead (|γ| ≤ {} median).", of(some), short(NEAR_DEAD)),
         };
         let zeros = match self.zeros {
             0 => String::new(),

@@ -2,7 +2,7 @@
 
 use super::axis::Axis;
 use super::canvas::{Canvas, Glyph, Point, Words, paint, readable};
-use super::number::{counted, grouped};
+use super::number::{counted, grouped, short};
 use super::palette::Ink;
 use super::panel::{Entry, Notes, Panel, Plan, Side, mark};
 use super::table::{Cell, Table};
@@ -108,9 +108,10 @@ impl Soft {
         };
         format!(
             "Eigenvalues of the output's covariance as γ alone predicts them, were the normalised input isotropic. \
-             Of {}, {} below τ = 1e-6 of the mean, {zeros}.{sampled}{beside}",
+             Of {}, {} below τ = {} of the mean, {zeros}.{sampled}{beside}",
             counted(self.width, "direction"),
-            grouped(self.below_tau as f64)
+            grouped(self.below_tau as f64),
+            short(TAU)
         )
     }
 
@@ -195,7 +196,7 @@ impl Soft {
         panel.level(TAU, Ink::Danger.solid())?;
         let end = panel.lower_right().0;
         let mut notes = Notes::new(&panel);
-        notes.add("τ = 1e-6", &[((end, level), Side::AboveEnding)], Ink::Danger)?;
+        notes.add(&format!("τ = {}", short(TAU)), &[((end, level), Side::AboveEnding)], Ink::Danger)?;
         let count = format!("{} of {} below τ", grouped(self.below_tau as f64), grouped(d));
         notes.add(&count, &[((end, level), Side::BelowEnding)], Ink::Danger)?;
 
