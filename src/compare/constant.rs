@@ -46,7 +46,7 @@ pub(super) enum Difference {
 
 /// What all pairs of sites have in common, where they do and every scale could be read.
 pub(super) fn difference(pairs: &[(Scales<'_>, Scales<'_>)]) -> Option<Difference> {
-    let effective: Option<Vec<_>> = pairs
+    let effective: Option<Vec<Pair<'_>>> = pairs
         .iter()
         .map(|(before, after)| Some((Cow::from(before.effective?), Cow::from(after.effective?))))
         .collect();
@@ -63,8 +63,11 @@ pub(super) fn difference(pairs: &[(Scales<'_>, Scales<'_>)]) -> Option<Differenc
     constant(&stored?).filter(|&constant| constant != 0.0).map(Difference::OfStored)
 }
 
+/// The same scale in the first and in the second.
+type Pair<'a> = (Cow<'a, [f64]>, Cow<'a, [f64]>);
+
 /// The number that is added to the first of each pair to make the second, but for rounding.
-fn constant(pairs: &[(Cow<'_, [f64]>, Cow<'_, [f64]>)]) -> Option<f64> {
+fn constant(pairs: &[Pair<'_>]) -> Option<f64> {
     if pairs.iter().any(|(before, after)| before.len() != after.len()) {
         return None;
     }

@@ -2,12 +2,15 @@
 
 use crate::support;
 use gammascope::compare::compare;
-use gammascope::inspect::Inspection;
+use gammascope::inspect::{self, Inspection};
 use gammascope::report::{KernelForm, ScaleConvention, WarningCode};
+use gammascope::run::planned::{Extent, Model};
+use gammascope::source::disk::DiskSource;
 use half::bf16;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
+use std::path::Path;
 
 const WIDTH: usize = 24;
 const BLOCKS: usize = 3;
@@ -169,4 +172,25 @@ fn what_is_added_to_every_scale_is_one_line_of_a_comparison() {
     );
     let some = opened("qwen3", None, |name| if name.contains("input") { 0.25 } else { 0.0 });
     assert_eq!(compare(&before, &some).unwrap().constant, None);
+}
+
+#[test]
+fn a_model_whose_scales_are_not_stored_as_its_family_takes_them_is_not_run() {
+    // The scales of this Nemotron lie around 1, as γ does.
+    for (family, runs) in [("gemma3", true), ("llama", true), ("nemotron", false)] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/forward").join(family);
+        let files = ["model.safetensors", "config.json"];
+        let sources = files.map(|file| DiskSource::open(&folder.join(file), file).unwrap()).into();
+        let opened = pollster::block_on(inspect::open(sources, |_| {})).unwrap();
+        let model = Model::new(opened.checkpoint(), Extent::default()).unwrap();
+        let fits = model.fits(&opened.inspection.report);
+        assert_eq!(fits.is_ok(), runs, "{family}");
+        if let Err(error) = fits {
+            let message = error.to_string();
+            assert!(
+                message.contains("takes its scale as 1 + w") && message.contains("γ itself"),
+                "{message}"
+            );
+        }
+    }
 }
