@@ -43,9 +43,9 @@ impl Demand {
     }
 }
 
-/// Packed integers have another shape than the map that they stand for.
+/// Integers may be packed in a way that nobody here knows: then they have another shape than the map that they stand for.
 pub(super) fn is_packed(tensor: &Tensor) -> bool {
-    !tensor.dtype.is_floating() && !matches!(tensor.dtype, TensorType::Block(_))
+    !tensor.dtype.is_floating() && !matches!(tensor.dtype, TensorType::Block(_) | TensorType::Packed(_))
 }
 
 /// One stem of the adapter under its name in the base.

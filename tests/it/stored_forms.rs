@@ -1,6 +1,7 @@
 //! One network in the forms that people store it in, wrapped and packed: its norms, readers and parameters are the same in each.
 
-use gammascope::inspect::inspect;
+use gammascope::adapter::{Adapter, weigh};
+use gammascope::inspect::{inspect, open};
 use gammascope::report::{NormKind, NormReport, Report, ScaleConvention};
 use gammascope::source::memory::MemorySource;
 use half::bf16;
@@ -24,14 +25,19 @@ fn model(name: &str) -> (Vec<Stored>, Vec<u8>) {
     (tensors.collect(), fs::read(format!("{folder}/config.json")).unwrap())
 }
 
-fn report(tensors: &[Stored], config: Vec<u8>) -> Report {
+fn file(tensors: &[Stored]) -> Vec<u8> {
     let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
         (name.as_str(), TensorView::new(*dtype, shape.clone(), bytes).unwrap())
     });
-    let file = safetensors::serialize(views, None).unwrap();
-    let sources =
-        vec![MemorySource::new("model.safetensors", file), MemorySource::new("config.json", config)];
-    pollster::block_on(inspect(sources, |_| {})).unwrap().report
+    safetensors::serialize(views, None).unwrap()
+}
+
+fn sources(tensors: &[Stored], config: Vec<u8>) -> Vec<MemorySource> {
+    vec![MemorySource::new("model.safetensors", file(tensors)), MemorySource::new("config.json", config)]
+}
+
+fn report(tensors: &[Stored], config: Vec<u8>) -> Report {
+    pollster::block_on(inspect(sources(tensors, config), |_| {})).unwrap().report
 }
 
 /// What must not depend on how a network is stored.
@@ -278,4 +284,72 @@ fn what_is_packed_in_an_unknown_way_is_named_and_no_share_is_given() {
     assert_eq!(found.dead_parameters.share, 0.0);
     let why = found.dead_parameters.assumptions.join("; ");
     assert!(why.contains("is not known and not counted"), "{why}");
+}
+
+#[test]
+fn an_adapter_wastes_the_same_on_every_form_of_its_base() {
+    let (tensors, config) = model("opt");
+    let mut factors = Vec::new();
+    for (name, _, shape, _) in &tensors {
+        let module = name.trim_end_matches(".weight");
+        if is_map(name, shape) && (name.contains("q_proj") || name.contains("fc1")) {
+            let numbers =
+                |count: usize| (0..count).flat_map(|at| ((at * 7 % 11) as f32 - 4.0).to_le_bytes()).collect();
+            let lora = format!("base_model.model.{module}");
+            factors.push((
+                format!("{lora}.lora_A.weight"),
+                Dtype::F32,
+                vec![3, shape[1]],
+                numbers(3 * shape[1]),
+            ));
+            factors.push((
+                format!("{lora}.lora_B.weight"),
+                Dtype::F32,
+                vec![shape[0], 3],
+                numbers(3 * shape[0]),
+            ));
+        }
+    }
+    let wasted = |base: &[Stored]| {
+        pollster::block_on(async {
+            let base = open(sources(base, config.clone()), |_| {}).await.unwrap();
+            let adapter =
+                Adapter::open(vec![MemorySource::new("adapter_model.safetensors", file(&factors))]).await;
+            let report = weigh(&base, &adapter.unwrap()).await.unwrap();
+            assert!(report.skipped.is_empty(), "{:?}", report.skipped);
+            let mut shares: Vec<(String, f64)> =
+                report.modules.into_iter().map(|module| (module.module, module.wasted)).collect();
+            shares.sort_by(|a, b| a.0.cmp(&b.0));
+            shares
+        })
+    };
+    let plain = wasted(&tensors);
+    assert_eq!(plain.len(), factors.len() / 2);
+    let form =
+        |change: &dyn Fn(&Stored) -> Vec<Stored>| tensors.iter().flat_map(change).collect::<Vec<Stored>>();
+    let renamed = |to: &'static str| {
+        move |(name, dtype, shape, bytes): &Stored| {
+            vec![(format!("{to}{name}"), *dtype, shape.clone(), bytes.clone())]
+        }
+    };
+    let packed = |tensor: &Stored| {
+        let (name, _, shape, _) = tensor;
+        if !is_map(name, shape) {
+            return vec![tensor.clone()];
+        }
+        let stem = name.trim_end_matches(".weight");
+        vec![
+            stored(format!("{stem}.qweight"), Dtype::I32, &[shape[1] / 8, shape[0]]),
+            stored(format!("{stem}.qzeros"), Dtype::I32, &[1, shape[0] / 8]),
+            stored(format!("{stem}.scales"), Dtype::F16, &[1, shape[0]]),
+        ]
+    };
+    for (what, base) in [
+        ("DDP", form(&renamed("module."))),
+        ("PEFT", form(&renamed("base_model.model."))),
+        ("a part of another model", form(&renamed("language_model."))),
+        ("GPTQ", form(&packed)),
+    ] {
+        assert_eq!(wasted(&base), plain, "{what}");
+    }
 }
