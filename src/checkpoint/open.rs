@@ -90,13 +90,14 @@ pub async fn open<S: ByteSource>(
         None => (sources, None),
     };
     let mut checkpoint = catalogue(sources, meter, progress).await?;
+    // The adapted weights of a model may be packed: without this it looks like an adapter alone.
+    packed::unpack(&mut checkpoint).await;
     let declared = checkpoint.configs.iter().find_map(|config| partial::declared(config.scope("")));
     let names = checkpoint.tensors.iter().map(|tensor| tensor.name.as_str());
     if let Some(what) = declared.or_else(|| partial::partial(names)) {
         return Err(CheckpointError::NotACheckpoint(format!("`{}` holds {what}", checkpoint.name)));
     }
     copies::leave_out(&mut checkpoint);
-    packed::unpack(&mut checkpoint).await;
     wrapped::unwrap(&mut checkpoint);
     // A step or a snapshot is named with what it is a step of.
     if let Some(folder) = name.filter(|name| Format::of_path(name).is_none()) {

@@ -37,7 +37,7 @@ fn adapter(method: Option<Method>) -> String {
 
 /// What a catalogue without the model's own weights holds, and what to do; `None` for a model.
 pub(super) fn partial<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<String> {
-    let (mut optimizer, mut total) = (0usize, 0usize);
+    let (mut optimizer, mut flat, mut total) = (0usize, 0usize, 0usize);
     let mut adapted = Vec::new();
     let mut method = None;
     for name in names.clone() {
@@ -63,6 +63,7 @@ pub(super) fn partial<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Optio
             None if adapter_names::is_flat(name) => adapted.push(name),
             None => {}
         }
+        flat += usize::from(is(&["flat_param"]));
         optimizer += usize::from(is(&[
             "exp_avg",
             "exp_inf",
@@ -77,6 +78,11 @@ pub(super) fn partial<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Optio
     // Adapters may have norms, a head or an embedding of their own. A model that is being adapted has the adapted weights as well.
     if adapted.len() * FEW > total && !have_weights(names, &adapted) {
         Some(adapter(method))
+    } else if flat > 0 {
+        Some(
+            "parameters as FSDP flattens them, not the model's own tensors: the norms are somewhere inside. Save the model with StateDictType.FULL_STATE_DICT and open the result"
+                .to_owned(),
+        )
     } else if optimizer * 2 > total {
         Some(
             "an optimizer's state, not a model; open the model's own safetensors files, which usually lie beside it"
@@ -112,6 +118,10 @@ mod tests {
         assert!(of(&lora).is_some_and(|what| what.starts_with("a LoRA adapter, not a model")));
         assert!(
             of(&["state.0.exp_avg", "state.0.exp_avg_sq"]).is_some_and(|what| what.contains("optimizer"))
+        );
+        assert!(
+            of(&["_fsdp_wrapped_module._flat_param", "layers.0._flat_param"])
+                .is_some_and(|what| what.contains("FSDP"))
         );
         assert_eq!(of(&["model.norm.weight", "lm_head.weight"]), None);
     }

@@ -267,6 +267,30 @@ fn packed_weights_count_as_they_do_unpacked() {
 }
 
 #[test]
+fn a_packed_model_that_is_being_adapted_is_a_model() {
+    let (tensors, config) = model("llama");
+    let plain = report(&tensors, config.clone());
+    let mut state = Vec::new();
+    for (name, dtype, shape, bytes) in tensors {
+        let module = format!("base_model.model.{}", name.trim_end_matches(".weight"));
+        let [outputs, inputs] = match shape[..] {
+            [outputs, inputs] if is_map(&name, &shape) && outputs % 8 == 0 => [outputs, inputs],
+            _ => {
+                state.push((format!("base_model.model.{name}"), dtype, shape, bytes));
+                continue;
+            }
+        };
+        state.push(stored(format!("{module}.base_layer.qweight"), Dtype::I32, &[inputs, outputs / 8]));
+        state.push(stored(format!("{module}.base_layer.scales"), Dtype::F16, &[1, outputs]));
+        state.push(stored(format!("{module}.lora_A.default.weight"), Dtype::F32, &[4, inputs]));
+        state.push(stored(format!("{module}.lora_B.default.weight"), Dtype::F32, &[outputs, 4]));
+    }
+    let found = report(&state, config);
+    assert_eq!(facts(&found), facts(&plain));
+    assert_eq!(codes(&found), ["weights_packed", "adapter_inside"]);
+}
+
+#[test]
 fn what_is_packed_in_an_unknown_way_is_named_and_no_share_is_given() {
     let (tensors, config) = model("opt");
     let mut packed = Vec::new();
