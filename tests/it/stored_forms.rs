@@ -2,7 +2,7 @@
 
 use gammascope::adapter::{Adapter, weigh};
 use gammascope::inspect::{inspect, open};
-use gammascope::report::{NormKind, NormReport, Report, ScaleConvention};
+use gammascope::report::{NormKind, NormReport, Report};
 use gammascope::source::memory::MemorySource;
 use half::bf16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -107,7 +107,8 @@ fn names_of_wrapped_models_change_nothing() {
 
 #[test]
 fn an_adapter_beside_its_weights_and_trained_copies_leave_the_readers_as_they_are() {
-    for family in MODELS {
+    // Doubled, what Gemma stores is no longer like a γ − 1.
+    for family in MODELS.into_iter().filter(|family| *family != "gemma3") {
         let (tensors, config) = model(family);
         let plain = report(&tensors, config.clone());
         let mut state: Vec<Stored> = Vec::new();
@@ -151,10 +152,8 @@ fn an_adapter_beside_its_weights_and_trained_copies_leave_the_readers_as_they_ar
         assert_eq!(codes(&found), ["adapter_inside", "adapter_inside"], "{family}");
         for (found, plain) in found.norms.iter().zip(&plain.norms) {
             assert!(found.scale.as_ref().unwrap().contains(".modules_to_save.tuned."), "{:?}", found.scale);
-            if plain.scale_convention == ScaleConvention::Weight {
-                let median = |norm: &NormReport| norm.kernel.scale_median_abs.unwrap();
-                assert_eq!(median(found), 2.0 * median(plain), "{family}");
-            }
+            let median = |norm: &NormReport| norm.kernel.scale_median_abs.unwrap();
+            assert_eq!(median(found), 2.0 * median(plain), "{family}");
         }
     }
 }
