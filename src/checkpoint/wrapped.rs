@@ -7,7 +7,6 @@ use crate::order;
 use crate::report::WarningCode;
 use crate::source::ByteSource;
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 /// Whether a part of a name only says how a module is wrapped. Such parts may stand anywhere.
 fn wraps(part: &str) -> bool {
@@ -70,7 +69,7 @@ pub(super) fn unwrap<S: ByteSource>(checkpoint: &mut Checkpoint<S>) {
 fn rename<S>(checkpoint: &mut Checkpoint<S>) {
     let names = without_start(without_wrappers(&checkpoint.tensors), &checkpoint.tensors);
     let changed = names.iter().zip(&checkpoint.tensors).any(|(name, tensor)| *name != tensor.name);
-    if !changed || names.iter().map(Cow::as_ref).collect::<HashSet<&str>>().len() < names.len() {
+    if !changed || order::distinct(names.iter().map(Cow::as_ref)).len() < names.len() {
         return;
     }
     let names: Vec<String> = names.into_iter().map(Cow::into_owned).collect();

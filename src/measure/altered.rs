@@ -94,6 +94,9 @@ mod tests {
     use super::*;
     use crate::kernel::scale::Scale;
 
+    /// What happens to the values of a token.
+    type Change = Box<dyn Fn(&mut [f64])>;
+
     const WIDTH: usize = 16;
     const TOKENS: usize = 64;
 
@@ -140,7 +143,7 @@ mod tests {
     fn what_changed_the_outputs_is_named() {
         let (scale, shift, _) = outputs(true);
         let (scale, shift) = (scale.values().to_vec(), shift);
-        let changes: [(&str, Box<dyn Fn(&mut [f64])>); 4] = [
+        let changes: [(&str, Change); 4] = [
             ("dropout", Box::new(|row| row[3] = 0.0)),
             (
                 "centred after the norm",

@@ -61,9 +61,12 @@ fn is_map(name: &str, shape: &[usize]) -> bool {
     shape.len() == 2 && name.ends_with(".weight") && name.split('.').any(|part| part.parse::<u32>().is_ok())
 }
 
+/// What a wrapper makes of a tensor's name.
+type Wrap = fn(&str) -> String;
+
 #[test]
 fn names_of_wrapped_models_change_nothing() {
-    let wrap: [(&str, fn(&str) -> String); 6] = [
+    let wrap: [(&str, Wrap); 6] = [
         ("DDP", |name| format!("module.{name}")),
         ("a compiled module under DDP", |name| format!("_orig_mod.module.{name}")),
         ("FSDP", |name| {

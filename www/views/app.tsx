@@ -5,7 +5,6 @@ import { Dead } from './dead';
 import { DropTarget } from './drop';
 import { FinalNorm } from './final-norm';
 import { Header } from './header';
-import { HowItWorks } from './how';
 import { lazily, afterLoad } from './lazily';
 import { SharedNote } from './shared';
 import { Sites } from './sites';
@@ -24,6 +23,8 @@ const Measure = lazily(() => import('./measure').then((views) => views.Measure))
 const Verify = lazily(() => import('./verify').then((views) => views.Verify));
 
 const Together = lazily(() => import('./together').then((views) => views.Together));
+
+const HowItWorks = lazily(() => import('./how').then((views) => views.HowItWorks));
 
 export function App() {
   const current = opened.value;

@@ -116,10 +116,8 @@ async fn read_shapes<S: ByteSource>(checkpoint: &Checkpoint<S>, weights: &mut [W
     let stored = weights.iter().enumerate().filter_map(|(weight, found)| {
         let at = found.shape_in?;
         let alike: String = found.name.chars().filter(|letter| !letter.is_ascii_digit()).collect();
-        Some((
-            (alike, checkpoint.tensors[found.codes].shape.clone(), checkpoint.tensors[at].shape.clone()),
-            (weight, at),
-        ))
+        let shapes = (&checkpoint.tensors[found.codes].shape, &checkpoint.tensors[at].shape);
+        Some((format!("{alike} {shapes:?}"), (weight, at)))
     });
     let groups: Vec<Vec<(usize, usize)>> =
         order::groups(stored).into_iter().map(|(_, group)| group).collect();

@@ -6,8 +6,11 @@ use safetensors::tensor::TensorView;
 /// A stored tensor: name, type, shape, and its bytes where they matter.
 type Given<'a> = (&'a str, Dtype, &'a [usize], Option<Vec<u8>>);
 
-/// (name, shape, type) of each tensor, and the codes of the warnings, after opening a file of `tensors` beside `config`.
-fn opened(tensors: &[Given<'_>], config: &str) -> (Vec<(String, Vec<u64>, String)>, Vec<String>, u64) {
+/// A tensor of the catalogue: name, shape, type.
+type Found = (String, Vec<u64>, String);
+
+/// The tensors, and the codes of the warnings, after opening a file of `tensors` beside `config`.
+fn opened(tensors: &[Given<'_>], config: &str) -> (Vec<Found>, Vec<String>, u64) {
     let bytes: Vec<Vec<u8>> = tensors
         .iter()
         .map(|(_, dtype, shape, bytes)| {

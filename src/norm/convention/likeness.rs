@@ -1,5 +1,7 @@
 //! A norm whose scale is that of its like, plus or minus one.
 
+use crate::order;
+
 /// Three quantiles of a scale.
 pub(super) type Quantiles = [f64; 3];
 const SHARES: [f64; 3] = [0.1, 0.5, 0.9];
@@ -12,13 +14,14 @@ const AGREEMENT: f64 = 2.0 / 3.0;
 /// Fewer are no group.
 pub(super) const LEAST: usize = 4;
 
+/// As many values, evenly spaced, give quantiles that are near enough.
+const ENOUGH: usize = 512;
+
 /// Of a scale with a value or more.
 pub(super) fn quantiles(scale: &[f64]) -> Quantiles {
-    let mut values = scale.to_vec();
-    SHARES.map(|share| {
-        let at = (share * (values.len() - 1) as f64).round() as usize;
-        *values.select_nth_unstable_by(at, f64::total_cmp).1
-    })
+    let mut values: Vec<f64> = scale.iter().step_by(scale.len().div_ceil(ENOUGH)).copied().collect();
+    order::sort_by(&mut values, f64::total_cmp);
+    SHARES.map(|share| values[(share * (values.len() - 1) as f64).round() as usize])
 }
 
 /// What most of a group have in common; `None` where they are too few or too different.
