@@ -1,7 +1,6 @@
 /** The page: a bar, what is going on, the report or the welcome, and how it all works. */
 import { useEffect, useRef } from 'preact/hooks';
 import { opened } from '../state/opened';
-import { Dead } from './dead';
 import { DropTarget } from './drop';
 import { FinalNorm } from './final-norm';
 import { Header } from './header';
@@ -23,6 +22,8 @@ const Measure = lazily(() => import('./measure').then((views) => views.Measure))
 const Verify = lazily(() => import('./verify').then((views) => views.Verify));
 
 const Together = lazily(() => import('./together').then((views) => views.Together));
+
+const Dead = lazily(() => import('./dead').then((views) => views.Dead));
 
 const HowItWorks = lazily(() => import('./how').then((views) => views.HowItWorks));
 

@@ -115,9 +115,9 @@ fn find<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Vec<Weight> {
 async fn read_shapes<S: ByteSource>(checkpoint: &Checkpoint<S>, weights: &mut [Weight]) {
     let stored = weights.iter().enumerate().filter_map(|(weight, found)| {
         let at = found.shape_in?;
-        let alike: String = found.name.chars().filter(|letter| !letter.is_ascii_digit()).collect();
-        let shapes = (&checkpoint.tensors[found.codes].shape, &checkpoint.tensors[at].shape);
-        Some((format!("{alike} {shapes:?}"), (weight, at)))
+        let mut alike: String = found.name.chars().filter(|letter| !letter.is_ascii_digit()).collect();
+        alike.push_str(&checkpoint.tensors[found.codes].elements().to_string());
+        Some((alike, (weight, at)))
     });
     let groups: Vec<Vec<(usize, usize)>> =
         order::groups(stored).into_iter().map(|(_, group)| group).collect();
