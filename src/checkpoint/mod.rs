@@ -223,6 +223,15 @@ impl<S: ByteSource> Checkpoint<S> {
         wanted: &[usize],
         mut progress: impl FnMut(usize, u64),
     ) -> Vec<Result<Vec<f64>, TensorError>> {
+        self.read_telling(wanted, &mut progress).await
+    }
+
+    /// [`Checkpoint::read`], compiled once for all that ask how far it is.
+    async fn read_telling(
+        &self,
+        wanted: &[usize],
+        progress: &mut dyn FnMut(usize, u64),
+    ) -> Vec<Result<Vec<f64>, TensorError>> {
         let mut results: Vec<Option<Result<Vec<f64>, TensorError>>> = vec![None; wanted.len()];
         let mut of_shard: Vec<Vec<usize>> = vec![Vec::new(); self.shards.len()];
         for (slot, &index) in wanted.iter().enumerate() {
@@ -237,7 +246,7 @@ impl<S: ByteSource> Checkpoint<S> {
             }
         }
         let done = wanted.len() - of_shard.iter().map(Vec::len).sum::<usize>();
-        let state = RefCell::new((results, done, &mut progress));
+        let state = RefCell::new((results, done, progress));
         let of_one = |shard: usize, mut slots: Vec<usize>| {
             let state = &state;
             order::sort_by_key(&mut slots, |&slot| self.tensors[wanted[slot]].range.start);

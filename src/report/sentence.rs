@@ -17,9 +17,12 @@ pub fn model_verdict(norms: &[NormReport]) -> ModelVerdict {
     }
 }
 
-/// The least confidence among the sites whose kind is known.
+/// The least confidence among the sites whose kind is known: of LayerNorms and RMSNorms, of others where there are only others.
 pub fn confidence(norms: &[NormReport]) -> f64 {
-    let known = norms.iter().filter(|norm| matches!(norm.kind, NormKind::LayerNorm | NormKind::RmsNorm));
+    let others = model_verdict(norms) == ModelVerdict::Other;
+    let counts =
+        |kind| matches!(kind, NormKind::LayerNorm | NormKind::RmsNorm) || others && kind == NormKind::Other;
+    let known = norms.iter().filter(|norm| counts(norm.kind));
     let least = known.map(|norm| norm.confidence).fold(f64::INFINITY, f64::min);
     if least.is_finite() { least } else { 0.0 }
 }
@@ -175,9 +178,10 @@ pub fn model_sentence(verdict: ModelVerdict, norms: &[NormReport], dead: &DeadPa
 
 /// One line for each thing said about the sites that decide the verdict, with how many sites it is said of.
 pub fn reasons(norms: &[NormReport]) -> Vec<String> {
+    let others = model_verdict(norms) == ModelVerdict::Other;
     let decisive = norms
         .iter()
-        .filter(|norm| norm.kind != NormKind::Other)
+        .filter(|norm| others || norm.kind != NormKind::Other)
         .flat_map(|norm| &norm.evidence)
         .filter(|evidence| evidence.strength >= 1.0);
     let said = decisive.map(|evidence| {

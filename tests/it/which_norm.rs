@@ -476,3 +476,24 @@ fn norms_with_a_shift_in_a_transformers_blocks_are_layer_norms_and_the_alternati
         assert!(spanning.unwrap().probability > 0.005, "a group norm stays possible");
     }
 }
+
+#[test]
+fn a_model_of_batch_norms_says_so_with_its_confidence_and_reasons() {
+    let scale: Vec<f32> = (0..16).map(|at| 0.5 + at as f32 / 16.0).collect();
+    let names: Vec<String> = (0..3)
+        .flat_map(|block| {
+            ["weight", "bias", "running_mean", "running_var"].map(|leaf| format!("layers.{block}.bn1.{leaf}"))
+        })
+        .collect();
+    let tensors: Vec<(&str, &[usize], Vec<f32>)> =
+        names.iter().map(|name| (name.as_str(), &[16][..], scale.clone())).collect();
+    let report = read(vec![("model.safetensors", support::tensors(&tensors))], false).report;
+    assert_eq!((report.model.verdict, report.norms.len()), (ModelVerdict::Other, 3));
+    assert_eq!(report.model.confidence, report.norms[0].confidence);
+    assert!(report.model.confidence > 0.95);
+    assert!(
+        report.model.reasons.iter().any(|reason| reason.contains("running statistics")),
+        "{:?}",
+        report.model.reasons
+    );
+}
