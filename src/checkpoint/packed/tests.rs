@@ -101,7 +101,7 @@ fn every_method_gives_the_unpacked_shape() {
             vec![
                 ("a.q.weight_packed", I32, &[24, 8], None),
                 ("a.q.weight_scale", BF16, &[24, 2], None),
-                ("a.q.weight_shape", I64, &[2], Some(shape_24_64)),
+                ("a.q.weight_shape", I64, &[2], Some(shape_24_64.clone())),
             ],
             "{}",
         ),
@@ -152,6 +152,17 @@ fn every_method_gives_the_unpacked_shape() {
                 ("a.q.biases", F16, &[24, 1], None),
             ],
             mlx,
+        ),
+        (
+            "HQQ",
+            vec![
+                ("a.q.W_q", U8, &[12, 64], None),
+                ("a.q.scale", F16, &[24, 1], None),
+                ("a.q.zero", F16, &[24, 1], None),
+                ("a.q.shape", I64, &[2], Some(shape_24_64.clone())),
+                ("a.q.nbits", U8, &[1], None),
+            ],
+            "{}",
         ),
         (
             "ExLlamaV2",
