@@ -92,7 +92,7 @@ pub(super) fn parts(tensors: &[Tensor]) -> Parts {
             // A shift of B is a constant, and reads nothing.
             Some((_, _, rest)) if rest.ends_with("bias") => {}
             Some((module, factor, rest)) => {
-                // Several adapters of one module are told apart by their names, which stand before `.weight`.
+                // One module may have several adapters. Their names differ, and stand before `.weight`.
                 let adapter = rest.strip_suffix("weight").unwrap_or(rest).trim_end_matches('.');
                 let place = *places.entry((module, adapter)).or_insert_with(|| {
                     parts.modules.push(Module { path: path_of(module), factors: Vec::new() });

@@ -243,8 +243,6 @@ fn before_conversion(module: &str) -> impl Iterator<Item = String> {
 pub(super) fn place(tensors: &[Tensor], scales: &[(&str, usize)], wanted: &[Wanted<'_>]) -> Places {
     let maps = tensors.iter().enumerate().filter_map(|(index, tensor)| {
         let module = tensor.name.strip_suffix(".weight");
-        // A base that PEFT has wrapped.
-        let module = module.map(|module| module.strip_suffix(".base_layer").unwrap_or(module));
         module.or((tensor.shape.len() > 1).then_some(tensor.name.as_str())).map(|module| (module, index))
     });
     let named: Vec<(&str, usize)> = maps.chain(scales.iter().copied()).collect();
@@ -741,7 +739,7 @@ mod tests {
         let near = [stack("language_model.model.layers", 8), stack("draft.blocks", 6)];
         let (_, places) = placed(&near, &modules("model.language_model.layers", '.', 6));
         assert!(places.found.iter().all(|found| matches!(found, Err(Missing::Misfit { .. }))));
-        // The one module that contradicts is told from those that do not.
+        // Only the module whose shape contradicts is named.
         let mut odd = modules("model.layers", '.', 6);
         odd[1].1 = Demand::Map { inputs: Some(5), outputs: Some(6) };
         let (tensors, places) = placed(&[stack("m.layers", 6)], &odd);

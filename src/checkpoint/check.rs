@@ -140,6 +140,14 @@ pub(super) fn missing_by_number<S: ByteSource>(shards: &[S]) -> Vec<String> {
     missing
 }
 
+/// The subject of a sentence about `count` tensors of which `first` is one, with the verb for one or for several.
+pub(super) fn first_and_more(first: &str, count: usize, [one, several]: [&str; 2]) -> String {
+    match count {
+        0 | 1 => format!("`{first}` {one}"),
+        more => format!("`{first}` and {} more tensors {several}", more - 1),
+    }
+}
+
 pub(super) fn and_more(count: usize) -> String {
     if count > 1 { format!(" (and {} more like it)", count - 1) } else { String::new() }
 }

@@ -1,6 +1,7 @@
 //! Names as the model's own code has them: without what PEFT, FSDP, DDP, torch.compile and training scripts put into them.
 
 use super::adapter_names::{Factor, factor_of};
+use super::check::first_and_more;
 use super::copies::is_average;
 use super::{Checkpoint, Format, Tensor};
 use crate::order;
@@ -45,21 +46,15 @@ pub(super) fn unwrap<S: ByteSource>(checkpoint: &mut Checkpoint<S>) {
     rename(checkpoint);
     if let Some(name) = added.first() {
         let message = format!(
-            "`{name}`{} an adapter beside the weights that it changes: readers and writer energy are those of the weights without it. Merge it (merge_and_unload) to inspect what the model computes",
-            match added.len() {
-                1 => " belongs to".to_owned(),
-                more => format!(" and {} more tensors belong to", more - 1),
-            }
+            "{} an adapter beside the weights that it changes: readers and writer energy are those of the weights without it. Merge it (merge_and_unload) to inspect what the model computes",
+            first_and_more(name, added.len(), ["belongs to", "belong to"])
         );
         checkpoint.warn(WarningCode::AdapterInside, name, message);
     }
     if let Some(name) = replaced.first() {
         let message = format!(
-            "`{name}`{} left out: the adapter `{trained}` has a trained copy of each (`{TRAINED}`), which the model uses and which is inspected",
-            match replaced.len() {
-                1 => " is".to_owned(),
-                more => format!(" and {} more tensors are", more - 1),
-            }
+            "{} left out: the adapter `{trained}` has a trained copy of each (`{TRAINED}`), which the model uses and which is inspected",
+            first_and_more(name, replaced.len(), ["is", "are"])
         );
         checkpoint.warn(WarningCode::AdapterInside, name, message);
     }
@@ -96,7 +91,7 @@ fn is_added(name: &str) -> bool {
 fn leave_out_adapters(tensors: &mut Vec<Tensor>) -> Vec<String> {
     let added: Vec<String> =
         tensors.iter().filter(|tensor| is_added(&tensor.name)).map(|tensor| tensor.name.clone()).collect();
-    // An adapter's own file is none to take them out of.
+    // An adapter's own file would be left empty.
     if added.is_empty() || added.len() == tensors.len() {
         return Vec::new();
     }

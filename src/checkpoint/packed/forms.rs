@@ -99,7 +99,9 @@ pub(super) static FORMS: [Form; 15] = [
         shape: |stored| match (stored.at(".weight_shape"), stored.two()) {
             (Some(shape), _) => Shape::In(shape),
             // NVFP4: two codes a byte.
-            (None, Some([rows, bytes])) if stored.is(Dtype::U8) => Shape::Known(vec![rows, 2 * bytes]),
+            (None, Some([rows, bytes])) if stored.is(Dtype::U8) => {
+                Shape::Known(vec![rows, bytes.saturating_mul(2)])
+            }
             _ => Shape::Unknown,
         },
     },
@@ -111,8 +113,10 @@ pub(super) static FORMS: [Form; 15] = [
         weight: ".weight",
         shape: |stored| match (stored.two(), stored.two_of(".weight_scale")) {
             // Two codes a byte, a scale for 16 of them.
-            (Some([rows, bytes]), Some([_, scales])) if stored.is(Dtype::U8) && 2 * bytes == 16 * scales => {
-                Shape::Known(vec![rows, 2 * bytes])
+            (Some([rows, bytes]), Some([_, scales]))
+                if stored.is(Dtype::U8) && bytes == scales.saturating_mul(8) =>
+            {
+                Shape::Known(vec![rows, bytes.saturating_mul(2)])
             }
             _ => Shape::Other,
         },
@@ -174,7 +178,7 @@ pub(super) static FORMS: [Form; 15] = [
         // Experts × outputs × groups × bytes, two codes a byte; the weight is stored inputs × outputs.
         shape: |stored| match stored.shape() {
             &[experts, outputs, groups, bytes] if stored.is(Dtype::U8) => {
-                Shape::Known(vec![experts, 2 * groups * bytes, outputs])
+                Shape::Known(vec![experts, groups.saturating_mul(2).saturating_mul(bytes), outputs])
             }
             _ => Shape::Other,
         },
@@ -220,7 +224,7 @@ pub(super) static FORMS: [Form; 15] = [
         weight: ".weight",
         // Scales are 4 bits for each output.
         shape: |stored| match (stored.elements_of(".q_invperm"), stored.two_of(".q_scale")) {
-            (Some(inputs), Some([_, words])) => Shape::Known(vec![words * (WORD / 4), inputs]),
+            (Some(inputs), Some([_, words])) => Shape::Known(vec![words.saturating_mul(WORD / 4), inputs]),
             _ => Shape::Unknown,
         },
     },
@@ -233,7 +237,7 @@ pub(super) static FORMS: [Form; 15] = [
         // A code stands for a small block: codebooks × codes × its outputs × its inputs.
         shape: |stored| match (stored.shape(), stored.shape_of(".codebooks")) {
             (&[rows, columns, _], Some(&[_, _, outputs, inputs])) => {
-                Shape::Known(vec![rows * outputs, columns * inputs])
+                Shape::Known(vec![rows.saturating_mul(outputs), columns.saturating_mul(inputs)])
             }
             _ => Shape::Other,
         },
@@ -250,12 +254,11 @@ fn gptq(stored: &Stored<'_>) -> Shape {
     }
     // Zero points are groups × outputs, as many to a word as codes.
     let zeros = stored.two_of(".qzeros").filter(|[rows, _]| *rows == groups);
-    let bits = zeros.and_then(|[_, words]| ratio(words * WORD, outputs));
+    let bits = zeros.and_then(|[_, words]| ratio(words.saturating_mul(WORD), outputs));
     match (stored.elements_of(".g_idx"), bits.or_else(|| stored.settings().bits)) {
         (Some(inputs), _) => Shape::Known(vec![outputs, inputs]),
-        (None, Some(bits)) => {
-            ratio(words * WORD, bits).map_or(Shape::Unknown, |inputs| Shape::Known(vec![outputs, inputs]))
-        }
+        (None, Some(bits)) => ratio(words.saturating_mul(WORD), bits)
+            .map_or(Shape::Unknown, |inputs| Shape::Known(vec![outputs, inputs])),
         (None, None) => Shape::Unknown,
     }
 }
@@ -264,7 +267,7 @@ fn gptq(stored: &Stored<'_>) -> Shape {
 fn awq(stored: &Stored<'_>) -> Shape {
     match (stored.two(), stored.two_of(".scales")) {
         (Some([inputs, words]), Some([_, outputs]))
-            if ratio(words * WORD, outputs).is_some_and(|bits| bits <= 8) =>
+            if ratio(words.saturating_mul(WORD), outputs).is_some_and(|bits| bits <= 8) =>
         {
             Shape::Known(vec![outputs, inputs])
         }
@@ -285,16 +288,16 @@ fn mlx(stored: &Stored<'_>) -> Shape {
     }
     let Settings { bits, group } = stored.settings();
     let inputs = match (bits, group) {
-        (Some(bits), _) => ratio(words * WORD, bits),
-        (None, Some(group)) => Some(groups * group),
+        (Some(bits), _) => ratio(words.saturating_mul(WORD), bits),
+        (None, Some(group)) => Some(groups.saturating_mul(group)),
         (None, None) => None,
     };
     inputs.map_or(Shape::Unknown, |inputs| Shape::Known(outer.iter().copied().chain([inputs]).collect()))
 }
 
-/// a / b, where it is whole and at least one.
+/// a / b, where it is whole and at least one. A header may claim any size, so that products here saturate.
 fn ratio(a: u64, b: u64) -> Option<u64> {
-    a.checked_div(b).filter(|ratio| *ratio > 0 && ratio * b == a)
+    a.checked_div(b).filter(|ratio| *ratio > 0 && a.is_multiple_of(b))
 }
 
 /// Bits of a code and values that share a scale, as the configuration says.

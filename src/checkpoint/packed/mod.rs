@@ -8,6 +8,7 @@ mod forms;
 #[cfg(test)]
 mod tests;
 
+use super::check::first_and_more;
 use super::dtype::TensorType;
 use super::{Checkpoint, Format, Tensor, buffer};
 use crate::order;
@@ -34,13 +35,17 @@ struct Weight {
 }
 
 /// Puts one tensor of the unpacked shape in the place of each packed weight, and says which methods packed them. What is packed in a
-/// way that does not give its shape stays as it is stored, and is named.
+/// way that does not give its shape is left out and named: counted as it is stored it would be a wrong number.
 pub(super) async fn unpack<S: ByteSource>(checkpoint: &mut Checkpoint<S>) {
     if checkpoint.format != Format::Safetensors {
         return;
     }
     let mut weights = find(checkpoint);
     read_shapes(checkpoint, &mut weights).await;
+    for weight in &mut weights {
+        let bits = 8 * u128::from(checkpoint.tensors[weight.codes].bytes());
+        weight.shape.take_if(|shape| !holds(bits, shape));
+    }
     let strange = not_understood(&checkpoint.tensors, &weights);
     let unknown = weights.iter().filter(|weight| weight.shape.is_none()).map(|weight| weight.codes);
     let uncounted = order::distinct(strange.iter().copied().chain(unknown));
@@ -60,11 +65,8 @@ pub(super) async fn unpack<S: ByteSource>(checkpoint: &mut Checkpoint<S>) {
     }
     if let Some(first) = uncounted.first() {
         let message = format!(
-            "`{first}`{} packed in a way that does not give the unpacked shape: neither readers nor parameters of these are counted. Put the model's config.json beside the weights, or open the unpacked model",
-            match uncounted.len() {
-                1 => " is".to_owned(),
-                more => format!(" and {} more tensors are", more - 1),
-            }
+            "{} packed in a way that does not give the unpacked shape: neither readers nor parameters of these are counted. Put the model's config.json beside the weights, or open the unpacked model",
+            first_and_more(first, uncounted.len(), ["is", "are"])
         );
         checkpoint.warn(WarningCode::WeightsUncounted, first, message);
     }
@@ -129,6 +131,13 @@ async fn read_shapes<S: ByteSource>(checkpoint: &Checkpoint<S>, weights: &mut [W
             weights[*weight].shape.clone_from(&shape);
         }
     }
+}
+
+/// Whether so many bits of codes can hold a weight of this shape: a damaged file may claim any. A value has one bit to eight, and
+/// padding may double that.
+fn holds(bits: u128, shape: &[u64]) -> bool {
+    let values = shape.iter().try_fold(1u128, |product, size| product.checked_mul((*size).into()));
+    values.is_some_and(|values| values > 0 && (values..=values.saturating_mul(16)).contains(&bits))
 }
 
 /// A shape from the tensor that holds it: its numbers, or the bytes of a JSON object with the field `shape`.

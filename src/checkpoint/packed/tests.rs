@@ -39,6 +39,17 @@ fn state(rows: u64, columns: u64) -> Option<Vec<u8>> {
     Some(format!(r#"{{"quant_type":"nf4","blocksize":64,"shape":[{rows},{columns}]}}"#).into_bytes())
 }
 
+/// 768 bytes of codes beside a shape.
+fn claiming(rows: u64, columns: u64) -> Vec<Given<'static>> {
+    let state = state(rows, columns);
+    let length: &[usize] = Box::leak(Box::new([state.as_ref().map_or(0, Vec::len)]));
+    vec![
+        ("a.q.weight", Dtype::U8, &[768, 1], None),
+        ("a.q.weight.absmax", Dtype::F32, &[24], None),
+        ("a.q.weight.quant_state.bitsandbytes__nf4", Dtype::U8, length, state),
+    ]
+}
+
 #[test]
 fn every_method_gives_the_unpacked_shape() {
     use Dtype::{BF16, F8_E4M3, F16, F32, I8, I32, I64, U8, U32};
@@ -229,6 +240,9 @@ fn what_does_not_give_its_shape_is_named_and_not_counted() {
             ("a.q.weight._data", Dtype::U8, &[24, 32][..], None),
             ("a.q.weight._scale", Dtype::F16, &[24][..], None),
         ],
+        // A shape that so few codes cannot hold, and one that they hold many times over.
+        claiming(1 << 20, 1 << 20),
+        claiming(2, 4),
         // A state that is no JSON.
         vec![
             ("a.q.weight", Dtype::U8, &[768, 1][..], None),
