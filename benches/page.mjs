@@ -14,7 +14,7 @@ const TYPES = {
   ".json": "application/json",
 };
 
-/** Serves dist/ gzipped, as static hosts do, and notes each file it has sent. */
+/** Serves dist/ gzipped, as static hosts do, and notes each file it has sent, with when it was first asked for. */
 export async function serve(folder = "dist") {
   const sent = new Map();
   const packed = new Map();
@@ -31,7 +31,7 @@ export async function serve(folder = "dist") {
       return;
     }
     const { gzip, brotli } = packed.get(file);
-    sent.set(file, { gzip: gzip.length, brotli });
+    if (!sent.has(file)) sent.set(file, { gzip: gzip.length, brotli, at: Date.now() });
     const type = TYPES[extname(file)] ?? "application/octet-stream";
     response.writeHead(200, { "content-type": type, "content-encoding": "gzip", "content-length": gzip.length });
     response.end(gzip);
@@ -97,7 +97,10 @@ export async function timeLoad(browser, url, network) {
   });
 }
 
-/** Drops files on a freshly loaded page: milliseconds until the verdict is painted, and the bytes that were read. */
+/**
+ * Drops files on a freshly loaded page: milliseconds until the verdict is painted, when it was there (as `Date.now()` has it), and the
+ * bytes that were read.
+ */
 export async function timeDrop(browser, url, files) {
   return inFreshPage(browser, async (page) => {
     await page.goto(url, { waitUntil: "networkidle" });
@@ -106,7 +109,7 @@ export async function timeDrop(browser, url, files) {
       document.body.append(input);
     });
     await page.locator("#bench").setInputFiles(files);
-    const milliseconds = await page.evaluate(async () => {
+    const { milliseconds, at } = await page.evaluate(async () => {
       const files = document.querySelector("#bench").files;
       const data = new DataTransfer();
       for (const file of files) data.items.add(file);
@@ -120,14 +123,15 @@ export async function timeDrop(browser, url, files) {
         if (failed) throw new Error(failed.textContent);
         await frame();
       }
+      const at = Date.now();
       await frame();
       await frame();
-      return performance.now() - began;
+      return { milliseconds: performance.now() - began, at };
     });
     const { checkpoint, model, norms } = await page.evaluate(() =>
       window.gammascope.open(document.querySelector("#bench").files, { weights: false }),
     );
-    return { milliseconds, bytes: checkpoint.bytes_read, sentence: model.sentence, sites: norms.length };
+    return { milliseconds, at, bytes: checkpoint.bytes_read, sentence: model.sentence, sites: norms.length };
   });
 }
 

@@ -343,14 +343,18 @@ async function weighing({ instance, url, sent, why }) {
   sent.clear();
   const [near, far] = [await load(), await load(SLOW)];
   weight("sent until it can be used", sent);
-  await timeDrop(instance, url, SAMPLE);
-  weight("sent until the first verdict", sent);
+  sent.clear();
+  const { at: verdict } = await timeDrop(instance, url, SAMPLE);
+  weight("sent until the first verdict", sent, verdict);
+  weight("sent with the figures and sections that follow it", sent);
   row("ready for files, this machine", { time: ms(near) });
   row("ready for files, 10 Mbit/s and 40 ms", { time: ms(far), ratio: `${(far / 1000).toFixed(2)} of 1 s` });
 }
 
-function weight(what, sent) {
-  const sum = (kind) => [...sent.values()].reduce((all, file) => all + file[kind], 0);
+/** What of the files was asked for until `then`. */
+function weight(what, sent, then = Infinity) {
+  const files = [...sent.values()].filter(({ at }) => at <= then);
+  const sum = (kind) => files.reduce((all, file) => all + file[kind], 0);
   const [gzip, brotli] = [sum("gzip"), sum("brotli")];
   const ratio = `${(gzip / 1000 / BUDGET_KB).toFixed(2)} of ${BUDGET_KB} KB, gzipped`;
   row(what, { file: `gzip ${size(gzip)}`, read: `brotli ${size(brotli)}`, ratio });

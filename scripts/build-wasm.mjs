@@ -1,5 +1,6 @@
-// The Rust core as WebAssembly, twice, in www/generated/: the inspector that every visit loads, and the verifier, which can
-// measure as well, open addresses and links, share, compare, weigh adapters and export, and is loaded when that is asked for.
+// The Rust core as WebAssembly, three times, in www/generated/: the inspector that every visit loads; what draws its figures, loaded
+// after the verdict; and the verifier, which can measure as well, open addresses and links, share, compare, measure adapters and
+// export, and is loaded when that is asked for.
 
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,9 +8,10 @@ import { Failure, step } from "./lib/run.mjs";
 import { cargoBuild, lockedVersion, wasmTarget } from "./lib/rust.mjs";
 import { writeTables } from "./lib/tables.mjs";
 
-/** The two modules: a crate of web/, its profile in Cargo.toml, and the compiler flags that its browsers allow. */
+/** The modules: a crate of web/, its profile in Cargo.toml, and the compiler flags that its browsers allow. */
 const MODULES = [
   { name: "inspector", profile: "web", rustflags: "" },
+  { name: "figures", profile: "web", rustflags: "" },
   // Every browser with WebGPU has 128-bit vectors, and every other of the last years.
   { name: "verifier", profile: "web-fast", rustflags: "-Ctarget-feature=+simd128" },
 ];

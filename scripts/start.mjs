@@ -17,7 +17,7 @@ const SETTLE_MS = 200;
 await main(async () => {
   const { dev, port } = options();
   await setUp();
-  await buildWasm({ names: ["inspector"], fast: dev });
+  await buildWasm({ names: ["inspector", "figures"], fast: dev });
   const beforeVerifier = !hasVerifier();
   if (beforeVerifier) writeVerifierStub();
   if (!dev) await bundlePage({ beforeVerifier });
@@ -35,7 +35,7 @@ await main(async () => {
   if (dev) await rebuildOnEdits();
 });
 
-/** Compiles both modules anew whenever the Rust code is edited; Vite sees what is written and reloads the page. */
+/** Compiles all modules anew whenever the Rust code is edited; Vite sees what is written and reloads the page. */
 async function rebuildOnEdits() {
   let edited = false;
   let wake = () => undefined;

@@ -6,8 +6,8 @@ import { gzipSync } from "node:zlib";
 
 export const BUDGET_KB = 400;
 
-/** What is loaded when it is asked for, the samples, the verifier, the views that come after the first one, or when all has loaded. */
-const LATER = [["samples"], ["assets", "verifier"], ["assets", "later"], ["service-worker.js"], ["icons"]].map((parts) =>
+/** What is loaded when it is asked for: samples, verifier, figures, the views after the first one; or when all has loaded. */
+const LATER = [["samples"], ["assets", "verifier"], ["assets", "figures"], ["assets", "later"], ["service-worker.js"], ["icons"]].map((parts) =>
   join("dist", ...parts),
 );
 

@@ -1,4 +1,5 @@
-//! Figures of what was read of a checkpoint.
+//! Figures of what was read of a checkpoint, in two steps: [`data`] takes out of an inspection what a figure shows, and
+//! [`FigureData::draw`] draws it. The page does the second step in a module of its own, after the verdict is on the screen.
 
 use super::FigureError;
 use crate::inspect::Inspection;
@@ -6,44 +7,80 @@ use crate::kernel::direction::Kernel;
 use crate::kernel::scale::Scale;
 use crate::kernel::spectrum::IsotropicSpectrum;
 use crate::plot::{self, Figure, FigureKind, SiteMark, Size};
-use crate::report::{NormKind, NormReport};
+use crate::report::{Eigenvalue, EvidenceReport, NormKind, NormReport, WriterReport};
+use serde::{Deserialize, Serialize};
 
-/// Draws one figure of what was read; `site` names the site for every kind but those of the whole model.
-pub fn inspected(
+/// All that one figure of what was read shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FigureData {
+    /// [`plot::site_map`], of the sites whose scale was read, in the order of the network.
+    SiteMap(Vec<SiteMark>),
+    /// [`plot::writer_energy`].
+    WriterEnergy(Vec<WriterReport>),
+    /// [`plot::evidence`] of one site.
+    Evidence {
+        /// Its name.
+        site: String,
+        /// What speaks for either kind.
+        evidence: Vec<EvidenceReport>,
+    },
+    /// [`plot::scale_distribution`].
+    ScaleDistribution(ScaleData),
+    /// [`plot::kernel_direction`].
+    KernelDirection(ScaleData),
+    /// [`plot::soft_spectrum`].
+    SoftSpectrum {
+        /// Of which scale.
+        of: ScaleData,
+        /// Whether its norm subtracts the mean.
+        subtracts_mean: bool,
+        /// What was measured at the site; empty where nothing was.
+        measured: Vec<Eigenvalue>,
+    },
+}
+
+/// One site's effective scale.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScaleData {
+    /// The site.
+    pub site: String,
+    /// γ, d finite values.
+    pub values: Vec<f64>,
+    /// Whether they come from the sketch in a link.
+    pub sketch: bool,
+}
+
+/// What the figure shows; `site` names the site for every kind but those of the whole model.
+pub fn data(
     inspection: &Inspection,
     kind: FigureKind,
     site: Option<&str>,
-    size: Size,
-) -> Result<Figure, FigureError> {
+) -> Result<FigureData, FigureError> {
     let report = &inspection.report;
     match kind {
-        FigureKind::SiteMap => Ok(plot::site_map(&marks(&report.norms), size)?),
-        FigureKind::WriterEnergy => Ok(plot::writer_energy(&report.writers, size)?),
+        FigureKind::SiteMap => Ok(FigureData::SiteMap(marks(&report.norms))),
+        FigureKind::WriterEnergy => Ok(FigureData::WriterEnergy(report.writers.clone())),
         FigureKind::Evidence => {
             let norm = &report.norms[position(inspection, site)?];
-            Ok(plot::evidence(&norm.name, &norm.evidence, size)?)
+            Ok(FigureData::Evidence { site: norm.name.clone(), evidence: norm.evidence.clone() })
         }
-        FigureKind::ScaleDistribution => {
-            let (norm, scale) = scaled(inspection, site)?;
-            of_sketch(inspection, plot::scale_distribution(&norm.name, scale, size)?)
-        }
+        FigureKind::ScaleDistribution => Ok(FigureData::ScaleDistribution(scaled(inspection, site)?.1)),
         FigureKind::KernelDirection => {
-            let (norm, scale) = scaled(inspection, site)?;
-            match Kernel::of(scale, norm.kind == NormKind::LayerNorm) {
-                Kernel::InverseScale(direction) => {
-                    let whole = report.shared.is_none();
-                    of_sketch(inspection, plot::kernel_direction(&norm.name, &direction, whole, size)?)
-                }
-                Kernel::Coordinates(_) | Kernel::None => {
-                    Err(FigureError::NotOffered(norm.name.clone(), "kernel direction"))
-                }
-            }
+            let (norm, of) = scaled(inspection, site)?;
+            offered(of, norm.kind == NormKind::LayerNorm, "kernel direction").map(FigureData::KernelDirection)
         }
         FigureKind::SoftSpectrum => {
-            let (norm, scale) = scaled(inspection, site)?;
+            let (norm, of) = scaled(inspection, site)?;
+            let known = matches!(norm.kind, NormKind::LayerNorm | NormKind::RmsNorm);
+            let of = offered(of, known, "predicted spectrum while its kind is not known")?;
             let verification = report.verification.as_ref();
             let measured = verification.and_then(|all| all.sites.iter().find(|site| site.name == norm.name));
-            of_sketch(inspection, plot::soft_spectrum(&norm.name, &spectrum(norm, scale)?, measured, size)?)
+            Ok(FigureData::SoftSpectrum {
+                of,
+                subtracts_mean: norm.kind == NormKind::LayerNorm,
+                measured: measured.map(|site| site.spectrum.clone()).unwrap_or_default(),
+            })
         }
         FigureKind::Measured
         | FigureKind::MeasuredDirection
@@ -57,9 +94,42 @@ pub fn inspected(
     }
 }
 
-/// A report from a link has a sketch of each scale, and figures of it say so.
-fn of_sketch(inspection: &Inspection, figure: Figure) -> Result<Figure, FigureError> {
-    Ok(if inspection.report.shared.is_some() { figure.of_sketch() } else { figure })
+impl FigureData {
+    /// The figure.
+    pub fn draw(&self, size: Size) -> Result<Figure, FigureError> {
+        match self {
+            Self::SiteMap(marks) => Ok(plot::site_map(marks, size)?),
+            Self::WriterEnergy(writers) => Ok(plot::writer_energy(writers, size)?),
+            Self::Evidence { site, evidence } => Ok(plot::evidence(site, evidence, size)?),
+            Self::ScaleDistribution(of) => of.marked(plot::scale_distribution(&of.site, &of.scale()?, size)?),
+            Self::KernelDirection(of) => match Kernel::of(&of.scale()?, true) {
+                Kernel::InverseScale(direction) => {
+                    of.marked(plot::kernel_direction(&of.site, &direction, !of.sketch, size)?)
+                }
+                Kernel::Coordinates(_) | Kernel::None => {
+                    Err(FigureError::NotOffered(of.site.clone(), "kernel direction"))
+                }
+            },
+            Self::SoftSpectrum { of, subtracts_mean, measured } => {
+                let spectrum = IsotropicSpectrum::new(&of.scale()?, *subtracts_mean);
+                of.marked(plot::soft_spectrum(&of.site, &spectrum, measured, size)?)
+            }
+        }
+    }
+}
+
+impl ScaleData {
+    fn scale(&self) -> Result<Scale, FigureError> {
+        match self.values.is_empty() {
+            true => Err(FigureError::NoScale(self.site.clone())),
+            false => Scale::new(self.values.clone()).map_err(|_| FigureError::NoScale(self.site.clone())),
+        }
+    }
+
+    /// A report from a link has a sketch of each scale, and figures of it say so.
+    fn marked(&self, figure: Figure) -> Result<Figure, FigureError> {
+        Ok(if self.sketch { figure.of_sketch() } else { figure })
+    }
 }
 
 fn position(inspection: &Inspection, site: Option<&str>) -> Result<usize, FigureError> {
@@ -72,25 +142,20 @@ fn position(inspection: &Inspection, site: Option<&str>) -> Result<usize, Figure
 fn scaled<'a>(
     inspection: &'a Inspection,
     site: Option<&str>,
-) -> Result<(&'a NormReport, &'a Scale), FigureError> {
+) -> Result<(&'a NormReport, ScaleData), FigureError> {
     let at = position(inspection, site)?;
     let norm = &inspection.report.norms[at];
     let scale = inspection.scales[at].as_ref().ok_or_else(|| FigureError::NoScale(norm.name.clone()))?;
-    Ok((norm, scale))
+    let sketch = inspection.report.shared.is_some();
+    Ok((norm, ScaleData { site: norm.name.clone(), values: scale.values().to_vec(), sketch }))
 }
 
-fn spectrum(norm: &NormReport, scale: &Scale) -> Result<IsotropicSpectrum, FigureError> {
-    match norm.kind {
-        NormKind::LayerNorm => Ok(IsotropicSpectrum::new(scale, true)),
-        NormKind::RmsNorm => Ok(IsotropicSpectrum::new(scale, false)),
-        NormKind::Other | NormKind::Unknown => {
-            Err(FigureError::NotOffered(norm.name.clone(), "predicted spectrum while its kind is not known"))
-        }
-    }
+fn offered(of: ScaleData, is: bool, what: &'static str) -> Result<ScaleData, FigureError> {
+    if is { Ok(of) } else { Err(FigureError::NotOffered(of.site, what)) }
 }
 
 /// Sites whose scale was read, in the order of the network.
-fn marks(norms: &[NormReport]) -> Vec<SiteMark<'_>> {
+fn marks(norms: &[NormReport]) -> Vec<SiteMark> {
     let readable = |norm: &NormReport| {
         Some((norm.kernel.scale_min_abs?, norm.kernel.scale_median_abs?, norm.kernel.scale_max_abs?))
     };
@@ -99,7 +164,7 @@ fn marks(norms: &[NormReport]) -> Vec<SiteMark<'_>> {
         .filter_map(|norm| {
             let (min, median, max) = readable(norm)?;
             Some(SiteMark {
-                name: &norm.name,
+                name: norm.name.clone(),
                 block: norm.block,
                 kind: norm.kind,
                 width: norm.width,

@@ -1,7 +1,8 @@
 //! The figures of one report: finds the site and its scale, and hands them to [`crate::plot`].
 //!
-//! The page's inspector draws what it has read ([`inspected`]); whoever measures or compares draws the rest as well ([`figure`],
-//! [`of_comparison`], [`of_adapter`]). They are apart so that the inspector's wasm has no code of figures that it never draws.
+//! The page's inspector gives the data of what it has read ([`data`]), and another module draws them ([`FigureData::draw`]), so that
+//! no code that draws is loaded before the verdict. Whoever measures or compares draws the rest as well ([`figure`],
+//! [`of_comparison`], [`of_adapter`]).
 
 mod inspected;
 mod measured;
@@ -10,7 +11,7 @@ mod together;
 use crate::inspect::Inspection;
 use crate::plot::{Figure, FigureKind, PlotError, Size};
 
-pub use inspected::inspected;
+pub use inspected::{FigureData, ScaleData, data};
 pub use together::{of_adapter, of_comparison};
 
 /// Why a figure cannot be drawn.
@@ -46,7 +47,7 @@ pub fn figure(
     size: Size,
 ) -> Result<Figure, FigureError> {
     match measured::measured(inspection, kind, site, size) {
-        Err(FigureError::OfAnother) => inspected(inspection, kind, site, size),
+        Err(FigureError::OfAnother) => data(inspection, kind, site)?.draw(size),
         drawn => drawn,
     }
 }

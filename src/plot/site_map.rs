@@ -10,6 +10,7 @@ use super::table::{Cell, Table};
 use super::{Figure, FigureKind, MOST_MARKS, Mark, PlotError, Size};
 use crate::order;
 use crate::report::NormKind;
+use serde::{Deserialize, Serialize};
 
 /// Sizes below a gap this wide, or below this × the middle median, are drawn at the foot: they would squeeze every
 /// other site.
@@ -24,10 +25,10 @@ const MARKED_UP_TO: usize = 800;
 const CONCENTRATED: f64 = 0.25;
 
 /// What the map shows of one site.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SiteMark<'a> {
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SiteMark {
     /// Module path.
-    pub name: &'a str,
+    pub name: String,
     /// Index of its block, if it is in one.
     pub block: Option<u32>,
     /// What it does.
@@ -46,7 +47,7 @@ pub struct SiteMark<'a> {
 
 /// Draws min, median and max |γ| of every site in the order given, and below it how concentrated each kernel
 /// direction is; without any direction the second panel is left out.
-pub fn site_map(sites: &[SiteMark<'_>], size: Size) -> Result<Figure, PlotError> {
+pub fn site_map(sites: &[SiteMark], size: Size) -> Result<Figure, PlotError> {
     if sites.is_empty() {
         return Err(PlotError::Empty("no site has a readable scale"));
     }
@@ -73,7 +74,7 @@ pub fn site_map(sites: &[SiteMark<'_>], size: Size) -> Result<Figure, PlotError>
     })
 }
 
-impl SiteMark<'_> {
+impl SiteMark {
     /// The share of channels that carry the kernel direction: 1 when flat, 1/d for a single one.
     fn share(&self) -> Option<f64> {
         self.participation.map(|participation| participation / self.width as f64)
@@ -99,7 +100,7 @@ fn kind_name(kind: NormKind) -> &'static str {
 }
 
 struct Map<'s> {
-    sites: &'s [SiteMark<'s>],
+    sites: &'s [SiteMark],
     has_directions: bool,
 }
 
@@ -141,7 +142,7 @@ impl Map<'_> {
         table.rows = rows
             .map(|site| {
                 vec![
-                    Cell::from(site.name),
+                    Cell::from(site.name.as_str()),
                     Cell::from(kind_name(site.kind)),
                     Cell::from(site.block.map(f64::from)),
                     Cell::from(site.width as f64),
@@ -283,7 +284,7 @@ impl Map<'_> {
             let lowest = sites.iter().map(|site| site.min).fold(f64::INFINITY, f64::min);
             let highest = sites.iter().map(|site| site.max).fold(0.0, f64::max);
             let (top, foot) = (place(run.start, highest), place(run.start, lowest));
-            let ink = common_ink(sites);
+            let ink = common_ink(sites.iter());
             if lowest == 0.0 {
                 feet.push((foot, Glyph::Cross));
             } else if panel.y().is_below(lowest) {
@@ -341,9 +342,8 @@ impl Map<'_> {
             let ranges: Vec<(Ink, (i32, i32, i32))> = columns(&points, UNIT)
                 .into_iter()
                 .map(|run| {
-                    let sites: Vec<SiteMark<'_>> =
-                        shares[run.clone()].iter().map(|&(index, _)| self.sites[index]).collect();
-                    (common_ink(&sites), range(&points[run]))
+                    let sites = shares[run.clone()].iter().map(|&(index, _)| &self.sites[index]);
+                    (common_ink(sites), range(&points[run]))
                 })
                 .collect();
             draw_ranges(canvas, &ranges, 0.8)?;
@@ -351,7 +351,7 @@ impl Map<'_> {
         let most_concentrated = (0..shares.len()).min_by(|&a, &b| shares[a].1.total_cmp(&shares[b].1));
         if let Some(lowest) = most_concentrated.filter(|&lowest| shares[lowest].1 < CONCENTRATED) {
             let site = &self.sites[shares[lowest].0];
-            let name = shortened(&readable(site.name), panel.width() * 0.5, 11.0);
+            let name = shortened(&readable(&site.name), panel.width() * 0.5, 11.0);
             let text = format!(
                 "{name}: {} of {} channels",
                 short(site.participation.unwrap_or(0.0)),
@@ -365,8 +365,9 @@ impl Map<'_> {
 }
 
 /// The colour of sites of one kind; neutral for several.
-fn common_ink(sites: &[SiteMark<'_>]) -> Ink {
-    if sites.iter().all(|site| site.kind == sites[0].kind) { sites[0].look().1 } else { Ink::Muted }
+fn common_ink<'s>(mut sites: impl Iterator<Item = &'s SiteMark>) -> Ink {
+    let common = sites.next().filter(|first| sites.all(|site| site.kind == first.kind));
+    common.map_or(Ink::Muted, |site| site.look().1)
 }
 
 /// The place and the vertical extent of the points in one column of pixels: x, top, foot.

@@ -8,7 +8,7 @@ use super::panel::{Entry, Notes, Panel, Plan, Side, mark};
 use super::table::{Cell, Table};
 use super::{Figure, FigureKind, Mark, PlotError, Size};
 use crate::kernel::spectrum::{IsotropicSpectrum, LOWEST, TAU, ranks};
-use crate::report::{Eigenvalue, SiteVerification};
+use crate::report::Eigenvalue;
 
 /// Eigenvalues below this × mean are drawn at the foot: rounding, next to τ.
 const SHOWN_FROM: f64 = 1e-12;
@@ -19,7 +19,7 @@ const SHOWN_FROM: f64 = 1e-12;
 pub fn soft_spectrum(
     site: &str,
     spectrum: &IsotropicSpectrum,
-    measured: Option<&SiteVerification>,
+    measured: &[Eigenvalue],
     size: Size,
 ) -> Result<Figure, PlotError> {
     let soft = Soft::new(spectrum, measured)?;
@@ -52,7 +52,7 @@ struct Soft {
 }
 
 impl Soft {
-    fn new(spectrum: &IsotropicSpectrum, measured: Option<&SiteVerification>) -> Result<Self, PlotError> {
+    fn new(spectrum: &IsotropicSpectrum, measured: &[Eigenvalue]) -> Result<Self, PlotError> {
         let width = spectrum.width();
         if width == 0 {
             return Err(PlotError::Empty("the spectrum has no eigenvalues"));
@@ -71,8 +71,6 @@ impl Soft {
             let middle = zeros + (beyond - zeros) / 2;
             if spectrum.eigenvalue(middle) > 0.0 { beyond = middle } else { zeros = middle + 1 }
         }
-        // Activations of another width were refused.
-        let measured = measured.map_or(&[][..], |site| &site.spectrum);
         let largest = measured.last().map_or(0.0, |last| last.value);
         Ok(Self {
             width,
@@ -231,7 +229,7 @@ mod tests {
     const SIZE: Size = Size { width: 720, height: 0 };
 
     fn drawn(values: &[f64], subtracts_mean: bool) -> Figure {
-        soft_spectrum("norm", &IsotropicSpectrum::new(&scale(values), subtracts_mean), None, SIZE).unwrap()
+        soft_spectrum("norm", &IsotropicSpectrum::new(&scale(values), subtracts_mean), &[], SIZE).unwrap()
     }
 
     #[test]
@@ -274,12 +272,11 @@ mod tests {
     #[test]
     fn measured_eigenvalues_stand_beside_the_predicted_ones_and_rounding_at_the_foot() {
         let values = lognormal(13, 0.3);
-        let mut site = super::super::measured::tests::sites(1, 3e-14).remove(0);
         let eigenvalue =
             |rank| Eigenvalue { rank, value: if rank == 0 { 2e-17 } else { f64::from(rank) / 6.0 } };
-        site.spectrum = (0..13).map(eigenvalue).collect();
+        let measured: Vec<_> = (0..13).map(eigenvalue).collect();
         let spectrum = IsotropicSpectrum::new(&scale(&values), true);
-        let figure = soft_spectrum("norm", &spectrum, Some(&site), SIZE).unwrap();
+        let figure = soft_spectrum("norm", &spectrum, &measured, SIZE).unwrap();
         assert!(figure.title.starts_with("Predicted and measured") && figure.svg.contains("measured\n"));
         assert!(
             figure

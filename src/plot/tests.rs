@@ -46,14 +46,14 @@ pub(super) fn direction(values: &[f64]) -> Direction {
 }
 
 /// A site with this scale.
-pub(super) fn site<'a>(name: &'a str, block: Option<u32>, kind: NormKind, values: &[f64]) -> SiteMark<'a> {
+pub(super) fn site(name: &str, block: Option<u32>, kind: NormKind, values: &[f64]) -> SiteMark {
     let magnitudes = scale(values).magnitudes();
     let participation = match Kernel::of(&scale(values), kind == NormKind::LayerNorm) {
         Kernel::InverseScale(direction) => Some(direction.participation()),
         _ => None,
     };
     SiteMark {
-        name,
+        name: name.to_owned(),
         block,
         kind,
         width: values.len() as u64,
@@ -96,7 +96,7 @@ fn scales() -> Vec<Vec<f64>> {
     ]
 }
 
-fn maps() -> Vec<Vec<SiteMark<'static>>> {
+fn maps() -> Vec<Vec<SiteMark>> {
     use NormKind::{LayerNorm, Other, RmsNorm, Unknown};
     let kinds = [LayerNorm, RmsNorm, Other, Unknown];
     let long = "transformer.blocks.17.a.rather.deeply.nested.module.path.attention.output.LayerNorm";
@@ -170,8 +170,8 @@ fn figures_of(name: &str, values: &[f64], size: Size) -> Vec<Figure> {
     let scale = scale(values);
     let mut figures = vec![
         scale_distribution(name, &scale, size).unwrap(),
-        soft_spectrum(name, &IsotropicSpectrum::new(&scale, true), None, size).unwrap(),
-        soft_spectrum(name, &IsotropicSpectrum::new(&scale, false), None, size).unwrap(),
+        soft_spectrum(name, &IsotropicSpectrum::new(&scale, true), &[], size).unwrap(),
+        soft_spectrum(name, &IsotropicSpectrum::new(&scale, false), &[], size).unwrap(),
     ];
     if let Kernel::InverseScale(direction) = Kernel::of(&scale, true) {
         figures.extend([true, false].map(|placed| kernel_direction(name, &direction, placed, size).unwrap()));

@@ -111,3 +111,14 @@ test('figures of an open row follow its site', async ({ page }) => {
   const { name } = await downloaded(page, () => panel.getByRole('button', { name: 'CSV' }).first().click());
   expect(name).toContain('h.1.ln_1');
 });
+
+test('without the code that draws, the verdict stands, and a figure says what failed and can be tried again', async ({ page, context }) => {
+  await context.route('**/figures_bg-*.wasm', (route) => route.abort());
+  const { norms } = await openFromCode(page, gpt2());
+  const kernel = page.locator('#kernel');
+  await expect(kernel).toContainText('No figure: The code that draws figures did not load');
+  await expect(siteRows(page)).toHaveCount(norms.length);
+  await context.unroute('**/figures_bg-*.wasm');
+  await kernel.getByRole('button', { name: 'Try again' }).click();
+  await expect(figure(page).locator('svg')).toBeVisible();
+});

@@ -45,28 +45,33 @@ export function FigureView({ inspector, report, kind, site, checkpoint, onPick, 
     });
     observer.observe(element);
     return () => observer.disconnect();
-  }, []);
+  }, [problem === null]);
 
   useEffect(() => {
-    if (width === 0) return;
+    if (width === 0 || problem !== null) return;
     const controller = new AbortController();
     inspector.figure(kind, site, width, NATURAL, controller.signal).then(
-      (next) => {
-        setFigure(next);
-        setProblem(null);
-      },
+      setFigure,
       (error: Error) => {
         if (!controller.signal.aborted) setProblem(error.message);
       },
     );
     return () => controller.abort();
-  }, [inspector, report, kind, site, width]);
+  }, [inspector, report, kind, site, width, problem]);
 
   useEffect(() => {
     if (figure && paper.current) paper.current.replaceChildren(drawn(figure));
   }, [figure]);
 
-  if (problem !== null) return <p class="figure-problem muted">No figure: {problem}</p>;
+  useEffect(() => setProblem(null), [inspector, report, kind, site]);
+
+  if (problem !== null) {
+    return (
+      <p class="figure-problem muted">
+        No figure: {problem} <button onClick={() => setProblem(null)}>Try again</button>
+      </p>
+    );
+  }
 
   const scale = figure ? width / figure.width : 1;
   const mark = at && figure?.marks[at.mark];

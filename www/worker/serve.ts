@@ -5,13 +5,13 @@
 import type { Calls, Entry, Json, Reply, Request, Shown } from '../protocol';
 import type { Figure, FigureKind, Gathered, Progress } from '../report';
 
-/** The part of the wasm class that both modules have. */
+/** What either worker does with the checkpoint that it has opened. */
 export interface Inspecting<Sample extends { free(): void }> {
   report(): string;
   weigh(budget: number, progress: (progress: Progress) => boolean): Promise<Sample>;
   take(weights: Sample): void;
   figure(kind: unknown, site: string | null | undefined, width: number, height: number): unknown;
-  csv(kind: unknown, site: string | null | undefined): string;
+  csv(kind: unknown, site: string | null | undefined): string | Promise<string>;
 }
 
 /** What a call answers; the wasm gives JSON as any other text. */
@@ -88,7 +88,7 @@ export function serve<Sample extends { free(): void }, Inspected extends Inspect
     },
     ...verifierCalls,
     figure: (kind: FigureKind, site: string | undefined, width: number, height: number) =>
-      opened().figure(kind, site, width, height) as Figure,
+      opened().figure(kind, site, width, height) as Figure | Promise<Figure>,
     csv: (kind: FigureKind, site: string | undefined) => opened().csv(kind, site),
   };
 

@@ -1,18 +1,45 @@
-/** The inspector: the small wasm that every visit loads, and of the tables of measured models what it needs to open a checkpoint. */
-import init, { Inspection, weightsBudget } from '../generated/inspector.js';
-import { serve, tellProgress } from './serve';
+/**
+ * The inspector: the small wasm that every visit loads, and of the tables of measured models what it needs to open a checkpoint.
+ * The wasm that draws its figures is loaded with the first of them.
+ */
+import loadFigures, { csv, draw } from '../generated/figures.js';
+import init, { Inspection, type WeightSample, weightsBudget } from '../generated/inspector.js';
+import { type Inspecting, serve, tellProgress } from './serve';
 
-serve(
-  async (entries) => {
-    const always = loadTable('all');
-    // It is awaited when the headers are read. Until then nothing handles its failure.
-    always.catch(() => undefined);
-    await init();
-    const load = async (parts: string[]) => (await Promise.all([always, ...parts.map(loadTable)])).join('');
-    return Inspection.open(entries, tellProgress, load);
-  },
-  weightsBudget,
-);
+let figures: Promise<unknown> | undefined;
+
+/** Loads what draws; the next figure tries again where that failed. */
+async function canDraw(): Promise<void> {
+  figures ??= loadFigures();
+  try {
+    await figures;
+  } catch (error) {
+    figures = undefined;
+    throw new Error(`The code that draws figures did not load (${(error as Error).message}).`);
+  }
+}
+
+serve<WeightSample, Inspecting<WeightSample>>(async (entries) => {
+  const always = loadTable('all');
+  // It is awaited when the headers are read. Until then nothing handles its failure.
+  always.catch(() => undefined);
+  await init();
+  const load = async (parts: string[]) => (await Promise.all([always, ...parts.map(loadTable)])).join('');
+  const inspection = await Inspection.open(entries, tellProgress, load);
+  return {
+    report: () => inspection.report(),
+    weigh: (budget, progress) => inspection.weigh(budget, progress),
+    take: (weights) => inspection.take(weights),
+    async figure(kind, site, width, height) {
+      await canDraw();
+      return draw(inspection.figureData(kind, site), width, height);
+    },
+    async csv(kind, site) {
+      await canDraw();
+      return csv(inspection.figureData(kind, site));
+    },
+  };
+}, weightsBudget);
 
 /** One table of what was measured of other models, or a part of one. */
 async function loadTable(name: string): Promise<string> {

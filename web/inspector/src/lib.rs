@@ -1,13 +1,12 @@
-//! The wasm that every visit loads: opens dropped files, reports, draws. No logic.
+//! The wasm that every visit loads: opens dropped files and reports. No logic.
 
 use gammascope::figures;
 use gammascope::inspect;
 use gammascope::norm::Knowledge;
-use gammascope::plot::{Figure, Size};
 use gammascope::tables;
 use gammascope::writer::sample::BUDGET;
 use gammascope_web::{
-    ANY, BlobSource, dropped, from_js, not_opened, report, sample, sentence, to_js, to_progress,
+    BlobSource, dropped, from_js, not_opened, report, sample, sentence, to_js, to_progress,
 };
 use js_sys::{Array, Error, Function, Promise};
 use wasm_bindgen::prelude::*;
@@ -54,26 +53,11 @@ impl Inspection {
         report(&self.inner.inspection)
     }
 
-    /// One figure of what was read, drawn at `width` × `height` CSS pixels.
-    pub fn figure(
-        &self,
-        kind: JsValue,
-        site: Option<String>,
-        width: u32,
-        height: u32,
-    ) -> Result<JsValue, Error> {
-        to_js(&self.drawn(kind, site, Size { width, height })?)
-    }
-
-    /// The table behind a figure, as CSV.
-    pub fn csv(&self, kind: JsValue, site: Option<String>) -> Result<String, Error> {
-        Ok(self.drawn(kind, site, ANY)?.table.csv())
-    }
-}
-
-impl Inspection {
-    fn drawn(&self, kind: JsValue, site: Option<String>, size: Size) -> Result<Figure, Error> {
-        figures::inspected(&self.inner.inspection, from_js(kind)?, site.as_deref(), size).map_err(sentence)
+    /// What one figure shows, as JSON for the module that draws.
+    #[wasm_bindgen(js_name = figureData)]
+    pub fn figure_data(&self, kind: JsValue, site: Option<String>) -> Result<String, Error> {
+        let data = figures::data(&self.inner.inspection, from_js(kind)?, site.as_deref());
+        serde_json::to_string(&data.map_err(sentence)?).map_err(sentence)
     }
 }
 
