@@ -64,6 +64,13 @@ pub(crate) fn has<K: Borrow<str>>(sorted: &[K], item: &str) -> bool {
     sorted.binary_search_by(|other| other.borrow().cmp(item)).is_ok()
 }
 
+/// The median: the mean of the two middle values when there are evenly many. `None` without a value.
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
+    sort_by(&mut values, f64::total_cmp);
+    let (below, above) = (values.get((values.len().max(1) - 1) / 2)?, values.get(values.len() / 2)?);
+    Some((below + above) / 2.0)
+}
+
 /// The item that is there most often; of several, the greatest.
 pub(crate) fn most_frequent<T: Ord + Copy>(items: impl IntoIterator<Item = T>) -> Option<T> {
     let mut items: Vec<T> = items.into_iter().collect();

@@ -44,6 +44,14 @@ const glossary = {
     text: 'The largest component of v. Near 1, the direction says little more than that this one channel is off.',
   },
   inverse_norm: { label: '‖γ⁻¹‖', text: 'Length of the inverse scale before it is normalised to v.' },
+  deepening: {
+    label: 'Deepening',
+    text: 'HM(γ²)/AM(γ²): the depth of the kernel over its depth before training, when γ = 1, predicted from the scale alone. One or a few small scales make it tiny.',
+  },
+  measured_deepening: {
+    label: 'depth / depth^',
+    text: 'How much deeper the scale makes the kernel, as measured. Compare it with the deepening that the scale predicts.',
+  },
   scale: {
     label: 'Scale γ',
     text: 'The factor of each channel as it acts: the stored weight w, or 1 + w in unit-offset families.',

@@ -545,6 +545,12 @@ max_index: number | null,
  */
 inverse_norm: number | null, 
 /**
+ * HM(γ²)/AM(γ²): by how much the trained scale makes the kernel deeper (λ_v against the mean variance) than γ = 1 does, so a
+ * prediction of depth trained over depth at the initialisation that needs no run (MATH §9); only for `inverse_scale`, and null
+ * in reports of earlier versions.
+ */
+deepening: number | null, 
+/**
  * min|γᵢ|.
  */
 scale_min_abs: number | null, 
@@ -1382,6 +1388,11 @@ form: KernelForm,
  * v = γ⁻¹/‖γ⁻¹‖ (d values); null for coordinates.
  */
 direction: Array<number> | null, 
+/**
+ * HM(γ²)/AM(γ²): how much deeper the trained scale makes the kernel than γ = 1; null for coordinates, and in exports of earlier
+ * versions.
+ */
+deepening: number | null, 
 /**
  * Channels whose scale is exactly zero, in ascending order; empty for a direction.
  */

@@ -131,6 +131,7 @@ fn exported(inspection: &Inspection, site: usize) -> Option<ExportedKernel> {
         confidence: norm.confidence,
         form: norm.kernel.form,
         direction,
+        deepening: norm.kernel.deepening,
         coordinates,
         constant: (!unreadable).then_some(constant),
     })

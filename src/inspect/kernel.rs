@@ -1,6 +1,6 @@
 //! What the scale of one site proves, as the report says it.
 
-use crate::kernel::direction::{Direction, Kernel};
+use crate::kernel::direction::{Direction, Kernel, deepening};
 use crate::kernel::scale::Scale;
 use crate::kernel::spectrum::{IsotropicSpectrum, TAU};
 use crate::report::{KernelForm, KernelReport, NormKind};
@@ -42,6 +42,7 @@ pub(super) fn kernel_report(scale: Option<&Scale>, kernel: Option<&Kernel>, kind
         max_component: largest.map(|(_, size)| size),
         max_index: largest.map(|(index, _)| index as u32),
         inverse_norm: direction.map(|direction| direction.inverse_norm).filter(|norm| norm.is_finite()),
+        deepening: direction.and(scale).map(deepening),
         condition: magnitudes.as_ref().map(|all| all.max / all.min).filter(|condition| condition.is_finite()),
         scale_min_abs: magnitudes.as_ref().map(|all| all.min),
         scale_median_abs: magnitudes.as_ref().map(|all| all.median),

@@ -278,7 +278,7 @@ impl<S: ByteSource> Opened<S> {
     /// Makes the report anew with what was measured on activations, and with warnings about that.
     pub fn verify(&mut self, mut verification: Verification, warnings: Vec<Warning>) {
         if verification.pass.is_some() {
-            verification.claims = Claim::of(&verification);
+            verification.claims = Claim::of(&verification, &self.inspection.report.norms);
         }
         self.measured = Some((verification, warnings));
         self.report_anew();

@@ -57,6 +57,18 @@ fn inverse_direction(scale: &Scale) -> Direction {
     Direction { components: ratios.iter().map(|ratio| ratio / norm).collect(), inverse_norm: norm / smallest }
 }
 
+/// HM(γ²)/AM(γ²), 0 … 1: what the depth λ_v/mean of the kernel direction is multiplied by when γ takes the place of γ = 1 (MATH §9).
+/// λ_v is HM(γ²) times the variance of x̂ along 1/√d, exactly; the mean variance is about AM(γ²) times that of x̂. 1 for equal
+/// scales. All γᵢ must be nonzero.
+pub fn deepening(scale: &Scale) -> f64 {
+    let (least, most) = (scale.magnitudes().min, scale.magnitudes().max);
+    let mean_square = |of: &dyn Fn(f64) -> f64| {
+        scale.values().iter().map(|&value| of(value).powi(2)).sum::<f64>() / scale.width() as f64
+    };
+    // Every ratio is at most 1, so nothing overflows.
+    (least / most).powi(2) / (mean_square(&|value| least / value) * mean_square(&|value| value / most))
+}
+
 impl Direction {
     /// Participation ratio 1/Σvᵢ⁴: d for a flat direction, 1 for a coordinate.
     pub fn participation(&self) -> f64 {
@@ -108,6 +120,17 @@ mod tests {
     }
 
     #[test]
+    fn equal_scales_deepen_nothing_and_one_small_scale_as_far_as_it_goes() {
+        let of = |values: &[f64]| deepening(&Scale::new(values.to_vec()).unwrap());
+        assert!((of(&[-2.0; 16]) - 1.0).abs() < 1e-15);
+        // HM = 2/(1 + 1/4) = 1.6, AM = 2.5.
+        assert!((of(&[1.0, 2.0]) - 1.6 / 2.5).abs() < 1e-15);
+        let tiny = of(&[1e-33, 1.0, 1.0]);
+        assert!((tiny / 4.5e-66 - 1.0).abs() < 1e-12, "{tiny:e}");
+        assert_eq!(of(&[1e-300, 1e300]), 0.0, "below what f64 holds");
+    }
+
+    #[test]
     fn a_scale_of_size_one_is_its_own_kernel() {
         assert_eq!(direction(&[-3.0]).components, vec![-1.0]);
     }
@@ -134,6 +157,17 @@ mod tests {
             for (gamma, component) in values.iter().zip(&v.components) {
                 prop_assert!((gamma * component - constant).abs() <= 1e-12 * constant.abs());
             }
+        }
+
+        #[test]
+        fn deepening_is_a_ratio_of_means_whatever_the_unit(values in prop::collection::vec(1e-3..1e3f64, 1..50), unit in 1e-100..1e100f64) {
+            let of = |by: f64| deepening(&Scale::new(values.iter().map(|value| by * value).collect()).unwrap());
+            let d = values.len() as f64;
+            let harmonic = d / values.iter().map(|value| value.powi(-2)).sum::<f64>();
+            let arithmetic = values.iter().map(|value| value * value).sum::<f64>() / d;
+            prop_assert!((of(1.0) / (harmonic / arithmetic) - 1.0).abs() < 1e-12);
+            prop_assert!((of(unit) / of(1.0) - 1.0).abs() < 1e-12);
+            prop_assert!(of(1.0) < 1.0 + 1e-12);
         }
 
         /// The direction annihilates actual LayerNorm outputs: vᵀ(y − β) = 0 for every token.

@@ -1,6 +1,9 @@
 //! What the paper says of trained transformers (arXiv 2606.19491), beside what a run of this one shows.
 
-use super::{MeasuredVerdict, PreservationDirection, PreservationVerdict, SiteVerification, Verification};
+use super::{
+    MeasuredVerdict, NormReport, PreservationDirection, PreservationVerdict, SiteVerification, Verification,
+};
+use crate::order;
 use serde::{Deserialize, Serialize};
 
 /// A claim of the paper, and what was found here.
@@ -26,11 +29,11 @@ impl Claim {
         Self { paper: paper.to_owned(), found, agrees }
     }
 
-    /// Those that a run says something about, in the order of the paper.
-    pub fn of(verification: &Verification) -> Vec<Self> {
+    /// Those that a run of the model with these `norms` says something about, in the order of the paper.
+    pub fn of(verification: &Verification, norms: &[NormReport]) -> Vec<Self> {
         [
             Self::direction(verification),
-            Self::deepening(verification),
+            Self::deepening(verification, norms),
             Self::stream(verification),
             Self::preservation(verification),
         ]
@@ -64,10 +67,17 @@ impl Claim {
         Some(Self::new(paper, found, matched == subtract.len()))
     }
 
-    fn deepening(verification: &Verification) -> Option<Self> {
-        let medians = verification.random_init.as_ref()?.medians()?;
+    fn deepening(verification: &Verification, norms: &[NormReport]) -> Option<Self> {
+        let random = verification.random_init.as_ref()?;
+        let medians = random.medians()?;
+        let of_scale = |name: &str| norms.iter().find(|norm| norm.name == name)?.kernel.deepening;
+        let kernels = random.sites.iter().filter(|site| site.subtracts_mean());
+        let predicted = order::median(kernels.filter_map(|site| of_scale(&site.name)).collect());
+        let predicted = predicted.map_or(String::new(), |predicted| {
+            format!("; the scales alone predict {} (HM(γ²)/AM(γ²), median)", ratio(predicted))
+        });
         let found = format!(
-            "it is {} of the initialisation's, the median of {} sites: λ_v × {}, the mean variance × {}",
+            "it is {} of the initialisation's, the median of {} sites: λ_v × {}, the mean variance × {}{predicted}",
             ratio(medians.depth),
             medians.sites,
             ratio(medians.lambda_v),
@@ -125,13 +135,13 @@ mod tests {
     fn a_stream_that_falls_on_both_halves_is_told_from_the_paper() {
         let empty = r#"{"tokens":9,"width_ratio":4.0,"forward":"f32","device":"cpu","input":"","seconds":1.0,"kernel_seconds":null,"sites":[]}"#;
         let mut found = verification(empty);
-        assert_eq!(Claim::of(&found), []);
+        assert_eq!(Claim::of(&found, &[]), []);
         let block = |block, sigma_min| ResidualBlock { block, sigma_min, low: sigma_min, high: sigma_min };
         found.residual = vec![block(0, 1.0), block(1, 0.5)];
-        assert!(Claim::of(&found)[0].agrees, "a list of falls says where it falls");
+        assert!(Claim::of(&found, &[])[0].agrees, "a list of falls says where it falls");
         let ratio = Interval { value: 0.5, low: 0.4, high: 0.6 };
         found.falls = vec![ResidualFall { block: 1, ratio, on_both_halves: true }];
-        let claims = Claim::of(&found);
+        let claims = Claim::of(&found, &[]);
         assert!(!claims[0].agrees);
         assert!(claims[0].found.contains("1 of 2 blocks"), "{}", claims[0].found);
         let site = |depth_ratio| RandomInitSite {
@@ -148,7 +158,7 @@ mod tests {
         };
         for (ratio, agrees) in [(0.5, false), (1e-3, true)] {
             found.random_init = Some(RandomInit { seed: 1, seconds: 1.0, sites: vec![site(ratio)] });
-            assert_eq!(Claim::of(&found)[0].agrees, agrees, "{ratio}");
+            assert_eq!(Claim::of(&found, &[])[0].agrees, agrees, "{ratio}");
         }
     }
 }

@@ -42,6 +42,10 @@ pub struct ExportedKernel {
     pub form: KernelForm,
     /// v = γ⁻¹/‖γ⁻¹‖ (d values); null for coordinates.
     pub direction: Option<Vec<f64>>,
+    /// HM(γ²)/AM(γ²): how much deeper the trained scale makes the kernel than γ = 1; null for coordinates, and in exports of earlier
+    /// versions.
+    #[serde(default)]
+    pub deepening: Option<f64>,
     /// Channels whose scale is exactly zero, in ascending order; empty for a direction.
     pub coordinates: Vec<u32>,
     /// uᵀβ for each u of the kernel (one, or one a coordinate): what uᵀy is for every token; null where the site has a shift that

@@ -70,12 +70,7 @@ impl RandomInit {
             |site: &RandomInitSite| Some([site.depth_ratio?, site.lambda_v_ratio?, site.mean_ratio?]);
         let kernels = self.sites.iter().filter(|site| site.subtracts_mean());
         let ratios: Vec<[f64; 3]> = kernels.filter_map(ratios).collect();
-        let median = |which: usize| {
-            let mut sorted: Vec<f64> = ratios.iter().map(|ratios| ratios[which]).collect();
-            order::sort_by(&mut sorted, f64::total_cmp);
-            let (below, above) = (sorted.get((sorted.len().max(1) - 1) / 2)?, sorted.get(sorted.len() / 2)?);
-            Some((below + above) / 2.0)
-        };
+        let median = |which: usize| order::median(ratios.iter().map(|ratios| ratios[which]).collect());
         Some(MedianRatios { sites: ratios.len(), depth: median(0)?, lambda_v: median(1)?, mean: median(2)? })
     }
 }

@@ -33,6 +33,11 @@ pub struct KernelReport {
     pub max_index: Option<u32>,
     /// ‖γ⁻¹‖; only for `inverse_scale`.
     pub inverse_norm: Option<f64>,
+    /// HM(γ²)/AM(γ²): by how much the trained scale makes the kernel deeper (λ_v against the mean variance) than γ = 1 does, so a
+    /// prediction of depth trained over depth at the initialisation that needs no run (MATH §9); only for `inverse_scale`, and null
+    /// in reports of earlier versions.
+    #[serde(default)]
+    pub deepening: Option<f64>,
     /// min|γᵢ|.
     pub scale_min_abs: Option<f64>,
     /// Median |γᵢ|.

@@ -123,6 +123,7 @@ fn sites(inspection: &Inspection) -> Markup {
                 td.number { (maybe(kernel.max_component)) }
                 td.number { (maybe(kernel.scale_min_abs)) }
                 td.number { (maybe(kernel.condition)) }
+                td.number { (maybe(kernel.deepening)) }
                 td.number { (grouped(kernel.near_dead.len() as u64)) }
                 td.number { (kernel.predicted_below_tau.map_or("–".to_owned(), grouped)) }
             }
@@ -139,6 +140,7 @@ fn sites(inspection: &Inspection) -> Markup {
         "max |vᵢ|",
         "min |γ|",
         "Condition",
+        "Deepening",
         "Near-dead",
         "Below τ",
     ];

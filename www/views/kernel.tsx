@@ -35,6 +35,7 @@ export function KernelFacts({ norm }: { norm: NormReport }) {
             value: `${maybe(kernel.max_component)}${kernel.max_index === null ? '' : ` at channel ${kernel.max_index}`}`,
           },
           { term: 'inverse_norm', value: maybe(kernel.inverse_norm) },
+          { term: 'deepening', value: kernel.deepening === null ? '–' : `× ${maybe(kernel.deepening)}` },
         ]
       : [];
   const facts: Fact[] = [

@@ -7,11 +7,17 @@ import { Word } from './term';
 
 type Row = { term: Term; label: string; value: number | null; interval: Interval | null };
 
+/** By how much the scale deepens the kernel; null where the norm has none. */
+function deepening({ verdict, depth, depth_scale_free }: SiteVerification): number | null {
+  return verdict === 'mean_subtracting' && depth_scale_free ? depth / depth_scale_free : null;
+}
+
 export function MeasuredSite(site: SiteVerification) {
   const rows: Row[] = [
     { term: 'depth_scale_free', label: 'depth^', value: site.depth_scale_free, interval: site.depth_scale_free_interval },
     { term: 'cos_scale_free', label: '|cos^|', value: site.cos_scale_free, interval: site.cos_scale_free_interval },
     { term: 'depth', label: 'depth', value: site.depth, interval: site.depth_interval },
+    { term: 'measured_deepening', label: 'depth / depth^', value: deepening(site), interval: null },
     { term: 'cos', label: '|cos|', value: site.cos, interval: site.cos_interval },
     { term: 'sin_bound', label: 'sin ≤', value: site.sin_bound, interval: null },
     { term: 'gap', label: 'gap', value: site.gap, interval: site.gap_interval },

@@ -49,13 +49,14 @@ const COLUMNS: readonly DataColumn<NormReport>[] = [
   measure('max_component', 'max |vᵢ|', ({ kernel }) => kernel.max_component),
   measure('scale_min_abs', 'min |γ|', ({ kernel }) => kernel.scale_min_abs),
   measure('condition', 'Condition', ({ kernel }) => kernel.condition),
+  measure('deepening', 'Deepening', ({ kernel }) => kernel.deepening),
   measure('near_dead', 'Near-dead', ({ kernel }) => kernel.near_dead.length),
   measure('predicted_below_tau', 'Below τ', ({ kernel }) => kernel.predicted_below_tau),
   { id: 'readers', label: 'Readers', term: 'reader', numeric: true, value: ({ readers }) => readers.length },
 ];
 
 function measure(
-  term: 'participation' | 'max_component' | 'scale_min_abs' | 'condition' | 'near_dead' | 'predicted_below_tau',
+  term: 'participation' | 'max_component' | 'scale_min_abs' | 'condition' | 'deepening' | 'near_dead' | 'predicted_below_tau',
   label: string,
   value: (norm: NormReport) => number | null,
 ): DataColumn<NormReport> {

@@ -77,6 +77,13 @@ pub(crate) fn write(out: &mut impl Write, report: &Report, norm: &NormReport) ->
     };
     writeln!(out, "\n{convention}: {}", printable(&norm.convention_reason))?;
     writeln!(out, "kernel: {}", summary::kernel(norm))?;
+    if let Some(factor) = norm.kernel.deepening {
+        writeln!(
+            out,
+            "deepening: {}, the kernel's depth over that at γ = 1, as the scale predicts it: HM(γ²)/AM(γ²)",
+            summary::deepening(factor)
+        )?;
+    }
     if let Some(settle) = &norm.settle {
         writeln!(out, "{}", printable(settle))?;
     }

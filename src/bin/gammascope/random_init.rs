@@ -4,12 +4,16 @@ use crate::measure::{align_numbers, cosine, number};
 use crate::summary;
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
-use gammascope::report::Verification;
 use gammascope::report::random_init::RandomInit;
+use gammascope::report::{NormReport, Verification};
 use std::io::{self, Write};
 
-/// Both depths of each site with an exact kernel, and the two factors of their ratio.
-pub(crate) fn table(out: &mut impl Write, verification: &Verification) -> io::Result<()> {
+/// Both depths of each site with an exact kernel, their ratio as the scale predicts it, and the two factors of it.
+pub(crate) fn table(
+    out: &mut impl Write,
+    verification: &Verification,
+    norms: &[NormReport],
+) -> io::Result<()> {
     let Some(initial) = &verification.random_init else { return Ok(()) };
     writeln!(
         out,
@@ -28,6 +32,7 @@ pub(crate) fn table(out: &mut impl Write, verification: &Verification) -> io::Re
         "depth trained",
         "random",
         "ratio",
+        "predicted",
         "λ_v trained",
         "random",
         "ratio",
@@ -48,6 +53,7 @@ pub(crate) fn table(out: &mut impl Write, verification: &Verification) -> io::Re
             number(Some(trained.depth)),
             number(Some(site.depth)),
             number(site.depth_ratio),
+            number(norms.iter().find(|norm| norm.name == site.name).and_then(|norm| norm.kernel.deepening)),
             number(trained.lambda_v),
             number(Some(site.lambda_v)),
             number(site.lambda_v_ratio),
@@ -59,7 +65,7 @@ pub(crate) fn table(out: &mut impl Write, verification: &Verification) -> io::Re
             count(site.below_tau),
         ]);
     }
-    align_numbers(&mut table, 1..=12);
+    align_numbers(&mut table, 1..=13);
     writeln!(out, "\n{}\n", table.trim_fmt())?;
     writeln!(out, "{}", sentence(initial))
 }
@@ -67,7 +73,7 @@ pub(crate) fn table(out: &mut impl Write, verification: &Verification) -> io::Re
 fn sentence(initial: &RandomInit) -> String {
     let Some(medians) = initial.medians() else { return without_kernels(initial) };
     format!(
-        "Trained over random, median of {} with an exact kernel: depth × {:.2e}, λ_v × {:.2e}, mean × {:.2e}. λ_v of an exact kernel is rounding: where depth changes with the mean alone, no kernel has deepened.",
+        "Trained over random, median of {} with an exact kernel: depth × {:.2e}, λ_v × {:.2e}, mean × {:.2e}. The ratio of depths is predicted from the scale alone: HM(γ²)/AM(γ²), column `predicted`.",
         if medians.sites == 1 { "1 site".to_owned() } else { format!("{} sites", medians.sites) },
         medians.depth,
         medians.lambda_v,

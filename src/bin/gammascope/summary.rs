@@ -118,6 +118,7 @@ fn sites(out: &mut impl Write, norms: &[NormReport], all: bool) -> io::Result<()
         "max",
         "near-dead",
         "below τ",
+        "deepening",
         "kernel",
     ]);
     for norm in &norms[..shown] {
@@ -133,10 +134,11 @@ fn sites(out: &mut impl Write, norms: &[NormReport], all: bool) -> io::Result<()
             number(norm.kernel.scale_max_abs),
             norm.kernel.near_dead.len().to_string(),
             norm.kernel.predicted_below_tau.map_or("–".to_owned(), |count| count.to_string()),
+            norm.kernel.deepening.map_or("–".to_owned(), deepening),
             kernel(norm),
         ]);
     }
-    for column in 3..=9 {
+    for column in 3..=10 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -146,6 +148,11 @@ fn sites(out: &mut impl Write, norms: &[NormReport], all: bool) -> io::Result<()
         writeln!(out, "{QUIET}… and {} more sites (--all lists them){QUIET:#}", norms.len() - shown)?;
     }
     Ok(())
+}
+
+/// A factor of depth, with as many digits as it has meaning.
+pub(crate) fn deepening(factor: f64) -> String {
+    if factor >= 0.01 { format!("× {factor:.2}") } else { format!("× {factor:.0e}") }
 }
 
 pub(crate) fn kernel(norm: &NormReport) -> String {

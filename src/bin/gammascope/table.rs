@@ -98,6 +98,7 @@ fn row(line: &ScanLine, report: Option<&Report>, norm: Option<&NormReport>) -> V
         ("participation", Value::Number(kernel.and_then(|kernel| kernel.participation))),
         ("max_component", Value::Number(kernel.and_then(|kernel| kernel.max_component))),
         ("max_index", whole(kernel.and_then(|kernel| kernel.max_index).map(u64::from))),
+        ("deepening", Value::Number(kernel.and_then(|kernel| kernel.deepening))),
         ("condition", Value::Number(kernel.and_then(|kernel| kernel.condition))),
         ("scale_min_abs", Value::Number(kernel.and_then(|kernel| kernel.scale_min_abs))),
         ("scale_median_abs", Value::Number(kernel.and_then(|kernel| kernel.scale_median_abs))),

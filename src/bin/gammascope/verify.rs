@@ -250,7 +250,7 @@ fn table(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
     }
     writeln!(out)?;
     measure::table(out, report)?;
-    random_init::table(out, verification)?;
+    random_init::table(out, verification, &report.norms)?;
     preservation::table(out, verification)?;
     claims(out, verification)
 }
