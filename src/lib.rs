@@ -47,6 +47,7 @@
 //!   operations it is made of, in f32.
 //! - `gpu` (feature): the exact Gram matrix of `verify`, the same integers, on a GPU.
 //! - `text` (feature `verify`): text as token ids, by the checkpoint's own tokenizer.
+//! - `pixels` (feature `verify`): images as a model reads them, from a file, or noise.
 //! - `device` (feature `verify`): which of the two computes it.
 //! - [`report`]: the schema of everything that is said, and its assembly by [`inspect`](mod@inspect).
 //! - [`compare`](mod@compare): two inspections side by side; [`export`]: kernel directions as safetensors or JSON; [`adapter`]: what
@@ -75,6 +76,8 @@ pub mod measure;
 pub mod model;
 pub mod norm;
 mod order;
+#[cfg(feature = "verify")]
+pub mod pixels;
 pub mod plot;
 pub mod reader;
 pub mod report;

@@ -23,6 +23,8 @@ pub enum Bias<'a> {
     Keys(&'a [f32]),
     /// By distance key − query from −(t − 1) to t − 1, one row of 2t − 1 values a head (T5).
     Relative(&'a [f32]),
+    /// By query and key, t rows of t values a head.
+    Pairs(&'a [f32]),
 }
 
 /// One attention, resolved.
@@ -81,6 +83,10 @@ impl Attention<'_> {
             }
             Bias::Keys(rows) => {
                 let row = &rows[head * self.length..][first..];
+                products.iter_mut().zip(row).for_each(|(score, bias)| *score += bias);
+            }
+            Bias::Pairs(rows) => {
+                let row = &rows[(head * self.length + query) * self.length..][first..];
                 products.iter_mut().zip(row).for_each(|(score, bias)| *score += bias);
             }
             Bias::Relative(rows) => {
@@ -207,6 +213,7 @@ mod tests {
                                 Bias::None => 0.0,
                                 Bias::Alibi(slopes) => f64::from(slopes[head]) * distance as f64,
                                 Bias::Keys(rows) => f64::from(rows[head * t + key]),
+                                Bias::Pairs(rows) => f64::from(rows[(head * t + query) * t + key]),
                                 Bias::Relative(rows) => {
                                     f64::from(rows[head * (2 * t - 1) + (distance + t as i64 - 1) as usize])
                                 }
@@ -233,6 +240,7 @@ mod tests {
             |count: usize| -> Vec<f32> { (0..count).map(|_| random.sample(StandardNormal)).collect() };
         let slopes = [0.5, 0.25, 0.125, 0.0625];
         let relative = normal(4 * (2 * 150 - 1));
+        let pairs = normal(4 * 130 * 130);
         for (length, causal, window, cap, bias, key_heads) in [
             (1, true, None, None, Bias::None, 4),
             (63, true, None, Some(2.0), Bias::None, 1),
@@ -241,6 +249,7 @@ mod tests {
             (129, false, Some(9), None, Bias::None, 4),
             (150, false, None, None, Bias::Relative(&relative), 4),
             (150, true, Some(70), None, Bias::Keys(&relative), 2),
+            (130, false, None, None, Bias::Pairs(&pairs), 4),
         ] {
             let attention = Attention {
                 heads: 4,

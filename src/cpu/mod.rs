@@ -14,5 +14,8 @@ mod lanes;
 pub mod linear;
 pub mod loss;
 pub mod norm;
+pub mod patches;
+pub mod positions;
+pub mod resize;
 pub mod rotary;
 pub mod rows;

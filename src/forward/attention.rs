@@ -17,8 +17,15 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         watch: &mut impl Watch,
     ) -> Result<K::Values, ForwardError> {
         let Attention { heads, key_heads, head_width, .. } = *attention;
-        let length = self.input.length();
+        let length = self.sequences.length;
         let [mut q, mut k, mut v] = self.projections(attention, x).await?;
+        for (values, bias) in [&mut q, &mut k, &mut v].into_iter().zip(attention.biases) {
+            if let Some(bias) = self.weights.optional(bias).await? {
+                let width = bias.len();
+                let bias = self.kernels.put(bias);
+                *values = self.kernels.scale_and_shift(values, None, Some(&bias), width);
+            }
+        }
         if let Some(clip) = attention.clip {
             for values in [&mut q, &mut k, &mut v] {
                 self.kernels.clamp(values, clip);
@@ -26,7 +33,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         }
         q = self.head_norm(attention.query_norm.as_ref(), q, watch).await?;
         k = self.head_norm(attention.key_norm.as_ref(), k, watch).await?;
-        let (mut relative, mut by_key) = (Vec::new(), Vec::new());
+        let (mut relative, mut by_key, mut by_pair) = (Vec::new(), Vec::new(), Vec::new());
         let bias = match &attention.position {
             Position::None => Bias::None,
             Position::Rotary(rotary) => {
@@ -53,6 +60,15 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
                     relative.extend((-reach..=reach).map(of));
                 }
                 Bias::Relative(&relative)
+            }
+            Position::Window { table } => {
+                let table = self.weights.all(*table).await?;
+                let [_, rows, columns] = self.sequences.grid;
+                for head in 0..heads {
+                    let rows = window(rows, columns).into_iter().map(|row| table[row * heads + head]);
+                    by_pair.extend(rows);
+                }
+                Bias::Pairs(&by_pair)
             }
         };
         let kernel = Kernel {
@@ -157,9 +173,35 @@ fn bucket(distance: i64, buckets: usize, furthest: usize) -> usize {
     later + (exact + (beyond * (half - exact) as f32) as usize).min(half - 1)
 }
 
+/// Rows of BEiT's table for each query and key, a class token and then patches: distances in rows and columns, and after those one
+/// row from the class token, one to it, and one to itself.
+fn window(rows: usize, columns: usize) -> Vec<usize> {
+    let distances = (2 * rows - 1) * (2 * columns - 1);
+    let tokens =
+        || std::iter::once(None).chain((0..rows * columns).map(|at| Some([at / columns, at % columns])));
+    let row = |query: Option<[usize; 2]>, key: Option<[usize; 2]>| match (query, key) {
+        (Some([row, column]), Some([of_row, of_column])) => {
+            (row + rows - 1 - of_row) * (2 * columns - 1) + column + columns - 1 - of_column
+        }
+        (None, Some(_)) => distances,
+        (Some(_), None) => distances + 1,
+        (None, None) => distances + 2,
+    };
+    tokens().flat_map(|query| tokens().map(move |key| row(query, key))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_of_a_window_are_those_of_beit() {
+        // transformers' BeitRelativePositionBias.generate_relative_position_index((2, 3)), its first rows.
+        let found = window(2, 3);
+        assert_eq!(found[..7], [17, 15, 15, 15, 15, 15, 15]);
+        assert_eq!(found[7..14], [16, 7, 6, 5, 2, 1, 0]);
+        assert_eq!(found[42..], [16, 14, 13, 12, 9, 8, 7]);
+    }
 
     #[test]
     fn buckets_are_those_of_t5() {

@@ -53,7 +53,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         part: &FeedForward,
         x: &K::Values,
     ) -> Result<K::Values, ForwardError> {
-        let (d, n) = (self.architecture.width, self.input.tokens());
+        let (d, n) = (self.architecture.width, self.sequences.tokens);
         Ok(match part {
             FeedForward::Plain { up, down, activation } => {
                 self.dense(Dense::Plain { up, down, activation: *activation }, x, n).await?

@@ -25,7 +25,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         x: &K::Values,
         mut each: impl FnMut(usize, usize, &[f32]),
     ) -> Result<(), ForwardError> {
-        let tokens = self.input.tokens();
+        let tokens = self.sequences.tokens;
         let mut first = 0;
         self.slices(x, tokens, async |logits, width| {
             each(first, width, &self.kernels.get(&logits).await?);
@@ -103,7 +103,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         x: &K::Values,
         others: &[(Pass<'_, S, K>, K::Values)],
     ) -> Result<Vec<Vec<f64>>, ForwardError> {
-        let tokens = self.input.tokens();
+        let tokens = self.sequences.tokens;
         let input = self.head_input(x).await?;
         let mut inputs = Vec::new();
         for (pass, y) in others {
@@ -149,7 +149,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
     pub async fn losses(&self, x: &K::Values) -> Result<Vec<f64>, ForwardError> {
         // A loss is of predicted ids: without them there is nothing to predict.
         let ids = self.input.ids().unwrap_or_default();
-        let (length, d) = (self.input.length(), self.architecture.width);
+        let (length, d) = (self.sequences.length, self.architecture.width);
         let inner = |at: &usize| at % length != length - 1;
         let places: Vec<usize> = (0..ids.len()).filter(inner).collect();
         let targets: Vec<u32> = places.iter().map(|at| ids[at + 1]).collect();

@@ -4,27 +4,31 @@
 //! The pass executes an [`Architecture`], in f32 on a device ([`kernels`]), and shows what it computes to whoever watches:
 //! what every norm gives, under its name in the report, and the residual stream after every block. From such a stream it can be
 //! resumed, on another device if need be.
-//! It can be run with linear maps edited ([`Edit`]). `weights` reads tensors, `ahead` the next of them before they are wanted, `attention` and `feed_forward` are the parts of a block, [`head`] goes on to logits and losses.
+//! It can be run with linear maps edited ([`Edit`]). [`Input`] is what is read, and `embed` makes the stream of it. `weights` reads tensors, `ahead` the next of them before they are wanted, `attention` and `feed_forward` are the parts of a block, [`head`] goes on to logits and losses.
 
 mod ahead;
 mod attention;
 mod edit;
+mod embed;
 mod feed_forward;
 pub mod head;
+mod input;
 pub mod kernels;
 mod memory;
 mod weights;
 
 use crate::checkpoint::Checkpoint;
-use crate::cpu::embedding::gather;
 use crate::model::architecture::{Architecture, Block, Branch, Linear, Norm};
 use crate::model::operation::Centring;
+use crate::model::operation::Reads;
 use crate::source::{ByteSource, SourceError};
+use input::Sequences;
 use kernels::{Cpu, Kernels};
 use std::ops::ControlFlow;
 use weights::{Loaded, Weights};
 
 pub use edit::Edit;
+pub use input::{Input, Pixels};
 pub use memory::memory;
 pub use weights::AHEAD;
 
@@ -78,6 +82,70 @@ pub enum ForwardError {
         id: u32,
         /// Rows of the embedding.
         vocabulary: usize,
+    },
+    /// Something else than the model reads.
+    #[error("the model reads {}, and was given {}: give it the other", named(*reads), named(*given))]
+    Reads {
+        /// What it reads.
+        reads: Reads,
+        /// What was given.
+        given: Reads,
+    },
+    /// No images.
+    #[error(
+        "pixels of the shape {shape:?} (images, frames, channels, rows, columns) are none: give one image at least"
+    )]
+    NoPixels {
+        /// Images, frames, channels, rows and columns.
+        shape: [usize; 5],
+    },
+    /// Values of another number than their shape says.
+    #[error("{found} values are not those of the shape {shape:?} (images, frames, channels, rows, columns)")]
+    PixelCount {
+        /// Images, frames, channels, rows and columns.
+        shape: [usize; 5],
+        /// Values.
+        found: usize,
+    },
+    /// Images of more or fewer colours.
+    #[error("the images have {found} channels, and the model reads {expected}: convert them")]
+    Channels {
+        /// Of the images.
+        found: usize,
+        /// Of the model.
+        expected: usize,
+    },
+    /// Images of another size than the model has positions for.
+    #[error(
+        "the images have {}, and the model has positions for {} only: resize or crop them to that",
+        sized(*found), sized(*expected)
+    )]
+    Size {
+        /// Frames, rows and columns of the images.
+        found: [usize; 3],
+        /// Those that fit.
+        expected: [usize; 3],
+    },
+    /// Images that are no whole number of patches.
+    #[error(
+        "the images have {}, which are not whole patches of {} × {}: resize or crop them to multiples of that, best to the {} that the model was trained on",
+        sized(*found), patch[1], patch[2], sized(*trained)
+    )]
+    Patches {
+        /// Frames, rows and columns of the images.
+        found: [usize; 3],
+        /// Of a patch.
+        patch: [usize; 3],
+        /// What the model was trained on.
+        trained: [usize; 3],
+    },
+    /// More tokens than are counted.
+    #[error("{count} images of {length} tokens are more than a pass counts: give fewer")]
+    TooMany {
+        /// Images.
+        count: usize,
+        /// Tokens of each.
+        length: usize,
     },
     /// The device failed.
     #[error("{reason}")]
@@ -133,47 +201,19 @@ pub enum ForwardError {
     NoHead,
 }
 
-/// What a pass begins with: sequences of one length, one after the other, without padding. Whatever is no token (patches of an
-/// image, features of a sound, latents) is a variant of its own, with the embedding that makes vectors of it.
-#[derive(Debug, Clone, Copy)]
-pub enum Input<'a> {
-    /// Token ids, which the token embedding looks up.
-    TokenIds {
-        /// Ids of all sequences.
-        ids: &'a [u32],
-        /// t, of each sequence.
-        length: usize,
-    },
+/// In a message.
+fn named(reads: Reads) -> &'static str {
+    match reads {
+        Reads::Tokens => "token ids",
+        Reads::Pixels => "images",
+    }
 }
 
-impl<'a> Input<'a> {
-    /// Token ids; an error where they do not come out even.
-    pub fn token_ids(ids: &'a [u32], length: usize) -> Result<Self, ForwardError> {
-        if length == 0 || ids.is_empty() || !ids.len().is_multiple_of(length) {
-            return Err(ForwardError::Uneven { tokens: ids.len(), length });
-        }
-        Ok(Self::TokenIds { ids, length })
-    }
-
-    /// n, of all sequences.
-    pub fn tokens(&self) -> usize {
-        match self {
-            Self::TokenIds { ids, .. } => ids.len(),
-        }
-    }
-
-    /// t, of each sequence.
-    pub fn length(&self) -> usize {
-        match self {
-            Self::TokenIds { length, .. } => *length,
-        }
-    }
-
-    /// The ids that a language model predicts; `None` where the input is no text.
-    pub fn ids(&self) -> Option<&'a [u32]> {
-        match self {
-            Self::TokenIds { ids, .. } => Some(ids),
-        }
+/// Frames, rows and columns in a message.
+fn sized([frames, rows, columns]: [usize; 3]) -> String {
+    match frames {
+        1 => format!("{rows} × {columns} pixels"),
+        _ => format!("{frames} frames of {rows} × {columns} pixels"),
     }
 }
 
@@ -254,6 +294,7 @@ pub struct Pass<'a, S, K = Cpu> {
     weights: Weights<'a, S>,
     kernels: &'a K,
     input: Input<'a>,
+    sequences: Sequences,
     /// What the norms of the stream are taken to subtract, against what the architecture says; those of queries and keys stay.
     assumed_kind: Option<Centring>,
 }
@@ -273,27 +314,21 @@ pub async fn load_some<S: ByteSource, K: Kernels>(
 }
 
 impl<'a, S: ByteSource> Pass<'a, S> {
-    /// On the CPU. Checks that the model has a row and a position for each token.
+    /// On the CPU. Checks that the model has a row and a position for each token, or a patch for each part of an image.
     pub fn new(
         checkpoint: &'a Checkpoint<S>,
         architecture: &'a Architecture,
         input: Input<'a>,
     ) -> Result<Self, ForwardError> {
-        let vocabulary = architecture.vocabulary;
-        let ids = input.ids().unwrap_or_default();
-        if let Some((at, &id)) = ids.iter().enumerate().find(|(_, id)| **id as usize >= vocabulary) {
-            return Err(ForwardError::Id { at, id, vocabulary });
-        }
-        if let Some(longest) = architecture.longest.filter(|longest| input.length() > *longest) {
-            return Err(ForwardError::TooLong { length: input.length(), longest });
-        }
-        Ok(Self { architecture, weights: Weights::new(checkpoint), kernels: &Cpu, input, assumed_kind: None })
+        let sequences = input.sequences(architecture)?;
+        let weights = Weights::new(checkpoint);
+        Ok(Self { architecture, weights, kernels: &Cpu, input, sequences, assumed_kind: None })
     }
 
     /// The same pass on another device.
     pub fn on<K: Kernels>(self, kernels: &'a K) -> Pass<'a, S, K> {
-        let Self { architecture, weights, input, assumed_kind, .. } = self;
-        Pass { architecture, weights, kernels, input, assumed_kind }
+        let Self { architecture, weights, input, sequences, assumed_kind, .. } = self;
+        Pass { architecture, weights, kernels, input, sequences, assumed_kind }
     }
 }
 
@@ -303,12 +338,13 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
     where
         'a: 'b,
     {
-        let Self { architecture, weights, kernels, input, assumed_kind } = self;
+        let Self { architecture, weights, kernels, input, sequences, assumed_kind } = self;
         Pass {
             architecture,
             weights: weights.edited(edits),
             kernels,
             input: *input,
+            sequences: *sequences,
             assumed_kind: *assumed_kind,
         }
     }
@@ -379,72 +415,6 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
             Some(norm) => self.norm(norm, &stream, watch).await,
             None => Ok(stream),
         }
-    }
-
-    async fn embed(&self, watch: &mut impl Watch) -> Result<K::Values, ForwardError> {
-        match self.input {
-            Input::TokenIds { ids, length } => self.embed_tokens(ids, length, watch).await,
-        }
-    }
-
-    async fn embed_tokens(
-        &self,
-        ids: &[u32],
-        length: usize,
-        watch: &mut impl Watch,
-    ) -> Result<K::Values, ForwardError> {
-        let embedding = &self.architecture.embedding;
-        let rows = self.rows(embedding.tokens, ids, embedding.width, embedding.multiplier).await?;
-        let mut x = self.kernels.put(rows);
-        let [first, last] = match (&embedding.projection, embedding.projection_first) {
-            (Some(projection), true) => [Some(projection), None],
-            (projection, _) => [None, projection.as_ref()],
-        };
-        if let Some(projection) = first {
-            x = self.linear(projection, &x).await?;
-        }
-        // Of what is added to the rows.
-        let width = first.map_or(embedding.width, |projection| projection.outputs);
-        if let Some(positions) = &embedding.positions {
-            let mut rows = Vec::with_capacity(ids.len());
-            for sequence in ids.chunks(length) {
-                let mut next = positions.offset as u32;
-                for &id in sequence {
-                    let skipped = positions.skip == Some(id);
-                    rows.push(if skipped { positions.offset as u32 - 1 } else { next });
-                    next += u32::from(!skipped);
-                }
-            }
-            let rows = self.rows(positions.table, &rows, width, 1.0).await?;
-            self.kernels.add(&mut x, &self.kernels.put(rows), 1.0);
-        }
-        if let Some(segments) = embedding.segments {
-            let rows = self.rows(segments, &vec![0; ids.len()], width, 1.0).await?;
-            self.kernels.add(&mut x, &self.kernels.put(rows), 1.0);
-        }
-        if let Some(norm) = &embedding.norm {
-            x = self.norm(norm, &x, watch).await?;
-        }
-        match last {
-            Some(projection) => self.linear(projection, &x).await,
-            None => Ok(x),
-        }
-    }
-
-    /// Rows of a table; only those that are asked for are kept.
-    async fn rows(&self, table: usize, ids: &[u32], width: usize, by: f32) -> Result<Vec<f32>, ForwardError> {
-        let mut wanted = ids.to_vec();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let rows = self.weights.rows(table, &wanted, width).await?;
-        let places: Vec<u32> =
-            ids.iter().map(|id| wanted.partition_point(|other| other < id) as u32).collect();
-        let at = |id: Option<&u32>| id.copied().unwrap_or_default();
-        gather(&rows, width, &places, by).ok_or_else(|| ForwardError::Id {
-            at: 0,
-            id: at(wanted.last()),
-            vocabulary: rows.len() / width,
-        })
     }
 
     async fn norm(
@@ -542,6 +512,11 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
     ) -> Result<K::Values, ForwardError> {
         if let Some(norm) = &branch.inner_after {
             part = self.norm(norm, &part, watch).await?;
+        }
+        if let Some(scale) = branch.layer_scale {
+            let scale = self.weights.all(scale).await?;
+            let width = scale.len();
+            part = self.kernels.scale_and_shift(&part, Some(&self.kernels.put(scale)), None, width);
         }
         self.kernels.add(&mut stream, &part, branch.multiplier);
         match &branch.after {

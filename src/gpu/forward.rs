@@ -514,6 +514,7 @@ impl Kernels for GpuKernels {
             Bias::Alibi(slopes) => (1, Some(self.floats(slopes))),
             Bias::Relative(rows) => (2, Some(self.floats(rows))),
             Bias::Keys(rows) => (3, Some(self.floats(rows))),
+            Bias::Pairs(rows) => (4, Some(self.floats(rows))),
         };
         let shape = [
             heads as u32,
@@ -719,6 +720,7 @@ mod tests {
         let gpu = open();
         let slopes = [0.5, 0.25, 0.125, 0.0625];
         let relative = normal(4 * (2 * 50 - 1), 14);
+        let pairs = normal(4 * 50 * 50, 15);
         for (length, causal, window, cap, bias, key_heads, head_width) in [
             (1, true, None, None, Bias::None, 4, 5),
             (33, true, None, Some(2.0), Bias::None, 1, 64),
@@ -727,6 +729,7 @@ mod tests {
             (49, false, Some(9), None, Bias::None, 4, 130),
             (50, false, None, None, Bias::Relative(&relative), 4, 256),
             (50, true, None, None, Bias::Keys(&relative), 2, 7),
+            (50, false, None, None, Bias::Pairs(&pairs), 4, 8),
         ] {
             let scale = 0.3;
             let kernel =

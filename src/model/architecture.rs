@@ -5,6 +5,8 @@ use crate::model::operation::Centring;
 use crate::model::operation::Gate;
 use crate::model::operation::Layout;
 use crate::model::operation::Pairing;
+use crate::model::operation::Reads;
+use crate::model::operation::Resizing;
 use std::borrow::Cow;
 
 /// A model.
@@ -14,7 +16,7 @@ pub struct Architecture {
     pub family: String,
     /// Width d of the residual stream.
     pub width: usize,
-    /// Rows of the token embedding.
+    /// Rows of the token embedding; 0 in a model that reads no tokens.
     pub vocabulary: usize,
     /// The longest sequence that has positions; `None` where there is no end.
     pub longest: Option<usize>,
@@ -64,9 +66,66 @@ pub struct Norm {
     pub epsilon: f32,
 }
 
+/// From what is read to the stream.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Embedding {
+    /// From token ids.
+    Tokens(TokenEmbedding),
+    /// From images or videos.
+    Patches(PatchEmbedding),
+}
+
+/// From pixels to the stream: extra tokens, then a vector for each patch, rows of patches one after the other.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PatchEmbedding {
+    /// From a patch (channels, then frames, rows and columns) to its vector.
+    pub projection: Linear,
+    /// Channels of the pixels.
+    pub channels: usize,
+    /// Frames, rows and columns of a patch; one frame in models of images.
+    pub patch: [usize; 3],
+    /// Frames, rows and columns of the images that it was trained on.
+    pub trained: [usize; 3],
+    /// Class, distillation and register tokens.
+    pub extra: Vec<ExtraTokens>,
+    /// Added to the patches, and to extra tokens with positions.
+    pub positions: ImagePositions,
+    /// On the stream, before the blocks.
+    pub norm: Option<Norm>,
+}
+
+/// Learned tokens beside those of the patches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExtraTokens {
+    /// Tensor: count × d.
+    pub tensor: usize,
+    /// How many.
+    pub count: usize,
+    /// Row of the first in the table of positions; `None` where they have none.
+    pub position: Option<usize>,
+}
+
+/// How an embedding says where a patch is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ImagePositions {
+    /// It does not.
+    None,
+    /// A table: tensor, and row of the first patch.
+    Table {
+        /// Tensor: rows × d.
+        tensor: usize,
+        /// Row of the first patch.
+        first: usize,
+        /// How it is fitted to images of another size.
+        resized: Option<Resizing>,
+    },
+    /// Sines and cosines of a patch's place in the sequence.
+    Sines,
+}
+
 /// From ids to the stream.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Embedding {
+pub struct TokenEmbedding {
     /// Tensor: vocabulary × its width.
     pub tokens: usize,
     /// Its width: d, unless there is a projection.
@@ -111,7 +170,7 @@ pub struct Block {
     pub parallel: bool,
 }
 
-/// stream ← after(stream + multiplier · inner_after(part(before(stream)))).
+/// stream ← after(stream + multiplier · layer_scale ⊙ inner_after(part(before(stream)))).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Branch {
     /// On what the part reads.
@@ -122,6 +181,8 @@ pub struct Branch {
     pub after: Option<Norm>,
     /// Of what is added.
     pub multiplier: f32,
+    /// Tensor of a vector that what is added is multiplied by (LayerScale).
+    pub layer_scale: Option<usize>,
 }
 
 /// Attention.
@@ -135,6 +196,8 @@ pub struct Attention {
     pub head_width: usize,
     /// To queries, keys and values.
     pub projections: Projections,
+    /// Tensors of biases of queries, keys and values that are no part of the maps.
+    pub biases: [Option<usize>; 3],
     /// Back to the stream.
     pub output: Linear,
     /// On queries.
@@ -193,6 +256,11 @@ pub enum Position {
         buckets: usize,
         /// Distances beyond this share a bucket.
         furthest: usize,
+    },
+    /// A learned bias a head and distance in rows and columns of patches, after one class token (BEiT).
+    Window {
+        /// Tensor: (2·rows − 1)·(2·columns − 1) + 3 × heads; its last rows are from the class token, to it, and to itself.
+        table: usize,
     },
 }
 
@@ -325,6 +393,53 @@ impl Rotary {
     }
 }
 
+impl Embedding {
+    /// What it reads.
+    pub fn reads(&self) -> Reads {
+        match self {
+            Self::Tokens(_) => Reads::Tokens,
+            Self::Patches(_) => Reads::Pixels,
+        }
+    }
+
+    /// The norm of the embedding.
+    pub fn norm(&self) -> Option<&Norm> {
+        match self {
+            Self::Tokens(tokens) => tokens.norm.as_ref(),
+            Self::Patches(patches) => patches.norm.as_ref(),
+        }
+    }
+
+    /// The one of tokens.
+    pub fn tokens(&self) -> Option<&TokenEmbedding> {
+        match self {
+            Self::Tokens(tokens) => Some(tokens),
+            Self::Patches(_) => None,
+        }
+    }
+
+    /// The norm that the stream is the output of where the blocks begin, if it is.
+    pub(crate) fn last_norm(&self) -> Option<&Norm> {
+        match self {
+            Self::Tokens(tokens) => tokens.norm.as_ref().filter(|_| tokens.projection.is_none()),
+            Self::Patches(patches) => patches.norm.as_ref(),
+        }
+    }
+}
+
+impl PatchEmbedding {
+    /// Frames, rows and columns of patches of an image of this size. A convolution leaves out what is left over.
+    pub fn grid(&self, size: [usize; 3]) -> [usize; 3] {
+        std::array::from_fn(|side| size[side] / self.patch[side].max(1))
+    }
+
+    /// Tokens of an image of this size.
+    pub fn tokens(&self, size: [usize; 3]) -> usize {
+        let patches = self.grid(size).into_iter().fold(1, usize::saturating_mul);
+        self.extra.iter().fold(patches, |all, extra| all.saturating_add(extra.count))
+    }
+}
+
 impl HeadNorm {
     /// One, or one for each head.
     pub(crate) fn norms(&self) -> &[Norm] {
@@ -336,6 +451,19 @@ impl HeadNorm {
 }
 
 impl Architecture {
+    /// Whether it takes images of any size that is whole patches: its positions are fitted to them.
+    pub fn fits_size(&self) -> bool {
+        let fitted = match &self.embedding {
+            Embedding::Tokens(_) => false,
+            Embedding::Patches(patches) => match patches.positions {
+                ImagePositions::None => true,
+                ImagePositions::Table { resized, .. } => resized.is_some(),
+                ImagePositions::Sines => false,
+            },
+        };
+        fitted && !self.blocks.iter().any(|block| matches!(block.attention.position, Position::Window { .. }))
+    }
+
     /// Every linear map of the blocks, and how often a token goes through it: a share of the experts.
     fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
         self.blocks.iter().flat_map(Block::linear_maps)
@@ -362,7 +490,7 @@ impl Architecture {
     /// The norms that a pass shows, in any order.
     pub fn norms(&self) -> impl Iterator<Item = &Norm> {
         let of_blocks = self.blocks.iter().flat_map(Block::norms);
-        self.embedding.norm.iter().chain(of_blocks).chain(&self.final_norm)
+        self.embedding.norm().into_iter().chain(of_blocks).chain(&self.final_norm)
     }
 
     /// The same model without its blocks from the `count`th on and without its head: the final norm reads the stream after those
@@ -410,11 +538,13 @@ impl Block {
         let feed_forward = self.feed_forward.linear_maps().map(|(map, _)| map).flat_map(Linear::tensors);
         let before = |branch: &Branch| branch.before.iter().flat_map(Norm::tensors).collect::<Vec<_>>();
         let after = |branch: &Branch| {
-            branch.inner_after.iter().chain(&branch.after).flat_map(Norm::tensors).collect::<Vec<_>>()
+            let norms = branch.inner_after.iter().chain(&branch.after).flat_map(Norm::tensors);
+            norms.chain(branch.layer_scale).collect::<Vec<_>>()
         };
         before(&self.around_attention)
             .into_iter()
             .chain(attention)
+            .chain(self.attention.biases.into_iter().flatten())
             .chain(of_heads.flat_map(Norm::tensors))
             .chain(after(&self.around_attention))
             .chain(before(&self.around_feed_forward))

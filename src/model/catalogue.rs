@@ -4,12 +4,12 @@
 //! (a row's `apart`) are left out.
 
 use super::ModelError;
-use super::dimensions::Dimensions;
+use super::dimensions::{Canvas, Dimensions};
 use super::fields::Fields;
-use super::resolve::row;
+use super::resolve::{all_reads, row};
 use super::table::{
-    ExpertsRow, FeedForwardShape, HeadNormsRow, HeadScales, HiddenWidth, PositionRow, ProjectionsRow, Row,
-    StoredRow, Switch,
+    ExpertsRow, FeedForwardShape, HeadNormsRow, HeadScales, HiddenWidth, ImagePositionsRow, LayerScaleRow,
+    PatchesRow, PositionRow, ProjectionsRow, Row, StoredRow, Switch,
 };
 use crate::checkpoint::Tensor;
 use crate::checkpoint::config::Config;
@@ -38,17 +38,26 @@ impl From<&Tensor> for Shape {
 
 /// The tensors of a model with this configuration, in the order in which they act.
 ///
-/// Whether it has a head is what the name of its architecture says; without a name it has one.
+/// Whether it has a head is what the name of its architecture says; without a name it has one. Of a family with two towers it has
+/// both.
 pub fn catalogue(config: &Config) -> Result<Vec<Shape>, ModelError> {
     let family = config.family().unwrap_or("unknown");
-    let fields = Fields::new(config, family);
-    let row = row(&fields, family, &config.path)?;
+    let rows = match all_reads(family).as_slice() {
+        [] | [_] => vec![row(config, family, None)?],
+        several => several.iter().map(|reads| row(config, family, Some(*reads))).collect::<Result<_, _>>()?,
+    };
+    let of_rows = rows.into_iter().map(|row| of_row(config, family, row));
+    Ok(of_rows.collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+fn of_row(config: &Config, family: &str, row: &'static Row) -> Result<Vec<Shape>, ModelError> {
+    let fields = Fields::of_row(config, family, row);
     let architecture = config.fields().get("architectures").and_then(|all| all.get(0)?.as_str());
     let with_head = architecture.is_none_or(|name| WITH_HEAD.iter().any(|end| name.ends_with(end)));
     let base = architecture.is_some_and(|name| name.ends_with("Model") && !with_head);
     // The encoder of T5 is a part of its base model, and has its prefix there too.
-    let bare = base && !row.head.unembedding.is_empty();
-    let prefix = row.prefixes.get(usize::from(bare)).copied().unwrap_or_default();
+    let bare = base && (row.patches.is_some() || !row.head.unembedding.is_empty());
+    let prefix = row.prefixes.get(usize::from(bare)).or(row.prefixes.last()).copied().unwrap_or_default();
     let mut walk =
         Walk { row, fields: &fields, prefix, size: Dimensions::of(row, &fields)?, shapes: Vec::new() };
     walk.model(with_head)?;
@@ -110,8 +119,17 @@ impl Walk<'_> {
     }
 
     fn model(&mut self, with_head: bool) -> Result<(), ModelError> {
-        let (vocabulary, width) = (self.fields.needed(&["vocab_size"])?, self.embedding_width()?);
-        self.embedding(vocabulary, width)?;
+        let (vocabulary, width) = match &self.row.patches {
+            Some(row) => {
+                self.patches(row)?;
+                (0, self.size.width)
+            }
+            None => {
+                let sizes = (self.fields.needed(&["vocab_size"])?, self.embedding_width()?);
+                self.embedding(sizes.0, sizes.1)?;
+                sizes
+            }
+        };
         if self.size.layers > MOST {
             return Err(self.fields.wrong(self.row.sizes.layers, &format!("at most {MOST}")));
         }
@@ -123,10 +141,55 @@ impl Walk<'_> {
             let buckets = self.fields.count(&["relative_attention_num_buckets"])?.unwrap_or(32);
             self.add(format!("{}{table}", self.prefix), &[buckets, self.size.heads]);
         }
-        if let Some(name) = self.row.final_norm {
+        if let Some(name) = self.row.final_norm
+            && self.fields.switch(self.row.final_norm_present)?
+        {
             self.norm(&format!("{}{name}", self.prefix), self.size.width)?;
         }
         if with_head { self.head(vocabulary, width) } else { Ok(()) }
+    }
+
+    fn patches(&mut self, row: &PatchesRow) -> Result<(), ModelError> {
+        let Canvas { channels, patch, patches, .. } = Canvas::of(row, self.fields)?;
+        let (width, prefix) = (self.size.width, self.prefix);
+        let mut rows = patches;
+        for token in row.extra {
+            let count = match token.count {
+                None => 1,
+                Some((field, usual)) => self.fields.count(&[field])?.unwrap_or(usual),
+            };
+            if count == 0 || !self.fields.switch(token.present)? {
+                continue;
+            }
+            if self.fields.switch(token.positioned)? {
+                rows = rows.saturating_add(count);
+            }
+            let shape = if token.bare { vec![width] } else { vec![1, count, width] };
+            self.add(format!("{prefix}{}", token.name), &shape);
+        }
+        if let ImagePositionsRow::Table { name, present, bare, .. } = row.positions
+            && self.fields.switch(present)?
+        {
+            let shape = if bare { vec![rows, width] } else { vec![1, rows, width] };
+            self.add(format!("{prefix}{name}"), &shape);
+        }
+        let sides = if row.video { &patch[..] } else { &patch[1..] };
+        let name = format!("{prefix}{}", row.projection);
+        self.add(format!("{name}.weight"), &[&[width, channels], sides].concat());
+        if row.bias {
+            self.add(format!("{name}.bias"), &[width]);
+        }
+        row.norm.map_or(Ok(()), |norm| self.norm(&format!("{prefix}{norm}"), width))
+    }
+
+    /// The vector that what a part gives is multiplied by.
+    fn layer_scale(&mut self, path: &str, row: Option<LayerScaleRow>) -> Result<(), ModelError> {
+        if let Some(row) = row
+            && self.fields.layer_scale(&row)?.is_some()
+        {
+            self.add(format!("{path}{}", row.name), &[self.size.width]);
+        }
+        Ok(())
     }
 
     fn embedding_width(&self) -> Result<usize, ModelError> {
@@ -176,23 +239,44 @@ impl Walk<'_> {
                 self.norm(&format!("{path}{name}"), self.size.width)?;
             }
         }
-        self.attention(&path)?;
-        self.feed_forward(&path, layer)
+        self.attention(&path, layer)?;
+        self.layer_scale(&path, row.layer_scale[0])?;
+        self.feed_forward(&path, layer)?;
+        self.layer_scale(&path, row.layer_scale[1])
     }
 
-    fn attention(&mut self, path: &str) -> Result<(), ModelError> {
+    fn attention(&mut self, path: &str, layer: usize) -> Result<(), ModelError> {
         let (row, stored) = (&self.row.attention, self.stored());
         let Dimensions { width, heads, key_heads, head_width, .. } = self.size;
         let (of_queries, of_keys) = (heads * head_width, key_heads * head_width);
         match row.projections {
             ProjectionsRow::Separate(names) => {
-                for (name, outputs) in names.iter().zip([of_queries, of_keys, of_keys]) {
-                    self.linear(&format!("{path}{name}"), outputs, width, stored.projection_bias)?;
+                let keys = stored.key_bias.unwrap_or(stored.projection_bias);
+                let biases = [stored.projection_bias, keys, stored.projection_bias];
+                for ((name, outputs), bias) in names.iter().zip([of_queries, of_keys, of_keys]).zip(biases) {
+                    self.linear(&format!("{path}{name}"), outputs, width, bias)?;
                 }
             }
             ProjectionsRow::Concatenated(name) | ProjectionsRow::Grouped(name) => {
                 let outputs = of_queries + 2 * of_keys;
                 self.linear(&format!("{path}{name}"), outputs, width, stored.projection_bias)?;
+            }
+        }
+        if self.fields.switch(stored.separate_bias)? {
+            for (name, outputs) in row.biases.iter().zip([of_queries, of_keys, of_keys]) {
+                if let Some(name) = name {
+                    self.add(format!("{path}{name}"), &[outputs]);
+                }
+            }
+        }
+        if let PositionRow::Window { own: (own, has_own), shared: (shared, has_shared) } = row.position {
+            let has_own = self.fields.switch(has_own)?;
+            let has_shared = !has_own && layer == 0 && self.fields.switch(has_shared)?;
+            let patches = self.row.patches.as_ref().filter(|_| has_own || has_shared);
+            if let Some(patches) = patches {
+                let distances = Canvas::of(patches, self.fields)?.distances();
+                let name = if has_own { format!("{path}{own}") } else { format!("{}{shared}", self.prefix) };
+                self.add(name, &[distances, heads]);
             }
         }
         if let Some(HeadNormsRow { names, scales, shift, present }) = row.qk_norm
@@ -225,6 +309,13 @@ impl Walk<'_> {
             HiddenWidth::Field(field) => self.fields.needed(&[field])?,
             HiddenWidth::Usually(field) => self.fields.count(&[field])?.unwrap_or(4 * width),
             HiddenWidth::Fourfold => 4 * width,
+            HiddenWidth::Ratio(field, usual) => {
+                (self.fields.number(&[field])?.unwrap_or(usual) * width as f64) as usize
+            }
+            HiddenWidth::TwoThirds(field, usual) => {
+                let whole = (self.fields.number(&[field])?.unwrap_or(usual) * width as f64) as usize;
+                (whole.saturating_mul(2) / 3).next_multiple_of(8)
+            }
         };
         let (into, down) = match &row.shape {
             FeedForwardShape::Plain([up, down]) => (vec![(*up, hidden)], *down),

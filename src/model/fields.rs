@@ -1,7 +1,7 @@
 //! A configuration as a list of leaves, which remembers what was read of it.
 
 use super::ModelError;
-use super::table::Switch;
+use super::table::{LayerScaleRow, Row, Switch};
 use crate::checkpoint::config::Config;
 use serde_json::{Map, Value};
 use std::cell::RefCell;
@@ -95,6 +95,7 @@ pub struct Fields<'a> {
     path: &'a str,
     family: &'a str,
     leaves: Vec<(String, &'a Value)>,
+    usual: &'static [(&'static str, usize)],
     read: RefCell<BTreeSet<String>>,
 }
 
@@ -103,7 +104,19 @@ impl<'a> Fields<'a> {
     pub fn new(config: &'a Config, family: &'a str) -> Self {
         let mut leaves = Vec::new();
         flatten("", config.fields(), &mut leaves);
-        Self { path: &config.path, family, leaves, read: RefCell::default() }
+        Self { path: &config.path, family, leaves, usual: &[], read: RefCell::default() }
+    }
+
+    /// Those that speak for this row, which fits: of its part, where the configuration has one, with the counts that its code has
+    /// where they are not stated.
+    pub(super) fn of_row(config: &'a Config, family: &'a str, row: &Row) -> Self {
+        let read = row.given.iter().map(|(field, _)| (*field).to_owned()).collect();
+        let whole = Self { usual: row.usual, read: RefCell::new(read), ..Self::new(config, family) };
+        let inner = row.part.and_then(|part| config.fields().get(part)?.as_object());
+        let Some(inner) = inner else { return whole };
+        let mut leaves = Vec::new();
+        flatten("", inner, &mut leaves);
+        Self { leaves, ..whole }
     }
 
     /// A field that is there and not null.
@@ -145,9 +158,24 @@ impl<'a> Fields<'a> {
             field: fields.first().copied().unwrap_or_default().to_owned(),
             family: self.family.to_owned(),
         };
-        match self.count(fields)? {
+        let usual = || self.usual.iter().find(|(name, _)| fields.contains(name)).map(|(_, usual)| *usual);
+        match self.count(fields)?.or_else(usual) {
             Some(0) => Err(self.wrong(fields[0], "a number above 0")),
             found => found.ok_or_else(missing),
+        }
+    }
+
+    /// Two counts, of rows and of columns: a field that states one has it for both.
+    pub(super) fn sides(&self, field: &str) -> Result<[usize; 2], ModelError> {
+        let Some(Value::Array(both)) = self.get(field) else { return Ok([self.needed(&[field])?; 2]) };
+        let sides: Vec<usize> = both
+            .iter()
+            .filter_map(|side| usize::try_from(side.as_u64()?).ok())
+            .filter(|side| *side > 0)
+            .collect();
+        match (sides.as_slice(), both.len()) {
+            (&[rows, columns], 2) => Ok([rows, columns]),
+            _ => Err(self.wrong(field, "one number above 0, or two")),
         }
     }
 
@@ -178,7 +206,15 @@ impl<'a> Fields<'a> {
         Ok(match switch {
             Switch::Is(value) => value,
             Switch::Field(field, usual) => self.truth(field)?.unwrap_or(usual),
+            Switch::Unless(field, usual) => !self.truth(field)?.unwrap_or(usual),
         })
+    }
+
+    /// What the values of a LayerScale begin with; `None` where there is none.
+    pub(super) fn layer_scale(&self, row: &LayerScaleRow) -> Result<Option<f64>, ModelError> {
+        let (field, usual) = row.initial;
+        let usual = Some(usual).filter(|_| !self.mentions(field));
+        Ok(self.number(&[field])?.or(usual).filter(|value| *value != 0.0))
     }
 
     /// A string.

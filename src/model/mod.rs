@@ -1,6 +1,6 @@
 //! What one model is, resolved from its configuration and its catalogue: names, order, norms, position code, activation.
 //!
-//! [`architecture`] is plain data that a forward pass executes, and [`operation`] has the choices in it; [`table`] has a row for each family;
+//! [`architecture`] is plain data that a forward pass executes, and [`operation`] has the choices in it; [`table`] has a row for each family, those that read images are in `images`, and [`families`] has all;
 //! [`fields`] reads a configuration and knows what was left unread; [`resolve`](mod@resolve) turns the three into one another, and
 //! says which field or tensor did not fit. Nothing is approximated: what is not in the table is an error.
 //!
@@ -9,7 +9,9 @@
 pub mod architecture;
 pub mod catalogue;
 mod dimensions;
+pub mod families;
 pub mod fields;
+mod images;
 pub mod operation;
 pub mod random;
 pub mod resolve;
@@ -18,7 +20,7 @@ pub mod table;
 
 pub use architecture::Architecture;
 pub use catalogue::catalogue;
-pub use resolve::resolve;
+pub use resolve::{resolve, resolve_reading};
 
 /// Why a checkpoint is no model that can be run here.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -70,3 +70,21 @@ pub enum Pairing {
     /// 2i and 2i + 1: GPT-J.
     Interleaved,
 }
+
+/// What a model reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {
+    /// Token ids.
+    Tokens,
+    /// Images or videos.
+    Pixels,
+}
+
+/// How a table of positions is fitted to another number of rows and columns: torch's `interpolate`, corners not aligned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resizing {
+    /// `bicubic`.
+    Bicubic,
+    /// `bicubic` with `antialias`.
+    Antialiased,
+}

@@ -96,8 +96,9 @@ pub fn sources(
     catalogue: &[Shape],
     seed: u64,
 ) -> Result<Vec<GeneratedSource>, ModelError> {
-    let fields = Fields::new(config, config.family().unwrap_or("unknown"));
-    let row = row(&fields, config.family().unwrap_or("unknown"), &config.path)?;
+    let family = config.family().unwrap_or("unknown");
+    let row = row(config, family, None)?;
+    let fields = Fields::of_row(config, family, row);
     let deviation = fields.number(&DEVIATION)?.unwrap_or(USUAL_DEVIATION);
     let scale = if row.norm.one_plus { 0.0 } else { 1.0 };
     let rule = |shape: &Shape| {

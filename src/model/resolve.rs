@@ -2,46 +2,74 @@
 
 use super::ModelError;
 use super::architecture::{
-    Architecture, Attention, Block, Branch, Embedding, FeedForward, Gated, GatedInputs, Head, HeadNorm,
-    LearnedPositions, Linear, Norm, Position, Projections, Transform,
+    Architecture, Attention, Block, Branch, Embedding, ExtraTokens, FeedForward, Gated, GatedInputs, Head,
+    HeadNorm, ImagePositions, LearnedPositions, Linear, Norm, PatchEmbedding, Position, Projections,
+    TokenEmbedding, Transform,
 };
-use super::dimensions::Dimensions;
+use super::dimensions::{Canvas, Dimensions};
+use super::families::rows;
 use super::fields::Fields;
 use super::rotary;
 use super::table::{
-    ExpertsRow, FeedForwardShape, Given, HeadNormsRow, HeadScales, Multiplier, PositionRow, ProjectionsRow,
-    ROWS, Row, ScaleRow, Turned, Windows,
+    ExpertsRow, FeedForwardShape, Given, HeadNormsRow, HeadScales, ImagePositionsRow, LayerScaleRow,
+    Multiplier, PatchesRow, PositionRow, ProjectionsRow, Row, ScaleRow, Turned, Windows,
 };
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Tensor;
+use crate::checkpoint::config::Config;
 use crate::model::operation::Activation;
 use crate::model::operation::Gate;
 use crate::model::operation::Layout;
+use crate::model::operation::Reads;
 use crate::source::ByteSource;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-/// The model that a checkpoint holds.
+/// The model that a checkpoint holds; of two towers the one that reads images.
 pub fn resolve<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Result<Architecture, ModelError> {
+    resolve_reading(checkpoint, None)
+}
+
+/// The model that a checkpoint holds, and of two towers the one that reads this.
+pub fn resolve_reading<S: ByteSource>(
+    checkpoint: &Checkpoint<S>,
+    reads: Option<Reads>,
+) -> Result<Architecture, ModelError> {
     let config =
         checkpoint.config_of("").or_else(|| checkpoint.configs.first()).ok_or(ModelError::NoConfig)?;
     let family = config.family().unwrap_or("unknown");
-    let fields = Fields::new(config, family);
-    let row = row(&fields, family, &config.path)?;
+    let row = row(config, family, reads)?;
+    let fields = Fields::of_row(config, family, row);
     Resolver::new(row, family, &fields, &checkpoint.tensors)?.architecture()
 }
 
-/// The row whose values are all given; the error is that of the row that is nearest.
-pub(super) fn row(fields: &Fields<'_>, family: &str, path: &str) -> Result<&'static Row, ModelError> {
+/// What models of a family may read; more than one where a checkpoint holds more than one tower.
+pub(super) fn all_reads(family: &str) -> Vec<Reads> {
+    let mut all = Vec::new();
+    for row in rows().filter(|row| row.families.contains(&family)) {
+        if !all.contains(&row.reads()) {
+            all.push(row.reads());
+        }
+    }
+    all
+}
+
+/// The row whose values are all given; the error is that of the row that is nearest. Of rows for several towers it is one that
+/// reads `reads`, or else the first.
+pub(super) fn row(config: &Config, family: &str, reads: Option<Reads>) -> Result<&'static Row, ModelError> {
+    let fields = Fields::new(config, family);
+    let path = &config.path;
     let misfits = |row: &Row| -> Vec<ModelError> {
-        row.given.iter().filter_map(|(field, given)| differs(fields, field, given)).collect()
+        row.given.iter().filter_map(|(field, given)| differs(&fields, field, given)).collect()
     };
-    let rows = ROWS.iter().filter(|row| row.families.contains(&family));
-    let nearest = rows.map(|row| (row, misfits(row))).min_by_key(|(_, misfits)| misfits.len());
+    let reads = reads.filter(|reads| all_reads(family).contains(reads));
+    let of_family = rows().filter(|row| row.families.contains(&family));
+    let of_family = of_family.filter(|row| reads.is_none_or(|reads| row.reads() == reads));
+    let nearest = of_family.map(|row| (row, misfits(row))).min_by_key(|(_, misfits)| misfits.len());
     let unknown = || {
-        let mut known: Vec<&str> = ROWS.iter().flat_map(|row| row.families).copied().collect();
+        let mut known: Vec<&str> = rows().flat_map(|row| row.families).copied().collect();
         known.dedup();
-        ModelError::Family { path: path.to_owned(), family: family.to_owned(), known: known.join(", ") }
+        ModelError::Family { path: path.clone(), family: family.to_owned(), known: known.join(", ") }
     };
     let (row, misfits) = nearest.ok_or_else(unknown)?;
     misfits.into_iter().next().map_or(Ok(row), Err)
@@ -91,7 +119,11 @@ impl<'a> Resolver<'a> {
         // T5 shares its embedding, so that it has no prefix: there the norms tell.
         let landmark = |prefix: &&&str| {
             let after_blocks = row.final_norm.map(|name| format!("{prefix}{name}.weight"));
-            index.contains_key(format!("{prefix}{}", row.embedding.tokens).as_str())
+            let begin = match &row.patches {
+                Some(patches) => format!("{prefix}{}.weight", patches.projection),
+                None => format!("{prefix}{}", row.embedding.tokens),
+            };
+            index.contains_key(begin.as_str())
                 || after_blocks.is_some_and(|name| index.contains_key(name.as_str()))
         };
         let prefix = row.prefixes.iter().find(landmark).copied().unwrap_or(row.prefixes[0]);
@@ -113,12 +145,24 @@ impl<'a> Resolver<'a> {
     }
 
     fn architecture(&self) -> Result<Architecture, ModelError> {
-        let (embedding, vocabulary, longest) = self.embedding()?;
+        let (embedding, vocabulary, longest) = match &self.row.patches {
+            Some(row) => (Embedding::Patches(self.patches(row)?), 0, None),
+            None => {
+                let (embedding, vocabulary, longest) = self.embedding()?;
+                (Embedding::Tokens(embedding), vocabulary, longest)
+            }
+        };
         let blocks = (0..self.layers).map(|layer| self.block(layer)).collect::<Result<Vec<_>, _>>()?;
-        let final_norm =
-            self.row.final_norm.map(|name| self.norm(&format!("{}{name}", self.prefix), self.width));
+        let final_norm = match self.fields.switch(self.row.final_norm_present)? {
+            true => self.row.final_norm,
+            false => None,
+        };
+        let final_norm = final_norm.map(|name| self.norm(&format!("{}{name}", self.prefix), self.width));
         let final_norm = final_norm.transpose()?;
-        let head = self.head(&embedding, vocabulary)?;
+        let head = match embedding.tokens() {
+            Some(tokens) => self.head(tokens, vocabulary)?,
+            None => None,
+        };
         self.all_used(head.is_some())?;
         self.fields.all_read(self.row.neutral)?;
         Ok(Architecture {
@@ -245,7 +289,54 @@ impl<'a> Resolver<'a> {
 
     // Parts.
 
-    fn embedding(&self) -> Result<(Embedding, usize, Option<usize>), ModelError> {
+    fn patches(&self, row: &PatchesRow) -> Result<PatchEmbedding, ModelError> {
+        let Canvas { channels, patch, trained, patches, inputs } = Canvas::of(row, self.fields)?;
+        let prefixed = |name: &str| format!("{}{name}", self.prefix);
+        // Without frames the weight has four dimensions.
+        let sides = if row.video { &patch[..] } else { &patch[1..] };
+        let shape = [&[self.width, channels], sides].concat();
+        let name = prefixed(row.projection);
+        let weight = self.shaped(&format!("{name}.weight"), &shape)?;
+        let bias = self.find(&format!("{name}.bias"));
+        bias.map(|bias| self.check(bias, &[self.width])).transpose()?;
+        let projection = Linear { weight, bias, inputs, outputs: self.width, layout: Layout::OutputInput };
+        let (mut extra, mut first) = (Vec::new(), 0);
+        for token in row.extra {
+            if !self.fields.switch(token.present)? {
+                continue;
+            }
+            let count = match token.count {
+                None => 1,
+                Some((field, usual)) => self.fields.count(&[field])?.unwrap_or(usual),
+            };
+            if count == 0 {
+                continue;
+            }
+            let shape = if token.bare { vec![self.width] } else { vec![1, count, self.width] };
+            let tensor = self.shaped(&prefixed(token.name), &shape)?;
+            let position = self.fields.switch(token.positioned)?.then_some(first);
+            first += position.map_or(0, |_| count);
+            extra.push(ExtraTokens { tensor, count, position });
+        }
+        let positions = match row.positions {
+            ImagePositionsRow::Sines => ImagePositions::Sines,
+            ImagePositionsRow::Table { name, present, bare, resized, .. } => {
+                if self.fields.switch(present)? {
+                    let rows = first.saturating_add(patches);
+                    let shape = if bare { vec![rows, self.width] } else { vec![1, rows, self.width] };
+                    let tensor = self.shaped(&prefixed(name), &shape)?;
+                    ImagePositions::Table { tensor, first, resized }
+                } else {
+                    extra.iter_mut().for_each(|extra| extra.position = None);
+                    ImagePositions::None
+                }
+            }
+        };
+        let norm = row.norm.map(|norm| self.norm(&prefixed(norm), self.width)).transpose()?;
+        Ok(PatchEmbedding { projection, channels, patch, trained, extra, positions, norm })
+    }
+
+    fn embedding(&self) -> Result<(TokenEmbedding, usize, Option<usize>), ModelError> {
         let row = &self.row.embedding;
         let name = |name: &str| {
             let prefixed = format!("{}{name}", self.prefix);
@@ -276,8 +367,16 @@ impl<'a> Resolver<'a> {
         let norm = row.norm.map(|norm| self.norm(&format!("{}{norm}", self.prefix), wide)).transpose()?;
         let multiplier = self.multiplier(row.multiplier)?;
         let projection_first = row.projection_first;
-        let embedding =
-            Embedding { tokens, width, multiplier, positions, segments, norm, projection, projection_first };
+        let embedding = TokenEmbedding {
+            tokens,
+            width,
+            multiplier,
+            positions,
+            segments,
+            norm,
+            projection,
+            projection_first,
+        };
         Ok((embedding, vocabulary, longest))
     }
 
@@ -311,7 +410,15 @@ impl<'a> Resolver<'a> {
             Some(field) => self.fields.number(&[field])?.unwrap_or(1.0) as f32,
             None => 1.0,
         };
-        let branch = |[before, inner_after, after]: [Option<&str>; 3], bare: bool| {
+        let branch = |[before, inner_after, after]: [Option<&str>; 3],
+                      layer_scale: Option<LayerScaleRow>,
+                      bare: bool| {
+            let layer_scale = match layer_scale {
+                Some(scale) if self.fields.layer_scale(&scale)?.is_some() => {
+                    Some(self.shaped(&name(scale.name), &[self.width])?)
+                }
+                _ => None,
+            };
             let norm = |norm: Option<&str>| norm.map(|norm| self.norm(&name(norm), self.width)).transpose();
             let before = if bare { None } else { before };
             Ok::<_, ModelError>(Branch {
@@ -319,13 +426,18 @@ impl<'a> Resolver<'a> {
                 inner_after: norm(inner_after)?,
                 after: norm(after)?,
                 multiplier,
+                layer_scale,
             })
         };
         Ok(Block {
             attention: self.attention(&name, layer)?,
-            around_attention: branch(self.row.around_attention, self.row.norm.bare_first && layer == 0)?,
+            around_attention: branch(
+                self.row.around_attention,
+                self.row.layer_scale[0],
+                self.row.norm.bare_first && layer == 0,
+            )?,
             feed_forward: self.feed_forward(&name)?,
-            around_feed_forward: branch(self.row.around_feed_forward, false)?,
+            around_feed_forward: branch(self.row.around_feed_forward, self.row.layer_scale[1], false)?,
             parallel: self.fields.switch(self.row.parallel)?,
         })
     }
@@ -355,6 +467,11 @@ impl<'a> Resolver<'a> {
             ],
             _ => [None, None],
         };
+        let mut biases = [None; 3];
+        for ((bias, stored), width) in biases.iter_mut().zip(row.biases).zip([of_queries, of_keys, of_keys]) {
+            *bias = stored.and_then(|stored| self.find(&name(stored)));
+            bias.map(|bias| self.check(bias, &[width])).transpose()?;
+        }
         let window = self.window(layer)?;
         let scale = match row.scale {
             ScaleRow::RootOfHead => (h as f64).powf(-0.5),
@@ -367,10 +484,11 @@ impl<'a> Resolver<'a> {
             key_heads: self.key_heads,
             head_width: h,
             projections,
+            biases,
             output: self.linear(&name(row.output), d, of_queries)?,
             query_norm,
             key_norm,
-            position: self.position(row.position, window.is_some())?,
+            position: self.position(row.position, name, window.is_some())?,
             window,
             scale,
             cap: self.cap(row.cap)?,
@@ -436,9 +554,25 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    fn position(&self, row: PositionRow, windowed: bool) -> Result<Position, ModelError> {
+    fn position(
+        &self,
+        row: PositionRow,
+        name: &impl Fn(&str) -> String,
+        windowed: bool,
+    ) -> Result<Position, ModelError> {
         let fields = self.fields;
         match row {
+            PositionRow::Window { own: (own, has_own), shared: (shared, has_shared) } => {
+                let table = match (fields.switch(has_own)?, fields.switch(has_shared)?) {
+                    (true, _) => name(own),
+                    (false, true) => format!("{}{shared}", self.prefix),
+                    (false, false) => return Ok(Position::None),
+                };
+                let patches = self.row.patches.as_ref();
+                let distances = patches.map(|row| Canvas::of(row, fields)).transpose()?;
+                let distances = distances.map_or(0, |canvas| canvas.distances());
+                Ok(Position::Window { table: self.shaped(&table, &[distances, self.heads])? })
+            }
             PositionRow::None => Ok(Position::None),
             PositionRow::Alibi => Ok(Position::Alibi(alibi(self.heads))),
             PositionRow::CoarseAlibi => Ok(Position::CoarseAlibi(alibi(self.heads))),
@@ -558,7 +692,7 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    fn head(&self, embedding: &Embedding, vocabulary: usize) -> Result<Option<Head>, ModelError> {
+    fn head(&self, embedding: &TokenEmbedding, vocabulary: usize) -> Result<Option<Head>, ModelError> {
         let row = &self.row.head;
         let tied = self.fields.truth("tie_word_embeddings")?.unwrap_or(row.usually_tied);
         let multiplier = self.multiplier(row.multiplier)?;

@@ -7,6 +7,8 @@
 use crate::model::operation::Centring;
 use crate::model::operation::Layout;
 use crate::model::operation::Pairing;
+use crate::model::operation::Reads;
+use crate::model::operation::Resizing;
 
 /// One family, or one variant of it.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +17,10 @@ pub struct Row {
     pub families: &'static [&'static str],
     /// What the configuration must say for the row to be right.
     pub given: &'static [(&'static str, Given)],
+    /// The nested configuration that speaks for it, where the checkpoint holds more than one model (the towers of CLIP).
+    pub part: Option<&'static str>,
+    /// Counts that the family's code has where the configuration does not state them.
+    pub usual: &'static [(&'static str, usize)],
     /// Fields that do not change the function here; sizes, mostly, that tensors have themselves.
     pub neutral: &'static [&'static str],
     /// What may stand before the names below: the first under which the token embedding is found.
@@ -29,12 +35,16 @@ pub struct Row {
     pub layout: Layout,
     /// Where the stream begins.
     pub embedding: EmbeddingRow,
+    /// Where it begins in a model that reads images. Then `embedding` is not read.
+    pub patches: Option<PatchesRow>,
     /// Which norm.
     pub norm: NormRow,
     /// Norms around attention: before, on what it gives, on the sum.
     pub around_attention: [Option<&'static str>; 3],
     /// The same around the feed-forward part.
     pub around_feed_forward: [Option<&'static str>; 3],
+    /// Tensors that the outputs of attention and of the feed-forward part are multiplied by, where the checkpoint has them.
+    pub layer_scale: [Option<LayerScaleRow>; 2],
     /// Whether both parts read the same stream: always or never, or a field says so, with its default.
     pub parallel: Switch,
     /// Attention.
@@ -43,6 +53,8 @@ pub struct Row {
     pub feed_forward: FeedForwardRow,
     /// After the last block.
     pub final_norm: Option<&'static str>,
+    /// Whether it is there.
+    pub final_norm_present: Switch,
     /// To logits.
     pub head: HeadRow,
     /// Field and default of what branches are multiplied by.
@@ -54,6 +66,11 @@ pub struct Row {
 }
 
 impl Row {
+    /// What a model of it reads.
+    pub fn reads(&self) -> Reads {
+        if self.patches.is_some() { Reads::Pixels } else { Reads::Tokens }
+    }
+
     /// Whether a matrix of this name holds the scales of the heads.
     pub(super) fn is_scale(&self, name: &str) -> bool {
         let rows = self.attention.qk_norm.filter(|norms| norms.scales == HeadScales::Matrix);
@@ -86,6 +103,8 @@ pub enum Switch {
     Is(bool),
     /// By this field, with its default.
     Field(&'static str, bool),
+    /// The opposite of this field, with the default of the field.
+    Unless(&'static str, bool),
 }
 
 /// Names of the fields that hold sizes.
@@ -135,6 +154,76 @@ pub struct EmbeddingRow {
     pub multiplier: Multiplier,
 }
 
+/// Names of an embedding that makes a vector of each patch of an image.
+#[derive(Debug, Clone, Copy)]
+pub struct PatchesRow {
+    /// A convolution whose stride is its kernel.
+    pub projection: &'static str,
+    /// Whether it has a bias.
+    pub bias: bool,
+    /// Whether a patch spans frames of a video, `tubelet_size` of them.
+    pub video: bool,
+    /// Tokens before those of the patches, in this order.
+    pub extra: &'static [ExtraRow],
+    /// How it says where a patch is.
+    pub positions: ImagePositionsRow,
+    /// After the sum.
+    pub norm: Option<&'static str>,
+}
+
+/// Learned tokens beside those of the patches: class, distillation or register tokens.
+#[derive(Debug, Clone, Copy)]
+pub struct ExtraRow {
+    /// Their tensor.
+    pub name: &'static str,
+    /// Field of how many there are; `None`: one.
+    pub count: Option<(&'static str, usize)>,
+    /// Whether they are there.
+    pub present: Switch,
+    /// Whether the table of positions has rows for them.
+    pub positioned: Switch,
+    /// Stored as a vector, and not as 1 × count × d.
+    pub bare: bool,
+}
+
+/// How an embedding says where a patch is.
+#[derive(Debug, Clone, Copy)]
+pub enum ImagePositionsRow {
+    /// A table with a row for each extra token that has a position, then one for each patch.
+    Table {
+        /// Its tensor.
+        name: &'static str,
+        /// Whether it is there.
+        present: Switch,
+        /// Stored as rows × d, and not as 1 × rows × d.
+        bare: bool,
+        /// How the family's code fits it to images of another size; `None`: it does not.
+        resized: Option<Resizing>,
+        /// What it holds at the initialisation.
+        initial: InitialPositions,
+    },
+    /// Sines and cosines that nothing stores (VideoMAE).
+    Sines,
+}
+
+/// What a table of positions holds at the initialisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InitialPositions {
+    /// Random values.
+    Random,
+    /// Sines and cosines of rows and columns (MAE).
+    Sines,
+}
+
+/// A vector that what a part gives is multiplied by.
+#[derive(Debug, Clone, Copy)]
+pub struct LayerScaleRow {
+    /// Its tensor.
+    pub name: &'static str,
+    /// Field and default of its values at the initialisation; a field of 0 or null says that there is none.
+    pub initial: (&'static str, f64),
+}
+
 /// A factor.
 #[derive(Debug, Clone, Copy)]
 pub enum Multiplier {
@@ -172,6 +261,8 @@ pub struct NormRow {
 pub struct AttentionRow {
     /// To queries, keys and values.
     pub projections: ProjectionsRow,
+    /// Biases of queries, keys and values that are stored by themselves, each where the checkpoint has it.
+    pub biases: [Option<&'static str>; 3],
     /// Back to the stream.
     pub output: &'static str,
     /// Norms of queries and keys.
@@ -249,6 +340,13 @@ pub enum PositionRow {
     CoarseAlibi,
     /// Buckets of distances (T5): table, fields of the number of buckets and of the furthest distance.
     Relative(&'static str),
+    /// A bias a head for each distance in rows and columns of patches (BEiT).
+    Window {
+        /// A table of each block, where this field says so.
+        own: (&'static str, Switch),
+        /// One table for all blocks, where this field says so.
+        shared: (&'static str, Switch),
+    },
 }
 
 /// How many channels of a head turn.
@@ -367,6 +465,10 @@ pub struct StoredRow {
     pub feed_forward_bias: Switch,
     /// β of the norms.
     pub shift: Switch,
+    /// Bias of the map to keys, if it is not like those of queries and values.
+    pub key_bias: Option<Switch>,
+    /// Biases of queries, keys and values that are stored by themselves.
+    pub separate_bias: Switch,
     /// Width between the maps of the feed-forward part.
     pub hidden_width: HiddenWidth,
     /// Field of the same of an expert.
@@ -392,15 +494,21 @@ pub enum HiddenWidth {
     Usually(&'static str),
     /// 4d, whatever the configuration says.
     Fourfold,
+    /// d times this field, with its default.
+    Ratio(&'static str, f64),
+    /// Two thirds of that, rounded up to a multiple of eight (the gated part of DINOv2).
+    TwoThirds(&'static str, f64),
 }
 
-const ALWAYS: Switch = Switch::Is(true);
-const NEVER: Switch = Switch::Is(false);
+pub(super) const ALWAYS: Switch = Switch::Is(true);
+pub(super) const NEVER: Switch = Switch::Is(false);
 
 /// No vectors but the scales of norms.
 const SCALES_ONLY: StoredRow = StoredRow {
     projection_bias: NEVER,
     output_bias: NEVER,
+    key_bias: None,
+    separate_bias: NEVER,
     feed_forward_bias: NEVER,
     shift: NEVER,
     hidden_width: HiddenWidth::Field("intermediate_size"),
@@ -419,7 +527,7 @@ const fn attention_bias(field: &'static str, usually: bool) -> StoredRow {
 }
 
 /// Biases in each map of a block if `bias` says so, and shifts in the norms.
-const fn shifted(bias: Switch, hidden_width: HiddenWidth) -> StoredRow {
+pub(super) const fn shifted(bias: Switch, hidden_width: HiddenWidth) -> StoredRow {
     StoredRow {
         projection_bias: bias,
         output_bias: bias,
@@ -433,7 +541,7 @@ const fn shifted(bias: Switch, hidden_width: HiddenWidth) -> StoredRow {
 const LAYER: Centring = Centring::Mean;
 const RMS: Centring = Centring::None;
 
-const fn norm(centring: Centring, epsilon: &'static str, usual_epsilon: f64) -> NormRow {
+pub(super) const fn norm(centring: Centring, epsilon: &'static str, usual_epsilon: f64) -> NormRow {
     NormRow { centring, one_plus: false, parametric: true, bare_first: false, epsilon, usual_epsilon }
 }
 
@@ -456,9 +564,11 @@ const fn partly_rotary(
     PositionRow::Rotary { pairing, theta, usual_theta: 10_000.0, turned, local_theta: None }
 }
 
-const LLAMA: Row = Row {
+pub(super) const LLAMA: Row = Row {
     families: &["llama"],
     given: &[("rope_interleaved", Given::Usually(false))],
+    part: None,
+    usual: &[],
     neutral: &["attention_bias", "mlp_bias"],
     prefixes: &["model.", ""],
     block: "layers.{layer}.",
@@ -481,12 +591,15 @@ const LLAMA: Row = Row {
         projection_first: false,
         multiplier: Multiplier::None,
     },
+    patches: None,
     norm: norm(RMS, "rms_norm_eps", 1e-6),
     around_attention: [Some("input_layernorm"), None, None],
     around_feed_forward: [Some("post_attention_layernorm"), None, None],
+    layer_scale: [None, None],
     parallel: Switch::Is(false),
     attention: AttentionRow {
         projections: ProjectionsRow::Separate(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
+        biases: [None; 3],
         output: "self_attn.o_proj",
         qk_norm: None,
         position: rotary(10_000.0),
@@ -502,6 +615,7 @@ const LLAMA: Row = Row {
         experts: None,
     },
     final_norm: Some("norm"),
+    final_norm_present: ALWAYS,
     head: HeadRow {
         unembedding: "lm_head",
         bias: None,
@@ -1459,8 +1573,8 @@ const QWEN3_MOE: Row = Row {
     ..QWEN3
 };
 
-/// All of them.
-pub static ROWS: [Row; 37] = [
+/// Those that read text.
+pub(super) static TEXT: [Row; 37] = [
     LLAMA,
     MISTRAL,
     MIXTRAL,

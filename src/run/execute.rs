@@ -8,7 +8,7 @@ use super::preservation;
 use super::result::RunOutcome;
 use crate::checkpoint::Checkpoint;
 use crate::forward::kernels::{Cpu, Kernels};
-use crate::forward::{ForwardError, Seen, Watch};
+use crate::forward::{ForwardError, Input, Seen, Watch};
 use crate::inspect::{Inspection, Opened};
 use crate::model::operation::Centring;
 use crate::report::{KindByLoss, NormKind};
@@ -138,7 +138,7 @@ impl Run {
         let mut preservation = Vec::new();
         if self.preserves {
             let moved = async |done, of| give(Shown::Moved(done, of)).await;
-            let (architecture, input) = (&self.architecture, self.moved());
+            let (architecture, input) = (&self.architecture, self.moved()?);
             preservation =
                 preservation::preservation(opened.checkpoint(), architecture, input, kernels, moved).await?;
         }
@@ -164,7 +164,7 @@ impl Run {
             return Ok(None);
         }
         // In parts that take no more memory than the run itself.
-        let mut parts = self.input.further.chunks(self.input.ids.len());
+        let mut parts = self.content.further().chunks(self.tokens().max(1));
         loop {
             let [layer, rms] = if assumed_kind == NormKind::LayerNorm {
                 [&as_told, &as_other]
@@ -181,6 +181,7 @@ impl Run {
                 return Ok(judged);
             }
             for part in parts.by_ref() {
+                let part = Input::token_ids(part, self.length)?;
                 as_told.extend(self.pass_on(checkpoint, part)?.on(kernels).run_to_losses().await?);
                 as_other.extend(
                     self.pass_on(checkpoint, part)?.on(kernels).assumed_kind(other).run_to_losses().await?,

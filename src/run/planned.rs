@@ -1,5 +1,6 @@
 //! A model that is to be run: how much of it, on how many tokens, and what that takes.
 
+use super::content::Content;
 use super::device::{NoGpu, PassDevice};
 use super::pass::Sites;
 use super::preservation;
@@ -8,14 +9,15 @@ use crate::forward::kernels::Cpu;
 use crate::forward::{self, ForwardError, Input, Pass, load_some};
 use crate::inspect::{Inspection, Opened};
 use crate::measure::plan::{self, Speeds, block_operations, operations};
-use crate::model::architecture::Norm;
-use crate::model::operation::Centring;
+use crate::model::architecture::{Embedding, Norm};
+use crate::model::operation::{Centring, Reads};
 use crate::model::{self, Architecture, ModelError};
+use crate::pixels::{PixelError, PixelFile, PixelValues, noise};
 use crate::report::plan::RunPlan;
 use crate::report::{KindByLoss, NormKind, Report, ScaleConvention, Warning, WarningCode};
 use crate::source::ByteSource;
 use crate::text::TextError;
-use crate::text::ids::{TokenIds, Wanted};
+use crate::text::ids::Wanted;
 
 /// Tokens for each channel of the stream where nothing else is asked for.
 const USUAL_RATIO: usize = 4;
@@ -38,6 +40,9 @@ pub enum RunError {
     /// What shall be run gives no token ids.
     #[error(transparent)]
     Text(#[from] TextError),
+    /// What shall be run gives no pixels.
+    #[error(transparent)]
+    Pixels(#[from] PixelError),
     /// A GPU was asked for by name, and there is none.
     #[error(transparent)]
     Device(#[from] NoGpu),
@@ -110,7 +115,7 @@ pub struct Model {
 #[derive(Debug, Clone)]
 pub struct Run {
     pub(super) architecture: Architecture,
-    pub(super) input: TokenIds,
+    pub(super) content: Content,
     pub(super) length: usize,
     pub(super) left_out: usize,
     pub(super) sites: Sites,
@@ -147,11 +152,20 @@ fn most_for_loss(macs: f64) -> usize {
 }
 
 impl Model {
-    /// Resolves it. Where no number of tokens is asked for, the loss has as many more as are worth their time; no sequence is longer
-    /// than the model has positions for.
+    /// [`Model::reading`] of a checkpoint with one model; of two towers the one that reads images.
     pub fn new<S: ByteSource>(checkpoint: &Checkpoint<S>, extent: Extent) -> Result<Self, RunError> {
+        Self::reading(checkpoint, extent, None)
+    }
+
+    /// Resolves it; of two towers the one that reads `reads`. Where no number of tokens is asked for, the loss has as many more as are worth their time; no sequence is longer
+    /// than the model has positions for. A sequence of patches is an image.
+    pub fn reading<S: ByteSource>(
+        checkpoint: &Checkpoint<S>,
+        extent: Extent,
+        reads: Option<Reads>,
+    ) -> Result<Self, RunError> {
         let Extent { tokens, sequence, blocks } = extent;
-        let whole = model::resolve(checkpoint)?;
+        let whole = model::resolve_reading(checkpoint, reads)?;
         let has = whole.blocks.len();
         let blocks = blocks.unwrap_or(has);
         if blocks > has || blocks == 0 {
@@ -159,7 +173,10 @@ impl Model {
         }
         let left_out = has - blocks;
         let architecture = if left_out == 0 { whole } else { whole.first_blocks(blocks) };
-        let length = architecture.longest.map_or(sequence, |longest| sequence.min(longest));
+        let length = match &architecture.embedding {
+            Embedding::Tokens(_) => architecture.longest.map_or(sequence, |longest| sequence.min(longest)),
+            Embedding::Patches(patches) => patches.tokens(patches.trained),
+        };
         let usual = USUAL_RATIO * architecture.width;
         let further = match tokens {
             None if predicts(&architecture, length) => {
@@ -169,6 +186,26 @@ impl Model {
             _ => 0,
         };
         Ok(Self { architecture, tokens: tokens.unwrap_or(usual), further, length, left_out })
+    }
+
+    /// What it reads.
+    pub fn reads(&self) -> Reads {
+        self.architecture.embedding.reads()
+    }
+
+    /// Images of a file, or noise where there is none: as many as give the tokens that are wanted, where there are so many.
+    pub async fn pixels(&self, file: Option<&PixelFile>) -> Result<PixelValues, RunError> {
+        let Embedding::Patches(patches) = &self.architecture.embedding else {
+            return Err(ForwardError::Reads { reads: self.reads(), given: Reads::Pixels }.into());
+        };
+        let images = |length: usize| self.tokens.div_ceil(length.max(1)).max(1);
+        let Some(file) = file else {
+            let [frames, rows, columns] = patches.trained;
+            return Ok(noise([images(self.length), frames, patches.channels, rows, columns]));
+        };
+        // How many are wanted depends on their size.
+        let [_, frames, _, rows, columns] = file.read(Some(1)).await?.shape;
+        Ok(file.read(Some(images(patches.tokens([frames, rows, columns])))).await?)
     }
 
     /// How many ids it is run on.
@@ -207,24 +244,33 @@ impl Model {
 }
 
 impl Run {
-    /// Of these sites, on these tokens: whole sequences; with `preserves`, readers are moved too, on the first of them.
+    /// Of these sites, on this: whole sequences; with `preserves`, readers are moved too, on the first of them.
     pub fn new<S: ByteSource>(
         checkpoint: &Checkpoint<S>,
         model: Model,
-        input: TokenIds,
+        content: Content,
         sites: Sites,
         preserves: bool,
     ) -> Result<Self, RunError> {
-        let Model { architecture, length, left_out, .. } = model;
-        let run = Self { architecture, input, length, left_out, sites, preserves };
+        let Model { architecture, mut length, left_out, .. } = model;
+        if let (Embedding::Patches(patches), Content::Pixels(pixels)) = (&architecture.embedding, &content) {
+            let [_, frames, _, rows, columns] = pixels.shape;
+            length = patches.tokens([frames, rows, columns]);
+        }
+        let run = Self { architecture, content, length, left_out, sites, preserves };
         // What cannot be run, or would end with nothing measured, is refused before anything is planned.
         run.pass(checkpoint)?;
         match run.widths().min() {
             Some(width) if run.rows(width) <= width => {
-                Err(RunError::FewTokens { tokens: run.input.ids.len(), width })
+                Err(RunError::FewTokens { tokens: run.tokens(), width })
             }
             _ => Ok(run),
         }
+    }
+
+    /// n.
+    pub(super) fn tokens(&self) -> usize {
+        self.content.tokens(self.length)
     }
 
     /// d of every norm that is to be measured.
@@ -236,32 +282,30 @@ impl Run {
 
     /// Vectors that a norm of this width reads: those of queries and keys read one a head.
     fn rows(&self, width: usize) -> usize {
-        self.input.ids.len() * (self.architecture.width / width).max(1)
+        self.tokens() * (self.architecture.width / width).max(1)
     }
 
     /// The same run, of norms alone, of the same architecture with other weights.
     pub fn of_twin<S: ByteSource>(&self, checkpoint: &Checkpoint<S>) -> Result<Self, RunError> {
         let blocks = Some(self.blocks());
-        let extent = Extent { tokens: Some(self.input.ids.len()), sequence: self.length, blocks };
-        let model = Model::new(checkpoint, extent)?;
+        let extent = Extent { tokens: Some(self.tokens()), sequence: self.length, blocks };
+        let model = Model::reading(checkpoint, extent, Some(self.architecture.embedding.reads()))?;
         // Weights that nobody trained predict no token: a loss would only cost two more passes.
-        let input = TokenIds { is_text: false, ..self.input.clone() };
-        Self::new(checkpoint, model, input, self.sites, false)
+        Self::new(checkpoint, model, self.content.without_text(), self.sites, false)
     }
 
     pub(super) fn pass<'a, S: ByteSource>(
         &'a self,
         checkpoint: &'a Checkpoint<S>,
     ) -> Result<Pass<'a, S>, RunError> {
-        self.pass_on(checkpoint, &self.input.ids)
+        self.pass_on(checkpoint, self.content.input(self.length, None)?)
     }
 
     pub(super) fn pass_on<'a, S: ByteSource>(
         &'a self,
         checkpoint: &'a Checkpoint<S>,
-        ids: &'a [u32],
+        input: Input<'a>,
     ) -> Result<Pass<'a, S>, RunError> {
-        let input = Input::token_ids(ids, self.length)?;
         Ok(Pass::new(checkpoint, &self.architecture, input)?)
     }
 
@@ -270,10 +314,9 @@ impl Run {
         self.architecture.blocks.len()
     }
 
-    /// The tokens on which readers are moved.
-    pub(super) fn moved(&self) -> Input<'_> {
-        let few = MOVED_SEQUENCES.min(self.input.ids.len() / self.length).max(1);
-        Input::TokenIds { ids: &self.input.ids[..few * self.length], length: self.length }
+    /// What readers are moved on.
+    pub(super) fn moved(&self) -> Result<Input<'_>, ForwardError> {
+        self.content.input(self.length, Some(MOVED_SEQUENCES))
     }
 
     /// Passes of readers that are moved.
@@ -298,12 +341,12 @@ impl Run {
 
     /// Whether the kind is judged by loss.
     pub(super) fn has_loss(&self) -> bool {
-        self.input.is_text && predicts(&self.architecture, self.length)
+        self.content.is_text() && predicts(&self.architecture, self.length)
     }
 
     /// Tokens that the kind is judged by at most; 0 where it is not.
     pub fn most_for_loss(&self) -> usize {
-        if self.has_loss() { self.input.ids.len() + self.input.further.len() } else { 0 }
+        if self.has_loss() { self.tokens() + self.content.further().len() } else { 0 }
     }
 
     /// Bytes of weights a second from the checkpoint to `machine`: the first of the largest matrix are read. `clock` gives seconds,
@@ -335,7 +378,7 @@ impl Run {
         pass: PassSpeeds,
         speeds: Speeds,
     ) -> RunPlan {
-        let (n, architecture) = (self.input.ids.len() as f64, &self.architecture);
+        let (n, architecture) = (self.tokens() as f64, &self.architecture);
         let widths: Vec<usize> = self.widths().collect();
         let mut work = [0.0; 2];
         let add = |work: &mut [f64; 2], [sums, eigen]: [f64; 2]| {
@@ -358,9 +401,9 @@ impl Run {
         } else {
             n * architecture.macs(self.length)
         };
-        let passes = if self.has_loss() { 2 * most_for_loss.div_ceil(self.input.ids.len()) } else { 1 };
+        let passes = if self.has_loss() { 2 * most_for_loss.div_ceil(self.tokens()) } else { 1 };
         // A moved reader's pass runs the blocks after it, half of them on the whole, and the head.
-        let moved = self.moves() as f64 * self.moved().tokens() as f64;
+        let moved = self.moves() as f64 * self.tokens().min(MOVED_SEQUENCES * self.length) as f64;
         let macs = macs + moved * self::macs(architecture, self.length) / 2.0;
         let tensors = &opened.checkpoint().tensors;
         let bytes = architecture.tensors().map(|tensor| tensors[tensor].bytes()).sum::<u64>();
@@ -369,23 +412,19 @@ impl Run {
         RunPlan {
             family: architecture.family.clone(),
             assumed_kind: self.assumed_kind(),
-            sequences: (self.input.ids.len() / self.length) as u64,
+            sequences: (self.tokens() / self.length) as u64,
             length: self.length as u64,
             blocks: self.blocks() as u64,
             left_out: self.left_out as u64,
             sites: widths.len() as u64,
-            input: self.input.what.clone(),
+            input: self.content.what().to_owned(),
             losses: self.has_loss(),
             moves: self.moves() as u64,
             loss_tokens: most_for_loss as u64,
             bytes,
             operations: 2.0 * macs + work[0] + work[1],
-            memory: forward::memory(opened.checkpoint(), architecture, self.input.ids.len()),
-            memory_of_site: plan::memory(
-                8 * self.input.ids.len() as u64 * width,
-                self.input.ids.len() as u64,
-                width,
-            ),
+            memory: forward::memory(opened.checkpoint(), architecture, self.tokens()),
+            memory_of_site: plan::memory(8 * self.tokens() as u64 * width, self.tokens() as u64, width),
             pass_seconds: macs / pass.multiplications + bytes as f64 / pass.loading,
             measuring_seconds: work[0] / speeds.sums + work[1] / speeds.eigen,
             device: machine.name().to_owned(),
@@ -398,7 +437,7 @@ impl Run {
     fn too_large<S: ByteSource>(&self, opened: &Opened<S>, machine: &PassDevice) -> Option<Warning> {
         let tensors = &opened.checkpoint().tensors;
         let matrix = self.architecture.tensors().map(|tensor| tensors[tensor].bytes()).max().unwrap_or(0);
-        let stream = 4 * (self.input.ids.len() * self.architecture.width) as u64;
+        let stream = 4 * (self.tokens() * self.architecture.width) as u64;
         let needed = matrix.max(stream);
         let has = machine.largest_buffer().filter(|has| *has < needed)?;
         Some(Warning::new(
@@ -425,8 +464,8 @@ impl Run {
             let (blocks, all) = (self.blocks(), self.blocks() + self.left_out);
             warnings.push(Warning::new(WarningCode::BlocksLeftOut, format!("block {}", blocks - 1), format!("the first {blocks} of {all} blocks are run: the final norm reads the stream after those, which is not what it was trained on, and there are no logits and no loss")));
         }
-        if self.input.ids.len() <= self.architecture.width {
-            let (tokens, width) = (self.input.ids.len(), self.architecture.width);
+        if self.tokens() <= self.architecture.width {
+            let (tokens, width) = (self.tokens(), self.architecture.width);
             warnings.push(Warning::new(WarningCode::FewTokens, "tokens", format!("{tokens} tokens are no more than the width {width}: any {tokens} vectors leave a kernel, so norms of that width will not be measured. Run more than {width}, better {}", USUAL_RATIO * width)));
         }
         warnings

@@ -71,9 +71,8 @@ impl Reader<'_> {
 /// values, where a constant shows downstream (keys need not show it).
 fn readers(architecture: &Architecture) -> Vec<Reader<'_>> {
     let mut readers = Vec::new();
-    let embedding = &architecture.embedding;
     // The norm that the stream is the output of, if it is.
-    let mut stream = embedding.norm.as_ref().filter(|_| embedding.projection.is_none());
+    let mut stream = architecture.embedding.last_norm();
     for (index, block) in architecture.blocks.iter().enumerate() {
         let mut add = |part, norm: Option<_>, linear| {
             readers.extend(norm.map(|norm| Reader { block: index, part, norm, linear }));
@@ -280,7 +279,10 @@ pub async fn preservation<S: ByteSource, K: Kernels>(
             found.push(Preservation {
                 site: reader.site(),
                 reader: checkpoint.tensors[reader.linear.weight].name.clone(),
-                tied: reader.linear.weight == architecture.embedding.tokens,
+                tied: architecture
+                    .embedding
+                    .tokens()
+                    .is_some_and(|tokens| tokens.tokens == reader.linear.weight),
                 kind: match reader.norm.centring {
                     Centring::Mean => NormKind::LayerNorm,
                     Centring::None => NormKind::RmsNorm,

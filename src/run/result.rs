@@ -54,7 +54,7 @@ impl Run {
         let pass = PassSummary {
             family: self.architecture.family.clone(),
             assumed_kind: self.assumed_kind(),
-            sequences: (self.input.ids.len() / self.length) as u64,
+            sequences: (self.tokens() / self.length) as u64,
             length: self.length as u64,
             loss: outcome.mean_loss,
             left_out: self.left_out as u64,
@@ -62,7 +62,7 @@ impl Run {
         let mut outcome = outcome;
         outcome.warnings.extend(self.warnings());
         let input =
-            format!("{}, through a forward pass that was told the kind of every norm", self.input.what);
+            format!("{}, through a forward pass that was told the kind of every norm", self.content.what());
         RunResult { measured, outcome, pass, input, device, seconds }
     }
 }

@@ -1,14 +1,18 @@
 //! The whole of a run, for terminal, page and npm: what is asked for becomes a plan, the plan is executed and what it shows is
 //! measured, and all that came of it becomes a part of the report. A run can be stopped and go on ([`RunState`]).
 
+use super::content::Content;
 use super::device::{GramDevice, PassDevice, Wanted};
 use super::execute::{RunState, Shown};
 use super::pass::{Measured, Sites};
 use super::planned::{Extent, Model, PassSpeeds, Run, RunError};
 use super::random_init;
 use super::result::{RunOutcome, RunResult};
+use crate::forward::ForwardError;
 use crate::inspect::Opened;
 use crate::measure::plan::Speeds;
+use crate::model::operation::Reads;
+use crate::pixels::PixelFile;
 use crate::report::plan::RunPlan;
 use crate::report::{Verification, Warning};
 use crate::source::ByteSource;
@@ -22,8 +26,10 @@ pub struct Request {
     pub extent: Extent,
     /// Which norms are measured.
     pub sites: Sites,
-    /// What is run; what is usual, where nothing is chosen.
+    /// What is run; what is usual, where nothing is chosen. Of two towers token ids run the one of text.
     pub choice: Option<Choice>,
+    /// Pixels to run a model on that reads images; noise, where nothing is chosen.
+    pub pixels: Option<PixelFile>,
     /// Whether readers are moved too.
     pub preservation: bool,
     /// On what.
@@ -121,12 +127,27 @@ impl Session {
 
 /// The model and its input, and a warning where that is not what is usual.
 async fn run<S: ByteSource>(opened: &Opened<S>, request: &Request) -> Result<(Run, Vec<Warning>), RunError> {
-    let Request { extent, sites, choice, preservation, .. } = request;
-    let model = Model::new(opened.checkpoint(), *extent)?;
+    let Request { extent, sites, choice, pixels, preservation, .. } = request;
+    let chosen = match (pixels, choice) {
+        (Some(_), _) => Some(Reads::Pixels),
+        (None, Some(_)) => Some(Reads::Tokens),
+        (None, None) => None,
+    };
+    let model = Model::reading(opened.checkpoint(), *extent, chosen)?;
     model.fits(&opened.inspection.report)?;
-    let found = input::of_checkpoint(opened, choice.as_ref(), model.wanted(), model.least());
-    let (ids, why) = found.await?;
-    let run = Run::new(opened.checkpoint(), model, ids, *sites, *preservation)?;
+    let reads = model.reads();
+    if let Some(given) = chosen.filter(|given| *given != reads) {
+        return Err(ForwardError::Reads { reads, given }.into());
+    }
+    let (content, why) = match reads {
+        Reads::Tokens => {
+            let found = input::of_checkpoint(opened, choice.as_ref(), model.wanted(), model.least());
+            let (ids, why) = found.await?;
+            (Content::Tokens(ids), why)
+        }
+        Reads::Pixels => (Content::Pixels(model.pixels(pixels.as_ref()).await?), None),
+    };
+    let run = Run::new(opened.checkpoint(), model, content, *sites, *preservation)?;
     Ok((run, why.iter().map(input::not_run).collect()))
 }
 

@@ -16,6 +16,7 @@ mod dead_directions;
 mod differential;
 mod export;
 mod forward;
+mod forward_images;
 mod gguf;
 mod ground_truth;
 mod layering;

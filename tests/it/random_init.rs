@@ -4,6 +4,7 @@ use gammascope::inspect::{self, Opened};
 use gammascope::measure::gram::Gridded;
 use gammascope::model::random::twin_of;
 use gammascope::report::{MeasuredVerdict, Verification};
+use gammascope::run::content::Content;
 use gammascope::run::device::PassDevice;
 use gammascope::run::execute::{RunState, Shown};
 use gammascope::run::pass::Sites;
@@ -39,7 +40,7 @@ fn measured<S: ByteSource>(opened: &Opened<S>) -> Verification {
     let count = wanted.tokens.next_multiple_of(wanted.length);
     let ids = uniform(count, wanted.vocabulary);
     let ids = TokenIds { ids, further: Vec::new(), what: "uniform token ids".to_owned(), is_text: false };
-    let run = Run::new(opened.checkpoint(), model, ids, Sites::All, false).unwrap();
+    let run = Run::new(opened.checkpoint(), model, Content::Tokens(ids), Sites::All, false).unwrap();
     let mut measured = Vec::new();
     let gram = async |gridded: &Gridded| gridded.gram();
     let give = async |shown: Shown| {

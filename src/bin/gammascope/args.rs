@@ -80,6 +80,11 @@ pub(crate) struct Verify {
     /// Run on uniform token ids, the same on every machine.
     #[arg(long)]
     pub(crate) uniform: bool,
+    /// Run a model that reads images on these: a safetensors file whose tensor `pixel_values` is what the model's processor gives,
+    /// images × channels × rows × columns, or videos × frames × channels × rows × columns. Without it such a model runs on noise. Of
+    /// a checkpoint with two towers, pixels run the one of images, and --text, --ids and --uniform the one of text.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "ids", "uniform"])]
+    pub(crate) pixels: Option<PathBuf>,
     /// Which norms are measured.
     #[arg(long, value_enum, default_value_t = SiteChoice::All)]
     pub(crate) sites: SiteChoice,

@@ -8,6 +8,7 @@ use crate::{
 use gammascope::inspect::{Inspection, Opened};
 use gammascope::measure::gram::Gridded;
 use gammascope::model::random;
+use gammascope::pixels::PixelFile;
 use gammascope::report::plan::RunPlan;
 use gammascope::report::{NormKind, Report, Verification};
 use gammascope::run::device::GramDevice;
@@ -115,7 +116,11 @@ fn request(options: &Verify) -> Result<Request, String> {
         SiteChoice::All => Sites::All,
     };
     let extent = Extent { tokens, sequence, blocks };
-    Ok(Request { extent, sites, choice, preservation, on: options.device.wanted() })
+    let pixels = match &options.pixels {
+        Some(file) => Some(read(file, |name, bytes| PixelFile { name, bytes })?),
+        None => None,
+    };
+    Ok(Request { extent, sites, choice, pixels, preservation, on: options.device.wanted() })
 }
 
 /// The same architecture with γ = 1, β = 0 and random weights.
@@ -193,7 +198,7 @@ fn measure_all(
     }
 }
 
-fn read(file: &Path, choice: impl Fn(String, Vec<u8>) -> Choice) -> Result<Choice, String> {
+fn read<Chosen>(file: &Path, choice: impl Fn(String, Vec<u8>) -> Chosen) -> Result<Chosen, String> {
     let bytes = std::fs::read(file)
         .map_err(|error| format!("`{}` could not be read: {error}; check the path", file.display()))?;
     Ok(choice(file.file_name().unwrap_or_default().to_string_lossy().into_owned(), bytes))

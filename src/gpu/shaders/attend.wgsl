@@ -2,9 +2,9 @@
 // are never in memory (Dao et al., FlashAttention, 2022).
 //
 // Shapes    q and y n × heads·h, k and v n × key_heads·h, in sequences of t; h ≤ 256. bias: a slope a head, or 2t − 1 values
-//           a head by distance, or t values a head by key.
+//           a head by distance, or t values a head by key, or t × t a head by query and key.
 // Bindings  0 shape, 1 q, 2 k, 3 v, 4 bias, 5 y
-// Overrides BIAS: 0 none, 1 slopes, 2 by distance, 3 by key
+// Overrides BIAS: 0 none, 1 slopes, 2 by distance, 3 by key, 4 by query and key
 // Workgroup 64 threads, 32 queries of one head of one sequence; 32 keys at a time: scores of four queries and four keys a thread,
 //           then four queries by four channels of y, h/32 times. 4.5 KiB of workgroup memory.
 // Cost      4·h operations a query and key.
@@ -70,6 +70,9 @@ fn score(product: f32, head: u32, query: u32, key: u32) -> f32 {
     }
     if BIAS == 3u {
         value += bias[head * shape.length + key];
+    }
+    if BIAS == 4u {
+        value += bias[(head * shape.length + query) * shape.length + key];
     }
     return value;
 }

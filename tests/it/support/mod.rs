@@ -2,6 +2,7 @@
 
 #[allow(dead_code, reason = "shared with the program that writes the registry")]
 pub(crate) mod architecture;
+pub(crate) mod families;
 pub(crate) mod gguf;
 pub(crate) mod network;
 pub(crate) mod server;

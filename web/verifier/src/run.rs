@@ -108,7 +108,7 @@ impl Inspection {
             RunSites::All => Sites::All,
         };
         let extent = Extent { tokens, sequence, blocks };
-        let request = Request { extent, sites, choice, preservation, on: from_js(wanted)? };
+        let request = Request { extent, sites, choice, pixels: None, preservation, on: from_js(wanted)? };
         let session = Session::on_the_best(&self.inner, &request, clock).await.map_err(sentence)?;
         let plan = session.plan(&self.inner, clock).await.map_err(sentence)?;
         let plan = serde_json::to_string(&plan).map_err(sentence)?;

@@ -1,0 +1,132 @@
+//! What a pass begins with, and how many tokens a model makes of it.
+
+use super::ForwardError;
+use crate::model::Architecture;
+use crate::model::architecture::{Embedding, PatchEmbedding};
+use crate::model::operation::Reads;
+
+/// What a pass begins with: sequences of one length, one after the other, without padding. Whatever is no token (features of a
+/// sound, latents) is a variant of its own, with the embedding that makes vectors of it.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'a> {
+    /// Token ids, which the token embedding looks up.
+    TokenIds {
+        /// Ids of all sequences.
+        ids: &'a [u32],
+        /// t, of each sequence.
+        length: usize,
+    },
+    /// Images or videos, a sequence each, of whose patches the embedding makes vectors.
+    Pixels(Pixels<'a>),
+}
+
+/// Images or videos of one size, as a model's processor gives them: normalised.
+#[derive(Debug, Clone, Copy)]
+pub struct Pixels<'a> {
+    /// count × frames × channels × rows × columns values. An image has one frame.
+    pub values: &'a [f32],
+    /// How many.
+    pub count: usize,
+    /// Of each frame.
+    pub channels: usize,
+    /// Frames, rows and columns.
+    pub size: [usize; 3],
+}
+
+/// Sequences of a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sequences {
+    /// n, of all of them.
+    pub(super) tokens: usize,
+    /// t, of each.
+    pub(super) length: usize,
+    /// Frames, rows and columns of the patches of each; of token ids the length alone.
+    pub(super) grid: [usize; 3],
+}
+
+impl<'a> Input<'a> {
+    /// Token ids; an error where they do not come out even.
+    pub fn token_ids(ids: &'a [u32], length: usize) -> Result<Self, ForwardError> {
+        if length == 0 || ids.is_empty() || !ids.len().is_multiple_of(length) {
+            return Err(ForwardError::Uneven { tokens: ids.len(), length });
+        }
+        Ok(Self::TokenIds { ids, length })
+    }
+
+    /// Images or videos; an error where there are none, or where `values` is not of this shape: count, frames, channels, rows and
+    /// columns.
+    pub fn pixels(values: &'a [f32], shape: [usize; 5]) -> Result<Self, ForwardError> {
+        let [count, frames, channels, rows, columns] = shape;
+        if shape.contains(&0) {
+            return Err(ForwardError::NoPixels { shape });
+        }
+        let expected = shape.iter().try_fold(1usize, |all, side| all.checked_mul(*side));
+        if expected != Some(values.len()) {
+            return Err(ForwardError::PixelCount { shape, found: values.len() });
+        }
+        Ok(Self::Pixels(Pixels { values, count, channels, size: [frames, rows, columns] }))
+    }
+
+    /// The ids that a language model predicts; `None` where the input is no text.
+    pub fn ids(&self) -> Option<&'a [u32]> {
+        match self {
+            Self::TokenIds { ids, .. } => Some(ids),
+            Self::Pixels(_) => None,
+        }
+    }
+
+    /// What it is.
+    pub fn reads(&self) -> Reads {
+        match self {
+            Self::TokenIds { .. } => Reads::Tokens,
+            Self::Pixels(_) => Reads::Pixels,
+        }
+    }
+
+    /// The sequences that a model makes of it; an error where it has no place for them.
+    pub(super) fn sequences(&self, architecture: &Architecture) -> Result<Sequences, ForwardError> {
+        match (self, &architecture.embedding) {
+            (Self::TokenIds { ids, length }, Embedding::Tokens(_)) => {
+                let (vocabulary, length) = (architecture.vocabulary, *length);
+                if let Some((at, &id)) = ids.iter().enumerate().find(|(_, id)| **id as usize >= vocabulary) {
+                    return Err(ForwardError::Id { at, id, vocabulary });
+                }
+                if let Some(longest) = architecture.longest.filter(|longest| length > *longest) {
+                    return Err(ForwardError::TooLong { length, longest });
+                }
+                Ok(Sequences { tokens: ids.len(), length, grid: [1, 1, length] })
+            }
+            (Self::Pixels(pixels), Embedding::Patches(embedding)) => {
+                pixels.check(embedding, architecture.fits_size())?;
+                let length = embedding.tokens(pixels.size);
+                let tokens = pixels.count.checked_mul(length);
+                let tokens = tokens.filter(|tokens| u32::try_from(*tokens).is_ok());
+                let tokens = tokens.ok_or(ForwardError::TooMany { count: pixels.count, length })?;
+                Ok(Sequences { tokens, length, grid: embedding.grid(pixels.size) })
+            }
+            (_, embedding) => Err(ForwardError::Reads { reads: embedding.reads(), given: self.reads() }),
+        }
+    }
+}
+
+impl Pixels<'_> {
+    /// That the model has a patch and a position for each part of it.
+    fn check(&self, embedding: &PatchEmbedding, any_size: bool) -> Result<(), ForwardError> {
+        let (channels, found, trained) = (embedding.channels, self.size, embedding.trained);
+        if self.channels != channels {
+            return Err(ForwardError::Channels { found: self.channels, expected: channels });
+        }
+        // What the model was trained on is right, also where its convolution leaves out the last rows.
+        if found == trained {
+            return Ok(());
+        }
+        if found[0] != trained[0] || !any_size {
+            return Err(ForwardError::Size { found, expected: trained });
+        }
+        let patch = embedding.patch;
+        match (1..3).all(|side| found[side].is_multiple_of(patch[side])) {
+            true => Ok(()),
+            false => Err(ForwardError::Patches { found, patch, trained }),
+        }
+    }
+}

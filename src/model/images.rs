@@ -1,0 +1,481 @@
+//! The families that read images, and the text towers beside them: rows of the table, as in [`table`](super::table).
+
+use super::operation::{Centring, Layout, Resizing};
+use super::table::{
+    ALWAYS, AttentionRow, EmbeddingRow, ExtraRow, FeedForwardRow, FeedForwardShape, Given, HeadRow,
+    HiddenWidth, ImagePositionsRow, InitialPositions, KeyHeads, LLAMA, LayerScaleRow, NEVER, PatchesRow,
+    PositionRow, ProjectionsRow, Row, ScaleRow, Sizes, StoredRow, Switch, Windows, norm, shifted,
+};
+
+const BICUBIC: Option<Resizing> = Some(Resizing::Bicubic);
+
+/// A class token, as most have it.
+const CLASS: ExtraRow =
+    ExtraRow { name: "embeddings.cls_token", count: None, present: ALWAYS, positioned: ALWAYS, bare: false };
+
+const TABLE: ImagePositionsRow = ImagePositionsRow::Table {
+    name: "embeddings.position_embeddings",
+    present: ALWAYS,
+    bare: false,
+    resized: BICUBIC,
+    initial: InitialPositions::Random,
+};
+
+const PATCHES: PatchesRow = PatchesRow {
+    projection: "embeddings.patch_embeddings.projection",
+    bias: true,
+    video: false,
+    extra: &[CLASS],
+    positions: TABLE,
+    norm: None,
+};
+
+/// The sizes of ViT-B/16, which configurations leave out where they have them.
+const BASE: &[(&str, usize)] = &[
+    ("hidden_size", 768),
+    ("num_hidden_layers", 12),
+    ("num_attention_heads", 12),
+    ("intermediate_size", 3072),
+    ("image_size", 224),
+    ("patch_size", 16),
+    ("num_channels", 3),
+    ("num_frames", 16),
+    ("tubelet_size", 2),
+];
+
+/// Fields that say nothing of the encoder's function in any of these families.
+macro_rules! neutral {
+    ($($own:literal),* $(,)?) => {
+        &[
+            "apply_layernorm",
+            "drop_path_rate",
+            "encoder_stride",
+            "image_size",
+            "initializer_factor",
+            "mlp_ratio",
+            "num_channels",
+            "num_frames",
+            "out_features",
+            "out_indices",
+            "patch_size",
+            "pooler_act",
+            "pooler_output_size",
+            "qkv_bias",
+            "reshape_hidden_states",
+            "stage_names",
+            "tubelet_size",
+            "use_mask_token",
+            $($own),*
+        ]
+    };
+}
+
+const VIT: Row = Row {
+    families: &["vit"],
+    given: &[],
+    part: None,
+    usual: BASE,
+    neutral: neutral!(),
+    prefixes: &["vit.", ""],
+    block: "encoder.layer.{layer}.",
+    sizes: Sizes {
+        width: "hidden_size",
+        layers: "num_hidden_layers",
+        heads: "num_attention_heads",
+        key_heads: KeyHeads::All,
+        head_width: None,
+        usual_head_width: None,
+    },
+    causal: false,
+    layout: Layout::OutputInput,
+    embedding: LLAMA.embedding,
+    patches: Some(PATCHES),
+    norm: norm(Centring::Mean, "layer_norm_eps", 1e-12),
+    around_attention: [Some("layernorm_before"), None, None],
+    around_feed_forward: [Some("layernorm_after"), None, None],
+    layer_scale: [None, None],
+    parallel: NEVER,
+    attention: AttentionRow {
+        projections: ProjectionsRow::Separate([
+            "attention.attention.query",
+            "attention.attention.key",
+            "attention.attention.value",
+        ]),
+        biases: [None; 3],
+        output: "attention.output.dense",
+        qk_norm: None,
+        position: PositionRow::None,
+        windows: Windows::None,
+        scale: ScaleRow::RootOfHead,
+        cap: None,
+        clip: None,
+    },
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::Plain(["intermediate.dense", "output.dense"]),
+        activation: &["hidden_act"],
+        usual_activation: "gelu",
+        experts: None,
+    },
+    final_norm: Some("layernorm"),
+    final_norm_present: ALWAYS,
+    head: HeadRow { unembedding: "", ..LLAMA.head },
+    residual_multiplier: None,
+    apart: &["pooler.dense.", "embeddings.mask_token", "classifier.", "decoder."],
+    stored: StoredRow {
+        projection_bias: Switch::Field("qkv_bias", true),
+        ..shifted(ALWAYS, HiddenWidth::Field("intermediate_size"))
+    },
+};
+
+/// A class and a distillation token.
+const DEIT: Row = Row {
+    families: &["deit"],
+    prefixes: &["deit.", ""],
+    patches: Some(PatchesRow {
+        extra: &[CLASS, ExtraRow { name: "embeddings.distillation_token", ..CLASS }],
+        ..PATCHES
+    }),
+    apart: &[
+        "pooler.dense.",
+        "embeddings.mask_token",
+        "classifier.",
+        "cls_classifier.",
+        "distillation_classifier.",
+        "decoder.",
+    ],
+    ..VIT
+};
+
+/// The encoder of MAE, on all patches, in their order.
+const MAE: Row = Row {
+    families: &["vit_mae"],
+    neutral: neutral!(
+        "decoder_hidden_size",
+        "decoder_intermediate_size",
+        "decoder_num_attention_heads",
+        "decoder_num_hidden_layers",
+        "mask_ratio",
+        "norm_pix_loss",
+    ),
+    patches: Some(PatchesRow {
+        positions: ImagePositionsRow::Table {
+            name: "embeddings.position_embeddings",
+            present: ALWAYS,
+            bare: false,
+            resized: BICUBIC,
+            initial: InitialPositions::Sines,
+        },
+        ..PATCHES
+    }),
+    ..VIT
+};
+
+const DINOV2: Row = Row {
+    families: &["dinov2"],
+    given: &[("use_swiglu_ffn", Given::Usually(false))],
+    prefixes: &["dinov2.", ""],
+    usual: &[
+        ("hidden_size", 768),
+        ("num_hidden_layers", 12),
+        ("num_attention_heads", 12),
+        ("image_size", 224),
+        ("patch_size", 14),
+        ("num_channels", 3),
+    ],
+    norm: norm(Centring::Mean, "layer_norm_eps", 1e-6),
+    around_attention: [Some("norm1"), None, None],
+    around_feed_forward: [Some("norm2"), None, None],
+    layer_scale: [
+        Some(LayerScaleRow { name: "layer_scale1.lambda1", initial: ("layerscale_value", 1.0) }),
+        Some(LayerScaleRow { name: "layer_scale2.lambda1", initial: ("layerscale_value", 1.0) }),
+    ],
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::Plain(["mlp.fc1", "mlp.fc2"]),
+        ..VIT.feed_forward
+    },
+    stored: StoredRow { hidden_width: HiddenWidth::Ratio("mlp_ratio", 4.0), ..VIT.stored },
+    ..VIT
+};
+
+/// DINOv2-giant: a gated part.
+const DINOV2_GATED: Row = Row {
+    given: &[("use_swiglu_ffn", Given::Only(true))],
+    neutral: neutral!("hidden_act"),
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::GatedConcatenated(["mlp.weights_in", "mlp.weights_out"]),
+        activation: &[],
+        usual_activation: "silu",
+        experts: None,
+    },
+    stored: StoredRow { hidden_width: HiddenWidth::TwoThirds("mlp_ratio", 4.0), ..DINOV2.stored },
+    ..DINOV2
+};
+
+/// Register tokens after the class token, which have no positions.
+const REGISTERS: PatchesRow = PatchesRow {
+    extra: &[
+        CLASS,
+        ExtraRow {
+            name: "embeddings.register_tokens",
+            count: Some(("num_register_tokens", 4)),
+            positioned: NEVER,
+            ..CLASS
+        },
+    ],
+    positions: ImagePositionsRow::Table {
+        name: "embeddings.position_embeddings",
+        present: ALWAYS,
+        bare: false,
+        resized: Some(Resizing::Antialiased),
+        initial: InitialPositions::Random,
+    },
+    ..PATCHES
+};
+
+const DINOV2_REGISTERS: Row = Row {
+    families: &["dinov2_with_registers"],
+    prefixes: &["dinov2_with_registers.", ""],
+    patches: Some(REGISTERS),
+    ..DINOV2
+};
+
+const DINOV2_REGISTERS_GATED: Row = Row {
+    families: &["dinov2_with_registers"],
+    prefixes: &["dinov2_with_registers.", ""],
+    patches: Some(REGISTERS),
+    ..DINOV2_GATED
+};
+
+const BEIT: Row = Row {
+    families: &["beit"],
+    neutral: neutral!(
+        "add_fpn",
+        "auxiliary_channels",
+        "auxiliary_concat_input",
+        "auxiliary_loss_weight",
+        "auxiliary_num_convs",
+        "pool_scales",
+        "semantic_loss_ignore_index",
+        "use_auxiliary_head",
+        "vocab_size",
+    ),
+    prefixes: &["beit.", ""],
+    patches: Some(PatchesRow {
+        extra: &[ExtraRow { positioned: Switch::Field("use_absolute_position_embeddings", false), ..CLASS }],
+        positions: ImagePositionsRow::Table {
+            name: "embeddings.position_embeddings",
+            present: Switch::Field("use_absolute_position_embeddings", false),
+            bare: false,
+            resized: None,
+            initial: InitialPositions::Random,
+        },
+        ..PATCHES
+    }),
+    layer_scale: [
+        Some(LayerScaleRow { name: "lambda_1", initial: ("layer_scale_init_value", 0.1) }),
+        Some(LayerScaleRow { name: "lambda_2", initial: ("layer_scale_init_value", 0.1) }),
+    ],
+    attention: AttentionRow {
+        position: PositionRow::Window {
+            own: (
+                "attention.attention.relative_position_bias.relative_position_bias_table",
+                Switch::Field("use_relative_position_bias", false),
+            ),
+            shared: (
+                "encoder.relative_position_bias.relative_position_bias_table",
+                Switch::Field("use_shared_relative_position_bias", false),
+            ),
+        },
+        ..VIT.attention
+    },
+    // Otherwise the mean over the patches has a norm of its own, which is no norm of the stream.
+    final_norm_present: Switch::Unless("use_mean_pooling", true),
+    apart: &[
+        "pooler.",
+        "relative_position_index",
+        "embeddings.mask_token",
+        "classifier.",
+        "decode_head.",
+        "auxiliary_head.",
+        "fpn1.",
+        "fpn2.",
+        "lm_head.",
+    ],
+    stored: StoredRow { projection_bias: ALWAYS, key_bias: Some(NEVER), ..VIT.stored },
+    ..VIT
+};
+
+const VIDEOMAE: Row = Row {
+    families: &["videomae"],
+    neutral: neutral!(
+        "decoder_hidden_size",
+        "decoder_intermediate_size",
+        "decoder_num_attention_heads",
+        "decoder_num_hidden_layers",
+        "norm_pix_loss",
+    ),
+    prefixes: &["videomae.", ""],
+    patches: Some(PatchesRow { video: true, extra: &[], positions: ImagePositionsRow::Sines, ..PATCHES }),
+    attention: AttentionRow {
+        biases: [Some("attention.attention.q_bias"), None, Some("attention.attention.v_bias")],
+        ..VIT.attention
+    },
+    final_norm_present: Switch::Unless("use_mean_pooling", true),
+    apart: &[
+        "decoder.",
+        "encoder_to_decoder.",
+        "mask_token",
+        "position_embeddings",
+        "fc_norm.",
+        "classifier.",
+    ],
+    stored: StoredRow {
+        projection_bias: NEVER,
+        separate_bias: Switch::Field("qkv_bias", true),
+        ..VIT.stored
+    },
+    ..VIT
+};
+
+const CLIP_ATTENTION: AttentionRow = AttentionRow {
+    projections: ProjectionsRow::Separate(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
+    output: "self_attn.out_proj",
+    ..VIT.attention
+};
+
+const CLIP_FEED_FORWARD: FeedForwardRow = FeedForwardRow {
+    shape: FeedForwardShape::Plain(["mlp.fc1", "mlp.fc2"]),
+    activation: &["hidden_act"],
+    usual_activation: "quick_gelu",
+    experts: None,
+};
+
+const CLIP_TABLE: ImagePositionsRow = ImagePositionsRow::Table {
+    name: "embeddings.position_embedding.weight",
+    present: ALWAYS,
+    bare: true,
+    resized: BICUBIC,
+    initial: InitialPositions::Random,
+};
+
+/// The projections of both towers and all of the other one take no part.
+const CLIP_VISION: Row = Row {
+    families: &["clip", "clip_vision_model"],
+    part: Some("vision_config"),
+    usual: &[
+        ("hidden_size", 768),
+        ("num_hidden_layers", 12),
+        ("num_attention_heads", 12),
+        ("intermediate_size", 3072),
+        ("image_size", 224),
+        ("patch_size", 32),
+        ("num_channels", 3),
+    ],
+    neutral: neutral!("projection_dim"),
+    prefixes: &["vision_model."],
+    block: "encoder.layers.{layer}.",
+    patches: Some(PatchesRow {
+        projection: "embeddings.patch_embedding",
+        bias: false,
+        extra: &[ExtraRow { name: "embeddings.class_embedding", bare: true, ..CLASS }],
+        positions: CLIP_TABLE,
+        norm: Some("pre_layrnorm"),
+        ..PATCHES
+    }),
+    norm: norm(Centring::Mean, "layer_norm_eps", 1e-5),
+    around_attention: [Some("layer_norm1"), None, None],
+    around_feed_forward: [Some("layer_norm2"), None, None],
+    attention: CLIP_ATTENTION,
+    feed_forward: CLIP_FEED_FORWARD,
+    // It is that of the class token in the model itself.
+    final_norm: Some("post_layernorm"),
+    apart: &[
+        "text_model.",
+        "text_projection.",
+        "visual_projection.",
+        "logit_scale",
+        "position_ids",
+        "classifier.",
+    ],
+    stored: shifted(ALWAYS, HiddenWidth::Field("intermediate_size")),
+    ..VIT
+};
+
+const CLIP_TEXT: Row = Row {
+    families: &["clip", "clip_text_model"],
+    part: Some("text_config"),
+    usual: &[
+        ("vocab_size", 49_408),
+        ("hidden_size", 512),
+        ("num_hidden_layers", 12),
+        ("num_attention_heads", 8),
+        ("intermediate_size", 2048),
+        ("max_position_embeddings", 77),
+    ],
+    neutral: &["projection_dim", "initializer_factor"],
+    prefixes: &["text_model."],
+    causal: true,
+    embedding: EmbeddingRow {
+        tokens: "embeddings.token_embedding.weight",
+        positions: Some(("embeddings.position_embedding.weight", 0, None)),
+        ..LLAMA.embedding
+    },
+    patches: None,
+    final_norm: Some("final_layer_norm"),
+    apart: &["vision_model.", "text_projection.", "visual_projection.", "logit_scale", "position_ids"],
+    stored: StoredRow { positions: Some(("max_position_embeddings", 0)), ..CLIP_VISION.stored },
+    ..CLIP_VISION
+};
+
+const SIGLIP_VISION: Row = Row {
+    families: &["siglip", "siglip_vision_model"],
+    usual: BASE,
+    neutral: neutral!("vision_use_head"),
+    patches: Some(PatchesRow {
+        projection: "embeddings.patch_embedding",
+        extra: &[],
+        positions: CLIP_TABLE,
+        ..PATCHES
+    }),
+    norm: norm(Centring::Mean, "layer_norm_eps", 1e-6),
+    feed_forward: FeedForwardRow { usual_activation: "gelu_pytorch_tanh", ..CLIP_FEED_FORWARD },
+    // The head is a pooling by attention.
+    apart: &["text_model.", "vision_model.head.", "logit_scale", "logit_bias", "position_ids", "classifier."],
+    ..CLIP_VISION
+};
+
+/// Every token sees every other.
+const SIGLIP_TEXT: Row = Row {
+    families: &["siglip", "siglip_text_model"],
+    usual: &[
+        ("vocab_size", 32_000),
+        ("hidden_size", 768),
+        ("num_hidden_layers", 12),
+        ("num_attention_heads", 12),
+        ("intermediate_size", 3072),
+        ("max_position_embeddings", 64),
+    ],
+    neutral: &["projection_size"],
+    causal: false,
+    norm: SIGLIP_VISION.norm,
+    feed_forward: SIGLIP_VISION.feed_forward,
+    apart: &["vision_model.", "text_model.head.", "logit_scale", "logit_bias", "position_ids"],
+    ..CLIP_TEXT
+};
+
+/// All of them; of two towers the one that reads images is the first.
+pub(super) static IMAGES: [Row; 13] = [
+    VIT,
+    DEIT,
+    MAE,
+    DINOV2,
+    DINOV2_GATED,
+    DINOV2_REGISTERS,
+    DINOV2_REGISTERS_GATED,
+    BEIT,
+    VIDEOMAE,
+    CLIP_VISION,
+    CLIP_TEXT,
+    SIGLIP_VISION,
+    SIGLIP_TEXT,
+];

@@ -1,0 +1,175 @@
+//! Pixels to run a model on that reads images: those of a file, or noise where there is none.
+
+use crate::checkpoint::{self, CheckpointError};
+use crate::source::memory::MemorySource;
+use crate::source::{ByteSource, SourceError};
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{RngExt, SeedableRng};
+use rand_distr::StandardNormal;
+
+/// The tensor that holds them, as transformers' processors call it.
+pub const TENSOR: &str = "pixel_values";
+
+/// The same noise on every machine.
+const SEED: u64 = 2606_19491;
+
+/// Images or videos of one size, normalised as the model's processor does it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PixelValues {
+    /// count × frames × channels × rows × columns values. An image has one frame.
+    pub values: Vec<f32>,
+    /// Images, frames, channels, rows and columns.
+    pub shape: [usize; 5],
+    /// What they are, for the report.
+    pub what: String,
+}
+
+/// A file that was chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PixelFile {
+    /// What it is called.
+    pub name: String,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+}
+
+/// Why a file gives no pixels.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum PixelError {
+    /// As a safetensors file.
+    #[error(transparent)]
+    File(#[from] CheckpointError),
+    /// Its values.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// Other tensors.
+    #[error(
+        "`{file}` has no tensor `{TENSOR}`: save what the model's processor gives under that name, images × channels × rows × columns"
+    )]
+    NoTensor {
+        /// The file.
+        file: String,
+    },
+    /// Another number of dimensions, or none of some.
+    #[error(
+        "`{TENSOR}` in `{file}` is {shape:?}: it should be images × channels × rows × columns, or videos × frames × channels × rows × columns, each at least one"
+    )]
+    Shape {
+        /// The file.
+        file: String,
+        /// Its shape.
+        shape: Vec<u64>,
+    },
+    /// Values that are not decoded.
+    #[error("`{TENSOR}` in `{file}` is stored as {dtype}, which is not decoded: save it as float32")]
+    Type {
+        /// The file.
+        file: String,
+        /// Its type.
+        dtype: String,
+    },
+    /// Values that are no numbers.
+    #[error("value {at} of `{TENSOR}` in `{file}` is {value}: pixels are finite numbers")]
+    NotFinite {
+        /// The file.
+        file: String,
+        /// Which value.
+        at: usize,
+        /// NaN or an infinity.
+        value: f32,
+    },
+}
+
+impl PixelFile {
+    /// The images or videos of the file, the first `most` of them, all where it is `None`.
+    pub async fn read(&self, most: Option<usize>) -> Result<PixelValues, PixelError> {
+        let file = self.name.clone();
+        let source = MemorySource::new(file.clone(), self.bytes.as_slice());
+        let opened = checkpoint::open(vec![source], |_| {}).await?;
+        let tensor = opened.tensors.iter().find(|tensor| tensor.name == TENSOR);
+        let Some(tensor) = tensor else { return Err(PixelError::NoTensor { file }) };
+        let wrong = || PixelError::Shape { file: file.clone(), shape: tensor.shape.clone() };
+        let sizes: Option<Vec<usize>> = tensor.shape.iter().map(|&size| usize::try_from(size).ok()).collect();
+        let [stored, of_each @ ..] = match sizes.as_deref() {
+            Some(&[count, channels, rows, columns]) => [count, 1, channels, rows, columns],
+            Some(&[count, frames, channels, rows, columns]) => [count, frames, channels, rows, columns],
+            _ => return Err(wrong()),
+        };
+        let count = most.map_or(stored, |most| stored.min(most));
+        let [frames, channels, rows, columns] = of_each;
+        if count == 0 || of_each.contains(&0) {
+            return Err(wrong());
+        }
+        // The header has been checked: the bytes of all of them are in the file.
+        let bytes = tensor.bytes() / stored as u64 * count as u64;
+        let start = tensor.range.start;
+        let bytes = opened.shards[tensor.shard].read(start..start + bytes).await?;
+        let mut values = Vec::new();
+        if tensor.dtype.decode_f32(&bytes, &mut values).is_err() {
+            return Err(PixelError::Type { file, dtype: tensor.dtype.to_string() });
+        }
+        if let Some((at, &value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
+            return Err(PixelError::NotFinite { file, at, value });
+        }
+        let what = match stored > count {
+            true => format!("the first {count} of {stored} in {file}"),
+            false => format!("the {count} in {file}"),
+        };
+        Ok(PixelValues { values, shape: [count, frames, channels, rows, columns], what })
+    }
+}
+
+/// Independent normal values of mean 0 and deviation 1 in the place of images, the same on every machine.
+pub fn noise(shape: [usize; 5]) -> PixelValues {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(SEED);
+    let count = shape.iter().fold(1usize, |all, side| all.saturating_mul(*side));
+    let values = (0..count).map(|_| random.sample(StandardNormal)).collect();
+    PixelValues { values, shape, what: "Gaussian noise in the place of images".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pollster::block_on;
+    use safetensors::Dtype;
+    use safetensors::tensor::TensorView;
+
+    fn file(name: &str, shape: &[usize], values: &[f32]) -> PixelFile {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let view = TensorView::new(Dtype::F32, shape.to_vec(), &bytes).unwrap();
+        let bytes = safetensors::serialize([(name, view)], None).unwrap();
+        PixelFile { name: "photos.safetensors".to_owned(), bytes }
+    }
+
+    #[test]
+    fn as_many_images_as_are_wanted_are_read() {
+        let values: Vec<f32> = (0..24).map(|value| value as f32).collect();
+        let file = file("pixel_values", &[3, 2, 2, 2], &values);
+        let found = block_on(file.read(Some(2))).unwrap();
+        assert_eq!((found.shape, found.values.as_slice()), ([2, 1, 2, 2, 2], &values[..16]));
+        assert_eq!(found.what, "the first 2 of 3 in photos.safetensors");
+        let all = block_on(file.read(None)).unwrap();
+        assert_eq!((all.shape, all.values), ([3, 1, 2, 2, 2], values));
+    }
+
+    #[test]
+    fn what_is_no_pixels_is_told_in_a_sentence() {
+        let says = |file: PixelFile, part: &str| {
+            let message = block_on(file.read(None)).unwrap_err().to_string();
+            assert!(message.contains(part) && message.contains("photos.safetensors"), "{message}");
+        };
+        says(file("pixels", &[1, 1, 1, 1], &[0.0]), "no tensor `pixel_values`");
+        says(file("pixel_values", &[2, 2], &[0.0; 4]), "is [2, 2]");
+        says(file("pixel_values", &[0, 3, 2, 2], &[]), "each at least one");
+        says(file("pixel_values", &[1, 1, 1, 2], &[0.0, f32::NAN]), "value 1");
+    }
+
+    #[test]
+    fn noise_is_the_same_each_time() {
+        let found = noise([2, 1, 3, 8, 8]);
+        assert_eq!((found.values.len(), &found), (384, &noise([2, 1, 3, 8, 8])));
+        let mean = found.values.iter().sum::<f32>() / 384.0;
+        let variance = found.values.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / 384.0;
+        assert!(mean.abs() < 0.2 && (variance - 1.0).abs() < 0.3, "{mean} {variance}");
+    }
+}

@@ -1,0 +1,70 @@
+//! What a model is run on: token ids, or pixels.
+
+use crate::forward::{ForwardError, Input};
+use crate::pixels::PixelValues;
+use crate::text::ids::TokenIds;
+
+/// What a model is run on.
+#[derive(Debug, Clone)]
+pub enum Content {
+    /// Token ids.
+    Tokens(TokenIds),
+    /// Images or videos.
+    Pixels(PixelValues),
+}
+
+impl Content {
+    /// What it is, for the report.
+    pub(super) fn what(&self) -> &str {
+        match self {
+            Self::Tokens(tokens) => &tokens.what,
+            Self::Pixels(pixels) => &pixels.what,
+        }
+    }
+
+    /// n, where a sequence has `length` tokens.
+    pub(super) fn tokens(&self, length: usize) -> usize {
+        match self {
+            Self::Tokens(tokens) => tokens.ids.len(),
+            Self::Pixels(pixels) => pixels.shape[0].saturating_mul(length),
+        }
+    }
+
+    /// What a pass begins with; sequences of token ids have `length` of them. With `most`, no more sequences than that.
+    pub(super) fn input(&self, length: usize, most: Option<usize>) -> Result<Input<'_>, ForwardError> {
+        match self {
+            Self::Tokens(TokenIds { ids, .. }) => {
+                let some = most.map_or(ids.len(), |most| ids.len().min(most.saturating_mul(length)));
+                Input::token_ids(&ids[..some], length)
+            }
+            Self::Pixels(PixelValues { values, shape, .. }) => {
+                let [count, of_each @ ..] = *shape;
+                let some = most.map_or(count, |most| count.min(most));
+                let [frames, channels, rows, columns] = of_each;
+                let values = &values[..values.len() / count.max(1) * some];
+                Input::pixels(values, [some, frames, channels, rows, columns])
+            }
+        }
+    }
+
+    /// Whether a model can be better or worse at predicting it.
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self, Self::Tokens(tokens) if tokens.is_text)
+    }
+
+    /// Token ids of the same text for the loss only.
+    pub(super) fn further(&self) -> &[u32] {
+        match self {
+            Self::Tokens(tokens) => &tokens.further,
+            Self::Pixels(_) => &[],
+        }
+    }
+
+    /// The same where nothing is judged by loss.
+    pub(super) fn without_text(&self) -> Self {
+        match self {
+            Self::Tokens(tokens) => Self::Tokens(TokenIds { is_text: false, ..tokens.clone() }),
+            Self::Pixels(_) => self.clone(),
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! The forward pass of models that read images against transformers and timm, family by family: every block and the last hidden
+//! states, on tiny random checkpoints that `scripts/fixtures/vision_families.py` wrote.
+
+use crate::support::families::{compare, expected, open, sources};
+use gammascope::checkpoint;
+use gammascope::checkpoint::config::Config;
+use gammascope::forward::kernels::{Cpu, Kernels};
+use gammascope::forward::{ForwardError, Input, Pass, Seen};
+use gammascope::inspect::inspect;
+use gammascope::model::catalogue::Shape;
+use gammascope::model::operation::Reads;
+use gammascope::model::{ModelError, catalogue, resolve, resolve_reading};
+use gammascope::run::planned::{Extent, Model};
+use gammascope::source::memory::MemorySource;
+use pollster::block_on;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+fn folder(family: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/forward_images").join(family)
+}
+
+fn families() -> Vec<String> {
+    let entries = std::fs::read_dir(folder("")).unwrap();
+    let mut families: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    families.sort();
+    families
+}
+
+type Expected = HashMap<String, (Vec<f64>, Vec<u64>)>;
+
+/// What was run: `text`, or the size of images.
+fn cases(expected: &Expected) -> BTreeSet<String> {
+    expected.keys().filter_map(|name| Some(name.split_once('.')?.0.to_owned())).collect()
+}
+
+/// Values of a case, with what they are a sequence of.
+struct Case {
+    ids: Vec<u32>,
+    values: Vec<f32>,
+    shape: Vec<usize>,
+}
+
+impl Case {
+    fn of(expected: &Expected, case: &str) -> Self {
+        let what = if case == "text" { "ids" } else { "pixels" };
+        let (values, shape) = &expected[&format!("{case}.{what}")];
+        Self {
+            ids: values.iter().map(|&value| value as u32).collect(),
+            values: values.iter().map(|&value| value as f32).collect(),
+            shape: shape.iter().map(|&size| size as usize).collect(),
+        }
+    }
+
+    fn input(&self) -> Input<'_> {
+        match self.shape[..] {
+            [_, length] => Input::token_ids(&self.ids, length).unwrap(),
+            [count, channels, rows, columns] => {
+                Input::pixels(&self.values, [count, 1, channels, rows, columns]).unwrap()
+            }
+            [count, frames, channels, rows, columns] => {
+                Input::pixels(&self.values, [count, frames, channels, rows, columns]).unwrap()
+            }
+            _ => panic!("{:?}", self.shape),
+        }
+    }
+}
+
+/// Where a family, run on this device, departs from the library it is from first.
+async fn departs(family: &str, kernels: &impl Kernels) -> Result<(), String> {
+    let folder = folder(family);
+    let (checkpoint, expected) = (open(&folder), expected(&folder));
+    for case in cases(&expected) {
+        let given = Case::of(&expected, &case);
+        let reads = given.input().reads();
+        let architecture = resolve_reading(&checkpoint, Some(reads)).map_err(|error| error.to_string())?;
+        let pass = Pass::new(&checkpoint, &architecture, given.input());
+        let pass = pass.map_err(|error| format!("{case}: {error}"))?.on(kernels);
+        let mut results = Vec::new();
+        let mut visit = async |seen: Seen<'_>| {
+            if let Seen::Block { index, stream, .. } = seen {
+                let expected = &expected[&format!("{case}.block.{index}")].0;
+                results.push(compare(&format!("{case}, block {index}"), stream, expected));
+            }
+        };
+        let hidden = pass.run(&mut visit).await.map_err(|error| error.to_string())?;
+        assert_eq!(results.len(), architecture.blocks.len());
+        results.into_iter().collect::<Result<(), _>>()?;
+        let values = kernels.get(&hidden).await.map_err(|error| error.to_string())?;
+        compare(&format!("{case}, last hidden states"), &values, &expected[&format!("{case}.final")].0)?;
+    }
+    Ok(())
+}
+
+fn every_family_on(kernels: &impl Kernels) {
+    let families = families();
+    assert!(families.len() > 15, "{families:?}");
+    let departed =
+        |family: &String| block_on(departs(family, kernels)).err().map(|error| format!("{family}: {error}"));
+    let failures: Vec<String> = families.iter().filter_map(departed).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn every_family_computes_what_its_library_computes() {
+    every_family_on(&Cpu);
+}
+
+#[cfg(feature = "gpu")]
+#[test]
+#[ignore = "needs an adapter: cargo test --features gpu -- --ignored"]
+fn every_family_computes_on_a_gpu_what_its_library_computes() {
+    every_family_on(&block_on(gammascope::gpu::forward::GpuKernels::open()).unwrap());
+}
+
+#[test]
+fn norms_are_shown_under_the_names_of_the_report() {
+    for family in families() {
+        let folder = folder(&family);
+        let report = block_on(inspect(sources(&folder), |_| {})).unwrap().report;
+        let (checkpoint, expected) = (open(&folder), expected(&folder));
+        let mut shown = BTreeSet::new();
+        for case in cases(&expected) {
+            let given = Case::of(&expected, &case);
+            let reads = Some(given.input().reads());
+            // Conventions are those of the report.
+            let model = Model::reading(&checkpoint, Extent::default(), reads).unwrap();
+            model.fits(&report).unwrap_or_else(|error| panic!("{family}: {error}"));
+            let architecture = resolve_reading(&checkpoint, reads).unwrap();
+            let pass = Pass::new(&checkpoint, &architecture, given.input()).unwrap();
+            let mut visit = async |seen: Seen<'_>| {
+                if let Seen::Norm { site, width, .. } = seen {
+                    shown.insert((site.to_owned(), width as u64));
+                }
+            };
+            block_on(pass.run(&mut visit)).unwrap();
+        }
+        let known = |(site, width): &(String, u64)| {
+            report.norms.iter().any(|norm| norm.name == *site && norm.width == *width)
+        };
+        let unknown: Vec<_> = shown.iter().filter(|site| !known(site)).collect();
+        assert!(unknown.is_empty(), "{family}: {unknown:?}");
+        // Norms of a pooled vector, and of MAE's decoder, are not on the way.
+        let beside = ["head.", "pooler.", "decoder", "fc_norm"];
+        let left: Vec<&str> = report.norms.iter().map(|norm| norm.name.as_str()).collect();
+        let left: Vec<_> = left
+            .into_iter()
+            .filter(|name| !shown.iter().any(|(shown, _)| shown == name))
+            .filter(|name| !beside.iter().any(|part| name.contains(part)))
+            .collect();
+        assert!(left.is_empty(), "{family}: {left:?} were not shown");
+    }
+}
+
+#[test]
+fn a_configuration_alone_gives_the_catalogue_of_its_checkpoint() {
+    for family in families() {
+        let stored = open(&folder(&family));
+        let config = std::fs::read(folder(&family).join("config.json")).unwrap();
+        let config = Config::parse("", "config.json", &config).unwrap();
+        // What takes no part: poolers, heads, projections to a shared space, decoders.
+        let apart = [
+            "pooler.",
+            "classifier",
+            "mask_token",
+            ".head.",
+            "_projection",
+            "logit_",
+            "fc_norm",
+            "head.",
+            "head_dist.",
+        ];
+        let part = |shape: &Shape| {
+            !apart.iter().any(|part| shape.name.starts_with(part) || shape.name.contains(part))
+        };
+        let mut stored: Vec<_> = stored.tensors.iter().map(Shape::from).filter(part).collect();
+        let mut found = catalogue(&config).unwrap();
+        for shapes in [&mut stored, &mut found] {
+            shapes.sort_by(|a, b| a.name.cmp(&b.name));
+        }
+        assert_eq!(found, stored, "{family}");
+    }
+}
+
+#[test]
+fn of_two_towers_the_one_is_run_that_reads_what_is_given() {
+    for family in ["clip", "siglip"] {
+        let checkpoint = open(&folder(family));
+        let of = |reads| resolve_reading(&checkpoint, reads).unwrap();
+        assert_eq!(of(Some(Reads::Tokens)).width, 24);
+        assert_eq!(of(Some(Reads::Pixels)).width, 32);
+        assert_eq!(of(None).embedding.reads(), Reads::Pixels);
+        assert_eq!(of(Some(Reads::Tokens)).causal, family == "clip");
+    }
+    // A tower by itself is run whatever is asked for, and then refuses what it does not read.
+    let checkpoint = open(&folder("clip-text"));
+    let architecture = resolve_reading(&checkpoint, Some(Reads::Pixels)).unwrap();
+    let input = Input::pixels(&[0.0; 48], [1, 1, 3, 4, 4]).unwrap();
+    let error = Pass::new(&checkpoint, &architecture, input).err().unwrap().to_string();
+    assert_eq!(error, "the model reads token ids, and was given images: give it the other");
+}
+
+#[test]
+fn images_that_a_model_has_no_place_for_are_refused() {
+    let refused = |family: &str, shape: [usize; 5]| {
+        let checkpoint = open(&folder(family));
+        let architecture = resolve(&checkpoint).unwrap();
+        let values = vec![0.0; shape.iter().product()];
+        let pass = Input::pixels(&values, shape)
+            .and_then(|input| Pass::new(&checkpoint, &architecture, input).map(|_| ()));
+        pass.unwrap_err().to_string()
+    };
+    let says = |family: &str, shape, part: &str| {
+        let message = refused(family, shape);
+        assert!(message.contains(part), "{family}, {shape:?}: {message}");
+    };
+    says("vit", [0, 1, 3, 16, 16], "give one image at least");
+    says("vit", [1, 1, 1, 16, 16], "the images have 1 channels, and the model reads 3");
+    says("vit", [1, 1, 3, 18, 16], "18 × 16 pixels, which are not whole patches of 4 × 4");
+    says("vit", [1, 2, 3, 16, 16], "2 frames of 16 × 16 pixels");
+    says("beit", [1, 1, 3, 20, 16], "has positions for 16 × 16 pixels only");
+    says("videomae", [1, 1, 3, 8, 8], "has positions for 4 frames of 8 × 8 pixels only");
+    let error = Input::pixels(&[0.0; 5], [1, 1, 3, 2, 2]).unwrap_err();
+    assert_eq!(error, ForwardError::PixelCount { shape: [1, 1, 3, 2, 2], found: 5 });
+    let checkpoint = open(&folder("vit"));
+    let architecture = resolve(&checkpoint).unwrap();
+    let ids = Input::token_ids(&[1, 2], 2).unwrap();
+    let error = Pass::new(&checkpoint, &architecture, ids).err().unwrap();
+    assert_eq!(error, ForwardError::Reads { reads: Reads::Pixels, given: Reads::Tokens });
+}
+
+/// A fixture with its configuration changed.
+fn changed(family: &str, from: &str, to: &str) -> Result<(), ModelError> {
+    let config = std::fs::read_to_string(folder(family).join("config.json")).unwrap();
+    assert!(config.contains(from), "{config}");
+    let sources = vec![
+        MemorySource::new(
+            "model.safetensors",
+            std::fs::read(folder(family).join("model.safetensors")).unwrap(),
+        ),
+        MemorySource::new("config.json", config.replacen(from, to, 1).into_bytes()),
+    ];
+    let checkpoint = block_on(checkpoint::open(sources, |_| {})).unwrap();
+    resolve(&checkpoint).map(|_| ())
+}
+
+#[test]
+fn a_configuration_that_contradicts_the_weights_is_refused() {
+    for (family, from, to, said) in [
+        (
+            "vit",
+            r#""image_size": 16"#,
+            r#""image_size": 20"#,
+            "position_embeddings` is [1, 17, 32] and should be [1, 26, 32]",
+        ),
+        (
+            "vit",
+            r#""patch_size": 4"#,
+            r#""patch_size": 8"#,
+            "projection.weight` is [32, 3, 4, 4] and should be [32, 3, 8, 8]",
+        ),
+        ("vit", r#""patch_size": 4"#, r#""patch_size": 32"#, "a patch no larger than the image"),
+        ("vit", r#""patch_size": 4"#, r#""patch_size": [4, 0]"#, "one number above 0, or two"),
+        ("vit", r#""num_channels": 3"#, r#""num_channels": 1"#, "should be [32, 1, 4, 4]"),
+        ("vit", r#""image_size": 16"#, r#""image_size": 1000000000000"#, "at most"),
+        ("vit", r#""hidden_act": "gelu""#, r#""hidden_act": "mish""#, "`hidden_act` is \"mish\""),
+        ("vit", r#""model_type""#, r#""use_windows": true, "model_type""#, "`use_windows` is true"),
+        (
+            "dinov2-registers",
+            r#""num_register_tokens": 3"#,
+            r#""num_register_tokens": 4"#,
+            "should be [1, 4, 32]",
+        ),
+        (
+            "beit",
+            r#""use_relative_position_bias": true"#,
+            r#""use_relative_position_bias": false"#,
+            "relative_position_bias_table` has no place",
+        ),
+        ("videomae", r#""tubelet_size": 2"#, r#""tubelet_size": 1"#, "should be [32, 3, 1, 4, 4]"),
+    ] {
+        let error = changed(family, from, to).unwrap_err().to_string();
+        assert!(error.contains(said), "{from} → {to}: {error}");
+    }
+}

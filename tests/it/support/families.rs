@@ -1,0 +1,45 @@
+//! Tiny random checkpoints of families, and what another library computes with them.
+
+use gammascope::checkpoint::{self, Checkpoint};
+use gammascope::source::disk::DiskSource;
+use pollster::block_on;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Greatest difference of a value, over the root mean square of its matrix.
+pub(crate) const TOLERANCE: f64 = 1e-5;
+
+pub(crate) fn sources(folder: &Path) -> Vec<DiskSource> {
+    ["model.safetensors", "config.json"]
+        .map(|file| DiskSource::open(&folder.join(file), file).unwrap())
+        .into()
+}
+
+pub(crate) fn open(folder: &Path) -> Checkpoint<DiskSource> {
+    block_on(checkpoint::open(sources(folder), |_| {})).unwrap()
+}
+
+/// What transformers computed: by name, values and shape.
+pub(crate) fn expected(folder: &Path) -> HashMap<String, (Vec<f64>, Vec<u64>)> {
+    let path = folder.join("expected.safetensors");
+    let file =
+        block_on(checkpoint::open(vec![DiskSource::open(&path, "expected.safetensors").unwrap()], |_| {}))
+            .unwrap();
+    let all: Vec<usize> = (0..file.tensors.len()).collect();
+    let values = block_on(file.read(&all, |_, _| {}));
+    let named = file.tensors.iter().zip(values);
+    named.map(|(tensor, values)| (tensor.name.clone(), (values.unwrap(), tensor.shape.clone()))).collect()
+}
+
+/// Says how far off two matrices are, if that is too far.
+pub(crate) fn compare(what: &str, found: &[f32], expected: &[f64]) -> Result<(), String> {
+    if found.len() != expected.len() {
+        return Err(format!("{what}: {} values for {}", found.len(), expected.len()));
+    }
+    let size = (expected.iter().map(|value| value * value).sum::<f64>() / expected.len() as f64).sqrt();
+    let differences =
+        found.iter().zip(expected).map(|(found, expected)| (f64::from(*found) - expected).abs());
+    let furthest =
+        differences.fold(0.0, |most: f64, next| if next > most || next.is_nan() { next } else { most });
+    if furthest / size < TOLERANCE { Ok(()) } else { Err(format!("{what}: off by {:.1e}", furthest / size)) }
+}
