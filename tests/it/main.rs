@@ -18,6 +18,7 @@ mod export;
 mod forward;
 mod gguf;
 mod ground_truth;
+mod inputs;
 mod layering;
 mod many;
 mod measure;
