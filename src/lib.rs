@@ -47,7 +47,8 @@
 //!   operations it is made of, in f32.
 //! - `gpu` (feature): the exact Gram matrix of `verify`, the same integers, on a GPU.
 //! - `text` (feature `verify`): text as token ids, by the checkpoint's own tokenizer.
-//! - `pixels` (feature `verify`): images as a model reads them, from a file, or noise.
+//! - `image`, `audio` (feature `verify`): images, frames and sounds as the inputs of encoders; `pixels`: what a model that reads
+//!   images is run on; `noise` where nobody gives anything.
 //! - `device` (feature `verify`): which of the two computes it.
 //! - [`report`]: the schema of everything that is said, and its assembly by [`inspect`](mod@inspect).
 //! - [`compare`](mod@compare): two inspections side by side; [`export`]: kernel directions as safetensors or JSON; [`adapter`]: what
@@ -58,6 +59,8 @@
 //! - `web/` (crates of their own) and `bin`: the two boundaries; everything may be used there and nothing depends on them.
 
 pub mod adapter;
+#[cfg(feature = "verify")]
+pub mod audio;
 pub mod checkpoint;
 pub mod compare;
 #[cfg(feature = "verify")]
@@ -68,12 +71,16 @@ pub mod figures;
 pub mod forward;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+#[cfg(feature = "verify")]
+pub mod image;
 pub mod inspect;
 pub mod kernel;
 #[cfg(feature = "verify")]
 pub mod measure;
 #[cfg(feature = "verify")]
 pub mod model;
+#[cfg(feature = "verify")]
+pub mod noise;
 pub mod norm;
 mod order;
 #[cfg(feature = "verify")]

@@ -19,6 +19,7 @@ mod forward;
 mod forward_images;
 mod gguf;
 mod ground_truth;
+mod inputs;
 mod layering;
 mod many;
 mod measure;

@@ -1,0 +1,209 @@
+//! Images and frames of a video as input of a vision encoder: from the bytes of files to normalised pixels, as the processors of
+//! transformers and timm's transforms prepare them.
+//!
+//! [`Processor`] is what `preprocessor_config.json` asks for, as plain data. [`Processor::image`] and [`Processor::video`] go from
+//! bytes to [`Pixels`]; [`noise()`] makes an image where nobody gives one. docs/inputs.md has the rules and the measured differences.
+
+mod crop;
+mod decode;
+mod noise;
+mod orientation;
+mod processor;
+mod resize;
+mod timm;
+mod video;
+
+pub use crop::{Crop, Rounding};
+pub use decode::MOST_PIXELS;
+pub use noise::noise;
+pub use processor::{Normalise, Processor, Step};
+pub use resize::{Filter, Resize, Size};
+pub use video::frames;
+
+/// Channels of every image: red, green and blue.
+pub const CHANNELS: usize = 3;
+
+/// Pixels as a patch embedding reads them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pixels {
+    /// count × channels × height × width, the width fastest.
+    pub values: Vec<f32>,
+    /// Images, or frames of a video.
+    pub count: usize,
+    /// [`CHANNELS`].
+    pub channels: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// What the user should know of how they were made.
+    pub notes: Vec<Note>,
+}
+
+/// Something that happened on the way from a file to pixels. `Display` makes a sentence of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Note {
+    /// The file is an animation.
+    FirstFrame {
+        /// How many frames it has.
+        of: usize,
+    },
+    /// EXIF or XMP data say that the image is stored turned or mirrored.
+    Turned,
+    /// The alpha channel is dropped.
+    AlphaDropped,
+    /// A grey image has 16 bits, and values above 255 become white.
+    Clipped,
+    /// Some frames of a longer video.
+    Sampled {
+        /// Frames that are used.
+        frames: usize,
+        /// Frames that there are.
+        of: usize,
+    },
+    /// No image was given.
+    Noise {
+        /// Other seeds give other images.
+        seed: u64,
+    },
+}
+
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::FirstFrame { of } => write!(f, "the first of {of} frames"),
+            Self::Turned => f.write_str("turned upright, as its metadata say"),
+            Self::AlphaDropped => f.write_str("the alpha channel is dropped"),
+            Self::Clipped => {
+                f.write_str("a grey image of 16 bits: values above 255 become white, as in Pillow")
+            }
+            Self::Sampled { frames, of } => write!(f, "{frames} of {of} frames, evenly spaced"),
+            Self::Noise { seed } => write!(f, "noise with a 1/f spectrum, seed {seed}"),
+        }
+    }
+}
+
+/// Why there are no pixels.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ImageError {
+    /// The file is in no format that is read.
+    #[error("`{name}` is not an image that can be read: give PNG, JPEG, GIF, WebP, BMP or TIFF")]
+    UnknownFormat {
+        /// The file.
+        name: String,
+    },
+    /// The file is damaged, or uses something that the decoder lacks.
+    #[error("`{name}` cannot be decoded ({reason}): save it again as PNG")]
+    Damaged {
+        /// The file.
+        name: String,
+        /// The decoder's own words.
+        reason: String,
+    },
+    /// The image is larger than [`MOST_PIXELS`].
+    #[error("`{name}` has {width} × {height} pixels and at most {MOST_PIXELS} are read: make it smaller")]
+    TooManyPixels {
+        /// The file.
+        name: String,
+        /// Columns.
+        width: u32,
+        /// Rows.
+        height: u32,
+    },
+    /// The image has floating-point values, whose range nobody knows.
+    #[error("`{name}` stores its pixels as floating-point numbers: save it with 8 bits a channel")]
+    Float {
+        /// The file.
+        name: String,
+    },
+    /// The configuration is not a JSON object.
+    #[error("`{path}` is not a JSON object ({reason}): take it from the checkpoint again")]
+    NotJson {
+        /// The file.
+        path: String,
+        /// What the parser met.
+        reason: String,
+    },
+    /// The configuration names no processor.
+    #[error(
+        "`{path}` names no image processor: add the field image_processor_type, such as \"ViTImageProcessor\""
+    )]
+    NoProcessor {
+        /// The file.
+        path: String,
+    },
+    /// Another processor.
+    #[error("`{path}` asks for the processor {class}, which is not supported; supported are {supported}")]
+    UnknownProcessor {
+        /// The file.
+        path: String,
+        /// What the file names.
+        class: String,
+        /// All that there are.
+        supported: String,
+    },
+    /// A field that changes pixels in a way that is not implemented, or that nobody knows.
+    #[error(
+        "`{path}` has {field} = {value}, which may change the pixels and is not supported: remove it if it does nothing"
+    )]
+    UnknownField {
+        /// The file.
+        path: String,
+        /// The field.
+        field: String,
+        /// What it says.
+        value: String,
+    },
+    /// A field with a value that cannot be.
+    #[error("`{path}` has {field} = {value}, and {expected} is expected")]
+    BadField {
+        /// The file.
+        path: String,
+        /// The field.
+        field: String,
+        /// What it says.
+        value: String,
+        /// What would do.
+        expected: &'static str,
+    },
+    /// The result would be larger than [`MOST_PIXELS`].
+    #[error("{what} would make {width} × {height} pixels and at most {MOST_PIXELS} are made: {advice}")]
+    TooLarge {
+        /// The image or configuration.
+        what: String,
+        /// Columns.
+        width: u64,
+        /// Rows.
+        height: u64,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// Resizing by the ratio of a very thin image leaves no row or no column.
+    #[error("`{name}` has {width} × {height} pixels, of which nothing is left after resizing: crop it first")]
+    Vanishes {
+        /// The file.
+        name: String,
+        /// Columns.
+        width: usize,
+        /// Rows.
+        height: usize,
+    },
+    /// A video of no frames.
+    #[error("there are no frames: give at least one image file")]
+    NoFrames,
+    /// Fewer frames than the model reads.
+    #[error("there are {frames} frames and the model reads {wanted}: give more")]
+    TooFewFrames {
+        /// What was given.
+        frames: usize,
+        /// What the model reads.
+        wanted: usize,
+    },
+    /// Frames of different sizes, and a processor that keeps them.
+    #[error("`{name}` has another size than the frames before it: give frames of one size")]
+    FramesDiffer {
+        /// The first frame that differs.
+        name: String,
+    },
+}
