@@ -1,11 +1,11 @@
-//! Pixels to run a model on that reads images: those of a file, or noise where there is none.
+//! Pixels to run a model on that reads images: those of image files or of a file of values, or noise where there is none.
 
-use crate::checkpoint::{self, CheckpointError};
+use crate::checkpoint::{self, Checkpoint, CheckpointError, formats};
+use crate::image::{self, ImageError, Pixels, Processor};
+use crate::noise::{Spectrum, generator, natural};
+use crate::report::{Warning, WarningCode};
 use crate::source::memory::MemorySource;
 use crate::source::{ByteSource, SourceError};
-use rand::rngs::Xoshiro256PlusPlus;
-use rand::{RngExt, SeedableRng};
-use rand_distr::StandardNormal;
 
 /// The tensor that holds them, as transformers' processors call it.
 pub const TENSOR: &str = "pixel_values";
@@ -24,6 +24,15 @@ pub struct PixelValues {
     pub what: String,
 }
 
+/// What was chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PixelChoice {
+    /// A safetensors file with the tensor [`TENSOR`], which the model's processor made.
+    Values(PixelFile),
+    /// Image files, in any order. For a model of videos they are the frames of one.
+    Images(Vec<PixelFile>),
+}
+
 /// A file that was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PixelFile {
@@ -36,6 +45,30 @@ pub struct PixelFile {
 /// Why a file gives no pixels.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PixelError {
+    /// As an image, or the configuration that says how images are prepared.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// Nothing says how images are prepared.
+    #[error(
+        "nothing beside the weights says how images are prepared: add the model's preprocessor_config.json, or give the values that its processor makes"
+    )]
+    NoProcessor,
+    /// No image.
+    #[error("no image was given: choose at least one")]
+    NoImages,
+    /// Images that come out at different sizes.
+    #[error(
+        "`{name}` becomes {} × {} pixels and the images before it {} × {}: the model's processor keeps their shapes, so give images of one shape",
+        size[0], size[1], before[0], before[1]
+    )]
+    Sizes {
+        /// The first image that differs.
+        name: String,
+        /// Its rows and columns.
+        size: [usize; 2],
+        /// Those of the images before it.
+        before: [usize; 2],
+    },
     /// As a safetensors file.
     #[error(transparent)]
     File(#[from] CheckpointError),
@@ -119,12 +152,70 @@ impl PixelFile {
     }
 }
 
-/// Independent normal values of mean 0 and deviation 1 in the place of images, the same on every machine.
+/// What was prepared of image files: `frames` of them are a video, where that is more than one. Warnings say what was changed on the way.
+pub fn of_images(
+    files: &[PixelFile],
+    processor: &Processor,
+    frames: usize,
+) -> Result<(PixelValues, Vec<Warning>), PixelError> {
+    let mut warnings = Vec::new();
+    let mut note = |name: &str, pixels: &Pixels| {
+        let of_one =
+            pixels.notes.iter().map(|note| Warning::new(WarningCode::ImageChanged, name, note.to_string()));
+        warnings.extend(of_one);
+    };
+    if frames > 1 {
+        let files: Vec<(&str, &[u8])> =
+            files.iter().map(|file| (file.name.as_str(), file.bytes.as_slice())).collect();
+        let video = processor.video(&files, Some(frames))?;
+        note("the video", &video);
+        let shape = [1, frames, video.channels, video.height, video.width];
+        let what = format!("a video of {frames} frames");
+        return Ok((PixelValues { values: video.values, shape, what }, warnings));
+    }
+    let mut all: Option<Pixels> = None;
+    for file in files {
+        let one = processor.image(&file.name, &file.bytes)?;
+        note(&file.name, &one);
+        match &mut all {
+            None => all = Some(one),
+            Some(all) => {
+                let (size, before) = ([one.height, one.width], [all.height, all.width]);
+                if size != before {
+                    return Err(PixelError::Sizes { name: file.name.clone(), size, before });
+                }
+                all.values.extend(one.values);
+                all.count += one.count;
+            }
+        }
+    }
+    let Pixels { values, count, channels, height, width, .. } = all.ok_or(PixelError::NoImages)?;
+    let what = match files {
+        [file] => format!("the image {}", file.name),
+        _ => format!("{count} images"),
+    };
+    Ok((PixelValues { values, shape: [count, 1, channels, height, width], what }, warnings))
+}
+
+/// How the checkpoint wants images prepared: by its `preprocessor_config.json`, or by the `config.json` of timm.
+pub async fn processor<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Result<Processor, PixelError> {
+    if let Some(read) = checkpoint.for_run(formats::PREPROCESSOR).await {
+        let (path, bytes) = read?;
+        return Ok(Processor::parse(&path, &bytes)?);
+    }
+    let of_timm = checkpoint.configs.iter().find(|config| config.fields().contains_key(image::TIMM));
+    let config = of_timm.ok_or(PixelError::NoProcessor)?;
+    Ok(Processor::of_fields(&config.path, config.fields())?)
+}
+
+/// Noise with a 1/f spectrum in the place of images, of mean 0 and deviation 1 on each channel, the same on every machine.
 pub fn noise(shape: [usize; 5]) -> PixelValues {
-    let mut random = Xoshiro256PlusPlus::seed_from_u64(SEED);
-    let count = shape.iter().fold(1usize, |all, side| all.saturating_mul(*side));
-    let values = (0..count).map(|_| random.sample(StandardNormal)).collect();
-    PixelValues { values, shape, what: "Gaussian noise in the place of images".to_owned() }
+    let [count, frames, channels, rows, columns] = shape;
+    let mut random = generator(SEED);
+    let planes = count.saturating_mul(frames).saturating_mul(channels);
+    let plane = |_| natural(rows, columns, Spectrum::Image, &mut random);
+    let values = (0..planes).flat_map(plane).map(|value| value as f32).collect();
+    PixelValues { values, shape, what: "noise with a 1/f spectrum in the place of images".to_owned() }
 }
 
 #[cfg(test)]

@@ -34,14 +34,14 @@ export interface Api {
   measure(activations: File, options?: { site?: string; device?: Device }): Promise<Report>;
 
   /** What `verify` with the same options would take: bytes, operations, memory, seconds. */
-  planVerify(options?: Partial<RunOptions> & { file?: File; device?: Device }): Promise<RunPlan>;
+  planVerify(options?: Partial<RunOptions> & { files?: File[]; device?: Device }): Promise<RunPlan>;
 
   /**
    * Runs the model of the open checkpoint, block by block from its files, and measures its norms and its residual stream: on the
-   * sample text where there is a tokenizer.json, on uniform token ids, or on a `file` of text or ids. With a `seed` the same
+   * sample text where there is a tokenizer.json, on uniform token ids, on noise, or on `files`: a text, ids, images. With a `seed` the same
    * architecture with random weights is run too, and held beside it. Rejects with the sentence shown.
    */
-  verify(options?: Partial<RunOptions> & { file?: File; device?: Device; seed?: number }): Promise<Report>;
+  verify(options?: Partial<RunOptions> & { files?: File[]; device?: Device; seed?: number }): Promise<Report>;
 
   /**
    * Compares the open checkpoint with another one, given as for `open`: changes are counted from the open one, which stays on

@@ -82,7 +82,7 @@ export interface Calls {
   /** Takes outcomes into the report. */
   verify(measured: Json<Outcomes>): Json<Report>;
   /** Plans to run the model, on a text or a list of ids if one is given. */
-  planRun(options: RunOptions, file: Dropped | undefined, device: Device): Json<RunPlan>;
+  planRun(options: RunOptions, files: Dropped[], device: Device): Json<RunPlan>;
   /** Runs the model that is planned from where it stands: what came of it beside what was shown, for `ran`. */
   run(): Json<RunOutcome>;
   /** Lets a run go on after it has shown something, or stops it. */

@@ -14,7 +14,7 @@ import { keepMeasured, successor } from './state/verifier';
 import { failed } from './verifiers';
 
 /** How a model is to be run; what is left out is as usual. With a `seed` its twin with random weights is run too. */
-export type RunChoice = Partial<RunOptions> & { file?: File; device?: Device; ask?: boolean; seed?: number | null };
+export type RunChoice = Partial<RunOptions> & { files?: File[]; device?: Device; ask?: boolean; seed?: number | null };
 
 /** A run: its plan once it is known, `begin` while it waits for somebody to agree to it, and how far it is. */
 export type Running = {
@@ -97,7 +97,7 @@ async function start(entries: Entry[], signal: AbortSignal): Promise<Inspector> 
   return inspector;
 }
 
-async function plan(runner: Inspector, { file, device = 'fastest', ...chosen }: RunChoice, signal: AbortSignal): Promise<RunPlan> {
+async function plan(runner: Inspector, { files = [], device = 'fastest', ...chosen }: RunChoice, signal: AbortSignal): Promise<RunPlan> {
   const options: RunOptions = {
     tokens: chosen.tokens ?? null,
     sequence: chosen.sequence ?? null,
@@ -106,7 +106,7 @@ async function plan(runner: Inspector, { file, device = 'fastest', ...chosen }: 
     input: chosen.input ?? 'usual',
     preservation: chosen.preservation ?? false,
   };
-  return parse(await runner.ask('planRun', [options, file ? { path: file.name, file } : undefined, device], signal));
+  return parse(await runner.ask('planRun', [options, files.map((file) => ({ path: file.name, file })), device], signal));
 }
 
 /** Runs the model and shows the report with what was measured; a long run asks first, where `ask` says so. */

@@ -25,6 +25,12 @@ pub const CONFIG: &str = "config.json";
 /// The tokenizer of a model, beside its weights.
 pub const TOKENIZER: &str = "tokenizer.json";
 
+/// How images or sounds are prepared for a model, beside its weights.
+pub const PREPROCESSOR: &str = "preprocessor_config.json";
+
+/// Files beside the weights that are not read before a run wants them.
+pub const FOR_RUNS: [&str; 2] = [TOKENIZER, PREPROCESSOR];
+
 /// Says that the folders below are the parts of one diffusers pipeline.
 pub const PIPELINE: &str = "model_index.json";
 

@@ -7,7 +7,7 @@
 //! apart (`fp16`, `Q4_K_M`, `ema`). Where the usual name is there, as in `model.safetensors`, other files are left out.
 
 use super::compare_names;
-use super::formats::{CONFIG, Format, INDEX_ENDING, MODULES, PIPELINE, TOKENIZER, ends};
+use super::formats::{CONFIG, FOR_RUNS, Format, INDEX_ENDING, MODULES, PIPELINE, ends};
 use crate::order;
 
 /// The files of one checkpoint among those given.
@@ -138,11 +138,12 @@ fn series(paths: &[&str], files: Vec<usize>) -> Vec<Vec<usize>> {
     all
 }
 
-/// Configurations, indexes and tokenizers, each with the nearest root that it lies in or below; `roots` are sorted.
+/// Configurations, indexes and what runs want, each with the nearest root that it lies in or below; `roots` are sorted.
 fn nearest_roots<'a>(paths: &[&'a str], roots: &[&str]) -> Vec<(usize, Option<&'a str>)> {
     let is_companion = |path: &str| {
         let file = file_name(path);
-        [CONFIG, TOKENIZER].iter().any(|name| file.eq_ignore_ascii_case(name)) || ends(file, INDEX_ENDING)
+        let mut names = FOR_RUNS.iter().chain([&CONFIG]);
+        names.any(|name| file.eq_ignore_ascii_case(name)) || ends(file, INDEX_ENDING)
     };
     let nearest = |path: &'a str| {
         let mut at = folder_of(path);

@@ -130,8 +130,8 @@ pub struct Checkpoint<S> {
     stored_names: Vec<(String, String)>,
     /// Configurations, each for the part of the catalogue below its prefix.
     pub configs: Vec<Config>,
-    /// `tokenizer.json`, which is not read unless it is asked for.
-    pub tokenizer: Option<S>,
+    /// [`formats::FOR_RUNS`], the one beside the weights first.
+    for_runs: Vec<S>,
     /// What was odd about the files.
     pub warnings: Vec<Warning>,
     /// Bytes of headers, index and configuration that were read.
@@ -177,9 +177,11 @@ impl<S: ByteSource> Checkpoint<S> {
         self.weights.read(&self.shards[shard], range).await
     }
 
-    /// Path and bytes of `tokenizer.json`, where there is one. They count as no bytes of the report: nothing in it is from them.
-    pub async fn tokenizer_bytes(&self) -> Option<Result<(String, Vec<u8>), SourceError>> {
-        let source = self.tokenizer.as_ref()?;
+    /// Path and bytes of one of [`formats::FOR_RUNS`], where there is one. They count as no bytes of the report: nothing in it is
+    /// from them.
+    pub async fn for_run(&self, name: &str) -> Option<Result<(String, Vec<u8>), SourceError>> {
+        let named = |source: &&S| gather::file_name(source.path()).eq_ignore_ascii_case(name);
+        let source = self.for_runs.iter().find(named)?;
         let read = Meter::default().read(source, 0..source.length().min(open::MAX_JSON_BYTES)).await;
         Some(read.map(|bytes| (source.path().to_owned(), bytes)))
     }

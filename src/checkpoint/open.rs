@@ -64,7 +64,7 @@ enum Role {
     Shard,
     Index,
     Config,
-    Tokenizer,
+    ForRuns,
     Other,
 }
 
@@ -152,12 +152,12 @@ async fn catalogue<S: ByteSource>(
     }
     let names = promised_names(&meter, &sources).await?;
     let shared = common_folder(&sources);
-    let (folders, mut others, tokenizers) = sort_into_folders(sources, &names);
+    let (folders, mut others, for_runs) = sort_into_folders(sources, &names);
     if folders.iter().all(|(_, folder)| folder.shards.is_empty()) {
-        others.extend(tokenizers);
+        others.extend(for_runs);
         return Err(explain_absence(&meter, folders, others).await?);
     }
-    let tokenizer = choose_tokenizer(&folders, tokenizers);
+    let for_runs = beside_weights(&folders, for_runs);
     // A GGUF file has its configuration inside; config.json describes the scales before they were converted.
     let gguf = folders
         .iter()
@@ -175,7 +175,7 @@ async fn catalogue<S: ByteSource>(
         tensors: Vec::new(),
         stored_names: Vec::new(),
         configs: Vec::new(),
-        tokenizer,
+        for_runs,
         warnings: Vec::new(),
         header_bytes: 0,
         meter,
@@ -451,25 +451,26 @@ async fn explain_absence<S: ByteSource>(
     )))
 }
 
-/// The tokenizer beside the weights; a bundle may have it in a folder of its own.
-fn choose_tokenizer<S: ByteSource>(folders: &Folders<S>, tokenizers: Vec<S>) -> Option<S> {
+/// What runs want, those beside the weights first: a bundle may have its tokenizer in a folder of its own.
+fn beside_weights<S: ByteSource>(folders: &Folders<S>, mut for_runs: Vec<S>) -> Vec<S> {
     let beside =
         |path: &str| folders.iter().any(|(folder, files)| folder == path && !files.shards.is_empty());
-    tokenizers.into_iter().min_by_key(|tokenizer| {
-        let folder = folder_of(tokenizer.path());
+    order::sort_by_key(&mut for_runs, |file| {
+        let folder = folder_of(file.path());
         (!beside(folder), folder.len())
-    })
+    });
+    for_runs
 }
 
-/// Folders with what belongs to a checkpoint in each; what is none of that; and the tokenizers, which make no folder.
+/// Folders with what belongs to a checkpoint in each; what is none of that; and what runs want, which makes no folder.
 fn sort_into_folders<S: ByteSource>(sources: Vec<S>, names: &[String]) -> (Folders<S>, Vec<S>, Vec<S>) {
     let mut folders = Folders::new();
     let mut others = Vec::new();
-    let mut tokenizers = Vec::new();
+    let mut for_runs = Vec::new();
     for (source, name) in sources.into_iter().zip(names) {
         let role = role_of(name);
         match role {
-            Role::Tokenizer => tokenizers.push(source),
+            Role::ForRuns => for_runs.push(source),
             Role::Other => others.push(source),
             Role::Shard | Role::Index | Role::Config => {
                 let folder = order::entry(&mut folders, folder_of(source.path()));
@@ -481,7 +482,7 @@ fn sort_into_folders<S: ByteSource>(sources: Vec<S>, names: &[String]) -> (Folde
             }
         }
     }
-    (folders, others, tokenizers)
+    (folders, others, for_runs)
 }
 
 fn role_of(path: &str) -> Role {
@@ -492,8 +493,8 @@ fn role_of(path: &str) -> Role {
         Role::Index
     } else if name.eq_ignore_ascii_case(formats::CONFIG) {
         Role::Config
-    } else if name.eq_ignore_ascii_case(formats::TOKENIZER) {
-        Role::Tokenizer
+    } else if formats::FOR_RUNS.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+        Role::ForRuns
     } else {
         Role::Other
     }
@@ -542,6 +543,7 @@ fn group_by_stem<S: ByteSource>(shards: Vec<S>) -> Vec<Vec<S>> {
 
 #[cfg(test)]
 mod tests {
+    use super::formats::{PREPROCESSOR, TOKENIZER};
     use super::*;
     use crate::source::memory::MemorySource;
 
@@ -654,18 +656,21 @@ mod tests {
     }
 
     #[test]
-    fn a_tokenizer_beside_the_weights_is_kept_unread_and_changes_nothing_else() {
+    fn what_runs_want_is_kept_unread_and_changes_nothing_else() {
         let files = || vec![file("m/model.safetensors", &["a"]), json("m/config.json", "{}")];
         let without = open_all(files()).unwrap();
         let mut sources = files();
         sources.insert(0, json("m/tokenizer/tokenizer.json", "another"));
         sources.insert(0, json("m/Tokenizer.json", "its own"));
+        sources.insert(0, json("m/preprocessor_config.json", "sizes"));
         let checkpoint = open_all(sources).unwrap();
         assert!(checkpoint.warnings.is_empty());
         assert_eq!((&checkpoint.name, checkpoint.bytes_read()), (&without.name, without.bytes_read()));
-        let (path, bytes) = pollster::block_on(checkpoint.tokenizer_bytes()).unwrap().unwrap();
+        let (path, bytes) = pollster::block_on(checkpoint.for_run(TOKENIZER)).unwrap().unwrap();
         assert_eq!((path.as_str(), bytes.as_slice()), ("m/Tokenizer.json", b"its own".as_slice()));
-        assert!(pollster::block_on(without.tokenizer_bytes()).is_none());
+        let (_, bytes) = pollster::block_on(checkpoint.for_run(PREPROCESSOR)).unwrap().unwrap();
+        assert_eq!(bytes, b"sizes");
+        assert!(pollster::block_on(without.for_run(TOKENIZER)).is_none());
     }
 
     #[test]

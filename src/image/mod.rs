@@ -2,11 +2,10 @@
 //! transformers and timm's transforms prepare them.
 //!
 //! [`Processor`] is what `preprocessor_config.json` asks for, as plain data. [`Processor::image`] and [`Processor::video`] go from
-//! bytes to [`Pixels`]; [`noise()`] makes an image where nobody gives one. docs/inputs.md has the rules and the measured differences.
+//! bytes to [`Pixels`]. docs/inputs.md has the rules and the measured differences.
 
 mod crop;
 mod decode;
-mod noise;
 mod orientation;
 mod processor;
 mod resize;
@@ -15,9 +14,9 @@ mod video;
 
 pub use crop::{Crop, Rounding};
 pub use decode::MOST_PIXELS;
-pub use noise::noise;
 pub use processor::{Normalise, Processor, Step};
 pub use resize::{Filter, Resize, Size};
+pub use timm::TIMM;
 pub use video::frames;
 
 /// Channels of every image: red, green and blue.
@@ -62,11 +61,6 @@ pub enum Note {
         /// Frames that there are.
         of: usize,
     },
-    /// No image was given.
-    Noise {
-        /// Other seeds give other images.
-        seed: u64,
-    },
 }
 
 impl std::fmt::Display for Note {
@@ -79,7 +73,6 @@ impl std::fmt::Display for Note {
                 f.write_str("a grey image of 16 bits: values above 255 become white, as in Pillow")
             }
             Self::Sampled { frames, of } => write!(f, "{frames} of {of} frames, evenly spaced"),
-            Self::Noise { seed } => write!(f, "noise with a 1/f spectrum, seed {seed}"),
         }
     }
 }

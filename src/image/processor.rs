@@ -143,10 +143,15 @@ impl Processor {
                 reason: "it is another value".to_owned(),
             });
         };
-        if fields.contains_key("pretrained_cfg") {
-            return timm::processor(path, &fields);
+        Self::of_fields(path, &fields)
+    }
+
+    /// The same of the fields of such a file, `path` is what messages call it.
+    pub fn of_fields(path: &str, fields: &Map<String, Value>) -> Result<Self, ImageError> {
+        match fields.contains_key(timm::TIMM) {
+            true => timm::processor(path, fields),
+            false => Reader { path, fields }.processor(),
         }
-        Reader { path, fields: &fields }.processor()
     }
 
     /// The image of a file as pixels: 1 × channels × height × width.

@@ -17,10 +17,13 @@ const CROP: f64 = 0.875;
 /// The least part: less would only enlarge the image beyond bounds.
 const LEAST_CROP: f64 = 0.01;
 
-/// The processor of a configuration whose field `pretrained_cfg` says how a model was evaluated.
+/// The field of a timm `config.json` that says how a model was evaluated.
+pub const TIMM: &str = "pretrained_cfg";
+
+/// The processor of a configuration that has it.
 pub(super) fn processor(path: &str, fields: &Map<String, Value>) -> Result<Processor, ImageError> {
     let none = Map::new();
-    let fields = fields.get("pretrained_cfg").and_then(Value::as_object).unwrap_or(&none);
+    let fields = fields.get(TIMM).and_then(Value::as_object).unwrap_or(&none);
     let bad = |field: &str, expected: &'static str| ImageError::BadField {
         path: path.to_owned(),
         field: format!("pretrained_cfg.{field}"),

@@ -15,7 +15,7 @@ use crate::order;
 use crate::reader::{self, tied};
 use crate::report::claims::Claim;
 use crate::report::{Report, Verification, Warning};
-use crate::source::{ByteSource, SourceError};
+use crate::source::ByteSource;
 use crate::writer;
 use report_builder::ReportBuilder;
 use serde::Serialize;
@@ -262,11 +262,6 @@ impl<S: ByteSource> Opened<S> {
     /// The checkpoint itself.
     pub fn checkpoint(&self) -> &Checkpoint<S> {
         &self.checkpoint
-    }
-
-    /// Path and bytes of the `tokenizer.json` that lay beside the weights, read anew; `None` where there was none.
-    pub async fn tokenizer_bytes(&self) -> Option<Result<(String, Vec<u8>), SourceError>> {
-        self.checkpoint.tokenizer_bytes().await
     }
 
     /// ε of a site of `report.norms`, as the configuration has it.

@@ -70,7 +70,7 @@ pub enum RunSites {
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum RunInput {
-    /// The sample text where there is a tokenizer for it, else uniform ids.
+    /// The sample text where there is a tokenizer for it, else uniform ids; noise, for a model that reads images.
     Usual,
     /// Uniform ids.
     Uniform,
@@ -78,6 +78,10 @@ pub enum RunInput {
     Text,
     /// Token ids of the user's.
     Ids,
+    /// Images of the user's, prepared as the checkpoint asks for it.
+    Images,
+    /// Prepared pixels of the user's: a safetensors file with the tensor `pixel_values`.
+    Pixels,
 }
 
 /// A model that is about to be run, and what that takes.

@@ -154,6 +154,9 @@ codes! {
     /// The sample text cannot be run, as a rule because the tokenizer does not fit. Uniform token ids are run instead.
     /// Put the right `tokenizer.json` beside the weights, or give token ids of your own.
     TextNotRun = "text_not_run",
+    /// An image was read otherwise than one may expect: turned upright, without its alpha channel, its first frame only.
+    /// Nothing, where that is what the model's own code does; else save the image as the model should read it.
+    ImageChanged = "image_changed",
     /// A run has no more tokens than some norms have channels, so Gammascope cannot measure those norms.
     /// Run more tokens; four for each channel are usual.
     FewTokens = "few_tokens",

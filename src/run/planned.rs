@@ -12,7 +12,7 @@ use crate::measure::plan::{self, Speeds, block_operations, operations};
 use crate::model::architecture::{Embedding, Norm};
 use crate::model::operation::{Centring, Reads};
 use crate::model::{self, Architecture, ModelError};
-use crate::pixels::{PixelError, PixelFile, PixelValues, noise};
+use crate::pixels::{PixelChoice, PixelError, PixelValues, noise, of_images, processor};
 use crate::report::plan::RunPlan;
 use crate::report::{KindByLoss, NormKind, Report, ScaleConvention, Warning, WarningCode};
 use crate::source::ByteSource;
@@ -193,19 +193,30 @@ impl Model {
         self.architecture.embedding.reads()
     }
 
-    /// Images of a file, or noise where there is none: as many as give the tokens that are wanted, where there are so many.
-    pub async fn pixels(&self, file: Option<&PixelFile>) -> Result<PixelValues, RunError> {
+    /// What was chosen, with what to know of it, or noise where nothing was: of a file of values and of noise as many images as give
+    /// the tokens that are wanted, where there are so many.
+    pub async fn pixels<S: ByteSource>(
+        &self,
+        checkpoint: &Checkpoint<S>,
+        choice: Option<&PixelChoice>,
+    ) -> Result<(PixelValues, Vec<Warning>), RunError> {
         let Embedding::Patches(patches) = &self.architecture.embedding else {
             return Err(ForwardError::Reads { reads: self.reads(), given: Reads::Pixels }.into());
         };
         let images = |length: usize| self.tokens.div_ceil(length.max(1)).max(1);
-        let Some(file) = file else {
-            let [frames, rows, columns] = patches.trained;
-            return Ok(noise([images(self.length), frames, patches.channels, rows, columns]));
+        let [frames, rows, columns] = patches.trained;
+        let pixels = match choice {
+            None => noise([images(self.length), frames, patches.channels, rows, columns]),
+            Some(PixelChoice::Images(files)) => {
+                return Ok(of_images(files, &processor(checkpoint).await?, frames)?);
+            }
+            Some(PixelChoice::Values(file)) => {
+                // How many are wanted depends on their size.
+                let [_, frames, _, rows, columns] = file.read(Some(1)).await?.shape;
+                file.read(Some(images(patches.tokens([frames, rows, columns])))).await?
+            }
         };
-        // How many are wanted depends on their size.
-        let [_, frames, _, rows, columns] = file.read(Some(1)).await?.shape;
-        Ok(file.read(Some(images(patches.tokens([frames, rows, columns])))).await?)
+        Ok((pixels, Vec::new()))
     }
 
     /// How many ids it is run on.

@@ -12,7 +12,7 @@ use crate::forward::ForwardError;
 use crate::inspect::Opened;
 use crate::measure::plan::Speeds;
 use crate::model::operation::Reads;
-use crate::pixels::PixelFile;
+use crate::pixels::PixelChoice;
 use crate::report::plan::RunPlan;
 use crate::report::{Verification, Warning};
 use crate::source::ByteSource;
@@ -29,7 +29,7 @@ pub struct Request {
     /// What is run; what is usual, where nothing is chosen. Of two towers token ids run the one of text.
     pub choice: Option<Choice>,
     /// Pixels to run a model on that reads images; noise, where nothing is chosen.
-    pub pixels: Option<PixelFile>,
+    pub pixels: Option<PixelChoice>,
     /// Whether readers are moved too.
     pub preservation: bool,
     /// On what.
@@ -139,16 +139,19 @@ async fn run<S: ByteSource>(opened: &Opened<S>, request: &Request) -> Result<(Ru
     if let Some(given) = chosen.filter(|given| *given != reads) {
         return Err(ForwardError::Reads { reads, given }.into());
     }
-    let (content, why) = match reads {
+    let (content, warnings) = match reads {
         Reads::Tokens => {
             let found = input::of_checkpoint(opened, choice.as_ref(), model.wanted(), model.least());
             let (ids, why) = found.await?;
-            (Content::Tokens(ids), why)
+            (Content::Tokens(ids), why.iter().map(input::not_run).collect())
         }
-        Reads::Pixels => (Content::Pixels(model.pixels(pixels.as_ref()).await?), None),
+        Reads::Pixels => {
+            let (pixels, warnings) = model.pixels(opened.checkpoint(), pixels.as_ref()).await?;
+            (Content::Pixels(pixels), warnings)
+        }
     };
     let run = Run::new(opened.checkpoint(), model, content, *sites, *preservation)?;
-    Ok((run, why.iter().map(input::not_run).collect()))
+    Ok((run, warnings))
 }
 
 /// The part of the report, beside that of a twin whose weights were drawn from a seed, and what there is to warn of; why, where

@@ -1,6 +1,7 @@
 //! The tokenizer of a checkpoint, as its `tokenizer.json` describes it.
 
 use super::TextError;
+use crate::checkpoint::formats::TOKENIZER;
 use crate::inspect::Opened;
 use crate::source::ByteSource;
 
@@ -33,7 +34,7 @@ impl Tokenizer {
 
     /// The tokenizer that came with an opened checkpoint; `None` where none did.
     pub async fn of<S: ByteSource>(opened: &Opened<S>) -> Option<Result<Self, TextError>> {
-        let read = opened.tokenizer_bytes().await?;
+        let read = opened.checkpoint().for_run(TOKENIZER).await?;
         Some(read.map_err(TextError::from).and_then(|(path, bytes)| Self::read(&path, &bytes)))
     }
 

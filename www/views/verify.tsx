@@ -58,6 +58,14 @@ export function Verify({ opened }: { opened: Opened }) {
   );
 }
 
+/** What is run on files, and which files these are. */
+const FILES: Partial<Record<RunInput, string>> = {
+  text: '.txt,.md,text/plain',
+  ids: '.txt,text/plain',
+  images: 'image/*',
+  pixels: '.safetensors',
+};
+
 /** Models up to this many parameters are moved along, and run at their initialisation, unless somebody says not to: it takes seconds. */
 const SMALL = 5e6;
 
@@ -69,15 +77,15 @@ function Controls({ parameters }: { parameters: number }) {
   const [blocks, setBlocks] = useState('');
   const [preservation, setPreservation] = useState(parameters <= SMALL);
   const [random, setRandom] = useState(parameters <= SMALL);
-  const [file, setFile] = useState<File | null>(null);
-  const wantsFile = input === 'text' || input === 'ids';
+  const [files, setFiles] = useState<File[]>([]);
+  const wantsFile = input in FILES;
   const positive = (text: string) => (Number.parseInt(text, 10) > 0 ? Number.parseInt(text, 10) : null);
   return (
     <div class="buttons measure-controls">
       <button
         type="button"
         class="button strong"
-        disabled={running.value !== null || (wantsFile && file === null)}
+        disabled={running.value !== null || (wantsFile && files.length === 0)}
         onClick={() =>
           showVerified({
             input,
@@ -87,7 +95,7 @@ function Controls({ parameters }: { parameters: number }) {
             seed: random ? SEED : null,
             tokens: positive(tokens),
             blocks: positive(blocks),
-            ...(wantsFile && file ? { file } : {}),
+            ...(wantsFile ? { files } : {}),
           })
         }
       >
@@ -95,21 +103,32 @@ function Controls({ parameters }: { parameters: number }) {
       </button>
       <label class="choice">
         on
-        <select class="pick-input" value={input} onChange={(event) => setInput(event.currentTarget.value as RunInput)}>
-          <option value="usual">a sample text, if there is a tokenizer.json</option>
+        <select
+          class="pick-input"
+          value={input}
+          onChange={(event) => {
+            setInput(event.currentTarget.value as RunInput);
+            setFiles([]);
+          }}
+        >
+          <option value="usual">a sample text, or noise for a model of images</option>
           <option value="uniform">uniform token ids</option>
           <option value="text">a text of yours…</option>
           <option value="ids">token ids of yours…</option>
+          <option value="images">images of yours…</option>
+          <option value="pixels">pixel values of yours…</option>
         </select>
       </label>
       {wantsFile && (
         <label class="choice">
-          <span class="sr-only">The file</span>
+          <span class="sr-only">{input === 'images' ? 'The images' : 'The file'}</span>
           <input
+            key={input}
             type="file"
             class="pick-text"
-            accept=".txt,.md,text/plain"
-            onChange={(event) => setFile(event.currentTarget.files?.[0] ?? null)}
+            accept={FILES[input]}
+            multiple={input === 'images'}
+            onChange={(event) => setFiles([...(event.currentTarget.files ?? [])])}
           />
         </label>
       )}

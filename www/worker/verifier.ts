@@ -79,9 +79,8 @@ serve<WeightSample, Inspecting<WeightSample>>(
       live().verify(measured);
       return live().report();
     },
-    async planRun(options, file, device) {
-      const bytes = file && new Uint8Array(await file.file.arrayBuffer());
-      modelRun = await live().planRun(JSON.stringify(options), file?.path, bytes, device);
+    async planRun(options, files, device) {
+      modelRun = await live().planRun(JSON.stringify(options), files, device);
       return modelRun.plan();
     },
     run: () => live().run(plannedRun(), show),

@@ -80,10 +80,14 @@ pub(crate) struct Verify {
     /// Run on uniform token ids, the same on every machine.
     #[arg(long)]
     pub(crate) uniform: bool,
-    /// Run a model that reads images on these: a safetensors file whose tensor `pixel_values` is what the model's processor gives,
-    /// images × channels × rows × columns, or videos × frames × channels × rows × columns. Without it such a model runs on noise. Of
-    /// a checkpoint with two towers, pixels run the one of images, and --text, --ids and --uniform the one of text.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "ids", "uniform"])]
+    /// Run a model that reads images on these image files, prepared as its preprocessor_config.json says; a model of videos on
+    /// these frames of one. Without images such a model runs on noise. Of a checkpoint with two towers, images run the one that
+    /// reads images, and --text, --ids and --uniform the one that reads text.
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["text", "ids", "uniform"])]
+    pub(crate) images: Vec<PathBuf>,
+    /// The same on prepared values: a safetensors file whose tensor `pixel_values` is what the model's own processor makes, images ×
+    /// channels × rows × columns, or videos × frames × channels × rows × columns.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "text", "ids", "uniform"])]
     pub(crate) pixels: Option<PathBuf>,
     /// Which norms are measured.
     #[arg(long, value_enum, default_value_t = SiteChoice::All)]

@@ -4,7 +4,7 @@ use crate::args::Remote;
 use crate::progress;
 use gammascope::checkpoint::Format;
 use gammascope::checkpoint::address::Address;
-use gammascope::checkpoint::formats::{CONFIG, TOKENIZER};
+use gammascope::checkpoint::formats::{CONFIG, FOR_RUNS};
 use gammascope::checkpoint::remote::{Access, locate};
 use gammascope::inspect::{Progress, Stage};
 use gammascope::source::AnySource;
@@ -110,7 +110,7 @@ fn add_file(path: &Path, found: &mut BTreeSet<(PathBuf, String)>) {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let format = Format::of_path(&file);
     if format == Some(Format::Safetensors) || file.ends_with(".index.json") {
-        for companion in [CONFIG, TOKENIZER] {
+        for companion in FOR_RUNS.into_iter().chain([CONFIG]) {
             let path = folder.join(companion);
             if path.is_file() {
                 found.insert((path, companion.to_owned()));

@@ -8,7 +8,7 @@ use crate::{
 use gammascope::inspect::{Inspection, Opened};
 use gammascope::measure::gram::Gridded;
 use gammascope::model::random;
-use gammascope::pixels::PixelFile;
+use gammascope::pixels::{PixelChoice, PixelFile};
 use gammascope::report::plan::RunPlan;
 use gammascope::report::{NormKind, Report, Verification};
 use gammascope::run::device::GramDevice;
@@ -116,9 +116,13 @@ fn request(options: &Verify) -> Result<Request, String> {
         SiteChoice::All => Sites::All,
     };
     let extent = Extent { tokens, sequence, blocks };
-    let pixels = match &options.pixels {
-        Some(file) => Some(read(file, |name, bytes| PixelFile { name, bytes })?),
-        None => None,
+    let read_pixels = |file: &Path| read(file, |name, bytes| PixelFile { name, bytes });
+    let pixels = match (&options.pixels, &options.images) {
+        (Some(file), _) => Some(PixelChoice::Values(read_pixels(file)?)),
+        (None, images) if images.is_empty() => None,
+        (None, images) => {
+            Some(PixelChoice::Images(images.iter().map(|file| read_pixels(file)).collect::<Result<_, _>>()?))
+        }
     };
     Ok(Request { extent, sites, choice, pixels, preservation, on: options.device.wanted() })
 }

@@ -7,6 +7,7 @@ use gammascope::inspect;
 use gammascope::measure::activations::Activations;
 use gammascope::measure::gram::Gridded;
 use gammascope::model::random::twin_of;
+use gammascope::pixels::{PixelChoice, PixelFile};
 use gammascope::report::plan::{RunInput, RunOptions, RunSites};
 use gammascope::run::device::{GramDevice, Wanted};
 use gammascope::run::execute::{RunState, Shown};
@@ -14,9 +15,10 @@ use gammascope::run::pass::{Sample, Sites, of_f32};
 use gammascope::run::planned::{Extent, USUAL_LENGTH};
 use gammascope::run::result::RunResult;
 use gammascope::run::session::{Request, Session, collect};
+use gammascope::source::ByteSource;
 use gammascope::text::Choice;
-use gammascope_web::{from_js, get, sentence, text};
-use js_sys::{Error, Float32Array, Function, Object, Promise, Reflect};
+use gammascope_web::{dropped, from_js, get, sentence, text};
+use js_sys::{Array, Error, Float32Array, Function, Object, Promise, Reflect};
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 use wasm_bindgen::prelude::*;
@@ -65,6 +67,17 @@ impl ModelRun {
     }
 }
 
+/// Files that were chosen, whole.
+async fn read(files: &Array) -> Result<Vec<PixelFile>, Error> {
+    let mut read = Vec::new();
+    for entry in files {
+        let file = dropped(&entry)?;
+        let bytes = file.read(0..file.length()).await.map_err(sentence)?;
+        read.push(PixelFile { name: file.path().to_owned(), bytes });
+    }
+    Ok(read)
+}
+
 /// A device for the exact sums.
 #[wasm_bindgen]
 pub struct Measurer {
@@ -82,33 +95,34 @@ impl Measurer {
 
 #[wasm_bindgen]
 impl Inspection {
-    /// Plans to run the model: `options` is a `RunOptions` in TypeScript, as JSON; `file` the name and bytes of a text, or of a
-    /// list of ids, where one was chosen; on the `wanted` device, a `Wanted` in TypeScript.
+    /// Plans to run the model: `options` is a `RunOptions` in TypeScript, as JSON; `files` a list of `{ path, file }`, the text, list of
+    /// ids, images or pixels that were chosen; on the `wanted` device, a `Wanted` in TypeScript.
     #[wasm_bindgen(js_name = planRun)]
-    pub async fn plan_run(
-        &self,
-        options: &str,
-        name: Option<String>,
-        bytes: Option<Vec<u8>>,
-        wanted: JsValue,
-    ) -> Result<ModelRun, Error> {
+    pub async fn plan_run(&self, options: &str, files: Array, wanted: JsValue) -> Result<ModelRun, Error> {
         let RunOptions { tokens, sequence, blocks, sites, input: chosen, preservation } =
             serde_json::from_str(options).map_err(sentence)?;
         let [tokens, blocks] = [tokens, blocks].map(|count| count.map(|count| count as usize));
         let sequence = sequence.map_or(USUAL_LENGTH, |length| length as usize);
-        let (name, bytes) = (name.unwrap_or_default(), bytes.unwrap_or_default());
-        let choice = match chosen {
-            RunInput::Usual => None,
-            RunInput::Uniform => Some(Choice::Uniform),
-            RunInput::Text => Some(Choice::Text { name, bytes }),
-            RunInput::Ids => Some(Choice::Ids { name, bytes }),
+        let mut files = read(&files).await?;
+        let (choice, pixels) = match chosen {
+            RunInput::Usual => (None, None),
+            RunInput::Uniform => (Some(Choice::Uniform), None),
+            RunInput::Images => (None, Some(PixelChoice::Images(files))),
+            RunInput::Text | RunInput::Ids | RunInput::Pixels => {
+                let file = files.pop().ok_or_else(|| Error::new("no file was chosen to run the model on"))?;
+                match chosen {
+                    RunInput::Pixels => (None, Some(PixelChoice::Values(file))),
+                    RunInput::Ids => (Some(Choice::Ids { name: file.name, bytes: file.bytes }), None),
+                    _ => (Some(Choice::Text { name: file.name, bytes: file.bytes }), None),
+                }
+            }
         };
         let sites = match sites {
             RunSites::Final => Sites::Final,
             RunSites::All => Sites::All,
         };
         let extent = Extent { tokens, sequence, blocks };
-        let request = Request { extent, sites, choice, pixels: None, preservation, on: from_js(wanted)? };
+        let request = Request { extent, sites, choice, pixels, preservation, on: from_js(wanted)? };
         let session = Session::on_the_best(&self.inner, &request, clock).await.map_err(sentence)?;
         let plan = session.plan(&self.inner, clock).await.map_err(sentence)?;
         let plan = serde_json::to_string(&plan).map_err(sentence)?;
