@@ -22,6 +22,7 @@ mod ground_truth;
 mod layering;
 mod many;
 mod measure;
+mod photographs;
 mod preservation;
 mod random;
 mod random_init;
