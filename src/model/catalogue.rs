@@ -11,6 +11,7 @@ use super::table::{
     ExpertsRow, FeedForwardShape, HeadNormsRow, HeadScales, HiddenWidth, ImagePositionsRow, LayerScaleRow,
     PatchesRow, PositionRow, ProjectionsRow, Row, StoredRow, Switch,
 };
+use super::timm;
 use crate::checkpoint::Tensor;
 use crate::checkpoint::config::Config;
 use crate::model::operation::Layout;
@@ -41,6 +42,7 @@ impl From<&Tensor> for Shape {
 /// Whether it has a head is what the name of its architecture says; without a name it has one. Of a family with two towers it has
 /// both.
 pub fn catalogue(config: &Config) -> Result<Vec<Shape>, ModelError> {
+    let config = &*timm::translated(config)?;
     let family = config.family().unwrap_or("unknown");
     let rows = match all_reads(family).as_slice() {
         [] | [_] => vec![row(config, family, None)?],
@@ -176,10 +178,15 @@ impl Walk<'_> {
         let sides = if row.video { &patch[..] } else { &patch[1..] };
         let name = format!("{prefix}{}", row.projection);
         self.add(format!("{name}.weight"), &[&[width, channels], sides].concat());
-        if row.bias {
+        if self.fields.switch(row.bias)? {
             self.add(format!("{name}.bias"), &[width]);
         }
-        row.norm.map_or(Ok(()), |norm| self.norm(&format!("{prefix}{norm}"), width))
+        match row.norm {
+            Some((norm, present)) if self.fields.switch(present)? => {
+                self.norm(&format!("{prefix}{norm}"), width)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The vector that what a part gives is multiplied by.

@@ -2,9 +2,10 @@
 
 use super::operation::{Centring, Layout, Resizing};
 use super::table::{
-    ALWAYS, AttentionRow, EmbeddingRow, ExtraRow, FeedForwardRow, FeedForwardShape, Given, HeadRow,
-    HiddenWidth, ImagePositionsRow, InitialPositions, KeyHeads, LLAMA, LayerScaleRow, NEVER, PatchesRow,
-    PositionRow, ProjectionsRow, Row, ScaleRow, Sizes, StoredRow, Switch, Windows, norm, shifted,
+    ALWAYS, AttentionRow, EmbeddingRow, ExtraRow, FeedForwardRow, FeedForwardShape, Given, HeadNormsRow,
+    HeadRow, HeadScales, HiddenWidth, ImagePositionsRow, InitialPositions, KeyHeads, LLAMA, LayerScaleRow,
+    NEVER, PatchesRow, PositionRow, ProjectionsRow, Row, ScaleRow, Sizes, StoredRow, Switch, Windows, norm,
+    shifted,
 };
 
 const BICUBIC: Option<Resizing> = Some(Resizing::Bicubic);
@@ -23,7 +24,7 @@ const TABLE: ImagePositionsRow = ImagePositionsRow::Table {
 
 const PATCHES: PatchesRow = PatchesRow {
     projection: "embeddings.patch_embeddings.projection",
-    bias: true,
+    bias: ALWAYS,
     video: false,
     extra: &[CLASS],
     positions: TABLE,
@@ -376,10 +377,10 @@ const CLIP_VISION: Row = Row {
     block: "encoder.layers.{layer}.",
     patches: Some(PatchesRow {
         projection: "embeddings.patch_embedding",
-        bias: false,
+        bias: NEVER,
         extra: &[ExtraRow { name: "embeddings.class_embedding", bare: true, ..CLASS }],
         positions: CLIP_TABLE,
-        norm: Some("pre_layrnorm"),
+        norm: Some(("pre_layrnorm", ALWAYS)),
         ..PATCHES
     }),
     norm: norm(Centring::Mean, "layer_norm_eps", 1e-5),
@@ -463,8 +464,113 @@ const SIGLIP_TEXT: Row = Row {
     ..CLIP_TEXT
 };
 
+/// timm's vision transformer, by the fields that [`timm`](super::timm) makes of its options.
+const TIMM_VIT: Row = Row {
+    families: &["timm_vit"],
+    given: &[("gated", Given::Usually(false))],
+    neutral: &["embed_class", "gated", "mlp_ratio", "qkv_bias"],
+    prefixes: &[""],
+    block: "blocks.{layer}.",
+    patches: Some(TIMM_PATCHES),
+    norm: norm(Centring::Mean, "layer_norm_eps", 1e-6),
+    around_attention: [Some("norm1"), None, None],
+    around_feed_forward: [Some("norm2"), None, None],
+    layer_scale: [
+        Some(LayerScaleRow { name: "ls1.gamma", initial: ("init_values", 0.0) }),
+        Some(LayerScaleRow { name: "ls2.gamma", initial: ("init_values", 0.0) }),
+    ],
+    attention: AttentionRow {
+        projections: ProjectionsRow::Concatenated("attn.qkv"),
+        output: "attn.proj",
+        qk_norm: Some(HeadNormsRow {
+            names: ["attn.q_norm", "attn.k_norm"],
+            scales: HeadScales::Shared,
+            shift: ALWAYS,
+            present: Switch::Field("qk_norm", false),
+        }),
+        ..VIT.attention
+    },
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::Plain(["mlp.fc1", "mlp.fc2"]),
+        ..VIT.feed_forward
+    },
+    final_norm: Some("norm"),
+    final_norm_present: Switch::Field("final_norm", true),
+    apart: &["head.", "head_dist.", "fc_norm.", "attn_pool."],
+    stored: StoredRow { hidden_width: HiddenWidth::Ratio("mlp_ratio", 4.0), ..VIT.stored },
+    ..VIT
+};
+
+const TIMM_CLASS: ExtraRow = ExtraRow {
+    name: "cls_token",
+    count: None,
+    present: Switch::Field("class_token", true),
+    positioned: Switch::Field("embed_class", true),
+    bare: false,
+};
+
+const TIMM_PATCHES: PatchesRow = PatchesRow {
+    projection: "patch_embed.proj",
+    bias: Switch::Unless("pre_norm", false),
+    video: false,
+    extra: &[
+        TIMM_CLASS,
+        ExtraRow { name: "dist_token", present: Switch::Field("distilled", false), ..TIMM_CLASS },
+        ExtraRow {
+            name: "reg_token",
+            count: Some(("num_register_tokens", 0)),
+            present: ALWAYS,
+            ..TIMM_CLASS
+        },
+    ],
+    positions: ImagePositionsRow::Table {
+        name: "pos_embed",
+        present: Switch::Field("positions", true),
+        bare: false,
+        resized: None,
+        initial: InitialPositions::Random,
+    },
+    norm: Some(("norm_pre", Switch::Field("pre_norm", false))),
+};
+
+/// A gated part, its matrices in one.
+const TIMM_VIT_GATED: Row = Row {
+    given: &[("gated", Given::Only(true))],
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::GatedConcatenated(["mlp.fc1", "mlp.fc2"]),
+        ..TIMM_VIT.feed_forward
+    },
+    ..TIMM_VIT
+};
+
+/// timm's BEiT: biases of queries and values by themselves.
+const TIMM_BEIT: Row = Row {
+    families: &["timm_beit"],
+    given: &[],
+    layer_scale: [
+        Some(LayerScaleRow { name: "gamma_1", initial: ("init_values", 0.0) }),
+        Some(LayerScaleRow { name: "gamma_2", initial: ("init_values", 0.0) }),
+    ],
+    attention: AttentionRow {
+        biases: [Some("attn.q_bias"), None, Some("attn.v_bias")],
+        qk_norm: None,
+        position: PositionRow::Window {
+            own: ("attn.relative_position_bias_table", Switch::Field("own_window", false)),
+            shared: ("rel_pos_bias.relative_position_bias_table", Switch::Field("shared_window", false)),
+        },
+        ..TIMM_VIT.attention
+    },
+    apart: &["head.", "fc_norm.", "relative_position_index"],
+    stored: StoredRow {
+        projection_bias: NEVER,
+        separate_bias: Switch::Field("qkv_bias", true),
+        ..TIMM_VIT.stored
+    },
+    ..TIMM_VIT
+};
+
 /// All of them; of two towers the one that reads images is the first.
-pub(super) static IMAGES: [Row; 13] = [
+pub(super) static IMAGES: [Row; 16] = [
     VIT,
     DEIT,
     MAE,
@@ -478,4 +584,7 @@ pub(super) static IMAGES: [Row; 13] = [
     CLIP_TEXT,
     SIGLIP_VISION,
     SIGLIP_TEXT,
+    TIMM_VIT,
+    TIMM_VIT_GATED,
+    TIMM_BEIT,
 ];

@@ -1,13 +1,16 @@
 //! A model at its initialisation: a checkpoint that is nowhere, whose weights are drawn while they are read.
 //!
-//! Scales are γ = 1, shifts and biases 0, and matrices and tables N(0, σ²) with the σ that the configuration names. What a
+//! Scales are γ = 1, shifts and biases 0, LayerScale what the configuration says, and matrices and tables N(0, σ²) with the σ that the configuration names. What a
 //! family does beyond that (a smaller σ where the stream is written, a truncated normal, a row of zeros for padding, T5's σ by
 //! width) is left out. A value depends on the seed, the name of its tensor and its place in it, and on nothing else.
 
 use super::ModelError;
 use super::catalogue::{Shape, catalogue};
+use super::dimensions::{Canvas, Dimensions};
 use super::fields::Fields;
 use super::resolve::row;
+use super::table::{ImagePositionsRow, InitialPositions, PositionRow, Row};
+use super::timm;
 use crate::checkpoint::config::{Config, ConfigError};
 use crate::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::source::generated::{GeneratedSource, Rule, mixed};
@@ -96,20 +99,28 @@ pub fn sources(
     catalogue: &[Shape],
     seed: u64,
 ) -> Result<Vec<GeneratedSource>, ModelError> {
-    let family = config.family().unwrap_or("unknown");
-    let row = row(config, family, None)?;
-    let fields = Fields::of_row(config, family, row);
+    let read = timm::translated(config)?;
+    let family = read.family().unwrap_or("unknown");
+    let row = row(&read, family, None)?;
+    let fields = Fields::of_row(&read, family, row);
     let deviation = fields.number(&DEVIATION)?.unwrap_or(USUAL_DEVIATION);
     let scale = if row.norm.one_plus { 0.0 } else { 1.0 };
+    let special = special(row, &fields)?;
+    let normal = |shape: &Shape| {
+        let key = shape.name.bytes().fold(mixed(seed), |key, byte| mixed(key ^ u64::from(byte)));
+        Rule::Normal { deviation, key }
+    };
     let rule = |shape: &Shape| {
-        if shape.name.ends_with("bias") {
+        let known = special.iter().find(|(end, _)| shape.name.ends_with(end));
+        if let Some((_, rule)) = known {
+            rule.unwrap_or_else(|| normal(shape))
+        } else if shape.name.ends_with("bias") {
             Rule::Constant(0.0)
         } else if shape.shape.len() < 2 || row.is_scale(&shape.name) {
             // In these families the only vectors beside biases are scales.
             Rule::Constant(scale)
         } else {
-            let key = shape.name.bytes().fold(mixed(seed), |key, byte| mixed(key ^ u64::from(byte)));
-            Rule::Normal { deviation, key }
+            normal(shape)
         }
     };
     let elements = |shape: &Shape| shape.shape.iter().fold(1, |all: u64, &size| all.saturating_mul(size));
@@ -119,6 +130,28 @@ pub fn sources(
         GeneratedSource::new(format!("{folder}/config.json"), written(config), []),
         GeneratedSource::new(format!("{folder}/model.safetensors"), header(catalogue, elements), parts),
     ])
+}
+
+/// Tensors, by the ends of their names, that are neither scales, biases nor matrices; `None`: random values.
+fn special(row: &Row, fields: &Fields<'_>) -> Result<Vec<(&'static str, Option<Rule>)>, ModelError> {
+    let mut all = Vec::new();
+    for scale in row.layer_scale.iter().flatten() {
+        if let Some(value) = fields.layer_scale(scale)? {
+            all.push((scale.name, Some(Rule::Constant(value as f32))));
+        }
+    }
+    if let PositionRow::Window { own: (own, _), shared: (shared, _) } = row.attention.position {
+        all.extend([own, shared].map(|table| (table, Some(Rule::Constant(0.0)))));
+    }
+    let Some(patches) = &row.patches else { return Ok(all) };
+    all.extend(patches.extra.iter().filter(|extra| extra.bare).map(|extra| (extra.name, None)));
+    if let ImagePositionsRow::Table { name, initial: InitialPositions::Sines, .. } = patches.positions {
+        let (canvas, width) = (Canvas::of(patches, fields)?, Dimensions::of(row, fields)?.width);
+        let before = patches.extra.len() as u64;
+        let columns = (canvas.trained[2] / canvas.patch[2]) as u64;
+        all.push((name, Some(Rule::Grid { before, columns, width: width as u64 })));
+    }
+    Ok(all)
 }
 
 fn written(config: &Config) -> Vec<u8> {

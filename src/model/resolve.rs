@@ -14,6 +14,7 @@ use super::table::{
     ExpertsRow, FeedForwardShape, Given, HeadNormsRow, HeadScales, ImagePositionsRow, LayerScaleRow,
     Multiplier, PatchesRow, PositionRow, ProjectionsRow, Row, ScaleRow, Turned, Windows,
 };
+use super::timm;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Tensor;
 use crate::checkpoint::config::Config;
@@ -37,6 +38,7 @@ pub fn resolve_reading<S: ByteSource>(
 ) -> Result<Architecture, ModelError> {
     let config =
         checkpoint.config_of("").or_else(|| checkpoint.configs.first()).ok_or(ModelError::NoConfig)?;
+    let config = &*timm::translated(config)?;
     let family = config.family().unwrap_or("unknown");
     let row = row(config, family, reads)?;
     let fields = Fields::of_row(config, family, row);
@@ -332,7 +334,12 @@ impl<'a> Resolver<'a> {
                 }
             }
         };
-        let norm = row.norm.map(|norm| self.norm(&prefixed(norm), self.width)).transpose()?;
+        let norm = match row.norm {
+            Some((norm, present)) if self.fields.switch(present)? => {
+                Some(self.norm(&prefixed(norm), self.width)?)
+            }
+            _ => None,
+        };
         Ok(PatchEmbedding { projection, channels, patch, trained, extra, positions, norm })
     }
 

@@ -160,15 +160,15 @@ pub struct PatchesRow {
     /// A convolution whose stride is its kernel.
     pub projection: &'static str,
     /// Whether it has a bias.
-    pub bias: bool,
+    pub bias: Switch,
     /// Whether a patch spans frames of a video, `tubelet_size` of them.
     pub video: bool,
     /// Tokens before those of the patches, in this order.
     pub extra: &'static [ExtraRow],
     /// How it says where a patch is.
     pub positions: ImagePositionsRow,
-    /// After the sum.
-    pub norm: Option<&'static str>,
+    /// After the sum, and whether it is there.
+    pub norm: Option<(&'static str, Switch)>,
 }
 
 /// Learned tokens beside those of the patches: class, distillation or register tokens.

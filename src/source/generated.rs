@@ -21,6 +21,17 @@ pub enum Rule {
         /// Other keys give other values.
         key: u64,
     },
+    /// Sines and cosines of the places of a grid, as MAE's code makes them (He et al., Masked autoencoders, 2022): of the channels
+    /// of a place a quarter is sines of its column, a quarter cosines, and the other half is of its row. 0 for other channels and
+    /// in the rows before the grid.
+    Grid {
+        /// Rows before it.
+        before: u64,
+        /// Places of a row of the grid.
+        columns: u64,
+        /// Channels of a place.
+        width: u64,
+    },
 }
 
 impl Rule {
@@ -29,6 +40,9 @@ impl Rule {
         match self {
             Self::Constant(value) => [value; 2],
             Self::Normal { deviation, key } => normals(key, pair).map(|value| (deviation * value) as f32),
+            Self::Grid { before, columns, width } => {
+                [0, 1].map(|second| of_grid(pair.saturating_mul(2) + second, before, columns, width) as f32)
+            }
         }
     }
 }
@@ -54,6 +68,16 @@ fn normals(key: u64, pair: u64) -> [f64; 2] {
     let radius = (-2.0 * libm::log(1.0 - uniform(word(first)))).sqrt();
     let (sine, cosine) = libm::sincos(std::f64::consts::TAU * uniform(word(second)));
     [radius * cosine, radius * sine]
+}
+
+/// The value at `at` of [`Rule::Grid`].
+fn of_grid(at: u64, before: u64, columns: u64, width: u64) -> f64 {
+    let (place, channel, quarter) = (at / width.max(1), at % width.max(1), width / 4);
+    let Some(place) = place.checked_sub(before).filter(|_| channel < 4 * quarter) else { return 0.0 };
+    let side = if channel < 2 * quarter { place % columns.max(1) } else { place / columns.max(1) };
+    let pair = (channel % quarter) as f64 / quarter as f64;
+    let angle = side as f64 / libm::pow(10_000.0, pair);
+    if channel / quarter % 2 == 0 { libm::sin(angle) } else { libm::cos(angle) }
 }
 
 /// Some values, one after the other.
@@ -138,6 +162,20 @@ impl ByteSource for GeneratedSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_of_a_grid_have_the_codes_of_mae() {
+        // transformers' get_2d_sincos_pos_embed(8, 2, add_cls_token=True): 5 rows of 8.
+        let value = |row: u64, channel: u64| of_grid(8 * row + channel, 1, 2, 8);
+        assert!((0..8).all(|channel| value(0, channel) == 0.0), "the class token");
+        let one = [0.841470985, 0.009999833, 0.540302306, 0.999950000];
+        let zero = [0.0, 0.0, 1.0, 1.0];
+        for (row, expected) in [(1, [zero, zero]), (2, [one, zero]), (3, [zero, one]), (4, [one, one])] {
+            for (channel, expected) in (0..).zip(expected.concat()) {
+                assert!((value(row, channel) - expected).abs() < 1e-8, "{row} {channel}");
+            }
+        }
+    }
     use futures_util::FutureExt;
 
     fn source(key: u64) -> GeneratedSource {

@@ -6,14 +6,26 @@ use gammascope::checkpoint;
 use gammascope::checkpoint::config::Config;
 use gammascope::forward::kernels::{Cpu, Kernels};
 use gammascope::forward::{ForwardError, Input, Pass, Seen};
-use gammascope::inspect::inspect;
+use gammascope::inspect::{self, Opened, inspect};
+use gammascope::measure::gram::Gridded;
 use gammascope::model::catalogue::Shape;
 use gammascope::model::operation::Reads;
+use gammascope::model::random::twin;
 use gammascope::model::{ModelError, catalogue, resolve, resolve_reading};
+use gammascope::pixels::PixelFile;
+use gammascope::report::{PreservationDirection, PreservationMeasure, PreservationVerdict};
+use gammascope::run::device::Wanted;
+use gammascope::run::execute::{RunState, Shown};
+use gammascope::run::pass::Sites;
 use gammascope::run::planned::{Extent, Model};
+use gammascope::run::session::{Request, Session};
+use gammascope::source::disk::DiskSource;
+use gammascope::source::generated::GeneratedSource;
 use gammascope::source::memory::MemorySource;
+use gammascope::text::Choice;
 use pollster::block_on;
 use std::collections::{BTreeSet, HashMap};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 fn folder(family: &str) -> PathBuf {
@@ -142,7 +154,7 @@ fn norms_are_shown_under_the_names_of_the_report() {
         let unknown: Vec<_> = shown.iter().filter(|site| !known(site)).collect();
         assert!(unknown.is_empty(), "{family}: {unknown:?}");
         // Norms of a pooled vector, and of MAE's decoder, are not on the way.
-        let beside = ["head.", "pooler.", "decoder", "fc_norm"];
+        let beside = ["head.", "pooler.", "decoder", "fc_norm", "attn_pool"];
         let left: Vec<&str> = report.norms.iter().map(|norm| norm.name.as_str()).collect();
         let left: Vec<_> = left
             .into_iter()
@@ -168,6 +180,7 @@ fn a_configuration_alone_gives_the_catalogue_of_its_checkpoint() {
             "_projection",
             "logit_",
             "fc_norm",
+            "attn_pool.",
             "head.",
             "head_dist.",
         ];
@@ -228,6 +241,125 @@ fn images_that_a_model_has_no_place_for_are_refused() {
     let ids = Input::token_ids(&[1, 2], 2).unwrap();
     let error = Pass::new(&checkpoint, &architecture, ids).err().unwrap();
     assert_eq!(error, ForwardError::Reads { reads: Reads::Pixels, given: Reads::Tokens });
+}
+
+/// The model of a family's configuration at its initialisation.
+fn initialised(family: &str) -> Opened<GeneratedSource> {
+    let config = DiskSource::open(&folder(family).join("config.json"), "config.json").unwrap();
+    let sources = block_on(twin(vec![config], 1)).unwrap();
+    block_on(inspect::open(sources, |_| {})).unwrap()
+}
+
+fn values_of(opened: &Opened<GeneratedSource>, name: &str) -> Vec<f64> {
+    let checkpoint = opened.checkpoint();
+    let at = checkpoint.tensors.iter().position(|tensor| tensor.name == name).unwrap();
+    block_on(checkpoint.read(&[at], |_, _| {})).remove(0).unwrap()
+}
+
+#[test]
+fn an_initialisation_begins_with_what_the_code_of_the_family_begins_with() {
+    let all = |family: &str, name: &str, value: f64| {
+        let found = values_of(&initialised(family), name);
+        assert!(found.iter().all(|found| (found - value).abs() < 1e-6), "{family}, {name}: {found:?}");
+    };
+    all("beit", "encoder.layer.1.lambda_2", 0.1);
+    all("dinov2", "encoder.layer.0.layer_scale1.lambda1", 1.0);
+    all("timm-registers", "blocks.0.ls2.gamma", 0.5);
+    all("timm-beit", "blocks.0.attn.q_bias", 0.0);
+    all(
+        "beit",
+        "encoder.layer.0.attention.attention.relative_position_bias.relative_position_bias_table",
+        0.0,
+    );
+    let class = values_of(&initialised("clip"), "vision_model.embeddings.class_embedding");
+    assert!(class.iter().any(|value| *value < 0.0) && class.iter().all(|value| value.abs() < 0.2));
+    // MAE's positions are fixed, and its checkpoints hold them; here in BF16.
+    let found = values_of(&initialised("mae"), "embeddings.position_embeddings");
+    let stored = open(&folder("mae"));
+    let at =
+        stored.tensors.iter().position(|tensor| tensor.name == "embeddings.position_embeddings").unwrap();
+    let stored = block_on(stored.read(&[at], |_, _| {})).remove(0).unwrap();
+    assert!(found.iter().zip(&stored).all(|(found, stored)| (found - stored).abs() < 4e-3));
+}
+
+#[test]
+fn a_configuration_alone_runs_on_noise_and_every_norm_shows_its_kernel() {
+    for family in families() {
+        let opened = initialised(&family);
+        let (extent, sites) = (Extent::default(), Sites::All);
+        let request =
+            Request { extent, sites, choice: None, pixels: None, preservation: false, on: Wanted::Cpu };
+        let session =
+            block_on(Session::new(&opened, &request)).unwrap_or_else(|error| panic!("{family}: {error}"));
+        let mut measured = Vec::new();
+        let gram = async |gridded: &Gridded| gridded.gram();
+        let give = async |shown: Shown| {
+            if let Shown::Sample(sample) = shown {
+                measured.push(sample.measure(&opened.inspection, gram).await);
+            }
+            ControlFlow::Continue(())
+        };
+        let outcome = block_on(session.execute(&opened, &mut RunState::default(), give)).unwrap();
+        assert!(outcome.loss.is_none(), "{family}");
+        let result = block_on(session.result(measured, outcome, 1.0));
+        if family != "clip-text" {
+            assert!(result.input.contains("Gaussian noise"), "{family}: {}", result.input);
+        }
+        let (verification, _) = result.verification().unwrap();
+        assert!(verification.sites.len() >= 4, "{family}");
+        for site in &verification.sites {
+            // The norms of queries and keys have fewer channels than is needed to tell.
+            let stream = !site.name.ends_with("q_norm") && !site.name.ends_with("k_norm");
+            assert!(site.depth < 1e-11, "{family}: {site:?}");
+            assert!(!stream || site.cos_scale_free.unwrap() > 0.9999, "{family}: {site:?}");
+        }
+    }
+}
+
+#[test]
+fn readers_of_a_model_without_a_head_are_judged_by_the_last_hidden_states() {
+    let opened = block_on(inspect::open(sources(&folder("dinov2")), |_| {})).unwrap();
+    let (extent, sites) = (Extent::default(), Sites::Final);
+    let request = Request { extent, sites, choice: None, pixels: None, preservation: true, on: Wanted::Cpu };
+    let session = block_on(Session::new(&opened, &request)).unwrap();
+    let give = async |_: Shown| ControlFlow::Continue(());
+    let outcome = block_on(session.execute(&opened, &mut RunState::default(), give)).unwrap();
+    assert!(outcome.preservation.len() >= 12, "{:?}", outcome.preservation);
+    for row in &outcome.preservation {
+        assert_eq!(row.measure, PreservationMeasure::RelativeChange);
+        let expected = match row.direction {
+            PreservationDirection::Kernel => PreservationVerdict::Preserved,
+            _ => PreservationVerdict::Changed,
+        };
+        assert_eq!(row.verdict, expected, "{row:?}");
+    }
+}
+
+#[test]
+fn as_many_images_of_a_file_are_run_as_give_the_tokens() {
+    let opened = block_on(inspect::open(sources(&folder("dinov2")), |_| {})).unwrap();
+    let values = vec![0.5_f32; 20 * 3 * 8 * 12];
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let view =
+        safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![20, 3, 8, 12], &bytes).unwrap();
+    let bytes = safetensors::serialize([("pixel_values", view)], None).unwrap();
+    let pixels = Some(PixelFile { name: "photos.safetensors".to_owned(), bytes });
+    let request = |choice, pixels| {
+        let (extent, sites) = (Extent::default(), Sites::All);
+        Request { extent, sites, choice, pixels, preservation: false, on: Wanted::Cpu }
+    };
+    let session = block_on(Session::new(&opened, &request(None, pixels.clone()))).unwrap();
+    let plan = block_on(session.plan(&opened, || 0.0)).unwrap();
+    // 7 tokens an image of 2 × 3 patches, 128 for 32 channels.
+    assert_eq!((plan.sequences, plan.length), (19, 7));
+    assert_eq!(plan.input, "the first 19 of 20 in photos.safetensors");
+    // What is not read is refused, whichever it is.
+    let error =
+        block_on(Session::new(&opened, &request(Some(Choice::Uniform), None))).unwrap_err().to_string();
+    assert!(error.contains("the model reads images, and was given token ids"), "{error}");
+    let text = block_on(inspect::open(sources(&folder("clip-text")), |_| {})).unwrap();
+    let error = block_on(Session::new(&text, &request(None, pixels))).unwrap_err().to_string();
+    assert!(error.contains("the model reads token ids, and was given images"), "{error}");
 }
 
 /// A fixture with its configuration changed.

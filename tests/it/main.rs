@@ -23,6 +23,7 @@ mod inputs;
 mod layering;
 mod many;
 mod measure;
+mod photographs;
 mod preservation;
 mod random;
 mod random_init;

@@ -31,15 +31,24 @@ pub(crate) fn expected(folder: &Path) -> HashMap<String, (Vec<f64>, Vec<u64>)> {
     named.map(|(tensor, values)| (tensor.name.clone(), (values.unwrap(), tensor.shape.clone()))).collect()
 }
 
-/// Says how far off two matrices are, if that is too far.
-pub(crate) fn compare(what: &str, found: &[f32], expected: &[f64]) -> Result<(), String> {
+/// The greatest difference of a value, over the root mean square of the matrix; infinite for one of another size.
+pub(crate) fn furthest(found: &[f32], expected: &[f64]) -> f64 {
     if found.len() != expected.len() {
-        return Err(format!("{what}: {} values for {}", found.len(), expected.len()));
+        return f64::INFINITY;
     }
     let size = (expected.iter().map(|value| value * value).sum::<f64>() / expected.len() as f64).sqrt();
     let differences =
         found.iter().zip(expected).map(|(found, expected)| (f64::from(*found) - expected).abs());
     let furthest =
         differences.fold(0.0, |most: f64, next| if next > most || next.is_nan() { next } else { most });
-    if furthest / size < TOLERANCE { Ok(()) } else { Err(format!("{what}: off by {:.1e}", furthest / size)) }
+    furthest / size
+}
+
+/// Says how far off two matrices are, if that is too far.
+pub(crate) fn compare(what: &str, found: &[f32], expected: &[f64]) -> Result<(), String> {
+    if found.len() != expected.len() {
+        return Err(format!("{what}: {} values for {}", found.len(), expected.len()));
+    }
+    let furthest = furthest(found, expected);
+    if furthest < TOLERANCE { Ok(()) } else { Err(format!("{what}: off by {furthest:.1e}")) }
 }

@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""What the names of timm's vision transformers mean: src/model/timm.tsv.
+
+    pip install torch timm
+    python scripts/timm_architectures.py src/model/timm.tsv
+
+Each function that timm has for a name is called, and the options that it gives to the constructor are kept: those that are not the
+usual ones, as JSON. Architectures with an option that src/model/timm.rs does not know (other blocks, other norms) are left out.
+"""
+import functools
+import json
+import sys
+
+import timm
+from timm.models import beit, deit, vision_transformer
+
+USUAL = dict(patch_size=16, embed_dim=768, depth=12, num_heads=12)
+KNOWN = {
+    "patch_size", "embed_dim", "depth", "num_heads", "class_token", "fc_norm", "mlp_ratio", "global_pool", "qkv_bias", "img_size",
+    "no_embed_class", "reg_tokens", "init_values", "pre_norm", "final_norm", "qk_norm", "use_abs_pos_emb", "use_rel_pos_bias",
+    "act_layer", "norm_eps", "gated", "pool_include_prefix",
+}
+ACTIVATIONS = {"gelu", "gelu_tanh", "quick_gelu", "silu"}
+
+
+class Told(Exception):
+    pass
+
+
+def tell(of_class):
+    def create(_variant, pretrained=False, distilled=False, **options):
+        raise Told("distilled" if distilled else of_class, options)
+    return create
+
+
+def plain(options):
+    """The options as JSON has them; `None` where one of them is not known."""
+    options = {key: value for key, value in options.items() if key not in ("pretrained_filter_fn", "pretrained_strict")}
+    norm, gated, activation = options.pop("norm_layer", None), options.pop("mlp_layer", None), options.get("act_layer")
+    # Images of other sizes are refused here whatever this says.
+    options.pop("dynamic_img_size", None)
+    if norm is not None:
+        if not isinstance(norm, functools.partial) or norm.func.__name__ != "LayerNorm" or set(norm.keywords) != {"eps"}:
+            return None
+        options["norm_eps"] = norm.keywords["eps"]
+    if gated is not None:
+        expected = dict(gate_last=False)
+        if not isinstance(gated, functools.partial) or gated.func.__name__ != "GluMlp":
+            return None
+        keywords = dict(gated.keywords)
+        act = keywords.pop("act_layer").__name__
+        if act != "SiLU" or keywords != expected:
+            return None
+        options["gated"], options["act_layer"] = True, "silu"
+    elif activation is not None and activation not in ACTIVATIONS:
+        return None
+    options = {key: value for key, value in options.items() if USUAL.get(key) != value}
+    return options if set(options) <= KNOWN else None
+
+
+def main():
+    vision_transformer._create_vision_transformer = tell("vit")
+    deit._create_deit = tell("vit")
+    beit._create_beit = tell("beit")
+    lines = []
+    for module in (vision_transformer, deit, beit):
+        for name in timm.list_models(module=module.__name__.rsplit(".", 1)[-1]):
+            try:
+                getattr(module, name)()
+            except Told as told:
+                of_class, options = told.args
+                options = plain(options)
+                if options is not None:
+                    lines.append(f"{name}\t{of_class}\t{json.dumps(options, separators=(',', ':'))}\n")
+    with open(sys.argv[1], "w") as file:
+        file.writelines(sorted(lines))
+    print(f"{len(lines)} architectures")
+
+
+if __name__ == "__main__":
+    main()

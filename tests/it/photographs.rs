@@ -1,0 +1,37 @@
+//! The forward pass of a real model of images on real photographs, against what transformers computes on the same pixels
+//! (`scripts/fixtures/photographs.py`).
+
+use crate::support::families::{expected, furthest, open};
+use gammascope::forward::{Input, Pass, Seen};
+use gammascope::model::resolve;
+use gammascope::pixels::PixelFile;
+use pollster::block_on;
+use std::path::Path;
+
+/// Greatest difference of a value, over the root mean square of its matrix.
+const TOLERANCE: f64 = 1e-4;
+
+#[test]
+#[ignore = "needs .cache/models/dinov2-small, with what scripts/fixtures/photographs.py writes into it"]
+fn dinov2_small_has_the_streams_of_transformers_on_photographs() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/models/dinov2-small");
+    let (checkpoint, expected) = (open(&folder), expected(&folder));
+    let architecture = resolve(&checkpoint).unwrap();
+    let name = "photographs.safetensors".to_owned();
+    let bytes = std::fs::read(folder.join(&name)).unwrap();
+    let pixels = block_on(PixelFile { name, bytes }.read(None)).unwrap();
+    let input = Input::pixels(&pixels.values, pixels.shape).unwrap();
+    let pass = Pass::new(&checkpoint, &architecture, input).unwrap();
+    let mut off = Vec::new();
+    let mut visit = async |seen: Seen<'_>| {
+        if let Seen::Block { index, stream, .. } = seen {
+            off.push((format!("block {index}"), furthest(stream, &expected[&format!("block.{index}")].0)));
+        }
+    };
+    let hidden = block_on(pass.run(&mut visit)).unwrap();
+    off.push(("last hidden states".to_owned(), furthest(&hidden, &expected["final"].0)));
+    println!("{off:?}");
+    assert_eq!(off.len(), 13);
+    let far: Vec<_> = off.iter().filter(|(_, off)| !(*off < TOLERANCE)).collect();
+    assert!(far.is_empty(), "{far:?}");
+}
