@@ -29,7 +29,7 @@ pub(super) fn decode(name: &str, bytes: &[u8], seconds: u32) -> Result<(Sound, V
     let unknown =
         |error: Error| AudioError::UnknownFormat { name: name.to_owned(), reason: error.to_string() };
     let without = |what: &str| AudioError::UnknownFormat { name: name.to_owned(), reason: what.to_owned() };
-    let source = MediaSourceStream::new(Box::new(Cursor::new(bytes.to_vec())), Default::default());
+    let source = MediaSourceStream::new(Box::new(Cursor::new(bytes)), Default::default());
     let mut format = symphonia::default::get_probe()
         .probe(&Hint::new(), source, FormatOptions::default(), MetadataOptions::default())
         .map_err(unknown)?;
@@ -59,7 +59,7 @@ pub(super) fn decode(name: &str, bytes: &[u8], seconds: u32) -> Result<(Sound, V
                 return Err(AudioError::Rate { name: name.to_owned(), rate });
             }
             sound.rate = rate;
-            most = rate as usize * seconds.min(MOST_SECONDS) as usize;
+            most = rate as usize * seconds as usize;
         }
         if channels == 0 {
             continue;
@@ -93,7 +93,7 @@ pub(super) fn decode(name: &str, bytes: &[u8], seconds: u32) -> Result<(Sound, V
         notes.push(Note::Damaged { packets: damaged });
     }
     if cut {
-        notes.push(Note::Cut { seconds: seconds.min(MOST_SECONDS) });
+        notes.push(Note::Cut { seconds });
     }
     if sound.samples.iter().all(|sample| *sample == sound.samples[0]) {
         notes.push(Note::Silent);

@@ -71,7 +71,12 @@ impl Extractor {
 
     /// The sound of a file as features.
     pub fn sound(&self, name: &str, bytes: &[u8]) -> Result<Features, AudioError> {
-        let (sound, mut notes) = decode(name, bytes, MOST_SECONDS)?;
+        // A second more than the model reads, so that resampling sees what comes next.
+        let seconds = match self.kind {
+            Kind::LogMel(mel) => mel.seconds() + 1,
+            Kind::Waveform { .. } => MOST_SECONDS,
+        };
+        let (sound, mut notes) = decode(name, bytes, seconds)?;
         let from = sound.rate;
         let sound = resample(sound, self.rate).map_err(|reason| AudioError::Resampling {
             name: name.to_owned(),
@@ -97,7 +102,7 @@ impl Extractor {
     fn features(&self, sound: &Sound, mut notes: Vec<Note>) -> Features {
         match self.kind {
             Kind::LogMel(mel) => {
-                let seconds = (mel.samples / self.rate as usize) as u32;
+                let seconds = mel.seconds();
                 match sound.samples.len().cmp(&mel.samples) {
                     std::cmp::Ordering::Less => notes.push(Note::Padded { seconds }),
                     std::cmp::Ordering::Equal => {}

@@ -28,6 +28,11 @@ pub struct LogMel {
 }
 
 impl LogMel {
+    /// Seconds that the model reads.
+    pub fn seconds(&self) -> u32 {
+        (self.samples / self.rate as usize) as u32
+    }
+
     /// Frames of the spectrogram.
     pub fn frames(&self) -> usize {
         self.samples / self.hop

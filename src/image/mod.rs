@@ -4,6 +4,7 @@
 //! [`Processor`] is what `preprocessor_config.json` asks for, as plain data. [`Processor::image`] and [`Processor::video`] go from
 //! bytes to [`Pixels`]. docs/inputs.md has the rules and the measured differences.
 
+mod config;
 mod crop;
 mod decode;
 mod orientation;

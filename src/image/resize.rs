@@ -171,16 +171,15 @@ impl Resize {
             let advice = "crop the image to a ratio nearer to a square";
             return Err(ImageError::TooLarge { what: format!("resizing `{name}`"), width, height, advice });
         }
-        Ok(resize(&image, height as usize, width as usize, self.filter))
+        Ok(resize(image, height as usize, width as usize, self.filter))
     }
 }
 
 /// height × width, neither of them 0.
-fn resize(image: &Rgb, height: usize, width: usize, filter: Filter) -> Rgb {
+fn resize(mut image: Rgb, height: usize, width: usize, filter: Filter) -> Rgb {
     if filter == Filter::Nearest {
-        return nearest(image, height, width);
+        return nearest(&image, height, width);
     }
-    let mut image = image.clone();
     if width != image.width {
         image = horizontal(&image, &windows(image.width, width, filter));
     }

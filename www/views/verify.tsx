@@ -1,9 +1,10 @@
 /** The model of the checkpoint on show, run here: how, how far, and what it shows. */
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { bytes, count, counted, duration, maybe, number, parameters } from '../format';
 import type { Device } from '../protocol';
 import type { Claim, KindByLoss, Preservation, RunInput, RunPlan, RunSites, Verification } from '../report';
 import { type Running, goOn, halted, runFailure, running, showVerified, stopRunning } from '../running';
+import { images } from '../state/images';
 import type { Opened } from '../state/opened';
 import { SEED } from '../state/opening';
 import { FigureView } from './figure';
@@ -79,6 +80,11 @@ function Controls({ parameters }: { parameters: number }) {
   const [random, setRandom] = useState(parameters <= SMALL);
   const [files, setFiles] = useState<File[]>([]);
   const wantsFile = input in FILES;
+  useEffect(() => {
+    if (images.value.length === 0) return;
+    setInput('images');
+    setFiles(images.value);
+  }, [images.value]);
   const positive = (text: string) => (Number.parseInt(text, 10) > 0 ? Number.parseInt(text, 10) : null);
   return (
     <div class="buttons measure-controls">
@@ -130,6 +136,7 @@ function Controls({ parameters }: { parameters: number }) {
             multiple={input === 'images'}
             onChange={(event) => setFiles([...(event.currentTarget.files ?? [])])}
           />
+          {input === 'images' && files.length > 0 && <span id="images-chosen">{counted(files.length, 'image')} chosen</span>}
         </label>
       )}
       <label class="choice">

@@ -1,0 +1,52 @@
+//! Files of `tests/inputs/` with some bytes changed.
+
+use proptest::prelude::*;
+use std::path::Path;
+
+/// Images in every format and a few modes.
+pub(crate) const IMAGES: &[&str] = &[
+    "rgb.png",
+    "palette.png",
+    "rgb16.png",
+    "animated.png",
+    "animated.gif",
+    "clear.gif",
+    "lossless.webp",
+    "animated.webp",
+    "rgb.bmp",
+    "palette.bmp",
+    "rgb.tif",
+    "rgb.jpg",
+    "progressive.jpg",
+    "half.jpg",
+    "cmyk.jpg",
+    "turned6.jpg",
+];
+
+/// Sounds in every format.
+pub(crate) const SOUNDS: &[&str] =
+    &["tone16.wav", "stereo8.wav", "short.wav", "tone44.flac", "tone.ogg", "tone.mp3"];
+
+/// A file of `tests/inputs/`.
+pub(crate) fn file(name: &str) -> Vec<u8> {
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/inputs").join(name)).unwrap()
+}
+
+/// One of these files with bytes changed, most of them in its header, and perhaps without its end; or bytes of no format.
+pub(crate) fn spoiled(names: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
+    let place = any::<prop::sample::Index>;
+    let changes = prop::collection::vec((place(), any::<bool>(), any::<u8>()), 1..20);
+    let changed = (prop::sample::select(names), changes, any::<bool>(), place());
+    let changed = changed.prop_map(|(name, changes, cut, end)| {
+        let mut bytes = file(name);
+        for (place, header, value) in changes {
+            let within = if header { bytes.len().min(100) } else { bytes.len() };
+            bytes[place.index(within)] = value;
+        }
+        if cut {
+            bytes.truncate(end.index(bytes.len()).max(1));
+        }
+        bytes
+    });
+    prop_oneof![9 => changed, 1 => prop::collection::vec(any::<u8>(), 0..300)]
+}

@@ -1,0 +1,45 @@
+//! How much memory whatever bytes may take: a program of its own, because it counts all that is allocated.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[path = "it/support/spoiled.rs"]
+mod spoiled;
+
+use gammascope::audio::Extractor;
+use gammascope::image::Processor;
+use peak_alloc::PeakAlloc;
+use proptest::test_runner::{Config, TestRunner};
+use spoiled::{IMAGES, SOUNDS, spoiled};
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+/// MB: what an image of the most pixels takes while it is decoded, and as much again for what its decoder holds.
+const IMAGE: f32 = 1600.0;
+/// MB: ten minutes of samples, twice while the list grows, and what a decoder holds.
+const SOUND: f32 = 1600.0;
+
+#[test]
+fn spoiled_files_stay_within_bounds() {
+    let processor =
+        Processor::parse("p", br#"{"image_processor_type": "ViTImageProcessor", "size": 9}"#).unwrap();
+    let extractor =
+        Extractor::parse("p", br#"{"feature_extractor_type": "Wav2Vec2FeatureExtractor"}"#).unwrap();
+    let peak = |run: &dyn Fn()| {
+        MEMORY.reset_peak_usage();
+        run();
+        MEMORY.peak_usage_as_mb()
+    };
+    let mut runner = TestRunner::new(Config::with_cases(400));
+    let image = |bytes: Vec<u8>| {
+        let used = peak(&|| drop(processor.image("f", &bytes)));
+        assert!(used < IMAGE, "{used} MB");
+        Ok(())
+    };
+    runner.run(&spoiled(IMAGES), image).unwrap();
+    let sound = |bytes: Vec<u8>| {
+        let used = peak(&|| drop(extractor.sound("f", &bytes)));
+        assert!(used < SOUND, "{used} MB");
+        Ok(())
+    };
+    runner.run(&spoiled(SOUNDS), sound).unwrap();
+}
