@@ -6,13 +6,14 @@ use gammascope::checkpoint;
 use gammascope::checkpoint::config::Config;
 use gammascope::forward::kernels::{Cpu, Kernels};
 use gammascope::forward::{ForwardError, Input, Pass, Seen};
+use gammascope::image::Processor;
 use gammascope::inspect::{self, Opened, inspect};
 use gammascope::measure::gram::Gridded;
 use gammascope::model::catalogue::Shape;
 use gammascope::model::operation::Reads;
 use gammascope::model::random::twin;
 use gammascope::model::{ModelError, catalogue, resolve, resolve_reading};
-use gammascope::pixels::PixelFile;
+use gammascope::pixels::{PixelChoice, PixelFile, of_images};
 use gammascope::report::{PreservationDirection, PreservationMeasure, PreservationVerdict};
 use gammascope::run::device::Wanted;
 use gammascope::run::execute::{RunState, Shown};
@@ -303,7 +304,7 @@ fn a_configuration_alone_runs_on_noise_and_every_norm_shows_its_kernel() {
         assert!(outcome.loss.is_none(), "{family}");
         let result = block_on(session.result(measured, outcome, 1.0));
         if family != "clip-text" {
-            assert!(result.input.contains("Gaussian noise"), "{family}: {}", result.input);
+            assert!(result.input.contains("noise with a 1/f spectrum"), "{family}: {}", result.input);
         }
         let (verification, _) = result.verification().unwrap();
         assert!(verification.sites.len() >= 4, "{family}");
@@ -343,7 +344,7 @@ fn as_many_images_of_a_file_are_run_as_give_the_tokens() {
     let view =
         safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![20, 3, 8, 12], &bytes).unwrap();
     let bytes = safetensors::serialize([("pixel_values", view)], None).unwrap();
-    let pixels = Some(PixelFile { name: "photos.safetensors".to_owned(), bytes });
+    let pixels = Some(PixelChoice::Values(PixelFile { name: "photos.safetensors".to_owned(), bytes }));
     let request = |choice, pixels| {
         let (extent, sites) = (Extent::default(), Sites::All);
         Request { extent, sites, choice, pixels, preservation: false, on: Wanted::Cpu }
@@ -360,6 +361,77 @@ fn as_many_images_of_a_file_are_run_as_give_the_tokens() {
     let text = block_on(inspect::open(sources(&folder("clip-text")), |_| {})).unwrap();
     let error = block_on(Session::new(&text, &request(None, pixels))).unwrap_err().to_string();
     assert!(error.contains("the model reads token ids, and was given images"), "{error}");
+}
+
+/// The image inputs of `tests/inputs`.
+fn image(name: &str) -> PixelFile {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/inputs").join(name);
+    PixelFile { name: name.to_owned(), bytes: std::fs::read(path).unwrap() }
+}
+
+/// DINOv2's fixture with how images are prepared for it, where it says so.
+fn with_processor(processor: Option<&str>) -> Opened<MemorySource> {
+    let read = |name: &str| std::fs::read(folder("dinov2").join(name)).unwrap();
+    let mut files: Vec<MemorySource> =
+        ["model.safetensors", "config.json"].map(|name| MemorySource::new(name, read(name))).into();
+    files.extend(
+        processor.map(|json| MemorySource::new("preprocessor_config.json", json.as_bytes().to_vec())),
+    );
+    block_on(inspect::open(files, |_| {})).unwrap()
+}
+
+const SQUARE: &str = r#"{"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 16},
+    "crop_size": {"height": 16, "width": 16}}"#;
+
+fn on_images(images: Vec<PixelFile>) -> Request {
+    let (extent, pixels) = (Extent::default(), Some(PixelChoice::Images(images)));
+    Request { extent, sites: Sites::All, choice: None, pixels, preservation: false, on: Wanted::Cpu }
+}
+
+#[test]
+fn images_are_prepared_as_the_checkpoint_says_and_all_of_them_are_run() {
+    let opened = with_processor(Some(SQUARE));
+    let images = vec![image("rgb.png"), image("turned6.jpg"), image("animated.gif")];
+    let session = block_on(Session::new(&opened, &on_images(images.clone()))).unwrap();
+    let plan = block_on(session.plan(&opened, || 0.0)).unwrap();
+    // 16 patches and the class token.
+    assert_eq!((plan.sequences, plan.length, plan.input.as_str()), (3, 17, "3 images"));
+    let said: Vec<(&str, &str)> =
+        plan.warnings.iter().map(|warning| (warning.r#where.as_str(), warning.message.as_str())).collect();
+    assert!(
+        said.iter().any(|(file, what)| *file == "turned6.jpg" && what.contains("turned upright")),
+        "{said:?}"
+    );
+    assert!(
+        said.iter().any(|(file, what)| *file == "animated.gif" && what.contains("the first of")),
+        "{said:?}"
+    );
+
+    // The values that the processor makes, given as values, are the same run.
+    let processor = Processor::parse("p", SQUARE.as_bytes()).unwrap();
+    let values: Vec<f32> =
+        images.iter().flat_map(|file| processor.image(&file.name, &file.bytes).unwrap().values).collect();
+    let (found, _) = of_images(&images, &processor, 1).unwrap();
+    assert_eq!((found.shape, found.values), ([3, 1, 3, 16, 16], values));
+}
+
+#[test]
+fn images_that_cannot_be_run_are_refused_in_a_sentence() {
+    let refused = |opened: &Opened<MemorySource>, images: Vec<PixelFile>, says: &str| {
+        let error = block_on(Session::new(opened, &on_images(images))).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    };
+    refused(&with_processor(None), vec![image("rgb.png")], "preprocessor_config.json");
+    let opened = with_processor(Some(SQUARE));
+    refused(&opened, Vec::new(), "no image was given");
+    let text = PixelFile { name: "notes.txt".to_owned(), bytes: b"not an image".to_vec() };
+    refused(&opened, vec![image("rgb.png"), text], "`notes.txt` is not an image");
+    let kept = r#"{"image_processor_type": "ViTImageProcessor", "do_resize": false}"#;
+    refused(
+        &with_processor(Some(kept)),
+        vec![image("rgb.png"), image("one.png")],
+        "`one.png` becomes 1 × 1 pixels",
+    );
 }
 
 /// A fixture with its configuration changed.
