@@ -95,9 +95,10 @@ mod tests {
         let power = |from: usize| -> f64 {
             spectrum[from..2 * from].iter().map(Complex64::norm_sqr).sum::<f64>() / from as f64
         };
-        for octave in 4..13 {
+        // The higher octaves have at least 512 coefficients, whose mean is within a tenth of what it should be.
+        for octave in 9..13 {
             let ratio = power(1 << octave) / power(1 << (octave + 1));
-            assert!((1.3..3.2).contains(&ratio), "octave {octave}: {ratio}");
+            assert!((1.5..2.6).contains(&ratio), "octave {octave}: {ratio}");
         }
     }
 }

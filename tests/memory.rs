@@ -8,7 +8,7 @@ use gammascope::audio::Extractor;
 use gammascope::image::Processor;
 use peak_alloc::PeakAlloc;
 use proptest::test_runner::{Config, TestRunner};
-use spoiled::{IMAGES, SOUNDS, spoiled};
+use spoiled::{IMAGES, SOUNDS, file, spoiled};
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
@@ -29,6 +29,15 @@ fn spoiled_files_stay_within_bounds() {
         run();
         MEMORY.peak_usage_as_mb()
     };
+    let own = peak(&|| drop(std::hint::black_box(vec![1u8; 50_000_000])));
+    assert!((45.0..60.0).contains(&own), "what is allocated is counted: {own} MB");
+
+    // The header of a BMP file may ask for nearly the most pixels, and have none of them.
+    let mut large = file("rgb.bmp");
+    large[18..26].copy_from_slice(&[9459i32.to_le_bytes(), 9459i32.to_le_bytes()].concat());
+    let used = peak(&|| drop(processor.image("f", &large)));
+    assert!(used < IMAGE, "{used} MB");
+
     let mut runner = TestRunner::new(Config::with_cases(400));
     let image = |bytes: Vec<u8>| {
         let used = peak(&|| drop(processor.image("f", &bytes)));

@@ -15,6 +15,20 @@ pub const MOST_SECONDS: u32 = 600;
 /// The most samples a second.
 pub const MOST_RATE: u32 = 384_000;
 
+/// The most channels of a WAV file. symphonia multiplies their number before it checks it, which overflows beyond 16,383.
+const MOST_CHANNELS: u16 = 255;
+
+/// How far into a file symphonia looks for the beginning of a sound.
+const SEARCHED: usize = 1 << 20;
+
+/// Whether this is the header of a WAV file of more channels than that, wherever it begins.
+fn has_too_many_channels(bytes: &[u8]) -> bool {
+    // The name of the chunk, its length, the kind of the samples, and the channels.
+    bytes[..bytes.len().min(SEARCHED)].windows(12).any(|header| {
+        header.starts_with(b"fmt ") && u16::from_le_bytes([header[10], header[11]]) > MOST_CHANNELS
+    })
+}
+
 /// A sound of one channel.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Sound {
@@ -29,6 +43,9 @@ pub(super) fn decode(name: &str, bytes: &[u8], seconds: u32) -> Result<(Sound, V
     let unknown =
         |error: Error| AudioError::UnknownFormat { name: name.to_owned(), reason: error.to_string() };
     let without = |what: &str| AudioError::UnknownFormat { name: name.to_owned(), reason: what.to_owned() };
+    if has_too_many_channels(bytes) {
+        return Err(without("it has more than 255 channels"));
+    }
     let source = MediaSourceStream::new(Box::new(Cursor::new(bytes)), Default::default());
     let mut format = symphonia::default::get_probe()
         .probe(&Hint::new(), source, FormatOptions::default(), MetadataOptions::default())

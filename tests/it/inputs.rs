@@ -275,6 +275,9 @@ fn sounds_and_extractors_that_are_not_understood_are_refused() {
     let refused = |bytes: &[u8]| extractor.sound("f", bytes).unwrap_err();
     assert!(matches!(refused(b""), AudioError::UnknownFormat { .. }));
     assert!(matches!(refused(b"no sound"), AudioError::UnknownFormat { .. }));
+    let mut wide = file("silence.wav");
+    wide[22..24].copy_from_slice(&u16::MAX.to_le_bytes());
+    assert!(refused(&wide).to_string().contains("it has more than 255 channels"));
     // The header of a WAV file without a sample.
     let mut empty = file("silence.wav");
     empty.truncate(44);
