@@ -48,6 +48,7 @@
 //! - `gpu` (feature): the exact Gram matrix of `verify`, the same integers, on a GPU.
 //! - `text` (feature `verify`): text as token ids, by the checkpoint's own tokenizer.
 //! - `pixels` (feature `verify`): images as a model reads them, from a file, or noise.
+//! - `sounds` (feature `verify`): features of sounds as a model reads them.
 //! - `device` (feature `verify`): which of the two computes it.
 //! - [`report`]: the schema of everything that is said, and its assembly by [`inspect`](mod@inspect).
 //! - [`compare`](mod@compare): two inspections side by side; [`export`]: kernel directions as safetensors or JSON; [`adapter`]: what
@@ -84,6 +85,8 @@ pub mod report;
 #[cfg(feature = "verify")]
 pub mod run;
 pub mod share;
+#[cfg(feature = "verify")]
+pub mod sounds;
 pub mod source;
 pub mod tables;
 #[cfg(feature = "verify")]

@@ -10,6 +10,9 @@ use rand_distr::StandardNormal;
 /// The tensor that holds them, as transformers' processors call it.
 pub const TENSOR: &str = "pixel_values";
 
+/// Values of noise that are made at most: a gibibyte of them.
+const MOST_VALUES: usize = 1 << 28;
+
 /// The same noise on every machine.
 const SEED: u64 = 2606_19491;
 
@@ -68,6 +71,15 @@ pub enum PixelError {
         /// Its type.
         dtype: String,
     },
+    /// More noise than is made.
+    #[error(
+        "{} images of {} × {} pixels are {MOST_VALUES} values or more: run fewer tokens, or give the pixels of a file",
+        shape[0], shape[3], shape[4]
+    )]
+    TooMuchNoise {
+        /// Images, frames, channels, rows and columns.
+        shape: [usize; 5],
+    },
     /// Values that are no numbers.
     #[error("value {at} of `{TENSOR}` in `{file}` is {value}: pixels are finite numbers")]
     NotFinite {
@@ -120,11 +132,14 @@ impl PixelFile {
 }
 
 /// Independent normal values of mean 0 and deviation 1 in the place of images, the same on every machine.
-pub fn noise(shape: [usize; 5]) -> PixelValues {
+pub fn noise(shape: [usize; 5]) -> Result<PixelValues, PixelError> {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(SEED);
     let count = shape.iter().fold(1usize, |all, side| all.saturating_mul(*side));
+    if count >= MOST_VALUES {
+        return Err(PixelError::TooMuchNoise { shape });
+    }
     let values = (0..count).map(|_| random.sample(StandardNormal)).collect();
-    PixelValues { values, shape, what: "Gaussian noise in the place of images".to_owned() }
+    Ok(PixelValues { values, shape, what: "Gaussian noise in the place of images".to_owned() })
 }
 
 #[cfg(test)]
@@ -166,8 +181,10 @@ mod tests {
 
     #[test]
     fn noise_is_the_same_each_time() {
-        let found = noise([2, 1, 3, 8, 8]);
-        assert_eq!((found.values.len(), &found), (384, &noise([2, 1, 3, 8, 8])));
+        let found = noise([2, 1, 3, 8, 8]).unwrap();
+        assert_eq!((found.values.len(), &found), (384, &noise([2, 1, 3, 8, 8]).unwrap()));
+        let error = noise([1, 1, 3, 1 << 14, 1 << 14]).unwrap_err().to_string();
+        assert!(error.contains("16384 × 16384"), "{error}");
         let mean = found.values.iter().sum::<f32>() / 384.0;
         let variance = found.values.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / 384.0;
         assert!(mean.abs() < 0.2 && (variance - 1.0).abs() < 0.3, "{mean} {variance}");

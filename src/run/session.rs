@@ -146,6 +146,7 @@ async fn run<S: ByteSource>(opened: &Opened<S>, request: &Request) -> Result<(Ru
             (Content::Tokens(ids), why)
         }
         Reads::Pixels => (Content::Pixels(model.pixels(pixels.as_ref()).await?), None),
+        Reads::Sounds => (Content::Sounds(model.sounds()?), None),
     };
     let run = Run::new(opened.checkpoint(), model, content, *sites, *preservation)?;
     Ok((run, why.iter().map(input::not_run).collect()))
