@@ -49,6 +49,7 @@
 //! - `text` (feature `verify`): text as token ids, by the checkpoint's own tokenizer.
 //! - `image`, `audio` (feature `verify`): images, frames and sounds as the inputs of encoders; `pixels`: what a model that reads
 //!   images is run on; `noise` where nobody gives anything.
+//! - `sounds` (feature `verify`): features of sounds as a model reads them.
 //! - `device` (feature `verify`): which of the two computes it.
 //! - [`report`]: the schema of everything that is said, and its assembly by [`inspect`](mod@inspect).
 //! - [`compare`](mod@compare): two inspections side by side; [`export`]: kernel directions as safetensors or JSON; [`adapter`]: what
@@ -91,6 +92,8 @@ pub mod report;
 #[cfg(feature = "verify")]
 pub mod run;
 pub mod share;
+#[cfg(feature = "verify")]
+pub mod sounds;
 pub mod source;
 pub mod tables;
 #[cfg(feature = "verify")]

@@ -10,6 +10,9 @@ use crate::source::{ByteSource, SourceError};
 /// The tensor that holds them, as transformers' processors call it.
 pub const TENSOR: &str = "pixel_values";
 
+/// Values of noise that are made at most: a gibibyte of them.
+const MOST_VALUES: usize = 1 << 28;
+
 /// The same noise on every machine.
 const SEED: u64 = 2606_19491;
 
@@ -100,6 +103,15 @@ pub enum PixelError {
         file: String,
         /// Its type.
         dtype: String,
+    },
+    /// More noise than is made.
+    #[error(
+        "{} images of {} × {} pixels are {MOST_VALUES} values or more: run fewer tokens, or give the pixels of a file",
+        shape[0], shape[3], shape[4]
+    )]
+    TooMuchNoise {
+        /// Images, frames, channels, rows and columns.
+        shape: [usize; 5],
     },
     /// Values that are no numbers.
     #[error("value {at} of `{TENSOR}` in `{file}` is {value}: pixels are finite numbers")]
@@ -209,13 +221,15 @@ pub async fn processor<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Result<Proc
 }
 
 /// Noise with a 1/f spectrum in the place of images, of mean 0 and deviation 1 on each channel, the same on every machine.
-pub fn noise(shape: [usize; 5]) -> PixelValues {
+pub fn noise(shape: [usize; 5]) -> Result<PixelValues, PixelError> {
     let [count, frames, channels, rows, columns] = shape;
+    if shape.iter().fold(1usize, |all, side| all.saturating_mul(*side)) >= MOST_VALUES {
+        return Err(PixelError::TooMuchNoise { shape });
+    }
     let mut random = generator(SEED);
-    let planes = count.saturating_mul(frames).saturating_mul(channels);
     let plane = |_| natural(rows, columns, Spectrum::Image, &mut random);
-    let values = (0..planes).flat_map(plane).map(|value| value as f32).collect();
-    PixelValues { values, shape, what: "noise with a 1/f spectrum in the place of images".to_owned() }
+    let values = (0..count * frames * channels).flat_map(plane).map(|value| value as f32).collect();
+    Ok(PixelValues { values, shape, what: "noise with a 1/f spectrum in the place of images".to_owned() })
 }
 
 #[cfg(test)]
@@ -257,8 +271,10 @@ mod tests {
 
     #[test]
     fn noise_is_the_same_each_time() {
-        let found = noise([2, 1, 3, 8, 8]);
-        assert_eq!((found.values.len(), &found), (384, &noise([2, 1, 3, 8, 8])));
+        let found = noise([2, 1, 3, 8, 8]).unwrap();
+        assert_eq!((found.values.len(), &found), (384, &noise([2, 1, 3, 8, 8]).unwrap()));
+        let error = noise([1, 1, 3, 1 << 14, 1 << 14]).unwrap_err().to_string();
+        assert!(error.contains("16384 × 16384"), "{error}");
         let mean = found.values.iter().sum::<f32>() / 384.0;
         let variance = found.values.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / 384.0;
         assert!(mean.abs() < 0.2 && (variance - 1.0).abs() < 0.3, "{mean} {variance}");

@@ -19,3 +19,4 @@ pub mod positions;
 pub mod resize;
 pub mod rotary;
 pub mod rows;
+pub mod windows;

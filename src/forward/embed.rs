@@ -1,13 +1,17 @@
 //! From what is read to the stream before the first block.
 
-use super::input::Pixels;
+use super::input::{Features, Pixels};
 use super::kernels::Kernels;
 use super::{ForwardError, Input, Pass, Watch};
 use crate::cpu::embedding::gather;
 use crate::cpu::patches::Canvas;
 use crate::cpu::positions::sines;
 use crate::cpu::resize::resized;
-use crate::model::architecture::{Embedding, ImagePositions, PatchEmbedding, TokenEmbedding};
+use crate::cpu::windows::{frame_by_frame, windows};
+use crate::model::architecture::{
+    Convolution, Embedding, ImagePositions, PatchEmbedding, SoundEmbedding, TokenEmbedding,
+};
+use crate::model::operation::Activation;
 use crate::source::ByteSource;
 
 impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
@@ -19,6 +23,9 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
             }
             (Input::Pixels(pixels), Embedding::Patches(patches)) => {
                 self.embed_patches(patches, &pixels, watch).await
+            }
+            (Input::Features(features), Embedding::Sounds(sounds)) => {
+                self.embed_sounds(sounds, &features).await
             }
             (input, embedding) => Err(ForwardError::Reads { reads: embedding.reads(), given: input.reads() }),
         }
@@ -65,6 +72,26 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
             Some(projection) => self.linear(projection, &x).await,
             None => Ok(x),
         }
+    }
+
+    /// Convolutions as linear maps of windows, and positions.
+    async fn embed_sounds(
+        &self,
+        embedding: &SoundEmbedding,
+        features: &Features<'_>,
+    ) -> Result<K::Values, ForwardError> {
+        let Features { values, count, channels, frames } = *features;
+        let mut x = self.kernels.put(frame_by_frame(values, channels, frames));
+        let (mut frames, mut channels) = (frames, channels);
+        for Convolution { map, stride } in &embedding.convolutions {
+            let windows = windows(&self.kernels.get(&x).await?, [frames, channels], *stride);
+            x = self.linear(map, &self.kernels.put(windows)).await?;
+            self.kernels.activate(Activation::Gelu, &mut x);
+            (frames, channels) = (frames.div_ceil(*stride), map.outputs);
+        }
+        let positions = self.weights.all(embedding.positions).await?;
+        self.kernels.add(&mut x, &self.kernels.put(positions.repeat(count)), 1.0);
+        Ok(x)
     }
 
     /// The extra tokens and the positions of all tokens, to which the patches are added.

@@ -5,8 +5,7 @@ use crate::model::Architecture;
 use crate::model::architecture::{Embedding, PatchEmbedding};
 use crate::model::operation::Reads;
 
-/// What a pass begins with: sequences of one length, one after the other, without padding. Whatever is no token (features of a
-/// sound, latents) is a variant of its own, with the embedding that makes vectors of it.
+/// What a pass begins with: sequences of one length, one after the other, without padding. Whatever is no token is a variant of its own, with the embedding that makes vectors of it.
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
     /// Token ids, which the token embedding looks up.
@@ -18,6 +17,21 @@ pub enum Input<'a> {
     },
     /// Images or videos, a sequence each, of whose patches the embedding makes vectors.
     Pixels(Pixels<'a>),
+    /// Features of sounds, a sequence each, over which the embedding runs convolutions.
+    Features(Features<'a>),
+}
+
+/// Features of sounds of one length, as a model's feature extractor gives them.
+#[derive(Debug, Clone, Copy)]
+pub struct Features<'a> {
+    /// count × channels × frames values.
+    pub values: &'a [f32],
+    /// How many.
+    pub count: usize,
+    /// Of each frame: bins of the mel scale.
+    pub channels: usize,
+    /// Of each sound.
+    pub frames: usize,
 }
 
 /// Images or videos of one size, as a model's processor gives them: normalised.
@@ -67,11 +81,21 @@ impl<'a> Input<'a> {
         Ok(Self::Pixels(Pixels { values, count, channels, size: [frames, rows, columns] }))
     }
 
+    /// Features of sounds; an error where there are none, or where `values` is not of this shape: count, channels and frames.
+    pub fn features(values: &'a [f32], shape: [usize; 3]) -> Result<Self, ForwardError> {
+        let [count, channels, frames] = shape;
+        let expected = shape.iter().try_fold(1usize, |all, side| all.checked_mul(*side));
+        if shape.contains(&0) || expected != Some(values.len()) {
+            return Err(ForwardError::FeatureCount { shape, found: values.len() });
+        }
+        Ok(Self::Features(Features { values, count, channels, frames }))
+    }
+
     /// The ids that a language model predicts; `None` where the input is no text.
     pub fn ids(&self) -> Option<&'a [u32]> {
         match self {
             Self::TokenIds { ids, .. } => Some(ids),
-            Self::Pixels(_) => None,
+            Self::Pixels(_) | Self::Features(_) => None,
         }
     }
 
@@ -80,6 +104,7 @@ impl<'a> Input<'a> {
         match self {
             Self::TokenIds { .. } => Reads::Tokens,
             Self::Pixels(_) => Reads::Pixels,
+            Self::Features(_) => Reads::Sounds,
         }
     }
 
@@ -99,14 +124,27 @@ impl<'a> Input<'a> {
             (Self::Pixels(pixels), Embedding::Patches(embedding)) => {
                 pixels.check(embedding, architecture.fits_size())?;
                 let length = embedding.tokens(pixels.size);
-                let tokens = pixels.count.checked_mul(length);
-                let tokens = tokens.filter(|tokens| u32::try_from(*tokens).is_ok());
-                let tokens = tokens.ok_or(ForwardError::TooMany { count: pixels.count, length })?;
+                let tokens = product(pixels.count, length)?;
                 Ok(Sequences { tokens, length, grid: embedding.grid(pixels.size) })
+            }
+            (Self::Features(features), Embedding::Sounds(embedding)) => {
+                let found = [features.channels, features.frames];
+                let expected = [embedding.channels, embedding.frames];
+                if found != expected {
+                    return Err(ForwardError::Features { found, expected });
+                }
+                let length = embedding.tokens;
+                Ok(Sequences { tokens: product(features.count, length)?, length, grid: [1, 1, length] })
             }
             (_, embedding) => Err(ForwardError::Reads { reads: embedding.reads(), given: self.reads() }),
         }
     }
+}
+
+/// Tokens of so many sequences.
+fn product(count: usize, length: usize) -> Result<usize, ForwardError> {
+    let tokens = count.checked_mul(length).filter(|tokens| u32::try_from(*tokens).is_ok());
+    tokens.ok_or(ForwardError::TooMany { count, length })
 }
 
 impl Pixels<'_> {

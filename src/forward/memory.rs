@@ -3,14 +3,22 @@
 use super::AHEAD;
 use super::feed_forward::at_once;
 use crate::checkpoint::Checkpoint;
-use crate::model::architecture::{Architecture, Block, FeedForward, Linear};
+use crate::model::architecture::{Architecture, Block, Embedding, FeedForward, Linear};
 
 /// Bytes of activations, of the matrices that are on the device at once (as f32), and of what is read ahead, with so many tokens.
 pub fn memory<S>(checkpoint: &Checkpoint<S>, architecture: &Architecture, tokens: usize) -> u64 {
+    let of_embedding = match &architecture.embedding {
+        Embedding::Tokens(_) => 0,
+        Embedding::Patches(patches) => tokens as u64 * patches.projection.inputs as u64,
+        Embedding::Sounds(sounds) => {
+            let inputs = sounds.convolutions.iter().map(|convolution| convolution.map.inputs).max();
+            2 * tokens as u64 * inputs.unwrap_or(0) as u64
+        }
+    };
     let of_blocks = architecture.blocks.iter().map(|block| of_block(block, architecture.width, tokens));
     let stored = architecture.tensors().map(|tensor| checkpoint.tensors[tensor].bytes()).max();
     let stream = 4 * tokens as u64 * architecture.width as u64;
-    4 * (stream + of_blocks.max().unwrap_or(0)) + stored.unwrap_or(0).max(AHEAD)
+    4 * (stream + of_blocks.max().unwrap_or(0).max(of_embedding)) + stored.unwrap_or(0).max(AHEAD)
 }
 
 /// f32 values of a block, beside those of the stream, at most.

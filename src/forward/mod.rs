@@ -28,7 +28,7 @@ use std::ops::ControlFlow;
 use weights::{Loaded, Weights};
 
 pub use edit::Edit;
-pub use input::{Input, Pixels};
+pub use input::{Features, Input, Pixels};
 pub use memory::memory;
 pub use weights::AHEAD;
 
@@ -139,8 +139,29 @@ pub enum ForwardError {
         /// What the model was trained on.
         trained: [usize; 3],
     },
+    /// Features of another number than their shape says, or none.
+    #[error(
+        "{found} values are not those of sounds of the shape {shape:?} (sounds, channels, frames), each at least one"
+    )]
+    FeatureCount {
+        /// Sounds, channels and frames.
+        shape: [usize; 3],
+        /// Values.
+        found: usize,
+    },
+    /// Sounds of another length, or of other channels.
+    #[error(
+        "the sounds have {} channels and {} frames, and the model reads {} channels and {} frames: pad or cut them, and make the features that its feature extractor makes",
+        found[0], found[1], expected[0], expected[1]
+    )]
+    Features {
+        /// Channels and frames.
+        found: [usize; 2],
+        /// Those of the model.
+        expected: [usize; 2],
+    },
     /// More tokens than are counted.
-    #[error("{count} images of {length} tokens are more than a pass counts: give fewer")]
+    #[error("{count} sequences of {length} tokens are more than a pass counts: give fewer")]
     TooMany {
         /// Images.
         count: usize,
@@ -206,6 +227,7 @@ fn named(reads: Reads) -> &'static str {
     match reads {
         Reads::Tokens => "token ids",
         Reads::Pixels => "images",
+        Reads::Sounds => "features of sounds",
     }
 }
 

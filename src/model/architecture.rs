@@ -73,6 +73,32 @@ pub enum Embedding {
     Tokens(TokenEmbedding),
     /// From images or videos.
     Patches(PatchEmbedding),
+    /// From features of sounds.
+    Sounds(SoundEmbedding),
+}
+
+/// From the features of sounds to the stream: convolutions over time, a GELU after each, and positions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SoundEmbedding {
+    /// Of the features.
+    pub channels: usize,
+    /// Of a sound, neither more nor fewer.
+    pub frames: usize,
+    /// In order.
+    pub convolutions: Vec<Convolution>,
+    /// Tensor: tokens × d.
+    pub positions: usize,
+    /// t.
+    pub tokens: usize,
+}
+
+/// A convolution over three frames, with a frame of zeros at either end.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Convolution {
+    /// From three frames (channels, and in each its frames) to one.
+    pub map: Linear,
+    /// Frames from one to the next.
+    pub stride: usize,
 }
 
 /// From pixels to the stream: extra tokens, then a vector for each patch, rows of patches one after the other.
@@ -399,6 +425,7 @@ impl Embedding {
         match self {
             Self::Tokens(_) => Reads::Tokens,
             Self::Patches(_) => Reads::Pixels,
+            Self::Sounds(_) => Reads::Sounds,
         }
     }
 
@@ -407,6 +434,7 @@ impl Embedding {
         match self {
             Self::Tokens(tokens) => tokens.norm.as_ref(),
             Self::Patches(patches) => patches.norm.as_ref(),
+            Self::Sounds(_) => None,
         }
     }
 
@@ -414,7 +442,7 @@ impl Embedding {
     pub fn tokens(&self) -> Option<&TokenEmbedding> {
         match self {
             Self::Tokens(tokens) => Some(tokens),
-            Self::Patches(_) => None,
+            Self::Patches(_) | Self::Sounds(_) => None,
         }
     }
 
@@ -423,6 +451,7 @@ impl Embedding {
         match self {
             Self::Tokens(tokens) => tokens.norm.as_ref().filter(|_| tokens.projection.is_none()),
             Self::Patches(patches) => patches.norm.as_ref(),
+            Self::Sounds(_) => None,
         }
     }
 }
@@ -454,7 +483,7 @@ impl Architecture {
     /// Whether it takes images of any size that is whole patches: its positions are fitted to them.
     pub fn fits_size(&self) -> bool {
         let fitted = match &self.embedding {
-            Embedding::Tokens(_) => false,
+            Embedding::Tokens(_) | Embedding::Sounds(_) => false,
             Embedding::Patches(patches) => match patches.positions {
                 ImagePositions::None => true,
                 ImagePositions::Table { resized, .. } => resized.is_some(),

@@ -6,10 +6,11 @@
 use super::ModelError;
 use super::dimensions::{Canvas, Dimensions};
 use super::fields::Fields;
-use super::resolve::{all_reads, row};
+use super::operation::Reads;
+use super::resolve::{FRAMES, all_reads, row};
 use super::table::{
     ExpertsRow, FeedForwardShape, HeadNormsRow, HeadScales, HiddenWidth, ImagePositionsRow, LayerScaleRow,
-    PatchesRow, PositionRow, ProjectionsRow, Row, StoredRow, Switch,
+    PatchesRow, PositionRow, ProjectionsRow, Row, SoundsRow, StoredRow, Switch,
 };
 use super::timm;
 use crate::checkpoint::Tensor;
@@ -58,7 +59,7 @@ fn of_row(config: &Config, family: &str, row: &'static Row) -> Result<Vec<Shape>
     let with_head = architecture.is_none_or(|name| WITH_HEAD.iter().any(|end| name.ends_with(end)));
     let base = architecture.is_some_and(|name| name.ends_with("Model") && !with_head);
     // The encoder of T5 is a part of its base model, and has its prefix there too.
-    let bare = base && (row.patches.is_some() || !row.head.unembedding.is_empty());
+    let bare = base && (row.reads() != Reads::Tokens || !row.head.unembedding.is_empty());
     let prefix = row.prefixes.get(usize::from(bare)).or(row.prefixes.last()).copied().unwrap_or_default();
     let mut walk =
         Walk { row, fields: &fields, prefix, size: Dimensions::of(row, &fields)?, shapes: Vec::new() };
@@ -121,12 +122,16 @@ impl Walk<'_> {
     }
 
     fn model(&mut self, with_head: bool) -> Result<(), ModelError> {
-        let (vocabulary, width) = match &self.row.patches {
-            Some(row) => {
+        let (vocabulary, width) = match (&self.row.patches, &self.row.sounds) {
+            (Some(row), _) => {
                 self.patches(row)?;
                 (0, self.size.width)
             }
-            None => {
+            (None, Some(row)) => {
+                self.sounds(row)?;
+                (0, self.size.width)
+            }
+            (None, None) => {
                 let sizes = (self.fields.needed(&["vocab_size"])?, self.embedding_width()?);
                 self.embedding(sizes.0, sizes.1)?;
                 sizes
@@ -149,6 +154,19 @@ impl Walk<'_> {
             self.norm(&format!("{}{name}", self.prefix), self.size.width)?;
         }
         if with_head { self.head(vocabulary, width) } else { Ok(()) }
+    }
+
+    fn sounds(&mut self, row: &SoundsRow) -> Result<(), ModelError> {
+        let (width, mut inputs) = (self.size.width, self.fields.needed(&[row.channels])?);
+        for (name, _) in row.convolutions {
+            let name = format!("{}{name}", self.prefix);
+            self.add(format!("{name}.weight"), &[width, inputs, FRAMES]);
+            self.add(format!("{name}.bias"), &[width]);
+            inputs = width;
+        }
+        let tokens = self.fields.needed(&[row.tokens])?;
+        self.add(format!("{}{}", self.prefix, row.positions), &[tokens, width]);
+        Ok(())
     }
 
     fn patches(&mut self, row: &PatchesRow) -> Result<(), ModelError> {

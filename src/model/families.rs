@@ -1,9 +1,10 @@
-//! All rows of the table: families that read text, and those that read images.
+//! All rows of the table: families that read text, those that read images, and those that read sounds.
 
 use super::images::IMAGES;
+use super::sounds::SOUNDS;
 use super::table::{Row, TEXT};
 
 /// All rows, in the order in which they are tried.
 pub fn rows() -> impl Iterator<Item = &'static Row> + Clone {
-    TEXT.iter().chain(&IMAGES)
+    TEXT.iter().chain(&IMAGES).chain(&SOUNDS)
 }

@@ -71,7 +71,7 @@ macro_rules! neutral {
     };
 }
 
-const VIT: Row = Row {
+pub(super) const VIT: Row = Row {
     families: &["vit"],
     given: &[],
     part: None,
@@ -91,6 +91,7 @@ const VIT: Row = Row {
     layout: Layout::OutputInput,
     embedding: LLAMA.embedding,
     patches: Some(PATCHES),
+    sounds: None,
     norm: norm(Centring::Mean, "layer_norm_eps", 1e-12),
     around_attention: [Some("layernorm_before"), None, None],
     around_feed_forward: [Some("layernorm_after"), None, None],
@@ -338,7 +339,7 @@ const VIDEOMAE: Row = Row {
     ..VIT
 };
 
-const CLIP_ATTENTION: AttentionRow = AttentionRow {
+pub(super) const CLIP_ATTENTION: AttentionRow = AttentionRow {
     projections: ProjectionsRow::Separate(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
     output: "self_attn.out_proj",
     ..VIT.attention

@@ -1,6 +1,6 @@
 //! What one model is, resolved from its configuration and its catalogue: names, order, norms, position code, activation.
 //!
-//! [`architecture`] is plain data that a forward pass executes, and [`operation`] has the choices in it; [`table`] has a row for each family, those that read images are in `images`, and [`families`] has all; `timm` makes fields of timm's configurations;
+//! [`architecture`] is plain data that a forward pass executes, and [`operation`] has the choices in it; [`table`] has a row for each family, those that read images are in `images`, those that read sounds in `sounds`, and [`families`] has all; `timm` makes fields of timm's configurations;
 //! [`fields`] reads a configuration and knows what was left unread; [`resolve`](mod@resolve) turns the three into one another, and
 //! says which field or tensor did not fit. Nothing is approximated: what is not in the table is an error.
 //!
@@ -16,6 +16,7 @@ pub mod operation;
 pub mod random;
 pub mod resolve;
 pub mod rotary;
+mod sounds;
 pub mod table;
 mod timm;
 

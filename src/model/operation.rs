@@ -78,6 +78,8 @@ pub enum Reads {
     Tokens,
     /// Images or videos.
     Pixels,
+    /// Features of sounds.
+    Sounds,
 }
 
 /// How a table of positions is fitted to another number of rows and columns: torch's `interpolate`, corners not aligned.

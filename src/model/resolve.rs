@@ -2,9 +2,9 @@
 
 use super::ModelError;
 use super::architecture::{
-    Architecture, Attention, Block, Branch, Embedding, ExtraTokens, FeedForward, Gated, GatedInputs, Head,
-    HeadNorm, ImagePositions, LearnedPositions, Linear, Norm, PatchEmbedding, Position, Projections,
-    TokenEmbedding, Transform,
+    Architecture, Attention, Block, Branch, Convolution, Embedding, ExtraTokens, FeedForward, Gated,
+    GatedInputs, Head, HeadNorm, ImagePositions, LearnedPositions, Linear, Norm, PatchEmbedding, Position,
+    Projections, SoundEmbedding, TokenEmbedding, Transform,
 };
 use super::dimensions::{Canvas, Dimensions};
 use super::families::rows;
@@ -12,7 +12,7 @@ use super::fields::Fields;
 use super::rotary;
 use super::table::{
     ExpertsRow, FeedForwardShape, Given, HeadNormsRow, HeadScales, ImagePositionsRow, LayerScaleRow,
-    Multiplier, PatchesRow, PositionRow, ProjectionsRow, Row, ScaleRow, Turned, Windows,
+    Multiplier, PatchesRow, PositionRow, ProjectionsRow, Row, ScaleRow, SoundsRow, Turned, Windows,
 };
 use super::timm;
 use crate::checkpoint::Checkpoint;
@@ -94,6 +94,9 @@ fn differs(fields: &Fields<'_>, field: &str, given: &Given) -> Option<ModelError
     (!fits).then(|| fields.wrong(field, &expected))
 }
 
+/// Frames of a convolution over time.
+pub(super) const FRAMES: usize = 3;
+
 struct Resolver<'a> {
     row: &'static Row,
     family: &'a str,
@@ -121,9 +124,10 @@ impl<'a> Resolver<'a> {
         // T5 shares its embedding, so that it has no prefix: there the norms tell.
         let landmark = |prefix: &&&str| {
             let after_blocks = row.final_norm.map(|name| format!("{prefix}{name}.weight"));
-            let begin = match &row.patches {
-                Some(patches) => format!("{prefix}{}.weight", patches.projection),
-                None => format!("{prefix}{}", row.embedding.tokens),
+            let begin = match (&row.patches, &row.sounds) {
+                (Some(patches), _) => format!("{prefix}{}.weight", patches.projection),
+                (None, Some(sounds)) => format!("{prefix}{}", sounds.positions),
+                (None, None) => format!("{prefix}{}", row.embedding.tokens),
             };
             index.contains_key(begin.as_str())
                 || after_blocks.is_some_and(|name| index.contains_key(name.as_str()))
@@ -147,9 +151,10 @@ impl<'a> Resolver<'a> {
     }
 
     fn architecture(&self) -> Result<Architecture, ModelError> {
-        let (embedding, vocabulary, longest) = match &self.row.patches {
-            Some(row) => (Embedding::Patches(self.patches(row)?), 0, None),
-            None => {
+        let (embedding, vocabulary, longest) = match (&self.row.patches, &self.row.sounds) {
+            (Some(row), _) => (Embedding::Patches(self.patches(row)?), 0, None),
+            (None, Some(row)) => (Embedding::Sounds(self.sounds(row)?), 0, None),
+            (None, None) => {
                 let (embedding, vocabulary, longest) = self.embedding()?;
                 (Embedding::Tokens(embedding), vocabulary, longest)
             }
@@ -341,6 +346,25 @@ impl<'a> Resolver<'a> {
             _ => None,
         };
         Ok(PatchEmbedding { projection, channels, patch, trained, extra, positions, norm })
+    }
+
+    fn sounds(&self, row: &SoundsRow) -> Result<SoundEmbedding, ModelError> {
+        let (channels, tokens) = (self.fields.needed(&[row.channels])?, self.fields.needed(&[row.tokens])?);
+        let prefixed = |name: &str| format!("{}{name}", self.prefix);
+        let (mut convolutions, mut frames, mut inputs) = (Vec::new(), tokens, channels);
+        for (name, stride) in row.convolutions {
+            let name = prefixed(name);
+            let weight = self.shaped(&format!("{name}.weight"), &[self.width, inputs, FRAMES])?;
+            let bias = self.find(&format!("{name}.bias"));
+            bias.map(|bias| self.check(bias, &[self.width])).transpose()?;
+            let (outputs, layout) = (self.width, Layout::OutputInput);
+            let map = Linear { weight, bias, inputs: FRAMES.saturating_mul(inputs), outputs, layout };
+            convolutions.push(Convolution { map, stride: *stride });
+            frames = frames.saturating_mul(*stride);
+            inputs = self.width;
+        }
+        let positions = self.shaped(&prefixed(row.positions), &[tokens, self.width])?;
+        Ok(SoundEmbedding { channels, frames, convolutions, positions, tokens })
     }
 
     fn embedding(&self) -> Result<(TokenEmbedding, usize, Option<usize>), ModelError> {

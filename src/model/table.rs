@@ -37,6 +37,8 @@ pub struct Row {
     pub embedding: EmbeddingRow,
     /// Where it begins in a model that reads images. Then `embedding` is not read.
     pub patches: Option<PatchesRow>,
+    /// The same in a model that reads sounds.
+    pub sounds: Option<SoundsRow>,
     /// Which norm.
     pub norm: NormRow,
     /// Norms around attention: before, on what it gives, on the sum.
@@ -68,7 +70,11 @@ pub struct Row {
 impl Row {
     /// What a model of it reads.
     pub fn reads(&self) -> Reads {
-        if self.patches.is_some() { Reads::Pixels } else { Reads::Tokens }
+        match (&self.patches, &self.sounds) {
+            (Some(_), _) => Reads::Pixels,
+            (None, Some(_)) => Reads::Sounds,
+            (None, None) => Reads::Tokens,
+        }
     }
 
     /// Whether a matrix of this name holds the scales of the heads.
@@ -169,6 +175,20 @@ pub struct PatchesRow {
     pub positions: ImagePositionsRow,
     /// After the sum, and whether it is there.
     pub norm: Option<(&'static str, Switch)>,
+}
+
+/// Names of an embedding that makes vectors of the features of a sound: convolutions over three frames, a GELU after each, and a
+/// table of positions.
+#[derive(Debug, Clone, Copy)]
+pub struct SoundsRow {
+    /// The convolutions, and their strides.
+    pub convolutions: &'static [(&'static str, usize)],
+    /// Rows of positions, one a token.
+    pub positions: &'static str,
+    /// Field of the channels of the features.
+    pub channels: &'static str,
+    /// Field of the rows of positions: a sound has neither more nor fewer tokens.
+    pub tokens: &'static str,
 }
 
 /// Learned tokens beside those of the patches: class, distillation or register tokens.
@@ -592,6 +612,7 @@ pub(super) const LLAMA: Row = Row {
         multiplier: Multiplier::None,
     },
     patches: None,
+    sounds: None,
     norm: norm(RMS, "rms_norm_eps", 1e-6),
     around_attention: [Some("input_layernorm"), None, None],
     around_feed_forward: [Some("post_attention_layernorm"), None, None],

@@ -1,7 +1,8 @@
-//! What a model is run on: token ids, or pixels.
+//! What a model is run on: token ids, pixels, or features of sounds.
 
 use crate::forward::{ForwardError, Input};
 use crate::pixels::PixelValues;
+use crate::sounds::SoundFeatures;
 use crate::text::ids::TokenIds;
 
 /// What a model is run on.
@@ -11,6 +12,8 @@ pub enum Content {
     Tokens(TokenIds),
     /// Images or videos.
     Pixels(PixelValues),
+    /// Features of sounds.
+    Sounds(SoundFeatures),
 }
 
 impl Content {
@@ -19,6 +22,7 @@ impl Content {
         match self {
             Self::Tokens(tokens) => &tokens.what,
             Self::Pixels(pixels) => &pixels.what,
+            Self::Sounds(sounds) => &sounds.what,
         }
     }
 
@@ -27,6 +31,7 @@ impl Content {
         match self {
             Self::Tokens(tokens) => tokens.ids.len(),
             Self::Pixels(pixels) => pixels.shape[0].saturating_mul(length),
+            Self::Sounds(sounds) => sounds.shape[0].saturating_mul(length),
         }
     }
 
@@ -44,6 +49,11 @@ impl Content {
                 let values = &values[..values.len() / count.max(1) * some];
                 Input::pixels(values, [some, frames, channels, rows, columns])
             }
+            Self::Sounds(SoundFeatures { values, shape: [count, channels, frames], .. }) => {
+                let some = most.map_or(*count, |most| most.min(*count));
+                let values = &values[..values.len() / (*count).max(1) * some];
+                Input::features(values, [some, *channels, *frames])
+            }
         }
     }
 
@@ -56,7 +66,7 @@ impl Content {
     pub(super) fn further(&self) -> &[u32] {
         match self {
             Self::Tokens(tokens) => &tokens.further,
-            Self::Pixels(_) => &[],
+            Self::Pixels(_) | Self::Sounds(_) => &[],
         }
     }
 
@@ -64,7 +74,7 @@ impl Content {
     pub(super) fn without_text(&self) -> Self {
         match self {
             Self::Tokens(tokens) => Self::Tokens(TokenIds { is_text: false, ..tokens.clone() }),
-            Self::Pixels(_) => self.clone(),
+            Self::Pixels(_) | Self::Sounds(_) => self.clone(),
         }
     }
 }

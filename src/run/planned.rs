@@ -15,6 +15,7 @@ use crate::model::{self, Architecture, ModelError};
 use crate::pixels::{PixelChoice, PixelError, PixelValues, noise, of_images, processor};
 use crate::report::plan::RunPlan;
 use crate::report::{KindByLoss, NormKind, Report, ScaleConvention, Warning, WarningCode};
+use crate::sounds::{self, SoundFeatures};
 use crate::source::ByteSource;
 use crate::text::TextError;
 use crate::text::ids::Wanted;
@@ -176,6 +177,7 @@ impl Model {
         let length = match &architecture.embedding {
             Embedding::Tokens(_) => architecture.longest.map_or(sequence, |longest| sequence.min(longest)),
             Embedding::Patches(patches) => patches.tokens(patches.trained),
+            Embedding::Sounds(sounds) => sounds.tokens,
         };
         let usual = USUAL_RATIO * architecture.width;
         let further = match tokens {
@@ -206,7 +208,7 @@ impl Model {
         let images = |length: usize| self.tokens.div_ceil(length.max(1)).max(1);
         let [frames, rows, columns] = patches.trained;
         let pixels = match choice {
-            None => noise([images(self.length), frames, patches.channels, rows, columns]),
+            None => noise([images(self.length), frames, patches.channels, rows, columns])?,
             Some(PixelChoice::Images(files)) => {
                 return Ok(of_images(files, &processor(checkpoint).await?, frames)?);
             }
@@ -217,6 +219,15 @@ impl Model {
             }
         };
         Ok((pixels, Vec::new()))
+    }
+
+    /// Noise in the place of features of sounds: as much as gives the tokens that are wanted.
+    pub fn sounds(&self) -> Result<SoundFeatures, RunError> {
+        let Embedding::Sounds(sounds) = &self.architecture.embedding else {
+            return Err(ForwardError::Reads { reads: self.reads(), given: Reads::Sounds }.into());
+        };
+        let count = self.tokens.div_ceil(self.length.max(1)).max(1);
+        Ok(sounds::noise([count, sounds.channels, sounds.frames])?)
     }
 
     /// How many ids it is run on.

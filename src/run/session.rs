@@ -149,6 +149,7 @@ async fn run<S: ByteSource>(opened: &Opened<S>, request: &Request) -> Result<(Ru
             let (pixels, warnings) = model.pixels(opened.checkpoint(), pixels.as_ref()).await?;
             (Content::Pixels(pixels), warnings)
         }
+        Reads::Sounds => (Content::Sounds(model.sounds()?), Vec::new()),
     };
     let run = Run::new(opened.checkpoint(), model, content, *sites, *preservation)?;
     Ok((run, warnings))

@@ -588,3 +588,48 @@ fn a_gpu_gives_the_numbers_of_the_cpu() {
     };
     assert_eq!(sites("gpu"), sites("cpu"), "every number, bit for bit");
 }
+
+#[test]
+fn a_model_of_images_runs_on_pixels_of_a_file_or_on_noise() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/forward_images/dinov2");
+    let (folder, beside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for file in ["config.json", "model.safetensors"] {
+        std::fs::copy(model.join(file), folder.path().join(file)).unwrap();
+    }
+    let verify = |options: &[&str]| {
+        let mut command = Command::cargo_bin("gammascope").unwrap();
+        command.arg("verify").arg(folder.path()).args(options);
+        command
+    };
+    let text = stdout(&mut verify(&[]));
+    assert!(text.contains("A forward pass of 8 sequences of 17 tokens, run as `dinov2`"), "{text}");
+    assert!(text.contains("Input: noise with a 1/f spectrum in the place of images"), "{text}");
+    assert!(text.contains("5 sites measured") && text.contains("5 subtract the mean"), "{text}");
+    let values = |count: usize| -> Vec<f32> {
+        let mut random = SmallRng::seed_from_u64(1);
+        (0..count).map(|_| random.sample(StandardNormal)).collect()
+    };
+    let pixels = |shape: &[usize]| {
+        let file = support::tensors(&[("pixel_values", shape, values(shape.iter().product()))]);
+        let path = beside.path().join("pixels.safetensors");
+        std::fs::write(&path, file).unwrap();
+        path.display().to_string()
+    };
+    let text = stdout(&mut verify(&["--pixels", &pixels(&[9, 3, 16, 16])]));
+    assert!(text.contains("Input: the first 8 of 9 in pixels.safetensors"), "{text}");
+    let error = stderr(&mut verify(&["--pixels", &pixels(&[9, 3, 15, 16])]), 2);
+    assert!(error.contains("15 × 16 pixels, which are not whole patches of 4 × 4"), "{error}");
+    let error = stderr(&mut verify(&["--pixels", &pixels(&[9, 16, 16])]), 2);
+    assert!(error.contains("is [9, 16, 16]"), "{error}");
+    let inputs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/inputs");
+    let [photo, animation] = ["rgb.jpg", "animated.gif"].map(|name| inputs.join(name).display().to_string());
+    let error = stderr(&mut verify(&["--images", &photo]), 2);
+    assert!(error.contains("add the model's preprocessor_config.json"), "{error}");
+    let processor = r#"{"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 16}, "crop_size": 16}"#;
+    std::fs::write(folder.path().join("preprocessor_config.json"), processor).unwrap();
+    let text = stdout(&mut verify(&["--images", &photo, &photo, &photo, &animation]));
+    assert!(text.contains("Input: 4 images") && text.contains("4 sequences of 17 tokens"), "{text}");
+    assert!(text.contains("animated.gif") && text.contains("the first of"), "{text}");
+    let error = stderr(&mut verify(&["--uniform"]), 2);
+    assert!(error.contains("the model reads images, and was given token ids"), "{error}");
+}

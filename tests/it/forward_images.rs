@@ -1,4 +1,4 @@
-//! The forward pass of models that read images against transformers and timm, family by family: every block and the last hidden
+//! The forward pass of models that read images or sounds against transformers and timm, family by family: every block and the last hidden
 //! states, on tiny random checkpoints that `scripts/fixtures/vision_families.py` wrote.
 
 use crate::support::families::{compare, expected, open, sources};
@@ -57,7 +57,11 @@ struct Case {
 
 impl Case {
     fn of(expected: &Expected, case: &str) -> Self {
-        let what = if case == "text" { "ids" } else { "pixels" };
+        let what = match case {
+            "text" => "ids",
+            "sound" => "features",
+            _ => "pixels",
+        };
         let (values, shape) = &expected[&format!("{case}.{what}")];
         Self {
             ids: values.iter().map(|&value| value as u32).collect(),
@@ -69,6 +73,7 @@ impl Case {
     fn input(&self) -> Input<'_> {
         match self.shape[..] {
             [_, length] => Input::token_ids(&self.ids, length).unwrap(),
+            [count, channels, frames] => Input::features(&self.values, [count, channels, frames]).unwrap(),
             [count, channels, rows, columns] => {
                 Input::pixels(&self.values, [count, 1, channels, rows, columns]).unwrap()
             }
@@ -155,7 +160,7 @@ fn norms_are_shown_under_the_names_of_the_report() {
         let unknown: Vec<_> = shown.iter().filter(|site| !known(site)).collect();
         assert!(unknown.is_empty(), "{family}: {unknown:?}");
         // Norms of a pooled vector, and of MAE's decoder, are not on the way.
-        let beside = ["head.", "pooler.", "decoder", "fc_norm", "attn_pool"];
+        let beside = ["head.", "pooler.", "decoder", "fc_norm", "attn_pool", "model.decoder."];
         let left: Vec<&str> = report.norms.iter().map(|norm| norm.name.as_str()).collect();
         let left: Vec<_> = left
             .into_iter()
@@ -182,6 +187,7 @@ fn a_configuration_alone_gives_the_catalogue_of_its_checkpoint() {
             "logit_",
             "fc_norm",
             "attn_pool.",
+            "model.decoder.",
             "head.",
             "head_dist.",
         ];
@@ -234,6 +240,11 @@ fn images_that_a_model_has_no_place_for_are_refused() {
     says("vit", [1, 1, 3, 18, 16], "18 × 16 pixels, which are not whole patches of 4 × 4");
     says("vit", [1, 2, 3, 16, 16], "2 frames of 16 × 16 pixels");
     says("beit", [1, 1, 3, 20, 16], "has positions for 16 × 16 pixels only");
+    let sounds = open(&folder("whisper"));
+    let sounds = (&sounds, resolve(&sounds).unwrap());
+    let short = Input::features(&[0.0; 8 * 20], [1, 8, 20]).unwrap();
+    let error = Pass::new(sounds.0, &sounds.1, short).err().unwrap();
+    assert_eq!(error, ForwardError::Features { found: [8, 20], expected: [8, 24] });
     says("videomae", [1, 1, 3, 8, 8], "has positions for 4 frames of 8 × 8 pixels only");
     let error = Input::pixels(&[0.0; 5], [1, 1, 3, 2, 2]).unwrap_err();
     assert_eq!(error, ForwardError::PixelCount { shape: [1, 1, 3, 2, 2], found: 5 });
@@ -482,6 +493,7 @@ fn a_configuration_that_contradicts_the_weights_is_refused() {
             r#""use_relative_position_bias": false"#,
             "relative_position_bias_table` has no place",
         ),
+        ("whisper", r#""max_source_positions": 12"#, r#""max_source_positions": 13"#, "should be [13, 32]"),
         ("videomae", r#""tubelet_size": 2"#, r#""tubelet_size": 1"#, "should be [32, 3, 1, 4, 4]"),
     ] {
         let error = changed(family, from, to).unwrap_err().to_string();

@@ -12,13 +12,14 @@ use std::path::Path;
 const TOLERANCE: f64 = 1e-4;
 
 #[test]
-#[ignore = "needs .cache/models/dinov2-small, with what scripts/fixtures/photographs.py writes into it"]
+#[ignore = "needs .cache/models/dinov2-small, and dinov2-small-photographs by scripts/fixtures/photographs.py"]
 fn dinov2_small_has_the_streams_of_transformers_on_photographs() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/models/dinov2-small");
-    let (checkpoint, expected) = (open(&folder), expected(&folder));
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/models");
+    let beside = models.join("dinov2-small-photographs");
+    let (checkpoint, expected) = (open(&models.join("dinov2-small")), expected(&beside));
     let architecture = resolve(&checkpoint).unwrap();
     let name = "photographs.safetensors".to_owned();
-    let bytes = std::fs::read(folder.join(&name)).unwrap();
+    let bytes = std::fs::read(beside.join(&name)).unwrap();
     let pixels = block_on(PixelFile { name, bytes }.read(None)).unwrap();
     let input = Input::pixels(&pixels.values, pixels.shape).unwrap();
     let pass = Pass::new(&checkpoint, &architecture, input).unwrap();

@@ -226,6 +226,7 @@ fn table(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
         verification.seconds,
         summary::STRONG,
     )?;
+    writeln!(out, "Input: {}.", summary::printable(&verification.input))?;
     if pass.left_out > 0 {
         writeln!(out, "Only its first blocks: {} after them were left out.", pass.left_out)?;
     }
