@@ -44,15 +44,21 @@ const BASE: &[(&str, usize)] = &[
     ("tubelet_size", 2),
 ];
 
-/// Fields that say nothing of the encoder's function in any of these families.
+/// Fields that say nothing of the encoder's function in any of these families; older configurations of towers list the settings of a
+/// generation, too.
 macro_rules! neutral {
     ($($own:literal),* $(,)?) => {
         &[
+            "add_cross_attention",
             "apply_layernorm",
+            "do_sample",
             "drop_path_rate",
             "encoder_stride",
             "image_size",
             "initializer_factor",
+            "is_decoder",
+            "is_encoder_decoder",
+            "min_length",
             "mlp_ratio",
             "num_channels",
             "num_frames",
@@ -62,9 +68,14 @@ macro_rules! neutral {
             "pooler_act",
             "pooler_output_size",
             "qkv_bias",
+            "remove_invalid_values",
+            "repetition_penalty",
             "reshape_hidden_states",
             "stage_names",
+            "tf_legacy_loss",
+            "tie_word_embeddings",
             "tubelet_size",
+            "typical_p",
             "use_mask_token",
             $($own),*
         ]
@@ -414,7 +425,7 @@ const CLIP_TEXT: Row = Row {
         ("intermediate_size", 2048),
         ("max_position_embeddings", 77),
     ],
-    neutral: &["projection_dim", "initializer_factor"],
+    neutral: neutral!("projection_dim"),
     prefixes: &["text_model."],
     causal: true,
     embedding: EmbeddingRow {
@@ -457,7 +468,7 @@ const SIGLIP_TEXT: Row = Row {
         ("intermediate_size", 3072),
         ("max_position_embeddings", 64),
     ],
-    neutral: &["projection_size"],
+    neutral: neutral!("projection_size"),
     causal: false,
     norm: SIGLIP_VISION.norm,
     feed_forward: SIGLIP_VISION.feed_forward,

@@ -39,6 +39,7 @@ const WHISPER: Row = Row {
         "num_hidden_layers",
         // The encoder does not use it.
         "scale_embedding",
+        "tie_word_embeddings",
         "use_weighted_layer_sum",
     ],
     prefixes: &["model.encoder.", "encoder."],

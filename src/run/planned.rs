@@ -43,7 +43,7 @@ pub enum RunError {
     Text(#[from] TextError),
     /// What shall be run gives no pixels.
     #[error(transparent)]
-    Pixels(#[from] PixelError),
+    Pixels(Box<PixelError>),
     /// A GPU was asked for by name, and there is none.
     #[error(transparent)]
     Device(#[from] NoGpu),
@@ -81,6 +81,12 @@ pub enum RunError {
         /// d of the norm that needs the fewest.
         width: usize,
     },
+}
+
+impl From<PixelError> for RunError {
+    fn from(error: PixelError) -> Self {
+        Self::Pixels(Box::new(error))
+    }
 }
 
 /// How much of a model is run, on how much.

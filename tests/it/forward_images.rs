@@ -457,6 +457,7 @@ fn changed(family: &str, from: &str, to: &str) -> Result<(), ModelError> {
         MemorySource::new("config.json", config.replacen(from, to, 1).into_bytes()),
     ];
     let checkpoint = block_on(checkpoint::open(sources, |_| {})).unwrap();
+    resolve_reading(&checkpoint, Some(Reads::Tokens))?;
     resolve(&checkpoint).map(|_| ())
 }
 
@@ -499,4 +500,14 @@ fn a_configuration_that_contradicts_the_weights_is_refused() {
         let error = changed(family, from, to).unwrap_err().to_string();
         assert!(error.contains(said), "{from} → {to}: {error}");
     }
+}
+
+#[test]
+fn settings_of_a_generation_say_nothing_of_a_tower() {
+    let of_old = r#""add_cross_attention": false, "do_sample": false, "is_decoder": false, "repetition_penalty": 1.0, "tie_word_embeddings": true,"#;
+    for tower in ["vision_config", "text_config"] {
+        let beginning = format!(r#""{tower}": {{"#);
+        changed("clip", &beginning, &format!("{beginning}{of_old}")).unwrap();
+    }
+    changed("whisper", "{", r#"{"tie_word_embeddings": true, "#).unwrap();
 }
