@@ -17,5 +17,9 @@ pub struct SoundFeatures {
 pub fn noise(shape: [usize; 3]) -> Result<SoundFeatures, PixelError> {
     let [count, channels, frames] = shape;
     let values = pixel_noise([count, 1, 1, channels, frames])?.values;
-    Ok(SoundFeatures { values, shape, what: "noise with a 1/f spectrum in the place of features of sounds".to_owned() })
+    Ok(SoundFeatures {
+        values,
+        shape,
+        what: "noise with a 1/f spectrum in the place of features of sounds".to_owned(),
+    })
 }

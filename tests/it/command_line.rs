@@ -625,7 +625,8 @@ fn a_model_of_images_runs_on_pixels_of_a_file_or_on_noise() {
     let [photo, animation] = ["rgb.jpg", "animated.gif"].map(|name| inputs.join(name).display().to_string());
     let error = stderr(&mut verify(&["--images", &photo]), 2);
     assert!(error.contains("add the model's preprocessor_config.json"), "{error}");
-    let processor = r#"{"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 16}, "crop_size": 16}"#;
+    let processor =
+        r#"{"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 16}, "crop_size": 16}"#;
     std::fs::write(folder.path().join("preprocessor_config.json"), processor).unwrap();
     let text = stdout(&mut verify(&["--images", &photo, &photo, &photo, &animation]));
     assert!(text.contains("Input: 4 images") && text.contains("4 sequences of 17 tokens"), "{text}");
