@@ -172,8 +172,9 @@ pub fn of_images(
 ) -> Result<(PixelValues, Vec<Warning>), PixelError> {
     let mut warnings = Vec::new();
     let mut note = |name: &str, pixels: &Pixels| {
+        let message = |note: &image::Note| format!("{name}: {note}");
         let of_one =
-            pixels.notes.iter().map(|note| Warning::new(WarningCode::ImageChanged, name, note.to_string()));
+            pixels.notes.iter().map(|note| Warning::new(WarningCode::ImageChanged, name, message(note)));
         warnings.extend(of_one);
     };
     if frames > 1 {

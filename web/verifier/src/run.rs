@@ -70,7 +70,7 @@ impl ModelRun {
 /// Files that were chosen, whole.
 async fn read(files: &Array) -> Result<Vec<PixelFile>, Error> {
     let mut read = Vec::new();
-    for entry in files {
+    for entry in files.iter() {
         let file = dropped(&entry)?;
         let bytes = file.read(0..file.length()).await.map_err(sentence)?;
         read.push(PixelFile { name: file.path().to_owned(), bytes });
