@@ -1,0 +1,42 @@
+/** A model that reads images, run in the page on images that are dropped beside it. */
+import { readFileSync } from 'node:fs';
+import type { TestFile } from './helpers/checkpoints.ts';
+import { expect, openFromCode, test, transfer } from './helpers/page.ts';
+
+const MODEL = 'tests/forward_images/dinov2';
+
+const read = (folder: string, name: string): TestFile => ({ name, mimeType: 'application/octet-stream', buffer: readFileSync(`${folder}/${name}`) });
+
+/** A tiny DINOv2, of 16 × 16 pixels. */
+function dinov2(): TestFile[] {
+  const processor = { image_processor_type: 'BitImageProcessor', size: { shortest_edge: 16 }, crop_size: { height: 16, width: 16 } };
+  return [
+    read(MODEL, 'model.safetensors'),
+    read(MODEL, 'config.json'),
+    { name: 'preprocessor_config.json', mimeType: 'application/json', buffer: Buffer.from(JSON.stringify(processor)) },
+  ];
+}
+
+test('images that are dropped beside a model are prepared and run', async ({ page }) => {
+  await openFromCode(page, dinov2());
+  const verify = page.locator('#verify');
+  await expect(verify.locator('.pick-input')).toBeVisible();
+  const photographs = ['rgb.jpg', 'turned6.jpg', 'animated.gif', 'rgba.png'].map((name) => read('tests/inputs', name));
+  await transfer(page, photographs, 'drop');
+  await expect(page.locator('#images-chosen')).toHaveText('4 images chosen');
+  await verify.getByRole('button', { name: 'Verify', exact: true }).click();
+  await expect(page.locator('#verified')).toContainText('run as dinov2 in f32', { timeout: 60_000 });
+  await expect(page.locator('#measured')).toContainText('5 sites measured: 5 subtract the mean');
+  await expect(page.locator('#measured')).toContainText('4 images');
+  await expect(page.locator('#warnings')).toContainText('turned6.jpg: turned upright');
+});
+
+test('without images such a model runs on noise, and what is no image is refused by a sentence', async ({ page }) => {
+  await openFromCode(page, dinov2());
+  const plan = await page.evaluate(() => window.gammascope.planVerify({ device: 'cpu' }));
+  expect(plan.input).toContain('noise with a 1/f spectrum');
+  const refused = await page.evaluate(() =>
+    window.gammascope.verify({ input: 'images', files: [new File(['not an image'], 'notes.png')], device: 'cpu' }).catch((error: Error) => error.message),
+  );
+  expect(refused).toContain('`notes.png` is not an image that can be read');
+});
