@@ -56,7 +56,7 @@ impl<Give: AsyncFnMut(Shown) -> ControlFlow<()>> Watch for Watching<'_, Give> {
     }
 
     async fn see(&mut self, seen: Seen<'_>) -> ControlFlow<()> {
-        if let Some(sample) = Sample::of(seen, self.inspection, self.run.sites, self.residual) {
+        if let Some(sample) = Sample::of(seen, self.inspection, self.residual) {
             (self.give)(Shown::Sample(Box::new(sample))).await?;
         }
         if let Seen::Block { index, stream, .. } = seen {

@@ -43,17 +43,11 @@ pub enum Measured {
 }
 
 impl Sample {
-    /// A copy of what was shown, if it is wanted; blocks only with `residual`.
-    pub fn of(seen: Seen<'_>, inspection: &Inspection, sites: Sites, residual: bool) -> Option<Self> {
+    /// A copy of what was shown: of a norm that is in the report, and of blocks only with `residual`.
+    pub fn of(seen: Seen<'_>, inspection: &Inspection, residual: bool) -> Option<Self> {
         match seen {
             Seen::Norm { site, width, before_scale, output } => {
-                let report = &inspection.report;
                 let index = inspection.own_names.iter().position(|name| name == site)?;
-                if sites == Sites::Final
-                    && report.model.final_norm.as_ref() != Some(&report.norms[index].name)
-                {
-                    return None;
-                }
                 Some(Self::Site(
                     index,
                     of_f32(site, width, output.to_vec()),

@@ -478,8 +478,19 @@ impl Run {
         ))
     }
 
+    /// Whether the norm that the model's own code calls `site` is measured.
     pub(super) fn measures(&self, inspection: &Inspection, site: &str) -> bool {
-        self.sites == Sites::All || inspection.report.model.final_norm.as_deref() == Some(site)
+        self.sites == Sites::All || self.final_site(inspection) == Some(site)
+    }
+
+    /// The final norm of what is run, which may be one tower of the checkpoint; where it has none of its own, that of the report.
+    fn final_site<'a>(&'a self, inspection: &'a Inspection) -> Option<&'a str> {
+        let own = self.architecture.final_norm.as_ref().and_then(|norm| norm.site.as_deref());
+        own.or_else(|| {
+            let report = &inspection.report;
+            let at = report.norms.iter().position(|norm| report.model.final_norm.as_ref() == Some(&norm.name))?;
+            inspection.own_names.get(at).map(String::as_str)
+        })
     }
 
     /// What is to be known of it whatever comes out.

@@ -17,7 +17,7 @@ use gammascope::pixels::{PixelChoice, PixelFile, of_images};
 use gammascope::report::{PreservationDirection, PreservationMeasure, PreservationVerdict};
 use gammascope::run::device::Wanted;
 use gammascope::run::execute::{RunState, Shown};
-use gammascope::run::pass::Sites;
+use gammascope::run::pass::{Sample, Sites};
 use gammascope::run::planned::{Extent, Model};
 use gammascope::run::session::{Request, Session};
 use gammascope::source::disk::DiskSource;
@@ -372,6 +372,28 @@ fn as_many_images_of_a_file_are_run_as_give_the_tokens() {
     let text = block_on(inspect::open(sources(&folder("clip-text")), |_| {})).unwrap();
     let error = block_on(Session::new(&text, &request(None, pixels))).unwrap_err().to_string();
     assert!(error.contains("the model reads token ids, and was given images"), "{error}");
+}
+
+#[test]
+fn of_two_towers_the_final_norm_of_the_one_that_is_run_is_measured() {
+    for family in ["clip", "siglip", "whisper"] {
+        let opened = block_on(inspect::open(sources(&folder(family)), |_| {})).unwrap();
+        let (extent, sites, on) = (Extent::default(), Sites::Final, Wanted::Cpu);
+        let request = Request { extent, sites, choice: None, pixels: None, preservation: false, on };
+        let session = block_on(Session::new(&opened, &request)).unwrap();
+        let mut measured = Vec::new();
+        let give = async |shown: Shown| {
+            if let Shown::Sample(sample) = shown
+                && let Sample::Site(site, ..) = *sample
+            {
+                measured.push(opened.inspection.report.norms[site].name.clone());
+            }
+            ControlFlow::Continue(())
+        };
+        block_on(session.execute(&opened, &mut RunState::default(), give)).unwrap();
+        assert_eq!(measured.len(), 1, "{family}: {measured:?}");
+        assert!(!measured[0].contains("text"), "{family}: {measured:?}");
+    }
 }
 
 /// The image inputs of `tests/inputs`.
