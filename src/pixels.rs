@@ -28,21 +28,12 @@ pub struct PixelValues {
 }
 
 /// What was chosen.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum PixelChoice {
     /// A safetensors file with the tensor [`TENSOR`], which the model's processor made.
-    Values(PixelFile),
+    Values(MemorySource),
     /// Image files, in any order. For a model of videos they are the frames of one.
-    Images(Vec<PixelFile>),
-}
-
-/// A file that was chosen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PixelFile {
-    /// What it is called.
-    pub name: String,
-    /// What is in it.
-    pub bytes: Vec<u8>,
+    Images(Vec<MemorySource>),
 }
 
 /// Why a file gives no pixels.
@@ -125,12 +116,11 @@ pub enum PixelError {
     },
 }
 
-impl PixelFile {
-    /// The images or videos of the file, the first `most` of them, all where it is `None`.
-    pub async fn read(&self, most: Option<usize>) -> Result<PixelValues, PixelError> {
-        let file = self.name.clone();
-        let source = MemorySource::new(file.clone(), self.bytes.as_slice());
-        let opened = checkpoint::open(vec![source], |_| {}).await?;
+impl PixelValues {
+    /// The images or videos of a file of values, the first `most` of them, all where it is `None`.
+    pub async fn read(source: &MemorySource, most: Option<usize>) -> Result<Self, PixelError> {
+        let file = source.path().to_owned();
+        let opened = checkpoint::open(vec![source.clone()], |_| {}).await?;
         let tensor = opened.tensors.iter().find(|tensor| tensor.name == TENSOR);
         let Some(tensor) = tensor else { return Err(PixelError::NoTensor { file }) };
         let wrong = || PixelError::Shape { file: file.clone(), shape: tensor.shape.clone() };
@@ -166,7 +156,7 @@ impl PixelFile {
 
 /// What was prepared of image files: `frames` of them are a video, where that is more than one. Warnings say what was changed on the way.
 pub fn of_images(
-    files: &[PixelFile],
+    files: &[MemorySource],
     processor: &Processor,
     frames: usize,
 ) -> Result<(PixelValues, Vec<Warning>), PixelError> {
@@ -178,8 +168,7 @@ pub fn of_images(
         warnings.extend(of_one);
     };
     if frames > 1 {
-        let files: Vec<(&str, &[u8])> =
-            files.iter().map(|file| (file.name.as_str(), file.bytes.as_slice())).collect();
+        let files: Vec<(&str, &[u8])> = files.iter().map(|file| (file.path(), file.bytes())).collect();
         let video = processor.video(&files, Some(frames))?;
         note("the video", &video);
         let shape = [1, frames, video.channels, video.height, video.width];
@@ -188,14 +177,14 @@ pub fn of_images(
     }
     let mut all: Option<Pixels> = None;
     for file in files {
-        let one = processor.image(&file.name, &file.bytes)?;
-        note(&file.name, &one);
+        let one = processor.image(file.path(), file.bytes())?;
+        note(file.path(), &one);
         match &mut all {
             None => all = Some(one),
             Some(all) => {
                 let (size, before) = ([one.height, one.width], [all.height, all.width]);
                 if size != before {
-                    return Err(PixelError::Sizes { name: file.name.clone(), size, before });
+                    return Err(PixelError::Sizes { name: file.path().to_owned(), size, before });
                 }
                 all.values.extend(one.values);
                 all.count += one.count;
@@ -204,7 +193,7 @@ pub fn of_images(
     }
     let Pixels { values, count, channels, height, width, .. } = all.ok_or(PixelError::NoImages)?;
     let what = match files {
-        [file] => format!("the image {}", file.name),
+        [file] => format!("the image {}", file.path()),
         _ => format!("{count} images"),
     };
     Ok((PixelValues { values, shape: [count, 1, channels, height, width], what }, warnings))
@@ -240,28 +229,28 @@ mod tests {
     use safetensors::Dtype;
     use safetensors::tensor::TensorView;
 
-    fn file(name: &str, shape: &[usize], values: &[f32]) -> PixelFile {
+    fn file(name: &str, shape: &[usize], values: &[f32]) -> MemorySource {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         let view = TensorView::new(Dtype::F32, shape.to_vec(), &bytes).unwrap();
         let bytes = safetensors::serialize([(name, view)], None).unwrap();
-        PixelFile { name: "photos.safetensors".to_owned(), bytes }
+        MemorySource::new("photos.safetensors", bytes)
     }
 
     #[test]
     fn as_many_images_as_are_wanted_are_read() {
         let values: Vec<f32> = (0..24).map(|value| value as f32).collect();
         let file = file("pixel_values", &[3, 2, 2, 2], &values);
-        let found = block_on(file.read(Some(2))).unwrap();
+        let found = block_on(PixelValues::read(&file, Some(2))).unwrap();
         assert_eq!((found.shape, found.values.as_slice()), ([2, 1, 2, 2, 2], &values[..16]));
         assert_eq!(found.what, "the first 2 of 3 in photos.safetensors");
-        let all = block_on(file.read(None)).unwrap();
+        let all = block_on(PixelValues::read(&file, None)).unwrap();
         assert_eq!((all.shape, all.values), ([3, 1, 2, 2, 2], values));
     }
 
     #[test]
     fn what_is_no_pixels_is_told_in_a_sentence() {
-        let says = |file: PixelFile, part: &str| {
-            let message = block_on(file.read(None)).unwrap_err().to_string();
+        let says = |file: MemorySource, part: &str| {
+            let message = block_on(PixelValues::read(&file, None)).unwrap_err().to_string();
             assert!(message.contains(part) && message.contains("photos.safetensors"), "{message}");
         };
         says(file("pixels", &[1, 1, 1, 1], &[0.0]), "no tensor `pixel_values`");

@@ -4,15 +4,15 @@ import type { Entry } from './protocol';
 import type { Report } from './report';
 import { measure } from './state/measuring';
 import { announcement } from './state/announcement';
-import { images } from './state/images';
+import { media } from './state/media';
 import { opened } from './state/opened';
 import { type Gather, type Trace, openCheckpoint } from './state/opening';
 
 /** A file of these names is taken for activations when a checkpoint is open. */
 const ACTIVATIONS = /(\.npy|activations[^/]*\.safetensors)$/i;
 
-/** Files of these names are images to run the model on. */
-const IMAGES = /\.(png|jpe?g|gif|webp|bmp|tiff?)$/i;
+/** Files of these names are images or sounds to run the model on. */
+const MEDIA = { images: /\.(png|jpe?g|gif|webp|bmp|tiff?)$/i, sounds: /\.(wav|flac|mp3|ogg)$/i } as const;
 
 /** Opens what `gather` finds; or measures on it, or weighs it, where it is no checkpoint. Resolves to the last report shown. */
 export function open(gather: Gather, weights?: boolean, origin?: Trace): Promise<Report> {
@@ -25,9 +25,10 @@ function instead(entries: Entry[]): Promise<Report> | null {
   if (opened.value && entries.length === 1 && first && 'file' in first && ACTIVATIONS.test(first.path))
     return measure(first, { ask: true });
   const files = entries.flatMap((entry) => ('file' in entry ? [entry] : []));
-  if (opened.value && entries.length > 0 && files.length === entries.length && files.every(({ path }) => IMAGES.test(path))) {
-    images.value = files.map(({ file }) => file);
-    announcement.value = 'The images are ready: run the model on them.';
+  const kind = (['images', 'sounds'] as const).find((one) => files.every(({ path }) => MEDIA[one].test(path)));
+  if (opened.value && kind && entries.length > 0 && files.length === entries.length) {
+    media.value = { kind, files: files.map(({ file }) => file) };
+    announcement.value = `The ${kind} are ready: run the model on them.`;
     document.getElementById('verify')?.scrollIntoView();
     return Promise.resolve(opened.value.report);
   }

@@ -82,6 +82,8 @@ pub enum RunInput {
     Images,
     /// Prepared pixels of the user's: a safetensors file with the tensor `pixel_values`.
     Pixels,
+    /// Sounds of the user's, prepared as the checkpoint asks for it.
+    Sounds,
 }
 
 /// A model that is about to be run, and what that takes.

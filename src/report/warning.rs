@@ -157,6 +157,9 @@ codes! {
     /// An image was read otherwise than one may expect: turned upright, without its alpha channel, its first frame only.
     /// Nothing, where that is what the model's own code does; else save the image as the model should read it.
     ImageChanged = "image_changed",
+    /// A sound was changed before the model read it: resampled, cut or padded to the length that it reads, several channels made one.
+    /// Nothing, where that is what the model's own code does; else save the sound as the model should read it.
+    SoundChanged = "sound_changed",
     /// A run has no more tokens than some norms have channels, so Gammascope cannot measure those norms.
     /// Run more tokens; four for each channel are usual.
     FewTokens = "few_tokens",

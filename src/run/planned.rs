@@ -15,8 +15,9 @@ use crate::model::{self, Architecture, ModelError};
 use crate::pixels::{PixelChoice, PixelError, PixelValues, noise, of_images, processor};
 use crate::report::plan::RunPlan;
 use crate::report::{KindByLoss, NormKind, Report, ScaleConvention, Warning, WarningCode};
-use crate::sounds::{self, SoundFeatures};
+use crate::sounds::{self, SoundError, SoundFeatures};
 use crate::source::ByteSource;
+use crate::source::memory::MemorySource;
 use crate::text::TextError;
 use crate::text::ids::Wanted;
 
@@ -44,6 +45,9 @@ pub enum RunError {
     /// What shall be run gives no pixels.
     #[error(transparent)]
     Pixels(Box<PixelError>),
+    /// What shall be run gives no features of sounds.
+    #[error(transparent)]
+    Sounds(Box<SoundError>),
     /// A GPU was asked for by name, and there is none.
     #[error(transparent)]
     Device(#[from] NoGpu),
@@ -86,6 +90,12 @@ pub enum RunError {
 impl From<PixelError> for RunError {
     fn from(error: PixelError) -> Self {
         Self::Pixels(Box::new(error))
+    }
+}
+
+impl From<SoundError> for RunError {
+    fn from(error: SoundError) -> Self {
+        Self::Sounds(Box::new(error))
     }
 }
 
@@ -220,20 +230,29 @@ impl Model {
             }
             Some(PixelChoice::Values(file)) => {
                 // How many are wanted depends on their size.
-                let [_, frames, _, rows, columns] = file.read(Some(1)).await?.shape;
-                file.read(Some(images(patches.tokens([frames, rows, columns])))).await?
+                let [_, frames, _, rows, columns] = PixelValues::read(file, Some(1)).await?.shape;
+                PixelValues::read(file, Some(images(patches.tokens([frames, rows, columns])))).await?
             }
         };
         Ok((pixels, Vec::new()))
     }
 
-    /// Noise in the place of features of sounds: as much as gives the tokens that are wanted.
-    pub fn sounds(&self) -> Result<SoundFeatures, RunError> {
-        let Embedding::Sounds(sounds) = &self.architecture.embedding else {
+    /// Features of the sound files that were chosen, with what to know of them; without files as much noise as gives the tokens that
+    /// are wanted.
+    pub async fn sounds<S: ByteSource>(
+        &self,
+        checkpoint: &Checkpoint<S>,
+        files: Option<&[MemorySource]>,
+    ) -> Result<(SoundFeatures, Vec<Warning>), RunError> {
+        let Embedding::Sounds(embedding) = &self.architecture.embedding else {
             return Err(ForwardError::Reads { reads: self.reads(), given: Reads::Sounds }.into());
         };
-        let count = self.tokens.div_ceil(self.length.max(1)).max(1);
-        Ok(sounds::noise([count, sounds.channels, sounds.frames])?)
+        let Some(files) = files else {
+            let count = self.tokens.div_ceil(self.length.max(1)).max(1);
+            return Ok((sounds::noise([count, embedding.channels, embedding.frames])?, Vec::new()));
+        };
+        let extractor = sounds::extractor(checkpoint, &self.architecture.family, embedding.channels).await?;
+        Ok(sounds::of_files(files, &extractor)?)
     }
 
     /// How many ids it is run on.
@@ -488,7 +507,8 @@ impl Run {
         let own = self.architecture.final_norm.as_ref().and_then(|norm| norm.site.as_deref());
         own.or_else(|| {
             let report = &inspection.report;
-            let at = report.norms.iter().position(|norm| report.model.final_norm.as_ref() == Some(&norm.name))?;
+            let at =
+                report.norms.iter().position(|norm| report.model.final_norm.as_ref() == Some(&norm.name))?;
             inspection.own_names.get(at).map(String::as_str)
         })
     }

@@ -16,6 +16,7 @@ use crate::pixels::PixelChoice;
 use crate::report::plan::RunPlan;
 use crate::report::{Verification, Warning};
 use crate::source::ByteSource;
+use crate::source::memory::MemorySource;
 use crate::text::{Choice, input};
 use std::ops::ControlFlow;
 
@@ -30,6 +31,8 @@ pub struct Request {
     pub choice: Option<Choice>,
     /// Pixels to run a model on that reads images; noise, where nothing is chosen.
     pub pixels: Option<PixelChoice>,
+    /// Sound files to run a model on that reads sounds; noise, where nothing is chosen.
+    pub sounds: Option<Vec<MemorySource>>,
     /// Whether readers are moved too.
     pub preservation: bool,
     /// On what.
@@ -127,11 +130,12 @@ impl Session {
 
 /// The model and its input, and a warning where that is not what is usual.
 async fn run<S: ByteSource>(opened: &Opened<S>, request: &Request) -> Result<(Run, Vec<Warning>), RunError> {
-    let Request { extent, sites, choice, pixels, preservation, .. } = request;
-    let chosen = match (pixels, choice) {
-        (Some(_), _) => Some(Reads::Pixels),
-        (None, Some(_)) => Some(Reads::Tokens),
-        (None, None) => None,
+    let Request { extent, sites, choice, pixels, sounds, preservation, .. } = request;
+    let chosen = match (pixels, sounds, choice) {
+        (Some(_), ..) => Some(Reads::Pixels),
+        (None, Some(_), _) => Some(Reads::Sounds),
+        (None, None, Some(_)) => Some(Reads::Tokens),
+        (None, None, None) => None,
     };
     let model = Model::reading(opened.checkpoint(), *extent, chosen)?;
     model.fits(&opened.inspection.report)?;
@@ -149,7 +153,10 @@ async fn run<S: ByteSource>(opened: &Opened<S>, request: &Request) -> Result<(Ru
             let (pixels, warnings) = model.pixels(opened.checkpoint(), pixels.as_ref()).await?;
             (Content::Pixels(pixels), warnings)
         }
-        Reads::Sounds => (Content::Sounds(model.sounds()?), Vec::new()),
+        Reads::Sounds => {
+            let (sounds, warnings) = model.sounds(opened.checkpoint(), sounds.as_deref()).await?;
+            (Content::Sounds(sounds), warnings)
+        }
     };
     let run = Run::new(opened.checkpoint(), model, content, *sites, *preservation)?;
     Ok((run, warnings))

@@ -23,7 +23,7 @@ test('images that are dropped beside a model are prepared and run', async ({ pag
   await expect(verify.locator('.pick-input')).toBeVisible();
   const photographs = ['rgb.jpg', 'turned6.jpg', 'animated.gif', 'rgba.png'].map((name) => read('tests/inputs', name));
   await transfer(page, photographs, 'drop');
-  await expect(page.locator('#images-chosen')).toHaveText('4 images chosen');
+  await expect(page.locator('#media-chosen')).toHaveText('4 files chosen');
   await verify.getByRole('button', { name: 'Verify', exact: true }).click();
   await expect(page.locator('#verified')).toContainText('run as dinov2 in f32', { timeout: 60_000 });
   await expect(page.locator('#measured')).toContainText('5 sites measured: 5 subtract the mean');

@@ -2,6 +2,7 @@
 //! states, on tiny random checkpoints that `scripts/fixtures/vision_families.py` wrote.
 
 use crate::support::families::{compare, expected, open, sources};
+use gammascope::audio::Extractor;
 use gammascope::checkpoint;
 use gammascope::checkpoint::config::Config;
 use gammascope::forward::kernels::{Cpu, Kernels};
@@ -13,13 +14,15 @@ use gammascope::model::catalogue::Shape;
 use gammascope::model::operation::Reads;
 use gammascope::model::random::twin;
 use gammascope::model::{ModelError, catalogue, resolve, resolve_reading};
-use gammascope::pixels::{PixelChoice, PixelFile, of_images};
-use gammascope::report::{PreservationDirection, PreservationMeasure, PreservationVerdict};
+use gammascope::pixels::{PixelChoice, of_images};
+use gammascope::report::{PreservationDirection, PreservationMeasure, PreservationVerdict, Warning};
 use gammascope::run::device::Wanted;
 use gammascope::run::execute::{RunState, Shown};
 use gammascope::run::pass::{Sample, Sites};
 use gammascope::run::planned::{Extent, Model};
 use gammascope::run::session::{Request, Session};
+use gammascope::sounds::of_files;
+use gammascope::source::ByteSource;
 use gammascope::source::disk::DiskSource;
 use gammascope::source::generated::GeneratedSource;
 use gammascope::source::memory::MemorySource;
@@ -299,8 +302,15 @@ fn a_configuration_alone_runs_on_noise_and_every_norm_shows_its_kernel() {
     for family in families() {
         let opened = initialised(&family);
         let (extent, sites) = (Extent::default(), Sites::All);
-        let request =
-            Request { extent, sites, choice: None, pixels: None, preservation: false, on: Wanted::Cpu };
+        let request = Request {
+            extent,
+            sites,
+            choice: None,
+            pixels: None,
+            sounds: None,
+            preservation: false,
+            on: Wanted::Cpu,
+        };
         let session =
             block_on(Session::new(&opened, &request)).unwrap_or_else(|error| panic!("{family}: {error}"));
         let mut measured = Vec::new();
@@ -332,7 +342,15 @@ fn a_configuration_alone_runs_on_noise_and_every_norm_shows_its_kernel() {
 fn readers_of_a_model_without_a_head_are_judged_by_the_last_hidden_states() {
     let opened = block_on(inspect::open(sources(&folder("dinov2")), |_| {})).unwrap();
     let (extent, sites) = (Extent::default(), Sites::Final);
-    let request = Request { extent, sites, choice: None, pixels: None, preservation: true, on: Wanted::Cpu };
+    let request = Request {
+        extent,
+        sites,
+        choice: None,
+        pixels: None,
+        sounds: None,
+        preservation: true,
+        on: Wanted::Cpu,
+    };
     let session = block_on(Session::new(&opened, &request)).unwrap();
     let give = async |_: Shown| ControlFlow::Continue(());
     let outcome = block_on(session.execute(&opened, &mut RunState::default(), give)).unwrap();
@@ -355,10 +373,10 @@ fn as_many_images_of_a_file_are_run_as_give_the_tokens() {
     let view =
         safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![20, 3, 8, 12], &bytes).unwrap();
     let bytes = safetensors::serialize([("pixel_values", view)], None).unwrap();
-    let pixels = Some(PixelChoice::Values(PixelFile { name: "photos.safetensors".to_owned(), bytes }));
+    let pixels = Some(PixelChoice::Values(MemorySource::new("photos.safetensors", bytes)));
     let request = |choice, pixels| {
         let (extent, sites) = (Extent::default(), Sites::All);
-        Request { extent, sites, choice, pixels, preservation: false, on: Wanted::Cpu }
+        Request { extent, sites, choice, pixels, sounds: None, preservation: false, on: Wanted::Cpu }
     };
     let session = block_on(Session::new(&opened, &request(None, pixels.clone()))).unwrap();
     let plan = block_on(session.plan(&opened, || 0.0)).unwrap();
@@ -379,7 +397,8 @@ fn of_two_towers_the_final_norm_of_the_one_that_is_run_is_measured() {
     for family in ["clip", "siglip", "whisper"] {
         let opened = block_on(inspect::open(sources(&folder(family)), |_| {})).unwrap();
         let (extent, sites, on) = (Extent::default(), Sites::Final, Wanted::Cpu);
-        let request = Request { extent, sites, choice: None, pixels: None, preservation: false, on };
+        let request =
+            Request { extent, sites, choice: None, pixels: None, sounds: None, preservation: false, on };
         let session = block_on(Session::new(&opened, &request)).unwrap();
         let mut measured = Vec::new();
         let give = async |shown: Shown| {
@@ -397,9 +416,9 @@ fn of_two_towers_the_final_norm_of_the_one_that_is_run_is_measured() {
 }
 
 /// The image inputs of `tests/inputs`.
-fn image(name: &str) -> PixelFile {
+fn image(name: &str) -> MemorySource {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/inputs").join(name);
-    PixelFile { name: name.to_owned(), bytes: std::fs::read(path).unwrap() }
+    MemorySource::new(name, std::fs::read(path).unwrap())
 }
 
 /// DINOv2's fixture with how images are prepared for it, where it says so.
@@ -416,9 +435,17 @@ fn with_processor(processor: Option<&str>) -> Opened<MemorySource> {
 const SQUARE: &str = r#"{"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 16},
     "crop_size": {"height": 16, "width": 16}}"#;
 
-fn on_images(images: Vec<PixelFile>) -> Request {
+fn on_images(images: Vec<MemorySource>) -> Request {
     let (extent, pixels) = (Extent::default(), Some(PixelChoice::Images(images)));
-    Request { extent, sites: Sites::All, choice: None, pixels, preservation: false, on: Wanted::Cpu }
+    Request {
+        extent,
+        sites: Sites::All,
+        choice: None,
+        pixels,
+        sounds: None,
+        preservation: false,
+        on: Wanted::Cpu,
+    }
 }
 
 #[test]
@@ -443,21 +470,21 @@ fn images_are_prepared_as_the_checkpoint_says_and_all_of_them_are_run() {
     // The values that the processor makes, given as values, are the same run.
     let processor = Processor::parse("p", SQUARE.as_bytes()).unwrap();
     let values: Vec<f32> =
-        images.iter().flat_map(|file| processor.image(&file.name, &file.bytes).unwrap().values).collect();
+        images.iter().flat_map(|file| processor.image(file.path(), file.bytes()).unwrap().values).collect();
     let (found, _) = of_images(&images, &processor, 1).unwrap();
     assert_eq!((found.shape, found.values), ([3, 1, 3, 16, 16], values));
 }
 
 #[test]
 fn images_that_cannot_be_run_are_refused_in_a_sentence() {
-    let refused = |opened: &Opened<MemorySource>, images: Vec<PixelFile>, says: &str| {
+    let refused = |opened: &Opened<MemorySource>, images: Vec<MemorySource>, says: &str| {
         let error = block_on(Session::new(opened, &on_images(images))).unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
     };
     refused(&with_processor(None), vec![image("rgb.png")], "preprocessor_config.json");
     let opened = with_processor(Some(SQUARE));
     refused(&opened, Vec::new(), "no image was given");
-    let text = PixelFile { name: "notes.txt".to_owned(), bytes: b"not an image".to_vec() };
+    let text = MemorySource::new("notes.txt", b"not an image".to_vec());
     refused(&opened, vec![image("rgb.png"), text], "`notes.txt` is not an image");
     let kept = r#"{"image_processor_type": "ViTImageProcessor", "do_resize": false}"#;
     refused(
@@ -465,6 +492,34 @@ fn images_that_cannot_be_run_are_refused_in_a_sentence() {
         vec![image("rgb.png"), image("one.png")],
         "`one.png` becomes 1 × 1 pixels",
     );
+}
+
+#[test]
+fn sounds_are_prepared_as_whispers_are_and_those_that_do_not_fit_are_refused() {
+    let sounds = vec![image("tone16.wav"), image("stereo8.wav")];
+    let usual = br#"{"feature_extractor_type": "WhisperFeatureExtractor", "feature_size": 80}"#;
+    let extractor = Extractor::parse("p", usual).unwrap();
+    let (features, warnings) = of_files(&sounds, &extractor).unwrap();
+    assert_eq!((features.shape, features.what.as_str()), ([2, 80, 3000], "2 sounds"));
+    let one = extractor.sound("stereo8.wav", sounds[1].bytes()).unwrap().values;
+    assert_eq!(features.values[80 * 3000..], one);
+    let resampled =
+        |warning: &Warning| warning.message.starts_with("stereo8.wav: resampled from 8 kHz to 16 kHz");
+    assert!(warnings.iter().any(resampled), "{warnings:?}");
+
+    // The fixture reads 24 frames, and no Whisper's sound is shorter than a second.
+    let opened = block_on(inspect::open(sources(&folder("whisper")), |_| {})).unwrap();
+    let request = |sounds| {
+        let (extent, sites, on) = (Extent::default(), Sites::All, Wanted::Cpu);
+        Request { extent, sites, choice: None, pixels: None, sounds: Some(sounds), preservation: false, on }
+    };
+    let refused = |sounds, says: &str| {
+        let error = block_on(Session::new(&opened, &request(sounds))).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    };
+    refused(sounds, "3000");
+    refused(Vec::new(), "no sound was given");
+    refused(vec![image("rgb.png")], "`rgb.png` is not a sound");
 }
 
 /// A fixture with its configuration changed.

@@ -4,7 +4,8 @@
 use crate::support::families::{expected, furthest, open};
 use gammascope::forward::{Input, Pass, Seen};
 use gammascope::model::resolve;
-use gammascope::pixels::PixelFile;
+use gammascope::pixels::PixelValues;
+use gammascope::source::memory::MemorySource;
 use pollster::block_on;
 use std::path::Path;
 
@@ -20,7 +21,7 @@ fn dinov2_small_has_the_streams_of_transformers_on_photographs() {
     let architecture = resolve(&checkpoint).unwrap();
     let name = "photographs.safetensors".to_owned();
     let bytes = std::fs::read(beside.join(&name)).unwrap();
-    let pixels = block_on(PixelFile { name, bytes }.read(None)).unwrap();
+    let pixels = block_on(PixelValues::read(&MemorySource::new(name, bytes), None)).unwrap();
     let input = Input::pixels(&pixels.values, pixels.shape).unwrap();
     let pass = Pass::new(&checkpoint, &architecture, input).unwrap();
     let mut off = Vec::new();

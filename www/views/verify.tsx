@@ -4,7 +4,7 @@ import { bytes, count, counted, duration, maybe, number, parameters } from '../f
 import type { Device } from '../protocol';
 import type { Claim, KindByLoss, Preservation, RunInput, RunPlan, RunSites, Verification } from '../report';
 import { type Running, goOn, halted, runFailure, running, showVerified, stopRunning } from '../running';
-import { images } from '../state/images';
+import { media } from '../state/media';
 import type { Opened } from '../state/opened';
 import { SEED } from '../state/opening';
 import { FigureView } from './figure';
@@ -65,6 +65,7 @@ const FILES: Partial<Record<RunInput, string>> = {
   ids: '.txt,text/plain',
   images: 'image/*',
   pixels: '.safetensors',
+  sounds: 'audio/*',
 };
 
 /** Models up to this many parameters are moved along, and run at their initialisation, unless somebody says not to: it takes seconds. */
@@ -80,11 +81,12 @@ function Controls({ parameters }: { parameters: number }) {
   const [random, setRandom] = useState(parameters <= SMALL);
   const [files, setFiles] = useState<File[]>([]);
   const wantsFile = input in FILES;
+  const several = input === 'images' || input === 'sounds';
   useEffect(() => {
-    if (images.value.length === 0) return;
-    setInput('images');
-    setFiles(images.value);
-  }, [images.value]);
+    if (media.value === null) return;
+    setInput(media.value.kind);
+    setFiles(media.value.files);
+  }, [media.value]);
   const positive = (text: string) => (Number.parseInt(text, 10) > 0 ? Number.parseInt(text, 10) : null);
   return (
     <div class="buttons measure-controls">
@@ -117,26 +119,27 @@ function Controls({ parameters }: { parameters: number }) {
             setFiles([]);
           }}
         >
-          <option value="usual">a sample text, or noise for a model of images</option>
+          <option value="usual">a sample text, or noise where no text is read</option>
           <option value="uniform">uniform token ids</option>
           <option value="text">a text of yours…</option>
           <option value="ids">token ids of yours…</option>
           <option value="images">images of yours…</option>
           <option value="pixels">pixel values of yours…</option>
+          <option value="sounds">sounds of yours…</option>
         </select>
       </label>
       {wantsFile && (
         <label class="choice">
-          <span class="sr-only">{input === 'images' ? 'The images' : 'The file'}</span>
+          <span class="sr-only">{several ? `The ${input}` : 'The file'}</span>
           <input
             key={input}
             type="file"
             class="pick-text"
             accept={FILES[input]}
-            multiple={input === 'images'}
+            multiple={several}
             onChange={(event) => setFiles([...(event.currentTarget.files ?? [])])}
           />
-          {input === 'images' && files.length > 0 && <span id="images-chosen">{counted(files.length, 'image')} chosen</span>}
+          {several && files.length > 0 && <span id="media-chosen">{counted(files.length, 'file')} chosen</span>}
         </label>
       )}
       <label class="choice">

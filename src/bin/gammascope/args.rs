@@ -85,7 +85,10 @@ pub(crate) struct Verify {
     /// reads images, and --text, --ids and --uniform the one that reads text.
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["text", "ids", "uniform"])]
     pub(crate) images: Vec<PathBuf>,
-    /// The same on prepared values: a safetensors file whose tensor `pixel_values` is what the model's own processor makes, images ×
+    /// Run a model that reads sounds on these sound files; without them it runs on noise.
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["images", "pixels", "text", "ids", "uniform"])]
+    pub(crate) sounds: Vec<PathBuf>,
+    /// As --images, on prepared values: a safetensors file whose tensor `pixel_values` is what the model's own processor makes, images ×
     /// channels × rows × columns, or videos × frames × channels × rows × columns.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "text", "ids", "uniform"])]
     pub(crate) pixels: Option<PathBuf>,

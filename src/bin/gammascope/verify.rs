@@ -8,7 +8,7 @@ use crate::{
 use gammascope::inspect::{Inspection, Opened};
 use gammascope::measure::gram::Gridded;
 use gammascope::model::random;
-use gammascope::pixels::{PixelChoice, PixelFile};
+use gammascope::pixels::PixelChoice;
 use gammascope::report::plan::RunPlan;
 use gammascope::report::{NormKind, Report, Verification};
 use gammascope::run::device::GramDevice;
@@ -19,10 +19,11 @@ use gammascope::run::result::RunResult;
 use gammascope::run::session::{Request, Session, collect};
 use gammascope::source::ByteSource;
 use gammascope::source::generated::GeneratedSource;
+use gammascope::source::memory::MemorySource;
 use gammascope::text::Choice;
 use std::io::Write;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -116,15 +117,15 @@ fn request(options: &Verify) -> Result<Request, String> {
         SiteChoice::All => Sites::All,
     };
     let extent = Extent { tokens, sequence, blocks };
-    let read_pixels = |file: &Path| read(file, |name, bytes| PixelFile { name, bytes });
+    let whole = |file: &Path| read(file, MemorySource::new);
+    let all = |files: &[PathBuf]| files.iter().map(|file| whole(file)).collect::<Result<Vec<_>, _>>();
     let pixels = match (&options.pixels, &options.images) {
-        (Some(file), _) => Some(PixelChoice::Values(read_pixels(file)?)),
+        (Some(file), _) => Some(PixelChoice::Values(whole(file)?)),
         (None, images) if images.is_empty() => None,
-        (None, images) => {
-            Some(PixelChoice::Images(images.iter().map(|file| read_pixels(file)).collect::<Result<_, _>>()?))
-        }
+        (None, images) => Some(PixelChoice::Images(all(images)?)),
     };
-    Ok(Request { extent, sites, choice, pixels, preservation, on: options.device.wanted() })
+    let sounds = if options.sounds.is_empty() { None } else { Some(all(&options.sounds)?) };
+    Ok(Request { extent, sites, choice, pixels, sounds, preservation, on: options.device.wanted() })
 }
 
 /// The same architecture with γ = 1, β = 0 and random weights.

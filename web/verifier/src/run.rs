@@ -7,7 +7,7 @@ use gammascope::inspect;
 use gammascope::measure::activations::Activations;
 use gammascope::measure::gram::Gridded;
 use gammascope::model::random::twin_of;
-use gammascope::pixels::{PixelChoice, PixelFile};
+use gammascope::pixels::PixelChoice;
 use gammascope::report::plan::{RunInput, RunOptions, RunSites};
 use gammascope::run::device::{GramDevice, Wanted};
 use gammascope::run::execute::{RunState, Shown};
@@ -16,6 +16,7 @@ use gammascope::run::planned::{Extent, USUAL_LENGTH};
 use gammascope::run::result::RunResult;
 use gammascope::run::session::{Request, Session, collect};
 use gammascope::source::ByteSource;
+use gammascope::source::memory::MemorySource;
 use gammascope::text::Choice;
 use gammascope_web::{dropped, from_js, get, sentence, text};
 use js_sys::{Array, Error, Float32Array, Function, Object, Promise, Reflect};
@@ -68,12 +69,12 @@ impl ModelRun {
 }
 
 /// Files that were chosen, whole.
-async fn read(files: &Array) -> Result<Vec<PixelFile>, Error> {
+async fn read(files: &Array) -> Result<Vec<MemorySource>, Error> {
     let mut read = Vec::new();
     for entry in files.iter() {
         let file = dropped(&entry)?;
         let bytes = file.read(0..file.length()).await.map_err(sentence)?;
-        read.push(PixelFile { name: file.path().to_owned(), bytes });
+        read.push(MemorySource::new(file.path(), bytes));
     }
     Ok(read)
 }
@@ -104,25 +105,28 @@ impl Inspection {
         let [tokens, blocks] = [tokens, blocks].map(|count| count.map(|count| count as usize));
         let sequence = sequence.map_or(USUAL_LENGTH, |length| length as usize);
         let mut files = read(&files).await?;
-        let (choice, pixels) = match chosen {
-            RunInput::Usual => (None, None),
-            RunInput::Uniform => (Some(Choice::Uniform), None),
-            RunInput::Images => (None, Some(PixelChoice::Images(files))),
+        let (mut choice, mut pixels, mut sounds) = (None, None, None);
+        match chosen {
+            RunInput::Usual => {}
+            RunInput::Uniform => choice = Some(Choice::Uniform),
+            RunInput::Images => pixels = Some(PixelChoice::Images(files)),
+            RunInput::Sounds => sounds = Some(files),
             RunInput::Text | RunInput::Ids | RunInput::Pixels => {
                 let file = files.pop().ok_or_else(|| Error::new("no file was chosen to run the model on"))?;
+                let (name, bytes) = (file.path().to_owned(), file.bytes().to_vec());
                 match chosen {
-                    RunInput::Pixels => (None, Some(PixelChoice::Values(file))),
-                    RunInput::Ids => (Some(Choice::Ids { name: file.name, bytes: file.bytes }), None),
-                    _ => (Some(Choice::Text { name: file.name, bytes: file.bytes }), None),
+                    RunInput::Pixels => pixels = Some(PixelChoice::Values(file)),
+                    RunInput::Ids => choice = Some(Choice::Ids { name, bytes }),
+                    _ => choice = Some(Choice::Text { name, bytes }),
                 }
             }
-        };
+        }
         let sites = match sites {
             RunSites::Final => Sites::Final,
             RunSites::All => Sites::All,
         };
         let extent = Extent { tokens, sequence, blocks };
-        let request = Request { extent, sites, choice, pixels, preservation, on: from_js(wanted)? };
+        let request = Request { extent, sites, choice, pixels, sounds, preservation, on: from_js(wanted)? };
         let session = Session::on_the_best(&self.inner, &request, clock).await.map_err(sentence)?;
         let plan = session.plan(&self.inner, clock).await.map_err(sentence)?;
         let plan = serde_json::to_string(&plan).map_err(sentence)?;
