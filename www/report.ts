@@ -767,7 +767,7 @@ input: string,
  */
 warnings: Array<Warning>, };
 
-export type RunInput = "usual" | "uniform" | "text" | "ids" | "images" | "pixels";
+export type RunInput = "usual" | "uniform" | "text" | "ids" | "images" | "pixels" | "sounds";
 
 export type RunOptions = { 
 /**
@@ -1156,7 +1156,7 @@ message: string,
  */
 where: string, };
 
-export type WarningCode = "file_ignored" | "config_unreadable" | "index_ignored" | "index_unreadable" | "index_foreign" | "shard_missing" | "shard_damaged" | "tensors_empty" | "copy_inside" | "adapter_inside" | "weights_packed" | "weights_uncounted" | "tensor_repeated" | "tensors_miscounted" | "index_wrong_shard" | "index_absent_tensor" | "config_foreign" | "no_norms" | "scale_unusable" | "scale_off_by_one" | "dtype_unknown" | "names_opaque" | "adapter_config_unreadable" | "activations_unmatched" | "not_measured" | "no_gpu" | "gpu_failed" | "gpu_too_small" | "text_not_run" | "image_changed" | "few_tokens" | "blocks_left_out" | "residual_normalised" | "residual_not_measured" | "loss_of_a_guess" | "run_stopped";
+export type WarningCode = "file_ignored" | "config_unreadable" | "index_ignored" | "index_unreadable" | "index_foreign" | "shard_missing" | "shard_damaged" | "tensors_empty" | "copy_inside" | "adapter_inside" | "weights_packed" | "weights_uncounted" | "tensor_repeated" | "tensors_miscounted" | "index_wrong_shard" | "index_absent_tensor" | "config_foreign" | "no_norms" | "scale_unusable" | "scale_off_by_one" | "dtype_unknown" | "names_opaque" | "adapter_config_unreadable" | "activations_unmatched" | "not_measured" | "no_gpu" | "gpu_failed" | "gpu_too_small" | "text_not_run" | "image_changed" | "sound_changed" | "few_tokens" | "blocks_left_out" | "residual_normalised" | "residual_not_measured" | "loss_of_a_guess" | "run_stopped";
 
 export type Comparison = { 
 /**
