@@ -55,16 +55,26 @@ impl Claim {
                 Self::new("An RMSNorm has no dead direction that its scale tells", found, absent == others)
             });
         }
-        let close = |site: &&&SiteVerification| site.cos_scale_free.is_some_and(|cos| cos >= FOUR_PLACES);
-        let matched = subtract.iter().filter(close).count();
-        let rest = if others > 0 { format!("; {others} other sites subtract none") } else { String::new() };
-        let found = format!(
-            "it is at {matched} of {} sites that subtract the mean, to four decimal places{rest}",
-            subtract.len()
+        // Where several directions lie below rounding, none of them is the bottom one.
+        let resolved: Vec<f64> = subtract.iter().filter_map(|site| site.cos_scale_free).collect();
+        if resolved.is_empty() {
+            return None;
+        }
+        let matched = resolved.iter().filter(|cos| **cos >= FOUR_PLACES).count();
+        let mut found = format!(
+            "it is at {matched} of {} sites that subtract the mean, to four decimal places",
+            resolved.len()
         );
+        if resolved.len() < subtract.len() {
+            let unresolved = subtract.len() - resolved.len();
+            found.push_str(&format!("; at {unresolved} more, several directions lie below rounding, and none can be called the bottom one"));
+        }
+        if others > 0 {
+            found.push_str(&format!("; {others} other sites subtract none"));
+        }
         let paper =
             "The direction read from a LayerNorm's scale is the bottom singular direction of its output";
-        Some(Self::new(paper, found, matched == subtract.len()))
+        Some(Self::new(paper, found, matched == resolved.len()))
     }
 
     fn deepening(verification: &Verification, norms: &[NormReport]) -> Option<Self> {
@@ -160,5 +170,32 @@ mod tests {
             found.random_init = Some(RandomInit { seed: 1, seconds: 1.0, sites: vec![site(ratio)] });
             assert_eq!(Claim::of(&found, &[])[0].agrees, agrees, "{ratio}");
         }
+    }
+
+    #[test]
+    fn sites_without_one_bottom_direction_are_neither_for_nor_against_the_paper() {
+        let site = |cosine: &str| {
+            let json = format!(
+                r#"{{"name":"norm","tokens":9,"width":4,"heavy_tokens":0,"gram_crc32":"","mean_variance":1.0,"depth":1e-14,
+                "depth_interval":{{"value":1e-14,"low":1e-14,"high":1e-14}},"cos":null,"cos_interval":null,"gap":null,
+                "gap_interval":null,"sin_bound":null,"depth_scale_free":1e-14,"depth_scale_free_interval":null,
+                "cos_scale_free":{cosine},"cos_scale_free_interval":null,"schur":null,"schur_interval":null,"schur_null":0.2,
+                "spectrum":[],"direction":[],"principal_cosines":null,"principal_cosines_interval":null,"zero_variance":null,
+                "raw_test_fooled":false,"verdict":"mean_subtracting","notes":[]}}"#
+            );
+            serde_json::from_str::<SiteVerification>(&json).unwrap()
+        };
+        let mut found = verification(
+            r#"{"tokens":9,"width_ratio":4.0,"forward":"f32","device":"cpu","input":"","seconds":1.0,"kernel_seconds":null,"sites":[]}"#,
+        );
+        let claim = |found: &Verification| Claim::of(found, &[]).first().cloned();
+        found.sites = vec![site("null")];
+        assert_eq!(claim(&found), None);
+        found.sites.push(site("1.0"));
+        let said = claim(&found).unwrap();
+        assert!(said.agrees && said.found.starts_with("it is at 1 of 1 sites"), "{}", said.found);
+        assert!(said.found.contains("at 1 more, several directions lie below rounding"), "{}", said.found);
+        found.sites.push(site("0.5"));
+        assert!(!claim(&found).unwrap().agrees);
     }
 }
