@@ -2,7 +2,7 @@
 
 use crate::checkpoint::{self, Checkpoint, CheckpointError, formats};
 use crate::image::{self, ImageError, Pixels, Processor};
-use crate::noise::{Spectrum, generator, natural};
+use crate::noise::{generator, natural};
 use crate::report::{Warning, WarningCode};
 use crate::source::memory::MemorySource;
 use crate::source::{ByteSource, SourceError};
@@ -217,7 +217,7 @@ pub fn noise(shape: [usize; 5]) -> Result<PixelValues, PixelError> {
         return Err(PixelError::TooMuchNoise { shape });
     }
     let mut random = generator(SEED);
-    let plane = |_| natural(rows, columns, Spectrum::Image, &mut random);
+    let plane = |_| natural(rows, columns, &mut random);
     let values = (0..count * frames * channels).flat_map(plane).map(|value| value as f32).collect();
     Ok(PixelValues { values, shape, what: "noise with a 1/f spectrum in the place of images".to_owned() })
 }

@@ -6,7 +6,6 @@ use super::decode::{MOST_RATE, MOST_SECONDS, Sound, decode};
 use super::mel::LogMel;
 use super::resample::resample;
 use super::{AudioError, Features, Note};
-use crate::noise::{Spectrum, generator, natural};
 use serde_json::{Map, Value, json};
 
 /// What happens to a sound before an encoder reads it.
@@ -30,8 +29,6 @@ pub enum Kind {
     },
 }
 
-/// How loud noise is: the root of its mean square, of samples from -1 to 1.
-const LOUDNESS: f64 = 0.1;
 /// transformers' summand to the variance.
 const EPSILON: f64 = 1e-7;
 /// Bounds of a configuration.
@@ -88,15 +85,6 @@ impl Extractor {
             notes.push(Note::Resampled { from, to: self.rate });
         }
         Ok(self.features(&sound, notes))
-    }
-
-    /// `seconds` of noise with a 1/f spectrum as features; they depend on the seed, the time and the rate alone.
-    pub fn noise(&self, seconds: u32, seed: u64) -> Features {
-        let length = self.rate as usize * seconds.clamp(1, MOST_SECONDS) as usize;
-        let samples = natural(1, length, Spectrum::Sound, &mut generator(seed))
-            .into_iter()
-            .map(|value| (LOUDNESS * value) as f32);
-        self.features(&Sound { samples: samples.collect(), rate: self.rate }, vec![Note::Noise { seed }])
     }
 
     fn features(&self, sound: &Sound, mut notes: Vec<Note>) -> Features {

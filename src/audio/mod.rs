@@ -1,8 +1,8 @@
 //! Sounds as input of an audio encoder: from the bytes of a file to log-mel features or a normalised waveform, as the feature
 //! extractors of transformers prepare them.
 //!
-//! [`Extractor`] is what `preprocessor_config.json` asks for, as plain data. [`Extractor::sound`] goes from bytes to [`Features`],
-//! [`Extractor::noise`] makes a sound where nobody gives one. docs/inputs.md has the rules and the measured differences.
+//! [`Extractor`] is what `preprocessor_config.json` asks for, as plain data. [`Extractor::sound`] goes from bytes to [`Features`].
+//! docs/inputs.md has the rules and the measured differences.
 
 mod decode;
 mod extractor;
@@ -59,11 +59,6 @@ pub enum Note {
         /// How many.
         packets: usize,
     },
-    /// No sound was given.
-    Noise {
-        /// Other seeds give other sounds.
-        seed: u64,
-    },
 }
 
 impl std::fmt::Display for Note {
@@ -77,7 +72,6 @@ impl std::fmt::Display for Note {
             Self::Cut { seconds } => write!(f, "the first {seconds} s"),
             Self::Silent => f.write_str("the sound is silent"),
             Self::Damaged { packets } => write!(f, "{packets} damaged packets are left out"),
-            Self::Noise { seed } => write!(f, "noise with a 1/f spectrum, seed {seed}"),
         }
     }
 }
@@ -155,7 +149,7 @@ pub enum AudioError {
         /// What the file names.
         class: String,
     },
-    /// A field that changes features in a way that is not implemented, or that nobody knows.
+    /// A field that may change the features, and that Gammascope does not know.
     #[error(
         "`{path}` has {field} = {value}, which may change the features and is not supported: remove it if it does nothing"
     )]

@@ -137,7 +137,7 @@ pub enum ImageError {
         /// All that there are.
         supported: String,
     },
-    /// A field that changes pixels in a way that is not implemented, or that nobody knows.
+    /// A field that may change the pixels, and that Gammascope does not know.
     #[error(
         "`{path}` has {field} = {value}, which may change the pixels and is not supported: remove it if it does nothing"
     )]

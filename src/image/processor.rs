@@ -2,7 +2,7 @@
 
 use super::crop::Crop;
 use super::decode::{Rgb, decode};
-use super::resize::{Resize, Size};
+use super::resize::Resize;
 use super::{CHANNELS, ImageError, Note, Pixels};
 
 /// What happens to an image before a patch embedding reads it.
@@ -73,17 +73,6 @@ impl Processor {
                 let value = self.rescale.map_or(value as f32, |factor| (value as f64 * factor) as f32);
                 self.normalise.map_or(value, |by| (value - by.mean[channel]) / by.deviation[channel])
             })
-        })
-    }
-
-    /// (height, width) of what comes out, where it does not depend on the image.
-    pub fn output(&self) -> Option<(usize, usize)> {
-        self.steps.iter().rev().find_map(|step| match *step {
-            Step::Crop(Crop { height, width, .. })
-            | Step::Resize(Resize { to: Size::Exactly { height, width }, .. }) => {
-                Some((height as usize, width as usize))
-            }
-            Step::Resize(_) => None,
         })
     }
 }

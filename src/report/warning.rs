@@ -154,7 +154,7 @@ codes! {
     /// The sample text cannot be run, as a rule because the tokenizer does not fit. Uniform token ids are run instead.
     /// Put the right `tokenizer.json` beside the weights, or give token ids of your own.
     TextNotRun = "text_not_run",
-    /// An image was read otherwise than one may expect: turned upright, without its alpha channel, its first frame only.
+    /// An image was changed before the model read it: turned upright, without its alpha channel, its first frame only.
     /// Nothing, where that is what the model's own code does; else save the image as the model should read it.
     ImageChanged = "image_changed",
     /// A sound was changed before the model read it: resampled, cut or padded to the length that it reads, several channels made one.

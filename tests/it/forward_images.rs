@@ -36,6 +36,12 @@ fn folder(family: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/forward_images").join(family)
 }
 
+/// Every norm on the CPU, on noise.
+fn usual() -> Request {
+    let (extent, sites, on) = (Extent::default(), Sites::All, Wanted::Cpu);
+    Request { extent, sites, choice: None, pixels: None, sounds: None, preservation: false, on }
+}
+
 fn families() -> Vec<String> {
     let entries = std::fs::read_dir(folder("")).unwrap();
     let mut families: Vec<String> =
@@ -301,16 +307,7 @@ fn an_initialisation_begins_with_what_the_code_of_the_family_begins_with() {
 fn a_configuration_alone_runs_on_noise_and_every_norm_shows_its_kernel() {
     for family in families() {
         let opened = initialised(&family);
-        let (extent, sites) = (Extent::default(), Sites::All);
-        let request = Request {
-            extent,
-            sites,
-            choice: None,
-            pixels: None,
-            sounds: None,
-            preservation: false,
-            on: Wanted::Cpu,
-        };
+        let request = usual();
         let session =
             block_on(Session::new(&opened, &request)).unwrap_or_else(|error| panic!("{family}: {error}"));
         let mut measured = Vec::new();
@@ -341,16 +338,7 @@ fn a_configuration_alone_runs_on_noise_and_every_norm_shows_its_kernel() {
 #[test]
 fn readers_of_a_model_without_a_head_are_judged_by_the_last_hidden_states() {
     let opened = block_on(inspect::open(sources(&folder("dinov2")), |_| {})).unwrap();
-    let (extent, sites) = (Extent::default(), Sites::Final);
-    let request = Request {
-        extent,
-        sites,
-        choice: None,
-        pixels: None,
-        sounds: None,
-        preservation: true,
-        on: Wanted::Cpu,
-    };
+    let request = Request { sites: Sites::Final, preservation: true, ..usual() };
     let session = block_on(Session::new(&opened, &request)).unwrap();
     let give = async |_: Shown| ControlFlow::Continue(());
     let outcome = block_on(session.execute(&opened, &mut RunState::default(), give)).unwrap();
@@ -374,10 +362,7 @@ fn as_many_images_of_a_file_are_run_as_give_the_tokens() {
         safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![20, 3, 8, 12], &bytes).unwrap();
     let bytes = safetensors::serialize([("pixel_values", view)], None).unwrap();
     let pixels = Some(PixelChoice::Values(MemorySource::new("photos.safetensors", bytes)));
-    let request = |choice, pixels| {
-        let (extent, sites) = (Extent::default(), Sites::All);
-        Request { extent, sites, choice, pixels, sounds: None, preservation: false, on: Wanted::Cpu }
-    };
+    let request = |choice, pixels| Request { choice, pixels, ..usual() };
     let session = block_on(Session::new(&opened, &request(None, pixels.clone()))).unwrap();
     let plan = block_on(session.plan(&opened, || 0.0)).unwrap();
     // 7 tokens an image of 2 × 3 patches, 128 for 32 channels.
@@ -396,9 +381,7 @@ fn as_many_images_of_a_file_are_run_as_give_the_tokens() {
 fn of_two_towers_the_final_norm_of_the_one_that_is_run_is_measured() {
     for family in ["clip", "siglip", "whisper"] {
         let opened = block_on(inspect::open(sources(&folder(family)), |_| {})).unwrap();
-        let (extent, sites, on) = (Extent::default(), Sites::Final, Wanted::Cpu);
-        let request =
-            Request { extent, sites, choice: None, pixels: None, sounds: None, preservation: false, on };
+        let request = Request { sites: Sites::Final, ..usual() };
         let session = block_on(Session::new(&opened, &request)).unwrap();
         let mut measured = Vec::new();
         let give = async |shown: Shown| {
@@ -436,16 +419,7 @@ const SQUARE: &str = r#"{"image_processor_type": "BitImageProcessor", "size": {"
     "crop_size": {"height": 16, "width": 16}}"#;
 
 fn on_images(images: Vec<MemorySource>) -> Request {
-    let (extent, pixels) = (Extent::default(), Some(PixelChoice::Images(images)));
-    Request {
-        extent,
-        sites: Sites::All,
-        choice: None,
-        pixels,
-        sounds: None,
-        preservation: false,
-        on: Wanted::Cpu,
-    }
+    Request { pixels: Some(PixelChoice::Images(images)), ..usual() }
 }
 
 #[test]
@@ -497,8 +471,8 @@ fn images_that_cannot_be_run_are_refused_in_a_sentence() {
 #[test]
 fn sounds_are_prepared_as_whispers_are_and_those_that_do_not_fit_are_refused() {
     let sounds = vec![image("tone16.wav"), image("stereo8.wav")];
-    let usual = br#"{"feature_extractor_type": "WhisperFeatureExtractor", "feature_size": 80}"#;
-    let extractor = Extractor::parse("p", usual).unwrap();
+    let config = br#"{"feature_extractor_type": "WhisperFeatureExtractor", "feature_size": 80}"#;
+    let extractor = Extractor::parse("p", config).unwrap();
     let (features, warnings) = of_files(&sounds, &extractor).unwrap();
     assert_eq!((features.shape, features.what.as_str()), ([2, 80, 3000], "2 sounds"));
     let one = extractor.sound("stereo8.wav", sounds[1].bytes()).unwrap().values;
@@ -509,10 +483,7 @@ fn sounds_are_prepared_as_whispers_are_and_those_that_do_not_fit_are_refused() {
 
     // The fixture reads 24 frames, and no Whisper's sound is shorter than a second.
     let opened = block_on(inspect::open(sources(&folder("whisper")), |_| {})).unwrap();
-    let request = |sounds| {
-        let (extent, sites, on) = (Extent::default(), Sites::All, Wanted::Cpu);
-        Request { extent, sites, choice: None, pixels: None, sounds: Some(sounds), preservation: false, on }
-    };
+    let request = |sounds| Request { sounds: Some(sounds), ..usual() };
     let refused = |sounds, says: &str| {
         let error = block_on(Session::new(&opened, &request(sounds))).unwrap_err().to_string();
         assert!(error.contains(says), "{error}");

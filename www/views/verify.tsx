@@ -139,7 +139,7 @@ function Controls({ parameters }: { parameters: number }) {
             multiple={several}
             onChange={(event) => setFiles([...(event.currentTarget.files ?? [])])}
           />
-          {several && files.length > 0 && <span id="media-chosen">{counted(files.length, 'file')} chosen</span>}
+          {several && files === media.value?.files && <span id="media-chosen">{counted(files.length, 'file')} chosen</span>}
         </label>
       )}
       <label class="choice">

@@ -73,7 +73,7 @@ pub(crate) fn table(
 fn sentence(initial: &RandomInit) -> String {
     let Some(medians) = initial.medians() else { return without_kernels(initial) };
     format!(
-        "Trained over random, median of {} with an exact kernel: depth × {:.2e}, λ_v × {:.2e}, mean × {:.2e}. The ratio of depths is predicted from the scale alone: HM(γ²)/AM(γ²), column `predicted`.",
+        "Trained over random, median of {} with an exact kernel: depth × {:.2e}, λ_v × {:.2e}, mean × {:.2e}. Column `predicted` is how much of the ratio of depths comes from the scale alone: HM(γ²)/AM(γ²).",
         if medians.sites == 1 { "1 site".to_owned() } else { format!("{} sites", medians.sites) },
         medians.depth,
         medians.lambda_v,
