@@ -29,11 +29,14 @@ async function fmt() {
 
 async function clippy() {
   await requireLints();
-  const target = (await wasmTarget()).lints ? ["--target", "wasm32-unknown-unknown"] : [];
-  const native = await show("cargo", ["clippy", "--all-targets", "--features", "gpu", "--locked", "--", "-D", "warnings"]);
-  const usual = await show("cargo", ["clippy", "--locked", "--", "-D", "warnings"]);
-  const web = await show("cargo", ["clippy", ...WEB_CRATES, ...target, "--locked", "--", "-D", "warnings"]);
-  if (native.code + usual.code + web.code > 0) throw new Failure("Clippy has something to say, above.");
+  // The crates of web/ for the browser, where this machine can; otherwise natively, along with everything else.
+  const { lints } = await wasmTarget();
+  const web = ["clippy", ...WEB_CRATES, "--target", "wasm32-unknown-unknown"];
+  const all = ["clippy", ...(lints ? [] : ["--workspace"]), "--all-targets", "--features", "gammascope/gpu"];
+  for (const args of [all, ["clippy"], ...(lints ? [web] : [])]) {
+    const { code } = await show("cargo", [...args, "--locked", "--", "-D", "warnings"]);
+    if (code !== 0) throw new Failure("Clippy has something to say, above.");
+  }
   const env = { RUSTDOCFLAGS: "-D warnings" };
   const { code } = await show("cargo", ["doc", "--no-deps", "--lib", "--features", "gpu", "--locked"], { env });
   if (code !== 0) throw new Failure("The documentation of the crate has a fault, above.");
@@ -55,9 +58,13 @@ async function rust() {
   if (process.env.GAMMASCOPE_GPU) provided.push("gpu");
   if (["python3", ".cache/models/venv/bin/python"].some((python) => ask(python, ["-c", "import numpy"]) !== null)) provided.push("export::");
   if (existsSync("../shared/architectures")) provided.push("ground_truth::");
-  const counts = await cargoTest(["--no-fail-fast"]);
+  // Examples are linted and not linked: no test runs them.
+  const tests = ["--tests", "--no-fail-fast"];
+  const counts = await cargoTest(tests);
+  const documented = await cargoTest(["--doc"]);
+  for (const key of Object.keys(counts)) counts[key] += documented[key];
   if (provided.length === 0) return counts;
-  const more = await cargoTest(["--no-fail-fast", "--", "--ignored", ...provided]);
+  const more = await cargoTest([...tests, "--", "--ignored", ...provided]);
   counts.skipped -= more.passed + more.failed;
   for (const key of ["passed", "failed"]) counts[key] += more[key];
   return counts;
