@@ -9,9 +9,9 @@ const executablePath = findChromium();
 // Run by `npm test`, on what `npm run build` wrote.
 export default defineConfig({
   testDir: "tests/e2e",
-  workers: 1,
+  workers: 2, // tests share nothing but the web server
   retries: 0,
-  timeout: 60_000,
+  timeout: 120_000,
   forbidOnly: process.env["CI"] !== undefined,
   reporter: [["list"], ["json", { outputFile: process.env["E2E_REPORT"] ?? ".cache/e2e.json" }]],
   use: {
