@@ -27,7 +27,7 @@ const UNWANTED = [
   [/befall(?:s|en)?|bestow(?:s|ed)?|beget(?:s)?/, "happen to, give, make"],
   [/naught|nought|aught/, "nothing, anything"],
   [/ought/, "should"],
-  [/oft|ere/, "often, before"],
+  [/ere/, "before"],
   [/in vain/, "without success"],
   [/for want of/, "because there is no"],
   [/for (?:\S+ )?sake|sake/, "for, so that"],
