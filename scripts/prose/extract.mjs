@@ -14,9 +14,9 @@ export function proseOf(path, text) {
 function rust(text) {
   const [code] = text.split(/^#\[cfg\(test\)\]/mu, 1);
   const tokens = /\/\/[/!] ?(?<doc>.*)|\/\/.*|r#"(?<raw>[\s\S]*?)"#|'(?:\\.|[^'\\])'|"(?<string>(?:[^"\\]|\\[\s\S])*)"/gu;
-  return [...code.matchAll(tokens)].map(({ index, groups: { doc, raw, string } }) => ({
+  return [...code.matchAll(tokens)].map(({ index, groups: { doc, raw, string = "" } }) => ({
     index,
-    said: doc ?? raw ?? (string ?? "").replace(/\\(?!\n)./gu, " ").replaceAll("\\\n", "\n"),
+    said: doc ?? proseOrNothing((raw ?? string.replace(/\\(?!\n)./gu, " ").replaceAll("\\\n", "\n")).replace(/\{[^{}\n]*\}/gu, "…")),
   }));
 }
 
@@ -29,12 +29,18 @@ function typescript(path, text) {
     .map(({ start, value }) => ({ index: start, said: value.replace(/^\s*\*+ ?/gmu, "") }));
   const visit = (node) => {
     const { type, start, value } = node;
-    if (type === "JSXText" || (type === "Literal" && typeof value === "string")) found.push({ index: start, said: value });
-    if (type === "TemplateElement") found.push({ index: start, said: value.raw });
+    if (type === "JSXText") found.push({ index: start, said: value });
+    if (type === "Literal" && typeof value === "string") found.push({ index: start, said: proseOrNothing(value) });
+    if (type === "TemplateElement") found.push({ index: start, said: proseOrNothing(value.raw) });
     for (const child of Object.values(node).flat()) if (typeof child?.type === "string") visit(child);
   };
   visit(program);
   return found.toSorted((a, b) => a.index - b.index);
+}
+
+/** A string of one word is a name and not prose. */
+function proseOrNothing(string) {
+  return string.trim().includes(" ") ? string : "";
 }
 
 /** Pieces of text, each begun on the line of its index. */

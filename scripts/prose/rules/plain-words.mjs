@@ -35,7 +35,6 @@ const UNWANTED = [
   [/otherwise than/, "differently from, not as"],
   [/on show/, "open"],
   [/at hand/, "available"],
-  [/all the same/, "still"],
   [/but for/, "except"],
   [/save for/, "except"],
   [/held (?:to|against)/, "checked against"],
