@@ -80,7 +80,7 @@ pub fn of_files(
     Ok((SoundFeatures { values, shape: [files.len(), channels, frames], what }, warnings))
 }
 
-/// How the checkpoint wants sounds prepared: by its `preprocessor_config.json`. Every Whisper prepares them alike but for the number
+/// How the checkpoint wants sounds prepared: by its `preprocessor_config.json`. Every Whisper prepares them alike except for the number
 /// of `channels`, so one without that file is read as the others.
 pub async fn extractor<S: ByteSource>(
     checkpoint: &Checkpoint<S>,

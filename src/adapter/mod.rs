@@ -37,7 +37,7 @@ pub enum AdapterError {
     /// Its configuration cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// A method whose ΔW is not at hand, or that makes none.
+    /// A method whose ΔW is not available, or that makes none.
     #[error("`{adapter}` is an adapter of type {kind}: {why}")]
     NotWeighed { adapter: String, kind: String, why: &'static str },
     /// It holds no tensor under a name that an adapter gives.

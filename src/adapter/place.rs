@@ -459,7 +459,7 @@ fn candidates(paths: &Paths, stack: &Stack<'_>, tensors: &[Tensor], wanted: &[Wa
     stems.into_iter().filter_map(candidate).collect()
 }
 
-/// The one place that is left by number of modules and shapes, else by names.
+/// The one place that is left by number of modules and shapes, or if several are, by names.
 fn decide(candidates: &[Candidate], stack: &Stack<'_>) -> Decision {
     let kinds = candidates.iter().map(|candidate| candidate.kinds).max();
     let fullest: Vec<&Candidate> =

@@ -109,7 +109,7 @@ pub(super) fn shape(tensors: &[Tensor], module: &Module, method: Method) -> Resu
     }
 }
 
-/// Reads factors and weighs them. VeRA's shared matrices are read once.
+/// Reads factors and measures them. VeRA's shared matrices are read once.
 pub(super) struct Weighing<'a, S> {
     adapter: &'a Adapter<S>,
     shared: Option<(Matrix, Matrix)>,

@@ -1,4 +1,4 @@
-//! Weighs an adapter against its base: finds each module's place and site there, and how much of it lies along the site's kernel.
+//! Measures how much of an adapter reads dead directions: finds each module's place and site there, and how much of it lies along the site's kernel.
 
 use super::own_norms::OwnScales;
 use super::parts::Module;
@@ -17,7 +17,7 @@ use crate::report::{KernelForm, NormReport, ReaderReport};
 use crate::source::ByteSource;
 use std::collections::HashMap;
 
-/// Weighs `adapter` against `base`: reads the factors of every module that reads a norm site, one after the other.
+/// Measures the waste of `adapter` on `base`: reads the factors of every module that reads a norm site, one after the other.
 pub async fn weigh<S: ByteSource, T: ByteSource>(
     base: &Opened<S>,
     adapter: &Adapter<T>,
@@ -106,7 +106,7 @@ pub async fn weigh<S: ByteSource, T: ByteSource>(
     })
 }
 
-/// The shape of a module's ΔW, or why it has none that is weighed.
+/// The shape of a module's ΔW, or why it has none that is measured.
 fn shape_of<T: ByteSource>(adapter: &Adapter<T>, module: &Module) -> Result<Shape, String> {
     if module.is_embedding() {
         return Err("it adapts an embedding, which reads tokens and no norm".to_owned());
@@ -192,7 +192,7 @@ fn refuse_without_a_place<S: ByteSource, T: ByteSource>(
     })
 }
 
-/// A module with all that is needed to weigh it.
+/// A module with all that its measurement needs.
 struct Ready<'a> {
     weight: &'a Tensor,
     site: usize,
@@ -373,7 +373,7 @@ fn another_size(tensor: &Tensor, weight: &Tensor, verb: &'static str, expected: 
     }
 }
 
-/// Wasted and expected share of all modules that read a site with a kernel; `None` without one, and where A is weighed in some and ΔW in
+/// Wasted and expected share of all modules that read a site with a kernel; `None` without one, and where A is measured in some and ΔW in
 /// others.
 fn shares(modules: &[AdapterModule]) -> Option<(f64, f64)> {
     let with_kernel = || modules.iter().filter(|module| module.kernel_dimension > 0);

@@ -265,7 +265,7 @@ fn changes(sites: &[SiteComparison]) -> Vec<String> {
     parts
 }
 
-/// A number of a sentence: whole where it is, else four digits.
+/// A number of a sentence: whole if it is whole, otherwise with four digits.
 fn number(number: f64) -> String {
     let digits = if number.fract() == 0.0 { format!("{number:.0}") } else { format!("{number:.4}") };
     digits.replace('-', "−")

@@ -1,7 +1,7 @@
 //! The figures of one report: finds the site and its scale, and hands them to [`crate::plot`].
 //!
 //! The page's inspector gives the data of what it has read ([`data`]), and another module draws them ([`FigureData::draw`]), so that
-//! no code that draws is loaded before the verdict. Whoever measures or compares draws the rest as well ([`figure`],
+//! no code that draws is loaded before the verdict. Code that measures or compares draws the rest as well ([`figure`],
 //! [`of_comparison`], [`of_adapter`]).
 
 mod inspected;

@@ -1,7 +1,7 @@
 //! The kernels of a forward pass on a GPU: dispatches of `shaders/*.wgsl`, one a kernel, in the order of the calls.
 //!
 //! Every dispatch is submitted by itself, so that a buffer that is given back and filled again cannot overtake the work that
-//! reads it. Faults are told when values are brought back ([`GpuKernels::get`]).
+//! reads it. Faults are reported when values are brought back ([`GpuKernels::get`]).
 
 use super::memory::{Held, Memory};
 use super::{Gpu, GpuError};

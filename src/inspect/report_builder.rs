@@ -1,4 +1,4 @@
-//! What an inspection has at hand while it judges sites and puts the report together.
+//! What an inspection knows while it judges sites and puts the report together.
 
 use super::weights::Streams;
 use crate::checkpoint::Checkpoint;

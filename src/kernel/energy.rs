@@ -31,7 +31,7 @@ pub struct Energy {
     /// carry the sample, (Σnⱼ)²/Σnⱼ² with nⱼ the squared norm of column j.
     pub null_deviation: f64,
     /// Variance of the rows' squared norms ÷ what it would be if the entries of each column were drawn independently
-    /// of their rows: 1 ± √(2/d) for a random draw of any distribution, above it once training has told rows apart.
+    /// of their rows: 1 ± √(2/d) for a random draw of any distribution, above it once training has made rows differ.
     pub row_dispersion: f64,
     /// Columns sampled.
     pub columns: usize,

@@ -18,7 +18,7 @@ pub use super::norm::Norm;
 /// Activations that were stored in a narrower type have a floor of their own: u²/3 for a unit roundoff u. Below a hundred
 /// times that nothing tells rounding from a direction.
 const ABOVE_FLOOR: f64 = 100.0;
-/// Raw |cos| beyond this looks like a kernel to whoever does not divide by γ.
+/// Raw |cos| beyond this looks like a kernel to code that does not divide by γ.
 const FOOLED: f64 = 0.99;
 /// Components of a direction that the report holds.
 const SHOWN: usize = 128;
@@ -181,7 +181,7 @@ pub async fn measure(
     })
 }
 
-/// The predicted kernel, held against the covariance.
+/// The predicted kernel, compared with the covariance.
 struct Predicted {
     depth: Interval,
     cos: Option<f64>,

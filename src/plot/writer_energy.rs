@@ -78,7 +78,7 @@ impl Map<'_> {
         table
     }
 
-    /// Blocks where they follow one another in one stack, else the position in the list.
+    /// Blocks if they follow one another in one stack, otherwise the position in the list.
     fn x_axis(&self) -> (Axis, &'static str) {
         let end = self.writers.len() as f64 + 0.5;
         let one_stack = self.writers.iter().all(|writer| writer.stack == self.writers[0].stack);

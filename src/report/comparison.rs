@@ -20,7 +20,7 @@ pub struct Comparison {
     pub after: ComparedCheckpoint,
     /// What changed, in one sentence.
     pub sentence: String,
-    /// What is added to every scale of the first to have that of the second, but for rounding: to γ, or to the stored tensor
+    /// What is added to every scale of the first to have that of the second, except for rounding: to γ, or to the stored tensor
     /// where some γ is not known; null unless it is one number for all sites that both have, and not 0.
     #[serde(default)]
     pub constant: Option<f64>,

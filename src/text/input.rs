@@ -1,4 +1,4 @@
-//! From what shall be run to token ids, in whole sequences.
+//! From the user's choice to token ids, in whole sequences.
 
 use super::ids::{TokenIds, Wanted, uniform};
 use super::{SAMPLE, TextError, Tokenizer};
@@ -15,7 +15,7 @@ const MARGIN: usize = 64;
 /// The most bytes of a word that a message shows.
 const SHOWN: usize = 40;
 
-/// What shall be run.
+/// What to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
     /// Uniform token ids, the same on every machine.
@@ -80,7 +80,7 @@ pub fn resolve(input: &Choice, tokenizer: Option<&Tokenizer>, wanted: Wanted) ->
 }
 
 /// What is run where nothing was asked for: the sample text where a tokenizer is there for it that works and makes at least
-/// `least` tokens of it, else uniform ids. With these comes why, where it was not for want of a tokenizer.
+/// `least` tokens of it, otherwise uniform ids. These come with the reason, unless it is that there is no tokenizer.
 pub fn usual(
     tokenizer: Option<Result<Tokenizer, TextError>>,
     wanted: Wanted,

@@ -87,7 +87,7 @@ pub enum TextError {
         /// Of a sequence.
         length: usize,
     },
-    /// Too few tokens for what shall be measured.
+    /// Too few tokens for the measurement.
     #[error("{name} has {tokens} tokens in whole sequences and {least} are needed")]
     TooFew {
         /// The text, as messages show it.

@@ -229,7 +229,7 @@ pub(crate) struct Scan {
     pub(crate) target: PathBuf,
     #[command(flatten)]
     pub(crate) reading: Reading,
-    /// Add the lines to this file, without the checkpoints that have one there already; else they are printed.
+    /// Add the lines to this file, without the checkpoints that have one there already; without this, they are printed.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Then write every line of the output as a table too, a row a norm site.

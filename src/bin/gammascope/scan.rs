@@ -28,7 +28,7 @@ const LONGEST_LIST: u64 = 64 << 20;
 struct Target {
     /// What its line calls it.
     path: String,
-    /// Its files, where they are known; else the path speaks for itself.
+    /// Its files, if they are known; otherwise the path is opened.
     files: Vec<PathBuf>,
 }
 

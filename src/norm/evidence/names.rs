@@ -5,7 +5,7 @@
 use super::{Evidence, EvidenceSource, Witness};
 use crate::norm::habits;
 
-/// Weighs the module's name.
+/// Judges the module's name.
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     let last = witness.site.name.rsplit(['.', '/']).next().unwrap_or_default();
     if witness.site.scale.is_none() {

@@ -4,7 +4,7 @@
 use super::{Evidence, EvidenceSource, Witness};
 use crate::norm::habits;
 
-/// Weighs presence or absence of a shift.
+/// Judges presence or absence of a shift.
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     let site = witness.site;
     if site.scale.is_none() {

@@ -3,7 +3,7 @@
 
 use super::{Evidence, EvidenceSource, Witness};
 
-/// Weighs what stands around the site.
+/// Judges what stands around the site.
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     let site = witness.site;
     if site.unnamed {

@@ -186,7 +186,7 @@ impl Inspection {
         serde_json::to_string(&measured).map_err(sentence)
     }
 
-    /// Makes the report anew with all that came of a run, and of that of a twin drawn from `seed`, as JSON.
+    /// Makes the report again with all results of a run, and of that of a twin drawn from `seed`, as JSON.
     #[wasm_bindgen(js_name = verifyRun)]
     pub fn verify_run(&mut self, ran: &str, of_twin: Option<String>, seed: u32) -> Result<(), Error> {
         let result = |json: &str| serde_json::from_str::<RunResult>(json).map_err(sentence);
