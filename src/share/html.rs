@@ -205,7 +205,7 @@ fn measured(inspection: &Inspection) -> Markup {
                 }
             }
             @if !verification.claims.is_empty() {
-                h3 { "Beside the paper" }
+                h3 { "The paper’s claims" }
                 ul { @for claim in &verification.claims { li { (claim.paper) ". " strong { @if claim.agrees { "Here too" } @else { "Not here" } } ": " (claim.found) "." } } }
             }
             (table("measured", &headings, html! { @for site in &verification.sites { (row(site)) } }))

@@ -62,7 +62,7 @@ test('a link opens where neither the checkpoint nor the sender is, with the same
   await expect(opened.locator('#shared')).toContainText('by Gammascope 0.1.0 from layernorm, 1.7 MB');
   expect(await shown(opened)).toEqual(before);
   await expect(opened.locator('#kernel svg[role=img]')).toBeVisible();
-  await expect(opened.locator('#measure')).toContainText('cannot be measured');
+  await expect(opened.locator('#measure')).toContainText('You cannot measure a report from a link');
   await siteRows(opened).last().click();
   await expect(opened.locator('tr.detail svg[role=img]')).toHaveCount(4);
   expect(asked.filter((url) => !url.startsWith(receiver.address) && !url.startsWith('blob:'))).toEqual([]);

@@ -453,7 +453,7 @@ fn a_trained_model_is_run_beside_its_initialisation_and_a_configuration_alone() 
         assert_eq!(verification["residual"].as_array().unwrap().len(), 4);
         let text = verify(&sample(name), &[]);
         assert!(text.contains("weights drawn from seed 1"), "{text}");
-        assert!(text.contains("Beside the paper"), "{text}");
+        assert!(text.contains("The paper’s claims"), "{text}");
         let says = |what: &str| {
             let claims = verification["claims"].as_array().unwrap();
             claims.iter().any(|claim| claim["found"].as_str().unwrap().contains(what))

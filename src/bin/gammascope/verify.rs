@@ -269,7 +269,7 @@ fn table(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
 /// What the paper claims, and what was found.
 fn claims(out: &mut impl Write, verification: &Verification) -> std::io::Result<()> {
     if !verification.claims.is_empty() {
-        writeln!(out, "\n{}Beside the paper{:#}", summary::STRONG, summary::STRONG)?;
+        writeln!(out, "\n{}The paper’s claims{:#}", summary::STRONG, summary::STRONG)?;
     }
     for claim in &verification.claims {
         let sign = if claim.agrees { "as there" } else { "otherwise" };
