@@ -111,7 +111,7 @@ fn shape_of<T: ByteSource>(adapter: &Adapter<T>, module: &Module) -> Result<Shap
     if module.is_embedding() {
         return Err("it adapts an embedding, which reads tokens and no norm".to_owned());
     }
-    let method = adapter.method(module).ok_or("what its tensors are is not known")?;
+    let method = adapter.method(module).ok_or("its tensors are not understood")?;
     match why_not(method) {
         Some(why) => Err(format!("it is adapted by {}: {why}", method.name())),
         None => shape(&adapter.checkpoint.tensors, module, method),
@@ -238,7 +238,7 @@ fn of_module<'a, S: ByteSource, T: ByteSource>(
         return Ok(Err("it is not known to read a norm's output (attention outputs and the second map of a feed-forward part do not)".to_owned()));
     };
     let Some(method) = adapter.method(module).and_then(|method| Some((method, as_reported(method)?))) else {
-        return Ok(Err("what its tensors are is not known".to_owned()));
+        return Ok(Err("its tensors are not understood".to_owned()));
     };
     let norm = &report.norms[site];
     let transposed = match method.0 {
@@ -396,7 +396,7 @@ fn sentence(modules: &[AdapterModule], shares: Option<(f64, f64)>, all: usize, o
     let mut parts = Vec::new();
     match shares {
         Some((wasted, null)) => parts.push(format!(
-            "{with_kernel} of {all} adapted modules {} with a kernel, and {:.4} % of their energy lies along it: {:.2} of what chance would put there ({:.4} %, k/d).",
+            "{with_kernel} of {all} adapted modules {} with a kernel, and {:.4} % of their energy lies along it: {:.2} times the share by chance ({:.4} %, k/d).",
             read(with_kernel),
             100.0 * wasted,
             wasted / null,

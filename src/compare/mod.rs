@@ -190,7 +190,7 @@ fn unpaired(
 ) -> Vec<UnpairedSite> {
     let why = |norm: &NormReport| match others.iter().find(|other| other.name == norm.name) {
         Some(other) => format!("the other checkpoint's site of this name has width {}", other.width),
-        None => "the other checkpoint has no site of this name or place".to_owned(),
+        None => "the other checkpoint has no site with this name or place".to_owned(),
     };
     norms
         .iter()
@@ -221,14 +221,14 @@ fn sentence(
     match difference {
         Some(Difference::Stored) => {
             let rounded = sites.iter().any(SiteComparison::changed);
-            let but = if rounded { " but for rounding" } else { "" };
+            let but = if rounded { " except for rounding" } else { "" };
             parts.push(format!("every scale is the same{but}: one stores γ and the other γ − 1"));
         }
         Some(Difference::Effective(constant)) => {
             parts.push(format!("every norm differs by the constant {}", number(constant)));
         }
         Some(Difference::OfStored(constant)) => parts.push(format!(
-            "every norm differs by the constant {} as it is stored, and how it acts is not known in both",
+            "every norm differs by the constant {} as stored, and the scale convention is not known in both",
             number(constant)
         )),
         None => parts.extend(changes(sites)),

@@ -29,10 +29,10 @@ pub enum FigureError {
     #[error("`{0}` has no {1}")]
     NotOffered(String, &'static str),
     /// Nothing was measured at the site, or anywhere.
-    #[error("nothing was measured here yet: there is nothing to draw")]
+    #[error("nothing is measured yet, so there is nothing to draw")]
     NotMeasured,
     /// The figure is of another report.
-    #[error("there is no such figure of this report")]
+    #[error("this report has no such figure")]
     OfAnother,
     /// Drawing failed.
     #[error(transparent)]

@@ -505,7 +505,7 @@ impl Kernels for GpuKernels {
         let y = self.empty(q.count);
         if head_width > WIDEST_HEAD {
             self.refuse(format!(
-                "heads of {head_width} channels are wider than the {WIDEST_HEAD} that attention on a GPU is written for: use the CPU"
+                "heads of {head_width} channels are wider than the {WIDEST_HEAD} that attention on a GPU supports: use the CPU"
             ));
             return y;
         }

@@ -41,7 +41,7 @@ pub enum ActivationsError {
     Source(#[from] SourceError),
     /// Not an array of numbers.
     #[error(
-        "`{file}` is no .npy file of floating-point numbers ({reason}); save it with numpy.save as float32"
+        "`{file}` is not an .npy file of floating-point numbers ({reason}); save it with numpy.save as float32"
     )]
     NotNpy {
         /// The file.

@@ -41,11 +41,11 @@ pub(super) fn of(view: &View<'_>) -> Result<Order, String> {
     if let Some(mark) =
         DETECTOR_MARKS.iter().find(|mark| view.outside.iter().any(|name| name.contains(**mark)))
     {
-        return Err(format!("`{mark}…` stands beside the stack: positions may be added after the norms"));
+        return Err(format!("`{mark}…` lies beside the stack: positions may be added after the norms"));
     }
     let measured = |scope| measured::pre_norm(scope).map(|pre| if pre { Order::Pre } else { Order::Post });
     view.scope.and_then(|scope| configured(scope).or_else(|| measured(scope))).or_else(|| library(view)).ok_or_else(|| {
-        "neither its names nor a configuration say whether the norms of its block stand before or after the parts"
+        "neither its names nor a configuration say whether the norms of its block come before or after the parts"
             .to_owned()
     })
 }

@@ -52,7 +52,7 @@ impl Claim {
                 sites.iter().filter(|site| site.verdict == MeasuredVerdict::NotMeanSubtracting).count();
             return (others > 0).then(|| {
                 let found = format!("no such direction at {absent} of {others} sites");
-                Self::new("An RMSNorm has no dead direction that its scale tells", found, absent == others)
+                Self::new("An RMSNorm has no dead direction that its scale shows", found, absent == others)
             });
         }
         // Where several directions lie below rounding, none of them is the bottom one.

@@ -16,7 +16,7 @@ pub struct Comparison {
     pub tool_version: String,
     /// The one that changes are counted from: the base model, the earlier step.
     pub before: ComparedCheckpoint,
-    /// The other.
+    /// The other checkpoint.
     pub after: ComparedCheckpoint,
     /// What changed, in one sentence.
     pub sentence: String,

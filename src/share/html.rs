@@ -218,7 +218,7 @@ fn dead(report: &Report) -> Markup {
     let classes = [
         ("outright", dead.outright),
         ("once the bias is moved", dead.with_bias_shift),
-        ("but for a constant", dead.constant_shift),
+        ("constant shift only", dead.constant_shift),
         ("tied: seen at the input embedding", dead.tied),
     ];
     html! {

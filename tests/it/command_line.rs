@@ -367,7 +367,7 @@ fn a_norm_alone_is_no_evidence_and_says_so() {
     };
     let text = alone(&[]);
     assert!(
-        text.contains("no evidence about the model") && text.contains("fooled at none of them"),
+        text.contains("no evidence about the model") && text.contains("reliable at all of them"),
         "{text}"
     );
     let json: Value = serde_json::from_str(&alone(&["--json"])).unwrap();
@@ -541,7 +541,7 @@ fn the_html_file_is_written_again_over_itself_and_over_nothing_else() {
     let precious = folder.path().join("thesis.html");
     std::fs::write(&precious, "<p>mine</p>").unwrap();
     let error = stderr(share().arg(sample("rmsnorm")).arg("--html").arg(&precious), 1);
-    assert!(error.contains("is no page of ours, so it is not overwritten"), "{error}");
+    assert!(error.contains("is not an earlier report, so it is not overwritten"), "{error}");
     assert_eq!(std::fs::read_to_string(&precious).unwrap(), "<p>mine</p>");
 }
 
@@ -603,7 +603,7 @@ fn a_model_of_images_runs_on_pixels_of_a_file_or_on_noise() {
     };
     let text = stdout(&mut verify(&[]));
     assert!(text.contains("A forward pass of 8 sequences of 17 tokens, run as `dinov2`"), "{text}");
-    assert!(text.contains("Input: noise with a 1/f spectrum in the place of images"), "{text}");
+    assert!(text.contains("Input: noise with a 1/f spectrum instead of images"), "{text}");
     assert!(text.contains("5 sites measured") && text.contains("5 subtract the mean"), "{text}");
     let values = |count: usize| -> Vec<f32> {
         let mut random = SmallRng::seed_from_u64(1);

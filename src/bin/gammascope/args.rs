@@ -32,11 +32,11 @@ pub(crate) enum Command {
     Compare(Compare),
     /// Write the kernel directions to a file, for your own code.
     Export(Export),
-    /// Measure how much of an adapter (LoRA, LoKr, LoHa, VeRA) reads what the norms of its base never say.
+    /// Measure how much of an adapter (LoRA, LoKr, LoHa, VeRA) has no effect, because it reads dead directions of its base.
     Adapter(Adapter),
-    /// Pass the report on: a link that holds it, or one HTML file. No weight is in either.
+    /// Share the report as a link or as one HTML file. Neither contains weights.
     Share(Share),
-    /// Inspect many checkpoints, one line of JSON each; what is done already is not done again.
+    /// Inspect many checkpoints, one line of JSON each; run it again to continue.
     Scan(Scan),
 }
 
@@ -88,8 +88,8 @@ pub(crate) struct Verify {
     /// Run a model that reads sounds on these sound files; without them it runs on noise.
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["images", "pixels", "text", "ids", "uniform"])]
     pub(crate) sounds: Vec<PathBuf>,
-    /// As --images, on prepared values: a safetensors file whose tensor `pixel_values` is what the model's own processor makes, images ×
-    /// channels × rows × columns, or videos × frames × channels × rows × columns.
+    /// Like --images, with prepared values: a safetensors file whose tensor `pixel_values` is the output of the model's own processor,
+    /// images × channels × rows × columns, or videos × frames × channels × rows × columns.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "text", "ids", "uniform"])]
     pub(crate) pixels: Option<PathBuf>,
     /// Which norms are measured.
@@ -123,7 +123,7 @@ pub(crate) struct Compare {
     /// The checkpoint that changes are counted from: a file, an index.json or a folder.
     #[arg(value_name = "BEFORE")]
     pub(crate) before: PathBuf,
-    /// The other.
+    /// The other checkpoint.
     #[arg(value_name = "AFTER")]
     pub(crate) after: PathBuf,
     #[command(flatten)]
@@ -131,7 +131,7 @@ pub(crate) struct Compare {
     /// Outputs of the norms of BEFORE, as for `measure`: their sites are measured, and the depths compared.
     #[arg(long, value_name = "FILE")]
     pub(crate) activations_before: Option<PathBuf>,
-    /// Those of AFTER.
+    /// Outputs of the norms of AFTER.
     #[arg(long, value_name = "FILE")]
     pub(crate) activations_after: Option<PathBuf>,
     /// Print the comparison (schema gammascope.comparison/1) instead of a table.

@@ -229,12 +229,9 @@ fn table(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
     )?;
     writeln!(out, "Input: {}.", summary::printable(&verification.input))?;
     if pass.left_out > 0 {
-        writeln!(out, "Only its first blocks: {} after them were left out.", pass.left_out)?;
+        writeln!(out, "Only its first blocks ran; {} after them were left out.", pass.left_out)?;
     }
-    writeln!(
-        out,
-        "It was told that the norms are {told}: a kernel below shows what that does, and is no evidence of it."
-    )?;
+    writeln!(out, "The run treated the norms as {told}, so a kernel below is no evidence of their kind.")?;
     if let Some(loss) = &verification.loss {
         let kind = match loss.kind {
             NormKind::LayerNorm => "the norms are LayerNorms",

@@ -247,7 +247,7 @@ impl Decided<'_> {
         let Some(first) = these.first() else { return };
         let (looks, why) = match (claims_one, lies) {
             (true, Lies::OneAbove) => {
-                ("γ itself", "A conversion added the 1: code that adds it again acts with a 1 too many")
+                ("γ itself", "A conversion added the 1, and code that adds it again has a 1 too many")
             }
             (true, _) => ("γ − 2", "A conversion subtracted 1, or subtracted it twice"),
             (false, Lies::OneAbove) => ("γ + 1", "A conversion added a 1 that the code does not expect"),

@@ -15,7 +15,7 @@ const SAME_NAMES: f64 = 5.0;
 /// Judges the layout of the site's block.
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     let Some(layout) = witness.site.layout.as_ref() else {
-        let detail = "its block is named as in no code of the registry, or as in several that differ";
+        let detail = "no code in the registry names its block like this, or several do and differ";
         return Evidence::abstain(EvidenceSource::Layout, detail);
     };
     let does = match layout.statement.kind {

@@ -42,7 +42,7 @@ pub struct BothKinds {
 pub(super) fn weigh(witness: &Witness<'_>) -> Option<Evidence> {
     let both = witness.loss?;
     if !witness.site.reads_stream() {
-        let why = "the site does not read the residual stream: it stayed what it is when the others were run as the other kind";
+        let why = "the site does not read the residual stream, so it did not change between the two runs";
         return Some(Evidence::abstain(EvidenceSource::Loss, why));
     }
     Some(weigh_both(both))
@@ -61,7 +61,7 @@ fn weigh_both(BothKinds { loss, sequences }: BothKinds) -> Evidence {
     if sequences < 2 {
         return Evidence::abstain(
             EvidenceSource::Loss,
-            format!("{said}: one sequence says nothing of others"),
+            format!("{said}: one sequence says nothing about others"),
         );
     }
     let errors = (difference / standard_error).abs();

@@ -10,7 +10,7 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     if site.scale.is_none() {
         return Evidence::abstain(
             EvidenceSource::Shift,
-            "the norm stores nothing at all, so that a missing shift says nothing",
+            "the norm stores nothing, so a missing shift says nothing",
         );
     }
     let stored = site.shift.is_some();

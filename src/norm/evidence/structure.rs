@@ -9,7 +9,7 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     if site.unnamed {
         return Evidence::abstain(
             EvidenceSource::Structure,
-            "the names say nothing, so what stands around it is not known",
+            "the names say nothing, so its surroundings are not known",
         );
     }
     if site.scale.is_none() {
