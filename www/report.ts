@@ -1172,7 +1172,7 @@ tool_version: string,
  */
 before: ComparedCheckpoint, 
 /**
- * The other.
+ * The other checkpoint.
  */
 after: ComparedCheckpoint, 
 /**

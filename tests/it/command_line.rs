@@ -417,7 +417,7 @@ fn the_samples_are_run_and_measured_and_their_kernels_are_no_evidence() {
         let sites = verification["sites"].as_array().unwrap();
         assert_eq!(sites.len(), 9, "{name}");
         assert!(sites.iter().all(|site| site["verdict"] == verdict), "{name}");
-        assert!(verification["input"].as_str().unwrap().contains("was told the kind of every norm"));
+        assert!(verification["input"].as_str().unwrap().contains("with the assumed kind of every norm"));
         assert_eq!(verification["residual"].as_array().unwrap().len(), 4);
         let activations = |norm: &Value| {
             norm["evidence"].as_array().unwrap().iter().any(|piece| piece["source"] == "activations")
