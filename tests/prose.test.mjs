@@ -28,11 +28,17 @@ test("a sentence of more than 35 words is found, and code spans count as one wor
   assert.equal(await messages("a.md", `\`a b c d e f\` ${longSentence(34)}`), "");
 });
 
+test("a link inside the repository leads to a file and to a heading in it", async () => {
+  assert.match(await messages("docs/a.md", "See [there](nowhere.md).\n"), /nowhere\.md: there is no such file/);
+  assert.match(await messages("docs/a.md", "See [there](../README.md#nowhere).\n"), /no such heading/);
+  assert.equal(await messages("docs/a.md", "See [there](../README.md#read-on) and [here](https://example.org/nowhere.md).\n"), "");
+});
+
 test("complaints carry the line of the file", async () => {
   assert.deepEqual(await lines("a.md", "# Title\n\nGood.\nIt shall pass.\n"), [4]);
   const rust = '//! Plain.\n\n/// Whence it comes.\nfn a() -> &str {\n    // hence, a plain comment\n    "we shall see"\n}\n\n#[cfg(test)]\nmod tests {\n    /// hence\n}\n';
   assert.deepEqual(await lines("a.rs", rust), [3, 6]);
-  const page = '/** Hence. */\nexport const a = (n: number) => (\n  <p title="shall">\n    as {n} told\n  </p>\n);\nconst b = `amid ${a}`;\n';
+  const page = '/** Hence. */\nexport const a = (n: number) => (\n  <p title="we shall see" class="hence">\n    as {n} told\n  </p>\n);\nconst b = `amid ${a}`;\n';
   assert.deepEqual(await lines("a.tsx", page), [1, 3, 4, 7]);
 });
 

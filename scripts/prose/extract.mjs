@@ -31,7 +31,7 @@ function typescript(path, text) {
     const { type, start, value } = node;
     if (type === "JSXText") found.push({ index: start, said: value });
     if (type === "Literal" && typeof value === "string") found.push({ index: start, said: proseOrNothing(value) });
-    if (type === "TemplateElement") found.push({ index: start, said: proseOrNothing(value.raw) });
+    if (type === "TemplateLiteral") found.push({ index: start, said: proseOrNothing(node.quasis.map((part) => part.value.raw).join("…")) });
     for (const child of Object.values(node).flat()) if (typeof child?.type === "string") visit(child);
   };
   visit(program);
