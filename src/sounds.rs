@@ -1,4 +1,4 @@
-//! Features of sounds to run a model on that reads them: those of sound files, or noise where there is none.
+//! Inputs of a model that reads sounds: features of sound files, or noise without them.
 
 use crate::audio::{AudioError, Extractor};
 use crate::checkpoint::{Checkpoint, formats};

@@ -1,6 +1,6 @@
 //! Two inspections side by side: which sites are the same, and what changed at each.
 //!
-//! Everything is compared as it acts: effective scales, whatever the convention, type or format they are stored in.
+//! Effective scales are compared, whatever the convention, type or format that they are stored in.
 
 mod constant;
 mod pair;

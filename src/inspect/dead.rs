@@ -1,4 +1,4 @@
-//! Dead parameter directions, reader by reader and summed.
+//! Dead parameter directions of each reader, and their sums.
 
 use crate::checkpoint::Checkpoint;
 use crate::kernel::dead::{self, Classes};

@@ -1,4 +1,4 @@
-//! The whole story once: files → catalogue → sites → evidence → kernels → readers → report.
+//! From files to a report: files → catalogue → sites → evidence → kernels → readers → report.
 
 mod assemble;
 mod dead;

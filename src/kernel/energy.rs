@@ -1,8 +1,8 @@
-//! Writer energy (MATH §3): how much of a writer's output goes along the residual stream's mean.
+//! Writer energy (MATH §3): how much of a writer's output lies along the mean of the residual stream.
 //!
-//! A writer U (d × k) adds U·h to the stream. Where every reader of the stream passes through a LayerNorm the mean of
-//! the stream is never seen, no gradient reaches the k directions 1·cᵀ of U, and they stay behind while the others
-//! grow. e(U) = Σⱼ(Σᵢ Uᵢⱼ)² ÷ ‖U‖²_F is 1 for weights without a preferred mean direction and falls below it there.
+//! A writer U (d × k) adds U·h to the stream. If every reader of the stream passes through a LayerNorm, nothing sees the mean of the
+//! stream. No gradient reaches the k directions 1·cᵀ of U, and they stay behind while the others grow. e(U) = Σⱼ(Σᵢ Uᵢⱼ)² ÷ ‖U‖²_F is
+//! 1 for weights without a preferred mean direction and falls below it there.
 
 use crate::order;
 

@@ -1,4 +1,4 @@
-//! What speaks for each kind at one site, as bars to both sides of a middle line: LayerNorm to the left, any other norm to the right.
+//! What favours each kind at one site, as bars to both sides of a middle line: LayerNorm to the left, any other norm to the right.
 
 use super::axis::Axis;
 use super::canvas::{Canvas, Glyph, Words, paint, readable};

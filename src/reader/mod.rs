@@ -1,8 +1,8 @@
 //! Which linear maps read a norm's output (MATH §3 and §7).
 //!
-//! A reader is counted only where its block is understood: by structure alone (`sequence`), by what was measured on
-//! the module with these tensors (`measured`), or by rules that know every tensor of the block (`rules`). Where it is
-//! not understood nothing is counted, and the site says so.
+//! A reader counts only if its block is understood: by structure alone (`sequence`), by what was measured on the module with these
+//! tensors (`measured`), or by rules that know every tensor of the block (`rules`). Otherwise nothing is counted, and the site says
+//! so.
 
 mod block;
 mod lexicon;

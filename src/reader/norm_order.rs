@@ -1,7 +1,7 @@
-//! Whether the norms of a block stand before or after its parts, where their names leave it open.
+//! Whether the norms of a block come before or after its parts, if their names do not say.
 //!
-//! A final norm says nothing: PyTorch's encoder has one in either order, and it may be in a missing file. What decides
-//! is a field of the configuration, or the names of a library that has one order only.
+//! A final norm says nothing: PyTorch's encoder has one in either order, and it may be in a missing file. A field of the
+//! configuration decides, or the names of a library that has one order only.
 
 use super::measured;
 use super::view::View;

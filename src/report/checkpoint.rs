@@ -1,4 +1,4 @@
-//! The files that were read, and what reading them has cost.
+//! The files that were read, and how many bytes and requests that took.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! What the paper says of trained transformers (arXiv 2606.19491), beside what a run of this one shows.
+//! The paper's claims about trained transformers (arXiv 2606.19491), compared with a run of this one.
 
 use super::{
     MeasuredVerdict, NormReport, PreservationDirection, PreservationVerdict, SiteVerification, Verification,

@@ -1,4 +1,4 @@
-//! What measured activations say of the whole model: its sites, its residual stream and its loss.
+//! What measured activations say about the whole model: its sites, its residual stream and its loss.
 
 use super::claims::Claim;
 use super::random_init::RandomInit;

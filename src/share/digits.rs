@@ -1,4 +1,4 @@
-//! Numbers with as many digits as anybody looks at.
+//! Numbers with only the digits that are shown.
 
 use serde_json::{Number, Value};
 

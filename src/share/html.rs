@@ -1,5 +1,5 @@
-//! A report as one HTML file: verdict, figures as SVG, tables, and the report itself as JSON. It runs no script and asks nothing of
-//! any host, so it opens by a double click, today or in ten years.
+//! A report as one HTML file: verdict, figures as SVG, tables, and the report itself as JSON. It runs no script and sends no request,
+//! so it opens with a double click, today or in ten years.
 
 use super::{Choice, ShareError, content, names};
 use crate::figures::figure;

@@ -1,12 +1,12 @@
-//! A report on its way to somebody else: as a link that holds it, or as one HTML file.
+//! Sharing a report: as a link that holds it, or as one HTML file.
 //!
 //! ```text
 //! Inspection ── summary ──▶ Shared ── columns ──▶ JSON ── deflate, CRC-32, base64url ──▶ #report=1.…
 //!                 cut to what fits      a table a list     fragment
 //! ```
 //!
-//! A link is a fragment: browsers keep it to themselves, so no host learns what is in it. [`Shared`] becomes an [`Inspection`]
-//! again, whose scales are sketches; figures are drawn from them as from any other. [`html`] is made from the inspection itself.
+//! A link is a fragment. Browsers do not send it, so no host sees it. [`Shared`] becomes an [`Inspection`] again, whose scales are
+//! sketches; figures are drawn from them as from any other. [`html`] is made from the inspection itself.
 
 mod columns;
 mod digits;

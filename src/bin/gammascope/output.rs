@@ -1,4 +1,4 @@
-//! Files that are written: never over one that is not ours.
+//! Files that are written. A file that Gammascope did not write is never overwritten.
 
 use std::fs::File;
 use std::io::Read;

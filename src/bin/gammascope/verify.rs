@@ -1,4 +1,4 @@
-//! `gammascope verify`: the model itself, run here, its norms and its residual stream measured while it runs.
+//! `gammascope verify`: runs the model, and measures its norms and its residual stream.
 
 use crate::args::{SiteChoice, Verify};
 use crate::{

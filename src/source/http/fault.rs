@@ -1,4 +1,4 @@
-//! What can go wrong between here and a server, each with what it means and what to do.
+//! What can go wrong with a request to a server: what each fault means and what to do.
 
 use crate::source::url::Url;
 use std::time::Duration;
