@@ -33,7 +33,7 @@ pub enum SoundError {
     Noise(#[from] PixelError),
     /// Nothing says how sounds are prepared.
     #[error(
-        "nothing beside the weights says how sounds are prepared: add the model's preprocessor_config.json"
+        "no file beside the weights says how sounds are prepared: add the model's preprocessor_config.json"
     )]
     NoExtractor,
     /// No sound.
@@ -105,6 +105,6 @@ pub fn noise(shape: [usize; 3]) -> Result<SoundFeatures, SoundError> {
     Ok(SoundFeatures {
         values,
         shape,
-        what: "noise with a 1/f spectrum in the place of features of sounds".to_owned(),
+        what: "noise with a 1/f spectrum instead of features of sounds".to_owned(),
     })
 }

@@ -74,7 +74,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
             return None;
         }
         let clash = clash.map(|(layer, rms)| {
-            format!("{} speaks for LayerNorm and {} for RMSNorm. ", layer.source.name(), rms.source.name())
+            format!("{} favours LayerNorm and {} favours RMSNorm. ", layer.source.name(), rms.source.name())
         });
         let weighed =
             judged.pieces.iter().any(|piece| piece.source == EvidenceSource::WriterEnergy && piece.speaks());

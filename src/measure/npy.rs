@@ -33,7 +33,7 @@ pub(super) fn header(file: &[u8]) -> Result<Header, String> {
     };
     let end = begin + usize::try_from(length).map_err(|_| ended())?;
     let text = std::str::from_utf8(file.get(begin..end).ok_or_else(ended)?);
-    let text = text.map_err(|_| "its header is no text".to_owned())?;
+    let text = text.map_err(|_| "its header is not text".to_owned())?;
     let Fields { descr, fortran, shape } =
         fields(text).ok_or_else(|| format!("its header is {}", text.trim()))?;
     let (big_endian, size) = match descr {

@@ -143,7 +143,7 @@ fn stand(view: &View<'_>, site: &str) -> Result<Stand, String> {
             Stand::OnOutput
         }
         ("attn_norm" | "attn_norm_2", _) if has("layer_output_norm") && !has("ffn_norm") => {
-            return Err(format!("where `{site}` stands is not known"));
+            return Err(format!("the position of `{site}` is not known"));
         }
         ("attn_norm", _) if has("attn_norm_2") => Stand::Before(FeedForward),
         ("attn_norm_2", _) => Stand::Before(Attention),
@@ -202,7 +202,7 @@ fn stand(view: &View<'_>, site: &str) -> Result<Stand, String> {
         }
         // Phi's first code: one norm, read by both parts.
         ("ln", _) if has("mixer.Wqkv") => Stand::Before(Attention),
-        _ => numbered(view, site).ok_or_else(|| format!("where `{site}` stands is not known"))?,
+        _ => numbered(view, site).ok_or_else(|| format!("the position of `{site}` is not known"))?,
     })
 }
 

@@ -110,7 +110,7 @@ function Waste({ opened, shown }: { opened: Opened; shown: Beside<AdapterReport>
           <span class="mono">
             <Name>{to}</Name>
           </span>{' '}
-          of the base ({count(found)} found so).
+          of the base ({count(found)} found this way).
         </p>
       ))}
       <div class="buttons small">

@@ -180,7 +180,7 @@ impl Inspection {
     #[wasm_bindgen(js_name = measureSample)]
     pub async fn measure_sample(&self, sample: JsValue, measurer: &Measurer) -> Result<String, Error> {
         let inspection = &self.inner.inspection;
-        let sample = self.sample(&sample).ok_or_else(|| Error::new("That is nothing a run has shown."))?;
+        let sample = self.sample(&sample).ok_or_else(|| Error::new("No run has shown that sample."))?;
         let gram = async |gridded: &Gridded| measurer.device.gram(gridded).await;
         let measured = sample.measure(inspection, gram).await;
         serde_json::to_string(&measured).map_err(sentence)
