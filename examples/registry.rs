@@ -1,8 +1,8 @@
 //! `cargo run --example registry -- FOLDER… --out src/norm/registry`: measured documents become the tables of layouts, counts and
 //! vocabularies.
 //!
-//! Lines that are there stay, and are merged with what the documents say: documents of an earlier measurement may be gone. Counts are made anew from
-//! the documents given. The tables are read by `src/norm/registry` and `src/norm/habits.rs`, which say what is in them.
+//! Lines that are there stay, and are merged with what the documents say: documents of an earlier measurement may be gone. Counts are made from
+//! the given documents alone. The tables are read by `src/norm/registry` and `src/norm/habits.rs`, which say what is in them.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for developers that writes tables")]
 
 #[path = "../tests/it/support/architecture.rs"]

@@ -1,9 +1,9 @@
 //! The forward pass of a checkpoint of any size, streamed from a disk to a GPU.
 //!
 //! `cargo run --release --features gpu --example streamed -- FOLDER SEQUENCES [LENGTH]` runs the model twice on uniform token ids, in
-//! sequences of 128 without LENGTH: the first run fills the cache and compiles the kernels, the second is told. Printed as JSON: the
-//! GPU's name, tokens, bytes that were read, operations of the matrix products, seconds, and a few of the last hidden states, by
-//! which a peer is known to compute the same.
+//! sequences of 128 without LENGTH: the first run fills the cache and compiles the kernels, the second is reported. It prints
+//! JSON: the GPU's name, tokens, bytes read, operations of the matrix products, seconds, and a few of the last hidden states, which
+//! show that a peer computes the same.
 
 use gammascope::forward::kernels::Kernels;
 use gammascope::forward::{Input, Pass, Unwatched};

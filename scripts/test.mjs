@@ -18,7 +18,12 @@ import { setUp } from "./setup.mjs";
 const E2E_REPORT = ".cache/e2e.json";
 
 /** Each stage returns its counts, an empty object for a check that passed, or throws a Failure. */
-const stages = { fmt, clippy, scripts, rust, python, types, package: npmPackage, page };
+const stages = { prose, fmt, clippy, scripts, rust, python, types, package: npmPackage, page };
+
+/** The words of documents, doc comments, messages and the page. */
+function prose() {
+  return check(process.execPath, ["scripts/prose.mjs"], "The prose breaks a rule of CONTRIBUTING.md, see above.");
+}
 
 async function fmt() {
   await requireLints();
@@ -35,17 +40,17 @@ async function clippy() {
   const all = ["clippy", ...(lints ? [] : ["--workspace"]), "--all-targets", "--features", "gammascope/gpu"];
   for (const args of [all, ["clippy"], ...(lints ? [web] : [])]) {
     const { code } = await show("cargo", [...args, "--locked", "--", "-D", "warnings"]);
-    if (code !== 0) throw new Failure("Clippy has something to say, above.");
+    if (code !== 0) throw new Failure("Clippy found problems, see above.");
   }
   const env = { RUSTDOCFLAGS: "-D warnings" };
   const { code } = await show("cargo", ["doc", "--no-deps", "--lib", "--features", "gpu", "--locked"], { env });
-  if (code !== 0) throw new Failure("The documentation of the crate has a fault, above.");
+  if (code !== 0) throw new Failure("The documentation of the crate does not build, see above.");
   return {};
 }
 
-/** What scripts write, held against what they write it from. */
+/** What scripts write, compared with its sources; and the prose rules. */
 function scripts() {
-  return nodeTest(["tests/paper.test.mjs", "tests/tables.test.mjs"]);
+  return nodeTest(["tests/paper.test.mjs", "tests/prose.test.mjs", "tests/tables.test.mjs"]);
 }
 
 /**
@@ -84,7 +89,7 @@ async function fetchModels() {
   }
 }
 
-/** The Python that the page shows, with PyTorch: the hook and the snippets; skipped, and said, where there is none. */
+/** The Python that the page shows, with PyTorch: the hook and the snippets; skipped, with a message, where there is none. */
 async function python() {
   const terminal = await testedTerminal();
   const interpreter = await pythonWithTorch();
@@ -121,7 +126,7 @@ async function types() {
   await buildWasm(); // the page is checked against the types it generates
   for (const project of ["tsconfig.json", "www/worker/tsconfig.json", "tests/e2e/tsconfig.json", "npm/tsconfig.json"]) {
     const tsc = ["node_modules/typescript/bin/tsc", "--noEmit", "--project", project];
-    await check(process.execPath, tsc, `${project}: TypeScript has something to say, above.`);
+    await check(process.execPath, tsc, `${project}: TypeScript found problems, see above.`);
   }
   return {};
 }

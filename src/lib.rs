@@ -1,4 +1,4 @@
-//! Gammascope reads which directions of a transformer are *algebraically dead* from its norm scales.
+//! Gammascope finds the *dead directions* of a transformer from the scales of its norms.
 //!
 //! LayerNorm outputs y = γ⊙x̂ + β with Σx̂ᵢ = 0, so v = γ⁻¹/‖γ⁻¹‖ is an exact kernel of the centred covariance
 //! of y for every input (arXiv 2606.19491). RMSNorm does not subtract the mean and has no such direction.
@@ -28,36 +28,33 @@
 //!
 //! ```text
 //! bytes ── source ──▶ checkpoint ──▶ norm ──▶ kernel ──▶ report ──▶ plot · bin · web
-//!            reads        names       which     which      what        shows
-//!          positions    and shapes    norms   directions  is said
+//!            reads        names       which     which      the         shows
+//!          positions    and shapes    norms   directions results
 //!                            ├──────▶ reader ──▲
 //!                            │     what reads a norm
 //!                            └──────▶ writer ──▲
 //!                                  what writes the stream
 //! ```
 //!
-//! - [`source`]: positioned reads, counted; knows nothing of formats.
-//! - [`checkpoint`]: files become one catalogue of tensors with byte ranges.
-//! - [`norm`]: the catalogue becomes norm sites, each with evidence and a verdict.
+//! - [`source`]: positioned reads, counted. It knows no formats.
+//! - [`checkpoint`]: from files to one catalogue of tensors with byte ranges.
+//! - [`norm`]: from the catalogue to norm sites, each with evidence and a verdict.
 //! - [`reader`]: the linear maps that read a site's output.
 //! - [`writer`]: the linear maps that write the residual stream, and a sample of their columns.
-//! - [`kernel`]: pure mathematics on scales; imports nothing of the above.
-//! - `verify` (feature): measures a norm's outputs: exact covariance, eigenpairs, the scale-free test.
-//! - `model`, `forward`, `cpu` (feature `verify`): what one model is, as data; the streamed forward pass that runs it; and the
-//!   operations it is made of, in f32.
-//! - `gpu` (feature): the exact Gram matrix of `verify`, the same integers, on a GPU.
-//! - `text` (feature `verify`): text as token ids, by the checkpoint's own tokenizer.
-//! - `image`, `audio` (feature `verify`): images, frames and sounds as the inputs of encoders; `pixels`: what a model that reads
-//!   images is run on; `noise` where nobody gives anything.
-//! - `sounds` (feature `verify`): features of sounds as a model reads them.
-//! - `device` (feature `verify`): which of the two computes it.
-//! - [`report`]: the schema of everything that is said, and its assembly by [`inspect`](mod@inspect).
-//! - [`compare`](mod@compare): two inspections side by side; [`export`]: kernel directions as safetensors or JSON; [`adapter`]: what
-//!   an adapter wastes on the kernels of its base.
+//! - [`kernel`]: pure mathematics on scales.
+//! - [`report`]: the schema of all results. [`inspect`](mod@inspect) builds it.
+//! - [`compare`](mod@compare): two inspections side by side. [`export`]: kernel directions as safetensors or JSON. [`adapter`]: how
+//!   much of an adapter has no effect.
 //! - [`share`]: a report as a link that holds it, or as one HTML file.
-//! - [`plot`]: figures as SVG with the table behind them; [`figures`] draws those of an inspection.
+//! - [`plot`]: figures as SVG with the table behind them. [`figures`] draws those of an inspection.
+//! - `measure` (feature `verify`): measures the outputs of a norm: exact covariance, eigenpairs, the scale-free test.
+//! - `model`, `forward`, `cpu` (feature `verify`): what one model is, as data; the streamed forward pass that runs it; and its
+//!   operations in f32. `run` makes a report of a run.
+//! - `gpu` (feature `gpu`): the exact Gram matrix with the same integers as on the CPU, and the operations of a forward pass.
+//! - `text`, `image`, `audio` (feature `verify`): from texts, images, frames and sounds to the inputs of models. `pixels` and `sounds`
+//!   choose between files, stored values and `noise`.
 //! - `order`: sorting and grouping, compiled once; std only, and used everywhere.
-//! - `web/` (crates of their own) and `bin`: the two boundaries; everything may be used there and nothing depends on them.
+//! - `web/` (crates of their own) and `bin`: the two boundaries. They may use everything, and nothing depends on them.
 
 pub mod adapter;
 #[cfg(feature = "verify")]

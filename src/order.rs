@@ -1,6 +1,6 @@
 //! Sorting and grouping, in code that is there once.
 //!
-//! The standard library's sort is fast because it is compiled anew for every type and every comparison, five kilobytes
+//! The standard library's sort is fast because it is compiled again for every type and every comparison, five kilobytes
 //! each time, and so are its ordered maps. The page waits for every one of them, and nothing it sorts is long enough to
 //! tell the difference: here indices are sorted, by a comparison behind a pointer, and a sorted list of pairs is the map.
 
@@ -78,7 +78,7 @@ pub(crate) fn most_frequent<T: Ord + Copy>(items: impl IntoIterator<Item = T>) -
     items.chunk_by(T::eq).max_by_key(|same| same.len()).map(|same| same[0])
 }
 
-/// The one sort: by which swaps, one after the other, 0..length come into the order of what they stand for.
+/// The one sort: the swaps that, one after the other, bring 0..length into the order of what they stand for.
 #[inline(never)]
 fn swaps(length: usize, compare: &mut dyn FnMut(usize, usize) -> Ordering) -> Vec<(usize, usize)> {
     let mut order: Vec<usize> = (0..length).collect();

@@ -44,7 +44,7 @@ pub enum PixelError {
     Image(#[from] ImageError),
     /// Nothing says how images are prepared.
     #[error(
-        "nothing beside the weights says how images are prepared: add the model's preprocessor_config.json, or give the values that its processor makes"
+        "no file beside the weights says how images are prepared: add the model's preprocessor_config.json, or give the values that its processor makes"
     )]
     NoProcessor,
     /// No image.
@@ -219,7 +219,7 @@ pub fn noise(shape: [usize; 5]) -> Result<PixelValues, PixelError> {
     let mut random = generator(SEED);
     let plane = |_| natural(rows, columns, &mut random);
     let values = (0..count * frames * channels).flat_map(plane).map(|value| value as f32).collect();
-    Ok(PixelValues { values, shape, what: "noise with a 1/f spectrum in the place of images".to_owned() })
+    Ok(PixelValues { values, shape, what: "noise with a 1/f spectrum instead of images".to_owned() })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Features of sounds to run a model on that reads them: those of sound files, or noise where there is none.
+//! Inputs of a model that reads sounds: features of sound files, or noise without them.
 
 use crate::audio::{AudioError, Extractor};
 use crate::checkpoint::{Checkpoint, formats};
@@ -33,7 +33,7 @@ pub enum SoundError {
     Noise(#[from] PixelError),
     /// Nothing says how sounds are prepared.
     #[error(
-        "nothing beside the weights says how sounds are prepared: add the model's preprocessor_config.json"
+        "no file beside the weights says how sounds are prepared: add the model's preprocessor_config.json"
     )]
     NoExtractor,
     /// No sound.
@@ -80,7 +80,7 @@ pub fn of_files(
     Ok((SoundFeatures { values, shape: [files.len(), channels, frames], what }, warnings))
 }
 
-/// How the checkpoint wants sounds prepared: by its `preprocessor_config.json`. Every Whisper prepares them alike but for the number
+/// How the checkpoint wants sounds prepared: by its `preprocessor_config.json`. Every Whisper prepares them alike except for the number
 /// of `channels`, so one without that file is read as the others.
 pub async fn extractor<S: ByteSource>(
     checkpoint: &Checkpoint<S>,
@@ -105,6 +105,6 @@ pub fn noise(shape: [usize; 3]) -> Result<SoundFeatures, SoundError> {
     Ok(SoundFeatures {
         values,
         shape,
-        what: "noise with a 1/f spectrum in the place of features of sounds".to_owned(),
+        what: "noise with a 1/f spectrum instead of features of sounds".to_owned(),
     })
 }

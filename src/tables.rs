@@ -1,4 +1,4 @@
-//! What was measured of other models, as text: the tables of the registry and of readers. They are compiled in, but for the page's
+//! What was measured of other models, as text: the tables of the registry and of readers. They are compiled in, except for the page's
 //! inspector, which loads them beside itself when a checkpoint is opened, so that the page itself stays small. The large ones are
 //! cut into parts by a hash (`scripts/lib/tables.mjs`), and it loads the parts that have lines for this checkpoint.
 

@@ -19,7 +19,7 @@ export interface Api {
   ): Promise<Report>;
 
   /**
-   * A link to this page that holds the report on show: nothing of it reaches a host. `names: false` leaves out the names of files,
+   * A link to this page that holds the open report: nothing of it reaches a host. `names: false` leaves out the names of files,
    * tensors and sites; `as: 'html'` gives the report as one HTML file instead.
    */
   share(options?: { as?: 'link' | 'html'; names?: boolean }): Promise<string>;
@@ -29,7 +29,7 @@ export interface Api {
 
   /**
    * Measures the open checkpoint's norms on a file of activations, matched by name or all of one `site`. The covariance is
-   * computed on the faster of GPU and CPU unless told otherwise; its bits are the same. Rejects with the sentence shown.
+   * computed on the faster of GPU and CPU by default; its bits are the same. Rejects with the sentence shown.
    */
   measure(activations: File, options?: { site?: string; device?: Device }): Promise<Report>;
 
@@ -44,8 +44,8 @@ export interface Api {
   verify(options?: Partial<RunOptions> & { files?: File[]; device?: Device; seed?: number }): Promise<Report>;
 
   /**
-   * Compares the open checkpoint with another one, given as for `open`: changes are counted from the open one, which stays on
-   * show. Its weights are sampled where those of the open one were. Rejects with the sentence shown.
+   * Compares the open checkpoint with another one, given as for `open`: changes are counted from the open one, which stays
+   * open. Its weights are sampled where those of the open one were. Rejects with the sentence shown.
    */
   compare(files: Openable | string, options?: { token?: string; hub?: string }): Promise<Comparison>;
 

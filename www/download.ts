@@ -27,14 +27,14 @@ export function saveText(text: string, type: string, name: string): void {
   save(new Blob([text], { type: `${type};charset=utf-8` }), name);
 }
 
-/** The colour a CSS variable has in the theme on show, as `rgb(…)`: the raw value may be `light-dark(…)`. */
+/** The colour a CSS variable has in the current theme, as `rgb(…)`: the raw value may be `light-dark(…)`. */
 function colourOf(variable: string, probe: HTMLElement): string {
   probe.style.color = `var(${variable})`;
   return getComputedStyle(probe).color;
 }
 
 /**
- * The figure as a file of its own: every CSS variable replaced by its colour in the theme on show, and the page's
+ * The figure as a file of its own: every CSS variable replaced by its colour in the current theme, and the page's
  * surface behind it, so that light text never lands on white paper.
  */
 export function standalone(svg: SVGElement): string {

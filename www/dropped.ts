@@ -1,4 +1,4 @@
-/** Files that are dropped or pasted: a checkpoint, two at once, or another beside the one on show. Loaded with the first drop. */
+/** Files that are dropped or pasted: a checkpoint, two at once, or another beside the open one. Loaded with the first drop. */
 import { isAdapter, pairOf, topOf } from './files';
 import { open, show } from './intake';
 import type { Dropped } from './protocol';
@@ -8,8 +8,8 @@ import { opened } from './state/opened';
 import { showCompared, showWeighed } from './together';
 
 /**
- * Opens what was dropped. Where it is two things, a base and its adapter are opened and weighed, and of two checkpoints
- * somebody is asked. With `compare` the one on show stays, and is compared with what was dropped.
+ * Opens what was dropped. Where it is two things, a base and its adapter are opened and measured, and of two checkpoints
+ * somebody is asked. With `compare` the open one stays, and is compared with what was dropped.
  */
 export function drop(dropped: Promise<Dropped[]>, handles: Promise<FileSystemHandle[]>, compares: boolean): void {
   if (compares && opened.value) return void besides(dropped);
@@ -34,7 +34,7 @@ export function drop(dropped: Promise<Dropped[]>, handles: Promise<FileSystemHan
   );
 }
 
-/** What was dropped to be compared with the one on show; an adapter is weighed. */
+/** What was dropped to be compared with the open one; an adapter is measured. */
 async function besides(dropped: Promise<Dropped[]>): Promise<void> {
   const entries = await dropped.catch(() => null);
   // What the browser could not read has its sentence where it is opened.

@@ -6,25 +6,25 @@ export type Explained = { label: string; text: string };
 const glossary = {
   confidence: {
     label: 'Confidence',
-    text: 'Probability that the verdict is right given the evidence, 0 to 1. For the model: the least among the sites that decide it.',
+    text: 'Probability that the verdict is right, given the evidence, from 0 to 1. For the model it is the least of the sites that decide it.',
   },
   evidence: {
     label: 'Evidence',
-    text: 'What speaks for LayerNorm or RMSNorm at this site: configuration, layout, shift, names, structure, values, the energy of the writers. Each may abstain.',
+    text: 'What favours LayerNorm or RMSNorm at this site: configuration, layout, shift, names, structure, values, writer energy. Each may abstain.',
   },
   strength: {
     label: 'Strength',
-    text: 'By how many nats this evidence prefers its kind to the next likely one. 1 nat multiplies the odds by 2.7; 0 abstains.',
+    text: 'How many nats this evidence gives its kind over the next likely one. 1 nat multiplies the odds by 2.7. 0 means that it abstains.',
   },
   site: {
     label: 'Norm site',
     text: "One normalisation in the network, named by its module path: the scale tensor's name without its last part.",
   },
   order: { label: '#', text: 'Position in the order of the network.' },
-  role: { label: 'Role', text: 'Where the norm sits: final, in a block, after the embeddings, on queries or keys.' },
+  role: { label: 'Role', text: 'Where the norm is: final, in a block, after the embeddings, on queries or keys.' },
   kind: {
     label: 'Kind',
-    text: 'LayerNorm subtracts the mean of its input and so has a kernel direction; RMSNorm does not subtract it and has none.',
+    text: 'LayerNorm subtracts the mean of its input, so it has a kernel direction. RMSNorm does not, so it has none.',
   },
   width: { label: 'Width d', text: 'Number of channels the norm scales.' },
   kernel: {
@@ -33,15 +33,15 @@ const glossary = {
   },
   kernel_direction: {
     label: 'Kernel direction v',
-    text: 'v = γ⁻¹/‖γ⁻¹‖. The output of a LayerNorm is constant along it for every input, so a weight that reads along it changes nothing.',
+    text: 'v = γ⁻¹/‖γ⁻¹‖. The output of a LayerNorm is constant along it for every input, so weights along it have no effect.',
   },
   participation: {
     label: 'Participation',
-    text: '1/Σvᵢ⁴: how many channels share the kernel direction. d means all alike; 1 means it is a single channel.',
+    text: '1/Σvᵢ⁴: how many channels share the kernel direction. d means all equally, 1 means a single channel.',
   },
   max_component: {
     label: 'Largest |vᵢ|',
-    text: 'The largest component of v. Near 1, the direction says little more than that this one channel is off.',
+    text: 'The largest component of v. Near 1, the direction is just this one channel, which is off.',
   },
   inverse_norm: { label: '‖γ⁻¹‖', text: 'Length of the inverse scale before it is normalised to v.' },
   deepening: {
@@ -54,12 +54,12 @@ const glossary = {
   },
   scale: {
     label: 'Scale γ',
-    text: 'The factor of each channel as it acts: the stored weight w, or 1 + w in unit-offset families.',
+    text: 'The effective factor of each channel: the stored weight w, or 1 + w in unit-offset families.',
   },
   scale_min_abs: { label: 'min |γ|', text: 'The smallest scale by size. Exactly zero switches its channel off.' },
   scale_median_abs: {
     label: 'median |γ|',
-    text: 'The middle scale by size: what near-dead channels are compared with.',
+    text: 'The middle scale by size. Near-dead channels are compared with it.',
   },
   scale_max_abs: { label: 'max |γ|', text: 'The largest scale by size.' },
   condition: {
@@ -80,7 +80,7 @@ const glossary = {
   },
   convention: {
     label: 'Scale convention',
-    text: 'How the acting scale γ follows from the stored tensor w: γ = w, γ = 1 + w, or nothing stored. Not known where the values contradict the model’s family.',
+    text: 'How the effective scale γ follows from the stored tensor w: γ = w, γ = 1 + w, or nothing stored. Unknown if the values contradict the model’s family.',
   },
   shift: { label: 'Shift β', text: 'The bias a norm adds after scaling. RMSNorms almost never have one.' },
   reader: {
@@ -93,19 +93,19 @@ const glossary = {
   },
   outright: {
     label: 'Dead outright',
-    text: 'W ← W + a vᵀ changes nothing at all: the norm adds no shift along v, or the constant cannot be seen downstream.',
+    text: 'W ← W + a vᵀ changes nothing. The norm adds no shift along v, or nothing downstream sees the constant.',
   },
   with_bias_shift: {
     label: 'After moving the bias',
-    text: "Nothing changes once the reader's own bias takes back the constant: b ← b − a vᵀβ.",
+    text: "Nothing changes once the reader's bias absorbs the constant: b ← b − a vᵀβ.",
   },
   constant_shift: {
     label: 'Constant shift only',
-    text: 'The reader has no bias: the change adds a constant to its output that nothing takes back. Not dead.',
+    text: 'The reader has no bias, so the change adds a constant to its output. Not dead.',
   },
   tied: {
     label: 'Tied',
-    text: 'Dead for the unembedding, but the same matrix is the input embedding, where the change is seen. Not free to use.',
+    text: 'Dead for the unembedding, but the same matrix is the input embedding, where the change has an effect.',
   },
   share: {
     label: 'Share',
@@ -114,11 +114,11 @@ const glossary = {
   rows: { label: 'Rows', text: 'Output rows of the reader, over all experts where a tensor packs several.' },
   bytes_read: {
     label: 'Read',
-    text: 'Bytes taken from the files: headers, index, configuration and the norm tensors. The rest of the weights is never opened.',
+    text: 'Bytes read from the files before the verdict: headers, index, configuration and norm tensors. Sampled weights are counted apart.',
   },
   weights_read: {
     label: 'Weights sampled',
-    text: 'Bytes of weights read after the first verdict, 64 MB at most, for the energy of the writers. They do not leave this machine either.',
+    text: 'Bytes of weights read after the first verdict, 64 MB at most, for the energy of the writers. They do not leave this machine.',
   },
   writer: {
     label: 'Writer',
@@ -126,19 +126,19 @@ const glossary = {
   },
   energy: {
     label: 'Writer energy',
-    text: "How much of a writer goes along the stream's mean: 1 for weights without a preferred direction. Under LayerNorm no gradient reaches that direction, so training leaves it behind.",
+    text: "How much of a writer lies along the stream's mean: 1 for weights without a preferred direction. Under LayerNorm no gradient reaches that direction, so it stays behind in training.",
   },
   null_deviation: {
     label: 'Null',
-    text: 'How far the energy of weights without a preferred mean direction strays from 1: one standard deviation, √(2/k) for k columns.',
+    text: 'How far from 1 the energy of weights without a preferred mean direction is by chance: one standard deviation, √(2/k) for k columns.',
   },
   row_dispersion: {
     label: 'Row dispersion',
-    text: "How unequal the rows of a writer are, against a random draw's: 1 before training, above it once training has told the channels apart.",
+    text: "How unequal the rows of a writer are, compared with a random draw: 1 before training, more once training has made the channels differ.",
   },
   measured: {
     label: 'Measured',
-    text: 'Whether the norm subtracts the mean, from activations of your own code. It rests on the scale-free depth alone.',
+    text: 'Whether the norm subtracts the mean, from activations of your own code. Only the scale-free depth decides.',
   },
   depth_scale_free: {
     label: 'depth^',
@@ -160,7 +160,7 @@ const glossary = {
     label: 'sin ≤',
     text: 'Certificate: the sine of the angle between the two is at most this (Davis–Kahan).',
   },
-  gap: { label: 'gap', text: 'λ₂/λ₁: how far the least variance stands below the next.' },
+  gap: { label: 'gap', text: 'λ₂/λ₁: how far the least variance is below the next.' },
   schur: {
     label: 'Schur',
     text: '1 − 1/((vᵀC⁻¹v)(vᵀCv)): 0 when the predicted direction is an eigenvector, near 1 when it is none. Compare with the null.',
@@ -168,32 +168,32 @@ const glossary = {
   schur_null: { label: 'null', text: 'What the Schur ratio is for an exact noise direction: d/n.' },
   halves: {
     label: 'Range on halves',
-    text: 'The number on all tokens, on the first half and on the second: least and greatest. With fewer tokens |cos|, gap and Schur move by themselves, as n/d is halved.',
+    text: 'The number on all tokens, on the first half and on the second: least and greatest. |cos|, gap and Schur also change because n/d is halved.',
   },
   tokens: { label: 'n/d', text: 'Tokens for each channel: at least 1 is needed, 4 or more is good.' },
   change_rank: {
     label: 'Rank',
-    text: 'Another kind first, then another kernel, then the greater of angle (in radians) and relative change.',
+    text: 'Sites with a changed kind first, then those with a changed form of kernel, then by the larger of angle (in radians) and relative change.',
   },
   angle: {
     label: 'Angle',
-    text: 'Between the kernel directions γ⁻¹ of the two checkpoints, as lines: 0° to 90°. Only where both have one.',
+    text: 'The angle between the kernel directions γ⁻¹ of the two checkpoints, as lines: 0° to 90°. Only if both have one.',
   },
   relative_change: {
     label: 'Change of γ',
-    text: '‖γ after − γ before‖ ÷ ‖γ before‖, of the scales as they act, whatever their type, convention or format.',
+    text: '‖γ after − γ before‖ ÷ ‖γ before‖, of the effective scales, whatever their type, convention or format.',
   },
   near_dead_gained: { label: 'Near-dead +', text: 'Channels that are near-dead in the second checkpoint and were not in the first.' },
   near_dead_lost: { label: 'Near-dead −', text: 'Channels that were near-dead in the first checkpoint and are not in the second.' },
   waste_rank: { label: 'Rank', text: 'The module that wastes the largest share of its A or ΔW comes first.' },
   lora_rank: { label: 'r', text: 'Rank of the adapter at this module: the rows of its A, or the largest rank that its ΔW can have.' },
-  adapter_method: { label: 'Method', text: 'How the module is adapted. Of LoRA the numbers are those of A, of the others those of ΔW.' },
+  adapter_method: { label: 'Method', text: 'How the module is adapted. The numbers are those of A for LoRA, and those of ΔW for other methods.' },
   wasted: {
     label: 'Wasted',
-    text: '‖A v‖²/‖A‖²_F, or the same of ΔW: the share along the kernel of the site it reads, 0 to 1. It adds nothing but a constant.',
+    text: '‖A v‖²/‖A‖²_F, or the same of ΔW: the share along the kernel of the site it reads, 0 to 1. It only adds a constant.',
   },
-  wasted_by_chance: { label: 'k/d', text: 'What chance would put there: k kernel directions of d.' },
-  wasted_ratio: { label: 'Ratio', text: 'Wasted over what chance would waste: 1 is chance, below 1 the adapter avoids the kernel.' },
+  wasted_by_chance: { label: 'k/d', text: 'The share by chance: k kernel directions of d.' },
+  wasted_ratio: { label: 'Ratio', text: 'The wasted share over the share by chance: 1 is chance, below 1 the adapter avoids the kernel.' },
   wasted_deviations: {
     label: 'Deviations',
     text: 'How far the wasted share is from chance, in standard deviations: those of an A with independent Gaussian entries, or of a ΔW with its own singular values in random directions.',

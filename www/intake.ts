@@ -1,4 +1,4 @@
-/** What is given to be opened: a checkpoint, or what belongs to the one on show, its activations or an adapter. */
+/** What is given to be opened: a checkpoint, or what belongs to the open one, its activations or an adapter. */
 import { isAdapter } from './files';
 import type { Entry } from './protocol';
 import type { Report } from './report';
@@ -14,12 +14,12 @@ const ACTIVATIONS = /(\.npy|activations[^/]*\.safetensors)$/i;
 /** Files of these names are images or sounds to run the model on. */
 const MEDIA = { images: /\.(png|jpe?g|gif|webp|bmp|tiff?)$/i, sounds: /\.(wav|flac|mp3|ogg)$/i } as const;
 
-/** Opens what `gather` finds; or measures on it, or weighs it, where it is no checkpoint. Resolves to the last report shown. */
+/** Opens what `gather` finds; or measures on it, or measures it as an adapter, if it is no checkpoint. Resolves to the last report shown. */
 export function open(gather: Gather, weights?: boolean, origin?: Trace): Promise<Report> {
   return openCheckpoint(gather, { weights, origin, instead });
 }
 
-/** Takes entries that are no checkpoint, and belong to the one on show. */
+/** Takes entries that are no checkpoint, and belong to the open one. */
 function instead(entries: Entry[]): Promise<Report> | null {
   const [first] = entries;
   if (opened.value && entries.length === 1 && first && 'file' in first && ACTIVATIONS.test(first.path))

@@ -106,7 +106,7 @@ async function walk(handle: FileSystemHandle, path: string): Promise<Dropped[]> 
     return found;
   } catch (error) {
     if (error instanceof DOMException && error.name === 'NotFoundError') {
-      throw new Error(`${path} is not where it was: it was moved, renamed or deleted. Choose it where it is now.`);
+      throw new Error(`${path} is no longer there. It was moved, renamed or deleted. Choose it where it is now.`);
     }
     throw error;
   }

@@ -361,7 +361,7 @@ export type SharedSummary = {
  */
 made: string, 
 /**
- * Whether names were left in; else sites, readers and writers are numbered.
+ * Whether names were left in. Otherwise sites, readers and writers are numbered.
  */
 names: boolean, };
 
@@ -429,7 +429,7 @@ export type PassSummary = {
  */
 family: string, 
 /**
- * The kind that the final norm was told to be, or the first where there is none.
+ * The kind that the run used for the final norm, or for the first one if there is no final norm.
  */
 told: NormKind, 
 /**
@@ -889,7 +889,7 @@ name: string,
  */
 epsilon: number, 
 /**
- * Whether the configuration names it; else it is the usual 1e-5.
+ * Whether the configuration names it. Otherwise it is the usual 1e-5.
  */
 epsilon_configured: boolean, 
 /**
@@ -1172,7 +1172,7 @@ tool_version: string,
  */
 before: ComparedCheckpoint, 
 /**
- * The other.
+ * The other checkpoint.
  */
 after: ComparedCheckpoint, 
 /**
@@ -1180,7 +1180,7 @@ after: ComparedCheckpoint,
  */
 sentence: string, 
 /**
- * What is added to every scale of the first to have that of the second, but for rounding: to γ, or to the stored tensor
+ * What is added to every scale of the first to have that of the second, except for rounding: to γ, or to the stored tensor
  * where some γ is not known; null unless it is one number for all sites that both have, and not 0.
  */
 constant: number | null, 
@@ -1500,7 +1500,7 @@ form: KernelForm,
  */
 kernel_dimension: number, 
 /**
- * ‖A‖²_F of LoRA's A, else ‖ΔW‖²_F, before any factor such as α/r.
+ * ‖A‖²_F of LoRA's A, otherwise ‖ΔW‖²_F, before any factor such as α/r.
  */
 energy: number, 
 /**
@@ -1512,7 +1512,7 @@ wasted: number,
  */
 null: number, 
 /**
- * Its standard deviation by chance: for independent Gaussian entries, of LoRA's A and of a full difference; else for a ΔW with
+ * Its standard deviation by chance: for independent Gaussian entries, of LoRA's A and of a full difference; otherwise for a ΔW with
  * its own singular values and right singular vectors at random.
  */
 null_deviation: number, };

@@ -1,5 +1,5 @@
 /**
- * The model of the checkpoint on show, run here: one worker runs it, others measure what it shows. Loaded when a report is on show.
+ * The model of the open checkpoint, run here: one worker runs it, others measure what it shows. Loaded when a report is open.
  * What has been measured stays when a run is stopped or fails, and the run goes on from its last finished block.
  */
 import { effect, signal } from '@preact/signals';
@@ -87,7 +87,7 @@ export async function planRun(choice: RunChoice = {}): Promise<RunPlan> {
 }
 
 function current(): Opened {
-  if (!opened.value) throw new Error('Open a checkpoint first: it is the model that is run.');
+  if (!opened.value) throw new Error('Open a checkpoint first. The run uses the open model.');
   return opened.value;
 }
 
@@ -282,8 +282,8 @@ async function execute(now: Running, all: Leg): Promise<Report> {
       throw error;
     });
     keepMeasured(of, report, inspector);
-    if (twin?.failure) runFailure.value = { of, sentence: `The twin with random weights was not run to its end: ${twin.failure}` };
-    announcement.value = trained.halts ? `The run halted after ${trained.blocks} blocks.` : `The model was run. ${report.model.sentence}`;
+    if (twin?.failure) runFailure.value = { of, sentence: `The run with random weights did not finish: ${twin.failure}` };
+    announcement.value = trained.halts ? `The run halted after ${trained.blocks} blocks.` : `The run is finished. ${report.model.sentence}`;
     if (!trained.halts) runner.close();
     return report;
   } catch (error) {

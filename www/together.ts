@@ -1,6 +1,6 @@
 /**
- * The checkpoint on show beside something else: another checkpoint, an adapter, or a file of its kernel directions. Loaded when
- * a report is on show; a failure leaves everything as it was.
+ * The open checkpoint beside something else: another checkpoint, an adapter, or a file of its kernel directions. Loaded when
+ * a report is open; a failure leaves everything as it was.
  */
 import { effect, signal } from '@preact/signals';
 import { type Dropped, type Entry, type Json, parse } from './protocol';
@@ -49,9 +49,9 @@ export function stopWork(): void {
   announcement.value = 'Stopped';
 }
 
-const EMPTY = 'There is no file in that. Choose the files, or the folder.';
+const EMPTY = 'That contains no file. Choose the files, or the folder.';
 
-/** Compares the checkpoint on show with what `gather` finds: changes are counted from the one on show. */
+/** Compares the open checkpoint with what `gather` finds: changes are counted from the open one. */
 export function compare(gather: Gather): Promise<Comparison> {
   return work('compare', async (controller) => {
     const { signal: stop } = controller;
@@ -71,7 +71,7 @@ export function compare(gather: Gather): Promise<Comparison> {
   });
 }
 
-/** Weighs an adapter against the checkpoint on show, its base. */
+/** Measures an adapter on the open checkpoint, its base. */
 export function weighAdapter(entries: Dropped[]): Promise<AdapterReport> {
   return work('adapter', async ({ signal: stop }) => {
     if (entries.length === 0) throw new Error(EMPTY);
@@ -79,7 +79,7 @@ export function weighAdapter(entries: Dropped[]): Promise<AdapterReport> {
     const json = await inspector.ask('adapter', [entries], stop);
     const result = parse(json);
     adapter.value = { of: id, base: report, entries, json, result };
-    announcement.value = `The adapter is weighed. ${result.sentence}`;
+    announcement.value = `The adapter is measured. ${result.sentence}`;
     return result;
   });
 }
@@ -101,7 +101,7 @@ export async function exportKernels(sites: string[] | undefined, format: Format)
 
 export type Format = 'safetensors' | 'json';
 
-const NOTHING_OPEN = 'Open a checkpoint first: it is what others are compared with, and the base of an adapter.';
+const NOTHING_OPEN = 'Open a checkpoint first. Other checkpoints are compared with it, and it is the base of an adapter.';
 
 async function work<Result>(kind: Work, run: (controller: AbortController) => Promise<Result>): Promise<Result> {
   const current = opened.value;
@@ -112,7 +112,7 @@ async function work<Result>(kind: Work, run: (controller: AbortController) => Pr
   const of = current.id;
   working.value = { work: kind, of, progress: null, controller };
   workFailure.value = null;
-  announcement.value = kind === 'compare' ? 'Comparing' : 'Weighing the adapter';
+  announcement.value = kind === 'compare' ? 'Comparing' : 'Measuring the adapter';
   try {
     const stopped = new Promise<never>((_, reject) => stop.addEventListener('abort', () => reject(stop.reason as Error)));
     return await Promise.race([run(controller), stopped]);

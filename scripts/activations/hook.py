@@ -1,11 +1,11 @@
-"""Record what the norms of a PyTorch model put out. Needs torch and safetensors.
+"""Record the outputs of the norms of a PyTorch model. Needs torch and safetensors.
 
     from hook import record
     save = record(model)             # or record(model, ["encoder.norm", "decoder.norm"])
     with torch.no_grad():
-        for batch in batches:        # as many as you like; constant and repeated rows, as of padding, are left out when measured
+        for batch in batches:        # as many as you like; measuring leaves out constant and repeated rows, such as padding
             model(batch)
-    save("activations.safetensors")  # one tensor (tokens, width) per norm, named as its module, in the model's own dtype
+    save("activations.safetensors")  # one tensor (tokens, width) per norm, named after its module, in the dtype of the model
 """
 import torch
 from safetensors.torch import save_file

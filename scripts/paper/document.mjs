@@ -41,14 +41,14 @@ export function measuredOf(report, program) {
   };
 }
 
-/** What of a model's row speaks against the claim, a sentence each. */
+/** What in a model's row counts against the claim, each as a clause. */
 export function faults({ parameters, measured }) {
   // Where the direction has variance it is not dead, whichever of the others is the bottom one.
   const isAlive = ({ depth }) => measured.told === "rmsnorm" && depth > ALIVE;
   const open = measured.unresolved.filter((site) => !isAlive(site));
   const against = open.map(({ site, depth, below_tau, predicted_below_tau }) => {
-    const others = `${below_tau ?? "unknown"} directions lie below τ there, where ${predicted_below_tau ?? "unknown"} is predicted`;
-    return `at \`${site}\` several directions lie below rounding, so that none is the bottom one (depth^ ${small(depth)}; ${others})`;
+    const others = `${below_tau ?? "unknown"} directions lie below τ, and the scale predicts ${predicted_below_tau ?? "unknown"}`;
+    return `at \`${site}\` several directions lie below rounding, so none is the bottom one (depth^ ${small(depth)}; ${others})`;
   });
   const hold = (fact, otherwise) => !fact && against.push(otherwise);
   hold(measured.parameters === parameters, `${measured.parameters} parameters, not ${parameters}`);
@@ -71,41 +71,52 @@ export function written(models) {
   const [layers, others] = [of("layernorm"), of("rmsnorm")];
   const sites = (rows) => sum(rows.map(({ measured }) => measured.sites));
   const wrong = rows.filter((row) => faults(row).length > 0);
-  const agree = wrong.length === 0 ? `All ${rows.length} rows agree.` : `${wrong.length} of ${rows.length} rows disagree: ${wrong.map((row) => `${row.name} (${faults(row).join("; ")})`).join(", ")}.`;
+  const agree =
+    wrong.length === 0
+      ? [`**All ${rows.length} rows agree with the claim.**`]
+      : [`**${wrong.length} of ${rows.length} rows disagree with the claim:**`, "", ...wrong.flatMap((row) => [`- ${row.name}`, ...faults(row).map((fault) => `  - ${fault}`)])];
   const partial = rows.filter(({ measured }) => measured.left_out > 0);
   const unreached = rows.filter(({ measured }) => measured.unreached.length > 0);
   const cores = [...new Set(rows.map(({ measured }) => measured.cores))].join(" or ");
   const lines = [
     "# At random initialisation every LayerNorm has its kernel, and no RMSNorm has one",
     "",
-    "Written by `npm run paper -- random-init` from `docs/paper/NAME/measured.json`, which it keeps of each run; no figure is written by hand.",
+    "`npm run paper -- random-init` writes this document from `docs/paper/NAME/measured.json`, where it keeps the result of each run. No number here is",
+    "written by hand.",
     "",
     "**The claim** (arXiv 2606.19491): at a model's random initialisation the bottom direction of a LayerNorm's output is the predicted one",
-    "to four decimal places, and in an RMSNorm there is no such direction. Here: at every LayerNorm site the direction 1/√d of the",
-    `normalised input has |cos^| ≥ ${SAME_DIRECTION} with the measured bottom direction, and its variance is at the floor of an f32 pass, depth^ ≤ ${FLOOR};`,
-    `at every RMSNorm site it is absent: |cos^| < ${ANOTHER_DIRECTION}, depth^ > ${ALIVE}. Where several directions lie below rounding, none of them is the`,
-    "bottom one: there |cos^| is *unresolved*. That speaks against the claim at a LayerNorm; at an RMSNorm depth^ decides.",
+    "to four decimal places, and an RMSNorm has no such direction. Two tests check it:",
     "",
-    `**${agree}** ${layers.length} of them are of LayerNorm (${sites(layers)} sites), ${others.length} of RMSNorm (${sites(others)} sites).`,
+    `- At every LayerNorm site the direction 1/√d of the normalised input has |cos^| ≥ ${SAME_DIRECTION} with the measured bottom direction. Its variance is at`,
+    `  the floor of an f32 pass: depth^ ≤ ${FLOOR}.`,
+    `- At every RMSNorm site the direction is absent: |cos^| < ${ANOTHER_DIRECTION}, depth^ > ${ALIVE}.`,
+    "",
+    "If several directions lie below rounding, none of them is the bottom one, and |cos^| is *unresolved*. At a LayerNorm this counts against the claim.",
+    "At an RMSNorm depth^ decides.",
+    "",
+    ...agree,
+    "",
+    `${layers.length} rows are LayerNorm models (${sites(layers)} sites), and ${others.length} are RMSNorm models (${sites(others)} sites).`,
     partial.length > 0
-      ? `${rows.length - partial.length} models were run whole; of ${partial.length} larger ones only the first blocks and the final norm, as the column *blocks* says.`
-      : "All of them were run whole.",
+      ? `${rows.length - partial.length} models ran whole. ${partial.length} larger ones ran only the first blocks and the final norm, as the column *blocks* says.`
+      : "All of them ran whole.",
     "",
-    "**What it is no evidence of.** The pass is told the kind of every norm, so a kernel shows that the norms of that architecture, as run here, do",
-    "what LayerNorm does, down to rounding; it does not tell which kind a checkpoint has. The architectures are",
-    "the published ones ([paper/README.md](paper/README.md)), the weights are drawn here, and the tokens are uniform ids.",
+    "**This is no evidence of the kind of a checkpoint's norms.** The run uses the kind that is set for each norm. A kernel shows that the norms of that",
+    "architecture, as run here, do what LayerNorm does, down to rounding. The architectures are the published ones ([paper/README.md](paper/README.md)),",
+    "the weights are drawn here, and the tokens are uniform ids.",
     "",
-    `Each model was run by \`gammascope verify docs/paper/NAME/config.json --random-init ${SEED} --uniform --sites all --sequence ${SEQUENCE} --json\`, with`,
-    "`--blocks` where the column says so, on n = 4d tokens. *Below τ*: directions with less than 10⁻⁶ of the mean variance, of all sites together, predicted from the",
-    `scales alone and measured. Seconds are wall time on ${cores} cores that others may have used too. *Commit* is that of the program that measured.`,
+    `This command ran each model: \`gammascope verify docs/paper/NAME/config.json --random-init ${SEED} --uniform --sites all --sequence ${SEQUENCE} --json\`, with`,
+    "`--blocks` if the column says so, on n = 4d tokens. *Below τ* counts directions with less than 10⁻⁶ of the mean variance, over all sites together:",
+    `predicted from the scales alone, and measured. Seconds are wall time on ${cores} cores that may also have done other work. *Commit* is that of the program`,
+    "that measured.",
     "",
     table(rows),
     "",
-    ...unreached.map(({ name, measured }) => `Not reached in ${name}, as it belongs to a head that uniform ids do not need: ${measured.unreached.map((norm) => `\`${norm}\``).join(", ")}.`),
+    ...unreached.map(({ name, measured }) => `Not run in ${name}, because it belongs to a head that uniform ids do not need: ${measured.unreached.map((norm) => `\`${norm}\``).join(", ")}.`),
     ...(unreached.length > 0 ? [""] : []),
     "## Not run",
     "",
-    ...(left.length > 0 ? left.map(({ name, parameters }) => `- ${name} (${millions(parameters)})`) : ["Every model of docs/paper was run."]),
+    ...(left.length > 0 ? left.map(({ name, parameters }) => `- ${name} (${millions(parameters)})`) : ["Every model of docs/paper ran."]),
     "",
   ];
   return lines.join("\n");
@@ -113,7 +124,7 @@ export function written(models) {
 
 /** A row a model. */
 function table(rows) {
-  const head = ["model", "family", "told", "parameters", "d", "blocks", "n", "sites", "\\|cos^\\|", "depth^", "below τ predicted", "measured", "seconds", "commit", "agrees"];
+  const head = ["model", "family", "norms", "parameters", "d", "blocks", "n", "sites", "\\|cos^\\|", "depth^", "below τ predicted", "measured", "seconds", "commit", "agrees"];
   const cells = (row) => {
     const { name, parameters, measured } = row;
     const { told, blocks, left_out, unresolved } = measured;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Drop from a LoRA adapter what it wastes: the part of each A that reads what its norm never says.
+"""Remove the part of each A of a LoRA adapter that has no effect: the part along the dead direction of its norm.
 
     gammascope adapter BASE ADAPTER --json > waste.json
     gammascope export BASE -o kernels.safetensors
@@ -7,14 +7,14 @@
 
     A, shift = drop(A, B, v, constant, scaling)  # one module: NumPy arrays or PyTorch tensors
 
-Why: the module adds s·B A y, and v·y = c for every token, so A (r × d) along v adds the constant s·B (A v) c whatever the input:
+Why it works: the module adds s·B A y, and v·y = c for every token, so A (r × d) along v adds the constant s·B (A v) c for any input:
 
     s·B (A − (A v) vᵀ) y = s·B A y − s·B (A v) c.
 
-So nothing but a constant is lost, and adding `shift` = s·B (A v) c to the module's bias loses nothing at all. PEFT's adapters have
-no bias of their own: the shifts go to OUT/bias_shift.safetensors, one for each module whose shift is not zero. They matter where
-the norm has a shift, and not at all where it has none. For LoRA under PEFT's names only, not for DoRA, and not while LoRA dropout is
-on. Modules that read a norm of the adapter's own are left as they are: the exported kernels are those of the base.
+So only a constant is lost. If you add `shift` = s·B (A v) c to the bias of the module, nothing is lost. PEFT's adapters have no bias
+of their own, so the shifts go to OUT/bias_shift.safetensors, one for each module whose shift is not zero. They matter only if the norm
+has a shift. This works for LoRA under PEFT's names. It does not work for DoRA, or while LoRA dropout is on. Modules that read a norm of
+the adapter stay as they are, because the exported kernels are those of the base.
 """
 import json
 import math

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Project kernel directions out of every linear map that reads them, without changing what the model computes.
+"""Remove kernel directions from every linear map that reads them, without changing what the model computes.
 
     gammascope inspect MODEL --json > report.json
     gammascope export MODEL -o kernels.safetensors
@@ -8,19 +8,19 @@
     project_out_of(model, report, kernels)       # a PyTorch model, in place
     W, b = project_out(W, b, v, constant)        # one map: NumPy arrays or PyTorch tensors
 
-Why: y is a norm's output, shift included, and v·y = c for every token (`SITE.kernel`, `SITE.constant`). So for W (m × d)
+Why it works: y is the output of a norm, with its shift, and v·y = c for every token (`SITE.kernel`, `SITE.constant`). So for W (m × d)
 
-    (W − (W v) vᵀ) y = W y − (W v) c,    and    b + (W v) c    takes the constant back.
+    (W − (W v) vᵀ) y = W y − (W v) c,    and    b + (W v) c    absorbs the constant.
 
-The directions of one site are orthonormal, so several (zero scales) go at once. In exact arithmetic nothing changes; weights that
-are rounded to BF16 afterwards change by that rounding. v and c are those of the weights they were exported from.
+The directions of one site are orthonormal, so several (zero scales) can go at once. In exact arithmetic nothing changes. Weights that
+are rounded to BF16 afterwards change by that rounding. v and c belong to the weights that they were exported from.
 """
 
 
 def project_out(W, b, v, constant):
     """W (m × d), its bias b (m) or None, v (d or k × d), constant (k): the map without v, and the bias that goes with it.
 
-    With b None the second is the bias that is needed, (W v) c: zero for a norm without a shift. Arrays of one kind and precision.
+    If b is None, the second is the bias that the map then needs, (W v) c: zero for a norm without a shift. Arrays of one kind and precision.
     """
     v = v.reshape(-1, W.shape[-1])
     along = W @ v.T  # m × k

@@ -37,7 +37,7 @@ pub enum AdapterError {
     /// Its configuration cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// A method whose ΔW is not at hand, or that makes none.
+    /// A method whose ΔW is not available, or that makes none.
     #[error("`{adapter}` is an adapter of type {kind}: {why}")]
     NotWeighed { adapter: String, kind: String, why: &'static str },
     /// It holds no tensor under a name that an adapter gives.
@@ -48,7 +48,7 @@ pub enum AdapterError {
     NoLora { adapter: String, example: Option<String> },
     /// It holds norms and nothing that reads them.
     #[error(
-        "`{adapter}` adapts norms only: it changes no map, so there is nothing that can be wasted; merge it into its base and inspect the result to see the new kernels"
+        "`{adapter}` adapts norms only: it changes no map, so nothing can be wasted; merge it into its base and inspect the result to see the new kernels"
     )]
     OnlyNorms { adapter: String },
     /// Every A is empty.
@@ -120,7 +120,7 @@ impl<S: ByteSource> Adapter<S> {
                 Err(reason) => {
                     let path = source.path();
                     let message = format!(
-                        "`{path}` is not JSON ({reason}); what the adapter is was read from its tensors only"
+                        "`{path}` is not JSON ({reason}); the adapter is identified by its tensors only"
                     );
                     warnings.push(Warning::new(WarningCode::AdapterConfigUnreadable, path, message));
                 }

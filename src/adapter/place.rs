@@ -1,6 +1,6 @@
 //! Where the modules of an adapter are in its base. Libraries move whole stacks of blocks (`model.language_model.layers` is
-//! `language_model.model.layers` in older files), wrap them, or write their paths with underscores. So the modules are placed
-//! stack by stack: what stands before the first number of a path is its stem, and one stem of the adapter is one stem of the base.
+//! `language_model.model.layers` in older files), wrap them, or write their paths with underscores. So the modules are placed stack
+//! by stack. The part of a path before its first number is its stem, and one stem of the adapter is one stem of the base.
 
 use crate::checkpoint::Tensor;
 use crate::checkpoint::adapter_names::FLAT_PREFIXES;
@@ -459,7 +459,7 @@ fn candidates(paths: &Paths, stack: &Stack<'_>, tensors: &[Tensor], wanted: &[Wa
     stems.into_iter().filter_map(candidate).collect()
 }
 
-/// The one place that is left by number of modules and shapes, else by names.
+/// The one place that is left by number of modules and shapes, or if several are, by names.
 fn decide(candidates: &[Candidate], stack: &Stack<'_>) -> Decision {
     let kinds = candidates.iter().map(|candidate| candidate.kinds).max();
     let fullest: Vec<&Candidate> =

@@ -109,7 +109,7 @@ pub(super) fn shape(tensors: &[Tensor], module: &Module, method: Method) -> Resu
     }
 }
 
-/// Reads factors and weighs them. VeRA's shared matrices are read once.
+/// Reads factors and measures them. VeRA's shared matrices are read once.
 pub(super) struct Weighing<'a, S> {
     adapter: &'a Adapter<S>,
     shared: Option<(Matrix, Matrix)>,
@@ -214,7 +214,7 @@ impl<'a, S: ByteSource> Weighing<'a, S> {
     async fn matrix(&self, index: usize) -> Result<Matrix, String> {
         let tensor = self.tensor(index);
         let [rows, columns] = tensor.shape[..] else {
-            return Err(format!("tensor `{}` is no matrix", tensor.name));
+            return Err(format!("tensor `{}` is not a matrix", tensor.name));
         };
         let matrix = Matrix::new(rows as usize, columns as usize, self.values(index).await?)
             .ok_or_else(|| format!("tensor `{}` has other than {rows} × {columns} values", tensor.name))?;

@@ -1,4 +1,4 @@
-//! Weighs an adapter against its base: finds each module's place and site there, and how much of it lies along the site's kernel.
+//! Measures how much of an adapter reads dead directions: finds each module's place and site there, and how much of it lies along the site's kernel.
 
 use super::own_norms::OwnScales;
 use super::parts::Module;
@@ -17,7 +17,7 @@ use crate::report::{KernelForm, NormReport, ReaderReport};
 use crate::source::ByteSource;
 use std::collections::HashMap;
 
-/// Weighs `adapter` against `base`: reads the factors of every module that reads a norm site, one after the other.
+/// Measures the waste of `adapter` on `base`: reads the factors of every module that reads a norm site, one after the other.
 pub async fn weigh<S: ByteSource, T: ByteSource>(
     base: &Opened<S>,
     adapter: &Adapter<T>,
@@ -106,12 +106,12 @@ pub async fn weigh<S: ByteSource, T: ByteSource>(
     })
 }
 
-/// The shape of a module's ΔW, or why it has none that is weighed.
+/// The shape of a module's ΔW, or why it has none that is measured.
 fn shape_of<T: ByteSource>(adapter: &Adapter<T>, module: &Module) -> Result<Shape, String> {
     if module.is_embedding() {
         return Err("it adapts an embedding, which reads tokens and no norm".to_owned());
     }
-    let method = adapter.method(module).ok_or("what its tensors are is not known")?;
+    let method = adapter.method(module).ok_or("its tensors are not understood")?;
     match why_not(method) {
         Some(why) => Err(format!("it is adapted by {}: {why}", method.name())),
         None => shape(&adapter.checkpoint.tensors, module, method),
@@ -192,7 +192,7 @@ fn refuse_without_a_place<S: ByteSource, T: ByteSource>(
     })
 }
 
-/// A module with all that is needed to weigh it.
+/// A module with all that its measurement needs.
 struct Ready<'a> {
     weight: &'a Tensor,
     site: usize,
@@ -238,7 +238,7 @@ fn of_module<'a, S: ByteSource, T: ByteSource>(
         return Ok(Err("it is not known to read a norm's output (attention outputs and the second map of a feed-forward part do not)".to_owned()));
     };
     let Some(method) = adapter.method(module).and_then(|method| Some((method, as_reported(method)?))) else {
-        return Ok(Err("what its tensors are is not known".to_owned()));
+        return Ok(Err("its tensors are not understood".to_owned()));
     };
     let norm = &report.norms[site];
     let transposed = match method.0 {
@@ -373,7 +373,7 @@ fn another_size(tensor: &Tensor, weight: &Tensor, verb: &'static str, expected: 
     }
 }
 
-/// Wasted and expected share of all modules that read a site with a kernel; `None` without one, and where A is weighed in some and ΔW in
+/// Wasted and expected share of all modules that read a site with a kernel; `None` without one, and where A is measured in some and ΔW in
 /// others.
 fn shares(modules: &[AdapterModule]) -> Option<(f64, f64)> {
     let with_kernel = || modules.iter().filter(|module| module.kernel_dimension > 0);
@@ -396,7 +396,7 @@ fn sentence(modules: &[AdapterModule], shares: Option<(f64, f64)>, all: usize, o
     let mut parts = Vec::new();
     match shares {
         Some((wasted, null)) => parts.push(format!(
-            "{with_kernel} of {all} adapted modules {} with a kernel, and {:.4} % of their energy lies along it: {:.2} of what chance would put there ({:.4} %, k/d).",
+            "{with_kernel} of {all} adapted modules {} with a kernel, and {:.4} % of their energy lies along it: {:.2} times the share by chance ({:.4} %, k/d).",
             read(with_kernel),
             100.0 * wasted,
             wasted / null,

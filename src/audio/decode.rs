@@ -32,7 +32,7 @@ fn has_too_many_channels(bytes: &[u8]) -> bool {
 /// A sound of one channel.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Sound {
-    /// -1 to 1, but for files of floating-point samples.
+    /// -1 to 1, except in files of floating-point samples.
     pub(super) samples: Vec<f32>,
     /// Samples a second.
     pub(super) rate: u32,

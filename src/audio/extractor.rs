@@ -1,4 +1,4 @@
-//! What a `preprocessor_config.json` asks for, as plain data, and carrying it out.
+//! What a `preprocessor_config.json` asks for, as plain data, and doing it.
 //!
 //! Fields that are absent have the values of transformers 5.24's classes.
 

@@ -117,7 +117,7 @@ fn words_for(stem: &str) -> &[&str] {
     }
 }
 
-/// The configuration inside `fields` that speaks for a path in lower case: one that a word of the path points to, else
+/// The configuration inside `fields` that speaks for a path in lower case: one that a word of the path points to, otherwise
 /// the language model's.
 fn nested<'a>(fields: &'a Map<String, Value>, path: &str) -> Option<(&'a str, &'a Map<String, Value>)> {
     let spoken = |key: &str| {

@@ -3,8 +3,8 @@
 //!
 //! Folders are one checkpoint where the upper one says so (a pipeline, modules), where the lower one has the name of a
 //! part, or where the upper one has weights itself. A training step and a hub's snapshot are always a checkpoint of their
-//! own. In one folder, files are one checkpoint that share a stem but for numbers of shards and for what tells copies
-//! apart (`fp16`, `Q4_K_M`, `ema`). Where the usual name is there, as in `model.safetensors`, other files are left out.
+//! own. In one folder, files are one checkpoint that share a stem, except for numbers of shards and for what distinguishes
+//! copies (`fp16`, `Q4_K_M`, `ema`). Where the usual name is there, as in `model.safetensors`, other files are left out.
 
 use super::compare_names;
 use super::formats::{CONFIG, FOR_RUNS, Format, INDEX_ENDING, MODULES, PIPELINE, ends};

@@ -2,7 +2,7 @@
 //!
 //! The `safetensors` crate counts offsets and bits in `usize`, so on wasm32 it refuses shards over 4 GiB and
 //! tensors of 512 MiB; it wants the whole file in one slice; and one unknown dtype refuses the whole header. This
-//! walk accepts and rejects as the crate does natively (held to it by `tests/differential.rs`), with two deliberate
+//! walk accepts and rejects as the crate does natively (`tests/it/differential.rs` compares them), with two deliberate
 //! differences: duplicate names are rejected by name, and a tensor of unknown dtype is kept as unusable.
 
 use super::dtype::TensorType;

@@ -36,7 +36,7 @@ impl<'a> Scales<'a> {
 /// What all pairs have in common.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Difference {
-    /// γ is the same but for rounding, and stored as w in one and as γ − 1 in the other.
+    /// γ is the same except for rounding, and stored as w in one and as γ − 1 in the other.
     Stored,
     /// γ of the second is that of the first plus this.
     Effective(f64),
@@ -66,7 +66,7 @@ pub(super) fn difference(pairs: &[(Scales<'_>, Scales<'_>)]) -> Option<Differenc
 /// The same scale in the first and in the second.
 type Pair<'a> = (Cow<'a, [f64]>, Cow<'a, [f64]>);
 
-/// The number that is added to the first of each pair to make the second, but for rounding.
+/// The number that is added to the first of each pair to make the second, except for rounding.
 fn constant(pairs: &[Pair<'_>]) -> Option<f64> {
     if pairs.iter().any(|(before, after)| before.len() != after.len()) {
         return None;

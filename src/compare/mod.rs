@@ -1,6 +1,6 @@
 //! Two inspections side by side: which sites are the same, and what changed at each.
 //!
-//! Everything is compared as it acts: effective scales, whatever the convention, type or format they are stored in.
+//! Effective scales are compared, whatever the convention, type or format that they are stored in.
 
 mod constant;
 mod pair;
@@ -190,7 +190,7 @@ fn unpaired(
 ) -> Vec<UnpairedSite> {
     let why = |norm: &NormReport| match others.iter().find(|other| other.name == norm.name) {
         Some(other) => format!("the other checkpoint's site of this name has width {}", other.width),
-        None => "the other checkpoint has no site of this name or place".to_owned(),
+        None => "the other checkpoint has no site with this name or place".to_owned(),
     };
     norms
         .iter()
@@ -221,14 +221,14 @@ fn sentence(
     match difference {
         Some(Difference::Stored) => {
             let rounded = sites.iter().any(SiteComparison::changed);
-            let but = if rounded { " but for rounding" } else { "" };
+            let but = if rounded { " except for rounding" } else { "" };
             parts.push(format!("every scale is the same{but}: one stores γ and the other γ − 1"));
         }
         Some(Difference::Effective(constant)) => {
             parts.push(format!("every norm differs by the constant {}", number(constant)));
         }
         Some(Difference::OfStored(constant)) => parts.push(format!(
-            "every norm differs by the constant {} as it is stored, and how it acts is not known in both",
+            "every norm differs by the constant {} as stored, and the scale convention is not known in both",
             number(constant)
         )),
         None => parts.extend(changes(sites)),
@@ -265,7 +265,7 @@ fn changes(sites: &[SiteComparison]) -> Vec<String> {
     parts
 }
 
-/// A number of a sentence: whole where it is, else four digits.
+/// A number of a sentence: whole if it is whole, otherwise with four digits.
 fn number(number: f64) -> String {
     let digits = if number.fract() == 0.0 { format!("{number:.0}") } else { format!("{number:.4}") };
     digits.replace('-', "−")

@@ -1,4 +1,4 @@
-//! Which sites of two checkpoints are the same: by name, else by the end of the name, else by place. Only sites of the same
+//! Which sites of two checkpoints are the same: by name, then by the end of the name, then by place. Only sites of the same
 //! width are.
 
 use crate::report::comparison::MatchedBy;
@@ -82,7 +82,7 @@ impl<'a> Pairing<'a> {
     }
 
     /// Both lists are in the order of the network, so the first of one is the first of the other, where as many are left. Parts of a
-    /// model may be of one width, and their order is only that of their names: they are told apart.
+    /// model may be of one width, and their order is only that of their names: they are kept apart.
     fn by_place(&mut self) {
         let towers = [towers(self.before), towers(self.after)];
         let place = |norm: &NormReport, side: Side, index: usize| {

@@ -1,7 +1,7 @@
 //! e^x and what is made of it, without branches, so that the compiler makes vectors of loops over them. The system's functions
 //! take one value at a time, and are most of the time of a softmax or a GELU.
 //!
-//! A value that is no number stays none: a block that overflows must be found.
+//! NaN stays NaN, so that a block that overflows is found.
 
 /// Beyond this e^x is given as if x were this: of use where 1 + e^x is divided by.
 const MOST: f32 = 88.0;

@@ -43,10 +43,10 @@ pub enum ExportError {
     )]
     TooLarge(u64),
     /// The writer refused.
-    #[error("the file could not be put together: {0}")]
+    #[error("the file could not be made: {0}")]
     Safetensors(String),
     /// So did the writer of JSON.
-    #[error("the JSON could not be put together: {0}")]
+    #[error("the JSON could not be made: {0}")]
     Json(String),
 }
 

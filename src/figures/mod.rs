@@ -1,7 +1,7 @@
 //! The figures of one report: finds the site and its scale, and hands them to [`crate::plot`].
 //!
 //! The page's inspector gives the data of what it has read ([`data`]), and another module draws them ([`FigureData::draw`]), so that
-//! no code that draws is loaded before the verdict. Whoever measures or compares draws the rest as well ([`figure`],
+//! no code that draws is loaded before the verdict. Code that measures or compares draws the rest as well ([`figure`],
 //! [`of_comparison`], [`of_adapter`]).
 
 mod inspected;
@@ -29,10 +29,10 @@ pub enum FigureError {
     #[error("`{0}` has no {1}")]
     NotOffered(String, &'static str),
     /// Nothing was measured at the site, or anywhere.
-    #[error("nothing was measured here yet: there is nothing to draw")]
+    #[error("nothing is measured yet, so there is nothing to draw")]
     NotMeasured,
     /// The figure is of another report.
-    #[error("there is no such figure of this report")]
+    #[error("this report has no such figure")]
     OfAnother,
     /// Drawing failed.
     #[error(transparent)]

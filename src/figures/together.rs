@@ -1,4 +1,4 @@
-//! Figures of a checkpoint beside something else: another checkpoint, or an adapter.
+//! Figures of a comparison: with another checkpoint, or with an adapter.
 
 use super::FigureError;
 use crate::plot::{self, Figure, FigureKind, Size};

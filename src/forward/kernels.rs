@@ -45,7 +45,7 @@ pub struct Heads {
     pub length: usize,
 }
 
-/// A device. Work is handed over in order, and may go on after a call has returned; what went wrong in it is told when values are
+/// A device. Work is handed over in order, and may go on after a call has returned; faults are reported when values are
 /// brought back.
 #[allow(async_fn_in_trait, reason = "passes run on one thread")]
 pub trait Kernels {

@@ -1,7 +1,7 @@
 //! A forward pass that streams its weights: a matrix is read, used on all tokens and dropped, so that memory is bounded by the
 //! widest part of one block and by the activations, whatever the size of the model.
 //!
-//! The pass executes an [`Architecture`], in f32 on a device ([`kernels`]), and shows what it computes to whoever watches:
+//! The pass executes an [`Architecture`], in f32 on a device ([`kernels`]), and shows what it computes to its caller:
 //! what every norm gives, under its name in the report, and the residual stream after every block. From such a stream it can be
 //! resumed, on another device if need be.
 //! It can be run with linear maps edited ([`Edit`]). [`Input`] is what is read, and `embed` makes the stream of it. `weights` reads tensors, `ahead` the next of them before they are wanted, `attention` and `feed_forward` are the parts of a block, [`head`] goes on to logits and losses.
@@ -174,7 +174,7 @@ pub enum ForwardError {
         /// Its own sentence.
         reason: String,
     },
-    /// Whoever watched had seen enough.
+    /// The caller stopped it.
     #[error("the pass was stopped after {blocks} blocks")]
     Stopped {
         /// Blocks that were done.

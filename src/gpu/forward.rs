@@ -1,7 +1,7 @@
 //! The kernels of a forward pass on a GPU: dispatches of `shaders/*.wgsl`, one a kernel, in the order of the calls.
 //!
 //! Every dispatch is submitted by itself, so that a buffer that is given back and filled again cannot overtake the work that
-//! reads it. Faults are told when values are brought back ([`GpuKernels::get`]).
+//! reads it. Faults are reported when values are brought back ([`GpuKernels::get`]).
 
 use super::memory::{Held, Memory};
 use super::{Gpu, GpuError};
@@ -505,7 +505,7 @@ impl Kernels for GpuKernels {
         let y = self.empty(q.count);
         if head_width > WIDEST_HEAD {
             self.refuse(format!(
-                "heads of {head_width} channels are wider than the {WIDEST_HEAD} that attention on a GPU is written for: use the CPU"
+                "heads of {head_width} channels are wider than the {WIDEST_HEAD} that attention on a GPU supports: use the CPU"
             ));
             return y;
         }

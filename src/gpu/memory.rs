@@ -1,5 +1,4 @@
-//! Buffers that are used again: a block asks for the sizes that the block before it has given back, and a browser frees buffers
-//! when it likes.
+//! Buffers that are reused. A block needs the same sizes as the block before it, and a browser may take long to free a buffer.
 
 use super::Gpu;
 use std::cell::RefCell;

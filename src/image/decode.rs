@@ -114,7 +114,7 @@ fn frames(bytes: &[u8], format: ImageFormat) -> Option<usize> {
     (frames > 1).then_some(frames as usize)
 }
 
-/// The first frame on its canvas. What it leaves uncovered has the transparent colour, else the first of the palette: alpha is
+/// The first frame on its canvas. What it leaves uncovered has the transparent colour, or without one the first of the palette: alpha is
 /// dropped, so the colour of what is transparent shows.
 fn gif(name: &str, bytes: &[u8], notes: &mut Vec<Note>) -> Result<Rgb, ImageError> {
     let options = |skip: bool| {

@@ -68,7 +68,7 @@ impl std::fmt::Display for Note {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::FirstFrame { of } => write!(f, "the first of {of} frames"),
-            Self::Turned => f.write_str("turned upright, as its metadata say"),
+            Self::Turned => f.write_str("turned upright, as its metadata says"),
             Self::AlphaDropped => f.write_str("the alpha channel is dropped"),
             Self::Clipped => {
                 f.write_str("a grey image of 16 bits: values above 255 become white, as in Pillow")
@@ -128,7 +128,9 @@ pub enum ImageError {
         path: String,
     },
     /// Another processor.
-    #[error("`{path}` asks for the processor {class}, which is not supported; supported are {supported}")]
+    #[error(
+        "`{path}` asks for the processor {class}, which is not supported; the supported ones are {supported}"
+    )]
     UnknownProcessor {
         /// The file.
         path: String,

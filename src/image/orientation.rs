@@ -1,4 +1,4 @@
-//! How an image is turned: by EXIF, else by XMP, which is where Pillow's `exif_transpose` looks.
+//! How an image is turned: by EXIF, otherwise by XMP, which is where Pillow's `exif_transpose` looks.
 
 use image::ImageDecoder;
 use image::metadata::Orientation;

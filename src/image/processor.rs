@@ -1,4 +1,4 @@
-//! What happens to an image before a patch embedding reads it, as plain data, and carrying it out.
+//! What happens to an image before a patch embedding reads it, as plain data, and doing it.
 
 use super::crop::Crop;
 use super::decode::{Rgb, decode};

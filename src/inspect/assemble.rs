@@ -138,7 +138,11 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
         };
         let problem = scale_problem.or(not_finite).or(shift_problem);
         if let Some(message) = &problem {
-            self.warn(WarningCode::ScaleUnusable, &name, format!("{message}. The other sites go on"));
+            self.warn(
+                WarningCode::ScaleUnusable,
+                &name,
+                format!("{message}. The other sites are not affected"),
+            );
         }
         // One direction for all heads would be wrong for each of them.
         let scale = scale.filter(|_| !site.per_head);
@@ -148,7 +152,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
         let kernel = scale.as_ref().and_then(|scale| kernel_of(scale, verdict.kind));
         let readers = match verdict.kind {
             NormKind::Other => Readers {
-                note: Some("no direction is offered for a norm of this kind".to_owned()),
+                note: Some("a norm of this kind has no known direction".to_owned()),
                 ..Readers::default()
             },
             _ => self.readers.readers(site, self.sites, config),
@@ -221,7 +225,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
                 String::new()
             };
             let message = format!(
-                "tensor `{}`{more} has the element type {dtype:?}, which the {} format does not define: its values are not used, the rest goes on",
+                "tensor `{}`{more} has the element type {dtype:?}, which the {} format does not define: its values are not used",
                 tensors[0],
                 self.checkpoint.format.name()
             );
@@ -289,8 +293,7 @@ const NAMED: usize = 4;
 const MANY_OPAQUE: usize = 4;
 
 /// Why nothing is read from a scale of heads × d.
-const PER_HEAD: &str =
-    "each head has a scale of its own here, and so a kernel of its own: none of them is shown";
+const PER_HEAD: &str = "each head has its own scale and its own kernel, so none is shown";
 
 /// Why nothing is read from a scale of unknown convention.
 const UNDECIDED: &str =

@@ -1,4 +1,4 @@
-//! Dead parameter directions, reader by reader and summed.
+//! Dead parameter directions of each reader, and their sums.
 
 use crate::checkpoint::Checkpoint;
 use crate::kernel::dead::{self, Classes};
@@ -83,7 +83,7 @@ pub(super) fn total_dead(norms: &[NormReport]) -> DeadParameters {
     if readers > 0 {
         assumptions.insert(
             0,
-            "readers are recognised by their names and shapes; what is not recognised is not counted"
+            "readers are recognised by their names and shapes; maps that are not recognised are not counted"
                 .to_owned(),
         );
     }
@@ -96,7 +96,7 @@ pub(super) fn total_dead(norms: &[NormReport]) -> DeadParameters {
         .count();
     if not_counted > 0 {
         assumptions.push(format!(
-            "what reads {not_counted} of the {} sites with a kernel direction is not known and not counted",
+            "the readers of {not_counted} of the {} sites with a kernel direction are not known and not counted",
             with_kernel().count()
         ));
     }

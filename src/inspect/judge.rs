@@ -42,7 +42,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
         of_own_code?.sites.iter().find(|measured| measured.name == site)
     }
 
-    /// The loss of a pass that was told one kind and then the other.
+    /// The loss of a pass with norms of one kind and then of the other.
     fn loss(&self) -> Option<BothKinds> {
         let verification = self.verification?;
         let (loss, pass) = (verification.loss?, verification.pass.as_ref()?);
@@ -74,7 +74,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
             return None;
         }
         let clash = clash.map(|(layer, rms)| {
-            format!("{} speaks for LayerNorm and {} for RMSNorm. ", layer.source.name(), rms.source.name())
+            format!("{} favours LayerNorm and {} favours RMSNorm. ", layer.source.name(), rms.source.name())
         });
         let weighed =
             judged.pieces.iter().any(|piece| piece.source == EvidenceSource::WriterEnergy && piece.speaks());

@@ -1,4 +1,4 @@
-//! The whole story once: files → catalogue → sites → evidence → kernels → readers → report.
+//! From files to a report: files → catalogue → sites → evidence → kernels → readers → report.
 
 mod assemble;
 mod dead;
@@ -99,7 +99,7 @@ pub async fn inspect<S: ByteSource>(
     Ok(open(sources, progress).await?.inspection)
 }
 
-/// Opens and inspects the files of one checkpoint; the weights can be weighed afterwards.
+/// Opens and inspects the files of one checkpoint; the weights can be sampled afterwards.
 pub async fn open<S: ByteSource>(
     sources: Vec<S>,
     progress: impl FnMut(Progress),
@@ -243,7 +243,7 @@ impl<S: ByteSource> Opened<S> {
         WeightSample { complete, sampled, tied }
     }
 
-    /// Makes the report anew with what the weights say. A sample that was ended early says nothing.
+    /// Makes the report again with the evidence of the weights. A sample that was ended early says nothing.
     pub fn take(&mut self, sample: WeightSample) {
         self.streams = Streams::new(sample);
         self.report_anew();
@@ -270,7 +270,7 @@ impl<S: ByteSource> Opened<S> {
         self.checkpoint.config_of(name)?.scope(name).epsilon()
     }
 
-    /// Makes the report anew with what was measured on activations, and with warnings about that.
+    /// Makes the report again with measurements on activations, and with their warnings.
     pub fn verify(&mut self, mut verification: Verification, warnings: Vec<Warning>) {
         if verification.pass.is_some() {
             verification.claims = Claim::of(&verification, &self.inspection.report.norms);

@@ -1,4 +1,4 @@
-//! What an inspection has at hand while it judges sites and puts the report together.
+//! What an inspection knows while it judges sites and puts the report together.
 
 use super::weights::Streams;
 use crate::checkpoint::Checkpoint;
@@ -33,7 +33,7 @@ impl<'a, S: ByteSource> ReportBuilder<'a, S> {
             builder.foreign_configs.push(config.path.as_str());
             let widths = config.widths().iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
             let message = format!(
-                "`{}` declares a width of {widths}, which no tensor has: it is of another model and is not believed",
+                "`{}` declares a width of {widths}, which no tensor has: it belongs to another model and is not used",
                 config.path
             );
             builder.warn(WarningCode::ConfigForeign, &config.path, message);

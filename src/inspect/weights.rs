@@ -13,7 +13,7 @@ use crate::writer::sample::Sampled;
 pub struct WeightSample {
     /// Each writer with its energy.
     pub(super) sampled: Vec<Sampled>,
-    /// Nobody ended it early.
+    /// It was not ended early.
     pub(super) complete: bool,
     /// Unembeddings whose values are those of the embedding.
     pub(super) tied: Vec<usize>,
@@ -98,7 +98,7 @@ impl Streams {
         self.why_not
     }
 
-    /// Nothing was sampled, because nobody asked or somebody said no.
+    /// Nothing was sampled, because it was not requested or was refused.
     pub(super) fn refused(&self) -> bool {
         self.refused
     }

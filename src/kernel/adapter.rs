@@ -1,8 +1,8 @@
-//! Wasted adapter energy (MATH §4): how much of an adapter reads what its norm never says.
+//! Wasted adapter energy (MATH §4): how much of an adapter lies along a dead direction.
 //!
-//! LoRA adds B·A to a reader of a norm's output y, with A (r × d) reading y and B (m × r) writing. What A does along the
-//! kernel of y's covariance adds a constant, whatever the input, so ‖A v‖² of ‖A‖²_F is spent on nothing. Other methods have no A;
-//! of their ΔW (m × d) it is ‖ΔW v‖² of ‖ΔW‖²_F. [`Update`] keeps ΔW as its factors.
+//! LoRA adds B·A to a reader of a norm's output y, with A (r × d) reading y and B (m × r) writing. The part of A along the kernel of
+//! y's covariance adds a constant for every input, so ‖A v‖² of ‖A‖²_F has no effect. Other methods have no A. For their ΔW (m × d)
+//! it is ‖ΔW v‖² of ‖ΔW‖²_F. [`Update`] keeps ΔW as its factors.
 
 use super::direction::Kernel;
 use std::ops::Range;

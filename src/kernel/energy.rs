@@ -1,8 +1,8 @@
-//! Writer energy (MATH §3): how much of a writer's output goes along the residual stream's mean.
+//! Writer energy (MATH §3): how much of a writer's output lies along the mean of the residual stream.
 //!
-//! A writer U (d × k) adds U·h to the stream. Where every reader of the stream passes through a LayerNorm the mean of
-//! the stream is never seen, no gradient reaches the k directions 1·cᵀ of U, and they stay behind while the others
-//! grow. e(U) = Σⱼ(Σᵢ Uᵢⱼ)² ÷ ‖U‖²_F is 1 for weights without a preferred mean direction and falls below it there.
+//! A writer U (d × k) adds U·h to the stream. If every reader of the stream passes through a LayerNorm, nothing sees the mean of the
+//! stream. No gradient reaches the k directions 1·cᵀ of U, and they stay behind while the others grow. e(U) = Σⱼ(Σᵢ Uᵢⱼ)² ÷ ‖U‖²_F is
+//! 1 for weights without a preferred mean direction and falls below it there.
 
 use crate::order;
 
@@ -31,7 +31,7 @@ pub struct Energy {
     /// carry the sample, (Σnⱼ)²/Σnⱼ² with nⱼ the squared norm of column j.
     pub null_deviation: f64,
     /// Variance of the rows' squared norms ÷ what it would be if the entries of each column were drawn independently
-    /// of their rows: 1 ± √(2/d) for a random draw of any distribution, above it once training has told rows apart.
+    /// of their rows: 1 ± √(2/d) for a random draw of any distribution, above it once training has made rows differ.
     pub row_dispersion: f64,
     /// Columns sampled.
     pub columns: usize,

@@ -41,7 +41,7 @@ pub enum ActivationsError {
     Source(#[from] SourceError),
     /// Not an array of numbers.
     #[error(
-        "`{file}` is no .npy file of floating-point numbers ({reason}); save it with numpy.save as float32"
+        "`{file}` is not an .npy file of floating-point numbers ({reason}); save it with numpy.save as float32"
     )]
     NotNpy {
         /// The file.
@@ -271,7 +271,7 @@ fn transposed<Number: Copy>(values: &[Number], shape: &[u64]) -> Vec<Number> {
         .collect()
 }
 
-/// Which tensors belong to which of `sites`: by the whole name, else by the end of one in the other, if that is one only.
+/// Which tensors belong to which of `sites`: by the whole name, otherwise by the end of one in the other, if only one has it.
 pub fn matched<'a>(sites: &[&'a str], tensors: &[&'a str]) -> Vec<(usize, &'a str)> {
     let plain: Vec<&str> = tensors.iter().copied().filter(|name| !name.ends_with(BEFORE_SCALE)).collect();
     let ends = |long: &str, short: &str| {

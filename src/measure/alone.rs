@@ -1,7 +1,7 @@
 //! A norm without its model: random inputs through γ, β and ε, as a LayerNorm and as an RMSNorm.
 //!
-//! It shows what a kernel looks like for this γ, where its floor is, and whether the raw test would be fooled by it. It is no
-//! evidence about the model, as each kind shows what it was told to do.
+//! It shows what a kernel looks like for this γ, where its floor is, and whether it misleads the raw test. It is no evidence about
+//! the model, because each kind shows only what was chosen for it.
 
 use super::MeasureError;
 use super::activations::{Activations, Values};

@@ -1,5 +1,5 @@
-//! Whether a capture is what the norm puts out. Values that were changed on the way, or taken elsewhere, show no kernel although the
-//! norm subtracts the mean: they are no evidence that it does not.
+//! Whether a capture is the output of the norm. Values that were changed afterwards or taken elsewhere show no kernel, even if the
+//! norm subtracts the mean. They are no evidence that it does not.
 
 use super::activations::Activations;
 use super::centred::dot;

@@ -14,13 +14,13 @@ use rand_distr::StandardNormal;
 
 /// Matrices up to this size, and blocks beyond an eighth of it, are solved whole: an iteration would save nothing.
 const WHOLE: usize = 128;
-/// Blocks of a Krylov space before it is begun anew from its best vectors.
+/// Blocks of a Krylov space before it is restarted from its best vectors.
 const BLOCKS: usize = 24;
 /// Vectors of a block beyond those wanted.
 const SPARE: usize = 2;
 /// An iterated pair is done when ‖Ax − θx‖ is below this × |θ|.
 const DONE: f64 = 1e-9;
-/// Begun anew at most so often. A pair that is not done by then lies in a cluster, where any vector is as good.
+/// Restarts at most. A pair that is not done by then lies in a cluster, where any vector is as good.
 const RESTARTS: usize = 12;
 /// What is added to the diagonal before a matrix is factorised, × the largest of it: so little that no eigenvector that can
 /// be resolved moves, and enough that those that cannot do not drown the others. The second where the first does not do.

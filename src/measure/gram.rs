@@ -210,7 +210,7 @@ impl Light<'_> {
 }
 
 impl Gram {
-    /// CRC-32 of the grids' exponents, the sums and the products, little-endian: whoever has the same has the same integers.
+    /// CRC-32 of the grids' exponents, the sums and the products, little-endian: the same CRC means the same integers.
     pub fn crc32(&self) -> u32 {
         let mut hasher = crc32fast::Hasher::new();
         // No column has a grid as coarse as i32::MAX: it stands for a column of zeros.

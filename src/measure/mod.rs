@@ -38,7 +38,7 @@ pub enum MeasureError {
         width: usize,
     },
     /// More tokens than the exact sums hold.
-    #[error("{tokens} tokens are more than are summed exactly ({most}): measure a part of them")]
+    #[error("{tokens} tokens are more than the exact sum allows ({most}): measure a part of them")]
     TooManyTokens {
         /// n.
         tokens: usize,
@@ -61,7 +61,7 @@ pub enum MeasureError {
     },
     /// The activations are not of this site.
     #[error(
-        "`{site}` has {width} scales, and the activations of `{tensor}` have {found} channels: they are of another site"
+        "`{site}` has {width} scales, and the activations of `{tensor}` have {found} channels: they belong to another site"
     )]
     Width {
         /// The site.

@@ -22,7 +22,7 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// Reads the header of a whole file; an error says what is wrong with it.
 pub(super) fn header(file: &[u8]) -> Result<Header, String> {
-    let ended = || "it ends within its header".to_owned();
+    let ended = || "it ends inside its header".to_owned();
     let rest = file.strip_prefix(MAGIC).ok_or("it does not begin with \\x93NUMPY")?;
     let (length, begin) = match rest {
         [1, _, low, high, ..] => (u32::from(u16::from_le_bytes([*low, *high])), 10),
@@ -33,7 +33,7 @@ pub(super) fn header(file: &[u8]) -> Result<Header, String> {
     };
     let end = begin + usize::try_from(length).map_err(|_| ended())?;
     let text = std::str::from_utf8(file.get(begin..end).ok_or_else(ended)?);
-    let text = text.map_err(|_| "its header is no text".to_owned())?;
+    let text = text.map_err(|_| "its header is not text".to_owned())?;
     let Fields { descr, fortran, shape } =
         fields(text).ok_or_else(|| format!("its header is {}", text.trim()))?;
     let (big_endian, size) = match descr {
@@ -153,9 +153,9 @@ mod tests {
         let sound = |shape: &str| format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}");
         for (bytes, what) in [
             (b"PK\x03\x04".to_vec(), "does not begin with"),
-            (b"\x93NUMPY".to_vec(), "ends within its header"),
-            (b"\x93NUMPY\x01\x00".to_vec(), "ends within its header"),
-            (b"\x93NUMPY\x02\x00\xff\xff\xff\xff{}".to_vec(), "ends within its header"),
+            (b"\x93NUMPY".to_vec(), "ends inside its header"),
+            (b"\x93NUMPY\x01\x00".to_vec(), "ends inside its header"),
+            (b"\x93NUMPY\x02\x00\xff\xff\xff\xff{}".to_vec(), "ends inside its header"),
             (b"\x93NUMPY\x09\x00\x00\x00".to_vec(), "version 9"),
             (file(1, &sound("(2, 3)"), 23), "23 bytes follow its header, and its shape needs 24"),
             (file(1, &sound("(2, 3)"), 25), "25 bytes follow"),

@@ -97,7 +97,7 @@ pub(crate) fn memory(bytes: u64, tokens: u64, width: u64) -> u64 {
 }
 
 impl Plan {
-    /// What carrying it out takes, at these speeds.
+    /// What it takes at these speeds.
     pub fn cost<S: ByteSource>(
         &self,
         captured: &Captured<S>,

@@ -18,7 +18,7 @@ pub use super::norm::Norm;
 /// Activations that were stored in a narrower type have a floor of their own: u²/3 for a unit roundoff u. Below a hundred
 /// times that nothing tells rounding from a direction.
 const ABOVE_FLOOR: f64 = 100.0;
-/// Raw |cos| beyond this looks like a kernel to whoever does not divide by γ.
+/// Raw |cos| beyond this looks like a kernel to code that does not divide by γ.
 const FOOLED: f64 = 0.99;
 /// Components of a direction that the report holds.
 const SHOWN: usize = 128;
@@ -181,7 +181,7 @@ pub async fn measure(
     })
 }
 
-/// The predicted kernel, held against the covariance.
+/// The predicted kernel, compared with the covariance.
 struct Predicted {
     depth: Interval,
     cos: Option<f64>,
@@ -218,9 +218,9 @@ impl Predicted {
         };
         let note = standing.all.cosine.is_none().then(|| match near_dead.len() {
             // Whatever the scales: the norm's input may have less than full rank, as behind a narrow projection.
-            0 => "several directions lie below f64's rounding although no scale is near zero: what the norm reads varies along few directions. Which of them is the bottom one is not resolved, so no |cos| is given. The depth is".to_owned(),
+            0 => "several directions lie below f64's rounding although no scale is near zero: the input of the norm varies along few directions. None of them can be called the bottom one, so no |cos| is given. The depth is".to_owned(),
             scales => format!(
-                "{scales} scales are so small that several directions lie below f64's rounding: which of them is the bottom one is not resolved, so no |cos| is given. The principal angles and the depth are"
+                "{scales} scales are so small that several directions lie below f64's rounding: none of them can be called the bottom one, so no |cos| is given. The principal angles and the depth are"
             ),
         });
         Ok(Self {
@@ -425,7 +425,7 @@ impl ScaleFree {
                 depth.value,
                 MeasuredVerdict::NOT_SUBTRACTED
             ),
-            (None, _) => "the normalised input cannot be had from these activations".to_owned(),
+            (None, _) => "the normalised input cannot be computed from these activations".to_owned(),
         })
     }
 }

@@ -355,7 +355,7 @@ impl Walk<'_> {
         self.linear(&format!("{path}{down}"), width, hidden, bias)
     }
 
-    /// Whether a layer of a family with experts has them: each, but for those that `mlp_only_layers` lists or that
+    /// Whether a layer of a family with experts has them: each, except those that `mlp_only_layers` lists or that
     /// `decoder_sparse_step` passes over.
     fn has_experts(&self, layer: usize) -> bool {
         let listed = self.fields.get("mlp_only_layers").and_then(|layers| layers.as_array());

@@ -53,7 +53,7 @@ impl From<ConfigError> for RandomError {
 }
 
 /// The model of these files at its initialisation, as files that open as a checkpoint does: with the catalogue of their weights
-/// where there are any, of which only headers are read, else with that of the configuration alone.
+/// where there are any, of which only headers are read, otherwise with that of the configuration alone.
 pub async fn twin<S: ByteSource>(sources: Vec<S>, seed: u64) -> Result<Vec<GeneratedSource>, RandomError> {
     if has_weights(&sources) {
         return Ok(twin_of(&checkpoint::open(sources, |_| {}).await?, seed)?);

@@ -387,9 +387,9 @@ pub enum Windows {
     None,
     /// All: field, and the window where it is not there; null is none.
     All(&'static str, Option<usize>),
-    /// By `layer_types`; else from `max_window_layers` on, where `use_sliding_window` is true (Qwen).
+    /// By `layer_types`, or without them from `max_window_layers` on, where `use_sliding_window` is true (Qwen).
     After,
-    /// By `layer_types`; else all but each p-th.
+    /// By `layer_types`, or without them all but each p-th.
     Every {
         /// Field and default of the window.
         window: (&'static str, usize),

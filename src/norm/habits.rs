@@ -5,7 +5,7 @@
 //! norms to those with a shift or without, to the maps around them, to the stack and position. Names are counted given the shift
 //! and the maps. Where the names show the library ([`super::library`]), its own counts follow, from coarse to fine again. The product of
 //! the steps is a posterior, and its prior is what was counted: it assumes that checkpoints are like those that were measured.
-//! [`super::verdict`] says how far a library that nobody counted may differ.
+//! [`super::verdict`] says how far an uncounted library may differ.
 
 use super::behaviour::{Behaviour, Likelihood};
 use super::names;

@@ -40,7 +40,7 @@ fn caption(modules: &[&AdapterModule]) -> String {
     };
     let [above, below] = [1.0, -1.0].map(|sign| modules.iter().filter(|module| far(module, sign)).count());
     format!(
-        "The share of each A (ΔW where there is no A) that lies along the kernel of the site it reads, where it changes nothing but a constant, and k/d, which chance would put there. {above} of {} waste more than chance by over two of its standard deviations, {below} less.",
+        "The share of each A (or ΔW) along the kernel of the site it reads, where it only changes a constant, and k/d, the share by chance. {above} of {} waste more than chance by over two of its standard deviations, {below} less.",
         counted(modules.len(), "module")
     )
 }

@@ -1,4 +1,4 @@
-//! What speaks for each kind at one site, as bars to both sides of a middle line: LayerNorm to the left, any other norm to the right.
+//! What favours each kind at one site, as bars to both sides of a middle line: LayerNorm to the left, any other norm to the right.
 
 use super::axis::Axis;
 use super::canvas::{Canvas, Glyph, Words, paint, readable};
@@ -24,7 +24,7 @@ pub fn evidence(site: &str, evidence: &[EvidenceReport], size: Size) -> Result<F
     let size = size.legible(1, false);
     let name = readable(site);
     let title = format!("Evidence about {name}");
-    let caption = "Each bar shows by how many nats one piece of evidence prefers its kind to the next likely one: 3 nats multiply the odds by 20. What abstains has no bar. Evidence about the code is not independent, so of the pieces that agree the strongest counts.".to_owned();
+    let caption = "Each bar shows how many nats one piece of evidence gives its kind over the next likely one: 3 nats multiply the odds by 20. Evidence that abstains has no bar. Evidence about the code is not independent, so of the pieces that agree only the strongest counts.".to_owned();
     let source = format!("{name} · Gammascope");
     let mut marks = Vec::new();
     let svg = paint(size, &Words { title: &title, description: &caption, source: &source }, |canvas| {

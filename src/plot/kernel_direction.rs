@@ -69,7 +69,7 @@ fn caption(direction: &Direction, shape: &Shape<'_>) -> String {
             short(largest)
         )
     };
-    format!("Along v = γ⁻¹/‖γ⁻¹‖ the output of this norm is constant, whatever the input. {told}")
+    format!("Along v = γ⁻¹/‖γ⁻¹‖ the output of this norm is constant for every input. {told}")
 }
 
 /// One row a channel, in the order of channels.

@@ -46,7 +46,7 @@ impl Map<'_> {
             ),
         };
         format!(
-            "Variance over its mean: depth along the predicted direction, depth^ of the normalised input along 1/√d, which no scale can fool. Below {} the mean was subtracted, above {} it was not.{fooled}",
+            "Variance over its mean: depth along the predicted direction, and depth^ of the normalised input along 1/√d, which does not depend on the scale. Below {} the mean was subtracted, above {} it was not.{fooled}",
             short(MeasuredVerdict::SUBTRACTED),
             short(MeasuredVerdict::NOT_SUBTRACTED)
         )

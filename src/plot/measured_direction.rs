@@ -44,7 +44,7 @@ fn caption(site: &SiteVerification) -> String {
     let shown = match site.direction.len() as u64 {
         all if all == site.width => String::new(),
         some => format!(
-            " Shown are {} of {}: the largest, and a sample.",
+            " The figure shows {} of {}: the largest, and a sample.",
             some,
             counted(site.width as usize, "component")
         ),
@@ -82,7 +82,7 @@ fn draw(canvas: &Canvas<'_>, components: &[Component]) -> Result<Vec<Mark>, Plot
     let differs = |component: &Component| component.predicted * component.measured < 0.0;
     let mut legend = vec![entry(Glyph::Circle, "a component")];
     if components.iter().any(differs) {
-        legend.push(entry(Glyph::Ring, "of the other sign"));
+        legend.push(entry(Glyph::Ring, "with the opposite sign"));
     }
     let plan = Plan {
         frame: canvas.frame(),
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!((figure.marks.len(), figure.table.rows.len()), (128, 128));
         let figure = measured_direction(&site(0.05), size).unwrap();
         assert!(figure.caption.contains("at most 0.4 off in sine"), "{}", figure.caption);
-        assert!(figure.svg.contains("of the other sign"));
+        assert!(figure.svg.contains("with the opposite sign"));
     }
 
     #[test]

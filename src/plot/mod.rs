@@ -1,5 +1,4 @@
-//! Figures of a report: one function a figure, each giving an SVG, the places a pointer can ask about, and the
-//! table behind it.
+//! Figures of a report: one function per figure. Each gives an SVG, the values under the pointer, and the table behind it.
 //!
 //! Drawn with plotters into its SVG backend. The same data and size give the same bytes on every target: text is
 //! measured by our own table, logarithms are rounded before they place anything. Colours are CSS variables

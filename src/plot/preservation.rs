@@ -49,12 +49,12 @@ fn caption(rows: &[Preservation], measure: PreservationMeasure) -> String {
     let outside = match outside {
         0 => String::new(),
         some => format!(
-            " At {} γ⁻¹ is no kernel, as the norm does not subtract the mean: it is not expected to be dead.",
+            " At {} the norm does not subtract the mean, so γ⁻¹ is no kernel and is not expected to be dead.",
             counted(some, "reader")
         ),
     };
     format!(
-        "{what} when a reader W becomes W + t a vᵀ, with ‖a vᵀ‖ = ‖W‖. Along the predicted direction nothing changes but rounding, at any t, at {preserved} of {}.{outside}",
+        "{what} when a reader W becomes W + t a vᵀ, with ‖a vᵀ‖ = ‖W‖. Along the predicted direction only rounding changes, at any t, at {preserved} of {}.{outside}",
         counted(all, "reader")
     )
 }

@@ -36,7 +36,7 @@ fn caption(blocks: &[ResidualBlock], falls: &[ResidualFall]) -> String {
     let change = format!("From the first block to the last it goes from {first:.3e} to {last:.3e}");
     let surely = falls.iter().filter(|fall| fall.on_both_halves).count();
     let told = match falls.len() {
-        0 => "it falls nowhere by more than a hundredth".to_owned(),
+        0 => "it never falls by more than a hundredth".to_owned(),
         all => {
             format!("it falls after {}, {surely} of them on both halves of the tokens", counted(all, "block"))
         }

@@ -38,7 +38,7 @@ pub fn scale_changes(sites: &[SiteComparison], size: Size) -> Result<Figure, Plo
     let greatest =
         changes.greatest().ok_or(PlotError::Empty("no site has a scale that could be read in both"))?;
     let caption = format!(
-        "How far each scale moved, in units of its own length: ‖γ after − γ before‖ ÷ ‖γ before‖ of the scales as they act. {} changed, by {} at most.",
+        "How far each scale moved, in units of its own length: ‖γ after − γ before‖ ÷ ‖γ before‖ of the effective scales. {} changed, by {} at most.",
         changes.changed(),
         short(greatest),
     );

@@ -157,7 +157,7 @@ impl Map<'_> {
         table
     }
 
-    /// The horizontal axis and its title: blocks where they follow one another, else the position in the list.
+    /// The horizontal axis and its title: blocks if they follow one another, otherwise the position in the list.
     fn x_axis(&self) -> (Axis, &'static str) {
         let n = self.sites.len() as f64;
         let mut starts: Vec<(u32, f64)> = Vec::new();

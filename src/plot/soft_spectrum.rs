@@ -105,7 +105,7 @@ impl Soft {
             )
         };
         format!(
-            "Eigenvalues of the output's covariance as γ alone predicts them, were the normalised input isotropic. \
+            "Eigenvalues of the output's covariance, predicted from γ alone for an isotropic normalised input. \
              Of {}, {} below τ = {} of the mean, {zeros}.{sampled}{beside}",
             counted(self.width, "direction"),
             grouped(self.below_tau as f64),

@@ -45,7 +45,7 @@ impl Map<'_> {
     fn caption(&self) -> String {
         let below = self.writers.iter().filter(|writer| writer.energy < Self::null_foot(writer)).count();
         format!(
-            "How much of each sampled writer's output goes along the mean of the residual stream. Weights without a preferred mean direction have energy 1, within the band (1 ± 2√(2/k) for k columns); under LayerNorm no gradient reaches that direction, and training leaves it behind. {below} of {} below the band.",
+            "How much of each sampled writer's output lies along the mean of the residual stream. Weights without a preferred mean direction have energy 1, within the band (1 ± 2√(2/k) for k columns); under LayerNorm no gradient reaches that direction, so it stays behind in training. {below} of {} below the band.",
             counted(self.writers.len(), "writer"),
         )
     }
@@ -78,7 +78,7 @@ impl Map<'_> {
         table
     }
 
-    /// Blocks where they follow one another in one stack, else the position in the list.
+    /// Blocks if they follow one another in one stack, otherwise the position in the list.
     fn x_axis(&self) -> (Axis, &'static str) {
         let end = self.writers.len() as f64 + 0.5;
         let one_stack = self.writers.iter().all(|writer| writer.stack == self.writers[0].stack);

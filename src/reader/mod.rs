@@ -1,8 +1,8 @@
 //! Which linear maps read a norm's output (MATH §3 and §7).
 //!
-//! A reader is counted only where its block is understood: by structure alone (`sequence`), by what was measured on
-//! the module with these tensors (`measured`), or by rules that know every tensor of the block (`rules`). Where it is
-//! not understood nothing is counted, and the site says so.
+//! A reader counts only if its block is understood: by structure alone (`sequence`), by what was measured on the module with these
+//! tensors (`measured`), or by rules that know every tensor of the block (`rules`). Otherwise nothing is counted, and the site says
+//! so.
 
 mod block;
 mod lexicon;
@@ -151,7 +151,7 @@ impl<'a> ReaderIndex<'a> {
             None => self.outside_blocks(site, sites, config, scope),
         };
         if readers.found.is_empty() && readers.note.is_none() {
-            readers.note = Readers::not_known("no linear map of its width was recognised behind it").note;
+            readers.note = Readers::not_known("no linear map of its width was recognised after it").note;
         }
         readers
     }
@@ -461,11 +461,11 @@ impl<'a> ReaderIndex<'a> {
             }
             Place::Final => match self.is_post_norm(site, sites, scope) {
                 // wav2vec 2.0 has a norm of this name before its blocks, where they are post-norm.
-                Some(true) => {
-                    Readers::not_known("the norms of its stack stand after the parts: it may begin the stack")
-                }
+                Some(true) => Readers::not_known(
+                    "the norms of its stack come after the parts, so it may begin the stack",
+                ),
                 None if self.outside_modules.iter().any(|name| name.contains("pos_conv_embed")) => {
-                    Readers::not_known("where it stands is not known")
+                    Readers::not_known("its position is not known")
                 }
                 _ => self.end(site, sites, config),
             },
@@ -608,8 +608,7 @@ impl<'a> ReaderIndex<'a> {
         if let Some((index, _)) = maps.iter().find(|(_, tail)| *tail == Tail::Unknown) {
             let name = &self.tensors[*index].name;
             readers.note =
-                Readers::not_known(format!("`{name}` is not known, and may stand between it and a head"))
-                    .note;
+                Readers::not_known(format!("`{name}` is not known, and may come between it and a head")).note;
             return readers;
         }
         let first = maps.iter().any(|(_, tail)| *tail == Tail::First);

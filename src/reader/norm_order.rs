@@ -1,7 +1,7 @@
-//! Whether the norms of a block stand before or after its parts, where their names leave it open.
+//! Whether the norms of a block come before or after its parts, if their names do not say.
 //!
-//! A final norm says nothing: PyTorch's encoder has one in either order, and it may be in a missing file. What decides
-//! is a field of the configuration, or the names of a library that has one order only.
+//! A final norm says nothing: PyTorch's encoder has one in either order, and it may be in a missing file. A field of the
+//! configuration decides, or the names of a library that has one order only.
 
 use super::measured;
 use super::view::View;
@@ -41,11 +41,11 @@ pub(super) fn of(view: &View<'_>) -> Result<Order, String> {
     if let Some(mark) =
         DETECTOR_MARKS.iter().find(|mark| view.outside.iter().any(|name| name.contains(**mark)))
     {
-        return Err(format!("`{mark}…` stands beside the stack: positions may be added after the norms"));
+        return Err(format!("`{mark}…` lies beside the stack: positions may be added after the norms"));
     }
     let measured = |scope| measured::pre_norm(scope).map(|pre| if pre { Order::Pre } else { Order::Post });
     view.scope.and_then(|scope| configured(scope).or_else(|| measured(scope))).or_else(|| library(view)).ok_or_else(|| {
-        "neither its names nor a configuration say whether the norms of its block stand before or after the parts"
+        "neither its names nor a configuration say whether the norms of its block come before or after the parts"
             .to_owned()
     })
 }

@@ -1,5 +1,5 @@
-//! Which maps outside the blocks read a norm: heads, poolers, projections. What stands behind another map or an
-//! activation reads no norm.
+//! Which maps outside the blocks read a norm: heads, poolers, projections. A map after another map or after an activation reads no
+//! norm.
 
 use super::block::numberless;
 use super::lexicon;

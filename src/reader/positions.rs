@@ -97,13 +97,13 @@ impl Positions {
         // timm has ViTs with rotary or relative codes and a table, and the file does not tell them apart.
         let timm = stack.rsplit('.').next() == Some("blocks");
         if order::has(&self.key_norm_stacks, &site.stack) {
-            seen("keys are normalised after the projection, so a constant in them is seen")
+            seen("keys are normalised after the projection, so a constant in them is visible")
         } else if rotary {
-            seen("a rotary code turns keys by their position, so a constant in them is seen")
+            seen("a rotary code turns keys by their position, so a constant in them is visible")
         } else if relative {
-            seen("keys meet queries through relative positions, so a constant in them is taken as seen")
+            seen("keys meet queries through relative positions, so a constant in them counts as visible")
         } else if self.relative.iter().any(|part| part_of(stack) == part) {
-            visible("keys meet queries through relative positions, so a constant in them is taken as seen")
+            visible("keys meet queries through relative positions, so a constant in them counts as visible")
         } else if scope
             .is_some_and(|scope| scope.truth("alibi") == Some(true) || scope.family() == Some("bloom"))
         {
@@ -111,7 +111,7 @@ impl Positions {
         } else if self.has_table(stack) && !timm {
             Keys { invisible: true, known_to_be_seen: false, why: "positions are a learned table added to the input, so a constant in all keys adds the same to every score and softmax does not see it".to_owned() }
         } else {
-            visible("the position code is not known, so a constant in keys is taken as seen")
+            visible("the position code is not known, so a constant in keys counts as visible")
         }
     }
 }

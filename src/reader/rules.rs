@@ -55,17 +55,17 @@ pub(super) fn target(view: &View<'_>, site: &str) -> Result<Target, String> {
             return Err("it is numbered in a list of modules, and what reads it is not known".to_owned());
         }
         let part = lexicon::part_of(module.path).ok_or_else(|| {
-            format!("`{}` in its block is not known, and may stand between it and a map", module.path)
+            format!("`{}` in its block is not known, and may come between it and a map", module.path)
         })?;
         let packed = matches!(part, Part::Expert | Part::Aside | Part::Reduction)
             || last_of(module.path).starts_with("W_");
         if module.dimensions > 2 && !packed {
-            return Err(format!("`{}` in its block is no linear map", module.path));
+            return Err(format!("`{}` in its block is not a linear map", module.path));
         }
     }
     let maps_of_positions = view.has_last("pos_proj") || view.has_last("pos_key_proj");
     if !maps_of_positions && view.outside.iter().any(|name| last_of(name) == "rel_embeddings") {
-        return Err("`rel_embeddings` stands beside the stack: queries and keys may read it too".to_owned());
+        return Err("`rel_embeddings` lies beside the stack: queries and keys may read it too".to_owned());
     }
     for norm in view.norms() {
         stand(view, norm)?;
@@ -143,7 +143,7 @@ fn stand(view: &View<'_>, site: &str) -> Result<Stand, String> {
             Stand::OnOutput
         }
         ("attn_norm" | "attn_norm_2", _) if has("layer_output_norm") && !has("ffn_norm") => {
-            return Err(format!("where `{site}` stands is not known"));
+            return Err(format!("the position of `{site}` is not known"));
         }
         ("attn_norm", _) if has("attn_norm_2") => Stand::Before(FeedForward),
         ("attn_norm_2", _) => Stand::Before(Attention),
@@ -202,7 +202,7 @@ fn stand(view: &View<'_>, site: &str) -> Result<Stand, String> {
         }
         // Phi's first code: one norm, read by both parts.
         ("ln", _) if has("mixer.Wqkv") => Stand::Before(Attention),
-        _ => numbered(view, site).ok_or_else(|| format!("where `{site}` stands is not known"))?,
+        _ => numbered(view, site).ok_or_else(|| format!("the position of `{site}` is not known"))?,
     })
 }
 

@@ -1,5 +1,5 @@
 //! An unembedding that is stored beside an embedding with the same values: one parameter under two names, whatever the configuration
-//! says. fairseq's checkpoints are stored so.
+//! says. fairseq stores its checkpoints this way.
 
 use super::lexicon;
 use super::outside::{self, Tail};

@@ -70,18 +70,18 @@ pub struct AdapterModule {
     pub form: KernelForm,
     /// k, the dimension of the kernel.
     pub kernel_dimension: u32,
-    /// ‖A‖²_F of LoRA's A, else ‖ΔW‖²_F, before any factor such as α/r.
+    /// ‖A‖²_F of LoRA's A, otherwise ‖ΔW‖²_F, before any factor such as α/r.
     pub energy: f64,
     /// ‖A K‖²_F ÷ ‖A‖²_F, or the same of ΔW, K an orthonormal basis of the kernel: 0 … 1.
     pub wasted: f64,
     /// What it is by chance: k/d.
     pub null: f64,
-    /// Its standard deviation by chance: for independent Gaussian entries, of LoRA's A and of a full difference; else for a ΔW with
+    /// Its standard deviation by chance: for independent Gaussian entries, of LoRA's A and of a full difference; otherwise for a ΔW with
     /// its own singular values and right singular vectors at random.
     pub null_deviation: f64,
 }
 
-/// How a module is adapted, and so what its numbers are of: LoRA's A, else ΔW.
+/// How a module is adapted, and so what its numbers are of: LoRA's A, otherwise ΔW.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]

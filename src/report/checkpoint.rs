@@ -1,4 +1,4 @@
-//! The files that were read, and what reading them has cost.
+//! The files that were read, and how many bytes and requests that took.
 
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +59,6 @@ pub struct RemoteSummary {
 pub struct SharedSummary {
     /// When the link was made: RFC 3339.
     pub made: String,
-    /// Whether names were left in; else sites, readers and writers are numbered.
+    /// Whether names were left in. Otherwise sites, readers and writers are numbered.
     pub names: bool,
 }

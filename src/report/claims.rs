@@ -1,4 +1,4 @@
-//! What the paper says of trained transformers (arXiv 2606.19491), beside what a run of this one shows.
+//! The paper's claims about trained transformers (arXiv 2606.19491), compared with a run of this one.
 
 use super::{
     MeasuredVerdict, NormReport, PreservationDirection, PreservationVerdict, SiteVerification, Verification,
@@ -52,7 +52,7 @@ impl Claim {
                 sites.iter().filter(|site| site.verdict == MeasuredVerdict::NotMeanSubtracting).count();
             return (others > 0).then(|| {
                 let found = format!("no such direction at {absent} of {others} sites");
-                Self::new("An RMSNorm has no dead direction that its scale tells", found, absent == others)
+                Self::new("An RMSNorm has no dead direction that its scale shows", found, absent == others)
             });
         }
         // Where several directions lie below rounding, none of them is the bottom one.

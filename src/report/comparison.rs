@@ -16,11 +16,11 @@ pub struct Comparison {
     pub tool_version: String,
     /// The one that changes are counted from: the base model, the earlier step.
     pub before: ComparedCheckpoint,
-    /// The other.
+    /// The other checkpoint.
     pub after: ComparedCheckpoint,
     /// What changed, in one sentence.
     pub sentence: String,
-    /// What is added to every scale of the first to have that of the second, but for rounding: to γ, or to the stored tensor
+    /// What is added to every scale of the first to have that of the second, except for rounding: to γ, or to the stored tensor
     /// where some γ is not known; null unless it is one number for all sites that both have, and not 0.
     #[serde(default)]
     pub constant: Option<f64>,

@@ -1,4 +1,4 @@
-//! What a norm module does, and what speaks for it.
+//! What a norm module does, and the evidence for it.
 
 use serde::{Deserialize, Serialize};
 

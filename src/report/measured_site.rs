@@ -155,7 +155,7 @@ pub struct NormAlone {
     pub name: String,
     /// ε.
     pub epsilon: f64,
-    /// Whether the configuration names it; else it is the usual 1e-5.
+    /// Whether the configuration names it. Otherwise it is the usual 1e-5.
     pub epsilon_configured: bool,
     /// With the mean subtracted.
     pub layernorm: SiteVerification,

@@ -1,4 +1,4 @@
-//! The report: everything Gammascope says about a checkpoint, as one serialisable value.
+//! The report: all results about a checkpoint, as one serialisable value.
 //!
 //! The page, the command line and `window.gammascope` all show this and nothing else. Fields may be added under
 //! the same schema name; none is removed or changes its meaning. `www/report.ts` is generated from this folder

@@ -70,7 +70,7 @@ pub enum RunSites {
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum RunInput {
-    /// The sample text where there is a tokenizer for it, else uniform ids; noise, for a model that reads images.
+    /// The sample text if there is a tokenizer for it, otherwise uniform ids; noise for a model that reads images.
     Usual,
     /// Uniform ids.
     Uniform,

@@ -55,7 +55,7 @@ pub enum PreservationDirection {
     Kernel,
     /// The same, and the bias stays: the constant t a (vᵀβ) is added. Not tried where there is no β.
     KernelBiasKept,
-    /// A random direction; the bias is moved likewise.
+    /// A random direction; the bias is moved the same way.
     Random,
 }
 

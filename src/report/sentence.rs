@@ -88,7 +88,7 @@ fn undecided(norms: &[NormReport]) -> String {
     }
 }
 
-/// The final norm of the model: of several parts, the decoder's or language model's, else the last.
+/// The final norm of the model: of several parts, the decoder's or language model's, otherwise the last.
 pub fn final_norm(norms: &[NormReport]) -> Option<&NormReport> {
     let finals = norms.iter().filter(|norm| norm.role == NormRole::Final);
     let rank = |norm: &NormReport| {

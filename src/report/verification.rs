@@ -1,4 +1,4 @@
-//! What measured activations say of the whole model: its sites, its residual stream and its loss.
+//! What measured activations say about the whole model: its sites, its residual stream and its loss.
 
 use super::claims::Claim;
 use super::random_init::RandomInit;
@@ -57,7 +57,7 @@ pub struct Verification {
 pub struct PassSummary {
     /// The family it was run as.
     pub family: String,
-    /// The kind that the final norm was told to be, or the first where there is none.
+    /// The kind that the run used for the final norm, or for the first one if there is no final norm.
     #[serde(rename = "told")]
     pub assumed_kind: NormKind,
     /// Sequences.

@@ -70,13 +70,13 @@ codes! {
     /// Gammascope leaves out a file that it could read: a copy of the model, or a file that the index does not name.
     /// If you want that file, open it alone.
     FileIgnored = "file_ignored",
-    /// A `config.json` is not JSON, or not an object. Gammascope goes on without it.
+    /// A `config.json` is not JSON, or not an object. Gammascope continues without it.
     /// Download the file again. Until then norms are judged without a configuration.
     ConfigUnreadable = "config_unreadable",
     /// A folder holds a second index. Gammascope uses the one with the shorter path.
     /// If the other index is the right one, open only that one with its shards.
     IndexIgnored = "index_ignored",
-    /// An index is not JSON, or has no `weight_map`. Gammascope goes on without it.
+    /// An index is not JSON, or has no `weight_map`. Gammascope continues without it.
     /// Download the index again. Without it, only the file names tell which shards are missing.
     IndexUnreadable = "index_unreadable",
     /// The index names none of the shards, so it belongs to another checkpoint. Gammascope does not use it.
@@ -98,7 +98,7 @@ codes! {
     /// Merge the adapter to inspect what the model computes.
     AdapterInside = "adapter_inside",
     /// Weights are stored packed, with scales of their own. Gammascope counts their readers and parameters by their unpacked shapes.
-    /// Open the unpacked model for what needs the values: writer energy, and runs.
+    /// Open the unpacked model for writer energy and runs, which need the values.
     WeightsPacked = "weights_packed",
     /// Weights are packed in a way that does not say their unpacked shapes. Gammascope counts neither their readers nor their parameters.
     /// Add the model's `config.json`, or open the unpacked model.
@@ -109,7 +109,7 @@ codes! {
     /// The files of a GGUF series hold more or fewer tensors than their metadata promise.
     /// Check whether the files belong to one model.
     TensorsMiscounted = "tensors_miscounted",
-    /// The index puts a tensor in another shard than the one that holds it. Gammascope believes the shards.
+    /// The index puts a tensor in another shard than the one that holds it. Gammascope follows the shards.
     /// Nothing is lost. Other programs that rely on the index may fail.
     IndexWrongShard = "index_wrong_shard",
     /// The index puts a tensor in a shard that does not hold it.
@@ -124,7 +124,7 @@ codes! {
     /// Gammascope cannot use the scale or shift of a norm: it cannot be read or decoded, or has a value that is not finite.
     /// Download the shard again, or open the model in an element type that can be decoded.
     ScaleUnusable = "scale_unusable",
-    /// The scales of some or all norms lie 1 above or below what the family, their like or the model's other norms say: a conversion added, left out or doubled the 1 of 1 + w. Gammascope offers no kernel there.
+    /// The scales of some or all norms lie 1 above or below those of the family, of similar norms or of the model's other norms: a conversion added, left out or doubled the 1 of 1 + w. Gammascope offers no kernel there.
     /// Compare the file with the checkpoint it was made from, and convert it again if a 1 is missing or too many.
     ScaleOffByOne = "scale_off_by_one",
     /// Tensors have an element type that the format does not define. Gammascope does not use their values.
@@ -133,7 +133,7 @@ codes! {
     /// Tensors have names that say nothing. Norms among them are found by shapes and values, or not at all.
     /// Open a checkpoint that keeps the names of the model's code.
     NamesOpaque = "names_opaque",
-    /// The `adapter_config.json` of an adapter is not JSON. Gammascope reads from the tensors alone what the adapter is.
+    /// The `adapter_config.json` of an adapter is not JSON. Gammascope identifies the adapter from its tensors alone.
     /// Download the file again. Without it Gammascope cannot tell every DoRA from LoRA.
     AdapterConfigUnreadable = "adapter_config_unreadable",
     /// Some tensors of activations match no norm site. Gammascope does not measure them.
@@ -143,40 +143,40 @@ codes! {
     /// Follow the message. Too few tokens, values that are not finite and a full memory are usual reasons.
     NotMeasured = "not_measured",
     /// There is no GPU that can be used. The CPU does the work.
-    /// Nothing is lost but time. Update the driver, or use a browser with WebGPU, to have the GPU.
+    /// You lose only time. To use a GPU, update the driver or use a browser with WebGPU.
     NoGpu = "no_gpu",
-    /// The GPU failed on the way. The CPU does the rest.
+    /// The GPU failed during the work. The CPU does the rest.
     /// If it happens again, choose the CPU or run fewer tokens.
     GpuFailed = "gpu_failed",
-    /// A run needs a larger buffer than the GPU allows. The run goes on on the CPU.
+    /// A run needs a larger buffer than the GPU allows. The CPU continues the run.
     /// Run fewer tokens, or choose the CPU.
     GpuTooSmall = "gpu_too_small",
-    /// The sample text cannot be run, as a rule because the tokenizer does not fit. Uniform token ids are run instead.
+    /// The sample text cannot be run, usually because the tokenizer does not fit. The run uses uniform token ids instead.
     /// Put the right `tokenizer.json` beside the weights, or give token ids of your own.
     TextNotRun = "text_not_run",
     /// An image was changed before the model read it: turned upright, without its alpha channel, its first frame only.
-    /// Nothing, where that is what the model's own code does; else save the image as the model should read it.
+    /// If the model's own code does the same, nothing. Otherwise save the image as the model should read it.
     ImageChanged = "image_changed",
     /// A sound was changed before the model read it: resampled, cut or padded to the length that it reads, several channels made one.
-    /// Nothing, where that is what the model's own code does; else save the sound as the model should read it.
+    /// If the model's own code does the same, nothing. Otherwise save the sound as the model should read it.
     SoundChanged = "sound_changed",
-    /// A run has no more tokens than some norms have channels, so Gammascope cannot measure those norms.
-    /// Run more tokens; four for each channel are usual.
+    /// A run has no more tokens than some norms have channels. Gammascope cannot measure those norms.
+    /// Run more tokens. Four for each channel are usual.
     FewTokens = "few_tokens",
     /// Only the first blocks are run, so the final norm reads an unusual stream, and there is no loss.
     /// Run all blocks if the machine has the memory and the time.
     BlocksLeftOut = "blocks_left_out",
     /// Every block ends in a norm, so the least singular value of the residual stream is that norm's kernel and is not listed.
-    /// Nothing is to be done: it follows from the architecture.
+    /// You need not do anything. This follows from the architecture.
     ResidualNormalised = "residual_normalised",
     /// The residual stream after a block could not be measured. The blocks before it are listed.
     /// Follow the message. Run more tokens if there are too few.
     ResidualNotMeasured = "residual_not_measured",
-    /// The model predicts tokens no better than a guess, so the loss says nothing of the kind of its norms.
+    /// The model predicts tokens no better than a guess, so the loss says nothing about the kind of its norms.
     /// Check that the weights are trained, and that the tokens come from the model's own tokenizer.
     LossOfAGuess = "loss_of_a_guess",
     /// A run was stopped. What comes after the last finished block is not measured.
-    /// Let the run go on, or start it again.
+    /// Continue the run, or start it again.
     RunStopped = "run_stopped",
 }
 

@@ -38,6 +38,6 @@ pub enum WriterPart {
     FeedForward,
     /// The token embedding, whose rows start the stream; no part of the evidence about trained models.
     Embedding,
-    /// Not told by the name.
+    /// The name does not say.
     Unknown,
 }

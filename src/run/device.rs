@@ -82,7 +82,7 @@ pub struct GramDevice {
     /// Why the CPU went on without the GPU. Held while the GPU computes: one thread at a time uses it.
     #[cfg(feature = "gpu")]
     fault: futures_util::lock::Mutex<Option<GpuError>>,
-    /// Nanoseconds of the GPU's kernel that nobody has asked for yet.
+    /// Nanoseconds of the GPU's kernel that were not taken yet.
     #[cfg(feature = "gpu")]
     busy: std::sync::atomic::AtomicU64,
 }

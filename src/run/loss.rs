@@ -1,6 +1,6 @@
 //! Which kind the norms are, by loss: the same tokens with the norms as LayerNorm and as RMSNorm, paired (MATH §4).
 //!
-//! The wrong kind costs loss, so this is no circle: the pass is told both kinds, and the data chooses.
+//! The wrong kind costs loss, so this is no circle: the pass is made with both kinds, and the data chooses.
 
 use crate::report::{KindByLoss, NormKind};
 

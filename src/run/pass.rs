@@ -1,6 +1,6 @@
 //! What a forward pass that was run here shows, measured: its norms, and the residual stream.
 //!
-//! A pass is told the kind of every norm, so that a kernel it shows is no evidence of the kind: that is what the loss is for
+//! The caller sets the kind of every norm for a pass, so a kernel in it is no evidence of the kind: the loss is for that
 //! ([`loss`](super::loss)). What it does show is where the floor is, and which other directions lie there.
 
 use crate::forward::Seen;

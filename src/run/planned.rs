@@ -39,13 +39,13 @@ pub enum RunError {
     /// It is no model that can be run.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// What shall be run gives no token ids.
+    /// The chosen input gives no token ids.
     #[error(transparent)]
     Text(#[from] TextError),
-    /// What shall be run gives no pixels.
+    /// The chosen input gives no pixels.
     #[error(transparent)]
     Pixels(Box<PixelError>),
-    /// What shall be run gives no features of sounds.
+    /// The chosen input gives no features of sounds.
     #[error(transparent)]
     Sounds(Box<SoundError>),
     /// A GPU was asked for by name, and there is none.
@@ -62,7 +62,7 @@ pub enum RunError {
         /// Of the model.
         has: usize,
     },
-    /// The file stores its scales otherwise than the code of its family takes them.
+    /// The file stores its scales differently from what the code of its family expects.
     #[error(
         "`{site}` cannot be run: the run takes its scale as {taken}, but {reason}. Run the checkpoint that the file was made from, or measure activations of the code that the file is for"
     )]

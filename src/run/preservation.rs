@@ -216,7 +216,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 /// Moves readers of up to [`MOST`] sites, of the first, the middle and the last block and of the head, and measures what becomes
 /// of the function on `input`: a row a site and direction, in the order of the network. A few hundred tokens are enough.
 ///
-/// `progress` is told after every edited model how many are done, of [`runs`]; a break ends it with the sites that are complete.
+/// `progress` gets the number of edited models that are done, of [`runs`], after each; a break ends it with the sites that are complete.
 pub async fn preservation<S: ByteSource, K: Kernels>(
     checkpoint: &Checkpoint<S>,
     architecture: &Architecture,

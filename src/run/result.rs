@@ -61,8 +61,7 @@ impl Run {
         };
         let mut outcome = outcome;
         outcome.warnings.extend(self.warnings());
-        let input =
-            format!("{}, through a forward pass that was told the kind of every norm", self.content.what());
+        let input = format!("{}, in a forward pass with the assumed kind of every norm", self.content.what());
         RunResult { measured, outcome, pass, input, device, seconds }
     }
 }

@@ -1,10 +1,10 @@
-//! Numbers with as many digits as anybody looks at.
+//! Numbers with only the digits that are shown.
 
 use serde_json::{Number, Value};
 
 /// Significant digits that are kept.
 const KEPT: usize = 5;
-/// Where the last of them is a 5, whoever rounds again to fewer would perhaps round the other way: more are kept then.
+/// If the last of them is a 5, rounding again to fewer could go the other way, so more are kept.
 const MORE: usize = 4;
 
 /// Every number that is not whole, rounded.

@@ -63,7 +63,7 @@ mod tests {
     fn a_later_version_is_named() {
         let later = written(b"{}").replacen("=1.", "=7.", 1);
         let error = read(&later).unwrap_err();
-        assert!(error.to_string().contains("of version 7, and this page reads up to 1"), "{error}");
+        assert!(error.to_string().contains("has version 7, and this page reads versions up to 1"), "{error}");
     }
 
     #[test]

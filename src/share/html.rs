@@ -1,5 +1,5 @@
-//! A report as one HTML file: verdict, figures as SVG, tables, and the report itself as JSON. It runs no script and asks nothing of
-//! any host, so it opens by a double click, today or in ten years.
+//! A report as one HTML file: verdict, figures as SVG, tables, and the report itself as JSON. It runs no script and sends no request,
+//! so it opens with a double click, today or in ten years.
 
 use super::{Choice, ShareError, content, names};
 use crate::figures::figure;
@@ -205,7 +205,7 @@ fn measured(inspection: &Inspection) -> Markup {
                 }
             }
             @if !verification.claims.is_empty() {
-                h3 { "Beside the paper" }
+                h3 { "The paper’s claims" }
                 ul { @for claim in &verification.claims { li { (claim.paper) ". " strong { @if claim.agrees { "Here too" } @else { "Not here" } } ": " (claim.found) "." } } }
             }
             (table("measured", &headings, html! { @for site in &verification.sites { (row(site)) } }))
@@ -218,7 +218,7 @@ fn dead(report: &Report) -> Markup {
     let classes = [
         ("outright", dead.outright),
         ("once the bias is moved", dead.with_bias_shift),
-        ("but for a constant", dead.constant_shift),
+        ("constant shift only", dead.constant_shift),
         ("tied: seen at the input embedding", dead.tied),
     ];
     html! {

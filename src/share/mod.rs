@@ -1,12 +1,12 @@
-//! A report on its way to somebody else: as a link that holds it, or as one HTML file.
+//! Sharing a report: as a link that holds it, or as one HTML file.
 //!
 //! ```text
 //! Inspection ── summary ──▶ Shared ── columns ──▶ JSON ── deflate, CRC-32, base64url ──▶ #report=1.…
 //!                 cut to what fits      a table a list     fragment
 //! ```
 //!
-//! A link is a fragment: browsers keep it to themselves, so no host learns what is in it. [`Shared`] becomes an [`Inspection`]
-//! again, whose scales are sketches; figures are drawn from them as from any other. [`html`] is made from the inspection itself.
+//! A link is a fragment. Browsers do not send it, so no host sees it. [`Shared`] becomes an [`Inspection`] again, whose scales are
+//! sketches; figures are drawn from them as from any other. [`html`] is made from the inspection itself.
 
 mod columns;
 mod digits;
@@ -24,16 +24,16 @@ use sketch::Sketch;
 #[derive(Debug, thiserror::Error)]
 pub enum ShareError {
     /// It is a report as somebody else's link has it: less than a checkpoint tells.
-    #[error("this report came in a link itself: pass that link on, or open the checkpoint to make another")]
+    #[error("this report came in a link: pass that link on, or open the checkpoint to make a new one")]
     Again,
     /// The fragment is not one of ours.
     #[error(
-        "this link holds no report: it should read `#report=`, a version, a checksum and the report, with dots between. Ask for it again"
+        "this link holds no report: it should be `#report=`, a version, a checksum and the report, separated by dots. Ask for it again"
     )]
     Form,
     /// The checksum is not that of the data.
     #[error(
-        "this link is damaged: its checksum is {found}, and it says {said}. Most likely it was cut off or broken into lines on the way: ask for it again, or for the HTML file"
+        "this link is damaged: its checksum is {found}, and it says {said}. It was probably cut off or broken into lines: ask for it again, or for the HTML file"
     )]
     Damaged {
         /// What it says.
@@ -43,7 +43,7 @@ pub enum ShareError {
     },
     /// Made by a later version.
     #[error(
-        "this link is of version {found}, and this page reads up to {}: reload the page for the newest, or open the link where it was made",
+        "this link has version {found}, and this page reads versions up to {}: reload the page to update it, or open the link where it was made",
         fragment::VERSION
     )]
     Newer {

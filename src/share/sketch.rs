@@ -1,7 +1,7 @@
 //! A scale in a few dozen bytes: its smallest values to five digits, the others as a curve.
 //!
-//! Figures of a kernel live on the smallest |γᵢ|, which may be 1e-33 beside 0.8: they stand apart, each with its channel. The
-//! others are sorted by size and sampled; between two samples sizes are interpolated in the logarithm.
+//! Figures of a kernel need the smallest |γᵢ|, which may be 1e-33 where others are 0.8. So these are kept apart, each with its
+//! channel. The others are sorted by size and sampled; between two samples sizes are interpolated in the logarithm.
 
 use crate::kernel::scale::Scale;
 use serde::{Deserialize, Serialize};

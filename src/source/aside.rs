@@ -1,4 +1,4 @@
-//! Work on a thread of its own, so that several reads are on their way at once and go on while somebody computes.
+//! Work on a thread of its own, so that several reads run at once and continue during a computation.
 
 use futures_channel::oneshot;
 

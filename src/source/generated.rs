@@ -1,7 +1,7 @@
-//! A file that is nowhere: a beginning that is kept, then f32 values that a rule gives whenever they are read.
+//! A file without storage: a beginning that is kept, then f32 values that a rule computes when they are read.
 //!
-//! A value depends on its rule and its place alone, so that any range gives the same bytes in any order and on any machine, and
-//! nothing is held.
+//! A value depends only on its rule and its place. So any range gives the same bytes in any order and on any machine, and nothing is
+//! stored.
 
 use super::{ByteSource, SourceError};
 use std::ops::Range;

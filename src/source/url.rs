@@ -7,18 +7,18 @@ use std::fmt;
 pub enum AddressError {
     /// Neither an address nor a name on a hub.
     #[error(
-        "{0:?} is no address: give a URL (https://…) of a .safetensors or .gguf file, of an index or of a folder, or org/model as a hub names it"
+        "{0:?} is not an address: give a URL (https://…) of a .safetensors or .gguf file, of an index or of a folder, or org/model as a hub names it"
     )]
     NotAnAddress(String),
     /// A scheme that is not read.
     #[error("`{0}` addresses are not read; give one that begins with https://")]
     Scheme(String),
     /// A page of a hub that is no model.
-    #[error("{0:?} is a page of a hub, but not one of a model; give https://HOST/org/model or org/model")]
+    #[error("{0:?} is a page of a hub, but not of a model; give https://HOST/org/model or org/model")]
     NoModel(String),
     /// The hub's own address.
     #[error(
-        "the hub {0:?} is no address; give one that begins with https://, without a path behind the host"
+        "the hub {0:?} is not an address; give one that begins with https://, without a path after the host"
     )]
     Hub(String),
 }

@@ -1,6 +1,6 @@
 //! Token ids to run a model on, where there is no text.
 
-/// How much shall be run, and on what model.
+/// How much to run, and on what model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
     /// n, rounded up to whole sequences.

@@ -1,4 +1,4 @@
-//! From what shall be run to token ids, in whole sequences.
+//! From the user's choice to token ids, in whole sequences.
 
 use super::ids::{TokenIds, Wanted, uniform};
 use super::{SAMPLE, TextError, Tokenizer};
@@ -15,7 +15,7 @@ const MARGIN: usize = 64;
 /// The most bytes of a word that a message shows.
 const SHOWN: usize = 40;
 
-/// What shall be run.
+/// What to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
     /// Uniform token ids, the same on every machine.
@@ -80,7 +80,7 @@ pub fn resolve(input: &Choice, tokenizer: Option<&Tokenizer>, wanted: Wanted) ->
 }
 
 /// What is run where nothing was asked for: the sample text where a tokenizer is there for it that works and makes at least
-/// `least` tokens of it, else uniform ids. With these comes why, where it was not for want of a tokenizer.
+/// `least` tokens of it, otherwise uniform ids. These come with the reason, unless it is that there is no tokenizer.
 pub fn usual(
     tokenizer: Option<Result<Tokenizer, TextError>>,
     wanted: Wanted,
@@ -124,7 +124,7 @@ pub async fn of_checkpoint<S: ByteSource>(
 
 /// That uniform ids are run, and why the sample text is not.
 pub fn not_run(why: &TextError) -> Warning {
-    let message = format!("{why}. Uniform token ids are run instead");
+    let message = format!("{why}. The run uses uniform token ids instead");
     Warning::new(WarningCode::TextNotRun, "tokenizer.json", message)
 }
 
@@ -289,7 +289,7 @@ mod tests {
         let three = wanted(3, 3);
         says(&text(""), three, &["`notes.txt` is empty"]);
         says(&list(" \n"), three, &["`ids.txt` is empty"]);
-        says(&text("\u{feff}ab"), three, &["`notes.txt` has 2 token ids", "one sequence is 3"]);
+        says(&text("\u{feff}ab"), three, &["`notes.txt` has 2 token ids", "one sequence takes 3"]);
         says(&text(*b"ab\xff"), three, &["`notes.txt`", "byte 2", "UTF-8"]);
         says(&list("1, 2 x3 4"), three, &["`ids.txt`", "\"x3\", word 3,"]);
         says(&list("1 -2 3"), three, &["\"-2\", word 2,"]);
@@ -325,7 +325,7 @@ mod tests {
         let why = uniform(Some(Ok(bytes())), wanted(160_000, 128), 40_001);
         assert_eq!(why, "the sample text has 35072 tokens in whole sequences and 40001 are needed");
         let why = uniform(Some(Tokenizer::read("tokenizer.json", b"{}")), wanted(512, 128), 129);
-        assert!(why.contains("no tokenizer"), "{why}");
+        assert!(why.contains("not a usable tokenizer"), "{why}");
         let small = Wanted { vocabulary: 100, ..wanted(512, 128) };
         assert!(uniform(Some(Ok(bytes())), small, 129).contains("of another model"));
     }

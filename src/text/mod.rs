@@ -23,7 +23,7 @@ pub enum TextError {
     Source(#[from] SourceError),
     /// The file beside the weights is no tokenizer.
     #[error(
-        "`{file}` is no tokenizer that can be used: {reason}; save it again with save_pretrained, or give token ids instead of text"
+        "`{file}` is not a usable tokenizer: {reason}; save it again with save_pretrained, or give token ids instead of text"
     )]
     NotATokenizer {
         /// The file.
@@ -41,7 +41,7 @@ pub enum TextError {
     },
     /// The tokenizer gave up.
     #[error(
-        "`{file}` could not take the text apart: {reason}; make the token ids with your own code and give those"
+        "`{file}` could not tokenize the text: {reason}; make the token ids with your own code and give those"
     )]
     Refused {
         /// The tokenizer.
@@ -65,7 +65,7 @@ pub enum TextError {
     },
     /// Something else in a list of ids.
     #[error(
-        "{name}: {word:?}, word {at}, is no token id; give whole numbers with spaces, commas or line ends between them"
+        "{name}: {word:?}, word {at}, is not a token id; give whole numbers separated by spaces, commas or line ends"
     )]
     NoId {
         /// The list, as messages show it.
@@ -77,7 +77,7 @@ pub enum TextError {
     },
     /// Less than one sequence.
     #[error(
-        "{name} has {tokens} token ids and one sequence is {length}: give more, or ask for shorter sequences"
+        "{name} has {tokens} token ids, and one sequence takes {length}: give more, or ask for shorter sequences"
     )]
     TooShort {
         /// The text or list, as messages show it.
@@ -87,7 +87,7 @@ pub enum TextError {
         /// Of a sequence.
         length: usize,
     },
-    /// Too few tokens for what shall be measured.
+    /// Too few tokens for the measurement.
     #[error("{name} has {tokens} tokens in whole sequences and {least} are needed")]
     TooFew {
         /// The text, as messages show it.

@@ -1,5 +1,5 @@
-//! What stands between a writer and the stream it writes (MATH §9): a fixed scale of each channel (LayerScale) makes the writer
-//! act as diag(λ)·U; a norm is no fixed scale, and then nothing is known of what the stream receives.
+//! What is between a writer and the stream that it writes (MATH §9). A fixed scale of each channel (LayerScale) makes the writer
+//! diag(λ)·U. A norm is not a fixed scale, so it is not known what the stream receives.
 
 use super::{Part, Writer};
 use crate::checkpoint::Tensor;

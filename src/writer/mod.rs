@@ -1,7 +1,7 @@
 //! Linear maps that write the residual stream, and a sample of their columns.
 //!
 //! [`find`] knows them by name, or, where names say nothing, by shape; [`sample`] reads some columns of some of them
-//! within a budget. What their energy says about the norms is weighed in `norm::evidence`.
+//! within a budget. `norm::evidence` judges what their energy says about the norms.
 
 mod between;
 pub mod sample;

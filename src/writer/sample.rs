@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use std::ops::{ControlFlow, Range};
 
-/// Bytes of weights read of one checkpoint, unless told otherwise.
+/// Bytes of weights read of one checkpoint by default.
 pub const BUDGET: u64 = 64_000_000;
 
 /// Reads of one checkpoint, at most: a slice of a file costs Chromium 0.35 ms, however short, and any model is to be

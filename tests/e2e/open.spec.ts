@@ -111,7 +111,7 @@ test('several checkpoints in one drop are offered by name, and the chosen one op
   const named = (name: string) => weights.map((file) => ({ ...file, name }));
   await transfer(page, [...named('alpha.safetensors'), ...named('beta.safetensors'), ...named('gamma.safetensors')], 'drop');
   const asked = page.getByRole('alertdialog');
-  await expect(asked).toContainText('These files are 3 checkpoints.');
+  await expect(asked).toContainText('These files hold 3 checkpoints.');
   await expect(asked.getByRole('listitem')).toHaveText(['alpha.safetensors', 'beta.safetensors', 'gamma.safetensors']);
   await expect(sentence(page)).toHaveCount(0);
   await asked.getByRole('button', { name: 'beta.safetensors' }).click();

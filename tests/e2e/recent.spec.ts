@@ -66,7 +66,7 @@ test('one that is gone, or that may not be read again, is a sentence, and the re
   await page.getByRole('button', { name: 'Open…' }).click();
   const menu = page.locator('#open-menu');
   await menu.getByRole('button', { name: 'gone', exact: true }).click();
-  await expect(page.getByRole('alert')).toContainText('is not where it was: it was moved, renamed or deleted');
+  await expect(page.getByRole('alert')).toContainText('is no longer there. It was moved, renamed or deleted');
   await expect(sentence(page)).toContainText('5 norm sites');
 
   await page.evaluate(() => {
@@ -170,5 +170,5 @@ test('where storage is refused or full nothing is kept, and one sentence says so
   await page.getByRole('button', { name: 'Open…' }).click();
   const said = page.locator('#open-menu .recent');
   await said.locator('summary').click();
-  await expect(said).toContainText('This browser keeps no list here (The quota has been exceeded.)');
+  await expect(said).toContainText('This browser cannot keep a list here (The quota has been exceeded.)');
 });

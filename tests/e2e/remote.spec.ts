@@ -55,7 +55,7 @@ test('an address gives the report of the file itself, in six range requests at m
 
 test('the field opens an address, and says who is asked', async ({ page, server }) => {
   const address = putSample(server, '/m');
-  await expect(page.locator('.dropzone .address')).toContainText('The host you name, and no other, is asked');
+  await expect(page.locator('.dropzone .address')).toContainText('The page asks only the host that you name');
   await page.locator('.dropzone .pick-address').fill(address);
   await page.getByRole('button', { name: 'Open address' }).click();
   await expect(sentence(page)).toContainText('LayerNorm');

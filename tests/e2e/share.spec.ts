@@ -62,7 +62,7 @@ test('a link opens where neither the checkpoint nor the sender is, with the same
   await expect(opened.locator('#shared')).toContainText('by Gammascope 0.1.0 from layernorm, 1.7 MB');
   expect(await shown(opened)).toEqual(before);
   await expect(opened.locator('#kernel svg[role=img]')).toBeVisible();
-  await expect(opened.locator('#measure')).toContainText('cannot be measured');
+  await expect(opened.locator('#measure')).toContainText('You cannot measure a report from a link');
   await siteRows(opened).last().click();
   await expect(opened.locator('tr.detail svg[role=img]')).toHaveCount(4);
   expect(asked.filter((url) => !url.startsWith(receiver.address) && !url.startsWith('blob:'))).toEqual([]);
@@ -138,7 +138,7 @@ test('a broken link is a sentence, and the report on show stays', async ({ page 
   const broken: [string, RegExp][] = [
     [fragment.slice(0, -30), /this link is damaged: its checksum is/],
     [`${fragment.slice(0, at)}${fragment[at] === 'A' ? 'B' : 'A'}${fragment.slice(at + 1)}`, /this link is damaged/],
-    [fragment.replace('=1.', '=9.'), /of version 9, and this page reads up to 1/],
+    [fragment.replace('=1.', '=9.'), /has version 9, and this page reads versions up to 1/],
     ['#report=', /this link holds no report/],
     ['#report=1.00000000.', /holds no report that can be read/],
   ];

@@ -19,14 +19,14 @@ test('Verify runs the sample and shows norms, stream and what is circular', asyn
   await page.locator('#verify .pick-input').selectOption('uniform');
   await page.locator('#verify').getByRole('button', { name: 'Verify', exact: true }).click();
   await expect(page.locator('#verified')).toContainText('run as gpt2 in f32', { timeout: 60_000 });
-  await expect(page.locator('#verified')).toContainText('no evidence of it');
+  await expect(page.locator('#verified')).toContainText('no evidence of their kind');
   await expect(page.locator('#measured')).toContainText('9 sites measured: 9 subtract the mean');
   await expect(page.locator('#verify figure[data-kind=residual] svg')).toBeVisible();
-  await expect(page.locator('#verify')).toContainText('It falls nowhere by more than a hundredth');
+  await expect(page.locator('#verify')).toContainText('It never falls by more than a hundredth');
   await expect(page.locator('#verify').getByRole('rowheader').first()).toContainText('transformer.h.0.ln_1');
 });
 
-test('the sample is run beside random weights, and its readers are moved', async ({ page }) => {
+test('the sample also runs with random weights, and its readers are moved', async ({ page }) => {
   test.setTimeout(120_000);
   await openSample(page, 'RMSNorm');
   await page.locator('#verify').getByRole('button', { name: 'Verify', exact: true }).click();
@@ -37,7 +37,7 @@ test('the sample is run beside random weights, and its readers are moved', async
   await expect(page.locator('#by-loss'), 'not circular').toContainText('the norms are RMSNorms');
   await expect(page.locator('#beside-paper')).toContainText('no such direction at 9 of 9 sites');
   const html = await page.evaluate(() => window.gammascope.share({ as: 'html' }));
-  for (const part of ['Beside the paper', 'Least singular value of the residual stream', 'nats with the norms as LayerNorms']) expect(html).toContain(part);
+  for (const part of ['The paper’s claims', 'Least singular value of the residual stream', 'nats with the norms as LayerNorms']) expect(html).toContain(part);
   const both = await page.evaluate(async () => {
     const { verification } = await window.gammascope.verify({ input: 'uniform', device: 'cpu', seed: 1 });
     return verification;

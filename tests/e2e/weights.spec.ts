@@ -31,7 +31,7 @@ test('under names that say nothing the weights decide, and the page says what ch
 test('refused, the weights stay unread, the site says what would settle it, and they can be sampled later', async ({
   page,
 }) => {
-  await page.getByLabel('also sample up to 64 MB of weights').first().uncheck();
+  await page.getByLabel('sample up to 64 MB of weights').first().uncheck();
   await transfer(page, opaque('rmsnorm'), 'drop');
   await expect(sentence(page)).toContainText('no kind is named');
   await siteRows(page).first().click();
@@ -42,9 +42,9 @@ test('refused, the weights stay unread, the site says what would settle it, and 
 });
 
 test('the choice survives a reload, and code may choose otherwise', async ({ page }) => {
-  await page.getByLabel('also sample up to 64 MB of weights').first().uncheck();
+  await page.getByLabel('sample up to 64 MB of weights').first().uncheck();
   await page.reload();
-  await expect(page.getByLabel('also sample up to 64 MB of weights').first()).not.toBeChecked();
+  await expect(page.getByLabel('sample up to 64 MB of weights').first()).not.toBeChecked();
   const { checkpoint } = await openFromCode(page, opaque('layernorm'), { weights: true });
   expect(checkpoint.weight_bytes_read).toBeGreaterThan(0);
 });

@@ -103,7 +103,7 @@ fn modules_find_their_sites_and_the_most_wasteful_comes_first() {
     }
     assert!((report.wasted.unwrap() - wasted / energy).abs() < 1e-14);
     assert_eq!(report.null, Some(1.0 / 6.0));
-    says(&report.sentence, &["4 of 4 adapted modules", "of what chance would put there", "k/d"]);
+    says(&report.sentence, &["4 of 4 adapted modules", "times the share by chance", "k/d"]);
 }
 
 #[test]

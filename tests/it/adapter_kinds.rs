@@ -263,7 +263,10 @@ fn a_base_under_other_names_gives_the_same_shares_and_shows_the_renaming() {
         let expected = serde_json::json!([{ "from": of_adapter, "to": of_base, "found": 4 }]);
         assert_eq!(report["renamings"], expected);
         let (text, _) = case.run(&gpt2_adapter(of_adapter), Some(LORA), false, 0);
-        says(&text, &[&format!("`{of_adapter}` of the adapter is `{of_base}` of the base (4 found so)")]);
+        says(
+            &text,
+            &[&format!("`{of_adapter}` of the adapter is `{of_base}` of the base (4 found this way)")],
+        );
     }
 }
 

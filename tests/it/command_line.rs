@@ -367,7 +367,7 @@ fn a_norm_alone_is_no_evidence_and_says_so() {
     };
     let text = alone(&[]);
     assert!(
-        text.contains("no evidence about the model") && text.contains("fooled at none of them"),
+        text.contains("no evidence about the model") && text.contains("reliable at all of them"),
         "{text}"
     );
     let json: Value = serde_json::from_str(&alone(&["--json"])).unwrap();
@@ -417,7 +417,7 @@ fn the_samples_are_run_and_measured_and_their_kernels_are_no_evidence() {
         let sites = verification["sites"].as_array().unwrap();
         assert_eq!(sites.len(), 9, "{name}");
         assert!(sites.iter().all(|site| site["verdict"] == verdict), "{name}");
-        assert!(verification["input"].as_str().unwrap().contains("was told the kind of every norm"));
+        assert!(verification["input"].as_str().unwrap().contains("with the assumed kind of every norm"));
         assert_eq!(verification["residual"].as_array().unwrap().len(), 4);
         let activations = |norm: &Value| {
             norm["evidence"].as_array().unwrap().iter().any(|piece| piece["source"] == "activations")
@@ -453,7 +453,7 @@ fn a_trained_model_is_run_beside_its_initialisation_and_a_configuration_alone() 
         assert_eq!(verification["residual"].as_array().unwrap().len(), 4);
         let text = verify(&sample(name), &[]);
         assert!(text.contains("weights drawn from seed 1"), "{text}");
-        assert!(text.contains("Beside the paper"), "{text}");
+        assert!(text.contains("The paper’s claims"), "{text}");
         let says = |what: &str| {
             let claims = verification["claims"].as_array().unwrap();
             claims.iter().any(|claim| claim["found"].as_str().unwrap().contains(what))
@@ -541,7 +541,7 @@ fn the_html_file_is_written_again_over_itself_and_over_nothing_else() {
     let precious = folder.path().join("thesis.html");
     std::fs::write(&precious, "<p>mine</p>").unwrap();
     let error = stderr(share().arg(sample("rmsnorm")).arg("--html").arg(&precious), 1);
-    assert!(error.contains("is no page of ours, so it is not overwritten"), "{error}");
+    assert!(error.contains("is not an earlier report, so it is not overwritten"), "{error}");
     assert_eq!(std::fs::read_to_string(&precious).unwrap(), "<p>mine</p>");
 }
 
@@ -603,7 +603,7 @@ fn a_model_of_images_runs_on_pixels_of_a_file_or_on_noise() {
     };
     let text = stdout(&mut verify(&[]));
     assert!(text.contains("A forward pass of 8 sequences of 17 tokens, run as `dinov2`"), "{text}");
-    assert!(text.contains("Input: noise with a 1/f spectrum in the place of images"), "{text}");
+    assert!(text.contains("Input: noise with a 1/f spectrum instead of images"), "{text}");
     assert!(text.contains("5 sites measured") && text.contains("5 subtract the mean"), "{text}");
     let values = |count: usize| -> Vec<f32> {
         let mut random = SmallRng::seed_from_u64(1);

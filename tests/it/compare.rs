@@ -141,7 +141,7 @@ fn what_has_no_counterpart_is_listed_with_the_reason() {
     assert_eq!(comparison.sites.len(), 3);
     let names: Vec<&str> = comparison.only_before.iter().map(|site| site.name.as_str()).collect();
     assert_eq!(names, ["transformer.h.1.ln_1", "transformer.h.1.ln_2"]);
-    assert!(comparison.only_before[0].why.contains("no site of this name"));
+    assert!(comparison.only_before[0].why.contains("no site with this name"));
     assert!(comparison.sentence.ends_with("2 in the first only."), "{}", comparison.sentence);
 }
 

@@ -87,7 +87,7 @@ fn notes_say_what_became_of_a_file() {
     for name in ["animated.png", "animated.webp"] {
         assert_eq!(notes(name), ["the first of 2 frames", "the alpha channel is dropped"], "{name}");
     }
-    assert_eq!(notes("turned6.jpg"), ["turned upright, as its metadata say"]);
+    assert_eq!(notes("turned6.jpg"), ["turned upright, as its metadata says"]);
     assert_eq!(notes("turned1.jpg"), [""; 0]);
     assert_eq!(notes("grey16.png"), ["a grey image of 16 bits: values above 255 become white, as in Pillow"]);
 }

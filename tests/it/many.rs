@@ -151,13 +151,13 @@ fn a_scan_writes_one_line_a_checkpoint_and_failures_are_lines_too() {
     // Again: nothing is left to do, and nothing is written.
     let before = std::fs::read(&lines_at).unwrap();
     let (_, said) = scan(0, true);
-    assert!(said.contains("3 of 3 have a line already") && said.contains("0 inspected"), "{said}");
+    assert!(said.contains("3 of 3 already have a line") && said.contains("0 inspected"), "{said}");
     assert_eq!(std::fs::read(&lines_at).unwrap(), before);
 
     // A run that was cut off in the middle of a line: that checkpoint is done again.
     std::fs::write(&lines_at, &before[..before.len() - 20]).unwrap();
     let (_, said) = scan(0, false);
-    assert!(said.contains("2 of 3 have a line already") && said.contains("1 inspected"), "{said}");
+    assert!(said.contains("2 of 3 already have a line") && said.contains("1 inspected"), "{said}");
     assert_eq!(lines(&lines_at).len(), 3);
 }
 

@@ -194,7 +194,10 @@ fn constant_activations_and_those_of_another_width_are_refused() {
     let scale = trained(WIDTH);
     let y = outputs(true, &scale, None, TOKENS);
     assert!(
-        measured(&trained(WIDTH + 1), None, &y).unwrap_err().to_string().contains("they are of another site")
+        measured(&trained(WIDTH + 1), None, &y)
+            .unwrap_err()
+            .to_string()
+            .contains("they belong to another site")
     );
     let y = with(&y, |_, _| 1.5);
     assert!(measured(&scale, None, &y).unwrap_err().to_string().contains("all 400 tokens are the same"));
@@ -256,11 +259,11 @@ fn npy_files_of_every_order_and_endianness_are_read() {
 #[test]
 fn files_that_are_no_activations_are_answered_with_a_sentence() {
     for (path, bytes, says) in [
-        ("a.npy", Vec::new(), "no .npy file"),
-        ("a.npy", b"\x93NUMPY\x01\x00".to_vec(), "no .npy file"),
-        ("a.npy", npy("'<f4'", false, "(2, 3)", &[0; 7]), "no .npy file"),
+        ("a.npy", Vec::new(), "not an .npy file"),
+        ("a.npy", b"\x93NUMPY\x01\x00".to_vec(), "not an .npy file"),
+        ("a.npy", npy("'<f4'", false, "(2, 3)", &[0; 7]), "not an .npy file"),
         ("a.npy", npy("'<i4'", false, "(2, 3)", &[0; 24]), "save it with numpy.save as float32"),
-        ("a.npy", npy("'|O'", false, "(2, 3)", &[0; 24]), "no .npy file"),
+        ("a.npy", npy("'|O'", false, "(2, 3)", &[0; 24]), "not an .npy file"),
         ("a.npy", npy("'<f4'", false, "(6,)", &[0; 24]), "has 1 dimensions"),
         ("a.safetensors", Vec::new(), "a.safetensors"),
     ] {

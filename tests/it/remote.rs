@@ -281,7 +281,7 @@ fn every_refusal_is_one_sentence_with_the_address_and_what_to_do() {
 #[test]
 fn wrong_bytes_are_refused_whatever_the_headers_say() {
     let cases: [(Play, &[&str]); 5] = [
-        (Play::OtherRange, &["other bytes than those asked for", "Content-Range: bytes 1-"]),
+        (Play::OtherRange, &["other bytes than the requested ones", "Content-Range: bytes 1-"]),
         (Play::NonsenseRange, &["other bytes", "Content-Range: bytes all"]),
         (Play::Long, &["more than the"]),
         (Play::HalfRange, &["gave", "of the", "tried 4 times"]),

@@ -309,7 +309,7 @@ fn what_is_packed_in_an_unknown_way_is_named_and_no_share_is_given() {
     assert_eq!((found.dead_parameters.outright, found.dead_parameters.with_bias_shift), (0, 0));
     assert_eq!(found.dead_parameters.share, 0.0);
     let why = found.dead_parameters.assumptions.join("; ");
-    assert!(why.contains("is not known and not counted"), "{why}");
+    assert!(why.contains("are not known and not counted"), "{why}");
 }
 
 #[test]

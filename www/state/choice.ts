@@ -1,4 +1,4 @@
-/** A question to whoever drops two things at once. */
+/** A question to the user who drops two things at once. */
 import { signal } from '@preact/signals';
 
 /** Two things that were dropped at once, while somebody is asked what they are. */

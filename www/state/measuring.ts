@@ -1,4 +1,4 @@
-/** Measuring the checkpoint on show on activations, or one of its norms alone. */
+/** Measuring the open checkpoint on activations, or one of its norms alone. */
 import { signal } from '@preact/signals';
 import { Inspector } from '../inspector';
 import { type Device, type Dropped, parse } from '../protocol';
@@ -20,7 +20,7 @@ export type Measuring = Task & {
 /** The measurement that is running, if it is. */
 export const measuring = signal<Measuring | null>(null);
 
-/** The norm of the checkpoint on show that was last measured alone. */
+/** The norm of the open checkpoint that was last measured alone. */
 export const alone = signal<NormAlone | null>(null);
 
 /** The sentence of the last measurement that failed, until another one begins. */
@@ -32,7 +32,7 @@ const LONG = 20;
 /** How to measure: one site's activations or those of all, where, and whether a long measurement waits for consent. */
 type Options = { site?: string | undefined; device?: Device | undefined; ask?: boolean };
 
-const NO_CHECKPOINT = 'Open a checkpoint first: activations are measured against its scales.';
+const NO_CHECKPOINT = 'Open a checkpoint first. Measuring activations needs its scales.';
 
 /** What measuring would take. */
 export async function plan(activations: Dropped, { site, device = 'fastest' }: Options = {}): Promise<MeasurementPlan> {
@@ -53,8 +53,8 @@ function beginMeasuring(): Measuring {
 }
 
 /**
- * Measures sites of the checkpoint on show on activations: by their names, or all of them as those of `site`; on what is
- * fastest, unless told otherwise. Verifiers open the files again and measure side by side; another one takes
+ * Measures sites of the open checkpoint on activations: by their names, or all of them as those of `site`; on what is
+ * fastest, by default. Verifiers open the files again and measure side by side; another one takes
  * what they find into a report, also when it was stopped on the way, and takes the place of the inspector. A failure leaves
  * everything as it was.
  */

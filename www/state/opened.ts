@@ -1,4 +1,4 @@
-/** The checkpoint on show, and the site of it that is pointed at. */
+/** The open checkpoint, and the site of it that is pointed at. */
 import { computed, signal } from '@preact/signals';
 import type { Inspector } from '../inspector';
 import type { Entry } from '../protocol';
@@ -10,7 +10,7 @@ import type { Report } from '../report';
  */
 export type Opened = { id: number; report: Report; inspector: Inspector; entries: Entry[] };
 
-/** The checkpoint on show; null until the first one has been opened. */
+/** The open checkpoint; null until the first one has been opened. */
 export const opened = signal<Opened | null>(null);
 
 /** The site another part of the page points at (index into `report.norms`); a new object each time it is asked for. */

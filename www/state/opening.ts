@@ -20,7 +20,7 @@ export const failure = signal<string | null>(null);
 /** Whether the last address that failed would have opened with a token. */
 export const tokenWanted = signal(false);
 
-/** The files of an open that failed for want of weights, where there is a configuration to draw some for. */
+/** The files of an open that failed because there are no weights, if there is a configuration to draw some for. */
 export const drawable = signal<Dropped[] | null>(null);
 
 /** Files that are several checkpoints, while somebody is asked which one to open. */
@@ -73,7 +73,7 @@ export async function openCheckpoint(
     const other = instead?.(entries) ?? null;
     if (other !== null) return other;
     if (entries.length === 0)
-      throw new Error('There is no file in that. Drop the files or the folder of a checkpoint.');
+      throw new Error('That contains no file. Drop the files or the folder of a checkpoint.');
     next = { id: ++opens, ...(await Inspector.open(entries, follow(controller), stop)) };
     if (stop.aborted) {
       next.inspector.close();
@@ -109,7 +109,7 @@ export async function openCheckpoint(
 
 /** Asks which of several checkpoints to open. */
 function offer({ checkpoints }: SeveralCheckpoints, entries: Entry[], weights: boolean): void {
-  announcement.value = `These files are ${checkpoints.length} checkpoints. Choose one of them.`;
+  announcement.value = `These files hold ${checkpoints.length} checkpoints. Choose one of them.`;
   const choose = ({ files }: Gathered) => {
     const own = files.flatMap((at) => entries[at] ?? []);
     openCheckpoint(() => own, { weights }).catch(() => undefined);
@@ -150,7 +150,7 @@ function follow(controller: AbortController): (progress: Progress) => void {
   };
 }
 
-/** Stops the running open. The report on show stays. */
+/** Stops the running open. The open report stays. */
 export function cancel(): void {
   if (!opening.value) return;
   opening.value.controller.abort(new DOMException('Opening was cancelled.', 'AbortError'));

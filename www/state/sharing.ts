@@ -1,8 +1,8 @@
-/** The report on show, to be passed on. */
+/** The open report, to be passed on. */
 import { linkToReport } from '../files';
 import { withVerifier } from './verifier';
 
-/** The report on show as a link that holds it, at a site if one is given, or as one HTML file. */
+/** The open report as a link that holds it, at a site if one is given, or as one HTML file. */
 export async function share(
   { as = 'link', names = true, site = null }: { as?: 'link' | 'html'; names?: boolean; site?: string | null } = {},
   signal: AbortSignal = new AbortController().signal,

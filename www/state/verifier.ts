@@ -1,4 +1,4 @@
-/** A verifier in the place of the inspector of the checkpoint on show. */
+/** A verifier in the place of the inspector of the open checkpoint. */
 import { Inspector } from '../inspector';
 import type { Report } from '../report';
 import { type Opened, opened } from './opened';
@@ -16,7 +16,7 @@ export async function successor({ entries, report }: Opened, signal: AbortSignal
 
 let promotion: { id: number; done: Promise<Opened> } | null = null;
 
-/** The checkpoint on show, with a verifier in the place of the inspector; nothing else about it changes. */
+/** The open checkpoint, with a verifier in the place of the inspector; nothing else about it changes. */
 export function withVerifier(): Promise<Opened> {
   const current = opened.value;
   if (!current) return Promise.reject(new Error('Open a checkpoint first.'));

@@ -1,4 +1,4 @@
-/** Sampling the weights of the checkpoint on show. */
+/** Sampling the weights of the open checkpoint. */
 import { signal } from '@preact/signals';
 import type { Report } from '../report';
 import { stored } from '../stored';
@@ -6,13 +6,13 @@ import { announcement } from './announcement';
 import { type Opened, opened } from './opened';
 import type { Task } from './task';
 
-/** The sampling of the weights of the checkpoint on show, if it is running. */
+/** The sampling of the weights of the open checkpoint, if it is running. */
 export const weighing = signal<Task | null>(null);
 
 /** Whether weights are sampled once the first verdict is on the page. */
 export const weighs = stored('gammascope.weights', ['yes', 'no'], 'yes');
 
-/** Samples the weights of the checkpoint on show. Stopped, or failed, it leaves the report as it is. */
+/** Samples the weights of the open checkpoint. Stopped, or failed, it leaves the report as it is. */
 export async function weigh({ report, inspector, ...rest }: Opened): Promise<Report> {
   const controller = new AbortController();
   weighing.value = { progress: null, controller };
@@ -32,12 +32,12 @@ export async function weigh({ report, inspector, ...rest }: Opened): Promise<Rep
   }
 }
 
-/** Samples the weights of the checkpoint on show now, whatever was chosen before. */
+/** Samples the weights of the open checkpoint now, whatever was chosen before. */
 export function weighNow(): void {
   if (opened.value && !weighing.value) void weigh(opened.value);
 }
 
-/** Stops the sampling of the weights. The report on show stays. */
+/** Stops the sampling of the weights. The open report stays. */
 export function stopWeighing(): void {
   if (!weighing.value) return;
   weighing.value.controller.abort(new DOMException('Sampling the weights was stopped.', 'AbortError'));

@@ -1,4 +1,4 @@
-/** An adapter beside its base, the checkpoint on show: the way in, and what each module wastes. */
+/** An adapter beside its base, the open checkpoint: the way in, and what each module wastes. */
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { fileName, saveText } from '../download';
 import { METHODS, USES, count, counted, number } from '../format';
@@ -20,16 +20,16 @@ export function Adapter({ opened }: { opened: Opened }) {
     <section id="adapter" aria-labelledby="adapter-heading">
       <h2 id="adapter-heading">What an adapter wastes</h2>
       <p class="lead">
-        The part of an adapter’s A, or of its ΔW, that lies along a site’s <Word term="kernel">kernel</Word> reads what the norm
-        never says: it adds a constant, whatever the input. Give the page an adapter of this checkpoint (its safetensors file, or
-        PEFT’s folder) to see how large that part is in each module.
+        The part of an adapter’s A, or of its ΔW, that lies along a site’s <Word term="kernel">kernel</Word> adds a constant,
+        whatever the input, so it has no use. Give the page an adapter of this checkpoint (its safetensors file, or PEFT’s
+        folder) to see how large that part is in each module.
       </p>
       <div class="buttons beside">
         <Pick name="adapter" files="Choose an adapter’s files…" folder="Choose its folder…" onPicked={showWeighed} />
       </div>
       <p class="muted small">
-        Or drop it on the page: files named adapter_model.safetensors, adapters.safetensors or pytorch_lora_weights.safetensors are
-        taken for an adapter of the checkpoint on show.
+        Or drop it on the page. The page takes files named adapter_model.safetensors, adapters.safetensors or
+        pytorch_lora_weights.safetensors as an adapter of the open checkpoint.
       </p>
       <WorkNow work="adapter" opened={opened} />
       {shown?.of === opened.id && <Waste opened={opened} shown={shown} />}
@@ -110,7 +110,7 @@ function Waste({ opened, shown }: { opened: Opened; shown: Beside<AdapterReport>
           <span class="mono">
             <Name>{to}</Name>
           </span>{' '}
-          of the base ({count(found)} found so).
+          of the base ({count(found)} found this way).
         </p>
       ))}
       <div class="buttons small">

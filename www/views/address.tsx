@@ -36,10 +36,10 @@ export function AddressField({ onChosen }: { onChosen?: (() => void) | undefined
         </label>
       )}
       <details>
-        <summary class="muted small">The host you name, and no other, is asked for headers and norm scales.</summary>
+        <summary class="muted small">The page asks only the host that you name, and only for headers and norm scales.</summary>
         <p class="muted small">
-          Nothing is sent but the request itself, without cookies. The host must let other sites’ pages read it (CORS)
-          and answer ranges; the weights of a remote checkpoint are not sampled.
+          It sends only the request itself, without cookies. The host must allow pages of other sites to read it (CORS) and must
+          support ranges. The weights of a remote checkpoint are not sampled.
         </p>
         <label class="field">
           Hub for org/model

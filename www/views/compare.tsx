@@ -1,4 +1,4 @@
-/** Another checkpoint beside the one on show: the ways in, and what changed. */
+/** Another checkpoint beside the open one: the ways in, and what changed. */
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { fileName, saveText } from '../download';
 import { KINDS, ROLES, count, counted, kernelForm, maybe, number } from '../format';
@@ -22,9 +22,9 @@ export function Compare({ opened }: { opened: Opened }) {
     <section id="compare" aria-labelledby="compare-heading">
       <h2 id="compare-heading">Compare with another checkpoint</h2>
       <p class="lead">
-        A fine-tune, another step of the run, a conversion: sites are matched by name, by the end of the name, or by place,
-        across shards, types and formats, and their scales compared as they act. Changes are counted from the checkpoint on
-        show.
+        Compare with a fine-tune, another step of the run, or a conversion. The page matches sites by name, by the end of the
+        name, or by place, across shards, types and formats. It compares effective scales, from the open checkpoint to the other
+        one.
       </p>
       <div class="buttons beside">
         <Pick
@@ -35,7 +35,7 @@ export function Compare({ opened }: { opened: Opened }) {
         />
         <AddressToo />
       </div>
-      <p class="muted small">Or drop it on the page: on the right half, it is compared.</p>
+      <p class="muted small">Or drop it on the right half of the page.</p>
       <WorkNow work="compare" opened={opened} />
       {shown?.of === opened.id && <Changes opened={opened} shown={shown} />}
     </section>
@@ -264,7 +264,7 @@ function SiteChanges(site: SiteComparison) {
       <Facts facts={facts} />
       <p>
         <button type="button" class="link" onClick={() => pointAt(site.name)}>
-          Its evidence, scales and readers in the checkpoint on show
+          Its evidence, scales and readers in the open checkpoint
         </button>
       </p>
     </>

@@ -69,8 +69,8 @@ export function Dead({ report }: { report: Report }) {
         <p class="lead">
           {norms.some(({ kernel }) => kernel.form === 'inverse_scale' || kernel.form === 'coordinates') ? (
             <>
-              No reader was recognised, so nothing is counted. A linear map counts only where its block is understood;
-              each site with a <Word term="kernel">kernel</Word> says what is not.
+              No reader was recognised, so nothing is counted. A linear map counts only if its block is understood. Each site
+              with a <Word term="kernel">kernel</Word> says what is not.
             </>
           ) : (
             <>
@@ -86,9 +86,8 @@ export function Dead({ report }: { report: Report }) {
     <section id="dead" aria-labelledby="dead-heading">
       <h2 id="dead-heading">What is dead</h2>
       <p class="lead">
-        Past a site with a kernel direction v, a reader W can move along a vᵀ for any a: one{' '}
-        <Word term="dead">direction</Word> for each of its rows. What that changes depends on the norm’s shift and the
-        reader’s bias.
+        After a site with a kernel direction v, a reader W can become W + a vᵀ for any a: one{' '}
+        <Word term="dead">direction</Word> for each of its rows. The effect depends on the norm’s shift and the reader’s bias.
         {totals.share > 0 && (
           <>
             {' '}
@@ -123,7 +122,7 @@ export function Dead({ report }: { report: Report }) {
       )}
       {rows.length > 0 && (
         <>
-          <h3>Reader by reader</h3>
+          <h3>Each reader</h3>
           <DataTable
             label="Readers"
             noun="reader"

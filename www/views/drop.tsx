@@ -1,4 +1,4 @@
-/** The whole page as a drop target: drag over it anywhere, or paste files. With a report on show, one half of it compares. */
+/** The whole page as a drop target: drag over it anywhere, or paste files. With a report open, one half of it compares. */
 import { useEffect, useState } from 'preact/hooks';
 import { carriesFiles, entriesOfTransfer, handlesOfTransfer } from '../files';
 import { opened } from '../state/opened';
@@ -52,7 +52,7 @@ export function DropTarget() {
             Open instead
           </p>
           <p data-drop="compare" data-over={over === 'compare'}>
-            Compare with the one on show
+            Compare with the open one
           </p>
         </div>
       ) : (

@@ -60,7 +60,7 @@ export function ExportKernels({ report }: { report: Report }) {
   const sites = words.length === 0 ? undefined : kept.map(({ name }) => name);
   return (
     <div id="export">
-      <h3>Take the kernel directions along</h3>
+      <h3>Export the kernel directions</h3>
       <p class="muted">
         A file holds <code>SITE.kernel</code>, a unit vector v of d values (or k unit vectors of channels whose scale is zero), and{' '}
         <code>SITE.constant</code>, what vᵀy is for every token, in float64. Sites without a kernel are left out.
@@ -69,7 +69,7 @@ export function ExportKernels({ report }: { report: Report }) {
         <input
           type="search"
           class="pick-exported"
-          aria-label="Sites to export: words in their names, or nothing for all"
+          aria-label="Sites to export: words in their names, or empty for all"
           placeholder="all sites, or words in their names"
           value={filter}
           onInput={(event) => setFilter(event.currentTarget.value)}
@@ -80,11 +80,11 @@ export function ExportKernels({ report }: { report: Report }) {
         <Files report={report} sites={sites} what="their kernel directions" />
       </div>
       <details class="more">
-        <summary>Project them out of the maps that read them, in PyTorch</summary>
+        <summary>Remove them from the maps that read them, in PyTorch</summary>
         <Snippet code={projectOut} />
       </details>
       <details class="more">
-        <summary>Drop them from a LoRA adapter of PEFT</summary>
+        <summary>Remove them from a LoRA adapter of PEFT</summary>
         <Snippet code={dropFromLora} />
       </details>
     </div>

@@ -17,7 +17,7 @@ export function FinalNorm({ opened: { report, inspector } }: { opened: Opened })
             <button type="button" class="link mono" onClick={() => pointAt(norm.name)}>
               {norm.name}
             </button>
-            {norm.kernel.form === 'inverse_scale' && ': read from its scale alone, with no data and no forward pass.'}
+            {norm.kernel.form === 'inverse_scale' && ': computed from its scale alone, without data and without a forward pass.'}
           </p>
           {whyNoDirection(norm) && <p class="lead">{whyNoDirection(norm)}</p>}
           <div class="with-facts">

@@ -19,28 +19,28 @@ export function HowItWorks() {
           </li>
           <li>
             <span class="formula">v = γ⁻¹ / ‖γ⁻¹‖</span>
-            <span>Then y has no variance along v, whatever the data: v is read from the scale alone.</span>
+            <span>Then y has no variance along v, for any data. v follows from the scale alone.</span>
           </li>
           <li>
             <span class="formula">{'Z = { i : γᵢ = 0 }'}</span>
-            <span>Where scales are exactly zero, those channels are the kernel, and γ⁻¹ does not exist.</span>
+            <span>If scales are exactly zero, those channels are the kernel, and γ⁻¹ does not exist.</span>
           </li>
           <li>
             <span class="formula">W ← W + a vᵀ, b ← b − a vᵀβ</span>
-            <span>A linear reader moved so computes the same function: one dead direction for each of its rows.</span>
+            <span>A linear reader that is changed this way computes the same function. It has one dead direction per row.</span>
           </li>
         </ol>
         <div class="prose">
-          <h3>What it does not claim</h3>
+          <h3>Limits</h3>
           <ul>
             <li>
-              A checkpoint stores scales, not code. Whether a site subtracts the mean is inferred from the configuration,
-              names, shifts, values and what training left in the weights: evidence, not proof. Where it is thin, or
+              A checkpoint stores scales, not code. Gammascope infers whether a site subtracts the mean from the configuration,
+              names, shifts, values and what training left in the weights. This is evidence, not proof. If it is thin or
               contradicts itself, the kind is unknown.
             </li>
-            <li>Given that a site is a LayerNorm, v is exact. Given that it is not, v means nothing.</li>
-            <li>Nothing is run: no activation, no loss. Counts below τ are predictions for isotropic inputs.</li>
-            <li>Dead parameters are free to move; that does not make them free to remove.</li>
+            <li>If a site is a LayerNorm, v is exact. If it is not, v means nothing.</li>
+            <li>Opening a checkpoint does not run the model. Counts below τ are predictions for isotropic inputs.</li>
+            <li>You can change dead parameters freely. That does not mean that you can remove them.</li>
           </ul>
           <p>
             The method:{' '}
@@ -52,7 +52,7 @@ export function HowItWorks() {
         </div>
       </div>
       <details class="glossary">
-        <summary>Every word on this page</summary>
+        <summary>Every term on this page</summary>
         <dl>
           {Object.values(GLOSSARY).map(({ label, text }) => (
             <div key={label}>

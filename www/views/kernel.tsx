@@ -13,13 +13,13 @@ export function whyNoDirection({ kernel, kind, problem, scale }: NormReport): st
     case 'coordinates':
       return `${counted(kernel.coordinates.length, 'scale')} ${kernel.coordinates.length === 1 ? 'is' : 'are'} exactly zero. The kernel is those channels, and there is no γ⁻¹ direction.`;
     case 'none':
-      return 'An RMSNorm does not subtract the mean, and no scale is zero: nothing of its output is dead, and there is no direction to show.';
+      return 'An RMSNorm does not subtract the mean, and no scale is zero. So no direction of its output is dead.';
     case 'unknown':
       if (problem !== null) return problem;
       if (scale === null && kind !== 'layernorm')
-        return 'No scale is stored here, so there is nothing to read a direction from.';
+        return 'This norm stores no scale, so there is no direction to compute.';
       return kind === 'other'
-        ? 'This norm is neither a LayerNorm nor an RMSNorm: the theorem says nothing about it.'
+        ? 'This norm is neither a LayerNorm nor an RMSNorm, so the theorem does not apply.'
         : 'Whether this norm subtracts the mean could not be decided. Only a LayerNorm has a γ⁻¹ direction.';
   }
 }

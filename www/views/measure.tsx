@@ -27,11 +27,11 @@ export function Measure({ opened }: { opened: Opened }) {
     <section id="measure" aria-labelledby="measure-heading">
       <h2 id="measure-heading">Measure it on your own activations</h2>
       <p class="lead">
-        What a checkpoint says is evidence. The outputs of its norms, captured from your own code, are direct: the covariance
-        is computed exactly, here, and either has the predicted kernel or does not.
+        A checkpoint gives evidence. The outputs of its norms, captured from your own code, give a direct answer. The page
+        computes their exact covariance, which either has the predicted kernel or does not.
       </p>
       {report.shared ? (
-        <p class="muted">A report from a link cannot be measured: that takes the checkpoint's own scales. Open the checkpoint.</p>
+        <p class="muted">You cannot measure a report from a link, because it does not have the exact scales. Open the checkpoint.</p>
       ) : (
         <>
           <details class="more">
@@ -84,8 +84,8 @@ export function Measure({ opened }: { opened: Opened }) {
             }}
           />
           <p class="muted small">
-            No activations at hand? Random inputs through a norm's γ, β and ε, as both kinds, show what its kernel would look
-            like. They are no evidence about the model.{' '}
+            No activations? The page can send random inputs through a norm's γ, β and ε, once as each kind. This shows what its
+            kernel would look like. It is no evidence about the model.{' '}
             <button
               type="button"
               class="button quiet"
@@ -126,12 +126,12 @@ function Alone({ name, epsilon, epsilon_configured, layernorm, rmsnorm, warnings
         <Name>{name}</Name> alone, on random inputs: no evidence about the model
       </h3>
       <p class="muted">
-        Each row is what it was told to be. {count(layernorm.tokens)} tokens of standard normal channels, f32, ε ={' '}
+        Each row has the kind that was chosen for it. {count(layernorm.tokens)} tokens of standard normal channels, f32, ε ={' '}
         {maybe(epsilon)}
         {epsilon_configured ? '' : ' (no configuration names it)'}.{' '}
         {rmsnorm.raw_test_fooled
-          ? 'The raw |cos| is fooled here: a scale is nearly off, so it matches γ⁻¹ without a mean subtracted. depth^ is not.'
-          : 'The raw |cos| is not fooled by these scales.'}
+          ? 'The raw |cos| is misleading here. A scale is nearly off, so it matches γ⁻¹ although no mean is subtracted. depth^ is reliable.'
+          : 'The raw |cos| is reliable for these scales.'}
       </p>
       {warnings.map(({ message }) => (
         <p key={message} class="notice">
@@ -142,7 +142,7 @@ function Alone({ name, epsilon, epsilon_configured, layernorm, rmsnorm, warnings
         <table class="plain">
           <thead>
             <tr>
-              <th scope="col">Told to be</th>
+              <th scope="col">Run as</th>
               {NUMBERS.map(({ id, label }) => (
                 <th key={id} scope="col" class="numeric">
                   <Word term={id}>{label}</Word>

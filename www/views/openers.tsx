@@ -9,7 +9,7 @@ import { Pick } from './pick';
 const RecentList = lazily(() => import('./recent').then((views) => views.RecentList));
 
 export function Openers({ onChosen }: { onChosen?: () => void }) {
-  /** By handles, which can be opened again, where the browser has them; else by the input. */
+  /** By handles, which can be opened again, if the browser has them; otherwise by the input. */
   const choose = (folder: boolean, byInput: () => void) => {
     if (!('showOpenFilePicker' in window)) return byInput();
     import('../recent')
@@ -61,7 +61,7 @@ export function Openers({ onChosen }: { onChosen?: () => void }) {
           checked={weighs.value === 'yes'}
           onChange={(event) => (weighs.value = event.currentTarget.checked ? 'yes' : 'no')}
         />
-        After the verdict, also sample up to 64 MB of weights
+        After the verdict, sample up to 64 MB of weights
       </label>
     </div>
   );

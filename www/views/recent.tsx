@@ -36,7 +36,7 @@ export function RecentList({ onChosen }: { onChosen?: (() => void) | undefined }
   return (
     <details class="recent" open={items.length > 0}>
       <summary>Recent</summary>
-      {refusal.value !== null && <p class="muted small">This browser keeps no list here ({refusal.value}).</p>}
+      {refusal.value !== null && <p class="muted small">This browser cannot keep a list here ({refusal.value}).</p>}
       <ul>
         {items.map((item) => (
           <li key={item.when}>

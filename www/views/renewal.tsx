@@ -20,8 +20,8 @@ export function Renewal() {
       <p class="line">
         <strong>{STATES[now.state]}</strong>{' '}
         {now.state === 'taken' && 'Parts that this tab has not loaded yet may be missing. '}
-        {now.state === 'compiling' && 'Dropped checkpoints open already. Addresses, links, comparing and measuring work when it is ready.'}
-        {opened.value && now.state !== 'compiling' && 'Reloading closes the report: open the checkpoint again afterwards, or share it first.'}
+        {now.state === 'compiling' && 'You can already drop checkpoints. Addresses, links, comparing and measuring work once it is ready.'}
+        {opened.value && now.state !== 'compiling' && 'Reloading closes the report. Open the checkpoint again afterwards, or share the report first.'}
       </p>
       {now.state !== 'compiling' && (
         <button type="button" class="button" onClick={() => now.reload()}>

@@ -56,34 +56,34 @@ export function Share({ opened: { report }, onClose }: { opened: Opened; onClose
     <dialog ref={dialog} class="share" aria-labelledby="share-heading" onClose={onClose}>
       <h2 id="share-heading">Share this report</h2>
       {shared ? (
-        <p>This report came in a link. Pass that link on; another is made from the checkpoint itself.</p>
+        <p>This report came in a link. Pass that link on, or open the checkpoint to make a new one.</p>
       ) : (
         <fieldset>
           <legend>As</legend>
           <Option form="link" chosen={form} choose={setForm} label="A link that holds the report">
-            Whoever opens it needs no checkpoint. It is all behind the #, which browsers send to nobody.
+            It opens without the checkpoint. The report is in the part after the #, which browsers send to nobody.
           </Option>
           {checkpoint.remote && (
             <Option form="address" chosen={form} choose={setForm} label="A link to the checkpoint at its address">
-              Short, and always the whole: the checkpoint is read again from {checkpoint.remote.address}.
+              Short and complete: the page reads the checkpoint again from {checkpoint.remote.address}.
             </Option>
           )}
           <Option form="html" chosen={form} choose={setForm} label="One HTML file">
-            Figures, tables and the report as JSON. It opens by a double click and asks nothing of any host.
+            Figures, tables and the report as JSON. It opens with a double click and loads nothing from any host.
           </Option>
         </fieldset>
       )}
       {!shared && form !== 'address' && (
         <>
           <p class="contents">
-            In it: the verdict and its reasons, {counted(norms.length, 'norm site')} with kernels, evidence and readers,
+            It contains the verdict and its reasons, {counted(norms.length, 'norm site')} with kernels, evidence and readers,
             {verification ? ' what was measured,' : ''} the size of the checkpoint
             {names ? `, and the names of its files and tensors${checkpoint.remote ? ' and its address' : ''}` : '; no name'}.{' '}
             <strong>No weights.</strong>
           </p>
           <label class="choice">
             <input type="checkbox" checked={!names} onChange={(event) => setNames(!event.currentTarget.checked)} />
-            Leave names out: sites, readers and writers are numbered
+            Leave names out, and number sites, readers and writers
           </label>
         </>
       )}

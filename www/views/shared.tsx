@@ -10,12 +10,12 @@ export function SharedNote({ report: { shared, checkpoint, tool_version } }: { r
     <div class="notice" id="shared">
       <p class="line">
         <strong>This report came in a link.</strong> It was made {when} by Gammascope {tool_version} from{' '}
-        {shared.names ? <b>{checkpoint.name}</b> : 'a checkpoint whose names were left out'}, {bytes(checkpoint.bytes)}. Nothing
-        was asked of any host to show it.
+        {shared.names ? <b>{checkpoint.name}</b> : 'a checkpoint whose names were left out'}, {bytes(checkpoint.bytes)}. Showing
+        it needed no request to any host.
       </p>
       <p class="line muted small">
-        It lacks the weights and the exact scales: figures of scales are drawn from a summary, numbers have five digits, measured
-        spectra are left out. Open the checkpoint itself to see all of it, to measure and to export.
+        It does not have the weights and the exact scales. Figures of scales are drawn from a summary, numbers have five digits,
+        and measured spectra are left out. Open the checkpoint to see everything, to measure and to export.
       </p>
     </div>
   );

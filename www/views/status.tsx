@@ -146,7 +146,7 @@ export function Several() {
   return (
     <div class="notice several" role="alertdialog" aria-labelledby="several">
       <p class="line" id="several">
-        <strong>These files are {checkpoints.length} checkpoints.</strong> Open one of them:
+        <strong>These files hold {checkpoints.length} checkpoints.</strong> Open one of them:
       </p>
       <ul>
         {checkpoints.map((one) => (

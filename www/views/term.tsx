@@ -7,7 +7,7 @@ import { GLOSSARY, type Term } from '../glossary';
 const HOVER_DELAY = 120;
 const GAP = 6;
 
-/** The explanation on show and the element it belongs to. */
+/** The explanation that is shown and the element it belongs to. */
 const shown = signal<{ term: Term; anchor: HTMLElement } | null>(null);
 
 let timer: ReturnType<typeof setTimeout> | undefined;

@@ -1,4 +1,4 @@
-/** The report beside something else; fetched when a report is on show. */
+/** The report beside something else; fetched when a report is open. */
 import type { Opened } from '../state/opened';
 import { Adapter } from './adapter';
 import { Compare } from './compare';

@@ -1,4 +1,4 @@
-/** The model of the checkpoint on show, run here: how, how far, and what it shows. */
+/** The model of the open checkpoint, run here: how, how far, and what it shows. */
 import { useEffect, useState } from 'preact/hooks';
 import { bytes, count, counted, duration, maybe, number, parameters } from '../format';
 import type { Device } from '../protocol';
@@ -27,18 +27,18 @@ export function Verify({ opened }: { opened: Opened }) {
     <section id="verify" aria-labelledby="verify-heading">
       <h2 id="verify-heading">Run the model, here</h2>
       <p class="lead">
-        The model itself, block by block from its file, on this machine's GPU or CPU: every norm is measured on what it really
-        gives, and the residual stream after every block. The weights stay where they are, and only one block of them is in
-        memory at a time.
+        This runs the model on this machine's GPU or CPU, block by block from its file. It measures the output of every norm,
+        and the residual stream after every block. The weights stay where they are, and only one block of them is in memory at a
+        time.
       </p>
       {opened.entries.some((entry) => 'seed' in entry) && (
         <p class="notice" id="drawn">
-          No weights were given: these are random, drawn from the configuration and seed {SEED}. What is measured is this architecture at
-          its initialisation.
+          You gave no weights. These are random, drawn from the configuration and seed {SEED}. The run measures this
+          architecture at its initialisation.
         </p>
       )}
       {report.shared ? (
-        <p class="muted">A report from a link has no weights to run. Open the checkpoint.</p>
+        <p class="muted">A report from a link has no weights, so it cannot run. Open the checkpoint.</p>
       ) : (
         <Controls parameters={report.checkpoint.parameters} />
       )}
@@ -119,7 +119,7 @@ function Controls({ parameters }: { parameters: number }) {
             setFiles([]);
           }}
         >
-          <option value="usual">a sample text, or noise where no text is read</option>
+          <option value="usual">a sample text, or noise if it reads no text</option>
           <option value="uniform">uniform token ids</option>
           <option value="text">a text of yours…</option>
           <option value="ids">token ids of yours…</option>
@@ -180,11 +180,11 @@ function Controls({ parameters }: { parameters: number }) {
           checked={preservation}
           onChange={(event) => setPreservation(event.currentTarget.checked)}
         />
-        move readers along their kernels too
+        also move readers along their kernels
       </label>
       <label class="choice">
         <input type="checkbox" class="pick-random" checked={random} onChange={(event) => setRandom(event.currentTarget.checked)} />
-        beside random weights
+        also with random weights
       </label>
       <label class="choice">
         on the
@@ -270,7 +270,7 @@ function Halted() {
         <strong>
           Halted after {count(now.blocks)} of {counted(now.total, 'block')}.
         </strong>{' '}
-        {now.sentence !== null && <Prose>{now.sentence}</Prose>} What was measured until then is kept.
+        {now.sentence !== null && <Prose>{now.sentence}</Prose>} The measurements so far are kept.
       </p>
       <button type="button" class="button strong" onClick={goOn}>
         Go on
@@ -291,8 +291,8 @@ function Findings({ opened, verification, pass }: FindingsProps) {
       <p class="lead" id="verified">
         {counted(pass.sequences, 'sequence')} of {count(pass.length)} tokens, run as <code>{pass.family}</code> in f32.
         {pass.left_out > 0 && ` Only its first blocks: the ${counted(pass.left_out, 'block')} after them were left out.`}
-        {pass.loss !== null && ` Loss ${number(pass.loss)} nats a token.`} The pass was told that the norms are {KINDS[pass.told]}: a
-        kernel below shows what that does, and is no evidence of it.
+        {pass.loss !== null && ` Loss ${number(pass.loss)} nats a token.`} The run treated the norms as {KINDS[pass.told]}, so a
+        kernel below is no evidence of their kind.
       </p>
       {loss && <ByLoss {...loss} />}
       <MeasuredSites opened={opened} verification={verification} />
@@ -303,7 +303,7 @@ function Findings({ opened, verification, pass }: FindingsProps) {
             Its least singular value is {maybe(first.sigma_min)} after block {first.block} and {maybe(last.sigma_min)} after block{' '}
             {last.block}, at n/d {maybe(verification.tokens / (report.model.width ?? verification.tokens))}.{' '}
             {falls.length === 0
-              ? 'It falls nowhere by more than a hundredth.'
+              ? 'It never falls by more than a hundredth.'
               : `It falls after ${counted(falls.length, 'block')}, ${count(falls.filter((fall) => fall.on_both_halves).length)} of them on both halves of the tokens: ${falls
                   .map(({ block, ratio }) => `${block} (× ${ratio.value.toFixed(3)}, ${ratio.low.toFixed(3)} to ${ratio.high.toFixed(3)})`)
                   .join(', ')}.`}
@@ -324,8 +324,8 @@ function BesideRandom({ opened: { inspector, report }, seed }: { opened: Opened;
     <>
       <h3>Trained and with random weights</h3>
       <p id="beside-random">
-        The same architecture with γ = 1, β = 0 and weights drawn from seed {seed}, on the same tokens. A depth may change because
-        its λ_v does, or because the mean variance does: the figure says both.
+        The same architecture with γ = 1, β = 0 and weights drawn from seed {seed}, on the same tokens. A depth may change
+        because its λ_v does, or because the mean variance does. The figure shows both.
       </p>
       <FigureView inspector={inspector} report={report} kind="random_init" checkpoint={report.checkpoint.name} />
     </>
@@ -336,7 +336,7 @@ function BesideRandom({ opened: { inspector, report }, seed }: { opened: Opened;
 function BesidePaper({ claims }: { claims: readonly Claim[] }) {
   return (
     <>
-      <h3>Beside the paper</h3>
+      <h3>The paper’s claims</h3>
       <ul id="beside-paper">
         {claims.map(({ paper, found, agrees }) => (
           <li key={paper}>
@@ -359,10 +359,10 @@ function Preserved({ opened: { inspector, report }, rows }: { opened: Opened; ro
     <>
       <h3>What moving a reader does to the function</h3>
       <p id="preserved">
-        Weights that read a norm are really moved, W + t a vᵀ, and the model is run again.{' '}
+        The run changes weights that read a norm to W + t a vᵀ, and runs the model again.{' '}
         {dead.length > 0
           ? `Along the kernel, with the bias moved, the function stays at its rounding for every t at ${count(kept)} of ${counted(dead.length, 'site')}. `
-          : 'No direction is predicted to be dead here. '}
+          : 'No dead direction is predicted here. '}
         Along other directions it changes in {count(changed)} of {counted(others.length, 'case')}: a divergence grows as t², a change of
         hidden states as t.
       </p>
@@ -382,8 +382,8 @@ function ByLoss({ layernorm, rmsnorm, difference, standard_error, tokens, kind }
   return (
     <p id="by-loss">
       The same {count(tokens)} tokens cost {number(layernorm)} nats with the norms as LayerNorms and {number(rmsnorm)} as RMSNorms, a
-      difference of {difference.toFixed(4)} ± {standard_error.toFixed(4)}: <strong>{says}</strong>. That is evidence of the kind, which
-      the kernels of a pass are not.
+      difference of {difference.toFixed(4)} ± {standard_error.toFixed(4)}: <strong>{says}</strong>. This is evidence of the
+      kind. The kernels of a run are not.
     </p>
   );
 }

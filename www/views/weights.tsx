@@ -42,20 +42,20 @@ export function Weights({ opened: { report, inspector } }: { opened: Opened }) {
     <section id="weights" aria-labelledby="weights-heading">
       <h2 id="weights-heading">What training left in the weights</h2>
       <p class="lead">
-        Where every reader of the residual stream passes through a LayerNorm, nothing sees the stream’s mean, no gradient
-        reaches it, and the matrices that write the stream keep little energy along it. No renamed tensor hides that.
+        If every reader of the residual stream passes through a LayerNorm, nothing sees the stream’s mean and no gradient
+        reaches it. The matrices that write the stream then keep little energy along it. Renaming tensors does not hide that.
       </p>
       <Weighing />
       {!sampled && report.shared && <p class="muted">No weight had been sampled when this link was made.</p>}
       {!sampled && !report.shared && checkpoint.remote && (
         <p class="muted">
-          The weights of a remote checkpoint are not sampled: that would take thousands of requests. Download it and drop it
-          here to have them sampled.
+          The weights of a remote checkpoint are not sampled, because that would take thousands of requests. To sample them,
+          download it and drop it here.
         </p>
       )}
       {!weighing.value && !sampled && !report.shared && !checkpoint.remote && (
         <div class="notice">
-          <p class="line">No weight of this checkpoint has been sampled: the verdict rests on its headers and norm tensors.</p>
+          <p class="line">No weight of this checkpoint has been sampled. The verdict uses its headers and norm tensors.</p>
           <button type="button" class="button" onClick={weighNow}>
             Sample at most 64 MB
           </button>
@@ -63,8 +63,7 @@ export function Weights({ opened: { report, inspector } }: { opened: Opened }) {
       )}
       {sampled && writers.length === 0 && (
         <p class="muted">
-          {bytes(checkpoint.weight_bytes_read)} were sampled, and no writer had values to speak of: they are all zero, or not
-          finite.
+          {bytes(checkpoint.weight_bytes_read)} were sampled, and no writer has usable values: they are all zero, or not finite.
         </p>
       )}
       {writers.length > 0 && (

@@ -9,10 +9,9 @@ export function Welcome() {
       <div class="pitch">
         <h1 id="welcome-heading">See which directions of a transformer are algebraically dead</h1>
         <p>
-          A LayerNorm’s output never varies along one direction, and that direction can be read from its scale alone.
-          Drop a checkpoint and Gammascope finds every norm, tells LayerNorm from RMSNorm, and shows the direction of
-          each. Then it counts, reader by reader, the parameters that can move without changing what the network
-          computes.
+          The output of a LayerNorm never varies along one direction, and its scale alone gives that direction. Drop a
+          checkpoint. Gammascope finds every norm, says whether it is LayerNorm or RMSNorm, and shows its direction. Then it
+          counts the parameters that can change without changing what the network computes.
         </p>
         <Illustration />
       </div>
@@ -27,9 +26,9 @@ export function Welcome() {
           </>
         )}
         <p class="privacy">
-          <strong>Nothing leaves this machine.</strong> There is no server. The page reads the headers and the norm
-          scales, a few kilobytes even of a very large file, then a sample of the weights if you let it, and makes no
-          request while it does. Only an address that you open is asked of the host it names.
+          <strong>Nothing leaves this machine.</strong> There is no server. The page reads the headers and the norm scales,
+          which are a few kilobytes even in a very large file. Then it samples the weights if you let it. It makes no request
+          for this. If you open an address, the page asks only the host in that address.
         </p>
       </div>
     </section>

@@ -1,4 +1,4 @@
-/** The comparison or the weighing that is running, and the sentence of the last one that failed. */
+/** The comparison or the measurement of an adapter that is running, and the sentence of the last one that failed. */
 import type { Opened } from '../state/opened';
 import { type Work, stopWork, workFailure, working } from '../together';
 import { Prose } from './prose';
@@ -6,7 +6,7 @@ import { Progressing } from './status';
 
 const WORDS: Record<Work, { progress: string; start: string; failed: string }> = {
   compare: { progress: 'Progress of comparing', start: 'Comparing…', failed: 'Not compared.' },
-  adapter: { progress: 'Progress of weighing the adapter', start: 'Weighing the adapter…', failed: 'Not weighed.' },
+  adapter: { progress: 'Progress of measuring the adapter', start: 'Measuring the adapter…', failed: 'Not measured.' },
 };
 
 export function WorkNow({ work, opened }: { work: Work; opened: Opened }) {

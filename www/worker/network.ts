@@ -1,6 +1,6 @@
 /**
- * The worker's way to the network: fetch, as plain as the Rust side wants it. What an answer means is decided there; here
- * is only told why there is none. No cookie, no referrer and no cache: what was read is kept in memory by whoever asked.
+ * The worker's way to the network: fetch, as plain as the Rust side wants it. The Rust side decides what an answer means;
+ * this file only says why there is none. No cookie, no referrer and no cache: the caller keeps what was read in memory.
  */
 
 /** Why no answer came. */
@@ -54,7 +54,7 @@ async function explained(url: string, headers: [string, string][], error: unknow
   if (!(await answers('no-cors'))) return fail('unreachable', error);
   const withToken = headers.some(([name]) => name === 'Authorization');
   if (withToken || !(await answers('cors'))) return fail('blocked');
-  return { kind: 'cut', reason: 'its answer could not be taken: compressed though it is a range, or cut off' };
+  return { kind: 'cut', reason: 'its answer could not be used: it is a compressed range, or cut off' };
 }
 
 /** A body to its end, or its first `most` bytes. */

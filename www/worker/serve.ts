@@ -37,10 +37,10 @@ export const shows = (shown: Shown): void => {
 /** The sentence of an error. A trap inside wasm has no sentence of its own: it is our bug, and says so. */
 function sentence(error: unknown): string {
   if (error instanceof WebAssembly.CompileError) {
-    return `This browser cannot run the wasm it needs here (${error.message}). Use one of the last three years.`;
+    return `This browser cannot run the wasm of this page (${error.message}). Use a browser of the last three years.`;
   }
   if (error instanceof WebAssembly.RuntimeError) {
-    return `Gammascope itself failed on these files (${error.message}). That is a bug, not something you did.`;
+    return `Gammascope itself failed on these files (${error.message}). This is a bug in Gammascope.`;
   }
   return error instanceof Error ? error.message : String(error);
 }

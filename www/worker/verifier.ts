@@ -1,5 +1,5 @@
 /**
- * The verifier: the wasm that can measure as well, open addresses and links, share, compare, weigh adapters and export; loaded when
+ * The verifier: the wasm that can measure as well, open addresses and links, share, compare, measure adapters and export; loaded when
  * that is asked for.
  */
 import init, {
@@ -26,7 +26,7 @@ let measurer: Measurer | undefined;
 let letGoOn: (stop: boolean) => void = () => undefined;
 
 function live(): Inspection {
-  if (!inspection) throw new Error('This report came in a link, which holds less than a checkpoint: open the checkpoint for that.');
+  if (!inspection) throw new Error('This report came in a link, which holds less than a checkpoint. Open the checkpoint to do that.');
   return inspection;
 }
 

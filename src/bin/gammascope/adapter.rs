@@ -67,7 +67,7 @@ fn write(out: &mut impl Write, report: &AdapterReport, all: bool) -> io::Result<
         let found = renaming.found;
         writeln!(
             out,
-            "{QUIET}`{}` of the adapter is `{}` of the base ({found} found so){QUIET:#}",
+            "{QUIET}`{}` of the adapter is `{}` of the base ({found} found this way){QUIET:#}",
             printable(&renaming.from),
             printable(&renaming.to)
         )?;

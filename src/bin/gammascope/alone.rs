@@ -76,14 +76,14 @@ pub(crate) fn run(opened: &Opened<File>, options: &Measure, line: &mut progress:
 fn table(out: &mut impl Write, sites: &[NormAlone]) -> io::Result<()> {
     writeln!(
         out,
-        "{}The norms alone, on random inputs, told to be a LayerNorm and told to be an RMSNorm: no evidence about the model{:#}",
+        "{}The norms alone on random inputs, once as LayerNorms and once as RMSNorms: no evidence about the model{:#}",
         summary::STRONG,
         summary::STRONG,
     )?;
     let mut table = Table::new();
     table.load_style(NOTHING).set_header([
         "norm site",
-        "told to be",
+        "run as",
         "depth^",
         "|cos^|",
         "depth",
@@ -113,15 +113,15 @@ fn table(out: &mut impl Write, sites: &[NormAlone]) -> io::Result<()> {
     writeln!(out, "\n{}\n", table.trim_fmt())?;
     let fooled = sites.iter().filter(|site| site.rmsnorm.raw_test_fooled).count();
     match fooled {
-        0 => writeln!(out, "The raw |cos| would be fooled at none of them.")?,
+        0 => writeln!(out, "The raw |cos| is reliable at all of them.")?,
         some => writeln!(
             out,
-            "The raw |cos| would be fooled at {some} of {}: it is beyond 0.99 there for an RMSNorm too, because a scale is nearly off. depth^ is not.",
+            "The raw |cos| misleads at {some} of {}: it is above 0.99 there for an RMSNorm too, because a scale is nearly off. depth^ is reliable.",
             sites.len()
         )?,
     }
     if let Some(site) = sites.iter().find(|site| !site.epsilon_configured) {
-        writeln!(out, "No configuration names ε: {:e} was taken.", site.epsilon)?;
+        writeln!(out, "No configuration names ε, so {:e} is used.", site.epsilon)?;
     }
     Ok(())
 }

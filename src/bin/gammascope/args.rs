@@ -1,11 +1,11 @@
-//! What can be asked.
+//! The commands and their options.
 
 use clap::{Args, Parser, Subcommand};
 use gammascope::checkpoint::address::PUBLIC_HUB;
 use gammascope::run::device::Wanted;
 use std::path::PathBuf;
 
-/// Reads the algebraically dead directions of a transformer checkpoint from its norm scales.
+/// Finds the dead directions of a transformer checkpoint from the scales of its norms.
 #[derive(Debug, Parser)]
 #[command(
     name = "gammascope",
@@ -22,21 +22,21 @@ pub(crate) struct Arguments {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Say which norm it is, which directions are dead, and what reads them.
+    /// Say which norms a checkpoint has, which directions are dead, and which maps read them.
     Inspect(Inspect),
-    /// Measure norms on activations that your own code captured: is the predicted kernel there?
+    /// Measure norms on activations that your own code captured.
     Measure(Measure),
-    /// Run the model itself and measure its norms and its residual stream.
+    /// Run the model, and measure its norms and its residual stream.
     Verify(Verify),
-    /// Compare two checkpoints, site by site: a base and its fine-tune, two steps of a run, a model and its conversion.
+    /// Compare two checkpoints norm by norm: a base and its fine-tune, two steps of a run, a model and its conversion.
     Compare(Compare),
     /// Write the kernel directions to a file, for your own code.
     Export(Export),
-    /// Measure how much of an adapter (LoRA, LoKr, LoHa, VeRA) reads what the norms of its base never say.
+    /// Measure how much of an adapter (LoRA, LoKr, LoHa, VeRA) has no effect, because it reads dead directions of its base.
     Adapter(Adapter),
-    /// Pass the report on: a link that holds it, or one HTML file. No weight is in either.
+    /// Share the report as a link or as one HTML file. Neither contains weights.
     Share(Share),
-    /// Inspect many checkpoints, one line of JSON each; what is done already is not done again.
+    /// Inspect many checkpoints, one line of JSON each; run it again to continue.
     Scan(Scan),
 }
 
@@ -52,61 +52,61 @@ pub(crate) enum SiteChoice {
 /// Options of `verify`.
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
-    /// The checkpoint, as for `inspect`; its config.json is needed.
+    /// The checkpoint, as for `inspect`. It needs its config.json.
     #[arg(required = true, value_name = "CHECKPOINT")]
     pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) remote: Remote,
-    /// Tokens to run, rounded up to whole sequences; without this, four for each channel of the residual stream.
+    /// Tokens to run, rounded up to whole sequences. The default is four for each channel of the residual stream.
     #[arg(long, value_name = "N")]
     pub(crate) tokens: Option<usize>,
-    /// Tokens of a sequence.
+    /// Tokens per sequence.
     #[arg(long, value_name = "T", default_value_t = 128)]
     pub(crate) sequence: usize,
-    /// Run the first N blocks only: of a model too large to be run whole. The final norm then reads the stream after those.
+    /// Run only the first N blocks, for a model that is too large to run whole. The final norm then reads the stream after them.
     #[arg(long, value_name = "N")]
     pub(crate) blocks: Option<usize>,
-    /// Print what the run would take (bytes to read, operations, memory, time by a trial on this machine) and run nothing.
+    /// Print what the run would take (bytes, operations, memory, and the time that a trial on this machine predicts), without running it.
     #[arg(long, conflicts_with_all = ["random_init", "explain"])]
     pub(crate) plan: bool,
-    /// Run on this text, in UTF-8, by the tokenizer.json beside the weights. Without --text, --ids and --uniform a sample text that
-    /// comes with the program is run, and where there is no such tokenizer uniform ids. On text the kind of the norms is judged by
-    /// loss too, where the model predicts next tokens.
+    /// Run on this UTF-8 text, with the tokenizer.json beside the weights. Without --text, --ids and --uniform the run uses a sample
+    /// text, or uniform ids if there is no tokenizer. If the model predicts next tokens, a run on text also judges the kind of the
+    /// norms by loss.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["ids", "uniform"])]
     pub(crate) text: Option<PathBuf>,
-    /// Run on these: token ids of a text, as whole numbers with spaces, commas or line ends between them.
+    /// Run on the token ids in this file: whole numbers, separated by spaces, commas or line ends.
     #[arg(long, value_name = "FILE", conflicts_with = "uniform")]
     pub(crate) ids: Option<PathBuf>,
     /// Run on uniform token ids, the same on every machine.
     #[arg(long)]
     pub(crate) uniform: bool,
-    /// Run a model that reads images on these image files, prepared as its preprocessor_config.json says; a model of videos on
-    /// these frames of one. Without images such a model runs on noise. Of a checkpoint with two towers, images run the one that
-    /// reads images, and --text, --ids and --uniform the one that reads text.
+    /// Run a model that reads images on these image files, prepared as its preprocessor_config.json says. A model of videos takes
+    /// them as the frames of one video. Without images such a model runs on noise. In a checkpoint with two towers, images run the
+    /// image tower, and --text, --ids and --uniform run the text tower.
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["text", "ids", "uniform"])]
     pub(crate) images: Vec<PathBuf>,
-    /// Run a model that reads sounds on these sound files; without them it runs on noise.
+    /// Run a model that reads sounds on these sound files. Without them it runs on noise.
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["images", "pixels", "text", "ids", "uniform"])]
     pub(crate) sounds: Vec<PathBuf>,
-    /// As --images, on prepared values: a safetensors file whose tensor `pixel_values` is what the model's own processor makes, images ×
-    /// channels × rows × columns, or videos × frames × channels × rows × columns.
+    /// Like --images, with prepared values: a safetensors file whose tensor `pixel_values` is the output of the model's own processor,
+    /// images × channels × rows × columns, or videos × frames × channels × rows × columns.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "text", "ids", "uniform"])]
     pub(crate) pixels: Option<PathBuf>,
-    /// Which norms are measured.
+    /// Which norms to measure.
     #[arg(long, value_enum, default_value_t = SiteChoice::All)]
     pub(crate) sites: SiteChoice,
-    /// Move readers along their norms' kernel directions, and along random ones, and measure what the function does: some sixty
-    /// short passes more.
+    /// Change readers along the kernel directions of their norms and along random directions, and measure how the function changes.
+    /// This takes about sixty more short passes.
     #[arg(long)]
     pub(crate) preservation: bool,
-    /// Run the same architecture with γ = 1, β = 0 and random weights too, drawn from this seed, on the same token ids: depths are
-    /// compared, and the two factors of their ratio. A config.json alone is enough; then only that is run.
+    /// Also run the same architecture with γ = 1, β = 0 and random weights from this seed on the same token ids, and compare the
+    /// depths. If there is only a config.json, run only that.
     #[arg(long, value_name = "SEED")]
     pub(crate) random_init: Option<u64>,
-    /// Explain the verdict on this norm site (its name, or the end of it), evidence by evidence, instead of a table.
+    /// Explain the verdict on this norm site (its name or the end of it), evidence by evidence, instead of a table.
     #[arg(long, value_name = "SITE", conflicts_with = "json")]
     pub(crate) explain: Option<String>,
-    /// Where the model is run and the covariances are computed.
+    /// Where to run the model and compute the covariances.
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub(crate) device: Device,
     /// Print the report (schema gammascope.report/1) instead of a table.
@@ -120,18 +120,18 @@ pub(crate) struct Verify {
 /// Options of `compare`.
 #[derive(Debug, Args)]
 pub(crate) struct Compare {
-    /// The checkpoint that changes are counted from: a file, an index.json or a folder.
+    /// The first checkpoint: a file, an index.json or a folder. Changes are counted from it.
     #[arg(value_name = "BEFORE")]
     pub(crate) before: PathBuf,
-    /// The other.
+    /// The other checkpoint.
     #[arg(value_name = "AFTER")]
     pub(crate) after: PathBuf,
     #[command(flatten)]
     pub(crate) reading: Reading,
-    /// Outputs of the norms of BEFORE, as for `measure`: their sites are measured, and the depths compared.
+    /// Outputs of the norms of BEFORE, as for `measure`. Their sites are measured, and the depths compared.
     #[arg(long, value_name = "FILE")]
     pub(crate) activations_before: Option<PathBuf>,
-    /// Those of AFTER.
+    /// Outputs of the norms of AFTER.
     #[arg(long, value_name = "FILE")]
     pub(crate) activations_after: Option<PathBuf>,
     /// Print the comparison (schema gammascope.comparison/1) instead of a table.
@@ -148,7 +148,7 @@ pub(crate) struct Compare {
 /// How kernels are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum ExportFormat {
-    /// SITE.kernel and SITE.constant, F64; the metadata say what they mean.
+    /// SITE.kernel and SITE.constant, F64; the metadata says what they mean.
     Safetensors,
     /// Schema gammascope.kernels/1.
     Json,
@@ -165,10 +165,10 @@ pub(crate) struct Export {
     /// The file to write.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
-    /// Its format; without this, JSON for a name that ends in .json.
+    /// The format of the file. The default is JSON for a name that ends in .json, otherwise safetensors.
     #[arg(long, value_enum)]
     pub(crate) format: Option<ExportFormat>,
-    /// Only this site (its name, or the end of it); may be given several times.
+    /// Only this site (its name or the end of it). Repeat it for several sites.
     #[arg(long = "site", value_name = "SITE")]
     pub(crate) sites: Vec<String>,
     /// Exit with 3 when there are warnings.
@@ -206,13 +206,13 @@ pub(crate) struct Share {
     pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) reading: Reading,
-    /// The page that opens the link: any copy of it. Without this, only the part from # on is printed, to go behind its address.
+    /// The address of a copy of the page that opens the link. Without it, only the part from # on is printed.
     #[arg(long, value_name = "URL", default_value = "", hide_default_value = true, conflicts_with = "html")]
     pub(crate) page: String,
-    /// Write one HTML file instead, with figures and tables: it opens by a double click.
+    /// Write one HTML file instead, with figures and tables. It opens with a double click.
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
-    /// Leave out the names of files, tensors, sites and the family, and the address: they are numbered.
+    /// Leave out the address and the names of files, tensors, sites and the family. Numbers replace them.
     #[arg(long)]
     pub(crate) no_names: bool,
     /// Exit with 3 when there are warnings.
@@ -223,19 +223,19 @@ pub(crate) struct Share {
 /// Options of `scan`.
 #[derive(Debug, Args)]
 pub(crate) struct Scan {
-    /// A text file with one checkpoint a line (# begins a comment), or a folder: each folder in it that holds safetensors files is
-    /// a checkpoint, and each .gguf file.
+    /// A text file with one checkpoint per line (# begins a comment), or a folder. In a folder, each folder with safetensors files is
+    /// a checkpoint, and so is each .gguf file.
     #[arg(value_name = "LIST|FOLDER")]
     pub(crate) target: PathBuf,
     #[command(flatten)]
     pub(crate) reading: Reading,
-    /// Add the lines to this file, without the checkpoints that have one there already; else they are printed.
+    /// Add the lines to this file, and skip checkpoints that already have a line in it. Without it, the lines are printed.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Then write every line of the output as a table too, a row a norm site.
+    /// Then also write every line of the output as a table, with one row per norm site.
     #[arg(long, value_name = "FILE", requires = "output")]
     pub(crate) parquet: Option<PathBuf>,
-    /// Checkpoints inspected at the same time; without this, as many as there are cores.
+    /// Checkpoints to inspect at the same time. The default is the number of cores.
     #[arg(long, value_name = "N")]
     pub(crate) jobs: Option<std::num::NonZeroUsize>,
     /// Exit with 3 when a checkpoint could not be read.
@@ -248,8 +248,8 @@ pub(crate) struct Scan {
 pub(crate) struct Reading {
     #[command(flatten)]
     pub(crate) remote: Remote,
-    /// Read headers and norm tensors only: no sample of the weights that write the residual stream (64 MB at most of each
-    /// checkpoint). They are never sampled behind an address, which would take thousands of requests.
+    /// Read only headers and norm tensors, without a sample of the weights that write the residual stream (at most 64 MB per
+    /// checkpoint). The weights of a remote checkpoint are never sampled, because that would take thousands of requests.
     #[arg(long)]
     pub(crate) no_weights: bool,
 }
@@ -260,8 +260,8 @@ pub(crate) struct Remote {
     /// The hub that org/model is looked up on.
     #[arg(long, value_name = "URL", env = "HF_ENDPOINT", default_value = PUBLIC_HUB)]
     pub(crate) hub: String,
-    /// A token for the host of the address. Better in the environment, where no list of processes shows it: HF_TOKEN is sent to
-    /// the hub, and to no other host.
+    /// A token for the host of the address. A list of processes can show it, so for the hub set HF_TOKEN in the environment instead.
+    /// HF_TOKEN goes to the hub and to no other host.
     #[arg(long, value_name = "TOKEN")]
     pub(crate) token: Option<String>,
 }
@@ -269,9 +269,9 @@ pub(crate) struct Remote {
 /// Where to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Device {
-    /// Every core.
+    /// Every core of the CPU.
     Cpu,
-    /// Through wgpu; whatever fails there goes on on the CPU.
+    /// The GPU, through wgpu. If it fails, the CPU continues.
     #[cfg(feature = "gpu")]
     Gpu,
 }
@@ -295,17 +295,17 @@ pub(crate) struct Measure {
     pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) remote: Remote,
-    /// Outputs of its norms: .safetensors with one tensor a site, named as the site, tokens × width; or .npy of one site.
+    /// Outputs of its norms: .safetensors with one tensor per site, named after the site, tokens × width; or .npy of one site.
     #[arg(long, value_name = "FILE", required_unless_present = "alone")]
     pub(crate) activations: Option<PathBuf>,
-    /// Without activations: random inputs through each norm, as a LayerNorm and as an RMSNorm. Shows what a kernel looks like
-    /// for these scales, and is no evidence about the model.
+    /// Send random inputs through each norm, as a LayerNorm and as an RMSNorm, instead of measuring activations. This shows what a
+    /// kernel looks like for these scales. It is no evidence about the model.
     #[arg(long, conflicts_with = "activations")]
     pub(crate) alone: bool,
-    /// Measure this site only (its name, or the end of it); a file of one tensor is then taken to be of this site.
+    /// Measure only this site (its name or the end of it). A file with one tensor then belongs to this site.
     #[arg(long, value_name = "SITE")]
     pub(crate) site: Option<String>,
-    /// Where the covariance is computed; the numbers are the same, bit for bit.
+    /// Where to compute the covariance. The numbers are the same, bit for bit.
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub(crate) device: Device,
     /// Print the report (schema gammascope.report/1; with --alone gammascope.norm_alone/1) instead of a table.
@@ -319,8 +319,8 @@ pub(crate) struct Measure {
 /// Options of `inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// A .safetensors or .gguf file, several shards, an index.json, or a folder that holds them (config.json is read too); or
-    /// one address: the URL of any of these, or org/model[@revision] on a hub. Of an address a few kilobytes are read.
+    /// A .safetensors or .gguf file, several shards, an index.json, or a folder with them (config.json is read too). Or one address:
+    /// the URL of any of these, or org/model[@revision] on a hub. From an address only a few kilobytes are read.
     #[arg(required = true, value_name = "PATH_OR_URL")]
     pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
@@ -331,7 +331,7 @@ pub(crate) struct Inspect {
     /// List every norm site and every reader, however many there are.
     #[arg(long)]
     pub(crate) all: bool,
-    /// Explain the verdict on this norm site (its name, or the end of it), evidence by evidence, instead of a summary.
+    /// Explain the verdict on this norm site (its name or the end of it), evidence by evidence, instead of a summary.
     #[arg(long, value_name = "SITE", conflicts_with_all = ["json", "all"])]
     pub(crate) explain: Option<String>,
     /// Exit with 3 when there are warnings.

@@ -96,10 +96,10 @@ fn write(out: &mut impl Write, comparison: &Comparison, all: bool) -> io::Result
     let count = |how| comparison.sites.iter().filter(|site| site.matched_by == how).count();
     for (how, words) in [
         (MatchedBy::Suffix, "by the end of their names"),
-        (MatchedBy::Place, "by role, block and order, as their names differ"),
+        (MatchedBy::Place, "by role, block and order, because their names differ"),
     ] {
         if count(how) > 0 {
-            writeln!(out, "{QUIET}{} sites are taken for the same {words}{QUIET:#}", count(how))?;
+            writeln!(out, "{QUIET}{} sites are paired {words}{QUIET:#}", count(how))?;
         }
     }
     for (side, sites) in [("before", &comparison.only_before), ("after", &comparison.only_after)] {

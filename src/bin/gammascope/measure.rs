@@ -204,7 +204,7 @@ pub(crate) fn table(out: &mut impl Write, report: &Report) -> io::Result<()> {
     writeln!(out, "\n{}", table.trim_fmt())?;
     writeln!(
         out,
-        "\ndepth^ and |cos^| are those of the normalised input, which no scale can fool: the verdict rests on them. Below τ: directions measured with less than 1e-6 of the mean variance, and predicted from the scale alone."
+        "\nThe verdict uses depth^ and |cos^|, which are those of the normalised input and do not depend on the scale. Below τ: directions with less than 1e-6 of the mean variance, measured and predicted from the scale alone."
     )?;
     for site in &verification.sites {
         for note in &site.notes {

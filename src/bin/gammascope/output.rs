@@ -1,4 +1,4 @@
-//! Files that are written: never over one that is not ours.
+//! Files that are written. A file that Gammascope did not write is never overwritten.
 
 use std::fs::File;
 use std::io::Read;
@@ -19,7 +19,7 @@ pub(crate) fn refusal(output: &Path, mark: &str, ours: &str) -> Option<String> {
     let is_ours = read.is_ok() && String::from_utf8_lossy(&first).contains(mark);
     (!is_ours).then(|| {
         format!(
-            "`{}` is there already and is no {ours}, so it is not overwritten; choose another name, or remove it first",
+            "`{}` exists and is not an {ours}, so it is not overwritten; choose another name, or remove it first",
             output.display()
         )
     })

@@ -15,7 +15,12 @@ pub(crate) fn table(out: &mut impl Write, verification: &Verification) -> io::Re
         PreservationMeasure::Divergence => "KL in nats",
         PreservationMeasure::RelativeChange => "relative change of the last hidden states",
     };
-    writeln!(out, "\n{}Readers moved, W + t a vᵀ: {measure} over t{:#}", summary::STRONG, summary::STRONG)?;
+    writeln!(
+        out,
+        "\n{}Readers changed to W + t a vᵀ: {measure} over t{:#}",
+        summary::STRONG,
+        summary::STRONG
+    )?;
     let mut header = vec!["norm site".to_owned(), "along".to_owned(), "function".to_owned()];
     header.extend(first.points.iter().map(|point| format!("t = {}", point.t)));
     header.extend(["rounding".to_owned(), "exponent".to_owned()]);

@@ -1,4 +1,4 @@
-//! A progress line, when it takes longer than a second and somebody watches.
+//! A progress line, if the work takes longer than a second and the output is a terminal.
 
 use gammascope::inspect::{Progress, Stage};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};

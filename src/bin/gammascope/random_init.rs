@@ -1,4 +1,4 @@
-//! The table of a trained model beside its initialisation, below that of what was measured.
+//! The table that compares a trained model with its initialisation.
 
 use crate::measure::{align_numbers, cosine, number};
 use crate::summary;

@@ -28,7 +28,7 @@ const LONGEST_LIST: u64 = 64 << 20;
 struct Target {
     /// What its line calls it.
     path: String,
-    /// Its files, where they are known; else the path speaks for itself.
+    /// Its files, if they are known; otherwise the path is opened.
     files: Vec<PathBuf>,
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn run(options: &Scan) -> ExitCode {
     };
     let targets: Vec<Target> = targets.into_iter().filter(|target| !done.contains(&target.path)).collect();
     if targets.len() < unique {
-        say(&format!("{} of {unique} have a line already", unique - targets.len()));
+        say(&format!("{} of {unique} already have a line", unique - targets.len()));
     }
     match inspect_all(&targets, options, output) {
         Ok(failed) => {
@@ -138,7 +138,7 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> io::Result<()>
             files.push(path);
         } else if depth > 0 && walk(&path, depth - 1, files).is_err() {
             // A folder that may not be read is passed over: the others go on.
-            say(&format!("folder `{}` cannot be listed and is passed over", path.display()));
+            say(&format!("folder `{}` cannot be listed and is skipped", path.display()));
         }
     }
     Ok(())
@@ -183,7 +183,7 @@ fn resume(path: &Path) -> Result<(File, HashSet<String>), String> {
             Err(_) if bytes.trim_ascii().is_empty() => {}
             Err(error) => {
                 return Err(format!(
-                    "`{}` line {number} is no line of a scan ({error}); give another file",
+                    "`{}` line {number} is not a line of a scan ({error}); give another file",
                     path.display()
                 ));
             }
@@ -192,7 +192,7 @@ fn resume(path: &Path) -> Result<(File, HashSet<String>), String> {
     }
     // A file that is not empty and has no line at all is somebody else's.
     if kept == 0 && !bytes.is_empty() && !bytes.starts_with(b"{\"path\":") {
-        return Err(format!("`{}` is no file of a scan; give another one", path.display()));
+        return Err(format!("`{}` is not the output of a scan; give another file", path.display()));
     }
     file.set_len(kept).and_then(|()| file.seek(SeekFrom::End(0))).map_err(refuse)?;
     Ok((file, done))
@@ -245,7 +245,7 @@ fn write(output: &mut Output, line: &str) -> io::Result<()> {
 /// One checkpoint's line; whatever happens to it stays in it.
 fn line_of(target: &Target, options: &Scan) -> ScanLine {
     let inspected = catch_unwind(AssertUnwindSafe(|| report(target, options)))
-        .unwrap_or_else(|_| Err("the inspection broke off; please report this checkpoint".to_owned()));
+        .unwrap_or_else(|_| Err("the inspection crashed; please report this checkpoint".to_owned()));
     let (report, error) = match inspected {
         Ok(report) => (Some(report), None),
         Err(error) => (None, Some(error)),

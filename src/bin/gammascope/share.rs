@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 pub(crate) fn run(options: &Share) -> ExitCode {
-    let refusal = |output: &Path| output::refusal(output, html::MARK, "page of ours");
+    let refusal = |output: &Path| output::refusal(output, html::MARK, "earlier report");
     if let Some(message) = options.html.as_deref().and_then(refusal) {
         return complain(&message, USAGE);
     }

@@ -57,7 +57,7 @@ fn read(from: &Path) -> Result<(Vec<&'static str>, Vec<Column>), String> {
             continue;
         }
         let line: ScanLine = serde_json::from_str(&line)
-            .map_err(|error| refuse(format!("line {} is no line of a scan ({error})", number + 1)))?;
+            .map_err(|error| refuse(format!("line {} is not a line of a scan ({error})", number + 1)))?;
         match &line.report {
             Some(report) if !report.norms.is_empty() => {
                 report.norms.iter().for_each(|norm| add(row(&line, Some(report), Some(norm))));

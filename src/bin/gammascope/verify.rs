@@ -1,4 +1,4 @@
-//! `gammascope verify`: the model itself, run here, its norms and its residual stream measured while it runs.
+//! `gammascope verify`: runs the model, and measures its norms and its residual stream.
 
 use crate::args::{SiteChoice, Verify};
 use crate::{
@@ -229,12 +229,9 @@ fn table(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
     )?;
     writeln!(out, "Input: {}.", summary::printable(&verification.input))?;
     if pass.left_out > 0 {
-        writeln!(out, "Only its first blocks: {} after them were left out.", pass.left_out)?;
+        writeln!(out, "Only its first blocks ran; {} after them were left out.", pass.left_out)?;
     }
-    writeln!(
-        out,
-        "It was told that the norms are {told}: a kernel below shows what that does, and is no evidence of it."
-    )?;
+    writeln!(out, "The run treated the norms as {told}, so a kernel below is no evidence of their kind.")?;
     if let Some(loss) = &verification.loss {
         let kind = match loss.kind {
             NormKind::LayerNorm => "the norms are LayerNorms",
@@ -269,7 +266,7 @@ fn table(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
 /// What the paper claims, and what was found.
 fn claims(out: &mut impl Write, verification: &Verification) -> std::io::Result<()> {
     if !verification.claims.is_empty() {
-        writeln!(out, "\n{}Beside the paper{:#}", summary::STRONG, summary::STRONG)?;
+        writeln!(out, "\n{}The paper’s claims{:#}", summary::STRONG, summary::STRONG)?;
     }
     for claim in &verification.claims {
         let sign = if claim.agrees { "as there" } else { "otherwise" };

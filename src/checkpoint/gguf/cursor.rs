@@ -1,4 +1,4 @@
-//! Forwards through the bytes of a header, in chunks, with every step held against the file's end.
+//! Forwards through the bytes of a header, in chunks, with every step checked against the file's end.
 
 use super::{GgufProblem, MAX_HEADER_BYTES, MAX_NAME_BYTES, Stop};
 use crate::source::{ByteSource, Meter};
@@ -102,7 +102,7 @@ impl<'a, S: ByteSource> Cursor<'a, S> {
         Ok(announced)
     }
 
-    /// A text, when it has at most `most` bytes and is UTF-8; else it is passed over.
+    /// A text, when it has at most `most` bytes and is UTF-8; otherwise it is skipped.
     pub(super) async fn text(&mut self, most: u64) -> Result<Option<String>, Stop> {
         let length = self.text_length().await?;
         if length > most || most == 0 {

@@ -40,7 +40,7 @@ const MAX_TEXT_BYTES: u64 = 4_096;
 
 /// Bytes of keys and texts that are kept; what comes after is not, ...
 const MAX_KEPT_BYTES: u64 = 1 << 20;
-/// ... but for these.
+/// ... except for these.
 const ALWAYS_KEPT: [&str; 6] = [
     "general.alignment",
     "general.architecture",

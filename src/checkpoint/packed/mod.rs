@@ -2,7 +2,7 @@
 //! points that a quantisation method stores. Nothing is decoded.
 //!
 //! Each method is one entry of [`FORMS`]. A shape that does not follow from the stored shapes is read (bitsandbytes and
-//! compressed-tensors store it), once for all tensors that are alike but for the numbers in their names.
+//! compressed-tensors store it), once for all tensors that are alike except for the numbers in their names.
 
 mod forms;
 #[cfg(test)]
@@ -113,7 +113,7 @@ fn find<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Vec<Weight> {
     weights
 }
 
-/// Reads the shapes that are stored: one of all that are alike but for the numbers in their names.
+/// Reads the shapes that are stored: one of all that are alike except for the numbers in their names.
 async fn read_shapes<S: ByteSource>(checkpoint: &Checkpoint<S>, weights: &mut [Weight]) {
     let stored = weights.iter().enumerate().filter_map(|(weight, found)| {
         let at = found.shape_in?;

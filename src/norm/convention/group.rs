@@ -5,7 +5,7 @@ use crate::norm::site::NormSite;
 /// Stack and path inside the block.
 pub(super) type Key = (String, String);
 
-/// What a site stands with: its like in every block.
+/// What a site is compared with: the same norm in every block.
 pub(super) fn key(site: &NormSite) -> Key {
     if site.unnamed {
         return (String::new(), site.width.to_string());

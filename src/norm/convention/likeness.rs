@@ -1,4 +1,4 @@
-//! A norm whose scale is that of its like, plus or minus one.
+//! A norm whose scale is that of the same norm in other blocks, plus or minus one.
 
 use crate::order;
 

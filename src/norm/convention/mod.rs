@@ -1,8 +1,8 @@
 //! How the effective scale γ follows from the stored tensor w: γ = w, or γ = 1 + w. A wrong one is a wrong kernel.
 //!
-//! What is known of the code comes first (`prior`), and the values are held against it (`fit`): ports and conversions add
+//! What is known of the code comes first (`prior`), and is checked against the values (`fit`): ports and conversions add
 //! the 1 of 1 + w, leave it out, or add it twice. Where both contradict each other and the file does not say that its writer adds
-//! the 1, the convention is unknown. A norm that lies one above or below its like (`likeness`) is doubted alone.
+//! the 1, the convention is unknown. A norm that lies one above or below the same norm in other blocks (`likeness`) is doubted alone.
 
 mod fit;
 mod group;
@@ -247,7 +247,7 @@ impl Decided<'_> {
         let Some(first) = these.first() else { return };
         let (looks, why) = match (claims_one, lies) {
             (true, Lies::OneAbove) => {
-                ("γ itself", "A conversion added the 1: code that adds it again acts with a 1 too many")
+                ("γ itself", "A conversion added the 1, and code that adds it again has a 1 too many")
             }
             (true, _) => ("γ − 2", "A conversion subtracted 1, or subtracted it twice"),
             (false, Lies::OneAbove) => ("γ + 1", "A conversion added a 1 that the code does not expect"),

@@ -1,4 +1,4 @@
-//! What is known of a site's convention before its own values are held against it: flags, family, layout.
+//! What is known of a site's convention before it is checked against its own values: flags, family, layout.
 
 use crate::checkpoint::config::Scope;
 use crate::norm::registry;
@@ -44,7 +44,7 @@ pub(super) struct Prior {
 }
 
 impl Prior {
-    /// From the configuration, else from the layout of the block, else from how the model's scales are stored. The registry's
+    /// From the configuration, otherwise from the layout of the block, otherwise from how the model's scales are stored. The registry's
     /// word holds only for sites of the kind it names: the vision tower of a Gemma model is no Gemma norm.
     pub(super) fn of(
         site: &NormSite,

@@ -17,7 +17,7 @@ const FEW: usize = 64;
 /// How the scales of a model are stored.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Storage {
-    /// A site stands with its like in the other blocks. Sorted.
+    /// A site stands with the same norm in the other blocks. Sorted.
     groups: Vec<(Key, Tally)>,
     /// All groups that speak together; for those too small to speak.
     whole: Tally,

@@ -11,7 +11,7 @@ use crate::report::MeasuredVerdict;
 /// ln 200,000
 const MEASURED: f64 = 12.2;
 
-/// Weighs the measured verdict on the site; nothing at all where nothing was measured.
+/// Judges the measured verdict on the site; nothing at all where nothing was measured.
 pub(super) fn weigh(witness: &Witness<'_>) -> Option<Evidence> {
     let site = witness.measured?;
     let depth = site.depth_scale_free.unwrap_or(f64::NAN);

@@ -37,10 +37,10 @@ const NAMING_FIELDS: [&str; 8] = [
 /// Fields whose truth value chooses RMSNorm over LayerNorm.
 const RMS_FLAGS: [&str; 4] = ["rms_norm", "use_rms_norm", "rmsnorm", "use_rmsnorm"];
 
-/// Weighs the configuration of the site's part of the model.
+/// Judges the configuration of the site's part of the model.
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     let Some(config) = witness.config else {
-        return Evidence::abstain(EvidenceSource::Configuration, "no configuration speaks for this part");
+        return Evidence::abstain(EvidenceSource::Configuration, "no configuration describes this part");
     };
     another(witness, config)
         .or_else(|| explicit(witness, config))

@@ -1,4 +1,4 @@
-//! Whose code the block is from: the names of all its tensors, held against the layouts of the registry. This is the one look at
+//! Whose code the block is from: the names of all its tensors, compared with the layouts of the registry. This is the one look at
 //! names that may settle a kind, as a whole block is rarely written twice by accident; it says whose code it is.
 //!
 //! Counted by `examples/registry.rs`, which prints it: of 136 blocks that two libraries share, 4 do different things in them (all of
@@ -12,10 +12,10 @@ use crate::report::NormKind;
 /// ln (0.98/0.0067)
 const SAME_NAMES: f64 = 5.0;
 
-/// Weighs the layout of the site's block.
+/// Judges the layout of the site's block.
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     let Some(layout) = witness.site.layout.as_ref() else {
-        let detail = "its block is named as in no code of the registry, or as in several that differ";
+        let detail = "no code in the registry names its block like this, or several do and differ";
         return Evidence::abstain(EvidenceSource::Layout, detail);
     };
     let does = match layout.statement.kind {

@@ -1,6 +1,6 @@
 //! What the norms cost as the other kind: the same text run with all norms of the stream as LayerNorms and as RMSNorms (MATH §4).
 //!
-//! The pass is told both kinds and the data chooses, so this is no circle. The losses are paired, and their difference D is a mean
+//! The pass is made with both kinds and the data chooses, so this is no circle. The losses are paired, and their difference D is a mean
 //! over s sequences. It has two errors: that of the text, its standard error, and that of the weights, as what they do under the
 //! kind they were not trained under is in part an accident. With z = D over both, the likelihood ratio of Student's test between
 //! this difference and none is
@@ -9,10 +9,10 @@
 //! (s/2) · ln(1 + z²/(s − 1))        12.5 nats at z = 5 for many sequences, 4.5 for four
 //! ```
 //!
-//! The accident was measured at our LayerNorm sample: with the dead components of all its readers drawn anew, as at their
+//! The accident was measured at our LayerNorm sample: with the dead components of all its readers drawn again, as at their
 //! initialisation, it is the same model as LayerNorm, and as RMSNorm costs 0.0009 … 0.0023 nats more (12 draws, 8,128 tokens; spread
 //! 0.0004). Untrained weights differ by 0.002 … 0.02 nats with either sign: those predict no better than a guess, and are not
-//! weighed at all (`verify/loss.rs`).
+//! judged by loss (`run/loss.rs`).
 //!
 //! What is left to doubt is whether a model can be better off as what it was not trained as, on some text. Three trained models
 //! were seen, one of them with LayerNorm, and none was: too few to count on. So it is capped at 1 in 2,000, a judgement: less
@@ -26,7 +26,7 @@ use crate::report::{KindByLoss, NormKind};
 
 /// ln 2,000
 const MOST: f64 = 7.6;
-/// Nats by which a difference is an accident of the weights.
+/// How many nats of a difference are an accident of the weights.
 const ACCIDENT: f64 = 0.0005;
 
 /// A loss under both kinds.
@@ -38,11 +38,11 @@ pub struct BothKinds {
     pub sequences: u64,
 }
 
-/// Weighs the loss of the model for the norms of its stream; nothing at all where the model was not run under both kinds.
+/// Judges the loss of the model for the norms of its stream; nothing at all where the model was not run under both kinds.
 pub(super) fn weigh(witness: &Witness<'_>) -> Option<Evidence> {
     let both = witness.loss?;
     if !witness.site.reads_stream() {
-        let why = "the site does not read the residual stream: it stayed what it is when the others were run as the other kind";
+        let why = "the site does not read the residual stream, so it did not change between the two runs";
         return Some(Evidence::abstain(EvidenceSource::Loss, why));
     }
     Some(weigh_both(both))
@@ -61,7 +61,7 @@ fn weigh_both(BothKinds { loss, sequences }: BothKinds) -> Evidence {
     if sequences < 2 {
         return Evidence::abstain(
             EvidenceSource::Loss,
-            format!("{said}: one sequence says nothing of others"),
+            format!("{said}: one sequence says nothing about others"),
         );
     }
     let errors = (difference / standard_error).abs();

@@ -5,19 +5,19 @@
 use super::{Evidence, EvidenceSource, Witness};
 use crate::norm::habits;
 
-/// Weighs the module's name.
+/// Judges the module's name.
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     let last = witness.site.name.rsplit(['.', '/']).next().unwrap_or_default();
     if witness.site.scale.is_none() {
         // The names were counted on norms that store a scale.
         return Evidence::abstain(
             EvidenceSource::Names,
-            format!("`{last}` is the code's name for it; no tensor bears it"),
+            format!("`{last}` is its name in the code; no tensor has it"),
         );
     }
     let detail = match habits::name_class(&witness.site.name) {
         "number" => format!("`{last}` is a number"),
-        "no norm's" => format!("`{last}` is no norm's name"),
+        "no norm's" => format!("`{last}` is not the name of a norm"),
         class => format!("`{last}` says \"{class}\""),
     };
     Evidence { source: EvidenceSource::Names, likelihood: witness.site.habits.name, detail }

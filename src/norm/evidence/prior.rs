@@ -1,6 +1,6 @@
 //! How often each behaviour was counted over all libraries: where one starts from before anything is seen of a site.
 //!
-//! A library that nobody measured is allowed for in [`super::super::verdict`], not here.
+//! An unmeasured library is allowed for in [`super::super::verdict`], not here.
 
 use super::{Evidence, EvidenceSource, Witness};
 

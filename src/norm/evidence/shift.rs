@@ -4,13 +4,13 @@
 use super::{Evidence, EvidenceSource, Witness};
 use crate::norm::habits;
 
-/// Weighs presence or absence of a shift.
+/// Judges presence or absence of a shift.
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     let site = witness.site;
     if site.scale.is_none() {
         return Evidence::abstain(
             EvidenceSource::Shift,
-            "the norm stores nothing at all, so that a missing shift says nothing",
+            "the norm stores nothing, so a missing shift says nothing",
         );
     }
     let stored = site.shift.is_some();

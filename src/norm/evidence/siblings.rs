@@ -53,7 +53,7 @@ impl<'a> Siblings<'a> {
         }
     }
 
-    /// Weighs them for a norm outside the blocks.
+    /// Judges them for a norm outside the blocks.
     pub fn weigh(&self, site: &NormSite) -> Option<Evidence> {
         if !site.is_beside_blocks() {
             return None;

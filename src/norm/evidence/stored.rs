@@ -7,7 +7,7 @@ use crate::norm::behaviour::{Behaviour, Likelihood};
 /// A module that keeps running statistics is a batch norm: nothing else does. A judgement, 1 in 160,000.
 const CERTAIN: f64 = 12.0;
 
-/// Weighs what the module stores beside scale and shift.
+/// Judges what the module stores beside scale and shift.
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     let Some((behaviour, why)) = witness.site.other else {
         return Evidence::abstain(

@@ -3,13 +3,13 @@
 
 use super::{Evidence, EvidenceSource, Witness};
 
-/// Weighs what stands around the site.
+/// Judges what stands around the site.
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     let site = witness.site;
     if site.unnamed {
         return Evidence::abstain(
             EvidenceSource::Structure,
-            "the names say nothing, so what stands around it is not known",
+            "the names say nothing, so its surroundings are not known",
         );
     }
     if site.scale.is_none() {

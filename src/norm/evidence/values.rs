@@ -8,7 +8,7 @@ use super::{Evidence, EvidenceSource, Witness};
 use crate::norm::behaviour::Likelihood;
 
 const SHIFT_OF_ZEROS: f64 = -2.0;
-/// Weighs the values of scale and shift.
+/// Judges the values of scale and shift.
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     let with = |ratio, detail: &str| Evidence {
         source: EvidenceSource::Values,

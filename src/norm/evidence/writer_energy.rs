@@ -46,7 +46,7 @@ impl Stream {
     }
 }
 
-/// Weighs the writers of the site's stream.
+/// Judges the writers of the site's stream.
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     let abstain = |detail: String| Evidence::abstain(EvidenceSource::WriterEnergy, detail);
     if !witness.site.reads_stream() {

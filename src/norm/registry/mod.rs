@@ -186,7 +186,7 @@ impl Release {
 /// What may be believed: everything, or everything but what one library taught.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Knowledge {
-    /// A library whose layouts and counts are left out, to see what is said of code that nobody measured. What was read and not
+    /// A library whose layouts and counts are left out, to see the verdicts on unmeasured code. What was read and not
     /// measured is left out with it.
     pub without: Option<&'static str>,
     /// The library that a configuration names, where it names one.

@@ -25,7 +25,7 @@ pub struct Pin {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ContentRange {
     pub(super) range: Range<u64>,
-    /// Bytes of the whole file, where they are told.
+    /// Bytes of the whole file, if the answer gives them.
     pub(super) total: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! What can go wrong between here and a server, each with what it means and what to do.
+//! What can go wrong with a request to a server: what each fault means and what to do.
 
 use crate::source::url::Url;
 use std::time::Duration;
@@ -28,11 +28,11 @@ pub enum Problem {
     #[error("could not be reached ({reason}); check the address and the network, then open it again")]
     Unreachable { reason: String },
     #[error(
-        "is there, but its server does not let pages of other sites read it (no CORS: Access-Control-Allow-Origin is missing); download the file and drop it here, or use the command line, which needs no such leave"
+        "exists, but its server does not let pages of other sites read it (no CORS: Access-Control-Allow-Origin is missing); download the file and drop it here, or use gammascope in a terminal, which does not need CORS"
     )]
     Blocked,
     #[error(
-        "is not encrypted, and a page may read http:// from this machine only; give its https:// address, or use the command line"
+        "is not encrypted, and a page may read http:// from this machine only; give its https:// address, or use gammascope in a terminal"
     )]
     Insecure,
     #[error("redirects {reason}; give the address that it should end at")]
@@ -42,11 +42,11 @@ pub enum Problem {
     )]
     NoRange,
     #[error(
-        "is a web page, not a checkpoint; give the address of a .safetensors or .gguf file, of the folder it lies in, or org/model as a hub names it"
+        "is a web page, not a checkpoint; give the address of a .safetensors or .gguf file, of its folder, or org/model as a hub names it"
     )]
     Page,
     #[error(
-        "may not be read without a token (status {status}); give one, or check the address: hubs answer so for a name that does not exist, too"
+        "may not be read without a token (status {status}); give one, or check the address: hubs give this answer for a name that does not exist, too"
     )]
     TokenWanted { status: u16 },
     #[error(
@@ -55,26 +55,26 @@ pub enum Problem {
     TokenRefused { status: u16 },
     #[error("is not there (status {status}); check the address and the revision")]
     NotThere { status: u16 },
-    #[error("has no byte {offset} (status 416): it is shorter than it was; open it again")]
+    #[error("has no byte {offset} (status 416): it is shorter than before; open it again")]
     PastEnd { offset: u64 },
-    #[error("was asked for too often (status 429){}; wait, then open it again", wanted_wait(*.wait))]
+    #[error("was requested too often (status 429){}; wait, then open it again", wanted_wait(*.wait))]
     TooOften { wait: Option<u64> },
-    #[error("could not be given by its server (status {status}{}); try again later", wanted_wait(*.wait))]
+    #[error("could not be sent by its server (status {status}{}); try again later", wanted_wait(*.wait))]
     Server { status: u16, wait: Option<u64> },
-    #[error("was answered with status {status}, which is no way to read a file; check the address")]
+    #[error("was answered with status {status}, which does not send a file; check the address")]
     Status { status: u16 },
     #[error("changed while it was read: its {what} was {before} and is {now}; open it again")]
     Changed { what: &'static str, before: String, now: String },
     #[error(
-        "answered with other bytes than those asked for ({asked}; Content-Range: {got}); its server, or a proxy before it, is faulty: download the file and open that"
+        "answered with other bytes than the requested ones ({asked}; Content-Range: {got}); its server, or a proxy before it, is faulty: download the file and open that"
     )]
     WrongRange { asked: String, got: String },
     #[error(
-        "answered a range compressed (Content-Encoding: {encoding}), so that no byte has its place; its server must send ranges as they are: download the file and open that"
+        "answered with a compressed range (Content-Encoding: {encoding}), which cannot be read; its server must send ranges as they are: download the file and open that"
     )]
     Compressed { encoding: String },
     #[error(
-        "does not say how long it is: its server hides Content-Range from pages (Access-Control-Expose-Headers should name Content-Range and ETag); download the file and drop it here, or use the command line"
+        "does not give its length: its server hides Content-Range from pages (Access-Control-Expose-Headers should name Content-Range and ETag); download the file and drop it here, or use gammascope in a terminal"
     )]
     Hidden,
     #[error("gave {got} of the {wanted} bytes from byte {offset}; open it again")]

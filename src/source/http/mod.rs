@@ -1,8 +1,8 @@
 //! Files behind an address, read by HTTP ranges: a few kilobytes of a file of any size, and nothing that was not checked.
 //!
-//! Every answer must be a 206 with the range that was asked for, uncompressed, of a file that has not changed since its
-//! first byte was read (ETag, or else Last-Modified, and the length). A server that ignores Range is left before its body
-//! comes. What a weak network does is tried again, more patiently each time.
+//! Every answer must be a 206 with the range that was asked for, uncompressed, of a file that has not changed since its first byte
+//! was read (ETag, or else Last-Modified, and the length). If a server ignores Range, the connection is closed before the body
+//! arrives. Faults of a weak network are retried with growing pauses.
 //!
 //! Nothing here knows a browser or a socket: a [`Transport`] sends, and there is one natively and one in the page.
 

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::time::Duration;
 use ureq::{Agent, Error};
 
-/// Sends requests with ureq. Proxies are those of the environment (HTTPS_PROXY and its like).
+/// Sends requests with ureq. Proxies are those of the environment (HTTPS_PROXY and similar ones).
 #[derive(Debug, Clone)]
 pub struct Native {
     agent: Agent,

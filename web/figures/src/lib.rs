@@ -1,4 +1,4 @@
-//! The wasm that draws what the inspector has read, loaded when the first figure is wanted. No logic.
+//! The wasm that draws what the inspector has read, loaded with the first figure. No logic.
 
 use gammascope::figures::FigureData;
 use gammascope::plot::{Figure, Size};

@@ -43,7 +43,7 @@ impl Inspection {
         WeightSample { inner: sample(&self.inner, budget, progress).await }
     }
 
-    /// Makes the report anew with what the weights say.
+    /// Makes the report again with the evidence of the weights.
     pub fn take(&mut self, weights: WeightSample) {
         self.inner.take(weights.inner);
     }
@@ -61,7 +61,7 @@ impl Inspection {
     }
 }
 
-/// Bytes of weights that are sampled unless told otherwise.
+/// Bytes of weights that are sampled by default.
 #[wasm_bindgen(js_name = weightsBudget)]
 pub fn weights_budget() -> f64 {
     BUDGET as f64

@@ -1,5 +1,5 @@
-//! What both wasm modules of the page need of the browser: a dropped file as a source of bytes, values that cross to JavaScript
-//! and back, and the calls that both export. No logic.
+//! What both wasm modules of the page need from the browser: a dropped file as a source of bytes, values that cross to JavaScript and
+//! back, and the calls that both export. No logic.
 
 mod blob;
 mod inspection;

@@ -30,7 +30,7 @@ impl Inspection {
         WeightSample { inner: sample(&self.inner, budget, progress).await }
     }
 
-    /// Makes the report anew with what the weights say.
+    /// Makes the report again with the evidence of the weights.
     pub fn take(&mut self, weights: WeightSample) {
         self.inner.take(weights.inner);
     }

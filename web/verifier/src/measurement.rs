@@ -73,7 +73,7 @@ impl Inspection {
         serde_json::to_string(&alone).map_err(sentence)
     }
 
-    /// Makes the report anew with what was measured: outcomes, device, input and seconds, as JSON.
+    /// Makes the report again with the measurements: outcomes, device, input and seconds, as JSON.
     pub fn verify(&mut self, measured: &str) -> Result<(), Error> {
         let measured: Outcomes = serde_json::from_str(measured).map_err(sentence)?;
         let (verification, warnings) = measured.verification().map_err(sentence)?;

@@ -180,13 +180,13 @@ impl Inspection {
     #[wasm_bindgen(js_name = measureSample)]
     pub async fn measure_sample(&self, sample: JsValue, measurer: &Measurer) -> Result<String, Error> {
         let inspection = &self.inner.inspection;
-        let sample = self.sample(&sample).ok_or_else(|| Error::new("That is nothing a run has shown."))?;
+        let sample = self.sample(&sample).ok_or_else(|| Error::new("No run has shown that sample."))?;
         let gram = async |gridded: &Gridded| measurer.device.gram(gridded).await;
         let measured = sample.measure(inspection, gram).await;
         serde_json::to_string(&measured).map_err(sentence)
     }
 
-    /// Makes the report anew with all that came of a run, and of that of a twin drawn from `seed`, as JSON.
+    /// Makes the report again with all results of a run, and of that of a twin drawn from `seed`, as JSON.
     #[wasm_bindgen(js_name = verifyRun)]
     pub fn verify_run(&mut self, ran: &str, of_twin: Option<String>, seed: u32) -> Result<(), Error> {
         let result = |json: &str| serde_json::from_str::<RunResult>(json).map_err(sentence);

@@ -1,4 +1,4 @@
-//! A checkpoint beside something else: another checkpoint, an adapter, or a file of its kernel directions.
+//! A checkpoint compared with another one, with an adapter, and exported as kernel directions.
 
 use crate::inspection::Inspection;
 use crate::network::{File, Network, sources};
