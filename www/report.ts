@@ -395,7 +395,11 @@ ratio: Interval,
 /**
  * Whether it falls on either half of the tokens alone: a fall that is not is perhaps noise.
  */
-on_both_halves: boolean, };
+on_both_halves: boolean, 
+/**
+ * Where in the block, and in which direction; null where the stream between the parts of the block was not measured.
+ */
+place: FallPlace | null, };
 
 export type KindByLoss = { 
 /**
@@ -1601,7 +1605,11 @@ export type Wanted = "fastest" | "gpu" | "cpu";
 
 export type Measured = { "site": [number, Outcome] } | { "block": [number, { Ok : Stream } | { Err : string }] };
 
-export type Stream = { all: number, halves: [number, number] | null, };
+export type Stream = { after: Least, 
+/**
+ * σ_min between the parts of the block.
+ */
+after_attention: number | null, bottom: BottomDirection | null, };
 
 export type RunOutcome = { 
 /**

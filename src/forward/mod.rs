@@ -261,6 +261,10 @@ pub enum Seen<'a> {
         width: usize,
         /// n × d values.
         stream: &'a [f32],
+        /// The same between the block's attention and its feed-forward part, where that was wanted.
+        after_attention: Option<&'a [f32]>,
+        /// The norm that reads the stream next, by its name in the report.
+        next: Option<&'a str>,
     },
 }
 
@@ -272,6 +276,11 @@ pub trait Watch {
 
     /// Whether the residual stream after the blocks is wanted.
     fn wants_stream(&self) -> bool;
+
+    /// Whether the stream between a block's attention and its feed-forward part is wanted as well.
+    fn wants_after_attention(&self) -> bool {
+        false
+    }
 
     /// Sees one thing; a break ends the pass.
     async fn see(&mut self, seen: Seen<'_>) -> ControlFlow<()>;
@@ -415,7 +424,8 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         let width = self.architecture.width;
         self.weights.look_ahead(self.architecture.reads_from(done));
         for (index, block) in self.architecture.blocks.iter().enumerate().skip(done) {
-            stream = self.block(block, stream, watch).await?;
+            let after_attention;
+            (stream, after_attention) = self.block(block, stream, watch).await?;
             // Also waits for the device, so that no more than a block is ahead of it.
             if let Some(at) = self.kernels.first_not_finite(&stream).await? {
                 let value = self.kernels.get(&self.kernels.part(&stream, at, 1)).await?[0];
@@ -428,7 +438,14 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
             }
             if watch.wants_stream() {
                 let values = self.kernels.get(&stream).await?;
-                if watch.see(Seen::Block { index, width, stream: &values }).await.is_break() {
+                let seen = Seen::Block {
+                    index,
+                    width,
+                    stream: &values,
+                    after_attention: after_attention.as_deref(),
+                    next: self.architecture.norm_after(index).and_then(|norm| norm.site.as_deref()),
+                };
+                if watch.see(seen).await.is_break() {
                     return Err(ForwardError::Stopped { blocks: index + 1 });
                 }
             }
@@ -485,12 +502,13 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         }
     }
 
+    /// The stream after a block; and between its parts, where that is wanted.
     async fn block(
         &self,
         block: &Block,
         stream: K::Values,
         watch: &mut impl Watch,
-    ) -> Result<K::Values, ForwardError> {
+    ) -> Result<(K::Values, Option<Vec<f32>>), ForwardError> {
         let (around_attention, around_feed_forward) = (&block.around_attention, &block.around_feed_forward);
         let input = self.before(around_attention, &stream, watch).await?;
         let read = input.as_ref().unwrap_or(&stream);
@@ -503,12 +521,26 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
             };
             let fed = self.feed_forward(&block.feed_forward, own.as_ref().unwrap_or(read)).await?;
             let stream = self.merge(around_attention, stream, attended, watch).await?;
-            return self.merge(around_feed_forward, stream, fed, watch).await;
+            let between = self.between(&stream, watch).await?;
+            return Ok((self.merge(around_feed_forward, stream, fed, watch).await?, between));
         }
         let stream = self.merge(around_attention, stream, attended, watch).await?;
+        let between = self.between(&stream, watch).await?;
         let input = self.before(around_feed_forward, &stream, watch).await?;
         let fed = self.feed_forward(&block.feed_forward, input.as_ref().unwrap_or(&stream)).await?;
-        self.merge(around_feed_forward, stream, fed, watch).await
+        Ok((self.merge(around_feed_forward, stream, fed, watch).await?, between))
+    }
+
+    /// The stream between a block's parts, where that is wanted.
+    async fn between(
+        &self,
+        stream: &K::Values,
+        watch: &impl Watch,
+    ) -> Result<Option<Vec<f32>>, ForwardError> {
+        match watch.wants_after_attention() {
+            true => Ok(Some(self.kernels.get(stream).await?)),
+            false => Ok(None),
+        }
     }
 
     /// What a part reads, if that is not the stream itself.

@@ -1,59 +1,137 @@
-//! The residual stream, block by block: its least singular value, and where it falls (MATH §4).
+//! The residual stream, block by block: its least singular value, where it falls, and in which direction (MATH §4).
 
 use super::MeasureError;
 use super::activations::Activations;
-use super::centred::Centred;
+use super::centred::{Centred, dot};
 use super::eigen::Pairs;
 use super::gram::{Gram, Gridded};
 use super::rows::Rows;
 use super::site::Covariances;
-use crate::report::{Eigenvalue, Interval, ResidualBlock, ResidualFall};
+use crate::kernel::direction::Kernel;
+use crate::kernel::scale::Scale;
+use crate::report::{Eigenvalue, FallPart, FallPlace, Interval, ResidualBlock, ResidualFall};
 use faer::Mat;
 use serde::{Deserialize, Serialize};
 
 /// A step down by less than this share is no fall.
 const TOLERANCE: f64 = 0.01;
 
-/// σ_min of the centred stream after one block, on all tokens and on both halves.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// The residual stream of one block, to be measured.
+#[derive(Debug)]
+pub struct BlockStreams {
+    /// After the block, n × d values.
+    pub after: Activations,
+    /// Between its attention and its feed-forward part, n × d values.
+    pub after_attention: Option<Activations>,
+    /// Index in the report of the norm that reads the stream next.
+    pub next: Option<usize>,
+}
+
+/// σ_min of the centred stream of one block, and its bottom direction u after the block.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Stream {
+    after: Least,
+    /// σ_min between the parts of the block.
+    after_attention: Option<f64>,
+    bottom: Option<BottomDirection>,
+}
+
+/// σ_min on all tokens and on both halves.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+struct Least {
     all: f64,
     halves: Option<[f64; 2]>,
 }
 
-/// Measures the stream after a block from its values (n × d); `gram` computes the exact Gram matrix.
-pub async fn stream(
-    values: &Activations,
-    gram: impl AsyncFn(&Gridded) -> Gram,
-) -> Result<Stream, MeasureError> {
-    let site = values.tensor.as_str();
-    if values.tokens <= values.width {
-        let (tokens, width) = (values.tokens, values.width);
-        return Err(MeasureError::TooFewTokens { site: site.to_owned(), tokens, width });
-    }
-    let rows = Rows::new(values);
-    let covariances = Covariances::of(&rows, &gram).await?;
-    let centred = Centred::new(rows);
-    let failed = || MeasureError::NoConvergence { site: site.to_owned() };
-    let all = least(&centred, &covariances.all).ok_or_else(failed)?;
-    let [first, second] = &centred.halves();
-    let halves = match &covariances.halves {
-        Some([a, b]) => Some([least(first, a).ok_or_else(failed)?, least(second, b).ok_or_else(failed)?]),
-        None => None,
-    };
-    Ok(Stream { all, halves })
+/// The direction u along which a stream varies least, where rounding does not hide it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+struct BottomDirection {
+    /// d values, of unit length.
+    components: Vec<f64>,
+    /// λ₂/λ₁.
+    gap: f64,
+    /// |⟨u, v⟩| with v of the scale that reads the stream next.
+    inverse_scale: Option<f64>,
+    /// The length of u in the channels that this scale almost switches off.
+    near_dead: Option<f64>,
 }
 
-/// √λ_min. Where C has lost it in rounding, from what the values themselves do along its bottom eigenvector.
-fn least(centred: &Centred<'_>, covariance: &Mat<f64>) -> Option<f64> {
-    let pairs = Pairs::bottom(covariance, 1)?;
+/// Measures the stream of a block; `next` is the scale (d values) that reads it next, and `gram` computes the exact Gram matrix.
+pub async fn stream(
+    streams: &BlockStreams,
+    next: Option<&Scale>,
+    gram: impl AsyncFn(&Gridded) -> Gram,
+) -> Result<Stream, MeasureError> {
+    let after = &streams.after;
+    let (centred, covariances) = covariances(after, &gram).await?;
+    let failed = || MeasureError::NoConvergence { site: after.tensor.clone() };
+    let (all, pairs) = least(&centred, &covariances.all).ok_or_else(failed)?;
+    let halves = match (&covariances.halves, &centred.halves()) {
+        (Some([a, b]), [first, second]) => {
+            Some([least(first, a).ok_or_else(failed)?.0, least(second, b).ok_or_else(failed)?.0])
+        }
+        (None, _) => None,
+    };
+    let next = next.filter(|scale| scale.width() == after.width);
+    let bottom = pairs.map(|pairs| BottomDirection::of(&pairs, next));
+    let after_attention = match &streams.after_attention {
+        Some(values) => {
+            let (centred, covariances) = self::covariances(values, &gram).await?;
+            Some(least(&centred, &covariances.all).ok_or_else(failed)?.0)
+        }
+        None => None,
+    };
+    Ok(Stream { after: Least { all, halves }, after_attention, bottom })
+}
+
+async fn covariances<'a>(
+    values: &'a Activations,
+    gram: &impl AsyncFn(&Gridded) -> Gram,
+) -> Result<(Centred<'a>, Covariances), MeasureError> {
+    if values.tokens <= values.width {
+        let (site, tokens, width) = (values.tensor.clone(), values.tokens, values.width);
+        return Err(MeasureError::TooFewTokens { site, tokens, width });
+    }
+    let rows = Rows::new(values);
+    let covariances = Covariances::of(&rows, gram).await?;
+    Ok((Centred::new(rows), covariances))
+}
+
+impl BottomDirection {
+    /// Of the two bottom pairs, beside the scale that reads the stream next.
+    fn of(pairs: &Pairs, next: Option<&Scale>) -> Self {
+        let components: Vec<f64> = pairs.vectors.col(0).iter().copied().collect();
+        let inverse_scale = next.and_then(|scale| match Kernel::of(scale, true) {
+            Kernel::InverseScale(v) => Some(dot(&components, &v.components).abs()),
+            _ => None,
+        });
+        let length = |channels: Vec<usize>| {
+            channels.into_iter().fold(0.0, |sum, channel| sum + components[channel].powi(2)).sqrt()
+        };
+        let near_dead = next.map(|scale| length(scale.near_dead()));
+        let gap = pairs.values.get(1).map_or(f64::INFINITY, |second| second / pairs.values[0]);
+        Self { gap, inverse_scale, near_dead, components }
+    }
+
+    /// |⟨u, 1/√d⟩|.
+    fn mean(&self) -> f64 {
+        self.components.iter().sum::<f64>().abs() / (self.components.len() as f64).sqrt()
+    }
+}
+
+/// √λ_min and the two bottom pairs. Where C has lost λ_min in rounding, it is what the values themselves do along the bottom
+/// eigenvector, and the pairs say nothing.
+fn least(centred: &Centred<'_>, covariance: &Mat<f64>) -> Option<(f64, Option<Pairs>)> {
+    let pairs = Pairs::bottom(covariance, 2)?;
     let value = pairs.values[0];
     if value > Eigenvalue::RESOLVED * Pairs::largest(covariance)? {
-        return Some(value.sqrt());
+        return Some((value.sqrt(), Some(pairs)));
     }
     let bottom: Vec<f64> = pairs.vectors.col(0).iter().copied().collect();
-    Some(centred.along(&bottom).variance.sqrt())
+    Some((centred.along(&bottom).variance.sqrt(), None))
 }
 
 /// The profile over the blocks, in their order.
@@ -62,12 +140,13 @@ pub fn profile(streams: &[Stream]) -> Vec<ResidualBlock> {
         .iter()
         .zip(0..)
         .map(|(stream, block)| {
-            let [first, second] = stream.halves.unwrap_or([stream.all; 2]);
+            let Least { all, halves } = stream.after;
+            let [first, second] = halves.unwrap_or([all; 2]);
             ResidualBlock {
                 block,
-                sigma_min: stream.all,
-                low: first.min(second).min(stream.all),
-                high: first.max(second).max(stream.all),
+                sigma_min: all,
+                low: first.min(second).min(all),
+                high: first.max(second).max(all),
             }
         })
         .collect()
@@ -80,8 +159,8 @@ pub fn falls(streams: &[Stream]) -> Vec<ResidualFall> {
         .zip(1..)
         .filter_map(|(pair, block)| {
             let [before, after] = pair else { return None };
-            let value = after.all / before.all;
-            let on_halves = before.halves.zip(after.halves);
+            let value = after.after.all / before.after.all;
+            let on_halves = before.after.halves.zip(after.after.halves);
             let [first, second] =
                 on_halves.map_or([value; 2], |(before, after)| [after[0] / before[0], after[1] / before[1]]);
             let (low, high) = (first.min(second).min(value), first.max(second).max(value));
@@ -89,9 +168,33 @@ pub fn falls(streams: &[Stream]) -> Vec<ResidualFall> {
                 block,
                 ratio: Interval { value, low, high },
                 on_both_halves: on_halves.is_some() && high < 1.0 - TOLERANCE,
+                place: place(before, after),
             })
         })
         .collect()
+}
+
+/// Where in a block σ_min falls, and in which direction; `None` where rounding hides the direction before or after, or the stream
+/// between the parts was not measured.
+fn place(before: &Stream, after: &Stream) -> Option<FallPlace> {
+    let between = after.after_attention?;
+    let (was, is) = (before.bottom.as_ref()?, after.bottom.as_ref()?);
+    let (attention, feed_forward) = (between / before.after.all, after.after.all / between);
+    let part = match [attention, feed_forward].map(|ratio| ratio < 1.0 - TOLERANCE) {
+        [true, false] => FallPart::Attention,
+        [false, true] => FallPart::FeedForward,
+        _ => FallPart::Both,
+    };
+    Some(FallPlace {
+        part,
+        attention,
+        feed_forward,
+        gap: is.gap,
+        same_direction: dot(&was.components, &is.components).abs(),
+        mean: is.mean(),
+        inverse_scale: is.inverse_scale,
+        near_dead: is.near_dead,
+    })
 }
 
 #[cfg(test)]
@@ -113,14 +216,20 @@ mod tests {
     }
 
     fn measured(tokens: usize, deviations: &[f64]) -> Stream {
-        block_on(stream(&noise(tokens, deviations), async |y: &Gridded| y.gram())).unwrap()
+        of_parts(tokens, None, deviations, None)
+    }
+
+    fn of_parts(tokens: usize, between: Option<&[f64]>, after: &[f64], next: Option<&Scale>) -> Stream {
+        let after_attention = between.map(|deviations| noise(tokens, deviations));
+        let streams = BlockStreams { after: noise(tokens, after), after_attention, next: None };
+        block_on(stream(&streams, next, async |y: &Gridded| y.gram())).unwrap()
     }
 
     #[test]
     fn the_least_singular_value_is_the_deviation_of_the_quietest_direction() {
         for quiet in [0.5, 1e-3, 1e-9] {
             let stream = measured(4000, &[2.0, quiet, 1.0, 4.0]);
-            assert!((stream.all / quiet - 1.0).abs() < 0.1, "{quiet}: {stream:?}");
+            assert!((stream.after.all / quiet - 1.0).abs() < 0.1, "{quiet}: {stream:?}");
             let [block] = profile(&[stream])[..] else { panic!("one block") };
             assert!(block.low <= block.sigma_min && block.sigma_min <= block.high && block.low < block.high);
         }
@@ -132,11 +241,49 @@ mod tests {
         let [fall] = &falls(&streams)[..] else { panic!("{:?}", falls(&streams)) };
         assert_eq!(fall.block, 2);
         assert!((fall.ratio.value - 0.5).abs() < 0.01 && fall.on_both_halves, "{fall:?}");
+        assert_eq!(fall.place, None, "the stream between the parts was not measured");
+    }
+
+    #[test]
+    fn a_fall_is_placed_in_the_part_that_makes_it_and_in_its_direction() {
+        // The next norm almost switches off channel 0, so that v and the near-dead channels are that one.
+        let scale = Scale::new(vec![1e-4, 1.0, 1.0, 1.0]).unwrap();
+        let before = of_parts(4000, Some(&[1.0, 3.0, 3.0, 3.0]), &[1.0, 3.0, 3.0, 3.0], Some(&scale));
+        let placed = |between: &[f64], after: &[f64]| {
+            let after = of_parts(4000, Some(between), after, Some(&scale));
+            let [fall] = falls(&[before.clone(), after])[..] else { panic!("one fall") };
+            let place = fall.place.unwrap();
+            assert!((place.attention * place.feed_forward / fall.ratio.value - 1.0).abs() < 1e-12);
+            place
+        };
+        let same = [0.5, 3.0, 3.0, 3.0];
+        let attention = placed(&same, &same);
+        assert_eq!(attention.part, FallPart::Attention);
+        for cosine in
+            [attention.same_direction, attention.inverse_scale.unwrap(), attention.near_dead.unwrap()]
+        {
+            assert!(cosine > 0.99, "{attention:?}");
+        }
+        assert!((attention.mean - 0.5).abs() < 0.05 && (attention.gap - 36.0).abs() < 6.0, "{attention:?}");
+        let other = placed(&[1.0, 3.0, 3.0, 3.0], &[3.0, 0.5, 3.0, 3.0]);
+        assert_eq!(other.part, FallPart::FeedForward);
+        for cosine in [other.same_direction, other.inverse_scale.unwrap(), other.near_dead.unwrap()] {
+            assert!(cosine < 0.05, "{other:?}");
+        }
+        assert_eq!(placed(&[0.7, 3.0, 3.0, 3.0], &same).part, FallPart::Both);
+    }
+
+    #[test]
+    fn a_direction_below_rounding_has_no_place() {
+        let streams = [1e-3, 1e-12].map(|quiet| of_parts(400, Some(&[1.0, 1.0]), &[quiet, 1.0], None));
+        let [fall] = falls(&streams)[..] else { panic!("one fall") };
+        assert_eq!(fall.place, None);
     }
 
     #[test]
     fn fewer_tokens_than_channels_are_refused() {
-        let error = block_on(stream(&noise(3, &[1.0; 4]), async |y: &Gridded| y.gram())).unwrap_err();
+        let streams = BlockStreams { after: noise(3, &[1.0; 4]), after_attention: None, next: None };
+        let error = block_on(stream(&streams, None, async |y: &Gridded| y.gram())).unwrap_err();
         assert!(matches!(error, MeasureError::TooFewTokens { .. }), "{error}");
     }
 }

@@ -480,6 +480,14 @@ impl HeadNorm {
 }
 
 impl Architecture {
+    /// The norm that reads the stream after block `index`: the next block's first, or the final one.
+    pub fn norm_after(&self, index: usize) -> Option<&Norm> {
+        match self.blocks.get(index + 1) {
+            Some(next) => next.around_attention.before.as_ref(),
+            None => self.final_norm.as_ref(),
+        }
+    }
+
     /// Whether it takes images of any size that is whole patches: its positions are fitted to them.
     pub fn fits_size(&self) -> bool {
         let fitted = match &self.embedding {

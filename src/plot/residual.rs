@@ -46,18 +46,31 @@ fn caption(blocks: &[ResidualBlock], falls: &[ResidualFall]) -> String {
 
 /// One row a block.
 fn table(blocks: &[ResidualBlock], falls: &[ResidualFall]) -> Table {
-    let columns =
-        [("block", ""), ("σ_min", ""), ("least on a half", ""), ("greatest on a half", ""), ("falls to", "")];
+    let columns = [
+        ("block", ""),
+        ("σ_min", ""),
+        ("least on a half", ""),
+        ("greatest on a half", ""),
+        ("falls to", ""),
+        ("attention", ""),
+        ("feed-forward", ""),
+        ("same direction", ""),
+    ];
     let mut table = Table::new(&columns);
     table.rows = blocks
         .iter()
         .map(|block| {
+            let fall = fall_at(falls, block.block);
+            let place = fall.and_then(|fall| fall.place);
             vec![
                 Cell::from(block.block as usize),
                 Cell::from(block.sigma_min),
                 Cell::from(block.low),
                 Cell::from(block.high),
-                Cell::from(fall_at(falls, block.block).map(|fall| fall.ratio.value)),
+                Cell::from(fall.map(|fall| fall.ratio.value)),
+                Cell::from(place.map(|place| place.attention)),
+                Cell::from(place.map(|place| place.feed_forward)),
+                Cell::from(place.map(|place| place.same_direction)),
             ]
         })
         .collect();
@@ -126,6 +139,7 @@ pub(super) mod tests {
             block: 1,
             ratio: Interval { value: 0.65, low: 0.6, high: 0.7 },
             on_both_halves: true,
+            place: None,
         };
         ((0..count).map(block).collect(), if count > 1 { vec![fall] } else { Vec::new() })
     }

@@ -1,7 +1,8 @@
 //! The paper's claims about trained transformers (arXiv 2606.19491), compared with a run of this one.
 
 use super::{
-    MeasuredVerdict, NormReport, PreservationDirection, PreservationVerdict, SiteVerification, Verification,
+    FallPart, MeasuredVerdict, NormReport, PreservationDirection, PreservationVerdict, ResidualFall,
+    SiteVerification, Verification,
 };
 use crate::order;
 use serde::{Deserialize, Serialize};
@@ -104,7 +105,8 @@ impl Claim {
         let found = match falls {
             0 => format!("it falls after none of {blocks} blocks by more than a hundredth"),
             _ => format!(
-                "it falls by more than a hundredth after {falls} of {blocks} blocks, after {sure} of them on both halves of the tokens"
+                "it falls by more than a hundredth after {falls} of {blocks} blocks, after {sure} of them on both halves of the tokens{}",
+                parts(&verification.falls)
             ),
         };
         let paper =
@@ -124,6 +126,19 @@ impl Claim {
         let found = format!("it does not at {preserved} of {} sites that were moved", dead.len());
         let paper = "A reader moved along its norm's kernel, with the bias, does not change the function";
         (!dead.is_empty()).then(|| Self::new(paper, found, preserved == dead.len()))
+    }
+}
+
+/// How many falls each part of a block makes, of those that are placed.
+fn parts(falls: &[ResidualFall]) -> String {
+    let count = |part| falls.iter().filter(|fall| fall.place.is_some_and(|place| place.part == part)).count();
+    match [FallPart::Attention, FallPart::FeedForward, FallPart::Both].map(count) {
+        [0, 0, 0] => String::new(),
+        [attention, feed_forward, both] => {
+            format!(
+                " (attention makes {attention} of the falls, the feed-forward part {feed_forward}, both {both})"
+            )
+        }
     }
 }
 
@@ -150,7 +165,7 @@ mod tests {
         found.residual = vec![block(0, 1.0), block(1, 0.5)];
         assert!(Claim::of(&found, &[])[0].agrees, "a list of falls says where it falls");
         let ratio = Interval { value: 0.5, low: 0.4, high: 0.6 };
-        found.falls = vec![ResidualFall { block: 1, ratio, on_both_halves: true }];
+        found.falls = vec![ResidualFall { block: 1, ratio, on_both_halves: true, place: None }];
         let claims = Claim::of(&found, &[]);
         assert!(!claims[0].agrees);
         assert!(claims[0].found.contains("1 of 2 blocks"), "{}", claims[0].found);

@@ -38,7 +38,9 @@ pub use preservation::{
 pub use reader::{DeadDirections, DeadParameters, ReaderReport, ReaderUse};
 pub use site::{NormReport, NormRole, ScaleConvention};
 pub use site_kernel::{KernelForm, KernelReport};
-pub use verification::{KindByLoss, PassSummary, ResidualBlock, ResidualFall, Verification};
+pub use verification::{
+    FallPart, FallPlace, KindByLoss, PassSummary, ResidualBlock, ResidualFall, Verification,
+};
 pub use warning::{Warning, WarningCode};
 pub use writer::{WriterPart, WriterReport};
 

@@ -98,6 +98,47 @@ pub struct ResidualFall {
     pub ratio: Interval,
     /// Whether it falls on either half of the tokens alone: a fall that is not is perhaps noise.
     pub on_both_halves: bool,
+    /// Where in the block, and in which direction; null where the stream between the parts of the block was not measured.
+    #[serde(default)]
+    pub place: Option<FallPlace>,
+}
+
+/// Where in a block the least singular value falls, and the bottom direction u of the stream after it: the unit vector along which
+/// the stream varies least.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct FallPlace {
+    /// The part of the block that makes it fall by more than a hundredth.
+    pub part: FallPart,
+    /// σ_min after the attention over σ_min before the block.
+    pub attention: f64,
+    /// σ_min after the block over σ_min after the attention. The product of both is the ratio of the fall.
+    pub feed_forward: f64,
+    /// λ₂/λ₁ of the stream after the block. Where it is near 1, u is one of several directions that are nearly alike.
+    pub gap: f64,
+    /// |⟨u, u′⟩| with the bottom direction u′ before the block: 1 where the same direction becomes smaller, 0 where another one
+    /// takes its place.
+    pub same_direction: f64,
+    /// |⟨u, 1/√d⟩|, 0 … 1: the mean over channels, which a LayerNorm subtracts.
+    pub mean: f64,
+    /// |⟨u, v⟩| with v = γ⁻¹/‖γ⁻¹‖ of the norm that reads the stream next; null where a scale of it is zero, or none is known.
+    pub inverse_scale: Option<f64>,
+    /// The length of u in the channels that the next norm scales by at most 10⁻³ of its median scale, 0 … 1; null where no such
+    /// norm is known.
+    pub near_dead: Option<f64>,
+}
+
+/// A part of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum FallPart {
+    /// The attention.
+    Attention,
+    /// The feed-forward part.
+    FeedForward,
+    /// Both, or only both together.
+    Both,
 }
 
 /// The loss of the same tokens with the norms as LayerNorm and as RMSNorm (MATH §4).

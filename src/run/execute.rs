@@ -55,6 +55,10 @@ impl<Give: AsyncFnMut(Shown) -> ControlFlow<()>> Watch for Watching<'_, Give> {
         true
     }
 
+    fn wants_after_attention(&self) -> bool {
+        self.residual
+    }
+
     async fn see(&mut self, seen: Seen<'_>) -> ControlFlow<()> {
         if let Some(sample) = Sample::of(seen, self.inspection, self.residual) {
             (self.give)(Shown::Sample(Box::new(sample))).await?;

@@ -8,7 +8,7 @@ use crate::inspect::Inspection;
 use crate::measure::activations::{Activations, Values};
 use crate::measure::gram::{Gram, Gridded};
 use crate::measure::plan::{no_scale, outcome};
-use crate::measure::residual::{Stream, stream};
+use crate::measure::residual::{BlockStreams, Stream, stream};
 use crate::measure::site::{Norm, measure};
 use crate::report::measured::Outcome;
 use serde::{Deserialize, Serialize};
@@ -27,8 +27,8 @@ pub enum Sites {
 pub enum Sample {
     /// A norm: its index in the report, what it gives, and its normalised input.
     Site(usize, Activations, Activations),
-    /// The residual stream after a block.
-    Block(usize, Activations),
+    /// The residual stream of a block: its index, and what is measured.
+    Block(usize, BlockStreams),
 }
 
 /// What came of a [`Sample`].
@@ -38,7 +38,7 @@ pub enum Sample {
 pub enum Measured {
     /// Of a norm.
     Site(usize, Box<Outcome>),
-    /// Of the stream after a block; or why there is nothing.
+    /// Of the stream of a block; or why there is nothing.
     Block(usize, Result<Stream, String>),
 }
 
@@ -54,10 +54,20 @@ impl Sample {
                     of_f32(site, width, before_scale.to_vec()),
                 ))
             }
-            Seen::Block { index, width, stream } if residual => Some(Self::Block(
-                index,
-                of_f32(&format!("the stream after block {index}"), width, stream.to_vec()),
-            )),
+            Seen::Block { index, width, stream, after_attention, next } if residual => {
+                let named = |place: &str, values: &[f32]| {
+                    of_f32(&format!("the stream after {place}block {index}"), width, values.to_vec())
+                };
+                let of_name = |next: &str| inspection.own_names.iter().position(|name| name == next);
+                Some(Self::Block(
+                    index,
+                    BlockStreams {
+                        after: named("", stream),
+                        after_attention: after_attention.map(|values| named("the attention of ", values)),
+                        next: next.and_then(of_name),
+                    },
+                ))
+            }
             Seen::Block { .. } => None,
         }
     }
@@ -65,8 +75,9 @@ impl Sample {
     /// Measures it; `gram` computes the exact Gram matrix.
     pub async fn measure(&self, inspection: &Inspection, gram: impl AsyncFn(&Gridded) -> Gram) -> Measured {
         match self {
-            Self::Block(index, values) => {
-                let measured = stream(values, gram).await.map_err(|error| error.to_string());
+            Self::Block(index, streams) => {
+                let scale = streams.next.and_then(|site| inspection.scales.get(site)?.as_ref());
+                let measured = stream(streams, scale, gram).await.map_err(|error| error.to_string());
                 Measured::Block(*index, measured)
             }
             Self::Site(site, outputs, before_scale) => {

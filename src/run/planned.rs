@@ -437,7 +437,8 @@ impl Run {
             add(&mut work, operations(self.rows(width) as f64, width as f64));
         }
         let measured = !self.stream_is_normalised() && n > architecture.width as f64;
-        let streams = if measured { self.blocks() } else { 0 };
+        // After the attention of each block, and after the whole of it.
+        let streams = if measured { 2 * self.blocks() } else { 0 };
         for _ in 0..streams {
             add(&mut work, block_operations(n, architecture.width as f64));
         }

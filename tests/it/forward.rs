@@ -4,11 +4,12 @@
 use crate::support::families::{compare, expected, open, sources};
 use gammascope::checkpoint;
 use gammascope::forward::kernels::{Cpu, Kernels};
-use gammascope::forward::{ForwardError, Input, Pass, Seen};
+use gammascope::forward::{ForwardError, Input, Pass, Seen, Watch};
 use gammascope::inspect::inspect;
 use gammascope::model::{ModelError, resolve};
 use gammascope::source::memory::MemorySource;
 use pollster::block_on;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 fn folder(family: &str) -> PathBuf {
@@ -117,6 +118,56 @@ fn norms_are_shown_under_the_names_of_the_report() {
         // A norm of the head is not on the way to the last hidden states; nothing is read from scales with a row for each head.
         let sites = report.norms.iter().filter(|norm| norm.problem.is_none()).count();
         assert!(sites <= shown.len() + 1, "{family}: {} of {sites} norms were shown", shown.len());
+    }
+}
+
+/// What a pass of the Llama fixture shows of its blocks: the norm before each feed-forward part, and the stream that it reads.
+#[derive(Default)]
+struct Between {
+    norms: Vec<Vec<f32>>,
+    streams: Vec<(Vec<f32>, Option<String>)>,
+}
+
+impl Watch for Between {
+    fn wants(&self, site: &str) -> bool {
+        site.ends_with("post_attention_layernorm")
+    }
+
+    fn wants_stream(&self) -> bool {
+        true
+    }
+
+    fn wants_after_attention(&self) -> bool {
+        true
+    }
+
+    async fn see(&mut self, seen: Seen<'_>) -> ControlFlow<()> {
+        match seen {
+            Seen::Norm { before_scale, .. } => self.norms.push(before_scale.to_vec()),
+            Seen::Block { after_attention, next, .. } => {
+                self.streams.push((after_attention.unwrap().to_vec(), next.map(str::to_owned)));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+#[test]
+fn the_stream_between_the_parts_of_a_block_is_what_its_second_norm_reads() {
+    let checkpoint = open(&folder("llama"));
+    let architecture = resolve(&checkpoint).unwrap();
+    let pass = Pass::new(&checkpoint, &architecture, Input::token_ids(&[5, 6, 7, 8], 4).unwrap()).unwrap();
+    let mut seen = Between::default();
+    block_on(pass.run(&mut seen)).unwrap();
+    let next: Vec<Option<&str>> = seen.streams.iter().map(|(_, next)| next.as_deref()).collect();
+    assert_eq!(next, [Some("model.layers.1.input_layernorm"), Some("model.norm")]);
+    for (norm, (stream, _)) in seen.norms.iter().zip(&seen.streams) {
+        for (x, y) in stream.chunks_exact(architecture.width).zip(norm.chunks_exact(architecture.width)) {
+            // An RMSNorm changes a token's length alone.
+            let length = |row: &[f32]| row.iter().map(|value| value * value).sum::<f32>().sqrt();
+            let ratio = length(y) / length(x);
+            assert!(x.iter().zip(y).all(|(x, y)| (x * ratio - y).abs() < 1e-5), "{x:?} {y:?}");
+        }
     }
 }
 

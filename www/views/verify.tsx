@@ -7,6 +7,7 @@ import { type Running, goOn, halted, runFailure, running, showVerified, stopRunn
 import { media } from '../state/media';
 import type { Opened } from '../state/opened';
 import { SEED } from '../state/opening';
+import { Falls } from './falls';
 import { FigureView } from './figure';
 import { MeasuredSites } from './measured';
 import { Prose } from './prose';
@@ -304,11 +305,10 @@ function Findings({ opened, verification, pass }: FindingsProps) {
             {last.block}, at n/d {maybe(verification.tokens / (report.model.width ?? verification.tokens))}.{' '}
             {falls.length === 0
               ? 'It never falls by more than a hundredth.'
-              : `It falls after ${counted(falls.length, 'block')}, ${count(falls.filter((fall) => fall.on_both_halves).length)} of them on both halves of the tokens: ${falls
-                  .map(({ block, ratio }) => `${block} (× ${ratio.value.toFixed(3)}, ${ratio.low.toFixed(3)} to ${ratio.high.toFixed(3)})`)
-                  .join(', ')}.`}
+              : `It falls after ${counted(falls.length, 'block')}, ${count(falls.filter((fall) => fall.on_both_halves).length)} of them on both halves of the tokens.`}
           </p>
           <FigureView inspector={inspector} report={report} kind="residual" checkpoint={report.checkpoint.name} />
+          {falls.length > 0 && <Falls falls={falls} />}
         </>
       )}
       {verification.random_init && <BesideRandom opened={opened} seed={verification.random_init.seed} />}

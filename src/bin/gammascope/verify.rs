@@ -10,7 +10,7 @@ use gammascope::measure::gram::Gridded;
 use gammascope::model::random;
 use gammascope::pixels::PixelChoice;
 use gammascope::report::plan::RunPlan;
-use gammascope::report::{NormKind, Report, Verification};
+use gammascope::report::{Interval, NormKind, Report, ResidualFall, Verification};
 use gammascope::run::device::GramDevice;
 use gammascope::run::execute::{RunState, Shown};
 use gammascope::run::pass::{Measured, Sample, Sites};
@@ -255,12 +255,44 @@ fn table(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
             verification.falls.len(),
             verification.falls.iter().filter(|fall| fall.on_both_halves).count(),
         )?;
+        falls(out, &verification.falls)?;
     }
     writeln!(out)?;
     measure::table(out, report)?;
     random_init::table(out, verification, &report.norms)?;
     preservation::table(out, verification)?;
     claims(out, verification)
+}
+
+/// Falls that are listed, the deepest first.
+const FALLS: usize = 5;
+
+/// The deepest falls of the stream's least singular value, in which part of the block, and what the bottom direction there is.
+fn falls(out: &mut impl Write, falls: &[ResidualFall]) -> std::io::Result<()> {
+    let mut deepest: Vec<&ResidualFall> = falls.iter().collect();
+    deepest.sort_by(|a, b| a.ratio.value.total_cmp(&b.ratio.value));
+    for fall in deepest.into_iter().take(FALLS) {
+        let Interval { value, low, high } = fall.ratio;
+        write!(out, "  Block {}: × {value:.3} ({low:.3} to {high:.3} on the halves)", fall.block)?;
+        let Some(place) = fall.place else {
+            writeln!(out, ".")?;
+            continue;
+        };
+        writeln!(out, ": attention × {:.3}, feed-forward × {:.3}.", place.attention, place.feed_forward)?;
+        write!(
+            out,
+            "    Bottom direction (λ₂/λ₁ {:.2}): |cos| {:.2} with the one before the block, {:.2} with the mean over channels",
+            place.gap, place.same_direction, place.mean,
+        )?;
+        if let Some(cosine) = place.inverse_scale {
+            write!(out, ", {cosine:.2} with 1/γ of the next norm")?;
+        }
+        if let Some(length) = place.near_dead {
+            write!(out, "; {length:.2} of its length in near-dead channels")?;
+        }
+        writeln!(out, ".")?;
+    }
+    Ok(())
 }
 
 /// What the paper claims, and what was found.

@@ -6,6 +6,7 @@ use crate::network::File;
 use gammascope::inspect;
 use gammascope::measure::activations::Activations;
 use gammascope::measure::gram::Gridded;
+use gammascope::measure::residual::BlockStreams;
 use gammascope::model::random::twin_of;
 use gammascope::pixels::PixelChoice;
 use gammascope::report::plan::{RunInput, RunOptions, RunSites};
@@ -208,7 +209,14 @@ impl Inspection {
             Some(site) if site < self.inner.inspection.report.norms.len() => {
                 Sample::Site(site, of_f32(&name, width, output), of_f32(&name, width, values("before")?))
             }
-            _ => Sample::Block(whole("block")?, of_f32(&name, width, output)),
+            _ => Sample::Block(
+                whole("block")?,
+                BlockStreams {
+                    after: of_f32(&name, width, output),
+                    after_attention: values("before").map(|values| of_f32(&name, width, values)),
+                    next: whole("next"),
+                },
+            ),
         })
     }
 }
@@ -230,9 +238,18 @@ fn plain(sample: &Sample) -> JsValue {
             let [name, width, values] = named(output);
             object(&[("site", JsValue::from(*site as u32)), name, width, values, ("before", array(before))])
         }
-        Sample::Block(block, output) => {
-            let [name, width, values] = named(output);
-            object(&[("block", JsValue::from(*block as u32)), name, width, values])
+        Sample::Block(block, BlockStreams { after, after_attention, next }) => {
+            let [name, width, values] = named(after);
+            let before = after_attention.as_ref().map_or(JsValue::NULL, array);
+            let next = next.map_or(JsValue::NULL, |site| JsValue::from(site as u32));
+            object(&[
+                ("block", JsValue::from(*block as u32)),
+                name,
+                width,
+                values,
+                ("before", before),
+                ("next", next),
+            ])
         }
     }
 }

@@ -1,0 +1,70 @@
+/** Where in a block the least singular value of the stream falls, and in which direction. */
+import { count, counted, maybe } from '../format';
+import type { FallPart, FallPlace, ResidualFall } from '../report';
+import { type DataColumn, DataTable } from './table';
+
+const PARTS: Record<FallPart, string> = { attention: 'attention', feed_forward: 'feed-forward', both: 'both' };
+
+const COLUMNS: readonly DataColumn<ResidualFall>[] = [
+  { id: 'ratio', label: 'Falls to', numeric: true, value: ({ ratio }) => ratio.value, cell: ({ ratio }) => factor(ratio.value) },
+  { id: 'block', label: 'After block', numeric: true, value: ({ block }) => block },
+  {
+    id: 'halves',
+    label: 'On the halves',
+    numeric: true,
+    value: ({ ratio }) => ratio.high,
+    cell: ({ ratio }) => `${factor(ratio.low)} to ${factor(ratio.high)}`,
+  },
+  { id: 'part', label: 'Part', value: ({ place }) => (place ? PARTS[place.part] : null) },
+  ratioOf('attention', 'Attention', ({ attention }) => attention),
+  ratioOf('feed_forward', 'Feed-forward', ({ feed_forward }) => feed_forward),
+  numeric('gap', 'Gap λ₂/λ₁', ({ gap }) => gap),
+  numeric('same_direction', '|cos| before', ({ same_direction }) => same_direction),
+  numeric('mean', '|cos| mean', ({ mean }) => mean),
+  numeric('inverse_scale', '|cos| 1/γ', ({ inverse_scale }) => inverse_scale),
+  numeric('near_dead', 'Near-dead', ({ near_dead }) => near_dead),
+];
+
+function numeric(id: string, label: string, of: (place: FallPlace) => number | null): DataColumn<ResidualFall> {
+  const value = ({ place }: ResidualFall) => (place ? of(place) : null);
+  return { id, label, numeric: true, value, cell: (fall) => maybe(value(fall)) };
+}
+
+function ratioOf(id: string, label: string, of: (place: FallPlace) => number): DataColumn<ResidualFall> {
+  const value = ({ place }: ResidualFall) => (place ? of(place) : null);
+  const shown = (fall: ResidualFall) => {
+    const ratio = value(fall);
+    return ratio === null ? maybe(null) : factor(ratio);
+  };
+  return { id, label, numeric: true, value, cell: shown };
+}
+
+function factor(ratio: number): string {
+  return `× ${ratio.toFixed(3)}`;
+}
+
+export function Falls({ falls }: { falls: readonly ResidualFall[] }) {
+  const sure = falls.filter(({ on_both_halves }) => on_both_halves).length;
+  return (
+    <div id="falls">
+      <h4>
+        {counted(falls.length, 'fall')}, {count(sure)} of them on both halves of the tokens
+      </h4>
+      <p>
+        A factor below 1 under Attention or Feed-forward says that this part makes the least singular value smaller. The other columns
+        describe the bottom direction after the block, along which the stream varies least. “|cos| before” compares it with the bottom
+        direction before the block: near 1, the same direction becomes smaller; near 0, another one takes its place. “|cos| mean”
+        compares it with the mean over channels, and “|cos| 1/γ” with the inverse scale of the norm that reads the stream next. “Near-dead”
+        is its length in channels that this norm almost switches off. Where the gap is near 1, several directions are nearly alike and these
+        numbers say little.
+      </p>
+      <DataTable
+        label="Falls of the least singular value"
+        noun="fall"
+        rows={falls}
+        columns={COLUMNS}
+        text={({ block, place }) => `${block} ${place ? PARTS[place.part] : ''}`}
+      />
+    </div>
+  );
+}
