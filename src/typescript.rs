@@ -7,7 +7,7 @@ use crate::checkpoint::gather::Gathered;
 use crate::inspect::{Progress, Stage};
 use crate::kernel::scale::NEAR_DEAD;
 use crate::kernel::spectrum::TAU;
-use crate::measure::residual::Stream;
+use crate::measure::residual::{BottomDirection, Least, Stream};
 use crate::norm::verdict::THRESHOLD;
 use crate::plot::{Cell, Column, Figure, FigureKind, Mark, Table};
 use crate::report::adapter::{AdapterMethod, AdapterModule, AdapterRenaming, AdapterReport, SkippedModule};
@@ -71,6 +71,8 @@ fn declarations() -> String {
         SharedSummary,
         ResidualBlock,
         ResidualFall,
+        FallPlace,
+        FallPart,
         KindByLoss,
         PassSummary,
         Preservation,
@@ -120,6 +122,8 @@ fn declarations() -> String {
         Wanted,
         Measured,
         Stream,
+        Least,
+        BottomDirection,
         RunOutcome,
         RunResult,
         Progress,

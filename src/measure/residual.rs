@@ -40,7 +40,7 @@ pub struct Stream {
 /// σ_min on all tokens and on both halves.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
-struct Least {
+pub struct Least {
     all: f64,
     halves: Option<[f64; 2]>,
 }
@@ -48,7 +48,7 @@ struct Least {
 /// The direction u along which a stream varies least, where rounding does not hide it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
-struct BottomDirection {
+pub struct BottomDirection {
     /// d values, of unit length.
     components: Vec<f64>,
     /// λ₂/λ₁.
