@@ -7,8 +7,8 @@ import { Failure, main } from "./lib/run.mjs";
 import { complaints } from "./prose/lint.mjs";
 
 const FOLDERS = ["docs", "examples", "npm", "samples", "src", "web", "www"];
-/** Tests quote unwanted words, and the report's types repeat the words of the Rust code. */
-const LEFT_OUT = /tests?\.rs$|\/(?:tests|target|node_modules)\/|^www\/report\.ts$/u;
+/** Tests quote unwanted words, and what is generated repeats the words of the Rust code. */
+const LEFT_OUT = /tests?\.rs$|\/(?:tests|target|node_modules|generated)\/|^www\/report\.ts$/u;
 
 function proseFiles() {
   const below = FOLDERS.flatMap((folder) => readdirSync(folder, { recursive: true }).map((path) => join(folder, path)));
