@@ -226,7 +226,7 @@ pub(super) mod tests {
         rows[0].verdict = PreservationVerdict::Changed;
         let figure = preservation(&rows, Size { width: 720, height: 0 }).unwrap();
         assert!(
-            figure.caption.contains("at 0 of 1 reader. At 1 reader γ⁻¹ is no kernel"),
+            figure.caption.contains("at 0 of 1 reader. At 1 reader the norm does not subtract the mean"),
             "{}",
             figure.caption
         );
