@@ -155,7 +155,12 @@ fn a_lone_file_finds_the_tokenizer_beside_it() {
     std::fs::write(&text, SAMPLE).unwrap();
     let options = ["--text", text.to_str().unwrap(), "--sequence", "32"];
     let report = report(verify(&[&folder.path().join("model.safetensors")], &options));
-    assert!(report["verification"]["input"].as_str().unwrap().starts_with("the text notes.txt, in a forward pass"));
+    assert!(
+        report["verification"]["input"]
+            .as_str()
+            .unwrap()
+            .starts_with("the text notes.txt, in a forward pass")
+    );
 }
 
 #[test]
