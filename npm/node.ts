@@ -1,6 +1,6 @@
 /** What only Node has: files of this machine, read by slices, and the wasm beside this file. */
 import { open, readFile, readdir, realpath, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { NamedBlob } from './index.js';
 import { WEIGHTS_ENDINGS } from './report.js';
@@ -106,9 +106,12 @@ async function walk(folder: string, path: string, depth: number): Promise<Locate
 /** A file and what belongs to it in the same folder. */
 async function around(file: string): Promise<Located[]> {
   const isIndex = file.endsWith('.index.json');
-  if (!isIndex && !file.endsWith('.safetensors')) return [{ location: file, path: basename(file) }];
+  const alone = !isIndex && (file.endsWith('.gguf') || !WEIGHTS_ENDINGS.some((ending) => file.endsWith(ending)));
+  if (alone) return [{ location: file, path: basename(file) }];
+  // The end of the shards' names: an index is called as they are.
+  const shards = extname(file.slice(0, -'.index.json'.length));
   const belongs = (name: string) =>
-    name === basename(file) || name === 'config.json' || (isIndex && name.endsWith('.safetensors'));
+    name === basename(file) || name === 'config.json' || (isIndex && name.endsWith(shards));
   const names = (await readdir(dirname(file))).filter(belongs).sort();
   // The file keeps the name it was given by.
   return names.map((name) => ({ location: name === basename(file) ? file : join(dirname(file), name), path: name }));

@@ -136,9 +136,12 @@ impl PixelValues {
             return Err(wrong());
         }
         // The header has been checked: the bytes of all of them are in the file.
-        let bytes = tensor.bytes() / stored as u64 * count as u64;
+        let all = tensor.bytes();
+        // Of a view all is read: the first images may lie anywhere in it.
+        let bytes = if tensor.strides.is_some() { all } else { all / stored as u64 * count as u64 };
         let start = tensor.range.start;
-        let bytes = opened.shards[tensor.shard].read(start..start + bytes).await?;
+        let mut bytes = tensor.in_order(opened.shards[tensor.shard].read(start..start + bytes).await?);
+        bytes.truncate(bytes.len() / if tensor.strides.is_some() { stored } else { count } * count);
         let mut values = Vec::new();
         if tensor.dtype.decode_f32(&bytes, &mut values).is_err() {
             return Err(PixelError::Type { file, dtype: tensor.dtype.to_string() });

@@ -3,6 +3,7 @@
 //! Regenerate it with `UPDATE_TYPES=1 cargo test typescript`.
 
 use crate::checkpoint::Format;
+use crate::checkpoint::formats::BESIDE_WEIGHTS;
 use crate::checkpoint::gather::Gathered;
 use crate::inspect::{Progress, Stage};
 use crate::kernel::scale::NEAR_DEAD;
@@ -40,10 +41,18 @@ fn declarations() -> String {
     ] {
         file.push_str(&format!("\n/** {meaning} */\nexport const {name} = {value:e};\n"));
     }
-    let endings = Format::ALL.map(|format| format!("'{}'", format.ending())).join(", ");
-    file.push_str(&format!(
-        "\n/** Ends of the names of files with weights that are read. */\nexport const WEIGHTS_ENDINGS: readonly string[] = [{endings}];\n"
-    ));
+    let list = |texts: &[&str]| texts.iter().map(|text| format!("'{text}'")).collect::<Vec<_>>().join(", ");
+    let endings: Vec<&str> = Format::ALL.into_iter().flat_map(Format::endings).copied().collect();
+    for (name, meaning, texts) in [
+        ("WEIGHTS_ENDINGS", "Ends of the names of files with weights that are read.", list(&endings)),
+        (
+            "BESIDE_WEIGHTS",
+            "First words of the names of files with such an end that hold no weights.",
+            list(&BESIDE_WEIGHTS),
+        ),
+    ] {
+        file.push_str(&format!("\n/** {meaning} */\nexport const {name}: readonly string[] = [{texts}];\n"));
+    }
     macro_rules! declare {
         ($($name:ty),* $(,)?) => { $(
             file.push('\n');

@@ -3,7 +3,7 @@
  * a `File` is only a handle, and which of them belong to a checkpoint is decided in Rust.
  */
 import type { Address, Dropped, Linked } from './protocol';
-import { WEIGHTS_ENDINGS } from './report';
+import { BESIDE_WEIGHTS, WEIGHTS_ENDINGS } from './report';
 
 /** What `window.gammascope.open` accepts. */
 export type Openable = FileList | readonly (File | Dropped)[];
@@ -68,9 +68,11 @@ function unescaped(text: string): string {
   return text.includes('://') ? text : decoded(text);
 }
 
-/** Holds the weights of something. */
-export const hasWeights = ({ path }: { path: string }): boolean =>
-  WEIGHTS_ENDINGS.some((ending) => path.toLowerCase().endsWith(ending));
+/** Holds the weights of something, by its name. */
+export function hasWeights({ path }: { path: string }): boolean {
+  const name = leafOf(path).toLowerCase();
+  return WEIGHTS_ENDINGS.some((ending) => name.endsWith(ending)) && !BESIDE_WEIGHTS.some((word) => name.startsWith(word));
+}
 
 /** One file of a checkpoint of several. */
 const SHARD = /-\d+-of-\d+\.\w+$/;

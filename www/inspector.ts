@@ -72,7 +72,7 @@ export class Inspector {
 
   /**
    * Opens a checkpoint in a worker of its own. Aborting ends that worker. What comes back in place of an address opens again
-   * without a request.
+   * without a request. What the small wasm leaves to the other one opens there.
    */
   static async open(
     entries: Entry[],
@@ -88,6 +88,8 @@ export class Inspector {
       return { inspector, report, entries: remote ? await inspector.ask('entries', [], signal) : entries };
     } catch (error) {
       inspector.close(error);
+      if (wasm === 'inspector' && error instanceof Error && error.name === 'ReadElsewhere')
+        return Inspector.open(entries, onProgress, signal, 'verifier');
       throw error;
     }
   }

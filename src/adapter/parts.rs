@@ -138,6 +138,7 @@ mod tests {
             shape: shape.to_vec(),
             shard: 0,
             range: 0..4 * shape.iter().product::<u64>(),
+            strides: None,
         };
         names.iter().map(tensor).collect()
     }

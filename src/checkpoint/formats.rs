@@ -14,10 +14,26 @@ pub enum Format {
     Safetensors,
     /// llama.cpp's GGUF.
     Gguf,
+    /// What torch.save writes: a pickle and the numbers it refers to.
+    PyTorch,
 }
 
-/// The end of the name of a shard index.
-pub const INDEX_ENDING: &str = ".safetensors.index.json";
+/// The ends of the names of shard indexes, each with the format of the shards.
+const INDEX_ENDINGS: [(&str, Format); 2] =
+    [(".safetensors.index.json", Format::Safetensors), (".bin.index.json", Format::PyTorch)];
+
+/// First words of the names of PyTorch files that libraries put beside the weights and that hold none.
+pub const BESIDE_WEIGHTS: [&str; 9] = [
+    "training_args",
+    "optimizer",
+    "optim_states",
+    "scheduler",
+    "scaler",
+    "rng_state",
+    "random_states",
+    "zero_pp_rank",
+    "bf16_zero_pp_rank",
+];
 
 /// The configuration of a model, beside its weights.
 pub const CONFIG: &str = "config.json";
@@ -39,33 +55,37 @@ pub const MODULES: &str = "modules.json";
 
 impl Format {
     /// Every format that we read.
-    pub const ALL: [Self; 2] = [Self::Safetensors, Self::Gguf];
+    pub const ALL: [Self; 3] = [Self::Safetensors, Self::Gguf, Self::PyTorch];
 
     /// As the report has it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Safetensors => "safetensors",
             Self::Gguf => "gguf",
+            Self::PyTorch => "pytorch",
         }
     }
 
-    /// The end of its files' names, with the dot.
-    pub fn ending(self) -> &'static str {
+    /// The ends of its files' names, with the dot; the usual one first.
+    pub fn endings(self) -> &'static [&'static str] {
         match self {
-            Self::Safetensors => ".safetensors",
-            Self::Gguf => ".gguf",
+            Self::Safetensors => &[".safetensors"],
+            Self::Gguf => &[".gguf"],
+            Self::PyTorch => &[".bin", ".pt", ".pth", ".ckpt"],
         }
     }
 
     /// The format that the name of a file promises.
     pub fn of_path(path: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|format| ends(path, format.ending()))
+        Self::ALL.into_iter().find(|format| format.endings().iter().any(|ending| ends(path, ending)))
     }
 
     /// The format that the first bytes of a file show; at least [`SNIFF_BYTES`] of them, or all.
     pub fn of_bytes(first: &[u8]) -> Option<Self> {
         if first.starts_with(gguf::MAGIC) {
             Some(Self::Gguf)
+        } else if is_pytorch_stream(first) || is_pytorch_archive(first) {
+            Some(Self::PyTorch)
         } else if first.get(8) == Some(&b'{') && first[6..8] == [0, 0] {
             // Eight bytes of a length, then JSON: no header is as long as 2⁴⁸ bytes.
             Some(Self::Safetensors)
@@ -76,8 +96,77 @@ impl Format {
 
     /// A path without the end that its format gives it.
     pub fn stem(path: &str) -> &str {
-        Self::of_path(path).map_or(path, |format| &path[..path.len() - format.ending().len()])
+        &path[..path.len() - Self::ending_of(path).len()]
     }
+
+    /// The end that its format gives to a path, with the dot; empty where it promises none.
+    pub fn ending_of(path: &str) -> &str {
+        let endings = Self::ALL.into_iter().flat_map(Self::endings);
+        let found = endings.into_iter().find(|ending| ends(path, ending));
+        found.map_or("", |ending| &path[path.len() - ending.len()..])
+    }
+}
+
+/// The first bytes of a zip archive.
+const ZIP_MAGIC: &[u8; 4] = b"PK\x03\x04";
+
+/// The magic number of torch.save as a pickle holds it: `0x1950a86a20f9469cfc6c`, behind the code of a long number and its length.
+const PYTORCH_MAGIC: &[u8; 12] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+
+/// Whether a file begins as torch.save began it before PyTorch 1.6: with a pickle of the magic number, of whatever protocol.
+pub(super) fn is_pytorch_stream(first: &[u8]) -> bool {
+    let near = &first[..first.len().min(32)];
+    near.first() == Some(&0x80) && near.windows(PYTORCH_MAGIC.len()).any(|window| window == PYTORCH_MAGIC)
+}
+
+/// Whether a file is an archive that begins with what torch.save or TorchScript puts first, in a folder.
+fn is_pytorch_archive(first: &[u8]) -> bool {
+    if !first.starts_with(ZIP_MAGIC) || first.len() < 30 {
+        return false;
+    }
+    let length = usize::from(first[26]) | usize::from(first[27]) << 8;
+    let name = &first[30..first.len().min(30 + length)];
+    let Some(slash) = name.iter().position(|byte| *byte == b'/') else { return false };
+    let inside = &name[slash + 1..];
+    let files: [&[u8]; 6] =
+        [b"data.pkl", b"version", b"byteorder", b".format_version", b".storage_alignment", b"constants.pkl"];
+    let folders: [&[u8]; 3] = [b"data/", b"code/", b"extra/"];
+    files.contains(&inside) || folders.iter().any(|folder| inside.starts_with(folder))
+}
+
+/// The format of the shards of an index, by the name of the index.
+pub fn index_format(name: &str) -> Option<Format> {
+    INDEX_ENDINGS.iter().find(|(ending, _)| ends(name, ending)).map(|(_, format)| *format)
+}
+
+/// Whether a file may be what torch.save writes, or another pickle or archive that its reader can tell about, by its first eight bytes.
+pub(super) fn may_be_pytorch(path: &str, first: &[u8]) -> bool {
+    // The length of a safetensors header may begin so as well, but ends in zeros.
+    let is_length = first.len() > 3 && first[3..].iter().all(|byte| *byte == 0);
+    let is_pickle = first.len() > 1 && first[0] == 0x80 && (2..=5).contains(&first[1]) && !is_length;
+    // Pickles of protocol 0 begin with a global, a mark or a container.
+    let is_old_pickle = || {
+        Format::of_path(path) == Some(Format::PyTorch)
+            && matches!(first.first(), Some(b'c' | b'(' | b'}' | b']'))
+    };
+    first.starts_with(ZIP_MAGIC) || is_pickle || is_old_pickle()
+}
+
+/// Whether an archive is of another kind, by its name.
+pub(super) fn is_other_archive(path: &str) -> bool {
+    ends(path, ".npz") || ends(path, ".zip")
+}
+
+/// Whether a file is a shard index, by its name.
+pub fn is_index(name: &str) -> bool {
+    index_format(name).is_some()
+}
+
+/// Whether a file is a PyTorch file that libraries put beside the weights, by its name.
+pub fn is_beside_weights(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    Format::of_path(&name) == Some(Format::PyTorch)
+        && (BESIDE_WEIGHTS.iter().any(|word| name.starts_with(word)) || name.ends_with("_optim_states.pt"))
 }
 
 /// A format that we only recognise.
@@ -110,20 +199,20 @@ const FOREIGN: &[Foreign] = &[
     },
     Foreign {
         endings: &[".npz"],
-        is: |path, first| path.ends_with(".npz") && first.starts_with(b"PK\x03\x04"),
+        is: |path, first| path.ends_with(".npz") && first.starts_with(ZIP_MAGIC),
         what: "is a NumPy .npz archive",
         advice: SAVE_AGAIN,
     },
     Foreign {
-        endings: &[".bin", ".pt", ".pth", ".ckpt", ".zip"],
-        is: |_, first| first.starts_with(b"PK\x03\x04"),
-        what: "is a zip archive, as torch.save writes for .bin, .pt, .pth and .ckpt files: a pickle, which can run code when loaded",
-        advice: SAVE_AGAIN,
+        endings: &[".zip"],
+        is: |_, first| first.starts_with(ZIP_MAGIC),
+        what: "is a zip archive, but not one that torch.save wrote",
+        advice: "unpack it, and open the checkpoint inside",
     },
     Foreign {
         endings: &[".pkl"],
         is: |_, first| first.len() > 1 && first[0] == 0x80 && (2..=5).contains(&first[1]),
-        what: "is a Python pickle, which can run code when loaded",
+        what: "is a Python pickle, but not one that torch.save wrote; loading it can run code",
         advice: SAVE_AGAIN,
     },
     Foreign {
@@ -173,7 +262,7 @@ const FOREIGN: &[Foreign] = &[
     },
 ];
 
-/// What a file that is no safetensors and no GGUF file seems to be, and what to do; `None` when nothing is recognised.
+/// What a file of none of the formats that we read seems to be, and what to do; `None` when nothing is recognised.
 /// `first` is at least [`SNIFF_BYTES`] of it, or all.
 pub fn recognise(path: &str, first: &[u8]) -> Option<String> {
     // A length of 0x280 looks like a pickle's first bytes: a header behind it settles the matter.
@@ -189,7 +278,6 @@ pub fn recognise(path: &str, first: &[u8]) -> Option<String> {
 
 fn promises_weights(lower: &str) -> bool {
     Format::of_path(lower).is_some()
-        || [".bin", ".pt", ".pth", ".ckpt"].iter().any(|end| lower.ends_with(end))
 }
 
 /// The words of an answer that are shown.
@@ -246,7 +334,7 @@ mod tests {
         let cases: [(&str, &[u8], &str); 10] = [
             ("a.safetensors", b"", "empty"),
             ("a.gguf", b"tjgg\x03\0\0\0", "before GGUF"),
-            ("pytorch_model.bin", b"PK\x03\x04\0\0", "pickle"),
+            ("pytorch_model.bin", b"PK\x03\x04\0\0", "zip archive"),
             ("a.npz", b"PK\x03\x04\0\0", ".npz"),
             ("a.pt", b"\x80\x02}q", "pickle"),
             ("a.h5", b"\x89HDF\r\n\x1a\n", "HDF5"),
@@ -288,6 +376,19 @@ mod tests {
         assert_eq!(Format::of_bytes(b"\x40\0\0\0\0\0\0\0{\"a\""), Some(Format::Safetensors));
         assert_eq!(Format::of_bytes(b"\x40\0\0\0\0\0\0\0"), None);
         assert_eq!(Format::of_bytes(b"a texts {"), None);
+        assert_eq!(Format::of_bytes(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80"), Some(Format::PyTorch));
+        assert_eq!(Format::of_bytes(b"\x80\x02}q\0."), None);
+        let archive = |name: &str| {
+            let mut bytes = b"PK\x03\x04".to_vec();
+            bytes.resize(26, 0);
+            bytes.extend([name.len() as u8, 0, 0, 0]);
+            bytes.extend(name.as_bytes());
+            Format::of_bytes(&bytes)
+        };
+        assert_eq!(archive("best_model/data.pkl"), Some(Format::PyTorch));
+        assert_eq!(archive("net/code/__torch__.py"), Some(Format::PyTorch));
+        assert_eq!(archive("weight.npy"), None);
+        assert_eq!(archive("model/model.safetensors"), None);
     }
 
     #[test]
@@ -295,5 +396,23 @@ mod tests {
         assert_eq!(Format::of_path("d/MODEL.GGUF"), Some(Format::Gguf));
         assert_eq!(Format::stem("d/m.Safetensors"), "d/m");
         assert!(is_file_name("pytorch_model.BIN") && is_file_name("a.json") && !is_file_name("gpt2"));
+        assert_eq!((Format::stem("d/m.PTH"), Format::ending_of("d/m.PTH")), ("d/m", ".PTH"));
+        assert_eq!((Format::stem("d/m"), Format::ending_of("d/m")), ("d/m", ""));
+        assert!(is_index("pytorch_model.bin.index.json") && !is_index("config.json"));
+    }
+
+    #[test]
+    fn what_libraries_put_beside_weights_is_known_by_its_name() {
+        for name in [
+            "training_args.bin",
+            "Optimizer.pt",
+            "rng_state_0.pth",
+            "zero_pp_rank_0_mp_rank_00_optim_states.pt",
+        ] {
+            assert!(is_beside_weights(name), "{name}");
+        }
+        for name in ["pytorch_model.bin", "mp_rank_00_model_states.pt", "optimizer.safetensors", "model.pt"] {
+            assert!(!is_beside_weights(name), "{name}");
+        }
     }
 }

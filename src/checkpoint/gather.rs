@@ -7,7 +7,9 @@
 //! copies (`fp16`, `Q4_K_M`, `ema`). Where the usual name is there, as in `model.safetensors`, other files are left out.
 
 use super::compare_names;
-use super::formats::{CONFIG, FOR_RUNS, Format, INDEX_ENDING, MODULES, PIPELINE, ends};
+use super::formats::{
+    CONFIG, FOR_RUNS, Format, MODULES, PIPELINE, index_format, is_beside_weights, is_index,
+};
 use crate::order;
 
 /// The files of one checkpoint among those given.
@@ -64,8 +66,7 @@ const VARIANTS: [&str; 18] = [
 
 /// The checkpoints among files, by their paths.
 pub fn checkpoints(paths: &[&str]) -> Gathering {
-    let weights: Vec<usize> =
-        (0..paths.len()).filter(|&file| Format::of_path(paths[file]).is_some()).collect();
+    let weights = weights(paths);
     let folders = Folders::of(paths, &weights);
     let of_root =
         order::groups(weights.iter().map(|&file| (folders.root(folder_of(paths[file])).0.to_owned(), file)));
@@ -74,9 +75,10 @@ pub fn checkpoints(paths: &[&str]) -> Gathering {
     let mut gathering = Gathering { checkpoints: Vec::new(), left_out: Vec::new() };
     for (root, files) in &of_root {
         let root = root.as_str();
-        let companions = companions(paths, root, &companions_of);
+        let mut companions = companions(paths, root, &companions_of);
+        companions.retain(|&file| is_of_weights(paths, file, files));
         let has_index = |folder: &str| {
-            let indexes = companions.iter().filter(|&&file| ends(paths[file], INDEX_ENDING));
+            let indexes = companions.iter().filter(|&&file| is_index(paths[file]));
             indexes.into_iter().any(|&file| folder_of(paths[file]) == folder)
         };
         let usual_files =
@@ -89,7 +91,7 @@ pub fn checkpoints(paths: &[&str]) -> Gathering {
             // Shards that an index names may have any name; the index itself sorts them out.
             let fits = has_index(folder) || usual(paths[file]) == usual_of(folder);
             let is_copy = folders.root(folder).1;
-            !is_copy && fits && (is_safetensors(paths[file]) || !has_usual(root) && !has_index(root))
+            !is_copy && fits && (!is_gguf(paths[file]) || !has_usual(root) && !has_index(root))
         });
         let in_parts = files
             .iter()
@@ -113,6 +115,26 @@ pub fn checkpoints(paths: &[&str]) -> Gathering {
     gathering
 }
 
+/// The files with weights, by their paths. A PyTorch file counts only where no safetensors file of its folder is the same model, and
+/// what libraries put beside the weights only where there is nothing else.
+pub(super) fn weights(paths: &[&str]) -> Vec<usize> {
+    let all: Vec<usize> = (0..paths.len()).filter(|&file| Format::of_path(paths[file]).is_some()).collect();
+    let others = all.iter().any(|&file| !is_beside_weights(file_name(paths[file])));
+    let safetensors = all.iter().filter(|&&file| is(paths[file], Format::Safetensors));
+    let of_folder = order::groups(safetensors.map(|&file| (folder_of(paths[file]).to_owned(), file)));
+    let is_copy = |path: &str| {
+        let beside = order::value_of(&of_folder, folder_of(path)).map(Vec::as_slice).unwrap_or_default();
+        let stem = stem_of_copies(path);
+        beside.iter().any(|&other| {
+            usual(path).is_some() && usual(paths[other]).is_some() || stem_of_copies(paths[other]) == stem
+        })
+    };
+    let counts = |path: &str| {
+        !is(path, Format::PyTorch) || !(others && is_beside_weights(file_name(path))) && !is_copy(path)
+    };
+    all.into_iter().filter(|&file| counts(paths[file])).collect()
+}
+
 fn named(paths: &[&str], files: Vec<usize>) -> Gathered {
     Gathered { name: files.first().map_or(String::new(), |&first| paths[first].to_owned()), files }
 }
@@ -132,10 +154,19 @@ fn series(paths: &[&str], files: Vec<usize>) -> Vec<Vec<usize>> {
     for files in &mut all {
         order::sort_by(files, |&a, &b| compare_names(paths[a], paths[b]));
         let folder = folder_of(paths[files[0]]);
-        projectors.retain(|&file| Format::of_path(paths[file]) == Some(Format::Gguf));
+        projectors.retain(|&file| is_gguf(paths[file]));
         files.extend(projectors.iter().filter(|&&file| folder_of(paths[file]) == folder));
     }
     all
+}
+
+/// Whether an index is of the format that the weights of its folder have; anything else is.
+fn is_of_weights(paths: &[&str], index: usize, weights: &[usize]) -> bool {
+    let Some(format) = index_format(paths[index]) else { return true };
+    let beside = weights.iter().filter(|&&file| folder_of(paths[file]) == folder_of(paths[index]));
+    let mut formats =
+        beside.map(|&file| Format::of_path(paths[file])).filter(|format| *format != Some(Format::Gguf));
+    formats.next().is_none_or(|first| first == Some(format) || formats.any(|other| other == Some(format)))
 }
 
 /// Configurations, indexes and what runs want, each with the nearest root that it lies in or below; `roots` are sorted.
@@ -143,7 +174,7 @@ fn nearest_roots<'a>(paths: &[&'a str], roots: &[&str]) -> Vec<(usize, Option<&'
     let is_companion = |path: &str| {
         let file = file_name(path);
         let mut names = FOR_RUNS.iter().chain([&CONFIG]);
-        names.any(|name| file.eq_ignore_ascii_case(name)) || ends(file, INDEX_ENDING)
+        names.any(|name| file.eq_ignore_ascii_case(name)) || is_index(file)
     };
     let nearest = |path: &'a str| {
         let mut at = folder_of(path);
@@ -166,7 +197,7 @@ fn companions(paths: &[&str], root: &str, all: &[(usize, Option<&str>)]) -> Vec<
     if !own.iter().any(|&file| file_name(paths[file]).eq_ignore_ascii_case(CONFIG)) {
         let above = all.iter().map(|(file, _)| *file).filter(|&file| {
             let folder = folder_of(paths[file]);
-            folder != root && is_below(root, folder) && !ends(paths[file], INDEX_ENDING)
+            folder != root && is_below(root, folder) && !is_index(paths[file])
         });
         own.extend(above);
     }
@@ -233,22 +264,26 @@ fn is_below(folder: &str, root: &str) -> bool {
     root.is_empty() || folder.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn is_safetensors(path: &str) -> bool {
-    Format::of_path(path) == Some(Format::Safetensors)
+fn is(path: &str, format: Format) -> bool {
+    Format::of_path(path) == Some(format)
+}
+
+fn is_gguf(path: &str) -> bool {
+    is(path, Format::Gguf)
 }
 
 fn is_projector(path: &str) -> bool {
     file_name(path).to_ascii_lowercase().contains("mmproj")
 }
 
-/// Which of the usual names a safetensors file has.
+/// Which of the usual names a file has that is no GGUF file.
 fn usual(path: &str) -> Option<usize> {
     let stem = file_name(Format::stem(path)).to_ascii_lowercase();
-    let is = |usual: &str| {
+    let begins = |usual: &str| {
         let rest = stem.strip_prefix(usual);
         rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
     };
-    USUAL.iter().position(|usual| is(usual)).filter(|_| is_safetensors(path))
+    USUAL.iter().position(|usual| begins(usual)).filter(|_| !is_gguf(path))
 }
 
 /// What the names of copies and of numbered parts share, in lower case.
@@ -269,9 +304,8 @@ fn stem_of_copies(path: &str) -> String {
             words.push(word);
         }
     }
-    // Files that differ by one number at the end are parts, or steps of one run, in safetensors.
-    if is_safetensors(path) && words.len() > 1 && words.last().is_some_and(|word| word.parse::<u64>().is_ok())
-    {
+    // Files that differ by one number at the end are parts, or steps of one run, but for GGUF files.
+    if !is_gguf(path) && words.len() > 1 && words.last().is_some_and(|word| word.parse::<u64>().is_ok()) {
         words.pop();
     }
     words.join("-")
@@ -301,11 +335,12 @@ pub(super) struct Numbered<'a> {
     /// Digits of each number.
     pub(super) digits: usize,
     /// With its dot.
-    pub(super) extension: &'static str,
+    pub(super) extension: &'a str,
 }
 
 pub(super) fn numbered(path: &str) -> Option<Numbered<'_>> {
-    let extension = Format::of_path(path)?.ending();
+    let extension = Format::ending_of(path);
+    Format::of_path(path)?;
     let (rest, of) = file_name(Format::stem(path)).rsplit_once("-of-")?;
     let (stem, number) = rest.rsplit_once('-')?;
     let digits = (number.len() + of.len()) / 2;

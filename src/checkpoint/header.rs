@@ -5,6 +5,7 @@
 //! walk accepts and rejects as the crate does natively (`tests/it/differential.rs` compares them), with two deliberate
 //! differences: duplicate names are rejected by name, and a tensor of unknown dtype is kept as unusable.
 
+use super::Strides;
 use super::dtype::TensorType;
 use crate::order;
 use serde::Deserialize;
@@ -113,6 +114,8 @@ pub struct Entry {
     pub begin: u64,
     /// First byte after it in the file.
     pub end: u64,
+    /// Where its values do not lie in the order of its shape.
+    pub strides: Option<Strides>,
 }
 
 /// N from the first 8 bytes of a file of `length` bytes, checked against the limit and the file's end.
@@ -411,7 +414,7 @@ fn validate(mut raw: Vec<(String, RawEntry)>, data: u64, length: u64) -> Result<
                 });
             }
         }
-        entries.push(Entry { name: tensor, dtype: kind, shape, begin, end });
+        entries.push(Entry { name: tensor, dtype: kind, shape, begin, end, strides: None });
     }
     if expected > length {
         let tensor = entries.iter().find(|entry| entry.end > length).map(|entry| entry.name.clone());

@@ -15,8 +15,11 @@ pub mod index;
 mod open;
 mod packed;
 mod partial;
+#[cfg(feature = "pytorch")]
+pub mod pytorch;
 mod read;
 pub mod remote;
+mod strides;
 mod wrapped;
 
 use crate::order;
@@ -31,6 +34,7 @@ use std::ops::Range;
 
 pub use formats::Format;
 pub use open::{HeadersRead, open, open_any};
+pub use strides::Strides;
 
 /// More values than this are no norm's scale, whatever the name says, and are not read: the widest streams known have
 /// tens of thousands.
@@ -44,7 +48,7 @@ const SHARDS_AT_ONCE: usize = 4;
 pub enum CheckpointError {
     /// Nothing was given.
     #[error(
-        "no file was given; drop a .safetensors or .gguf file, several shards or the folder that holds them"
+        "no file was given; drop a .safetensors, .gguf or PyTorch file, several shards or the folder that holds them"
     )]
     NoFiles,
     /// Nothing that was given is a checkpoint this tool reads.
@@ -59,6 +63,15 @@ pub enum CheckpointError {
     /// A GGUF file is damaged, or of a kind that is not read.
     #[error(transparent)]
     Gguf(#[from] gguf::GgufError),
+    /// A PyTorch file is damaged, or holds no tensor.
+    #[cfg(feature = "pytorch")]
+    #[error(transparent)]
+    PyTorch(#[from] pytorch::PyTorchError),
+    /// A file of a format that this build does not read; the whole library does.
+    #[error(
+        "`{0}` is a PyTorch file, which this part of Gammascope does not read; open it with the whole of it"
+    )]
+    Elsewhere(String),
     /// The index is damaged.
     #[error(transparent)]
     Index(#[from] index::IndexError),
@@ -95,8 +108,10 @@ pub struct Tensor {
     pub shape: Vec<u64>,
     /// Which shard holds it.
     pub shard: usize,
-    /// Its bytes in that shard, from the start of the file.
+    /// Its bytes in that shard, from the start of the file: from its first element to its last.
     pub range: Range<u64>,
+    /// Where its values do not lie in the order of its shape.
+    pub strides: Option<Strides>,
 }
 
 impl Tensor {
@@ -105,9 +120,27 @@ impl Tensor {
         self.shape.iter().product()
     }
 
-    /// Number of bytes.
+    /// Number of bytes in the file, from its first element to its last.
     pub fn bytes(&self) -> u64 {
         self.range.end - self.range.start
+    }
+
+    /// The bytes of [`Tensor::range`] in the order of its shape.
+    pub fn in_order(&self, bytes: Vec<u8>) -> Vec<u8> {
+        match (&self.strides, self.dtype.piece()) {
+            (Some(strides), Some((1, size))) => strides.in_order(&self.shape, &bytes, size as usize),
+            _ => bytes,
+        }
+    }
+
+    /// Whether two names stand for the same numbers of one file, as tied tensors do in a PyTorch file.
+    pub(crate) fn is_tied_to(&self, other: &Self) -> bool {
+        self.bytes() > 0
+            && self.shard == other.shard
+            && self.range == other.range
+            && self.shape == other.shape
+            && self.strides == other.strides
+            && self.dtype == other.dtype
     }
 }
 
@@ -196,11 +229,17 @@ impl<S: ByteSource> Checkpoint<S> {
         self.shards.iter().map(ByteSource::length).sum()
     }
 
-    /// Elements of all tensors but buffers.
+    /// Elements of all tensors but buffers. Tied tensors count once.
     pub fn parameters(&self) -> u64 {
+        let is_trained = |tensor: &&Tensor| !buffer::is_buffer(&tensor.name, &tensor.shape);
+        let mut trained: Vec<&Tensor> = self.tensors.iter().filter(is_trained).collect();
+        // Of the other formats none has two names for the same bytes.
+        if self.format == Format::PyTorch {
+            order::sort_by_key(&mut trained, |tensor| (tensor.shard, tensor.range.start, tensor.range.end));
+            trained.dedup_by(|a, b| a.is_tied_to(b));
+        }
         // Unknown types may hold anything.
-        let trained = self.tensors.iter().filter(|tensor| !buffer::is_buffer(&tensor.name, &tensor.shape));
-        trained.map(Tensor::elements).fold(0, u64::saturating_add)
+        trained.into_iter().map(Tensor::elements).fold(0, u64::saturating_add)
     }
 
     /// Whether the metadata of a tensor's file say that MLX wrote it.
@@ -242,6 +281,9 @@ impl<S: ByteSource> Checkpoint<S> {
                 Ok(()) if tensor.bytes() == 0 => results[slot] = Some(Ok(Vec::new())),
                 Ok(()) if tensor.elements() > MAX_VALUES => {
                     results[slot] = Some(Err(TensorError::TooLong(tensor.name.clone(), tensor.elements())))
+                }
+                Ok(()) if tensor.bytes() > 8 * MAX_VALUES => {
+                    results[slot] = Some(Err(TensorError::Spread(tensor.name.clone(), tensor.bytes())))
                 }
                 Ok(()) => of_shard[tensor.shard].push(slot),
                 Err(error) => results[slot] = Some(Err(TensorError::Decode(tensor.name.clone(), error))),
@@ -292,7 +334,11 @@ impl<S: ByteSource> Checkpoint<S> {
             bytes.as_ref().map_err(|error| TensorError::Source(tensor.name.clone(), error.clone()))?;
         let start = (tensor.range.start - read.start) as usize;
         let part = &bytes[start..start + tensor.bytes() as usize];
-        tensor.dtype.decode(part).map_err(|error| TensorError::Decode(tensor.name.clone(), error))
+        let decoded = match tensor.strides {
+            Some(_) => tensor.dtype.decode(&tensor.in_order(part.to_vec())),
+            None => tensor.dtype.decode(part),
+        };
+        decoded.map_err(|error| TensorError::Decode(tensor.name.clone(), error))
     }
 }
 
@@ -307,6 +353,11 @@ pub enum TensorError {
         "tensor `{0}`: {1} values are more than any norm has ({MAX_VALUES} at most), so they were not read"
     )]
     TooLong(String, u64),
+    /// It is a view whose values lie far apart.
+    #[error(
+        "tensor `{0}`: its values lie apart, over {1} bytes, so they were not read; save it again with .contiguous()"
+    )]
+    Spread(String, u64),
     /// Its bytes could not be read.
     #[error("tensor `{0}`: {1}")]
     Source(String, SourceError),

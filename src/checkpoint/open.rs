@@ -136,7 +136,7 @@ async fn promised_names<S: ByteSource>(meter: &Meter, sources: &[S]) -> Result<V
             && let Some(format) = format_of(meter, source).await?
         {
             let end = name.rfind('.').filter(|_| formats::is_file_name(name)).unwrap_or(name.len());
-            name.replace_range(end.., format.ending());
+            name.replace_range(end.., format.endings()[0]);
         }
     }
     Ok(names)
@@ -151,6 +151,9 @@ async fn catalogue<S: ByteSource>(
         return Err(CheckpointError::NoFiles);
     }
     let names = promised_names(&meter, &sources).await?;
+    // A GGUF file has its configuration inside; config.json describes the scales before they were converted.
+    let mut formats = names.iter().filter_map(|name| Format::of_path(name));
+    let gguf = formats.all(|format| format == Format::Gguf);
     let shared = common_folder(&sources);
     let (folders, mut others, for_runs) = sort_into_folders(sources, &names);
     if folders.iter().all(|(_, folder)| folder.shards.is_empty()) {
@@ -158,11 +161,6 @@ async fn catalogue<S: ByteSource>(
         return Err(explain_absence(&meter, folders, others).await?);
     }
     let for_runs = beside_weights(&folders, for_runs);
-    // A GGUF file has its configuration inside; config.json describes the scales before they were converted.
-    let gguf = folders
-        .iter()
-        .flat_map(|(_, folder)| &folder.shards)
-        .all(|shard| Format::of_path(shard.path()) != Some(Format::Safetensors));
     let folders = strip_common_folder(folders);
 
     let several = folders.iter().filter(|(_, folder)| !folder.shards.is_empty()).count() > 1;
@@ -192,6 +190,10 @@ async fn catalogue<S: ByteSource>(
         }
         if !folder.shards.is_empty() {
             damaged = checkpoint.read_folder(&path, &prefix, folder, total, &mut progress).await.or(damaged);
+            // Who reads it reads all of the checkpoint.
+            if let Some(error @ CheckpointError::Elsewhere(_)) = damaged {
+                return Err(error);
+            }
         }
     }
     if let Some(error) = damaged.filter(|_| checkpoint.shards.is_empty()) {
@@ -312,8 +314,10 @@ impl<S: ByteSource> Checkpoint<S> {
         let mut added: HashMap<String, usize> = HashMap::new();
         let mut damaged = None;
         for (shard, header) in group.into_iter().zip(headers) {
-            let Header { entries, written_by, gguf } = match header {
+            let Header { entries, written_by, gguf, format, warnings } = match header {
                 Ok(header) => header,
+                // Nothing else may take its place.
+                Err(error @ CheckpointError::Elsewhere(_)) => return Some(error),
                 Err(error) => {
                     self.warn(
                         WarningCode::ShardDamaged,
@@ -359,6 +363,7 @@ impl<S: ByteSource> Checkpoint<S> {
                     shape: entry.shape,
                     shard: position,
                     range: entry.begin..entry.end,
+                    strides: entry.strides,
                 });
             }
             if let Some((name, first)) = repeated.first() {
@@ -373,11 +378,12 @@ impl<S: ByteSource> Checkpoint<S> {
             if let Some((metadata, split)) = gguf {
                 described.push((shard.path().to_owned(), metadata, split));
             }
+            self.format = format;
+            self.warnings.extend(warnings);
             self.shards.push(shard);
             self.written_by.push(written_by);
         }
         if !described.is_empty() {
-            self.format = Format::Gguf;
             self.compare_with_splits(&described, self.tensors.len() - first, damaged.is_none());
             // The first file of a series has all metadata, the others only their number.
             let fullest = described.into_iter().rev().max_by_key(|(_, metadata, _)| metadata.len());
@@ -447,7 +453,7 @@ async fn explain_absence<S: ByteSource>(
         .collect::<Vec<_>>()
         .join(", ");
     Ok(CheckpointError::NotACheckpoint(format!(
-        "no safetensors or GGUF file among what was given ({given}); drop a .safetensors or .gguf file, several shards or the folder that holds them"
+        "no safetensors, GGUF or PyTorch file among what was given ({given}); drop a .safetensors, .gguf or PyTorch file, several shards or the folder that holds them"
     )))
 }
 
@@ -467,8 +473,13 @@ fn sort_into_folders<S: ByteSource>(sources: Vec<S>, names: &[String]) -> (Folde
     let mut folders = Folders::new();
     let mut others = Vec::new();
     let mut for_runs = Vec::new();
-    for (source, name) in sources.into_iter().zip(names) {
-        let role = role_of(name);
+    let paths: Vec<&str> = names.iter().map(String::as_str).collect();
+    let weights = gather::weights(&paths);
+    for (at, (source, name)) in sources.into_iter().zip(names).enumerate() {
+        let role = match role_of(name) {
+            Role::Shard if !weights.contains(&at) => Role::Other,
+            role => role,
+        };
         match role {
             Role::ForRuns => for_runs.push(source),
             Role::Other => others.push(source),
@@ -489,7 +500,7 @@ fn role_of(path: &str) -> Role {
     let name = file_name(path);
     if Format::of_path(name).is_some() {
         Role::Shard
-    } else if formats::ends(name, formats::INDEX_ENDING) {
+    } else if formats::is_index(name) {
         Role::Index
     } else if name.eq_ignore_ascii_case(formats::CONFIG) {
         Role::Config

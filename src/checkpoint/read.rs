@@ -1,15 +1,21 @@
 //! The header of one shard: its first bytes decide the format, whatever its name is.
+//!
+//! The page's inspector is built without the reader of PyTorch files: it says that somebody else reads them.
 
 use super::CheckpointError;
 use super::formats::{self, Format};
 use super::gguf::{self, GgufError, GgufProblem, Split};
 use super::header::{self, Entry, HeaderError, HeaderProblem};
+use crate::report::Warning;
 use crate::source::{ByteSource, Meter, SourceError};
 use serde_json::{Map, Value};
 
 /// What the header of a shard gave.
 pub(super) struct Header {
+    pub(super) format: Format,
     pub(super) entries: Vec<Entry>,
+    /// What was odd about the file.
+    pub(super) warnings: Vec<Warning>,
     /// The library that wrote a safetensors file, where its metadata tell.
     pub(super) written_by: Option<String>,
     /// Metadata and place in its series, of a GGUF file.
@@ -37,11 +43,23 @@ pub(super) async fn read_header<S: ByteSource>(meter: &Meter, shard: &S) -> Resu
         if first.starts_with(gguf::MAGIC) {
             return read_gguf_header(meter, shard).await;
         }
+        if formats::may_be_pytorch(path, &first) {
+            let first = first_bytes(meter, shard).await?;
+            if Format::of_bytes(&first) != Some(Format::Safetensors) && !formats::is_other_archive(path) {
+                return read_pytorch_header(meter, shard, &first).await;
+            }
+        }
         match header::header_length(path, first, length) {
             Ok(announced) => {
                 let json = meter.read(shard, header::LENGTH_BYTES..header::LENGTH_BYTES + announced).await?;
                 header::walk_described(path, &json, length)
-                    .map(|(entries, written_by)| Header { entries, written_by, gguf: None })
+                    .map(|(entries, written_by)| Header {
+                        format: Format::Safetensors,
+                        entries,
+                        warnings: Vec::new(),
+                        written_by,
+                        gguf: None,
+                    })
                     .map_err(CheckpointError::from)
             }
             Err(error) => Err(error.into()),
@@ -51,6 +69,11 @@ pub(super) async fn read_header<S: ByteSource>(meter: &Meter, shard: &S) -> Resu
         // A foreign file with the wrong name deserves its own sentence rather than a complaint about its header.
         Err(CheckpointError::Header(error)) => match sniff(meter, shard).await? {
             Some(sentence) => Err(CheckpointError::NotACheckpoint(sentence)),
+            None if Format::of_path(path) == Some(Format::PyTorch) && length > 0 => {
+                Err(CheckpointError::NotACheckpoint(format!(
+                    "`{path}` begins neither as torch.save begins a file nor as a safetensors or GGUF file does; open the file that has the weights"
+                )))
+            }
             None => Err(error.into()),
         },
         other => other,
@@ -63,11 +86,32 @@ async fn read_gguf_header<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Hea
             Err(sniff(meter, shard).await?.map_or(error.into(), CheckpointError::NotACheckpoint))
         }
         read => read.map(|read| Header {
+            format: Format::Gguf,
             entries: read.entries,
+            warnings: Vec::new(),
             written_by: None,
             gguf: Some((read.metadata, read.split)),
         }),
     }
+}
+
+#[cfg(feature = "pytorch")]
+async fn read_pytorch_header<S: ByteSource>(
+    meter: &Meter,
+    shard: &S,
+    first: &[u8],
+) -> Result<Header, CheckpointError> {
+    let super::pytorch::Header { entries, warnings } = super::pytorch::read(meter, shard, first).await?;
+    Ok(Header { format: Format::PyTorch, entries, warnings, written_by: None, gguf: None })
+}
+
+#[cfg(not(feature = "pytorch"))]
+async fn read_pytorch_header<S: ByteSource>(
+    _: &Meter,
+    shard: &S,
+    _: &[u8],
+) -> Result<Header, CheckpointError> {
+    Err(CheckpointError::Elsewhere(shard.path().to_owned()))
 }
 
 /// The format that a file's first bytes show.

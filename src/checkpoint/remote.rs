@@ -1,6 +1,7 @@
 //! From an address to the files of a checkpoint: which names to try, what an index promises, what lies beside.
 
 use super::address::{Address, Model, PUBLIC_HUB};
+use super::formats::{Format, is_beside_weights, is_index};
 use super::index::{Index, IndexError};
 use super::open::MAX_JSON_BYTES;
 use crate::source::http::{Fault, HttpSource, Place, Problem, Session, Token, Transport};
@@ -33,12 +34,17 @@ const SINGLE: &str = "model.safetensors";
 const CONFIG: &str = "config.json";
 
 /// Tried in a folder where neither of the usual two is there, and no list of files either.
-const OTHER_NAMES: [&str; 4] = [
+const OTHER_NAMES: [&str; 6] = [
     "diffusion_pytorch_model.safetensors.index.json",
     "diffusion_pytorch_model.safetensors",
     "consolidated.safetensors",
     "adapter_model.safetensors",
+    PYTORCH_INDEX,
+    PYTORCH_SINGLE,
 ];
+
+const PYTORCH_INDEX: &str = "pytorch_model.bin.index.json";
+const PYTORCH_SINGLE: &str = "pytorch_model.bin";
 
 /// Why an address led to no checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,7 +59,7 @@ pub enum LocateError {
     #[error(transparent)]
     Index(#[from] IndexError),
     /// There is no checkpoint where it leads.
-    #[error("no checkpoint at `{place}`: {tried}; give the address of a .safetensors or .gguf file")]
+    #[error("no checkpoint at `{place}`: {tried}; give the address of a .safetensors, .gguf or PyTorch file")]
     Nothing {
         /// Where.
         place: String,
@@ -152,12 +158,12 @@ struct Finder<'a, T> {
 }
 
 impl<T: Transport> Finder<'_, T> {
-    /// One file and, for safetensors, the configuration beside it.
+    /// One file and, unless it is a GGUF file, the configuration beside it.
     async fn file<L>(&self, url: Url) -> Result<Vec<AnySource<L, T>>, LocateError> {
         let name = url.file_name().to_owned();
-        let config = match name.to_ascii_lowercase().ends_with(".safetensors") {
-            true => self.config(&url.folder(), ""),
-            false => std::future::ready(Ok(None)).boxed_local(),
+        let config = match Format::of_path(&name) {
+            Some(Format::Safetensors | Format::PyTorch) => self.config(&url.folder(), ""),
+            Some(Format::Gguf) | None => std::future::ready(Ok(None)).boxed_local(),
         };
         let (shard, config) = join(self.shard(url, name, FILE_GUESS), config).await;
         // Why the file cannot be read is the better sentence.
@@ -281,11 +287,22 @@ impl<T: Transport> Finder<'_, T> {
             return Err(LocateError::Nothing { place: folder.to_string(), tried });
         };
         let mut names: Vec<String> = listed.siblings.into_iter().map(|file| file.rfilename).collect();
-        names.retain(|name| name.ends_with(".safetensors") || name.ends_with(".gguf"));
+        let usual =
+            [PYTORCH_INDEX, PYTORCH_SINGLE].into_iter().find(|usual| names.iter().any(|name| name == usual));
+        names.retain(|name| Format::of_path(name).is_some() && !is_beside_weights(last_part(name)));
+        // PyTorch files count where there is nothing else: beside other files most of them are copies.
+        if names.iter().any(|name| Format::of_path(name) != Some(Format::PyTorch)) {
+            names.retain(|name| Format::of_path(name) != Some(Format::PyTorch));
+        } else if let Some(url) = usual.and_then(|usual| folder.join(usual)) {
+            return match is_index(url.file_name()) {
+                true => self.index(url, &prefix).await,
+                false => self.file(url).await,
+            };
+        }
         let urls: Vec<Url> = names.iter().filter_map(|name| folder.join(name)).collect();
         match urls.as_slice() {
             [] => {
-                let tried = "it has no safetensors or GGUF file".to_owned();
+                let tried = "it has no safetensors, GGUF or PyTorch file".to_owned();
                 Err(LocateError::Nothing { place: folder.to_string(), tried })
             }
             [one] => self.file(one.clone()).await,
@@ -388,6 +405,10 @@ impl<T: Transport> Finder<'_, T> {
             Err(fault) => Err(fault),
         }
     }
+}
+
+fn last_part(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
 }
 
 /// A hub's list of a model's files.

@@ -187,11 +187,11 @@ impl<'a, S: ByteSource> Weights<'a, S> {
     /// Bytes of one value.
     fn size(&self, tensor: usize) -> Result<u64, ForwardError> {
         let tensor = self.at(tensor);
-        let size = tensor.bytes().checked_div(tensor.elements());
-        size.filter(|size| *size > 0).ok_or_else(|| undecoded(tensor))
+        let size = tensor.dtype.piece().filter(|(values, _)| *values == 1 && tensor.elements() > 0);
+        size.map(|(_, size)| size).ok_or_else(|| undecoded(tensor))
     }
 
-    /// Reads values `elements` of a tensor, a piece at a time.
+    /// Reads values `elements` of a tensor, a piece at a time; a view whole, to put it in order.
     async fn pieces(
         &self,
         tensor: usize,
@@ -201,6 +201,17 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         let size = self.size(tensor)?;
         let tensor = self.at(tensor);
         let start = tensor.range.start;
+        if tensor.strides.is_some() {
+            let mut bytes = Vec::with_capacity(tensor.bytes() as usize);
+            for piece in pieces(tensor.shard, tensor.range.clone()) {
+                let read = self.piece(piece).await;
+                bytes.extend(
+                    read.map_err(|error| ForwardError::Source { tensor: tensor.name.clone(), error })?,
+                );
+            }
+            let bytes = tensor.in_order(bytes);
+            return each(&bytes[(elements.start * size) as usize..(elements.end * size) as usize]);
+        }
         for piece in pieces(tensor.shard, start + elements.start * size..start + elements.end * size) {
             let read = self.piece(piece).await;
             each(&read.map_err(|error| ForwardError::Source { tensor: tensor.name.clone(), error })?)?;

@@ -225,9 +225,8 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
                 String::new()
             };
             let message = format!(
-                "tensor `{}`{more} has the element type {dtype:?}, which the {} format does not define: its values are not used",
-                tensors[0],
-                self.checkpoint.format.name()
+                "tensor `{}`{more} has the element type {dtype:?}, which Gammascope does not know: its values are not used",
+                tensors[0]
             );
             self.warn(WarningCode::DtypeUnknown, tensors[0], message);
         }

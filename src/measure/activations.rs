@@ -206,10 +206,12 @@ impl<S: ByteSource> Captured<S> {
                     true => Values::F64(Vec::new()),
                     false => Values::F32(Vec::with_capacity(tensor.elements() as usize)),
                 };
+                // A view is put in order when all of it is there.
+                let at_once = if tensor.strides.is_some() { tensor.bytes() } else { AT_ONCE };
                 let mut from = tensor.range.start;
                 while from < tensor.range.end {
-                    let to = tensor.range.end.min(from + AT_ONCE);
-                    let bytes = tensors.read_weights(tensor.shard, from..to).await?;
+                    let to = tensor.range.end.min(from + at_once);
+                    let bytes = tensor.in_order(tensors.read_weights(tensor.shard, from..to).await?);
                     let decoded = tensor.dtype.decode(&bytes).map_err(|_| kind())?;
                     match &mut values {
                         Values::F64(values) => values.extend(decoded),

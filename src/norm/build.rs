@@ -142,6 +142,7 @@ mod tests {
                 shape: shape.to_vec(),
                 shard: 0,
                 range: 0..0,
+                strides: None,
             })
             .collect();
         stacks(&tensors)[0].1

@@ -86,6 +86,7 @@ mod tests {
             shape: vec![12, width],
             shard: 0,
             range: 0..48 * width,
+            strides: None,
         };
         let tensors: Vec<Tensor> = tensors.iter().map(tensor).collect();
         let config = Config::parse("", "config.json", config.as_bytes()).unwrap();

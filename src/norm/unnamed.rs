@@ -230,6 +230,7 @@ mod tests {
                 shape: shape.to_vec(),
                 shard: 0,
                 range,
+                strides: None,
             });
             if shape.len() == 1 {
                 values.push((0..elements).map(|i| mean + 0.1 * ((i * 7 % 11) as f64 - 5.0) / 5.0).collect());

@@ -36,8 +36,19 @@ pub(crate) async fn by_values<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Vec<
     tied
 }
 
+/// Whether an unembedding (by index) is a table of tokens under another name, as PyTorch files have tied tensors.
+pub(super) fn by_place(tensors: &[Tensor], unembedding: usize) -> bool {
+    let own = &tensors[unembedding];
+    let is_table = |tensor: &Tensor| positions::is_token_table(&tensor.name) && tensor.is_tied_to(own);
+    !positions::is_token_table(&own.name) && tensors.iter().any(is_table)
+}
+
 /// A table of zeros, or of any one value, equals every other and shows nothing.
 async fn are_equal<S: ByteSource>(checkpoint: &Checkpoint<S>, a: &Tensor, b: &Tensor) -> bool {
+    // Views are compared as they lie, which shows the same where both lie alike.
+    if a.strides != b.strides || a.bytes() != b.bytes() {
+        return false;
+    }
     let length = a.range.end - a.range.start;
     let run = PLACE.min(length);
     let mut varied = false;

@@ -103,6 +103,12 @@ codes! {
     /// Weights are packed in a way that does not say their unpacked shapes. Gammascope counts neither their readers nor their parameters.
     /// Add the model's `config.json`, or open the unpacked model.
     WeightsUncounted = "weights_uncounted",
+    /// The pickle of a PyTorch file names functions with which a file can run any code when `torch.load` opens it with `weights_only=False`. Gammascope reads the pickle and runs nothing.
+    /// Do not load the file with other programs unless you trust where it is from. Convert it to safetensors where that is safe.
+    PickleRunsCode = "pickle_runs_code",
+    /// A PyTorch file holds more than one set of tensors, such as a model and its optimizer. Gammascope inspects the largest that is no state of training, or a moving average as large.
+    /// If you want another one, save it to a file of its own.
+    StateChosen = "state_chosen",
     /// Two shards hold a tensor of the same name. Gammascope uses the first.
     /// Check whether the shards belong to one model.
     TensorRepeated = "tensor_repeated",
@@ -127,8 +133,8 @@ codes! {
     /// The scales of some or all norms lie 1 above or below those of the family, of similar norms or of the model's other norms: a conversion added, left out or doubled the 1 of 1 + w. Gammascope offers no kernel there.
     /// Compare the file with the checkpoint it was made from, and convert it again if a 1 is missing or too many.
     ScaleOffByOne = "scale_off_by_one",
-    /// Tensors have an element type that the format does not define. Gammascope does not use their values.
-    /// Update Gammascope, or convert the tensors to a known type.
+    /// Tensors have an element type that Gammascope does not know, or are no plain tensors, such as quantised and sparse ones of PyTorch. Gammascope does not use their values.
+    /// Update Gammascope, or convert the tensors to plain ones of a known type.
     DtypeUnknown = "dtype_unknown",
     /// Tensors have names that say nothing. Norms among them are found by shapes and values, or not at all.
     /// Open a checkpoint that keeps the names of the model's code.

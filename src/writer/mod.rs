@@ -244,6 +244,7 @@ mod tests {
                 shape: shape.to_vec(),
                 shard: 0,
                 range: 0..2 * shape.iter().product::<u64>(),
+                strides: None,
             })
             .collect();
         order::sort_by(&mut tensors, |a, b| crate::checkpoint::compare_names(&a.name, &b.name));

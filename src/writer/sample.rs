@@ -59,14 +59,18 @@ pub struct Sampled {
 pub fn plan(tensors: &[Tensor], writers: Vec<Writer>, budget: u64) -> Vec<Planned> {
     let usable = writers.into_iter().filter(|writer| {
         let tensor = &tensors[writer.tensor];
-        let decodable = element_size(tensor).is_some() && !is_quantised(tensors, tensor);
+        let decodable = element_size(tensor).is_some()
+            && !is_quantised(tensors, tensor)
+            && lines(tensor, writer).is_some();
         writer.rows >= LEAST && writer.columns >= LEAST && decodable
     });
     let stacks = order::groups(usable.map(|writer| (writer.stack.clone(), writer)));
     let share = stacks.len().max(1) as u64;
     let mut planned = Vec::new();
     for (_, writers) in stacks {
-        let strided = |writer: &Writer| if writer.transposed { 1 } else { writer.rows };
+        let by_column =
+            |writer: &Writer| lines(&tensors[writer.tensor], writer).is_some_and(|lines| lines.columns);
+        let strided = |writer: &Writer| if by_column(writer) { 1 } else { writer.rows };
         let costliest = writers.iter().map(strided).max().unwrap_or(1);
         let affordable = (READS / share / costliest).clamp(2, WRITERS as u64) as usize;
         let chosen = spread(writers, affordable);
@@ -108,6 +112,27 @@ fn columns_of(tensors: &[Tensor], writer: Writer, bytes: u64) -> Option<Planned>
     let fraction = (writer.tensor as f64 * 0.618_033_988_749_895).fract();
     let start = (fraction * room as f64) as u64;
     Some(Planned { bytes: column * count, columns: start..start + count, writer })
+}
+
+/// How the numbers of a writer U lie in the file.
+struct Lines {
+    /// Whether a line is a column of U.
+    columns: bool,
+    /// Elements from one line to the next.
+    pitch: u64,
+}
+
+/// `None` for a view whose neighbours lie apart in both directions.
+fn lines(tensor: &Tensor, writer: &Writer) -> Option<Lines> {
+    let Some(strides) = &tensor.strides else {
+        let pitch = if writer.transposed { writer.rows } else { writer.columns };
+        return Some(Lines { columns: writer.transposed, pitch });
+    };
+    match *strides.steps() {
+        [pitch, 1] => Some(Lines { columns: writer.transposed, pitch }),
+        [1, pitch] => Some(Lines { columns: !writer.transposed, pitch }),
+        _ => None,
+    }
 }
 
 /// A decoder reads whole bytes; anything finer is not sampled, and neither is what lies in blocks.
@@ -171,10 +196,11 @@ async fn energy<S: ByteSource>(
     // Row dispersion shows whether U was trained, so it is taken from U without λ.
     let mut bare = scale.as_ref().map(|_| sample.clone());
     // Lines as stored: rows of U with a run of columns in each, or whole columns.
-    let (first, lines, stride, run) = if writer.transposed {
-        (columns.start * writer.rows, count, writer.rows, writer.rows)
+    let Lines { columns: by_column, pitch: stride } = lines(tensor, writer)?;
+    let (first, lines, run) = if by_column {
+        (columns.start * stride, count, writer.rows)
     } else {
-        (columns.start, writer.rows, writer.columns, count)
+        (columns.start, writer.rows, count)
     };
     let together = if run == stride { (CHUNK / (run * size)).max(1) } else { 1 };
     let starts: Vec<u64> = (0..lines).step_by(together as usize).collect();
@@ -189,7 +215,7 @@ async fn energy<S: ByteSource>(
         let values = tensor.dtype.decode(&bytes.ok()?).ok()?;
         for (index, value) in values.into_iter().enumerate() {
             let (stored_line, at) = (line as usize + index / run as usize, index % run as usize);
-            if writer.transposed {
+            if by_column {
                 sample.add(at, stored_line, received(at, value));
                 bare.iter_mut().for_each(|bare| bare.add(at, stored_line, value));
             } else {
@@ -208,7 +234,7 @@ async fn energy<S: ByteSource>(
 /// λ of a LayerScale; `None` when it could not be read.
 async fn layer_scale<S: ByteSource>(checkpoint: &Checkpoint<S>, tensor: &Tensor) -> Option<Vec<f64>> {
     let bytes = checkpoint.read_weights(tensor.shard, tensor.range.clone()).await;
-    tensor.dtype.decode(&bytes.ok()?).ok()
+    tensor.dtype.decode(&tensor.in_order(bytes.ok()?)).ok()
 }
 
 #[cfg(test)]
@@ -228,6 +254,7 @@ mod tests {
             shape: vec![rows, columns],
             shard: 0,
             range: 0..rows * columns * 2,
+            strides: None,
         };
         let writers = (0..blocks).map(|block| writer(block as usize, block, rows, columns)).collect();
         ((0..blocks).map(tensor).collect(), writers)

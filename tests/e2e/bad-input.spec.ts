@@ -71,7 +71,11 @@ const BAD: { what: string; bad: TestFile; says: string[] }[] = [
     says: ['adapter', 'base model'],
   },
   { what: 'a pickle', bad: file('model.pt', [0x80, 2], '}q\0X'), says: ['pickle', 'safetensors'] },
-  { what: 'a zip of torch.save', bad: file('pytorch_model.bin', 'PK\x03\x04', Buffer.alloc(60)), says: ['pickle'] },
+  {
+    what: 'an archive of torch.save that is cut off',
+    bad: file('pytorch_model.bin', 'PK\x03\x04', Buffer.alloc(60)),
+    says: ['no directory', 'download it again'],
+  },
   {
     what: 'a GGUF file without tensors',
     bad: file('model.gguf', 'GGUF', [3, 0, 0, 0], Buffer.alloc(16)),

@@ -57,7 +57,7 @@ fn truncated_data_name_the_first_tensor_that_is_not_whole() {
 #[test]
 fn pickles_and_other_formats_are_recognised_by_their_first_bytes() {
     let cases: [(&str, &[u8], &str); 6] = [
-        ("pytorch_model.bin", b"PK\x03\x04\x14\0\0\0\0\0", "pickle"),
+        ("pytorch_model.bin", b"PK\x03\x04\x14\0\0\0\0\0", "no directory at its end"),
         ("model.pt", b"\x80\x02}q\x00X\x05\0\0\0", "pickle"),
         ("renamed.safetensors", b"\x80\x04\x95\x10\0\0\0\0\0\0\0}", "pickle"),
         ("model.onnx", b"\x08\x09\x12\x07pytorch\x1a\x052.0.0", "ONNX"),

@@ -25,6 +25,7 @@ mod many;
 mod measure;
 mod photographs;
 mod preservation;
+mod pytorch;
 mod random;
 mod random_init;
 mod readers;

@@ -224,13 +224,13 @@ fn a_hub_that_lists_one_file_of_another_name_has_it_opened_and_several_are_named
         ("/api/models/org/one/revision/main", list(&["README.md", "odd.safetensors"]), Play::Well),
         ("/org/one/resolve/main/odd.safetensors", layer_norm("norm", &[1.0; 4]), Play::Well),
         ("/api/models/org/two/revision/main", list(&["a.gguf", "b.gguf"]), Play::Well),
-        ("/api/models/org/none/revision/main", list(&["pytorch_model.bin"]), Play::Well),
+        ("/api/models/org/none/revision/main", list(&["README.md", "training_args.bin"]), Play::Well),
     ]);
     let access = Access { hub: server.address.clone(), ..Access::default() };
     let open = |name| open_with(name, &access, Hurried::default());
     assert_eq!(open("org/one").unwrap().report.norms.len(), 1);
     says(&open("org/two").unwrap_err(), &["several files", "/org/two/resolve/main/a.gguf", "b.gguf"]);
-    says(&open("org/none").unwrap_err(), &["no safetensors or GGUF file"]);
+    says(&open("org/none").unwrap_err(), &["no safetensors, GGUF or PyTorch file"]);
     says(&open("org/absent").unwrap_err(), &["no checkpoint", "model.safetensors", "/org/absent/"]);
 }
 
@@ -481,4 +481,50 @@ fn the_command_line_takes_an_address_where_it_takes_a_path() {
     );
     let alone = run(&["measure", &url, "--alone", "--site", "transformer.ln_f", "--json"]).success();
     says(&String::from_utf8(alone.get_output().stdout.clone()).unwrap(), &["gammascope.norm_alone/1"]);
+}
+
+fn pytorch(name: &str) -> Vec<u8> {
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pytorch").join(name)).unwrap()
+}
+
+#[test]
+fn pytorch_files_behind_an_address_give_the_report_of_the_same_files_here() {
+    for (name, container) in [("model.bin", "archive"), ("legacy.bin", "stream")] {
+        let server = Server::start(vec![("/m/model.bin", pytorch(name), Play::Well)]);
+        let remote = open(&server.url("/m/model.bin")).unwrap().report;
+        let local = support::open(vec![("model.bin", pytorch(name))]).unwrap().report;
+        assert_eq!(comparable(remote), local, "{container}");
+        let ranges = server.seen().iter().filter(|seen| seen.range.is_some()).count();
+        assert!(ranges <= 6, "{container}: {ranges} requests");
+    }
+}
+
+#[test]
+fn a_folder_of_pytorch_shards_is_found_by_its_index() {
+    let names = [
+        "pytorch_model.bin.index.json",
+        "pytorch_model-00001-of-00002.bin",
+        "pytorch_model-00002-of-00002.bin",
+    ];
+    let paths: Vec<String> = names.iter().map(|name| format!("/m/{name}")).collect();
+    let files = paths
+        .iter()
+        .zip(names)
+        .map(|(path, name)| (path.as_str(), pytorch(&format!("sharded/{name}")), Play::Well));
+    let server = Server::start(files.collect());
+    let remote = open(&server.url("/m/")).unwrap();
+    assert_eq!((remote.report.checkpoint.shards, remote.report.norms.len()), (2, 3));
+    assert_eq!(codes(&remote), Vec::<&str>::new());
+}
+
+#[test]
+fn a_hub_with_nothing_but_a_pytorch_file_gives_that_and_leaves_its_companions_alone() {
+    let list = br#"{"siblings":[{"rfilename":"training_args.bin"},{"rfilename":"optimizer.pt"},{"rfilename":"net.pth"}]}"#;
+    let server = Server::start(vec![
+        ("/api/models/acme/net/revision/step-10", list.to_vec(), Play::Well),
+        ("/acme/net/resolve/step-10/net.pth", pytorch("model.bin"), Play::Well),
+    ]);
+    let access = Access { hub: server.address.clone(), ..Access::default() };
+    let opened = open_with("acme/net@step-10", &access, Hurried::default()).unwrap();
+    assert_eq!(opened.report.norms.len(), 3);
 }

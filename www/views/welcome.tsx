@@ -21,7 +21,7 @@ export function Welcome() {
         ) : (
           <>
             <p class="drop-here">Drop a checkpoint anywhere</p>
-            <p class="muted">A safetensors or GGUF file, several shards, or the whole folder with its config.json.</p>
+            <p class="muted">A safetensors, GGUF or PyTorch file, several shards, or the whole folder with its config.json.</p>
             <Openers />
           </>
         )}

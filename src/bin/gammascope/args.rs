@@ -223,8 +223,8 @@ pub(crate) struct Share {
 /// Options of `scan`.
 #[derive(Debug, Args)]
 pub(crate) struct Scan {
-    /// A text file with one checkpoint per line (# begins a comment), or a folder. In a folder, each folder with safetensors files is
-    /// a checkpoint, and so is each .gguf file.
+    /// A text file with one checkpoint per line (# begins a comment), or a folder. In a folder, each folder with safetensors or PyTorch
+    /// files is a checkpoint, and so is each .gguf file.
     #[arg(value_name = "LIST|FOLDER")]
     pub(crate) target: PathBuf,
     #[command(flatten)]
@@ -319,7 +319,7 @@ pub(crate) struct Measure {
 /// Options of `inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// A .safetensors or .gguf file, several shards, an index.json, or a folder with them (config.json is read too). Or one address:
+    /// A .safetensors, .gguf or PyTorch file, several shards, an index.json, or a folder with them (config.json is read too). Or one address:
     /// the URL of any of these, or org/model[@revision] on a hub. From an address only a few kilobytes are read.
     #[arg(required = true, value_name = "PATH_OR_URL")]
     pub(crate) paths: Vec<PathBuf>,

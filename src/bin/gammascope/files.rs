@@ -4,7 +4,7 @@ use crate::args::Remote;
 use crate::progress;
 use gammascope::checkpoint::Format;
 use gammascope::checkpoint::address::Address;
-use gammascope::checkpoint::formats::{CONFIG, FOR_RUNS};
+use gammascope::checkpoint::formats::{CONFIG, FOR_RUNS, index_format};
 use gammascope::checkpoint::remote::{Access, locate};
 use gammascope::inspect::{Progress, Stage};
 use gammascope::source::AnySource;
@@ -108,8 +108,9 @@ fn add_file(path: &Path, found: &mut BTreeSet<(PathBuf, String)>) {
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let file = name(path);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let format = Format::of_path(&file);
-    if format == Some(Format::Safetensors) || file.ends_with(".index.json") {
+    let shards = index_format(&file);
+    let format = Format::of_path(&file).filter(|format| *format != Format::Gguf);
+    if format.is_some() || shards.is_some() {
         for companion in FOR_RUNS.into_iter().chain([CONFIG]) {
             let path = folder.join(companion);
             if path.is_file() {
@@ -117,9 +118,9 @@ fn add_file(path: &Path, found: &mut BTreeSet<(PathBuf, String)>) {
             }
         }
     }
-    if file.ends_with(".index.json") {
+    if shards.is_some() {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            if Format::of_path(&name(&entry.path())) == Some(Format::Safetensors) {
+            if Format::of_path(&name(&entry.path())) == shards {
                 found.insert((entry.path(), name(&entry.path())));
             }
         }

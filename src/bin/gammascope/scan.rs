@@ -43,7 +43,7 @@ pub(crate) fn run(options: &Scan) -> ExitCode {
     let targets = match targets {
         Ok(targets) if targets.is_empty() => {
             let message = format!(
-                "`{}` names no checkpoint: a list has one path a line, a folder holds .safetensors or .gguf files",
+                "`{}` names no checkpoint: a list has one path a line, a folder holds .safetensors, .gguf or PyTorch files",
                 options.target.display()
             );
             return complain(&message, UNREADABLE);

@@ -486,7 +486,7 @@ fn validate(
             let (dtype, bytes) = (dtype.to_string(), end - begin);
             return Err(GgufProblem::TooDense { tensor, shape, dtype, bytes });
         }
-        entries.push(Entry { name: tensor, dtype, shape, begin, end });
+        entries.push(Entry { name: tensor, dtype, shape, begin, end, strides: None });
     }
     Ok(entries)
 }

@@ -37,7 +37,7 @@ struct Weight {
 /// Puts one tensor of the unpacked shape in the place of each packed weight, and says which methods packed them. What is packed in a
 /// way that does not give its shape is left out and named: counted as it is stored it would be a wrong number.
 pub(super) async fn unpack<S: ByteSource>(checkpoint: &mut Checkpoint<S>) {
-    if checkpoint.format != Format::Safetensors {
+    if checkpoint.format == Format::Gguf {
         return;
     }
     let mut weights = find(checkpoint);
@@ -194,6 +194,7 @@ fn put<S: ByteSource>(checkpoint: &mut Checkpoint<S>, weights: Vec<Weight>, stra
                 tensor.name = name;
                 tensor.shape = shape;
                 tensor.dtype = TensorType::Packed(form.method);
+                tensor.strides = None;
             }
             None => gone[codes] = true,
         }

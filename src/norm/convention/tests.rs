@@ -75,6 +75,7 @@ fn sites(scales: &Scales) -> Vec<NormSite> {
                 shape: vec![values.len() as u64],
                 shard: 0,
                 range: begin..end,
+                strides: None,
             }
         })
         .collect();

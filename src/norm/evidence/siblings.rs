@@ -86,6 +86,7 @@ mod tests {
                 shape: vec![4],
                 shard: 0,
                 range: 0..16,
+                strides: None,
             })
             .collect();
         crate::norm::find(&tensors, Vec::new(), crate::norm::Knowledge::default())

@@ -28,12 +28,13 @@ fn gathered(Gathered { name, files }: &Gathered) -> JsValue {
     object.into()
 }
 
-/// Why a checkpoint could not be opened. What the page can offer a way out of has a name of its own: `TokenWanted`, and
-/// `SeveralCheckpoints` with the list of them, `Gathered[]` in TypeScript, in `checkpoints`.
+/// Why a checkpoint could not be opened. What the page has a way out of has a name of its own: `TokenWanted`, `ReadElsewhere` where the
+/// verifier reads it, and `SeveralCheckpoints` with the list of them, `Gathered[]` in TypeScript, in `checkpoints`.
 pub fn not_opened(error: &CheckpointError) -> Error {
     let refused = sentence(error);
     match error {
         CheckpointError::Source(error) if error.wants_token() => refused.set_name("TokenWanted"),
+        CheckpointError::Elsewhere(_) => refused.set_name("ReadElsewhere"),
         CheckpointError::Several(checkpoints) => {
             refused.set_name("SeveralCheckpoints");
             let list: Array = checkpoints.iter().map(gathered).collect();

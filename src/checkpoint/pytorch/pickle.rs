@@ -1,0 +1,777 @@
+//! Reads a pickle without running it. Protocols 0 to 5 are a little machine with a stack and a memo; the machine here makes data of
+//! what torch.save writes (dictionaries, lists, texts, whole numbers, tensors and their storages) and an opaque object of all
+//! else. It calls nothing and imports nothing: a global is a name, and the few functions in `known.rs` are read as what they stand for.
+//!
+//! Values live in one list and refer to each other by place, so what is shared is stored once, whatever the depth. Each operation
+//! adds at most one value, and the values, the stack and the memo have limits.
+//!
+//! The crate `pytorch-reader` 0.22 was looked at first. Its parser is private and its reader wants the whole file or a path; here the
+//! pickle is read apart from the storages, over a network too. It also refuses a whole file for one quantised tensor, and copies
+//! values that a memo shares.
+
+use super::PickleProblem;
+use super::known::{Global, Known, Shape};
+use std::collections::HashMap;
+
+/// Values of one pickle, at most: a model of 100,000 tensors has about a million.
+const MAX_VALUES: usize = 1 << 22;
+
+/// Values on the stack, marks on it, or names in the memo, at most.
+const MAX_STACK: usize = 1 << 22;
+
+/// The longest line of protocol 0: a name, a number or a text.
+const MAX_LINE: usize = 1 << 16;
+
+/// Dimensions of a tensor, at most; PyTorch has no more.
+const MAX_DIMENSIONS: usize = 64;
+
+/// The place of a value in the machine's list.
+pub(super) type Id = u32;
+
+const NONE: Id = 0;
+const TRUE: Id = 1;
+const FALSE: Id = 2;
+/// What nobody looks into: a float, bytes, a long number.
+const OPAQUE: Id = 3;
+const FIRST_SMALL: Id = 4;
+/// Whole numbers below this are shared.
+const SMALL: i64 = 256;
+
+/// A value that a pickle describes.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Value {
+    /// `None`, a truth value, or what nobody looks into.
+    Opaque,
+    Int(i64),
+    Text(Box<str>),
+    Tuple(Box<[Id]>),
+    List(Vec<Id>),
+    Dict(Vec<(Id, Id)>),
+    /// A class or function, by its place in [`Machine::globals`].
+    Global(u32),
+    Storage(Box<Storage>),
+    Tensor(Box<View>),
+    /// An instance of a class that is not known, with the state it would be given.
+    Object {
+        class: Option<u32>,
+        state: Option<Id>,
+    },
+}
+
+/// One block of numbers, of which tensors are views.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Storage {
+    pub(super) key: Box<str>,
+    /// PyTorch's name of the element type; `None` for bytes without one.
+    pub(super) kind: Option<&'static str>,
+    /// Elements, or bytes where there is no type.
+    pub(super) count: u64,
+    /// First element and number of elements of a part of the storage; written before PyTorch 0.4 only.
+    pub(super) part: Option<(u64, u64)>,
+}
+
+/// A tensor: a view of a storage, or why it has no values here.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct View {
+    pub(super) storage: Result<Storage, &'static str>,
+    /// PyTorch's name of the element type, where the storage has none.
+    pub(super) kind: Option<Box<str>>,
+    /// First element in the storage.
+    pub(super) offset: u64,
+    /// Dimensions, outermost first.
+    pub(super) shape: Vec<u64>,
+    /// Elements from one index to the next, for each dimension.
+    pub(super) strides: Vec<u64>,
+}
+
+/// What running a machine on the bytes that are there has led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The value of the pickle; it ends before this byte.
+    Done(Id, usize),
+    /// The bytes end inside an operation.
+    More,
+}
+
+/// Why an operation was not done.
+enum Halt {
+    /// The bytes end inside it.
+    More,
+    Problem(PickleProblem),
+}
+
+impl From<PickleProblem> for Halt {
+    fn from(problem: PickleProblem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+/// The bytes behind the code of an operation.
+struct Arguments<'a> {
+    bytes: &'a [u8],
+    used: usize,
+}
+
+impl<'a> Arguments<'a> {
+    fn take(&mut self, count: u64) -> Result<&'a [u8], Halt> {
+        let left = &self.bytes[self.used..];
+        let count = usize::try_from(count).ok().filter(|count| *count <= left.len()).ok_or(Halt::More)?;
+        self.used += count;
+        Ok(&left[..count])
+    }
+
+    /// A little-endian number of `N` bytes.
+    fn number<const N: usize>(&mut self) -> Result<u64, Halt> {
+        let mut bytes = [0; 8];
+        bytes[..N].copy_from_slice(self.take(N as u64)?);
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    /// Up to the end of the line, without it.
+    fn line(&mut self) -> Result<&'a [u8], Halt> {
+        let left = &self.bytes[self.used..];
+        let longest = &left[..left.len().min(MAX_LINE)];
+        let Some(end) = longest.iter().position(|byte| *byte == b'\n') else {
+            return Err(if left.len() >= MAX_LINE { PickleProblem::LongLine.into() } else { Halt::More });
+        };
+        self.used += end + 1;
+        Ok(&left[..end])
+    }
+}
+
+/// The machine; it can be fed as the bytes come.
+#[derive(Debug)]
+pub(super) struct Machine {
+    values: Vec<Value>,
+    stack: Vec<Id>,
+    /// Heights of the stack.
+    marks: Vec<usize>,
+    memo: HashMap<u64, Id>,
+    /// Each global that was named, once.
+    pub(super) globals: Vec<Global>,
+    places: HashMap<Global, Id>,
+    /// The next operation.
+    at: usize,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        let mut values = vec![Value::Opaque; FIRST_SMALL as usize];
+        values.extend((0..SMALL).map(Value::Int));
+        Self {
+            values,
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: HashMap::new(),
+            globals: Vec::new(),
+            places: HashMap::new(),
+            at: 0,
+        }
+    }
+}
+
+impl Machine {
+    /// The value at a place.
+    pub(super) fn value(&self, id: Id) -> &Value {
+        &self.values[id as usize]
+    }
+
+    /// Number of values, for a list beside them.
+    pub(super) fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// A text.
+    pub(super) fn text(&self, id: Id) -> Option<&str> {
+        match self.value(id) {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A whole number.
+    pub(super) fn int(&self, id: Id) -> Option<i64> {
+        match self.value(id) {
+            Value::Int(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The members of a tuple or list.
+    pub(super) fn members(&self, id: Id) -> Option<&[Id]> {
+        match self.value(id) {
+            Value::Tuple(members) => Some(members),
+            Value::List(members) => Some(members),
+            _ => None,
+        }
+    }
+
+    /// Whether a value is `False`.
+    pub(super) fn is_false(&self, id: Id) -> bool {
+        id == FALSE
+    }
+
+    /// Does operations up to the end of the pickle or of the bytes. `bytes` begin with the pickle, and may be more of it each time.
+    pub(super) fn run(&mut self, bytes: &[u8]) -> Result<Outcome, (usize, PickleProblem)> {
+        while let Some(&code) = bytes.get(self.at) {
+            let mut arguments = Arguments { bytes: &bytes[self.at + 1..], used: 0 };
+            if code == b'.' {
+                let value = self.pop().map_err(|problem| (self.at, problem))?;
+                return Ok(Outcome::Done(value, self.at + 1));
+            }
+            match self.step(code, &mut arguments) {
+                Ok(()) => self.at += 1 + arguments.used,
+                Err(Halt::More) => return Ok(Outcome::More),
+                Err(Halt::Problem(problem)) => return Err((self.at, problem)),
+            }
+        }
+        Ok(Outcome::More)
+    }
+
+    /// Makes the machine ready for the pickle that follows in another list of bytes.
+    pub(super) fn restart(&mut self) {
+        self.stack.clear();
+        self.marks.clear();
+        self.memo.clear();
+        self.at = 0;
+    }
+
+    /// One operation. All of its arguments are taken before anything changes, so that it can be tried again with more bytes.
+    fn step(&mut self, code: u8, arguments: &mut Arguments<'_>) -> Result<(), Halt> {
+        match code {
+            // The protocol, and the length of a frame.
+            0x80 => _ = arguments.take(1)?,
+            0x95 => _ = arguments.take(8)?,
+            b'(' => {
+                within(self.marks.len(), MAX_STACK)?;
+                self.marks.push(self.stack.len());
+            }
+            b'0' => {
+                // A mark may be popped as well.
+                if self.marks.last() == Some(&self.stack.len()) {
+                    self.marks.pop();
+                } else {
+                    self.pop()?;
+                }
+            }
+            b'1' => _ = self.marked()?,
+            b'2' => {
+                let top = self.top()?;
+                self.push(top)?;
+            }
+            b'N' => self.push(NONE)?,
+            0x88 => self.push(TRUE)?,
+            0x89 => self.push(FALSE)?,
+            b'I' => {
+                let line = arguments.line()?;
+                let value = match line {
+                    b"00" => FALSE,
+                    b"01" => TRUE,
+                    _ => self.whole(decimal(line)?)?,
+                };
+                self.push(value)?;
+            }
+            b'L' => {
+                let line = arguments.line()?;
+                let value = self.whole(decimal(line.strip_suffix(b"L").unwrap_or(line))?)?;
+                self.push(value)?;
+            }
+            b'J' => {
+                let value = arguments.number::<4>()? as u32 as i32;
+                self.push_whole(value.into())?;
+            }
+            b'K' => {
+                let value = arguments.number::<1>()?;
+                self.push_whole(value as i64)?;
+            }
+            b'M' => {
+                let value = arguments.number::<2>()?;
+                self.push_whole(value as i64)?;
+            }
+            0x8a => {
+                let length = arguments.number::<1>()?;
+                let bytes = arguments.take(length)?;
+                self.push_long(bytes)?;
+            }
+            0x8b => {
+                let length = arguments.number::<4>()?;
+                let bytes = arguments.take(length)?;
+                self.push_long(bytes)?;
+            }
+            b'F' => {
+                arguments.line()?;
+                self.push(OPAQUE)?;
+            }
+            b'G' => {
+                arguments.take(8)?;
+                self.push(OPAQUE)?;
+            }
+            // Texts: of protocol 0, and with a length of 1, 4 and 8 bytes.
+            b'V' => {
+                let line = arguments.line()?;
+                self.push_text(&unescaped(line))?;
+            }
+            0x8c => {
+                let length = arguments.number::<1>()?;
+                let bytes = arguments.take(length)?;
+                self.push_text(&String::from_utf8_lossy(bytes))?;
+            }
+            b'X' => {
+                let length = arguments.number::<4>()?;
+                let bytes = arguments.take(length)?;
+                self.push_text(&String::from_utf8_lossy(bytes))?;
+            }
+            0x8d => {
+                let length = arguments.number::<8>()?;
+                let bytes = arguments.take(length)?;
+                self.push_text(&String::from_utf8_lossy(bytes))?;
+            }
+            // Texts of Python 2.
+            b'S' => {
+                let line = arguments.line()?;
+                self.push_text(&String::from_utf8_lossy(unquoted(line)))?;
+            }
+            b'U' => {
+                let length = arguments.number::<1>()?;
+                let bytes = arguments.take(length)?;
+                self.push_text(&String::from_utf8_lossy(bytes))?;
+            }
+            b'T' => {
+                let length = arguments.number::<4>()?;
+                let bytes = arguments.take(length)?;
+                self.push_text(&String::from_utf8_lossy(bytes))?;
+            }
+            // Bytes.
+            b'C' => {
+                let length = arguments.number::<1>()?;
+                arguments.take(length)?;
+                self.push(OPAQUE)?;
+            }
+            b'B' => {
+                let length = arguments.number::<4>()?;
+                arguments.take(length)?;
+                self.push(OPAQUE)?;
+            }
+            0x8e | 0x96 => {
+                let length = arguments.number::<8>()?;
+                arguments.take(length)?;
+                self.push(OPAQUE)?;
+            }
+            b')' => self.push_new(Value::Tuple(Box::default()))?,
+            b']' => self.push_new(Value::List(Vec::new()))?,
+            b'}' => self.push_new(Value::Dict(Vec::new()))?,
+            // A set is a list here.
+            0x8f => self.push_new(Value::List(Vec::new()))?,
+            b't' => {
+                let members = self.marked()?;
+                self.push_new(Value::Tuple(members.into()))?;
+            }
+            b'l' | 0x91 => {
+                let members = self.marked()?;
+                self.push_new(Value::List(members))?;
+            }
+            b'd' => {
+                let pairs = pairs(&self.marked()?)?;
+                self.push_new(Value::Dict(pairs))?;
+            }
+            0x85..=0x87 => {
+                let count = usize::from(code - 0x84);
+                let from = self.least(count)?;
+                let members: Box<[Id]> = self.stack.drain(from..).collect();
+                self.push_new(Value::Tuple(members))?;
+            }
+            b'a' => {
+                let member = self.pop()?;
+                self.append(&[member])?;
+            }
+            b'e' | 0x90 => {
+                let members = self.marked()?;
+                self.append(&members)?;
+            }
+            b's' => {
+                let value = self.pop()?;
+                let key = self.pop()?;
+                self.insert(vec![(key, value)])?;
+            }
+            b'u' => {
+                let pairs = pairs(&self.marked()?)?;
+                self.insert(pairs)?;
+            }
+            b'p' => {
+                let line = arguments.line()?;
+                self.remember(decimal(line)?.try_into().map_err(|_| PickleProblem::Number)?)?;
+            }
+            b'q' => {
+                let place = arguments.number::<1>()?;
+                self.remember(place)?;
+            }
+            b'r' => {
+                let place = arguments.number::<4>()?;
+                self.remember(place)?;
+            }
+            0x94 => self.remember(self.memo.len() as u64)?,
+            b'g' => {
+                let line = arguments.line()?;
+                self.recall(decimal(line)?.try_into().map_err(|_| PickleProblem::Number)?)?;
+            }
+            b'h' => {
+                let place = arguments.number::<1>()?;
+                self.recall(place)?;
+            }
+            b'j' => {
+                let place = arguments.number::<4>()?;
+                self.recall(place)?;
+            }
+            b'c' => {
+                let (module, name) = (arguments.line()?, arguments.line()?);
+                let global = self.global(&String::from_utf8_lossy(module), &String::from_utf8_lossy(name))?;
+                self.push(global)?;
+            }
+            0x93 => {
+                let from = self.least(2)?;
+                let (module, name) = (self.stack[from], self.stack[from + 1]);
+                let (Some(module), Some(name)) = (self.text(module), self.text(name)) else {
+                    return Err(PickleProblem::NoName.into());
+                };
+                let (module, name) = (module.to_owned(), name.to_owned());
+                self.stack.truncate(from);
+                let global = self.global(&module, &name)?;
+                self.push(global)?;
+            }
+            // Classes of protocol 0 with their arguments.
+            b'i' => {
+                let (module, name) = (arguments.line()?, arguments.line()?);
+                self.marked()?;
+                let class = self.global(&String::from_utf8_lossy(module), &String::from_utf8_lossy(name))?;
+                self.push_object(class)?;
+            }
+            b'o' => {
+                let members = self.marked()?;
+                let class = *members.first().ok_or(PickleProblem::EmptyStack)?;
+                self.push_object(class)?;
+            }
+            b'R' | 0x81 => {
+                let from = self.least(2)?;
+                let (class, given) = (self.stack[from], self.stack[from + 1]);
+                self.stack.truncate(from);
+                self.call(class, given)?;
+            }
+            0x92 => {
+                let from = self.least(3)?;
+                let class = self.stack[from];
+                self.stack.truncate(from);
+                self.push_object(class)?;
+            }
+            b'b' => {
+                let state = self.pop()?;
+                let top = self.top()?;
+                if let Value::Object { state: of_top, .. } = &mut self.values[top as usize] {
+                    *of_top = Some(state);
+                }
+            }
+            b'Q' => {
+                let id = self.pop()?;
+                let storage =
+                    self.storage(id).map_or(Value::Opaque, |storage| Value::Storage(Box::new(storage)));
+                self.push_new(storage)?;
+            }
+            b'P' => {
+                arguments.line()?;
+                self.push(OPAQUE)?;
+            }
+            // The registry of extensions, and buffers that lie elsewhere: torch.save writes neither.
+            _ => return Err(PickleProblem::Operation { code }.into()),
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, id: Id) -> Result<(), PickleProblem> {
+        within(self.stack.len(), MAX_STACK)?;
+        self.stack.push(id);
+        Ok(())
+    }
+
+    fn add(&mut self, value: Value) -> Result<Id, PickleProblem> {
+        within(self.values.len(), MAX_VALUES)?;
+        self.values.push(value);
+        Ok(self.values.len() as Id - 1)
+    }
+
+    fn push_new(&mut self, value: Value) -> Result<(), PickleProblem> {
+        let id = self.add(value)?;
+        self.push(id)
+    }
+
+    fn push_text(&mut self, text: &str) -> Result<(), PickleProblem> {
+        self.push_new(Value::Text(text.into()))
+    }
+
+    fn whole(&mut self, value: i64) -> Result<Id, PickleProblem> {
+        if (0..SMALL).contains(&value) { Ok(FIRST_SMALL + value as Id) } else { self.add(Value::Int(value)) }
+    }
+
+    fn push_whole(&mut self, value: i64) -> Result<(), PickleProblem> {
+        let id = self.whole(value)?;
+        self.push(id)
+    }
+
+    /// A number of any length, little-endian in two's complement.
+    fn push_long(&mut self, bytes: &[u8]) -> Result<(), PickleProblem> {
+        if bytes.len() > 8 {
+            return self.push(OPAQUE);
+        }
+        let fill = if bytes.last().is_some_and(|byte| byte & 0x80 != 0) { 0xff } else { 0 };
+        let mut whole = [fill; 8];
+        whole[..bytes.len()].copy_from_slice(bytes);
+        self.push_whole(i64::from_le_bytes(whole))
+    }
+
+    /// Where the `count` topmost values begin, none of which lies below a mark.
+    fn least(&self, count: usize) -> Result<usize, PickleProblem> {
+        let floor = self.marks.last().copied().unwrap_or(0);
+        let from = self.stack.len().checked_sub(count).filter(|from| *from >= floor);
+        from.ok_or(PickleProblem::EmptyStack)
+    }
+
+    fn pop(&mut self) -> Result<Id, PickleProblem> {
+        let from = self.least(1)?;
+        let top = self.stack[from];
+        self.stack.truncate(from);
+        Ok(top)
+    }
+
+    fn top(&self) -> Result<Id, PickleProblem> {
+        Ok(self.stack[self.least(1)?])
+    }
+
+    /// Takes the values above the last mark, and the mark.
+    fn marked(&mut self) -> Result<Vec<Id>, PickleProblem> {
+        let from = self.marks.pop().ok_or(PickleProblem::NoMark)?;
+        Ok(self.stack.split_off(from))
+    }
+
+    /// Adds members to the list on top. An instance that has members is a list of another class.
+    fn append(&mut self, members: &[Id]) -> Result<(), PickleProblem> {
+        let top = self.top()? as usize;
+        match &mut self.values[top] {
+            Value::List(list) => list.extend_from_slice(members),
+            Value::Object { .. } => self.values[top] = Value::List(members.to_vec()),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Adds entries to the dictionary on top. An instance that has entries is a dictionary of another class.
+    fn insert(&mut self, pairs: Vec<(Id, Id)>) -> Result<(), PickleProblem> {
+        let top = self.top()? as usize;
+        match &mut self.values[top] {
+            Value::Dict(dict) => dict.extend(pairs),
+            Value::Object { .. } => self.values[top] = Value::Dict(pairs),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, place: u64) -> Result<(), PickleProblem> {
+        within(self.memo.len(), MAX_STACK)?;
+        let top = self.top()?;
+        self.memo.insert(place, top);
+        Ok(())
+    }
+
+    fn recall(&mut self, place: u64) -> Result<(), PickleProblem> {
+        let id = *self.memo.get(&place).ok_or(PickleProblem::NotRemembered { place })?;
+        self.push(id)
+    }
+
+    fn global(&mut self, module: &str, name: &str) -> Result<Id, PickleProblem> {
+        let global = Global { module: module.into(), name: name.into() };
+        if let Some(&id) = self.places.get(&global) {
+            return Ok(id);
+        }
+        let id = self.add(Value::Global(self.globals.len() as u32))?;
+        self.globals.push(global.clone());
+        self.places.insert(global, id);
+        Ok(id)
+    }
+
+    fn named(&self, id: Id) -> Option<(u32, &Global)> {
+        match self.value(id) {
+            Value::Global(global) => Some((*global, &self.globals[*global as usize])),
+            _ => None,
+        }
+    }
+
+    fn push_object(&mut self, class: Id) -> Result<(), PickleProblem> {
+        let class = self.named(class).map(|(global, _)| global);
+        self.push_new(Value::Object { class, state: None })
+    }
+
+    /// Pushes what the call of `class` with the tuple `given` stands for.
+    fn call(&mut self, class: Id, given: Id) -> Result<(), PickleProblem> {
+        let known = self.named(class).and_then(|(_, global)| global.known());
+        let given: Vec<Id> = self.members(given).unwrap_or_default().to_vec();
+        match known {
+            Some(known) => self.make(known, &given),
+            None => self.push_object(class),
+        }
+    }
+
+    fn make(&mut self, known: Known, given: &[Id]) -> Result<(), PickleProblem> {
+        let argument = |at: usize| given.get(at).copied().unwrap_or(NONE);
+        match known {
+            Known::Tensor | Known::TypedTensor => {
+                let view = self.view(known, given);
+                self.push_new(Value::Tensor(Box::new(view)))
+            }
+            Known::Parameter => self.push(argument(0)),
+            Known::FromType => {
+                let function = self.named(argument(0)).and_then(|(_, global)| global.known());
+                match function.filter(|function| *function != Known::FromType) {
+                    Some(function) => {
+                        let given = self.members(argument(2)).unwrap_or_default().to_vec();
+                        self.make(function, &given)
+                    }
+                    None => self.push_object(argument(1)),
+                }
+            }
+            // A plain or ordered dictionary may be given its pairs; what torch.save writes sets them one by one.
+            Known::Dict => {
+                let members = given.first().and_then(|pairs| self.members(*pairs)).unwrap_or_default();
+                let pair =
+                    |id: &Id| <[Id; 2]>::try_from(self.members(*id)?).ok().map(|[key, value]| (key, value));
+                let pairs = members.iter().filter_map(pair).collect();
+                self.push_new(Value::Dict(pairs))
+            }
+            Known::List => {
+                let members = self.members(argument(0)).unwrap_or_default().to_vec();
+                self.push_new(Value::List(members))
+            }
+            Known::Size => {
+                let members = self.members(argument(0)).unwrap_or_default().into();
+                self.push_new(Value::Tuple(members))
+            }
+            Known::Unusable(what, shape) => {
+                let shape = match shape {
+                    Shape::Unsaid => None,
+                    Shape::Argument(at) => self.sizes(argument(at)),
+                    Shape::OfSparse => {
+                        let parts = self.members(argument(1)).unwrap_or_default();
+                        parts
+                            .iter()
+                            .rev()
+                            .find_map(|part| self.sizes(*part).filter(|sizes| !sizes.is_empty()))
+                    }
+                };
+                let shape = shape.unwrap_or_default();
+                let view = View { storage: Err(what), kind: None, offset: 0, strides: Vec::new(), shape };
+                self.push_new(Value::Tensor(Box::new(view)))
+            }
+        }
+    }
+
+    fn view(&self, known: Known, given: &[Id]) -> View {
+        let argument = |at: usize| given.get(at).copied().unwrap_or(NONE);
+        let shape = self.sizes(argument(2));
+        let unusable = |what| View {
+            storage: Err(what),
+            kind: None,
+            offset: 0,
+            strides: Vec::new(),
+            shape: shape.clone().unwrap_or_default(),
+        };
+        let Value::Storage(storage) = self.value(argument(0)) else {
+            return unusable("tensor whose values are in a pickle inside this one");
+        };
+        let offset = self.int(argument(1)).and_then(|offset| u64::try_from(offset).ok());
+        let (Some(offset), Some(sizes), Some(strides)) = (offset, &shape, self.sizes(argument(3))) else {
+            return unusable("tensor whose offset, shape or strides are no whole numbers");
+        };
+        if sizes.len() != strides.len() || sizes.len() > MAX_DIMENSIONS {
+            return unusable("tensor whose shape and strides do not agree");
+        }
+        let typed = (known == Known::TypedTensor).then(|| self.named(argument(6))).flatten();
+        let kind =
+            typed.filter(|(_, global)| &*global.module == "torch").map(|(_, global)| global.name.clone());
+        View { storage: Ok((**storage).clone()), kind, offset, shape: sizes.clone(), strides }
+    }
+
+    /// Whole numbers that are not negative.
+    fn sizes(&self, id: Id) -> Option<Vec<u64>> {
+        let members = self.members(id)?;
+        let sizes = members.iter().take(MAX_DIMENSIONS + 1);
+        sizes.map(|id| u64::try_from(self.int(*id)?).ok()).collect()
+    }
+
+    /// The storage that a persistent id describes: ("storage", class, key, place, count), and of old files a part of it.
+    fn storage(&self, id: Id) -> Option<Storage> {
+        let [word, class, key, _, count, rest @ ..] = self.members(id)? else { return None };
+        if self.text(*word)? != "storage" {
+            return None;
+        }
+        let key = match self.value(*key) {
+            Value::Text(key) => key.clone(),
+            Value::Int(key) => key.to_string().into(),
+            _ => return None,
+        };
+        let number = |id: Id| u64::try_from(self.int(id)?).ok();
+        let part = match rest.first().and_then(|part| self.members(*part)) {
+            Some([_, offset, count]) => Some((number(*offset)?, number(*count)?)),
+            _ => None,
+        };
+        let kind = self.named(*class)?.1.storage()?;
+        Some(Storage { key, kind, count: number(*count)?, part })
+    }
+}
+
+fn within(count: usize, most: usize) -> Result<(), PickleProblem> {
+    if count < most { Ok(()) } else { Err(PickleProblem::TooMany { most }) }
+}
+
+fn pairs(members: &[Id]) -> Result<Vec<(Id, Id)>, PickleProblem> {
+    let (pairs, []) = members.as_chunks::<2>() else { return Err(PickleProblem::OddPairs) };
+    Ok(pairs.iter().map(|[key, value]| (*key, *value)).collect())
+}
+
+/// A decimal number; one that i64 does not hold is read as the largest, which nothing here accepts as a size.
+fn decimal(line: &[u8]) -> Result<i64, PickleProblem> {
+    let text = std::str::from_utf8(line).map_err(|_| PickleProblem::Number)?;
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(PickleProblem::Number);
+    }
+    Ok(text.parse().unwrap_or(if text.starts_with('-') { i64::MIN } else { i64::MAX }))
+}
+
+/// A text of protocol 0 without its quotes. Escapes are left as they are: no name of a tensor has one.
+fn unquoted(line: &[u8]) -> &[u8] {
+    match line {
+        [b'\'', inside @ .., b'\''] | [b'"', inside @ .., b'"'] => inside,
+        line => line,
+    }
+}
+
+/// A text of protocol 0 with `\uXXXX` replaced; the other bytes are Latin-1.
+fn unescaped(line: &[u8]) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut left = line;
+    while let Some((&byte, rest)) = left.split_first() {
+        let escaped = (byte == b'\\' && rest.first() == Some(&b'u'))
+            .then(|| rest.get(1..5))
+            .flatten()
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+            .and_then(char::from_u32);
+        match escaped {
+            Some(character) => {
+                text.push(character);
+                left = &rest[5..];
+            }
+            None => {
+                text.push(char::from(byte));
+                left = rest;
+            }
+        }
+    }
+    text
+}

@@ -1,0 +1,335 @@
+//! The zip archive that torch.save writes since PyTorch 1.6: which bytes of the file each of its entries is.
+//!
+//! The directory at the end is read, and nothing before it but the pickle: where an entry's bytes begin follows from where the next
+//! entry begins, unless a writer left room between them; then its own header is read. Over a network every header would be a request,
+//! which is why no crate reads the directory here: `zip` wants to seek in a blocking reader, `async_zip` and `rc-zip` read an entry
+//! through its header. An entry that is stored is a range of the file; only the pickle may be compressed.
+
+use super::{MAX_PICKLE_BYTES, PyTorchProblem, Stop};
+use crate::source::{ByteSource, Meter};
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// The first bytes of an archive, and of the header before each entry.
+pub(super) const MAGIC: &[u8; 4] = b"PK\x03\x04";
+const DIRECTORY_ENTRY: &[u8; 4] = b"PK\x01\x02";
+const END: &[u8; 4] = b"PK\x05\x06";
+const LOCATOR_64: &[u8; 4] = b"PK\x06\x07";
+const END_64: &[u8; 4] = b"PK\x06\x06";
+
+/// Bytes of each of these, as far as their length is known.
+const LOCAL_HEADER: u64 = 30;
+const DIRECTORY_HEADER: usize = 46;
+const END_BYTES: usize = 22;
+const LOCATOR_64_BYTES: usize = 20;
+const END_64_BYTES: usize = 56;
+/// A comment behind the end may have so many bytes.
+const MAX_COMMENT: usize = 65_535;
+
+/// The largest directory that is read: of a million entries.
+const MAX_DIRECTORY_BYTES: u64 = 128 << 20;
+
+/// PyTorch begins the bytes of each entry at a multiple of this.
+const ALIGNMENT: u64 = 64;
+
+/// Deflate makes a pickle ten times smaller, not a thousand times.
+const MAX_RATIO: u64 = 100;
+
+/// How an entry is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Method {
+    Stored,
+    Deflated,
+    Other(u16),
+}
+
+/// One file of the archive.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Entry {
+    name: String,
+    method: Method,
+    /// Whether its lengths stand behind its bytes again.
+    repeated: bool,
+    crc: u32,
+    /// Bytes in the archive, and unpacked.
+    packed: u64,
+    pub(super) size: u64,
+    /// Where its own header begins, and its bytes where that is known.
+    header: u64,
+    start: Option<u64>,
+}
+
+/// The archive's entries, and the folder that all of them lie in.
+pub(super) struct Archive {
+    entries: Vec<Entry>,
+    places: HashMap<String, usize>,
+    /// With its slash.
+    folder: String,
+}
+
+impl Archive {
+    /// Reads the directory of `source`.
+    pub(super) async fn read<S: ByteSource>(meter: &Meter, source: &S) -> Result<Self, Stop> {
+        let length = source.length();
+        let usual = (END_64_BYTES + LOCATOR_64_BYTES + END_BYTES) as u64;
+        let mut tail = meter.read(source, length.saturating_sub(usual)..length).await?;
+        if end_of(&tail).is_none() && length > usual {
+            let longest = usual + MAX_COMMENT as u64;
+            tail = meter.read(source, length.saturating_sub(longest)..length).await?;
+        }
+        let directory = directory(&tail, length)?;
+        if directory.end - directory.start > MAX_DIRECTORY_BYTES {
+            return Err(PyTorchProblem::DirectoryTooLarge.into());
+        }
+        let bytes = meter.read(source, directory.clone()).await?;
+        let mut entries = parse(&bytes)?;
+        let unsure = place(&mut entries, directory.start)?;
+        let headers: Vec<Range<u64>> =
+            unsure.iter().map(|&at| entries[at].header..entries[at].header + LOCAL_HEADER).collect();
+        let mut read = vec![None; headers.len()];
+        meter.read_many(source, &headers, |at, bytes| read[at] = Some(bytes)).await;
+        for (at, header) in unsure.into_iter().zip(read) {
+            if let Some(header) = header {
+                settle(&mut entries, at, &header?, directory.start)?;
+            }
+        }
+        Ok(Self::of(entries)?)
+    }
+
+    fn of(entries: Vec<Entry>) -> Result<Self, PyTorchProblem> {
+        let mut places = HashMap::with_capacity(entries.len());
+        for (at, entry) in entries.iter().enumerate() {
+            if !is_sound(&entry.name) {
+                return Err(PyTorchProblem::EntryName { entry: entry.name.clone() });
+            }
+            if places.insert(entry.name.clone(), at).is_some() {
+                return Err(PyTorchProblem::EntryTwice { entry: entry.name.clone() });
+            }
+        }
+        let folder = entries.iter().find_map(|entry| {
+            let folder = entry.name.strip_suffix("data.pkl")?;
+            (folder.ends_with('/') && folder.matches('/').count() == 1).then(|| folder.to_owned())
+        });
+        let folder = folder.ok_or(PyTorchProblem::NoPickle)?;
+        Ok(Self { entries, places, folder })
+    }
+
+    /// An entry of the archive's folder.
+    pub(super) fn entry(&self, name: &str) -> Option<&Entry> {
+        self.places.get(&format!("{}{name}", self.folder)).map(|&at| &self.entries[at])
+    }
+
+    /// The bytes of an entry that is stored as it is; `None` for one that is compressed.
+    pub(super) fn range(entry: &Entry) -> Option<Range<u64>> {
+        let start = entry.start.filter(|_| entry.method == Method::Stored)?;
+        Some(start..start + entry.size)
+    }
+
+    /// Several small entries, unpacked.
+    pub(super) async fn unpacked<S: ByteSource>(
+        meter: &Meter,
+        source: &S,
+        entries: &[&Entry],
+    ) -> Result<Vec<Vec<u8>>, Stop> {
+        let mut ranges = Vec::with_capacity(entries.len());
+        for entry in entries {
+            if entry.packed.max(entry.size) > MAX_PICKLE_BYTES {
+                return Err(PyTorchProblem::PickleTooLarge { bytes: entry.packed.max(entry.size) }.into());
+            }
+            let start = entry.start.ok_or_else(|| overlap(entry))?;
+            ranges.push(start..start + entry.packed);
+        }
+        let mut read = vec![None; entries.len()];
+        meter.read_many(source, &ranges, |at, bytes| read[at] = Some(bytes)).await;
+        let mut all = Vec::with_capacity(entries.len());
+        for (entry, bytes) in entries.iter().zip(read) {
+            let bytes = bytes.unwrap_or_else(|| Ok(Vec::new()))?;
+            all.push(entry.unpack(bytes)?);
+        }
+        Ok(all)
+    }
+}
+
+impl Entry {
+    fn unpack(&self, bytes: Vec<u8>) -> Result<Vec<u8>, PyTorchProblem> {
+        let damaged = || PyTorchProblem::EntryDamaged { entry: self.name.clone() };
+        let unpacked = match self.method {
+            Method::Stored => bytes,
+            Method::Deflated => {
+                if self.size > MAX_RATIO * self.packed + 1024 {
+                    let (packed, size) = (self.packed, self.size);
+                    return Err(PyTorchProblem::EntryTooDense { entry: self.name.clone(), packed, size });
+                }
+                miniz_oxide::inflate::decompress_to_vec_with_limit(&bytes, self.size as usize)
+                    .map_err(|_| damaged())?
+            }
+            Method::Other(method) => {
+                return Err(PyTorchProblem::EntryPacked { entry: self.name.clone(), method });
+            }
+        };
+        let whole = unpacked.len() as u64 == self.size && crc32fast::hash(&unpacked) == self.crc;
+        if whole { Ok(unpacked) } else { Err(damaged()) }
+    }
+
+    /// The first byte that its own header and its name leave for its bytes.
+    fn least_start(&self) -> u64 {
+        self.header + LOCAL_HEADER + self.name.len() as u64
+    }
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from(bytes[at]) | u64::from(bytes[at + 1]) << 8
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u64 {
+    u16_at(bytes, at) | u16_at(bytes, at + 2) << 16
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u32_at(bytes, at) | u32_at(bytes, at + 4) << 32
+}
+
+/// Where the record of the end begins among the last bytes of a file.
+fn end_of(tail: &[u8]) -> Option<usize> {
+    let last = tail.len().checked_sub(END_BYTES)?;
+    let is_end = |at: &usize| {
+        tail[*at..].starts_with(END) && at + END_BYTES + u16_at(tail, at + 20) as usize == tail.len()
+    };
+    (0..=last).rev().find(is_end)
+}
+
+/// Where the directory lies, by the last bytes of a file of `length` bytes.
+fn directory(tail: &[u8], length: u64) -> Result<Range<u64>, PyTorchProblem> {
+    let end = end_of(tail).ok_or(PyTorchProblem::NoDirectory { length })?;
+    let tail_start = length - tail.len() as u64;
+    let (mut size, mut offset, mut behind) =
+        (u32_at(tail, end + 12), u32_at(tail, end + 16), tail_start + end as u64);
+    let locator = end.checked_sub(LOCATOR_64_BYTES).filter(|&at| tail[at..].starts_with(LOCATOR_64));
+    if let Some(locator) = locator {
+        let record = u64_at(tail, locator + 8);
+        let at = record.checked_sub(tail_start).and_then(|at| usize::try_from(at).ok());
+        let at = at.filter(|&at| at + END_64_BYTES <= locator && tail[at..].starts_with(END_64));
+        let at = at.ok_or(PyTorchProblem::NoDirectory { length })?;
+        (size, offset, behind) = (u64_at(tail, at + 40), u64_at(tail, at + 48), record);
+    }
+    let stop = offset.checked_add(size).filter(|stop| *stop == behind);
+    stop.map(|stop| offset..stop).ok_or(PyTorchProblem::NoDirectory { length })
+}
+
+/// The entries of a directory.
+fn parse(bytes: &[u8]) -> Result<Vec<Entry>, PyTorchProblem> {
+    let mut entries = Vec::new();
+    let mut left = bytes;
+    while !left.is_empty() {
+        let damaged = || PyTorchProblem::DirectoryDamaged { entry: entries.len() };
+        if left.len() < DIRECTORY_HEADER || !left.starts_with(DIRECTORY_ENTRY) {
+            return Err(damaged());
+        }
+        let [name, extra, comment] = [28, 30, 32].map(|at| u16_at(left, at) as usize);
+        let end = DIRECTORY_HEADER + name + extra + comment;
+        if left.len() < end {
+            return Err(damaged());
+        }
+        let text = &left[DIRECTORY_HEADER..DIRECTORY_HEADER + name];
+        let text = std::str::from_utf8(text).map_err(|_| damaged())?.to_owned();
+        let method = match u16_at(left, 10) {
+            // Bit 0: encrypted.
+            _ if u16_at(left, 8) & 1 != 0 => Method::Other(u16::MAX),
+            0 => Method::Stored,
+            8 => Method::Deflated,
+            other => Method::Other(other as u16),
+        };
+        let mut entry = Entry {
+            name: text,
+            method,
+            repeated: u16_at(left, 8) & 8 != 0,
+            crc: u32_at(left, 16) as u32,
+            packed: u32_at(left, 20),
+            size: u32_at(left, 24),
+            header: u32_at(left, 42),
+            start: None,
+        };
+        let extra = &left[DIRECTORY_HEADER + name..DIRECTORY_HEADER + name + extra];
+        widen(&mut entry, extra).ok_or_else(damaged)?;
+        if entry.method == Method::Stored && entry.packed != entry.size {
+            return Err(damaged());
+        }
+        entries.push(entry);
+        left = &left[end..];
+    }
+    Ok(entries)
+}
+
+/// Takes what does not fit 32 bits from the field of ZIP64, where there is one.
+fn widen(entry: &mut Entry, mut extra: &[u8]) -> Option<()> {
+    const WIDE: u64 = u32::MAX as u64;
+    let mut wide: &[u8] = &[];
+    while extra.len() >= 4 {
+        let (id, length) = (u16_at(extra, 0), u16_at(extra, 2) as usize);
+        let field = extra.get(4..4 + length)?;
+        if id == 1 {
+            wide = field;
+        }
+        extra = &extra[4 + length..];
+    }
+    for value in [&mut entry.size, &mut entry.packed, &mut entry.header] {
+        if *value == WIDE {
+            let (own, rest) = wide.split_at_checked(8)?;
+            *value = u64_at(own, 0);
+            wide = rest;
+        }
+    }
+    Some(())
+}
+
+/// Finds where the bytes of each entry begin, and gives those (by index) of which that must be read from their own headers. No entry may
+/// reach into the next one, or into the directory, which begins at `directory`.
+fn place(entries: &mut [Entry], directory: u64) -> Result<Vec<usize>, PyTorchProblem> {
+    let mut order: Vec<usize> = (0..entries.len()).collect();
+    order.sort_unstable_by_key(|&at| entries[at].header);
+    let mut unsure = Vec::new();
+    for (place, &at) in order.iter().enumerate() {
+        let behind = order.get(place + 1).map_or(directory, |&next| entries[next].header);
+        let entry = &mut entries[at];
+        let least = entry.header.checked_add(LOCAL_HEADER + entry.name.len() as u64);
+        let room =
+            least.and_then(|least| behind.checked_sub(least)).and_then(|room| room.checked_sub(entry.packed));
+        let Some(room) = room.filter(|_| behind <= directory) else { return Err(overlap(entry)) };
+        // Behind the bytes there may be 16 or 24 that repeat the lengths; PyTorch pads the header, so that one of both is the one.
+        let lengths: &[u64] = if entry.repeated { &[16, 24] } else { &[0] };
+        let starts =
+            lengths.iter().filter(|bytes| room >= **bytes).map(|bytes| behind - entry.packed - bytes);
+        entry.start = starts.into_iter().find(|start| start.is_multiple_of(ALIGNMENT));
+        if entry.start.is_none() {
+            unsure.push(at);
+        }
+    }
+    Ok(unsure)
+}
+
+/// Takes where the bytes of an entry begin from its own header.
+fn settle(entries: &mut [Entry], at: usize, header: &[u8], directory: u64) -> Result<(), PyTorchProblem> {
+    let entry = &mut entries[at];
+    if !header.starts_with(MAGIC) || u16_at(header, 26) != entry.name.len() as u64 {
+        return Err(PyTorchProblem::EntryDamaged { entry: entry.name.clone() });
+    }
+    let start = entry.least_start() + u16_at(header, 28);
+    if start + entry.packed > directory {
+        return Err(overlap(entry));
+    }
+    entry.start = Some(start);
+    Ok(())
+}
+
+fn overlap(entry: &Entry) -> PyTorchProblem {
+    PyTorchProblem::EntryOverlaps { entry: entry.name.clone() }
+}
+
+/// Whether a name leads nowhere but below the archive.
+fn is_sound(name: &str) -> bool {
+    let sound = |part: &str| part != ".." && part != ".";
+    !name.is_empty()
+        && !name.starts_with('/')
+        && name.split('/').all(sound)
+        && !name.contains(|c: char| matches!(c, '\\' | ':') || c.is_control())
+}

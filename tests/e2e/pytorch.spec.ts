@@ -1,0 +1,41 @@
+/** PyTorch files: the small wasm leaves them to the verifier, and the page shows the report of either the same way. */
+import { readFileSync } from 'node:fs';
+import { gpt2 } from './helpers/checkpoints.ts';
+import { expect, openFromCode, sentence, siteRows, test, transfer } from './helpers/page.ts';
+
+const file = (name: string, path = name) => ({ name, mimeType: 'application/octet-stream', buffer: readFileSync(`tests/pytorch/${path}`) });
+
+for (const name of ['model.bin', 'whole.pt', 'training.ckpt']) {
+  test(`${name} opens by a drop`, async ({ page }) => {
+    await transfer(page, [file(name)], 'drop');
+    await expect(sentence(page)).toContainText('LayerNorm');
+    await expect(siteRows(page)).toHaveCount(3);
+    await siteRows(page).first().click();
+    await expect(page.locator('tr.detail svg[role=img]').first()).toBeVisible();
+  });
+}
+
+test('shards open with their index, and the report names the format', async ({ page }) => {
+  const shards = [1, 2].map((number) => `pytorch_model-0000${number}-of-00002.bin`);
+  const report = await openFromCode(
+    page,
+    [...shards, 'pytorch_model.bin.index.json'].map((name) => file(name, `sharded/${name}`)),
+  );
+  expect(report.checkpoint).toMatchObject({ format: 'pytorch', shards: 2 });
+  expect(report.norms).toHaveLength(3);
+  expect(report.warnings.map(({ code }) => code)).not.toContain('shard_missing');
+});
+
+test('code in a file is a warning, and a file without tensors a sentence', async ({ page }) => {
+  await transfer(page, [file('runs-code.bin')], 'drop');
+  await expect(page.locator('#warnings')).toContainText('posix.system');
+  await transfer(page, [file('training_args.bin')], 'drop');
+  await expect(page.getByRole('alert')).toContainText('no tensor');
+});
+
+test('a safetensors file after it opens in the small wasm again', async ({ page }) => {
+  await transfer(page, [file('model.bin')], 'drop');
+  await expect(siteRows(page)).toHaveCount(3);
+  await transfer(page, gpt2(), 'drop');
+  await expect(siteRows(page)).toHaveCount(7);
+});
