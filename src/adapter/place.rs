@@ -600,7 +600,14 @@ mod tests {
     fn tensor(name: &str, shape: &[u64]) -> Tensor {
         let bytes = 4 * shape.iter().product::<u64>();
         let dtype = TensorType::parse("F32");
-        Tensor { name: name.to_owned(), dtype, shape: shape.to_vec(), shard: 0, range: 0..bytes, strides: None }
+        Tensor {
+            name: name.to_owned(),
+            dtype,
+            shape: shape.to_vec(),
+            shard: 0,
+            range: 0..bytes,
+            strides: None,
+        }
     }
 
     /// Two blocks of a stack of `width`, with attention and a feed-forward part as Llama has them.

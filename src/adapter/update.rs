@@ -232,7 +232,10 @@ impl<'a, S: ByteSource> Weighing<'a, S> {
         }
         let read = self.adapter.checkpoint.read_weights(tensor.shard, tensor.range.clone()).await;
         let bytes = read.map_err(|error| format!("tensor `{}`: {error}", tensor.name))?;
-        tensor.dtype.decode(&tensor.in_order(bytes)).map_err(|error| format!("tensor `{}`: {error}", tensor.name))
+        tensor
+            .dtype
+            .decode(&tensor.in_order(bytes))
+            .map_err(|error| format!("tensor `{}`: {error}", tensor.name))
     }
 }
 

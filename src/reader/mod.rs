@@ -668,7 +668,8 @@ impl<'a> ReaderIndex<'a> {
             if !unembeds || reader.used_as == ReaderUse::TiedUnembedding {
                 continue;
             }
-            let same_values = self.tied.contains(&reader.weight) || tied::by_place(self.tensors, reader.weight);
+            let same_values =
+                self.tied.contains(&reader.weight) || tied::by_place(self.tensors, reader.weight);
             if same_values {
                 reader.assumed = Some("its values are those of the input embedding".to_owned());
             }
