@@ -5,9 +5,9 @@ use super::judge::Judged;
 use super::kernel::{kernel_of, kernel_report};
 use super::report_builder::ReportBuilder;
 use super::{Inspection, Stored};
-use crate::checkpoint::TensorError;
 use crate::checkpoint::config::{Config, Scope};
 use crate::checkpoint::dtype::TensorType;
+use crate::checkpoint::{Format, TensorError};
 use crate::kernel::scale::Scale;
 use crate::norm::convention::{self, Convention, Seen};
 use crate::norm::evidence;
@@ -218,6 +218,10 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
             TensorType::Unknown(dtype) => Some((dtype.as_str(), tensor.name.as_str())),
             _ => None,
         });
+        let why = match self.checkpoint.format {
+            Format::PyTorch => "which Gammascope does not read".to_owned(),
+            format => format!("which the {} format does not define", format.name()),
+        };
         for (dtype, tensors) in order::groups(unknown) {
             let more = if tensors.len() > 1 {
                 format!(" and {} more tensors", tensors.len() - 1)
@@ -225,7 +229,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
                 String::new()
             };
             let message = format!(
-                "tensor `{}`{more} has the element type {dtype:?}, which Gammascope does not know: its values are not used",
+                "tensor `{}`{more} has the element type {dtype:?}, {why}: its values are not used",
                 tensors[0]
             );
             self.warn(WarningCode::DtypeUnknown, tensors[0], message);
