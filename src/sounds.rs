@@ -39,40 +39,34 @@ pub enum SoundError {
     /// No sound.
     #[error("no sound was given: choose at least one")]
     NoSounds,
-    /// Sounds that come out at different lengths.
-    #[error(
-        "`{name}` becomes {length} frames and the sounds before it {before}: the model's feature extractor keeps their lengths, so give sounds of one length"
-    )]
-    Lengths {
-        /// The first sound that differs.
-        name: String,
-        /// Its frames.
-        length: usize,
-        /// Those of the sounds before it.
-        before: usize,
-    },
 }
 
-/// What was prepared of sound files. Warnings say what was changed on the way.
+/// What was prepared of sound files, each cut to the length of the shortest: a pass takes sequences of one length, and silence at the
+/// end would be measured with the rest. Warnings say what was changed on the way.
 pub fn of_files(
     files: &[MemorySource],
     extractor: &Extractor,
 ) -> Result<(SoundFeatures, Vec<Warning>), SoundError> {
-    let (mut values, mut warnings, mut shape) = (Vec::new(), Vec::new(), None);
-    for file in files {
-        let name = file.path();
-        let sound = extractor.sound(name, file.bytes())?;
-        let message = |note| format!("{name}: {note}");
-        let notes =
-            sound.notes.iter().map(|note| Warning::new(WarningCode::SoundChanged, name, message(note)));
-        warnings.extend(notes);
-        let [_, before] = *shape.get_or_insert([sound.channels, sound.length]);
-        if sound.length != before {
-            return Err(SoundError::Lengths { name: name.to_owned(), length: sound.length, before });
+    let prepare =
+        |file: &MemorySource| Ok((file.path().to_owned(), extractor.sound(file.path(), file.bytes())?));
+    let sounds = files.iter().map(prepare).collect::<Result<Vec<_>, AudioError>>()?;
+    let shortest = sounds.iter().min_by_key(|(_, sound)| sound.length).ok_or(SoundError::NoSounds)?;
+    let (channels, frames) = (shortest.1.channels, shortest.1.length);
+    let (mut values, mut warnings) = (Vec::new(), Vec::new());
+    for (name, sound) in &sounds {
+        let mut warn = |what: String| {
+            warnings.push(Warning::new(WarningCode::SoundChanged, name, format!("{name}: {what}")));
+        };
+        sound.notes.iter().for_each(|note| warn(note.to_string()));
+        if sound.length > frames {
+            let length = sound.length;
+            let short = &shortest.0;
+            warn(format!(
+                "the first {frames} of {length} samples, as {short} has no more and sounds are run at one length"
+            ));
         }
-        values.extend(sound.values);
+        values.extend(sound.values.chunks_exact(sound.length).flat_map(|channel| &channel[..frames]));
     }
-    let [channels, frames] = shape.ok_or(SoundError::NoSounds)?;
     let what = match files {
         [file] => format!("the sound {}", file.path()),
         _ => format!("{} sounds", files.len()),

@@ -19,4 +19,5 @@ pub mod positions;
 pub mod resize;
 pub mod rotary;
 pub mod rows;
+pub mod weight_norm;
 pub mod windows;

@@ -1,5 +1,8 @@
 //! Features of sounds in the order in which a convolution over time reads them, so that it becomes a linear map.
 
+use crate::model::architecture::Reach;
+use std::ops::Range;
+
 /// n × `channels` of count × `channels` × `frames`: frame after frame.
 pub fn frame_by_frame(features: &[f32], channels: usize, frames: usize) -> Vec<f32> {
     let mut x = Vec::with_capacity(features.len());
@@ -11,16 +14,22 @@ pub fn frame_by_frame(features: &[f32], channels: usize, frames: usize) -> Vec<f
     x
 }
 
-/// A row for each place of a convolution over three frames, with a frame of zeros at either end of every sound: channels, and in each
-/// its three frames. `x` is n × `channels`, sounds of `frames` frames one after the other.
-pub fn windows(x: &[f32], [frames, channels]: [usize; 2], stride: usize) -> Vec<f32> {
-    let mut rows = Vec::with_capacity(3 * x.len().div_ceil(stride));
-    for sound in x.chunks_exact(frames * channels) {
-        for centre in (0..frames).step_by(stride) {
-            for channel in 0..channels {
-                let at = |frame: usize| sound.get(frame * channels + channel).copied().unwrap_or(0.0);
-                rows.extend([centre.checked_sub(1).map_or(0.0, at), at(centre), at(centre + 1)]);
-            }
+/// A row for each of these `places` of a convolution over the frames of one sound: channels, and in each the frames that it reads there.
+///
+/// `x` is frames × `channels` from the frame `first` on. What a place reads beyond `x` is zero: `x` has [`Reach::inputs`] of the places.
+pub fn windows(x: &[f32], channels: usize, first: usize, reach: Reach, places: Range<usize>) -> Vec<f32> {
+    let Reach { kernel, stride, padding } = reach;
+    let frames = x.len() / channels;
+    let mut rows = Vec::with_capacity(places.len() * channels * kernel);
+    for place in places {
+        // Frames of padding come before the first frame, 0.
+        let begin = place * stride;
+        for channel in 0..channels {
+            let at = |frame: usize| {
+                let frame = frame.checked_sub(padding + first).filter(|frame| *frame < frames);
+                frame.map_or(0.0, |frame| x[frame * channels + channel])
+            };
+            rows.extend((begin..begin + kernel).map(at));
         }
     }
     rows
@@ -36,9 +45,31 @@ mod tests {
         let features = [1.0, 2.0, 3.0, 10.0, 20.0, 30.0, 4.0, 5.0, 6.0, 40.0, 50.0, 60.0];
         let x = frame_by_frame(&features, 2, 3);
         assert_eq!(x[..6], [1.0, 10.0, 2.0, 20.0, 3.0, 30.0]);
-        let found = windows(&x, [3, 2], 1);
+        let reach = Reach { kernel: 3, stride: 1, padding: 1 };
+        let found = windows(&x[..6], 2, 0, reach, 0..3);
         assert_eq!(found[..6], [0.0, 1.0, 2.0, 0.0, 10.0, 20.0]);
-        assert_eq!(found[12..24], [2.0, 3.0, 0.0, 20.0, 30.0, 0.0, 0.0, 4.0, 5.0, 0.0, 40.0, 50.0]);
-        assert_eq!(windows(&x, [3, 2], 2)[6..12], found[12..18], "every other frame");
+        assert_eq!(found[12..], [2.0, 3.0, 0.0, 20.0, 30.0, 0.0]);
+        let other = Reach { stride: 2, ..reach };
+        assert_eq!(windows(&x[..6], 2, 0, other, 0..2)[6..], found[12..], "every other frame");
+        // Of the second sound the last place alone, which reads its last two frames.
+        let inputs = reach.inputs(&(2..3), 3);
+        assert_eq!(inputs, 1..3);
+        assert_eq!(windows(&x[8..], 2, inputs.start, reach, 2..3), [5.0, 6.0, 0.0, 50.0, 60.0, 0.0]);
+    }
+
+    #[test]
+    fn places_in_pieces_read_what_all_of_them_read() {
+        for (kernel, stride, padding) in [(3, 2, 1), (10, 5, 0), (2, 2, 0), (4, 1, 2), (1, 3, 0)] {
+            let reach = Reach { kernel, stride, padding };
+            let x: Vec<f32> = (1..=2 * 37).map(|value| value as f32).collect();
+            let places = reach.outputs(37);
+            let whole = windows(&x, 2, 0, reach, 0..places);
+            let pieces = (0..places).step_by(3).flat_map(|from| {
+                let piece = from..(from + 3).min(places);
+                let inputs = reach.inputs(&piece, 37);
+                windows(&x[2 * inputs.start..2 * inputs.end], 2, inputs.start, reach, piece)
+            });
+            assert_eq!(pieces.collect::<Vec<_>>(), whole, "{reach:?}");
+        }
     }
 }

@@ -1,17 +1,13 @@
 //! From what is read to the stream before the first block.
 
-use super::input::{Features, Pixels};
+use super::input::Pixels;
 use super::kernels::Kernels;
 use super::{ForwardError, Input, Pass, Watch};
 use crate::cpu::embedding::gather;
 use crate::cpu::patches::Canvas;
 use crate::cpu::positions::sines;
 use crate::cpu::resize::resized;
-use crate::cpu::windows::{frame_by_frame, windows};
-use crate::model::architecture::{
-    Convolution, Embedding, ImagePositions, PatchEmbedding, SoundEmbedding, TokenEmbedding,
-};
-use crate::model::operation::Activation;
+use crate::model::architecture::{Embedding, ImagePositions, PatchEmbedding, TokenEmbedding};
 use crate::source::ByteSource;
 
 impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
@@ -25,7 +21,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
                 self.embed_patches(patches, &pixels, watch).await
             }
             (Input::Features(features), Embedding::Sounds(sounds)) => {
-                self.embed_sounds(sounds, &features).await
+                self.embed_sounds(sounds, &features, watch).await
             }
             (input, embedding) => Err(ForwardError::Reads { reads: embedding.reads(), given: input.reads() }),
         }
@@ -72,26 +68,6 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
             Some(projection) => self.linear(projection, &x).await,
             None => Ok(x),
         }
-    }
-
-    /// Convolutions as linear maps of windows, and positions.
-    async fn embed_sounds(
-        &self,
-        embedding: &SoundEmbedding,
-        features: &Features<'_>,
-    ) -> Result<K::Values, ForwardError> {
-        let Features { values, count, channels, frames } = *features;
-        let mut x = self.kernels.put(frame_by_frame(values, channels, frames));
-        let (mut frames, mut channels) = (frames, channels);
-        for Convolution { map, stride } in &embedding.convolutions {
-            let windows = windows(&self.kernels.get(&x).await?, [frames, channels], *stride);
-            x = self.linear(map, &self.kernels.put(windows)).await?;
-            self.kernels.activate(Activation::Gelu, &mut x);
-            (frames, channels) = (frames.div_ceil(*stride), map.outputs);
-        }
-        let positions = self.weights.all(embedding.positions).await?;
-        self.kernels.add(&mut x, &self.kernels.put(positions.repeat(count)), 1.0);
-        Ok(x)
     }
 
     /// The extra tokens and the positions of all tokens, to which the patches are added.

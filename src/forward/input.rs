@@ -2,7 +2,7 @@
 
 use super::ForwardError;
 use crate::model::Architecture;
-use crate::model::architecture::{Embedding, PatchEmbedding};
+use crate::model::architecture::{Embedding, PatchEmbedding, SoundEmbedding, SoundPositions};
 use crate::model::operation::Reads;
 
 /// What a pass begins with: sequences of one length, one after the other, without padding. Whatever is no token is a variant of its own, with the embedding that makes vectors of it.
@@ -28,7 +28,7 @@ pub struct Features<'a> {
     pub values: &'a [f32],
     /// How many.
     pub count: usize,
-    /// Of each frame: bins of the mel scale.
+    /// Of each frame: bins of the mel scale; 1 of a waveform, whose frames are its samples.
     pub channels: usize,
     /// Of each sound.
     pub frames: usize,
@@ -128,12 +128,8 @@ impl<'a> Input<'a> {
                 Ok(Sequences { tokens, length, grid: embedding.grid(pixels.size) })
             }
             (Self::Features(features), Embedding::Sounds(embedding)) => {
-                let found = [features.channels, features.frames];
-                let expected = [embedding.channels, embedding.frames];
-                if found != expected {
-                    return Err(ForwardError::Features { found, expected });
-                }
-                let length = embedding.tokens;
+                features.check(embedding)?;
+                let length = embedding.tokens(features.frames);
                 Ok(Sequences { tokens: product(features.count, length)?, length, grid: [1, 1, length] })
             }
             (_, embedding) => Err(ForwardError::Reads { reads: embedding.reads(), given: self.reads() }),
@@ -145,6 +141,26 @@ impl<'a> Input<'a> {
 fn product(count: usize, length: usize) -> Result<usize, ForwardError> {
     let tokens = count.checked_mul(length).filter(|tokens| u32::try_from(*tokens).is_ok());
     tokens.ok_or(ForwardError::TooMany { count, length })
+}
+
+impl Features<'_> {
+    /// That the model makes tokens of it.
+    fn check(&self, embedding: &SoundEmbedding) -> Result<(), ForwardError> {
+        let Features { channels, frames, .. } = *self;
+        match embedding.positions {
+            SoundPositions::Table { frames: expected, .. } => {
+                let (found, expected) = ([channels, frames], [embedding.channels, expected]);
+                if found == expected { Ok(()) } else { Err(ForwardError::Features { found, expected }) }
+            }
+            SoundPositions::Convolution(_) if channels != embedding.channels => {
+                Err(ForwardError::SoundChannels { found: channels, expected: embedding.channels })
+            }
+            SoundPositions::Convolution(_) if embedding.tokens(frames) == 0 => {
+                Err(ForwardError::ShortSound { found: frames, least: embedding.frames(1) })
+            }
+            SoundPositions::Convolution(_) => Ok(()),
+        }
+    }
 }
 
 impl Pixels<'_> {

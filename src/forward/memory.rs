@@ -1,7 +1,7 @@
 //! How much memory a pass takes beside what a caller keeps.
 
-use super::AHEAD;
 use super::feed_forward::at_once;
+use super::{AHEAD, sounds};
 use crate::checkpoint::Checkpoint;
 use crate::model::architecture::{Architecture, Block, Embedding, FeedForward, Linear};
 
@@ -10,10 +10,7 @@ pub fn memory<S>(checkpoint: &Checkpoint<S>, architecture: &Architecture, tokens
     let of_embedding = match &architecture.embedding {
         Embedding::Tokens(_) => 0,
         Embedding::Patches(patches) => tokens as u64 * patches.projection.inputs as u64,
-        Embedding::Sounds(sounds) => {
-            let inputs = sounds.convolutions.iter().map(|convolution| convolution.map.inputs).max();
-            2 * tokens as u64 * inputs.unwrap_or(0) as u64
-        }
+        Embedding::Sounds(sounds) => sounds::values(sounds, tokens),
     };
     let of_blocks = architecture.blocks.iter().map(|block| of_block(block, architecture.width, tokens));
     let stored = architecture.tensors().map(|tensor| checkpoint.tensors[tensor].bytes()).max();

@@ -4,7 +4,7 @@
 //! The pass executes an [`Architecture`], in f32 on a device ([`kernels`]), and shows what it computes to its caller:
 //! what every norm gives, under its name in the report, and the residual stream after every block. From such a stream it can be
 //! resumed, on another device if need be.
-//! It can be run with linear maps edited ([`Edit`]). [`Input`] is what is read, and `embed` makes the stream of it. `weights` reads tensors, `ahead` the next of them before they are wanted, `attention` and `feed_forward` are the parts of a block, [`head`] goes on to logits and losses.
+//! It can be run with linear maps edited ([`Edit`]). [`Input`] is what is read, and `embed` makes the stream of it. `weights` reads tensors, `ahead` the next of them before they are wanted, `sounds` that of features of sounds, `attention` and `feed_forward` are the parts of a block, [`head`] goes on to logits and losses.
 
 mod ahead;
 mod attention;
@@ -15,6 +15,7 @@ pub mod head;
 mod input;
 pub mod kernels;
 mod memory;
+mod sounds;
 mod weights;
 
 use crate::checkpoint::Checkpoint;
@@ -159,6 +160,26 @@ pub enum ForwardError {
         found: [usize; 2],
         /// Those of the model.
         expected: [usize; 2],
+    },
+    /// Sounds of other channels.
+    #[error(
+        "the sounds have {found} channels, and the model reads {expected}, which is one for a waveform: make the features that its feature extractor makes"
+    )]
+    SoundChannels {
+        /// Of the sounds.
+        found: usize,
+        /// Of the model.
+        expected: usize,
+    },
+    /// Sounds of which no token comes.
+    #[error(
+        "the sounds have {found} samples, and the model makes its first token of {least}: give longer ones"
+    )]
+    ShortSound {
+        /// Samples.
+        found: usize,
+        /// Those of a token.
+        least: usize,
     },
     /// More tokens than are counted.
     #[error("{count} sequences of {length} tokens are more than a pass counts: give fewer")]

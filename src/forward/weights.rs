@@ -7,6 +7,7 @@ use super::kernels::{Kernels, Shape};
 use crate::checkpoint::dtype::TensorType;
 use crate::checkpoint::{Checkpoint, Tensor};
 use crate::model::architecture::Linear;
+use crate::model::operation::Layout;
 use crate::source::{ByteSource, SourceError};
 use safetensors::Dtype;
 use std::cell::RefCell;
@@ -107,6 +108,22 @@ impl<'a, S: ByteSource> Weights<'a, S> {
             bias.iter_mut().zip(added).for_each(|(bias, add)| *bias = (f64::from(*bias) + add) as f32);
         }
         Ok(bias)
+    }
+
+    /// A matrix of these values (m × k), which were computed from a tensor, on a device.
+    pub(super) fn computed<K: Kernels>(
+        &self,
+        kernels: &K,
+        tensor: usize,
+        values: &[f32],
+        inputs: usize,
+    ) -> Result<Loaded<K>, ForwardError> {
+        let single = TensorType::Known(Dtype::F32);
+        let mut weight = kernels.weight(&single, values.len()).ok_or_else(|| undecoded(self.at(tensor)))?;
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        kernels.fill(&mut weight, &bytes);
+        let shape = Shape { inputs, outputs: values.len() / inputs, layout: Layout::OutputInput };
+        Ok(Loaded { shape, weight, bias: None })
     }
 
     /// Values `elements` of the weight of a map on a device: in the type of the tensor, or as f32 where it is edited.

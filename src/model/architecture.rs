@@ -8,6 +8,7 @@ use crate::model::operation::Pairing;
 use crate::model::operation::Reads;
 use crate::model::operation::Resizing;
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// A model.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,28 +78,89 @@ pub enum Embedding {
     Sounds(SoundEmbedding),
 }
 
-/// From the features of sounds to the stream: convolutions over time, a GELU after each, and positions.
+/// From the features of sounds to the stream: convolutions over time, a map to the width of the stream where there is one, and
+/// positions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SoundEmbedding {
-    /// Of the features.
+    /// Of the features; 1 for a waveform.
     pub channels: usize,
-    /// Of a sound, neither more nor fewer.
-    pub frames: usize,
-    /// In order.
+    /// In order, at least one.
     pub convolutions: Vec<Convolution>,
-    /// Tensor: tokens × d.
-    pub positions: usize,
-    /// t.
-    pub tokens: usize,
+    /// On what they give.
+    pub norm: Option<Norm>,
+    /// From that to the width of the stream.
+    pub projection: Option<Linear>,
+    /// Added to that.
+    pub positions: SoundPositions,
+    /// On the sum.
+    pub last_norm: Option<Norm>,
 }
 
-/// A convolution over three frames, with a frame of zeros at either end.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A convolution over time, with what follows it.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Convolution {
-    /// From three frames (channels, and in each its frames) to one.
+    /// From the frames that it reads at once (channels, and in each its frames) to one frame.
     pub map: Linear,
-    /// Frames from one to the next.
+    /// Which frames these are.
+    pub reach: Reach,
+    /// On what it gives.
+    pub norm: Option<ConvolutionNorm>,
+    /// Last.
+    pub activation: Activation,
+}
+
+/// Which frames a convolution over time reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// Frames that it reads at once.
+    pub kernel: usize,
+    /// Frames from one place to the next.
     pub stride: usize,
+    /// Frames of zeros at either end.
+    pub padding: usize,
+}
+
+/// A norm between convolutions.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ConvolutionNorm {
+    /// Over the channels of each frame: a LayerNorm.
+    Channels(Norm),
+    /// Of each channel over all frames of a sound: a GroupNorm with as many groups as channels.
+    Time(Norm),
+}
+
+/// How an embedding of sounds says where a frame is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum SoundPositions {
+    /// A table, which fixes the length of a sound.
+    Table {
+        /// Tensor: tokens × d.
+        tensor: usize,
+        /// t, of a sound, neither more nor fewer.
+        tokens: usize,
+        /// Frames of that.
+        frames: usize,
+    },
+    /// What a convolution over the tokens gives.
+    Convolution(PositionalConvolution),
+}
+
+/// A convolution over the tokens of a sound, in groups of channels, with a normalised weight: g ⊙ v/‖v‖, the length of v taken at
+/// each place of the kernel. A token is in the middle of those that it reads, of an even number at the beginning of the second half.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PositionalConvolution {
+    /// Tensor of g: 1 × 1 × kernel.
+    pub gain: usize,
+    /// Tensor of v: d × d over groups × kernel.
+    pub direction: usize,
+    /// Tensor: d.
+    pub bias: usize,
+    /// Which tokens it reads.
+    pub reach: Reach,
+    /// Each of as many channels.
+    pub groups: usize,
+    /// Last.
+    pub activation: Activation,
 }
 
 /// From pixels to the stream: extra tokens, then a vector for each patch, rows of patches one after the other.
@@ -429,13 +491,22 @@ impl Embedding {
         }
     }
 
-    /// The norm of the embedding.
-    pub fn norm(&self) -> Option<&Norm> {
-        match self {
-            Self::Tokens(tokens) => tokens.norm.as_ref(),
-            Self::Patches(patches) => patches.norm.as_ref(),
-            Self::Sounds(_) => None,
-        }
+    /// The norms of the embedding that a pass shows, in order.
+    pub fn norms(&self) -> impl Iterator<Item = &Norm> {
+        let (convolutions, norms): (&[Convolution], _) = match self {
+            Self::Tokens(tokens) => (&[], [tokens.norm.as_ref(), None]),
+            Self::Patches(patches) => (&[], [patches.norm.as_ref(), None]),
+            Self::Sounds(sounds) => (&sounds.convolutions, [sounds.norm.as_ref(), sounds.last_norm.as_ref()]),
+        };
+        let over_channels = |convolution: &'_ Convolution| match &convolution.norm {
+            Some(ConvolutionNorm::Channels(_)) => true,
+            Some(ConvolutionNorm::Time(_)) | None => false,
+        };
+        let of_convolutions = convolutions.iter().filter(move |one| over_channels(one));
+        of_convolutions
+            .filter_map(|one| one.norm.as_ref())
+            .map(ConvolutionNorm::norm)
+            .chain(norms.into_iter().flatten())
     }
 
     /// The one of tokens.
@@ -451,8 +522,90 @@ impl Embedding {
         match self {
             Self::Tokens(tokens) => tokens.norm.as_ref().filter(|_| tokens.projection.is_none()),
             Self::Patches(patches) => patches.norm.as_ref(),
-            Self::Sounds(_) => None,
+            Self::Sounds(sounds) => sounds.last_norm.as_ref(),
         }
+    }
+
+    /// Multiplications a token, of the convolutions and what follows them; those of other embeddings are few.
+    fn macs(&self) -> f64 {
+        match self {
+            Self::Tokens(_) | Self::Patches(_) => 0.0,
+            Self::Sounds(sounds) => sounds.macs(),
+        }
+    }
+}
+
+impl Reach {
+    /// Places that it has in so many frames.
+    pub fn outputs(&self, frames: usize) -> usize {
+        (frames + 2 * self.padding).checked_sub(self.kernel).map_or(0, |left| left / self.stride + 1)
+    }
+
+    /// The frames, of so many, that it reads at these places, of which there is at least one.
+    pub fn inputs(&self, places: &Range<usize>, frames: usize) -> Range<usize> {
+        let last = places.end.saturating_sub(1) * self.stride + self.kernel;
+        let start = (places.start * self.stride).saturating_sub(self.padding);
+        start..last.saturating_sub(self.padding).clamp(start, frames.max(start))
+    }
+
+    /// The fewest frames that have so many places.
+    fn fewest(&self, places: usize) -> usize {
+        let reached = places.saturating_sub(1).saturating_mul(self.stride).saturating_add(self.kernel);
+        reached.saturating_sub(2 * self.padding).max(1)
+    }
+}
+
+impl ConvolutionNorm {
+    fn norm(&self) -> &Norm {
+        match self {
+            Self::Channels(norm) | Self::Time(norm) => norm,
+        }
+    }
+}
+
+impl SoundEmbedding {
+    /// Tokens of a sound of so many frames.
+    pub fn tokens(&self, frames: usize) -> usize {
+        match self.positions {
+            SoundPositions::Table { tokens, .. } => tokens,
+            SoundPositions::Convolution(_) => {
+                self.convolutions.iter().fold(frames, |frames, one| one.reach.outputs(frames))
+            }
+        }
+    }
+
+    /// Frames of a sound of so many tokens: the fewest, where there may be more.
+    pub fn frames(&self, tokens: usize) -> usize {
+        match self.positions {
+            SoundPositions::Table { frames, .. } => frames,
+            SoundPositions::Convolution(_) => {
+                self.convolutions.iter().rev().fold(tokens, |places, one| one.reach.fewest(places))
+            }
+        }
+    }
+
+    /// Frames after each convolution for one token, as strides have it.
+    pub fn frames_a_token(&self) -> Vec<usize> {
+        let mut all = vec![1usize; self.convolutions.len()];
+        for at in (1..all.len()).rev() {
+            all[at - 1] = all[at].saturating_mul(self.convolutions[at].reach.stride);
+        }
+        all
+    }
+
+    fn macs(&self) -> f64 {
+        let of = |map: &Linear| map.inputs as f64 * map.outputs as f64;
+        let frames = self.frames_a_token();
+        let convolutions =
+            self.convolutions.iter().zip(frames).map(|(one, frames)| of(&one.map) * frames as f64);
+        let of_positions = match (&self.positions, &self.projection) {
+            (SoundPositions::Convolution(positions), Some(projection)) => {
+                let d = projection.outputs as f64;
+                d * d * positions.reach.kernel as f64 / positions.groups as f64
+            }
+            _ => 0.0,
+        };
+        convolutions.sum::<f64>() + self.projection.as_ref().map_or(0.0, of) + of_positions
     }
 }
 
@@ -526,8 +679,14 @@ impl Architecture {
 
     /// The norms that a pass shows, in any order.
     pub fn norms(&self) -> impl Iterator<Item = &Norm> {
-        let of_blocks = self.blocks.iter().flat_map(Block::norms);
-        self.embedding.norm().into_iter().chain(of_blocks).chain(&self.final_norm)
+        self.norms_with_rows().map(|(norm, _)| norm)
+    }
+
+    /// The same, each with the vectors that it reads for a token: those of queries and keys may read one a head.
+    pub fn norms_with_rows(&self) -> impl Iterator<Item = (&Norm, usize)> {
+        let once = |norm| (norm, 1);
+        let of_blocks = self.blocks.iter().flat_map(Block::norms_with_rows);
+        self.embedding.norms().map(once).chain(of_blocks).chain(self.final_norm.iter().map(once))
     }
 
     /// The same model without its blocks from the `count`th on and without its head: the final norm reads the stream after those
@@ -538,7 +697,7 @@ impl Architecture {
         Self { blocks, head: None, ..self }
     }
 
-    /// Multiplications a token in the blocks, in sequences of `length` tokens.
+    /// Multiplications a token in the embedding and the blocks, in sequences of `length` tokens.
     pub fn macs(&self, length: usize) -> f64 {
         let linear: f64 =
             self.linear_maps().map(|(map, share)| share * map.inputs as f64 * map.outputs as f64).sum();
@@ -547,7 +706,7 @@ impl Architecture {
             let keys = attention.window.map_or(length, |window| window.min(length)) as f64;
             2.0 * keys * (attention.heads * attention.head_width) as f64
         };
-        linear + self.blocks.iter().map(attention).sum::<f64>()
+        linear + self.blocks.iter().map(attention).sum::<f64>() + self.embedding.macs()
     }
 }
 
@@ -589,17 +748,30 @@ impl Block {
             .chain(after(&self.around_feed_forward))
     }
 
-    fn norms(&self) -> impl Iterator<Item = &Norm> {
+    fn norms_with_rows(&self) -> impl Iterator<Item = (&Norm, usize)> {
         let of_branches = [&self.around_attention, &self.around_feed_forward]
             .into_iter()
             .flat_map(|branch| [&branch.before, &branch.inner_after, &branch.after]);
-        of_branches.flatten().chain(self.attention.qk_norm())
+        of_branches.flatten().map(|norm| (norm, 1)).chain(self.attention.qk_norm_with_rows())
     }
 }
 
 impl Attention {
     fn qk_norm(&self) -> impl Iterator<Item = &Norm> {
         [&self.query_norm, &self.key_norm].into_iter().flatten().flat_map(HeadNorm::norms)
+    }
+
+    /// The same, each with the vectors that it reads for a token.
+    fn qk_norm_with_rows(&self) -> impl Iterator<Item = (&Norm, usize)> {
+        let of_heads = [(&self.query_norm, self.heads), (&self.key_norm, self.key_heads)];
+        of_heads.into_iter().flat_map(move |(norm, heads)| {
+            let rows = move |norm: &Norm, each: bool| {
+                if each { 1 } else { (heads * self.head_width / norm.width.max(1)).max(1) }
+            };
+            let each = matches!(norm, Some(HeadNorm::Each(_)));
+            let norms = norm.iter().flat_map(HeadNorm::norms);
+            norms.map(move |norm| (norm, rows(norm, each)))
+        })
     }
 
     /// The maps to queries, keys and values and back, each for every token.

@@ -4,13 +4,13 @@
 //! (a row's `apart`) are left out.
 
 use super::ModelError;
-use super::dimensions::{Canvas, Dimensions};
+use super::dimensions::{Canvas, ConvolutionSize, Dimensions, positional_convolution};
 use super::fields::Fields;
 use super::operation::Reads;
-use super::resolve::{FRAMES, all_reads, row};
+use super::resolve::{WEIGHT_NORM, all_reads, row};
 use super::table::{
     ExpertsRow, FeedForwardShape, HeadNormsRow, HeadScales, HiddenWidth, ImagePositionsRow, LayerScaleRow,
-    PatchesRow, PositionRow, ProjectionsRow, Row, SoundsRow, StoredRow, Switch,
+    PatchesRow, PositionRow, ProjectionsRow, Row, SoundPositionsRow, SoundsRow, StoredRow, Switch,
 };
 use super::timm;
 use crate::checkpoint::Tensor;
@@ -157,16 +157,41 @@ impl Walk<'_> {
     }
 
     fn sounds(&mut self, row: &SoundsRow) -> Result<(), ModelError> {
-        let (width, mut inputs) = (self.size.width, self.fields.needed(&[row.channels])?);
-        for (name, _) in row.convolutions {
-            let name = format!("{}{name}", self.prefix);
-            self.add(format!("{name}.weight"), &[width, inputs, FRAMES]);
-            self.add(format!("{name}.bias"), &[width]);
-            inputs = width;
+        let (width, prefix) = (self.size.width, self.prefix);
+        let (channels, sizes) = ConvolutionSize::all(row, self.fields, width)?;
+        let given = sizes.last().map_or(channels, |last| last.outputs);
+        for ConvolutionSize { name, inputs, outputs, reach, biased, norm } in sizes {
+            self.add(format!("{prefix}{name}.weight"), &[outputs, inputs, reach.kernel]);
+            if biased {
+                self.add(format!("{prefix}{name}.bias"), &[outputs]);
+            }
+            if let Some((norm, _)) = norm {
+                self.norm(&format!("{prefix}{norm}"), outputs)?;
+            }
         }
-        let tokens = self.fields.needed(&[row.tokens])?;
-        self.add(format!("{}{}", self.prefix, row.positions), &[tokens, width]);
-        Ok(())
+        if let Some(projection) = row.projection {
+            if self.fields.switch(projection.norm.1)? {
+                self.norm(&format!("{prefix}{}", projection.norm.0), given)?;
+            }
+            self.matrix(&format!("{prefix}{}", projection.map), [width, given], width, Switch::Is(true))?;
+        }
+        match row.positions {
+            SoundPositionsRow::Table { name, tokens } => {
+                let tokens = self.fields.needed(&[tokens])?;
+                self.add(format!("{prefix}{name}"), &[tokens, width]);
+            }
+            SoundPositionsRow::Convolution(name) => {
+                let (reach, groups) = positional_convolution(self.fields, width)?;
+                let [[gain, direction], _] = WEIGHT_NORM;
+                self.add(format!("{prefix}{name}.{gain}"), &[1, 1, reach.kernel]);
+                self.add(format!("{prefix}{name}.{direction}"), &[width, width / groups, reach.kernel]);
+                self.add(format!("{prefix}{name}.bias"), &[width]);
+            }
+        }
+        match row.norm {
+            Some(norm) => self.norm(&format!("{prefix}{norm}"), width),
+            None => Ok(()),
+        }
     }
 
     fn patches(&mut self, row: &PatchesRow) -> Result<(), ModelError> {

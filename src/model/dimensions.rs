@@ -2,13 +2,17 @@
 
 use super::ModelError;
 use super::fields::Fields;
-use super::table::{KeyHeads, PatchesRow, Row};
+use super::table::{ConvolutionsRow, KeyHeads, PatchesRow, Row, SoundsRow};
+use crate::model::architecture::Reach;
 
 /// More than any model has, and few enough that no product of three overflows.
 const MOST: usize = 1 << 20;
 
 /// More rows or columns than any image has, and few enough that no product of two overflows.
 const MOST_PIXELS: usize = 1 << 14;
+
+/// More frames than any convolution over time reads at once.
+const MOST_FRAMES: usize = 1 << 14;
 
 /// Sizes of one model; none is 0, and heads are a multiple of key heads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +57,106 @@ impl Dimensions {
         }
         Ok(Self { width, layers, heads, key_heads, head_width })
     }
+}
+
+/// A convolution over time, as a configuration and its row have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ConvolutionSize {
+    /// Its tensors.
+    pub(super) name: String,
+    /// Channels of what it reads.
+    pub(super) inputs: usize,
+    /// Channels of what it gives.
+    pub(super) outputs: usize,
+    /// Which frames it reads.
+    pub(super) reach: Reach,
+    /// Whether it has a bias.
+    pub(super) biased: bool,
+    /// Its norm, and whether that is over time.
+    pub(super) norm: Option<(String, bool)>,
+}
+
+/// More convolutions than any model has.
+const MOST_CONVOLUTIONS: usize = 64;
+
+/// The lists of wav2vec 2.0 where a configuration does not have them.
+const USUAL_CHANNELS: [usize; 7] = [512; 7];
+const USUAL_KERNELS: [usize; 7] = [10, 3, 3, 3, 3, 2, 2];
+const USUAL_STRIDES: [usize; 7] = [5, 2, 2, 2, 2, 2, 2];
+
+impl ConvolutionSize {
+    /// Those of a model whose stream has `width` channels, in order, at least one; and the channels of the features.
+    pub(super) fn all(
+        row: &SoundsRow,
+        fields: &Fields<'_>,
+        width: usize,
+    ) -> Result<(usize, Vec<Self>), ModelError> {
+        let channels = row.channels.map_or(Ok(1), |field| fields.needed(&[field]))?;
+        let (map, norm) = match row.convolutions {
+            ConvolutionsRow::Named(convolutions) => {
+                let of = |(at, (name, stride)): (usize, &(&str, usize))| Self {
+                    name: (*name).to_owned(),
+                    inputs: if at == 0 { channels } else { width },
+                    outputs: width,
+                    reach: Reach { kernel: 3, stride: *stride, padding: 1 },
+                    biased: true,
+                    norm: None,
+                };
+                return Ok((channels, convolutions.iter().enumerate().map(of).collect()));
+            }
+            ConvolutionsRow::Listed { map, norm } => (map, norm),
+        };
+        let outputs = fields.counts("conv_dim")?.unwrap_or(USUAL_CHANNELS.into());
+        let kernels = fields.counts("conv_kernel")?.unwrap_or(USUAL_KERNELS.into());
+        let strides = fields.counts("conv_stride")?.unwrap_or(USUAL_STRIDES.into());
+        let count = outputs.len();
+        if count == 0 || count > MOST_CONVOLUTIONS {
+            return Err(fields.wrong("conv_dim", &format!("from 1 to {MOST_CONVOLUTIONS} numbers")));
+        }
+        for (field, list) in [("conv_dim", &outputs), ("conv_kernel", &kernels), ("conv_stride", &strides)] {
+            let product = list.iter().try_fold(1usize, |all, size| all.checked_mul(*size));
+            let most = if field == "conv_dim" { MOST } else { MOST_FRAMES };
+            if list.len() != count || list.iter().any(|size| *size == 0 || *size > most) {
+                let expected = format!("{count} numbers from 1 to {most}, one for each of conv_dim");
+                return Err(fields.wrong(field, &expected));
+            }
+            if field == "conv_stride" && product.is_none_or(|product| product > MOST) {
+                return Err(fields.wrong(field, &format!("numbers whose product is at most {MOST}")));
+            }
+        }
+        let over_time = match fields.text(&["feat_extract_norm"])?.unwrap_or("group") {
+            "group" => true,
+            "layer" => false,
+            _ => return Err(fields.wrong("feat_extract_norm", "\"group\" or \"layer\"")),
+        };
+        let biased = fields.truth("conv_bias")?.unwrap_or(false);
+        let named = |name: &str, at: usize| name.replace("{layer}", &at.to_string());
+        let of = |at: usize| Self {
+            name: named(map, at),
+            inputs: if at == 0 { channels } else { outputs[at - 1] },
+            outputs: outputs[at],
+            reach: Reach { kernel: kernels[at], stride: strides[at], padding: 0 },
+            biased,
+            norm: (!over_time || at == 0).then(|| (named(norm, at), over_time)),
+        };
+        Ok((channels, (0..count).map(of).collect()))
+    }
+}
+
+/// Tokens and groups of a convolution over the tokens of a sound, `num_conv_pos_embeddings` of them.
+pub(super) fn positional_convolution(
+    fields: &Fields<'_>,
+    width: usize,
+) -> Result<(Reach, usize), ModelError> {
+    let kernel = fields.needed(&["num_conv_pos_embeddings"])?;
+    let groups = fields.needed(&["num_conv_pos_embedding_groups"])?;
+    if kernel > MOST_FRAMES {
+        return Err(fields.wrong("num_conv_pos_embeddings", &format!("at most {MOST_FRAMES}")));
+    }
+    if !width.is_multiple_of(groups) {
+        return Err(fields.wrong("num_conv_pos_embedding_groups", &format!("a divisor of {width}")));
+    }
+    Ok((Reach { kernel, stride: 1, padding: kernel / 2 }, groups))
 }
 
 /// What a model of images was trained on, and the patches that it makes of that.

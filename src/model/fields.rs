@@ -190,6 +190,13 @@ impl<'a> Fields<'a> {
         Ok(None)
     }
 
+    /// A list of counts.
+    pub(super) fn counts(&self, field: &str) -> Result<Option<Vec<usize>>, ModelError> {
+        let of =
+            |value: &Value| value.as_array()?.iter().map(|one| usize::try_from(one.as_u64()?).ok()).collect();
+        self.typed(field, of, "a list of whole numbers")
+    }
+
     /// A list of numbers.
     pub fn numbers(&self, field: &str) -> Result<Option<Vec<f64>>, ModelError> {
         let of = |value: &Value| value.as_array()?.iter().map(Value::as_f64).collect();

@@ -6,10 +6,10 @@
 
 use super::ModelError;
 use super::catalogue::{Shape, catalogue};
-use super::dimensions::{Canvas, Dimensions};
+use super::dimensions::{Canvas, Dimensions, positional_convolution};
 use super::fields::Fields;
-use super::resolve::row;
-use super::table::{ImagePositionsRow, InitialPositions, PositionRow, Row};
+use super::resolve::{WEIGHT_NORM, row};
+use super::table::{ImagePositionsRow, InitialPositions, PositionRow, Row, SoundPositionsRow, SoundsRow};
 use super::timm;
 use crate::checkpoint::config::{Config, ConfigError};
 use crate::checkpoint::{self, Checkpoint, CheckpointError};
@@ -106,21 +106,28 @@ pub fn sources(
     let deviation = fields.number(&DEVIATION)?.unwrap_or(USUAL_DEVIATION);
     let scale = if row.norm.one_plus { 0.0 } else { 1.0 };
     let special = special(row, &fields)?;
-    let normal = |shape: &Shape| {
+    let normal = |shape: &Shape, deviation: f64| {
         let key = shape.name.bytes().fold(mixed(seed), |key, byte| mixed(key ^ u64::from(byte)));
         Rule::Normal { deviation, key }
     };
     let rule = |shape: &Shape| {
         let known = special.iter().find(|(end, _)| shape.name.ends_with(end));
-        if let Some((_, rule)) = known {
-            rule.unwrap_or_else(|| normal(shape))
+        if let Some((_, initial)) = known {
+            match initial {
+                Initial::Rule(rule) => *rule,
+                Initial::Random => normal(shape, deviation),
+                Initial::Kaiming => {
+                    let inputs = shape.shape.iter().skip(1).fold(1.0, |all, &size| all * size as f64);
+                    normal(shape, (2.0 / inputs).sqrt())
+                }
+            }
         } else if shape.name.ends_with("bias") {
             Rule::Constant(0.0)
         } else if shape.shape.len() < 2 || row.is_scale(&shape.name) {
             // In these families the only vectors beside biases are scales.
             Rule::Constant(scale)
         } else {
-            normal(shape)
+            normal(shape, deviation)
         }
     };
     let elements = |shape: &Shape| shape.shape.iter().fold(1, |all: u64, &size| all.saturating_mul(size));
@@ -132,24 +139,44 @@ pub fn sources(
     ])
 }
 
-/// Tensors, by the ends of their names, that are neither scales, biases nor matrices; `None`: random values.
-fn special(row: &Row, fields: &Fields<'_>) -> Result<Vec<(&'static str, Option<Rule>)>, ModelError> {
+/// What a tensor begins with.
+enum Initial {
+    /// By this rule.
+    Rule(Rule),
+    /// N(0, σ²) with the σ of the configuration.
+    Random,
+    /// N(0, 2/k), where an output is made of k inputs: activations keep their size through the layers.
+    Kaiming,
+}
+
+/// Tensors, by the ends of their names, that are neither scales, biases nor matrices like the others.
+fn special(row: &Row, fields: &Fields<'_>) -> Result<Vec<(&'static str, Initial)>, ModelError> {
     let mut all = Vec::new();
     for scale in row.layer_scale.iter().flatten() {
         if let Some(value) = fields.layer_scale(scale)? {
-            all.push((scale.name, Some(Rule::Constant(value as f32))));
+            all.push((scale.name, Initial::Rule(Rule::Constant(value as f32))));
         }
     }
     if let PositionRow::Window { own: (own, _), shared: (shared, _) } = row.attention.position {
-        all.extend([own, shared].map(|table| (table, Some(Rule::Constant(0.0)))));
+        all.extend([own, shared].map(|table| (table, Initial::Rule(Rule::Constant(0.0)))));
+    }
+    if let Some(SoundsRow { positions: SoundPositionsRow::Convolution(_), .. }) = &row.sounds {
+        // The length of a weight at each place is that of σ = 2/√(kernel · d), whose number of values is d²/groups.
+        let width = Dimensions::of(row, fields)?.width;
+        let (reach, groups) = positional_convolution(fields, width)?;
+        let length = 2.0 * (width as f64 / (reach.kernel as f64 * groups as f64)).sqrt();
+        let gains = WEIGHT_NORM.map(|[gain, _]| (gain, Initial::Rule(Rule::Constant(length as f32))));
+        all.extend(gains);
+        all.push((".conv.weight", Initial::Kaiming));
     }
     let Some(patches) = &row.patches else { return Ok(all) };
-    all.extend(patches.extra.iter().filter(|extra| extra.bare).map(|extra| (extra.name, None)));
+    all.extend(patches.extra.iter().filter(|extra| extra.bare).map(|extra| (extra.name, Initial::Random)));
     if let ImagePositionsRow::Table { name, initial: InitialPositions::Sines, .. } = patches.positions {
         let (canvas, width) = (Canvas::of(patches, fields)?, Dimensions::of(row, fields)?.width);
         let before = patches.extra.len() as u64;
         let columns = (canvas.trained[2] / canvas.patch[2]) as u64;
-        all.push((name, Some(Rule::Grid { before, columns, width: width as u64 })));
+        let grid = Rule::Grid { before, columns, width: width as u64 };
+        all.push((name, Initial::Rule(grid)));
     }
     Ok(all)
 }

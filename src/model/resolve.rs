@@ -2,17 +2,19 @@
 
 use super::ModelError;
 use super::architecture::{
-    Architecture, Attention, Block, Branch, Convolution, Embedding, ExtraTokens, FeedForward, Gated,
-    GatedInputs, Head, HeadNorm, ImagePositions, LearnedPositions, Linear, Norm, PatchEmbedding, Position,
-    Projections, SoundEmbedding, TokenEmbedding, Transform,
+    Architecture, Attention, Block, Branch, Convolution, ConvolutionNorm, Embedding, ExtraTokens,
+    FeedForward, Gated, GatedInputs, Head, HeadNorm, ImagePositions, LearnedPositions, Linear, Norm,
+    PatchEmbedding, Position, PositionalConvolution, Projections, SoundEmbedding, SoundPositions,
+    TokenEmbedding, Transform,
 };
-use super::dimensions::{Canvas, Dimensions};
+use super::dimensions::{Canvas, ConvolutionSize, Dimensions, positional_convolution};
 use super::families::rows;
 use super::fields::Fields;
 use super::rotary;
 use super::table::{
     ExpertsRow, FeedForwardShape, Given, HeadNormsRow, HeadScales, ImagePositionsRow, LayerScaleRow,
-    Multiplier, PatchesRow, PositionRow, ProjectionsRow, Row, ScaleRow, SoundsRow, Turned, Windows,
+    Multiplier, PatchesRow, PositionRow, ProjectionsRow, Row, ScaleRow, SoundPositionsRow, SoundsRow, Turned,
+    Windows,
 };
 use super::timm;
 use crate::checkpoint::Checkpoint;
@@ -94,8 +96,12 @@ fn differs(fields: &Fields<'_>, field: &str, given: &Given) -> Option<ModelError
     (!fits).then(|| fields.wrong(field, &expected))
 }
 
-/// Frames of a convolution over time.
-pub(super) const FRAMES: usize = 3;
+/// What the tensors of a normalised weight are called, its length first: torch's older names, and its newer ones.
+pub(super) const WEIGHT_NORM: [[&str; 2]; 2] =
+    [["weight_g", "weight_v"], ["parametrizations.weight.original0", "parametrizations.weight.original1"]];
+
+/// ε of the norms between convolutions, which no field states.
+const CONVOLUTION_EPSILON: f32 = 1e-5;
 
 struct Resolver<'a> {
     row: &'static Row,
@@ -126,7 +132,12 @@ impl<'a> Resolver<'a> {
             let after_blocks = row.final_norm.map(|name| format!("{prefix}{name}.weight"));
             let begin = match (&row.patches, &row.sounds) {
                 (Some(patches), _) => format!("{prefix}{}.weight", patches.projection),
-                (None, Some(sounds)) => format!("{prefix}{}", sounds.positions),
+                (None, Some(SoundsRow { positions: SoundPositionsRow::Table { name, .. }, .. })) => {
+                    format!("{prefix}{name}")
+                }
+                (None, Some(SoundsRow { positions: SoundPositionsRow::Convolution(name), .. })) => {
+                    format!("{prefix}{name}.bias")
+                }
                 (None, None) => format!("{prefix}{}", row.embedding.tokens),
             };
             index.contains_key(begin.as_str())
@@ -349,22 +360,73 @@ impl<'a> Resolver<'a> {
     }
 
     fn sounds(&self, row: &SoundsRow) -> Result<SoundEmbedding, ModelError> {
-        let (channels, tokens) = (self.fields.needed(&[row.channels])?, self.fields.needed(&[row.tokens])?);
+        let (channels, sizes) = ConvolutionSize::all(row, self.fields, self.width)?;
         let prefixed = |name: &str| format!("{}{name}", self.prefix);
-        let (mut convolutions, mut frames, mut inputs) = (Vec::new(), tokens, channels);
-        for (name, stride) in row.convolutions {
-            let name = prefixed(name);
-            let weight = self.shaped(&format!("{name}.weight"), &[self.width, inputs, FRAMES])?;
+        let activation = match self.fields.text(&["feat_extract_activation"])? {
+            None => Activation::Gelu,
+            Some(name) => self.activation_named("feat_extract_activation", name)?,
+        };
+        let mut convolutions = Vec::with_capacity(sizes.len());
+        let (mut given, mut stride) = (channels, 1usize);
+        for ConvolutionSize { name, inputs, outputs, reach, norm, .. } in sizes {
+            let name = prefixed(&name);
+            let weight = self.shaped(&format!("{name}.weight"), &[outputs, inputs, reach.kernel])?;
             let bias = self.find(&format!("{name}.bias"));
-            bias.map(|bias| self.check(bias, &[self.width])).transpose()?;
-            let (outputs, layout) = (self.width, Layout::OutputInput);
-            let map = Linear { weight, bias, inputs: FRAMES.saturating_mul(inputs), outputs, layout };
-            convolutions.push(Convolution { map, stride: *stride });
-            frames = frames.saturating_mul(*stride);
-            inputs = self.width;
+            bias.map(|bias| self.check(bias, &[outputs])).transpose()?;
+            let inputs = reach.kernel.saturating_mul(inputs);
+            let map = Linear { weight, bias, inputs, outputs, layout: Layout::OutputInput };
+            let norm = match norm {
+                None => None,
+                Some((norm, over_time)) => {
+                    let norm = Norm { epsilon: CONVOLUTION_EPSILON, ..self.norm(&prefixed(&norm), outputs)? };
+                    Some(if over_time {
+                        ConvolutionNorm::Time(norm)
+                    } else {
+                        ConvolutionNorm::Channels(norm)
+                    })
+                }
+            };
+            convolutions.push(Convolution { map, reach, norm, activation });
+            (given, stride) = (outputs, stride.saturating_mul(reach.stride));
         }
-        let positions = self.shaped(&prefixed(row.positions), &[tokens, self.width])?;
-        Ok(SoundEmbedding { channels, frames, convolutions, positions, tokens })
+        let (mut norm, mut projection) = (None, None);
+        if let Some(row) = row.projection {
+            if self.fields.switch(row.norm.1)? {
+                norm = Some(self.norm(&prefixed(row.norm.0), given)?);
+            }
+            projection = Some(self.linear(&prefixed(row.map), self.width, given)?);
+        }
+        let positions = match row.positions {
+            SoundPositionsRow::Table { name, tokens } => {
+                let tokens = self.fields.needed(&[tokens])?;
+                let tensor = self.shaped(&prefixed(name), &[tokens, self.width])?;
+                SoundPositions::Table { tensor, tokens, frames: tokens.saturating_mul(stride) }
+            }
+            SoundPositionsRow::Convolution(name) => {
+                SoundPositions::Convolution(self.positional_convolution(&prefixed(name), activation)?)
+            }
+        };
+        let last_norm = row.norm.map(|norm| self.norm(&prefixed(norm), self.width)).transpose()?;
+        Ok(SoundEmbedding { channels, convolutions, norm, projection, positions, last_norm })
+    }
+
+    fn positional_convolution(
+        &self,
+        name: &str,
+        activation: Activation,
+    ) -> Result<PositionalConvolution, ModelError> {
+        let (reach, groups) = positional_convolution(self.fields, self.width)?;
+        let there = |names: &&[&str; 2]| self.index.contains_key(format!("{name}.{}", names[0]).as_str());
+        let [gain, direction] = WEIGHT_NORM.iter().find(there).unwrap_or(&WEIGHT_NORM[0]);
+        Ok(PositionalConvolution {
+            gain: self.shaped(&format!("{name}.{gain}"), &[1, 1, reach.kernel])?,
+            direction: self
+                .shaped(&format!("{name}.{direction}"), &[self.width, self.width / groups, reach.kernel])?,
+            bias: self.shaped(&format!("{name}.bias"), &[self.width])?,
+            reach,
+            groups,
+            activation,
+        })
     }
 
     fn embedding(&self) -> Result<(TokenEmbedding, usize, Option<usize>), ModelError> {
@@ -663,10 +725,12 @@ impl<'a> Resolver<'a> {
     fn activation(&self) -> Result<Activation, ModelError> {
         let row = &self.row.feed_forward;
         let name = self.fields.text(row.activation)?.unwrap_or(row.usual_activation);
-        Activation::named(name).ok_or_else(|| {
-            let field = row.activation.first().copied().unwrap_or("hidden_act");
-            self.fields.wrong(field, "gelu, gelu_new, quick_gelu, silu, relu, relu2 or tanh")
-        })
+        self.activation_named(row.activation.first().copied().unwrap_or("hidden_act"), name)
+    }
+
+    fn activation_named(&self, field: &str, name: &str) -> Result<Activation, ModelError> {
+        let unknown = || self.fields.wrong(field, "gelu, gelu_new, quick_gelu, silu, relu, relu2 or tanh");
+        Activation::named(name).ok_or_else(unknown)
     }
 
     fn feed_forward(&self, name: &impl Fn(&str) -> String) -> Result<FeedForward, ModelError> {

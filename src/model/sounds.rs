@@ -3,7 +3,8 @@
 use super::images::{CLIP_ATTENTION, VIT};
 use super::operation::Centring;
 use super::table::{
-    ALWAYS, FeedForwardRow, FeedForwardShape, HiddenWidth, NEVER, Row, Sizes, SoundsRow, StoredRow, norm,
+    ALWAYS, AttentionRow, ConvolutionsRow, FeedForwardRow, FeedForwardShape, Given, HiddenWidth, NEVER,
+    ProjectionsRow, Row, Sizes, SoundPositionsRow, SoundProjectionRow, SoundsRow, StoredRow, Switch, norm,
     shifted,
 };
 
@@ -52,10 +53,14 @@ const WHISPER: Row = Row {
     },
     patches: None,
     sounds: Some(SoundsRow {
-        convolutions: &[("conv1", 1), ("conv2", 2)],
-        positions: "embed_positions.weight",
-        channels: "num_mel_bins",
-        tokens: "max_source_positions",
+        channels: Some("num_mel_bins"),
+        convolutions: ConvolutionsRow::Named(&[("conv1", 1), ("conv2", 2)]),
+        projection: None,
+        positions: SoundPositionsRow::Table {
+            name: "embed_positions.weight",
+            tokens: "max_source_positions",
+        },
+        norm: None,
     }),
     norm: norm(Centring::Mean, "", 1e-5),
     around_attention: [Some("self_attn_layer_norm"), None, None],
@@ -72,5 +77,153 @@ const WHISPER: Row = Row {
     ..VIT
 };
 
+/// Fields that change nothing of the function of wav2vec 2.0: of its training, of heads, and sizes that tensors have.
+const TRAINING: &[&str] = &[
+    "adapter_kernel_size",
+    "adapter_stride",
+    "apply_spec_augment",
+    "codevector_dim",
+    "contrastive_logits_temperature",
+    "ctc_loss_reduction",
+    "ctc_zero_infinity",
+    "freeze_feat_extract_train",
+    "mask_channel_length",
+    "mask_channel_min_space",
+    "mask_channel_other",
+    "mask_channel_prob",
+    "mask_channel_selection",
+    "mask_feature_length",
+    "mask_feature_min_masks",
+    "mask_feature_prob",
+    "mask_time_length",
+    "mask_time_min_masks",
+    "mask_time_min_space",
+    "mask_time_other",
+    "mask_time_prob",
+    "mask_time_selection",
+    "no_mask_channel_overlap",
+    "no_mask_time_overlap",
+    "num_adapter_layers",
+    "num_codevector_groups",
+    "num_codevectors_per_group",
+    "num_feat_extract_layers",
+    "num_negatives",
+    "proj_codevector_dim",
+    "tdnn_dilation",
+    "tdnn_dim",
+    "tdnn_kernel",
+    "tie_word_embeddings",
+    "use_weighted_layer_sum",
+    "xvector_output_dim",
+];
+
+const WAV2VEC2_SOUNDS: SoundsRow = SoundsRow {
+    channels: None,
+    convolutions: ConvolutionsRow::Listed {
+        map: "feature_extractor.conv_layers.{layer}.conv",
+        norm: "feature_extractor.conv_layers.{layer}.layer_norm",
+    },
+    projection: Some(SoundProjectionRow {
+        norm: ("feature_projection.layer_norm", ALWAYS),
+        map: "feature_projection.projection",
+    }),
+    positions: SoundPositionsRow::Convolution("encoder.pos_conv_embed.conv"),
+    norm: Some("encoder.layer_norm"),
+};
+
+/// wav2vec 2.0 whose norms follow the sums: the base model.
+const WAV2VEC2: Row = Row {
+    families: &["wav2vec2"],
+    given: &[
+        ("do_stable_layer_norm", Given::Usually(false)),
+        ("add_adapter", Given::Usually(false)),
+        ("adapter_attn_dim", Given::Absent),
+    ],
+    usual: &[
+        ("hidden_size", 768),
+        ("num_hidden_layers", 12),
+        ("num_attention_heads", 12),
+        ("intermediate_size", 3072),
+        ("num_conv_pos_embeddings", 128),
+        ("num_conv_pos_embedding_groups", 16),
+    ],
+    neutral: TRAINING,
+    prefixes: &["wav2vec2.", ""],
+    block: "encoder.layers.{layer}.",
+    patches: None,
+    sounds: Some(WAV2VEC2_SOUNDS),
+    norm: norm(Centring::Mean, "layer_norm_eps", 1e-5),
+    around_attention: [None, None, Some("layer_norm")],
+    around_feed_forward: [None, None, Some("final_layer_norm")],
+    attention: AttentionRow {
+        projections: ProjectionsRow::Separate(["attention.q_proj", "attention.k_proj", "attention.v_proj"]),
+        output: "attention.out_proj",
+        ..CLIP_ATTENTION
+    },
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::Plain(["feed_forward.intermediate_dense", "feed_forward.output_dense"]),
+        ..VIT.feed_forward
+    },
+    final_norm: None,
+    apart: &[
+        "masked_spec_embed",
+        "lm_head.",
+        "quantizer.",
+        "project_hid.",
+        "project_q.",
+        "projector.",
+        "classifier.",
+        "layer_weights",
+    ],
+    stored: shifted(ALWAYS, HiddenWidth::Field("intermediate_size")),
+    ..VIT
+};
+
+/// wav2vec 2.0 whose norms come before the parts: the large models on much data.
+const WAV2VEC2_STABLE: Row = Row {
+    given: &[
+        ("do_stable_layer_norm", Given::Only(true)),
+        ("add_adapter", Given::Usually(false)),
+        ("adapter_attn_dim", Given::Absent),
+    ],
+    sounds: Some(SoundsRow { norm: None, ..WAV2VEC2_SOUNDS }),
+    around_attention: [Some("layer_norm"), None, None],
+    around_feed_forward: [Some("final_layer_norm"), None, None],
+    final_norm: Some("encoder.layer_norm"),
+    ..WAV2VEC2
+};
+
+const HUBERT_SOUNDS: SoundsRow = SoundsRow {
+    projection: Some(SoundProjectionRow {
+        norm: ("feature_projection.layer_norm", Switch::Field("feat_proj_layer_norm", true)),
+        map: "feature_projection.projection",
+    }),
+    ..WAV2VEC2_SOUNDS
+};
+
+const HUBERT: Row = Row {
+    families: &["hubert"],
+    given: &[
+        ("do_stable_layer_norm", Given::Usually(false)),
+        ("conv_pos_batch_norm", Given::Usually(false)),
+        ("adapter_attn_dim", Given::Absent),
+    ],
+    prefixes: &["hubert.", ""],
+    sounds: Some(HUBERT_SOUNDS),
+    ..WAV2VEC2
+};
+
+const HUBERT_STABLE: Row = Row {
+    families: &["hubert"],
+    given: &[
+        ("do_stable_layer_norm", Given::Only(true)),
+        ("conv_pos_batch_norm", Given::Usually(false)),
+        ("adapter_attn_dim", Given::Absent),
+    ],
+    prefixes: &["hubert.", ""],
+    sounds: Some(SoundsRow { norm: None, ..HUBERT_SOUNDS }),
+    ..WAV2VEC2_STABLE
+};
+
 /// All of them.
-pub(super) static SOUNDS: [Row; 1] = [WHISPER];
+pub(super) static SOUNDS: [Row; 5] = [WHISPER, WAV2VEC2, WAV2VEC2_STABLE, HUBERT, HUBERT_STABLE];

@@ -177,18 +177,58 @@ pub struct PatchesRow {
     pub norm: Option<(&'static str, Switch)>,
 }
 
-/// Names of an embedding that makes vectors of the features of a sound: convolutions over three frames, a GELU after each, and a
-/// table of positions.
+/// Names of an embedding that makes vectors of the features of a sound: convolutions over time, and positions.
 #[derive(Debug, Clone, Copy)]
 pub struct SoundsRow {
-    /// The convolutions, and their strides.
-    pub convolutions: &'static [(&'static str, usize)],
-    /// Rows of positions, one a token.
-    pub positions: &'static str,
-    /// Field of the channels of the features.
-    pub channels: &'static str,
-    /// Field of the rows of positions: a sound has neither more nor fewer tokens.
-    pub tokens: &'static str,
+    /// Field of the channels of the features; `None`: the waveform, one channel.
+    pub channels: Option<&'static str>,
+    /// In order.
+    pub convolutions: ConvolutionsRow,
+    /// What comes after them.
+    pub projection: Option<SoundProjectionRow>,
+    /// How it says where a frame is.
+    pub positions: SoundPositionsRow,
+    /// After the sum.
+    pub norm: Option<&'static str>,
+}
+
+/// Convolutions over time.
+#[derive(Debug, Clone, Copy)]
+pub enum ConvolutionsRow {
+    /// These, with their strides: over three frames with a frame of zeros at either end, of d channels, with a bias, a GELU after each.
+    Named(&'static [(&'static str, usize)]),
+    /// As many as `conv_dim`, `conv_kernel` and `conv_stride` list, with biases where `conv_bias` says so, and after each
+    /// `feat_extract_activation` (wav2vec 2.0); `{layer}` is a number.
+    Listed {
+        /// Each convolution.
+        map: &'static str,
+        /// Its norm: of the first over time where `feat_extract_norm` is `group`, of all over channels where it is `layer`.
+        norm: &'static str,
+    },
+}
+
+/// From the channels of the last convolution to the width of the stream.
+#[derive(Debug, Clone, Copy)]
+pub struct SoundProjectionRow {
+    /// Before the map, and whether it is there.
+    pub norm: (&'static str, Switch),
+    /// The map.
+    pub map: &'static str,
+}
+
+/// How an embedding of sounds says where a frame is.
+#[derive(Debug, Clone, Copy)]
+pub enum SoundPositionsRow {
+    /// Rows of positions, one a token; a sound has neither more nor fewer tokens.
+    Table {
+        /// Its tensor.
+        name: &'static str,
+        /// Field of its rows.
+        tokens: &'static str,
+    },
+    /// A convolution over `num_conv_pos_embeddings` tokens in `num_conv_pos_embedding_groups` groups of channels, with a normalised weight, and
+    /// `feat_extract_activation` after it.
+    Convolution(&'static str),
 }
 
 /// Learned tokens beside those of the patches: class, distillation or register tokens.

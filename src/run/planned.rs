@@ -193,7 +193,7 @@ impl Model {
         let length = match &architecture.embedding {
             Embedding::Tokens(_) => architecture.longest.map_or(sequence, |longest| sequence.min(longest)),
             Embedding::Patches(patches) => patches.tokens(patches.trained),
-            Embedding::Sounds(sounds) => sounds.tokens,
+            Embedding::Sounds(sounds) => sounds.tokens(sounds.frames(sequence.max(1))),
         };
         let usual = USUAL_RATIO * architecture.width;
         let further = match tokens {
@@ -249,7 +249,8 @@ impl Model {
         };
         let Some(files) = files else {
             let count = self.tokens.div_ceil(self.length.max(1)).max(1);
-            return Ok((sounds::noise([count, embedding.channels, embedding.frames])?, Vec::new()));
+            let shape = [count, embedding.channels, embedding.frames(self.length)];
+            return Ok((sounds::noise(shape)?, Vec::new()));
         };
         let extractor = sounds::extractor(checkpoint, &self.architecture.family, embedding.channels).await?;
         Ok(sounds::of_files(files, &extractor)?)
@@ -304,13 +305,14 @@ impl Run {
             let [_, frames, _, rows, columns] = pixels.shape;
             length = patches.tokens([frames, rows, columns]);
         }
+        if let (Embedding::Sounds(embedding), Content::Sounds(sounds)) = (&architecture.embedding, &content) {
+            length = embedding.tokens(sounds.shape[2]).max(1);
+        }
         let run = Self { architecture, content, length, left_out, sites, preserves };
         // What cannot be run, or would end with nothing measured, is refused before anything is planned.
         run.pass(checkpoint)?;
-        match run.widths().min() {
-            Some(width) if run.rows(width) <= width => {
-                Err(RunError::FewTokens { tokens: run.tokens(), width })
-            }
+        match run.sizes().min() {
+            Some((width, rows)) if rows <= width => Err(RunError::FewTokens { tokens: run.tokens(), width }),
             _ => Ok(run),
         }
     }
@@ -320,16 +322,13 @@ impl Run {
         self.content.tokens(self.length)
     }
 
-    /// d of every norm that is to be measured.
-    fn widths(&self) -> impl Iterator<Item = usize> {
+    /// d of every norm that is to be measured, and the vectors that it reads.
+    fn sizes(&self) -> impl Iterator<Item = (usize, usize)> {
         let Architecture { final_norm, .. } = &self.architecture;
-        let wanted = |norm: &&Norm| self.sites == Sites::All || Some(*norm) == final_norm.as_ref();
-        self.architecture.norms().filter(|norm| norm.site.is_some()).filter(wanted).map(|norm| norm.width)
-    }
-
-    /// Vectors that a norm of this width reads: those of queries and keys read one a head.
-    fn rows(&self, width: usize) -> usize {
-        self.tokens() * (self.architecture.width / width).max(1)
+        let wanted = |norm: &Norm| self.sites == Sites::All || Some(norm) == final_norm.as_ref();
+        let sites =
+            self.architecture.norms_with_rows().filter(move |(norm, _)| norm.site.is_some() && wanted(norm));
+        sites.map(|(norm, rows)| (norm.width, self.tokens() * rows))
     }
 
     /// The same run, of norms alone, of the same architecture with other weights.
@@ -426,15 +425,15 @@ impl Run {
         speeds: Speeds,
     ) -> RunPlan {
         let (n, architecture) = (self.tokens() as f64, &self.architecture);
-        let widths: Vec<usize> = self.widths().collect();
+        let sizes: Vec<(usize, usize)> = self.sizes().collect();
         let mut work = [0.0; 2];
         let add = |work: &mut [f64; 2], [sums, eigen]: [f64; 2]| {
             work[0] += sums;
             work[1] += eigen;
         };
         // With no more rows than channels nothing is measured.
-        for &width in widths.iter().filter(|width| self.rows(**width) > **width) {
-            add(&mut work, operations(self.rows(width) as f64, width as f64));
+        for &(width, rows) in sizes.iter().filter(|(width, rows)| rows > width) {
+            add(&mut work, operations(rows as f64, width as f64));
         }
         let measured = !self.stream_is_normalised() && n > architecture.width as f64;
         // After the attention of each block, and after the whole of it.
@@ -464,7 +463,7 @@ impl Run {
             length: self.length as u64,
             blocks: self.blocks() as u64,
             left_out: self.left_out as u64,
-            sites: widths.len() as u64,
+            sites: sizes.len() as u64,
             input: self.content.what().to_owned(),
             losses: self.has_loss(),
             moves: self.moves() as u64,

@@ -33,6 +33,7 @@ mod real_forward;
 mod real_models;
 mod remote;
 mod share;
+mod speech;
 mod stored_forms;
 mod text;
 mod which_norm;
