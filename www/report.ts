@@ -404,6 +404,44 @@ on_both_halves: boolean,
  */
 place: FallPlace | null, };
 
+export type FallPlace = { 
+/**
+ * The part of the block that makes it fall by more than a hundredth.
+ */
+part: FallPart, 
+/**
+ * σ_min after the attention over σ_min before the block.
+ */
+attention: number, 
+/**
+ * σ_min after the block over σ_min after the attention. The product of both is the ratio of the fall.
+ */
+feed_forward: number, 
+/**
+ * λ₂/λ₁ of the stream after the block. Where it is near 1, u is one of several directions that are nearly alike.
+ */
+gap: number, 
+/**
+ * |⟨u, u′⟩| with the bottom direction u′ before the block: 1 where the same direction becomes smaller, 0 where another one
+ * takes its place.
+ */
+same_direction: number, 
+/**
+ * |⟨u, 1/√d⟩|, 0 … 1: the mean over channels, which a LayerNorm subtracts.
+ */
+mean: number, 
+/**
+ * |⟨u, v⟩| with v = γ⁻¹/‖γ⁻¹‖ of the norm that reads the stream next; null where a scale of it is zero, or none is known.
+ */
+inverse_scale: number | null, 
+/**
+ * The length of u in the channels that the next norm scales by at most 10⁻³ of its median scale, 0 … 1; null where no such
+ * norm is known.
+ */
+near_dead: number | null, };
+
+export type FallPart = "attention" | "feed_forward" | "both";
+
 export type KindByLoss = { 
 /**
  * Mean loss as LayerNorms, in nats.
@@ -1613,6 +1651,26 @@ export type Stream = { after: Least,
  * σ_min between the parts of the block.
  */
 after_attention: number | null, bottom: BottomDirection | null, };
+
+export type Least = { all: number, halves: [number, number] | null, };
+
+export type BottomDirection = { 
+/**
+ * d values, of unit length.
+ */
+components: Array<number>, 
+/**
+ * λ₂/λ₁.
+ */
+gap: number, 
+/**
+ * |⟨u, v⟩| with v of the scale that reads the stream next.
+ */
+inverse_scale: number | null, 
+/**
+ * The length of u in the channels that this scale almost switches off.
+ */
+near_dead: number | null, };
 
 export type RunOutcome = { 
 /**
