@@ -130,7 +130,7 @@ pub(super) fn weights(paths: &[&str]) -> Vec<usize> {
         })
     };
     let counts = |path: &str| {
-        !is(path, Format::PyTorch) || !(others && is_beside_weights(file_name(path))) && !is_copy(path)
+        !is(path, Format::PyTorch) || !(is_copy(path) || others && is_beside_weights(file_name(path)))
     };
     all.into_iter().filter(|&file| counts(paths[file])).collect()
 }

@@ -208,7 +208,7 @@ fn the_report_is_that_of_the_same_tensors_in_safetensors() {
             );
             // The unembedding has a name of its own in one, and the embedding's in the other.
             let counts = |norm: &NormReport| {
-                let of = |reader: &ReaderReport| (reader.rows, reader.parameters, reader.dead.clone());
+                let of = |reader: &ReaderReport| (reader.rows, reader.parameters, reader.dead);
                 norm.readers.iter().map(of).collect::<Vec<_>>()
             };
             assert_eq!(counts(own), counts(other), "{name}: {}", own.name);

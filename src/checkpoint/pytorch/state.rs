@@ -306,7 +306,7 @@ impl Search<'_> {
     }
 
     fn is_optimizer(&mut self, id: Id) -> bool {
-        let (search, optimizers) = (&*self.machine, &mut self.optimizers);
+        let (search, optimizers) = (self.machine, &mut self.optimizers);
         *optimizers.entry(id).or_insert_with(|| {
             let Value::Dict(pairs) = search.value(id) else { return false };
             let has = |wanted| pairs.iter().any(|(key, _)| search.text(*key) == Some(wanted));
