@@ -74,7 +74,11 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
             return None;
         }
         let clash = clash.map(|(layer, rms)| {
-            format!("{} favours LayerNorm and {} favours RMSNorm. ", layer.source.name(), rms.source.name())
+            format!(
+                "Evidence for LayerNorm: {}. Evidence for RMSNorm: {}. ",
+                layer.source.name(),
+                rms.source.name()
+            )
         });
         let weighed =
             judged.pieces.iter().any(|piece| piece.source == EvidenceSource::WriterEnergy && piece.speaks());

@@ -92,7 +92,7 @@ test('activations that contradict the checkpoint make the contradiction known', 
   await page.locator('.pick-activations').setInputFiles(picked({ 'transformer.ln_f': outputs(600, false) }));
   await expect(page.locator('#measured')).toContainText('1 do not', { timeout: 30_000 });
   await siteRows(page).last().click();
-  await expect(page.locator('tr.detail .settle')).toContainText('activations for RMSNorm');
+  await expect(page.locator('tr.detail .settle')).toContainText('Evidence for RMSNorm: activations');
 });
 
 test('a spoilt site is said and the others are measured; a site shows its ranges and its direction', async ({ page }) => {

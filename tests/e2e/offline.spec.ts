@@ -125,7 +125,7 @@ test('it can be installed: the manifest has what browsers ask for, and icons of 
   const { errors, url, data } = await session.send('Page.getAppManifest');
   expect([errors, url]).toEqual([[], `${site.address}manifest.webmanifest`]);
   expect(JSON.parse(data ?? '{}')).toMatchObject({
-    file_handlers: [{ action: './', accept: { 'application/octet-stream': ['.safetensors', '.gguf'] } }],
+    file_handlers: [{ action: './', accept: { 'application/octet-stream': ['.safetensors', '.gguf', '.bin', '.pt', '.pth', '.ckpt'] } }],
   });
   await site.close();
 });

@@ -191,7 +191,7 @@ fn a_loss_that_contradicts_the_code_lowers_the_confidence_and_is_named() {
         let settle = after.settle.as_deref().unwrap_or_default();
         // The layout of its block, or the configuration where it lies in none.
         let code = ["layout", "configuration"];
-        let named = |code: &str| format!("loss favours LayerNorm and {code} favours RMSNorm.");
+        let named = |code: &str| format!("Evidence for LayerNorm: loss. Evidence for RMSNorm: {code}.");
         assert!(code.iter().any(|code| settle.starts_with(&named(code))), "{settle}");
     }
     const GPT_2: &str = r#"{"model_type":"gpt2","n_embd":128,"layer_norm_epsilon":1e-5}"#;
@@ -200,7 +200,7 @@ fn a_loss_that_contradicts_the_code_lowers_the_confidence_and_is_named() {
     for (before, after) in before.norms.iter().zip(&after.norms) {
         assert!(after.confidence < before.confidence, "{} {}", before.confidence, after.confidence);
         let settle = after.settle.as_deref().unwrap_or_default();
-        assert!(settle.contains("favours LayerNorm and loss favours RMSNorm."), "{settle}");
+        assert!(settle.contains(". Evidence for RMSNorm: loss."), "{settle}");
     }
 }
 
@@ -289,7 +289,7 @@ fn fields_that_contradict_the_weights_make_the_kind_unknown() {
     let report = weighed(&tensors, Some(config), as_named);
     let norm = final_norm(&report);
     assert_eq!((norm.kind, norm.confidence), (NormKind::Unknown, 0.0));
-    assert!(norm.settle.as_ref().unwrap().contains("favours LayerNorm and configuration favours RMSNorm"));
+    assert!(norm.settle.as_ref().unwrap().contains(". Evidence for RMSNorm: configuration."));
     // Weights that training has gone through decide it.
     let trained =
         Transformer { weights: Weights::Trained { energy: 0.2 }, shifts: true, trained_scales: true };
