@@ -128,7 +128,7 @@ test("a link and a comparison are what the command line reads and prints", async
 
 test("what is wrong is a sentence", async () => {
   await assert.rejects(library.inspect("./no/such/model"), /there is no file or folder `.\/no\/such\/model`/);
-  await assert.rejects(library.inspect("package.json"), /no safetensors or GGUF file among what was given/);
+  await assert.rejects(library.inspect("package.json"), /no safetensors, GGUF or PyTorch file among what was given/);
   writeFileSync(join(folder, "pytorch_model.bin"), "PK\x03\x04 and so on");
   await assert.rejects(library.inspect(join(folder, "pytorch_model.bin")), /the archive has no directory at its end/);
   await assert.rejects(library.inspect("http://127.0.0.1:9/x.safetensors"), /could not be reached/);
