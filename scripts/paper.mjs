@@ -86,7 +86,7 @@ function orFailure(work) {
 /** Runs what was asked for and keeps what came of it; gives a sentence for each that could not be run, and for which no time was left. */
 async function runAll(options) {
   const [failed, late] = [[], []];
-  for (const { name, parameters } of models()) {
+  for (const { name, parameters, input } of models()) {
     const large = parameters > options.most;
     const chosen = options.names.length > 0 ? options.names.includes(name) : !large || options.blocks !== undefined;
     if (!chosen) continue;
@@ -97,7 +97,7 @@ async function runAll(options) {
       continue;
     }
     try {
-      keep(name, measuredOf(JSON.parse(await step(name, COMMAND, arguments_(name, blocks), { minutes: 24 * 60 })), program()));
+      keep(name, measuredOf(JSON.parse(await step(name, COMMAND, arguments_(name, input, blocks), { minutes: 24 * 60 })), program()));
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       failed.push(`${name}: ${error.output.trim().split("\n").at(-1) || error.message}`);
@@ -111,9 +111,10 @@ function holds(measured, blocks) {
   return measured !== undefined && (measured.left_out === 0 || (blocks !== undefined && measured.blocks >= blocks));
 }
 
-function arguments_(name, blocks) {
+function arguments_(name, input, blocks) {
   const some = blocks === undefined ? [] : ["--blocks", String(blocks)];
-  const usual = ["--random-init", String(SEED), "--uniform", "--sites", "all", "--sequence", String(SEQUENCE), "--json"];
+  const ids = input === "ids" ? ["--uniform"] : [];
+  const usual = ["--random-init", String(SEED), ...ids, "--sites", "all", "--sequence", String(SEQUENCE), "--json"];
   return ["verify", join(CONFIGS, name, "config.json"), ...usual, ...some];
 }
 

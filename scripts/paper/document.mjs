@@ -42,7 +42,7 @@ export function measuredOf(report, program) {
 }
 
 /** What in a model's row counts against the claim, each as a clause. */
-export function faults({ parameters, measured }) {
+export function faults({ parameters, apart = 0, measured }) {
   // Where the direction has variance it is not dead, whichever of the others is the bottom one.
   const isAlive = ({ depth }) => measured.told === "rmsnorm" && depth > ALIVE;
   const open = measured.unresolved.filter((site) => !isAlive(site));
@@ -51,7 +51,7 @@ export function faults({ parameters, measured }) {
     return `at \`${site}\` several directions lie below rounding, so none is the bottom one (depth^ ${small(depth)}; ${others})`;
   });
   const hold = (fact, otherwise) => !fact && against.push(otherwise);
-  hold(measured.parameters === parameters, `${measured.parameters} parameters, not ${parameters}`);
+  hold(measured.parameters === parameters - apart, `${measured.parameters} parameters, not ${parameters - apart}`);
   const [[leastCosine, greatestCosine], [leastDepth, greatestDepth]] = [measured.cosine, measured.depth];
   if (measured.told === "layernorm") {
     hold(leastCosine >= SAME_DIRECTION, `a |cos^| of ${cosine(leastCosine)} is below ${SAME_DIRECTION}`);
@@ -103,10 +103,10 @@ export function written(models) {
     "",
     "**This is no evidence of the kind of a checkpoint's norms.** The run uses the kind that is set for each norm. A kernel shows that the norms of that",
     "architecture, as run here, do what LayerNorm does, down to rounding. The architectures are the published ones ([paper/README.md](paper/README.md)),",
-    "the weights are drawn here, and the tokens are uniform ids.",
+    "and the weights are drawn here. Text models read uniform ids, the others noise with a 1/f spectrum.",
     "",
-    `This command ran each model: \`gammascope verify docs/paper/NAME/config.json --random-init ${SEED} --uniform --sites all --sequence ${SEQUENCE} --json\`, with`,
-    "`--blocks` if the column says so, on n = 4d tokens. *Below τ* counts directions with less than 10⁻⁶ of the mean variance, over all sites together:",
+    `This command ran each model: \`gammascope verify docs/paper/NAME/config.json --random-init ${SEED} --uniform --sites all --sequence ${SEQUENCE} --json\`, without`,
+    "`--uniform` for noise, and with `--blocks` if the column says so, on n = 4d tokens or a few more. *Below τ* counts directions with less than 10⁻⁶ of the mean variance, over all sites together:",
     `predicted from the scales alone, and measured. Seconds are wall time on ${cores} cores that may also have done other work. *Commit* is that of the program`,
     "that measured.",
     "",

@@ -6,10 +6,13 @@ import { join } from "node:path";
 
 export const CONFIGS = "docs/paper";
 
-/** Name and number of parameters of each, the smallest first. */
+/**
+ * Of each, the smallest first: its name, how many parameters the published checkpoint has, how many of them no run reads (`apart`), and
+ * what it runs on (`ids` or `noise`).
+ */
 export function models() {
   const sizes = readFileSync(join(CONFIGS, "parameters.tsv"), "utf8").trim().split("\n").slice(1);
-  const models = sizes.map((line) => line.split("\t")).map(([name, parameters]) => ({ name, parameters: Number(parameters) }));
+  const models = sizes.map((line) => line.split("\t")).map(([name, parameters, apart, input]) => ({ name, parameters: Number(parameters), apart: Number(apart), input }));
   return models.sort((a, b) => a.parameters - b.parameters);
 }
 
