@@ -283,7 +283,7 @@ async function execute(now: Running, all: Leg): Promise<Report> {
     });
     keepMeasured(of, report, inspector);
     if (twin?.failure) runFailure.value = { of, sentence: `The run with random weights did not finish: ${twin.failure}` };
-    announcement.value = trained.halts ? `The run halted after ${trained.blocks} blocks.` : `The run is finished. ${report.model.sentence}`;
+    announcement.value = trained.halts ? `The run stopped after ${trained.blocks} of ${planned.blocks} blocks.` : `The run is finished. ${report.model.sentence}`;
     if (!trained.halts) runner.close();
     return report;
   } catch (error) {

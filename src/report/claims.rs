@@ -150,7 +150,7 @@ fn ratio(value: f64) -> String {
 mod tests {
     use super::*;
     use crate::report::random_init::{RandomInit, RandomInitSite};
-    use crate::report::{Interval, ResidualBlock, ResidualFall};
+    use crate::report::{FallPlace, Interval, ResidualBlock, ResidualFall};
 
     fn verification(json: &str) -> Verification {
         serde_json::from_str(json).unwrap()
@@ -168,7 +168,20 @@ mod tests {
         found.falls = vec![ResidualFall { block: 1, ratio, on_both_halves: true, place: None }];
         let claims = Claim::of(&found, &[]);
         assert!(!claims[0].agrees);
+        assert!(claims[0].found.ends_with("on both halves of the tokens"), "{}", claims[0].found);
         assert!(claims[0].found.contains("1 of 2 blocks"), "{}", claims[0].found);
+        found.falls[0].place = Some(FallPlace {
+            part: FallPart::FeedForward,
+            attention: 1.0,
+            feed_forward: 0.5,
+            gap: 2.0,
+            same_direction: 0.1,
+            mean: 0.1,
+            inverse_scale: None,
+            near_dead: None,
+        });
+        let placed = &Claim::of(&found, &[])[0].found;
+        assert!(placed.contains("attention makes 0 of the falls, the feed-forward part 1"), "{placed}");
         let site = |depth_ratio| RandomInitSite {
             name: String::new(),
             depth: 1e-14,

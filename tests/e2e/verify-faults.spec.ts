@@ -37,12 +37,12 @@ test('a file that goes away halts the run, which goes on when it is back', async
     await begin(page, { device: 'cpu', tokens: 640, sites: 'final', input: 'uniform' });
     renameSync(weights, away);
     const halted = page.locator('#verify').getByRole('alert');
-    await expect(halted).toContainText(/Halted after \d+ of 30 blocks/, { timeout: 120_000 });
+    await expect(halted).toContainText(/Stopped after \d+ of 30 blocks/, { timeout: 120_000 });
     await expect(halted, 'which file').toContainText('model.safetensors');
     renameSync(away, weights);
     await page.getByRole('button', { name: 'Go on' }).click();
     await expect(page.locator('#measured')).toContainText('1 site measured', { timeout: 180_000 });
-    await expect(page.locator('#verify')).not.toContainText('Halted');
+    await expect(page.locator('#verify')).not.toContainText('Stopped after');
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -66,7 +66,7 @@ test('a measuring worker that cannot start halts the run, and nothing is missing
     window.gammascope.verify({ device: 'cpu', tokens: 1024, input: 'uniform', preservation: false }).catch(() => undefined);
   });
   const halted = page.locator('#verify').getByRole('alert');
-  await expect(halted).toContainText(/Halted after \d of 4 blocks. The inspector could not be loaded/, { timeout: 60_000 });
+  await expect(halted).toContainText(/Stopped after \d of 4 blocks. The inspector could not be loaded/, { timeout: 60_000 });
   await page.getByRole('button', { name: 'Go on' }).click();
   await expect(page.locator('#measured')).toContainText('9 sites measured', { timeout: 60_000 });
   const { verification } = await savedReport(page);

@@ -26,6 +26,14 @@ test('Verify runs the sample and shows norms, stream and what is circular', asyn
   await expect(page.locator('#verify').getByRole('rowheader').first()).toContainText('transformer.h.0.ln_1');
 });
 
+test('a fall of the least singular value is placed in its block', async ({ page }) => {
+  await page.locator('.pick-opened').first().setInputFiles(['model.safetensors', 'config.json'].map((name) => join('tests/forward/gpt2', name)));
+  await page.locator('#verify').waitFor();
+  await page.evaluate(() => window.gammascope.verify({ device: 'cpu' }));
+  await expect(page.locator('#falls')).toContainText('1 fall, 0 of them on both halves of the tokens');
+  await expect(page.locator('#falls').getByRole('row').last()).toContainText(/× 0\.\d+.*feed-forward/);
+});
+
 test('the sample also runs with random weights, and its readers are moved', async ({ page }) => {
   test.setTimeout(120_000);
   await openSample(page, 'RMSNorm');
@@ -85,10 +93,10 @@ test('a run that is stopped keeps what it has, and goes on from there', async ({
   await page.evaluate(() => void window.gammascope.verify({ device: 'cpu', input: 'uniform', tokens: 8192 }).catch(() => undefined));
   await expect(progress).toBeVisible({ timeout: 60_000 });
   await page.locator('#verify').getByRole('button', { name: /^Stop/ }).click();
-  await expect(page.locator('#verify')).toContainText(/Halted after \d of 4 blocks/, { timeout: 60_000 });
+  await expect(page.locator('#verify')).toContainText(/Stopped after \d of 4 blocks/, { timeout: 60_000 });
   await expect(page.locator('#measured')).toContainText('measured');
   await page.getByRole('button', { name: 'Go on' }).click();
-  await expect(page.locator('#verify')).not.toContainText('Halted', { timeout: 60_000 });
+  await expect(page.locator('#verify')).not.toContainText('Stopped after', { timeout: 60_000 });
   await expect(page.locator('#measured')).toContainText(`${whole.verification?.sites.length} sites measured`, { timeout: 90_000 });
 });
 

@@ -408,6 +408,23 @@ fn the_example_of_the_library_runs() {
 }
 
 #[test]
+fn a_fall_of_the_stream_is_placed_in_its_block() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/forward/gpt2");
+    let run = |options: &[&str]| {
+        let mut command = Command::cargo_bin("gammascope").unwrap();
+        stdout(command.arg("verify").arg(&fixture).args(["--device", "cpu"]).args(options))
+    };
+    let report: Value = serde_json::from_str(&run(&["--json"])).unwrap();
+    let [fall] = &report["verification"]["falls"].as_array().unwrap()[..] else { panic!("one fall") };
+    let (place, number) = (&fall["place"], |value: &Value| value.as_f64().unwrap());
+    assert_eq!(place["part"], "feed_forward");
+    let product = number(&place["attention"]) * number(&place["feed_forward"]);
+    assert!((product / number(&fall["ratio"]["value"]) - 1.0).abs() < 1e-12, "{fall}");
+    let text = run(&[]);
+    assert!(text.contains("1 fall, ") && text.contains("feed-forward × 0.8"), "{text}");
+}
+
+#[test]
 fn the_samples_are_run_and_measured_and_their_kernels_are_no_evidence() {
     for (name, verdict) in [("layernorm", "mean_subtracting"), ("rmsnorm", "not_mean_subtracting")] {
         let mut command = Command::cargo_bin("gammascope").unwrap();

@@ -3,20 +3,18 @@
 
 use crate::support::gguf::{F16, F32, Gguf, Q4_K, Q8_0, f32s, list, text};
 use crate::support::transformer::{Named, Transformer, WIDTH, Weights, file};
-use crate::support::{layer_norm, open, refused};
+use crate::support::{layer_norm, open, refused, sampled};
 use gammascope::checkpoint::gguf::{self, Header};
 use gammascope::checkpoint::{Checkpoint, CheckpointError};
-use gammascope::inspect;
 use gammascope::report::{
     KernelForm, ModelVerdict, NormKind, NormReport, NormRole, ReaderReport, Report, ScaleConvention,
     WriterReport,
 };
 use gammascope::source::memory::MemorySource;
 use gammascope::source::{ByteSource, Meter, SourceError};
-use gammascope::writer::sample::BUDGET;
 use proptest::prelude::*;
 use std::cell::Cell;
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 
 fn says(sentence: &str, parts: &[&str]) {
     for part in parts {
@@ -36,17 +34,6 @@ fn header(bytes: Vec<u8>) -> Result<Header, CheckpointError> {
 /// A norm of four scales.
 fn small() -> Gguf {
     Gguf::of("llama").values("output_norm.weight", &[4], &[1.0, 2.0, 3.0, 4.0])
-}
-
-/// The report on these files, their weights sampled.
-fn weighed(files: Vec<(&str, Vec<u8>)>) -> Report {
-    let sources = files.into_iter().map(|(path, bytes)| MemorySource::new(path, bytes)).collect();
-    pollster::block_on(async {
-        let mut opened = inspect::open(sources, |_| {}).await.unwrap();
-        let weights = opened.weigh(BUDGET, |_| ControlFlow::Continue(())).await;
-        opened.take(weights);
-        opened.inspection.report
-    })
 }
 
 /// llama.cpp's name of a tensor of [`Transformer`].
@@ -108,12 +95,12 @@ fn a_converted_model_has_the_sites_kernels_readers_and_writers_of_its_original()
         let weights = Weights::Trained { energy };
         let tensors = Transformer { weights, shifts, trained_scales: true }.tensors();
         let config = format!(r#"{{"hidden_size":128,"{theirs}":1e-6,"architectures":["XForCausalLM"]}}"#);
-        let original = weighed(vec![
+        let original = sampled(vec![
             ("model.safetensors", file(&tensors, |_, name| name.to_owned())),
             ("config.json", config.into_bytes()),
         ]);
         let metadata = Gguf::of("llama").f32(ours, 1e-6).u32("llama.embedding_length", WIDTH as u32);
-        let report = weighed(vec![("model.gguf", converted(&tensors, metadata))]);
+        let report = sampled(vec![("model.gguf", converted(&tensors, metadata))]);
         let formats = (report.checkpoint.format.as_str(), original.checkpoint.format.as_str());
         assert_eq!(formats, ("gguf", "safetensors"));
         assert_eq!((report.model.verdict, original.model.verdict), (verdict, verdict));

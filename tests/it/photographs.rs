@@ -1,8 +1,8 @@
 //! The forward pass of a real model of images on real photographs, against what transformers computes on the same pixels
 //! (`scripts/fixtures/photographs.py`).
 
-use crate::support::families::{expected, furthest, open};
-use gammascope::forward::{Input, Pass, Seen};
+use crate::support::families::{expected, open, streams_are_near};
+use gammascope::forward::{Input, Pass};
 use gammascope::model::resolve;
 use gammascope::pixels::PixelValues;
 use gammascope::source::memory::MemorySource;
@@ -24,16 +24,5 @@ fn dinov2_small_has_the_streams_of_transformers_on_photographs() {
     let pixels = block_on(PixelValues::read(&MemorySource::new(name, bytes), None)).unwrap();
     let input = Input::pixels(&pixels.values, pixels.shape).unwrap();
     let pass = Pass::new(&checkpoint, &architecture, input).unwrap();
-    let mut off = Vec::new();
-    let mut visit = async |seen: Seen<'_>| {
-        if let Seen::Block { index, stream, .. } = seen {
-            off.push((format!("block {index}"), furthest(stream, &expected[&format!("block.{index}")].0)));
-        }
-    };
-    let hidden = block_on(pass.run(&mut visit)).unwrap();
-    off.push(("last hidden states".to_owned(), furthest(&hidden, &expected["final"].0)));
-    println!("{off:?}");
-    assert_eq!(off.len(), 13);
-    let far: Vec<_> = off.iter().filter(|(_, off)| off.is_nan() || *off >= TOLERANCE).collect();
-    assert!(far.is_empty(), "{far:?}");
+    streams_are_near(&pass, &expected, TOLERANCE);
 }

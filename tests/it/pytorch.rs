@@ -2,21 +2,19 @@
 //! same tensors. `scripts/fixtures/pytorch_files.py` writes the files.
 
 use crate::support::transformer::{self, Transformer, Weights};
-use crate::support::{open, tensors};
+use crate::support::{open, sampled, tensors};
 use flate2::read::GzDecoder;
 use gammascope::checkpoint::{self, Checkpoint, Format};
 use gammascope::forward::{Input, Pass, Seen};
-use gammascope::inspect;
 use gammascope::model::resolve;
-use gammascope::report::{NormReport, ReaderReport, Report};
+use gammascope::report::{NormReport, ReaderReport};
 use gammascope::source::memory::MemorySource;
 use gammascope::source::{ByteSource, SourceError};
-use gammascope::writer::sample::BUDGET;
 use proptest::prelude::*;
 use serde::Deserialize;
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// A tensor as torch gives it.
@@ -180,25 +178,14 @@ fn twin(file: &str) -> Vec<u8> {
     tensors(&borrowed)
 }
 
-/// The report with the weights sampled, and without what depends on the file.
-fn weighed(files: Vec<(String, Vec<u8>)>) -> Report {
-    let sources = files.into_iter().map(|(path, bytes)| MemorySource::new(path, bytes)).collect();
-    pollster::block_on(async {
-        let mut opened = inspect::open(sources, |_| {}).await.unwrap();
-        let weights = opened.weigh(BUDGET, |_| ControlFlow::Continue(())).await;
-        opened.take(weights);
-        opened.inspection.report
-    })
-}
-
 #[test]
 fn the_report_is_that_of_the_same_tensors_in_safetensors() {
     const CONFIG: &[u8] =
         br#"{"model_type":"gpt2","architectures":["GPT2LMHeadModel"],"n_embd":8,"n_head":2,"n_layer":1,"tie_word_embeddings":true}"#;
     let config = |folder: &str| (format!("{folder}/config.json"), CONFIG.to_vec());
     for name in ["model.bin", "whole.pt"] {
-        let other = weighed(vec![("m/model.safetensors".to_owned(), twin(name)), config("m")]);
-        let own = weighed(vec![(format!("m/{name}"), bytes(name)), config("m")]);
+        let other = sampled(vec![("m/model.safetensors".to_owned(), twin(name)), config("m")]);
+        let own = sampled(vec![(format!("m/{name}"), bytes(name)), config("m")]);
         assert_eq!(own.checkpoint.parameters, other.checkpoint.parameters + 3, "{name}");
         for (own, other) in own.norms.iter().zip(&other.norms) {
             assert_eq!(
@@ -297,7 +284,7 @@ fn writers_are_sampled_of_transposed_matrices_as_of_others() {
     let plain = MemorySource::new("m.safetensors", bytes.clone());
     let views = transposed(&pollster::block_on(checkpoint::open(vec![plain], |_| {})).unwrap());
     let [plain, views] = [("m.safetensors", bytes), ("m.pt", views)]
-        .map(|(name, bytes)| weighed(vec![(name.to_owned(), bytes)]));
+        .map(|(name, bytes)| sampled(vec![(name.to_owned(), bytes)]));
     assert!(!plain.writers.is_empty());
     assert_eq!(plain.writers.len(), views.writers.len());
     for (plain, views) in plain.writers.iter().zip(&views.writers) {

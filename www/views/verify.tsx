@@ -269,7 +269,7 @@ function Halted() {
     <div class={now.sentence === null ? 'notice' : 'notice failure'} role="alert">
       <p class="line">
         <strong>
-          Halted after {count(now.blocks)} of {counted(now.total, 'block')}.
+          Stopped after {count(now.blocks)} of {counted(now.total, 'block')}.
         </strong>{' '}
         {now.sentence !== null && <Prose>{now.sentence}</Prose>} The measurements so far are kept.
       </p>

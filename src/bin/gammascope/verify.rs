@@ -247,12 +247,15 @@ fn table(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
     if let (Some(first), Some(last)) = (verification.residual.first(), verification.residual.last()) {
         writeln!(
             out,
-            "Least singular value of the residual stream: {:.2e} after block {}, {:.2e} after block {}; {} falls, {} of them on both halves of the tokens.",
+            "Least singular value of the residual stream: {:.2e} after block {}, {:.2e} after block {}; {}, {} of them on both halves of the tokens.",
             first.sigma_min,
             first.block,
             last.sigma_min,
             last.block,
-            verification.falls.len(),
+            match verification.falls.len() {
+                1 => "1 fall".to_owned(),
+                falls => format!("{falls} falls"),
+            },
             verification.falls.iter().filter(|fall| fall.on_both_halves).count(),
         )?;
         falls(out, &verification.falls)?;
@@ -291,6 +294,9 @@ fn falls(out: &mut impl Write, falls: &[ResidualFall]) -> std::io::Result<()> {
             write!(out, "; {length:.2} of its length in near-dead channels")?;
         }
         writeln!(out, ".")?;
+    }
+    if falls.len() > FALLS {
+        writeln!(out, "  --json lists all {} falls.", falls.len())?;
     }
     Ok(())
 }

@@ -61,7 +61,7 @@ pub enum PyTorchProblem {
     )]
     EntryName { entry: String },
     #[error(
-        "the archive has two entries called {entry:?}, which leaves open what is in it; save the model again"
+        "the archive has two entries called {entry:?}, so it is not clear which one counts; save the model again"
     )]
     EntryTwice { entry: String },
     #[error(
@@ -71,7 +71,7 @@ pub enum PyTorchProblem {
     #[error("the entry {entry:?} of the archive is damaged; download the file again")]
     EntryDamaged { entry: String },
     #[error(
-        "the entry {entry:?} of the archive has {packed} bytes and unpacks to {size}, as an archive does that is made to fill the memory; do not trust this file"
+        "the entry {entry:?} of the archive has {packed} bytes and unpacks to {size}; such an archive is made to fill the memory, so do not trust it"
     )]
     EntryTooDense { entry: String, packed: u64, size: u64 },
     #[error(
@@ -79,7 +79,7 @@ pub enum PyTorchProblem {
     )]
     EntryPacked { entry: String, method: u16 },
     #[error(
-        "this zip archive has no `data.pkl` in one folder, as torch.save writes it, so it is no PyTorch file; unpack it, and open the checkpoint inside"
+        "this zip archive has no `data.pkl` in one folder, as torch.save writes it, so it is not a PyTorch file; unpack it, and open the checkpoint inside"
     )]
     NoPickle,
     #[error(
@@ -139,26 +139,26 @@ pub enum PyTorchProblem {
     )]
     SizeOverflow { tensor: String, shape: Vec<u64> },
     #[error(
-        "the tensors show the same numbers again and again, {bytes} bytes of a file of {length}; the file is made to fill the memory"
+        "its tensors repeat the same numbers until they take {bytes} bytes, in a file of {length}; it is made to fill the memory, so do not trust it"
     )]
     ShownTooOften { bytes: u64, length: u64 },
 }
 
-/// Why a pickle is not read on.
+/// Why reading a pickle ends early.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each field is named and used by its message")]
 pub enum PickleProblem {
-    #[error("the operation {code:#04x} is none that torch.save writes")]
+    #[error("torch.save never writes the operation {code:#04x}")]
     Operation { code: u8 },
-    #[error("an operation wants more values than there are")]
+    #[error("an operation needs more values than the stack has")]
     EmptyStack,
-    #[error("an operation wants the values since a mark that was never set")]
+    #[error("an operation needs a mark that was never set")]
     NoMark,
     #[error("a dictionary has a key without a value")]
     OddPairs,
-    #[error("the name of a class or function is no text")]
+    #[error("the name of a class or function is not text")]
     NoName,
-    #[error("what should be a number is none")]
+    #[error("a number is expected here")]
     Number,
     #[error("a line has no end")]
     LongLine,
@@ -180,7 +180,7 @@ fn would_run(runs: &[String]) -> String {
         more => format!(" and {more} more"),
     };
     format!(
-        "Its pickle names {}{more}, with which a file can run any code when `torch.load` opens it with `weights_only=False`. Gammascope has run nothing of it",
+        "Its pickle names {}{more}. `torch.load` with `weights_only=False` would call that, so the file can run any code. Gammascope calls nothing",
         named.join(", ")
     )
 }
@@ -244,7 +244,7 @@ pub(super) async fn read<S: ByteSource>(
     })
 }
 
-/// Says what a pickle of somebody else describes.
+/// Says what a pickle holds that torch.save did not write.
 async fn read_plain<S: ByteSource>(meter: &Meter, source: &S) -> Result<(Machine, pickle::Id, Places), Stop> {
     let mut machine = Machine::default();
     let object = legacy::first(meter, source, &mut machine).await;

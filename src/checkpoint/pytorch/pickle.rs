@@ -397,31 +397,20 @@ impl Machine {
                 let pairs = pairs(&self.marked()?)?;
                 self.insert(pairs)?;
             }
-            b'p' => {
-                let line = arguments.line()?;
-                self.remember(decimal(line)?.try_into().map_err(|_| PickleProblem::Number)?)?;
-            }
-            b'q' => {
-                let place = arguments.number::<1>()?;
-                self.remember(place)?;
-            }
-            b'r' => {
-                let place = arguments.number::<4>()?;
-                self.remember(place)?;
+            b'p' | b'q' | b'r' | b'g' | b'h' | b'j' => {
+                let place = match code {
+                    b'p' | b'g' => {
+                        decimal(arguments.line()?)?.try_into().map_err(|_| PickleProblem::Number)?
+                    }
+                    b'q' | b'h' => arguments.number::<1>()?,
+                    _ => arguments.number::<4>()?,
+                };
+                match code {
+                    b'p' | b'q' | b'r' => self.remember(place)?,
+                    _ => self.recall(place)?,
+                }
             }
             0x94 => self.remember(self.memo.len() as u64)?,
-            b'g' => {
-                let line = arguments.line()?;
-                self.recall(decimal(line)?.try_into().map_err(|_| PickleProblem::Number)?)?;
-            }
-            b'h' => {
-                let place = arguments.number::<1>()?;
-                self.recall(place)?;
-            }
-            b'j' => {
-                let place = arguments.number::<4>()?;
-                self.recall(place)?;
-            }
             b'c' => {
                 let (module, name) = (arguments.line()?, arguments.line()?);
                 let global = self.global(&String::from_utf8_lossy(module), &String::from_utf8_lossy(name))?;

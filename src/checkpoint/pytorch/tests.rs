@@ -193,7 +193,7 @@ fn views_that_leave_their_storage_are_refused() {
     let huge = b"(\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7ft";
     says(file(&tensor("0", 4, b"K\0", huge, b"(K\0K\0t"), 4), &["more elements than"]);
     let shown = b"(J\xff\xff\xff\x0ft";
-    says(file(&tensor("0", 4, b"K\0", shown, b"(K\0t"), 4), &["again and again"]);
+    says(file(&tensor("0", 4, b"K\0", shown, b"(K\0t"), 4), &["repeat the same numbers"]);
     // Numbers that are none.
     for odd in [b"(J\xff\xff\xff\xfft".as_slice(), b"N", b"(K\x04K\x04t", b"(Nt"] {
         let opened = open(file(&tensor("0", 4, b"K\0", odd, b"(K\x01t"), 4)).unwrap();
@@ -209,7 +209,7 @@ fn pickles_that_are_none_are_refused_with_their_byte() {
         (b"t", "mark"),
         (b"}(K\x01u", "without a value"),
         (b"h\x05", "value 5 of its memo"),
-        (b"NN\x93", "no text"),
+        (b"NN\x93", "not text"),
         (b"Ix\n", "number"),
         (b"(0R", "more values"),
         (b"\x82\x01", "0x82"),
@@ -305,7 +305,7 @@ fn code_that_would_run_is_named_and_not_run() {
     assert_eq!(warning.code, WarningCode::PickleRunsCode);
     assert!(warning.message.contains("`os.system`"), "{}", warning.message);
     // Also where there is nothing else in the file, in an archive, alone, and with a pickle of protocol 0.
-    says(saved(&pickle(command), 1), &["no tensor", "`os.system`", "has run nothing"]);
+    says(saved(&pickle(command), 1), &["no tensor", "`os.system`", "calls nothing"]);
     says(pickle(command), &["torch.save did not write", "`os.system`"]);
     says(b"cposix\nsystem\n(S'id'\ntR.".to_vec(), &["`posix.system`"]);
 }

@@ -1,6 +1,8 @@
 //! Tiny random checkpoints of families, and what another library computes with them.
 
 use gammascope::checkpoint::{self, Checkpoint};
+use gammascope::forward::{Pass, Seen};
+use gammascope::source::ByteSource;
 use gammascope::source::disk::DiskSource;
 use pollster::block_on;
 use std::collections::HashMap;
@@ -51,4 +53,24 @@ pub(crate) fn compare(what: &str, found: &[f32], expected: &[f64]) -> Result<(),
     }
     let furthest = furthest(found, expected);
     if furthest < TOLERANCE { Ok(()) } else { Err(format!("{what}: off by {furthest:.1e}")) }
+}
+
+/// Runs a pass, and fails where the stream after a block or the last hidden states are `tolerance` or more away from what is expected.
+pub(crate) fn streams_are_near<S: ByteSource>(
+    pass: &Pass<'_, S>,
+    expected: &HashMap<String, (Vec<f64>, Vec<u64>)>,
+    tolerance: f64,
+) {
+    let mut off = Vec::new();
+    let mut visit = async |seen: Seen<'_>| {
+        if let Seen::Block { index, stream, .. } = seen {
+            let name = format!("block.{index}");
+            off.push((furthest(stream, &expected[&name].0), name));
+        }
+    };
+    let hidden = block_on(pass.run(&mut visit)).unwrap();
+    off.push((furthest(&hidden, &expected["final"].0), "final".to_owned()));
+    let blocks = expected.keys().filter(|name| name.starts_with("block.")).count();
+    assert_eq!(off.len(), blocks + 1);
+    assert!(off.iter().all(|(off, _)| *off < tolerance), "{off:?}");
 }

@@ -10,8 +10,12 @@ pub(crate) mod spoiled;
 pub(crate) mod transformer;
 
 use gammascope::checkpoint::CheckpointError;
-use gammascope::inspect::{Inspection, inspect};
+use gammascope::inspect::{self, Inspection, inspect};
+use gammascope::report::Report;
 use gammascope::source::memory::MemorySource;
+use gammascope::writer::sample::BUDGET;
+use pollster::block_on;
+use std::ops::ControlFlow;
 
 /// A file of the header `json` and `data` after it.
 pub(crate) fn file(json: &str, data: &[u8]) -> Vec<u8> {
@@ -52,4 +56,15 @@ pub(crate) fn open(files: Vec<(&str, Vec<u8>)>) -> Result<Inspection, Checkpoint
 /// The sentence with which one file is refused.
 pub(crate) fn refused(path: &str, bytes: Vec<u8>) -> String {
     open(vec![(path, bytes)]).unwrap_err().to_string()
+}
+
+/// The report on these files, with a sample of their weights.
+pub(crate) fn sampled<Path: Into<String>>(files: Vec<(Path, Vec<u8>)>) -> Report {
+    let sources = files.into_iter().map(|(path, bytes)| MemorySource::new(path, bytes)).collect();
+    block_on(async {
+        let mut opened = inspect::open(sources, |_| {}).await.unwrap();
+        let weights = opened.weigh(BUDGET, |_| ControlFlow::Continue(())).await;
+        opened.take(weights);
+        opened.inspection.report
+    })
 }
