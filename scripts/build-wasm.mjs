@@ -19,9 +19,6 @@ const MODULES = [
 /** Where the page's tables of measured models are. */
 const TABLES = "www/generated/tables";
 
-/** The crates of web/, for cargo. */
-export const WEB_CRATES = ["web", ...MODULES.map(({ name }) => name)].flatMap((name) => ["--package", `gammascope-${name}`]);
-
 /**
  * Compiles modules and writes their JavaScript side; cargo skips what has not changed. `fast` optimises little, for edits of the
  * Rust code.

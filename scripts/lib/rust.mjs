@@ -42,7 +42,7 @@ export function wasmTarget() {
 let target;
 
 async function findTarget() {
-  const own = { flags: [], env: {}, lints: true };
+  const own = { flags: [], env: {} };
   if (hasTarget()) return own;
   const attempt = step(`Rust: downloading the ${TARGET} target, once`, "rustup", ["target", "add", TARGET], {
     minutes: 10,
@@ -148,7 +148,6 @@ async function debianTarget(said) {
   return {
     flags: ["-Zbuild-std=std,panic_abort"],
     env: { RUSTC: rustc, RUSTC_BOOTSTRAP: "1", CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER: linker },
-    lints: false, // clippy would need the library sources of its own compiler
   };
 }
 
