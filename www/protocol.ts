@@ -85,6 +85,8 @@ export interface Calls {
   planRun(options: RunOptions, files: Dropped[], device: Device): Json<RunPlan>;
   /** Runs the model that is planned from where it stands: what came of it beside what was shown, for `ran`. */
   run(): Json<RunOutcome>;
+  /** Stops a run before its next matrix. */
+  stopRun(): void;
   /** Lets a run go on after it has shown something, or stops it. */
   goOn(stop: boolean): void;
   /** All that came of a run, without what was measured. */

@@ -29,6 +29,8 @@ export type Running = {
   measured: number;
   losses: number;
   moved: number;
+  /** Whether somebody has stopped it, and it has not ended yet. */
+  stopping: boolean;
   controller: AbortController;
   stop: AbortController;
 };
@@ -154,6 +156,7 @@ function begin(of: number): Running {
     measured: 0,
     losses: 0,
     moved: 0,
+    stopping: false,
     controller: new AbortController(),
     stop: new AbortController(),
   });
@@ -198,8 +201,9 @@ async function leg(now: Running, planned: RunPlan, from: Leg, prepare: () => Pro
   const pending = new Set<Promise<void>>();
   const measure = (sample: Sample) => {
     const job: Promise<void> = pool
-      .run(async (worker) => parse(await worker.measureSample(sample, device, ended)))
-      .then((done) => tell(now, { measured: measured.push(done) }))
+      // One that waits for its worker when the run is stopped is measured when it goes on.
+      .run(async (worker) => (stop.signal.aborted ? null : parse(await worker.measureSample(sample, device, ended))))
+      .then((done) => (done === null ? void owed.push(sample) : tell(now, { measured: measured.push(done) })))
       .catch((error: unknown) => {
         if (ended.aborted) return;
         // The worker that has taken it broke, and would break again.
@@ -212,6 +216,8 @@ async function leg(now: Running, planned: RunPlan, from: Leg, prepare: () => Pro
     pending.add(job);
   };
   owed.splice(0).forEach(measure);
+  const halt = () => void runner.ask('stopRun', [], ended).catch(() => undefined);
+  stop.signal.addEventListener('abort', halt, { once: true });
   try {
     outcome = await runner.run(async ({ sample, blocks: done, losses, moved }) => {
       if (done > blocks) tell(now, { blocks: (blocks = done) });
@@ -300,12 +306,17 @@ function resumed(before: Running, plan: RunPlan, { blocks, measured: { length: m
   held = null;
   announcement.value = 'The run goes on';
   const [controller, stop] = [new AbortController(), new AbortController()];
-  return (running.value = { ...before, plan, begin: null, blocks, shown: measured + owed.length, measured, controller, stop });
+  const shown = measured + owed.length;
+  return (running.value = { ...before, plan, begin: null, blocks, shown, measured, stopping: false, controller, stop });
 }
 
-/** Ends the run; what has been measured until then is kept. */
+/** Ends the run before its next matrix; what has been measured until then is kept. */
 export function stopRunning(): void {
-  running.value?.stop.abort();
+  const now = running.value;
+  if (!now) return;
+  announcement.value = 'Stopping';
+  running.value = { ...now, stopping: true };
+  now.stop.abort();
 }
 
 /** `verify` for event handlers: a long run asks first. */

@@ -137,7 +137,10 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         x: &K::Values,
     ) -> Result<K::Values, ForwardError> {
         match held.iter().find(|(weight, _)| *weight == linear.weight) {
-            Some((_, loaded)) => Ok(loaded.apply(self.kernels, x)),
+            Some((_, loaded)) => {
+                self.pause().await?;
+                Ok(loaded.apply(self.kernels, x))
+            }
             None => self.linear(linear, x).await,
         }
     }

@@ -44,6 +44,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
     ) -> Result<(), ForwardError> {
         let input = self.head_input(x).await?;
         for rows in self.slices_of_rows(tokens)? {
+            self.pause().await?;
             let (width, weight) = (rows.len(), self.unembedding(rows.clone()).await?);
             each(self.slice(&input, x, &weight, rows)?, width).await?;
         }
@@ -111,6 +112,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         }
         let mut divergences = vec![Divergence::new(tokens); others.len()];
         for rows in self.slices_of_rows(tokens)? {
+            self.pause().await?;
             let weight = self.unembedding(rows.clone()).await?;
             let logits = self.kernels.get(&self.slice(&input, x, &weight, rows.clone())?).await?;
             for (((pass, y), input), divergence) in others.iter().zip(&inputs).zip(&mut divergences) {

@@ -23,6 +23,7 @@ use crate::model::architecture::{Architecture, Block, Branch, Linear, Norm};
 use crate::model::operation::Centring;
 use crate::model::operation::Reads;
 use crate::source::{ByteSource, SourceError};
+use futures_util::future::LocalBoxFuture;
 use input::Sequences;
 use kernels::{Cpu, Kernels};
 use std::ops::ControlFlow;
@@ -340,6 +341,9 @@ impl Watch for Unwatched {
     }
 }
 
+/// Asked before every matrix of a block, so that a pass can be stopped in the middle of one; a break stops it.
+pub type Pause = dyn Fn() -> LocalBoxFuture<'static, ControlFlow<()>>;
+
 /// A model and the tokens to run it on, on a device.
 pub struct Pass<'a, S, K = Cpu> {
     architecture: &'a Architecture,
@@ -349,6 +353,7 @@ pub struct Pass<'a, S, K = Cpu> {
     sequences: Sequences,
     /// What the norms of the stream are taken to subtract, against what the architecture says; those of queries and keys stay.
     assumed_kind: Option<Centring>,
+    pause: Option<&'a Pause>,
 }
 
 /// Takes the first bytes of a tensor to a device, for who wants to know how long that takes; gives how many they are.
@@ -374,13 +379,13 @@ impl<'a, S: ByteSource> Pass<'a, S> {
     ) -> Result<Self, ForwardError> {
         let sequences = input.sequences(architecture)?;
         let weights = Weights::new(checkpoint);
-        Ok(Self { architecture, weights, kernels: &Cpu, input, sequences, assumed_kind: None })
+        Ok(Self { architecture, weights, kernels: &Cpu, input, sequences, assumed_kind: None, pause: None })
     }
 
     /// The same pass on another device.
     pub fn on<K: Kernels>(self, kernels: &'a K) -> Pass<'a, S, K> {
-        let Self { architecture, weights, input, sequences, assumed_kind, .. } = self;
-        Pass { architecture, weights, kernels, input, sequences, assumed_kind }
+        let Self { architecture, weights, input, sequences, assumed_kind, pause, .. } = self;
+        Pass { architecture, weights, kernels, input, sequences, assumed_kind, pause }
     }
 }
 
@@ -390,7 +395,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
     where
         'a: 'b,
     {
-        let Self { architecture, weights, kernels, input, sequences, assumed_kind } = self;
+        let Self { architecture, weights, kernels, input, sequences, assumed_kind, pause } = self;
         Pass {
             architecture,
             weights: weights.edited(edits),
@@ -398,6 +403,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
             input: *input,
             sequences: *sequences,
             assumed_kind: *assumed_kind,
+            pause: *pause,
         }
     }
 
@@ -418,6 +424,11 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
     /// The same pass with every norm of the stream taken to be of this kind.
     pub fn assumed_kind(self, centring: Centring) -> Self {
         Self { assumed_kind: Some(centring), ..self }
+    }
+
+    /// The same pass, which asks `pause` before every matrix whether it goes on.
+    pub fn pausing(self, pause: Option<&'a Pause>) -> Self {
+        Self { pause, ..self }
     }
 
     /// The last hidden states, n × d, after the final norm.
@@ -600,6 +611,14 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         }
     }
 
+    /// Goes on unless somebody has stopped the pass.
+    async fn pause(&self) -> Result<(), ForwardError> {
+        match self.pause {
+            Some(pause) if pause().await.is_break() => Err(ForwardError::Stopped { blocks: 0 }),
+            _ => Ok(()),
+        }
+    }
+
     /// A matrix and its bias on the device.
     async fn load(&self, linear: &Linear) -> Result<Loaded<K>, ForwardError> {
         self.weights.linear(self.kernels, linear).await
@@ -607,6 +626,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
 
     /// It applied to n × k.
     async fn linear(&self, linear: &Linear, x: &K::Values) -> Result<K::Values, ForwardError> {
+        self.pause().await?;
         Ok(self.load(linear).await?.apply(self.kernels, x))
     }
 }

@@ -8,7 +8,7 @@ use super::preservation;
 use super::result::RunOutcome;
 use crate::checkpoint::Checkpoint;
 use crate::forward::kernels::{Cpu, Kernels};
-use crate::forward::{ForwardError, Input, Seen, Watch};
+use crate::forward::{ForwardError, Input, Pause, Seen, Watch};
 use crate::inspect::{Inspection, Opened};
 use crate::model::operation::Centring;
 use crate::report::{KindByLoss, NormKind};
@@ -74,22 +74,23 @@ impl<Give: AsyncFnMut(Shown) -> ControlFlow<()>> Watch for Watching<'_, Give> {
 }
 
 impl Run {
-    /// Runs it from where it stands, to the end or until `give`, which takes what is to be measured, breaks. A GPU that fails
-    /// leaves the rest to the CPU.
+    /// Runs it from where it stands, to the end or until `give`, which takes what is to be measured, or `pause` breaks. A GPU that
+    /// fails leaves the rest to the CPU.
     pub async fn execute<S: ByteSource>(
         &self,
         opened: &Opened<S>,
         machine: &PassDevice,
         state: &mut RunState,
+        pause: Option<&Pause>,
         mut give: impl AsyncFnMut(Shown) -> ControlFlow<()>,
     ) -> Result<RunOutcome, RunError> {
         #[cfg(feature = "gpu")]
         if let PassDevice::Gpu(kernels) = machine {
             use crate::report::{Warning, WarningCode};
-            match self.on(opened, kernels.as_ref(), state, &mut give).await {
+            match self.on(opened, kernels.as_ref(), state, pause, &mut give).await {
                 Err(RunError::Forward(ForwardError::Device { reason })) => {
                     let done = state.blocks;
-                    let mut outcome = self.on(opened, &Cpu, state, &mut give).await?;
+                    let mut outcome = self.on(opened, &Cpu, state, pause, &mut give).await?;
                     outcome.warnings.push(Warning::new(
                         WarningCode::GpuFailed,
                         kernels.name().to_owned(),
@@ -101,7 +102,7 @@ impl Run {
             }
         }
         let _ = machine;
-        self.on(opened, &Cpu, state, &mut give).await
+        self.on(opened, &Cpu, state, pause, &mut give).await
     }
 
     async fn on<S: ByteSource, K: Kernels>(
@@ -109,9 +110,10 @@ impl Run {
         opened: &Opened<S>,
         kernels: &K,
         state: &mut RunState,
+        pause: Option<&Pause>,
         give: &mut impl AsyncFnMut(Shown) -> ControlFlow<()>,
     ) -> Result<RunOutcome, RunError> {
-        let pass = || Ok::<_, RunError>(self.pass(opened.checkpoint())?.on(kernels));
+        let pass = || Ok::<_, RunError>(self.pass(opened.checkpoint())?.on(kernels).pausing(pause));
         let (blocks, stream) = (state.blocks, state.stream.clone());
         let residual = !self.stream_is_normalised();
         let inspection = &opened.inspection;
@@ -132,9 +134,15 @@ impl Run {
         kernels.get(&hidden).await?;
         let (mut loss, mut mean_loss, mut warnings) = (None, None, Vec::new());
         if self.has_loss() {
-            let own = pass()?.losses(&hidden).await?;
-            mean_loss = Some(own.iter().sum::<f64>() / own.len() as f64);
-            let judged = self.judge_by_loss(opened.checkpoint(), kernels, own, give).await?;
+            let judged = async {
+                let own = pass()?.losses(&hidden).await?;
+                mean_loss = Some(own.iter().sum::<f64>() / own.len() as f64);
+                self.judge_by_loss(opened.checkpoint(), kernels, own, pause, give).await
+            };
+            let judged = match judged.await {
+                Err(RunError::Forward(ForwardError::Stopped { .. })) => None,
+                judged => judged?,
+            };
             loss = judged.filter(|loss| !is_a_guess(loss, self.architecture.vocabulary));
             warnings
                 .extend(judged.filter(|_| loss.is_none()).map(|judged| self.no_better_than_a_guess(&judged)));
@@ -144,7 +152,8 @@ impl Run {
             let moved = async |done, of| give(Shown::Moved(done, of)).await;
             let (architecture, input) = (&self.architecture, self.moved()?);
             preservation =
-                preservation::preservation(opened.checkpoint(), architecture, input, kernels, moved).await?;
+                preservation::preservation(opened.checkpoint(), architecture, input, kernels, pause, moved)
+                    .await?;
         }
         Ok(RunOutcome { loss, mean_loss, preservation, stopped: None, warnings })
     }
@@ -156,6 +165,7 @@ impl Run {
         checkpoint: &Checkpoint<S>,
         kernels: &K,
         mut as_told: Vec<f64>,
+        pause: Option<&Pause>,
         give: &mut impl AsyncFnMut(Shown) -> ControlFlow<()>,
     ) -> Result<Option<KindByLoss>, RunError> {
         let assumed_kind = self.assumed_kind();
@@ -163,7 +173,8 @@ impl Run {
             NormKind::LayerNorm => Centring::None,
             _ => Centring::Mean,
         };
-        let mut as_other = self.pass(checkpoint)?.on(kernels).assumed_kind(other).run_to_losses().await?;
+        let mut as_other =
+            self.pass(checkpoint)?.on(kernels).pausing(pause).assumed_kind(other).run_to_losses().await?;
         if give(Shown::Losses(as_told.len())).await.is_break() {
             return Ok(None);
         }
@@ -186,10 +197,9 @@ impl Run {
             }
             for part in parts.by_ref() {
                 let part = Input::token_ids(part, self.length)?;
-                as_told.extend(self.pass_on(checkpoint, part)?.on(kernels).run_to_losses().await?);
-                as_other.extend(
-                    self.pass_on(checkpoint, part)?.on(kernels).assumed_kind(other).run_to_losses().await?,
-                );
+                let pass = || Ok::<_, RunError>(self.pass_on(checkpoint, part)?.on(kernels).pausing(pause));
+                as_told.extend(pass()?.run_to_losses().await?);
+                as_other.extend(pass()?.assumed_kind(other).run_to_losses().await?);
                 if give(Shown::Losses(as_told.len())).await.is_break() {
                     return Ok(judged);
                 }

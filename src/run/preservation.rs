@@ -6,7 +6,7 @@
 
 use crate::checkpoint::Checkpoint;
 use crate::forward::kernels::Kernels;
-use crate::forward::{Edit, ForwardError, Input, Pass, Seen, Unwatched};
+use crate::forward::{Edit, ForwardError, Input, Pass, Pause, Seen, Unwatched};
 use crate::kernel::direction::Kernel;
 use crate::kernel::scale::Scale;
 use crate::model::architecture::{Architecture, FeedForward, GatedInputs, Linear, Norm, Projections};
@@ -216,15 +216,32 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 /// Moves readers of up to [`MOST`] sites, of the first, the middle and the last block and of the head, and measures what becomes
 /// of the function on `input`: a row a site and direction, in the order of the network. A few hundred tokens are enough.
 ///
-/// `progress` gets the number of edited models that are done, of [`runs`], after each; a break ends it with the sites that are complete.
+/// `progress` gets the number of edited models that are done, of [`runs`], after each. A break of it or of `pause` ends it with the
+/// sites that are complete.
 pub async fn preservation<S: ByteSource, K: Kernels>(
     checkpoint: &Checkpoint<S>,
     architecture: &Architecture,
     input: Input<'_>,
     kernels: &K,
-    mut progress: impl AsyncFnMut(usize, usize) -> ControlFlow<()>,
+    pause: Option<&Pause>,
+    progress: impl AsyncFnMut(usize, usize) -> ControlFlow<()>,
 ) -> Result<Vec<Preservation>, ForwardError> {
-    let pass = Pass::new(checkpoint, architecture, input)?.on(kernels);
+    let pass = Pass::new(checkpoint, architecture, input)?.on(kernels).pausing(pause);
+    let mut found = Vec::new();
+    match move_readers(checkpoint, architecture, kernels, &pass, progress, &mut found).await {
+        Ok(()) | Err(ForwardError::Stopped { .. }) => Ok(found),
+        Err(error) => Err(error),
+    }
+}
+
+async fn move_readers<S: ByteSource, K: Kernels>(
+    checkpoint: &Checkpoint<S>,
+    architecture: &Architecture,
+    kernels: &K,
+    pass: &Pass<'_, S, K>,
+    mut progress: impl AsyncFnMut(usize, usize) -> ControlFlow<()>,
+    found: &mut Vec<Preservation>,
+) -> Result<(), ForwardError> {
     let readers = sample(architecture);
     let mut streams: Vec<Option<Vec<f32>>> = vec![None; architecture.blocks.len() + 1];
     let mut keep = async |seen: Seen<'_>| {
@@ -236,9 +253,8 @@ pub async fn preservation<S: ByteSource, K: Kernels>(
     };
     let hidden = pass.run(&mut Blocks(&mut keep)).await?;
     let (mut done, total) = (0, runs(architecture));
-    let mut found = Vec::new();
     for (reader, number) in readers.iter().zip(0..) {
-        let Some(trial) = Trial::of(&pass, reader, number).await? else { continue };
+        let Some(trial) = Trial::of(pass, reader, number).await? else { continue };
         let directions = directions(reader.norm);
         let edit = |direction, t| [trial.edit(reader.linear.weight, direction, t)];
         let control = edit(PreservationDirection::Random, ROUNDING);
@@ -255,7 +271,7 @@ pub async fn preservation<S: ByteSource, K: Kernels>(
             edited.push((pass, hidden));
             done += 1;
             if progress(done, total).await.is_break() {
-                return Ok(found);
+                return Ok(());
             }
         }
         let (measure, values): (_, Vec<f64>) = if architecture.head.is_some() {
@@ -301,7 +317,7 @@ pub async fn preservation<S: ByteSource, K: Kernels>(
             });
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// Watches blocks only: norms need not come back from a GPU.

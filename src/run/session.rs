@@ -8,7 +8,7 @@ use super::pass::{Measured, Sites};
 use super::planned::{Extent, Model, PassSpeeds, Run, RunError};
 use super::random_init;
 use super::result::{RunOutcome, RunResult};
-use crate::forward::ForwardError;
+use crate::forward::{ForwardError, Pause};
 use crate::inspect::Opened;
 use crate::measure::plan::Speeds;
 use crate::model::operation::Reads;
@@ -108,7 +108,18 @@ impl Session {
         state: &mut RunState,
         give: impl AsyncFnMut(Shown) -> ControlFlow<()>,
     ) -> Result<RunOutcome, RunError> {
-        self.run.execute(opened, &self.machine, state, give).await
+        self.run.execute(opened, &self.machine, state, None, give).await
+    }
+
+    /// The same, which asks `pause` before every matrix whether it goes on.
+    pub async fn execute_pausing<S: ByteSource>(
+        &self,
+        opened: &Opened<S>,
+        state: &mut RunState,
+        pause: &Pause,
+        give: impl AsyncFnMut(Shown) -> ControlFlow<()>,
+    ) -> Result<RunOutcome, RunError> {
+        self.run.execute(opened, &self.machine, state, Some(pause), give).await
     }
 
     /// Where what the run has shown is measured, in any order and on any thread.

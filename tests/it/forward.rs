@@ -2,6 +2,7 @@
 //! checkpoints that `scripts/fixtures/transformers_families.py` wrote.
 
 use crate::support::families::{compare, expected, open, sources};
+use futures_util::future::{LocalBoxFuture, ready};
 use gammascope::checkpoint;
 use gammascope::forward::kernels::{Cpu, Kernels};
 use gammascope::forward::{ForwardError, Input, Pass, Seen, Watch};
@@ -9,8 +10,10 @@ use gammascope::inspect::inspect;
 use gammascope::model::{ModelError, resolve};
 use gammascope::source::memory::MemorySource;
 use pollster::block_on;
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 fn folder(family: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/forward").join(family)
@@ -169,6 +172,36 @@ fn the_stream_between_the_parts_of_a_block_is_what_its_second_norm_reads() {
             assert!(x.iter().zip(y).all(|(x, y)| (x * ratio - y).abs() < 1e-5), "{x:?} {y:?}");
         }
     }
+}
+
+#[test]
+fn a_pass_is_stopped_before_its_next_matrix() {
+    let checkpoint = open(&folder("llama"));
+    let architecture = resolve(&checkpoint).unwrap();
+    let asked = Rc::new(Cell::new(0));
+    // Blocks that were seen, and how the pass ended, where `most` matrices are allowed.
+    let run = |most: usize| {
+        asked.set(0);
+        let count = Rc::clone(&asked);
+        let pause = move || -> LocalBoxFuture<'static, ControlFlow<()>> {
+            count.set(count.get() + 1);
+            let going_on = count.get() <= most;
+            Box::pin(ready(if going_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }))
+        };
+        let input = Input::token_ids(&[5, 6, 7, 8], 4).unwrap();
+        let pass = Pass::new(&checkpoint, &architecture, input).unwrap().pausing(Some(&pause));
+        let mut blocks = 0;
+        let mut count = async |seen: Seen<'_>| blocks += usize::from(matches!(seen, Seen::Block { .. }));
+        let hidden = block_on(pass.run(&mut count));
+        (blocks, hidden)
+    };
+    let (blocks, whole) = run(usize::MAX);
+    assert_eq!(blocks, 2);
+    assert!(whole.is_ok());
+    assert_eq!(asked.get(), 14, "queries, keys, values, output, gate, up and down of two blocks");
+    let (blocks, stopped) = run(9);
+    assert_eq!((blocks, asked.get()), (1, 10), "in the middle of the second block");
+    assert_eq!(stopped, Err(ForwardError::Stopped { blocks: 0 }));
 }
 
 /// The Llama fixture with its configuration changed.

@@ -97,12 +97,18 @@ impl Model {
         let ids = uniform(128, self.architecture.vocabulary);
         let tokens = Input::token_ids(&ids, 16).unwrap();
         let mut told = Vec::new();
-        let found =
-            block_on(preservation(&self.checkpoint, &self.architecture, tokens, &Cpu, async |done, of| {
+        let found = block_on(preservation(
+            &self.checkpoint,
+            &self.architecture,
+            tokens,
+            &Cpu,
+            None,
+            async |done, of| {
                 told.push((done, of));
                 ControlFlow::Continue(())
-            }))
-            .unwrap();
+            },
+        ))
+        .unwrap();
         let total = runs(&self.architecture);
         assert_eq!(told, (1..=total).map(|done| (done, total)).collect::<Vec<_>>());
         let sites = found.iter().filter(|row| row.direction == PreservationDirection::Random).count();
@@ -314,6 +320,7 @@ fn who_watches_can_end_it_and_keeps_the_sites_that_are_complete() {
     let tokens = Input::token_ids(&ids, 16).unwrap();
     // The control and three directions at three t: the second site is begun.
     let stop = async |done, _| if done == 11 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-    let found = block_on(preservation(&gpt2.checkpoint, &gpt2.architecture, tokens, &Cpu, stop)).unwrap();
+    let found =
+        block_on(preservation(&gpt2.checkpoint, &gpt2.architecture, tokens, &Cpu, None, stop)).unwrap();
     assert_eq!(found.len(), 3);
 }

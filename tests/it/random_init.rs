@@ -49,7 +49,8 @@ fn measured<S: ByteSource>(opened: &Opened<S>) -> Verification {
         }
         ControlFlow::Continue(())
     };
-    let outcome = block_on(run.execute(opened, &PassDevice::Cpu, &mut RunState::default(), give)).unwrap();
+    let outcome =
+        block_on(run.execute(opened, &PassDevice::Cpu, &mut RunState::default(), None, give)).unwrap();
     run.result(measured, outcome, "cpu".to_owned(), 1.0).verification().unwrap().0
 }
 

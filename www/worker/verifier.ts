@@ -40,6 +40,25 @@ function plannedRun(): ModelRun {
   return modelRun;
 }
 
+/** How often a run lets messages in, in milliseconds, so that it can be stopped between two matrices. */
+const PAUSE_MS = 100;
+
+const channel = new MessageChannel();
+let stopping = false;
+let paused = 0;
+
+/** Asked before every matrix of a run: whether it is to stop. */
+function pause(): boolean | Promise<boolean> {
+  if (performance.now() - paused < PAUSE_MS) return stopping;
+  return new Promise((resolve) => {
+    channel.port1.onmessage = () => {
+      paused = performance.now();
+      resolve(stopping);
+    };
+    channel.port2.postMessage(null);
+  });
+}
+
 /** Shows something of a run, and waits until it may go on. */
 function show(shown: Shown): Promise<boolean> {
   return new Promise((resolve) => {
@@ -83,7 +102,13 @@ serve<WeightSample, Inspecting<WeightSample>>(
       modelRun = await live().planRun(JSON.stringify(options), files, device);
       return modelRun.plan();
     },
-    run: () => live().run(plannedRun(), show),
+    run() {
+      stopping = false;
+      return live().run(plannedRun(), show, pause);
+    },
+    stopRun: () => {
+      stopping = true;
+    },
     goOn: (stop) => letGoOn(stop),
     ran: (carried, seconds) => plannedRun().ran(carried, seconds),
     async measureSample(sample, device) {

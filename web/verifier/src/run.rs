@@ -23,6 +23,7 @@ use gammascope_web::{dropped, from_js, get, sentence, text};
 use js_sys::{Array, Error, Float32Array, Function, Object, Promise, Reflect};
 use std::cell::RefCell;
 use std::ops::ControlFlow;
+use std::pin::Pin;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
@@ -135,12 +136,17 @@ impl Inspection {
     }
 
     /// Runs the model from where it stands. `show` is called with what is to be measured and how far it is, a `Shown` in TypeScript;
-    /// it resolves to true to stop. Resolves to what [`ModelRun::ran`] takes.
-    pub async fn run(&self, run: &ModelRun, show: Function) -> Result<String, Error> {
+    /// it resolves to true to stop. `pause` is called before every matrix and gives true to stop, or a promise of that. Resolves to
+    /// what [`ModelRun::ran`] takes.
+    pub async fn run(&self, run: &ModelRun, show: Function, pause: Function) -> Result<String, Error> {
         // Nobody else runs it: the worker answers one call of this at a time.
         let mut state = run.state.take();
         let (mut blocks, mut losses, mut moved) = (state.blocks, 0, 0);
-        let outcome = run.session.execute(&self.inner, &mut state, async |shown| {
+        let pause = move || -> Pin<Box<dyn Future<Output = ControlFlow<()>>>> {
+            let asked = pause.call0(&JsValue::NULL);
+            Box::pin(async move { going_on(answer(asked).await) })
+        };
+        let outcome = run.session.execute_pausing(&self.inner, &mut state, &pause, async |shown| {
             let sample = match shown {
                 Shown::Sample(sample) => plain(&sample),
                 Shown::Blocks(done) => {
@@ -162,15 +168,7 @@ impl Inspection {
                 ("losses", JsValue::from(losses as u32)),
                 ("moved", JsValue::from(moved as u32)),
             ]);
-            let answer = show.call1(&JsValue::NULL, &shown);
-            let answer = match answer.map(|answer| answer.dyn_into::<Promise>()) {
-                Ok(Ok(promise)) => JsFuture::from(promise).await,
-                _ => return ControlFlow::Break(()),
-            };
-            match answer {
-                Ok(stop) if stop.is_falsy() => ControlFlow::Continue(()),
-                _ => ControlFlow::Break(()),
-            }
+            going_on(answer(show.call1(&JsValue::NULL, &shown)).await)
         });
         let outcome = outcome.await;
         run.state.replace(state);
@@ -196,6 +194,22 @@ impl Inspection {
         let (trained, warnings) = collect(result(ran)?, of_twin).map_err(sentence)?;
         self.inner.verify(trained, warnings);
         Ok(())
+    }
+}
+
+/// What the page answers, at once or by a promise.
+async fn answer(asked: Result<JsValue, JsValue>) -> Result<JsValue, JsValue> {
+    match asked?.dyn_into::<Promise>() {
+        Ok(promise) => JsFuture::from(promise).await,
+        Err(answer) => Ok(answer),
+    }
+}
+
+/// Whether a run goes on: not where the page says to stop, nor where it fails to answer.
+fn going_on(stop: Result<JsValue, JsValue>) -> ControlFlow<()> {
+    match stop {
+        Ok(stop) if stop.is_falsy() => ControlFlow::Continue(()),
+        _ => ControlFlow::Break(()),
     }
 }
 
