@@ -5,6 +5,7 @@
 
 use super::build::Build;
 use super::catalogue::Catalogue;
+use super::execution;
 use super::names::{self, Path, is_query_key, split_last};
 use super::site::{NormSite, Place};
 use crate::checkpoint::compare_names;
@@ -243,8 +244,11 @@ fn place_in_block(catalogue: &Catalogue<'_>, sites: &mut [NormSite], indices: &[
         let site = &sites[index];
         part.kind != Kind::QueryKey && site.shift.is_some() && site.other.is_none()
     });
-    for (&index, part) in indices.iter().zip(&parts) {
+    let names: Vec<&str> = indices.iter().map(|&index| sites[index].name.as_str()).collect();
+    let steps = execution::steps(&names, &parts, order == Order::PostNorm);
+    for ((&index, part), step) in indices.iter().zip(&parts).zip(steps) {
         let site = &mut sites[index];
+        site.step = step;
         site.shift_on_stream = shift_on_stream;
         site.recognised = part.kind != Kind::Unknown;
         site.role = if part.kind == Kind::QueryKey { NormRole::QueryKey } else { NormRole::Block };
@@ -270,13 +274,13 @@ fn place_in_block(catalogue: &Catalogue<'_>, sites: &mut [NormSite], indices: &[
 
 /// Which part of a block a site's name points to, and on which side of it the name puts the norm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Part {
-    kind: Kind,
-    side: Side,
+pub(super) struct Part {
+    pub(super) kind: Kind,
+    pub(super) side: Side,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Attention,
     CrossAttention,
     FeedForward,
@@ -285,7 +289,7 @@ enum Kind {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
+pub(super) enum Side {
     Before,
     /// After in either: before the stream in a pre-norm stack, on it in a post-norm one.
     Output,

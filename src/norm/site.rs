@@ -2,6 +2,7 @@
 
 use super::behaviour::Behaviour;
 use super::build::Build;
+use super::execution::Step;
 use super::habits::Habits;
 use super::names::{Path, is_number};
 use super::registry::Statement;
@@ -23,6 +24,8 @@ pub struct NormSite {
     pub role: NormRole,
     /// What reads it: see [`Place`].
     pub place: Place,
+    /// When its block runs it.
+    pub step: Step,
     /// Index of its block.
     pub block: Option<u32>,
     /// Path of its block.
@@ -64,6 +67,7 @@ impl NormSite {
             width,
             role: NormRole::Other,
             place: Place::Unknown,
+            step: Step::Unknown,
             block: path.block(),
             stack: path.stack(),
             block_path: path.block_path(),

@@ -1,6 +1,7 @@
 //! `gammascope verify`: runs the model, and measures its norms and its residual stream.
 
 use crate::args::{SiteChoice, Verify};
+use crate::screen::{self, Screen};
 use crate::{
     UNREADABLE, USAGE, complain, explain, files, leave, measure, open, plan, preservation, print_json,
     progress, random_init, summary,
@@ -45,14 +46,14 @@ pub(crate) fn run(options: &Verify) -> ExitCode {
         Ok(report) => report,
         Err(message) => return complain(&message, UNREADABLE),
     };
-    let mut out = anstream::stdout().lock();
+    let mut out = screen::stdout();
     let written = match &options.explain {
         Some(name) => match explain::find(&report, name) {
             Ok(norm) => explain::write(&mut out, &report, norm),
             Err(message) => return complain(&message, USAGE),
         },
         None if options.json => print_json(&report),
-        None => table(&mut out, &report),
+        None => table(&mut out, &report, options.all),
     };
     leave(written, options.strict && !report.warnings.is_empty())
 }
@@ -209,7 +210,7 @@ fn read<Chosen>(file: &Path, choice: impl Fn(String, Vec<u8>) -> Chosen) -> Resu
     Ok(choice(file.file_name().unwrap_or_default().to_string_lossy().into_owned(), bytes))
 }
 
-fn table(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
+fn table(out: &mut Screen<impl Write>, report: &Report, all: bool) -> std::io::Result<()> {
     let Some(verification) = &report.verification else { return Ok(()) };
     let Some(pass) = &verification.pass else { return Ok(()) };
     let told = match pass.assumed_kind {
@@ -261,9 +262,9 @@ fn table(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
         falls(out, &verification.falls)?;
     }
     writeln!(out)?;
-    measure::table(out, report)?;
-    random_init::table(out, verification, &report.norms)?;
-    preservation::table(out, verification)?;
+    measure::table(out, report, all)?;
+    random_init::table(out, verification, &report.norms, all)?;
+    preservation::table(out, verification, all)?;
     claims(out, verification)
 }
 
@@ -307,8 +308,8 @@ fn claims(out: &mut impl Write, verification: &Verification) -> std::io::Result<
         writeln!(out, "\n{}The paper’s claims{:#}", summary::STRONG, summary::STRONG)?;
     }
     for claim in &verification.claims {
-        let sign = if claim.agrees { "as there" } else { "otherwise" };
-        writeln!(out, "  {}.\n    Here, {sign}: {}.", claim.paper, claim.found)?;
+        let verdict = if claim.agrees { "This model agrees" } else { "This model differs" };
+        writeln!(out, "  {}.\n    {verdict}: {}.", claim.paper, claim.found)?;
     }
     Ok(())
 }
