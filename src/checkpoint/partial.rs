@@ -31,7 +31,7 @@ fn adapter(method: Option<Method>) -> String {
         }
     };
     format!(
-        "{what}, not a model: its norms are those of the base model; open it together with its base to see how much of it is wasted (`gammascope adapter BASE ADAPTER`; on the page, open the base first), or merge it (merge_and_unload) and open the result"
+        "{what}, not a model: its norms are those of the base model; to see how much of it is wasted, open its base first and then the adapter (in a terminal: `gammascope adapter BASE ADAPTER`), or merge it (merge_and_unload) and open the result"
     )
 }
 

@@ -11,8 +11,8 @@ use crate::order;
 /// When a block runs a norm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
-    /// In the first of two feed-forward parts, which stands before attention (Conformer).
-    FirstFeedForward,
+    /// Before all else: in the first of two feed-forward parts (Conformer), in a bottleneck (MobileBERT).
+    First,
     /// Before self-attention.
     BeforeAttention,
     /// On the queries of self-attention.
@@ -48,7 +48,7 @@ pub enum Step {
 }
 
 /// Modules that mix tokens without attention.
-const MIXERS: [&str; 4] = ["mamba", "ssm", "mixer", "recurrent"];
+const MIXERS: [&str; 7] = ["mamba", "ssm", "mixer", "recurrent", "temporal", "mlstm", "slstm"];
 
 /// The step of each norm of one block, from the part that its name points to; names in the order of the catalogue. A name that
 /// says nothing goes with the norm before it in the same module, or with the one after it.
@@ -62,7 +62,10 @@ pub(super) fn steps(names: &[&str], parts: &[Part], post_norm: bool) -> Vec<Step
     let named = |kind: Kind| (0..names.len()).any(|at| parts[at].kind == kind && !is_deep(at) && !bare(at));
     let inside = |at: usize| is_deep(at) && named(parts[at].kind) && parts[at].side == Side::Plain;
     let plain_feed_forward = Part { kind: Kind::FeedForward, side: Side::Plain };
-    let twice = (0..names.len()).any(|at| parts[at] == plain_feed_forward && has(at, &["2"]));
+    let numbered = |at: usize, number: &str| parts[at] == plain_feed_forward && !is_deep(at) && has(at, &[number]);
+    let twice = (0..names.len()).any(|at| numbered(at, "2"));
+    // A bare name in the block and another in its attention: the one in the block is for what follows attention (ESM).
+    let attends = (0..names.len()).any(|at| parts[at].kind == Kind::Attention && is_deep(at));
     let step = |at: usize| match (parts[at].kind, parts[at].side) {
         (Kind::QueryKey, _) => {
             let letter = letter(paths[at].naming());
@@ -76,7 +79,14 @@ pub(super) fn steps(names: &[&str], parts: &[Part], post_norm: bool) -> Vec<Step
         }
         // GLM has norms on both sides of the residual sum after attention.
         (Kind::FeedForward, Side::Before) if has(at, &["post"]) && has(at, &["self"]) => Step::AfterAttention,
-        (Kind::FeedForward, Side::Plain) if twice && has(at, &["1"]) => Step::FirstFeedForward,
+        _ if numbered(at, "1") && twice => Step::First,
+        _ if paths[at].inside().first() == Some(&"bottleneck") => Step::First,
+        _ if !is_deep(at) && names::compact(paths[at].last()) == "preln" => Step::First,
+        // SAM has four: the last one follows a second cross-attention.
+        (_, Side::Plain) if !is_deep(at) && has(at, &["4"]) => Step::AfterFeedForward,
+        (Kind::Attention, Side::Plain) if attends && bare(at) && !is_deep(at) => {
+            if post_norm { Step::AfterFeedForward } else { Step::BeforeFeedForward }
+        }
         (Kind::Attention, _) if inside(at) => Step::InsideAttention,
         (Kind::FeedForward, _) if inside(at) => Step::InsideFeedForward,
         (Kind::Unknown, _) if has(at, &["sub", "inner"]) => {
@@ -86,7 +96,9 @@ pub(super) fn steps(names: &[&str], parts: &[Part], post_norm: bool) -> Vec<Step
                 Step::InsideFeedForward
             }
         }
-        (Kind::Unknown, _) if is_deep(at) && has(at, &MIXERS) => Step::InsideAttention,
+        (Kind::Unknown, _) if has(at, &MIXERS) => {
+            if is_deep(at) { Step::InsideAttention } else { Step::BeforeAttention }
+        }
         (Kind::Unknown, _) if has(at, &["conv"]) => Step::Convolution,
         (Kind::Unknown, _) => Step::Unknown,
         (kind, side) => {
@@ -150,31 +162,41 @@ impl Outline {
     fn of(sites: &[NormSite]) -> Self {
         let stacks =
             order::distinct(sites.iter().filter(|site| site.block.is_some()).map(|site| &site.stack));
-        let root = |stack: &str| stack.split_once('.').map_or("", |(root, _)| root).to_owned();
         let mut roots = order::distinct(stacks.iter().map(|stack| root(stack)));
         if roots.len() == 1 {
             roots.clear();
         }
-        let stages = order::distinct(stacks.iter().filter_map(|stack| stage(stack)));
-        let first = stages.iter().min_by_key(|stage| natural(stage));
-        let ends =
-            |site: &NormSite| site.block.is_none() && first.is_some_and(|first| site.name.starts_with(first));
-        Self { stages_end: sites.iter().any(ends), roots, stages }
+        let mut outline =
+            Self { stages_end: false, roots, stages: order::distinct(stacks.iter().filter_map(|stack| stage(stack))) };
+        let first = outline.stages.iter().min_by_key(|stage| natural(stage)).cloned();
+        let ends = |site: &NormSite| makes_smaller(&site.name) && outline.stage_of(site) == first.as_deref();
+        outline.stages_end = first.is_some() && sites.iter().any(ends);
+        outline
+    }
+
+    /// The stage that a site stands in beside the blocks.
+    fn stage_of(&self, site: &NormSite) -> Option<&str> {
+        let in_blocks = |stage: &str| site.block.is_some() && format!("{}.", site.stack).starts_with(stage);
+        let holds = |stage: &&str| site.name.starts_with(*stage) && !in_blocks(stage);
+        self.stages.iter().map(String::as_str).find(holds)
     }
 
     fn key(&self, site: &NormSite) -> Key {
-        let mut components = site.name.split(['.', '/']);
-        let first = components.next().unwrap_or_default();
+        let first = site.name.split(['.', '/']).next().unwrap_or_default();
         let decoder = first == "dec" || site.name.split(['.', '/']).any(is_decoder);
         let head = site.block.is_none() && site.place == Place::Head;
         let root = order::has(&self.roots, first).then(|| first.to_owned());
-        let in_stage = self.stages.iter().find(|stage| site.block.is_none() && site.name.starts_with(*stage));
-        let (phase, path) = match (site.place, site.block, in_stage) {
+        let (phase, path) = match (self.stage_of(site), site.block, site.place) {
+            (Some(stage), ..) => {
+                let ends =
+                    if makes_smaller(&site.name) { self.stages_end } else { !site.surroundings.entry };
+                // Behind all that a stage can hold, or before it.
+                (1, natural(stage) + if ends { "~" } else { "" })
+            }
             (_, Some(_), _) => (1, natural(&site.stack)),
-            // Behind all that a stage can hold, or before it.
-            (_, _, Some(stage)) => (1, natural(stage) + if self.stages_end { "~" } else { "" }),
-            (Place::Embedding, ..) => (0, String::new()),
-            (Place::Final, ..) => (3, natural(&site.stack)),
+            (_, _, Place::Embedding) => (0, String::new()),
+            (_, _, Place::Final) => (3, natural(&site.stack)),
+            _ if feeds_the_blocks(&site.name) => (0, natural(&site.stack)),
             _ => (2, natural(&site.stack)),
         };
         let part = tower(&site.name) * 4 + u8::from(head) * 2 + u8::from(decoder);
@@ -182,22 +204,49 @@ impl Outline {
     }
 }
 
+/// The model that a stack is in, where a file holds several: its first module, if that is no stack itself.
+fn root(stack: &str) -> String {
+    let mut parts = stack.split('.');
+    match (parts.next(), parts.next()) {
+        (Some(root), Some(next)) if !is_number(next) => root.to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// Whether a module makes the image smaller between two stages.
+fn makes_smaller(name: &str) -> bool {
+    name.contains("downsampl") || name.contains("merging")
+}
+
 fn is_decoder(part: &str) -> bool {
-    part.starts_with("decoder")
+    let words = names::words(part);
+    let has = |wanted: &str| words.iter().any(|word| word == wanted);
+    has("decoder") && !has("encoder")
+}
+
+/// Whether a module outside the blocks makes what they read: wav2vec's feature extractor, DETR's backbone.
+fn feeds_the_blocks(name: &str) -> bool {
+    let words: Vec<String> = name.split(['.', '/']).flat_map(names::words).collect();
+    ["backbone", "feature", "stem", "input"].iter().any(|wanted| words.iter().any(|word| word == wanted))
 }
 
 /// What gives its output to the language model comes before it, and what lies between, between.
 fn tower(name: &str) -> u8 {
-    const SENSES: [&str; 8] = ["vision", "visual", "image", "img", "audio", "speech", "vit", "v"];
+    const SENSES: [&str; 8] = ["vision", "visual", "image", "img", "audio", "speech", "vqmodel", "v"];
     const BETWEEN: [&str; 8] =
         ["projector", "connector", "merger", "resampler", "qformer", "perceiver", "adapter", "mm"];
     let mut rank = 2;
-    for part in name.split(['.', '/']).take_while(|part| !is_number(part)) {
+    let mut modules: Vec<&str> = name.split(['.', '/']).take_while(|part| !is_number(part)).collect();
+    // What remains of a name outside the blocks ends with the norm itself.
+    if modules.len() > 1 {
+        modules.pop();
+    }
+    for (at, part) in modules.into_iter().enumerate() {
         for word in names::words(part) {
             if BETWEEN.contains(&word.as_str()) {
                 return 1;
             }
-            if SENSES.contains(&word.as_str()) {
+            if SENSES.contains(&word.as_str()) || at == 0 && word == "embed" {
                 rank = 0;
             }
         }

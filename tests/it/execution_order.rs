@@ -204,6 +204,27 @@ const FAMILIES: &[(&str, &[&str], &[&str])] = &[
         &["blocks.0.att.key", "blocks.0.ffn.key"],
     ),
     (
+        "ESM",
+        &[
+            "esm.encoder.layer.0.attention.LayerNorm",
+            "esm.encoder.layer.0.LayerNorm",
+            "esm.encoder.layer.1.attention.LayerNorm",
+            "esm.encoder.emb_layer_norm_after",
+            "lm_head.layer_norm",
+        ],
+        &["esm.encoder.layer.0.attention.self.query", "esm.encoder.layer.0.intermediate.dense"],
+    ),
+    (
+        "wav2vec 2.0",
+        &[
+            "wav2vec2.feature_projection.layer_norm",
+            "wav2vec2.encoder.layers.0.layer_norm",
+            "wav2vec2.encoder.layers.0.final_layer_norm",
+            "wav2vec2.encoder.layer_norm",
+        ],
+        &["wav2vec2.encoder.layers.0.attention.q_proj"],
+    ),
+    (
         "GGUF",
         &[
             "token_embd_norm",

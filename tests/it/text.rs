@@ -48,7 +48,7 @@ fn dropped(checkpoint: &str, tokenizer: Option<&[u8]>) -> Opened<MemorySource> {
 
 fn verify(paths: &[&Path], options: &[&str]) -> Command {
     let mut command = Command::cargo_bin("gammascope").unwrap();
-    command.arg("verify").args(paths).args(options);
+    command.arg("verify").args(paths).args(options).env("COLUMNS", "1000");
     command
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn run(options: &Scan) -> ExitCode {
     let targets = without_repeats(targets);
     let unique = targets.len();
     if unique < all {
-        say(&format!("{} lines repeat a checkpoint; each checkpoint is inspected once", all - unique));
+        say(&format!("Repeated lines: {}. Each checkpoint is inspected once.", all - unique));
     }
     let (output, done) = match options.output.as_deref().map(resume).transpose() {
         Ok(Some((file, done))) => (Output::File(file), done),
@@ -71,7 +71,11 @@ pub(crate) fn run(options: &Scan) -> ExitCode {
     }
     match inspect_all(&targets, options, output) {
         Ok(failed) => {
-            say(&format!("{} checkpoints inspected, {failed} with an error", targets.len()));
+            let inspected = match targets.len() {
+                1 => "1 checkpoint".to_owned(),
+                count => format!("{count} checkpoints"),
+            };
+            say(&format!("{inspected} inspected, {failed} with an error"));
             if let (Some(lines), Some(parquet)) = (&options.output, &options.parquet) {
                 match table::write(lines, parquet) {
                     Ok(rows) => say(&format!("{rows} rows in {}", parquet.display())),

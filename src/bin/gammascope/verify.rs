@@ -248,16 +248,12 @@ fn table(out: &mut Screen<impl Write>, report: &Report, all: bool) -> std::io::R
     if let (Some(first), Some(last)) = (verification.residual.first(), verification.residual.last()) {
         writeln!(
             out,
-            "Least singular value of the residual stream: {:.2e} after block {}, {:.2e} after block {}; {}, {} of them on both halves of the tokens.",
+            "Least singular value of the residual stream: {:.2e} after block {}, {:.2e} after block {}; {}.",
             first.sigma_min,
             first.block,
             last.sigma_min,
             last.block,
-            match verification.falls.len() {
-                1 => "1 fall".to_owned(),
-                falls => format!("{falls} falls"),
-            },
-            verification.falls.iter().filter(|fall| fall.on_both_halves).count(),
+            count_of_falls(&verification.falls),
         )?;
         falls(out, &verification.falls)?;
     }
@@ -266,6 +262,16 @@ fn table(out: &mut Screen<impl Write>, report: &Report, all: bool) -> std::io::R
     random_init::table(out, verification, &report.norms, all)?;
     preservation::table(out, verification, all)?;
     claims(out, verification)
+}
+
+/// How many falls there are, and how many of them both halves of the tokens show.
+fn count_of_falls(falls: &[ResidualFall]) -> String {
+    let sure = falls.iter().filter(|fall| fall.on_both_halves).count();
+    match falls.len() {
+        0 => "it never falls by more than a hundredth".to_owned(),
+        1 => format!("1 fall, {sure} of them on both halves of the tokens"),
+        many => format!("{many} falls, {sure} of them on both halves of the tokens"),
+    }
 }
 
 /// Falls that are listed, the deepest first.
