@@ -62,7 +62,8 @@ pub(super) fn steps(names: &[&str], parts: &[Part], post_norm: bool) -> Vec<Step
     let named = |kind: Kind| (0..names.len()).any(|at| parts[at].kind == kind && !is_deep(at) && !bare(at));
     let inside = |at: usize| is_deep(at) && named(parts[at].kind) && parts[at].side == Side::Plain;
     let plain_feed_forward = Part { kind: Kind::FeedForward, side: Side::Plain };
-    let numbered = |at: usize, number: &str| parts[at] == plain_feed_forward && !is_deep(at) && has(at, &[number]);
+    let numbered =
+        |at: usize, number: &str| parts[at] == plain_feed_forward && !is_deep(at) && has(at, &[number]);
     let twice = (0..names.len()).any(|at| numbered(at, "2"));
     // A bare name in the block and another in its attention: the one in the block is for what follows attention (ESM).
     let attends = (0..names.len()).any(|at| parts[at].kind == Kind::Attention && is_deep(at));
@@ -85,7 +86,11 @@ pub(super) fn steps(names: &[&str], parts: &[Part], post_norm: bool) -> Vec<Step
         // SAM has four: the last one follows a second cross-attention.
         (_, Side::Plain) if !is_deep(at) && has(at, &["4"]) => Step::AfterFeedForward,
         (Kind::Attention, Side::Plain) if attends && bare(at) && !is_deep(at) => {
-            if post_norm { Step::AfterFeedForward } else { Step::BeforeFeedForward }
+            if post_norm {
+                Step::AfterFeedForward
+            } else {
+                Step::BeforeFeedForward
+            }
         }
         (Kind::Attention, _) if inside(at) => Step::InsideAttention,
         (Kind::FeedForward, _) if inside(at) => Step::InsideFeedForward,
@@ -97,7 +102,11 @@ pub(super) fn steps(names: &[&str], parts: &[Part], post_norm: bool) -> Vec<Step
             }
         }
         (Kind::Unknown, _) if has(at, &MIXERS) => {
-            if is_deep(at) { Step::InsideAttention } else { Step::BeforeAttention }
+            if is_deep(at) {
+                Step::InsideAttention
+            } else {
+                Step::BeforeAttention
+            }
         }
         (Kind::Unknown, _) if has(at, &["conv"]) => Step::Convolution,
         (Kind::Unknown, _) => Step::Unknown,
@@ -166,8 +175,11 @@ impl Outline {
         if roots.len() == 1 {
             roots.clear();
         }
-        let mut outline =
-            Self { stages_end: false, roots, stages: order::distinct(stacks.iter().filter_map(|stack| stage(stack))) };
+        let mut outline = Self {
+            stages_end: false,
+            roots,
+            stages: order::distinct(stacks.iter().filter_map(|stack| stage(stack))),
+        };
         let first = outline.stages.iter().min_by_key(|stage| natural(stage)).cloned();
         let ends = |site: &NormSite| makes_smaller(&site.name) && outline.stage_of(site) == first.as_deref();
         outline.stages_end = first.is_some() && sites.iter().any(ends);
@@ -188,8 +200,7 @@ impl Outline {
         let root = order::has(&self.roots, first).then(|| first.to_owned());
         let (phase, path) = match (self.stage_of(site), site.block, site.place) {
             (Some(stage), ..) => {
-                let ends =
-                    if makes_smaller(&site.name) { self.stages_end } else { !site.surroundings.entry };
+                let ends = if makes_smaller(&site.name) { self.stages_end } else { !site.surroundings.entry };
                 // Behind all that a stage can hold, or before it.
                 (1, natural(stage) + if ends { "~" } else { "" })
             }

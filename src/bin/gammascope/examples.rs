@@ -9,7 +9,8 @@ Examples:
   gammascope scan checkpoints/ -o results.jsonl       # many checkpoints
   gammascope completions bash
 
-Exit codes: 0 done, 1 wrong usage, 2 unreadable input, 3 done with warnings under --strict.";
+Exit codes: 0 done, 1 wrong usage, 2 unreadable input, 3 done with warnings
+under --strict.";
 
 /// Of `inspect`.
 pub(crate) const INSPECT: &str = "\

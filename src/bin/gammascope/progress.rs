@@ -50,8 +50,8 @@ impl Line {
             Stage::Sites => "measuring sites",
             Stage::Blocks => "running blocks",
         };
-        self.bar.set_message(format!("{what} ({})", HumanBytes(progress.bytes_read)));
         self.count(progress.done.into(), progress.total.into());
+        self.bar.set_message(format!("{what} ({})", HumanBytes(progress.bytes_read)));
     }
 
     /// Shows how many sites have been measured.
@@ -80,8 +80,8 @@ impl Line {
     }
 
     fn show_count(&mut self, what: &'static str, done: usize, total: usize) {
-        self.bar.set_message(what);
         self.count(done as u64, total as u64);
+        self.bar.set_message(what);
     }
 
     fn count(&mut self, done: u64, total: u64) {
@@ -89,8 +89,11 @@ impl Line {
             self.is_counted = true;
             self.bar.set_style(style("{spinner} {msg} {pos}/{len} {wide_bar}"));
         }
-        self.bar.set_length(total);
-        self.bar.set_position(done);
+        // At once: a tick in between would show 9/4.
+        self.bar.update(|state| {
+            state.set_len(total);
+            state.set_pos(done);
+        });
     }
 
     /// Takes the line away.
