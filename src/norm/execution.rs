@@ -4,47 +4,33 @@
 //! Names that say nothing stay where the catalogue has them, beside their neighbours.
 
 use super::names::{self, Path, is_number};
-use super::place::{Kind, Part, Side};
-use super::site::{NormSite, Place};
+use super::site::{NormSite, Place, Step};
 use crate::order;
 
-/// When a block runs a norm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
-    /// Before all else: in the first of two feed-forward parts (Conformer), in a bottleneck (MobileBERT).
-    First,
-    /// Before self-attention.
-    BeforeAttention,
-    /// On the queries of self-attention.
-    Query,
-    /// On its keys.
-    Key,
-    /// On its values.
-    Value,
-    /// Inside it, after its values were added up.
-    InsideAttention,
-    /// After self-attention.
-    AfterAttention,
-    /// In a convolution between the parts.
-    Convolution,
-    /// Before cross-attention.
-    BeforeCross,
-    /// On the queries of cross-attention.
-    CrossQuery,
-    /// On its keys.
-    CrossKey,
-    /// On its values.
-    CrossValue,
-    /// After cross-attention.
-    AfterCross,
-    /// Before the feed-forward part.
-    BeforeFeedForward,
-    /// Inside it.
-    InsideFeedForward,
-    /// After it.
-    AfterFeedForward,
-    /// Not known.
+/// Which part of a block a site's name points to, and on which side of it the name puts the norm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) kind: Kind,
+    pub(super) side: Side,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Attention,
+    CrossAttention,
+    FeedForward,
+    QueryKey,
     Unknown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Before,
+    /// After in either: before the stream in a pre-norm stack, on it in a post-norm one.
+    Output,
+    /// The name does not say: before in a pre-norm stack, after in a post-norm one.
+    Plain,
+    After,
 }
 
 /// Modules that mix tokens without attention.

@@ -5,7 +5,7 @@
 
 use super::build::Build;
 use super::catalogue::Catalogue;
-use super::execution;
+use super::execution::{self, Kind, Part, Side};
 use super::names::{self, Path, is_query_key, split_last};
 use super::site::{NormSite, Place};
 use crate::checkpoint::compare_names;
@@ -270,32 +270,6 @@ fn place_in_block(catalogue: &Catalogue<'_>, sites: &mut [NormSite], indices: &[
             (Kind::FeedForward, _) => Place::BeforeFeedForward,
         };
     }
-}
-
-/// Which part of a block a site's name points to, and on which side of it the name puts the norm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Part {
-    pub(super) kind: Kind,
-    pub(super) side: Side,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Attention,
-    CrossAttention,
-    FeedForward,
-    QueryKey,
-    Unknown,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
-    Before,
-    /// After in either: before the stream in a pre-norm stack, on it in a post-norm one.
-    Output,
-    /// The name does not say: before in a pre-norm stack, after in a post-norm one.
-    Plain,
-    After,
 }
 
 fn part_of(catalogue: &Catalogue<'_>, site: &NormSite) -> Part {

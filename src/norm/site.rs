@@ -2,7 +2,6 @@
 
 use super::behaviour::Behaviour;
 use super::build::Build;
-use super::execution::Step;
 use super::habits::Habits;
 use super::names::{Path, is_number};
 use super::registry::Statement;
@@ -133,6 +132,45 @@ pub enum Place {
     Final,
     /// Inside a language head, right before the unembedding.
     Head,
+    /// Not known.
+    Unknown,
+}
+
+/// When a block runs a norm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// Before all else: in the first of two feed-forward parts (Conformer), in a bottleneck (MobileBERT).
+    First,
+    /// Before self-attention.
+    BeforeAttention,
+    /// On the queries of self-attention.
+    Query,
+    /// On its keys.
+    Key,
+    /// On its values.
+    Value,
+    /// Inside it, after its values were added up.
+    InsideAttention,
+    /// After self-attention.
+    AfterAttention,
+    /// In a convolution between the parts.
+    Convolution,
+    /// Before cross-attention.
+    BeforeCross,
+    /// On the queries of cross-attention.
+    CrossQuery,
+    /// On its keys.
+    CrossKey,
+    /// On its values.
+    CrossValue,
+    /// After cross-attention.
+    AfterCross,
+    /// Before the feed-forward part.
+    BeforeFeedForward,
+    /// Inside it.
+    InsideFeedForward,
+    /// After it.
+    AfterFeedForward,
     /// Not known.
     Unknown,
 }

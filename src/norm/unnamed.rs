@@ -7,8 +7,7 @@
 
 use super::catalogue::vector_width;
 use super::convention::Tally;
-use super::execution::Step;
-use super::site::{NormSite, Place};
+use super::site::{NormSite, Place, Step};
 use crate::checkpoint::Tensor;
 use crate::order;
 use crate::report::NormRole;
