@@ -48,7 +48,7 @@ const SHARDS_AT_ONCE: usize = 4;
 pub enum CheckpointError {
     /// Nothing was given.
     #[error(
-        "no file was given; drop a .safetensors, .gguf or PyTorch file, several shards or the folder that holds them"
+        "no file was given; give a .safetensors, .gguf or PyTorch file, several shards or the folder that holds them"
     )]
     NoFiles,
     /// Nothing that was given is a checkpoint this tool reads.

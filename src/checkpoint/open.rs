@@ -440,7 +440,7 @@ async fn explain_absence<S: ByteSource>(
         let shards = parsed.shards();
         let first = shards.first().copied().unwrap_or("none");
         return Ok(CheckpointError::NotACheckpoint(format!(
-            "`{}` names {} shards (the first is `{first}`), but none of them was given; add them, or drop the whole folder",
+            "`{}` names {} shards (the first is `{first}`), but none of them was given; add them, or give the whole folder",
             index.path(),
             shards.len(),
         )));
@@ -453,7 +453,7 @@ async fn explain_absence<S: ByteSource>(
         .collect::<Vec<_>>()
         .join(", ");
     Ok(CheckpointError::NotACheckpoint(format!(
-        "no safetensors, GGUF or PyTorch file among what was given ({given}); drop a .safetensors, .gguf or PyTorch file, several shards or the folder that holds them"
+        "no safetensors, GGUF or PyTorch file among what was given ({given}); give a .safetensors, .gguf or PyTorch file, several shards or the folder that holds them"
     )))
 }
 

@@ -31,7 +31,7 @@ fn adapter(method: Option<Method>) -> String {
         }
     };
     format!(
-        "{what}, not a model: its norms are those of the base model; to see how much of it is wasted open its base first, then drop the adapter or choose its files under Adapter (in a terminal `gammascope adapter BASE ADAPTER`), or merge it (merge_and_unload) and open the result"
+        "{what}, not a model: its norms are those of the base model; to see how much of it is wasted, open its base first and then the adapter (in a terminal: `gammascope adapter BASE ADAPTER`), or merge it (merge_and_unload) and open the result"
     )
 }
 

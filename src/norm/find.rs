@@ -4,6 +4,7 @@
 use super::around;
 use super::build;
 use super::catalogue::Catalogue;
+use super::execution;
 use super::habits::{self, Habits};
 use super::layout;
 use super::library;
@@ -12,7 +13,6 @@ use super::place;
 use super::registry::Knowledge;
 use super::site::{NormSite, Place};
 use crate::checkpoint::Tensor;
-use crate::order;
 use crate::report::NormRole;
 
 /// Finds every norm site, in the order of the network; `parameterless` are known otherwise.
@@ -51,8 +51,7 @@ pub fn recognise(tensors: &[Tensor], sites: &mut [NormSite], knowledge: Knowledg
     for site in sites.iter_mut().filter(|site| site.scale.is_some()) {
         site.habits = counted.of(site, knowledge);
     }
-    // The catalogue is sorted by name already, and the sort is stable.
-    order::sort_by_key(sites, place_in_network);
+    execution::sort(sites);
 }
 
 /// Habits by what they depend on: the blocks of a stack are alike.
@@ -76,23 +75,4 @@ impl Counted {
         }
         habits
     }
-}
-
-/// The order of the network: embeddings, blocks, what stands after them; an encoder before the decoder that reads it.
-fn place_in_network(site: &NormSite) -> (bool, String, u8, String, u32, Place) {
-    let mut parts = site.name.split(['.', '/']);
-    let root = match parts.next().unwrap_or_default() {
-        // GGUF's names have no parent, and are one part all the same.
-        "token_embd_norm" | "blk" | "output_norm" => String::new(),
-        root => root.to_owned(),
-    };
-    let decoder = root == "decoder" || root == "dec" || parts.any(|part| part == "decoder");
-    let phase = match (site.place, site.block) {
-        (Place::Embedding, None) => 0,
-        (_, Some(_)) => 1,
-        (Place::Final, None) => 3,
-        (Place::Head, None) => 4,
-        _ => 2,
-    };
-    (decoder, root, phase, site.stack.clone(), site.block.unwrap_or_default(), site.place)
 }

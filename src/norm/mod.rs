@@ -10,6 +10,7 @@ pub mod build;
 mod catalogue;
 pub mod convention;
 pub mod evidence;
+pub mod execution;
 pub mod find;
 pub mod habits;
 pub mod layout;

@@ -5,6 +5,7 @@
 
 use super::build::Build;
 use super::catalogue::Catalogue;
+use super::execution::{self, Kind, Part, Side};
 use super::names::{self, Path, is_query_key, split_last};
 use super::site::{NormSite, Place};
 use crate::checkpoint::compare_names;
@@ -243,8 +244,11 @@ fn place_in_block(catalogue: &Catalogue<'_>, sites: &mut [NormSite], indices: &[
         let site = &sites[index];
         part.kind != Kind::QueryKey && site.shift.is_some() && site.other.is_none()
     });
-    for (&index, part) in indices.iter().zip(&parts) {
+    let names: Vec<&str> = indices.iter().map(|&index| sites[index].name.as_str()).collect();
+    let steps = execution::steps(&names, &parts, order == Order::PostNorm);
+    for ((&index, part), step) in indices.iter().zip(&parts).zip(steps) {
         let site = &mut sites[index];
+        site.step = step;
         site.shift_on_stream = shift_on_stream;
         site.recognised = part.kind != Kind::Unknown;
         site.role = if part.kind == Kind::QueryKey { NormRole::QueryKey } else { NormRole::Block };
@@ -266,32 +270,6 @@ fn place_in_block(catalogue: &Catalogue<'_>, sites: &mut [NormSite], indices: &[
             (Kind::FeedForward, _) => Place::BeforeFeedForward,
         };
     }
-}
-
-/// Which part of a block a site's name points to, and on which side of it the name puts the norm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Part {
-    kind: Kind,
-    side: Side,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Attention,
-    CrossAttention,
-    FeedForward,
-    QueryKey,
-    Unknown,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Before,
-    /// After in either: before the stream in a pre-norm stack, on it in a post-norm one.
-    Output,
-    /// The name does not say: before in a pre-norm stack, after in a post-norm one.
-    Plain,
-    After,
 }
 
 fn part_of(catalogue: &Catalogue<'_>, site: &NormSite) -> Part {

@@ -23,6 +23,8 @@ pub struct NormSite {
     pub role: NormRole,
     /// What reads it: see [`Place`].
     pub place: Place,
+    /// When its block runs it.
+    pub step: Step,
     /// Index of its block.
     pub block: Option<u32>,
     /// Path of its block.
@@ -64,6 +66,7 @@ impl NormSite {
             width,
             role: NormRole::Other,
             place: Place::Unknown,
+            step: Step::Unknown,
             block: path.block(),
             stack: path.stack(),
             block_path: path.block_path(),
@@ -129,6 +132,45 @@ pub enum Place {
     Final,
     /// Inside a language head, right before the unembedding.
     Head,
+    /// Not known.
+    Unknown,
+}
+
+/// When a block runs a norm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// Before all else: in the first of two feed-forward parts (Conformer), in a bottleneck (MobileBERT).
+    First,
+    /// Before self-attention.
+    BeforeAttention,
+    /// On the queries of self-attention.
+    Query,
+    /// On its keys.
+    Key,
+    /// On its values.
+    Value,
+    /// Inside it, after its values were added up.
+    InsideAttention,
+    /// After self-attention.
+    AfterAttention,
+    /// In a convolution between the parts.
+    Convolution,
+    /// Before cross-attention.
+    BeforeCross,
+    /// On the queries of cross-attention.
+    CrossQuery,
+    /// On its keys.
+    CrossKey,
+    /// On its values.
+    CrossValue,
+    /// After cross-attention.
+    AfterCross,
+    /// Before the feed-forward part.
+    BeforeFeedForward,
+    /// Inside it.
+    InsideFeedForward,
+    /// After it.
+    AfterFeedForward,
     /// Not known.
     Unknown,
 }

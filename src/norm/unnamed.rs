@@ -7,7 +7,7 @@
 
 use super::catalogue::vector_width;
 use super::convention::Tally;
-use super::site::{NormSite, Place};
+use super::site::{NormSite, Place, Step};
 use crate::checkpoint::Tensor;
 use crate::order;
 use crate::report::NormRole;
@@ -192,6 +192,7 @@ fn site(tensors: &[Tensor], scale: usize, shift: Option<usize>, width: u64, stre
         width,
         role: if on_stream { NormRole::Other } else { NormRole::QueryKey },
         place: Place::Unknown,
+        step: Step::Unknown,
         block: None,
         block_path: None,
         stack: String::new(),

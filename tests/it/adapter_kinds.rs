@@ -73,7 +73,7 @@ impl Case {
 
 fn gammascope(verb: &str, path: &Path) -> Command {
     let mut command = Command::cargo_bin("gammascope").unwrap();
-    command.arg(verb).arg(path);
+    command.arg(verb).arg(path).env("COLUMNS", "1000");
     command
 }
 

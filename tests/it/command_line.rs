@@ -19,8 +19,9 @@ fn inspect() -> Command {
     command
 }
 
+/// What a command prints, with its lines as long as they are.
 fn stdout(command: &mut Command) -> String {
-    String::from_utf8(command.assert().success().get_output().stdout.clone()).unwrap()
+    String::from_utf8(command.env("COLUMNS", "1000").assert().success().get_output().stdout.clone()).unwrap()
 }
 
 fn stderr(command: &mut Command, code: i32) -> String {
@@ -38,7 +39,7 @@ fn the_layer_norm_sample_is_told_to_be_one() {
         text.starts_with("LayerNorm transformer, 9 norm sites, an exact dead direction at each;"),
         "{text}"
     );
-    assert!(text.contains("final norm transformer.ln_f: γ⁻¹ direction"));
+    assert!(text.contains("final norm transformer.ln_f, kernel: γ⁻¹ direction"));
     assert!(!text.contains('\u{1b}'), "no colour where nobody looks");
 }
 
@@ -220,7 +221,7 @@ fn a_site_is_explained_evidence_by_evidence() {
     for piece in ["configuration", "layout", "shift", "names", "structure", "values", "writer energy"] {
         assert!(text.contains(&format!("{piece} ")), "{piece} in {text}");
     }
-    assert!(text.contains("█") && text.contains("nats for layernorm:") && text.contains("no normalisation"));
+    assert!(text.contains("█") && text.contains("nats for layernorm\n") && text.contains("no normalisation"));
 }
 
 #[test]

@@ -11,7 +11,7 @@ fn sample(name: &str) -> PathBuf {
 
 fn gammascope(verb: &str) -> Command {
     let mut command = Command::cargo_bin("gammascope").unwrap();
-    command.arg(verb);
+    command.arg(verb).env("COLUMNS", "1000");
     command
 }
 
@@ -137,8 +137,8 @@ fn a_scan_writes_one_line_a_checkpoint_and_failures_are_lines_too() {
         output(&mut command, code)
     };
     let (_, said) = scan(3, true);
-    assert!(said.contains("1 lines name a checkpoint again"), "{said}");
-    assert!(said.contains("3 inspected, 1 of them with an error"), "{said}");
+    assert!(said.contains("Repeated lines: 1."), "{said}");
+    assert!(said.contains("3 checkpoints inspected, 1 with an error"), "{said}");
     let written = lines(&lines_at);
     assert_eq!(written.len(), 3);
     let of = |path: &Path| written.iter().find(|line| line["path"] == *path.to_string_lossy()).unwrap();
@@ -151,13 +151,19 @@ fn a_scan_writes_one_line_a_checkpoint_and_failures_are_lines_too() {
     // Again: nothing is left to do, and nothing is written.
     let before = std::fs::read(&lines_at).unwrap();
     let (_, said) = scan(0, true);
-    assert!(said.contains("3 of 3 already have a line") && said.contains("0 inspected"), "{said}");
+    assert!(
+        said.contains("3 of 3 checkpoints already have a line") && said.contains("0 checkpoints inspected"),
+        "{said}"
+    );
     assert_eq!(std::fs::read(&lines_at).unwrap(), before);
 
     // A run that was cut off in the middle of a line: that checkpoint is done again.
     std::fs::write(&lines_at, &before[..before.len() - 20]).unwrap();
     let (_, said) = scan(0, false);
-    assert!(said.contains("2 of 3 already have a line") && said.contains("1 inspected"), "{said}");
+    assert!(
+        said.contains("2 of 3 checkpoints already have a line") && said.contains("1 checkpoint inspected"),
+        "{said}"
+    );
     assert_eq!(lines(&lines_at).len(), 3);
 }
 
@@ -207,7 +213,7 @@ fn a_file_that_is_no_scan_is_kept_as_it_is() {
     let empty = folder.path().join("empty");
     std::fs::create_dir(&empty).unwrap();
     let (_, said) = output(gammascope("scan").arg(&empty), 2);
-    assert!(said.contains("names no checkpoint"), "{said}");
+    assert!(said.contains("has no checkpoint"), "{said}");
 }
 
 #[test]

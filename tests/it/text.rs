@@ -48,7 +48,7 @@ fn dropped(checkpoint: &str, tokenizer: Option<&[u8]>) -> Opened<MemorySource> {
 
 fn verify(paths: &[&Path], options: &[&str]) -> Command {
     let mut command = Command::cargo_bin("gammascope").unwrap();
-    command.arg("verify").args(paths).args(options);
+    command.arg("verify").args(paths).args(options).env("COLUMNS", "1000");
     command
 }
 
@@ -142,7 +142,9 @@ fn a_verified_site_is_explained_with_its_loss() {
     let mut command = verify(&[&at("samples/rmsnorm")], &["--sites", "final", "--explain", "model.norm"]);
     let output = command.assert().success().get_output().stdout.clone();
     let text = String::from_utf8(output).unwrap();
-    let line = text.lines().find(|line| line.trim_start().starts_with("loss ")).unwrap();
+    let lines: Vec<&str> = text.lines().skip_while(|line| !line.trim_start().starts_with("loss ")).collect();
+    // The detail stands below the bar.
+    let line = lines[1];
     assert!(line.contains("nats as LayerNorm and") && line.contains("standard errors"), "{text}");
     let error = refusal(verify(&[&at("samples/rmsnorm")], &["--tokens", "256", "--explain", "nowhere"]), 1);
     assert!(error.contains("no norm site `nowhere`"), "{error}");

@@ -1,11 +1,10 @@
 //! `gammascope adapter`: what an adapter wastes, as a table.
 
 use crate::args::Adapter as Options;
-use crate::measure::align_numbers;
+use crate::grid::{Grid, number, text};
+use crate::screen::{self, Screen};
 use crate::summary::{self, QUIET, SITES, STRONG, printable};
-use crate::{UNREADABLE, complain, files, leave, open, print_json, progress};
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
+use crate::{UNREADABLE, complain, files, leave, like, open, print_json, progress};
 use gammascope::adapter::{Adapter, CONFIG, weigh};
 use gammascope::report::adapter::{AdapterMethod, AdapterModule, AdapterReport};
 use std::collections::BTreeMap;
@@ -21,14 +20,14 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         Ok(report) => report,
         Err(message) => return complain(&message, UNREADABLE),
     };
-    let mut out = anstream::stdout().lock();
-    let written = if options.json { print_json(&report) } else { write(&mut out, &report, options.all) };
+    let written =
+        if options.json { print_json(&report) } else { write(&mut screen::stdout(), &report, options.all) };
     leave(written, options.strict && !report.warnings.is_empty())
 }
 
 fn weighed(options: &Options, line: &mut progress::Line) -> Result<AdapterReport, String> {
     // The adapter first: it is small, and what is wrong with it is said before the base is read.
-    let sources = files::sources(&adapter_files(&options.adapter), &options.reading.remote, line)?;
+    let sources = files::any_sources(&adapter_files(&options.adapter), &options.reading.remote, line)?;
     let adapter = pollster::block_on(Adapter::open(sources)).map_err(|error| error.to_string())?;
     let base = open::at(std::slice::from_ref(&options.base), &options.reading, line)?;
     pollster::block_on(weigh(&base, &adapter)).map_err(|error| error.to_string())
@@ -41,13 +40,9 @@ fn reads(module: &AdapterModule) -> String {
     format!("{}{}", printable(&module.site), if module.own_scale { OWN } else { "" })
 }
 
-/// How far the share is from chance; a dash where chance does not vary.
-fn deviations(module: &AdapterModule) -> String {
-    if module.null_deviation > 0.0 {
-        format!("{:+.1}", (module.wasted - module.null) / module.null_deviation)
-    } else {
-        "–".to_owned()
-    }
+/// How far the share is from chance; nothing where chance does not vary.
+fn deviations(module: &AdapterModule) -> Option<f64> {
+    (module.null_deviation > 0.0).then(|| (module.wasted - module.null) / module.null_deviation)
 }
 
 /// A lone file brings the configuration beside it.
@@ -60,7 +55,7 @@ fn adapter_files(path: &Path) -> Vec<PathBuf> {
     paths
 }
 
-fn write(out: &mut impl Write, report: &AdapterReport, all: bool) -> io::Result<()> {
+fn write(out: &mut Screen<impl Write>, report: &AdapterReport, all: bool) -> io::Result<()> {
     writeln!(out, "{STRONG}{}{STRONG:#}", printable(&report.sentence))?;
     writeln!(out, "{QUIET}base {}: {}{QUIET:#}", printable(&report.base), printable(&report.base_sentence))?;
     for renaming in &report.renamings {
@@ -74,39 +69,7 @@ fn write(out: &mut impl Write, report: &AdapterReport, all: bool) -> io::Result<
     }
     let wasteful: Vec<_> = report.modules.iter().filter(|module| module.kernel_dimension > 0).collect();
     if !wasteful.is_empty() {
-        let shown = if all { wasteful.len() } else { wasteful.len().min(SITES) };
-        let mut table = Table::new();
-        table.load_style(NOTHING).set_header([
-            "module",
-            "reads",
-            "r",
-            "d",
-            "wasted",
-            "by chance (k/d)",
-            "ratio",
-            "deviations",
-        ]);
-        for module in &wasteful[..shown] {
-            table.add_row([
-                printable(&module.module),
-                reads(module),
-                module.rank.to_string(),
-                module.width.to_string(),
-                format!("{:.3e}", module.wasted),
-                format!("{:.3e}", module.null),
-                format!("{:.2}", module.wasted / module.null),
-                deviations(module),
-            ]);
-        }
-        align_numbers(&mut table, 2..=7);
-        writeln!(out, "\n{}", table.trim_fmt())?;
-        if shown < wasteful.len() {
-            writeln!(
-                out,
-                "{QUIET}… and {} more modules, which waste less (--all lists them){QUIET:#}",
-                wasteful.len() - shown
-            )?;
-        }
+        table(out, &wasteful, all)?;
         let of = |whole: bool| wasteful.iter().any(|module| (module.method != AdapterMethod::Lora) == whole);
         let what = match (of(false), of(true)) {
             (_, false) => "‖A v‖²/‖A‖²",
@@ -115,7 +78,7 @@ fn write(out: &mut impl Write, report: &AdapterReport, all: bool) -> io::Result<
         };
         writeln!(
             out,
-            "\nWasted is {what} along the kernel v of the site's outputs; deviations count from chance."
+            "\nWasted: {what} along the kernel v of the site's outputs. By chance: k/d, for k dead of d directions. Deviations: how many standard deviations lie between the two."
         )?;
         if wasteful.iter().any(|module| module.own_scale) {
             writeln!(out, "{OWN} v is the kernel of the adapter's own scale for this norm.")?;
@@ -131,6 +94,53 @@ fn write(out: &mut impl Write, report: &AdapterReport, all: bool) -> io::Result<
     }
     for warning in &report.warnings {
         summary::warning(out, warning)?;
+    }
+    Ok(())
+}
+
+/// The modules that waste something, those of like name over the blocks in one row.
+fn table(out: &mut Screen<impl Write>, modules: &[&AdapterModule], all: bool) -> io::Result<()> {
+    let names: Vec<String> = modules.iter().map(|module| printable(&module.module)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let sites: Vec<String> = modules.iter().map(|module| reads(module)).collect();
+    let key = |at: usize| (like::without_numbers(&sites[at]), modules[at].rank, modules[at].width);
+    let rows = like::rows(&names, key, all);
+    let shown = if all { rows.len() } else { rows.len().min(SITES) };
+    let mut grid = Grid::new(
+        "module",
+        &[
+            text("reads", 5),
+            number("rank", 3),
+            number("width", 4),
+            number("wasted", 0),
+            number("by chance", 2),
+            number("ratio", 1),
+            number("deviations", 6),
+        ],
+    );
+    for row in &rows[..shown] {
+        let first = row.places[0];
+        let over = |of: fn(&AdapterModule) -> Option<f64>, write: fn(f64) -> String| {
+            like::range(row.places.iter().map(|&at| of(modules[at])), write)
+        };
+        let cells = vec![
+            if row.places.len() > 1 { like::without_numbers(&sites[first]) } else { sites[first].clone() },
+            modules[first].rank.to_string(),
+            modules[first].width.to_string(),
+            over(|module| Some(module.wasted), |share| format!("{share:.2e}")),
+            over(|module| Some(module.null), |share| format!("{share:.2e}")),
+            over(|module| Some(module.wasted / module.null), |ratio| format!("{ratio:.2}")),
+            over(deviations, |deviations| format!("{deviations:+.1}")),
+        ];
+        grid.row(row.name.clone(), cells);
+    }
+    grid.write(out)?;
+    if shown < rows.len() {
+        let left: usize = rows[shown..].iter().map(|row| row.places.len()).sum();
+        writeln!(out, "{QUIET}… and {left} more modules, which waste less{QUIET:#}")?;
+    }
+    if rows.len() < modules.len() || shown < rows.len() {
+        writeln!(out, "{QUIET}--all lists all {} modules.{QUIET:#}", modules.len())?;
     }
     Ok(())
 }

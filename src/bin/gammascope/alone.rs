@@ -2,10 +2,10 @@
 
 use crate::args::Measure;
 use crate::files::File;
-use crate::measure::{align_numbers, cosine, device, number, on_all_cores};
-use crate::{UNREADABLE, complain, explain, leave, print_json, progress, summary};
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
+use crate::grid::{self, Grid, text};
+use crate::measure::{device, exponent, on_all_cores, six_places};
+use crate::screen::{self, Screen};
+use crate::{UNREADABLE, complain, explain, leave, like, print_json, progress, summary};
 use gammascope::inspect::Opened;
 use gammascope::measure::alone::alone;
 use gammascope::measure::gram::Gridded;
@@ -60,57 +60,62 @@ pub(crate) fn run(opened: &Opened<File>, options: &Measure, line: &mut progress:
         );
     }
     for message in &failures {
-        anstream::eprintln!("warning: {}", summary::printable(message));
+        anstream::eprintln!("{}", screen::for_stderr(&format!("warning: {}", summary::printable(message))));
     }
-    let mut out = anstream::stdout().lock();
     let written = if options.json {
         let document =
             Document { schema: "gammascope.norm_alone/1", evidence_about_the_model: false, sites: &measured };
         print_json(&document)
     } else {
-        table(&mut out, &measured)
+        table(&mut screen::stdout(), &measured, options.all)
     };
     leave(written, options.strict && !failures.is_empty())
 }
 
-fn table(out: &mut impl Write, sites: &[NormAlone]) -> io::Result<()> {
+fn table(out: &mut Screen<impl Write>, sites: &[NormAlone], all: bool) -> io::Result<()> {
     writeln!(
         out,
         "{}The norms alone on random inputs, once as LayerNorms and once as RMSNorms: no evidence about the model{:#}",
         summary::STRONG,
         summary::STRONG,
     )?;
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_header([
+    let mut grid = Grid::new(
         "norm site",
-        "run as",
-        "depth^",
-        "|cos^|",
-        "depth",
-        "|cos|",
-        "sin ≤",
-        "Schur",
-        "null",
-    ]);
-    for site in sites {
-        let kinds: [(&str, &SiteVerification); 2] =
-            [("LayerNorm", &site.layernorm), ("RMSNorm", &site.rmsnorm)];
+        &[
+            text("run as", 0),
+            grid::number("depth^", 1),
+            grid::number("|cos^|", 2),
+            grid::number("depth", 4),
+            grid::number("|cos|", 3),
+            grid::number("sin ≤", 5),
+            grid::number("Schur", 6),
+            grid::number("null", 7),
+        ],
+    );
+    let names: Vec<String> = sites.iter().map(|site| summary::printable(&site.name)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let kinds: [(&str, fn(&NormAlone) -> &SiteVerification); 2] =
+        [("LayerNorm", |site| &site.layernorm), ("RMSNorm", |site| &site.rmsnorm)];
+    for row in like::rows(&names, |at| sites[at].layernorm.width, all) {
         for (kind, measured) in kinds {
-            table.add_row([
-                summary::printable(&site.name),
+            let over = |of: fn(&SiteVerification) -> Option<f64>, write: fn(f64) -> String| {
+                like::range(row.places.iter().map(|&at| of(measured(&sites[at]))), write)
+            };
+            let cells = vec![
                 kind.to_owned(),
-                number(measured.depth_scale_free),
-                cosine(measured.cos_scale_free),
-                number(Some(measured.depth)),
-                cosine(measured.cos),
-                number(measured.sin_bound),
-                measured.schur.map_or("–".to_owned(), |schur| format!("{schur:.3}")),
-                format!("{:.2}", measured.schur_null),
-            ]);
+                over(|site| site.depth_scale_free, exponent),
+                over(|site| site.cos_scale_free, six_places),
+                over(|site| Some(site.depth), exponent),
+                over(|site| site.cos, six_places),
+                over(|site| site.sin_bound, exponent),
+                over(|site| site.schur, |schur| format!("{schur:.3}")),
+                over(|site| Some(site.schur_null), |null| format!("{null:.2}")),
+            ];
+            grid.row(row.name.clone(), cells);
         }
     }
-    align_numbers(&mut table, 2..=8);
-    writeln!(out, "\n{}\n", table.trim_fmt())?;
+    grid.write(out)?;
+    writeln!(out)?;
     let fooled = sites.iter().filter(|site| site.rmsnorm.raw_test_fooled).count();
     match fooled {
         0 => writeln!(out, "The raw |cos| is reliable at all of them.")?,

@@ -1,9 +1,13 @@
 //! The commands and their options.
 
-use clap::{Args, Parser, Subcommand};
-use gammascope::checkpoint::address::PUBLIC_HUB;
+use super::examples;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use gammascope::checkpoint::Format;
+use gammascope::checkpoint::address::{Address, PUBLIC_HUB};
+use gammascope::checkpoint::formats::index_format;
 use gammascope::run::device::Wanted;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 /// Finds the dead directions of a transformer checkpoint from the scales of its norms.
 #[derive(Debug, Parser)]
@@ -11,9 +15,12 @@ use std::path::PathBuf;
     name = "gammascope",
     version,
     propagate_version = true,
-    after_help = "Exit codes: 0 done, 1 usage, 2 unreadable input, 3 done with warnings under --strict."
+    after_help = examples::ALL
 )]
 pub(crate) struct Arguments {
+    /// Print every column and full names, and do not wrap lines, however wide the terminal is.
+    #[arg(long, global = true)]
+    pub(crate) wide: bool,
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -23,21 +30,60 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Say which norms a checkpoint has, which directions are dead, and which maps read them.
+    #[command(after_help = examples::INSPECT)]
     Inspect(Inspect),
     /// Measure norms on activations that your own code captured.
+    #[command(after_help = examples::MEASURE)]
     Measure(Measure),
     /// Run the model, and measure its norms and its residual stream.
+    #[command(after_help = examples::VERIFY)]
     Verify(Verify),
     /// Compare two checkpoints norm by norm: a base and its fine-tune, two steps of a run, a model and its conversion.
+    #[command(after_help = examples::COMPARE)]
     Compare(Compare),
     /// Write the kernel directions to a file, for your own code.
+    #[command(after_help = examples::EXPORT)]
     Export(Export),
     /// Measure how much of an adapter (LoRA, LoKr, LoHa, VeRA) has no effect, because it reads dead directions of its base.
+    #[command(after_help = examples::ADAPTER)]
     Adapter(Adapter),
     /// Share the report as a link or as one HTML file. Neither contains weights.
+    #[command(after_help = examples::SHARE)]
     Share(Share),
     /// Inspect many checkpoints, one line of JSON each; run it again to continue.
+    #[command(after_help = examples::SCAN)]
     Scan(Scan),
+    /// Print a script that completes commands and options in a shell.
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(Completions),
+    /// Print the manual page.
+    #[command(after_help = examples::MAN)]
+    Man(Man),
+}
+
+/// Reads the command line. Without a command, `gammascope PATH` inspects the checkpoint at PATH.
+pub(crate) fn parse(mut given: Vec<OsString>) -> Result<Arguments, clap::Error> {
+    Arguments::try_parse_from(&given).or_else(|error| {
+        if !names_only_a_checkpoint(given.get(1..).unwrap_or_default()) {
+            return Err(error);
+        }
+        given.insert(1, "inspect".into());
+        Arguments::try_parse_from(&given)
+    })
+}
+
+/// Whether no command is given, and what stands in its place is a checkpoint or looks like one.
+fn names_only_a_checkpoint(given: &[OsString]) -> bool {
+    let commands = Arguments::command();
+    let is_command = |word: &OsString| word == "help" || commands.find_subcommand(word).is_some();
+    let first = given.iter().find(|word| !word.to_string_lossy().starts_with('-'));
+    first.is_some_and(is_a_checkpoint) && !given.iter().any(is_command)
+}
+
+fn is_a_checkpoint(word: &OsString) -> bool {
+    let text = word.to_string_lossy();
+    let is_a_file = Format::of_path(&text).is_some() || index_format(&text).is_some();
+    is_a_file || text.contains("://") || Address::is_model_name(&text) || Path::new(word).exists()
 }
 
 /// Which norms are measured.
@@ -109,6 +155,9 @@ pub(crate) struct Verify {
     /// Where to run the model and compute the covariances.
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub(crate) device: Device,
+    /// List every site, instead of one row for sites of like name.
+    #[arg(long)]
+    pub(crate) all: bool,
     /// Print the report (schema gammascope.report/1) instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
@@ -137,7 +186,7 @@ pub(crate) struct Compare {
     /// Print the comparison (schema gammascope.comparison/1) instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
-    /// List every site, however many there are.
+    /// List every site, instead of one row for sites of like name.
     #[arg(long)]
     pub(crate) all: bool,
     /// Exit with 3 when there are warnings.
@@ -190,7 +239,7 @@ pub(crate) struct Adapter {
     /// Print the report (schema gammascope.adapter/1) instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
-    /// List every module, however many there are.
+    /// List every module, instead of one row for modules of like name.
     #[arg(long)]
     pub(crate) all: bool,
     /// Exit with 3 when there are warnings.
@@ -241,6 +290,20 @@ pub(crate) struct Scan {
     /// Exit with 3 when a checkpoint could not be read.
     #[arg(long)]
     pub(crate) strict: bool,
+}
+
+/// Options of `completions`.
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Options of `man`.
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// The command whose page is printed. Without it, the page of the program is printed.
+    pub(crate) command: Option<String>,
 }
 
 /// How much is read, and from where.
@@ -308,6 +371,9 @@ pub(crate) struct Measure {
     /// Where to compute the covariance. The numbers are the same, bit for bit.
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub(crate) device: Device,
+    /// List every site, instead of one row for sites of like name.
+    #[arg(long)]
+    pub(crate) all: bool,
     /// Print the report (schema gammascope.report/1; with --alone gammascope.norm_alone/1) instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
@@ -328,7 +394,7 @@ pub(crate) struct Inspect {
     /// Print the report (schema gammascope.report/1) instead of a summary.
     #[arg(long)]
     pub(crate) json: bool,
-    /// List every norm site and every reader, however many there are.
+    /// List every norm site, instead of one row for sites of like name over the blocks.
     #[arg(long)]
     pub(crate) all: bool,
     /// Explain the verdict on this norm site (its name or the end of it), evidence by evidence, instead of a summary.

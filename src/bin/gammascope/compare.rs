@@ -1,11 +1,11 @@
 //! `gammascope compare`: what changed between two checkpoints, as a table.
 
 use crate::args::Compare;
-use crate::measure::{align_numbers, measured, number};
+use crate::grid::{ABSENT, Grid, number, text};
+use crate::measure::{self, measured};
+use crate::screen::{self, Screen};
 use crate::summary::{self, QUIET, SITES, STRONG, printable};
-use crate::{UNREADABLE, complain, leave, open, print_json, progress};
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
+use crate::{UNREADABLE, complain, leave, like, open, print_json, progress};
 use gammascope::compare::{compare, degrees};
 use gammascope::inspect::Inspection;
 use gammascope::report::comparison::{Comparison, MatchedBy, SiteComparison, UnpairedSite};
@@ -27,9 +27,11 @@ pub(crate) fn run(options: &Compare) -> ExitCode {
         Ok(comparison) => comparison,
         Err(message) => return complain(&message, UNREADABLE),
     };
-    let mut out = anstream::stdout().lock();
-    let written =
-        if options.json { print_json(&comparison) } else { write(&mut out, &comparison, options.all) };
+    let written = if options.json {
+        print_json(&comparison)
+    } else {
+        write(&mut screen::stdout(), &comparison, options.all)
+    };
     leave(written, options.strict && !comparison.warnings.is_empty())
 }
 
@@ -49,7 +51,7 @@ fn at(
     Ok(opened.inspection)
 }
 
-fn write(out: &mut impl Write, comparison: &Comparison, all: bool) -> io::Result<()> {
+fn write(out: &mut Screen<impl Write>, comparison: &Comparison, all: bool) -> io::Result<()> {
     writeln!(out, "{STRONG}{}{STRONG:#}", printable(&comparison.sentence))?;
     for (side, one) in [("before", &comparison.before), ("after", &comparison.after)] {
         writeln!(
@@ -61,37 +63,9 @@ fn write(out: &mut impl Write, comparison: &Comparison, all: bool) -> io::Result
         )?;
     }
     let changed = comparison.sites.iter().filter(|site| site.changed()).count();
-    let shown = if all { comparison.sites.len() } else { changed.min(SITES) };
-    let measured = comparison.sites.iter().any(SiteComparison::measured);
-    let mut table = Table::new();
-    let mut headings = vec!["norm site", "d", "kind", "angle", "change of γ", "near-dead +", "−", "kernel"];
-    headings.extend(measured.then_some("depth^"));
-    table.load_style(NOTHING).set_header(headings);
-    for site in &comparison.sites[..shown] {
-        let mut row = vec![
-            name(site),
-            site.width.to_string(),
-            change(summary::kind(site.kind), summary::kind(site.kind_after)),
-            site.angle.map_or("–".to_owned(), degrees),
-            site.relative_change.map_or("–".to_owned(), |change| format!("{change:.3e}")),
-            site.near_dead_gained.len().to_string(),
-            site.near_dead_lost.len().to_string(),
-            kernel(site),
-        ];
-        row.extend(
-            measured.then(|| {
-                format!("{} → {}", number(site.depth_scale_free), number(site.depth_scale_free_after))
-            }),
-        );
-        table.add_row(row);
-    }
-    align_numbers(&mut table, 3..=6);
+    let shown = if all { comparison.sites.len() } else { changed };
     if shown > 0 {
-        writeln!(out, "\n{}", table.trim_fmt())?;
-    }
-    if shown < changed {
-        let left = changed - shown;
-        writeln!(out, "{QUIET}… and {left} more sites, which changed less (--all lists them){QUIET:#}")?;
+        table(out, &comparison.sites[..shown], all)?;
     }
     let count = |how| comparison.sites.iter().filter(|site| site.matched_by == how).count();
     for (how, words) in [
@@ -109,6 +83,79 @@ fn write(out: &mut impl Write, comparison: &Comparison, all: bool) -> io::Result
         summary::warning(out, warning)?;
     }
     Ok(())
+}
+
+/// The sites that changed, those of like name over the blocks that changed alike in one row.
+fn table(out: &mut Screen<impl Write>, sites: &[SiteComparison], all: bool) -> io::Result<()> {
+    let names: Vec<String> = sites.iter().map(name).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let changes = |at: usize| {
+        let site = &sites[at];
+        (site.width, change(summary::kind(site.kind), summary::kind(site.kind_after)), kernel(site))
+    };
+    let rows = like::rows(&names, changes, all);
+    let shown = if all { rows.len() } else { rows.len().min(SITES) };
+    let mut grid = Grid::new(
+        "norm site",
+        &[
+            number("width", 6),
+            text("kind", 1),
+            number("angle", 0),
+            number("change of γ", 2),
+            number("near-dead +", 4),
+            number("−", 5),
+            text("kernel", 3),
+        ],
+    );
+    let is_measured = sites.iter().any(SiteComparison::measured);
+    if is_measured {
+        grid.add_column("depth^".to_owned(), 1);
+    }
+    for row in &rows[..shown] {
+        let alike: Vec<&SiteComparison> = row.places.iter().map(|&at| &sites[at]).collect();
+        let (width, kind, kernel) = changes(row.places[0]);
+        let count =
+            |of: fn(&SiteComparison) -> usize| like::counts(alike.iter().map(|site| Some(of(site) as u64)));
+        let mut cells = vec![
+            width.to_string(),
+            kind,
+            angles(&alike),
+            like::range(alike.iter().map(|site| site.relative_change), |change| format!("{change:.2e}")),
+            count(|site| site.near_dead_gained.len()),
+            count(|site| site.near_dead_lost.len()),
+            kernel,
+        ];
+        if is_measured {
+            let depth = |of: fn(&SiteComparison) -> Option<f64>| {
+                like::range(alike.iter().map(|site| of(site)), measure::exponent)
+            };
+            let (before, after) =
+                (depth(|site| site.depth_scale_free), depth(|site| site.depth_scale_free_after));
+            cells.push(format!("{before} → {after}"));
+        }
+        grid.row(row.name.clone(), cells);
+    }
+    grid.write(out)?;
+    if shown < rows.len() {
+        let left: usize = rows[shown..].iter().map(|row| row.places.len()).sum();
+        writeln!(out, "{QUIET}… and {left} more sites, which changed less{QUIET:#}")?;
+    }
+    if rows.len() < sites.len() || shown < rows.len() {
+        writeln!(out, "{QUIET}--all lists all sites.{QUIET:#}")?;
+    }
+    Ok(())
+}
+
+/// From the least to the greatest angle.
+fn angles(sites: &[&SiteComparison]) -> String {
+    let all = || sites.iter().filter_map(|site| site.angle);
+    match (all().reduce(f64::min), all().reduce(f64::max)) {
+        (Some(least), Some(most)) if degrees(least) != degrees(most) => {
+            format!("{}–{}", degrees(least), degrees(most))
+        }
+        (Some(one), _) => degrees(one),
+        _ => ABSENT.to_owned(),
+    }
 }
 
 fn unpaired(out: &mut impl Write, side: &str, sites: &[UnpairedSite], all: bool) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! One site's verdict, evidence by evidence.
 
+use crate::screen::Screen;
 use crate::summary::{self, QUIET, STRONG, printable};
 use gammascope::report::{NormBehaviour, NormKind, NormReport, Report, ScaleConvention};
 use std::io::{self, Write};
@@ -8,6 +9,9 @@ use std::io::{self, Write};
 const CELLS: usize = 16;
 /// ... and nats that fill one side.
 const FULL: f64 = 8.0;
+
+/// What stands before the detail of a piece of evidence.
+const DETAIL: &str = "    ";
 
 /// The site of this name, or the only one whose name ends so.
 pub(crate) fn find<'a>(report: &'a Report, name: &str) -> Result<&'a NormReport, String> {
@@ -38,7 +42,7 @@ fn behaviour(behaviour: NormBehaviour) -> &'static str {
 }
 
 /// Writes why the site is what it is said to be.
-pub(crate) fn write(out: &mut impl Write, report: &Report, norm: &NormReport) -> io::Result<()> {
+pub(crate) fn write(out: &mut Screen<impl Write>, report: &Report, norm: &NormReport) -> io::Result<()> {
     writeln!(out, "{STRONG}{}{STRONG:#}", printable(&norm.name))?;
     let confidence =
         if norm.confidence > 0.0 { format!(", confidence {:.3}", norm.confidence) } else { String::new() };
@@ -67,7 +71,8 @@ pub(crate) fn write(out: &mut impl Write, report: &Report, norm: &NormReport) ->
         } else {
             "abstains".to_owned()
         };
-        writeln!(out, "{:>18} {left}│{right} {strength}: {}", evidence.source, printable(&evidence.detail))?;
+        writeln!(out, "{:>18} {left}│{right} {strength}", evidence.source)?;
+        out.labelled(DETAIL, &printable(&evidence.detail))?;
     }
     let convention = match norm.scale_convention {
         ScaleConvention::Weight => "γ = w",

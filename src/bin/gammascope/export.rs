@@ -1,7 +1,7 @@
 //! `gammascope export`: kernel directions in a file.
 
 use crate::args::{Export, ExportFormat};
-use crate::{UNREADABLE, USAGE, complain, explain, leave, open, output, progress, summary};
+use crate::{UNREADABLE, USAGE, complain, explain, leave, open, output, progress, screen, summary};
 use gammascope::export::{ExportError, json, kernels, safetensors};
 use gammascope::inspect::Inspection;
 use gammascope::report::KernelForm;
@@ -50,7 +50,7 @@ fn bytes(export: &KernelExport, options: &Export) -> Result<Vec<u8>, ExportError
 fn show(inspection: &Inspection, export: &KernelExport, options: &Export) -> ExitCode {
     let report = &inspection.report;
     let count = |form| export.sites.iter().filter(|site| site.form == form).count();
-    let mut out = anstream::stdout().lock();
+    let mut out = screen::stdout();
     let mut write = || {
         writeln!(
             out,

@@ -5,6 +5,7 @@ use crate::progress;
 use gammascope::checkpoint::Format;
 use gammascope::checkpoint::address::Address;
 use gammascope::checkpoint::formats::{CONFIG, FOR_RUNS, index_format};
+use gammascope::checkpoint::gather::{Gathered, checkpoints};
 use gammascope::checkpoint::remote::{Access, locate};
 use gammascope::inspect::{Progress, Stage};
 use gammascope::source::AnySource;
@@ -35,7 +36,54 @@ pub(crate) fn sources(
     if let Some(address) = paths.iter().filter(|path| !path.exists()).find_map(|path| url(path)) {
         return Err(format!("{:?} is one of several paths; give an address alone", without_query(address)));
     }
-    Ok(local(paths)?.into_iter().map(AnySource::Local).collect())
+    let found = found(paths)?;
+    if let [folder] = paths
+        && folder.is_dir()
+    {
+        one_checkpoint(folder, &found)?;
+    }
+    Ok(local(found, paths)?.into_iter().map(AnySource::Local).collect())
+}
+
+/// The same for files that need not be one model, such as those of an adapter.
+pub(crate) fn any_sources(
+    paths: &[PathBuf],
+    remote: &Remote,
+    line: &mut progress::Line,
+) -> Result<Vec<File>, String> {
+    match paths {
+        [only] if address(only).is_none() => {
+            Ok(local(found(paths)?, paths)?.into_iter().map(AnySource::Local).collect())
+        }
+        _ => sources(paths, remote, line),
+    }
+}
+
+/// Checkpoints of a folder that a message names.
+const NAMED: usize = 3;
+
+/// Says so if a folder holds several checkpoints, before any of its files is opened.
+fn one_checkpoint(folder: &Path, found: &Found) -> Result<(), String> {
+    let names: Vec<&str> = found.iter().map(|(_, name)| name.as_str()).collect();
+    let checkpoints = checkpoints(&names).checkpoints;
+    if checkpoints.len() < 2 {
+        return Ok(());
+    }
+    let path = |gathered: &Gathered| match gathered.name.split_once('/') {
+        Some((_, below)) => folder.join(below).display().to_string(),
+        None => folder.display().to_string(),
+    };
+    let some: Vec<String> = checkpoints.iter().take(NAMED).map(|one| format!("`{}`", path(one))).collect();
+    let more = match checkpoints.len() - some.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Err(format!(
+        "`{0}` holds {1} checkpoints: {2}{more}; give one of them, or run `gammascope scan {0}` to inspect them all",
+        folder.display(),
+        checkpoints.len(),
+        some.join(", "),
+    ))
 }
 
 fn url(path: &Path) -> Option<&str> {
@@ -77,10 +125,13 @@ fn fetch(address: &str, remote: &Remote, line: &mut progress::Line) -> Result<Ve
     })
 }
 
-/// Opens the files behind `paths`: a folder stands for the checkpoint files in and below it, an index for itself,
+/// Files by their place, and what the checkpoint calls them.
+type Found = BTreeSet<(PathBuf, String)>;
+
+/// The files behind `paths`: a folder stands for the checkpoint files in and below it, an index for itself,
 /// its shards and what lies beside it, a lone file for itself and what lies beside it: configuration and tokenizer.
-fn local(paths: &[PathBuf]) -> Result<Vec<DiskSource>, String> {
-    let mut found: BTreeSet<(PathBuf, String)> = BTreeSet::new();
+fn found(paths: &[PathBuf]) -> Result<Found, String> {
+    let mut found = Found::new();
     for path in paths {
         let metadata = std::fs::metadata(path)
             .map_err(|error| format!("`{}` cannot be opened: {error}; check the path", path.display()))?;
@@ -95,6 +146,11 @@ fn local(paths: &[PathBuf]) -> Result<Vec<DiskSource>, String> {
             add_file(path, &mut found);
         }
     }
+    Ok(found)
+}
+
+/// Opens files.
+fn local(found: Found, paths: &[PathBuf]) -> Result<Vec<DiskSource>, String> {
     let open = |(location, name): (PathBuf, String)| match DiskSource::open(&location, name) {
         // A folder may hold anything, such as dangling links: only shards and what was asked for must open.
         Err(_) if !paths.contains(&location) && !is_shard(&location) => None,
@@ -104,7 +160,7 @@ fn local(paths: &[PathBuf]) -> Result<Vec<DiskSource>, String> {
 }
 
 /// Adds a file and what belongs to it in the same folder.
-fn add_file(path: &Path, found: &mut BTreeSet<(PathBuf, String)>) {
+fn add_file(path: &Path, found: &mut Found) {
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let file = name(path);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -132,12 +188,7 @@ fn is_shard(path: &Path) -> bool {
     path.to_str().is_some_and(|path| Format::of_path(path).is_some())
 }
 
-fn walk(
-    folder: &Path,
-    prefix: &str,
-    depth: usize,
-    found: &mut BTreeSet<(PathBuf, String)>,
-) -> Result<(), String> {
+fn walk(folder: &Path, prefix: &str, depth: usize, found: &mut Found) -> Result<(), String> {
     let entries = std::fs::read_dir(folder).map_err(|error| {
         format!("folder `{}` cannot be listed: {error}; check that it may be read", folder.display())
     })?;

@@ -4,9 +4,12 @@ mod adapter;
 mod alone;
 mod args;
 mod compare;
+mod examples;
 mod explain;
 mod export;
 mod files;
+mod grid;
+mod like;
 mod measure;
 mod open;
 mod output;
@@ -15,13 +18,14 @@ mod preservation;
 mod progress;
 mod random_init;
 mod scan;
+mod screen;
 mod share;
+mod shell;
 mod summary;
 mod table;
 mod verify;
 
-use args::{Arguments, Command, Inspect};
-use clap::Parser;
+use args::{Command, Inspect};
 use gammascope::inspect::Inspection;
 use std::io::{BufWriter, Write};
 use std::process::ExitCode;
@@ -32,7 +36,7 @@ pub(crate) const WARNED: u8 = 3;
 pub(crate) const USAGE: u8 = 1;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match args::parse(std::env::args_os().collect()) {
         Ok(arguments) => arguments,
         Err(error) => {
             let code = if error.use_stderr() { USAGE } else { 0 };
@@ -41,6 +45,7 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    screen::set_wide(arguments.wide);
     match arguments.command {
         Command::Inspect(options) => inspect(&options),
         Command::Measure(options) => measure::run(&options),
@@ -50,6 +55,8 @@ fn main() -> ExitCode {
         Command::Adapter(options) => adapter::run(&options),
         Command::Scan(options) => scan::run(&options),
         Command::Share(options) => share::run(&options),
+        Command::Completions(options) => shell::completions(&options),
+        Command::Man(options) => shell::man(&options),
     }
 }
 
@@ -65,13 +72,15 @@ fn inspect(options: &Inspect) -> ExitCode {
 
 pub(crate) fn complain(message: &str, code: u8) -> ExitCode {
     let (mark, plain) = (summary::ERROR.render(), summary::ERROR.render_reset());
-    anstream::eprintln!("{mark}error:{plain} {}", summary::printable(message));
+    let message = screen::for_stderr(&format!("error: {}", summary::printable(message)));
+    let message = message.trim_start_matches("error:");
+    anstream::eprintln!("{mark}error:{plain}{message}");
     ExitCode::from(code)
 }
 
 fn show(inspection: &Inspection, options: &Inspect) -> ExitCode {
     let report = &inspection.report;
-    let mut out = anstream::stdout().lock();
+    let mut out = screen::stdout();
     let written = if let Some(name) = &options.explain {
         match explain::find(report, name) {
             Ok(norm) => explain::write(&mut out, report, norm),

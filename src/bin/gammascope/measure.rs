@@ -1,19 +1,18 @@
 //! `gammascope measure`: every site of a file of activations, on all cores.
 
 use crate::args::{self, Measure};
-use crate::{UNREADABLE, USAGE, alone, complain, explain, leave, open, print_json, progress, summary};
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table};
+use crate::grid::{self, ABSENT, Grid, text};
+use crate::screen::{self, Screen};
+use crate::{UNREADABLE, USAGE, alone, complain, explain, leave, like, open, print_json, progress, summary};
 use gammascope::inspect::Inspection;
 use gammascope::measure::activations::{ActivationsError, Captured};
 use gammascope::measure::gram::Gridded;
 use gammascope::measure::plan::{self, Plan};
 use gammascope::report::measured::{Outcome, Outcomes};
-use gammascope::report::{MeasuredVerdict, Report, Warning, WarningCode};
+use gammascope::report::{MeasuredVerdict, Report, SiteVerification, Warning, WarningCode};
 use gammascope::run::device::GramDevice;
 use gammascope::source::disk::DiskSource;
 use std::io::{self, Write};
-use std::ops::RangeInclusive;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -142,19 +141,20 @@ pub(crate) fn on_all_cores<Job: Sync, Done: Send>(
 }
 
 fn show(report: &Report, options: &Measure) -> ExitCode {
-    let mut out = anstream::stdout().lock();
-    let written = if options.json { print_json(report) } else { table(&mut out, report) };
+    let written =
+        if options.json { print_json(report) } else { table(&mut screen::stdout(), report, options.all) };
     leave(written, options.strict && !report.warnings.is_empty())
 }
 
-pub(crate) fn table(out: &mut impl Write, report: &Report) -> io::Result<()> {
+pub(crate) fn table(out: &mut Screen<impl Write>, report: &Report, all: bool) -> io::Result<()> {
     let Some(verification) = &report.verification else { return Ok(()) };
-    let count = |verdict| verification.sites.iter().filter(|site| site.verdict == verdict).count();
+    let found = &verification.sites;
+    let count = |verdict| found.iter().filter(|site| site.verdict == verdict).count();
     writeln!(
         out,
         "{}{} measured on {} tokens or more (n/d {:.1}): {} subtract the mean, {} do not, {} inconclusive{:#}",
         summary::STRONG,
-        sites(verification.sites.len()),
+        sites(found.len()),
         verification.tokens,
         verification.width_ratio,
         count(MeasuredVerdict::MeanSubtracting),
@@ -162,78 +162,81 @@ pub(crate) fn table(out: &mut impl Write, report: &Report) -> io::Result<()> {
         count(MeasuredVerdict::Inconclusive),
         summary::STRONG,
     )?;
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_header([
+    let mut grid = Grid::new(
         "norm site",
-        "verdict",
-        "depth^",
-        "|cos^|",
-        "depth",
-        "|cos|",
-        "sin ≤",
-        "gap",
-        "Schur",
-        "null",
-        "below τ",
-        "predicted",
-        "n/d",
-    ]);
-    let count = |count: Option<u32>| count.map_or("–".to_owned(), |count| count.to_string());
+        &[
+            text("verdict", 0),
+            grid::number("depth^", 1),
+            grid::number("|cos^|", 2),
+            grid::number("depth", 5),
+            grid::number("|cos|", 6),
+            grid::number("sin ≤", 7),
+            grid::number("gap", 8),
+            grid::number("Schur", 9),
+            grid::number("null", 10),
+            grid::number("below τ", 3),
+            grid::number("predicted", 4),
+            grid::number("n/d", 11),
+        ],
+    );
     let predicted = |name: &str| {
         let norm = report.norms.iter().find(|norm| norm.name == name);
-        norm.and_then(|norm| norm.kernel.predicted_below_tau)
+        norm.and_then(|norm| norm.kernel.predicted_below_tau).map(u64::from)
     };
-    for site in &verification.sites {
-        table.add_row([
-            summary::printable(&site.name),
-            site.verdict.words().to_owned(),
-            number(site.depth_scale_free),
-            cosine(site.cos_scale_free),
-            number(Some(site.depth)),
-            cosine(site.cos),
-            number(site.sin_bound),
-            number(site.gap),
-            site.schur.map_or("–".to_owned(), |schur| format!("{schur:.3}")),
-            format!("{:.2}", site.schur_null),
-            count(site.below_tau),
-            count(predicted(&site.name)),
-            format!("{:.1}", site.tokens as f64 / site.width as f64),
-        ]);
+    let names: Vec<String> = found.iter().map(|site| summary::printable(&site.name)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for row in like::rows(&names, |at| (found[at].verdict.words(), found[at].width), all) {
+        let over = |of: fn(&SiteVerification) -> Option<f64>, write: fn(f64) -> String| {
+            like::range(row.places.iter().map(|&at| of(&found[at])), write)
+        };
+        let cells = vec![
+            found[row.places[0]].verdict.words().to_owned(),
+            over(|site| site.depth_scale_free, exponent),
+            over(|site| site.cos_scale_free, six_places),
+            over(|site| Some(site.depth), exponent),
+            over(|site| site.cos, six_places),
+            over(|site| site.sin_bound, exponent),
+            over(|site| site.gap, exponent),
+            over(|site| site.schur, |schur| format!("{schur:.3}")),
+            over(|site| Some(site.schur_null), |null| format!("{null:.2}")),
+            like::counts(row.places.iter().map(|&at| found[at].below_tau.map(u64::from))),
+            like::counts(row.places.iter().map(|&at| predicted(&found[at].name))),
+            over(|site| Some(site.tokens as f64 / site.width as f64), |ratio| format!("{ratio:.1}")),
+        ];
+        grid.row(row.name, cells);
     }
-    align_numbers(&mut table, 2..=12);
-    writeln!(out, "\n{}", table.trim_fmt())?;
+    grid.write(out)?;
     writeln!(
         out,
         "\nThe verdict uses depth^ and |cos^|, which are those of the normalised input and do not depend on the scale. Below τ: directions with less than 1e-6 of the mean variance, measured and predicted from the scale alone."
     )?;
-    for site in &verification.sites {
+    for site in found {
         for note in &site.notes {
             writeln!(out, "  {}: {}", summary::printable(&site.name), summary::printable(note))?;
         }
     }
-    for warning in &report.warnings {
-        writeln!(out, "warning: {} [{}]", summary::printable(&warning.message), warning.code)?;
-    }
+    report.warnings.iter().try_for_each(|warning| summary::warning(out, warning))?;
     writeln!(out, "{}{}{:#}", summary::QUIET, summary::printable(&report.model.sentence), summary::QUIET)
 }
 
 /// A depth, a bound or a gap.
-pub(crate) fn number(value: Option<f64>) -> String {
-    value.map_or("–".to_owned(), |value| format!("{value:.2e}"))
+pub(crate) fn exponent(value: f64) -> String {
+    format!("{value:.1e}")
 }
 
 /// A |cos|, to the digits that tell 1 from almost.
-pub(crate) fn cosine(value: Option<f64>) -> String {
-    value.map_or("–".to_owned(), |value| format!("{value:.6}"))
+pub(crate) fn six_places(value: f64) -> String {
+    format!("{value:.6}")
 }
 
-/// Numbers are read from the right.
-pub(crate) fn align_numbers(table: &mut Table, columns: RangeInclusive<usize>) {
-    for column in columns {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+/// A depth, a bound or a gap, if there is one.
+pub(crate) fn number(value: Option<f64>) -> String {
+    value.map_or(ABSENT.to_owned(), |value| format!("{value:.2e}"))
+}
+
+/// A |cos|, if there is one.
+pub(crate) fn cosine(value: Option<f64>) -> String {
+    value.map_or(ABSENT.to_owned(), six_places)
 }
 
 fn sites(count: usize) -> String {

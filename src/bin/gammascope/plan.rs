@@ -1,6 +1,7 @@
 //! `gammascope verify --plan`: what a run would take, without running it.
 
 use crate::args::Verify;
+use crate::screen::{self, Screen};
 use crate::{leave, print_json, summary};
 use gammascope::report::plan::RunPlan;
 use indicatif::{DecimalBytes, HumanDuration};
@@ -9,12 +10,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 pub(crate) fn show(plan: &RunPlan, options: &Verify) -> ExitCode {
-    let mut out = anstream::stdout().lock();
-    let written = if options.json { print_json(plan) } else { table(&mut out, plan) };
+    let written = if options.json { print_json(plan) } else { table(&mut screen::stdout(), plan) };
     leave(written, options.strict && !plan.warnings.is_empty())
 }
 
-fn table(out: &mut impl Write, plan: &RunPlan) -> io::Result<()> {
+fn table(out: &mut Screen<impl Write>, plan: &RunPlan) -> io::Result<()> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let measuring = plan.measuring_seconds / threads as f64;
     let of = if plan.left_out > 0 { format!(" of {}", plan.blocks + plan.left_out) } else { String::new() };
@@ -28,23 +28,24 @@ fn table(out: &mut impl Write, plan: &RunPlan) -> io::Result<()> {
         summary::printable(&plan.family),
         plan.sites,
     )?;
-    writeln!(
-        out,
-        "To read       {}\nOperations    {:.2e}\nMemory        {}, and {} for each of {threads} norms that are measured at once",
-        DecimalBytes(plan.bytes),
-        plan.operations,
-        DecimalBytes(plan.memory),
-        DecimalBytes(plan.memory_of_site),
-    )?;
-    writeln!(
-        out,
-        "Time          about {}: {} of running on {}, {} of measuring on {} by {threads} threads",
+    out.labelled("To read       ", &DecimalBytes(plan.bytes).to_string())?;
+    out.labelled("Operations    ", &format!("{:.2e}", plan.operations))?;
+    let (memory, of_site) = (DecimalBytes(plan.memory), DecimalBytes(plan.memory_of_site));
+    let norms = if threads == 1 {
+        "the norm that is".to_owned()
+    } else {
+        format!("each of {threads} norms that are")
+    };
+    out.labelled("Memory        ", &format!("{memory}, and {of_site} for {norms} measured at once"))?;
+    let time = format!(
+        "about {}: {} of running on {}, {} of measuring on {} by {threads} threads",
         duration(plan.pass_seconds + measuring),
         duration(plan.pass_seconds),
         summary::printable(&plan.device),
         duration(measuring),
         summary::printable(&plan.gram_device),
-    )?;
+    );
+    out.labelled("Time          ", &time)?;
     for warning in &plan.warnings {
         summary::warning(out, warning)?;
     }
@@ -52,8 +53,8 @@ fn table(out: &mut impl Write, plan: &RunPlan) -> io::Result<()> {
 }
 
 fn duration(seconds: f64) -> String {
-    // A sick clock gives no number of seconds.
-    Duration::try_from_secs_f64(seconds).map_or("for ever".to_owned(), |time| {
+    // A broken clock gives no number of seconds.
+    Duration::try_from_secs_f64(seconds).map_or("an unknown time".to_owned(), |time| {
         if seconds < 10.0 { format!("{seconds:.1} s") } else { HumanDuration(time).to_string() }
     })
 }

@@ -1,16 +1,18 @@
 //! What moving readers does to the function, as a table.
 
-use crate::measure::{align_numbers, number};
-use crate::summary;
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
-use gammascope::report::{PreservationDirection, PreservationMeasure, PreservationVerdict, Verification};
+use crate::grid::{self, Grid, text};
+use crate::measure::exponent;
+use crate::screen::Screen;
+use crate::{like, summary};
+use gammascope::report::{
+    Preservation, PreservationDirection, PreservationMeasure, PreservationVerdict, Verification,
+};
 use std::io::{self, Write};
 
-/// A row a site and direction; nothing where no reader was moved.
-pub(crate) fn table(out: &mut impl Write, verification: &Verification) -> io::Result<()> {
-    let rows = &verification.preservation;
-    let Some(first) = rows.first() else { return Ok(()) };
+/// A row for each site, or sites of like name, and direction; nothing where no reader was moved.
+pub(crate) fn table(out: &mut Screen<impl Write>, verification: &Verification, all: bool) -> io::Result<()> {
+    let moved = &verification.preservation;
+    let Some(first) = moved.first() else { return Ok(()) };
     let measure = match first.measure {
         PreservationMeasure::Divergence => "KL in nats",
         PreservationMeasure::RelativeChange => "relative change of the last hidden states",
@@ -21,29 +23,44 @@ pub(crate) fn table(out: &mut impl Write, verification: &Verification) -> io::Re
         summary::STRONG,
         summary::STRONG
     )?;
-    let mut header = vec!["norm site".to_owned(), "along".to_owned(), "function".to_owned()];
-    header.extend(first.points.iter().map(|point| format!("t = {}", point.t)));
-    header.extend(["rounding".to_owned(), "exponent".to_owned()]);
-    let columns = header.len();
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_header(header);
-    for row in rows {
-        let along = match row.direction {
-            PreservationDirection::Kernel if row.in_kernel => "the kernel",
-            PreservationDirection::Kernel => "γ⁻¹, in no kernel",
-            PreservationDirection::KernelBiasKept => "it, bias kept",
-            PreservationDirection::Random => "a random direction",
-        };
-        let verdict = match row.verdict {
-            PreservationVerdict::Preserved => "preserved",
-            PreservationVerdict::Changed => "changed",
-        };
-        let mut cells = vec![summary::printable(&row.site), along.to_owned(), verdict.to_owned()];
-        cells.extend(row.points.iter().map(|point| number(Some(point.value))));
-        cells.push(number(Some(row.floor)));
-        cells.push(row.exponent.map_or("–".to_owned(), |exponent| format!("{exponent:.2}")));
-        table.add_row(cells);
+    let columns =
+        [text("along", 0), text("function", 1), grid::number("rounding", 3), grid::number("exponent", 4)];
+    let mut grid = Grid::new("norm site", &columns);
+    for (at, point) in first.points.iter().enumerate() {
+        // The largest step shows the most.
+        let order = if at + 1 == first.points.len() { 2 } else { 5 };
+        grid.add_column(format!("t = {}", point.t), order);
     }
-    align_numbers(&mut table, 3..=columns - 1);
-    writeln!(out, "\n{}", table.trim_fmt())
+    let names: Vec<String> = moved.iter().map(|row| summary::printable(&row.site)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for row in like::rows(&names, |at| (along(&moved[at]), verdict(&moved[at])), all) {
+        let alike: Vec<&Preservation> = row.places.iter().map(|&at| &moved[at]).collect();
+        let mut cells = vec![
+            along(alike[0]).to_owned(),
+            verdict(alike[0]).to_owned(),
+            like::range(alike.iter().map(|row| Some(row.floor)), exponent),
+            like::range(alike.iter().map(|row| row.exponent), |exponent| format!("{exponent:.2}")),
+        ];
+        cells.extend((0..first.points.len()).map(|at| {
+            like::range(alike.iter().map(|row| row.points.get(at).map(|point| point.value)), exponent)
+        }));
+        grid.row(row.name, cells);
+    }
+    grid.write(out)
+}
+
+fn along(row: &Preservation) -> &'static str {
+    match row.direction {
+        PreservationDirection::Kernel if row.in_kernel => "the kernel",
+        PreservationDirection::Kernel => "γ⁻¹, in no kernel",
+        PreservationDirection::KernelBiasKept => "it, bias kept",
+        PreservationDirection::Random => "a random direction",
+    }
+}
+
+fn verdict(row: &Preservation) -> &'static str {
+    match row.verdict {
+        PreservationVerdict::Preserved => "preserved",
+        PreservationVerdict::Changed => "changed",
+    }
 }

@@ -1,40 +1,48 @@
-//! A progress line, if the work takes longer than a second and the output is a terminal.
+//! A progress line on standard error, if the work takes longer than a moment and standard error is a terminal.
 
 use gammascope::inspect::{Progress, Stage};
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Work that ends sooner shows nothing.
+const PATIENCE: Duration = Duration::from_millis(400);
+/// How often the line moves, though nothing new is known.
+const TICK: Duration = Duration::from_millis(100);
 
-/// The line on stderr; nothing at all when stderr is no terminal.
+/// The line. It appears by itself, even if nothing is reported before.
 pub(crate) struct Line {
-    started: Instant,
-    bar: Option<ProgressBar>,
-    silent: bool,
+    bar: ProgressBar,
+    clock: Option<Clock>,
+    is_counted: bool,
+}
+
+/// The thread that shows the line once the patience is over.
+struct Clock {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
 }
 
 impl Line {
     /// Starts the clock.
     pub(crate) fn new() -> Self {
-        Self { started: Instant::now(), bar: None, silent: false }
+        let line = Self::silent();
+        let clock = std::io::stderr().is_terminal().then(|| Clock::start(line.bar.clone()));
+        Self { clock, ..line }
     }
 
     /// A line that is never shown: where several checkpoints are read at once, one line shows them all.
     pub(crate) fn silent() -> Self {
-        Self { silent: true, ..Self::new() }
-    }
-
-    fn waits(&self) -> bool {
-        self.silent || self.started.elapsed() < PATIENCE || !std::io::stderr().is_terminal()
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        bar.set_style(style("{spinner} {msg}"));
+        bar.set_message("opening files");
+        Self { bar, clock: None, is_counted: false }
     }
 
     /// Shows how far the work has come.
     pub(crate) fn show(&mut self, progress: Progress) {
-        if self.waits() {
-            return;
-        }
-        let bar = self.bar();
         let what = match progress.stage {
             Stage::Headers => "reading headers",
             Stage::Scales => "reading scales",
@@ -42,9 +50,8 @@ impl Line {
             Stage::Sites => "measuring sites",
             Stage::Blocks => "running blocks",
         };
-        bar.set_message(format!("{what} ({})", HumanBytes(progress.bytes_read)));
-        bar.set_length(progress.total.into());
-        bar.set_position(progress.done.into());
+        self.count(progress.done.into(), progress.total.into());
+        self.bar.set_message(format!("{what} ({})", HumanBytes(progress.bytes_read)));
     }
 
     /// Shows how many sites have been measured.
@@ -73,29 +80,52 @@ impl Line {
     }
 
     fn show_count(&mut self, what: &'static str, done: usize, total: usize) {
-        if self.waits() {
-            return;
-        }
-        let bar = self.bar();
-        bar.set_message(what);
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
+        self.count(done as u64, total as u64);
+        self.bar.set_message(what);
     }
 
-    fn bar(&mut self) -> &mut ProgressBar {
-        self.bar.get_or_insert_with(|| {
-            let bar = ProgressBar::new(0);
-            if let Ok(style) = ProgressStyle::with_template("{msg} {pos}/{len} {wide_bar}") {
-                bar.set_style(style);
-            }
-            bar
-        })
+    fn count(&mut self, done: u64, total: u64) {
+        if !self.is_counted {
+            self.is_counted = true;
+            self.bar.set_style(style("{spinner} {msg} {pos}/{len} {wide_bar}"));
+        }
+        // At once: a tick in between would show 9/4.
+        self.bar.update(|state| {
+            state.set_len(total);
+            state.set_pos(done);
+        });
     }
 
     /// Takes the line away.
     pub(crate) fn clear(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
+        if let Some(clock) = self.clock.take() {
+            clock.stop();
         }
+        self.bar.finish_and_clear();
     }
+}
+
+impl Clock {
+    fn start(bar: ProgressBar) -> Self {
+        let (stop, stopped) = channel();
+        let thread = std::thread::spawn(move || {
+            if stopped.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                bar.set_draw_target(ProgressDrawTarget::stderr());
+                bar.enable_steady_tick(TICK);
+            }
+        });
+        Self { stop, thread }
+    }
+
+    /// After this, the line does not appear any more.
+    fn stop(self) {
+        // Nobody listens any more where the line is shown.
+        let _ = self.stop.send(());
+        let _ = self.thread.join();
+    }
+}
+
+/// A template that does not parse leaves the usual style.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -1,18 +1,19 @@
 //! The table that compares a trained model with its initialisation.
 
-use crate::measure::{align_numbers, cosine, number};
-use crate::summary;
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
-use gammascope::report::random_init::RandomInit;
-use gammascope::report::{NormReport, Verification};
+use crate::grid::{self, Grid};
+use crate::measure::{cosine, exponent, number, six_places};
+use crate::screen::Screen;
+use crate::{like, summary};
+use gammascope::report::random_init::{RandomInit, RandomInitSite};
+use gammascope::report::{NormReport, SiteVerification, Verification};
 use std::io::{self, Write};
 
 /// Both depths of each site with an exact kernel, their ratio as the scale predicts it, and the two factors of it.
 pub(crate) fn table(
-    out: &mut impl Write,
+    out: &mut Screen<impl Write>,
     verification: &Verification,
     norms: &[NormReport],
+    all: bool,
 ) -> io::Result<()> {
     let Some(initial) = &verification.random_init else { return Ok(()) };
     writeln!(
@@ -26,48 +27,58 @@ pub(crate) fn table(
     if initial.medians().is_none() {
         return writeln!(out, "{}", without_kernels(initial));
     }
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_header([
+    let mut grid = Grid::new(
         "norm site",
-        "depth trained",
-        "random",
-        "ratio",
-        "predicted",
-        "λ_v trained",
-        "random",
-        "ratio",
-        "mean trained",
-        "random",
-        "ratio",
-        "|cos^| random",
-        "below τ",
-        "random",
-    ]);
-    for site in initial.sites.iter().filter(|site| site.subtracts_mean()) {
-        let Some(trained) = verification.sites.iter().find(|trained| trained.name == site.name) else {
-            continue;
+        &[
+            grid::number("depth trained", 1),
+            grid::number("depth random", 2),
+            grid::number("depth ratio", 0),
+            grid::number("predicted", 3),
+            grid::number("λ_v trained", 8),
+            grid::number("λ_v random", 9),
+            grid::number("λ_v ratio", 4),
+            grid::number("mean trained", 10),
+            grid::number("mean random", 11),
+            grid::number("mean ratio", 5),
+            grid::number("|cos^| random", 7),
+            grid::number("below τ", 6),
+            grid::number("below τ random", 12),
+        ],
+    );
+    let trained = |site: &RandomInitSite| verification.sites.iter().find(|trained| trained.name == site.name);
+    let both: Vec<(&RandomInitSite, &SiteVerification)> = initial
+        .sites
+        .iter()
+        .filter(|site| site.subtracts_mean())
+        .filter_map(|site| Some((site, trained(site)?)))
+        .collect();
+    let names: Vec<String> = both.iter().map(|(site, _)| summary::printable(&site.name)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let deepening =
+        |name: &str| norms.iter().find(|norm| norm.name == name).and_then(|norm| norm.kernel.deepening);
+    for row in like::rows(&names, |_| (), all) {
+        let over = |of: fn(&RandomInitSite, &SiteVerification) -> Option<f64>, write: fn(f64) -> String| {
+            like::range(row.places.iter().map(|&at| of(both[at].0, both[at].1)), write)
         };
-        let count = |count: Option<u32>| count.map_or("–".to_owned(), |count| count.to_string());
-        table.add_row([
-            summary::printable(&site.name),
-            number(Some(trained.depth)),
-            number(Some(site.depth)),
-            number(site.depth_ratio),
-            number(norms.iter().find(|norm| norm.name == site.name).and_then(|norm| norm.kernel.deepening)),
-            number(trained.lambda_v),
-            number(Some(site.lambda_v)),
-            number(site.lambda_v_ratio),
-            number(Some(trained.mean_variance)),
-            number(Some(site.mean_variance)),
-            number(site.mean_ratio),
-            cosine(site.cos_scale_free),
-            count(trained.below_tau),
-            count(site.below_tau),
-        ]);
+        let cells = vec![
+            over(|_, trained| Some(trained.depth), exponent),
+            over(|site, _| Some(site.depth), exponent),
+            over(|site, _| site.depth_ratio, exponent),
+            like::range(row.places.iter().map(|&at| deepening(&both[at].0.name)), exponent),
+            over(|_, trained| trained.lambda_v, exponent),
+            over(|site, _| Some(site.lambda_v), exponent),
+            over(|site, _| site.lambda_v_ratio, exponent),
+            over(|_, trained| Some(trained.mean_variance), exponent),
+            over(|site, _| Some(site.mean_variance), exponent),
+            over(|site, _| site.mean_ratio, exponent),
+            over(|site, _| site.cos_scale_free, six_places),
+            like::counts(row.places.iter().map(|&at| both[at].1.below_tau.map(u64::from))),
+            like::counts(row.places.iter().map(|&at| both[at].0.below_tau.map(u64::from))),
+        ];
+        grid.row(row.name, cells);
     }
-    align_numbers(&mut table, 1..=13);
-    writeln!(out, "\n{}\n", table.trim_fmt())?;
-    writeln!(out, "{}", sentence(initial))
+    grid.write(out)?;
+    writeln!(out, "\n{}", sentence(initial))
 }
 
 fn sentence(initial: &RandomInit) -> String {

@@ -1,7 +1,7 @@
 //! `gammascope scan`: hundreds of checkpoints, one line of JSON each, in the order in which they are done.
 
 use crate::args::Scan;
-use crate::{UNREADABLE, complain, leave, open, progress, summary, table};
+use crate::{UNREADABLE, complain, leave, open, progress, screen, summary, table};
 use gammascope::checkpoint::Format;
 use gammascope::checkpoint::gather::{Gathered, Gathering, checkpoints};
 use gammascope::report::Report;
@@ -43,7 +43,7 @@ pub(crate) fn run(options: &Scan) -> ExitCode {
     let targets = match targets {
         Ok(targets) if targets.is_empty() => {
             let message = format!(
-                "`{}` names no checkpoint: a list has one path a line, a folder holds .safetensors, .gguf or PyTorch files",
+                "`{}` has no checkpoint; give a list with one path per line, or a folder with .safetensors, .gguf or PyTorch files",
                 options.target.display()
             );
             return complain(&message, UNREADABLE);
@@ -55,7 +55,7 @@ pub(crate) fn run(options: &Scan) -> ExitCode {
     let targets = without_repeats(targets);
     let unique = targets.len();
     if unique < all {
-        say(&format!("{} lines name a checkpoint again; each is inspected once", all - unique));
+        say(&format!("Repeated lines: {}. Each checkpoint is inspected once.", all - unique));
     }
     let (output, done) = match options.output.as_deref().map(resume).transpose() {
         Ok(Some((file, done))) => (Output::File(file), done),
@@ -64,11 +64,18 @@ pub(crate) fn run(options: &Scan) -> ExitCode {
     };
     let targets: Vec<Target> = targets.into_iter().filter(|target| !done.contains(&target.path)).collect();
     if targets.len() < unique {
-        say(&format!("{} of {unique} already have a line", unique - targets.len()));
+        say(&format!(
+            "{} of {unique} checkpoints already have a line and are skipped",
+            unique - targets.len()
+        ));
     }
     match inspect_all(&targets, options, output) {
         Ok(failed) => {
-            say(&format!("{} inspected, {failed} of them with an error", targets.len()));
+            let inspected = match targets.len() {
+                1 => "1 checkpoint".to_owned(),
+                count => format!("{count} checkpoints"),
+            };
+            say(&format!("{inspected} inspected, {failed} with an error"));
             if let (Some(lines), Some(parquet)) = (&options.output, &options.parquet) {
                 match table::write(lines, parquet) {
                     Ok(rows) => say(&format!("{rows} rows in {}", parquet.display())),
@@ -79,27 +86,28 @@ pub(crate) fn run(options: &Scan) -> ExitCode {
         }
         // Who closes the pipe early has seen what he wanted.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&format!("a line could not be written: {error}; run it again to go on"), UNREADABLE)
-        }
+        Err(error) => complain(
+            &format!("a line could not be written: {error}; run the same command again to continue"),
+            UNREADABLE,
+        ),
     }
 }
 
 fn say(message: &str) {
-    anstream::eprintln!("{}", summary::printable(message));
+    anstream::eprintln!("{}", screen::for_stderr(&summary::printable(message)));
 }
 
 /// The checkpoints of a list.
 fn listed(list: &Path) -> Result<Vec<Target>, String> {
     let refuse = |error: io::Error| {
         format!(
-            "`{}` cannot be read: {error}; give a text file with a path a line, or a folder",
+            "`{}` cannot be read: {error}; give a text file with one path per line, or a folder",
             list.display()
         )
     };
     if std::fs::metadata(list).map_err(refuse)?.len() > LONGEST_LIST {
         return Err(format!(
-            "`{}` is too long for a list of paths; give a text file with a path a line, or a folder",
+            "`{}` is too long for a list of paths; give a text file with one path per line, or a folder",
             list.display()
         ));
     }

@@ -1,8 +1,9 @@
 //! The report for a person at a terminal.
 
+use crate::grid::{Grid, number, text};
+use crate::like;
+use crate::screen::Screen;
 use anstyle::{AnsiColor, Style};
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table};
 use gammascope::report::sentence::grouped;
 use gammascope::report::{
     DeadDirections, KernelForm, NormKind, NormReport, NormRole, Report, Warning, WriterPart,
@@ -20,8 +21,22 @@ pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
 pub(crate) const SITES: usize = 40;
 
 /// Writes the summary of `report`; `all` lists every site.
-pub(crate) fn write(out: &mut impl Write, report: &Report, all: bool) -> io::Result<()> {
-    let (model, checkpoint) = (&report.model, &report.checkpoint);
+pub(crate) fn write(out: &mut Screen<impl Write>, report: &Report, all: bool) -> io::Result<()> {
+    headline(out, report)?;
+    writeln!(out)?;
+    checkpoint(out, report)?;
+    writers(out, report)?;
+    model(out, report)?;
+    if !report.norms.is_empty() {
+        sites(out, &report.norms, all)?;
+        dead(out, report)?;
+    }
+    report.warnings.iter().try_for_each(|warning| self::warning(out, warning))
+}
+
+/// The verdict, and why.
+fn headline(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    let model = &report.model;
     writeln!(out, "{STRONG}{}{STRONG:#}", printable(&model.sentence))?;
     if model.confidence > 0.0 {
         writeln!(out, "confidence {:.3}", model.confidence)?;
@@ -33,7 +48,12 @@ pub(crate) fn write(out: &mut impl Write, report: &Report, all: bool) -> io::Res
         let name = if part.name.is_empty() { "elsewhere" } else { &part.name };
         writeln!(out, "  {}: {}", printable(name), printable(&part.sentence))?;
     }
-    writeln!(out)?;
+    Ok(())
+}
+
+/// What was read.
+fn checkpoint(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    let checkpoint = &report.checkpoint;
     let shards =
         if checkpoint.shards == 1 { "1 file".to_owned() } else { format!("{} shards", checkpoint.shards) };
     writeln!(
@@ -45,31 +65,24 @@ pub(crate) fn write(out: &mut impl Write, report: &Report, all: bool) -> io::Res
         indicatif::DecimalBytes(checkpoint.bytes),
         indicatif::DecimalBytes(checkpoint.bytes_read),
     )?;
-    if let Some(remote) = &checkpoint.remote {
-        let requests = if remote.requests == 1 {
-            "1 request".to_owned()
-        } else {
-            format!("{} requests", remote.requests)
-        };
-        let bytes = indicatif::DecimalBytes(remote.bytes);
-        writeln!(out, "from {}: {requests}, {bytes} transferred", printable(&remote.address))?;
-    }
-    writers(out, report)?;
+    let Some(remote) = &checkpoint.remote else { return Ok(()) };
+    let requests =
+        if remote.requests == 1 { "1 request".to_owned() } else { format!("{} requests", remote.requests) };
+    let bytes = indicatif::DecimalBytes(remote.bytes);
+    writeln!(out, "from {}: {requests}, {bytes} transferred", printable(&remote.address))
+}
+
+/// Its family, its size and its final norm.
+fn model(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    let model = &report.model;
     let family = model.family.as_deref().unwrap_or("unknown");
     let layers = model.layers.map_or("?".to_owned(), |layers| layers.to_string());
     let width = model.width.map_or("?".to_owned(), |width| width.to_string());
     writeln!(out, "family {}, {layers} blocks, width {width}", printable(family))?;
-    if let Some(norm) = report.norms.iter().find(|norm| Some(&norm.name) == model.final_norm.as_ref()) {
-        writeln!(out, "final norm {}: {}", printable(&norm.name), kernel(norm))?;
+    match report.norms.iter().find(|norm| Some(&norm.name) == model.final_norm.as_ref()) {
+        Some(norm) => writeln!(out, "final norm {}, kernel: {}", printable(&norm.name), kernel(norm)),
+        None => Ok(()),
     }
-    if !report.norms.is_empty() {
-        sites(out, &report.norms, all)?;
-        dead(out, report)?;
-    }
-    for warning in &report.warnings {
-        self::warning(out, warning)?;
-    }
-    Ok(())
 }
 
 /// One warning, a line.
@@ -104,50 +117,111 @@ fn writers(out: &mut impl Write, report: &Report) -> io::Result<()> {
     Ok(())
 }
 
-fn sites(out: &mut impl Write, norms: &[NormReport], all: bool) -> io::Result<()> {
-    let shown = if all { norms.len() } else { norms.len().min(SITES) };
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_header([
+/// The norms, those of like name over the blocks in one row.
+fn sites(out: &mut Screen<impl Write>, norms: &[NormReport], all: bool) -> io::Result<()> {
+    let names: Vec<String> = norms.iter().map(|norm| printable(&norm.name)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let rows = like::rows(&names, |at| (norms[at].role, norms[at].kind, norms[at].width), all);
+    let shown = if all { rows.len() } else { rows.len().min(SITES) };
+    let mut grid = Grid::new(
         "norm site",
-        "role",
-        "kind",
-        "conf",
-        "d",
-        "min|γ|",
-        "median",
-        "max",
-        "near-dead",
-        "below τ",
-        "deepening",
-        "kernel",
-    ]);
-    for norm in &norms[..shown] {
-        let number = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.3e}"));
-        table.add_row([
-            printable(&norm.name),
-            role(norm.role).to_owned(),
-            kind(norm.kind).to_owned(),
-            if norm.confidence > 0.0 { format!("{:.3}", norm.confidence) } else { "–".to_owned() },
-            norm.width.to_string(),
-            number(norm.kernel.scale_min_abs),
-            number(norm.kernel.scale_median_abs),
-            number(norm.kernel.scale_max_abs),
-            norm.kernel.near_dead.len().to_string(),
-            norm.kernel.predicted_below_tau.map_or("–".to_owned(), |count| count.to_string()),
-            norm.kernel.deepening.map_or("–".to_owned(), deepening),
-            kernel(norm),
-        ]);
+        &[
+            text("role", 2),
+            text("kind", 1),
+            number("confidence", 8),
+            number("width", 5),
+            number("min |γ|", 4),
+            number("median", 6),
+            number("max", 7),
+            number("near-dead", 3),
+            number("below τ", 9),
+            number("deepening", 10),
+            text("kernel", 0),
+        ],
+    );
+    for row in &rows[..shown] {
+        let norms: Vec<&NormReport> = row.places.iter().map(|&place| &norms[place]).collect();
+        let first = norms[0];
+        let over = |of: fn(&NormReport) -> Option<f64>, write: fn(f64) -> String| {
+            like::range(norms.iter().map(|norm| of(norm)), write)
+        };
+        let confidence = |norm: &NormReport| Some(norm.confidence).filter(|confidence| *confidence > 0.0);
+        grid.row(
+            row.name.clone(),
+            vec![
+                role(first.role).to_owned(),
+                kind(first.kind).to_owned(),
+                over(confidence, |confidence| format!("{confidence:.3}")),
+                first.width.to_string(),
+                over(|norm| norm.kernel.scale_min_abs, like::brief),
+                over(|norm| norm.kernel.scale_median_abs, like::brief),
+                over(|norm| norm.kernel.scale_max_abs, like::brief),
+                like::counts(norms.iter().map(|norm| Some(norm.kernel.near_dead.len() as u64))),
+                like::counts(norms.iter().map(|norm| norm.kernel.predicted_below_tau.map(u64::from))),
+                over(|norm| norm.kernel.deepening, deepening),
+                kernels(&norms),
+            ],
+        );
     }
-    for column in 3..=10 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
+    grid.write(out)?;
+    if shown < rows.len() {
+        writeln!(out, "… and {} more rows", rows.len() - shown)?;
     }
-    writeln!(out, "\n{}", table.trim_fmt())?;
-    if shown < norms.len() {
-        writeln!(out, "{QUIET}… and {} more sites (--all lists them){QUIET:#}", norms.len() - shown)?;
+    if rows.len() < norms.len() || shown < rows.len() {
+        writeln!(out, "{QUIET}--all lists all {} sites.{QUIET:#}", norms.len())?;
     }
     Ok(())
+}
+
+/// The kernels of like sites in a few words.
+fn kernels(norms: &[&NormReport]) -> String {
+    let of_form =
+        |wanted| norms.iter().filter(|norm| norm.kernel.form == wanted).copied().collect::<Vec<_>>();
+    let (inverse, zeros) = (of_form(KernelForm::InverseScale), of_form(KernelForm::Coordinates));
+    let at = |some: &[&NormReport]| {
+        if some.len() == norms.len() {
+            String::new()
+        } else {
+            format!(" at {} of {}", some.len(), norms.len())
+        }
+    };
+    if let Some(first) = inverse.first() {
+        let in_few = |norm: &&NormReport| norm.kernel.near_dead_weight.is_some_and(|weight| weight > 0.99);
+        let dead = &first.kernel.near_dead;
+        let what = if inverse.iter().all(in_few) {
+            let alike = inverse.iter().all(|norm| norm.kernel.near_dead == *dead);
+            let count = like::counts(inverse.iter().map(|norm| Some(norm.kernel.near_dead.len() as u64)));
+            if alike { channels("in", dead) } else { format!("in {count} near-dead channels") }
+        } else {
+            let whole = |value: f64| format!("{value:.0}");
+            format!(
+                "over {} channels",
+                like::range(inverse.iter().map(|norm| norm.kernel.participation), whole)
+            )
+        };
+        return format!("γ⁻¹ {what}{}", at(&inverse));
+    }
+    if let Some(first) = zeros.first() {
+        let zero = &first.kernel.coordinates;
+        if zeros.iter().all(|norm| norm.kernel.coordinates == *zero) {
+            return format!("zero {}{}", channels("at", zero), at(&zeros));
+        }
+        let count = like::counts(zeros.iter().map(|norm| Some(norm.kernel.coordinates.len() as u64)));
+        return format!("{count} zero channels{}", at(&zeros));
+    }
+    form(norms[0].kernel.form).to_owned()
+}
+
+/// A few channels by their numbers, of many how many.
+fn channels(at: &str, channels: &[u32]) -> String {
+    match channels {
+        [one] => format!("{at} channel {one}"),
+        few if few.len() <= 3 => {
+            let numbers: Vec<String> = few.iter().map(u32::to_string).collect();
+            format!("{at} channels {}", numbers.join(", "))
+        }
+        many => format!("{at} {} channels", many.len()),
+    }
 }
 
 /// A factor of depth, with as many digits as it has meaning.
@@ -210,7 +284,7 @@ fn nothing_dead(report: &Report) -> String {
 }
 
 /// Readers of the same name in every block are one line.
-fn dead(out: &mut impl Write, report: &Report) -> io::Result<()> {
+fn dead(out: &mut Screen<impl Write>, report: &Report) -> io::Result<()> {
     let total = &report.dead_parameters;
     if total.readers == 0 {
         return writeln!(out, "\n{}", nothing_dead(report));
@@ -222,7 +296,7 @@ fn dead(out: &mut impl Write, report: &Report) -> io::Result<()> {
         .flat_map(|norm| &norm.readers)
         .filter(|reader| reader.dead != DeadDirections::default())
     {
-        let (readers, rows, dead) = lines.entry(without_numbers(&reader.name)).or_default();
+        let (readers, rows, dead) = lines.entry(like::without_numbers(&printable(&reader.name))).or_default();
         *readers += 1;
         *rows += reader.rows;
         dead.outright += reader.dead.outright;
@@ -230,58 +304,44 @@ fn dead(out: &mut impl Write, report: &Report) -> io::Result<()> {
         dead.constant_shift += reader.dead.constant_shift;
         dead.tied += reader.dead.tied;
     }
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_header([
-        "dead directions of the readers",
-        "readers",
-        "rows",
-        "outright",
-        "after moving the bias",
-        "constant shift",
-        "tied",
-    ]);
+    let mut grid = Grid::new(
+        "dead directions of",
+        &[
+            number("readers", 3),
+            number("rows", 5),
+            number("outright", 0),
+            number("with the bias", 1),
+            number("constant shift", 2),
+            number("tied", 4),
+        ],
+    );
+    let cells = |readers: u64, rows: Option<u64>, dead: &DeadDirections| {
+        let counts = [dead.outright, dead.with_bias_shift, dead.constant_shift, dead.tied].map(grouped);
+        [readers.to_string(), rows.map_or(String::new(), grouped)].into_iter().chain(counts).collect()
+    };
     for (name, (readers, rows, dead)) in lines {
-        table.add_row([
-            printable(&name),
-            readers.to_string(),
-            grouped(rows),
-            grouped(dead.outright),
-            grouped(dead.with_bias_shift),
-            grouped(dead.constant_shift),
-            grouped(dead.tied),
-        ]);
+        grid.row(name, cells(readers, Some(rows), &dead));
     }
-    table.add_row([
-        "all".to_owned(),
-        total.readers.to_string(),
-        String::new(),
-        grouped(total.outright),
-        grouped(total.with_bias_shift),
-        grouped(total.constant_shift),
-        grouped(total.tied),
-    ]);
-    for column in 1..=6 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    writeln!(out, "\n{}", table.trim_fmt())?;
+    let all = DeadDirections {
+        outright: total.outright,
+        with_bias_shift: total.with_bias_shift,
+        constant_shift: total.constant_shift,
+        tied: total.tied,
+    };
+    grid.total(cells(total.readers.into(), None, &all));
+    grid.write(out)?;
     // Where only a tied unembedding was recognised, 0 % would say more than is known.
     if total.share > 0.0 {
         let percent = 100.0 * total.share;
-        writeln!(out, "dead outright or after moving the bias: {percent:.3} % of these readers' parameters")?;
+        writeln!(
+            out,
+            "Dead outright or after moving the bias: {percent:.3} % of these readers' parameters."
+        )?;
     }
     for assumption in &total.assumptions {
         writeln!(out, "  {QUIET}assumed: {}{QUIET:#}", printable(assumption))?;
     }
     writeln!(out)
-}
-
-fn without_numbers(name: &str) -> String {
-    name.split('.')
-        .map(|part| if part.bytes().all(|byte| byte.is_ascii_digit()) { "*" } else { part })
-        .collect::<Vec<_>>()
-        .join(".")
 }
 
 pub(crate) fn kind(kind: NormKind) -> &'static str {

@@ -1,6 +1,7 @@
 //! `gammascope verify`: runs the model, and measures its norms and its residual stream.
 
 use crate::args::{SiteChoice, Verify};
+use crate::screen::{self, Screen};
 use crate::{
     UNREADABLE, USAGE, complain, explain, files, leave, measure, open, plan, preservation, print_json,
     progress, random_init, summary,
@@ -45,14 +46,14 @@ pub(crate) fn run(options: &Verify) -> ExitCode {
         Ok(report) => report,
         Err(message) => return complain(&message, UNREADABLE),
     };
-    let mut out = anstream::stdout().lock();
+    let mut out = screen::stdout();
     let written = match &options.explain {
         Some(name) => match explain::find(&report, name) {
             Ok(norm) => explain::write(&mut out, &report, norm),
             Err(message) => return complain(&message, USAGE),
         },
         None if options.json => print_json(&report),
-        None => table(&mut out, &report),
+        None => table(&mut out, &report, options.all),
     };
     leave(written, options.strict && !report.warnings.is_empty())
 }
@@ -209,7 +210,7 @@ fn read<Chosen>(file: &Path, choice: impl Fn(String, Vec<u8>) -> Chosen) -> Resu
     Ok(choice(file.file_name().unwrap_or_default().to_string_lossy().into_owned(), bytes))
 }
 
-fn table(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
+fn table(out: &mut Screen<impl Write>, report: &Report, all: bool) -> std::io::Result<()> {
     let Some(verification) = &report.verification else { return Ok(()) };
     let Some(pass) = &verification.pass else { return Ok(()) };
     let told = match pass.assumed_kind {
@@ -247,24 +248,30 @@ fn table(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
     if let (Some(first), Some(last)) = (verification.residual.first(), verification.residual.last()) {
         writeln!(
             out,
-            "Least singular value of the residual stream: {:.2e} after block {}, {:.2e} after block {}; {}, {} of them on both halves of the tokens.",
+            "Least singular value of the residual stream: {:.2e} after block {}, {:.2e} after block {}; {}.",
             first.sigma_min,
             first.block,
             last.sigma_min,
             last.block,
-            match verification.falls.len() {
-                1 => "1 fall".to_owned(),
-                falls => format!("{falls} falls"),
-            },
-            verification.falls.iter().filter(|fall| fall.on_both_halves).count(),
+            count_of_falls(&verification.falls),
         )?;
         falls(out, &verification.falls)?;
     }
     writeln!(out)?;
-    measure::table(out, report)?;
-    random_init::table(out, verification, &report.norms)?;
-    preservation::table(out, verification)?;
+    measure::table(out, report, all)?;
+    random_init::table(out, verification, &report.norms, all)?;
+    preservation::table(out, verification, all)?;
     claims(out, verification)
+}
+
+/// How many falls there are, and how many of them both halves of the tokens show.
+fn count_of_falls(falls: &[ResidualFall]) -> String {
+    let sure = falls.iter().filter(|fall| fall.on_both_halves).count();
+    match falls.len() {
+        0 => "it never falls by more than a hundredth".to_owned(),
+        1 => format!("1 fall, {sure} of them on both halves of the tokens"),
+        many => format!("{many} falls, {sure} of them on both halves of the tokens"),
+    }
 }
 
 /// Falls that are listed, the deepest first.
@@ -307,8 +314,8 @@ fn claims(out: &mut impl Write, verification: &Verification) -> std::io::Result<
         writeln!(out, "\n{}The paper’s claims{:#}", summary::STRONG, summary::STRONG)?;
     }
     for claim in &verification.claims {
-        let sign = if claim.agrees { "as there" } else { "otherwise" };
-        writeln!(out, "  {}.\n    Here, {sign}: {}.", claim.paper, claim.found)?;
+        let verdict = if claim.agrees { "This model agrees" } else { "This model differs" };
+        writeln!(out, "  {}.\n    {verdict}: {}.", claim.paper, claim.found)?;
     }
     Ok(())
 }
