@@ -6,6 +6,7 @@ import type { AdapterModule, AdapterReport } from '../report';
 import { type Opened, pointAt } from '../state/opened';
 import { type Beside, adapter, showWeighed } from '../together';
 import { FigureView } from './figure';
+import { Heading } from './heading';
 import { Name } from './name';
 import { Pick } from './pick';
 import { Prose } from './prose';
@@ -18,7 +19,7 @@ export function Adapter({ opened }: { opened: Opened }) {
   if (opened.report.norms.length === 0) return null;
   return (
     <section id="adapter" aria-labelledby="adapter-heading">
-      <h2 id="adapter-heading">What an adapter wastes</h2>
+      <Heading of="adapter">What an adapter wastes</Heading>
       <p class="lead">
         The part of an adapter’s A, or of its ΔW, that lies along a site’s <Word term="kernel">kernel</Word> adds a constant,
         whatever the input, so it has no use. Give the page an adapter of this checkpoint (its safetensors file, or PEFT’s

@@ -1,6 +1,7 @@
 /** The page: a bar, what is going on, the report or the welcome, and how it all works. */
 import { useEffect, useRef } from 'preact/hooks';
-import { opened } from '../state/opened';
+import { shown, view } from '../state/opened';
+import { beginsAtTop } from '../state/place';
 import { DropTarget } from './drop';
 import { FinalNorm } from './final-norm';
 import { Header } from './header';
@@ -25,17 +26,19 @@ const Together = lazily(() => import('./together').then((views) => views.Togethe
 
 const Dead = lazily(() => import('./dead').then((views) => views.Dead));
 
+const Scan = lazily(() => import('./scan').then((views) => views.Scan));
+
 const HowItWorks = lazily(() => import('./how').then((views) => views.HowItWorks));
 
 export function App() {
-  const current = opened.value;
+  const current = shown.value;
   const main = useRef<HTMLElement>(null);
   useEffect(() => {
-    if (!current) return;
-    // A new report is a new page: begin at its sentence.
-    scrollTo({ top: 0 });
+    // A new report is a new page: begin at its sentence, unless a link points further down.
+    if (!beginsAtTop()) return;
+    scrollTo({ top: 0, behavior: 'instant' });
     main.current?.querySelector<HTMLElement>('#sentence')?.focus({ preventScroll: true });
-  }, [current?.id]);
+  }, [current?.id, view.value]);
   return (
     <>
       <a class="skip" href="#content">
@@ -62,6 +65,8 @@ export function App() {
             {!current.report.shared && <Together opened={current} />}
             <Warnings report={current.report} />
           </article>
+        ) : view.value === 'scan' ? (
+          <Scan />
         ) : (
           <Welcome />
         )}

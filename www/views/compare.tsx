@@ -9,6 +9,7 @@ import { type Beside, compare, comparison, showCompared } from '../together';
 import { AddressInput } from './address-input';
 import { Facts, type Fact } from './facts';
 import { FigureView } from './figure';
+import { Heading } from './heading';
 import { Name } from './name';
 import { Pick } from './pick';
 import { Prose } from './prose';
@@ -20,7 +21,7 @@ export function Compare({ opened }: { opened: Opened }) {
   if (opened.report.norms.length === 0) return null;
   return (
     <section id="compare" aria-labelledby="compare-heading">
-      <h2 id="compare-heading">Compare with another checkpoint</h2>
+      <Heading of="compare">Compare with another checkpoint</Heading>
       <p class="lead">
         Compare with a fine-tune, another step of the run, or a conversion. The page matches sites by name, by the end of the
         name, or by place, across shards, types and formats. It compares effective scales, from the open checkpoint to the other

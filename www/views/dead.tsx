@@ -5,6 +5,7 @@ import { name, order } from './columns';
 import { GLOSSARY } from '../glossary';
 import type { DeadDirections, ReaderReport, Report } from '../report';
 import { pointAt } from '../state/opened';
+import { Heading } from './heading';
 import { lazily } from './lazily';
 import { Name } from './name';
 import { Prose } from './prose';
@@ -65,7 +66,7 @@ export function Dead({ report }: { report: Report }) {
   if (totals.readers === 0) {
     return (
       <section id="dead" aria-labelledby="dead-heading">
-        <h2 id="dead-heading">What is dead</h2>
+        <Heading of="dead">What is dead</Heading>
         <p class="lead">
           {norms.some(({ kernel }) => kernel.form === 'inverse_scale' || kernel.form === 'coordinates') ? (
             <>
@@ -84,7 +85,7 @@ export function Dead({ report }: { report: Report }) {
   }
   return (
     <section id="dead" aria-labelledby="dead-heading">
-      <h2 id="dead-heading">What is dead</h2>
+      <Heading of="dead">What is dead</Heading>
       <p class="lead">
         After a site with a kernel direction v, a reader W can become W + a vᵀ for any a: one{' '}
         <Word term="dead">direction</Word> for each of its rows. The effect depends on the norm’s shift and the reader’s bias.

@@ -1,6 +1,7 @@
 /** The final norm, whose output the unembedding reads: its kernel direction as a picture. */
 import { type Opened, pointAt } from '../state/opened';
 import { FigureView } from './figure';
+import { Heading } from './heading';
 import { KernelFacts, whyNoDirection } from './kernel';
 import { Word } from './term';
 
@@ -8,9 +9,9 @@ export function FinalNorm({ opened: { report, inspector } }: { opened: Opened })
   const norm = report.norms.find(({ name }) => name === report.model.final_norm);
   return (
     <section id="kernel" aria-labelledby="kernel-heading">
-      <h2 id="kernel-heading">
+      <Heading of="kernel">
         The final norm’s <Word term="kernel_direction">kernel direction</Word>
-      </h2>
+      </Heading>
       {norm ? (
         <>
           <p class="lead">

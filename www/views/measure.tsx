@@ -6,6 +6,7 @@ import type { Device } from '../protocol';
 import type { NormAlone } from '../report';
 import { alone, measureAlone, measureFailure, measuring, showMeasured } from '../state/measuring';
 import type { Opened } from '../state/opened';
+import { Heading } from './heading';
 import { MeasuredSites, NUMBERS } from './measured';
 import { Name } from './name';
 import { Prose } from './prose';
@@ -25,7 +26,7 @@ export function Measure({ opened }: { opened: Opened }) {
   if (report.norms.length === 0) return null;
   return (
     <section id="measure" aria-labelledby="measure-heading">
-      <h2 id="measure-heading">Measure it on your own activations</h2>
+      <Heading of="measure">Measure it on your own activations</Heading>
       <p class="lead">
         A checkpoint gives evidence. The outputs of its norms, captured from your own code, give a direct answer. The page
         computes their exact covariance, which either has the predicted kernel or does not.

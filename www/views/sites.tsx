@@ -4,6 +4,7 @@ import type { NormReport } from '../report';
 import { type Opened, pointAt, pointedAt } from '../state/opened';
 import { name, order } from './columns';
 import { FigureView } from './figure';
+import { Heading } from './heading';
 import { Site } from './site';
 import { type Chips, type DataColumn, DataTable } from './table';
 
@@ -75,7 +76,7 @@ export function Sites({ opened }: { opened: Opened }) {
   const { report, inspector } = opened;
   return (
     <section id="sites" aria-labelledby="sites-heading">
-      <h2 id="sites-heading">Norm sites</h2>
+      <Heading of="sites">Norm sites</Heading>
       <p class="lead">
         In the order of the network. Open a row for its evidence, its scales and the maps that read it.
       </p>

@@ -1,6 +1,7 @@
 /** The model of the open checkpoint, run here: how, how far, and what it shows. */
 import { useEffect, useState } from 'preact/hooks';
 import { bytes, count, counted, duration, maybe, number, parameters } from '../format';
+import { prepareVerifier } from '../inspector';
 import type { Device } from '../protocol';
 import type { Claim, KindByLoss, Preservation, RunInput, RunPlan, RunSites, Verification } from '../report';
 import { type Running, goOn, halted, runFailure, running, showVerified, stopRunning } from '../running';
@@ -9,6 +10,7 @@ import type { Opened } from '../state/opened';
 import { SEED } from '../state/opening';
 import { Falls } from './falls';
 import { FigureView } from './figure';
+import { Heading } from './heading';
 import { MeasuredSites } from './measured';
 import { Prose } from './prose';
 import { Progressing } from './status';
@@ -26,7 +28,7 @@ export function Verify({ opened }: { opened: Opened }) {
   if (report.norms.length === 0) return null;
   return (
     <section id="verify" aria-labelledby="verify-heading">
-      <h2 id="verify-heading">Run the model, here</h2>
+      <Heading of="verify">Run the model, here</Heading>
       <p class="lead">
         This runs the model on this machine's GPU or CPU, block by block from its file. It measures the output of every norm,
         and the residual stream after every block. The weights stay where they are, and only one block of them is in memory at a
@@ -49,6 +51,7 @@ export function Verify({ opened }: { opened: Opened }) {
         <div class="notice failure" role="alert">
           <p class="line">
             <strong>Not run.</strong> <Prose>{runFailure.value.sentence}</Prose>
+            {runFailure.value.refused && <Instead />}
           </p>
           <button type="button" class="button" onClick={() => (runFailure.value = null)}>
             Dismiss
@@ -81,16 +84,19 @@ function Controls({ parameters }: { parameters: number }) {
   const [preservation, setPreservation] = useState(parameters <= SMALL);
   const [random, setRandom] = useState(parameters <= SMALL);
   const [files, setFiles] = useState<File[]>([]);
+  const [optionsOpen, setOptionsOpen] = useState(false);
   const wantsFile = input in FILES;
   const several = input === 'images' || input === 'sounds';
   useEffect(() => {
     if (media.value === null) return;
     setInput(media.value.kind);
     setFiles(media.value.files);
+    setOptionsOpen(true);
   }, [media.value]);
+  useEffect(() => prepareVerifier(), []);
   const positive = (text: string) => (Number.parseInt(text, 10) > 0 ? Number.parseInt(text, 10) : null);
   return (
-    <div class="buttons measure-controls">
+    <div class="run-controls">
       <button
         type="button"
         class="button strong"
@@ -108,94 +114,111 @@ function Controls({ parameters }: { parameters: number }) {
           })
         }
       >
-        Verify
+        Run
       </button>
-      <label class="choice">
-        on
-        <select
-          class="pick-input"
-          value={input}
-          onChange={(event) => {
-            setInput(event.currentTarget.value as RunInput);
-            setFiles([]);
-          }}
-        >
-          <option value="usual">a sample text, or noise if it reads no text</option>
-          <option value="uniform">uniform token ids</option>
-          <option value="text">a text of yours…</option>
-          <option value="ids">token ids of yours…</option>
-          <option value="images">images of yours…</option>
-          <option value="pixels">pixel values of yours…</option>
-          <option value="sounds">sounds of yours…</option>
-        </select>
-      </label>
-      {wantsFile && (
-        <label class="choice">
-          <span class="sr-only">{several ? `The ${input}` : 'The file'}</span>
-          <input
-            key={input}
-            type="file"
-            class="pick-text"
-            accept={FILES[input]}
-            multiple={several}
-            onChange={(event) => setFiles([...(event.currentTarget.files ?? [])])}
-          />
-          {several && files === media.value?.files && <span id="media-chosen">{counted(files.length, 'file')} chosen</span>}
-        </label>
-      )}
-      <label class="choice">
-        tokens
-        <input
-          type="number"
-          class="pick-tokens"
-          min={1}
-          step={1}
-          placeholder="4 × width"
-          value={tokens}
-          onInput={(event) => setTokens(event.currentTarget.value)}
-        />
-      </label>
-      <label class="choice">
-        blocks
-        <input
-          type="number"
-          class="pick-tokens"
-          min={1}
-          step={1}
-          placeholder="all"
-          value={blocks}
-          onInput={(event) => setBlocks(event.currentTarget.value)}
-        />
-      </label>
-      <label class="choice">
-        measuring
-        <select class="pick-sites" value={sites} onChange={(event) => setSites(event.currentTarget.value as RunSites)}>
-          <option value="all">every norm</option>
-          <option value="final">the final norm</option>
-        </select>
-      </label>
-      <label class="choice">
-        <input
-          type="checkbox"
-          class="pick-preservation"
-          checked={preservation}
-          onChange={(event) => setPreservation(event.currentTarget.checked)}
-        />
-        also move readers along their kernels
-      </label>
-      <label class="choice">
-        <input type="checkbox" class="pick-random" checked={random} onChange={(event) => setRandom(event.currentTarget.checked)} />
-        also with random weights
-      </label>
-      <label class="choice">
-        on the
-        <select class="pick-machine" value={device} onChange={(event) => setDevice(event.currentTarget.value as Device)}>
-          <option value="fastest">fastest of GPU and CPU</option>
-          <option value="gpu">GPU, if there is one</option>
-          <option value="cpu">CPU</option>
-        </select>
-      </label>
+      {wantsFile && files.length === 0 && <span class="muted small">Choose the {several ? input : 'file'} first, under Options.</span>}
+      <details class="options" open={optionsOpen} onToggle={(event) => setOptionsOpen(event.currentTarget.open)}>
+        <summary>Options</summary>
+        <div class="options-grid">
+          <label class="option">
+            Input
+            <select
+              class="pick-input"
+              value={input}
+              onChange={(event) => {
+                setInput(event.currentTarget.value as RunInput);
+                setFiles([]);
+              }}
+            >
+              <option value="usual">A sample text, or noise if it reads no text</option>
+              <option value="uniform">Uniform token ids</option>
+              <option value="text">Your text…</option>
+              <option value="ids">Your token ids…</option>
+              <option value="images">Your images…</option>
+              <option value="pixels">Your pixel values…</option>
+              <option value="sounds">Your sounds…</option>
+            </select>
+          </label>
+          {wantsFile && (
+            <label class="option">
+              {several ? `The ${input}` : 'The file'}
+              <input
+                key={input}
+                type="file"
+                class="pick-text"
+                accept={FILES[input]}
+                multiple={several}
+                onChange={(event) => setFiles([...(event.currentTarget.files ?? [])])}
+              />
+              {several && files === media.value?.files && <span id="media-chosen">{counted(files.length, 'file')} chosen</span>}
+            </label>
+          )}
+          <label class="option">
+            Tokens
+            <input
+              type="number"
+              class="pick-tokens"
+              min={1}
+              step={1}
+              placeholder="4 × width"
+              value={tokens}
+              onInput={(event) => setTokens(event.currentTarget.value)}
+            />
+          </label>
+          <label class="option">
+            Blocks
+            <input
+              type="number"
+              class="pick-tokens"
+              min={1}
+              step={1}
+              placeholder="All"
+              value={blocks}
+              onInput={(event) => setBlocks(event.currentTarget.value)}
+            />
+          </label>
+          <label class="option">
+            Measure
+            <select class="pick-sites" value={sites} onChange={(event) => setSites(event.currentTarget.value as RunSites)}>
+              <option value="all">Every norm</option>
+              <option value="final">The final norm</option>
+            </select>
+          </label>
+          <label class="option">
+            Run on
+            <select class="pick-machine" value={device} onChange={(event) => setDevice(event.currentTarget.value as Device)}>
+              <option value="fastest">The faster of GPU and CPU</option>
+              <option value="gpu">The GPU, if there is one</option>
+              <option value="cpu">The CPU</option>
+            </select>
+          </label>
+          <label class="choice">
+            <input
+              type="checkbox"
+              class="pick-preservation"
+              checked={preservation}
+              onChange={(event) => setPreservation(event.currentTarget.checked)}
+            />
+            Also move readers along their kernels, and see whether the output changes
+          </label>
+          <label class="choice">
+            <input type="checkbox" class="pick-random" checked={random} onChange={(event) => setRandom(event.currentTarget.checked)} />
+            Also run the same architecture with random weights
+          </label>
+        </div>
+      </details>
     </div>
+  );
+}
+
+/** What is left to do with a model that cannot be run. */
+function Instead() {
+  return (
+    <>
+      {' '}
+      Without a run, you can save the outputs of its norms with your own code and measure them here or with{' '}
+      <code>gammascope measure</code>. If you opened the weights alone, open them together with their <code>config.json</code>.
+    </>
   );
 }
 

@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks';
 import { count, counted } from '../format';
 import type { Report } from '../report';
 import { pointAt, siteByName } from '../state/opened';
+import { Heading } from './heading';
 import { Prose } from './prose';
 
 const STEP = 50;
@@ -11,7 +12,7 @@ export function Warnings({ report: { warnings } }: { report: Report }) {
   const [shown, setShown] = useState(STEP);
   return (
     <section id="warnings" aria-labelledby="warnings-heading">
-      <h2 id="warnings-heading">{warnings.length === 0 ? 'No warnings' : counted(warnings.length, 'warning')}</h2>
+      <Heading of="warnings">{warnings.length === 0 ? 'No warnings' : counted(warnings.length, 'warning')}</Heading>
       {warnings.length > 0 && (
         <ul class="warnings">
           {warnings.slice(0, shown).map(({ code, message, where }, index) => (

@@ -5,6 +5,7 @@ import type { Opened } from '../state/opened';
 import { weighNow, weighing } from '../state/weighing';
 import { name, order } from './columns';
 import { FigureView } from './figure';
+import { Heading } from './heading';
 import { Weighing } from './status';
 import { type DataColumn, DataTable } from './table';
 
@@ -40,7 +41,7 @@ export function Weights({ opened: { report, inspector } }: { opened: Opened }) {
   if (report.norms.length === 0) return null;
   return (
     <section id="weights" aria-labelledby="weights-heading">
-      <h2 id="weights-heading">What training left in the weights</h2>
+      <Heading of="weights">What training left in the weights</Heading>
       <p class="lead">
         If every reader of the residual stream passes through a LayerNorm, nothing sees the stream’s mean and no gradient
         reaches it. The matrices that write the stream then keep little energy along it. Renaming tensors does not hide that.

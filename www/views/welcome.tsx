@@ -1,9 +1,11 @@
 /** The page before anything has been opened: what it is, the ways in, and what happens to the data. */
 import { opening } from '../state/opening';
+import { awaited } from '../state/place';
 import { Openers } from './openers';
 import { Opening } from './status';
 
 export function Welcome() {
+  const { site } = awaited.value;
   return (
     <section class="welcome" aria-labelledby="welcome-heading">
       <div class="pitch">
@@ -21,6 +23,13 @@ export function Welcome() {
         ) : (
           <>
             <p class="drop-here">Drop a checkpoint anywhere</p>
+            {site !== null && (
+              <p class="notice" id="awaited">
+                <span class="line">
+                  This link points at <span class="mono">{site}</span>. Open the checkpoint that has it.
+                </span>
+              </p>
+            )}
             <p class="muted">A safetensors, GGUF or PyTorch file, several shards, or the whole folder with its config.json.</p>
             <Openers />
           </>

@@ -60,9 +60,13 @@ function linked(fragment: string): Inspecting<WeightSample> {
   };
 }
 
+/** Begun before anything is opened: the page starts a worker ahead. */
+const ahead = init();
+ahead.catch(() => undefined);
+
 serve<WeightSample, Inspecting<WeightSample>>(
   async (entries) => {
-    await init();
+    await ahead.catch(() => init());
     const [first] = entries;
     if (first && 'link' in first) return linked(first.link);
     return (inspection = await Inspection.open(entries, network, tellProgress));

@@ -1,0 +1,22 @@
+/** Paper has no clicks: what is folded away is open while the page is printed. */
+
+/** The data behind figures would fill pages, and is in their CSV. */
+const FOLDED = 'main details:not([open], .data)';
+
+/** Opens what is folded away before the page is printed, and closes it again afterwards. */
+export function unfoldForPrint(): void {
+  let unfolded: HTMLDetailsElement[] = [];
+  const unfold = () => {
+    const folded = [...document.querySelectorAll<HTMLDetailsElement>(FOLDED)];
+    for (const details of folded) details.open = true;
+    unfolded = [...unfolded, ...folded];
+  };
+  const fold = () => {
+    for (const details of unfolded) details.open = false;
+    unfolded = [];
+  };
+  // Not every browser tells of both.
+  addEventListener('beforeprint', unfold);
+  addEventListener('afterprint', fold);
+  matchMedia('print').addEventListener('change', ({ matches }) => (matches ? unfold() : fold()));
+}
