@@ -120,8 +120,11 @@ export function isAdapter(entries: readonly Dropped[]): boolean {
   return weights.length > 0 && weights.every(({ path }) => ADAPTER.test(leafOf(path)));
 }
 
-/** A model and its adapter that were given together: folders or single files, of which one holds an adapter. */
-export function baseAndAdapter(entries: readonly Dropped[]): [Dropped[], Dropped[]] | null {
+/** One file of a checkpoint of several. */
+const SHARD = /-\d+-of-\d+\.\w+$/;
+
+/** Two that may be of their own each, an adapter last: folders or single files, where exactly two hold weights. */
+export function pairOf(entries: readonly Dropped[]): [Dropped[], Dropped[]] | null {
   const tops = new Map<string, Dropped[]>();
   for (const entry of entries) {
     const [top = '', ...below] = entry.path.split('/');
@@ -131,9 +134,22 @@ export function baseAndAdapter(entries: readonly Dropped[]): [Dropped[], Dropped
   }
   const pair = [...tops.values()].filter((files) => files.some(hasWeights));
   const [first, second] = pair;
-  if (pair.length !== 2 || !first || !second || isAdapter(first) === isAdapter(second)) return null;
+  if (pair.length !== 2 || !first || !second) return null;
+  if ([first, second].some(([{ path } = { path: '' }, ...more]) => more.length === 0 && SHARD.test(path))) return null;
+  if (isAdapter(first) === isAdapter(second)) return inOrder(first, second);
   const loose = entries.filter((entry) => !first.includes(entry) && !second.includes(entry));
   return isAdapter(second) ? [[...first, ...loose], second] : [[...second, ...loose], first];
+}
+
+/** By name, so that step-900 comes before step-1000. */
+function inOrder(first: Dropped[], second: Dropped[]): [Dropped[], Dropped[]] {
+  const order = topOf(first).localeCompare(topOf(second), 'en', { numeric: true });
+  return order > 0 ? [second, first] : [first, second];
+}
+
+/** The folder, or the file, that these came in. */
+export function topOf([first]: readonly Dropped[]): string {
+  return first?.path.split('/')[0] ?? '';
 }
 
 /** True while something that may hold files is dragged or pasted. */

@@ -21,12 +21,13 @@ type Waiting = { resolve(value: never): void; reject(reason: unknown): void };
 
 let inspectors = 0;
 
-/** That the files are several checkpoints, and which. */
+/** That the files are several checkpoints, and which; with `entries` where that is a guess from what was dropped, and they may be one. */
 export class SeveralCheckpoints extends Error {
   override name = 'SeveralCheckpoints';
   constructor(
     message: string,
     readonly checkpoints: readonly Gathered[],
+    readonly entries: Entry[] | null = null,
   ) {
     super(message);
   }

@@ -1,7 +1,7 @@
 /** Paper has no clicks: what is folded away is open while the page is printed. */
 
-/** The data behind figures would fill pages, and is in their CSV. */
-const FOLDED = 'main details:not([open], .data)';
+/** Data behind figures, code and the glossary would fill pages, and are no result; options are nothing to read. */
+const FOLDED = 'main details:not([open], .data, .options, #how *, :has(.hook))';
 
 /** Opens what is folded away before the page is printed, and closes it again afterwards. */
 export function unfoldForPrint(): void {

@@ -165,9 +165,9 @@ test('of two checkpoints dropped at once somebody is asked, and both answers are
   const [first, second] = [gpt2({ name: 'step-900.safetensors' }), gpt2({ name: 'step-1000.safetensors', tune: tuned })];
   const both = [...second.slice(0, 1), ...first.slice(0, 1)];
   await transfer(page, both, 'paste');
-  const question = page.locator('.notices');
+  const question = page.getByRole('alertdialog');
   await expect(question).toContainText('step-900.safetensors');
-  await question.getByRole('button', { name: /compare/i }).click();
+  await question.getByRole('button', { name: 'Compare the two' }).click();
   await expect(page.locator('#compared')).toContainText('7 norm sites in common, 1 of them changed', { timeout: 30_000 });
   await expect(page.locator('.sides dd').first(), 'the earlier step first').toContainText('step-900');
 });

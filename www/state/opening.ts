@@ -27,8 +27,12 @@ export const drawable = signal<Dropped[] | null>(null);
 /** One of several checkpoints that were given together. */
 export type Candidate = { name: string; entries: Entry[] };
 
-/** Two checkpoints, while somebody is asked which one to open, or whether they are to be compared. */
-export const several = signal<{ two: readonly [Candidate, Candidate]; open: (one: Candidate) => Promise<Report> } | null>(null);
+/** Two checkpoints, while somebody is asked which one to open, or whether they are to be compared; `both` where they may be one. */
+export const several = signal<{
+  two: readonly [Candidate, Candidate];
+  both: Candidate | null;
+  open: (one: Candidate) => Promise<Report>;
+} | null>(null);
 
 /** What random weights are drawn from: the same for everybody, so that numbers can be compared. */
 export const SEED = 1;
@@ -88,7 +92,7 @@ export async function openCheckpoint(
   } catch (error) {
     if (stop.aborted) throw stop.reason;
     if (error instanceof SeveralCheckpoints) {
-      offer(error, asked, weights);
+      offer(error, error.entries ?? asked, weights);
       throw error;
     }
     failure.value = error instanceof Error ? error.message : String(error);
@@ -114,12 +118,13 @@ export async function openCheckpoint(
 }
 
 /** Two checkpoints are a question, and more are a table. */
-function offer({ checkpoints }: SeveralCheckpoints, entries: Entry[], weights: boolean): void {
+function offer({ checkpoints, entries: guessed }: SeveralCheckpoints, entries: Entry[], weights: boolean): void {
   const all = checkpoints.map(({ name, files }) => ({ name, entries: files.flatMap((at) => entries[at] ?? []) }));
   const [first, second, ...more] = all;
   if (!first || !second || more.length > 0) return scanAll(all);
   announcement.value = 'These are two checkpoints. Open one of them, or compare them.';
-  several.value = { two: [first, second], open: ({ entries: own }) => openCheckpoint(() => own, { weights }) };
+  const both = guessed && { name: 'both', entries };
+  several.value = { two: [first, second], both, open: ({ entries: own }) => openCheckpoint(() => own, { weights }) };
 }
 
 /** Files that hold a configuration and no weights. */

@@ -4,6 +4,7 @@ import { VERDICTS, bytes, count, percent, probability } from '../format';
 import { openCheckpoint } from '../state/opening';
 import { type Line, type Summary, goOnScanning, scan, stopScanning } from '../state/scanning';
 import { weighs } from '../state/weighing';
+import { Prose } from './prose';
 import { Opening } from './status';
 import { type Chips, type DataColumn, DataTable } from './table';
 import '../styles/scan.css';
@@ -52,7 +53,11 @@ function size(line: Line): number {
 
 function Verdict({ line }: { line: Line }) {
   const [found, failed] = [summary(line), error(line)];
-  if (failed !== null) return <span class="failed">{failed}</span>;
+  if (failed !== null) return (
+      <span class="refused">
+        <Prose>{failed}</Prose>
+      </span>
+    );
   if (!found) return <span class="muted">…</span>;
   return (
     <span class="found">

@@ -120,7 +120,7 @@ export function Progressing({ progress, label, start, stop, onStop }: Progressin
 export function Several() {
   const asked = several.value;
   if (asked === null) return null;
-  const { two, open } = asked;
+  const { two, both, open } = asked;
   const [first, second] = two;
   const compare = () => {
     const other = () => import('../together').then(({ showCompared }) => showCompared(() => second.entries));
@@ -145,6 +145,11 @@ export function Several() {
         <button type="button" class="button strong" onClick={compare}>
           Compare the two
         </button>
+        {both && (
+          <button type="button" class="button" onClick={() => void open(both).catch(() => undefined)}>
+            Open both as one model
+          </button>
+        )}
         <button type="button" class="button quiet" onClick={() => (several.value = null)}>
           Cancel
         </button>

@@ -130,7 +130,7 @@ function Controls({ parameters }: { parameters: number }) {
                 setFiles([]);
               }}
             >
-              <option value="usual">A sample text, or noise if it reads no text</option>
+              <option value="usual">A sample text, or noise</option>
               <option value="uniform">Uniform token ids</option>
               <option value="text">Your text…</option>
               <option value="ids">Your token ids…</option>

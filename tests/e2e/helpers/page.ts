@@ -3,7 +3,7 @@
  * broken and that nothing was written to the console as an error.
  */
 import { readFile } from 'node:fs/promises';
-import { type Page, test as base, expect } from '@playwright/test';
+import { type Locator, type Page, test as base, expect } from '@playwright/test';
 import type { Report } from '../../../www/report';
 import type {} from '../../../www/api';
 import type { TestFile } from './checkpoints.ts';
@@ -86,3 +86,13 @@ export const sentence = (page: Page) => page.locator('#sentence');
 /** The buttons that open the rows of the table of sites, top to bottom. */
 export const siteRows = (page: Page) =>
   page.locator('#sites .datatable > .scroll > table > tbody > tr:not(.detail) > th button');
+
+/** The section that runs the model, with its options unfolded. */
+export async function runOptions(page: Page): Promise<Locator> {
+  const verify = page.locator('#verify');
+  await verify.locator('summary', { hasText: 'Options' }).click();
+  return verify;
+}
+
+/** Runs the model as the section says. */
+export const pressRun = (page: Page) => page.locator('#verify').getByRole('button', { name: 'Run', exact: true }).click();
