@@ -20,7 +20,7 @@ function dinov2(): TestFile[] {
 test('images that are dropped beside a model are prepared and run', async ({ page }) => {
   await openFromCode(page, dinov2());
   const verify = page.locator('#verify');
-  await expect(verify.locator('.pick-input')).toBeVisible();
+  await expect(verify.getByRole('button', { name: 'Verify', exact: true })).toBeVisible();
   const photographs = ['rgb.jpg', 'turned6.jpg', 'animated.gif', 'rgba.png'].map((name) => read('tests/inputs', name));
   await transfer(page, photographs, 'drop');
   await expect(page.locator('#media-chosen')).toHaveText('4 files chosen');

@@ -1,23 +1,10 @@
 /** The bar at the top: what this is, where to go in the report, another checkpoint, and the theme. */
 import { useRef } from 'preact/hooks';
 import { opened } from '../state/opened';
+import { sections } from '../state/sections';
 import { nextTheme, theme } from '../theme';
 import { Openers } from './openers';
 import { Sharing } from './sharing';
-
-const PLACES = [
-  { id: 'verdict', label: 'Verdict' },
-  { id: 'kernel', label: 'Kernel' },
-  { id: 'sites', label: 'Sites' },
-  { id: 'weights', label: 'Weights' },
-  { id: 'verify', label: 'Run' },
-  { id: 'measure', label: 'Measure' },
-  { id: 'dead', label: 'Dead' },
-  { id: 'compare', label: 'Compare' },
-  { id: 'adapter', label: 'Adapter' },
-  { id: 'warnings', label: 'Warnings' },
-  { id: 'how', label: 'How' },
-] as const;
 
 export function Header() {
   const menu = useRef<HTMLDivElement>(null);
@@ -31,7 +18,7 @@ export function Header() {
       </a>
       {opened.value && (
         <nav aria-label="Report">
-          {PLACES.map(({ id, label }) => (
+          {sections.value.map(({ id, label }) => (
             <a key={id} href={`#${id}`}>
               {label}
             </a>

@@ -60,6 +60,18 @@ function numeric({ id, label, value }: Quantity): DataColumn<SiteVerification> {
   return { id, label, term: id, numeric: true, value, cell: (site) => maybe(value(site)) };
 }
 
+/** What activations of the user's own code say. */
+export function MeasureResult({ opened }: { opened: Opened }) {
+  const { verification } = opened.report;
+  if (!verification) return null;
+  return (
+    <section id="measure-result" aria-labelledby="measure-result-heading">
+      <h2 id="measure-result-heading">What your activations show</h2>
+      <MeasuredSites opened={opened} verification={verification} />
+    </section>
+  );
+}
+
 export function MeasuredSites({ opened, verification }: { opened: Opened; verification: Verification }) {
   const { report, inspector } = opened;
   return (

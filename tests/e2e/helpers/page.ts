@@ -86,3 +86,9 @@ export const sentence = (page: Page) => page.locator('#sentence');
 /** The buttons that open the rows of the table of sites, top to bottom. */
 export const siteRows = (page: Page) =>
   page.locator('#sites .datatable > .scroll > table > tbody > tr:not(.detail) > th button');
+
+/** Opens the options of a tool, which wait behind a disclosure. */
+export async function chooseOptions(page: Page, tool = '#verify'): Promise<void> {
+  const options = page.locator(`${tool} details`, { hasText: 'Options' });
+  if ((await options.getAttribute('open')) === null) await options.locator('summary').click();
+}
