@@ -19,7 +19,8 @@ function dinov2(): TestFile[] {
 
 test('images that are dropped beside a model are prepared and run', async ({ page }) => {
   await openFromCode(page, dinov2());
-  await expect(page.locator('#verify')).toBeVisible();
+  const verify = page.locator('#verify');
+  await expect(verify.getByRole('button', { name: 'Run', exact: true })).toBeVisible();
   const photographs = ['rgb.jpg', 'turned6.jpg', 'animated.gif', 'rgba.png'].map((name) => read('tests/inputs', name));
   await transfer(page, photographs, 'drop');
   await expect(page.locator('#media-chosen')).toHaveText('4 files chosen');

@@ -17,7 +17,7 @@ async function serve(): Promise<{ address: string; close: () => Promise<void> }>
 
 /** Every number and word of the report on show, figures aside. */
 async function shown(page: Page): Promise<string[]> {
-  const parts = '#sentence, .reasons li, #verdict dd, #kernel dd, #sites .datatable td, #sites .datatable th, .classes dd, #dead .datatable td, #measure .datatable td';
+  const parts = '#sentence, .reasons li, #verdict dd, #kernel dd, #sites .datatable td, #sites .datatable th, .classes dd, #dead .datatable td, #measure-result .datatable td';
   await expect(page.locator('#sites .datatable tbody tr').first()).toBeVisible();
   return page.locator(parts).allTextContents();
 }
@@ -62,7 +62,8 @@ test('a link opens where neither the checkpoint nor the sender is, with the same
   await expect(opened.locator('#shared')).toContainText('by Gammascope 0.1.0 from layernorm, 1.7 MB');
   expect(await shown(opened)).toEqual(before);
   await expect(opened.locator('#kernel svg[role=img]')).toBeVisible();
-  await expect(opened.locator('#measure')).toContainText('You cannot measure a report from a link');
+  await expect(opened.locator('#shared')).toContainText('Open the checkpoint to see everything, to measure and to export');
+  await expect(opened.locator('#tools')).toHaveCount(0);
   await siteRows(opened).last().click();
   await expect(opened.locator('tr.detail svg[role=img]')).toHaveCount(4);
   expect(asked.filter((url) => !url.startsWith(receiver.address) && !url.startsWith('blob:'))).toEqual([]);
@@ -109,7 +110,7 @@ test('the dialog says what is in the link, leaves names out, and is copied by th
   expect(JSON.stringify(report)).not.toMatch(/transformer\.|ln_f|gpt2/);
   expect(report.shared).toMatchObject({ names: false });
   await expect(page.locator('#shared')).toContainText('whose names were left out');
-  await expect(sentence(page)).toContainText('LayerNorm transformer, 9 norm sites');
+  await expect(sentence(page)).toContainText('LayerNorm model. All 9 norms ignore one direction');
 });
 
 test('a link to a remote checkpoint carries the site', async ({ page, elsewhere }) => {

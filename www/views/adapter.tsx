@@ -15,25 +15,31 @@ import { Word } from './term';
 import { WorkNow } from './work';
 
 export function Adapter({ opened }: { opened: Opened }) {
-  const shown = adapter.value;
-  if (opened.report.norms.length === 0) return null;
   return (
-    <section id="adapter" aria-labelledby="adapter-heading">
-      <Heading of="adapter">What an adapter wastes</Heading>
-      <p class="lead">
-        The part of an adapter’s A, or of its ΔW, that lies along a site’s <Word term="kernel">kernel</Word> adds a constant,
-        whatever the input, so it has no use. Give the page an adapter of this checkpoint (its safetensors file, or PEFT’s
-        folder) to see how large that part is in each module.
+    <section class="card" id="adapter" aria-labelledby="adapter-heading">
+      <Heading of="adapter" as="h3">See what an adapter wastes</Heading>
+      <p>
+        The part of an adapter that lies along a norm’s <Word term="kernel">kernel</Word> adds only a constant. See how large it is
+        in each module.
       </p>
       <div class="buttons beside">
         <Pick name="adapter" files="Choose an adapter’s files…" folder="Choose its folder…" onPicked={showWeighed} />
       </div>
       <p class="muted small">
-        Or drop it on the page. The page takes files named adapter_model.safetensors, adapters.safetensors or
-        pytorch_lora_weights.safetensors as an adapter of the open checkpoint.
+        Or drop it on the page: adapter_model.safetensors, adapters.safetensors or pytorch_lora_weights.safetensors.
       </p>
       <WorkNow work="adapter" opened={opened} />
-      {shown?.of === opened.id && <Waste opened={opened} shown={shown} />}
+    </section>
+  );
+}
+
+/** What each module of the adapter wastes. */
+export function AdapterResult({ opened }: { opened: Opened }) {
+  const shown = adapter.value;
+  if (shown?.of !== opened.id) return null;
+  return (
+    <section id="adapter-result" aria-label="Adapter">
+      <Waste opened={opened} shown={shown} />
     </section>
   );
 }
@@ -93,12 +99,15 @@ function Waste({ opened, shown }: { opened: Opened; shown: Beside<AdapterReport>
   const { result, json } = shown;
   const heading = useRef<HTMLHeadingElement>(null);
   const drawer = useMemo(() => opened.inspector.of(json), [opened.inspector, json]);
-  useEffect(() => heading.current?.focus({ preventScroll: true }), [json]);
+  useEffect(() => {
+    heading.current?.focus({ preventScroll: true });
+    heading.current?.scrollIntoView({ block: 'start' });
+  }, [json]);
   return (
     <div class="beside-result">
-      <h3 id="weighed" tabIndex={-1} ref={heading}>
+      <h2 id="weighed" tabIndex={-1} ref={heading}>
         {result.sentence}
-      </h3>
+      </h2>
       <p class="muted">
         <Name>{result.adapter}</Name> on <Name>{result.base}</Name>
       </p>

@@ -2,6 +2,7 @@
 import { useEffect, useRef } from 'preact/hooks';
 import { shown, view } from '../state/opened';
 import { beginsAtTop } from '../state/place';
+import { exists } from '../state/sections';
 import { DropTarget } from './drop';
 import { FinalNorm } from './final-norm';
 import { Header } from './header';
@@ -18,11 +19,13 @@ import { Welcome } from './welcome';
 /** What looks after the page itself comes after everything that somebody waits for. */
 const Renewal = lazily(() => afterLoad().then(() => import('./renewal')).then((views) => views.Renewal));
 
-const Measure = lazily(() => import('./measure').then((views) => views.Measure));
+const RunResult = lazily(() => import('./run-result').then((views) => views.RunResult));
 
-const Verify = lazily(() => import('./verify').then((views) => views.Verify));
+const MeasureResult = lazily(() => import('./measured').then((views) => views.MeasureResult));
 
-const Together = lazily(() => import('./together').then((views) => views.Together));
+const BesideResults = lazily(() => import('./together').then((views) => views.BesideResults));
+
+const Tools = lazily(() => import('./tools').then((views) => views.Tools));
 
 const Dead = lazily(() => import('./dead').then((views) => views.Dead));
 
@@ -56,14 +59,15 @@ export function App() {
           <article key={current.id} class="report">
             <SharedNote report={current.report} />
             <Verdict opened={current} />
-            <FinalNorm opened={current} />
+            {exists.value.dead && <Dead report={current.report} />}
+            {exists.value.kernel && <FinalNorm opened={current} />}
             <Sites opened={current} />
-            <Weights opened={current} />
-            <Verify opened={current} />
-            <Measure opened={current} />
-            <Dead report={current.report} />
-            {!current.report.shared && <Together opened={current} />}
+            {exists.value.weights && <Weights opened={current} />}
+            {exists.value['run-result'] && <RunResult opened={current} />}
+            {exists.value['measure-result'] && <MeasureResult opened={current} />}
+            {!current.report.shared && <BesideResults opened={current} />}
             <Warnings report={current.report} />
+            {exists.value.tools && <Tools opened={current} />}
           </article>
         ) : view.value === 'scan' ? (
           <Scan />

@@ -17,16 +17,10 @@ import { type Chips, type DataColumn, DataTable } from './table';
 import { WorkNow } from './work';
 
 export function Compare({ opened }: { opened: Opened }) {
-  const shown = comparison.value;
-  if (opened.report.norms.length === 0) return null;
   return (
-    <section id="compare" aria-labelledby="compare-heading">
-      <Heading of="compare">Compare with another checkpoint</Heading>
-      <p class="lead">
-        Compare with a fine-tune, another step of the run, or a conversion. The page matches sites by name, by the end of the
-        name, or by place, across shards, types and formats. It compares effective scales, from the open checkpoint to the other
-        one.
-      </p>
+    <section class="card" id="compare" aria-labelledby="compare-heading">
+      <Heading of="compare" as="h3">Compare with another checkpoint</Heading>
+      <p>Compare with a fine-tune, another step of the run, or a conversion, norm by norm.</p>
       <div class="buttons beside">
         <Pick
           name="compared"
@@ -34,11 +28,21 @@ export function Compare({ opened }: { opened: Opened }) {
           folder="Compare with a folder…"
           onPicked={(entries) => showCompared(() => entries)}
         />
-        <AddressToo />
       </div>
+      <AddressToo />
       <p class="muted small">Or drop it on the right half of the page.</p>
       <WorkNow work="compare" opened={opened} />
-      {shown?.of === opened.id && <Changes opened={opened} shown={shown} />}
+    </section>
+  );
+}
+
+/** What changed between the two. */
+export function CompareResult({ opened }: { opened: Opened }) {
+  const shown = comparison.value;
+  if (shown?.of !== opened.id) return null;
+  return (
+    <section id="compare-result" aria-label="Comparison">
+      <Changes opened={opened} shown={shown} />
     </section>
   );
 }
@@ -168,7 +172,10 @@ function Changes({ opened, shown }: { opened: Opened; shown: Beside<Comparison> 
   const { result, json, base } = shown;
   const heading = useRef<HTMLHeadingElement>(null);
   const drawer = useMemo(() => opened.inspector.of(json), [opened.inspector, json]);
-  useEffect(() => heading.current?.focus({ preventScroll: true }), [json]);
+  useEffect(() => {
+    heading.current?.focus({ preventScroll: true });
+    heading.current?.scrollIntoView({ block: 'start' });
+  }, [json]);
   const measured = result.sites.some((site) => site.depth !== null || site.depth_after !== null);
   const pick = (row: (number | string | null)[]) => typeof row[0] === 'string' && pointAt(row[0]);
   const name = `${result.before.checkpoint.name}-to-${result.after.checkpoint.name}`;
@@ -178,9 +185,13 @@ function Changes({ opened, shown }: { opened: Opened; shown: Beside<Comparison> 
   const warnings = result.warnings.filter(({ where }) => where.startsWith('after: '));
   return (
     <div class="beside-result">
-      <h3 id="compared" tabIndex={-1} ref={heading}>
+      <h2 id="compared" tabIndex={-1} ref={heading}>
         {result.sentence}
-      </h3>
+      </h2>
+      <p class="lead">
+        The page matches norms by name, by the end of the name, or by place, and compares their effective scales, from the open
+        checkpoint to the other one.
+      </p>
       <dl class="sides">
         <SideOf label="from" {...result.before} />
         <SideOf label="to" {...result.after} />

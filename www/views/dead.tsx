@@ -6,11 +6,13 @@ import { GLOSSARY } from '../glossary';
 import type { DeadDirections, ReaderReport, Report } from '../report';
 import { pointAt } from '../state/opened';
 import { Heading } from './heading';
-import { lazily } from './lazily';
 import { Name } from './name';
 import { Prose } from './prose';
 import { type Chips, type DataColumn, DataTable } from './table';
 import { Word } from './term';
+
+/** Whether a reader is in the counts: what reads a norm without a kernel has no dead direction. */
+const counts = ({ dead }: ReaderReport): boolean => Object.values(dead).some((directions) => directions > 0);
 
 const CLASSES = ['outright', 'with_bias_shift', 'constant_shift'] as const;
 
@@ -55,12 +57,10 @@ function dead(id: keyof DeadDirections, label: string): DataColumn<ReaderRow> {
 
 const CHIPS: readonly Chips<ReaderRow>[] = [{ label: 'use', of: ({ reader }) => reader.use, names: USES }];
 
-const ExportKernels = lazily(() => import('./export').then((views) => views.ExportKernels));
-
 export function Dead({ report }: { report: Report }) {
   const { dead_parameters: totals, norms } = report;
   const rows = useMemo(
-    () => norms.flatMap(({ name, readers }) => readers.map((reader) => ({ reader, site: name }))),
+    () => norms.flatMap(({ name, readers }) => readers.filter(counts).map((reader) => ({ reader, site: name }))),
     [norms],
   );
   if (totals.readers === 0) {
@@ -68,18 +68,9 @@ export function Dead({ report }: { report: Report }) {
       <section id="dead" aria-labelledby="dead-heading">
         <Heading of="dead">What is dead</Heading>
         <p class="lead">
-          {norms.some(({ kernel }) => kernel.form === 'inverse_scale' || kernel.form === 'coordinates') ? (
-            <>
-              No reader was recognised, so nothing is counted. A linear map counts only if its block is understood. Each site
-              with a <Word term="kernel">kernel</Word> says what is not.
-            </>
-          ) : (
-            <>
-              Nothing: no site has a <Word term="kernel">kernel</Word>.
-            </>
-          )}
+          No reader was recognised, so nothing is counted. A linear map counts only if its block is understood. Each site with
+          a <Word term="kernel">kernel</Word> says what is not.
         </p>
-        {norms.length > 0 && !report.shared && <ExportKernels report={report} />}
       </section>
     );
   }
@@ -92,7 +83,7 @@ export function Dead({ report }: { report: Report }) {
         {totals.share > 0 && (
           <>
             {' '}
-            Over {counted(totals.readers, 'reader')}, {percent(totals.share)} of the parameters are free to move (
+            Of the parameters of {counted(totals.readers, 'reader')}, {percent(totals.share)} are free to move (
             <Word term="share">share</Word>).
           </>
         )}
@@ -147,7 +138,6 @@ export function Dead({ report }: { report: Report }) {
           </ul>
         </>
       )}
-      {!report.shared && <ExportKernels report={report} />}
     </section>
   );
 }

@@ -2,28 +2,15 @@
 import { useRef } from 'preact/hooks';
 import { shown, view } from '../state/opened';
 import { leave } from '../state/place';
+import { sections } from '../state/sections';
 import { nextTheme, theme } from '../theme';
 import { Openers } from './openers';
 import { Sharing } from './sharing';
 
-const PLACES = [
-  { id: 'verdict', label: 'Verdict' },
-  { id: 'kernel', label: 'Kernel' },
-  { id: 'sites', label: 'Sites' },
-  { id: 'weights', label: 'Weights' },
-  { id: 'verify', label: 'Run' },
-  { id: 'measure', label: 'Measure' },
-  { id: 'dead', label: 'Dead' },
-  { id: 'compare', label: 'Compare' },
-  { id: 'adapter', label: 'Adapter' },
-  { id: 'warnings', label: 'Warnings' },
-  { id: 'how', label: 'How' },
-] as const;
-
 function Places({ onChosen }: { onChosen?: () => void }) {
   return (
     <>
-      {PLACES.map(({ id, label }) => (
+      {sections.value.map(({ id, label }) => (
         <a key={id} href={`#${id}`} onClick={onChosen}>
           {label}
         </a>
@@ -41,7 +28,7 @@ function toStart(event: MouseEvent): void {
 
 export function Header() {
   const menu = useRef<HTMLDivElement>(null);
-  const sections = useRef<HTMLElement>(null);
+  const places = useRef<HTMLElement>(null);
   const current = shown.value;
   return (
     <header class="bar">
@@ -60,8 +47,8 @@ export function Header() {
             <span class="lines" aria-hidden="true" />
             <span class="sections-name">Sections</span>
           </button>
-          <nav id="section-menu" class="menu sections" aria-label="Sections" popover="auto" ref={sections}>
-            <Places onChosen={() => sections.current?.hidePopover()} />
+          <nav id="section-menu" class="menu sections" aria-label="Sections" popover="auto" ref={places}>
+            <Places onChosen={() => places.current?.hidePopover()} />
           </nav>
         </>
       )}

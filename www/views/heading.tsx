@@ -2,10 +2,12 @@
 import type { ComponentChildren } from 'preact';
 import { CopyLink } from './copy-link';
 
-export function Heading({ of, children }: { of: string; children: ComponentChildren }) {
+type Props = { of: string; as?: 'h2' | 'h3'; children: ComponentChildren };
+
+export function Heading({ of, as: Level = 'h2', children }: Props) {
   return (
     <div class="heading">
-      <h2 id={`${of}-heading`}>{children}</h2>
+      <Level id={`${of}-heading`}>{children}</Level>
       <CopyLink section={of} label="Copy link to this section" />
     </div>
   );

@@ -4,6 +4,7 @@ import type { MeasuredVerdict, SiteVerification, Verification } from '../report'
 import { type Opened, pointAt } from '../state/opened';
 import { name, order } from './columns';
 import { FigureView } from './figure';
+import { Heading } from './heading';
 import { Name } from './name';
 import { Prose } from './prose';
 import { type DataColumn, DataTable } from './table';
@@ -58,6 +59,18 @@ const COLUMNS: readonly DataColumn<SiteVerification>[] = [
 
 function numeric({ id, label, value }: Quantity): DataColumn<SiteVerification> {
   return { id, label, term: id, numeric: true, value, cell: (site) => maybe(value(site)) };
+}
+
+/** What activations of the user's own code say. */
+export function MeasureResult({ opened }: { opened: Opened }) {
+  const { verification } = opened.report;
+  if (!verification) return null;
+  return (
+    <section id="measure-result" aria-labelledby="measure-result-heading">
+      <Heading of="measure-result">What your activations show</Heading>
+      <MeasuredSites opened={opened} verification={verification} />
+    </section>
+  );
 }
 
 export function MeasuredSites({ opened, verification }: { opened: Opened; verification: Verification }) {

@@ -56,7 +56,7 @@ export function Weights({ opened: { report, inspector } }: { opened: Opened }) {
       )}
       {!weighing.value && !sampled && !report.shared && !checkpoint.remote && (
         <div class="notice">
-          <p class="line">No weight of this checkpoint has been sampled. The verdict uses its headers and norm tensors.</p>
+          <p class="line">No weight of this checkpoint has been sampled, so writer energy is not among the evidence.</p>
           <button type="button" class="button" onClick={weighNow}>
             Sample at most 64 MB
           </button>

@@ -7,6 +7,7 @@ mod compare;
 mod explain;
 mod export;
 mod files;
+mod findings;
 mod measure;
 mod open;
 mod output;

@@ -3,7 +3,7 @@
 use anstyle::{AnsiColor, Style};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
-use gammascope::report::sentence::grouped;
+use gammascope::report::words::grouped;
 use gammascope::report::{
     DeadDirections, KernelForm, NormKind, NormReport, NormRole, Report, Warning, WriterPart,
 };
@@ -33,6 +33,7 @@ pub(crate) fn write(out: &mut impl Write, report: &Report, all: bool) -> io::Res
         let name = if part.name.is_empty() { "elsewhere" } else { &part.name };
         writeln!(out, "  {}: {}", printable(name), printable(&part.sentence))?;
     }
+    crate::findings::write(out, report)?;
     writeln!(out)?;
     let shards =
         if checkpoint.shards == 1 { "1 file".to_owned() } else { format!("{} shards", checkpoint.shards) };

@@ -3,7 +3,7 @@
  * broken and that nothing was written to the console as an error.
  */
 import { readFile } from 'node:fs/promises';
-import { type Locator, type Page, test as base, expect } from '@playwright/test';
+import { type Page, test as base, expect } from '@playwright/test';
 import type { Report } from '../../../www/report';
 import type {} from '../../../www/api';
 import type { TestFile } from './checkpoints.ts';
@@ -87,12 +87,11 @@ export const sentence = (page: Page) => page.locator('#sentence');
 export const siteRows = (page: Page) =>
   page.locator('#sites .datatable > .scroll > table > tbody > tr:not(.detail) > th button');
 
-/** The section that runs the model, with its options unfolded. */
-export async function runOptions(page: Page): Promise<Locator> {
-  const verify = page.locator('#verify');
-  await verify.locator('summary', { hasText: 'Options' }).click();
-  return verify;
-}
-
 /** Runs the model as the section says. */
 export const pressRun = (page: Page) => page.locator('#verify').getByRole('button', { name: 'Run', exact: true }).click();
+
+/** Opens the options of a tool, which wait behind a disclosure. */
+export async function chooseOptions(page: Page, tool = '#verify'): Promise<void> {
+  const options = page.locator(`${tool} details`, { hasText: 'Options' });
+  if ((await options.getAttribute('open')) === null) await options.locator('summary').click();
+}
