@@ -25,6 +25,8 @@ const Together = lazily(() => import('./together').then((views) => views.Togethe
 
 const Dead = lazily(() => import('./dead').then((views) => views.Dead));
 
+const FileContents = lazily(() => import('./file').then((views) => views.FileContents));
+
 const HowItWorks = lazily(() => import('./how').then((views) => views.HowItWorks));
 
 export function App() {
@@ -59,6 +61,7 @@ export function App() {
             <Verify opened={current} />
             <Measure opened={current} />
             <Dead report={current.report} />
+            <FileContents opened={current} />
             {!current.report.shared && <Together opened={current} />}
             <Warnings report={current.report} />
           </article>

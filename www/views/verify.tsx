@@ -295,6 +295,7 @@ function Findings({ opened, verification, pass }: FindingsProps) {
         {pass.loss !== null && ` Loss ${number(pass.loss)} nats a token.`} The run treated the norms as {KINDS[pass.told]}, so a
         kernel below is no evidence of their kind.
       </p>
+      {verification.preservation.length > 0 && <Preserved opened={opened} rows={verification.preservation} />}
       {loss && <ByLoss {...loss} />}
       <MeasuredSites opened={opened} verification={verification} />
       {first && last && (
@@ -312,7 +313,6 @@ function Findings({ opened, verification, pass }: FindingsProps) {
         </>
       )}
       {verification.random_init && <BesideRandom opened={opened} seed={verification.random_init.seed} />}
-      {verification.preservation.length > 0 && <Preserved opened={opened} rows={verification.preservation} />}
       {verification.claims.length > 0 && <BesidePaper claims={verification.claims} />}
     </>
   );

@@ -86,3 +86,12 @@ export const sentence = (page: Page) => page.locator('#sentence');
 /** The buttons that open the rows of the table of sites, top to bottom. */
 export const siteRows = (page: Page) =>
   page.locator('#sites .datatable > .scroll > table > tbody > tr:not(.detail) > th button');
+
+/** Shows more columns of the table in a section. */
+export async function chooseColumns(page: Page, section: string, ...labels: string[]): Promise<void> {
+  const table = page.locator(`${section} .datatable`).first();
+  const chooser = table.getByRole('button', { name: 'Columns' });
+  await chooser.click();
+  for (const label of labels) await table.locator('.choices label').filter({ has: page.getByText(label, { exact: true }) }).getByRole('checkbox').check();
+  await chooser.click();
+}

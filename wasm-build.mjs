@@ -1,0 +1,2 @@
+import { buildWasm } from "./scripts/build-wasm.mjs";
+await buildWasm({ fast: true, names: process.argv.slice(2) });
