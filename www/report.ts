@@ -1602,6 +1602,10 @@ report: Report | null,
  */
 error: string | null, };
 
+export type Contents = { names: Array<string>, dtypes: Array<string>, dtype: Array<number>, shapes: Array<Array<number>>, shape: Array<number>, bytes: Array<number>, files: Array<string>, file: Array<number>, offset: Array<number>, documents: Array<Document>, };
+
+export type Document = { path: string, metadata: boolean, fields: Record<string, unknown>, };
+
 export type Outcome = { 
 /**
  * What was measured, if it was.
@@ -1774,7 +1778,7 @@ marks: Array<Mark>,
  */
 table: Table, };
 
-export type FigureKind = "kernel_direction" | "scale_distribution" | "site_map" | "soft_spectrum" | "evidence" | "writer_energy" | "measured" | "measured_direction" | "principal_angles" | "kernel_angles" | "scale_changes" | "adapter_waste" | "residual" | "preservation" | "random_init";
+export type FigureKind = "kernel_direction" | "scale_distribution" | "site_map" | "soft_spectrum" | "evidence" | "writer_energy" | "measured" | "measured_direction" | "principal_angles" | "kernel_angles" | "scale_changes" | "adapter_waste" | "residual" | "preservation" | "random_init" | "tensor_values";
 
 export type Mark = { 
 /**

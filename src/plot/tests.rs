@@ -9,7 +9,7 @@ use super::{Cell, Figure, MOST_MARKS, SiteMark, Size};
 use super::{
     adapter_waste, evidence, kernel_angles, kernel_direction, measured, measured_direction, preservation,
     principal_angles, random_init, residual, scale_changes, scale_distribution, site_map, soft_spectrum,
-    writer_energy,
+    tensor_values, writer_energy,
 };
 use crate::kernel::direction::{Direction, Kernel};
 use crate::kernel::scale::Scale;
@@ -155,6 +155,11 @@ fn figures(size: Size) -> Vec<Figure> {
             .collect();
         figures.push(measured_direction(&sites[0], size).unwrap());
     }
+    for values in scales() {
+        let finite: Vec<_> = values.iter().map(|value| Some(*value)).collect();
+        figures.push(tensor_values("encoder.layer.5.output.LayerNorm.weight", &finite, size).unwrap());
+    }
+    figures.push(tensor_values("not finite", &[None, None], size).unwrap());
     for count in [2, 48, 3000] {
         let sites = super::site_changes::tests::sites(count);
         figures.push(kernel_angles(&sites, size).unwrap());

@@ -23,6 +23,7 @@ mod writer;
 pub mod adapter;
 pub mod claims;
 pub mod comparison;
+pub mod contents;
 pub mod kernels;
 pub mod measured;
 pub mod plan;

@@ -1,7 +1,7 @@
 /** An adapter beside its base, the open checkpoint: the way in, and what each module wastes. */
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { fileName, saveText } from '../download';
-import { METHODS, USES, count, counted, number } from '../format';
+import { METHODS, USES, count, counted } from '../format';
 import type { AdapterModule, AdapterReport } from '../report';
 import { type Opened, pointAt } from '../state/opened';
 import { type Beside, adapter, showWeighed } from '../together';
@@ -11,6 +11,7 @@ import { Name } from './name';
 import { Pick } from './pick';
 import { Prose } from './prose';
 import { type Chips, type DataColumn, DataTable } from './table';
+import { likeNames } from './table-entries';
 import { Word } from './term';
 import { WorkNow } from './work';
 
@@ -49,12 +50,12 @@ const ratio = ({ wasted, null: chance }: AdapterModule): number | null => (chanc
 const deviations = ({ wasted, null: chance, null_deviation }: AdapterModule): number | null =>
   null_deviation > 0 ? (wasted - chance) / null_deviation : null;
 
-const fixed = (value: number | null, digits: number): string => (value === null ? '–' : value.toFixed(digits));
+const fixed = (digits: number) => (value: number): string => value.toFixed(digits);
 
 const COLUMNS: readonly DataColumn<AdapterModule>[] = [
-  { id: 'rank', label: 'Rank', term: 'waste_rank', numeric: true, value: (_, index) => index, cell: (_, index) => count(index + 1) },
+  { id: 'rank', label: 'Rank', term: 'waste_rank', numeric: true, value: (_, index) => index + 1 },
   { id: 'module', label: 'Module', names: true, value: ({ module }) => module, cell: ({ module }) => <Name>{module}</Name> },
-  { id: 'use', label: 'Use', value: ({ use }) => USES[use] },
+  { id: 'use', label: 'Use', about: 'What the model does with it.', value: ({ use }) => USES[use] },
   { id: 'method', label: 'Method', term: 'adapter_method', value: ({ method }) => METHODS[method] },
   {
     id: 'site',
@@ -62,6 +63,7 @@ const COLUMNS: readonly DataColumn<AdapterModule>[] = [
     term: 'site',
     value: ({ site }) => site,
     text: 'name',
+    shown: true,
     cell: ({ site, own_scale }) => (
       <>
         <span class="mono">
@@ -71,25 +73,24 @@ const COLUMNS: readonly DataColumn<AdapterModule>[] = [
       </>
     ),
   },
-  { id: 'r', label: 'r', term: 'lora_rank', numeric: true, value: ({ rank }) => rank, cell: ({ rank }) => count(rank) },
-  { id: 'd', label: 'd', term: 'width', numeric: true, value: ({ width }) => width, cell: ({ width }) => count(width) },
-  { id: 'wasted', label: 'Wasted', term: 'wasted', numeric: true, value: ({ wasted }) => wasted, cell: ({ wasted }) => number(wasted) },
+  { id: 'r', label: 'r', term: 'lora_rank', numeric: true, value: ({ rank }) => rank },
+  { id: 'd', label: 'd', term: 'width', numeric: true, value: ({ width }) => width },
+  { id: 'wasted', label: 'Wasted', term: 'wasted', numeric: true, shown: true, value: ({ wasted }) => wasted },
   {
     id: 'chance',
     label: 'k/d',
     term: 'wasted_by_chance',
     numeric: true,
     value: (module) => module.null,
-    cell: (module) => number(module.null),
   },
-  { id: 'ratio', label: 'Ratio', term: 'wasted_ratio', numeric: true, value: ratio, cell: (module) => fixed(ratio(module), 2) },
+  { id: 'ratio', label: 'Ratio', term: 'wasted_ratio', numeric: true, shown: true, value: ratio, format: fixed(2) },
   {
     id: 'deviations',
     label: 'Deviations',
     term: 'wasted_deviations',
     numeric: true,
     value: deviations,
-    cell: (module) => fixed(deviations(module), 1),
+    format: fixed(1),
   },
 ];
 
@@ -145,6 +146,8 @@ function Waste({ opened, shown }: { opened: Opened; shown: Beside<AdapterReport>
           columns={COLUMNS}
           text={({ module, site, use }) => `${module} ${site} ${USES[use]}`}
           chips={CHIPS}
+          group={({ module }) => likeNames(module)}
+          file={result.adapter}
           onChoose={({ site }) => pointAt(site)}
         />
       )}

@@ -31,6 +31,8 @@ const Dead = lazily(() => import('./dead').then((views) => views.Dead));
 
 const Scan = lazily(() => import('./scan').then((views) => views.Scan));
 
+const FileContents = lazily(() => import('./file').then((views) => views.FileContents));
+
 const HowItWorks = lazily(() => import('./how').then((views) => views.HowItWorks));
 
 export function App() {
@@ -66,6 +68,7 @@ export function App() {
             {exists.value['run-result'] && <RunResult opened={current} />}
             {exists.value['measure-result'] && <MeasureResult opened={current} />}
             {!current.report.shared && <BesideResults opened={current} />}
+            <FileContents opened={current} />
             <Warnings report={current.report} />
             {exists.value.tools && <Tools opened={current} />}
           </article>

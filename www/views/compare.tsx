@@ -14,6 +14,7 @@ import { Name } from './name';
 import { Pick } from './pick';
 import { Prose } from './prose';
 import { type Chips, type DataColumn, DataTable } from './table';
+import { likeNames } from './table-entries';
 import { WorkNow } from './work';
 
 export function Compare({ opened }: { opened: Opened }) {
@@ -82,7 +83,7 @@ const signed = (sign: string, channels: readonly number[]): string =>
   channels.length === 0 ? '' : ` ${sign}${count(channels.length)} zero`;
 
 const COLUMNS: readonly DataColumn<SiteComparison>[] = [
-  { id: 'rank', label: 'Rank', term: 'change_rank', numeric: true, value: (_, index) => index, cell: (_, index) => count(index + 1) },
+  { id: 'rank', label: 'Rank', term: 'change_rank', numeric: true, value: (_, index) => index + 1 },
   {
     id: 'name',
     label: 'Site',
@@ -118,16 +119,17 @@ const COLUMNS: readonly DataColumn<SiteComparison>[] = [
     label: 'Angle',
     term: 'angle',
     numeric: true,
+    shown: true,
     value: ({ angle }) => angle,
-    cell: ({ angle }) => (angle === null ? '–' : degrees(angle)),
+    format: degrees,
   },
   {
     id: 'relative_change',
     label: 'Change of γ',
     term: 'relative_change',
     numeric: true,
+    shown: true,
     value: ({ relative_change }) => relative_change,
-    cell: ({ relative_change }) => maybe(relative_change),
   },
   {
     id: 'kernel',
@@ -145,7 +147,7 @@ function kernel({ form, form_after, zeros_gained, zeros_lost }: SiteComparison):
 }
 
 function channels(id: 'near_dead_gained' | 'near_dead_lost', label: string): DataColumn<SiteComparison> {
-  return { id, label, term: id, numeric: true, value: (site) => site[id].length, cell: (site) => count(site[id].length) };
+  return { id, label, term: id, numeric: true, value: (site) => site[id].length };
 }
 
 const DEPTHS: readonly DataColumn<SiteComparison>[] = [
@@ -154,7 +156,7 @@ const DEPTHS: readonly DataColumn<SiteComparison>[] = [
 ];
 
 function depth(id: 'depth_scale_free' | 'depth_scale_free_after', label: string): DataColumn<SiteComparison> {
-  return { id, label, term: 'depth_scale_free', numeric: true, value: (site) => site[id], cell: (site) => maybe(site[id]) };
+  return { id, label, term: 'depth_scale_free', numeric: true, value: (site) => site[id] };
 }
 
 const MATCHES: Record<SiteComparison['matched_by'], string> = {
@@ -221,7 +223,9 @@ function Changes({ opened, shown }: { opened: Opened; shown: Beside<Comparison> 
         columns={measured ? [...COLUMNS, ...DEPTHS] : COLUMNS}
         text={({ name, name_after, kind, kind_after }) => `${name} ${name_after} ${KINDS[kind]} ${KINDS[kind_after]}`}
         chips={CHIPS}
+        group={({ name }) => likeNames(name)}
         detail={(site) => <SiteChanges {...site} />}
+        file={`${result.before.checkpoint.name}-compared`}
       />
       <Unpaired which={`only in ${result.before.checkpoint.name}`} sites={result.only_before} />
       <Unpaired which={`only in ${result.after.checkpoint.name}`} sites={result.only_after} />
@@ -295,7 +299,7 @@ function depths({ depth, depth_after, depth_scale_free, depth_scale_free_after }
 const UNPAIRED: readonly DataColumn<UnpairedSite>[] = [
   { id: 'name', label: 'Site', term: 'site', names: true, value: ({ name }) => name, cell: ({ name }) => <Name>{name}</Name> },
   { id: 'kind', label: 'Kind', term: 'kind', value: ({ kind }) => KINDS[kind] },
-  { id: 'width', label: 'd', term: 'width', numeric: true, value: ({ width }) => width, cell: ({ width }) => count(width) },
+  { id: 'width', label: 'd', term: 'width', numeric: true, value: ({ width }) => width },
   { id: 'why', label: 'Why', value: ({ why }) => why, text: 'prose' },
 ];
 

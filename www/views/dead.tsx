@@ -9,6 +9,7 @@ import { Heading } from './heading';
 import { Name } from './name';
 import { Prose } from './prose';
 import { type Chips, type DataColumn, DataTable } from './table';
+import { likeNames } from './table-entries';
 import { Word } from './term';
 
 /** Whether a reader is in the counts: what reads a norm without a kernel has no dead direction. */
@@ -21,7 +22,7 @@ type ReaderRow = { reader: ReaderReport; site: string };
 const COLUMNS: readonly DataColumn<ReaderRow>[] = [
   order(),
   name('Reader', 'reader', ({ reader }) => reader.name),
-  { id: 'use', label: 'Use', value: ({ reader }) => USES[reader.use] },
+  { id: 'use', label: 'Use', about: 'What the model does with it.', shown: true, value: ({ reader }) => USES[reader.use] },
   {
     id: 'site',
     label: 'Reads',
@@ -40,19 +41,26 @@ const COLUMNS: readonly DataColumn<ReaderRow>[] = [
     term: 'rows',
     numeric: true,
     value: ({ reader }) => reader.rows,
-    cell: ({ reader }) => count(reader.rows),
+  },
+  {
+    id: 'free',
+    label: 'Free directions',
+    about: 'Directions in which the reader can move and the function stays the same: outright, or once its bias is moved.',
+    numeric: true,
+    shown: true,
+    value: ({ reader }) => reader.dead.outright + reader.dead.with_bias_shift,
   },
   dead('outright', 'Outright'),
   dead('with_bias_shift', 'Bias moved'),
   dead('constant_shift', 'Constant'),
   dead('tied', 'Tied'),
-  { id: 'bias', label: 'Bias', value: ({ reader }) => (reader.bias === null ? 'no' : 'yes') },
-  { id: 'assumed', label: 'Assumed', value: ({ reader }) => reader.assumed, text: 'prose' },
+  { id: 'bias', label: 'Bias', about: 'Whether it has a bias, which can be moved as well.', value: ({ reader }) => (reader.bias === null ? 'no' : 'yes') },
+  { id: 'assumed', label: 'Assumed', about: 'What its counts rest on.', value: ({ reader }) => reader.assumed, text: 'prose' },
 ];
 
 function dead(id: keyof DeadDirections, label: string): DataColumn<ReaderRow> {
   const value = ({ reader }: ReaderRow) => reader.dead[id];
-  return { id, label, term: id, numeric: true, value, cell: (row) => count(value(row)) };
+  return { id, label, term: id, numeric: true, value };
 }
 
 const CHIPS: readonly Chips<ReaderRow>[] = [{ label: 'use', of: ({ reader }) => reader.use, names: USES }];
@@ -122,6 +130,8 @@ export function Dead({ report }: { report: Report }) {
             columns={COLUMNS}
             text={({ reader, site }) => `${reader.name} ${site} ${USES[reader.use]}`}
             chips={CHIPS}
+            group={({ reader }) => likeNames(reader.name)}
+            file={report.checkpoint.name}
             onChoose={({ site }) => pointAt(site)}
           />
         </>

@@ -1,5 +1,4 @@
 /** Several checkpoints at once, a line each; a row opens its report, and Back returns here. */
-import { fileName, saveText } from '../download';
 import { VERDICTS, bytes, count, percent, probability } from '../format';
 import { openCheckpoint } from '../state/opening';
 import { type Line, type Summary, goOnScanning, scan, stopScanning } from '../state/scanning';
@@ -26,29 +25,21 @@ const COLUMNS: readonly DataColumn<Line>[] = [
     id: 'verdict',
     label: 'Verdict',
     text: 'prose',
-    value: (line) => (line.outcome === null ? null : STATES[state(line) as keyof typeof STATES]),
+    value: (line) => (line.outcome === null ? null : (error(line) ?? STATES[state(line) as keyof typeof STATES])),
     cell: (line) => <Verdict line={line} />,
   },
   column('sites', 'Norm sites', ({ sites }) => sites, count),
   column('dead', 'Dead share', ({ dead }) => dead, percent),
   column('warnings', 'Warnings', ({ warnings }) => warnings, count),
-  { id: 'size', label: 'Size', numeric: true, value: size, cell: (line) => bytes(size(line)) },
+  { id: 'size', label: 'Size', numeric: true, value: (line) => summary(line)?.bytes ?? line.bytes, format: bytes },
 ];
 
-function column(id: string, label: string, of: (summary: Summary) => number, write: (value: number) => string): DataColumn<Line> {
+function column(id: string, label: string, of: (summary: Summary) => number, format: (value: number) => string): DataColumn<Line> {
   const value = (line: Line) => {
     const found = summary(line);
     return found && of(found);
   };
-  const cell = (line: Line) => {
-    const found = value(line);
-    return found === null ? '–' : write(found);
-  };
-  return { id, label, numeric: true, value, cell };
-}
-
-function size(line: Line): number {
-  return summary(line)?.bytes ?? line.bytes;
+  return { id, label, numeric: true, value, format };
 }
 
 function Verdict({ line }: { line: Line }) {
@@ -106,32 +97,9 @@ export function Scan() {
         columns={COLUMNS}
         text={(line) => `${line.name} ${STATES[state(line) as keyof typeof STATES]} ${error(line) ?? ''}`}
         chips={CHIPS}
+        file={name}
         onChoose={({ entries }) => openCheckpoint(() => entries).catch(() => undefined)}
       />
-      <div class="buttons small">
-        <button
-          type="button"
-          class="button quiet"
-          disabled={done === 0}
-          onClick={() => saveText(csv(lines), 'text/csv', fileName([name, 'checkpoints'], 'csv'))}
-        >
-          Table as CSV
-        </button>
-      </div>
     </section>
   );
-}
-
-/** The table as RFC 4180 has it: a share is a share, a size is in bytes. */
-function csv(lines: readonly Line[]): string {
-  const quoted = (value: string | number | null) => {
-    const text = String(value ?? '');
-    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  };
-  const rows = lines.map((line) => {
-    const found = summary(line);
-    return [line.name, found?.verdict, found?.confidence, found?.sites, found?.dead, found?.warnings, size(line), error(line)];
-  });
-  const heads = ['checkpoint', 'verdict', 'confidence', 'norm_sites', 'dead_share', 'warnings', 'bytes', 'error'];
-  return [heads, ...rows].map((row) => `${row.map((value) => quoted(value ?? null)).join(',')}\r\n`).join('');
 }

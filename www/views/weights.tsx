@@ -1,5 +1,5 @@
 /** What training left in the weights that write the residual stream, and the say over whether they are sampled. */
-import { bytes, count, number } from '../format';
+import { bytes, count } from '../format';
 import type { WriterReport } from '../report';
 import type { Opened } from '../state/opened';
 import { weighNow, weighing } from '../state/weighing';
@@ -8,21 +8,21 @@ import { FigureView } from './figure';
 import { Heading } from './heading';
 import { Weighing } from './status';
 import { type DataColumn, DataTable } from './table';
+import { likeNames } from './table-entries';
 
 const PARTS = { attention: 'attention', feed_forward: 'feed-forward', embedding: 'embedding', unknown: '–' } as const;
 
 const COLUMNS: readonly DataColumn<WriterReport>[] = [
   order(),
   name('Writer', 'writer', ({ name }) => name),
-  { id: 'part', label: 'Part', term: 'writer', value: ({ part }) => PARTS[part] },
-  { id: 'energy', label: 'Energy', term: 'energy', numeric: true, value: ({ energy }) => energy, cell: ({ energy }) => number(energy) },
+  { id: 'part', label: 'Part', term: 'writer', shown: true, value: ({ part }) => PARTS[part] },
+  { id: 'energy', label: 'Energy', term: 'energy', numeric: true, shown: true, value: ({ energy }) => energy },
   {
     id: 'null_deviation',
     label: 'Null ±',
     term: 'null_deviation',
     numeric: true,
     value: ({ null_deviation }) => null_deviation,
-    cell: ({ null_deviation }) => number(null_deviation),
   },
   {
     id: 'row_dispersion',
@@ -30,9 +30,8 @@ const COLUMNS: readonly DataColumn<WriterReport>[] = [
     term: 'row_dispersion',
     numeric: true,
     value: ({ row_dispersion }) => row_dispersion,
-    cell: ({ row_dispersion }) => number(row_dispersion),
   },
-  { id: 'columns', label: 'Columns', term: 'writer', numeric: true, value: ({ columns }) => columns, cell: ({ columns }) => count(columns) },
+  { id: 'columns', label: 'Columns', term: 'writer', numeric: true, value: ({ columns }) => columns },
 ];
 
 export function Weights({ opened: { report, inspector } }: { opened: Opened }) {
@@ -78,6 +77,8 @@ export function Weights({ opened: { report, inspector } }: { opened: Opened }) {
               rows={writers}
               columns={COLUMNS}
               text={({ name }) => name}
+              group={({ name }) => likeNames(name)}
+              file={checkpoint.name}
               chips={[{ label: 'part', of: ({ part }) => part, names: PARTS }]}
             />
           </details>

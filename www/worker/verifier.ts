@@ -55,6 +55,9 @@ function linked(fragment: string): Inspecting<WeightSample> {
     report: () => shared.report(),
     figure: (kind, site, width, height) => shared.figure(kind, site, width, height),
     csv: (kind, site) => shared.csv(kind, site),
+    contents: () => live().contents(),
+    valuesFigure: (name, width, height) => live().valuesFigure(name, width, height),
+    valuesCsv: (name) => live().valuesCsv(name),
     weigh: (budget, progress) => live().weigh(budget, progress),
     take: (weights) => live().take(weights),
   };

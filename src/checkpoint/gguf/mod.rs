@@ -50,6 +50,9 @@ const ALWAYS_KEPT: [&str; 6] = [
     "split.tensors.count",
 ];
 
+/// Of a list only the length is kept, under its key with this behind it.
+pub(crate) const LIST: &str = "[]";
+
 /// More pairs of metadata than any file has.
 const MAX_PAIRS: u64 = 65_536;
 
@@ -326,7 +329,11 @@ async fn read_metadata<S: ByteSource>(
             kind::F32 => number(f32::from_le_bytes(cursor.array().await?).into()),
             kind::BOOL => Some((cursor.array::<1>().await? != [0]).into()),
             kind::TEXT => cursor.text(MAX_TEXT_BYTES).await?.map(Value::String),
-            kind::LIST => pass_list(cursor, &key).await.map(|()| None)?,
+            kind::LIST => {
+                let members = pass_list(cursor, &key).await?;
+                metadata.insert(format!("{key}{LIST}"), members.into());
+                None
+            }
             kind::U64 => Some(cursor.u64().await?.into()),
             kind::I64 => Some(i64::from_le_bytes(cursor.array().await?).into()),
             kind::F64 => number(f64::from_le_bytes(cursor.array().await?)),
@@ -349,9 +356,10 @@ fn number(value: f64) -> Option<Value> {
     Number::from_f64(value).map(Value::Number)
 }
 
-/// Passes over a list. Numbers are skipped unread, texts one by one.
-async fn pass_list<S: ByteSource>(cursor: &mut Cursor<'_, S>, key: &str) -> Result<(), Stop> {
+/// Passes over a list; gives the number of its members. Numbers are skipped unread, texts one by one.
+async fn pass_list<S: ByteSource>(cursor: &mut Cursor<'_, S>, key: &str) -> Result<u64, Stop> {
     let mut open = vec![begin_list(cursor, key).await?];
+    let length = open[0].1;
     while let Some((kind, members)) = open.pop() {
         match kind {
             kind::TEXT => {
@@ -371,7 +379,7 @@ async fn pass_list<S: ByteSource>(cursor: &mut Cursor<'_, S>, key: &str) -> Resu
             _ => cursor.skip(members * least_bytes(kind).unwrap_or_default())?,
         }
     }
-    Ok(())
+    Ok(length)
 }
 
 /// Type and number of a list's members, for which the file has room.

@@ -95,3 +95,12 @@ export async function chooseOptions(page: Page, tool = '#verify'): Promise<void>
   const options = page.locator(`${tool} details`, { hasText: 'Options' });
   if ((await options.getAttribute('open')) === null) await options.locator('summary').click();
 }
+
+/** Shows more columns of the table in a section. */
+export async function chooseColumns(page: Page, section: string, ...labels: string[]): Promise<void> {
+  const table = page.locator(`${section} .datatable`).first();
+  const chooser = table.getByRole('button', { name: 'Columns' });
+  await chooser.click();
+  for (const label of labels) await table.locator('.choices label').filter({ has: page.getByText(label, { exact: true }) }).getByRole('checkbox').check();
+  await chooser.click();
+}
