@@ -2,7 +2,7 @@
 
 /** The page counts as loaded when it has kept its size for this long and no figure is missing. */
 const QUIET_MS = 1_000;
-const LONGEST_MS = 15_000;
+const LONGEST_MS = 20_000;
 
 /** Whoever does one of these goes where they want to go. */
 const BY_HAND = ['wheel', 'touchstart', 'pointerdown', 'keydown'] as const;
@@ -18,7 +18,7 @@ export function settle(find: () => Element | null, block: ScrollLogicalPosition)
   let quiet: ReturnType<typeof setTimeout> | undefined;
   const rest = () => {
     clearTimeout(quiet);
-    quiet = setTimeout(() => (isLoading() && performance.now() < latest ? rest() : end()), QUIET_MS);
+    quiet = setTimeout(() => ((isLoading() || !find()) && performance.now() < latest ? rest() : stop()), QUIET_MS);
   };
   const hold = () => {
     find()?.scrollIntoView({ block, behavior: 'instant' });
