@@ -57,12 +57,12 @@ function replace(place: Place, fragment: string): void {
   current = identity(place, fragment);
 }
 
-/** A link to part of the report on show: it opens the report too, unless that came from files. */
+/** A link to part of the open report: it opens the report too, unless that came from files. */
 export function linkTo(spot: Partial<Spot>): string {
   return `${page()}${pointing(fragmentNow(), { ...NOWHERE, ...spot })}`;
 }
 
-/** Puts part of the report on show into the address bar. */
+/** Puts part of the open report into the address bar. */
 export function visit(spot: Partial<Spot>): void {
   enter(placeNow(), pointing(fragmentNow(), { ...NOWHERE, ...spot }));
 }
@@ -144,7 +144,7 @@ function restore(place: Place, hash: string): void {
   }
 }
 
-/** Follows a fragment that was typed, or a link in the page: it opens something, or points into the report on show. */
+/** Follows a fragment that was typed, or a link in the page: it opens something, or points into the open report. */
 function follow(hash: string): void {
   const link = readLink(hash);
   if (link) {
