@@ -43,7 +43,7 @@ export function readLink(hash: string): Link | null {
   return { entry: { address: unescaped(address), ...(hub ? { hub: unescaped(hub) } : {}) }, ...spot };
 }
 
-/** What of the report on show a fragment points at: `&site=` and `&section=` of a link, or `#site=NAME` and `#SECTION` alone. */
+/** What of the open report a fragment points at: `&site=` and `&section=` of a link, or `#site=NAME` and `#SECTION` alone. */
 export function readSpot(hash: string): Spot {
   const { before, spot } = split(hash);
   const section = /^#([\w-]+)$/.exec(before)?.[1] ?? null;
@@ -62,7 +62,7 @@ export function fragmentOf([first]: readonly Entry[]): string {
   return `#open=${encodeURIComponent(first.address)}${first.hub ? `&hub=${encodeURIComponent(first.hub)}` : ''}`;
 }
 
-/** A fragment that points at part of what `fragment` opens, or of the report on show where that is empty. */
+/** A fragment that points at part of what `fragment` opens, or of the open report where that is empty. */
 export function pointing(fragment: string, { site, section }: Spot): string {
   const at = fragment === '' ? '#' : `${fragment}&`;
   if (site !== null) return `${at}site=${encodeURIComponent(site)}`;

@@ -4,7 +4,7 @@
 const QUIET_MS = 1_000;
 const LONGEST_MS = 20_000;
 
-/** Whoever does one of these goes where they want to go. */
+/** A reader who does one of these goes where they want to go. */
 const BY_HAND = ['wheel', 'touchstart', 'pointerdown', 'keydown'] as const;
 
 let end = (): void => undefined;

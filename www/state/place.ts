@@ -40,29 +40,29 @@ function placeNow(): Place {
 
 const fragmentNow = (): string => (view.value === 'report' ? (opened.value?.fragment ?? '') : '');
 
-/** An entry as one value; browsers escape fragments in their own way. */
-const entry = (place: Place, fragment: string): string => JSON.stringify([place, new URL(page() + fragment).hash]);
+/** An entry of the history as one value; browsers escape fragments in their own way. */
+const identity = (place: unknown, fragment: string): string => JSON.stringify([place, new URL(page() + fragment).hash]);
 
 /** Enters a place into the history; the entry of a link that has just been followed becomes this place. */
 function enter(place: Place, fragment: string): void {
-  if (isOurs && entry(place, fragment) === current) return;
+  if (isOurs && identity(place, fragment) === current) return;
   if (isOurs) history.pushState(place, '', page() + fragment);
   else replace(place, fragment);
-  current = entry(place, fragment);
+  current = identity(place, fragment);
 }
 
 function replace(place: Place, fragment: string): void {
   history.replaceState(place, '', page() + fragment);
   isOurs = true;
-  current = entry(place, fragment);
+  current = identity(place, fragment);
 }
 
-/** A link to part of the report on show: it opens the report too, unless that came from files. */
+/** A link to part of the open report: it opens the report too, unless that came from files. */
 export function linkTo(spot: Partial<Spot>): string {
   return `${page()}${pointing(fragmentNow(), { ...NOWHERE, ...spot })}`;
 }
 
-/** Puts part of the report on show into the address bar. */
+/** Puts part of the open report into the address bar. */
 export function visit(spot: Partial<Spot>): void {
   enter(placeNow(), pointing(fragmentNow(), { ...NOWHERE, ...spot }));
 }
@@ -87,8 +87,15 @@ function openLink({ entry, ...spot }: Link): void {
     address.value = entry.address;
     hub.value = entry.hub ?? '';
   }
+  awaitPart(spot, openCheckpoint(() => [entry]));
+}
+
+/** Goes to part of a report once it is open; one that fails, or is overtaken by another, leaves what is awaited then alone. */
+function awaitPart(spot: Spot, opening: Promise<unknown>): void {
   awaited.value = spot;
-  openCheckpoint(() => [entry]).catch(() => (awaited.value = NOWHERE));
+  opening.catch(() => {
+    if (awaited.value === spot) awaited.value = NOWHERE;
+  });
 }
 
 function goTo({ site, section }: Spot): void {
@@ -126,8 +133,7 @@ function restore(place: Place, hash: string): void {
     // Within a report the browser itself returns to where the reader was.
     if (isElsewhere || spot.site !== null) goTo(spot);
   } else if (place.view === 'report' && before) {
-    awaited.value = spot;
-    openCheckpoint(() => before.entries, { again: before }).catch(() => (awaited.value = NOWHERE));
+    awaitPart(spot, openCheckpoint(() => before.entries, { again: before }));
   } else if (link) {
     isOurs = false;
     openLink(link);
@@ -138,7 +144,7 @@ function restore(place: Place, hash: string): void {
   }
 }
 
-/** Follows a fragment that was typed, or a link in the page: it opens something, or points into the report on show. */
+/** Follows a fragment that was typed, or a link in the page: it opens something, or points into the open report. */
 function follow(hash: string): void {
   const link = readLink(hash);
   if (link) {
@@ -158,10 +164,10 @@ const isPlace = (state: unknown): state is Place => typeof state === 'object' &&
 /** The history has moved to another entry, or the fragment has changed. Browsers tell of both, often twice. */
 function moved(): void {
   const state: unknown = history.state;
-  if (!isPlace(state)) return follow(location.hash);
-  const now = entry(state, location.hash);
+  const now = identity(state, location.hash);
   if (now === current) return;
   current = now;
+  if (!isPlace(state)) return follow(location.hash);
   isOurs = true;
   restore(state, location.hash);
 }
