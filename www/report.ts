@@ -49,6 +49,10 @@ checkpoint: CheckpointSummary,
  */
 model: ModelSummary, 
 /**
+ * What stands out, the most important first; made from the rest of the report by [`Report::find`], and empty in links.
+ */
+findings: Array<Finding>, 
+/**
  * Every norm site, in the order of the network.
  */
 norms: Array<NormReport>, 
@@ -204,6 +208,32 @@ final_norm: string | null,
  * It in one sentence.
  */
 sentence: string, };
+
+export type Finding = { 
+/**
+ * Stable name for programs.
+ */
+code: FindingCode, 
+/**
+ * What was found, as one sentence with its number.
+ */
+text: string, 
+/**
+ * What to do about it, as one short sentence.
+ */
+advice: string, 
+/**
+ * The part of the report that shows it.
+ */
+section: FindingSection, 
+/**
+ * The site to look at first; null where it is about the whole model.
+ */
+site: string | null, };
+
+export type FindingCode = "measurement_contradicts" | "loss_contradicts" | "evidence_contradicts" | "function_changed" | "kind_unknown" | "warned" | "scale_undecided" | "channels_off" | "weights_without_effect" | "zero_channels" | "dead_direction" | "kinds_differ" | "no_dead_direction" | "readers_unknown" | "stream_falls" | "function_preserved" | "measured" | "loss_agrees" | "scales_spread";
+
+export type FindingSection = "kernel" | "dead" | "sites" | "measured" | "run" | "warnings";
 
 export type NormReport = { 
 /**

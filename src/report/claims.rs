@@ -123,8 +123,10 @@ impl Claim {
             .map(|row| kept(row.verdict))
             .collect();
         let preserved = dead.iter().filter(|preserved| **preserved).count();
-        let found =
-            format!("the function stays the same at {preserved} of the {} norms whose reader was moved", dead.len());
+        let found = format!(
+            "the function stays the same at {preserved} of the {} norms whose reader was moved",
+            dead.len()
+        );
         let paper = "A reader moved along its norm's kernel, with the bias, does not change the function";
         (!dead.is_empty()).then(|| Self::new(paper, found, preserved == dead.len()))
     }

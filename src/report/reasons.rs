@@ -136,7 +136,7 @@ fn number_end(text: &str) -> usize {
 
 /// What is said, without its numbers and without what stands in backticks.
 fn skeleton(detail: &str) -> String {
-    let outside: String = detail.split('`').step_by(2).collect::<Vec<_>>().join("`");
+    let outside: String = detail.split('`').step_by(2).collect::<Vec<_>>().join("``");
     parts(&outside).into_iter().map(|(number, piece)| if number { "#" } else { piece }).collect()
 }
 
@@ -183,7 +183,7 @@ mod tests {
         let details = ["the block is named as in `bert`", "the block is named as in `ernie`", "another one"]
             .map(str::to_owned);
         assert_eq!(together(&details), "the block is named as in `bert`; similar at 1 more site");
-        assert_eq!(skeleton("`gpt2` has 2,097 norms"), "` has # norms");
+        assert_eq!(skeleton("`gpt2` has 2,097 norms"), "`` has # norms");
         assert_eq!(skeleton("gpt2 has 1.5e-3 norms"), "gpt2 has # norms");
     }
 }

@@ -269,18 +269,147 @@ pub fn all_empty(norms: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::{KernelReport, ReaderReport};
+
+    fn dead(share: f64, readers: u32, constant_shift: u64) -> DeadParameters {
+        DeadParameters {
+            outright: 0,
+            with_bias_shift: 0,
+            constant_shift,
+            tied: 0,
+            share,
+            readers,
+            assumptions: vec![],
+        }
+    }
+
+    fn norm(kind: NormKind, form: KernelForm) -> NormReport {
+        let reader = ReaderReport {
+            name: "map.weight".to_owned(),
+            used_as: ReaderUse::Query,
+            rows: 4,
+            parameters: 16,
+            bias: None,
+            dead: crate::report::DeadDirections::default(),
+            assumed: None,
+        };
+        NormReport {
+            name: "norm".to_owned(),
+            scale: None,
+            shift: None,
+            width: 4,
+            role: NormRole::Block,
+            block: None,
+            part: None,
+            kind,
+            confidence: 0.99,
+            scale_convention: ScaleConvention::Weight,
+            convention_reason: String::new(),
+            alternatives: vec![],
+            evidence: vec![],
+            settle: None,
+            kernel: KernelReport {
+                form,
+                coordinates: if form == KernelForm::Coordinates { vec![2] } else { vec![] },
+                participation: None,
+                max_component: None,
+                max_index: None,
+                inverse_norm: None,
+                deepening: None,
+                scale_min_abs: None,
+                scale_median_abs: None,
+                scale_max_abs: None,
+                condition: None,
+                near_dead: if form == KernelForm::Coordinates { vec![2] } else { vec![] },
+                near_dead_weight: None,
+                predicted_below_tau: None,
+            },
+            readers: vec![reader],
+            reader_note: None,
+            problem: None,
+        }
+    }
+
+    fn said(norms: &[NormReport], dead: &DeadParameters) -> String {
+        model_sentence(model_verdict(norms), norms, dead)
+    }
 
     #[test]
     fn no_sites_are_said_to_be_none() {
-        let dead = DeadParameters {
-            outright: 0,
-            with_bias_shift: 0,
-            constant_shift: 0,
-            tied: 0,
-            share: 0.0,
-            readers: 0,
-            assumptions: vec![],
-        };
-        assert!(model_sentence(model_verdict(&[]), &[], &dead).starts_with("No norm was found"));
+        assert!(said(&[], &dead(0.0, 0, 0)).starts_with("No norm was found"));
+    }
+
+    #[test]
+    fn the_headline_says_the_kind_then_what_is_dead() {
+        let layer = || norm(NormKind::LayerNorm, KernelForm::InverseScale);
+        let rms = || norm(NormKind::RmsNorm, KernelForm::None);
+        let zero = || norm(NormKind::RmsNorm, KernelForm::Coordinates);
+        let mut last = layer();
+        last.role = NormRole::Final;
+        last.kernel.near_dead = vec![127, 223, 319];
+        let unread = || NormReport { readers: vec![], ..layer() };
+        for (norms, dead, expected) in [
+            (
+                vec![layer(), last],
+                dead(0.002_604, 25, 0),
+                "LayerNorm model. All 2 norms ignore one direction; three output channels (127, 223, 319) are effectively off; 0.26 % of the weights that read norms have no effect.",
+            ),
+            (vec![rms()], dead(0.0, 0, 0), "RMSNorm model: no dead directions."),
+            (
+                vec![rms(), norm(NormKind::Unknown, KernelForm::Unknown)],
+                dead(0.0, 0, 0),
+                "RMSNorm model. No dead directions at 1 of 2 norms; the kind of 1 norm is unknown.",
+            ),
+            (
+                vec![rms(), zero()],
+                dead(0.001, 1, 0),
+                "RMSNorm model. 1 of 2 norms has scales of exactly zero; 0.10 % of the weights that read these norms have no effect.",
+            ),
+            (
+                vec![layer(), rms()],
+                dead(0.0, 2, 8),
+                "Model with both kinds of norm: 1 LayerNorm, 1 RMSNorm. 1 of 2 norms ignores one direction; a weight that moves along it only adds a constant.",
+            ),
+            (
+                vec![unread()],
+                dead(0.0, 0, 0),
+                "LayerNorm model. Its one norm ignores one direction; what reads it is not recognised, so no weight is counted as dead.",
+            ),
+            (
+                vec![unread(), layer()],
+                dead(0.25, 1, 0),
+                "LayerNorm model. All 2 norms ignore one direction; 25 % of the recognised weights that read norms have no effect.",
+            ),
+            (
+                vec![norm(NormKind::Unknown, KernelForm::Unknown)],
+                dead(0.0, 0, 0),
+                "Norms of unknown kind: the evidence on 1 norm is too thin or contradicts itself.",
+            ),
+            (
+                vec![norm(NormKind::Other, KernelForm::Unknown)],
+                dead(0.0, 0, 0),
+                "1 norm, all batch, group or adaptive norms: Gammascope offers no direction for these.",
+            ),
+        ] {
+            assert_eq!(said(&norms, &dead), expected);
+        }
+    }
+
+    #[test]
+    fn the_headline_stays_short_when_there_is_much_to_say() {
+        let mut norms = vec![
+            norm(NormKind::LayerNorm, KernelForm::InverseScale),
+            norm(NormKind::RmsNorm, KernelForm::Coordinates),
+        ];
+        norms.push(norm(NormKind::Unknown, KernelForm::Unknown));
+        let mut undecided = norm(NormKind::RmsNorm, KernelForm::Unknown);
+        undecided.scale_convention = ScaleConvention::Unknown;
+        let mut last = norm(NormKind::LayerNorm, KernelForm::InverseScale);
+        last.role = NormRole::Final;
+        last.kernel.near_dead = (0..40).collect();
+        norms.extend([undecided, last]);
+        let text = said(&norms, &dead(0.01, 3, 0));
+        assert!(text.contains("40 output channels are effectively off"), "{text}");
+        assert!(text.contains("the kind of 1 norm is unknown") && text.len() < 220, "{text}");
     }
 }

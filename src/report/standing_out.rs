@@ -11,7 +11,7 @@ use super::{
 use crate::order;
 
 impl Report {
-    /// Writes `findings` anew: after the rest of the report has changed, or where it came without them.
+    /// Writes `findings` again: after the rest of the report has changed, or where it came without them.
     pub fn find(&mut self) {
         let rules = [
             measurement,
@@ -251,7 +251,7 @@ fn is_final(report: &Report, norm: &NormReport) -> bool {
     report.model.final_norm.as_ref() == Some(&norm.name)
 }
 
-/// More of the direction than this in a few channels is all of it, for whoever reads a sentence.
+/// More of the direction than this in a few channels is all of it, for anyone who reads a sentence.
 const ALL_OF_IT: f64 = 0.99;
 
 /// Channels that are nearly off; those that are exactly off are said of apart.

@@ -34,10 +34,7 @@ fn report(paths: &[PathBuf]) -> Value {
 #[test]
 fn the_layer_norm_sample_is_told_to_be_one() {
     let text = stdout(inspect().arg(sample("layernorm")));
-    assert!(
-        text.starts_with("LayerNorm model. All 9 norms ignore one direction;"),
-        "{text}"
-    );
+    assert!(text.starts_with("LayerNorm model. All 9 norms ignore one direction;"), "{text}");
     assert!(text.contains("final norm transformer.ln_f: γ⁻¹ direction"));
     assert!(!text.contains('\u{1b}'), "no colour where nobody looks");
 }

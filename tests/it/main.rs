@@ -15,6 +15,7 @@ mod convention;
 mod dead_directions;
 mod differential;
 mod export;
+mod findings;
 mod forward;
 mod forward_images;
 mod gguf;
