@@ -94,7 +94,7 @@ fn indexed<T: Ord + Clone>(values: impl Iterator<Item = T>) -> (Vec<T>, Vec<u32>
 
 #[cfg(test)]
 mod tests {
-    use crate::source::MemorySource;
+    use crate::source::memory::MemorySource;
     use futures_util::FutureExt;
     use serde_json::json;
 

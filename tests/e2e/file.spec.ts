@@ -48,7 +48,7 @@ test('the values of a scale are those of the file, and its row names the norm th
   const [heading, ...lines] = (await readFile(await download.path(), 'utf8')).trim().split('\n');
   expect(heading).toBe('index,value');
   expect(lines.map((text) => Number(text.split(',')[1]))).toEqual([...(scale?.data ?? [])]);
-  await page.locator('#file tr.detail').getByRole('button', { name: 'h.1.ln_2' }).click();
+  await page.locator('#file tr.detail').getByRole('button', { name: 'h.1.ln_2', exact: true }).click();
   await expect(page.locator('#sites th button[aria-expanded=true]')).toHaveText('h.1.ln_2');
 });
 
@@ -61,7 +61,7 @@ test('the configuration is a tree that is searched, and a block is drawn with it
   await expect(tree.locator('li')).toHaveText([/layer_norm_epsilon\s*0.00001|layer_norm_epsilon\s*1e-5/]);
   await open(page, 'One block as a diagram');
   const block = part(page, 'One block as a diagram');
-  await block.getByLabel('Block').selectOption('block 2');
+  await block.getByRole('combobox', { name: 'Block' }).selectOption('block 2');
   const drawing = block.getByRole('img');
   for (const name of ['h.2.ln_1', 'h.2.ln_2', 'h.2.attn.c_attn.weight', 'h.2.mlp.c_fc.weight', 'h.2.mlp.c_proj.weight'])
     await expect(drawing.locator('title', { hasText: name })).toHaveCount(1);

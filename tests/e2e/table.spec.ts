@@ -130,7 +130,7 @@ test('the CSV of a table is what it shows, filtered and sorted', async ({ page }
   await site.click();
   const [download] = await Promise.all([
     page.waitForEvent('download'),
-    page.locator('#sites').getByRole('button', { name: 'Download CSV: Norm sites' }).click(),
+    page.locator('#sites').getByRole('button', { name: 'Download CSV: Norm sites', exact: true }).click(),
   ]);
   const lines = (await readFile(await download.path(), 'utf8')).trim().split('\n');
   expect(lines).toEqual(['Site,Kind,What is dead', ...[2, 1, 0].map((layer) => `h.${layer}.ln_2,LayerNorm,1 direction`)]);

@@ -17,7 +17,8 @@ const STREAM_X = 18;
 const NORM = { x: 48, width: 240 };
 const READER = { x: 400, width: 250 };
 const WRITER = { x: 762, width: 226 };
-const WIDTH = WRITER.x + WRITER.width + 12;
+const END_X = WRITER.x + WRITER.width + 36;
+const WIDTH = END_X + 12;
 const TOP = 34;
 
 /** More readers of one norm, such as experts, are counted in one box. */
@@ -86,13 +87,14 @@ const PART_OF_USE: Partial<Record<NormReport['readers'][number]['use'], WriterRe
 };
 
 function stepsOf({ norms, writers }: Report, { part, block }: Block): Step[] {
-  const own = norms.filter((norm) => norm.block === block && norm.part === part);
   const prefix = `${part}.${block}.`;
+  const inside = ({ name }: { name: string }) => part !== null && name.startsWith(prefix);
+  // In a post-norm model the first maps of a block read the last norm of the one before.
+  const own = norms.filter((norm) => (norm.block === block && norm.part === part) || norm.readers.some(inside));
   const written = writers.filter((writer) => writer.part !== 'embedding' && writer.block === block && (part === null || writer.stack === part));
   return own.map((norm) => {
-    // After its last norm a block of this kind is read by the next one.
-    const readers = norm.readers;
-    const parts = new Set(readers.filter(({ name }) => part === null || name.startsWith(prefix)).map(({ use }) => PART_OF_USE[use]));
+    const { readers } = norm;
+    const parts = new Set(readers.filter((reader) => part === null || inside(reader)).map(({ use }) => PART_OF_USE[use]));
     return { norm, readers, writers: written.filter((writer) => parts.has(writer.part)) };
   });
 }
@@ -136,6 +138,7 @@ function Drawing({ steps, label }: { steps: readonly Step[]; label: string }) {
         writers of the stream
       </text>
       <line x1={STREAM_X} x2={STREAM_X} y1={4} y2={y + 2} class="stream" />
+      <line x1={END_X} x2={END_X} y1={4} y2={y + 2} class="stream" />
       <text x={-y / 2} y={12} transform="rotate(-90)" class="note" text-anchor="middle">
         residual stream
       </text>
@@ -166,7 +169,7 @@ function DrawnStep({ norm, readers, writers, y, height }: Step & { y: number; he
         const end = READER.x;
         return (
           <g key={name}>
-            <path d={`M${right} ${middle - 6}H${bend}V${at - 5}H${end}`} class="flow" />
+            <path d={`M${right} ${middle - 5}H${bend}V${at - 5}H${end}`} class="flow" />
             {isDead(norm) && (
               <>
                 <path d={`M${right} ${middle + 6}H${bend + 10}V${at + 6}H${end - 12}`} class="dead" />
@@ -183,6 +186,7 @@ function DrawnStep({ norm, readers, writers, y, height }: Step & { y: number; he
           <text x={(READER.x + READER.width + WRITER.x) / 2} y={middle - 5} class="note" text-anchor="middle">
             {writer.part === 'attention' ? 'attention' : writer.part === 'feed_forward' ? 'feed-forward' : ''}
           </text>
+          <path d={`M${WRITER.x + WRITER.width} ${placeOf(index, writers.length)}H${END_X}`} class="flow" />
           <Box x={WRITER.x} y={placeOf(index, writers.length)} width={WRITER.width} height={ROW} name={writer.name} note={`energy ${writer.energy.toPrecision(2)}`} />
         </g>
       ))}

@@ -100,6 +100,8 @@ export function FigureView({ inspector, report, kind, site, checkpoint, onPick, 
   };
   const onPointer = (event: PointerEvent) => {
     if (!figure || figure.marks.length === 0) return;
+    // The page scrolls below a pointer that rests: what the keyboard reads stays.
+    if (at?.spoken && event.movementX === 0 && event.movementY === 0 && event.type === 'pointermove') return;
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
     setAt({
       mark: nearest(figure, (event.clientX - box.left) / scale, (event.clientY - box.top) / scale),
@@ -125,7 +127,7 @@ export function FigureView({ inspector, report, kind, site, checkpoint, onPick, 
         onKeyDown={onKeyDown}
         onPointerMove={onPointer}
         onPointerDown={onPointer}
-        onPointerLeave={(event) => event.pointerType === 'mouse' && setAt(null)}
+        onPointerLeave={(event) => event.pointerType === 'mouse' && !at?.spoken && setAt(null)}
         onBlur={() => setAt(null)}
         onClick={() => row && onPick?.(row)}
       >

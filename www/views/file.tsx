@@ -19,6 +19,15 @@ const ROLES = { scale: 'scale', shift: 'shift', reader: 'reader', bias: 'bias of
 
 type Role = keyof typeof ROLES;
 
+const PHRASES: Record<Role, string> = {
+  scale: 'the scale of',
+  shift: 'the shift of',
+  reader: 'a reader of',
+  bias: 'the bias of a reader of',
+  writer: 'a writer after',
+  none: 'beside',
+};
+
 /** What a tensor is to the norms, and to which. */
 type Use = { role: Role; site: string | null };
 
@@ -111,7 +120,7 @@ function Tensors({ opened, contents }: { opened: Opened; contents: Contents }) {
               {site !== null && (
                 <>
                   {' '}
-                  It is a {ROLES[role]} of the norm{' '}
+                  It is {PHRASES[role]} the norm{' '}
                   <button type="button" class="link" onClick={() => pointAt(site)}>
                     <Name>{site}</Name>
                   </button>

@@ -167,7 +167,7 @@ export function DataTable<Row>(props: Props<Row>) {
     setGoing(null);
     if (long) seen.show(place);
     button.focus({ preventScroll: long });
-    if (!long || 'row' in going) button.scrollIntoView({ block: 'nearest' });
+    button.scrollIntoView({ block: 'nearest' });
   }, [going, list, seen.first, seen.last]);
 
   // A row that scrolls away takes the focus with it: the box keeps it, and its arrow keys scroll.
