@@ -68,7 +68,7 @@ export function App() {
             {exists.value['run-result'] && <RunResult opened={current} />}
             {exists.value['measure-result'] && <MeasureResult opened={current} />}
             {!current.report.shared && <BesideResults opened={current} />}
-            <FileContents opened={current} />
+            {exists.value.file && <FileContents opened={current} />}
             <Warnings report={current.report} />
             {exists.value.tools && <Tools opened={current} />}
           </article>

@@ -7,6 +7,7 @@ import type { Contents, Report } from '../report';
 import { type Opened, pointAt } from '../state/opened';
 import { BlockDiagram, hasBlocks } from './block-diagram';
 import { FigureView } from './figure';
+import { Heading } from './heading';
 import { Name } from './name';
 import { type Chips, type DataColumn, DataTable } from './table';
 import { likeNames } from './table-entries';
@@ -40,7 +41,7 @@ export function FileContents({ opened }: { opened: Opened }) {
   if (report.shared) return null;
   return (
     <section id="file" aria-labelledby="file-heading">
-      <h2 id="file-heading">Everything in the file</h2>
+      <Heading of="file">Everything in the file</Heading>
       <p class="lead">
         {counted(checkpoint.tensors, 'tensor')} in {counted(checkpoint.shards, 'file')}, {bytes(checkpoint.bytes)}. Look up a tensor
         and the norm that stores or feeds it, read a small one, or see what the configuration says.

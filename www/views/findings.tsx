@@ -2,6 +2,7 @@
 import { count } from '../format';
 import type { Finding, FindingSection } from '../report';
 import { pointAt, siteByName } from '../state/opened';
+import { Heading } from './heading';
 import { Prose } from './prose';
 
 /** More than this wait behind a disclosure. */
@@ -22,7 +23,7 @@ export function Findings({ findings }: { findings: readonly Finding[] }) {
   const shown = findings.length === SHOWN + 1 ? findings.length : SHOWN;
   return (
     <div id="findings">
-      <h2>What stands out</h2>
+      <Heading of="findings">What stands out</Heading>
       <List findings={findings.slice(0, shown)} />
       {findings.length > shown && (
         <details class="more">

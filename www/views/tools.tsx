@@ -11,7 +11,7 @@ export function Tools({ opened }: { opened: Opened }) {
   return (
     <section id="tools" aria-labelledby="tools-heading">
       <Heading of="tools">What you can do next</Heading>
-      <div class="tools">
+      <div class="toolbox">
         <Verify opened={opened} />
         <Measure opened={opened} />
         <Compare opened={opened} />
