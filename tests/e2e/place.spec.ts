@@ -84,6 +84,9 @@ test('a link to a site lands on its row and stays there while figures above it l
   await page.reload();
   await expect(row).toHaveAttribute('aria-expanded', 'true');
   await expect(row).toBeInViewport();
+  await page.goto(`./?section#open=${encodeURIComponent(address)}&section=dead`);
+  await expect(page.locator('#kernel svg[role=img]')).toBeVisible();
+  await expect(page.locator('#dead-heading')).toBeInViewport();
   server.close();
 });
 
