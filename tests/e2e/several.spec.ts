@@ -55,7 +55,7 @@ test('a folder of five checkpoints is a table with a line each; rows sort, open 
   await expect(rows.getByRole('rowheader')).toHaveText(['step-1', 'llama', 'step-2', 'step-10', 'broken']);
   const saved = page.waitForEvent('download');
   await page.getByRole('button', { name: 'Download CSV: Checkpoints' }).click();
-  const csv = readFileSync(await (await saved).path(), 'utf8').split('\r\n');
+  const csv = readFileSync(await (await saved).path(), 'utf8').split(/\r?\n/);
   expect(csv[0]).toBe('Checkpoint,Verdict,Norm sites,Dead share,Warnings,Size');
   expect(csv.find((line) => line.startsWith('step-10,LayerNorm,'))).toMatch(/,7,/);
   expect(csv).toHaveLength(7);
