@@ -67,5 +67,5 @@ test('a folder of five checkpoints is a table with a line each; rows sort, open 
   await expect(rows).toHaveCount(5);
   await expect(step).toContainText('LayerNorm');
   await page.goForward();
-  await expect(sentence(page)).toContainText('7 norm sites');
+  await expect(sentence(page)).toContainText('7 norm');
 });
