@@ -81,11 +81,10 @@ export function duration(seconds: number): string {
   return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
 }
 
-/** A share of a whole, 0 to 1, as a percentage that never rounds something to nothing. */
+/** A share of a whole, 0 to 1, as a percentage of two digits, as in the headline; never rounded to nothing. */
 export function percent(share: number): string {
   if (share === 0) return '0 %';
-  const value = share * 100;
-  return value < 0.01 ? `${value.toExponential(1)} %` : `${Number(value.toPrecision(3))} %`;
+  return `${Number((share * 100).toPrecision(2))} %`;
 }
 
 /** A probability; never printed as certain unless it is. */

@@ -41,7 +41,7 @@ pub use model::{ModelSummary, ModelVerdict, PartSummary};
 pub use preservation::{
     Preservation, PreservationDirection, PreservationMeasure, PreservationPoint, PreservationVerdict,
 };
-pub use reader::{DeadDirections, DeadParameters, ReaderReport, ReaderUse};
+pub use reader::{DeadDirections, DeadParameters, NOT_COUNTED, ReaderReport, ReaderUse};
 pub use site::{NormReport, NormRole, ScaleConvention};
 pub use site_kernel::{KernelForm, KernelReport};
 pub use verification::{

@@ -2,8 +2,8 @@
 
 use super::words::{capitalised, grouped, listed, percent, plural, spelled};
 use super::{
-    DeadParameters, KernelForm, ModelVerdict, NormKind, NormReport, NormRole, PartSummary, ReaderUse,
-    ScaleConvention,
+    DeadParameters, KernelForm, ModelVerdict, NOT_COUNTED, NormKind, NormReport, NormRole, PartSummary,
+    ReaderUse, ScaleConvention,
 };
 
 /// Kind of all sites together: unknown sites do not decide, and neither do "other" ones beside known ones.
@@ -160,16 +160,21 @@ fn output_off(norms: &[NormReport]) -> Option<String> {
 }
 
 /// The share of the weights that read norms with a dead direction, and have no effect.
-pub(super) fn without_effect(norms: &[NormReport], dead: &DeadParameters) -> Option<String> {
+pub(super) fn without_effect(norms: &[NormReport], dead: &DeadParameters, these: &str) -> Option<String> {
     if dead.share <= 0.0 {
         return None;
     }
     let kernels: Vec<&NormReport> = norms.iter().filter(|norm| has_kernel(norm)).collect();
     // Weights that are not recognised are in no count.
-    let all = kernels.iter().all(|norm| !norm.readers.is_empty());
+    let all = !kernels.iter().any(|norm| not_counted(norm));
     let weights = if all { "weights" } else { "recognised weights" };
-    let which = if kernels.len() == norms.len() { "norms" } else { "these norms" };
+    let which = if kernels.len() == norms.len() { "norms" } else { these };
     Some(format!("{} of the {weights} that read {which} have no effect", percent(dead.share)))
+}
+
+/// Whether what reads a norm is not understood.
+pub(super) fn not_counted(norm: &NormReport) -> bool {
+    norm.reader_note.as_ref().is_some_and(|note| note.starts_with(NOT_COUNTED))
 }
 
 /// Whether a norm has directions along which its output never varies.
@@ -230,11 +235,14 @@ pub fn model_sentence(verdict: ModelVerdict, norms: &[NormReport], dead: &DeadPa
         said.push((1, format!("the kind of {} is unknown", plural(unknown, "norm"))));
     }
     said.extend(undecided(norms).map(|undecided| (2, undecided)));
-    let kernels = norms.iter().filter(|norm| has_kernel(norm)).count();
-    let effect = without_effect(norms, dead).or_else(|| {
-        let why = match (kernels, dead.readers, dead.constant_shift) {
+    let kernels: Vec<&NormReport> = norms.iter().filter(|norm| has_kernel(norm)).collect();
+    let effect = without_effect(norms, dead, "these norms").or_else(|| {
+        let why = match (kernels.len(), dead.readers, dead.constant_shift) {
             (0, ..) => return None,
-            (_, 0, _) => "what reads it is not recognised, so no weight is counted as dead",
+            (_, 0, _) if kernels.iter().any(|norm| not_counted(norm)) => {
+                "what reads it is not recognised, so no weight is counted as dead"
+            }
+            (_, 0, _) => "no linear map reads it, so no weight is dead",
             (_, _, 0) => "what reads it is tied to the embedding, so no weight is free",
             _ => "a weight that moves along it only adds a constant",
         };
@@ -347,7 +355,11 @@ mod tests {
         let mut last = layer();
         last.role = NormRole::Final;
         last.kernel.near_dead = vec![127, 223, 319];
-        let unread = || NormReport { readers: vec![], ..layer() };
+        let unread = || NormReport {
+            readers: vec![],
+            reader_note: Some(format!("{NOT_COUNTED}an unknown tensor")),
+            ..layer()
+        };
         for (norms, dead, expected) in [
             (
                 vec![layer(), last],

@@ -1,7 +1,7 @@
 //! What stands out in a report, judged from the report alone, so that it is right again after every change of it.
 
 use super::reasons::measured_line;
-use super::sentence::{channels_off, has_kernel, without_effect};
+use super::sentence::{channels_off, has_kernel, not_counted, without_effect};
 use super::words::{capitalised, grouped, plural};
 use super::{
     Finding, FindingCode as Code, FindingSection as Section, KernelForm, MeasuredVerdict, ModelVerdict,
@@ -287,7 +287,9 @@ fn channels(report: &Report) -> Vec<Finding> {
 
 fn weights(report: &Report) -> Vec<Finding> {
     let dead = &report.dead_parameters;
-    let Some(text) = without_effect(&report.norms, dead) else { return Vec::new() };
+    let Some(text) = without_effect(&report.norms, dead, "norms with a dead direction") else {
+        return Vec::new();
+    };
     let directions = grouped(dead.outright + dead.with_bias_shift);
     let text = format!("{text}: {directions} directions in {}.", plural(dead.readers as usize, "reader"));
     let advice = "Project them out before quantisation calibration. An adapter that is trained along them wastes capacity.";
@@ -314,7 +316,7 @@ fn zeros(report: &Report) -> Vec<Finding> {
     } else {
         text
     };
-    let advice = "These channels carry only the shift. Prune them from the maps that read them.";
+    let advice = "Their output never changes. Prune them from the maps that read them.";
     vec![Finding::new(Code::ZeroChannels, Section::Sites, text, advice).at(Some(most))]
 }
 
@@ -328,7 +330,7 @@ fn direction(report: &Report) -> Vec<Finding> {
     let final_norm = exact.iter().copied().find(|norm| is_final(report, norm));
     if !exact.is_empty() {
         let quantity = if exact.len() == norms.len() {
-            plural(exact.len(), "norm")
+            format!("{}{}", if exact.len() > 1 { "all " } else { "" }, plural(exact.len(), "norm"))
         } else {
             format!("{} of {}", exact.len(), plural(norms.len(), "norm"))
         };
@@ -375,7 +377,7 @@ fn mixed(report: &Report) -> Vec<Finding> {
 
 fn readers(report: &Report) -> Vec<Finding> {
     let kernels: Vec<&NormReport> = report.norms.iter().filter(|norm| has_kernel(norm)).collect();
-    let missing: Vec<&NormReport> = kernels.iter().copied().filter(|norm| norm.readers.is_empty()).collect();
+    let missing: Vec<&NormReport> = kernels.iter().copied().filter(|norm| not_counted(norm)).collect();
     let Some(first) = missing.first() else { return Vec::new() };
     let text = format!(
         "what reads {} of {} with a dead direction is not recognised, so those weights are not counted.",
@@ -414,11 +416,7 @@ fn spread(report: &Report) -> Vec<Finding> {
     else {
         return Vec::new();
     };
-    let text = format!(
-        "the scales of `{}` differ by a factor of {}, more than at any other norm.",
-        norm.name,
-        grouped(factor as u64)
-    );
+    let text = format!("the scales of `{}` differ by a factor of {}.", norm.name, grouped(factor as u64));
     let advice = "Expect outlier channels there when you quantise.";
     vec![Finding::new(Code::ScalesSpread, Section::Sites, text, advice).at(Some(norm))]
 }

@@ -80,6 +80,7 @@ test('a reader in the table of dead directions leads to the site it reads', asyn
   const { norms } = await openFromCode(page, gpt2());
   const site = norms.find(({ readers }) => readers.length > 0);
   await page.getByRole('searchbox', { name: 'Filter sites' }).fill('nothing is called this');
+  await page.locator('#dead summary').first().click();
   await page.locator('#dead tbody button', { hasText: site?.readers[0]?.name ?? '?' }).click();
   const row = siteRows(page).filter({ hasText: site?.name ?? '?' });
   await expect(row).toBeFocused();

@@ -121,8 +121,8 @@ export function Dead({ report }: { report: Report }) {
         </p>
       )}
       {rows.length > 0 && (
-        <>
-          <h3>Each reader</h3>
+        <details class="more">
+          <summary>Each of the {counted(rows.length, 'reader')}</summary>
           <DataTable
             label="Readers"
             noun="reader"
@@ -134,11 +134,11 @@ export function Dead({ report }: { report: Report }) {
             file={report.checkpoint.name}
             onChoose={({ site }) => pointAt(site)}
           />
-        </>
+        </details>
       )}
       {totals.assumptions.length > 0 && (
-        <>
-          <h3>What the counts rest on</h3>
+        <details class="more">
+          <summary>What the counts rest on</summary>
           <ul class="prose">
             {totals.assumptions.map((assumption) => (
               <li key={assumption}>
@@ -146,7 +146,7 @@ export function Dead({ report }: { report: Report }) {
               </li>
             ))}
           </ul>
-        </>
+        </details>
       )}
     </section>
   );

@@ -39,7 +39,7 @@ export function Verdict({ opened: { report } }: { opened: Opened }) {
         <span class="muted"> {checkpoint.format}</span>
       </p>
       <h1 id="sentence" tabIndex={-1}>
-        {model.sentence}
+        {model.sentence.replaceAll(' %', '\u00a0%')}
       </h1>
       <div class="with-facts">
         <div>
