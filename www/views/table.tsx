@@ -11,6 +11,7 @@ import type { Term } from '../glossary';
 import { ColumnChooser, useColumns, usually } from './table-columns';
 import { type Entry, entries, filtered, sorted } from './table-entries';
 import { useWindow } from './table-window';
+import { Name } from './name';
 import { Prose } from './prose';
 import { explains } from './term';
 
@@ -397,7 +398,7 @@ function groupCell<Row>(
   if (column.names) {
     return (
       <>
-        <span class="mono">{group}</span> <span class="muted">× {count(members.length)}</span>
+        <Name>{group}</Name> <span class="muted">× {count(members.length)}</span>
       </>
     );
   }
