@@ -414,7 +414,12 @@ function groupCell<Row>(
     const [least, most] = [format(Math.min(...numbers)), format(Math.max(...numbers))];
     return least === most ? least : `${least} … ${most}`;
   }
-  return distinct.length <= 3 ? distinct.join(', ') : `${count(distinct.length)} different`;
+  if (distinct.length <= 3) return distinct.join(', ');
+  const order = column.sortBy;
+  if (!order) return `${count(distinct.length)} different`;
+  const ordered = sorted(rows, members, [column], { column: column.id, down: false }).filter((index) => order(rows[index] as Row, index) !== null);
+  const ends = [ordered[0], ordered.at(-1)].flatMap((index) => (index === undefined ? [] : [column.value(rows[index] as Row, index)]));
+  return ends.join(' … ');
 }
 
 /** Rows that are not in the document, as one of their height. */
