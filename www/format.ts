@@ -37,9 +37,10 @@ export function aligned(values: readonly (number | null)[]): (value: number) => 
     const size = Math.abs(value ?? 0);
     if (size === 0 || !Number.isFinite(size)) continue;
     [least, most] = [Math.min(least, size), Math.max(most, size)];
-    whole &&= Number.isInteger(size);
+    // What rounding leaves of a whole number is one.
+    whole &&= Number.isInteger(Number(size.toPrecision(COLUMN_DIGITS)));
   }
-  if (whole && most < 1e9) return count;
+  if (whole && most < 1e9) return (value) => count(Math.round(value));
   const places = (size: number) => Math.floor(Math.log10(size));
   const decimals = Math.max(0, Math.min(COLUMN_DIGITS - 1 - places(least), MOST_DIGITS - 1 - Math.max(0, places(most))));
   const far = most >= 1e6 || least < 1e-4 || most / least > FAR_APART;

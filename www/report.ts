@@ -1632,9 +1632,61 @@ report: Report | null,
  */
 error: string | null, };
 
-export type Contents = { names: Array<string>, dtypes: Array<string>, dtype: Array<number>, shapes: Array<Array<number>>, shape: Array<number>, bytes: Array<number>, files: Array<string>, file: Array<number>, offset: Array<number>, documents: Array<Document>, };
+export type Contents = { 
+/**
+ * Name of each tensor, as it is in the file.
+ */
+names: Array<string>, 
+/**
+ * Every element type that occurs.
+ */
+dtypes: Array<string>, 
+/**
+ * For each tensor, its place in `dtypes`.
+ */
+dtype: Array<number>, 
+/**
+ * Every shape that occurs, outermost dimension first.
+ */
+shapes: Array<Array<number>>, 
+/**
+ * For each tensor, its place in `shapes`.
+ */
+shape: Array<number>, 
+/**
+ * For each tensor, the bytes that it takes in its file.
+ */
+bytes: Array<number>, 
+/**
+ * Path of each file.
+ */
+files: Array<string>, 
+/**
+ * For each tensor, its place in `files`.
+ */
+file: Array<number>, 
+/**
+ * For each tensor, its first byte in that file.
+ */
+offset: Array<number>, 
+/**
+ * The configurations, and what the files say of themselves.
+ */
+documents: Array<Document>, };
 
-export type Document = { path: string, metadata: boolean, fields: Record<string, unknown>, };
+export type Document = { 
+/**
+ * The file that it is, or that it is in.
+ */
+path: string, 
+/**
+ * Whether it is the metadata inside a file of weights.
+ */
+metadata: boolean, 
+/**
+ * What it says. Long texts are cut, and of the lists in a GGUF file only the length is known.
+ */
+fields: Record<string, unknown>, };
 
 export type Outcome = { 
 /**

@@ -153,7 +153,7 @@ pub struct Checkpoint<S> {
     pub format: Format,
     /// The shards, in the order of the catalogue.
     pub shards: Vec<S>,
-    /// `__metadata__` of each shard; empty where it has none.
+    /// What each shard says of itself: `__metadata__` of a safetensors file, the lists in the metadata of a GGUF file.
     metadata: Vec<header::Metadata>,
     /// Shards that were promised and not given.
     pub missing_shards: Vec<String>,
@@ -249,7 +249,7 @@ impl<S: ByteSource> Checkpoint<S> {
             .any(|(key, library)| key == "format" && library.eq_ignore_ascii_case("mlx"))
     }
 
-    /// What a safetensors shard says of itself in `__metadata__`.
+    /// What a safetensors shard says of itself in `__metadata__`, and which lists a GGUF shard has.
     pub fn metadata_of(&self, shard: usize) -> &[(String, String)] {
         self.metadata.get(shard).map_or(&[], Vec::as_slice)
     }

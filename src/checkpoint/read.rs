@@ -16,7 +16,7 @@ pub(super) struct Header {
     pub(super) entries: Vec<Entry>,
     /// What was odd about the file.
     pub(super) warnings: Vec<Warning>,
-    /// `__metadata__` of a safetensors file.
+    /// `__metadata__` of a safetensors file; the lists in those of a GGUF file.
     pub(super) metadata: header::Metadata,
     /// Metadata and place in its series, of a GGUF file.
     pub(super) gguf: Option<(Map<String, Value>, Option<Split>)>,
@@ -89,7 +89,7 @@ async fn read_gguf_header<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Hea
             format: Format::Gguf,
             entries: read.entries,
             warnings: Vec::new(),
-            metadata: Vec::new(),
+            metadata: read.lists,
             gguf: Some((read.metadata, read.split)),
         }),
     }

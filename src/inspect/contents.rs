@@ -2,7 +2,6 @@
 
 use super::Opened;
 use crate::checkpoint::config::Config;
-use crate::checkpoint::gguf::LIST;
 use crate::checkpoint::{Tensor, TensorError};
 use crate::order;
 use crate::report::contents::{Contents, Document};
@@ -51,12 +50,17 @@ impl<S: ByteSource> Opened<S> {
             }
         }
         for (shard, source) in self.checkpoint.shards.iter().enumerate() {
-            let pairs = self.checkpoint.metadata_of(shard);
-            let fields: Map<String, Value> =
-                pairs.iter().map(|(key, text)| (key.clone(), shortened(text))).collect();
-            let fields = Value::Object(fields);
+            let pairs = self.checkpoint.metadata_of(shard).iter();
+            let pairs: Map<String, Value> = pairs.map(|(key, text)| (key.clone(), shortened(text))).collect();
+            let of_file = documents.iter_mut().find(|known| known.metadata && known.path == source.path());
+            if let Some(Document { fields: Value::Object(fields), .. }) = of_file {
+                fields.extend(pairs);
+                continue;
+            }
+            let fields = Value::Object(pairs);
             // All shards of a model mostly say the same.
-            if !pairs.is_empty() && documents.iter().all(|known| !known.metadata || known.fields != fields) {
+            let said = documents.iter().any(|known| known.metadata && known.fields == fields);
+            if !said && fields.as_object().is_some_and(|pairs| !pairs.is_empty()) {
                 documents.push(Document { path: source.path().to_owned(), metadata: true, fields });
             }
         }
@@ -68,11 +72,8 @@ fn of_config(config: &Config) -> Document {
     let metadata = config.scope("").is_gguf();
     // Keys of a GGUF file have a dot. Those without one are added for readers that know the names of config.json.
     let fields = config.fields().iter().filter(|(key, _)| !metadata || key.contains('.'));
-    let fields = fields.map(|(key, value)| match (key.strip_suffix(LIST), value) {
-        (Some(list), Value::Number(length)) if metadata => {
-            (list.to_owned(), Value::String(format!("a list of {length}")))
-        }
-        (_, Value::String(text)) => (key.clone(), shortened(text)),
+    let fields = fields.map(|(key, value)| match value {
+        Value::String(text) => (key.clone(), shortened(text)),
         _ => (key.clone(), value.clone()),
     });
     Document { path: config.path.clone(), metadata, fields: Value::Object(fields.collect()) }

@@ -198,7 +198,7 @@ impl Soft {
         let mut notes = Notes::new(&panel);
         let count = format!("{} of {} below τ", grouped(self.below_tau as f64), grouped(d));
         if off_axis {
-            let count = format!("{count} = {}, which is below this axis", short(TAU));
+            let count = format!("{count} (off the axis)");
             notes.add(&count, &[((end, foot_of_panel), Side::AboveEnding)], Ink::Danger)?;
         } else {
             let level = panel.place(f64::NAN, TAU).1;

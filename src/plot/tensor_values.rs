@@ -14,17 +14,15 @@ const MARGIN: f64 = 0.06;
 
 /// Draws each value over its index on a linear scale; `None` is a value that is no finite number, and is left out.
 pub fn tensor_values(name: &str, values: &[Option<f64>], size: Size) -> Result<Figure, PlotError> {
-    if values.is_empty() {
-        return Err(PlotError::Empty("the tensor has no values"));
-    }
+    let range = range(values).ok_or(PlotError::Empty("no value of this tensor is a finite number"))?;
     let size = size.legible(1, false);
     let name = readable(name);
     let title = format!("Values of {name}");
-    let caption = caption(values);
+    let caption = caption(values, range);
     let source = format!("{name} · {} · Gammascope", counted(values.len(), "value"));
     let mut marks = Vec::new();
     let svg = paint(size, &Words { title: &title, description: &caption, source: &source }, |canvas| {
-        marks = draw(canvas, values)?;
+        marks = draw(canvas, values, range)?;
         Ok(())
     })?;
     let mut table = Table::new(&[("index", ""), ("value", "")]);
@@ -45,9 +43,8 @@ fn range(values: &[Option<f64>]) -> Option<(f64, f64)> {
     )
 }
 
-fn caption(values: &[Option<f64>]) -> String {
+fn caption(values: &[Option<f64>], (low, high): (f64, f64)) -> String {
     let all = counted(values.len(), "value");
-    let Some((low, high)) = range(values) else { return format!("{all}, none of them finite.") };
     let finite = values.iter().flatten().count();
     let mean = values.iter().flatten().map(|value| value / finite as f64).sum::<f64>();
     let zeros = values.iter().flatten().filter(|value| **value == 0.0).count();
@@ -65,8 +62,11 @@ fn are(count: usize) -> String {
     format!("{} {}", grouped(count as f64), if count == 1 { "is" } else { "are" })
 }
 
-fn draw(canvas: &Canvas<'_>, values: &[Option<f64>]) -> Result<Vec<Mark>, PlotError> {
-    let (low, high) = range(values).unwrap_or((0.0, 1.0));
+fn draw(
+    canvas: &Canvas<'_>,
+    values: &[Option<f64>],
+    (low, high): (f64, f64),
+) -> Result<Vec<Mark>, PlotError> {
     // Halved first: the difference of two large values may leave f64.
     let margin = 2.0 * MARGIN * (high / 2.0 - low / 2.0);
     let (low, high) = ((low - margin).max(f64::MIN), (high + margin).min(f64::MAX));
@@ -110,6 +110,7 @@ mod tests {
             "4 values from -2 to 1.5, -0.167 on average. 1 is exactly zero. 1 is not finite."
         );
         assert_eq!(figure.table.csv(), "index,value\n0,1.5\n1,0\n2,\n3,-2\n");
+        assert!(tensor_values("norm.weight", &[None], size).is_err());
         assert_eq!(figure.marks.iter().map(|mark| mark.row).collect::<Vec<_>>(), [0, 1, 3]);
     }
 }

@@ -159,7 +159,6 @@ fn figures(size: Size) -> Vec<Figure> {
         let finite: Vec<_> = values.iter().map(|value| Some(*value)).collect();
         figures.push(tensor_values("encoder.layer.5.output.LayerNorm.weight", &finite, size).unwrap());
     }
-    figures.push(tensor_values("not finite", &[None, None], size).unwrap());
     for count in [2, 48, 3000] {
         let sites = super::site_changes::tests::sites(count);
         figures.push(kernel_angles(&sites, size).unwrap());

@@ -147,6 +147,7 @@ test('like sites of many blocks are one row with their range, which opens, also 
   await siteRows(page).first().click();
   await expect(siteRows(page)).toHaveCount(3);
   const site = norms.find(({ name }) => name === 'h.7.ln_2');
+  await page.locator('#dead details').evaluateAll((all) => all.forEach((details) => details.setAttribute('open', '')));
   const readers = page.locator('#dead tbody');
   await readers.getByRole('button', { name: 'h.*.mlp.c_fc.weight' }).click();
   await readers.getByRole('button', { name: site?.readers[0]?.name ?? '?' }).click();

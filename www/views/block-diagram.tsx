@@ -53,7 +53,10 @@ export function BlockDiagram({ report }: { report: Report }) {
         {steps.some(({ norm }) => isDead(norm))
           ? 'The dashed line is what is dead after a norm: it reaches every reader, and no reader can see it.'
           : 'Nothing is dead after the norms of this block: the readers see every direction.'}{' '}
-        {report.writers.length === 0 && 'Writers are drawn once the weights are sampled.'}
+        {steps.every(({ writers }) => writers.length === 0) &&
+          (report.checkpoint.weight_bytes_read > 0
+            ? 'No writer of this block was sampled, or a norm comes between it and the stream.'
+            : 'Writers are drawn once the weights are sampled.')}
       </p>
       <details class="more">
         <summary>The same in words</summary>
@@ -75,6 +78,11 @@ function blocksOf(norms: readonly NormReport[]): Block[] {
   for (const { block, part } of norms) if (block !== null) blocks.set(`${part} ${block}`, { part, block });
   return [...blocks.values()];
 }
+
+/** Where norms are that nothing reads as a linear map. */
+const WITHOUT_READERS: Partial<Record<NormReport['role'], string>> = {
+  query_key: 'It acts on queries or keys, inside attention.',
+};
 
 /** Readers of attention come before a writer of attention, and those of the feed-forward part before its own. */
 const PART_OF_USE: Partial<Record<NormReport['readers'][number]['use'], WriterReport['part']>> = {
@@ -104,7 +112,7 @@ const isDead = ({ kernel }: NormReport) => kernel.form === 'inverse_scale' || ke
 const free = (reader: NormReport['readers'][number]) => reader.dead.outright + reader.dead.with_bias_shift;
 
 function inWords(norm: NormReport, readers: number, writers: readonly WriterReport[]): string {
-  const told = `${norm.name} is ${KINDS[norm.kind]}; ${dead(norm.kernel)} dead after it.`;
+  const told = `${norm.name}: ${KINDS[norm.kind]}, dead: ${dead(norm.kernel)}.`;
   const read = readers === 0 ? ' No recognised map reads it.' : ` ${counted(readers, 'map')} read it: ${norm.readers.map(({ name }) => name).join(', ')}.`;
   const write = writers.length === 0 ? '' : ` Their part writes the stream through ${writers.map(({ name }) => name).join(', ')}.`;
   return told + read + write;
@@ -161,7 +169,13 @@ function DrawnStep({ norm, readers, writers, y, height }: Step & { y: number; he
   const placeOf = (index: number, of: number) => middle + (index - (of - 1) / 2) * (ROW + 8);
   return (
     <g>
-      <path d={`M${STREAM_X} ${middle}H${NORM.x}`} class="flow" />
+      {readers.length > 0 ? (
+        <path d={`M${STREAM_X} ${middle}H${NORM.x}`} class="flow" />
+      ) : (
+        <text x={READER.x} y={middle + 4} class="note">
+          {WITHOUT_READERS[norm.role] ?? 'No recognised map reads it.'}
+        </text>
+      )}
       <Box x={NORM.x} y={middle} width={NORM.width} height={46} name={norm.name} note={`${KINDS[norm.kind]}, dead: ${dead(norm.kernel)}`} kind={norm.kind} />
       {boxes.map(({ name, note }, index) => {
         const at = placeOf(index, boxes.length);

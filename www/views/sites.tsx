@@ -31,6 +31,7 @@ const COLUMNS: readonly DataColumn<NormReport>[] = [
     about: 'What no map behind the norm can see: a direction of its output, or channels whose scale is zero.',
     shown: true,
     value: ({ kernel }) => dead(kernel),
+    sortBy: ({ kernel: { form, coordinates } }) => (form === 'unknown' ? null : form === 'inverse_scale' ? 1 : coordinates.length),
   },
   {
     id: 'confidence',

@@ -48,6 +48,9 @@ export function useWindow(
   const look = () => {
     const element = box.current;
     if (!element) return;
+    // Nothing has a height in a part of the page that is closed.
+    const measured = element.querySelector('tbody > tr[aria-rowindex]')?.getBoundingClientRect().height;
+    if (measured && Math.abs(measured - row) > 0.1) setRow(measured);
     const from = Math.floor(placeAt(element.scrollTop) / STEP) * STEP;
     const to = Math.ceil((placeAt(element.scrollTop + element.clientHeight) + 1) / STEP) * STEP;
     setSeen((now) => (now.from === from && now.to === to ? now : { from, to }));
@@ -56,8 +59,6 @@ export function useWindow(
   useLayoutEffect(() => {
     const element = box.current;
     if (!on || !element) return;
-    const measured = element.querySelector<HTMLElement>('tbody > tr[aria-rowindex]')?.getBoundingClientRect().height;
-    if (measured && Math.abs(measured - row) > 0.1) setRow(measured);
     look();
     element.addEventListener('scroll', look, { passive: true });
     const resized = new ResizeObserver(look);

@@ -10,10 +10,10 @@ import { saveText } from '../download';
 import type { Term } from '../glossary';
 import { printing } from '../state/printing';
 import { ColumnChooser, useColumns, usually } from './table-columns';
+import { csv, groupCell, rowCell, widthOf } from './table-cells';
 import { type Entry, entries, filtered, sorted } from './table-entries';
+import { ChipRow, CopyButton, Detail, Heading, Spacer } from './table-parts';
 import { useWindow } from './table-window';
-import { Prose } from './prose';
-import { explains } from './term';
 
 const JUMP = 20;
 
@@ -28,15 +28,6 @@ const GROUPED_FROM = 20;
 
 /** The height of what a row opens, until it is measured. */
 const DETAIL = 400;
-
-/** Rows that are looked at to find how wide a column of a long table is. */
-const LOOKED_AT = 2000;
-
-/** The widest that a column of a long table is, in characters. */
-const WIDEST = 26;
-
-/** How long a button says that it has copied. */
-const SAID_MS = 2000;
 
 export type DataColumn<Row> = {
   id: string;
@@ -383,148 +374,6 @@ export function DataTable<Row>(props: Props<Row>) {
   );
 }
 
-/** A cell of one row. */
-function rowCell<Row>(column: DataColumn<Row>, row: Row, index: number, format: (value: number) => string): ComponentChildren {
-  if (column.cell) return column.cell(row, index);
-  const value = column.value(row, index);
-  if (value === null) return column.numeric ? '–' : '';
-  if (typeof value === 'number') return format(value);
-  return column.text === 'prose' ? <Prose>{value}</Prose> : value;
-}
-
-/** A cell of a group: what all its rows have, or their range, or how many values there are. */
-function groupCell<Row>(
-  column: DataColumn<Row>,
-  { group, members }: { group: string; members: readonly number[] },
-  rows: readonly Row[],
-  format: (value: number) => string,
-): ComponentChildren {
-  if (column.names) {
-    return (
-      <>
-        <span class="mono">{group}</span> <span class="muted">× {count(members.length)}</span>
-      </>
-    );
-  }
-  const values = members.map((index) => column.value(rows[index] as Row, index));
-  const distinct = [...new Set(values.filter((value) => value !== null))];
-  const first = members[0];
-  if (distinct.length <= 1 && first !== undefined) {
-    const at = members.find((index) => column.value(rows[index] as Row, index) !== null) ?? first;
-    return rowCell(column, rows[at] as Row, at, format);
-  }
-  const numbers = distinct.filter((value) => typeof value === 'number');
-  if (numbers.length === distinct.length) {
-    const [least, most] = [format(Math.min(...numbers)), format(Math.max(...numbers))];
-    return least === most ? least : `${least} … ${most}`;
-  }
-  return distinct.length <= 3 ? distinct.join(', ') : `${count(distinct.length)} different`;
-}
-
-/** Rows that are not in the document, as one of their height. */
-function Spacer({ height, columns }: { height: number; columns: number }) {
-  return (
-    <tr class="spacer" aria-hidden="true">
-      <td colSpan={columns} style={{ height: `${height}px` }} />
-    </tr>
-  );
-}
-
-type DetailProps = { columns: number; onHeight: (height: number) => void; children: ComponentChildren };
-
-/** What a row opens; it tells its height, which changes while figures come. */
-function Detail({ columns, onHeight, children }: DetailProps) {
-  const row = useRef<HTMLTableRowElement>(null);
-  useEffect(() => {
-    const element = row.current;
-    if (!element) return;
-    const observer = new ResizeObserver(() => onHeight(element.getBoundingClientRect().height));
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, []);
-  return (
-    <tr class="detail" ref={row}>
-      <td colSpan={columns}>
-        <div class="panel">{children}</div>
-      </td>
-    </tr>
-  );
-}
-
-/** Copies a text, and says so. */
-function CopyButton({ text, what }: { text: () => string; what: string }) {
-  const [said, setSaid] = useState('');
-  return (
-    <button
-      type="button"
-      class="button quiet"
-      aria-label={said ? `${said}: ${what}` : `Copy: ${what}`}
-      onClick={() =>
-        navigator.clipboard.writeText(text()).then(
-          () => {
-            setSaid('Copied');
-            setTimeout(() => setSaid(''), SAID_MS);
-          },
-          () => setSaid('Not allowed'),
-        )
-      }
-    >
-      {said || 'Copy'}
-    </button>
-  );
-}
-
-type HeadingProps<Row> = { column: DataColumn<Row>; order: Order; onSort: () => void };
-
-/** A heading that sorts and explains its column; a component of its own, so that its tooltip redraws only itself. */
-function Heading<Row>({ column, order, onSort }: HeadingProps<Row>) {
-  const sorts = order.column === column.id;
-  return (
-    <th
-      scope="col"
-      class={column.numeric ? 'numeric' : ''}
-      aria-sort={sorts ? (order.down ? 'descending' : 'ascending') : undefined}
-    >
-      <button type="button" class="sort" title={column.term ? undefined : column.about} {...(column.term ? explains(column.term) : {})} onClick={onSort}>
-        {column.label}
-        <span class="arrow" aria-hidden="true">
-          {sorts ? (order.down ? '↓' : '↑') : ''}
-        </span>
-      </button>
-    </th>
-  );
-}
-
-type ChipRowProps<Row> = {
-  group: Chips<Row>;
-  rows: readonly Row[];
-  pressed: ReadonlySet<string>;
-  onPress: (chip: string) => void;
-};
-
-/** A chip for each value that occurs, with how often; nothing to choose from shows nothing. */
-function ChipRow<Row>({ group, rows, pressed, onPress }: ChipRowProps<Row>) {
-  const tally = useMemo(() => {
-    const counts = new Map<string, number>();
-    for (const row of rows) counts.set(group.of(row), (counts.get(group.of(row)) ?? 0) + 1);
-    return counts;
-  }, [rows]);
-  if (tally.size < 2) return null;
-  return (
-    <div class="chips" role="group" aria-label={`Filter by ${group.label}`}>
-      {Object.entries(group.names).map(([value, name]) => {
-        const chip = `${group.label}:${value}`;
-        return tally.has(value) ? (
-          <button key={value} type="button" class="chip" aria-pressed={pressed.has(chip)} onClick={() => onPress(chip)}>
-            <span class={`dot ${value}`} aria-hidden="true" />
-            {name} <span class="muted">{count(tally.get(value) ?? 0)}</span>
-          </button>
-        ) : null;
-      })}
-    </div>
-  );
-}
-
 const numberOf = (value: number | string | null) => (typeof value === 'number' ? value : null);
 
 /** The set with `item` put in or taken out. */
@@ -539,23 +388,4 @@ function toggled<Item>(set: ReadonlySet<Item>, item: Item, present = !set.has(it
 function nextOrder({ column, down }: Order, id: string, natural: string): Order {
   if (column !== id) return { column: id, down: false };
   return down ? { column: natural, down: false } : { column: id, down: true };
-}
-
-/** Characters that a column of a long table takes: its rows come and go, so they cannot decide. */
-function widthOf<Row>(column: DataColumn<Row>, rows: readonly Row[], format: (value: number) => string): number {
-  if (column.names) return 34;
-  const step = Math.max(1, Math.floor(rows.length / LOOKED_AT));
-  let widest = column.label.length + 3;
-  for (let index = 0; index < rows.length; index += step) {
-    const value = column.value(rows[index] as Row, index);
-    const shown = typeof value === 'number' ? format(value) : (value ?? '');
-    widest = Math.max(widest, shown.length + 3);
-  }
-  return Math.min(widest, WIDEST);
-}
-
-/** Lines of cells as RFC 4180 has them. */
-function csv(lines: string[][]): string {
-  const quoted = (cell: string) => (/[",\n\r]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
-  return lines.map((line) => `${line.map(quoted).join(',')}\n`).join('');
 }

@@ -50,9 +50,6 @@ const ALWAYS_KEPT: [&str; 6] = [
     "split.tensors.count",
 ];
 
-/// Of a list only the length is kept, under its key with this behind it.
-pub(crate) const LIST: &str = "[]";
-
 /// More pairs of metadata than any file has.
 const MAX_PAIRS: u64 = 65_536;
 
@@ -190,6 +187,8 @@ pub struct Header {
     pub entries: Vec<Entry>,
     /// Numbers, truth values and short texts; lists are left out.
     pub metadata: Map<String, Value>,
+    /// The lists of the metadata by their keys. Of each only the length is kept, in words.
+    pub lists: Vec<(String, String)>,
     /// Which part of a model in several files it is.
     pub split: Option<Split>,
 }
@@ -252,7 +251,7 @@ async fn walk<S: ByteSource>(meter: &Meter, source: &S) -> Result<Header, Stop> 
     if !fits(pairs, 13, MAX_PAIRS) {
         return Err(GgufProblem::TooMany { count: pairs, what: "pairs of metadata" }.into());
     }
-    let metadata = read_metadata(&mut cursor, pairs).await?;
+    let (metadata, lists) = read_metadata(&mut cursor, pairs).await?;
     let alignment = alignment(&metadata)?;
     let split = split(&metadata);
     // The first file of a series may hold the metadata alone.
@@ -266,7 +265,7 @@ async fn walk<S: ByteSource>(meter: &Meter, source: &S) -> Result<Header, Stop> 
     }
     // The cursor stands below MAX_HEADER_BYTES, and the alignment fits 32 bits.
     let data = cursor.at().next_multiple_of(alignment);
-    Ok(Header { entries: validate(raw, data, alignment, length)?, metadata, split })
+    Ok(Header { entries: validate(raw, data, alignment, length)?, metadata, lists, split })
 }
 
 fn check_version(version: u32) -> Result<(), GgufProblem> {
@@ -311,8 +310,8 @@ fn least_bytes(kind: u32) -> Option<u64> {
 async fn read_metadata<S: ByteSource>(
     cursor: &mut Cursor<'_, S>,
     pairs: u64,
-) -> Result<Map<String, Value>, Stop> {
-    let mut metadata = Map::new();
+) -> Result<(Map<String, Value>, Vec<(String, String)>), Stop> {
+    let (mut metadata, mut lists) = (Map::new(), Vec::new());
     let mut keys = HashSet::new();
     let mut kept = 0;
     for _ in 0..pairs {
@@ -331,7 +330,10 @@ async fn read_metadata<S: ByteSource>(
             kind::TEXT => cursor.text(MAX_TEXT_BYTES).await?.map(Value::String),
             kind::LIST => {
                 let members = pass_list(cursor, &key).await?;
-                metadata.insert(format!("{key}{LIST}"), members.into());
+                kept += key.len() as u64;
+                if kept <= MAX_KEPT_BYTES {
+                    lists.push((key.clone(), format!("a list of {members}")));
+                }
                 None
             }
             kind::U64 => Some(cursor.u64().await?.into()),
@@ -348,7 +350,7 @@ async fn read_metadata<S: ByteSource>(
             metadata.insert(key, value);
         }
     }
-    Ok(metadata)
+    Ok((metadata, lists))
 }
 
 /// JSON has neither infinities nor NaN.

@@ -96,11 +96,13 @@ export async function chooseOptions(page: Page, tool = '#verify'): Promise<void>
   if ((await options.getAttribute('open')) === null) await options.locator('summary').click();
 }
 
-/** Shows more columns of the table in a section. */
+/** Shows more columns of the first table in a section: those with these labels, or all. */
 export async function chooseColumns(page: Page, section: string, ...labels: string[]): Promise<void> {
   const table = page.locator(`${section} .datatable`).first();
   const chooser = table.getByRole('button', { name: 'Columns' });
   await chooser.click();
-  for (const label of labels) await table.locator('.choices label').filter({ has: page.getByText(label, { exact: true }) }).getByRole('checkbox').check();
+  const choices = table.locator('.choices label');
+  const named = labels.map((label) => choices.filter({ has: page.getByText(label, { exact: true }) }));
+  for (const choice of labels.length > 0 ? named : await choices.all()) await choice.getByRole('checkbox').check();
   await chooser.click();
 }
