@@ -176,6 +176,8 @@ test('a model that is in no row is refused by what did not fit', async ({ page }
   ] as const) {
     const changed = file('config.json', Buffer.from(JSON.stringify({ ...config, ...change })));
     await page.locator('.pick-opened').first().setInputFiles([weights, changed]);
+    // The sentence of the checkpoint before is gone once this one is open.
+    await expect(page.locator('#verify').getByRole('alert')).toHaveCount(0);
     await expect(page.locator('#verify')).toBeVisible();
     await pressRun(page);
     await expect(page.locator('#verify').getByRole('alert')).toContainText(sentence, { timeout: 30_000 });
