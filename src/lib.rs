@@ -14,7 +14,7 @@
 //!     DiskSource::open("samples/layernorm/config.json".as_ref(), "config.json")?,
 //! ];
 //! let inspection = pollster::block_on(inspect(sources, |_progress| {}))?;
-//! assert!(inspection.report.model.sentence.starts_with("LayerNorm transformer, 9 norm sites"));
+//! assert!(inspection.report.model.sentence.starts_with("LayerNorm model. All 9 norms ignore one direction"));
 //!
 //! // The direction along which the output of the last norm never varies.
 //! let scale = inspection.scales[8].as_ref().ok_or("no scale")?;

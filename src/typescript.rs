@@ -14,6 +14,7 @@ use crate::plot::{Cell, Column, Figure, FigureKind, Mark, Table};
 use crate::report::adapter::{AdapterMethod, AdapterModule, AdapterRenaming, AdapterReport, SkippedModule};
 use crate::report::claims::Claim;
 use crate::report::comparison::{ComparedCheckpoint, Comparison, MatchedBy, SiteComparison, UnpairedSite};
+use crate::report::contents::{Contents, Document};
 use crate::report::kernels::{ExportedKernel, KernelExport};
 use crate::report::measured::{Outcome, Outcomes};
 use crate::report::plan::{MeasurementPlan, RunInput, RunOptions, RunPlan, RunSites};
@@ -69,6 +70,9 @@ fn declarations() -> String {
         ModelSummary,
         ModelVerdict,
         PartSummary,
+        Finding,
+        FindingCode,
+        FindingSection,
         NormReport,
         NormKind,
         NormRole,
@@ -126,6 +130,8 @@ fn declarations() -> String {
         AdapterRenaming,
         SkippedModule,
         ScanLine,
+        Contents,
+        Document,
         Outcome,
         Outcomes,
         Wanted,

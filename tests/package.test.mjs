@@ -56,7 +56,7 @@ test("a strict consumer compiles against its types", () => {
 test("its example says of a checkpoint what the command line says", () => {
   cpSync("examples/node/inspect.mjs", join(folder, "inspect.mjs"));
   const said = run([process.execPath], "inspect.mjs", sample("layernorm"));
-  assert.match(said, /^LayerNorm transformer, 9 norm sites/);
+  assert.match(said, /^LayerNorm model. All 9 norms ignore one direction/);
   assert.match(said, /transformer\.ln_f: layernorm, as if 127\.2 channels shared the direction, most at 126/);
 });
 

@@ -1,37 +1,40 @@
-/** Files that are dropped or pasted: a checkpoint, two at once, or another beside the open one. Loaded with the first drop. */
+/** Files that are dropped or pasted: a checkpoint, a base with its adapter, or another beside the open one. Loaded with the first drop. */
 import { isAdapter, pairOf, topOf } from './files';
+import { SeveralCheckpoints } from './inspector';
 import { open, show } from './intake';
 import type { Dropped } from './protocol';
-import { announcement } from './state/announcement';
-import { choice } from './state/choice';
-import { opened } from './state/opened';
+import { shown } from './state/opened';
 import { showCompared, showWeighed } from './together';
 
 /**
- * Opens what was dropped. Where it is two things, a base and its adapter are opened and measured, and of two checkpoints
- * somebody is asked. With `compare` the open one stays, and is compared with what was dropped.
+ * Opens what was dropped; a base and its adapter are opened and measured, and of two checkpoints somebody is asked. With `compare` the open one stays, and is compared with what
+ * was dropped.
  */
 export function drop(dropped: Promise<Dropped[]>, handles: Promise<FileSystemHandle[]>, compares: boolean): void {
-  if (compares && opened.value) return void besides(dropped);
-  let second: Dropped[] | undefined;
-  const gather = async (stop: AbortSignal) => {
+  if (compares && shown.value) return void besides(dropped);
+  let adapter: Dropped[] | undefined;
+  const gather = async () => {
     const entries = await dropped;
     const pair = pairOf(entries);
     if (!pair) return entries;
-    const together = isAdapter(pair[1]) || (await ask([topOf(pair[0]), topOf(pair[1])], stop));
-    if (together) second = pair[1];
-    return together ? pair[0] : entries;
+    const [first, second] = pair;
+    if (!isAdapter(second)) throw twoCheckpoints(entries, pair);
+    adapter = second;
+    return first;
   };
   // Two things are not one to open again.
-  const origin = async () => ({ handles: second ? [] : await handles });
+  const origin = async () => ({ handles: adapter ? [] : await handles });
   open(gather, undefined, origin).then(
-    () => {
-      if (!second) return;
-      if (isAdapter(second)) showWeighed(second);
-      else showCompared(() => second ?? []);
-    },
+    () => adapter && showWeighed(adapter),
     () => undefined,
   );
+}
+
+/** Names alone do not tell whether two files are two models: somebody is asked, who may also say that they are one. */
+function twoCheckpoints(entries: Dropped[], pair: [Dropped[], Dropped[]]): SeveralCheckpoints {
+  const checkpoints = pair.map((files) => ({ name: topOf(files), files: files.map((file) => entries.indexOf(file)) }));
+  const [first, second] = checkpoints.map(({ name }) => name);
+  return new SeveralCheckpoints(`${first} and ${second} may be two checkpoints. Open one of them, or compare them.`, checkpoints, entries);
 }
 
 /** What was dropped to be compared with the open one; an adapter is measured. */
@@ -41,14 +44,4 @@ async function besides(dropped: Promise<Dropped[]>): Promise<void> {
   if (entries === null) return show(() => dropped);
   if (isAdapter(entries)) showWeighed(entries);
   else showCompared(() => entries);
-}
-
-/** Asks what two things are that were dropped at once: whether they are to be compared, or opened as one. */
-function ask(names: [string, string], signal: AbortSignal): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const end = () => (choice.value = null);
-    signal.addEventListener('abort', () => (end(), reject(signal.reason as Error)), { once: true });
-    announcement.value = 'Two checkpoints were dropped';
-    choice.value = { names, choose: (compare) => (end(), resolve(compare)) };
-  });
 }

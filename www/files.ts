@@ -2,7 +2,7 @@
  * From what the user did (dropped, picked, pasted, asked for a sample) to a list of entries. Nothing is read here:
  * a `File` is only a handle, and which of them belong to a checkpoint is decided in Rust.
  */
-import type { Address, Dropped, Linked } from './protocol';
+import type { Address, Dropped, Entry, Linked } from './protocol';
 import { BESIDE_WEIGHTS, WEIGHTS_ENDINGS } from './report';
 
 /** What `window.gammascope.open` accepts. */
@@ -25,20 +25,54 @@ export function entriesOf(files: Openable): Dropped[] {
   );
 }
 
-/** What a link to the page opens, and the site it points at. */
-export type Link = { entry: Address | Linked; site: string | null };
+/** What of a report is pointed at: one of its sites, a section of the page, or neither. */
+export type Spot = { site: string | null; section: string | null };
+
+/** What a link to the page opens, and what of it it points at. */
+export type Link = { entry: Address | Linked } & Spot;
 
 /**
  * Reads the fragment of a link: `#open=URL`, escaped or not, with `&hub=` behind it where it is not the public one; or
- * `#report=…`, which holds the report itself. `&site=` at the end of either names a site.
+ * `#report=…`, which holds the report itself. `&site=` or `&section=` at the end of either points at a part of the report.
  */
 export function readLink(hash: string): Link | null {
-  const [, before = '', named] = /^(.*?)(?:&site=([^&]*))?$/s.exec(hash) ?? [];
-  const site = named === undefined ? null : decoded(named);
-  if (before.startsWith('#report=')) return { entry: { link: before }, site };
+  const { before, spot } = split(hash);
+  if (before.startsWith('#report=')) return { entry: { link: before }, ...spot };
   const [, address, hub] = /^#open=(.+?)(?:&hub=(.+))?$/.exec(before) ?? [];
   if (!address) return null;
-  return { entry: { address: unescaped(address), ...(hub ? { hub: unescaped(hub) } : {}) }, site };
+  return { entry: { address: unescaped(address), ...(hub ? { hub: unescaped(hub) } : {}) }, ...spot };
+}
+
+/** What of the open report a fragment points at: `&site=` and `&section=` of a link, or `#site=NAME` and `#SECTION` alone. */
+export function readSpot(hash: string): Spot {
+  const { before, spot } = split(hash);
+  const section = /^#([\w-]+)$/.exec(before)?.[1] ?? null;
+  return section === null ? spot : { site: null, section };
+}
+
+function split(hash: string): { before: string; spot: Spot } {
+  const [, before = '', part, named = ''] = /^(.*?)(?:[&#](site|section)=([^&]*))?$/s.exec(hash) ?? [];
+  return { before, spot: { site: part === 'site' ? decoded(named) : null, section: part === 'section' ? decoded(named) : null } };
+}
+
+/** The fragment that opens these entries again: of an address or a link; empty for files, and for an address that may hold a secret. */
+export function fragmentOf([first]: readonly Entry[]): string {
+  if (first && 'link' in first) return first.link;
+  if (!first || !('address' in first) || secret(first.address)) return '';
+  return `#open=${encodeURIComponent(first.address)}${first.hub ? `&hub=${encodeURIComponent(first.hub)}` : ''}`;
+}
+
+/** A fragment that points at part of what `fragment` opens, or of the open report where that is empty. */
+export function pointing(fragment: string, { site, section }: Spot): string {
+  const at = fragment === '' ? '#' : `${fragment}&`;
+  if (site !== null) return `${at}site=${encodeURIComponent(site)}`;
+  if (section !== null) return fragment === '' ? `#${section}` : `${at}section=${section}`;
+  return fragment;
+}
+
+/** What is behind the `?` of an address may be a signature or a key, as what is before an `@` may be. */
+export function secret(address: string): boolean {
+  return /\?|^[a-z]+:\/\/[^/]*@/i.test(address);
 }
 
 /** A link to this page that opens an address, at a site if one is given. */
@@ -49,10 +83,11 @@ export function linkToAddress(address: string, hub: string, site: string | null)
 
 /** A link to this page that holds a report. */
 export function linkToReport(fragment: string, site: string | null): string {
-  return `${page()}${fragment}${site ? `&site=${encodeURIComponent(site)}` : ''}`;
+  return `${page()}${pointing(fragment, { site, section: null })}`;
 }
 
-function page(): string {
+/** The address of this page, without a fragment. */
+export function page(): string {
   return location.href.replace(/#.*$/s, '');
 }
 
@@ -74,9 +109,6 @@ export function hasWeights({ path }: { path: string }): boolean {
   return WEIGHTS_ENDINGS.some((ending) => name.endsWith(ending)) && !BESIDE_WEIGHTS.some((word) => name.startsWith(word));
 }
 
-/** One file of a checkpoint of several. */
-const SHARD = /-\d+-of-\d+\.\w+$/;
-
 const leafOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
 
 /** What PEFT, MLX and diffusers call the files of an adapter. */
@@ -87,6 +119,9 @@ export function isAdapter(entries: readonly Dropped[]): boolean {
   const weights = entries.filter(hasWeights);
   return weights.length > 0 && weights.every(({ path }) => ADAPTER.test(leafOf(path)));
 }
+
+/** One file of a checkpoint of several. */
+const SHARD = /-\d+-of-\d+\.\w+$/;
 
 /** Two that may be of their own each, an adapter last: folders or single files, where exactly two hold weights. */
 export function pairOf(entries: readonly Dropped[]): [Dropped[], Dropped[]] | null {

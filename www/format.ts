@@ -24,6 +24,33 @@ export function number(value: number): string {
   return String(Number(value.toPrecision(4)));
 }
 
+/** Significant digits of the least number of a column, and the most digits of any. */
+const [COLUMN_DIGITS, MOST_DIGITS] = [4, 7];
+
+/** From here apart, numbers of one column are written with an exponent. */
+const FAR_APART = 1e5;
+
+/** One way to write all numbers of a column: with as many decimals each, or with an exponent each, so that they line up. */
+export function aligned(values: readonly (number | null)[]): (value: number) => string {
+  let [least, most, whole] = [Infinity, 0, true];
+  for (const value of values) {
+    const size = Math.abs(value ?? 0);
+    if (size === 0 || !Number.isFinite(size)) continue;
+    [least, most] = [Math.min(least, size), Math.max(most, size)];
+    // What rounding leaves of a whole number is one.
+    whole &&= Number.isInteger(Number(size.toPrecision(COLUMN_DIGITS)));
+  }
+  if (whole && most < 1e9) return (value) => count(Math.round(value));
+  const places = (size: number) => Math.floor(Math.log10(size));
+  const decimals = Math.max(0, Math.min(COLUMN_DIGITS - 1 - places(least), MOST_DIGITS - 1 - Math.max(0, places(most))));
+  const far = most >= 1e6 || least < 1e-4 || most / least > FAR_APART;
+  return (value) => {
+    // Exactly zero is something else than a number too small to show.
+    if (value === 0) return '0';
+    return far ? value.toExponential(COLUMN_DIGITS - 2).replace('e+', 'e') : value.toFixed(decimals);
+  };
+}
+
 /** A number that may be absent. */
 export function maybe(value: number | null | undefined): string {
   return value === null || value === undefined ? '–' : number(value);
@@ -55,11 +82,10 @@ export function duration(seconds: number): string {
   return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
 }
 
-/** A share of a whole, 0 to 1, as a percentage that never rounds something to nothing. */
+/** A share of a whole, 0 to 1, as a percentage of two digits, as in the headline; never rounded to nothing. */
 export function percent(share: number): string {
   if (share === 0) return '0 %';
-  const value = share * 100;
-  return value < 0.01 ? `${value.toExponential(1)} %` : `${Number(value.toPrecision(3))} %`;
+  return `${Number((share * 100).toPrecision(2))} %`;
 }
 
 /** A probability; never printed as certain unless it is. */
@@ -145,5 +171,19 @@ export function kernelForm(form: KernelForm, coordinates: number): string {
       return 'none';
     case 'unknown':
       return 'unknown';
+  }
+}
+
+/** What is dead after a norm, in a word or two. */
+export function dead({ form, coordinates }: { form: KernelForm; coordinates: number[] }): string {
+  switch (form) {
+    case 'inverse_scale':
+      return '1 direction';
+    case 'coordinates':
+      return counted(coordinates.length, 'channel');
+    case 'none':
+      return 'nothing';
+    case 'unknown':
+      return 'not known';
   }
 }

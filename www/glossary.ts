@@ -138,7 +138,7 @@ const glossary = {
   },
   measured: {
     label: 'Measured',
-    text: 'Whether the norm subtracts the mean, from activations of your own code. Only the scale-free depth decides.',
+    text: 'Whether the norm subtracts the mean, from its outputs. Only the scale-free depth decides. It is evidence if your own code made them; a run here assumes the kind.',
   },
   depth_scale_free: {
     label: 'depth^',

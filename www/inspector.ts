@@ -21,12 +21,13 @@ type Waiting = { resolve(value: never): void; reject(reason: unknown): void };
 
 let inspectors = 0;
 
-/** That the files are several checkpoints, and which. */
+/** That the files are several checkpoints, and which; with `entries` where that is a guess from what was dropped, and they may be one. */
 export class SeveralCheckpoints extends Error {
   override name = 'SeveralCheckpoints';
   constructor(
     message: string,
     readonly checkpoints: readonly Gathered[],
+    readonly entries: Entry[] | null = null,
   ) {
     super(message);
   }
@@ -35,6 +36,41 @@ export class SeveralCheckpoints extends Error {
 function failed({ error, name, checkpoints }: Failed): Error {
   if (checkpoints !== undefined) return new SeveralCheckpoints(error, checkpoints);
   return Object.assign(new Error(error), { name });
+}
+
+const startVerifier = (): Worker => new Worker(new URL('./worker/verifier.ts', import.meta.url), { type: 'module' });
+
+/** A verifier that is loaded and has opened nothing: the next one that is needed. */
+let spare: Worker | null = null;
+
+function takeVerifier(): Worker {
+  const taken = spare ?? startVerifier();
+  spare = null;
+  return taken;
+}
+
+/** Connections on which nothing is loaded ahead: https://wicg.github.io/savedata/#networkinformation-interface. */
+type Connected = Navigator & { connection?: { saveData?: boolean; type?: string } };
+
+const AHEAD_MS = 1_500;
+
+/**
+ * Loads a verifier when the report has been on the page for a while and the browser is idle. Resolves at once; gives what calls it off.
+ */
+export function prepareVerifier(): () => void {
+  const { connection } = navigator as Connected;
+  if (connection?.saveData || connection?.type === 'cellular') return () => undefined;
+  const begin = () => {
+    if (spare) return;
+    const worker = (spare = startVerifier());
+    // What it needs is loaded again, and a failure has its sentence, when it is asked for.
+    worker.onerror = (event) => {
+      event.preventDefault();
+      if (spare === worker) spare = null;
+    };
+  };
+  const timer = setTimeout(() => ('requestIdleCallback' in window ? requestIdleCallback(begin) : begin()), AHEAD_MS);
+  return () => clearTimeout(timer);
 }
 
 export class Inspector {
@@ -51,9 +87,7 @@ export class Inspector {
     private onProgress: (progress: Progress) => void,
   ) {
     this.worker =
-      wasm === 'verifier'
-        ? new Worker(new URL('./worker/verifier.ts', import.meta.url), { type: 'module' })
-        : new Worker(new URL('./worker/worker.ts', import.meta.url), { type: 'module' });
+      wasm === 'verifier' ? takeVerifier() : new Worker(new URL('./worker/worker.ts', import.meta.url), { type: 'module' });
     this.worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       if ('progress' in data) return this.onProgress(data.progress);
       if ('shown' in data) return this.shown(data.shown);

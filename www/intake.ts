@@ -5,7 +5,7 @@ import type { Report } from './report';
 import { measure } from './state/measuring';
 import { announcement } from './state/announcement';
 import { media } from './state/media';
-import { opened } from './state/opened';
+import { shown } from './state/opened';
 import { type Gather, type Trace, openCheckpoint } from './state/opening';
 
 /** A file of these names is taken for activations when a checkpoint is open. */
@@ -22,17 +22,17 @@ export function open(gather: Gather, weights?: boolean, origin?: Trace): Promise
 /** Takes entries that are no checkpoint, and belong to the open one. */
 function instead(entries: Entry[]): Promise<Report> | null {
   const [first] = entries;
-  if (opened.value && entries.length === 1 && first && 'file' in first && ACTIVATIONS.test(first.path))
+  if (shown.value && entries.length === 1 && first && 'file' in first && ACTIVATIONS.test(first.path))
     return measure(first, { ask: true });
   const files = entries.flatMap((entry) => ('file' in entry ? [entry] : []));
   const kind = (['images', 'sounds'] as const).find((one) => files.every(({ path }) => MEDIA[one].test(path)));
-  if (opened.value && kind && entries.length > 0 && files.length === entries.length) {
+  if (shown.value && kind && entries.length > 0 && files.length === entries.length) {
     media.value = { kind, files: files.map(({ file }) => file) };
     announcement.value = `The ${kind} are ready: run the model on them.`;
     document.getElementById('verify')?.scrollIntoView();
-    return Promise.resolve(opened.value.report);
+    return Promise.resolve(shown.value.report);
   }
-  if (opened.value && entries.every((entry) => 'file' in entry) && isAdapter(entries))
+  if (shown.value && entries.every((entry) => 'file' in entry) && isAdapter(entries))
     return import('./together').then(({ adapterOf }) => adapterOf(entries));
   return null;
 }

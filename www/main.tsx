@@ -3,8 +3,9 @@ import { render } from 'preact';
 import './api';
 import { entriesOf, readLink } from './files';
 import { open } from './intake';
-import { showLink } from './state/address';
 import { measure, measuring, plan } from './state/measuring';
+import { unfoldForPrint } from './print';
+import { keepPlace } from './state/place';
 import { share } from './state/sharing';
 import { applyTheme } from './theme';
 import { App } from './views/app';
@@ -40,14 +41,8 @@ window.addEventListener('beforeunload', (event) => {
 
 applyTheme();
 
-/** Opens what a link to the page names or holds. */
-function openLinked(): void {
-  const linked = readLink(location.hash);
-  if (linked) showLink(linked);
-}
-
-addEventListener('hashchange', openLinked);
-openLinked();
+keepPlace();
+unfoldForPrint();
 
 const mount = document.getElementById('app');
 if (mount) render(<App />, mount);

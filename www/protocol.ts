@@ -5,6 +5,7 @@
 import type {
   AdapterReport,
   Comparison,
+  Contents,
   Figure,
   FigureKind,
   Gathered,
@@ -100,6 +101,9 @@ export interface Calls {
   /** The report as the fragment of a link, or as an HTML file; `made` is when. */
   link(names: boolean, made: string): string;
   html(names: boolean, made: string): string;
+  /** Every tensor of the files and the documents about them. */
+  contents(): Json<Contents>;
+  /** A figure of the report and its table; `site` is the name of a tensor where the figure is of its values. */
   figure(kind: FigureKind, site: string | undefined, width: number, height: number): Figure;
   csv(kind: FigureKind, site: string | undefined): string;
   /** What changed from the checkpoint to another, whose weights are sampled as well with `weighs`. */

@@ -4,6 +4,7 @@
  */
 import { signal } from '@preact/signals';
 import { get, set } from 'idb-keyval';
+import { secret } from './files';
 import type { Address, Dropped, Entry } from './protocol';
 
 /** Something that was opened: what it was called, its size in bytes, when, and how to get at it again. */
@@ -37,11 +38,6 @@ export async function remember(origin: Origin, name: string, bytes: number): Pro
   const before = recent.value ?? [];
   const other = await Promise.all(before.map(async (item) => !(await same(item, origin))));
   await write([{ name, bytes, when: Date.now(), ...origin }, ...before.filter((_, at) => other[at])].slice(0, MOST));
-}
-
-/** What is behind the `?` of an address may be a signature or a key, as what is before an `@` may be. */
-function secret(address: string): boolean {
-  return /\?|^[a-z]+:\/\/[^/]*@/i.test(address);
 }
 
 /** Takes one out of the list. */

@@ -49,6 +49,10 @@ checkpoint: CheckpointSummary,
  */
 model: ModelSummary, 
 /**
+ * What stands out, the most important first; made from the rest of the report by [`Report::find`], and empty in links.
+ */
+findings: Array<Finding>, 
+/**
  * Every norm site, in the order of the network.
  */
 norms: Array<NormReport>, 
@@ -204,6 +208,32 @@ final_norm: string | null,
  * It in one sentence.
  */
 sentence: string, };
+
+export type Finding = { 
+/**
+ * Stable name for programs.
+ */
+code: FindingCode, 
+/**
+ * What was found, as one sentence with its number.
+ */
+text: string, 
+/**
+ * What to do about it, as one short sentence.
+ */
+advice: string, 
+/**
+ * The part of the report that shows it.
+ */
+section: FindingSection, 
+/**
+ * The site to look at first; null where it is about the whole model.
+ */
+site: string | null, };
+
+export type FindingCode = "measurement_contradicts" | "loss_contradicts" | "evidence_contradicts" | "function_changed" | "kind_unknown" | "warned" | "scale_undecided" | "channels_off" | "weights_without_effect" | "zero_channels" | "dead_direction" | "kinds_differ" | "no_dead_direction" | "readers_unknown" | "stream_falls" | "function_preserved" | "measured" | "loss_agrees" | "scales_spread";
+
+export type FindingSection = "kernel" | "dead" | "sites" | "measured" | "run" | "warnings";
 
 export type NormReport = { 
 /**
@@ -1602,6 +1632,62 @@ report: Report | null,
  */
 error: string | null, };
 
+export type Contents = { 
+/**
+ * Name of each tensor, as it is in the file.
+ */
+names: Array<string>, 
+/**
+ * Every element type that occurs.
+ */
+dtypes: Array<string>, 
+/**
+ * For each tensor, its place in `dtypes`.
+ */
+dtype: Array<number>, 
+/**
+ * Every shape that occurs, outermost dimension first.
+ */
+shapes: Array<Array<number>>, 
+/**
+ * For each tensor, its place in `shapes`.
+ */
+shape: Array<number>, 
+/**
+ * For each tensor, the bytes that it takes in its file.
+ */
+bytes: Array<number>, 
+/**
+ * Path of each file.
+ */
+files: Array<string>, 
+/**
+ * For each tensor, its place in `files`.
+ */
+file: Array<number>, 
+/**
+ * For each tensor, its first byte in that file.
+ */
+offset: Array<number>, 
+/**
+ * The configurations, and what the files say of themselves.
+ */
+documents: Array<Document>, };
+
+export type Document = { 
+/**
+ * The file that it is, or that it is in.
+ */
+path: string, 
+/**
+ * Whether it is the metadata inside a file of weights.
+ */
+metadata: boolean, 
+/**
+ * What it says. Long texts are cut, and of the lists in a GGUF file only the length is known.
+ */
+fields: Record<string, unknown>, };
+
 export type Outcome = { 
 /**
  * What was measured, if it was.
@@ -1774,7 +1860,7 @@ marks: Array<Mark>,
  */
 table: Table, };
 
-export type FigureKind = "kernel_direction" | "scale_distribution" | "site_map" | "soft_spectrum" | "evidence" | "writer_energy" | "measured" | "measured_direction" | "principal_angles" | "kernel_angles" | "scale_changes" | "adapter_waste" | "residual" | "preservation" | "random_init";
+export type FigureKind = "kernel_direction" | "scale_distribution" | "site_map" | "soft_spectrum" | "evidence" | "writer_energy" | "measured" | "measured_direction" | "principal_angles" | "kernel_angles" | "scale_changes" | "adapter_waste" | "residual" | "preservation" | "random_init" | "tensor_values";
 
 export type Mark = { 
 /**

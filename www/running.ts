@@ -41,8 +41,8 @@ export const running = signal<Running | null>(null);
 /** A run that ended before its time: how far it is, why, unless somebody stopped it, and how it goes on. */
 export const halted = signal<{ of: number; blocks: number; total: number; sentence: string | null; goOn: () => Promise<Report> } | null>(null);
 
-/** The sentence of a run that could not begin. */
-export const runFailure = signal<{ of: number; sentence: string } | null>(null);
+/** The sentence of a run that could not begin; `refused` where no other input or device would help. */
+export const runFailure = signal<{ of: number; sentence: string; refused?: boolean } | null>(null);
 
 /** The core that runs the model measures nothing. */
 const RUNNER = 1;
@@ -133,7 +133,7 @@ export async function verify(choice: RunChoice = {}): Promise<Report> {
     tell(now, { begin: null });
   } catch (error) {
     runner?.close();
-    if (!now.controller.signal.aborted && !now.stop.signal.aborted) runFailure.value = { of: id, sentence: sentenceOf(error) };
+    if (!now.controller.signal.aborted && !now.stop.signal.aborted) runFailure.value = { of: id, sentence: sentenceOf(error), refused: choice.files === undefined };
     end(now);
     throw error;
   }

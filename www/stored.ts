@@ -24,3 +24,22 @@ function remembered<Value extends string>(key: string, values: readonly Value[])
     return undefined;
   }
 }
+
+/** A list of words that was remembered under `key`. */
+export function rememberedList(key: string): string[] | null {
+  try {
+    return localStorage.getItem(key)?.split(',').filter(Boolean) ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** Remembers a list of words, or forgets it. */
+export function rememberList(key: string, words: readonly string[] | null): void {
+  try {
+    if (words === null) localStorage.removeItem(key);
+    else localStorage.setItem(key, words.join(','));
+  } catch {
+    return;
+  }
+}

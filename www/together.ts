@@ -7,6 +7,7 @@ import { type Dropped, type Entry, type Json, parse } from './protocol';
 import type { AdapterReport, Comparison, Progress, Report } from './report';
 import { announcement } from './state/announcement';
 import { opened } from './state/opened';
+import { besides } from './state/sections';
 import type { Gather } from './state/opening';
 import type { Task } from './state/task';
 import { withVerifier } from './state/verifier';
@@ -26,6 +27,11 @@ export const working = signal<(Task & { work: Work; of: number }) | null>(null);
 
 /** The sentence of the last one that failed. */
 export const workFailure = signal<{ work: Work; of: number; sentence: string } | null>(null);
+
+// The bar links to the results that there are.
+effect(() => {
+  besides.value = [...(comparison.value ? (['compare'] as const) : []), ...(adapter.value ? (['adapter'] as const) : [])];
+});
 
 // What belongs to a checkpoint ends with it.
 effect(() => {

@@ -137,14 +137,14 @@ pub fn walk(file: &str, json: &[u8], length: u64) -> Result<Vec<Entry>, HeaderEr
     walk_described(file, json, length).map(|(entries, _)| entries)
 }
 
-/// The same with `format` of `__metadata__`, the library that wrote the file (`pt`, `mlx`), where it is there.
+/// The same with the pairs of `__metadata__`, which may say the library that wrote the file (`format`: `pt`, `mlx`).
 pub(super) fn walk_described(
     file: &str,
     json: &[u8],
     length: u64,
-) -> Result<(Vec<Entry>, Option<String>), HeaderError> {
+) -> Result<(Vec<Entry>, Metadata), HeaderError> {
     parse(json)
-        .and_then(|(raw, format)| Ok((validate(raw, LENGTH_BYTES + json.len() as u64, length)?, format)))
+        .and_then(|(raw, metadata)| Ok((validate(raw, LENGTH_BYTES + json.len() as u64, length)?, metadata)))
         .map_err(|problem| HeaderError { file: file.to_owned(), problem })
 }
 
@@ -269,8 +269,11 @@ impl<'de> Visitor<'de> for &mut RawHeader {
     }
 }
 
-/// Entries by name, and `format` of the metadata.
-type Parsed = (Vec<(String, RawEntry)>, Option<String>);
+/// The pairs of `__metadata__`, in the order of the file.
+pub(super) type Metadata = Vec<(String, String)>;
+
+/// Entries by name, and the metadata.
+type Parsed = (Vec<(String, RawEntry)>, Metadata);
 
 fn parse(json: &[u8]) -> Result<Parsed, HeaderProblem> {
     let text = std::str::from_utf8(json)
@@ -287,7 +290,7 @@ fn parse(json: &[u8]) -> Result<Parsed, HeaderProblem> {
     if raw.metadata_repeated {
         return Err(HeaderProblem::DuplicateName { name: "__metadata__".to_owned() });
     }
-    Ok((raw.entries, format_of(raw.metadata)?))
+    Ok((raw.entries, metadata_of(raw.metadata)?))
 }
 
 /// serde_json counts lines and columns; a file is searched by byte.
@@ -337,17 +340,24 @@ impl<'de> Visitor<'de> for PairsVisitor {
     }
 }
 
-/// `format` of the metadata, which must map strings to strings.
-fn format_of(metadata: Option<RawMetadata>) -> Result<Option<String>, HeaderProblem> {
+/// The metadata, which must map strings to strings.
+fn metadata_of(metadata: Option<RawMetadata>) -> Result<Metadata, HeaderProblem> {
     let found = match metadata {
-        None | Some(RawMetadata::Other(serde_json::Value::Null)) => return Ok(None),
-        Some(RawMetadata::Pairs(Pairs(pairs))) => match pairs.iter().find(|(_, value)| !value.is_string()) {
-            None => {
-                let format = pairs.iter().find(|(key, _)| key == "format");
-                return Ok(format.and_then(|(_, value)| value.as_str()).map(str::to_owned));
+        None | Some(RawMetadata::Other(serde_json::Value::Null)) => return Ok(Vec::new()),
+        Some(RawMetadata::Pairs(Pairs(pairs))) => {
+            let mut texts = Vec::with_capacity(pairs.len());
+            let mut other = None;
+            for (key, value) in pairs {
+                match value {
+                    serde_json::Value::String(text) => texts.push((key, text)),
+                    value => other = other.or_else(|| Some(format!("{key:?} is {}", kind_of(&value)))),
+                }
             }
-            Some((key, value)) => format!("{key:?} is {}", kind_of(value)),
-        },
+            match other {
+                None => return Ok(texts),
+                Some(found) => found,
+            }
+        }
         Some(RawMetadata::Other(other)) => format!("it is {}", kind_of(&other)),
     };
     Err(HeaderProblem::BadMetadata { found })
@@ -529,8 +539,11 @@ mod tests {
             ("", None),
         ] {
             let json = format!("{{{metadata}}}");
-            let walked = walk_described("x", json.as_bytes(), LENGTH_BYTES + json.len() as u64).unwrap();
-            assert_eq!(walked, (Vec::new(), format.map(str::to_owned)), "{metadata}");
+            let (entries, pairs) =
+                walk_described("x", json.as_bytes(), LENGTH_BYTES + json.len() as u64).unwrap();
+            assert_eq!(entries, []);
+            let found = pairs.iter().find(|(key, _)| key == "format").map(|(_, text)| text.as_str());
+            assert_eq!(found, format, "{metadata}");
         }
     }
 

@@ -153,8 +153,8 @@ pub struct Checkpoint<S> {
     pub format: Format,
     /// The shards, in the order of the catalogue.
     pub shards: Vec<S>,
-    /// The library that wrote each shard (`pt`, `mlx`), where its metadata tell.
-    written_by: Vec<Option<String>>,
+    /// What each shard says of itself: `__metadata__` of a safetensors file, the lists in the metadata of a GGUF file.
+    metadata: Vec<header::Metadata>,
     /// Shards that were promised and not given.
     pub missing_shards: Vec<String>,
     /// Every tensor, sorted by name with numbers in their numeric order. Names are those of the model's own code.
@@ -244,8 +244,14 @@ impl<S: ByteSource> Checkpoint<S> {
 
     /// Whether the metadata of a tensor's file say that MLX wrote it.
     pub fn is_by_mlx(&self, tensor: &Tensor) -> bool {
-        let library = self.written_by.get(tensor.shard).and_then(Option::as_deref);
-        library.is_some_and(|library| library.eq_ignore_ascii_case("mlx"))
+        self.metadata_of(tensor.shard)
+            .iter()
+            .any(|(key, library)| key == "format" && library.eq_ignore_ascii_case("mlx"))
+    }
+
+    /// What a safetensors shard says of itself in `__metadata__`, and which lists a GGUF shard has.
+    pub fn metadata_of(&self, shard: usize) -> &[(String, String)] {
+        self.metadata.get(shard).map_or(&[], Vec::as_slice)
     }
 
     /// The configuration that speaks for a tensor or site: the one with the longest prefix of its name.
@@ -264,13 +270,20 @@ impl<S: ByteSource> Checkpoint<S> {
         wanted: &[usize],
         mut progress: impl FnMut(usize, u64),
     ) -> Vec<Result<Vec<f64>, TensorError>> {
-        self.read_telling(wanted, &mut progress).await
+        self.read_telling(wanted, &self.meter, &mut progress).await
+    }
+
+    /// The values of one tensor that the user asks to see. They count as no bytes of the report: nothing in it is from them.
+    pub async fn values(&self, index: usize) -> Result<Vec<f64>, TensorError> {
+        let mut read = self.read_telling(&[index], &Meter::default(), &mut |_, _| {}).await;
+        read.pop().unwrap_or_else(|| Ok(Vec::new()))
     }
 
     /// [`Checkpoint::read`], compiled once for all that ask how far it is.
     async fn read_telling(
         &self,
         wanted: &[usize],
+        meter: &Meter,
         progress: &mut dyn FnMut(usize, u64),
     ) -> Vec<Result<Vec<f64>, TensorError>> {
         let mut results: Vec<Option<Result<Vec<f64>, TensorError>>> = vec![None; wanted.len()];
@@ -311,9 +324,9 @@ impl<S: ByteSource> Checkpoint<S> {
                         results[slot] = Some(self.decode(&self.tensors[wanted[slot]], read, &bytes));
                         *done += 1;
                     }
-                    progress(*done, self.meter.bytes());
+                    progress(*done, meter.bytes());
                 };
-                self.meter.read_many(&self.shards[shard], &reads, take).await;
+                meter.read_many(&self.shards[shard], &reads, take).await;
             };
             reading.boxed_local()
         };
@@ -345,6 +358,9 @@ impl<S: ByteSource> Checkpoint<S> {
 /// Why the values of one tensor are not to be had.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum TensorError {
+    /// There is no tensor of this name.
+    #[error("there is no tensor `{0}` in this checkpoint")]
+    Missing(String),
     /// Its dtype is not one we decode.
     #[error("tensor `{0}`: {1}")]
     Decode(String, DecodeError),

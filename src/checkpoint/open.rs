@@ -168,7 +168,7 @@ async fn catalogue<S: ByteSource>(
         name: shared.unwrap_or_default(),
         format: Format::Safetensors,
         shards: Vec::new(),
-        written_by: Vec::new(),
+        metadata: Vec::new(),
         missing_shards: Vec::new(),
         tensors: Vec::new(),
         stored_names: Vec::new(),
@@ -314,7 +314,7 @@ impl<S: ByteSource> Checkpoint<S> {
         let mut added: HashMap<String, usize> = HashMap::new();
         let mut damaged = None;
         for (shard, header) in group.into_iter().zip(headers) {
-            let Header { entries, written_by, gguf, format, warnings } = match header {
+            let Header { entries, metadata, gguf, format, warnings } = match header {
                 Ok(header) => header,
                 // Nothing else may take its place.
                 Err(error @ CheckpointError::Elsewhere(_)) => return Some(error),
@@ -381,7 +381,7 @@ impl<S: ByteSource> Checkpoint<S> {
             self.format = format;
             self.warnings.extend(warnings);
             self.shards.push(shard);
-            self.written_by.push(written_by);
+            self.metadata.push(metadata);
         }
         if !described.is_empty() {
             self.compare_with_splits(&described, self.tensors.len() - first, damaged.is_none());

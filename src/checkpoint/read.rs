@@ -16,8 +16,8 @@ pub(super) struct Header {
     pub(super) entries: Vec<Entry>,
     /// What was odd about the file.
     pub(super) warnings: Vec<Warning>,
-    /// The library that wrote a safetensors file, where its metadata tell.
-    pub(super) written_by: Option<String>,
+    /// `__metadata__` of a safetensors file; the lists in those of a GGUF file.
+    pub(super) metadata: header::Metadata,
     /// Metadata and place in its series, of a GGUF file.
     pub(super) gguf: Option<(Map<String, Value>, Option<Split>)>,
 }
@@ -53,11 +53,11 @@ pub(super) async fn read_header<S: ByteSource>(meter: &Meter, shard: &S) -> Resu
             Ok(announced) => {
                 let json = meter.read(shard, header::LENGTH_BYTES..header::LENGTH_BYTES + announced).await?;
                 header::walk_described(path, &json, length)
-                    .map(|(entries, written_by)| Header {
+                    .map(|(entries, metadata)| Header {
                         format: Format::Safetensors,
                         entries,
                         warnings: Vec::new(),
-                        written_by,
+                        metadata,
                         gguf: None,
                     })
                     .map_err(CheckpointError::from)
@@ -89,7 +89,7 @@ async fn read_gguf_header<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Hea
             format: Format::Gguf,
             entries: read.entries,
             warnings: Vec::new(),
-            written_by: None,
+            metadata: read.lists,
             gguf: Some((read.metadata, read.split)),
         }),
     }
@@ -102,7 +102,7 @@ async fn read_pytorch_header<S: ByteSource>(
     first: &[u8],
 ) -> Result<Header, CheckpointError> {
     let super::pytorch::Header { entries, warnings } = super::pytorch::read(meter, shard, first).await?;
-    Ok(Header { format: Format::PyTorch, entries, warnings, written_by: None, gguf: None })
+    Ok(Header { format: Format::PyTorch, entries, warnings, metadata: Vec::new(), gguf: None })
 }
 
 #[cfg(not(feature = "pytorch"))]

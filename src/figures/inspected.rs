@@ -38,6 +38,13 @@ pub enum FigureData {
         /// What was measured at the site; empty where nothing was.
         measured: Vec<Eigenvalue>,
     },
+    /// [`plot::tensor_values`].
+    TensorValues {
+        /// Name of the tensor.
+        name: String,
+        /// Its values, `None` where they are no finite numbers: JSON has no others.
+        values: Vec<Option<f64>>,
+    },
 }
 
 /// One site's effective scale.
@@ -88,13 +95,20 @@ pub fn data(
         | FigureKind::Residual
         | FigureKind::Preservation
         | FigureKind::RandomInit => Err(FigureError::NotMeasured),
-        FigureKind::KernelAngles | FigureKind::ScaleChanges | FigureKind::AdapterWaste => {
-            Err(FigureError::OfAnother)
-        }
+        FigureKind::KernelAngles
+        | FigureKind::ScaleChanges
+        | FigureKind::AdapterWaste
+        | FigureKind::TensorValues => Err(FigureError::OfAnother),
     }
 }
 
 impl FigureData {
+    /// The values of a tensor that the user asks to see.
+    pub fn of_tensor(name: &str, values: &[f64]) -> Self {
+        let finite = |value: &f64| Some(*value).filter(|value| value.is_finite());
+        Self::TensorValues { name: name.to_owned(), values: values.iter().map(finite).collect() }
+    }
+
     /// The figure.
     pub fn draw(&self, size: Size) -> Result<Figure, FigureError> {
         match self {
@@ -110,6 +124,7 @@ impl FigureData {
                     Err(FigureError::NotOffered(of.site.clone(), "kernel direction"))
                 }
             },
+            Self::TensorValues { name, values } => Ok(plot::tensor_values(name, values, size)?),
             Self::SoftSpectrum { of, subtracts_mean, measured } => {
                 let spectrum = IsotropicSpectrum::new(&of.scale()?, *subtracts_mean);
                 of.marked(plot::soft_spectrum(&of.site, &spectrum, measured, size)?)

@@ -43,6 +43,7 @@ pub(super) fn measured(
         | FigureKind::WriterEnergy
         | FigureKind::KernelAngles
         | FigureKind::ScaleChanges
+        | FigureKind::TensorValues
         | FigureKind::AdapterWaste => return Err(FigureError::OfAnother),
     })
 }

@@ -14,11 +14,11 @@ use crate::norm::evidence;
 use crate::norm::{self, NormSite, unnamed};
 use crate::order;
 use crate::reader::Readers;
-use crate::report::sentence;
 use crate::report::{
     CheckpointSummary, DeadParameters, ModelSummary, NormKind, NormReport, NormRole, RemoteSummary, Report,
     SCHEMA, ScaleConvention, WarningCode,
 };
+use crate::report::{reasons, sentence};
 use crate::source::{ByteSource, Transfer};
 
 impl<S: ByteSource> ReportBuilder<'_, S> {
@@ -57,7 +57,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
             .map(|index| checkpoint.tensors[index].bytes())
             .sum();
         let summary = |Transfer { address, requests, bytes }| RemoteSummary { address, requests, bytes };
-        let report = Report {
+        let mut report = Report {
             schema: SCHEMA.to_owned(),
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             checkpoint: CheckpointSummary {
@@ -75,6 +75,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
                 remote: checkpoint.transfer().map(summary),
             },
             model,
+            findings: Vec::new(),
             norms,
             dead_parameters,
             writers: self.streams.reports(checkpoint),
@@ -82,6 +83,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
             warnings: self.warnings,
             shared: None,
         };
+        report.find();
         let shifts =
             stored.iter().map(|stored| stored.shift.as_ref().and_then(|shift| shift.clone().ok())).collect();
         let own_names = self.sites.iter().map(|site| site.name.clone()).collect();
@@ -191,7 +193,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
             verdict,
             confidence: sentence::confidence(norms),
             sentence: sentence::model_sentence(verdict, norms, dead),
-            reasons: sentence::reasons(norms),
+            reasons: reasons::reasons(norms, self.verification),
             parts: sentence::parts(norms),
             final_norm: final_norm.map(|norm| norm.name.clone()),
             layers: self.layers(config.map(|config| config.scope(""))),

@@ -1,6 +1,7 @@
 //! From files to a report: files → catalogue → sites → evidence → kernels → readers → report.
 
 mod assemble;
+mod contents;
 mod dead;
 mod judge;
 mod kernel;

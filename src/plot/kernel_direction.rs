@@ -12,7 +12,7 @@ use crate::kernel::direction::Direction;
 use crate::order;
 
 /// Up to this many components are drawn as dots, more as ranges, one for each column of pixels.
-const DOTS_UP_TO: usize = 1_500;
+pub(super) const DOTS_UP_TO: usize = 1_500;
 
 /// Components within this factor of each other are equal to the eye.
 const EQUAL: f64 = 1.0 + 1e-9;
@@ -219,7 +219,7 @@ impl Shape<'_> {
 }
 
 /// For each column of pixels the range of its points, and darker the range of the middle half of them.
-fn draw_ranges(canvas: &Canvas<'_>, points: &[Point]) -> Result<(), PlotError> {
+pub(super) fn draw_ranges(canvas: &Canvas<'_>, points: &[Point]) -> Result<(), PlotError> {
     let (mut whole, mut half) = (Vec::new(), Vec::new());
     for run in columns(points, UNIT) {
         let x = points[run.start].0;

@@ -25,6 +25,7 @@ mod site_changes;
 mod site_map;
 mod soft_spectrum;
 mod table;
+mod tensor_values;
 #[cfg(test)]
 mod tests;
 mod writer_energy;
@@ -45,6 +46,7 @@ pub use site_changes::{kernel_angles, scale_changes};
 pub use site_map::{SiteMark, site_map};
 pub use soft_spectrum::soft_spectrum;
 pub use table::{Cell, Column, Table};
+pub use tensor_values::tensor_values;
 pub use writer_energy::writer_energy;
 
 /// Most places a pointer can ask about in one figure.
@@ -85,6 +87,8 @@ pub enum FigureKind {
     Preservation,
     /// Depths of all sites, trained and at the initialisation: [`random_init`].
     RandomInit,
+    /// The values of one tensor of the file: [`tensor_values`].
+    TensorValues,
 }
 
 /// A drawn figure.

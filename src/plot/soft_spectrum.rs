@@ -1,6 +1,6 @@
 //! The spectrum that one site's scale predicts.
 
-use super::axis::Axis;
+use super::axis::{Axis, decades};
 use super::canvas::{Canvas, Glyph, Point, Words, paint, readable};
 use super::number::{counted, grouped, short};
 use super::palette::Ink;
@@ -143,11 +143,16 @@ impl Soft {
         let d = self.width as f64;
         let positive =
             || self.sampled.iter().map(|&(_, _, relative)| relative).filter(|&relative| relative > 0.0);
+        let seen = || self.measured.iter().map(|&(_, value)| value).filter(|&value| value > self.floor);
+        let high = positive().chain(seen()).fold(1.0, f64::max);
+        let lowest = positive().chain(seen()).fold(high, f64::min);
         // Room under the line for its note, which the foot gives where there is one.
         let least = if self.zeros == 0 { 0.01 * TAU } else { TAU };
-        let seen = || self.measured.iter().map(|&(_, value)| value).filter(|&value| value > self.floor);
-        let low = positive().chain(seen()).fold(least, f64::min).max(SHOWN_FROM);
-        let high = positive().chain(seen()).fold(1.0, f64::max);
+        // With τ on it, the axis would be more than half empty.
+        let off_axis = self.zeros == 0
+            && self.measured.iter().all(|&(_, value)| value > self.floor)
+            && 2.0 * (decades(high) - decades(lowest)) < decades(high) - decades(least);
+        let low = if off_axis { lowest } else { lowest.min(least).max(SHOWN_FROM) };
         let off_scale = positive().any(|relative| relative < low);
         let sunk = self.measured.iter().any(|&(_, value)| value < low || value <= self.floor);
         let foot = match (off_scale, self.zeros) {
@@ -189,14 +194,19 @@ impl Soft {
                 left: None,
             },
         )?;
-        let level = panel.place(f64::NAN, TAU).1;
-        canvas.block((panel.upper_left().0, level), panel.lower_right(), Ink::Danger.at(0.06))?;
-        panel.level(TAU, Ink::Danger.solid())?;
-        let end = panel.lower_right().0;
+        let (end, foot_of_panel) = panel.lower_right();
         let mut notes = Notes::new(&panel);
-        notes.add(&format!("τ = {}", short(TAU)), &[((end, level), Side::AboveEnding)], Ink::Danger)?;
         let count = format!("{} of {} below τ", grouped(self.below_tau as f64), grouped(d));
-        notes.add(&count, &[((end, level), Side::BelowEnding)], Ink::Danger)?;
+        if off_axis {
+            let count = format!("{count} (off the axis)");
+            notes.add(&count, &[((end, foot_of_panel), Side::AboveEnding)], Ink::Danger)?;
+        } else {
+            let level = panel.place(f64::NAN, TAU).1;
+            canvas.block((panel.upper_left().0, level), panel.lower_right(), Ink::Danger.at(0.06))?;
+            panel.level(TAU, Ink::Danger.solid())?;
+            notes.add(&format!("τ = {}", short(TAU)), &[((end, level), Side::AboveEnding)], Ink::Danger)?;
+            notes.add(&count, &[((end, level), Side::BelowEnding)], Ink::Danger)?;
+        }
 
         let place = |&(rank, _, relative): &(usize, f64, f64)| panel.place(rank as f64 + 1.0, relative);
         let points: Vec<Point> = self.sampled.iter().map(place).collect();

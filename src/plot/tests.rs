@@ -9,7 +9,7 @@ use super::{Cell, Figure, MOST_MARKS, SiteMark, Size};
 use super::{
     adapter_waste, evidence, kernel_angles, kernel_direction, measured, measured_direction, preservation,
     principal_angles, random_init, residual, scale_changes, scale_distribution, site_map, soft_spectrum,
-    writer_energy,
+    tensor_values, writer_energy,
 };
 use crate::kernel::direction::{Direction, Kernel};
 use crate::kernel::scale::Scale;
@@ -154,6 +154,10 @@ fn figures(size: Size) -> Vec<Figure> {
             .map(|channel| Component { channel, predicted: 0.1 / (channel + 1) as f32, measured: 0.05 })
             .collect();
         figures.push(measured_direction(&sites[0], size).unwrap());
+    }
+    for values in scales() {
+        let finite: Vec<_> = values.iter().map(|value| Some(*value)).collect();
+        figures.push(tensor_values("encoder.layer.5.output.LayerNorm.weight", &finite, size).unwrap());
     }
     for count in [2, 48, 3000] {
         let sites = super::site_changes::tests::sites(count);

@@ -96,9 +96,24 @@ impl Map<'_> {
         }
     }
 
+    /// Ends of the energy axis: from 0, unless energies and bands would then fill less than half of it.
+    fn range(&self) -> (f64, f64) {
+        let energies = || self.writers.iter().map(|writer| writer.energy);
+        let feet = self.writers.iter().map(Self::null_foot);
+        let heads = self.writers.iter().map(|writer| 1.0 + BAND * writer.null_deviation);
+        let least = energies().chain(feet).fold(1.0, f64::min);
+        let most = energies().chain(heads).fold(1.0, f64::max);
+        let margin = 0.1 * (most - least);
+        if least > most / 2.0 {
+            (least - margin, most + margin)
+        } else {
+            (0.0, energies().fold(1.4, f64::max))
+        }
+    }
+
     fn draw(&self, canvas: &Canvas<'_>) -> Result<Vec<Mark>, PlotError> {
         let (x, x_title) = self.x_axis();
-        let most = self.writers.iter().map(|writer| writer.energy).fold(1.4, f64::max);
+        let (least, most) = self.range();
         let mut legend: Vec<Entry> = Vec::new();
         for writer in self.writers {
             let (glyph, ink) = look(writer.part);
@@ -113,7 +128,7 @@ impl Map<'_> {
             legend,
             x_title,
             x,
-            y: Axis::linear(0.0, most).with_head(6.0),
+            y: Axis::linear(least, most).with_head(6.0),
             left: None,
         };
         let panel = Panel::new(canvas, plan)?;
@@ -121,7 +136,7 @@ impl Map<'_> {
         for (index, writer) in self.writers.iter().enumerate() {
             let deviation = BAND * writer.null_deviation;
             let (middle, top) = panel.place(index as f64 + 1.0, (1.0 + deviation).min(most));
-            let foot = panel.place(index as f64 + 1.0, (1.0 - deviation).max(0.0)).1;
+            let foot = panel.place(index as f64 + 1.0, (1.0 - deviation).max(least)).1;
             let half = units(half);
             canvas.block((middle - half, top), (middle + half, foot), Ink::B.at(0.16))?;
         }

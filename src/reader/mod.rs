@@ -20,6 +20,7 @@ use crate::checkpoint::buffer;
 use crate::checkpoint::config::{Config, Scope};
 use crate::norm::{self, NormSite, Place};
 use crate::order;
+pub use crate::report::NOT_COUNTED;
 use crate::report::{NormRole, ReaderUse};
 use block::{Block, numberless};
 use lexicon::Part;
@@ -56,9 +57,6 @@ pub struct Readers {
     /// Why there are none, or what was assumed.
     pub note: Option<String>,
 }
-
-/// How the note of a site begins whose readers are not known.
-pub const NOT_COUNTED: &str = "not counted: ";
 
 impl Readers {
     /// Nothing reads it, for this reason.

@@ -63,7 +63,7 @@ impl Claim {
         }
         let matched = resolved.iter().filter(|cos| **cos >= FOUR_PLACES).count();
         let mut found = format!(
-            "it is at {matched} of {} sites that subtract the mean, to four decimal places",
+            "before the scale, the bottom direction is 1/√d to four decimal places at {matched} of {} sites that subtract the mean (|cos^|)",
             resolved.len()
         );
         if resolved.len() < subtract.len() {
@@ -71,7 +71,7 @@ impl Claim {
             found.push_str(&format!("; at {unresolved} more, several directions lie below rounding, and none can be called the bottom one"));
         }
         if others > 0 {
-            found.push_str(&format!("; {others} other sites subtract none"));
+            found.push_str(&format!("; {others} other sites do not subtract it"));
         }
         let paper =
             "The direction read from a LayerNorm's scale is the bottom singular direction of its output";
@@ -123,7 +123,10 @@ impl Claim {
             .map(|row| kept(row.verdict))
             .collect();
         let preserved = dead.iter().filter(|preserved| **preserved).count();
-        let found = format!("it does not at {preserved} of {} sites that were moved", dead.len());
+        let found = format!(
+            "the function stays the same at {preserved} of the {} norms whose reader was moved",
+            dead.len()
+        );
         let paper = "A reader moved along its norm's kernel, with the bias, does not change the function";
         (!dead.is_empty()).then(|| Self::new(paper, found, preserved == dead.len()))
     }
@@ -221,7 +224,7 @@ mod tests {
         assert_eq!(claim(&found), None);
         found.sites.push(site("1.0"));
         let said = claim(&found).unwrap();
-        assert!(said.agrees && said.found.starts_with("it is at 1 of 1 sites"), "{}", said.found);
+        assert!(said.agrees && said.found.contains("at 1 of 1 sites"), "{}", said.found);
         assert!(said.found.contains("at 1 more, several directions lie below rounding"), "{}", said.found);
         found.sites.push(site("0.5"));
         assert!(!claim(&found).unwrap().agrees);

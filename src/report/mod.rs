@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 
 mod checkpoint;
 mod evidence;
+mod finding;
 mod measured_site;
 mod model;
 mod preservation;
 mod reader;
 mod site;
 mod site_kernel;
+mod standing_out;
 mod verification;
 mod warning;
 mod writer;
@@ -21,21 +23,25 @@ mod writer;
 pub mod adapter;
 pub mod claims;
 pub mod comparison;
+pub mod contents;
 pub mod kernels;
 pub mod measured;
 pub mod plan;
 pub mod random_init;
+pub mod reasons;
 pub mod scan;
 pub mod sentence;
+pub mod words;
 
 pub use checkpoint::{CheckpointSummary, RemoteSummary, SharedSummary};
 pub use evidence::{AlternativeReport, EvidenceReport, NormBehaviour, NormKind};
+pub use finding::{Finding, FindingCode, FindingSection};
 pub use measured_site::{Component, Eigenvalue, Interval, MeasuredVerdict, NormAlone, SiteVerification};
 pub use model::{ModelSummary, ModelVerdict, PartSummary};
 pub use preservation::{
     Preservation, PreservationDirection, PreservationMeasure, PreservationPoint, PreservationVerdict,
 };
-pub use reader::{DeadDirections, DeadParameters, ReaderReport, ReaderUse};
+pub use reader::{DeadDirections, DeadParameters, NOT_COUNTED, ReaderReport, ReaderUse};
 pub use site::{NormReport, NormRole, ScaleConvention};
 pub use site_kernel::{KernelForm, KernelReport};
 pub use verification::{
@@ -59,6 +65,9 @@ pub struct Report {
     pub checkpoint: CheckpointSummary,
     /// The verdict on the model as a whole.
     pub model: ModelSummary,
+    /// What stands out, the most important first; made from the rest of the report by [`Report::find`], and empty in links.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
     /// Every norm site, in the order of the network.
     pub norms: Vec<NormReport>,
     /// The dead parameter directions of all readers together.

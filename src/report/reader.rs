@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// How the note of a site begins whose readers are not known.
+pub const NOT_COUNTED: &str = "not counted: ";
+
 /// How a reader uses the norm's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]

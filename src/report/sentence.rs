@@ -1,9 +1,10 @@
 //! The one sentence, and the verdict on the model that it states.
 
+use super::words::{capitalised, grouped, listed, percent, plural, spelled};
 use super::{
-    DeadParameters, KernelForm, ModelVerdict, NormKind, NormReport, NormRole, PartSummary, ScaleConvention,
+    DeadParameters, KernelForm, ModelVerdict, NOT_COUNTED, NormKind, NormReport, NormRole, PartSummary,
+    ReaderUse, ScaleConvention,
 };
-use crate::order;
 
 /// Kind of all sites together: unknown sites do not decide, and neither do "other" ones beside known ones.
 pub fn model_verdict(norms: &[NormReport]) -> ModelVerdict {
@@ -48,26 +49,31 @@ fn part(name: &str, norms: &[NormReport]) -> PartSummary {
         norms.iter().filter(|norm| norm.part.as_deref().unwrap_or_default() == name).cloned().collect();
     let verdict = model_verdict(&own);
     let count = |kind| own.iter().filter(|norm| norm.kind == kind).count();
-    let exact = own.iter().filter(|norm| norm.kernel.form == KernelForm::InverseScale).count();
-    let (unknown, sites) = (count(NormKind::Unknown), plural(own.len(), "norm site"));
+    let exact = with(&own, KernelForm::InverseScale);
+    let (unknown, norms) = (count(NormKind::Unknown), plural(own.len(), "norm"));
     let mut sentence = match verdict {
-        ModelVerdict::LayerNorm if exact == own.len() => {
-            format!("LayerNorm, {sites}, an exact dead direction at each")
+        ModelVerdict::LayerNorm => format!("LayerNorm: {}", one_direction(exact, own.len())),
+        ModelVerdict::RmsNorm => format!("RMSNorm: no dead directions in {norms}"),
+        ModelVerdict::Mixed => {
+            let (layer, rms) = (count(NormKind::LayerNorm), count(NormKind::RmsNorm));
+            format!("Both kinds: {}, {}", plural(layer, "LayerNorm"), plural(rms, "RMSNorm"))
         }
-        ModelVerdict::LayerNorm => format!("LayerNorm, {sites}, an exact dead direction at {exact} of them"),
-        ModelVerdict::RmsNorm => format!("RMSNorm, {sites}, no dead direction to read from the scale"),
-        ModelVerdict::Mixed => format!(
-            "Both kinds, {sites}: {} LayerNorm and {} RMSNorm",
-            count(NormKind::LayerNorm),
-            count(NormKind::RmsNorm)
-        ),
-        ModelVerdict::Other => format!("{sites}, all batch, group or adaptive norms"),
-        ModelVerdict::Unknown => format!("{sites} of unknown kind"),
+        ModelVerdict::Other => format!("{norms}, all batch, group or adaptive norms"),
+        ModelVerdict::Unknown => format!("{norms} of unknown kind"),
     };
-    if unknown > 0 && verdict != ModelVerdict::Unknown {
-        sentence += &format!("; the kind of {} is unknown", plural(unknown, "site"));
+    let zeros = with(&own, KernelForm::Coordinates);
+    if zeros > 0 {
+        if verdict == ModelVerdict::RmsNorm {
+            sentence = "RMSNorm".to_owned();
+        }
+        sentence += &format!("; {}", zero_scales(zeros, own.len()));
     }
-    sentence += &undecided(&own);
+    if unknown > 0 && verdict != ModelVerdict::Unknown {
+        sentence += &format!("; the kind of {} is unknown", plural(unknown, "norm"));
+    }
+    if let Some(undecided) = undecided(&own) {
+        sentence += &format!("; {undecided}");
+    }
     PartSummary {
         name: name.to_owned(),
         verdict,
@@ -78,14 +84,34 @@ fn part(name: &str, norms: &[NormReport]) -> PartSummary {
     }
 }
 
-/// Of how many sites γ is not known, as the end of a sentence.
-fn undecided(norms: &[NormReport]) -> String {
-    match norms.iter().filter(|norm| norm.scale_convention == ScaleConvention::Unknown).count() {
-        0 => String::new(),
-        count => {
-            format!("; whether the 1 of 1 + w is in the scale is not known at {}", plural(count, "site"))
+/// Of how many sites γ is not known.
+fn undecided(norms: &[NormReport]) -> Option<String> {
+    let count = norms.iter().filter(|norm| norm.scale_convention == ScaleConvention::Unknown).count();
+    (count > 0).then(|| format!("whether the scale is w or 1 + w is unknown at {}", plural(count, "norm")))
+}
+
+fn with(norms: &[NormReport], form: KernelForm) -> usize {
+    norms.iter().filter(|norm| norm.kernel.form == form).count()
+}
+
+/// How many norms have an exact direction that their output never varies along.
+fn one_direction(exact: usize, norms: usize) -> String {
+    match (exact, norms) {
+        (1, 1) => "its one norm ignores one direction".to_owned(),
+        (exact, norms) if exact == norms => {
+            format!("all {} norms ignore one direction", grouped(norms as u64))
+        }
+        (0, _) => "no dead direction could be read from a scale".to_owned(),
+        (exact, norms) => {
+            let verb = if exact == 1 { "ignores" } else { "ignore" };
+            format!("{} of {} {verb} one direction", grouped(exact as u64), plural(norms, "norm"))
         }
     }
+}
+
+fn zero_scales(zeros: usize, norms: usize) -> String {
+    let verb = if zeros == 1 { "has" } else { "have" };
+    format!("{} of {} {verb} scales of exactly zero", grouped(zeros as u64), plural(norms, "norm"))
 }
 
 /// The final norm of the model: of several parts, the decoder's or language model's, otherwise the last.
@@ -105,126 +131,139 @@ pub fn final_norm(norms: &[NormReport]) -> Option<&NormReport> {
     finals.max_by_key(|norm| rank(norm))
 }
 
-/// The model in one sentence.
+/// Channels that a sentence lists before it only counts them.
+const LISTED: usize = 5;
+
+/// The channels of a norm that are off, or as good as off, after "three …": `which` says of what they are channels. None where
+/// there are none.
+pub(super) fn channels_off(norm: &NormReport, which: [&str; 2]) -> Option<String> {
+    let channels = &norm.kernel.near_dead;
+    let [before, after] = which;
+    let is = match (channels.len(), channels.len() == norm.kernel.coordinates.len()) {
+        (0, _) => return None,
+        (1, true) => "is off",
+        (_, true) => "are off",
+        (1, false) => "is effectively off",
+        (_, false) => "are effectively off",
+    };
+    let list =
+        if channels.len() <= LISTED { format!(" ({})", listed(channels, LISTED)) } else { String::new() };
+    Some(format!("{}{after}{list} {is}", spelled(channels.len(), &format!("{before}channel"))))
+}
+
+/// The same of the final norm: its channels are the model's output, unless an unembedding reads them.
+fn output_off(norms: &[NormReport]) -> Option<String> {
+    let norm = final_norm(norms)?;
+    let unembedding = |used_as| matches!(used_as, ReaderUse::Unembedding | ReaderUse::TiedUnembedding);
+    let inside = norm.readers.iter().any(|reader| unembedding(reader.used_as)) || !parts(norms).is_empty();
+    channels_off(norm, if inside { ["", " of the final norm"] } else { ["output ", ""] })
+}
+
+/// The share of the weights that read norms with a dead direction, and have no effect.
+pub(super) fn without_effect(norms: &[NormReport], dead: &DeadParameters, these: &str) -> Option<String> {
+    if dead.share <= 0.0 {
+        return None;
+    }
+    let kernels: Vec<&NormReport> = norms.iter().filter(|norm| has_kernel(norm)).collect();
+    // Weights that are not recognised are in no count.
+    let all = !kernels.iter().any(|norm| not_counted(norm));
+    let weights = if all { "weights" } else { "recognised weights" };
+    let which = if kernels.len() == norms.len() { "norms" } else { these };
+    Some(format!("{} of the {weights} that read {which} have no effect", percent(dead.share)))
+}
+
+/// Whether what reads a norm is not understood.
+pub(super) fn not_counted(norm: &NormReport) -> bool {
+    norm.reader_note.as_ref().is_some_and(|note| note.starts_with(NOT_COUNTED))
+}
+
+/// Whether a norm has directions along which its output never varies.
+pub(super) fn has_kernel(norm: &NormReport) -> bool {
+    matches!(norm.kernel.form, KernelForm::InverseScale | KernelForm::Coordinates)
+}
+
+/// The model in one sentence: what its norms are, and what that kills. At most [`CLAUSES`] are said, those that matter most.
 pub fn model_sentence(verdict: ModelVerdict, norms: &[NormReport], dead: &DeadParameters) -> String {
-    let sites = plural(norms.len(), "norm site");
-    let with = |form| norms.iter().filter(|norm| norm.kernel.form == form).count();
-    let (exact, coordinates) = (with(KernelForm::InverseScale), with(KernelForm::Coordinates));
-    let unknown = norms.iter().filter(|norm| norm.kind == NormKind::Unknown).count();
-    let mut text = match verdict {
-        ModelVerdict::LayerNorm if exact == norms.len() => {
-            format!("LayerNorm transformer, {sites}, an exact dead direction at each")
-        }
-        ModelVerdict::LayerNorm => {
-            format!("LayerNorm transformer, {sites}, an exact dead direction at {exact} of them")
-        }
-        ModelVerdict::RmsNorm => format!(
-            "RMSNorm transformer, {sites}: no mean is subtracted, so there is no dead direction to read from the scale"
-        ),
-        ModelVerdict::Mixed => {
-            let layer = norms.iter().filter(|norm| norm.kind == NormKind::LayerNorm).count();
-            let rms = norms.iter().filter(|norm| norm.kind == NormKind::RmsNorm).count();
-            format!(
-                "Both kinds of norm, {sites}: {layer} LayerNorm and {rms} RMSNorm, an exact dead direction at {exact} of them"
-            )
-        }
-        ModelVerdict::Other => {
-            return format!(
-                "{sites}, all batch, group or adaptive norms: no direction is offered for these."
-            );
-        }
+    let count = |kind| norms.iter().filter(|norm| norm.kind == kind).count();
+    let norms_said = plural(norms.len(), "norm");
+    let (exact, none) = (with(norms, KernelForm::InverseScale), with(norms, KernelForm::None));
+    let (zeros, unknown) = (with(norms, KernelForm::Coordinates), count(NormKind::Unknown));
+    let kind = match verdict {
         ModelVerdict::Unknown if norms.is_empty() => {
             return "No norm was found, so there is no scale to read a dead direction from.".to_owned();
         }
-        ModelVerdict::Unknown => {
-            format!(
-                "{sites}, but the evidence is too thin, or contradicts itself, so no kind is named and no direction is offered; each site says what would settle it"
-            )
-        }
-    };
-    if coordinates > 0 {
-        text += &format!(
-            "; {} {} an exactly zero scale, whose coordinates are dead",
-            plural(coordinates, "site"),
-            if coordinates == 1 { "has" } else { "have" }
-        );
-    }
-    if unknown > 0 && verdict != ModelVerdict::Unknown {
-        text += &format!("; the kind of {} is unknown", plural(unknown, "site"));
-    }
-    text += &undecided(norms);
-    match (dead.outright, dead.with_bias_shift) {
-        (0, 0) => {}
-        (outright, 0) => text += &format!("; {} {} dead outright", grouped(outright), directions(outright)),
-        (0, with_bias) => {
-            text += &format!("; {} {} dead once the bias is moved", grouped(with_bias), directions(with_bias))
-        }
-        (outright, with_bias) => {
-            text += &format!(
-                "; {} {} dead outright, {} more once the bias is moved",
-                grouped(outright),
-                directions(outright),
-                grouped(with_bias)
+        ModelVerdict::Other => {
+            return format!(
+                "{norms_said}, all batch, group or adaptive norms: Gammascope offers no direction for these."
             );
         }
-    }
-    if dead.outright + dead.with_bias_shift == 0 && dead.constant_shift > 0 {
-        let verb =
-            if dead.constant_shift == 1 { "parameter direction adds" } else { "parameter directions add" };
-        text += &format!("; {} {verb} only a constant", grouped(dead.constant_shift));
-    }
-    text + "."
-}
-
-/// One line for each thing said about the sites that decide the verdict, with how many sites it is said of.
-pub fn reasons(norms: &[NormReport]) -> Vec<String> {
-    let others = model_verdict(norms) == ModelVerdict::Other;
-    let decisive = norms
-        .iter()
-        .filter(|norm| others || norm.kind != NormKind::Other)
-        .flat_map(|norm| &norm.evidence)
-        .filter(|evidence| evidence.strength >= 1.0);
-    let said = decisive.map(|evidence| {
-        // Names differ from site to site; what is said about them does not.
-        let detail = match evidence.detail.split_once("` ") {
-            Some((_, rest)) if evidence.source == "names" => format!("the name {rest}"),
-            _ => evidence.detail.clone(),
-        };
-        ((evidence.source.as_str(), evidence.says, detail), ())
-    });
-    order::groups(said)
-        .into_iter()
-        .map(|((source, says, detail), sites)| {
-            let towards = match says {
-                NormKind::LayerNorm => "LayerNorm",
-                NormKind::RmsNorm => "RMSNorm",
-                NormKind::Other | NormKind::Unknown => "another norm",
-            };
-            format!("{source}: {detail} (towards {towards}, {})", plural(sites.len(), "site"))
-        })
-        .collect()
-}
-
-fn directions(count: u64) -> &'static str {
-    if count == 1 { "parameter direction is" } else { "parameter directions are" }
-}
-
-fn plural(count: usize, noun: &str) -> String {
-    format!("{} {noun}{}", grouped(count as u64), if count == 1 { "" } else { "s" })
-}
-
-/// 1234567 → 1,234,567.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push(',');
+        ModelVerdict::LayerNorm => "LayerNorm model".to_owned(),
+        ModelVerdict::RmsNorm => "RMSNorm model".to_owned(),
+        ModelVerdict::Mixed => {
+            let (layer, rms) = (count(NormKind::LayerNorm), count(NormKind::RmsNorm));
+            format!(
+                "Model with both kinds of norm: {}, {}",
+                plural(layer, "LayerNorm"),
+                plural(rms, "RMSNorm")
+            )
         }
-        text.push(digit);
+        ModelVerdict::Unknown => format!(
+            "Norms of unknown kind: the evidence on {} is too thin or contradicts itself",
+            plural(unknown, "norm")
+        ),
+    };
+    let off = output_off(norms);
+    // Each with its rank: where there are too many, those of the greatest rank are left out.
+    let mut said: Vec<(u8, String)> = Vec::new();
+    match verdict {
+        ModelVerdict::LayerNorm if exact > 0 || zeros == 0 => {
+            said.push((0, one_direction(exact, norms.len())))
+        }
+        ModelVerdict::Mixed => said.push((0, one_direction(exact, norms.len()))),
+        ModelVerdict::RmsNorm if zeros == 0 && none < norms.len() => {
+            said.push((0, format!("no dead directions at {none} of {norms_said}")));
+        }
+        _ => {}
     }
-    text
+    // Those of the final norm alone are its channels that are off.
+    let only_final = zeros == 1 && off.is_some() && final_norm(norms).is_some_and(has_kernel);
+    if zeros > 0 && !(only_final && verdict != ModelVerdict::Unknown) {
+        said.push((2, zero_scales(zeros, norms.len())));
+    }
+    said.extend(off.map(|off| (1, off)));
+    if unknown > 0 && verdict != ModelVerdict::Unknown {
+        said.push((1, format!("the kind of {} is unknown", plural(unknown, "norm"))));
+    }
+    said.extend(undecided(norms).map(|undecided| (2, undecided)));
+    let kernels: Vec<&NormReport> = norms.iter().filter(|norm| has_kernel(norm)).collect();
+    let effect = without_effect(norms, dead, "these norms").or_else(|| {
+        let why = match (kernels.len(), dead.readers, dead.constant_shift) {
+            (0, ..) => return None,
+            (_, 0, _) if kernels.iter().any(|norm| not_counted(norm)) => {
+                "what reads it is not recognised, so no weight is counted as dead"
+            }
+            (_, 0, _) => "no linear map reads it, so no weight is dead",
+            (_, _, 0) => "what reads it is tied to the embedding, so no weight is free",
+            _ => "a weight that moves along it only adds a constant",
+        };
+        Some(why.to_owned())
+    });
+    said.extend(effect.map(|effect| (3, effect)));
+    while said.len() > CLAUSES {
+        let greatest = said.iter().map(|(rank, _)| *rank).max();
+        let last = said.iter().rposition(|(rank, _)| Some(*rank) == greatest);
+        last.map(|index| said.remove(index));
+    }
+    let said: Vec<String> = said.into_iter().map(|(_, text)| text).collect();
+    match (verdict, said.is_empty()) {
+        (ModelVerdict::RmsNorm, true) => "RMSNorm model: no dead directions.".to_owned(),
+        (_, true) => format!("{kind}."),
+        _ => format!("{kind}. {}.", capitalised(&said.join("; "))),
+    }
 }
+
+/// Clauses after the kind.
+const CLAUSES: usize = 3;
 
 /// What is said of a model whose norms are all stored without values.
 pub fn all_empty(norms: usize) -> String {
@@ -238,26 +277,151 @@ pub fn all_empty(norms: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::{KernelReport, ReaderReport};
 
-    #[test]
-    fn numbers_are_grouped_by_thousands() {
-        assert_eq!(
-            [grouped(0), grouped(999), grouped(1000), grouped(1_234_567)],
-            ["0", "999", "1,000", "1,234,567"]
-        );
+    fn dead(share: f64, readers: u32, constant_shift: u64) -> DeadParameters {
+        DeadParameters {
+            outright: 0,
+            with_bias_shift: 0,
+            constant_shift,
+            tied: 0,
+            share,
+            readers,
+            assumptions: vec![],
+        }
+    }
+
+    fn norm(kind: NormKind, form: KernelForm) -> NormReport {
+        let reader = ReaderReport {
+            name: "map.weight".to_owned(),
+            used_as: ReaderUse::Query,
+            rows: 4,
+            parameters: 16,
+            bias: None,
+            dead: crate::report::DeadDirections::default(),
+            assumed: None,
+        };
+        NormReport {
+            name: "norm".to_owned(),
+            scale: None,
+            shift: None,
+            width: 4,
+            role: NormRole::Block,
+            block: None,
+            part: None,
+            kind,
+            confidence: 0.99,
+            scale_convention: ScaleConvention::Weight,
+            convention_reason: String::new(),
+            alternatives: vec![],
+            evidence: vec![],
+            settle: None,
+            kernel: KernelReport {
+                form,
+                coordinates: if form == KernelForm::Coordinates { vec![2] } else { vec![] },
+                participation: None,
+                max_component: None,
+                max_index: None,
+                inverse_norm: None,
+                deepening: None,
+                scale_min_abs: None,
+                scale_median_abs: None,
+                scale_max_abs: None,
+                condition: None,
+                near_dead: if form == KernelForm::Coordinates { vec![2] } else { vec![] },
+                near_dead_weight: None,
+                predicted_below_tau: None,
+            },
+            readers: vec![reader],
+            reader_note: None,
+            problem: None,
+        }
+    }
+
+    fn said(norms: &[NormReport], dead: &DeadParameters) -> String {
+        model_sentence(model_verdict(norms), norms, dead)
     }
 
     #[test]
     fn no_sites_are_said_to_be_none() {
-        let dead = DeadParameters {
-            outright: 0,
-            with_bias_shift: 0,
-            constant_shift: 0,
-            tied: 0,
-            share: 0.0,
-            readers: 0,
-            assumptions: vec![],
+        assert!(said(&[], &dead(0.0, 0, 0)).starts_with("No norm was found"));
+    }
+
+    #[test]
+    fn the_headline_says_the_kind_then_what_is_dead() {
+        let layer = || norm(NormKind::LayerNorm, KernelForm::InverseScale);
+        let rms = || norm(NormKind::RmsNorm, KernelForm::None);
+        let zero = || norm(NormKind::RmsNorm, KernelForm::Coordinates);
+        let mut last = layer();
+        last.role = NormRole::Final;
+        last.kernel.near_dead = vec![127, 223, 319];
+        let unread = || NormReport {
+            readers: vec![],
+            reader_note: Some(format!("{NOT_COUNTED}an unknown tensor")),
+            ..layer()
         };
-        assert!(model_sentence(model_verdict(&[]), &[], &dead).starts_with("No norm was found"));
+        for (norms, dead, expected) in [
+            (
+                vec![layer(), last],
+                dead(0.002_604, 25, 0),
+                "LayerNorm model. All 2 norms ignore one direction; three output channels (127, 223, 319) are effectively off; 0.26 % of the weights that read norms have no effect.",
+            ),
+            (vec![rms()], dead(0.0, 0, 0), "RMSNorm model: no dead directions."),
+            (
+                vec![rms(), norm(NormKind::Unknown, KernelForm::Unknown)],
+                dead(0.0, 0, 0),
+                "RMSNorm model. No dead directions at 1 of 2 norms; the kind of 1 norm is unknown.",
+            ),
+            (
+                vec![rms(), zero()],
+                dead(0.001, 1, 0),
+                "RMSNorm model. 1 of 2 norms has scales of exactly zero; 0.10 % of the weights that read these norms have no effect.",
+            ),
+            (
+                vec![layer(), rms()],
+                dead(0.0, 2, 8),
+                "Model with both kinds of norm: 1 LayerNorm, 1 RMSNorm. 1 of 2 norms ignores one direction; a weight that moves along it only adds a constant.",
+            ),
+            (
+                vec![unread()],
+                dead(0.0, 0, 0),
+                "LayerNorm model. Its one norm ignores one direction; what reads it is not recognised, so no weight is counted as dead.",
+            ),
+            (
+                vec![unread(), layer()],
+                dead(0.25, 1, 0),
+                "LayerNorm model. All 2 norms ignore one direction; 25 % of the recognised weights that read norms have no effect.",
+            ),
+            (
+                vec![norm(NormKind::Unknown, KernelForm::Unknown)],
+                dead(0.0, 0, 0),
+                "Norms of unknown kind: the evidence on 1 norm is too thin or contradicts itself.",
+            ),
+            (
+                vec![norm(NormKind::Other, KernelForm::Unknown)],
+                dead(0.0, 0, 0),
+                "1 norm, all batch, group or adaptive norms: Gammascope offers no direction for these.",
+            ),
+        ] {
+            assert_eq!(said(&norms, &dead), expected);
+        }
+    }
+
+    #[test]
+    fn the_headline_stays_short_when_there_is_much_to_say() {
+        let mut norms = vec![
+            norm(NormKind::LayerNorm, KernelForm::InverseScale),
+            norm(NormKind::RmsNorm, KernelForm::Coordinates),
+        ];
+        norms.push(norm(NormKind::Unknown, KernelForm::Unknown));
+        let mut undecided = norm(NormKind::RmsNorm, KernelForm::Unknown);
+        undecided.scale_convention = ScaleConvention::Unknown;
+        let mut last = norm(NormKind::LayerNorm, KernelForm::InverseScale);
+        last.role = NormRole::Final;
+        last.kernel.near_dead = (0..40).collect();
+        norms.extend([undecided, last]);
+        let text = said(&norms, &dead(0.01, 3, 0));
+        assert!(text.contains("40 output channels are effectively off"), "{text}");
+        assert!(text.contains("the kind of 1 norm is unknown") && text.len() < 220, "{text}");
     }
 }

@@ -49,6 +49,14 @@ macro_rules! codes {
                     Self::Other(name) => name,
                 }
             }
+
+            /// What the user can do about it; empty for a code of a later version.
+            pub fn remedy(&self) -> &'static str {
+                match self {
+                    $(Self::$code => $remedy.trim_ascii(),)+
+                    Self::Other(_) => "",
+                }
+            }
         }
 
         impl From<String> for WarningCode {

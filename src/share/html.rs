@@ -5,7 +5,7 @@ use super::{Choice, ShareError, content, names};
 use crate::figures::figure;
 use crate::inspect::Inspection;
 use crate::plot::{FigureKind, Size};
-use crate::report::{KernelForm, NormKind, NormReport, Report, SiteVerification};
+use crate::report::{DeadDirections, KernelForm, NormKind, NormReport, Report, SiteVerification};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// What every such file has near its beginning, before the version that made it.
@@ -88,6 +88,12 @@ fn head(report: &Report, made: &str) -> Markup {
             h1 id="sentence" { (model.sentence) }
             @if model.confidence > 0.0 { p { "Confidence " (probability(model.confidence)) ", because:" } }
             ul { @for reason in &model.reasons { li { (prose(reason)) } } }
+            @if !report.findings.is_empty() {
+                h2 { "What stands out" }
+                ul id="findings" {
+                    @for finding in &report.findings { li { (prose(&finding.text)) " " span.muted { (prose(&finding.advice)) } } }
+                }
+            }
             dl.facts { @for (name, value) in facts { div { dt { (name) } dd { (value) } } } }
         }
     }
@@ -200,8 +206,8 @@ fn measured(inspection: &Inspection) -> Markup {
             (drawn(inspection, FigureKind::Preservation, None))
             @if let Some(loss) = &verification.loss {
                 p {
-                    "The same " (grouped(loss.tokens)) " tokens cost " (maybe(Some(loss.layernorm))) " nats with the norms as LayerNorms and "
-                    (maybe(Some(loss.rmsnorm))) " as RMSNorms: a difference of " (format!("{:.4} ± {:.4}", loss.difference, loss.standard_error)) "."
+                    "Predicting " (grouped(loss.tokens)) " of these tokens costs " (maybe(Some(loss.layernorm)))
+                    " nats with the norms as LayerNorms and " (maybe(Some(loss.rmsnorm))) " as RMSNorms: a difference of " (format!("{:.4} ± {:.4}", loss.difference, loss.standard_error)) "."
                 }
             }
             @if !verification.claims.is_empty() {
@@ -225,7 +231,7 @@ fn dead(report: &Report) -> Markup {
         section {
             h2 { "Dead parameter directions" }
             @if dead.share > 0.0 {
-                p { "Of " (grouped(dead.readers)) " readers; " (maybe(Some(100.0 * dead.share))) " % of their parameters are free to move." }
+                p { (maybe(Some(100.0 * dead.share))) " % of the parameters of " (grouped(dead.readers)) " readers are free to move." }
             }
             dl.facts { @for (name, count) in classes { div { dt { (name) } dd { (grouped(count)) } } } }
             @if !dead.assumptions.is_empty() { ul { @for assumption in &dead.assumptions { li { (prose(assumption)) } } } }
@@ -234,7 +240,7 @@ fn dead(report: &Report) -> Markup {
                     summary { "Reader by reader" }
                     (table("readers", &["Reader", "Reads", "Rows", "Outright", "Bias moved", "Constant", "Tied"], html! {
                         @for norm in &report.norms {
-                            @for reader in &norm.readers {
+                            @for reader in norm.readers.iter().filter(|reader| reader.dead != DeadDirections::default()) {
                                 tr {
                                     th scope="row" { code { (reader.name) } }
                                     td { code { (norm.name) } }

@@ -93,6 +93,8 @@ impl Shared {
         }
         // What all of it says together is in the alternatives of the site.
         report.norms.iter_mut().flat_map(|norm| &mut norm.evidence).for_each(|piece| piece.under.clear());
+        // They are made again of the rest.
+        report.findings.clear();
         report.shared = Some(SharedSummary { made: made.to_owned(), names: choice.names });
         if !choice.names {
             report = names::without(report)?;
@@ -116,7 +118,8 @@ impl Shared {
     }
 
     /// What the figures are drawn from.
-    pub fn inspection(self) -> Inspection {
+    pub fn inspection(mut self) -> Inspection {
+        self.report.find();
         let scales = self
             .report
             .norms

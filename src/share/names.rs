@@ -75,6 +75,7 @@ pub(super) fn without(mut report: Report) -> Result<Report, ShareError> {
         names.prose(&mut warning.message);
         names.name(&mut warning.r#where);
     }
+    report.find();
     Ok(report)
 }
 

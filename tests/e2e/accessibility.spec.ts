@@ -101,5 +101,5 @@ test('printing keeps the report and drops the controls', async ({ page }) => {
   await expect(page.getByRole('banner')).toBeHidden();
   await expect(page.locator('#sites table').first()).toBeVisible();
   const paper = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
-  expect(paper).toBe('rgb(251, 250, 247)');
+  expect(paper).toBe('rgb(255, 255, 255)');
 });

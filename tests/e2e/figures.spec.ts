@@ -34,17 +34,39 @@ test('the pointer reads the nearest value', async ({ page }) => {
 test('arrow keys read every value, and only they are spoken', async ({ page }) => {
   await openFromCode(page, gpt2());
   const stage = figure(page).locator('.stage');
-  const readout = figure(page).locator('.readout');
+  const [readout, spoken] = [figure(page).locator('.readout'), figure(page).locator('.spoken')];
   await expect(stage.locator('svg')).toBeVisible();
+  await stage.hover({ position: { x: 200, y: 100 } });
+  await expect(readout).toBeVisible();
+  await expect(spoken).toHaveAttribute('aria-live', 'polite');
+  await expect(spoken).toBeEmpty();
   await stage.focus();
   await page.keyboard.press('Home');
   const first = await readout.innerText();
+  await expect(spoken).toContainText('channel');
   await page.keyboard.press('End');
   await expect(readout).not.toHaveText(first);
-  await expect(readout).toHaveAttribute('aria-live', 'polite');
   await page.keyboard.press('Escape');
   await expect(figure(page).locator('.here')).toBeHidden();
+  await expect(readout).toBeHidden();
 });
+
+for (const width of [1280, 360]) {
+  test(`a reading stays on the screen at every edge, ${width} pixels wide`, async ({ page }) => {
+    await page.setViewportSize({ width, height: 640 });
+    await openFromCode(page, gpt2());
+    const stage = figure(page).locator('.stage');
+    await expect(stage.locator('svg')).toBeVisible();
+    await stage.focus();
+    for (const key of ['Home', 'End']) {
+      await page.keyboard.press(key);
+      await expect(figure(page).locator('.readout')).toBeInViewport({ ratio: 1 });
+    }
+    const box = await stage.boundingBox();
+    await page.mouse.move((box?.x ?? 0) + (box?.width ?? 0) - 2, (box?.y ?? 0) + 20);
+    await expect(figure(page).locator('.readout')).toBeInViewport({ ratio: 1 });
+  });
+}
 
 test('the data behind a figure are on the page', async ({ page }) => {
   await openFromCode(page, gpt2());

@@ -1,7 +1,7 @@
 /** A model that reads images, run in the page on images that are dropped beside it. */
 import { readFileSync } from 'node:fs';
 import type { TestFile } from './helpers/checkpoints.ts';
-import { expect, openFromCode, test, transfer } from './helpers/page.ts';
+import { expect, openFromCode, pressRun, test, transfer } from './helpers/page.ts';
 
 const MODEL = 'tests/forward_images/dinov2';
 
@@ -20,11 +20,11 @@ function dinov2(): TestFile[] {
 test('images that are dropped beside a model are prepared and run', async ({ page }) => {
   await openFromCode(page, dinov2());
   const verify = page.locator('#verify');
-  await expect(verify.locator('.pick-input')).toBeVisible();
+  await expect(verify.getByRole('button', { name: 'Run', exact: true })).toBeVisible();
   const photographs = ['rgb.jpg', 'turned6.jpg', 'animated.gif', 'rgba.png'].map((name) => read('tests/inputs', name));
   await transfer(page, photographs, 'drop');
   await expect(page.locator('#media-chosen')).toHaveText('4 files chosen');
-  await verify.getByRole('button', { name: 'Verify', exact: true }).click();
+  await pressRun(page);
   await expect(page.locator('#verified')).toContainText('run as dinov2 in f32', { timeout: 60_000 });
   await expect(page.locator('#measured')).toContainText('5 sites measured: 5 subtract the mean');
   await expect(page.locator('#measured')).toContainText('4 images');

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import type { Report } from '../../www/report';
 import { WIDTH, outputs, picked } from './helpers/activations.ts';
 import { gpt2 } from './helpers/checkpoints.ts';
-import { expect, openFromCode, sentence, siteRows, test } from './helpers/page.ts';
+import { chooseOptions, expect, openFromCode, sentence, siteRows, test } from './helpers/page.ts';
 
 test.beforeEach(async ({ page }) => {
   await page.getByRole('button', { name: 'LayerNorm sample' }).first().click();
@@ -18,8 +18,8 @@ test('the final norm is measured to subtract its mean, and that becomes evidence
   await page.locator('.pick-activations').setInputFiles(picked({ 'transformer.ln_f': outputs(600) }));
   await expect(page.locator('#measured')).toContainText('1 site measured: 1 subtract the mean', { timeout: 30_000 });
   expect(verifiers.length).toBeGreaterThan(0);
-  await expect(page.locator('#measure svg[role=img]')).toBeVisible();
-  await expect(page.locator('#measure').getByRole('rowheader')).toContainText('transformer.ln_f');
+  await expect(page.locator('#measure-result svg[role=img]')).toBeVisible();
+  await expect(page.locator('#measure-result').getByRole('rowheader')).toContainText('transformer.ln_f');
   await expect(page.locator('#weights svg[role=img]'), 'the energies are still there').toBeVisible();
   await siteRows(page).last().click();
   await expect(page.locator('tr.detail .evidence li', { hasText: 'activations' })).toContainText('LayerNorm');
@@ -62,6 +62,7 @@ test('without WebGPU the CPU measures, and one sentence says so', async ({ page 
     const script = await response.text();
     await route.fulfill({ response, body: `${worker}${script}` });
   });
+  await chooseOptions(page, '#measure');
   await page.locator('.pick-device').selectOption('gpu');
   await page.locator('.pick-activations').setInputFiles(picked({ 'transformer.ln_f': outputs(600) }));
   await expect(page.locator('#measured')).toContainText('s on the CPU', { timeout: 30_000 });
@@ -72,6 +73,7 @@ test('without WebGPU the CPU measures, and one sentence says so', async ({ page 
 
 test('the norm alone is measured as both kinds, and says that it is no evidence', async ({ page }) => {
   const before = await sentence(page).textContent();
+  await chooseOptions(page, '#measure');
   await page.getByRole('button', { name: 'Measure the norm alone' }).click();
   const alone = page.locator('#alone');
   await expect(alone.getByRole('heading')).toHaveText('transformer.ln_f alone, on random inputs: no evidence about the model', {
@@ -133,6 +135,7 @@ test('what cannot be measured is said, and the report stays', async ({ page }) =
     await expect(sentence(page)).toHaveText(before ?? '');
     await alert.getByRole('button', { name: 'Dismiss' }).click();
   }
+  await chooseOptions(page, '#measure');
   await page.locator('#measure .pick-site').selectOption('transformer.ln_f');
   await page.locator('.pick-activations').setInputFiles(picked({ mine: outputs(600) }));
   await expect(page.locator('#measured')).toContainText('1 site measured', { timeout: 30_000 });

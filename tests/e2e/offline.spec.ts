@@ -44,9 +44,9 @@ test('after one visit everything works with the server gone: samples, files, and
   page.on('pageerror', (error) => problems.push(error.message));
   await page.goto(site.address);
   await page.getByRole('button', { name: 'RMSNorm sample' }).first().click();
-  await expect(sentence(page)).toContainText('RMSNorm transformer, 9 norm sites');
+  await expect(sentence(page)).toContainText('RMSNorm model: no dead directions');
   await openFromCode(page, gpt2());
-  await expect(sentence(page)).toContainText('LayerNorm transformer, 7 norm sites');
+  await expect(sentence(page)).toContainText('LayerNorm model. All 7 norms ignore one direction');
   await page.getByRole('button', { name: 'Measure the norm alone' }).click();
   await expect(page.locator('#alone')).toBeVisible({ timeout: 30_000 });
   const link = await page.evaluate(() => window.gammascope.share());
@@ -149,6 +149,6 @@ test('parts of a file are asked of its server, not of what is kept', async ({ co
   await (await visit(context, site)).close();
   const page = await context.newPage();
   await page.goto(`${site.address}#open=${site.address}samples/layernorm/model.safetensors`);
-  await expect(sentence(page)).toContainText('LayerNorm transformer, 9 norm sites');
+  await expect(sentence(page)).toContainText('LayerNorm model. All 9 norms ignore one direction');
   await site.close();
 });

@@ -106,20 +106,6 @@ test('code may name the path of each file', async ({ page }) => {
   expect(report.checkpoint.name).toContain('somewhere');
 });
 
-test('several checkpoints in one drop are offered by name, and the chosen one opens', async ({ page }) => {
-  const weights = gpt2().filter(({ name }) => name.endsWith('.safetensors'));
-  const named = (name: string) => weights.map((file) => ({ ...file, name }));
-  await transfer(page, [...named('alpha.safetensors'), ...named('beta.safetensors'), ...named('gamma.safetensors')], 'drop');
-  const asked = page.getByRole('alertdialog');
-  await expect(asked).toContainText('These files hold 3 checkpoints.');
-  await expect(asked.getByRole('listitem')).toHaveText(['alpha.safetensors', 'beta.safetensors', 'gamma.safetensors']);
-  await expect(sentence(page)).toHaveCount(0);
-  await asked.getByRole('button', { name: 'beta.safetensors' }).click();
-  await expect(siteRows(page)).toHaveCount(7);
-  await expect(asked).toHaveCount(0);
-  await expect(page.locator('body')).toContainText('beta.safetensors');
-});
-
 test('a failed drop shows its sentence and leaves the earlier report with its figures', async ({ page }) => {
   const { model } = await openFromCode(page, gpt2());
   await transfer(page, truncated(), 'drop');

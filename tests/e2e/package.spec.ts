@@ -30,7 +30,7 @@ test('the package reads a checkpoint in a browser, without a bundler', async ({ 
     },
     [`${address}index.js`, files] as const,
   );
-  expect(found.sentence).toContain('LayerNorm transformer, 9 norm sites');
+  expect(found.sentence).toContain('LayerNorm model. All 9 norms ignore one direction');
   expect(found.svg).toBe('<svg');
   expect(found.kernels).toBeGreaterThan(9 * 128 * 8);
   await server.close();
@@ -54,7 +54,7 @@ for (const bundled of [false, true]) {
     await page.goto(server.resolvedUrls?.local[0] ?? '');
     const files = page.getByLabel('The files of a checkpoint');
     await files.setInputFiles(['samples/layernorm/model.safetensors', 'samples/layernorm/config.json']);
-    await expect(page.getByRole('status')).toContainText('LayerNorm transformer, 9 norm sites');
+    await expect(page.getByRole('status')).toContainText('LayerNorm model. All 9 norms ignore one direction');
     await expect(page.locator('#kernel svg')).toBeVisible();
     await files.setInputFiles('package.json');
     await expect(page.getByRole('status')).toContainText('no safetensors, GGUF or PyTorch file among what was given');

@@ -18,7 +18,7 @@ async function openModel(page: Page, folder: string): Promise<Report> {
 
 test('all-MiniLM: 13 LayerNorms, the last concentrated in three near-dead channels', async ({ page }) => {
   const report = await openModel(page, 'all-MiniLM-L6-v2');
-  await expect(sentence(page)).toContainText('LayerNorm transformer, 13 norm sites, an exact dead direction at each');
+  await expect(sentence(page)).toContainText('LayerNorm model. All 13 norms ignore one direction');
   await expect(page.locator('#kernel figure')).toHaveAttribute('data-kind', 'kernel_direction');
   const last = report.norms.find(({ role }) => role === 'final');
   expect(last?.name).toBe('encoder.layer.5.output.LayerNorm');
@@ -30,14 +30,14 @@ test('all-MiniLM: 13 LayerNorms, the last concentrated in three near-dead channe
 
 test('SmolLM2: 61 RMSNorms and no kernel direction', async ({ page }) => {
   const report = await openModel(page, 'SmolLM2-135M');
-  await expect(sentence(page)).toContainText('RMSNorm transformer, 61 norm sites');
+  await expect(sentence(page)).toContainText('RMSNorm model: no dead directions');
   await expect(page.locator('#kernel figure')).toHaveAttribute('data-kind', 'scale_distribution');
   expect(report.norms.filter(({ kernel }) => kernel.form === 'inverse_scale')).toEqual([]);
 });
 
 test('Gemma 3: 109 RMSNorms scaled by 1 + w, 46 with an exactly zero scale', async ({ page }) => {
   const report = await openModel(page, 'gemma-3-270m');
-  await expect(sentence(page)).toContainText('RMSNorm transformer, 109 norm sites');
+  await expect(sentence(page)).toContainText('RMSNorm model. 46 of 109 norms have scales of exactly zero');
   expect(report.norms.every(({ scale_convention }) => scale_convention === 'one_plus_weight')).toBe(true);
   expect(report.norms.filter(({ kernel }) => kernel.form === 'coordinates')).toHaveLength(46);
 });

@@ -1,12 +1,14 @@
 /** The table of sites: sorted, filtered, walked with the keyboard, and never longer in the document than a window. */
 import { gpt2, manySites } from './helpers/checkpoints.ts';
-import { expect, openFromCode, siteRows, test } from './helpers/page.ts';
+import { readFile } from 'node:fs/promises';
+import { chooseColumns, expect, openFromCode, siteRows, test } from './helpers/page.ts';
 
 test('a click on a heading sorts by it, a second one turns the order round', async ({ page }) => {
   const { norms } = await openFromCode(page, gpt2());
   const ascending = [...norms]
     .sort((a, b) => (a.kernel.scale_min_abs ?? 0) - (b.kernel.scale_min_abs ?? 0))
     .map(({ name }) => name);
+  await chooseColumns(page, '#sites', 'min |γ|');
   const heading = page.locator('#sites thead th', { hasText: 'min |γ|' });
   await heading.getByRole('button').click();
   await expect(heading).toHaveAttribute('aria-sort', 'ascending');
@@ -14,10 +16,13 @@ test('a click on a heading sorts by it, a second one turns the order round', asy
   await heading.getByRole('button').click();
   await expect(heading).toHaveAttribute('aria-sort', 'descending');
   await expect(siteRows(page)).toHaveText(ascending.reverse());
+  await heading.getByRole('button').click();
+  await expect(siteRows(page), 'a third one restores the order of the network').toHaveText(norms.map(({ name }) => name));
 });
 
 test('names sort by their numbers', async ({ page }) => {
   await openFromCode(page, gpt2({ layers: 12, width: 8 }));
+  await page.locator('#sites').getByRole('button', { name: 'Group blocks' }).click();
   await page.locator('#sites thead').getByRole('button', { name: 'Site' }).click();
   await expect(siteRows(page).nth(4)).toHaveText('h.2.ln_1');
 });
@@ -75,6 +80,7 @@ test('a reader in the table of dead directions leads to the site it reads', asyn
   const { norms } = await openFromCode(page, gpt2());
   const site = norms.find(({ readers }) => readers.length > 0);
   await page.getByRole('searchbox', { name: 'Filter sites' }).fill('nothing is called this');
+  await page.locator('#dead summary').first().click();
   await page.locator('#dead tbody button', { hasText: site?.readers[0]?.name ?? '?' }).click();
   const row = siteRows(page).filter({ hasText: site?.name ?? '?' });
   await expect(row).toBeFocused();
@@ -86,12 +92,66 @@ test('a very long table keeps one window of rows and still reaches its end', asy
   const { norms } = await openFromCode(page, manySites(count));
   expect(norms).toHaveLength(count);
   const rows = siteRows(page);
-  await expect(rows).toHaveCount(200);
   await rows.first().focus();
+  await page.keyboard.press('ArrowRight');
+  await expect(page.locator('#sites table[aria-rowcount]').first()).toHaveAttribute('aria-rowcount', String(count + 2));
+  expect(await rows.count()).toBeLessThan(100);
   await page.keyboard.press('End');
+  const last = page.locator(`#sites [data-place="${count}"]`);
+  await expect(last).toBeFocused();
+  await expect(last).toBeInViewport();
+  expect(await rows.count()).toBeLessThan(100);
+  await page.keyboard.press('Enter');
+  await expect(page.locator('tr.detail')).toBeVisible();
+  await page.keyboard.press('ArrowUp');
   await expect(page.locator(`#sites [data-place="${count - 1}"]`)).toBeFocused();
-  await expect(rows).toHaveCount(200);
   await page.keyboard.press('Home');
-  await page.locator('#sites .pager').getByRole('button', { name: 'Next 200' }).click();
-  await expect(page.locator('#sites .pager')).toContainText('201–400 of 5,000');
+  await expect(rows.first()).toBeFocused();
+});
+
+test('a table begins with few columns, and the choice of others is remembered', async ({ page }) => {
+  await openFromCode(page, gpt2());
+  const headings = page.locator('#sites thead th');
+  await expect(headings).toHaveText([/^Site/, /^Kind/, /^What is dead/]);
+  await chooseColumns(page, '#sites', 'min |γ|', 'Role');
+  await page.reload();
+  const { norms } = await openFromCode(page, gpt2());
+  await expect(headings).toHaveText([/^Site/, /^Kind/, /^What is dead/, /^Role/, /^min \|γ\|/]);
+  // One number format: as many decimals in every row.
+  const decimals = (await page.locator('#sites tbody td.numeric').allInnerTexts()).map((text) => text.split('.')[1]?.length);
+  expect(decimals).toHaveLength(norms.length);
+  expect(new Set(decimals).size).toBe(1);
+});
+
+test('the CSV of a table is what it shows, filtered and sorted', async ({ page }) => {
+  await openFromCode(page, gpt2());
+  await page.getByRole('searchbox', { name: 'Filter sites' }).fill('ln_2');
+  const site = page.locator('#sites thead').getByRole('button', { name: 'Site' });
+  await site.click();
+  await site.click();
+  const [download] = await Promise.all([
+    page.waitForEvent('download'),
+    page.locator('#sites').getByRole('button', { name: 'Download CSV: Norm sites', exact: true }).click(),
+  ]);
+  const lines = (await readFile(await download.path(), 'utf8')).trim().split('\n');
+  expect(lines).toEqual(['Site,Kind,What is dead', ...[2, 1, 0].map((layer) => `h.${layer}.ln_2,LayerNorm,1 direction`)]);
+});
+
+test('like sites of many blocks are one row with their range, which opens, also for a link to one of them', async ({ page }) => {
+  const { norms } = await openFromCode(page, gpt2({ layers: 12, width: 8 }));
+  await chooseColumns(page, '#sites', 'min |γ|');
+  await expect(siteRows(page)).toHaveText(['h.*.ln_1 × 12', 'h.*.ln_2 × 12', 'ln_f']);
+  await expect(page.locator('#sites tbody tr').first()).toContainText('…');
+  await siteRows(page).first().click();
+  await expect(siteRows(page)).toHaveCount(15);
+  await siteRows(page).first().click();
+  await expect(siteRows(page)).toHaveCount(3);
+  const site = norms.find(({ name }) => name === 'h.7.ln_2');
+  await page.locator('#dead details').evaluateAll((all) => all.forEach((details) => details.setAttribute('open', '')));
+  const readers = page.locator('#dead tbody');
+  await readers.getByRole('button', { name: 'h.*.mlp.c_fc.weight' }).click();
+  await readers.getByRole('button', { name: site?.readers[0]?.name ?? '?' }).click();
+  const row = siteRows(page).filter({ hasText: 'h.7.ln_2' });
+  await expect(row).toBeFocused();
+  await expect(row).toHaveAttribute('aria-expanded', 'true');
 });

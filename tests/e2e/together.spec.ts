@@ -53,11 +53,11 @@ test.beforeEach(async ({ page }) => {
 test('a fine-tune is compared by choosing its files: what changed most comes first', async ({ page }) => {
   await page.locator('.pick-compared').setInputFiles(gpt2({ tune: tuned }));
   await expect(page.locator('#compared')).toContainText('7 norm sites in common, 1 of them changed', { timeout: 30_000 });
-  const rows = page.locator('#compare .datatable > .scroll > table > tbody > tr');
+  const rows = page.locator('#compare-result .datatable > .scroll > table > tbody > tr');
   await expect(rows.first()).toContainText('h.1.ln_1');
-  await expect(rows.first().getByRole('cell').nth(3)).not.toHaveText('0°');
-  await expect(page.locator('#compare figure svg[role=img], #compare .figure svg[role=img]')).toHaveCount(2);
-  expect((await new AxeBuilder({ page }).include('#compare').analyze()).violations.map(({ id }) => id)).toEqual([]);
+  await expect(rows.first().getByRole('cell').first()).not.toHaveText('0°');
+  await expect(page.locator('#compare-result figure svg[role=img], #compare-result .figure svg[role=img]')).toHaveCount(2);
+  expect((await new AxeBuilder({ page }).include('#compare-result').analyze()).violations.map(({ id }) => id)).toEqual([]);
   await expect(sentence(page), 'the one on show stays').toContainText('7 norm sites');
 });
 
@@ -98,9 +98,9 @@ test('an adapter is weighed as the terminal weighs it, and dropped beside its ba
   expect(await beside(page, 'adapter', lora())).toMatchObject({ modules: native.modules });
   await transfer(page, lora(), 'drop');
   await expect(page.locator('#weighed')).toBeVisible({ timeout: 30_000 });
-  await expect(page.locator('#adapter .datatable tbody tr')).toHaveCount(3);
-  await expect(page.locator('#adapter svg[role=img]')).toBeVisible();
-  expect((await new AxeBuilder({ page }).include('#adapter').analyze()).violations.map(({ id }) => id)).toEqual([]);
+  await expect(page.locator('#adapter-result .datatable tbody tr')).toHaveCount(3);
+  await expect(page.locator('#adapter-result svg[role=img]')).toBeVisible();
+  expect((await new AxeBuilder({ page }).include('#adapter-result').analyze()).violations.map(({ id }) => id)).toEqual([]);
   await expect(sentence(page), 'the base stays').toContainText('7 norm sites');
 });
 
@@ -165,9 +165,9 @@ test('of two checkpoints dropped at once somebody is asked, and both answers are
   const [first, second] = [gpt2({ name: 'step-900.safetensors' }), gpt2({ name: 'step-1000.safetensors', tune: tuned })];
   const both = [...second.slice(0, 1), ...first.slice(0, 1)];
   await transfer(page, both, 'paste');
-  const question = page.locator('.notices');
+  const question = page.getByRole('alertdialog');
   await expect(question).toContainText('step-900.safetensors');
-  await question.getByRole('button', { name: /compare/i }).click();
+  await question.getByRole('button', { name: 'Compare the two' }).click();
   await expect(page.locator('#compared')).toContainText('7 norm sites in common, 1 of them changed', { timeout: 30_000 });
   await expect(page.locator('.sides dd').first(), 'the earlier step first').toContainText('step-900');
 });

@@ -51,6 +51,8 @@ test('a file that goes away halts the run, which goes on when it is back', async
 test('a measuring worker that cannot start halts the run, and nothing is missing when that has gone on', async ({ page, elsewhere }) => {
   // The browser says in a line of its own that there is no such worker.
   elsewhere.add(new URL(page.url()).origin);
+  // No verifier is loaded ahead, so that the second one to start is the one that measures.
+  await page.evaluate(() => Object.defineProperty(navigator, 'connection', { value: { saveData: true } }));
   await openSample(page);
   await page.evaluate(() => {
     const { Worker } = window;

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
 import type { Report } from '../../www/report';
-import { expect, test } from './helpers/page.ts';
+import { chooseOptions, expect, pressRun, test } from './helpers/page.ts';
 
 const CACHE = '.cache/models';
 
@@ -14,16 +14,17 @@ async function openSample(page: Page, name: 'LayerNorm' | 'RMSNorm'): Promise<vo
   await expect(page.locator('#weights svg[role=img]')).toBeVisible();
 }
 
-test('Verify runs the sample and shows norms, stream and what is circular', async ({ page }) => {
+test('Run runs the sample and shows norms, stream and what is circular', async ({ page }) => {
   await openSample(page, 'LayerNorm');
+  await chooseOptions(page);
   await page.locator('#verify .pick-input').selectOption('uniform');
-  await page.locator('#verify').getByRole('button', { name: 'Verify', exact: true }).click();
+  await pressRun(page);
   await expect(page.locator('#verified')).toContainText('run as gpt2 in f32', { timeout: 60_000 });
   await expect(page.locator('#verified')).toContainText('no evidence of their kind');
   await expect(page.locator('#measured')).toContainText('9 sites measured: 9 subtract the mean');
-  await expect(page.locator('#verify figure[data-kind=residual] svg')).toBeVisible();
-  await expect(page.locator('#verify')).toContainText('It never falls by more than a hundredth');
-  await expect(page.locator('#verify').getByRole('rowheader').first()).toContainText('transformer.h.0.ln_1');
+  await expect(page.locator('#run-result figure[data-kind=residual] svg')).toBeVisible();
+  await expect(page.locator('#run-result')).toContainText('It never falls by more than a hundredth');
+  await expect(page.locator('#run-result').getByRole('rowheader').first()).toContainText('transformer.h.0.ln_1');
 });
 
 test('a fall of the least singular value is placed in its block', async ({ page }) => {
@@ -37,11 +38,11 @@ test('a fall of the least singular value is placed in its block', async ({ page 
 test('the sample also runs with random weights, and its readers are moved', async ({ page }) => {
   test.setTimeout(120_000);
   await openSample(page, 'RMSNorm');
-  await page.locator('#verify').getByRole('button', { name: 'Verify', exact: true }).click();
+  await pressRun(page);
   await expect(page.locator('#beside-random')).toContainText('drawn from seed 1', { timeout: 90_000 });
-  await expect(page.locator('#verify figure[data-kind=random_init] svg')).toBeVisible();
+  await expect(page.locator('#run-result figure[data-kind=random_init] svg')).toBeVisible();
   await expect(page.locator('#preserved')).toContainText('it changes in 12 of 12 cases');
-  await expect(page.locator('#verify figure[data-kind=preservation] svg')).toBeVisible();
+  await expect(page.locator('#run-result figure[data-kind=preservation] svg')).toBeVisible();
   await expect(page.locator('#by-loss'), 'not circular').toContainText('the norms are RMSNorms');
   await expect(page.locator('#beside-paper')).toContainText('no such direction at 9 of 9 sites');
   const html = await page.evaluate(() => window.gammascope.share({ as: 'html' }));
@@ -103,14 +104,15 @@ test('a run that is stopped keeps what it has, and goes on from there', async ({
 test('a text of ones own is run, and one that is too short is refused by a sentence', async ({ page }) => {
   await openSample(page, 'LayerNorm');
   const verify = page.locator('#verify');
+  await chooseOptions(page);
   await verify.locator('.pick-input').selectOption('text');
   const text = { name: 'mine.txt', mimeType: 'text/plain', buffer: Buffer.from('To be, or not to be: that is the question. '.repeat(40)) };
   await verify.locator('.pick-text').setInputFiles(text);
-  await verify.getByRole('button', { name: 'Verify', exact: true }).click();
+  await pressRun(page);
   await expect(page.locator('#verified')).toContainText('nats a token', { timeout: 60_000 });
   await expect(page.locator('#measured')).toContainText('mine.txt');
   await verify.locator('.pick-text').setInputFiles({ ...text, buffer: Buffer.from('To be.') });
-  await verify.getByRole('button', { name: 'Verify', exact: true }).click();
+  await pressRun(page);
   await expect(verify.getByRole('alert')).toContainText('Not run.', { timeout: 30_000 });
   await expect(page.locator('#verified'), 'the earlier run stays').toContainText('nats a token');
 });
@@ -118,15 +120,16 @@ test('a text of ones own is run, and one that is too short is refused by a sente
 test('the first blocks of a model are run alone', async ({ page }) => {
   await openSample(page, 'RMSNorm');
   const verify = page.locator('#verify');
+  await chooseOptions(page);
   await verify.locator('.pick-input').selectOption('uniform');
-  await verify.getByLabel('blocks', { exact: true }).fill('2');
+  await verify.getByLabel('Blocks', { exact: true }).fill('2');
   await verify.locator('.pick-random').uncheck();
   await verify.locator('.pick-preservation').uncheck();
-  await verify.getByRole('button', { name: 'Verify', exact: true }).click();
+  await pressRun(page);
   await expect(page.locator('#verified')).toContainText('the 2 blocks after them were left out', { timeout: 60_000 });
   await expect(page.locator('#measured')).toContainText('5 sites measured');
-  await verify.getByLabel('blocks', { exact: true }).fill('9');
-  await verify.getByRole('button', { name: 'Verify', exact: true }).click();
+  await verify.getByLabel('Blocks', { exact: true }).fill('9');
+  await pressRun(page);
   await expect(verify.getByRole('alert')).toContainText('ask for 1 to 4', { timeout: 30_000 });
 });
 
@@ -156,8 +159,9 @@ test('norms that store nothing are sites, with figures, and are measured', async
   await expect(opened).toContainText('neither scales nor shifts');
   await expect(opened.locator('figure[data-kind=kernel_direction] svg')).toBeVisible();
   await expect(opened.locator('figure[data-kind=scale_distribution] svg')).toBeVisible();
+  await chooseOptions(page);
   await page.locator('#verify .pick-input').selectOption('uniform');
-  await page.locator('#verify').getByRole('button', { name: 'Verify', exact: true }).click();
+  await pressRun(page);
   await expect(page.locator('#measured')).toContainText('5 sites measured: 5 subtract the mean', { timeout: 60_000 });
 });
 
@@ -172,9 +176,12 @@ test('a model that is in no row is refused by what did not fit', async ({ page }
   ] as const) {
     const changed = file('config.json', Buffer.from(JSON.stringify({ ...config, ...change })));
     await page.locator('.pick-opened').first().setInputFiles([weights, changed]);
+    // The sentence of the checkpoint before is gone once this one is open.
+    await expect(page.locator('#verify').getByRole('alert')).toHaveCount(0);
     await expect(page.locator('#verify')).toBeVisible();
-    await page.locator('#verify').getByRole('button', { name: 'Verify', exact: true }).click();
+    await pressRun(page);
     await expect(page.locator('#verify').getByRole('alert')).toContainText(sentence, { timeout: 30_000 });
+    await expect(page.locator('#verify').getByRole('alert'), 'what can be done instead').toContainText('gammascope measure');
   }
 });
 

@@ -16,7 +16,7 @@ test('the LayerNorm sample shows the energy of its writers and counts it as evid
 });
 
 test('under names that say nothing the weights decide, and the page says what changed', async ({ page }) => {
-  const says = 'RMSNorm transformer, 9 norm sites';
+  const says = 'RMSNorm model: no dead directions';
   const report = await openFromCode(page, opaque('rmsnorm'));
   expect(report.model.sentence).toContain(says);
   await expect(sentence(page)).toContainText(says);
@@ -33,11 +33,11 @@ test('refused, the weights stay unread, the site says what would settle it, and 
 }) => {
   await page.getByLabel('sample up to 64 MB of weights').first().uncheck();
   await transfer(page, opaque('rmsnorm'), 'drop');
-  await expect(sentence(page)).toContainText('no kind is named');
+  await expect(sentence(page)).toContainText('Norms of unknown kind');
   await siteRows(page).first().click();
   await expect(page.locator('tr.detail .settle')).toContainText('a sample of the weights');
   await page.getByRole('button', { name: 'Sample at most 64 MB' }).click();
-  await expect(sentence(page)).toContainText('RMSNorm transformer, 9 norm sites');
+  await expect(sentence(page)).toContainText('RMSNorm model: no dead directions');
   await expect(page.locator('tr.detail .settle'), 'the open row follows').toBeHidden();
 });
 
@@ -51,7 +51,7 @@ test('the choice survives a reload, and code may choose otherwise', async ({ pag
 
 test('sampling a large checkpoint is seen, can be stopped, and leaves the verdict', async ({ page }, info) => {
   await page.locator('.pick-opened').first().setInputFiles(sparse(info.outputPath('.')));
-  await expect(sentence(page)).toContainText('RMSNorm transformer, 25 norm sites');
+  await expect(sentence(page)).toContainText('RMSNorm model: no dead directions');
   const progress = page.getByRole('progressbar', { name: 'Progress of sampling the weights' });
   await expect(progress).toBeVisible();
   // Figures are drawn meanwhile.
@@ -60,14 +60,14 @@ test('sampling a large checkpoint is seen, can be stopped, and leaves the verdic
   await page.getByRole('button', { name: 'Stop' }).click();
   await expect(progress).toBeHidden();
   await expect(page.getByRole('button', { name: 'Sample at most 64 MB' })).toBeVisible();
-  await expect(sentence(page)).toContainText('RMSNorm transformer, 25 norm sites');
+  await expect(sentence(page)).toContainText('RMSNorm model: no dead directions');
 });
 
 test('a model of two parts has a sentence for each', async ({ page }) => {
   await openFromCode(page, mixed());
-  await expect(sentence(page)).toContainText('Both kinds of norm');
+  await expect(sentence(page)).toContainText('Model with both kinds of norm');
   const parts = page.locator('.parts > div');
   await expect(parts).toHaveCount(2);
-  await expect(parts.filter({ hasText: 'encoder' })).toContainText('LayerNorm, 9 norm sites, an exact dead direction at each');
-  await expect(parts.filter({ hasText: 'decoder' })).toContainText('RMSNorm, 9 norm sites');
+  await expect(parts.filter({ hasText: 'encoder' })).toContainText('LayerNorm: all 9 norms ignore one direction');
+  await expect(parts.filter({ hasText: 'decoder' })).toContainText('RMSNorm: no dead directions in 9 norms');
 });

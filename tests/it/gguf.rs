@@ -134,10 +134,11 @@ fn versions_2_and_3_are_read_with_every_type_of_metadata() {
             .pair("k", 9, &list(9, 2, &[list(5, 1, &[0; 4]), list(8, 1, &text("x".as_bytes()))].concat()))
             .pair("l", 8, &text(b"\xff\xfe"));
         gguf.version = version;
-        let metadata = header(gguf.build()).unwrap().metadata;
+        let read = header(gguf.build()).unwrap();
         let expected = serde_json::json!({"general.architecture": "llama", "a": 200, "b": -56, "c": 513, "d": -1, "e": -7,
             "g": true, "h": 1u64 << 63, "i": i64::MIN, "j": 0.25});
-        assert_eq!(serde_json::Value::Object(metadata), expected);
+        assert_eq!(serde_json::Value::Object(read.metadata), expected);
+        assert_eq!(read.lists, [("k".to_owned(), "a list of 2".to_owned())]);
     }
 }
 

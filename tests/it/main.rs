@@ -16,6 +16,7 @@ mod dead_directions;
 mod differential;
 mod execution_order;
 mod export;
+mod findings;
 mod forward;
 mod forward_images;
 mod gguf;

@@ -468,7 +468,10 @@ fn the_command_line_takes_an_address_where_it_takes_a_path() {
     let url = server.url("/m/model.safetensors?signature=secret");
     let done = run(&["inspect", &url]).success();
     let text = String::from_utf8(done.get_output().stdout.clone()).unwrap();
-    says(&text, &["LayerNorm transformer, 9 norm sites", "from http://127.0.0.1:", " requests, "]);
+    says(
+        &text,
+        &["LayerNorm model. All 9 norms ignore one direction", "from http://127.0.0.1:", " requests, "],
+    );
     assert!(!text.contains("secret"), "{text}");
     let failed = run(&["inspect", &server.url("/m/absent.safetensors")]).code(2);
     says(&String::from_utf8(failed.get_output().stderr.clone()).unwrap(), &["status 404"]);

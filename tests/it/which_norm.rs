@@ -4,8 +4,8 @@ use crate::support;
 use crate::support::transformer::{Named, Transformer, Weights, file};
 use gammascope::inspect::{self, Inspection};
 use gammascope::report::{
-    EvidenceReport, KindByLoss, ModelVerdict, NormBehaviour, NormKind, NormReport, NormRole, PassSummary,
-    Report, ScaleConvention, Verification, WarningCode,
+    EvidenceReport, FindingCode, KindByLoss, ModelVerdict, NormBehaviour, NormKind, NormReport, NormRole,
+    PassSummary, Report, ScaleConvention, Verification, WarningCode,
 };
 use gammascope::source::memory::MemorySource;
 use gammascope::writer::sample::BUDGET;
@@ -179,12 +179,14 @@ fn a_loss_that_agrees_is_evidence_at_every_norm_of_the_stream() {
     let said =
         |reason: &String| reason.starts_with("loss: ") && reason.ends_with("(towards RMSNorm, 9 sites)");
     assert!(after.model.reasons.iter().any(said), "{:?}", after.model.reasons);
+    assert!(after.findings.iter().any(|finding| finding.code == FindingCode::LossAgrees));
 }
 
 #[test]
 fn a_loss_that_contradicts_the_code_lowers_the_confidence_and_is_named() {
     let [before, after] = run(&model(Weights::Random, false), LLAMA, -0.08, NormKind::LayerNorm);
     assert_eq!(before.model.verdict, ModelVerdict::RmsNorm);
+    assert_eq!(after.findings[0].code, FindingCode::LossContradicts);
     for (before, after) in before.norms.iter().zip(&after.norms) {
         assert_eq!(loss(after).says, NormKind::LayerNorm);
         assert!(after.confidence < before.confidence, "{} {}", before.confidence, after.confidence);

@@ -1,13 +1,14 @@
 /** Opening a checkpoint: from where it may come, how far it is, and what became of it. */
 import { signal } from '@preact/signals';
-import { hasWeights } from '../files';
+import { fragmentOf, hasWeights } from '../files';
 import { Inspector, SeveralCheckpoints } from '../inspector';
 import type { Dropped, Entry } from '../protocol';
 import type { Origin } from '../recent';
-import type { Gathered, Progress, Report } from '../report';
+import type { Progress, Report } from '../report';
 import { announcement } from './announcement';
 import { alone, measureFailure, measuring } from './measuring';
 import { type Opened, opened, pointedAt } from './opened';
+import { scanAll } from './scanning';
 import type { Task } from './task';
 import { weigh, weighing, weighs } from './weighing';
 
@@ -23,8 +24,15 @@ export const tokenWanted = signal(false);
 /** The files of an open that failed because there are no weights, if there is a configuration to draw some for. */
 export const drawable = signal<Dropped[] | null>(null);
 
-/** Files that are several checkpoints, while somebody is asked which one to open. */
-export const several = signal<{ checkpoints: readonly Gathered[]; choose: (one: Gathered) => void } | null>(null);
+/** One of several checkpoints that were given together. */
+export type Candidate = { name: string; entries: Entry[] };
+
+/** Two checkpoints, while somebody is asked which one to open, or whether they are to be compared; `both` where they may be one. */
+export const several = signal<{
+  two: readonly [Candidate, Candidate];
+  both: Candidate | null;
+  open: (one: Candidate) => Promise<Report>;
+} | null>(null);
 
 /** What random weights are drawn from: the same for everybody, so that numbers can be compared. */
 export const SEED = 1;
@@ -39,11 +47,12 @@ export type Trace = () => Origin | Promise<Origin>;
 
 /**
  * How to open: whether weights are sampled, how to get at it again, and what is done `instead` with entries that are no checkpoint;
- * it gives null for those that are one.
+ * it gives null for those that are one. `again` is what these entries were when they were open before.
  */
 type Options = {
   weights?: boolean | undefined;
   origin?: Trace | undefined;
+  again?: Pick<Opened, 'id' | 'fragment'>;
   instead?: (entries: Entry[]) => Promise<Report> | null;
 };
 
@@ -54,7 +63,7 @@ type Options = {
  */
 export async function openCheckpoint(
   gather: Gather,
-  { weights = weighs.value === 'yes', origin, instead }: Options = {},
+  { weights = weighs.value === 'yes', origin, instead, again }: Options = {},
 ): Promise<Report> {
   cancel();
   const controller = new AbortController();
@@ -74,7 +83,8 @@ export async function openCheckpoint(
     if (other !== null) return other;
     if (entries.length === 0)
       throw new Error('That contains no file. Drop the files or the folder of a checkpoint.');
-    next = { id: ++opens, ...(await Inspector.open(entries, follow(controller), stop)) };
+    const made = await Inspector.open(entries, follow(controller), stop);
+    next = { ...(again ?? { id: ++opens, fragment: fragmentOf(entries) }), ...made };
     if (stop.aborted) {
       next.inspector.close();
       stop.throwIfAborted();
@@ -82,7 +92,7 @@ export async function openCheckpoint(
   } catch (error) {
     if (stop.aborted) throw stop.reason;
     if (error instanceof SeveralCheckpoints) {
-      offer(error, asked, weights);
+      offer(error, error.entries ?? asked, weights);
       throw error;
     }
     failure.value = error instanceof Error ? error.message : String(error);
@@ -102,19 +112,19 @@ export async function openCheckpoint(
   pointedAt.value = null;
   opened.value = next;
   announcement.value = `Report ready. ${next.report.model.sentence}`;
-  void keepRecent({ ...next, entries: asked }, origin);
+  if (!again) void keepRecent({ ...next, entries: asked }, origin);
   // Behind an address a sample would take thousands of requests.
   return weights && next.report.checkpoint.remote === null && !next.report.shared ? weigh(next) : next.report;
 }
 
-/** Asks which of several checkpoints to open. */
-function offer({ checkpoints }: SeveralCheckpoints, entries: Entry[], weights: boolean): void {
-  announcement.value = `These files hold ${checkpoints.length} checkpoints. Choose one of them.`;
-  const choose = ({ files }: Gathered) => {
-    const own = files.flatMap((at) => entries[at] ?? []);
-    openCheckpoint(() => own, { weights }).catch(() => undefined);
-  };
-  several.value = { checkpoints, choose };
+/** Two checkpoints are a question, and more are a table. */
+function offer({ checkpoints, entries: guessed }: SeveralCheckpoints, entries: Entry[], weights: boolean): void {
+  const all = checkpoints.map(({ name, files }) => ({ name, entries: files.flatMap((at) => entries[at] ?? []) }));
+  const [first, second, ...more] = all;
+  if (!first || !second || more.length > 0) return scanAll(all);
+  announcement.value = 'These are two checkpoints. Open one of them, or compare them.';
+  const both = guessed && { name: 'both', entries };
+  several.value = { two: [first, second], both, open: ({ entries: own }) => openCheckpoint(() => own, { weights }) };
 }
 
 /** Files that hold a configuration and no weights. */

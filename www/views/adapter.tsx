@@ -1,38 +1,46 @@
 /** An adapter beside its base, the open checkpoint: the way in, and what each module wastes. */
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { fileName, saveText } from '../download';
-import { METHODS, USES, count, counted, number } from '../format';
+import { METHODS, USES, count, counted } from '../format';
 import type { AdapterModule, AdapterReport } from '../report';
 import { type Opened, pointAt } from '../state/opened';
 import { type Beside, adapter, showWeighed } from '../together';
 import { FigureView } from './figure';
+import { Heading } from './heading';
 import { Name } from './name';
 import { Pick } from './pick';
 import { Prose } from './prose';
 import { type Chips, type DataColumn, DataTable } from './table';
+import { likeNames } from './table-entries';
 import { Word } from './term';
 import { WorkNow } from './work';
 
 export function Adapter({ opened }: { opened: Opened }) {
-  const shown = adapter.value;
-  if (opened.report.norms.length === 0) return null;
   return (
-    <section id="adapter" aria-labelledby="adapter-heading">
-      <h2 id="adapter-heading">What an adapter wastes</h2>
-      <p class="lead">
-        The part of an adapter’s A, or of its ΔW, that lies along a site’s <Word term="kernel">kernel</Word> adds a constant,
-        whatever the input, so it has no use. Give the page an adapter of this checkpoint (its safetensors file, or PEFT’s
-        folder) to see how large that part is in each module.
+    <section class="card" id="adapter" aria-labelledby="adapter-heading">
+      <Heading of="adapter" as="h3">See what an adapter wastes</Heading>
+      <p>
+        The part of an adapter that lies along a norm’s <Word term="kernel">kernel</Word> adds only a constant. See how large it is
+        in each module.
       </p>
       <div class="buttons beside">
         <Pick name="adapter" files="Choose an adapter’s files…" folder="Choose its folder…" onPicked={showWeighed} />
       </div>
       <p class="muted small">
-        Or drop it on the page. The page takes files named adapter_model.safetensors, adapters.safetensors or
-        pytorch_lora_weights.safetensors as an adapter of the open checkpoint.
+        Or drop it on the page: adapter_model.safetensors, adapters.safetensors or pytorch_lora_weights.safetensors.
       </p>
       <WorkNow work="adapter" opened={opened} />
-      {shown?.of === opened.id && <Waste opened={opened} shown={shown} />}
+    </section>
+  );
+}
+
+/** What each module of the adapter wastes. */
+export function AdapterResult({ opened }: { opened: Opened }) {
+  const shown = adapter.value;
+  if (shown?.of !== opened.id) return null;
+  return (
+    <section id="adapter-result" aria-label="Adapter">
+      <Waste opened={opened} shown={shown} />
     </section>
   );
 }
@@ -42,12 +50,12 @@ const ratio = ({ wasted, null: chance }: AdapterModule): number | null => (chanc
 const deviations = ({ wasted, null: chance, null_deviation }: AdapterModule): number | null =>
   null_deviation > 0 ? (wasted - chance) / null_deviation : null;
 
-const fixed = (value: number | null, digits: number): string => (value === null ? '–' : value.toFixed(digits));
+const fixed = (digits: number) => (value: number): string => value.toFixed(digits);
 
 const COLUMNS: readonly DataColumn<AdapterModule>[] = [
-  { id: 'rank', label: 'Rank', term: 'waste_rank', numeric: true, value: (_, index) => index, cell: (_, index) => count(index + 1) },
+  { id: 'rank', label: 'Rank', term: 'waste_rank', numeric: true, value: (_, index) => index + 1 },
   { id: 'module', label: 'Module', names: true, value: ({ module }) => module, cell: ({ module }) => <Name>{module}</Name> },
-  { id: 'use', label: 'Use', value: ({ use }) => USES[use] },
+  { id: 'use', label: 'Use', about: 'What the model does with it.', value: ({ use }) => USES[use] },
   { id: 'method', label: 'Method', term: 'adapter_method', value: ({ method }) => METHODS[method] },
   {
     id: 'site',
@@ -55,6 +63,7 @@ const COLUMNS: readonly DataColumn<AdapterModule>[] = [
     term: 'site',
     value: ({ site }) => site,
     text: 'name',
+    shown: true,
     cell: ({ site, own_scale }) => (
       <>
         <span class="mono">
@@ -64,25 +73,24 @@ const COLUMNS: readonly DataColumn<AdapterModule>[] = [
       </>
     ),
   },
-  { id: 'r', label: 'r', term: 'lora_rank', numeric: true, value: ({ rank }) => rank, cell: ({ rank }) => count(rank) },
-  { id: 'd', label: 'd', term: 'width', numeric: true, value: ({ width }) => width, cell: ({ width }) => count(width) },
-  { id: 'wasted', label: 'Wasted', term: 'wasted', numeric: true, value: ({ wasted }) => wasted, cell: ({ wasted }) => number(wasted) },
+  { id: 'r', label: 'r', term: 'lora_rank', numeric: true, value: ({ rank }) => rank },
+  { id: 'd', label: 'd', term: 'width', numeric: true, value: ({ width }) => width },
+  { id: 'wasted', label: 'Wasted', term: 'wasted', numeric: true, shown: true, value: ({ wasted }) => wasted },
   {
     id: 'chance',
     label: 'k/d',
     term: 'wasted_by_chance',
     numeric: true,
     value: (module) => module.null,
-    cell: (module) => number(module.null),
   },
-  { id: 'ratio', label: 'Ratio', term: 'wasted_ratio', numeric: true, value: ratio, cell: (module) => fixed(ratio(module), 2) },
+  { id: 'ratio', label: 'Ratio', term: 'wasted_ratio', numeric: true, shown: true, value: ratio, format: fixed(2) },
   {
     id: 'deviations',
     label: 'Deviations',
     term: 'wasted_deviations',
     numeric: true,
     value: deviations,
-    cell: (module) => fixed(deviations(module), 1),
+    format: fixed(1),
   },
 ];
 
@@ -92,12 +100,15 @@ function Waste({ opened, shown }: { opened: Opened; shown: Beside<AdapterReport>
   const { result, json } = shown;
   const heading = useRef<HTMLHeadingElement>(null);
   const drawer = useMemo(() => opened.inspector.of(json), [opened.inspector, json]);
-  useEffect(() => heading.current?.focus({ preventScroll: true }), [json]);
+  useEffect(() => {
+    heading.current?.focus({ preventScroll: true });
+    heading.current?.scrollIntoView({ block: 'start' });
+  }, [json]);
   return (
     <div class="beside-result">
-      <h3 id="weighed" tabIndex={-1} ref={heading}>
+      <h2 id="weighed" tabIndex={-1} ref={heading}>
         {result.sentence}
-      </h3>
+      </h2>
       <p class="muted">
         <Name>{result.adapter}</Name> on <Name>{result.base}</Name>
       </p>
@@ -135,6 +146,8 @@ function Waste({ opened, shown }: { opened: Opened; shown: Beside<AdapterReport>
           columns={COLUMNS}
           text={({ module, site, use }) => `${module} ${site} ${USES[use]}`}
           chips={CHIPS}
+          group={({ module }) => likeNames(module)}
+          file={result.adapter}
           onChoose={({ site }) => pointAt(site)}
         />
       )}

@@ -1,6 +1,8 @@
 /** The page: a bar, what is going on, the report or the welcome, and how it all works. */
 import { useEffect, useRef } from 'preact/hooks';
-import { opened } from '../state/opened';
+import { shown, view } from '../state/opened';
+import { beginsAtTop } from '../state/place';
+import { exists } from '../state/sections';
 import { DropTarget } from './drop';
 import { FinalNorm } from './final-norm';
 import { Header } from './header';
@@ -17,25 +19,31 @@ import { Welcome } from './welcome';
 /** What looks after the page itself comes after everything that somebody waits for. */
 const Renewal = lazily(() => afterLoad().then(() => import('./renewal')).then((views) => views.Renewal));
 
-const Measure = lazily(() => import('./measure').then((views) => views.Measure));
+const RunResult = lazily(() => import('./run-result').then((views) => views.RunResult));
 
-const Verify = lazily(() => import('./verify').then((views) => views.Verify));
+const MeasureResult = lazily(() => import('./measured').then((views) => views.MeasureResult));
 
-const Together = lazily(() => import('./together').then((views) => views.Together));
+const BesideResults = lazily(() => import('./together').then((views) => views.BesideResults));
+
+const Tools = lazily(() => import('./tools').then((views) => views.Tools));
 
 const Dead = lazily(() => import('./dead').then((views) => views.Dead));
+
+const Scan = lazily(() => import('./scan').then((views) => views.Scan));
+
+const FileContents = lazily(() => import('./file').then((views) => views.FileContents));
 
 const HowItWorks = lazily(() => import('./how').then((views) => views.HowItWorks));
 
 export function App() {
-  const current = opened.value;
+  const current = shown.value;
   const main = useRef<HTMLElement>(null);
   useEffect(() => {
-    if (!current) return;
-    // A new report is a new page: begin at its sentence.
-    scrollTo({ top: 0 });
+    // A new report is a new page: begin at its sentence, unless a link points further down.
+    if (!beginsAtTop()) return;
+    scrollTo({ top: 0, behavior: 'instant' });
     main.current?.querySelector<HTMLElement>('#sentence')?.focus({ preventScroll: true });
-  }, [current?.id]);
+  }, [current?.id, view.value]);
   return (
     <>
       <a class="skip" href="#content">
@@ -53,15 +61,19 @@ export function App() {
           <article key={current.id} class="report">
             <SharedNote report={current.report} />
             <Verdict opened={current} />
-            <FinalNorm opened={current} />
+            {exists.value.dead && <Dead report={current.report} />}
+            {exists.value.kernel && <FinalNorm opened={current} />}
             <Sites opened={current} />
-            <Weights opened={current} />
-            <Verify opened={current} />
-            <Measure opened={current} />
-            <Dead report={current.report} />
-            {!current.report.shared && <Together opened={current} />}
+            {exists.value.weights && <Weights opened={current} />}
+            {exists.value['run-result'] && <RunResult opened={current} />}
+            {exists.value['measure-result'] && <MeasureResult opened={current} />}
+            {!current.report.shared && <BesideResults opened={current} />}
+            {exists.value.file && <FileContents opened={current} />}
             <Warnings report={current.report} />
+            {exists.value.tools && <Tools opened={current} />}
           </article>
+        ) : view.value === 'scan' ? (
+          <Scan />
         ) : (
           <Welcome />
         )}

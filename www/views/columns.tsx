@@ -10,8 +10,8 @@ export function order<Row>(): DataColumn<Row> {
     label: '#',
     term: 'order',
     numeric: true,
-    value: (_, index) => index,
-    cell: (_, index) => count(index + 1),
+    value: (_, index) => index + 1,
+    format: count,
   };
 }
 

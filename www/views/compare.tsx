@@ -9,23 +9,19 @@ import { type Beside, compare, comparison, showCompared } from '../together';
 import { AddressInput } from './address-input';
 import { Facts, type Fact } from './facts';
 import { FigureView } from './figure';
+import { Heading } from './heading';
 import { Name } from './name';
 import { Pick } from './pick';
 import { Prose } from './prose';
 import { type Chips, type DataColumn, DataTable } from './table';
+import { likeNames } from './table-entries';
 import { WorkNow } from './work';
 
 export function Compare({ opened }: { opened: Opened }) {
-  const shown = comparison.value;
-  if (opened.report.norms.length === 0) return null;
   return (
-    <section id="compare" aria-labelledby="compare-heading">
-      <h2 id="compare-heading">Compare with another checkpoint</h2>
-      <p class="lead">
-        Compare with a fine-tune, another step of the run, or a conversion. The page matches sites by name, by the end of the
-        name, or by place, across shards, types and formats. It compares effective scales, from the open checkpoint to the other
-        one.
-      </p>
+    <section class="card" id="compare" aria-labelledby="compare-heading">
+      <Heading of="compare" as="h3">Compare with another checkpoint</Heading>
+      <p>Compare with a fine-tune, another step of the run, or a conversion, norm by norm.</p>
       <div class="buttons beside">
         <Pick
           name="compared"
@@ -33,11 +29,21 @@ export function Compare({ opened }: { opened: Opened }) {
           folder="Compare with a folder…"
           onPicked={(entries) => showCompared(() => entries)}
         />
-        <AddressToo />
       </div>
+      <AddressToo />
       <p class="muted small">Or drop it on the right half of the page.</p>
       <WorkNow work="compare" opened={opened} />
-      {shown?.of === opened.id && <Changes opened={opened} shown={shown} />}
+    </section>
+  );
+}
+
+/** What changed between the two. */
+export function CompareResult({ opened }: { opened: Opened }) {
+  const shown = comparison.value;
+  if (shown?.of !== opened.id) return null;
+  return (
+    <section id="compare-result" aria-label="Comparison">
+      <Changes opened={opened} shown={shown} />
     </section>
   );
 }
@@ -77,7 +83,7 @@ const signed = (sign: string, channels: readonly number[]): string =>
   channels.length === 0 ? '' : ` ${sign}${count(channels.length)} zero`;
 
 const COLUMNS: readonly DataColumn<SiteComparison>[] = [
-  { id: 'rank', label: 'Rank', term: 'change_rank', numeric: true, value: (_, index) => index, cell: (_, index) => count(index + 1) },
+  { id: 'rank', label: 'Rank', term: 'change_rank', numeric: true, value: (_, index) => index + 1 },
   {
     id: 'name',
     label: 'Site',
@@ -113,16 +119,17 @@ const COLUMNS: readonly DataColumn<SiteComparison>[] = [
     label: 'Angle',
     term: 'angle',
     numeric: true,
+    shown: true,
     value: ({ angle }) => angle,
-    cell: ({ angle }) => (angle === null ? '–' : degrees(angle)),
+    format: degrees,
   },
   {
     id: 'relative_change',
     label: 'Change of γ',
     term: 'relative_change',
     numeric: true,
+    shown: true,
     value: ({ relative_change }) => relative_change,
-    cell: ({ relative_change }) => maybe(relative_change),
   },
   {
     id: 'kernel',
@@ -140,7 +147,7 @@ function kernel({ form, form_after, zeros_gained, zeros_lost }: SiteComparison):
 }
 
 function channels(id: 'near_dead_gained' | 'near_dead_lost', label: string): DataColumn<SiteComparison> {
-  return { id, label, term: id, numeric: true, value: (site) => site[id].length, cell: (site) => count(site[id].length) };
+  return { id, label, term: id, numeric: true, value: (site) => site[id].length };
 }
 
 const DEPTHS: readonly DataColumn<SiteComparison>[] = [
@@ -149,7 +156,7 @@ const DEPTHS: readonly DataColumn<SiteComparison>[] = [
 ];
 
 function depth(id: 'depth_scale_free' | 'depth_scale_free_after', label: string): DataColumn<SiteComparison> {
-  return { id, label, term: 'depth_scale_free', numeric: true, value: (site) => site[id], cell: (site) => maybe(site[id]) };
+  return { id, label, term: 'depth_scale_free', numeric: true, value: (site) => site[id] };
 }
 
 const MATCHES: Record<SiteComparison['matched_by'], string> = {
@@ -167,7 +174,10 @@ function Changes({ opened, shown }: { opened: Opened; shown: Beside<Comparison> 
   const { result, json, base } = shown;
   const heading = useRef<HTMLHeadingElement>(null);
   const drawer = useMemo(() => opened.inspector.of(json), [opened.inspector, json]);
-  useEffect(() => heading.current?.focus({ preventScroll: true }), [json]);
+  useEffect(() => {
+    heading.current?.focus({ preventScroll: true });
+    heading.current?.scrollIntoView({ block: 'start' });
+  }, [json]);
   const measured = result.sites.some((site) => site.depth !== null || site.depth_after !== null);
   const pick = (row: (number | string | null)[]) => typeof row[0] === 'string' && pointAt(row[0]);
   const name = `${result.before.checkpoint.name}-to-${result.after.checkpoint.name}`;
@@ -177,9 +187,13 @@ function Changes({ opened, shown }: { opened: Opened; shown: Beside<Comparison> 
   const warnings = result.warnings.filter(({ where }) => where.startsWith('after: '));
   return (
     <div class="beside-result">
-      <h3 id="compared" tabIndex={-1} ref={heading}>
+      <h2 id="compared" tabIndex={-1} ref={heading}>
         {result.sentence}
-      </h3>
+      </h2>
+      <p class="lead">
+        The page matches norms by name, by the end of the name, or by place, and compares their effective scales, from the open
+        checkpoint to the other one.
+      </p>
       <dl class="sides">
         <SideOf label="from" {...result.before} />
         <SideOf label="to" {...result.after} />
@@ -209,7 +223,9 @@ function Changes({ opened, shown }: { opened: Opened; shown: Beside<Comparison> 
         columns={measured ? [...COLUMNS, ...DEPTHS] : COLUMNS}
         text={({ name, name_after, kind, kind_after }) => `${name} ${name_after} ${KINDS[kind]} ${KINDS[kind_after]}`}
         chips={CHIPS}
+        group={({ name }) => likeNames(name)}
         detail={(site) => <SiteChanges {...site} />}
+        file={`${result.before.checkpoint.name}-compared`}
       />
       <Unpaired which={`only in ${result.before.checkpoint.name}`} sites={result.only_before} />
       <Unpaired which={`only in ${result.after.checkpoint.name}`} sites={result.only_after} />
@@ -283,7 +299,7 @@ function depths({ depth, depth_after, depth_scale_free, depth_scale_free_after }
 const UNPAIRED: readonly DataColumn<UnpairedSite>[] = [
   { id: 'name', label: 'Site', term: 'site', names: true, value: ({ name }) => name, cell: ({ name }) => <Name>{name}</Name> },
   { id: 'kind', label: 'Kind', term: 'kind', value: ({ kind }) => KINDS[kind] },
-  { id: 'width', label: 'd', term: 'width', numeric: true, value: ({ width }) => width, cell: ({ width }) => count(width) },
+  { id: 'width', label: 'd', term: 'width', numeric: true, value: ({ width }) => width },
   { id: 'why', label: 'Why', value: ({ why }) => why, text: 'prose' },
 ];
 

@@ -5,11 +5,15 @@ import { name, order } from './columns';
 import { GLOSSARY } from '../glossary';
 import type { DeadDirections, ReaderReport, Report } from '../report';
 import { pointAt } from '../state/opened';
-import { lazily } from './lazily';
+import { Heading } from './heading';
 import { Name } from './name';
 import { Prose } from './prose';
 import { type Chips, type DataColumn, DataTable } from './table';
+import { likeNames } from './table-entries';
 import { Word } from './term';
+
+/** Whether a reader is in the counts: what reads a norm without a kernel has no dead direction. */
+const counts = ({ dead }: ReaderReport): boolean => Object.values(dead).some((directions) => directions > 0);
 
 const CLASSES = ['outright', 'with_bias_shift', 'constant_shift'] as const;
 
@@ -18,7 +22,7 @@ type ReaderRow = { reader: ReaderReport; site: string };
 const COLUMNS: readonly DataColumn<ReaderRow>[] = [
   order(),
   name('Reader', 'reader', ({ reader }) => reader.name),
-  { id: 'use', label: 'Use', value: ({ reader }) => USES[reader.use] },
+  { id: 'use', label: 'Use', about: 'What the model does with it.', shown: true, value: ({ reader }) => USES[reader.use] },
   {
     id: 'site',
     label: 'Reads',
@@ -37,61 +41,57 @@ const COLUMNS: readonly DataColumn<ReaderRow>[] = [
     term: 'rows',
     numeric: true,
     value: ({ reader }) => reader.rows,
-    cell: ({ reader }) => count(reader.rows),
+  },
+  {
+    id: 'free',
+    label: 'Free directions',
+    about: 'Directions in which the reader can move and the function stays the same: outright, or once its bias is moved.',
+    numeric: true,
+    shown: true,
+    value: ({ reader }) => reader.dead.outright + reader.dead.with_bias_shift,
   },
   dead('outright', 'Outright'),
   dead('with_bias_shift', 'Bias moved'),
   dead('constant_shift', 'Constant'),
   dead('tied', 'Tied'),
-  { id: 'bias', label: 'Bias', value: ({ reader }) => (reader.bias === null ? 'no' : 'yes') },
-  { id: 'assumed', label: 'Assumed', value: ({ reader }) => reader.assumed, text: 'prose' },
+  { id: 'bias', label: 'Bias', about: 'Whether it has a bias, which can be moved as well.', value: ({ reader }) => (reader.bias === null ? 'no' : 'yes') },
+  { id: 'assumed', label: 'Assumed', about: 'What its counts rest on.', value: ({ reader }) => reader.assumed, text: 'prose' },
 ];
 
 function dead(id: keyof DeadDirections, label: string): DataColumn<ReaderRow> {
   const value = ({ reader }: ReaderRow) => reader.dead[id];
-  return { id, label, term: id, numeric: true, value, cell: (row) => count(value(row)) };
+  return { id, label, term: id, numeric: true, value };
 }
 
 const CHIPS: readonly Chips<ReaderRow>[] = [{ label: 'use', of: ({ reader }) => reader.use, names: USES }];
 
-const ExportKernels = lazily(() => import('./export').then((views) => views.ExportKernels));
-
 export function Dead({ report }: { report: Report }) {
   const { dead_parameters: totals, norms } = report;
   const rows = useMemo(
-    () => norms.flatMap(({ name, readers }) => readers.map((reader) => ({ reader, site: name }))),
+    () => norms.flatMap(({ name, readers }) => readers.filter(counts).map((reader) => ({ reader, site: name }))),
     [norms],
   );
   if (totals.readers === 0) {
     return (
       <section id="dead" aria-labelledby="dead-heading">
-        <h2 id="dead-heading">What is dead</h2>
+        <Heading of="dead">What is dead</Heading>
         <p class="lead">
-          {norms.some(({ kernel }) => kernel.form === 'inverse_scale' || kernel.form === 'coordinates') ? (
-            <>
-              No reader was recognised, so nothing is counted. A linear map counts only if its block is understood. Each site
-              with a <Word term="kernel">kernel</Word> says what is not.
-            </>
-          ) : (
-            <>
-              Nothing: no site has a <Word term="kernel">kernel</Word>.
-            </>
-          )}
+          No reader was recognised, so nothing is counted. A linear map counts only if its block is understood. Each site with
+          a <Word term="kernel">kernel</Word> says what is not.
         </p>
-        {norms.length > 0 && !report.shared && <ExportKernels report={report} />}
       </section>
     );
   }
   return (
     <section id="dead" aria-labelledby="dead-heading">
-      <h2 id="dead-heading">What is dead</h2>
+      <Heading of="dead">What is dead</Heading>
       <p class="lead">
         After a site with a kernel direction v, a reader W can become W + a vᵀ for any a: one{' '}
         <Word term="dead">direction</Word> for each of its rows. The effect depends on the norm’s shift and the reader’s bias.
         {totals.share > 0 && (
           <>
             {' '}
-            Over {counted(totals.readers, 'reader')}, {percent(totals.share)} of the parameters are free to move (
+            Of the parameters of {counted(totals.readers, 'reader')}, {percent(totals.share)} are free to move (
             <Word term="share">share</Word>).
           </>
         )}
@@ -121,8 +121,8 @@ export function Dead({ report }: { report: Report }) {
         </p>
       )}
       {rows.length > 0 && (
-        <>
-          <h3>Each reader</h3>
+        <details class="more">
+          <summary>Each of the {counted(rows.length, 'reader')}</summary>
           <DataTable
             label="Readers"
             noun="reader"
@@ -130,13 +130,15 @@ export function Dead({ report }: { report: Report }) {
             columns={COLUMNS}
             text={({ reader, site }) => `${reader.name} ${site} ${USES[reader.use]}`}
             chips={CHIPS}
+            group={({ reader }) => likeNames(reader.name)}
+            file={report.checkpoint.name}
             onChoose={({ site }) => pointAt(site)}
           />
-        </>
+        </details>
       )}
       {totals.assumptions.length > 0 && (
-        <>
-          <h3>What the counts rest on</h3>
+        <details class="more">
+          <summary>What the counts rest on</summary>
           <ul class="prose">
             {totals.assumptions.map((assumption) => (
               <li key={assumption}>
@@ -144,9 +146,8 @@ export function Dead({ report }: { report: Report }) {
               </li>
             ))}
           </ul>
-        </>
+        </details>
       )}
-      {!report.shared && <ExportKernels report={report} />}
     </section>
   );
 }

@@ -1,7 +1,7 @@
 /** The whole page as a drop target: drag over it anywhere, or paste files. With a report open, one half of it compares. */
 import { useEffect, useState } from 'preact/hooks';
 import { carriesFiles, entriesOfTransfer, handlesOfTransfer } from '../files';
-import { opened } from '../state/opened';
+import { shown } from '../state/opened';
 
 export function DropTarget() {
   const [over, setOver] = useState<'open' | 'compare' | null>(null);
@@ -46,7 +46,7 @@ export function DropTarget() {
   }, []);
   return (
     <div class="veil" data-over={over !== null} aria-hidden="true">
-      {opened.value ? (
+      {shown.value ? (
         <div class="halves">
           <p data-drop="open" data-over={over === 'open'}>
             Open instead

@@ -6,6 +6,7 @@ import { fileName, save } from '../download';
 import { count, counted } from '../format';
 import type { Report } from '../report';
 import { type Format, exportKernels } from '../together';
+import { Heading } from './heading';
 import { Prose } from './prose';
 import { Snippet } from './snippet';
 
@@ -52,18 +53,18 @@ function Files({ report, sites, of, what }: { report: Report; sites: string[] | 
   );
 }
 
-/** In the section on what is dead: all sites, or those that a filter leaves. */
+/** The kernels of all sites, or of those that a filter leaves; nothing for a model without any. */
 export function ExportKernels({ report }: { report: Report }) {
   const [filter, setFilter] = useState('');
+  if (!report.norms.some(({ kernel }) => kernel.form === 'inverse_scale' || kernel.form === 'coordinates')) return null;
   const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
   const kept = report.norms.filter(({ name }) => words.every((word) => name.toLowerCase().includes(word)));
   const sites = words.length === 0 ? undefined : kept.map(({ name }) => name);
   return (
-    <div id="export">
-      <h3>Export the kernel directions</h3>
-      <p class="muted">
-        A file holds <code>SITE.kernel</code>, a unit vector v of d values (or k unit vectors of channels whose scale is zero), and{' '}
-        <code>SITE.constant</code>, what vᵀy is for every token, in float64. Sites without a kernel are left out.
+    <section class="card" id="export" aria-labelledby="export-heading">
+      <Heading of="export" as="h3">Export the kernel directions</Heading>
+      <p>
+        A file holds <code>SITE.kernel</code>, unit vectors, and <code>SITE.constant</code>, what vᵀy is for every token, in float64.
       </p>
       <div class="buttons beside">
         <input
@@ -87,7 +88,7 @@ export function ExportKernels({ report }: { report: Report }) {
         <summary>Remove them from a LoRA adapter of PEFT</summary>
         <Snippet code={dropFromLora} />
       </details>
-    </div>
+    </section>
   );
 }
 

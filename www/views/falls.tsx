@@ -1,13 +1,13 @@
 /** Where in a block the least singular value of the stream falls, and in which direction. */
-import { count, counted, maybe } from '../format';
+import { count, counted } from '../format';
 import type { FallPart, FallPlace, ResidualFall } from '../report';
 import { type DataColumn, DataTable } from './table';
 
 const PARTS: Record<FallPart, string> = { attention: 'attention', feed_forward: 'feed-forward', both: 'both' };
 
 const COLUMNS: readonly DataColumn<ResidualFall>[] = [
-  { id: 'ratio', label: 'Falls to', numeric: true, value: ({ ratio }) => ratio.value, cell: ({ ratio }) => factor(ratio.value) },
-  { id: 'block', label: 'After block', numeric: true, value: ({ block }) => block },
+  { id: 'ratio', label: 'Falls to', about: 'The least singular value after the block over the one before it.', numeric: true, shown: true, value: ({ ratio }) => ratio.value, format: factor },
+  { id: 'block', label: 'After block', numeric: true, shown: true, value: ({ block }) => block },
   {
     id: 'halves',
     label: 'On the halves',
@@ -15,7 +15,7 @@ const COLUMNS: readonly DataColumn<ResidualFall>[] = [
     value: ({ ratio }) => ratio.high,
     cell: ({ ratio }) => `${factor(ratio.low)} to ${factor(ratio.high)}`,
   },
-  { id: 'part', label: 'Part', value: ({ place }) => (place ? PARTS[place.part] : null) },
+  { id: 'part', label: 'Part', about: 'The part of the block that makes it fall.', shown: true, value: ({ place }) => (place ? PARTS[place.part] : null) },
   ratioOf('attention', 'Attention', ({ attention }) => attention),
   ratioOf('feed_forward', 'Feed-forward', ({ feed_forward }) => feed_forward),
   numeric('gap', 'Gap λ₂/λ₁', ({ gap }) => gap),
@@ -27,16 +27,12 @@ const COLUMNS: readonly DataColumn<ResidualFall>[] = [
 
 function numeric(id: string, label: string, of: (place: FallPlace) => number | null): DataColumn<ResidualFall> {
   const value = ({ place }: ResidualFall) => (place ? of(place) : null);
-  return { id, label, numeric: true, value, cell: (fall) => maybe(value(fall)) };
+  return { id, label, numeric: true, value };
 }
 
 function ratioOf(id: string, label: string, of: (place: FallPlace) => number): DataColumn<ResidualFall> {
   const value = ({ place }: ResidualFall) => (place ? of(place) : null);
-  const shown = (fall: ResidualFall) => {
-    const ratio = value(fall);
-    return ratio === null ? maybe(null) : factor(ratio);
-  };
-  return { id, label, numeric: true, value, cell: shown };
+  return { id, label, numeric: true, value, format: factor };
 }
 
 function factor(ratio: number): string {

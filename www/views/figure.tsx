@@ -8,6 +8,7 @@ import { fileName, rasterised, save, saveText, standalone } from '../download';
 import { cell, count } from '../format';
 import type { Drawer } from '../inspector';
 import type { Figure, FigureKind } from '../report';
+import { Reading, spokenReading } from './reading';
 
 const TABLE_ROWS = 200;
 const JUMP = 10;
@@ -31,6 +32,7 @@ type Props = {
 export function FigureView({ inspector, report, kind, site, checkpoint, onPick, children }: Props) {
   const stage = useRef<HTMLDivElement>(null);
   const paper = useRef<HTMLDivElement>(null);
+  const here = useRef<HTMLSpanElement>(null);
   const [width, setWidth] = useState(0);
   const [figure, setFigure] = useState<Figure | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
@@ -98,6 +100,8 @@ export function FigureView({ inspector, report, kind, site, checkpoint, onPick, 
   };
   const onPointer = (event: PointerEvent) => {
     if (!figure || figure.marks.length === 0) return;
+    // The page scrolls below a pointer that rests: what the keyboard reads stays.
+    if (at?.spoken && event.movementX === 0 && event.movementY === 0 && event.type === 'pointermove') return;
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
     setAt({
       mark: nearest(figure, (event.clientX - box.left) / scale, (event.clientY - box.top) / scale),
@@ -123,26 +127,26 @@ export function FigureView({ inspector, report, kind, site, checkpoint, onPick, 
         onKeyDown={onKeyDown}
         onPointerMove={onPointer}
         onPointerDown={onPointer}
-        onPointerLeave={(event) => event.pointerType === 'mouse' && setAt(null)}
+        onPointerLeave={(event) => event.pointerType === 'mouse' && !at?.spoken && setAt(null)}
+        onBlur={() => setAt(null)}
         onClick={() => row && onPick?.(row)}
       >
         <div ref={paper} class="paper" />
         {mark && (
-          <span class="here" aria-hidden="true" style={{ left: `${mark.x * scale}px`, top: `${mark.y * scale}px` }} />
+          <span
+            ref={here}
+            class="here"
+            aria-hidden="true"
+            style={{ left: `${mark.x * scale}px`, top: `${mark.y * scale}px` }}
+          />
         )}
+        {figure && row && <Reading figure={figure} row={row} mark={here} />}
       </div>
-      <p class="readout" aria-live={at?.spoken ? 'polite' : 'off'}>
-        {figure && row
-          ? figure.table.columns.map((column, index) => (
-              <span key={column.name}>
-                <span class="muted">{column.name}</span> <b>{cell(row[index])}</b>
-                {column.unit && <span class="muted"> {column.unit}</span>}{' '}
-              </span>
-            ))
-          : figure &&
-            last >= 0 && (
-              <span class="muted hint">Point at the figure, or focus it and press →, to read its values.</span>
-            )}
+      <p class="sr-only spoken" aria-live="polite">
+        {figure && row && at?.spoken ? spokenReading(figure, row) : ''}
+      </p>
+      <p class="muted hint small">
+        {last >= 0 && 'Point at the figure, or focus it and press →, to read its values.'}
       </p>
       <div class="figure-foot">
         {figure && <Data figure={figure} />}

@@ -1,12 +1,13 @@
 /** How the tool knows what it says, what it does not claim, and every word it uses. */
 import { GLOSSARY } from '../glossary';
+import { Heading } from './heading';
 
 const PAPER = 'https://arxiv.org/abs/2606.19491';
 
 export function HowItWorks() {
   return (
     <section id="how" class="how" aria-labelledby="how-heading">
-      <h2 id="how-heading">How this works</h2>
+      <Heading of="how">How this works</Heading>
       <div class="columns">
         <ol class="maths">
           <li>

@@ -1,4 +1,4 @@
-/** Measuring on the user's own activations: how to capture them, the measurement, and what it says. */
+/** Measuring on the user's own activations: how to capture them, and the measurement. */
 import { useRef, useState } from 'preact/hooks';
 import hook from '../../scripts/activations/hook.py?raw';
 import { count, maybe } from '../format';
@@ -6,7 +6,8 @@ import type { Device } from '../protocol';
 import type { NormAlone } from '../report';
 import { alone, measureAlone, measureFailure, measuring, showMeasured } from '../state/measuring';
 import type { Opened } from '../state/opened';
-import { MeasuredSites, NUMBERS } from './measured';
+import { Heading } from './heading';
+import { NUMBERS } from './measured';
 import { Name } from './name';
 import { Prose } from './prose';
 import { Snippet } from './snippet';
@@ -21,69 +22,68 @@ export function Measure({ opened }: { opened: Opened }) {
   const input = useRef<HTMLInputElement>(null);
   const [site, setSite] = useState('');
   const [device, setDevice] = useState<Device>('fastest');
-  const { verification } = report;
-  if (report.norms.length === 0) return null;
   return (
-    <section id="measure" aria-labelledby="measure-heading">
-      <h2 id="measure-heading">Measure it on your own activations</h2>
-      <p class="lead">
-        A checkpoint gives evidence. The outputs of its norms, captured from your own code, give a direct answer. The page
-        computes their exact covariance, which either has the predicted kernel or does not.
-      </p>
-      {report.shared ? (
-        <p class="muted">You cannot measure a report from a link, because it does not have the exact scales. Open the checkpoint.</p>
-      ) : (
-        <>
-          <details class="more">
-            <summary>How to capture them in PyTorch</summary>
-            <Snippet code={hook} />
-          </details>
-          <div class="buttons measure-controls">
-            <button type="button" class="button" disabled={measuring.value !== null} onClick={() => input.current?.click()}>
-              Choose activations…
-            </button>
-            <label class="choice">
-              of
-              {report.norms.length > LISTED ? (
-                <input
-                  type="text"
-                  placeholder="the sites their tensors are named after"
-                  value={site}
-                  onInput={(event) => setSite(event.currentTarget.value)}
-                />
-              ) : (
-                <select class="pick-site" value={site} onChange={(event) => setSite(event.currentTarget.value)}>
-                  <option value="">the sites their tensors are named after</option>
-                  {report.norms.map(({ name }) => (
-                    <option key={name} value={name}>
-                      {name}
-                    </option>
-                  ))}
-                </select>
-              )}
-            </label>
-            <label class="choice">
-              on the
-              <select value={device} onChange={(event) => setDevice(event.currentTarget.value as Device)} class="pick-device">
-                <option value="fastest">fastest of GPU and CPU</option>
-                <option value="gpu">GPU, if there is one</option>
-                <option value="cpu">CPU</option>
+    <section class="card" id="measure" aria-labelledby="measure-heading">
+      <Heading of="measure" as="h3">Measure it on your own activations</Heading>
+      <p>Outputs of the norms, captured from your own code, show directly whether a norm subtracts the mean.</p>
+      <div class="buttons">
+        <button type="button" class="button strong" disabled={measuring.value !== null} onClick={() => input.current?.click()}>
+          Choose activations…
+        </button>
+        {report.verification?.pass === null && (
+          <a class="button quiet" href="#measure-result">
+            See the result
+          </a>
+        )}
+      </div>
+      <input
+        ref={input}
+        type="file"
+        accept=".safetensors,.npy"
+        hidden
+        class="pick-activations"
+        onChange={(event) => {
+          const file = event.currentTarget.files?.[0];
+          event.currentTarget.value = '';
+          if (file) showMeasured({ path: file.name, file }, site === '' ? undefined : site, device);
+        }}
+      />
+      <details class="more">
+        <summary>How to capture them in PyTorch</summary>
+        <Snippet code={hook} />
+      </details>
+      <details class="more">
+        <summary>Options: of which norm, where, or without activations</summary>
+        <div class="options measure-controls">
+          <label class="choice">
+            of
+            {report.norms.length > LISTED ? (
+              <input
+                type="text"
+                placeholder="the sites their tensors are named after"
+                value={site}
+                onInput={(event) => setSite(event.currentTarget.value)}
+              />
+            ) : (
+              <select class="pick-site" value={site} onChange={(event) => setSite(event.currentTarget.value)}>
+                <option value="">the sites their tensors are named after</option>
+                {report.norms.map(({ name }) => (
+                  <option key={name} value={name}>
+                    {name}
+                  </option>
+                ))}
               </select>
-            </label>
-          </div>
-          <input
-            ref={input}
-            type="file"
-            accept=".safetensors,.npy"
-            hidden
-            class="pick-activations"
-            onChange={(event) => {
-              const file = event.currentTarget.files?.[0];
-              event.currentTarget.value = '';
-              if (file) showMeasured({ path: file.name, file }, site === '' ? undefined : site, device);
-            }}
-          />
-          <p class="muted small">
+            )}
+          </label>
+          <label class="choice">
+            on the
+            <select value={device} onChange={(event) => setDevice(event.currentTarget.value as Device)} class="pick-device">
+              <option value="fastest">fastest of GPU and CPU</option>
+              <option value="gpu">GPU, if there is one</option>
+              <option value="cpu">CPU</option>
+            </select>
+          </label>
+          <p class="muted">
             No activations? The page can send random inputs through a norm's γ, β and ε, once as each kind. This shows what its
             kernel would look like. It is no evidence about the model.{' '}
             <button
@@ -95,8 +95,8 @@ export function Measure({ opened }: { opened: Opened }) {
               Measure the norm alone
             </button>
           </p>
-        </>
-      )}
+        </div>
+      </details>
       <MeasuringNow />
       {measureFailure.value !== null && (
         <div class="notice failure" role="alert">
@@ -109,7 +109,6 @@ export function Measure({ opened }: { opened: Opened }) {
         </div>
       )}
       {alone.value && <Alone {...alone.value} />}
-      {verification && verification.pass === null && <MeasuredSites opened={opened} verification={verification} />}
     </section>
   );
 }
@@ -122,9 +121,9 @@ function Alone({ name, epsilon, epsilon_configured, layernorm, rmsnorm, warnings
   ] as const;
   return (
     <div id="alone">
-      <h3>
+      <h4>
         <Name>{name}</Name> alone, on random inputs: no evidence about the model
-      </h3>
+      </h4>
       <p class="muted">
         Each row has the kind that was chosen for it. {count(layernorm.tokens)} tokens of standard normal channels, f32, ε ={' '}
         {maybe(epsilon)}

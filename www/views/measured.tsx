@@ -4,9 +4,11 @@ import type { MeasuredVerdict, SiteVerification, Verification } from '../report'
 import { type Opened, pointAt } from '../state/opened';
 import { name, order } from './columns';
 import { FigureView } from './figure';
+import { Heading } from './heading';
 import { Name } from './name';
 import { Prose } from './prose';
 import { type DataColumn, DataTable } from './table';
+import { likeNames } from './table-entries';
 
 const VERDICTS: Record<MeasuredVerdict, string> = {
   mean_subtracting: 'subtracts the mean',
@@ -45,6 +47,7 @@ const COLUMNS: readonly DataColumn<SiteVerification>[] = [
     id: 'verdict',
     label: 'Measured',
     term: 'measured',
+    shown: true,
     value: ({ verdict }) => VERDICTS[verdict],
     cell: ({ verdict }) => (
       <>
@@ -57,7 +60,19 @@ const COLUMNS: readonly DataColumn<SiteVerification>[] = [
 ];
 
 function numeric({ id, label, value }: Quantity): DataColumn<SiteVerification> {
-  return { id, label, term: id, numeric: true, value, cell: (site) => maybe(value(site)) };
+  return { id, label, term: id, numeric: true, shown: id === 'depth_scale_free', value };
+}
+
+/** What activations of the user's own code say. */
+export function MeasureResult({ opened }: { opened: Opened }) {
+  const { verification } = opened.report;
+  if (!verification) return null;
+  return (
+    <section id="measure-result" aria-labelledby="measure-result-heading">
+      <Heading of="measure-result">What your activations show</Heading>
+      <MeasuredSites opened={opened} verification={verification} />
+    </section>
+  );
 }
 
 export function MeasuredSites({ opened, verification }: { opened: Opened; verification: Verification }) {
@@ -93,7 +108,9 @@ export function MeasuredSites({ opened, verification }: { opened: Opened; verifi
         columns={COLUMNS}
         text={({ name, verdict }) => `${name} ${VERDICTS[verdict]}`}
         chips={[{ label: 'measured', of: ({ verdict }) => verdict, names: VERDICTS }]}
+        group={({ name }) => likeNames(name)}
         onChoose={({ name }) => pointAt(name)}
+        file={`${report.checkpoint.name}-measured`}
       />
       <Notes sites={verification.sites} />
     </>

@@ -1,7 +1,7 @@
 /** That a newer version of the page is ready, or still being compiled: nothing is reloaded until somebody says so. */
 import { receive } from '../launched';
 import { keep, renewal } from '../offline';
-import { opened } from '../state/opened';
+import { shown } from '../state/opened';
 
 keep();
 receive();
@@ -21,7 +21,7 @@ export function Renewal() {
         <strong>{STATES[now.state]}</strong>{' '}
         {now.state === 'taken' && 'Parts that this tab has not loaded yet may be missing. '}
         {now.state === 'compiling' && 'You can already drop checkpoints. Addresses, links, comparing and measuring work once it is ready.'}
-        {opened.value && now.state !== 'compiling' && 'Reloading closes the report. Open the checkpoint again afterwards, or share the report first.'}
+        {shown.value && now.state !== 'compiling' && 'Reloading closes the report. Open the checkpoint again afterwards, or share the report first.'}
       </p>
       {now.state !== 'compiling' && (
         <button type="button" class="button" onClick={() => now.reload()}>

@@ -2,6 +2,7 @@
 import { KINDS, USES, confidenceWord, count, probability } from '../format';
 import type { FigureKind, NormReport } from '../report';
 import type { Opened } from '../state/opened';
+import { CopyLink } from './copy-link';
 import { Alternatives, Evidence } from './evidence';
 import { FigureView } from './figure';
 import { KernelFacts, whyNoDirection } from './kernel';
@@ -30,10 +31,13 @@ export function Site({ opened: { report, inspector }, norm }: { opened: Opened; 
       )}
       <div class="panel-top">
         <section>
-          <h3>
-            {KINDS[norm.kind]}, {confidenceWord(norm.confidence)}
-            {norm.confidence > 0 && ` (${probability(norm.confidence)})`}
-          </h3>
+          <div class="heading">
+            <h3>
+              {KINDS[norm.kind]}, {confidenceWord(norm.confidence)}
+              {norm.confidence > 0 && ` (${probability(norm.confidence)})`}
+            </h3>
+            <CopyLink site={norm.name} label={`Copy link to ${norm.name}`} />
+          </div>
           <Alternatives alternatives={norm.alternatives} />
           <Evidence evidence={norm.evidence} />
           {norm.settle !== null && (

@@ -1,11 +1,13 @@
 /** Every norm site: the map, and the table in which each row opens its own evidence. */
-import { KINDS, ROLES, count, kernelForm, maybe, probability } from '../format';
+import { KINDS, ROLES, count, dead, kernelForm, probability } from '../format';
 import type { NormReport } from '../report';
 import { type Opened, pointAt, pointedAt } from '../state/opened';
 import { name, order } from './columns';
 import { FigureView } from './figure';
+import { Heading } from './heading';
 import { Site } from './site';
 import { type Chips, type DataColumn, DataTable } from './table';
+import { likeNames } from './table-entries';
 
 const COLUMNS: readonly DataColumn<NormReport>[] = [
   order(),
@@ -14,6 +16,7 @@ const COLUMNS: readonly DataColumn<NormReport>[] = [
     id: 'kind',
     label: 'Kind',
     term: 'kind',
+    shown: true,
     value: ({ kind }) => KINDS[kind],
     cell: ({ kind }) => (
       <>
@@ -23,12 +26,20 @@ const COLUMNS: readonly DataColumn<NormReport>[] = [
     ),
   },
   {
+    id: 'dead',
+    label: 'What is dead',
+    about: 'What no map behind the norm can see: a direction of its output, or channels whose scale is zero.',
+    shown: true,
+    value: ({ kernel }) => dead(kernel),
+    sortBy: ({ kernel: { form, coordinates } }) => (form === 'unknown' ? null : form === 'inverse_scale' ? 1 : coordinates.length),
+  },
+  {
     id: 'confidence',
     label: 'Conf.',
     term: 'confidence',
     numeric: true,
-    value: ({ confidence }) => confidence,
-    cell: ({ confidence }) => (confidence > 0 ? probability(confidence) : '–'),
+    value: ({ confidence }) => (confidence > 0 ? confidence : null),
+    format: probability,
   },
   { id: 'role', label: 'Role', term: 'role', value: ({ role }) => ROLES[role] },
   {
@@ -37,7 +48,7 @@ const COLUMNS: readonly DataColumn<NormReport>[] = [
     term: 'width',
     numeric: true,
     value: ({ width }) => width,
-    cell: ({ width }) => count(width),
+    format: count,
   },
   {
     id: 'kernel',
@@ -60,7 +71,7 @@ function measure(
   label: string,
   value: (norm: NormReport) => number | null,
 ): DataColumn<NormReport> {
-  return { id: term, label, term, numeric: true, value, cell: (norm) => maybe(value(norm)) };
+  return { id: term, label, term, numeric: true, value };
 }
 
 const CHIPS: readonly Chips<NormReport>[] = [
@@ -75,7 +86,7 @@ export function Sites({ opened }: { opened: Opened }) {
   const { report, inspector } = opened;
   return (
     <section id="sites" aria-labelledby="sites-heading">
-      <h2 id="sites-heading">Norm sites</h2>
+      <Heading of="sites">Norm sites</Heading>
       <p class="lead">
         In the order of the network. Open a row for its evidence, its scales and the maps that read it.
       </p>
@@ -98,6 +109,8 @@ export function Sites({ opened }: { opened: Opened }) {
         columns={COLUMNS}
         text={searched}
         chips={CHIPS}
+        group={({ name }) => likeNames(name)}
+        file={report.checkpoint.name}
         detail={(norm) => <Site opened={opened} norm={norm} />}
         target={pointedAt.value}
       />

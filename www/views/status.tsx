@@ -1,7 +1,6 @@
 /** What is going on right now: the running open, the failure of the last one, and both for screen readers. */
 import { bytes, count, counted, duration, parameters } from '../format';
 import { announcement } from '../state/announcement';
-import { choice } from '../state/choice';
 import { measuring, stopMeasuring } from '../state/measuring';
 import { cancel, draw, drawable, failure, opening, several } from '../state/opening';
 import type { Task } from '../state/task';
@@ -18,28 +17,7 @@ const STAGES: Record<Progress['stage'], { doing: string; unit: string }> = {
 
 export function Opening() {
   const now = opening.value;
-  if (choice.value) return <TwoAtOnce {...choice.value} />;
   return now && <Progressing {...now} label="Progress of opening" start="Opening…" stop="Cancel" onStop={cancel} />;
-}
-
-/** What two checkpoints are that were dropped at once. */
-function TwoAtOnce({ names: [first, second], choose }: NonNullable<typeof choice.value>) {
-  return (
-    <div class="notice" role="alert">
-      <p class="line">
-        <strong>Two at once:</strong> <code>{first}</code> and <code>{second}</code>.
-      </p>
-      <button type="button" class="button strong" onClick={() => choose(true)}>
-        Compare them
-      </button>
-      <button type="button" class="button" onClick={() => choose(false)}>
-        Open them without comparing
-      </button>
-      <button type="button" class="button quiet" onClick={cancel}>
-        Cancel
-      </button>
-    </div>
-  );
 }
 
 export function Weighing() {
@@ -138,28 +116,44 @@ export function Progressing({ progress, label, start, stop, onStop }: Progressin
   );
 }
 
-/** Several checkpoints in what was given: which one is opened. */
+/** Two checkpoints in what was given: which one is opened, or whether they are compared. */
 export function Several() {
   const asked = several.value;
   if (asked === null) return null;
-  const { checkpoints, choose } = asked;
+  const { two, both, open } = asked;
+  const [first, second] = two;
+  const compare = () => {
+    const other = () => import('../together').then(({ showCompared }) => showCompared(() => second.entries));
+    open(first).then(other).catch(() => undefined);
+  };
   return (
     <div class="notice several" role="alertdialog" aria-labelledby="several">
       <p class="line" id="several">
-        <strong>These files hold {checkpoints.length} checkpoints.</strong> Open one of them:
+        <strong>These are two checkpoints.</strong> Open one of them, or compare them.
       </p>
       <ul>
-        {checkpoints.map((one) => (
+        {two.map((one) => (
           <li key={one.name}>
-            <button type="button" class="button" onClick={() => choose(one)}>
-              {one.name}
+            <span class="mono">{one.name}</span>
+            <button type="button" class="button" aria-label={`Open ${one.name}`} onClick={() => void open(one).catch(() => undefined)}>
+              Open
             </button>
           </li>
         ))}
       </ul>
-      <button type="button" class="button quiet" onClick={() => (several.value = null)}>
-        Cancel
-      </button>
+      <div class="buttons">
+        <button type="button" class="button strong" onClick={compare}>
+          Compare the two
+        </button>
+        {both && (
+          <button type="button" class="button" onClick={() => void open(both).catch(() => undefined)}>
+            Open both as one model
+          </button>
+        )}
+        <button type="button" class="button quiet" onClick={() => (several.value = null)}>
+          Cancel
+        </button>
+      </div>
     </div>
   );
 }

@@ -1,38 +1,61 @@
 /**
- * A table of any length: sorted by any column, filtered by text and by chips, walked with the keyboard, its rows
- * opening their own detail. Only one window of rows is ever in the document, so that 100,000 sites stay fast.
+ * A table of any length: sorted by any column, filtered by text and by chips, rows of like names in groups, walked with the
+ * keyboard, its rows opening their own detail. A long one scrolls in a box of its own, with only a window of its rows in the
+ * document, so that 100,000 rows stay fast.
  */
 import type { ComponentChildren } from 'preact';
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { count } from '../format';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { aligned, count } from '../format';
+import { saveText } from '../download';
 import type { Term } from '../glossary';
-import { Prose } from './prose';
-import { explains } from './term';
+import { printing } from '../state/printing';
+import { ColumnChooser, useColumns, usually } from './table-columns';
+import { csv, groupCell, rowCell, widthOf } from './table-cells';
+import { type Entry, entries, filtered, sorted } from './table-entries';
+import { ChipRow, CopyButton, Detail, Heading, Spacer } from './table-parts';
+import { useWindow } from './table-window';
 
-const WINDOW = 200;
 const JUMP = 20;
 
-/** From here a table scrolls in a box of its own, under its headings, instead of pushing the next section away. */
-const LONG = 30;
+/** From here a table scrolls in a box of its own and has only a window of its rows in the document. */
+const LONG = 200;
 
-const collator = new Intl.Collator('en', { numeric: true });
+/** Of a longer one only what is in its window is printed: its rows would fill a hundred pages. */
+const PRINTED = 5000;
+
+/** A table of more rows begins with like rows in groups. */
+const GROUPED_FROM = 20;
+
+/** The height of what a row opens, until it is measured. */
+const DETAIL = 400;
 
 export type DataColumn<Row> = {
   id: string;
   label: string;
   term?: Term;
+  /** What it says, where it has no term. */
+  about?: string;
   numeric?: boolean;
   /** What kind of text it holds, which decides how it wraps: a sentence from the report, or a name. */
   text?: 'prose' | 'name';
   /** The column that names the row: its cell is what the keyboard walks along. */
   names?: boolean;
-  /** What sorting compares; null sorts last both ways. */
+  /** Whether it is shown before the user chooses. */
+  shown?: boolean;
+  /** What it holds, which is what is saved; null is nothing. */
   value: (row: Row, index: number) => number | string | null;
+  /** What sorting compares, where that is not the value; null sorts last both ways. */
+  sortBy?: (row: Row, index: number) => number | string | null;
+  /** How its numbers are written; otherwise all with the same number of decimals. */
+  format?: (value: number) => string;
   cell?: (row: Row, index: number) => ComponentChildren;
 };
 
 /** A row of chips: rows are kept whose `of` is among those pressed, or all when none is. */
 export type Chips<Row> = { label: string; of: (row: Row) => string; names: Readonly<Record<string, string>> };
+
+/** The column that a table is sorted by, and whether downwards. */
+export type Order = { column: string; down: boolean };
 
 type Props<Row> = {
   label: string;
@@ -42,79 +65,117 @@ type Props<Row> = {
   /** The text that the filter searches. */
   text: (row: Row) => string;
   chips?: readonly Chips<Row>[];
+  /** What rows share that are one group; nothing is grouped without it. */
+  group?: (row: Row) => string;
+  /** Whether groups are made from the start; otherwise where there are many rows. */
+  grouped?: boolean;
   /** What a row opens below itself. */
   detail?: (row: Row) => ComponentChildren;
   /** What choosing a row does where it has no detail. */
   onChoose?: (row: Row) => void;
   /** A row to open, show and focus; a new object each time. */
   target?: { site: number } | null;
+  /** First part of the name of a saved table. */
+  file?: string;
 };
 
-type Order = { column: string; down: boolean };
-
-export function DataTable<Row>({ label, noun, rows, columns, text, chips = [], detail, onChoose, target }: Props<Row>) {
+export function DataTable<Row>(props: Props<Row>) {
+  const { label, noun, rows, columns, text, chips = [], group, detail, onChoose, target, file } = props;
+  const natural = columns[0]?.id ?? '';
   const [needle, setNeedle] = useState('');
   const [pressed, setPressed] = useState<ReadonlySet<string>>(new Set());
-  const [order, setOrder] = useState<Order>({ column: columns[0]?.id ?? '', down: false });
-  const [start, setStart] = useState(0);
-  const [active, setActive] = useState(0);
+  const [order, setOrder] = useState<Order>({ column: natural, down: false });
+  const [grouping, setGrouping] = useState(props.grouped ?? rows.length > GROUPED_FROM);
+  const [openGroups, setOpenGroups] = useState<ReadonlySet<string>>(new Set());
   const [expanded, setExpanded] = useState<ReadonlySet<number>>(new Set());
+  const [heights, setHeights] = useState<ReadonlyMap<number, number>>(new Map());
+  const [active, setActive] = useState(0);
+  const [going, setGoing] = useState<{ place: number } | { row: number } | null>(null);
+  const [choosing, setChoosing] = useState(false);
+  const chosen = useColumns(label, columns);
+  const prints = printing.value;
+  const box = useRef<HTMLDivElement>(null);
   const body = useRef<HTMLTableSectionElement>(null);
-  const focusNext = useRef(false);
 
+  const alike = useMemo(() => {
+    const keys = group ? rows.map(group) : [];
+    return new Set(keys).size < keys.length ? keys : null;
+  }, [rows]);
   const kept = useMemo(() => filtered(rows, text, needle, chips, pressed), [rows, needle, pressed]);
   const ordered = useMemo(() => sorted(rows, kept, columns, order), [rows, kept, order]);
-  const page = ordered.slice(start, start + WINDOW);
+  const list = useMemo(
+    () => entries(ordered, grouping && !prints ? alike : null, openGroups),
+    [ordered, alike, grouping, openGroups, prints],
+  );
+  const formats = useMemo(
+    () =>
+      new Map(
+        columns.map((column) => [
+          column.id,
+          column.format ?? (column.numeric ? aligned(rows.map((row, index) => numberOf(column.value(row, index)))) : String),
+        ]),
+      ),
+    [rows, columns],
+  );
+  const long = list.length > (prints ? PRINTED : LONG);
+  const tall = useMemo(
+    () =>
+      list.flatMap((entry, place) =>
+        'row' in entry && expanded.has(entry.row) ? [[place, heights.get(entry.row) ?? DETAIL] as const] : [],
+      ),
+    [list, expanded, heights],
+  );
+  const seen = useWindow(long, box, list.length, tall);
+  const widths = useMemo(
+    () => (long ? chosen.shown.map((column) => widthOf(column, rows, formats.get(column.id) ?? String)) : null),
+    [long, rows, chosen.shown],
+  );
 
   // A filter or an order that changed puts the reader back at the top; following a link sets its own place.
   const restart = () => {
-    setStart(0);
     setActive(0);
+    if (box.current) box.current.scrollTop = 0;
   };
 
   useEffect(() => {
-    if (!target) return;
-    const all = sorted(
-      rows,
-      rows.map((_, index) => index),
-      columns,
-      order,
-    );
+    const row = target ? rows[target.site] : undefined;
+    if (!target || row === undefined) return;
     setNeedle('');
     setPressed(new Set());
     setExpanded(new Set(expanded).add(target.site));
-    go(all.indexOf(target.site), all.length);
+    if (group) setOpenGroups(new Set(openGroups).add(group(row)));
+    setGoing({ row: target.site });
   }, [target]);
 
-  useEffect(() => {
-    if (!focusNext.current) return;
-    focusNext.current = false;
-    const button = body.current?.querySelector<HTMLElement>(`[data-place="${active}"]`);
-    button?.focus();
-    button?.scrollIntoView({ block: 'nearest' });
-  }, [active, start, ordered]);
+  // Goes to a row once it is in the document, which takes a drawing where the window has to move first.
+  useLayoutEffect(() => {
+    if (!going) return;
+    const place = 'place' in going ? going.place : list.findIndex((entry) => 'row' in entry && entry.row === going.row);
+    if (place < 0) return;
+    if (place !== active) setActive(place);
+    const button = body.current?.querySelector<HTMLElement>(`[data-place="${place}"]`);
+    if (!button) return seen.show(place);
+    setGoing(null);
+    if (long) seen.show(place);
+    button.focus({ preventScroll: long });
+    button.scrollIntoView({ block: 'nearest' });
+  }, [going, list, seen.first, seen.last]);
 
-  function go(place: number, total = ordered.length): void {
-    const to = Math.min(total - 1, Math.max(0, place));
-    const first = Math.floor(to / WINDOW) * WINDOW;
-    focusNext.current = true;
-    setStart(first);
-    setActive(to);
-    if (to === active && first === start && total === ordered.length) {
-      // Nothing will change, so nothing would run the effect.
-      focusNext.current = false;
-      body.current?.querySelector<HTMLElement>(`[data-place="${to}"]`)?.focus();
-    }
-  }
+  // A row that scrolls away takes the focus with it: the box keeps it, and its arrow keys scroll.
+  const hadFocus = useRef(false);
+  useLayoutEffect(() => {
+    if (hadFocus.current && document.activeElement === document.body) box.current?.focus({ preventScroll: true });
+    hadFocus.current = body.current?.contains(document.activeElement) ?? false;
+  });
 
-  function choose(index: number, open?: boolean): void {
-    const row = rows[index];
+  const go = (place: number) => setGoing({ place: Math.min(list.length - 1, Math.max(0, place)) });
+
+  function choose(entry: Entry, open?: boolean): void {
+    if ('group' in entry) return setOpenGroups(toggled(openGroups, entry.group, open));
+    const row = rows[entry.row];
     if (row === undefined) return;
     if (!detail) return onChoose?.(row);
-    const next = new Set(expanded);
-    if (open ?? !next.has(index)) next.add(index);
-    else next.delete(index);
-    setExpanded(next);
+    setExpanded(toggled(expanded, entry.row, open));
   }
 
   const onKeyDown = (event: KeyboardEvent) => {
@@ -127,25 +188,33 @@ export function DataTable<Row>({ label, noun, rows, columns, text, chips = [], d
       PageDown: place + JUMP,
       PageUp: place - JUMP,
       Home: 0,
-      End: ordered.length - 1,
+      End: list.length - 1,
     };
     const to = moves[event.key];
-    const index = ordered[place];
+    const entry = list[place];
+    const opens = entry && ('group' in entry || detail !== undefined);
     if (to !== undefined) go(to);
-    else if (index !== undefined && detail && event.key === 'ArrowRight') choose(index, true);
-    else if (index !== undefined && detail && event.key === 'ArrowLeft') choose(index, false);
+    else if (opens && event.key === 'ArrowRight') choose(entry, true);
+    else if (opens && event.key === 'ArrowLeft') choose(entry, false);
     else return;
     event.preventDefault();
   };
 
-  const onRowClick = (event: MouseEvent, index: number) => {
-    const target = event.target as HTMLElement;
+  const onRowClick = (event: MouseEvent, entry: Entry) => {
+    const clicked = event.target as HTMLElement;
     // A click that ends a text selection is a selection, and buttons speak for themselves.
-    if (target.closest('button, a') || getSelection()?.isCollapsed === false) return;
-    choose(index);
+    if (clicked.closest('button, a') || getSelection()?.isCollapsed === false) return;
+    choose(entry);
   };
 
-  const roving = active >= start && active < start + WINDOW ? active : start;
+  /** What is shown, filtered and sorted, as lines of cells; numbers in full. */
+  const lines = (): string[][] => [
+    chosen.shown.map((column) => column.label),
+    ...ordered.map((index) => chosen.shown.map((column) => String(column.value(rows[index] as Row, index) ?? ''))),
+  ];
+
+  const roving = Math.min(Math.max(active, seen.first), Math.max(seen.first, seen.last - 1));
+  const nothing = rows.length === 0 ? `No ${noun}s.` : `No ${noun} matches the filter.`;
 
   return (
     <div class="datatable">
@@ -160,16 +229,14 @@ export function DataTable<Row>({ label, noun, rows, columns, text, chips = [], d
             restart();
           }}
         />
-        {chips.map((group) => (
+        {chips.map((chipGroup) => (
           <ChipRow
-            key={group.label}
-            group={group}
+            key={chipGroup.label}
+            group={chipGroup}
             rows={rows}
             pressed={pressed}
             onPress={(chip) => {
-              const next = new Set(pressed);
-              if (!next.delete(chip)) next.add(chip);
-              setPressed(next);
+              setPressed(toggled(pressed, chip));
               restart();
             }}
           />
@@ -179,23 +246,59 @@ export function DataTable<Row>({ label, noun, rows, columns, text, chips = [], d
             ? `${count(rows.length)} ${noun}${rows.length === 1 ? '' : 's'}`
             : `${count(kept.length)} of ${count(rows.length)} ${noun}s`}
         </p>
+        <div class="buttons small">
+          {alike && (
+            <button
+              type="button"
+              class="button quiet"
+              aria-pressed={grouping}
+              onClick={() => {
+                setGrouping(!grouping);
+                restart();
+              }}
+            >
+              Group blocks
+            </button>
+          )}
+          {usually(columns).length < columns.length && (
+            <button type="button" class="button quiet" aria-expanded={choosing} onClick={() => setChoosing(!choosing)}>
+              Columns
+            </button>
+          )}
+          <CopyButton text={() => lines().map((line) => line.join('\t')).join('\n')} what={label} />
+          <button
+            type="button"
+            class="button quiet"
+            aria-label={`Download CSV: ${label}`}
+            onClick={() => saveText(csv(lines()), 'text/csv', `${file ? `${file}-` : ''}${noun}s.csv`)}
+          >
+            CSV
+          </button>
+        </div>
       </div>
-      <div
-        class={ordered.length > LONG ? 'scroll long' : 'scroll'}
-        role="region"
-        aria-label={`Table: ${label}`}
-        tabIndex={0}
-      >
-        <table aria-label={label} aria-rowcount={ordered.length + 1}>
+      {choosing && <ColumnChooser columns={columns} chosen={chosen} />}
+      <div class={long ? 'scroll long' : 'scroll'} role="region" aria-label={`Table: ${label}`} tabIndex={0} ref={box}>
+        <table
+          aria-label={label}
+          aria-rowcount={list.length + 1}
+          style={widths ? { minWidth: `${widths.reduce((sum, width) => sum + width, 0)}ch` } : {}}
+        >
+          {widths && (
+            <colgroup>
+              {widths.map((width, index) => (
+                <col key={index} style={chosen.shown[index]?.names ? {} : { width: `${width}ch` }} />
+              ))}
+            </colgroup>
+          )}
           <thead>
-            <tr>
-              {columns.map((column) => (
+            <tr aria-rowindex={1}>
+              {chosen.shown.map((column) => (
                 <Heading
                   key={column.id}
                   column={column}
                   order={order}
                   onSort={() => {
-                    setOrder({ column: column.id, down: order.column === column.id && !order.down });
+                    setOrder(nextOrder(order, column.id, natural));
                     restart();
                   }}
                 />
@@ -203,22 +306,25 @@ export function DataTable<Row>({ label, noun, rows, columns, text, chips = [], d
             </tr>
           </thead>
           <tbody ref={body} onKeyDown={onKeyDown}>
-            {page.map((index, offset) => {
-              const row = rows[index];
-              if (row === undefined) return null;
-              const open = expanded.has(index);
-              const place = start + offset;
+            {seen.above > 0 && <Spacer height={seen.above} columns={chosen.shown.length} />}
+            {list.slice(seen.first, seen.last).map((entry, offset) => {
+              const place = seen.first + offset;
+              const isGroup = 'group' in entry;
+              const open = isGroup ? openGroups.has(entry.group) : expanded.has(entry.row);
+              const key = isGroup ? `group ${entry.group}` : entry.row;
+              const row = isGroup ? undefined : rows[entry.row];
               return [
                 <tr
-                  key={index}
+                  key={key}
                   aria-rowindex={place + 2}
-                  class={open ? 'open' : ''}
-                  onClick={(event) => onRowClick(event, index)}
+                  class={[open && !isGroup && 'open', isGroup && 'group', !isGroup && entry.inside && 'inside'].filter(Boolean).join(' ')}
+                  onClick={(event) => onRowClick(event, entry)}
                 >
-                  {columns.map((column) => {
-                    const value = column.value(row, index);
-                    const sentence = column.text === 'prose' ? <Prose>{String(value ?? '')}</Prose> : value;
-                    const shown = column.cell ? column.cell(row, index) : sentence;
+                  {chosen.shown.map((column) => {
+                    const format = formats.get(column.id) ?? String;
+                    const shown = isGroup
+                      ? groupCell(column, entry, rows, format)
+                      : rowCell(column, row as Row, entry.row, format);
                     return column.names ? (
                       <th key={column.id} scope="row">
                         <button
@@ -226,9 +332,9 @@ export function DataTable<Row>({ label, noun, rows, columns, text, chips = [], d
                           class="opens"
                           data-place={place}
                           tabIndex={place === roving ? 0 : -1}
-                          aria-expanded={detail ? open : undefined}
+                          aria-expanded={isGroup || detail ? open : undefined}
                           onFocus={() => setActive(place)}
-                          onClick={() => choose(index)}
+                          onClick={() => choose(entry)}
                         >
                           {shown}
                         </button>
@@ -240,141 +346,46 @@ export function DataTable<Row>({ label, noun, rows, columns, text, chips = [], d
                     );
                   })}
                 </tr>,
-                open && detail && (
-                  <tr key={`${index} detail`} class="detail">
-                    <td colSpan={columns.length}>
-                      <div class="panel">{detail(row)}</div>
-                    </td>
-                  </tr>
+                open && !isGroup && detail && (
+                  <Detail
+                    key={`${key} detail`}
+                    columns={chosen.shown.length}
+                    onHeight={(height) => {
+                      if (long) setHeights((now) => (now.get(entry.row) === height ? now : new Map(now).set(entry.row, height)));
+                    }}
+                  >
+                    {detail(row as Row)}
+                  </Detail>
                 ),
               ];
             })}
-            {ordered.length === 0 && (
+            {seen.below > 0 && <Spacer height={seen.below} columns={chosen.shown.length} />}
+            {list.length === 0 && (
               <tr>
-                <td colSpan={columns.length} class="nothing muted">
-                  {rows.length === 0 ? `No ${noun}s.` : `No ${noun} matches the filter.`}
+                <td colSpan={chosen.shown.length} class="nothing muted">
+                  {nothing}
                 </td>
               </tr>
             )}
           </tbody>
         </table>
       </div>
-      {ordered.length > WINDOW && (
-        <div class="pager">
-          <button
-            type="button"
-            class="button"
-            disabled={start === 0}
-            onClick={() => setStart(Math.max(0, start - WINDOW))}
-          >
-            Previous {WINDOW}
-          </button>
-          <span class="muted">
-            {count(start + 1)}–{count(Math.min(start + WINDOW, ordered.length))} of {count(ordered.length)}
-          </span>
-          <button
-            type="button"
-            class="button"
-            disabled={start + WINDOW >= ordered.length}
-            onClick={() => setStart(start + WINDOW)}
-          >
-            Next {WINDOW}
-          </button>
-        </div>
-      )}
     </div>
   );
 }
 
-type HeadingProps<Row> = { column: DataColumn<Row>; order: Order; onSort: () => void };
+const numberOf = (value: number | string | null) => (typeof value === 'number' ? value : null);
 
-/** A heading that sorts and explains its column; a component of its own, so that its tooltip redraws only itself. */
-function Heading<Row>({ column, order, onSort }: HeadingProps<Row>) {
-  const sorts = order.column === column.id;
-  return (
-    <th
-      scope="col"
-      class={column.numeric ? 'numeric' : ''}
-      aria-sort={sorts ? (order.down ? 'descending' : 'ascending') : undefined}
-    >
-      <button type="button" class="sort" {...(column.term ? explains(column.term) : {})} onClick={onSort}>
-        {column.label}
-        <span class="arrow" aria-hidden="true">
-          {sorts ? (order.down ? '↓' : '↑') : ''}
-        </span>
-      </button>
-    </th>
-  );
+/** The set with `item` put in or taken out. */
+function toggled<Item>(set: ReadonlySet<Item>, item: Item, present = !set.has(item)): ReadonlySet<Item> {
+  const next = new Set(set);
+  if (present) next.add(item);
+  else next.delete(item);
+  return next;
 }
 
-type ChipRowProps<Row> = {
-  group: Chips<Row>;
-  rows: readonly Row[];
-  pressed: ReadonlySet<string>;
-  onPress: (chip: string) => void;
-};
-
-/** A chip for each value that occurs, with how often; nothing to choose from shows nothing. */
-function ChipRow<Row>({ group, rows, pressed, onPress }: ChipRowProps<Row>) {
-  const tally = useMemo(() => {
-    const counts = new Map<string, number>();
-    for (const row of rows) counts.set(group.of(row), (counts.get(group.of(row)) ?? 0) + 1);
-    return counts;
-  }, [rows]);
-  if (tally.size < 2) return null;
-  return (
-    <div class="chips" role="group" aria-label={`Filter by ${group.label}`}>
-      {Object.entries(group.names).map(([value, name]) => {
-        const chip = `${group.label}:${value}`;
-        return tally.has(value) ? (
-          <button key={value} type="button" class="chip" aria-pressed={pressed.has(chip)} onClick={() => onPress(chip)}>
-            <span class={`dot ${value}`} aria-hidden="true" />
-            {name} <span class="muted">{count(tally.get(value) ?? 0)}</span>
-          </button>
-        ) : null;
-      })}
-    </div>
-  );
-}
-
-/** Indices of the rows that pass the text filter and every row of chips. */
-function filtered<Row>(
-  rows: readonly Row[],
-  text: (row: Row) => string,
-  needle: string,
-  chips: readonly Chips<Row>[],
-  pressed: ReadonlySet<string>,
-): number[] {
-  const words = needle.toLowerCase().split(/\s+/).filter(Boolean);
-  const groups = chips.filter(({ label }) => [...pressed].some((chip) => chip.startsWith(`${label}:`)));
-  const kept: number[] = [];
-  rows.forEach((row, index) => {
-    if (!groups.every(({ label, of }) => pressed.has(`${label}:${of(row)}`))) return;
-    const searched = words.length > 0 ? text(row).toLowerCase() : '';
-    if (words.every((word) => searched.includes(word))) kept.push(index);
-  });
-  return kept;
-}
-
-/** The kept rows in the order of a column; ties keep the order they came in. */
-function sorted<Row>(
-  rows: readonly Row[],
-  kept: readonly number[],
-  columns: readonly DataColumn<Row>[],
-  order: Order,
-): number[] {
-  const column = columns.find(({ id }) => id === order.column);
-  if (!column) return [...kept];
-  const keyed = kept.map((index) => ({ index, value: column.value(rows[index] as Row, index) }));
-  const sign = order.down ? -1 : 1;
-  keyed.sort((a, b) => {
-    if (a.value === null || b.value === null) return Number(a.value === null) - Number(b.value === null);
-    return (
-      sign *
-      (typeof a.value === 'number' && typeof b.value === 'number'
-        ? a.value - b.value
-        : collator.compare(String(a.value), String(b.value)))
-    );
-  });
-  return keyed.map(({ index }) => index);
+/** A click on a heading sorts upwards, the second downwards, the third as at the start. */
+function nextOrder({ column, down }: Order, id: string, natural: string): Order {
+  if (column !== id) return { column: id, down: false };
+  return down ? { column: natural, down: false } : { column: id, down: true };
 }

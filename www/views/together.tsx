@@ -1,13 +1,13 @@
-/** The report beside something else; fetched when a report is open. */
+/** The report beside something else: a comparison, and an adapter; fetched when a report is open. */
 import type { Opened } from '../state/opened';
-import { Adapter } from './adapter';
-import { Compare } from './compare';
+import { AdapterResult } from './adapter';
+import { CompareResult } from './compare';
 
-export function Together({ opened }: { opened: Opened }) {
+export function BesideResults({ opened }: { opened: Opened }) {
   return (
     <>
-      <Compare opened={opened} />
-      <Adapter opened={opened} />
+      <CompareResult opened={opened} />
+      <AdapterResult opened={opened} />
     </>
   );
 }

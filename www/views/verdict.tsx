@@ -4,6 +4,7 @@ import { fileName, saveText } from '../download';
 import type { Opened } from '../state/opened';
 import type { PartSummary } from '../report';
 import { Facts, type Fact } from './facts';
+import { Findings } from './findings';
 import { Name } from './name';
 import { Prose } from './prose';
 import { Word } from './term';
@@ -38,7 +39,7 @@ export function Verdict({ opened: { report } }: { opened: Opened }) {
         <span class="muted"> {checkpoint.format}</span>
       </p>
       <h1 id="sentence" tabIndex={-1}>
-        {model.sentence}
+        {model.sentence.replaceAll(' %', '\u00a0%')}
       </h1>
       <div class="with-facts">
         <div>
@@ -53,14 +54,20 @@ export function Verdict({ opened: { report } }: { opened: Opened }) {
               )}
             </span>
           </p>
-          <ul class="reasons">
-            {model.reasons.map((reason) => (
-              <li key={reason}>
-                <Prose>{reason}</Prose>
-              </li>
-            ))}
-          </ul>
+          {model.reasons.length > 0 && (
+            <details class="why">
+              <summary>Why: {counted(model.reasons.length, 'kind')} of evidence</summary>
+              <ul class="reasons">
+                {model.reasons.map((reason) => (
+                  <li key={reason}>
+                    <Prose>{reason}</Prose>
+                  </li>
+                ))}
+              </ul>
+            </details>
+          )}
           <Parts parts={model.parts} />
+          <Findings findings={report.findings} />
         </div>
         <div class="card">
           <h2 class="sr-only">Checkpoint</h2>

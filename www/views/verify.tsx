@@ -1,36 +1,24 @@
-/** The model of the open checkpoint, run here: how, how far, and what it shows. */
+/** Running the model of the open checkpoint: how, and how far it is. */
 import { useEffect, useState } from 'preact/hooks';
-import { bytes, count, counted, duration, maybe, number, parameters } from '../format';
+import { bytes, count, counted, duration, parameters } from '../format';
+import { prepareVerifier } from '../inspector';
 import type { Device } from '../protocol';
-import type { Claim, KindByLoss, Preservation, RunInput, RunPlan, RunSites, Verification } from '../report';
+import type { RunInput, RunPlan, RunSites } from '../report';
 import { type Running, goOn, halted, runFailure, running, showVerified, stopRunning } from '../running';
 import { media } from '../state/media';
 import type { Opened } from '../state/opened';
 import { SEED } from '../state/opening';
-import { Falls } from './falls';
-import { FigureView } from './figure';
-import { MeasuredSites } from './measured';
+import { Heading } from './heading';
 import { Prose } from './prose';
 import { Progressing } from './status';
 
-const KINDS: Record<RunPlan['told'], string> = {
-  layernorm: 'LayerNorms',
-  rmsnorm: 'RMSNorms',
-  other: 'another norm',
-  unknown: 'what the configuration says',
-};
-
 export function Verify({ opened }: { opened: Opened }) {
   const { report } = opened;
-  const { verification } = report;
-  if (report.norms.length === 0) return null;
   return (
-    <section id="verify" aria-labelledby="verify-heading">
-      <h2 id="verify-heading">Run the model, here</h2>
-      <p class="lead">
-        This runs the model on this machine's GPU or CPU, block by block from its file. It measures the output of every norm,
-        and the residual stream after every block. The weights stay where they are, and only one block of them is in memory at a
-        time.
+    <section class="card" id="verify" aria-labelledby="verify-heading">
+      <Heading of="verify" as="h3">Run the model, here</Heading>
+      <p>
+        This runs the model on this machine’s GPU or CPU, measures every norm, and compares the loss with each kind of norm.
       </p>
       {opened.entries.some((entry) => 'seed' in entry) && (
         <p class="notice" id="drawn">
@@ -38,24 +26,20 @@ export function Verify({ opened }: { opened: Opened }) {
           architecture at its initialisation.
         </p>
       )}
-      {report.shared ? (
-        <p class="muted">A report from a link has no weights, so it cannot run. Open the checkpoint.</p>
-      ) : (
-        <Controls parameters={report.checkpoint.parameters} />
-      )}
+      <Controls parameters={report.checkpoint.parameters} done={report.verification?.pass != null} />
       <RunningNow />
       <Halted />
       {runFailure.value && (
         <div class="notice failure" role="alert">
           <p class="line">
             <strong>Not run.</strong> <Prose>{runFailure.value.sentence}</Prose>
+            {runFailure.value.refused && <Instead />}
           </p>
           <button type="button" class="button" onClick={() => (runFailure.value = null)}>
             Dismiss
           </button>
         </div>
       )}
-      {verification?.pass && <Findings opened={opened} verification={verification} pass={verification.pass} />}
     </section>
   );
 }
@@ -72,7 +56,7 @@ const FILES: Partial<Record<RunInput, string>> = {
 /** Models up to this many parameters are moved along, and run at their initialisation, unless somebody says not to: it takes seconds. */
 const SMALL = 5e6;
 
-function Controls({ parameters }: { parameters: number }) {
+function Controls({ parameters, done }: { parameters: number; done: boolean }) {
   const [input, setInput] = useState<RunInput>('usual');
   const [sites, setSites] = useState<RunSites>('all');
   const [device, setDevice] = useState<Device>('fastest');
@@ -81,121 +65,147 @@ function Controls({ parameters }: { parameters: number }) {
   const [preservation, setPreservation] = useState(parameters <= SMALL);
   const [random, setRandom] = useState(parameters <= SMALL);
   const [files, setFiles] = useState<File[]>([]);
+  const [options, setOptions] = useState(false);
   const wantsFile = input in FILES;
   const several = input === 'images' || input === 'sounds';
   useEffect(() => {
     if (media.value === null) return;
     setInput(media.value.kind);
     setFiles(media.value.files);
+    setOptions(true);
   }, [media.value]);
+  useEffect(() => prepareVerifier(), []);
   const positive = (text: string) => (Number.parseInt(text, 10) > 0 ? Number.parseInt(text, 10) : null);
   return (
-    <div class="buttons measure-controls">
-      <button
-        type="button"
-        class="button strong"
-        disabled={running.value !== null || (wantsFile && files.length === 0)}
-        onClick={() =>
-          showVerified({
-            input,
-            sites,
-            device,
-            preservation,
-            seed: random ? SEED : null,
-            tokens: positive(tokens),
-            blocks: positive(blocks),
-            ...(wantsFile ? { files } : {}),
-          })
-        }
-      >
-        Verify
-      </button>
-      <label class="choice">
-        on
-        <select
-          class="pick-input"
-          value={input}
-          onChange={(event) => {
-            setInput(event.currentTarget.value as RunInput);
-            setFiles([]);
-          }}
+    <>
+      <div class="buttons">
+        <button
+          type="button"
+          class="button strong"
+          disabled={running.value !== null || (wantsFile && files.length === 0)}
+          onClick={() =>
+            showVerified({
+              input,
+              sites,
+              device,
+              preservation,
+              seed: random ? SEED : null,
+              tokens: positive(tokens),
+              blocks: positive(blocks),
+              ...(wantsFile ? { files } : {}),
+            })
+          }
         >
-          <option value="usual">a sample text, or noise if it reads no text</option>
-          <option value="uniform">uniform token ids</option>
-          <option value="text">a text of yours…</option>
-          <option value="ids">token ids of yours…</option>
-          <option value="images">images of yours…</option>
-          <option value="pixels">pixel values of yours…</option>
-          <option value="sounds">sounds of yours…</option>
-        </select>
-      </label>
-      {wantsFile && (
-        <label class="choice">
-          <span class="sr-only">{several ? `The ${input}` : 'The file'}</span>
-          <input
-            key={input}
-            type="file"
-            class="pick-text"
-            accept={FILES[input]}
-            multiple={several}
-            onChange={(event) => setFiles([...(event.currentTarget.files ?? [])])}
-          />
-          {several && files === media.value?.files && <span id="media-chosen">{counted(files.length, 'file')} chosen</span>}
-        </label>
-      )}
-      <label class="choice">
-        tokens
-        <input
-          type="number"
-          class="pick-tokens"
-          min={1}
-          step={1}
-          placeholder="4 × width"
-          value={tokens}
-          onInput={(event) => setTokens(event.currentTarget.value)}
-        />
-      </label>
-      <label class="choice">
-        blocks
-        <input
-          type="number"
-          class="pick-tokens"
-          min={1}
-          step={1}
-          placeholder="all"
-          value={blocks}
-          onInput={(event) => setBlocks(event.currentTarget.value)}
-        />
-      </label>
-      <label class="choice">
-        measuring
-        <select class="pick-sites" value={sites} onChange={(event) => setSites(event.currentTarget.value as RunSites)}>
-          <option value="all">every norm</option>
-          <option value="final">the final norm</option>
-        </select>
-      </label>
-      <label class="choice">
-        <input
-          type="checkbox"
-          class="pick-preservation"
-          checked={preservation}
-          onChange={(event) => setPreservation(event.currentTarget.checked)}
-        />
-        also move readers along their kernels
-      </label>
-      <label class="choice">
-        <input type="checkbox" class="pick-random" checked={random} onChange={(event) => setRandom(event.currentTarget.checked)} />
-        also with random weights
-      </label>
-      <label class="choice">
-        on the
-        <select class="pick-machine" value={device} onChange={(event) => setDevice(event.currentTarget.value as Device)}>
-          <option value="fastest">fastest of GPU and CPU</option>
-          <option value="gpu">GPU, if there is one</option>
-          <option value="cpu">CPU</option>
-        </select>
-      </label>
-    </div>
+          Run
+        </button>
+        {done && (
+          <a class="button quiet" href="#run-result">
+            See the result
+          </a>
+        )}
+      </div>
+      <details class="more" open={options} onToggle={(event) => setOptions(event.currentTarget.open)}>
+        <summary>Options</summary>
+        <div class="options-grid">
+          <label class="option">
+            Input
+            <select
+              class="pick-input"
+              value={input}
+              onChange={(event) => {
+                setInput(event.currentTarget.value as RunInput);
+                setFiles([]);
+              }}
+            >
+              <option value="usual">A sample text, or noise</option>
+              <option value="uniform">Uniform token ids</option>
+              <option value="text">Your text…</option>
+              <option value="ids">Your token ids…</option>
+              <option value="images">Your images…</option>
+              <option value="pixels">Your pixel values…</option>
+              <option value="sounds">Your sounds…</option>
+            </select>
+          </label>
+          {wantsFile && (
+            <label class="option">
+              {several ? `The ${input}` : 'The file'}
+              <input
+                key={input}
+                type="file"
+                class="pick-text"
+                accept={FILES[input]}
+                multiple={several}
+                onChange={(event) => setFiles([...(event.currentTarget.files ?? [])])}
+              />
+              {several && files === media.value?.files && <span id="media-chosen">{counted(files.length, 'file')} chosen</span>}
+            </label>
+          )}
+          <label class="option">
+            Tokens
+            <input
+              type="number"
+              class="pick-tokens"
+              min={1}
+              step={1}
+              placeholder="4 × width"
+              value={tokens}
+              onInput={(event) => setTokens(event.currentTarget.value)}
+            />
+          </label>
+          <label class="option">
+            Blocks
+            <input
+              type="number"
+              class="pick-tokens"
+              min={1}
+              step={1}
+              placeholder="All"
+              value={blocks}
+              onInput={(event) => setBlocks(event.currentTarget.value)}
+            />
+          </label>
+          <label class="option">
+            Measure
+            <select class="pick-sites" value={sites} onChange={(event) => setSites(event.currentTarget.value as RunSites)}>
+              <option value="all">Every norm</option>
+              <option value="final">The final norm</option>
+            </select>
+          </label>
+          <label class="option">
+            Run on
+            <select class="pick-machine" value={device} onChange={(event) => setDevice(event.currentTarget.value as Device)}>
+              <option value="fastest">The faster of GPU and CPU</option>
+              <option value="gpu">The GPU, if there is one</option>
+              <option value="cpu">The CPU</option>
+            </select>
+          </label>
+          <label class="choice">
+            <input
+              type="checkbox"
+              class="pick-preservation"
+              checked={preservation}
+              onChange={(event) => setPreservation(event.currentTarget.checked)}
+            />
+            Also move readers along their kernels, and see whether the output changes
+          </label>
+          <label class="choice">
+            <input type="checkbox" class="pick-random" checked={random} onChange={(event) => setRandom(event.currentTarget.checked)} />
+            Also run the same architecture with random weights
+          </label>
+        </div>
+      </details>
+    </>
+  );
+}
+
+/** What is left to do with a model that cannot be run. */
+function Instead() {
+  return (
+    <>
+      {' '}
+      Without a run, you can save the outputs of its norms with your own code and measure them here or with{' '}
+      <code>gammascope measure</code>. If you opened the weights alone, open them together with their <code>config.json</code>.
+    </>
   );
 }
 
@@ -277,113 +287,5 @@ function Halted() {
         Go on
       </button>
     </div>
-  );
-}
-
-type FindingsProps = { opened: Opened; verification: Verification; pass: NonNullable<Verification['pass']> };
-
-function Findings({ opened, verification, pass }: FindingsProps) {
-  const { inspector, report } = opened;
-  const { residual, falls, loss } = verification;
-  const [first] = residual;
-  const last = residual.at(-1);
-  return (
-    <>
-      <p class="lead" id="verified">
-        {counted(pass.sequences, 'sequence')} of {count(pass.length)} tokens, run as <code>{pass.family}</code> in f32.
-        {pass.left_out > 0 && ` Only its first blocks: the ${counted(pass.left_out, 'block')} after them were left out.`}
-        {pass.loss !== null && ` Loss ${number(pass.loss)} nats a token.`} The run treated the norms as {KINDS[pass.told]}, so a
-        kernel below is no evidence of their kind.
-      </p>
-      {loss && <ByLoss {...loss} />}
-      <MeasuredSites opened={opened} verification={verification} />
-      {first && last && (
-        <>
-          <h3>The residual stream, block by block</h3>
-          <p>
-            Its least singular value is {maybe(first.sigma_min)} after block {first.block} and {maybe(last.sigma_min)} after block{' '}
-            {last.block}, at n/d {maybe(verification.tokens / (report.model.width ?? verification.tokens))}.{' '}
-            {falls.length === 0
-              ? 'It never falls by more than a hundredth.'
-              : `It falls after ${counted(falls.length, 'block')}, ${count(falls.filter((fall) => fall.on_both_halves).length)} of them on both halves of the tokens.`}
-          </p>
-          <FigureView inspector={inspector} report={report} kind="residual" checkpoint={report.checkpoint.name} />
-          {falls.length > 0 && <Falls falls={falls} />}
-        </>
-      )}
-      {verification.random_init && <BesideRandom opened={opened} seed={verification.random_init.seed} />}
-      {verification.preservation.length > 0 && <Preserved opened={opened} rows={verification.preservation} />}
-      {verification.claims.length > 0 && <BesidePaper claims={verification.claims} />}
-    </>
-  );
-}
-
-/** The trained model beside the same architecture with random weights. */
-function BesideRandom({ opened: { inspector, report }, seed }: { opened: Opened; seed: number }) {
-  return (
-    <>
-      <h3>Trained and with random weights</h3>
-      <p id="beside-random">
-        The same architecture with γ = 1, β = 0 and weights drawn from seed {seed}, on the same tokens. A depth may change
-        because its λ_v does, or because the mean variance does. The figure shows both.
-      </p>
-      <FigureView inspector={inspector} report={report} kind="random_init" checkpoint={report.checkpoint.name} />
-    </>
-  );
-}
-
-/** What the paper claims, and whether this model shows it. */
-function BesidePaper({ claims }: { claims: readonly Claim[] }) {
-  return (
-    <>
-      <h3>The paper’s claims</h3>
-      <ul id="beside-paper">
-        {claims.map(({ paper, found, agrees }) => (
-          <li key={paper}>
-            {paper}. <strong>{agrees ? 'Here too' : 'Not here'}</strong>: {found}.
-          </li>
-        ))}
-      </ul>
-    </>
-  );
-}
-
-/** What becomes of the function when readers are moved. */
-function Preserved({ opened: { inspector, report }, rows }: { opened: Opened; rows: readonly Preservation[] }) {
-  const isDead = ({ in_kernel, direction }: Preservation) => in_kernel && direction === 'kernel';
-  const dead = rows.filter(isDead);
-  const kept = dead.filter(({ verdict }) => verdict === 'preserved').length;
-  const others = rows.filter((row) => !isDead(row));
-  const changed = others.filter(({ verdict }) => verdict === 'changed').length;
-  return (
-    <>
-      <h3>What moving a reader does to the function</h3>
-      <p id="preserved">
-        The run changes weights that read a norm to W + t a vᵀ, and runs the model again.{' '}
-        {dead.length > 0
-          ? `Along the kernel, with the bias moved, the function stays at its rounding for every t at ${count(kept)} of ${counted(dead.length, 'site')}. `
-          : 'No dead direction is predicted here. '}
-        Along other directions it changes in {count(changed)} of {counted(others.length, 'case')}: a divergence grows as t², a change of
-        hidden states as t.
-      </p>
-      <FigureView inspector={inspector} report={report} kind="preservation" checkpoint={report.checkpoint.name} />
-    </>
-  );
-}
-
-/** The kind of the norms by what the wrong one costs: the one finding of a run that is no circle. */
-function ByLoss({ layernorm, rmsnorm, difference, standard_error, tokens, kind }: KindByLoss) {
-  const says = {
-    layernorm: 'the norms are LayerNorms',
-    rmsnorm: 'the norms are RMSNorms',
-    other: 'it says nothing',
-    unknown: 'that is under five standard errors, so it says nothing',
-  }[kind];
-  return (
-    <p id="by-loss">
-      The same {count(tokens)} tokens cost {number(layernorm)} nats with the norms as LayerNorms and {number(rmsnorm)} as RMSNorms, a
-      difference of {difference.toFixed(4)} ± {standard_error.toFixed(4)}: <strong>{says}</strong>. This is evidence of the
-      kind. The kernels of a run are not.
-    </p>
   );
 }

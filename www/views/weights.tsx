@@ -1,27 +1,28 @@
 /** What training left in the weights that write the residual stream, and the say over whether they are sampled. */
-import { bytes, count, number } from '../format';
+import { bytes, count } from '../format';
 import type { WriterReport } from '../report';
 import type { Opened } from '../state/opened';
 import { weighNow, weighing } from '../state/weighing';
 import { name, order } from './columns';
 import { FigureView } from './figure';
+import { Heading } from './heading';
 import { Weighing } from './status';
 import { type DataColumn, DataTable } from './table';
+import { likeNames } from './table-entries';
 
 const PARTS = { attention: 'attention', feed_forward: 'feed-forward', embedding: 'embedding', unknown: '–' } as const;
 
 const COLUMNS: readonly DataColumn<WriterReport>[] = [
   order(),
   name('Writer', 'writer', ({ name }) => name),
-  { id: 'part', label: 'Part', term: 'writer', value: ({ part }) => PARTS[part] },
-  { id: 'energy', label: 'Energy', term: 'energy', numeric: true, value: ({ energy }) => energy, cell: ({ energy }) => number(energy) },
+  { id: 'part', label: 'Part', term: 'writer', shown: true, value: ({ part }) => PARTS[part] },
+  { id: 'energy', label: 'Energy', term: 'energy', numeric: true, shown: true, value: ({ energy }) => energy },
   {
     id: 'null_deviation',
     label: 'Null ±',
     term: 'null_deviation',
     numeric: true,
     value: ({ null_deviation }) => null_deviation,
-    cell: ({ null_deviation }) => number(null_deviation),
   },
   {
     id: 'row_dispersion',
@@ -29,9 +30,8 @@ const COLUMNS: readonly DataColumn<WriterReport>[] = [
     term: 'row_dispersion',
     numeric: true,
     value: ({ row_dispersion }) => row_dispersion,
-    cell: ({ row_dispersion }) => number(row_dispersion),
   },
-  { id: 'columns', label: 'Columns', term: 'writer', numeric: true, value: ({ columns }) => columns, cell: ({ columns }) => count(columns) },
+  { id: 'columns', label: 'Columns', term: 'writer', numeric: true, value: ({ columns }) => columns },
 ];
 
 export function Weights({ opened: { report, inspector } }: { opened: Opened }) {
@@ -40,7 +40,7 @@ export function Weights({ opened: { report, inspector } }: { opened: Opened }) {
   if (report.norms.length === 0) return null;
   return (
     <section id="weights" aria-labelledby="weights-heading">
-      <h2 id="weights-heading">What training left in the weights</h2>
+      <Heading of="weights">What training left in the weights</Heading>
       <p class="lead">
         If every reader of the residual stream passes through a LayerNorm, nothing sees the stream’s mean and no gradient
         reaches it. The matrices that write the stream then keep little energy along it. Renaming tensors does not hide that.
@@ -55,7 +55,7 @@ export function Weights({ opened: { report, inspector } }: { opened: Opened }) {
       )}
       {!weighing.value && !sampled && !report.shared && !checkpoint.remote && (
         <div class="notice">
-          <p class="line">No weight of this checkpoint has been sampled. The verdict uses its headers and norm tensors.</p>
+          <p class="line">No weight of this checkpoint has been sampled, so writer energy is not among the evidence.</p>
           <button type="button" class="button" onClick={weighNow}>
             Sample at most 64 MB
           </button>
@@ -77,6 +77,8 @@ export function Weights({ opened: { report, inspector } }: { opened: Opened }) {
               rows={writers}
               columns={COLUMNS}
               text={({ name }) => name}
+              group={({ name }) => likeNames(name)}
+              file={checkpoint.name}
               chips={[{ label: 'part', of: ({ part }) => part, names: PARTS }]}
             />
           </details>

@@ -1,9 +1,12 @@
 /** The page before anything has been opened: what it is, the ways in, and what happens to the data. */
 import { opening } from '../state/opening';
+import { awaited } from '../state/place';
+import { visit } from '../state/visit';
 import { Openers } from './openers';
 import { Opening } from './status';
 
 export function Welcome() {
+  const { site } = awaited.value;
   return (
     <section class="welcome" aria-labelledby="welcome-heading">
       <div class="pitch">
@@ -13,6 +16,20 @@ export function Welcome() {
           checkpoint. Gammascope finds every norm, says whether it is LayerNorm or RMSNorm, and shows its direction. Then it
           counts the parameters that can change without changing what the network computes.
         </p>
+        <ul class="uses">
+          <li>
+            <b>Interpretability.</b> See whether folding γ (<code>fold_ln</code>) and centring (<code>center_writing_weights</code>) keep
+            what the model computes, and <To id="export">export the dead directions</To>.
+          </li>
+          <li>
+            <b>Smaller models.</b> Find channels to prune, remove dead weights before quantisation calibration, and see{' '}
+            <To id="adapter">what an adapter wastes</To>.
+          </li>
+          <li>
+            <b>Ports.</b> Find a wrong norm or a lost 1 + w: <To id="compare">compare with the original</To>, or{' '}
+            <To id="verify">run the model</To>.
+          </li>
+        </ul>
         <Illustration />
       </div>
       <div class="dropzone">
@@ -21,6 +38,13 @@ export function Welcome() {
         ) : (
           <>
             <p class="drop-here">Drop a checkpoint anywhere</p>
+            {site !== null && (
+              <p class="notice" id="awaited">
+                <span class="line">
+                  This link points at <span class="mono">{site}</span>. Open the checkpoint that has it.
+                </span>
+              </p>
+            )}
             <p class="muted">A safetensors, GGUF or PyTorch file, several shards, or the whole folder with its config.json.</p>
             <Openers />
           </>
@@ -32,6 +56,15 @@ export function Welcome() {
         </p>
       </div>
     </section>
+  );
+}
+
+/** Opens a sample at one of the tools. */
+function To({ id, children }: { id: string; children: string }) {
+  return (
+    <button type="button" class="link" title="Opens the LayerNorm sample, at this tool" onClick={() => visit(id)}>
+      {children}
+    </button>
   );
 }
 

@@ -12,6 +12,10 @@ export interface Inspecting<Sample extends { free(): void }> {
   take(weights: Sample): void;
   figure(kind: unknown, site: string | null | undefined, width: number, height: number): unknown;
   csv(kind: unknown, site: string | null | undefined): string | Promise<string>;
+  contents(): string;
+  /** The values of one tensor, read from its file. */
+  valuesFigure(name: string, width: number, height: number): unknown;
+  valuesCsv(name: string): string | Promise<string>;
 }
 
 /** What a call answers; the wasm gives JSON as any other text. */
@@ -20,7 +24,7 @@ type Answer<Name extends keyof Calls> = Loose<ReturnType<Calls[Name]>> | Promise
 type Answers = { [Name in keyof Calls]: (...args: Parameters<Calls[Name]>) => Answer<Name> };
 
 /** The calls that only the verifier answers. */
-export type VerifierCalls = Omit<Answers, 'open' | 'weigh' | 'stopWeighing' | 'figure' | 'csv'>;
+export type VerifierCalls = Omit<Answers, 'open' | 'weigh' | 'stopWeighing' | 'contents' | 'figure' | 'csv'>;
 
 const post = (reply: Reply, transfer: Transferable[] = []): void => self.postMessage(reply, { transfer });
 
@@ -87,9 +91,13 @@ export function serve<Sample extends { free(): void }, Inspected extends Inspect
       stopped = true;
     },
     ...verifierCalls,
+    contents: () => opened().contents(),
     figure: (kind: FigureKind, site: string | undefined, width: number, height: number) =>
-      opened().figure(kind, site, width, height) as Figure | Promise<Figure>,
-    csv: (kind: FigureKind, site: string | undefined) => opened().csv(kind, site),
+      (kind === 'tensor_values'
+        ? opened().valuesFigure(site ?? '', width, height)
+        : opened().figure(kind, site, width, height)) as Figure | Promise<Figure>,
+    csv: (kind: FigureKind, site: string | undefined) =>
+      kind === 'tensor_values' ? opened().valuesCsv(site ?? '') : opened().csv(kind, site),
   };
 
   self.onmessage = async ({ data }: MessageEvent<Request>) => {

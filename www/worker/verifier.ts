@@ -74,14 +74,21 @@ function linked(fragment: string): Inspecting<WeightSample> {
     report: () => shared.report(),
     figure: (kind, site, width, height) => shared.figure(kind, site, width, height),
     csv: (kind, site) => shared.csv(kind, site),
+    contents: () => live().contents(),
+    valuesFigure: (name, width, height) => live().valuesFigure(name, width, height),
+    valuesCsv: (name) => live().valuesCsv(name),
     weigh: (budget, progress) => live().weigh(budget, progress),
     take: (weights) => live().take(weights),
   };
 }
 
+/** Begun before anything is opened: the page starts a worker ahead. */
+const ahead = init();
+ahead.catch(() => undefined);
+
 serve<WeightSample, Inspecting<WeightSample>>(
   async (entries) => {
-    await init();
+    await ahead.catch(() => init());
     const [first] = entries;
     if (first && 'link' in first) return linked(first.link);
     return (inspection = await Inspection.open(entries, network, tellProgress));

@@ -30,6 +30,15 @@ serve<WeightSample, Inspecting<WeightSample>>(async (entries) => {
     report: () => inspection.report(),
     weigh: (budget, progress) => inspection.weigh(budget, progress),
     take: (weights) => inspection.take(weights),
+    contents: () => inspection.contents(),
+    async valuesFigure(name, width, height) {
+      const [data] = await Promise.all([inspection.valuesData(name), canDraw()]);
+      return draw(data, width, height);
+    },
+    async valuesCsv(name) {
+      const [data] = await Promise.all([inspection.valuesData(name), canDraw()]);
+      return csv(data);
+    },
     async figure(kind, site, width, height) {
       await canDraw();
       return draw(inspection.figureData(kind, site), width, height);

@@ -8,6 +8,7 @@ mod examples;
 mod explain;
 mod export;
 mod files;
+mod findings;
 mod grid;
 mod like;
 mod measure;

@@ -4,7 +4,7 @@ use crate::grid::{Grid, number, text};
 use crate::like;
 use crate::screen::Screen;
 use anstyle::{AnsiColor, Style};
-use gammascope::report::sentence::grouped;
+use gammascope::report::words::grouped;
 use gammascope::report::{
     DeadDirections, KernelForm, NormKind, NormReport, NormRole, Report, Warning, WriterPart,
 };
@@ -48,7 +48,7 @@ fn headline(out: &mut impl Write, report: &Report) -> io::Result<()> {
         let name = if part.name.is_empty() { "elsewhere" } else { &part.name };
         writeln!(out, "  {}: {}", printable(name), printable(&part.sentence))?;
     }
-    Ok(())
+    crate::findings::write(out, report)
 }
 
 /// What was read.

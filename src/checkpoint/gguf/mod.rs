@@ -187,6 +187,8 @@ pub struct Header {
     pub entries: Vec<Entry>,
     /// Numbers, truth values and short texts; lists are left out.
     pub metadata: Map<String, Value>,
+    /// The lists of the metadata by their keys. Of each only the length is kept, in words.
+    pub lists: Vec<(String, String)>,
     /// Which part of a model in several files it is.
     pub split: Option<Split>,
 }
@@ -249,7 +251,7 @@ async fn walk<S: ByteSource>(meter: &Meter, source: &S) -> Result<Header, Stop> 
     if !fits(pairs, 13, MAX_PAIRS) {
         return Err(GgufProblem::TooMany { count: pairs, what: "pairs of metadata" }.into());
     }
-    let metadata = read_metadata(&mut cursor, pairs).await?;
+    let (metadata, lists) = read_metadata(&mut cursor, pairs).await?;
     let alignment = alignment(&metadata)?;
     let split = split(&metadata);
     // The first file of a series may hold the metadata alone.
@@ -263,7 +265,7 @@ async fn walk<S: ByteSource>(meter: &Meter, source: &S) -> Result<Header, Stop> 
     }
     // The cursor stands below MAX_HEADER_BYTES, and the alignment fits 32 bits.
     let data = cursor.at().next_multiple_of(alignment);
-    Ok(Header { entries: validate(raw, data, alignment, length)?, metadata, split })
+    Ok(Header { entries: validate(raw, data, alignment, length)?, metadata, lists, split })
 }
 
 fn check_version(version: u32) -> Result<(), GgufProblem> {
@@ -308,8 +310,8 @@ fn least_bytes(kind: u32) -> Option<u64> {
 async fn read_metadata<S: ByteSource>(
     cursor: &mut Cursor<'_, S>,
     pairs: u64,
-) -> Result<Map<String, Value>, Stop> {
-    let mut metadata = Map::new();
+) -> Result<(Map<String, Value>, Vec<(String, String)>), Stop> {
+    let (mut metadata, mut lists) = (Map::new(), Vec::new());
     let mut keys = HashSet::new();
     let mut kept = 0;
     for _ in 0..pairs {
@@ -326,7 +328,14 @@ async fn read_metadata<S: ByteSource>(
             kind::F32 => number(f32::from_le_bytes(cursor.array().await?).into()),
             kind::BOOL => Some((cursor.array::<1>().await? != [0]).into()),
             kind::TEXT => cursor.text(MAX_TEXT_BYTES).await?.map(Value::String),
-            kind::LIST => pass_list(cursor, &key).await.map(|()| None)?,
+            kind::LIST => {
+                let members = pass_list(cursor, &key).await?;
+                kept += key.len() as u64;
+                if kept <= MAX_KEPT_BYTES {
+                    lists.push((key.clone(), format!("a list of {members}")));
+                }
+                None
+            }
             kind::U64 => Some(cursor.u64().await?.into()),
             kind::I64 => Some(i64::from_le_bytes(cursor.array().await?).into()),
             kind::F64 => number(f64::from_le_bytes(cursor.array().await?)),
@@ -341,7 +350,7 @@ async fn read_metadata<S: ByteSource>(
             metadata.insert(key, value);
         }
     }
-    Ok(metadata)
+    Ok((metadata, lists))
 }
 
 /// JSON has neither infinities nor NaN.
@@ -349,9 +358,10 @@ fn number(value: f64) -> Option<Value> {
     Number::from_f64(value).map(Value::Number)
 }
 
-/// Passes over a list. Numbers are skipped unread, texts one by one.
-async fn pass_list<S: ByteSource>(cursor: &mut Cursor<'_, S>, key: &str) -> Result<(), Stop> {
+/// Passes over a list; gives the number of its members. Numbers are skipped unread, texts one by one.
+async fn pass_list<S: ByteSource>(cursor: &mut Cursor<'_, S>, key: &str) -> Result<u64, Stop> {
     let mut open = vec![begin_list(cursor, key).await?];
+    let length = open[0].1;
     while let Some((kind, members)) = open.pop() {
         match kind {
             kind::TEXT => {
@@ -371,7 +381,7 @@ async fn pass_list<S: ByteSource>(cursor: &mut Cursor<'_, S>, key: &str) -> Resu
             _ => cursor.skip(members * least_bytes(kind).unwrap_or_default())?,
         }
     }
-    Ok(())
+    Ok(length)
 }
 
 /// Type and number of a list's members, for which the file has room.

@@ -13,7 +13,7 @@ mod storage;
 use super::site::NormSite;
 use crate::checkpoint::config::Scope;
 use crate::order;
-use crate::report::sentence::grouped;
+use crate::report::words::grouped;
 use crate::report::{NormKind, ScaleConvention};
 use fit::{FEW, Fit, Lies};
 use likeness::Quantiles;

@@ -111,6 +111,14 @@ export function manySites(count: number): TestFile[] {
   ];
 }
 
+/** One norm among many tensors that are nothing to it: what the list of tensors must stay fast with. */
+export function manyTensors(count: number): TestFile[] {
+  const tensors: Record<string, Tensor> = { 'norm.weight': filled([3], 1, 0.5, 1) };
+  const data = new Float32Array(4);
+  for (let index = 0; index < count; index += 1) tensors[`table.${index}.rows`] = { shape: [2, 2], data };
+  return [file('model.safetensors', safetensors(tensors))];
+}
+
 /** A file that ends inside its header. */
 export function truncated(): TestFile[] {
   const [model] = gpt2();

@@ -86,3 +86,23 @@ export const sentence = (page: Page) => page.locator('#sentence');
 /** The buttons that open the rows of the table of sites, top to bottom. */
 export const siteRows = (page: Page) =>
   page.locator('#sites .datatable > .scroll > table > tbody > tr:not(.detail) > th button');
+
+/** Runs the model as the section says. */
+export const pressRun = (page: Page) => page.locator('#verify').getByRole('button', { name: 'Run', exact: true }).click();
+
+/** Opens the options of a tool, which wait behind a disclosure. */
+export async function chooseOptions(page: Page, tool = '#verify'): Promise<void> {
+  const options = page.locator(`${tool} details`, { hasText: 'Options' });
+  if ((await options.getAttribute('open')) === null) await options.locator('summary').click();
+}
+
+/** Shows more columns of the first table in a section: those with these labels, or all. */
+export async function chooseColumns(page: Page, section: string, ...labels: string[]): Promise<void> {
+  const table = page.locator(`${section} .datatable`).first();
+  const chooser = table.getByRole('button', { name: 'Columns' });
+  await chooser.click();
+  const choices = table.locator('.choices label');
+  const named = labels.map((label) => choices.filter({ has: page.getByText(label, { exact: true }) }));
+  for (const choice of labels.length > 0 ? named : await choices.all()) await choice.getByRole('checkbox').check();
+  await chooser.click();
+}

@@ -53,6 +53,18 @@ impl Inspection {
         report(&self.inner.inspection)
     }
 
+    /// Every tensor of the files and the documents about them: `Contents` in TypeScript, as JSON.
+    pub fn contents(&self) -> Result<String, Error> {
+        serde_json::to_string(&self.inner.contents()).map_err(sentence)
+    }
+
+    /// The values of one tensor, read from its file, as JSON for the module that draws.
+    #[wasm_bindgen(js_name = valuesData)]
+    pub async fn values_data(&self, name: String) -> Result<String, Error> {
+        let values = self.inner.values(&name).await.map_err(sentence)?;
+        serde_json::to_string(&figures::FigureData::of_tensor(&name, &values)).map_err(sentence)
+    }
+
     /// What one figure shows, as JSON for the module that draws.
     #[wasm_bindgen(js_name = figureData)]
     pub fn figure_data(&self, kind: JsValue, site: Option<String>) -> Result<String, Error> {

@@ -51,9 +51,33 @@ impl Inspection {
         to_js(&drawn(&self.inner.inspection, kind, site, Size { width, height })?)
     }
 
+    /// Every tensor of the files and the documents about them: `Contents` in TypeScript, as JSON.
+    pub fn contents(&self) -> Result<String, Error> {
+        serde_json::to_string(&self.inner.contents()).map_err(sentence)
+    }
+
+    /// The values of one tensor, read from its file and drawn at `width` × `height` CSS pixels.
+    #[wasm_bindgen(js_name = valuesFigure)]
+    pub async fn values_figure(&self, name: String, width: u32, height: u32) -> Result<JsValue, Error> {
+        to_js(&self.values(&name, Size { width, height }).await?)
+    }
+
+    /// The values of one tensor as CSV.
+    #[wasm_bindgen(js_name = valuesCsv)]
+    pub async fn values_csv(&self, name: String) -> Result<String, Error> {
+        Ok(self.values(&name, ANY).await?.table.csv())
+    }
+
     /// The table behind a figure, as CSV.
     pub fn csv(&self, kind: JsValue, site: Option<String>) -> Result<String, Error> {
         Ok(drawn(&self.inner.inspection, kind, site, ANY)?.table.csv())
+    }
+}
+
+impl Inspection {
+    async fn values(&self, name: &str, size: Size) -> Result<Figure, Error> {
+        let values = self.inner.values(name).await.map_err(sentence)?;
+        figures::FigureData::of_tensor(name, &values).draw(size).map_err(sentence)
     }
 }
 

@@ -1,0 +1,70 @@
+//! Numbers as the sentences of a report write them.
+
+/// 1234567 → 1,234,567.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// "1 norm", "13 norms".
+pub(super) fn plural(count: usize, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(count as u64), if count == 1 { "" } else { "s" })
+}
+
+/// "three channels": small counts as words.
+pub(super) fn spelled(count: usize, noun: &str) -> String {
+    const WORDS: [&str; 10] = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
+    match WORDS.get(count) {
+        Some(word) => format!("{word} {noun}{}", if count == 1 { "" } else { "s" }),
+        None => plural(count, noun),
+    }
+}
+
+/// A share as percent with two digits that count: 0.0026 → "0.26 %".
+pub(super) fn percent(share: f64) -> String {
+    let percent = 100.0 * share;
+    let digits = (1.0 - percent.log10().floor()).clamp(0.0, 12.0) as usize;
+    format!("{percent:.digits$} %")
+}
+
+/// 127, 223 and 319; of more than `most`, the first of them.
+pub(super) fn listed(channels: &[u32], most: usize) -> String {
+    let shown: Vec<String> = channels.iter().take(most).map(u32::to_string).collect();
+    let more = if channels.len() > most { ", …" } else { "" };
+    shown.join(", ") + more
+}
+
+/// The same sentence with a capital letter at its beginning.
+pub(super) fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => first.to_uppercase().collect::<String>() + letters.as_str(),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        assert_eq!(
+            [grouped(0), grouped(999), grouped(1000), grouped(1_234_567)],
+            ["0", "999", "1,000", "1,234,567"]
+        );
+    }
+
+    #[test]
+    fn a_share_has_two_digits_that_count() {
+        let shares = [0.002_604, 0.000_123_4, 0.0174, 0.25, 1.0].map(percent);
+        assert_eq!(shares, ["0.26 %", "0.012 %", "1.7 %", "25 %", "100 %"]);
+    }
+}

@@ -1,0 +1,46 @@
+/** Takes the reader to an element, and holds it there while what lies above it is still loading and grows. */
+
+/** The page counts as loaded when it has kept its size for this long and no figure is missing. */
+const QUIET_MS = 1_000;
+const LONGEST_MS = 20_000;
+
+/** A reader who does one of these goes where they want to go. */
+const BY_HAND = ['wheel', 'touchstart', 'pointerdown', 'keydown'] as const;
+
+let end = (): void => undefined;
+
+/** Brings what `find` gives into view, as soon as it is there, until the page has its size or the reader moves on. */
+export function settle(find: () => Element | null, block: ScrollLogicalPosition): void {
+  end();
+  const page = document.getElementById('content');
+  if (!page) return;
+  const latest = performance.now() + LONGEST_MS;
+  let quiet: ReturnType<typeof setTimeout> | undefined;
+  const rest = () => {
+    clearTimeout(quiet);
+    quiet = setTimeout(() => ((isLoading() || !find()) && performance.now() < latest ? rest() : stop()), QUIET_MS);
+  };
+  const hold = () => {
+    find()?.scrollIntoView({ block, behavior: 'instant' });
+    rest();
+  };
+  const observer = new ResizeObserver(hold);
+  const stop = () => {
+    observer.disconnect();
+    clearTimeout(quiet);
+    for (const type of BY_HAND) removeEventListener(type, stop, true);
+  };
+  end = stop;
+  observer.observe(page);
+  for (const type of BY_HAND) addEventListener(type, stop, { capture: true, passive: true });
+}
+
+/** Lets the reader be where they are. */
+export function unsettle(): void {
+  end();
+}
+
+/** Whether a figure of the report has not been drawn yet. */
+function isLoading(): boolean {
+  return document.querySelector('.report .paper:empty') !== null;
+}

@@ -1,0 +1,66 @@
+/** What stands out: the results to read first, each with what to do about it and where the page shows it. */
+import { count } from '../format';
+import type { Finding, FindingSection } from '../report';
+import { pointAt, siteByName } from '../state/opened';
+import { Heading } from './heading';
+import { Prose } from './prose';
+
+/** More than this wait behind a disclosure. */
+const SHOWN = 5;
+
+const SECTIONS: Record<FindingSection, { id: string; label: string }> = {
+  kernel: { id: 'kernel', label: 'See the kernel' },
+  dead: { id: 'dead', label: 'See what is dead' },
+  sites: { id: 'sites', label: 'See the norms' },
+  measured: { id: 'measure-result', label: 'See the measurement' },
+  run: { id: 'run-result', label: 'See the run' },
+  warnings: { id: 'warnings', label: 'See the warnings' },
+};
+
+export function Findings({ findings }: { findings: readonly Finding[] }) {
+  if (findings.length === 0) return null;
+  // One more alone is not worth a disclosure.
+  const shown = findings.length === SHOWN + 1 ? findings.length : SHOWN;
+  return (
+    <div id="findings">
+      <Heading of="findings">What stands out</Heading>
+      <List findings={findings.slice(0, shown)} />
+      {findings.length > shown && (
+        <details class="more">
+          <summary>{count(findings.length - shown)} more</summary>
+          <List findings={findings.slice(shown)} />
+        </details>
+      )}
+    </div>
+  );
+}
+
+function List({ findings }: { findings: readonly Finding[] }) {
+  return (
+    <ul class="findings">
+      {findings.map((finding) => (
+        <li key={finding.code + finding.text} data-code={finding.code}>
+          <p>
+            <Prose>{finding.text}</Prose> <Where {...finding} />
+          </p>
+          <p class="muted">
+            <Prose>{finding.advice}</Prose>
+          </p>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** The way to what shows it: the row of a site, or a section. */
+function Where({ section, site }: Finding) {
+  if (section === 'sites' && site !== null && siteByName.value.has(site)) {
+    return (
+      <button type="button" class="link" onClick={() => pointAt(site)}>
+        See this norm
+      </button>
+    );
+  }
+  const { id, label } = SECTIONS[section];
+  return <a href={`#${id}`}>{label}</a>;
+}

@@ -1,0 +1,78 @@
+/** What the cells of a table show: of one row, of a group of rows, and as lines of a file. */
+import type { ComponentChildren } from 'preact';
+import { count } from '../format';
+import { Name } from './name';
+import { Prose } from './prose';
+import type { DataColumn } from './table';
+import { sorted } from './table-entries';
+
+/** Rows that are looked at to find how wide a column of a long table is. */
+const LOOKED_AT = 2000;
+
+/** The widest that a column of a long table is, in characters. */
+const WIDEST = 26;
+
+/** Characters that a long table has for the names of its rows, at least. */
+const NAME = 34;
+
+/** A cell of one row. */
+export function rowCell<Row>(column: DataColumn<Row>, row: Row, index: number, format: (value: number) => string): ComponentChildren {
+  if (column.cell) return column.cell(row, index);
+  const value = column.value(row, index);
+  if (value === null) return column.numeric ? '–' : '';
+  if (typeof value === 'number') return format(value);
+  return column.text === 'prose' ? <Prose>{value}</Prose> : value;
+}
+
+/** A cell of a group: what all its rows have, or their range, or how many values there are. */
+export function groupCell<Row>(
+  column: DataColumn<Row>,
+  { group, members }: { group: string; members: readonly number[] },
+  rows: readonly Row[],
+  format: (value: number) => string,
+): ComponentChildren {
+  if (column.names) {
+    return (
+      <>
+        <Name>{group}</Name> <span class="muted">× {count(members.length)}</span>
+      </>
+    );
+  }
+  const values = members.map((index) => column.value(rows[index] as Row, index));
+  const distinct = [...new Set(values.filter((value) => value !== null))];
+  const first = members[0];
+  if (distinct.length <= 1 && first !== undefined) {
+    const at = members.find((index) => column.value(rows[index] as Row, index) !== null) ?? first;
+    return rowCell(column, rows[at] as Row, at, format);
+  }
+  const numbers = distinct.filter((value) => typeof value === 'number');
+  if (numbers.length === distinct.length) {
+    const [least, most] = [format(Math.min(...numbers)), format(Math.max(...numbers))];
+    return least === most ? least : `${least} … ${most}`;
+  }
+  if (distinct.length <= 3) return distinct.join(', ');
+  const order = column.sortBy;
+  if (!order) return `${count(distinct.length)} different`;
+  const ordered = sorted(rows, members, [column], { column: column.id, down: false }).filter((index) => order(rows[index] as Row, index) !== null);
+  const ends = [ordered[0], ordered.at(-1)].flatMap((index) => (index === undefined ? [] : [column.value(rows[index] as Row, index)]));
+  return ends.join(' … ');
+}
+
+/** Characters that a column of a long table takes: its rows come and go, so they cannot decide. */
+export function widthOf<Row>(column: DataColumn<Row>, rows: readonly Row[], format: (value: number) => string): number {
+  if (column.names) return NAME;
+  const step = Math.max(1, Math.floor(rows.length / LOOKED_AT));
+  let widest = column.label.length + 3;
+  for (let index = 0; index < rows.length; index += step) {
+    const value = column.value(rows[index] as Row, index);
+    const shown = typeof value === 'number' ? format(value) : (value ?? '');
+    widest = Math.max(widest, shown.length + 3);
+  }
+  return Math.min(widest, WIDEST);
+}
+
+/** Lines of cells as RFC 4180 has them. */
+export function csv(lines: string[][]): string {
+  const quoted = (cell: string) => (/[",\n\r]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
+  return lines.map((line) => `${line.map(quoted).join(',')}\n`).join('');
+}

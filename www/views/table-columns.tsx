@@ -1,0 +1,53 @@
+/** Which columns of a table are shown: a few by default, the rest by choice, remembered for each table. */
+import { useMemo, useState } from 'preact/hooks';
+import { GLOSSARY } from '../glossary';
+import { rememberList, rememberedList } from '../stored';
+import type { DataColumn } from './table';
+
+type Chosen<Row> = { shown: readonly DataColumn<Row>[]; choose: (id: string, shown: boolean) => void };
+
+/** The columns that are shown, in the order of the table. The one that names the row always is. */
+export function useColumns<Row>(table: string, columns: readonly DataColumn<Row>[]): Chosen<Row> {
+  const key = `gammascope.columns.${table}`;
+  const usual = usually(columns).map(({ id }) => id);
+  const [ids, setIds] = useState<readonly string[]>(() => rememberedList(key) ?? usual);
+  return {
+    shown: useMemo(() => columns.filter(({ id, names }) => names || ids.includes(id)), [columns, ids]),
+    choose(id, shown) {
+      const next = shown ? [...ids, id] : ids.filter((other) => other !== id);
+      setIds(next);
+      rememberList(key, next.length === usual.length && usual.every((one) => next.includes(one)) ? null : next);
+    },
+  };
+}
+
+/** The columns that are shown before the user chooses: all, where the table does not say. */
+export function usually<Row>(columns: readonly DataColumn<Row>[]): readonly DataColumn<Row>[] {
+  return columns.some(({ shown }) => shown) ? columns.filter(({ shown, names }) => shown || names) : columns;
+}
+
+type Props<Row> = { columns: readonly DataColumn<Row>[]; chosen: Chosen<Row> };
+
+/** The list to choose from, each column with what it says. */
+export function ColumnChooser<Row>({ columns, chosen: { shown, choose } }: Props<Row>) {
+  return (
+    <fieldset class="choices">
+      <legend class="sr-only">Columns</legend>
+      {columns.map(
+        (column) =>
+          !column.names && (
+            <label key={column.id}>
+              <input
+                type="checkbox"
+                checked={shown.includes(column)}
+                onChange={(event) => choose(column.id, event.currentTarget.checked)}
+              />
+              <span>
+                <b>{column.label}</b> <span class="muted">{column.about ?? (column.term && GLOSSARY[column.term].text)}</span>
+              </span>
+            </label>
+          ),
+      )}
+    </fieldset>
+  );
+}

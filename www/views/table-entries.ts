@@ -1,0 +1,73 @@
+/** What a table lists: rows that pass its filters, in the order of a column, and rows of like names in one group. */
+import type { Chips, DataColumn, Order } from './table';
+
+const collator = new Intl.Collator('en', { numeric: true });
+
+/** A line of the table: one row, by its index, or a group of rows. */
+export type Entry = { row: number; inside: boolean } | { group: string; members: readonly number[] };
+
+/** A name with a star in place of each number between its dots: sites of all blocks that do the same share it. */
+export function likeNames(name: string): string {
+  return name.replace(/(^|[./])\d+(?=[./]|$)/g, '$1*');
+}
+
+/** Indices of the rows that pass the text filter and every row of chips. */
+export function filtered<Row>(
+  rows: readonly Row[],
+  text: (row: Row) => string,
+  needle: string,
+  chips: readonly Chips<Row>[],
+  pressed: ReadonlySet<string>,
+): number[] {
+  const words = needle.toLowerCase().split(/\s+/).filter(Boolean);
+  const groups = chips.filter(({ label }) => [...pressed].some((chip) => chip.startsWith(`${label}:`)));
+  const kept: number[] = [];
+  rows.forEach((row, index) => {
+    if (!groups.every(({ label, of }) => pressed.has(`${label}:${of(row)}`))) return;
+    const searched = words.length > 0 ? text(row).toLowerCase() : '';
+    if (words.every((word) => searched.includes(word))) kept.push(index);
+  });
+  return kept;
+}
+
+/** The kept rows in the order of a column; ties keep the order they came in. */
+export function sorted<Row>(
+  rows: readonly Row[],
+  kept: readonly number[],
+  columns: readonly DataColumn<Row>[],
+  order: Order,
+): number[] {
+  const column = columns.find(({ id }) => id === order.column);
+  if (!column) return [...kept];
+  const key = column.sortBy ?? column.value;
+  const keyed = kept.map((index) => ({ index, value: key(rows[index] as Row, index) }));
+  const sign = order.down ? -1 : 1;
+  keyed.sort((a, b) => {
+    if (a.value === b.value) return 0;
+    if (a.value === null || b.value === null) return Number(a.value === null) - Number(b.value === null);
+    return (
+      sign *
+      (typeof a.value === 'number' && typeof b.value === 'number'
+        ? a.value - b.value
+        : collator.compare(String(a.value), String(b.value)))
+    );
+  });
+  return keyed.map(({ index }) => index);
+}
+
+/** The lines of a table: each group stands where its first row would, with its rows below it when it is open. */
+export function entries(ordered: readonly number[], keys: readonly string[] | null, open: ReadonlySet<string>): Entry[] {
+  if (!keys) return ordered.map((row) => ({ row, inside: false }));
+  const groups = new Map<string, number[]>();
+  for (const row of ordered) {
+    const key = keys[row] ?? '';
+    const members = groups.get(key);
+    if (members) members.push(row);
+    else groups.set(key, [row]);
+  }
+  return [...groups].flatMap(([group, members]): Entry[] => {
+    if (members.length === 1) return members.map((row) => ({ row, inside: false }));
+    const rows = open.has(group) ? members.map((row) => ({ row, inside: true })) : [];
+    return [{ group, members }, ...rows];
+  });
+}
