@@ -64,7 +64,7 @@ for (const sample of ['LayerNorm', 'RMSNorm'] as const) {
     await page.getByRole('button', { name: 'Sample at most 64 MB' }).click();
     await expect(page.locator('#weights svg[role=img]')).toBeVisible();
     await agree(page, await savedReport(page), 'sampled');
-    const ran = await page.evaluate(() => window.gammascope.verify({ device: 'cpu', preservation: true }));
+    const ran = await page.evaluate(() => window.gammascope.verify({ device: 'cpu', tokens: 512, preservation: true }));
     await expect(page.locator('#verified')).toBeVisible();
     await agree(page, ran, 'run');
     await page.locator('.pick-compared').setInputFiles(gpt2());
