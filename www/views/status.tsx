@@ -86,9 +86,9 @@ function Plan(plan: MeasurementPlan & { workers: number }) {
   );
 }
 
-type ProgressingProps = Pick<Task, 'progress'> & { label: string; start: string; stop: string; onStop(): void };
+type ProgressingProps = Pick<Task, 'progress'> & { label: string; start: string; stop: string; stopping?: boolean; onStop(): void };
 
-export function Progressing({ progress, label, start, stop, onStop }: ProgressingProps) {
+export function Progressing({ progress, label, start, stop, stopping = false, onStop }: ProgressingProps) {
   return (
     <div class="notice opening">
       <p class="line">
@@ -109,8 +109,8 @@ export function Progressing({ progress, label, start, stop, onStop }: Progressin
         max={progress?.total || 1}
         {...(progress && progress.total > 0 ? { value: progress.done } : {})}
       />
-      <button type="button" class="button" onClick={onStop}>
-        {stop}
+      <button type="button" class="button" disabled={stopping} onClick={onStop}>
+        {stopping ? 'Stopping…' : stop}
       </button>
     </div>
   );

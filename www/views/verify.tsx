@@ -235,6 +235,7 @@ function RunningNow() {
         label="Progress of the run"
         start="Loading the verifier…"
         stop={now.measured > 0 ? 'Stop and keep' : 'Stop'}
+        stopping={now.stopping}
         onStop={stopRunning}
       />
       {plan && (
