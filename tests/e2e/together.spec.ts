@@ -58,7 +58,7 @@ test('a fine-tune is compared by choosing its files: what changed most comes fir
   await expect(rows.first().getByRole('cell').nth(3)).not.toHaveText('0°');
   await expect(page.locator('#compare-result figure svg[role=img], #compare-result .figure svg[role=img]')).toHaveCount(2);
   expect((await new AxeBuilder({ page }).include('#compare-result').analyze()).violations.map(({ id }) => id)).toEqual([]);
-  await expect(sentence(page), 'the one on show stays').toContainText('7 norm sites');
+  await expect(sentence(page), 'the one on show stays').toContainText('All 7 norms ignore one direction');
 });
 
 test('what is compared is what the terminal compares, across shards and prefixes', async ({ page }, testInfo) => {
