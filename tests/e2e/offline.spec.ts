@@ -69,12 +69,12 @@ test('a newer version waits, and says so beside the report', async ({ context },
   const page = await context.newPage();
   await page.goto(site.address);
   await openFromCode(page, gpt2());
-  await expect(sentence(page)).toContainText('7 norm sites');
+  await expect(sentence(page)).toContainText('All 7 norms ignore one direction');
   renew(site);
   await update(page);
   const notice = page.locator('#renewal');
   await expect(notice).toContainText('A newer version of this page is ready.');
-  await expect(sentence(page), 'the report is as it was').toContainText('7 norm sites');
+  await expect(sentence(page), 'the report is as it was').toContainText('All 7 norms ignore one direction');
   await notice.getByRole('button', { name: 'Reload' }).click();
   await expect(page.getByRole('heading', { level: 1 })).toContainText('See which directions');
   await expect(notice).toHaveCount(0);
@@ -93,7 +93,7 @@ test('a newer version that one tab takes up leaves the report of the other, whic
   await expect(other.locator('#renewal')).toHaveCount(0);
   const notice = reading.locator('#renewal');
   await expect(notice).toContainText('A newer version of this page is in use in another tab.');
-  await expect(sentence(reading)).toContainText('7 norm sites');
+  await expect(sentence(reading)).toContainText('All 7 norms ignore one direction');
   await notice.getByRole('button', { name: 'Reload' }).click();
   await expect(reading.getByRole('heading', { level: 1 })).toContainText('See which directions');
   await expect(notice).toHaveCount(0);
@@ -139,7 +139,7 @@ test('where service workers are refused the page works as before', async ({ page
   page.on('pageerror', (error) => problems.push(error.message));
   await page.goto(site.address);
   await openFromCode(page, gpt2());
-  await expect(sentence(page)).toContainText('7 norm sites');
+  await expect(sentence(page)).toContainText('All 7 norms ignore one direction');
   expect(problems).toEqual([]);
   await site.close();
 });

@@ -35,19 +35,19 @@ const items = (page: Page) => page.locator('.recent li');
 test('a folder that was opened is there at the next visit, and opens by a click', async ({ page }) => {
   await withFolder(page, 'tiny-gpt2', 2);
   await pickFolder(page);
-  await expect(sentence(page)).toContainText('5 norm sites');
+  await expect(sentence(page)).toContainText('All 5 norms ignore one direction');
   await expect(page.locator('#open-menu .recent li')).toHaveCount(1);
   await page.reload();
   await expect(items(page)).toHaveCount(1);
   await expect(items(page).first()).toContainText('tiny-gpt2');
   await items(page).getByRole('button', { name: 'tiny-gpt2', exact: true }).click();
-  await expect(sentence(page)).toContainText('5 norm sites');
+  await expect(sentence(page)).toContainText('All 5 norms ignore one direction');
 
   // Opened again it is still one; another comes before it.
   await withFolder(page, 'larger', 3);
   await page.getByRole('button', { name: 'Open…' }).click();
   await page.locator('#open-menu').getByRole('button', { name: 'Choose a folder…' }).click();
-  await expect(sentence(page)).toContainText('7 norm sites');
+  await expect(sentence(page)).toContainText('All 7 norms ignore one direction');
   await expect(page.locator('#open-menu .recent li')).toHaveCount(2);
   await page.reload();
   await expect(items(page)).toHaveCount(2);
@@ -61,13 +61,13 @@ test('a folder that was opened is there at the next visit, and opens by a click'
 test('one that is gone, or that may not be read again, is a sentence, and the report stays', async ({ page }) => {
   await withFolder(page, 'gone', 2);
   await pickFolder(page);
-  await expect(sentence(page)).toContainText('5 norm sites');
+  await expect(sentence(page)).toContainText('All 5 norms ignore one direction');
   await page.evaluate(async () => (await navigator.storage.getDirectory()).removeEntry('gone', { recursive: true }));
   await page.getByRole('button', { name: 'Open…' }).click();
   const menu = page.locator('#open-menu');
   await menu.getByRole('button', { name: 'gone', exact: true }).click();
   await expect(page.getByRole('alert')).toContainText('is no longer there. It was moved, renamed or deleted');
-  await expect(sentence(page)).toContainText('5 norm sites');
+  await expect(sentence(page)).toContainText('All 5 norms ignore one direction');
 
   await page.evaluate(() => {
     FileSystemHandle.prototype.requestPermission = () => Promise.resolve('denied');
@@ -75,7 +75,7 @@ test('one that is gone, or that may not be read again, is a sentence, and the re
   await page.getByRole('button', { name: 'Open…' }).click();
   await menu.getByRole('button', { name: 'gone', exact: true }).click();
   await expect(page.getByRole('alert')).toContainText('was not allowed to read gone again');
-  await expect(sentence(page)).toContainText('5 norm sites');
+  await expect(sentence(page)).toContainText('All 5 norms ignore one direction');
 });
 
 test('an address is remembered without its token, and not at all with a key in it', async ({ page, elsewhere }) => {
@@ -135,7 +135,7 @@ test('files that the system opens with the installed page are opened and remembe
   });
   await withFolder(page, 'launched', 2);
   await page.reload();
-  await expect(sentence(page)).toContainText('5 norm sites');
+  await expect(sentence(page)).toContainText('All 5 norms ignore one direction');
   await expect(page.locator('#open-menu .recent li')).toHaveCount(1);
 });
 
@@ -146,7 +146,7 @@ test('where the browser shows no picker by handles, the plain one is shown', asy
   const chooser = page.waitForEvent('filechooser');
   await page.getByRole('button', { name: 'Choose files…' }).first().click();
   await (await chooser).setFiles(gpt2());
-  await expect(sentence(page)).toContainText('7 norm sites');
+  await expect(sentence(page)).toContainText('All 7 norms ignore one direction');
 });
 
 test('a picker that is called off opens nothing', async ({ page }) => {
@@ -166,7 +166,7 @@ test('where storage is refused or full nothing is kept, and one sentence says so
   });
   await page.reload();
   await openFromCode(page, gpt2());
-  await expect(sentence(page)).toContainText('7 norm sites');
+  await expect(sentence(page)).toContainText('All 7 norms ignore one direction');
   await page.getByRole('button', { name: 'Open…' }).click();
   const said = page.locator('#open-menu .recent');
   await said.locator('summary').click();

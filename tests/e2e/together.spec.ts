@@ -58,7 +58,7 @@ test('a fine-tune is compared by choosing its files: what changed most comes fir
   await expect(rows.first().getByRole('cell').first()).not.toHaveText('0°');
   await expect(page.locator('#compare-result figure svg[role=img], #compare-result .figure svg[role=img]')).toHaveCount(2);
   expect((await new AxeBuilder({ page }).include('#compare-result').analyze()).violations.map(({ id }) => id)).toEqual([]);
-  await expect(sentence(page), 'the one on show stays').toContainText('7 norm sites');
+  await expect(sentence(page), 'the one on show stays').toContainText('All 7 norms ignore one direction');
 });
 
 test('what is compared is what the terminal compares, across shards and prefixes', async ({ page }, testInfo) => {
@@ -77,7 +77,7 @@ test('what is compared is what the terminal compares, across shards and prefixes
 
 test('what is dropped on the right half is compared, and on the left half opened', async ({ page }) => {
   await transfer(page, gpt2({ layers: 2 }), 'paste');
-  await expect(sentence(page)).toContainText('5 norm sites');
+  await expect(sentence(page)).toContainText('All 5 norms ignore one direction');
   await page.evaluate(
     (list) => {
       const data = new DataTransfer();
@@ -101,7 +101,7 @@ test('an adapter is weighed as the terminal weighs it, and dropped beside its ba
   await expect(page.locator('#adapter-result .datatable tbody tr')).toHaveCount(3);
   await expect(page.locator('#adapter-result svg[role=img]')).toBeVisible();
   expect((await new AxeBuilder({ page }).include('#adapter-result').analyze()).violations.map(({ id }) => id)).toEqual([]);
-  await expect(sentence(page), 'the base stays').toContainText('7 norm sites');
+  await expect(sentence(page), 'the base stays').toContainText('All 7 norms ignore one direction');
 });
 
 test('exported kernels are the bytes of the terminal', async ({ page }, testInfo) => {
