@@ -68,7 +68,9 @@ pub(super) fn steps(names: &[&str], parts: &[Part], post_norm: bool) -> Vec<Step
         (Kind::FeedForward, Side::Before) if has(at, &["post"]) && has(at, &["self"]) => Step::AfterAttention,
         _ if numbered(at, "1") && twice => Step::First,
         _ if paths[at].inside().first() == Some(&"bottleneck") => Step::First,
-        _ if !is_deep(at) && names::compact(paths[at].last()) == "preln" => Step::First,
+        _ if !is_deep(at) && matches!(names::compact(paths[at].last()).as_str(), "preln" | "ln0") => {
+            Step::First
+        }
         // SAM has four: the last one follows a second cross-attention.
         (_, Side::Plain) if !is_deep(at) && has(at, &["4"]) => Step::AfterFeedForward,
         (Kind::Attention, Side::Plain) if attends && bare(at) && !is_deep(at) => {
