@@ -93,12 +93,12 @@ impl Shared {
         }
         // What all of it says together is in the alternatives of the site.
         report.norms.iter_mut().flat_map(|norm| &mut norm.evidence).for_each(|piece| piece.under.clear());
-        // They are made again of the rest.
-        report.findings.clear();
         report.shared = Some(SharedSummary { made: made.to_owned(), names: choice.names });
         if !choice.names {
             report = names::without(report)?;
         }
+        // They are made again of the rest.
+        report.findings.clear();
         let sketches = inspection.scales.iter().map(|scale| scale.as_ref().map(Sketch::of)).collect();
         Ok(Self { report, sketches })
     }
@@ -114,7 +114,9 @@ impl Shared {
     pub fn read(fragment: &str) -> Result<Self, ShareError> {
         let text = fragment::read(fragment)?;
         let packed = serde_json::from_slice(&text).map_err(content)?;
-        serde_json::from_value(columns::unpacked(packed)?).map_err(content)
+        let mut shared: Self = serde_json::from_value(columns::unpacked(packed)?).map_err(content)?;
+        shared.report.find();
+        Ok(shared)
     }
 
     /// What the figures are drawn from.

@@ -126,7 +126,7 @@ fn a_one_too_many_or_too_few_is_said_and_no_kernel_offered() {
             assert!(shifted.report.norms.iter().all(|norm| norm.kernel.form == KernelForm::Unknown));
             assert!(shifted.report.norms.iter().all(|norm| norm.problem.is_some()));
             assert!(shifted.scales.iter().all(Option::is_none));
-            assert!(shifted.report.model.sentence.contains("not known at 13 sites"));
+            assert!(shifted.report.model.sentence.contains("unknown at 13 norms"));
             let said = warnings(&shifted);
             assert!(said.len() == 1 && said[0].contains(looks), "{said:?}");
             let comparison = compare(&original, &shifted).unwrap();

@@ -83,7 +83,11 @@ fn names_only_a_checkpoint(given: &[OsString]) -> bool {
 fn is_a_checkpoint(word: &OsString) -> bool {
     let text = word.to_string_lossy();
     let is_a_file = Format::of_path(&text).is_some() || index_format(&text).is_some();
-    is_a_file || text.contains("://") || Address::is_model_name(&text) || Path::new(word).exists()
+    is_a_file
+        || text.ends_with(std::path::is_separator)
+        || text.contains("://")
+        || Address::is_model_name(&text)
+        || Path::new(word).exists()
 }
 
 /// Which norms are measured.
