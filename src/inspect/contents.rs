@@ -51,7 +51,7 @@ impl<S: ByteSource> Opened<S> {
         }
         for (shard, source) in self.checkpoint.shards.iter().enumerate() {
             let pairs = self.checkpoint.metadata_of(shard).iter();
-            let pairs: Map<String, Value> = pairs.map(|(key, text)| (key.clone(), shortened(text))).collect();
+            let pairs = map(pairs.map(|(key, text)| (key.clone(), shortened(text))));
             let of_file = documents.iter_mut().find(|known| known.metadata && known.path == source.path());
             if let Some(Document { fields: Value::Object(fields), .. }) = of_file {
                 fields.extend(pairs);
@@ -76,7 +76,16 @@ fn of_config(config: &Config) -> Document {
         Value::String(text) => (key.clone(), shortened(text)),
         _ => (key.clone(), value.clone()),
     });
-    Document { path: config.path.clone(), metadata, fields: Value::Object(fields.collect()) }
+    Document { path: config.path.clone(), metadata, fields: Value::Object(map(fields)) }
+}
+
+/// A map of these pairs. To collect them would compile a sort of its own, which the page would wait for.
+fn map(pairs: impl Iterator<Item = (String, Value)>) -> Map<String, Value> {
+    let mut map = Map::new();
+    for (key, value) in pairs {
+        map.insert(key, value);
+    }
+    map
 }
 
 /// A text, or its beginning.

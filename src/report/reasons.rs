@@ -108,7 +108,7 @@ fn parts(text: &str) -> Vec<(bool, &str)> {
         let number = first.is_ascii_digit() && !quoted && !word;
         let end = if number { number_end(rest) } else { first.len_utf8() };
         quoted ^= first == '`';
-        word = !number && (first.is_alphanumeric() || first == '_');
+        word = !number && (first.is_ascii_alphanumeric() || first == '_');
         let (piece, after) = rest.split_at(end);
         found.push((number, piece));
         rest = after;
@@ -147,7 +147,8 @@ fn merged(details: &[&str]) -> String {
     if all.iter().any(|other| other.len() != first.len()) {
         return details[0].to_owned();
     }
-    let value = |text: &str| text.replace(',', "").parse::<f64>().unwrap_or(f64::NAN);
+    // The page reads numbers as JSON anyway: the standard library's reading of them would come on top.
+    let value = |text: &str| serde_json::from_str::<f64>(&text.replace(',', "")).unwrap_or(f64::NAN);
     let mut text = String::new();
     for (index, (number, piece)) in first.iter().enumerate() {
         if !number {
@@ -155,7 +156,7 @@ fn merged(details: &[&str]) -> String {
             continue;
         }
         let mut values: Vec<&str> = all.iter().map(|parts| parts[index].1).collect();
-        values.sort_by(|a, b| value(a).total_cmp(&value(b)));
+        order::sort_by(&mut values, |a, b| value(a).total_cmp(&value(b)));
         let (low, high) = (values[0], values[values.len() - 1]);
         text.push_str(&if low == high { low.to_owned() } else { format!("{low} … {high}") });
     }

@@ -28,7 +28,7 @@ async function agree(page: Page, report: Report, state: string): Promise<void> {
     '#tools': report.shared === null,
   })) {
     await expect(page.locator(id), `${state}: ${id}`).toHaveCount(there ? 1 : 0);
-    await expect(page.locator(`nav a[href="${id}"]`), `${state}: link to ${id}`).toHaveCount(there ? 1 : 0);
+    await expect(page.locator(`nav.wide a[href="${id}"]`), `${state}: link to ${id}`).toHaveCount(there ? 1 : 0);
   }
   says(/no warnings/i, false);
   says('has not been sampled', false);
@@ -67,7 +67,7 @@ for (const sample of ['LayerNorm', 'RMSNorm'] as const) {
     await agree(page, ran, 'run');
     await page.locator('.pick-compared').setInputFiles(['model.safetensors', 'config.json'].map((file) => `samples/${sample.toLowerCase()}/${file}`));
     await expect(page.locator('#compared')).toBeVisible({ timeout: 30_000 });
-    await expect(page.locator('nav a[href="#compare-result"]')).toHaveCount(1);
+    await expect(page.locator('nav.wide a[href="#compare-result"]')).toHaveCount(1);
     await agree(page, await savedReport(page), 'compared');
     const link = await page.evaluate(() => window.gammascope.share({ as: 'link' }));
     if (sample === 'LayerNorm') {

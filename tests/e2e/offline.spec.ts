@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type BrowserContext, type Page, expect, test } from '@playwright/test';
 import { preview } from 'vite';
 import { gpt2 } from './helpers/checkpoints.ts';
-import { openFromCode, sentence } from './helpers/page.ts';
+import { chooseOptions, openFromCode, sentence } from './helpers/page.ts';
 
 test.use({ serviceWorkers: 'allow' });
 
@@ -47,6 +47,7 @@ test('after one visit everything works with the server gone: samples, files, and
   await expect(sentence(page)).toContainText('RMSNorm model: no dead directions');
   await openFromCode(page, gpt2());
   await expect(sentence(page)).toContainText('LayerNorm model. All 7 norms ignore one direction');
+  await chooseOptions(page, '#measure');
   await page.getByRole('button', { name: 'Measure the norm alone' }).click();
   await expect(page.locator('#alone')).toBeVisible({ timeout: 30_000 });
   const link = await page.evaluate(() => window.gammascope.share());

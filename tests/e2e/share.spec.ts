@@ -19,7 +19,8 @@ async function serve(): Promise<{ address: string; close: () => Promise<void> }>
 async function shown(page: Page): Promise<string[]> {
   const parts = '#sentence, .reasons li, #verdict dd, #kernel dd, #sites .datatable td, #sites .datatable th, .classes dd, #dead .datatable td, #measure-result .datatable td';
   await expect(page.locator('#sites .datatable tbody tr').first()).toBeVisible();
-  for (const section of ['#sites', '#dead', '#measure']) await chooseColumns(page, section);
+  await page.locator('#dead details').evaluateAll((folded) => folded.forEach((one) => one.setAttribute('open', '')));
+  for (const section of ['#sites', '#dead', '#measure-result']) await chooseColumns(page, section);
   return page.locator(parts).allTextContents();
 }
 

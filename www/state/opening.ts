@@ -8,7 +8,6 @@ import type { Progress, Report } from '../report';
 import { announcement } from './announcement';
 import { alone, measureFailure, measuring } from './measuring';
 import { type Opened, opened, pointedAt } from './opened';
-import { scanAll } from './scanning';
 import type { Task } from './task';
 import { weigh, weighing, weighs } from './weighing';
 
@@ -121,7 +120,7 @@ export async function openCheckpoint(
 function offer({ checkpoints, entries: guessed }: SeveralCheckpoints, entries: Entry[], weights: boolean): void {
   const all = checkpoints.map(({ name, files }) => ({ name, entries: files.flatMap((at) => entries[at] ?? []) }));
   const [first, second, ...more] = all;
-  if (!first || !second || more.length > 0) return scanAll(all);
+  if (!first || !second || more.length > 0) return void import('./scanning').then(({ scanAll }) => scanAll(all));
   announcement.value = 'These are two checkpoints. Open one of them, or compare them.';
   const both = guessed && { name: 'both', entries };
   several.value = { two: [first, second], both, open: ({ entries: own }) => openCheckpoint(() => own, { weights }) };

@@ -8,7 +8,7 @@ import { settle, unsettle } from '../settle';
 import { address, hub } from './address';
 import { type Opened, type View, opened, pointAt, pointedAt, view } from './opened';
 import { cancel, openCheckpoint } from './opening';
-import { scan } from './scanning';
+import { scan } from './scan';
 
 /** What an entry of the history shows: a view, and the id of the report or of the table in it. */
 type Place = { view: View; of: number };

@@ -1,22 +1,9 @@
-/** Many checkpoints at once: each is inspected by a worker of its own, and gives one line of a table. */
-import { signal } from '@preact/signals';
+/** Many checkpoints at once: each is inspected by a worker of its own, and gives one line of a table. Loaded when there are many. */
 import { hasWeights } from '../files';
 import { Inspector } from '../inspector';
 import type { Entry } from '../protocol';
-import type { Report } from '../report';
 import { announcement } from './announcement';
-
-/** What a line shows of the report on its checkpoint. */
-export type Summary = Pick<Report['model'], 'verdict' | 'confidence'> & { sites: number; dead: number; warnings: number; bytes: number };
-
-/** A checkpoint of a scan: what came of it, or null until it has been inspected. */
-export type Line = { name: string; entries: Entry[]; bytes: number; outcome: Summary | { error: string } | null };
-
-/** The checkpoints that were given together, and the folder they came in, if it is one; `controller` while they are being inspected. */
-export type Scan = { id: number; name: string; lines: readonly Line[]; controller: AbortController | null };
-
-/** The last scan; null until there was one. */
-export const scan = signal<Scan | null>(null);
+import { type Line, scan } from './scan';
 
 /** A worker reads headers and norm tensors alone, which one or two of them do as fast as a disk. */
 const WORKERS = 2;

@@ -1,7 +1,8 @@
 /** Several checkpoints at once, a line each; a row opens its report, and Back returns here. */
 import { VERDICTS, bytes, count, percent, probability } from '../format';
 import { openCheckpoint } from '../state/opening';
-import { type Line, type Summary, goOnScanning, scan, stopScanning } from '../state/scanning';
+import { type Line, type Summary, scan } from '../state/scan';
+import { goOnScanning, stopScanning } from '../state/scanning';
 import { weighs } from '../state/weighing';
 import { Prose } from './prose';
 import { Opening } from './status';
