@@ -55,7 +55,7 @@ const PARTS: [&str; 16] = [
     "controlnet",
 ];
 
-/// First words of the names of folders that are a step of a training run.
+/// First words of the names of folders, and words before a number in names of files, that are a step of a training run.
 const STEPS: [&str; 8] = ["checkpoint", "ckpt", "step", "global_step", "epoch", "iter", "iteration", "round"];
 
 /// Words in a name that tell copies of one model apart.
@@ -304,8 +304,12 @@ fn stem_of_copies(path: &str) -> String {
             words.push(word);
         }
     }
-    // Files that differ by one number at the end are parts, or steps of one run, but for GGUF files.
-    if !is_gguf(path) && words.len() > 1 && words.last().is_some_and(|word| word.parse::<u64>().is_ok()) {
+    // Files that differ by one number at the end are parts, unless it counts steps of a run; GGUF files are not.
+    if let [.., before, last] = words[..]
+        && !is_gguf(path)
+        && last.parse::<u64>().is_ok()
+        && !STEPS.contains(&before)
+    {
         words.pop();
     }
     words.join("-")
@@ -411,6 +415,9 @@ mod tests {
         assert_eq!(of_run.files, [3, 0]);
         let steps = ["run/config.json", "run/step_1/model.safetensors", "run/step_2/model.safetensors"];
         assert!(checkpoints(&steps).checkpoints.iter().all(|step| step.files.contains(&0)));
+        let files = ["run/step-900.safetensors", "run/step-1000.safetensors", "run/step-2000.safetensors"];
+        assert_eq!(names(&files).len(), 3);
+        assert_eq!(names(&["d/model-1.safetensors", "d/model-2.safetensors"]).len(), 1, "parts of one");
     }
 
     #[test]

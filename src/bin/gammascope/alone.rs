@@ -94,7 +94,8 @@ fn table(out: &mut Screen<impl Write>, sites: &[NormAlone], all: bool) -> io::Re
     );
     let names: Vec<String> = sites.iter().map(|site| summary::printable(&site.name)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let kinds: [(&str, fn(&NormAlone) -> &SiteVerification); 2] =
+    type AsKind = fn(&NormAlone) -> &SiteVerification;
+    let kinds: [(&str, AsKind); 2] =
         [("LayerNorm", |site| &site.layernorm), ("RMSNorm", |site| &site.rmsnorm)];
     for row in like::rows(&names, |at| sites[at].layernorm.width, all) {
         for (kind, measured) in kinds {
