@@ -182,7 +182,7 @@ pub(super) fn has_kernel(norm: &NormReport) -> bool {
     matches!(norm.kernel.form, KernelForm::InverseScale | KernelForm::Coordinates)
 }
 
-/// The model in one sentence: what its norms are, and what that kills. At most [`CLAUSES`] are said, those that matter most.
+/// The model in one sentence: what its norms are, and what that kills. At most `CLAUSES` are said, those that matter most.
 pub fn model_sentence(verdict: ModelVerdict, norms: &[NormReport], dead: &DeadParameters) -> String {
     let count = |kind| norms.iter().filter(|norm| norm.kind == kind).count();
     let norms_said = plural(norms.len(), "norm");
