@@ -93,7 +93,10 @@ test('a run that is stopped keeps what it has, and goes on from there', async ({
   const progress = page.locator('#verify').getByText(/[1-9]\d* of \d+ norms and streams/);
   await page.evaluate(() => void window.gammascope.verify({ device: 'cpu', input: 'uniform', tokens: 8192 }).catch(() => undefined));
   await expect(progress).toBeVisible({ timeout: 60_000 });
-  await page.locator('#verify').getByRole('button', { name: /^Stop/ }).click();
+  const verify = page.locator('#verify');
+  await verify.getByRole('button', { name: /^Stop/ }).click();
+  const answer = verify.getByRole('button', { name: 'Stopping…' }).or(verify.getByText(/Stopped after/));
+  await expect(answer, 'an answer at once').toBeVisible({ timeout: 1_000 });
   await expect(page.locator('#verify')).toContainText(/Stopped after \d of 4 blocks/, { timeout: 60_000 });
   await expect(page.locator('#measured')).toContainText('measured');
   await page.getByRole('button', { name: 'Go on' }).click();
