@@ -275,7 +275,9 @@ function Plan({ plan, workers }: Pick<Running, 'workers'> & { plan: RunPlan }) {
 
 function Halted() {
   const now = halted.value;
-  if (!now || running.value) return null;
+  // A run that is stopped says so while its measurements are taken into the report.
+  const finishing = running.value?.stopping ?? false;
+  if (!now || (running.value && !finishing)) return null;
   return (
     <div class={now.sentence === null ? 'notice' : 'notice failure'} role="alert">
       <p class="line">
@@ -284,7 +286,7 @@ function Halted() {
         </strong>{' '}
         {now.sentence !== null && <Prose>{now.sentence}</Prose>} The measurements so far are kept.
       </p>
-      <button type="button" class="button strong" onClick={goOn}>
+      <button type="button" class="button strong" disabled={finishing} onClick={goOn}>
         Go on
       </button>
     </div>
