@@ -27,7 +27,7 @@ export function number(value: number): string {
 /** Significant digits of the least number of a column, and the most digits of any. */
 const [COLUMN_DIGITS, MOST_DIGITS] = [4, 7];
 
-/** From here apart, numbers of one column are written with an exponent. */
+/** A column whose numbers differ by this factor is written with exponents. */
 const FAR_APART = 1e5;
 
 /** One way to write all numbers of a column: with as many decimals each, or with an exponent each, so that they line up. */
@@ -37,7 +37,7 @@ export function aligned(values: readonly (number | null)[]): (value: number) => 
     const size = Math.abs(value ?? 0);
     if (size === 0 || !Number.isFinite(size)) continue;
     [least, most] = [Math.min(least, size), Math.max(most, size)];
-    // What rounding leaves of a whole number is one.
+    // A whole number stays one after rounding.
     whole &&= Number.isInteger(Number(size.toPrecision(COLUMN_DIGITS)));
   }
   if (whole && most < 1e9) return (value) => count(Math.round(value));
@@ -45,7 +45,7 @@ export function aligned(values: readonly (number | null)[]): (value: number) => 
   const decimals = Math.max(0, Math.min(COLUMN_DIGITS - 1 - places(least), MOST_DIGITS - 1 - Math.max(0, places(most))));
   const far = most >= 1e6 || least < 1e-4 || most / least > FAR_APART;
   return (value) => {
-    // Exactly zero is something else than a number too small to show.
+    // Exactly zero looks different from a number that is too small to show.
     if (value === 0) return '0';
     return far ? value.toExponential(COLUMN_DIGITS - 2).replace('e+', 'e') : value.toFixed(decimals);
   };

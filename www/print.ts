@@ -1,8 +1,8 @@
-/** Paper has no clicks: what is folded away is open while the page is printed, and tables show all of their rows. */
+/** Nobody can click on paper, so everything that is folded is open while the page prints, and tables show all of their rows. */
 import { options } from 'preact';
 import { printing } from './state/printing';
 
-/** Data behind figures, code and the glossary would fill pages, and are no result; options are nothing to read. */
+/** These stay folded: data behind figures, code and the glossary would fill pages, and options are of no use on paper. */
 const FOLDED = 'main details:not([open], .data, .options, #how *, :has(.hook))';
 
 /** Draws at once what depends on it: the browser prints when its event is over. */
@@ -28,7 +28,7 @@ export function unfoldForPrint(): void {
     for (const details of unfolded) details.open = false;
     unfolded = [];
   };
-  // Not every browser tells of both.
+  // Not every browser sends both events.
   addEventListener('beforeprint', unfold);
   addEventListener('afterprint', fold);
   matchMedia('print').addEventListener('change', ({ matches }) => (matches ? unfold() : fold()));

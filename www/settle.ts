@@ -4,7 +4,7 @@
 const QUIET_MS = 1_000;
 const LONGEST_MS = 20_000;
 
-/** A reader who does one of these goes where they want to go. */
+/** With one of these the reader takes over. */
 const BY_HAND = ['wheel', 'touchstart', 'pointerdown', 'keydown'] as const;
 
 let end = (): void => undefined;
@@ -35,7 +35,7 @@ export function settle(find: () => Element | null, block: ScrollLogicalPosition)
   for (const type of BY_HAND) addEventListener(type, stop, { capture: true, passive: true });
 }
 
-/** Lets the reader be where they are. */
+/** Stops holding a target in view. */
 export function unsettle(): void {
   end();
 }

@@ -79,7 +79,7 @@ fn of_config(config: &Config) -> Document {
     Document { path: config.path.clone(), metadata, fields: Value::Object(map(fields)) }
 }
 
-/// A map of these pairs. To collect them would compile a sort of its own, which the page would wait for.
+/// A map of these pairs. `collect` would compile another sort, and the page would have to load it.
 fn map(pairs: impl Iterator<Item = (String, Value)>) -> Map<String, Value> {
     let mut map = Map::new();
     for (key, value) in pairs {

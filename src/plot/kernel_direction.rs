@@ -12,7 +12,7 @@ use crate::kernel::direction::Direction;
 use crate::order;
 
 /// Up to this many components are drawn as dots, more as ranges, one for each column of pixels.
-pub(super) const DOTS_UP_TO: usize = 1_500;
+const DOTS_UP_TO: usize = 1_500;
 
 /// Components within this factor of each other are equal to the eye.
 const EQUAL: f64 = 1.0 + 1e-9;
@@ -183,14 +183,7 @@ impl Shape<'_> {
     fn draw_by_channel(&self, canvas: &Canvas<'_>, panel: &Panel<'_, '_>) -> Result<Vec<Mark>, PlotError> {
         let points: Vec<Point> =
             self.sizes.iter().enumerate().map(|(channel, &size)| panel.place(channel as f64, size)).collect();
-        if points.len() <= DOTS_UP_TO {
-            let radius = if points.len() <= 200 { 2.25 } else { 1.5 };
-            for &point in &points {
-                canvas.dot(point, radius, Ink::A.at(0.7))?;
-            }
-        } else {
-            draw_ranges(canvas, &points)?;
-        }
+        draw_points(canvas, &points)?;
         // On top: it must be seen among the dots.
         self.draw_flat(panel)?;
         self.draw_largest(canvas, &mut Notes::new(panel), points[self.order[0]])?;
@@ -218,8 +211,17 @@ impl Shape<'_> {
     }
 }
 
+/// A dot for each point; of very many, their ranges.
+pub(super) fn draw_points(canvas: &Canvas<'_>, points: &[Point]) -> Result<(), PlotError> {
+    if points.len() > DOTS_UP_TO {
+        return draw_ranges(canvas, points);
+    }
+    let radius = if points.len() <= 200 { 2.25 } else { 1.5 };
+    points.iter().try_for_each(|&point| canvas.dot(point, radius, Ink::A.at(0.7)))
+}
+
 /// For each column of pixels the range of its points, and darker the range of the middle half of them.
-pub(super) fn draw_ranges(canvas: &Canvas<'_>, points: &[Point]) -> Result<(), PlotError> {
+fn draw_ranges(canvas: &Canvas<'_>, points: &[Point]) -> Result<(), PlotError> {
     let (mut whole, mut half) = (Vec::new(), Vec::new());
     for run in columns(points, UNIT) {
         let x = points[run.start].0;

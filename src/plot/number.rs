@@ -1,5 +1,7 @@
 //! Numbers as a person reads them.
 
+use crate::report::words;
+
 /// 10^exponent, the same bits on every platform; correctly rounded up to 10^±22. Reading it from text would be correct everywhere,
 /// and would bring the standard library's table of powers, 12 kB of the page.
 pub(super) fn power_of_ten(exponent: i32) -> f64 {
@@ -32,15 +34,8 @@ pub(super) fn short(value: f64) -> String {
 
 /// A whole number with commas between thousands.
 pub(super) fn grouped(value: f64) -> String {
-    let digits = format!("{:.0}", value.abs());
-    let mut text = String::from(if value < 0.0 { "-" } else { "" });
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    let sign = if value < 0.0 { "-" } else { "" };
+    format!("{sign}{}", words::grouped(value.abs().round() as u64))
 }
 
 /// "1 channel", "2 channels".

@@ -2,7 +2,7 @@
 
 use super::axis::Axis;
 use super::canvas::{Canvas, Point, Words, paint, readable, thinned};
-use super::kernel_direction::{DOTS_UP_TO, draw_ranges};
+use super::kernel_direction::draw_points;
 use super::number::{counted, grouped, short};
 use super::palette::Ink;
 use super::panel::{Panel, Plan, mark};
@@ -86,14 +86,7 @@ fn draw(
     let finite: Vec<(usize, f64)> =
         values.iter().enumerate().filter_map(|(index, value)| Some((index, (*value)?))).collect();
     let points: Vec<Point> = finite.iter().map(|&(index, value)| panel.place(index as f64, value)).collect();
-    if points.len() <= DOTS_UP_TO {
-        let radius = if points.len() <= 200 { 2.25 } else { 1.5 };
-        for &point in &points {
-            canvas.dot(point, radius, Ink::A.at(0.7))?;
-        }
-    } else {
-        draw_ranges(canvas, &points)?;
-    }
+    draw_points(canvas, &points)?;
     Ok(thinned(&points, MOST_MARKS).into_iter().map(|at| mark(points[at], finite[at].0)).collect())
 }
 

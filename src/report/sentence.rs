@@ -182,7 +182,7 @@ pub(super) fn has_kernel(norm: &NormReport) -> bool {
     matches!(norm.kernel.form, KernelForm::InverseScale | KernelForm::Coordinates)
 }
 
-/// The model in one sentence: what its norms are, and what that kills. At most `CLAUSES` are said, those that matter most.
+/// The model in one sentence: what its norms are, and what has no effect because of that. At most `CLAUSES` are said, those that matter most.
 pub fn model_sentence(verdict: ModelVerdict, norms: &[NormReport], dead: &DeadParameters) -> String {
     let count = |kind| norms.iter().filter(|norm| norm.kind == kind).count();
     let norms_said = plural(norms.len(), "norm");
@@ -225,7 +225,7 @@ pub fn model_sentence(verdict: ModelVerdict, norms: &[NormReport], dead: &DeadPa
         }
         _ => {}
     }
-    // Those of the final norm alone are its channels that are off.
+    // Zeros of the final norm alone are the channels that the sentence already calls off.
     let only_final = zeros == 1 && off.is_some() && final_norm(norms).is_some_and(has_kernel);
     if zeros > 0 && !(only_final && verdict != ModelVerdict::Unknown) {
         said.push((2, zero_scales(zeros, norms.len())));

@@ -144,7 +144,7 @@ fn preservation(report: &Report) -> Vec<Finding> {
                 all,
                 plural(all, "norm")
             );
-            let advice = "You can remove these directions from the weights. Export them below.";
+            let advice = "You can project these directions out of the weights. Export them first.";
             vec![Finding::new(Code::FunctionPreserved, Section::Run, text, advice)]
         }
         (all, some) => {
@@ -152,7 +152,7 @@ fn preservation(report: &Report) -> Vec<Finding> {
                 "the function changed when a reader moved along the kernel, at {some} of {}.",
                 plural(all, "norm")
             );
-            let advice = "Do not remove these directions. The figure shows how much the function changes.";
+            let advice = "Do not project these directions out. The run shows how much the function changes.";
             let first = changed.into_iter().next().and_then(|row| site(&row.site));
             vec![Finding::new(Code::FunctionChanged, Section::Run, text, advice).at(first)]
         }
@@ -251,10 +251,10 @@ fn is_final(report: &Report, norm: &NormReport) -> bool {
     report.model.final_norm.as_ref() == Some(&norm.name)
 }
 
-/// More of the direction than this in a few channels is all of it, for anyone who reads a sentence.
+/// From this share on, a sentence says that a few channels carry the whole direction.
 const ALL_OF_IT: f64 = 0.99;
 
-/// Channels that are nearly off; those that are exactly off are said of apart.
+/// Channels that are nearly off. `zeros` has those that are exactly off.
 fn channels(report: &Report) -> Vec<Finding> {
     let off = |norm: &&NormReport| norm.kernel.near_dead.len() > norm.kernel.coordinates.len();
     let norms: Vec<&NormReport> = report.norms.iter().filter(off).collect();
@@ -336,7 +336,7 @@ fn direction(report: &Report) -> Vec<Finding> {
         };
         let text = format!("the output of {quantity} never varies along one direction, whatever the input.");
         let advice = if layer == norms.len() {
-            "Every norm subtracts the mean, as `center_writing_weights` needs. Export the directions below."
+            "Every norm subtracts the mean, as `center_writing_weights` needs. Export the directions to project them out."
         } else {
             "`center_writing_weights` needs a LayerNorm everywhere, so check the other norms first."
         };

@@ -43,7 +43,7 @@ pub(super) fn listed(channels: &[u32], most: usize) -> String {
 
 /// The same sentence with a capital letter at its beginning.
 pub(super) fn capitalised(text: &str) -> String {
-    // Our sentences begin in ASCII. The capitals of Unicode are a table of 14 kB, which the page would wait for.
+    // Our sentences begin in ASCII. The capitals of Unicode are a table of 14 kB, which the page would have to load.
     let mut letters = text.chars();
     letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
 }

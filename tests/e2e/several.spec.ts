@@ -16,7 +16,7 @@ test('two checkpoints are listed, each with a way to open it, and can be compare
   await expect(siteRows(page)).toHaveCount(5);
   await expect(asked).toHaveCount(0);
 
-  // Picked, they are told apart by their names: nobody has to say that they are not one.
+  // Names as different as these leave no doubt that they are two models.
   await page.locator('.pick-opened').first().setInputFiles([...named('alpha.safetensors', 1), ...named('beta.safetensors', 2)]);
   await expect(asked.getByRole('button', { name: 'Open both as one model' })).toHaveCount(0);
   await asked.getByRole('button', { name: 'Open alpha.safetensors' }).click();

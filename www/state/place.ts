@@ -27,7 +27,7 @@ const kept = new Map<number, Pick<Opened, 'id' | 'fragment' | 'entries'>>();
 /** Whether the history's current entry is ours: one that the reader typed or followed is not, until what it names is open. */
 let isOurs = false;
 
-/** The entry that the page shows, to tell a move in the history from an echo. */
+/** The entry that the page shows, so that a second event for the same move is ignored. */
 let current = '';
 
 /** The last report and the last table that came onto the page. */
@@ -161,7 +161,7 @@ function follow(hash: string): void {
 
 const isPlace = (state: unknown): state is Place => typeof state === 'object' && state !== null && 'view' in state && 'of' in state;
 
-/** The history has moved to another entry, or the fragment has changed. Browsers tell of both, often twice. */
+/** The history has moved to another entry, or the fragment has changed. Browsers send an event for both, often twice. */
 function moved(): void {
   const state: unknown = history.state;
   const now = identity(state, location.hash);

@@ -1,4 +1,4 @@
-/** Whether the page is on its way to paper. */
+/** Whether the page is being printed. */
 import { signal } from '@preact/signals';
 
 /** While it is, tables show every row, and nothing is folded away. */

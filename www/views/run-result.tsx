@@ -108,7 +108,7 @@ function Preserved({ opened: { inspector, report }, rows }: { opened: Opened; ro
   );
 }
 
-/** The kind of the norms by what the wrong one costs: the one finding of a run that is no circle. */
+/** The kind of the norms by what the wrong one costs: the one finding of a run that is not circular. */
 function ByLoss({ layernorm, rmsnorm, difference, standard_error, tokens, kind }: KindByLoss) {
   const says = {
     layernorm: 'the norms are LayerNorms',

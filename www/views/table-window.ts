@@ -2,7 +2,7 @@
 import type { RefObject } from 'preact';
 import { useLayoutEffect, useState } from 'preact/hooks';
 
-/** Rows beyond what is in sight: a quick scroll meets rows, not emptiness. */
+/** Rows beyond what is in sight, so that a quick scroll shows rows and no blank space. */
 const BEYOND = 15;
 
 /** The window moves in steps of this many rows, so that not every scroll event draws. */

@@ -20,7 +20,7 @@ const JUMP = 20;
 /** From here a table scrolls in a box of its own and has only a window of its rows in the document. */
 const LONG = 200;
 
-/** Of a longer one only what is in its window is printed: its rows would fill a hundred pages. */
+/** A longer table prints only what is in its window, because its rows would fill a hundred pages. */
 const PRINTED = 5000;
 
 /** A table of more rows begins with like rows in groups. */

@@ -65,7 +65,7 @@ impl Grid {
         self.total = Some(cells);
     }
 
-    /// Writes the table, and below it what its columns no longer say.
+    /// Writes the table, and below it what the columns that were left out say.
     pub(crate) fn write(&self, out: &mut Screen<impl Write>) -> io::Result<()> {
         let Some(width) = out.width() else {
             let all: Vec<usize> = (0..self.columns.len()).collect();

@@ -119,7 +119,7 @@ impl Clock {
 
     /// After this, the line does not appear any more.
     fn stop(self) {
-        // Nobody listens any more where the line is shown.
+        // The thread that shows the line has ended.
         let _ = self.stop.send(());
         let _ = self.thread.join();
     }
