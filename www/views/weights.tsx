@@ -1,5 +1,5 @@
 /** What training left in the weights that write the residual stream, and the say over whether they are sampled. */
-import { bytes, count } from '../format';
+import { bytes, counted } from '../format';
 import type { WriterReport } from '../report';
 import type { Opened } from '../state/opened';
 import { weighNow, weighing } from '../state/weighing';
@@ -70,7 +70,7 @@ export function Weights({ opened: { report, inspector } }: { opened: Opened }) {
         <>
           <FigureView inspector={inspector} report={report} kind="writer_energy" checkpoint={checkpoint.name} />
           <details class="more">
-            <summary>{count(writers.length)} writers</summary>
+            <summary>{counted(writers.length, 'writer')}</summary>
             <DataTable
               label="Writers"
               noun="writer"
