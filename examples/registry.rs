@@ -63,21 +63,33 @@ fn main() {
     let lines = layouts.iter().filter(|(_, layout)| layout.sites.iter().any(|site| said(site) != "?"));
     let lines: Vec<String> = lines.map(|(fingerprint, layout)| line(fingerprint, layout, &fame)).collect();
     fs::write(&layouts_file, lines.join("\n") + "\n").unwrap();
+    let mut above = None;
     let lines = counts.iter().map(|((shift, around, name, library), norms)| {
         let norms = norms.map(|count| count.to_string()).join("\t");
+        let same = above.replace((shift, around)) == Some((shift, around));
+        let (shift, around) = if same { ("", "") } else { (*shift, around.as_str()) };
         format!("{shift}\t{around}\t{name}\t{library}\t{norms}\n")
     });
-    let head = "# shift\twhat stands around\tname\tlibrary\tLayerNorm\tRMSNorm\tspanning\tplain: distinct sites an architecture\n";
+    let head = "# shift\twhat stands around (both empty: as in the line above)\tname\tlibrary\tLayerNorm\tRMSNorm\tspanning\tplain: distinct sites an architecture\n";
     fs::write(arguments.out.join("counts.tsv"), head.to_owned() + &lines.collect::<String>()).unwrap();
-    let own = |word: &String| words.values().filter(|words| words.contains(word)).count() == 1;
-    // Families of transformers are known one by one; the other two are no libraries.
-    let libraries =
-        words.iter().filter(|(library, _)| !["transformers", "manual", "other"].contains(library));
-    let lines = libraries.map(|(library, words)| {
-        let words = words.iter().map(|word| if own(word) { format!("!{word}") } else { word.clone() });
-        format!("{library}\t{}\n", words.collect::<Vec<_>>().join(" "))
-    });
-    let head = "# library\tcomponents of its names, digits as 0; ! before those that no other library uses\n";
+    let mut users: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (library, words) in &words {
+        // Families of transformers are known one by one; the other two are no libraries.
+        let elsewhere = ["transformers", "manual", "other"].contains(library);
+        let library = if elsewhere { "elsewhere" } else { library };
+        words.iter().for_each(|word| _ = users.entry(word).or_default().insert(library));
+    }
+    let mut shared: BTreeMap<Vec<&str>, Vec<&str>> = BTreeMap::new();
+    for (word, mut libraries) in users {
+        if libraries.len() > 2 {
+            libraries.remove("elsewhere");
+        }
+        if libraries.iter().any(|library| *library != "elsewhere") {
+            shared.entry(libraries.into_iter().collect()).or_default().push(word);
+        }
+    }
+    let lines = shared.iter().map(|(libraries, words)| format!("{}\t{}\n", libraries.join(" "), words.join(" ")));
+    let head = "# libraries\tcomponents of names that just these use, digits as 0; elsewhere: code that is no library, or one known family by family\n";
     fs::write(arguments.out.join("vocabulary.tsv"), head.to_owned() + &lines.collect::<String>()).unwrap();
     println!("{documents} documents, {} layouts, {} lines of counts", layouts.len(), counts.len());
     for module in [false, true] {

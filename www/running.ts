@@ -21,7 +21,8 @@ export type Running = {
   of: number;
   plan: RunPlan | null;
   workers: number;
-  /** Whether the twin with random weights is run now. */
+  /** Whether a twin with random weights is run after the model, and whether it is running now. */
+  twice: boolean;
   twin: boolean;
   begin: (() => void) | null;
   blocks: number;
@@ -114,7 +115,7 @@ async function plan(runner: Inspector, { files = [], device = 'fastest', ...chos
 /** Runs the model and shows the report with what was measured; a long run asks first, where `ask` says so. */
 export async function verify(choice: RunChoice = {}): Promise<Report> {
   const { id, entries } = current();
-  const now = begin(id);
+  const now = begin(id, typeof choice.seed === 'number');
   let runner: Inspector | undefined;
   try {
     const either = AbortSignal.any([now.controller.signal, now.stop.signal]);
@@ -122,8 +123,7 @@ export async function verify(choice: RunChoice = {}): Promise<Report> {
     const planned = await plan(runner, choice, either);
     const workers = workersFor(planned.memory_of_site, RUNNER);
     tell(now, { plan: planned, workers });
-    const seconds = planned.pass_seconds + planned.measuring_seconds / workers;
-    if (choice.ask && seconds > LONG) {
+    if (choice.ask && secondsOf(planned, workers, now.twice) > LONG) {
       announcement.value = 'The plan of the run is ready.';
       await new Promise<void>((resolve, reject) => {
         either.addEventListener('abort', () => reject(either.reason as Error), { once: true });
@@ -140,7 +140,14 @@ export async function verify(choice: RunChoice = {}): Promise<Report> {
   return execute(now, { runner, blocks: 0, measured: [], owed: [], before: 0, seed: choice.seed ?? null });
 }
 
-function begin(of: number): Running {
+/** About how many seconds a run takes in all. What it shows is measured while it goes on, if there is a second core for that. */
+export function secondsOf({ pass_seconds, measuring_seconds }: RunPlan, workers: number, twice: boolean): number {
+  const measuring = measuring_seconds / workers;
+  const once = navigator.hardwareConcurrency > RUNNER ? Math.max(pass_seconds, measuring) : pass_seconds + measuring;
+  return twice ? 2 * once : once;
+}
+
+function begin(of: number, twice: boolean): Running {
   running.value?.controller.abort(new DOMException('Another run was begun.', 'AbortError'));
   forget();
   runFailure.value = null;
@@ -149,6 +156,7 @@ function begin(of: number): Running {
     of,
     plan: null,
     workers: 1,
+    twice,
     twin: false,
     begin: null,
     blocks: 0,

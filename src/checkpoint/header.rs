@@ -9,7 +9,7 @@ use super::Strides;
 use super::dtype::TensorType;
 use crate::order;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::collections::HashSet;
 use std::fmt;
 
@@ -279,7 +279,8 @@ fn parse(json: &[u8]) -> Result<Parsed, HeaderProblem> {
     let text = std::str::from_utf8(json)
         .map_err(|error| HeaderProblem::NotUtf8 { byte: LENGTH_BYTES + error.valid_up_to() as u64 })?;
     let mut raw = RawHeader::default();
-    let mut deserializer = serde_json::Deserializer::from_str(text);
+    // From bytes, as everything else that the page's inspector parses: from a text it would be the same code a second time.
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
     deserializer.deserialize_map(&mut raw).and_then(|()| deserializer.end()).map_err(|error| {
         HeaderProblem::NotAHeader {
             byte: LENGTH_BYTES + byte_of(text, &error),
@@ -306,37 +307,63 @@ fn reason_of(error: &serde_json::Error) -> String {
     message.split(" at line ").next().unwrap_or_default().to_owned()
 }
 
-/// `__metadata__` as it stands in the JSON, a key that occurs twice included.
-#[derive(Deserialize)]
-#[serde(untagged)]
+/// `__metadata__` as it stands in the JSON, a key that occurs twice included. serde's `untagged` would make the same of a copy of the
+/// whole, and bring kilobytes for it.
 enum RawMetadata {
-    Pairs(Pairs),
+    Pairs(Vec<(String, serde_json::Value)>),
     Other(serde_json::Value),
 }
 
-struct Pairs(Vec<(String, serde_json::Value)>);
-
-impl<'de> Deserialize<'de> for Pairs {
+impl<'de> Deserialize<'de> for RawMetadata {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(PairsVisitor)
+        deserializer.deserialize_any(MetadataVisitor)
     }
 }
 
-struct PairsVisitor;
+struct MetadataVisitor;
 
-impl<'de> Visitor<'de> for PairsVisitor {
-    type Value = Pairs;
+impl<'de> Visitor<'de> for MetadataVisitor {
+    type Value = RawMetadata;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a map from strings to strings")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawMetadata, A::Error> {
         let mut pairs = Vec::new();
         while let Some(pair) = map.next_entry()? {
             pairs.push(pair);
         }
-        Ok(Pairs(pairs))
+        Ok(RawMetadata::Pairs(pairs))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<RawMetadata, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(RawMetadata::Other(serde_json::Value::Array(Vec::new())))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<RawMetadata, E> {
+        Ok(RawMetadata::Other(serde_json::Value::Null))
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<RawMetadata, E> {
+        Ok(RawMetadata::Other(value.into()))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<RawMetadata, E> {
+        Ok(RawMetadata::Other(value.into()))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<RawMetadata, E> {
+        Ok(RawMetadata::Other(value.into()))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<RawMetadata, E> {
+        Ok(RawMetadata::Other(value.into()))
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<RawMetadata, E> {
+        Ok(RawMetadata::Other(value.into()))
     }
 }
 
@@ -344,7 +371,7 @@ impl<'de> Visitor<'de> for PairsVisitor {
 fn metadata_of(metadata: Option<RawMetadata>) -> Result<Metadata, HeaderProblem> {
     let found = match metadata {
         None | Some(RawMetadata::Other(serde_json::Value::Null)) => return Ok(Vec::new()),
-        Some(RawMetadata::Pairs(Pairs(pairs))) => {
+        Some(RawMetadata::Pairs(pairs)) => {
             let mut texts = Vec::with_capacity(pairs.len());
             let mut other = None;
             for (key, value) in pairs {

@@ -124,7 +124,7 @@ struct Side<'a> {
 impl<'a> Side<'a> {
     fn of(inspection: &'a Inspection, at: usize) -> Self {
         let norm = &inspection.report.norms[at];
-        let verification = inspection.report.verification.as_ref();
+        let verification = inspection.report.measured();
         Self {
             norm,
             scale: inspection.scales[at].as_ref(),

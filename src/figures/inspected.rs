@@ -81,7 +81,7 @@ pub fn data(
             let (norm, of) = scaled(inspection, site)?;
             let known = matches!(norm.kind, NormKind::LayerNorm | NormKind::RmsNorm);
             let of = offered(of, known, "predicted spectrum while its kind is not known")?;
-            let verification = report.verification.as_ref();
+            let verification = report.measured();
             let measured = verification.and_then(|all| all.sites.iter().find(|site| site.name == norm.name));
             Ok(FigureData::SoftSpectrum {
                 of,

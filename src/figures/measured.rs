@@ -12,7 +12,7 @@ pub(super) fn measured(
     site: Option<&str>,
     size: Size,
 ) -> Result<Figure, FigureError> {
-    let verification = || inspection.report.verification.as_ref().ok_or(FigureError::NotMeasured);
+    let verification = || inspection.report.measured().ok_or(FigureError::NotMeasured);
     Ok(match kind {
         FigureKind::Measured => plot::measured(&verification()?.sites, size)?,
         FigureKind::MeasuredDirection => {

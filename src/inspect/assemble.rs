@@ -79,7 +79,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
             norms,
             dead_parameters,
             writers: self.streams.reports(checkpoint),
-            verification: self.verification.cloned(),
+            verification: self.verification().cloned(),
             warnings: self.warnings,
             shared: None,
         };
@@ -193,7 +193,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
             verdict,
             confidence: sentence::confidence(norms),
             sentence: sentence::model_sentence(verdict, norms, dead),
-            reasons: reasons::reasons(norms, self.verification),
+            reasons: reasons::reasons(norms, self.verification()),
             parts: sentence::parts(norms),
             final_norm: final_norm.map(|norm| norm.name.clone()),
             layers: self.layers(config.map(|config| config.scope(""))),

@@ -38,13 +38,13 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
 
     fn measured(&self, site: &str) -> Option<&SiteVerification> {
         // A pass that was told the kind is no evidence of it.
-        let of_own_code = self.verification.filter(|verification| verification.pass.is_none());
+        let of_own_code = self.verification().filter(|verification| verification.pass.is_none());
         of_own_code?.sites.iter().find(|measured| measured.name == site)
     }
 
     /// The loss of a pass with norms of one kind and then of the other.
     fn loss(&self) -> Option<BothKinds> {
-        let verification = self.verification?;
+        let verification = self.verification()?;
         let (loss, pass) = (verification.loss?, verification.pass.as_ref()?);
         Some(BothKinds { loss, sequences: loss.tokens / pass.length.saturating_sub(1).max(1) })
     }

@@ -14,7 +14,7 @@ pub(super) struct ReportBuilder<'a, S> {
     pub(super) readers: ReaderIndex<'a>,
     pub(super) foreign_configs: Vec<&'a str>,
     pub(super) streams: &'a Streams,
-    pub(super) verification: Option<&'a Verification>,
+    verification: Option<&'a Verification>,
     pub(super) warnings: Vec<Warning>,
 }
 
@@ -46,6 +46,11 @@ impl<'a, S: ByteSource> ReportBuilder<'a, S> {
         self.verification = Some(verification);
         self.warnings.extend(warnings);
         self
+    }
+
+    /// What was measured on activations, if anything.
+    pub(super) fn verification(&self) -> Option<&'a Verification> {
+        Verification::where_measured(self.verification)
     }
 
     /// The configuration that speaks for a name, when it is believed.

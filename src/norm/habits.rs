@@ -70,7 +70,9 @@ struct Line {
 fn lines() -> &'static Vec<Line> {
     static LINES: OnceLock<Vec<Line>> = OnceLock::new();
     LINES.get_or_init(|| {
-        Table::Counts.text().lines().filter(|line| !line.starts_with('#')).filter_map(line).collect()
+        let mut described = ("", "");
+        let rows = Table::Counts.text().lines().filter(|line| !line.starts_with('#'));
+        rows.filter_map(|row| line(row, &mut described)).collect()
     })
 }
 
@@ -81,10 +83,15 @@ fn lines_beside(coarse: &str) -> &'static [&'static Line] {
     order::value_of(by_coarse, coarse).map_or(&[], Vec::as_slice)
 }
 
-fn line(text: &'static str) -> Option<Line> {
-    let mut cells = text.split('\t');
+/// One row. Its shift and surroundings are empty where they are those of the row above, which `described` holds.
+fn line(row: &'static str, described: &mut (&'static str, &'static str)) -> Option<Line> {
+    let mut cells = row.split('\t');
     let mut next = || cells.next();
-    let (shift, finest, name, library) = (next()? == "shift", next()?, next()?, next()?);
+    let (stated, name, library) = ((next()?, next()?), next()?, next()?);
+    if stated != ("", "") {
+        *described = stated;
+    }
+    let (shift, finest) = (described.0 == "shift", described.1);
     let mut counts = [0; 4];
     for (count, cell) in counts.iter_mut().zip(cells) {
         *count = cell.parse().ok()?;

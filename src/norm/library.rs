@@ -15,6 +15,9 @@ const SHARE: f64 = 0.7;
 /// another library with its own library left out; with it left in, two in three were recognised.
 const OWN: usize = 2;
 
+/// What the table calls code that uses a component and is none of its libraries.
+const ELSEWHERE: &str = "elsewhere";
+
 /// The components that a library uses, sorted; and whether no other does.
 struct Vocabulary {
     library: &'static str,
@@ -25,19 +28,17 @@ fn vocabularies() -> &'static Vec<Vocabulary> {
     static VOCABULARIES: OnceLock<Vec<Vocabulary>> = OnceLock::new();
     VOCABULARIES.get_or_init(|| {
         let lines = Table::Vocabulary.text().lines().filter(|line| !line.starts_with('#'));
-        lines.filter_map(vocabulary).collect()
+        let uses = lines.filter_map(|line| line.split_once('\t')).flat_map(|(libraries, words)| {
+            let own = !libraries.contains(' ');
+            let libraries = libraries.split(' ').filter(|&library| library != ELSEWHERE);
+            libraries.flat_map(move |library| words.split(' ').map(move |word| (library, (word, own))))
+        });
+        let vocabulary = |(library, mut words): (&'static str, Vec<(&'static str, bool)>)| {
+            order::sort_by_key(&mut words, |(word, _)| *word);
+            Vocabulary { library, words }
+        };
+        order::groups(uses).into_iter().map(vocabulary).collect()
     })
-}
-
-fn vocabulary(line: &'static str) -> Option<Vocabulary> {
-    let (library, words) = line.split_once('\t')?;
-    let words = words.split(' ').map(|word| match word.strip_prefix('!') {
-        Some(own) => (own, true),
-        None => (word, false),
-    });
-    let mut words: Vec<(&str, bool)> = words.collect();
-    order::sort_by_key(&mut words, |(word, _)| *word);
-    Some(Vocabulary { library, words })
 }
 
 /// The components of all names but numbers, with the digits in them as 0. Sorted, each once.

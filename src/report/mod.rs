@@ -75,10 +75,18 @@ pub struct Report {
     /// The sampled writers of the residual streams; empty when none was sampled.
     pub writers: Vec<WriterReport>,
     /// Measured activations; null until something was measured.
+    #[serde(serialize_with = "Verification::serialize_where_measured")]
     pub verification: Option<Verification>,
     /// What the user should know before relying on the rest.
     pub warnings: Vec<Warning>,
     /// That it came in a link, which holds less than a checkpoint does; null for a checkpoint that is open.
     #[serde(default)]
     pub shared: Option<SharedSummary>,
+}
+
+impl Report {
+    /// The measured activations, if there are any.
+    pub fn measured(&self) -> Option<&Verification> {
+        Verification::where_measured(self.verification.as_ref())
+    }
 }

@@ -71,7 +71,7 @@ fn contradicts(site: &SiteVerification, kind: NormKind) -> bool {
 }
 
 fn own_activations(report: &Report) -> Option<&Verification> {
-    report.verification.as_ref().filter(|verification| verification.pass.is_none())
+    report.measured().filter(|verification| verification.pass.is_none())
 }
 
 fn measurement(report: &Report) -> Vec<Finding> {
@@ -101,7 +101,7 @@ fn measurement(report: &Report) -> Vec<Finding> {
 }
 
 fn loss(report: &Report) -> Vec<Finding> {
-    let Some(loss) = report.verification.as_ref().and_then(|verification| verification.loss) else {
+    let Some(loss) = report.measured().and_then(|verification| verification.loss) else {
         return Vec::new();
     };
     let (better, worse) = match loss.kind {
@@ -130,7 +130,7 @@ fn loss(report: &Report) -> Vec<Finding> {
 }
 
 fn preservation(report: &Report) -> Vec<Finding> {
-    let Some(verification) = &report.verification else { return Vec::new() };
+    let Some(verification) = report.measured() else { return Vec::new() };
     let moved = verification.preservation.iter();
     let moved: Vec<_> =
         moved.filter(|row| row.in_kernel && row.direction == PreservationDirection::Kernel).collect();
@@ -389,7 +389,7 @@ fn readers(report: &Report) -> Vec<Finding> {
 }
 
 fn falls(report: &Report) -> Vec<Finding> {
-    let Some(verification) = &report.verification else { return Vec::new() };
+    let Some(verification) = report.measured() else { return Vec::new() };
     let sure: Vec<_> = verification.falls.iter().filter(|fall| fall.on_both_halves).collect();
     let Some(most) = sure.iter().min_by(|a, b| a.ratio.value.total_cmp(&b.ratio.value)) else {
         return Vec::new();

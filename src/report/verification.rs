@@ -3,7 +3,7 @@
 use super::claims::Claim;
 use super::random_init::RandomInit;
 use super::{Interval, NormKind, Preservation, SiteVerification};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// What measured activations say.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,6 +49,21 @@ pub struct Verification {
     /// What the paper claims, beside what was found; empty for activations of the model's own code.
     #[serde(default)]
     pub claims: Vec<Claim>,
+}
+
+impl Verification {
+    /// What was measured, in programs that can measure. The page's inspector cannot: there the answer is known at compile time, and
+    /// the compiler leaves out everything that only a measured report needs.
+    pub(crate) fn where_measured(measured: Option<&Self>) -> Option<&Self> {
+        if cfg!(feature = "verify") { measured } else { None }
+    }
+
+    pub(super) fn serialize_where_measured<S: Serializer>(
+        measured: &Option<Self>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        Self::where_measured(measured.as_ref()).serialize(serializer)
+    }
 }
 
 /// A forward pass that was run here.

@@ -171,7 +171,7 @@ fn writers(inspection: &Inspection) -> Markup {
 }
 
 fn measured(inspection: &Inspection) -> Markup {
-    let Some(verification) = &inspection.report.verification else { return html! {} };
+    let Some(verification) = inspection.report.measured() else { return html! {} };
     let row = |site: &SiteVerification| {
         html! {
             tr {

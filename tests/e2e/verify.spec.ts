@@ -95,7 +95,7 @@ test('a run that is stopped keeps what it has, and goes on from there', async ({
   await expect(progress).toBeVisible({ timeout: 60_000 });
   const verify = page.locator('#verify');
   await verify.getByRole('button', { name: /^Stop/ }).click();
-  const answer = verify.getByRole('button', { name: 'Stopping…' }).or(verify.getByText(/Stopped after/));
+  const answer = verify.getByRole('button', { name: 'Stopping…' }).or(verify.getByText(/Stopped after/)).first();
   await expect(answer, 'an answer at once').toBeVisible({ timeout: 1_000 });
   await expect(page.locator('#verify')).toContainText(/Stopped after \d of 4 blocks/, { timeout: 60_000 });
   await expect(page.locator('#measured')).toContainText('measured');

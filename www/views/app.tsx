@@ -6,7 +6,7 @@ import { exists } from '../state/sections';
 import { DropTarget } from './drop';
 import { FinalNorm } from './final-norm';
 import { Header } from './header';
-import { lazily, afterLoad } from './lazily';
+import { lazily, longAfterLoad, whenNear } from './lazily';
 import { SharedNote } from './shared';
 import { Sites } from './sites';
 import { Announcer, Failure, Opening, Several } from './status';
@@ -17,7 +17,7 @@ import { Weights } from './weights';
 import { Welcome } from './welcome';
 
 /** What looks after the page itself comes after everything that somebody waits for. */
-const Renewal = lazily(() => afterLoad().then(() => import('./renewal')).then((views) => views.Renewal));
+const Renewal = lazily(() => longAfterLoad().then(() => import('./renewal')).then((views) => views.Renewal));
 
 const RunResult = lazily(() => import('./run-result').then((views) => views.RunResult));
 
@@ -33,7 +33,7 @@ const Scan = lazily(() => import('./scan').then((views) => views.Scan));
 
 const FileContents = lazily(() => import('./file').then((views) => views.FileContents));
 
-const HowItWorks = lazily(() => import('./how').then((views) => views.HowItWorks));
+const HowItWorks = whenNear(() => import('./how').then((views) => views.HowItWorks));
 
 export function App() {
   const current = shown.value;
@@ -77,7 +77,7 @@ export function App() {
         ) : (
           <Welcome />
         )}
-        <HowItWorks />
+        <HowItWorks soon={current !== null} />
       </main>
       <footer>
         <p>

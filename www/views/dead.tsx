@@ -5,6 +5,7 @@ import { name, order } from './columns';
 import { GLOSSARY } from '../glossary';
 import type { DeadDirections, ReaderReport, Report } from '../report';
 import { pointAt } from '../state/opened';
+import { TERMS } from '../terms';
 import { Heading } from './heading';
 import { Name } from './name';
 import { Prose } from './prose';
@@ -106,17 +107,17 @@ export function Dead({ report }: { report: Report }) {
       <dl class="classes">
         {CLASSES.map((name) => (
           <div key={name} class={name}>
-            <dt>{GLOSSARY[name].label}</dt>
+            <dt>{TERMS[name]}</dt>
             <dd>
               <b>{count(totals[name])}</b>
-              <span>{GLOSSARY[name].text}</span>
+              <span>{GLOSSARY[name]}</span>
             </dd>
           </div>
         ))}
       </dl>
       {totals.tied > 0 && (
         <p class="aside">
-          <b>{count(totals.tied)}</b> more are <strong>tied</strong>. {GLOSSARY.tied.text} They are not in the counts
+          <b>{count(totals.tied)}</b> more are <strong>tied</strong>. {GLOSSARY.tied} They are not in the counts
           above.
         </p>
       )}

@@ -1,6 +1,6 @@
 /** A list of named values, each name explained. */
 import type { ComponentChildren } from 'preact';
-import type { Term } from '../glossary';
+import type { Term } from '../terms';
 import { Word } from './term';
 
 export type Fact = { term?: Term; label?: string; value: ComponentChildren; exact?: string };

@@ -1,5 +1,6 @@
 /** How the tool knows what it says, what it does not claim, and every word it uses. */
 import { GLOSSARY } from '../glossary';
+import { TERMS, type Term } from '../terms';
 import { Heading } from './heading';
 
 const PAPER = 'https://arxiv.org/abs/2606.19491';
@@ -55,10 +56,10 @@ export function HowItWorks() {
       <details class="glossary">
         <summary>Every term on this page</summary>
         <dl>
-          {Object.values(GLOSSARY).map(({ label, text }) => (
-            <div key={label}>
-              <dt>{label}</dt>
-              <dd>{text}</dd>
+          {(Object.keys(TERMS) as Term[]).map((term) => (
+            <div key={term}>
+              <dt>{TERMS[term]}</dt>
+              <dd>{GLOSSARY[term]}</dd>
             </div>
           ))}
         </dl>

@@ -1,6 +1,11 @@
 /** Views that are fetched once what is shown first is on the screen, and show nothing until then. */
 import type { ComponentType } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
+
+/** How far below the window something is fetched. */
+const NEAR = '300px';
+
+const A_WHILE_MS = 3_000;
 
 export function lazily<Props extends object>(load: () => Promise<ComponentType<Props>>): ComponentType<Props> {
   return function Lazy(props: Props) {
@@ -19,12 +24,29 @@ export function lazily<Props extends object>(load: () => Promise<ComponentType<P
   };
 }
 
-/** When the page has loaded. */
-export function afterLoad(): Promise<void> {
-  return new Promise((resolve) => {
-    if (document.readyState === 'complete') resolve();
-    else addEventListener('load', () => resolve(), { once: true });
-  });
+/** The same for what lies far down the page: it is fetched when it is about to come into view, or `soon`, whether it is or not. */
+export function whenNear(load: () => Promise<ComponentType>): ComponentType<{ soon: boolean }> {
+  const View = lazily(load);
+  return function Near({ soon }) {
+    const place = useRef<HTMLDivElement>(null);
+    const [near, setNear] = useState(false);
+    useEffect(() => {
+      if (soon) setNear(true);
+      if (soon || near || !place.current) return;
+      const observer = new IntersectionObserver((entries) => setNear(entries.some(({ isIntersecting }) => isIntersecting)), {
+        rootMargin: NEAR,
+      });
+      observer.observe(place.current);
+      return () => observer.disconnect();
+    }, [soon, near]);
+    return near ? <View /> : <div ref={place} />;
+  };
+}
+
+/** A while after the page has loaded: by then a first drop has its verdict, and what waits for this takes nothing from it. */
+export async function longAfterLoad(): Promise<void> {
+  if (document.readyState !== 'complete') await new Promise((resolve) => addEventListener('load', resolve, { once: true }));
+  await new Promise((resolve) => setTimeout(resolve, A_WHILE_MS));
 }
 
 /** When the browser has nothing else to do, or in half a second. */

@@ -1,6 +1,6 @@
 /** What was measured at one site: each number, and what it is on either half of the tokens. */
 import { maybe } from '../format';
-import type { Term } from '../glossary';
+import type { Term } from '../terms';
 import type { Interval, SiteVerification } from '../report';
 import { Prose } from './prose';
 import { Word } from './term';

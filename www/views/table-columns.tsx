@@ -1,6 +1,6 @@
 /** Which columns of a table are shown: a few by default, the rest by choice, remembered for each table. */
-import { useMemo, useState } from 'preact/hooks';
-import { GLOSSARY } from '../glossary';
+import { useEffect, useMemo, useState } from 'preact/hooks';
+import { explanations, fetchExplanations } from '../state/explanations';
 import { rememberList, rememberedList } from '../stored';
 import type { DataColumn } from './table';
 
@@ -30,6 +30,7 @@ type Props<Row> = { columns: readonly DataColumn<Row>[]; chosen: Chosen<Row> };
 
 /** The list to choose from, each column with what it says. */
 export function ColumnChooser<Row>({ columns, chosen: { shown, choose } }: Props<Row>) {
+  useEffect(fetchExplanations, []);
   return (
     <fieldset class="choices">
       <legend class="sr-only">Columns</legend>
@@ -43,7 +44,7 @@ export function ColumnChooser<Row>({ columns, chosen: { shown, choose } }: Props
                 onChange={(event) => choose(column.id, event.currentTarget.checked)}
               />
               <span>
-                <b>{column.label}</b> <span class="muted">{column.about ?? (column.term && GLOSSARY[column.term].text)}</span>
+                <b>{column.label}</b> <span class="muted">{column.about ?? (column.term && explanations.value?.[column.term])}</span>
               </span>
             </label>
           ),

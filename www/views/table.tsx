@@ -7,7 +7,7 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { aligned, count } from '../format';
 import { saveText } from '../download';
-import type { Term } from '../glossary';
+import type { Term } from '../terms';
 import { printing } from '../state/printing';
 import { ColumnChooser, useColumns, usually } from './table-columns';
 import { csv, groupCell, rowCell, widthOf } from './table-cells';

@@ -2,13 +2,20 @@
 import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
-import { GLOSSARY, type Term } from '../glossary';
+import { explanations, fetchExplanations } from '../state/explanations';
+import { TERMS, type Term } from '../terms';
 
 const HOVER_DELAY = 120;
 const GAP = 6;
 
 /** The explanation that is shown and the element it belongs to. */
 const shown = signal<{ term: Term; anchor: HTMLElement } | null>(null);
+
+/** Shows the explanation of a term at an element. */
+function explain(term: Term, anchor: HTMLElement): void {
+  fetchExplanations();
+  shown.value = { term, anchor };
+}
 
 let timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -28,14 +35,14 @@ export function explains(term: Term) {
     'aria-describedby': shown.value?.term === term ? 'explanation' : undefined,
     onPointerEnter(event: PointerEvent) {
       const anchor = event.currentTarget as HTMLElement;
-      if (event.pointerType === 'mouse') later(() => (shown.value = { term, anchor }));
+      if (event.pointerType === 'mouse') later(() => explain(term, anchor));
     },
     onPointerLeave(event: PointerEvent) {
       if (event.pointerType === 'mouse') later(hide);
     },
     onFocus(event: FocusEvent) {
       const anchor = event.currentTarget as HTMLElement;
-      if (anchor.matches(':focus-visible')) shown.value = { term, anchor };
+      if (anchor.matches(':focus-visible')) explain(term, anchor);
     },
     onBlur: hide,
   };
@@ -51,10 +58,10 @@ export function Word({ term, children }: { term: Term; children?: ComponentChild
       onClick={(event) => {
         const anchor = event.currentTarget;
         clearTimeout(timer);
-        shown.value = { term, anchor };
+        explain(term, anchor);
       }}
     >
-      {children ?? GLOSSARY[term].label}
+      {children ?? TERMS[term]}
     </button>
   );
 }
@@ -63,9 +70,10 @@ export function Word({ term, children }: { term: Term; children?: ComponentChild
 export function Explanation() {
   const ref = useRef<HTMLDivElement>(null);
   const current = shown.value;
+  const text = current && explanations.value?.[current.term];
   useEffect(() => {
     const tip = ref.current;
-    if (!tip || !current) return;
+    if (!tip || !current || !text) return;
     tip.showPopover();
     const place = current.anchor.getBoundingClientRect();
     const { offsetWidth, offsetHeight } = tip;
@@ -88,7 +96,7 @@ export function Explanation() {
       removeEventListener('scroll', hide, { capture: true });
       if (tip.matches(':popover-open')) tip.hidePopover();
     };
-  }, [current]);
+  }, [current, text]);
   return (
     <div
       id="explanation"
@@ -99,7 +107,7 @@ export function Explanation() {
       onPointerEnter={() => clearTimeout(timer)}
       onPointerLeave={() => later(hide)}
     >
-      {current && GLOSSARY[current.term].text}
+      {text}
     </div>
   );
 }

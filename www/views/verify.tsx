@@ -4,7 +4,7 @@ import { bytes, count, counted, duration, parameters } from '../format';
 import { prepareVerifier } from '../inspector';
 import type { Device } from '../protocol';
 import type { RunInput, RunPlan, RunSites } from '../report';
-import { type Running, goOn, halted, runFailure, running, showVerified, stopRunning } from '../running';
+import { type Running, goOn, halted, runFailure, running, secondsOf, showVerified, stopRunning } from '../running';
 import { media } from '../state/media';
 import type { Opened } from '../state/opened';
 import { SEED } from '../state/opening';
@@ -211,7 +211,8 @@ function Instead() {
 
 function RunningNow() {
   const now = running.value;
-  if (!now) return null;
+  // Once the run has stopped, `Halted` says what is left to do.
+  if (!now || (now.stopping && halted.value)) return null;
   const { plan, begin } = now;
   if (begin && plan) {
     return (
@@ -252,15 +253,17 @@ function RunningNow() {
 }
 
 /** What a run takes, in a few sentences. */
-function Plan({ plan, workers }: Pick<Running, 'workers'> & { plan: RunPlan }) {
+function Plan({ plan, workers, twice }: Pick<Running, 'workers' | 'twice'> & { plan: RunPlan }) {
   const where = (device: string) => (device === 'cpu' ? 'the CPU' : device);
   return (
     <>
-      {counted(plan.sequences, 'sequence')} of {count(plan.length)} tokens of {plan.input} through{' '}
+      <strong>About {duration(secondsOf(plan, workers, twice))} in all</strong>
+      {twice && ', the same with random weights included'}. {counted(plan.sequences, 'sequence')} of {count(plan.length)} tokens of{' '}
+      {plan.input} through{' '}
       {plan.left_out > 0 ? `the first ${count(plan.blocks)} of ${count(plan.blocks + plan.left_out)} blocks` : counted(plan.blocks, 'block')} of{' '}
       <code>{plan.family}</code>, {counted(plan.sites, 'norm')} measured: {bytes(plan.bytes)} to read, {parameters(plan.operations)}{' '}
-      operations, {bytes(plan.memory)} of memory. About {duration(plan.pass_seconds)} of running on {where(plan.device)} beside{' '}
-      {duration(plan.measuring_seconds / workers)} of measuring by {counted(workers, 'worker')}
+      operations, {bytes(plan.memory)} of memory. It runs on {where(plan.device)} for {duration(plan.pass_seconds)}, while{' '}
+      {counted(workers, 'worker')} {workers === 1 ? 'measures' : 'measure'} for {duration(plan.measuring_seconds / workers)}
       {plan.moves > 0 && `, ${count(plan.moves)} short passes with a reader moved`}
       {plan.losses && `, and passes with the other kind of norm for the loss, on ${count(plan.loss_tokens)} tokens at most`}.
       {plan.warnings.map(({ code, message }) => (
@@ -284,7 +287,8 @@ function Halted() {
         <strong>
           Stopped after {count(now.blocks)} of {counted(now.total, 'block')}.
         </strong>{' '}
-        {now.sentence !== null && <Prose>{now.sentence}</Prose>} The measurements so far are kept.
+        {now.sentence !== null && <Prose>{now.sentence}</Prose>}{' '}
+        {finishing ? 'The measurements so far go into the report…' : 'The measurements so far are kept.'}
       </p>
       <button type="button" class="button strong" disabled={finishing} onClick={goOn}>
         Go on

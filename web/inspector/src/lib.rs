@@ -6,7 +6,7 @@ use gammascope::norm::Knowledge;
 use gammascope::tables;
 use gammascope::writer::sample::BUDGET;
 use gammascope_web::{
-    BlobSource, dropped, from_js, not_opened, report, sample, sentence, to_js, to_progress,
+    BlobSource, dropped, named, not_opened, report, sample, sentence, to_js, to_progress,
 };
 use js_sys::{Array, Error, Function, Promise};
 use wasm_bindgen::prelude::*;
@@ -67,8 +67,8 @@ impl Inspection {
 
     /// What one figure shows, as JSON for the module that draws.
     #[wasm_bindgen(js_name = figureData)]
-    pub fn figure_data(&self, kind: JsValue, site: Option<String>) -> Result<String, Error> {
-        let data = figures::data(&self.inner.inspection, from_js(kind)?, site.as_deref());
+    pub fn figure_data(&self, kind: &str, site: Option<String>) -> Result<String, Error> {
+        let data = figures::data(&self.inner.inspection, named(kind)?, site.as_deref());
         serde_json::to_string(&data.map_err(sentence)?).map_err(sentence)
     }
 }

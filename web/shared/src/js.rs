@@ -2,7 +2,8 @@
 
 use js_sys::{Error, Reflect};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::value::Error as ValueError;
+use serde::de::{DeserializeOwned, IntoDeserializer};
 use wasm_bindgen::JsValue;
 
 /// A field of an object; undefined where it has none.
@@ -23,6 +24,11 @@ pub fn sentence(error: impl std::fmt::Display) -> Error {
 /// A plain object, as JSON would have it.
 pub fn to_js(value: &impl Serialize) -> Result<JsValue, Error> {
     value.serialize(&serde_wasm_bindgen::Serializer::json_compatible()).map_err(sentence)
+}
+
+/// The value of an enum that is called so.
+pub fn named<T: DeserializeOwned>(name: &str) -> Result<T, Error> {
+    T::deserialize(name.into_deserializer()).map_err(|error: ValueError| sentence(error))
 }
 
 /// What a plain object says.

@@ -7,7 +7,7 @@ mod js;
 
 pub use blob::{BlobSource, dropped};
 pub use inspection::{not_opened, report, sample, to_progress};
-pub use js::{from_js, get, sentence, text, to_js};
+pub use js::{from_js, get, named, sentence, text, to_js};
 
 use gammascope::plot::Size;
 
