@@ -4,7 +4,9 @@ import { SeveralCheckpoints } from './inspector';
 import { open, show } from './intake';
 import type { Dropped } from './protocol';
 import { shown } from './state/opened';
-import { showCompared, showWeighed } from './together';
+
+/** Comparisons and adapters are fetched with the first of them. */
+const together = () => import('./together');
 
 /**
  * Opens what was dropped; a base and its adapter are opened and measured, and of two checkpoints somebody is asked. With `compare` the open one stays, and is compared with what
@@ -25,7 +27,7 @@ export function drop(dropped: Promise<Dropped[]>, handles: Promise<FileSystemHan
   // Two things are not one to open again.
   const origin = async () => ({ handles: adapter ? [] : await handles });
   open(gather, undefined, origin).then(
-    () => adapter && showWeighed(adapter),
+    () => adapter && weigh(adapter),
     () => undefined,
   );
 }
@@ -42,6 +44,10 @@ async function besides(dropped: Promise<Dropped[]>): Promise<void> {
   const entries = await dropped.catch(() => null);
   // What the browser could not read has its sentence where it is opened.
   if (entries === null) return show(() => dropped);
-  if (isAdapter(entries)) showWeighed(entries);
-  else showCompared(() => entries);
+  if (isAdapter(entries)) weigh(entries);
+  else together().then(({ showCompared }) => showCompared(() => entries), console.error);
+}
+
+function weigh(adapter: Dropped[]): void {
+  together().then(({ showWeighed }) => showWeighed(adapter), console.error);
 }

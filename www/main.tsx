@@ -3,6 +3,7 @@ import { render } from 'preact';
 import './api';
 import { entriesOf, readLink } from './files';
 import { open } from './intake';
+import './state/controller';
 import { measure, measuring, plan } from './state/measuring';
 import { unfoldForPrint } from './print';
 import { keepPlace } from './state/place';

@@ -1,6 +1,7 @@
 /** Keeps the page for when there is no network, where the browser lets it, and knows when a newer one is ready. */
 import { signal } from '@preact/signals';
 import { Workbox } from 'workbox-window';
+import { controllerAtStart } from './state/controller';
 
 /**
  * A newer version: one that waits to be taken up, or that another tab has taken up already, which leaves this one without its files;
@@ -21,6 +22,8 @@ export function keep(): void {
   if (!('serviceWorker' in navigator) || location.protocol === 'file:') return;
   const worker = new Workbox(new URL('service-worker.js', document.baseURI).href);
   const reload = () => location.reload();
+  // Another tab took up a newer version before this one listened.
+  if (controllerAtStart && navigator.serviceWorker.controller !== controllerAtStart) renewal.value = { state: 'taken', reload };
   let asked = false;
   worker.addEventListener('waiting', () => {
     renewal.value = {

@@ -84,7 +84,7 @@ export interface Calls {
   verify(measured: Json<Outcomes>): Json<Report>;
   /** Plans to run the model, on a text or a list of ids if one is given. */
   planRun(options: RunOptions, files: Dropped[], device: Device): Json<RunPlan>;
-  /** Runs the model that is planned from where it stands: what came of it beside what was shown, for `ran`. */
+  /** Runs the planned model from the block that it has reached. Resolves to the outcome without the samples, for `ran`. */
   run(): Json<RunOutcome>;
   /** Stops a run before its next matrix. */
   stopRun(): void;
@@ -106,7 +106,7 @@ export interface Calls {
   /** A figure of the report and its table; `site` is the name of a tensor where the figure is of its values. */
   figure(kind: FigureKind, site: string | undefined, width: number, height: number): Figure;
   csv(kind: FigureKind, site: string | undefined): string;
-  /** What changed from the checkpoint to another, whose weights are sampled as well with `weighs`. */
+  /** Compares the checkpoint with another one. `weighs` also samples the weights of the other. */
   compare(entries: Entry[], weighs: boolean): Json<Comparison>;
   /** What an adapter wastes on this checkpoint. */
   adapter(entries: Dropped[]): Json<AdapterReport>;

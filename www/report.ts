@@ -277,7 +277,7 @@ confidence: number,
  */
 scale_convention: ScaleConvention, 
 /**
- * Why the convention is believed.
+ * The evidence for the convention.
  */
 convention_reason: string, 
 /**
@@ -796,7 +796,7 @@ preservation: Array<Preservation>,
  */
 random_init: RandomInit | null, 
 /**
- * What the paper claims, beside what was found; empty for activations of the model's own code.
+ * The paper's claims next to what was found; empty for activations of the model's own code.
  */
 claims: Array<Claim>, };
 

@@ -48,7 +48,7 @@ export const runFailure = signal<{ of: number; sentence: string; refused?: boole
 /** The core that runs the model measures nothing. */
 const RUNNER = 1;
 
-/** A run that takes longer than this many seconds, at most, waits until somebody has read its plan. */
+/** A run that is planned to take more seconds than this shows its plan first and waits for a click. */
 const LONG = 60;
 
 // A run ends with its checkpoint.
@@ -178,7 +178,7 @@ function end({ controller }: Running): void {
   if (running.value?.controller === controller) running.value = null;
 }
 
-/** What came of a sample whose worker broke. */
+/** The result for a sample whose worker broke. */
 function lost(sample: Sample, error: unknown): Measured {
   if ('site' in sample) return { site: [sample.site, failed(sample.name, error)] };
   return { block: [sample.block, { Err: sentenceOf(error) }] };
@@ -193,8 +193,8 @@ type Leg = { runner: Inspector; blocks: number; measured: Measured[]; owed: Samp
 /** The result of a leg: what was measured, how many blocks are done, and why it stopped early, if it did. */
 type LegOutcome = { ran: RunResult | null; blocks: number; halts: boolean; failure: string | null; seconds: number };
 
-/** Runs a leg, measured by a pool of workers that `prepare` opens. */
-async function leg(now: Running, planned: RunPlan, from: Leg, prepare: () => Promise<Inspector>): Promise<LegOutcome> {
+/** Runs a leg, measured by a pool of workers that `prepare` opens. `onLast` is called once the model runs no further. */
+async function leg(now: Running, planned: RunPlan, from: Leg, prepare: () => Promise<Inspector>, onLast: (halts: boolean) => void): Promise<LegOutcome> {
   const { runner, measured, owed, before } = from;
   const { controller, stop } = now;
   const { signal: ended } = controller;
@@ -209,12 +209,12 @@ async function leg(now: Running, planned: RunPlan, from: Leg, prepare: () => Pro
   const pending = new Set<Promise<void>>();
   const measure = (sample: Sample) => {
     const job: Promise<void> = pool
-      // One that waits for its worker when the run is stopped is measured when it goes on.
+      // A sample that still waits for a worker when the run stops is measured after *Go on*.
       .run(async (worker) => (stop.signal.aborted ? null : parse(await worker.measureSample(sample, device, ended))))
       .then((done) => (done === null ? void owed.push(sample) : tell(now, { measured: measured.push(done) })))
       .catch((error: unknown) => {
         if (ended.aborted) return;
-        // The worker that has taken it broke, and would break again.
+        // The worker took the sample and broke. Another worker would break on it too.
         if (sample.output.length === 0) return void measured.push(lost(sample, error));
         // No worker could start: it is measured when the run goes on.
         failure ??= sentenceOf(error);
@@ -243,6 +243,7 @@ async function leg(now: Running, planned: RunPlan, from: Leg, prepare: () => Pro
     failure = sentenceOf(error);
     outcome = halfway(blocks);
   }
+  if (!ended.aborted) onLast(failure !== null || stop.signal.aborted);
   try {
     while (pending.size > 0) await Promise.race(pending);
   } finally {
@@ -262,10 +263,19 @@ async function execute(now: Running, all: Leg): Promise<Report> {
   const { signal: ended } = controller;
   const { runner, seed } = all;
   const planned = running.value?.plan ?? now.plan;
+  // What shows the report is opened while the last measurements are made.
+  const heirs: ReturnType<typeof successor>[] = [];
+  const heir = () => {
+    const opening = heirs[0] ?? successor(current(), ended);
+    heirs[0] = opening;
+    opening.catch(() => undefined); // The caller that awaits it handles the error.
+    return opening;
+  };
   try {
     if (!planned) throw new Error('Nothing is planned to be run.');
     const { entries } = current();
-    const trained = await leg(now, planned, all, () => start(entries, ended));
+    const last = (halts: boolean) => void ((halts || seed === null) && heir());
+    const trained = await leg(now, planned, all, () => start(entries, ended), last);
     if (trained.halts) {
       held = runner;
       const { blocks, failure, seconds } = trained;
@@ -278,15 +288,16 @@ async function execute(now: Running, all: Leg): Promise<Report> {
     if (seed !== null && !trained.halts) {
       await runner.ask('twin', [seed], ended);
       tell(now, { twin: true, blocks: 0, shown: 0, measured: 0, losses: 0, moved: 0 });
-      twin = await leg(now, planned, { runner, blocks: 0, measured: [], owed: [], before: 0, seed }, async () => {
+      const prepare = async () => {
         const worker = await start(entries, ended);
         await worker.ask('twin', [seed], ended);
         return worker;
-      });
+      };
+      twin = await leg(now, planned, { runner, blocks: 0, measured: [], owed: [], before: 0, seed }, prepare, heir);
     }
     // Half a twin would be compared with a whole model.
     const ofTwin = twin && !twin.halts ? (twin.ran ?? undefined) : undefined;
-    const { inspector } = await successor(current(), ended).catch((error: unknown) => {
+    const { inspector } = await heir().catch((error: unknown) => {
       // A file that is gone cannot be opened again either: what went wrong first says more.
       throw trained.failure === null ? error : new Error(trained.failure);
     });
@@ -301,6 +312,7 @@ async function execute(now: Running, all: Leg): Promise<Report> {
     if (!trained.halts) runner.close();
     return report;
   } catch (error) {
+    for (const opening of heirs) void opening.then(({ inspector }) => inspector.close(), () => undefined);
     if (ended.aborted) throw ended.reason;
     if (halted.value === null) runFailure.value = { of, sentence: sentenceOf(error) };
     throw error;

@@ -1,6 +1,6 @@
 /**
- * A measurement by several verifiers side by side, each a worker with its own wasm. Each takes the next site when it is done
- * with one; whatever ends one of them, the outcomes that there are stay.
+ * Measures with several verifiers at once. Each is a worker with its own wasm and takes the next site when it finishes one. If one
+ * ends early, the outcomes so far are kept.
  */
 import { workersFor } from './cores';
 import { Inspector } from './inspector';

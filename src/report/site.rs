@@ -28,7 +28,7 @@ pub struct NormReport {
     pub confidence: f64,
     /// How γ follows from the stored tensor.
     pub scale_convention: ScaleConvention,
-    /// Why the convention is believed.
+    /// The evidence for the convention.
     pub convention_reason: String,
     /// What the module may do, and how probable each is; empty in reports of versions that did not have it.
     #[serde(default)]

@@ -46,7 +46,7 @@ pub struct Verification {
     /// The same architecture at its initialisation, on the same token ids; null where it was not run beside the trained one.
     #[serde(default)]
     pub random_init: Option<RandomInit>,
-    /// What the paper claims, beside what was found; empty for activations of the model's own code.
+    /// The paper's claims next to what was found; empty for activations of the model's own code.
     #[serde(default)]
     pub claims: Vec<Claim>,
 }

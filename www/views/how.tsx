@@ -1,5 +1,5 @@
 /** How the tool knows what it says, what it does not claim, and every word it uses. */
-import { GLOSSARY } from '../glossary';
+import { explanations, fetchExplanations } from '../state/explanations';
 import { TERMS, type Term } from '../terms';
 import { Heading } from './heading';
 
@@ -53,13 +53,13 @@ export function HowItWorks() {
           </p>
         </div>
       </div>
-      <details class="glossary">
+      <details class="glossary" onToggle={fetchExplanations}>
         <summary>Every term on this page</summary>
         <dl>
           {(Object.keys(TERMS) as Term[]).map((term) => (
             <div key={term}>
               <dt>{TERMS[term]}</dt>
-              <dd>{GLOSSARY[term]}</dd>
+              <dd>{explanations.value?.[term]}</dd>
             </div>
           ))}
         </dl>

@@ -51,7 +51,7 @@ export type DataColumn<Row> = {
   cell?: (row: Row, index: number) => ComponentChildren;
 };
 
-/** A row of chips: rows are kept whose `of` is among those pressed, or all when none is. */
+/** A row of chips. The table shows the rows whose `of` matches a pressed chip, or all rows if none is pressed. */
 export type Chips<Row> = { label: string; of: (row: Row) => string; names: Readonly<Record<string, string>> };
 
 /** The column that a table is sorted by, and whether downwards. */
@@ -202,7 +202,7 @@ export function DataTable<Row>(props: Props<Row>) {
 
   const onRowClick = (event: MouseEvent, entry: Entry) => {
     const clicked = event.target as HTMLElement;
-    // A click that ends a text selection is a selection, and buttons speak for themselves.
+    // Ignore clicks that end a text selection, and clicks on buttons.
     if (clicked.closest('button, a') || getSelection()?.isCollapsed === false) return;
     choose(entry);
   };

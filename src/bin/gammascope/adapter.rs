@@ -26,7 +26,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 }
 
 fn weighed(options: &Options, line: &mut progress::Line) -> Result<AdapterReport, String> {
-    // The adapter first: it is small, and what is wrong with it is said before the base is read.
+    // Read the adapter first. It is small, so an error in it shows before the base is read.
     let sources = files::any_sources(&adapter_files(&options.adapter), &options.reading.remote, line)?;
     let adapter = pollster::block_on(Adapter::open(sources)).map_err(|error| error.to_string())?;
     let base = open::at(std::slice::from_ref(&options.base), &options.reading, line)?;

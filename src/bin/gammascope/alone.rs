@@ -51,7 +51,7 @@ pub(crate) fn run(opened: &Opened<File>, options: &Measure, line: &mut progress:
             Err(message) => failures.push(message),
         }
     }
-    // The CPU went on without the GPU: the numbers stand, and it is said.
+    // The GPU failed and the CPU finished. The numbers are right, and a warning says what happened.
     failures.extend(pollster::block_on(device.warning()).map(|warning| warning.message));
     if measured.is_empty() {
         return complain(

@@ -85,7 +85,7 @@ fn write(out: &mut Screen<impl Write>, comparison: &Comparison, all: bool) -> io
     Ok(())
 }
 
-/// The sites that changed, those of like name over the blocks that changed alike in one row.
+/// The sites that changed. Sites of the same name in different blocks share a row if they changed in the same way.
 fn table(out: &mut Screen<impl Write>, sites: &[SiteComparison], all: bool) -> io::Result<()> {
     let names: Vec<String> = sites.iter().map(name).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();

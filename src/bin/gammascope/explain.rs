@@ -41,7 +41,7 @@ fn behaviour(behaviour: NormBehaviour) -> &'static str {
     }
 }
 
-/// Writes why the site is what it is said to be.
+/// Writes the evidence for the kind of a site.
 pub(crate) fn write(out: &mut Screen<impl Write>, report: &Report, norm: &NormReport) -> io::Result<()> {
     writeln!(out, "{STRONG}{}{STRONG:#}", printable(&norm.name))?;
     let confidence =

@@ -2,7 +2,7 @@
 
 use super::grid::ABSENT;
 
-/// Rows that one row stands for.
+/// Rows that are printed as one.
 pub(crate) struct Like {
     /// Their common name, with how many they are.
     pub(crate) name: String,
@@ -10,7 +10,7 @@ pub(crate) struct Like {
     pub(crate) places: Vec<usize>,
 }
 
-/// Brings names together that differ in numbers only, and whose `key` is the same; each on its own if `all` are wanted.
+/// Groups names that differ only in numbers and have the same `key`. With `all`, each name is a group of its own.
 pub(crate) fn rows<K: PartialEq>(names: &[&str], key: impl Fn(usize) -> K, all: bool) -> Vec<Like> {
     let mut rows: Vec<(String, K, Vec<usize>)> = Vec::new();
     for (place, name) in names.iter().enumerate() {

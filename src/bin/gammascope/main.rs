@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             let code = if error.use_stderr() { USAGE } else { 0 };
-            // A terminal that went away cannot be told anything.
+            // If the terminal is gone, nobody can read the message.
             let _ = error.print();
             return ExitCode::from(code);
         }
