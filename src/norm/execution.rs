@@ -34,7 +34,7 @@ pub(super) enum Side {
 }
 
 /// Modules that mix tokens without attention.
-const MIXERS: [&str; 7] = ["mamba", "ssm", "mixer", "recurrent", "temporal", "mlstm", "slstm"];
+pub(super) const MIXERS: [&str; 7] = ["mamba", "ssm", "mixer", "recurrent", "temporal", "mlstm", "slstm"];
 
 /// The step of each norm of one block, from the part that its name points to; names in the order of the catalogue. A name that
 /// says nothing goes with the norm before it in the same module, or with the one after it.

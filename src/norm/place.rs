@@ -5,7 +5,7 @@
 
 use super::build::Build;
 use super::catalogue::Catalogue;
-use super::execution::{self, Kind, Part, Side};
+use super::execution::{self, Kind, MIXERS, Part, Side};
 use super::names::{self, Path, is_query_key, split_last};
 use super::site::{NormSite, Place};
 use crate::checkpoint::compare_names;
@@ -307,6 +307,9 @@ fn part_of(catalogue: &Catalogue<'_>, site: &NormSite) -> Part {
         } else {
             Kind::FeedForward
         }
+    } else if names::words(path.naming()).iter().any(|word| MIXERS.contains(&word.as_str())) {
+        // xLSTM's norm_mlstm is no norm of the `ffn` beside it.
+        Kind::Unknown
     } else {
         by_neighbours(catalogue, site)
     };

@@ -132,6 +132,28 @@ const FAMILIES: &[(&str, &[&str], &[&str])] = &[
         &["model.decoder.layers.0.encoder_attn.q_proj", "model.encoder.layers.0.fc1"],
     ),
     (
+        "xLSTM",
+        &[
+            "backbone.blocks.0.norm_mlstm",
+            "backbone.blocks.0.mlstm_layer.multihead_norm",
+            "backbone.blocks.0.norm_ffn",
+            "backbone.blocks.1.norm_mlstm",
+            "backbone.out_norm",
+        ],
+        &["backbone.blocks.0.mlstm_layer.q", "backbone.blocks.0.ffn.proj_up", "backbone.blocks.1.ffn.proj_up"],
+    ),
+    (
+        "RecurrentGemma",
+        &[
+            "model.layers.0.temporal_pre_norm",
+            "model.layers.0.channel_pre_norm",
+            "model.layers.1.temporal_pre_norm",
+            "model.layers.1.channel_pre_norm",
+            "model.final_norm",
+        ],
+        &["model.layers.0.temporal_block.linear_x", "model.layers.0.mlp_block.up_proj", "model.layers.1.mlp_block.up_proj"],
+    ),
+    (
         "Swin",
         &[
             "swin.embeddings.norm",
