@@ -10,7 +10,8 @@ import { type Calls, type Device, type Entry, type Json, type Sample, parse, wri
 import type { Measured, Report, RunOptions, RunPlan, RunOutcome, RunResult } from './report';
 import { announcement } from './state/announcement';
 import { type Opened, opened } from './state/opened';
-import { keepMeasured, successor } from './state/verifier';
+import { showTaken } from './state/retaking';
+import { successor } from './state/verifier';
 import { failed } from './verifiers';
 
 /** How a model is to be run; what is left out is as usual. With a `seed` its twin with random weights is run too. */
@@ -302,11 +303,7 @@ async function execute(now: Running, all: Leg): Promise<Report> {
       throw trained.failure === null ? error : new Error(trained.failure);
     });
     const both: Parameters<Calls['verifyRun']> = [write(trained.ran), ofTwin && write(ofTwin), seed ?? 0];
-    const report = await inspector.ask('verifyRun', both, ended).then(parse).catch((error: unknown) => {
-      inspector.close();
-      throw error;
-    });
-    keepMeasured(of, report, inspector);
+    const report = await showTaken(of, inspector, (verifier, signal) => verifier.ask('verifyRun', both, signal), ended);
     if (twin?.failure) runFailure.value = { of, sentence: `The run with random weights did not finish: ${twin.failure}` };
     announcement.value = trained.halts ? `The run stopped after ${trained.blocks} of ${planned.blocks} blocks.` : `The run is finished. ${report.model.sentence}`;
     if (!trained.halts) runner.close();

@@ -104,6 +104,21 @@ test('a run that is stopped keeps what it has, and goes on from there', async ({
   await expect(page.locator('#measured')).toContainText(`${whole.verification?.sites.length} sites measured`, { timeout: 90_000 });
 });
 
+test('Back to a model that was run shows its run again', async ({ page }) => {
+  await openSample(page, 'RMSNorm');
+  await page.evaluate(() => window.gammascope.verify({ device: 'cpu', input: 'uniform' }));
+  const measured = page.locator('#measured');
+  await expect(measured).toContainText('sites measured');
+  const shown = await measured.locator('tbody tr').allTextContents();
+  await page.getByRole('button', { name: 'Open…' }).click();
+  await page.getByRole('button', { name: 'LayerNorm sample' }).first().click();
+  await expect(page.locator('#sentence')).toContainText('LayerNorm');
+  await expect(measured).toHaveCount(0);
+  await page.goBack();
+  await expect(measured).toContainText('sites measured', { timeout: 60_000 });
+  expect(await measured.locator('tbody tr').allTextContents()).toEqual(shown);
+});
+
 test('a text of ones own is run, and one that is too short is refused by a sentence', async ({ page }) => {
   await openSample(page, 'LayerNorm');
   const verify = page.locator('#verify');

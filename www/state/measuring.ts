@@ -6,8 +6,9 @@ import type { MeasurementPlan, NormAlone, Report } from '../report';
 import { Verifiers } from '../verifiers';
 import { announcement } from './announcement';
 import { opened } from './opened';
+import { showTaken } from './retaking';
 import type { Task } from './task';
-import { keepMeasured, successor } from './verifier';
+import { successor } from './verifier';
 
 /** A measurement: its plan as soon as it is known, and `begin` while it waits for somebody to agree to it. */
 export type Measuring = Task & {
@@ -82,11 +83,7 @@ export async function measure(activations: Dropped, { site, device = 'fastest', 
       verifiers.measure((progress) => tell({ progress }), stop.signal, ended),
       successor(current, ended),
     ]);
-    const report = await after.ask('verify', [measured], ended).then(parse).catch((error: unknown) => {
-      after.close();
-      throw error;
-    });
-    keepMeasured(current.id, report, after);
+    const report = await showTaken(current.id, after, (verifier, signal) => verifier.ask('verify', [measured], signal), ended);
     announcement.value = `Measured. ${report.model.sentence}`;
     return report;
   } catch (error) {
