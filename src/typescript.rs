@@ -84,6 +84,8 @@ fn declarations() -> String {
         SharedSummary,
         ResidualBlock,
         ResidualFall,
+        StackName,
+        StackSummary,
         FallPlace,
         FallPart,
         KindByLoss,

@@ -400,9 +400,13 @@ names: boolean, };
 
 export type ResidualBlock = { 
 /**
- * Block from 0.
+ * Block from 0, in its stack.
  */
 block: number, 
+/**
+ * Which of two stacks; null in a model of one.
+ */
+stack: StackName | null, 
 /**
  * √λ_min of the covariance of the stream.
  */
@@ -418,9 +422,13 @@ high: number, };
 
 export type ResidualFall = { 
 /**
- * The block.
+ * The block, from 0 in its stack.
  */
 block: number, 
+/**
+ * Which of two stacks; null in a model of one.
+ */
+stack: StackName | null, 
 /**
  * σ_min after it over σ_min after the one before, on all tokens and on both halves.
  */
@@ -434,13 +442,33 @@ on_both_halves: boolean,
  */
 place: FallPlace | null, };
 
+export type StackName = "encoder" | "decoder";
+
+export type StackSummary = { 
+/**
+ * Which one.
+ */
+stack: StackName, 
+/**
+ * Blocks that are run.
+ */
+blocks: number, 
+/**
+ * Sequences.
+ */
+sequences: number, 
+/**
+ * Tokens of each.
+ */
+length: number, };
+
 export type FallPlace = { 
 /**
  * The part of the block that makes it fall by more than a hundredth.
  */
 part: FallPart, 
 /**
- * σ_min after the attention over σ_min before the block.
+ * σ_min after the attention over σ_min before the block; in a decoder after both its attentions, that to its encoder too.
  */
 attention: number, 
 /**
@@ -508,7 +536,7 @@ family: string,
  */
 told: NormKind, 
 /**
- * Sequences.
+ * Sequences; those of the decoder, where there are two stacks.
  */
 sequences: number, 
 /**
@@ -522,7 +550,11 @@ loss: number | null,
 /**
  * Blocks after those that were run: 0 of a whole model.
  */
-left_out: number, };
+left_out: number, 
+/**
+ * Its encoder and its decoder, in the order in which they ran; empty for a model of one stack.
+ */
+stacks: Array<StackSummary>, };
 
 export type Preservation = { 
 /**
@@ -850,7 +882,7 @@ export type RunOptions = {
  */
 tokens: number | null, 
 /**
- * Tokens of a sequence; without, 128.
+ * Tokens of a sequence; without, 128, or as many as a decoder behind an encoder has positions for.
  */
 sequence: number | null, 
 /**
@@ -880,7 +912,7 @@ family: string,
  */
 told: NormKind, 
 /**
- * Sequences.
+ * Sequences; those of the decoder, where there are two stacks.
  */
 sequences: number, 
 /**
@@ -888,13 +920,17 @@ sequences: number,
  */
 length: number, 
 /**
- * Blocks that are run.
+ * Blocks that are run, of all stacks.
  */
 blocks: number, 
 /**
  * Blocks after those.
  */
 left_out: number, 
+/**
+ * Its encoder and its decoder, in the order in which they run; empty for a model of one stack.
+ */
+stacks: Array<StackSummary>, 
 /**
  * Norms that are measured.
  */

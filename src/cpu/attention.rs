@@ -19,11 +19,11 @@ pub enum Bias<'a> {
     None,
     /// slope × (key − query), one slope a head (Press et al., ALiBi, 2022).
     Alibi(&'a [f32]),
-    /// By key, one row of t values a head.
+    /// By key, one row of s values a head.
     Keys(&'a [f32]),
-    /// By distance key − query from −(t − 1) to t − 1, one row of 2t − 1 values a head (T5).
+    /// By distance key − query from −(t − 1) to t − 1, one row of 2t − 1 values a head (T5); s is t.
     Relative(&'a [f32]),
-    /// By query and key, t rows of t values a head.
+    /// By query and key, t rows of s values a head.
     Pairs(&'a [f32]),
 }
 
@@ -36,8 +36,12 @@ pub struct Attention<'a> {
     pub key_heads: usize,
     /// Width h of a head.
     pub head_width: usize,
-    /// Tokens t of every sequence.
+    /// Tokens t of every sequence: its queries.
     pub length: usize,
+    /// Keys s of every sequence: t, except where queries attend to another stack.
+    pub keys: usize,
+    /// Sequences in a row that have the keys of one in common: 1, except where queries attend to another stack.
+    pub sharing: usize,
     /// Whether a query sees no later key.
     pub causal: bool,
     /// A query sees keys at a distance of less than this; of half of it, rounded down, or less where it sees both ways.
@@ -53,7 +57,7 @@ pub struct Attention<'a> {
 impl Attention<'_> {
     /// The keys that a query sees.
     fn seen(&self, query: usize) -> std::ops::Range<usize> {
-        let ahead = if self.causal { query + 1 } else { self.length };
+        let ahead = if self.causal { query + 1 } else { self.keys };
         match (self.window, self.causal) {
             (None, _) => 0..ahead,
             (Some(window), true) => (query + 1).saturating_sub(window)..ahead,
@@ -82,11 +86,11 @@ impl Attention<'_> {
                 }
             }
             Bias::Keys(rows) => {
-                let row = &rows[head * self.length..][first..];
+                let row = &rows[head * self.keys..][first..];
                 products.iter_mut().zip(row).for_each(|(score, bias)| *score += bias);
             }
             Bias::Pairs(rows) => {
-                let row = &rows[(head * self.length + query) * self.length..][first..];
+                let row = &rows[(head * self.length + query) * self.keys..][first..];
                 products.iter_mut().zip(row).for_each(|(score, bias)| *score += bias);
             }
             Bias::Relative(rows) => {
@@ -96,9 +100,9 @@ impl Attention<'_> {
         }
     }
 
-    /// y (n × heads·h) of q (n × heads·h), k and v (n × key_heads·h); n is a multiple of t.
+    /// y (n × heads·h) of q (n × heads·h), k and v (n/t/sharing·s × key_heads·h); n is a multiple of t.
     pub fn attend(&self, q: &[f32], k: &[f32], v: &[f32]) -> Vec<f32> {
-        let (h, t) = (self.head_width, self.length);
+        let (h, t, keys) = (self.head_width, self.length, self.keys);
         let sequences = q.len() / (t * self.heads * h);
         // Head by head, so that each is one piece.
         let mut by_head = vec![0.0; q.len()];
@@ -106,12 +110,14 @@ impl Attention<'_> {
             for (index, y) in part.chunks_exact_mut(t * h).enumerate() {
                 let (sequence, head) = ((first + index) / self.heads, (first + index) % self.heads);
                 let key_head = head / (self.heads / self.key_heads);
-                let of = |x: &[f32], heads: usize, head: usize| -> Vec<f32> {
-                    let rows = x[sequence * t * heads * h..][..t * heads * h].chunks_exact(heads * h);
+                // These rows from the `first`th on.
+                let of = |x: &[f32], first: usize, rows: usize, heads: usize, head: usize| -> Vec<f32> {
+                    let rows = x[first * heads * h..][..rows * heads * h].chunks_exact(heads * h);
                     rows.flat_map(|row| row[head * h..][..h].iter().copied()).collect()
                 };
-                let (k, v) = (of(k, self.key_heads, key_head), of(v, self.key_heads, key_head));
-                self.one_head(head, &of(q, self.heads, head), &k, &v, y);
+                let of_keys = |x| of(x, sequence / self.sharing * keys, keys, self.key_heads, key_head);
+                let q = of(q, sequence * t, t, self.heads, head);
+                self.one_head(head, &q, &of_keys(k), &of_keys(v), y);
             }
         });
         let mut y = vec![0.0; q.len()];
@@ -127,16 +133,16 @@ impl Attention<'_> {
         y
     }
 
-    /// One head of one sequence: all of t × h.
+    /// One head of one sequence: q and y of t × h, k and v of s × h.
     fn one_head(&self, head: usize, q: &[f32], k: &[f32], v: &[f32], y: &mut [f32]) {
-        let (h, t) = (self.head_width, self.length);
+        let h = self.head_width;
         let mut scores = vec![0.0; QUERIES * KEYS];
         for (block, y) in y.chunks_mut(QUERIES * h).enumerate() {
             let (first, queries) = (block * QUERIES, y.len() / h);
             let mut most = vec![f32::NEG_INFINITY; queries];
             let mut sums = vec![0.0; queries];
             let begin = self.seen(first).start / KEYS * KEYS;
-            let end = self.seen(first + queries - 1).end.min(t);
+            let end = self.seen(first + queries - 1).end.min(self.keys);
             for from in (begin..end).step_by(KEYS) {
                 let keys = KEYS.min(end - from);
                 let scores = &mut scores[..queries * keys];
@@ -184,18 +190,19 @@ mod tests {
 
     /// In f64, with every score in memory.
     fn plainly(attention: &Attention<'_>, q: &[f32], k: &[f32], v: &[f32]) -> Vec<f64> {
-        let Attention { heads, key_heads, head_width: h, length: t, .. } = *attention;
+        let Attention { heads, key_heads, head_width: h, length: t, keys, sharing, .. } = *attention;
         let mut y = vec![0.0; q.len()];
         for sequence in 0..q.len() / (t * heads * h) {
             for head in 0..heads {
                 let key_head = head * key_heads / heads;
                 for query in 0..t {
                     let row = |x: &[f32], token: usize, heads: usize, head: usize| -> Vec<f64> {
-                        let at = ((sequence * t + token) * heads + head) * h;
+                        let at = (token * heads + head) * h;
                         x[at..at + h].iter().map(|&x| f64::from(x)).collect()
                     };
-                    let one = row(q, query, heads, head);
-                    let weights: Vec<f64> = (0..t)
+                    let first = sequence / sharing * keys;
+                    let one = row(q, sequence * t + query, heads, head);
+                    let weights: Vec<f64> = (0..keys)
                         .map(|key| {
                             let distance = key as i64 - query as i64;
                             let hidden = attention.causal && distance > 0
@@ -203,7 +210,7 @@ mod tests {
                                     true => -distance >= window as i64,
                                     false => distance.abs() > window as i64 / 2,
                                 });
-                            let other = row(k, key, key_heads, key_head);
+                            let other = row(k, first + key, key_heads, key_head);
                             let product: f64 = one.iter().zip(other).map(|(a, b)| a * b).sum();
                             let mut score = product * f64::from(attention.scale);
                             if let Some(cap) = attention.cap {
@@ -212,8 +219,8 @@ mod tests {
                             score += match attention.bias {
                                 Bias::None => 0.0,
                                 Bias::Alibi(slopes) => f64::from(slopes[head]) * distance as f64,
-                                Bias::Keys(rows) => f64::from(rows[head * t + key]),
-                                Bias::Pairs(rows) => f64::from(rows[(head * t + query) * t + key]),
+                                Bias::Keys(rows) => f64::from(rows[head * keys + key]),
+                                Bias::Pairs(rows) => f64::from(rows[(head * t + query) * keys + key]),
                                 Bias::Relative(rows) => {
                                     f64::from(rows[head * (2 * t - 1) + (distance + t as i64 - 1) as usize])
                                 }
@@ -223,7 +230,7 @@ mod tests {
                         .collect();
                     let sum: f64 = weights.iter().sum();
                     for (key, weight) in weights.iter().enumerate() {
-                        for (at, value) in row(v, key, key_heads, key_head).into_iter().enumerate() {
+                        for (at, value) in row(v, first + key, key_heads, key_head).into_iter().enumerate() {
                             y[((sequence * t + query) * heads + head) * h + at] += weight / sum * value;
                         }
                     }
@@ -241,32 +248,34 @@ mod tests {
         let slopes = [0.5, 0.25, 0.125, 0.0625];
         let relative = normal(4 * (2 * 150 - 1));
         let pairs = normal(4 * 130 * 130);
-        for (length, causal, window, cap, bias, key_heads) in [
-            (1, true, None, None, Bias::None, 4),
-            (63, true, None, Some(2.0), Bias::None, 1),
-            (130, true, Some(65), None, Bias::Alibi(&slopes), 2),
-            (130, true, Some(1), None, Bias::None, 2),
-            (129, false, Some(9), None, Bias::None, 4),
-            (150, false, None, None, Bias::Relative(&relative), 4),
-            (150, true, Some(70), None, Bias::Keys(&relative), 2),
-            (130, false, None, None, Bias::Pairs(&pairs), 4),
+        for (length, [keys, sharing], causal, window, cap, bias, key_heads) in [
+            (1, [1, 1], true, None, None, Bias::None, 4),
+            (63, [63, 1], true, None, Some(2.0), Bias::None, 1),
+            (130, [130, 1], true, Some(65), None, Bias::Alibi(&slopes), 2),
+            (130, [130, 1], true, Some(1), None, Bias::None, 2),
+            (129, [129, 1], false, Some(9), None, Bias::None, 4),
+            (150, [150, 1], false, None, None, Bias::Relative(&relative), 4),
+            (150, [150, 1], true, Some(70), None, Bias::Keys(&relative), 2),
+            (130, [130, 1], false, None, None, Bias::Pairs(&pairs), 4),
+            // Of a decoder: more keys than queries, and fewer; of its own sequence, and of one for two.
+            (70, [130, 1], false, None, None, Bias::None, 4),
+            (130, [3, 2], false, None, None, Bias::Keys(&relative), 2),
         ] {
             let attention = Attention {
                 heads: 4,
                 key_heads,
                 head_width: 5,
                 length,
+                keys,
+                sharing,
                 causal,
                 window,
                 scale: 0.7,
                 cap,
                 bias,
             };
-            let (q, k, v) = (
-                normal(2 * length * 20),
-                normal(2 * length * key_heads * 5),
-                normal(2 * length * key_heads * 5),
-            );
+            let of_keys = 2 / sharing * keys * key_heads * 5;
+            let (q, k, v) = (normal(2 * length * 20), normal(of_keys), normal(of_keys));
             let exact = plainly(&attention, &q, &k, &v);
             for (found, exact) in attention.attend(&q, &k, &v).into_iter().zip(exact) {
                 assert!((f64::from(found) - exact).abs() < 1e-5, "{length}: {found} for {exact}");

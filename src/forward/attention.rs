@@ -8,7 +8,36 @@ use crate::model::architecture::{Attention, HeadNorm, Norm, Position, Projection
 use crate::source::ByteSource;
 use half::bf16;
 
+/// What an encoder gives, as the cross-attention of a decoder reads it.
+#[derive(Debug)]
+pub(super) struct Encoded<'a, Values> {
+    /// Its last hidden states.
+    pub(super) hidden: &'a Values,
+    /// Tokens of each of its sequences.
+    pub(super) length: usize,
+    /// Sequences of the decoder that read the same one.
+    pub(super) sharing: usize,
+}
+
 impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
+    /// n × d of n × d: attention of a decoder's tokens to those of its encoder.
+    pub(super) async fn cross_attention(
+        &self,
+        attention: &Attention,
+        x: &K::Values,
+        encoded: &Encoded<'_, K::Values>,
+    ) -> Result<K::Values, ForwardError> {
+        let Attention { heads, key_heads, head_width, window, scale, cap, .. } = *attention;
+        let Encoded { hidden, length: keys, sharing } = *encoded;
+        let [q, k, v] = self.projections(attention, [x, hidden]).await?;
+        let length = self.sequences.length;
+        let (causal, bias) = (false, Bias::None);
+        let kernel =
+            Kernel { heads, key_heads, head_width, length, keys, sharing, causal, window, scale, cap, bias };
+        let mixed = self.kernels.attend(&kernel, &q, &k, &v);
+        self.linear(&attention.output, &mixed).await
+    }
+
     /// n × d of n × d.
     pub(super) async fn attention(
         &self,
@@ -18,7 +47,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
     ) -> Result<K::Values, ForwardError> {
         let Attention { heads, key_heads, head_width, .. } = *attention;
         let length = self.sequences.length;
-        let [mut q, mut k, mut v] = self.projections(attention, x).await?;
+        let [mut q, mut k, mut v] = self.projections(attention, [x, x]).await?;
         for (values, bias) in [&mut q, &mut k, &mut v].into_iter().zip(attention.biases) {
             if let Some(bias) = self.weights.optional(bias).await? {
                 let width = bias.len();
@@ -76,6 +105,8 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
             key_heads,
             head_width,
             length,
+            keys: length,
+            sharing: 1,
             causal: self.architecture.causal,
             window: attention.window,
             scale: attention.scale,
@@ -127,16 +158,17 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         Ok(y)
     }
 
-    /// Queries, keys and values: n × heads·h, n × key_heads·h twice.
+    /// Queries of x (n × heads·h), keys and values of what they attend to (as many rows as that has, × key_heads·h); a fused matrix
+    /// has all three of x.
     async fn projections(
         &self,
         attention: &Attention,
-        x: &K::Values,
+        [x, attended]: [&K::Values; 2],
     ) -> Result<[K::Values; 3], ForwardError> {
         let Attention { heads, key_heads, head_width, .. } = *attention;
         Ok(match &attention.projections {
             Projections::Separate([q, k, v]) => {
-                [self.linear(q, x).await?, self.linear(k, x).await?, self.linear(v, x).await?]
+                [self.linear(q, x).await?, self.linear(k, attended).await?, self.linear(v, attended).await?]
             }
             Projections::Concatenated(all) => {
                 let of_keys = key_heads * head_width;

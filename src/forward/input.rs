@@ -21,6 +21,22 @@ pub enum Input<'a> {
     Features(Features<'a>),
 }
 
+/// What a pass of a whole model begins with: what its last stack reads and, before that, what its encoder reads where it has one.
+/// Both have a sequence each for the other; or the decoder has as many sequences for each of the encoder, one after the other.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// Of the encoder.
+    pub encoder: Option<Input<'a>>,
+    /// Of a model without one, or of the decoder.
+    pub own: Input<'a>,
+}
+
+impl<'a> From<Input<'a>> for Inputs<'a> {
+    fn from(own: Input<'a>) -> Self {
+        Self { encoder: None, own }
+    }
+}
+
 /// Features of sounds of one length, as a model's feature extractor gives them.
 #[derive(Debug, Clone, Copy)]
 pub struct Features<'a> {
@@ -56,6 +72,13 @@ pub(super) struct Sequences {
     pub(super) length: usize,
     /// Frames, rows and columns of the patches of each; of token ids the length alone.
     pub(super) grid: [usize; 3],
+}
+
+impl Sequences {
+    /// How many.
+    pub(super) fn count(&self) -> usize {
+        self.tokens / self.length.max(1)
+    }
 }
 
 impl<'a> Input<'a> {

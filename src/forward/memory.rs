@@ -3,28 +3,38 @@
 use super::feed_forward::at_once;
 use super::{AHEAD, sounds};
 use crate::checkpoint::Checkpoint;
-use crate::model::architecture::{Architecture, Block, Embedding, FeedForward, Linear};
+use crate::model::architecture::{Architecture, Attention, Block, Embedding, FeedForward, Linear};
 
-/// Bytes of activations, of the matrices that are on the device at once (as f32), and of what is read ahead, with so many tokens.
-pub fn memory<S>(checkpoint: &Checkpoint<S>, architecture: &Architecture, tokens: usize) -> u64 {
+/// Bytes of activations, of the matrices that are on the device at once (as f32), and of what is read ahead, with so many tokens, and
+/// with `encoded` tokens of an encoder, whose own bytes are not counted.
+pub fn memory<S>(
+    checkpoint: &Checkpoint<S>,
+    architecture: &Architecture,
+    tokens: usize,
+    encoded: usize,
+) -> u64 {
     let of_embedding = match &architecture.embedding {
         Embedding::Tokens(_) => 0,
         Embedding::Patches(patches) => tokens as u64 * patches.projection.inputs as u64,
         Embedding::Sounds(sounds) => sounds::values(sounds, tokens),
     };
-    let of_blocks = architecture.blocks.iter().map(|block| of_block(block, architecture.width, tokens));
+    let of_blocks =
+        architecture.blocks.iter().map(|block| of_block(block, architecture.width, tokens, encoded));
     let stored = architecture.tensors().map(|tensor| checkpoint.tensors[tensor].bytes()).max();
-    let stream = 4 * tokens as u64 * architecture.width as u64;
+    let read = architecture.encoder.as_ref().map_or(0, |encoder| encoded as u64 * encoder.width as u64);
+    let stream = 4 * tokens as u64 * architecture.width as u64 + read;
     4 * (stream + of_blocks.max().unwrap_or(0).max(of_embedding)) + stored.unwrap_or(0).max(AHEAD)
 }
 
 /// f32 values of a block, beside those of the stream, at most.
-fn of_block(block: &Block, width: usize, tokens: usize) -> u64 {
+fn of_block(block: &Block, width: usize, tokens: usize, encoded: usize) -> u64 {
     let size = |linear: &Linear| (linear.inputs * linear.outputs) as u64;
-    let attention = &block.attention;
-    let heads = 2 * (attention.heads + attention.key_heads) * attention.head_width;
-    let largest = attention.linear_maps().map(|(linear, _)| size(linear)).max().unwrap_or(0);
-    let of_attention = (tokens * heads) as u64 + largest;
+    let of_attention = |attention: &Attention, keys: usize| {
+        let values = 2 * (tokens * attention.heads + keys * attention.key_heads) * attention.head_width;
+        values as u64 + attention.linear_maps().map(|(linear, _)| size(linear)).max().unwrap_or(0)
+    };
+    let cross = block.cross.as_ref().map_or(0, |cross| of_attention(&cross.attention, encoded));
+    let of_attention = of_attention(&block.attention, tokens).max(cross);
     let of_maps = |maps: Vec<&Linear>| {
         let at_once = at_once(tokens, width);
         let hidden = maps.iter().map(|map| map.outputs).max().unwrap_or(0);

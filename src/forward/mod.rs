@@ -3,7 +3,7 @@
 //!
 //! The pass executes an [`Architecture`], in f32 on a device ([`kernels`]), and shows what it computes to its caller:
 //! what every norm gives, under its name in the report, and the residual stream after every block. From such a stream it can be
-//! resumed, on another device if need be.
+//! resumed, on another device if need be. An encoder runs before its decoder, as a pass of its own; its blocks are counted first.
 //! It can be run with linear maps edited ([`Edit`]). [`Input`] is what is read, and `embed` makes the stream of it. `weights` reads tensors, `ahead` the next of them before they are wanted, `sounds` that of features of sounds, `attention` and `feed_forward` are the parts of a block, [`head`] goes on to logits and losses.
 
 mod ahead;
@@ -16,6 +16,7 @@ mod input;
 pub mod kernels;
 mod memory;
 mod sounds;
+mod standing;
 mod weights;
 
 use crate::checkpoint::Checkpoint;
@@ -23,6 +24,7 @@ use crate::model::architecture::{Architecture, Block, Branch, Linear, Norm};
 use crate::model::operation::Centring;
 use crate::model::operation::Reads;
 use crate::source::{ByteSource, SourceError};
+use attention::Encoded;
 use futures_util::future::LocalBoxFuture;
 use input::Sequences;
 use kernels::{Cpu, Kernels};
@@ -30,8 +32,9 @@ use std::ops::ControlFlow;
 use weights::{Loaded, Weights};
 
 pub use edit::Edit;
-pub use input::{Features, Input, Pixels};
+pub use input::{Features, Input, Inputs, Pixels};
 pub use memory::memory;
+pub use standing::Standing;
 pub use weights::AHEAD;
 
 /// Why a forward pass ended early.
@@ -92,6 +95,24 @@ pub enum ForwardError {
         reads: Reads,
         /// What was given.
         given: Reads,
+    },
+    /// One input for two stacks, or two for one.
+    #[error("{}", both_or_one(*encoder, *own))]
+    Both {
+        /// What its encoder reads, if it has one.
+        encoder: Option<Reads>,
+        /// What the model itself reads, or its decoder.
+        own: Reads,
+    },
+    /// Sequences of a decoder that cannot be dealt out to those of its encoder.
+    #[error(
+        "{own} sequences of token ids cannot be dealt out evenly to {encoder} inputs of the encoder: give as many for each, at least one"
+    )]
+    Shared {
+        /// Of the encoder.
+        encoder: usize,
+        /// Of the decoder.
+        own: usize,
     },
     /// No images.
     #[error(
@@ -245,6 +266,18 @@ pub enum ForwardError {
 }
 
 /// In a message.
+fn both_or_one(encoder: Option<Reads>, own: Reads) -> String {
+    let own = named(own);
+    match encoder {
+        Some(encoder) => {
+            let encoder = named(encoder);
+            format!("the model reads {encoder} in its encoder and {own} in its decoder: give it both")
+        }
+        None => format!("the model has no encoder and reads {own} alone: give it only these"),
+    }
+}
+
+/// In a message.
 fn named(reads: Reads) -> &'static str {
     match reads {
         Reads::Tokens => "token ids",
@@ -277,13 +310,13 @@ pub enum Seen<'a> {
     },
     /// The residual stream after a block.
     Block {
-        /// From 0.
+        /// From 0; the blocks of an encoder are counted before those of its decoder.
         index: usize,
         /// d.
         width: usize,
         /// n × d values.
         stream: &'a [f32],
-        /// The same between the block's attention and its feed-forward part, where that was wanted.
+        /// The same between the block's attention, that to an encoder included, and its feed-forward part, where that was wanted.
         after_attention: Option<&'a [f32]>,
         /// The norm that reads the stream next, by its name in the report.
         next: Option<&'a str>,
@@ -351,6 +384,8 @@ pub struct Pass<'a, S, K = Cpu> {
     kernels: &'a K,
     input: Input<'a>,
     sequences: Sequences,
+    /// What runs before it.
+    encoder: Option<Box<Pass<'a, S, K>>>,
     /// What the norms of the stream are taken to subtract, against what the architecture says; those of queries and keys stay.
     assumed_kind: Option<Centring>,
     pause: Option<&'a Pause>,
@@ -371,21 +406,54 @@ pub async fn load_some<S: ByteSource, K: Kernels>(
 }
 
 impl<'a, S: ByteSource> Pass<'a, S> {
-    /// On the CPU. Checks that the model has a row and a position for each token, or a patch for each part of an image.
+    /// On the CPU. Checks that the model has a row and a position for each token, or a patch for each part of an image, and that it
+    /// is given what each of its stacks reads.
     pub fn new(
+        checkpoint: &'a Checkpoint<S>,
+        architecture: &'a Architecture,
+        inputs: impl Into<Inputs<'a>>,
+    ) -> Result<Self, ForwardError> {
+        let inputs: Inputs<'a> = inputs.into();
+        let own = Self::alone(checkpoint, architecture, inputs.own);
+        let before = match (&architecture.encoder, inputs.encoder) {
+            (None, None) => return own,
+            (Some(encoder), Some(input)) => Self::alone(checkpoint, encoder, input)?,
+            (encoder, _) => {
+                let encoder = encoder.as_ref().map(|encoder| encoder.embedding.reads());
+                return Err(ForwardError::Both { encoder, own: architecture.embedding.reads() });
+            }
+        };
+        let own = own?;
+        let [encoder, decoder] = [&before, &own].map(|pass| pass.sequences.count());
+        match decoder >= encoder && decoder.is_multiple_of(encoder) {
+            true => Ok(Self { encoder: Some(Box::new(before)), ..own }),
+            false => Err(ForwardError::Shared { encoder, own: decoder }),
+        }
+    }
+
+    /// Of one stack.
+    fn alone(
         checkpoint: &'a Checkpoint<S>,
         architecture: &'a Architecture,
         input: Input<'a>,
     ) -> Result<Self, ForwardError> {
-        let sequences = input.sequences(architecture)?;
-        let weights = Weights::new(checkpoint);
-        Ok(Self { architecture, weights, kernels: &Cpu, input, sequences, assumed_kind: None, pause: None })
+        Ok(Self {
+            architecture,
+            weights: Weights::new(checkpoint),
+            kernels: &Cpu,
+            input,
+            sequences: input.sequences(architecture)?,
+            encoder: None,
+            assumed_kind: None,
+            pause: None,
+        })
     }
 
     /// The same pass on another device.
     pub fn on<K: Kernels>(self, kernels: &'a K) -> Pass<'a, S, K> {
-        let Self { architecture, weights, input, sequences, assumed_kind, pause, .. } = self;
-        Pass { architecture, weights, kernels, input, sequences, assumed_kind, pause }
+        let Self { architecture, weights, input, sequences, encoder, assumed_kind, pause, .. } = self;
+        let encoder = encoder.map(|encoder| Box::new(encoder.on(kernels)));
+        Pass { architecture, weights, kernels, input, sequences, encoder, assumed_kind, pause }
     }
 }
 
@@ -395,13 +463,14 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
     where
         'a: 'b,
     {
-        let Self { architecture, weights, kernels, input, sequences, assumed_kind, pause } = self;
+        let Self { architecture, weights, kernels, input, sequences, encoder, assumed_kind, pause } = self;
         Pass {
             architecture,
             weights: weights.edited(edits),
             kernels,
             input: *input,
             sequences: *sequences,
+            encoder: encoder.as_ref().map(|encoder| Box::new(encoder.edited(edits))),
             assumed_kind: *assumed_kind,
             pause: *pause,
         }
@@ -423,50 +492,80 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
 
     /// The same pass with every norm of the stream taken to be of this kind.
     pub fn assumed_kind(self, centring: Centring) -> Self {
-        Self { assumed_kind: Some(centring), ..self }
+        let encoder = self.encoder.map(|encoder| Box::new(encoder.assumed_kind(centring)));
+        Self { assumed_kind: Some(centring), encoder, ..self }
     }
 
     /// The same pass, which asks `pause` before every matrix whether it goes on.
     pub fn pausing(self, pause: Option<&'a Pause>) -> Self {
-        Self { pause, ..self }
+        let encoder = self.encoder.map(|encoder| Box::new(encoder.pausing(pause)));
+        Self { pause, encoder, ..self }
     }
 
     /// The last hidden states, n × d, after the final norm.
     pub async fn run(&self, watch: &mut impl Watch) -> Result<K::Values, ForwardError> {
-        let stream = self.embed(watch).await?;
-        self.blocks(0, stream, watch).await
+        let encoded = match &self.encoder {
+            Some(encoder) => Some(encoder.stack(None, None, watch).await?),
+            None => None,
+        };
+        self.stack(None, encoded.as_ref(), watch).await
     }
 
-    /// The same, from the stream (n × d) after the first `done` blocks on.
+    /// The same from where a pass stood.
     pub async fn resume(
         &self,
-        done: usize,
-        stream: Vec<f32>,
+        standing: Standing,
         watch: &mut impl Watch,
     ) -> Result<K::Values, ForwardError> {
-        self.blocks(done, self.kernels.put(stream), watch).await
+        let Standing { blocks, stream, encoded } = standing;
+        let stream = self.kernels.put(stream);
+        let Some(encoder) = &self.encoder else {
+            return self.stack(Some((blocks, stream)), None, watch).await;
+        };
+        let before = encoder.architecture.blocks.len();
+        if blocks <= before {
+            let encoded = encoder.stack(Some((blocks, stream)), None, watch).await?;
+            return self.stack(None, Some(&encoded), watch).await;
+        }
+        // Its last norm has been seen.
+        let encoded = (before, self.kernels.put(encoded));
+        let encoded = encoder.stack(Some(encoded), None, &mut Unwatched).await?;
+        self.stack(Some((blocks - before, stream)), Some(&encoded), watch).await
     }
 
-    async fn blocks(
+    /// Blocks that run before those of this stack.
+    fn blocks_before(&self) -> usize {
+        self.encoder.as_ref().map_or(0, |encoder| encoder.architecture.blocks.len())
+    }
+
+    /// The last hidden states of this stack, from its input on or from the stream after some of its blocks; `hidden` are those of
+    /// its encoder.
+    async fn stack(
         &self,
-        done: usize,
-        mut stream: K::Values,
+        from: Option<(usize, K::Values)>,
+        hidden: Option<&K::Values>,
         watch: &mut impl Watch,
     ) -> Result<K::Values, ForwardError> {
-        let width = self.architecture.width;
+        let encoded = self.encoder.as_ref().zip(hidden).map(|(encoder, hidden)| Encoded {
+            hidden,
+            length: encoder.sequences.length,
+            sharing: self.sequences.count() / encoder.sequences.count(),
+        });
+        let (done, mut stream) = match from {
+            Some(from) => from,
+            None => (0, self.embed(watch).await?),
+        };
+        let (width, before) = (self.architecture.width, self.blocks_before());
         self.weights.look_ahead(self.architecture.reads_from(done));
-        for (index, block) in self.architecture.blocks.iter().enumerate().skip(done) {
+        for (at, block) in self.architecture.blocks.iter().enumerate().skip(done) {
+            let index = before + at;
             let after_attention;
-            (stream, after_attention) = self.block(block, stream, watch).await?;
+            (stream, after_attention) = self.block(block, stream, encoded.as_ref(), watch).await?;
             // Also waits for the device, so that no more than a block is ahead of it.
-            if let Some(at) = self.kernels.first_not_finite(&stream).await? {
-                let value = self.kernels.get(&self.kernels.part(&stream, at, 1)).await?[0];
-                return Err(ForwardError::NotFinite {
-                    block: index,
-                    token: at / width,
-                    channel: at % width,
-                    value,
-                });
+            if let Some(first) = self.kernels.first_not_finite(&stream).await? {
+                let value = self.kernels.get(&self.kernels.part(&stream, first, 1)).await?[0];
+                let (token, channel) = (first / width, first % width);
+                return Err(ForwardError::NotFinite { block: index, token, channel, value });
             }
             if watch.wants_stream() {
                 let values = self.kernels.get(&stream).await?;
@@ -475,7 +574,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
                     width,
                     stream: &values,
                     after_attention: after_attention.as_deref(),
-                    next: self.architecture.norm_after(index).and_then(|norm| norm.site.as_deref()),
+                    next: self.architecture.norm_after(at).and_then(|norm| norm.site.as_deref()),
                 };
                 if watch.see(seen).await.is_break() {
                     return Err(ForwardError::Stopped { blocks: index + 1 });
@@ -539,6 +638,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         &self,
         block: &Block,
         stream: K::Values,
+        encoded: Option<&Encoded<'_, K::Values>>,
         watch: &mut impl Watch,
     ) -> Result<(K::Values, Option<Vec<f32>>), ForwardError> {
         let (around_attention, around_feed_forward) = (&block.around_attention, &block.around_feed_forward);
@@ -556,7 +656,13 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
             let between = self.between(&stream, watch).await?;
             return Ok((self.merge(around_feed_forward, stream, fed, watch).await?, between));
         }
-        let stream = self.merge(around_attention, stream, attended, watch).await?;
+        let mut stream = self.merge(around_attention, stream, attended, watch).await?;
+        if let (Some(cross), Some(encoded)) = (&block.cross, encoded) {
+            let input = self.before(&cross.around, &stream, watch).await?;
+            let read = input.as_ref().unwrap_or(&stream);
+            let attended = self.cross_attention(&cross.attention, read, encoded).await?;
+            stream = self.merge(&cross.around, stream, attended, watch).await?;
+        }
         let between = self.between(&stream, watch).await?;
         let input = self.before(around_feed_forward, &stream, watch).await?;
         let fed = self.feed_forward(&block.feed_forward, input.as_ref().unwrap_or(&stream)).await?;

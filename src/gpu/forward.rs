@@ -501,7 +501,8 @@ impl Kernels for GpuKernels {
     }
 
     fn attend(&self, attention: &Attention<'_>, q: &Values, k: &Values, v: &Values) -> Values {
-        let Attention { heads, key_heads, head_width, length, causal, window, scale, cap, bias } = *attention;
+        let Attention { heads, key_heads, head_width, length, keys, sharing, .. } = *attention;
+        let Attention { causal, window, scale, cap, bias, .. } = *attention;
         let y = self.empty(q.count);
         if head_width > WIDEST_HEAD {
             self.refuse(format!(
@@ -521,6 +522,8 @@ impl Kernels for GpuKernels {
             key_heads as u32,
             head_width as u32,
             length as u32,
+            keys as u32,
+            sharing as u32,
             truth(causal),
             window.unwrap_or(0) as u32,
             scale.to_bits(),
@@ -703,13 +706,15 @@ mod tests {
     impl KernelRun for AttentionRun<'_> {
         async fn on<K: Kernels>(&self, kernels: &K) -> Vec<f32> {
             let Self(attention, pairing) = self;
-            let Attention { heads, key_heads, head_width: width, length, .. } = *attention;
-            let turns = RotaryTable::new(&[1.0, 0.1], length, 1.1);
+            let Attention { heads, key_heads, head_width: width, length, keys, sharing, .. } = *attention;
+            let turns = |length| RotaryTable::new(&[1.0, 0.1], length, 1.1);
+            let of_keys = 2 / sharing * keys * key_heads * width;
             let mut q = kernels.put(normal(2 * length * heads * width, 11));
-            let mut k = kernels.put(normal(2 * length * key_heads * width, 12));
-            let v = kernels.put(normal(2 * length * key_heads * width, 13));
-            kernels.rotary(&mut q, &turns, Heads { count: heads, width, length }, *pairing);
-            kernels.rotary(&mut k, &turns, Heads { count: key_heads, width, length }, *pairing);
+            let mut k = kernels.put(normal(of_keys, 12));
+            let v = kernels.put(normal(of_keys, 13));
+            kernels.rotary(&mut q, &turns(length), Heads { count: heads, width, length }, *pairing);
+            let of_keys = Heads { count: key_heads, width, length: keys };
+            kernels.rotary(&mut k, &turns(keys), of_keys, *pairing);
             kernels.get(&kernels.attend(attention, &q, &k, &v)).await.unwrap()
         }
     }
@@ -721,19 +726,32 @@ mod tests {
         let slopes = [0.5, 0.25, 0.125, 0.0625];
         let relative = normal(4 * (2 * 50 - 1), 14);
         let pairs = normal(4 * 50 * 50, 15);
-        for (length, causal, window, cap, bias, key_heads, head_width) in [
-            (1, true, None, None, Bias::None, 4, 5),
-            (33, true, None, Some(2.0), Bias::None, 1, 64),
-            (50, true, Some(20), None, Bias::Alibi(&slopes), 2, 7),
-            (50, true, Some(1), None, Bias::None, 2, 4),
-            (49, false, Some(9), None, Bias::None, 4, 130),
-            (50, false, None, None, Bias::Relative(&relative), 4, 256),
-            (50, true, None, None, Bias::Keys(&relative), 2, 7),
-            (50, false, None, None, Bias::Pairs(&pairs), 4, 8),
+        for (length, [keys, sharing], causal, window, cap, bias, key_heads, head_width) in [
+            (1, [1, 1], true, None, None, Bias::None, 4, 5),
+            (33, [33, 1], true, None, Some(2.0), Bias::None, 1, 64),
+            (50, [50, 1], true, Some(20), None, Bias::Alibi(&slopes), 2, 7),
+            (50, [50, 1], true, Some(1), None, Bias::None, 2, 4),
+            (49, [49, 1], false, Some(9), None, Bias::None, 4, 130),
+            (50, [50, 1], false, None, None, Bias::Relative(&relative), 4, 256),
+            (50, [50, 1], true, None, None, Bias::Keys(&relative), 2, 7),
+            (50, [50, 1], false, None, None, Bias::Pairs(&pairs), 4, 8),
+            (37, [70, 1], false, None, None, Bias::None, 4, 64),
+            (70, [3, 2], false, None, None, Bias::Keys(&relative), 2, 7),
         ] {
-            let scale = 0.3;
-            let kernel =
-                Attention { heads: 4, key_heads, head_width, length, causal, window, scale, cap, bias };
+            let (heads, scale) = (4, 0.3);
+            let kernel = Attention {
+                heads,
+                key_heads,
+                head_width,
+                length,
+                keys,
+                sharing,
+                causal,
+                window,
+                scale,
+                cap,
+                bias,
+            };
             for pairing in [Pairing::Halves, Pairing::Interleaved] {
                 alike(&gpu, &format!("{kernel:?}"), AttentionRun(kernel, pairing));
             }
@@ -793,6 +811,8 @@ mod tests {
             key_heads: 1,
             head_width: WIDEST_HEAD + 1,
             length: 2,
+            keys: 2,
+            sharing: 1,
             causal: true,
             window: None,
             scale: 1.0,

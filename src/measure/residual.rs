@@ -9,7 +9,7 @@ use super::rows::Rows;
 use super::site::Covariances;
 use crate::kernel::direction::Kernel;
 use crate::kernel::scale::Scale;
-use crate::report::{Eigenvalue, FallPart, FallPlace, Interval, ResidualBlock, ResidualFall};
+use crate::report::{Eigenvalue, FallPart, FallPlace, Interval, ResidualBlock, ResidualFall, StackName};
 use faer::Mat;
 use serde::{Deserialize, Serialize};
 
@@ -134,8 +134,8 @@ fn least(centred: &Centred<'_>, covariance: &Mat<f64>) -> Option<(f64, Option<Pa
     Some((centred.along(&bottom).variance.sqrt(), None))
 }
 
-/// The profile over the blocks, in their order.
-pub fn profile(streams: &[Stream]) -> Vec<ResidualBlock> {
+/// The profile over the blocks of a stack, in their order.
+pub fn profile(streams: &[Stream], stack: Option<StackName>) -> Vec<ResidualBlock> {
     streams
         .iter()
         .zip(0..)
@@ -144,6 +144,7 @@ pub fn profile(streams: &[Stream]) -> Vec<ResidualBlock> {
             let [first, second] = halves.unwrap_or([all; 2]);
             ResidualBlock {
                 block,
+                stack,
                 sigma_min: all,
                 low: first.min(second).min(all),
                 high: first.max(second).max(all),
@@ -152,8 +153,8 @@ pub fn profile(streams: &[Stream]) -> Vec<ResidualBlock> {
         .collect()
 }
 
-/// The blocks after which σ_min is less than before them, by more than a hundredth.
-pub fn falls(streams: &[Stream]) -> Vec<ResidualFall> {
+/// The blocks of a stack after which σ_min is less than before them, by more than a hundredth.
+pub fn falls(streams: &[Stream], stack: Option<StackName>) -> Vec<ResidualFall> {
     streams
         .windows(2)
         .zip(1..)
@@ -166,6 +167,7 @@ pub fn falls(streams: &[Stream]) -> Vec<ResidualFall> {
             let (low, high) = (first.min(second).min(value), first.max(second).max(value));
             (value < 1.0 - TOLERANCE).then(|| ResidualFall {
                 block,
+                stack,
                 ratio: Interval { value, low, high },
                 on_both_halves: on_halves.is_some() && high < 1.0 - TOLERANCE,
                 place: place(before, after),
@@ -230,7 +232,7 @@ mod tests {
         for quiet in [0.5, 1e-3, 1e-9] {
             let stream = measured(4000, &[2.0, quiet, 1.0, 4.0]);
             assert!((stream.after.all / quiet - 1.0).abs() < 0.1, "{quiet}: {stream:?}");
-            let [block] = profile(&[stream])[..] else { panic!("one block") };
+            let [block] = profile(&[stream], None)[..] else { panic!("one block") };
             assert!(block.low <= block.sigma_min && block.sigma_min <= block.high && block.low < block.high);
         }
     }
@@ -238,7 +240,7 @@ mod tests {
     #[test]
     fn a_fall_is_named_with_its_size_and_a_rise_is_none() {
         let streams = [1.0, 2.0, 1.0, 0.998].map(|quiet| measured(2000, &[quiet, 3.0]));
-        let [fall] = &falls(&streams)[..] else { panic!("{:?}", falls(&streams)) };
+        let [fall] = &falls(&streams, None)[..] else { panic!("{:?}", falls(&streams, None)) };
         assert_eq!(fall.block, 2);
         assert!((fall.ratio.value - 0.5).abs() < 0.01 && fall.on_both_halves, "{fall:?}");
         assert_eq!(fall.place, None, "the stream between the parts was not measured");
@@ -251,7 +253,7 @@ mod tests {
         let before = of_parts(4000, Some(&[1.0, 3.0, 3.0, 3.0]), &[1.0, 3.0, 3.0, 3.0], Some(&scale));
         let placed = |between: &[f64], after: &[f64]| {
             let after = of_parts(4000, Some(between), after, Some(&scale));
-            let [fall] = falls(&[before.clone(), after])[..] else { panic!("one fall") };
+            let [fall] = falls(&[before.clone(), after], None)[..] else { panic!("one fall") };
             let place = fall.place.unwrap();
             assert!((place.attention * place.feed_forward / fall.ratio.value - 1.0).abs() < 1e-12);
             place
@@ -276,7 +278,7 @@ mod tests {
     #[test]
     fn a_direction_below_rounding_has_no_place() {
         let streams = [1e-3, 1e-12].map(|quiet| of_parts(400, Some(&[1.0, 1.0]), &[quiet, 1.0], None));
-        let [fall] = falls(&streams)[..] else { panic!("one fall") };
+        let [fall] = falls(&streams, None)[..] else { panic!("one fall") };
         assert_eq!(fall.place, None);
     }
 

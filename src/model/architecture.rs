@@ -31,6 +31,10 @@ pub struct Architecture {
     pub final_norm: Option<Norm>,
     /// `None` for a checkpoint without one.
     pub head: Option<Head>,
+    /// Of a decoder: the stack that runs before it, whose last hidden states its cross-attention reads. It has no encoder itself.
+    pub encoder: Option<Box<Architecture>>,
+    /// Token ids that each sequence of a decoder begins with; empty where the configuration names none.
+    pub start: Vec<u32>,
 }
 
 /// A matrix with an optional bias.
@@ -250,12 +254,23 @@ pub struct Block {
     pub attention: Attention,
     /// Norms around it.
     pub around_attention: Branch,
+    /// After that, in the blocks of a decoder.
+    pub cross: Option<CrossAttention>,
     /// Feed-forward part.
     pub feed_forward: FeedForward,
     /// Norms around it.
     pub around_feed_forward: Branch,
-    /// Whether both read the stream as it was before the block.
+    /// Whether both read the stream as it was before the block; never in a block with cross-attention.
     pub parallel: bool,
+}
+
+/// Attention of a decoder's tokens to those of its encoder.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CrossAttention {
+    /// Its queries come from the stream, and its keys and values from the last hidden states of the encoder: three matrices.
+    pub attention: Attention,
+    /// Norms around it.
+    pub around: Branch,
 }
 
 /// stream ← after(stream + multiplier · layer_scale ⊙ inner_after(part(before(stream)))).
@@ -633,6 +648,21 @@ impl HeadNorm {
 }
 
 impl Architecture {
+    /// Its stacks in the order in which they run: an encoder, then the one that this is.
+    pub fn stacks(&self) -> impl Iterator<Item = &Architecture> {
+        self.encoder.as_deref().into_iter().chain([self])
+    }
+
+    /// Blocks of all stacks.
+    pub fn all_blocks(&self) -> usize {
+        self.stacks().map(|stack| stack.blocks.len()).sum()
+    }
+
+    /// What its first stack reads.
+    pub fn reads(&self) -> Reads {
+        self.encoder.as_deref().unwrap_or(self).embedding.reads()
+    }
+
     /// The norm that reads the stream after block `index`: the next block's first, or the final one.
     pub fn norm_after(&self, index: usize) -> Option<&Norm> {
         match self.blocks.get(index + 1) {
@@ -690,11 +720,17 @@ impl Architecture {
     }
 
     /// The same model without its blocks from the `count`th on and without its head: the final norm reads the stream after those
-    /// that are left.
+    /// that are left. The blocks of an encoder come first; where no others are left, it is the encoder alone.
     pub fn first_blocks(self, count: usize) -> Self {
-        let mut blocks = self.blocks;
-        blocks.truncate(count);
-        Self { blocks, head: None, ..self }
+        let of_encoder = self.encoder.as_ref().map_or(0, |encoder| encoder.blocks.len());
+        match self.encoder {
+            Some(encoder) if count <= of_encoder => encoder.first_blocks(count),
+            encoder => {
+                let mut blocks = self.blocks;
+                blocks.truncate(count - of_encoder);
+                Self { blocks, head: None, encoder, ..self }
+            }
+        }
     }
 
     /// Multiplications a token in the embedding and the blocks, in sequences of `length` tokens.
@@ -707,6 +743,15 @@ impl Architecture {
             2.0 * keys * (attention.heads * attention.head_width) as f64
         };
         linear + self.blocks.iter().map(attention).sum::<f64>() + self.embedding.macs()
+    }
+
+    /// Multiplications beside those: of products with `keys` tokens of an encoder for each token, and for each token of the encoder.
+    pub fn cross_macs(&self, keys: usize) -> [f64; 2] {
+        let attentions = || self.blocks.iter().filter_map(|block| Some(&block.cross.as_ref()?.attention));
+        let products = |one: &Attention| 2.0 * keys as f64 * (one.heads * one.head_width) as f64;
+        let of_encoder = attentions().flat_map(Attention::cross_maps).filter(|(_, share)| *share == 0.0);
+        let size = |map: &Linear| map.inputs as f64 * map.outputs as f64;
+        [attentions().map(products).sum(), of_encoder.map(|(map, _)| size(map)).sum()]
     }
 }
 
@@ -724,7 +769,8 @@ impl Norm {
 
 impl Block {
     fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
-        self.attention.linear_maps().chain(self.feed_forward.linear_maps())
+        let cross = self.cross.iter().flat_map(|cross| cross.attention.cross_maps());
+        self.attention.linear_maps().chain(cross).chain(self.feed_forward.linear_maps())
     }
 
     /// Tensors, about in the order in which they are read.
@@ -737,20 +783,27 @@ impl Block {
             let norms = branch.inner_after.iter().chain(&branch.after).flat_map(Norm::tensors);
             norms.chain(branch.layer_scale).collect::<Vec<_>>()
         };
+        let cross = self.cross.iter().flat_map(move |cross| {
+            let maps = cross.attention.linear_maps().flat_map(|(map, _)| map.tensors());
+            before(&cross.around).into_iter().chain(maps).chain(after(&cross.around)).collect::<Vec<_>>()
+        });
         before(&self.around_attention)
             .into_iter()
             .chain(attention)
             .chain(self.attention.biases.into_iter().flatten())
             .chain(of_heads.flat_map(Norm::tensors))
             .chain(after(&self.around_attention))
+            .chain(cross)
             .chain(before(&self.around_feed_forward))
             .chain(feed_forward)
             .chain(after(&self.around_feed_forward))
     }
 
     fn norms_with_rows(&self) -> impl Iterator<Item = (&Norm, usize)> {
-        let of_branches = [&self.around_attention, &self.around_feed_forward]
+        let of_branches = [&self.around_attention]
             .into_iter()
+            .chain(self.cross.as_ref().map(|cross| &cross.around))
+            .chain([&self.around_feed_forward])
             .flat_map(|branch| [&branch.before, &branch.inner_after, &branch.after]);
         of_branches.flatten().map(|norm| (norm, 1)).chain(self.attention.qk_norm_with_rows())
     }
@@ -781,6 +834,16 @@ impl Attention {
             Projections::Concatenated(all) | Projections::Grouped(all) => std::slice::from_ref(all),
         };
         inputs.iter().chain([&self.output]).map(|map| (map, 1.0))
+    }
+
+    /// The same of attention to an encoder: a token of the decoder does not go through the maps to keys and values.
+    fn cross_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
+        let (shares, last) = ([1.0, 0.0, 0.0], (&self.output, 1.0));
+        let inputs: &[Linear] = match &self.projections {
+            Projections::Separate(all) => all,
+            Projections::Concatenated(_) | Projections::Grouped(_) => &[],
+        };
+        inputs.iter().zip(shares).chain([last])
     }
 }
 

@@ -7,10 +7,11 @@ use super::ModelError;
 use super::dimensions::{Canvas, ConvolutionSize, Dimensions, positional_convolution};
 use super::fields::Fields;
 use super::operation::Reads;
-use super::resolve::{WEIGHT_NORM, all_reads, row};
+use super::resolve::{WEIGHT_NORM, all_reads, decoder_row, row};
 use super::table::{
-    ExpertsRow, FeedForwardShape, HeadNormsRow, HeadScales, HiddenWidth, ImagePositionsRow, LayerScaleRow,
-    PatchesRow, PositionRow, ProjectionsRow, Row, SoundPositionsRow, SoundsRow, StoredRow, Switch,
+    CrossRow, ExpertsRow, FeedForwardShape, HeadNormsRow, HeadScales, HiddenWidth, ImagePositionsRow,
+    LayerScaleRow, PatchesRow, PositionRow, ProjectionsRow, Row, SoundPositionsRow, SoundsRow, StoredRow,
+    Switch,
 };
 use super::timm;
 use crate::checkpoint::Tensor;
@@ -18,7 +19,11 @@ use crate::checkpoint::config::Config;
 use crate::model::operation::Layout;
 
 /// Architectures that have the head of their family; others are a base model, or have a head for another task.
-const WITH_HEAD: [&str; 4] = ["ForCausalLM", "LMHeadModel", "ForMaskedLM", "BertForPreTraining"];
+const WITH_HEAD: [&str; 5] =
+    ["ForCausalLM", "LMHeadModel", "ForMaskedLM", "BertForPreTraining", "ForConditionalGeneration"];
+
+/// The end of the names of architectures that are an encoder without its decoder.
+const ENCODER_ALONE: &str = "ForAudioClassification";
 
 /// More blocks, or experts in a block, than any model has: a catalogue of them would not fit into memory.
 const MOST: usize = 1024;
@@ -40,22 +45,28 @@ impl From<&Tensor> for Shape {
 
 /// The tensors of a model with this configuration, in the order in which they act.
 ///
-/// Whether it has a head is what the name of its architecture says; without a name it has one. Of a family with two towers it has
-/// both.
+/// Whether it has a head is what the name of its architecture says; without a name it has one. Of a family with two towers, or with an
+/// encoder and a decoder, it has both, unless the architecture is [`ENCODER_ALONE`].
 pub fn catalogue(config: &Config) -> Result<Vec<Shape>, ModelError> {
     let config = &*timm::translated(config)?;
     let family = config.family().unwrap_or("unknown");
-    let rows = match all_reads(family).as_slice() {
+    let mut rows = match all_reads(family).as_slice() {
         [] | [_] => vec![row(config, family, None)?],
         several => several.iter().map(|reads| row(config, family, Some(*reads))).collect::<Result<_, _>>()?,
     };
+    let alone = architecture(config).is_some_and(|name| name.ends_with(ENCODER_ALONE));
+    rows.extend(decoder_row(config, family)?.filter(|_| !alone));
     let of_rows = rows.into_iter().map(|row| of_row(config, family, row));
     Ok(of_rows.collect::<Result<Vec<_>, _>>()?.concat())
 }
 
+fn architecture(config: &Config) -> Option<&str> {
+    config.fields().get("architectures").and_then(|all| all.get(0)?.as_str())
+}
+
 fn of_row(config: &Config, family: &str, row: &'static Row) -> Result<Vec<Shape>, ModelError> {
     let fields = Fields::of_row(config, family, row);
-    let architecture = config.fields().get("architectures").and_then(|all| all.get(0)?.as_str());
+    let architecture = architecture(config);
     let with_head = architecture.is_none_or(|name| WITH_HEAD.iter().any(|end| name.ends_with(end)));
     let base = architecture.is_some_and(|name| name.ends_with("Model") && !with_head);
     // The encoder of T5 is a part of its base model, and has its prefix there too.
@@ -283,7 +294,8 @@ impl Walk<'_> {
         let around_attention = row.around_attention.iter().skip(usize::from(bare));
         // Some have one norm before both parts.
         let mut norms: Vec<&str> = Vec::new();
-        for name in around_attention.chain(&row.around_feed_forward).flatten() {
+        let around_cross = row.cross.iter().flat_map(|cross| &cross.around);
+        for name in around_attention.chain(around_cross).chain(&row.around_feed_forward).flatten() {
             if !norms.contains(name) {
                 norms.push(name);
                 self.norm(&format!("{path}{name}"), self.size.width)?;
@@ -291,6 +303,7 @@ impl Walk<'_> {
         }
         self.attention(&path, layer)?;
         self.layer_scale(&path, row.layer_scale[0])?;
+        row.cross.map(|cross| self.cross_attention(&path, &cross)).transpose()?;
         self.feed_forward(&path, layer)?;
         self.layer_scale(&path, row.layer_scale[1])
     }
@@ -345,6 +358,20 @@ impl Walk<'_> {
                     }
                 }
             }
+        }
+        self.linear(&format!("{path}{}", row.output), width, of_queries, stored.output_bias)
+    }
+
+    /// The encoder's stream is as wide as this one.
+    fn cross_attention(&mut self, path: &str, row: &CrossRow) -> Result<(), ModelError> {
+        let stored = self.stored();
+        let Dimensions { width, heads, key_heads, head_width, .. } = self.size;
+        let (of_queries, of_keys) = (heads * head_width, key_heads * head_width);
+        let keys = stored.key_bias.unwrap_or(stored.projection_bias);
+        let biases = [stored.projection_bias, keys, stored.projection_bias];
+        for ((name, outputs), bias) in row.projections.iter().zip([of_queries, of_keys, of_keys]).zip(biases)
+        {
+            self.linear(&format!("{path}{name}"), outputs, width, bias)?;
         }
         self.linear(&format!("{path}{}", row.output), width, of_queries, stored.output_bias)
     }

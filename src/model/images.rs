@@ -103,6 +103,7 @@ pub(super) const VIT: Row = Row {
     embedding: LLAMA.embedding,
     patches: Some(PATCHES),
     sounds: None,
+    cross: None,
     norm: norm(Centring::Mean, "layer_norm_eps", 1e-12),
     around_attention: [Some("layernorm_before"), None, None],
     around_feed_forward: [Some("layernorm_after"), None, None],

@@ -94,6 +94,16 @@ pub enum ModelError {
         /// The family.
         family: String,
     },
+    /// A decoder without what it reads.
+    #[error(
+        "the checkpoint holds the decoder of a `{family}` model without its encoder (there is no tensor `{tensor}`): the decoder reads what the encoder gives, so open the files of both"
+    )]
+    NoEncoder {
+        /// The family.
+        family: String,
+        /// One that every encoder of the family has.
+        tensor: String,
+    },
     /// A tensor of another shape.
     #[error("tensor `{name}` is {found:?} and should be {expected:?}: the configuration is of another model")]
     Shape {

@@ -2,9 +2,9 @@
 
 use super::ModelError;
 use super::architecture::{
-    Architecture, Attention, Block, Branch, Convolution, ConvolutionNorm, Embedding, ExtraTokens,
-    FeedForward, Gated, GatedInputs, Head, HeadNorm, ImagePositions, LearnedPositions, Linear, Norm,
-    PatchEmbedding, Position, PositionalConvolution, Projections, SoundEmbedding, SoundPositions,
+    Architecture, Attention, Block, Branch, Convolution, ConvolutionNorm, CrossAttention, Embedding,
+    ExtraTokens, FeedForward, Gated, GatedInputs, Head, HeadNorm, ImagePositions, LearnedPositions, Linear,
+    Norm, PatchEmbedding, Position, PositionalConvolution, Projections, SoundEmbedding, SoundPositions,
     TokenEmbedding, Transform,
 };
 use super::dimensions::{Canvas, ConvolutionSize, Dimensions, positional_convolution};
@@ -12,9 +12,9 @@ use super::families::rows;
 use super::fields::Fields;
 use super::rotary;
 use super::table::{
-    ExpertsRow, FeedForwardShape, Given, HeadNormsRow, HeadScales, ImagePositionsRow, LayerScaleRow,
-    Multiplier, PatchesRow, PositionRow, ProjectionsRow, Row, ScaleRow, SoundPositionsRow, SoundsRow, Turned,
-    Windows,
+    CrossRow, ExpertsRow, FeedForwardShape, Given, HeadNormsRow, HeadScales, ImagePositionsRow,
+    LayerScaleRow, Multiplier, PatchesRow, PositionRow, ProjectionsRow, Row, ScaleRow, SoundPositionsRow,
+    SoundsRow, Turned, Windows,
 };
 use super::timm;
 use crate::checkpoint::Checkpoint;
@@ -43,14 +43,34 @@ pub fn resolve_reading<S: ByteSource>(
     let config = &*timm::translated(config)?;
     let family = config.family().unwrap_or("unknown");
     let row = row(config, family, reads)?;
-    let fields = Fields::of_row(config, family, row);
-    Resolver::new(row, family, &fields, &checkpoint.tensors)?.architecture()
+    let of_row = |row: &'static Row, encoder: Option<Architecture>| {
+        let fields = Fields::of_row(config, family, row);
+        Resolver::new(row, family, &fields, &checkpoint.tensors)?.architecture(encoder)
+    };
+    let holds = |prefixes: &[&str]| {
+        let is_of = |tensor: &Tensor| prefixes.iter().any(|prefix| tensor.name.starts_with(prefix));
+        checkpoint.tensors.iter().any(is_of)
+    };
+    let Some(decoder) = decoder_row(config, family)?.filter(|decoder| holds(decoder.prefixes)) else {
+        return of_row(row, None);
+    };
+    if !holds(row.prefixes) {
+        let tensor = format!("{}…", row.prefixes[0]);
+        return Err(ModelError::NoEncoder { family: family.to_owned(), tensor });
+    }
+    of_row(decoder, Some(of_row(row, None)?))
+}
+
+/// The row of the decoder that models of this family have behind their encoder, if they have one; like [`row`].
+pub(super) fn decoder_row(config: &Config, family: &str) -> Result<Option<&'static Row>, ModelError> {
+    let mut of_family = rows().filter(|row| row.families.contains(&family) && row.cross.is_some()).peekable();
+    if of_family.peek().is_none() { Ok(None) } else { nearest(config, family, of_family).map(Some) }
 }
 
 /// What models of a family may read; more than one where a checkpoint holds more than one tower.
 pub(super) fn all_reads(family: &str) -> Vec<Reads> {
     let mut all = Vec::new();
-    for row in rows().filter(|row| row.families.contains(&family)) {
+    for row in rows().filter(|row| row.families.contains(&family) && row.cross.is_none()) {
         if !all.contains(&row.reads()) {
             all.push(row.reads());
         }
@@ -59,16 +79,24 @@ pub(super) fn all_reads(family: &str) -> Vec<Reads> {
 }
 
 /// The row whose values are all given; the error is that of the row that is nearest. Of rows for several towers it is one that
-/// reads `reads`, or else the first.
+/// reads `reads`, or else the first; it is never that of a decoder with an encoder before it.
 pub(super) fn row(config: &Config, family: &str, reads: Option<Reads>) -> Result<&'static Row, ModelError> {
+    let reads = reads.filter(|reads| all_reads(family).contains(reads));
+    let of_family = rows().filter(|row| row.families.contains(&family) && row.cross.is_none());
+    nearest(config, family, of_family.filter(|row| reads.is_none_or(|reads| row.reads() == reads)))
+}
+
+/// Of these rows the one whose values are all given.
+fn nearest(
+    config: &Config,
+    family: &str,
+    of_family: impl Iterator<Item = &'static Row>,
+) -> Result<&'static Row, ModelError> {
     let fields = Fields::new(config, family);
     let path = &config.path;
     let misfits = |row: &Row| -> Vec<ModelError> {
         row.given.iter().filter_map(|(field, given)| differs(&fields, field, given)).collect()
     };
-    let reads = reads.filter(|reads| all_reads(family).contains(reads));
-    let of_family = rows().filter(|row| row.families.contains(&family));
-    let of_family = of_family.filter(|row| reads.is_none_or(|reads| row.reads() == reads));
     let nearest = of_family.map(|row| (row, misfits(row))).min_by_key(|(_, misfits)| misfits.len());
     let unknown = || {
         let mut known: Vec<&str> = rows().flat_map(|row| row.families).copied().collect();
@@ -161,7 +189,8 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    fn architecture(&self) -> Result<Architecture, ModelError> {
+    /// Of this row, behind the encoder that its cross-attention reads.
+    fn architecture(&self, encoder: Option<Architecture>) -> Result<Architecture, ModelError> {
         let (embedding, vocabulary, longest) = match (&self.row.patches, &self.row.sounds) {
             (Some(row), _) => (Embedding::Patches(self.patches(row)?), 0, None),
             (None, Some(row)) => (Embedding::Sounds(self.sounds(row)?), 0, None),
@@ -170,7 +199,9 @@ impl<'a> Resolver<'a> {
                 (Embedding::Tokens(embedding), vocabulary, longest)
             }
         };
-        let blocks = (0..self.layers).map(|layer| self.block(layer)).collect::<Result<Vec<_>, _>>()?;
+        let encoded = encoder.as_ref().map_or(0, |encoder| encoder.width);
+        let blocks =
+            (0..self.layers).map(|layer| self.block(layer, encoded)).collect::<Result<Vec<_>, _>>()?;
         let final_norm = match self.fields.switch(self.row.final_norm_present)? {
             true => self.row.final_norm,
             false => None,
@@ -181,6 +212,7 @@ impl<'a> Resolver<'a> {
             Some(tokens) => self.head(tokens, vocabulary)?,
             None => None,
         };
+        let start = if encoder.is_some() { self.start(vocabulary)? } else { Vec::new() };
         self.all_used(head.is_some())?;
         self.fields.all_read(self.row.neutral)?;
         Ok(Architecture {
@@ -193,7 +225,26 @@ impl<'a> Resolver<'a> {
             blocks,
             final_norm,
             head,
+            encoder: encoder.map(Box::new),
+            start,
         })
+    }
+
+    /// What a sequence of a decoder begins with: `decoder_start_token_id`, and the tokens that `forced_decoder_ids` puts behind it.
+    fn start(&self, vocabulary: usize) -> Result<Vec<u32>, ModelError> {
+        let id = |value: Option<u64>| value.filter(|id| *id < vocabulary as u64).map(|id| id as u32);
+        let field = "decoder_start_token_id";
+        let Some(first) = self.fields.count(&[field])? else { return Ok(Vec::new()) };
+        let below = format!("an id below the {vocabulary} of the vocabulary");
+        let mut start = vec![id(Some(first as u64)).ok_or_else(|| self.fields.wrong(field, &below))?];
+        let forced = self.fields.get("forced_decoder_ids").and_then(|forced| forced.as_array());
+        for (place, pair) in (1..).zip(forced.into_iter().flatten()) {
+            let at = |index: usize| pair.get(index).and_then(|value| value.as_u64());
+            // A null leaves the choice to the model: what follows it is no beginning any more.
+            let (Some(forced), true) = (id(at(1)), at(0) == Some(place)) else { break };
+            start.push(forced);
+        }
+        Ok(start)
     }
 
     // Tensors.
@@ -496,7 +547,8 @@ impl<'a> Resolver<'a> {
         Ok(self.fields.number(&[field])?.or(usual).map(|cap| cap as f32))
     }
 
-    fn block(&self, layer: usize) -> Result<Block, ModelError> {
+    /// `encoded` is the width of what an encoder gives.
+    fn block(&self, layer: usize, encoded: usize) -> Result<Block, ModelError> {
         let path = format!("{}{}", self.prefix, self.row.block.replace("{layer}", &layer.to_string()));
         let name = |name: &str| format!("{path}{name}");
         let multiplier = match self.row.residual_multiplier {
@@ -522,7 +574,12 @@ impl<'a> Resolver<'a> {
                 layer_scale,
             })
         };
+        let cross = |row: CrossRow| {
+            let attention = self.cross_attention(&name, &row, encoded)?;
+            Ok::<_, ModelError>(CrossAttention { attention, around: branch(row.around, None, false)? })
+        };
         Ok(Block {
+            cross: self.row.cross.map(cross).transpose()?,
             attention: self.attention(&name, layer)?,
             around_attention: branch(
                 self.row.around_attention,
@@ -566,12 +623,6 @@ impl<'a> Resolver<'a> {
             bias.map(|bias| self.check(bias, &[width])).transpose()?;
         }
         let window = self.window(layer)?;
-        let scale = match row.scale {
-            ScaleRow::RootOfHead => (h as f64).powf(-0.5),
-            ScaleRow::RootOf(field, usual) => fields.number(&[field])?.unwrap_or(usual).powf(-0.5),
-            ScaleRow::Field(field) => fields.number(&[field])?.unwrap_or(1.0),
-            ScaleRow::One => 1.0,
-        } as f32;
         Ok(Attention {
             heads: self.heads,
             key_heads: self.key_heads,
@@ -583,7 +634,7 @@ impl<'a> Resolver<'a> {
             key_norm,
             position: self.position(row.position, name, window.is_some())?,
             window,
-            scale,
+            scale: self.attention_scale()?,
             cap: self.cap(row.cap)?,
             clip: row
                 .clip
@@ -592,6 +643,47 @@ impl<'a> Resolver<'a> {
                 .flatten()
                 .map(|clip| clip as f32),
         })
+    }
+
+    /// Attention to what an encoder gives, `encoded` channels.
+    fn cross_attention(
+        &self,
+        name: &impl Fn(&str) -> String,
+        row: &CrossRow,
+        encoded: usize,
+    ) -> Result<Attention, ModelError> {
+        let (of_queries, of_keys) = (self.heads * self.head_width, self.key_heads * self.head_width);
+        let [q, k, v] = row.projections.map(name);
+        let projections = Projections::Separate([
+            self.linear(&q, of_queries, self.width)?,
+            self.linear(&k, of_keys, encoded)?,
+            self.linear(&v, of_keys, encoded)?,
+        ]);
+        Ok(Attention {
+            heads: self.heads,
+            key_heads: self.key_heads,
+            head_width: self.head_width,
+            projections,
+            biases: [None; 3],
+            output: self.linear(&name(row.output), self.width, of_queries)?,
+            query_norm: None,
+            key_norm: None,
+            position: Position::None,
+            window: None,
+            scale: self.attention_scale()?,
+            cap: None,
+            clip: None,
+        })
+    }
+
+    /// What products of queries and keys are multiplied by.
+    fn attention_scale(&self) -> Result<f32, ModelError> {
+        Ok(match self.row.attention.scale {
+            ScaleRow::RootOfHead => (self.head_width as f64).powf(-0.5),
+            ScaleRow::RootOf(field, usual) => self.fields.number(&[field])?.unwrap_or(usual).powf(-0.5),
+            ScaleRow::Field(field) => self.fields.number(&[field])?.unwrap_or(1.0),
+            ScaleRow::One => 1.0,
+        } as f32)
     }
 
     fn head_norm(&self, name: &str, scales: HeadScales, heads: usize) -> Result<HeadNorm, ModelError> {

@@ -3,9 +3,9 @@
 use super::images::{CLIP_ATTENTION, VIT};
 use super::operation::Centring;
 use super::table::{
-    ALWAYS, AttentionRow, ConvolutionsRow, FeedForwardRow, FeedForwardShape, Given, HiddenWidth, NEVER,
-    ProjectionsRow, Row, Sizes, SoundPositionsRow, SoundProjectionRow, SoundsRow, StoredRow, Switch, norm,
-    shifted,
+    ALWAYS, AttentionRow, ConvolutionsRow, CrossRow, EmbeddingRow, FeedForwardRow, FeedForwardShape, Given,
+    HeadRow, HiddenWidth, LLAMA, NEVER, ProjectionsRow, Row, Sizes, SoundPositionsRow, SoundProjectionRow,
+    SoundsRow, StoredRow, Switch, norm, shifted,
 };
 
 /// The encoder of Whisper.
@@ -75,6 +75,61 @@ const WHISPER: Row = Row {
     apart: &["decoder.", "proj_out.", "projector.", "classifier.", "layer_weights"],
     stored: StoredRow { key_bias: Some(NEVER), ..shifted(ALWAYS, HiddenWidth::Field("encoder_ffn_dim")) },
     ..VIT
+};
+
+/// The decoder of Whisper.
+const WHISPER_DECODER: Row = Row {
+    usual: &[
+        ("d_model", 384),
+        ("decoder_layers", 4),
+        ("decoder_attention_heads", 6),
+        ("decoder_ffn_dim", 1536),
+        ("max_target_positions", 448),
+        ("vocab_size", 51_865),
+    ],
+    neutral: &[
+        "apply_spec_augment",
+        "decoder_ffn_dim",
+        "decoder_layerdrop",
+        "encoder_attention_heads",
+        "encoder_ffn_dim",
+        "encoder_layerdrop",
+        "encoder_layers",
+        "forced_decoder_ids",
+        "is_encoder_decoder",
+        "mask_feature_length",
+        "mask_feature_min_masks",
+        "mask_feature_prob",
+        "mask_time_length",
+        "mask_time_min_masks",
+        "mask_time_prob",
+        "max_source_positions",
+        "max_target_positions",
+        "median_filter_width",
+        "num_hidden_layers",
+        "num_mel_bins",
+        // transformers computes √d of it, and multiplies nothing by that.
+        "scale_embedding",
+        "use_weighted_layer_sum",
+    ],
+    prefixes: &["model.decoder.", "decoder."],
+    sizes: Sizes { layers: "decoder_layers", heads: "decoder_attention_heads", ..WHISPER.sizes },
+    causal: true,
+    embedding: EmbeddingRow { positions: Some(("embed_positions.weight", 0, None)), ..LLAMA.embedding },
+    sounds: None,
+    cross: Some(CrossRow {
+        projections: ["encoder_attn.q_proj", "encoder_attn.k_proj", "encoder_attn.v_proj"],
+        output: "encoder_attn.out_proj",
+        around: [Some("encoder_attn_layer_norm"), None, None],
+    }),
+    head: HeadRow { unembedding: "proj_out", usually_tied: true, ..LLAMA.head },
+    apart: &["encoder.", "projector.", "classifier.", "layer_weights"],
+    stored: StoredRow {
+        hidden_width: HiddenWidth::Field("decoder_ffn_dim"),
+        positions: Some(("max_target_positions", 0)),
+        ..WHISPER.stored
+    },
+    ..WHISPER
 };
 
 /// Fields that change nothing of the function of wav2vec 2.0: of its training, of heads, and sizes that tensors have.
@@ -226,4 +281,5 @@ const HUBERT_STABLE: Row = Row {
 };
 
 /// All of them.
-pub(super) static SOUNDS: [Row; 5] = [WHISPER, WAV2VEC2, WAV2VEC2_STABLE, HUBERT, HUBERT_STABLE];
+pub(super) static SOUNDS: [Row; 6] =
+    [WHISPER, WHISPER_DECODER, WAV2VEC2, WAV2VEC2_STABLE, HUBERT, HUBERT_STABLE];

@@ -51,6 +51,8 @@ pub struct Row {
     pub parallel: Switch,
     /// Attention.
     pub attention: AttentionRow,
+    /// Attention to an encoder, in a decoder: the other row of the family is that of the encoder.
+    pub cross: Option<CrossRow>,
     /// Feed-forward part.
     pub feed_forward: FeedForwardRow,
     /// After the last block.
@@ -337,6 +339,17 @@ pub struct AttentionRow {
     pub cap: Option<(&'static str, f64)>,
     /// Field of a bound on queries, keys and values.
     pub clip: Option<&'static str>,
+}
+
+/// Names of a decoder's attention to its encoder. Its heads, its scale and how its maps are stored are those of the other attention.
+#[derive(Debug, Clone, Copy)]
+pub struct CrossRow {
+    /// To queries, keys and values.
+    pub projections: [&'static str; 3],
+    /// Back to the stream.
+    pub output: &'static str,
+    /// Norms around it: before, on what it gives, on the sum.
+    pub around: [Option<&'static str>; 3],
 }
 
 /// Norms of queries and keys.
@@ -653,6 +666,7 @@ pub(super) const LLAMA: Row = Row {
     },
     patches: None,
     sounds: None,
+    cross: None,
     norm: norm(RMS, "rms_norm_eps", 1e-6),
     around_attention: [Some("input_layernorm"), None, None],
     around_feed_forward: [Some("post_attention_layernorm"), None, None],

@@ -7,7 +7,7 @@ use super::palette::Ink;
 use super::panel::{Entry, Panel, Plan, mark};
 use super::table::{Cell, Table};
 use super::{Figure, FigureKind, MOST_MARKS, Mark, PlotError, Size};
-use crate::report::{ResidualBlock, ResidualFall};
+use crate::report::{ResidualBlock, ResidualFall, StackName};
 
 /// Draws σ_min after each block with its range on both halves of the tokens; falls stand out.
 pub fn residual(blocks: &[ResidualBlock], falls: &[ResidualFall], size: Size) -> Result<Figure, PlotError> {
@@ -27,13 +27,28 @@ pub fn residual(blocks: &[ResidualBlock], falls: &[ResidualFall], size: Size) ->
     Ok(Figure { kind, title, caption, width, height, svg, marks, table: table(blocks, falls) })
 }
 
-fn fall_at(falls: &[ResidualFall], block: u32) -> Option<&ResidualFall> {
-    falls.iter().find(|fall| fall.block == block)
+fn fall_at<'a>(falls: &'a [ResidualFall], block: &ResidualBlock) -> Option<&'a ResidualFall> {
+    falls.iter().find(|fall| (fall.stack, fall.block) == (block.stack, block.block))
+}
+
+/// The blocks of each stack, with the index of the first.
+fn stacks(blocks: &[ResidualBlock]) -> impl Iterator<Item = (usize, &[ResidualBlock])> {
+    let mut first = 0;
+    blocks.chunk_by(|a, b| a.stack == b.stack).map(move |stack| {
+        first += stack.len();
+        (first - stack.len(), stack)
+    })
 }
 
 fn caption(blocks: &[ResidualBlock], falls: &[ResidualFall]) -> String {
-    let (first, last) = (blocks[0].sigma_min, blocks[blocks.len() - 1].sigma_min);
-    let change = format!("From the first block to the last it goes from {first:.3e} to {last:.3e}");
+    let changes: Vec<String> = stacks(blocks)
+        .map(|(_, stack)| {
+            let (first, last) = (stack[0], stack[stack.len() - 1]);
+            let of = first.stack.map_or(String::new(), |name| format!(" in the {}", name.text()));
+            format!("from {:.3e} to {:.3e}{of}", first.sigma_min, last.sigma_min)
+        })
+        .collect();
+    let change = format!("From the first block to the last it goes {}", changes.join(" and "));
     let surely = falls.iter().filter(|fall| fall.on_both_halves).count();
     let told = match falls.len() {
         0 => "it never falls by more than a hundredth".to_owned(),
@@ -60,10 +75,13 @@ fn table(blocks: &[ResidualBlock], falls: &[ResidualFall]) -> Table {
     table.rows = blocks
         .iter()
         .map(|block| {
-            let fall = fall_at(falls, block.block);
+            let fall = fall_at(falls, block);
             let place = fall.and_then(|fall| fall.place);
             vec![
-                Cell::from(block.block as usize),
+                match block.stack {
+                    None => Cell::from(block.block as usize),
+                    stack => Cell::Text(StackName::of_block(stack, block.block)),
+                },
                 Cell::from(block.sigma_min),
                 Cell::from(block.low),
                 Cell::from(block.high),
@@ -96,24 +114,27 @@ fn draw(
         frame: canvas.frame(),
         heading: "σ_min and its range on both halves, log scale",
         legend,
-        x_title: "block",
-        x: Axis::whole(-0.5, f64::from(blocks[blocks.len() - 1].block) + 0.5),
+        x_title: if blocks[0].stack.is_some() {
+            "block, the encoder’s before the decoder’s"
+        } else {
+            "block"
+        },
+        x: Axis::whole(-0.5, blocks.len() as f64 - 0.5),
         y: Axis::logarithmic(low, high).with_foot(off.then(|| "≈0".to_owned())).with_head(6.0),
         left: None,
     };
     let panel = Panel::new(canvas, plan)?;
     let radius = (0.28 * panel.width() / blocks.len() as f64).clamp(1.5, 3.25);
-    let place = |block: &ResidualBlock, sigma: f64| panel.place(f64::from(block.block), sigma);
-    canvas.line(
-        blocks.iter().map(|block| place(block, block.sigma_min)).collect(),
-        1.0,
-        Ink::Grid.solid(),
-    )?;
+    let place = |at: usize, sigma: f64| panel.place(at as f64, sigma);
+    for (first, stack) in stacks(blocks) {
+        let line = (first..).zip(stack).map(|(at, block)| place(at, block.sigma_min)).collect();
+        canvas.line(line, 1.0, Ink::Grid.solid())?;
+    }
     let mut marks = Vec::new();
     for (row, block) in blocks.iter().enumerate() {
-        canvas.line(vec![place(block, block.low), place(block, block.high)], 1.0, Ink::Axis.solid())?;
-        let at = place(block, block.sigma_min);
-        let ink = if fall_at(falls, block.block).is_some() { Ink::Danger } else { Ink::A };
+        canvas.line(vec![place(row, block.low), place(row, block.high)], 1.0, Ink::Axis.solid())?;
+        let at = place(row, block.sigma_min);
+        let ink = if fall_at(falls, block).is_some() { Ink::Danger } else { Ink::A };
         canvas.glyph(Glyph::Circle, at, radius, ink.solid())?;
         if marks.len() < MOST_MARKS {
             marks.push(mark(at, row));
@@ -133,10 +154,11 @@ pub(super) mod tests {
             |block: u32| 1e-3 * 1.3_f64.powi(block.min(60) as i32) * if block == 1 { 0.5 } else { 1.0 };
         let block = |block| {
             let sigma_min = sigma(block);
-            ResidualBlock { block, sigma_min, low: 0.9 * sigma_min, high: 1.2 * sigma_min }
+            ResidualBlock { block, stack: None, sigma_min, low: 0.9 * sigma_min, high: 1.2 * sigma_min }
         };
         let fall = ResidualFall {
             block: 1,
+            stack: None,
             ratio: Interval { value: 0.65, low: 0.6, high: 0.7 },
             on_both_halves: true,
             place: None,
@@ -152,6 +174,21 @@ pub(super) mod tests {
         assert_eq!((figure.marks.len(), figure.table.rows.len()), (30, 30));
         assert_eq!(figure.table.rows[1][4], Cell::from(0.65));
         assert_eq!(figure.table.rows[2][4], Cell::Empty);
+    }
+
+    #[test]
+    fn two_stacks_are_two_lines_and_a_fall_is_of_its_own() {
+        let (of_encoder, falls) = blocks(3);
+        let falls: Vec<_> =
+            falls.into_iter().map(|fall| ResidualFall { stack: Some(StackName::Decoder), ..fall }).collect();
+        let of = |stack| of_encoder.iter().map(move |block| ResidualBlock { stack: Some(stack), ..*block });
+        let both: Vec<_> = of(StackName::Encoder).chain(of(StackName::Decoder)).collect();
+        let figure = residual(&both, &falls, Size { width: 720, height: 0 }).unwrap();
+        assert_eq!((figure.marks.len(), figure.table.rows.len()), (6, 6));
+        assert_eq!(figure.table.rows[4][0], Cell::from("block 1 of the decoder"));
+        assert_eq!((&figure.table.rows[1][4], &figure.table.rows[4][4]), (&Cell::Empty, &Cell::from(0.65)));
+        assert!(figure.caption.contains(" in the encoder and from "), "{}", figure.caption);
+        assert!(figure.marks[3].x > figure.marks[2].x, "the decoder comes after the encoder");
     }
 
     #[test]

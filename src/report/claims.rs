@@ -111,7 +111,9 @@ impl Claim {
         };
         let paper =
             "The residual stream keeps its least singular value from block to block (13 of 14 models)";
-        (blocks > 1).then(|| Self::new(paper, found, sure == 0))
+        // The first block of a stack has none before it.
+        (blocks > verification.pass.as_ref().map_or(1, |pass| pass.stacks.len().max(1)))
+            .then(|| Self::new(paper, found, sure == 0))
     }
 
     fn preservation(verification: &Verification) -> Option<Self> {
@@ -164,11 +166,17 @@ mod tests {
         let empty = r#"{"tokens":9,"width_ratio":4.0,"forward":"f32","device":"cpu","input":"","seconds":1.0,"kernel_seconds":null,"sites":[]}"#;
         let mut found = verification(empty);
         assert_eq!(Claim::of(&found, &[]), []);
-        let block = |block, sigma_min| ResidualBlock { block, sigma_min, low: sigma_min, high: sigma_min };
+        let block = |block, sigma_min| ResidualBlock {
+            block,
+            stack: None,
+            sigma_min,
+            low: sigma_min,
+            high: sigma_min,
+        };
         found.residual = vec![block(0, 1.0), block(1, 0.5)];
         assert!(Claim::of(&found, &[])[0].agrees, "a list of falls says where it falls");
         let ratio = Interval { value: 0.5, low: 0.4, high: 0.6 };
-        found.falls = vec![ResidualFall { block: 1, ratio, on_both_halves: true, place: None }];
+        found.falls = vec![ResidualFall { block: 1, stack: None, ratio, on_both_halves: true, place: None }];
         let claims = Claim::of(&found, &[]);
         assert!(!claims[0].agrees);
         assert!(claims[0].found.ends_with("on both halves of the tokens"), "{}", claims[0].found);

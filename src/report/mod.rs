@@ -45,7 +45,8 @@ pub use reader::{DeadDirections, DeadParameters, NOT_COUNTED, ReaderReport, Read
 pub use site::{NormReport, NormRole, ScaleConvention};
 pub use site_kernel::{KernelForm, KernelReport};
 pub use verification::{
-    FallPart, FallPlace, KindByLoss, PassSummary, ResidualBlock, ResidualFall, Verification,
+    FallPart, FallPlace, KindByLoss, PassSummary, ResidualBlock, ResidualFall, StackName, StackSummary,
+    Verification,
 };
 pub use warning::{Warning, WarningCode};
 pub use writer::{WriterPart, WriterReport};

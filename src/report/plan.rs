@@ -1,6 +1,6 @@
 //! What is about to be measured or run, and what that takes.
 
-use super::{NormKind, Warning};
+use super::{NormKind, StackSummary, Warning};
 use serde::{Deserialize, Serialize};
 
 /// What is about to be measured, and what that takes.
@@ -39,7 +39,7 @@ pub struct RunOptions {
     /// Tokens, rounded up to whole sequences; without, four for each channel of the stream.
     #[cfg_attr(test, ts(type = "number | null"))]
     pub tokens: Option<u64>,
-    /// Tokens of a sequence; without, 128.
+    /// Tokens of a sequence; without, 128, or as many as a decoder behind an encoder has positions for.
     #[cfg_attr(test, ts(type = "number | null"))]
     pub sequence: Option<u64>,
     /// Blocks, from the first on; without, all of them.
@@ -95,19 +95,22 @@ pub struct RunPlan {
     /// The kind that the run assumes of its norms.
     #[serde(rename = "told")]
     pub assumed_kind: NormKind,
-    /// Sequences.
+    /// Sequences; those of the decoder, where there are two stacks.
     #[cfg_attr(test, ts(type = "number"))]
     pub sequences: u64,
     /// Tokens of each.
     #[cfg_attr(test, ts(type = "number"))]
     pub length: u64,
-    /// Blocks that are run.
+    /// Blocks that are run, of all stacks.
     #[cfg_attr(test, ts(type = "number"))]
     pub blocks: u64,
     /// Blocks after those.
     #[serde(default)]
     #[cfg_attr(test, ts(type = "number"))]
     pub left_out: u64,
+    /// Its encoder and its decoder, in the order in which they run; empty for a model of one stack.
+    #[serde(default)]
+    pub stacks: Vec<StackSummary>,
     /// Norms that are measured.
     #[cfg_attr(test, ts(type = "number"))]
     pub sites: u64,

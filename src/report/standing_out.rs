@@ -6,7 +6,7 @@ use super::words::{capitalised, grouped, plural};
 use super::{
     Finding, FindingCode as Code, FindingSection as Section, KernelForm, MeasuredVerdict, ModelVerdict,
     NormKind, NormReport, PreservationDirection, PreservationVerdict, Report, ScaleConvention,
-    SiteVerification, Verification, Warning, WarningCode,
+    SiteVerification, StackName, Verification, Warning, WarningCode,
 };
 use crate::order;
 
@@ -395,10 +395,10 @@ fn falls(report: &Report) -> Vec<Finding> {
         return Vec::new();
     };
     let text = format!(
-        "the least singular value of the residual stream falls after {} of {} on both halves of the tokens, most after block {} (× {:.2}).",
+        "the least singular value of the residual stream falls after {} of {} on both halves of the tokens, most after {} (× {:.2}).",
         sure.len(),
         plural(verification.residual.len(), "block"),
-        most.block,
+        StackName::of_block(most.stack, most.block),
         most.ratio.value
     );
     let advice = "The table of falls names the part of each block, and the direction.";

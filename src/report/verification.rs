@@ -75,7 +75,7 @@ pub struct PassSummary {
     /// The kind that the run used for the final norm, or for the first one if there is no final norm.
     #[serde(rename = "told")]
     pub assumed_kind: NormKind,
-    /// Sequences.
+    /// Sequences; those of the decoder, where there are two stacks.
     #[cfg_attr(test, ts(type = "number"))]
     pub sequences: u64,
     /// Tokens of each.
@@ -87,14 +87,66 @@ pub struct PassSummary {
     #[serde(default)]
     #[cfg_attr(test, ts(type = "number"))]
     pub left_out: u64,
+    /// Its encoder and its decoder, in the order in which they ran; empty for a model of one stack.
+    #[serde(default)]
+    pub stacks: Vec<StackSummary>,
+}
+
+/// One of two stacks of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum StackName {
+    /// The one that runs first.
+    Encoder,
+    /// The one whose cross-attention reads what the encoder gives.
+    Decoder,
+}
+
+impl StackName {
+    /// In a sentence.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Encoder => "encoder",
+            Self::Decoder => "decoder",
+        }
+    }
+
+    /// "block 2 of the decoder"; in a model of one stack "block 2".
+    pub fn of_block(stack: Option<Self>, block: u32) -> String {
+        match stack {
+            Some(stack) => format!("block {block} of the {}", stack.text()),
+            None => format!("block {block}"),
+        }
+    }
+}
+
+/// How much of one of two stacks is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct StackSummary {
+    /// Which one.
+    pub stack: StackName,
+    /// Blocks that are run.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub blocks: u64,
+    /// Sequences.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub sequences: u64,
+    /// Tokens of each.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub length: u64,
 }
 
 /// The residual stream after one block (MATH §4).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ResidualBlock {
-    /// Block from 0.
+    /// Block from 0, in its stack.
     pub block: u32,
+    /// Which of two stacks; null in a model of one.
+    #[serde(default)]
+    pub stack: Option<StackName>,
     /// √λ_min of the covariance of the stream.
     pub sigma_min: f64,
     /// The least of it on all tokens and on both halves.
@@ -107,8 +159,11 @@ pub struct ResidualBlock {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ResidualFall {
-    /// The block.
+    /// The block, from 0 in its stack.
     pub block: u32,
+    /// Which of two stacks; null in a model of one.
+    #[serde(default)]
+    pub stack: Option<StackName>,
     /// σ_min after it over σ_min after the one before, on all tokens and on both halves.
     pub ratio: Interval,
     /// Whether it falls on either half of the tokens alone: a fall that is not is perhaps noise.
@@ -125,7 +180,7 @@ pub struct ResidualFall {
 pub struct FallPlace {
     /// The part of the block that makes it fall by more than a hundredth.
     pub part: FallPart,
-    /// σ_min after the attention over σ_min before the block.
+    /// σ_min after the attention over σ_min before the block; in a decoder after both its attentions, that to its encoder too.
     pub attention: f64,
     /// σ_min after the block over σ_min after the attention. The product of both is the ratio of the fall.
     pub feed_forward: f64,
@@ -148,7 +203,7 @@ pub struct FallPlace {
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum FallPart {
-    /// The attention.
+    /// The attention; of a decoder, both attentions together.
     Attention,
     /// The feed-forward part.
     FeedForward,

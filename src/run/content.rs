@@ -1,6 +1,6 @@
-//! What a model is run on: token ids, pixels, or features of sounds.
+//! What a model is run on: token ids, pixels, features of sounds, or one of them for an encoder and token ids for its decoder.
 
-use crate::forward::{ForwardError, Input};
+use crate::forward::{ForwardError, Input, Inputs};
 use crate::pixels::PixelValues;
 use crate::sounds::SoundFeatures;
 use crate::text::ids::TokenIds;
@@ -14,31 +14,61 @@ pub enum Content {
     Pixels(PixelValues),
     /// Features of sounds.
     Sounds(SoundFeatures),
+    /// What an encoder reads, and the token ids that its decoder does: as many sequences for each of the encoder.
+    Both(Box<Content>, TokenIds),
 }
 
 impl Content {
     /// What it is, for the report.
-    pub(super) fn what(&self) -> &str {
+    pub(super) fn what(&self) -> String {
         match self {
-            Self::Tokens(tokens) => &tokens.what,
-            Self::Pixels(pixels) => &pixels.what,
-            Self::Sounds(sounds) => &sounds.what,
+            Self::Tokens(tokens) => tokens.what.clone(),
+            Self::Pixels(pixels) => pixels.what.clone(),
+            Self::Sounds(sounds) => sounds.what.clone(),
+            Self::Both(encoder, decoder) => {
+                format!("{} for the encoder and {} for the decoder", encoder.what(), decoder.what)
+            }
         }
     }
 
-    /// n, where a sequence has `length` tokens.
+    /// What the encoder reads, in a model that has one.
+    pub(super) fn of_encoder(&self) -> Option<&Self> {
+        match self {
+            Self::Both(encoder, _) => Some(encoder),
+            Self::Tokens(_) | Self::Pixels(_) | Self::Sounds(_) => None,
+        }
+    }
+
+    /// Images or sounds: sequences whose length the model decides. Of token ids 1.
+    pub(super) fn sequences(&self) -> usize {
+        match self {
+            Self::Pixels(pixels) => pixels.shape[0],
+            Self::Sounds(sounds) => sounds.shape[0],
+            Self::Tokens(_) | Self::Both(..) => 1,
+        }
+    }
+
+    /// n, where a sequence has `length` tokens; that of the decoder, where there are two stacks.
     pub(super) fn tokens(&self, length: usize) -> usize {
         match self {
-            Self::Tokens(tokens) => tokens.ids.len(),
+            Self::Tokens(tokens) | Self::Both(_, tokens) => tokens.ids.len(),
             Self::Pixels(pixels) => pixels.shape[0].saturating_mul(length),
             Self::Sounds(sounds) => sounds.shape[0].saturating_mul(length),
         }
     }
 
     /// What a pass begins with; sequences of token ids have `length` of them. With `most`, no more sequences than that.
-    pub(super) fn input(&self, length: usize, most: Option<usize>) -> Result<Input<'_>, ForwardError> {
+    pub(super) fn input(&self, length: usize, most: Option<usize>) -> Result<Inputs<'_>, ForwardError> {
+        Ok(Inputs {
+            encoder: self.of_encoder().map(|encoder| encoder.own(length, most)).transpose()?,
+            own: self.own(length, most)?,
+        })
+    }
+
+    /// What the last stack begins with.
+    fn own(&self, length: usize, most: Option<usize>) -> Result<Input<'_>, ForwardError> {
         match self {
-            Self::Tokens(TokenIds { ids, .. }) => {
+            Self::Tokens(TokenIds { ids, .. }) | Self::Both(_, TokenIds { ids, .. }) => {
                 let some = most.map_or(ids.len(), |most| ids.len().min(most.saturating_mul(length)));
                 Input::token_ids(&ids[..some], length)
             }
@@ -59,13 +89,13 @@ impl Content {
 
     /// Whether a model can be better or worse at predicting it.
     pub(super) fn is_text(&self) -> bool {
-        matches!(self, Self::Tokens(tokens) if tokens.is_text)
+        matches!(self, Self::Tokens(tokens) | Self::Both(_, tokens) if tokens.is_text)
     }
 
     /// Token ids of the same text for the loss only.
     pub(super) fn further(&self) -> &[u32] {
         match self {
-            Self::Tokens(tokens) => &tokens.further,
+            Self::Tokens(tokens) | Self::Both(_, tokens) => &tokens.further,
             Self::Pixels(_) | Self::Sounds(_) => &[],
         }
     }
@@ -74,6 +104,9 @@ impl Content {
     pub(super) fn without_text(&self) -> Self {
         match self {
             Self::Tokens(tokens) => Self::Tokens(TokenIds { is_text: false, ..tokens.clone() }),
+            Self::Both(encoder, tokens) => {
+                Self::Both(encoder.clone(), TokenIds { is_text: false, ..tokens.clone() })
+            }
             Self::Pixels(_) | Self::Sounds(_) => self.clone(),
         }
     }

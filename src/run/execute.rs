@@ -8,21 +8,12 @@ use super::preservation;
 use super::result::RunOutcome;
 use crate::checkpoint::Checkpoint;
 use crate::forward::kernels::{Cpu, Kernels};
-use crate::forward::{ForwardError, Input, Pause, Seen, Watch};
+use crate::forward::{ForwardError, Input, Pause, Seen, Standing, Watch};
 use crate::inspect::{Inspection, Opened};
 use crate::model::operation::Centring;
 use crate::report::{KindByLoss, NormKind};
 use crate::source::ByteSource;
 use std::ops::ControlFlow;
-
-/// How far a run has come: it goes on from there.
-#[derive(Debug, Clone, Default)]
-pub struct RunState {
-    /// Blocks that are done.
-    pub blocks: usize,
-    /// The stream after them, n × d.
-    stream: Vec<f32>,
-}
 
 /// What a run shows: something to be measured, or that a block is done.
 #[derive(Debug)]
@@ -42,7 +33,7 @@ struct Watching<'a, Give> {
     run: &'a Run,
     inspection: &'a Inspection,
     residual: bool,
-    state: &'a mut RunState,
+    state: &'a mut Standing,
     give: &'a mut Give,
 }
 
@@ -60,13 +51,11 @@ impl<Give: AsyncFnMut(Shown) -> ControlFlow<()>> Watch for Watching<'_, Give> {
     }
 
     async fn see(&mut self, seen: Seen<'_>) -> ControlFlow<()> {
-        if let Some(sample) = Sample::of(seen, self.inspection, self.residual) {
+        if let Some(sample) = Sample::of(seen, self.inspection, self.residual, self.run.blocks_of_encoder()) {
             (self.give)(Shown::Sample(Box::new(sample))).await?;
         }
         if let Seen::Block { index, stream, .. } = seen {
-            self.state.blocks = index + 1;
-            self.state.stream.clear();
-            self.state.stream.extend_from_slice(stream);
+            self.state.after(index, stream, self.run.blocks_of_encoder());
             (self.give)(Shown::Blocks(index + 1)).await?;
         }
         ControlFlow::Continue(())
@@ -80,7 +69,7 @@ impl Run {
         &self,
         opened: &Opened<S>,
         machine: &PassDevice,
-        state: &mut RunState,
+        state: &mut Standing,
         pause: Option<&Pause>,
         mut give: impl AsyncFnMut(Shown) -> ControlFlow<()>,
     ) -> Result<RunOutcome, RunError> {
@@ -109,18 +98,18 @@ impl Run {
         &self,
         opened: &Opened<S>,
         kernels: &K,
-        state: &mut RunState,
+        state: &mut Standing,
         pause: Option<&Pause>,
         give: &mut impl AsyncFnMut(Shown) -> ControlFlow<()>,
     ) -> Result<RunOutcome, RunError> {
         let pass = || Ok::<_, RunError>(self.pass(opened.checkpoint())?.on(kernels).pausing(pause));
-        let (blocks, stream) = (state.blocks, state.stream.clone());
+        let standing = state.clone();
         let residual = !self.stream_is_normalised();
         let inspection = &opened.inspection;
         let mut watching = Watching { run: self, inspection, residual, state: &mut *state, give };
-        let hidden = match blocks {
+        let hidden = match standing.blocks {
             0 => pass()?.run(&mut watching).await,
-            _ => pass()?.resume(blocks, stream, &mut watching).await,
+            _ => pass()?.resume(standing, &mut watching).await,
         };
         let hidden = match hidden {
             Ok(hidden) => hidden,

@@ -43,8 +43,8 @@ pub enum Measured {
 }
 
 impl Sample {
-    /// A copy of what was shown: of a norm that is in the report, and of blocks only with `residual`.
-    pub fn of(seen: Seen<'_>, inspection: &Inspection, residual: bool) -> Option<Self> {
+    /// A copy of what was shown: of a norm that is in the report, and of blocks only with `residual`. So many blocks are an encoder's.
+    pub fn of(seen: Seen<'_>, inspection: &Inspection, residual: bool, of_encoder: usize) -> Option<Self> {
         match seen {
             Seen::Norm { site, width, before_scale, output } => {
                 let index = inspection.own_names.iter().position(|name| name == site)?;
@@ -55,8 +55,13 @@ impl Sample {
                 ))
             }
             Seen::Block { index, width, stream, after_attention, next } if residual => {
+                let block = match (of_encoder, index.checked_sub(of_encoder)) {
+                    (0, _) => format!("block {index}"),
+                    (_, Some(index)) => format!("block {index} of the decoder"),
+                    (_, None) => format!("block {index} of the encoder"),
+                };
                 let named = |place: &str, values: &[f32]| {
-                    of_f32(&format!("the stream after {place}block {index}"), width, values.to_vec())
+                    of_f32(&format!("the stream after {place}{block}"), width, values.to_vec())
                 };
                 let of_name = |next: &str| inspection.own_names.iter().position(|name| name == next);
                 Some(Self::Block(

@@ -6,7 +6,7 @@ use super::pass::Sites;
 use super::preservation;
 use crate::checkpoint::Checkpoint;
 use crate::forward::kernels::Cpu;
-use crate::forward::{self, ForwardError, Input, Pass, load_some};
+use crate::forward::{self, ForwardError, Inputs, Pass, load_some};
 use crate::inspect::{Inspection, Opened};
 use crate::measure::plan::{self, Speeds, block_operations, operations};
 use crate::model::architecture::{Embedding, Norm};
@@ -14,7 +14,9 @@ use crate::model::operation::{Centring, Reads};
 use crate::model::{self, Architecture, ModelError};
 use crate::pixels::{PixelChoice, PixelError, PixelValues, noise, of_images, processor};
 use crate::report::plan::RunPlan;
-use crate::report::{KindByLoss, NormKind, Report, ScaleConvention, Warning, WarningCode};
+use crate::report::{
+    KindByLoss, NormKind, Report, ScaleConvention, StackName, StackSummary, Warning, WarningCode,
+};
 use crate::sounds::{self, SoundError, SoundFeatures};
 use crate::source::ByteSource;
 use crate::source::memory::MemorySource;
@@ -100,20 +102,14 @@ impl From<SoundError> for RunError {
 }
 
 /// How much of a model is run, on how much.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Extent {
-    /// Tokens, rounded up to whole sequences; without, four for each channel of the stream.
+    /// Tokens of each stack, rounded up to whole sequences; without, four for each channel of the stream.
     pub tokens: Option<usize>,
-    /// Tokens of a sequence.
-    pub sequence: usize,
+    /// Tokens of a sequence; without, [`USUAL_LENGTH`], or as many as a decoder behind an encoder has positions for.
+    pub sequence: Option<usize>,
     /// Blocks, from the first on; without, all of them.
     pub blocks: Option<usize>,
-}
-
-impl Default for Extent {
-    fn default() -> Self {
-        Self { tokens: None, sequence: USUAL_LENGTH, blocks: None }
-    }
 }
 
 /// A model that can be run, and how many tokens of which sequences.
@@ -124,8 +120,12 @@ pub struct Model {
     /// Tokens after those that the loss may take.
     further: usize,
     length: usize,
+    /// Tokens of the first stack, and of each of its sequences: those above, except where that is an encoder.
+    first: (usize, usize),
     /// Blocks after those that are run.
     left_out: usize,
+    /// Whether the stack that runs last is run in part.
+    cut: bool,
 }
 
 /// A model that is ready to be run.
@@ -134,9 +134,20 @@ pub struct Run {
     pub(super) architecture: Architecture,
     pub(super) content: Content,
     pub(super) length: usize,
+    /// The same of its encoder.
+    encoder_length: usize,
     pub(super) left_out: usize,
+    cut: bool,
     pub(super) sites: Sites,
     pub(super) preserves: bool,
+}
+
+/// A stack of a model, and how many tokens it is run on.
+struct StackRun<'a> {
+    architecture: &'a Architecture,
+    tokens: usize,
+    /// Of a sequence.
+    length: usize,
 }
 
 /// How fast a pass is.
@@ -174,8 +185,9 @@ impl Model {
         Self::reading(checkpoint, extent, None)
     }
 
-    /// Resolves it; of two towers the one that reads `reads`. Where no number of tokens is asked for, the loss has as many more as are worth their time; no sequence is longer
-    /// than the model has positions for. A sequence of patches is an image.
+    /// Resolves it; of two towers the one that reads `reads`. Where no number of tokens is asked for, the loss has as many more as are
+    /// worth their time, except behind an encoder, which would have to run on more as well; no sequence is longer than the model has
+    /// positions for. A sequence of patches is an image.
     pub fn reading<S: ByteSource>(
         checkpoint: &Checkpoint<S>,
         extent: Extent,
@@ -183,32 +195,57 @@ impl Model {
     ) -> Result<Self, RunError> {
         let Extent { tokens, sequence, blocks } = extent;
         let whole = model::resolve_reading(checkpoint, reads)?;
-        let has = whole.blocks.len();
+        let has = whole.all_blocks();
         let blocks = blocks.unwrap_or(has);
         if blocks > has || blocks == 0 {
             return Err(RunError::Blocks { asked: blocks, has });
         }
         let left_out = has - blocks;
+        let cut = left_out > 0 && whole.encoder.as_ref().is_none_or(|encoder| encoder.blocks.len() != blocks);
         let architecture = if left_out == 0 { whole } else { whole.first_blocks(blocks) };
-        let length = match &architecture.embedding {
-            Embedding::Tokens(_) => architecture.longest.map_or(sequence, |longest| sequence.min(longest)),
+        // A decoder has a sequence for each of its encoder, which are costly: it takes long ones.
+        let usual_length = match (&architecture.encoder, architecture.longest) {
+            (Some(_), Some(longest)) => longest,
+            _ => USUAL_LENGTH,
+        };
+        let sequence = sequence.unwrap_or(usual_length);
+        let length_of = |stack: &Architecture| match &stack.embedding {
+            Embedding::Tokens(_) => stack.longest.map_or(sequence, |longest| sequence.min(longest)),
             Embedding::Patches(patches) => patches.tokens(patches.trained),
             Embedding::Sounds(sounds) => sounds.tokens(sounds.frames(sequence.max(1))),
         };
+        let length = length_of(&architecture);
         let usual = USUAL_RATIO * architecture.width;
+        let of_first = |first: &Architecture| (tokens.unwrap_or(USUAL_RATIO * first.width), length_of(first));
+        let first = architecture.stacks().next().map_or((usual, length), of_first);
         let further = match tokens {
-            None if predicts(&architecture, length) => {
+            None if architecture.encoder.is_none() && predicts(&architecture, length) => {
                 most_for_loss(macs(&architecture, length)).saturating_sub(usual)
             }
             // Whoever asks for a number of tokens gets no more.
             _ => 0,
         };
-        Ok(Self { architecture, tokens: tokens.unwrap_or(usual), further, length, left_out })
+        Ok(Self { architecture, tokens: tokens.unwrap_or(usual), further, length, first, left_out, cut })
     }
 
-    /// What it reads.
+    /// What it reads; its encoder, where it has one.
     pub fn reads(&self) -> Reads {
-        self.architecture.embedding.reads()
+        self.architecture.reads()
+    }
+
+    /// What the decoder behind its encoder reads.
+    pub(super) fn decoder_reads(&self) -> Option<Reads> {
+        self.architecture.encoder.as_ref().map(|_| self.architecture.embedding.reads())
+    }
+
+    /// Where what it reads becomes its first stream.
+    fn embedding(&self) -> &Embedding {
+        &self.architecture.encoder.as_deref().unwrap_or(&self.architecture).embedding
+    }
+
+    /// As many sequences of the first stack as give the tokens that are wanted of it.
+    fn first_sequences(&self, length: usize) -> usize {
+        self.first.0.div_ceil(length.max(1)).max(1)
     }
 
     /// What was chosen, with what to know of it, or noise where nothing was: of a file of values and of noise as many images as give
@@ -218,13 +255,13 @@ impl Model {
         checkpoint: &Checkpoint<S>,
         choice: Option<&PixelChoice>,
     ) -> Result<(PixelValues, Vec<Warning>), RunError> {
-        let Embedding::Patches(patches) = &self.architecture.embedding else {
+        let Embedding::Patches(patches) = self.embedding() else {
             return Err(ForwardError::Reads { reads: self.reads(), given: Reads::Pixels }.into());
         };
-        let images = |length: usize| self.tokens.div_ceil(length.max(1)).max(1);
+        let images = |length: usize| self.first_sequences(length);
         let [frames, rows, columns] = patches.trained;
         let pixels = match choice {
-            None => noise([images(self.length), frames, patches.channels, rows, columns])?,
+            None => noise([images(self.first.1), frames, patches.channels, rows, columns])?,
             Some(PixelChoice::Images(files)) => {
                 return Ok(of_images(files, &processor(checkpoint).await?, frames)?);
             }
@@ -244,12 +281,12 @@ impl Model {
         checkpoint: &Checkpoint<S>,
         files: Option<&[MemorySource]>,
     ) -> Result<(SoundFeatures, Vec<Warning>), RunError> {
-        let Embedding::Sounds(embedding) = &self.architecture.embedding else {
+        let Embedding::Sounds(embedding) = self.embedding() else {
             return Err(ForwardError::Reads { reads: self.reads(), given: Reads::Sounds }.into());
         };
         let Some(files) = files else {
-            let count = self.tokens.div_ceil(self.length.max(1)).max(1);
-            let shape = [count, embedding.channels, embedding.frames(self.length)];
+            let count = self.first_sequences(self.first.1);
+            let shape = [count, embedding.channels, embedding.frames(self.first.1)];
             return Ok((sounds::noise(shape)?, Vec::new()));
         };
         let extractor = sounds::extractor(checkpoint, &self.architecture.family, embedding.channels).await?;
@@ -263,9 +300,23 @@ impl Model {
         Wanted { tokens: *tokens, further: *further, length: *length, vocabulary }
     }
 
+    /// The same of a decoder, of whose sequences each begins with so many other ids: as many sequences for each of its encoder.
+    pub(super) fn wanted_behind(&self, encoder: usize, begun: usize) -> Wanted {
+        let Self { architecture, tokens, length, .. } = self;
+        let length = length.saturating_sub(begun);
+        let sequences = tokens.div_ceil(self.length.max(1)).max(1).next_multiple_of(encoder.max(1));
+        let tokens = sequences.saturating_mul(length);
+        Wanted { tokens, further: 0, length, vocabulary: architecture.vocabulary }
+    }
+
+    /// Token ids that each sequence of a decoder begins with.
+    pub(super) fn start(&self) -> &[u32] {
+        &self.architecture.start
+    }
+
     /// Whether the scales are stored as the code of the family takes them, which a conversion may have changed.
     pub fn fits(&self, report: &Report) -> Result<(), RunError> {
-        for norm in self.architecture.norms() {
+        for norm in self.architecture.stacks().flat_map(Architecture::norms) {
             let site = report.norms.iter().find(|site| Some(&site.name) == norm.site.as_ref());
             let Some(site) = site else { continue };
             let fits = match site.scale_convention {
@@ -300,21 +351,57 @@ impl Run {
         sites: Sites,
         preserves: bool,
     ) -> Result<Self, RunError> {
-        let Model { architecture, mut length, left_out, .. } = model;
-        if let (Embedding::Patches(patches), Content::Pixels(pixels)) = (&architecture.embedding, &content) {
-            let [_, frames, _, rows, columns] = pixels.shape;
-            length = patches.tokens([frames, rows, columns]);
-        }
-        if let (Embedding::Sounds(embedding), Content::Sounds(sounds)) = (&architecture.embedding, &content) {
-            length = embedding.tokens(sounds.shape[2]).max(1);
-        }
-        let run = Self { architecture, content, length, left_out, sites, preserves };
+        let Model { architecture, length, first, left_out, cut, .. } = model;
+        let length_of = |embedding: &Embedding, content: &Content| match (embedding, content) {
+            (Embedding::Patches(patches), Content::Pixels(pixels)) => {
+                let [_, frames, _, rows, columns] = pixels.shape;
+                Some(patches.tokens([frames, rows, columns]))
+            }
+            (Embedding::Sounds(embedding), Content::Sounds(sounds)) => {
+                Some(embedding.tokens(sounds.shape[2]).max(1))
+            }
+            _ => None,
+        };
+        let encoder = architecture.encoder.as_ref().zip(content.of_encoder());
+        let encoder_length = encoder.and_then(|(encoder, content)| length_of(&encoder.embedding, content));
+        let encoder_length = encoder_length.unwrap_or(first.1);
+        let length = length_of(&architecture.embedding, &content).unwrap_or(length);
+        let run = Self { architecture, content, length, encoder_length, left_out, cut, sites, preserves };
         // What cannot be run, or would end with nothing measured, is refused before anything is planned.
         run.pass(checkpoint)?;
-        match run.sizes().min() {
-            Some((width, rows)) if rows <= width => Err(RunError::FewTokens { tokens: run.tokens(), width }),
-            _ => Ok(run),
+        let few = |stack: StackRun<'_>| run.sizes(&stack).min().filter(|(width, rows)| rows <= width);
+        let few: Option<Vec<(usize, usize)>> = run.stacks().map(few).collect();
+        match few.and_then(|few| few.last().copied()) {
+            Some((width, _)) => Err(RunError::FewTokens { tokens: run.tokens(), width }),
+            None => Ok(run),
         }
+    }
+
+    /// Its stacks, in the order in which they run.
+    fn stacks(&self) -> impl Iterator<Item = StackRun<'_>> {
+        let Self { architecture, content, length, encoder_length, .. } = self;
+        let encoder = architecture.encoder.as_deref().zip(content.of_encoder());
+        let encoder = encoder.map(|(architecture, content)| StackRun {
+            architecture,
+            tokens: content.tokens(*encoder_length),
+            length: *encoder_length,
+        });
+        encoder.into_iter().chain([StackRun { architecture, tokens: self.tokens(), length: *length }])
+    }
+
+    /// What of an encoder and a decoder is run; empty for a model of one stack.
+    pub(super) fn summaries(&self) -> Vec<StackSummary> {
+        if self.architecture.encoder.is_none() {
+            return Vec::new();
+        }
+        let names = [StackName::Encoder, StackName::Decoder];
+        let summary = |(stack, StackRun { architecture, tokens, length }): (_, StackRun<'_>)| StackSummary {
+            stack,
+            blocks: architecture.blocks.len() as u64,
+            sequences: (tokens / length.max(1)) as u64,
+            length: length as u64,
+        };
+        names.into_iter().zip(self.stacks()).map(summary).collect()
     }
 
     /// n.
@@ -322,20 +409,20 @@ impl Run {
         self.content.tokens(self.length)
     }
 
-    /// d of every norm that is to be measured, and the vectors that it reads.
-    fn sizes(&self) -> impl Iterator<Item = (usize, usize)> {
-        let Architecture { final_norm, .. } = &self.architecture;
-        let wanted = |norm: &Norm| self.sites == Sites::All || Some(norm) == final_norm.as_ref();
+    /// d of every norm of a stack that is to be measured, and the vectors that it reads.
+    fn sizes<'a>(&'a self, stack: &StackRun<'a>) -> impl Iterator<Item = (usize, usize)> + use<'a> {
+        let (tokens, architecture) = (stack.tokens, stack.architecture);
+        let wanted = |norm: &Norm| self.sites == Sites::All || Some(norm) == architecture.final_norm.as_ref();
         let sites =
-            self.architecture.norms_with_rows().filter(move |(norm, _)| norm.site.is_some() && wanted(norm));
-        sites.map(|(norm, rows)| (norm.width, self.tokens() * rows))
+            architecture.norms_with_rows().filter(move |(norm, _)| norm.site.is_some() && wanted(norm));
+        sites.map(move |(norm, rows)| (norm.width, tokens * rows))
     }
 
     /// The same run, of norms alone, of the same architecture with other weights.
     pub fn of_twin<S: ByteSource>(&self, checkpoint: &Checkpoint<S>) -> Result<Self, RunError> {
         let blocks = Some(self.blocks());
-        let extent = Extent { tokens: Some(self.tokens()), sequence: self.length, blocks };
-        let model = Model::reading(checkpoint, extent, Some(self.architecture.embedding.reads()))?;
+        let extent = Extent { tokens: Some(self.tokens()), sequence: Some(self.length), blocks };
+        let model = Model::reading(checkpoint, extent, Some(self.architecture.reads()))?;
         // Weights that nobody trained predict no token: a loss would only cost two more passes.
         Self::new(checkpoint, model, self.content.without_text(), self.sites, false)
     }
@@ -350,18 +437,23 @@ impl Run {
     pub(super) fn pass_on<'a, S: ByteSource>(
         &'a self,
         checkpoint: &'a Checkpoint<S>,
-        input: Input<'a>,
+        input: impl Into<Inputs<'a>>,
     ) -> Result<Pass<'a, S>, RunError> {
         Ok(Pass::new(checkpoint, &self.architecture, input)?)
     }
 
-    /// Blocks of the model.
+    /// Blocks of the model, of all its stacks.
     pub fn blocks(&self) -> usize {
-        self.architecture.blocks.len()
+        self.architecture.all_blocks()
+    }
+
+    /// Those of its encoder.
+    pub(super) fn blocks_of_encoder(&self) -> usize {
+        self.architecture.encoder.as_ref().map_or(0, |encoder| encoder.blocks.len())
     }
 
     /// What readers are moved on.
-    pub(super) fn moved(&self) -> Result<Input<'_>, ForwardError> {
+    pub(super) fn moved(&self) -> Result<Inputs<'_>, ForwardError> {
         self.content.input(self.length, Some(MOVED_SEQUENCES))
     }
 
@@ -372,7 +464,8 @@ impl Run {
 
     /// Whether every block ends in a norm, so that the stream has that norm's kernel.
     pub(super) fn stream_is_normalised(&self) -> bool {
-        self.architecture.blocks.iter().any(|block| block.around_feed_forward.after.is_some())
+        let mut blocks = self.architecture.stacks().flat_map(|stack| &stack.blocks);
+        blocks.any(|block| block.around_feed_forward.after.is_some())
     }
 
     pub(super) fn assumed_kind(&self) -> NormKind {
@@ -405,7 +498,7 @@ impl Run {
     ) -> Result<f64, RunError> {
         let checkpoint = opened.checkpoint();
         let bytes = |tensor: &usize| checkpoint.tensors[*tensor].bytes();
-        let Some(tensor) = self.architecture.tensors().max_by_key(bytes) else { return Ok(f64::INFINITY) };
+        let Some(tensor) = self.tensors().max_by_key(bytes) else { return Ok(f64::INFINITY) };
         let began = clock();
         let bytes = match machine {
             PassDevice::Cpu => load_some(checkpoint, tensor, &Cpu).await?,
@@ -413,6 +506,21 @@ impl Run {
             PassDevice::Gpu(kernels) => load_some(checkpoint, tensor, kernels.as_ref()).await?,
         };
         Ok(bytes as f64 / (clock() - began).max(1e-3))
+    }
+
+    /// The matrices that a pass reads whole.
+    fn tensors(&self) -> impl Iterator<Item = usize> {
+        self.architecture.stacks().flat_map(Architecture::tensors)
+    }
+
+    /// Multiplications of a pass up to the last hidden states, and those of its encoder alone.
+    fn multiplications(&self) -> [f64; 2] {
+        let stacks: Vec<StackRun<'_>> = self.stacks().collect();
+        let of_stack = |stack: &StackRun<'_>| stack.tokens as f64 * stack.architecture.macs(stack.length);
+        let [encoder, decoder] = &stacks[..] else { return [stacks.iter().map(of_stack).sum(), 0.0] };
+        let [products, of_encoder] = decoder.architecture.cross_macs(encoder.length);
+        let cross = decoder.tokens as f64 * products + encoder.tokens as f64 * of_encoder;
+        [of_stack(encoder) + of_stack(decoder) + cross, of_stack(encoder)]
     }
 
     /// What the run takes, at these speeds of the pass and of what is measured.
@@ -424,8 +532,8 @@ impl Run {
         pass: PassSpeeds,
         speeds: Speeds,
     ) -> RunPlan {
-        let (n, architecture) = (self.tokens() as f64, &self.architecture);
-        let sizes: Vec<(usize, usize)> = self.sizes().collect();
+        let architecture = &self.architecture;
+        let sizes: Vec<(usize, usize)> = self.stacks().flat_map(|stack| self.sizes(&stack)).collect();
         let mut work = [0.0; 2];
         let add = |work: &mut [f64; 2], [sums, eigen]: [f64; 2]| {
             work[0] += sums;
@@ -435,27 +543,41 @@ impl Run {
         for &(width, rows) in sizes.iter().filter(|(width, rows)| rows > width) {
             add(&mut work, operations(rows as f64, width as f64));
         }
-        let measured = !self.stream_is_normalised() && n > architecture.width as f64;
-        // After the attention of each block, and after the whole of it.
-        let streams = if measured { 2 * self.blocks() } else { 0 };
-        for _ in 0..streams {
-            add(&mut work, block_operations(n, architecture.width as f64));
+        for StackRun { architecture, tokens, .. } in self.stacks() {
+            let measured = !self.stream_is_normalised() && tokens > architecture.width;
+            // After the attention of each block, and after the whole of it.
+            let streams = if measured { 2 * architecture.blocks.len() } else { 0 };
+            for _ in 0..streams {
+                add(&mut work, block_operations(tokens as f64, architecture.width as f64));
+            }
         }
         // The loss takes a pass under either kind, both with the head; what is measured is seen in one of them.
-        let most_for_loss = self.most_for_loss();
+        let (most_for_loss, n) = (self.most_for_loss(), self.tokens() as f64);
+        let [whole, of_encoder] = self.multiplications();
         let macs = if self.has_loss() {
-            2.0 * most_for_loss as f64 * macs(architecture, self.length)
+            let of_head = macs(architecture, self.length) - architecture.macs(self.length);
+            2.0 * most_for_loss as f64 * (whole / n + of_head)
         } else {
-            n * architecture.macs(self.length)
+            whole
         };
         let passes = if self.has_loss() { 2 * most_for_loss.div_ceil(self.tokens()) } else { 1 };
         // A moved reader's pass runs the blocks after it, half of them on the whole, and the head.
         let moved = self.moves() as f64 * self.tokens().min(MOVED_SEQUENCES * self.length) as f64;
-        let macs = macs + moved * self::macs(architecture, self.length) / 2.0;
+        let of_first =
+            of_encoder / self.stacks().next().map_or(1, |first| first.tokens / first.length.max(1)) as f64;
+        let macs =
+            macs + moved * self::macs(architecture, self.length) / 2.0 + self.moves() as f64 * of_first;
         let tensors = &opened.checkpoint().tensors;
-        let bytes = architecture.tensors().map(|tensor| tensors[tensor].bytes()).sum::<u64>();
-        let width = architecture.width as u64;
+        let bytes = self.tensors().map(|tensor| tensors[tensor].bytes()).sum::<u64>();
         let bytes = bytes * passes as u64;
+        let encoded = self.stacks().next().map_or(0, |first| first.tokens);
+        let memory_of = |StackRun { architecture, tokens, .. }: StackRun<'_>| {
+            forward::memory(opened.checkpoint(), architecture, tokens, encoded)
+        };
+        let memory_of_site = |StackRun { architecture, tokens, .. }: StackRun<'_>| {
+            let (tokens, width) = (tokens as u64, architecture.width as u64);
+            plan::memory(8 * tokens * width, tokens, width)
+        };
         RunPlan {
             family: architecture.family.clone(),
             assumed_kind: self.assumed_kind(),
@@ -464,14 +586,15 @@ impl Run {
             blocks: self.blocks() as u64,
             left_out: self.left_out as u64,
             sites: sizes.len() as u64,
-            input: self.content.what().to_owned(),
+            stacks: self.summaries(),
+            input: self.content.what(),
             losses: self.has_loss(),
             moves: self.moves() as u64,
             loss_tokens: most_for_loss as u64,
             bytes,
             operations: 2.0 * macs + work[0] + work[1],
-            memory: forward::memory(opened.checkpoint(), architecture, self.tokens()),
-            memory_of_site: plan::memory(8 * self.tokens() as u64 * width, self.tokens() as u64, width),
+            memory: self.stacks().map(memory_of).max().unwrap_or(0),
+            memory_of_site: self.stacks().map(memory_of_site).max().unwrap_or(0),
             pass_seconds: macs / pass.multiplications + bytes as f64 / pass.loading,
             measuring_seconds: work[0] / speeds.sums + work[1] / speeds.eigen,
             device: machine.name().to_owned(),
@@ -483,9 +606,9 @@ impl Run {
     /// That a buffer of the run is larger than the GPU allows.
     fn too_large<S: ByteSource>(&self, opened: &Opened<S>, machine: &PassDevice) -> Option<Warning> {
         let tensors = &opened.checkpoint().tensors;
-        let matrix = self.architecture.tensors().map(|tensor| tensors[tensor].bytes()).max().unwrap_or(0);
-        let stream = 4 * (self.tokens() * self.architecture.width) as u64;
-        let needed = matrix.max(stream);
+        let matrix = self.tensors().map(|tensor| tensors[tensor].bytes()).max().unwrap_or(0);
+        let streams = self.stacks().map(|stack| 4 * (stack.tokens * stack.architecture.width) as u64);
+        let needed = matrix.max(streams.max().unwrap_or(0));
         let has = machine.largest_buffer().filter(|has| *has < needed)?;
         Some(Warning::new(
             WarningCode::GpuTooSmall,
@@ -499,7 +622,12 @@ impl Run {
 
     /// Whether the norm that the model's own code calls `site` is measured.
     pub(super) fn measures(&self, inspection: &Inspection, site: &str) -> bool {
-        self.sites == Sites::All || self.final_site(inspection) == Some(site)
+        let is_last = |stack: &Architecture| {
+            stack.final_norm.as_ref().is_some_and(|norm| norm.site.as_deref() == Some(site))
+        };
+        self.sites == Sites::All
+            || self.architecture.encoder.as_deref().is_some_and(is_last)
+            || self.final_site(inspection) == Some(site)
     }
 
     /// The final norm of what is run, which may be one tower of the checkpoint; where it has none of its own, that of the report.
@@ -521,11 +649,27 @@ impl Run {
         }
         if self.left_out > 0 {
             let (blocks, all) = (self.blocks(), self.blocks() + self.left_out);
-            warnings.push(Warning::new(WarningCode::BlocksLeftOut, format!("block {}", blocks - 1), format!("the first {blocks} of {all} blocks are run: the final norm reads the stream after those, which is not what it was trained on, and there are no logits and no loss")));
+            let (code, place) = (WarningCode::BlocksLeftOut, format!("block {}", blocks - 1));
+            let of_norm = match self.cut {
+                true => {
+                    ": the final norm reads the stream after those, which is not what it was trained on, and there are no logits and no loss"
+                }
+                false => ", the encoder alone: there are no logits and no loss",
+            };
+            warnings.push(Warning::new(
+                code,
+                place,
+                format!("the first {blocks} of {all} blocks are run{of_norm}"),
+            ));
         }
-        if self.tokens() <= self.architecture.width {
-            let (tokens, width) = (self.tokens(), self.architecture.width);
-            warnings.push(Warning::new(WarningCode::FewTokens, "tokens", format!("{tokens} tokens are no more than the width {width}: any {tokens} vectors leave a kernel, so norms of that width will not be measured. Run more than {width}, better {}", USUAL_RATIO * width)));
+        let names = self.summaries();
+        for (at, StackRun { architecture, tokens, .. }) in self.stacks().enumerate() {
+            let width = architecture.width;
+            if tokens > width {
+                continue;
+            }
+            let of = names.get(at).map_or(String::new(), |one| format!(" of the {}", one.stack.text()));
+            warnings.push(Warning::new(WarningCode::FewTokens, "tokens", format!("{tokens} tokens{of} are no more than the width {width}: any {tokens} vectors leave a kernel, so norms of that width{of} will not be measured. Run more than {width}, better {}", USUAL_RATIO * width)));
         }
         warnings
     }

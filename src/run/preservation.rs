@@ -6,7 +6,7 @@
 
 use crate::checkpoint::Checkpoint;
 use crate::forward::kernels::Kernels;
-use crate::forward::{Edit, ForwardError, Input, Pass, Pause, Seen, Unwatched};
+use crate::forward::{Edit, ForwardError, Inputs, Pass, Pause, Seen, Standing, Unwatched};
 use crate::kernel::direction::Kernel;
 use crate::kernel::scale::Scale;
 use crate::model::architecture::{Architecture, FeedForward, GatedInputs, Linear, Norm, Projections};
@@ -25,7 +25,7 @@ use std::ops::ControlFlow;
 /// t: ‖t a vᵀ‖_F over ‖W‖_F, the least first.
 pub const SIZES: [f64; 3] = [1e-2, 1e-1, 1.0];
 
-/// Readers that are tried.
+/// Readers of a stack that are tried.
 pub const MOST: usize = 6;
 
 /// t of the control: a random change of each weight by about its own rounding in f32. What it does to the function is all
@@ -41,7 +41,10 @@ const SEED: u64 = 2606_19491;
 /// Part of a block, in the order of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
+    /// Cross-attention that reads the encoder's last norm, not one of its own stack.
+    Encoded,
     Attention,
+    Cross,
     FeedForward,
     Head,
 }
@@ -49,7 +52,7 @@ enum Part {
 /// A linear map that reads the output of a norm.
 #[derive(Debug, Clone, Copy)]
 struct Reader<'a> {
-    /// Blocks that are done before it.
+    /// Blocks that are done before it, those of an encoder too.
     block: usize,
     part: Part,
     norm: &'a Norm,
@@ -60,7 +63,9 @@ impl Reader<'_> {
     fn site(&self) -> String {
         let Self { block, part, norm, .. } = self;
         norm.site.clone().unwrap_or_else(|| match part {
+            Part::Encoded => "final norm of the encoder".to_owned(),
             Part::Attention => format!("norm before attention, block {block}"),
+            Part::Cross => format!("norm before cross-attention, block {block}"),
             Part::FeedForward => format!("norm before feed-forward, block {block}"),
             Part::Head => "final norm".to_owned(),
         })
@@ -68,12 +73,14 @@ impl Reader<'_> {
 }
 
 /// One reader of each norm of the stream that a linear map reads, in the order of the network. Of attention it is the one of
-/// values, where a constant shows downstream (keys need not show it).
-fn readers(architecture: &Architecture) -> Vec<Reader<'_>> {
+/// values, where a constant shows downstream (keys need not show it); of attention to an encoder the one of queries, and that of
+/// values for the encoder's last norm. Of one stack, before which so many blocks run.
+fn readers(architecture: &Architecture, before: usize) -> Vec<Reader<'_>> {
     let mut readers = Vec::new();
     // The norm that the stream is the output of, if it is.
     let mut stream = architecture.embedding.last_norm();
-    for (index, block) in architecture.blocks.iter().enumerate() {
+    let encoded = architecture.encoder.as_ref().and_then(|encoder| encoder.final_norm.as_ref());
+    for (index, block) in (before..).zip(&architecture.blocks) {
         let mut add = |part, norm: Option<_>, linear| {
             readers.extend(norm.map(|norm| Reader { block: index, part, norm, linear }));
         };
@@ -84,6 +91,13 @@ fn readers(architecture: &Architecture) -> Vec<Reader<'_>> {
         let read = block.around_attention.before.as_ref().or(stream);
         add(Part::Attention, read, attention);
         stream = block.around_attention.after.as_ref();
+        if let Some(cross) = &block.cross
+            && let Projections::Separate([queries, _, values]) = &cross.attention.projections
+        {
+            add(Part::Encoded, encoded, values);
+            add(Part::Cross, cross.around.before.as_ref().or(stream), queries);
+            stream = cross.around.after.as_ref();
+        }
         let feed_forward = match &block.feed_forward {
             FeedForward::Plain { up, .. } => up,
             FeedForward::Gated(gated) => match &gated.inputs {
@@ -98,36 +112,47 @@ fn readers(architecture: &Architecture) -> Vec<Reader<'_>> {
     }
     if let Some(head) = &architecture.head {
         let linear = head.transform.as_ref().map_or(&head.unembedding, |transform| &transform.dense);
-        let (block, part) = (architecture.blocks.len(), Part::Head);
+        let (block, part) = (before + architecture.blocks.len(), Part::Head);
         let norm = architecture.final_norm.as_ref().or(stream);
         readers.extend(norm.map(|norm| Reader { block, part, norm, linear }));
     }
     readers
 }
 
-/// At most [`MOST`] of them: those of the first, the middle and the last block, and the head.
+/// At most [`MOST`] of each stack: those of the first, the middle and the last block, and the head.
 fn sample(architecture: &Architecture) -> Vec<Reader<'_>> {
-    let blocks = architecture.blocks.len();
+    let (mut chosen, mut before) = (Vec::new(), 0);
+    for stack in architecture.stacks() {
+        chosen.extend(sample_of(stack, before));
+        before += stack.blocks.len();
+    }
+    order::sort_by_key(&mut chosen, |reader| (reader.block, reader.part));
+    chosen
+}
+
+fn sample_of(stack: &Architecture, before: usize) -> Vec<Reader<'_>> {
+    let blocks = stack.blocks.len();
     let (middle, last) = (blocks / 2, blocks.saturating_sub(1));
-    // What matters most comes first: the ends, and both parts of a block.
+    // What matters most comes first: the ends, what an encoder gives, and the parts of a block.
     let wanted = [
         (0, Part::Attention),
         (blocks, Part::Head),
+        (0, Part::Encoded),
+        (middle, Part::Cross),
         (middle, Part::FeedForward),
         (last, Part::Attention),
         (middle, Part::Attention),
         (last, Part::FeedForward),
         (0, Part::FeedForward),
     ];
-    let all = readers(architecture);
+    let all = readers(stack, before);
     let mut chosen: Vec<Reader<'_>> = Vec::new();
     for (block, part) in wanted {
-        let is = |reader: &&Reader<'_>| reader.block == block && reader.part == part;
+        let is = |reader: &&Reader<'_>| reader.block == before + block && reader.part == part;
         let reader =
             all.iter().find(is).filter(|_| chosen.len() < MOST && !chosen.iter().any(|own| is(&own)));
         chosen.extend(reader);
     }
-    order::sort_by_key(&mut chosen, |reader| (reader.block, reader.part));
     chosen
 }
 
@@ -213,7 +238,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).fold(0.0, |sum, (a, b)| sum + a * b)
 }
 
-/// Moves readers of up to [`MOST`] sites, of the first, the middle and the last block and of the head, and measures what becomes
+/// Moves readers of up to [`MOST`] sites of each stack, of the first, the middle and the last block and of the head, and measures what becomes
 /// of the function on `input`: a row a site and direction, in the order of the network. A few hundred tokens are enough.
 ///
 /// `progress` gets the number of edited models that are done, of [`runs`], after each. A break of it or of `pause` ends it with the
@@ -221,7 +246,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 pub async fn preservation<S: ByteSource, K: Kernels>(
     checkpoint: &Checkpoint<S>,
     architecture: &Architecture,
-    input: Input<'_>,
+    input: Inputs<'_>,
     kernels: &K,
     pause: Option<&Pause>,
     progress: impl AsyncFnMut(usize, usize) -> ControlFlow<()>,
@@ -243,12 +268,15 @@ async fn move_readers<S: ByteSource, K: Kernels>(
     found: &mut Vec<Preservation>,
 ) -> Result<(), ForwardError> {
     let readers = sample(architecture);
-    let mut streams: Vec<Option<Vec<f32>>> = vec![None; architecture.blocks.len() + 1];
+    let before = architecture.encoder.as_ref().map_or(0, |encoder| encoder.blocks.len());
+    let mut standing = Standing::default();
+    let mut streams: Vec<Option<Standing>> = vec![None; architecture.all_blocks() + 1];
     let mut keep = async |seen: Seen<'_>| {
-        if let Seen::Block { index, stream, .. } = seen
-            && readers.iter().any(|reader| reader.block == index + 1)
-        {
-            streams[index + 1] = Some(stream.to_vec());
+        if let Seen::Block { index, stream, .. } = seen {
+            standing.after(index, stream, before);
+            if readers.iter().any(|reader| reader.block == index + 1) {
+                streams[index + 1] = Some(standing.clone());
+            }
         }
     };
     let hidden = pass.run(&mut Blocks(&mut keep)).await?;
@@ -265,7 +293,7 @@ async fn move_readers<S: ByteSource, K: Kernels>(
         for edit in &edits {
             let pass = pass.edited(edit);
             let hidden = match &streams[reader.block] {
-                Some(stream) => pass.resume(reader.block, stream.clone(), &mut Unwatched).await?,
+                Some(standing) => pass.resume(standing.clone(), &mut Unwatched).await?,
                 None => pass.run(&mut Unwatched).await?,
             };
             edited.push((pass, hidden));

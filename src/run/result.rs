@@ -4,7 +4,7 @@ use super::pass::Measured;
 use super::planned::Run;
 use crate::measure::residual;
 use crate::report::measured::Outcomes;
-use crate::report::{KindByLoss, PassSummary, Preservation, Verification, Warning, WarningCode};
+use crate::report::{KindByLoss, PassSummary, Preservation, StackName, Verification, Warning, WarningCode};
 use serde::{Deserialize, Serialize};
 
 /// What came of a run, beside what was measured on its way.
@@ -58,6 +58,7 @@ impl Run {
             length: self.length as u64,
             loss: outcome.mean_loss,
             left_out: self.left_out as u64,
+            stacks: self.summaries(),
         };
         let mut outcome = outcome;
         outcome.warnings.extend(self.warnings());
@@ -87,18 +88,30 @@ impl RunResult {
         blocks.dedup_by_key(|(block, _)| *block);
         blocks.reverse();
         let mut warnings = outcome.warnings;
-        let mut streams = Vec::new();
-        for (place, (block, stream)) in blocks.into_iter().enumerate() {
-            match stream {
-                Ok(stream) if block == place => streams.push(stream),
-                // A profile with a gap would number its blocks wrongly.
-                Ok(_) => break,
-                Err(message) => {
-                    let (code, r#where) = (WarningCode::ResidualNotMeasured, format!("block {block}"));
-                    warnings.push(Warning::new(code, r#where, message));
-                    break;
+        // The blocks of each stack, where they begin and end.
+        let mut stacks = vec![(None, 0..usize::MAX)];
+        if let [encoder, decoder] = pass.stacks[..] {
+            let first = encoder.blocks as usize;
+            stacks = vec![(Some(encoder.stack), 0..first), (Some(decoder.stack), first..usize::MAX)];
+        }
+        let (mut profile, mut falls) = (Vec::new(), Vec::new());
+        for (stack, range) in stacks {
+            let (mut streams, first) = (Vec::new(), range.start);
+            for (block, stream) in blocks.iter().filter(|(block, _)| range.contains(block)) {
+                match stream {
+                    Ok(stream) if *block == first + streams.len() => streams.push(stream.clone()),
+                    // A profile with a gap would number its blocks wrongly.
+                    Ok(_) => break,
+                    Err(message) => {
+                        let block = StackName::of_block(stack, (block - first) as u32);
+                        let code = WarningCode::ResidualNotMeasured;
+                        warnings.push(Warning::new(code, block, message.clone()));
+                        break;
+                    }
                 }
             }
+            profile.extend(residual::profile(&streams, stack));
+            falls.extend(residual::falls(&streams, stack));
         }
         if let Some(blocks) = outcome.stopped {
             warnings.push(Warning::new(
@@ -110,8 +123,7 @@ impl RunResult {
         let outcomes = sites.into_iter().map(|(_, outcome)| outcome).collect();
         let (mut verification, warnings) =
             Outcomes { outcomes, warnings, device, input, seconds }.verification()?;
-        verification.residual = residual::profile(&streams);
-        verification.falls = residual::falls(&streams);
+        (verification.residual, verification.falls) = (profile, falls);
         verification.loss = outcome.loss;
         verification.preservation = outcome.preservation;
         verification.pass = Some(pass);

@@ -1,14 +1,15 @@
 //! The whole of a run, for terminal, page and npm: what is asked for becomes a plan, the plan is executed and what it shows is
-//! measured, and all that came of it becomes a part of the report. A run can be stopped and go on ([`RunState`]).
+//! measured, and all that came of it becomes a part of the report. A run can be stopped and go on ([`Standing`](crate::forward::Standing)).
 
 use super::content::Content;
+use super::decoder_ids::decoder_ids;
 use super::device::{GramDevice, PassDevice, Wanted};
-use super::execute::{RunState, Shown};
+use super::execute::Shown;
 use super::pass::{Measured, Sites};
 use super::planned::{Extent, Model, PassSpeeds, Run, RunError};
 use super::random_init;
 use super::result::{RunOutcome, RunResult};
-use crate::forward::{ForwardError, Pause};
+use crate::forward::{ForwardError, Pause, Standing};
 use crate::inspect::Opened;
 use crate::measure::plan::Speeds;
 use crate::model::operation::Reads;
@@ -27,7 +28,8 @@ pub struct Request {
     pub extent: Extent,
     /// Which norms are measured.
     pub sites: Sites,
-    /// What is run; what is usual, where nothing is chosen. Of two towers token ids run the one of text.
+    /// Text or token ids; what is usual, where nothing is chosen. Of two towers they run the one of text, and behind an encoder the
+    /// decoder reads them.
     pub choice: Option<Choice>,
     /// Pixels to run a model on that reads images; noise, where nothing is chosen.
     pub pixels: Option<PixelChoice>,
@@ -105,7 +107,7 @@ impl Session {
     pub async fn execute<S: ByteSource>(
         &self,
         opened: &Opened<S>,
-        state: &mut RunState,
+        state: &mut Standing,
         give: impl AsyncFnMut(Shown) -> ControlFlow<()>,
     ) -> Result<RunOutcome, RunError> {
         self.run.execute(opened, &self.machine, state, None, give).await
@@ -115,7 +117,7 @@ impl Session {
     pub async fn execute_pausing<S: ByteSource>(
         &self,
         opened: &Opened<S>,
-        state: &mut RunState,
+        state: &mut Standing,
         pause: &Pause,
         give: impl AsyncFnMut(Shown) -> ControlFlow<()>,
     ) -> Result<RunOutcome, RunError> {
@@ -142,23 +144,24 @@ impl Session {
 /// The model and its input, and a warning where that is not what is usual.
 async fn run<S: ByteSource>(opened: &Opened<S>, request: &Request) -> Result<(Run, Vec<Warning>), RunError> {
     let Request { extent, sites, choice, pixels, sounds, preservation, .. } = request;
-    let chosen = match (pixels, sounds, choice) {
-        (Some(_), ..) => Some(Reads::Pixels),
-        (None, Some(_), _) => Some(Reads::Sounds),
-        (None, None, Some(_)) => Some(Reads::Tokens),
-        (None, None, None) => None,
-    };
-    let model = Model::reading(opened.checkpoint(), *extent, chosen)?;
+    let given = [
+        pixels.as_ref().map(|_| Reads::Pixels),
+        sounds.as_ref().map(|_| Reads::Sounds),
+        choice.as_ref().map(|_| Reads::Tokens),
+    ];
+    let given: Vec<Reads> = given.into_iter().flatten().collect();
+    let model = Model::reading(opened.checkpoint(), *extent, given.first().copied())?;
     model.fits(&opened.inspection.report)?;
-    let reads = model.reads();
-    if let Some(given) = chosen.filter(|given| *given != reads) {
+    let (reads, decoder_reads) = (model.reads(), model.decoder_reads());
+    let other = given.into_iter().find(|given| *given != reads && Some(*given) != decoder_reads);
+    if let Some(given) = other {
         return Err(ForwardError::Reads { reads, given }.into());
     }
-    let (content, warnings) = match reads {
+    let (mut content, mut warnings) = match reads {
         Reads::Tokens => {
             let found = input::of_checkpoint(opened, choice.as_ref(), model.wanted(), model.least());
             let (ids, why) = found.await?;
-            (Content::Tokens(ids), why.iter().map(input::not_run).collect())
+            (Content::Tokens(ids), why.iter().map(input::not_run).collect::<Vec<_>>())
         }
         Reads::Pixels => {
             let (pixels, warnings) = model.pixels(opened.checkpoint(), pixels.as_ref()).await?;
@@ -169,6 +172,11 @@ async fn run<S: ByteSource>(opened: &Opened<S>, request: &Request) -> Result<(Ru
             (Content::Sounds(sounds), warnings)
         }
     };
+    if decoder_reads.is_some() {
+        let (ids, of_ids) = decoder_ids(opened, &model, choice.as_ref(), content.sequences()).await?;
+        content = Content::Both(Box::new(content), ids);
+        warnings.extend(of_ids);
+    }
     let run = Run::new(opened.checkpoint(), model, content, *sites, *preservation)?;
     Ok((run, warnings))
 }

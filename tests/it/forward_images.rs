@@ -6,7 +6,7 @@ use gammascope::audio::Extractor;
 use gammascope::checkpoint;
 use gammascope::checkpoint::config::Config;
 use gammascope::forward::kernels::{Cpu, Kernels};
-use gammascope::forward::{ForwardError, Input, Pass, Seen};
+use gammascope::forward::{ForwardError, Input, Inputs, Pass, Seen, Standing};
 use gammascope::image::Processor;
 use gammascope::inspect::{self, Opened, inspect};
 use gammascope::measure::gram::Gridded;
@@ -17,7 +17,7 @@ use gammascope::model::{ModelError, catalogue, resolve, resolve_reading};
 use gammascope::pixels::{PixelChoice, of_images};
 use gammascope::report::{PreservationDirection, PreservationMeasure, PreservationVerdict, Warning};
 use gammascope::run::device::Wanted;
-use gammascope::run::execute::{RunState, Shown};
+use gammascope::run::execute::Shown;
 use gammascope::run::pass::{Sample, Sites};
 use gammascope::run::planned::{Extent, Model};
 use gammascope::run::session::{Request, Session};
@@ -62,6 +62,8 @@ struct Case {
     ids: Vec<u32>,
     values: Vec<f32>,
     shape: Vec<usize>,
+    /// What a decoder reads beside that, and the length of its sequences.
+    decoder: Option<(Vec<u32>, usize)>,
 }
 
 impl Case {
@@ -72,10 +74,23 @@ impl Case {
             _ => "pixels",
         };
         let (values, shape) = &expected[&format!("{case}.{what}")];
+        let decoder = expected
+            .get(&format!("{case}.decoder.ids"))
+            .map(|(ids, shape)| (ids.iter().map(|&id| id as u32).collect(), shape[1] as usize));
         Self {
+            decoder,
             ids: values.iter().map(|&value| value as u32).collect(),
             values: values.iter().map(|&value| value as f32).collect(),
             shape: shape.iter().map(|&size| size as usize).collect(),
+        }
+    }
+
+    fn inputs(&self) -> Inputs<'_> {
+        match &self.decoder {
+            None => self.input().into(),
+            Some((ids, length)) => {
+                Inputs { encoder: Some(self.input()), own: Input::token_ids(ids, *length).unwrap() }
+            }
         }
     }
 
@@ -102,20 +117,32 @@ async fn departs(family: &str, kernels: &impl Kernels) -> Result<(), String> {
         let given = Case::of(&expected, &case);
         let reads = given.input().reads();
         let architecture = resolve_reading(&checkpoint, Some(reads)).map_err(|error| error.to_string())?;
-        let pass = Pass::new(&checkpoint, &architecture, given.input());
+        let pass = Pass::new(&checkpoint, &architecture, given.inputs());
         let pass = pass.map_err(|error| format!("{case}: {error}"))?.on(kernels);
         let mut results = Vec::new();
-        let mut visit = async |seen: Seen<'_>| {
-            if let Seen::Block { index, stream, .. } = seen {
-                let expected = &expected[&format!("{case}.block.{index}")].0;
-                results.push(compare(&format!("{case}, block {index}"), stream, expected));
+        let encoder = architecture.encoder.as_deref();
+        let of_encoder = encoder.map_or(0, |encoder| encoder.blocks.len());
+        let last = encoder.and_then(|encoder| encoder.final_norm.as_ref()?.site.clone());
+        let mut visit = async |seen: Seen<'_>| match seen {
+            Seen::Block { index, stream, .. } => {
+                let name = match index.checked_sub(of_encoder).filter(|_| of_encoder > 0) {
+                    Some(index) => format!("{case}.decoder.block.{index}"),
+                    None => format!("{case}.block.{index}"),
+                };
+                results.push(compare(&name, stream, &expected[&name].0));
             }
+            Seen::Norm { site, output, .. } if Some(site) == last.as_deref() => {
+                let name = format!("{case}.final");
+                results.push(compare(&name, output, &expected[&name].0));
+            }
+            Seen::Norm { .. } => {}
         };
         let hidden = pass.run(&mut visit).await.map_err(|error| error.to_string())?;
-        assert_eq!(results.len(), architecture.blocks.len());
+        assert_eq!(results.len(), architecture.all_blocks() + usize::from(encoder.is_some()));
         results.into_iter().collect::<Result<(), _>>()?;
         let values = kernels.get(&hidden).await.map_err(|error| error.to_string())?;
-        compare(&format!("{case}, last hidden states"), &values, &expected[&format!("{case}.final")].0)?;
+        let name = if encoder.is_some() { format!("{case}.decoder.final") } else { format!("{case}.final") };
+        compare(&name, &values, &expected[&name].0)?;
     }
     Ok(())
 }
@@ -155,7 +182,7 @@ fn norms_are_shown_under_the_names_of_the_report() {
             let model = Model::reading(&checkpoint, Extent::default(), reads).unwrap();
             model.fits(&report).unwrap_or_else(|error| panic!("{family}: {error}"));
             let architecture = resolve_reading(&checkpoint, reads).unwrap();
-            let pass = Pass::new(&checkpoint, &architecture, given.input()).unwrap();
+            let pass = Pass::new(&checkpoint, &architecture, given.inputs()).unwrap();
             let mut visit = async |seen: Seen<'_>| {
                 if let Seen::Norm { site, width, .. } = seen {
                     shown.insert((site.to_owned(), width as u64));
@@ -168,8 +195,8 @@ fn norms_are_shown_under_the_names_of_the_report() {
         };
         let unknown: Vec<_> = shown.iter().filter(|site| !known(site)).collect();
         assert!(unknown.is_empty(), "{family}: {unknown:?}");
-        // Norms of a pooled vector, and of MAE's decoder, are not on the way; that of wav2vec 2.0's first convolution is over time.
-        let beside = ["head.", "pooler.", "decoder", "fc_norm", "attn_pool", "model.decoder."];
+        // Norms of a pooled vector are not on the way; that of wav2vec 2.0's first convolution is over time.
+        let beside = ["head.", "pooler.", "fc_norm", "attn_pool"];
         let over_time = ["wav2vec2", "hubert"].contains(&family.as_str());
         let over_time = |name: &str| over_time && name.ends_with("conv_layers.0.layer_norm");
         let left: Vec<&str> = report.norms.iter().map(|norm| norm.name.as_str()).collect();
@@ -188,7 +215,7 @@ fn a_configuration_alone_gives_the_catalogue_of_its_checkpoint() {
         let stored = open(&folder(&family));
         let config = std::fs::read(folder(&family).join("config.json")).unwrap();
         let config = Config::parse("", "config.json", &config).unwrap();
-        // What takes no part: poolers, heads, projections to a shared space, decoders.
+        // What takes no part: poolers, heads, projections to a shared space.
         let apart = [
             "pooler.",
             "classifier",
@@ -199,7 +226,6 @@ fn a_configuration_alone_gives_the_catalogue_of_its_checkpoint() {
             "logit_",
             "fc_norm",
             "attn_pool.",
-            "model.decoder.",
             "head.",
             "head_dist.",
             "masked_spec_embed",
@@ -256,7 +282,8 @@ fn images_that_a_model_has_no_place_for_are_refused() {
     says("beit", [1, 1, 3, 20, 16], "has positions for 16 × 16 pixels only");
     let sounds = open(&folder("whisper"));
     let sounds = (&sounds, resolve(&sounds).unwrap());
-    let short = Input::features(&[0.0; 8 * 20], [1, 8, 20]).unwrap();
+    let encoder = Some(Input::features(&[0.0; 8 * 20], [1, 8, 20]).unwrap());
+    let short = Inputs { encoder, own: Input::token_ids(&[1, 2], 2).unwrap() };
     let error = Pass::new(sounds.0, &sounds.1, short).err().unwrap();
     assert_eq!(error, ForwardError::Features { found: [8, 20], expected: [8, 24] });
     says("videomae", [1, 1, 3, 8, 8], "has positions for 4 frames of 8 × 8 pixels only");
@@ -328,7 +355,7 @@ fn a_configuration_alone_runs_on_noise_and_every_norm_shows_its_kernel() {
             }
             ControlFlow::Continue(())
         };
-        let outcome = block_on(session.execute(&opened, &mut RunState::default(), give)).unwrap();
+        let outcome = block_on(session.execute(&opened, &mut Standing::default(), give)).unwrap();
         assert!(outcome.loss.is_none(), "{family}");
         let result = block_on(session.result(measured, outcome, 1.0));
         if family != "clip-text" {
@@ -353,7 +380,7 @@ fn readers_of_a_model_without_a_head_are_judged_by_the_last_hidden_states() {
     let request = Request { sites: Sites::Final, preservation: true, ..usual() };
     let session = block_on(Session::new(&opened, &request)).unwrap();
     let give = async |_: Shown| ControlFlow::Continue(());
-    let outcome = block_on(session.execute(&opened, &mut RunState::default(), give)).unwrap();
+    let outcome = block_on(session.execute(&opened, &mut Standing::default(), give)).unwrap();
     assert!(outcome.preservation.len() >= 12, "{:?}", outcome.preservation);
     for row in &outcome.preservation {
         assert_eq!(row.measure, PreservationMeasure::RelativeChange);
@@ -404,8 +431,10 @@ fn of_two_towers_the_final_norm_of_the_one_that_is_run_is_measured() {
             }
             ControlFlow::Continue(())
         };
-        block_on(session.execute(&opened, &mut RunState::default(), give)).unwrap();
-        assert_eq!(measured.len(), 1, "{family}: {measured:?}");
+        block_on(session.execute(&opened, &mut Standing::default(), give)).unwrap();
+        // Of an encoder and its decoder it is that of each.
+        let stacks = if family == "whisper" { 2 } else { 1 };
+        assert_eq!(measured.len(), stacks, "{family}: {measured:?}");
         assert!(!measured[0].contains("text"), "{family}: {measured:?}");
     }
 }
@@ -549,7 +578,7 @@ fn a_silent_sound_is_run_to_the_end() {
         let request = Request { sounds: Some(vec![image("silence.wav")]), ..usual() };
         let session = block_on(Session::new(&opened, &request)).unwrap();
         let give = async |_: Shown| ControlFlow::Continue(());
-        block_on(session.execute(&opened, &mut RunState::default(), give)).unwrap();
+        block_on(session.execute(&opened, &mut Standing::default(), give)).unwrap();
     }
 }
 
@@ -613,7 +642,17 @@ fn a_tower_that_is_not_there_is_named() {
         let error = resolve(&checkpoint).unwrap_err().to_string();
         assert!(error.contains(part), "{family}: {error}");
     };
-    says("whisper", "encoder.", "model.encoder.conv1.weight");
+    says(
+        "whisper",
+        "model.encoder.",
+        "holds the decoder of a `whisper` model without its encoder (there is no tensor `model.encoder.…`)",
+    );
+    says("whisper", "encoder.conv1.", "model.encoder.conv1.weight");
+    says(
+        "whisper",
+        "decoder.layers.1.encoder_attn.v_proj",
+        "model.decoder.layers.1.encoder_attn.v_proj.weight",
+    );
     says("wav2vec2", "feature_extractor.", "wav2vec2.feature_extractor.conv_layers.0.conv.weight");
     says("clip", "vision_model.", "vision_model.embeddings.patch_embedding.weight");
 }
@@ -667,7 +706,14 @@ fn a_configuration_that_contradicts_the_weights_is_refused() {
             r#""use_relative_position_bias": false"#,
             "relative_position_bias_table` has no place",
         ),
-        ("whisper", r#""max_source_positions": 12"#, r#""max_source_positions": 13"#, "should be [13, 32]"),
+        ("whisper", r#""max_source_positions": 12"#, r#""max_source_positions": 13"#, "should be [13, 24]"),
+        ("whisper", r#""decoder_layers": 2"#, r#""decoder_layers": 1"#, "model.decoder.layers.1"),
+        (
+            "whisper",
+            r#""decoder_start_token_id": 1"#,
+            r#""decoder_start_token_id": 80"#,
+            "an id below the 80",
+        ),
         (
             "wav2vec2",
             r#""feat_extract_norm": "group""#,

@@ -39,4 +39,5 @@ mod speech;
 mod stored_forms;
 mod terminal;
 mod text;
+mod two_stacks;
 mod which_norm;

@@ -100,7 +100,7 @@ impl Model {
         let found = block_on(preservation(
             &self.checkpoint,
             &self.architecture,
-            tokens,
+            tokens.into(),
             &Cpu,
             None,
             async |done, of| {
@@ -320,7 +320,7 @@ fn who_watches_can_end_it_and_keeps_the_sites_that_are_complete() {
     let tokens = Input::token_ids(&ids, 16).unwrap();
     // The control and three directions at three t: the second site is begun.
     let stop = async |done, _| if done == 11 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-    let found =
-        block_on(preservation(&gpt2.checkpoint, &gpt2.architecture, tokens, &Cpu, None, stop)).unwrap();
+    let found = block_on(preservation(&gpt2.checkpoint, &gpt2.architecture, tokens.into(), &Cpu, None, stop))
+        .unwrap();
     assert_eq!(found.len(), 3);
 }

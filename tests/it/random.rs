@@ -242,7 +242,7 @@ fn what_is_no_configuration_of_a_known_family_is_refused() {
 }
 
 /// Parameters of the published checkpoints that a run reads, counted once where a tensor is tied: without poolers and heads of other
-/// tasks, and of T5 and Whisper the encoder's.
+/// tasks, and of T5 the encoder's.
 fn published() -> Vec<(String, u64)> {
     let table = std::fs::read_to_string(paper().join("parameters.tsv")).unwrap();
     let row = |line: &str| {

@@ -1,12 +1,13 @@
 //! Models at their initialisation, and beside what was trained: the kernel is where the mean is subtracted, and every site is named.
 
+use gammascope::forward::Standing;
 use gammascope::inspect::{self, Opened};
 use gammascope::measure::gram::Gridded;
 use gammascope::model::random::twin_of;
 use gammascope::report::{MeasuredVerdict, Verification};
 use gammascope::run::content::Content;
 use gammascope::run::device::PassDevice;
-use gammascope::run::execute::{RunState, Shown};
+use gammascope::run::execute::Shown;
 use gammascope::run::pass::Sites;
 use gammascope::run::planned::{Extent, Model, Run};
 use gammascope::run::random_init::random_init;
@@ -34,7 +35,7 @@ fn checkpoint(folder: &str) -> Opened<DiskSource> {
 /// All norms of a model, measured on uniform ids, eight for each channel.
 fn measured<S: ByteSource>(opened: &Opened<S>) -> Verification {
     let width = opened.inspection.report.model.width.unwrap() as usize;
-    let extent = Extent { tokens: Some(8 * width), sequence: 16, blocks: None };
+    let extent = Extent { tokens: Some(8 * width), sequence: Some(16), blocks: None };
     let model = Model::new(opened.checkpoint(), extent).unwrap();
     let wanted = model.wanted();
     let count = wanted.tokens.next_multiple_of(wanted.length);
@@ -50,7 +51,7 @@ fn measured<S: ByteSource>(opened: &Opened<S>) -> Verification {
         ControlFlow::Continue(())
     };
     let outcome =
-        block_on(run.execute(opened, &PassDevice::Cpu, &mut RunState::default(), None, give)).unwrap();
+        block_on(run.execute(opened, &PassDevice::Cpu, &mut Standing::default(), None, give)).unwrap();
     run.result(measured, outcome, "cpu".to_owned(), 1.0).verification().unwrap().0
 }
 

@@ -3,7 +3,7 @@
 
 use crate::support::families::{expected, furthest, open, streams_are_near};
 use gammascope::audio::Extractor;
-use gammascope::forward::{Input, Pass};
+use gammascope::forward::{Input, Inputs, Pass};
 use gammascope::model::resolve;
 use std::path::Path;
 
@@ -12,7 +12,7 @@ const TOLERANCE: f64 = 3e-4;
 
 #[test]
 #[ignore = "needs .cache/models/whisper-tiny.en, and whisper-tiny.en-speech by scripts/fixtures/speech.py"]
-fn whisper_tiny_has_the_streams_of_transformers_on_speech() {
+fn whisper_tiny_has_the_streams_of_transformers_on_speech_in_both_stacks() {
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/models");
     let beside = models.join("whisper-tiny.en-speech");
     let (checkpoint, expected) = (open(&models.join("whisper-tiny.en")), expected(&beside));
@@ -23,7 +23,10 @@ fn whisper_tiny_has_the_streams_of_transformers_on_speech() {
     let off = furthest(&own.values, &expected["features"].0);
     assert!(off < TOLERANCE, "features: {off}");
     let features: Vec<f32> = expected["features"].0.iter().map(|value| *value as f32).collect();
-    let input = Input::features(&features, [1, 80, 3000]).unwrap();
-    let pass = Pass::new(&checkpoint, &architecture, input).unwrap();
+    let (ids, shape) = &expected["decoder.ids"];
+    let ids: Vec<u32> = ids.iter().map(|id| *id as u32).collect();
+    let encoder = Some(Input::features(&features, [1, 80, 3000]).unwrap());
+    let inputs = Inputs { encoder, own: Input::token_ids(&ids, shape[1] as usize).unwrap() };
+    let pass = Pass::new(&checkpoint, &architecture, inputs).unwrap();
     streams_are_near(&pass, &expected, TOLERANCE);
 }

@@ -138,6 +138,7 @@ fn run(tensors: &[Named], config: &str, difference: f64, kind: NormKind) -> [Rep
         length: 128,
         loss: Some(3.2),
         left_out: 0,
+        stacks: Vec::new(),
     };
     let verification = Verification {
         tokens: 32 * 128,

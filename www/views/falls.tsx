@@ -1,6 +1,6 @@
 /** Where in a block the least singular value of the stream falls, and in which direction. */
 import { count, counted } from '../format';
-import type { FallPart, FallPlace, ResidualFall } from '../report';
+import type { FallPart, FallPlace, ResidualFall, StackName } from '../report';
 import { type DataColumn, DataTable } from './table';
 
 const PARTS: Record<FallPart, string> = { attention: 'attention', feed_forward: 'feed-forward', both: 'both' };
@@ -8,6 +8,7 @@ const PARTS: Record<FallPart, string> = { attention: 'attention', feed_forward: 
 const COLUMNS: readonly DataColumn<ResidualFall>[] = [
   { id: 'ratio', label: 'Falls to', about: 'The least singular value after the block over the one before it.', numeric: true, shown: true, value: ({ ratio }) => ratio.value, format: factor },
   { id: 'block', label: 'After block', numeric: true, shown: true, value: ({ block }) => block },
+  { id: 'stack', label: 'Stack', shown: true, value: ({ stack }) => stack },
   {
     id: 'halves',
     label: 'On the halves',
@@ -39,7 +40,8 @@ function factor(ratio: number): string {
   return `× ${ratio.toFixed(3)}`;
 }
 
-export function Falls({ falls }: { falls: readonly ResidualFall[] }) {
+/** `stacks` is empty for a model of one stack. */
+export function Falls({ falls, stacks }: { falls: readonly ResidualFall[]; stacks: readonly StackName[] }) {
   const sure = falls.filter(({ on_both_halves }) => on_both_halves).length;
   return (
     <div id="falls">
@@ -53,13 +55,14 @@ export function Falls({ falls }: { falls: readonly ResidualFall[] }) {
         compares it with the mean over channels, and “|cos| 1/γ” with the inverse scale of the norm that reads the stream next. “Near-dead”
         is its length in channels that this norm almost switches off. Where the gap is near 1, several directions are nearly alike and these
         numbers say little.
+        {stacks.length > 0 && ' In a block of the decoder, “attention” is both of its attentions together.'}
       </p>
       <DataTable
         label="Falls of the least singular value"
         noun="fall"
         rows={falls}
-        columns={COLUMNS}
-        text={({ block, place }) => `${block} ${place ? PARTS[place.part] : ''}`}
+        columns={stacks.length > 0 ? COLUMNS : COLUMNS.filter(({ id }) => id !== 'stack')}
+        text={({ block, stack, place }) => `${block} ${stack ?? ''} ${place ? PARTS[place.part] : ''}`}
       />
     </div>
   );

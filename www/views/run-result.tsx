@@ -1,11 +1,12 @@
 /** What a run of the model found: its norms, its stream, its loss, and what becomes of it when readers are moved. */
 import { count, counted, maybe, number } from '../format';
-import type { Claim, KindByLoss, Preservation, RunPlan } from '../report';
+import type { Claim, KindByLoss, Preservation, ResidualBlock, RunPlan } from '../report';
 import type { Opened } from '../state/opened';
 import { Falls } from './falls';
 import { FigureView } from './figure';
 import { Heading } from './heading';
 import { MeasuredSites } from './measured';
+import { sequencesOf } from './sequences';
 
 const KINDS: Record<RunPlan['told'], string> = {
   layernorm: 'LayerNorms',
@@ -20,13 +21,11 @@ export function RunResult({ opened }: { opened: Opened }) {
   if (!verification?.pass) return null;
   const { pass } = verification;
   const { residual, falls, loss } = verification;
-  const [first] = residual;
-  const last = residual.at(-1);
   return (
     <section id="run-result" aria-labelledby="run-result-heading">
       <Heading of="run-result">What the run found</Heading>
       <p class="lead" id="verified">
-        {counted(pass.sequences, 'sequence')} of {count(pass.length)} tokens, run as <code>{pass.family}</code> in f32.
+        {sequencesOf(pass)}, run as <code>{pass.family}</code> in f32.
         {pass.left_out > 0 && ` Only its first blocks: the ${counted(pass.left_out, 'block')} after them were left out.`}
         {pass.loss !== null && ` Loss ${number(pass.loss)} nats a token.`} The run treated the norms as {KINDS[pass.told]}, so a
         kernel below is no evidence of their kind.
@@ -35,24 +34,36 @@ export function RunResult({ opened }: { opened: Opened }) {
       {verification.preservation.length > 0 && <Preserved opened={opened} rows={verification.preservation} />}
       <h3>The norms</h3>
       <MeasuredSites opened={opened} verification={verification} />
-      {first && last && (
+      {residual.length > 0 && (
         <>
           <h3>The residual stream, block by block</h3>
           <p>
-            Its least singular value is {maybe(first.sigma_min)} after block {first.block} and {maybe(last.sigma_min)} after block{' '}
-            {last.block}, at n/d {maybe(verification.tokens / (report.model.width ?? verification.tokens))}.{' '}
+            Its least singular value is {profiles(residual).map(profile).join(', ')}, at n/d{' '}
+            {maybe(verification.tokens / (report.model.width ?? verification.tokens))}.{' '}
             {falls.length === 0
               ? 'It never falls by more than a hundredth.'
               : `It falls after ${counted(falls.length, 'block')}, ${count(falls.filter((fall) => fall.on_both_halves).length)} of them on both halves of the tokens.`}
           </p>
           <FigureView inspector={inspector} report={report} kind="residual" checkpoint={report.checkpoint.name} />
-          {falls.length > 0 && <Falls falls={falls} />}
+          {falls.length > 0 && <Falls falls={falls} stacks={pass.stacks.map(({ stack }) => stack)} />}
         </>
       )}
       {verification.random_init && <BesideRandom opened={opened} seed={verification.random_init.seed} />}
       {verification.claims.length > 0 && <BesidePaper claims={verification.claims} />}
     </section>
   );
+}
+
+/** The first and the last block of each stack. */
+function profiles(residual: readonly ResidualBlock[]): [ResidualBlock, ResidualBlock][] {
+  const ends = new Map<string | null, [ResidualBlock, ResidualBlock]>();
+  for (const block of residual) ends.set(block.stack, [ends.get(block.stack)?.[0] ?? block, block]);
+  return [...ends.values()];
+}
+
+function profile([first, last]: [ResidualBlock, ResidualBlock]): string {
+  const of = first.stack === null ? '' : ` of the ${first.stack}`;
+  return `${maybe(first.sigma_min)} after block ${first.block} and ${maybe(last.sigma_min)} after block ${last.block}${of}`;
 }
 
 /** The trained model beside the same architecture with random weights. */

@@ -10,6 +10,7 @@ import type { Opened } from '../state/opened';
 import { SEED } from '../state/opening';
 import { Heading } from './heading';
 import { Prose } from './prose';
+import { sequencesOf } from './sequences';
 import { Progressing } from './status';
 
 export function Verify({ opened }: { opened: Opened }) {
@@ -258,8 +259,7 @@ function Plan({ plan, workers, twice }: Pick<Running, 'workers' | 'twice'> & { p
   return (
     <>
       <strong>About {duration(secondsOf(plan, workers, twice))} in all</strong>
-      {twice && ', the same with random weights included'}. {counted(plan.sequences, 'sequence')} of {count(plan.length)} tokens of{' '}
-      {plan.input} through{' '}
+      {twice && ', the same with random weights included'}. {sequencesOf(plan)} of {plan.input} through{' '}
       {plan.left_out > 0 ? `the first ${count(plan.blocks)} of ${count(plan.blocks + plan.left_out)} blocks` : counted(plan.blocks, 'block')} of{' '}
       <code>{plan.family}</code>, {counted(plan.sites, 'norm')} measured: {bytes(plan.bytes)} to read, {parameters(plan.operations)}{' '}
       operations, {bytes(plan.memory)} of memory. It runs on {where(plan.device)} for {duration(plan.pass_seconds)}, while{' '}

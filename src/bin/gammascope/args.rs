@@ -107,12 +107,12 @@ pub(crate) struct Verify {
     pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) remote: Remote,
-    /// Tokens to run, rounded up to whole sequences. The default is four for each channel of the residual stream.
+    /// Tokens to run, rounded up to whole sequences, of each stack. The default is four for each channel of the residual stream.
     #[arg(long, value_name = "N")]
     pub(crate) tokens: Option<usize>,
-    /// Tokens per sequence.
-    #[arg(long, value_name = "T", default_value_t = 128)]
-    pub(crate) sequence: usize,
+    /// Tokens per sequence. The default is 128, or for a decoder behind an encoder as many as it has positions for.
+    #[arg(long, value_name = "T")]
+    pub(crate) sequence: Option<usize>,
     /// Run only the first N blocks, for a model that is too large to run whole. The final norm then reads the stream after them.
     #[arg(long, value_name = "N")]
     pub(crate) blocks: Option<usize>,
@@ -135,8 +135,9 @@ pub(crate) struct Verify {
     /// image tower, and --text, --ids and --uniform run the text tower.
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["text", "ids", "uniform"])]
     pub(crate) images: Vec<PathBuf>,
-    /// Run a model that reads sounds on these sound files. Without them it runs on noise.
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["images", "pixels", "text", "ids", "uniform"])]
+    /// Run a model that reads sounds on these sound files. Without them it runs on noise. If a decoder follows (Whisper), it reads
+    /// --text, --ids or --uniform beside them, as many sequences for each sound.
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["images", "pixels"])]
     pub(crate) sounds: Vec<PathBuf>,
     /// Like --images, with prepared values: a safetensors file whose tensor `pixel_values` is the output of the model's own processor,
     /// images × channels × rows × columns, or videos × frames × channels × rows × columns.

@@ -3,6 +3,7 @@
 use crate::args::Verify;
 use crate::screen::{self, Screen};
 use crate::{leave, print_json, summary};
+use gammascope::report::StackSummary;
 use gammascope::report::plan::RunPlan;
 use indicatif::{DecimalBytes, HumanDuration};
 use std::io::{self, Write};
@@ -20,9 +21,8 @@ fn table(out: &mut Screen<impl Write>, plan: &RunPlan) -> io::Result<()> {
     let of = if plan.left_out > 0 { format!(" of {}", plan.blocks + plan.left_out) } else { String::new() };
     writeln!(
         out,
-        "{} sequences of {} tokens of {} through {}{of} blocks of `{}`, {} norms measured.",
-        plan.sequences,
-        plan.length,
+        "{} of {} through {}{of} blocks of `{}`, {} norms measured.",
+        sequences(&plan.stacks, [plan.sequences, plan.length]),
         summary::printable(&plan.input),
         plan.blocks,
         summary::printable(&plan.family),
@@ -50,6 +50,19 @@ fn table(out: &mut Screen<impl Write>, plan: &RunPlan) -> io::Result<()> {
         summary::warning(out, warning)?;
     }
     Ok(())
+}
+
+/// How many sequences of how many tokens, stack by stack where there are two.
+pub(crate) fn sequences(stacks: &[StackSummary], own: [u64; 2]) -> String {
+    let of = |[sequences, length]: [u64; 2]| {
+        format!("{sequences} sequence{} of {length} tokens", if sequences == 1 { "" } else { "s" })
+    };
+    if stacks.is_empty() {
+        return of(own);
+    }
+    let of_stack =
+        |one: &StackSummary| format!("{} in the {}", of([one.sequences, one.length]), one.stack.text());
+    stacks.iter().map(of_stack).collect::<Vec<_>>().join(" and ")
 }
 
 fn duration(seconds: f64) -> String {

@@ -6,6 +6,7 @@ use crate::{
     UNREADABLE, USAGE, complain, explain, files, leave, measure, open, plan, preservation, print_json,
     progress, random_init, summary,
 };
+use gammascope::forward::Standing;
 use gammascope::inspect::{Inspection, Opened};
 use gammascope::measure::gram::Gridded;
 use gammascope::model::random;
@@ -13,7 +14,7 @@ use gammascope::pixels::PixelChoice;
 use gammascope::report::plan::RunPlan;
 use gammascope::report::{Interval, NormKind, Report, ResidualFall, Verification};
 use gammascope::run::device::GramDevice;
-use gammascope::run::execute::{RunState, Shown};
+use gammascope::run::execute::Shown;
 use gammascope::run::pass::{Measured, Sample, Sites};
 use gammascope::run::planned::Extent;
 use gammascope::run::result::RunResult;
@@ -166,7 +167,7 @@ fn ran<S: ByteSource>(
             scope.spawn(|| measure_all(device, &samples, inspection, &measured));
         }
         let run = session.run();
-        let mut state = RunState::default();
+        let mut state = Standing::default();
         let outcome = pollster::block_on(session.execute(opened, &mut state, async |shown| {
             match shown {
                 Shown::Blocks(done) => line.show_blocks(done, run.blocks()),
@@ -220,10 +221,9 @@ fn table(out: &mut Screen<impl Write>, report: &Report, all: bool) -> std::io::R
     };
     writeln!(
         out,
-        "{}A forward pass of {} sequences of {} tokens, run as `{}` in f32 in {:.1} s{:#}",
+        "{}A forward pass of {}, run as `{}` in f32 in {:.1} s{:#}",
         summary::STRONG,
-        pass.sequences,
-        pass.length,
+        plan::sequences(&pass.stacks, [pass.sequences, pass.length]),
         summary::printable(&pass.family),
         verification.seconds,
         summary::STRONG,
@@ -245,17 +245,24 @@ fn table(out: &mut Screen<impl Write>, report: &Report, all: bool) -> std::io::R
             loss.tokens, loss.layernorm, loss.rmsnorm, loss.difference, loss.standard_error,
         )?;
     }
-    if let (Some(first), Some(last)) = (verification.residual.first(), verification.residual.last()) {
+    for stack in verification.residual.chunk_by(|a, b| a.stack == b.stack) {
+        let (Some(first), Some(last)) = (stack.first(), stack.last()) else { continue };
+        let of = first.stack.map_or(String::new(), |name| format!(" of the {}", name.text()));
+        let own = |fall: &&ResidualFall| fall.stack == first.stack;
+        let own: Vec<ResidualFall> = verification.falls.iter().filter(own).copied().collect();
         writeln!(
             out,
-            "Least singular value of the residual stream: {:.2e} after block {}, {:.2e} after block {}; {}.",
+            "Least singular value of the residual stream{of}: {:.2e} after block {}, {:.2e} after block {}; {}.",
             first.sigma_min,
             first.block,
             last.sigma_min,
             last.block,
-            count_of_falls(&verification.falls),
+            count_of_falls(&own),
         )?;
-        falls(out, &verification.falls)?;
+        falls(out, &own)?;
+    }
+    if !pass.stacks.is_empty() {
+        writeln!(out, "In a block of the decoder, “attention” is both of its attentions together.")?;
     }
     writeln!(out)?;
     measure::table(out, report, all)?;

@@ -1,8 +1,9 @@
 // y = softmax(cap(q kᵀ · scale) + bias) v of every head, over the keys that a query may see, with an online softmax: scores
 // are never in memory (Dao et al., FlashAttention, 2022).
 //
-// Shapes    q and y n × heads·h, k and v n × key_heads·h, in sequences of t; h ≤ 256. bias: a slope a head, or 2t − 1 values
-//           a head by distance, or t values a head by key, or t × t a head by query and key.
+// Shapes    q and y n × heads·h in sequences of t; k and v n/t/sharing·s × key_heads·h in sequences of s, each of which as many
+//           sequences of queries have in common; h ≤ 256. bias: a slope a head, or 2t − 1 values a head by distance (s is t), or s
+//           values a head by key, or t × s a head by query and key.
 // Bindings  0 shape, 1 q, 2 k, 3 v, 4 bias, 5 y
 // Overrides BIAS: 0 none, 1 slopes, 2 by distance, 3 by key, 4 by query and key
 // Workgroup 64 threads, 32 queries of one head of one sequence; 32 keys at a time: scores of four queries and four keys a thread,
@@ -20,6 +21,8 @@ struct Shape {
     key_heads: u32,
     width: u32,
     length: u32,
+    keys: u32,
+    sharing: u32,
     causal: u32,
     // 0: none.
     window: u32,
@@ -42,7 +45,7 @@ var<workgroup> sums: array<f32, 32>;
 var<workgroup> shrink: array<f32, 32>;
 
 fn seen(query: u32, key: u32) -> bool {
-    if key >= shape.length || query >= shape.length || (shape.causal != 0u && key > query) {
+    if key >= shape.keys || query >= shape.length || (shape.causal != 0u && key > query) {
         return false;
     }
     if shape.window == 0u {
@@ -69,10 +72,10 @@ fn score(product: f32, head: u32, query: u32, key: u32) -> f32 {
         value += bias[head * (2u * shape.length - 1u) + key + shape.length - 1u - query];
     }
     if BIAS == 3u {
-        value += bias[head * shape.length + key];
+        value += bias[head * shape.keys + key];
     }
     if BIAS == 4u {
-        value += bias[(head * shape.length + query) * shape.length + key];
+        value += bias[(head * shape.length + query) * shape.keys + key];
     }
     return value;
 }
@@ -83,22 +86,26 @@ fn within(values: vec4f, channel: u32) -> vec4f {
 }
 
 // Rows beyond the sequence are like its last, and never used.
-fn row(token: u32) -> u32 {
+fn of_length(token: u32) -> u32 {
     return min(token, shape.length - 1u);
 }
 
+fn of_key(token: u32) -> u32 {
+    return min(token, shape.keys - 1u);
+}
+
 fn of_q(first: u32, token: u32, channel: u32) -> vec4f {
-    let at = first + row(token) * shape.heads * shape.width + channel;
+    let at = first + of_length(token) * shape.heads * shape.width + channel;
     return within(vec4f(q[at], q[at + 1u], q[at + 2u], q[at + 3u]), channel);
 }
 
 fn of_k(first: u32, token: u32, channel: u32) -> vec4f {
-    let at = first + row(token) * shape.key_heads * shape.width + channel;
+    let at = first + of_key(token) * shape.key_heads * shape.width + channel;
     return within(vec4f(k[at], k[at + 1u], k[at + 2u], k[at + 3u]), channel);
 }
 
 fn of_v(first: u32, token: u32, channel: u32) -> vec4f {
-    let at = first + row(token) * shape.key_heads * shape.width + channel;
+    let at = first + of_key(token) * shape.key_heads * shape.width + channel;
     return vec4f(v[at], v[at + 1u], v[at + 2u], v[at + 3u]);
 }
 
@@ -112,7 +119,8 @@ fn main(
     let head = group.y;
     let token = group.z * shape.length;
     let of_queries = (token * shape.heads + head) * h;
-    let of_keys = (token * shape.key_heads + head / (shape.heads / shape.key_heads)) * h;
+    let first_key = group.z / shape.sharing * shape.keys;
+    let of_keys = (first_key * shape.key_heads + head / (shape.heads / shape.key_heads)) * h;
     // Of the 32 queries, and of the 32 keys or of each 32 channels, the four of this thread.
     let own = 4u * (thread / 8u);
     let across = 4u * (thread % 8u);
@@ -124,7 +132,7 @@ fn main(
     }
     let last = min(first + QUERIES, shape.length) - 1u;
     var begin = 0u;
-    var end = shape.length;
+    var end = shape.keys;
     if shape.causal != 0u {
         end = last + 1u;
     }

@@ -3,6 +3,7 @@
 use crate::inspection::Inspection;
 use crate::measurement::clock;
 use crate::network::File;
+use gammascope::forward::Standing;
 use gammascope::inspect;
 use gammascope::measure::activations::Activations;
 use gammascope::measure::gram::Gridded;
@@ -11,9 +12,9 @@ use gammascope::model::random::twin_of;
 use gammascope::pixels::PixelChoice;
 use gammascope::report::plan::{RunInput, RunOptions, RunSites};
 use gammascope::run::device::{GramDevice, Wanted};
-use gammascope::run::execute::{RunState, Shown};
+use gammascope::run::execute::Shown;
 use gammascope::run::pass::{Sample, Sites, of_f32};
-use gammascope::run::planned::{Extent, USUAL_LENGTH};
+use gammascope::run::planned::Extent;
 use gammascope::run::result::RunResult;
 use gammascope::run::session::{Request, Session, collect};
 use gammascope::source::ByteSource;
@@ -32,7 +33,7 @@ use wasm_bindgen_futures::JsFuture;
 pub struct ModelRun {
     session: Session,
     plan: String,
-    state: RefCell<RunState>,
+    state: RefCell<Standing>,
 }
 
 #[wasm_bindgen]
@@ -105,7 +106,7 @@ impl Inspection {
         let RunOptions { tokens, sequence, blocks, sites, input: chosen, preservation } =
             serde_json::from_str(options).map_err(sentence)?;
         let [tokens, blocks] = [tokens, blocks].map(|count| count.map(|count| count as usize));
-        let sequence = sequence.map_or(USUAL_LENGTH, |length| length as usize);
+        let sequence = sequence.map(|length| length as usize);
         let mut files = read(&files).await?;
         let (mut choice, mut pixels, mut sounds) = (None, None, None);
         match chosen {
