@@ -147,7 +147,7 @@ pub(crate) struct Verify {
     #[arg(long, value_enum, default_value_t = SiteChoice::All)]
     pub(crate) sites: SiteChoice,
     /// Change readers along the kernel directions of their norms and along random directions, and measure how the function changes.
-    /// This takes about sixty more short passes.
+    /// This takes about sixty more short passes, and twice as many if the model has an encoder and a decoder.
     #[arg(long)]
     pub(crate) preservation: bool,
     /// Also run the same architecture with γ = 1, β = 0 and random weights from this seed on the same token ids, and compare the
