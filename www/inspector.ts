@@ -91,6 +91,7 @@ export class Inspector {
     this.worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       if ('progress' in data) return this.onProgress(data.progress);
       if ('shown' in data) return this.shown(data.shown);
+      if ('died' in data) return this.close(new Error(data.died));
       const waiting = this.waiting.get(data.id);
       this.waiting.delete(data.id);
       if ('error' in data) waiting?.reject(failed(data));

@@ -126,6 +126,7 @@ export type Request = {
 export type Reply =
   | { progress: Progress }
   | { shown: Shown }
+  | { died: string }
   | { id: number; value: ReturnType<Calls[keyof Calls]> }
   | Failed;
 

@@ -1,7 +1,9 @@
 //! Text as input of a forward pass: token ids of the checkpoint's own tokenizer, in whole sequences.
 //!
-//! [`Tokenizer`] is the `tokenizer.json` beside the weights, [`input`] goes from what was asked for to token ids.
+//! [`Tokenizer`] is the `tokenizer.json` beside the weights, [`input`] goes from what was asked for to token ids. [`caught`] turns
+//! panics of the tokenizer into errors.
 
+pub mod caught;
 pub mod ids;
 pub mod input;
 mod tokenizer;

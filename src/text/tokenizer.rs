@@ -1,14 +1,18 @@
 //! The tokenizer of a checkpoint, as its `tokenizer.json` describes it.
 
 use super::TextError;
+use super::caught::caught;
 use crate::checkpoint::formats::TOKENIZER;
 use crate::inspect::Opened;
 use crate::source::ByteSource;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use std::sync::Arc;
 
 /// Makes token ids of text.
 pub struct Tokenizer {
     file: String,
-    inner: tokenizers::Tokenizer,
+    inner: Arc<tokenizers::Tokenizer>,
 }
 
 impl std::fmt::Debug for Tokenizer {
@@ -22,14 +26,18 @@ impl Tokenizer {
     /// Reads the bytes of a `tokenizer.json`; `path` is what messages call it. That it cuts or fills up texts, if it says so, is
     /// dropped: a sequence here is cut from the whole text.
     pub fn read(path: &str, bytes: &[u8]) -> Result<Self, TextError> {
-        let refuse = |error: tokenizers::Error| TextError::NotATokenizer {
-            file: path.to_owned(),
-            reason: error.to_string(),
-        };
-        let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(refuse)?;
-        inner.with_truncation(None).map_err(refuse)?;
-        inner.with_padding(None);
-        Ok(Self { file: path.to_owned(), inner })
+        let refuse = |reason| TextError::NotATokenizer { file: path.to_owned(), reason };
+        claims(bytes).map_err(refuse)?;
+        let bytes = bytes.to_vec();
+        let read = caught(move || {
+            let mut inner = tokenizers::Tokenizer::from_bytes(bytes)?;
+            inner.with_truncation(None)?;
+            inner.with_padding(None);
+            Ok(inner)
+        });
+        let inner = read.map_err(|panic| refuse(damaged(&panic)))?;
+        let inner = inner.map_err(|error: tokenizers::Error| refuse(error.to_string()))?;
+        Ok(Self { file: path.to_owned(), inner: Arc::new(inner) })
     }
 
     /// The tokenizer that came with an opened checkpoint; `None` where none did.
@@ -46,18 +54,51 @@ impl Tokenizer {
     /// Ids of a text, as transformers makes them with `add_special_tokens=False`. A special token that is spelled out in the
     /// text is itself. Where there is neither an id nor a token for what is unknown, it is left out.
     pub fn ids(&self, text: &str) -> Result<Vec<u32>, TextError> {
+        let refuse = |reason| TextError::Refused { file: self.file.clone(), reason };
+        let (inner, text) = (Arc::clone(&self.inner), text.to_owned());
         // Nobody asks where in the text a token was, which takes longer than the ids.
-        let encoding = self
-            .inner
-            .encode_fast(text, false)
-            .map_err(|error| TextError::Refused { file: self.file.clone(), reason: error.to_string() })?;
-        Ok(encoding.get_ids().to_vec())
+        let made = caught(move || inner.encode_fast(text, false).map(|encoding| encoding.get_ids().to_vec()));
+        made.map_err(|panic| refuse(damaged(&panic)))?.map_err(|error| refuse(error.to_string()))
     }
 
     /// How many tokens it has, added ones included. An embedding may have more rows, and now and then fewer.
     pub fn vocabulary(&self) -> usize {
         self.inner.get_vocab_size(true)
     }
+}
+
+/// Refuses a table of characters that claims more than it holds: the crate would allocate what it claims, up to 8 GB. Every other
+/// fault is the crate's to find.
+fn claims(bytes: &[u8]) -> Result<(), String> {
+    #[derive(serde::Deserialize)]
+    struct Normalized {
+        #[serde(default)]
+        normalizer: serde_json::Value,
+    }
+    let Ok(Normalized { normalizer }) = serde_json::from_slice(bytes) else { return Ok(()) };
+    let mut waiting = vec![&normalizer];
+    while let Some(value) = waiting.pop() {
+        waiting.extend(value.as_array().into_iter().flatten());
+        let Some(fields) = value.as_object() else { continue };
+        waiting.extend(fields.values());
+        let table = fields.get("precompiled_charsmap").and_then(|table| table.as_str());
+        let Some(table) = table.and_then(|table| BASE64_STANDARD.decode(table).ok()) else { continue };
+        if let Some((claimed, held)) = table.split_first_chunk::<4>() {
+            let claimed = u32::from_le_bytes(*claimed) as usize;
+            if claimed > held.len() {
+                return Err(format!(
+                    "its precompiled_charsmap claims {claimed} bytes and has {}",
+                    held.len()
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a panic of the crate says of the file.
+fn damaged(panic: &str) -> String {
+    format!("the file is damaged ({panic})")
 }
 
 #[cfg(test)]
@@ -144,5 +185,32 @@ mod tests {
             let message = Tokenizer::read("m/tokenizer.json", bytes).unwrap_err().to_string();
             assert!(message.starts_with("`m/tokenizer.json` is not a usable tokenizer"), "{message}");
         }
+    }
+
+    #[test]
+    fn a_file_on_which_the_crate_panics_is_an_error() {
+        let mut charsmap = byte_level();
+        charsmap["normalizer"] = json!({"type": "Precompiled", "precompiled_charsmap": "AAAAAA=="});
+        let mut merges = byte_level();
+        merges["model"]["continuing_subword_prefix"] = json!("##");
+        let mut pieces = word_piece();
+        pieces["model"]["vocab"] = json!({});
+        for (what, damaged) in [("charsmap", charsmap), ("merges", merges), ("pieces", pieces)] {
+            let read = Tokenizer::read("m/tokenizer.json", damaged.to_string().as_bytes());
+            let message = match read.and_then(|tokenizer| tokenizer.ids("ab abba")) {
+                Ok(ids) => panic!("{what}: {ids:?}"),
+                Err(error) => error.to_string(),
+            };
+            assert!(message.starts_with("`m/tokenizer.json` "), "{what}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_table_of_characters_that_claims_too_much_is_refused() {
+        let mut tokenizer = byte_level();
+        let claims = json!({"type": "Precompiled", "precompiled_charsmap": "////fwAAAAA="});
+        tokenizer["normalizer"] = json!({"type": "Sequence", "normalizers": [{"type": "NFC"}, claims]});
+        let error = Tokenizer::read("m/tokenizer.json", tokenizer.to_string().as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("claims 2147483647 bytes and has 4"), "{error}");
     }
 }

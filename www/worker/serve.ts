@@ -100,6 +100,13 @@ export function serve<Sample extends { free(): void }, Inspected extends Inspect
       kind === 'tensor_values' ? opened().valuesCsv(site ?? '') : opened().csv(kind, site),
   };
 
+  // A trap in the middle of an answer reaches no promise: the worker is lost with all that waits for it.
+  self.addEventListener('error', (event) => {
+    if (!(event.error instanceof WebAssembly.RuntimeError)) return;
+    event.preventDefault();
+    post({ died: sentence(event.error) });
+  });
+
   self.onmessage = async ({ data }: MessageEvent<Request>) => {
     try {
       // The table's entry and the arguments belong together by construction of `Request`.

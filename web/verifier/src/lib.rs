@@ -7,6 +7,7 @@ mod network;
 mod run;
 mod share;
 mod together;
+mod trap;
 
 use gammascope::writer::sample::BUDGET;
 use wasm_bindgen::prelude::*;

@@ -4,6 +4,7 @@ use crate::inspection::Inspection;
 use crate::measurement::clock;
 use crate::network::File;
 use gammascope::forward::Standing;
+use crate::trap;
 use gammascope::inspect;
 use gammascope::measure::activations::Activations;
 use gammascope::measure::gram::Gridded;
@@ -103,6 +104,7 @@ impl Inspection {
     /// ids, images or pixels that were chosen; on the `wanted` device, a `Wanted` in TypeScript.
     #[wasm_bindgen(js_name = planRun)]
     pub async fn plan_run(&self, options: &str, files: Array, wanted: JsValue) -> Result<ModelRun, Error> {
+        trap::set();
         let RunOptions { tokens, sequence, blocks, sites, input: chosen, preservation } =
             serde_json::from_str(options).map_err(sentence)?;
         let [tokens, blocks] = [tokens, blocks].map(|count| count.map(|count| count as usize));
