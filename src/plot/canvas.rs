@@ -15,6 +15,7 @@ use super::backend::{Backend, FONT_SIZE_FACTOR, UNIT, middle_of_pixel, text_widt
 use super::palette::Ink;
 use super::palette::themed;
 use super::{PlotError, Size};
+use crate::report::words::is_unseen;
 
 /// A place on the sheet, in units.
 pub(super) type Point = BackendCoord;
@@ -135,11 +136,7 @@ fn escaped(text: &str) -> String {
 
 /// A name without what XML forbids (control characters, U+FFFE, U+FFFF) or what would reorder the text around it.
 pub(super) fn readable(text: &str) -> String {
-    let unreadable = |character: char| {
-        character.is_control()
-            || matches!(character, '\u{fffe}' | '\u{ffff}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|character| if unreadable(character) { '\u{fffd}' } else { character }).collect()
+    text.replace(is_unseen, "\u{fffd}")
 }
 
 /// The end of `text` that fits in `width` pixels, after an ellipsis: the end of a site's name says most.

@@ -1,5 +1,6 @@
 //! The table behind a figure.
 
+use crate::report::words::spelled_out;
 use serde::Serialize;
 
 /// The table behind a figure: every datum that it draws, and those that it had to thin out.
@@ -72,9 +73,19 @@ impl Cell {
         match self {
             Self::Number(value) if value.fract() == 0.0 && value.abs() < 1e15 => format!("{value}"),
             Self::Number(value) => format!("{value:?}"),
-            Self::Text(text) => text.clone(),
+            Self::Text(text) => plain(text),
             Self::Empty => String::new(),
         }
+    }
+}
+
+/// A text that no spreadsheet takes for a formula: one that begins like a formula gets an apostrophe, which spreadsheets take for the
+/// beginning of a text. Characters that cannot be seen are spelled out.
+fn plain(text: &str) -> String {
+    let text = spelled_out(text);
+    match text.starts_with(['=', '+', '-', '@']) && text != "-infinite" {
+        true => format!("'{text}"),
+        false => text.into_owned(),
     }
 }
 
@@ -147,6 +158,28 @@ mod tests {
         table.rows.push(vec![Cell::from("c"), Cell::Empty]);
         table.rows.push(vec![Cell::from("d"), Cell::from(384_usize)]);
         assert_eq!(table.csv(), "site,participation (channels)\n\"a,\"\"b\"\"\",4.8e-33\nc,\nd,384\n");
+    }
+
+    #[test]
+    fn a_name_is_no_formula_and_no_control_of_a_terminal() {
+        let mut table = Table::new(&[("site", ""), ("depth", "")]);
+        for name in ["=1+2", "+1", "@SUM(A1)", "-cmd", "a=b", "\t=1", "\u{1b}[31m\u{202e}x\0"] {
+            table.rows.push(vec![Cell::from(name), Cell::from(-0.5)]);
+        }
+        let csv = table.csv();
+        let lines: Vec<&str> = csv.lines().skip(1).collect();
+        assert_eq!(
+            lines,
+            [
+                "'=1+2,-0.5",
+                "'+1,-0.5",
+                "'@SUM(A1),-0.5",
+                "'-cmd,-0.5",
+                "a=b,-0.5",
+                "\\u{9}=1,-0.5",
+                "\\u{1b}[31m\\u{202e}x\\u{0},-0.5"
+            ]
+        );
     }
 
     #[test]

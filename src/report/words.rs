@@ -1,4 +1,53 @@
-//! Numbers as the sentences of a report write them.
+//! Numbers as the sentences of a report write them, and names from files as text that changes nothing around it.
+
+use std::borrow::Cow;
+
+/// Whether a character is unseen or changes what stands around it: controls, what turns the direction of text, line separators, and
+/// spaces without a width. Names from files may have any of them.
+pub fn is_unseen(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}'
+                | '\u{200b}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{2069}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{fffe}'
+                | '\u{ffff}'
+        )
+}
+
+/// The text with each unseen character spelled out: U+202E becomes `\u{202e}`.
+pub fn spelled_out(text: &str) -> Cow<'_, str> {
+    replaced(text, |character| character.escape_unicode().collect())
+}
+
+/// JSON in which each unseen character of a string is escaped, and which reads as before.
+pub fn plain_json(json: &str) -> Cow<'_, str> {
+    // Between strings JSON has line ends and spaces only, and inside them no control below U+0020.
+    replaced(json, |character| match character {
+        '\n' => character.to_string(),
+        other => format!("\\u{:04x}", u32::from(other)),
+    })
+}
+
+fn replaced(text: &str, by: impl Fn(char) -> String) -> Cow<'_, str> {
+    if !text.contains(is_unseen) {
+        return text.into();
+    }
+    let mut plain = String::with_capacity(text.len());
+    for character in text.chars() {
+        match is_unseen(character) {
+            true => plain.push_str(&by(character)),
+            false => plain.push(character),
+        }
+    }
+    plain.into()
+}
 
 /// 1234567 → 1,234,567.
 pub fn grouped(number: u64) -> String {

@@ -5,6 +5,7 @@ use super::{Choice, ShareError, content, names};
 use crate::figures::figure;
 use crate::inspect::Inspection;
 use crate::plot::{FigureKind, Size};
+use crate::report::words::{plain_json, spelled_out};
 use crate::report::{DeadDirections, KernelForm, NormKind, NormReport, Report, SiteVerification};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -31,6 +32,7 @@ pub fn document(inspection: &Inspection, choice: Choice, made: &str) -> Result<S
     let report = &inspection.report;
     // `</script>` in a name must not end the element; JSON reads the escape as the letter.
     let data = serde_json::to_string(report).map_err(content)?.replace('<', "\\u003c");
+    let data = plain_json(&data);
     let title = format!("{} · Gammascope", report.checkpoint.name);
     let page = html! {
         (DOCTYPE)
@@ -63,7 +65,9 @@ pub fn document(inspection: &Inspection, choice: Choice, made: &str) -> Result<S
             }
         }
     };
-    Ok(page.into_string())
+    // What is left is text that people see.
+    let page = page.into_string();
+    Ok(page.split('\n').map(spelled_out).collect::<Vec<_>>().join("\n"))
 }
 
 fn head(report: &Report, made: &str) -> Markup {

@@ -261,3 +261,103 @@ fn a_scan_is_a_table_too_with_a_row_a_site() {
     let failed = rows.iter().find(|row| row.get_string(column("site")).is_err()).unwrap();
     assert!(failed.get_string(column("error")).unwrap().contains("cannot be opened"));
 }
+
+/// A folder with `count` small checkpoints.
+fn checkpoints(count: usize) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..count {
+        let place = folder.path().join(format!("model-{number}"));
+        std::fs::create_dir(&place).unwrap();
+        let norm = support::layer_norm("model.norm", &[1.0, 1.5, 2.0 + number as f32]);
+        std::fs::write(place.join("model.safetensors"), norm).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn two_scans_do_not_share_a_file() {
+    let (folder, place) = (checkpoints(1), tempfile::tempdir().unwrap());
+    let lines_at = place.path().join("lines.jsonl");
+    let scan = |code| output(gammascope("scan").arg(folder.path()).arg("-o").arg(&lines_at), code);
+    let other = std::fs::File::create(&lines_at).unwrap();
+    other.lock().unwrap();
+    let (_, said) = scan(2);
+    assert!(said.contains("another scan writes") && said.contains("another file"), "{said}");
+    assert_eq!(std::fs::metadata(&lines_at).unwrap().len(), 0);
+    drop(other);
+    scan(0);
+    assert_eq!(lines(&lines_at).len(), 1);
+}
+
+#[test]
+fn a_scan_that_is_killed_at_any_point_loses_repeats_and_tears_nothing() {
+    use rand::RngExt;
+    const CHECKPOINTS: usize = 60;
+    let (folder, place) = (checkpoints(CHECKPOINTS), tempfile::tempdir().unwrap());
+    let lines_at = place.path().join("lines.jsonl");
+    let mut random = rand::rng();
+    let mut kept = Vec::new();
+    for kill in 0..20 {
+        let after = random.random_range(0..80);
+        let mut scan = std::process::Command::new(assert_cmd::cargo::cargo_bin("gammascope"));
+        let scan = scan.arg("scan").arg(folder.path()).arg("-o").arg(&lines_at).args(["--jobs", "2"]);
+        let mut scan = scan.stderr(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(after));
+        scan.kill().unwrap();
+        scan.wait().unwrap();
+        let mut bytes = std::fs::read(&lines_at).unwrap_or_default();
+        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        assert!(bytes.starts_with(&kept), "kill {kill} after {after} ms: a line is lost");
+        if kill % 4 == 3 {
+            // The end of a line that the kernel had no time for.
+            bytes.truncate(whole.saturating_sub(random.random_range(1..30)));
+            std::fs::write(&lines_at, &bytes).unwrap();
+        }
+        let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        kept = bytes[..whole].to_vec();
+    }
+    output(gammascope("scan").arg(folder.path()).arg("-o").arg(&lines_at), 0);
+    assert!(std::fs::read(&lines_at).unwrap().starts_with(&kept));
+    let written = lines(&lines_at);
+    let paths: std::collections::BTreeSet<&str> =
+        written.iter().map(|line| line["path"].as_str().unwrap()).collect();
+    assert_eq!((written.len(), paths.len()), (CHECKPOINTS, CHECKPOINTS));
+    assert!(written.iter().all(|line| line.get("report").is_some()));
+}
+
+/// A shell that ends a program which writes more than a kilobyte into a file.
+#[cfg(unix)]
+fn with_full_disk(arguments: &[&std::ffi::OsStr]) {
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "ulimit -f 1; exec \"$0\" \"$@\""]);
+    shell.arg(assert_cmd::cargo::cargo_bin("gammascope")).args(arguments);
+    assert!(!shell.output().unwrap().status.success());
+}
+
+#[cfg(unix)]
+#[test]
+fn an_export_that_cannot_be_written_leaves_the_earlier_one() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("kernels.json");
+    let of = sample("layernorm");
+    let export =
+        ["export".as_ref(), of.as_os_str(), "-o".as_ref(), file.as_os_str(), "--no-weights".as_ref()];
+    output(Command::cargo_bin("gammascope").unwrap().args(export), 0);
+    let earlier = std::fs::read(&file).unwrap();
+    assert!(earlier.len() > 1024);
+    with_full_disk(&export);
+    assert_eq!(std::fs::read(&file).unwrap(), earlier);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_scan_that_cannot_write_goes_on_later() {
+    let (folder, place) = (checkpoints(5), tempfile::tempdir().unwrap());
+    let lines_at = place.path().join("lines.jsonl");
+    let scan = ["scan".as_ref(), folder.path().as_os_str(), "-o".as_ref(), lines_at.as_os_str()];
+    with_full_disk(&scan);
+    let torn = std::fs::read(&lines_at).unwrap();
+    assert!(torn.last().is_some_and(|&byte| byte != b'\n'), "it ends inside a line");
+    output(Command::cargo_bin("gammascope").unwrap().args(scan), 0);
+    assert_eq!(lines(&lines_at).len(), 5);
+}

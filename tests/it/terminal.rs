@@ -162,3 +162,54 @@ fn progress_is_shown_on_a_terminal_only() {
         gammascope().arg("verify").arg(sample("rmsnorm")).args(["--tokens", "4096"]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&silent.stderr), "");
 }
+
+/// Names that a file may have: commands of a terminal, letters that turn a line, ends of lines, a formula, and many pages.
+fn hostile_names() -> Vec<String> {
+    let ends =
+        ["\u{1b}]0;owned\u{7}", "\u{9b}31m", "\u{202e}txt.exe", "a\nb\rc", "\0", "=1+2", "\u{2028}\u{feff}"];
+    let long = "x".repeat(10_000);
+    ends.iter().map(|end| format!("{end}h.0.ln_1")).chain([format!("{long}.ln_1")]).collect()
+}
+
+#[test]
+fn hostile_names_are_plain_text_in_every_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = hostile_names();
+    let scales: Vec<(String, Vec<f32>)> =
+        names.iter().map(|name| (format!("{name}.weight"), vec![1.0, 1.5, 0.5, 2.0])).collect();
+    let tensors: Vec<(&str, &[usize], Vec<f32>)> =
+        scales.iter().map(|(name, scale)| (name.as_str(), &[4][..], scale.clone())).collect();
+    let file = folder.path().join("model.safetensors");
+    std::fs::write(&file, support::tensors(&tensors)).unwrap();
+    let is_plain =
+        |text: &str| !text.contains(|c: char| c != '\n' && gammascope::report::words::is_unseen(c));
+
+    let text = stdout(gammascope().arg("inspect").arg(&file).arg("--all"));
+    assert!(is_plain(&text), "{text:?}");
+    assert!(text.contains("\\u{202e}txt.exeh.0.ln_1") && text.contains("=1+2h.0.ln_1"), "{text}");
+    assert!(text.len() < 20_000, "{} bytes", text.len());
+    let asked = "y".repeat(10_000);
+    let error = stderr(gammascope().arg("inspect").arg(&file).args(["--explain", &asked]), 1);
+    assert!(error.contains("characters)") && error.contains("yyy") && error.len() < 5_000, "{error}");
+
+    let json = stdout(gammascope().args(["inspect", "--json"]).arg(&file));
+    assert!(is_plain(&json));
+    let report: gammascope::report::Report = serde_json::from_str(&json).unwrap();
+    let mut found: Vec<String> = report.norms.into_iter().map(|norm| norm.name).collect();
+    let mut expected = names.clone();
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected, "JSON has the names themselves");
+
+    let page = folder.path().join("report.html");
+    stdout(gammascope().arg("share").arg(&file).arg("--html").arg(&page));
+    let page = std::fs::read_to_string(&page).unwrap();
+    assert!(is_plain(&page) && page.contains("\\u{202e}txt.exeh.0.ln_1"));
+    let (_, rest) = page.split_once(r#"id="report">"#).unwrap();
+    let report: serde_json::Value = serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap();
+    assert!(report["norms"].as_array().unwrap().iter().any(|norm| norm["name"] == names[2].as_str()));
+
+    let missing = folder.path().join("\u{1b}]0;owned\u{7}\u{202e}.safetensors");
+    let error = stderr(gammascope().arg("inspect").arg(missing), 2);
+    assert!(is_plain(&error) && error.contains("\\u{1b}]0;owned"), "{error:?}");
+}

@@ -71,8 +71,15 @@ export function widthOf<Row>(column: DataColumn<Row>, rows: readonly Row[], form
   return Math.min(widest, WIDEST);
 }
 
+/** A cell that no spreadsheet computes: a name that begins like a formula gets an apostrophe. */
+const text = (cell: string): string => (/^[=+\-@\t\r]/.test(cell) && Number.isNaN(Number(cell)) ? `'${cell}` : cell);
+
 /** Lines of cells as RFC 4180 has them. */
 export function csv(lines: string[][]): string {
   const quoted = (cell: string) => (/[",\n\r]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
-  return lines.map((line) => `${line.map(quoted).join(',')}\n`).join('');
+  return lines.map((line) => `${line.map((cell) => quoted(text(cell))).join(',')}\n`).join('');
 }
+
+/** Lines of cells as the clipboard takes them to a spreadsheet. */
+export const tabbed = (lines: string[][]): string =>
+  lines.map((line) => line.map((cell) => text(cell).replace(/[\t\n\r]/g, ' ')).join('\t')).join('\n');

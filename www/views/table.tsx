@@ -10,7 +10,7 @@ import { saveText } from '../download';
 import type { Term } from '../terms';
 import { printing } from '../state/printing';
 import { ColumnChooser, useColumns, usually } from './table-columns';
-import { csv, groupCell, rowCell, widthOf } from './table-cells';
+import { csv, groupCell, rowCell, tabbed, widthOf } from './table-cells';
 import { type Entry, entries, filtered, sorted } from './table-entries';
 import { ChipRow, CopyButton, Detail, Heading, Spacer } from './table-parts';
 import { useWindow } from './table-window';
@@ -265,7 +265,7 @@ export function DataTable<Row>(props: Props<Row>) {
               Columns
             </button>
           )}
-          <CopyButton text={() => lines().map((line) => line.join('\t')).join('\n')} what={label} />
+          <CopyButton text={() => tabbed(lines())} what={label} />
           <button
             type="button"
             class="button quiet"

@@ -28,6 +28,7 @@ mod verify;
 
 use args::{Command, Inspect};
 use gammascope::inspect::Inspection;
+use gammascope::report::words::plain_json;
 use std::io::{BufWriter, Write};
 use std::process::ExitCode;
 
@@ -95,13 +96,32 @@ fn show(inspection: &Inspection, options: &Inspect) -> ExitCode {
     leave(written, options.strict && !report.warnings.is_empty())
 }
 
-/// One value as JSON for people, and a line's end. JSON escapes every control character, so it needs no filter for
-/// colours, and it is written in large pieces: the filter and a call per line took almost half the time of a large report.
+/// One value as JSON for people, and a line's end. Of what a terminal may take for a command nothing is left, so it needs no filter
+/// for colours, and it is written in large pieces: the filter and a call per line took almost half the time of a large report.
 pub(crate) fn print_json(value: &impl serde::Serialize) -> std::io::Result<()> {
-    let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+    let mut out = Plain(BufWriter::with_capacity(1 << 16, std::io::stdout().lock()));
     serde_json::to_writer_pretty(&mut out, value)?;
     writeln!(out)?;
     out.flush()
+}
+
+/// Takes JSON in pieces that end between characters, and escapes what cannot be seen.
+struct Plain<W>(W);
+
+impl<W: Write> Write for Plain<W> {
+    fn write(&mut self, json: &[u8]) -> std::io::Result<usize> {
+        match std::str::from_utf8(json) {
+            Ok(text) if !json.is_ascii() || json.contains(&0x7f) => {
+                self.0.write_all(plain_json(text).as_bytes())?;
+            }
+            _ => self.0.write_all(json)?,
+        }
+        Ok(json.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// The exit code once everything has been said.

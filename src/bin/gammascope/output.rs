@@ -1,8 +1,9 @@
-//! Files that are written. A file that Gammascope did not write is never overwritten.
+//! Files that are written. A file that Gammascope did not write is never overwritten, and one that it writes is there whole or not
+//! at all: two writers of one file leave the file of one of them.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 
 /// Our own files say what they are within this many bytes.
 const BEGINS: u64 = 4096;
@@ -27,6 +28,53 @@ pub(crate) fn refusal(output: &Path, mark: &str, ours: &str) -> Option<String> {
 
 /// Writes all of a file.
 pub(crate) fn write(output: &Path, bytes: &[u8]) -> Result<(), String> {
-    std::fs::write(output, bytes)
+    whole(output, |file| file.write_all(bytes))
         .map_err(|error| format!("`{}` cannot be written: {error}; check the folder", output.display()))
+}
+
+/// Writes a file beside `output` and gives it that name once it is complete. What is no regular file, such as a pipe, is written
+/// directly.
+pub(crate) fn whole<E: From<io::Error>>(
+    output: &Path,
+    fill: impl FnOnce(&mut File) -> Result<(), E>,
+) -> Result<(), E> {
+    let there = fs::metadata(output).ok();
+    if there.as_ref().is_some_and(|there| !there.is_file()) {
+        return fill(&mut File::create(output)?);
+    }
+    // A link stays a link.
+    let output = fs::canonicalize(output).unwrap_or_else(|_| output.to_owned());
+    let mut part = Part::beside(&output)?;
+    fill(&mut part.file)?;
+    part.file.sync_all()?;
+    if let Some(there) = there {
+        fs::set_permissions(&part.path, there.permissions())?;
+    }
+    fs::rename(&part.path, &output)?;
+    part.named = true;
+    Ok(())
+}
+
+/// A file that is being written, which goes away if it is never complete.
+struct Part {
+    path: PathBuf,
+    file: File,
+    named: bool,
+}
+
+impl Part {
+    fn beside(output: &Path) -> io::Result<Self> {
+        let name = output.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+        let path = output.with_file_name(format!(".{name}.{}.part", std::process::id()));
+        Ok(Self { file: File::create(&path)?, path, named: false })
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.named {
+            // What cannot be removed stays, under a name that says what it is.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }

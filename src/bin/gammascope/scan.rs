@@ -6,11 +6,12 @@ use gammascope::checkpoint::Format;
 use gammascope::checkpoint::gather::{Gathered, Gathering, checkpoints};
 use gammascope::report::Report;
 use gammascope::report::scan::ScanLine;
+use gammascope::report::words::plain_json;
 use gammascope::source::AnySource;
 use gammascope::source::disk::DiskSource;
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, BufRead, BufReader, Write};
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -70,14 +71,16 @@ pub(crate) fn run(options: &Scan) -> ExitCode {
         ));
     }
     match inspect_all(&targets, options, output) {
-        Ok(failed) => {
+        Ok((failed, output)) => {
             let inspected = match targets.len() {
                 1 => "1 checkpoint".to_owned(),
                 count => format!("{count} checkpoints"),
             };
             say(&format!("{inspected} inspected, {failed} with an error"));
-            if let (Some(lines), Some(parquet)) = (&options.output, &options.parquet) {
-                match table::write(lines, parquet) {
+            if let (Output::File(mut file), Some(lines), Some(parquet)) =
+                (output, &options.output, &options.parquet)
+            {
+                match table::write(&mut file, lines, parquet) {
                     Ok(rows) => say(&format!("{rows} rows in {}", parquet.display())),
                     Err(message) => return complain(&message, UNREADABLE),
                 }
@@ -162,14 +165,28 @@ fn without_repeats(targets: Vec<Target>) -> Vec<Target> {
     targets.into_iter().filter(|target| seen.insert(place(target))).collect()
 }
 
-/// Opens a file of lines to add to, and gives the paths that have one. A last line that was cut off is taken away.
+/// How every line begins.
+const BEGINS: &[u8] = b"{\"path\":";
+
+/// Opens a file of lines to add to, and gives the paths that have one. A last line that was cut off is taken away. The file stays
+/// locked until it is closed, so that it has one writer.
 fn resume(path: &Path) -> Result<(File, HashSet<String>), String> {
     let refuse = |error: io::Error| {
         format!("`{}` cannot be opened for writing: {error}; check the folder", path.display())
     };
-    // Not truncated: what is there is kept.
-    let mut file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(refuse)?;
+    let file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(refuse)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(format!(
+                "another scan writes `{}`; wait until it is done, or give another file",
+                path.display()
+            ));
+        }
+        // A file system without locks.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+        Err(TryLockError::Error(error)) => return Err(refuse(error)),
+    }
     /// Of a line, only the path is wanted.
     #[derive(serde::Deserialize)]
     struct Done {
@@ -199,15 +216,18 @@ fn resume(path: &Path) -> Result<(File, HashSet<String>), String> {
         kept += length as u64;
     }
     // A file that is not empty and has no line at all is somebody else's.
-    if kept == 0 && !bytes.is_empty() && !bytes.starts_with(b"{\"path\":") {
+    if kept == 0 && !bytes.is_empty() && !bytes.starts_with(BEGINS) && !BEGINS.starts_with(&bytes) {
         return Err(format!("`{}` is not the output of a scan; give another file", path.display()));
     }
-    file.set_len(kept).and_then(|()| file.seek(SeekFrom::End(0))).map_err(refuse)?;
+    if file.metadata().map_err(refuse)?.len() > kept {
+        file.set_len(kept).map_err(refuse)?;
+    }
     Ok((file, done))
 }
 
-/// Inspects each target, several at a time, and writes its line as soon as it is done; how many had an error.
-fn inspect_all(targets: &[Target], options: &Scan, output: Output) -> io::Result<usize> {
+/// Inspects each target, several at a time, and writes its line as soon as it is done; how many had an error, and
+/// where the lines are.
+fn inspect_all(targets: &[Target], options: &Scan, output: Output) -> io::Result<(usize, Output)> {
     let (next, done, failed) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
     let output = Mutex::new((output, Ok(())));
     let worker = || {
@@ -236,16 +256,23 @@ fn inspect_all(targets: &[Target], options: &Scan, output: Output) -> io::Result
         }
     });
     line.clear();
-    let (_, written) = output.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-    written.map(|()| failed.load(Ordering::Relaxed))
+    let (output, written) = output.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    written.map(|()| (failed.load(Ordering::Relaxed), output))
 }
 
+/// Writes a whole line, or none of it.
 fn write(output: &mut Output, line: &str) -> io::Result<()> {
     match output {
-        Output::File(file) => file.write_all(line.as_bytes()),
+        Output::File(file) => {
+            let before = file.metadata()?.len();
+            file.write_all(line.as_bytes()).inspect_err(|_| {
+                // What cannot be taken away now is taken away when the scan goes on.
+                let _ = file.set_len(before);
+            })
+        }
         Output::Terminal => {
             let mut out = anstream::stdout().lock();
-            out.write_all(line.as_bytes()).and_then(|()| out.flush())
+            out.write_all(plain_json(line).as_bytes()).and_then(|()| out.flush())
         }
     }
 }

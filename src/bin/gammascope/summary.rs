@@ -4,7 +4,7 @@ use crate::grid::{Grid, number, text};
 use crate::like;
 use crate::screen::Screen;
 use anstyle::{AnsiColor, Style};
-use gammascope::report::words::grouped;
+use gammascope::report::words::{grouped, spelled_out};
 use gammascope::report::{
     DeadDirections, KernelForm, NormKind, NormReport, NormRole, Report, Warning, WriterPart,
 };
@@ -372,15 +372,18 @@ pub(crate) fn role(role: NormRole) -> &'static str {
     }
 }
 
-/// Names come from untrusted files: control characters would let them write to the terminal.
+/// A longer text is cut in its middle.
+const LONGEST: usize = 2000;
+
+/// Names come from untrusted files: control characters would let them write to the terminal, and marks of direction would turn what
+/// stands beside them. Both are spelled out, and a name of many pages keeps its beginning and its end.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|character| {
-            if character.is_control() {
-                character.escape_unicode().collect::<Vec<_>>()
-            } else {
-                vec![character]
-            }
-        })
-        .collect()
+    let text = spelled_out(text);
+    let count = text.chars().count();
+    if count <= LONGEST {
+        return text.into_owned();
+    }
+    let beginning: String = text.chars().take(LONGEST / 2).collect();
+    let end: String = text.chars().skip(count - LONGEST / 4).collect();
+    format!("{beginning} … ({count} characters) … {end}")
 }

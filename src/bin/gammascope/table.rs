@@ -1,5 +1,6 @@
 //! The lines of a scan as a Parquet table: a row a norm site, or one row for a checkpoint without any. Columns are nullable.
 
+use crate::output;
 use gammascope::report::scan::ScanLine;
 use gammascope::report::{NormReport, Report};
 use parquet::basic::{LogicalType, Repetition, Type as Physical};
@@ -10,7 +11,7 @@ use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::Type;
 use serde::Serialize;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,19 +29,20 @@ enum Column {
     Number(Vec<Option<f64>>),
 }
 
-/// Writes the table `to`, of the lines `from`; how many rows it has.
-pub(crate) fn write(from: &Path, to: &Path) -> Result<usize, String> {
-    let (names, columns) = read(from)?;
+/// Writes the table `to`, of the lines of `file`, which is at `from`; how many rows it has.
+pub(crate) fn write(file: &mut File, from: &Path, to: &Path) -> Result<usize, String> {
+    let (names, columns) = read(file, from)?;
     let rows = columns.first().map_or(0, Column::len);
-    let written = File::create(to).map_err(ParquetError::from).and_then(|file| save(file, &names, &columns));
+    let save = |file: &mut File| save(file, &names, &columns);
+    let written: Result<(), ParquetError> = output::whole(to, save);
     written.map_err(|error| format!("`{}` cannot be written: {error}; check the folder", to.display()))?;
     Ok(rows)
 }
 
 /// The rows of all lines, column by column.
-fn read(from: &Path) -> Result<(Vec<&'static str>, Vec<Column>), String> {
+fn read(file: &mut File, from: &Path) -> Result<(Vec<&'static str>, Vec<Column>), String> {
     let refuse = |what: String| format!("`{}` cannot be made a table: {what}", from.display());
-    let file = File::open(from).map_err(|error| refuse(error.to_string()))?;
+    file.seek(SeekFrom::Start(0)).map_err(|error| refuse(error.to_string()))?;
     let (mut names, mut columns): (Vec<&str>, Vec<Column>) = Default::default();
     let mut add = |row: Vec<(&'static str, Value)>| {
         if columns.is_empty() {
@@ -180,7 +182,7 @@ fn split<T, To>(values: &[Option<T>], convert: impl Fn(&T) -> To) -> (Vec<To>, V
     (values.iter().flatten().map(convert).collect(), levels)
 }
 
-fn save(file: File, names: &[&str], columns: &[Column]) -> Result<(), ParquetError> {
+fn save(file: &mut File, names: &[&str], columns: &[Column]) -> Result<(), ParquetError> {
     let named = names.iter().zip(columns);
     let fields = named.map(|(name, column)| column.field(name).map(Arc::new)).collect::<Result<_, _>>()?;
     let schema = Arc::new(Type::group_type_builder("norm_sites").with_fields(fields).build()?);
