@@ -1,5 +1,7 @@
 //! `config.json`, read leniently: it is evidence about the checkpoint, not truth.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
+use super::json;
 use serde_json::{Map, Value};
 
 /// A configuration file and the part of the catalogue it speaks for.
@@ -24,6 +26,13 @@ pub struct ConfigError {
     pub reason: String,
 }
 
+impl ConfigError {
+    /// Of a file that is not even read.
+    pub(super) fn too_long(path: &str, length: u64) -> Self {
+        Self { path: path.to_owned(), reason: format!("it has {length} bytes, more than any configuration") }
+    }
+}
+
 /// Names under which configurations keep the width of the residual stream.
 const WIDTH_FIELDS: [&str; 8] =
     ["hidden_size", "n_embd", "d_model", "dim", "n_embed", "embed_dim", "hidden_dim", "emb_dim"];
@@ -44,6 +53,9 @@ impl Config {
     /// Parses `bytes` as the configuration of everything below `prefix`.
     pub fn parse(prefix: impl Into<String>, path: &str, bytes: &[u8]) -> Result<Self, ConfigError> {
         let error = |reason: String| ConfigError { path: path.to_owned(), reason };
+        if json::values(bytes) > json::MOST_VALUES {
+            return Err(error(format!("it holds more than {} values", json::MOST_VALUES)));
+        }
         match serde_json::from_slice(bytes) {
             Ok(Value::Object(fields)) => {
                 // GGUF's metadata, written out as JSON.
@@ -107,6 +119,9 @@ const TEXT_KEYS: [&str; 5] = ["text_config", "llm_config", "language_config", "d
 /// Configurations are nested no deeper.
 const DEPTH: usize = 3;
 
+/// Among more fields no nested configuration is looked for: that is done for every tensor.
+const MOST_FIELDS: usize = 4096;
+
 /// Words of a path that point to a nested configuration, by its key without `_config`; other keys are their own word.
 fn words_for(stem: &str) -> &[&str] {
     match stem {
@@ -127,6 +142,9 @@ fn nested<'a>(fields: &'a Map<String, Value>, path: &str) -> Option<(&'a str, &'
         path.split(['.', '/'])
             .any(|part| words.contains(&part) || part.split('_').any(|word| words.contains(&word)))
     };
+    if fields.len() > MOST_FIELDS {
+        return None;
+    }
     let inner = || {
         fields.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_object()?))).filter(
             |(_, inner)| {
@@ -243,6 +261,13 @@ mod tests {
         assert_eq!(config.scope("vision_tower.blocks.0.norm1").family(), Some("vit"));
         assert_eq!(config.scope("model.norm").family(), Some("vlm"));
         assert_eq!(config.widths(), [8, 4]);
+    }
+
+    #[test]
+    fn a_configuration_of_a_million_values_is_refused_before_it_is_parsed() {
+        let many = format!("{{\"a\":[{}0]}}", "0,".repeat(json::MOST_VALUES));
+        let error = Config::parse("", "config.json", many.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("`config.json`") && error.contains("more than 1000000 values"), "{error}");
     }
 
     #[test]

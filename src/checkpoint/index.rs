@@ -1,5 +1,7 @@
 //! `model.safetensors.index.json`: which shard holds which tensor.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
+use super::json;
 use crate::order;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -14,6 +16,13 @@ pub struct IndexError {
     pub file: String,
     /// What the parser met.
     pub reason: String,
+}
+
+impl IndexError {
+    /// Of a file that is not even read.
+    pub(super) fn too_long(file: &str, length: u64) -> Self {
+        Self { file: file.to_owned(), reason: format!("it has {length} bytes, more than any index") }
+    }
 }
 
 /// Length, braces, metadata and padding of a header.
@@ -31,8 +40,11 @@ pub struct Index {
 impl Index {
     /// Parses `bytes`; `file` is named in the error.
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, IndexError> {
-        serde_json::from_slice(bytes)
-            .map_err(|error| IndexError { file: file.to_owned(), reason: error.to_string() })
+        let error = |reason: String| IndexError { file: file.to_owned(), reason };
+        if json::values(bytes) > json::MOST_VALUES {
+            return Err(error(format!("it holds more than {} values", json::MOST_VALUES)));
+        }
+        serde_json::from_slice(bytes).map_err(|reason| error(reason.to_string()))
     }
 
     /// About how many bytes the header of each shard takes, in the order of [`Index::shards`]: rather more than fewer.
@@ -41,7 +53,7 @@ impl Index {
         let mut bytes = vec![HEADER_FRAME; shards.len()];
         for (name, shard) in &self.weight_map {
             if let Ok(at) = shards.binary_search(&shard.as_str()) {
-                bytes[at] += name.len() as u64 + HEADER_ENTRY;
+                bytes[at] = bytes[at].saturating_add(HEADER_ENTRY).saturating_add(name.len() as u64);
             }
         }
         bytes

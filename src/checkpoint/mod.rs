@@ -12,6 +12,7 @@ pub mod gather;
 pub mod gguf;
 pub mod header;
 pub mod index;
+pub(crate) mod json;
 mod open;
 mod packed;
 mod partial;

@@ -1,13 +1,13 @@
 //! From the files of one checkpoint to its catalogue: configuration, index, headers, and what was odd about them.
 
 use super::check::{and_more, missing_by_number};
-use super::config::Config;
+use super::config::{Config, ConfigError};
 use super::copies;
 use super::formats::{self, Format};
 use super::gather::{self, Gathered, Gathering, file_name, folder_of, numbered};
 use super::gguf::{self, Split};
 use super::header::Entry;
-use super::index::Index;
+use super::index::{Index, IndexError};
 use super::read::{Header, format_of, read_header, sniff};
 use super::{Checkpoint, CheckpointError, Tensor, compare_names, packed, partial, wrapped};
 use crate::order;
@@ -20,8 +20,11 @@ use std::collections::HashMap;
 /// Headers read at the same time: enough to hide a browser's latency, few enough to keep memory flat.
 const HEADERS_AT_ONCE: usize = 16;
 
-/// An index or configuration larger than this is not one.
-pub(super) const MAX_JSON_BYTES: u64 = 256 * 1024 * 1024;
+/// A longer index or tokenizer is none.
+pub(super) const MAX_JSON_BYTES: u64 = 128 << 20;
+
+/// A longer configuration is none. The longest that are published name 22,000 labels in 2 MB.
+pub(super) const MAX_CONFIG_BYTES: u64 = 16 << 20;
 
 /// How far opening has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,8 +214,11 @@ async fn catalogue<S: ByteSource>(
 
 impl<S: ByteSource> Checkpoint<S> {
     async fn read_config(&mut self, prefix: String, source: &S) -> Result<(), SourceError> {
-        let bytes = self.meter.read(source, 0..source.length().min(MAX_JSON_BYTES)).await?;
-        match Config::parse(prefix, source.path(), &bytes) {
+        let parsed = match source.length() {
+            length if length > MAX_CONFIG_BYTES => Err(ConfigError::too_long(source.path(), length)),
+            length => Config::parse(prefix, source.path(), &self.meter.read(source, 0..length).await?),
+        };
+        match parsed {
             Ok(config) => self.configs.push(config),
             Err(error) => self.warn(WarningCode::ConfigUnreadable, source.path(), error.to_string()),
         }
@@ -263,7 +269,16 @@ impl<S: ByteSource> Checkpoint<S> {
                 );
                 continue;
             }
-            let parsed = match self.meter.read(source, 0..source.length().min(MAX_JSON_BYTES)).await {
+            let length = source.length();
+            let read = match length > MAX_JSON_BYTES {
+                true => {
+                    let message = IndexError::too_long(source.path(), length).to_string();
+                    self.warn(WarningCode::IndexUnreadable, source.path(), message);
+                    continue;
+                }
+                false => self.meter.read(source, 0..length).await,
+            };
+            let parsed = match read {
                 Ok(bytes) => Index::parse(source.path(), &bytes).map_err(|error| error.to_string()),
                 Err(error) => Err(error.to_string()),
             };
@@ -435,7 +450,10 @@ async fn explain_absence<S: ByteSource>(
     let companions: Vec<&S> =
         folders.iter().flat_map(|(_, folder)| folder.indexes.iter().chain(&folder.config)).collect();
     if let Some(index) = folders.iter().flat_map(|(_, folder)| &folder.indexes).next() {
-        let bytes = meter.read(index, 0..index.length().min(MAX_JSON_BYTES)).await?;
+        if index.length() > MAX_JSON_BYTES {
+            return Err(IndexError::too_long(index.path(), index.length()).into());
+        }
+        let bytes = meter.read(index, 0..index.length()).await?;
         let parsed = Index::parse(index.path(), &bytes)?;
         let shards = parsed.shards();
         let first = shards.first().copied().unwrap_or("none");

@@ -3,7 +3,7 @@
 use super::address::{Address, Model, PUBLIC_HUB};
 use super::formats::{Format, is_beside_weights, is_index};
 use super::index::{Index, IndexError};
-use super::open::MAX_JSON_BYTES;
+use super::open::{MAX_CONFIG_BYTES, MAX_JSON_BYTES};
 use crate::source::http::{Fault, HttpSource, Place, Problem, Session, Token, Transport};
 use crate::source::memory::MemorySource;
 use crate::source::url::{AddressError, Url};
@@ -174,7 +174,8 @@ impl<T: Transport> Finder<'_, T> {
     /// An index, its shards and the configuration beside it.
     async fn index<L>(&self, url: Url, prefix: &str) -> Result<Vec<AnySource<L, T>>, LocateError> {
         let path = format!("{prefix}{}", url.file_name());
-        let (bytes, config) = join(self.whole(url.clone()), self.config(&url.folder(), prefix)).await;
+        let (bytes, config) =
+            join(self.whole(url.clone(), MAX_JSON_BYTES), self.config(&url.folder(), prefix)).await;
         self.shards(&url, path, bytes?, config?, prefix).await
     }
 
@@ -277,7 +278,7 @@ impl<T: Transport> Finder<'_, T> {
         if let Some(found) = self.usual(&folder, &prefix).await? {
             return Ok(found);
         }
-        let listed = match self.whole(model.listing()).await {
+        let listed = match self.whole(model.listing(), MAX_JSON_BYTES).await {
             Ok(bytes) => serde_json::from_slice::<Listing>(&bytes).ok(),
             Err(fault) if fault.problem.wants_token() => return Err(fault.into()),
             Err(_) => None,
@@ -324,7 +325,7 @@ impl<T: Transport> Finder<'_, T> {
     ) -> Result<Option<Vec<AnySource<L, T>>>, LocateError> {
         let (Some(index), Some(single)) = (folder.join(INDEX), folder.join(SINGLE)) else { return Ok(None) };
         let (listed, shard, config) = join3(
-            self.whole(index.clone()),
+            self.whole(index.clone(), MAX_JSON_BYTES),
             self.shard(single, format!("{prefix}{SINGLE}"), FILE_GUESS),
             self.config(folder, prefix),
         )
@@ -376,8 +377,8 @@ impl<T: Transport> Finder<'_, T> {
     }
 
     /// A small file.
-    fn whole(&self, url: Url) -> LocalBoxFuture<'_, Result<Vec<u8>, Fault>> {
-        async move { self.session.whole(&self.access.place(url), MAX_JSON_BYTES).await }.boxed_local()
+    fn whole(&self, url: Url, most: u64) -> LocalBoxFuture<'_, Result<Vec<u8>, Fault>> {
+        async move { self.session.whole(&self.access.place(url), most).await }.boxed_local()
     }
 
     /// The configuration in a folder, which may as well not be there, or not be ours to read.
@@ -389,7 +390,7 @@ impl<T: Transport> Finder<'_, T> {
         let (url, path) = (folder.join(CONFIG), format!("{prefix}{CONFIG}"));
         async move {
             match url {
-                Some(url) => Self::companion(self.whole(url).await, path),
+                Some(url) => Self::companion(self.whole(url, MAX_CONFIG_BYTES).await, path),
                 None => Ok(None),
             }
         }

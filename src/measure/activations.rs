@@ -187,7 +187,7 @@ impl<S: ByteSource> Captured<S> {
                 let tensor = tensors.tensors.iter().find(|tensor| tensor.name == name)?;
                 let width = *tensor.shape.last()?;
                 let tokens = tensor.elements().checked_div(width)?;
-                Some((tokens, width, tensor.range.end - tensor.range.start))
+                Some((tokens, width, tensor.bytes()))
             }
         }
     }
@@ -204,7 +204,9 @@ impl<S: ByteSource> Captured<S> {
                 let roundoff = unit_roundoff(&tensor.dtype).ok_or_else(kind)?;
                 let mut values = match roundoff < f64::from(f32::EPSILON) / 2.0 {
                     true => Values::F64(Vec::new()),
-                    false => Values::F32(Vec::with_capacity(tensor.elements() as usize)),
+                    false => Values::F32(Vec::with_capacity(
+                        usize::try_from(tensor.elements().min(AT_ONCE)).unwrap_or_default(),
+                    )),
                 };
                 // A view is put in order when all of it is there.
                 let at_once = if tensor.strides.is_some() { tensor.bytes() } else { AT_ONCE };

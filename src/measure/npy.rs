@@ -1,5 +1,6 @@
 //! The header of an .npy file: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>. Strict: what is no array of
 //! floating-point numbers that fills its file exactly is refused, before anything of its claimed size is allocated.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use std::ops::Range;
 
@@ -31,7 +32,7 @@ pub(super) fn header(file: &[u8]) -> Result<Header, String> {
         [version, ..] => return Err(format!("its format is of version {version}, and 1 to 3 are known")),
         [] => return Err(ended()),
     };
-    let end = begin + usize::try_from(length).map_err(|_| ended())?;
+    let end = usize::try_from(length).ok().and_then(|length| length.checked_add(begin)).ok_or_else(ended)?;
     let text = std::str::from_utf8(file.get(begin..end).ok_or_else(ended)?);
     let text = text.map_err(|_| "its header is not text".to_owned())?;
     let Fields { descr, fortran, shape } =
@@ -44,7 +45,7 @@ pub(super) fn header(file: &[u8]) -> Result<Header, String> {
         other => return Err(format!("its elements are {other}")),
     };
     let bytes = shape.iter().try_fold(size as u64, |bytes, &size| bytes.checked_mul(size));
-    let there = (file.len() - end) as u64;
+    let there = file.len().saturating_sub(end) as u64;
     if bytes != Some(there) {
         let needed = bytes.map_or_else(|| "more than any file has".to_owned(), |bytes| bytes.to_string());
         return Err(format!("{there} bytes follow its header, and its shape needs {needed}"));

@@ -92,12 +92,16 @@ pub(crate) fn block_operations(tokens: f64, width: f64) -> [f64; 2] {
 }
 
 /// Bytes that measuring one site takes: its activations, half of them as integers, the products and a few matrices.
+#[deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 pub(crate) fn memory(bytes: u64, tokens: u64, width: u64) -> u64 {
-    bytes + 2 * tokens * width + 6 * 8 * width * width
+    let halves = tokens.saturating_mul(width).saturating_mul(2);
+    let matrices = width.saturating_mul(width).saturating_mul(6 * 8);
+    bytes.saturating_add(halves).saturating_add(matrices)
 }
 
 impl Plan {
     /// What it takes at these speeds.
+    #[deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
     pub fn cost<S: ByteSource>(
         &self,
         captured: &Captured<S>,
@@ -111,7 +115,7 @@ impl Plan {
             .map(|(_, tensor, before)| {
                 let [outputs, before] = [Some(tensor), before.as_ref()].map(|name| captured.size(name?));
                 let (tokens, width, bytes) = outputs.unwrap_or_default();
-                (tokens, width, bytes + before.map_or(0, |(_, _, bytes)| bytes))
+                (tokens, width, bytes.saturating_add(before.map_or(0, |(_, _, bytes)| bytes)))
             })
             .collect();
         let work = sizes.iter().map(|&(tokens, width, _)| operations(tokens as f64, width as f64));
@@ -120,7 +124,7 @@ impl Plan {
         MeasurementPlan {
             sites: self.pairs.iter().map(|(site, ..)| inspection.report.norms[*site].name.clone()).collect(),
             tokens: [tokens().min().unwrap_or_default(), tokens().max().unwrap_or_default()],
-            bytes: sizes.iter().map(|(_, _, bytes)| bytes).sum(),
+            bytes: sizes.iter().fold(0, |all: u64, (_, _, bytes)| all.saturating_add(*bytes)),
             operations: sums + eigen,
             memory: sizes.iter().map(|&(n, d, bytes)| memory(bytes, n, d)).max().unwrap_or_default(),
             seconds: sums / speeds.sums + eigen / speeds.eigen,
@@ -223,4 +227,15 @@ pub fn no_scale(site: &str) -> String {
 /// The unit roundoff of the coarsest of several activations.
 fn coarsest<'a>(activations: impl Iterator<Item = &'a Activations>) -> f64 {
     activations.map(|activations| activations.unit_roundoff).fold(0.0, f64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_any_size_has_a_plan() {
+        assert_eq!(memory(8, 2, 3), 8 + 12 + 432);
+        assert_eq!(memory(u64::MAX, u64::MAX, u64::MAX), u64::MAX);
+    }
 }

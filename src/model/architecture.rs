@@ -553,13 +553,14 @@ impl Embedding {
 impl Reach {
     /// Places that it has in so many frames.
     pub fn outputs(&self, frames: usize) -> usize {
-        (frames + 2 * self.padding).checked_sub(self.kernel).map_or(0, |left| left / self.stride + 1)
+        let padded = frames.saturating_add(self.padding.saturating_mul(2));
+        padded.checked_sub(self.kernel).map_or(0, |left| left / self.stride + 1)
     }
 
     /// The frames, of so many, that it reads at these places, of which there is at least one.
     pub fn inputs(&self, places: &Range<usize>, frames: usize) -> Range<usize> {
-        let last = places.end.saturating_sub(1) * self.stride + self.kernel;
-        let start = (places.start * self.stride).saturating_sub(self.padding);
+        let last = places.end.saturating_sub(1).saturating_mul(self.stride).saturating_add(self.kernel);
+        let start = places.start.saturating_mul(self.stride).saturating_sub(self.padding);
         start..last.saturating_sub(self.padding).clamp(start, frames.max(start))
     }
 

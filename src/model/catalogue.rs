@@ -2,6 +2,7 @@
 //!
 //! It walks the row that [`resolve`](super::resolve()) walks, and what it gives is what that accepts. Tensors that take no part
 //! (a row's `apart`) are left out.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::ModelError;
 use super::dimensions::{Canvas, ConvolutionSize, Dimensions, positional_convolution};
@@ -27,6 +28,9 @@ const ENCODER_ALONE: &str = "ForAudioClassification";
 
 /// More blocks, or experts in a block, than any model has: a catalogue of them would not fit into memory.
 const MOST: usize = 1024;
+
+/// More tensors than any model has: layers and experts multiply.
+const MOST_SHAPES: usize = 250_000;
 
 /// A tensor without values.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,6 +157,10 @@ impl Walk<'_> {
         }
         for layer in 0..self.size.layers {
             self.block(layer)?;
+            if self.shapes.len() > MOST_SHAPES {
+                let expected = format!("layers of at most {MOST_SHAPES} tensors together");
+                return Err(self.fields.wrong(self.row.sizes.layers, &expected));
+            }
         }
         // The table of distances is one for all blocks, and is kept in the first.
         if let PositionRow::Relative(table) = self.row.attention.position {
@@ -195,7 +203,10 @@ impl Walk<'_> {
                 let (reach, groups) = positional_convolution(self.fields, width)?;
                 let [[gain, direction], _] = WEIGHT_NORM;
                 self.add(format!("{prefix}{name}.{gain}"), &[1, 1, reach.kernel]);
-                self.add(format!("{prefix}{name}.{direction}"), &[width, width / groups, reach.kernel]);
+                self.add(
+                    format!("{prefix}{name}.{direction}"),
+                    &[width, width.checked_div(groups).unwrap_or_default(), reach.kernel],
+                );
                 self.add(format!("{prefix}{name}.bias"), &[width]);
             }
         }
@@ -311,7 +322,7 @@ impl Walk<'_> {
     fn attention(&mut self, path: &str, layer: usize) -> Result<(), ModelError> {
         let (row, stored) = (&self.row.attention, self.stored());
         let Dimensions { width, heads, key_heads, head_width, .. } = self.size;
-        let (of_queries, of_keys) = (heads * head_width, key_heads * head_width);
+        let (of_queries, of_keys) = (self.size.of_queries(), self.size.of_keys());
         match row.projections {
             ProjectionsRow::Separate(names) => {
                 let keys = stored.key_bias.unwrap_or(stored.projection_bias);
@@ -321,7 +332,7 @@ impl Walk<'_> {
                 }
             }
             ProjectionsRow::Concatenated(name) | ProjectionsRow::Grouped(name) => {
-                let outputs = of_queries + 2 * of_keys;
+                let outputs = of_queries.saturating_add(of_keys.saturating_mul(2));
                 self.linear(&format!("{path}{name}"), outputs, width, stored.projection_bias)?;
             }
         }
@@ -349,7 +360,7 @@ impl Walk<'_> {
                 let name = format!("{path}{name}");
                 match scales {
                     HeadScales::Shared => self.norm_of(&name, &[head_width], shift)?,
-                    HeadScales::Whole => self.norm_of(&name, &[heads * head_width], shift)?,
+                    HeadScales::Whole => self.norm_of(&name, &[heads.saturating_mul(head_width)], shift)?,
                     HeadScales::Matrix => self.norm_of(&name, &[heads, head_width], shift)?,
                     HeadScales::Listed => {
                         for head in 0..heads {
@@ -384,8 +395,8 @@ impl Walk<'_> {
         let (width, bias) = (self.size.width, self.stored().feed_forward_bias);
         let hidden = match self.stored().hidden_width {
             HiddenWidth::Field(field) => self.fields.needed(&[field])?,
-            HiddenWidth::Usually(field) => self.fields.count(&[field])?.unwrap_or(4 * width),
-            HiddenWidth::Fourfold => 4 * width,
+            HiddenWidth::Usually(field) => self.fields.count(&[field])?.unwrap_or(width.saturating_mul(4)),
+            HiddenWidth::Fourfold => width.saturating_mul(4),
             HiddenWidth::Ratio(field, usual) => {
                 (self.fields.number(&[field])?.unwrap_or(usual) * width as f64) as usize
             }
@@ -414,7 +425,7 @@ impl Walk<'_> {
         let plain =
             listed.is_some_and(|layers| layers.iter().any(|listed| listed.as_u64() == Some(layer as u64)));
         let step = self.fields.get("decoder_sparse_step").and_then(|step| step.as_u64()).unwrap_or(1);
-        !plain && (layer as u64 + 1).is_multiple_of(step.max(1))
+        !plain && (layer as u64).saturating_add(1).is_multiple_of(step.max(1))
     }
 
     fn experts(&mut self, path: &str, row: &ExpertsRow) -> Result<(), ModelError> {

@@ -1,4 +1,5 @@
 //! The sizes that a configuration states and that every layer shares.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::ModelError;
 use super::fields::Fields;
@@ -47,15 +48,30 @@ impl Dimensions {
                 None => usual.filter(|_| !fields.mentions(field)).unwrap_or(heads),
             },
         };
-        if heads % key_heads != 0 {
+        if !heads.is_multiple_of(key_heads) {
             return Err(fields.wrong(sizes.heads, &format!("a multiple of {key_heads}")));
         }
         let stated = sizes.head_width.map(|field| fields.count(&[field])).transpose()?.flatten();
-        let head_width = stated.or(sizes.usual_head_width).unwrap_or(width / heads);
+        let head_width =
+            stated.or(sizes.usual_head_width).unwrap_or(width.checked_div(heads).unwrap_or_default());
         if head_width == 0 || head_width > MOST {
             return Err(fields.wrong(sizes.heads, "as many heads as there are channels, or fewer"));
         }
+        // Those of queries and of keys and values beside each other, which is the most that is multiplied anywhere.
+        if heads.checked_mul(head_width).and_then(|width| width.checked_mul(3)).is_none() {
+            return Err(fields.wrong(sizes.heads, "heads whose channels are a number of this machine"));
+        }
         Ok(Self { width, layers, heads, key_heads, head_width })
+    }
+
+    /// Channels of all queries.
+    pub(super) fn of_queries(&self) -> usize {
+        self.heads.saturating_mul(self.head_width)
+    }
+
+    /// Channels of all keys, and of all values.
+    pub(super) fn of_keys(&self) -> usize {
+        self.key_heads.saturating_mul(self.head_width)
     }
 }
 
@@ -133,7 +149,7 @@ impl ConvolutionSize {
         let named = |name: &str, at: usize| name.replace("{layer}", &at.to_string());
         let of = |at: usize| Self {
             name: named(map, at),
-            inputs: if at == 0 { channels } else { outputs[at - 1] },
+            inputs: at.checked_sub(1).map_or(channels, |before| outputs[before]),
             outputs: outputs[at],
             reach: Reach { kernel: kernels[at], stride: strides[at], padding: 0 },
             biased,
@@ -191,7 +207,8 @@ impl Canvas {
                 return Err(fields.wrong(field, &format!("at most {MOST_PIXELS}")));
             }
         }
-        let grid: [usize; 3] = std::array::from_fn(|side| trained[side] / patch[side]);
+        let grid: [usize; 3] =
+            std::array::from_fn(|side| trained[side].checked_div(patch[side]).unwrap_or_default());
         if grid.contains(&0) {
             return Err(fields.wrong("patch_size", "a patch no larger than the image"));
         }
@@ -205,7 +222,9 @@ impl Canvas {
 
     /// Rows of a table with one for each distance in rows and columns, and three for the class token.
     pub(super) fn distances(&self) -> usize {
-        let [_, rows, columns] = std::array::from_fn(|side| self.trained[side] / self.patch[side]);
-        (2 * rows - 1) * (2 * columns - 1) + 3
+        let [_, rows, columns] =
+            std::array::from_fn(|side| self.trained[side].checked_div(self.patch[side]).unwrap_or_default());
+        let distances = |side: usize| side.saturating_mul(2).saturating_sub(1);
+        distances(rows).saturating_mul(distances(columns)).saturating_add(3)
     }
 }

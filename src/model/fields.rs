@@ -1,4 +1,5 @@
 //! A configuration as a list of leaves, which remembers what was read of it.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::ModelError;
 use super::table::{LayerScaleRow, Row, Switch};
@@ -95,6 +96,8 @@ pub struct Fields<'a> {
     path: &'a str,
     family: &'a str,
     leaves: Vec<(String, &'a Value)>,
+    /// Their places, in the order of their paths.
+    places: Vec<usize>,
     usual: &'static [(&'static str, usize)],
     read: RefCell<BTreeSet<String>>,
 }
@@ -102,9 +105,8 @@ pub struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// Of a configuration of this family.
     pub fn new(config: &'a Config, family: &'a str) -> Self {
-        let mut leaves = Vec::new();
-        flatten("", config.fields(), &mut leaves);
-        Self { path: &config.path, family, leaves, usual: &[], read: RefCell::default() }
+        let (leaves, places) = flat(config.fields());
+        Self { path: &config.path, family, leaves, places, usual: &[], read: RefCell::default() }
     }
 
     /// Those that speak for this row, which fits: of its part, where the configuration has one, with the counts that its code has
@@ -114,20 +116,26 @@ impl<'a> Fields<'a> {
         let whole = Self { usual: row.usual, read: RefCell::new(read), ..Self::new(config, family) };
         let inner = row.part.and_then(|part| config.fields().get(part)?.as_object());
         let Some(inner) = inner else { return whole };
-        let mut leaves = Vec::new();
-        flatten("", inner, &mut leaves);
-        Self { leaves, ..whole }
+        let (leaves, places) = flat(inner);
+        Self { leaves, places, ..whole }
     }
 
     /// A field that is there and not null.
     pub fn get(&self, field: &str) -> Option<&'a Value> {
         self.read.borrow_mut().insert(field.to_owned());
-        self.leaves.iter().find(|(name, value)| name == field && !value.is_null()).map(|(_, value)| *value)
+        self.leaf(field).filter(|value| !value.is_null())
+    }
+
+    /// A configuration may have a million leaves, and each layer asks for some.
+    fn leaf(&self, field: &str) -> Option<&'a Value> {
+        let first = self.places.partition_point(|&at| self.leaves[at].0.as_str() < field);
+        let (name, value) = self.leaves.get(*self.places.get(first)?)?;
+        (name == field).then_some(*value)
     }
 
     /// Whether a field is there, null or not.
     pub fn mentions(&self, field: &str) -> bool {
-        self.leaves.iter().any(|(name, _)| name == field)
+        self.leaf(field).is_some()
     }
 
     fn typed<T>(
@@ -143,7 +151,7 @@ impl<'a> Fields<'a> {
     /// A count of some fields, the first that is there.
     pub fn count(&self, fields: &[&str]) -> Result<Option<usize>, ModelError> {
         for field in fields {
-            let found = self.typed(field, |value| usize::try_from(value.as_u64()?).ok(), "a whole number")?;
+            let found = self.typed(field, size, SIZE)?;
             if found.is_some() {
                 return Ok(found);
             }
@@ -168,11 +176,7 @@ impl<'a> Fields<'a> {
     /// Two counts, of rows and of columns: a field that states one has it for both.
     pub(super) fn sides(&self, field: &str) -> Result<[usize; 2], ModelError> {
         let Some(Value::Array(both)) = self.get(field) else { return Ok([self.needed(&[field])?; 2]) };
-        let sides: Vec<usize> = both
-            .iter()
-            .filter_map(|side| usize::try_from(side.as_u64()?).ok())
-            .filter(|side| *side > 0)
-            .collect();
+        let sides: Vec<usize> = both.iter().filter_map(size).filter(|side| *side > 0).collect();
         match (sides.as_slice(), both.len()) {
             (&[rows, columns], 2) => Ok([rows, columns]),
             _ => Err(self.wrong(field, "one number above 0, or two")),
@@ -192,9 +196,8 @@ impl<'a> Fields<'a> {
 
     /// A list of counts.
     pub(super) fn counts(&self, field: &str) -> Result<Option<Vec<usize>>, ModelError> {
-        let of =
-            |value: &Value| value.as_array()?.iter().map(|one| usize::try_from(one.as_u64()?).ok()).collect();
-        self.typed(field, of, "a list of whole numbers")
+        let of = |value: &Value| value.as_array()?.iter().map(size).collect();
+        self.typed(field, of, "a list of whole numbers below 2147483648")
     }
 
     /// A list of numbers.
@@ -272,10 +275,30 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// The largest size that a configuration may state: sums of two are numbers on wasm32 too.
+const LARGEST: u64 = i32::MAX as u64;
+
+/// What is expected where a size is.
+const SIZE: &str = "a whole number below 2147483648";
+
+/// A size, if the value is one.
+fn size(value: &Value) -> Option<usize> {
+    usize::try_from(value.as_u64().filter(|size| *size <= LARGEST)?).ok()
+}
+
 /// JSON in a sentence: not a whole list of layers.
 fn shown(value: &Value) -> String {
     let text = value.to_string();
     if text.chars().count() <= 60 { text } else { text.chars().take(57).chain("...".chars()).collect() }
+}
+
+/// The leaves of a configuration, and their places in the order of their paths.
+fn flat(fields: &Map<String, Value>) -> (Vec<(String, &Value)>, Vec<usize>) {
+    let mut leaves = Vec::new();
+    flatten("", fields, &mut leaves);
+    let mut places: Vec<usize> = (0..leaves.len()).collect();
+    places.sort_by(|&a, &b| leaves[a].0.cmp(&leaves[b].0));
+    (leaves, places)
 }
 
 fn flatten<'a>(before: &str, fields: &'a Map<String, Value>, leaves: &mut Vec<(String, &'a Value)>) {
@@ -306,5 +329,18 @@ mod tests {
             fields.needed(&["hidden_size"]).unwrap_err().to_string().contains("`hidden_size` is not there")
         );
         assert!(fields.truth("odd").unwrap_err().to_string().contains("true or false"));
+    }
+
+    #[test]
+    fn a_size_that_no_arithmetic_can_take_is_refused_by_name() {
+        let text = br#"{"hidden_size":18446744073709551615,"conv_dim":[4294967296],"image_size":[1,2147483648],"n":2147483647}"#;
+        let config = Config::parse("", "config.json", text).unwrap();
+        let fields = Fields::new(&config, "llama");
+        for error in [fields.needed(&["hidden_size"]), fields.sides("image_size").map(|[a, _]| a)] {
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains("_size` is ") && error.contains("config.json"), "{error}");
+        }
+        assert!(fields.counts("conv_dim").unwrap_err().to_string().contains("below 2147483648"));
+        assert_eq!(fields.count(&["n"]).unwrap(), Some(2_147_483_647));
     }
 }

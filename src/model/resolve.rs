@@ -1,4 +1,5 @@
 //! From a configuration and a catalogue to an [`Architecture`]: every field accounted for, every tensor in its place.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::ModelError;
 use super::architecture::{
@@ -280,7 +281,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn sizes(&self, at: usize) -> Vec<usize> {
-        self.tensors[at].shape.iter().map(|&size| size as usize).collect()
+        self.tensors[at].shape.iter().map(|&size| usize::try_from(size).unwrap_or(usize::MAX)).collect()
     }
 
     /// The matrix `name.weight` of this many outputs (0: any) and inputs, with `name.bias` where there is one.
@@ -384,7 +385,7 @@ impl<'a> Resolver<'a> {
             let shape = if token.bare { vec![self.width] } else { vec![1, count, self.width] };
             let tensor = self.shaped(&prefixed(token.name), &shape)?;
             let position = self.fields.switch(token.positioned)?.then_some(first);
-            first += position.map_or(0, |_| count);
+            first = position.map_or(first, |first: usize| first.saturating_add(count));
             extra.push(ExtraTokens { tensor, count, position });
         }
         let positions = match row.positions {
@@ -471,8 +472,10 @@ impl<'a> Resolver<'a> {
         let [gain, direction] = WEIGHT_NORM.iter().find(there).unwrap_or(&WEIGHT_NORM[0]);
         Ok(PositionalConvolution {
             gain: self.shaped(&format!("{name}.{gain}"), &[1, 1, reach.kernel])?,
-            direction: self
-                .shaped(&format!("{name}.{direction}"), &[self.width, self.width / groups, reach.kernel])?,
+            direction: self.shaped(
+                &format!("{name}.{direction}"),
+                &[self.width, self.width.checked_div(groups).unwrap_or_default(), reach.kernel],
+            )?,
             bias: self.shaped(&format!("{name}.bias"), &[self.width])?,
             reach,
             groups,
@@ -502,9 +505,9 @@ impl<'a> Resolver<'a> {
             Some((table, offset, skip)) => {
                 let table = self.shaped(&name(table), &[0, wide])?;
                 let skip = skip.map(|field| self.fields.count(&[field])).transpose()?.flatten();
-                let offset = skip.map_or(offset, |skip| skip + 1);
+                let offset = skip.map_or(offset, |skip| skip.saturating_add(1));
                 longest = Some(self.sizes(table)[0].saturating_sub(offset));
-                Some(LearnedPositions { table, offset, skip: skip.map(|id| id as u32) })
+                Some(LearnedPositions { table, offset, skip: skip.and_then(|id| u32::try_from(id).ok()) })
             }
         };
         let segments = row.segments.map(|segments| self.shaped(&name(segments), &[0, wide])).transpose()?;
@@ -594,8 +597,8 @@ impl<'a> Resolver<'a> {
 
     fn attention(&self, name: &impl Fn(&str) -> String, layer: usize) -> Result<Attention, ModelError> {
         let (row, fields) = (&self.row.attention, self.fields);
-        let (h, of_queries, of_keys) =
-            (self.head_width, self.heads * self.head_width, self.key_heads * self.head_width);
+        let h = self.head_width;
+        let [of_queries, of_keys] = [self.heads, self.key_heads].map(|heads| heads.saturating_mul(h));
         let d = self.width;
         let projections = match row.projections {
             ProjectionsRow::Separate([q, k, v]) => Projections::Separate([
@@ -603,12 +606,16 @@ impl<'a> Resolver<'a> {
                 self.linear(&name(k), of_keys, d)?,
                 self.linear(&name(v), of_keys, d)?,
             ]),
-            ProjectionsRow::Concatenated(all) => {
-                Projections::Concatenated(self.linear(&name(all), of_queries + 2 * of_keys, d)?)
-            }
-            ProjectionsRow::Grouped(all) => {
-                Projections::Grouped(self.linear(&name(all), of_queries + 2 * of_keys, d)?)
-            }
+            ProjectionsRow::Concatenated(all) => Projections::Concatenated(self.linear(
+                &name(all),
+                of_queries.saturating_add(of_keys.saturating_mul(2)),
+                d,
+            )?),
+            ProjectionsRow::Grouped(all) => Projections::Grouped(self.linear(
+                &name(all),
+                of_queries.saturating_add(of_keys.saturating_mul(2)),
+                d,
+            )?),
         };
         let [query_norm, key_norm] = match row.qk_norm {
             Some(HeadNormsRow { names: [q, k], scales, present, .. }) if fields.switch(present)? => [
@@ -690,7 +697,7 @@ impl<'a> Resolver<'a> {
         let h = self.head_width;
         Ok(match scales {
             HeadScales::Shared => HeadNorm::One(self.norm(name, h)?),
-            HeadScales::Whole => HeadNorm::One(self.norm(name, heads * h)?),
+            HeadScales::Whole => HeadNorm::One(self.norm(name, heads.saturating_mul(h))?),
             HeadScales::Matrix => {
                 let scale = self.shaped(&format!("{name}.weight"), &[heads, h])?;
                 HeadNorm::One(self.norm_of(h, Some(scale), None)?)
@@ -732,7 +739,7 @@ impl<'a> Resolver<'a> {
             }
             Windows::Every { window: (field, usual), pattern, usual_pattern, first } => {
                 let period = fields.count(pattern)?.unwrap_or(usual_pattern).max(1);
-                let at = if first { layer } else { layer + 1 };
+                let at = if first { layer } else { layer.saturating_add(1) };
                 let slides = by_type()?.unwrap_or(!at.is_multiple_of(period));
                 size(field, Some(usual))?.filter(|_| slides)
             }
@@ -928,7 +935,7 @@ impl<'a> Resolver<'a> {
 /// Slopes of ALiBi: powers of 2^(−8/n), and for other numbers of heads those of the next power of two in between.
 fn alibi(heads: usize) -> Vec<f32> {
     let full = heads.next_power_of_two();
-    let slope = |at: usize| 2f64.powf(-8.0 * (at + 1) as f64 / full as f64) as f32;
+    let slope = |at: usize| 2f64.powf(-8.0 * at.saturating_add(1) as f64 / full as f64) as f32;
     if full == heads {
         return (0..heads).map(slope).collect();
     }

@@ -6,10 +6,12 @@
 //! where they are lists. No field of a report is called `#`.
 
 use super::ShareError;
+use crate::checkpoint::json::VALUES_AN_OBJECT;
 use serde_json::{Map, Value, json};
 
-/// Values that unpacking may make: more than any report has.
-const MOST: usize = 20_000_000;
+/// Values that a link may hold and that unpacking may make of them: those of some thousand sites. Each takes about fifty bytes, and a
+/// record as much as [`VALUES_AN_OBJECT`].
+pub(super) const MOST: usize = 600_000;
 
 const ROWS: &str = "#";
 const COLUMNS: &str = "columns";
@@ -89,7 +91,7 @@ impl Unpacking {
                 let Some(Value::Object(columns)) = fields.remove(COLUMNS) else {
                     return Err(super::content("a table without columns"));
                 };
-                self.spend(rows.saturating_mul(columns.len().max(1)))?;
+                self.spend(rows.saturating_mul(columns.len().saturating_add(VALUES_AN_OBJECT)))?;
                 let mut records = vec![Map::new(); rows];
                 for (name, column) in columns {
                     for (record, value) in records.iter_mut().zip(self.column(column, rows)?) {
@@ -152,7 +154,7 @@ impl Unpacking {
 fn size(value: &Value) -> usize {
     1 + match value {
         Value::Array(items) => items.iter().map(size).sum(),
-        Value::Object(fields) => fields.values().map(size).sum(),
+        Value::Object(fields) => VALUES_AN_OBJECT + fields.values().map(size).sum::<usize>(),
         _ => 0,
     }
 }

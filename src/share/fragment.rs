@@ -11,8 +11,8 @@ use miniz_oxide::inflate::{TINFLStatus, decompress_to_vec_with_limit};
 
 /// The version this code writes, and the latest it reads.
 pub(super) const VERSION: u32 = 1;
-/// A report of 100,000 sites unpacks to less.
-pub(super) const MOST_BYTES: usize = 64 << 20;
+/// A report of a thousand sites unpacks to less. The limit holds while a link is unpacked.
+pub(super) const MOST_BYTES: usize = 8 << 20;
 
 const BEGINS: &str = "#report=";
 /// The smallest that deflate makes.

@@ -15,10 +15,14 @@ pub mod html;
 mod names;
 mod sketch;
 
+use crate::checkpoint::json;
 use crate::inspect::Inspection;
 use crate::report::{Report, SharedSummary};
 use serde::{Deserialize, Serialize};
 use sketch::Sketch;
+
+/// Channels of all scales that are drawn from sketches: a third more than the largest published model has. A scale beyond is left out.
+const MOST_CHANNELS: u64 = 5_500_000;
 
 /// Why a link could not be made or opened.
 #[derive(Debug, thiserror::Error)]
@@ -50,9 +54,19 @@ pub enum ShareError {
         /// Its version.
         found: u32,
     },
-    /// It unpacks to more than any report.
-    #[error("this link unpacks to more than {} MB, which no report does: it was not made by Gammascope", fragment::MOST_BYTES >> 20)]
+    /// It unpacks to more than any report in a link.
+    #[error(
+        "this link unpacks to more than {} MB or {} values, which no report in a link does: it was not made by Gammascope",
+        fragment::MOST_BYTES >> 20,
+        columns::MOST
+    )]
     TooLarge,
+    /// The report is longer than a link.
+    #[error("this report has {sites} norm sites, more than a link can hold: make the HTML file instead")]
+    TooMany {
+        /// How many.
+        sites: usize,
+    },
     /// It unpacks, but not to a report.
     #[error(
         "this link holds no report that can be read ({reason}): it was not made by Gammascope, or by a version with a bug. Ask for the HTML file"
@@ -107,13 +121,21 @@ impl Shared {
     pub fn fragment(&self) -> Result<String, ShareError> {
         let value = serde_json::to_value(self).map_err(content)?;
         let text = serde_json::to_vec(&columns::packed(digits::rounded(value))).map_err(content)?;
-        Ok(fragment::written(&text))
+        let fragment = fragment::written(&text);
+        match Self::read(&fragment) {
+            Err(ShareError::TooLarge) => Err(ShareError::TooMany { sites: self.report.norms.len() }),
+            _ => Ok(fragment),
+        }
     }
 
     /// Reads a fragment, of this version or an earlier one.
     pub fn read(fragment: &str) -> Result<Self, ShareError> {
         let text = fragment::read(fragment)?;
+        if json::values(&text) > columns::MOST {
+            return Err(ShareError::TooLarge);
+        }
         let packed = serde_json::from_slice(&text).map_err(content)?;
+        drop(text);
         let mut shared: Self = serde_json::from_value(columns::unpacked(packed)?).map_err(content)?;
         shared.report.find();
         Ok(shared)
@@ -122,12 +144,17 @@ impl Shared {
     /// What the figures are drawn from.
     pub fn inspection(mut self) -> Inspection {
         self.report.find();
+        let mut channels = MOST_CHANNELS;
         let scales = self
             .report
             .norms
             .iter()
             .zip(self.sketches.iter().chain(std::iter::repeat(&None)))
-            .map(|(norm, sketch)| sketch.as_ref()?.scale(norm.width, &norm.kernel.coordinates))
+            .map(|(norm, sketch)| {
+                let sketch = sketch.as_ref()?;
+                channels = channels.checked_sub(norm.width)?;
+                sketch.scale(norm.width, &norm.kernel.coordinates)
+            })
             .collect();
         let none = || self.report.norms.iter().map(|_| None).collect();
         let (shifts, undecided) = (none(), none());

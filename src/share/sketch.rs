@@ -65,7 +65,7 @@ impl Sketch {
     /// A scale of `width` channels that looks like it, zero at `zeros`: the values that were kept are at their channels, the
     /// others at any. `None` for numbers that no sketch has.
     pub(super) fn scale(&self, width: u64, zeros: &[u32]) -> Option<Scale> {
-        let width = usize::try_from(width).ok().filter(|width| (1..=1 << 24).contains(width))?;
+        let width = usize::try_from(width).ok().filter(|width| (1..=1 << 20).contains(width))?;
         let mut values = vec![None; width];
         let kept = self.channels.iter().copied().zip(self.values.iter().copied());
         for (channel, value) in kept.chain(zeros.iter().map(|&channel| (channel, 0.0))) {

@@ -16,6 +16,13 @@ use std::collections::HashMap;
 /// Values of one pickle, at most: a model of 100,000 tensors has about a million.
 const MAX_VALUES: usize = 1 << 22;
 
+/// Values, or names in the memo, that a pickle may have at its beginning, ...
+const FEW: usize = 700_000;
+
+/// ... and one more for each so many bytes: each takes some fifty bytes, and operations of one byte make them. torch.save writes about
+/// fifteen for a tensor, in 150 bytes.
+const BYTES_A_VALUE: usize = 12;
+
 /// Values on the stack, marks on it, or names in the memo, at most.
 const MAX_STACK: usize = 1 << 22;
 
@@ -474,6 +481,11 @@ impl Machine {
         Ok(())
     }
 
+    /// Values, or names in the memo, that what has been read of the pickle may have.
+    fn most(&self) -> usize {
+        (FEW + self.at / BYTES_A_VALUE).min(MAX_VALUES)
+    }
+
     fn push(&mut self, id: Id) -> Result<(), PickleProblem> {
         within(self.stack.len(), MAX_STACK)?;
         self.stack.push(id);
@@ -481,7 +493,7 @@ impl Machine {
     }
 
     fn add(&mut self, value: Value) -> Result<Id, PickleProblem> {
-        within(self.values.len(), MAX_VALUES)?;
+        within(self.values.len(), self.most())?;
         self.values.push(value);
         Ok(self.values.len() as Id - 1)
     }
@@ -562,7 +574,7 @@ impl Machine {
     }
 
     fn remember(&mut self, place: u64) -> Result<(), PickleProblem> {
-        within(self.memo.len(), MAX_STACK)?;
+        within(self.memo.len(), self.most())?;
         let top = self.top()?;
         self.memo.insert(place, top);
         Ok(())

@@ -122,7 +122,7 @@ impl Archive {
     /// The bytes of an entry that is stored as it is; `None` for one that is compressed.
     pub(super) fn range(entry: &Entry) -> Option<Range<u64>> {
         let start = entry.start.filter(|_| entry.method == Method::Stored)?;
-        Some(start..start + entry.size)
+        Some(start..start.saturating_add(entry.size))
     }
 
     /// Several small entries, unpacked.
@@ -137,7 +137,7 @@ impl Archive {
                 return Err(PyTorchProblem::PickleTooLarge { bytes: entry.packed.max(entry.size) }.into());
             }
             let start = entry.start.ok_or_else(|| overlap(entry))?;
-            ranges.push(start..start + entry.packed);
+            ranges.push(start..start.saturating_add(entry.packed));
         }
         let mut read = vec![None; entries.len()];
         meter.read_many(source, &ranges, |at, bytes| read[at] = Some(bytes)).await;
@@ -156,7 +156,7 @@ impl Entry {
         let unpacked = match self.method {
             Method::Stored => bytes,
             Method::Deflated => {
-                if self.size > MAX_RATIO * self.packed + 1024 {
+                if self.size > self.packed.saturating_mul(MAX_RATIO).saturating_add(1024) {
                     let (packed, size) = (self.packed, self.size);
                     return Err(PyTorchProblem::EntryTooDense { entry: self.name.clone(), packed, size });
                 }
@@ -314,7 +314,7 @@ fn settle(entries: &mut [Entry], at: usize, header: &[u8], directory: u64) -> Re
         return Err(PyTorchProblem::EntryDamaged { entry: entry.name.clone() });
     }
     let start = entry.least_start() + u16_at(header, 28);
-    if start + entry.packed > directory {
+    if start.checked_add(entry.packed).is_none_or(|end| end > directory) {
         return Err(overlap(entry));
     }
     entry.start = Some(start);

@@ -22,7 +22,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 pub use answer::{Head, Pin};
-pub use fault::{ATTEMPTS, Fault, Problem};
+pub use fault::{ATTEMPTS, Fault, Problem, SILENCE, SLOWEST, is_too_slow};
 
 /// Ranges on their way at the same time, of one file. Browsers keep six connections to a host.
 const AT_ONCE: usize = 6;
@@ -88,7 +88,7 @@ pub trait Transport {
 /// The body of an answer. Dropping it ends the transfer.
 #[allow(async_fn_in_trait, reason = "the futures are deliberately not Send: the browser's are not")]
 pub trait Body {
-    /// The body to its end, or its first `most` bytes, and no more.
+    /// The body to its end, or its first `most` bytes, and no more. One that [comes too slowly](is_too_slow) is a problem.
     async fn read(self, most: u64) -> Result<Vec<u8>, Problem>;
 }
 
@@ -131,7 +131,13 @@ impl<T: Transport> Session<T> {
 
     /// A whole small file: an index, a configuration, a listing. At most `most` bytes.
     pub async fn whole(&self, place: &Place, most: u64) -> Result<Vec<u8>, Fault> {
-        let judge = |_: &Head| Ok(Expected::AtMost(most));
+        let judge = |head: &Head| {
+            let length = head.header("content-length").and_then(|length| length.parse::<u64>().ok());
+            match length.is_some_and(|length| length > most) {
+                true => Err(Problem::TooLong { most }),
+                false => Ok(Expected::AtMost(most)),
+            }
+        };
         let ask = Ask { place, method: Method::Get, range: None, offset: 0 };
         Ok(self.ask(ask, &judge).await?.1)
     }
