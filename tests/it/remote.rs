@@ -531,3 +531,35 @@ fn a_hub_with_nothing_but_a_pytorch_file_gives_that_and_leaves_its_companions_al
     let opened = open_with("acme/net@step-10", &access, Hurried::default()).unwrap();
     assert_eq!(opened.report.norms.len(), 3);
 }
+
+#[test]
+fn a_server_that_sends_a_few_bytes_a_second_is_given_up_once() {
+    let bytes = tensors(&[("norm.weight", &[1000], vec![1.0; 1000])]);
+    let server = Server::start(vec![("/m.safetensors", bytes, Play::Trickle)]);
+    let patient = Native::patient(Duration::from_millis(300));
+    let transport = Hurried { native: patient, ..Hurried::default() };
+    let error = open_with(&server.url("/m.safetensors"), &Access::default(), transport.clone()).unwrap_err();
+    says(&error, &["/m.safetensors", "was sent too slowly", "download the file"]);
+    assert_eq!(transport.waits.borrow().len(), 0, "it would be as slow again");
+    assert!(server.sent() < 1000, "{} bytes of 4 kB were waited for", server.sent());
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_a_request_at_once() {
+    let bytes = tensors(&[("norm.weight", &[1000], vec![1.0; 1000])]);
+    let server = Server::start(vec![("/m.safetensors", bytes, Play::Trickle)]);
+    let program = assert_cmd::cargo::cargo_bin("gammascope");
+    let mut inspect = std::process::Command::new(program);
+    let inspect =
+        inspect.arg("inspect").arg(server.url("/m.safetensors")).stderr(std::process::Stdio::null());
+    let mut inspect = inspect.spawn().unwrap();
+    while server.sent() < 2 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let interrupt = std::process::Command::new("kill").args(["-INT", &inspect.id().to_string()]).status();
+    assert!(interrupt.unwrap().success());
+    let ended = inspect.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(2));
+    assert!(server.sent() < 1000);
+}

@@ -4,7 +4,13 @@
  */
 
 /** Why no answer came. */
-type Failure = { kind: 'offline' | 'blocked' | 'insecure' | 'unreachable' | 'cut'; reason: string };
+type Failure =
+  | { kind: 'offline' | 'blocked' | 'insecure' | 'unreachable' | 'cut'; reason: string }
+  | { kind: 'slow'; got: number; seconds: number };
+
+/** Milliseconds after which a server that says nothing is gone, and bytes a second that a body brings after that, as `fault.rs` has them. */
+const SILENCE = 30_000;
+const SLOWEST = 4_000;
 
 const HERE = ['localhost', '127.0.0.1', '[::1]'];
 
@@ -17,15 +23,19 @@ export const network = {
     if (protocol === 'http:' && !HERE.includes(hostname) && origin !== globalThis.location?.origin) throw fail('insecure');
     const controller = new AbortController();
     let response: Response;
+    const silence = setTimeout(() => controller.abort(), SILENCE);
     try {
       response = await fetch(url, { ...common, method, headers, signal: controller.signal });
     } catch (error) {
+      if (controller.signal.aborted) throw fail('unreachable', new Error(`it does not answer within ${SILENCE / 1000} s`));
       throw await explained(url, headers, error);
+    } finally {
+      clearTimeout(silence);
     }
     return {
       status: response.status,
       headers: [...response.headers],
-      body: (most: number) => read(response, most),
+      body: (most: number) => read(response, most, controller),
       cancel: () => controller.abort(),
     };
   },
@@ -38,7 +48,7 @@ function online(): boolean {
   return globalThis.navigator?.onLine ?? true;
 }
 
-function fail(kind: Failure['kind'], error?: unknown): Failure {
+function fail(kind: Exclude<Failure['kind'], 'slow'>, error?: unknown): Failure {
   return { kind, reason: error instanceof Error ? error.message : 'the browser gives no reason' };
 }
 
@@ -57,11 +67,15 @@ async function explained(url: string, headers: [string, string][], error: unknow
   return { kind: 'cut', reason: 'its answer could not be used: it is a compressed range, or cut off' };
 }
 
-/** A body to its end, or its first `most` bytes. */
-async function read(response: Response, most: number): Promise<Uint8Array> {
+/** A body to its end, or its first `most` bytes. One that comes too slowly is given up. */
+async function read(response: Response, most: number, controller: AbortController): Promise<Uint8Array> {
   const reader = response.body?.getReader();
   const pieces: Uint8Array[] = [];
   let length = 0;
+  const began = performance.now();
+  const isSlow = () => length < ((performance.now() - began - SILENCE) / 1000) * SLOWEST;
+  // Also where nothing comes at all.
+  const watch = setInterval(() => isSlow() && controller.abort(), 1000);
   try {
     while (reader && length < most) {
       const { done, value } = await reader.read();
@@ -70,7 +84,10 @@ async function read(response: Response, most: number): Promise<Uint8Array> {
       length += value.length;
     }
   } catch (error) {
+    if (isSlow()) throw { kind: 'slow', got: length, seconds: Math.round((performance.now() - began) / 1000) } satisfies Failure;
     throw fail(online() ? 'cut' : 'offline', error);
+  } finally {
+    clearInterval(watch);
   }
   const bytes = new Uint8Array(length);
   let at = 0;

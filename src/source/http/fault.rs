@@ -85,12 +85,28 @@ pub enum Problem {
     Long { offset: u64, wanted: u64 },
     #[error("broke off ({reason}); check the network, then open it again")]
     Cut { reason: String },
+    #[error(
+        "was sent too slowly: {got} bytes in {seconds} s. Check the network and open it again, or download the file and open that"
+    )]
+    Slow { got: u64, seconds: u64 },
     #[error("is longer than the {most} bytes that such a file may have; it is not what its name says")]
     TooLong { most: u64 },
 }
 
 fn wanted_wait(wait: Option<u64>) -> String {
     wait.map_or_else(String::new, |seconds| format!(", and asks to wait {seconds} s"))
+}
+
+/// A server that says nothing for so long is gone.
+pub const SILENCE: Duration = Duration::from_secs(30);
+
+/// Bytes a second that a body brings on average, once [`SILENCE`] is over: less is no connection to read a checkpoint by. So the
+/// deadline of an answer follows its size.
+pub const SLOWEST: u64 = 4_000;
+
+/// Whether a body has come too slowly, of which `got` bytes came in this time; the first `patience` does not count.
+pub fn is_too_slow(got: u64, time: Duration, patience: Duration) -> bool {
+    time.saturating_sub(patience).as_secs_f64() * SLOWEST as f64 > got as f64
 }
 
 /// How often a request is made before its fault is final.

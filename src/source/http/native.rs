@@ -1,31 +1,37 @@
 //! HTTP outside a browser: ureq, on a thread for each request, so that several are on their way at once.
 
-use super::{Body, Head, Method, Problem, Request, Transport};
+use super::{Body, Head, Method, Problem, Request, SILENCE, Transport, is_too_slow};
 use crate::source::aside::aside;
 use std::io::{self, Read};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use ureq::{Agent, Error};
 
 /// Sends requests with ureq. Proxies are those of the environment (HTTPS_PROXY and similar ones).
 #[derive(Debug, Clone)]
 pub struct Native {
     agent: Agent,
+    patience: Duration,
 }
 
-/// A server that says nothing for so long is gone.
-const SILENCE: Duration = Duration::from_secs(30);
+/// Bytes that are taken from a connection at once.
+const PIECE: usize = 64 * 1024;
 
 impl Native {
     /// A transport with its own pool of connections.
     pub fn new() -> Self {
+        Self::patient(SILENCE)
+    }
+
+    /// The same, which waits no longer than this for anything.
+    pub fn patient(patience: Duration) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .user_agent(concat!("gammascope/", env!("CARGO_PKG_VERSION")))
-            .timeout_connect(Some(SILENCE))
-            .timeout_recv_response(Some(SILENCE))
-            .timeout_per_read(Some(SILENCE))
+            .timeout_connect(Some(patience))
+            .timeout_recv_response(Some(patience))
+            .timeout_per_read(Some(patience))
             .build();
-        Self { agent: config.new_agent() }
+        Self { agent: config.new_agent(), patience }
     }
 }
 
@@ -47,7 +53,7 @@ impl Transport for Native {
     type Body = NativeBody;
 
     async fn send(&self, request: Request<'_>) -> Result<(Head, NativeBody), Problem> {
-        let agent = self.agent.clone();
+        let (agent, patience) = (self.agent.clone(), self.patience);
         let url = request.url.to_owned();
         let mut headers = vec![("Accept-Encoding", "identity".to_owned())];
         headers.extend(request.range.map(|range| ("Range", range.to_owned())));
@@ -69,7 +75,8 @@ impl Transport for Native {
             let headers = parts.headers.iter().map(|(name, value)| {
                 (name.as_str().to_ascii_lowercase(), String::from_utf8_lossy(value.as_bytes()).into_owned())
             });
-            Ok((Head { status: parts.status.as_u16(), headers: headers.collect() }, NativeBody(body)))
+            let head = Head { status: parts.status.as_u16(), headers: headers.collect() };
+            Ok((head, NativeBody { body, patience }))
         })
         .await
     }
@@ -85,16 +92,33 @@ impl Transport for Native {
 
 /// A body on its connection, which is closed when this is dropped.
 #[derive(Debug)]
-pub struct NativeBody(ureq::Body);
+pub struct NativeBody {
+    body: ureq::Body,
+    patience: Duration,
+}
 
 impl Body for NativeBody {
     async fn read(self, most: u64) -> Result<Vec<u8>, Problem> {
         tried(move || {
-            let mut bytes = Vec::new();
-            let reader = self.0.into_with_config().limit(u64::MAX).reader();
-            match reader.take(most).read_to_end(&mut bytes) {
-                Ok(_) => Ok(bytes),
-                Err(error) => Err(Problem::Cut { reason: error.to_string() }),
+            let (mut bytes, mut piece) = (Vec::new(), vec![0; PIECE]);
+            let mut reader = self.body.into_with_config().limit(u64::MAX).reader().take(most);
+            let began = Instant::now();
+            loop {
+                let count = match reader.read(&mut piece) {
+                    Ok(0) => return Ok(bytes),
+                    Ok(count) => count,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                        let (got, seconds) = (bytes.len() as u64, began.elapsed().as_secs());
+                        return Err(Problem::Slow { got, seconds });
+                    }
+                    Err(error) => return Err(Problem::Cut { reason: error.to_string() }),
+                };
+                bytes.extend_from_slice(&piece[..count]);
+                let (got, time) = (bytes.len() as u64, began.elapsed());
+                if is_too_slow(got, time, self.patience) {
+                    return Err(Problem::Slow { got, seconds: time.as_secs() });
+                }
             }
         })
         .await

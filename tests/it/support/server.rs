@@ -29,6 +29,8 @@ pub(crate) enum Play {
     HalfRange,
     /// Half of the bytes, with headers of them all, then the connection closes.
     Cut,
+    /// The right bytes, a few in a second.
+    Trickle,
     /// The connection closes before a header comes.
     Slam,
     /// The range one byte on.
@@ -286,6 +288,13 @@ fn answer(
     let announced = announced.to_string();
     headers.push(("Content-Length", &announced));
     out.head(206, &headers)?;
+    if *play == Play::Trickle {
+        for byte in body {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            out.body(&[byte])?;
+        }
+        return Ok(true);
+    }
     out.body(&body)?;
     Ok(*play != Play::Cut)
 }

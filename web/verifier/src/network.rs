@@ -105,6 +105,13 @@ fn problem(error: JsValue) -> Problem {
         Some("blocked") => Problem::Blocked,
         Some("insecure") => Problem::Insecure,
         Some("cut") => Problem::Cut { reason },
+        Some("slow") => {
+            let number = |name| {
+                let field = Reflect::get(&error, &JsValue::from_str(name)).ok();
+                field.and_then(|field| field.as_f64()).unwrap_or_default() as u64
+            };
+            Problem::Slow { got: number("got"), seconds: number("seconds") }
+        }
         _ => Problem::Unreachable { reason },
     }
 }
