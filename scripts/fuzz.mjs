@@ -1,0 +1,14 @@
+// npm run fuzz -- --minutes 10: damaged files of every kind for so long, and the table of what came of it. Inputs are other ones each time.
+// What fails is written to tests/fuzz/corpus/. `--kind NAME` tries one kind.
+
+import { Failure, main, show } from "./lib/run.mjs";
+import { requireRust } from "./lib/rust.mjs";
+
+await main(async () => {
+  await requireRust();
+  const args = process.argv.slice(2);
+  // Far from the numbers of CI, and not the same as last time.
+  const from = args.includes("--from") ? [] : ["--from", String(Date.now() * 1000)];
+  const { code } = await show("cargo", ["test", "--locked", "--test", "fuzz", "--", ...args, ...from]);
+  if (code !== 0) throw new Failure("Some inputs fail, see above. They are in tests/fuzz/corpus/.");
+});
