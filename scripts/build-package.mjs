@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { buildWasm } from "./build-wasm.mjs";
 import { main, step } from "./lib/run.mjs";
+import { SBOM, writeSbom } from "./lib/supply.mjs";
 import { setUp } from "./setup.mjs";
 
 export const PACKAGE = "package";
@@ -56,5 +57,6 @@ if (import.meta.url === pathToFileURL(process.argv[1]).href) {
     await setUp();
     await buildPackage();
     console.log(`${PACKAGE}/: \`npm pack ./${PACKAGE}\` makes a file of it`);
+    console.log(`${SBOM}: ${writeSbom()} crates and packages that it is made of`);
   });
 }

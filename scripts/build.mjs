@@ -4,6 +4,7 @@ import { pathToFileURL } from "node:url";
 import { buildWasm } from "./build-wasm.mjs";
 import { main, step } from "./lib/run.mjs";
 import { BUDGET_KB, pageSize } from "./lib/size.mjs";
+import { SBOM, writeSbom } from "./lib/supply.mjs";
 import { setUp } from "./setup.mjs";
 
 /** Sets up, compiles the core, bundles the page. */
@@ -32,5 +33,6 @@ if (import.meta.url === pathToFileURL(process.argv[1]).href) {
     const { kb, lines } = pageSize();
     console.log(`dist: ${kb.toFixed(0)} KB compressed of ${BUDGET_KB}, without the samples`);
     console.log(lines.join("\n"));
+    console.log(`${SBOM}: ${writeSbom()} crates and packages that it is made of`);
   });
 }

@@ -1,6 +1,7 @@
 // npm test: everything. `npm test -- rust page` runs those stages only.
 // The last line is the sum over the test runners; a stage that fails without a failed test counts as one.
 
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -9,21 +10,54 @@ import { PACKAGE, buildPackage } from "./build-package.mjs";
 import { buildWasm } from "./build-wasm.mjs";
 import { bundlePage } from "./build.mjs";
 import { requireChromium } from "./lib/chromium.mjs";
+import { npm } from "./lib/packages.mjs";
 import { pythonWithTorch } from "./lib/python.mjs";
 import { Failure, ask, main, show, step } from "./lib/run.mjs";
 import { requireLints, testedTerminal } from "./lib/rust.mjs";
 import { BUDGET_KB, pageSize } from "./lib/size.mjs";
+import { SBOM, writeSbom } from "./lib/supply.mjs";
 import { setUp } from "./setup.mjs";
 
 const E2E_REPORT = ".cache/e2e.json";
 
 /** Each stage returns its counts, an empty object for a check that passed, or throws a Failure. */
-const stages = { prose, fmt, clippy, scripts, rust, python, types, package: npmPackage, page };
+const stages = { prose, supply, fmt, clippy, scripts, rust, python, types, package: npmPackage, page };
 
 /** The words of documents, doc comments, messages and the page. */
 function prose() {
   return check(process.execPath, ["scripts/prose.mjs"], "The prose breaks a rule of CONTRIBUTING.md, see above.");
 }
+
+/** The dependencies: lock files that fit, licences, sources and known faults. What lacks a tool or the network is said. */
+async function supply() {
+  if (ask("cargo", ["tree", "--locked", "--depth", "0"]) === null)
+    throw new Failure("Cargo.lock does not fit Cargo.toml: run `cargo update --workspace`.");
+  const [program, first] = npm();
+  if (ask(program, [...first, "ci", "--dry-run", "--ignore-scripts", "--offline", "--no-audit"]) === null)
+    throw new Failure("package-lock.json does not fit package.json: run `npm install --package-lock-only`.");
+  console.log(`${writeSbom()} crates and packages in ${SBOM}`);
+  if (ask("cargo", ["deny", "--version"]) === null) {
+    console.log("cargo deny is not installed, so licences and sources of crates are not checked: `cargo install --locked cargo-deny`.");
+  } else {
+    await check("cargo", ["deny", "--locked", "check", "licenses", "bans", "sources"], "cargo deny found problems, see above.");
+    const { code, stderr } = await show("cargo", ["deny", "--locked", "check", "advisories"]);
+    if (code !== 0 && !/failed to fetch|unable to fetch|advisory database/i.test(stderr)) throw new Failure("A crate has a known fault, see above.");
+    if (code !== 0) console.log("The database of advisories cannot be reached, so known faults of crates are not checked.");
+  }
+  const audit = spawnSync(program, [...first, "audit", "--json"], { encoding: "utf8", timeout: 60_000 });
+  const { vulnerabilities } = parsed(audit.stdout).metadata ?? {};
+  if (!vulnerabilities) console.log("npm audit gives no answer, so known faults of npm packages are not checked.");
+  else if (vulnerabilities.high + vulnerabilities.critical > 0) throw new Failure("npm packages have known faults: run `npm audit`.", audit.stdout);
+  return {};
+}
+
+const parsed = (text) => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
+  }
+};
 
 async function fmt() {
   await requireLints();

@@ -30,7 +30,7 @@ export async function installPackages() {
 }
 
 /** npm as Node can start it on every system: the script that is running us where npm did start us. */
-function npm() {
+export function npm() {
   const script = process.env.npm_execpath;
   return script?.endsWith(".js") ? [process.execPath, [script]] : ["npm", []];
 }
