@@ -88,7 +88,8 @@ fn main() {
             shared.entry(libraries.into_iter().collect()).or_default().push(word);
         }
     }
-    let lines = shared.iter().map(|(libraries, words)| format!("{}\t{}\n", libraries.join(" "), words.join(" ")));
+    let lines =
+        shared.iter().map(|(libraries, words)| format!("{}\t{}\n", libraries.join(" "), words.join(" ")));
     let head = "# libraries\tcomponents of names that just these use, digits as 0; elsewhere: code that is no library, or one known family by family\n";
     fs::write(arguments.out.join("vocabulary.tsv"), head.to_owned() + &lines.collect::<String>()).unwrap();
     println!("{documents} documents, {} layouts, {} lines of counts", layouts.len(), counts.len());

@@ -255,7 +255,10 @@ mod tests {
         let names: Vec<&str> = refused.split('`').skip(3).step_by(2).collect();
         assert_eq!(names.len(), DTYPES.len(), "{refused}");
         for name in names {
-            assert!(matches!(TensorType::parse(name), TensorType::Known(dtype) if dtype.to_string() == name), "{name}");
+            assert!(
+                matches!(TensorType::parse(name), TensorType::Known(dtype) if dtype.to_string() == name),
+                "{name}"
+            );
         }
     }
 

@@ -376,8 +376,8 @@ impl Walk<'_> {
     /// The encoder's stream is as wide as this one.
     fn cross_attention(&mut self, path: &str, row: &CrossRow) -> Result<(), ModelError> {
         let stored = self.stored();
-        let Dimensions { width, heads, key_heads, head_width, .. } = self.size;
-        let (of_queries, of_keys) = (heads * head_width, key_heads * head_width);
+        let width = self.size.width;
+        let (of_queries, of_keys) = (self.size.of_queries(), self.size.of_keys());
         let keys = stored.key_bias.unwrap_or(stored.projection_bias);
         let biases = [stored.projection_bias, keys, stored.projection_bias];
         for ((name, outputs), bias) in row.projections.iter().zip([of_queries, of_keys, of_keys]).zip(biases)

@@ -659,7 +659,8 @@ impl<'a> Resolver<'a> {
         row: &CrossRow,
         encoded: usize,
     ) -> Result<Attention, ModelError> {
-        let (of_queries, of_keys) = (self.heads * self.head_width, self.key_heads * self.head_width);
+        let [of_queries, of_keys] =
+            [self.heads, self.key_heads].map(|heads| heads.saturating_mul(self.head_width));
         let [q, k, v] = row.projections.map(name);
         let projections = Projections::Separate([
             self.linear(&q, of_queries, self.width)?,

@@ -140,7 +140,11 @@ const FAMILIES: &[(&str, &[&str], &[&str])] = &[
             "backbone.blocks.1.norm_mlstm",
             "backbone.out_norm",
         ],
-        &["backbone.blocks.0.mlstm_layer.q", "backbone.blocks.0.ffn.proj_up", "backbone.blocks.1.ffn.proj_up"],
+        &[
+            "backbone.blocks.0.mlstm_layer.q",
+            "backbone.blocks.0.ffn.proj_up",
+            "backbone.blocks.1.ffn.proj_up",
+        ],
     ),
     (
         "RecurrentGemma",
@@ -151,7 +155,11 @@ const FAMILIES: &[(&str, &[&str], &[&str])] = &[
             "model.layers.1.channel_pre_norm",
             "model.final_norm",
         ],
-        &["model.layers.0.temporal_block.linear_x", "model.layers.0.mlp_block.up_proj", "model.layers.1.mlp_block.up_proj"],
+        &[
+            "model.layers.0.temporal_block.linear_x",
+            "model.layers.0.mlp_block.up_proj",
+            "model.layers.1.mlp_block.up_proj",
+        ],
     ),
     (
         "Swin",

@@ -5,9 +5,7 @@ use gammascope::inspect;
 use gammascope::norm::Knowledge;
 use gammascope::tables;
 use gammascope::writer::sample::BUDGET;
-use gammascope_web::{
-    BlobSource, dropped, named, not_opened, report, sample, sentence, to_js, to_progress,
-};
+use gammascope_web::{BlobSource, dropped, named, not_opened, report, sample, sentence, to_js, to_progress};
 use js_sys::{Array, Error, Function, Promise};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;

@@ -3,8 +3,8 @@
 use crate::inspection::Inspection;
 use crate::measurement::clock;
 use crate::network::File;
-use gammascope::forward::Standing;
 use crate::trap;
+use gammascope::forward::Standing;
 use gammascope::inspect;
 use gammascope::measure::activations::Activations;
 use gammascope::measure::gram::Gridded;
