@@ -50,7 +50,7 @@ impl From<&Tensor> for Shape {
 /// The tensors of a model with this configuration, in the order in which they act.
 ///
 /// Whether it has a head is what the name of its architecture says; without a name it has one. Of a family with two towers, or with an
-/// encoder and a decoder, it has both, unless the architecture is [`ENCODER_ALONE`].
+/// encoder and a decoder, it has both; an architecture for audio classification has the encoder alone.
 pub fn catalogue(config: &Config) -> Result<Vec<Shape>, ModelError> {
     let config = &*timm::translated(config)?;
     let family = config.family().unwrap_or("unknown");

@@ -79,6 +79,5 @@ pub(crate) fn streams_are_near<S: ByteSource>(
     off.push((furthest(&hidden, &expected[last].0), last.to_owned()));
     let blocks = expected.keys().filter(|name| name.contains("block.")).count();
     assert_eq!(off.len(), blocks + 1);
-    println!("{off:?}");
     assert!(off.iter().all(|(off, _)| *off < tolerance), "{off:?}");
 }
