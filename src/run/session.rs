@@ -1,5 +1,5 @@
 //! The whole of a run, for terminal, page and npm: what is asked for becomes a plan, the plan is executed and what it shows is
-//! measured, and all that came of it becomes a part of the report. A run can be stopped and go on ([`Standing`](crate::forward::Standing)).
+//! measured, and all that came of it becomes a part of the report. A run can be stopped and go on ([`Standing`]).
 
 use super::content::Content;
 use super::decoder_ids::decoder_ids;
