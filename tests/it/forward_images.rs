@@ -691,7 +691,7 @@ fn a_configuration_that_contradicts_the_weights_is_refused() {
         ("vit", r#""patch_size": 4"#, r#""patch_size": 32"#, "a patch no larger than the image"),
         ("vit", r#""patch_size": 4"#, r#""patch_size": [4, 0]"#, "one number above 0, or two"),
         ("vit", r#""num_channels": 3"#, r#""num_channels": 1"#, "should be [32, 1, 4, 4]"),
-        ("vit", r#""image_size": 16"#, r#""image_size": 1000000000000"#, "at most"),
+        ("vit", r#""image_size": 16"#, r#""image_size": 1000000000"#, "at most"),
         ("vit", r#""hidden_act": "gelu""#, r#""hidden_act": "mish""#, "`hidden_act` is \"mish\""),
         ("vit", r#""model_type""#, r#""use_windows": true, "model_type""#, "`use_windows` is true"),
         (
