@@ -1,5 +1,5 @@
 /** Opening a checkpoint: from where it may come, how far it is, and what became of it. */
-import { signal } from '@preact/signals';
+import { effect, signal } from '@preact/signals';
 import { fragmentOf, hasWeights } from '../files';
 import { Inspector, SeveralCheckpoints } from '../inspector';
 import type { Dropped, Entry } from '../protocol';
@@ -13,6 +13,15 @@ import { weigh, weighing, weighs } from './weighing';
 
 /** The open that is running, if one is. */
 export const opening = signal<Task | null>(null);
+
+/** When nothing is being opened. */
+export function nothingOpening(): Promise<void> {
+  return new Promise((resolve) => {
+    const end = effect(() => {
+      if (opening.value === null) queueMicrotask(() => (end(), resolve()));
+    });
+  });
+}
 
 /** The sentence of the last open that failed, until it is dismissed or another open succeeds. */
 export const failure = signal<string | null>(null);

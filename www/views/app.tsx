@@ -1,6 +1,7 @@
 /** The page: a bar, what is going on, the report or the welcome, and how it all works. */
 import { useEffect, useRef } from 'preact/hooks';
 import { shown, view } from '../state/opened';
+import { nothingOpening } from '../state/opening';
 import { beginsAtTop } from '../state/place';
 import { exists } from '../state/sections';
 import { DropTarget } from './drop';
@@ -17,7 +18,7 @@ import { Weights } from './weights';
 import { Welcome } from './welcome';
 
 /** What looks after the page itself comes after everything that somebody waits for. */
-const Renewal = lazily(() => longAfterLoad().then(() => import('./renewal')).then((views) => views.Renewal));
+const Renewal = lazily(() => longAfterLoad().then(nothingOpening).then(() => import('./renewal')).then((views) => views.Renewal));
 
 const RunResult = lazily(() => import('./run-result').then((views) => views.RunResult));
 
