@@ -50,7 +50,7 @@ export const runFailure = signal<{ of: number; sentence: string; refused?: boole
 const RUNNER = 1;
 
 /** A run that is planned to take more seconds than this shows its plan first and waits for a click. */
-const LONG = 60;
+const LONG = 120;
 
 // A run ends with its checkpoint.
 effect(() => {
