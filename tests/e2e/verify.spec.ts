@@ -14,6 +14,9 @@ async function openSample(page: Page, name: 'LayerNorm' | 'RMSNorm'): Promise<vo
   await expect(page.locator('#weights svg[role=img]')).toBeVisible();
 }
 
+// On a busy machine a run may be long enough to show its plan first.
+test.beforeEach(({ page }) => page.addLocatorHandler(page.getByRole('button', { name: 'Run it' }), (button) => button.click()));
+
 test('Run runs the sample and shows norms, stream and what is circular', async ({ page }) => {
   await openSample(page, 'LayerNorm');
   await chooseOptions(page);
