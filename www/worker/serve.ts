@@ -10,8 +10,8 @@ export interface Inspecting<Sample extends { free(): void }> {
   report(): string;
   weigh(budget: number, progress: (progress: Progress) => boolean): Promise<Sample>;
   take(weights: Sample): void;
-  figure(kind: unknown, site: string | null | undefined, width: number, height: number): unknown;
-  csv(kind: unknown, site: string | null | undefined): string | Promise<string>;
+  figure(kind: string, site: string | null | undefined, width: number, height: number): unknown;
+  csv(kind: string, site: string | null | undefined): string | Promise<string>;
   contents(): string;
   /** The values of one tensor, read from its file. */
   valuesFigure(name: string, width: number, height: number): unknown;
