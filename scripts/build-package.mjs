@@ -57,6 +57,6 @@ if (import.meta.url === pathToFileURL(process.argv[1]).href) {
     await setUp();
     await buildPackage();
     console.log(`${PACKAGE}/: \`npm pack ./${PACKAGE}\` makes a file of it`);
-    console.log(`${SBOM}: ${writeSbom()} crates and packages that it is made of`);
+    console.log(`${writeSbom()} crates and packages are listed in ${SBOM}`);
   });
 }

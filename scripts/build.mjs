@@ -33,6 +33,6 @@ if (import.meta.url === pathToFileURL(process.argv[1]).href) {
     const { kb, lines } = pageSize();
     console.log(`dist: ${kb.toFixed(0)} KB compressed of ${BUDGET_KB}, without the samples`);
     console.log(lines.join("\n"));
-    console.log(`${SBOM}: ${writeSbom()} crates and packages that it is made of`);
+    console.log(`${writeSbom()} crates and packages are listed in ${SBOM}`);
   });
 }

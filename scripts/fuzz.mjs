@@ -1,4 +1,4 @@
-// npm run fuzz -- --minutes 10: damaged files of every kind for so long, and the table of what came of it. Inputs are other ones each time.
+// npm run fuzz -- --minutes 10: tries damaged files of every kind for ten minutes and prints a table. The inputs differ each time.
 // What fails is written to tests/fuzz/corpus/. `--kind NAME` tries one kind.
 
 import { Failure, main, show } from "./lib/run.mjs";

@@ -28,14 +28,14 @@ function prose() {
   return check(process.execPath, ["scripts/prose.mjs"], "The prose breaks a rule of CONTRIBUTING.md, see above.");
 }
 
-/** The dependencies: lock files that fit, licences, sources and known faults. What lacks a tool or the network is said. */
+/** The dependencies: lock files that fit, licences, sources and known faults. Without a tool or the network the stage says what it left out. */
 async function supply() {
   if (ask("cargo", ["tree", "--locked", "--depth", "0"]) === null)
     throw new Failure("Cargo.lock does not fit Cargo.toml: run `cargo update --workspace`.");
   const [program, first] = npm();
   if (ask(program, [...first, "ci", "--dry-run", "--ignore-scripts", "--offline", "--no-audit"]) === null)
     throw new Failure("package-lock.json does not fit package.json: run `npm install --package-lock-only`.");
-  console.log(`${writeSbom()} crates and packages in ${SBOM}`);
+  console.log(`${writeSbom()} crates and packages are listed in ${SBOM}`);
   if (ask("cargo", ["deny", "--version"]) === null) {
     console.log("cargo deny is not installed, so licences and sources of crates are not checked: `cargo install --locked cargo-deny`.");
   } else {

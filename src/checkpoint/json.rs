@@ -1,4 +1,4 @@
-//! How much a JSON text is, before it is parsed.
+//! Counts the values of a JSON text before it is parsed.
 #![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 /// Values of a document about a checkpoint: a parser takes some fifty bytes for each, and the shortest value is two bytes long. The
@@ -9,7 +9,7 @@ pub(crate) const MOST_VALUES: usize = 1_000_000;
 pub(crate) const VALUES_AN_OBJECT: usize = 12;
 
 /// How many values a text has, names of fields apart: commas and opening brackets outside of strings, and one. An object counts as
-/// [`VALUES_AN_OBJECT`]. What is no JSON has some number too.
+/// [`VALUES_AN_OBJECT`]. Text that is not JSON also gets a count.
 pub(crate) fn values(text: &[u8]) -> usize {
     let (mut count, mut inside, mut escaped) = (1_usize, false, false);
     for byte in text {

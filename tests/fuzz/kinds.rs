@@ -495,29 +495,8 @@ fn read_report(bytes: &[u8]) {
 
 // Images and sounds.
 
-const IMAGES: [&str; 16] = [
-    "rgb.png",
-    "palette.png",
-    "rgb16.png",
-    "animated.png",
-    "animated.gif",
-    "clear.gif",
-    "lossless.webp",
-    "animated.webp",
-    "rgb.bmp",
-    "palette.bmp",
-    "rgb.tif",
-    "rgb.jpg",
-    "progressive.jpg",
-    "half.jpg",
-    "cmyk.jpg",
-    "turned6.jpg",
-];
-
-const SOUNDS: [&str; 6] = ["tone16.wav", "stereo8.wav", "short.wav", "tone44.flac", "tone.ogg", "tone.mp3"];
-
 fn image() -> Maker {
-    let files = IMAGES.map(|name| file(&format!("tests/inputs/{name}")));
+    let files: Vec<_> = files::IMAGES.iter().map(|name| file(&format!("tests/inputs/{name}"))).collect();
     Box::new(move |random| {
         let image = pick(random, &files).clone();
         let damaged = bytes(random, image, 100);
@@ -532,7 +511,7 @@ fn read_image(bytes: &[u8]) {
 }
 
 fn sound() -> Maker {
-    let files = SOUNDS.map(|name| file(&format!("tests/inputs/{name}")));
+    let files: Vec<_> = files::SOUNDS.iter().map(|name| file(&format!("tests/inputs/{name}"))).collect();
     Box::new(move |random| {
         let sound = pick(random, &files).clone();
         bytes(random, sound, 100)

@@ -7,6 +7,8 @@
 #![allow(clippy::print_stdout, reason = "a test program with its own table")]
 
 mod dense;
+#[path = "../inputs/files.rs"]
+mod files;
 mod kinds;
 mod mutate;
 

@@ -1,4 +1,4 @@
-/** A report that Back leads to shows again what was measured of it: the measurement is kept, the worker that holds it is not. */
+/** Back to a report shows its measurement again. The page keeps the measurement, not the worker that made it. */
 import { effect } from '@preact/signals';
 import type { Inspector } from '../inspector';
 import { type Json, parse } from '../protocol';

@@ -1,5 +1,5 @@
-//! Files that are written. A file that Gammascope did not write is never overwritten, and one that it writes is there whole or not
-//! at all: two writers of one file leave the file of one of them.
+//! Writing files. Gammascope never overwrites a file that it did not write. A file that it writes is complete or absent: if two
+//! processes write the same file, one of the two files is left.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -73,7 +73,7 @@ impl Part {
 impl Drop for Part {
     fn drop(&mut self) {
         if !self.named {
-            // What cannot be removed stays, under a name that says what it is.
+            // If it cannot be removed, its name says what it is.
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -168,7 +168,7 @@ fn without_repeats(targets: Vec<Target>) -> Vec<Target> {
 /// How every line begins.
 const BEGINS: &[u8] = b"{\"path\":";
 
-/// Opens a file of lines to add to, and gives the paths that have one. A last line that was cut off is taken away. The file stays
+/// Opens a file of lines to append to, and returns the paths that have a line. A torn last line is removed. The file stays
 /// locked until it is closed, so that it has one writer.
 fn resume(path: &Path) -> Result<(File, HashSet<String>), String> {
     let refuse = |error: io::Error| {
@@ -266,7 +266,7 @@ fn write(output: &mut Output, line: &str) -> io::Result<()> {
         Output::File(file) => {
             let before = file.metadata()?.len();
             file.write_all(line.as_bytes()).inspect_err(|_| {
-                // What cannot be taken away now is taken away when the scan goes on.
+                // If this fails, the next scan into the file removes the torn line.
                 let _ = file.set_len(before);
             })
         }
