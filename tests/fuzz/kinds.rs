@@ -1,5 +1,6 @@
 //! The kinds of input: what sound ones look like, how they are damaged, and what reads them.
 
+use crate::files;
 use crate::mutate::{archive, bytes, pick, stored, text, tree, with_checksums};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
