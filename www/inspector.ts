@@ -1,7 +1,7 @@
 /**
- * The bridge to the worker. One worker holds one opened checkpoint: a new open starts a new worker and leaves the
+ * The bridge to the worker. One worker holds one opened checkpoint. A new open starts a new worker and leaves the
  * earlier one, with its figures, untouched until the new one has succeeded. A wasm loop cannot be interrupted, so
- * cancelling an open ends its worker; cancelling a figure only drops its answer, as the checkpoint is still wanted.
+ * cancelling an open ends its worker. Cancelling a figure only drops its answer: the checkpoint stays open.
  */
 import { type Calls, type Entry, type Failed, type Json, type Reply, type Request, type Sample, type Shown, parse } from './protocol';
 import type { AdapterReport, Comparison, Figure, FigureKind, Gathered, Measured, Progress, Report, RunOutcome } from './report';
@@ -11,17 +11,17 @@ type Wasm = 'inspector' | 'verifier';
 
 const wasmFor = (entries: Entry[]): Wasm => (entries.every((entry) => 'file' in entry && !('seed' in entry)) ? 'inspector' : 'verifier');
 
-/** Whatever draws figures: an inspector those of its report, or those of something else. */
+/** Draws the figures of a report, of a comparison or of an adapter. */
 export type Drawer = Pick<Inspector, 'figure' | 'csv'>;
 
-/** Takes what a run shows; resolves to true to stop it. */
+/** Receives what a run shows. Resolves to true to stop the run. */
 export type Show = (shown: Shown) => Promise<boolean>;
 
 type Waiting = { resolve(value: never): void; reject(reason: unknown): void };
 
 let inspectors = 0;
 
-/** That the files are several checkpoints, and which; with `entries` where that is a guess from what was dropped, and they may be one. */
+/** The files belong to several checkpoints. `entries` is set if that is a guess from what was dropped: they may be one. */
 export class SeveralCheckpoints extends Error {
   override name = 'SeveralCheckpoints';
   constructor(
@@ -40,7 +40,7 @@ function failed({ error, name, checkpoints }: Failed): Error {
 
 const startVerifier = (): Worker => new Worker(new URL('./worker/verifier.ts', import.meta.url), { type: 'module' });
 
-/** A verifier that is loaded and has opened nothing: the next one that is needed. */
+/** A verifier that is loaded and has opened nothing, for the next caller. */
 let spare: Worker | null = null;
 
 function takeVerifier(): Worker {
@@ -49,13 +49,13 @@ function takeVerifier(): Worker {
   return taken;
 }
 
-/** Connections on which nothing is loaded ahead: https://wicg.github.io/savedata/#networkinformation-interface. */
+/** Tells whether to save data: https://wicg.github.io/savedata/#networkinformation-interface. */
 type Connected = Navigator & { connection?: { saveData?: boolean; type?: string } };
 
 const AHEAD_MS = 1_500;
 
 /**
- * Loads a verifier when the report has been on the page for a while and the browser is idle. Resolves at once; gives what calls it off.
+ * Loads a verifier after `AHEAD_MS`, when the browser is idle, unless the connection should save data. Returns a function that cancels this.
  */
 export function prepareVerifier(): () => void {
   const { connection } = navigator as Connected;
@@ -63,7 +63,7 @@ export function prepareVerifier(): () => void {
   const begin = () => {
     if (spare) return;
     const worker = (spare = startVerifier());
-    // What it needs is loaded again, and a failure has its sentence, when it is asked for.
+    // The next caller loads the verifier again, and reports a failure.
     worker.onerror = (event) => {
       event.preventDefault();
       if (spare === worker) spare = null;
@@ -74,7 +74,7 @@ export function prepareVerifier(): () => void {
 }
 
 export class Inspector {
-  /** Tells one opened checkpoint from the next. */
+  /** A different number for every opened checkpoint. */
   readonly id = ++inspectors;
   private readonly worker: Worker;
   private readonly waiting = new Map<number, Waiting>();
@@ -106,8 +106,8 @@ export class Inspector {
   }
 
   /**
-   * Opens a checkpoint in a worker of its own. Aborting ends that worker. What comes back in place of an address opens again
-   * without a request. What the small wasm leaves to the other one opens there.
+   * Opens a checkpoint in a new worker; aborting ends that worker. For an address, the returned `entries` hold what was read, so that
+   * they open again without a request. If the small wasm cannot read the files, the verifier opens them.
    */
   static async open(
     entries: Entry[],
@@ -129,7 +129,7 @@ export class Inspector {
     }
   }
 
-  /** Samples the weights, reporting through `onProgress` of `open`. Aborting ends it and leaves the report as it was. */
+  /** Samples the weights and reports progress through `onProgress` of `open`. Aborting stops it and leaves the report as it was. */
   async weigh(signal: AbortSignal): Promise<Report> {
     const stop = () => void this.ask('stopWeighing', [], new AbortController().signal);
     signal.addEventListener('abort', stop, { once: true });
@@ -142,20 +142,20 @@ export class Inspector {
     }
   }
 
-  /** Runs the model that is planned, from where it stands, handing what it shows to `show`; a verifier's call. */
+  /** Runs the planned model from its current block and passes what it shows to `show`. Only the verifier answers. */
   run(show: Show, signal: AbortSignal): Promise<Json<RunOutcome>> {
     this.onShown = show;
     return this.ask('run', [], signal);
   }
 
-  /** Measures what a run has shown, also one in another worker; a verifier's call. */
+  /** Measures a sample of a run, also of a run in another worker. Only the verifier answers. */
   measureSample(sample: Sample, device: 'gpu' | 'cpu', signal: AbortSignal): Promise<Json<Measured>> {
     const transfer = [sample.output.buffer, ...('before' in sample ? [sample.before.buffer] : [])];
     return this.ask('measureSample', [sample, device], signal, transfer);
   }
 
   private shown(shown: Shown): void {
-    // Whoever cannot take it does not want more.
+    // If `onShown` fails, the run stops.
     const taken = this.onShown(shown).catch(() => true);
     void taken.then((stop) => this.ask('goOn', [stop], new AbortController().signal)).catch(() => undefined);
   }
@@ -174,7 +174,7 @@ export class Inspector {
     return this.ask('csv', [kind, site], signal);
   }
 
-  /** What changed from this checkpoint to that of `entries`: a `Comparison`; a verifier's call. */
+  /** Compares this checkpoint with that of `entries`. Only the verifier answers. */
   async compare(
     entries: Entry[],
     weighs: boolean,
@@ -190,7 +190,7 @@ export class Inspector {
     }
   }
 
-  /** Draws the figures of what `compare` or `adapter` gave; a verifier's. */
+  /** Returns a `Drawer` for a report of `compare` or `adapter`. Only the verifier answers. */
   of(report: Json<Comparison | AdapterReport>): Drawer {
     return {
       figure: (kind, _, width, height, signal) => this.ask('figureOf', [report, kind, width, height], signal),
@@ -198,7 +198,7 @@ export class Inspector {
     };
   }
 
-  /** Ends the worker; calls still waiting fail with `reason`. */
+  /** Ends the worker. Waiting calls fail with `reason`. */
   close(reason: unknown = new DOMException('The checkpoint was closed.', 'AbortError')): void {
     this.ended ??= { reason };
     this.worker.terminate();
@@ -207,8 +207,8 @@ export class Inspector {
   }
 
   /**
-   * Asks the worker. What no method above does needs none: `Calls` says what there is, and what only the verifier answers fails in
-   * the inspector.
+   * Calls the worker. `Calls` lists all calls; those without a method above are called directly. In the inspector, the calls that only
+   * the verifier answers fail.
    */
   ask<Name extends keyof Calls>(
     call: Name,

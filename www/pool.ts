@@ -1,4 +1,4 @@
-/** Workers side by side that do one thing at a time. Each is started when it is first needed. */
+/** Runs jobs on several workers in parallel, one job per worker. Each worker starts when it is first needed. */
 
 type Closing = { close(): void };
 
@@ -8,7 +8,7 @@ export class Pool<Worker extends Closing> {
   private readonly waiting: (() => void)[] = [];
   private starting = 0;
 
-  /** At most `most` of them, of which `first` may be open already. */
+  /** `most` is the largest number of workers. `first` is a worker that is open already. */
   constructor(
     private most: number,
     private readonly start: () => Promise<Worker>,
@@ -20,7 +20,7 @@ export class Pool<Worker extends Closing> {
     }
   }
 
-  /** Hands a worker to `job` as soon as there is one; fails as the job does, or as a worker does without which there is none. */
+  /** Runs `job` with the next free worker. Fails if the job fails, or if no worker can start. */
   async run<Done>(job: (worker: Worker) => Promise<Done>): Promise<Done> {
     const worker = await this.take();
     try {
@@ -28,7 +28,7 @@ export class Pool<Worker extends Closing> {
       this.idle.push(worker);
       return done;
     } catch (error) {
-      // Its wasm has trapped and would fail at everything after this: another takes its place.
+      // After a trap, the wasm of this worker fails at every call. A new worker replaces it.
       this.open.delete(worker);
       worker.close();
       throw error;
@@ -49,7 +49,7 @@ export class Pool<Worker extends Closing> {
           return worker;
         } catch (error) {
           const others = this.open.size + this.starting - 1;
-          // One that cannot start leaves its work to the others. Whoever waits would wait for ever if there are none.
+          // If a worker cannot start, the others do its work. If there are no others, the next waiting job tries to start one.
           this.most = Math.max(others, 1);
           if (others === 0) {
             this.waiting.shift()?.();

@@ -1,6 +1,6 @@
 /**
- * The model of the open checkpoint, run here: one worker runs it, others measure what it shows. Loaded when a report is open.
- * What has been measured stays when a run is stopped or fails, and the run goes on from its last finished block.
+ * Runs the model of the open checkpoint: one worker runs it, others measure its samples. The page loads this file when a report is
+ * open. If a run is stopped or fails, it keeps its measurements and can go on from its last finished block.
  */
 import { effect, signal } from '@preact/signals';
 import { workersFor } from './cores';
@@ -14,15 +14,15 @@ import { showTaken } from './state/retaking';
 import { successor } from './state/verifier';
 import { failed } from './verifiers';
 
-/** How a model is to be run; what is left out is as usual. With a `seed` its twin with random weights is run too. */
+/** The options of a run. Missing ones take their defaults. With a `seed`, the twin with random weights runs too. */
 export type RunChoice = Partial<RunOptions> & { files?: File[]; device?: Device; ask?: boolean; seed?: number | null };
 
-/** A run: its plan once it is known, `begin` while it waits for somebody to agree to it, and how far it is. */
+/** The state of a run. `plan` is null until it is known; `begin` is set while the run waits for a click to start it. */
 export type Running = {
   of: number;
   plan: RunPlan | null;
   workers: number;
-  /** Whether a twin with random weights is run after the model, and whether it is running now. */
+  /** `twice`: a twin with random weights runs after the model. `twin`: it is running now. */
   twice: boolean;
   twin: boolean;
   begin: (() => void) | null;
@@ -31,28 +31,28 @@ export type Running = {
   measured: number;
   losses: number;
   moved: number;
-  /** Whether somebody has stopped it, and it has not ended yet. */
+  /** Somebody has stopped the run, and it has not ended yet. */
   stopping: boolean;
   controller: AbortController;
   stop: AbortController;
 };
 
-/** The run that is going on. */
+/** The current run. */
 export const running = signal<Running | null>(null);
 
-/** A run that ended before its time: how far it is, why, unless somebody stopped it, and how it goes on. */
+/** A run that ended early. `sentence` says why and is null if somebody stopped it; `goOn` continues it. */
 export const halted = signal<{ of: number; blocks: number; total: number; sentence: string | null; goOn: () => Promise<Report> } | null>(null);
 
-/** The sentence of a run that could not begin; `refused` where no other input or device would help. */
+/** The error of a run that could not begin. `refused`: no other input or device would help. */
 export const runFailure = signal<{ of: number; sentence: string; refused?: boolean } | null>(null);
 
 /** The core that runs the model measures nothing. */
 const RUNNER = 1;
 
-/** A run that is planned to take more seconds than this shows its plan first and waits for a click. */
+/** If a plan estimates more seconds than this, the run shows it first and waits for a click. */
 const LONG = 120;
 
-// A run ends with its checkpoint.
+// When another checkpoint is opened, the run of the earlier one ends.
 effect(() => {
   const id = opened.value?.id;
   const now = running.peek();
@@ -64,7 +64,7 @@ effect(() => {
   if (runFailure.peek() && runFailure.peek()?.of !== id) runFailure.value = null;
 });
 
-// The browser asks before the page is left with a run half done.
+// During a run, the browser asks before it leaves the page.
 addEventListener('beforeunload', (event) => {
   if (running.value) event.preventDefault();
 });
@@ -79,7 +79,7 @@ function forget(): void {
 
 const sentenceOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** What running the model would take. */
+/** Returns the plan of a run without running it. */
 export async function planRun(choice: RunChoice = {}): Promise<RunPlan> {
   const { signal: never } = new AbortController();
   const runner = await start(current().entries, never);
@@ -113,7 +113,7 @@ async function plan(runner: Inspector, { files = [], device = 'fastest', ...chos
   return parse(await runner.ask('planRun', [options, files.map((file) => ({ path: file.name, file })), device], signal));
 }
 
-/** Runs the model and shows the report with what was measured; a long run asks first, where `ask` says so. */
+/** Runs the model and shows the report with the measurements. With `ask`, a long run waits for a click first. */
 export async function verify(choice: RunChoice = {}): Promise<Report> {
   const { id, entries } = current();
   const now = begin(id, typeof choice.seed === 'number');
@@ -141,7 +141,7 @@ export async function verify(choice: RunChoice = {}): Promise<Report> {
   return execute(now, { runner, blocks: 0, measured: [], owed: [], before: 0, seed: choice.seed ?? null });
 }
 
-/** About how many seconds a run takes in all. What it shows is measured while it goes on, if there is a second core for that. */
+/** Estimates the seconds of a whole run. With a second core, measuring happens while the model runs. */
 export function secondsOf({ pass_seconds, measuring_seconds }: RunPlan, workers: number, twice: boolean): number {
   const measuring = measuring_seconds / workers;
   const once = navigator.hardwareConcurrency > RUNNER ? Math.max(pass_seconds, measuring) : pass_seconds + measuring;
@@ -179,22 +179,22 @@ function end({ controller }: Running): void {
   if (running.value?.controller === controller) running.value = null;
 }
 
-/** The result for a sample whose worker broke. */
+/** The result for a sample whose worker failed. */
 function lost(sample: Sample, error: unknown): Measured {
   if ('site' in sample) return { site: [sample.site, failed(sample.name, error)] };
   return { block: [sample.block, { Err: sentenceOf(error) }] };
 }
 
-/** What came of a run that ended after so many blocks. */
+/** The outcome of a run that ended after `stopped` blocks. */
 const halfway = (stopped: number): Json<RunOutcome> => write({ loss: null, mean_loss: null, preservation: [], stopped, warnings: [] });
 
-/** A run that goes on after so many blocks: what is measured, what was shown and is not, and the seconds until then. */
+/** Where a run starts or goes on: finished blocks, measured samples, samples still to be measured, and seconds `before`. */
 type Leg = { runner: Inspector; blocks: number; measured: Measured[]; owed: Sample[]; before: number; seed: number | null };
 
 /** The result of a leg: what was measured, how many blocks are done, and why it stopped early, if it did. */
 type LegOutcome = { ran: RunResult | null; blocks: number; halts: boolean; failure: string | null; seconds: number };
 
-/** Runs a leg, measured by a pool of workers that `prepare` opens. `onLast` is called once the model runs no further. */
+/** Runs a leg and measures it with a pool of workers that `prepare` opens. Calls `onLast` when the model has stopped running. */
 async function leg(now: Running, planned: RunPlan, from: Leg, prepare: () => Promise<Inspector>, onLast: (halts: boolean) => void): Promise<LegOutcome> {
   const { runner, measured, owed, before } = from;
   const { controller, stop } = now;
@@ -215,9 +215,9 @@ async function leg(now: Running, planned: RunPlan, from: Leg, prepare: () => Pro
       .then((done) => (done === null ? void owed.push(sample) : tell(now, { measured: measured.push(done) })))
       .catch((error: unknown) => {
         if (ended.aborted) return;
-        // The worker took the sample and broke. Another worker would break on it too.
+        // The worker took the sample and failed. Another worker would fail on it too.
         if (sample.output.length === 0) return void measured.push(lost(sample, error));
-        // No worker could start: it is measured when the run goes on.
+        // No worker could start. The sample is measured when the run goes on.
         failure ??= sentenceOf(error);
         owed.push(sample);
       })
@@ -234,10 +234,10 @@ async function leg(now: Running, planned: RunPlan, from: Leg, prepare: () => Pro
       if (sample) {
         tell(now, { shown: ++shown });
         measure(sample);
-        // One waits beside each that is measured; the model waits for the rest.
+        // For each worker, one sample is measured and one waits. If there are more, the model waits.
         while (pending.size > 2 * workers && !stop.signal.aborted) await Promise.race(pending);
       }
-      // Without its workers a run would only go on to be lost.
+      // Without workers, nothing more can be measured.
       return stop.signal.aborted || failure !== null;
     }, ended);
   } catch (error) {
@@ -258,13 +258,13 @@ async function leg(now: Running, planned: RunPlan, from: Leg, prepare: () => Pro
   return { ran: { ...rest, measured }, blocks, halts, failure, seconds };
 }
 
-/** Runs the model from where it stands, then its twin if a seed is given, and shows what came of it. */
+/** Runs the model from its current block, then its twin if a seed is given, and shows the result. */
 async function execute(now: Running, all: Leg): Promise<Report> {
   const { of, controller } = now;
   const { signal: ended } = controller;
   const { runner, seed } = all;
   const planned = running.value?.plan ?? now.plan;
-  // What shows the report is opened while the last measurements are made.
+  // The worker that will show the report opens while the last samples are measured.
   const heirs: ReturnType<typeof successor>[] = [];
   const heir = () => {
     const opening = heirs[0] ?? successor(current(), ended);
@@ -296,10 +296,10 @@ async function execute(now: Running, all: Leg): Promise<Report> {
       };
       twin = await leg(now, planned, { runner, blocks: 0, measured: [], owed: [], before: 0, seed }, prepare, heir);
     }
-    // Half a twin would be compared with a whole model.
+    // A half-finished twin cannot be compared with the whole model.
     const ofTwin = twin && !twin.halts ? (twin.ran ?? undefined) : undefined;
     const { inspector } = await heir().catch((error: unknown) => {
-      // A file that is gone cannot be opened again either: what went wrong first says more.
+      // If a file is gone, it cannot be opened again either. The first error says more.
       throw trained.failure === null ? error : new Error(trained.failure);
     });
     const both: Parameters<Calls['verifyRun']> = [write(trained.ran), ofTwin && write(ofTwin), seed ?? 0];
@@ -327,7 +327,7 @@ function resumed(before: Running, plan: RunPlan, { blocks, measured: { length: m
   return (running.value = { ...before, plan, begin: null, blocks, shown, measured, stopping: false, controller, stop });
 }
 
-/** Ends the run before its next matrix; what has been measured until then is kept. */
+/** Stops the run before its next matrix. Its measurements stay. */
 export function stopRunning(): void {
   const now = running.value;
   if (!now) return;
@@ -336,7 +336,7 @@ export function stopRunning(): void {
   now.stop.abort();
 }
 
-/** `verify` for event handlers: a long run asks first. */
+/** Calls `verify` from event handlers: a long run waits for a click first. */
 export function showVerified(choice: RunChoice): void {
   verify({ ...choice, ask: true }).catch(() => undefined);
 }

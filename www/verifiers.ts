@@ -1,6 +1,6 @@
 /**
- * Measures with several verifiers at once. Each is a worker with its own wasm and takes the next site when it finishes one. If one
- * ends early, the outcomes so far are kept.
+ * Measures with several verifiers at once. Each is a worker with its own wasm and takes the next site when it finishes one. If
+ * measuring is stopped, the outcomes so far stay.
  */
 import { workersFor } from './cores';
 import { Inspector } from './inspector';
@@ -8,7 +8,7 @@ import { Pool } from './pool';
 import { type Device, type Dropped, type Entry, type Json, parse, write } from './protocol';
 import type { MeasurementPlan, Outcome, Outcomes, Progress } from './report';
 
-/** What is to be measured. */
+/** What to measure. */
 export type Wanted = { entries: Entry[]; activations: Dropped; site: string | undefined; device: Device };
 
 export class Verifiers {
@@ -30,14 +30,14 @@ export class Verifiers {
     }
   }
 
-  /** How many work side by side: as many as there are cores and sites, and as memory allows. */
+  /** The number of parallel workers, limited by cores, sites and memory. */
   get workers(): number {
     return Math.min(this.plan.sites.length || 1, workersFor(this.plan.memory));
   }
 
   /**
-   * Measures every site, calling `onProgress` as they come, until `stop`. Resolves to what `Inspector.verify` takes; aborting
-   * `signal` ends everything.
+   * Measures every site and calls `onProgress` after each. Aborting `stop` ends it early with the outcomes so far, as the call `verify`
+   * takes them. Aborting `signal` ends it with an error.
    */
   async measure(onProgress: (progress: Progress) => void, stop: AbortSignal, signal: AbortSignal): Promise<Json<Outcomes>> {
     const began = performance.now();
@@ -50,7 +50,7 @@ export class Verifiers {
     const halted = AbortSignal.any([stop, signal]);
     const another = async (): Promise<Inspector> => {
       const verifier = await start(this.wanted, halted);
-      // On the device that the first one found fastest.
+      // Uses the device that the first verifier found fastest.
       const { activations, site } = this.wanted;
       await verifier.ask('plan', [activations, site, device === 'cpu' ? 'cpu' : 'gpu'], halted).catch((error: unknown) => {
         verifier.close();
@@ -86,7 +86,7 @@ async function start({ entries }: Wanted, signal: AbortSignal): Promise<Inspecto
   return (await Inspector.open(entries, () => undefined, signal, 'verifier')).inspector;
 }
 
-/** The outcome of a site whose verifier broke: out of memory, as a rule. */
+/** The outcome of a site whose verifier failed, usually out of memory. */
 export function failed(site: string, error: unknown): Outcome {
   const message = `\`${site}\`: ${error instanceof Error ? error.message : String(error)}`;
   return { site: null, warnings: [{ code: 'not_measured', message, where: site }], unit_roundoff: 0, kernel_seconds: null };

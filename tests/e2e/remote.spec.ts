@@ -1,4 +1,4 @@
-/** Checkpoints behind an address: by the field, by a link and by code; few requests, and a sentence for each fault. */
+/** Checkpoints at an address, from the field, from a link and from code: few requests, and a message for each fault. */
 import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
 import type { Report } from '../../www/report';
@@ -43,7 +43,7 @@ const refusal = (page: Page, address: string): Promise<string> =>
 
 const ranges = ({ seen }: FileServer) => seen.filter(({ method, range }) => method === 'GET' && range !== undefined);
 
-test('an address gives the report of the file itself, in six range requests at most', async ({ page, server }) => {
+test('an address gives the same report as the file, with at most six range requests', async ({ page, server }) => {
   const address = putSample(server, '/m');
   const remote = await openAddress(page, address);
   const local = await openFromCode(page, SAMPLE, { weights: false });
@@ -53,7 +53,7 @@ test('an address gives the report of the file itself, in six range requests at m
   expect({ ...remote, checkpoint: { ...remote.checkpoint, remote: null } }).toEqual(local);
 });
 
-test('the field opens an address, and says who is asked', async ({ page, server }) => {
+test('the field opens an address and says which host the page asks', async ({ page, server }) => {
   const address = putSample(server, '/m');
   await expect(page.locator('.dropzone .address')).toContainText('The page asks only the host that you name');
   await page.locator('.dropzone .pick-address').fill(address);
@@ -63,7 +63,7 @@ test('the field opens an address, and says who is asked', async ({ page, server 
   await expect(page.locator('#weights')).toContainText('not sampled');
 });
 
-test('a link opens what it names, when the page is loaded and when the link changes', async ({ page, server }) => {
+test('a link opens its address when the page loads and when the link changes', async ({ page, server }) => {
   const first = putSample(server, '/first');
   const [model] = gpt2({ layers: 1 });
   server.put('/org/tiny/resolve/v1/model.safetensors', model?.buffer ?? '');
@@ -104,7 +104,7 @@ const FAULTS: { play: Play; says: string[] }[] = [
   { play: 'cut', says: ['broke off', 'tried 4 times'] },
 ];
 
-test('each fault gets its sentence, and the open report stays', async ({ page, server, elsewhere }) => {
+test('each fault has its own message, and the open report stays', async ({ page, server, elsewhere }) => {
   test.setTimeout(120_000);
   await openFromCode(page, gpt2());
   const before = await sentence(page).innerText();
@@ -120,13 +120,13 @@ test('each fault gets its sentence, and the open report stays', async ({ page, s
   expect(gone).toContain('could not be reached');
 });
 
-test('a server without ranges is left before the body comes', async ({ page, server }) => {
+test('if a server ignores ranges, the request ends before the whole body arrives', async ({ page, server }) => {
   const address = server.put('/large.safetensors', Buffer.alloc(50_000_000), 'no-range');
   expect(await refusal(page, address)).toContain('ignores Range');
   expect(server.sent).toBeLessThan(1_000_000);
 });
 
-test('a file that changes is noticed, and a server that is busy once is asked again', async ({ page, server }) => {
+test('a changed file is reported, and a request to a busy server is repeated', async ({ page, server }) => {
   const changing = await openAddress(page, putSample(server, '/changing', 'new-tag'));
   const problems = changing.norms.map(({ problem }) => problem ?? '').filter((problem) => problem !== '');
   expect(problems.join()).toContain('changed while it was read');
@@ -135,16 +135,16 @@ test('a file that changes is noticed, and a server that is busy once is asked ag
   expect(busy.warnings).toEqual([]);
 });
 
-test('a server that hides its headers is read all the same', async ({ page, server }) => {
+test('a server that hides its headers works too', async ({ page, server }) => {
   const report = await openAddress(page, putSample(server, '/hidden', 'hidden'));
   expect(report.norms).toHaveLength(9);
   expect(report.checkpoint.bytes).toBe(SAMPLE[0]?.buffer.length);
 });
 
-test('being offline is said as such', async ({ page, server, context }) => {
+test('the message says that the machine is offline', async ({ page, server, context }) => {
   const address = putSample(server, '/m');
   await openFromCode(page, gpt2());
-  // The worker and its wasm are fetched anew for each open: from here, as from a cache.
+  // Each open fetches the worker and its wasm again. This route serves them offline, like a cache.
   const home = new URL(page.url()).origin;
   await page.route(`${home}/**`, async (route) => route.fulfill({ response: await page.request.get(route.request().url()) }));
   await openFromCode(page, gpt2());
@@ -155,7 +155,7 @@ test('being offline is said as such', async ({ page, server, context }) => {
   expect(server.seen).toHaveLength(0);
 });
 
-test('a token is asked for where one is wanted, and is in no link, report or storage', async ({ page, server }) => {
+test('the page asks for a token if the host wants one, and puts it in no link, report or storage', async ({ page, server }) => {
   const address = putSample(server, '/m', { token: 'hf_secret' });
   await page.locator('.dropzone .pick-address').fill(address);
   await page.getByRole('button', { name: 'Open address' }).click();
@@ -170,7 +170,7 @@ test('a token is asked for where one is wanted, and is in no link, report or sto
   expect(JSON.stringify(report)).not.toContain('hf_secret');
 });
 
-test('the verifier opens what was read without asking again', async ({ page, server }) => {
+test('the verifier opens what was read without new requests', async ({ page, server }) => {
   const report = await openAddress(page, putSample(server, '/m'));
   const asked = server.seen.length;
   await page.locator('#measure').scrollIntoViewIfNeeded();
@@ -197,7 +197,7 @@ test('the verifier opens what was read without asking again', async ({ page, ser
   expect(server.seen.length).toBe(asked);
 });
 
-test('cancelling an address ends it and leaves the earlier report', async ({ page, server }) => {
+test('cancelling an address stops it and leaves the earlier report', async ({ page, server }) => {
   await openFromCode(page, gpt2());
   const address = putSample(server, '/slow', 'slow');
   await page.evaluate((text) => void window.gammascope.open(text).catch(() => undefined), address);
@@ -207,7 +207,7 @@ test('cancelling an address ends it and leaves the earlier report', async ({ pag
   await expect(page.getByRole('alert')).toBeHidden();
 });
 
-test('an address that is none says what would be one', async ({ page }) => {
+test('for an invalid address, the message shows a valid one', async ({ page }) => {
   expect(await refusal(page, 'just words')).toContain('org/model');
   expect(await refusal(page, 'ftp://h.org/m.safetensors')).toContain('https://');
 });

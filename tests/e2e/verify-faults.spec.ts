@@ -1,4 +1,4 @@
-/** What goes wrong while a model is run: its file goes away, the GPU dies, the tab sleeps. */
+/** Faults during a run: a file disappears, a worker does not start, the GPU fails, the tab freezes. */
 import { copyFileSync, existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ async function openSample(page: Page): Promise<void> {
   await expect(page.locator('#weights svg[role=img]')).toBeVisible();
 }
 
-/** Begins a run, and waits until some of its blocks are done. */
+/** Begins a run and waits until the page shows its progress. */
 async function begin(page: Page, options: object): Promise<void> {
   await page.evaluate((options) => {
     const run = window.gammascope.verify(options);
@@ -25,7 +25,7 @@ async function begin(page: Page, options: object): Promise<void> {
 
 const finished = (page: Page) => page.evaluate(() => (window as unknown as { run: ReturnType<typeof window.gammascope.verify> }).run);
 
-test('a file that goes away halts the run, which goes on when it is back', async ({ page }) => {
+test('if a file disappears, the run stops, and it goes on once the file is back', async ({ page }) => {
   test.skip(!FILES.every((name) => existsSync(join(MODEL, name))), `skipped: SmolLM2 is not in ${MODEL}; npm test -- rust fetches it`);
   test.setTimeout(300_000);
   const folder = mkdtempSync(join(tmpdir(), 'gammascope-'));
@@ -48,16 +48,16 @@ test('a file that goes away halts the run, which goes on when it is back', async
   }
 });
 
-test('a measuring worker that cannot start halts the run, and nothing is missing when that has gone on', async ({ page, elsewhere }) => {
-  // The browser says in a line of its own that there is no such worker.
+test('if a measuring worker cannot start, the run stops, and Go on completes it without gaps', async ({ page, elsewhere }) => {
+  // The browser logs separately that there is no such worker.
   elsewhere.add(new URL(page.url()).origin);
-  // No verifier is loaded ahead, so that the second one to start is the one that measures.
+  // Without a verifier loaded in advance, the second one to start is the one that measures.
   await page.evaluate(() => Object.defineProperty(navigator, 'connection', { value: { saveData: true } }));
   await openSample(page);
   await page.evaluate(() => {
     const { Worker } = window;
     let started = 0;
-    // The first runs the model, the second would have measured.
+    // The first worker runs the model, the second would measure.
     window.Worker = class extends Worker {
       constructor(url: string | URL, options?: WorkerOptions) {
         super(++started === 2 ? '/there-is-no-such-worker.js' : url, options);
@@ -76,7 +76,7 @@ test('a measuring worker that cannot start halts the run, and nothing is missing
   expect(verification?.residual.every(({ sigma_min }) => sigma_min !== null)).toBe(true);
 });
 
-test('a GPU that dies leaves the rest to the CPU, with the same numbers', async ({ page, browser }) => {
+test('if the GPU fails, the CPU continues with the same numbers', async ({ page, browser }) => {
   test.setTimeout(180_000);
   await openSample(page);
   const options = { tokens: 4096, input: 'uniform', preservation: false } as const;
@@ -94,7 +94,7 @@ test('a GPU that dies leaves the rest to the CPU, with the same numbers', async 
   });
 });
 
-test('a tab that sleeps in the middle of a run goes on when it wakes', async ({ page }) => {
+test('a tab that freezes during a run continues when it resumes', async ({ page }) => {
   await openSample(page);
   await begin(page, { device: 'cpu', tokens: 8192, input: 'uniform', preservation: false });
   const session = await page.context().newCDPSession(page);

@@ -1,6 +1,6 @@
 /**
- * The worker's way to the network: fetch, as plain as the Rust side wants it. The Rust side decides what an answer means;
- * this file only says why there is none. No cookie, no referrer and no cache: the caller keeps what was read in memory.
+ * The network access of the worker: plain fetch for the Rust side. The Rust side decides what an answer means; this file only says
+ * why there is none. It sends no cookie and no referrer and uses no cache: the caller keeps what was read in memory.
  */
 
 /** Why no answer came. */
@@ -8,7 +8,7 @@ type Failure =
   | { kind: 'offline' | 'blocked' | 'insecure' | 'unreachable' | 'cut'; reason: string }
   | { kind: 'slow'; got: number; seconds: number };
 
-/** Milliseconds after which a server that says nothing is gone, and bytes a second that a body brings after that, as `fault.rs` has them. */
+/** Milliseconds that a server may be silent, and the least bytes per second of a body after that. `fault.rs` has the same values. */
 const SILENCE = 30_000;
 const SLOWEST = 4_000;
 
@@ -43,7 +43,7 @@ export const network = {
   wait: (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds)),
 };
 
-/** Where nobody tells, as in Node before 21, it is taken to be so. */
+/** Whether the machine is online. Node before 21 does not say; assume online. */
 function online(): boolean {
   return globalThis.navigator?.onLine ?? true;
 }
@@ -53,8 +53,8 @@ function fail(kind: Exclude<Failure['kind'], 'slow'>, error?: unknown): Failure 
 }
 
 /**
- * fetch does not say why it failed. Requests that read nothing tell a server that forbids from one that is not there, and
- * from one whose answer the browser could not take.
+ * Finds out why fetch failed, which it does not say itself. HEAD requests show whether the server is there and whether it allows
+ * this page to read. If it does both, the browser could not use its answer.
  */
 async function explained(url: string, headers: [string, string][], error: unknown): Promise<Failure> {
   if (!online()) return fail('offline');
@@ -67,14 +67,14 @@ async function explained(url: string, headers: [string, string][], error: unknow
   return { kind: 'cut', reason: 'its answer could not be used: it is a compressed range, or cut off' };
 }
 
-/** A body to its end, or its first `most` bytes. One that comes too slowly is given up. */
+/** Reads a body to its end, or its first `most` bytes. Gives up if it arrives too slowly. */
 async function read(response: Response, most: number, controller: AbortController): Promise<Uint8Array> {
   const reader = response.body?.getReader();
   const pieces: Uint8Array[] = [];
   let length = 0;
   const began = performance.now();
   const isSlow = () => length < ((performance.now() - began - SILENCE) / 1000) * SLOWEST;
-  // Also where nothing comes at all.
+  // The timer also ends a body of which nothing arrives.
   const watch = setInterval(() => isSlow() && controller.abort(), 1000);
   try {
     while (reader && length < most) {

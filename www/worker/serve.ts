@@ -1,11 +1,11 @@
 /**
- * What both workers do: own a wasm module and the one checkpoint it has opened, so that reading never blocks the page and
- * cancelling is as simple as ending the thread.
+ * The common part of both workers. Each owns a wasm module and the one checkpoint that it has opened. So reading never blocks the
+ * page, and ending the thread cancels it.
  */
 import type { Calls, Entry, Json, Reply, Request, Shown } from '../protocol';
 import type { Figure, FigureKind, Gathered, Progress } from '../report';
 
-/** What either worker does with the checkpoint that it has opened. */
+/** What both workers can do with the open checkpoint. */
 export interface Inspecting<Sample extends { free(): void }> {
   report(): string;
   weigh(budget: number, progress: (progress: Progress) => boolean): Promise<Sample>;
@@ -18,7 +18,7 @@ export interface Inspecting<Sample extends { free(): void }> {
   valuesCsv(name: string): string | Promise<string>;
 }
 
-/** What a call answers; the wasm gives JSON as any other text. */
+/** The answer of a call. JSON from the wasm has the type `string`. */
 type Loose<Value> = Value extends Json<unknown> ? string : Value;
 type Answer<Name extends keyof Calls> = Loose<ReturnType<Calls[Name]>> | Promise<Loose<ReturnType<Calls[Name]>>>;
 type Answers = { [Name in keyof Calls]: (...args: Parameters<Calls[Name]>) => Answer<Name> };
@@ -28,17 +28,17 @@ export type VerifierCalls = Omit<Answers, 'open' | 'weigh' | 'stopWeighing' | 'c
 
 const post = (reply: Reply, transfer: Transferable[] = []): void => self.postMessage(reply, { transfer });
 
-/** Tells the page how far something is. */
+/** Reports progress to the page. */
 export const tellProgress = (progress: Progress): void => post({ progress });
 
-/** Shows the page a sample of a run, which it takes. */
+/** Sends the page what a run shows. The buffers of the sample move to the page. */
 export const shows = (shown: Shown): void => {
   const { sample } = shown;
   const transfer = sample ? [sample.output.buffer, ...('before' in sample ? [sample.before.buffer] : [])] : [];
   post({ shown }, transfer);
 };
 
-/** The sentence of an error. A trap inside wasm has no sentence of its own: it is our bug, and says so. */
+/** The message of an error. A trap in the wasm has none of its own: the message says that it is our bug. */
 function sentence(error: unknown): string {
   if (error instanceof WebAssembly.CompileError) {
     return `This browser cannot run the wasm of this page (${error.message}). Use a browser of the last three years.`;
@@ -49,7 +49,7 @@ function sentence(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Answers the page's calls with what `open` opens. */
+/** Answers the calls of the page, on the checkpoint that `open` opens. */
 export function serve<Sample extends { free(): void }, Inspected extends Inspecting<Sample>>(
   open: (entries: Entry[]) => Promise<Inspected>,
   budget: () => number,
@@ -70,10 +70,10 @@ export function serve<Sample extends { free(): void }, Inspected extends Inspect
       return inspection.report();
     },
     async weigh(): Promise<string | null> {
-      // One that was stopped ends at its next read; its checkpoint is borrowed until then.
+      // A stopped sampling ends at its next read. Until then it borrows the checkpoint.
       await weighed;
       stopped = false;
-      // Messages are answered between two reads, so that a stop is heard and figures are drawn.
+      // Between two reads, the worker answers messages: it can stop, and it can draw figures.
       const sampling = opened().weigh(budget(), (progress: Progress) => {
         tellProgress(progress);
         return stopped;
@@ -100,7 +100,7 @@ export function serve<Sample extends { free(): void }, Inspected extends Inspect
       kind === 'tensor_values' ? opened().valuesCsv(site ?? '') : opened().csv(kind, site),
   };
 
-  // A trap in the middle of an answer reaches no promise: the worker is lost with all that waits for it.
+  // A trap in the middle of an answer rejects no promise. The worker is lost, and so are all its waiting calls.
   self.addEventListener('error', (event) => {
     if (!(event.error instanceof WebAssembly.RuntimeError)) return;
     event.preventDefault();
@@ -109,7 +109,7 @@ export function serve<Sample extends { free(): void }, Inspected extends Inspect
 
   self.onmessage = async ({ data }: MessageEvent<Request>) => {
     try {
-      // The table's entry and the arguments belong together by construction of `Request`.
+      // The type `Request` guarantees that the arguments match the call.
       const run = calls[data.call] as ((...args: unknown[]) => Answer<keyof Calls>) | undefined;
       if (run === undefined) throw new Error('Only the verifier does that.');
       post({ id: data.id, value: (await run(...data.args)) as ReturnType<Calls[keyof Calls]> });

@@ -1,12 +1,12 @@
 /**
- * The page without a network: everything that is built is kept at the first visit. A new version waits until the page asks for it,
- * so that no report in view is lost.
+ * Makes the page work without a network: the first visit stores the whole build. A new version waits until the page activates it,
+ * so that an open report is not lost.
  */
 import { cleanupOutdatedCaches, precacheAndRoute } from 'workbox-precaching';
 
 declare let self: ServiceWorkerGlobalScope & { __WB_MANIFEST: Parameters<typeof precacheAndRoute>[0] };
 
-// A part of a file is for whoever asks for it to get from the server: what is kept is whole. This listener comes first.
+// Range requests go to the server, because the cache stores only whole files. This listener must come first.
 self.addEventListener('fetch', (event) => {
   if (event.request.headers.has('range')) event.stopImmediatePropagation();
 });

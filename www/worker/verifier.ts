@@ -1,6 +1,6 @@
 /**
- * The verifier: the wasm that can measure as well, open addresses and links, share, compare, measure adapters and export; loaded when
- * that is asked for.
+ * The verifier: the larger wasm, which also measures, runs the model, opens addresses and links, shares, compares, measures adapters
+ * and exports. The page loads it when one of these is needed.
  */
 import init, {
   Adapter,
@@ -40,14 +40,14 @@ function plannedRun(): ModelRun {
   return modelRun;
 }
 
-/** How often a run lets messages in, in milliseconds, so that it can be stopped between two matrices. */
+/** A run reads messages every so many milliseconds, so that it can be stopped between two matrices. */
 const PAUSE_MS = 100;
 
 const channel = new MessageChannel();
 let stopping = false;
 let paused = 0;
 
-/** Asked before every matrix of a run: whether it is to stop. */
+/** Whether the run should stop. The run asks before every matrix. */
 function pause(): boolean | Promise<boolean> {
   if (performance.now() - paused < PAUSE_MS) return stopping;
   return new Promise((resolve) => {
@@ -59,7 +59,7 @@ function pause(): boolean | Promise<boolean> {
   });
 }
 
-/** Shows something of a run, and waits until it may go on. */
+/** Sends the page what a run shows, and waits for `goOn`. Resolves to true to stop the run. */
 function show(shown: Shown): Promise<boolean> {
   return new Promise((resolve) => {
     letGoOn = resolve;
@@ -67,7 +67,7 @@ function show(shown: Shown): Promise<boolean> {
   });
 }
 
-/** A report from a link, as far as it is like one from a checkpoint. */
+/** Opens a report from a link. What needs the checkpoint fails with a message. */
 function linked(fragment: string): Inspecting<WeightSample> {
   const shared = LinkedReport.open(fragment);
   return {
@@ -82,7 +82,7 @@ function linked(fragment: string): Inspecting<WeightSample> {
   };
 }
 
-/** Begun before anything is opened: the page starts a worker ahead. */
+/** Loads the wasm before anything is opened, because the page starts a worker in advance. */
 const ahead = init();
 ahead.catch(() => undefined);
 

@@ -1,6 +1,6 @@
 /**
- * The inspector: the small wasm that every visit loads, and of the tables of measured models what it needs to open a checkpoint.
- * The wasm that draws its figures is loaded with the first of them.
+ * The inspector: the small wasm that every visit loads. To open a checkpoint, it loads the parts of the tables of measured models
+ * that it needs. The wasm that draws figures loads with the first figure.
  */
 import loadFigures, { csv, draw } from '../generated/figures.js';
 import init, { Inspection, type WeightSample, weightsBudget } from '../generated/inspector.js';
@@ -8,7 +8,7 @@ import { type Inspecting, serve, tellProgress } from './serve';
 
 let figures: Promise<unknown> | undefined;
 
-/** Loads what draws; the next figure tries again where that failed. */
+/** Loads the wasm that draws figures. If that fails, the next figure tries again. */
 async function canDraw(): Promise<void> {
   figures ??= loadFigures();
   try {
@@ -21,7 +21,7 @@ async function canDraw(): Promise<void> {
 
 serve<WeightSample, Inspecting<WeightSample>>(async (entries) => {
   const always = loadTable('all');
-  // It is awaited when the headers are read. Until then nothing handles its failure.
+  // Nothing awaits this until the headers are read. Without the handler, an early failure would be an unhandled rejection.
   always.catch(() => undefined);
   await init();
   const load = async (parts: string[]) => (await Promise.all([always, ...parts.map(loadTable)])).join('');
@@ -50,7 +50,7 @@ serve<WeightSample, Inspecting<WeightSample>>(async (entries) => {
   };
 }, weightsBudget);
 
-/** One table of what was measured of other models, or a part of one. */
+/** Loads one table of measured models, or a part of one. */
 async function loadTable(name: string): Promise<string> {
   const answer = await fetch(new URL(`${TABLES}${name}.txt`, self.location.href));
   if (!answer.ok) throw new Error(`The tables of measured models did not load (${answer.status}): reload the page.`);
