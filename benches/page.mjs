@@ -152,6 +152,66 @@ export async function timeWeights(browser, url, files) {
   });
 }
 
+/**
+ * Uses the table of sites of a report: for each interaction, milliseconds until the change is painted. Then scrolls the list of tensors
+ * from its top to its end: the median and the longest time between two frames, in milliseconds.
+ */
+export async function timeTable(browser, url, files) {
+  return inFreshPage(browser, async (page) => {
+    await page.goto(url, { waitUntil: "networkidle" });
+    await page.locator(".pick-opened").first().setInputFiles(files);
+    await page.locator("#sites tbody th button").first().waitFor();
+    await page.locator("#file > details summary").first().click();
+    await page.locator("#file .scroll tbody th button").first().waitFor();
+    return page.evaluate(async () => {
+      const frame = () => new Promise(requestAnimationFrame);
+      const find = (selector) => document.querySelector(`#sites ${selector}`);
+      const named = (text) => [...document.querySelectorAll("#sites button")].find((button) => button.textContent.includes(text));
+      const type = (text) => {
+        const box = find("input[type=search]");
+        box.value = text;
+        box.dispatchEvent(new InputEvent("input", { bubbles: true }));
+      };
+      const key = (name) => () => {
+        const row = find("tbody th button");
+        row.focus();
+        row.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true, cancelable: true }));
+      };
+      const actions = {
+        "group blocks": () => named("Group blocks").click(),
+        sort: () => find("thead button").click(),
+        "sort again": () => find("thead button").click(),
+        filter: () => type("post"),
+        "clear the filter": () => type(""),
+        "open a row": () => find("tbody th button").click(),
+        "close it": () => find("tbody th button").click(),
+        "go to the end": key("End"),
+        "choose columns": () => named("Columns").click(),
+      };
+      const interactions = {};
+      for (const [name, act] of Object.entries(actions)) {
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        const began = performance.now();
+        act();
+        // What was rendered in the first frame is on the screen with the second.
+        await frame();
+        await frame();
+        interactions[name] = performance.now() - began;
+      }
+      const box = document.querySelector("#file .scroll");
+      const frames = [];
+      for (let step = 0, last = await frame(); step < 120; step += 1) {
+        box.scrollTop = (box.scrollHeight * step) / 120;
+        const now = await frame();
+        frames.push(now - last);
+        last = now;
+      }
+      frames.sort((a, b) => a - b);
+      return { interactions, median: frames[frames.length / 2], longest: frames.at(-1) };
+    });
+  });
+}
+
 async function inFreshPage(browser, body) {
   // What a service worker fetches after the load is no part of what is measured.
   const context = await browser.newContext({ serviceWorkers: "block" });

@@ -122,11 +122,15 @@ export type Request = {
   [Name in keyof Calls]: { id: number; call: Name; args: Parameters<Calls[Name]> };
 }[keyof Calls];
 
-/** What comes back: progress of the open that is running, what a run shows before it waits for `goOn`, or the answer to one request. */
+/**
+ * What comes back: progress of the open that is running, what a run shows before it waits for `goOn`, the lock that the worker holds
+ * while it lives, or the answer to one request.
+ */
 export type Reply =
   | { progress: Progress }
   | { shown: Shown }
   | { died: string }
+  | { lock: string }
   | { id: number; value: ReturnType<Calls[keyof Calls]> }
   | Failed;
 

@@ -4,6 +4,7 @@
 //! tensors of 512 MiB; it wants the whole file in one slice; and one unknown dtype refuses the whole header. This
 //! walk accepts and rejects as the crate does natively (`tests/it/differential.rs` compares them), with two deliberate
 //! differences: duplicate names are rejected by name, and a tensor of unknown dtype is kept as unusable.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::Strides;
 use super::dtype::TensorType;

@@ -1,4 +1,5 @@
 //! Tensors that are views: their values do not lie in the order of their shape.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 /// Elements from one index to the next, for each dimension of such a tensor, outermost first. The values of a transposed matrix of
 /// shape (m, k) have strides (1, m).

@@ -41,7 +41,7 @@ pub enum SourceError {
     },
     /// The system refused the read.
     #[error(
-        "`{file}` could not be read at byte {offset}: {reason}; check that it still exists and may be read"
+        "`{file}` could not be read at byte {offset}: {reason}; check that nobody changed, moved or deleted it, and that it may be read"
     )]
     Refused {
         /// The file.

@@ -1,4 +1,5 @@
 //! Forwards through the bytes of a header, in chunks, with every step checked against the file's end.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::{GgufProblem, MAX_HEADER_BYTES, MAX_NAME_BYTES, Stop};
 use crate::source::{ByteSource, Meter};

@@ -1,5 +1,6 @@
 //! llama.cpp's metadata as the configuration of the model: under their own names, which evidence looks at, and the few
 //! that readers need under those of config.json.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use crate::checkpoint::config::Config;
 use serde_json::{Map, Value};

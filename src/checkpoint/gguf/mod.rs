@@ -8,6 +8,7 @@
 //!
 //! llama.cpp's converter interleaves the rows of some families' queries and keys for its rotary code, and Chameleon's norms
 //! on them. That renumbers coordinates; no kernel and no count depends on their order.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 mod cursor;
 mod metadata;

@@ -1,5 +1,6 @@
 //! The stream that torch.save wrote before PyTorch 1.6: four pickles (a magic number, a version, what machine wrote it, the object),
 //! a fifth with the keys of the storages, then the storages, each behind a count of its elements.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::pickle::{Id, Machine, Outcome, Value};
 use super::{MAX_PICKLE_BYTES, Place, Places, PyTorchProblem, Stop, element};

@@ -1,6 +1,7 @@
 //! PyTorch files: the archive that torch.save writes since 1.6 (`zip.rs`) and the stream before it (`legacy.rs`). Both hold a pickle,
 //! which is read and never run (`pickle.rs`, `known.rs`), and storages, of which tensors are views. `state.rs` finds the model in the object that
 //! the pickle describes, and `globals.rs` knows the names of code that would run on loading.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 mod globals;
 mod known;

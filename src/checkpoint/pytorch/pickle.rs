@@ -8,6 +8,7 @@
 //! The crate `pytorch-reader` 0.22 was looked at first. Its parser is private and its reader wants the whole file or a path; here the
 //! pickle is read apart from the storages, over a network too. It also refuses a whole file for one quantised tensor, and copies
 //! values that a memo shares.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::PickleProblem;
 use super::known::{Global, Known, Shape};

@@ -1,6 +1,7 @@
 //! From what a pickle describes to the tensors of a model: a plain dictionary of names, one inside another dictionary, or a whole
 //! module. What is in the file decides, not what its keys are called: the mapping with the most numbers is the model, and an
 //! optimiser's state never is.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::super::copies::is_average;
 use super::PyTorchProblem;

@@ -4,6 +4,7 @@
 //! entry begins, unless a writer left room between them; then its own header is read. Over a network every header would be a request,
 //! which is why no crate reads the directory here: `zip` wants to seek in a blocking reader, `async_zip` and `rc-zip` read an entry
 //! through its header. An entry that is stored is a range of the file; only the pickle may be compressed.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::{MAX_PICKLE_BYTES, PyTorchProblem, Stop};
 use crate::source::{ByteSource, Meter};

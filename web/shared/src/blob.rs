@@ -37,7 +37,7 @@ impl ByteSource for BlobSource {
             offset: range.start,
             reason: error.dyn_ref::<Error>().map_or_else(
                 || "the browser gave no reason".to_owned(),
-                |error| String::from(error.message()),
+                |error| String::from(error.message()).trim_end_matches('.').to_owned(),
             ),
         };
         let slice = self.file.slice_with_f64_and_f64(range.start as f64, range.end as f64).map_err(refuse)?;

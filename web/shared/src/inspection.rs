@@ -1,6 +1,7 @@
 //! What the `Inspection` of either module does. wasm_bindgen exports no generic type, so each module has its own.
 
 use crate::js::{sentence, to_js};
+use crate::panic::keep_panics;
 use gammascope::checkpoint::CheckpointError;
 use gammascope::checkpoint::gather::Gathered;
 use gammascope::inspect::{Inspection, Opened, Progress, WeightSample};
@@ -11,7 +12,7 @@ use wasm_bindgen::JsValue;
 
 /// Reports progress to a JavaScript listener. A listener that throws does not stop the reading.
 pub fn to_progress(progress: Function) -> impl Fn(Progress) {
-    console_error_panic_hook::set_once();
+    keep_panics();
     move |state| {
         if let Ok(state) = to_js(&state) {
             let _ = progress.call1(&JsValue::NULL, &state);

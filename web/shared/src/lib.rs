@@ -4,10 +4,12 @@
 mod blob;
 mod inspection;
 mod js;
+mod panic;
 
 pub use blob::{BlobSource, dropped};
 pub use inspection::{not_opened, report, sample, to_progress};
 pub use js::{from_js, get, named, sentence, text, to_js};
+pub use panic::take_panic;
 
 use gammascope::plot::Size;
 
