@@ -1,10 +1,10 @@
-//! Routing: which experts a token goes to, and with what weights.
+//! Routing: which experts process a token, and with what weights.
 
 use super::elementary::sigmoid;
 use crate::model::operation::Gate;
 
-/// The `chosen` experts of greatest weight for one token, from the router's output; their weights sum to 1 where
-/// `normalised`. Of equal weights the first expert comes first.
+/// Returns the `chosen` experts with the greatest weights for one token, from the router's output. If `normalised`, their weights sum to
+/// 1. Experts of equal weight keep their order.
 pub fn route(scores: &[f32], gate: Gate, chosen: usize, normalised: bool) -> Vec<(usize, f32)> {
     let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let weight = |score: &f32| match gate {
