@@ -20,8 +20,8 @@ pub const LOWEST: usize = 40;
 /// Bisection halves the bracket to the last bit of an f64 within this many steps.
 const BISECTION_STEPS: usize = 80;
 
-/// The ascending ranks (from 0) at which a spectrum of `d` eigenvalues is sampled: all of them, or the lowest, followed by ranks that
-/// grow by a twentieth each.
+/// The ascending ranks (from 0) at which a spectrum of `d` eigenvalues is sampled: all of them, or the lowest, then ranks that grow by
+/// a twentieth each, and the last.
 pub fn ranks(d: usize) -> Vec<usize> {
     if d <= ALL_UP_TO {
         return (0..d).collect();
