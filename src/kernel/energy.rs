@@ -94,7 +94,7 @@ pub struct Pooled {
     pub row_dispersion: f64,
     /// Share of writers whose energy is significantly below [`LOW`].
     pub low: f64,
-    /// Share of writers whose energy is significantly above [`LOW`].
+    /// Share of writers whose energy is significantly above `LOW`.
     pub high: f64,
     /// The greatest energy.
     pub greatest: f64,

@@ -61,7 +61,7 @@ impl Session {
         Ok(Self { run, machine, device, tried: None, warnings })
     }
 
-    /// Like [`Session::new`], but a trial chooses the devices, and the CPU replaces a missing GPU with a warning. `clock` returns
+    /// Like `new`, but a trial chooses the devices, and the CPU replaces a missing GPU with a warning. `clock` returns
     /// seconds, perhaps only to a millisecond.
     pub async fn on_the_best<S: ByteSource>(
         opened: &Opened<S>,

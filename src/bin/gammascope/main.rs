@@ -96,7 +96,7 @@ fn show(inspection: &Inspection, options: &Inspect) -> ExitCode {
     leave(written, options.strict && !report.warnings.is_empty())
 }
 
-/// Prints a value as indented JSON and a line end. [`Plain`] escapes terminal commands, so the output needs no filter for colours. It is
+/// Prints a value as indented JSON and a line end. `Plain` escapes terminal commands, so the output needs no filter for colours. It is
 /// written in large pieces: the filter and a call per line took almost half the time of a large report.
 pub(crate) fn print_json(value: &impl serde::Serialize) -> std::io::Result<()> {
     let mut out = Plain(BufWriter::with_capacity(1 << 16, std::io::stdout().lock()));

@@ -19,7 +19,7 @@ pub(crate) struct Line {
     is_counted: bool,
 }
 
-/// The thread that shows the line after [`PATIENCE`].
+/// The thread that shows the line after `PATIENCE`.
 struct Clock {
     stop: Sender<()>,
     thread: JoinHandle<()>,
