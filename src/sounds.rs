@@ -62,7 +62,7 @@ pub fn of_files(
             let length = sound.length;
             let short = &shortest.0;
             warn(format!(
-                "the first {frames} of {length} samples, as {short} has no more and sounds are run at one length"
+                "the first {frames} of {length} samples, because {short} has no more, and all sounds run at one length"
             ));
         }
         values.extend(sound.values.chunks_exact(sound.length).flat_map(|channel| &channel[..frames]));

@@ -3,8 +3,8 @@
 use super::elementary::sigmoid;
 use crate::model::operation::Gate;
 
-/// Returns the `chosen` experts with the greatest weights for one token, from the router's output. If `normalised`, their weights sum to
-/// 1. Experts of equal weight keep their order.
+/// Returns the `chosen` experts with the greatest weights for one token, from the router's output. Experts of equal weight keep their order.
+/// If `normalised`, their weights sum to one.
 pub fn route(scores: &[f32], gate: Gate, chosen: usize, normalised: bool) -> Vec<(usize, f32)> {
     let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let weight = |score: &f32| match gate {

@@ -81,7 +81,7 @@ pub enum ForwardError {
     },
     /// A token that is not in the vocabulary.
     #[error(
-        "token {at} is {id}, and the vocabulary has {vocabulary} rows: the tokenizer is of another model"
+        "token {at} is {id}, and the vocabulary has {vocabulary} rows: the tokenizer belongs to another model"
     )]
     Id {
         /// Place of the token.
@@ -126,7 +126,7 @@ pub enum ForwardError {
         shape: [usize; 5],
     },
     /// The number of values does not match the shape.
-    #[error("{found} values are not those of the shape {shape:?} (images, frames, channels, rows, columns)")]
+    #[error("{found} values do not fit the shape {shape:?} (images, frames, channels, rows, columns)")]
     PixelCount {
         /// Images, frames, channels, rows and columns.
         shape: [usize; 5],
@@ -167,7 +167,7 @@ pub enum ForwardError {
     },
     /// The number of feature values does not match the shape, or is zero.
     #[error(
-        "{found} values are not those of sounds of the shape {shape:?} (sounds, channels, frames), each at least one"
+        "{found} values do not fit sounds of the shape {shape:?} (sounds, channels, frames), with at least one of each"
     )]
     FeatureCount {
         /// Sounds, channels and frames.
@@ -177,7 +177,7 @@ pub enum ForwardError {
     },
     /// Sounds with another length or number of channels.
     #[error(
-        "the sounds have {} channels and {} frames, and the model reads {} channels and {} frames: pad or cut them, and make the features that its feature extractor makes",
+        "the sounds have {} channels and {} frames, and the model reads {} channels and {} frames: pad or cut them, and make the features with its feature extractor",
         found[0], found[1], expected[0], expected[1]
     )]
     Features {
@@ -188,7 +188,7 @@ pub enum ForwardError {
     },
     /// Sounds with another number of channels.
     #[error(
-        "the sounds have {found} channels, and the model reads {expected}, which is one for a waveform: make the features that its feature extractor makes"
+        "the sounds have {found} channels, and the model reads {expected}, which is one for a waveform: make the features with its feature extractor"
     )]
     SoundChannels {
         /// Channels of the sounds.
@@ -207,7 +207,7 @@ pub enum ForwardError {
         least: usize,
     },
     /// More tokens than fit in a u32.
-    #[error("{count} sequences of {length} tokens are more than a pass counts: give fewer")]
+    #[error("{count} sequences of {length} tokens are more than a pass can count: give fewer")]
     TooMany {
         /// Number of sequences.
         count: usize,
@@ -242,7 +242,7 @@ pub enum ForwardError {
     },
     /// The edit does not have the size of the linear map.
     #[error(
-        "the edit of `{tensor}` is of {} × {} values, and the linear map has {} outputs and {} inputs",
+        "the edit of `{tensor}` has {} × {} values, but the linear map has {} outputs and {} inputs",
         found[0], found[1], expected[0], expected[1]
     )]
     Edit {
@@ -255,7 +255,7 @@ pub enum ForwardError {
     },
     /// The logits contain NaN or infinities.
     #[error(
-        "the logits of token {token} are no finite numbers: the head overflows f32, or holds such values itself"
+        "the logits of token {token} are not finite: the head overflows f32, or holds such values itself"
     )]
     Logits {
         /// Token.
@@ -263,7 +263,7 @@ pub enum ForwardError {
     },
     /// There are no logits, because the checkpoint has no head.
     #[error(
-        "the checkpoint has no language-model head, so there are no logits and no loss: its norms are measured all the same"
+        "the checkpoint has no language-model head, so there are no logits and no loss, but its norms can still be measured"
     )]
     NoHead,
 }

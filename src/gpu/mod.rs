@@ -21,7 +21,7 @@ pub enum GpuError {
         reason: String,
     },
     /// The adapter provides no device.
-    #[error("`{adapter}` refuses to be used ({reason}): close other programs that use it, or use the CPU")]
+    #[error("`{adapter}` cannot be used ({reason}): close other programs that use it, or use the CPU")]
     NoDevice {
         /// Name of the adapter.
         adapter: String,

@@ -59,7 +59,7 @@ impl Dimensions {
         }
         // Queries, keys and values side by side, which is the largest product anywhere.
         if heads.checked_mul(head_width).and_then(|width| width.checked_mul(3)).is_none() {
-            return Err(fields.wrong(sizes.heads, "heads whose channels are a number of this machine"));
+            return Err(fields.wrong(sizes.heads, "heads whose total width fits in a machine word"));
         }
         Ok(Self { width, layers, heads, key_heads, head_width })
     }
@@ -213,7 +213,7 @@ impl Canvas {
             return Err(fields.wrong("patch_size", "a patch no larger than the image"));
         }
         let product = |all: &[usize]| all.iter().try_fold(1, |all: usize, &size| all.checked_mul(size));
-        let too_many = |field: &str| fields.wrong(field, "sizes whose product is a number of this machine");
+        let too_many = |field: &str| fields.wrong(field, "sizes whose product fits in a machine word");
         let patches = product(&grid).ok_or_else(|| too_many("image_size"))?;
         let [frames, rows, columns] = patch;
         let inputs = product(&[channels, frames, rows, columns]).ok_or_else(|| too_many("patch_size"))?;

@@ -39,7 +39,7 @@ fn caption(site: &SiteVerification) -> String {
             format!("and no more than {} off in sine: they are the same direction.", short(bound))
         }
         Some(bound) if bound < 1.0 => format!("at most {} off in sine.", short(bound)),
-        _ => "without a bound: the spectrum has no room for one.".to_owned(),
+        _ => "without a bound, because the spectral gap is too small for one.".to_owned(),
     };
     let shown = match site.direction.len() as u64 {
         all if all == site.width => String::new(),

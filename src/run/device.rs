@@ -181,7 +181,7 @@ impl GramDevice {
     pub async fn warning(&self) -> Option<Warning> {
         #[cfg(feature = "gpu")]
         if let Some(error) = &*self.fault.lock().await {
-            let message = format!("{error}. The measurement went on on the CPU, with the same numbers");
+            let message = format!("{error}. The measurement continued on the CPU, with the same numbers");
             return Some(Warning::new(WarningCode::GpuFailed, self.name(), message));
         }
         None

@@ -614,7 +614,7 @@ impl Run {
             WarningCode::GpuTooSmall,
             machine.name().to_owned(),
             format!(
-                "`{}` allows buffers of {has} bytes, and one of {needed} is needed: the run will go on on the CPU. Run fewer tokens, or choose the CPU",
+                "`{}` allows buffers of {has} bytes, and one of {needed} is needed: the run will continue on the CPU. Run fewer tokens, or choose the CPU",
                 machine.name()
             ),
         ))
@@ -677,7 +677,7 @@ impl Run {
     pub(super) fn no_better_than_a_guess(&self, loss: &KindByLoss) -> Warning {
         let (vocabulary, best) = (self.architecture.vocabulary, loss.layernorm.min(loss.rmsnorm));
         let message = format!(
-            "the model predicts the next token about as well as a guess among {vocabulary} does ({best:.2} nats, a guess {:.2}): its weights are untrained, or the tokens are of another tokenizer, so the loss says nothing of the kind",
+            "the model predicts the next token about as well as a guess among {vocabulary} does ({best:.2} nats, a guess {:.2}): its weights are untrained, or the tokens come from another tokenizer, so the loss says nothing about the kind",
             (vocabulary as f64).ln()
         );
         Warning::new(WarningCode::LossOfAGuess, "tokens", message)

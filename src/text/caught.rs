@@ -23,7 +23,7 @@ pub(super) fn caught<Made: 'static>(call: impl FnOnce() -> Made + 'static) -> Re
         let value = call();
         kept.replace(Some(value));
     }))?;
-    made.take().ok_or_else(|| "it gave nothing".to_owned())
+    made.take().ok_or_else(|| "it returned nothing".to_owned())
 }
 
 #[cfg(target_arch = "wasm32")]

@@ -58,7 +58,7 @@ pub enum TextError {
         name: String,
     },
     /// The text has another encoding, or is no text.
-    #[error("{name} is not text in UTF-8 (byte {at} cannot be): save it as UTF-8")]
+    #[error("{name} is not text in UTF-8 (byte {at} is invalid): save it as UTF-8")]
     NotUtf8 {
         /// The text or list, as messages show it.
         name: String,
