@@ -106,7 +106,9 @@ pub enum ModelError {
         tensor: String,
     },
     /// A tensor has the wrong shape.
-    #[error("tensor `{name}` is {found:?} and should be {expected:?}: the configuration belongs to another model")]
+    #[error(
+        "tensor `{name}` is {found:?} and should be {expected:?}: the configuration belongs to another model"
+    )]
     Shape {
         /// The tensor.
         name: String,
