@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_stays_none() {
+    fn nan_stays_nan() {
         let mut divergence = Divergence::new(1);
         divergence.take(&[0.0, 1.0], &[0.0, f32::NAN], 2);
         assert!(divergence.per_token()[0].is_nan());

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_are_bounded_and_what_is_no_number_stays_none() {
+    fn the_ends_are_bounded_and_nan_stays_nan() {
         assert_eq!([exp(-88.0), exp(f32::NEG_INFINITY)], [0.0, 0.0]);
         assert!(exp(f32::INFINITY) > 1e38 && exp(f32::INFINITY).is_finite());
         assert_eq!([sigmoid(f32::INFINITY), sigmoid(1e4)], [1.0, 1.0]);

@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_greatest_are_chosen_and_their_weights_are_those_of_all_or_of_themselves() {
+    fn the_greatest_are_chosen_and_their_weights_sum_to_one_if_normalised() {
         let scores = [0.0, 2f32.ln(), 5f32.ln(), -1e30];
         let close = |found: Vec<(usize, f32)>, expected: [(usize, f32); 2]| {
             found.len() == 2

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_size_changes_nothing_and_a_constant_stays_one() {
+    fn the_same_size_changes_nothing_and_a_constant_stays_constant() {
         let grid: Vec<f32> = (0..24).map(|value| (value * value % 7) as f32).collect();
         for resizing in [Resizing::Bicubic, Resizing::Antialiased] {
             assert_eq!(resized(&grid, [4, 3], [4, 3], 2, resizing), grid);

@@ -778,7 +778,7 @@ mod tests {
 
     #[test]
     #[ignore = "needs an adapter: cargo test --features gpu -- --ignored"]
-    fn values_that_come_back_one_after_the_other_are_their_own() {
+    fn values_brought_back_one_after_the_other_do_not_mix() {
         let gpu = open();
         for count in [1000, 7, 0, 1001] {
             let values = normal(count, count as u64);

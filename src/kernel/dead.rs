@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_kernel_of_dimension_k_the_shift_costs_one_dimension() {
+    fn the_shift_costs_one_dimension_of_the_kernel() {
         assert_eq!(
             classify(3, true, BIASED),
             Classes { outright: 20, with_bias_shift: 10, constant_shift: 0 }

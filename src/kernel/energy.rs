@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_training_told_apart_are_dispersed_and_heavy_columns_are_not() {
+    fn rows_that_training_made_differ_are_dispersed_and_heavy_columns_are_not() {
         let rows = sample(3, |row, _, value| value * (1.0 + 0.3 * (row % 2) as f64)).energy().unwrap();
         assert!(rows.row_dispersion > 5.0, "{rows:?}");
         let columns =

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn outputs_of_either_kind_are_what_they_are() {
+    fn outputs_of_either_kind_are_not_called_altered() {
         assert_eq!((said(false, |_| ()), said(true, |_| ())), (None, None));
     }
 

@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_zeros_as_there_are_are_found() {
+    fn all_zero_eigenvalues_are_found() {
         let (matrix, _) = with_values(&crowded(&[0.0; 5]));
         let pairs = Pairs::bottom(&matrix, 6).unwrap();
         assert!(pairs.values[..5].iter().all(|value| *value < 1e-13), "{:?}", pairs.values);
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beside_the_bottom_vector_is_the_second_eigenvalue() {
+    fn the_least_eigenvalue_beside_the_bottom_vector_is_the_second() {
         for values in [vec![1e-9, 0.1, 0.3, 0.5, 2.0, 7.0], crowded(&[1e-9, 0.1])] {
             let (matrix, bottom) = with_values(&values);
             let complement = Complement::of(&matrix, &bottom).unwrap();

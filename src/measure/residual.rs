@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fall_is_named_with_its_size_and_a_rise_is_none() {
+    fn a_fall_has_its_size_and_a_rise_is_no_fall() {
         let streams = [1.0, 2.0, 1.0, 0.998].map(|quiet| measured(2000, &[quiet, 3.0]));
         let [fall] = &falls(&streams, None)[..] else { panic!("{:?}", falls(&streams, None)) };
         assert_eq!(fall.block, 2);

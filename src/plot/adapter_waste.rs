@@ -124,7 +124,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn modules_that_read_a_kernel_are_held_against_chance() {
+    fn modules_that_read_a_kernel_are_compared_with_chance() {
         let figure = adapter_waste(&modules(9), Size { width: 720, height: 0 }).unwrap();
         assert_eq!((figure.marks.len(), figure.table.rows.len()), (8, 8));
         // 0.02 and 0.01 are more than 1e-3 above 1/128. 0.02/3 and all after it are below.

@@ -220,7 +220,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_direction_that_no_kernel_holds_is_said_to_be_one() {
+    fn a_direction_in_no_kernel_is_described_as_such() {
         let mut rows = rows(1, PreservationMeasure::RelativeChange, 2e-7);
         rows[0].in_kernel = false;
         rows[0].verdict = PreservationVerdict::Changed;

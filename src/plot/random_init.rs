@@ -147,7 +147,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn both_factors_are_told_and_stand_in_the_table() {
+    fn both_factors_are_in_the_caption_and_in_the_table() {
         let trained = sites(13, 3e-14);
         let figure = random_init(&trained, &initialised(&trained), Size { width: 720, height: 0 }).unwrap();
         let told = "depth × 0.1, λ_v × 1, mean × 10.";
@@ -157,7 +157,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn without_a_subtracted_mean_no_ratio_is_told() {
+    fn without_a_subtracted_mean_there_is_no_ratio() {
         let trained = sites(4, 0.9);
         let figure = random_init(&trained, &initialised(&trained), Size { width: 720, height: 0 }).unwrap();
         assert!(figure.caption.ends_with("No site subtracts the mean, so none has an exact kernel."));

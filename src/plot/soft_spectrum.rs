@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn eigenvalues_under_the_scale_are_told_from_zeros() {
+    fn eigenvalues_below_the_axis_differ_from_zeros() {
         let figure = drawn(&[1e-30, 1e-29, 0.0, 1.0, 1.0, 1.0], false);
         assert!(figure.svg.contains("&lt;1e-12\n") && figure.svg.contains("exactly zero\n"));
         let classes: Vec<&Cell> = figure.table.rows.iter().map(|row| &row[3]).collect();

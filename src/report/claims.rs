@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_falls_on_both_halves_is_told_from_the_paper() {
+    fn a_stream_that_falls_on_both_halves_differs_from_the_paper() {
         let empty = r#"{"tokens":9,"width_ratio":4.0,"forward":"f32","device":"cpu","input":"","seconds":1.0,"kernel_seconds":null,"sites":[]}"#;
         let mut found = verification(empty);
         assert_eq!(Claim::of(&found, &[]), []);

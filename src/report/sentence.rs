@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn no_sites_are_said_to_be_none() {
+    fn a_model_without_sites_says_so() {
         assert!(said(&[], &dead(0.0, 0, 0)).starts_with("No norm was found"));
     }
 

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn sequences_are_dealt_out_evenly_and_what_is_left_over_is_told() {
+    fn sequences_are_divided_evenly_and_the_rest_is_reported() {
         assert_eq!(dealt(ids(8), 2, 2).unwrap(), ids(8));
         let found = dealt(ids(10), 2, 2).unwrap();
         assert_eq!(found.ids.len(), 8);

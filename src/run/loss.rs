@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_predicts_no_better_than_a_guess_is_told() {
+    fn losses_no_better_than_a_guess_are_noticed() {
         let [layer, rms] = losses(1024, 0.08, 1);
         let found = kind_by_loss(&layer, &rms, 128).unwrap();
         // 3.2 nats. ln 256 is 5.5, and ln 50 is 3.9.

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_sketch_says_gives_no_scale() {
+    fn numbers_that_no_sketch_has_give_no_scale() {
         let sketch =
             Sketch { channels: vec![9], values: vec![1.0], range: None, rises: Vec::new(), negative: 0 };
         assert_eq!(sketch.scale(9, &[]), None);

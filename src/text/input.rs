@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_run_is_told_by_name() {
+    fn inputs_that_cannot_run_are_named() {
         let three = wanted(3, 3);
         says(&text(""), three, &["`notes.txt` is empty"]);
         says(&list(" \n"), three, &["`ids.txt` is empty"]);
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tokenizer_of_another_model_is_told() {
+    fn the_tokenizer_of_another_model_is_an_error() {
         let small = Wanted { vocabulary: 100, ..wanted(3, 3) };
         says(
             &text("abz"),

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_tokenizer_is_told_by_name() {
+    fn a_file_that_is_no_tokenizer_is_named() {
         for bytes in [b"version https://git-lfs".as_slice(), b"{}", b"", b"\xff\xfe"] {
             let message = Tokenizer::read("m/tokenizer.json", bytes).unwrap_err().to_string();
             assert!(message.starts_with("`m/tokenizer.json` is not a usable tokenizer"), "{message}");

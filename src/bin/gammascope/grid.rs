@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_that_says_the_same_in_every_row_is_said_once() {
+    fn a_column_with_one_value_is_written_once() {
         let rows = [("a.norm", ["rms", "4", "1"]), ("b.norm", ["rms", "8", "–"])];
         let short = lines(&grid(&rows), Some(80));
         assert_eq!(short[0].split_whitespace().collect::<Vec<_>>(), ["site", "width", "gap"]);
