@@ -3,7 +3,7 @@
 //!
 //! The pass executes an [`Architecture`] in f32 on a device ([`kernels`]). It shows its caller the output of every norm, under the norm's
 //! name in the report, and the residual stream after every block. It can resume from such a stream, even on another device. An encoder
-//! runs before its decoder, as a pass of its own, and its blocks are counted first. A pass can also run with edited linear maps
+//! runs before its decoder, as a separate pass, and its blocks are counted first. A pass can also run with edited linear maps
 //! ([`Edit`]).
 //!
 //! [`Input`] is what it reads, and `embed` turns that into the stream (`sounds` for features of sounds). `weights` reads tensors, and

@@ -10,7 +10,7 @@ pub(crate) struct Like {
     pub(crate) places: Vec<usize>,
 }
 
-/// Groups names that differ only in numbers and have the same `key`. With `all`, each name is a group of its own.
+/// Groups names that differ only in numbers and have the same `key`. With `all`, each name is a separate group.
 pub(crate) fn rows<K: PartialEq>(names: &[&str], key: impl Fn(usize) -> K, all: bool) -> Vec<Like> {
     let mut rows: Vec<(String, K, Vec<usize>)> = Vec::new();
     for (place, name) in names.iter().enumerate() {
