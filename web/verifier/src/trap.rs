@@ -1,11 +1,11 @@
-//! Where a panic is caught. In wasm it is a trap, which ends everything up to the next JavaScript below it.
+//! Catches panics. In wasm a panic is a trap, which ends all calls up to the nearest JavaScript function.
 
 use gammascope::text::caught::set_boundary;
 use gammascope_web::take_panic;
 use js_sys::{Function, Reflect};
 use wasm_bindgen::prelude::*;
 
-/// Lets the library's calls of code that may panic go through JavaScript.
+/// Makes the library call code that may panic through JavaScript.
 pub(crate) fn set() {
     set_boundary(|call| {
         let called = Closure::once(call);
