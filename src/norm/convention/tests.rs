@@ -13,7 +13,7 @@ const BERT: &str = r#"{"model_type":"bert"}"#;
 /// Effective scales by name: blocks of two norms and a last one.
 type Scales = Vec<(String, Vec<f64>)>;
 
-/// γ of e^N(0, `spread`) around `centre`, or N(centre, spread) where it is `flat`.
+/// γ = `centre` · e^(`spread` · N(0, 1)).
 struct Model {
     blocks: usize,
     width: usize,
@@ -246,7 +246,7 @@ fn numbers_on_the_grid_of_bf16_plus_one_are_told_from_finer_ones() {
     let doubted = decided(&stored, Some(GEMMA), NormKind::RmsNorm, false);
     assert_eq!(unknown(&doubted), ["model.layers.2.input_layernorm"]);
     assert!(doubted.1[0].contains("multiples of 2⁻⁸"), "{}", doubted.1[0]);
-    // Of a norm without a value near 0 nothing shows whether it has the 1 too.
+    // Nothing shows whether a norm without a value near 0 has the 1 too.
     for (_, values) in stored.iter_mut().filter(|(name, _)| name == "model.norm") {
         values.iter_mut().for_each(|value| *value = value.abs().max(0.5));
     }
