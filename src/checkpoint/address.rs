@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hub_of_ones_own_takes_the_short_names() {
+    fn short_names_are_looked_up_on_the_users_hub() {
         let address = Address::parse("a/b", "http://127.0.0.1:8080").unwrap();
         assert_eq!(shown(&address), "model http://127.0.0.1:8080/a/b/resolve/main/");
         let address = Address::parse("http://127.0.0.1:8080/a/b", "http://127.0.0.1:8080/").unwrap();

@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_an_error_that_names_the_file() {
+    fn a_configuration_that_is_no_object_is_an_error_that_names_the_file() {
         assert!(Config::parse("", "config.json", b"[1]").unwrap_err().to_string().contains("`config.json`"));
         assert!(Config::parse("", "config.json", b"{").is_err());
     }

@@ -686,7 +686,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_want_is_kept_unread_and_changes_nothing_else() {
+    fn files_for_runs_are_kept_unread_and_change_nothing_else() {
         let files = || vec![file("m/model.safetensors", &["a"]), json("m/config.json", "{}")];
         let without = open_all(files()).unwrap();
         let mut sources = files();

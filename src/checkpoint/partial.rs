@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_adapter_with_more_norms_than_factors_is_one_and_a_model_that_is_adapted_is_none() {
+    fn an_adapter_with_more_norms_than_factors_is_an_adapter_and_an_adapted_model_is_not() {
         let with_norms =
             ["h.0.q.lora_A.weight", "h.0.q.lora_B.weight", "h.0.n1.weight", "h.0.n1.bias", "h.0.n2.weight"];
         assert!(of(&with_norms).is_some());

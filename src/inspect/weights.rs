@@ -1,4 +1,4 @@
-//! What sampled weights say about the streams they write.
+//! What sampled weights show about the streams they write.
 
 use crate::checkpoint::Checkpoint;
 use crate::kernel::energy::{self, Energy};
@@ -13,7 +13,7 @@ use crate::writer::sample::Sampled;
 pub struct WeightSample {
     /// Each writer with its energy.
     pub(super) sampled: Vec<Sampled>,
-    /// It was not ended early.
+    /// Whether it was not ended early.
     pub(super) complete: bool,
     /// Unembeddings whose values are those of the embedding.
     pub(super) tied: Vec<usize>,
@@ -98,7 +98,7 @@ impl Streams {
         self.why_not
     }
 
-    /// Nothing was sampled, because it was not requested or was refused.
+    /// Whether nothing was sampled, because it was not requested or was refused.
     pub(super) fn refused(&self) -> bool {
         self.refused
     }
