@@ -40,7 +40,7 @@ pub enum AdapterError {
     /// A method whose ΔW is not available, or that makes none.
     #[error("`{adapter}` is an adapter of type {kind}: {why}")]
     NotWeighed { adapter: String, kind: String, why: &'static str },
-    /// It holds no tensor under a name that an adapter gives.
+    /// No tensor in it has a name of an adapter.
     #[error(
         "`{adapter}` has no tensor named like `base_model.model.….lora_A.weight`{}; save it with PEFT's save_pretrained",
         .example.as_ref().map(|name| format!(" (it has `{name}`)")).unwrap_or_default()
@@ -78,7 +78,7 @@ fn why_not(method: Method) -> Option<&'static str> {
     Some(match method {
         Lora | AdaLora | Loha | Lokr | Vera | Difference | Norms => return None,
         Dora => {
-            "it divides each row of W + ΔW by its length. The part along the kernel changes that length, so it has an effect and is no waste; merge the adapter and inspect the result instead"
+            "it divides each row of W + ΔW by its length. The part along the kernel changes that length, so it has an effect and is not wasted; merge the adapter and inspect the result instead"
         }
         Ia3 | Oft | Boft | Hra | Bone | Shira | Road | Glora => {
             "its ΔW depends on the base's weights, which Gammascope does not read for this; merge the adapter into its base and `gammascope compare` the two"

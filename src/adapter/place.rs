@@ -184,7 +184,7 @@ impl<'a> Member<'a> {
 #[derive(Debug, Clone, PartialEq)]
 struct Candidate {
     stem: String,
-    /// Number of kinds of modules of which all are there.
+    /// Number of kinds of modules that are complete there.
     kinds: usize,
     /// A module of the stack, and the tensor below the stem that has another shape.
     misfit: Option<(usize, usize)>,

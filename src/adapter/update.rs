@@ -217,7 +217,7 @@ impl<'a, S: ByteSource> Weighing<'a, S> {
             return Err(format!("tensor `{}` is not a matrix", tensor.name));
         };
         let matrix = Matrix::new(rows as usize, columns as usize, self.values(index).await?)
-            .ok_or_else(|| format!("tensor `{}` has other than {rows} × {columns} values", tensor.name))?;
+            .ok_or_else(|| format!("tensor `{}` does not have {rows} × {columns} values", tensor.name))?;
         Ok(if is_of_mlx(tensor) { matrix.transposed() } else { matrix })
     }
 
@@ -245,6 +245,6 @@ fn no_energy(name: &str, values: &[f64]) -> String {
         None if values.iter().all(|value| *value == 0.0) => {
             format!("tensor `{name}` is all zero, so no part of it can be wasted")
         }
-        None => format!("tensor `{name}` has values whose squares leave f64"),
+        None => format!("tensor `{name}` has values whose squares do not fit f64"),
     }
 }

@@ -406,7 +406,7 @@ fn sentence(modules: &[AdapterModule], shares: Option<(f64, f64)>, all: usize, o
             parts.push(format!("None of the {all} adapted modules is known to read a norm site."));
         }
         None if with_kernel > 0 => parts.push(format!(
-            "{with_kernel} of {all} adapted modules {} with a kernel; the numbers of some are of A and those of others of ΔW, so there is no share of all.",
+            "{with_kernel} of {all} adapted modules {} with a kernel; some are measured in A and others in ΔW, so there is no share for all.",
             read(with_kernel)
         )),
         None => {}

@@ -106,7 +106,7 @@ pub enum AudioError {
         rate: u32,
     },
     /// Some samples are not finite numbers.
-    #[error("`{name}` has samples that are infinite or no numbers: save it with 16 bits a sample")]
+    #[error("`{name}` has samples that are infinite or not numbers: save it with 16 bits a sample")]
     NotFinite {
         /// The file.
         name: String,

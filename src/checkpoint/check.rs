@@ -107,7 +107,7 @@ impl<S: ByteSource> Checkpoint<S> {
         }
         if let Some((tensor, file, real)) = elsewhere.first() {
             let message = format!(
-                "the index puts {tensor:?} in `{file}`, but it is in `{real}`{}; the shards are believed",
+                "the index puts {tensor:?} in `{file}`, but it is in `{real}`{}; the shards count",
                 and_more(elsewhere.len())
             );
             messages.push((WarningCode::IndexWrongShard, (*tensor).clone(), message));

@@ -86,7 +86,7 @@ pub enum HeaderProblem {
     #[error("the data should end at byte {end}{}, but the file has only {length}; it was cut off, download it again", of_last(.tensor))]
     DataTruncated { end: u64, length: u64, tensor: Option<String> },
     #[error(
-        "the data ends at byte {end}, but the file goes on to byte {length}; it is no single safetensors file"
+        "the data ends at byte {end}, but the file goes on to byte {length}; it is not a single safetensors file"
     )]
     TrailingBytes { end: u64, length: u64 },
 }

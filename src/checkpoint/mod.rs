@@ -92,7 +92,7 @@ fn several(checkpoints: &[gather::Gathered]) -> String {
         more => format!(" and {more} more"),
     };
     format!(
-        "these files are {} checkpoints, which are inspected one at a time: {}{more}; choose one of them",
+        "these files are {} checkpoints: {}{more}; Gammascope inspects one at a time, so choose one of them",
         checkpoints.len(),
         named.join(", ")
     )
@@ -372,7 +372,7 @@ pub enum TensorError {
     TooLong(String, u64),
     /// It is a view whose values lie far apart.
     #[error(
-        "tensor `{0}`: its values lie apart, over {1} bytes, so they were not read; save it again with .contiguous()"
+        "tensor `{0}`: its values are spread over {1} bytes, so they were not read; save it again with .contiguous()"
     )]
     Spread(String, u64),
     /// Its bytes could not be read.

@@ -332,7 +332,7 @@ impl<S: ByteSource> Checkpoint<S> {
         for (shard, header) in group.into_iter().zip(headers) {
             let Header { entries, metadata, gguf, format, warnings } = match header {
                 Ok(header) => header,
-                // The other shards must not stand in for it.
+                // Other shards must not replace it.
                 Err(error @ CheckpointError::Elsewhere(_)) => return Some(error),
                 Err(error) => {
                     self.warn(

@@ -67,7 +67,7 @@ pub enum LocateError {
         tried: String,
     },
     /// A hub's model with several checkpoints.
-    #[error("`{place}` has several files that may be meant: {files}; give the address of one of them")]
+    #[error("`{place}` has several checkpoint files: {files}; give the address of one of them")]
     Several {
         /// Where.
         place: String,

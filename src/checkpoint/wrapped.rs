@@ -9,7 +9,7 @@ use crate::report::WarningCode;
 use crate::source::ByteSource;
 use std::borrow::Cow;
 
-/// Whether a part of a name only says how a module is wrapped. Such parts may stand anywhere.
+/// Whether a part of a name only says how a module is wrapped. Such parts may be anywhere in a name.
 fn wraps(part: &str) -> bool {
     matches!(
         part,

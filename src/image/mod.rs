@@ -176,7 +176,7 @@ pub enum ImageError {
         advice: &'static str,
     },
     /// If resizing keeps the ratio of a very thin image, no row or no column is left.
-    #[error("`{name}` has {width} × {height} pixels, of which nothing is left after resizing: crop it first")]
+    #[error("`{name}` is so thin ({width} × {height} pixels) that resizing leaves nothing: crop it first")]
     Vanishes {
         /// The file.
         name: String,

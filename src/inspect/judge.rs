@@ -9,7 +9,7 @@ use crate::norm::verdict::{self, Verdict};
 use crate::report::{NormKind, SiteVerification};
 use crate::source::ByteSource;
 
-/// A site's verdict and what it rests on.
+/// A site's verdict and its evidence.
 #[derive(Debug)]
 pub(super) struct Judged {
     /// All evidence, for and against.

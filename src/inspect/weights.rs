@@ -30,7 +30,7 @@ impl WeightSample {
 #[derive(Debug)]
 pub(super) struct Streams {
     sampled: Vec<(Sampled, Energy)>,
-    /// Stack, width and what is known of it: a checkpoint has few.
+    /// Stack, width and what is known about it: a checkpoint has few.
     pooled: Vec<(String, u64, Stream)>,
     why_not: &'static str,
     refused: bool,
@@ -86,7 +86,7 @@ impl Streams {
         Self { sampled, pooled, why_not, refused: false, tied }
     }
 
-    /// What is known of a site's stream.
+    /// What is known about a site's stream.
     pub(super) fn of(&self, site: &NormSite) -> Option<&Stream> {
         let wanted = site.stream.as_deref()?;
         let (_, rows, stream) = self.pooled.iter().find(|(stack, ..)| stack == wanted)?;

@@ -48,7 +48,7 @@ pub(super) fn around(tensors: &[Tensor], site: &NormSite) -> Surroundings {
 struct Below {
     touching: Maps,
     attention: bool,
-    /// A map into the blocks stands beside the norm.
+    /// Whether a map into the blocks is beside the norm.
     entry: bool,
 }
 
@@ -73,7 +73,7 @@ fn below(tensors: &[Tensor], prefix: &str, width: u64) -> Below {
         found.entry |= matches!(parts[0], "proj_in" | "conv_in");
         if tensor.shape[..2].contains(&width) {
             found.touching.add(&tensor.shape);
-            // conv1 and conv2 of a block; those of a Sequential stand among other things.
+            // conv1 and conv2 of a block. Those of a Sequential are among other modules.
             if is_dense(&tensor.shape) && !parts.iter().any(|part| is_number(part)) {
                 convolutions += 1;
                 square |= tensor.shape[0] == tensor.shape[1];

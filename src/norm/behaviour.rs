@@ -85,7 +85,7 @@ impl Likelihood {
         Self(self.normalised().map(|share| ((1.0 - unlike) * share + unlike / 4.0).ln()))
     }
 
-    /// The same with 0 for the hypothesis it speaks for.
+    /// The same with 0 for the hypothesis that it favours.
     pub fn from_best(self) -> Self {
         let best = self.0.into_iter().fold(f64::NEG_INFINITY, f64::max);
         Self(self.0.map(|log| log - best))
@@ -115,8 +115,8 @@ impl Likelihood {
         spanning == plain && (spanning - neither).abs() < LEAST_MARGIN
     }
 
-    /// The kind it speaks for, and by how many nats more than for any other that it speaks about. Unknown and 0 if two kinds are
-    /// equal.
+    /// The kind that it favours, and by how many nats over any other kind that it says something about. Unknown and 0 if two
+    /// kinds are equal.
     pub fn leaning(self) -> (NormKind, f64) {
         if self.is_between() && self.ratio().abs() > LEAST_MARGIN {
             let kind = if self.ratio() > 0.0 { NormKind::LayerNorm } else { NormKind::RmsNorm };
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_kind_that_was_ruled_out_is_not_what_a_piece_of_evidence_speaks_for() {
-        // A shift rules RMSNorm out; what stands around the norm is rare around LayerNorms.
+        // A shift rules RMSNorm out. These surroundings are rare around LayerNorms.
         let (shift, around) = (Likelihood([0.0, -7.0, -3.0, -6.0]), Likelihood([-3.0, 0.0, -0.5, -2.0]));
         assert_eq!(around.leaning().0, NormKind::RmsNorm);
         let (kind, nats) = around.leaning_given(shift);

@@ -101,7 +101,7 @@ fn names_a_gate(part: &str) -> bool {
     ["gateproj", "gateup", "upgate", "ffngate"].iter().any(|name| part.contains(name))
 }
 
-/// Maps under one parent, which stand together in a sorted catalogue.
+/// Maps under one parent, which are together in a sorted catalogue.
 #[derive(Default)]
 struct Siblings {
     parent: String,

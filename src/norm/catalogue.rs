@@ -45,7 +45,7 @@ impl<'a> Catalogue<'a> {
 
     pub(super) fn site(&self, index: usize) -> Option<NormSite> {
         let tensor = &self.tensors[index];
-        // TensorFlow separates by slashes throughout; a bundle's folder stands before a dotted name.
+        // TensorFlow always separates by slashes; a bundle's folder comes before a dotted name.
         let separator =
             if tensor.name.rsplit('/').next().is_some_and(|name| name.contains('.')) { "." } else { "/" };
         let (module, last) = tensor.name.rsplit_once(separator).unwrap_or(("", &tensor.name));

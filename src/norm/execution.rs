@@ -174,7 +174,7 @@ impl Outline {
         outline
     }
 
-    /// The stage that a site stands in beside the blocks.
+    /// The stage that a site is in, beside its blocks.
     fn stage_of(&self, site: &NormSite) -> Option<&str> {
         let in_blocks = |stage: &str| site.block.is_some() && format!("{}.", site.stack).starts_with(stage);
         let holds = |stage: &&str| site.name.starts_with(*stage) && !in_blocks(stage);

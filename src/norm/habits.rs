@@ -31,11 +31,11 @@ const KNOWN_PLACE: u32 = 8;
 pub struct Habits {
     /// How often each behaviour was counted at all.
     pub prior: Likelihood,
-    /// Given a shift, or none.
+    /// Given a shift, or given none.
     pub shift: Likelihood,
-    /// Given what stands around it.
+    /// Given its surroundings.
     pub surroundings: Likelihood,
-    /// Given what it is called.
+    /// Given its name.
     pub name: Likelihood,
     /// Number of norms of each behaviour in exactly these surroundings, with a shift or without as here.
     pub alike: [u32; 4],
@@ -133,7 +133,7 @@ pub fn name_class(path: &str) -> &'static str {
 }
 
 impl Habits {
-    /// What the counts say of a site of which only the shift, or its absence, is known.
+    /// What the counts say about a site if only its shift, or the lack of one, is known.
     pub fn of_shift(shift: bool) -> Self {
         let all = Tally::of(lines().iter()).smoothed([0.25; 4], PRIOR_COUNTS);
         let with_shift =
@@ -147,7 +147,7 @@ impl Habits {
         habits
     }
 
-    /// What the counts say of a site in these surroundings, in a checkpoint of `library` if that is known.
+    /// What the counts say about a site in these surroundings, in a checkpoint of `library` if that is known.
     pub fn of(
         shift: bool,
         around: &Surroundings,

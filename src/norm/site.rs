@@ -1,4 +1,4 @@
-//! A norm site, and everything that is known of it before it is judged.
+//! A norm site, and everything that is known about it before the verdict.
 
 use super::behaviour::Behaviour;
 use super::build::Build;
@@ -57,7 +57,7 @@ pub struct NormSite {
 }
 
 impl NormSite {
-    /// A site of which nothing but its module path and width is known.
+    /// A site of which only the module path and the width are known.
     pub(super) fn new(name: String, width: u64) -> Self {
         let path = Path::new(&name);
         Self {

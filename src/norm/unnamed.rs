@@ -26,7 +26,7 @@ pub fn says_nothing(tensors: &[Tensor]) -> bool {
     tensors.iter().all(|tensor| is_opaque(&tensor.name))
 }
 
-/// Whether a name has none of the words that networks are written with.
+/// Whether a name has none of the usual words of networks.
 pub fn is_opaque(name: &str) -> bool {
     const USUAL: [&str; 22] = [
         "weight", "bias", "kernel", "gamma", "beta", "scale", "norm", "embed", "attn", "proj", "query",
@@ -49,7 +49,7 @@ pub fn vectors(tensors: &[Tensor]) -> Vec<usize> {
     if bytes <= MOST_BYTES { wanted } else { Vec::new() }
 }
 
-/// On which side of its matrix a bias stands in the file.
+/// On which side of its matrix a bias is in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Side {
     Before,
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_scale_has_its_shift_on_the_side_where_maps_have_their_biases() {
-        // weight, bias, as a state dict lists them; the bias of the output map stands right before the norm.
+        // weight, bias, as a state dict lists them; the bias of the output map comes right before the norm.
         let after: &[(&[u64], f64)] = &[
             (&[128, 32], 0.0),
             (&[128], 0.0),

@@ -47,7 +47,7 @@ pub struct Verdict {
     pub kind: NormKind,
     /// Probability of `kind`; 0 when unknown.
     pub confidence: f64,
-    /// Everything that is known of the site, as one likelihood.
+    /// Everything that is known about the site, as one likelihood.
     pub posterior: Likelihood,
 }
 

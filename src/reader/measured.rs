@@ -31,7 +31,7 @@ pub(super) enum Home {
     Elsewhere,
 }
 
-/// One map that reads a norm. N stands for any number, # for a number that is the same in norm and map.
+/// One map that reads a norm. N is any number, # a number that is the same in norm and map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Relation {
     /// The norm's module.
@@ -70,7 +70,7 @@ pub(super) struct Says {
     pub(super) exact: bool,
 }
 
-/// The numbers that # stands for, if `name` is of the form `pattern`.
+/// The numbers at the places of #, if `name` is of the form `pattern`.
 pub(super) fn matches<'a>(pattern: &str, name: &'a str) -> Option<Vec<&'a str>> {
     let mut numbers = Vec::new();
     let (mut wanted, mut parts) = (pattern.split('.'), name.split('.'));
@@ -86,7 +86,7 @@ pub(super) fn matches<'a>(pattern: &str, name: &'a str) -> Option<Vec<&'a str>> 
     }
 }
 
-/// Whether `name` is of the form `reader`, where # stands for the site's numbers.
+/// Whether `name` is of the form `reader`, with the site's numbers in place of #.
 pub(super) fn reads(reader: &str, name: &str, site_numbers: &[&str]) -> bool {
     matches(reader, name).is_some_and(|numbers| numbers.iter().zip(site_numbers).all(|(a, b)| a == b))
 }

@@ -106,7 +106,7 @@ pub enum GgufProblem {
     )]
     TooMany { count: u64, what: &'static str },
     #[error(
-        "the header goes on past byte {MAX_HEADER_BYTES}, farther than the largest vocabulary takes it; the file is damaged"
+        "the header goes on past byte {MAX_HEADER_BYTES}, more than the largest vocabulary needs; the file is damaged"
     )]
     HeaderTooLarge,
     #[error(
@@ -174,7 +174,7 @@ pub enum GgufProblem {
     )]
     DataTruncated { tensor: String, begin: u64, end: u64, length: u64 },
     #[error(
-        "tensor {tensor:?} of shape {shape:?} and the unknown type {dtype} cannot lie in the {bytes} bytes there are for it; the file is damaged"
+        "tensor {tensor:?} of shape {shape:?} and the unknown type {dtype} does not fit in the {bytes} bytes that it has; the file is damaged"
     )]
     TooDense { tensor: String, shape: Vec<u64>, dtype: String, bytes: u64 },
 }

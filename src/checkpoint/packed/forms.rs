@@ -252,7 +252,7 @@ fn gptq(stored: &Stored<'_>) -> Shape {
     if outputs != of_scales {
         return Shape::Other;
     }
-    // Zero points are groups × outputs, as many to a word as codes.
+    // Zero points are groups × outputs, with as many to a word as codes.
     let zeros = stored.two_of(".qzeros").filter(|[rows, _]| *rows == groups);
     let bits = zeros.and_then(|[_, words]| ratio(words.saturating_mul(WORD), outputs));
     match (stored.elements_of(".g_idx"), bits.or_else(|| stored.settings().bits)) {

@@ -610,7 +610,7 @@ impl Machine {
         self.push_new(Value::Object { class, state: None })
     }
 
-    /// Pushes what the call of `class` with the tuple `given` stands for.
+    /// Pushes the value that the call of `class` with the tuple `given` makes.
     fn call(&mut self, class: Id, given: Id) -> Result<(), PickleProblem> {
         let known = self.named(class).and_then(|(_, global)| global.known());
         let given: Vec<Id> = self.members(given).unwrap_or_default().to_vec();

@@ -297,7 +297,7 @@ impl Search<'_> {
         }
     }
 
-    /// Whether what lies under a key is the state of training.
+    /// Whether a value under a key is the state of training.
     fn is_training(&mut self, key: Key, child: Id) -> bool {
         if self.is_tensor(child) {
             return false;

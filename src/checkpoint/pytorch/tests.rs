@@ -53,7 +53,7 @@ fn vector(count: u8) -> Vec<u8> {
     tensor("0", count, b"K\0", &[b'(', b'K', count, b't'], b"(K\x01t")
 }
 
-/// What an archive says of one of its entries.
+/// What an archive says about one of its entries.
 #[derive(Clone)]
 struct Packed {
     name: String,

@@ -23,7 +23,7 @@ use storage::Storage;
 pub use prior::Convention;
 pub(super) use storage::Tally;
 
-/// A site with what is known of it and what it stores.
+/// A site with what is known about it and what it stores.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
     /// The site.
@@ -39,7 +39,7 @@ pub struct Seen<'a> {
     pub mlx: bool,
 }
 
-/// Sites whose values contradict what is known of them, and how.
+/// Sites whose values contradict what is known about them, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Doubt {
     /// Indices of the sites, ascending.

@@ -1,4 +1,4 @@
-//! What is known of a site's convention before it is checked against its own values: flags, family, layout.
+//! What is known about a site's convention before it is checked against its own values: flags, family, layout.
 
 use crate::checkpoint::config::Scope;
 use crate::norm::registry;
@@ -15,7 +15,7 @@ const ONE_PLUS_FLAGS: [&str; 3] =
 const ONE_ADDED: [&str; 8] =
     ["gemma", "gemma2", "gemma3", "gemma-embedding", "nemotron", "qwen3next", "qwen35", "qwen35moe"];
 
-/// How γ follows from the stored tensor w, and why that is believed.
+/// How γ follows from the stored tensor w, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Convention {
     /// w, 1 + w, or not known.
@@ -35,7 +35,7 @@ impl Convention {
     }
 }
 
-/// A convention that is believed unless the values contradict it.
+/// A convention that holds unless the values contradict it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Prior {
     pub(super) convention: Convention,
@@ -100,7 +100,10 @@ impl Prior {
             layout.and_then(|layout| Some((layout.statement.convention?, layout)))
         {
             let (families, shown) = (&layout.families, shown(convention));
-            return stated(convention, format!("{families}, which name their blocks so, scale by {shown}"));
+            return stated(
+                convention,
+                format!("{families}, which name their blocks like this, scale by {shown}"),
+            );
         }
         if around_zero == Some(true) {
             return open(
@@ -113,7 +116,7 @@ impl Prior {
         open(
             ScaleConvention::Weight,
             if either {
-                "families that name their blocks so store the scale as w or as γ − 1, and the values could be either: taken as w, which a config.json would confirm"
+                "families that name their blocks like this store the scale as w or as γ − 1, and the values could be either: taken as w, which a config.json would confirm"
             } else {
                 "the stored values are the scale, as in most norms"
             },

@@ -8,7 +8,7 @@ use super::{Evidence, EvidenceSource, Witness};
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     let site = witness.site;
     if site.scale.is_none() {
-        return Evidence::abstain(EvidenceSource::Prior, "norms were counted that store a scale");
+        return Evidence::abstain(EvidenceSource::Prior, "only norms that store a scale were counted");
     }
     let detail = "how often measured modules of other models do each of these".to_owned();
     Evidence { source: EvidenceSource::Prior, likelihood: site.habits.prior, detail }

@@ -13,7 +13,7 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
         );
     }
     if site.scale.is_none() {
-        return Evidence::abstain(EvidenceSource::Structure, "norms were counted that store a scale");
+        return Evidence::abstain(EvidenceSource::Structure, "only norms that store a scale were counted");
     }
     let [layer, rms, spanning, plain] = site.habits.alike;
     let detail = format!(

@@ -27,7 +27,7 @@ const MOST_LAYER_NORM: f64 = 6.0;
 /// Most nats towards RMSNorm: what the flat density gives at 1.
 const MOST_RMS_NORM: f64 = -2.0;
 
-/// What is known of a residual stream from a sample of its writers.
+/// What is known about a residual stream from a sample of its writers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stream {
     /// The writers of its blocks.
@@ -82,7 +82,7 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     }
     let ratio = log_likelihood_ratio(mean, writers.null_deviation);
     let reading = if ratio > 0.0 {
-        "training never saw that mean, as under LayerNorm or a norm over few groups"
+        "training did not use that mean, as under LayerNorm or a norm over few groups"
     } else {
         "as under RMSNorm, or a LayerNorm hardly trained"
     };

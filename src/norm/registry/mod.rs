@@ -243,7 +243,7 @@ pub(super) fn part(fingerprint: &str) -> String {
 pub struct Match(&'static Layout);
 
 impl Match {
-    /// The layout with this fingerprint and as many norms.
+    /// The layout with this fingerprint and this number of norms.
     pub fn of(fingerprint: &str, norms: usize, knowledge: Knowledge) -> Option<Self> {
         let found = layouts().binary_search_by(|layout| layout.fingerprint.cmp(fingerprint)).ok()?;
         let layout = &layouts()[found];

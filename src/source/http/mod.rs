@@ -278,7 +278,7 @@ impl<T> Clone for HttpSource<T> {
     }
 }
 
-/// What is known of a file, and what has been read of it.
+/// What is known about a file, and what has been read of it.
 #[derive(Debug)]
 struct Remote {
     place: Place,
