@@ -1,4 +1,4 @@
-//! The input of a model that reads sounds: features of sound files, or noise if there are none.
+//! Inputs of a sound model: features of sound files, or noise without files.
 
 use crate::audio::{AudioError, Extractor};
 use crate::checkpoint::{Checkpoint, formats};
@@ -22,13 +22,13 @@ pub struct SoundFeatures {
 /// Why files cannot become features.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SoundError {
-    /// A sound, or the configuration for preparing sounds, is invalid.
+    /// The sound, or the configuration that says how sounds are prepared, is unusable.
     #[error(transparent)]
     Audio(#[from] AudioError),
     /// The configuration could not be read.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The noise would be too large.
+    /// More noise is needed than is made.
     #[error(transparent)]
     Noise(#[from] PixelError),
     /// There is no configuration for preparing sounds.
@@ -41,8 +41,8 @@ pub enum SoundError {
     NoSounds,
 }
 
-/// Prepares sound files. Each is cut to the length of the shortest, because a pass takes sequences of one length, and silence at the end
-/// would be measured too. Warnings say what was changed.
+/// Prepares sound files and cuts each to the length of the shortest: a pass takes sequences of one length, and it would also measure
+/// silence at the end. Warnings say what was changed on the way.
 pub fn of_files(
     files: &[MemorySource],
     extractor: &Extractor,
@@ -74,8 +74,8 @@ pub fn of_files(
     Ok((SoundFeatures { values, shape: [files.len(), channels, frames], what }, warnings))
 }
 
-/// Returns how the checkpoint prepares sounds, from its `preprocessor_config.json`. All Whisper models prepare them in the same way
-/// except for the number of `channels`, so that file is optional for Whisper.
+/// How the checkpoint says that sounds are prepared: by its `preprocessor_config.json`. All Whisper models prepare them alike except
+/// for the number of `channels`, so one without that file is read like the others.
 pub async fn extractor<S: ByteSource>(
     checkpoint: &Checkpoint<S>,
     family: &str,
@@ -92,7 +92,7 @@ pub async fn extractor<S: ByteSource>(
     Ok(Extractor::parse("the usual preprocessor of Whisper", usual.to_string().as_bytes())?)
 }
 
-/// Makes noise with a 1/f spectrum instead of features, with mean 0 and deviation 1. It is the same on every machine.
+/// Noise with a 1/f spectrum in place of features, with mean 0 and deviation 1. It is the same on every machine.
 pub fn noise(shape: [usize; 3]) -> Result<SoundFeatures, SoundError> {
     let [count, channels, frames] = shape;
     let values = pixel_noise([count, 1, 1, channels, frames])?.values;
