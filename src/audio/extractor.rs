@@ -219,7 +219,7 @@ impl Reader<'_> {
 
     fn refuse_unknown(&self, read: &[&str]) -> Result<(), AudioError> {
         let other = self.fields.iter().find(|(name, value)| {
-            let off = value.is_null() || **value == json!(false) || **value == json!(0.0);
+            let off = value.is_null() || **value == json!(false) || value.as_f64() == Some(0.0);
             !off && !HARMLESS.contains(&name.as_str()) && !read.contains(&name.as_str())
         });
         other.map_or(Ok(()), |(field, value)| {

@@ -48,7 +48,12 @@ impl Model {
         self.hub.at(format!("/{id}/resolve/{revision}/{folder}"), "")
     }
 
-    /// Where the hub lists them.
+    /// The folder inside the model, with a slash at its end, or empty.
+    pub fn folder(&self) -> &str {
+        &self.folder
+    }
+
+    /// Where the hub lists the files of the whole model.
     pub fn listing(&self) -> Url {
         let (id, revision) = (&self.id, revision_in_path(&self.revision));
         self.hub.at(format!("/api/models/{id}/revision/{revision}"), "")

@@ -144,6 +144,7 @@ pub(super) fn missing_by_number<S: ByteSource>(shards: &[S]) -> Vec<String> {
 pub(super) fn first_and_more(first: &str, count: usize, [one, several]: [&str; 2]) -> String {
     match count {
         0 | 1 => format!("`{first}` {one}"),
+        2 => format!("`{first}` and 1 more tensor {several}"),
         more => format!("`{first}` and {} more tensors {several}", more - 1),
     }
 }

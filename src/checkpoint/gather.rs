@@ -76,7 +76,9 @@ pub fn checkpoints(paths: &[&str]) -> Gathering {
     for (root, files) in &of_root {
         let root = root.as_str();
         let mut companions = companions(paths, root, &companions_of);
-        companions.retain(|&file| is_of_weights(paths, file, files));
+        // An index without its shards says nothing about a GGUF file beside it.
+        let all_gguf = files.iter().all(|&file| is_gguf(paths[file]));
+        companions.retain(|&file| is_of_weights(paths, file, files) && !(all_gguf && is_index(paths[file])));
         let has_index = |folder: &str| {
             let indexes = companions.iter().filter(|&&file| is_index(paths[file]));
             indexes.into_iter().any(|&file| folder_of(paths[file]) == folder)
@@ -377,6 +379,15 @@ mod tests {
             "m/x.safetensors.index.json",
         ];
         assert_eq!(gathered(&paths), (vec![("m".to_owned(), 4)], vec![]));
+    }
+
+    #[test]
+    fn an_index_without_shards_does_not_hide_a_gguf_file() {
+        assert_eq!(
+            gathered(&["m.gguf", "model.safetensors.index.json"]),
+            (vec![("m.gguf".to_owned(), 1)], vec![])
+        );
+        assert_eq!(names(&["m/m.gguf", "m/model.safetensors.index.json", "m/config.json"]), ["m/m.gguf"]);
     }
 
     #[test]

@@ -288,7 +288,10 @@ impl<T: Transport> Finder<'_, T> {
             let tried = format!("neither {INDEX} nor {SINGLE} is there");
             return Err(LocateError::Nothing { place: folder.to_string(), tried });
         };
-        let mut names: Vec<String> = listed.siblings.into_iter().map(|file| file.rfilename).collect();
+        // The list has all files of the model, relative to its top.
+        let below = |name: &str| name.strip_prefix(model.folder()).map(str::to_owned);
+        let mut names: Vec<String> =
+            listed.siblings.iter().filter_map(|file| below(&file.rfilename)).collect();
         let usual =
             [PYTORCH_INDEX, PYTORCH_SINGLE].into_iter().find(|usual| names.iter().any(|name| name == usual));
         names.retain(|name| Format::of_path(name).is_some() && !is_beside_weights(last_part(name)));

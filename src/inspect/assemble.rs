@@ -225,10 +225,10 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
             format => format!("which the {} format does not define", format.name()),
         };
         for (dtype, tensors) in order::groups(unknown) {
-            let more = if tensors.len() > 1 {
-                format!(" and {} more tensors", tensors.len() - 1)
-            } else {
-                String::new()
+            let more = match tensors.len() {
+                0 | 1 => String::new(),
+                2 => " and 1 more tensor".to_owned(),
+                several => format!(" and {} more tensors", several - 1),
             };
             let message = format!(
                 "tensor `{}`{more} has the element type {dtype:?}, {why}: its values are not used",

@@ -268,7 +268,7 @@ impl<S: ByteSource> Opened<S> {
     /// ε of a site of `report.norms`, from the configuration.
     pub fn epsilon(&self, site: usize) -> Option<f64> {
         let name = &self.inspection.report.norms.get(site)?.name;
-        self.checkpoint.config_of(name)?.scope(name).epsilon()
+        scope_of(&self.checkpoint, name)?.epsilon()
     }
 
     /// Makes the report again with measurements on activations, and with their warnings.

@@ -64,10 +64,14 @@ impl Plan {
             Warning::new(
                 WarningCode::ActivationsUnmatched,
                 first.clone(),
-                format!(
-                    "{} tensors of activations match no norm site, such as `{first}`: they were not measured",
-                    self.unmatched.len()
-                ),
+                match self.unmatched.len() {
+                    1 => format!(
+                        "the tensor `{first}` of the activations matches no norm site: it was not measured"
+                    ),
+                    many => format!(
+                        "{many} tensors of activations match no norm site, such as `{first}`: they were not measured"
+                    ),
+                },
             )
         };
         self.unmatched.first().map(warning).into_iter().collect()

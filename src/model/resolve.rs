@@ -100,8 +100,12 @@ fn nearest(
     };
     let nearest = of_family.map(|row| (row, misfits(row))).min_by_key(|(_, misfits)| misfits.len());
     let unknown = || {
-        let mut known: Vec<&str> = rows().flat_map(|row| row.families).copied().collect();
-        known.dedup();
+        let mut known: Vec<&str> = Vec::new();
+        for family in rows().flat_map(|row| row.families) {
+            if !known.contains(family) {
+                known.push(family);
+            }
+        }
         ModelError::Family { path: path.clone(), family: family.to_owned(), known: known.join(", ") }
     };
     let (row, misfits) = nearest.ok_or_else(unknown)?;

@@ -398,7 +398,7 @@ impl<'a> ReaderIndex<'a> {
     fn next_block(&self, block: &Block) -> Option<&Block> {
         let (stack, number) = block.path.rsplit_once(['.', '_'])?;
         let separator = block.path.get(stack.len()..=stack.len())?;
-        let next = format!("{stack}{separator}{}", number.parse::<u32>().ok()? + 1);
+        let next = format!("{stack}{separator}{}", number.parse::<u32>().ok()?.checked_add(1)?);
         order::value_of(&self.blocks, &next)
     }
 
@@ -834,11 +834,12 @@ fn fused_key_rows(rows: u64, width: u64, scope: Option<Scope<'_>>) -> u64 {
         "multi_query_group_num",
         "num_query_groups",
     ]);
-    match (heads, groups) {
-        (Some(heads), Some(groups)) if heads + 2 * groups > 0 && rows.is_multiple_of(heads + 2 * groups) => {
-            groups * (rows / (heads + 2 * groups))
-        }
-        _ if rows == 3 * width => width,
+    // Queries, keys and values: a share of the rows for each head and twice for each group.
+    let shares =
+        heads.zip(groups).map(|(heads, groups)| (groups, heads.saturating_add(groups.saturating_mul(2))));
+    match shares {
+        Some((groups, shares)) if shares > 0 && rows.is_multiple_of(shares) => groups * (rows / shares),
+        _ if rows == width.saturating_mul(3) => width,
         _ => 0,
     }
 }

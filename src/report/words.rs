@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// Whether a character is invisible or affects the text around it: controls, direction marks, line separators, and zero-width spaces.
+/// Whether a character is invisible or affects the text around it: controls, direction marks, line separators, zero-width spaces and tags.
 /// Names from files may contain any of them.
 pub fn is_unseen(character: char) -> bool {
     character.is_control()
@@ -18,6 +18,7 @@ pub fn is_unseen(character: char) -> bool {
                 | '\u{fff9}'..='\u{fffb}'
                 | '\u{fffe}'
                 | '\u{ffff}'
+                | '\u{e0000}'..='\u{e007f}'
         )
 }
 
@@ -31,7 +32,7 @@ pub fn plain_json(json: &str) -> Cow<'_, str> {
     // Outside its strings JSON has only line ends and spaces, and inside them no control below U+0020.
     replaced(json, |character| match character {
         '\n' => character.to_string(),
-        other => format!("\\u{:04x}", u32::from(other)),
+        other => other.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
     })
 }
 

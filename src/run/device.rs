@@ -59,7 +59,11 @@ async fn choose<Where, Speed: Copy>(
                 if wanted == Wanted::Gpu && score(speed) > 0.0 {
                     return (gpu, speed, None);
                 }
-                found = Some((gpu, speed));
+                if score(speed) > 0.0 {
+                    found = Some((gpu, speed));
+                } else {
+                    fault = Some(NoGpu("the GPU failed a short trial".to_owned()));
+                }
             }
             Err(error) => fault = Some(error),
         }

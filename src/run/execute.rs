@@ -121,30 +121,38 @@ impl Run {
         };
         // This also detects a device that has failed since the last values were read.
         kernels.get(&hidden).await?;
-        let (mut loss, mut mean_loss, mut warnings) = (None, None, Vec::new());
+        let mut outcome = RunOutcome::default();
+        // A stop from here on leaves every block measured.
+        let stopped = Some(state.blocks);
         if self.has_loss() {
             let judged = async {
                 let own = pass()?.losses(&hidden).await?;
-                mean_loss = Some(own.iter().sum::<f64>() / own.len() as f64);
+                outcome.mean_loss = Some(own.iter().sum::<f64>() / own.len() as f64);
                 self.judge_by_loss(opened.checkpoint(), kernels, own, pause, give).await
             };
             let judged = match judged.await {
-                Err(RunError::Forward(ForwardError::Stopped { .. })) => None,
+                Err(RunError::Forward(ForwardError::Stopped { .. })) => {
+                    return Ok(RunOutcome { stopped, ..outcome });
+                }
                 judged => judged?,
             };
-            loss = judged.filter(|loss| !is_a_guess(loss, self.architecture.vocabulary));
-            warnings
-                .extend(judged.filter(|_| loss.is_none()).map(|judged| self.no_better_than_a_guess(&judged)));
+            outcome.loss = judged.filter(|loss| !is_a_guess(loss, self.architecture.vocabulary));
+            let guess = judged.filter(|_| outcome.loss.is_none());
+            outcome.warnings.extend(guess.map(|judged| self.no_better_than_a_guess(&judged)));
         }
-        let mut preservation = Vec::new();
         if self.preserves {
             let moved = async |done, of| give(Shown::Moved(done, of)).await;
             let (architecture, input) = (&self.architecture, self.moved()?);
-            preservation =
-                preservation::preservation(opened.checkpoint(), architecture, input, kernels, pause, moved)
-                    .await?;
+            let tried =
+                preservation::preservation(opened.checkpoint(), architecture, input, kernels, pause, moved);
+            match tried.await {
+                Err(RunError::Forward(ForwardError::Stopped { .. })) => {
+                    return Ok(RunOutcome { stopped, ..outcome });
+                }
+                tried => outcome.preservation = tried?,
+            }
         }
-        Ok(RunOutcome { loss, mean_loss, preservation, stopped: None, warnings })
+        Ok(outcome)
     }
 
     /// Decides the kind by loss on the tokens of the run, whose losses under the assumed kind are `as_told`. As long as they decide

@@ -127,13 +127,52 @@ impl Names {
         name.iter_mut().for_each(|name| self.name(name));
     }
 
-    /// Replaces text in backticks or quotes, which is every second piece.
+    /// Replaces text in backticks or quotes, which is every second piece. A name that holds such a mark shifts the pieces: then
+    /// everything from the first mark to the last is replaced, or to the end if a mark has no partner.
     fn prose(&self, text: &mut String) {
         for quote in ["`", "\""] {
             let mut pieces: Vec<String> = text.split(quote).map(str::to_owned).collect();
-            // After an unpaired mark the text has no end, so all of it is replaced.
-            pieces.iter_mut().skip(1).step_by(2).for_each(|piece| self.name(piece));
+            let is_paired = pieces.len() % 2 == 1;
+            let between = pieces.get(2..pieces.len() - 1).unwrap_or_default();
+            let is_plain = is_paired && between.iter().step_by(2).all(|piece| is_prose(piece));
+            if is_plain || pieces.len() == 1 {
+                pieces.iter_mut().skip(1).step_by(2).for_each(|piece| self.name(piece));
+            } else {
+                let last = pieces.pop().filter(|_| is_paired).unwrap_or_default();
+                pieces.truncate(1);
+                pieces.extend([LEFT_OUT.to_owned(), last]);
+            }
             *text = pieces.join(quote);
         }
+    }
+}
+
+/// Whether a piece between two names reads like our own text: names in a list are apart by spaces and punctuation.
+fn is_prose(piece: &str) -> bool {
+    piece.starts_with([' ', ',', ';', ':', '.', ')']) && piece.ends_with([' ', '('])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn without_names(text: &str) -> String {
+        let names = Names(HashMap::from([("h.0.ln".to_owned(), "norm 1".to_owned())]));
+        let mut text = text.to_owned();
+        names.prose(&mut text);
+        text
+    }
+
+    #[test]
+    fn names_in_sentences_are_replaced() {
+        assert_eq!(without_names("`h.0.ln` and `x` differ"), "`norm 1` and `…` differ");
+        assert_eq!(without_names("no name here"), "no name here");
+    }
+
+    #[test]
+    fn a_name_with_a_mark_in_it_leaves_nothing_of_itself() {
+        assert_eq!(without_names("tensor `a`secret` is odd"), "tensor `…`");
+        assert_eq!(without_names("tensor `a`secret`b` is odd"), "tensor `…` is odd");
+        assert_eq!(without_names("`h.0.ln` and `a\"secret\"b` differ"), "`norm 1` and `…` differ");
     }
 }

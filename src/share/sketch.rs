@@ -90,7 +90,7 @@ impl Sketch {
         };
         let sign = |rank: usize| {
             // The number of negative values, spread evenly over the ranks.
-            let negatives = |ranks: usize| ranks * self.negative as usize / others.max(1);
+            let negatives = |ranks: usize| ranks as u64 * u64::from(self.negative) / others.max(1) as u64;
             if negatives(rank + 1) > negatives(rank) { -1.0 } else { 1.0 }
         };
         let places = values.iter_mut().filter(|value| value.is_none());

@@ -165,7 +165,11 @@ pub(crate) fn hide(text: &str) -> String {
             Some((_, rest)) => format!("{scheme}://…@{rest}"),
             None => text.to_owned(),
         },
-        None => text.to_owned(),
+        // `org/model@revision` has no colon before its @; a user with a password has.
+        None => match text.split_once('@') {
+            Some((before, rest)) if before.contains(':') => format!("…@{rest}"),
+            _ => text.to_owned(),
+        },
     };
     text.chars().take(200).collect()
 }
@@ -180,6 +184,8 @@ mod tests {
         assert!(!format!("{url} {url:?}").contains("secret"));
         let error = Url::parse("https://user:secret@h.org/m.gguf?also=secret").unwrap_err().to_string();
         assert!(!error.contains("secret"), "{error}");
+        assert_eq!(hide("user:secret@h.org/m.gguf?also=secret"), "…@h.org/m.gguf");
+        assert_eq!(hide("org/model@main"), "org/model@main");
     }
 
     #[test]

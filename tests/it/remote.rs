@@ -224,11 +224,19 @@ fn a_hub_that_lists_one_file_of_another_name_has_it_opened_and_several_are_named
         ("/api/models/org/one/revision/main", list(&["README.md", "odd.safetensors"]), Play::Well),
         ("/org/one/resolve/main/odd.safetensors", layer_norm("norm", &[1.0; 4]), Play::Well),
         ("/api/models/org/two/revision/main", list(&["a.gguf", "b.gguf"]), Play::Well),
+        (
+            "/api/models/org/parts/revision/main",
+            list(&["odd.safetensors", "unet/odd.safetensors", "vae/odd.safetensors"]),
+            Play::Well,
+        ),
+        ("/org/parts/resolve/main/unet/odd.safetensors", layer_norm("norm", &[1.0; 4]), Play::Well),
         ("/api/models/org/none/revision/main", list(&["README.md", "training_args.bin"]), Play::Well),
     ]);
     let access = Access { hub: server.address.clone(), ..Access::default() };
     let open = |name| open_with(name, &access, Hurried::default());
     assert_eq!(open("org/one").unwrap().report.norms.len(), 1);
+    let part = open(&server.url("/org/parts/tree/main/unet")).unwrap();
+    assert_eq!(part.report.norms.len(), 1, "of the folder only");
     says(&open("org/two").unwrap_err(), &["several files", "/org/two/resolve/main/a.gguf", "b.gguf"]);
     says(&open("org/none").unwrap_err(), &["no safetensors, GGUF or PyTorch file"]);
     says(&open("org/absent").unwrap_err(), &["no checkpoint", "model.safetensors", "/org/absent/"]);

@@ -46,7 +46,8 @@ export function Falls({ falls, stacks }: { falls: readonly ResidualFall[]; stack
   return (
     <div id="falls">
       <h4>
-        {counted(falls.length, 'fall')}, {count(sure)} of them on both halves of the tokens
+        {counted(falls.length, 'fall')},{' '}
+        {falls.length > 1 ? `${count(sure)} of them on both halves` : `${sure > 0 ? '' : 'not '}on both halves`} of the tokens
       </h4>
       <p>
         A factor below 1 under Attention or Feed-forward says that this part makes the least singular value smaller. The other columns

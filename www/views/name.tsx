@@ -3,7 +3,7 @@ const LONGEST = 500;
 
 /** A text from a file as text that changes nothing around it: what cannot be seen or turns the direction of a line is spelled out. */
 export function plain(text: string): string {
-  return text.replace(/[\p{Cc}\p{Bidi_C}\p{Zl}\p{Zp}\u200b\ufeff]/gu, (letter) => `\\u{${letter.codePointAt(0)?.toString(16)}}`);
+  return text.replace(/[\p{Cc}\p{Bidi_C}\p{Zl}\p{Zp}\u200b\ufeff\u{e0000}-\u{e007f}]/gu, (letter) => `\\u{${letter.codePointAt(0)?.toString(16)}}`);
 }
 
 /** A name as text; one of many pages keeps its beginning and its end. */

@@ -41,7 +41,10 @@ pub(crate) fn whole<E: From<io::Error>>(
     if there.as_ref().is_some_and(|there| !there.is_file()) {
         return fill(&mut File::create(output)?);
     }
-    // A link stays a link.
+    // A link whose target does not exist yet stays a link.
+    if there.is_none() && output.is_symlink() {
+        return fill(&mut File::create(output)?);
+    }
     let output = fs::canonicalize(output).unwrap_or_else(|_| output.to_owned());
     let mut part = Part::beside(&output)?;
     fill(&mut part.file)?;

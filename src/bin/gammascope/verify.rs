@@ -27,8 +27,8 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 pub(crate) fn run(options: &Verify) -> ExitCode {
@@ -160,12 +160,15 @@ fn ran<S: ByteSource>(
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     // If the pass is ahead, it waits: the queue has room for one sample per thread.
     let (give, samples) = sync_channel(threads);
-    let samples = Mutex::new(samples);
+    let samples = Arc::new(Mutex::new(samples));
     let measured = Mutex::new(Vec::new());
     let outcome = std::thread::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(|| measure_all(device, &samples, inspection, &measured));
+            let (samples, measured) = (Arc::clone(&samples), &measured);
+            scope.spawn(move || measure_all(device, &samples, inspection, measured));
         }
+        // Only the threads hold the receiver: if all of them have panicked, sending fails.
+        drop(samples);
         let run = session.run();
         let mut state = Standing::default();
         let outcome = pollster::block_on(session.execute(opened, &mut state, async |shown| {
@@ -175,8 +178,11 @@ fn ran<S: ByteSource>(
                 Shown::Losses(done) => line.show_losses(done, run.most_for_loss()),
                 Shown::Sample(sample)
                     if watched == Watched::Sites && matches!(*sample, Sample::Block(..)) => {}
-                // The receiver outlives the threads, so sending does not fail.
-                Shown::Sample(sample) => drop(give.send(*sample)),
+                Shown::Sample(sample) => {
+                    if give.send(*sample).is_err() {
+                        return ControlFlow::Break(());
+                    }
+                }
             }
             ControlFlow::Continue(())
         }));
@@ -276,7 +282,8 @@ fn count_of_falls(falls: &[ResidualFall]) -> String {
     let sure = falls.iter().filter(|fall| fall.on_both_halves).count();
     match falls.len() {
         0 => "it never falls by more than a hundredth".to_owned(),
-        1 => format!("1 fall, {sure} of them on both halves of the tokens"),
+        1 if sure == 1 => "1 fall, on both halves of the tokens".to_owned(),
+        1 => "1 fall, not on both halves of the tokens".to_owned(),
         many => format!("{many} falls, {sure} of them on both halves of the tokens"),
     }
 }
