@@ -1,7 +1,7 @@
 import { NEAR_DEAD, NOT_SUBTRACTED, SUBTRACTED, TAU } from './report';
 import type { Term } from './terms';
 
-/** What each of the terms means, in one line: the tooltips and the list at the end of the page. */
+/** The explanation of each term in one line, for the tooltips and the list at the end of the page. */
 export const GLOSSARY: Readonly<Record<Term, string>> = {
   confidence:
     'Probability that the verdict is right, given the evidence, from 0 to 1. For the model it is the least of the sites that decide it.',
