@@ -1,4 +1,4 @@
-// A hub on this machine, in a thread of its own, that counts what it is asked: for the table of requests against the hub's own client.
+// A hub on this machine, in a separate thread, that counts requests: for the table of requests compared with the hub's own client.
 //   node benches/hub.mjs client HUB     parses the metadata of bench/model as @huggingface/hub does, and prints its seconds as JSON
 
 import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
@@ -10,8 +10,8 @@ const MODEL = "bench/model";
 const PREFIX = new RegExp(`^/${MODEL}/(?:resolve|raw)/main/`);
 
 /**
- * Serves a folder as the model `bench/model`; `several` tells whether one request may ask for several ranges, as file servers let
- * it. With `bytesPerSecond` one answer comes after the other, each when that many bytes a second would have brought all of it.
+ * Serves a folder as the model `bench/model`. `several` says whether one request may ask for several ranges, as file servers allow. With
+ * `bytesPerSecond`, answers are sequential, and each arrives when all its bytes would have.
  */
 export async function serveHub(folder, { several = false, bytesPerSecond = Infinity } = {}) {
   const worker = new Worker(new URL(import.meta.url), { workerData: { folder, several, bytesPerSecond } });
@@ -21,7 +21,7 @@ export async function serveHub(folder, { several = false, bytesPerSecond = Infin
     url: `http://127.0.0.1:${port}`,
     model: MODEL,
     address: (file) => `http://127.0.0.1:${port}/${MODEL}/resolve/main/${file}`,
-    /** Requests and bytes of bodies since this was last asked. */
+    /** Returns requests and body bytes since the last call. */
     async counts() {
       const counted = next();
       worker.postMessage("counts");
@@ -35,7 +35,7 @@ export async function serveHub(folder, { several = false, bytesPerSecond = Infin
 let free = 0;
 
 function answer(request, response, { folder, several, bytesPerSecond }, counts) {
-  // Any page may read.
+  // Any page may read this.
   response.setHeader("Access-Control-Allow-Origin", "*");
   response.setHeader("Access-Control-Allow-Headers", "Range");
   response.setHeader("Access-Control-Expose-Headers", "Content-Range, Content-Length, ETag");

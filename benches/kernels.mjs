@@ -1,4 +1,4 @@
-// The exact Gram matrix's shader and its f32 peer, both dispatched by the same code on the adapter that Chromium has.
+// The exact Gram matrix's shader and its f32 peer. The same code dispatches both on Chromium's adapter.
 
 import { readFileSync } from "node:fs";
 
@@ -12,7 +12,7 @@ const KERNELS = {
   "exact, digits extracted": read(`${OURS}dot4_extract.wgsl`) + read(`${OURS}gram.wgsl`),
 };
 
-/** Milliseconds of each kernel, the least of five runs, for n tokens of d channels; null without WebGPU. */
+/** Returns the milliseconds of each kernel, the least of five runs, for n tokens of d channels. Null without WebGPU. */
 export async function timeKernels(browser, url, tokens, width) {
   const page = await browser.newPage();
   try {
@@ -41,7 +41,7 @@ async function onPage({ kernels, quads, width }) {
     buffer(groups * 7 * 32 * 32 * 4, STORAGE),
   ];
   device.queue.writeBuffer(buffers[0], 0, new Uint32Array([width, quads]));
-  // Numbers of ordinary size to f32, any digits to the other.
+  // Ordinary numbers for f32. The other shader reads the same bytes as digits.
   const values = Float32Array.from({ length: 4 * quads * width }, () => Math.random() - 0.5);
   device.queue.writeBuffer(buffers[1], 0, values);
   device.queue.writeBuffer(buffers[2], 0, new Uint32Array(tiles));

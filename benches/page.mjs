@@ -1,4 +1,4 @@
-// The built page in a real Chromium: what it downloads, when it can be used, how long an open takes.
+// The built page in a real Chromium: what it downloads, when it is usable, and how long it takes to open a checkpoint.
 
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -14,7 +14,7 @@ const TYPES = {
   ".json": "application/json",
 };
 
-/** Serves dist/ gzipped, as static hosts do, and notes each file it has sent, with when it was first asked for. */
+/** Serves dist/ gzipped, as static hosts do, and records each file it sends and the time of its first request. */
 export async function serve(folder = "dist") {
   const sent = new Map();
   const packed = new Map();
@@ -44,19 +44,19 @@ export async function serve(folder = "dist") {
   };
 }
 
-/** A connection slower than this machine's own: 10 Mbit/s, 40 ms there and back. */
+/** A slow connection: 10 Mbit/s with a round trip of 40 ms. */
 export const SLOW = { offline: false, latency: 40, downloadThroughput: 1.25e6, uploadThroughput: 1.25e6 };
 
 /**
- * Measures `activations` against the checkpoint `files` on the fastest device: what the plan says, and what came of it with
- * the seconds from the call to the report.
+ * Measures `activations` against the checkpoint `files` on the fastest device. Returns the plan, and the outcome with the seconds from the
+ * call to the report.
  */
 export async function timeMeasuring(browser, url, files, activations) {
   return inFreshPage(browser, async (page) => {
     await page.goto(url);
     await page.locator(".pick-opened").first().setInputFiles(files);
     await page.locator("#measure").waitFor();
-    // An input of the page's own would begin by itself.
+    // The page's own input would start the measurement at once.
     await page.evaluate(() => {
       const input = document.createElement("input");
       input.type = "file";
@@ -74,7 +74,7 @@ export async function timeMeasuring(browser, url, files, activations) {
   });
 }
 
-/** Loads the page into an empty cache; milliseconds until it is painted and takes files. */
+/** Loads the page with an empty cache. Returns the milliseconds until it is painted and accepts files. */
 export async function timeLoad(browser, url, network) {
   return inFreshPage(browser, async (page) => {
     if (network) {
@@ -85,7 +85,7 @@ export async function timeLoad(browser, url, network) {
     await page.addInitScript(() => {
       const look = () => {
         const ready = window.gammascope && document.querySelector(".pick-opened");
-        // Two frames later what was rendered is on the screen.
+        // Two frames later, the rendered content is on the screen.
         if (ready) requestAnimationFrame(() => requestAnimationFrame(() => (window.readyAt = performance.now())));
         else requestAnimationFrame(look);
       };
@@ -98,7 +98,7 @@ export async function timeLoad(browser, url, network) {
 }
 
 /**
- * Drops files on a freshly loaded page: milliseconds until the verdict is painted, when it was there (as `Date.now()` has it), and the
+ * Drops files on a freshly loaded page. Returns the milliseconds until the verdict is painted, the time of that (`Date.now()`), and the
  * bytes that were read.
  */
 export async function timeDrop(browser, url, files) {
@@ -135,7 +135,7 @@ export async function timeDrop(browser, url, files) {
   });
 }
 
-/** Milliseconds from an open to the report that takes the weights into account, and the bytes of them that were read. */
+/** Returns the milliseconds from opening to the report that includes the weights, and the bytes of them that were read. */
 export async function timeWeights(browser, url, files) {
   return inFreshPage(browser, async (page) => {
     await page.goto(url, { waitUntil: "networkidle" });
@@ -152,8 +152,68 @@ export async function timeWeights(browser, url, files) {
   });
 }
 
+/**
+ * Uses the table of sites of a report: for each interaction, milliseconds until the change is painted. Then scrolls the list of tensors
+ * from its top to its end: the median and the longest time between two frames, in milliseconds.
+ */
+export async function timeTable(browser, url, files) {
+  return inFreshPage(browser, async (page) => {
+    await page.goto(url, { waitUntil: "networkidle" });
+    await page.locator(".pick-opened").first().setInputFiles(files);
+    await page.locator("#sites tbody th button").first().waitFor();
+    await page.locator("#file > details summary").first().click();
+    await page.locator("#file .scroll tbody th button").first().waitFor();
+    return page.evaluate(async () => {
+      const frame = () => new Promise(requestAnimationFrame);
+      const find = (selector) => document.querySelector(`#sites ${selector}`);
+      const named = (text) => [...document.querySelectorAll("#sites button")].find((button) => button.textContent.includes(text));
+      const type = (text) => {
+        const box = find("input[type=search]");
+        box.value = text;
+        box.dispatchEvent(new InputEvent("input", { bubbles: true }));
+      };
+      const key = (name) => () => {
+        const row = find("tbody th button");
+        row.focus();
+        row.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true, cancelable: true }));
+      };
+      const actions = {
+        "group blocks": () => named("Group blocks").click(),
+        sort: () => find("thead button").click(),
+        "sort again": () => find("thead button").click(),
+        filter: () => type("post"),
+        "clear the filter": () => type(""),
+        "open a row": () => find("tbody th button").click(),
+        "close it": () => find("tbody th button").click(),
+        "go to the end": key("End"),
+        "choose columns": () => named("Columns").click(),
+      };
+      const interactions = {};
+      for (const [name, act] of Object.entries(actions)) {
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        const began = performance.now();
+        act();
+        // What was rendered in the first frame is on the screen with the second.
+        await frame();
+        await frame();
+        interactions[name] = performance.now() - began;
+      }
+      const box = document.querySelector("#file .scroll");
+      const frames = [];
+      for (let step = 0, last = await frame(); step < 120; step += 1) {
+        box.scrollTop = (box.scrollHeight * step) / 120;
+        const now = await frame();
+        frames.push(now - last);
+        last = now;
+      }
+      frames.sort((a, b) => a - b);
+      return { interactions, median: frames[frames.length / 2], longest: frames.at(-1) };
+    });
+  });
+}
+
 async function inFreshPage(browser, body) {
-  // What a service worker fetches after the load is no part of what is measured.
+  // Downloads of a service worker after the load must not count.
   const context = await browser.newContext({ serviceWorkers: "block" });
   try {
     return await body(await context.newPage());

@@ -7,8 +7,8 @@ import { extname, join } from "node:path";
 const TYPES = { ".mjs": "text/javascript", ".wasm": "application/wasm", ".html": "text/html" };
 
 /**
- * Seconds of a pass of the page on `device`, without what it does once (shaders, workers): the blocks after the first, times
- * as many as there are. Also where it ran. The checkpoint is of `files`, or behind an `address`.
+ * Returns the seconds of the page's pass on `device`, without one-time work (shaders, workers): the time of the blocks after the first,
+ * scaled to all blocks. Also returns where it ran. The checkpoint is in `files`, or at an `address`.
  */
 export async function timePage(browser, url, { files, address }, device, tokens) {
   const page = await browser.newPage();
@@ -62,8 +62,8 @@ export async function servePeer(folder, model) {
 }
 
 /**
- * Seconds of a pass of onnxruntime-web on `provider` ("webgpu" or "wasm"), after one that compiles: the least of three, or one
- * where that took long. Also some of what it gives.
+ * Returns the seconds of a pass of onnxruntime-web on `provider` ("webgpu" or "wasm"), after one that compiles: the least of three, or a
+ * single one if that took long. Also returns some of its output.
  */
 export async function timeOnnx(browser, url, provider, ids, length) {
   const page = await browser.newPage();
@@ -86,7 +86,7 @@ async function onPeersPage({ provider, ids, length }) {
   const run = async () => {
     const began = performance.now();
     const { hidden } = await session.run(feeds);
-    // Back in memory, as the page has it.
+    // Copied back to memory, as in the page.
     values = Array.from((await hidden.getData()).slice(0, 4));
     hidden.dispose();
     return (performance.now() - began) / 1000;

@@ -1,4 +1,4 @@
-// Checkpoints of any size that take hardly any disk: real headers and real norm scales, the rest a hole in the file.
+// Checkpoints of any size that take almost no disk space: real headers and norm scales, and a hole in the file for the rest.
 
 import { closeSync, ftruncateSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
@@ -6,12 +6,12 @@ import { join } from "node:path";
 const BITS = { F32: 32, BF16: 16, U8: 8 };
 const LENGTH_BYTES = 8;
 
-/** name, dtype, shape; `scale` has its values written, others stay zero. */
+/** name, dtype, shape. The values of `scale` tensors are written, others stay zero. */
 const tensor = (name, shape, dtype, scale = false) => ({ name, shape, dtype, scale });
 
 const bytesOf = ({ shape, dtype }) => (shape.reduce((a, b) => a * b, 1) * BITS[dtype]) / 8;
 
-/** Llama's tensors at the size of the 70B model, in the order of the network. */
+/** Llama's tensors at the size of the 70B model, in network order. */
 export function llama({ layers = 80, width = 8192, vocabulary = 128_256, tied = false } = {}) {
   const [keys, hidden] = [1024, 28_672];
   const matrix = (name, rows, columns) => tensor(`${name}.weight`, [rows, columns], "BF16");
@@ -35,7 +35,7 @@ export function llama({ layers = 80, width = 8192, vocabulary = 128_256, tied = 
   return [matrix("model.embed_tokens", vocabulary, width), ...blocks, norm("model.norm"), ...head];
 }
 
-/** The configuration that goes with `llama`. */
+/** The configuration for `llama`. */
 export const llamaConfig = ({ layers = 80, width = 8192, vocabulary = 128_256, tied = false } = {}) => ({
   model_type: "llama",
   architectures: ["LlamaForCausalLM"],
@@ -49,7 +49,7 @@ export const llamaConfig = ({ layers = 80, width = 8192, vocabulary = 128_256, t
   tie_word_embeddings: tied,
 });
 
-/** A mixture of experts of `count` small tensors, `block` of them in a block, two of which are norms. */
+/** A mixture of experts with `count` small tensors, `block` of them in each block, two of which are norms. */
 export function experts(count, block = 100) {
   return Array.from({ length: count }, (_, index) => {
     const [layer, part] = [Math.floor(index / block), index % block];
@@ -59,7 +59,7 @@ export function experts(count, block = 100) {
   });
 }
 
-/** Writes one file; returns its length. */
+/** Writes one file. Returns its length. */
 export function writeFile(path, tensors) {
   let end = 0;
   const header = { __metadata__: { format: "pt" } };
@@ -84,8 +84,8 @@ export function writeFile(path, tensors) {
 }
 
 /**
- * Writes a folder of `shards` files with their index and configuration.
- * Gives its path, the length of its shards, the files' paths, and the name of the shard that holds a tensor.
+ * Writes a folder of `shards` files with their index and configuration. Returns its path, the length of its shards, the files' paths, and
+ * the name of the shard that holds a tensor.
  */
 export function writeFolder(folder, tensors, config, shards) {
   mkdirSync(folder, { recursive: true });
@@ -113,7 +113,7 @@ export function writeFolder(folder, tensors, config, shards) {
   return { folder, bytes, files, shardOf: (name) => home.get(name) };
 }
 
-/** Repeatable scales in (0.2, 1), in the tensor's own type. */
+/** Reproducible scales in (0.2, 1), in the tensor's own type. */
 function scaleValues({ shape, dtype }) {
   let state = 1;
   const values = Float32Array.from({ length: shape[0] }, () => {

@@ -1,10 +1,10 @@
-"""Models of one and of eight billion random weights (the shapes of Llama 3), streamed from this machine's disk to its GPU, beside PyTorch.
+"""Models of one and of eight billion random weights (the shapes of Llama 3), streamed from this machine's disk to its GPU, compared with PyTorch.
 
     python3 benches/streamed.py EXAMPLE FOLDER [MODEL ...]
 
-EXAMPLE is the example `streamed`, compiled; checkpoints are written under FOLDER: 2.5 GB and 16 GB. Printed: what a product of large f32
-matrices gets of this GPU, then for each model tokens a second and the share of that. PyTorch has the same weights, in f32, without TF32:
-once from the file, as we do, and once when they are in the GPU's memory.
+EXAMPLE is the compiled example `streamed`. Checkpoints of 2.5 GB and 16 GB are written under FOLDER. It prints the speed of a product of
+large f32 matrices on this GPU, then for each model the tokens per second and the share of that speed. PyTorch has the same weights, in
+f32, without TF32: once from the file, as we do, and once from the GPU's memory.
 """
 import json
 import os

@@ -4,7 +4,7 @@
     torch_model.py time FOLDER SEQUENCES TOKENS
 
 Weights are those of FOLDER (config.json, model.safetensors), in f32. `time` prints {"seconds", "version", "values", "vocabulary"}: the least of
-three runs after one, and a few of the hidden states, by which the peers are known to compute the same.
+three runs after one, and a few of the hidden states, which show that the peers compute the same.
 """
 import json
 import sys

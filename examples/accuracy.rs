@@ -1,8 +1,8 @@
-//! `npm run accuracy [-- FOLDER…]`: what Gammascope says of every architecture of the folders, in seven modes, against
-//! what the modules really do. Exits with 1 under the bars.
+//! `npm run accuracy [-- FOLDER…]`: compares Gammascope's verdicts on every architecture in the folders with what the modules really do,
+//! in seven modes. Exits with 1 if a mode is below its bar.
 //!
-//! Each folder holds gzipped documents as described in `tests/it/support/architecture.rs`. `--faults` lists every one,
-//! `--mode NAME` runs one mode only.
+//! Each folder holds gzipped documents as described in `tests/it/support/architecture.rs`. `--faults` lists every fault, `--mode NAME`
+//! runs only one mode.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for developers that prints a table")]
 
 #[path = "../tests/it/support/architecture.rs"]
@@ -18,7 +18,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Sites right and sites missed, as fractions of all.
+/// Least share of right sites in each mode, and greatest share of missed ones.
 const BARS: [(Mode, f64); 7] = [
     (Mode::Config, 0.99),
     (Mode::NoConfig, 0.95),
@@ -38,7 +38,7 @@ struct Arguments {
     /// List every fault.
     #[arg(long)]
     faults: bool,
-    /// Print how often each evidence speaks for which kind, by distinct site names of an architecture.
+    /// Print how often each evidence supports which kind, by distinct site names of an architecture.
     #[arg(long)]
     evidence: bool,
     /// Only this mode: config, "no config", "prefix stripped", "wrapped names", "unlisted code", "unknown library", "opaque
@@ -48,7 +48,7 @@ struct Arguments {
     /// Only documents whose name contains this.
     #[arg(long)]
     only: Option<String>,
-    /// A folder as src/norm/registry, whose tables replace those compiled in.
+    /// A folder like src/norm/registry, whose tables replace those compiled in.
     #[arg(long)]
     tables: Option<PathBuf>,
 }
@@ -146,7 +146,7 @@ fn run(architectures: &[Architecture], mode: Mode, bar: f64, arguments: &Argumen
         && (mode == Mode::Opaque || f64::from(total.missing) <= MISSED * sites)
 }
 
-/// Every document's score, over all cores.
+/// Scores every document on all cores.
 fn scores(architectures: &[Architecture], mode: Mode) -> (Vec<(&str, Score)>, f64) {
     let began = Instant::now();
     let (next, scores) = (AtomicUsize::new(0), Mutex::new(Vec::new()));

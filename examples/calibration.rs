@@ -1,5 +1,5 @@
-//! `cargo run --release --example calibration -- FOLDER… --out docs/calibration.svg`: how often the likeliest kind is right, by the
-//! probability that the report gives it, with everything left out that the document's own library taught.
+//! `cargo run --release --example calibration -- FOLDER… --out docs/calibration.svg`: how often the likeliest kind is right, by its
+//! probability in the report. Everything learned from the document's own library is left out.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for developers that draws a figure")]
 
 #[path = "../tests/it/support/architecture.rs"]

@@ -1,7 +1,7 @@
-//! `cargo run --release --features gpu --example gram [tokens width]`: time of the exact Gram matrix on the CPU and on the
-//! GPU, as a ratio, after checking that both give the same integers.
+//! `cargo run --release --features gpu --example gram [tokens width]`: times the exact Gram matrix on the CPU and on the GPU, as a ratio,
+//! after checking that both give the same integers.
 //!
-//! With `speeds` instead: operations a second on the CPU as the page's trial has them, for `npm run bench`, as JSON.
+//! With `speeds` instead: prints operations per second on the CPU in the page's trial as JSON, for `npm run bench`.
 
 use gammascope::gpu::{Gpu, gram::GramKernel};
 use gammascope::measure::activations::Activations;

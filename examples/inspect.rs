@@ -1,5 +1,5 @@
-//! `cargo run --example inspect CHECKPOINT`: the crate as a library. What a checkpoint says of its norms, with the figure of the last
-//! one's kernel direction in `kernel.svg` beside it when a second argument names a folder. CI runs it on a sample.
+//! `cargo run --example inspect CHECKPOINT [FOLDER]`: the crate as a library. Describes the norms of a checkpoint. If a folder is given,
+//! draws the final norm's kernel direction to `kernel.svg` in it. CI runs it on a sample.
 
 use gammascope::figures::figure;
 use gammascope::inspect::inspect;
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             sources.push(DiskSource::open(&path, path.to_string_lossy())?);
         }
     }
-    // Headers and norm tensors are read, whatever the size of the files.
+    // This reads only headers and norm tensors, whatever the size of the files.
     let inspection = pollster::block_on(inspect(sources, |_| {}))?;
     let report = &inspection.report;
     println!("{}", report.model.sentence);

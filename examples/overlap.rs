@@ -1,8 +1,8 @@
 //! How much of its reading a forward pass hides behind its computing, on the CPU.
 //!
-//! `cargo run --release --example overlap -- CHECKPOINT [SEQUENCES]` runs the model on sequences of 128 tokens, three ways: from a file in the cache, so that it computes
-//! alone; reading what it read and nothing else, from a disk that is as slow as makes both take equally long; and running from that
-//! disk. Printed as JSON, in seconds, with (reading + computing − both)/reading.
+//! `cargo run --release --example overlap -- CHECKPOINT [SEQUENCES]` runs the model on sequences of 128 tokens in three ways. The first
+//! run reads a cached file, so it only computes. The second only reads the same bytes, from a disk that is slowed down to take as long as
+//! the computing. The third run computes from that disk. Prints the seconds as JSON, and (reading + computing − both)/reading.
 
 use futures_channel::oneshot;
 use gammascope::forward::{Input, Pass, Unwatched};
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 const LENGTH: usize = 128;
 
-/// A disk that gives so many bytes a second, one read after the other.
+/// A disk that delivers this many bytes per second, one read after the other.
 struct Slow {
     disk: DiskSource,
     bytes_per_second: Cell<f64>,

@@ -1,8 +1,8 @@
-//! `cargo run --example registry -- FOLDER… --out src/norm/registry`: measured documents become the tables of layouts, counts and
-//! vocabularies.
+//! `cargo run --example registry -- FOLDER… --out src/norm/registry`: makes the tables of layouts, counts and vocabularies from measured
+//! documents.
 //!
-//! Lines that are there stay, and are merged with what the documents say: documents of an earlier measurement may be gone. Counts are made from
-//! the given documents alone. The tables are read by `src/norm/registry` and `src/norm/habits.rs`, which say what is in them.
+//! Existing lines stay and are merged with the documents, because documents of an earlier measurement may be gone. Counts come from the
+//! given documents alone. `src/norm/registry` and `src/norm/habits.rs` read the tables, and describe their content.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for developers that writes tables")]
 
 #[path = "../tests/it/support/architecture.rs"]
@@ -27,7 +27,7 @@ struct Arguments {
     out: PathBuf,
 }
 
-/// One layout: what each of its norms was seen to do, and who has it.
+/// One layout: the measured behaviours of each of its norms, and the families that have it.
 #[derive(Default)]
 struct Layout {
     module: bool,
@@ -50,7 +50,7 @@ fn main() {
     let mut words: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for folder in &arguments.folders {
         for architecture in read_folder(folder).unwrap() {
-            // The repository's own documents lie in larger folders, too.
+            // The repository's own documents are in larger folders too.
             if !seen.insert(architecture.name.clone()) {
                 continue;
             }
@@ -74,7 +74,7 @@ fn main() {
     fs::write(arguments.out.join("counts.tsv"), head.to_owned() + &lines.collect::<String>()).unwrap();
     let mut users: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (library, words) in &words {
-        // Families of transformers are known one by one; the other two are no libraries.
+        // Families of transformers are known individually. The other two are not libraries.
         let elsewhere = ["transformers", "manual", "other"].contains(library);
         let library = if elsewhere { "elsewhere" } else { library };
         words.iter().for_each(|word| _ = users.entry(word).or_default().insert(library));
@@ -106,7 +106,7 @@ fn main() {
     }
 }
 
-/// A line of the table as it is.
+/// Parses a line of the existing table.
 fn kept(line: &str) -> (String, Layout) {
     let cells: Vec<&str> = line.split('\t').collect();
     let words = |cell: usize| cells[cell].split(' ').map(str::to_owned);
@@ -124,7 +124,7 @@ fn kept(line: &str) -> (String, Layout) {
     (cells[0].to_owned(), layout)
 }
 
-/// What is said of a norm that was seen to do all this.
+/// Writes the verdict on a norm with all these behaviours.
 fn said(seen: &BTreeSet<String>) -> String {
     let kinds: BTreeSet<&str> = seen.iter().map(|kind| kind.trim_end_matches("+1")).collect();
     match (kinds.len(), seen.len()) {
@@ -137,7 +137,7 @@ fn said(seen: &BTreeSet<String>) -> String {
 fn line(fingerprint: &str, layout: &Layout, fame: &HashMap<String, usize>) -> String {
     let sites = layout.sites.iter().map(said).collect::<Vec<_>>().join(" ");
     let mut types: Vec<&String> = layout.types.iter().collect();
-    // The families that others are named after are the ones that people know: llama before blt.
+    // A name that begins many other names is well known, so llama comes before blt.
     types.sort_by_key(|name| (std::cmp::Reverse(fame[*name]), *name));
     let types = types.into_iter().map(String::as_str).collect::<Vec<_>>().join(" ");
     let libraries = layout.libraries.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
@@ -150,7 +150,7 @@ fn fame(layouts: &BTreeMap<String, Layout>) -> HashMap<String, usize> {
     names.iter().map(|name| ((*name).clone(), count(name))).collect()
 }
 
-/// Takes one architecture in.
+/// Adds one architecture.
 fn learn(architecture: &Architecture, layouts: &mut BTreeMap<String, Layout>, counts: &mut Counts) {
     let library = architecture.library();
     let opened = architecture.open(Knowledge::default());
@@ -179,7 +179,7 @@ fn learn(architecture: &Architecture, layouts: &mut BTreeMap<String, Layout>, co
         layout.types.insert(name.replace(' ', "_"));
         layout.libraries.insert(library.to_owned());
     }
-    // An option that was set to see what it does says what is possible (layouts), not what is usual.
+    // An option that was set to see its effect shows what is possible (layouts), not what is usual.
     if architecture.is_option() {
         return;
     }
@@ -197,7 +197,7 @@ fn learn(architecture: &Architecture, layouts: &mut BTreeMap<String, Layout>, co
     }
 }
 
-/// Its place among the columns of the counts.
+/// Its index among the columns of the counts.
 fn behaviour(module: &Module) -> Option<usize> {
     let class = module.cls.as_deref().unwrap_or_default();
     let plain = ["Affine", "NoNorm", "DynamicTanh", "DyT", "LayerScale", "Dyt"]

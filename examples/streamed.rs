@@ -1,9 +1,9 @@
 //! The forward pass of a checkpoint of any size, streamed from a disk to a GPU.
 //!
 //! `cargo run --release --features gpu --example streamed -- FOLDER SEQUENCES [LENGTH]` runs the model twice on uniform token ids, in
-//! sequences of 128 without LENGTH: the first run fills the cache and compiles the kernels, the second is reported. It prints
-//! JSON: the GPU's name, tokens, bytes read, operations of the matrix products, seconds, and a few of the last hidden states, which
-//! show that a peer computes the same.
+//! sequences of 128 without LENGTH. The first run fills the cache and compiles the kernels, and the second is reported. It prints JSON:
+//! the GPU's name, tokens, bytes read, operations of the matrix products, seconds, and a few of the last hidden states, which show that a
+//! peer computes the same.
 
 use gammascope::forward::kernels::Kernels;
 use gammascope::forward::{Input, Pass, Unwatched};
@@ -16,7 +16,7 @@ use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
 
-/// The files that a checkpoint is made of.
+/// Opens the files of a checkpoint.
 fn sources(folder: &Path) -> Result<Vec<DiskSource>, Box<dyn Error>> {
     let mut sources = Vec::new();
     for entry in std::fs::read_dir(folder)? {

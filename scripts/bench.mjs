@@ -10,7 +10,7 @@ import { basename, join } from "node:path";
 import { serveHub } from "../benches/hub.mjs";
 import { timeKernels } from "../benches/kernels.mjs";
 import { servePeer, timeOnnx, timePage } from "../benches/running.mjs";
-import { SLOW, serve, timeDrop, timeLoad, timeMeasuring, timeWeights } from "../benches/page.mjs";
+import { SLOW, serve, timeDrop, timeLoad, timeMeasuring, timeTable, timeWeights } from "../benches/page.mjs";
 import { experts, llama, llamaConfig, writeFolder } from "../benches/sparse.mjs";
 import { build } from "./build.mjs";
 import { findChromium } from "./lib/chromium.mjs";
@@ -72,6 +72,7 @@ await main(async () => {
     console.log("Command line");
     for (const model of models) Object.assign(model, inspect(command, model.folder));
     await opening(models, browser);
+    await using(browser, folder, models);
     await comparing(models);
     await weighing(browser);
     await measuring(command, browser, join(folder, "measured"));
@@ -151,6 +152,25 @@ async function opening(models, browser) {
   }
   if (models.at(-1).folder !== MINILM) {
     row("all-MiniLM-L6-v2", { time: "skipped: it could not be fetched" });
+  }
+}
+
+/** Measures clicks, keys and scrolling in the page, with a short report, one of 5,001 norms and one of 90,000 tensors. */
+async function using(browser, folder, models) {
+  heading("Using a report: its slowest interaction with the table of norms, and scrolling its list of tensors");
+  if (browser.why) return row("the tables of a report", { time: browser.why });
+  const many = models.find(({ name }) => name === "90,000 tensors");
+  const reports = [25, 2_500].map((layers) => {
+    const options = { layers, width: 1024, vocabulary: 32_000 };
+    return { name: `${2 * layers + 1} norms`, ...writeFolder(join(folder, `${layers}-layers`), llama(options), llamaConfig(options), 1) };
+  });
+  let first;
+  for (const { name, files } of [...reports, many]) {
+    const { interactions, median: usual, longest } = await timeTable(browser.instance, browser.url, files);
+    const [slowest, time] = Object.entries(interactions).toSorted(([, one], [, other]) => other - one)[0];
+    first ??= time;
+    row(`${name}: ${slowest}`, { time: ms(time), ratio: `${(time / 100).toFixed(2)} of 100 ms, ${(time / first).toFixed(1)} × ${reports[0].name}` });
+    row(`${name}: a frame of scrolling`, { time: ms(usual), ratio: `the longest takes ${ms(longest)}` });
   }
 }
 

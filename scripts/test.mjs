@@ -13,6 +13,7 @@ import { requireChromium } from "./lib/chromium.mjs";
 import { npm } from "./lib/packages.mjs";
 import { pythonWithTorch } from "./lib/python.mjs";
 import { Failure, ask, main, show, step } from "./lib/run.mjs";
+import { differences, fingerprint } from "./lib/reproducible.mjs";
 import { requireLints, testedTerminal } from "./lib/rust.mjs";
 import { BUDGET_KB, pageSize } from "./lib/size.mjs";
 import { SBOM, writeSbom } from "./lib/supply.mjs";
@@ -188,6 +189,11 @@ async function page() {
   const size = `The page is ${kb.toFixed(0)} KB compressed, of ${BUDGET_KB}.`;
   if (kb > BUDGET_KB) throw new Failure(size, lines.join("\n"));
   console.log(size);
+  const first = fingerprint("dist");
+  await bundlePage();
+  const differ = differences(first, fingerprint("dist"));
+  if (differ.length > 0) throw new Failure("Two builds of the page differ in these files.", differ.join("\n"));
+  console.log(`A second build of the page gave the same ${first.size} files.`);
 
   // The tests compare the numbers of the page with those of the command line.
   const terminal = await testedTerminal();

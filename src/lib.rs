@@ -37,8 +37,8 @@
 //! ```
 //!
 //! - [`source`]: positioned reads, counted. It knows no formats.
-//! - [`checkpoint`]: from files to one catalogue of tensors with byte ranges.
-//! - [`norm`]: from the catalogue to norm sites, each with evidence and a verdict.
+//! - [`checkpoint`]: turns files into one catalogue of tensors with byte ranges.
+//! - [`norm`]: turns the catalogue into norm sites, each with evidence and a verdict.
 //! - [`reader`]: the linear maps that read a site's output.
 //! - [`writer`]: the linear maps that write the residual stream, and a sample of their columns.
 //! - [`kernel`]: pure mathematics on scales.

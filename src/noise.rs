@@ -1,4 +1,4 @@
-//! Noise with a natural spectrum, where the user gives no image and no sound.
+//! Noise with a natural spectrum, used if the user gives no image and no sound.
 //!
 //! Amplitudes fall as 1/f, as in natural images (Field, 1987), with random phases.
 
@@ -15,10 +15,10 @@ pub fn generator(seed: u64) -> Xoshiro256PlusPlus {
 
 /// height × width values of mean 0 and variance 1.
 ///
-/// Nothing where a side is 0. One value alone is 0.
+/// Empty if a side is 0. One value alone is 0.
 pub fn natural(height: usize, width: usize, random: &mut impl Rng) -> Vec<f64> {
     let mut normal = || -> f64 { random.sample(StandardNormal) };
-    // Cycles a side, of the n-th of `size` coefficients.
+    // Cycles per side, for the n-th of `size` coefficients.
     let frequency = |n: usize, size: usize| n.min(size - n) as f64 / size as f64;
     let coefficients = (0..height).flat_map(|row| (0..width).map(move |column| (row, column)));
     let coefficients = coefficients.map(|(row, column)| {
@@ -81,7 +81,7 @@ mod tests {
         let power = |from: usize| -> f64 {
             spectrum[from..2 * from].iter().map(Complex64::norm_sqr).sum::<f64>() / from as f64
         };
-        // The higher octaves have at least 512 coefficients, whose mean is within a tenth of what it should be.
+        // The higher octaves have at least 512 coefficients, whose mean is within a tenth of the expected value.
         for octave in 9..13 {
             let ratio = power(1 << octave) / power(1 << (octave + 1));
             assert!((3.2..4.8).contains(&ratio), "octave {octave}: {ratio}");

@@ -1,4 +1,4 @@
-//! Pixels to run a model on that reads images: those of image files or of a file of values, or noise where there is none.
+//! Pixels to run an image model on: those of image files or of a file of values, or noise if there is neither.
 
 use crate::checkpoint::{self, Checkpoint, CheckpointError, formats};
 use crate::image::{self, ImageError, Pixels, Processor};
@@ -10,7 +10,7 @@ use crate::source::{ByteSource, SourceError};
 /// The tensor that holds them, as transformers' processors call it.
 pub const TENSOR: &str = "pixel_values";
 
-/// Values of noise that are made at most: a gibibyte of them.
+/// Values of noise must be fewer than this: a gibibyte of them.
 const MOST_VALUES: usize = 1 << 28;
 
 /// The same noise on every machine.
@@ -27,7 +27,7 @@ pub struct PixelValues {
     pub what: String,
 }
 
-/// What was chosen.
+/// The files that the user chose.
 #[derive(Debug, Clone)]
 pub enum PixelChoice {
     /// A safetensors file with the tensor [`TENSOR`], which the model's processor made.
@@ -39,7 +39,7 @@ pub enum PixelChoice {
 /// Why a file gives no pixels.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PixelError {
-    /// As an image, or the configuration that says how images are prepared.
+    /// The image, or the configuration that says how images are prepared, is unusable.
     #[error(transparent)]
     Image(#[from] ImageError),
     /// Nothing says how images are prepared.
@@ -50,7 +50,7 @@ pub enum PixelError {
     /// No image.
     #[error("no image was given: choose at least one")]
     NoImages,
-    /// Images that come out at different sizes.
+    /// The images have different sizes after preparation.
     #[error(
         "`{name}` becomes {} × {} pixels and the images before it {} × {}: the model's processor keeps their shapes, so give images of one shape",
         size[0], size[1], before[0], before[1]
@@ -63,13 +63,13 @@ pub enum PixelError {
         /// Those of the images before it.
         before: [usize; 2],
     },
-    /// As a safetensors file.
+    /// The safetensors file is unusable.
     #[error(transparent)]
     File(#[from] CheckpointError),
-    /// Its values.
+    /// The values cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// Other tensors.
+    /// The file has only other tensors.
     #[error(
         "`{file}` has no tensor `{TENSOR}`: save what the model's processor gives under that name, images × channels × rows × columns"
     )]
@@ -77,7 +77,7 @@ pub enum PixelError {
         /// The file.
         file: String,
     },
-    /// Another number of dimensions, or none of some.
+    /// The tensor has another number of dimensions, or a dimension of 0.
     #[error(
         "`{TENSOR}` in `{file}` is {shape:?}: it should be images × channels × rows × columns, or videos × frames × channels × rows × columns, each at least one"
     )]
@@ -87,7 +87,7 @@ pub enum PixelError {
         /// Its shape.
         shape: Vec<u64>,
     },
-    /// Values that are not decoded.
+    /// The type of the values is not decoded.
     #[error("`{TENSOR}` in `{file}` is stored as {dtype}, which is not decoded: save it as float32")]
     Type {
         /// The file.
@@ -95,7 +95,7 @@ pub enum PixelError {
         /// Its type.
         dtype: String,
     },
-    /// More noise than is made.
+    /// More noise is needed than is made.
     #[error(
         "{} images of {} × {} pixels are {MOST_VALUES} values or more: run fewer tokens, or give the pixels of a file",
         shape[0], shape[3], shape[4]
@@ -104,7 +104,7 @@ pub enum PixelError {
         /// Images, frames, channels, rows and columns.
         shape: [usize; 5],
     },
-    /// Values that are no numbers.
+    /// A value is not a finite number.
     #[error("value {at} of `{TENSOR}` in `{file}` is {value}: pixels are finite numbers")]
     NotFinite {
         /// The file.
@@ -117,7 +117,7 @@ pub enum PixelError {
 }
 
 impl PixelValues {
-    /// The images or videos of a file of values, the first `most` of them, all where it is `None`.
+    /// Reads the images or videos of a file of values: the first `most` of them, or all if `most` is `None`.
     pub async fn read(source: &MemorySource, most: Option<usize>) -> Result<Self, PixelError> {
         let file = source.path().to_owned();
         let opened = checkpoint::open(vec![source.clone()], |_| {}).await?;
@@ -135,9 +135,9 @@ impl PixelValues {
         if count == 0 || of_each.contains(&0) {
             return Err(wrong());
         }
-        // The header has been checked: the bytes of all of them are in the file.
+        // The header has been checked, so the bytes of all of them are in the file.
         let all = tensor.bytes();
-        // Of a view all is read: the first images may lie anywhere in it.
+        // A view is read whole: its first images may be anywhere in it.
         let bytes = if tensor.strides.is_some() { all } else { all / stored as u64 * count as u64 };
         let start = tensor.range.start;
         let mut bytes = tensor.in_order(opened.shards[tensor.shard].read(start..start + bytes).await?);
@@ -157,7 +157,7 @@ impl PixelValues {
     }
 }
 
-/// What was prepared of image files: `frames` of them are a video, where that is more than one. Warnings say what was changed on the way.
+/// Prepares image files. If `frames` is more than one, they are the frames of a video. Warnings say what was changed on the way.
 pub fn of_images(
     files: &[MemorySource],
     processor: &Processor,
@@ -202,7 +202,7 @@ pub fn of_images(
     Ok((PixelValues { values, shape: [count, 1, channels, height, width], what }, warnings))
 }
 
-/// How the checkpoint wants images prepared: by its `preprocessor_config.json`, or by the `config.json` of timm.
+/// How the checkpoint says that images are prepared: by its `preprocessor_config.json`, or by the `config.json` of timm.
 pub async fn processor<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Result<Processor, PixelError> {
     if let Some(read) = checkpoint.for_run(formats::PREPROCESSOR).await {
         let (path, bytes) = read?;
@@ -213,7 +213,7 @@ pub async fn processor<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Result<Proc
     Ok(Processor::of_fields(&config.path, config.fields())?)
 }
 
-/// Noise with a 1/f spectrum in the place of images, of mean 0 and deviation 1 on each channel, the same on every machine.
+/// Noise with a 1/f spectrum in place of images, with mean 0 and deviation 1 on each channel. It is the same on every machine.
 pub fn noise(shape: [usize; 5]) -> Result<PixelValues, PixelError> {
     let [count, frames, channels, rows, columns] = shape;
     if shape.iter().fold(1usize, |all, side| all.saturating_mul(*side)) >= MOST_VALUES {
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pixels_is_told_in_a_sentence() {
+    fn a_file_without_pixels_is_an_error_in_a_sentence() {
         let says = |file: MemorySource, part: &str| {
             let message = block_on(PixelValues::read(&file, None)).unwrap_err().to_string();
             assert!(message.contains(part) && message.contains("photos.safetensors"), "{message}");

@@ -1,4 +1,4 @@
-//! Inputs of a model that reads sounds: features of sound files, or noise without them.
+//! Inputs of a sound model: features of sound files, or noise without files.
 
 use crate::audio::{AudioError, Extractor};
 use crate::checkpoint::{Checkpoint, formats};
@@ -15,34 +15,34 @@ pub struct SoundFeatures {
     pub values: Vec<f32>,
     /// Sounds, channels and frames.
     pub shape: [usize; 3],
-    /// What they are, for the report.
+    /// Description for the report.
     pub what: String,
 }
 
-/// Why files give no features.
+/// Why files cannot become features.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SoundError {
-    /// As a sound, or the configuration that says how sounds are prepared.
+    /// The sound, or the configuration that says how sounds are prepared, is unusable.
     #[error(transparent)]
     Audio(#[from] AudioError),
     /// The configuration could not be read.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// More noise than is made.
+    /// More noise is needed than is made.
     #[error(transparent)]
     Noise(#[from] PixelError),
-    /// Nothing says how sounds are prepared.
+    /// There is no configuration for preparing sounds.
     #[error(
         "no file beside the weights says how sounds are prepared: add the model's preprocessor_config.json"
     )]
     NoExtractor,
-    /// No sound.
+    /// No sound was given.
     #[error("no sound was given: choose at least one")]
     NoSounds,
 }
 
-/// What was prepared of sound files, each cut to the length of the shortest: a pass takes sequences of one length, and silence at the
-/// end would be measured with the rest. Warnings say what was changed on the way.
+/// Prepares sound files and cuts each to the length of the shortest: a pass takes sequences of one length, and it would also measure
+/// silence at the end. Warnings say what was changed on the way.
 pub fn of_files(
     files: &[MemorySource],
     extractor: &Extractor,
@@ -62,7 +62,7 @@ pub fn of_files(
             let length = sound.length;
             let short = &shortest.0;
             warn(format!(
-                "the first {frames} of {length} samples, as {short} has no more and sounds are run at one length"
+                "the first {frames} of {length} samples, because {short} has no more, and all sounds run at one length"
             ));
         }
         values.extend(sound.values.chunks_exact(sound.length).flat_map(|channel| &channel[..frames]));
@@ -74,8 +74,8 @@ pub fn of_files(
     Ok((SoundFeatures { values, shape: [files.len(), channels, frames], what }, warnings))
 }
 
-/// How the checkpoint wants sounds prepared: by its `preprocessor_config.json`. Every Whisper prepares them alike except for the number
-/// of `channels`, so one without that file is read as the others.
+/// How the checkpoint says that sounds are prepared: by its `preprocessor_config.json`. All Whisper models prepare them alike except
+/// for the number of `channels`, so one without that file is read like the others.
 pub async fn extractor<S: ByteSource>(
     checkpoint: &Checkpoint<S>,
     family: &str,
@@ -92,7 +92,7 @@ pub async fn extractor<S: ByteSource>(
     Ok(Extractor::parse("the usual preprocessor of Whisper", usual.to_string().as_bytes())?)
 }
 
-/// Noise with a 1/f spectrum in the place of features, of mean 0 and deviation 1, the same on every machine.
+/// Noise with a 1/f spectrum in place of features, with mean 0 and deviation 1. It is the same on every machine.
 pub fn noise(shape: [usize; 3]) -> Result<SoundFeatures, SoundError> {
     let [count, channels, frames] = shape;
     let values = pixel_noise([count, 1, 1, channels, frames])?.values;

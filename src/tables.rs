@@ -1,6 +1,6 @@
-//! What was measured of other models, as text: the tables of the registry and of readers. They are compiled in, except for the page's
-//! inspector, which loads them beside itself when a checkpoint is opened, so that the page itself stays small. The large ones are
-//! cut into parts by a hash (`scripts/lib/tables.mjs`), and it loads the parts that have lines for this checkpoint.
+//! What was measured on other models, as text: the tables of the registry and of readers. They are compiled in, except for the page's
+//! inspector, which loads them when a checkpoint is opened, so that the page itself stays small. The large ones are cut into parts by
+//! a hash (`scripts/lib/tables.mjs`), and the inspector loads the parts that have lines for this checkpoint.
 
 use crate::order;
 use std::sync::OnceLock;
@@ -10,13 +10,13 @@ use std::sync::OnceLock;
 pub enum Table {
     /// What the norms of families do.
     Families,
-    /// The same of families published with code of their own.
+    /// The same for families published with code of their own.
     Published,
     /// Releases known by marks in their names.
     Marks,
     /// Layouts of blocks and modules.
     Layouts,
-    /// Norms counted by what stands around them.
+    /// Norms counted by their surroundings.
     Counts,
     /// Components of names by library.
     Vocabulary,
@@ -37,13 +37,13 @@ type Provided = Vec<(String, String)>;
 
 static PROVIDED: OnceLock<Provided> = OnceLock::new();
 
-/// Takes tables that replace those compiled in: the page's, which it has loaded, or those learned without some documents. Each
-/// follows a line `#### NAME`, and so does each part of one. The first that are provided stay.
+/// Sets tables that replace those compiled in: the ones that the page has loaded, or ones learned without some documents. Each
+/// follows a line `#### NAME`, and so does each part of one. Only the first call counts.
 pub fn provide(tables: &str) {
     let _ = PROVIDED.set(sections(tables));
 }
 
-/// The tables in a text, sorted by name; parts of one are put together in their order.
+/// The tables in a text, sorted by name. Parts of one table are joined in their order.
 fn sections(text: &str) -> Provided {
     let mut tables = Provided::new();
     for section in text.split("#### ").skip(1) {
@@ -60,7 +60,7 @@ pub(crate) fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
     bytes.fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
 }
 
-/// The part of a table that has the lines under this hash: its first five bits say which.
+/// The part of a table that has the lines of this hash, by its first five bits.
 pub(crate) fn part(name: &str, hash: u64) -> String {
     format!("{name}-{:02}", hash >> 59)
 }
@@ -80,7 +80,7 @@ impl Table {
         }
     }
 
-    /// Its text; empty where the page has not provided it.
+    /// Its text. Empty if the page has not provided it.
     pub(crate) fn text(self) -> &'static str {
         if let Some(tables) = PROVIDED.get() {
             return order::value_of(tables, self.name()).map_or("", String::as_str);

@@ -1,4 +1,4 @@
-//! `www/report.ts` is generated from the Rust schema; this test fails when the two drift apart.
+//! `www/report.ts` is generated from the Rust schema. This test fails if the two differ.
 //!
 //! Regenerate it with `UPDATE_TYPES=1 cargo test typescript`.
 

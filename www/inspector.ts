@@ -92,6 +92,7 @@ export class Inspector {
       if ('progress' in data) return this.onProgress(data.progress);
       if ('shown' in data) return this.shown(data.shown);
       if ('died' in data) return this.close(new Error(data.died));
+      if ('lock' in data) return this.watch(data.lock);
       const waiting = this.waiting.get(data.id);
       this.waiting.delete(data.id);
       if ('error' in data) waiting?.reject(failed(data));
@@ -196,6 +197,17 @@ export class Inspector {
       figure: (kind, _, width, height, signal) => this.ask('figureOf', [report, kind, width, height], signal),
       csv: (kind, _, signal) => this.ask('csvOf', [report, kind], signal),
     };
+  }
+
+  /** Whether the worker still answers. */
+  get isOpen(): boolean {
+    return this.ended === null;
+  }
+
+  /** Notices if the worker dies: the browser sends no event, but releases the lock that the worker holds while it lives. */
+  private watch(lock: string): void {
+    const died = 'The worker of this checkpoint ended: this device may be out of memory. Close other tabs and try again.';
+    void navigator.locks.request(lock, () => this.close(new Error(died)));
   }
 
   /** Ends the worker. Waiting calls fail with `reason`. */

@@ -121,11 +121,15 @@ export type Request = {
   [Name in keyof Calls]: { id: number; call: Name; args: Parameters<Calls[Name]> };
 }[keyof Calls];
 
-/** A message from the worker: progress, what a run shows before it waits for `goOn`, a fatal error, or the answer to a request. */
+/**
+ * A message from the worker: progress, what a run shows before it waits for `goOn`, a fatal error, the lock that the worker holds while
+ * it lives, or the answer to a request.
+ */
 export type Reply =
   | { progress: Progress }
   | { shown: Shown }
   | { died: string }
+  | { lock: string }
   | { id: number; value: ReturnType<Calls[keyof Calls]> }
   | Failed;
 

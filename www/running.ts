@@ -5,14 +5,13 @@
 import { effect, signal } from '@preact/signals';
 import { workersFor } from './cores';
 import { Inspector } from './inspector';
-import { Pool } from './pool';
-import { type Calls, type Device, type Entry, type Json, type Sample, parse, write } from './protocol';
-import type { Measured, Report, RunOptions, RunPlan, RunOutcome, RunResult } from './report';
+import { type Leg, type LegOutcome, RUNNER, leg, sentenceOf } from './leg';
+import { type Calls, type Device, type Entry, parse, write } from './protocol';
+import type { Report, RunOptions, RunPlan, RunResult } from './report';
 import { announcement } from './state/announcement';
 import { type Opened, opened } from './state/opened';
 import { showTaken } from './state/retaking';
 import { successor } from './state/verifier';
-import { failed } from './verifiers';
 
 /** The options of a run. Missing ones take their defaults. With a `seed`, the twin with random weights runs too. */
 export type RunChoice = Partial<RunOptions> & { files?: File[]; device?: Device; ask?: boolean; seed?: number | null };
@@ -46,9 +45,6 @@ export const halted = signal<{ of: number; blocks: number; total: number; senten
 /** The error of a run that could not begin. `refused`: no other input or device would help. */
 export const runFailure = signal<{ of: number; sentence: string; refused?: boolean } | null>(null);
 
-/** The core that runs the model measures nothing. */
-const RUNNER = 1;
-
 /** If a plan estimates more seconds than this, the run shows it first and waits for a click. */
 const LONG = 120;
 
@@ -76,8 +72,6 @@ function forget(): void {
   held = null;
   halted.value = null;
 }
-
-const sentenceOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Returns the plan of a run without running it. */
 export async function planRun(choice: RunChoice = {}): Promise<RunPlan> {
@@ -138,7 +132,12 @@ export async function verify(choice: RunChoice = {}): Promise<Report> {
     end(now);
     throw error;
   }
-  return execute(now, { runner, blocks: 0, measured: [], owed: [], before: 0, seed: choice.seed ?? null });
+  const again = async (ended: AbortSignal) => {
+    const another = await start(entries, ended);
+    await plan(another, choice, ended);
+    return another;
+  };
+  return execute(now, { runner, again, blocks: 0, measured: [], owed: [], before: 0 }, choice.seed ?? null);
 }
 
 /** Estimates the seconds of a whole run. With a second core, measuring happens while the model runs. */
@@ -179,114 +178,24 @@ function end({ controller }: Running): void {
   if (running.value?.controller === controller) running.value = null;
 }
 
-/** The result for a sample whose worker failed. */
-function lost(sample: Sample, error: unknown): Measured {
-  if ('site' in sample) return { site: [sample.site, failed(sample.name, error)] };
-  return { block: [sample.block, { Err: sentenceOf(error) }] };
-}
-
-/** The outcome of a run that ended after `stopped` blocks. */
-const halfway = (stopped: number): Json<RunOutcome> => write({ loss: null, mean_loss: null, preservation: [], stopped, warnings: [] });
-
-/** Where a run starts or goes on: finished blocks, measured samples, samples still to be measured, and seconds `before`. */
-type Leg = { runner: Inspector; blocks: number; measured: Measured[]; owed: Sample[]; before: number; seed: number | null };
-
-/** The result of a leg: what was measured, how many blocks are done, and why it stopped early, if it did. */
-type LegOutcome = { ran: RunResult | null; blocks: number; halts: boolean; failure: string | null; seconds: number };
-
-/** Runs a leg and measures it with a pool of workers that `prepare` opens. Calls `onLast` when the model has stopped running. */
-async function leg(now: Running, planned: RunPlan, from: Leg, prepare: () => Promise<Inspector>, onLast: (halts: boolean) => void): Promise<LegOutcome> {
-  const { runner, measured, owed, before } = from;
-  const { controller, stop } = now;
-  const { signal: ended } = controller;
-  const began = performance.now();
-  const device = planned.gram_device === 'cpu' ? 'cpu' : 'gpu';
-  const workers = workersFor(planned.memory_of_site, RUNNER);
-  const pool = new Pool(workers, prepare);
-  let shown = measured.length + owed.length;
-  let failure: string | null = null;
-  let { blocks } = from;
-  let outcome = halfway(blocks);
-  const pending = new Set<Promise<void>>();
-  const measure = (sample: Sample) => {
-    const job: Promise<void> = pool
-      // A sample that still waits for a worker when the run stops is measured after *Go on*.
-      .run(async (worker) => (stop.signal.aborted ? null : parse(await worker.measureSample(sample, device, ended))))
-      .then((done) => (done === null ? void owed.push(sample) : tell(now, { measured: measured.push(done) })))
-      .catch((error: unknown) => {
-        if (ended.aborted) return;
-        // The worker took the sample and failed. Another worker would fail on it too.
-        if (sample.output.length === 0) return void measured.push(lost(sample, error));
-        // No worker could start. The sample is measured when the run goes on.
-        failure ??= sentenceOf(error);
-        owed.push(sample);
-      })
-      .finally(() => pending.delete(job));
-    pending.add(job);
-  };
-  owed.splice(0).forEach(measure);
-  const halt = () => void runner.ask('stopRun', [], ended).catch(() => undefined);
-  stop.signal.addEventListener('abort', halt, { once: true });
-  try {
-    outcome = await runner.run(async ({ sample, blocks: done, losses, moved }) => {
-      if (done > blocks) tell(now, { blocks: (blocks = done) });
-      if (losses > 0 || moved > 0) tell(now, { losses, moved });
-      if (sample) {
-        tell(now, { shown: ++shown });
-        measure(sample);
-        // For each worker, one sample is measured and one waits. If there are more, the model waits.
-        while (pending.size > 2 * workers && !stop.signal.aborted) await Promise.race(pending);
-      }
-      // Without workers, nothing more can be measured.
-      return stop.signal.aborted || failure !== null;
-    }, ended);
-  } catch (error) {
-    failure = sentenceOf(error);
-    outcome = halfway(blocks);
-  }
-  if (!ended.aborted) onLast(failure !== null || stop.signal.aborted);
-  try {
-    while (pending.size > 0) await Promise.race(pending);
-  } finally {
-    pool.close();
-  }
-  ended.throwIfAborted();
-  const seconds = before + (performance.now() - began) / 1000;
-  const halts = failure !== null || stop.signal.aborted;
-  if (measured.length === 0) return { ran: null, blocks, halts: true, failure, seconds };
-  const rest = parse(await runner.ask('ran', [outcome, seconds], ended));
-  return { ran: { ...rest, measured }, blocks, halts, failure, seconds };
-}
-
 /** Runs the model from its current block, then its twin if a seed is given, and shows the result. */
-async function execute(now: Running, all: Leg): Promise<Report> {
-  const { of, controller } = now;
+async function execute(now: Running, from: Leg, seed: number | null): Promise<Report> {
+  const { of, controller, stop } = now;
   const { signal: ended } = controller;
-  const { runner, seed } = all;
   const planned = running.value?.plan ?? now.plan;
-  // The worker that will show the report opens while the last samples are measured.
-  const heirs: ReturnType<typeof successor>[] = [];
-  const heir = () => {
-    const opening = heirs[0] ?? successor(current(), ended);
-    heirs[0] = opening;
-    opening.catch(() => undefined); // The caller that awaits it handles the error.
-    return opening;
-  };
+  const heir = new Heir(ended);
   try {
     if (!planned) throw new Error('Nothing is planned to be run.');
     const { entries } = current();
-    const last = (halts: boolean) => void ((halts || seed === null) && heir());
-    const trained = await leg(now, planned, all, () => start(entries, ended), last);
-    if (trained.halts) {
-      held = runner;
-      const { blocks, failure, seconds } = trained;
-      const further = { ...all, blocks, before: seconds };
-      const goOn = () => execute(resumed(now, planned, further), further);
-      halted.value = { of, blocks, total: planned.blocks, sentence: failure, goOn };
-    }
-    if (trained.ran === null) throw new Error(trained.failure ?? 'The run was stopped before anything was measured.');
+    const tells = { stop: stop.signal, ended, tell: (news: Partial<Running>) => tell(now, news) };
+    const onLast = (halts: boolean) => void ((halts || seed === null) && heir.open());
+    const trained = await leg(planned, from, { ...tells, prepare: () => start(entries, ended), onLast });
+    const { ran, next } = trained;
+    if (trained.halts) halt(of, planned, trained, () => execute(resumed(now, planned, next), next, seed), next.runner);
+    if (ran === null) throw new Error(trained.failure ?? 'The run was stopped before anything was measured.');
     let twin: LegOutcome | null = null;
     if (seed !== null && !trained.halts) {
+      const { runner } = next;
       await runner.ask('twin', [seed], ended);
       tell(now, { twin: true, blocks: 0, shown: 0, measured: 0, losses: 0, moved: 0 });
       const prepare = async () => {
@@ -294,27 +203,77 @@ async function execute(now: Running, all: Leg): Promise<Report> {
         await worker.ask('twin', [seed], ended);
         return worker;
       };
-      twin = await leg(now, planned, { runner, blocks: 0, measured: [], owed: [], before: 0, seed }, prepare, heir);
+      const fresh = { runner, again: null, blocks: 0, measured: [], owed: [], before: 0 };
+      twin = await leg(planned, fresh, { ...tells, prepare, onLast: () => void heir.open() });
     }
-    // A half-finished twin cannot be compared with the whole model.
-    const ofTwin = twin && !twin.halts ? (twin.ran ?? undefined) : undefined;
-    const { inspector } = await heir().catch((error: unknown) => {
-      // If a file is gone, it cannot be opened again either. The first error says more.
-      throw trained.failure === null ? error : new Error(trained.failure);
-    });
-    const both: Parameters<Calls['verifyRun']> = [write(trained.ran), ofTwin && write(ofTwin), seed ?? 0];
-    const report = await showTaken(of, inspector, (verifier, signal) => verifier.ask('verifyRun', both, signal), ended);
-    if (twin?.failure) runFailure.value = { of, sentence: `The run with random weights did not finish: ${twin.failure}` };
-    announcement.value = trained.halts ? `The run stopped after ${trained.blocks} of ${planned.blocks} blocks.` : `The run is finished. ${report.model.sentence}`;
-    if (!trained.halts) runner.close();
-    return report;
+    if (!trained.halts) next.runner.close();
+    return await conclude(now, planned, { ...trained, ran }, twin, seed, heir);
   } catch (error) {
-    for (const opening of heirs) void opening.then(({ inspector }) => inspector.close(), () => undefined);
-    if (ended.aborted) throw ended.reason;
+    heir.close();
+    if (ended.aborted) {
+      from.runner.close();
+      throw ended.reason;
+    }
     if (halted.value === null) runFailure.value = { of, sentence: sentenceOf(error) };
     throw error;
   } finally {
     end(now);
+  }
+}
+
+/** A leg that measured something. */
+type Ran = LegOutcome & { ran: RunResult };
+
+/** Shows the result of a run in the report. If no worker can show it, the measurements stay, and *Go on* tries again. */
+async function conclude(now: Running, planned: RunPlan, trained: Ran, twin: LegOutcome | null, seed: number | null, heir: Heir): Promise<Report> {
+  const { of, controller } = now;
+  const { ran, failure, halts, blocks } = trained;
+  // A half-finished twin cannot be compared with the whole model.
+  const ofTwin = twin && !twin.halts ? (twin.ran ?? undefined) : undefined;
+  const both: Parameters<Calls['verifyRun']> = [write(ran), ofTwin && write(ofTwin), seed ?? 0];
+  let report: Report;
+  try {
+    const { inspector } = await heir.open();
+    report = await showTaken(of, inspector, (verifier, signal) => verifier.ask('verifyRun', both, signal), controller.signal);
+  } catch (error) {
+    // If a file is gone, it cannot be opened again either. The first error says more.
+    if (halts || controller.signal.aborted) throw failure === null ? error : new Error(failure);
+    const again = async () => {
+      const later = resumed(now, planned, trained.next);
+      try {
+        return await conclude(later, planned, trained, twin, seed, new Heir(later.controller.signal));
+      } finally {
+        end(later);
+      }
+    };
+    halt(of, planned, { blocks, failure: sentenceOf(error) }, again, null);
+    throw error;
+  }
+  if (twin?.failure) runFailure.value = { of, sentence: `The run with random weights did not finish: ${twin.failure}` };
+  announcement.value = halts ? `The run stopped after ${blocks} of ${planned.blocks} blocks.` : `The run is finished. ${report.model.sentence}`;
+  return report;
+}
+
+/** Says that a run ended early, and keeps its runner for *Go on*. */
+function halt(of: number, { blocks: total }: RunPlan, { blocks, failure }: Pick<LegOutcome, 'blocks' | 'failure'>, goOn: () => Promise<Report>, runner: Inspector | null): void {
+  held = runner;
+  halted.value = { of, blocks, total, sentence: failure, goOn };
+}
+
+/** The worker that will show the report. It opens while the last samples are measured. */
+class Heir {
+  private opening: ReturnType<typeof successor> | null = null;
+
+  constructor(private readonly ended: AbortSignal) {}
+
+  open(): ReturnType<typeof successor> {
+    this.opening ??= successor(current(), this.ended);
+    this.opening.catch(() => undefined); // The caller that awaits it handles the error.
+    return this.opening;
+  }
+
+  close(): void {
+    void this.opening?.then(({ inspector }) => inspector.close(), () => undefined);
   }
 }
 

@@ -1,4 +1,4 @@
-// Says what a checkpoint is, and draws the kernel direction of its final norm.
+// Describes a checkpoint, and draws the kernel direction of its final norm.
 
 import { Checkpoint } from '@gammascope/gammascope';
 

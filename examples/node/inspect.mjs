@@ -1,4 +1,4 @@
-// node inspect.mjs CHECKPOINT: what is dead in a checkpoint, by the npm package. CI runs it on the samples.
+// node inspect.mjs CHECKPOINT: shows the dead directions of a checkpoint with the npm package. CI runs it on the samples.
 
 import { Checkpoint } from '@gammascope/gammascope';
 

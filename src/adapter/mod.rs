@@ -18,13 +18,13 @@ use serde_json::Value;
 
 pub use weigh::weigh;
 
-/// The configuration that lies beside an adapter.
+/// The configuration beside an adapter.
 pub const CONFIG: &str = "adapter_config.json";
 
-/// A configuration larger than this is not one.
+/// Longest configuration that is read, in bytes.
 const MAX_CONFIG_BYTES: u64 = 16 << 20;
 
-/// PEFT's types whose tensors say all that there is to know.
+/// PEFT's types whose tensors alone describe them.
 const READ_FROM_TENSORS: [&str; 7] = ["LORA", "ADALORA", "LOHA", "LOKR", "VERA", "LN_TUNING", "LYCORIS"];
 
 /// Why the waste of an adapter cannot be measured.
@@ -40,7 +40,7 @@ pub enum AdapterError {
     /// A method whose ΔW is not available, or that makes none.
     #[error("`{adapter}` is an adapter of type {kind}: {why}")]
     NotWeighed { adapter: String, kind: String, why: &'static str },
-    /// It holds no tensor under a name that an adapter gives.
+    /// No tensor in it has a name of an adapter.
     #[error(
         "`{adapter}` has no tensor named like `base_model.model.….lora_A.weight`{}; save it with PEFT's save_pretrained",
         .example.as_ref().map(|name| format!(" (it has `{name}`)")).unwrap_or_default()
@@ -54,7 +54,7 @@ pub enum AdapterError {
     /// Every A is empty.
     #[error("`{adapter}` has rank 0: no A has a row, so it adapts nothing")]
     RankZero { adapter: String },
-    /// No module of it is in the base.
+    /// None of its modules is in the base.
     #[error(
         "`{adapter}` adapts `{module}`, but no module of the base `{base}` has such a place, nor one for any other of the {modules} adapted modules (the base has `{example}`); give the base that the adapter was trained on{}",
         if *.gguf { ", as it was before the conversion to GGUF, which changes names" } else { "" }
@@ -65,20 +65,20 @@ pub enum AdapterError {
         "`{adapter}` adapts `{module}`, which fits more than one place in the base `{base}`: {places}; rename the adapter's tensors after the one you mean"
     )]
     Ambiguous { adapter: String, base: String, module: String, places: String },
-    /// A module is in both, of another size.
+    /// A module is in both, with different sizes.
     #[error(
         "`{tensor}` is {shape}, but the base's `{weight}` {verb} {expected} values: the adapter is of another base"
     )]
     AnotherSize { tensor: String, shape: String, weight: String, verb: &'static str, expected: u64 },
 }
 
-/// Why modules of a method are left out; `None` where they are measured.
+/// Why modules of a method are left out. `None` if they are measured.
 fn why_not(method: Method) -> Option<&'static str> {
     use Method::*;
     Some(match method {
         Lora | AdaLora | Loha | Lokr | Vera | Difference | Norms => return None,
         Dora => {
-            "it divides each row of W + ΔW by its length. The part along the kernel changes that length, so it has an effect and is no waste; merge the adapter and inspect the result instead"
+            "it divides each row of W + ΔW by its length. The part along the kernel changes that length, so it has an effect and is not wasted; merge the adapter and inspect the result instead"
         }
         Ia3 | Oft | Boft | Hra | Bone | Shira | Road | Glora => {
             "its ΔW depends on the base's weights, which Gammascope does not read for this; merge the adapter into its base and `gammascope compare` the two"
@@ -90,19 +90,19 @@ fn why_not(method: Method) -> Option<&'static str> {
     })
 }
 
-/// An adapter: its tensors by module, still unread.
+/// An adapter: its tensors by module, not read yet.
 #[derive(Debug)]
 pub struct Adapter<S> {
     checkpoint: Checkpoint<S>,
     parts: Parts,
-    /// Every LoRA of it is DoRA.
+    /// Whether every LoRA of it is DoRA.
     dora: bool,
     warnings: Vec<Warning>,
 }
 
 impl<S: ByteSource> Adapter<S> {
-    /// Opens the files of a PEFT folder, or a safetensors file, with [`CONFIG`] among them where there is one. Of several folders
-    /// only the uppermost is the adapter; below it lie its earlier steps.
+    /// Opens the files of a PEFT folder, or a safetensors file, with [`CONFIG`] among them if there is one. If there are several
+    /// folders, only the uppermost is the adapter; those below it hold its earlier steps.
     pub async fn open(sources: Vec<S>) -> Result<Self, AdapterError> {
         let depth = |path: &str| path.matches('/').count();
         let is_weights = |source: &&S| source.path().ends_with(".safetensors");
@@ -130,7 +130,7 @@ impl<S: ByteSource> Adapter<S> {
         warnings.extend(checkpoint.warnings.iter().cloned());
         let field = |name: &str| config.as_ref().and_then(|config| config.get(name));
         let text = |name: &str| field(name).and_then(Value::as_str);
-        // MLX has no name of its own for DoRA's magnitudes.
+        // MLX has no separate name for DoRA's magnitudes.
         let dora = field("use_dora").and_then(Value::as_bool) == Some(true)
             || text("fine_tune_type").is_some_and(|kind| kind.eq_ignore_ascii_case("dora"));
         let parts = parts::parts(&checkpoint.tensors);

@@ -1,4 +1,4 @@
-//! Norms in an adapter: at these sites its modules read the adapter's own scale, not the base's.
+//! Norms in an adapter: at these sites, its modules read the adapter's own scale, not the base's.
 
 use super::Adapter;
 use super::parts::OwnNorm;
@@ -9,7 +9,7 @@ use crate::report::ScaleConvention;
 use crate::source::ByteSource;
 use std::collections::HashMap;
 
-/// The adapter and the base store scales by different conventions (γ and γ − 1) where the median difference is one within this
+/// The adapter and the base use different conventions for scales (γ and γ − 1) if the median difference is one within this
 /// tolerance, and the median distance from it is no larger.
 const OFF_BY_ONE: f64 = 0.25;
 
@@ -51,7 +51,7 @@ impl OwnScales {
         own
     }
 
-    /// A norm without a site that a module may read: one of its block, or one outside of blocks where it is outside too.
+    /// A norm without a site that a module may read: one of its block or, for a module outside the blocks, one outside them.
     pub(super) fn unplaced_beside(&self, module: &str) -> Option<&str> {
         let beside = |norm: &&String| block_of(norm) == block_of(module);
         self.unplaced.iter().find(beside).map(String::as_str)
@@ -116,7 +116,7 @@ mod tests {
         let moved = |by: f64| -> Vec<f64> { base.iter().map(|scale| 1.05 * scale + by).collect() };
         assert!(off_by_one(&moved(1.0), &base) && off_by_one(&moved(-1.0), &base));
         assert!(!off_by_one(&moved(0.0), &base) && !off_by_one(&moved(0.5), &base));
-        // Far from the base in every channel, and on the mean by one.
+        // Far from the base in every channel, and by one on average.
         let wide: Vec<f64> =
             base.iter().zip(0..).map(|(scale, index)| scale + f64::from(index % 3)).collect();
         assert!(!off_by_one(&wide, &base));

@@ -1,4 +1,4 @@
-//! From an adapter's tensors to the modules that it adapts, each with its factors, and its own norms.
+//! Sorts an adapter's tensors into the modules that it adapts, each with its factors, and its own norms.
 
 use crate::checkpoint::Tensor;
 use crate::checkpoint::adapter_names::{Factor, Method, factor_of};
@@ -10,7 +10,7 @@ const WRAPPER: &str = "base_model.model.";
 /// What PEFT puts between a module that is saved whole and the adapter's name.
 const SAVED: &str = ".modules_to_save.";
 
-/// What PEFT calls the weight that a replaced module had before.
+/// What PEFT calls the original weight of a module that it replaced.
 const BEFORE: &str = ".original_module.";
 
 /// One adapted module: its path as the adapter has it, and its factors.
@@ -26,7 +26,7 @@ impl Module {
         self.factors.iter().find(|(factor, _)| *factor == wanted).map(|&(_, tensor)| tensor)
     }
 
-    /// How it is adapted. DoRA's magnitudes decide over everything else that is there.
+    /// How it is adapted. DoRA's magnitudes decide over all other factors.
     pub(super) fn method(&self) -> Option<Method> {
         let methods = || self.factors.iter().filter_map(|(factor, _)| factor.method());
         let has = |wanted| methods().any(|method| method == wanted).then_some(wanted);
@@ -47,7 +47,7 @@ pub(super) struct OwnNorm {
     pub(super) path: String,
     /// The tensor of its scale.
     pub(super) tensor: usize,
-    /// What is stored is added to the base's scale, and does not replace it.
+    /// Whether the stored values are added to the base's scale and do not replace it.
     pub(super) added: bool,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Parts {
 
 /// VeRA's shared matrices in [`Parts::shared`].
 pub(super) const VERA_A: &str = "vera_A";
-/// The other of them.
+/// The other one.
 pub(super) const VERA_B: &str = "vera_B";
 
 /// Sorts the tensors of an adapter, in the order of their names.
@@ -89,10 +89,10 @@ pub(super) fn parts(tensors: &[Tensor]) -> Parts {
             Some((_, Factor::VeraA, _)) => _ = parts.shared.insert(VERA_A, index),
             Some((_, Factor::VeraB, _)) => _ = parts.shared.insert(VERA_B, index),
             Some((_, Factor::ShiftDifference | Factor::Beside, _)) => {}
-            // A shift of B is a constant, and reads nothing.
+            // A bias of B is a constant, and reads nothing.
             Some((_, _, rest)) if rest.ends_with("bias") => {}
             Some((module, factor, rest)) => {
-                // One module may have several adapters. Their names differ, and stand before `.weight`.
+                // One module may have several adapters. Their names differ, and come before `.weight`.
                 let adapter = rest.strip_suffix("weight").unwrap_or(rest).trim_end_matches('.');
                 let place = *places.entry((module, adapter)).or_insert_with(|| {
                     parts.modules.push(Module { path: path_of(module), factors: Vec::new() });
@@ -111,7 +111,7 @@ pub(super) fn parts(tensors: &[Tensor]) -> Parts {
 /// The module's own path.
 fn path_of(module: &str) -> String {
     let module = module.strip_prefix(WRAPPER).unwrap_or(module);
-    // A module saved whole, before PEFT takes its own words out: `classifier.modules_to_save.default.norm`.
+    // A module that PEFT saves whole, with its words still in the name: `classifier.modules_to_save.default.norm`.
     if let Some((whole, (_, part))) =
         module.split_once(SAVED).and_then(|(whole, rest)| Some((whole, rest.split_once('.')?)))
     {

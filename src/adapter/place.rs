@@ -1,27 +1,27 @@
-//! Where the modules of an adapter are in its base. Libraries move whole stacks of blocks (`model.language_model.layers` is
+//! Finds the modules of an adapter in its base. Libraries move whole stacks of blocks (`model.language_model.layers` is
 //! `language_model.model.layers` in older files), wrap them, or write their paths with underscores. So the modules are placed stack
-//! by stack. The part of a path before its first number is its stem, and one stem of the adapter is one stem of the base.
+//! by stack. The part of a path before its first number is its stem, and one stem of the adapter matches one stem of the base.
 
 use crate::checkpoint::Tensor;
 use crate::checkpoint::adapter_names::FLAT_PREFIXES;
 use crate::checkpoint::dtype::TensorType;
 use std::collections::HashMap;
 
-/// Something of the adapter that has a place in the base.
+/// A part of the adapter that has a place in the base.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Wanted<'a> {
     /// Its path, as the adapter has it.
     pub(super) path: &'a str,
-    /// The shape that it demands.
+    /// The shape that its place must have.
     pub(super) shape: Demand,
 }
 
 /// What an adapted tensor of the base must look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Demand {
-    /// A linear map of as many inputs and outputs, as far as they are known.
+    /// A linear map with this many inputs and outputs, as far as they are known.
     Map { inputs: Option<u64>, outputs: Option<u64> },
-    /// A scale of as many values.
+    /// A scale of this many values.
     Scale(u64),
     /// Anything.
     Nothing,
@@ -33,7 +33,7 @@ impl Demand {
             (Self::Map { .. }, _) if is_packed(tensor) => true,
             (Self::Map { inputs, outputs }, &[rows, columns]) => {
                 let is = |wanted: Option<u64>, size: u64| wanted.is_none_or(|wanted| wanted == size);
-                // GPT-2 stores its maps the other way round.
+                // GPT-2 stores its maps as inputs × outputs.
                 is(inputs, columns) && is(outputs, rows) || is(inputs, rows) && is(outputs, columns)
             }
             (Self::Scale(width), &[size]) => width == size,
@@ -43,7 +43,7 @@ impl Demand {
     }
 }
 
-/// Integers may be packed in a way that nobody here knows: then they have another shape than the map that they stand for.
+/// Whether a tensor may be packed in an unknown way: integers. Then its shape differs from that of the map it stands for.
 pub(super) fn is_packed(tensor: &Tensor) -> bool {
     !tensor.dtype.is_floating() && !matches!(tensor.dtype, TensorType::Block(_) | TensorType::Packed(_))
 }
@@ -53,30 +53,30 @@ pub(super) fn is_packed(tensor: &Tensor) -> bool {
 pub(super) struct Renaming {
     pub(super) from: String,
     pub(super) to: String,
-    /// Modules and norms that were found so.
+    /// Number of modules and norms that were found this way.
     pub(super) found: usize,
 }
 
-/// Why something has no place.
+/// Why a part of the adapter has no place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Missing {
     /// The base has no such module.
     Nowhere,
-    /// It fits here and there: stems of the base, or of the adapter for one of the base.
+    /// It fits in several places: stems of the base, or of the adapter for one of the base.
     Ambiguous(String),
-    /// Its stack has one place, and this tensor of the base there has another shape.
+    /// Its stack has one place, but the base's tensor there has another shape.
     Misfit {
         /// Index of the tensor.
         tensor: usize,
-        /// It would be this module's own, not another's of the stack.
+        /// Whether the tensor would be this module's own, not another's of the stack.
         own: bool,
     },
 }
 
-/// Where everything is.
+/// All places.
 #[derive(Debug)]
 pub(super) struct Places {
-    /// The base's tensor of each that was wanted.
+    /// The base's tensor for each wanted part.
     pub(super) found: Vec<Result<usize, Missing>>,
     pub(super) renamings: Vec<Renaming>,
 }
@@ -107,9 +107,9 @@ impl Spelling {
 /// The paths of the base in one spelling.
 struct Paths {
     spelling: Spelling,
-    /// `None` where two modules are written alike.
+    /// `None` if two modules are written alike.
     by_path: HashMap<String, Option<usize>>,
-    /// What begins with a number at the end of a path → what stands before it, and the tensor.
+    /// The end of a path, from a number on → what comes before it, and the tensor.
     by_rest: HashMap<String, Vec<(String, usize)>>,
 }
 
@@ -146,7 +146,7 @@ impl Paths {
     }
 }
 
-/// Where the components of a path begin that are numbers.
+/// Where the components of a path that are numbers begin.
 fn numbers(path: &str, spelling: Spelling) -> impl Iterator<Item = usize> {
     let separator = spelling.separator();
     let mut start = 0;
@@ -174,29 +174,29 @@ struct Member<'a> {
 }
 
 impl<'a> Member<'a> {
-    /// What the blocks have in common: the path behind the number.
+    /// What the blocks have in common: the path after the number.
     fn kind(&self, separator: char) -> &'a str {
         self.rest.split_once(separator).map_or("", |(_, kind)| kind)
     }
 }
 
-/// A stem of the base that a stack may be.
+/// A stem of the base that may match a stack.
 #[derive(Debug, Clone, PartialEq)]
 struct Candidate {
     stem: String,
-    /// Kinds of modules that are all there.
+    /// Number of kinds of modules that are complete there.
     kinds: usize,
     /// A module of the stack, and the tensor below the stem that has another shape.
     misfit: Option<(usize, usize)>,
     likeness: Likeness,
 }
 
-/// How much two stems say the same, the most telling first.
+/// How alike two stems are, the strongest sign first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Likeness {
-    /// The folder is the one that the adapter's prefix names (1), and so is all below it (2).
+    /// The folder is the one that the adapter's prefix names (1), and the rest matches too (2).
     folder: u8,
-    /// One ends with the other: a wrapper was put around it or taken away.
+    /// Whether one ends with the other: a wrapper was added or removed.
     wrapped: bool,
     /// Words in common.
     words: usize,
@@ -207,7 +207,7 @@ enum Decision {
     Failed(Failure),
 }
 
-/// Why a stack has no place: [`Missing`] of all its modules.
+/// Why a stack has no place: the [`Missing`] of all its modules.
 enum Failure {
     Nowhere,
     Ambiguous(String),
@@ -215,7 +215,7 @@ enum Failure {
     Misfit(usize, usize),
 }
 
-/// llama.cpp's names of linear maps in a block, and what transformers calls them in Llama's and GPT-2's code.
+/// llama.cpp's names of linear maps in a block, and their names in transformers' code of Llama and GPT-2.
 const OF_LLAMA_CPP: [(&str, &str); 11] = [
     ("attn_q", "self_attn.q_proj"),
     ("attn_k", "self_attn.k_proj"),
@@ -230,7 +230,7 @@ const OF_LLAMA_CPP: [(&str, &str); 11] = [
     ("ffn_down", "mlp.c_proj"),
 ];
 
-/// The names that a block's map of a GGUF file (`blk.3.attn_q`) would have before its conversion.
+/// The names that a map in a block of a GGUF file (`blk.3.attn_q`) may have had before its conversion.
 fn before_conversion(module: &str) -> impl Iterator<Item = String> {
     let block = module.strip_prefix("blk.").and_then(|rest| rest.split_once('.'));
     block.into_iter().flat_map(|(number, map)| {
@@ -239,7 +239,7 @@ fn before_conversion(module: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// Finds the places of all that is `wanted` among `tensors`; `scales` are names of norm sites, each with the index of its scale.
+/// Finds the places of all `wanted` parts among `tensors`. `scales` are names of norm sites, each with the index of its scale.
 pub(super) fn place(tensors: &[Tensor], scales: &[(&str, usize)], wanted: &[Wanted<'_>]) -> Places {
     let maps = tensors.iter().enumerate().filter_map(|(index, tensor)| {
         let module = tensor.name.strip_suffix(".weight");
@@ -258,10 +258,10 @@ pub(super) fn place(tensors: &[Tensor], scales: &[(&str, usize)], wanted: &[Want
     let mut found: Vec<Result<usize, Missing>> = vec![Err(Missing::Nowhere); wanted.len()];
     let (mut stacks, loose) = stacks(wanted);
     let mut renamings = Vec::new();
-    // Stems of the base that are taken, and what stem of the adapter each is.
+    // Stems of the base that are taken, each with its stem of the adapter.
     let mut taken: Vec<(Spelling, &str, &str, String)> = Vec::new();
 
-    // Where the paths are the same, there is nothing to find out.
+    // Stacks with the same paths are placed directly.
     stacks.retain(|stack| {
         let paths = of(stack.spelling);
         let same = |member: &Member<'_>| paths.below(stack.bare, member.rest);
@@ -276,7 +276,7 @@ pub(super) fn place(tensors: &[Tensor], scales: &[(&str, usize)], wanted: &[Want
     });
     let plain = taken.len();
 
-    // Then what has one place left, as often as that takes a place from another.
+    // Then stacks with only one place left are placed. This repeats as long as it takes places from others.
     let mut failures: Vec<(usize, Failure)> = Vec::new();
     let mut open: Vec<(usize, Vec<Candidate>)> = stacks
         .iter()
@@ -335,7 +335,7 @@ pub(super) fn place(tensors: &[Tensor], scales: &[(&str, usize)], wanted: &[Want
             }
             renamings.push(Renaming {
                 from: stack.stem.to_owned(),
-                // In the base's own spelling, which is as long.
+                // In the base's own spelling, which has the same length.
                 to: original.and_then(|name| name.get(..candidate.stem.len())).unwrap_or_default().to_owned(),
                 found: stack.members.iter().filter(|member| found[member.wanted].is_ok()).count(),
             });
@@ -386,12 +386,12 @@ pub(super) fn place(tensors: &[Tensor], scales: &[(&str, usize)], wanted: &[Want
     Places { found, renamings }
 }
 
-/// A path without what kohya's scripts put before it.
+/// A path without the prefix of kohya's scripts.
 fn bare(path: &str) -> &str {
     FLAT_PREFIXES.iter().find_map(|prefix| path.strip_prefix(prefix)).unwrap_or(path)
 }
 
-/// The wanted by their stems, and those whose paths have no number.
+/// The wanted parts by their stems, and those whose paths have no number.
 fn stacks<'a>(wanted: &[Wanted<'a>]) -> (Vec<Stack<'a>>, Vec<usize>) {
     let (mut stacks, mut loose): (Vec<Stack<'a>>, Vec<usize>) = Default::default();
     let mut by_stem: HashMap<(Spelling, &str), usize> = HashMap::new();
@@ -414,7 +414,7 @@ fn stacks<'a>(wanted: &[Wanted<'a>]) -> (Vec<Stack<'a>>, Vec<usize>) {
     (stacks, loose)
 }
 
-/// The stems of the base below which the modules of a stack are: all of them, or most kinds of them where the stems end alike.
+/// The stems of the base that have the modules of a stack below them: all of them or, if the stems end alike, most kinds of them.
 fn candidates(paths: &Paths, stack: &Stack<'_>, tensors: &[Tensor], wanted: &[Wanted<'_>]) -> Vec<Candidate> {
     let separator = stack.spelling.separator();
     // A kind of module → whether all of it is below a stem.
@@ -459,7 +459,7 @@ fn candidates(paths: &Paths, stack: &Stack<'_>, tensors: &[Tensor], wanted: &[Wa
     stems.into_iter().filter_map(candidate).collect()
 }
 
-/// The one place that is left by number of modules and shapes, or if several are, by names.
+/// Chooses the one place that is left by number of modules and shapes or, if several are left, by names.
 fn decide(candidates: &[Candidate], stack: &Stack<'_>) -> Decision {
     let kinds = candidates.iter().map(|candidate| candidate.kinds).max();
     let fullest: Vec<&Candidate> =
@@ -468,7 +468,7 @@ fn decide(candidates: &[Candidate], stack: &Stack<'_>) -> Decision {
         let most = of.iter().map(|candidate| candidate.likeness).max();
         of.iter().filter(|candidate| Some(candidate.likeness) == most).map(|found| (*found).clone()).collect()
     };
-    // Where names point to one place and its shapes contradict, another place that happens to fit is no answer.
+    // If names point to one place and its shapes contradict, do not use another place that happens to fit.
     if let [Candidate { misfit: Some((module, tensor)), .. }] = likest(&fullest)[..] {
         return Decision::Failed(Failure::Misfit(module, tensor));
     }
@@ -490,7 +490,7 @@ fn decide(candidates: &[Candidate], stack: &Stack<'_>) -> Decision {
     }
 }
 
-/// Words that mean one part of a model. Two stems that speak of different parts of one list are not the same.
+/// Words that name a part of a model. Two stems with different parts of one list are not the same.
 const PARTS: [&[&[&str]]; 2] = [
     &[
         &["language", "text", "llm", "lm", "te", "te1", "te2", "te3"],
@@ -500,7 +500,7 @@ const PARTS: [&[&[&str]]; 2] = [
     &[&["encoder"], &["decoder"]],
 ];
 
-/// How alike a stack's stem and one of the base are; `None` where they speak of different parts.
+/// How alike the stem of a stack and one of the base are. `None` if they name different parts.
 fn likeness(stack: &Stack<'_>, stem: &str) -> Option<Likeness> {
     let separator = stack.spelling.separator();
     let ends = |long: &str, short: &str| {
@@ -518,7 +518,7 @@ fn likeness(stack: &Stack<'_>, stem: &str) -> Option<Likeness> {
         if speaks(&own) && speaks(&other) && !common {
             return None;
         }
-        // A tower for images or sound is not a stem that says nothing.
+        // A tower for images or sound does not match a stem that names no part.
         let senses = |said: &[bool]| list == 0 && said[1..].contains(&true);
         if senses(&own) && !senses(&other) && !wrapped {
             return None;
@@ -555,7 +555,7 @@ fn words(stem: &str) -> Vec<&str> {
     stem.split(['.', '_']).filter(|word| !word.is_empty()).collect()
 }
 
-/// A path as a stack's renaming has it: what the two stems end with in common stays as it is.
+/// A path after the renaming of a stack. The common end of the two stems stays as it is.
 fn renamed(path: &str, from: &str, to: &str, spelling: Spelling) -> Option<String> {
     let separator = spelling.separator();
     let (mut from, mut to) = (from, to);
@@ -572,7 +572,7 @@ fn renamed(path: &str, from: &str, to: &str, spelling: Spelling) -> Option<Strin
     Some(if to.is_empty() { rest.to_owned() } else { format!("{to}{separator}{rest}") })
 }
 
-/// The one module whose path ends with this one, or with which this one ends. A last component alone is no path.
+/// The one module whose path ends with this one, or that this one ends with. A last component alone is not a path.
 fn by_end(paths: &Paths, path: &str) -> Option<usize> {
     let separator = paths.spelling.separator();
     let mut longer = paths.by_path.iter().filter_map(|(known, tensor)| {
@@ -680,7 +680,7 @@ mod tests {
             vision,
         );
         is_renamed(&base, &modules("model.visual.blocks", '.', 4), "model.visual.blocks", vision);
-        // Of equal widths the names decide.
+        // For equal widths, the names decide.
         let base = [stack(text, 6), stack(vision, 6)];
         for stem in ["model.language_model.layers", "model.text.layers", "model.layers"] {
             is_renamed(&base, &modules(stem, '.', 6), stem, text);
@@ -697,7 +697,7 @@ mod tests {
             places.found.iter().map(|found| &tensors[*found.as_ref().unwrap()].name[..8]).collect();
         assert_eq!(stems, [["language"; 6], ["vision_t"; 6]].concat());
         assert_eq!(places.renamings.len(), 2);
-        // What the first one leaves is the place of the second.
+        // The first stack leaves a place for the second.
         let base = [stack("m.first", 6), stack("m.second", 6)];
         let both = [modules("m.first", '.', 6), modules("m.other", '.', 6)].concat();
         let (tensors, places) = placed(&base, &both);
@@ -721,7 +721,7 @@ mod tests {
         let base = [stack("model.decoder.layers", 6)];
         let (_, places) = placed(&base, &modules("lycoris_model_decoder_layers", '_', 6));
         assert!(places.found.iter().all(Result::is_ok) && places.renamings.is_empty());
-        // Another part of a model is not its place, whatever its maps are called.
+        // Another part of a model is not its place, even if its maps have the same names.
         let (_, places) = placed(&base, &modules("lycoris_text_model_encoder_layers", '_', 6));
         assert!(places.found.iter().all(|found| *found == Err(Missing::Nowhere)));
         // A stem that ends like another one.
@@ -737,7 +737,7 @@ mod tests {
         let (_, places) = placed(&twice, &modules("model.layers", '.', 6));
         let Err(Missing::Ambiguous(message)) = &places.found[0] else { panic!("{:?}", places.found[0]) };
         assert!(message.contains("`first.model.layers` or `second.model.layers`"), "{message}");
-        // Shapes tell which.
+        // Shapes decide.
         let sized = [stack("first.model.layers", 6), stack("second.model.layers", 8)];
         is_renamed(&sized, &modules("model.layers", '.', 8), "model.layers", "second.model.layers");
         let (_, places) = placed(&sized, &modules("model.layers", '.', 10));
@@ -754,7 +754,7 @@ mod tests {
             let Err(Missing::Misfit { tensor, own }) = found else { panic!("{found:?}") };
             assert_eq!((tensors[*tensor].name.as_str(), *own), ("m.layers.0.attn.v_proj.weight", index == 1));
         }
-        // Names that say nothing of text or images.
+        // Names that do not say text or images.
         let towers = [stack("text.encoder.layers", 6), stack("vision.encoder.layers", 6)];
         let (_, places) = placed(&towers, &modules("model.layers", '.', 6));
         assert!(places.found.iter().all(|found| matches!(found, Err(Missing::Ambiguous(_)))));
@@ -815,7 +815,7 @@ mod tests {
         for stem in ["bert.encoder.layer", "encoder.layer", "model.bert.encoder.layer"] {
             is_renamed(&base, &modules(stem, '.', 6), stem, "bert.encoder.layer");
         }
-        // A block that the base does not have is left out, the others are not.
+        // A block that the base does not have is left out. The others are found.
         let mut more = modules("bert.encoder.layer", '.', 6);
         more.push(("bert.encoder.layer.7.attn.q_proj".to_owned(), Demand::Nothing));
         let (_, places) = placed(&base, &more);

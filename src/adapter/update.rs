@@ -8,21 +8,21 @@ use crate::kernel::adapter::{Matrix, Update, Waste, waste};
 use crate::kernel::direction::Kernel;
 use crate::source::ByteSource;
 
-/// A factor of more values is not read: its f64 would take half a gigabyte.
+/// Largest factor that is read, in values: as f64, it takes half a gigabyte.
 const MAX_VALUES: u64 = 1 << 26;
 
-/// Inputs, outputs and rank of a ΔW, as far as its factors say.
+/// Inputs, outputs and rank of a ΔW, as far as its factors show them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Shape {
     /// d. VeRA's A is as wide as the widest module.
     pub(super) inputs: Option<u64>,
     /// m.
     pub(super) outputs: Option<u64>,
-    /// The rows of LoRA's A; the largest rank that ΔW can have.
+    /// The rows of LoRA's A, or the largest rank that ΔW can have.
     pub(super) rank: u64,
-    /// The tensor that says what `inputs` is.
+    /// The tensor that `inputs` comes from.
     pub(super) reads: usize,
-    /// The tensor that says what `outputs` is.
+    /// The tensor that `outputs` comes from.
     pub(super) writes: Option<usize>,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Shape {
 fn matrix(tensors: &[Tensor], index: usize) -> Result<(u64, u64), String> {
     let tensor = &tensors[index];
     match tensor.shape[..] {
-        // MLX's `lora_a` is d × r and its `lora_b` r × m; with `.weight` they are those of a linear map.
+        // MLX's `lora_a` is d × r and its `lora_b` r × m. With `.weight` they are those of a linear map.
         [columns, rows] if is_of_mlx(tensor) => Ok((rows, columns)),
         [rows, columns] => Ok((rows, columns)),
         _ => Err(format!(
@@ -45,7 +45,7 @@ fn is_of_mlx(tensor: &Tensor) -> bool {
     tensor.name.ends_with(".lora_a") || tensor.name.ends_with(".lora_b")
 }
 
-/// The shape of a module's ΔW, or why it is no linear map's.
+/// The shape of a module's ΔW, or why it is not that of a linear map.
 pub(super) fn shape(tensors: &[Tensor], module: &Module, method: Method) -> Result<Shape, String> {
     let need = |factor: Factor, name: &str| module.factor(factor).ok_or(format!("its {name} is not there"));
     let convolution = "it is factored as a convolution is; only linear maps are measured";
@@ -90,7 +90,7 @@ pub(super) fn shape(tensors: &[Tensor], module: &Module, method: Method) -> Resu
         Method::Difference => {
             let reads = need(Factor::Difference, "ΔW")?;
             let (rows, columns) = matrix(tensors, reads)?;
-            // Stored as the base stores its weight: `oriented` decides which of them are the inputs.
+            // Stored as the base stores its weight: `transposed` decides which of them are the inputs.
             Ok(Shape {
                 inputs: Some(columns),
                 outputs: Some(rows),
@@ -120,8 +120,8 @@ impl<'a, S: ByteSource> Weighing<'a, S> {
         Self { adapter, shared: None }
     }
 
-    /// The waste of a module on `kernel`, a site of `width` channels; `transposed` where ΔW is stored as inputs × outputs. Else why it
-    /// has none.
+    /// The waste of a module on `kernel`, a site of `width` channels, or why it has none. `transposed` if ΔW is stored as inputs ×
+    /// outputs.
     pub(super) async fn waste(
         &mut self,
         module: &Module,
@@ -217,7 +217,7 @@ impl<'a, S: ByteSource> Weighing<'a, S> {
             return Err(format!("tensor `{}` is not a matrix", tensor.name));
         };
         let matrix = Matrix::new(rows as usize, columns as usize, self.values(index).await?)
-            .ok_or_else(|| format!("tensor `{}` has other than {rows} × {columns} values", tensor.name))?;
+            .ok_or_else(|| format!("tensor `{}` does not have {rows} × {columns} values", tensor.name))?;
         Ok(if is_of_mlx(tensor) { matrix.transposed() } else { matrix })
     }
 
@@ -245,6 +245,6 @@ fn no_energy(name: &str, values: &[f64]) -> String {
         None if values.iter().all(|value| *value == 0.0) => {
             format!("tensor `{name}` is all zero, so no part of it can be wasted")
         }
-        None => format!("tensor `{name}` has values whose squares leave f64"),
+        None => format!("tensor `{name}` has values whose squares do not fit f64"),
     }
 }

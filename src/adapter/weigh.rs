@@ -81,7 +81,7 @@ pub async fn weigh<S: ByteSource, T: ByteSource>(
             Err(why) => skipped.push(SkippedModule { module: module.path.clone(), why }),
         }
     }
-    // Stable: what wastes equally stays in the order of names.
+    // The sort is stable: equal shares stay in the order of names.
     weighed.sort_by(|a, b| b.wasted.total_cmp(&a.wasted));
     let mut replaced: Vec<usize> = own_scales.scales.keys().copied().collect();
     replaced.sort_unstable();
@@ -106,7 +106,7 @@ pub async fn weigh<S: ByteSource, T: ByteSource>(
     })
 }
 
-/// The shape of a module's ΔW, or why it has none that is measured.
+/// The shape of a module's ΔW, or why it is not measured.
 fn shape_of<T: ByteSource>(adapter: &Adapter<T>, module: &Module) -> Result<Shape, String> {
     if module.is_embedding() {
         return Err("it adapts an embedding, which reads tokens and no norm".to_owned());
@@ -118,7 +118,7 @@ fn shape_of<T: ByteSource>(adapter: &Adapter<T>, module: &Module) -> Result<Shap
     }
 }
 
-/// Where modules and then norms of the adapter are in the base.
+/// Finds where the modules, then the norms of the adapter are in the base.
 fn places<S: ByteSource, T: ByteSource>(
     base: &Opened<S>,
     adapter: &Adapter<T>,
@@ -140,7 +140,7 @@ fn places<S: ByteSource, T: ByteSource>(
     place(base.tensors(), &scales, &wanted)
 }
 
-/// An adapter of which nothing has a place is refused: shapes that contradict say that it is of another base, names do not.
+/// Refuses an adapter if nothing in it has a place. Shapes that contradict show that it is of another base; names do not.
 fn refuse_without_a_place<S: ByteSource, T: ByteSource>(
     base: &Opened<S>,
     adapter: &Adapter<T>,
@@ -192,7 +192,7 @@ fn refuse_without_a_place<S: ByteSource, T: ByteSource>(
     })
 }
 
-/// A module with all that its measurement needs.
+/// A module with everything that its measurement needs.
 struct Ready<'a> {
     weight: &'a Tensor,
     site: usize,
@@ -204,7 +204,7 @@ struct Ready<'a> {
     own_scale: bool,
 }
 
-/// What a module reads, or why it is left out; an error where the adapter is of another base.
+/// What a module reads, or why it is left out. An error if the adapter is of another base.
 fn of_module<'a, S: ByteSource, T: ByteSource>(
     base: &'a Opened<S>,
     adapter: &Adapter<T>,
@@ -292,7 +292,7 @@ fn form_of(kernel: &Kernel) -> KernelForm {
     }
 }
 
-/// The site that each weight reads, by the weight's name. A weight that reads several goes with the first that has a kernel.
+/// The site that each weight reads, by the weight's name. For a weight that reads several, the first that has a kernel.
 fn readers(norms: &[NormReport]) -> HashMap<&str, (usize, &ReaderReport)> {
     let mut sites: HashMap<&str, (usize, &ReaderReport)> = HashMap::new();
     let has_kernel =
@@ -308,10 +308,10 @@ fn readers(norms: &[NormReport]) -> HashMap<&str, (usize, &ReaderReport)> {
     sites
 }
 
-/// Whether a weight is stored as inputs × outputs, as GPT-2's are; `None` where its shape does not tell.
+/// Whether a weight is stored as inputs × outputs, as GPT-2's are. `None` if its shape does not show it.
 fn transposed(weight: &Tensor, norm: &NormReport, reader: &ReaderReport) -> Option<bool> {
     match weight.shape[..] {
-        // Of a square the name must tell.
+        // The shape of a square does not show it, so the name must.
         [rows, columns] if rows == columns => (!is_of_conv1d(&weight.name)).then_some(false),
         [rows, columns] if (rows, columns) == (reader.rows, norm.width) => Some(false),
         [rows, columns] if (columns, rows) == (reader.rows, norm.width) => Some(true),
@@ -324,7 +324,7 @@ fn is_of_conv1d(name: &str) -> bool {
     ["c_attn", "q_attn", "c_fc", "c_proj"].iter().any(|part| name.contains(part))
 }
 
-/// An adapter whose matrices have other sizes than the base's is of another base.
+/// Checks the sizes: an adapter whose matrices have other sizes than the base's is of another base.
 fn fits(
     own: &[Tensor],
     shape: &Shape,
@@ -373,8 +373,8 @@ fn another_size(tensor: &Tensor, weight: &Tensor, verb: &'static str, expected: 
     }
 }
 
-/// Wasted and expected share of all modules that read a site with a kernel; `None` without one, and where A is measured in some and ΔW in
-/// others.
+/// Wasted and expected share of all modules that read a site with a kernel. `None` if there is none, or if A is measured in some modules
+/// and ΔW in others.
 fn shares(modules: &[AdapterModule]) -> Option<(f64, f64)> {
     let with_kernel = || modules.iter().filter(|module| module.kernel_dimension > 0);
     let of_a = |module: &AdapterModule| module.method == AdapterMethod::Lora;
@@ -406,7 +406,7 @@ fn sentence(modules: &[AdapterModule], shares: Option<(f64, f64)>, all: usize, o
             parts.push(format!("None of the {all} adapted modules is known to read a norm site."));
         }
         None if with_kernel > 0 => parts.push(format!(
-            "{with_kernel} of {all} adapted modules {} with a kernel; the numbers of some are of A and those of others of ΔW, so there is no share of all.",
+            "{with_kernel} of {all} adapted modules {} with a kernel; some are measured in A and others in ΔW, so there is no share for all.",
             read(with_kernel)
         )),
         None => {}

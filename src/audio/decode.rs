@@ -1,4 +1,4 @@
-//! From the bytes of a file to one channel of f32 samples.
+//! Decodes the bytes of a file to one channel of f32 samples.
 
 use super::{AudioError, Note};
 use std::io::Cursor;
@@ -9,19 +9,19 @@ use symphonia::core::formats::{FormatOptions, TrackType};
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
 
-/// The most seconds of a sound that are read: a file of a few bytes may claim hours.
+/// Most seconds of a sound that are read: a file of a few bytes may claim hours.
 pub const MOST_SECONDS: u32 = 600;
 
-/// The most samples a second.
+/// Most samples a second.
 pub const MOST_RATE: u32 = 384_000;
 
-/// The most channels of a WAV file. symphonia multiplies their number before it checks it, which overflows beyond 16,383.
+/// Most channels of a WAV file. symphonia multiplies their number before it checks it, which overflows beyond 16,383.
 const MOST_CHANNELS: u16 = 255;
 
 /// How far into a file symphonia looks for the beginning of a sound.
 const SEARCHED: usize = 1 << 20;
 
-/// Whether this is the header of a WAV file of more channels than that, wherever it begins.
+/// Whether a file has the header of a WAV file with more channels than that, wherever the header begins.
 fn has_too_many_channels(bytes: &[u8]) -> bool {
     // The name of the chunk, its length, the kind of the samples, and the channels.
     bytes[..bytes.len().min(SEARCHED)].windows(12).any(|header| {
@@ -38,7 +38,7 @@ pub(super) struct Sound {
     pub(super) rate: u32,
 }
 
-/// The sound of a file's first track: several channels become their mean. At most `seconds` are read.
+/// Decodes the sound of a file's first track. Several channels become their mean. At most `seconds` are read.
 pub(super) fn decode(name: &str, bytes: &[u8], seconds: u32) -> Result<(Sound, Vec<Note>), AudioError> {
     let unknown =
         |error: Error| AudioError::UnknownFormat { name: name.to_owned(), reason: error.to_string() };
@@ -61,7 +61,7 @@ pub(super) fn decode(name: &str, bytes: &[u8], seconds: u32) -> Result<(Sound, V
     let mut sound = Sound { samples: Vec::new(), rate: 0 };
     let (mut most, mut most_channels, mut damaged, mut cut) = (usize::MAX, 0, 0, false);
     let mut interleaved: Vec<f32> = Vec::new();
-    // What ends a stream early leaves what was read before: files that were cut off are common.
+    // If a stream ends early, what was read before stays: files that were cut off are common.
     while let Ok(Some(packet)) = format.next_packet() {
         if packet.track_id != id {
             continue;

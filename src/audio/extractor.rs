@@ -1,6 +1,6 @@
-//! What a `preprocessor_config.json` asks for, as plain data, and doing it.
+//! What a `preprocessor_config.json` asks for, as plain data, and the code that does it.
 //!
-//! Fields that are absent have the values of transformers 5.24's classes.
+//! Absent fields have the values of transformers 5.24's classes.
 
 use super::decode::{MOST_RATE, MOST_SECONDS, Sound, decode};
 use super::mel::LogMel;
@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 pub struct Extractor {
     /// The model's samples a second.
     pub rate: u32,
-    /// What is made of them.
+    /// What is made of the samples.
     pub kind: Kind,
 }
 
@@ -29,15 +29,16 @@ pub enum Kind {
     },
 }
 
-/// transformers' summand to the variance.
+/// The number that transformers adds to the variance.
 const EPSILON: f64 = 1e-7;
-/// Bounds of a configuration.
+/// Limits of a configuration.
 const MOST_WINDOW: u64 = 1 << 14;
 const MOST_BINS: u64 = 1024;
-/// Values of a spectrogram: those of ten minutes in 128 bins.
+/// Most values of a spectrogram: ten minutes in 128 bins.
 const MOST_VALUES: u64 = 1 << 23;
 
-/// Fields that change no features of a sound that is prepared alone: names, masks, which side is padded, what follows from others.
+/// Fields that do not change the features of a sound that is prepared alone: names, masks, which side is padded, what follows
+/// from others.
 const HARMLESS: [&str; 16] = [
     "_valid_processor_keys",
     "auto_map",
@@ -66,9 +67,9 @@ impl Extractor {
         Reader { path, fields: &fields }.extractor()
     }
 
-    /// The sound of a file as features.
+    /// Makes features of the sound of a file.
     pub fn sound(&self, name: &str, bytes: &[u8]) -> Result<Features, AudioError> {
-        // A second more than the model reads, so that resampling sees what comes next.
+        // One second more than the model reads, so that resampling sees what comes next.
         let seconds = match self.kind {
             Kind::LogMel(mel) => mel.seconds() + 1,
             Kind::Waveform { .. } => MOST_SECONDS,
@@ -110,7 +111,7 @@ impl Extractor {
     }
 }
 
-/// Mean 0 and variance 1.
+/// Scales samples to mean 0 and variance 1.
 fn standardised(samples: &[f32]) -> Vec<f32> {
     let count = samples.len() as f64;
     let mean = samples.iter().copied().map(f64::from).sum::<f64>() / count;
@@ -191,7 +192,7 @@ impl Reader<'_> {
         })
     }
 
-    /// A field that is there and not null, which stands for the class's own value.
+    /// A field that is present and not null. Null means the class's own value.
     fn field(&self, name: &str) -> Option<&Value> {
         self.fields.get(name).filter(|value| !value.is_null())
     }

@@ -5,11 +5,11 @@
 use rustfft::FftPlanner;
 use rustfft::num_complex::Complex64;
 
-/// The highest frequency of a filter in Hz, whatever the rate.
+/// The highest frequency of a filter in Hz, at any rate.
 const HIGHEST: f64 = 8000.0;
 /// The least power before the logarithm.
 const FLOOR: f64 = 1e-10;
-/// What is further below the greatest value, in powers of ten, is raised.
+/// Values further than this below the greatest, in powers of ten, are raised.
 const RANGE: f32 = 8.0;
 
 /// A log-mel spectrogram.
@@ -23,7 +23,7 @@ pub struct LogMel {
     pub window: usize,
     /// Samples from a window to the next one.
     pub hop: usize,
-    /// Samples that the model reads: less is padded with silence, more is cut.
+    /// Samples that the model reads. A shorter sound is padded with silence, a longer one is cut.
     pub samples: usize,
 }
 
@@ -38,11 +38,11 @@ impl LogMel {
         self.samples / self.hop
     }
 
-    /// bins × frames of `samples`, which are padded or cut to [`Self::samples`].
+    /// The bins × frames features of `samples`, which are padded or cut to [`Self::samples`].
     pub(super) fn features(&self, samples: &[f32]) -> Vec<f32> {
         let half = self.window / 2;
         let sample = |at: usize| f64::from(samples.get(at).copied().unwrap_or(0.0));
-        // The ends are mirrored, without the last sample itself.
+        // The ends are mirrored, without repeating the last sample.
         let padded = |at: usize| match at.checked_sub(half) {
             None => sample(half - at),
             Some(at) if at >= self.samples => sample(2 * (self.samples - 1) - at),
@@ -94,7 +94,7 @@ impl LogMel {
     }
 }
 
-/// A triangle over Fourier frequencies, those of weight 0 left out.
+/// A triangle over Fourier frequencies, without those of weight 0.
 struct Filter {
     /// The first frequency.
     first: usize,

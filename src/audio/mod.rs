@@ -22,11 +22,11 @@ pub struct Features {
     pub channels: usize,
     /// Frames of a spectrogram; samples of a waveform.
     pub length: usize,
-    /// What the user should know of how they were made.
+    /// What the user should know about how they were made.
     pub notes: Vec<Note>,
 }
 
-/// Something that happened on the way from a file to features. `Display` makes a sentence of it.
+/// Something that happened between a file and its features. `Display` makes a sentence of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Note {
@@ -83,7 +83,7 @@ fn kilo(hertz: u32) -> f64 {
 /// Why there are no features.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum AudioError {
-    /// The file is in no format that is read.
+    /// The file has no format that is read.
     #[error("`{name}` is not a sound that can be read ({reason}): give WAV, FLAC, MP3 or Ogg Vorbis")]
     UnknownFormat {
         /// The file.
@@ -105,8 +105,8 @@ pub enum AudioError {
         /// Samples a second.
         rate: u32,
     },
-    /// The samples are no numbers.
-    #[error("`{name}` has samples that are infinite or no numbers: save it with 16 bits a sample")]
+    /// Some samples are not finite numbers.
+    #[error("`{name}` has samples that are infinite or not numbers: save it with 16 bits a sample")]
     NotFinite {
         /// The file.
         name: String,
@@ -128,7 +128,7 @@ pub enum AudioError {
     NotJson {
         /// The file.
         path: String,
-        /// What the parser met.
+        /// What the parser found.
         reason: String,
     },
     /// The configuration names no extractor.
@@ -139,7 +139,7 @@ pub enum AudioError {
         /// The file.
         path: String,
     },
-    /// Another extractor.
+    /// The configuration names another extractor.
     #[error(
         "`{path}` asks for {class}, which is not supported; supported are WhisperFeatureExtractor and Wav2Vec2FeatureExtractor"
     )]
@@ -161,7 +161,7 @@ pub enum AudioError {
         /// What it says.
         value: String,
     },
-    /// A field with a value that cannot be.
+    /// A field with an impossible value.
     #[error("`{path}` has {field} = {value}, and {expected} is expected")]
     BadField {
         /// The file.
@@ -170,7 +170,7 @@ pub enum AudioError {
         field: String,
         /// What it says.
         value: String,
-        /// What would do.
+        /// What would be accepted.
         expected: &'static str,
     },
 }

@@ -1,17 +1,17 @@
-//! To the model's rate.
+//! Resamples a sound to the model's rate.
 
 use super::decode::Sound;
 use rubato::audioadapter_buffers::owned::InterleavedOwned;
 use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
-/// Samples that one transform covers, of the lower of both rates. The filter's edge is then as steep as that of soxr at its high
-/// quality, which transformers uses: of all lengths this one differs least from it.
+/// Samples that one transform covers, at the lower of the two rates. The filter's edge is then as steep as that of soxr at its
+/// high quality, which transformers uses: this length differs least from it.
 const BLOCK: f64 = 320.0;
 
-/// The sound at another rate, of n · rate / old rate samples, rounded, as soxr gives.
+/// Resamples the sound to n · rate / old rate samples, rounded, as soxr does.
 ///
-/// rubato resamples in the frequency domain with f64. A transform is a multiple of what the two rates have in common, and an even one, as
-/// an odd one shifts the sound by half a sample.
+/// rubato resamples in the frequency domain with f64. The length of a transform is a multiple of the old rate over the greatest common
+/// divisor of both, and even, because an odd one shifts the sound by half a sample.
 pub(super) fn resample(sound: Sound, rate: u32) -> Result<Sound, String> {
     if sound.rate == rate {
         return Ok(sound);

@@ -83,7 +83,7 @@ pub enum Factor {
     A,
     /// LoRA's B (m × r), or MLX's, which is r × m.
     B,
-    /// What stands between A and B in a convolution.
+    /// The matrix between A and B in a convolution.
     Mid,
     /// The e of AdaLoRA (r × 1).
     Diagonal,
@@ -138,7 +138,7 @@ pub enum Factor {
 }
 
 impl Factor {
-    /// The method that has such a factor; `None` where several have it.
+    /// The method that has this factor. `None` if several have it.
     pub fn method(self) -> Option<Method> {
         match self {
             Self::A | Self::B | Self::Mid | Self::EmbeddingA | Self::EmbeddingB => Some(Method::Lora),
@@ -157,7 +157,8 @@ impl Factor {
     }
 }
 
-/// What a tensor is whose name has this component. A match and no table: every name of a catalogue is asked, three times.
+/// The factor that a component of a name stands for. A match, not a table, because it runs three times for every name of a
+/// catalogue.
 fn factor(component: &str) -> Option<Factor> {
     Some(match component {
         "lora_A" | "lora_a" | "lora_down" => Factor::A,
@@ -204,7 +205,7 @@ fn factor(component: &str) -> Option<Factor> {
     })
 }
 
-/// What kohya's scripts and LyCORIS write before a module's path, whose dots become underscores.
+/// Prefixes that kohya's scripts and LyCORIS write before a module's path. They replace its dots with underscores.
 pub const FLAT_PREFIXES: [&str; 10] = [
     "lora_unet_",
     "lora_te_",
@@ -218,11 +219,11 @@ pub const FLAT_PREFIXES: [&str; 10] = [
     "oft_unet_",
 ];
 
-/// A factor stands this far from the end of its tensor's name at most: `.lora_A.default.weight`.
+/// A factor is at most this many components from the end of its tensor's name: `.lora_A.default.weight`.
 const FROM_END: usize = 3;
 
-/// The path of the module that a tensor adapts, what it is to it, and what stands after that in the name (`default.weight`); `None` for
-/// every other tensor.
+/// The path of the module that a tensor adapts, the tensor's factor, and the rest of its name (`default.weight`). `None` for every
+/// other tensor.
 pub fn factor_of(name: &str) -> Option<(&str, Factor, &str)> {
     let mut end = name.len();
     for _ in 0..FROM_END {
@@ -243,7 +244,7 @@ pub fn factor_of(name: &str) -> Option<(&str, Factor, &str)> {
             stem.or(Some(module).filter(|_| last.contains("_lora"))).map(|stem| (stem, factor))
         };
         let found = listed.map(|factor| (module, factor)).or_else(of_diffusers);
-        // Models have parts that are called so too; adapters write them in one way only.
+        // Parts of models have these names too, but adapters write them in only one way.
         let known = match component {
             "diff" | "alpha" | "scalar" | "rescale" => rest.is_empty(),
             "a1" | "a2" | "b1" | "b2" => is_flat(name),

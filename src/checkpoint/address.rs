@@ -1,4 +1,4 @@
-//! What somebody typed or pasted, taken apart: a file, a folder, or a model on a hub. Pure; nothing is asked here.
+//! Parses what the user typed or pasted: a file, a folder, or a model on a hub. Sends no request.
 
 use super::formats::{self, is_file_name};
 use crate::source::url::{AddressError, Url, escape, hide};
@@ -6,13 +6,13 @@ use crate::source::url::{AddressError, Url, escape, hide};
 /// The hub that `org/model` is looked up on unless another one is named.
 pub const PUBLIC_HUB: &str = "https://huggingface.co";
 
-/// The branch that is read where no revision is named.
+/// The branch that is read if the address names no revision.
 const DEFAULT_REVISION: &str = "main";
 
 /// Other names of the public hub.
 const HUB_NAMES: [&str; 4] = ["huggingface.co", "www.huggingface.co", "hf.co", "www.hf.co"];
 
-/// First parts of paths on a hub that are no organisation.
+/// First parts of paths on a hub that are not organisations.
 const NO_MODELS: [&str; 6] = ["datasets", "spaces", "docs", "api", "settings", "collections"];
 
 /// What an address stands for.
@@ -22,7 +22,7 @@ pub enum Address {
     File(Url),
     /// An index; its shards lie beside it.
     Index(Url),
-    /// A folder, or a file whose name says nothing: both end alike.
+    /// A folder, or a file whose name has no known ending: the two look the same.
     Folder(Url),
     /// A model on a hub.
     Model(Model),
@@ -37,7 +37,7 @@ pub struct Model {
     pub id: String,
     /// Branch, tag or commit.
     pub revision: String,
-    /// A folder inside, with a slash behind it, or empty.
+    /// A folder inside the model, with a slash at its end, or empty.
     folder: String,
 }
 
@@ -54,7 +54,7 @@ impl Model {
         self.hub.at(format!("/api/models/{id}/revision/{revision}"), "")
     }
 
-    /// What to call it.
+    /// The last part of its folder or, without one, of its id.
     pub fn name(&self) -> &str {
         let whole = if self.folder.is_empty() { &self.id } else { self.folder.trim_end_matches('/') };
         whole.rsplit('/').next().unwrap_or(whole)
@@ -62,7 +62,7 @@ impl Model {
 }
 
 impl Address {
-    /// Understands `text`: a URL, a page of a hub, or `org/model[@revision]` on `hub`.
+    /// Parses `text`: a URL, a page of a hub, or `org/model[@revision]` on `hub`.
     pub fn parse(text: &str, hub: &str) -> Result<Self, AddressError> {
         let text = text.trim();
         let hub = Url::parse(hub.trim())
@@ -130,7 +130,7 @@ impl Address {
         }
     }
 
-    /// A folder whose path could as well be a model's name on a hub of that host: how a hub that was not named is met.
+    /// Reads the path of a folder as a model's name on a hub of that host. This finds hubs that the user did not set.
     pub fn as_model(url: &Url) -> Option<Model> {
         match url.parts().as_slice() {
             [org, name] if !NO_MODELS.contains(org) => {
@@ -150,7 +150,7 @@ fn model(hub: &Url, id: &str, revision: &str, folder: &str) -> Model {
     }
 }
 
-/// A revision may have slashes of its own (`refs/pr/1`), which the path must not have.
+/// Escapes a revision for a path. A revision may have slashes (`refs/pr/1`), which must not separate parts of the path.
 fn revision_in_path(revision: &str) -> String {
     escape(revision).replace('/', "%2F")
 }
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hub_of_ones_own_takes_the_short_names() {
+    fn short_names_are_looked_up_on_the_users_hub() {
         let address = Address::parse("a/b", "http://127.0.0.1:8080").unwrap();
         assert_eq!(shown(&address), "model http://127.0.0.1:8080/a/b/resolve/main/");
         let address = Address::parse("http://127.0.0.1:8080/a/b", "http://127.0.0.1:8080/").unwrap();
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_says_what_would_be_one() {
+    fn an_error_about_an_address_shows_what_an_address_is() {
         for text in
             ["", "model", "a/b/c", "./a/b", "../b", "a/b@", "a/model.safetensors", "a b/c", "https://"]
         {

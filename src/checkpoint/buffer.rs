@@ -1,7 +1,7 @@
-//! Tensors that a module stores and nobody trains: PyTorch's buffers.
+//! Tensors that a module stores but does not train: PyTorch's buffers.
 
-/// Whether a tensor holds no parameter: masks, indices, tables of sines and cosines, running statistics.
-/// By its name, as modules register such tensors; what is called otherwise counts as a parameter.
+/// Whether a tensor holds no parameter: masks, indices, tables of sines and cosines, running statistics. Judged by the names that
+/// modules give such tensors; any other name counts as a parameter.
 pub fn is_buffer(name: &str, shape: &[u64]) -> bool {
     let last = name.rsplit('.').next().unwrap_or_default();
     matches!(
@@ -28,7 +28,7 @@ pub fn is_buffer(name: &str, shape: &[u64]) -> bool {
         || (last == "bias"
             && shape.len() > 1
             && name.split('.').rev().nth(1).is_some_and(|owner| {
-                // GPT-2's triangle is called as a bias of the attention module.
+                // GPT-2 names its causal mask `bias`, as if it were one of the attention module.
                 matches!(owner, "attn" | "attention")
             }))
         // PyTorch's tutorial keeps its sinusoids as `pe`.

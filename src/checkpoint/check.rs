@@ -1,4 +1,4 @@
-//! What was promised against what is there: an index, the numbers in names, and the counts in GGUF metadata.
+//! Compares what was promised with what is there: an index, the numbers in names, and the counts in GGUF metadata.
 
 use super::Checkpoint;
 use super::gather::{file_name, numbered};
@@ -10,11 +10,11 @@ use crate::source::ByteSource;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
-/// A name may promise anything: no list longer than a real checkpoint's.
+/// A name may promise any number of shards. At most this many are listed.
 const MOST_NUMBERS: u64 = 100_000;
 
 impl<S: ByteSource> Checkpoint<S> {
-    /// Leaves out the shards that the index does not name, and names those it does and that are not there.
+    /// Leaves out shards that the index does not name, and reports shards that it names and that are missing.
     pub(super) fn compare_with_index(&mut self, path: &str, shards: &mut Vec<S>, index: &Index) {
         let named = index.shards();
         let given = order::distinct(shards.iter().map(|shard| file_name(shard.path())));
@@ -38,7 +38,7 @@ impl<S: ByteSource> Checkpoint<S> {
         }
     }
 
-    /// Lists every missing shard, in one warning: one shard of a hundred may have been opened on purpose.
+    /// Reports all missing shards in one warning: the user may have opened one shard of a hundred on purpose.
     pub(super) fn report_missing(&mut self, path: &str, missing: &[String]) {
         let full = |name: &String| if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
         let missing: Vec<String> = missing.iter().map(full).collect();
@@ -56,7 +56,7 @@ impl<S: ByteSource> Checkpoint<S> {
         self.missing_shards.extend(missing);
     }
 
-    /// Names the files that the metadata of a GGUF series promise, where their own names do not already.
+    /// Reports missing files of a GGUF series by its metadata, unless the names of the files already show them.
     pub(super) fn compare_with_splits(
         &mut self,
         described: &[(String, Map<String, Value>, Option<Split>)],
@@ -90,7 +90,7 @@ impl<S: ByteSource> Checkpoint<S> {
         }
     }
 
-    /// Says where the index and the shards disagree: one warning for tensors in another shard, one for absent ones.
+    /// Reports where the index and the shards disagree: one warning for tensors in another shard, one for absent ones.
     pub(super) fn compare_catalogue(&mut self, prefix: &str, index: &Index) {
         let place: HashMap<&str, usize> =
             self.tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.shard)).collect();
@@ -107,7 +107,7 @@ impl<S: ByteSource> Checkpoint<S> {
         }
         if let Some((tensor, file, real)) = elsewhere.first() {
             let message = format!(
-                "the index puts {tensor:?} in `{file}`, but it is in `{real}`{}; the shards are believed",
+                "the index puts {tensor:?} in `{file}`, but it is in `{real}`{}; the shards count",
                 and_more(elsewhere.len())
             );
             messages.push((WarningCode::IndexWrongShard, (*tensor).clone(), message));
@@ -125,7 +125,7 @@ impl<S: ByteSource> Checkpoint<S> {
     }
 }
 
-/// Shards that the numbers in the names of the others promise.
+/// Missing shards that the numbers in the names of the others promise.
 pub(super) fn missing_by_number<S: ByteSource>(shards: &[S]) -> Vec<String> {
     let named = shards.iter().filter_map(|shard| numbered(shard.path()));
     let series =

@@ -4,15 +4,15 @@
 use super::json;
 use serde_json::{Map, Value};
 
-/// A configuration file and the part of the catalogue it speaks for.
+/// A configuration file and the part of the catalogue it applies to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// Tensors whose names begin with this are its concern; empty for all.
+    /// It applies to tensors whose names begin with this. Empty for all.
     pub prefix: String,
     /// Path of the file.
     pub path: String,
     fields: Map<String, Value>,
-    /// It is the metadata of a GGUF file.
+    /// Whether it is the metadata of a GGUF file.
     gguf: bool,
 }
 
@@ -22,12 +22,12 @@ pub struct Config {
 pub struct ConfigError {
     /// The file.
     pub path: String,
-    /// What the parser met.
+    /// What the parser found.
     pub reason: String,
 }
 
 impl ConfigError {
-    /// Of a file that is not even read.
+    /// The error for a file that is too long to read.
     pub(super) fn too_long(path: &str, length: u64) -> Self {
         Self { path: path.to_owned(), reason: format!("it has {length} bytes, more than any configuration") }
     }
@@ -77,7 +77,7 @@ impl Config {
         family(&self.fields).or_else(|| self.fields.get("architectures")?.get(0)?.as_str())
     }
 
-    /// All it holds.
+    /// All its fields.
     pub fn fields(&self) -> &Map<String, Value> {
         &self.fields
     }
@@ -113,16 +113,16 @@ impl Config {
     }
 }
 
-/// Nested configurations of the language model, which speak where no other is named.
+/// Nested configurations of the language model. They apply if a name points to no other.
 const TEXT_KEYS: [&str; 5] = ["text_config", "llm_config", "language_config", "decoder", "decoder_config"];
 
-/// Configurations are nested no deeper.
+/// How deep configurations may be nested.
 const DEPTH: usize = 3;
 
-/// Among more fields no nested configuration is looked for: that is done for every tensor.
+/// With more fields than this, nested configurations are ignored: the search runs for every tensor.
 const MOST_FIELDS: usize = 4096;
 
-/// Words of a path that point to a nested configuration, by its key without `_config`; other keys are their own word.
+/// Words of a path that point to a nested configuration, by its key without `_config`. Any other key is its own word.
 fn words_for(stem: &str) -> &[&str] {
     match stem {
         "vision" | "vision_tower" => &["vision", "visual", "image", "img", "vit"],
@@ -132,8 +132,8 @@ fn words_for(stem: &str) -> &[&str] {
     }
 }
 
-/// The configuration inside `fields` that speaks for a path in lower case: one that a word of the path points to, otherwise
-/// the language model's.
+/// The configuration inside `fields` that applies to a path in lower case: one that a word of the path points to, otherwise the
+/// language model's.
 fn nested<'a>(fields: &'a Map<String, Value>, path: &str) -> Option<(&'a str, &'a Map<String, Value>)> {
     let spoken = |key: &str| {
         let stem = key.trim_end_matches("_config");
@@ -159,13 +159,13 @@ fn nested<'a>(fields: &'a Map<String, Value>, path: &str) -> Option<(&'a str, &'
         .or_else(|| TEXT_KEYS.iter().find_map(|text| inner().find(|(key, _)| key == text)))
 }
 
-/// Fields as one part of the model sees them.
+/// The fields that apply to one part of the model.
 #[derive(Debug, Clone, Copy)]
 pub struct Scope<'a> {
     /// Nested configurations, the outermost first.
     chain: [Option<&'a Map<String, Value>>; DEPTH],
     whole: &'a Map<String, Value>,
-    /// The part is no language model: fields outside its own configuration are about another part.
+    /// Whether the part is not the language model. Then fields outside its own configuration describe another part.
     aside: bool,
     gguf: bool,
 }
@@ -185,7 +185,7 @@ impl<'a> Scope<'a> {
         self.maps().find_map(|map| map.get(field))
     }
 
-    /// `model_type` (or what stands for it) of each configuration, the outermost first; `None` where one has none.
+    /// `model_type` (or what stands for it) of each configuration, the outermost first. `None` if one has none.
     pub fn families(&self) -> impl DoubleEndedIterator<Item = Option<&'a str>> {
         std::iter::once(self.whole).chain(self.chain.into_iter().flatten()).map(family)
     }
@@ -220,7 +220,7 @@ impl<'a> Scope<'a> {
         self.maps().find_map(family)
     }
 
-    /// Whether a GGUF file's metadata has a field that ends so (`llama.attention.layer_norm_rms_epsilon`).
+    /// Whether a GGUF file's metadata has a field with this ending (`llama.attention.layer_norm_rms_epsilon`).
     pub fn has_ending(&self, end: &str) -> bool {
         self.whole.keys().any(|key| key.ends_with(end))
     }
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_an_error_that_names_the_file() {
+    fn a_configuration_that_is_no_object_is_an_error_that_names_the_file() {
         assert!(Config::parse("", "config.json", b"[1]").unwrap_err().to_string().contains("`config.json`"));
         assert!(Config::parse("", "config.json", b"{").is_err());
     }

@@ -8,13 +8,13 @@ use crate::source::ByteSource;
 /// Words in the first part of a name that mark a moving average of the model beside it.
 const AVERAGES: [&str; 6] = ["ema", "teacher", "average", "averaged", "shadow", "momentum"];
 
-/// Fewer tensors are no model.
+/// A part with fewer tensors is not a model.
 const ENOUGH: usize = 4;
 
-/// Leaves out what a moving average is the average of. Both have the same tensors below their first names
-/// (`online_model.…`, `ema_model.…`): together they would be counted as one model of twice the size.
+/// Leaves out a model if its moving average is in the same file. Both have the same tensors below their first names
+/// (`online_model.…`, `ema_model.…`): counted together, they would be one model of twice the size.
 pub(super) fn leave_out<S: ByteSource>(checkpoint: &mut Checkpoint<S>) {
-    // The catalogue is sorted: one look at each first name is enough to see that there is no average, as in most files.
+    // The catalogue is sorted, so one look at each first name is enough. Most files have no average.
     let mut last = "";
     let has_average = checkpoint.tensors.iter().any(|tensor| {
         let is_new = first(tensor) != last;

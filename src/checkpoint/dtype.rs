@@ -3,16 +3,17 @@
 use half::{bf16, f16};
 use safetensors::Dtype;
 
-/// The element type of a tensor: one the format defines, or a name nobody here knows.
+/// The element type of a tensor: one that a format defines, or an unknown name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TensorType {
     /// A type of the safetensors format.
     Known(Dtype),
     /// A type of GGUF that stores values in blocks which share a scale.
     Block(BlockType),
-    /// Codes of a quantisation method with scales of their own, by what people call it: shapes are known, values are not to be had.
+    /// Codes of a quantisation method with separate scales, by the method's usual name. The shape is known, the values are not
+    /// available.
     Packed(&'static str),
-    /// A name the format does not define: the tensor is kept, its values are not to be had.
+    /// A name the format does not define: the tensor is kept, but its values are not available.
     Unknown(String),
 }
 
@@ -115,7 +116,7 @@ impl TensorType {
         known.map_or_else(|| Self::Unknown(name.to_owned()), Self::Known)
     }
 
-    /// The type that GGUF files number so.
+    /// The type with this number in GGUF files.
     pub fn of_gguf(number: u32) -> Self {
         let found = GGUF_TYPES.iter().find(|(known, _)| *known == number);
         found.map_or_else(|| Self::Unknown(format!("ggml type {number}")), |(_, kind)| kind.clone())
@@ -137,7 +138,7 @@ impl TensorType {
         }
     }
 
-    /// True for a type that holds numbers a scale could be stored in.
+    /// Whether a scale could be stored in this type.
     pub fn is_floating(&self) -> bool {
         use Dtype::{BF16, F8_E4M3, F8_E5M2, F16, F32, F64};
         matches!(self, Self::Known(F64 | F32 | F16 | BF16 | F8_E4M3 | F8_E5M2)) || self.is_q8_0()
@@ -174,7 +175,7 @@ impl TensorType {
         })
     }
 
-    /// Every element of `bytes` (little-endian, as the format stores them), exactly.
+    /// Decodes every element of `bytes` (little-endian, as the format stores them) exactly.
     pub fn decode(&self, bytes: &[u8]) -> Result<Vec<f64>, DecodeError> {
         if self.is_q8_0() {
             return Ok(bytes.chunks_exact(34).flat_map(q8_0).collect());
@@ -183,7 +184,7 @@ impl TensorType {
         Ok(bytes.chunks_exact(size).map(decode).collect())
     }
 
-    /// Every element of `bytes` as f32, after `values`: exactly for F32, F16 and BF16, rounded for the others.
+    /// Appends every element of `bytes` to `values` as f32: exact for F32, F16 and BF16, rounded for the others.
     pub fn decode_f32(&self, bytes: &[u8], values: &mut Vec<f32>) -> Result<(), DecodeError> {
         match self {
             Self::Known(Dtype::F32) => {

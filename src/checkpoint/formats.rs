@@ -1,10 +1,10 @@
-//! The one table of file formats: what a file is called, how its first bytes show what it is, whether we read it, and what
-//! to tell the user where we do not. Opening, gathering, addresses, the terminal and the page (generated into
-//! `www/report.ts`) all read it.
+//! The one table of file formats: what a file is called, how its first bytes show what it is, whether we read it, and what the
+//! user can do if we do not. Opening, gathering, addresses, the terminal and the page (generated into `www/report.ts`) all read
+//! it.
 
 use super::gguf;
 
-/// How many bytes of a file [`recognise`] wants to see.
+/// How many bytes of a file [`recognise`] needs.
 pub const SNIFF_BYTES: u64 = 512;
 
 /// A format that we read. `read.rs` opens each.
@@ -22,7 +22,7 @@ pub enum Format {
 const INDEX_ENDINGS: [(&str, Format); 2] =
     [(".safetensors.index.json", Format::Safetensors), (".bin.index.json", Format::PyTorch)];
 
-/// First words of the names of PyTorch files that libraries put beside the weights and that hold none.
+/// First words of the names of PyTorch files that libraries put beside the weights. These files hold no weights.
 pub const BESIDE_WEIGHTS: [&str; 9] = [
     "training_args",
     "optimizer",
@@ -44,7 +44,7 @@ pub const TOKENIZER: &str = "tokenizer.json";
 /// How images or sounds are prepared for a model, beside its weights.
 pub const PREPROCESSOR: &str = "preprocessor_config.json";
 
-/// Files beside the weights that are not read before a run wants them.
+/// Files beside the weights that only a run reads.
 pub const FOR_RUNS: [&str; 2] = [TOKENIZER, PREPROCESSOR];
 
 /// Says that the folders below are the parts of one diffusers pipeline.
@@ -57,7 +57,7 @@ impl Format {
     /// Every format that we read.
     pub const ALL: [Self; 3] = [Self::Safetensors, Self::Gguf, Self::PyTorch];
 
-    /// As the report has it.
+    /// Its name in the report.
     pub fn name(self) -> &'static str {
         match self {
             Self::Safetensors => "safetensors",
@@ -80,7 +80,7 @@ impl Format {
         Self::ALL.into_iter().find(|format| format.endings().iter().any(|ending| ends(path, ending)))
     }
 
-    /// The format that the first bytes of a file show; at least [`SNIFF_BYTES`] of them, or all.
+    /// The format that the first bytes of a file show. `first` is at least [`SNIFF_BYTES`] of it, or all.
     pub fn of_bytes(first: &[u8]) -> Option<Self> {
         if first.starts_with(gguf::MAGIC) {
             Some(Self::Gguf)
@@ -94,12 +94,12 @@ impl Format {
         }
     }
 
-    /// A path without the end that its format gives it.
+    /// A path without the ending of its format.
     pub fn stem(path: &str) -> &str {
         &path[..path.len() - Self::ending_of(path).len()]
     }
 
-    /// The end that its format gives to a path, with the dot; empty where it promises none.
+    /// The ending that shows the format of a path, with the dot. Empty if it shows none.
     pub fn ending_of(path: &str) -> &str {
         let endings = Self::ALL.into_iter().flat_map(Self::endings);
         let found = endings.into_iter().find(|ending| ends(path, ending));
@@ -110,10 +110,10 @@ impl Format {
 /// The first bytes of a zip archive.
 const ZIP_MAGIC: &[u8; 4] = b"PK\x03\x04";
 
-/// The magic number of torch.save as a pickle holds it: `0x1950a86a20f9469cfc6c`, behind the code of a long number and its length.
+/// The magic number of torch.save as a pickle stores it: the code of a long number, its length, then `0x1950a86a20f9469cfc6c`.
 const PYTORCH_MAGIC: &[u8; 12] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 
-/// Whether a file begins as torch.save began it before PyTorch 1.6: with a pickle of the magic number, of whatever protocol.
+/// Whether a file begins as torch.save wrote it before PyTorch 1.6: with a pickle of the magic number, in any protocol.
 pub(super) fn is_pytorch_stream(first: &[u8]) -> bool {
     let near = &first[..first.len().min(32)];
     near.first() == Some(&0x80) && near.windows(PYTORCH_MAGIC.len()).any(|window| window == PYTORCH_MAGIC)
@@ -139,9 +139,10 @@ pub fn index_format(name: &str) -> Option<Format> {
     INDEX_ENDINGS.iter().find(|(ending, _)| ends(name, ending)).map(|(_, format)| *format)
 }
 
-/// Whether a file may be what torch.save writes, or another pickle or archive that its reader can tell about, by its first eight bytes.
+/// Whether a file, by its first eight bytes, may come from torch.save, or be another pickle or archive that the PyTorch reader
+/// can explain.
 pub(super) fn may_be_pytorch(path: &str, first: &[u8]) -> bool {
-    // The length of a safetensors header may begin so as well, but ends in zeros.
+    // The length of a safetensors header may begin the same way, but it ends in zeros.
     let is_length = first.len() > 3 && first[3..].iter().all(|byte| *byte == 0);
     let is_pickle = first.len() > 1 && first[0] == 0x80 && (2..=5).contains(&first[1]) && !is_length;
     // Pickles of protocol 0 begin with a global, a mark or a container.
@@ -171,9 +172,9 @@ pub fn is_beside_weights(name: &str) -> bool {
 
 /// A format that we only recognise.
 struct Foreign {
-    /// Ends of names that promise it.
+    /// Endings of names that promise it.
     endings: &'static [&'static str],
-    /// Whether a file is of it, by its path in lower case and its first bytes.
+    /// Whether a file has this format, by its path in lower case and its first bytes.
     is: fn(&str, &[u8]) -> bool,
     /// What to call the file, after its name.
     what: &'static str,
@@ -262,10 +263,10 @@ const FOREIGN: &[Foreign] = &[
     },
 ];
 
-/// What a file of none of the formats that we read seems to be, and what to do; `None` when nothing is recognised.
-/// `first` is at least [`SNIFF_BYTES`] of it, or all.
+/// Says what a file that we do not read seems to be, and what to do. `None` if nothing is recognised. `first` is at least
+/// [`SNIFF_BYTES`] of it, or all.
 pub fn recognise(path: &str, first: &[u8]) -> Option<String> {
-    // A length of 0x280 looks like a pickle's first bytes: a header behind it settles the matter.
+    // A length of 0x280 looks like the first bytes of a pickle, but a JSON header follows it.
     if Format::of_bytes(first).is_some() {
         return None;
     }
@@ -280,10 +281,10 @@ fn promises_weights(lower: &str) -> bool {
     Format::of_path(lower).is_some()
 }
 
-/// The words of an answer that are shown.
+/// Characters of an answer that are shown.
 const SHOWN: usize = 60;
 
-/// What a text in place of weights is: the answer of a server, saved under the name of the file.
+/// Says what a text in place of weights is: the answer of a server, saved under the name of the file.
 fn answer(path: &str, first: &[u8]) -> Option<String> {
     let text = match std::str::from_utf8(first) {
         Ok(text) => text,
@@ -314,7 +315,7 @@ pub fn is_file_name(name: &str) -> bool {
     Format::of_path(name).is_some() || ends(name, ".json") || foreign.into_iter().any(|end| ends(name, end))
 }
 
-/// Whether a path ends like this, in whatever case.
+/// Whether a path has this ending, in any case.
 pub(super) fn ends(path: &str, ending: &str) -> bool {
     let (path, ending) = (path.as_bytes(), ending.as_bytes());
     path.len() >= ending.len() && path[path.len() - ending.len()..].eq_ignore_ascii_case(ending)

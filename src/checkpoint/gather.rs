@@ -1,10 +1,10 @@
-//! Which files belong together: from the names of whatever was dropped, named or found in a folder to a list of
-//! checkpoints. Nothing is read here.
+//! Finds which files belong together: from the names of files that were dropped, named or found in a folder to a list of
+//! checkpoints. Reads no file.
 //!
-//! Folders are one checkpoint where the upper one says so (a pipeline, modules), where the lower one has the name of a
-//! part, or where the upper one has weights itself. A training step and a hub's snapshot are always a checkpoint of their
-//! own. In one folder, files are one checkpoint that share a stem, except for numbers of shards and for what distinguishes
-//! copies (`fp16`, `Q4_K_M`, `ema`). Where the usual name is there, as in `model.safetensors`, other files are left out.
+//! Folders are one checkpoint if the upper one says so (a pipeline, modules), if the lower one has the name of a part, or if the
+//! upper one has weights itself. A training step and a hub's snapshot are always separate checkpoints. In one folder, files that
+//! share a stem are one checkpoint, whatever their shard numbers and the words that distinguish copies (`fp16`, `Q4_K_M`, `ema`).
+//! If a file has the usual name, such as `model.safetensors`, other files are left out.
 
 use super::compare_names;
 use super::formats::{
@@ -16,23 +16,23 @@ use crate::order;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Gathered {
-    /// Its folder, or its first file where it shares the folder with others.
+    /// Its folder, or its first file if it shares the folder with others.
     pub name: String,
-    /// Places of its files among those given.
+    /// Indices of its files among those given.
     pub files: Vec<usize>,
 }
 
-/// What [`checkpoints`] makes of a list of files.
+/// The result of [`checkpoints`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gathering {
     /// The checkpoints, in the order of their names with numbers in their numeric order.
     pub checkpoints: Vec<Gathered>,
-    /// Weights beside a checkpoint of the usual name, which are none of its shards.
+    /// Weights beside a checkpoint of the usual name that are not its shards.
     pub left_out: Vec<Gathered>,
 }
 
-/// First words of the names that libraries give to the weights of a folder's one model. Where a folder has several of them, they are
-/// copies with other names inside, and the first is taken.
+/// First words of the names that libraries give to the weights of a folder's one model. If a folder has several of them, they are
+/// copies that name their tensors differently, and the first is used.
 const USUAL: [&str; 4] = ["model", "pytorch_model", "diffusion_pytorch_model", "consolidated"];
 
 /// Folders that are parts of the model of the folder above.
@@ -55,7 +55,7 @@ const PARTS: [&str; 16] = [
     "controlnet",
 ];
 
-/// First words of the names of folders, and words before a number in names of files, that are a step of a training run.
+/// Words that mark a step of a training run: at the start of a folder's name, or before a number in a file's name.
 const STEPS: [&str; 8] = ["checkpoint", "ckpt", "step", "global_step", "epoch", "iter", "iteration", "round"];
 
 /// Words in a name that tell copies of one model apart.
@@ -64,7 +64,7 @@ const VARIANTS: [&str; 18] = [
     "non", "nonema", "ud", "imat", "i1",
 ];
 
-/// The checkpoints among files, by their paths.
+/// Finds the checkpoints among files, by their paths.
 pub fn checkpoints(paths: &[&str]) -> Gathering {
     let weights = weights(paths);
     let folders = Folders::of(paths, &weights);
@@ -88,7 +88,7 @@ pub fn checkpoints(paths: &[&str]) -> Gathering {
         let has_usual = |folder: &str| usual_of(folder).is_some();
         let (own, beside): (Vec<usize>, Vec<usize>) = files.iter().partition(|&&file| {
             let folder = folder_of(paths[file]);
-            // Shards that an index names may have any name; the index itself sorts them out.
+            // Shards of an index may have any name; reading the index sorts them out.
             let fits = has_index(folder) || usual(paths[file]) == usual_of(folder);
             let is_copy = folders.root(folder).1;
             !is_copy && fits && (!is_gguf(paths[file]) || !has_usual(root) && !has_index(root))
@@ -101,7 +101,7 @@ pub fn checkpoints(paths: &[&str]) -> Gathering {
             gathering.checkpoints.push(Gathered { name: name.to_owned(), files: [own, companions].concat() });
         } else {
             let series = series(paths, own);
-            // A configuration beside several models is of an unknown one of them.
+            // It is unknown which of several models a configuration beside them belongs to.
             let companions = if series.len() > 1 { Vec::new() } else { companions };
             for files in series {
                 let mut gathered = named(paths, files);
@@ -115,8 +115,8 @@ pub fn checkpoints(paths: &[&str]) -> Gathering {
     gathering
 }
 
-/// The files with weights, by their paths. A PyTorch file counts only where no safetensors file of its folder is the same model, and
-/// what libraries put beside the weights only where there is nothing else.
+/// The files with weights, by their paths. A PyTorch file counts only if no safetensors file in its folder is the same model. Files
+/// that libraries put beside the weights count only if there is nothing else.
 pub(super) fn weights(paths: &[&str]) -> Vec<usize> {
     let all: Vec<usize> = (0..paths.len()).filter(|&file| Format::of_path(paths[file]).is_some()).collect();
     let others = all.iter().any(|&file| !is_beside_weights(file_name(paths[file])));
@@ -139,7 +139,7 @@ fn named(paths: &[&str], files: Vec<usize>) -> Gathered {
     Gathered { name: files.first().map_or(String::new(), |&first| paths[first].to_owned()), files }
 }
 
-/// The files of one folder that share a stem together. A projector (llama.cpp's `mmproj`) belongs to the models beside it.
+/// Groups the files of each folder by stem. A projector (llama.cpp's `mmproj`) belongs to the models beside it.
 fn series(paths: &[&str], files: Vec<usize>) -> Vec<Vec<usize>> {
     let (mut projectors, mut models): (Vec<usize>, Vec<usize>) =
         files.into_iter().partition(|&file| is_projector(paths[file]));
@@ -160,7 +160,7 @@ fn series(paths: &[&str], files: Vec<usize>) -> Vec<Vec<usize>> {
     all
 }
 
-/// Whether an index is of the format that the weights of its folder have; anything else is.
+/// Whether an index has the format of the weights in its folder. True for a file that is no index.
 fn is_of_weights(paths: &[&str], index: usize, weights: &[usize]) -> bool {
     let Some(format) = index_format(paths[index]) else { return true };
     let beside = weights.iter().filter(|&&file| folder_of(paths[file]) == folder_of(paths[index]));
@@ -169,7 +169,7 @@ fn is_of_weights(paths: &[&str], index: usize, weights: &[usize]) -> bool {
     formats.next().is_none_or(|first| first == Some(format) || formats.any(|other| other == Some(format)))
 }
 
-/// Configurations, indexes and what runs want, each with the nearest root that it lies in or below; `roots` are sorted.
+/// Configurations, indexes and files for runs, each with the nearest root at or above its folder. `roots` are sorted.
 fn nearest_roots<'a>(paths: &[&'a str], roots: &[&str]) -> Vec<(usize, Option<&'a str>)> {
     let is_companion = |path: &str| {
         let file = file_name(path);
@@ -190,7 +190,7 @@ fn nearest_roots<'a>(paths: &[&'a str], roots: &[&str]) -> Vec<(usize, Option<&'
     companions.map(|file| (file, nearest(paths[file]))).collect()
 }
 
-/// The companions of a root, and those above it where it has no configuration of its own.
+/// The companions of a root. If it has no configuration, also the companions above it.
 fn companions(paths: &[&str], root: &str, all: &[(usize, Option<&str>)]) -> Vec<usize> {
     let mut own: Vec<usize> =
         all.iter().filter(|(_, nearest)| *nearest == Some(root)).map(|(file, _)| *file).collect();
@@ -224,8 +224,8 @@ impl<'a> Folders<'a> {
         }
     }
 
-    /// The uppermost folder whose model a folder's weights belong to, and whether they only lie below it, as copies do
-    /// (`original/`, `gguf/`), rather than being a part of it.
+    /// The uppermost folder whose model a folder's weights belong to, and whether they are copies in a folder below it
+    /// (`original/`, `gguf/`) rather than a part of the model.
     fn root(&self, folder: &'a str) -> (&'a str, bool) {
         let (mut root, mut is_copy) = (folder, false);
         let mut at = folder;
@@ -276,7 +276,7 @@ fn is_projector(path: &str) -> bool {
     file_name(path).to_ascii_lowercase().contains("mmproj")
 }
 
-/// Which of the usual names a file has that is no GGUF file.
+/// Which of the usual names a file has. `None` for a GGUF file.
 fn usual(path: &str) -> Option<usize> {
     let stem = file_name(Format::stem(path)).to_ascii_lowercase();
     let begins = |usual: &str| {
@@ -493,7 +493,7 @@ mod tests {
     }
 
     #[test]
-    fn without_weights_there_is_none() {
+    fn without_weights_there_is_no_checkpoint() {
         assert_eq!(checkpoints(&["config.json", "notes.txt"]).checkpoints, []);
     }
 }

@@ -1,9 +1,10 @@
-//! The safetensors header: one validating walk in u64, after which everything may trust it.
+//! The safetensors header: one validating walk in u64. After it, all other code may trust the header.
 //!
-//! The `safetensors` crate counts offsets and bits in `usize`, so on wasm32 it refuses shards over 4 GiB and
-//! tensors of 512 MiB; it wants the whole file in one slice; and one unknown dtype refuses the whole header. This
-//! walk accepts and rejects as the crate does natively (`tests/it/differential.rs` compares them), with two deliberate
-//! differences: duplicate names are rejected by name, and a tensor of unknown dtype is kept as unusable.
+//! The `safetensors` crate counts offsets and bits in `usize`, so on wasm32 it refuses shards over 4 GiB and tensors of 512 MiB.
+//! It wants the whole file in one slice, and it refuses a whole header for one unknown dtype. This walk accepts and rejects as
+//! the crate does natively (`tests/it/differential.rs` compares them), with two deliberate differences: duplicate names are
+//! rejected by name, and a tensor of unknown dtype is kept as unusable.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::Strides;
 use super::dtype::TensorType;
@@ -86,7 +87,7 @@ pub enum HeaderProblem {
     #[error("the data should end at byte {end}{}, but the file has only {length}; it was cut off, download it again", of_last(.tensor))]
     DataTruncated { end: u64, length: u64, tensor: Option<String> },
     #[error(
-        "the data ends at byte {end}, but the file goes on to byte {length}; it is no single safetensors file"
+        "the data ends at byte {end}, but the file goes on to byte {length}; it is not a single safetensors file"
     )]
     TrailingBytes { end: u64, length: u64 },
 }
@@ -114,11 +115,11 @@ pub struct Entry {
     pub begin: u64,
     /// First byte after it in the file.
     pub end: u64,
-    /// Where its values do not lie in the order of its shape.
+    /// Strides, if its values do not lie in the order of its shape.
     pub strides: Option<Strides>,
 }
 
-/// N from the first 8 bytes of a file of `length` bytes, checked against the limit and the file's end.
+/// Reads N from the first 8 bytes of a file of `length` bytes, and checks it against the limit and the file's end.
 pub fn header_length(file: &str, first: [u8; 8], length: u64) -> Result<u64, HeaderError> {
     let announced = u64::from_le_bytes(first);
     let problem = if announced > MAX_HEADER_BYTES {
@@ -137,7 +138,7 @@ pub fn walk(file: &str, json: &[u8], length: u64) -> Result<Vec<Entry>, HeaderEr
     walk_described(file, json, length).map(|(entries, _)| entries)
 }
 
-/// The same with the pairs of `__metadata__`, which may say the library that wrote the file (`format`: `pt`, `mlx`).
+/// The same, with the pairs of `__metadata__`. They may name the library that wrote the file (`format`: `pt`, `mlx`).
 pub(super) fn walk_described(
     file: &str,
     json: &[u8],
@@ -157,8 +158,7 @@ struct RawEntry {
 
 const ENTRY_FIELDS: &[&str] = &["dtype", "shape", "data_offsets"];
 
-/// Written out, as a derived reader would pass over a field it does not know without looking whether it is sound;
-/// the crate looks.
+/// Written by hand: a derived reader skips unknown fields without checking them, but the crate checks them.
 impl<'de> Deserialize<'de> for RawEntry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_struct("TensorInfo", ENTRY_FIELDS, RawEntryVisitor)
@@ -198,7 +198,7 @@ impl<'de> Visitor<'de> for RawEntryVisitor {
         })
     }
 
-    /// The three values in order, which serde takes for the map.
+    /// Reads the three values in order: serde accepts such a list in place of the map.
     fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<RawEntry, A::Error> {
         let short = |length| move || Error::invalid_length(length, &RawEntryVisitor);
         let dtype = values.next_element::<RawType>()?.ok_or_else(short(0))?.0;
@@ -208,7 +208,7 @@ impl<'de> Visitor<'de> for RawEntryVisitor {
     }
 }
 
-/// A type's name, alone or as serde also takes it: `{"F32": null}`.
+/// A type's name, alone or in the other form that serde accepts: `{"F32": null}`.
 struct RawType(String);
 
 impl<'de> Deserialize<'de> for RawType {
@@ -279,7 +279,7 @@ fn parse(json: &[u8]) -> Result<Parsed, HeaderProblem> {
     let text = std::str::from_utf8(json)
         .map_err(|error| HeaderProblem::NotUtf8 { byte: LENGTH_BYTES + error.valid_up_to() as u64 })?;
     let mut raw = RawHeader::default();
-    // From bytes, as everything else that the page's inspector parses: from a text it would be the same code a second time.
+    // Parses bytes, as everything in the page's inspector does: parsing a text would compile the same code a second time.
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     deserializer.deserialize_map(&mut raw).and_then(|()| deserializer.end()).map_err(|error| {
         HeaderProblem::NotAHeader {
@@ -294,7 +294,7 @@ fn parse(json: &[u8]) -> Result<Parsed, HeaderProblem> {
     Ok((raw.entries, metadata_of(raw.metadata)?))
 }
 
-/// serde_json counts lines and columns; a file is searched by byte.
+/// The byte of an error. serde_json counts lines and columns, but a user searches a file by byte.
 fn byte_of(text: &str, error: &serde_json::Error) -> u64 {
     let line_start: usize =
         text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
@@ -307,8 +307,8 @@ fn reason_of(error: &serde_json::Error) -> String {
     message.split(" at line ").next().unwrap_or_default().to_owned()
 }
 
-/// `__metadata__` as it stands in the JSON, a key that occurs twice included. serde's `untagged` would make the same of a copy of the
-/// whole, and bring kilobytes for it.
+/// `__metadata__` as it stands in the JSON, including keys that occur twice. serde's `untagged` would copy the whole first, and adds
+/// kilobytes of code.
 enum RawMetadata {
     Pairs(Vec<(String, serde_json::Value)>),
     Other(serde_json::Value),
@@ -402,8 +402,8 @@ fn kind_of(value: &serde_json::Value) -> &'static str {
     }
 }
 
-/// The one pass in offset order: contiguous, no overlap, no hole, size = shape × bits, checked arithmetic, and an
-/// end that is the file's end.
+/// Checks all entries in one pass in offset order: contiguous, no overlap, no hole, size = shape × bits, checked arithmetic, and
+/// the last one ends at the end of the file.
 fn validate(mut raw: Vec<(String, RawEntry)>, data: u64, length: u64) -> Result<Vec<Entry>, HeaderProblem> {
     let mut names = HashSet::with_capacity(raw.len());
     if let Some((name, _)) = raw.iter().find(|(name, _)| !names.insert(name.as_str())) {

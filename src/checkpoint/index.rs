@@ -14,20 +14,20 @@ use std::collections::BTreeMap;
 pub struct IndexError {
     /// The index file.
     pub file: String,
-    /// What the parser met.
+    /// What the parser found.
     pub reason: String,
 }
 
 impl IndexError {
-    /// Of a file that is not even read.
+    /// The error for a file that is too long to read.
     pub(super) fn too_long(file: &str, length: u64) -> Self {
         Self { file: file.to_owned(), reason: format!("it has {length} bytes, more than any index") }
     }
 }
 
-/// Length, braces, metadata and padding of a header.
+/// Bytes of a header for its length, braces, metadata and padding.
 const HEADER_FRAME: u64 = 512;
-/// An entry without its name, with numbers of the largest files: dtype, shape and offsets.
+/// Bytes of an entry without its name, with the numbers of the largest files: dtype, shape and offsets.
 const HEADER_ENTRY: u64 = 112;
 
 /// A parsed index.
@@ -47,7 +47,8 @@ impl Index {
         serde_json::from_slice(bytes).map_err(|reason| error(reason.to_string()))
     }
 
-    /// About how many bytes the header of each shard takes, in the order of [`Index::shards`]: rather more than fewer.
+    /// About how many bytes the header of each shard takes, in the order of [`Index::shards`]. The estimate is high rather than
+    /// low.
     pub fn headers(&self) -> Vec<u64> {
         let shards = self.shards();
         let mut bytes = vec![HEADER_FRAME; shards.len()];

@@ -1,15 +1,15 @@
 //! Counts the values of a JSON text before it is parsed.
 #![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
-/// Values of a document about a checkpoint: a parser takes some fifty bytes for each, and the shortest value is two bytes long. The
-/// largest index of a published model names 200,000 tensors.
+/// Most values of a document about a checkpoint. A parser takes about fifty bytes for each, and the shortest value is two bytes
+/// long. The largest index of a published model names 200,000 tensors.
 pub(crate) const MOST_VALUES: usize = 1_000_000;
 
-/// An object takes as much as so many values, however few fields it has: those are in blocks of eleven.
+/// An object takes as much memory as this many values, even with few fields: its fields lie in blocks of eleven.
 pub(crate) const VALUES_AN_OBJECT: usize = 12;
 
-/// How many values a text has, names of fields apart: commas and opening brackets outside of strings, and one. An object counts as
-/// [`VALUES_AN_OBJECT`]. Text that is not JSON also gets a count.
+/// How many values a text has, without the names of fields: commas and opening brackets outside of strings, plus one. An object
+/// counts as [`VALUES_AN_OBJECT`]. Text that is not JSON also gets a count.
 pub(crate) fn values(text: &[u8]) -> usize {
     let (mut count, mut inside, mut escaped) = (1_usize, false, false);
     for byte in text {

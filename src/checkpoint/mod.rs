@@ -37,14 +37,14 @@ pub use formats::Format;
 pub use open::{HeadersRead, open, open_any};
 pub use strides::Strides;
 
-/// More values than this are no norm's scale, whatever the name says, and are not read: the widest streams known have
-/// tens of thousands.
+/// Tensors with more values than this are not read: no norm has so long a scale, whatever the name says. The widest known streams
+/// have tens of thousands.
 pub(crate) const MAX_VALUES: u64 = 1 << 22;
 
 /// Shards whose norms are read at the same time.
 const SHARDS_AT_ONCE: usize = 4;
 
-/// Why no checkpoint could be made of the files given.
+/// Why the given files make no checkpoint.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CheckpointError {
     /// Nothing was given.
@@ -55,13 +55,13 @@ pub enum CheckpointError {
     /// Nothing that was given is a checkpoint this tool reads.
     #[error("{0}")]
     NotACheckpoint(String),
-    /// The files are of several checkpoints.
+    /// The files belong to several checkpoints.
     #[error("{}", several(.0))]
     Several(Vec<gather::Gathered>),
     /// The header of a shard is damaged.
     #[error(transparent)]
     Header(#[from] header::HeaderError),
-    /// A GGUF file is damaged, or of a kind that is not read.
+    /// A GGUF file is damaged, or Gammascope does not read its kind.
     #[error(transparent)]
     Gguf(#[from] gguf::GgufError),
     /// A PyTorch file is damaged, or holds no tensor.
@@ -81,7 +81,7 @@ pub enum CheckpointError {
     Source(#[from] SourceError),
 }
 
-/// Checkpoints that an error names before it only counts them.
+/// How many checkpoints an error names. It only counts the others.
 const MOST_NAMED: usize = 8;
 
 fn several(checkpoints: &[gather::Gathered]) -> String {
@@ -92,7 +92,7 @@ fn several(checkpoints: &[gather::Gathered]) -> String {
         more => format!(" and {more} more"),
     };
     format!(
-        "these files are {} checkpoints, which are inspected one at a time: {}{more}; choose one of them",
+        "these files are {} checkpoints: {}{more}; Gammascope inspects one at a time, so choose one of them",
         checkpoints.len(),
         named.join(", ")
     )
@@ -109,14 +109,14 @@ pub struct Tensor {
     pub shape: Vec<u64>,
     /// Which shard holds it.
     pub shard: usize,
-    /// Its bytes in that shard, from the start of the file: from its first element to its last.
+    /// Its bytes, from its first element to its last, counted from the start of the shard's file.
     pub range: Range<u64>,
-    /// Where its values do not lie in the order of its shape.
+    /// Strides, if its values do not lie in the order of its shape.
     pub strides: Option<Strides>,
 }
 
 impl Tensor {
-    /// Number of elements. The header walk has proved that it fits.
+    /// Number of elements. The header walk has checked that it fits.
     pub fn elements(&self) -> u64 {
         self.shape.iter().product()
     }
@@ -126,7 +126,7 @@ impl Tensor {
         self.range.end - self.range.start
     }
 
-    /// The bytes of [`Tensor::range`] in the order of its shape.
+    /// Puts the bytes of [`Tensor::range`] into the order of the shape.
     pub fn in_order(&self, bytes: Vec<u8>) -> Vec<u8> {
         match (&self.strides, self.dtype.piece()) {
             (Some(strides), Some((1, size))) => strides.in_order(&self.shape, &bytes, size as usize),
@@ -145,7 +145,7 @@ impl Tensor {
     }
 }
 
-/// An opened checkpoint: the catalogue, its shards and what was said beside it.
+/// An opened checkpoint: its catalogue, its shards and its configurations.
 #[derive(Debug)]
 pub struct Checkpoint<S> {
     /// Folder or file name.
@@ -154,17 +154,17 @@ pub struct Checkpoint<S> {
     pub format: Format,
     /// The shards, in the order of the catalogue.
     pub shards: Vec<S>,
-    /// What each shard says of itself: `__metadata__` of a safetensors file, the lists in the metadata of a GGUF file.
+    /// What each shard says about itself: `__metadata__` of a safetensors file, the lists in the metadata of a GGUF file.
     metadata: Vec<header::Metadata>,
-    /// Shards that were promised and not given.
+    /// Shards that an index or a number in a name promises, but that are missing or damaged.
     pub missing_shards: Vec<String>,
     /// Every tensor, sorted by name with numbers in their numeric order. Names are those of the model's own code.
     pub tensors: Vec<Tensor>,
-    /// Names that a wrapper changed, each with the one in the file. Sorted.
+    /// Names that unwrapping changed, each with the name in the file. Sorted.
     stored_names: Vec<(String, String)>,
     /// Configurations, each for the part of the catalogue below its prefix.
     pub configs: Vec<Config>,
-    /// [`formats::FOR_RUNS`], the one beside the weights first.
+    /// The files of [`formats::FOR_RUNS`], those beside the weights first.
     for_runs: Vec<S>,
     /// What was odd about the files.
     pub warnings: Vec<Warning>,
@@ -174,8 +174,8 @@ pub struct Checkpoint<S> {
     weights: Meter,
 }
 
-/// The order of a catalogue: by name, with numbers in their numeric order. Names of a catalogue share long beginnings, which are
-/// compared as bytes up to the last dot before they differ.
+/// The order of a catalogue: by name, with numbers in their numeric order. Names in a catalogue share long beginnings, so these
+/// are compared as bytes, up to the last dot before the names differ.
 #[inline(never)]
 pub(crate) fn compare_names(a: &str, b: &str) -> Ordering {
     let same = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
@@ -184,12 +184,12 @@ pub(crate) fn compare_names(a: &str, b: &str) -> Ordering {
 }
 
 impl<S> Checkpoint<S> {
-    /// The name that a tensor has in the file: [`Tensor::name`], unless a wrapper changed it.
+    /// The name that a tensor has in the file: [`Tensor::name`], unless unwrapping changed it.
     pub fn stored_name<'a>(&'a self, name: &'a str) -> &'a str {
         order::value_of(&self.stored_names, name).map_or(name, String::as_str)
     }
 
-    /// Brings the catalogue into its order, after names were added or changed.
+    /// Sorts the catalogue, after names were added or changed.
     fn sort(&mut self) {
         order::sort_by(&mut self.tensors, |a, b| compare_names(&a.name, &b.name));
     }
@@ -206,12 +206,12 @@ impl<S: ByteSource> Checkpoint<S> {
         self.weights.bytes()
     }
 
-    /// Some bytes of a shard's weights.
+    /// Reads a byte range of a shard's weights.
     pub async fn read_weights(&self, shard: usize, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
         self.weights.read(&self.shards[shard], range).await
     }
 
-    /// Path and bytes of one of [`formats::FOR_RUNS`], where there is one. They count as no bytes of the report: nothing in it is
+    /// Path and bytes of one of [`formats::FOR_RUNS`], if it is there. The report does not count these bytes: nothing in it comes
     /// from them.
     pub async fn for_run(&self, name: &str) -> Option<Result<(String, Vec<u8>), SourceError>> {
         let named = |source: &&S| gather::file_name(source.path()).eq_ignore_ascii_case(name);
@@ -234,12 +234,12 @@ impl<S: ByteSource> Checkpoint<S> {
     pub fn parameters(&self) -> u64 {
         let is_trained = |tensor: &&Tensor| !buffer::is_buffer(&tensor.name, &tensor.shape);
         let mut trained: Vec<&Tensor> = self.tensors.iter().filter(is_trained).collect();
-        // Of the other formats none has two names for the same bytes.
+        // No other format has two names for the same bytes.
         if self.format == Format::PyTorch {
             order::sort_by_key(&mut trained, |tensor| (tensor.shard, tensor.range.start, tensor.range.end));
             trained.dedup_by(|a, b| a.is_tied_to(b));
         }
-        // Unknown types may hold anything.
+        // The sizes of unknown types are unchecked, so their sum may overflow.
         trained.into_iter().map(Tensor::elements).fold(0, u64::saturating_add)
     }
 
@@ -250,12 +250,12 @@ impl<S: ByteSource> Checkpoint<S> {
             .any(|(key, library)| key == "format" && library.eq_ignore_ascii_case("mlx"))
     }
 
-    /// What a safetensors shard says of itself in `__metadata__`, and which lists a GGUF shard has.
+    /// `__metadata__` of a safetensors shard, or the lists in the metadata of a GGUF shard.
     pub fn metadata_of(&self, shard: usize) -> &[(String, String)] {
         self.metadata.get(shard).map_or(&[], Vec::as_slice)
     }
 
-    /// The configuration that speaks for a tensor or site: the one with the longest prefix of its name.
+    /// The configuration that applies to a tensor or site: the one with the longest prefix of its name.
     pub fn config_of(&self, name: &str) -> Option<&Config> {
         self.configs
             .iter()
@@ -263,9 +263,9 @@ impl<S: ByteSource> Checkpoint<S> {
             .max_by_key(|config| config.prefix.len())
     }
 
-    /// Reads and decodes the tensors at `wanted` (indices into `tensors`), coalescing neighbours into one read and
-    /// reporting (tensors done, bytes read) as it goes. A tensor that is too long, or cannot be decoded or read, gives
-    /// its own error; the others go on.
+    /// Reads and decodes the tensors at `wanted` (indices into `tensors`), coalescing neighbours into one read and reporting
+    /// (tensors done, bytes read) as it goes. A tensor that is too long, or that cannot be decoded or read, gets its own error.
+    /// The others are still read.
     pub async fn read(
         &self,
         wanted: &[usize],
@@ -274,13 +274,13 @@ impl<S: ByteSource> Checkpoint<S> {
         self.read_telling(wanted, &self.meter, &mut progress).await
     }
 
-    /// The values of one tensor that the user asks to see. They count as no bytes of the report: nothing in it is from them.
+    /// The values of one tensor that the user wants to see. The report does not count these bytes: nothing in it comes from them.
     pub async fn values(&self, index: usize) -> Result<Vec<f64>, TensorError> {
         let mut read = self.read_telling(&[index], &Meter::default(), &mut |_, _| {}).await;
         read.pop().unwrap_or_else(|| Ok(Vec::new()))
     }
 
-    /// [`Checkpoint::read`], compiled once for all that ask how far it is.
+    /// [`Checkpoint::read`] with a dynamic `progress`, so that it is compiled only once.
     async fn read_telling(
         &self,
         wanted: &[usize],
@@ -356,7 +356,7 @@ impl<S: ByteSource> Checkpoint<S> {
     }
 }
 
-/// Why the values of one tensor are not to be had.
+/// Why the values of one tensor are not available.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum TensorError {
     /// There is no tensor of this name.
@@ -372,7 +372,7 @@ pub enum TensorError {
     TooLong(String, u64),
     /// It is a view whose values lie far apart.
     #[error(
-        "tensor `{0}`: its values lie apart, over {1} bytes, so they were not read; save it again with .contiguous()"
+        "tensor `{0}`: its values are spread over {1} bytes, so they were not read; save it again with .contiguous()"
     )]
     Spread(String, u64),
     /// Its bytes could not be read.

@@ -1,4 +1,4 @@
-//! From the files of one checkpoint to its catalogue: configuration, index, headers, and what was odd about them.
+//! Builds the catalogue of one checkpoint from its files: configuration, index, headers, and warnings about what is odd.
 
 use super::check::{and_more, missing_by_number};
 use super::config::{Config, ConfigError};
@@ -20,10 +20,10 @@ use std::collections::HashMap;
 /// Headers read at the same time: enough to hide a browser's latency, few enough to keep memory flat.
 const HEADERS_AT_ONCE: usize = 16;
 
-/// A longer index or tokenizer is none.
+/// Longest index or tokenizer that is read, in bytes.
 pub(super) const MAX_JSON_BYTES: u64 = 128 << 20;
 
-/// A longer configuration is none. The longest that are published name 22,000 labels in 2 MB.
+/// Longest configuration that is read, in bytes. The longest published ones name 22,000 labels in 2 MB.
 pub(super) const MAX_CONFIG_BYTES: u64 = 16 << 20;
 
 /// How far opening has come.
@@ -71,9 +71,9 @@ enum Role {
     Other,
 }
 
-/// Opens the files of one checkpoint: shards, an index, a configuration, in any order and from any number of
-/// folders. Paths are relative to what the user opened. Files of other kinds are ignored when a checkpoint is
-/// found, and explained when none is. Files of several checkpoints are an error that lists them.
+/// Opens the files of one checkpoint: shards, an index, a configuration, in any order and from any number of folders. Paths are
+/// relative to what the user opened. If a checkpoint is found, files of other kinds are ignored; otherwise the error explains
+/// them. If the files belong to several checkpoints, the error lists them.
 pub async fn open<S: ByteSource>(
     sources: Vec<S>,
     progress: impl FnMut(HeadersRead),
@@ -93,7 +93,7 @@ pub async fn open<S: ByteSource>(
         None => (sources, None),
     };
     let mut checkpoint = catalogue(sources, meter, progress).await?;
-    // The adapted weights of a model may be packed: without this it looks like an adapter alone.
+    // A model that is being adapted may have packed weights. Before they are unpacked, it looks like an adapter alone.
     packed::unpack(&mut checkpoint).await;
     let declared = checkpoint.configs.iter().find_map(|config| partial::declared(config.scope("")));
     let names = checkpoint.tensors.iter().map(|tensor| tensor.name.as_str());
@@ -102,7 +102,7 @@ pub async fn open<S: ByteSource>(
     }
     copies::leave_out(&mut checkpoint);
     wrapped::unwrap(&mut checkpoint);
-    // A step or a snapshot is named with what it is a step of.
+    // A step or a snapshot is named by its whole path, which says what it is a step of.
     if let Some(folder) = name.filter(|name| Format::of_path(name).is_none()) {
         checkpoint.name = folder;
     }
@@ -116,7 +116,7 @@ pub async fn open<S: ByteSource>(
     Ok(checkpoint)
 }
 
-/// The same for files whose catalogue need not be a model's, such as an adapter's, and which are known to be one.
+/// Opens files that are known to be one checkpoint but need not be a model: an adapter, for example.
 pub async fn open_any<S: ByteSource>(sources: Vec<S>) -> Result<Checkpoint<S>, CheckpointError> {
     catalogue(sources, Meter::default(), |_| {}).await
 }
@@ -127,8 +127,8 @@ fn at<S>(sources: Vec<S>, places: Vec<usize>) -> Vec<S> {
     places.into_iter().filter_map(|place| sources[place].take()).collect()
 }
 
-/// The paths, and where none of them promises a checkpoint, the paths that those files should have that are one by their
-/// first bytes: model stores name files by their hash, and people rename them.
+/// The paths of the sources. If no path promises a checkpoint, each file that is one by its first bytes gets the ending of its
+/// format: model stores name files by their hash, and people rename them.
 async fn promised_names<S: ByteSource>(meter: &Meter, sources: &[S]) -> Result<Vec<String>, SourceError> {
     let mut names: Vec<String> = sources.iter().map(|source| source.path().to_owned()).collect();
     if names.iter().any(|name| Format::of_path(name).is_some()) {
@@ -186,14 +186,15 @@ async fn catalogue<S: ByteSource>(
     let mut damaged = None;
     for (path, mut folder) in folders {
         let prefix = if several && !path.is_empty() { format!("{path}/") } else { String::new() };
-        // A configuration speaks for its own folder, and the top one for all; 1_Pooling/config.json is neither.
+        // A configuration applies to its own folder, and the top one to all. One without weights beside it, such as
+        // 1_Pooling/config.json, applies to nothing.
         let spoken_for = !gguf && (!folder.shards.is_empty() || path.is_empty());
         if let Some(config) = folder.config.take().filter(|_| spoken_for) {
             checkpoint.read_config(prefix.clone(), &config).await?;
         }
         if !folder.shards.is_empty() {
             damaged = checkpoint.read_folder(&path, &prefix, folder, total, &mut progress).await.or(damaged);
-            // Who reads it reads all of the checkpoint.
+            // The build that reads this shard reads the whole checkpoint.
             if let Some(error @ CheckpointError::Elsewhere(_)) = damaged {
                 return Err(error);
             }
@@ -225,7 +226,7 @@ impl<S: ByteSource> Checkpoint<S> {
         Ok(())
     }
 
-    /// Adds one folder's shards; gives the error of a damaged one, if there was any.
+    /// Adds one folder's shards. Returns the error of a damaged shard, if there is one.
     async fn read_folder(
         &mut self,
         path: &str,
@@ -311,8 +312,8 @@ impl<S: ByteSource> Checkpoint<S> {
     }
 
     /// Adds the shards of one stem to the catalogue. A second stem that repeats names (`model.fp16.safetensors`,
-    /// `consolidated.safetensors`) is another copy of the model and is left out whole. A damaged shard among several
-    /// is named and the rest goes on; its error is given back, for when nothing is left.
+    /// `consolidated.safetensors`) is another copy of the model and is left out whole. A damaged shard becomes a warning, and the
+    /// others are still added. Its error is returned in case no shard is left.
     fn add_group(
         &mut self,
         prefix: &str,
@@ -324,14 +325,14 @@ impl<S: ByteSource> Checkpoint<S> {
         let mut described: Vec<(String, Map<String, Value>, Option<Split>)> = Vec::new();
         let known: HashMap<String, usize> =
             self.tensors.iter().enumerate().map(|(at, tensor)| (tensor.name.clone(), at)).collect();
-        // Within a shard the header walk has seen to it that no name is there twice.
+        // The header walk has checked that no name occurs twice within a shard.
         let several = group.len() > 1;
         let mut added: HashMap<String, usize> = HashMap::new();
         let mut damaged = None;
         for (shard, header) in group.into_iter().zip(headers) {
             let Header { entries, metadata, gguf, format, warnings } = match header {
                 Ok(header) => header,
-                // Nothing else may take its place.
+                // Other shards must not replace it.
                 Err(error @ CheckpointError::Elsewhere(_)) => return Some(error),
                 Err(error) => {
                     self.warn(
@@ -409,8 +410,8 @@ impl<S: ByteSource> Checkpoint<S> {
         damaged
     }
 
-    /// Adds the configurations in the metadata of a folder's GGUF files. Of several models in one folder (a language
-    /// model and its vision tower) each speaks for the modules it has.
+    /// Adds the configurations in the metadata of a folder's GGUF files. If the folder has several models (a language model and
+    /// its vision tower), each configuration applies to the modules of its model.
     fn describe(&mut self, prefix: &str, series: Vec<Series>, whole: bool) {
         let alone = series.len() < 2;
         for Series { path, metadata, tensors } in series {
@@ -475,7 +476,7 @@ async fn explain_absence<S: ByteSource>(
     )))
 }
 
-/// What runs want, those beside the weights first: a bundle may have its tokenizer in a folder of its own.
+/// Sorts the files for runs, those beside the weights first: a bundle may keep its tokenizer in a separate folder.
 fn beside_weights<S: ByteSource>(folders: &Folders<S>, mut for_runs: Vec<S>) -> Vec<S> {
     let beside =
         |path: &str| folders.iter().any(|(folder, files)| folder == path && !files.shards.is_empty());
@@ -486,7 +487,7 @@ fn beside_weights<S: ByteSource>(folders: &Folders<S>, mut for_runs: Vec<S>) -> 
     for_runs
 }
 
-/// Folders with what belongs to a checkpoint in each; what is none of that; and what runs want, which makes no folder.
+/// Sorts sources into the folders of a checkpoint, other files, and files for runs. Files for runs make no folder.
 fn sort_into_folders<S: ByteSource>(sources: Vec<S>, names: &[String]) -> (Folders<S>, Vec<S>, Vec<S>) {
     let mut folders = Folders::new();
     let mut others = Vec::new();
@@ -529,7 +530,7 @@ fn role_of(path: &str) -> Role {
     }
 }
 
-/// What was opened as a whole is the top: `gpt2/model.safetensors` alone needs no `gpt2/` anywhere.
+/// Removes the folder that all paths share: `gpt2/model.safetensors` alone needs no `gpt2/` anywhere.
 fn strip_common_folder<S>(folders: Folders<S>) -> Folders<S> {
     let Some((first, _)) = folders.first() else { return folders };
     let mut common = first.as_str();
@@ -546,16 +547,16 @@ fn strip_common_folder<S>(folders: Folders<S>) -> Folders<S> {
         .collect()
 }
 
-/// The first folder of all paths, where it is the same.
+/// The first folder of all paths, if it is the same.
 fn common_folder<S: ByteSource>(sources: &[S]) -> Option<String> {
     let top = |source: &S| source.path().split_once('/').map(|(top, _)| top.to_owned());
     top(&sources[0]).filter(|first| sources.iter().all(|source| top(source).as_ref() == Some(first)))
 }
 
-/// First parts of names that have a configuration each, at most: a model has fewer.
+/// At most this many first parts of names get a configuration each. A model has fewer.
 const MOST_ROOTS: usize = 64;
 
-/// Shards of one series together; `model…` first, then by length of the name.
+/// Groups shards by series: `model…` first, then by length of the name.
 fn group_by_stem<S: ByteSource>(shards: Vec<S>) -> Vec<Vec<S>> {
     let by_stem = shards.into_iter().map(|shard| {
         let stem = numbered(shard.path()).map_or(file_name(shard.path()), |name| name.stem).to_owned();
@@ -685,7 +686,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_want_is_kept_unread_and_changes_nothing_else() {
+    fn files_for_runs_are_kept_unread_and_change_nothing_else() {
         let files = || vec![file("m/model.safetensors", &["a"]), json("m/config.json", "{}")];
         let without = open_all(files()).unwrap();
         let mut sources = files();

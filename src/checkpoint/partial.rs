@@ -1,16 +1,16 @@
-//! Catalogues that are no model: adapters, optimizer states, importance matrices.
+//! Recognises catalogues that are not a model: adapters, optimizer states, importance matrices.
 
 use super::adapter_names::{self, Factor, Method};
 use super::config::Scope;
 use std::collections::HashMap;
 
-/// Of fewer tensors than one in this many the rest is a model with an odd part.
+/// If at most one tensor in this many belongs to an adapter, the file is a model with an odd part.
 const FEW: usize = 8;
 
-/// PEFT's LN tuning stores nothing but such norms.
+/// A part of the names in PEFT's LN tuning, which stores nothing but norms.
 const NORM_TUNING: &str = ".ln_tuning_layers.";
 
-/// What a GGUF file says it is, when that is no model, and what to do.
+/// What a GGUF file says it is, if that is not a model, and what to do.
 pub(super) fn declared(metadata: Scope<'_>) -> Option<String> {
     match metadata.text("general.type")? {
         "adapter" => Some(adapter(None)),
@@ -47,7 +47,7 @@ pub(super) fn partial<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Optio
             Some((_, Factor::Beside | Factor::Replacement, _)) if !name.contains(NORM_TUNING) => {}
             Some((module, factor, _)) => {
                 adapted.push(module);
-                // Norms and full differences are beside what gives the adapter its name, and DoRA is LoRA with more.
+                // Norms and full differences only accompany the method that names the adapter, and DoRA extends LoRA.
                 let rank = |method: Option<Method>| match method {
                     None => 0,
                     Some(Method::Norms) => 1,
@@ -93,7 +93,8 @@ pub(super) fn partial<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Optio
     }
 }
 
-/// Whether half of the adapted modules have their weights, or more. An adapter may have one: PEFT saves an adapted embedding whole.
+/// Whether at least half of the adapted modules have their weights. An adapter may have one: PEFT saves an adapted embedding
+/// whole.
 fn have_weights<'a>(names: impl Iterator<Item = &'a str>, adapted: &[&str]) -> bool {
     let modules: HashMap<&str, usize> = adapted.iter().map(|module| (*module, 0)).collect();
     let weight = |name: &'a str| {
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_adapter_with_more_norms_than_factors_is_one_and_a_model_that_is_adapted_is_none() {
+    fn an_adapter_with_more_norms_than_factors_is_an_adapter_and_an_adapted_model_is_not() {
         let with_norms =
             ["h.0.q.lora_A.weight", "h.0.q.lora_B.weight", "h.0.n1.weight", "h.0.n1.bias", "h.0.n2.weight"];
         assert!(of(&with_norms).is_some());

@@ -1,6 +1,6 @@
 //! The header of one shard: its first bytes decide the format, whatever its name is.
 //!
-//! The page's inspector is built without the reader of PyTorch files: it says that somebody else reads them.
+//! The page's inspector is built without the reader of PyTorch files. For such a file it returns an error that says so.
 
 use super::CheckpointError;
 use super::formats::{self, Format};
@@ -10,20 +10,20 @@ use crate::report::Warning;
 use crate::source::{ByteSource, Meter, SourceError};
 use serde_json::{Map, Value};
 
-/// What the header of a shard gave.
+/// What the header of a shard says.
 pub(super) struct Header {
     pub(super) format: Format,
     pub(super) entries: Vec<Entry>,
     /// What was odd about the file.
     pub(super) warnings: Vec<Warning>,
-    /// `__metadata__` of a safetensors file; the lists in those of a GGUF file.
+    /// `__metadata__` of a safetensors file, or the lists in the metadata of a GGUF file.
     pub(super) metadata: header::Metadata,
-    /// Metadata and place in its series, of a GGUF file.
+    /// Of a GGUF file: its metadata and its place in its series.
     pub(super) gguf: Option<(Map<String, Value>, Option<Split>)>,
 }
 
-/// Reads 8 bytes, then the header they announce. Two small reads instead of one guess of 64 KiB: locally a read
-/// costs microseconds, and what is read stays what is needed. A source behind an address has made the guess already.
+/// Reads 8 bytes, then the header whose length they give. It does not guess 64 KiB: a local read costs microseconds, and this way
+/// only needed bytes are read. A remote source has already made the guess.
 ///
 /// The first bytes decide what a file is, not its name: they are a length in one format and `GGUF` in the other.
 pub(super) async fn read_header<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Header, CheckpointError> {
@@ -66,7 +66,7 @@ pub(super) async fn read_header<S: ByteSource>(meter: &Meter, shard: &S) -> Resu
         }
     };
     match parsed {
-        // A foreign file with the wrong name deserves its own sentence rather than a complaint about its header.
+        // A file of a foreign format gets a sentence about that format, not about its header.
         Err(CheckpointError::Header(error)) => match sniff(meter, shard).await? {
             Some(sentence) => Err(CheckpointError::NotACheckpoint(sentence)),
             None if Format::of_path(path) == Some(Format::PyTorch) && length > 0 => {

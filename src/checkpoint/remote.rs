@@ -1,4 +1,4 @@
-//! From an address to the files of a checkpoint: which names to try, what an index promises, what lies beside.
+//! Finds the files of a checkpoint behind an address: which names to try, what an index promises, what lies beside.
 
 use super::address::{Address, Model, PUBLIC_HUB};
 use super::formats::{Format, is_beside_weights, is_index};
@@ -15,12 +15,12 @@ use serde::Deserialize;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// What most headers fit in where no index tells more: a request costs more than these bytes.
+/// Bytes to read first of a file without an index. Most headers fit, and a second request costs more than these bytes.
 const FILE_GUESS: u64 = 64 * 1024;
-/// What is read of a shard at most because its index has so many names.
+/// Most bytes to read first of a shard, however many names its index has.
 const SHARD_GUESS: u64 = 1024 * 1024;
 
-/// A GGUF header has the vocabulary in it.
+/// Bytes to read first of a GGUF file: its header holds the vocabulary.
 const GGUF_GUESS: u64 = 1024 * 1024;
 
 /// Shards opened at the same time.
@@ -33,7 +33,7 @@ const INDEX: &str = "model.safetensors.index.json";
 const SINGLE: &str = "model.safetensors";
 const CONFIG: &str = "config.json";
 
-/// Tried in a folder where neither of the usual two is there, and no list of files either.
+/// Names to try in a folder that has neither of the usual two and no list of files.
 const OTHER_NAMES: [&str; 6] = [
     "diffusion_pytorch_model.safetensors.index.json",
     "diffusion_pytorch_model.safetensors",
@@ -55,10 +55,10 @@ pub enum LocateError {
     /// It could not be read.
     #[error(transparent)]
     Fault(#[from] Fault),
-    /// Its index is none.
+    /// Its index is damaged.
     #[error(transparent)]
     Index(#[from] IndexError),
-    /// There is no checkpoint where it leads.
+    /// There is no checkpoint at the address.
     #[error("no checkpoint at `{place}`: {tried}; give the address of a .safetensors, .gguf or PyTorch file")]
     Nothing {
         /// Where.
@@ -67,14 +67,14 @@ pub enum LocateError {
         tried: String,
     },
     /// A hub's model with several checkpoints.
-    #[error("`{place}` has several files that may be meant: {files}; give the address of one of them")]
+    #[error("`{place}` has several checkpoint files: {files}; give the address of one of them")]
     Several {
         /// Where.
         place: String,
         /// Some of their addresses.
         files: String,
     },
-    /// An index that promises more than anybody wants to open.
+    /// An index names more shards than anyone wants to open.
     #[error(
         "`{index}` names {count} shards, more than the {MOST_SHARDS} that are opened over a network; download it"
     )]
@@ -84,7 +84,7 @@ pub enum LocateError {
         /// Shards it names.
         count: usize,
     },
-    /// An index that names a shard elsewhere.
+    /// An index names a shard that does not lie below it.
     #[error(
         "`{index}` names the shard {shard:?}, which does not lie below it, and was not followed; give the address of a shard"
     )]
@@ -97,20 +97,20 @@ pub enum LocateError {
 }
 
 impl LocateError {
-    /// Whether a token, or another one, would open it.
+    /// Whether a token, or a different one, would open it.
     pub fn wants_token(&self) -> bool {
         matches!(self, Self::Fault(fault) if fault.problem.wants_token())
     }
 }
 
-/// Where to look, and with which leave.
+/// Which hub to use, and with which tokens.
 #[derive(Debug, Clone)]
 pub struct Access {
     /// The hub that short names are looked up on.
     pub hub: String,
-    /// Given for this address: goes to the host of the address, whichever it is.
+    /// A token for this address. It goes to the host of the address, whichever that is.
     pub token: Option<Token>,
-    /// Given for the hub: goes nowhere else.
+    /// A token for the hub. It goes nowhere else.
     pub hub_token: Option<Token>,
 }
 
@@ -128,9 +128,9 @@ impl Access {
     }
 }
 
-/// Finds the files behind `address` and opens them: one request each, several at once. A shard that is not there is left
-/// out, for the index to miss; one that fails otherwise says why when it is read. `progress` hears how many of how many
-/// shards have been opened.
+/// Finds the files behind `address` and opens them, with one request each and several at once. A missing shard is left out, and
+/// the index then reports it. A shard that fails for another reason gives that error when it is read. `progress` gets the number
+/// of opened shards and of all shards.
 pub async fn locate<L, T: Transport>(
     transport: T,
     address: &str,
@@ -166,7 +166,7 @@ impl<T: Transport> Finder<'_, T> {
             Some(Format::Gguf) | None => std::future::ready(Ok(None)).boxed_local(),
         };
         let (shard, config) = join(self.shard(url, name, FILE_GUESS), config).await;
-        // Why the file cannot be read is the better sentence.
+        // The error of the file says more than that of the configuration.
         let shard = shard?;
         Ok(std::iter::once(AnySource::Remote(shard)).chain(config?).collect())
     }
@@ -243,7 +243,8 @@ impl<T: Transport> Finder<'_, T> {
         Ok(sources)
     }
 
-    /// What a folder holds, a hub's model where it is called like one, or the file itself where the name says nothing.
+    /// Finds the files of a folder, or of the hub's model of that name. If the name shows no format, also tries the address as a
+    /// file.
     async fn folder<L>(&self, url: Url) -> Result<Vec<AnySource<L, T>>, LocateError> {
         let as_file = (!url.to_request().ends_with('/')).then(|| url.clone());
         if let Some(url) = as_file.clone().filter(Url::has_query) {
@@ -272,7 +273,7 @@ impl<T: Transport> Finder<'_, T> {
         Err(LocateError::Nothing { place: folder.to_string(), tried })
     }
 
-    /// The files of a model on a hub: the usual ones, or the one that its list has.
+    /// The files of a model on a hub: those with the usual names, or the only one in its list.
     async fn model<L>(&self, model: &Model) -> Result<Vec<AnySource<L, T>>, LocateError> {
         let (folder, prefix) = (model.files(), format!("{}/", model.name()));
         if let Some(found) = self.usual(&folder, &prefix).await? {
@@ -291,7 +292,7 @@ impl<T: Transport> Finder<'_, T> {
         let usual =
             [PYTORCH_INDEX, PYTORCH_SINGLE].into_iter().find(|usual| names.iter().any(|name| name == usual));
         names.retain(|name| Format::of_path(name).is_some() && !is_beside_weights(last_part(name)));
-        // PyTorch files count where there is nothing else: beside other files most of them are copies.
+        // PyTorch files count only if there is nothing else: beside other files, most of them are copies.
         if names.iter().any(|name| Format::of_path(name) != Some(Format::PyTorch)) {
             names.retain(|name| Format::of_path(name) != Some(Format::PyTorch));
         } else if let Some(url) = usual.and_then(|usual| folder.join(usual)) {
@@ -317,7 +318,7 @@ impl<T: Transport> Finder<'_, T> {
         }
     }
 
-    /// `model.safetensors`, or what its index names, and the configuration; all three asked for at once.
+    /// Finds `model.safetensors`, or the shards of its index, and the configuration. Requests all three at once.
     async fn usual<L>(
         &self,
         folder: &Url,
@@ -335,10 +336,10 @@ impl<T: Transport> Finder<'_, T> {
                 let path = format!("{prefix}{INDEX}");
                 return self.shards(&index, path, bytes, config?, prefix).await.map(Some);
             }
-            // Some hosts answer every name with a page; then it is the model's own answer that counts.
+            // Some hosts answer every name with a page. Then the answer for the model itself counts.
             Ok(_) => {}
             Err(fault) if fault.problem.is_absence() => {}
-            // A store that does not list its files forbids those that are not there.
+            // A store that does not list its files answers "forbidden" for missing ones.
             Err(fault) if fault.problem.wants_token() && shard.is_ok() => {}
             Err(fault) => return Err(fault.into()),
         }
@@ -349,7 +350,7 @@ impl<T: Transport> Finder<'_, T> {
         }
     }
 
-    /// Less usual names, one after the other.
+    /// Tries less usual names, one after the other.
     async fn others<L>(
         &self,
         folder: &Url,
@@ -370,18 +371,18 @@ impl<T: Transport> Finder<'_, T> {
         Ok(None)
     }
 
-    /// A file whose header takes about `guess` bytes.
+    /// Opens a file whose header takes about `guess` bytes.
     fn shard(&self, url: Url, path: String, guess: u64) -> LocalBoxFuture<'_, Result<HttpSource<T>, Fault>> {
         let guess = if path.to_ascii_lowercase().ends_with(".gguf") { GGUF_GUESS } else { guess };
         HttpSource::open(self.session.clone(), self.access.place(url), path, guess).boxed_local()
     }
 
-    /// A small file.
+    /// Reads a small file of at most `most` bytes.
     fn whole(&self, url: Url, most: u64) -> LocalBoxFuture<'_, Result<Vec<u8>, Fault>> {
         async move { self.session.whole(&self.access.place(url), most).await }.boxed_local()
     }
 
-    /// The configuration in a folder, which may as well not be there, or not be ours to read.
+    /// Reads the configuration in a folder. It may be missing or forbidden.
     fn config<L>(
         &self,
         folder: &Url,

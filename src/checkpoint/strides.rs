@@ -1,4 +1,5 @@
 //! Tensors that are views: their values do not lie in the order of their shape.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 /// Elements from one index to the next, for each dimension of such a tensor, outermost first. The values of a transposed matrix of
 /// shape (m, k) have strides (1, m).
@@ -6,12 +7,12 @@
 pub struct Strides(Box<[u64]>);
 
 impl Strides {
-    /// The strides of a tensor of `shape`, none of whose dimensions is 0; `None` where its values lie in order.
+    /// The strides of a tensor of `shape`, none of whose dimensions is 0. `None` if its values lie in order.
     pub fn of(shape: &[u64], strides: &[u64]) -> Option<Self> {
         let mut expected = 1;
         let mut in_order = true;
         for (&size, &stride) in shape.iter().zip(strides).rev() {
-            // The stride of a dimension of one is never taken.
+            // The stride of a dimension of size one is never used.
             in_order &= size == 1 || stride == expected;
             expected *= size;
         }
@@ -58,7 +59,7 @@ mod tests {
     fn values_in_order_have_no_strides() {
         assert_eq!(Strides::of(&[2, 3], &[3, 1]), None);
         assert_eq!(Strides::of(&[], &[]), None);
-        // What one index never steps over may be anything.
+        // The stride of a dimension of size one may be anything.
         assert_eq!(Strides::of(&[1, 3, 1], &[7, 1, 9]), None);
         assert_eq!(Strides::of(&[2, 3], &[1, 2]).unwrap().steps(), [1, 2]);
         assert!(Strides::of(&[4], &[0]).is_some());

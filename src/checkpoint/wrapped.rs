@@ -1,4 +1,5 @@
-//! Names as the model's own code has them: without what PEFT, FSDP, DDP, torch.compile and training scripts put into them.
+//! Restores the names of the model's own code: removes what PEFT, FSDP, DDP, torch.compile and training scripts put into them.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::adapter_names::{Factor, factor_of};
 use super::check::first_and_more;
@@ -9,7 +10,7 @@ use crate::report::WarningCode;
 use crate::source::ByteSource;
 use std::borrow::Cow;
 
-/// Whether a part of a name only says how a module is wrapped. Such parts may stand anywhere.
+/// Whether a part of a name only says how a module is wrapped. Such parts may be anywhere in a name.
 fn wraps(part: &str) -> bool {
     matches!(
         part,
@@ -24,7 +25,7 @@ fn wraps(part: &str) -> bool {
     )
 }
 
-/// Parts that say the same where all tensors have them at the start of their names: DDP, Lightning, PEFT, nested state dicts.
+/// Parts that also only wrap if the names of all tensors begin with them: DDP, Lightning, PEFT, nested state dicts.
 const AT_THE_START: [&str; 5] = ["module", "state_dict", "model_state_dict", "model_state", "base_model"];
 
 /// PEFT's trained copy of a module, followed by the adapter's name, and the module that it replaces.
@@ -35,8 +36,8 @@ const REPLACED: &str = "original_module";
 const PARAMETRIZED: &str = ".parametrizations.";
 const ORIGINAL: &str = ".original";
 
-/// Takes wrappers out of all names ([`Checkpoint::stored_name`] keeps what the file has), leaves out the modules that a trained copy
-/// replaces, and the adapters beside the weights that they change. A warning says what is left out.
+/// Removes wrappers from all names ([`Checkpoint::stored_name`] keeps what the file has). Leaves out modules that a trained copy
+/// replaces, and adapters beside the weights that they change. Warnings say what is left out.
 pub(super) fn unwrap<S: ByteSource>(checkpoint: &mut Checkpoint<S>) {
     if checkpoint.format != Format::Safetensors {
         return;
@@ -60,7 +61,7 @@ pub(super) fn unwrap<S: ByteSource>(checkpoint: &mut Checkpoint<S>) {
     }
 }
 
-/// Gives tensors the names without wrappers, unless two would be called the same.
+/// Gives tensors the names without wrappers, unless two would get the same name.
 fn rename<S>(checkpoint: &mut Checkpoint<S>) {
     let names = without_start(without_wrappers(&checkpoint.tensors), &checkpoint.tensors);
     let changed = names.iter().zip(&checkpoint.tensors).any(|(name, tensor)| *name != tensor.name);
@@ -86,8 +87,8 @@ fn is_added(name: &str) -> bool {
     factor_of(name).is_some_and(|(_, factor, _)| added(factor))
 }
 
-/// Leaves out the matrices of adapters that add to a weight; gives their names. What they add to stays: a direction that is dead
-/// in W is dead in W + ΔW. Adapters that scale stay too, as no rule for what reads a norm knows them.
+/// Leaves out the matrices of adapters that add to a weight, and returns their names. The weights stay: a direction that is dead
+/// in W is dead in W + ΔW. Adapters that scale stay too: no rule for readers knows their tensors.
 fn leave_out_adapters(tensors: &mut Vec<Tensor>) -> Vec<String> {
     let added: Vec<String> =
         tensors.iter().filter(|tensor| is_added(&tensor.name)).map(|tensor| tensor.name.clone()).collect();
@@ -99,7 +100,8 @@ fn leave_out_adapters(tensors: &mut Vec<Tensor>) -> Vec<String> {
     added
 }
 
-/// Leaves out what the trained copies of one adapter replace, and those of other adapters; gives the names, and the adapter's.
+/// Leaves out modules that the trained copies of one adapter replace, and the copies of other adapters. Returns the names that
+/// are left out, and the adapter's name.
 fn leave_out_replaced(tensors: &mut Vec<Tensor>) -> (Vec<String>, String) {
     let trained = |name: &str| {
         let (stem, rest) = name.split_once(TRAINED)?;
@@ -154,8 +156,8 @@ fn without_wrappers(tensors: &[Tensor]) -> Vec<Cow<'_, str>> {
     names
 }
 
-/// Whether a tensor is a matrix behind a parametrization of which nothing else is left: a norm's scale behind one may act as another
-/// scale, and beside buffers (spectral norm) or parameters of its own a parametrization does more than add.
+/// Whether a tensor is the matrix of a parametrization that stores nothing else. A parametrization may change a norm's scale, and
+/// one with buffers (spectral norm) or parameters does more than add.
 fn is_plain_original(name: &str, tensor: &Tensor, tensors: &[Tensor]) -> bool {
     let Some(stem) = name.strip_suffix(ORIGINAL).filter(|stem| stem.contains(PARAMETRIZED)) else {
         return false;
@@ -167,9 +169,9 @@ fn is_plain_original(name: &str, tensor: &Tensor, tensors: &[Tensor]) -> bool {
     tensor.shape.len() > 1 && !tensors.iter().any(beside)
 }
 
-/// Takes wrappers off the start of names where all tensors of a folder have them; single numbers (steps, flags) have no say.
+/// Removes wrappers from the start of names if all tensors of a folder have them. Single numbers (steps, flags) do not count.
 fn without_start<'a>(mut names: Vec<Cow<'a, str>>, tensors: &[Tensor]) -> Vec<Cow<'a, str>> {
-    // What all names begin with, folder by folder. The catalogue is sorted, so that those of a folder follow each other.
+    // The common start of all names, folder by folder. The catalogue is sorted, so the names of a folder follow each other.
     let mut starts: Vec<(&str, &str)> = Vec::new();
     for (name, _) in names.iter().zip(tensors).filter(|(_, tensor)| tensor.elements() > 1) {
         let (folder, rest) = name.split_at(name.rfind('/').map_or(0, |at| at + 1));
@@ -210,7 +212,7 @@ fn without_start<'a>(mut names: Vec<Cow<'a, str>>, tensors: &[Tensor]) -> Vec<Co
 /// What two names have in common at their start.
 fn common<'a>(a: &'a str, b: &'a str) -> &'a str {
     let same = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
-    // Two names may differ in the middle of a letter.
+    // Two names may differ in the middle of a character.
     (0..=same).rev().find_map(|end| a.get(..end)).unwrap_or_default()
 }
 

@@ -1,21 +1,21 @@
-//! Whether all norms of two checkpoints differ by one number, as a missing or doubled 1 of 1 + w makes them.
+//! Finds whether all norms of two checkpoints differ by one number, as a missing or doubled 1 of 1 + w makes them.
 
 use crate::report::ScaleConvention;
 use std::borrow::Cow;
 
-/// Two BF16 numbers that were rounded differ by this share of the larger at most: half a unit in the last place each.
+/// Two BF16 numbers that were rounded differently differ by at most this share of the larger: half a unit in the last place each.
 const ROUNDING: f64 = 1.0 / 256.0;
-/// A difference as near to a whole number is that number.
+/// A difference this near to a whole number is taken as that number.
 const NEARLY_WHOLE: f64 = 1.0 / 64.0;
-/// Where a difference is less than so many roundings, it does not show.
+/// A difference of fewer roundings than this does not show.
 const CLEARLY: f64 = 4.0;
 
-/// The scale of one site in one of the two.
+/// The scale of one site in one of the two checkpoints.
 #[derive(Clone, Copy)]
 pub(super) struct Scales<'a> {
-    /// γ, where it is known.
+    /// γ, if it is known.
     pub(super) effective: Option<&'a [f64]>,
-    /// w, where γ is not known.
+    /// w, if γ is not known.
     pub(super) undecided: Option<&'a [f64]>,
     pub(super) convention: ScaleConvention,
 }
@@ -40,11 +40,11 @@ pub(super) enum Difference {
     Stored,
     /// γ of the second is that of the first plus this.
     Effective(f64),
-    /// The same of w, as γ is not known everywhere.
+    /// The same of w, because γ is not known everywhere.
     OfStored(f64),
 }
 
-/// What all pairs of sites have in common, where they do and every scale could be read.
+/// What all pairs of sites have in common, if anything, and if every scale could be read.
 pub(super) fn difference(pairs: &[(Scales<'_>, Scales<'_>)]) -> Option<Difference> {
     let effective: Option<Vec<Pair<'_>>> = pairs
         .iter()
@@ -63,10 +63,10 @@ pub(super) fn difference(pairs: &[(Scales<'_>, Scales<'_>)]) -> Option<Differenc
     constant(&stored?).filter(|&constant| constant != 0.0).map(Difference::OfStored)
 }
 
-/// The same scale in the first and in the second.
+/// The same scale in both checkpoints.
 type Pair<'a> = (Cow<'a, [f64]>, Cow<'a, [f64]>);
 
-/// The number that is added to the first of each pair to make the second, except for rounding.
+/// The number that turns the first of each pair into the second when added, except for rounding.
 fn constant(pairs: &[Pair<'_>]) -> Option<f64> {
     if pairs.iter().any(|(before, after)| before.len() != after.len()) {
         return None;
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_below_the_rounding_is_none() {
+    fn a_number_below_the_rounding_does_not_count() {
         let (before, after) = ([100.0, 200.0, 300.0], [100.2, 200.2, 300.2]);
         assert_eq!(difference(&[(known(&before, W), known(&after, W))]), None);
     }

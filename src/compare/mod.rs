@@ -1,6 +1,6 @@
-//! Two inspections side by side: which sites are the same, and what changed at each.
+//! Puts two inspections side by side: which sites are the same, and what changed at each.
 //!
-//! Effective scales are compared, whatever the convention, type or format that they are stored in.
+//! Compares effective scales, whatever the convention, type or format of the stored ones.
 
 mod constant;
 mod pair;
@@ -24,7 +24,7 @@ pub enum CompareError {
         "`{0}` has no norm site, so there is nothing to compare; `gammascope inspect` says what is in it"
     )]
     NoSites(String),
-    /// No site of one is a site of the other.
+    /// The two have no site in common.
     #[error(
         "{before} and {after} have no site in common, by name or by place: they are of different models; compare a model with its own fine-tune, another step or a conversion"
     )]
@@ -56,7 +56,7 @@ pub fn compare(before: &Inspection, after: &Inspection) -> Result<Comparison, Co
         .collect();
     let scales: Vec<_> = pairs.iter().map(|&(at, to, _)| (scales(before, at), scales(after, to))).collect();
     let difference = constant::difference(&scales);
-    // Stable: what changed equally stays in the order of the network.
+    // The sort is stable: equal changes stay in the order of the network.
     sites.sort_by(|a, b| {
         let first = |site: &SiteComparison| (site.kind_changed(), site.kernel_changed());
         first(b).cmp(&first(a)).then(b.change().total_cmp(&a.change()))
@@ -88,7 +88,7 @@ pub fn compare(before: &Inspection, after: &Inspection) -> Result<Comparison, Co
     })
 }
 
-/// A checkpoint with one of its sites, for telling it from another.
+/// Describes a checkpoint with one of its sites, to distinguish it from another.
 fn described(report: &Report) -> String {
     let name = &report.checkpoint.name;
     let of = |norm: &NormReport| {
@@ -112,10 +112,10 @@ fn summary(report: &Report) -> ComparedCheckpoint {
     }
 }
 
-/// A site in one of the two.
+/// A site in one of the two checkpoints.
 struct Side<'a> {
     norm: &'a NormReport,
-    /// Its effective scale, where that could be read.
+    /// Its effective scale, if it could be read.
     scale: Option<&'a Scale>,
     /// What was measured there, if anything was.
     measured: Option<&'a SiteVerification>,
@@ -152,7 +152,7 @@ fn site(order: usize, before: Side<'_>, second: Side<'_>, matched_by: MatchedBy)
         Some((Kernel::InverseScale(a), Kernel::InverseScale(b))) => Some(angle(&a.components, &b.components)),
         _ => None,
     };
-    // A scale that could not be read has no zeros, which is not to have lost them.
+    // A scale that could not be read has no zeros, but has not lost them.
     let readable = scales.is_some();
     let gained = |before: &[u32], after: &[u32]| -> Vec<u32> {
         after.iter().copied().filter(|index| readable && !before.contains(index)).collect()
@@ -241,7 +241,7 @@ fn sentence(
     parts.join(", ") + "."
 }
 
-/// How many of the sites changed, and in what.
+/// How many of the sites changed, and how.
 fn changes(sites: &[SiteComparison]) -> Vec<String> {
     let count = |holds: &dyn Fn(&SiteComparison) -> bool| sites.iter().filter(|site| holds(site)).count();
     let changed = count(&SiteComparison::changed);
@@ -265,13 +265,13 @@ fn changes(sites: &[SiteComparison]) -> Vec<String> {
     parts
 }
 
-/// A number of a sentence: whole if it is whole, otherwise with four digits.
+/// A number in a sentence: whole if it is whole, otherwise with four digits.
 fn number(number: f64) -> String {
     let digits = if number.fract() == 0.0 { format!("{number:.0}") } else { format!("{number:.4}") };
     digits.replace('-', "−")
 }
 
-/// An angle in radians, as people read it.
+/// An angle in radians as a text in degrees.
 pub fn degrees(angle: f64) -> String {
     let degrees = angle.to_degrees();
     match degrees {

@@ -1,11 +1,11 @@
-//! Which sites of two checkpoints are the same: by name, then by the end of the name, then by place. Only sites of the same
-//! width are.
+//! Finds which sites of two checkpoints are the same: by name, then by the end of the name, then by place. The same site has the
+//! same width in both.
 
 use crate::report::comparison::MatchedBy;
 use crate::report::{NormReport, NormRole};
 use std::collections::{HashMap, HashSet};
 
-/// Indices of the same site in each list, and how that was seen, in the order of `before`.
+/// Indices of the same site in each list, and how it was matched, in the order of `before`.
 pub(super) fn pairs(before: &[NormReport], after: &[NormReport]) -> Vec<(usize, usize, MatchedBy)> {
     let mut pairing = Pairing { before, after, ..Pairing::default() };
     pairing.by_name();
@@ -31,7 +31,7 @@ impl<'a> Pairing<'a> {
         self.found.push((before, after, how));
     }
 
-    /// The sites that are left in each list, under a key; sites without one are left out.
+    /// The sites that are left in each list, grouped by a key. Sites without a key are left out.
     fn left<Key: std::hash::Hash + Eq>(
         &self,
         key: impl Fn(&'a NormReport, Side, usize) -> Option<Key>,
@@ -59,8 +59,8 @@ impl<'a> Pairing<'a> {
         }
     }
 
-    /// The longest ends first, so that `text.layers.0.norm` finds its twin before a mere `layers.0.norm` is tried. An end must
-    /// be of one site on each side only, and hold the number of the block where there is one.
+    /// Tries the longest ends first, so that `text.layers.0.norm` finds its twin before a mere `layers.0.norm` is tried. An end
+    /// must belong to only one site on each side and, in a block, contain the block's number.
     fn by_suffix(&mut self) {
         let parts = |norms: &[NormReport]| norms.iter().map(|norm| cuts(&norm.name).count()).max();
         let most = parts(self.before).min(parts(self.after)).unwrap_or_default();
@@ -69,7 +69,7 @@ impl<'a> Pairing<'a> {
                 let end = last_parts(&norm.name, length)?;
                 let number = norm.block.map(|block| block.to_string());
                 let whole = number.is_none_or(|number| end.split(['.', '/']).any(|part| part == number));
-                // Outside the blocks a last part alone may be anything's: `norm`.
+                // Outside the blocks, the last part alone may belong to anything: `norm`.
                 let role = norm.block.is_none().then_some(norm.role as u8);
                 whole.then_some((end, norm.block, norm.width, role))
             };
@@ -81,13 +81,13 @@ impl<'a> Pairing<'a> {
         }
     }
 
-    /// Both lists are in the order of the network, so the first of one is the first of the other, where as many are left. Parts of a
-    /// model may be of one width, and their order is only that of their names: they are kept apart.
+    /// Both lists are in the order of the network, so if equally many sites are left, the first of one is the first of the other.
+    /// Parts of a model may have one width, and only their names order them, so they are kept apart.
     fn by_place(&mut self) {
         let towers = [towers(self.before), towers(self.after)];
         let place = |norm: &NormReport, side: Side, index: usize| {
             let tower = towers[side as usize][index];
-            // "Other" is no place.
+            // "Other" is not a place.
             (norm.role != NormRole::Other).then_some((norm.role as u8, norm.block, norm.width, tower))
         };
         for (before, after) in self.left(place).into_values() {
@@ -118,7 +118,7 @@ enum Tower {
 }
 
 /// The tower of each site. A checkpoint of one tower has only the main one: a language model may be called `decoder`, and a vision
-/// tower that was taken out need not be called anything.
+/// tower on its own may have any name.
 fn towers(norms: &[NormReport]) -> Vec<Tower> {
     let of = |norm: &NormReport| {
         let lower = norm.name.to_ascii_lowercase();
@@ -140,12 +140,12 @@ fn towers(norms: &[NormReport]) -> Vec<Tower> {
     towers
 }
 
-/// Where the parts of a name begin, the last first.
+/// Where the parts of a name begin, from the last to the first.
 fn cuts(name: &str) -> impl Iterator<Item = usize> {
     name.rmatch_indices(['.', '/']).map(|(at, _)| at + 1).chain(std::iter::once(0))
 }
 
-/// The last `length` parts of a name; `None` when it has fewer.
+/// The last `length` parts of a name. `None` if it has fewer.
 fn last_parts(name: &str, length: usize) -> Option<&str> {
     cuts(name).nth(length - 1).map(|at| &name[at..])
 }

@@ -5,7 +5,7 @@ use super::rows;
 use crate::model::operation::Activation;
 
 impl Activation {
-    /// Applies it to every value.
+    /// Applies the function to every value.
     pub fn apply(self, x: &mut [f32]) {
         match self {
             Self::Gelu => each(x, gelu),
@@ -18,7 +18,7 @@ impl Activation {
         }
     }
 
-    /// act(gate) ⊙ up, in `gate`.
+    /// Computes act(gate) ⊙ up, in `gate`.
     pub fn gate(self, gate: &mut [f32], up: &[f32]) {
         self.apply(gate);
         rows::in_parallel(gate, 1, |first, part| {

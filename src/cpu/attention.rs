@@ -8,22 +8,22 @@ use super::rows;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 
-/// Keys of one step of the online softmax, and queries that share them.
+/// Keys of one step of the online softmax, and queries that share the step.
 const KEYS: usize = 64;
 const QUERIES: usize = 64;
 
-/// What is added to the score of a query and a key.
+/// A term added to the score of a query and a key.
 #[derive(Debug, Clone, Copy)]
 pub enum Bias<'a> {
     /// Nothing.
     None,
-    /// slope × (key − query), one slope a head (Press et al., ALiBi, 2022).
+    /// slope × (key − query), with one slope for each head (Press et al., ALiBi, 2022).
     Alibi(&'a [f32]),
-    /// By key, one row of s values a head.
+    /// A value for each key: one row of s values for each head.
     Keys(&'a [f32]),
-    /// By distance key − query from −(t − 1) to t − 1, one row of 2t − 1 values a head (T5); s is t.
+    /// A value for each distance key − query from −(t − 1) to t − 1: one row of 2t − 1 values for each head (T5). s is t.
     Relative(&'a [f32]),
-    /// By query and key, t rows of s values a head.
+    /// A value for each query and key: t rows of s values for each head.
     Pairs(&'a [f32]),
 }
 
@@ -32,25 +32,25 @@ pub enum Bias<'a> {
 pub struct Attention<'a> {
     /// Query heads.
     pub heads: usize,
-    /// Key and value heads: a divisor of the query heads, each shared by as many in a row.
+    /// Key and value heads: a divisor of the query heads. Neighbouring query heads share one.
     pub key_heads: usize,
     /// Width h of a head.
     pub head_width: usize,
     /// Tokens t of every sequence: its queries.
     pub length: usize,
-    /// Keys s of every sequence: t, except where queries attend to another stack.
+    /// Keys s of every sequence. This is t, unless queries attend to another stack.
     pub keys: usize,
-    /// Sequences in a row that have the keys of one in common: 1, except where queries attend to another stack.
+    /// Neighbouring sequences that share the same keys. This is 1, unless queries attend to another stack.
     pub sharing: usize,
-    /// Whether a query sees no later key.
+    /// Whether a query sees no later keys.
     pub causal: bool,
-    /// A query sees keys at a distance of less than this; of half of it, rounded down, or less where it sees both ways.
+    /// If causal, a query sees keys at a distance below this. Otherwise it sees keys at a distance of up to half of it, rounded down.
     pub window: Option<usize>,
-    /// What products are multiplied by.
+    /// Factor of the products.
     pub scale: f32,
     /// c of c tanh(score/c), before the bias.
     pub cap: Option<f32>,
-    /// What is added.
+    /// Term added to the scores.
     pub bias: Bias<'a>,
 }
 
@@ -65,8 +65,8 @@ impl Attention<'_> {
         }
     }
 
-    /// What is added to the products of a query with the keys from `from` on: cap and bias, and −∞ for keys that it does not
-    /// see.
+    /// Makes scores of the products of a query with the keys from `from` on: applies cap and bias, and sets −∞ for keys that the query
+    /// does not see.
     fn score(&self, products: &mut [f32], head: usize, query: usize, from: usize) {
         let seen = self.seen(query);
         let begin = seen.start.saturating_sub(from).min(products.len());
@@ -100,17 +100,17 @@ impl Attention<'_> {
         }
     }
 
-    /// y (n × heads·h) of q (n × heads·h), k and v (n/t/sharing·s × key_heads·h); n is a multiple of t.
+    /// Computes y (n × heads·h) from q (n × heads·h), k and v (n/t/sharing·s × key_heads·h). n is a multiple of t.
     pub fn attend(&self, q: &[f32], k: &[f32], v: &[f32]) -> Vec<f32> {
         let (h, t, keys) = (self.head_width, self.length, self.keys);
         let sequences = q.len() / (t * self.heads * h);
-        // Head by head, so that each is one piece.
+        // Head by head, so that each thread writes a contiguous part.
         let mut by_head = vec![0.0; q.len()];
         rows::in_parallel(&mut by_head, t * h, |first, part| {
             for (index, y) in part.chunks_exact_mut(t * h).enumerate() {
                 let (sequence, head) = ((first + index) / self.heads, (first + index) % self.heads);
                 let key_head = head / (self.heads / self.key_heads);
-                // These rows from the `first`th on.
+                // `rows` rows of one head, beginning with row `first`.
                 let of = |x: &[f32], first: usize, rows: usize, heads: usize, head: usize| -> Vec<f32> {
                     let rows = x[first * heads * h..][..rows * heads * h].chunks_exact(heads * h);
                     rows.flat_map(|row| row[head * h..][..h].iter().copied()).collect()
@@ -133,7 +133,7 @@ impl Attention<'_> {
         y
     }
 
-    /// One head of one sequence: q and y of t × h, k and v of s × h.
+    /// Computes one head of one sequence: q and y are t × h, k and v are s × h.
     fn one_head(&self, head: usize, q: &[f32], k: &[f32], v: &[f32], y: &mut [f32]) {
         let h = self.head_width;
         let mut scores = vec![0.0; QUERIES * KEYS];
@@ -188,7 +188,7 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_distr::StandardNormal;
 
-    /// In f64, with every score in memory.
+    /// Computes the same in f64, with every score in memory.
     fn plainly(attention: &Attention<'_>, q: &[f32], k: &[f32], v: &[f32]) -> Vec<f64> {
         let Attention { heads, key_heads, head_width: h, length: t, keys, sharing, .. } = *attention;
         let mut y = vec![0.0; q.len()];
@@ -257,7 +257,7 @@ mod tests {
             (150, [150, 1], false, None, None, Bias::Relative(&relative), 4),
             (150, [150, 1], true, Some(70), None, Bias::Keys(&relative), 2),
             (130, [130, 1], false, None, None, Bias::Pairs(&pairs), 4),
-            // Of a decoder: more keys than queries, and fewer; of its own sequence, and of one for two.
+            // Like a decoder: more keys than queries, and fewer. Each sequence has its own keys, or two share them.
             (70, [130, 1], false, None, None, Bias::None, 4),
             (130, [3, 2], false, None, None, Bias::Keys(&relative), 2),
         ] {

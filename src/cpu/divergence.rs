@@ -1,6 +1,6 @@
 //! KL(p‖q) of next-token distributions, slice by slice over the vocabulary: n × vocabulary logits are never in memory.
 
-/// What has been seen of the logits l (of p) and l′ (of q) of one token; weights are e^(l − `most`).
+/// Running sums over the logits l (of p) and l′ (of q) of one token. Weights are e^(l − `most`).
 #[derive(Debug, Clone, Copy)]
 struct Sums {
     most: f64,
@@ -20,7 +20,7 @@ struct Sums {
 pub struct Divergence(Vec<Sums>);
 
 impl Divergence {
-    /// For n tokens.
+    /// Makes empty sums for n tokens.
     pub fn new(tokens: usize) -> Self {
         let none = f64::NEG_INFINITY;
         let (most, most_other) = (none, none);
@@ -37,7 +37,7 @@ impl Divergence {
         }
     }
 
-    /// In nats; not a finite number where q has lost what p has, or logits are no numbers.
+    /// Returns KL(p‖q) of every token in nats. It is not finite if q is 0 where p is not, or if logits are NaN.
     pub fn per_token(&self) -> Vec<f64> {
         self.0.iter().map(Sums::divergence).collect()
     }
@@ -60,7 +60,7 @@ impl Sums {
         for (&logit, &other) in row.iter().zip(other) {
             let (logit, other) = (f64::from(logit), f64::from(other));
             self.sum_other += (other - most_other).exp();
-            // What p never gives adds nothing.
+            // A token with p = 0 adds nothing.
             if logit == f64::NEG_INFINITY {
                 continue;
             }
@@ -73,8 +73,8 @@ impl Sums {
         }
     }
 
-    /// Σ p (l − l′) + ln Σ p e^(l′ − l). Close distributions take the logarithm of 1 + something small, which is exact to about
-    /// ε·|l − l′|; for others Σ e^(l′ − l) could overflow, and both normalisers are subtracted.
+    /// Σ p (l − l′) + ln Σ p e^(l′ − l). For close distributions this is the logarithm of 1 + something small, which is exact to about
+    /// ε·|l − l′|. For others Σ e^(l′ − l) could overflow, so both normalisers are subtracted.
     fn divergence(&self) -> f64 {
         let difference = self.difference / self.sum;
         let divergence = if self.furthest < 1.0 {
@@ -82,7 +82,7 @@ impl Sums {
         } else {
             difference + (self.most_other - self.most) + (self.sum_other.ln() - self.sum.ln())
         };
-        // Rounding below zero; a NaN stays one.
+        // Rounding can go below zero. NaN stays NaN.
         if divergence < 0.0 { 0.0 } else { divergence }
     }
 }
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_divergence_far_below_the_rounding_of_probabilities_is_resolved() {
-        // Second order: half the variance of the difference.
+        // Expected to second order: half the variance of the difference.
         let (logits, others) = ([0.0, 0.0], [1e-10, -1e-10]);
         let mut divergence = Divergence::new(1);
         divergence.take(&logits, &others, 2);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_stays_none() {
+    fn nan_stays_nan() {
         let mut divergence = Divergence::new(1);
         divergence.take(&[0.0, 1.0], &[0.0, f32::NAN], 2);
         assert!(divergence.per_token()[0].is_nan());

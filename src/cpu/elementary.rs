@@ -1,11 +1,11 @@
-//! e^x and what is made of it, without branches, so that the compiler makes vectors of loops over them. The system's functions
-//! take one value at a time, and are most of the time of a softmax or a GELU.
+//! e^x and functions made of it, without branches, so that the compiler vectorises loops over them. The system's functions take one value
+//! at a time, and would take most of the time of a softmax or a GELU.
 //!
 //! NaN stays NaN, so that a block that overflows is found.
 
-/// Beyond this e^x is given as if x were this: of use where 1 + e^x is divided by.
+/// Above this, e^x is returned as e^88. Callers divide by 1 + e^x.
 const MOST: f32 = 88.0;
-/// Below this e^x is no normal number, and given as 0.
+/// Below this, e^x is subnormal, and 0 is returned.
 const LEAST: f32 = -87.0;
 
 /// e^x to 2 units in the last place; 0 below −87, and e^88 above 88.
@@ -13,7 +13,7 @@ const LEAST: f32 = -87.0;
 /// x = n ln 2 + r with |r| ≤ ½ ln 2; e^r by its series.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
-    /// Adding it to a small number leaves that, rounded, in the last bits.
+    /// Adding this to a small number rounds the number and leaves it in the last bits.
     const ROUND: f32 = 12_582_912.0;
     /// ln 2 in two parts: products of the first with n are exact.
     const HIGH: f32 = 355.0 / 512.0;
@@ -56,7 +56,7 @@ pub(super) fn normal_share(x: f32) -> f32 {
         0.000_353_233_87,
         0.000_152_267,
     ];
-    // Farther away both shares are 0 and 1.
+    // Farther out, the two shares are 0 and 1.
     let away = if x.abs() > 40.0 { 40.0 } else { x.abs() };
     let at = (away - 3.5) / (away + 3.5);
     let mut polynomial = COEFFICIENTS[8];
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_are_bounded_and_what_is_no_number_stays_none() {
+    fn the_ends_are_bounded_and_nan_stays_nan() {
         assert_eq!([exp(-88.0), exp(f32::NEG_INFINITY)], [0.0, 0.0]);
         assert!(exp(f32::INFINITY) > 1e38 && exp(f32::INFINITY).is_finite());
         assert_eq!([sigmoid(f32::INFINITY), sigmoid(1e4)], [1.0, 1.0]);
@@ -100,7 +100,7 @@ mod tests {
         for x in values(12.0) {
             let exact = 0.5 * libm::erfc(-f64::from(x) / std::f64::consts::SQRT_2);
             let error = (f64::from(normal_share(x)) / exact - 1.0).abs();
-            // e^(−x²/2) is as far off as its exponent is rounded.
+            // The error of e^(−x²/2) is the rounding error of its exponent.
             let bound = 1e-6 + f64::from(x * x) * 1e-7;
             assert!(error < bound, "Φ({x}): {} for {exact}", normal_share(x));
         }

@@ -1,6 +1,6 @@
-//! Rows of a table, one a token.
+//! Looks up rows of a table, one for each token.
 
-/// Copies row `ids[i]` of `table` (rows × `width`) to row i of the result, times `multiplier`. `None` where an id has no row.
+/// Copies row `ids[i]` of `table` (rows × `width`) to row i of the result, times `multiplier`. `None` if an id has no row.
 pub fn gather(table: &[f32], width: usize, ids: &[u32], multiplier: f32) -> Option<Vec<f32>> {
     let mut x = Vec::with_capacity(ids.len() * width);
     for &id in ids {

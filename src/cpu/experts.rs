@@ -1,10 +1,10 @@
-//! Routing: which experts a token goes to, and with what weights.
+//! Routing: which experts process a token, and with what weights.
 
 use super::elementary::sigmoid;
 use crate::model::operation::Gate;
 
-/// The `chosen` experts of greatest weight for one token, from the router's output; their weights sum to 1 where
-/// `normalised`. Of equal weights the first expert comes first.
+/// Returns the `chosen` experts with the greatest weights for one token, from the router's output. Experts of equal weight keep their order.
+/// If `normalised`, their weights sum to one.
 pub fn route(scores: &[f32], gate: Gate, chosen: usize, normalised: bool) -> Vec<(usize, f32)> {
     let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let weight = |score: &f32| match gate {
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_greatest_are_chosen_and_their_weights_are_those_of_all_or_of_themselves() {
+    fn the_greatest_are_chosen_and_their_weights_sum_to_one_if_normalised() {
         let scores = [0.0, 2f32.ln(), 5f32.ln(), -1e30];
         let close = |found: Vec<(usize, f32)>, expected: [(usize, f32); 2]| {
             found.len() == 2

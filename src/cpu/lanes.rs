@@ -1,4 +1,4 @@
-//! Folds over a row in lanes, which become vectors; rounding errors of a sum grow with the length of a lane, not of the row.
+//! Folds over a row in lanes, which become vectors. Rounding errors of a sum grow with the length of a lane, not of the row.
 
 const LANES: usize = 16;
 
@@ -8,7 +8,7 @@ pub(super) fn sum(values: &[f32], of: impl Fn(f32) -> f32) -> f32 {
     fold(values, 0.0, |sum, value| sum + of(value), |a, b| a + b)
 }
 
-/// The greatest value, or −∞; one that is no number is passed over.
+/// Returns the greatest value, or −∞. NaN is ignored.
 #[inline(always)]
 pub(super) fn greatest(values: &[f32]) -> f32 {
     let greater = |a, b| if b > a { b } else { a };

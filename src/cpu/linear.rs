@@ -30,7 +30,7 @@ impl<'a> Weight<'a> {
     }
 }
 
-/// y (n × m) of x (n × k); `bias` has m values.
+/// Computes y (n × m) from x (n × k). `bias` has m values.
 pub fn linear(x: &[f32], weight: Weight<'_>, bias: Option<&[f32]>) -> Vec<f32> {
     let Weight { outputs: m, inputs: k, .. } = weight;
     let n = x.len() / k;

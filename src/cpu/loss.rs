@@ -3,7 +3,7 @@
 use super::elementary::exp;
 use super::lanes::{greatest, sum};
 
-/// ln Σ e^logit so far, and the logit of the next token, of every token.
+/// Running ln Σ e^logit and logit of the next token, for every token.
 #[derive(Debug, Clone)]
 pub struct Loss<'a> {
     targets: &'a [u32],
@@ -14,7 +14,7 @@ pub struct Loss<'a> {
 }
 
 impl<'a> Loss<'a> {
-    /// For tokens whose next tokens are `targets`.
+    /// Makes empty sums for tokens whose next tokens are `targets`.
     pub fn new(targets: &'a [u32]) -> Self {
         let n = targets.len();
         Self {
@@ -40,7 +40,7 @@ impl<'a> Loss<'a> {
         self.seen += width;
     }
 
-    /// The column of every token's target in the next slice, if it is `width` wide; `u32::MAX` for one that is not in it.
+    /// Returns the column of every token's target in the next slice of `width` columns; `u32::MAX` if it is not in that slice.
     pub fn columns(&self, width: usize) -> Vec<u32> {
         let column = |target: &u32| {
             let at = (*target as usize).checked_sub(self.seen).filter(|at| *at < width);
@@ -49,8 +49,8 @@ impl<'a> Loss<'a> {
         self.targets.iter().map(column).collect()
     }
 
-    /// Takes the next slice of the vocabulary from what sums it up, three values a token: the greatest logit, the sum of
-    /// e^(logit − greatest), and the target's logit, if [`columns`](Self::columns) has it in this slice.
+    /// Takes the next slice of the vocabulary as three sums for each token: the greatest logit, the sum of e^(logit − greatest), and the
+    /// target's logit, if [`columns`](Self::columns) has it in this slice.
     pub fn fold(&mut self, sums: &[f32], width: usize) {
         let columns = self.columns(width);
         for ((token, sums), column) in sums.chunks_exact(3).enumerate().zip(columns) {
@@ -65,7 +65,7 @@ impl<'a> Loss<'a> {
         self.seen += width;
     }
 
-    /// −ln p(next token) of every token, in nats; `None` where a target is beyond the vocabulary.
+    /// Returns −ln p(next token) of every token, in nats. `None` if a target is beyond the vocabulary.
     pub fn per_token(&self) -> Option<Vec<f64>> {
         let tokens = self.of_target.iter().zip(&self.most).zip(&self.sums);
         tokens

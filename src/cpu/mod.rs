@@ -1,8 +1,8 @@
-//! What a transformer is made of, in f32 on the CPU: the reference, and the fallback of every GPU kernel.
+//! The operations of a transformer in f32 on the CPU: the reference for every GPU kernel, and its fallback.
 //!
-//! Matrices are slices, row after row. The letters are the same throughout: n tokens, d width of the stream, m outputs and k
-//! inputs of a linear map, t tokens of a sequence, h width of a head. Rows are shared out among the cores where there are
-//! threads ([`rows`]); nothing here depends on how many there are.
+//! Matrices are slices, row after row. The letters are the same throughout: n tokens, d width of the stream, m outputs and k inputs of a
+//! linear map, t tokens of a sequence, h width of a head. The cores share the rows if there are threads ([`rows`]). No result depends on
+//! the number of threads.
 
 pub mod activation;
 pub mod attention;

@@ -1,10 +1,10 @@
-//! The norms: one routine over what is subtracted, and the scale and shift after it (MATH §1).
+//! The norms. One routine covers both kinds of centring; the scale and shift come after it (MATH §1).
 
 use super::lanes::sum;
 use super::rows;
 use crate::model::operation::Centring;
 
-/// x̂ = (x − m)/√(mean (x − m)² + ε) of every token, m being the mean or nothing; in place, on n × `width` values.
+/// Computes x̂ = (x − m)/√(mean (x − m)² + ε) of every token in place, on n × `width` values. m is the mean or 0.
 pub fn normalise(centring: Centring, x: &mut [f32], width: usize, epsilon: f32) {
     let d = width as f32;
     rows::in_parallel(x, width, |_, part| {
@@ -22,7 +22,7 @@ pub fn normalise(centring: Centring, x: &mut [f32], width: usize, epsilon: f32) 
     });
 }
 
-/// y = γ ⊙ x̂ + β of every token, in place; γ = 1 and β = 0 where there is none.
+/// Computes y = γ ⊙ x̂ + β of every token in place. A missing γ is 1, a missing β is 0.
 pub fn scale_and_shift(x: &mut [f32], scale: Option<&[f32]>, shift: Option<&[f32]>) {
     if let Some(scale) = scale {
         for token in x.chunks_exact_mut(scale.len()) {

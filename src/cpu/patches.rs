@@ -1,11 +1,11 @@
-//! Pixels in the order in which a convolution whose stride is its kernel reads them, so that it becomes a linear map.
+//! Puts pixels into an order in which a convolution whose stride equals its kernel becomes a linear map.
 
 /// Some images or videos: count × frames × channels × rows × columns values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Canvas {
-    /// How many.
+    /// Number of images or videos.
     pub count: usize,
-    /// Of each.
+    /// Channels of each frame.
     pub channels: usize,
     /// Frames, rows and columns.
     pub size: [usize; 3],
@@ -14,13 +14,13 @@ pub struct Canvas {
 }
 
 impl Canvas {
-    /// Patches of each image, in frames, rows and columns. What is left over at an end belongs to none.
+    /// Patches of each image, in frames, rows and columns. A remainder at an end is left out.
     pub fn grid(&self) -> [usize; 3] {
         std::array::from_fn(|side| self.size[side] / self.patch[side])
     }
 
-    /// A row for each patch, image after image, a row of patches after the other: channels, and in each its frames, rows and
-    /// columns.
+    /// Makes a row for each patch, image by image, in frames, then rows, then columns of patches. A row has the channels, and in each its
+    /// frames, rows and columns.
     pub fn patches(&self, pixels: &[f32]) -> Vec<f32> {
         let Self { count, channels, size: [frames, height, width], patch: [deep, high, wide] } = *self;
         let [of_frames, of_rows, of_columns] = self.grid();

@@ -1,7 +1,7 @@
 //! Fixed codes of positions: sines and cosines that no checkpoint needs to store.
 
-/// A code for each place of a sequence (t × `width`): sines and cosines in turn, as in Vaswani et al., Attention is all you need,
-/// 2017, computed in f64.
+/// Computes a code for each place of a sequence (t × `width`): alternating sines and cosines, as in Vaswani et al., Attention is all you
+/// need, 2017. Computed in f64.
 pub fn sines(length: usize, width: usize) -> Vec<f32> {
     let angle = |place: usize, channel: usize| {
         place as f64 / 10_000f64.powf((2 * (channel / 2)) as f64 / width as f64)

@@ -1,8 +1,8 @@
-//! A grid of vectors on another number of rows and columns, as torch's `interpolate` does it: bicubic, corners not aligned.
+//! Resizes a grid of vectors, as torch's `interpolate` does it: bicubic, without aligned corners.
 
 use crate::model::operation::Resizing;
 
-/// For one place of the new side, places of the old one and their weights.
+/// Places of the old side and their weights, for one place of the new side.
 type Taps = Vec<(usize, f64)>;
 
 /// Keys' cubic kernel (1981) with the parameter a.
@@ -27,7 +27,7 @@ fn taps(from: usize, to: usize, resizing: Resizing) -> Vec<Taps> {
                 Resizing::Bicubic => {
                     let source = centre - 0.5;
                     let first = source.floor();
-                    // Beyond an end there is the value at that end.
+                    // Beyond an end, the value at that end counts.
                     let tap = |step: i64| {
                         let at = (first as i64 + step).clamp(0, last) as usize;
                         (at, cubic(source - first - step as f64, -0.75))
@@ -47,7 +47,7 @@ fn taps(from: usize, to: usize, resizing: Resizing) -> Vec<Taps> {
         .collect()
 }
 
-/// `grid` (rows × columns × `width`) on `to` rows and columns.
+/// Resizes `grid` (rows × columns × `width`) to `to` rows and columns.
 pub fn resized(grid: &[f32], from: [usize; 2], to: [usize; 2], width: usize, resizing: Resizing) -> Vec<f32> {
     let [rows, columns] = [0, 1].map(|side| taps(from[side], to[side], resizing));
     let mut narrowed = vec![0.0; from[0] * to[1] * width];
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_size_changes_nothing_and_a_constant_stays_one() {
+    fn the_same_size_changes_nothing_and_a_constant_stays_constant() {
         let grid: Vec<f32> = (0..24).map(|value| (value * value % 7) as f32).collect();
         for resizing in [Resizing::Bicubic, Resizing::Antialiased] {
             assert_eq!(resized(&grid, [4, 3], [4, 3], 2, resizing), grid);

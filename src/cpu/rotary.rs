@@ -1,4 +1,4 @@
-//! Rotary position codes: pairs of channels of a query or key, turned by the position times a frequency.
+//! Rotary position codes: pairs of channels of a query or key are turned by position times frequency.
 
 use crate::model::operation::Pairing;
 
@@ -13,20 +13,21 @@ pub struct RotaryTable {
 }
 
 impl RotaryTable {
-    /// Of the positions 0 … `length` − 1; `frequencies` are r/2 angles a position. `factor` multiplies both (YaRN).
+    /// Makes the table for positions 0 … `length` − 1. `frequencies` are r/2 angles per position. `factor` multiplies cosines and sines
+    /// (YaRN).
     pub fn new(frequencies: &[f32], length: usize, factor: f32) -> Self {
         let angles = (0..length).flat_map(|position| frequencies.iter().map(move |f| position as f32 * f));
         let (cosines, sines) = angles.map(|angle| (angle.cos() * factor, angle.sin() * factor)).unzip();
         Self { pairs: frequencies.len(), cosines, sines }
     }
 
-    /// r/2, and all cosines, position after position, with all sines after them.
+    /// Returns r/2, and all cosines, position after position, followed by all sines.
     pub fn table(&self) -> (usize, Vec<f32>) {
         (self.pairs, [self.cosines.as_slice(), self.sines.as_slice()].concat())
     }
 
-    /// Rotates the first r channels of every head in `x`: n tokens × heads × `head_width`, the positions of the tokens counting
-    /// from 0 every `length` tokens.
+    /// Rotates the first r channels of every head in `x` (n tokens × heads × `head_width`). Positions count from 0 again every `length`
+    /// tokens.
     pub fn apply(&self, x: &mut [f32], heads: usize, head_width: usize, length: usize, pairing: Pairing) {
         let pairs = self.pairs;
         for (token, row) in x.chunks_exact_mut(heads * head_width).enumerate() {
@@ -51,7 +52,7 @@ impl RotaryTable {
 mod tests {
     use super::*;
 
-    /// The product of a query at one position and a key at another.
+    /// Returns the product of a query at one position and a key at another.
     fn product(query: usize, key: usize, pairing: Pairing) -> f32 {
         let turns = RotaryTable::new(&[1.0, 0.1], 12, 1.0);
         let mut x: Vec<f32> = vec![0.0; 12 * 5];

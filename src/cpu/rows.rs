@@ -1,7 +1,7 @@
-//! Rows of a matrix, shared out among the cores.
+//! Divides the rows of a matrix among the cores.
 
-/// Calls `work` with the first row and the rows of each part of `matrix` (rows × `width`), on all cores at once; one after
-/// the other in a browser, whose wasm has no threads.
+/// Calls `work` with the number of the first row and the rows of each part of `matrix` (rows × `width`), on all cores at once. In a
+/// browser the wasm has no threads, so `work` gets the whole matrix.
 pub fn in_parallel<Number: Send>(
     matrix: &mut [Number],
     width: usize,

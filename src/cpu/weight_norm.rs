@@ -1,7 +1,7 @@
 //! Weights that are stored as a direction and a length.
 
-/// g ⊙ v/‖v‖, in the place of v: `gain` has a value for each place of the last dimension, and the length of v is taken at each of
-/// them.
+/// Replaces v by g ⊙ v/‖v‖. `gain` has a value for each place of the last dimension, and the length of v is taken separately at each
+/// place.
 pub fn weight_norm(direction: &mut [f32], gain: &[f32]) {
     let mut squares = vec![0.0f64; gain.len()];
     for row in direction.chunks_exact(gain.len()) {

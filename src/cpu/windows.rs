@@ -1,9 +1,9 @@
-//! Features of sounds in the order in which a convolution over time reads them, so that it becomes a linear map.
+//! Puts features of sounds into an order in which a convolution over time becomes a linear map.
 
 use crate::model::architecture::Reach;
 use std::ops::Range;
 
-/// n × `channels` of count × `channels` × `frames`: frame after frame.
+/// Transposes count × `channels` × `frames` to n × `channels`, frame after frame.
 pub fn frame_by_frame(features: &[f32], channels: usize, frames: usize) -> Vec<f32> {
     let mut x = Vec::with_capacity(features.len());
     for sound in features.chunks_exact(channels * frames) {
@@ -14,9 +14,11 @@ pub fn frame_by_frame(features: &[f32], channels: usize, frames: usize) -> Vec<f
     x
 }
 
-/// A row for each of these `places` of a convolution over the frames of one sound: channels, and in each the frames that it reads there.
+/// Makes a row for each of these `places` of a convolution over the frames of one sound. A row has the channels, and in each the frames
+/// that the convolution reads at this place.
 ///
-/// `x` is frames × `channels` from the frame `first` on. What a place reads beyond `x` is zero: `x` has [`Reach::inputs`] of the places.
+/// `x` is frames × `channels`, beginning with frame `first`. It has the frames [`Reach::inputs`] of the places; frames beyond them count
+/// as zero.
 pub fn windows(x: &[f32], channels: usize, first: usize, reach: Reach, places: Range<usize>) -> Vec<f32> {
     let Reach { kernel, stride, padding } = reach;
     let frames = x.len() / channels;
@@ -51,7 +53,7 @@ mod tests {
         assert_eq!(found[12..], [2.0, 3.0, 0.0, 20.0, 30.0, 0.0]);
         let other = Reach { stride: 2, ..reach };
         assert_eq!(windows(&x[..6], 2, 0, other, 0..2)[6..], found[12..], "every other frame");
-        // Of the second sound the last place alone, which reads its last two frames.
+        // The last place of the second sound alone. It reads the last two frames.
         let inputs = reach.inputs(&(2..3), 3);
         assert_eq!(inputs, 1..3);
         assert_eq!(windows(&x[8..], 2, inputs.start, reach, 2..3), [5.0, 6.0, 0.0, 50.0, 60.0, 0.0]);

@@ -1,7 +1,7 @@
-//! Kernel directions for other programs: safetensors and JSON, of the sites whose verdict says that there is a kernel.
+//! Exports kernel directions for other programs: safetensors and JSON, of the sites whose verdict says that there is a kernel.
 //!
 //! A safetensors file holds for each site `SITE.kernel`, F64, `[d]` for v = γ⁻¹/‖γ⁻¹‖ or [k, d] for k zero coordinates, and
-//! `SITE.constant`, F64, `[1]` or `[k]`: what vᵀy is for every token. Its metadata say the same ([`CONVENTION`]).
+//! `SITE.constant`, F64, `[1]` or `[k]`: the value of vᵀy for every token. Its metadata say the same ([`CONVENTION`]).
 
 use crate::inspect::Inspection;
 use crate::kernel::direction::Kernel;
@@ -10,13 +10,13 @@ use crate::report::{KernelForm, NormKind};
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::{BTreeMap, HashMap};
 
-/// Coordinates are k rows of d values in a file: beyond this many bytes together they are refused rather than written.
+/// Coordinates are k rows of d values in a file. Files with more bytes than this are refused.
 const MOST_BYTES: u64 = 1 << 30;
 
 /// Why there is nothing to export.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExportError {
-    /// No site is of a name that was asked for.
+    /// A requested name is not the name of a site.
     #[error("there is no norm site `{0}`; `gammascope inspect --all` lists them")]
     NoSuchSite(String),
     /// The list of sites is empty.
@@ -42,16 +42,16 @@ pub enum ExportError {
         "the kernels take {0} bytes as rows of zeros and ones; choose sites, or JSON, which lists the channels"
     )]
     TooLarge(u64),
-    /// The writer refused.
+    /// The writer of safetensors failed.
     #[error("the file could not be made: {0}")]
     Safetensors(String),
-    /// So did the writer of JSON.
+    /// The writer of JSON failed.
     #[error("the JSON could not be made: {0}")]
     Json(String),
 }
 
-/// The kernels of the sites of these names, or of all without a list. Sites without a kernel are left out; it is an error
-/// when none is left.
+/// The kernels of the sites with these names, or of all sites without a list. Sites without a kernel are left out. It is an error
+/// if none is left.
 pub fn kernels(inspection: &Inspection, names: Option<&[&str]>) -> Result<KernelExport, ExportError> {
     let report = &inspection.report;
     let checkpoint = report.checkpoint.name.clone();
@@ -103,7 +103,7 @@ fn why_none(kinds: impl Iterator<Item = NormKind>) -> String {
     parts.join(", ")
 }
 
-/// One site's kernel; `None` when it has none.
+/// One site's kernel. `None` if it has none.
 fn exported(inspection: &Inspection, site: usize) -> Option<ExportedKernel> {
     let norm = &inspection.report.norms[site];
     let scale = inspection.scales[site].as_ref()?;
@@ -187,7 +187,7 @@ pub fn safetensors(export: &KernelExport) -> Result<Vec<u8>, ExportError> {
     safetensors::serialize(views, Some(metadata)).map(in_order).map_err(refuse)
 }
 
-/// The same file with its header in alphabetical order: the crate keeps metadata in a map of random order, and equal exports should
+/// The same file with its header in alphabetical order: the crate keeps metadata in a map of random order, but equal exports should
 /// be equal files.
 fn in_order(mut file: Vec<u8>) -> Vec<u8> {
     let ordered = || {

@@ -1,5 +1,5 @@
-//! Figures of what was read of a checkpoint, in two steps: [`data`] takes out of an inspection what a figure shows, and
-//! [`FigureData::draw`] draws it. The page does the second step in a module of its own, after the verdict is on the screen.
+//! Figures of what was read from a checkpoint, in two steps. [`data`] takes the content of a figure out of an inspection, and
+//! [`FigureData::draw`] draws it. The page does the second step in a separate module, after the verdict is on the screen.
 
 use super::FigureError;
 use crate::inspect::Inspection;
@@ -10,19 +10,19 @@ use crate::plot::{self, Figure, FigureKind, SiteMark, Size};
 use crate::report::{Eigenvalue, EvidenceReport, NormKind, NormReport, WriterReport};
 use serde::{Deserialize, Serialize};
 
-/// All that one figure of what was read shows.
+/// All the data of one figure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FigureData {
-    /// [`plot::site_map`], of the sites whose scale was read, in the order of the network.
+    /// [`plot::site_map`], with the sites whose scale was read, in network order.
     SiteMap(Vec<SiteMark>),
     /// [`plot::writer_energy`].
     WriterEnergy(Vec<WriterReport>),
     /// [`plot::evidence`] of one site.
     Evidence {
-        /// Its name.
+        /// Name of the site.
         site: String,
-        /// What speaks for either kind.
+        /// Evidence for either kind.
         evidence: Vec<EvidenceReport>,
     },
     /// [`plot::scale_distribution`].
@@ -31,18 +31,18 @@ pub enum FigureData {
     KernelDirection(ScaleData),
     /// [`plot::soft_spectrum`].
     SoftSpectrum {
-        /// Of which scale.
+        /// The scale.
         of: ScaleData,
         /// Whether its norm subtracts the mean.
         subtracts_mean: bool,
-        /// What was measured at the site; empty where nothing was.
+        /// Measured eigenvalues. Empty if nothing was measured at the site.
         measured: Vec<Eigenvalue>,
     },
     /// [`plot::tensor_values`].
     TensorValues {
         /// Name of the tensor.
         name: String,
-        /// Its values, `None` where they are no finite numbers: JSON has no others.
+        /// Its values. `None` replaces numbers that are not finite, because JSON has no others.
         values: Vec<Option<f64>>,
     },
 }
@@ -50,15 +50,15 @@ pub enum FigureData {
 /// One site's effective scale.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ScaleData {
-    /// The site.
+    /// Name of the site.
     pub site: String,
     /// γ, d finite values.
     pub values: Vec<f64>,
-    /// Whether they come from the sketch in a link.
+    /// Whether the values come from the sketch in a link.
     pub sketch: bool,
 }
 
-/// What the figure shows; `site` names the site for every kind but those of the whole model.
+/// Collects the data of a figure. `site` names the site, except for figures of the whole model.
 pub fn data(
     inspection: &Inspection,
     kind: FigureKind,
@@ -103,13 +103,13 @@ pub fn data(
 }
 
 impl FigureData {
-    /// The values of a tensor that the user asks to see.
+    /// Makes the figure of a tensor whose values the user wants to see.
     pub fn of_tensor(name: &str, values: &[f64]) -> Self {
         let finite = |value: &f64| Some(*value).filter(|value| value.is_finite());
         Self::TensorValues { name: name.to_owned(), values: values.iter().map(finite).collect() }
     }
 
-    /// The figure.
+    /// Draws the figure.
     pub fn draw(&self, size: Size) -> Result<Figure, FigureError> {
         match self {
             Self::SiteMap(marks) => Ok(plot::site_map(marks, size)?),
@@ -141,7 +141,7 @@ impl ScaleData {
         }
     }
 
-    /// A report from a link has a sketch of each scale, and figures of it say so.
+    /// Marks figures of a report from a link, which has only a sketch of each scale.
     fn marked(&self, figure: Figure) -> Result<Figure, FigureError> {
         Ok(if self.sketch { figure.of_sketch() } else { figure })
     }
@@ -153,7 +153,7 @@ fn position(inspection: &Inspection, site: Option<&str>) -> Result<usize, Figure
     found.ok_or_else(|| FigureError::NoSuchSite(name.to_owned()))
 }
 
-/// The site and its effective scale.
+/// Returns the site and its effective scale.
 fn scaled<'a>(
     inspection: &'a Inspection,
     site: Option<&str>,
@@ -169,7 +169,7 @@ fn offered(of: ScaleData, is: bool, what: &'static str) -> Result<ScaleData, Fig
     if is { Ok(of) } else { Err(FigureError::NotOffered(of.site, what)) }
 }
 
-/// Sites whose scale was read, in the order of the network.
+/// Marks the sites whose scale was read, in network order.
 fn marks(norms: &[NormReport]) -> Vec<SiteMark> {
     let readable = |norm: &NormReport| {
         Some((norm.kernel.scale_min_abs?, norm.kernel.scale_median_abs?, norm.kernel.scale_max_abs?))

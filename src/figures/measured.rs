@@ -1,11 +1,11 @@
-//! Figures of what was measured.
+//! Figures of measurements.
 
 use super::FigureError;
 use crate::inspect::Inspection;
 use crate::plot::{self, Figure, FigureKind, Size};
 use crate::report::SiteVerification;
 
-/// Draws one figure of what was measured; [`FigureError::OfAnother`] where `kind` is none.
+/// Draws one figure of a measurement. [`FigureError::OfAnother`] if `kind` is not such a figure.
 pub(super) fn measured(
     inspection: &Inspection,
     kind: FigureKind,

@@ -1,8 +1,8 @@
-//! The figures of one report: finds the site and its scale, and hands them to [`crate::plot`].
+//! The figures of one report. This module finds the site and its scale, and hands them to [`crate::plot`].
 //!
-//! The page's inspector gives the data of what it has read ([`data`]), and another module draws them ([`FigureData::draw`]), so that
-//! no code that draws is loaded before the verdict. Code that measures or compares draws the rest as well ([`figure`],
-//! [`of_comparison`], [`of_adapter`]).
+//! The page's inspector makes the data of a figure ([`data`]), and another module draws it ([`FigureData::draw`]), so that no drawing
+//! code loads before the verdict. Code that measures or compares also draws the other figures ([`figure`], [`of_comparison`],
+//! [`of_adapter`]).
 
 mod inspected;
 mod measured;
@@ -17,7 +17,7 @@ pub use together::{of_adapter, of_comparison};
 /// Why a figure cannot be drawn.
 #[derive(Debug, thiserror::Error)]
 pub enum FigureError {
-    /// The figure is of one site, and none, or one that does not exist, was named.
+    /// The figure is of one site, but no site was named, or it does not exist.
     #[error("there is no norm site {0:?} in this report")]
     NoSuchSite(String),
     /// The scale could not be read.
@@ -28,10 +28,10 @@ pub enum FigureError {
     /// The figure does not exist for this site.
     #[error("`{0}` has no {1}")]
     NotOffered(String, &'static str),
-    /// Nothing was measured at the site, or anywhere.
+    /// Nothing was measured at the site, or at any.
     #[error("nothing is measured yet, so there is nothing to draw")]
     NotMeasured,
-    /// The figure is of another report.
+    /// The figure belongs to another kind of report.
     #[error("this report has no such figure")]
     OfAnother,
     /// Drawing failed.
@@ -39,7 +39,7 @@ pub enum FigureError {
     Plot(#[from] PlotError),
 }
 
-/// Draws one figure of an inspection; `site` names the site for every kind but those of the whole model.
+/// Draws one figure of an inspection. `site` names the site, except for figures of the whole model.
 pub fn figure(
     inspection: &Inspection,
     kind: FigureKind,

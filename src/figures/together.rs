@@ -5,7 +5,7 @@ use crate::plot::{self, Figure, FigureKind, Size};
 use crate::report::adapter::AdapterReport;
 use crate::report::comparison::Comparison;
 
-/// Draws one figure of a comparison; [`FigureError::OfAnother`] where `kind` is none.
+/// Draws one figure of a comparison. [`FigureError::OfAnother`] if `kind` is not such a figure.
 pub fn of_comparison(comparison: &Comparison, kind: FigureKind, size: Size) -> Result<Figure, FigureError> {
     match kind {
         FigureKind::KernelAngles => Ok(plot::kernel_angles(&comparison.sites, size)?),
@@ -14,7 +14,7 @@ pub fn of_comparison(comparison: &Comparison, kind: FigureKind, size: Size) -> R
     }
 }
 
-/// Draws the figure of an adapter; [`FigureError::OfAnother`] where `kind` is another.
+/// Draws the figure of an adapter. [`FigureError::OfAnother`] if `kind` is not such a figure.
 pub fn of_adapter(report: &AdapterReport, kind: FigureKind, size: Size) -> Result<Figure, FigureError> {
     match kind {
         FigureKind::AdapterWaste => Ok(plot::adapter_waste(&report.modules, size)?),

@@ -1,5 +1,4 @@
-//! Reads what a pass wants next while it computes: as many bytes are ahead of it as its largest matrix has, or some that are
-//! never too many.
+//! Reads the next weights while a pass computes. It stays ahead by about as many bytes as the largest matrix has, or by a small minimum.
 
 use crate::checkpoint::Checkpoint;
 use crate::source::{ByteSource, SourceError};
@@ -12,7 +11,7 @@ use std::task::{Context, Poll};
 
 type Bytes = Result<Vec<u8>, SourceError>;
 
-/// Bytes that are read at once: in memory beside the decoded values.
+/// Bytes of one read. They are in memory beside the decoded values.
 pub(super) const AT_ONCE: u64 = 16 << 20;
 
 /// Bytes of one shard, no more than [`AT_ONCE`].
@@ -34,7 +33,7 @@ pub(super) fn pieces(shard: usize, range: Range<u64>) -> impl Iterator<Item = Pi
     range.step_by(AT_ONCE as usize).map(move |from| Piece { shard, range: from..end.min(from + AT_ONCE) })
 }
 
-/// Reads that have begun before anybody waits for them, about in the order in which they will be wanted.
+/// Reads that begin before anybody waits for them, roughly in the order of use.
 #[derive(Default)]
 pub(super) struct Ahead<'a> {
     begun: VecDeque<(usize, Piece, LocalBoxFuture<'a, Bytes>)>,
@@ -43,7 +42,7 @@ pub(super) struct Ahead<'a> {
 }
 
 impl<'a> Ahead<'a> {
-    /// Of these tensors, each with its block, about in this order: at least so many bytes ahead.
+    /// Begins to read these tensors, each with its block, roughly in this order. At least `least` bytes are ahead.
     pub(super) fn of<S: ByteSource>(
         checkpoint: &'a Checkpoint<S>,
         tensors: impl Iterator<Item = (usize, usize)>,
@@ -60,8 +59,8 @@ impl<'a> Ahead<'a> {
         ahead
     }
 
-    /// The read of `piece`, if it is one of those to come. What is of an earlier block is wanted no more: of experts, some are
-    /// passed over.
+    /// Returns the read of `piece` if it has begun. Drops reads of earlier blocks, because nobody will want them: a pass skips some
+    /// experts.
     pub(super) fn take<S: ByteSource>(
         &mut self,
         checkpoint: &'a Checkpoint<S>,
@@ -89,7 +88,7 @@ impl<'a> Ahead<'a> {
             let Some((block, piece)) = self.to_come.pop_front() else { return };
             ahead += piece.length();
             let mut reading = checkpoint.read_weights(piece.shard, piece.range.clone()).boxed_local();
-            // Sets it off. Who waits for it later is woken then.
+            // Starts the read. Whoever waits for it later registers its own waker.
             if let Poll::Ready(bytes) = reading.poll_unpin(&mut Context::from_waker(noop_waker_ref())) {
                 reading = std::future::ready(bytes).boxed_local();
             }

@@ -8,19 +8,19 @@ use crate::model::architecture::{Attention, HeadNorm, Norm, Position, Projection
 use crate::source::ByteSource;
 use half::bf16;
 
-/// What an encoder gives, as the cross-attention of a decoder reads it.
+/// The output of an encoder, as the cross-attention of a decoder reads it.
 #[derive(Debug)]
 pub(super) struct Encoded<'a, Values> {
     /// Its last hidden states.
     pub(super) hidden: &'a Values,
     /// Tokens of each of its sequences.
     pub(super) length: usize,
-    /// Sequences of the decoder that read the same one.
+    /// Sequences of the decoder that read the same sequence of the encoder.
     pub(super) sharing: usize,
 }
 
 impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
-    /// n × d of n × d: attention of a decoder's tokens to those of its encoder.
+    /// Attention of a decoder's tokens (n × d) to those of its encoder. Returns n × d.
     pub(super) async fn cross_attention(
         &self,
         attention: &Attention,
@@ -38,7 +38,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         self.linear(&attention.output, &mixed).await
     }
 
-    /// n × d of n × d.
+    /// Self-attention: n × d from n × d.
     pub(super) async fn attention(
         &self,
         attention: &Attention,
@@ -130,7 +130,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         }
     }
 
-    /// Every head by a norm of its own; all of one kind, width and ε.
+    /// Normalises every head with its own norm. All have the same kind, width and ε.
     async fn norm_each(
         &self,
         norms: &[Norm],
@@ -158,8 +158,8 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         Ok(y)
     }
 
-    /// Queries of x (n × heads·h), keys and values of what they attend to (as many rows as that has, × key_heads·h); a fused matrix
-    /// has all three of x.
+    /// Computes queries from x (n × heads·h), and keys and values from the tokens attended to (rows of those × key_heads·h). A fused
+    /// matrix computes all three from x.
     async fn projections(
         &self,
         attention: &Attention,
@@ -181,7 +181,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         })
     }
 
-    /// Deals out pieces of these sizes, over and over.
+    /// Splits every row into pieces of these sizes, over and over.
     fn split(&self, x: &K::Values, sizes: [usize; 3]) -> [K::Values; 3] {
         let of = sizes.iter().sum();
         let mut from = 0;
@@ -193,7 +193,8 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
     }
 }
 
-/// T5's bucket of a distance (key − query): half of them for later keys; near distances one each, farther ones by logarithm.
+/// T5's bucket of a distance (key − query). Half of the buckets are for later keys. Near distances have a bucket each, farther ones share
+/// them by logarithm.
 fn bucket(distance: i64, buckets: usize, furthest: usize) -> usize {
     let half = buckets / 2;
     let (later, away) = (if distance > 0 { half } else { 0 }, distance.unsigned_abs() as usize);
@@ -205,8 +206,8 @@ fn bucket(distance: i64, buckets: usize, furthest: usize) -> usize {
     later + (exact + (beyond * (half - exact) as f32) as usize).min(half - 1)
 }
 
-/// Rows of BEiT's table for each query and key, a class token and then patches: distances in rows and columns, and after those one
-/// row from the class token, one to it, and one to itself.
+/// Rows of BEiT's table for each query and key, for a class token followed by patches. The table has a row for each distance in rows and
+/// columns, then one row from the class token, one to it, and one to itself.
 fn window(rows: usize, columns: usize) -> Vec<usize> {
     let distances = (2 * rows - 1) * (2 * columns - 1);
     let tokens =
@@ -228,7 +229,7 @@ mod tests {
 
     #[test]
     fn rows_of_a_window_are_those_of_beit() {
-        // transformers' BeitRelativePositionBias.generate_relative_position_index((2, 3)), its first rows.
+        // The first rows of transformers' BeitRelativePositionBias.generate_relative_position_index((2, 3)).
         let found = window(2, 3);
         assert_eq!(found[..7], [17, 15, 15, 15, 15, 15, 15]);
         assert_eq!(found[7..14], [16, 7, 6, 5, 2, 1, 0]);
@@ -237,7 +238,7 @@ mod tests {
 
     #[test]
     fn buckets_are_those_of_t5() {
-        // From transformers' T5Attention._relative_position_bucket, 8 buckets, 12 the furthest.
+        // From transformers' T5Attention._relative_position_bucket with 8 buckets and a maximum distance of 12.
         let found: Vec<usize> = (-14..=14).map(|distance| bucket(distance, 8, 12)).collect();
         let expected =
             [3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 2, 2, 2, 1, 0, 5, 6, 6, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7];

@@ -1,14 +1,14 @@
-//! Edits of linear maps: they are made to the weights themselves, while a pass loads them.
+//! Edits of linear maps. A pass applies them to the weights while it loads them.
 
 use super::ForwardError;
 use crate::checkpoint::Tensor;
 use crate::model::architecture::Linear;
 use crate::model::operation::Layout;
 
-/// W ← W + a vᵀ and b ← b + c, for a linear map from k inputs to m outputs, whichever way W lies in memory.
+/// W ← W + a vᵀ and b ← b + c, for a linear map from k inputs to m outputs in either memory layout.
 ///
-/// What reads the tensor in another way stays as it is: a tied embedding is edited where it gives logits, not where ids look up
-/// their rows. A tensor that no linear map of the pass loads is not looked for.
+/// Only linear maps of the pass are edited. A tied embedding is edited where it makes logits, not where ids look up its rows. An edit of
+/// any other tensor has no effect.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Edit {
     /// Tensor of W.
@@ -17,12 +17,12 @@ pub struct Edit {
     pub rows: Vec<f64>,
     /// v: k values.
     pub columns: Vec<f64>,
-    /// c: m values; a map that stores no bias gets this one. `None` leaves the bias as it is.
+    /// c: m values. A map without a bias gets this one. `None` leaves the bias as it is.
     pub bias: Option<Vec<f64>>,
 }
 
 impl Edit {
-    /// That its sizes are those of the map.
+    /// Checks that its sizes are those of the map.
     pub(super) fn check(&self, linear: &Linear, tensor: &Tensor) -> Result<(), ForwardError> {
         let [outputs, inputs] = [linear.outputs, linear.inputs];
         let bias = self.bias.as_ref().map_or(outputs, Vec::len);
@@ -33,7 +33,7 @@ impl Edit {
         Err(ForwardError::Edit { tensor: tensor.name.clone(), found, expected: [outputs, inputs] })
     }
 
-    /// Adds a vᵀ to the values of W from the `first`th on, in the order of memory; each sum is rounded once.
+    /// Adds a vᵀ to the values of W from the `first`th on, in memory order. Each sum is rounded once.
     pub(super) fn add(&self, linear: &Linear, first: usize, values: &mut [f32]) {
         let (outer, inner) = match linear.layout {
             Layout::OutputInput => (&self.rows, &self.columns),

@@ -1,4 +1,4 @@
-//! From what is read to the stream before the first block.
+//! Makes the stream before the first block from the input.
 
 use super::input::Pixels;
 use super::kernels::Kernels;
@@ -11,7 +11,7 @@ use crate::model::architecture::{Embedding, ImagePositions, PatchEmbedding, Toke
 use crate::source::ByteSource;
 
 impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
-    /// n × d.
+    /// Embeds the input. Returns n × d.
     pub(super) async fn embed(&self, watch: &mut impl Watch) -> Result<K::Values, ForwardError> {
         match (self.input, &self.architecture.embedding) {
             (Input::TokenIds { ids, .. }, Embedding::Tokens(tokens)) => {
@@ -42,7 +42,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         if let Some(projection) = first {
             x = self.linear(projection, &x).await?;
         }
-        // Of what is added to the rows.
+        // Width of the vectors that are added to the rows.
         let width = first.map_or(embedding.width, |projection| projection.outputs);
         if let Some(positions) = &embedding.positions {
             let mut rows = Vec::with_capacity(ids.len());
@@ -70,7 +70,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         }
     }
 
-    /// The extra tokens and the positions of all tokens, to which the patches are added.
+    /// Embeds patches: makes the extra tokens and the positions of all tokens, and adds the patches.
     async fn embed_patches(
         &self,
         embedding: &PatchEmbedding,
@@ -123,7 +123,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         Ok(sequence)
     }
 
-    /// Rows of a table; only those that are asked for are kept.
+    /// Looks up rows of a table, and keeps only those in memory.
     async fn rows(&self, table: usize, ids: &[u32], width: usize, by: f32) -> Result<Vec<f32>, ForwardError> {
         let mut wanted = ids.to_vec();
         wanted.sort_unstable();

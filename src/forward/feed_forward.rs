@@ -8,16 +8,16 @@ use crate::model::architecture::{FeedForward, Gated, GatedInputs, Linear};
 use crate::model::operation::Activation;
 use crate::source::ByteSource;
 
-/// Tokens whose hidden values are in memory at once, where the matrices of a part are.
+/// Tokens whose hidden values are in memory at once, if all matrices of a part stay loaded.
 const AT_ONCE: usize = 2048;
 
-/// Tokens that a part of so many inputs takes at once. A matrix after the other takes all of them, and is given back after that; of
-/// more tokens the hidden values would take more memory than all matrices of the part do.
+/// How many tokens a part with this many inputs processes at once. Up to this limit each matrix is loaded, used on all tokens and
+/// dropped. With more tokens, the hidden values would take more memory than all matrices of the part.
 pub(super) fn at_once(tokens: usize, inputs: usize) -> usize {
     if tokens <= AT_ONCE + inputs { tokens } else { AT_ONCE }
 }
 
-/// A part of which every token goes through every matrix.
+/// A part in which every token passes through every matrix.
 #[derive(Clone, Copy)]
 enum Dense<'a> {
     Plain { up: &'a Linear, down: &'a Linear, activation: Activation },
@@ -25,7 +25,7 @@ enum Dense<'a> {
 }
 
 impl<'a> Dense<'a> {
-    /// To the hidden values.
+    /// Maps to the hidden values.
     fn inputs(self) -> &'a [Linear] {
         match self {
             Self::Plain { up, .. } => std::slice::from_ref(up),
@@ -34,7 +34,7 @@ impl<'a> Dense<'a> {
         }
     }
 
-    /// Back to the stream.
+    /// Map back to the stream.
     fn down(self) -> &'a Linear {
         match self {
             Self::Plain { down, .. } => down,
@@ -43,11 +43,11 @@ impl<'a> Dense<'a> {
     }
 }
 
-/// Matrices that stay on the device, by their tensors.
+/// Matrices that stay on the device, with the index of their tensors.
 type Held<K> = Vec<(usize, Loaded<K>)>;
 
 impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
-    /// n × d of n × d.
+    /// Computes n × d from n × d.
     pub(super) async fn feed_forward(
         &self,
         part: &FeedForward,
@@ -81,7 +81,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         })
     }
 
-    /// `tokens` × d of as many.
+    /// Computes `tokens` × d from `tokens` × d.
     async fn dense(&self, part: Dense<'_>, x: &K::Values, tokens: usize) -> Result<K::Values, ForwardError> {
         let (width, at_once) = (self.architecture.width, at_once(tokens, self.architecture.width));
         if tokens <= at_once {
@@ -129,7 +129,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         self.through(part.down(), held, &hidden).await
     }
 
-    /// A linear map by a matrix that is held, or else is given back after it.
+    /// Applies a linear map. If its matrix is not in `held`, it is loaded and dropped again.
     async fn through(
         &self,
         linear: &Linear,

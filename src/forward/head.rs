@@ -8,18 +8,18 @@ use crate::model::architecture::{Head, Linear, Transform};
 use crate::source::ByteSource;
 use std::ops::Range;
 
-/// Values of the unembedding, and of logits, that are in memory at once.
+/// Values of the unembedding, and of the logits, that are in memory at once.
 const AT_ONCE: usize = 1 << 22;
 
-/// What the unembedding reads, if that is not the last hidden states, and its bias.
+/// The input of the unembedding, if it is not the last hidden states, and the bias of the unembedding.
 struct HeadInput<K: Kernels> {
     transformed: Option<K::Values>,
     bias: Option<Vec<f32>>,
 }
 
 impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
-    /// Calls `each` with the first row of every slice of the vocabulary, its width, and the logits (n × that width) that the
-    /// last hidden states `x` (n × d) have there.
+    /// Calls `each` for every slice of the vocabulary with its first row, its width, and the logits (n × width) of the last hidden states
+    /// `x` (n × d).
     pub async fn logits(
         &self,
         x: &K::Values,
@@ -35,7 +35,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         .await
     }
 
-    /// Calls `each` with the logits of every slice of the vocabulary, n × its width, and that width.
+    /// Calls `each` for every slice of the vocabulary with its logits (n × width) and its width.
     async fn slices(
         &self,
         x: &K::Values,
@@ -55,28 +55,28 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         self.architecture.head.as_ref().ok_or(ForwardError::NoHead)
     }
 
-    /// What the unembedding reads, and its bias.
+    /// Returns the input of the unembedding and its bias.
     async fn head_input(&self, x: &K::Values) -> Result<HeadInput<K>, ForwardError> {
         let head = self.head()?;
         let transformed = self.transformed(head, x).await?;
         Ok(HeadInput { transformed, bias: self.weights.bias(&head.unembedding).await? })
     }
 
-    /// The vocabulary in slices.
+    /// Cuts the vocabulary into slices.
     fn slices_of_rows(&self, tokens: usize) -> Result<Vec<Range<usize>>, ForwardError> {
         let Linear { inputs, outputs: vocabulary, .. } = self.head()?.unembedding;
         let slice = (AT_ONCE / inputs.max(tokens)).max(1);
         Ok((0..vocabulary).step_by(slice).map(|first| first..vocabulary.min(first + slice)).collect())
     }
 
-    /// These rows of the unembedding.
+    /// Loads these rows of the unembedding.
     async fn unembedding(&self, rows: Range<usize>) -> Result<K::Weight, ForwardError> {
         let linear = &self.head()?.unembedding;
         let of = |row: usize| (row * linear.inputs) as u64;
         self.weights.weight(self.kernels, linear, of(rows.start)..of(rows.end)).await
     }
 
-    /// Logits of these rows, n × as many.
+    /// Computes the logits of these rows, n × their number.
     fn slice(
         &self,
         input: &HeadInput<K>,
@@ -96,9 +96,9 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         Ok(logits)
     }
 
-    /// KL(p‖q) of every token in nats, for each of `others`: p is this pass's next-token distribution at the last hidden states
-    /// `x` (n × d), q another pass's, of the same model with other edits, at its own. The unembedding is read once for all
-    /// whose edits leave it alone.
+    /// Returns KL(p‖q) of every token in nats, for each of `others`. p is the next-token distribution of this pass at its last hidden
+    /// states `x` (n × d). q is that of another pass at its own hidden states: the same model with other edits. Passes that do not edit
+    /// the unembedding share one read of it.
     pub async fn divergences(
         &self,
         x: &K::Values,
@@ -134,7 +134,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         divergences.iter().map(finite).collect()
     }
 
-    /// What the unembedding reads, if that is not `x`.
+    /// Returns the input of the unembedding, if it is not `x`.
     async fn transformed(&self, head: &Head, x: &K::Values) -> Result<Option<K::Values>, ForwardError> {
         let Some(Transform { dense, activation, norm }) = &head.transform else { return Ok(None) };
         let mut x = self.linear(dense, x).await?;
@@ -147,9 +147,9 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         }))
     }
 
-    /// −ln p(next token), in nats, of every token but the last of its sequence; sequence after sequence.
+    /// Returns −ln p(next token) in nats for every token except the last of its sequence, sequence after sequence.
     pub async fn losses(&self, x: &K::Values) -> Result<Vec<f64>, ForwardError> {
-        // A loss is of predicted ids: without them there is nothing to predict.
+        // Without ids there is no next token to predict.
         let ids = self.input.ids().unwrap_or_default();
         let (length, d) = (self.sequences.length, self.architecture.width);
         let inner = |at: &usize| at % length != length - 1;
@@ -160,11 +160,11 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         let mut loss = Loss::new(&targets);
         self.slices(&x, rows.len(), async |logits, width| self.kernels.loss(&mut loss, &logits, width).await)
             .await?;
-        // Every id is in the vocabulary: the pass has checked it.
+        // The pass has already checked that every id is in the vocabulary.
         Ok(loss.per_token().unwrap_or_default())
     }
 
-    /// The losses of a pass from the first token on.
+    /// Runs the pass from the first token, and returns its losses.
     pub async fn run_to_losses(&self) -> Result<Vec<f64>, ForwardError> {
         let hidden = self.run(&mut Unwatched).await?;
         self.losses(&hidden).await

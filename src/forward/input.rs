@@ -1,33 +1,34 @@
-//! What a pass begins with, and how many tokens a model makes of it.
+//! The input of a pass, and the number of tokens that a model makes from it.
 
 use super::ForwardError;
 use crate::model::Architecture;
 use crate::model::architecture::{Embedding, PatchEmbedding, SoundEmbedding, SoundPositions};
 use crate::model::operation::Reads;
 
-/// What a pass begins with: sequences of one length, one after the other, without padding. Whatever is no token is a variant of its own, with the embedding that makes vectors of it.
+/// The input of a pass: sequences of equal length, one after the other, without padding. Images and sounds have variants of their own,
+/// whose embeddings turn them into vectors.
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
     /// Token ids, which the token embedding looks up.
     TokenIds {
         /// Ids of all sequences.
         ids: &'a [u32],
-        /// t, of each sequence.
+        /// Length t of each sequence.
         length: usize,
     },
-    /// Images or videos, a sequence each, of whose patches the embedding makes vectors.
+    /// Images or videos, each a sequence. The embedding turns their patches into vectors.
     Pixels(Pixels<'a>),
-    /// Features of sounds, a sequence each, over which the embedding runs convolutions.
+    /// Features of sounds, each a sequence. The embedding runs convolutions over them.
     Features(Features<'a>),
 }
 
-/// What a pass of a whole model begins with: what its last stack reads and, before that, what its encoder reads where it has one.
-/// Both have a sequence each for the other; or the decoder has as many sequences for each of the encoder, one after the other.
+/// The input of a whole model: that of its last stack, and that of its encoder if it has one. A decoder has one or more sequences for
+/// each sequence of the encoder, one after the other.
 #[derive(Debug, Clone, Copy)]
 pub struct Inputs<'a> {
-    /// Of the encoder.
+    /// Input of the encoder.
     pub encoder: Option<Input<'a>>,
-    /// Of a model without one, or of the decoder.
+    /// Input of the decoder, or of a model without an encoder.
     pub own: Input<'a>,
 }
 
@@ -42,11 +43,11 @@ impl<'a> From<Input<'a>> for Inputs<'a> {
 pub struct Features<'a> {
     /// count × channels × frames values.
     pub values: &'a [f32],
-    /// How many.
+    /// Number of sounds.
     pub count: usize,
-    /// Of each frame: bins of the mel scale; 1 of a waveform, whose frames are its samples.
+    /// Channels of each frame: bins of the mel scale, or 1 for a waveform, whose frames are its samples.
     pub channels: usize,
-    /// Of each sound.
+    /// Frames of each sound.
     pub frames: usize,
 }
 
@@ -55,34 +56,34 @@ pub struct Features<'a> {
 pub struct Pixels<'a> {
     /// count × frames × channels × rows × columns values. An image has one frame.
     pub values: &'a [f32],
-    /// How many.
+    /// Number of images or videos.
     pub count: usize,
-    /// Of each frame.
+    /// Channels of each frame.
     pub channels: usize,
     /// Frames, rows and columns.
     pub size: [usize; 3],
 }
 
-/// Sequences of a pass.
+/// The sequences of a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sequences {
-    /// n, of all of them.
+    /// n, the tokens of all sequences.
     pub(super) tokens: usize,
-    /// t, of each.
+    /// t, the tokens of each sequence.
     pub(super) length: usize,
-    /// Frames, rows and columns of the patches of each; of token ids the length alone.
+    /// Frames, rows and columns of the patches of each sequence. For token ids, only the length.
     pub(super) grid: [usize; 3],
 }
 
 impl Sequences {
-    /// How many.
+    /// Number of sequences.
     pub(super) fn count(&self) -> usize {
         self.tokens / self.length.max(1)
     }
 }
 
 impl<'a> Input<'a> {
-    /// Token ids; an error where they do not come out even.
+    /// Makes an input of token ids. An error if they do not fill whole sequences.
     pub fn token_ids(ids: &'a [u32], length: usize) -> Result<Self, ForwardError> {
         if length == 0 || ids.is_empty() || !ids.len().is_multiple_of(length) {
             return Err(ForwardError::Uneven { tokens: ids.len(), length });
@@ -90,8 +91,8 @@ impl<'a> Input<'a> {
         Ok(Self::TokenIds { ids, length })
     }
 
-    /// Images or videos; an error where there are none, or where `values` is not of this shape: count, frames, channels, rows and
-    /// columns.
+    /// Makes an input of images or videos. An error if there are none, or if `values` does not have this shape: count, frames, channels,
+    /// rows, columns.
     pub fn pixels(values: &'a [f32], shape: [usize; 5]) -> Result<Self, ForwardError> {
         let [count, frames, channels, rows, columns] = shape;
         if shape.contains(&0) {
@@ -104,7 +105,8 @@ impl<'a> Input<'a> {
         Ok(Self::Pixels(Pixels { values, count, channels, size: [frames, rows, columns] }))
     }
 
-    /// Features of sounds; an error where there are none, or where `values` is not of this shape: count, channels and frames.
+    /// Makes an input of features of sounds. An error if there are none, or if `values` does not have this shape: count, channels,
+    /// frames.
     pub fn features(values: &'a [f32], shape: [usize; 3]) -> Result<Self, ForwardError> {
         let [count, channels, frames] = shape;
         let expected = shape.iter().try_fold(1usize, |all, side| all.checked_mul(*side));
@@ -114,7 +116,7 @@ impl<'a> Input<'a> {
         Ok(Self::Features(Features { values, count, channels, frames }))
     }
 
-    /// The ids that a language model predicts; `None` where the input is no text.
+    /// Returns the ids that a language model predicts. `None` if the input is no text.
     pub fn ids(&self) -> Option<&'a [u32]> {
         match self {
             Self::TokenIds { ids, .. } => Some(ids),
@@ -122,7 +124,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// What it is.
+    /// Returns the kind of input.
     pub fn reads(&self) -> Reads {
         match self {
             Self::TokenIds { .. } => Reads::Tokens,
@@ -131,7 +133,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// The sequences that a model makes of it; an error where it has no place for them.
+    /// Returns the sequences that a model makes from the input. An error if the model cannot take them.
     pub(super) fn sequences(&self, architecture: &Architecture) -> Result<Sequences, ForwardError> {
         match (self, &architecture.embedding) {
             (Self::TokenIds { ids, length }, Embedding::Tokens(_)) => {
@@ -160,14 +162,14 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Tokens of so many sequences.
+/// Returns count × length, the number of tokens.
 fn product(count: usize, length: usize) -> Result<usize, ForwardError> {
     let tokens = count.checked_mul(length).filter(|tokens| u32::try_from(*tokens).is_ok());
     tokens.ok_or(ForwardError::TooMany { count, length })
 }
 
 impl Features<'_> {
-    /// That the model makes tokens of it.
+    /// Checks that the model can make tokens from the features.
     fn check(&self, embedding: &SoundEmbedding) -> Result<(), ForwardError> {
         let Features { channels, frames, .. } = *self;
         match embedding.positions {
@@ -187,13 +189,13 @@ impl Features<'_> {
 }
 
 impl Pixels<'_> {
-    /// That the model has a patch and a position for each part of it.
+    /// Checks that the model has a patch and a position for each part of the images.
     fn check(&self, embedding: &PatchEmbedding, any_size: bool) -> Result<(), ForwardError> {
         let (channels, found, trained) = (embedding.channels, self.size, embedding.trained);
         if self.channels != channels {
             return Err(ForwardError::Channels { found: self.channels, expected: channels });
         }
-        // What the model was trained on is right, also where its convolution leaves out the last rows.
+        // The size that the model was trained on is always right, even if its convolution leaves out the last rows.
         if found == trained {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! What a device does in a forward pass. Each is a function of [`crate::cpu`] and a shader of the same name.
+//! The operations of a device in a forward pass. Each has a function in [`crate::cpu`] and a shader of the same name.
 
 use super::ForwardError;
 use crate::checkpoint::dtype::TensorType;
@@ -12,77 +12,77 @@ use crate::model::operation::Centring;
 use crate::model::operation::Layout;
 use crate::model::operation::Pairing;
 
-/// The size of a linear map, and how its weight lies in memory.
+/// The size of a linear map, and the layout of its weight in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     /// k.
     pub inputs: usize,
     /// m.
     pub outputs: usize,
-    /// Which is the outer one.
+    /// Which dimension is the outer one.
     pub layout: Layout,
 }
 
 /// A part of every row: columns `from` to `from + width` of rows of `of` values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Columns {
-    /// The first.
+    /// The first column.
     pub from: usize,
-    /// How many.
+    /// Number of columns.
     pub width: usize,
-    /// Of a whole row.
+    /// Values of a whole row.
     pub of: usize,
 }
 
-/// The heads of queries or keys, and the tokens t of a sequence.
+/// The heads of queries or keys, and the tokens of a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heads {
-    /// How many.
+    /// Number of heads.
     pub count: usize,
-    /// h.
+    /// Width h of a head.
     pub width: usize,
-    /// t.
+    /// Tokens t of a sequence.
     pub length: usize,
 }
 
-/// A device. Work is handed over in order, and may go on after a call has returned; faults are reported when values are
+/// A device. It does the work in the order of the calls, and may still be working when a call returns. It reports errors when values are
 /// brought back.
 #[allow(async_fn_in_trait, reason = "passes run on one thread")]
 pub trait Kernels {
     /// f32 values in the device's memory.
     type Values;
-    /// A tensor there, in its own type.
+    /// A tensor in the device's memory, in its own type.
     type Weight;
 
-    /// The device, as reports name it.
+    /// Name of the device in reports.
     fn name(&self) -> &str;
 
-    /// Values from memory.
+    /// Copies values to the device.
     fn put(&self, values: Vec<f32>) -> Self::Values;
-    /// This many zeros.
+    /// Makes this many zeros.
     fn zeros(&self, values: usize) -> Self::Values;
-    /// Values back into memory, when all that makes them is done.
+    /// Waits for all work on these values, and copies them back.
     async fn get(&self, values: &Self::Values) -> Result<Vec<f32>, ForwardError>;
-    /// The first of the values that is no number or infinite, when all that makes them is done.
+    /// Waits for all work on these values, and returns the place of the first NaN or infinity.
     async fn first_not_finite(&self, values: &Self::Values) -> Result<Option<usize>, ForwardError>;
-    /// Room for this many values of a tensor; `None` for a type that is not decoded.
+    /// Makes room for this many values of a tensor. `None` for a type that the device does not decode.
     fn weight(&self, dtype: &TensorType, values: usize) -> Option<Self::Weight>;
-    /// Its next bytes.
+    /// Appends the next bytes of a tensor.
     fn fill(&self, weight: &mut Self::Weight, bytes: &[u8]);
 
-    /// A copy of `count` values from the `from`th on.
+    /// Copies `count` values, beginning at `from`.
     fn part(&self, x: &Self::Values, from: usize, count: usize) -> Self::Values;
-    /// Puts `part` at the `at`th value of `y`.
+    /// Copies `part` into `y`, beginning at `at`.
     fn put_part(&self, y: &mut Self::Values, at: usize, part: &Self::Values);
-    /// These columns of every row.
+    /// Copies these columns of every row.
     fn columns(&self, x: &Self::Values, columns: Columns) -> Self::Values;
-    /// These rows of n × `width`.
+    /// Copies these rows of n × `width`.
     fn rows(&self, x: &Self::Values, width: usize, rows: &[u32]) -> Self::Values;
-    /// y += weight · row, for each row of `part` and the row of `y` and weight that `to` has for it; no row of `y` twice.
+    /// y += weight · row for each row of `part`. `to` has the row of `y` and the weight for it. No row of `y` may occur twice.
     fn add_rows(&self, y: &mut Self::Values, width: usize, to: &[(u32, f32)], part: &Self::Values);
     /// y += multiplier · part.
     fn add(&self, y: &mut Self::Values, part: &Self::Values, multiplier: f32);
-    /// Keeps values within ± `bound`.
+    /// Clamps values to ± `bound`.
     fn clamp(&self, x: &mut Self::Values, bound: f32);
 
     /// See [`linear::linear`].
@@ -95,7 +95,7 @@ pub trait Kernels {
     ) -> Self::Values;
     /// See [`norm::normalise`].
     fn normalise(&self, centring: Centring, x: &Self::Values, width: usize, epsilon: f32) -> Self::Values;
-    /// See [`norm::scale_and_shift`]; both have `width` values.
+    /// See [`norm::scale_and_shift`]. Scale and shift have `width` values.
     fn scale_and_shift(
         &self,
         x: &Self::Values,
@@ -117,7 +117,7 @@ pub trait Kernels {
     fn activate(&self, activation: Activation, x: &mut Self::Values);
     /// See [`Activation::gate`].
     fn gate(&self, activation: Activation, gate: &mut Self::Values, up: &Self::Values);
-    /// Multiplies logits, and keeps them within the soft `cap`.
+    /// Multiplies logits, and applies the soft `cap`.
     fn logits(&self, x: &mut Self::Values, multiplier: f32, cap: Option<f32>);
     /// See [`Loss::take`].
     async fn loss(
@@ -128,7 +128,7 @@ pub trait Kernels {
     ) -> Result<(), ForwardError>;
 }
 
-/// The CPU, on all its cores where there are threads.
+/// The CPU, on all its cores if there are threads.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cpu;
 
@@ -162,7 +162,7 @@ impl Kernels for Cpu {
     }
 
     fn fill(&self, (dtype, values): &mut Self::Weight, bytes: &[u8]) {
-        // It has been asked whether the type is decoded.
+        // The caller has already asked whether the type is decoded.
         let _ = dtype.decode_f32(bytes, values);
     }
 

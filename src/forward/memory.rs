@@ -1,12 +1,12 @@
-//! How much memory a pass takes beside what a caller keeps.
+//! How much memory a pass takes in addition to its caller's.
 
 use super::feed_forward::at_once;
 use super::{AHEAD, sounds};
 use crate::checkpoint::Checkpoint;
 use crate::model::architecture::{Architecture, Attention, Block, Embedding, FeedForward, Linear};
 
-/// Bytes of activations, of the matrices that are on the device at once (as f32), and of what is read ahead, with so many tokens, and
-/// with `encoded` tokens of an encoder, whose own bytes are not counted.
+/// Bytes of activations, of matrices on the device at the same time (as f32), and of weights read ahead, for this many tokens. The model
+/// may have an encoder of `encoded` tokens, whose own memory is not included.
 pub fn memory<S>(
     checkpoint: &Checkpoint<S>,
     architecture: &Architecture,
@@ -26,7 +26,7 @@ pub fn memory<S>(
     4 * (stream + of_blocks.max().unwrap_or(0).max(of_embedding)) + stored.unwrap_or(0).max(AHEAD)
 }
 
-/// f32 values of a block, beside those of the stream, at most.
+/// Most f32 values of a block, without those of the stream.
 fn of_block(block: &Block, width: usize, tokens: usize, encoded: usize) -> u64 {
     let size = |linear: &Linear| (linear.inputs * linear.outputs) as u64;
     let of_attention = |attention: &Attention, keys: usize| {

@@ -1,10 +1,13 @@
-//! A forward pass that streams its weights: a matrix is read, used on all tokens and dropped, so that memory is bounded by the
-//! widest part of one block and by the activations, whatever the size of the model.
+//! A forward pass that streams its weights. It reads a matrix, applies it to all tokens and drops it. So its memory depends on the widest
+//! part of one block and on the activations, not on the size of the model.
 //!
-//! The pass executes an [`Architecture`], in f32 on a device ([`kernels`]), and shows what it computes to its caller:
-//! what every norm gives, under its name in the report, and the residual stream after every block. From such a stream it can be
-//! resumed, on another device if need be. An encoder runs before its decoder, as a pass of its own; its blocks are counted first.
-//! It can be run with linear maps edited ([`Edit`]). [`Input`] is what is read, and `embed` makes the stream of it. `weights` reads tensors, `ahead` the next of them before they are wanted, `sounds` that of features of sounds, `attention` and `feed_forward` are the parts of a block, [`head`] goes on to logits and losses.
+//! The pass executes an [`Architecture`] in f32 on a device ([`kernels`]). It shows its caller the output of every norm, under the norm's
+//! name in the report, and the residual stream after every block. It can resume from such a stream, even on another device. An encoder
+//! runs before its decoder, as a separate pass, and its blocks are counted first. A pass can also run with edited linear maps
+//! ([`Edit`]).
+//!
+//! [`Input`] is what it reads, and `embed` turns that into the stream (`sounds` for features of sounds). `weights` reads tensors, and
+//! `ahead` reads the next ones early. `attention` and `feed_forward` are the parts of a block, and [`head`] computes logits and losses.
 
 mod ahead;
 mod attention;
@@ -58,63 +61,63 @@ pub enum ForwardError {
         /// Its type.
         dtype: String,
     },
-    /// Sequences that do not come out even.
+    /// Sequences of unequal length.
     #[error("{tokens} tokens are not a whole number of sequences of {length}: give a multiple, at least one")]
     Uneven {
-        /// Tokens.
+        /// Number of tokens.
         tokens: usize,
-        /// Of a sequence.
+        /// Length of a sequence.
         length: usize,
     },
-    /// A sequence that has no positions.
+    /// A sequence that is longer than the model's positions.
     #[error(
         "sequences of {length} tokens are longer than the {longest} that the model has positions for: shorten them"
     )]
     TooLong {
-        /// Of a sequence.
+        /// Length of the sequence.
         length: usize,
-        /// The most.
+        /// The longest possible length.
         longest: usize,
     },
     /// A token that is not in the vocabulary.
     #[error(
-        "token {at} is {id}, and the vocabulary has {vocabulary} rows: the tokenizer is of another model"
+        "token {at} is {id}, and the vocabulary has {vocabulary} rows: the tokenizer belongs to another model"
     )]
     Id {
-        /// Which token.
+        /// Place of the token.
         at: usize,
         /// Its id.
         id: u32,
         /// Rows of the embedding.
         vocabulary: usize,
     },
-    /// Something else than the model reads.
+    /// An input of a kind that the model does not read.
     #[error("the model reads {}, and was given {}: give it the other", named(*reads), named(*given))]
     Reads {
-        /// What it reads.
+        /// What the model reads.
         reads: Reads,
-        /// What was given.
+        /// The kind of the input.
         given: Reads,
     },
-    /// One input for two stacks, or two for one.
+    /// One input for a model with two stacks, or two for a model with one.
     #[error("{}", both_or_one(*encoder, *own))]
     Both {
-        /// What its encoder reads, if it has one.
+        /// What the encoder reads, if there is one.
         encoder: Option<Reads>,
-        /// What the model itself reads, or its decoder.
+        /// What the model or its decoder reads.
         own: Reads,
     },
-    /// Sequences of a decoder that cannot be dealt out to those of its encoder.
+    /// The sequences of a decoder cannot be divided evenly among those of its encoder.
     #[error(
         "{own} sequences of token ids cannot be dealt out evenly to {encoder} inputs of the encoder: give as many for each, at least one"
     )]
     Shared {
-        /// Of the encoder.
+        /// Sequences of the encoder.
         encoder: usize,
-        /// Of the decoder.
+        /// Sequences of the decoder.
         own: usize,
     },
-    /// No images.
+    /// No images at all.
     #[error(
         "pixels of the shape {shape:?} (images, frames, channels, rows, columns) are none: give one image at least"
     )]
@@ -122,23 +125,23 @@ pub enum ForwardError {
         /// Images, frames, channels, rows and columns.
         shape: [usize; 5],
     },
-    /// Values of another number than their shape says.
-    #[error("{found} values are not those of the shape {shape:?} (images, frames, channels, rows, columns)")]
+    /// The number of values does not match the shape.
+    #[error("{found} values do not fit the shape {shape:?} (images, frames, channels, rows, columns)")]
     PixelCount {
         /// Images, frames, channels, rows and columns.
         shape: [usize; 5],
-        /// Values.
+        /// Number of values.
         found: usize,
     },
-    /// Images of more or fewer colours.
+    /// Images with another number of channels.
     #[error("the images have {found} channels, and the model reads {expected}: convert them")]
     Channels {
-        /// Of the images.
+        /// Channels of the images.
         found: usize,
-        /// Of the model.
+        /// Channels that the model reads.
         expected: usize,
     },
-    /// Images of another size than the model has positions for.
+    /// Images of a size for which the model has no positions.
     #[error(
         "the images have {}, and the model has positions for {} only: resize or crop them to that",
         sized(*found), sized(*expected)
@@ -146,10 +149,10 @@ pub enum ForwardError {
     Size {
         /// Frames, rows and columns of the images.
         found: [usize; 3],
-        /// Those that fit.
+        /// Size that the model has positions for.
         expected: [usize; 3],
     },
-    /// Images that are no whole number of patches.
+    /// Images that are not a whole number of patches.
     #[error(
         "the images have {}, which are not whole patches of {} × {}: resize or crop them to multiples of that, best to the {} that the model was trained on",
         sized(*found), patch[1], patch[2], sized(*trained)
@@ -157,78 +160,78 @@ pub enum ForwardError {
     Patches {
         /// Frames, rows and columns of the images.
         found: [usize; 3],
-        /// Of a patch.
+        /// Frames, rows and columns of a patch.
         patch: [usize; 3],
-        /// What the model was trained on.
+        /// Size that the model was trained on.
         trained: [usize; 3],
     },
-    /// Features of another number than their shape says, or none.
+    /// The number of feature values does not match the shape, or is zero.
     #[error(
-        "{found} values are not those of sounds of the shape {shape:?} (sounds, channels, frames), each at least one"
+        "{found} values do not fit sounds of the shape {shape:?} (sounds, channels, frames), with at least one of each"
     )]
     FeatureCount {
         /// Sounds, channels and frames.
         shape: [usize; 3],
-        /// Values.
+        /// Number of values.
         found: usize,
     },
-    /// Sounds of another length, or of other channels.
+    /// Sounds with another length or number of channels.
     #[error(
-        "the sounds have {} channels and {} frames, and the model reads {} channels and {} frames: pad or cut them, and make the features that its feature extractor makes",
+        "the sounds have {} channels and {} frames, and the model reads {} channels and {} frames: pad or cut them, and make the features with its feature extractor",
         found[0], found[1], expected[0], expected[1]
     )]
     Features {
-        /// Channels and frames.
+        /// Channels and frames of the sounds.
         found: [usize; 2],
-        /// Those of the model.
+        /// Channels and frames that the model reads.
         expected: [usize; 2],
     },
-    /// Sounds of other channels.
+    /// Sounds with another number of channels.
     #[error(
-        "the sounds have {found} channels, and the model reads {expected}, which is one for a waveform: make the features that its feature extractor makes"
+        "the sounds have {found} channels, and the model reads {expected}, which is one for a waveform: make the features with its feature extractor"
     )]
     SoundChannels {
-        /// Of the sounds.
+        /// Channels of the sounds.
         found: usize,
-        /// Of the model.
+        /// Channels that the model reads.
         expected: usize,
     },
-    /// Sounds of which no token comes.
+    /// Sounds that are too short for a token.
     #[error(
         "the sounds have {found} samples, and the model makes its first token of {least}: give longer ones"
     )]
     ShortSound {
-        /// Samples.
+        /// Samples of a sound.
         found: usize,
-        /// Those of a token.
+        /// Samples that the first token needs.
         least: usize,
     },
-    /// More tokens than are counted.
-    #[error("{count} sequences of {length} tokens are more than a pass counts: give fewer")]
+    /// More tokens than fit in a u32.
+    #[error("{count} sequences of {length} tokens are more than a pass can count: give fewer")]
     TooMany {
-        /// Images.
+        /// Number of sequences.
         count: usize,
-        /// Tokens of each.
+        /// Tokens of each sequence.
         length: usize,
     },
     /// The device failed.
     #[error("{reason}")]
     Device {
-        /// Its own sentence.
+        /// The device's own message.
         reason: String,
     },
-    /// The caller stopped it.
+    /// The caller stopped the pass.
     #[error("the pass was stopped after {blocks} blocks")]
     Stopped {
-        /// Blocks that were done.
+        /// Blocks that are complete.
         blocks: usize,
     },
-    /// The stream is no number any more.
+    /// The stream contains NaN or an infinity.
     #[error(
         "after block {block} the residual stream holds {value} (token {token}, channel {channel}): the weights of that block overflow f32, or hold such values themselves"
     )]
     NotFinite {
-        /// The first block that gives it.
+        /// The first block after which this happens.
         block: usize,
         /// Token.
         token: usize,
@@ -237,35 +240,35 @@ pub enum ForwardError {
         /// NaN or an infinity.
         value: f32,
     },
-    /// An edit of another size than the linear map.
+    /// The edit does not have the size of the linear map.
     #[error(
-        "the edit of `{tensor}` is of {} × {} values, and the linear map has {} outputs and {} inputs",
+        "the edit of `{tensor}` has {} × {} values, but the linear map has {} outputs and {} inputs",
         found[0], found[1], expected[0], expected[1]
     )]
     Edit {
-        /// The weight.
+        /// Name of the weight.
         tensor: String,
         /// Values of a and of v.
         found: [usize; 2],
         /// m and k.
         expected: [usize; 2],
     },
-    /// The logits are no numbers.
+    /// The logits contain NaN or infinities.
     #[error(
-        "the logits of token {token} are no finite numbers: the head overflows f32, or holds such values itself"
+        "the logits of token {token} are not finite: the head overflows f32, or holds such values itself"
     )]
     Logits {
         /// Token.
         token: usize,
     },
-    /// No logits without a head.
+    /// There are no logits, because the checkpoint has no head.
     #[error(
-        "the checkpoint has no language-model head, so there are no logits and no loss: its norms are measured all the same"
+        "the checkpoint has no language-model head, so there are no logits and no loss, but its norms can still be measured"
     )]
     NoHead,
 }
 
-/// In a message.
+/// Says what the model reads, for an error message.
 fn both_or_one(encoder: Option<Reads>, own: Reads) -> String {
     let own = named(own);
     match encoder {
@@ -277,7 +280,7 @@ fn both_or_one(encoder: Option<Reads>, own: Reads) -> String {
     }
 }
 
-/// In a message.
+/// Names a kind of input, for an error message.
 fn named(reads: Reads) -> &'static str {
     match reads {
         Reads::Tokens => "token ids",
@@ -286,7 +289,7 @@ fn named(reads: Reads) -> &'static str {
     }
 }
 
-/// Frames, rows and columns in a message.
+/// Writes frames, rows and columns for an error message.
 fn sized([frames, rows, columns]: [usize; 3]) -> String {
     match frames {
         1 => format!("{rows} × {columns} pixels"),
@@ -294,12 +297,12 @@ fn sized([frames, rows, columns]: [usize; 3]) -> String {
     }
 }
 
-/// What a pass shows on its way.
+/// What a pass shows while it runs.
 #[derive(Debug, Clone, Copy)]
 pub enum Seen<'a> {
-    /// A norm: n × width values; of queries and keys, a row a head.
+    /// A norm, with n × width values. Norms of queries and keys have a row for each head.
     Norm {
-        /// Its name in the report.
+        /// Name of the norm in the report.
         site: &'a str,
         /// d.
         width: usize,
@@ -310,34 +313,34 @@ pub enum Seen<'a> {
     },
     /// The residual stream after a block.
     Block {
-        /// From 0; the blocks of an encoder are counted before those of its decoder.
+        /// Index of the block from 0. Blocks of an encoder come before those of its decoder.
         index: usize,
         /// d.
         width: usize,
         /// n × d values.
         stream: &'a [f32],
-        /// The same between the block's attention, that to an encoder included, and its feed-forward part, where that was wanted.
+        /// The stream (n × d) between the block's attention parts and its feed-forward part, if the caller wants it.
         after_attention: Option<&'a [f32]>,
-        /// The norm that reads the stream next, by its name in the report.
+        /// Name in the report of the norm that reads the stream next.
         next: Option<&'a str>,
     },
 }
 
-/// Who looks on while a pass runs.
+/// An observer of a running pass.
 #[allow(async_fn_in_trait, reason = "passes run on one thread")]
 pub trait Watch {
-    /// Whether the values of this norm are wanted. They need not come back from a GPU otherwise.
+    /// Whether to show this norm. Otherwise a GPU need not copy its values back.
     fn wants(&self, site: &str) -> bool;
 
-    /// Whether the residual stream after the blocks is wanted.
+    /// Whether to show the residual stream after each block.
     fn wants_stream(&self) -> bool;
 
-    /// Whether the stream between a block's attention and its feed-forward part is wanted as well.
+    /// Whether to show the stream between a block's attention and its feed-forward part too.
     fn wants_after_attention(&self) -> bool {
         false
     }
 
-    /// Sees one thing; a break ends the pass.
+    /// Sees one value. A break ends the pass.
     async fn see(&mut self, seen: Seen<'_>) -> ControlFlow<()>;
 }
 
@@ -356,7 +359,7 @@ impl<See: AsyncFnMut(Seen<'_>)> Watch for See {
     }
 }
 
-/// Nobody looks on.
+/// An observer that wants nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct Unwatched;
 
@@ -374,7 +377,7 @@ impl Watch for Unwatched {
     }
 }
 
-/// Asked before every matrix of a block, so that a pass can be stopped in the middle of one; a break stops it.
+/// A pass calls this before every matrix of a block, so that it can stop inside a block. A break stops it.
 pub type Pause = dyn Fn() -> LocalBoxFuture<'static, ControlFlow<()>>;
 
 /// A model and the tokens to run it on, on a device.
@@ -384,14 +387,14 @@ pub struct Pass<'a, S, K = Cpu> {
     kernels: &'a K,
     input: Input<'a>,
     sequences: Sequences,
-    /// What runs before it.
+    /// The pass of the encoder, which runs first.
     encoder: Option<Box<Pass<'a, S, K>>>,
-    /// What the norms of the stream are taken to subtract, against what the architecture says; those of queries and keys stay.
+    /// The kind that is assumed for every norm of the stream, instead of the architecture's. Norms of queries and keys keep theirs.
     assumed_kind: Option<Centring>,
     pause: Option<&'a Pause>,
 }
 
-/// Takes the first bytes of a tensor to a device, for who wants to know how long that takes; gives how many they are.
+/// Loads the first bytes of a tensor on a device, so that the caller can time it. Returns how many bytes.
 pub async fn load_some<S: ByteSource, K: Kernels>(
     checkpoint: &Checkpoint<S>,
     tensor: usize,
@@ -399,15 +402,15 @@ pub async fn load_some<S: ByteSource, K: Kernels>(
 ) -> Result<u64, ForwardError> {
     let weights = Weights::new(checkpoint);
     let (weight, bytes) = weights.first_piece(kernels, tensor).await?;
-    // A GPU has not taken them before it gives something back.
+    // A GPU has only received them once it returns a value.
     kernels.get(&kernels.zeros(1)).await?;
     drop(weight);
     Ok(bytes)
 }
 
 impl<'a, S: ByteSource> Pass<'a, S> {
-    /// On the CPU. Checks that the model has a row and a position for each token, or a patch for each part of an image, and that it
-    /// is given what each of its stacks reads.
+    /// Makes a pass on the CPU. Checks that each stack gets the input that it reads, and that the model has a row and a position for each
+    /// token, or a patch for each part of an image.
     pub fn new(
         checkpoint: &'a Checkpoint<S>,
         architecture: &'a Architecture,
@@ -431,7 +434,7 @@ impl<'a, S: ByteSource> Pass<'a, S> {
         }
     }
 
-    /// Of one stack.
+    /// Makes the pass of one stack.
     fn alone(
         checkpoint: &'a Checkpoint<S>,
         architecture: &'a Architecture,
@@ -449,7 +452,7 @@ impl<'a, S: ByteSource> Pass<'a, S> {
         })
     }
 
-    /// The same pass on another device.
+    /// Moves the pass to another device.
     pub fn on<K: Kernels>(self, kernels: &'a K) -> Pass<'a, S, K> {
         let Self { architecture, weights, input, sequences, encoder, assumed_kind, pause, .. } = self;
         let encoder = encoder.map(|encoder| Box::new(encoder.on(kernels)));
@@ -458,7 +461,7 @@ impl<'a, S: ByteSource> Pass<'a, S> {
 }
 
 impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
-    /// The same pass with these edits of linear maps, and no others.
+    /// Returns the same pass with only these edits of linear maps.
     pub fn edited<'b>(&self, edits: &'b [Edit]) -> Pass<'b, S, K>
     where
         'a: 'b,
@@ -476,7 +479,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         }
     }
 
-    /// γ and β of a norm (d values each) as the pass has them; `None` for γ = 1 and for β = 0.
+    /// Returns γ and β of a norm (d values each) as the pass uses them. `None` means γ = 1 or β = 0.
     pub(crate) async fn parameters(&self, norm: &Norm) -> Result<[Option<Vec<f32>>; 2], ForwardError> {
         let mut scale = self.weights.optional(norm.scale).await?;
         if let Some(scale) = scale.as_mut().filter(|_| norm.one_plus) {
@@ -485,24 +488,24 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         Ok([scale, self.weights.optional(norm.shift).await?])
     }
 
-    /// ‖W‖_F of a linear map as it is stored.
+    /// Returns ‖W‖_F of a linear map as stored, without edits.
     pub(crate) async fn frobenius(&self, linear: &Linear) -> Result<f64, ForwardError> {
         Ok(self.weights.squares(linear.weight).await?.sqrt())
     }
 
-    /// The same pass with every norm of the stream taken to be of this kind.
+    /// Returns the same pass, but assumes this kind for every norm of the stream.
     pub fn assumed_kind(self, centring: Centring) -> Self {
         let encoder = self.encoder.map(|encoder| Box::new(encoder.assumed_kind(centring)));
         Self { assumed_kind: Some(centring), encoder, ..self }
     }
 
-    /// The same pass, which asks `pause` before every matrix whether it goes on.
+    /// Returns the same pass, which calls `pause` before every matrix.
     pub fn pausing(self, pause: Option<&'a Pause>) -> Self {
         let encoder = self.encoder.map(|encoder| Box::new(encoder.pausing(pause)));
         Self { pause, encoder, ..self }
     }
 
-    /// The last hidden states, n × d, after the final norm.
+    /// Runs the pass. Returns the last hidden states, n × d, after the final norm.
     pub async fn run(&self, watch: &mut impl Watch) -> Result<K::Values, ForwardError> {
         let encoded = match &self.encoder {
             Some(encoder) => Some(encoder.stack(None, None, watch).await?),
@@ -511,7 +514,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         self.stack(None, encoded.as_ref(), watch).await
     }
 
-    /// The same from where a pass stood.
+    /// Continues a pass from where it stood.
     pub async fn resume(
         &self,
         standing: Standing,
@@ -527,19 +530,19 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
             let encoded = encoder.stack(Some((blocks, stream)), None, watch).await?;
             return self.stack(None, Some(&encoded), watch).await;
         }
-        // Its last norm has been seen.
+        // The last norm of the encoder has already been shown.
         let encoded = (before, self.kernels.put(encoded));
         let encoded = encoder.stack(Some(encoded), None, &mut Unwatched).await?;
         self.stack(Some((blocks - before, stream)), Some(&encoded), watch).await
     }
 
-    /// Blocks that run before those of this stack.
+    /// Number of blocks that run before those of this stack.
     fn blocks_before(&self) -> usize {
         self.encoder.as_ref().map_or(0, |encoder| encoder.architecture.blocks.len())
     }
 
-    /// The last hidden states of this stack, from its input on or from the stream after some of its blocks; `hidden` are those of
-    /// its encoder.
+    /// Runs this stack from its input, or from the stream after some of its blocks. `hidden` are the last hidden states of its encoder.
+    /// Returns its own last hidden states.
     async fn stack(
         &self,
         from: Option<(usize, K::Values)>,
@@ -561,7 +564,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
             let index = before + at;
             let after_attention;
             (stream, after_attention) = self.block(block, stream, encoded.as_ref(), watch).await?;
-            // Also waits for the device, so that no more than a block is ahead of it.
+            // This also waits for the device, so that at most one block is queued on it.
             if let Some(first) = self.kernels.first_not_finite(&stream).await? {
                 let value = self.kernels.get(&self.kernels.part(&stream, first, 1)).await?[0];
                 let (token, channel) = (first / width, first % width);
@@ -609,14 +612,14 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         Ok(y)
     }
 
-    /// γ ⊙ x̂ + β, both of as many values as rows of x̂ are taken to have.
+    /// γ ⊙ x̂ + β. The number of values in γ and β is taken as the width of x̂.
     fn scaled_and_shifted(&self, x: &K::Values, parameters: [Option<Vec<f32>>; 2]) -> K::Values {
         let width = parameters.iter().flatten().map(Vec::len).next().unwrap_or(1);
         let [scale, shift] = parameters.map(|values| values.map(|values| self.kernels.put(values)));
         self.kernels.scale_and_shift(x, scale.as_ref(), shift.as_ref(), width)
     }
 
-    /// Shows what a norm gave to who wants to see it.
+    /// Shows the output of a norm to the observer, if it wants it.
     async fn show(
         &self,
         norm: &Norm,
@@ -633,7 +636,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         }
     }
 
-    /// The stream after a block; and between its parts, where that is wanted.
+    /// Runs a block. Returns the stream after it, and the stream between its parts if the observer wants it.
     async fn block(
         &self,
         block: &Block,
@@ -646,7 +649,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         let read = input.as_ref().unwrap_or(&stream);
         let attended = self.attention(&block.attention, read, watch).await?;
         if block.parallel {
-            // Some have one norm before both.
+            // Some blocks have one norm before both parts.
             let own = match around_feed_forward.before == around_attention.before {
                 true => None,
                 false => self.before(around_feed_forward, &stream, watch).await?,
@@ -669,7 +672,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         Ok((self.merge(around_feed_forward, stream, fed, watch).await?, between))
     }
 
-    /// The stream between a block's parts, where that is wanted.
+    /// Returns the stream between a block's parts, if the observer wants it.
     async fn between(
         &self,
         stream: &K::Values,
@@ -681,7 +684,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         }
     }
 
-    /// What a part reads, if that is not the stream itself.
+    /// Returns the input of a part, if it is not the stream itself.
     async fn before(
         &self,
         branch: &Branch,
@@ -694,7 +697,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         }
     }
 
-    /// The stream with what a part gives.
+    /// Adds the output of a part to the stream.
     async fn merge(
         &self,
         branch: &Branch,
@@ -717,7 +720,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         }
     }
 
-    /// Goes on unless somebody has stopped the pass.
+    /// Calls `pause`, and fails if it stops the pass.
     async fn pause(&self) -> Result<(), ForwardError> {
         match self.pause {
             Some(pause) if pause().await.is_break() => Err(ForwardError::Stopped { blocks: 0 }),
@@ -725,12 +728,12 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         }
     }
 
-    /// A matrix and its bias on the device.
+    /// Loads a matrix and its bias.
     async fn load(&self, linear: &Linear) -> Result<Loaded<K>, ForwardError> {
         self.weights.linear(self.kernels, linear).await
     }
 
-    /// It applied to n × k.
+    /// Loads a linear map and applies it to x (n × k).
     async fn linear(&self, linear: &Linear, x: &K::Values) -> Result<K::Values, ForwardError> {
         self.pause().await?;
         Ok(self.load(linear).await?.apply(self.kernels, x))

@@ -1,5 +1,5 @@
-//! From the features of sounds to the stream: convolutions over time as linear maps of windows, a piece of a sound at a time, and
-//! positions.
+//! Turns features of sounds into the stream. Convolutions over time run as linear maps of windows, a piece of a sound at a time. Then
+//! positions are added.
 
 use super::input::Features;
 use super::kernels::Kernels;
@@ -16,7 +16,7 @@ use std::ops::Range;
 /// f32 values of the widest rows that are in memory at once.
 const AT_ONCE: usize = 1 << 23;
 
-/// f32 values that the convolutions take for a token, in their widest layer.
+/// f32 values for each token in the widest layer of the convolutions.
 fn of_a_token(embedding: &SoundEmbedding) -> usize {
     let frames = embedding.frames_a_token();
     let of = |(one, frames): (&Convolution, usize)| frames.saturating_mul(one.map.inputs + one.map.outputs);
@@ -28,7 +28,7 @@ fn at_once(embedding: &SoundEmbedding) -> usize {
     (AT_ONCE / of_a_token(embedding)).max(1)
 }
 
-/// f32 values that the embedding of so many tokens takes beside the stream.
+/// f32 values that the embedding of this many tokens takes in addition to the stream.
 pub(super) fn values(embedding: &SoundEmbedding, tokens: usize) -> u64 {
     let piece = 2 * at_once(embedding).min(tokens) as u64 * of_a_token(embedding) as u64;
     let given = embedding.convolutions.last().map_or(0, |last| last.map.outputs);
@@ -41,8 +41,8 @@ struct Layer<'a, K: Kernels> {
     map: Loaded<K>,
     /// γ and β of its norm.
     parameters: [Option<Vec<f32>>; 2],
-    /// Of each channel over all frames of the sound: what it is multiplied by, and what is added. Known when the sound has been through the
-    /// layers up to this one.
+    /// Factor and shift of each channel, from statistics over all frames of the sound. They are known once the sound has passed through
+    /// the layers up to this one.
     over_time: Option<[K::Values; 2]>,
 }
 
@@ -50,13 +50,13 @@ struct Layer<'a, K: Kernels> {
 struct Sound {
     /// Frame after frame.
     values: Vec<f32>,
-    /// Of the features.
+    /// Channels of the features.
     channels: usize,
-    /// Frames of the features, and after each layer.
+    /// Frames of the features, then frames after each layer.
     lengths: Vec<usize>,
 }
 
-/// A norm between convolutions that somebody wants to see: its normalised inputs and its outputs, one frame for each token.
+/// A norm between convolutions that the observer wants to see: its normalised inputs and its outputs, one frame for each token.
 struct Kept<'a, K: Kernels> {
     layer: usize,
     norm: &'a Norm,
@@ -64,7 +64,7 @@ struct Kept<'a, K: Kernels> {
 }
 
 impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
-    /// n × d.
+    /// Embeds sounds. Returns n × d.
     pub(super) async fn embed_sounds(
         &self,
         embedding: &SoundEmbedding,
@@ -91,7 +91,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         }
     }
 
-    /// What the convolutions give: tokens × channels, `at_once` tokens at a time.
+    /// Runs the convolutions, `at_once` tokens at a time. Returns tokens × channels.
     async fn convolved(
         &self,
         embedding: &SoundEmbedding,
@@ -180,8 +180,8 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         kept.collect()
     }
 
-    /// What the map of the last of these layers gives at these places, before what follows it. `keep` sees what norms before it give,
-    /// with the layer and the first of its frames.
+    /// Returns the output of the last layer's map at these places, before its norm and activation. `keep` sees the outputs of earlier
+    /// norms, with the layer and its first frame.
     async fn mapped(
         &self,
         layers: &[Layer<'_, K>],
@@ -189,7 +189,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         places: Range<usize>,
         keep: &mut impl FnMut(usize, usize, [&K::Values; 2]),
     ) -> Result<K::Values, ForwardError> {
-        // From the last back to the features: what each reads.
+        // The ranges that each layer reads, from the last layer back to the features.
         let mut ranges = vec![places];
         for (layer, length) in layers.iter().zip(&sound.lengths).rev() {
             ranges.push(layer.convolution.reach.inputs(&ranges[ranges.len() - 1], *length));
@@ -212,7 +212,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         Ok(given.unwrap_or_else(|| self.kernels.put(x)))
     }
 
-    /// The norm and the activation of a layer, on what its map gives. `keep` sees what a norm over channels gives.
+    /// Applies the norm and the activation of a layer to the output of its map. `keep` sees the output of a norm over channels.
     fn finished(
         &self,
         layer: &Layer<'_, K>,
@@ -235,8 +235,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         y
     }
 
-    /// What a norm over the frames of this sound does to each channel of what the last of these layers gives: what it is multiplied by, and
-    /// what is added.
+    /// Returns the factor and shift of each channel of the last layer's output, for a norm over the frames of this sound.
     async fn over_time(
         &self,
         layers: &[Layer<'_, K>],
@@ -267,7 +266,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         Ok([by, add].map(|values| self.kernels.put(values)))
     }
 
-    /// What a convolution over the tokens of each sound gives, n × d of n × d: group by group, some tokens at a time.
+    /// Runs a convolution over the tokens of each sound, group by group, some tokens at a time. n × d to n × d.
     async fn over_tokens(
         &self,
         positions: &PositionalConvolution,
@@ -316,7 +315,7 @@ mod tests {
     use crate::source::memory::MemorySource;
     use pollster::block_on;
 
-    /// What the convolutions of a fixture give in pieces of so many tokens, and what their norms show.
+    /// Returns the outputs of a fixture's convolutions and norms, computed in pieces of this many tokens.
     fn in_pieces(family: &str, at_once: usize) -> Vec<(String, Vec<f32>)> {
         let folder = format!("{}/tests/forward_images/{family}", env!("CARGO_MANIFEST_DIR"));
         let files = ["model.safetensors", "config.json"]

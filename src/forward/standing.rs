@@ -1,18 +1,18 @@
 //! Where a pass stands between two blocks.
 
-/// Where a pass stands: it goes on from there, on another device if need be.
+/// The state of a pass between two blocks. The pass can continue from it, on another device if necessary.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Standing {
-    /// Blocks that are done; those of an encoder come first.
+    /// Number of blocks done. Those of an encoder come first.
     pub blocks: usize,
     /// The stream after them, n × d.
     pub stream: Vec<f32>,
-    /// The stream after the last block of the encoder, once a block after it is done; empty before, and without an encoder.
+    /// The stream after the last block of the encoder, once a block of the decoder is done. Empty until then, and without an encoder.
     pub encoded: Vec<f32>,
 }
 
 impl Standing {
-    /// Where it stands after the block `index`, which leaves this stream; `before` are the blocks of an encoder.
+    /// Moves on to the state after block `index` with this stream. `before` is the number of the encoder's blocks.
     pub fn after(&mut self, index: usize, stream: &[f32], before: usize) {
         if before > 0 && index == before {
             self.encoded = std::mem::take(&mut self.stream);

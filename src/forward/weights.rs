@@ -1,4 +1,4 @@
-//! Tensors of a checkpoint: small ones decoded to f32, matrices taken to a device as they are.
+//! Tensors of a checkpoint. Small ones are decoded to f32, matrices go to a device in their own type.
 
 use super::ForwardError;
 use super::ahead::{AT_ONCE, Ahead, Piece, pieces};
@@ -13,10 +13,10 @@ use safetensors::Dtype;
 use std::cell::RefCell;
 use std::ops::Range;
 
-/// Bytes that are read ahead at least: of a small model several blocks.
+/// Least number of bytes to read ahead. For a small model these are several blocks.
 pub const AHEAD: u64 = 2 * AT_ONCE;
 
-/// The tensors of a checkpoint, and what is changed in its linear maps.
+/// The tensors of a checkpoint, and the edits of its linear maps.
 pub(super) struct Weights<'a, S> {
     checkpoint: &'a Checkpoint<S>,
     edits: &'a [Edit],
@@ -31,7 +31,7 @@ pub(super) struct Loaded<K: Kernels> {
 }
 
 impl<K: Kernels> Loaded<K> {
-    /// y (n × m) of x (n × k).
+    /// Computes y (n × m) from x (n × k).
     pub(super) fn apply(&self, kernels: &K, x: &K::Values) -> K::Values {
         kernels.linear(x, &self.weight, self.shape, self.bias.as_ref())
     }
@@ -42,7 +42,7 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         Self { checkpoint, edits: &[], ahead: RefCell::default() }
     }
 
-    /// The same tensors with other edits.
+    /// Returns the same tensors with other edits.
     pub(super) fn edited<'b>(&self, edits: &'b [Edit]) -> Weights<'b, S>
     where
         'a: 'b,
@@ -50,7 +50,7 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         Weights { checkpoint: self.checkpoint, edits, ahead: RefCell::default() }
     }
 
-    /// Reads these tensors, each with its block, while others are computed with; those that were to come before are forgotten.
+    /// Reads these tensors, each with its block, ahead of their use. Tensors announced before are forgotten.
     pub(super) fn look_ahead(&self, tensors: impl Iterator<Item = (usize, usize)>) {
         self.ahead.replace(Ahead::of(self.checkpoint, tensors, AHEAD));
     }
@@ -63,7 +63,7 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         }
     }
 
-    /// Whether the map with this weight is changed.
+    /// Whether an edit changes the map with this weight.
     pub(super) fn edits(&self, weight: usize) -> bool {
         self.edits.iter().any(|edit| edit.weight == weight)
     }
@@ -72,13 +72,13 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         &self.checkpoint.tensors[tensor]
     }
 
-    /// All values of a tensor.
+    /// Reads all values of a tensor.
     pub(super) async fn all(&self, tensor: usize) -> Result<Vec<f32>, ForwardError> {
         let elements = self.at(tensor).elements();
         self.part(tensor, 0..elements).await
     }
 
-    /// All values of a tensor that may not be there.
+    /// Reads all values of a tensor, if there is one.
     pub(super) async fn optional(&self, tensor: Option<usize>) -> Result<Option<Vec<f32>>, ForwardError> {
         match tensor {
             Some(tensor) => Ok(Some(self.all(tensor).await?)),
@@ -86,7 +86,7 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         }
     }
 
-    /// A matrix and its bias.
+    /// Loads a matrix and its bias.
     pub(super) async fn linear<K: Kernels>(
         &self,
         kernels: &K,
@@ -99,7 +99,7 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         Ok(Loaded { shape: Shape { inputs, outputs, layout }, weight, bias })
     }
 
-    /// The bias of a map (m values), as it is edited.
+    /// Returns the bias of a map (m values), edits included.
     pub(super) async fn bias(&self, linear: &Linear) -> Result<Option<Vec<f32>>, ForwardError> {
         let mut bias = self.optional(linear.bias).await?;
         for edit in self.edits.iter().filter(|edit| edit.weight == linear.weight) {
@@ -110,7 +110,7 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         Ok(bias)
     }
 
-    /// A matrix of these values (m × k), which were computed from a tensor, on a device.
+    /// Puts these values (m × k), which were computed from a tensor, on a device as a matrix.
     pub(super) fn computed<K: Kernels>(
         &self,
         kernels: &K,
@@ -126,7 +126,7 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         Ok(Loaded { shape, weight, bias: None })
     }
 
-    /// Values `elements` of the weight of a map on a device: in the type of the tensor, or as f32 where it is edited.
+    /// Loads values `elements` of the weight of a map: in the type of the tensor, or as f32 if it is edited.
     pub(super) async fn weight<K: Kernels>(
         &self,
         kernels: &K,
@@ -158,7 +158,7 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         Ok(weight)
     }
 
-    /// The first values of a tensor on a device, as many as are read at once, and their bytes.
+    /// Loads the first values of a tensor, at most one read. Returns them and the number of their bytes.
     pub(super) async fn first_piece<K: Kernels>(
         &self,
         kernels: &K,
@@ -177,7 +177,7 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         Ok((weight, elements * size))
     }
 
-    /// Σ w² over a tensor.
+    /// Returns Σ w² over a tensor.
     pub(super) async fn squares(&self, tensor: usize) -> Result<f64, ForwardError> {
         let mut squares = 0.0;
         self.pieces(tensor, 0..self.at(tensor).elements(), |bytes| {
@@ -190,7 +190,7 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         Ok(squares)
     }
 
-    /// Values `elements` of a tensor.
+    /// Reads values `elements` of a tensor.
     pub(super) async fn part(&self, tensor: usize, elements: Range<u64>) -> Result<Vec<f32>, ForwardError> {
         let mut values = Vec::with_capacity((elements.end - elements.start) as usize);
         let dtype = &self.at(tensor).dtype;
@@ -201,14 +201,14 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         Ok(values)
     }
 
-    /// Bytes of one value.
+    /// Returns the bytes of one value.
     fn size(&self, tensor: usize) -> Result<u64, ForwardError> {
         let tensor = self.at(tensor);
         let size = tensor.dtype.piece().filter(|(values, _)| *values == 1 && tensor.elements() > 0);
         size.map(|(_, size)| size).ok_or_else(|| undecoded(tensor))
     }
 
-    /// Reads values `elements` of a tensor, a piece at a time; a view whole, to put it in order.
+    /// Reads values `elements` of a tensor, a piece at a time. A strided tensor is read whole, to put it in order.
     async fn pieces(
         &self,
         tensor: usize,
@@ -236,7 +236,7 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         Ok(())
     }
 
-    /// Some rows of a table, in the order of `wanted`, which is sorted. Those that are near each other are read together.
+    /// Reads the rows `wanted` of a table, which are sorted. Neighbouring rows are read together.
     pub(super) async fn rows(
         &self,
         table: usize,
@@ -266,7 +266,7 @@ impl<'a, S: ByteSource> Weights<'a, S> {
     }
 }
 
-/// The rows, which are sorted, in parts that span no more than `most` of them each.
+/// Splits the sorted rows into parts that span at most `most` rows each.
 fn within(rows: &[u32], most: u64) -> impl Iterator<Item = &[u32]> {
     let mut left = rows;
     std::iter::from_fn(move || {
@@ -288,7 +288,7 @@ mod tests {
     use crate::source::memory::MemorySource;
     use pollster::block_on;
 
-    /// Tells which ranges were read, and joins reads that are at most 64 bytes apart.
+    /// Records which ranges are read, and joins reads that are at most 64 bytes apart.
     struct Told {
         file: MemorySource,
         read: RefCell<Vec<Range<u64>>>,
@@ -329,7 +329,7 @@ mod tests {
         let expected = wanted.map(|row| &values[row as usize * WIDTH..][..WIDTH]);
         assert_eq!(rows, expected.concat());
         let row = |row: u64| start + 16 * row;
-        // Four rows lie between the first two, 64 bytes; five between the last.
+        // The first two rows have four rows (64 bytes) between them, the last two have five.
         assert_eq!(source.read.take(), [row(0)..row(6), row(11)..row(12)]);
     }
 }

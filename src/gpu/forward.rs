@@ -1,7 +1,7 @@
-//! The kernels of a forward pass on a GPU: dispatches of `shaders/*.wgsl`, one a kernel, in the order of the calls.
+//! The kernels of a forward pass on a GPU. Each call dispatches one of `shaders/*.wgsl`, in the order of the calls.
 //!
-//! Every dispatch is submitted by itself, so that a buffer that is given back and filled again cannot overtake the work that
-//! reads it. Faults are reported when values are brought back ([`GpuKernels::get`]).
+//! Every dispatch is submitted separately. So a buffer that is reused cannot be overwritten before the work that reads it. Errors are
+//! reported when values are brought back ([`GpuKernels::get`]).
 
 use super::memory::{Held, Memory};
 use super::{Gpu, GpuError};
@@ -19,7 +19,7 @@ use safetensors::Dtype;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-/// Threads of a workgroup where each has one value.
+/// Threads of a workgroup in which each thread has one value.
 const THREADS: usize = 64;
 /// Tokens and outputs of a workgroup of `linear.wgsl`, and of `linear_in_software.wgsl`.
 const TILE: [usize; 2] = [64, 64];
@@ -28,10 +28,10 @@ const TILE_IN_SOFTWARE: [usize; 2] = [128, 16];
 const QUERIES: usize = 32;
 /// The widest head that `attend.wgsl` has registers for.
 const WIDEST_HEAD: usize = 256;
-/// Storage buffers of `attend.wgsl`, which has the most.
+/// Storage buffers of `attend.wgsl`, which needs the most.
 const STORAGE_BUFFERS: u32 = 5;
 
-/// A shader, and what it is compiled for.
+/// A shader and its overrides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Shader {
     Linear { kind: u32, turned: bool, in_software: bool },
@@ -94,7 +94,7 @@ impl Shader {
         [functions, before, text].join("\n")
     }
 
-    /// Its overrides.
+    /// Values of the shader's overrides.
     fn constants(self) -> Vec<(&'static str, f64)> {
         let truth = |value: bool| f64::from(u8::from(value));
         match self {
@@ -123,13 +123,13 @@ pub struct Weight {
     filled: u64,
 }
 
-/// How a weight is stored in its buffer.
+/// The form of a weight in its buffer.
 #[derive(Debug, Clone, PartialEq)]
 enum Stored {
     F32,
     F16,
     Bf16,
-    /// What the shader does not decode is f32 there, decoded on the CPU from this.
+    /// f32, decoded on the CPU from this type, which the shader does not decode.
     Decoded(TensorType),
 }
 
@@ -139,21 +139,21 @@ pub struct GpuKernels {
     gpu: Gpu,
     memory: Memory,
     pipelines: RefCell<HashMap<Shader, wgpu::ComputePipeline>>,
-    /// What a shader is given where it reads nothing.
+    /// The buffer for a binding that the shader does not read.
     nothing: Held,
-    /// What values last came back in.
+    /// The buffer that the last values came back in.
     back: RefCell<Option<wgpu::Buffer>>,
-    /// The first thing asked that this GPU, or a shader, cannot do.
+    /// The first request that this GPU or a shader cannot fulfil.
     refused: RefCell<Option<String>>,
 }
 
 impl GpuKernels {
-    /// On the fastest GPU there is.
+    /// Opens the fastest GPU.
     pub async fn open() -> Result<Self, GpuError> {
         Self::new(&Gpu::open().await?)
     }
 
-    /// On this one.
+    /// Uses this GPU.
     pub fn new(gpu: &Gpu) -> Result<Self, GpuError> {
         let has = gpu.limits.max_storage_buffers_per_shader_stage;
         if has < STORAGE_BUFFERS {
@@ -173,7 +173,7 @@ impl GpuKernels {
         })
     }
 
-    /// Bytes of the largest buffer that it allows.
+    /// Bytes of the largest buffer that this GPU allows.
     pub fn largest_buffer(&self) -> u64 {
         self.gpu.limits.max_storage_buffer_binding_size.min(self.gpu.limits.max_buffer_size)
     }
@@ -182,7 +182,8 @@ impl GpuKernels {
         self.refused.borrow_mut().get_or_insert(reason);
     }
 
-    /// A buffer that the limits allow; another one is refused, and what is computed with it instead is never brought back.
+    /// Returns a buffer. If the limits do not allow it, this records the refusal and returns a small one; results computed with that are
+    /// never brought back.
     fn take(&self, bytes: u64) -> Held {
         let has = self.largest_buffer();
         if bytes > has {
@@ -203,7 +204,7 @@ impl GpuKernels {
         let Some(buffer) = held.buffer().filter(|buffer| at + bytes.len() as u64 <= buffer.size()) else {
             return;
         };
-        // Writes are in words.
+        // Writes must be whole words.
         let whole = bytes.len() / 4 * 4;
         let (words, rest) = bytes.split_at(whole);
         if !words.is_empty() {
@@ -228,7 +229,7 @@ impl GpuKernels {
         held
     }
 
-    /// Submits one shader on buffers, the shape first.
+    /// Submits one shader on buffers. The shape is the first binding.
     fn run(&self, shader: Shader, shape: &[u32], buffers: &[&Held], groups: [usize; 3]) {
         let most = self.gpu.limits.max_compute_workgroups_per_dimension as usize;
         if groups.iter().any(|&groups| groups > most) {
@@ -266,7 +267,7 @@ impl GpuKernels {
         self.gpu.queue.submit([encoder.finish()]);
     }
 
-    /// So many workgroups, in two dimensions where one has no room for them.
+    /// Spreads workgroups over two dimensions if one dimension has too little room.
     fn spread(&self, groups: usize) -> [usize; 3] {
         let most = self.gpu.limits.max_compute_workgroups_per_dimension as usize;
         [groups.min(most), groups.div_ceil(most), 1]
@@ -305,7 +306,7 @@ impl GpuKernels {
         self.gpu.queue.submit([encoder.finish()]);
     }
 
-    /// Hands `read` the first `bytes` of a buffer, when all that fills it is done.
+    /// Waits for all work on a buffer, and hands its first `bytes` to `read`.
     async fn bring_back(
         &self,
         held: &Held,
@@ -317,7 +318,7 @@ impl GpuKernels {
         }
         let Some(buffer) = held.buffer().filter(|_| bytes > 0) else { return Ok(()) };
         let device = &self.gpu.device;
-        // A system takes longer to find memory that both sides reach than to copy.
+        // Reuses a buffer, because allocating memory that both sides can access takes longer than the copy.
         let kept = self.back.borrow_mut().take().filter(|back| back.size() >= bytes);
         let back = kept.unwrap_or_else(|| {
             device.create_buffer(&wgpu::BufferDescriptor {
@@ -331,7 +332,7 @@ impl GpuKernels {
         encoder.copy_buffer_to_buffer(buffer, 0, &back, 0, bytes);
         self.gpu.queue.submit([encoder.finish()]);
         let done = self.gpu.read(&back, bytes, read).await;
-        // Of one that failed nobody knows whether it is still mapped.
+        // After a failure the buffer may still be mapped, so it is not kept.
         self.back.replace(done.is_ok().then_some(back));
         done.map_err(|error| ForwardError::Device { reason: error.to_string() })
     }
@@ -399,7 +400,7 @@ impl Kernels for GpuKernels {
         let decoded = match &weight.kind {
             Stored::Decoded(dtype) => {
                 let mut values = Vec::new();
-                // It has been asked whether the type is decoded.
+                // The caller has already asked whether the type is decoded.
                 let _ = dtype.decode_f32(bytes, &mut values);
                 values.iter().flat_map(|value| value.to_le_bytes()).collect()
             }
@@ -562,7 +563,7 @@ impl Kernels for GpuKernels {
     }
 }
 
-/// Every kernel beside its twin on the CPU.
+/// Compares every kernel with its counterpart on the CPU.
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -591,7 +592,7 @@ mod tests {
         }
     }
 
-    /// What `run` gives on both.
+    /// Compares what `run` returns on both devices.
     fn alike<Run>(gpu: &GpuKernels, what: &str, run: Run)
     where
         Run: KernelRun,
@@ -600,7 +601,7 @@ mod tests {
         close(what, &found, &block_on(run.on(&Cpu)));
     }
 
-    /// A closure over any kernels, which closures cannot be.
+    /// A function that is generic over kernels. A closure cannot be.
     trait KernelRun {
         async fn on<K: Kernels>(&self, kernels: &K) -> Vec<f32>;
     }
@@ -777,7 +778,7 @@ mod tests {
 
     #[test]
     #[ignore = "needs an adapter: cargo test --features gpu -- --ignored"]
-    fn values_that_come_back_one_after_the_other_are_their_own() {
+    fn values_brought_back_one_after_the_other_do_not_mix() {
         let gpu = open();
         for count in [1000, 7, 0, 1001] {
             let values = normal(count, count as u64);

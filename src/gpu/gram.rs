@@ -1,14 +1,14 @@
-//! Dispatches `shaders/gram.wgsl` over chunks of tokens and of tiles, and sums what comes back in 128 bits.
+//! Dispatches `shaders/gram.wgsl` over chunks of tokens and tiles, and adds up the results in 128 bits.
 //!
-//! An integer k of a light token is Σ 256^p dₚ with four balanced digits dₚ in −128 … 127. The kernel sums digit products
-//! by weight p + q, in i32: at most four pairs share a weight, each product is at most 2¹⁴, so fewer than 2¹⁵ tokens
-//! cannot overflow one. The buffers' limits, and the time that a system lets a dispatch take, cut finer.
+//! An integer k of a light token is Σ 256^p dₚ with four balanced digits dₚ in −128 … 127. The kernel sums digit products by weight p +
+//! q, in i32. At most four pairs share a weight and each product is at most 2¹⁴, so sums over fewer than 2¹⁵ tokens cannot overflow. The
+//! limits for buffers, and the time that a system allows for a dispatch, can make the chunks smaller.
 
 use super::timestamps::{self, Timestamps};
 use super::{Gpu, GpuError};
 use crate::measure::gram::{Gram, Gridded, Light};
 
-/// Side of a tile of the result, as in the shader.
+/// Side of a tile of the result, the same as in the shader.
 const TILE: usize = 32;
 /// Weights p + q of four digits.
 const WEIGHTS: usize = 7;
@@ -16,11 +16,11 @@ const WEIGHTS: usize = 7;
 const TILE_BYTES: usize = 4 * WEIGHTS * TILE * TILE;
 /// Bytes of a channel's four tokens.
 const QUAD_BYTES: usize = 16;
-/// Quads whose sums i32 holds: 4·128²·4·8191 < 2³¹.
+/// Most quads whose sums fit in i32: 4·128²·4·8191 < 2³¹.
 const MOST_QUADS: usize = (1 << 15) / 4 - 1;
-/// Bytes of a buffer that are worth having: more only fills memory that others use.
+/// Largest useful buffer. A larger one only takes memory from others.
 const MOST_BYTES: u64 = 64 << 20;
-/// Tiles × quads of a dispatch: 2³⁴ dot4, tens of milliseconds on a GPU. Systems reset one that computes for seconds.
+/// Tiles × quads of a dispatch: 2³⁴ dot4, tens of milliseconds on a GPU. Systems reset a GPU that computes for seconds.
 const MOST_WORK: usize = 1 << 20;
 
 /// The kernel, ready to run.
@@ -31,7 +31,7 @@ pub struct GramKernel {
     timestamps: Option<Timestamps>,
 }
 
-/// How much one dispatch does.
+/// The size of one dispatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Chunks {
     /// Groups of four tokens.
@@ -40,14 +40,14 @@ struct Chunks {
     tiles: usize,
 }
 
-/// k = Σ 256^p dₚ, the lowest first. |k| < [`LIGHT`](crate::measure::gram::LIGHT).
+/// Returns the digits of k = Σ 256^p dₚ, the lowest first. |k| < [`LIGHT`](crate::measure::gram::LIGHT).
 fn digits(k: i32) -> [i8; 4] {
-    // Adding 128 to every digit makes them the plain bytes of a number ≥ 0; flipping a byte's top bit takes 128 off again.
+    // Adding 128 to every digit gives the plain bytes of a number ≥ 0. Flipping the top bit of a byte subtracts 128 again.
     let bytes = (k as u32).wrapping_add(0x8080_8080) ^ 0x8080_8080;
     bytes.to_le_bytes().map(|byte| byte as i8)
 }
 
-/// The kernel's digits of the tokens from `first`: quads × width × 4 digits × 4 tokens, zero after the last token.
+/// Packs the digits of the tokens from `first` on for the kernel: quads × width × 4 digits × 4 tokens, zero after the last token.
 fn pack(light: &Light<'_>, first: usize, quads: usize) -> Vec<u8> {
     let mut packed = vec![0; quads * light.width * QUAD_BYTES];
     for (at, word) in packed.chunks_exact_mut(QUAD_BYTES).enumerate() {
@@ -61,7 +61,7 @@ fn pack(light: &Light<'_>, first: usize, quads: usize) -> Vec<u8> {
     packed
 }
 
-/// Rows and columns, in tiles, of those that touch the upper triangle.
+/// Lists the tiles that touch the upper triangle, as row and column in tiles.
 fn upper_tiles(width: usize) -> Vec<[usize; 2]> {
     let side = width.div_ceil(TILE);
     (0..side).flat_map(|row| (row..side).map(move |column| [row, column])).collect()
@@ -81,10 +81,10 @@ fn add(products: &mut [i128], width: usize, tiles: &[[usize; 2]], planes: &[u8])
                     let bytes = [planes[at], planes[at + 1], planes[at + 2], planes[at + 3]];
                     i64::from(i32::from_le_bytes(bytes))
                 };
-                // Four planes fit 64 bits, which are faster than 128.
+                // Four planes fit in 64 bits, whose arithmetic is faster than that of 128.
                 let low = (0..4).rev().fold(0, |sum, weight| (sum << 8) + plane(weight));
                 let high = (4..WEIGHTS).rev().fold(0, |sum, weight| (sum << 8) + plane(weight));
-                // Row i of the triangle follows i rows of width, width − 1, …
+                // In the triangle, rows of width, width − 1, … come before row i.
                 products[i * (2 * width - i + 1) / 2 + j - i] += (i128::from(high) << 32) + i128::from(low);
             }
         }
@@ -92,7 +92,7 @@ fn add(products: &mut [i128], width: usize, tiles: &[[usize; 2]], planes: &[u8])
 }
 
 impl Chunks {
-    /// The largest dispatches that the limits allow.
+    /// Computes the largest dispatches that the limits allow.
     fn new(gpu: &Gpu, light: &Light<'_>) -> Result<Self, GpuError> {
         let limits = &gpu.limits;
         let has = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
@@ -133,8 +133,8 @@ impl GramKernel {
         Ok(Self { gpu: gpu.clone(), pipeline, timestamps: Timestamps::new(gpu) })
     }
 
-    /// The exact Gram matrix: the same integers as [`Gridded::gram`]; and the seconds that the kernel took by the GPU's own
-    /// clock, where it has one.
+    /// Returns the exact Gram matrix, with the same integers as [`Gridded::gram`], and the seconds that the kernel took by the GPU's own
+    /// clock, if it has one.
     pub async fn gram(&self, gridded: &Gridded) -> Result<(Gram, Option<f64>), GpuError> {
         let light = gridded.light();
         if light.values.is_empty() {
@@ -145,7 +145,7 @@ impl GramKernel {
         Ok((gridded.gram_from(products), seconds))
     }
 
-    /// [`Light::products`], dispatch by dispatch, and the seconds of them all.
+    /// Computes [`Light::products`], dispatch by dispatch, and adds up their seconds.
     async fn products(
         &self,
         light: &Light<'_>,
@@ -220,7 +220,7 @@ impl GramKernel {
     }
 }
 
-/// The kernel's text, with dot4I8Packed or without.
+/// Returns the source of the kernel, with dot4I8Packed or without.
 fn source(packed: bool) -> String {
     let dot4 = if packed {
         include_str!("shaders/dot4_packed.wgsl")
@@ -238,7 +238,7 @@ mod tests {
     use pollster::block_on;
     use proptest::prelude::*;
 
-    /// The kernel's twin: same bindings, loops instead of threads.
+    /// The same kernel on the CPU, with the same bindings and loops instead of threads.
     fn gram_twin([width, quads]: [usize; 2], digits: &[u8], tiles: &[[usize; 2]]) -> Vec<u8> {
         let digit = |quad: usize, channel: usize, p: usize, token: usize| {
             i32::from(digits[(quad * width + channel) * QUAD_BYTES + 4 * p + token] as i8)
@@ -261,7 +261,7 @@ mod tests {
         planes.iter().flat_map(|plane| plane.to_le_bytes()).collect()
     }
 
-    /// The same sums from the twin, chunk by chunk.
+    /// Computes the same sums on the CPU, chunk by chunk.
     fn products_by_twin(light: &Light<'_>, chunks: Chunks) -> Vec<i128> {
         let mut products = vec![0; light.width * (light.width + 1) / 2];
         for first in (0..light.tokens).step_by(4 * chunks.quads) {
@@ -370,7 +370,7 @@ mod tests {
         let gpu = open();
         let kernel = GramKernel::new(&gpu).unwrap();
         let (tokens, width) = (4 * MOST_QUADS, 2);
-        // Digits −128, −128, −128, −127: beyond LIGHT, the largest sums that an i32 can ask for.
+        // Digits −128, −128, −128, −127. These are beyond LIGHT and give the largest sums that i32 must hold.
         let lowest = (-128 * 0x0101_0101_i64 + (1 << 24)) as i32;
         assert_eq!(digits(lowest), [-128, -128, -128, -127]);
         let values = [vec![lowest; tokens], vec![1 - LIGHT; tokens]].concat();

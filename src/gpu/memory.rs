@@ -1,4 +1,4 @@
-//! Buffers that are reused. A block needs the same sizes as the block before it, and a browser may take long to free a buffer.
+//! Reuses buffers. A block needs the same sizes as the block before it, and a browser may free buffers late.
 
 use super::Gpu;
 use std::cell::RefCell;
@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 /// Bytes of unused buffers that are kept.
 const KEPT: u64 = 512 << 20;
-/// Sizes are rounded up to this, so that more of them are the same.
+/// Sizes are rounded up to a multiple of this, so that more buffers have equal sizes.
 const GRAIN: u64 = 256;
 
 /// The device's unused buffers, by size.
@@ -17,17 +17,17 @@ struct Unused {
     bytes: u64,
 }
 
-/// Gives out buffers.
+/// The allocator of buffers.
 #[derive(Debug, Clone)]
 pub(super) struct Memory {
     gpu: Gpu,
     unused: Rc<RefCell<Unused>>,
 }
 
-/// A buffer in use; dropped, it may be given out again. Work that was submitted before is not disturbed: the queue keeps its order.
+/// A buffer in use. When it is dropped, it can be used again. Work submitted before is safe, because the queue keeps its order.
 #[derive(Debug)]
 pub(super) struct Held {
-    // Taken when dropped.
+    // `None` only during the drop.
     buffer: Option<wgpu::Buffer>,
     bytes: u64,
     unused: Rc<RefCell<Unused>>,
@@ -38,7 +38,7 @@ impl Memory {
         Self { gpu: gpu.clone(), unused: Rc::default() }
     }
 
-    /// A buffer of at least this many bytes, of whatever content.
+    /// Returns a buffer of at least this many bytes, with any content.
     pub(super) fn take(&self, bytes: u64) -> Held {
         let bytes = bytes.next_multiple_of(GRAIN).max(GRAIN);
         let mut unused = self.unused.borrow_mut();
@@ -60,7 +60,7 @@ impl Memory {
 }
 
 impl Held {
-    /// The buffer; `None` only while it is dropped.
+    /// The buffer. `None` only during the drop.
     pub(super) fn buffer(&self) -> Option<&wgpu::Buffer> {
         self.buffer.as_ref()
     }

@@ -1,8 +1,8 @@
-//! What a GPU does: the exact Gram matrix (MATH §5), with the same integers as on the CPU on every adapter, and forward passes.
+//! Work on a GPU: the exact Gram matrix (MATH §5), with the same integers as on the CPU on every adapter, and forward passes.
 //!
-//! This file finds an adapter and keeps its device; [`gram`] runs the kernel in `shaders/gram.wgsl` on it. WGSL has no
-//! f64 and may reassociate f32, so every sum there is one of integers that cannot overflow. [`forward`] runs the kernels of a
-//! forward pass, which is f32 as it is on the CPU; `memory` keeps their buffers.
+//! This file finds an adapter and opens its device. [`gram`] runs the kernel in `shaders/gram.wgsl` on it. WGSL has no f64 and may
+//! reassociate f32, so that kernel sums integers that cannot overflow. [`forward`] runs the kernels of a forward pass in f32, as on the
+//! CPU, and `memory` keeps their buffers.
 
 pub mod forward;
 pub mod gram;
@@ -11,80 +11,80 @@ mod timestamps;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Why the GPU computed nothing. The CPU computes the same integers: each of these is a reason to go on without.
+/// Why the GPU computed nothing. The CPU computes the same integers, so the work can always continue there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GpuError {
-    /// There is none.
+    /// There is no adapter.
     #[error("no GPU can be used here ({reason}): the CPU computes the same numbers, more slowly")]
     NoAdapter {
-        /// wgpu's words.
+        /// The message from wgpu.
         reason: String,
     },
-    /// The adapter gives no device.
-    #[error("`{adapter}` refuses to be used ({reason}): close other programs that use it, or use the CPU")]
+    /// The adapter provides no device.
+    #[error("`{adapter}` cannot be used ({reason}): close other programs that use it, or use the CPU")]
     NoDevice {
-        /// Its name.
+        /// Name of the adapter.
         adapter: String,
-        /// wgpu's words.
+        /// The message from wgpu.
         reason: String,
     },
-    /// It cannot run the kernel, or not at this width.
+    /// A limit of the device is too low for the kernel, or for this width.
     #[error("`{adapter}` allows {limit} of {has}, and {needed} are needed: use the CPU")]
     Limits {
-        /// Its name.
+        /// Name of the adapter.
         adapter: String,
-        /// The limit, as WebGPU names it.
+        /// Name of the limit in WebGPU.
         limit: &'static str,
-        /// What it is.
+        /// Its value.
         has: u64,
         /// What the kernel needs.
         needed: u64,
     },
-    /// The device went away: driver reset, sleep, another program's fault.
+    /// The device was lost: driver reset, sleep, another program's fault.
     #[error("`{adapter}` was lost while it computed ({reason}): try again, or use the CPU")]
     Lost {
-        /// Its name.
+        /// Name of the adapter.
         adapter: String,
-        /// wgpu's words.
+        /// The message from wgpu.
         reason: String,
     },
-    /// Its memory is full.
+    /// The device's memory is full.
     #[error("`{adapter}` is out of memory: close other programs that use it, or use the CPU")]
     OutOfMemory {
-        /// Its name.
+        /// Name of the adapter.
         adapter: String,
     },
-    /// wgpu refuses what we ask of it.
+    /// wgpu refused a command.
     #[error(
         "`{adapter}` refused a command ({reason}); that is a bug, please report it, and use the CPU until then"
     )]
     Refused {
-        /// Its name.
+        /// Name of the adapter.
         adapter: String,
-        /// wgpu's words.
+        /// The message from wgpu.
         reason: String,
     },
 }
 
-/// A device and what has gone wrong on it; copies are the same device.
+/// A device and the first error on it. Copies share the same device.
 #[derive(Debug, Clone)]
 pub struct Gpu {
     adapter: String,
     device: wgpu::Device,
     queue: wgpu::Queue,
     limits: wgpu::Limits,
-    /// Whether WGSL has dot4I8Packed here.
+    /// Whether WGSL has dot4I8Packed on this device.
     packed: bool,
-    /// Whether it is a CPU that plays a GPU.
+    /// Whether the adapter is software on the CPU.
     software: bool,
-    /// Whether passes can be timed by the GPU's own clock.
+    /// Whether the GPU's own clock can time passes.
     timed: bool,
-    /// The first fault; what follows it is only its consequence.
+    /// The first error. Later ones are only its consequences.
     fault: Arc<Mutex<Option<GpuError>>>,
 }
 
-/// Keeps the first fault, or the loss of the device, which wgpu may tell after refusing commands because of it. A poisoned
-/// lock holds a fault as well as any.
+/// Keeps the first error. The loss of the device replaces it, because wgpu may report the loss after commands that failed because of it.
+/// A poisoned lock works too.
 fn record(fault: &Mutex<Option<GpuError>>, error: GpuError) {
     let mut fault = fault.lock().unwrap_or_else(PoisonError::into_inner);
     if fault.is_none() || matches!(error, GpuError::Lost { .. }) {
@@ -93,7 +93,7 @@ fn record(fault: &Mutex<Option<GpuError>>, error: GpuError) {
 }
 
 impl Gpu {
-    /// The fastest adapter's device, with the largest buffers it allows.
+    /// Opens the device of the fastest adapter, with the largest buffers it allows.
     pub async fn open() -> Result<Self, GpuError> {
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
         let options = wgpu::RequestAdapterOptions {
@@ -130,7 +130,7 @@ impl Gpu {
             required_limits: wgpu::Limits {
                 max_storage_buffer_binding_size: has.max_storage_buffer_binding_size,
                 max_buffer_size: has.max_buffer_size,
-                // Attention reads four and writes one; the default of the oldest devices is four.
+                // Attention reads four buffers and writes one. The default of the oldest devices is four.
                 max_storage_buffers_per_shader_stage: has.max_storage_buffers_per_shader_stage.min(8),
                 max_compute_workgroups_per_dimension: has.max_compute_workgroups_per_dimension,
                 ..wgpu::Limits::downlevel_defaults().or_worse_values_from(&has)
@@ -142,7 +142,7 @@ impl Gpu {
             .await
             .map_err(|error| GpuError::NoDevice { adapter: adapter.clone(), reason: error.to_string() })?;
         let fault = Arc::new(Mutex::new(None));
-        // Without these two wgpu panics.
+        // Without these two callbacks, wgpu panics.
         let (name, faults) = (adapter.clone(), fault.clone());
         device.set_device_lost_callback(move |_, reason| {
             record(&faults, GpuError::Lost { adapter: name.clone(), reason });
@@ -163,26 +163,26 @@ impl Gpu {
         Ok(Self { adapter, limits: device.limits(), device, queue, packed, software, timed, fault })
     }
 
-    /// The adapter's name.
+    /// Name of the adapter.
     pub fn adapter(&self) -> &str {
         &self.adapter
     }
 
-    /// The first fault so far.
+    /// Returns the first error so far.
     fn check(&self) -> Result<(), GpuError> {
         let fault = || self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
         #[cfg(not(target_arch = "wasm32"))]
         if matches!(fault(), Some(GpuError::Refused { .. })) {
-            // Only a poll tells that the device is lost; what it answers is in the fault then.
+            // Only a poll reports that the device is lost. Its callback records the error.
             let _ = self.poll(wgpu::PollType::Poll);
         }
         fault().map_or(Ok(()), Err)
     }
 
-    /// Lets the device call back. In the browser it does so itself.
+    /// Runs the device's callbacks. A browser does this by itself.
     #[cfg(not(target_arch = "wasm32"))]
     fn poll(&self, kind: wgpu::PollType) -> Result<(), String> {
-        // wgpu answers a device lost in here by a panic.
+        // wgpu panics if the device is lost during the poll.
         let poll = std::panic::AssertUnwindSafe(|| self.device.poll(kind));
         match std::panic::catch_unwind(poll) {
             Ok(Ok(_)) => Ok(()),
@@ -191,13 +191,13 @@ impl Gpu {
         }
     }
 
-    /// What stopped a command that was not answered.
+    /// The error that stopped a command without an answer.
     fn stopped(&self, reason: impl ToString) -> GpuError {
         let lost = GpuError::Lost { adapter: self.adapter.clone(), reason: reason.to_string() };
         self.check().err().unwrap_or(lost)
     }
 
-    /// Hands `read` the first `bytes` of a buffer with MAP_READ, when all that was submitted before is done.
+    /// Waits for all submitted work, and hands the first `bytes` of a buffer with MAP_READ to `read`.
     async fn read(
         &self,
         buffer: &wgpu::Buffer,
@@ -206,7 +206,7 @@ impl Gpu {
     ) -> Result<(), GpuError> {
         let (done, mapped) = futures_channel::oneshot::channel();
         buffer.map_async(wgpu::MapMode::Read, 0..bytes, move |result| {
-            // Nobody listens when the future was dropped.
+            // If the future was dropped, nobody receives this.
             let _ = done.send(result);
         });
         #[cfg(not(target_arch = "wasm32"))]

@@ -1,21 +1,21 @@
-//! The GPU's own clock around a compute pass, where the adapter has one. Browsers round it to a tenth of a millisecond or so.
+//! The GPU's own clock around a compute pass, if the adapter has one. Browsers round it to about a tenth of a millisecond.
 
 use super::Gpu;
 
 /// Bytes of the two times of a pass.
 pub(super) const BYTES: u64 = 16;
 
-/// When one pass began and ended, in ticks.
+/// Begin and end of one pass, in ticks.
 #[derive(Debug)]
 pub(super) struct Timestamps {
     queries: wgpu::QuerySet,
     resolved: wgpu::Buffer,
-    /// Seconds.
+    /// Seconds of a tick.
     tick: f64,
 }
 
 impl Timestamps {
-    /// `None` where the adapter has no clock to ask.
+    /// Returns `None` if the adapter has no clock.
     pub(super) fn new(gpu: &Gpu) -> Option<Self> {
         gpu.timed.then(|| Self {
             queries: gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
@@ -33,7 +33,7 @@ impl Timestamps {
         })
     }
 
-    /// What a pass is begun with.
+    /// Settings for the pass that is timed.
     pub(super) fn writes(&self) -> wgpu::ComputePassTimestampWrites<'_> {
         wgpu::ComputePassTimestampWrites {
             query_set: &self.queries,
@@ -42,13 +42,13 @@ impl Timestamps {
         }
     }
 
-    /// Puts both times at the beginning of `buffer`, when the pass has ended.
+    /// Copies both times to the beginning of `buffer` after the pass.
     pub(super) fn resolve(&self, encoder: &mut wgpu::CommandEncoder, buffer: &wgpu::Buffer) {
         encoder.resolve_query_set(&self.queries, 0..2, &self.resolved, 0);
         encoder.copy_buffer_to_buffer(&self.resolved, 0, buffer, 0, BYTES);
     }
 
-    /// Seconds between the two times; 0 where the clock was set back, as some are when they sleep.
+    /// Seconds between the two times. 0 if the clock was set back, as some are when they sleep.
     pub(super) fn seconds(&self, times: &[u8]) -> f64 {
         let time = |bytes: &[u8]| bytes.iter().rev().fold(0_u64, |time, &byte| (time << 8) | u64::from(byte));
         let (began, ended) = times.split_at(BYTES as usize / 2);

@@ -1,7 +1,7 @@
-//! From a `preprocessor_config.json` to a processor.
+//! Reads a `preprocessor_config.json` into a processor.
 //!
-//! Fields that are absent have the values of transformers 5.24's classes on Pillow (`ViTImageProcessorPil` and so on), which are
-//! followed where the ones on torchvision differ.
+//! Absent fields have the values of transformers 5.24's classes on Pillow (`ViTImageProcessorPil` and so on). If the classes on
+//! torchvision differ, Pillow's count.
 
 use super::crop::{Crop, Rounding};
 use super::decode::MOST_PIXELS;
@@ -24,7 +24,7 @@ impl Processor {
         Self::of_fields(path, &fields)
     }
 
-    /// The same of the fields of such a file; `path` is what messages call it.
+    /// The same for the fields of such a file. `path` is what messages call it.
     pub fn of_fields(path: &str, fields: &Map<String, Value>) -> Result<Self, ImageError> {
         match fields.contains_key(timm::TIMM) {
             true => timm::processor(path, fields),
@@ -33,12 +33,12 @@ impl Processor {
     }
 }
 
-/// A class of transformers: what it does where the file says nothing.
+/// A class of transformers: what it does if the file says nothing.
 struct Class {
     /// Without the ending `ImageProcessor`.
     name: &'static str,
     size: Edges,
-    /// Whether a lone number as `size` is both edges, and not the shorter one.
+    /// Whether a single number as `size` sets both edges, not the shorter one.
     square: bool,
     /// Rows and columns of `crop_size`.
     crop_size: Option<u32>,
@@ -79,11 +79,11 @@ const fn clip(class: Class) -> Class {
     Class { center_crop: true, mean: CLIP_MEAN, deviation: CLIP_DEVIATION, ..class }
 }
 
-/// ConvNeXT crops below this size.
+/// ConvNeXT crops images below this size.
 const CONVNEXT_WHOLE: u32 = 384;
-/// ConvNeXT's part of an image that is left after cropping.
+/// The part of an image that is left after ConvNeXT's crop.
 const CONVNEXT_CROP: f64 = 224.0 / 256.0;
-/// Of 8 bits.
+/// For 8 bits.
 const RESCALE: f64 = 1.0 / 255.0;
 
 /// Fields that are read below.
@@ -103,7 +103,7 @@ const READ: [&str; 13] = [
     "image_std",
 ];
 
-/// Fields that change no pixels: names, layouts that are given anyway, labels, where it is computed.
+/// Fields that change no pixels: names, layouts that are fixed anyway, labels, the device.
 const HARMLESS: [&str; 17] = [
     "_valid_processor_keys",
     "default_to_square",
@@ -127,7 +127,7 @@ const HARMLESS: [&str; 17] = [
 /// The largest edge that a configuration may ask for.
 const LONGEST: u32 = 65_535;
 
-/// A configuration while it is read.
+/// A configuration that is being read.
 struct Reader<'a> {
     path: &'a str,
     fields: &'a Map<String, Value>,
@@ -176,7 +176,7 @@ impl Reader<'_> {
         Ok(Processor { steps, rescale: rescale.transpose()?, normalise: normalise.transpose()? })
     }
 
-    /// A field that is there and not null, which stands for the class's own value.
+    /// A field that is present and not null. Null means the class's own value.
     fn field(&self, name: &str) -> Option<&Value> {
         self.fields.get(name).filter(|value| !value.is_null())
     }
@@ -215,7 +215,7 @@ impl Reader<'_> {
             let off = value.is_null() || **value == json!(false);
             let harmless = match name.as_str() {
                 "data_format" => **value == json!("channels_first"),
-                // Code of the checkpoint's own; that of a tokenizer beside it does not matter.
+                // The checkpoint's own code. Code for a tokenizer beside it does not matter.
                 "auto_map" => value.get("AutoImageProcessor").or(value.get("AutoFeatureExtractor")).is_none(),
                 name => READ.contains(&name) || HARMLESS.contains(&name),
             };
@@ -270,7 +270,7 @@ impl Reader<'_> {
         Err(ImageError::TooLarge { what, width, height, advice })
     }
 
-    /// Of ConvNeXT's image the centre is left, where it is small; a larger one is distorted to a square.
+    /// ConvNeXT keeps the centre of a small image and distorts a larger one to a square.
     fn convnext(&self, edge: u32, filter: Filter) -> Result<Vec<Step>, ImageError> {
         let part = match self.field("crop_pct") {
             None => CONVNEXT_CROP,
@@ -291,7 +291,7 @@ impl Reader<'_> {
         Step::Crop(Crop { height, width, rounding: Rounding::Transformers, fill: [0; CHANNELS] })
     }
 
-    /// A number for all channels, or one for each.
+    /// One number for all channels, or one for each.
     fn by_channel(&self, name: &str, usual: [f64; CHANNELS]) -> Result<[f32; CHANNELS], ImageError> {
         let values = match self.field(name) {
             None => Some(usual),

@@ -1,4 +1,4 @@
-//! A centred part of an image, padded where the image is smaller.
+//! Takes the centre of an image, padded if the image is smaller.
 
 use super::CHANNELS;
 use super::decode::Rgb;
@@ -12,21 +12,21 @@ pub struct Crop {
     pub width: u32,
     /// Where half a pixel goes.
     pub rounding: Rounding,
-    /// The colour of what is padded.
+    /// The colour of the padding.
     pub fill: [u8; 3],
 }
 
-/// Where the centre is, where a whole number of pixels does not fit.
+/// Where the centre is, if it does not fall on whole pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rounding {
-    /// transformers: crops half a pixel more at the end, pads half a pixel more before.
+    /// transformers: crops half a pixel more at the end, and pads half a pixel more at the start.
     Transformers,
-    /// torchvision, and timm with it: half a pixel goes to the even side, and pads half a pixel more behind.
+    /// torchvision and timm: half a pixel goes to the even side, and padding adds half a pixel more at the end.
     Torchvision,
 }
 
 impl Crop {
-    /// height × width of the centre.
+    /// Takes the centre of height × width.
     pub(super) fn apply(&self, image: &Rgb) -> Rgb {
         let (height, width) = (self.height as usize, self.width as usize);
         let (top, left) = (self.start(image.height, height), self.start(image.width, width));
@@ -46,11 +46,11 @@ impl Crop {
         Rgb { width, height, values }
     }
 
-    /// The first row or column of `size` that the result's first one is; negative where it is padded.
+    /// The first row or column of `size` that is in the result. Negative if the start is padded.
     fn start(&self, size: usize, wanted: usize) -> i64 {
         let spare = size as i64 - wanted as i64;
         match self.rounding {
-            // Floor of the half: half a pixel of padding more before.
+            // Floor of the half: half a pixel more of padding at the start.
             Rounding::Transformers => spare.div_euclid(2),
             Rounding::Torchvision if spare < 0 => -(-spare / 2),
             Rounding::Torchvision => (spare as f64 / 2.0).round_ties_even() as i64,

@@ -1,17 +1,17 @@
-//! From the bytes of a file to RGB with 8 bits, as Pillow's `convert("RGB")` gives it after `exif_transpose`.
+//! Decodes the bytes of a file to RGB with 8 bits, as Pillow's `convert("RGB")` gives it after `exif_transpose`.
 
 use super::orientation::upright;
 use super::{ImageError, Note};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use std::io::Cursor;
 
-/// The most pixels of an image: those that Pillow opens without calling the file a decompression bomb.
+/// Most pixels of an image: as many as Pillow opens without calling the file a decompression bomb.
 pub const MOST_PIXELS: u64 = 89_478_485;
 
-/// The most bytes that a decoder may allocate beside its output.
+/// Most bytes that a decoder may allocate beside its output.
 const MOST_BYTES: u64 = 1 << 30;
 
-/// An image of 8 bits a channel.
+/// An image with 8 bits a channel.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Rgb {
     pub(super) width: usize,
@@ -20,7 +20,7 @@ pub(super) struct Rgb {
     pub(super) values: Vec<u8>,
 }
 
-/// The image, or the first one, that a file holds.
+/// Decodes the image of a file, or its first one.
 pub(super) fn decode(name: &str, bytes: &[u8]) -> Result<(Rgb, Vec<Note>), ImageError> {
     let format =
         image::guess_format(bytes).map_err(|_| ImageError::UnknownFormat { name: name.to_owned() })?;
@@ -36,7 +36,7 @@ fn damaged(name: &str, reason: impl ToString) -> ImageError {
     ImageError::Damaged { name: name.to_owned(), reason: reason.to_string() }
 }
 
-/// Refuses what is too large, before anything of its size is allocated.
+/// Refuses an image that is too large, before anything of its size is allocated.
 fn check_size(name: &str, width: u32, height: u32) -> Result<(), ImageError> {
     match u64::from(width) * u64::from(height) {
         0 => Err(damaged(name, "it has no pixels")),
@@ -45,7 +45,7 @@ fn check_size(name: &str, width: u32, height: u32) -> Result<(), ImageError> {
     }
 }
 
-/// Every format but GIF.
+/// Decodes every format except GIF.
 fn still(name: &str, bytes: &[u8], format: ImageFormat, notes: &mut Vec<Note>) -> Result<Rgb, ImageError> {
     let mut limits = Limits::default();
     limits.max_alloc = Some(MOST_BYTES);
@@ -77,7 +77,7 @@ fn still(name: &str, bytes: &[u8], format: ImageFormat, notes: &mut Vec<Note>) -
     Ok(Rgb { width, height, values })
 }
 
-/// As Pillow converts: alpha is dropped, 16 bits of a colour lose the lower 8, and 16 bits of grey are clipped.
+/// Converts as Pillow does: alpha is dropped, 16 bits of a colour lose the lower 8, and 16 bits of grey are clipped.
 fn rgb(image: DynamicImage, notes: &mut Vec<Note>) -> Option<Vec<u8>> {
     let high = |value: u16| (value >> 8) as u8;
     let pixels = match image {
@@ -101,7 +101,7 @@ fn rgb(image: DynamicImage, notes: &mut Vec<Note>) -> Option<Vec<u8>> {
     Some(pixels)
 }
 
-/// How many frames an animation has; nothing for a still image.
+/// How many frames an animation has. `None` for a still image.
 fn frames(bytes: &[u8], format: ImageFormat) -> Option<usize> {
     let frames = match format {
         ImageFormat::Png => {
@@ -114,8 +114,8 @@ fn frames(bytes: &[u8], format: ImageFormat) -> Option<usize> {
     (frames > 1).then_some(frames as usize)
 }
 
-/// The first frame on its canvas. What it leaves uncovered has the transparent colour, or without one the first of the palette: alpha is
-/// dropped, so the colour of what is transparent shows.
+/// The first frame on its canvas. Uncovered pixels have the transparent colour or, without one, the first of the palette: alpha is
+/// dropped, so the colour of transparent pixels shows.
 fn gif(name: &str, bytes: &[u8], notes: &mut Vec<Note>) -> Result<Rgb, ImageError> {
     let options = |skip: bool| {
         let mut options = gif::DecodeOptions::new();

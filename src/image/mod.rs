@@ -36,11 +36,11 @@ pub struct Pixels {
     pub height: usize,
     /// Columns.
     pub width: usize,
-    /// What the user should know of how they were made.
+    /// What the user should know about how they were made.
     pub notes: Vec<Note>,
 }
 
-/// Something that happened on the way from a file to pixels. `Display` makes a sentence of it.
+/// Something that happened between a file and its pixels. `Display` makes a sentence of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Note {
@@ -49,17 +49,17 @@ pub enum Note {
         /// How many frames it has.
         of: usize,
     },
-    /// EXIF or XMP data say that the image is stored turned or mirrored.
+    /// EXIF or XMP data say that the image is stored rotated or mirrored.
     Turned,
     /// The alpha channel is dropped.
     AlphaDropped,
     /// A grey image has 16 bits, and values above 255 become white.
     Clipped,
-    /// Some frames of a longer video.
+    /// Only some frames of a longer video are used.
     Sampled {
-        /// Frames that are used.
+        /// Number of frames used.
         frames: usize,
-        /// Frames that there are.
+        /// Number of frames in the video.
         of: usize,
     },
 }
@@ -81,7 +81,7 @@ impl std::fmt::Display for Note {
 /// Why there are no pixels.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ImageError {
-    /// The file is in no format that is read.
+    /// The file has no format that is read.
     #[error("`{name}` is not an image that can be read: give PNG, JPEG, GIF, WebP, BMP or TIFF")]
     UnknownFormat {
         /// The file.
@@ -105,7 +105,7 @@ pub enum ImageError {
         /// Rows.
         height: u32,
     },
-    /// The image has floating-point values, whose range nobody knows.
+    /// The image has floating-point values of unknown range.
     #[error("`{name}` stores its pixels as floating-point numbers: save it with 8 bits a channel")]
     Float {
         /// The file.
@@ -116,7 +116,7 @@ pub enum ImageError {
     NotJson {
         /// The file.
         path: String,
-        /// What the parser met.
+        /// What the parser found.
         reason: String,
     },
     /// The configuration names no processor.
@@ -127,7 +127,7 @@ pub enum ImageError {
         /// The file.
         path: String,
     },
-    /// Another processor.
+    /// The configuration names another processor.
     #[error(
         "`{path}` asks for the processor {class}, which is not supported; the supported ones are {supported}"
     )]
@@ -136,7 +136,7 @@ pub enum ImageError {
         path: String,
         /// What the file names.
         class: String,
-        /// All that there are.
+        /// All supported ones.
         supported: String,
     },
     /// A field that may change the pixels, and that Gammascope does not know.
@@ -151,7 +151,7 @@ pub enum ImageError {
         /// What it says.
         value: String,
     },
-    /// A field with a value that cannot be.
+    /// A field with an impossible value.
     #[error("`{path}` has {field} = {value}, and {expected} is expected")]
     BadField {
         /// The file.
@@ -160,7 +160,7 @@ pub enum ImageError {
         field: String,
         /// What it says.
         value: String,
-        /// What would do.
+        /// What would be accepted.
         expected: &'static str,
     },
     /// The result would be larger than [`MOST_PIXELS`].
@@ -175,8 +175,8 @@ pub enum ImageError {
         /// What to do.
         advice: &'static str,
     },
-    /// Resizing by the ratio of a very thin image leaves no row or no column.
-    #[error("`{name}` has {width} × {height} pixels, of which nothing is left after resizing: crop it first")]
+    /// If resizing keeps the ratio of a very thin image, no row or no column is left.
+    #[error("`{name}` is so thin ({width} × {height} pixels) that resizing leaves nothing: crop it first")]
     Vanishes {
         /// The file.
         name: String,
@@ -196,7 +196,7 @@ pub enum ImageError {
         /// What the model reads.
         wanted: usize,
     },
-    /// Frames of different sizes, and a processor that keeps them.
+    /// The frames have different sizes, and the processor keeps them.
     #[error("`{name}` has another size than the frames before it: give frames of one size")]
     FramesDiffer {
         /// The first frame that differs.

@@ -1,9 +1,9 @@
-//! How an image is turned: by EXIF, otherwise by XMP, which is where Pillow's `exif_transpose` looks.
+//! How an image is rotated or mirrored: by EXIF, otherwise by XMP, where Pillow's `exif_transpose` looks too.
 
 use image::ImageDecoder;
 use image::metadata::Orientation;
 
-/// What makes the image of this decoder upright. Metadata that cannot be read say nothing.
+/// The operation that makes the image of this decoder upright. Metadata that cannot be read count as none.
 pub(super) fn upright(decoder: &mut impl ImageDecoder) -> Orientation {
     match decoder.orientation() {
         Ok(Orientation::NoTransforms) | Err(_) => {

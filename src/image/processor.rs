@@ -1,4 +1,4 @@
-//! What happens to an image before a patch embedding reads it, as plain data, and doing it.
+//! What happens to an image before a patch embedding reads it, as plain data, and the code that does it.
 
 use super::crop::Crop;
 use super::decode::{Rgb, decode};
@@ -10,7 +10,7 @@ use super::{CHANNELS, ImageError, Note, Pixels};
 pub struct Processor {
     /// Steps on 8 bits a channel, in order.
     pub steps: Vec<Step>,
-    /// What values of 0 to 255 are multiplied with.
+    /// The factor for values of 0 to 255.
     pub rescale: Option<f64>,
     /// What happens to the values after that.
     pub normalise: Option<Normalise>,
@@ -19,9 +19,9 @@ pub struct Processor {
 /// A step on 8 bits a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// To another size.
+    /// Resizes to another size.
     Resize(Resize),
-    /// The centre.
+    /// Takes the centre.
     Crop(Crop),
 }
 
@@ -51,7 +51,7 @@ impl Processor {
         Ok((self.steps.iter().try_fold(image, apply)?, notes))
     }
 
-    /// Images of one size, of 8 bits a channel, as pixels.
+    /// Makes pixels of images of one size with 8 bits a channel.
     pub(super) fn pixels(&self, images: &[Rgb], notes: Vec<Note>) -> Pixels {
         let (height, width) = images.first().map_or((0, 0), |image| (image.height, image.width));
         let tables = self.tables();
@@ -66,7 +66,7 @@ impl Processor {
         Pixels { values, count: images.len(), channels: CHANNELS, height, width, notes }
     }
 
-    /// What each of the 256 values becomes, by channel: f64 for the factor and f32 from there on, as in transformers.
+    /// What each of the 256 values becomes, by channel: the factor in f64, the rest in f32, as in transformers.
     fn tables(&self) -> [[f32; 256]; CHANNELS] {
         std::array::from_fn(|channel| {
             std::array::from_fn(|value| {

@@ -1,7 +1,7 @@
-//! Pillow's resizing, of 8 bits: the horizontal pass first, then the vertical, each rounded.
+//! Pillow's resizing with 8 bits: the horizontal pass first, then the vertical, each rounded.
 //!
-//! The arithmetic is that of Pillow's `Resample.c`, with the same fixed point, so that every value is the same as in Pillow up to
-//! 12.1. Later versions run the vertical pass first in very tall images, which rounds otherwise (docs/inputs.md). The crate
+//! The arithmetic is that of Pillow's `Resample.c`, with the same fixed point, so every value is the same as in Pillow up to 12.1.
+//! Later versions run the vertical pass first in very tall images, which rounds differently (docs/inputs.md). The crate
 //! `fast_image_resize` follows the same code, but differs at odd sizes: by more than 100 of 255 in nearest, box and bicubic, by 52
 //! in Lanczos, and by 2 in the other filters.
 
@@ -9,7 +9,7 @@ use super::decode::{MOST_PIXELS, Rgb};
 use super::{CHANNELS, ImageError};
 use std::f64::consts::PI;
 
-/// How pixels are weighted, by Pillow's numbers.
+/// The filter that weights pixels, with Pillow's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filter {
     /// 0: the nearest pixel.
@@ -20,7 +20,7 @@ pub enum Filter {
     Bilinear,
     /// 3: Catmull and Rom's cubic (a = -0.5).
     Bicubic,
-    /// 4: the mean of what a pixel covers.
+    /// 4: the mean of the pixels that a new pixel covers.
     Box,
     /// 5: Hamming's window.
     Hamming,
@@ -46,7 +46,7 @@ impl Filter {
         })
     }
 
-    /// How far the filter reaches, in pixels of the larger of both images.
+    /// How far the filter reaches, in pixels of the larger of the two images.
     fn support(self) -> f64 {
         match self {
             Self::Nearest | Self::Box => 0.5,
@@ -64,7 +64,7 @@ impl Filter {
             Self::Nearest | Self::Box => f64::from(x > -0.5 && x <= 0.5),
             Self::Bilinear => (1.0 - distance).max(0.0),
             Self::Hamming if distance >= 1.0 => 0.0,
-            // Pillow's constants are of f32.
+            // Pillow's constants are f32.
             Self::Hamming => {
                 sinc(distance) * (f64::from(0.54f32) + f64::from(0.46f32) * (PI * distance).cos())
             }
@@ -80,16 +80,16 @@ impl Filter {
 /// A step that resizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resize {
-    /// To which size.
+    /// The new size.
     pub to: Size,
-    /// With which weights.
+    /// The filter.
     pub filter: Filter,
 }
 
 /// A size in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
-    /// This, whatever the image's ratio is.
+    /// Exactly this size, at any ratio.
     Exactly {
         /// Rows.
         height: u32,
@@ -98,7 +98,7 @@ pub enum Size {
     },
     /// The shorter edge becomes this, and the ratio stays.
     Shortest(u32),
-    /// The shorter edge becomes `shortest`, or less where the longer one would exceed `longest`; the ratio stays.
+    /// The shorter edge becomes `shortest`, or less if the longer one would exceed `longest`. The ratio stays.
     Within {
         /// The shorter edge.
         shortest: u32,
@@ -125,7 +125,7 @@ impl Size {
     /// (height, width) of an image of `height` × `width`, in the same floating-point steps as transformers and timm.
     pub(super) fn of(self, height: usize, width: usize) -> (u64, u64) {
         let (h, w) = (height as f64, width as f64);
-        // Conversion of a float to an integer saturates, so that extreme ratios end at the check of the size.
+        // Conversion of a float to an integer saturates, so the check of the size catches extreme ratios.
         match self {
             Self::Exactly { height, width } => (height.into(), width.into()),
             Self::Shortest(edge) => {
@@ -159,7 +159,7 @@ impl Size {
 }
 
 impl Resize {
-    /// The image in its new size. `name` is the file, for messages.
+    /// Resizes the image. `name` is the file, for messages.
     pub(super) fn apply(&self, name: &str, image: Rgb) -> Result<Rgb, ImageError> {
         let (height, width) = self.to.of(image.height, image.width);
         if height == 0 || width == 0 {
@@ -175,7 +175,7 @@ impl Resize {
     }
 }
 
-/// height × width, neither of them 0.
+/// Resizes to height × width, neither of them 0.
 fn resize(mut image: Rgb, height: usize, width: usize, filter: Filter) -> Rgb {
     if filter == Filter::Nearest {
         return nearest(&image, height, width);
@@ -189,13 +189,13 @@ fn resize(mut image: Rgb, height: usize, width: usize, filter: Filter) -> Rgb {
     image
 }
 
-/// Bits behind the point of a weight: 8 of the pixel and 2 against overflow are left of 32.
+/// Bits after the point of a weight: 32 minus 8 of the pixel and 2 against overflow.
 const PRECISION: u32 = 32 - 8 - 2;
 
-/// Which pixels make one of the result.
+/// The pixels that make one pixel of the result.
 struct Window {
     first: usize,
-    /// Of fixed point.
+    /// In fixed point.
     weights: Vec<i32>,
 }
 
@@ -251,7 +251,7 @@ fn vertical(image: &Rgb, windows: &[Window]) -> Rgb {
     Rgb { width: image.width, height: windows.len(), values: windows.iter().flat_map(row).collect() }
 }
 
-/// Places are added up one by one, as Pillow does, and what they miss is black.
+/// Adds up positions one by one, as Pillow does. Pixels that this misses are black.
 fn nearest(image: &Rgb, height: usize, width: usize) -> Rgb {
     let places = |from: usize, to: usize| -> Vec<usize> {
         let step = from as f64 / to as f64;

@@ -1,4 +1,5 @@
-//! timm's transforms for evaluation: from `pretrained_cfg` of a timm `config.json`, as `timm.data.create_transform` makes them.
+//! timm's transforms for evaluation: made from `pretrained_cfg` of a timm `config.json`, as `timm.data.create_transform` makes
+//! them.
 
 use super::crop::{Crop, Rounding};
 use super::decode::MOST_PIXELS;
@@ -10,11 +11,11 @@ use serde_json::{Map, Value};
 /// ImageNet's mean and standard deviation, by channel.
 const MEAN: [f64; CHANNELS] = [0.485, 0.456, 0.406];
 const DEVIATION: [f64; CHANNELS] = [0.229, 0.224, 0.225];
-/// Rows and columns, where the file says nothing.
+/// Rows and columns, if the file says nothing.
 const SIZE: u32 = 224;
-/// The part of an edge that is left after cropping, where the file says nothing.
+/// The part of an edge that is left after cropping, if the file says nothing.
 const CROP: f64 = 0.875;
-/// The least part: less would only enlarge the image beyond bounds.
+/// The least part: a smaller one would enlarge the image beyond bounds.
 const LEAST_CROP: f64 = 0.01;
 
 /// The field of a timm `config.json` that says how a model was evaluated.
@@ -30,7 +31,7 @@ pub(super) fn processor(path: &str, fields: &Map<String, Value>) -> Result<Proce
         value: fields.get(field).unwrap_or(&Value::Null).to_string(),
         expected,
     };
-    // timm takes its own values for everything that is absent, null, zero or empty.
+    // timm uses its own value for a field that is absent, null, zero or empty.
     let field = |name: &str| fields.get(name).filter(|value| !value.is_null());
     let text = |name: &str, usual: &'static str| match field(name) {
         None => Ok(usual),

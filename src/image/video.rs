@@ -3,9 +3,9 @@
 use super::decode::Rgb;
 use super::{ImageError, Note, Pixels, Processor};
 
-/// Of `files` by their names, the places of those that are the frames of a video of `wanted` frames, in order: sorted the natural
-/// way (frame 2 before frame 10), then evenly spaced, frame ⌊i · n / wanted⌋ for each i, as transformers' video processors sample.
-/// All frames where `wanted` is not given.
+/// The indices of those of `files` that are the frames of a video of `wanted` frames, in order. The names are sorted in natural
+/// order (frame 2 before frame 10), then frames are taken evenly spaced, frame ⌊i · n / wanted⌋ for each i, as transformers' video
+/// processors sample. All frames if `wanted` is not given.
 pub fn frames(files: &[&str], wanted: Option<usize>) -> Result<Vec<usize>, ImageError> {
     let mut sorted: Vec<usize> = (0..files.len()).collect();
     sorted.sort_by(|&left, &right| alphanumeric_sort::compare_str(files[left], files[right]));
@@ -21,8 +21,8 @@ pub fn frames(files: &[&str], wanted: Option<usize>) -> Result<Vec<usize>, Image
 }
 
 impl Processor {
-    /// A video of image files (name and bytes) as pixels: frames × channels × height × width. Of more frames than `wanted`, evenly
-    /// spaced ones are used.
+    /// The pixels of a video of image files (name and bytes): frames × channels × height × width. If there are more frames than
+    /// `wanted`, evenly spaced ones are used.
     pub fn video(&self, files: &[(&str, &[u8])], wanted: Option<usize>) -> Result<Pixels, ImageError> {
         let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
         let places = frames(&names, wanted)?;

@@ -1,4 +1,4 @@
-//! One report from what was read: each site with its evidence, kernel and readers, then the model as a whole.
+//! Assembles one report from what was read: each site with its evidence, kernel and readers, then the model as a whole.
 
 use super::dead::{reader_reports, total_dead};
 use super::judge::Judged;
@@ -90,7 +90,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
         Inspection { report, scales, shifts, own_names, undecided }
     }
 
-    /// The convention of each site, with a warning about those whose values contradict what is known of them.
+    /// The convention of each site, with a warning about those whose values contradict it.
     fn conventions(&mut self, stored: &[Stored], judged: &[Judged]) -> Vec<Convention> {
         let (tensors, checkpoint) = (&self.checkpoint.tensors, self.checkpoint);
         let seen: Vec<Seen<'_>> = self
@@ -146,7 +146,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
                 format!("{message}. The other sites are not affected"),
             );
         }
-        // One direction for all heads would be wrong for each of them.
+        // One direction for all heads would be wrong for every head.
         let scale = scale.filter(|_| !site.per_head);
         let problem = problem.or_else(|| site.per_head.then(|| PER_HEAD.to_owned()));
         let undecided = convention.convention == ScaleConvention::Unknown;
@@ -203,7 +203,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
         }
     }
 
-    /// Blocks that run. ALBERT stores one for each group of layers that share it.
+    /// Number of blocks that run. ALBERT stores one block for each group of layers that share it.
     fn layers(&self, scope: Option<Scope<'_>>) -> Option<u32> {
         let stored = self.sites.iter().filter_map(|site| site.block).max()? + 1;
         let groups = scope.and_then(|scope| scope.count("num_hidden_groups"));
@@ -214,7 +214,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
         }
     }
 
-    /// One warning for each element type nobody here knows, however many tensors carry it.
+    /// Adds one warning for each unknown element type, however many tensors have it.
     fn warn_about_tensors(&mut self) {
         let unknown = self.checkpoint.tensors.iter().filter_map(|tensor| match &tensor.dtype {
             TensorType::Unknown(dtype) => Some((dtype.as_str(), tensor.name.as_str())),
@@ -238,7 +238,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
         }
     }
 
-    /// One warning for all tensors without a value; gives the number of norms among them.
+    /// Adds one warning for all tensors without a value. Returns the number of norms among them.
     fn warn_about_empty(&mut self) -> usize {
         let empty: Vec<&str> = self
             .checkpoint
@@ -265,7 +265,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
         norms.len()
     }
 
-    /// Norms under names that say nothing are found only where no name says anything.
+    /// Norms with names that say nothing are found only if no name in the file says anything.
     fn warn_about_names(&mut self) {
         let tensors = &self.checkpoint.tensors;
         let opaque: Vec<&str> = tensors
@@ -291,10 +291,10 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
     }
 }
 
-/// Empty norms that a warning names before it only counts them.
+/// How many empty norms a warning names. It only counts the others.
 const NAMED: usize = 4;
 
-/// Fewer names that say nothing are no reason to speak.
+/// Least number of names that say nothing before a warning mentions them.
 const MANY_OPAQUE: usize = 4;
 
 /// Why nothing is read from a scale of heads × d.

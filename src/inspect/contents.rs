@@ -8,7 +8,7 @@ use crate::report::contents::{Contents, Document};
 use crate::source::ByteSource;
 use serde_json::{Map, Value};
 
-/// Longer texts, such as a chat template or a training log, are cut here.
+/// Longer texts, such as a chat template or a training log, are cut to this many characters.
 const LONGEST_TEXT: usize = 2_000;
 
 impl<S: ByteSource> Opened<S> {
@@ -32,7 +32,7 @@ impl<S: ByteSource> Opened<S> {
         }
     }
 
-    /// The values of the tensor of this name, which is its name in the file.
+    /// The values of a tensor, by its name in the file.
     pub async fn values(&self, name: &str) -> Result<Vec<f64>, TensorError> {
         let mut tensors = self.checkpoint.tensors.iter();
         match tensors.position(|tensor| self.checkpoint.stored_name(&tensor.name) == name) {
@@ -44,7 +44,7 @@ impl<S: ByteSource> Opened<S> {
     fn documents(&self) -> Vec<Document> {
         let mut documents: Vec<Document> = Vec::new();
         for config in &self.checkpoint.configs {
-            // Of several models in one GGUF file each part has a configuration from the same metadata.
+            // If one GGUF file holds several models, each part has a configuration from the same metadata.
             if documents.iter().all(|known| known.path != config.path) {
                 documents.push(of_config(config));
             }
@@ -58,7 +58,7 @@ impl<S: ByteSource> Opened<S> {
                 continue;
             }
             let fields = Value::Object(pairs);
-            // All shards of a model mostly say the same.
+            // All shards of a model usually say the same.
             let said = documents.iter().any(|known| known.metadata && known.fields == fields);
             if !said && fields.as_object().is_some_and(|pairs| !pairs.is_empty()) {
                 documents.push(Document { path: source.path().to_owned(), metadata: true, fields });
@@ -94,7 +94,7 @@ fn shortened(text: &str) -> Value {
     Value::String(cut.map_or_else(|| text.to_owned(), |at| format!("{}…", &text[..at])))
 }
 
-/// The values that occur, sorted, and for each one its place among them.
+/// The distinct values, sorted, and for each value its index among them.
 fn indexed<T: Ord + Clone>(values: impl Iterator<Item = T>) -> (Vec<T>, Vec<u32>) {
     let values: Vec<T> = values.collect();
     let distinct = order::distinct(values.iter().cloned());

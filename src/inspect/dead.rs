@@ -6,8 +6,8 @@ use crate::kernel::direction::Kernel;
 use crate::reader::{self, Readers};
 use crate::report::{DeadDirections, DeadParameters, KernelForm, NormReport, ReaderReport, ReaderUse};
 
-/// The readers of one site with their dead directions. `has_shift` tells of a shift even when its values could not be
-/// read: it is then taken as one that matters.
+/// The readers of one site with their dead directions. `has_shift` is true for a shift even if its values could not be read. Then
+/// it is taken as one that matters.
 pub(super) fn reader_reports<S>(
     checkpoint: &Checkpoint<S>,
     kernel: Option<&Kernel>,
@@ -37,8 +37,8 @@ pub(super) fn reader_reports<S>(
         .collect()
 }
 
-/// Whether uᵀβ ≠ 0 for some u in the kernel. A β that is not zero but happens to be orthogonal to v is counted as
-/// meeting it: the cautious class.
+/// Whether uᵀβ ≠ 0 for some u in the kernel. A β that is not zero but happens to be orthogonal to v counts as meeting it, which
+/// is the cautious class.
 fn shift_meets(kernel: &Kernel, shift: &[f64]) -> bool {
     match kernel {
         Kernel::InverseScale(_) => shift.iter().any(|&value| value != 0.0),
@@ -62,7 +62,7 @@ fn dead_directions(kernel: &Kernel, shift_meets_kernel: bool, reader: &reader::R
     DeadDirections { outright, with_bias_shift, constant_shift, tied: 0 }
 }
 
-/// Sums the directions of every reader that has any, and lists what the counts rest on.
+/// Sums the directions of every reader that has any, and lists the assumptions of the counts.
 pub(super) fn total_dead(norms: &[NormReport]) -> DeadParameters {
     let mut total = DeadDirections::default();
     let (mut parameters, mut readers) = (0u64, 0u32);

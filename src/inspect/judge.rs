@@ -1,5 +1,5 @@
-//! The verdict on each site: its evidence, combined; then, for norms outside the blocks that are still open, once more with
-//! what their siblings are.
+//! Reaches the verdict on each site: combines its evidence, then, for norms outside the blocks that are still open, adds what
+//! their siblings are.
 
 use super::Stored;
 use super::report_builder::ReportBuilder;
@@ -9,7 +9,7 @@ use crate::norm::verdict::{self, Verdict};
 use crate::report::{NormKind, SiteVerification};
 use crate::source::ByteSource;
 
-/// A site's verdict and what it rests on.
+/// A site's verdict and its evidence.
 #[derive(Debug)]
 pub(super) struct Judged {
     /// All evidence, for and against.
@@ -37,12 +37,12 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
     }
 
     fn measured(&self, site: &str) -> Option<&SiteVerification> {
-        // A pass that was told the kind is no evidence of it.
+        // A pass that was given the kind is no evidence of it.
         let of_own_code = self.verification().filter(|verification| verification.pass.is_none());
         of_own_code?.sites.iter().find(|measured| measured.name == site)
     }
 
-    /// The loss of a pass with norms of one kind and then of the other.
+    /// The loss of a pass that ran with norms of one kind and then of the other.
     fn loss(&self) -> Option<BothKinds> {
         let verification = self.verification()?;
         let (loss, pass) = (verification.loss?, verification.pass.as_ref()?);
@@ -67,7 +67,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
         Judged { pieces, verdict }
     }
 
-    /// What would settle a kind that is unknown, or that two pieces of evidence contradict each other about.
+    /// What would settle a kind that is unknown, or about which two pieces of evidence contradict each other.
     pub(super) fn settle(&self, site: &NormSite, judged: &Judged) -> Option<String> {
         let clash = verdict::contradiction(&judged.pieces);
         if judged.verdict.kind != NormKind::Unknown && clash.is_none() {

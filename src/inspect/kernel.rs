@@ -5,7 +5,7 @@ use crate::kernel::scale::Scale;
 use crate::kernel::spectrum::{IsotropicSpectrum, TAU};
 use crate::report::{KernelForm, KernelReport, NormKind};
 
-/// The kernel that a scale and a kind prove; `None` when the kind decides and is not known.
+/// The kernel that a scale and a kind prove. `None` if it depends on a kind that is not known.
 pub(crate) fn kernel_of(scale: &Scale, kind: NormKind) -> Option<Kernel> {
     match kind {
         NormKind::LayerNorm => Some(Kernel::of(scale, true)),

@@ -1,4 +1,4 @@
-//! From files to a report: files → catalogue → sites → evidence → kernels → readers → report.
+//! Turns files into a report: files → catalogue → sites → evidence → kernels → readers → report.
 
 mod assemble;
 mod contents;
@@ -26,11 +26,11 @@ use weights::Streams;
 pub(crate) use kernel::kernel_of;
 pub use weights::WeightSample;
 
-/// How far reading, measuring or running has come: one stage of it.
+/// How far one stage of reading, measuring or running has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Progress {
-    /// What is being read.
+    /// The current stage.
     pub stage: Stage,
     /// Shards, tensors or writers done.
     pub done: u32,
@@ -54,7 +54,7 @@ pub enum Stage {
     Weights,
     /// Sites measured on activations.
     Sites,
-    /// Blocks of the model that have been run.
+    /// Blocks of the model that have run.
     Blocks,
 }
 
@@ -63,13 +63,13 @@ pub enum Stage {
 pub struct Inspection {
     /// What was found.
     pub report: Report,
-    /// γ of each site of `report.norms`, where it could be read.
+    /// γ of each site of `report.norms`, if it could be read.
     pub scales: Vec<Option<Scale>>,
-    /// β of each site, where it has one that could be read.
+    /// β of each site, if it has one that could be read.
     pub shifts: Vec<Option<Vec<f64>>>,
-    /// Name of each site as the model's own code has it. The report has the file's, which differ where a wrapper changed them.
+    /// Name of each site in the model's own code. The report has the names in the file, which differ if unwrapping changed them.
     pub own_names: Vec<String>,
-    /// What each site stores whose convention is not known, so that it has no γ.
+    /// What each site of unknown convention stores: such a site has no γ.
     pub undecided: Vec<Option<Vec<f64>>>,
 }
 
@@ -108,7 +108,7 @@ pub async fn open<S: ByteSource>(
     open_knowing(sources, Knowledge::default(), progress).await
 }
 
-/// The same with part of what is known of other models left out.
+/// The same, without part of the knowledge of other models.
 pub async fn open_knowing<S: ByteSource>(
     sources: Vec<S>,
     knowledge: Knowledge,
@@ -117,7 +117,7 @@ pub async fn open_knowing<S: ByteSource>(
     Ok(locate(sources, &mut progress).await?.judge(knowledge, progress).await)
 }
 
-/// A checkpoint whose headers were read and whose norm sites were found, before anything that is known of other models was asked.
+/// A checkpoint whose headers were read and whose norm sites were found, without knowledge of other models.
 #[derive(Debug)]
 pub struct Located<S> {
     checkpoint: Checkpoint<S>,
@@ -143,7 +143,7 @@ pub async fn locate<S: ByteSource>(
     Ok(Located { checkpoint, sites })
 }
 
-/// What the configuration says that speaks for a name, when it is believed.
+/// What the configuration that applies to a name says, if it is trusted.
 fn scope_of<'a, S: ByteSource>(checkpoint: &'a Checkpoint<S>, name: &str) -> Option<Scope<'a>> {
     let config = checkpoint.config_of(name).filter(|config| report_builder::fits(config, checkpoint))?;
     Some(config.scope(name))
@@ -155,7 +155,7 @@ impl<S: ByteSource> Located<S> {
         let tensors = &self.checkpoint.tensors;
         let layouts = norm::layout::parts(tensors, &self.sites);
         let readers = reader::parts(tensors, &self.sites, |name| scope_of(&self.checkpoint, name));
-        // A configuration also speaks for sites that are found by their values only.
+        // A configuration also applies to sites that are found only by their values.
         let configs = self.checkpoint.configs.iter().map(|config| config.scope(""));
         let scopes = self.sites.iter().filter_map(|site| scope_of(&self.checkpoint, &site.name));
         let families = configs.chain(scopes).flat_map(norm::registry::family_parts);
@@ -183,11 +183,11 @@ impl<S: ByteSource> Located<S> {
     }
 }
 
-/// Values by index of their tensor, where it was read.
+/// Values by index of their tensor, if it was read.
 type Read = Vec<Option<Result<Vec<f64>, TensorError>>>;
 
-/// The norm sites with what is known of other models, and what was read of their tensors; where the names say nothing, every vector
-/// is read to find them.
+/// The norm sites with knowledge of other models, and what was read of their tensors. If the names say nothing, every vector is
+/// read to find the sites.
 async fn read_sites<S: ByteSource>(
     checkpoint: &Checkpoint<S>,
     mut sites: Vec<NormSite>,
@@ -195,7 +195,7 @@ async fn read_sites<S: ByteSource>(
     progress: &mut impl FnMut(Progress),
 ) -> (Vec<NormSite>, Read) {
     let tensors = &checkpoint.tensors;
-    // Every configuration that diffusers writes says which of its classes it is for.
+    // Every configuration that diffusers writes names one of its classes.
     let diffusers = checkpoint.configs.iter().any(|config| config.scope("").has("_class_name"));
     let knowledge = Knowledge { library: diffusers.then_some("diffusers"), ..knowledge };
     norm::find::recognise(tensors, &mut sites, knowledge);
@@ -226,7 +226,7 @@ async fn read_sites<S: ByteSource>(
 
 impl<S: ByteSource> Opened<S> {
     /// Samples the weights that write the residual streams, at most `budget` bytes of them. `progress` may end it.
-    /// What comes back is taken up by [`Opened::take`]; figures can be drawn meanwhile.
+    /// [`Opened::take`] uses the result; figures can be drawn meanwhile.
     pub async fn weigh(
         &self,
         budget: u64,
@@ -265,7 +265,7 @@ impl<S: ByteSource> Opened<S> {
         &self.checkpoint
     }
 
-    /// ε of a site of `report.norms`, as the configuration has it.
+    /// ε of a site of `report.norms`, from the configuration.
     pub fn epsilon(&self, site: usize) -> Option<f64> {
         let name = &self.inspection.report.norms.get(site)?.name;
         self.checkpoint.config_of(name)?.scope(name).epsilon()

@@ -41,7 +41,7 @@ impl<'a, S: ByteSource> ReportBuilder<'a, S> {
         builder
     }
 
-    /// With what was measured on activations, and what there was to say about it.
+    /// Adds what was measured on activations, and the warnings about it.
     pub(super) fn with(mut self, verification: &'a Verification, warnings: Vec<Warning>) -> Self {
         self.verification = Some(verification);
         self.warnings.extend(warnings);
@@ -53,12 +53,12 @@ impl<'a, S: ByteSource> ReportBuilder<'a, S> {
         Verification::where_measured(self.verification)
     }
 
-    /// The configuration that speaks for a name, when it is believed.
+    /// The configuration that applies to a name, if it is trusted.
     pub(super) fn config(&self, name: &str) -> Option<&'a Config> {
         self.checkpoint.config_of(name).filter(|config| !self.foreign_configs.contains(&config.path.as_str()))
     }
 
-    /// A site's name in the file: that of its scale there, without what names the scale inside the norm.
+    /// A site's name in the file: the stored name of its scale, without the part that names the scale inside the norm.
     pub(super) fn stored_name(&self, site: &'a NormSite) -> &'a str {
         let Some(scale) = site.scale.map(|index| self.checkpoint.tensors[index].name.as_str()) else {
             return &site.name;
@@ -76,8 +76,8 @@ impl<'a, S: ByteSource> ReportBuilder<'a, S> {
     }
 }
 
-/// Whether a configuration can be of this checkpoint: one of the widths it declares is a dimension of some tensor. A GGUF
-/// file's lies in the file itself.
+/// Whether a configuration can belong to this checkpoint: one of its widths is a dimension of some tensor. The configuration of a
+/// GGUF file is in the file itself.
 pub(super) fn fits<S>(config: &Config, checkpoint: &Checkpoint<S>) -> bool {
     let widths = config.widths();
     let mut concerned = checkpoint.tensors.iter().filter(|tensor| tensor.name.starts_with(&config.prefix));

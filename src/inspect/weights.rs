@@ -1,4 +1,4 @@
-//! What sampled weights say about the streams they write.
+//! What sampled weights show about the streams they write.
 
 use crate::checkpoint::Checkpoint;
 use crate::kernel::energy::{self, Energy};
@@ -13,7 +13,7 @@ use crate::writer::sample::Sampled;
 pub struct WeightSample {
     /// Each writer with its energy.
     pub(super) sampled: Vec<Sampled>,
-    /// It was not ended early.
+    /// Whether it was not ended early.
     pub(super) complete: bool,
     /// Unembeddings whose values are those of the embedding.
     pub(super) tied: Vec<usize>,
@@ -30,7 +30,7 @@ impl WeightSample {
 #[derive(Debug)]
 pub(super) struct Streams {
     sampled: Vec<(Sampled, Energy)>,
-    /// Stack, width and what is known of it: a checkpoint has few.
+    /// Stack, width and what is known about it: a checkpoint has few.
     pooled: Vec<(String, u64, Stream)>,
     why_not: &'static str,
     refused: bool,
@@ -86,7 +86,7 @@ impl Streams {
         Self { sampled, pooled, why_not, refused: false, tied }
     }
 
-    /// What is known of a site's stream.
+    /// What is known about a site's stream.
     pub(super) fn of(&self, site: &NormSite) -> Option<&Stream> {
         let wanted = site.stream.as_deref()?;
         let (_, rows, stream) = self.pooled.iter().find(|(stack, ..)| stack == wanted)?;
@@ -98,7 +98,7 @@ impl Streams {
         self.why_not
     }
 
-    /// Nothing was sampled, because it was not requested or was refused.
+    /// Whether nothing was sampled, because it was not requested or was refused.
     pub(super) fn refused(&self) -> bool {
         self.refused
     }

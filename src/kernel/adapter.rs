@@ -7,27 +7,27 @@
 use super::direction::Kernel;
 use std::ops::Range;
 
-/// How much of an adapter's A, or ΔW, lies along a kernel, and how much would by chance.
+/// How much of an adapter's A, or of its ΔW, lies along a kernel, and how much would by chance.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Waste {
     /// ‖A K‖²_F ÷ ‖A‖²_F for an orthonormal basis K (d × k) of the kernel, 0 … 1; ‖A v‖²/‖A‖²_F for one direction.
     pub share: f64,
     /// ‖A‖²_F.
     pub energy: f64,
-    /// What the share is on average for an A without a preferred direction: k/d.
+    /// Average share of an A without a preferred direction: k/d.
     pub null: f64,
-    /// Its standard deviation. For the A of [`waste`], independent Gaussian entries: the share is then Beta(rk/2, r(d − k)/2). For
-    /// the ΔW of an [`Update`], its own singular values and right singular vectors at random.
+    /// Standard deviation of the share by chance. For the A of [`waste`]: independent Gaussian entries, whose share is Beta(rk/2, r(d −
+    /// k)/2). For the ΔW of an [`Update`]: its own singular values and random right singular vectors.
     pub null_deviation: f64,
 }
 
-/// The waste of A, `values` row by row, `width` (d) values each; `None` for an A that is empty, all zero or not finite, or
-/// whose rows are not as long as the kernel's directions.
+/// Computes the waste of A: `values` row by row, `width` (d) values each. `None` if A is empty, all zero or not finite, or if its rows do
+/// not have the length of the kernel's directions.
 pub fn waste(values: &[f64], width: usize, kernel: &Kernel) -> Option<Waste> {
     if width == 0 || !values.len().is_multiple_of(width) || !fits(kernel, width) {
         return None;
     }
-    // Divided by the largest value first, so that no square leaves f64.
+    // Divides by the largest value first, so that no square leaves the range of f64.
     let largest = largest(values);
     let (mut total, mut wasted) = (0.0, 0.0);
     for row in values.chunks_exact(width) {
@@ -71,7 +71,7 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// `None` where there are not rows × columns values.
+    /// Makes a matrix. `None` if there are not rows × columns values.
     pub fn new(rows: usize, columns: usize, values: Vec<f64>) -> Option<Self> {
         (rows.checked_mul(columns) == Some(values.len())).then_some(Self { rows, columns, values })
     }
@@ -90,7 +90,7 @@ impl Matrix {
         &self.values[index * self.columns..][..self.columns]
     }
 
-    /// Its transpose.
+    /// Returns the transpose.
     pub fn transposed(&self) -> Self {
         let values = (0..self.columns)
             .flat_map(|column| self.values.iter().skip(column).step_by(self.columns.max(1)).copied())
@@ -98,7 +98,7 @@ impl Matrix {
         Self { rows: self.columns, columns: self.rows, values }
     }
 
-    /// Its first rows or columns, where a part of it belongs to a module.
+    /// Returns a block, for a module that owns only a part of it.
     pub fn part(&self, rows: Range<usize>, columns: Range<usize>) -> Option<Self> {
         if rows.end > self.rows || columns.end > self.columns {
             return None;
@@ -107,7 +107,7 @@ impl Matrix {
         Self::new(rows.len(), columns.len(), values)
     }
 
-    /// diag(factors) times this; `None` where there is not one factor a row.
+    /// Multiplies each row by its factor. `None` if the numbers of rows and factors differ.
     pub fn with_rows_times(mut self, factors: &[f64]) -> Option<Self> {
         if factors.len() != self.rows {
             return None;
@@ -118,7 +118,7 @@ impl Matrix {
         Some(self)
     }
 
-    /// This times `right`; `None` where they do not fit.
+    /// Multiplies by `right`. `None` if the sizes do not fit.
     pub fn times(&self, right: &Self) -> Option<Self> {
         if self.columns != right.rows {
             return None;
@@ -132,7 +132,7 @@ impl Matrix {
         Some(Self { rows: self.rows, columns: right.columns, values })
     }
 
-    /// M Mᵀ.
+    /// Returns M Mᵀ.
     fn gram_of_rows(&self) -> Self {
         let mut values = vec![0.0; self.rows * self.rows];
         for row in 0..self.rows {
@@ -149,7 +149,7 @@ impl Matrix {
         dot(&self.values, &self.values)
     }
 
-    /// Divided by its largest value, and that; `None` where it has none or one that is not finite.
+    /// Divides by the largest magnitude, and returns that too. `None` if it is zero or not finite.
     fn normalised(mut self) -> Option<(Self, f64)> {
         let largest = largest(&self.values);
         if largest == 0.0 || self.values.iter().any(|value| !value.is_finite()) {
@@ -161,7 +161,7 @@ impl Matrix {
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
-    // Eight sums that do not wait for each other.
+    // Eight independent sums, which the CPU can compute in parallel.
     let mut sums = [0.0; 8];
     let (left, right) = (a.chunks_exact(8), b.chunks_exact(8));
     let rest: f64 = left.remainder().iter().zip(right.remainder()).map(|(a, b)| a * b).sum();
@@ -173,7 +173,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     rest + sums.iter().sum::<f64>()
 }
 
-/// A matrix, whole or as a product of two.
+/// A matrix, either whole or as a product of two.
 #[derive(Debug, Clone, PartialEq)]
 enum Map {
     Whole(Matrix),
@@ -187,7 +187,7 @@ impl Map {
         }
     }
 
-    /// This times `right`.
+    /// Multiplies by `right`.
     fn times(&self, right: &Matrix) -> Option<Matrix> {
         match self {
             Self::Whole(matrix) => matrix.times(right),
@@ -203,7 +203,7 @@ impl Map {
             }
             Self::Whole(matrix) => Some((matrix.energy(), matrix.gram_of_rows().energy())),
             Self::Product(left, right) => {
-                // tr (L R)ᵀ(L R) = tr (LᵀL)(R Rᵀ), and so for its square.
+                // tr (L R)ᵀ(L R) = tr (LᵀL)(R Rᵀ). The trace of the square works the same way.
                 let (left, right) = (left.transposed().gram_of_rows(), right.gram_of_rows());
                 let product = left.times(&right)?;
                 Some((dot(&left.values, &right.values), dot(&product.values, &product.transposed().values)))
@@ -225,7 +225,7 @@ impl Map {
     }
 }
 
-/// The ΔW (m × d) of one module, by its factors.
+/// The ΔW (m × d) of one module, as its factors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Update {
     left: Option<Map>,
@@ -233,12 +233,12 @@ pub struct Update {
 }
 
 impl Update {
-    /// L R; `None` where they do not fit.
+    /// ΔW = L R. `None` if the sizes do not fit.
     pub fn product(left: Matrix, right: Matrix) -> Option<Self> {
         (left.columns == right.rows).then_some(Self { left: None, right: Map::Product(left, right) })
     }
 
-    /// W₁ ⊗ W₂: block (i, j) is W₁'s value there times W₂. Each is whole, or two matrices whose product it is.
+    /// ΔW = W₁ ⊗ W₂: block (i, j) is W₁'s entry (i, j) times W₂. W₁ and W₂ are each whole, or a product of two matrices.
     pub fn kronecker(first: [Option<Matrix>; 2], second: [Option<Matrix>; 2]) -> Option<Self> {
         let map = |factors: [Option<Matrix>; 2]| match factors {
             [Some(left), Some(right)] if left.columns == right.rows => Some(Map::Product(left, right)),
@@ -248,7 +248,7 @@ impl Update {
         Some(Self { left: Some(map(first)?), right: map(second)? })
     }
 
-    /// (A₁ B₁) ⊙ (A₂ B₂), value by value; `None` where they do not fit.
+    /// ΔW = (A₁ B₁) ⊙ (A₂ B₂), value by value. `None` if the sizes do not fit.
     pub fn hadamard(first: [Matrix; 2], second: [Matrix; 2]) -> Option<Self> {
         let ([a1, b1], [a2, b2]) = (&first, &second);
         let fit =
@@ -258,7 +258,7 @@ impl Update {
         }
         let rank = a1.columns * a2.columns;
         let right = if rank < a1.rows.min(b1.columns) {
-            // Column pq of the left factor is column p of A₁ times column q of A₂, and so for rows of the right one.
+            // Column pq of the left factor is column p of A₁ times column q of A₂. The rows of the right factor work the same way.
             let rows = |one: &Matrix, other: &Matrix| {
                 let pairs = (0..one.rows).flat_map(|p| (0..other.rows).map(move |q| (p, q)));
                 let values = pairs
@@ -280,7 +280,8 @@ impl Update {
         self.left.as_ref().map_or(1, Map::columns) * self.right.columns()
     }
 
-    /// The waste of ΔW; `None` for one that is all zero or not finite, or whose rows are not as long as the kernel's directions.
+    /// Computes the waste of ΔW. `None` if it is all zero or not finite, or if its rows do not have the length of the kernel's
+    /// directions.
     pub fn waste(self, kernel: &Kernel) -> Option<Waste> {
         let width = self.columns();
         if width == 0 || !fits(kernel, width) {
@@ -302,7 +303,7 @@ impl Update {
             fourth *= squared;
         }
         let along = |vector: Vec<f64>| {
-            // (W₁ ⊗ W₂) v is W₁ V W₂ᵀ, V with the entries of v row by row.
+            // (W₁ ⊗ W₂) v is W₁ V W₂ᵀ, where V holds the entries of v row by row.
             let inner = right.columns();
             let right = right.times(&Matrix::new(vector.len() / inner, inner, vector)?.transposed())?;
             match &left {
@@ -325,7 +326,7 @@ impl Update {
         };
         let share = wasted / total;
         let (k, d) = (kernel.dimension() as f64, width as f64);
-        // Of tr(P G)/tr G for a projection P onto k dimensions at random.
+        // Deviation of tr(P G)/tr G for a random projection P onto k dimensions.
         let spread = (fourth / (total * total) - 1.0 / d).max(0.0);
         let variance = 2.0 * spread * k * (d - k) / d / ((d - 1.0) * (d + 2.0));
         share.is_finite().then(|| Waste {
@@ -384,7 +385,7 @@ mod tests {
         Matrix::new(rows, columns, values).unwrap()
     }
 
-    /// W₁ ⊗ W₂ from its definition.
+    /// Computes W₁ ⊗ W₂ from its definition.
     fn kron(first: &Matrix, second: &Matrix) -> Matrix {
         let (rows, columns) = (first.rows * second.rows, first.columns * second.columns);
         let value = |row: usize, column: usize| {
@@ -395,7 +396,7 @@ mod tests {
         Matrix::new(rows, columns, values).unwrap()
     }
 
-    /// The waste of an update is that of the matrix which it stands for.
+    /// Checks that the waste of an update is that of its matrix.
     fn is_that_of(update: Update, whole: &Matrix, scale: &[f64]) {
         assert_eq!(update.columns(), whole.columns);
         for subtracts_mean in [true, false] {
@@ -411,7 +412,7 @@ mod tests {
             assert!((found.share / expected.share - 1.0).abs() < 1e-12, "{found:?} {expected:?}");
             assert!((found.energy / expected.energy - 1.0).abs() < 1e-12, "{found:?} {expected:?}");
             assert_eq!(found.null, expected.null);
-            // The spectrum by itself, not by the factors.
+            // The spectrum from the whole matrix, not from its factors.
             let (total, fourth) = Map::Whole(whole.clone()).traces().unwrap();
             let (k, d) = (kernel.dimension() as f64, whole.columns as f64);
             let variance =
@@ -475,7 +476,7 @@ mod tests {
         let scale: Vec<f64> = (0..width).map(|_| random.random_range(0.2..2.0)).collect();
         let kernel = kernel(&scale, true);
         let left = random_matrix(rows, rank, &mut random);
-        // Rows of equal length at right angles: only then is the spectrum that of `left` in every draw.
+        // Orthogonal rows of equal length. Only then does every draw have the spectrum of `left`.
         let turned = |random: &mut SmallRng| {
             let [mut first, mut second] = [0, 1].map(|_| random_matrix(1, width, random).values);
             let size = dot(&first, &first).sqrt();

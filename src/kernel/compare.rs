@@ -1,9 +1,9 @@
-//! How far apart two scales and their kernel directions are, without cancellation where they are nearly equal.
+//! How far apart two scales and their kernel directions are. Nearly equal ones do not cancel.
 
 /// The angle between the lines along `a` and `b` (d values each, of unit length), in radians, 0 … π/2.
 ///
-/// A kernel is a line, so v and −v are the same. 2·atan2(‖a − b‖, ‖a + b‖) (Kahan, *How futile are mindless assessments of
-/// roundoff*, 2006, §12) keeps every digit of a small angle, where arccos ⟨a, b⟩ is rounding below about 1e-8.
+/// A kernel is a line, so v and −v are the same. 2·atan2(‖a − b‖, ‖a + b‖) keeps every digit of a small angle (Kahan, *How futile are
+/// mindless assessments of roundoff*, 2006, §12). arccos ⟨a, b⟩ is rounding below about 1e-8.
 pub fn angle(a: &[f64], b: &[f64]) -> f64 {
     let along: f64 = a.iter().zip(b).map(|(a, b)| a * b).sum();
     let sign = if along < 0.0 { -1.0 } else { 1.0 };
@@ -11,10 +11,10 @@ pub fn angle(a: &[f64], b: &[f64]) -> f64 {
     2.0 * norm(-sign).atan2(norm(sign))
 }
 
-/// ‖after − before‖ ÷ ‖before‖ of two scales of the same width; `None` where `before` is all zero, or where the numbers leave
-/// f64.
+/// Returns ‖after − before‖ ÷ ‖before‖ of two scales of the same width. `None` if `before` is all zero, or if the numbers leave the range
+/// of f64.
 pub fn relative_change(before: &[f64], after: &[f64]) -> Option<f64> {
-    // Divided by the largest value first: a scale may hold 1e-200, whose square is 0.
+    // Divides by the largest value first: a scale may hold 1e-200, whose square is 0.
     let largest = before.iter().chain(after).fold(0.0, |most: f64, value| most.max(value.abs()));
     let norm =
         |values: &mut dyn Iterator<Item = f64>| values.map(|value| (value / largest).powi(2)).sum::<f64>();

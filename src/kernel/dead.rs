@@ -1,34 +1,33 @@
 //! Dead parameter directions of a linear reader W (m × d) of a norm's output y = Γx̂ + β (MATH §3).
 //!
-//! For u in the kernel of C, W ← W + a uᵀ adds the constant a·(uᵀβ) to the reader's output, for any a ∈ R^m. The
-//! functional u ↦ uᵀβ vanishes on the whole kernel or on all but one of its dimensions, which sorts the m·k
-//! directions (k the kernel's dimension) into three classes.
+//! For u in the kernel of C, W ← W + a uᵀ adds the constant a·(uᵀβ) to the reader's output, for any a ∈ R^m. The functional u ↦ uᵀβ
+//! vanishes on the whole kernel, or on all but one of its dimensions. This divides the m·k directions into three classes, where k is the
+//! dimension of the kernel.
 
-/// What decides the class of a reader's directions.
+/// The properties of a reader that decide the classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reader {
     /// m: output rows, over all experts of a packed tensor.
     pub rows: u64,
-    /// The reader has its own bias, which can take the constant back: b ← b − a·uᵀβ.
+    /// Whether the reader has a bias, which can cancel the constant: b ← b − a·uᵀβ.
     pub has_bias: bool,
-    /// Dimension of the row space (0 … m) in which a constant is invisible downstream: all rows of keys under
-    /// softmax without a position-dependent map; 1 for logits (a ∝ 1).
+    /// Dimension of the row space (0 … m) in which no later layer can see a constant. These are all rows of keys under softmax without a
+    /// position-dependent map, and 1 for logits (a ∝ 1).
     pub invisible_rows: u64,
 }
 
-/// Directions in the three classes; they sum to m·k.
+/// Directions in each of the three classes. They sum to m·k.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Classes {
     /// The function does not change.
     pub outright: u64,
-    /// The function does not change once the bias is moved.
+    /// The function does not change if the bias is moved.
     pub with_bias_shift: u64,
     /// A constant is added to the output.
     pub constant_shift: u64,
 }
 
-/// Sorts the dead directions of one reader. `kernel_dimension` is k; `shift_meets_kernel` tells whether uᵀβ ≠ 0
-/// for some u in the kernel.
+/// Sorts the dead directions of one reader. `kernel_dimension` is k. `shift_meets_kernel` says whether uᵀβ ≠ 0 for some u in the kernel.
 pub fn classify(kernel_dimension: u64, shift_meets_kernel: bool, reader: Reader) -> Classes {
     let total = reader.rows * kernel_dimension;
     if kernel_dimension == 0 || !shift_meets_kernel {
@@ -79,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_kernel_of_dimension_k_the_shift_costs_one_dimension() {
+    fn the_shift_costs_one_dimension_of_the_kernel() {
         assert_eq!(
             classify(3, true, BIASED),
             Classes { outright: 20, with_bias_shift: 10, constant_shift: 0 }

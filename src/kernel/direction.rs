@@ -1,20 +1,20 @@
 //! The exact kernel of the centred covariance of y, and how concentrated it is (MATH §2).
 //!
-//! For any inputs and LayerNorm, {a : Γa ∈ span(1)} ⊆ ker C, with Γ = diag γ. Either all γᵢ ≠ 0 and the kernel is
-//! spanned by γ⁻¹, or some are zero and it is spanned by their coordinates; never both. RMSNorm has only coordinates.
+//! For any inputs and LayerNorm, {a : Γa ∈ span(1)} ⊆ ker C, with Γ = diag γ. If all γᵢ ≠ 0, γ⁻¹ spans the kernel. If some are zero,
+//! their coordinates span it instead. RMSNorm has only coordinates.
 
 use super::scale::Scale;
 
 /// The kernel direction v = γ⁻¹/‖γ⁻¹‖ of a LayerNorm whose scales are all nonzero.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Direction {
-    /// v (d values), of unit length; its sign is that of γ⁻¹.
+    /// v (d values), of unit length, with the sign of γ⁻¹.
     pub components: Vec<f64>,
-    /// ‖γ⁻¹‖; infinite where it leaves f64.
+    /// ‖γ⁻¹‖. Infinite if it leaves the range of f64.
     pub inverse_norm: f64,
 }
 
-/// The kernel that a scale proves, given whether the norm subtracts the mean.
+/// The kernel that a scale proves, depending on whether the norm subtracts the mean.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kernel {
     /// One direction, γ⁻¹/‖γ⁻¹‖.
@@ -26,7 +26,7 @@ pub enum Kernel {
 }
 
 impl Kernel {
-    /// The kernel of C for any inputs. `subtracts_mean` is the one difference between LayerNorm and RMSNorm.
+    /// Returns the kernel of C for any inputs. `subtracts_mean` is the only difference between LayerNorm and RMSNorm.
     pub fn of(scale: &Scale, subtracts_mean: bool) -> Self {
         let zeros = scale.zeros();
         if !zeros.is_empty() {
@@ -48,8 +48,8 @@ impl Kernel {
     }
 }
 
-/// v = γ⁻¹/‖γ⁻¹‖ without overflow: vᵢ ∝ m/γᵢ with m = min|γ|, every ratio within [−1, 1] (γ may hold 1e-33 next
-/// to 0.8). All γᵢ must be nonzero.
+/// Computes v = γ⁻¹/‖γ⁻¹‖ without overflow: vᵢ ∝ m/γᵢ with m = min|γ|, so every ratio is within [−1, 1] (γ may hold 1e-33 next to 0.8).
+/// All γᵢ must be nonzero.
 fn inverse_direction(scale: &Scale) -> Direction {
     let smallest = scale.magnitudes().min;
     let ratios: Vec<f64> = scale.values().iter().map(|value| smallest / value).collect();
@@ -57,9 +57,9 @@ fn inverse_direction(scale: &Scale) -> Direction {
     Direction { components: ratios.iter().map(|ratio| ratio / norm).collect(), inverse_norm: norm / smallest }
 }
 
-/// HM(γ²)/AM(γ²), 0 … 1: what the depth λ_v/mean of the kernel direction is multiplied by when γ takes the place of γ = 1 (MATH §9).
-/// λ_v is HM(γ²) times the variance of x̂ along 1/√d, exactly; the mean variance is about AM(γ²) times that of x̂. 1 for equal
-/// scales. All γᵢ must be nonzero.
+/// HM(γ²)/AM(γ²), 0 … 1: the factor of the depth λ_v/mean of the kernel direction when γ replaces γ = 1 (MATH §9). λ_v is exactly HM(γ²)
+/// times the variance of x̂ along 1/√d, and the mean variance is about AM(γ²) times that of x̂. The factor is 1 for equal scales. All γᵢ
+/// must be nonzero.
 pub fn deepening(scale: &Scale) -> f64 {
     let (least, most) = (scale.magnitudes().min, scale.magnitudes().max);
     let mean_square = |of: &dyn Fn(f64) -> f64| {

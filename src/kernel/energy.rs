@@ -6,7 +6,7 @@
 
 use crate::order;
 
-/// Less variance than this, relative to the fourth moment, is rounding: the entries of each column are all the same size.
+/// A variance below this, relative to the fourth moment, is rounding: all entries of a column have the same size.
 const ROUNDING: f64 = 1e-9;
 
 /// Sums over some columns of one writer, value by value, in any order.
@@ -22,23 +22,23 @@ pub struct ColumnSample {
     fourth_powers: f64,
 }
 
-/// What a sample of columns says about its writer.
+/// The energy of a sample of columns.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Energy {
     /// e(U) over the sampled columns.
     pub energy: f64,
-    /// Standard deviation of e(U) for weights without a preferred mean direction: √(2/k), k the number of columns that
-    /// carry the sample, (Σnⱼ)²/Σnⱼ² with nⱼ the squared norm of column j.
+    /// Standard deviation of e(U) for weights without a preferred mean direction: √(2/k). k is the effective number of columns,
+    /// (Σnⱼ)²/Σnⱼ², with nⱼ the squared norm of column j.
     pub null_deviation: f64,
-    /// Variance of the rows' squared norms ÷ what it would be if the entries of each column were drawn independently
-    /// of their rows: 1 ± √(2/d) for a random draw of any distribution, above it once training has made rows differ.
+    /// Variance of the rows' squared norms ÷ its expected value if entries were drawn independently of their rows. This is 1 ± √(2/d) for
+    /// a random draw of any distribution, and more once training has made rows differ.
     pub row_dispersion: f64,
-    /// Columns sampled.
+    /// Number of sampled columns.
     pub columns: usize,
 }
 
 impl ColumnSample {
-    /// An empty sample of `columns` columns of `rows` values (d) each.
+    /// Makes an empty sample of `columns` columns of `rows` values (d) each.
     pub fn new(rows: usize, columns: usize) -> Self {
         Self {
             column_sums: vec![0.0; columns],
@@ -57,7 +57,7 @@ impl ColumnSample {
         self.fourth_powers += square * square;
     }
 
-    /// The energy; `None` when there is none to speak of: all zero, not finite, or each row and column constant.
+    /// Returns the energy. `None` if the values are all zero or not finite, or if each row and column is constant.
     pub fn energy(&self) -> Option<Energy> {
         let rows = self.row_squares.len() as f64;
         let total: f64 = self.column_squares.iter().sum();
@@ -94,7 +94,7 @@ pub struct Pooled {
     pub row_dispersion: f64,
     /// Share of writers whose energy is significantly below [`LOW`].
     pub low: f64,
-    /// Share of writers whose energy is significantly above it.
+    /// Share of writers whose energy is significantly above `LOW`.
     pub high: f64,
     /// The greatest energy.
     pub greatest: f64,
@@ -102,10 +102,10 @@ pub struct Pooled {
     pub writers: usize,
 }
 
-/// Halfway between what trained writers of both kinds were measured at: 0.11–0.53 and 0.79–1.28.
+/// Halfway between the measured energies of trained writers of both kinds: 0.11–0.53 and 0.79–1.28.
 pub const LOW: f64 = 0.65;
 
-/// Pools the energies of one stack; `None` without a writer.
+/// Pools the energies of one stack. `None` if there is no writer.
 pub fn pool(energies: &[Energy]) -> Option<Pooled> {
     let weight = |energy: &Energy| energy.null_deviation.powi(-2);
     let weights: f64 = energies.iter().map(weight).sum();
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_gauge_that_was_left_behind_lowers_the_energy_by_its_square() {
-        // Shrink the mean of each column to a half by subtracting half of it, known from a first pass.
+        // Halves the mean of each column by subtracting half of it, known from a first pass.
         let plain = sample(7, |_, _, value| value);
         let means: Vec<f64> = plain.column_sums.iter().map(|sum| sum / ROWS as f64).collect();
         let halved = sample(7, |_, column, value| value - means[column] / 2.0).energy().unwrap();
@@ -178,13 +178,13 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_training_told_apart_are_dispersed_and_heavy_columns_are_not() {
+    fn rows_that_training_made_differ_are_dispersed_and_heavy_columns_are_not() {
         let rows = sample(3, |row, _, value| value * (1.0 + 0.3 * (row % 2) as f64)).energy().unwrap();
         assert!(rows.row_dispersion > 5.0, "{rows:?}");
         let columns =
             sample(3, |_, column, value| value * if column < 16 { 20.0 } else { 1.0 }).energy().unwrap();
         assert!((columns.row_dispersion - 1.0).abs() < 0.5, "{columns:?}");
-        // Few columns carry the sample, and the null says so.
+        // Few columns dominate the sample, and the null accounts for it.
         assert!(columns.null_deviation > 4.0 * (2.0 / COLUMNS as f64).sqrt());
     }
 

@@ -3,7 +3,7 @@
 /// A scale is near-dead when |γᵢ| ≤ this × median|γ| (MATH §4).
 pub const NEAR_DEAD: f64 = 1e-3;
 
-/// A scale that holds something other than a finite number.
+/// A scale with a value that is not a finite number.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[error(
     "scale [{index}] is {value}, so no direction can be read from it; the file is damaged or training diverged"
@@ -15,14 +15,14 @@ pub struct NotFinite {
     pub value: f64,
 }
 
-/// The effective scale γ (d values), every one of them finite.
+/// The effective scale γ (d values), all of them finite.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scale {
     values: Vec<f64>,
     magnitudes: Magnitudes,
 }
 
-/// Magnitudes of a scale. All null-free: a scale has at least one value.
+/// Magnitudes of a scale. None of them is null, because a scale has at least one value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Magnitudes {
     /// min|γᵢ|
@@ -34,7 +34,7 @@ pub struct Magnitudes {
 }
 
 impl Scale {
-    /// Takes γ (d ≥ 1 values) after checking that each is finite. An empty scale is a caller's error.
+    /// Checks that each of γ (d ≥ 1 values) is finite. Callers must not pass an empty scale.
     pub fn new(values: Vec<f64>) -> Result<Self, NotFinite> {
         assert!(!values.is_empty(), "a scale has at least one value");
         match values.iter().position(|value| !value.is_finite()) {
@@ -58,8 +58,7 @@ impl Scale {
         self.indices_where(|value| value == 0.0)
     }
 
-    /// Indices with |γᵢ| ≤ [`NEAR_DEAD`] × median|γ|, zeros included. When the median itself is zero these are
-    /// the zeros.
+    /// Indices with |γᵢ| ≤ [`NEAR_DEAD`] × median|γ|, including zeros. If the median is zero, only the zeros.
     pub fn near_dead(&self) -> Vec<usize> {
         let bound = NEAR_DEAD * self.magnitudes.median;
         self.indices_where(|value| value.abs() <= bound)
@@ -76,7 +75,7 @@ impl Scale {
 }
 
 impl Magnitudes {
-    /// By selection, O(d): asked for at every site, where a sort would be most of the work.
+    /// Uses selection, O(d). This runs at every site, where a sort would be most of the work.
     fn of(values: &[f64]) -> Self {
         let mut sizes: Vec<f64> = values.iter().map(|value| value.abs()).collect();
         let d = sizes.len();

@@ -1,9 +1,9 @@
 //! The isotropic prediction: the spectrum of C if x̂ were isotropic on its support (MATH §2, new).
 //!
-//! C = Γ² − γγᵀ/d for LayerNorm, Γ² for RMSNorm, Γ = diag γ. With s₁ ≤ … ≤ s_d the sorted γᵢ², the LayerNorm
-//! eigenvalues are μ₁ = 0 and one root of the secular equation 1 = (1/d) Σ sᵢ/(sᵢ − μ) in each [s_{k−1}, s_k].
-//! Writing sᵢ/(sᵢ − μ) = 1 + μ/(sᵢ − μ) turns it into Σ 1/(sᵢ − μ) = 0 for μ ≠ 0, which has no cancellation
-//! against 1. No matrix is ever formed: one eigenvalue costs O(d) per bisection step, a count costs O(d) in all.
+//! C = Γ² − γγᵀ/d for LayerNorm, Γ² for RMSNorm, Γ = diag γ. With s₁ ≤ … ≤ s_d the sorted γᵢ², the LayerNorm eigenvalues are μ₁ = 0 and
+//! one root of the secular equation 1 = (1/d) Σ sᵢ/(sᵢ − μ) in each [s_{k−1}, s_k]. Writing sᵢ/(sᵢ − μ) = 1 + μ/(sᵢ − μ) turns it into Σ
+//! 1/(sᵢ − μ) = 0 for μ ≠ 0, without cancellation against 1. No matrix is formed: one eigenvalue costs O(d) per bisection step, and a
+//! count costs O(d) in all.
 
 use super::scale::Scale;
 use crate::order;
@@ -14,14 +14,14 @@ pub const TAU: f64 = 1e-6;
 /// Up to this width a spectrum is sampled at every rank.
 pub const ALL_UP_TO: usize = 400;
 
-/// Of a wider site, this many of the lowest.
+/// A wider site is sampled at this many of the lowest ranks.
 pub const LOWEST: usize = 40;
 
 /// Bisection halves the bracket to the last bit of an f64 within this many steps.
 const BISECTION_STEPS: usize = 80;
 
-/// The ranks (from 0) at which a spectrum of `d` eigenvalues is sampled, ascending: all, or the lowest and then every 20th
-/// part more.
+/// The ascending ranks (from 0) at which a spectrum of `d` eigenvalues is sampled: all of them, or the lowest, then ranks that grow by
+/// a twentieth each, and the last.
 pub fn ranks(d: usize) -> Vec<usize> {
     if d <= ALL_UP_TO {
         return (0..d).collect();
@@ -39,7 +39,7 @@ pub fn ranks(d: usize) -> Vec<usize> {
 /// The predicted spectrum of one site.
 #[derive(Debug, Clone)]
 pub struct IsotropicSpectrum {
-    /// γᵢ²/max γ², ascending: scaled so that no square leaves f64.
+    /// γᵢ²/max γ², ascending. The scaling keeps squares within f64.
     squares: Vec<f64>,
     /// max γ².
     unit: f64,
@@ -76,14 +76,14 @@ impl IsotropicSpectrum {
     pub fn count_below(&self, tau: f64) -> usize {
         let bound = tau * self.scaled_mean();
         if bound <= 0.0 {
-            // A scale of zeros (or a LayerNorm of width 1): C = 0, every direction is dead.
+            // If all scales are zero (or the width of a LayerNorm is 1), C = 0 and every direction is dead.
             return self.width();
         }
         let below = self.squares.partition_point(|&square| square < bound);
         if !self.subtracts_mean {
             return below;
         }
-        // A pole exactly at the bound counts as above it: step past no pole.
+        // A pole exactly at the bound counts as above it.
         let sum: f64 = self.squares.iter().map(|square| 1.0 / (square - bound)).sum();
         below + usize::from(sum > 0.0)
     }
@@ -94,7 +94,7 @@ impl IsotropicSpectrum {
         if self.subtracts_mean { trace * (1.0 - 1.0 / d) / d } else { trace / d }
     }
 
-    /// Root of Σ 1/(sᵢ − μ) = 0 in [s_{k−1}, s_k], as an offset from s_{k−1} so that close poles keep their digits.
+    /// Root of Σ 1/(sᵢ − μ) = 0 in [s_{k−1}, s_k], as an offset from s_{k−1}, so that close poles keep their digits.
     fn secular_root(&self, k: usize) -> f64 {
         if k == 0 {
             return 0.0;
@@ -127,7 +127,7 @@ mod tests {
         (0..spectrum.width()).map(|k| spectrum.eigenvalue(k)).collect()
     }
 
-    /// Eigenvalues of the d × d matrix Γ² − γγᵀ/d by cyclic Jacobi rotations: the oracle, obviously right and slow.
+    /// Eigenvalues of the d × d matrix Γ² − γγᵀ/d by cyclic Jacobi rotations: the reference, slow but obviously correct.
     fn jacobi(values: &[f64]) -> Vec<f64> {
         let d = values.len();
         let mut a = vec![vec![0.0; d]; d];

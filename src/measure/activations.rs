@@ -1,4 +1,4 @@
-//! Activations from the user's own code: a safetensors file with one tensor a site, or an .npy file of one site.
+//! Activations from the user's own code: a safetensors file with one tensor for each site, or an .npy file of one site.
 
 use super::{MeasureError, npy};
 use crate::checkpoint::dtype::TensorType;
@@ -7,13 +7,13 @@ use crate::source::{ByteSource, SourceError};
 
 pub use super::values::Values;
 
-/// The suffix of a site's normalised input, captured before the scale.
+/// The suffix of tensors with a site's normalised input, captured before the scale.
 pub const BEFORE_SCALE: &str = ".before_scale";
 
 /// Outputs of one norm: tokens × width.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Activations {
-    /// Name of the tensor, or stem of the file.
+    /// Name of the tensor, or the file name without its extension.
     pub tensor: String,
     /// n.
     pub tokens: usize,
@@ -21,22 +21,22 @@ pub struct Activations {
     pub width: usize,
     /// Token by token.
     pub values: Values,
-    /// Half the distance from 1 to the next number of the type they were stored in.
+    /// Unit roundoff: half the distance from 1 to the next number of the stored type.
     pub unit_roundoff: f64,
-    /// What was done to them on the way.
+    /// How the values were changed on the way.
     pub notes: Vec<String>,
 }
 
-/// Bytes of a tensor that are in memory beside its values.
+/// Bytes of a tensor that are read at once, in addition to its values in memory.
 const AT_ONCE: u64 = 16 << 20;
 
 /// Why a file of activations cannot be read.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ActivationsError {
-    /// As a checkpoint.
+    /// The file could not be opened as a checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The file.
+    /// The file could not be read.
     #[error(transparent)]
     Source(#[from] SourceError),
     /// Not an array of numbers.
@@ -46,7 +46,7 @@ pub enum ActivationsError {
     NotNpy {
         /// The file.
         file: String,
-        /// What was met.
+        /// What the reader found instead.
         reason: String,
     },
     /// Wrong number of dimensions.
@@ -56,10 +56,10 @@ pub enum ActivationsError {
     Dimensions {
         /// Tensor or file.
         name: String,
-        /// How many.
+        /// Number of dimensions.
         dimensions: usize,
     },
-    /// A type that no activation has.
+    /// A type that activations cannot have.
     #[error("`{name}` is stored as {dtype}; activations are F64, F32, F16 or BF16")]
     Type {
         /// The tensor.
@@ -76,7 +76,7 @@ pub enum ActivationsError {
 }
 
 impl Activations {
-    /// Activations that were computed here, in f64: tokens × `width` values, token by token.
+    /// Makes activations that were computed here, in f64: tokens × `width` values, token by token.
     pub fn of(tensor: &str, width: usize, values: Vec<f64>) -> Self {
         Self {
             tensor: tensor.to_owned(),
@@ -88,7 +88,7 @@ impl Activations {
         }
     }
 
-    /// λ/mean that the rounding of the stored type alone leaves along any direction: u²/3.
+    /// Returns the λ/mean that the rounding of the stored type alone leaves along any direction: u²/3.
     pub fn floor(&self) -> f64 {
         self.unit_roundoff * self.unit_roundoff / 3.0
     }
@@ -126,7 +126,7 @@ impl Activations {
     }
 }
 
-/// 2^−(bits of the significand) of the types that activations come in.
+/// Returns 2^−(bits of the significand) for types that activations can have.
 fn unit_roundoff(dtype: &TensorType) -> Option<f64> {
     match dtype.to_string().as_str() {
         "F64" => Some(f64::EPSILON / 2.0),
@@ -137,15 +137,15 @@ fn unit_roundoff(dtype: &TensorType) -> Option<f64> {
     }
 }
 
-/// An opened file of activations.
+/// An open file of activations.
 pub enum Captured<S> {
-    /// One tensor a site.
+    /// A safetensors file with a tensor for each site.
     Tensors(Checkpoint<S>),
-    /// One site.
+    /// An .npy file of one site.
     Array {
         /// The file's path.
         file: String,
-        /// All of it.
+        /// Its content.
         array: Activations,
     },
 }
@@ -160,7 +160,7 @@ impl<S: ByteSource> Captured<S> {
         Ok(Self::Tensors(checkpoint::open(vec![source], |_| {}).await?))
     }
 
-    /// Names of its tensors.
+    /// Names of the tensors.
     pub fn names(&self) -> Vec<&str> {
         match self {
             Self::Tensors(tensors) => tensors.tensors.iter().map(|tensor| tensor.name.as_str()).collect(),
@@ -176,7 +176,7 @@ impl<S: ByteSource> Captured<S> {
         }
     }
 
-    /// Tokens, width and bytes of one of them.
+    /// Tokens, width and bytes of a tensor.
     pub fn size(&self, name: &str) -> Option<(u64, u64, u64)> {
         match self {
             Self::Array { array, .. } => {
@@ -192,7 +192,7 @@ impl<S: ByteSource> Captured<S> {
         }
     }
 
-    /// Reads one of them.
+    /// Reads a tensor.
     pub async fn read(&self, name: &str) -> Result<Activations, ActivationsError> {
         let absent = || ActivationsError::NoMatch(format!("there are no activations called `{name}`"));
         match self {
@@ -208,7 +208,7 @@ impl<S: ByteSource> Captured<S> {
                         usize::try_from(tensor.elements().min(AT_ONCE)).unwrap_or_default(),
                     )),
                 };
-                // A view is put in order when all of it is there.
+                // A strided tensor is put in order only when all of it is in memory.
                 let at_once = if tensor.strides.is_some() { tensor.bytes() } else { AT_ONCE };
                 let mut from = tensor.range.start;
                 while from < tensor.range.end {
@@ -253,7 +253,7 @@ async fn array<S: ByteSource>(source: &S) -> Result<Activations, ActivationsErro
     Ok(activations)
 }
 
-/// Column-major values of any shape, row by row.
+/// Reorders column-major values of any shape to row-major.
 fn transposed<Number: Copy>(values: &[Number], shape: &[u64]) -> Vec<Number> {
     let strides: Vec<usize> = shape
         .iter()
@@ -275,7 +275,7 @@ fn transposed<Number: Copy>(values: &[Number], shape: &[u64]) -> Vec<Number> {
         .collect()
 }
 
-/// Which tensors belong to which of `sites`: by the whole name, otherwise by the end of one in the other, if only one has it.
+/// Matches tensors to `sites`: by equal names, otherwise if one name ends with the other and no other site fits.
 pub fn matched<'a>(sites: &[&'a str], tensors: &[&'a str]) -> Vec<(usize, &'a str)> {
     let plain: Vec<&str> = tensors.iter().copied().filter(|name| !name.ends_with(BEFORE_SCALE)).collect();
     let ends = |long: &str, short: &str| {

@@ -1,7 +1,7 @@
 //! A norm without its model: random inputs through γ, β and ε, as a LayerNorm and as an RMSNorm.
 //!
-//! It shows what a kernel looks like for this γ, where its floor is, and whether it misleads the raw test. It is no evidence about
-//! the model, because each kind shows only what was chosen for it.
+//! This shows what a kernel looks like for this γ, where its floor is, and whether it misleads the raw test. It is no evidence about the
+//! model, because each result only shows the kind that was chosen.
 
 use super::MeasureError;
 use super::activations::{Activations, Values};
@@ -14,10 +14,10 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
 use rand_distr::StandardNormal;
 
-/// ε where no configuration names it.
+/// ε if no configuration names one.
 pub const USUAL_EPSILON: f64 = 1e-5;
 
-/// The same inputs on every machine.
+/// The seed: inputs are the same on every machine.
 const SEED: u64 = 2606_19491;
 
 /// Measures one norm as both kinds, on the same 4d tokens of standard normal channels, in f32.
@@ -27,7 +27,7 @@ pub async fn alone(
     gram: impl AsyncFn(&Gridded) -> Gram,
 ) -> Result<NormAlone, MeasureError> {
     let width = site.scale.width();
-    // A LayerNorm of fewer channels has no room beside its kernel.
+    // A LayerNorm with fewer channels has no room for directions other than its kernel.
     let tokens = ENOUGH * width.max(8);
     let in_f32 = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<_>>();
     let (scale, shift) = (in_f32(site.scale.values()), site.shift.map(in_f32));

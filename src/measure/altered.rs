@@ -1,24 +1,24 @@
-//! Whether a capture is the output of the norm. Values that were changed afterwards or taken elsewhere show no kernel, even if the
-//! norm subtracts the mean. They are no evidence that it does not.
+//! Detects captures that are not the output of the norm. Values that were changed afterwards or taken elsewhere show no kernel even if
+//! the norm subtracts the mean, so they are no evidence that it does not.
 
 use super::activations::Activations;
 use super::centred::dot;
 use super::norm::Norm;
 use super::rows::{Channel, Rows};
 
-/// More exact zeros than this share come from dropout: a norm's output is hardly ever exactly zero.
+/// A larger share of exact zeros comes from dropout: a norm's output is hardly ever exactly zero.
 const ZEROS: f64 = 0.002;
 
-/// A row of a norm's output whose mean is so far below its mean absolute value in every row was centred afterwards.
+/// If every row's mean is below this times its mean absolute value, the values were centred after the norm.
 const CENTRED: f64 = 1e-3;
 
-/// (y − β)/γ has a mean square of 1 after either kind of norm; ε, and a variance over d − 1, move it by less than this.
+/// (y − β)/γ has a mean square of 1 after either kind of norm. ε, and a variance over d − 1, move it by less than this.
 const UNIT: f64 = 0.1;
 
-/// More rows than this share have another mean square where the values are no outputs.
+/// If a larger share of rows has another mean square, the values are not the norm's output.
 const ROWS: f64 = 0.25;
 
-/// The sign that the values are not the norm's output, and what to do; `None` where they can be.
+/// Says why the values are not the norm's output, and what to do. `None` if they can be.
 pub(super) fn altered(norm: Norm<'_>, y: &Activations) -> Option<String> {
     if is_before_scale(norm, y) {
         return Some(
@@ -48,7 +48,7 @@ pub(super) fn altered(norm: Norm<'_>, y: &Activations) -> Option<String> {
     })
 }
 
-/// Whether every token has unit mean square, as a normalised input has before it is scaled, though γ or β would change that.
+/// Whether every token has unit mean square, as a normalised input has, although γ or β would change that.
 fn is_before_scale(norm: Norm<'_>, y: &Activations) -> bool {
     let shifts = norm.shift.is_some_and(|shift| shift.iter().any(|shift| shift.abs() > 0.05));
     let changes = shifts || norm.scale.values().iter().any(|scale| (scale.abs() - 1.0).abs() > 0.05);
@@ -57,7 +57,7 @@ fn is_before_scale(norm: Norm<'_>, y: &Activations) -> bool {
     unit
 }
 
-/// Share of exact zeros among the values of the channels that are not zero throughout.
+/// Share of exact zeros among the values, without channels that are all zero.
 fn zeros(y: &Activations) -> f64 {
     let mut zeros = vec![0usize; y.width];
     Rows::new(y).for_each(|row| {
@@ -76,7 +76,7 @@ fn is_centred(y: &Activations) -> bool {
     centred
 }
 
-/// `None` where some channels do not show what was normalised.
+/// Share of rows whose mean square is not 1. `None` if some channels do not show the normalised input.
 fn share_of_other_mean_squares(norm: Norm<'_>, y: &Activations) -> Option<f64> {
     let channels: Vec<Channel> = (0..y.width).filter_map(|at| norm.channel(at)).collect();
     if channels.len() < y.width {
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
     use crate::kernel::scale::Scale;
 
-    /// What happens to the values of a token.
+    /// A change of a token's values.
     type Change = Box<dyn Fn(&mut [f64])>;
 
     const WIDTH: usize = 16;
@@ -109,7 +109,7 @@ mod tests {
         }
     }
 
-    /// γ, β, and outputs of an RMSNorm, or of a LayerNorm.
+    /// Returns γ, β, and the outputs of a LayerNorm if `subtracts`, otherwise of an RMSNorm.
     fn outputs(subtracts: bool) -> (Scale, Vec<f64>, Vec<f64>) {
         let mut next = noise();
         let scale: Vec<f64> = (0..WIDTH).map(|_| 1.0 + 0.3 * next()).collect();
@@ -126,7 +126,7 @@ mod tests {
         (Scale::new(scale).unwrap(), shift, values)
     }
 
-    /// What is said of outputs that `change` changes, value by value and channel by channel.
+    /// Returns the message for outputs that `change` alters token by token.
     fn said(subtracts: bool, change: impl Fn(&mut [f64])) -> Option<String> {
         let (scale, shift, mut values) = outputs(subtracts);
         values.chunks_exact_mut(WIDTH).for_each(change);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn outputs_of_either_kind_are_what_they_are() {
+    fn outputs_of_either_kind_are_not_called_altered() {
         assert_eq!((said(false, |_| ()), said(true, |_| ())), (None, None));
     }
 
@@ -167,7 +167,7 @@ mod tests {
         ];
         for (sign, change) in changes {
             for subtracts in [true, false] {
-                // Zeros in one channel alone are a dead channel, so dropout hits one token in two here.
+                // Zeros in one channel alone are a dead channel, so the dropout here affects every second token.
                 let token = std::cell::Cell::new(0);
                 let found = said(subtracts, |row| {
                     token.set(token.get() + 1);

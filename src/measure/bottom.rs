@@ -1,40 +1,40 @@
-//! How a direction v stands to a covariance: is it the bottom eigenvector, how far from the others, and how certain is that?
+//! Compares a direction v with a covariance: is v the bottom eigenvector, how far away are the others, and how certain is that?
 
 use super::centred::{Along, Centred, dot};
 use super::eigen::{Complement, Pairs};
 use crate::report::Eigenvalue;
 use faer::Mat;
 
-/// A bound on the sine below this certifies that the bottom eigenvector is v.
+/// If the sine bound is below this, v certainly is the bottom eigenvector.
 const CERTIFIED: f64 = 1e-4;
-/// Where rounding hides the eigenvector itself, one below this still gives |cos| to within 5e-5.
+/// If rounding hides the eigenvector itself, a bound below this still gives |cos| to within 5e-5.
 const SURE: f64 = 1e-2;
 
-/// What MATH §4 asks of a direction.
+/// The quantities of MATH §4 for a direction.
 pub(super) struct Bottom {
     /// λ_v.
     pub(super) variance: f64,
-    /// |⟨u₁, v⟩|; `None` where rounding leaves open which direction is the bottom one.
+    /// |⟨u₁, v⟩|. `None` if rounding hides which direction is the bottom one.
     pub(super) cosine: Option<f64>,
-    /// Upper bound of sin ∠(u₁, v) (Davis–Kahan); `None` where the spectrum has no room for one.
+    /// Upper bound of sin ∠(u₁, v) (Davis–Kahan). `None` if the spectral gap is too small for one.
     pub(super) sin_bound: Option<f64>,
-    /// λ₂/λ₁; `None` where λ₁ is lost in rounding.
+    /// λ₂/λ₁. `None` if λ₁ is lost in rounding.
     pub(super) gap: Option<f64>,
-    /// 1 − 1/((vᵀC⁻¹v)(vᵀCv)); `None` where C⁻¹ is not to be had.
+    /// 1 − 1/((vᵀC⁻¹v)(vᵀCv)). `None` if C⁻¹ cannot be computed.
     pub(super) schur: Option<f64>,
 }
 
 impl Bottom {
-    /// `None` when an eigenvalue does not converge.
+    /// Returns `None` if an eigenvalue does not converge.
     pub(super) fn of(centred: &Centred<'_>, covariance: &Mat<f64>, v: &[f64]) -> Option<Self> {
         let Along { variance, image } = centred.along(v);
-        // Cv without its part along v, which is λ_v v up to rounding.
+        // Cv without its part along v. That part is λ_v v up to rounding.
         let part = dot(&image, v);
         let rest: Vec<f64> = image.iter().zip(v).map(|(image, v)| image - part * v).collect();
         let floor = Eigenvalue::RESOLVED * Pairs::largest(covariance)?;
         let complement = Complement::of(covariance, v)?;
         let least = complement.least;
-        // A Rayleigh quotient is never below κ: the certificate takes off what its iteration has left.
+        // A Rayleigh quotient is never below κ, so the certificate subtracts the residual of the iteration.
         let surely = least - complement.residual;
         let sin_bound = (surely > variance && least > floor)
             .then(|| (dot(&rest, &rest).sqrt() / (surely - variance)).min(1.0));

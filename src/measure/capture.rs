@@ -1,13 +1,12 @@
-//! What a file of activations holds beside outputs of the norm.
+//! Rows in a file of activations that are not separate outputs of the norm.
 //!
-//! Captures of batches are padded: with rows of zeros, or with the same token again and again. A row that is constant is no output
-//! of a norm with a scale or a shift of its own, and would show up as variance along every direction; a row that repeats another
-//! says nothing new, and the number of tokens would be wrong with it.
+//! Captures of batches are padded with rows of zeros, or with repeats of the same token. A constant row is no output of a norm with a
+//! scale or shift, and would add variance along every direction. A repeated row adds no information and makes the number of tokens wrong.
 
 use super::activations::{Activations, Values};
 use std::collections::HashMap;
 
-/// The rows of a capture that are measured, and what was left out.
+/// The rows of a capture that are measured, and how many are left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Kept {
     rows: Vec<usize>,
@@ -16,7 +15,7 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Of outputs of a norm: the rows that are not constant, the first of those that are the same.
+    /// Keeps the outputs that are not constant, and only the first of equal rows.
     pub(super) fn of(outputs: &Activations) -> Self {
         let mut kept = Self { rows: Vec::new(), constant: 0, repeated: 0 };
         let mut of_hash: HashMap<u64, Vec<usize>> = HashMap::new();
@@ -41,7 +40,7 @@ impl Kept {
         self.constant + self.repeated == 0
     }
 
-    /// What was left out, as a clause; `None` where nothing was.
+    /// Describes the rows that were left out, as a clause. `None` if there are none.
     pub(super) fn left_out(&self) -> Option<String> {
         let rows = |count: usize| if count == 1 { "row" } else { "rows" };
         let constant = (self.constant > 0)
@@ -54,7 +53,7 @@ impl Kept {
         (!parts.is_empty()).then(|| format!("left out: {}", parts.join(", and ")))
     }
 
-    /// The same rows of activations, which have as many as the outputs.
+    /// Keeps the same rows of other activations, which have as many rows as the outputs.
     pub(super) fn apply(&self, activations: Activations) -> Activations {
         if self.is_all() {
             return activations;
@@ -94,7 +93,7 @@ fn hash(activations: &Activations, at: usize) -> u64 {
 mod tests {
     use super::*;
 
-    /// Rows of width 4 that differ.
+    /// Makes rows of width 4 that differ.
     fn outputs(rows: usize) -> Vec<f64> {
         (0..4 * rows).map(|at| ((at * 7919 % 10_007) as f64).sin()).collect()
     }

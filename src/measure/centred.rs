@@ -1,4 +1,4 @@
-//! Y with its mean taken off: what is computed from the values themselves, in f64, without a covariance.
+//! Y minus its mean. These numbers come from the values themselves, in f64, without a covariance.
 
 use super::rows::Rows;
 use crate::report::Interval;
@@ -11,7 +11,7 @@ pub(super) struct Centred<'a> {
     pub(super) mean_variance: f64,
 }
 
-/// What C does to a unit vector v.
+/// The product of C and a unit vector v.
 pub(super) struct Along {
     /// λ_v = ‖Y_c v‖²/n.
     pub(super) variance: f64,
@@ -37,7 +37,7 @@ impl<'a> Centred<'a> {
         self.rows.tokens()
     }
 
-    /// λ_v and Cv in one pass.
+    /// Computes λ_v and Cv in one pass.
     pub(super) fn along(&self, v: &[f64]) -> Along {
         let (mut variance, mut image) = (0.0, vec![0.0; v.len()]);
         let mut centred = vec![0.0; v.len()];
@@ -52,18 +52,18 @@ impl<'a> Centred<'a> {
         Along { variance: variance / n, image }
     }
 
-    /// λ_v/mean.
+    /// Returns λ_v/mean.
     pub(super) fn depth(&self, v: &[f64]) -> f64 {
         self.along(v).variance / self.mean_variance
     }
 
-    /// Each half of the tokens, around its own mean.
+    /// Returns each half of the tokens, centred around its own mean.
     pub(super) fn halves(&self) -> [Self; 2] {
         self.rows.halves().map(Self::new)
     }
 }
 
-/// The least and the greatest of a number on all tokens and on both halves; `None` where it is nowhere to be had on all.
+/// Returns a number with its range over all tokens and both halves. `None` if it is missing for any of them.
 pub(super) fn interval(value: Option<f64>, halves: [Option<f64>; 2]) -> Option<Interval> {
     let value = value?;
     let [first, second] = halves.map(|half| half.filter(|half| half.is_finite()));
@@ -85,7 +85,7 @@ mod tests {
         let y = Activations::of("y", 2, vec![1.0, 10.0, 3.0, 10.0, 5.0, 13.0, 7.0, 13.0]);
         let centred = Centred::new(Rows::new(&y));
         let along = centred.along(&[1.0, 0.0]);
-        // Channel 0 is 1, 3, 5, 7: variance 5; with channel 1 (10, 10, 13, 13): covariance 3.
+        // Channel 0 is 1, 3, 5, 7, with variance 5. Its covariance with channel 1 (10, 10, 13, 13) is 3.
         assert_eq!((along.variance, along.image), (5.0, vec![5.0, 3.0]));
         assert_eq!(centred.mean_variance, (5.0 + 2.25) / 2.0);
         let [first, second] = centred.halves();

@@ -1,8 +1,7 @@
 //! Eigenpairs of a covariance, and how far a direction is from its bottom one.
 //!
-//! The bottom pairs come from a factorisation and a block Krylov iteration on the inverse, d³/3 operations and a few hundred
-//! d², where all pairs cost 9d³; the block finds eigenvalues that are as many times there. All eigenvalues, without their
-//! vectors, cost 4d³/3.
+//! The bottom pairs come from a factorisation and a block Krylov iteration on the inverse. That takes d³/3 operations and a few hundred
+//! d², while all pairs take 9d³. The block finds multiple eigenvalues. All eigenvalues without vectors take 4d³/3.
 
 use crate::kernel::spectrum::ranks;
 use crate::report::Eigenvalue;
@@ -12,7 +11,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::StandardNormal;
 
-/// Matrices up to this size, and blocks beyond an eighth of it, are solved whole: an iteration would save nothing.
+/// Matrices up to this size, and blocks beyond an eighth of the matrix, are solved whole, because an iteration would save nothing.
 const WHOLE: usize = 128;
 /// Blocks of a Krylov space before it is restarted from its best vectors.
 const BLOCKS: usize = 24;
@@ -20,10 +19,10 @@ const BLOCKS: usize = 24;
 const SPARE: usize = 2;
 /// An iterated pair is done when ‖Ax − θx‖ is below this × |θ|.
 const DONE: f64 = 1e-9;
-/// Restarts at most. A pair that is not done by then lies in a cluster, where any vector is as good.
+/// Most restarts. A pair that is not done by then lies in a cluster, where any vector is as good.
 const RESTARTS: usize = 12;
-/// What is added to the diagonal before a matrix is factorised, × the largest of it: so little that no eigenvector that can
-/// be resolved moves, and enough that those that cannot do not drown the others. The second where the first does not do.
+/// Factors of the largest diagonal value. The first is added to the diagonal before a factorisation, the second if the first is not
+/// enough. They are too small to move eigenvectors that can be resolved, and large enough that unresolved ones do not dominate.
 const SHIFTS: [f64; 2] = [1e-15, 1e-13];
 
 /// Some eigenpairs.
@@ -36,8 +35,8 @@ pub struct Pairs {
 }
 
 impl Pairs {
-    /// The pairs of the `count` least eigenvalues, ascending, of a symmetric matrix without negative ones; `None` when they
-    /// do not converge. Below [`Eigenvalue::RESOLVED`] × the largest the values are rounding.
+    /// Returns the pairs of the `count` smallest eigenvalues, ascending, of a positive semidefinite matrix. `None` if they do not
+    /// converge. Values below [`Eigenvalue::RESOLVED`] × the largest are rounding.
     pub fn bottom(matrix: &Mat<f64>, count: usize) -> Option<Self> {
         let d = matrix.nrows();
         let count = count.min(d);
@@ -48,7 +47,7 @@ impl Pairs {
         }
         let (factor, _) = factorised(matrix)?;
         let inverse = Self::iterated(d, count, |block| factor.solve(block))?;
-        // The shift is not in the Rayleigh quotients.
+        // The Rayleigh quotients do not contain the shift.
         let image = matrix * &inverse.vectors;
         let rayleigh = |k: usize| (inverse.vectors.col(k).transpose() * image.col(k)).max(0.0);
         let mut order: Vec<(f64, usize)> = (0..count).map(|k| (rayleigh(k), k)).collect();
@@ -57,7 +56,7 @@ impl Pairs {
         Some(Self { values: order.into_iter().map(|(value, _)| value).collect(), vectors })
     }
 
-    /// The largest eigenvalue of a symmetric matrix without negative ones.
+    /// Returns the largest eigenvalue of a positive semidefinite matrix.
     pub fn largest(matrix: &Mat<f64>) -> Option<f64> {
         let d = matrix.nrows();
         if d <= WHOLE {
@@ -66,7 +65,7 @@ impl Pairs {
         Self::iterated(d, 1, |block| matrix * block)?.values.first().copied()
     }
 
-    /// The pairs of the `count` largest eigenvalues, descending, of a symmetric operator on blocks of columns.
+    /// Returns the pairs of the `count` largest eigenvalues, descending, of a symmetric operator on blocks of columns.
     fn iterated(d: usize, count: usize, apply: impl Fn(&Mat<f64>) -> Mat<f64>) -> Option<Self> {
         let size = count + SPARE;
         let mut random = SmallRng::seed_from_u64(1);
@@ -81,7 +80,7 @@ impl Pairs {
                 images.subcols_mut(k * size, size).copy_from(&image);
                 if k + 1 < blocks {
                     let so_far = basis.subcols(0, (k + 1) * size);
-                    // Twice: what the first pass leaves is as small as its own rounding.
+                    // Twice: the first pass leaves parts as small as its own rounding.
                     block = orthonormal(without(orthonormal(image), so_far));
                     block = orthonormal(without(block, so_far));
                 }
@@ -103,13 +102,13 @@ impl Pairs {
         None
     }
 
-    /// |⟨u₁, v⟩|.
+    /// Returns |⟨u₁, v⟩|.
     pub fn cosine(&self, v: &[f64]) -> f64 {
         self.vectors.col(0).iter().zip(v).map(|(u, v)| u * v).sum::<f64>().abs().min(1.0)
     }
 
-    /// Cosines of the principal angles between the span of these vectors and that of as many orthonormal columns of `basis`
-    /// (d × k), the smallest angle first.
+    /// Returns the cosines of the principal angles between the span of these vectors and that of the same number of orthonormal columns
+    /// of `basis` (d × k), smallest angle first.
     pub fn principal_cosines(&self, basis: MatRef<'_, f64>) -> Option<Vec<f64>> {
         let overlap = self.vectors.transpose() * basis;
         let svd = overlap.thin_svd().ok()?;
@@ -117,7 +116,7 @@ impl Pairs {
     }
 }
 
-/// Columns less their parts in the span of an orthonormal `basis`.
+/// Subtracts from columns their parts in the span of an orthonormal `basis`.
 fn without(columns: Mat<f64>, basis: MatRef<'_, f64>) -> Mat<f64> {
     let parts = basis.transpose() * &columns;
     columns - basis * parts
@@ -127,18 +126,18 @@ fn orthonormal(columns: Mat<f64>) -> Mat<f64> {
     columns.qr().compute_thin_Q()
 }
 
-/// All eigenvalues of a symmetric matrix, ascending; `None` when they do not converge.
+/// Returns all eigenvalues of a symmetric matrix, ascending. `None` if they do not converge.
 pub fn eigenvalues(matrix: &Mat<f64>) -> Option<Vec<f64>> {
     matrix.self_adjoint_eigenvalues(Side::Lower).ok()
 }
 
-/// Ascending eigenvalues over `mean`, as many as a figure shows.
+/// Returns ascending eigenvalues over `mean`, at the ranks that a figure shows.
 pub fn sampled(values: &[f64], mean: f64) -> Vec<Eigenvalue> {
     let at = |rank: usize| Eigenvalue { rank: rank as u32, value: values[rank] / mean };
     ranks(values.len()).into_iter().map(at).collect()
 }
 
-/// LLᵀ of a symmetric matrix without negative eigenvalues, and whether the least shift did; `None` if it is not finite.
+/// Returns LLᵀ of a positive semidefinite matrix, and whether the smaller shift was enough. `None` if the matrix is not finite.
 fn factorised(matrix: &Mat<f64>) -> Option<(Llt<f64>, bool)> {
     let d = matrix.nrows();
     let largest = (0..d).map(|i| matrix[(i, i)]).fold(f64::MIN_POSITIVE, f64::max);
@@ -152,15 +151,15 @@ fn factorised(matrix: &Mat<f64>) -> Option<(Llt<f64>, bool)> {
     None
 }
 
-/// C on the complement of a unit vector v: its least eigenvalue and its inverse.
+/// C on the complement of a unit vector v: its smallest eigenvalue and its inverse.
 ///
-/// A reflection H takes v to the last axis; HCH without that axis has the eigenvalues of C on v⊥.
+/// A reflection H maps v to the last axis. HCH without that axis has the eigenvalues of C on v⊥.
 pub struct Complement {
     /// κ.
     pub least: f64,
-    /// An eigenvalue lies within this of `least`: what the iteration left of ‖Cu − κu‖, 0 where all were computed.
+    /// An eigenvalue lies within this distance of `least`: ‖Cu − κu‖ after the iteration, or 0 if all were computed.
     pub residual: f64,
-    /// `None`: it is singular to rounding.
+    /// `None` if it is singular to rounding.
     factor: Option<Llt<f64>>,
     /// H = 1 − w wᵀ/h.
     w: Vec<f64>,
@@ -168,10 +167,10 @@ pub struct Complement {
 }
 
 impl Complement {
-    /// Of a symmetric d × d matrix without negative eigenvalues, d ≥ 2; `None` when κ does not converge.
+    /// Makes it for a positive semidefinite d × d matrix, d ≥ 2. `None` if κ does not converge.
     pub fn of(matrix: &Mat<f64>, v: &[f64]) -> Option<Self> {
         let d = v.len();
-        // w = v ± e_d, of the sign that does not cancel.
+        // w = v ± e_d, with the sign that does not cancel.
         let mut w = v.to_vec();
         *w.last_mut()? += if v[d - 1] < 0.0 { -1.0 } else { 1.0 };
         let h = w.iter().map(|w| w * w).sum::<f64>() / 2.0;
@@ -192,7 +191,7 @@ impl Complement {
         Some(Self { least, residual, factor: regular.then_some(factor), w, h })
     }
 
-    /// rᵀ (C on v⊥)⁻¹ r for an r in v⊥; `None` where that is singular to rounding.
+    /// Returns rᵀ (C on v⊥)⁻¹ r for an r in v⊥. `None` if C is singular to rounding there.
     pub fn inverse_form(&self, r: &[f64]) -> Option<f64> {
         let along: f64 = self.w.iter().zip(r).map(|(w, r)| w * r).sum::<f64>() / self.h;
         let reflected = Mat::from_fn(r.len() - 1, 1, |i, _| r[i] - along * self.w[i]);
@@ -205,7 +204,7 @@ impl Complement {
 mod tests {
     use super::*;
 
-    /// Q diag(values) Qᵀ with Q a reflection, and Q's first column.
+    /// Makes Q diag(values) Qᵀ with a reflection Q, and returns Q's first column too.
     fn with_values(values: &[f64]) -> (Mat<f64>, Vec<f64>) {
         let d = values.len();
         let w: Vec<f64> = (0..d).map(|i| 1.0 + (i as f64 * 0.7).sin()).collect();
@@ -216,7 +215,7 @@ mod tests {
         (matrix, (0..d).map(|i| q[(i, 0)]).collect())
     }
 
-    /// 300 eigenvalues whose lower edge is as crowded as that of a covariance of noise, after `first`.
+    /// Returns `first`, then 300 eigenvalues whose lower edge is as dense as in a covariance of noise.
     fn crowded(first: &[f64]) -> Vec<f64> {
         let rest = (0..300 - first.len()).map(|k| 0.25 + 0.01 * (k as f64).powf(2.0 / 3.0));
         first.iter().copied().chain(rest).collect()
@@ -260,16 +259,16 @@ mod tests {
     }
 
     #[test]
-    fn as_many_zeros_as_there_are_are_found() {
+    fn all_zero_eigenvalues_are_found() {
         let (matrix, _) = with_values(&crowded(&[0.0; 5]));
         let pairs = Pairs::bottom(&matrix, 6).unwrap();
         assert!(pairs.values[..5].iter().all(|value| *value < 1e-13), "{:?}", pairs.values);
-        // Beside the inverse of the shift the rounding of 1/0.25 is not small.
+        // Next to the inverse of the shift, the rounding of 1/0.25 is not small.
         assert!((pairs.values[5] - 0.25).abs() < 1e-4, "{:?}", pairs.values);
     }
 
     #[test]
-    fn what_is_beside_the_bottom_vector_is_the_second_eigenvalue() {
+    fn the_least_eigenvalue_beside_the_bottom_vector_is_the_second() {
         for values in [vec![1e-9, 0.1, 0.3, 0.5, 2.0, 7.0], crowded(&[1e-9, 0.1])] {
             let (matrix, bottom) = with_values(&values);
             let complement = Complement::of(&matrix, &bottom).unwrap();

@@ -1,10 +1,10 @@
-//! The exact Gram matrix (MATH §5): Y is rounded, column by column, to a grid a quarter of f32's own rounding wide, and the
-//! Gram matrix of what it was rounded to is computed without any error.
+//! The exact Gram matrix (MATH §5). Y is rounded, column by column, to a grid that is a quarter of f32's rounding wide. The Gram matrix
+//! of the rounded values is exact.
 //!
-//! A value on its grid is an integer k. Where |k| is below `LIGHT` it is split in two halves of 16 bits, k = 2¹⁶a + b, and
-//! the sums of products Σaa, Σbb and Σ(a + b)(a + b), which has Σ(ab + ba) in it, are matrix products in f64: each product is at
-//! most 2³², each sum at most 2⁵³ for up to 2²¹ tokens, so they are integers that f64 holds exactly, in whatever order they are
-//! added. Tokens with a larger value (massive activations) are added one by one in 128 bits.
+//! A value on its grid is an integer k. If |k| is below `LIGHT`, it is split into two halves of 16 bits, k = 2¹⁶a + b. The sums of
+//! products Σaa, Σbb and Σ(a + b)(a + b), which contains Σ(ab + ba), are matrix products in f64. Each product is at most 2³² and each sum
+//! at most 2⁵³ for up to 2²¹ tokens. So f64 holds these integers exactly, in any order of addition. Tokens with a larger value (massive
+//! activations) are added one by one in 128 bits.
 
 use super::MeasureError;
 use super::rows::Rows;
@@ -13,41 +13,41 @@ use faer::{Accum, Mat, Par};
 
 /// Bits of the grid below the binade of a column's root mean square.
 const GRID_BITS: i32 = 26;
-/// Values of this size and beyond make their token a heavy one: 127·(1 + 2⁸ + 2¹⁶ + 2²⁴) is the largest integer whose four
-/// balanced base-256 digits are all i8, a little short of 2³¹.
+/// A token with a value of this size or more is heavy. 127·(1 + 2⁸ + 2¹⁶ + 2²⁴) is the largest integer whose four balanced base-256
+/// digits are all i8, a little below 2³¹.
 pub(crate) const LIGHT: i32 = 127 * 0x0101_0101 + 1;
-/// Tokens whose products f64 sums exactly.
+/// Most tokens whose products f64 sums exactly.
 const MOST_TOKENS: usize = 1 << 21;
 /// Tokens whose halves are in memory at once.
 const AT_ONCE: usize = 1024;
 
-/// What the values of each column are rounded to multiples of.
+/// The grids: values of a column are rounded to multiples of its grid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grid {
-    /// Powers of two; `None` for a column that is zero throughout.
+    /// Powers of two. `None` for a column of zeros.
     exponents: Vec<Option<i32>>,
 }
 
-/// Y' as integers.
+/// Rounded values Y' as integers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gridded {
     tokens: usize,
     width: usize,
     grid: Grid,
-    /// Light tokens, column by column: tokens × width, zero where the token is heavy.
+    /// Light tokens, column by column: tokens × width, zero for heavy tokens.
     light: Vec<i32>,
-    /// Heavy tokens, whole.
+    /// Heavy tokens, with all their values.
     heavy: Vec<Vec<i128>>,
 }
 
 /// The light tokens' integers.
 #[derive(Debug, Clone, Copy)]
 pub struct Light<'a> {
-    /// n, heavy tokens among them.
+    /// n, heavy tokens included.
     pub tokens: usize,
     /// d.
     pub width: usize,
-    /// Channel by channel: width × tokens, |k| < `LIGHT`, zero where the token is heavy.
+    /// Channel by channel: width × tokens, |k| < `LIGHT`, zero for heavy tokens.
     pub values: &'a [i32],
 }
 
@@ -62,18 +62,18 @@ pub struct Gram {
     grid: Grid,
 }
 
-/// ⌊log₂ x⌋ of a positive finite number, from its bits.
+/// Returns ⌊log₂ x⌋ of a positive finite number, from its bits.
 fn binade(x: f64) -> i32 {
     let exponent = ((x.to_bits() >> 52) & 0x7ff) as i32;
     if exponent == 0 {
-        // Subnormal: the leading bit is somewhere in the fraction.
+        // x is subnormal, so its leading bit is somewhere in the fraction.
         -1022 - (x.to_bits() << 12).leading_zeros() as i32 - 1
     } else {
         exponent - 1023
     }
 }
 
-/// x·2^e without a rounding of its own, in steps that neither overflow nor underflow on the way.
+/// Computes x·2^e without extra rounding, in steps that neither overflow nor underflow.
 fn scaled(x: f64, e: i32) -> f64 {
     let power = |e: i32| f64::from_bits(((e + 1023) as u64) << 52);
     let (mut x, mut e) = (x, e);
@@ -89,7 +89,7 @@ fn scaled(x: f64, e: i32) -> f64 {
 }
 
 impl Grid {
-    /// The grids 2^(⌊log₂ rmsⱼ⌋ − 26) of the columns of Y.
+    /// Chooses the grids 2^(⌊log₂ rmsⱼ⌋ − 26) of the columns of Y.
     pub fn of(rows: &Rows<'_>) -> Result<Self, MeasureError> {
         let (tokens, width) = (rows.tokens(), rows.width());
         if tokens > MOST_TOKENS {
@@ -97,7 +97,7 @@ impl Grid {
         }
         let mut largest = vec![0_f64; width];
         rows.for_each(|row| largest.iter_mut().zip(row).for_each(|(most, y)| *most = most.max(y.abs())));
-        // Scaled by the largest, no square under- or overflows.
+        // Scaled by the largest value, so that no square under- or overflows.
         let down: Vec<Option<i32>> =
             largest.into_iter().map(|most| (most > 0.0).then(|| -binade(most))).collect();
         let mut squares = vec![0.0; width];
@@ -139,7 +139,7 @@ impl Gridded {
         Ok(Grid::of(rows)?.round(rows))
     }
 
-    /// Tokens that are added one by one.
+    /// Number of tokens that are added one by one.
     pub fn heavy_tokens(&self) -> usize {
         self.heavy.len()
     }
@@ -154,8 +154,8 @@ impl Gridded {
         self.gram_from(self.light().products())
     }
 
-    /// The exact Gram matrix from the light tokens' products, wherever they were summed: d(d + 1)/2 of them, as
-    /// [`Light::products`] gives them. Column sums and heavy tokens are added here.
+    /// Returns the exact Gram matrix from the light tokens' products, computed on any device: d(d + 1)/2 of them, as [`Light::products`]
+    /// returns them. Adds column sums and heavy tokens.
     pub(crate) fn gram_from(&self, mut products: Vec<i128>) -> Gram {
         let (n, d) = (self.tokens, self.width);
         let mut sums: Vec<i128> = (0..d)
@@ -176,7 +176,7 @@ impl Gridded {
 }
 
 impl Light<'_> {
-    /// Σ kᵢkⱼ over the light tokens for i ≤ j, row by row.
+    /// Returns Σ kᵢkⱼ over the light tokens for i ≤ j, row by row.
     pub fn products(&self) -> Vec<i128> {
         let (n, d) = (self.tokens, self.width);
         // k = 2¹⁶a + b with b in −2¹⁵ … 2¹⁵ − 1.
@@ -210,16 +210,16 @@ impl Light<'_> {
 }
 
 impl Gram {
-    /// CRC-32 of the grids' exponents, the sums and the products, little-endian: the same CRC means the same integers.
+    /// Returns the CRC-32 of the grids' exponents, the sums and the products, little-endian. Equal CRCs mean equal integers.
     pub fn crc32(&self) -> u32 {
         let mut hasher = crc32fast::Hasher::new();
-        // No column has a grid as coarse as i32::MAX: it stands for a column of zeros.
+        // i32::MAX stands for a column of zeros: no column has a grid that coarse.
         self.grid.exponents.iter().for_each(|e| hasher.update(&e.unwrap_or(i32::MAX).to_le_bytes()));
         self.sums.iter().chain(&self.products).for_each(|k| hasher.update(&k.to_le_bytes()));
         hasher.finalize()
     }
 
-    /// The Gram matrix of both halves' tokens, from those of the halves on the same grids.
+    /// Adds the Gram matrix of the other half of the tokens, which has the same grids.
     pub fn plus(&self, other: &Self) -> Self {
         debug_assert_eq!(self.grid, other.grid);
         let add = |a: &[i128], b: &[i128]| a.iter().zip(b).map(|(a, b)| a + b).collect();
@@ -231,7 +231,7 @@ impl Gram {
         }
     }
 
-    /// C(Y') = (nG − s sᵀ)/n² in the units of Y: the numerator exactly, rounded once. d × d.
+    /// Returns C(Y') = (nG − s sᵀ)/n² in the units of Y, d × d. The numerator is exact and rounded once.
     pub fn covariance(&self) -> Mat<f64> {
         let (n, d) = (self.tokens as i128, self.sums.len());
         let squared = (self.tokens as f64) * (self.tokens as f64);
@@ -260,8 +260,8 @@ pub(crate) mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_distr::StandardNormal;
 
-    /// MATH §5's hostile Y: means ten deviations off, columns of 1e-6 … 1e2, three tokens × 500, a constant column, a zero
-    /// one, one of subnormals.
+    /// The difficult Y of MATH §5: means ten deviations off, columns of 1e-6 … 1e2, three tokens × 500, a constant column, a zero column,
+    /// and one of subnormals.
     pub(crate) fn hostile(tokens: usize, width: usize, seed: u64) -> Vec<f64> {
         let mut random = SmallRng::seed_from_u64(seed);
         let mut y = Vec::with_capacity(tokens * width);
@@ -275,7 +275,7 @@ pub(crate) mod tests {
                     5 => normal * 1e-42,
                     _ => scale * (normal + 10.0 * ((channel % 3) as f64 - 1.0)),
                 };
-                // The constant column stays one.
+                // The constant column stays constant.
                 let outlier = token < 3.min(tokens / 4) && channel != 3;
                 let value = if outlier { 500.0 * value } else { value };
                 y.push(f64::from(value as f32));
@@ -347,7 +347,7 @@ pub(crate) mod tests {
             prop_assert_eq!((gram.sums.clone(), gram.products.clone()), by_hand(&whole));
             let reversed: Vec<f64> = y.chunks(width).rev().flatten().copied().collect();
             let other = gridded(&reversed, width).gram();
-            // The grid rests on a sum of squares, whose rounding may fall on the other side of a binade.
+            // The grid depends on a sum of squares, whose rounding may cross a binade.
             if other.grid == gram.grid {
                 prop_assert_eq!(&other, &gram);
             }

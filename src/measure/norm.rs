@@ -1,9 +1,9 @@
-//! The norm that is measured.
+//! The norm under measurement.
 
 use super::rows::Channel;
 use crate::kernel::scale::Scale;
 
-/// A channel whose γ is this much smaller than its β has lost x̂ to the rounding of y = γx̂ + β in f32.
+/// If γ of a channel is this much smaller than β, the rounding of y = γx̂ + β in f32 has lost x̂.
 const HIDDEN: f64 = 1.0 / (1 << 20) as f64;
 
 /// One norm: its effective scale and its shift, d values each.
@@ -18,7 +18,7 @@ pub struct Norm<'a> {
 }
 
 impl Norm<'_> {
-    /// How to read x̂ from y in a channel; `None` where γ is zero, or lost beside β.
+    /// How to compute x̂ from y in a channel. `None` if γ is zero, or so small beside β that x̂ is lost.
     pub(super) fn channel(&self, at: usize) -> Option<Channel> {
         let (scale, shift) = (self.scale.values()[at], self.shift.map_or(0.0, |shift| shift[at]));
         (scale != 0.0 && scale.abs() >= HIDDEN * shift.abs()).then_some(Channel { at, shift, scale })

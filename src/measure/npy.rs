@@ -1,27 +1,27 @@
-//! The header of an .npy file: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>. Strict: what is no array of
-//! floating-point numbers that fills its file exactly is refused, before anything of its claimed size is allocated.
+//! The header of an .npy file: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>. The reader is strict: it refuses
+//! anything but an array of floating-point numbers that fills its file exactly, before it allocates the claimed size.
 #![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use std::ops::Range;
 
-/// Where the numbers are, and how they lie.
+/// Where the numbers are in the file, and their layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Header {
     /// Sizes of the dimensions, the outermost first.
     pub(super) shape: Vec<u64>,
-    /// Column by column.
+    /// Whether the order is column by column.
     pub(super) fortran: bool,
     /// Bytes of a number: 4 or 8.
     pub(super) size: usize,
-    /// The most significant byte first.
+    /// Whether the most significant byte comes first.
     pub(super) big_endian: bool,
-    /// Bytes of the file that are numbers.
+    /// Range of the numbers in the file.
     pub(super) data: Range<usize>,
 }
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
-/// Reads the header of a whole file; an error says what is wrong with it.
+/// Reads the header of a whole file. An error says what is wrong with it.
 pub(super) fn header(file: &[u8]) -> Result<Header, String> {
     let ended = || "it ends inside its header".to_owned();
     let rest = file.strip_prefix(MAGIC).ok_or("it does not begin with \\x93NUMPY")?;
@@ -59,7 +59,7 @@ struct Fields<'a> {
     shape: Vec<u64>,
 }
 
-/// `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`, the keys in any order, each once, and no other.
+/// Reads `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`: each of these keys once, in any order, and no others.
 fn fields(text: &str) -> Option<Fields<'_>> {
     let mut rest = text.trim().strip_prefix('{')?.strip_suffix('}')?.trim();
     let (mut descr, mut fortran, mut shape) = (None, None, None);
@@ -93,13 +93,13 @@ fn fields(text: &str) -> Option<Fields<'_>> {
     Some(Fields { descr: descr?, fortran: fortran?, shape: shape? })
 }
 
-/// The text between two equal quotes at the beginning, and what follows.
+/// Returns the text between two equal quotes at the beginning, and the rest.
 fn quoted(text: &str) -> Option<(&str, &str)> {
     let quote = text.chars().next().filter(|quote| matches!(quote, '\'' | '"'))?;
     text[1..].split_once(quote)
 }
 
-/// `2, 3`, with or without a comma after the last.
+/// Reads `2, 3`, with or without a comma at the end.
 fn sizes(inside: &str) -> Option<Vec<u64>> {
     let inside = inside.trim();
     let inside = inside.strip_suffix(',').unwrap_or(inside);

@@ -1,4 +1,4 @@
-//! Which activations are measured at which site, and the whole of what was measured.
+//! Which activations are measured at which site, and the outcome of each.
 
 use super::activations::{Activations, ActivationsError, BEFORE_SCALE, Captured, matched};
 use super::capture::Kept;
@@ -11,18 +11,17 @@ use crate::report::{SiteVerification, Warning, WarningCode};
 use crate::report::{measured::Outcome, plan::MeasurementPlan};
 use crate::source::ByteSource;
 
-/// What is to be measured.
+/// What will be measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// Index of the site, tensor of its outputs, and tensor of its normalised inputs where it was captured; in the order
-    /// of the sites.
+    /// Index of the site, tensor of its outputs, and tensor of its normalised inputs if it was captured, in the order of the sites.
     pub pairs: Vec<(usize, String, Option<String>)>,
     /// Tensors that match no site.
     pub unmatched: Vec<String>,
 }
 
-/// Matches the tensors of a file to the sites of a checkpoint, or to the `chosen` one of them only: a lone tensor of
-/// another name is then taken to be that site's.
+/// Matches the tensors of a file to the sites of a checkpoint, or only to the `chosen` one. In that case a lone tensor of any name
+/// belongs to that site.
 pub fn plan(sites: &[&str], tensors: &[&str], chosen: Option<&str>) -> Result<Plan, ActivationsError> {
     let mut pairs = matched(sites, tensors);
     let is_matched = |name: &str, pairs: &[(usize, &str)]| pairs.iter().any(|(_, tensor)| *tensor == name);
@@ -59,7 +58,7 @@ pub fn plan(sites: &[&str], tensors: &[&str], chosen: Option<&str>) -> Result<Pl
 }
 
 impl Plan {
-    /// What the user should know about it.
+    /// Warns about tensors that match no site.
     pub fn warnings(&self) -> Vec<Warning> {
         let warning = |first: &String| {
             Warning::new(
@@ -75,23 +74,23 @@ impl Plan {
     }
 }
 
-/// Tokens and width of the trial that tells how fast this machine is.
+/// Tokens and width of the trial that measures the speed of this machine.
 const TRIAL: [usize; 2] = [1024, 256];
 
-/// Additions and multiplications of one site: those of the exact sums and those of the eigenvalues.
+/// Additions and multiplications for one site: those of the exact sums, and those of the eigenvalues.
 ///
-/// The sums are taken twice, of y and of x̂; of the eigenvalues all of C's once, and factorisations of three covariances
-/// each (all tokens and both halves), with and without the direction.
+/// The sums are computed twice, for y and x̂. All eigenvalues of C are computed once. Three covariances (all tokens and both halves) are
+/// factorised, each with and without the direction.
 pub(crate) fn operations(tokens: f64, width: f64) -> [f64; 2] {
     [6.0 * tokens * width * width, 16.0 / 3.0 * width.powi(3)]
 }
 
-/// The same of the residual stream after one block: the sums are taken once, and no spectrum.
+/// The same for the residual stream after one block: one set of sums, and no spectrum.
 pub(crate) fn block_operations(tokens: f64, width: f64) -> [f64; 2] {
     [3.0 * tokens * width * width, 2.0 * width.powi(3)]
 }
 
-/// Bytes that measuring one site takes: its activations, half of them as integers, the products and a few matrices.
+/// Bytes that measuring one site takes: its activations, their integers, the products and a few matrices.
 #[deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 pub(crate) fn memory(bytes: u64, tokens: u64, width: u64) -> u64 {
     let halves = tokens.saturating_mul(width).saturating_mul(2);
@@ -100,7 +99,7 @@ pub(crate) fn memory(bytes: u64, tokens: u64, width: u64) -> u64 {
 }
 
 impl Plan {
-    /// What it takes at these speeds.
+    /// Estimates the cost at these speeds.
     #[deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
     pub fn cost<S: ByteSource>(
         &self,
@@ -135,7 +134,7 @@ impl Plan {
         }
     }
 
-    /// Measures one of its sites. A failure is a warning: the others go on.
+    /// Measures one of its sites. A failure becomes a warning, so that the other sites continue.
     pub async fn measure<S: ByteSource>(
         &self,
         at: usize,
@@ -174,7 +173,7 @@ impl Plan {
     }
 }
 
-/// What came of measuring the site `name`.
+/// Makes the outcome of measuring the site `name`.
 pub(crate) fn outcome(name: &str, measured: Result<SiteVerification, String>, unit_roundoff: f64) -> Outcome {
     match measured {
         Ok(site) => Outcome { site: Some(site), warnings: Vec::new(), unit_roundoff, kernel_seconds: None },
@@ -185,17 +184,17 @@ pub(crate) fn outcome(name: &str, measured: Result<SiteVerification, String>, un
     }
 }
 
-/// Operations a second.
+/// Operations per second.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Speeds {
-    /// Of the exact sums.
+    /// Speed of the exact sums.
     pub sums: f64,
-    /// Of the eigenvalues.
+    /// Speed of the eigenvalues.
     pub eigen: f64,
 }
 
 impl Speeds {
-    /// From a trial; `clock` gives seconds, perhaps by the millisecond.
+    /// Measures the speeds in a trial. `clock` returns seconds, perhaps only to a millisecond.
     pub async fn of(gram: impl AsyncFn(&Gridded) -> Gram, clock: impl Fn() -> f64) -> Self {
         let [tokens, width] = TRIAL;
         let value = |at: usize| ((at * 7919 % 10_007) as f64 / 5003.0 - 1.0) * (1.0 + (at % width) as f64);
@@ -204,7 +203,7 @@ impl Speeds {
         let Ok(gridded) = Gridded::new(&rows) else {
             return Self { sums: f64::INFINITY, eigen: f64::INFINITY };
         };
-        // The first one compiles and allocates.
+        // The first call also compiles and allocates.
         let covariance = gram(&gridded).await.covariance();
         let began = clock();
         gram(&gridded).await;
@@ -219,12 +218,12 @@ impl Speeds {
     }
 }
 
-/// Why a site without a usable scale cannot be measured.
+/// Says why a site without a usable scale cannot be measured.
 pub fn no_scale(site: &str) -> String {
     format!("`{site}`: its scale could not be used, so there is no direction to measure")
 }
 
-/// The unit roundoff of the coarsest of several activations.
+/// Returns the unit roundoff of the coarsest of several activations.
 fn coarsest<'a>(activations: impl Iterator<Item = &'a Activations>) -> f64 {
     activations.map(|activations| activations.unit_roundoff).fold(0.0, f64::max)
 }

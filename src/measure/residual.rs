@@ -13,15 +13,15 @@ use crate::report::{Eigenvalue, FallPart, FallPlace, Interval, ResidualBlock, Re
 use faer::Mat;
 use serde::{Deserialize, Serialize};
 
-/// A step down by less than this share is no fall.
+/// A decrease by less than this share does not count as a fall.
 const TOLERANCE: f64 = 0.01;
 
-/// The residual stream of one block, to be measured.
+/// The residual stream of one block, before it is measured.
 #[derive(Debug)]
 pub struct BlockStreams {
-    /// After the block, n × d values.
+    /// The stream after the block, n × d values.
     pub after: Activations,
-    /// Between its attention and its feed-forward part, n × d values.
+    /// The stream between its attention and its feed-forward part, n × d values.
     pub after_attention: Option<Activations>,
     /// Index in the report of the norm that reads the stream next.
     pub next: Option<usize>,
@@ -45,7 +45,7 @@ pub struct Least {
     halves: Option<[f64; 2]>,
 }
 
-/// The direction u along which a stream varies least, where rounding does not hide it.
+/// The direction u along which a stream varies least, if rounding does not hide it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct BottomDirection {
@@ -53,13 +53,13 @@ pub struct BottomDirection {
     components: Vec<f64>,
     /// λ₂/λ₁.
     gap: f64,
-    /// |⟨u, v⟩| with v of the scale that reads the stream next.
+    /// |⟨u, v⟩|, where v belongs to the scale that reads the stream next.
     inverse_scale: Option<f64>,
-    /// The length of u in the channels that this scale almost switches off.
+    /// Length of u in the near-dead channels of that scale.
     near_dead: Option<f64>,
 }
 
-/// Measures the stream of a block; `next` is the scale (d values) that reads it next, and `gram` computes the exact Gram matrix.
+/// Measures the stream of a block. `next` is the scale (d values) that reads it next, and `gram` computes the exact Gram matrix.
 pub async fn stream(
     streams: &BlockStreams,
     next: Option<&Scale>,
@@ -101,7 +101,7 @@ async fn covariances<'a>(
 }
 
 impl BottomDirection {
-    /// Of the two bottom pairs, beside the scale that reads the stream next.
+    /// Compares the bottom pair with the scale that reads the stream next.
     fn of(pairs: &Pairs, next: Option<&Scale>) -> Self {
         let components: Vec<f64> = pairs.vectors.col(0).iter().copied().collect();
         let inverse_scale = next.and_then(|scale| match Kernel::of(scale, true) {
@@ -116,14 +116,14 @@ impl BottomDirection {
         Self { gap, inverse_scale, near_dead, components }
     }
 
-    /// |⟨u, 1/√d⟩|.
+    /// Returns |⟨u, 1/√d⟩|.
     fn mean(&self) -> f64 {
         self.components.iter().sum::<f64>().abs() / (self.components.len() as f64).sqrt()
     }
 }
 
-/// √λ_min and the two bottom pairs. Where C has lost λ_min in rounding, it is what the values themselves do along the bottom
-/// eigenvector, and the pairs say nothing.
+/// Returns √λ_min and the two bottom pairs. If λ_min of C is lost in rounding, it comes from the values themselves along the bottom
+/// eigenvector, and there are no pairs.
 fn least(centred: &Centred<'_>, covariance: &Mat<f64>) -> Option<(f64, Option<Pairs>)> {
     let pairs = Pairs::bottom(covariance, 2)?;
     let value = pairs.values[0];
@@ -134,7 +134,7 @@ fn least(centred: &Centred<'_>, covariance: &Mat<f64>) -> Option<(f64, Option<Pa
     Some((centred.along(&bottom).variance.sqrt(), None))
 }
 
-/// The profile over the blocks of a stack, in their order.
+/// Returns the profile over the blocks of a stack, in their order.
 pub fn profile(streams: &[Stream], stack: Option<StackName>) -> Vec<ResidualBlock> {
     streams
         .iter()
@@ -153,7 +153,7 @@ pub fn profile(streams: &[Stream], stack: Option<StackName>) -> Vec<ResidualBloc
         .collect()
 }
 
-/// The blocks of a stack after which σ_min is less than before them, by more than a hundredth.
+/// Returns the falls of σ_min: the blocks of a stack after which it is at least a hundredth less than before.
 pub fn falls(streams: &[Stream], stack: Option<StackName>) -> Vec<ResidualFall> {
     streams
         .windows(2)
@@ -176,8 +176,8 @@ pub fn falls(streams: &[Stream], stack: Option<StackName>) -> Vec<ResidualFall> 
         .collect()
 }
 
-/// Where in a block σ_min falls, and in which direction; `None` where rounding hides the direction before or after, or the stream
-/// between the parts was not measured.
+/// Says in which part of a block σ_min falls, and in which direction. `None` if rounding hides the direction before or after, or if the
+/// stream between the parts was not measured.
 fn place(before: &Stream, after: &Stream) -> Option<FallPlace> {
     let between = after.after_attention?;
     let (was, is) = (before.bottom.as_ref()?, after.bottom.as_ref()?);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fall_is_named_with_its_size_and_a_rise_is_none() {
+    fn a_fall_has_its_size_and_a_rise_is_no_fall() {
         let streams = [1.0, 2.0, 1.0, 0.998].map(|quiet| measured(2000, &[quiet, 3.0]));
         let [fall] = &falls(&streams, None)[..] else { panic!("{:?}", falls(&streams, None)) };
         assert_eq!(fall.block, 2);
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_fall_is_placed_in_the_part_that_makes_it_and_in_its_direction() {
-        // The next norm almost switches off channel 0, so that v and the near-dead channels are that one.
+        // The next norm almost switches off channel 0, so both v and the near-dead channels are channel 0.
         let scale = Scale::new(vec![1e-4, 1.0, 1.0, 1.0]).unwrap();
         let before = of_parts(4000, Some(&[1.0, 3.0, 3.0, 3.0]), &[1.0, 3.0, 3.0, 3.0], Some(&scale));
         let placed = |between: &[f64], after: &[f64]| {

@@ -1,43 +1,43 @@
-//! The tokens of one measurement, one by one and never copied: as they were captured, or with the scale taken off.
+//! The tokens of one measurement, one by one and without copies: as captured, or with the scale removed.
 
 use super::activations::{Activations, Values};
 use std::ops::Range;
 
-/// A channel of the activations, and how to read it: (y − shift)/scale.
+/// A channel of the activations, and how to undo its scale and shift: (y − shift)/scale.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Channel {
     /// Its index.
     pub at: usize,
-    /// β of it.
+    /// Its β.
     pub shift: f64,
-    /// γ of it, not zero.
+    /// Its γ, not zero.
     pub scale: f64,
 }
 
-/// Tokens × channels.
+/// The tokens × channels of a measurement.
 #[derive(Debug, Clone)]
 pub struct Rows<'a> {
     values: &'a Values,
-    /// Values a token has in store.
+    /// Stored values per token.
     stride: usize,
     tokens: Range<usize>,
-    /// `None`: every channel as it is.
+    /// `None` means every channel as it is.
     channels: Option<Vec<Channel>>,
 }
 
 impl<'a> Rows<'a> {
-    /// Every channel as it was captured.
+    /// Reads every channel as captured.
     pub fn new(activations: &'a Activations) -> Self {
         let (values, stride) = (&activations.values, activations.width);
         Self { values, stride, tokens: 0..activations.tokens, channels: None }
     }
 
-    /// Some channels, with their scale and shift taken off.
+    /// Reads some channels, without their scale and shift.
     pub fn unscaled(activations: &'a Activations, channels: Vec<Channel>) -> Self {
         Self { channels: Some(channels), ..Self::new(activations) }
     }
 
-    /// The first half of the tokens, and the second.
+    /// Returns the first and the second half of the tokens.
     pub fn halves(&self) -> [Self; 2] {
         let Range { start, end } = self.tokens;
         let middle = start + (end - start) / 2;

@@ -1,4 +1,4 @@
-//! What the outputs of one norm say: depth, direction, certificate, Schur ratio, and the scale-free test (MATH §4).
+//! The measurement of one norm's outputs: depth, direction, certificate, Schur ratio, and the scale-free test (MATH §4).
 
 use super::MeasureError;
 use super::activations::Activations;
@@ -15,20 +15,20 @@ use faer::Mat;
 
 pub use super::norm::Norm;
 
-/// Activations that were stored in a narrower type have a floor of their own: u²/3 for a unit roundoff u. Below a hundred
-/// times that nothing tells rounding from a direction.
+/// Activations that were stored in a narrower type have their own floor: u²/3 for a unit roundoff u. Below a hundred times that, rounding
+/// and a direction look the same.
 const ABOVE_FLOOR: f64 = 100.0;
-/// Raw |cos| beyond this looks like a kernel to code that does not divide by γ.
+/// A raw |cos| above this looks like a kernel to code that does not divide by γ.
 const FOOLED: f64 = 0.99;
-/// Components of a direction that the report holds.
+/// Components of a direction in the report.
 const SHOWN: usize = 128;
-/// Fewer tokens than this many times the width make every number an estimate of little worth.
+/// With fewer tokens than this many times the width, every number is a poor estimate.
 pub(crate) const ENOUGH: usize = 4;
 
-/// The exact covariance of all tokens, and of each half of them, on the same grids.
+/// The exact covariance of all tokens and of each half, on the same grids.
 pub(super) struct Covariances {
     pub(super) all: Mat<f64>,
-    /// `None` where a half has too few tokens for an estimate of its own.
+    /// `None` if a half has too few tokens for its own estimate.
     pub(super) halves: Option<[Mat<f64>; 2]>,
     crc32: u32,
     heavy_tokens: usize,
@@ -59,7 +59,7 @@ impl Covariances {
     }
 }
 
-/// How a direction stands to the covariance of all tokens, and to those of the halves.
+/// A direction compared with the covariance of all tokens and of the halves.
 struct Standing {
     depth: Interval,
     all: Bottom,
@@ -89,15 +89,15 @@ impl Standing {
         Ok(Self { depth, all, halves })
     }
 
-    /// One of its numbers with its interval.
+    /// Returns one of its numbers with its interval.
     fn interval(&self, number: impl Fn(&Bottom) -> Option<f64>) -> Option<Interval> {
         let [first, second] = self.halves.as_ref()?;
         interval(number(&self.all), [number(first), number(second)])
     }
 }
 
-/// Measures one norm from its outputs `y`, and its normalised inputs `before_scale` where they were captured. `gram`
-/// computes the exact Gram matrix, on the CPU (`Gridded::gram`) or on a GPU, with the same bits.
+/// Measures one norm from its outputs `y`, and from its normalised inputs `before_scale` if they were captured. `gram` computes the exact
+/// Gram matrix, on the CPU (`Gridded::gram`) or on a GPU, with the same bits.
 pub async fn measure(
     norm: Norm<'_>,
     y: &Activations,
@@ -130,7 +130,7 @@ pub async fn measure(
     let precision = before_scale.unwrap_or(y);
     let subtracted = MeasuredVerdict::SUBTRACTED.max(ABOVE_FLOOR * precision.floor());
     let (verdict, note) = match scale_free.verdict(subtracted, d) {
-        // Values that are no outputs show no kernel, whatever the norm does.
+        // Values that are not the norm's output show no kernel, whatever the norm does.
         MeasuredVerdict::NotMeanSubtracting if before_scale.is_none() => match altered(norm, y) {
             Some(why) => (MeasuredVerdict::Inconclusive, Some(why)),
             None => (MeasuredVerdict::NotMeanSubtracting, None),
@@ -181,7 +181,7 @@ pub async fn measure(
     })
 }
 
-/// The predicted kernel, compared with the covariance.
+/// The predicted kernel compared with the covariance.
 struct Predicted {
     depth: Interval,
     cos: Option<f64>,
@@ -199,7 +199,7 @@ struct Predicted {
 }
 
 impl Predicted {
-    /// All γᵢ ≠ 0: v = γ⁻¹/‖γ⁻¹‖.
+    /// For γᵢ that are all nonzero: v = γ⁻¹/‖γ⁻¹‖.
     fn direction(
         norm: Norm<'_>,
         centred: &Centred<'_>,
@@ -217,7 +217,7 @@ impl Predicted {
             Pairs::bottom(covariance, basis.ncols())?.principal_cosines(basis.as_ref())
         };
         let note = standing.all.cosine.is_none().then(|| match near_dead.len() {
-            // Whatever the scales: the norm's input may have less than full rank, as behind a narrow projection.
+            // This can happen with any scales: the norm's input may have less than full rank, for example behind a narrow projection.
             0 => "several directions lie below f64's rounding although no scale is near zero: the input of the norm varies along few directions. None of them can be called the bottom one, so no |cos| is given. The depth is".to_owned(),
             scales => format!(
                 "{scales} scales are so small that several directions lie below f64's rounding: none of them can be called the bottom one, so no |cos| is given. The principal angles and the depth are"
@@ -243,7 +243,7 @@ impl Predicted {
         })
     }
 
-    /// Some γᵢ = 0: the kernel is those coordinates, whatever the kind.
+    /// For scales with some γᵢ = 0: the kernel is those coordinates, for either kind.
     fn coordinates(
         norm: Norm<'_>,
         centred: &Centred<'_>,
@@ -255,7 +255,7 @@ impl Predicted {
             zeros.iter().map(|&channel| covariance[(channel, channel)]).fold(0.0, f64::max)
         };
         let basis = predicted_basis(&zeros, None, norm.scale.width());
-        // Channels without any variance are eigenvectors of the eigenvalue 0, and no eigenvalue is less.
+        // Channels without variance are eigenvectors of the eigenvalue 0, and no eigenvalue is smaller.
         let cosines = |covariance: &Mat<f64>| match variance(covariance) {
             0.0 => Some(vec![1.0; zeros.len()]),
             _ => Pairs::bottom(covariance, zeros.len())?.principal_cosines(basis.as_ref()),
@@ -269,7 +269,7 @@ impl Predicted {
         Ok(Self {
             depth: interval.unwrap_or(Interval { value, low: value, high: value }),
             cos: Some(principal_cosines.iter().copied().fold(1.0, f64::min)),
-            // The last angle is the greatest.
+            // The last angle is the largest.
             cos_interval: principal_cosines_interval.as_ref().and_then(|all| all.last().copied()),
             sin_bound: None,
             gap: None,
@@ -285,7 +285,7 @@ impl Predicted {
     }
 }
 
-/// Each of these cosines with what `on_half` makes of it on either half.
+/// Combines each cosine with its values on both halves, computed by `on_half`.
 fn on_halves(
     cosines: Option<&[f64]>,
     covariances: &Covariances,
@@ -299,14 +299,14 @@ fn on_halves(
 
 /// The eigenvalues of the covariance of all tokens.
 struct Spectrum {
-    /// As many as a figure shows.
+    /// Eigenvalues at the ranks that a figure shows.
     shown: Vec<Eigenvalue>,
-    /// How many of all are below τ × mean. No eigenvalue exceeds d × mean, so that f64's rounding stays far below τ.
+    /// How many of all eigenvalues are below τ × mean. No eigenvalue exceeds d × mean, so f64's rounding stays far below τ.
     below_tau: u32,
 }
 
 impl Spectrum {
-    /// `None` when the eigenvalues do not converge.
+    /// Returns `None` if the eigenvalues do not converge.
     fn of(centred: &Centred<'_>, covariances: &Covariances) -> Option<Self> {
         let (values, mean) = (eigen::eigenvalues(&covariances.all)?, centred.mean_variance);
         let below_tau = values.iter().filter(|value| **value < TAU * mean).count() as u32;
@@ -314,7 +314,7 @@ impl Spectrum {
     }
 }
 
-/// The largest components of v, and every so many of the others, beside those of u₁ with the sign that fits.
+/// Returns the largest components of v and a regular sample of the others, beside those of u₁ with matching sign.
 fn components(v: &[f64], bottom: &Pairs) -> Vec<Component> {
     let u: Vec<f64> = bottom.vectors.col(0).iter().copied().collect();
     let sign = dot(&u, v).signum();
@@ -346,7 +346,7 @@ fn check(norm: Norm<'_>, y: &Activations) -> Result<(), MeasureError> {
     Ok(())
 }
 
-/// Orthonormal columns spanning the near-dead coordinates and the predicted direction.
+/// Returns orthonormal columns that span the near-dead coordinates and the predicted direction.
 fn predicted_basis(near_dead: &[usize], direction: Option<&[f64]>, d: usize) -> Mat<f64> {
     let rest = direction.map(|v| {
         let mut rest = v.to_vec();
@@ -354,7 +354,7 @@ fn predicted_basis(near_dead: &[usize], direction: Option<&[f64]>, d: usize) -> 
         let norm = dot(&rest, &rest).sqrt();
         (rest, norm)
     });
-    // What is left of v outside those coordinates may be nothing.
+    // v may have nothing left outside those coordinates.
     let rest = rest.filter(|(_, norm)| *norm > 1e-6);
     let columns = near_dead.len() + usize::from(rest.is_some());
     Mat::from_fn(d, columns, |row, column| match (near_dead.get(column), &rest) {
@@ -364,12 +364,12 @@ fn predicted_basis(near_dead: &[usize], direction: Option<&[f64]>, d: usize) -> 
     })
 }
 
-/// The test that no scale can fool: x̂ = (y − β)/γ has the exact kernel 1/√d under LayerNorm whatever γ is.
+/// The test that does not depend on the scale: under LayerNorm x̂ = (y − β)/γ has the exact kernel 1/√d for any γ.
 struct ScaleFree {
     depth: Option<Interval>,
     cos: Option<f64>,
     cos_interval: Option<Interval>,
-    /// Channels where y does not hold x̂: γ is zero, or lost beside β.
+    /// Channels in which y does not show x̂: γ is zero, or too small beside β.
     hidden: usize,
 }
 
@@ -401,7 +401,7 @@ impl ScaleFree {
 
     fn verdict(&self, subtracted: f64, width: usize) -> MeasuredVerdict {
         let Some(depth) = self.depth else { return MeasuredVerdict::Inconclusive };
-        // k of d channels that are not seen leave a variance of about k/d in the sum of the others.
+        // If k of d channels are hidden, the sum of the others has a variance of about k/d.
         let left = 10.0 * self.hidden as f64 / width as f64;
         if depth.high < subtracted {
             MeasuredVerdict::MeanSubtracting

@@ -1,15 +1,15 @@
-//! The numbers of activations, and what they were rounded to before they were stored: values computed in bfloat16 are often stored as
-//! float32. Their rounding is that of bfloat16, and a kernel ends at that floor.
+//! The values of activations, and the type that they were rounded to before storage. Values computed in bfloat16 are often stored as
+//! float32. They have the rounding of bfloat16, and a kernel cannot go below that floor.
 
 use half::{bf16, f16};
 
-/// Fewer values than these, zeros left aside, may fit a coarse type by chance.
+/// Fewer nonzero values than this may fit a coarse type by chance.
 const ENOUGH: usize = 256;
 
 /// Whether a type holds a number exactly.
 type Holds = fn(f64) -> bool;
 
-/// Numbers as they were stored, no wider than they need.
+/// Values as stored, no wider than necessary.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Values {
     /// From F32, F16 or BF16, exactly.
@@ -19,7 +19,7 @@ pub enum Values {
 }
 
 impl Values {
-    /// One of them.
+    /// Returns one value.
     pub fn get(&self, at: usize) -> f64 {
         match self {
             Self::F32(values) => values[at].into(),
@@ -27,7 +27,7 @@ impl Values {
         }
     }
 
-    /// All of them, if they are f32.
+    /// Returns all values, if they are f32.
     pub fn f32s(&self) -> Option<&[f32]> {
         match self {
             Self::F32(values) => Some(values),
@@ -35,7 +35,7 @@ impl Values {
         }
     }
 
-    /// How many there are.
+    /// Number of values.
     pub fn len(&self) -> usize {
         match self {
             Self::F32(values) => values.len(),
@@ -43,18 +43,17 @@ impl Values {
         }
     }
 
-    /// Bytes they take.
+    /// Bytes of the values.
     pub fn bytes(&self) -> u64 {
         self.len() as u64 * if matches!(self, Self::F32(_)) { 4 } else { 8 }
     }
 
-    /// Whether there are none.
+    /// Whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The name and the unit roundoff of the coarsest type that holds all of these values exactly, where that is coarser than
-    /// `stored`.
+    /// Returns the name and unit roundoff of the coarsest type that holds all values exactly, if it is coarser than `stored`.
     pub fn rounded_to(&self, stored: f64) -> Option<(&'static str, f64)> {
         let filled = (0..self.len()).filter(|&at| self.get(at) != 0.0).count();
         if filled < ENOUGH {

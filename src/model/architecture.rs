@@ -1,4 +1,4 @@
-//! One model, fully resolved: plain data. Tensors are indices into the catalogue; shapes have been checked.
+//! One model, fully resolved, as plain data. Tensors are indices into the catalogue. Their shapes have been checked.
 
 use crate::model::operation::Activation;
 use crate::model::operation::Centring;
@@ -17,45 +17,45 @@ pub struct Architecture {
     pub family: String,
     /// Width d of the residual stream.
     pub width: usize,
-    /// Rows of the token embedding; 0 in a model that reads no tokens.
+    /// Rows of the token embedding. 0 if the model reads no tokens.
     pub vocabulary: usize,
-    /// The longest sequence that has positions; `None` where there is no end.
+    /// Length of the longest sequence that has positions. `None` if there is no limit.
     pub longest: Option<usize>,
-    /// Whether a token sees no later one.
+    /// Whether a token sees no later tokens.
     pub causal: bool,
-    /// Where the stream begins.
+    /// How the stream begins.
     pub embedding: Embedding,
-    /// In order.
+    /// Blocks in the order in which they run.
     pub blocks: Vec<Block>,
-    /// After the last block.
+    /// The norm after the last block.
     pub final_norm: Option<Norm>,
-    /// `None` for a checkpoint without one.
+    /// The language-model head. `None` if the checkpoint has none.
     pub head: Option<Head>,
-    /// Of a decoder: the stack that runs before it, whose last hidden states its cross-attention reads. It has no encoder itself.
+    /// The encoder of a decoder. It runs first, and the decoder's cross-attention reads its last hidden states. It has no encoder itself.
     pub encoder: Option<Box<Architecture>>,
-    /// Token ids that each sequence of a decoder begins with; empty where the configuration names none.
+    /// Token ids that each sequence of a decoder begins with. Empty if the configuration names none.
     pub start: Vec<u32>,
 }
 
 /// A matrix with an optional bias.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Linear {
-    /// Tensor.
+    /// Tensor of the weight.
     pub weight: usize,
-    /// Tensor.
+    /// Tensor of the bias.
     pub bias: Option<usize>,
     /// k.
     pub inputs: usize,
     /// m.
     pub outputs: usize,
-    /// Which is the outer one.
+    /// Which dimension is the outer one.
     pub layout: Layout,
 }
 
 /// A norm.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Norm {
-    /// Its name in the report; `None` where it is no site of it.
+    /// Its name in the report. `None` if it is not a site of the report.
     pub site: Option<String>,
     /// Tensor of w.
     pub scale: Option<usize>,
@@ -71,45 +71,44 @@ pub struct Norm {
     pub epsilon: f32,
 }
 
-/// From what is read to the stream.
+/// The part of a model that makes the stream from its input.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Embedding {
-    /// From token ids.
+    /// Embeds token ids.
     Tokens(TokenEmbedding),
-    /// From images or videos.
+    /// Embeds images or videos.
     Patches(PatchEmbedding),
-    /// From features of sounds.
+    /// Embeds features of sounds.
     Sounds(SoundEmbedding),
 }
 
-/// From the features of sounds to the stream: convolutions over time, a map to the width of the stream where there is one, and
-/// positions.
+/// Makes the stream from features of sounds: convolutions over time, an optional map to the width of the stream, and positions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SoundEmbedding {
-    /// Of the features; 1 for a waveform.
+    /// Channels of the features. 1 for a waveform.
     pub channels: usize,
-    /// In order, at least one.
+    /// Convolutions in order, at least one.
     pub convolutions: Vec<Convolution>,
-    /// On what they give.
+    /// Norm of the convolutions' output.
     pub norm: Option<Norm>,
-    /// From that to the width of the stream.
+    /// Map from there to the width of the stream.
     pub projection: Option<Linear>,
-    /// Added to that.
+    /// Positions added to the result.
     pub positions: SoundPositions,
-    /// On the sum.
+    /// Norm of the sum.
     pub last_norm: Option<Norm>,
 }
 
-/// A convolution over time, with what follows it.
+/// A convolution over time, with its norm and activation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Convolution {
-    /// From the frames that it reads at once (channels, and in each its frames) to one frame.
+    /// Map from the frames that it reads at once (channels, and in each its frames) to one frame.
     pub map: Linear,
-    /// Which frames these are.
+    /// Which frames it reads.
     pub reach: Reach,
-    /// On what it gives.
+    /// Norm of its output.
     pub norm: Option<ConvolutionNorm>,
-    /// Last.
+    /// Activation after the norm.
     pub activation: Activation,
 }
 
@@ -129,110 +128,110 @@ pub struct Reach {
 pub enum ConvolutionNorm {
     /// Over the channels of each frame: a LayerNorm.
     Channels(Norm),
-    /// Of each channel over all frames of a sound: a GroupNorm with as many groups as channels.
+    /// Over all frames of a sound, for each channel: a GroupNorm with as many groups as channels.
     Time(Norm),
 }
 
-/// How an embedding of sounds says where a frame is.
+/// How an embedding of sounds encodes the positions of frames.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum SoundPositions {
     /// A table, which fixes the length of a sound.
     Table {
         /// Tensor: tokens × d.
         tensor: usize,
-        /// t, of a sound, neither more nor fewer.
+        /// Exact number t of tokens of a sound.
         tokens: usize,
-        /// Frames of that.
+        /// Frames of such a sound.
         frames: usize,
     },
-    /// What a convolution over the tokens gives.
+    /// The output of a convolution over the tokens.
     Convolution(PositionalConvolution),
 }
 
-/// A convolution over the tokens of a sound, in groups of channels, with a normalised weight: g ⊙ v/‖v‖, the length of v taken at
-/// each place of the kernel. A token is in the middle of those that it reads, of an even number at the beginning of the second half.
+/// A convolution over the tokens of a sound, in groups of channels. Its weight is normalised: g ⊙ v/‖v‖, with the length of v at each
+/// place of the kernel. A token is in the middle of the tokens that it reads. If their number is even, it begins the second half.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PositionalConvolution {
     /// Tensor of g: 1 × 1 × kernel.
     pub gain: usize,
-    /// Tensor of v: d × d over groups × kernel.
+    /// Tensor of v: d × d/groups × kernel.
     pub direction: usize,
-    /// Tensor: d.
+    /// Tensor of the bias: d.
     pub bias: usize,
     /// Which tokens it reads.
     pub reach: Reach,
-    /// Each of as many channels.
+    /// Number of groups, which have equally many channels.
     pub groups: usize,
-    /// Last.
+    /// Activation after the bias.
     pub activation: Activation,
 }
 
-/// From pixels to the stream: extra tokens, then a vector for each patch, rows of patches one after the other.
+/// Makes the stream from pixels: extra tokens, followed by a vector for each patch, row by row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PatchEmbedding {
-    /// From a patch (channels, then frames, rows and columns) to its vector.
+    /// Map from a patch (channels, then frames, rows and columns) to its vector.
     pub projection: Linear,
     /// Channels of the pixels.
     pub channels: usize,
-    /// Frames, rows and columns of a patch; one frame in models of images.
+    /// Frames, rows and columns of a patch. Models of images have one frame.
     pub patch: [usize; 3],
-    /// Frames, rows and columns of the images that it was trained on.
+    /// Frames, rows and columns of the images that the model was trained on.
     pub trained: [usize; 3],
     /// Class, distillation and register tokens.
     pub extra: Vec<ExtraTokens>,
     /// Added to the patches, and to extra tokens with positions.
     pub positions: ImagePositions,
-    /// On the stream, before the blocks.
+    /// Norm of the stream before the blocks.
     pub norm: Option<Norm>,
 }
 
-/// Learned tokens beside those of the patches.
+/// Learned tokens before those of the patches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExtraTokens {
     /// Tensor: count × d.
     pub tensor: usize,
-    /// How many.
+    /// Number of tokens.
     pub count: usize,
-    /// Row of the first in the table of positions; `None` where they have none.
+    /// Row of the first one in the table of positions. `None` if they have no positions.
     pub position: Option<usize>,
 }
 
-/// How an embedding says where a patch is.
+/// How an embedding encodes the positions of patches.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ImagePositions {
-    /// It does not.
+    /// Not at all.
     None,
-    /// A table: tensor, and row of the first patch.
+    /// By a table.
     Table {
         /// Tensor: rows × d.
         tensor: usize,
         /// Row of the first patch.
         first: usize,
-        /// How it is fitted to images of another size.
+        /// How the table is resized for images of another size.
         resized: Option<Resizing>,
     },
     /// Sines and cosines of a patch's place in the sequence.
     Sines,
 }
 
-/// From ids to the stream.
+/// Makes the stream from token ids.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenEmbedding {
-    /// Tensor: vocabulary × its width.
+    /// Tensor: vocabulary × width.
     pub tokens: usize,
-    /// Its width: d, unless there is a projection.
+    /// Width of its rows: d, unless there is a projection.
     pub width: usize,
-    /// What rows are multiplied by.
+    /// Factor of the rows.
     pub multiplier: f32,
-    /// A learned vector a position.
+    /// Learned vectors for positions.
     pub positions: Option<LearnedPositions>,
-    /// Tensor; the row of segment 0 is added.
+    /// Tensor of segments. Row 0 is added.
     pub segments: Option<usize>,
-    /// After the sum.
+    /// Norm of the sum.
     pub norm: Option<Norm>,
-    /// To the width of the stream.
+    /// Map to the width of the stream.
     pub projection: Option<Linear>,
-    /// Whether that comes before positions are added, which then have the width of the stream, or after the norm.
+    /// Whether the projection comes before the positions, which then have the width of the stream. Otherwise it comes after the norm.
     pub projection_first: bool,
 }
 
@@ -243,7 +242,7 @@ pub struct LearnedPositions {
     pub table: usize,
     /// Row of the first token.
     pub offset: usize,
-    /// Tokens of this id are not counted and have the row before the first (RoBERTa's padding).
+    /// Tokens with this id are not counted and get the row before the first (RoBERTa's padding).
     pub skip: Option<u32>,
 }
 
@@ -254,20 +253,21 @@ pub struct Block {
     pub attention: Attention,
     /// Norms around it.
     pub around_attention: Branch,
-    /// After that, in the blocks of a decoder.
+    /// Attention to the encoder, after the first attention, in blocks of a decoder.
     pub cross: Option<CrossAttention>,
     /// Feed-forward part.
     pub feed_forward: FeedForward,
     /// Norms around it.
     pub around_feed_forward: Branch,
-    /// Whether both read the stream as it was before the block; never in a block with cross-attention.
+    /// Whether both parts read the stream as it was before the block. Never true in a block with cross-attention.
     pub parallel: bool,
 }
 
-/// Attention of a decoder's tokens to those of its encoder.
+/// Attention of a decoder's tokens to those of the encoder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CrossAttention {
-    /// Its queries come from the stream, and its keys and values from the last hidden states of the encoder: three matrices.
+    /// The attention. Its queries come from the stream, and its keys and values from the last hidden states of the encoder: three
+    /// matrices.
     pub attention: Attention,
     /// Norms around it.
     pub around: Branch,
@@ -276,15 +276,15 @@ pub struct CrossAttention {
 /// stream ← after(stream + multiplier · layer_scale ⊙ inner_after(part(before(stream)))).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Branch {
-    /// On what the part reads.
+    /// Norm of the part's input.
     pub before: Option<Norm>,
-    /// On what it gives.
+    /// Norm of the part's output.
     pub inner_after: Option<Norm>,
-    /// On the sum.
+    /// Norm of the sum.
     pub after: Option<Norm>,
-    /// Of what is added.
+    /// Factor of the part's output.
     pub multiplier: f32,
-    /// Tensor of a vector that what is added is multiplied by (LayerScale).
+    /// Tensor of a vector that multiplies the part's output (LayerScale).
     pub layer_scale: Option<usize>,
 }
 
@@ -297,72 +297,72 @@ pub struct Attention {
     pub key_heads: usize,
     /// h.
     pub head_width: usize,
-    /// To queries, keys and values.
+    /// Maps to queries, keys and values.
     pub projections: Projections,
-    /// Tensors of biases of queries, keys and values that are no part of the maps.
+    /// Tensors of biases of queries, keys and values that are stored separately from the maps.
     pub biases: [Option<usize>; 3],
-    /// Back to the stream.
+    /// Map back to the stream.
     pub output: Linear,
-    /// On queries.
+    /// Norm of the queries.
     pub query_norm: Option<HeadNorm>,
-    /// On keys.
+    /// Norm of the keys.
     pub key_norm: Option<HeadNorm>,
-    /// How it knows where tokens are.
+    /// Position code.
     pub position: Position,
     /// See [`crate::cpu::attention::Attention::window`].
     pub window: Option<usize>,
-    /// What products of queries and keys are multiplied by.
+    /// Factor of the products of queries and keys.
     pub scale: f32,
     /// c of c tanh(score/c).
     pub cap: Option<f32>,
-    /// Queries, keys and values are kept within ± this.
+    /// Bound: queries, keys and values are clamped to ± this.
     pub clip: Option<f32>,
 }
 
 /// A norm of queries or keys.
 #[derive(Debug, Clone, PartialEq)]
 pub enum HeadNorm {
-    /// Of each head alike, or of all of them together: its width says which. Its scale may have a row for each head all the
-    /// same; then it is no site of the report.
+    /// One norm, of each head separately or of all heads together, as its width says. If its scale stores a row for each head, it is not
+    /// a site of the report.
     One(Norm),
     /// One for each head.
     Each(Vec<Norm>),
 }
 
-/// To queries, keys and values.
+/// Maps to queries, keys and values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Projections {
-    /// A matrix each.
+    /// A matrix for each.
     Separate([Linear; 3]),
-    /// One matrix: all queries, all keys, all values.
+    /// One matrix, with all queries, then all keys, then all values.
     Concatenated(Linear),
-    /// One matrix: for each key head its queries, its key, its value.
+    /// One matrix, with the queries, the key and the value of each key head in turn.
     Grouped(Linear),
 }
 
-/// How attention knows where tokens are.
+/// How attention encodes positions.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Position {
-    /// It does not, or the embedding says.
+    /// Not at all, or in the embedding.
     None,
-    /// Turned queries and keys.
+    /// By rotating queries and keys.
     Rotary(Rotary),
-    /// A slope a head.
+    /// By a slope for each head.
     Alibi(Vec<f32>),
-    /// The same in BF16, from the first key on, added before products are scaled.
+    /// Like `Alibi`, but in BF16 and counted from the first key, and added before products are scaled.
     CoarseAlibi(Vec<f32>),
-    /// A learned bias a head and bucket of distances, both ways.
+    /// By a learned bias for each head and bucket of distances, in both directions.
     Relative {
         /// Tensor: buckets × heads.
         table: usize,
-        /// Buckets.
+        /// Number of buckets.
         buckets: usize,
         /// Distances beyond this share a bucket.
         furthest: usize,
     },
-    /// A learned bias a head and distance in rows and columns of patches, after one class token (BEiT).
+    /// By a learned bias for each head and distance in rows and columns of patches, after one class token (BEiT).
     Window {
-        /// Tensor: (2·rows − 1)·(2·columns − 1) + 3 × heads; its last rows are from the class token, to it, and to itself.
+        /// Tensor: (2·rows − 1)·(2·columns − 1) + 3 × heads. Its last rows are from the class token, to it, and to itself.
         table: usize,
     },
 }
@@ -370,64 +370,64 @@ pub enum Position {
 /// A rotary code.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rotary {
-    /// Half as many as turned channels.
+    /// Frequencies: half as many as turned channels.
     pub frequencies: Vec<f32>,
-    /// Others in long sequences.
+    /// Other frequencies for long sequences.
     pub longer: Option<Longer>,
-    /// On cosines and sines.
+    /// Factor of cosines and sines.
     pub factor: f32,
-    /// Which channels are a pair.
+    /// Which channels form a pair.
     pub pairing: Pairing,
 }
 
 /// Frequencies of a rotary code in sequences of more than `than` tokens.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Longer {
-    /// Tokens.
+    /// Length limit in tokens.
     pub than: usize,
-    /// Which they are.
+    /// How the frequencies change.
     pub stretch: Stretch,
 }
 
-/// How long sequences are fitted into the turns that a model knows.
+/// How long sequences are fitted into the range of a model's positions.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Stretch {
-    /// By these frequencies (LongRoPE).
+    /// By a list of other frequencies (LongRoPE).
     Listed(Vec<f32>),
     /// By a base that grows with the length (dynamic NTK).
     Dynamic {
-        /// Of the frequencies of short sequences.
+        /// Base of the frequencies of short sequences.
         base: f64,
-        /// How much more than `than` tokens are fitted in.
+        /// How many times `than` tokens are fitted in.
         factor: f64,
     },
 }
 
-/// The part that acts on each token alone.
+/// The part of a block that processes each token separately.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FeedForward {
     /// down(act(up x)).
     Plain {
-        /// To the hidden width.
+        /// Map to the hidden width.
         up: Linear,
-        /// And back.
+        /// Map back to the stream.
         down: Linear,
-        /// Between them.
+        /// Activation between them.
         activation: Activation,
     },
-    /// A gated one.
+    /// down(act(gate x) ⊙ up x).
     Gated(Gated),
     /// Σ weight · expert(x) over the chosen experts.
     Experts {
         /// Scores of the experts.
         router: Linear,
-        /// All of them.
+        /// All experts.
         experts: Vec<Gated>,
-        /// How many a token goes to.
+        /// How many experts process each token.
         chosen: usize,
-        /// From scores to weights.
+        /// How scores become weights.
         gate: Gate,
-        /// Whether the weights of the chosen sum to 1.
+        /// Whether the weights of the chosen experts sum to 1.
         normalised: bool,
     },
 }
@@ -435,49 +435,49 @@ pub enum FeedForward {
 /// down(act(gate x) ⊙ up x).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Gated {
-    /// Gate, then up.
+    /// Maps to gate and up.
     pub inputs: GatedInputs,
-    /// Back to the stream.
+    /// Map back to the stream.
     pub down: Linear,
-    /// On the gate.
+    /// Activation of the gate.
     pub activation: Activation,
 }
 
-/// Gate and up.
+/// Maps to gate and up.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum GatedInputs {
-    /// A matrix each.
+    /// A matrix for each.
     Separate([Linear; 2]),
     /// One matrix, the gate's rows first.
     Concatenated(Linear),
 }
 
-/// From the last hidden states to logits: cap(multiplier · unembedding(transform(x))).
+/// Computes logits from the last hidden states: cap(multiplier · unembedding(transform(x))).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Head {
-    /// Before the unembedding.
+    /// Transform before the unembedding.
     pub transform: Option<Transform>,
     /// Vocabulary × width.
     pub unembedding: Linear,
-    /// Of the logits.
+    /// Factor of the logits.
     pub multiplier: f32,
     /// c of c tanh(logit/c).
     pub cap: Option<f32>,
 }
 
-/// What the unembedding reads, from the last hidden states: norm(act(dense x)), in models that fill in masked tokens.
+/// Computes the input of the unembedding in models that fill in masked tokens: norm(act(dense x)) of the last hidden states.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transform {
-    /// To the width of the embedding.
+    /// Map to the width of the embedding.
     pub dense: Linear,
-    /// `None`: nothing.
+    /// Activation, if any.
     pub activation: Option<Activation>,
-    /// `None`: nothing.
+    /// Norm, if any.
     pub norm: Option<Norm>,
 }
 
 impl Rotary {
-    /// Frequencies in sequences of `length` tokens.
+    /// Returns the frequencies for sequences of `length` tokens.
     pub fn frequencies_of(&self, length: usize) -> Cow<'_, [f32]> {
         let Some(Longer { than, stretch }) = self.longer.as_ref().filter(|longer| length > longer.than)
         else {
@@ -497,7 +497,7 @@ impl Rotary {
 }
 
 impl Embedding {
-    /// What it reads.
+    /// Returns what the embedding reads.
     pub fn reads(&self) -> Reads {
         match self {
             Self::Tokens(_) => Reads::Tokens,
@@ -506,7 +506,7 @@ impl Embedding {
         }
     }
 
-    /// The norms of the embedding that a pass shows, in order.
+    /// Returns the norms of the embedding that a pass shows, in order.
     pub fn norms(&self) -> impl Iterator<Item = &Norm> {
         let (convolutions, norms): (&[Convolution], _) = match self {
             Self::Tokens(tokens) => (&[], [tokens.norm.as_ref(), None]),
@@ -524,7 +524,7 @@ impl Embedding {
             .chain(norms.into_iter().flatten())
     }
 
-    /// The one of tokens.
+    /// Returns the embedding of tokens, if it is one.
     pub fn tokens(&self) -> Option<&TokenEmbedding> {
         match self {
             Self::Tokens(tokens) => Some(tokens),
@@ -532,7 +532,7 @@ impl Embedding {
         }
     }
 
-    /// The norm that the stream is the output of where the blocks begin, if it is.
+    /// Returns the norm whose output is the stream at the first block, if there is one.
     pub(crate) fn last_norm(&self) -> Option<&Norm> {
         match self {
             Self::Tokens(tokens) => tokens.norm.as_ref().filter(|_| tokens.projection.is_none()),
@@ -541,7 +541,7 @@ impl Embedding {
         }
     }
 
-    /// Multiplications a token, of the convolutions and what follows them; those of other embeddings are few.
+    /// Multiplications for each token in the convolutions and the maps after them. Those of other embeddings are negligible.
     fn macs(&self) -> f64 {
         match self {
             Self::Tokens(_) | Self::Patches(_) => 0.0,
@@ -551,20 +551,20 @@ impl Embedding {
 }
 
 impl Reach {
-    /// Places that it has in so many frames.
+    /// Number of places in this many frames.
     pub fn outputs(&self, frames: usize) -> usize {
         let padded = frames.saturating_add(self.padding.saturating_mul(2));
         padded.checked_sub(self.kernel).map_or(0, |left| left / self.stride + 1)
     }
 
-    /// The frames, of so many, that it reads at these places, of which there is at least one.
+    /// Returns the frames, out of `frames`, that the convolution reads at these places. There must be at least one place.
     pub fn inputs(&self, places: &Range<usize>, frames: usize) -> Range<usize> {
         let last = places.end.saturating_sub(1).saturating_mul(self.stride).saturating_add(self.kernel);
         let start = places.start.saturating_mul(self.stride).saturating_sub(self.padding);
         start..last.saturating_sub(self.padding).clamp(start, frames.max(start))
     }
 
-    /// The fewest frames that have so many places.
+    /// Returns the least number of frames with this many places.
     fn fewest(&self, places: usize) -> usize {
         let reached = places.saturating_sub(1).saturating_mul(self.stride).saturating_add(self.kernel);
         reached.saturating_sub(2 * self.padding).max(1)
@@ -580,7 +580,7 @@ impl ConvolutionNorm {
 }
 
 impl SoundEmbedding {
-    /// Tokens of a sound of so many frames.
+    /// Returns the tokens of a sound of this many frames.
     pub fn tokens(&self, frames: usize) -> usize {
         match self.positions {
             SoundPositions::Table { tokens, .. } => tokens,
@@ -590,7 +590,7 @@ impl SoundEmbedding {
         }
     }
 
-    /// Frames of a sound of so many tokens: the fewest, where there may be more.
+    /// Returns the frames of a sound of this many tokens: the least number, if there are several.
     pub fn frames(&self, tokens: usize) -> usize {
         match self.positions {
             SoundPositions::Table { frames, .. } => frames,
@@ -600,7 +600,7 @@ impl SoundEmbedding {
         }
     }
 
-    /// Frames after each convolution for one token, as strides have it.
+    /// Returns the number of frames after each convolution for one token, by the strides.
     pub fn frames_a_token(&self) -> Vec<usize> {
         let mut all = vec![1usize; self.convolutions.len()];
         for at in (1..all.len()).rev() {
@@ -626,12 +626,12 @@ impl SoundEmbedding {
 }
 
 impl PatchEmbedding {
-    /// Frames, rows and columns of patches of an image of this size. A convolution leaves out what is left over.
+    /// Returns the frames, rows and columns of patches of an image of this size. A remainder is left out, as in a convolution.
     pub fn grid(&self, size: [usize; 3]) -> [usize; 3] {
         std::array::from_fn(|side| size[side] / self.patch[side].max(1))
     }
 
-    /// Tokens of an image of this size.
+    /// Returns the tokens of an image of this size.
     pub fn tokens(&self, size: [usize; 3]) -> usize {
         let patches = self.grid(size).into_iter().fold(1, usize::saturating_mul);
         self.extra.iter().fold(patches, |all, extra| all.saturating_add(extra.count))
@@ -639,7 +639,7 @@ impl PatchEmbedding {
 }
 
 impl HeadNorm {
-    /// One, or one for each head.
+    /// Returns the one norm, or one for each head.
     pub(crate) fn norms(&self) -> &[Norm] {
         match self {
             Self::One(norm) => std::slice::from_ref(norm),
@@ -649,22 +649,22 @@ impl HeadNorm {
 }
 
 impl Architecture {
-    /// Its stacks in the order in which they run: an encoder, then the one that this is.
+    /// Returns the stacks in running order: the encoder if there is one, then this one.
     pub fn stacks(&self) -> impl Iterator<Item = &Architecture> {
         self.encoder.as_deref().into_iter().chain([self])
     }
 
-    /// Blocks of all stacks.
+    /// Number of blocks in all stacks.
     pub fn all_blocks(&self) -> usize {
         self.stacks().map(|stack| stack.blocks.len()).sum()
     }
 
-    /// What its first stack reads.
+    /// Returns what the first stack reads.
     pub fn reads(&self) -> Reads {
         self.encoder.as_deref().unwrap_or(self).embedding.reads()
     }
 
-    /// The norm that reads the stream after block `index`: the next block's first, or the final one.
+    /// Returns the norm that reads the stream after block `index`: the next block's first norm, or the final one.
     pub fn norm_after(&self, index: usize) -> Option<&Norm> {
         match self.blocks.get(index + 1) {
             Some(next) => next.around_attention.before.as_ref(),
@@ -672,7 +672,7 @@ impl Architecture {
         }
     }
 
-    /// Whether it takes images of any size that is whole patches: its positions are fitted to them.
+    /// Whether the model accepts images of any size in whole patches, because its positions can be resized.
     pub fn fits_size(&self) -> bool {
         let fitted = match &self.embedding {
             Embedding::Tokens(_) | Embedding::Sounds(_) => false,
@@ -685,18 +685,18 @@ impl Architecture {
         fitted && !self.blocks.iter().any(|block| matches!(block.attention.position, Position::Window { .. }))
     }
 
-    /// Every linear map of the blocks, and how often a token goes through it: a share of the experts.
+    /// Returns every linear map of the blocks, and how often a token passes through it: for experts, a fraction.
     fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
         self.blocks.iter().flat_map(Block::linear_maps)
     }
 
-    /// The matrices that a pass reads whole.
+    /// Returns the matrices that a pass reads whole.
     pub fn tensors(&self) -> impl Iterator<Item = usize> {
         self.linear_maps().map(|(linear, _)| linear.weight)
     }
 
-    /// The tensors that a pass reads from block `done` on, each with its block, about in the order in which it reads them; those of
-    /// the final norm are of the block after the last.
+    /// Returns the tensors that a pass reads from block `done` on, each with its block, roughly in reading order. Those of the final norm
+    /// count as the block after the last.
     pub fn reads_from(&self, done: usize) -> impl Iterator<Item = (usize, usize)> {
         let of_blocks = self
             .blocks
@@ -708,20 +708,21 @@ impl Architecture {
         of_blocks.chain(last.map(|tensor| (self.blocks.len(), tensor)))
     }
 
-    /// The norms that a pass shows, in any order.
+    /// Returns the norms that a pass shows, in any order.
     pub fn norms(&self) -> impl Iterator<Item = &Norm> {
         self.norms_with_rows().map(|(norm, _)| norm)
     }
 
-    /// The same, each with the vectors that it reads for a token: those of queries and keys may read one a head.
+    /// Returns these norms, each with the number of vectors that it reads for a token. A norm of queries or keys may read one for each
+    /// head.
     pub fn norms_with_rows(&self) -> impl Iterator<Item = (&Norm, usize)> {
         let once = |norm| (norm, 1);
         let of_blocks = self.blocks.iter().flat_map(Block::norms_with_rows);
         self.embedding.norms().map(once).chain(of_blocks).chain(self.final_norm.iter().map(once))
     }
 
-    /// The same model without its blocks from the `count`th on and without its head: the final norm reads the stream after those
-    /// that are left. The blocks of an encoder come first; where no others are left, it is the encoder alone.
+    /// Returns the model with its first `count` blocks only and without its head. The final norm then reads the stream after them. Blocks
+    /// of an encoder come first. If only those are left, the result is the encoder alone.
     pub fn first_blocks(self, count: usize) -> Self {
         let of_encoder = self.encoder.as_ref().map_or(0, |encoder| encoder.blocks.len());
         match self.encoder {
@@ -734,7 +735,7 @@ impl Architecture {
         }
     }
 
-    /// Multiplications a token in the embedding and the blocks, in sequences of `length` tokens.
+    /// Multiplications for each token in the embedding and the blocks, in sequences of `length` tokens.
     pub fn macs(&self, length: usize) -> f64 {
         let linear: f64 =
             self.linear_maps().map(|(map, share)| share * map.inputs as f64 * map.outputs as f64).sum();
@@ -746,7 +747,8 @@ impl Architecture {
         linear + self.blocks.iter().map(attention).sum::<f64>() + self.embedding.macs()
     }
 
-    /// Multiplications beside those: of products with `keys` tokens of an encoder for each token, and for each token of the encoder.
+    /// Additional multiplications of cross-attention: those for each token with `keys` tokens of an encoder, and those for each token of
+    /// the encoder.
     pub fn cross_macs(&self, keys: usize) -> [f64; 2] {
         let attentions = || self.blocks.iter().filter_map(|block| Some(&block.cross.as_ref()?.attention));
         let products = |one: &Attention| 2.0 * keys as f64 * (one.heads * one.head_width) as f64;
@@ -774,7 +776,7 @@ impl Block {
         self.attention.linear_maps().chain(cross).chain(self.feed_forward.linear_maps())
     }
 
-    /// Tensors, about in the order in which they are read.
+    /// Returns the block's tensors, roughly in reading order.
     fn reads(&self) -> impl Iterator<Item = usize> {
         let attention = self.attention.linear_maps().map(|(map, _)| map).flat_map(Linear::tensors);
         let of_heads = self.attention.qk_norm();
@@ -815,7 +817,7 @@ impl Attention {
         [&self.query_norm, &self.key_norm].into_iter().flatten().flat_map(HeadNorm::norms)
     }
 
-    /// The same, each with the vectors that it reads for a token.
+    /// Returns the norms of queries and keys, each with the number of vectors that it reads for a token.
     fn qk_norm_with_rows(&self) -> impl Iterator<Item = (&Norm, usize)> {
         let of_heads = [(&self.query_norm, self.heads), (&self.key_norm, self.key_heads)];
         of_heads.into_iter().flat_map(move |(norm, heads)| {
@@ -828,7 +830,7 @@ impl Attention {
         })
     }
 
-    /// The maps to queries, keys and values and back, each for every token.
+    /// Returns the maps to queries, keys and values and back. Every token passes through each.
     pub(crate) fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
         let inputs: &[Linear] = match &self.projections {
             Projections::Separate(all) => all,
@@ -837,7 +839,7 @@ impl Attention {
         inputs.iter().chain([&self.output]).map(|map| (map, 1.0))
     }
 
-    /// The same of attention to an encoder: a token of the decoder does not go through the maps to keys and values.
+    /// Returns the same maps for attention to an encoder. A token of the decoder does not pass through the maps to keys and values.
     fn cross_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
         let (shares, last) = ([1.0, 0.0, 0.0], (&self.output, 1.0));
         let inputs: &[Linear] = match &self.projections {
@@ -849,7 +851,7 @@ impl Attention {
 }
 
 impl Gated {
-    /// The maps to hidden values and back.
+    /// Returns the maps to hidden values and back.
     pub(crate) fn linear_maps(&self) -> impl Iterator<Item = &Linear> {
         let inputs: &[Linear] = match &self.inputs {
             GatedInputs::Separate(both) => both,
@@ -860,7 +862,7 @@ impl Gated {
 }
 
 impl FeedForward {
-    /// All maps, and how often a token goes through each: a share of the experts.
+    /// Returns all maps, and how often a token passes through each: for experts, a fraction.
     pub(crate) fn linear_maps(&self) -> Box<dyn Iterator<Item = (&Linear, f64)> + '_> {
         match self {
             Self::Plain { up, down, .. } => Box::new([(up, 1.0), (down, 1.0)].into_iter()),

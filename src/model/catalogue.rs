@@ -1,7 +1,7 @@
-//! The catalogue that a checkpoint would have, from its configuration alone: names and shapes, without values.
+//! The catalogue that a checkpoint of a configuration would have: names and shapes, without values.
 //!
-//! It walks the row that [`resolve`](super::resolve()) walks, and what it gives is what that accepts. Tensors that take no part
-//! (a row's `apart`) are left out.
+//! It follows the same row as [`resolve`](super::resolve()), which accepts the result. Tensors that take no part (a row's `apart`) are
+//! left out.
 #![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::ModelError;
@@ -19,17 +19,17 @@ use crate::checkpoint::Tensor;
 use crate::checkpoint::config::Config;
 use crate::model::operation::Layout;
 
-/// Architectures that have the head of their family; others are a base model, or have a head for another task.
+/// Ends of the names of architectures that have the head of their family. Others are a base model, or have a head for another task.
 const WITH_HEAD: [&str; 5] =
     ["ForCausalLM", "LMHeadModel", "ForMaskedLM", "BertForPreTraining", "ForConditionalGeneration"];
 
-/// The end of the names of architectures that are an encoder without its decoder.
+/// End of the names of architectures that are an encoder without its decoder.
 const ENCODER_ALONE: &str = "ForAudioClassification";
 
-/// More blocks, or experts in a block, than any model has: a catalogue of them would not fit into memory.
+/// More blocks, or experts in a block, than any model has. A catalogue of more would not fit in memory.
 const MOST: usize = 1024;
 
-/// More tensors than any model has: layers and experts multiply.
+/// More tensors than any model has. The limit is needed because layers and experts multiply.
 const MOST_SHAPES: usize = 250_000;
 
 /// A tensor without values.
@@ -47,9 +47,10 @@ impl From<&Tensor> for Shape {
     }
 }
 
-/// The tensors of a model with this configuration, in the order in which they act.
+/// Returns the tensors of a model with this configuration, in running order.
 ///
-/// Whether it has a head is what the name of its architecture says; without a name it has one. Of a family with two towers, or with an
+/// The name of its architecture says whether it has a head. Without a name it has one. A family with two towers, or with encoder and
+/// decoder, gets both. An architecture for audio classification gets only the encoder.
 /// encoder and a decoder, it has both; an architecture for audio classification has the encoder alone.
 pub fn catalogue(config: &Config) -> Result<Vec<Shape>, ModelError> {
     let config = &*timm::translated(config)?;
@@ -73,7 +74,7 @@ fn of_row(config: &Config, family: &str, row: &'static Row) -> Result<Vec<Shape>
     let architecture = architecture(config);
     let with_head = architecture.is_none_or(|name| WITH_HEAD.iter().any(|end| name.ends_with(end)));
     let base = architecture.is_some_and(|name| name.ends_with("Model") && !with_head);
-    // The encoder of T5 is a part of its base model, and has its prefix there too.
+    // The encoder of T5 is a part of its base model, and keeps its prefix there.
     let bare = base && (row.reads() != Reads::Tokens || !row.head.unembedding.is_empty());
     let prefix = row.prefixes.get(usize::from(bare)).or(row.prefixes.last()).copied().unwrap_or_default();
     let mut walk =
@@ -162,7 +163,7 @@ impl Walk<'_> {
                 return Err(self.fields.wrong(self.row.sizes.layers, &expected));
             }
         }
-        // The table of distances is one for all blocks, and is kept in the first.
+        // All blocks share one table of distances, which the first block stores.
         if let PositionRow::Relative(table) = self.row.attention.position {
             let buckets = self.fields.count(&["relative_attention_num_buckets"])?.unwrap_or(32);
             self.add(format!("{}{table}", self.prefix), &[buckets, self.size.heads]);
@@ -254,7 +255,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The vector that what a part gives is multiplied by.
+    /// The vector that multiplies a part's output.
     fn layer_scale(&mut self, path: &str, row: Option<LayerScaleRow>) -> Result<(), ModelError> {
         if let Some(row) = row
             && self.fields.layer_scale(&row)?.is_some()
@@ -272,10 +273,10 @@ impl Walk<'_> {
     fn embedding(&mut self, vocabulary: usize, width: usize) -> Result<(), ModelError> {
         let row = &self.row.embedding;
         let prefix = self.prefix;
-        // T5 shares its embedding between two stacks, so that it stands outside of both.
+        // T5's two stacks share the embedding, so it lies outside both.
         let shared = matches!(self.row.attention.position, PositionRow::Relative(_));
         self.add(format!("{}{}", if shared { "" } else { prefix }, row.tokens), &[vocabulary, width]);
-        // Of what is added to the rows.
+        // Width of the vectors that are added to the rows.
         let wide = if row.projection_first { self.size.width } else { width };
         if let (Some((table, ..)), Some((field, beyond))) = (row.positions, self.stored().positions) {
             let rows = self.fields.needed(&[field])?.saturating_add(beyond);
@@ -303,7 +304,7 @@ impl Walk<'_> {
         let path = format!("{}{}", self.prefix, row.block.replace("{layer}", &layer.to_string()));
         let bare = row.norm.bare_first && layer == 0;
         let around_attention = row.around_attention.iter().skip(usize::from(bare));
-        // Some have one norm before both parts.
+        // Some blocks have one norm before both parts.
         let mut norms: Vec<&str> = Vec::new();
         let around_cross = row.cross.iter().flat_map(|cross| &cross.around);
         for name in around_attention.chain(around_cross).chain(&row.around_feed_forward).flatten() {
@@ -373,7 +374,7 @@ impl Walk<'_> {
         self.linear(&format!("{path}{}", row.output), width, of_queries, stored.output_bias)
     }
 
-    /// The encoder's stream is as wide as this one.
+    /// Adds cross-attention. The encoder's stream is as wide as this one.
     fn cross_attention(&mut self, path: &str, row: &CrossRow) -> Result<(), ModelError> {
         let stored = self.stored();
         let width = self.size.width;
@@ -418,8 +419,8 @@ impl Walk<'_> {
         self.linear(&format!("{path}{down}"), width, hidden, bias)
     }
 
-    /// Whether a layer of a family with experts has them: each, except those that `mlp_only_layers` lists or that
-    /// `decoder_sparse_step` passes over.
+    /// Whether a layer of a family with experts has them. Every layer does, except those in `mlp_only_layers` and those that
+    /// `decoder_sparse_step` skips.
     fn has_experts(&self, layer: usize) -> bool {
         let listed = self.fields.get("mlp_only_layers").and_then(|layers| layers.as_array());
         let plain =

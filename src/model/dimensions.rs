@@ -1,4 +1,4 @@
-//! The sizes that a configuration states and that every layer shares.
+//! The sizes from a configuration that all layers share.
 #![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::ModelError;
@@ -15,7 +15,7 @@ const MOST_PIXELS: usize = 1 << 14;
 /// More frames than any convolution over time reads at once.
 const MOST_FRAMES: usize = 1 << 14;
 
-/// Sizes of one model; none is 0, and heads are a multiple of key heads.
+/// Sizes of one model. None is 0, and the number of heads is a multiple of the key heads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Dimensions {
     /// d.
@@ -31,7 +31,7 @@ pub(super) struct Dimensions {
 }
 
 impl Dimensions {
-    /// Those that the fields of a row say.
+    /// Reads the sizes from the fields that a row names.
     pub(super) fn of(row: &Row, fields: &Fields<'_>) -> Result<Self, ModelError> {
         let sizes = &row.sizes;
         let bounded = |field: &str| match fields.needed(&[field])? {
@@ -57,9 +57,9 @@ impl Dimensions {
         if head_width == 0 || head_width > MOST {
             return Err(fields.wrong(sizes.heads, "as many heads as there are channels, or fewer"));
         }
-        // Those of queries and of keys and values beside each other, which is the most that is multiplied anywhere.
+        // Queries, keys and values side by side, which is the largest product anywhere.
         if heads.checked_mul(head_width).and_then(|width| width.checked_mul(3)).is_none() {
-            return Err(fields.wrong(sizes.heads, "heads whose channels are a number of this machine"));
+            return Err(fields.wrong(sizes.heads, "heads whose total width fits in a machine word"));
         }
         Ok(Self { width, layers, heads, key_heads, head_width })
     }
@@ -75,33 +75,33 @@ impl Dimensions {
     }
 }
 
-/// A convolution over time, as a configuration and its row have it.
+/// A convolution over time, from a configuration and its row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ConvolutionSize {
-    /// Its tensors.
+    /// Name of its tensors.
     pub(super) name: String,
-    /// Channels of what it reads.
+    /// Channels of its input.
     pub(super) inputs: usize,
-    /// Channels of what it gives.
+    /// Channels of its output.
     pub(super) outputs: usize,
     /// Which frames it reads.
     pub(super) reach: Reach,
     /// Whether it has a bias.
     pub(super) biased: bool,
-    /// Its norm, and whether that is over time.
+    /// Name of its norm, and whether the norm is over time.
     pub(super) norm: Option<(String, bool)>,
 }
 
 /// More convolutions than any model has.
 const MOST_CONVOLUTIONS: usize = 64;
 
-/// The lists of wav2vec 2.0 where a configuration does not have them.
+/// The lists of wav2vec 2.0 that apply if a configuration has none.
 const USUAL_CHANNELS: [usize; 7] = [512; 7];
 const USUAL_KERNELS: [usize; 7] = [10, 3, 3, 3, 3, 2, 2];
 const USUAL_STRIDES: [usize; 7] = [5, 2, 2, 2, 2, 2, 2];
 
 impl ConvolutionSize {
-    /// Those of a model whose stream has `width` channels, in order, at least one; and the channels of the features.
+    /// Returns the convolutions of a model whose stream has `width` channels, in order, at least one, and the channels of the features.
     pub(super) fn all(
         row: &SoundsRow,
         fields: &Fields<'_>,
@@ -159,7 +159,7 @@ impl ConvolutionSize {
     }
 }
 
-/// Tokens and groups of a convolution over the tokens of a sound, `num_conv_pos_embeddings` of them.
+/// Returns the reach and the groups of a convolution over the tokens of a sound, `num_conv_pos_embeddings` of them.
 pub(super) fn positional_convolution(
     fields: &Fields<'_>,
     width: usize,
@@ -175,23 +175,23 @@ pub(super) fn positional_convolution(
     Ok((Reach { kernel, stride: 1, padding: kernel / 2 }, groups))
 }
 
-/// What a model of images was trained on, and the patches that it makes of that.
+/// The images that a model was trained on, and their patches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Canvas {
-    /// Of the pixels.
+    /// Channels of the pixels.
     pub(super) channels: usize,
     /// Frames, rows and columns of a patch.
     pub(super) patch: [usize; 3],
     /// Frames, rows and columns of an image.
     pub(super) trained: [usize; 3],
-    /// Patches of it.
+    /// Patches of an image.
     pub(super) patches: usize,
     /// Values of a patch.
     pub(super) inputs: usize,
 }
 
 impl Canvas {
-    /// By the fields that models of transformers have.
+    /// Reads them from the fields of transformers' models.
     pub(super) fn of(row: &PatchesRow, fields: &Fields<'_>) -> Result<Self, ModelError> {
         let (image, patch) = (fields.sides("image_size")?, fields.sides("patch_size")?);
         let channels = fields.needed(&["num_channels"])?;
@@ -213,14 +213,14 @@ impl Canvas {
             return Err(fields.wrong("patch_size", "a patch no larger than the image"));
         }
         let product = |all: &[usize]| all.iter().try_fold(1, |all: usize, &size| all.checked_mul(size));
-        let too_many = |field: &str| fields.wrong(field, "sizes whose product is a number of this machine");
+        let too_many = |field: &str| fields.wrong(field, "sizes whose product fits in a machine word");
         let patches = product(&grid).ok_or_else(|| too_many("image_size"))?;
         let [frames, rows, columns] = patch;
         let inputs = product(&[channels, frames, rows, columns]).ok_or_else(|| too_many("patch_size"))?;
         Ok(Self { channels, patch, trained, patches, inputs })
     }
 
-    /// Rows of a table with one for each distance in rows and columns, and three for the class token.
+    /// Returns the rows of a table with one row for each distance in rows and columns, and three for the class token.
     pub(super) fn distances(&self) -> usize {
         let [_, rows, columns] =
             std::array::from_fn(|side| self.trained[side].checked_div(self.patch[side]).unwrap_or_default());

@@ -4,7 +4,7 @@ use super::images::IMAGES;
 use super::sounds::SOUNDS;
 use super::table::{Row, TEXT};
 
-/// All rows, in the order in which they are tried.
+/// Returns all rows, in the order in which they are tried.
 pub fn rows() -> impl Iterator<Item = &'static Row> + Clone {
     TEXT.iter().chain(&IMAGES).chain(&SOUNDS)
 }

@@ -1,4 +1,4 @@
-//! A configuration as a list of leaves, which remembers what was read of it.
+//! A configuration as a list of leaves that remembers which were read.
 #![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::ModelError;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-/// Fields that no forward pass of any family reads: names, ids, training, sizes that the tensors have themselves.
+/// Fields that no forward pass of any family reads: names, ids, training, and sizes that tensors already show.
 const NEUTRAL: [&str; 62] = [
     "_attn_implementation_autoset",
     "_name_or_path",
@@ -73,7 +73,7 @@ const NEUTRAL: [&str; 62] = [
     "vocab_size",
     "ffn_dim",
 ];
-/// Beginnings and middles of such names.
+/// Beginnings and middles of such fields.
 const NEUTRAL_BEGINNINGS: [&str; 12] = [
     "classifier_",
     "summary_",
@@ -90,27 +90,27 @@ const NEUTRAL_BEGINNINGS: [&str; 12] = [
 ];
 const NEUTRAL_PARTS: [&str; 2] = ["dropout", "pdrop"];
 
-/// The leaves of a configuration; objects inside it are paths with dots.
+/// The leaves of a configuration. Objects inside it are paths with dots.
 #[derive(Debug)]
 pub struct Fields<'a> {
     path: &'a str,
     family: &'a str,
     leaves: Vec<(String, &'a Value)>,
-    /// Their places, in the order of their paths.
+    /// Indices of the leaves, sorted by path.
     places: Vec<usize>,
     usual: &'static [(&'static str, usize)],
     read: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Fields<'a> {
-    /// Of a configuration of this family.
+    /// Reads a configuration of this family.
     pub fn new(config: &'a Config, family: &'a str) -> Self {
         let (leaves, places) = flat(config.fields());
         Self { path: &config.path, family, leaves, places, usual: &[], read: RefCell::default() }
     }
 
-    /// Those that speak for this row, which fits: of its part, where the configuration has one, with the counts that its code has
-    /// where they are not stated.
+    /// Reads the fields for this row, which fits. If the row names a nested configuration, these are its fields. Counts that are missing
+    /// come from the row.
     pub(super) fn of_row(config: &'a Config, family: &'a str, row: &Row) -> Self {
         let read = row.given.iter().map(|(field, _)| (*field).to_owned()).collect();
         let whole = Self { usual: row.usual, read: RefCell::new(read), ..Self::new(config, family) };
@@ -120,20 +120,20 @@ impl<'a> Fields<'a> {
         Self { leaves, places, ..whole }
     }
 
-    /// A field that is there and not null.
+    /// Returns a field that exists and is not null.
     pub fn get(&self, field: &str) -> Option<&'a Value> {
         self.read.borrow_mut().insert(field.to_owned());
         self.leaf(field).filter(|value| !value.is_null())
     }
 
-    /// A configuration may have a million leaves, and each layer asks for some.
+    /// Finds a leaf by binary search: a configuration may have a million leaves, and each layer looks up some.
     fn leaf(&self, field: &str) -> Option<&'a Value> {
         let first = self.places.partition_point(|&at| self.leaves[at].0.as_str() < field);
         let (name, value) = self.leaves.get(*self.places.get(first)?)?;
         (name == field).then_some(*value)
     }
 
-    /// Whether a field is there, null or not.
+    /// Whether a field exists, null or not.
     pub fn mentions(&self, field: &str) -> bool {
         self.leaf(field).is_some()
     }
@@ -148,7 +148,7 @@ impl<'a> Fields<'a> {
         as_type(value).map(Some).ok_or_else(|| self.wrong(field, expected))
     }
 
-    /// A count of some fields, the first that is there.
+    /// Returns the count in the first of these fields that exists.
     pub fn count(&self, fields: &[&str]) -> Result<Option<usize>, ModelError> {
         for field in fields {
             let found = self.typed(field, size, SIZE)?;
@@ -159,7 +159,7 @@ impl<'a> Fields<'a> {
         Ok(None)
     }
 
-    /// A count that must be there and not be zero.
+    /// Returns a count that must exist and not be zero.
     pub fn needed(&self, fields: &[&str]) -> Result<usize, ModelError> {
         let missing = || ModelError::Missing {
             path: self.path.to_owned(),
@@ -173,7 +173,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Two counts, of rows and of columns: a field that states one has it for both.
+    /// Returns two counts, of rows and of columns. A field with one number gives both.
     pub(super) fn sides(&self, field: &str) -> Result<[usize; 2], ModelError> {
         let Some(Value::Array(both)) = self.get(field) else { return Ok([self.needed(&[field])?; 2]) };
         let sides: Vec<usize> = both.iter().filter_map(size).filter(|side| *side > 0).collect();
@@ -183,7 +183,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A number.
+    /// Returns a number.
     pub fn number(&self, fields: &[&str]) -> Result<Option<f64>, ModelError> {
         for field in fields {
             let found = self.typed(field, Value::as_f64, "a number")?;
@@ -194,24 +194,24 @@ impl<'a> Fields<'a> {
         Ok(None)
     }
 
-    /// A list of counts.
+    /// Returns a list of counts.
     pub(super) fn counts(&self, field: &str) -> Result<Option<Vec<usize>>, ModelError> {
         let of = |value: &Value| value.as_array()?.iter().map(size).collect();
         self.typed(field, of, "a list of whole numbers below 2147483648")
     }
 
-    /// A list of numbers.
+    /// Returns a list of numbers.
     pub fn numbers(&self, field: &str) -> Result<Option<Vec<f64>>, ModelError> {
         let of = |value: &Value| value.as_array()?.iter().map(Value::as_f64).collect();
         self.typed(field, of, "a list of numbers")
     }
 
-    /// A truth value.
+    /// Returns a truth value.
     pub fn truth(&self, field: &str) -> Result<Option<bool>, ModelError> {
         self.typed(field, Value::as_bool, "true or false")
     }
 
-    /// A truth value that a row decides, or leaves to a field.
+    /// Returns a truth value that the row fixes or reads from a field.
     pub fn switch(&self, switch: Switch) -> Result<bool, ModelError> {
         Ok(match switch {
             Switch::Is(value) => value,
@@ -220,14 +220,14 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// What the values of a LayerScale begin with; `None` where there is none.
+    /// Returns the initial value of a LayerScale. `None` if there is none.
     pub(super) fn layer_scale(&self, row: &LayerScaleRow) -> Result<Option<f64>, ModelError> {
         let (field, usual) = row.initial;
         let usual = Some(usual).filter(|_| !self.mentions(field));
         Ok(self.number(&[field])?.or(usual).filter(|value| *value != 0.0))
     }
 
-    /// A string.
+    /// Returns a string.
     pub fn text(&self, fields: &[&str]) -> Result<Option<&'a str>, ModelError> {
         for field in fields {
             let found = self.typed(field, Value::as_str, "a string")?;
@@ -238,7 +238,7 @@ impl<'a> Fields<'a> {
         Ok(None)
     }
 
-    /// A field whose value is not one of those that are known.
+    /// Makes the error for a field with a value that is not known.
     pub fn wrong(&self, field: &str, expected: &str) -> ModelError {
         ModelError::Value {
             path: self.path.to_owned(),
@@ -249,7 +249,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// An error for the first field that was not read and might change the function; `neutral` do not in this family.
+    /// Fails with the first field that was not read and might change the function. Fields in `neutral` do not change it in this family.
     pub fn all_read(&self, neutral: &[&str]) -> Result<(), ModelError> {
         let read = self.read.borrow();
         let harmless = |name: &str| {
@@ -275,24 +275,24 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The largest size that a configuration may state: sums of two are numbers on wasm32 too.
+/// The largest size that a configuration may state. The sum of two still fits on wasm32.
 const LARGEST: u64 = i32::MAX as u64;
 
-/// What is expected where a size is.
+/// What the error message expects of a size.
 const SIZE: &str = "a whole number below 2147483648";
 
-/// A size, if the value is one.
+/// Returns a size, if the value is one.
 fn size(value: &Value) -> Option<usize> {
     usize::try_from(value.as_u64().filter(|size| *size <= LARGEST)?).ok()
 }
 
-/// JSON in a sentence: not a whole list of layers.
+/// Formats JSON for a sentence, shortened.
 fn shown(value: &Value) -> String {
     let text = value.to_string();
     if text.chars().count() <= 60 { text } else { text.chars().take(57).chain("...".chars()).collect() }
 }
 
-/// The leaves of a configuration, and their places in the order of their paths.
+/// Returns the leaves of a configuration, and their indices sorted by path.
 fn flat(fields: &Map<String, Value>) -> (Vec<(String, &Value)>, Vec<usize>) {
     let mut leaves = Vec::new();
     flatten("", fields, &mut leaves);

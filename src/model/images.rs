@@ -1,4 +1,4 @@
-//! The families that read images, and the text towers beside them: rows of the table, as in [`table`](super::table).
+//! The families that read images, and the text towers in the same checkpoints: rows of the table, as in [`table`](super::table).
 
 use super::operation::{Centring, Layout, Resizing};
 use super::table::{
@@ -10,7 +10,7 @@ use super::table::{
 
 const BICUBIC: Option<Resizing> = Some(Resizing::Bicubic);
 
-/// A class token, as most have it.
+/// A class token, as in most families.
 const CLASS: ExtraRow =
     ExtraRow { name: "embeddings.cls_token", count: None, present: ALWAYS, positioned: ALWAYS, bare: false };
 
@@ -31,7 +31,7 @@ const PATCHES: PatchesRow = PatchesRow {
     norm: None,
 };
 
-/// The sizes of ViT-B/16, which configurations leave out where they have them.
+/// The sizes of ViT-B/16. Configurations with these sizes leave them out.
 const BASE: &[(&str, usize)] = &[
     ("hidden_size", 768),
     ("num_hidden_layers", 12),
@@ -44,8 +44,8 @@ const BASE: &[(&str, usize)] = &[
     ("tubelet_size", 2),
 ];
 
-/// Fields that say nothing of the encoder's function in any of these families; older configurations of towers list the settings of a
-/// generation, too.
+/// Fields that do not affect the encoder's function in any of these families. Older configurations of towers also list settings for
+/// generation.
 macro_rules! neutral {
     ($($own:literal),* $(,)?) => {
         &[
@@ -141,7 +141,7 @@ pub(super) const VIT: Row = Row {
     },
 };
 
-/// A class and a distillation token.
+/// DeiT, with a class token and a distillation token.
 const DEIT: Row = Row {
     families: &["deit"],
     prefixes: &["deit.", ""],
@@ -160,7 +160,7 @@ const DEIT: Row = Row {
     ..VIT
 };
 
-/// The encoder of MAE, on all patches, in their order.
+/// The encoder of MAE, which reads all patches in order.
 const MAE: Row = Row {
     families: &["vit_mae"],
     neutral: neutral!(
@@ -211,7 +211,7 @@ const DINOV2: Row = Row {
     ..VIT
 };
 
-/// DINOv2-giant: a gated part.
+/// DINOv2-giant, with a gated feed-forward part.
 const DINOV2_GATED: Row = Row {
     given: &[("use_swiglu_ffn", Given::Only(true))],
     neutral: neutral!("hidden_act"),
@@ -225,7 +225,7 @@ const DINOV2_GATED: Row = Row {
     ..DINOV2
 };
 
-/// Register tokens after the class token, which have no positions.
+/// Register tokens after the class token. They have no positions.
 const REGISTERS: PatchesRow = PatchesRow {
     extra: &[
         CLASS,
@@ -302,7 +302,7 @@ const BEIT: Row = Row {
         },
         ..VIT.attention
     },
-    // Otherwise the mean over the patches has a norm of its own, which is no norm of the stream.
+    // Otherwise the norm applies to the mean over the patches, not to the stream.
     final_norm_present: Switch::Unless("use_mean_pooling", true),
     apart: &[
         "pooler.",
@@ -372,7 +372,7 @@ const CLIP_TABLE: ImagePositionsRow = ImagePositionsRow::Table {
     initial: InitialPositions::Random,
 };
 
-/// The projections of both towers and all of the other one take no part.
+/// The image tower of CLIP. The projections of both towers and all of the text tower take no part.
 const CLIP_VISION: Row = Row {
     families: &["clip", "clip_vision_model"],
     part: Some("vision_config"),
@@ -401,7 +401,7 @@ const CLIP_VISION: Row = Row {
     around_feed_forward: [Some("layer_norm2"), None, None],
     attention: CLIP_ATTENTION,
     feed_forward: CLIP_FEED_FORWARD,
-    // It is that of the class token in the model itself.
+    // In the full model, this norm only applies to the class token.
     final_norm: Some("post_layernorm"),
     apart: &[
         "text_model.",
@@ -453,12 +453,12 @@ const SIGLIP_VISION: Row = Row {
     }),
     norm: norm(Centring::Mean, "layer_norm_eps", 1e-6),
     feed_forward: FeedForwardRow { usual_activation: "gelu_pytorch_tanh", ..CLIP_FEED_FORWARD },
-    // The head is a pooling by attention.
+    // The head pools by attention.
     apart: &["text_model.", "vision_model.head.", "logit_scale", "logit_bias", "position_ids", "classifier."],
     ..CLIP_VISION
 };
 
-/// Every token sees every other.
+/// The text tower of SigLIP, in which every token sees every other.
 const SIGLIP_TEXT: Row = Row {
     families: &["siglip", "siglip_text_model"],
     usual: &[
@@ -477,7 +477,7 @@ const SIGLIP_TEXT: Row = Row {
     ..CLIP_TEXT
 };
 
-/// timm's vision transformer, by the fields that [`timm`](super::timm) makes of its options.
+/// timm's vision transformer. [`timm`](super::timm) makes its fields from timm's options.
 const TIMM_VIT: Row = Row {
     families: &["timm_vit"],
     given: &[("gated", Given::Usually(false))],
@@ -546,7 +546,7 @@ const TIMM_PATCHES: PatchesRow = PatchesRow {
     norm: Some(("norm_pre", Switch::Field("pre_norm", false))),
 };
 
-/// A gated part, its matrices in one.
+/// timm's vision transformer with a gated part whose input matrices are one.
 const TIMM_VIT_GATED: Row = Row {
     given: &[("gated", Given::Only(true))],
     feed_forward: FeedForwardRow {
@@ -556,7 +556,7 @@ const TIMM_VIT_GATED: Row = Row {
     ..TIMM_VIT
 };
 
-/// timm's BEiT: biases of queries and values by themselves.
+/// timm's BEiT, with separately stored biases of queries and values.
 const TIMM_BEIT: Row = Row {
     families: &["timm_beit"],
     given: &[],
@@ -582,7 +582,7 @@ const TIMM_BEIT: Row = Row {
     ..TIMM_VIT
 };
 
-/// All of them; of two towers the one that reads images is the first.
+/// All rows of families that read images. Of two towers, the one that reads images comes first.
 pub(super) static IMAGES: [Row; 16] = [
     VIT,
     DEIT,

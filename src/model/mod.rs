@@ -1,10 +1,11 @@
-//! What one model is, resolved from its configuration and its catalogue: names, order, norms, position code, activation.
+//! What one model is: its names, order, norms, position code and activation, resolved from its configuration and its catalogue.
 //!
-//! [`architecture`] is plain data that a forward pass executes, and [`operation`] has the choices in it; [`table`] has a row for each family, those that read images are in `images`, those that read sounds in `sounds`, and [`families`] has all; `timm` makes fields of timm's configurations;
-//! [`fields`] reads a configuration and knows what was left unread; [`resolve`](mod@resolve) turns the three into one another, and
-//! says which field or tensor did not fit. Nothing is approximated: what is not in the table is an error.
+//! [`architecture`] is the plain data that a forward pass executes, and [`operation`] has its choices. [`table`] has a row for each
+//! family: `images` and `sounds` have those that read images and sounds, and [`families`] lists all. `timm` makes fields from timm's
+//! configurations. [`fields`] reads a configuration and records what was read. [`resolve`](mod@resolve) makes the architecture from
+//! these, and names the field or tensor that does not fit. Nothing is approximated: what is not in the table is an error.
 //!
-//! [`catalogue`](mod@catalogue) walks the same rows without a checkpoint, and [`random`] makes one of it, at its initialisation.
+//! [`catalogue`](mod@catalogue) follows the same rows without a checkpoint, and [`random`] makes a checkpoint at its initialisation.
 
 pub mod architecture;
 pub mod catalogue;
@@ -24,15 +25,15 @@ pub use architecture::Architecture;
 pub use catalogue::catalogue;
 pub use resolve::{resolve, resolve_reading};
 
-/// Why a checkpoint is no model that can be run here.
+/// Why a checkpoint cannot be run here.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ModelError {
-    /// No configuration.
+    /// There is no configuration.
     #[error(
         "there is no config.json beside the weights, so nothing says how they are put together: add it, or measure activations of your own code"
     )]
     NoConfig,
-    /// A family without a row.
+    /// The family has no row.
     #[error(
         "`{path}`: the family `{family}` is not among those that can be run ({known}): measure activations of your own code instead"
     )]
@@ -41,10 +42,10 @@ pub enum ModelError {
         path: String,
         /// `model_type`.
         family: String,
-        /// Those with a row.
+        /// Families with a row.
         known: String,
     },
-    /// A field that is needed.
+    /// A required field is missing.
     #[error("`{path}`: the field `{field}` is not there, and a `{family}` model needs it: add it")]
     Missing {
         /// The configuration.
@@ -54,7 +55,7 @@ pub enum ModelError {
         /// The family.
         family: String,
     },
-    /// A field of another value than the rows of the family are written for.
+    /// A field has a value that the rows of the family do not cover.
     #[error(
         "`{path}`: `{field}` is {value}; `{family}` models are run only with {expected}: measure activations of your own code instead"
     )]
@@ -67,10 +68,10 @@ pub enum ModelError {
         value: String,
         /// The family.
         family: String,
-        /// What would do.
+        /// Values that the rows cover.
         expected: String,
     },
-    /// A field that nothing here reads, and that might change the function.
+    /// A field that is not known here and might change the function.
     #[error(
         "`{path}`: `{field}` is {value}, and what that does to a `{family}` model is not known here: measure activations of your own code instead"
     )]
@@ -84,7 +85,7 @@ pub enum ModelError {
         /// The family.
         family: String,
     },
-    /// A tensor that is needed.
+    /// A required tensor is missing.
     #[error(
         "tensor `{name}` is not in the checkpoint, and a `{family}` model has one: add the shard that holds it"
     )]
@@ -94,27 +95,29 @@ pub enum ModelError {
         /// The family.
         family: String,
     },
-    /// A decoder without what it reads.
+    /// A decoder without the encoder that it reads.
     #[error(
         "the checkpoint holds the decoder of a `{family}` model without its encoder (there is no tensor `{tensor}`): the decoder reads what the encoder gives, so open the files of both"
     )]
     NoEncoder {
         /// The family.
         family: String,
-        /// One that every encoder of the family has.
+        /// A tensor that every encoder of the family has.
         tensor: String,
     },
-    /// A tensor of another shape.
-    #[error("tensor `{name}` is {found:?} and should be {expected:?}: the configuration is of another model")]
+    /// A tensor has the wrong shape.
+    #[error(
+        "tensor `{name}` is {found:?} and should be {expected:?}: the configuration belongs to another model"
+    )]
     Shape {
         /// The tensor.
         name: String,
         /// Its shape.
         found: Vec<u64>,
-        /// The shape that the configuration asks for.
+        /// The shape that the configuration requires.
         expected: Vec<u64>,
     },
-    /// A tensor that is in no place of the family.
+    /// A tensor that has no place in the family.
     #[error(
         "tensor `{name}` has no place in a `{family}` model, so the model does more than is known here: measure activations of your own code instead"
     )]

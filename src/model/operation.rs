@@ -1,4 +1,4 @@
-//! The operations in which models differ: an architecture chooses one, and a device computes it.
+//! The operations in which models differ. An architecture chooses one, and a device computes it.
 
 /// What a norm subtracts before it divides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Layout {
     InputOutput,
 }
 
-/// The function between the linear maps of a feed-forward part, by the formula that transformers gives its name.
+/// The function between the linear maps of a feed-forward part. Formulas are those of transformers for the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
     /// x Φ(x), by erf.
@@ -38,7 +38,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// The activation that transformers calls so.
+    /// Returns the activation that has this name in transformers.
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
             "gelu" | "gelu_python" => Self::Gelu,
@@ -53,16 +53,16 @@ impl Activation {
     }
 }
 
-/// What turns a router's outputs into weights.
+/// The function that turns a router's outputs into weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gate {
-    /// Over all experts.
+    /// Softmax over all experts.
     Softmax,
-    /// Each by itself.
+    /// Sigmoid of each expert.
     Sigmoid,
 }
 
-/// Which channels a rotary position code takes as a pair.
+/// Which channels form the pairs of a rotary position code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pairing {
     /// i and i + r/2 of the r turned channels: GPT-NeoX and most others.
@@ -82,7 +82,7 @@ pub enum Reads {
     Sounds,
 }
 
-/// How a table of positions is fitted to another number of rows and columns: torch's `interpolate`, corners not aligned.
+/// How a table of positions is resized to another number of rows and columns: torch's `interpolate` without aligned corners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resizing {
     /// `bicubic`.

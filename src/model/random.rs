@@ -1,8 +1,8 @@
-//! A model at its initialisation: a checkpoint that is nowhere, whose weights are drawn while they are read.
+//! A model at its initialisation: a generated checkpoint whose weights are drawn while they are read.
 //!
-//! Scales are γ = 1, shifts and biases 0, LayerScale what the configuration says, and matrices and tables N(0, σ²) with the σ that the configuration names. What a
-//! family does beyond that (a smaller σ where the stream is written, a truncated normal, a row of zeros for padding, T5's σ by
-//! width) is left out. A value depends on the seed, the name of its tensor and its place in it, and on nothing else.
+//! Scales are γ = 1, shifts and biases are 0, and LayerScale has the value in the configuration. Matrices and tables are N(0, σ²) with
+//! the σ in the configuration. Special rules of a family are left out: a smaller σ for writers of the stream, a truncated normal, a row
+//! of zeros for padding, T5's σ by width. A value depends only on the seed, on the name of its tensor and on its place in the tensor.
 
 use super::ModelError;
 use super::catalogue::{Shape, catalogue};
@@ -17,31 +17,31 @@ use crate::source::generated::{GeneratedSource, Rule, mixed};
 use crate::source::{ByteSource, SourceError};
 use serde_json::{Value, json};
 
-/// Fields of σ.
+/// Fields that hold σ.
 const DEVIATION: [&str; 2] = ["initializer_range", "init_std"];
-/// σ where no field says.
+/// σ if no field has it.
 const USUAL_DEVIATION: f64 = 0.02;
 
-/// Why there is no model at its initialisation.
+/// Why a model at its initialisation cannot be made.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum RandomError {
-    /// The configuration is of no model that can be run.
+    /// The configuration does not describe a model that can be run.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The configuration is none.
+    /// The file is not a configuration.
     #[error(
         "`{path}` is not a JSON object ({reason}), so there is no model to initialise: give a config.json"
     )]
     Config {
         /// The file.
         path: String,
-        /// What the parser met.
+        /// What the parser found.
         reason: String,
     },
-    /// There are weights, and they could not be opened.
+    /// There are weights, but they cannot be opened.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The configuration could not be read.
+    /// The configuration cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
 }
@@ -52,14 +52,14 @@ impl From<ConfigError> for RandomError {
     }
 }
 
-/// The model of these files at its initialisation, as files that open as a checkpoint does: with the catalogue of their weights
-/// where there are any, of which only headers are read, otherwise with that of the configuration alone.
+/// Makes the model of these files at its initialisation, as files that open like a checkpoint. If there are weights, it reads their
+/// headers and uses their catalogue. Otherwise the catalogue comes from the configuration alone.
 pub async fn twin<S: ByteSource>(sources: Vec<S>, seed: u64) -> Result<Vec<GeneratedSource>, RandomError> {
     if has_weights(&sources) {
         return Ok(twin_of(&checkpoint::open(sources, |_| {}).await?, seed)?);
     }
     let is_config = |source: &&S| source.path().rsplit('/').next() == Some("config.json");
-    // A lone file may be called anything.
+    // A lone file may have any name.
     let alone = || sources.first().filter(|source| sources.len() == 1 && ends(*source, ".json"));
     let source = sources.iter().filter(is_config).min_by_key(|source| source.path().len());
     let source = source.or_else(alone).ok_or(ModelError::NoConfig)?;
@@ -69,7 +69,7 @@ pub async fn twin<S: ByteSource>(sources: Vec<S>, seed: u64) -> Result<Vec<Gener
     Ok(self::sources(name, &config, &catalogue(&config)?, seed)?)
 }
 
-/// Whether there are weights among these files.
+/// Whether these files include weights.
 pub fn has_weights<S: ByteSource>(sources: &[S]) -> bool {
     sources.iter().any(|source| ends(source, ".safetensors") || ends(source, ".gguf"))
 }
@@ -78,7 +78,7 @@ fn ends<S: ByteSource>(source: &S, end: &str) -> bool {
     source.path().to_ascii_lowercase().ends_with(end)
 }
 
-/// A checkpoint that is open, at its initialisation: its catalogue and configuration, and none of its values.
+/// Makes an open checkpoint at its initialisation, from its catalogue and configuration and without its values.
 pub fn twin_of<S: ByteSource>(
     checkpoint: &Checkpoint<S>,
     seed: u64,
@@ -88,10 +88,10 @@ pub fn twin_of<S: ByteSource>(
     sources(checkpoint.name.trim_end_matches(".safetensors"), config, &shapes, seed)
 }
 
-/// A configuration larger than this is none.
+/// A larger file is not a configuration.
 const MOST_BYTES: u64 = 1 << 24;
 
-/// A model of this configuration and catalogue at its initialisation, as the files `NAME-random-SEED/config.json` and
+/// Makes a model of this configuration and catalogue at its initialisation, as the files `NAME-random-SEED/config.json` and
 /// `…/model.safetensors`. All values are F32, whatever the configuration says.
 pub fn sources(
     name: &str,
@@ -124,7 +124,7 @@ pub fn sources(
         } else if shape.name.ends_with("bias") {
             Rule::Constant(0.0)
         } else if shape.shape.len() < 2 || row.is_scale(&shape.name) {
-            // In these families the only vectors beside biases are scales.
+            // In these families all vectors are biases or scales.
             Rule::Constant(scale)
         } else {
             normal(shape, deviation)
@@ -139,17 +139,17 @@ pub fn sources(
     ])
 }
 
-/// What a tensor begins with.
+/// The initial values of a tensor.
 enum Initial {
-    /// By this rule.
+    /// Values by this rule.
     Rule(Rule),
     /// N(0, σ²) with the σ of the configuration.
     Random,
-    /// N(0, 2/k), where an output is made of k inputs: activations keep their size through the layers.
+    /// N(0, 2/k), where an output has k inputs. It keeps the size of activations through the layers.
     Kaiming,
 }
 
-/// Tensors, by the ends of their names, that are neither scales, biases nor matrices like the others.
+/// Returns tensors with rules of their own, by the ends of their names.
 fn special(row: &Row, fields: &Fields<'_>) -> Result<Vec<(&'static str, Initial)>, ModelError> {
     let mut all = Vec::new();
     for scale in row.layer_scale.iter().flatten() {
@@ -161,7 +161,7 @@ fn special(row: &Row, fields: &Fields<'_>) -> Result<Vec<(&'static str, Initial)
         all.extend([own, shared].map(|table| (table, Initial::Rule(Rule::Constant(0.0)))));
     }
     if let Some(SoundsRow { positions: SoundPositionsRow::Convolution(_), .. }) = &row.sounds {
-        // The length of a weight at each place is that of σ = 2/√(kernel · d), whose number of values is d²/groups.
+        // The length at each place is that of a weight with σ = 2/√(kernel · d) and d²/groups values.
         let width = Dimensions::of(row, fields)?.width;
         let (reach, groups) = positional_convolution(fields, width)?;
         let length = 2.0 * (width as f64 / (reach.kernel as f64 * groups as f64)).sqrt();
@@ -185,7 +185,7 @@ fn written(config: &Config) -> Vec<u8> {
     Value::Object(config.fields().clone()).to_string().into_bytes()
 }
 
-/// The header of a safetensors file, with its length before it.
+/// Makes the header of a safetensors file, preceded by its length.
 fn header(catalogue: &[Shape], elements: impl Fn(&Shape) -> u64) -> Vec<u8> {
     let mut end = 0u64;
     let entry = |shape: &Shape| {
@@ -195,7 +195,7 @@ fn header(catalogue: &[Shape], elements: impl Fn(&Shape) -> u64) -> Vec<u8> {
         (shape.name.clone(), entry)
     };
     let mut json = Value::Object(catalogue.iter().map(entry).collect()).to_string();
-    // Values begin at a multiple of eight bytes, as in files that the reference implementation writes.
+    // Values begin at a multiple of eight bytes, as in files of the reference implementation.
     json.extend(std::iter::repeat_n(' ', json.len().next_multiple_of(8) - json.len()));
     [&(json.len() as u64).to_le_bytes(), json.as_bytes()].concat()
 }

@@ -1,4 +1,4 @@
-//! From a configuration and a catalogue to an [`Architecture`]: every field accounted for, every tensor in its place.
+//! Makes an [`Architecture`] from a configuration and a catalogue. Every field and every tensor must have a place.
 #![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::ModelError;
@@ -29,12 +29,12 @@ use crate::source::ByteSource;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-/// The model that a checkpoint holds; of two towers the one that reads images.
+/// Resolves the model of a checkpoint. Of two towers it takes the one that reads images.
 pub fn resolve<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Result<Architecture, ModelError> {
     resolve_reading(checkpoint, None)
 }
 
-/// The model that a checkpoint holds, and of two towers the one that reads this.
+/// Resolves the model of a checkpoint. Of two towers it takes the one that reads `reads`.
 pub fn resolve_reading<S: ByteSource>(
     checkpoint: &Checkpoint<S>,
     reads: Option<Reads>,
@@ -62,13 +62,13 @@ pub fn resolve_reading<S: ByteSource>(
     of_row(decoder, Some(of_row(row, None)?))
 }
 
-/// The row of the decoder that models of this family have behind their encoder, if they have one; like [`row`].
+/// Returns the row of the decoder that follows the encoder in this family, if there is one. Otherwise like [`row`].
 pub(super) fn decoder_row(config: &Config, family: &str) -> Result<Option<&'static Row>, ModelError> {
     let mut of_family = rows().filter(|row| row.families.contains(&family) && row.cross.is_some()).peekable();
     if of_family.peek().is_none() { Ok(None) } else { nearest(config, family, of_family).map(Some) }
 }
 
-/// What models of a family may read; more than one where a checkpoint holds more than one tower.
+/// Returns what models of a family may read. This is more than one kind if their checkpoints hold several towers.
 pub(super) fn all_reads(family: &str) -> Vec<Reads> {
     let mut all = Vec::new();
     for row in rows().filter(|row| row.families.contains(&family) && row.cross.is_none()) {
@@ -79,15 +79,15 @@ pub(super) fn all_reads(family: &str) -> Vec<Reads> {
     all
 }
 
-/// The row whose values are all given; the error is that of the row that is nearest. Of rows for several towers it is one that
-/// reads `reads`, or else the first; it is never that of a decoder with an encoder before it.
+/// Returns the row whose `given` values all fit. The error is that of the nearest row. Of several towers it takes the one that reads
+/// `reads`, or else the first. It never returns the decoder of an encoder.
 pub(super) fn row(config: &Config, family: &str, reads: Option<Reads>) -> Result<&'static Row, ModelError> {
     let reads = reads.filter(|reads| all_reads(family).contains(reads));
     let of_family = rows().filter(|row| row.families.contains(&family) && row.cross.is_none());
     nearest(config, family, of_family.filter(|row| reads.is_none_or(|reads| row.reads() == reads)))
 }
 
-/// Of these rows the one whose values are all given.
+/// Returns the one of these rows whose `given` values all fit.
 fn nearest(
     config: &Config,
     family: &str,
@@ -125,11 +125,11 @@ fn differs(fields: &Fields<'_>, field: &str, given: &Given) -> Option<ModelError
     (!fits).then(|| fields.wrong(field, &expected))
 }
 
-/// What the tensors of a normalised weight are called, its length first: torch's older names, and its newer ones.
+/// Names of the tensors of a normalised weight, its length first: torch's older names, and its newer ones.
 pub(super) const WEIGHT_NORM: [[&str; 2]; 2] =
     [["weight_g", "weight_v"], ["parametrizations.weight.original0", "parametrizations.weight.original1"]];
 
-/// ε of the norms between convolutions, which no field states.
+/// ε of the norms between convolutions. No field states it.
 const CONVOLUTION_EPSILON: f32 = 1e-5;
 
 struct Resolver<'a> {
@@ -156,7 +156,7 @@ impl<'a> Resolver<'a> {
     ) -> Result<Self, ModelError> {
         let index: HashMap<&str, usize> =
             tensors.iter().enumerate().map(|(at, tensor)| (tensor.name.as_str(), at)).collect();
-        // T5 shares its embedding, so that it has no prefix: there the norms tell.
+        // T5 shares its embedding, which therefore has no prefix. The final norm shows the prefix instead.
         let landmark = |prefix: &&&str| {
             let after_blocks = row.final_norm.map(|name| format!("{prefix}{name}.weight"));
             let begin = match (&row.patches, &row.sounds) {
@@ -190,7 +190,7 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    /// Of this row, behind the encoder that its cross-attention reads.
+    /// Makes the architecture of this row, with the encoder that its cross-attention reads.
     fn architecture(&self, encoder: Option<Architecture>) -> Result<Architecture, ModelError> {
         let (embedding, vocabulary, longest) = match (&self.row.patches, &self.row.sounds) {
             (Some(row), _) => (Embedding::Patches(self.patches(row)?), 0, None),
@@ -231,7 +231,7 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    /// What a sequence of a decoder begins with: `decoder_start_token_id`, and the tokens that `forced_decoder_ids` puts behind it.
+    /// Returns the ids that a decoder's sequences begin with: `decoder_start_token_id`, followed by the tokens of `forced_decoder_ids`.
     fn start(&self, vocabulary: usize) -> Result<Vec<u32>, ModelError> {
         let id = |value: Option<u64>| value.filter(|id| *id < vocabulary as u64).map(|id| id as u32);
         let field = "decoder_start_token_id";
@@ -241,7 +241,7 @@ impl<'a> Resolver<'a> {
         let forced = self.fields.get("forced_decoder_ids").and_then(|forced| forced.as_array());
         for (place, pair) in (1..).zip(forced.into_iter().flatten()) {
             let at = |index: usize| pair.get(index).and_then(|value| value.as_u64());
-            // A null leaves the choice to the model: what follows it is no beginning any more.
+            // A null leaves the choice to the model, so the fixed beginning ends there.
             let (Some(forced), true) = (id(at(1)), at(0) == Some(place)) else { break };
             start.push(forced);
         }
@@ -261,7 +261,7 @@ impl<'a> Resolver<'a> {
         self.find(name).ok_or_else(missing)
     }
 
-    /// A tensor whose shape is `expected`, zeros being any size.
+    /// Returns a tensor with the shape `expected`, in which 0 allows any size.
     fn shaped(&self, name: &str, expected: &[usize]) -> Result<usize, ModelError> {
         let at = self.tensor(name)?;
         self.check(at, expected)?;
@@ -284,7 +284,7 @@ impl<'a> Resolver<'a> {
         self.tensors[at].shape.iter().map(|&size| usize::try_from(size).unwrap_or(usize::MAX)).collect()
     }
 
-    /// The matrix `name.weight` of this many outputs (0: any) and inputs, with `name.bias` where there is one.
+    /// Returns the matrix `name.weight` with this many outputs (0: any) and inputs, and `name.bias` if there is one.
     fn linear(&self, name: &str, outputs: usize, inputs: usize) -> Result<Linear, ModelError> {
         self.linear_of(name, outputs, inputs, self.row.layout)
     }
@@ -318,7 +318,7 @@ impl<'a> Resolver<'a> {
         Ok(Norm { site: Some(name.to_owned()), ..self.norm_of(width, Some(scale), shift)? })
     }
 
-    /// The norm of this family with these parameters, which is no site of the report.
+    /// Makes a norm of this family with these parameters, which is not a site of the report.
     fn norm_of(&self, width: usize, scale: Option<usize>, shift: Option<usize>) -> Result<Norm, ModelError> {
         let row = &self.row.norm;
         let stated = if row.epsilon.is_empty() { None } else { self.fields.number(&[row.epsilon])? };
@@ -333,7 +333,7 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    /// Every tensor has a place, or is known to have none.
+    /// Checks that every tensor has a place, or is known to take no part.
     fn all_used(&self, with_head: bool) -> Result<(), ModelError> {
         let used = self.used.borrow();
         let apart = |name: &str| {
@@ -362,7 +362,7 @@ impl<'a> Resolver<'a> {
     fn patches(&self, row: &PatchesRow) -> Result<PatchEmbedding, ModelError> {
         let Canvas { channels, patch, trained, patches, inputs } = Canvas::of(row, self.fields)?;
         let prefixed = |name: &str| format!("{}{name}", self.prefix);
-        // Without frames the weight has four dimensions.
+        // Without frames, the weight has four dimensions.
         let sides = if row.video { &patch[..] } else { &patch[1..] };
         let shape = [&[self.width, channels], sides].concat();
         let name = prefixed(row.projection);
@@ -497,7 +497,7 @@ impl<'a> Resolver<'a> {
         let projection = projection
             .map(|name| self.linear_of(&name, self.width, width, Layout::OutputInput))
             .transpose()?;
-        // Of what is added to the rows.
+        // Width of the vectors that are added to the rows.
         let wide = if row.projection_first { self.width } else { width };
         let mut longest = None;
         let positions = match row.positions {
@@ -527,7 +527,7 @@ impl<'a> Resolver<'a> {
         Ok((embedding, vocabulary, longest))
     }
 
-    /// A map between the embedding's own width and the stream's, if the checkpoint has it.
+    /// Returns a map between the embedding's own width and the stream's, if the checkpoint has it.
     fn projection(&self, name: Option<&str>) -> Option<String> {
         let name = format!("{}{}", self.prefix, name?);
         self.index.contains_key(format!("{name}.weight").as_str()).then_some(name)
@@ -543,14 +543,14 @@ impl<'a> Resolver<'a> {
         } as f32)
     }
 
-    /// c of a soft cap: null is none, and the default is for a field that is not mentioned.
+    /// Returns c of a soft cap. Null means none, and the default only applies if the field is missing.
     fn cap(&self, cap: Option<(&str, f64)>) -> Result<Option<f32>, ModelError> {
         let Some((field, usual)) = cap else { return Ok(None) };
         let usual = Some(usual).filter(|usual| *usual != 0.0 && !self.fields.mentions(field));
         Ok(self.fields.number(&[field])?.or(usual).map(|cap| cap as f32))
     }
 
-    /// `encoded` is the width of what an encoder gives.
+    /// Makes a block. `encoded` is the width of the encoder's output.
     fn block(&self, layer: usize, encoded: usize) -> Result<Block, ModelError> {
         let path = format!("{}{}", self.prefix, self.row.block.replace("{layer}", &layer.to_string()));
         let name = |name: &str| format!("{path}{name}");
@@ -652,7 +652,7 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    /// Attention to what an encoder gives, `encoded` channels.
+    /// Makes the attention to an encoder's output of `encoded` channels.
     fn cross_attention(
         &self,
         name: &impl Fn(&str) -> String,
@@ -684,7 +684,7 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    /// What products of queries and keys are multiplied by.
+    /// Returns the factor of the products of queries and keys.
     fn attention_scale(&self) -> Result<f32, ModelError> {
         Ok(match self.row.attention.scale {
             ScaleRow::RootOfHead => (self.head_width as f64).powf(-0.5),
@@ -815,7 +815,7 @@ impl<'a> Resolver<'a> {
                         expected: format!("an even number up to {}", self.head_width),
                     });
                 }
-                // Older configurations scale the global layers only.
+                // Older configurations only scale the global layers.
                 let scaled = !(windowed && local_theta.is_some());
                 Ok(Position::Rotary(rotary::rotary(fields, at, base, channels, scaled, pairing)?))
             }
@@ -917,7 +917,7 @@ impl<'a> Resolver<'a> {
         let own = format!("{}.weight", row.unembedding);
         let weight = match (tied, self.index.contains_key(own.as_str())) {
             (false, true) => self.shaped(&own, &[vocabulary, width])?,
-            // A base model without its head.
+            // A base model without a head.
             (false, false) => return Ok(None),
             (true, _) => embedding.tokens,
         };
@@ -933,7 +933,8 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// Slopes of ALiBi: powers of 2^(−8/n), and for other numbers of heads those of the next power of two in between.
+/// Returns the slopes of ALiBi: powers of 2^(−8/n). If n is not a power of two, they start with those of the largest power of two below
+/// n, and the rest come from the next power of two.
 fn alibi(heads: usize) -> Vec<f32> {
     let full = heads.next_power_of_two();
     let slope = |at: usize| 2f64.powf(-8.0 * at.saturating_add(1) as f64 / full as f64) as f32;

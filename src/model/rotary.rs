@@ -1,12 +1,12 @@
-//! Rotary codes, as transformers computes them (`modeling_rope_utils.py`).
+//! Rotary codes, as in transformers (`modeling_rope_utils.py`).
 
 use super::ModelError;
 use super::architecture::{Longer, Rotary, Stretch};
 use super::fields::Fields;
 use crate::model::operation::Pairing;
 
-/// The code that turns `channels` channels. `at` is where the configuration keeps the parameters (`rope_parameters`, or one of
-/// its layer types), `rope_scaling` of older files if `scaled`.
+/// Makes the code that turns `channels` channels. `at` is where the configuration has the parameters (`rope_parameters`, or one of its
+/// layer types). If `scaled`, they may also be in `rope_scaling`, as in older files.
 pub(super) fn rotary(
     fields: &Fields<'_>,
     at: &str,
@@ -28,7 +28,7 @@ pub(super) fn rotary(
         None => ("default", at),
     };
     if at == "rope_scaling" {
-        // Older files repeat it under both names.
+        // Older files repeat it under both names, so both count as read.
         fields.text(&["rope_scaling.type"])?;
     }
     let number = |name: &str| {
@@ -91,10 +91,10 @@ pub(super) fn rotary(
             }
             longer = Some(Longer { than, stretch: Stretch::Dynamic { base: theta, factor } });
         }
-        // Its first name was `su`.
+        // `su` is its former name.
         "longrope" | "su" => {
             let field = format!("{at}.original_max_position_embeddings");
-            // Files that say it twice say the same.
+            // Files that state it twice have the same value in both places.
             let than = fields.needed(&[&field, "original_max_position_embeddings"])?;
             let divided = |name: &str| {
                 let field = format!("{at}.{name}");
@@ -143,7 +143,7 @@ mod tests {
     fn dynamic_positions_are_the_plain_ones_up_to_the_length_of_training_and_slower_beyond() {
         let dynamic = of(r#"{"type": "dynamic", "factor": 3.0}"#).unwrap();
         assert_eq!(*dynamic.frequencies_of(40), [1.0, 0.1]);
-        // Base 100 · (3 · 80/40 − 2)^(4/2).
+        // The base is 100 · (3 · 80/40 − 2)^(4/2).
         let longer = dynamic.frequencies_of(80);
         assert!(longer[0] == 1.0 && (longer[1] - 0.025).abs() < 1e-7, "{longer:?}");
     }

@@ -108,7 +108,7 @@ const WHISPER_DECODER: Row = Row {
         "median_filter_width",
         "num_hidden_layers",
         "num_mel_bins",
-        // transformers computes √d of it, and multiplies nothing by that.
+        // transformers computes √d from it, but does not use that.
         "scale_embedding",
         "use_weighted_layer_sum",
     ],
@@ -132,7 +132,7 @@ const WHISPER_DECODER: Row = Row {
     ..WHISPER
 };
 
-/// Fields that change nothing of the function of wav2vec 2.0: of its training, of heads, and sizes that tensors have.
+/// Fields that do not affect the function of wav2vec 2.0: training, heads, and sizes that tensors show.
 const TRAINING: &[&str] = &[
     "adapter_kernel_size",
     "adapter_stride",
@@ -186,7 +186,7 @@ const WAV2VEC2_SOUNDS: SoundsRow = SoundsRow {
     norm: Some("encoder.layer_norm"),
 };
 
-/// wav2vec 2.0 whose norms follow the sums: the base model.
+/// wav2vec 2.0 with norms after the sums: the base model.
 const WAV2VEC2: Row = Row {
     families: &["wav2vec2"],
     given: &[
@@ -234,7 +234,7 @@ const WAV2VEC2: Row = Row {
     ..VIT
 };
 
-/// wav2vec 2.0 whose norms come before the parts: the large models on much data.
+/// wav2vec 2.0 with norms before the parts: the large models trained on much data.
 const WAV2VEC2_STABLE: Row = Row {
     given: &[
         ("do_stable_layer_norm", Given::Only(true)),
@@ -280,6 +280,6 @@ const HUBERT_STABLE: Row = Row {
     ..WAV2VEC2_STABLE
 };
 
-/// All of them.
+/// All rows of families that read sounds.
 pub(super) static SOUNDS: [Row; 6] =
     [WHISPER, WHISPER_DECODER, WAV2VEC2, WAV2VEC2_STABLE, HUBERT, HUBERT_STABLE];

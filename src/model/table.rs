@@ -1,8 +1,8 @@
-//! The families, a row each: what their tensors are called, in what order they act, which norm, position code, activation and
-//! multipliers they have, and under which values of their configuration that is so.
+//! The families, one row each: the names of their tensors, their order, norms, position code, activation and multipliers, and the values
+//! of the configuration for which the row is right.
 //!
-//! A row is found by `model_type` and by the values it is `given`; the first that fits is taken. Names are those of
-//! transformers' code, of which each row is a description; `{layer}` and `{expert}` are numbers.
+//! A row is found by `model_type` and by the values it is `given`. The first one that fits is taken. Each row describes transformers'
+//! code and uses its names. `{layer}` and `{expert}` are numbers.
 
 use crate::model::operation::Centring;
 use crate::model::operation::Layout;
@@ -15,62 +15,62 @@ use crate::model::operation::Resizing;
 pub struct Row {
     /// Values of `model_type`.
     pub families: &'static [&'static str],
-    /// What the configuration must say for the row to be right.
+    /// Values that the configuration must have for the row to be right.
     pub given: &'static [(&'static str, Given)],
-    /// The nested configuration that speaks for it, where the checkpoint holds more than one model (the towers of CLIP).
+    /// Name of the nested configuration for this row, if the checkpoint holds more than one model (the towers of CLIP).
     pub part: Option<&'static str>,
-    /// Counts that the family's code has where the configuration does not state them.
+    /// Counts in the family's code for fields that the configuration leaves out.
     pub usual: &'static [(&'static str, usize)],
-    /// Fields that do not change the function here; sizes, mostly, that tensors have themselves.
+    /// Fields that do not change the function here. Most are sizes that tensors show.
     pub neutral: &'static [&'static str],
-    /// What may stand before the names below: the first under which the token embedding is found.
+    /// Possible prefixes of the names below. The first one with the token embedding is used.
     pub prefixes: &'static [&'static str],
-    /// Before the names of a block.
+    /// Prefix of the names of a block.
     pub block: &'static str,
-    /// Fields of its sizes.
+    /// Fields with its sizes.
     pub sizes: Sizes,
-    /// Whether a token sees no later one.
+    /// Whether a token sees no later tokens.
     pub causal: bool,
     /// How matrices are stored.
     pub layout: Layout,
-    /// Where the stream begins.
+    /// How the stream begins.
     pub embedding: EmbeddingRow,
-    /// Where it begins in a model that reads images. Then `embedding` is not read.
+    /// How it begins in a model that reads images. `embedding` is then not used.
     pub patches: Option<PatchesRow>,
-    /// The same in a model that reads sounds.
+    /// How it begins in a model that reads sounds.
     pub sounds: Option<SoundsRow>,
     /// Which norm.
     pub norm: NormRow,
-    /// Norms around attention: before, on what it gives, on the sum.
+    /// Norms around attention: of its input, of its output, and of the sum.
     pub around_attention: [Option<&'static str>; 3],
-    /// The same around the feed-forward part.
+    /// The same norms around the feed-forward part.
     pub around_feed_forward: [Option<&'static str>; 3],
-    /// Tensors that the outputs of attention and of the feed-forward part are multiplied by, where the checkpoint has them.
+    /// Tensors that multiply the outputs of attention and of the feed-forward part, if the checkpoint has them.
     pub layer_scale: [Option<LayerScaleRow>; 2],
-    /// Whether both parts read the same stream: always or never, or a field says so, with its default.
+    /// Whether both parts read the same stream: fixed, or by a field with a default.
     pub parallel: Switch,
     /// Attention.
     pub attention: AttentionRow,
-    /// Attention to an encoder, in a decoder: the other row of the family is that of the encoder.
+    /// Attention of a decoder to its encoder. The family's other row describes the encoder.
     pub cross: Option<CrossRow>,
     /// Feed-forward part.
     pub feed_forward: FeedForwardRow,
-    /// After the last block.
+    /// Norm after the last block.
     pub final_norm: Option<&'static str>,
-    /// Whether it is there.
+    /// Whether that norm is present.
     pub final_norm_present: Switch,
-    /// To logits.
+    /// Map to logits.
     pub head: HeadRow,
-    /// Field and default of what branches are multiplied by.
+    /// Field of the factor of the branches. Default 1.
     pub residual_multiplier: Option<&'static str>,
-    /// Beginnings or ends of tensors that take no part: masks, poolers, other heads.
+    /// Beginnings or ends of the names of tensors that take no part: masks, poolers, other heads.
     pub apart: &'static [&'static str],
-    /// What a checkpoint stores beside that.
+    /// Further tensors and sizes, for catalogues from a configuration alone.
     pub stored: StoredRow,
 }
 
 impl Row {
-    /// What a model of it reads.
+    /// Returns what a model of this row reads.
     pub fn reads(&self) -> Reads {
         match (&self.patches, &self.sounds) {
             (Some(_), _) => Reads::Pixels,
@@ -79,7 +79,7 @@ impl Row {
         }
     }
 
-    /// Whether a matrix of this name holds the scales of the heads.
+    /// Whether a matrix of this name holds the scales of heads.
     pub(super) fn is_scale(&self, name: &str) -> bool {
         let rows = self.attention.qk_norm.filter(|norms| norms.scales == HeadScales::Matrix);
         let module = name.strip_suffix(".weight");
@@ -90,26 +90,26 @@ impl Row {
 /// A value that a row is written for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Given {
-    /// This truth value, also where the field is not there.
+    /// This truth value, or no field.
     Usually(bool),
-    /// This truth value, and the field must be there.
+    /// This truth value. The field must exist.
     Only(bool),
-    /// This text, also where the field is not there.
+    /// This text, or no field.
     Text(&'static str),
-    /// This text, and the field must be there.
+    /// This text. The field must exist.
     OnlyText(&'static str),
-    /// This number, also where the field is not there.
+    /// This number, or no field.
     Number(f64),
-    /// Not there, or null.
+    /// No field, or null.
     Absent,
 }
 
-/// A truth value that a field may decide.
+/// A truth value that is fixed or read from a field.
 #[derive(Debug, Clone, Copy)]
 pub enum Switch {
-    /// Decided.
+    /// A fixed value.
     Is(bool),
-    /// By this field, with its default.
+    /// The value of this field, with its default.
     Field(&'static str, bool),
     /// The opposite of this field, with the default of the field.
     Unless(&'static str, bool),
@@ -126,43 +126,43 @@ pub struct Sizes {
     pub heads: &'static str,
     /// Key heads.
     pub key_heads: KeyHeads,
-    /// Width of a head; `None`: d over heads.
+    /// Width of a head. `None` means d over heads.
     pub head_width: Option<&'static str>,
-    /// It where the field is not there; `None`: d over heads.
+    /// Width of a head if the field is missing. `None` means d over heads.
     pub usual_head_width: Option<usize>,
 }
 
-/// How many key heads.
+/// Number of key heads.
 #[derive(Debug, Clone, Copy)]
 pub enum KeyHeads {
     /// As many as query heads.
     All,
     /// One.
     One,
-    /// By this field; as many as query heads, or this many, where it is not there.
+    /// By this field. If it is missing, this many, or as many as query heads.
     Field(&'static str, Option<usize>),
 }
 
 /// Names of the embedding.
 #[derive(Debug, Clone, Copy)]
 pub struct EmbeddingRow {
-    /// Rows of tokens.
+    /// Table of tokens.
     pub tokens: &'static str,
-    /// Rows of positions, the row of the first, and the field of an id that has none.
+    /// Table of positions, its row for the first position, and the field with the id that has none.
     pub positions: Option<(&'static str, usize, Option<&'static str>)>,
-    /// Rows of segments.
+    /// Table of segments.
     pub segments: Option<&'static str>,
-    /// After the sum.
+    /// Norm of the sum.
     pub norm: Option<&'static str>,
-    /// To the width of the stream, where the checkpoint has it.
+    /// Map to the width of the stream, if the checkpoint has it.
     pub projection: Option<&'static str>,
-    /// Whether that comes before positions are added, which then have the width of the stream, or after the norm.
+    /// Whether the projection comes before the positions, which then have the width of the stream. Otherwise it comes after the norm.
     pub projection_first: bool,
-    /// On the rows.
+    /// Factor of the rows.
     pub multiplier: Multiplier,
 }
 
-/// Names of an embedding that makes a vector of each patch of an image.
+/// Names of an embedding that makes a vector from each patch of an image.
 #[derive(Debug, Clone, Copy)]
 pub struct PatchesRow {
     /// A convolution whose stride is its kernel.
@@ -173,102 +173,104 @@ pub struct PatchesRow {
     pub video: bool,
     /// Tokens before those of the patches, in this order.
     pub extra: &'static [ExtraRow],
-    /// How it says where a patch is.
+    /// How it encodes the positions of patches.
     pub positions: ImagePositionsRow,
-    /// After the sum, and whether it is there.
+    /// Norm of the sum, and whether it is present.
     pub norm: Option<(&'static str, Switch)>,
 }
 
-/// Names of an embedding that makes vectors of the features of a sound: convolutions over time, and positions.
+/// Names of an embedding that makes vectors from the features of a sound: convolutions over time, and positions.
 #[derive(Debug, Clone, Copy)]
 pub struct SoundsRow {
-    /// Field of the channels of the features; `None`: the waveform, one channel.
+    /// Field with the channels of the features. `None` means the waveform, with one channel.
     pub channels: Option<&'static str>,
-    /// In order.
+    /// Convolutions in order.
     pub convolutions: ConvolutionsRow,
-    /// What comes after them.
+    /// Map after the convolutions.
     pub projection: Option<SoundProjectionRow>,
-    /// How it says where a frame is.
+    /// How it encodes the positions of frames.
     pub positions: SoundPositionsRow,
-    /// After the sum.
+    /// Norm of the sum.
     pub norm: Option<&'static str>,
 }
 
 /// Convolutions over time.
 #[derive(Debug, Clone, Copy)]
 pub enum ConvolutionsRow {
-    /// These, with their strides: over three frames with a frame of zeros at either end, of d channels, with a bias, a GELU after each.
+    /// These convolutions, with their strides. Each reads three frames, with a frame of zeros at either end, and has d channels, a bias
+    /// and a GELU.
     Named(&'static [(&'static str, usize)]),
-    /// As many as `conv_dim`, `conv_kernel` and `conv_stride` list, with biases where `conv_bias` says so, and after each
-    /// `feat_extract_activation` (wav2vec 2.0); `{layer}` is a number.
+    /// Convolutions from the lists `conv_dim`, `conv_kernel` and `conv_stride`. They have biases if `conv_bias` says so, and
+    /// `feat_extract_activation` follows each (wav2vec 2.0). `{layer}` is a number.
     Listed {
-        /// Each convolution.
+        /// Name of each convolution.
         map: &'static str,
-        /// Its norm: of the first over time where `feat_extract_norm` is `group`, of all over channels where it is `layer`.
+        /// Name of its norm. If `feat_extract_norm` is `group`, only the first has one, over time. If it is `layer`, all have one, over
+        /// channels.
         norm: &'static str,
     },
 }
 
-/// From the channels of the last convolution to the width of the stream.
+/// Map from the channels of the last convolution to the width of the stream.
 #[derive(Debug, Clone, Copy)]
 pub struct SoundProjectionRow {
-    /// Before the map, and whether it is there.
+    /// Norm before the map, and whether it is present.
     pub norm: (&'static str, Switch),
-    /// The map.
+    /// Name of the map.
     pub map: &'static str,
 }
 
-/// How an embedding of sounds says where a frame is.
+/// How an embedding of sounds encodes the positions of frames.
 #[derive(Debug, Clone, Copy)]
 pub enum SoundPositionsRow {
-    /// Rows of positions, one a token; a sound has neither more nor fewer tokens.
+    /// By a table with a row for each token, which fixes the number of tokens.
     Table {
-        /// Its tensor.
+        /// Name of its tensor.
         name: &'static str,
-        /// Field of its rows.
+        /// Field with the number of rows.
         tokens: &'static str,
     },
-    /// A convolution over `num_conv_pos_embeddings` tokens in `num_conv_pos_embedding_groups` groups of channels, with a normalised weight, and
-    /// `feat_extract_activation` after it.
+    /// By a convolution over `num_conv_pos_embeddings` tokens in `num_conv_pos_embedding_groups` groups of channels. Its weight is
+    /// normalised, and `feat_extract_activation` follows it.
     Convolution(&'static str),
 }
 
 /// Learned tokens beside those of the patches: class, distillation or register tokens.
 #[derive(Debug, Clone, Copy)]
 pub struct ExtraRow {
-    /// Their tensor.
+    /// Name of their tensor.
     pub name: &'static str,
-    /// Field of how many there are; `None`: one.
+    /// Field with their number, and its default. `None` means one.
     pub count: Option<(&'static str, usize)>,
-    /// Whether they are there.
+    /// Whether they are present.
     pub present: Switch,
     /// Whether the table of positions has rows for them.
     pub positioned: Switch,
-    /// Stored as a vector, and not as 1 × count × d.
+    /// Whether they are stored as a vector instead of 1 × count × d.
     pub bare: bool,
 }
 
-/// How an embedding says where a patch is.
+/// How an embedding encodes the positions of patches.
 #[derive(Debug, Clone, Copy)]
 pub enum ImagePositionsRow {
-    /// A table with a row for each extra token that has a position, then one for each patch.
+    /// By a table with a row for each extra token that has a position, then one for each patch.
     Table {
-        /// Its tensor.
+        /// Name of its tensor.
         name: &'static str,
-        /// Whether it is there.
+        /// Whether it is present.
         present: Switch,
-        /// Stored as rows × d, and not as 1 × rows × d.
+        /// Whether it is stored as rows × d instead of 1 × rows × d.
         bare: bool,
-        /// How the family's code fits it to images of another size; `None`: it does not.
+        /// How the family's code resizes it for images of another size. `None` means that it does not.
         resized: Option<Resizing>,
-        /// What it holds at the initialisation.
+        /// Its content at the initialisation.
         initial: InitialPositions,
     },
-    /// Sines and cosines that nothing stores (VideoMAE).
+    /// By sines and cosines, which are not stored (VideoMAE).
     Sines,
 }
 
-/// What a table of positions holds at the initialisation.
+/// The content of a table of positions at the initialisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InitialPositions {
     /// Random values.
@@ -277,12 +279,12 @@ pub enum InitialPositions {
     Sines,
 }
 
-/// A vector that what a part gives is multiplied by.
+/// A vector that multiplies a part's output.
 #[derive(Debug, Clone, Copy)]
 pub struct LayerScaleRow {
-    /// Its tensor.
+    /// Name of its tensor.
     pub name: &'static str,
-    /// Field and default of its values at the initialisation; a field of 0 or null says that there is none.
+    /// Field and default of its initial values. 0 or null means that there is no such vector.
     pub initial: (&'static str, f64),
 }
 
@@ -293,11 +295,11 @@ pub enum Multiplier {
     None,
     /// √d.
     RootOfWidth,
-    /// A field; 1 where it is not there.
+    /// A field, with default 1.
     Field(&'static str),
     /// A field, with its default.
     Usually(&'static str, f64),
-    /// 1 over a field; 1 where it is not there.
+    /// 1 over a field, with default 1.
     Inverse(&'static str),
 }
 
@@ -306,86 +308,86 @@ pub enum Multiplier {
 pub struct NormRow {
     /// LayerNorm or RMSNorm.
     pub centring: Centring,
-    /// γ = 1 + w.
+    /// Whether γ = 1 + w.
     pub one_plus: bool,
-    /// Whether anything is stored.
+    /// Whether it stores any parameters.
     pub parametric: bool,
-    /// Whether the first block has none before attention.
+    /// Whether the first block has no norm before attention.
     pub bare_first: bool,
-    /// Field of ε; "" where the code has it.
+    /// Field of ε. Empty if the code fixes it.
     pub epsilon: &'static str,
-    /// ε where the field is not there.
+    /// ε if the field is missing.
     pub usual_epsilon: f64,
 }
 
 /// Names and shape of attention.
 #[derive(Debug, Clone, Copy)]
 pub struct AttentionRow {
-    /// To queries, keys and values.
+    /// Maps to queries, keys and values.
     pub projections: ProjectionsRow,
-    /// Biases of queries, keys and values that are stored by themselves, each where the checkpoint has it.
+    /// Separately stored biases of queries, keys and values, if the checkpoint has them.
     pub biases: [Option<&'static str>; 3],
-    /// Back to the stream.
+    /// Map back to the stream.
     pub output: &'static str,
     /// Norms of queries and keys.
     pub qk_norm: Option<HeadNormsRow>,
     /// Position code.
     pub position: PositionRow,
-    /// Which layers see a window only.
+    /// Which layers only see a window.
     pub windows: Windows,
-    /// On products of queries and keys.
+    /// Factor of the products of queries and keys.
     pub scale: ScaleRow,
     /// Field of c in c tanh(score/c), and its default; 0 for none.
     pub cap: Option<(&'static str, f64)>,
-    /// Field of a bound on queries, keys and values.
+    /// Field with a bound for queries, keys and values.
     pub clip: Option<&'static str>,
 }
 
-/// Names of a decoder's attention to its encoder. Its heads, its scale and how its maps are stored are those of the other attention.
+/// Names of a decoder's attention to its encoder. Its heads, its scale and its memory layout are those of the decoder's other attention.
 #[derive(Debug, Clone, Copy)]
 pub struct CrossRow {
-    /// To queries, keys and values.
+    /// Maps to queries, keys and values.
     pub projections: [&'static str; 3],
-    /// Back to the stream.
+    /// Map back to the stream.
     pub output: &'static str,
-    /// Norms around it: before, on what it gives, on the sum.
+    /// Norms around it: of its input, of its output, and of the sum.
     pub around: [Option<&'static str>; 3],
 }
 
 /// Norms of queries and keys.
 #[derive(Debug, Clone, Copy)]
 pub struct HeadNormsRow {
-    /// Of queries, and of keys.
+    /// Names of the norm of queries and of the norm of keys.
     pub names: [&'static str; 2],
     /// How their scales are stored.
     pub scales: HeadScales,
-    /// Whether there is a shift beside them.
+    /// Whether they have a shift.
     pub shift: Switch,
-    /// Whether there are any.
+    /// Whether they are present.
     pub present: Switch,
 }
 
 /// Scales of the norms of queries or keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeadScales {
-    /// A vector of h, for each head alike.
+    /// A vector of h values, shared by all heads.
     Shared,
     /// A vector over all heads, which are normalised together.
     Whole,
-    /// A matrix, heads × h: each head by itself, with its row.
+    /// A matrix, heads × h: each head is normalised separately and has its own row.
     Matrix,
-    /// A vector of h for each head, `NAME.norms.HEAD`.
+    /// A vector of h values for each head, `NAME.norms.HEAD`.
     Listed,
 }
 
-/// To queries, keys and values.
+/// Maps to queries, keys and values.
 #[derive(Debug, Clone, Copy)]
 pub enum ProjectionsRow {
-    /// A matrix each.
+    /// A matrix for each.
     Separate([&'static str; 3]),
-    /// One: all queries, all keys, all values.
+    /// One matrix, with all queries, then all keys, then all values.
     Concatenated(&'static str),
-    /// One: for each key head its queries, its key, its value.
+    /// One matrix, with the queries, the key and the value of each key head in turn.
     Grouped(&'static str),
 }
 
@@ -394,30 +396,30 @@ pub enum ProjectionsRow {
 pub enum PositionRow {
     /// None, or in the embedding.
     None,
-    /// Turned queries and keys.
+    /// Rotated queries and keys.
     Rotary {
-        /// Which channels are a pair.
+        /// Which channels form a pair.
         pairing: Pairing,
-        /// Fields of the base of the frequencies in older configurations.
+        /// Fields with the base of the frequencies in older configurations.
         theta: &'static [&'static str],
-        /// Base where no field says.
+        /// Base if no field has it.
         usual_theta: f64,
         /// How many channels turn.
         turned: Turned,
-        /// Field and default of the base in layers that see a window, where it is another.
+        /// Field and default of the base in layers that see a window, if it differs.
         local_theta: Option<(&'static str, f64)>,
     },
-    /// A slope a head.
+    /// A slope for each head.
     Alibi,
-    /// The same in BF16, from the first key on, added before products are scaled (Falcon).
+    /// Like `Alibi`, but in BF16 and counted from the first key, and added before products are scaled (Falcon).
     CoarseAlibi,
     /// Buckets of distances (T5): table, fields of the number of buckets and of the furthest distance.
     Relative(&'static str),
-    /// A bias a head for each distance in rows and columns of patches (BEiT).
+    /// A bias for each head and distance in rows and columns of patches (BEiT).
     Window {
-        /// A table of each block, where this field says so.
+        /// Table of each block, if this field says so.
         own: (&'static str, Switch),
-        /// One table for all blocks, where this field says so.
+        /// One table for all blocks, if this field says so.
         shared: (&'static str, Switch),
     },
 }
@@ -425,44 +427,44 @@ pub enum PositionRow {
 /// How many channels of a head turn.
 #[derive(Debug, Clone, Copy)]
 pub enum Turned {
-    /// All of them.
+    /// All channels.
     All,
-    /// A share: fields of older configurations, and where no field says.
+    /// A share: its fields in older configurations, and its default.
     Share(&'static [&'static str], f64),
     /// A number: its field and default.
     Count(&'static str, usize),
 }
 
-/// Which layers see a window only.
+/// Which layers only see a window.
 #[derive(Debug, Clone, Copy)]
 pub enum Windows {
     /// None.
     None,
-    /// All: field, and the window where it is not there; null is none.
+    /// All layers. The window is in this field, with this default. Null means none.
     All(&'static str, Option<usize>),
-    /// By `layer_types`, or without them from `max_window_layers` on, where `use_sliding_window` is true (Qwen).
+    /// Layers in `layer_types`, or else those from `max_window_layers` on, if `use_sliding_window` is true (Qwen).
     After,
-    /// By `layer_types`, or without them all but each p-th.
+    /// Layers in `layer_types`, or else all except every p-th.
     Every {
         /// Field and default of the window.
         window: (&'static str, usize),
-        /// Fields of p.
+        /// Fields with p.
         pattern: &'static [&'static str],
-        /// p where none is there.
+        /// p if no field has it.
         usual_pattern: usize,
-        /// Whether the first of p layers sees everything, or the last.
+        /// Whether the first of p layers sees everything. Otherwise the last does.
         first: bool,
     },
 }
 
-/// On products of queries and keys.
+/// Factor of the products of queries and keys.
 #[derive(Debug, Clone, Copy)]
 pub enum ScaleRow {
     /// 1/√h.
     RootOfHead,
     /// 1/√ of a field, with its default.
     RootOf(&'static str, f64),
-    /// A field; 1 where it is not there.
+    /// A field, with default 1.
     Field(&'static str),
     /// 1.
     One,
@@ -471,63 +473,63 @@ pub enum ScaleRow {
 /// Names and shape of the feed-forward part.
 #[derive(Debug, Clone, Copy)]
 pub struct FeedForwardRow {
-    /// Names.
+    /// Names of its maps.
     pub shape: FeedForwardShape,
-    /// Fields of the activation.
+    /// Fields with the activation.
     pub activation: &'static [&'static str],
-    /// It where no field says.
+    /// Activation if no field has it.
     pub usual_activation: &'static str,
-    /// In layers whose router is in the checkpoint.
+    /// Experts, in layers whose router is in the checkpoint.
     pub experts: Option<ExpertsRow>,
 }
 
-/// Names.
+/// Names of the maps of a feed-forward part.
 #[derive(Debug, Clone, Copy)]
 pub enum FeedForwardShape {
     /// Up and down.
     Plain([&'static str; 2]),
     /// Gate, up and down.
     Gated([&'static str; 3]),
-    /// Gate and up in one, and down.
+    /// Gate and up in one matrix, and down.
     GatedConcatenated([&'static str; 2]),
 }
 
-/// Experts.
+/// Names and numbers of experts.
 #[derive(Debug, Clone, Copy)]
 pub struct ExpertsRow {
-    /// Its matrix.
+    /// Name of the router's matrix.
     pub router: &'static str,
-    /// Gate, up and down of each.
+    /// Names of gate, up and down of each expert.
     pub expert: [&'static str; 3],
-    /// Fields of how many there are.
+    /// Fields with the number of experts.
     pub count: &'static [&'static str],
-    /// How many a token goes to where `num_experts_per_tok` does not say.
+    /// How many experts process a token, if `num_experts_per_tok` is missing.
     pub usual_chosen: usize,
-    /// Whether the weights of the chosen sum to 1.
+    /// Whether the weights of the chosen experts sum to 1.
     pub normalised: Switch,
 }
 
-/// From the last hidden states to logits.
+/// Names for the map from the last hidden states to logits.
 #[derive(Debug, Clone, Copy)]
 pub struct HeadRow {
-    /// Its matrix; "" where there is never one.
+    /// Name of its matrix. Empty if there is never one.
     pub unembedding: &'static str,
-    /// Its bias, where it has a name of its own.
+    /// Name of its bias, if that differs.
     pub bias: Option<&'static str>,
-    /// Whether the embedding serves where `tie_word_embeddings` does not say.
+    /// Whether the embedding is the unembedding if `tie_word_embeddings` is missing.
     pub usually_tied: bool,
-    /// To the embedding's own width, where the checkpoint has it.
+    /// Map to the embedding's own width, if the checkpoint has it.
     pub projection: Option<&'static str>,
-    /// Dense matrix and norm before it, and its activation if that is not the model's.
+    /// Dense matrix and norm before it, and their activation if it is not the model's.
     pub transform: Option<([&'static str; 2], Option<&'static str>)>,
-    /// On logits.
+    /// Factor of the logits.
     pub multiplier: Multiplier,
     /// Field and default of c in c tanh(logit/c); 0 for none.
     pub cap: Option<(&'static str, f64)>,
 }
 
-/// What a checkpoint of the family stores that the rest of its row leaves to the checkpoint: which vectors there are, and
-/// sizes. Only a catalogue that is made from a configuration alone asks for it.
+/// Details that the other fields of a row leave to the checkpoint: which vectors there are, and sizes. Only needed to make a catalogue
+/// from a configuration alone.
 #[derive(Debug, Clone, Copy)]
 pub struct StoredRow {
     /// Biases of the maps to queries, keys and values.
@@ -538,19 +540,19 @@ pub struct StoredRow {
     pub feed_forward_bias: Switch,
     /// β of the norms.
     pub shift: Switch,
-    /// Bias of the map to keys, if it is not like those of queries and values.
+    /// Bias of the map to keys, if it differs from those of queries and values.
     pub key_bias: Option<Switch>,
-    /// Biases of queries, keys and values that are stored by themselves.
+    /// Separately stored biases of queries, keys and values.
     pub separate_bias: Switch,
-    /// Width between the maps of the feed-forward part.
+    /// Hidden width of the feed-forward part.
     pub hidden_width: HiddenWidth,
-    /// Field of the same of an expert.
+    /// Field with the hidden width of an expert.
     pub expert_width: &'static str,
-    /// Field of the number of positions, and rows that their table has beyond it.
+    /// Field with the number of positions, and the number of further rows in their table.
     pub positions: Option<(&'static str, usize)>,
-    /// Field of the embedding's own width; d where it is not there.
+    /// Field with the embedding's own width. d if it is missing.
     pub embedding_width: Option<&'static str>,
-    /// Bias of the map from that to the width of the stream.
+    /// Bias of the map from that width to the stream's.
     pub embedding_bias: Switch,
     /// Bias of the dense matrix before the head.
     pub transform_bias: Switch,
@@ -558,16 +560,16 @@ pub struct StoredRow {
     pub head_bias: Switch,
 }
 
-/// Width between the maps of a feed-forward part.
+/// Hidden width of a feed-forward part.
 #[derive(Debug, Clone, Copy)]
 pub enum HiddenWidth {
-    /// This field, which must be there.
+    /// This field, which must exist.
     Field(&'static str),
-    /// This field; 4d where it is not there.
+    /// This field. 4d if it is missing.
     Usually(&'static str),
     /// 4d, whatever the configuration says.
     Fourfold,
-    /// d times this field, with its default.
+    /// d times this field, with a default.
     Ratio(&'static str, f64),
     /// Two thirds of that, rounded up to a multiple of eight (the gated part of DINOv2).
     TwoThirds(&'static str, f64),
@@ -576,7 +578,7 @@ pub enum HiddenWidth {
 pub(super) const ALWAYS: Switch = Switch::Is(true);
 pub(super) const NEVER: Switch = Switch::Is(false);
 
-/// No vectors but the scales of norms.
+/// The only vectors are the scales of norms.
 const SCALES_ONLY: StoredRow = StoredRow {
     projection_bias: NEVER,
     output_bias: NEVER,
@@ -593,13 +595,13 @@ const SCALES_ONLY: StoredRow = StoredRow {
     head_bias: NEVER,
 };
 
-/// Biases in attention if this field says so.
+/// Attention has biases if this field says so.
 const fn attention_bias(field: &'static str, usually: bool) -> StoredRow {
     let by_field = Switch::Field(field, usually);
     StoredRow { projection_bias: by_field, output_bias: by_field, ..SCALES_ONLY }
 }
 
-/// Biases in each map of a block if `bias` says so, and shifts in the norms.
+/// Each map of a block has a bias if `bias` says so, and norms have shifts.
 pub(super) const fn shifted(bias: Switch, hidden_width: HiddenWidth) -> StoredRow {
     StoredRow {
         projection_bias: bias,
@@ -745,7 +747,7 @@ const QWEN3: Row = Row {
 
 const GEMMA: Row = Row {
     families: &["gemma"],
-    // The activation is this one whatever `hidden_act` says.
+    // This row always uses this activation, whatever `hidden_act` says.
     given: &[("use_bidirectional_attention", Given::Usually(false))],
     neutral: &["attention_bias", "hidden_act", "hidden_activation"],
     sizes: Sizes { usual_head_width: Some(256), ..LLAMA.sizes },
@@ -813,7 +815,7 @@ const GPT2: Row = Row {
         ("scale_attn_by_inverse_layer_idx", Given::Usually(false)),
         ("add_cross_attention", Given::Usually(false)),
     ],
-    // The same products, in another order.
+    // This field only changes the order of the products.
     neutral: &["reorder_and_upcast_attn"],
     prefixes: &["transformer.", ""],
     block: "h.{layer}.",
@@ -963,7 +965,7 @@ const ROBERTA: Row = Row {
 const DISTILBERT: Row = Row {
     families: &["distilbert"],
     given: &[],
-    // The sinusoids are stored as the table of positions.
+    // The checkpoint stores the sinusoids as its table of positions.
     neutral: &["sinusoidal_pos_embds", "hidden_dim", "n_heads"],
     prefixes: &["distilbert.", ""],
     block: "transformer.layer.{layer}.",
@@ -1046,7 +1048,7 @@ const OPT: Row = Row {
     ..LLAMA
 };
 
-/// OPT-350M: norms on the sums, and none after the last block.
+/// OPT-350M: norms of the sums, and none after the last block.
 const OPT_350M: Row = Row {
     given: &[
         ("do_layer_norm_before", Given::Only(false)),
@@ -1253,7 +1255,7 @@ const FALCON_11B: Row = Row {
     ..FALCON_NEW
 };
 
-/// Falcon-RW: a key head each, ALiBi, one part after the other.
+/// Falcon-RW: a key for each head, ALiBi, and one part after the other.
 const FALCON_RW: Row = Row {
     given: &[
         ("new_decoder_architecture", Given::Usually(false)),
@@ -1262,7 +1264,7 @@ const FALCON_RW: Row = Row {
         ("alibi", Given::Only(true)),
         ("apply_residual_connection_post_layernorm", Given::Usually(false)),
     ],
-    // Rotary codes take no part.
+    // Settings of rotary codes, which this row does not use.
     neutral: &[
         "bias",
         "ffn_hidden_size",
@@ -1494,7 +1496,7 @@ const MODERNBERT: Row = Row {
     ..BERT
 };
 
-/// The encoder of T5; the first T5 has a plain feed-forward part.
+/// The encoder of T5. T5 1.0 has a plain feed-forward part.
 const T5: Row = Row {
     families: &["t5"],
     given: &[("feed_forward_proj", Given::Text("relu")), ("is_decoder", Given::Usually(false))],
@@ -1648,7 +1650,7 @@ const QWEN3_MOE: Row = Row {
     ..QWEN3
 };
 
-/// Those that read text.
+/// All rows of families that read text.
 pub(super) static TEXT: [Row; 37] = [
     LLAMA,
     MISTRAL,

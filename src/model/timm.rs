@@ -1,15 +1,16 @@
-//! timm's configurations: they name an architecture and say nothing of it but what was set otherwise. What the names mean is data,
-//! `timm.tsv`, which `scripts/timm_architectures.py` writes by asking timm.
+//! timm's configurations name an architecture and only the options that differ from it. `timm.tsv` has the meaning of the names;
+//! `scripts/timm_architectures.py` writes it by asking timm.
 
 use super::ModelError;
 use crate::checkpoint::config::Config;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
-/// A line an architecture: its name, the class of its model, and the options of its constructor that are not the usual ones, as JSON.
+/// One line for each architecture: its name, the class of its model, and as JSON the options of its constructor that differ from the
+/// defaults.
 const ARCHITECTURES: &str = include_str!("timm.tsv");
 
-/// A configuration of timm as fields that rows read, under the names that transformers has for most of them; another one as it is.
+/// Translates timm's configuration to fields that rows read, most with the names in transformers. Other configurations stay as they are.
 pub(super) fn translated(config: &Config) -> Result<Cow<'_, Config>, ModelError> {
     let fields = config.fields();
     let name = fields.get("architecture").and_then(Value::as_str);
@@ -33,13 +34,13 @@ pub(super) fn translated(config: &Config) -> Result<Cow<'_, Config>, ModelError>
     options.extend(own.cloned().unwrap_or_default());
     let made = Value::Object(made(class, options, fields)).to_string();
     let made = Config::parse(config.prefix.clone(), &config.path, made.as_bytes());
-    // What was made of JSON is JSON.
+    // JSON that was made here always parses.
     Ok(made.map_or(Cow::Borrowed(config), Cow::Owned))
 }
 
-/// The fields of a model. An option that is not known here stays, and is an error where nothing reads it.
+/// Makes the fields of a model. An unknown option stays, and is an error if nothing reads it.
 fn made(class: &str, mut options: Map<String, Value>, fields: &Map<String, Value>) -> Map<String, Value> {
-    // [channels, rows, columns] that the weights were trained on.
+    // [channels, rows, columns] of the images that the weights were trained on.
     let input = fields.get("pretrained_cfg").and_then(|trained| trained.get("input_size")?.as_array());
     let side = |at: usize| input.and_then(|input| input.get(at).cloned());
     let mut take = |option: &str, usual: Value| match options.remove(option) {
@@ -67,14 +68,14 @@ fn made(class: &str, mut options: Map<String, Value>, fields: &Map<String, Value
     if made["hidden_act"] == "gelu_tanh" {
         made.insert("hidden_act".to_owned(), json!("gelu_pytorch_tanh"));
     }
-    // Of a gated part timm counts both matrices.
+    // In a gated part, timm counts both matrices.
     let ratio = take("mlp_ratio", json!(4.0)).as_f64().unwrap_or(4.0);
     let ratio = if made["gated"] == true { ratio / 2.0 } else { ratio };
     made.insert("mlp_ratio".to_owned(), json!(ratio));
     let beit = class == "beit";
     let pool = take("global_pool", json!(if beit { "avg" } else { "token" }));
     let pooled = matches!(pool.as_str(), Some("avg" | "avgmax" | "max"));
-    // Where the mean over the tokens has a norm, the stream has none.
+    // If the mean over the tokens has a norm, the stream has none.
     let of_mean = if beit { pool == "avg" } else { truth(&take("fc_norm", json!(pooled))) };
     let last = truth(&take("final_norm", json!(true))) && !of_mean;
     made.insert("final_norm".to_owned(), json!(last));
@@ -92,7 +93,7 @@ fn made(class: &str, mut options: Map<String, Value>, fields: &Map<String, Value
         made.insert("distilled".to_owned(), json!(class == "distilled"));
         made.insert("num_register_tokens".to_owned(), take("reg_tokens", json!(0)));
     }
-    // They change heads, or how weights begin and images are fed.
+    // These options only affect heads, initialisation, or the preparation of images.
     for neutral in ["num_classes", "weight_init", "pool_include_prefix", "drop_rate", "drop_path_rate"] {
         take(neutral, Value::Null);
     }

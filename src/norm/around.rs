@@ -1,4 +1,4 @@
-//! Finds what stands around a site: see [`Surroundings`].
+//! Finds what is around a site: see [`Surroundings`].
 
 use super::build::Build;
 use super::maps::{Maps, is_attention, is_dense};
@@ -8,7 +8,7 @@ use super::surroundings::Surroundings;
 use crate::checkpoint::{Tensor, compare_names};
 use crate::report::NormRole;
 
-/// Tensors looked at below a module, at most.
+/// Most tensors to look at below a module.
 const LOOK_BELOW: usize = 96;
 
 /// Describes a site of a catalogue that is sorted by name.
@@ -48,11 +48,11 @@ pub(super) fn around(tensors: &[Tensor], site: &NormSite) -> Surroundings {
 struct Below {
     touching: Maps,
     attention: bool,
-    /// A map into the blocks stands beside the norm.
+    /// Whether a map into the blocks is beside the norm.
     entry: bool,
 }
 
-/// The maps below a module that belong to it: those of numbered modules inside it are their own affair.
+/// The maps that belong to a module. Those of numbered modules inside it do not.
 fn below(tensors: &[Tensor], prefix: &str, width: u64) -> Below {
     let start = tensors.partition_point(|tensor| compare_names(&tensor.name, prefix).is_lt());
     let mut found = Below { touching: Maps::default(), attention: false, entry: false };
@@ -73,7 +73,7 @@ fn below(tensors: &[Tensor], prefix: &str, width: u64) -> Below {
         found.entry |= matches!(parts[0], "proj_in" | "conv_in");
         if tensor.shape[..2].contains(&width) {
             found.touching.add(&tensor.shape);
-            // conv1 and conv2 of a block; those of a Sequential stand among other things.
+            // conv1 and conv2 of a block. Those of a Sequential are among other modules.
             if is_dense(&tensor.shape) && !parts.iter().any(|part| is_number(part)) {
                 convolutions += 1;
                 square |= tensor.shape[0] == tensor.shape[1];
@@ -114,7 +114,7 @@ fn position(site: &NormSite) -> &'static str {
     }
 }
 
-/// How blocks whose norms have no shift are built: LayerNorms without a shift stand in blocks of other kinds than RMSNorms do.
+/// How blocks whose norms have no shift are built: LayerNorms without a shift occur in other kinds of blocks than RMSNorms.
 fn built(site: &NormSite) -> &'static str {
     let build = site.build;
     if site.shift_on_stream {
@@ -134,7 +134,7 @@ fn built(site: &NormSite) -> &'static str {
     }
 }
 
-/// The parameter's own name, where it is not the usual one.
+/// The parameter's own name, if it is not the usual one.
 fn parameter(scale: &str) -> &'static str {
     const NAMES: [(&str, &str); 6] = [
         ("gamma", " gamma"),

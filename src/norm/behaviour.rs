@@ -1,4 +1,4 @@
-//! What a norm module may do, as four hypotheses, and what a piece of evidence says of each.
+//! What a norm module may do, as four hypotheses, and what a piece of evidence says about each.
 //!
 //! Names and shapes cannot tell a LayerNorm from a GroupNorm with certainty (MATH §8): each piece of evidence is a likelihood
 //! under all four, not a ratio of two.
@@ -52,7 +52,7 @@ impl Likelihood {
     /// Says nothing.
     pub const NOTHING: Self = Self([0.0; 4]);
 
-    /// Of one kind rather than any other, by `nats`. `NormKind::Other` is both of its behaviours; unknown says nothing.
+    /// Evidence of `nats` for one kind against any other. `NormKind::Other` is both of its behaviours; unknown says nothing.
     pub fn of(kind: NormKind, nats: f64) -> Self {
         if kind == NormKind::Unknown {
             return Self::NOTHING;
@@ -69,23 +69,23 @@ impl Likelihood {
         Self([ratio, 0.0, neither, neither])
     }
 
-    /// Both seen, independently.
+    /// Combines two independent observations.
     pub fn and(self, other: Self) -> Self {
         Self(std::array::from_fn(|at| self.0[at] + other.0[at]))
     }
 
-    /// Two looks at the same thing: under each hypothesis the one that speaks more strongly against it counts.
+    /// Combines two observations of the same thing: under each hypothesis, the one that speaks more strongly against it counts.
     pub fn same_thing(self, other: Self) -> Self {
         let (a, b) = (self.from_best(), other.from_best());
         Self(std::array::from_fn(|at| a.0[at].min(b.0[at])))
     }
 
-    /// As a posterior, mixed with one that knows nothing: with probability `unlike` all hypotheses are equal.
+    /// As a posterior, mixed with a uniform one: with probability `unlike` all hypotheses are equal.
     pub fn tempered(self, unlike: f64) -> Self {
         Self(self.normalised().map(|share| ((1.0 - unlike) * share + unlike / 4.0).ln()))
     }
 
-    /// The same with 0 for the hypothesis it speaks for.
+    /// The same with 0 for the hypothesis that it favours.
     pub fn from_best(self) -> Self {
         let best = self.0.into_iter().fold(f64::NEG_INFINITY, f64::max);
         Self(self.0.map(|log| log - best))
@@ -98,7 +98,7 @@ impl Likelihood {
         shares.map(|share| share / all)
     }
 
-    /// What it says of one behaviour.
+    /// What it says about one behaviour.
     pub fn under(self, behaviour: Behaviour) -> f64 {
         self.0[behaviour as usize]
     }
@@ -115,8 +115,8 @@ impl Likelihood {
         spanning == plain && (spanning - neither).abs() < LEAST_MARGIN
     }
 
-    /// The kind it speaks for and by how many nats more than for any other that it speaks of; unknown and 0 where two kinds are
-    /// alike.
+    /// The kind that it favours, and by how many nats over any other kind that it says something about. Unknown and 0 if two
+    /// kinds are equal.
     pub fn leaning(self) -> (NormKind, f64) {
         if self.is_between() && self.ratio().abs() > LEAST_MARGIN {
             let kind = if self.ratio() > 0.0 { NormKind::LayerNorm } else { NormKind::RmsNorm };
@@ -128,7 +128,7 @@ impl Likelihood {
         };
         let mut kinds =
             [NormKind::LayerNorm, NormKind::RmsNorm, NormKind::Other].map(|kind| (kind, of(kind)));
-        // Stable: of two alike the first is named, LayerNorm before another norm, with what speaks against the third.
+        // The sort is stable: of two equal kinds the first is named, LayerNorm before another norm, with the margin to the third.
         kinds.sort_by(|a, b| b.1.total_cmp(&a.1));
         if kinds[0].0 == NormKind::LayerNorm && kinds[1].0 == NormKind::Other && kinds[0].1 == kinds[1].1 {
             let margin = kinds[0].1 - kinds[2].1;
@@ -143,7 +143,7 @@ impl Likelihood {
     }
 
     /// The kind whose probability this raises most, given what was known before it, and by how many nats it raises that kind's
-    /// odds. The kind with the largest factor would mislead: a kind that was all but ruled out may have it and still be ruled out.
+    /// odds. The kind with the largest factor would mislead: a kind that was nearly ruled out may have it and still be ruled out.
     pub fn leaning_given(self, before: Self) -> (NormKind, f64) {
         let probabilities = |likelihood: Self| {
             let shares = likelihood.normalised();
@@ -166,7 +166,7 @@ impl Likelihood {
     }
 }
 
-/// As it is reported: logarithms differ in their last digit from machine to machine, and reports must not.
+/// Rounds a value for the report: logarithms differ in their last digit from machine to machine, and reports must not.
 pub(super) fn reported(value: f64) -> f64 {
     (value * 1e9).round() / 1e9
 }
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_kind_that_was_ruled_out_is_not_what_a_piece_of_evidence_speaks_for() {
-        // A shift rules RMSNorm out; what stands around the norm is rare around LayerNorms.
+        // A shift rules RMSNorm out. These surroundings are rare around LayerNorms.
         let (shift, around) = (Likelihood([0.0, -7.0, -3.0, -6.0]), Likelihood([-3.0, 0.0, -0.5, -2.0]));
         assert_eq!(around.leaning().0, NormKind::RmsNorm);
         let (kind, nats) = around.leaning_given(shift);

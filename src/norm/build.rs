@@ -1,4 +1,4 @@
-//! What the blocks of a stack are made of, as far as it tells the kind of their norms.
+//! What the blocks of a stack are made of, as far as it shows the kind of their norms.
 
 use super::maps;
 use super::names::{self, Path};
@@ -24,7 +24,7 @@ pub struct Build {
     matrices: bool,
     /// It has convolution kernels.
     kernels: bool,
-    /// Among them such as mix channels and positions.
+    /// Some of them mix channels and positions.
     dense: bool,
 }
 
@@ -49,7 +49,7 @@ impl Build {
 pub(super) fn stacks(tensors: &[Tensor]) -> Vec<(String, Build)> {
     let mut builds: Vec<(String, Build)> = Vec::new();
     let mut siblings = Siblings::default();
-    // The block of the tensor before, its stack and what has been seen of that.
+    // The block of the previous tensor, and its stack.
     let mut last: (String, String) = Default::default();
     let unlike = tensors.iter().enumerate().filter(|(_, tensor)| !names::is_another_expert(&tensor.name));
     for (index, tensor) in unlike {
@@ -83,7 +83,7 @@ pub(super) fn stacks(tensors: &[Tensor]) -> Vec<(String, Build)> {
         build.dense |= maps::is_dense(&tensor.shape);
         build.kernels |= tensor.shape.len() >= 4 || (tensor.shape.len() == 3 && spelled.contains("conv"));
         if matrix && !build.biased {
-            // Sorted, a map's bias stands right before its weight.
+            // In sorted order, a map's bias comes right before its weight.
             let before = index.checked_sub(1).map(|before| tensors[before].name.as_str());
             build.biased =
                 before.and_then(|name| name.strip_suffix("bias")) == Some(&tensor.name[..=module.len()]);
@@ -101,7 +101,7 @@ fn names_a_gate(part: &str) -> bool {
     ["gateproj", "gateup", "upgate", "ffngate"].iter().any(|name| part.contains(name))
 }
 
-/// Maps under one parent, which stand together in a sorted catalogue.
+/// Maps under one parent, which are together in a sorted catalogue.
 #[derive(Default)]
 struct Siblings {
     parent: String,
@@ -110,7 +110,7 @@ struct Siblings {
 }
 
 impl Siblings {
-    /// Adds a tensor; true when its parent now holds a gated feed-forward part: gate and up f × d, down d × f.
+    /// Adds a tensor. Returns whether its parent now holds a gated feed-forward part: gate and up f × d, down d × f.
     fn add(&mut self, parent: &str, shape: &[u64]) -> bool {
         if parent != self.parent {
             parent.clone_into(&mut self.parent);

@@ -1,4 +1,4 @@
-//! The catalogue, with the questions that finding sites asks of it.
+//! The catalogue, with the lookups that finding sites needs.
 //!
 //! A site is a vector named as a scale (`weight`, `gamma`, `g`, `scale`, fused `…layer_norm_weight`) whose module is
 //! a norm: by its name, or because it holds nothing but this vector and a shift of the same shape. LayerScale, modulation,
@@ -24,11 +24,11 @@ const SCALE_NAMES: [(&str, &[&str]); 9] = [
     ("alpha", &["bias", "beta"]),
 ];
 
-/// The catalogue with the questions that finding sites asks.
+/// The catalogue with its lookups.
 pub(super) struct Catalogue<'a> {
     /// Every tensor, sorted by name with numbers in their numeric order.
     pub(super) tensors: &'a [Tensor],
-    /// The same by name.
+    /// The index of each tensor by its name.
     pub(super) by_name: HashMap<&'a str, usize>,
 }
 
@@ -45,13 +45,13 @@ impl<'a> Catalogue<'a> {
 
     pub(super) fn site(&self, index: usize) -> Option<NormSite> {
         let tensor = &self.tensors[index];
-        // TensorFlow separates by slashes throughout; a bundle's folder stands before a dotted name.
+        // TensorFlow always separates by slashes; a bundle's folder comes before a dotted name.
         let separator =
             if tensor.name.rsplit('/').next().is_some_and(|name| name.contains('.')) { "." } else { "/" };
         let (module, last) = tensor.name.rsplit_once(separator).unwrap_or(("", &tensor.name));
         let (scale_name, shifts) = SCALE_NAMES.iter().find(|(name, _)| *name == last)?;
         let named = module.rsplit(['.', '/']).next().unwrap_or_default();
-        // Most tensors are matrices, and cost no more than this.
+        // Most tensors are matrices, and this check is all that they cost.
         let per_head = matches!(*scale_name, "weight" | "gamma" | "g")
             && names::is_query_key(named)
             && is_rows(&tensor.shape);
@@ -96,7 +96,7 @@ impl<'a> Catalogue<'a> {
         })
     }
 
-    /// A module whose name says nothing, but that holds what only a norm holds: a scale and a shift of one shape and nothing else;
+    /// Whether a module whose name says nothing holds what only a norm holds: a scale and a shift of one shape and nothing else;
     /// or a lone `g` or `gamma`; or, among the numbered linear maps of a Sequential, a lone vector.
     fn is_norm_by_structure(
         &self,
@@ -144,8 +144,8 @@ impl<'a> Catalogue<'a> {
             .all(|(index, tensor)| index == scale || Some(index) == shift || tensor.elements() <= 1)
     }
 
-    /// Whether the numbered modules beside this one hold matrices, and none a convolution: a lone vector beside convolutions
-    /// may be the slopes of a PReLU.
+    /// Whether the numbered modules beside this one hold matrices, and none holds a convolution: a lone vector beside
+    /// convolutions may be the slopes of a PReLU.
     fn among_linear_maps(&self, module: &str, separator: &str) -> bool {
         let Some((parent, _)) = split_last(module) else { return false };
         let beside = (0..BESIDE).filter_map(|number| {
@@ -163,7 +163,7 @@ impl<'a> Catalogue<'a> {
         listed && inside.len() > 1 && names::is_norm(inside[inside.len() - 2])
     }
 
-    /// What the module does, where it stores what only such a norm stores.
+    /// What the module does, if it stores something that only one kind of module stores.
     fn other(&self, module: &str, separator: &str, path: &Path<'_>) -> Option<(Behaviour, &'static str)> {
         let has = |name: &str| self.sibling(module, separator, name);
         let scalar = |name: &&str| has(name).is_some_and(|index| self.tensors[index].elements() == 1);
@@ -192,7 +192,7 @@ const HELD: usize = 6;
 /// Numbered modules that are looked at beside one.
 const BESIDE: u32 = 12;
 
-/// Modules whose vectors are no norm scales, whatever else they are called.
+/// Whether the vectors of a module are not scales of a norm, whatever its name says.
 fn is_no_norm(path: &Path<'_>) -> bool {
     let last = names::compact(path.last());
     let whole = path.inside().iter().map(|part| names::compact(part)).collect::<Vec<_>>();

@@ -26,7 +26,7 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
     Before,
-    /// After in either: before the stream in a pre-norm stack, on it in a post-norm one.
+    /// After its part: before the stream in a pre-norm stack, on the stream in a post-norm one.
     Output,
     /// The name does not say: before in a pre-norm stack, after in a post-norm one.
     Plain,
@@ -43,7 +43,7 @@ pub(super) fn steps(names: &[&str], parts: &[Part], post_norm: bool) -> Vec<Step
     let words: Vec<Vec<String>> = paths.iter().map(Path::words).collect();
     let has = |at: usize, wanted: &[&str]| words[at].iter().any(|word| wanted.contains(&word.as_str()));
     let is_deep = |at: usize| paths[at].inside().len() > 1;
-    // With a norm of its own for a part, one in the part's module is inside it: norm1 and attn.norm. A bare `ln` names no part.
+    // If a part has its own norm, one in the part's module is inside it: norm1 and attn.norm. A bare `ln` names no part.
     let bare = |at: usize| matches!(names::compact(paths[at].last()).as_str(), "ln" | "norm" | "layernorm");
     let named = |kind: Kind| (0..names.len()).any(|at| parts[at].kind == kind && !is_deep(at) && !bare(at));
     let inside = |at: usize| is_deep(at) && named(parts[at].kind) && parts[at].side == Side::Plain;
@@ -135,23 +135,23 @@ fn letter(naming: &str) -> usize {
     name.bytes().find_map(|byte| b"qkv".iter().position(|letter| *letter == byte)).unwrap_or(0)
 }
 
-/// Brings sites into the order in which the network runs them; of equals the catalogue's order stays.
+/// Sorts sites into the order in which the network runs them. Equals keep the order of the catalogue.
 pub(super) fn sort(sites: &mut [NormSite]) {
     let outline = Outline::of(sites);
     order::sort_by_key(sites, |site| outline.key(site));
 }
 
-/// What decides where a site comes: its tower and what of it, the model in a file of several, whether it is before, in or after the
-/// blocks, the stack, the block, and its step there.
+/// What decides where a site comes: its tower and whether it is in a head or a decoder, the model in a file of several, whether it
+/// is before, in or after the blocks, the stack, the block, and its step there.
 type Key = (u8, String, u8, String, u32, Step);
 
-/// The stacks of a checkpoint, as far as their order goes.
+/// What decides the order of a checkpoint's stacks.
 struct Outline {
     /// First components of the stacks, if there are several.
     roots: Vec<String>,
     /// Numbered modules that hold a stack each (Swin's stages), with a dot at the end.
     stages: Vec<String>,
-    /// What stands in a stage beside its blocks comes after them: the first stage has it, and the last need not.
+    /// Whether a norm beside the blocks of a stage comes after them. The first stage shows it; the last need not have one.
     stages_end: bool,
 }
 
@@ -174,7 +174,7 @@ impl Outline {
         outline
     }
 
-    /// The stage that a site stands in beside the blocks.
+    /// The stage that a site is in, beside its blocks.
     fn stage_of(&self, site: &NormSite) -> Option<&str> {
         let in_blocks = |stage: &str| site.block.is_some() && format!("{}.", site.stack).starts_with(stage);
         let holds = |stage: &&str| site.name.starts_with(*stage) && !in_blocks(stage);
@@ -189,7 +189,7 @@ impl Outline {
         let (phase, path) = match (self.stage_of(site), site.block, site.place) {
             (Some(stage), ..) => {
                 let ends = if makes_smaller(&site.name) { self.stages_end } else { !site.surroundings.entry };
-                // Behind all that a stage can hold, or before it.
+                // After all that a stage can hold, or before it.
                 (1, natural(stage) + if ends { "~" } else { "" })
             }
             (_, Some(_), _) => (1, natural(&site.stack)),
@@ -203,7 +203,7 @@ impl Outline {
     }
 }
 
-/// The model that a stack is in, where a file holds several: its first module, if that is no stack itself.
+/// The model that a stack is in, if a file holds several: its first module, unless that is a stack itself.
 fn root(stack: &str) -> String {
     let mut parts = stack.split('.');
     match (parts.next(), parts.next()) {
@@ -229,7 +229,7 @@ fn feeds_the_blocks(name: &str) -> bool {
     ["backbone", "feature", "stem", "input"].iter().any(|wanted| words.iter().any(|word| word == wanted))
 }
 
-/// What gives its output to the language model comes before it, and what lies between, between.
+/// Ranks a module: a tower that feeds the language model comes before it, and a module between the two comes between them.
 fn tower(name: &str) -> u8 {
     const SENSES: [&str; 8] = ["vision", "visual", "image", "img", "audio", "speech", "vqmodel", "v"];
     const BETWEEN: [&str; 8] =

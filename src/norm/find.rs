@@ -1,5 +1,5 @@
-//! Every norm site of a catalogue, found from names and shapes alone (`catalogue.rs`); norms that store nothing come from
-//! outside ([`super::parameterless`]) and are placed among the others.
+//! Finds every norm site of a catalogue from names and shapes alone (`catalogue.rs`). Norms that store nothing come from
+//! [`super::parameterless`] and are placed among the others.
 
 use super::around;
 use super::build;
@@ -15,14 +15,14 @@ use super::site::{NormSite, Place};
 use crate::checkpoint::Tensor;
 use crate::report::NormRole;
 
-/// Finds every norm site, in the order of the network; `parameterless` are known otherwise.
+/// Finds every norm site, in the order of the network. `parameterless` are norms that store nothing.
 pub fn find(tensors: &[Tensor], parameterless: Vec<Parameterless>, knowledge: Knowledge) -> Vec<NormSite> {
     let mut sites = locate(tensors, parameterless);
     recognise(tensors, &mut sites, knowledge);
     sites
 }
 
-/// Finds every norm site and what stands around it, without what is known of other models.
+/// Finds every norm site and its surroundings, without knowledge of other models.
 pub fn locate(tensors: &[Tensor], parameterless: Vec<Parameterless>) -> Vec<NormSite> {
     let catalogue = Catalogue::new(tensors);
     let mut sites: Vec<NormSite> = (0..tensors.len()).filter_map(|index| catalogue.site(index)).collect();
@@ -37,14 +37,14 @@ pub fn locate(tensors: &[Tensor], parameterless: Vec<Parameterless>) -> Vec<Norm
     for site in sites.iter_mut().filter(|site| site.scale.is_some()) {
         site.surroundings = around::around(tensors, site);
         if site.surroundings.entry {
-            // `norm` beside `proj_in` and the blocks begins them and ends nothing.
+            // A `norm` beside `proj_in` and the blocks comes before the blocks and ends nothing.
             (site.role, site.place) = (NormRole::Other, Place::Unknown);
         }
     }
     sites
 }
 
-/// Adds what is known of other models to sites that were located, and brings them into the order of the network.
+/// Adds knowledge of other models to located sites, and sorts them into the order of the network.
 pub fn recognise(tensors: &[Tensor], sites: &mut [NormSite], knowledge: Knowledge) {
     layout::recognise(tensors, sites, knowledge);
     let mut counted = Counted { known: Vec::new(), library: library::recognise(tensors, knowledge) };
@@ -54,7 +54,7 @@ pub fn recognise(tensors: &[Tensor], sites: &mut [NormSite], knowledge: Knowledg
     execution::sort(sites);
 }
 
-/// Habits by what they depend on: the blocks of a stack are alike.
+/// Habits by what they depend on, computed once: the blocks of a stack are alike.
 struct Counted {
     known: Vec<((bool, String, &'static str), Habits)>,
     library: Option<&'static str>,

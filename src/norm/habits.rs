@@ -1,11 +1,11 @@
-//! How often norms of each behaviour stand in surroundings like these, with and without a shift, under names like this one:
-//! counted on measured modules of many libraries (`registry/counts.tsv`).
+//! How often norms of each behaviour occur in such surroundings, with and without a shift, under such a name: counted on measured
+//! modules of many libraries (`registry/counts.tsv`).
 //!
-//! The counts are smoothed towards coarser descriptions: p(H | fine) = (n(fine, H) + α·p(H | coarse)) / (n(fine) + α), from all
-//! norms to those with a shift or without, to the maps around them, to the stack and position. Names are counted given the shift
-//! and the maps. Where the names show the library ([`super::library`]), its own counts follow, from coarse to fine again. The product of
-//! the steps is a posterior, and its prior is what was counted: it assumes that checkpoints are like those that were measured.
-//! [`super::verdict`] says how far an uncounted library may differ.
+//! The counts are smoothed towards coarser descriptions: p(H | fine) = (n(fine, H) + α·p(H | coarse)) / (n(fine) + α), from all norms to
+//! those with a shift or without, to the maps around them, to the stack and position. Names are counted given the shift and the maps. If
+//! the names show the library ([`super::library`]), its own counts follow, from coarse to fine again. The product of the steps is a
+//! posterior, and its prior is what was counted: it assumes that checkpoints are like those that were measured. [`super::verdict`] says
+//! how far an uncounted library may differ.
 
 use super::behaviour::{Behaviour, Likelihood};
 use super::names;
@@ -17,13 +17,13 @@ use std::sync::OnceLock;
 
 /// α: a description seen fewer times than this says less than the coarser one.
 const PRIOR_COUNTS: f64 = 3.0;
-/// Of a name's counts: single names lie more than structure does.
+/// α for a name's counts: a single name misleads more often than structure does.
 const NAME_PRIOR_COUNTS: f64 = 6.0;
 
-/// Habits alone settle nothing where one argument makes the difference: 12 to 1 is below the threshold of a verdict.
+/// If one argument makes the difference, habits alone settle nothing: 12 to 1 is below the threshold of a verdict.
 const ONE_ARGUMENT: f64 = 12.0;
 
-/// A library with this many counted norms beside these maps, or in just this place, speaks for itself there.
+/// If a library has this many counted norms beside these maps, or in this place, its own counts decide there.
 const KNOWN_PLACE: u32 = 8;
 
 /// What the counts say of one site, each given those before it.
@@ -31,13 +31,13 @@ const KNOWN_PLACE: u32 = 8;
 pub struct Habits {
     /// How often each behaviour was counted at all.
     pub prior: Likelihood,
-    /// Given a shift, or none.
+    /// Given a shift, or given none.
     pub shift: Likelihood,
-    /// Given what stands around it.
+    /// Given its surroundings.
     pub surroundings: Likelihood,
-    /// Given what it is called.
+    /// Given its name.
     pub name: Likelihood,
-    /// Norms with this shift, or none, in just these surroundings: of each behaviour.
+    /// Number of norms of each behaviour in exactly these surroundings, with a shift or without as here.
     pub alike: [u32; 4],
     /// The library that the names show.
     pub library: Option<&'static str>,
@@ -83,7 +83,7 @@ fn lines_beside(coarse: &str) -> &'static [&'static Line] {
     order::value_of(by_coarse, coarse).map_or(&[], Vec::as_slice)
 }
 
-/// One row. Its shift and surroundings are empty where they are those of the row above, which `described` holds.
+/// Parses one row. Its shift and surroundings are empty if they are those of the row above, which `described` holds.
 fn line(row: &'static str, described: &mut (&'static str, &'static str)) -> Option<Line> {
     let mut cells = row.split('\t');
     let mut next = || cells.next();
@@ -101,9 +101,9 @@ fn line(row: &'static str, described: &mut (&'static str, &'static str)) -> Opti
     Some(Line { shift, around: [&finest[..coarse], &finest[..finer], finest], name, library, counts })
 }
 
-/// What a module is called, as far as it was counted.
+/// The class of a module's name that the counts use.
 pub fn name_class(path: &str) -> &'static str {
-    // A numbered norm is called what its list is called: group_norms.3.
+    // A numbered norm takes the name of its list: group_norms.3.
     let is_number = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
     let last = path.rsplit(['.', '/']).next().unwrap_or_default();
     let named = path.rsplit(['.', '/']).find(|part| !is_number(part)).unwrap_or_default();
@@ -133,7 +133,7 @@ pub fn name_class(path: &str) -> &'static str {
 }
 
 impl Habits {
-    /// What the counts say of a site of which only the shift, or its absence, is known.
+    /// What the counts say about a site if only its shift, or the lack of one, is known.
     pub fn of_shift(shift: bool) -> Self {
         let all = Tally::of(lines().iter()).smoothed([0.25; 4], PRIOR_COUNTS);
         let with_shift =
@@ -147,7 +147,7 @@ impl Habits {
         habits
     }
 
-    /// What the counts say of a site in these surroundings, in a checkpoint of `library` where that is known.
+    /// What the counts say about a site in these surroundings, in a checkpoint of `library` if that is known.
     pub fn of(
         shift: bool,
         around: &Surroundings,
@@ -205,23 +205,23 @@ impl Habits {
         habits
     }
 
-    /// Some code differs in one argument of a constructor: a LayerNorm goes without its shift, a GroupNorm becomes a LayerNorm over
-    /// the channels. Six of the eight sources that have norms without a shift have LayerNorms among them. So the one is
-    /// never less likely than the other by more than [`ONE_ARGUMENT`].
+    /// Some code differs in one argument of a constructor: a LayerNorm loses its shift, a GroupNorm becomes a LayerNorm over the
+    /// channels. Six of the eight sources that have norms without a shift have LayerNorms among them. So `behaviour` is never less
+    /// likely than `instead_of` by more than a factor of [`ONE_ARGUMENT`].
     fn allow(&mut self, behaviour: Behaviour, instead_of: Behaviour) {
         let all = self.together();
         let missing = all.under(instead_of) - ONE_ARGUMENT.ln() - all.under(behaviour);
         self.surroundings.0[behaviour as usize] += missing.max(0.0);
     }
 
-    /// Where what stands around a plain scale and shift is just what stands around a LayerNorm (MobileBERT), neither is likelier.
+    /// Makes a plain scale and shift as likely as a LayerNorm: in MobileBERT, both have the same surroundings.
     pub(super) fn allow_plain(&mut self) {
         let all = self.together();
         self.surroundings.0[Behaviour::Plain as usize] +=
             all.under(Behaviour::LayerNorm) - all.under(Behaviour::Plain);
     }
 
-    /// All of it.
+    /// All four together.
     pub fn together(&self) -> Likelihood {
         self.prior.and(self.shift).and(self.surroundings).and(self.name)
     }
@@ -231,7 +231,7 @@ fn ratio(given: [f64; 4], before: [f64; 4]) -> Likelihood {
     Likelihood(std::array::from_fn(|at| (given[at] / before[at]).ln()))
 }
 
-/// Norms of each behaviour.
+/// Number of norms of each behaviour.
 struct Tally([u32; 4]);
 
 impl Tally {
@@ -239,7 +239,7 @@ impl Tally {
         self.0.iter().sum()
     }
 
-    /// Only one behaviour was counted.
+    /// Whether only one behaviour was counted.
     fn is_of_one(&self) -> bool {
         self.0.iter().filter(|&&count| count > 0).count() == 1
     }

@@ -1,4 +1,4 @@
-//! Which code a block is from, seen in the names of its tensors: a measured layout, or the marks of a release. See
+//! Recognises the code of a block by the names of its tensors: a measured layout, or the marks of a release. See
 //! [`super::registry`].
 
 use super::names::{self, Path, split_last};
@@ -12,19 +12,19 @@ use std::collections::HashMap;
 /// A block or a smaller module, its names as a fingerprint, and the norms in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    /// Of its sorted names.
+    /// Fingerprint of its sorted names.
     pub fingerprint: String,
     /// How many distinct norms it has.
     pub norms: usize,
     /// Sites (by index), each with its place among the sorted names of these norms.
     pub members: Vec<(usize, usize)>,
-    /// It is a module and no block.
+    /// Whether it is a module, not a block.
     pub module: bool,
     /// Path of the block.
     path: String,
 }
 
-/// Every block with a norm, then the modules around norms that stand in no block, or in none with a map.
+/// Every block with a norm, then the modules around norms that are in no block, or in none with a map.
 pub fn groups(tensors: &[Tensor], sites: &[NormSite]) -> Vec<Group> {
     let mut groups = blocks(tensors, sites);
     let mut placed = vec![false; sites.len()];
@@ -39,7 +39,7 @@ struct Block {
     path: String,
     names: Vec<String>,
     scales: Vec<(String, usize)>,
-    /// It has a map and is not a norm alone, as one numbered in a list.
+    /// Whether it has a map. A norm that is numbered in a list is a block without one.
     maps: bool,
 }
 
@@ -51,7 +51,7 @@ fn blocks(tensors: &[Tensor], sites: &[NormSite]) -> Vec<Group> {
         .into_iter()
         .map(|(path, scales)| Block { path, names: Vec::new(), scales, maps: false })
         .collect();
-    // Neighbours in a sorted catalogue are mostly of one block.
+    // Neighbours in a sorted catalogue mostly belong to one block.
     let mut last = String::new();
     for tensor in tensors.iter().filter(|tensor| !names::is_another_expert(&tensor.name)) {
         let Some((module, _)) = tensor.name.rsplit_once('.') else { continue };
@@ -89,7 +89,7 @@ fn group(names: &[String], scales: &[(String, usize)], path: String, module: boo
     }
 }
 
-/// A norm in no block may stand in a known module: a ResNet block of an autoencoder, an attention pool.
+/// A norm in no block may be in a known module: a ResNet block of an autoencoder, an attention pool.
 fn modules<'a>(
     tensors: &[Tensor],
     sites: &'a [NormSite],
@@ -165,11 +165,11 @@ pub(super) fn recognise(tensors: &[Tensor], sites: &mut [NormSite], knowledge: K
     }
 }
 
-/// More tensors than this are no small module.
+/// Most tensors of a small module.
 const MODULE: usize = 64;
 
-/// Names below a module, numbers as N, with the rank of maps that are no matrices; none where it is too small or too large to be
-/// anybody's code.
+/// Names below a module, with numbers as N, and with the rank of maps that are not matrices. `None` if it is too small or too
+/// large to show whose code it is.
 fn of_module(tensors: &[Tensor], module: &str, scales: &[(&str, usize)]) -> Option<Group> {
     let prefix = format!("{module}.");
     let start = tensors.partition_point(|tensor| compare_names(&tensor.name, &prefix).is_lt());
@@ -194,7 +194,7 @@ fn of_module(tensors: &[Tensor], module: &str, scales: &[(&str, usize)]) -> Opti
         .then(|| group(&names, &norms, module.to_owned(), true))
 }
 
-/// With fewer names than this, its own included, a module may be of any code.
+/// With fewer names than this, its own included, a module may belong to any code.
 const FEWEST: usize = 5;
 
 /// A name's components with numbers as N.
@@ -204,18 +204,18 @@ fn numberless(name: &str) -> String {
     parts.collect::<Vec<_>>().join(".")
 }
 
-/// Where no layout is known, a release may be known by its marks.
+/// Recognises releases by their marks, if no layout is known.
 fn recognise_releases(tensors: &[Tensor], sites: &mut [NormSite]) {
     if !sites.iter().any(|site| site.layout.is_none()) {
         return;
     }
-    // One expert is named as all of them.
+    // All experts have the same names, so one is enough.
     let named = tensors.iter().filter(|tensor| !names::is_another_expert(&tensor.name));
     let paths = named.map(|tensor| format!(".{}.", Path::new(&tensor.name).without_numbers().join(".")));
     let paths = order::distinct(paths);
     let releases = Release::of(&paths);
     for site in sites.iter_mut().filter(|site| site.layout.is_none()) {
-        // No release's RMSNorms have a shift: what has one beside them is of another part.
+        // No release's RMSNorms have a shift, so a norm that has one belongs to another part.
         let fits = |said: &Statement| said.kind != NormKind::RmsNorm || site.shift.is_none();
         let said =
             releases.iter().find_map(|release| Some((release.says(&site.name).filter(fits)?, release.name)));

@@ -1,6 +1,6 @@
-//! Which library a checkpoint's names are from, where they show it: most of their components are in use there, and some of them
-//! nowhere else that was measured (`registry/vocabulary.tsv`). Inside one library norms stand where its authors put them,
-//! so that its own counts say more than those of all libraries together.
+//! Recognises the library that a checkpoint's names come from: it uses most of their components, and no other measured library
+//! uses some of them (`registry/vocabulary.tsv`). For norms of one library, its own counts say more than those of all libraries
+//! together.
 
 use super::names;
 use super::registry::Knowledge;
@@ -11,14 +11,14 @@ use std::sync::OnceLock;
 
 /// Share of a checkpoint's components that the library must use.
 const SHARE: f64 = 0.7;
-/// Components that no other library uses, at least. When these two were chosen, on 710 documents, no document was taken for one of
-/// another library with its own library left out; with it left in, two in three were recognised.
+/// Least number of components that no other library uses. When these two limits were chosen, on 710 documents, none was taken for
+/// another library's when its own library was left out. With its own library, two in three were recognised.
 const OWN: usize = 2;
 
-/// What the table calls code that uses a component and is none of its libraries.
+/// The name in the table for code that uses a component and is none of its libraries.
 const ELSEWHERE: &str = "elsewhere";
 
-/// The components that a library uses, sorted; and whether no other does.
+/// The components that a library uses, sorted, and whether no other library uses them.
 struct Vocabulary {
     library: &'static str,
     words: Vec<(&'static str, bool)>,
@@ -41,7 +41,7 @@ fn vocabularies() -> &'static Vec<Vocabulary> {
     })
 }
 
-/// The components of all names but numbers, with the digits in them as 0. Sorted, each once.
+/// The components of all names except numbers, with the digits in them as 0. Sorted, each once.
 pub fn components<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut found: Vec<&str> = Vec::new();
     for name in names {
@@ -66,7 +66,7 @@ pub(super) fn recognise(tensors: &[Tensor], knowledge: Knowledge) -> Option<&'st
     if knowledge.library.is_some() {
         return knowledge.library.filter(|library| knowledge.has(library));
     }
-    // One expert is named as all of them.
+    // All experts have the same names, so one is enough.
     let named = tensors.iter().map(|tensor| tensor.name.as_str());
     let parts = components(named.filter(|name| !names::is_another_expert(name)));
     let fits = |vocabulary: &Vocabulary| {

@@ -1,13 +1,13 @@
 //! The linear maps and convolutions around a norm, and what attention is called.
 
-/// A convolution that mixes channels and positions, and is not the first of an image or a sound.
+/// Whether a tensor is a convolution that mixes channels and positions, and not the first of an image or a sound.
 pub(super) fn is_dense(shape: &[u64]) -> bool {
     let mut maps = Maps::default();
     maps.add(shape);
     maps.dense
 }
 
-/// Images, and some more planes.
+/// Most channels of an input: those of an image, and a few more planes.
 const INPUT_CHANNELS: u64 = 4;
 
 /// The maps whose rows or columns are the norm's channels.
@@ -21,9 +21,9 @@ pub struct Maps {
     pub(super) dense: bool,
     /// Such convolutions of an input with few channels: pixels, samples.
     pub(super) stem: bool,
-    /// Convolutions of each channel apart.
+    /// Convolutions of each channel separately.
     pub(super) depthwise: bool,
-    /// Two dense convolutions or more with as many norms, one of them from as many channels to as many: a residual block.
+    /// Two dense convolutions or more with as many norms, one of them with as many inputs as outputs: a residual block.
     pub(super) residual: bool,
 }
 
@@ -48,7 +48,7 @@ impl Maps {
         self != Self::default()
     }
 
-    /// In a word.
+    /// Describes them in a few words.
     pub(super) fn name(self) -> &'static str {
         match (self.linear, self.dense, self.depthwise) {
             (_, true, _) if self.residual => "convolutions with a norm each",

@@ -1,8 +1,8 @@
-//! The catalogue becomes norm sites, each with evidence about its kind and a verdict that may be "unknown".
+//! Turns the catalogue into norm sites, each with evidence about its kind and a verdict, which may be "unknown".
 //!
-//! [`mod@find`] reads names and shapes of the `catalogue`, `place` says where a site sits; [`evidence`] holds one small file per kind of evidence, each giving a
-//! likelihood under every [`behaviour`]; [`verdict`] is the one place where they are combined; [`convention`] decides how γ follows
-//! from the stored tensor. A wrong verdict is worse than none.
+//! [`mod@find`] reads the names and shapes of the `catalogue`, and `place` decides where a site sits. [`evidence`] has one small file per kind of
+//! evidence; each gives a likelihood under every [`behaviour`]. Only [`verdict`] combines them. [`convention`] decides how γ follows from the stored
+//! tensor. A wrong verdict is worse than none.
 
 mod around;
 pub mod behaviour;
@@ -30,7 +30,7 @@ pub(crate) use names::names_a_norm;
 pub use registry::Knowledge;
 pub use site::{NormSite, Place};
 
-/// Whether a module stands in `block` and in no block inside it.
+/// Whether a module is in `block` and in no block inside it.
 pub(crate) fn is_inside(module: &str, block: &str) -> bool {
     names::is_inside(module, block)
 }
@@ -40,19 +40,19 @@ pub(crate) fn is_query_key(last: &str) -> bool {
     names::is_query_key(last)
 }
 
-/// The block a module stands in and its path inside that block (`model.layers.3`, `self_attn.q_proj`).
+/// The block a module is in and its path inside that block (`model.layers.3`, `self_attn.q_proj`).
 pub fn block_path(module: &str) -> Option<(String, String)> {
     let path = names::Path::new(module);
     Some((path.block_path()?, path.inside().join(".")))
 }
 
-/// The path of a module inside the block it stands in (`self_attn.q_proj`).
+/// The path of a module inside its block (`self_attn.q_proj`).
 pub fn inside_block(module: &str) -> Option<String> {
     let path = names::Path::new(module);
     path.block().map(|_| path.inside().join("."))
 }
 
-/// Where a module stands in a stack of blocks.
+/// Where a module is in a stack of blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockOf {
     /// Path of the stack (`model.layers`).
@@ -63,7 +63,7 @@ pub struct BlockOf {
     pub inside: String,
 }
 
-/// The block a module stands in.
+/// The block a module is in.
 pub fn block_of(module: &str) -> Option<BlockOf> {
     let path = names::Path::new(module);
     Some(BlockOf { block: path.block()?, stack: path.stack(), inside: path.inside().join(".") })

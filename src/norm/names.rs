@@ -15,7 +15,7 @@ const BLOCK_CONTAINERS: [&[&str]; 3] = [
     &["layer"],
 ];
 
-/// Whether a tensor is an expert's, and not the first expert's: they are built alike, and there may be tens of thousands.
+/// Whether a tensor belongs to an expert other than the first. Experts are built alike, and there may be tens of thousands.
 pub(super) fn is_another_expert(name: &str) -> bool {
     let mut parts = name.rsplit('.');
     let mut inside = parts.next().unwrap_or_default();
@@ -28,8 +28,8 @@ pub(super) fn is_another_expert(name: &str) -> bool {
     false
 }
 
-/// Whether a module stands in `block` and in no block inside it, without splitting its path: neighbours in a catalogue
-/// mostly do.
+/// Whether a module is in `block` and in no block inside it, without splitting its path: most neighbours in a catalogue are in
+/// the same block.
 pub(super) fn is_inside(module: &str, block: &str) -> bool {
     let Some(rest) = module.strip_prefix(block).and_then(|rest| rest.strip_prefix('.')) else { return false };
     let mut before = "";
@@ -81,9 +81,9 @@ const QUERY_KEY_NAMES: [&str; 21] = [
     "normaddedk",
 ];
 
-/// True for norms on queries, keys or values: `q_norm`, `k_layernorm`, `query_norm`, `norm_q`, `ln_k`.
+/// Whether a name is that of a norm on queries, keys or values: `q_norm`, `k_layernorm`, `query_norm`, `norm_q`, `ln_k`.
 pub(super) fn is_query_key(last: &str) -> bool {
-    // Every matrix is asked, and hardly any has "norm" or "ln" in its name.
+    // This runs for every matrix, and hardly any has "norm" or "ln" in its name.
     if !last
         .as_bytes()
         .windows(2)
@@ -95,7 +95,7 @@ pub(super) fn is_query_key(last: &str) -> bool {
     QUERY_KEY_NAMES.contains(&compact.as_str())
 }
 
-/// Where the number of the innermost block of the strongest container stands, and the number.
+/// Where the number of the innermost block of the strongest container is, and the number.
 fn block_position(parts: &[&str]) -> Option<(usize, u32)> {
     let numbered = |containers: &[&str], at: usize| {
         let part = parts[at];
@@ -130,8 +130,8 @@ impl<'a> Path<'a> {
         self.parts.last().copied().unwrap_or_default()
     }
 
-    /// The component that names the norm: the last, or the one before where that only wraps it
-    /// (`input_layernorm.norm`, `norm.1`).
+    /// The component that names the norm: the last, or the one before if the last only wraps it (`input_layernorm.norm`,
+    /// `norm.1`).
     pub(super) fn naming(&self) -> &'a str {
         match self.inside() {
             [.., wrapper, "norm" | "ln"] if is_norm(wrapper) => wrapper,
@@ -165,7 +165,7 @@ impl<'a> Path<'a> {
         self.block.map_or(&self.parts[..], |(at, _)| &self.parts[at + 1..])
     }
 
-    /// The components that are no numbers, blocks included.
+    /// The components that are not numbers, blocks included.
     pub(super) fn without_numbers(&self) -> Vec<&'a str> {
         let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
         self.parts.iter().copied().filter(|part| !is_number(part)).collect()
@@ -205,26 +205,27 @@ pub(super) fn compact(part: &str) -> String {
         .collect()
 }
 
-/// Letters and digits. Code is written in ASCII: what is beyond it counts as a letter, without Unicode's tables, 6 kB of the page.
+/// Whether a character is a letter or a digit. Code is written in ASCII: any other character counts as a letter, which saves
+/// Unicode's tables, 6 kB of the page.
 fn is_of_a_word(character: char) -> bool {
     character.is_ascii_alphanumeric() || !character.is_ascii()
 }
 
-/// True when a component names a norm: "norm" (or CLIP's "layrnorm") somewhere in it, or ln, bn, gn, rms as a word.
+/// Whether a component names a norm: "norm" (or CLIP's "layrnorm") somewhere in it, or ln, bn, gn, rms as a word.
 pub(super) fn is_norm(part: &str) -> bool {
-    // RWKV writes ln0, others lnf; "lnk" in "link" is no word of its own.
+    // RWKV writes ln0, others lnf. `ln` counts only as a whole word.
     compact(part).contains("norm")
         || words(part)
             .iter()
             .any(|word| matches!(word.as_str(), "ln" | "lnf" | "bn" | "gn" | "grn" | "rms" | "lns"))
 }
 
-/// True when a component of a tensor's name names a norm.
+/// Whether a component of a tensor's name names a norm.
 pub(crate) fn names_a_norm(name: &str) -> bool {
     name.split(['.', '/']).any(is_norm)
 }
 
-/// True when a component says RMS: as a word or in RMSNorm, not inside another (norm_self).
+/// Whether a component says RMS: as a word or in RMSNorm, not inside another word (norm_self).
 pub(super) fn says_rms(part: &str) -> bool {
     words(part).iter().any(|word| word == "rms" || word.contains("rmsnorm"))
         || compact(part).ends_with("rmsnorm")

@@ -1,5 +1,5 @@
-//! Norms that store nothing: they neither scale nor shift, γ = 1, and no tensor tells of them. What is known is that the code of
-//! a family has them, and where; that they subtract the mean or not is in the registry, as for any other family.
+//! Norms that store nothing: they neither scale nor shift (γ = 1), and no tensor shows them. This file knows which families have
+//! them, and where. Whether they subtract the mean is in the registry, as for any other family.
 
 use super::names::{Path, split_last};
 use crate::checkpoint::config::Scope;
@@ -20,7 +20,7 @@ struct Family {
     /// `model_type`, or llama.cpp's architecture.
     family: &'static str,
     gguf: bool,
-    /// A matrix of every block, outputs × d: it says how wide the stream is.
+    /// A matrix of every block, outputs × d. It shows the width of the stream.
     reader: &'static str,
     in_block: [&'static str; 2],
     /// Beside the stack of blocks.
@@ -45,7 +45,8 @@ const FAMILIES: [Family; 2] = [
     },
 ];
 
-/// Those of the families that `config_of` (from the name of a tensor) tells of, sorted by name; none is wider than a stored one may be.
+/// The norms of the families that `config_of` (from the name of a tensor) names, sorted by name. None is wider than a stored norm
+/// may be.
 pub fn find<'a>(tensors: &[Tensor], config_of: impl Fn(&str) -> Option<Scope<'a>>) -> Vec<Parameterless> {
     let mut found = Vec::new();
     for tensor in tensors {

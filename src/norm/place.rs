@@ -1,7 +1,7 @@
-//! Where each site sits: its role, and its place in the block, which decides what reads it.
+//! Decides where each site sits: its role, and its place in the block, which decides what reads it.
 //!
-//! Names are read first; what they leave open is settled by the other sites of the block and the stack. A stack is
-//! pre-norm when a norm stands after its last block, and post-norm when none does.
+//! Names count first. The other sites of the block and the stack settle what names leave open. A stack is pre-norm if a norm
+//! follows its last block, and post-norm if none does.
 
 use super::build::Build;
 use super::catalogue::Catalogue;
@@ -31,11 +31,11 @@ const FINAL_NAMES: [&str; 15] = [
     "layernormpost",
 ];
 
-/// Words that put a norm at the feed-forward part, ...
+/// Words that put a norm at the feed-forward part.
 const FEED_FORWARD_WORDS: [&str; 9] =
     ["ff", "ffn", "mlp", "feedforward", "ffw", "fc", "expert", "moe", "feed"];
-/// ... and names without such a word: fairseq's final_layer_norm, ViT's layernorm_after, DistilBERT's
-/// output_layer_norm, ALBERT's full_layer_layer_norm, GGUF's layer_output_norm, the third of nn.TransformerDecoderLayer.
+/// Names that do the same without such a word: fairseq's final_layer_norm, ViT's layernorm_after, DistilBERT's output_layer_norm,
+/// ALBERT's full_layer_layer_norm, GGUF's layer_output_norm, the third of nn.TransformerDecoderLayer.
 const FEED_FORWARD_NAMES: [&str; 8] = [
     "finallayernorm",
     "layernormafter",
@@ -47,13 +47,13 @@ const FEED_FORWARD_NAMES: [&str; 8] = [
     "layernorm3",
 ];
 
-/// GGUF's names of norms on what attention and feed-forward give: BERT's, on the stream, and Grok's, before it. DBRX has
-/// the first alone, and it is the feed-forward's.
+/// GGUF's names of norms on the outputs of attention and feed-forward: BERT's are on the stream, Grok's before it. DBRX has only
+/// the first, and it belongs to the feed-forward.
 const OUTPUT_NAMES: [&str; 2] = ["attnoutputnorm", "layeroutputnorm"];
 
-/// Words that put a norm at the attention part, ...
+/// Words that put a norm at the attention part.
 const ATTENTION_WORDS: [&str; 7] = ["attn", "attention", "sa", "att", "selfattention", "operator", "qkv"];
-/// ... and names without such a word.
+/// Names that do the same without such a word.
 const ATTENTION_NAMES: [&str; 8] =
     ["inputlayernorm", "layernormbefore", "inputnorm", "inputrmsnorm", "ln1", "norm1", "layernorm1", "ln"];
 
@@ -99,13 +99,13 @@ pub(super) fn place(catalogue: &Catalogue<'_>, sites: &mut [NormSite], builds: &
     }
 }
 
-/// The stacks that stand in a module, then those just below it.
+/// The stacks in each module, then those one level below it.
 fn stacks_beside(stacks: &[(String, Vec<usize>)]) -> Vec<(&str, Vec<&str>)> {
     let at = |distance: usize| stacks.iter().map(move |(stack, _)| (homes(stack)[distance], stack.as_str()));
     order::groups(at(0).chain(at(1)))
 }
 
-/// The stack that a norm outside any block begins or ends.
+/// The stack that a norm outside any block comes before or after.
 fn stack_beside<'a>(name: &str, beside: &[(&str, Vec<&'a str>)]) -> Option<&'a str> {
     // Stacks are joined by dots, also those of TensorFlow and of folders.
     let name = name.replace('/', ".");
@@ -123,8 +123,8 @@ enum Order {
     Unknown,
 }
 
-/// A final norm behind the stack proves pre-norm. Without one, post-norm is believed where the names say so: BERT's
-/// and DistilBERT's `output`, or fairseq's pair, whose pre-norm form always has a final norm.
+/// A final norm after the stack proves pre-norm. Without one, post-norm is assumed if the names say so: BERT's and DistilBERT's
+/// `output`, or fairseq's pair, whose pre-norm form always has a final norm.
 fn order_of(sites: &[NormSite], stack: &[usize], ended: bool) -> Order {
     if ended {
         return Order::PreNorm;
@@ -188,8 +188,8 @@ fn place_outside_blocks(site: &NormSite, homes: &[&str]) -> (NormRole, Place) {
     (NormRole::Other, Place::Unknown)
 }
 
-/// Several norms may stand after one stack; the one with a final name, or at the shortest path, is the final norm.
-/// Returns for each stack whether it has one.
+/// Several norms may follow one stack. The one with a final name, or at the shortest path, is the final norm. Returns for each
+/// stack whether it has one.
 fn keep_one_final(sites: &mut [NormSite], stacks: &[(String, Vec<usize>)]) -> Vec<bool> {
     let finals = sites.iter().enumerate().filter(|(_, site)| site.place == Place::Final);
     let at_home = order::groups(finals.map(|(index, site)| (site.stack.clone(), index)));
@@ -201,7 +201,7 @@ fn keep_one_final(sites: &mut [NormSite], stacks: &[(String, Vec<usize>)]) -> Ve
     let mut ended = vec![false; stacks.len()];
     let mut kept = vec![false; sites.len()];
     for ((stack, _), ended) in stacks.iter().zip(&mut ended) {
-        // A norm beside the stack before one a level up, which an encoder and a decoder may share.
+        // A norm beside the stack goes before one a level up, which an encoder and a decoder may share.
         let nearest = homes(stack)
             .into_iter()
             .find_map(|home| order::value_of(&at_home, home)?.iter().min_by_key(|index| rank(index)));
@@ -291,7 +291,7 @@ fn part_of(catalogue: &Catalogue<'_>, site: &NormSite) -> Part {
         return part;
     }
     let kind = if has(&["sub", "inner"]) {
-        // Sub-LayerNorms stand before the output projection, where no reader is looked for.
+        // Sub-LayerNorms come before the output projection. Their readers are not searched.
         Kind::Unknown
     } else if has(&["cross", "encdecattention", "ca"]) || (has(&["encoder"]) && has(&["attn", "attention"])) {
         Kind::CrossAttention
@@ -323,8 +323,8 @@ fn part_of(catalogue: &Catalogue<'_>, site: &NormSite) -> Part {
     Part { kind, side }
 }
 
-/// GGUF's attn_norm_2: in Falcon it is attention's norm and attn_norm that of the feed-forward beside it. In Jina's BERT,
-/// which has a layer_output_norm, it stands elsewhere.
+/// GGUF's attn_norm_2: in Falcon it is attention's norm and attn_norm that of the feed-forward beside it. In Jina's BERT, which
+/// has a layer_output_norm, it is elsewhere.
 fn of_two_attention_norms(catalogue: &Catalogue<'_>, site: &NormSite, last: &str) -> Option<Part> {
     if last != "attnnorm" && last != "attnnorm2" {
         return None;
@@ -339,8 +339,8 @@ fn of_two_attention_norms(catalogue: &Catalogue<'_>, site: &NormSite, last: &str
     }
 }
 
-/// A norm called just `norm` or `LayerNorm` belongs to what stands beside it: T5's `layer.0` holds SelfAttention,
-/// BERT's `output` holds the feed-forward's last map and its `attention.output` the attention's.
+/// A norm called just `norm` or `LayerNorm` belongs to what is beside it: T5's `layer.0` holds SelfAttention, BERT's `output`
+/// holds the feed-forward's last map and its `attention.output` the attention's.
 fn by_neighbours(catalogue: &Catalogue<'_>, site: &NormSite) -> Kind {
     let Some((parent, _)) = split_last(&site.name) else { return Kind::Unknown };
     let path = Path::new(parent);

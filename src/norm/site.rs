@@ -1,4 +1,4 @@
-//! A norm site, and everything that is known of it before it is judged.
+//! A norm site, and everything that is known about it before the verdict.
 
 use super::behaviour::Behaviour;
 use super::build::Build;
@@ -31,33 +31,33 @@ pub struct NormSite {
     pub block_path: Option<String>,
     /// Path of its stack of blocks, or of its parent.
     pub stack: String,
-    /// What it does, and how that was seen, where its module stores what only such a norm stores.
+    /// What it does, and how that shows, if its module stores something that only one kind of module stores.
     pub other: Option<(Behaviour, &'static str)>,
-    /// Its block, or a block of the stack it ends, has one norm on the residual stream, which attention and feed-forward
-    /// share.
+    /// Whether its block, or a block of the stack it ends, has only one norm on the residual stream, which attention and
+    /// feed-forward share.
     pub parallel: bool,
-    /// A norm on the residual stream of its block has a shift.
+    /// Whether a norm on the residual stream of its block has a shift.
     pub shift_on_stream: bool,
-    /// Its name or its neighbours put it at attention, feed-forward, queries or keys of its block.
+    /// Whether its name or its neighbours put it at attention, feed-forward, queries or keys of its block.
     pub recognised: bool,
     /// What the blocks of its stack are made of, or of the stack that it begins or ends.
     pub build: Build,
-    /// The scale has a row for each head, each of [`NormSite::width`].
+    /// Whether the scale has a row for each head, each of [`NormSite::width`].
     pub per_head: bool,
-    /// The stack of blocks whose residual stream it stands on: its own, or the one that it begins or ends.
+    /// The stack of blocks whose residual stream it is on: its own, or the one that it begins or ends.
     pub stream: Option<String>,
-    /// What stands around it.
+    /// What is around it.
     pub surroundings: Surroundings,
     /// How often norms of each behaviour were counted in such surroundings.
     pub habits: Habits,
     /// What the layout of its block says.
     pub layout: Option<Recognised>,
-    /// Found by shapes and values only, as the catalogue's names say nothing: see [`super::unnamed`].
+    /// Whether it was found by shapes and values only, because the catalogue's names say nothing: see [`super::unnamed`].
     pub unnamed: bool,
 }
 
 impl NormSite {
-    /// A site of which nothing but its module path and width is known.
+    /// A site of which only the module path and the width are known.
     pub(super) fn new(name: String, width: u64) -> Self {
         let path = Path::new(&name);
         Self {
@@ -85,7 +85,8 @@ impl NormSite {
         }
     }
 
-    /// The part of the model it belongs to: the path of its stream's stack, numbers left out, as Swin has a stack a stage.
+    /// The part of the model it belongs to: the path of its stream's stack, without numbers, because Swin has a stack for each
+    /// stage.
     pub fn part(&self) -> Option<String> {
         let stack = self.stream.as_deref().filter(|stack| !stack.is_empty())?;
         Some(stack.split(['.', '/']).filter(|part| !is_number(part)).collect::<Vec<_>>().join("."))
@@ -97,8 +98,8 @@ impl NormSite {
         placed && self.role != NormRole::QueryKey && self.other.is_none() && self.stream.is_some()
     }
 
-    /// Whether it stands outside the blocks and may be of the same code as their norms. One among convolutions or in a
-    /// Sequential is of another part, as are one before a U-Net's blocks and one that stores other parameters than they do.
+    /// Whether it is outside the blocks and may be of the same code as their norms. A norm among convolutions, in a Sequential,
+    /// before a U-Net's blocks, or with other parameters than theirs belongs to another part.
     pub fn is_beside_blocks(&self) -> bool {
         let numbered = self.name.rsplit(['.', '/']).next().is_some_and(is_number);
         let other_parameters = self.shift.is_none() && self.shift_on_stream;
@@ -175,14 +176,14 @@ pub enum Step {
     Unknown,
 }
 
-/// What the layout of its block, of the blocks it stands beside, or of the module around it says of a site.
+/// What the layout of its block, of the blocks beside it, or of the module around it says about a site.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recognised {
-    /// What is done at the site in every family built so.
+    /// What is done at the site in every family with this layout.
     pub statement: Statement,
-    /// These families, as a few words.
+    /// These families, in a few words.
     pub families: String,
-    /// Only the module around it is known, not a whole block.
+    /// Whether only the module around it is known, not a whole block.
     pub module: bool,
     /// How many libraries have it.
     pub libraries: usize,

@@ -1,9 +1,9 @@
-//! Norm sites of a catalogue whose names say nothing: found from shapes, neighbours in the file, and values.
+//! Finds the norm sites of a catalogue whose names say nothing, from shapes, neighbours in the file, and values.
 //!
-//! A trained scale is positive nearly everywhere, or, stored as γ − 1, reaches down to −1 and hardly below. A shift is
-//! a vector of the same width right beside it that is neither, on the side where linear maps have their biases, and
-//! only if nearly all scales of that width have one. The kind of such a site is settled by what training left in the
-//! writers, or by a configuration; never by these shapes alone.
+//! A trained scale is positive nearly everywhere, or, stored as γ − 1, reaches down to −1 and hardly below. A shift is a vector
+//! of the same width right beside it that is neither, on the side where linear maps have their biases, and only if nearly all
+//! scales of that width have one. What training left in the writers, or a configuration, settles the kind of such a site. These
+//! shapes alone never do.
 
 use super::catalogue::vector_width;
 use super::convention::Tally;
@@ -12,9 +12,9 @@ use crate::checkpoint::Tensor;
 use crate::order;
 use crate::report::NormRole;
 
-/// Shorter vectors are no norm's scale.
+/// Shorter vectors are not scales of norms.
 const LEAST_WIDTH: u64 = 16;
-/// Bytes of vectors that are read to tell scales from the rest.
+/// Most bytes of vectors to read in order to tell scales from the rest.
 const MOST_BYTES: u64 = 64 << 20;
 /// Share of positive values in a scale: all-MiniLM and SmolLM2 have more than 0.99 in each.
 const POSITIVE: f64 = 0.95;
@@ -26,7 +26,7 @@ pub fn says_nothing(tensors: &[Tensor]) -> bool {
     tensors.iter().all(|tensor| is_opaque(&tensor.name))
 }
 
-/// Whether a name has none of the words that networks are written with.
+/// Whether a name has none of the usual words of networks.
 pub fn is_opaque(name: &str) -> bool {
     const USUAL: [&str; 22] = [
         "weight", "bias", "kernel", "gamma", "beta", "scale", "norm", "embed", "attn", "proj", "query",
@@ -36,7 +36,7 @@ pub fn is_opaque(name: &str) -> bool {
     !USUAL.iter().any(|usual| lower.contains(usual))
 }
 
-/// The vectors (indices) whose values tell scales from the rest; none when they are too many to read.
+/// The vectors (indices) to read in order to tell scales from the rest. None if they are too many to read.
 pub fn vectors(tensors: &[Tensor]) -> Vec<usize> {
     let wanted: Vec<usize> = (0..tensors.len())
         .filter(|&index| {
@@ -49,14 +49,14 @@ pub fn vectors(tensors: &[Tensor]) -> Vec<usize> {
     if bytes <= MOST_BYTES { wanted } else { Vec::new() }
 }
 
-/// On which side of its matrix a bias stands in the file.
+/// On which side of its matrix a bias is in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Side {
     Before,
     After,
 }
 
-/// How linear maps are stored, seen at the biases beside those that are not square.
+/// How linear maps are stored, as the biases beside non-square ones show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Layout {
     side: Option<Side>,
@@ -85,7 +85,8 @@ fn stream_width(tensors: &[Tensor]) -> Option<u64> {
     order::most_frequent(sides)
 }
 
-/// Reads the layout off the biases of matrices with one side of the stream's width: the other side's length is theirs.
+/// Finds the layout from the biases of matrices with one side of the stream's width: such a bias has the length of the other
+/// side.
 pub fn layout(tensors: &[Tensor]) -> Layout {
     let (order, Some(stream)) = (file_order(tensors), stream_width(tensors)) else {
         return Layout::default();
@@ -111,18 +112,18 @@ pub fn layout(tensors: &[Tensor]) -> Layout {
         .map(|(vote, times)| (vote, times.len()))
         .max_by_key(|&((side, transposed), count)| (count, side == Side::After, !transposed));
     match best {
-        // One map of a feed-forward pair in three or four has such a bias, where maps have biases at all.
+        // If maps have biases at all, one in three or four of these has such a bias: the first of a feed-forward pair.
         Some(((side, transposed), count)) if 5 * count >= readers => Layout { side: Some(side), transposed },
         _ => Layout::default(),
     }
 }
 
-/// The sites among `vectors`, given their values (`None` where they could not be read).
+/// The sites among `vectors`, given their values (`None` if they could not be read).
 pub fn find(tensors: &[Tensor], vectors: &[usize], values: &[Option<&[f64]>]) -> Vec<NormSite> {
     let (order, stream, layout) = (file_order(tensors), stream_width(tensors), layout(tensors));
     let mut position = vec![0; tensors.len()];
     order.iter().enumerate().for_each(|(at, &index)| position[index] = at);
-    // Whether a tensor is a scale, where it is a vector that could be read.
+    // Whether a tensor is a scale. `None` unless it is a vector that could be read.
     let mut scales = vec![None; tensors.len()];
     for (&index, values) in vectors.iter().zip(values) {
         scales[index] = values.map(is_scale);
@@ -150,7 +151,7 @@ pub fn find(tensors: &[Tensor], vectors: &[usize], values: &[Option<&[f64]>]) ->
         }
     };
     let norms = vectors.iter().copied().filter(|&index| scales[index] == Some(true));
-    // A bias may be positive throughout; on the stream's width a norm stands beside a map as well.
+    // A bias may be positive throughout. On the stream's width, a norm may also be beside a map.
     let norms = norms.filter(|&index| Some(width(index)) == stream || !is_bias(index));
     let mut sites = Vec::new();
     for (width, scales) in order::groups(norms.map(|index| (width(index), index))) {
@@ -166,7 +167,7 @@ pub fn find(tensors: &[Tensor], vectors: &[usize], values: &[Option<&[f64]>]) ->
         }
         for &index in &scales {
             let shift = beside(index, side);
-            // Where nearly all scales of a width have a shift, one without is no norm's (a LayerScale).
+            // If nearly all scales of a width have a shift, one without is not a norm's (a LayerScale).
             if shift.is_some() || share <= 1.0 - AGREEMENT {
                 sites.push(site(tensors, index, shift.filter(|_| share >= AGREEMENT), width, stream));
             }
@@ -252,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_scale_has_its_shift_on_the_side_where_maps_have_their_biases() {
-        // weight, bias, as a state dict lists them; the bias of the output map stands right before the norm.
+        // weight, bias, as a state dict lists them; the bias of the output map comes right before the norm.
         let after: &[(&[u64], f64)] = &[
             (&[128, 32], 0.0),
             (&[128], 0.0),

@@ -1,12 +1,11 @@
 //! The one place where evidence becomes a verdict: a posterior over what the module does.
 //!
 //! Prior, shift, structure and names are counted step by step, each given those before it, so they multiply. All of them, and
-//! configuration, layout and siblings, are looks at one thing, the code the model was written in (Llama's names go with Llama's
-//! blocks and Llama's config.json): of those that agree the strongest counts; those that disagree are a contradiction, and
-//! both sides count. Counts are of code that somebody measured. With probability `UNKNOWN_LIBRARY` the code is of a library unlike
-//! all of them, so that habits say no more than this lets them; once the code itself is recognised, habits of code in general
-//! hardly matter (`KNOWN_CODE`). Values, writer energy, loss and activations stand on their own. The verdict abstains below
-//! [`THRESHOLD`].
+//! configuration, layout and siblings, look at one thing: the code the model was written in (Llama's names go with Llama's blocks
+//! and Llama's config.json). Of those that agree, the strongest counts. Those that disagree are a contradiction, and both sides
+//! count. Only measured code was counted. With probability `UNKNOWN_LIBRARY` the code is of a library unlike all of it, which
+//! limits what habits can say. If the code itself is recognised, habits of code in general hardly matter (`KNOWN_CODE`). Values,
+//! writer energy, loss and activations are independent of the rest. The verdict abstains below [`THRESHOLD`].
 
 use super::behaviour::{Behaviour, Likelihood, reported};
 use super::evidence::{Evidence, EvidenceSource};
@@ -18,27 +17,27 @@ pub const THRESHOLD: f64 = 0.95;
 /// No evidence counted on a few hundred architectures supports more than this.
 const MOST_CONFIDENT: f64 = 0.999;
 
-/// Only some columns of some writers were looked at, and biases not at all.
+/// Confidence on a stream without a mean: only some columns of some writers were sampled, and no biases.
 const CENTRED: f64 = 0.97;
 
-/// Evidence that would settle a kind by itself.
+/// Nats of evidence that would settle a kind by itself.
 const CLEAR: f64 = 3.0;
 
 /// Habits of code in general, counted one given the other.
 const HABITS: [EvidenceSource; 4] =
     [EvidenceSource::Prior, EvidenceSource::Shift, EvidenceSource::Structure, EvidenceSource::Names];
 
-/// Other looks at the code the model was written in.
+/// Other evidence about the code the model was written in.
 const CODE: [EvidenceSource; 3] =
     [EvidenceSource::Configuration, EvidenceSource::Layout, EvidenceSource::Siblings];
 
-/// A site may be of a library in which norms do not stand where they stand elsewhere.
+/// Probability that a site is of a library that places norms unlike all others.
 const UNKNOWN_LIBRARY: f64 = 0.03;
 
-/// Where a family, a layout or the other norms of the stream say what the code is, habits are mostly beside the point.
+/// The same if a family, a layout or the other norms of the stream show the code: then habits hardly matter.
 const KNOWN_CODE: f64 = 0.7;
 
-/// Habits that speak so strongly against what the code is said to be are a contradiction: an RMSNorm with a shift.
+/// Nats of habits against the stated code that are a contradiction: an RMSNorm with a shift.
 const AGAINST_THE_CODE: f64 = 5.0;
 
 /// A kind, how sure it is, and what else it may be.
@@ -48,17 +47,17 @@ pub struct Verdict {
     pub kind: NormKind,
     /// Probability of `kind`; 0 when unknown.
     pub confidence: f64,
-    /// Everything that is known of the site, as one likelihood.
+    /// Everything that is known about the site, as one likelihood.
     pub posterior: Likelihood,
 }
 
-/// What a norm does on a stream without a mean, whatever its code: nothing is left of the difference between the kinds.
+/// The verdict on a stream without a mean, whatever the code: there, both kinds do the same.
 pub fn on_a_centred_stream() -> Verdict {
     let posterior = Likelihood([CENTRED, 1.0 - CENTRED, 0.0, 0.0].map(f64::ln));
     Verdict { kind: NormKind::LayerNorm, confidence: CENTRED, posterior }
 }
 
-/// Adds the evidence up.
+/// Combines the evidence.
 pub fn combine(evidence: &[Evidence]) -> Verdict {
     let together = |sources: &[EvidenceSource]| {
         let own = evidence.iter().filter(|piece| sources.contains(&piece.source));
@@ -89,9 +88,9 @@ pub fn combine(evidence: &[Evidence]) -> Verdict {
     }
 }
 
-/// The strongest evidence for LayerNorm and for RMSNorm, where each alone would have settled the matter between them.
+/// The strongest evidence for LayerNorm and for RMSNorm, if each alone would have decided between them.
 pub fn contradiction(evidence: &[Evidence]) -> Option<(&Evidence, &Evidence)> {
-    // Habits are counted one given the other: the strongest of them says what they say together.
+    // Habits are counted one given the other, so the strongest of them stands for all of them together.
     let is_habit = |piece: &&Evidence| HABITS.contains(&piece.source);
     let habits: f64 = evidence.iter().filter(is_habit).map(|piece| piece.likelihood.ratio()).sum();
     let strongest = evidence

@@ -1,4 +1,4 @@
-//! What each module of an adapter wastes on the kernel of the site it reads, against what chance would put there.
+//! What each module of an adapter wastes on the kernel of the site that it reads, compared with chance.
 
 use super::axis::Axis;
 use super::canvas::{Canvas, Glyph, Point, Words, paint, thinned};
@@ -9,10 +9,10 @@ use super::table::{Cell, Table};
 use super::{Figure, FigureKind, MOST_MARKS, Mark, PlotError, Size};
 use crate::report::adapter::AdapterModule;
 
-/// Shares below this stand at the foot: rounding, or exactly zero.
+/// Shares below this are drawn at the foot: rounding, or exactly zero.
 const SHOWN_FROM: f64 = 1e-16;
 
-/// Standard deviations of chance that a module must be off by to be counted as such.
+/// A module counts if it is this many standard deviations of chance away.
 const FAR: f64 = 2.0;
 
 /// Draws ‖A K‖²_F ÷ ‖A‖²_F of every module whose site has a kernel, the most wasteful first, and k/d of each.
@@ -45,7 +45,7 @@ fn caption(modules: &[&AdapterModule]) -> String {
     )
 }
 
-/// One row a module.
+/// One row for each module.
 fn table(modules: &[&AdapterModule]) -> Table {
     let mut table = Table::new(&[("module", ""), ("wasted", ""), ("k/d", ""), ("ratio", ""), ("site", "")]);
     table.rows = modules
@@ -102,7 +102,7 @@ pub(super) mod tests {
     use crate::report::adapter::AdapterMethod;
     use crate::report::{KernelForm, ReaderUse};
 
-    /// The last reads a site without a kernel.
+    /// The last one reads a site without a kernel.
     pub(in crate::plot) fn modules(count: u32) -> Vec<AdapterModule> {
         let of = |index: u32| AdapterModule {
             module: format!("h.{index}.attn.c_attn"),
@@ -124,10 +124,10 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn modules_that_read_a_kernel_are_held_against_chance() {
+    fn modules_that_read_a_kernel_are_compared_with_chance() {
         let figure = adapter_waste(&modules(9), Size { width: 720, height: 0 }).unwrap();
         assert_eq!((figure.marks.len(), figure.table.rows.len()), (8, 8));
-        // 0.02 and 0.01 are above 1/128 by more than 1e-3, 0.02/3 and all after it below.
+        // 0.02 and 0.01 are more than 1e-3 above 1/128. 0.02/3 and all after it are below.
         assert!(
             figure.caption.ends_with(
                 "2 of 8 modules waste more than chance by over two of its standard deviations, 6 less."

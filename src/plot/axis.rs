@@ -1,5 +1,4 @@
-//! Axes whose ticks are chosen by the pixels that there are: linear or logarithmic, with room at the foot for what a
-//! logarithm cannot show.
+//! Axes whose ticks depend on the available pixels: linear or logarithmic, with room at the foot for values that a logarithm cannot show.
 
 use std::ops::Range;
 
@@ -14,23 +13,23 @@ pub(super) const TICK_FONT: f64 = 11.0;
 /// Length of the foot of an axis, in units.
 const FOOT: i32 = 22 * UNIT;
 
-/// An axis shorter than this has no foot, whatever was asked for: nothing would be left of it.
+/// An axis shorter than this has no foot, because too little of it would be left.
 const SHORTEST_WITH_FOOT: i32 = 3 * FOOT;
 
 /// Fewest pixels between the ticks of a vertical axis, and between the labels of a horizontal one.
 const VERTICAL_GAP: f64 = 25.0;
 const HORIZONTAL_GAP: f64 = 16.0;
 
-/// More labels than this are noise at any size.
+/// More labels than this are too many at any size.
 const MOST_TICKS: usize = 11;
 
-/// A coordinate of a panel. Built from a range, then fitted to a length in pixels, which sets its ticks.
+/// A coordinate of a panel. It is made from a range, then fitted to a length in pixels, which sets its ticks.
 #[derive(Debug, Clone)]
 pub(super) struct Axis {
     spacing: Spacing,
     low: f64,
     high: f64,
-    /// Label of the strip before `low`, where everything smaller is drawn.
+    /// Label of the strip before `low`, where all smaller values are drawn.
     foot: Option<String>,
     /// Units left free beyond `high`, for notes.
     head: i32,
@@ -42,7 +41,7 @@ enum Spacing {
     Linear,
     /// Linear with ticks on whole numbers only: ranks, channels, counts.
     Whole,
-    /// Linear, and only these ticks or every 2nd, 5th, 10th … of them, by their number.
+    /// Linear, with ticks only at these numbered places, or at every 2nd, 5th, 10th … of them.
     Named(Vec<(u32, f64)>),
     Logarithmic,
 }
@@ -53,7 +52,7 @@ struct Tick {
     label: String,
 }
 
-/// Which way an axis runs.
+/// The direction of an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Along {
     /// Left to right.
@@ -62,60 +61,60 @@ pub(super) enum Along {
     Y,
 }
 
-/// log₁₀ rounded to about 1e-12, so that a platform's last bit moves no tick and no pixel.
+/// log₁₀ rounded to about 1e-12, so that differences in the last bit between platforms move no tick and no pixel.
 pub(super) fn decades(value: f64) -> f64 {
     const GRID: f64 = (1_u64 << 40) as f64;
     (value.log10() * GRID).round() / GRID
 }
 
 impl Axis {
-    /// A linear axis from `low` to `high`; a range without extent gets some.
+    /// Makes a linear axis from `low` to `high`. An empty range is widened.
     pub(super) fn linear(low: f64, high: f64) -> Self {
         let (low, high) = if high > low { (low, high) } else { (low - 0.5, low + 0.5) };
         Self { spacing: Spacing::Linear, low, high, foot: None, head: 0, ticks: Vec::new() }
     }
 
-    /// A linear axis with ticks on whole numbers only.
+    /// Makes a linear axis with ticks on whole numbers only.
     pub(super) fn whole(low: f64, high: f64) -> Self {
         Self { spacing: Spacing::Whole, ..Self::linear(low, high) }
     }
 
-    /// A linear axis with ticks only at the given (number, place)s, which the numbers label.
+    /// Makes a linear axis with ticks only at the given (number, place)s. The numbers are the labels.
     pub(super) fn named(low: f64, high: f64, ticks: Vec<(u32, f64)>) -> Self {
         Self { spacing: Spacing::Named(ticks), ..Self::linear(low, high) }
     }
 
-    /// A logarithmic axis from `low` to `high`, both positive, which adds a margin at either end.
+    /// Makes a logarithmic axis from `low` to `high`, both positive, with a margin at either end.
     pub(super) fn logarithmic(low: f64, high: f64) -> Self {
         let (low, high) = (low.max(f64::MIN_POSITIVE), high.max(f64::MIN_POSITIVE));
         let span = decades(high) - decades(low);
-        // At least a third of a decade: a constant is shown as one, not as noise.
+        // At least a third of a decade, so that a constant does not look like noise.
         let margin = (0.06 * span).max((0.33 - span) / 2.0).max(0.02);
-        // Subnormals have no room below.
+        // There is no room below subnormals.
         let (low, high) = ((low * 10f64.powf(-margin)).max(f64::MIN_POSITIVE), high * 10f64.powf(margin));
         let high = high.min(f64::MAX);
         Self { spacing: Spacing::Logarithmic, low, high, foot: None, head: 0, ticks: Vec::new() }
     }
 
-    /// The same axis without the margins that [`logarithmic`](Self::logarithmic) adds.
+    /// Removes the margins that [`logarithmic`](Self::logarithmic) adds.
     pub(super) fn tight(mut self, low: f64, high: f64) -> Self {
         (self.low, self.high) = (low, high);
         self
     }
 
-    /// Gives the axis a foot with this label: everything below the axis is drawn there.
+    /// Adds a foot with this label, where everything below the axis is drawn.
     pub(super) fn with_foot(mut self, label: Option<String>) -> Self {
         self.foot = label;
         self
     }
 
-    /// Leaves so many pixels free beyond the end of the axis.
+    /// Leaves this many pixels free beyond the end of the axis.
     pub(super) fn with_head(mut self, pixels: f64) -> Self {
         self.head = (pixels * f64::from(UNIT)).round() as i32;
         self
     }
 
-    /// Where the axis proper starts.
+    /// Where the axis starts, without its foot.
     pub(super) fn low(&self) -> f64 {
         self.low
     }
@@ -125,7 +124,7 @@ impl Axis {
         self.high
     }
 
-    /// True for values that are drawn in the foot.
+    /// Whether a value is drawn in the foot.
     pub(super) fn is_below(&self, value: f64) -> bool {
         value < self.low
     }
@@ -143,7 +142,7 @@ impl Axis {
             .find(|ticks| (2..=MOST_TICKS).contains(&ticks.len()) && self.has_room_for(ticks, length, along));
         self.ticks = match fitting {
             Some(ticks) => ticks.clone(),
-            // The coarsest that labels anything: one tick needs no room.
+            // Otherwise takes the coarsest that has a label. A single tick needs no room.
             None => candidates.into_iter().rev().find(|ticks| !ticks.is_empty()).map_or_else(
                 Vec::new,
                 |mut ticks| {
@@ -153,7 +152,7 @@ impl Axis {
             ),
         };
         if let Some(label) = &self.foot {
-            // A tick at the very start would touch the foot's label.
+            // A tick at the very start would touch the label of the foot.
             let foot = Tick { value: f64::NEG_INFINITY, label: label.clone() };
             let mut ticks = std::mem::take(&mut self.ticks);
             ticks.retain(|tick| {
@@ -177,7 +176,7 @@ impl Axis {
         self.ticks.iter().map(|tick| text_width(&tick.label, TICK_FONT)).fold(0.0, f64::max)
     }
 
-    /// How far the last tick's label, centred under it, reaches beyond the end of `length` pixels.
+    /// How far the last tick's label, which is centred, reaches beyond the end of `length` pixels.
     pub(super) fn overhang(&self, length: f64) -> f64 {
         let reach = |tick: &Tick| self.pixels(tick.value, length) + text_width(&tick.label, TICK_FONT) / 2.0;
         self.ticks.iter().map(|tick| reach(tick) - length).fold(0.0, f64::max)
@@ -202,7 +201,7 @@ impl Axis {
         })
     }
 
-    /// Position on the axis proper, 0 at `low` and 1 at `high`.
+    /// Position on the axis without its foot: 0 at `low` and 1 at `high`.
     fn fraction(&self, value: f64) -> f64 {
         match self.spacing {
             Spacing::Logarithmic => {
@@ -216,7 +215,7 @@ impl Axis {
     /// Sets of ticks on a linear axis, finest first.
     fn linear_ticks(&self, whole: bool) -> Vec<Vec<Tick>> {
         let span = self.high - self.low;
-        // Clamped: a span may leave f64.
+        // Clamped, because a span may leave the range of f64.
         let finest = (decades(span).floor() as i32).clamp(-320, 305) - 1;
         let steps = (finest..finest + 4).flat_map(|exponent| [1, 2, 5].map(|mantissa| (mantissa, exponent)));
         let steps = steps.filter(|&(_, exponent)| !whole || exponent >= 0);
@@ -226,7 +225,7 @@ impl Axis {
                 let (first, last) = ((self.low / step).ceil(), (self.high / step).floor());
                 let count = (last - first + 1.0).clamp(0.0, 100.0) as usize;
                 let mut values: Vec<f64> = (0..count).map(|index| (first + index as f64) * step).collect();
-                // Ranks start at 1: the first whole number is a tick, and others leave it room.
+                // Ranks start at 1. The first whole number is a tick, and the others leave room for it.
                 let start = self.low.ceil();
                 if whole && start == 1.0 && step > 1.0 {
                     values.insert(0, start);
@@ -285,7 +284,7 @@ fn named_ticks(places: &[(u32, f64)]) -> Vec<Vec<Tick>> {
         .collect()
 }
 
-/// A multiple of 10^exponent with the digits that tell it from its neighbours.
+/// A multiple of 10^exponent, with the digits that distinguish it from its neighbours.
 fn linear_label(value: f64, exponent: i32) -> String {
     if value == 0.0 {
         "0".to_owned()

@@ -1,9 +1,9 @@
-//! plotters' SVG backend with text measured here instead of by the DOM.
+//! plotters' SVG backend, with text measured by a table instead of the DOM.
 //!
-//! Without a font library plotters measures text differently on each target: by a guess natively, and through
-//! `window.document` on wasm32, which panics in a Web Worker. [`Backend`] delegates every drawing call and answers
-//! [`estimate_text_size`](DrawingBackend::estimate_text_size) from a table of advance widths, so that a figure has
-//! the same bytes on every target. `SVGBackend::draw_text` itself only writes the element and asks no font.
+//! Without a font library, plotters measures text differently on each target. Natively it guesses. On wasm32 it uses `window.document`,
+//! which panics in a Web Worker. [`Backend`] delegates every drawing call, but takes
+//! [`estimate_text_size`](DrawingBackend::estimate_text_size) from a table of advance widths. So a figure has the same bytes on every
+//! target. `SVGBackend::draw_text` itself only writes the element and needs no font.
 
 use std::io;
 
@@ -12,7 +12,7 @@ use plotters_backend::{
     BackendColor, BackendCoord, BackendStyle, BackendTextStyle, DrawingBackend, DrawingErrorKind,
 };
 
-/// Drawing units in one CSS pixel: plotters places everything on whole units, the eye sees quarters of a pixel.
+/// Drawing units in one CSS pixel. plotters rounds to whole units, so this allows quarters of a pixel.
 pub(super) const UNIT: i32 = 4;
 
 /// plotters divides a font's size by this before it writes it to the SVG.
@@ -32,7 +32,7 @@ const ADVANCES: [u16; 95] = [
 /// The fonts behind `system-ui` are up to this much wider than Helvetica.
 const WIDER: f64 = 1.12;
 
-/// Width of a line of text set in `size`, in the unit of `size`; an upper estimate for the usual system fonts.
+/// Width of a line of text at `size`, in the unit of `size`. It is an upper estimate for common system fonts.
 pub(super) fn text_width(text: &str, size: f64) -> f64 {
     let thousandths: u32 = text
         .chars()
@@ -48,7 +48,7 @@ pub(super) fn text_width(text: &str, size: f64) -> f64 {
     f64::from(thousandths) / 1000.0 * size * WIDER
 }
 
-/// The SVG backend, its text measured by [`text_width`].
+/// The SVG backend, with text measured by [`text_width`].
 pub(super) struct Backend<'a>(SVGBackend<'a>);
 
 impl<'a> Backend<'a> {
@@ -139,7 +139,7 @@ impl DrawingBackend for Backend<'_> {
     }
 }
 
-/// A horizontal or vertical hairline moves to the middle of its pixel row or column, where it is drawn sharp.
+/// Moves a horizontal or vertical hairline to the middle of its pixel row or column, where it is sharp.
 fn crisp(from: BackendCoord, to: BackendCoord, stroke_width: u32) -> (BackendCoord, BackendCoord) {
     if stroke_width != UNIT as u32 {
         (from, to)

@@ -1,6 +1,6 @@
-//! The sheet a figure is drawn on: its place on the page, its frame in SVG, and the few shapes that figures use.
+//! The sheet of a figure: layout, SVG frame, and the few shapes that figures use.
 //!
-//! Layout is in CSS pixels (f64); everything that reaches plotters is in units, [`UNIT`] to the pixel.
+//! Layout is in CSS pixels (f64). Everything that reaches plotters is in units, [`UNIT`] to the pixel.
 
 use std::ops::Range;
 
@@ -54,17 +54,17 @@ pub(super) struct Frame {
     pub(super) height: f64,
 }
 
-/// What the sheet says besides its drawing.
+/// Text of the sheet besides its drawing.
 pub(super) struct Words<'s> {
     /// Name of the figure, for screen readers.
     pub(super) title: &'s str,
     /// What it shows, for screen readers.
     pub(super) description: &'s str,
-    /// Where the data are from: a small line at the foot, shortened from the left to fit.
+    /// Source of the data: a small line at the foot, shortened at the start to fit.
     pub(super) source: &'s str,
 }
 
-/// Shapes of marks; they differ without colour too.
+/// Shapes of marks. They are distinct even without colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Glyph {
     Circle,
@@ -78,7 +78,7 @@ pub(super) enum Glyph {
     Cross,
 }
 
-/// How a text is set.
+/// Style of a text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lettering {
     pub(super) size: f64,
@@ -110,7 +110,7 @@ pub(super) fn paint(
     Ok(framed(&drawing, size, words))
 }
 
-/// Gives plotters' SVG its own opening, with the words, and its colours; drops attributes that say the default.
+/// Replaces the opening of plotters' SVG by our own, which has the words and colours, and removes attributes that state the default.
 fn framed(drawing: &str, size: Size, words: &Words<'_>) -> String {
     let body = drawing.split_once(">\n").map_or("", |(_, body)| body);
     let body = body
@@ -129,17 +129,17 @@ fn framed(drawing: &str, size: Size, words: &Words<'_>) -> String {
     ))
 }
 
-/// Text for markup.
+/// Escapes text for markup.
 fn escaped(text: &str) -> String {
     readable(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// A name without what XML forbids (control characters, U+FFFE, U+FFFF) or what would reorder the text around it.
+/// Removes from a name the characters that XML forbids (control characters, U+FFFE, U+FFFF) and those that reorder the text around them.
 pub(super) fn readable(text: &str) -> String {
     text.replace(is_unseen, "\u{fffd}")
 }
 
-/// The end of `text` that fits in `width` pixels, after an ellipsis: the end of a site's name says most.
+/// Returns an ellipsis and the end of `text` that fits in `width` pixels. The end of a site's name is its most informative part.
 pub(super) fn shortened(text: &str, width: f64, size: f64) -> String {
     if text_width(text, size) <= width {
         return text.to_owned();
@@ -153,7 +153,7 @@ pub(super) fn shortened(text: &str, width: f64, size: f64) -> String {
     format!("…{}", &text[start..])
 }
 
-/// Runs of `points` (left to right) that share a column of `column` units.
+/// Groups `points` (left to right) that share a column of `column` units.
 pub(super) fn columns(points: &[Point], column: i32) -> Vec<Range<usize>> {
     let mut runs = Vec::new();
     let mut start = 0;
@@ -166,8 +166,8 @@ pub(super) fn columns(points: &[Point], column: i32) -> Vec<Range<usize>> {
     runs
 }
 
-/// The indices of `points` (left to right) worth drawing: the lowest and the highest of each column of pixels. Columns
-/// widen until no more than `most` are left; `most` points or fewer are all kept.
+/// Returns the indices of the `points` (left to right) to draw: the lowest and the highest of each column of pixels. Columns widen until
+/// at most `most` are left. Up to `most` points are all kept.
 pub(super) fn thinned(points: &[Point], most: usize) -> Vec<usize> {
     if points.len() <= most {
         return (0..points.len()).collect();
@@ -193,18 +193,18 @@ pub(super) fn thinned(points: &[Point], most: usize) -> Vec<usize> {
 }
 
 impl<'a> Canvas<'a> {
-    /// The surface for a panel's chart.
+    /// The plotters surface for a panel's chart.
     pub(super) fn sheet(&self) -> &Sheet<'a> {
         &self.sheet
     }
 
-    /// Everything inside the margins and above the source line.
+    /// The area inside the margins and above the source line.
     pub(super) fn frame(&self) -> Frame {
         let (width, height) = (f64::from(self.size.width), f64::from(self.size.height));
         Frame { left: MARGIN, top: 4.0, width: width - 2.0 * MARGIN, height: height - 4.0 - SOURCE_LINE }
     }
 
-    /// Two frames: side by side where the sheet is wide, stacked where it is narrow.
+    /// Returns two frames, side by side on a wide sheet and stacked on a narrow one.
     pub(super) fn pair(&self) -> [Frame; 2] {
         let whole = self.frame();
         if self.size.is_wide() {
@@ -215,7 +215,7 @@ impl<'a> Canvas<'a> {
         }
     }
 
-    /// Two frames, the upper taking this share of the height.
+    /// Returns two stacked frames. The upper one gets this share of the height.
     pub(super) fn stack(&self, share: f64) -> [Frame; 2] {
         let whole = self.frame();
         let height = ((whole.height - MARGIN) * share).round();
@@ -233,7 +233,7 @@ impl<'a> Canvas<'a> {
         self.text(&text, at, HPos::Left, VPos::Bottom, lettering)
     }
 
-    /// One line of text with its anchor at a place.
+    /// Draws one line of text, anchored at a place.
     pub(super) fn text(
         &self,
         text: &str,
@@ -246,7 +246,7 @@ impl<'a> Canvas<'a> {
         Ok(self.sheet.draw_text(&readable(text), &style, at)?)
     }
 
-    /// A mark of this shape and half-width.
+    /// Draws a mark of this shape and half-width.
     pub(super) fn glyph(
         &self,
         glyph: Glyph,
@@ -264,19 +264,19 @@ impl<'a> Canvas<'a> {
         }
     }
 
-    /// A filled circle.
+    /// Draws a filled circle.
     pub(super) fn dot(&self, at: Point, radius: f64, color: RGBAColor) -> Result<(), PlotError> {
         Ok(self.sheet.draw(&Circle::new(at, units(radius), filled(color)))?)
     }
 
-    /// A filled square of this half-width.
+    /// Draws a filled square of this half-width.
     fn square(&self, at: Point, radius: f64, color: RGBAColor) -> Result<(), PlotError> {
         let reach = units(radius);
         let corners = [(at.0 - reach, at.1 - reach), (at.0 + reach, at.1 + reach)];
         Ok(self.sheet.draw(&Rectangle::new(corners, filled(color)))?)
     }
 
-    /// A filled triangle that points down (`reach` > 0) or up (`reach` < 0), about its middle.
+    /// Draws a filled triangle around its centre, which points down (`reach` > 0) or up (`reach` < 0).
     fn triangle(&self, at: Point, reach: f64, color: RGBAColor) -> Result<(), PlotError> {
         let (half, tip) = (units(reach.abs()), units(reach));
         let corners =
@@ -284,17 +284,17 @@ impl<'a> Canvas<'a> {
         Ok(self.sheet.draw(&Polygon::new(corners, filled(color)))?)
     }
 
-    /// Two strokes crossing.
+    /// Draws two crossing strokes.
     fn cross(&self, at: Point, radius: f64, color: RGBAColor) -> Result<(), PlotError> {
         Ok(self.sheet.draw(&Cross::new(at, units(radius), stroke(1.5, color)))?)
     }
 
-    /// A line through places.
+    /// Draws a line through places.
     pub(super) fn line(&self, points: Vec<Point>, width: f64, color: RGBAColor) -> Result<(), PlotError> {
         Ok(self.sheet.draw(&PathElement::new(points, stroke(width, color)))?)
     }
 
-    /// A dashed hairline between two places.
+    /// Draws a dashed hairline between two places.
     pub(super) fn dashes(&self, from: Point, to: Point, color: RGBAColor) -> Result<(), PlotError> {
         let sharp = |(x, y): Point| {
             if from.1 == to.1 { (x, middle_of_pixel(y)) } else { (middle_of_pixel(x), y) }
@@ -303,13 +303,13 @@ impl<'a> Canvas<'a> {
         Ok(self.sheet.draw(&DashedPathElement::new(ends, units(5.0), units(4.0), stroke(1.0, color)))?)
     }
 
-    /// Upright hairlines (x, top, foot) from left to right; neighbours are joined into one element.
+    /// Draws vertical hairlines (x, top, foot) from left to right. Neighbours are joined into one element.
     pub(super) fn ranges(&self, ranges: &[(i32, i32, i32)], color: RGBAColor) -> Result<(), PlotError> {
         for run in ranges.chunk_by(|a, b| middle_of_pixel(b.0) - middle_of_pixel(a.0) <= UNIT) {
             let mut points = Vec::with_capacity(2 * run.len());
             for (index, &(x, top, foot)) in run.iter().enumerate() {
                 let x = middle_of_pixel(x);
-                // At least a pixel high; up and down in turn.
+                // At least a pixel high. Alternates up and down.
                 let (top, foot) = ((x, top), (x, foot.max(top + UNIT)));
                 points.extend(if index % 2 == 0 { [top, foot] } else { [foot, top] });
             }
@@ -318,7 +318,7 @@ impl<'a> Canvas<'a> {
         Ok(())
     }
 
-    /// A filled rectangle between two corners, its edges on whole pixels.
+    /// Draws a filled rectangle between two corners, with its edges on whole pixels.
     pub(super) fn block(&self, from: Point, to: Point, color: RGBAColor) -> Result<(), PlotError> {
         let whole = |(x, y): Point| (whole_pixel(x), whole_pixel(y));
         Ok(self.sheet.draw(&Rectangle::new([whole(from), whole(to)], filled(color)))?)
@@ -330,7 +330,7 @@ pub(super) fn whole_pixel(coordinate: i32) -> i32 {
     (coordinate + UNIT / 2).div_euclid(UNIT) * UNIT
 }
 
-/// plotters' style for a text.
+/// Makes plotters' style for a text.
 pub(super) fn text_style(lettering: Lettering) -> TextStyle<'static> {
     let size = lettering.size * f64::from(UNIT) * FONT_SIZE_FACTOR;
     let style = if lettering.bold { FontStyle::Bold } else { FontStyle::Normal };
@@ -341,7 +341,7 @@ fn filled(color: RGBAColor) -> ShapeStyle {
     ShapeStyle { color, filled: true, stroke_width: 1 }
 }
 
-/// plotters' style for a line of `width` pixels.
+/// Makes plotters' style for a line of `width` pixels.
 pub(super) fn stroke(width: f64, color: RGBAColor) -> ShapeStyle {
     ShapeStyle { color, filled: false, stroke_width: units(width).unsigned_abs() }
 }

@@ -1,4 +1,4 @@
-//! What favours each kind at one site, as bars to both sides of a middle line: LayerNorm to the left, any other norm to the right.
+//! Evidence for each kind at one site, as bars to both sides of a middle line: LayerNorm to the left, any other norm to the right.
 
 use super::axis::Axis;
 use super::canvas::{Canvas, Glyph, Words, paint, readable};
@@ -11,11 +11,11 @@ use crate::report::{EvidenceReport, NormKind};
 /// The axis reaches at least this many nats to either side, so that weak evidence also looks weak.
 const LEAST_REACH: f64 = 5.0;
 
-/// Half the height of a bar, rows being one apart.
+/// Half the height of a bar. Rows are 1 apart.
 const HALF: f64 = 0.3;
 
-/// Draws one bar for each piece of evidence: to the left what speaks for LayerNorm, to the right for RMSNorm or another norm, as
-/// long as it is strong. What abstains has no bar.
+/// Draws one bar for each piece of evidence, whose length is its strength: to the left for LayerNorm, to the right for RMSNorm or another
+/// norm. Evidence that abstains has no bar.
 pub fn evidence(site: &str, evidence: &[EvidenceReport], size: Size) -> Result<Figure, PlotError> {
     if evidence.is_empty() {
         return Err(PlotError::Empty("there is no evidence about this site"));
@@ -39,7 +39,7 @@ struct Bars<'e> {
     evidence: &'e [EvidenceReport],
 }
 
-/// Nats towards RMSNorm or another norm, on the right.
+/// Nats for RMSNorm or another norm, which is the right side.
 fn nats(evidence: &EvidenceReport) -> f64 {
     match evidence.says {
         NormKind::LayerNorm => -evidence.strength,
@@ -66,7 +66,7 @@ fn kind_name(kind: NormKind) -> &'static str {
 }
 
 impl Bars<'_> {
-    /// One row a piece of evidence.
+    /// One row for each piece of evidence.
     fn table(&self) -> Table {
         let mut table = Table::new(&[
             ("evidence", ""),
@@ -122,7 +122,7 @@ impl Bars<'_> {
             } else {
                 format!("{}: {:.1}", piece.source, piece.strength)
             };
-            // On the side that the bar leaves free.
+            // On the side without the bar.
             let side = if value > 0.0 { Side::BesideEnding } else { Side::Beside };
             panel.note(&said, panel.place(0.0, row), side, Ink::Text)?;
             marks.push(mark(panel.place(value, row), index));

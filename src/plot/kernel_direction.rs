@@ -11,15 +11,14 @@ use super::{Figure, FigureKind, MOST_MARKS, Mark, PlotError, Size};
 use crate::kernel::direction::Direction;
 use crate::order;
 
-/// Up to this many components are drawn as dots, more as ranges, one for each column of pixels.
+/// Up to this many components are drawn as dots. More are drawn as ranges, one for each column of pixels.
 const DOTS_UP_TO: usize = 1_500;
 
-/// Components within this factor of each other are equal to the eye.
+/// Components within this factor of each other look equal.
 const EQUAL: f64 = 1.0 + 1e-9;
 
-/// Draws |vᵢ| (d values) twice: sorted by size, and by channel. Both on one logarithmic scale against 1/√d, the
-/// height of a direction that all channels share equally. Only sorted, where components are not `placed`: at channels of
-/// their own.
+/// Draws |vᵢ| (d values) twice, sorted by size and by channel. Both share one logarithmic scale and show 1/√d, the height of a direction
+/// that all channels share equally. If components are not `placed` at their own channels, only the sorted panel is drawn.
 pub fn kernel_direction(
     site: &str,
     direction: &Direction,
@@ -72,7 +71,7 @@ fn caption(direction: &Direction, shape: &Shape<'_>) -> String {
     format!("Along v = γ⁻¹/‖γ⁻¹‖ the output of this norm is constant for every input. {told}")
 }
 
-/// One row a channel, in the order of channels.
+/// One row for each channel, in channel order.
 fn table(direction: &Direction, order: &[usize]) -> Table {
     let mut ranks = vec![0_usize; order.len()];
     for (rank, &channel) in order.iter().enumerate() {
@@ -92,7 +91,7 @@ fn table(direction: &Direction, order: &[usize]) -> Table {
 struct Shape<'s> {
     /// |vᵢ| by channel.
     sizes: &'s [f64],
-    /// Channels by falling |vᵢ|.
+    /// Channels by decreasing |vᵢ|.
     order: &'s [usize],
     /// 1/√d.
     flat: f64,
@@ -184,7 +183,7 @@ impl Shape<'_> {
         let points: Vec<Point> =
             self.sizes.iter().enumerate().map(|(channel, &size)| panel.place(channel as f64, size)).collect();
         draw_points(canvas, &points)?;
-        // On top: it must be seen among the dots.
+        // Drawn last, to be visible among the dots.
         self.draw_flat(panel)?;
         self.draw_largest(canvas, &mut Notes::new(panel), points[self.order[0]])?;
         let kept = thinned(&points, MOST_MARKS / 2);
@@ -195,7 +194,7 @@ impl Shape<'_> {
         panel.level(self.flat, Ink::Text.solid())
     }
 
-    /// Names the channel with the largest component, unless all are the same.
+    /// Labels the channel with the largest component, unless all are equal.
     fn draw_largest(
         &self,
         canvas: &Canvas<'_>,
@@ -211,7 +210,7 @@ impl Shape<'_> {
     }
 }
 
-/// A dot for each point; of very many, their ranges.
+/// Draws a dot for each point, or ranges if there are very many.
 pub(super) fn draw_points(canvas: &Canvas<'_>, points: &[Point]) -> Result<(), PlotError> {
     if points.len() > DOTS_UP_TO {
         return draw_ranges(canvas, points);
@@ -220,7 +219,7 @@ pub(super) fn draw_points(canvas: &Canvas<'_>, points: &[Point]) -> Result<(), P
     points.iter().try_for_each(|&point| canvas.dot(point, radius, Ink::A.at(0.7)))
 }
 
-/// For each column of pixels the range of its points, and darker the range of the middle half of them.
+/// Draws, for each column of pixels, the range of its points, and in a darker colour the range of their middle half.
 fn draw_ranges(canvas: &Canvas<'_>, points: &[Point]) -> Result<(), PlotError> {
     let (mut whole, mut half) = (Vec::new(), Vec::new());
     for run in columns(points, UNIT) {

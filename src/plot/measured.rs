@@ -1,4 +1,4 @@
-//! Measured depths of all sites: the raw one along the predicted direction, and the scale-free one that decides.
+//! Measured depths of all sites: the raw one along the predicted direction, and the scale-free one, which decides.
 
 use super::axis::Axis;
 use super::canvas::{Canvas, Glyph, Words, paint};
@@ -9,7 +9,7 @@ use super::table::{Cell, Table};
 use super::{Figure, FigureKind, Mark, PlotError, Size};
 use crate::report::{MeasuredVerdict, SiteVerification};
 
-/// Depths below this stand at the foot: rounding, or exactly zero.
+/// Depths below this are drawn at the foot: rounding, or exactly zero.
 const SHOWN_FROM: f64 = 1e-18;
 
 /// Draws depth and depth^ of every measured site with both decision lines.
@@ -52,7 +52,7 @@ impl Map<'_> {
         )
     }
 
-    /// One row a site.
+    /// One row for each site.
     fn table(&self) -> Table {
         let mut table = Table::new(&[
             ("site", ""),

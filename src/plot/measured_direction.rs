@@ -1,4 +1,4 @@
-//! The predicted direction of one site against the measured one, component by component.
+//! The predicted direction of one site compared with the measured one, component by component.
 
 use super::axis::Axis;
 use super::canvas::{Canvas, Glyph, Words, paint, readable};
@@ -9,11 +9,11 @@ use super::table::{Cell, Table};
 use super::{Figure, FigureKind, Mark, PlotError, Size};
 use crate::report::{Component, SiteVerification};
 
-/// A bound below this leaves no room for another direction.
+/// With a bound below this, the two directions are the same.
 const CERTAIN: f64 = 1e-4;
 
-/// Draws |u₁ᵢ| of the measured bottom eigenvector over |vᵢ| of the prediction, both on logarithmic scales, with the line on which
-/// they are equal. A component whose sign does not fit is a ring.
+/// Draws |u₁ᵢ| of the measured bottom eigenvector over |vᵢ| of the prediction, on logarithmic scales, with the line where they are equal.
+/// Components with opposite signs are rings.
 pub fn measured_direction(site: &SiteVerification, size: Size) -> Result<Figure, PlotError> {
     if site.direction.is_empty() {
         return Err(PlotError::Empty("the bottom direction of this site is not one vector, or not resolved"));
@@ -39,7 +39,7 @@ fn caption(site: &SiteVerification) -> String {
             format!("and no more than {} off in sine: they are the same direction.", short(bound))
         }
         Some(bound) if bound < 1.0 => format!("at most {} off in sine.", short(bound)),
-        _ => "without a bound: the spectrum has no room for one.".to_owned(),
+        _ => "without a bound, because the spectral gap is too small for one.".to_owned(),
     };
     let shown = match site.direction.len() as u64 {
         all if all == site.width => String::new(),
@@ -75,7 +75,7 @@ fn draw(canvas: &Canvas<'_>, components: &[Component]) -> Result<Vec<Mark>, Plot
         (sizes().fold(1.0, f64::min), sizes().fold(0.0, f64::max))
     };
     let (x, y) = (range(&predicted), range(&measured));
-    // Far below the prediction lies only what is not there.
+    // Measured components far below the prediction are noise.
     let low = y.0.max(1e-3 * x.0);
     let off = components.iter().any(|component| measured(component) < low);
     let entry = |glyph, text: &str| Entry { glyph, ink: Ink::A, text: text.to_owned() };

@@ -1,9 +1,9 @@
-//! Figures of a report: one function per figure. Each gives an SVG, the values under the pointer, and the table behind it.
+//! Figures of a report, one function for each. A function returns an SVG, the values under the pointer, and the table of the data.
 //!
-//! Drawn with plotters into its SVG backend. The same data and size give the same bytes on every target: text is
-//! measured by our own table, logarithms are rounded before they place anything. Colours are CSS variables
-//! (`--plot-ink`, `--plot-muted`, `--plot-axis`, `--plot-grid`, `--plot-surface`, `--plot-a`, `--plot-b`, `--plot-c`,
-//! `--plot-danger`) with a light theme as fallback; there is no style attribute, no script and no background.
+//! plotters draws them with its SVG backend. The same data and size give the same bytes on every target: text is measured by our own
+//! table, and logarithms are rounded before they place anything. Colours are CSS variables (`--plot-ink`, `--plot-muted`, `--plot-axis`,
+//! `--plot-grid`, `--plot-surface`, `--plot-a`, `--plot-b`, `--plot-c`, `--plot-danger`) with a light theme as fallback. There is no
+//! style attribute, no script and no background.
 
 mod adapter_waste;
 mod axis;
@@ -49,7 +49,7 @@ pub use table::{Cell, Column, Table};
 pub use tensor_values::tensor_values;
 pub use writer_energy::writer_energy;
 
-/// Most places a pointer can ask about in one figure.
+/// Most places with a tooltip in one figure.
 pub const MOST_MARKS: usize = 2_000;
 
 /// Which figure.
@@ -59,31 +59,31 @@ pub const MOST_MARKS: usize = 2_000;
 pub enum FigureKind {
     /// The components |vᵢ| of one site's kernel direction: [`kernel_direction`].
     KernelDirection,
-    /// How one site's effective scales γᵢ are distributed: [`scale_distribution`].
+    /// The distribution of one site's effective scales γᵢ: [`scale_distribution`].
     ScaleDistribution,
     /// All sites over the depth of the network: [`site_map`].
     SiteMap,
     /// The eigenvalues that one site's scale predicts: [`soft_spectrum`].
     SoftSpectrum,
-    /// What speaks for either kind at one site: [`evidence`].
+    /// Evidence for either kind at one site: [`evidence`].
     Evidence,
     /// The energies of the writers over the blocks: [`writer_energy`].
     WriterEnergy,
     /// Measured depths of all sites: [`measured`].
     Measured,
-    /// One site's predicted direction against the measured one: [`measured_direction`].
+    /// One site's predicted direction compared with the measured one: [`measured_direction`].
     MeasuredDirection,
-    /// How far the measured dead subspaces are from the predicted ones: [`principal_angles`].
+    /// Angles between the measured dead subspaces and the predicted ones: [`principal_angles`].
     PrincipalAngles,
     /// The angle between the kernel directions of two checkpoints, site by site: [`kernel_angles`].
     KernelAngles,
     /// The relative change of the scales between two checkpoints: [`scale_changes`].
     ScaleChanges,
-    /// What each module of an adapter wastes: [`adapter_waste`].
+    /// Waste of each module of an adapter: [`adapter_waste`].
     AdapterWaste,
     /// The least singular value of the residual stream over the blocks: [`residual`].
     Residual,
-    /// What moving readers does to the function, at one site or at all that were tried: [`preservation`].
+    /// The effect of moving readers on the function, at one site or at all that were tried: [`preservation`].
     Preservation,
     /// Depths of all sites, trained and at the initialisation: [`random_init`].
     RandomInit,
@@ -97,7 +97,7 @@ pub enum FigureKind {
 pub struct Figure {
     /// Which figure it is.
     pub kind: FigureKind,
-    /// What it shows, and of which site.
+    /// What the figure shows, and of which site.
     pub title: String,
     /// What the statistic means and what these data say, in a sentence or two.
     pub caption: String,
@@ -107,14 +107,14 @@ pub struct Figure {
     pub height: u32,
     /// A complete SVG document, colours as CSS variables with fallbacks.
     pub svg: String,
-    /// Places a pointer can ask about; not more than [`MOST_MARKS`].
+    /// Places with a tooltip, at most [`MOST_MARKS`].
     pub marks: Vec<Mark>,
     /// The data.
     pub table: Table,
 }
 
 impl Figure {
-    /// The same figure, drawn from a sketch of the scale: what is not known of it is left out, and that is said.
+    /// Makes this a figure of a sketch of the scale: removes the channels, which a sketch does not know, and says so in the caption.
     pub(crate) fn of_sketch(mut self) -> Self {
         self.table.leave_out("channel");
         self.caption.push_str(
@@ -136,37 +136,37 @@ pub struct Mark {
     pub row: u32,
 }
 
-/// The size wanted, in CSS pixels; what comes back is clamped so that everything stays legible.
+/// The desired size in CSS pixels. It is clamped so that everything stays legible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Size {
     /// Width.
     pub width: u32,
-    /// Height; 0 leaves it to the figure.
+    /// Height. 0 lets the figure choose.
     pub height: u32,
 }
 
 /// Why a figure or its table could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum PlotError {
-    /// No data.
+    /// There are no data.
     #[error("there is nothing to draw: {0}")]
     Empty(&'static str),
-    /// plotters refused.
+    /// plotters failed.
     #[error("the figure could not be drawn ({0}); its table can still be saved")]
     Drawing(String),
 }
 
 impl Size {
-    /// At this width and above, panels stand side by side.
+    /// From this width on, panels are side by side.
     const WIDE: u32 = 640;
 
     fn is_wide(self) -> bool {
         self.width >= Self::WIDE
     }
 
-    /// The size at which a figure is drawn: `panels` tells how many it stacks when narrow, and `always_stacked`
-    /// whether also when wide.
+    /// Returns the size at which a figure is drawn. `panels` is how many it stacks if it is narrow, and `always_stacked` says whether it
+    /// also stacks them if it is wide.
     fn legible(self, panels: u32, always_stacked: bool) -> Self {
         let width = self.width.clamp(280, 2400);
         let rows = if always_stacked || !(Self { width, ..self }).is_wide() { panels } else { 1 };

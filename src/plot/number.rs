@@ -1,9 +1,9 @@
-//! Numbers as a person reads them.
+//! Numbers formatted for people.
 
 use crate::report::words;
 
-/// 10^exponent, the same bits on every platform; correctly rounded up to 10^±22. Reading it from text would be correct everywhere,
-/// and would bring the standard library's table of powers, 12 kB of the page.
+/// Returns 10^exponent, with the same bits on every platform, correctly rounded up to 10^±22. Parsing text would be correct everywhere,
+/// but would add the standard library's table of powers, 12 kB of the page.
 pub(super) fn power_of_ten(exponent: i32) -> f64 {
     /// The largest power that f64 holds exactly.
     const EXACT: u32 = 22;
@@ -18,7 +18,7 @@ pub(super) fn power_of_ten(exponent: i32) -> f64 {
     power
 }
 
-/// Three significant digits: 0.051, 12.3, 384, 4.8e-33.
+/// Formats three significant digits: 0.051, 12.3, 384, 4.8e-33.
 pub(super) fn short(value: f64) -> String {
     let scientific = format!("{value:.2e}");
     let Some((mantissa, exponent)) = scientific.split_once('e') else {
@@ -32,7 +32,7 @@ pub(super) fn short(value: f64) -> String {
     }
 }
 
-/// A whole number with commas between thousands.
+/// Formats a whole number with commas between thousands.
 pub(super) fn grouped(value: f64) -> String {
     let sign = if value < 0.0 { "-" } else { "" };
     format!("{sign}{}", words::grouped(value.abs().round() as u64))

@@ -1,11 +1,11 @@
-//! Colours of the figures: CSS variables with a light-theme fallback, so that a page's theme reaches into the SVG.
+//! Colours of the figures: CSS variables with a light theme as fallback, so that the page's theme applies inside the SVG.
 //!
-//! plotters writes colours as `#RRGGBB`. Each [`Ink`] therefore draws with a sentinel that no text can imitate
-//! (an attribute holds the raw quotes that text must escape), and [`themed`] replaces it by `var(--plot-…, #…)`.
+//! plotters writes colours as `#RRGGBB`. So each [`Ink`] draws with a placeholder, and [`themed`] replaces it by `var(--plot-…, #…)`.
+//! Text cannot imitate a placeholder, because text must escape the raw quotes around an attribute.
 
 use plotters::style::RGBAColor;
 
-/// What a colour means in a figure.
+/// The meaning of a colour in a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ink {
     /// Text and reference lines that must be read.
@@ -16,7 +16,7 @@ pub(super) enum Ink {
     Axis,
     /// Grid lines.
     Grid,
-    /// The page behind the figure: under labels that cross data.
+    /// The page behind the figure, for plates under labels that cross data.
     Surface,
     /// First series; LayerNorm.
     A,
@@ -24,7 +24,7 @@ pub(super) enum Ink {
     B,
     /// Third series; other norms.
     C,
-    /// Dead or nearly so.
+    /// Dead or nearly dead.
     Danger,
 }
 
@@ -56,7 +56,7 @@ impl Ink {
         }
     }
 
-    /// The colour where no page gives one: on white, text colours have a contrast of at least 4.5.
+    /// The colour if the page defines none. On white, text colours have a contrast of at least 4.5.
     fn fallback(self) -> &'static str {
         match self {
             Self::Text => "#1f2933",
@@ -79,19 +79,19 @@ impl Ink {
         format!("var(--plot-{}, {})", self.name(), self.fallback())
     }
 
-    /// The colour, opaque.
+    /// Returns the opaque colour.
     pub(super) fn solid(self) -> RGBAColor {
         self.at(1.0)
     }
 
-    /// The colour at an opacity, which the SVG carries in its own attribute.
+    /// Returns the colour with an opacity. The SVG has opacity as a separate attribute.
     pub(super) fn at(self, opacity: f64) -> RGBAColor {
         let (red, green, blue) = self.sentinel();
         RGBAColor(red, green, blue, opacity)
     }
 }
 
-/// Replaces every sentinel in attributes by its CSS variable.
+/// Replaces every placeholder in attributes by its CSS variable.
 pub(super) fn themed(svg: &str) -> String {
     Ink::ALL.iter().fold(svg.to_owned(), |svg, ink| {
         let (red, green, blue) = ink.sentinel();

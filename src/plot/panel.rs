@@ -1,4 +1,4 @@
-//! One pair of axes with its heading: a plotters chart whose mesh is set by our axes, and what is placed on it.
+//! One pair of axes with its heading: a plotters chart with our own ticks, and what is placed on it.
 
 use plotters::chart::{ChartBuilder, LabelAreaPosition};
 use plotters::coord::CoordTranslate;
@@ -15,11 +15,11 @@ use super::canvas::{
 use super::palette::Ink;
 use super::{Mark, PlotError};
 
-/// Pixels above the axes for the heading, and for a legend that has no room beside it.
+/// Pixels above the axes for the heading, and for a legend that does not fit beside it.
 const HEADING: f64 = 26.0;
 const LEGEND: f64 = 18.0;
 
-/// Bold letters are this much wider.
+/// Bold letters are wider by this factor.
 const BOLD: f64 = 1.1;
 
 /// Pixels between entries of a legend, and from an entry's mark to its text.
@@ -36,22 +36,22 @@ const LABEL_DISTANCE: f64 = 5.0;
 /// Fewest pixels right of the axes.
 const RIGHT: f64 = 10.0;
 
-/// What a panel is to be.
+/// The plan of a panel.
 pub(super) struct Plan<'s> {
     pub(super) frame: Frame,
-    /// What the vertical axis shows, with its unit; set above it.
+    /// Quantity and unit of the vertical axis, written above it.
     pub(super) heading: &'s str,
-    /// What the marks mean, where one heading cannot say it.
+    /// Meaning of the marks, if a heading cannot say it.
     pub(super) legend: Vec<Entry>,
-    /// What the horizontal axis shows, with its unit.
+    /// Quantity and unit of the horizontal axis.
     pub(super) x_title: &'s str,
     pub(super) x: Axis,
     pub(super) y: Axis,
-    /// Pixels for the labels of the vertical axis; panels that share a horizontal axis share this.
+    /// Pixels for the labels of the vertical axis. Panels that share a horizontal axis share this.
     pub(super) left: Option<f64>,
 }
 
-/// A line of a legend: what a mark means.
+/// A legend entry: what a mark means.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) glyph: Glyph,
@@ -65,7 +65,7 @@ impl Entry {
     }
 }
 
-/// Axes that are drawn, ready for data.
+/// Drawn axes, ready for data.
 pub(super) struct Panel<'c, 'a> {
     canvas: &'c Canvas<'a>,
     coordinates: Cartesian2d<Axis, Axis>,
@@ -74,16 +74,16 @@ pub(super) struct Panel<'c, 'a> {
     lower_right: Point,
 }
 
-/// Where a note stands about its place.
+/// The position of a note relative to its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
-    /// Above and to the right, or to the left where right has no room.
+    /// Above and to the right, or to the left if there is no room.
     Above,
     /// Above and to the left.
     AboveEnding,
     /// Below and to the left.
     BelowEnding,
-    /// To the right, or to the left where right has no room.
+    /// To the right, or to the left if there is no room.
     Beside,
     /// To the left.
     BesideEnding,
@@ -148,7 +148,7 @@ impl Plan<'_> {
     }
 }
 
-/// A row of a legend from `x` on, its middle at `y` (pixels).
+/// Draws a row of a legend from `x` on, with its middle at `y` (pixels).
 fn draw_entries<'e>(
     canvas: &Canvas<'_>,
     entries: impl Iterator<Item = &'e Entry>,
@@ -213,7 +213,7 @@ impl<'c, 'a> Panel<'c, 'a> {
         Ok(panel)
     }
 
-    /// The horizontal axis and its ticks.
+    /// Draws the horizontal axis and its ticks.
     fn draw_base_line(&self) -> Result<(), PlotError> {
         let foot = self.lower_right.1;
         let color = Ink::Axis.solid();
@@ -225,7 +225,7 @@ impl<'c, 'a> Panel<'c, 'a> {
         Ok(())
     }
 
-    /// The place of a datum, in units.
+    /// Returns the place of a datum, in units.
     pub(super) fn place(&self, x: f64, y: f64) -> Point {
         self.coordinates.translate(&(x, y))
     }
@@ -250,20 +250,20 @@ impl<'c, 'a> Panel<'c, 'a> {
         f64::from(self.lower_right.0 - self.upper_left.0) / f64::from(UNIT)
     }
 
-    /// A dashed line across at a height.
+    /// Draws a dashed horizontal line.
     pub(super) fn level(&self, y: f64, color: RGBAColor) -> Result<(), PlotError> {
         let height = self.place(f64::NAN, y).1;
         self.canvas.dashes((self.upper_left.0, height), (self.lower_right.0, height), color)
     }
 
-    /// A dashed line from top to bottom.
+    /// Draws a dashed vertical line.
     pub(super) fn upright(&self, x: f64, color: RGBAColor) -> Result<(), PlotError> {
         let place = self.place(x, f64::NAN).0;
         self.canvas.dashes((place, self.upper_left.1), (place, self.lower_right.1), color)
     }
 
-    /// Where a note about a place goes: its rectangle in units (left, top, right, bottom), and whether it ends at the
-    /// place. Kept within the plotting area.
+    /// Returns the rectangle of a note in units (left, top, right, bottom), and whether the note ends at its place. The rectangle is
+    /// within the plotting area.
     pub(super) fn note_frame(&self, text: &str, at: Point, side: Side) -> ([i32; 4], bool) {
         const GAP: f64 = 5.0;
         let (width, height) = (units(text_width(text, TICK_FONT)), units(TICK_FONT));
@@ -278,7 +278,7 @@ impl<'c, 'a> Panel<'c, 'a> {
         let x = if !ends_there {
             at.0 + gap
         } else if side == Side::Above && !fits_left {
-            // Over its place, as far right as there is room.
+            // Above its place, as far right as there is room.
             right - width
         } else {
             at.0 - gap - width
@@ -294,11 +294,11 @@ impl<'c, 'a> Panel<'c, 'a> {
         ([x, y - height, x + width, y], ends_there)
     }
 
-    /// A short text about a place.
+    /// Draws a short text beside a place.
     pub(super) fn note(&self, text: &str, at: Point, side: Side, ink: Ink) -> Result<(), PlotError> {
         let ([left, _, right, bottom], ends_there) = self.note_frame(text, at, side);
         let lettering = Lettering { size: TICK_FONT, bold: false, ink };
-        // Anchored at the end that touches its place, so that a narrower font leaves no gap there.
+        // Anchored at the end next to its place, so that a narrower font leaves no gap there.
         if ends_there {
             self.canvas.text(text, (right, bottom), HPos::Right, VPos::Bottom, lettering)
         } else {
@@ -306,7 +306,7 @@ impl<'c, 'a> Panel<'c, 'a> {
         }
     }
 
-    /// A note that must be read across data: on a plate of the page's own colour.
+    /// Draws a note that must be legible across data, on a plate in the page's own colour.
     pub(super) fn note_on_plate(&self, text: &str, at: Point, side: Side, ink: Ink) -> Result<(), PlotError> {
         let ([left, top, right, bottom], _) = self.note_frame(text, at, side);
         let rim = units(2.0);
@@ -315,7 +315,7 @@ impl<'c, 'a> Panel<'c, 'a> {
     }
 }
 
-/// Notes of a panel that keep out of each other's way.
+/// Notes of a panel that do not overlap.
 pub(super) struct Notes<'p, 'c, 'a> {
     panel: &'p Panel<'c, 'a>,
     /// Rectangles of the notes so far: left, top, right, bottom.
@@ -323,13 +323,13 @@ pub(super) struct Notes<'p, 'c, 'a> {
 }
 
 impl<'p, 'c, 'a> Notes<'p, 'c, 'a> {
-    /// No notes yet.
+    /// Starts without notes.
     pub(super) fn new(panel: &'p Panel<'c, 'a>) -> Self {
         Self { panel, taken: Vec::new() }
     }
 
-    /// Adds a note at the first of these places that is free. Where none is, the note is left out: figures say
-    /// everything in their captions too.
+    /// Adds a note at the first of these places that is free. If none is free, the note is left out, because captions also say
+    /// everything.
     pub(super) fn add(&mut self, text: &str, places: &[(Point, Side)], ink: Ink) -> Result<(), PlotError> {
         for &(at, side) in places {
             let (frame, _) = self.panel.note_frame(text, at, side);
@@ -345,7 +345,7 @@ impl<'p, 'c, 'a> Notes<'p, 'c, 'a> {
     }
 }
 
-/// The mark of a table's row at a place.
+/// Makes the mark of a table row at a place.
 pub(super) fn mark(at: Point, row: usize) -> Mark {
     let pixels = |units: i32| units as f32 / UNIT as f32;
     Mark { x: pixels(at.0), y: pixels(at.1), row: u32::try_from(row).unwrap_or(u32::MAX) }

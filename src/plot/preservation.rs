@@ -1,4 +1,4 @@
-//! What moving a reader along a direction does to the function of the model, over the size of the move.
+//! The effect of moving a reader along a direction on the model's function, over the size of the move.
 
 use super::axis::Axis;
 use super::canvas::{Canvas, Glyph, Words, paint};
@@ -9,7 +9,7 @@ use super::table::{Cell, Table};
 use super::{Figure, FigureKind, MOST_MARKS, Mark, PlotError, Size};
 use crate::report::{Preservation, PreservationDirection, PreservationMeasure, PreservationVerdict};
 
-/// Draws a line for every site and direction of `rows`, all of one measure, and the highest floor of rounding among them.
+/// Draws a line for every site and direction of `rows`, which share one measure, and the highest rounding floor.
 pub fn preservation(rows: &[Preservation], size: Size) -> Result<Figure, PlotError> {
     let Some(first) = rows.iter().find(|row| !row.points.is_empty()) else {
         return Err(PlotError::Empty("no reader was moved"));
@@ -32,7 +32,7 @@ pub fn preservation(rows: &[Preservation], size: Size) -> Result<Figure, PlotErr
     Ok(Figure { kind, title, caption, width, height, svg, marks, table: table(rows) })
 }
 
-/// Readers: each has one random direction.
+/// Number of readers. Each has one random direction.
 fn sites(rows: &[Preservation]) -> usize {
     rows.iter().filter(|row| row.direction == PreservationDirection::Random).count()
 }
@@ -59,7 +59,7 @@ fn caption(rows: &[Preservation], measure: PreservationMeasure) -> String {
     )
 }
 
-/// In the words of the legend.
+/// Text of the legend.
 fn words(direction: PreservationDirection) -> &'static str {
     match direction {
         PreservationDirection::Kernel => "v, bias moved",
@@ -76,7 +76,7 @@ fn ink(direction: PreservationDirection) -> (Glyph, Ink) {
     }
 }
 
-/// One row a site, direction and t.
+/// One row for each site, direction and t.
 fn table(rows: &[Preservation]) -> Table {
     let mut table = Table::new(&[
         ("site", ""),
@@ -173,7 +173,7 @@ pub(super) mod tests {
     use super::*;
     use crate::report::{NormKind, PreservationPoint};
 
-    /// Sites whose predicted direction is dead, and whose other two are not.
+    /// Sites whose predicted direction is dead and whose other two directions are not.
     pub(in crate::plot) fn rows(sites: usize, measure: PreservationMeasure, dead: f64) -> Vec<Preservation> {
         let row = |site: usize, direction, values: [f64; 3]| Preservation {
             site: format!("transformer.h.{site}.ln_1"),
@@ -220,7 +220,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_direction_that_no_kernel_holds_is_said_to_be_one() {
+    fn a_direction_in_no_kernel_is_described_as_such() {
         let mut rows = rows(1, PreservationMeasure::RelativeChange, 2e-7);
         rows[0].in_kernel = false;
         rows[0].verdict = PreservationVerdict::Changed;

@@ -9,9 +9,9 @@ use super::table::{Cell, Table};
 use super::{Figure, FigureKind, MOST_MARKS, Mark, PlotError, Size};
 use crate::report::SiteVerification;
 
-/// Degrees below this stand at the foot: cosines are rounded at about 1e-16.
+/// Degrees below this are drawn at the foot, because cosines have a rounding of about 1e-16.
 const SHOWN_FROM: f64 = 1e-6;
-/// A subspace within so many degrees is the predicted one.
+/// A subspace within this many degrees is the predicted one.
 const CONFIRMED: f64 = 1.0;
 
 /// Draws every principal angle between the predicted and the measured bottom subspace, site by site.
@@ -38,12 +38,12 @@ struct Angle<'s> {
     /// Position of the site.
     site: usize,
     name: &'s str,
-    /// From 1, the smallest angle of the site first.
+    /// From 1. The smallest angle of the site comes first.
     rank: usize,
     degrees: f64,
-    /// The least and the greatest of it and of either half's.
+    /// Range over all tokens and both halves.
     halves: Option<[f64; 2]>,
-    /// Whether the subspace is that of zero scales.
+    /// Whether this is the subspace of zero scales.
     zeros: bool,
 }
 
@@ -80,7 +80,7 @@ fn caption(angles: &[Angle<'_>]) -> String {
     )
 }
 
-/// One row an angle.
+/// One row for each angle.
 fn table(angles: &[Angle<'_>]) -> Table {
     let mut table = Table::new(&[
         ("site", ""),

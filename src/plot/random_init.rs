@@ -10,10 +10,10 @@ use super::{Figure, FigureKind, MOST_MARKS, Mark, PlotError, Size};
 use crate::report::SiteVerification;
 use crate::report::random_init::{RandomInit, RandomInitSite};
 
-/// Depths below this stand at the foot: rounding, or exactly zero.
+/// Depths below this are drawn at the foot: rounding, or exactly zero.
 const SHOWN_FROM: f64 = 1e-18;
 
-/// Draws the depth of each site that was measured in both, trained (`sites`) and at the initialisation.
+/// Draws the depth of each site that was measured in both models: trained (`sites`) and at the initialisation.
 pub fn random_init(
     sites: &[SiteVerification],
     initial: &RandomInit,
@@ -60,7 +60,7 @@ fn caption(initial: &RandomInit) -> String {
     format!("λ_v along the predicted direction over the mean variance, on the same token ids. {told}")
 }
 
-/// One row a site.
+/// One row for each site.
 fn table(pairs: &[Pair<'_>]) -> Table {
     let mut table = Table::new(&[
         ("site", ""),
@@ -129,7 +129,7 @@ pub(super) mod tests {
     use super::*;
     use crate::plot::measured::tests::sites;
 
-    /// As many sites, ten times as deep at their initialisation by a mean that is a tenth.
+    /// The same sites, with a tenfold depth at the initialisation because the mean is a tenth.
     pub(in crate::plot) fn initialised(sites: &[SiteVerification]) -> RandomInit {
         let site = |site: &SiteVerification| RandomInitSite {
             name: site.name.clone(),
@@ -147,7 +147,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn both_factors_are_told_and_stand_in_the_table() {
+    fn both_factors_are_in_the_caption_and_in_the_table() {
         let trained = sites(13, 3e-14);
         let figure = random_init(&trained, &initialised(&trained), Size { width: 720, height: 0 }).unwrap();
         let told = "depth × 0.1, λ_v × 1, mean × 10.";
@@ -157,7 +157,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn without_a_subtracted_mean_no_ratio_is_told() {
+    fn without_a_subtracted_mean_there_is_no_ratio() {
         let trained = sites(4, 0.9);
         let figure = random_init(&trained, &initialised(&trained), Size { width: 720, height: 0 }).unwrap();
         assert!(figure.caption.ends_with("No site subtracts the mean, so none has an exact kernel."));

@@ -9,7 +9,7 @@ use super::table::{Cell, Table};
 use super::{Figure, FigureKind, MOST_MARKS, Mark, PlotError, Size};
 use crate::report::{ResidualBlock, ResidualFall, StackName};
 
-/// Draws σ_min after each block with its range on both halves of the tokens; falls stand out.
+/// Draws σ_min after each block with its range on both halves of the tokens, and highlights falls.
 pub fn residual(blocks: &[ResidualBlock], falls: &[ResidualFall], size: Size) -> Result<Figure, PlotError> {
     if blocks.is_empty() {
         return Err(PlotError::Empty("the residual stream was not measured"));
@@ -59,7 +59,7 @@ fn caption(blocks: &[ResidualBlock], falls: &[ResidualFall]) -> String {
     format!("σ_min of the centred stream after each block, before the final norm. {change}; {told}.")
 }
 
-/// One row a block.
+/// One row for each block.
 fn table(blocks: &[ResidualBlock], falls: &[ResidualFall]) -> Table {
     let columns = [
         ("block", ""),
@@ -148,7 +148,7 @@ pub(super) mod tests {
     use super::*;
     use crate::report::Interval;
 
-    /// Blocks whose stream grows, with one fall.
+    /// Blocks whose stream grows, except for one fall.
     pub(in crate::plot) fn blocks(count: u32) -> (Vec<ResidualBlock>, Vec<ResidualFall>) {
         let sigma =
             |block: u32| 1e-3 * 1.3_f64.powi(block.min(60) as i32) * if block == 1 { 0.5 } else { 1.0 };

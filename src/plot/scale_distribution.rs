@@ -1,4 +1,4 @@
-//! How the effective scales of one site are distributed.
+//! The distribution of the effective scales of one site.
 
 use super::axis::{Axis, TICK_FONT, decades};
 use super::backend::{UNIT, text_width};
@@ -11,21 +11,21 @@ use super::{Figure, FigureKind, MOST_MARKS, Mark, PlotError, Size};
 use crate::kernel::scale::{NEAR_DEAD, Scale};
 use crate::order;
 
-/// max|γ|/min|γ| up to which γ itself is drawn, with its sign; |γ| on a logarithmic axis beyond.
+/// Up to this max|γ|/min|γ|, γ itself is drawn with its sign. Beyond it, |γ| is drawn on a logarithmic axis.
 const LINEAR_UP_TO: f64 = 100.0;
 
-/// max|γ|/min|γ| from which near-dead scales squeeze the others: those get a panel of their own.
+/// From this max|γ|/min|γ| on, near-dead scales squeeze the others, which then get their own panel.
 const SPLIT_FROM: f64 = 1e4;
 
-/// The least height of a bar that stands for anything, in pixels.
+/// Least height of a nonempty bar, in pixels.
 const LEAST_BAR: f64 = 3.0;
 
 /// Height of a line of notes, and room for two of them above the tallest bar, in pixels.
 const LINE: f64 = 15.0;
 const HEAD: f64 = 2.0 * LINE + 2.0;
 
-/// Draws a histogram of γ (d values); zeros stand apart from a logarithmic axis, near-dead scales
-/// (|γᵢ| ≤ [`NEAR_DEAD`] × median|γ|) are marked. When these lie far below the rest, a second panel shows the rest.
+/// Draws a histogram of γ (d values). Zeros are beside a logarithmic axis, and near-dead scales (|γᵢ| ≤ [`NEAR_DEAD`] × median|γ|) are
+/// marked. If these lie far below the rest, a second panel shows the rest.
 pub fn scale_distribution(site: &str, scale: &Scale, size: Size) -> Result<Figure, PlotError> {
     let sorted = Sorted::new(scale);
     let views = sorted.views();
@@ -60,10 +60,10 @@ pub fn scale_distribution(site: &str, scale: &Scale, size: Size) -> Result<Figur
     Ok(Figure { kind: FigureKind::ScaleDistribution, title, caption, width, height, svg, marks, table })
 }
 
-/// A scale with what is asked of it more than once.
+/// A scale with derived values that are needed more than once.
 struct Sorted<'s> {
     values: &'s [f64],
-    /// Channels by rising γ.
+    /// Channels by increasing γ.
     order: Vec<usize>,
     median: f64,
     zeros: usize,
@@ -71,7 +71,7 @@ struct Sorted<'s> {
     negative: usize,
 }
 
-/// What a channel is drawn as.
+/// The class of a channel, which sets its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
     Zero,
@@ -84,26 +84,26 @@ enum Class {
 struct View {
     heading: String,
     logarithmic: bool,
-    /// Another view shows the scales that are not near-dead by themselves.
+    /// Whether another view shows the scales that are not near-dead separately.
     is_squeezed: bool,
-    /// Range of the bins, in the axis' values.
+    /// Range of the bins, in values of the axis.
     low: f64,
     high: f64,
     /// Channels in each bin.
     bins: Vec<Vec<usize>>,
-    /// Channels with γ = 0, where the axis is logarithmic.
+    /// Channels with γ = 0, if the axis is logarithmic.
     zeros: Vec<usize>,
 }
 
 impl View {
-    /// Sorts channels into bins; their number follows from the data alone, so that the size changes no statistic.
+    /// Sorts channels into bins. Their number depends only on the data, so the size of the figure changes no statistic.
     fn new(values: &[f64], channels: &[usize], logarithmic: bool, heading: String) -> Self {
         let (zeros, binned): (Vec<usize>, Vec<usize>) =
             channels.iter().partition(|&&channel| logarithmic && values[channel] == 0.0);
         let shown = |channel: usize| if logarithmic { values[channel].abs() } else { values[channel] };
         let mut low = binned.iter().map(|&channel| shown(channel)).fold(f64::INFINITY, f64::min);
         let mut high = binned.iter().map(|&channel| shown(channel)).fold(f64::NEG_INFINITY, f64::max);
-        // Odd, so that a constant fills the bin in the middle.
+        // An odd number, so that a constant fills the middle bin.
         let count = ((3.0 * (binned.len() as f64).cbrt()).round() as usize).clamp(6, 60) | 1;
         if low >= high && logarithmic {
             (low, high) = ((low / 3.0).max(f64::MIN_POSITIVE), (high * 3.0).min(f64::MAX));
@@ -130,7 +130,7 @@ impl View {
         }
     }
 
-    /// The value where a bin starts; the end of the last for an index one beyond.
+    /// Returns the value where a bin starts. One beyond the last index gives the end of the last bin.
     fn edge(&self, index: usize) -> f64 {
         let fraction = index as f64 / self.bins.len() as f64;
         if self.logarithmic {
@@ -169,7 +169,7 @@ impl<'s> Sorted<'s> {
         }
     }
 
-    /// max|γ|/min|γ| of the nonzero scales among some channels; 1 when there are none.
+    /// Returns max|γ|/min|γ| of the nonzero scales among some channels. 1 if there are none.
     fn condition(&self, channels: &[usize]) -> f64 {
         let sizes = channels.iter().map(|&channel| self.values[channel].abs()).filter(|&size| size > 0.0);
         let (low, high) =
@@ -233,7 +233,7 @@ impl<'s> Sorted<'s> {
         )
     }
 
-    /// One row a channel, in the order of channels.
+    /// One row for each channel, in channel order.
     fn table(&self) -> Table {
         let mut table = Table::new(&[("channel", ""), ("γ", ""), ("|γ| / median", ""), ("class", "")]);
         let rows = self.values.iter().enumerate();
@@ -278,7 +278,7 @@ impl<'s> Sorted<'s> {
         for (index, channels) in view.bins.iter().enumerate() {
             let left = panel.place(view.edge(index), f64::NAN).0;
             let right = panel.place(view.edge(index + 1), f64::NAN).0;
-            // A pixel between bars where there is one to spare.
+            // Leaves a pixel between bars if they are wide enough.
             let gap = if right - left >= 5 * UNIT { UNIT } else { 0 };
             draw((left, right - gap), channels)?;
         }
@@ -288,8 +288,8 @@ impl<'s> Sorted<'s> {
         Ok(fewer(marks, most_marks, |row| !matches!(self.class(row), Class::Negative | Class::Positive)))
     }
 
-    /// A bar of channels between two horizontal places, dead ones at its foot; and a mark for each of its channels,
-    /// one above the other.
+    /// Draws a bar of channels between two horizontal places, with dead ones at its foot, and a mark for each channel, one above the
+    /// other.
     fn draw_bar(
         &self,
         canvas: &Canvas<'_>,
@@ -323,8 +323,8 @@ impl<'s> Sorted<'s> {
         Ok((Bar { left, right, top }, marks.collect()))
     }
 
-    /// Names the median and the near-dead scales on lines above the bars; the zeros, and a near-dead scale that is the
-    /// only one, where they stand.
+    /// Labels the median and the near-dead scales on lines above the bars. Zeros, and a near-dead scale that is the only one, are
+    /// labelled at their own place.
     fn draw_notes(
         &self,
         panel: &Panel<'_, '_>,
@@ -334,7 +334,7 @@ impl<'s> Sorted<'s> {
     ) -> Result<(), PlotError> {
         let mut notes = Notes::new(panel);
         let line = panel.upper_left().1 + units(LINE + 2.0);
-        // Among near-dead scales the others are a sliver, and their median is in the other panel.
+        // Among near-dead scales the others are a sliver, and the other panel shows their median.
         let has_place = !view.is_squeezed && (view.logarithmic || self.negative == 0);
         if has_place && self.median >= view.low && self.median <= view.high && self.zeros < self.values.len()
         {
@@ -366,7 +366,7 @@ impl<'s> Sorted<'s> {
     }
 }
 
-/// Adds a note about what stands at `x`, above every bar that it crosses.
+/// Adds a note about the place `x`, above every bar that it crosses.
 fn add_above_bars(
     notes: &mut Notes<'_, '_, '_>,
     panel: &Panel<'_, '_>,
@@ -382,12 +382,12 @@ fn add_above_bars(
     notes.add(text, &lines(start, top, -LINE, Side::Above), Ink::Danger)
 }
 
-/// Places for a note: the first line, and the next few this many pixels further down.
+/// Places for a note: the first line, and further lines at this distance in pixels.
 fn lines(x: i32, first: i32, step: f64, side: Side) -> [(Point, Side); 4] {
     [0, 1, 2, 3].map(|number| ((x, first + number * units(step)), side))
 }
 
-/// Where a bar was drawn, in units.
+/// The rectangle of a drawn bar, in units.
 struct Bar {
     left: i32,
     right: i32,
@@ -402,7 +402,7 @@ fn ink(class: Class) -> Ink {
     }
 }
 
-/// At most `most` marks, spread evenly, those that matter first.
+/// Keeps at most `most` marks, evenly spread. Marks that matter come first.
 fn fewer(marks: Vec<Mark>, most: usize, matters: impl Fn(usize) -> bool) -> Vec<Mark> {
     let (first, rest): (Vec<Mark>, Vec<Mark>) =
         marks.into_iter().partition(|mark| matters(mark.row as usize));
@@ -490,7 +490,7 @@ mod tests {
     fn only_the_panel_that_holds_near_dead_scales_marks_them() {
         let mut values = vec![1.0; 100];
         values[3] = 1e-9;
-        // Just above the bound: the other panel's axis starts below it.
+        // Just above the bound, where the other panel's axis starts.
         values[4] = 1.01e-3;
         assert_eq!(drawn(&values).svg.matches("1 near-dead\n").count(), 1);
     }

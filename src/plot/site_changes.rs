@@ -1,5 +1,5 @@
-//! What changed at each site between two checkpoints, over the depth of the network: the angle between the kernel directions,
-//! and the relative change of the scale.
+//! Changes at each site between two checkpoints, in network order: the angle between the kernel directions, and the relative change of
+//! the scale.
 
 use super::axis::Axis;
 use super::canvas::{Canvas, Glyph, Point, Words, paint, thinned};
@@ -11,7 +11,7 @@ use super::{Figure, FigureKind, MOST_MARKS, Mark, PlotError, Size};
 use crate::report::NormKind;
 use crate::report::comparison::SiteComparison;
 
-/// Where an axis of changes begins at the least: below is rounding.
+/// An axis of changes begins no lower than this, because smaller values are rounding.
 const SHOWN_FROM: f64 = 1e-12;
 
 /// Draws the angle between the two kernel directions of every site that has one in both, in degrees.
@@ -51,7 +51,7 @@ pub fn scale_changes(sites: &[SiteComparison], size: Size) -> Result<Figure, Plo
     )
 }
 
-/// One number a site, in the order of the network.
+/// One number for each site, in network order.
 struct Changes<'s> {
     sites: Vec<(&'s SiteComparison, Option<f64>)>,
 }
@@ -144,7 +144,7 @@ impl<'s> Changes<'s> {
     }
 }
 
-/// The colour of a kind, and its name.
+/// Colour and name of a kind.
 fn look(kind: NormKind) -> (Ink, &'static str) {
     match kind {
         NormKind::LayerNorm => (Ink::A, "LayerNorm"),
@@ -161,7 +161,7 @@ pub(super) mod tests {
 
     const SIZE: Size = Size { width: 720, height: 0 };
 
-    /// What changed most comes first; a third did not change, and a seventh has no angle.
+    /// Sites with the greatest change first. A third did not change, and a seventh has no angle.
     pub(in crate::plot) fn sites(count: u32) -> Vec<SiteComparison> {
         let of = |order: u32| SiteComparison {
             name: format!("layers.{order}.norm"),

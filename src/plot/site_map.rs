@@ -1,4 +1,4 @@
-//! All norm sites over the depth of the network.
+//! All norm sites in network order.
 
 use super::axis::{Axis, decades};
 use super::backend::UNIT;
@@ -12,26 +12,24 @@ use crate::order;
 use crate::report::NormKind;
 use serde::{Deserialize, Serialize};
 
-/// Sizes below a gap this wide, or below this × the middle median, are drawn at the foot: they would squeeze every
-/// other site.
+/// Sizes below a gap this wide, or below this × the middle median, are drawn at the foot. They would squeeze all other sites.
 const GAP: f64 = 1e-3;
 const SHOWN_FROM: f64 = 1e-8;
 
-/// Up to this many sites each have a mark; of more, each column of pixels has a range.
+/// Up to this many sites have a mark each. More sites are drawn as ranges, one for each column of pixels.
 const MARKED_UP_TO: usize = 800;
 
-/// Sites whose kernel direction is spread over less than this share of their channels are concentrated: the most
-/// concentrated one is named.
+/// A kernel direction spread over less than this share of the channels is concentrated. The most concentrated one is labelled.
 const CONCENTRATED: f64 = 0.25;
 
-/// What the map shows of one site.
+/// The data of one site on the map.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SiteMark {
     /// Module path.
     pub name: String,
     /// Index of its block, if it is in one.
     pub block: Option<u32>,
-    /// What it does.
+    /// Kind of the norm.
     pub kind: NormKind,
     /// Number of scales, d.
     pub width: u64,
@@ -45,8 +43,8 @@ pub struct SiteMark {
     pub participation: Option<f64>,
 }
 
-/// Draws min, median and max |γ| of every site in the order given, and below it how concentrated each kernel
-/// direction is; without any direction the second panel is left out.
+/// Draws min, median and max |γ| of every site in the given order, and below it how concentrated each kernel direction is. Without any
+/// direction there is no second panel.
 pub fn site_map(sites: &[SiteMark], size: Size) -> Result<Figure, PlotError> {
     if sites.is_empty() {
         return Err(PlotError::Empty("no site has a readable scale"));
@@ -75,7 +73,7 @@ pub fn site_map(sites: &[SiteMark], size: Size) -> Result<Figure, PlotError> {
 }
 
 impl SiteMark {
-    /// The share of channels that carry the kernel direction: 1 when flat, 1/d for a single one.
+    /// The share of channels that make up the kernel direction: 1 if flat, 1/d for a single channel.
     fn share(&self) -> Option<f64> {
         self.participation.map(|participation| participation / self.width as f64)
     }
@@ -125,7 +123,7 @@ impl Map<'_> {
         )
     }
 
-    /// One row a site, in the order given.
+    /// One row for each site, in the given order.
     fn table(&self) -> Table {
         let mut table = Table::new(&[
             ("site", ""),
@@ -157,7 +155,7 @@ impl Map<'_> {
         table
     }
 
-    /// The horizontal axis and its title: blocks if they follow one another, otherwise the position in the list.
+    /// The horizontal axis and its title: blocks if they are consecutive, otherwise the position in the list.
     fn x_axis(&self) -> (Axis, &'static str) {
         let n = self.sites.len() as f64;
         let mut starts: Vec<(u32, f64)> = Vec::new();
@@ -178,7 +176,7 @@ impl Map<'_> {
         }
     }
 
-    /// The vertical axis of scales; whether a size is below it; whether one is zero.
+    /// The vertical axis of scales, whether any size is below it, and whether any is zero.
     fn y_axis(&self) -> (Axis, bool, bool) {
         let mut sizes: Vec<f64> =
             self.sites.iter().flat_map(|site| [site.min, site.median, site.max]).collect();
@@ -188,7 +186,7 @@ impl Map<'_> {
         let (Some(&smallest), Some(&high)) = (sizes.first(), sizes.last()) else {
             return (Axis::logarithmic(0.5, 2.0).with_foot(Some("0".to_owned())), false, true);
         };
-        // Down to the first gap from above.
+        // Goes down to the first gap from above.
         let floor = SHOWN_FROM * sizes[sizes.len() / 2];
         let below_gap = sizes.windows(2).rposition(|pair| pair[0] < GAP * pair[1] || pair[0] < floor);
         let low = below_gap.map_or(smallest, |index| sizes[index + 1]);
@@ -256,7 +254,7 @@ impl Map<'_> {
         self.sites.len() <= MARKED_UP_TO
     }
 
-    /// Radius of a mark and thickness of a bar, in pixels, where so many sites share the width.
+    /// Radius of a mark and thickness of a bar, in pixels, if this many sites share the width.
     fn weight(&self, panel: &Panel<'_, '_>) -> (f64, f64) {
         let room = panel.width() / self.sites.len() as f64;
         ((0.28 * room).clamp(1.5, 3.25), (0.2 * room).clamp(1.0, 2.0).round())
@@ -314,7 +312,7 @@ impl Map<'_> {
         Ok(thinned(&medians, most_marks).into_iter().map(|index| mark(medians[index], index)).collect())
     }
 
-    /// The value of the only minimum that is off the scale.
+    /// Writes the value of the minimum below the axis, if there is only one.
     fn draw_off_scale_note(&self, panel: &Panel<'_, '_>) -> Result<(), PlotError> {
         let mut off =
             self.sites.iter().enumerate().filter(|(_, site)| site.min > 0.0 && panel.y().is_below(site.min));
@@ -364,19 +362,19 @@ impl Map<'_> {
     }
 }
 
-/// The colour of sites of one kind; neutral for several.
+/// The colour of sites if all are of one kind, otherwise neutral.
 fn common_ink<'s>(mut sites: impl Iterator<Item = &'s SiteMark>) -> Ink {
     let common = sites.next().filter(|first| sites.all(|site| site.kind == first.kind));
     common.map_or(Ink::Muted, |site| site.look().1)
 }
 
-/// The place and the vertical extent of the points in one column of pixels: x, top, foot.
+/// The place and vertical extent of the points in one column of pixels: x, top, foot.
 fn range(points: &[Point]) -> (i32, i32, i32) {
     let extent = points.iter().fold((i32::MAX, i32::MIN), |(top, foot), &(_, y)| (top.min(y), foot.max(y)));
     (points[0].0, extent.0, extent.1)
 }
 
-/// Ranges in their colours.
+/// Draws ranges in their colours.
 fn draw_ranges(
     canvas: &Canvas<'_>,
     ranges: &[(Ink, (i32, i32, i32))],

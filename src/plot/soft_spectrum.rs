@@ -10,12 +10,12 @@ use super::{Figure, FigureKind, Mark, PlotError, Size};
 use crate::kernel::spectrum::{IsotropicSpectrum, LOWEST, TAU, ranks};
 use crate::report::Eigenvalue;
 
-/// Eigenvalues below this × mean are drawn at the foot: rounding, next to τ.
+/// Eigenvalues below this × mean are drawn at the foot: compared with τ they are rounding.
 const SHOWN_FROM: f64 = 1e-12;
 
-/// Draws the predicted eigenvalues μₖ over their mean by rank, with the line τ below which a direction is predicted
-/// dead. Exact zeros stand at the foot. A site wider than 400 is sampled: the lowest 40, then every 20th part more. The
-/// eigenvalues that were `measured` at this site stand beside them as rings, with the floor of f64's own rounding.
+/// Draws the predicted eigenvalues μₖ over their mean by rank, with the line τ below which a direction is predicted dead. Exact zeros are
+/// at the foot. A site wider than 400 is sampled at the lowest 40 ranks and at ranks that then grow by a twentieth each. Eigenvalues
+/// `measured` at this site are rings, with the floor of f64's own rounding.
 pub fn soft_spectrum(
     site: &str,
     spectrum: &IsotropicSpectrum,
@@ -45,9 +45,9 @@ struct Soft {
     sampled: Vec<(usize, f64, f64)>,
     below_tau: usize,
     zeros: usize,
-    /// (rank from 0, λ/mean) as measured; empty where nothing was.
+    /// Measured (rank from 0, λ/mean). Empty if nothing was measured.
     measured: Vec<(usize, f64)>,
-    /// λ/mean under which the measured ones are f64's rounding.
+    /// λ/mean below which measured eigenvalues are f64's rounding.
     floor: f64,
 }
 
@@ -58,14 +58,14 @@ impl Soft {
             return Err(PlotError::Empty("the spectrum has no eigenvalues"));
         }
         let mean = spectrum.mean();
-        // A mean of zero is a covariance of zero.
+        // If the mean is zero, the covariance is zero.
         let relative = |value: f64| if mean > 0.0 { value / mean } else { 0.0 };
         let evaluate = |rank: usize| {
             let value = spectrum.eigenvalue(rank);
             (rank, value, relative(value))
         };
         let sampled: Vec<_> = ranks(width).into_iter().map(evaluate).collect();
-        // Ascending: the zeros are the first. Their number is found by bisection, as not every rank is sampled.
+        // Ascending, so the zeros come first. Bisection finds their number, because not every rank is sampled.
         let (mut zeros, mut beyond) = (0, width);
         while zeros < beyond {
             let middle = zeros + (beyond - zeros) / 2;
@@ -113,7 +113,7 @@ impl Soft {
         )
     }
 
-    /// One row an evaluated rank.
+    /// One row for each sampled rank.
     fn table(&self) -> Table {
         let mut columns = vec![("rank k", ""), ("μₖ", "γ²"), ("μₖ / mean", ""), ("class", "")];
         if !self.measured.is_empty() {
@@ -146,9 +146,9 @@ impl Soft {
         let seen = || self.measured.iter().map(|&(_, value)| value).filter(|&value| value > self.floor);
         let high = positive().chain(seen()).fold(1.0, f64::max);
         let lowest = positive().chain(seen()).fold(high, f64::min);
-        // Room under the line for its note, which the foot gives where there is one.
+        // Room below the line for its note. A foot already has that room.
         let least = if self.zeros == 0 { 0.01 * TAU } else { TAU };
-        // With τ on it, the axis would be more than half empty.
+        // If τ were on it, more than half of the axis would be empty.
         let off_axis = self.zeros == 0
             && self.measured.iter().all(|&(_, value)| value > self.floor)
             && 2.0 * (decades(high) - decades(lowest)) < decades(high) - decades(least);
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn eigenvalues_under_the_scale_are_told_from_zeros() {
+    fn eigenvalues_below_the_axis_differ_from_zeros() {
         let figure = drawn(&[1e-30, 1e-29, 0.0, 1.0, 1.0, 1.0], false);
         assert!(figure.svg.contains("&lt;1e-12\n") && figure.svg.contains("exactly zero\n"));
         let classes: Vec<&Cell> = figure.table.rows.iter().map(|row| &row[3]).collect();

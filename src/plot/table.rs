@@ -1,19 +1,19 @@
-//! The table behind a figure.
+//! The data of a figure as a table.
 
 use crate::report::words::spelled_out;
 use serde::Serialize;
 
-/// The table behind a figure: every datum that it draws, and those that it had to thin out.
+/// The data of a figure: everything that it draws, and everything that it had to thin out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Table {
-    /// One for each cell of a row.
+    /// Columns, one for each cell of a row.
     pub columns: Vec<Column>,
     /// The data.
     pub rows: Vec<Vec<Cell>>,
 }
 
-/// What a column holds.
+/// One column of the table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Column {
@@ -28,16 +28,16 @@ pub struct Column {
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(untagged)]
 pub enum Cell {
-    /// A finite number: build it with [`Cell::from`], which turns the others into text.
+    /// A finite number. Build it with [`Cell::from`], which turns other numbers into text.
     Number(f64),
-    /// Text as the checkpoint has it: escape it before it meets markup.
+    /// Text from the checkpoint. Escape it before it goes into markup.
     Text(String),
     /// Not applicable.
     Empty,
 }
 
 impl From<f64> for Cell {
-    /// JSON has no infinities and no NaN: an infinity becomes text, NaN an empty cell.
+    /// JSON has no infinities and no NaN. An infinity becomes text, and NaN an empty cell.
     fn from(value: f64) -> Self {
         if value.is_finite() {
             Self::Number(value)
@@ -79,8 +79,8 @@ impl Cell {
     }
 }
 
-/// A text that no spreadsheet takes for a formula: one that begins like a formula gets an apostrophe, which spreadsheets take for the
-/// beginning of a text. Characters that cannot be seen are spelled out.
+/// Protects text from being read as a formula: if it begins like one, it gets an apostrophe, which marks text in spreadsheets. Invisible
+/// characters are escaped.
 fn plain(text: &str) -> String {
     let text = spelled_out(text);
     match text.starts_with(['=', '+', '-', '@']) && text != "-infinite" {
@@ -90,7 +90,7 @@ fn plain(text: &str) -> String {
 }
 
 impl Table {
-    /// An empty table of columns given as (name, unit); an empty unit is none.
+    /// Makes an empty table of columns given as (name, unit). An empty unit means none.
     pub(super) fn new(columns: &[(&str, &str)]) -> Self {
         let column = |&(name, unit): &(&str, &str)| Column {
             name: name.to_owned(),
@@ -99,7 +99,7 @@ impl Table {
         Self { columns: columns.iter().map(column).collect(), rows: Vec::new() }
     }
 
-    /// Without the column of this name.
+    /// Removes the column of this name.
     pub(super) fn leave_out(&mut self, name: &str) {
         if let Some(at) = self.columns.iter().position(|column| column.name == name) {
             self.columns.remove(at);
@@ -109,8 +109,8 @@ impl Table {
         }
     }
 
-    /// The table as comma-separated values (RFC 4180), headings "name (unit)" first. The crate `csv` would bring the standard
-    /// library's reading of floats, 15 kB of the page; it reads these tables in the tests.
+    /// Returns the table as comma-separated values (RFC 4180), with headings "name (unit)" first. The crate `csv` would add the standard
+    /// library's parsing of floats, 15 kB of the page. The tests read these tables with it.
     pub fn csv(&self) -> String {
         let headings = self.columns.iter().map(|column| match &column.unit {
             Some(unit) => format!("{} ({unit})", column.name),
@@ -125,7 +125,7 @@ impl Table {
     }
 }
 
-/// Writes one line; a field in quotes where it holds what divides fields or lines.
+/// Writes one line. A field is quoted if it contains a separator.
 fn write_record(text: &mut String, fields: impl Iterator<Item = String>) {
     let start = text.len();
     for (index, field) in fields.enumerate() {
@@ -141,7 +141,7 @@ fn write_record(text: &mut String, fields: impl Iterator<Item = String>) {
         }
     }
     if text.len() == start {
-        // A line without anything would be no record.
+        // An empty line would be no record.
         text.push_str("\"\"");
     }
     text.push('\n');

@@ -12,7 +12,7 @@ use super::{Figure, FigureKind, MOST_MARKS, Mark, PlotError, Size};
 /// Room above and below the values, as a share of their range.
 const MARGIN: f64 = 0.06;
 
-/// Draws each value over its index on a linear scale; `None` is a value that is no finite number, and is left out.
+/// Draws each value over its index on a linear scale. `None` is a value that is not finite, and is left out.
 pub fn tensor_values(name: &str, values: &[Option<f64>], size: Size) -> Result<Figure, PlotError> {
     let range = range(values).ok_or(PlotError::Empty("no value of this tensor is a finite number"))?;
     let size = size.legible(1, false);
@@ -32,7 +32,7 @@ pub fn tensor_values(name: &str, values: &[Option<f64>], size: Size) -> Result<F
     Ok(Figure { kind, title, caption, width, height, svg, marks, table })
 }
 
-/// Least and greatest of the finite values.
+/// Returns the least and the greatest of the finite values.
 fn range(values: &[Option<f64>]) -> Option<(f64, f64)> {
     let finite = || values.iter().flatten();
     finite().next()?;
@@ -67,7 +67,7 @@ fn draw(
     values: &[Option<f64>],
     (low, high): (f64, f64),
 ) -> Result<Vec<Mark>, PlotError> {
-    // Halved first: the difference of two large values may leave f64.
+    // Halved first, because the difference of two large values may leave the range of f64.
     let margin = 2.0 * MARGIN * (high / 2.0 - low / 2.0);
     let (low, high) = ((low - margin).max(f64::MIN), (high + margin).min(f64::MAX));
     let plan = Plan {

@@ -1,4 +1,4 @@
-//! What holds for every figure, whatever its data and size.
+//! Properties of every figure, with any data and size.
 
 use std::collections::HashMap;
 
@@ -23,7 +23,7 @@ const SIZES: [Size; 4] = [
     Size { width: 1, height: 1 },
 ];
 
-/// Values that look like a trained scale: lognormal, from a fixed stream.
+/// Values like those of a trained scale: lognormal, from a fixed stream.
 pub(super) fn lognormal(d: usize, spread: f64) -> Vec<f64> {
     let mut state = 7_u64;
     let mut uniform = || {
@@ -215,7 +215,7 @@ fn lines(document: &roxmltree::Document<'_>) -> Vec<Line> {
         .collect()
 }
 
-/// Everything that must hold whatever is drawn.
+/// Checks everything that must hold for any figure.
 fn check(figure: &Figure) {
     let context = format!("{:?} {}×{} {}", figure.kind, figure.width, figure.height, figure.caption);
     let document =

@@ -1,4 +1,4 @@
-//! The energies of a stream's writers over the blocks, against what weights without a preferred mean direction have.
+//! The energies of a stream's writers over the blocks, compared with weights without a preferred mean direction.
 
 use super::axis::Axis;
 use super::canvas::{Canvas, Glyph, Words, paint, units};
@@ -12,8 +12,8 @@ use crate::report::{WriterPart, WriterReport};
 /// The null band reaches this many of its standard deviations to either side.
 const BAND: f64 = 2.0;
 
-/// Draws e(U) of every sampled writer in the order of the network, with the null band 1 ± 2√(2/k) behind it. Energies
-/// within it are what an RMSNorm model, or untrained weights, have; a LayerNorm's writers fall below it.
+/// Draws e(U) of every sampled writer in network order, with the null band 1 ± 2√(2/k) behind it. Energies of RMSNorm models and of
+/// untrained weights are within the band. Writers of a LayerNorm model are below it.
 pub fn writer_energy(writers: &[WriterReport], size: Size) -> Result<Figure, PlotError> {
     if writers.is_empty() {
         return Err(PlotError::Empty("no writer of a residual stream was sampled"));
@@ -37,7 +37,7 @@ struct Map<'w> {
 }
 
 impl Map<'_> {
-    /// Where one writer's null ends below.
+    /// Lower end of one writer's null band.
     fn null_foot(writer: &WriterReport) -> f64 {
         1.0 - BAND * writer.null_deviation
     }
@@ -50,7 +50,7 @@ impl Map<'_> {
         )
     }
 
-    /// One row a writer.
+    /// One row for each writer.
     fn table(&self) -> Table {
         let mut table = Table::new(&[
             ("writer", ""),
@@ -78,7 +78,7 @@ impl Map<'_> {
         table
     }
 
-    /// Blocks if they follow one another in one stack, otherwise the position in the list.
+    /// The horizontal axis: blocks if they are consecutive in one stack, otherwise the position in the list.
     fn x_axis(&self) -> (Axis, &'static str) {
         let end = self.writers.len() as f64 + 0.5;
         let one_stack = self.writers.iter().all(|writer| writer.stack == self.writers[0].stack);
@@ -96,7 +96,7 @@ impl Map<'_> {
         }
     }
 
-    /// Ends of the energy axis: from 0, unless energies and bands would then fill less than half of it.
+    /// Ends of the energy axis. It starts at 0, unless energies and bands would then fill less than half of it.
     fn range(&self) -> (f64, f64) {
         let energies = || self.writers.iter().map(|writer| writer.energy);
         let feet = self.writers.iter().map(Self::null_foot);

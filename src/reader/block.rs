@@ -5,7 +5,7 @@ use crate::checkpoint::buffer;
 use crate::norm;
 use crate::order;
 
-/// A tensor's name inside its block (or its whole name, outside), with numbers as N: what is alike is called alike.
+/// A tensor's name inside its block (or its whole name, outside), with numbers as N, so that alike tensors have one name.
 pub(super) fn numberless(name: &str) -> String {
     let parts = name.split(['.', '/']).map(|part| {
         let number = part == "#" || !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -25,12 +25,12 @@ pub(super) fn numberless(name: &str) -> String {
 pub(super) struct Block {
     /// Its path (`model.layers.3`).
     pub(super) path: String,
-    /// Tensors by their [`numberless`] names, sorted; experts share theirs.
+    /// Tensors by their [`numberless`] names, sorted. Experts share a name.
     pub(super) tensors: Vec<(String, Vec<usize>)>,
 }
 
 impl Block {
-    /// The names that tell a layout: all but those of buffers.
+    /// The names that identify a layout: all except those of buffers.
     pub(super) fn names<'a>(&'a self, catalogue: &'a [Tensor]) -> impl Iterator<Item = &'a str> {
         let stored = |index: &usize| {
             let tensor = &catalogue[*index];
@@ -53,12 +53,12 @@ impl Block {
     }
 }
 
-/// The blocks, sorted by path, and the tensors that stand in none. One pass.
+/// The blocks, sorted by path, and the tensors outside them. One pass.
 pub(super) fn blocks(tensors: &[Tensor]) -> (Vec<(String, Block)>, Vec<usize>) {
     let mut found: Vec<(String, Vec<(String, usize)>)> = Vec::new();
     let mut outside = Vec::new();
     for (index, tensor) in tensors.iter().enumerate() {
-        // A parameter without a module of its own, such as gamma_1, stands in the block all the same.
+        // A parameter without a module of its own, such as gamma_1, is still in the block.
         let inside = match found.last() {
             Some((path, _)) if norm::is_inside(&tensor.name, path) => tensor.name.get(path.len() + 1..),
             _ => None,

@@ -1,4 +1,4 @@
-//! What the tensors inside a block are called, and what each is for. A name that is not here is not understood.
+//! The names of tensors inside a block, and what each is for. A name that is not here is not understood.
 
 use crate::report::ReaderUse;
 
@@ -19,14 +19,14 @@ pub(super) enum Part {
     Router,
     /// A strided convolution before keys and values.
     Reduction,
-    /// Writes the stream, or stands between other maps: it reads no norm of the stream.
+    /// Writes the stream, or is between other maps: it reads no norm of the stream.
     Inner,
-    /// Scales channels or heads, or holds positions inside attention; no map.
+    /// Scales channels or heads, or holds positions inside attention. It is not a map.
     Aside,
 }
 
 impl Part {
-    /// Whether it is given what self-attention or cross-attention is given.
+    /// Whether it reads the input of self-attention or cross-attention.
     pub(super) fn is_attention(self) -> bool {
         matches!(
             self,
@@ -34,17 +34,17 @@ impl Part {
         )
     }
 
-    /// Whether it gives keys or values, and no queries.
+    /// Whether it makes keys or values, and no queries.
     pub(super) fn is_key_or_value(self) -> bool {
         matches!(self, Self::Key | Self::Value | Self::KeyValue)
     }
 
-    /// Whether it is given what the feed-forward part is given.
+    /// Whether it reads the input of the feed-forward part.
     pub(super) fn is_feed_forward(self) -> bool {
         matches!(self, Self::FeedForward | Self::Expert | Self::Router)
     }
 
-    /// What a report calls it.
+    /// Its name in a report.
     pub(super) fn used_as(self) -> ReaderUse {
         match self {
             Self::Query => ReaderUse::Query,
@@ -60,7 +60,7 @@ impl Part {
 }
 
 /// The module of a tensor and whether the tensor is its map: `attn.q.bias` belongs to `attn.q`. Packed experts and
-/// `nn.MultiheadAttention` store parameters of their own.
+/// `nn.MultiheadAttention` store bare parameters.
 pub(super) fn module_of(name: &str) -> (&str, bool) {
     let (module, last) = name.rsplit_once('.').unwrap_or(("", name));
     match last {
@@ -92,7 +92,7 @@ pub(super) fn is_bias(name: &str) -> bool {
     name.ends_with("bias") || name.rsplit('.').next().is_some_and(|last| last.starts_with("b_"))
 }
 
-/// The part a tensor of a block plays, by its module's path inside the block (numbers as N).
+/// The part that a tensor plays in its block, by its module's path inside the block (with numbers as N).
 pub(super) fn part_of(module: &str) -> Option<Part> {
     let parts: Vec<&str> = module.split('.').collect();
     let last = *parts.last()?;
@@ -101,7 +101,7 @@ pub(super) fn part_of(module: &str) -> Option<Part> {
     let expert = module.contains("experts") || module.contains("shared_expert");
     let attention = module.contains("att") || module.contains("mixer") || module.contains("Attention");
     let part = match last {
-        // RWKV and others call feed-forward maps key and value: they are not known here.
+        // RWKV and others call feed-forward maps key and value. Those are not known here.
         "q_proj" | "q" | "query" | "to_q" | "q_lin" | "wq" | "query_proj" | "attn_q" | "q_a_proj"
         | "attn_q_a" | "cross_attn_q" | "W_Q" | "w_q"
             if !feed_forward =>
@@ -141,7 +141,7 @@ pub(super) fn part_of(module: &str) -> Option<Part> {
         "dense" | "proj" | "c_proj" | "o" | "output" if attention && !feed_forward => Part::Inner,
         "dense" if within(&["output", "output_query"]) => Part::Inner,
         "dense" if within(&["intermediate", "intermediate_query"]) => Part::FeedForward,
-        // A router beside experts; elsewhere "gate" is not known.
+        // A router beside experts. Elsewhere "gate" is not known.
         "gate" if within(&["moe", "block_sparse_moe", "mlp", "feed_forward", "ffn"]) => Part::Router,
         "classifier" | "layer" if within(&["router"]) => Part::Router,
         "router" | "wg" | "ffn_gate_inp" | "ffn_gate_inp_shexp" | "shared_expert_gate" => Part::Router,
@@ -168,11 +168,11 @@ pub(super) fn part_of(module: &str) -> Option<Part> {
         | "rel_pos_w"
         | "attn_rel_b"
         | "temperature" => Part::Aside,
-        // MViT pools what queries, keys and values give; DeBERTa's positions have maps of their own.
+        // MViT pools the outputs of queries, keys and values. DeBERTa's positions have separate maps.
         "pool_q" | "pool_k" | "pool_v" => Part::Aside,
         "pos_proj" | "pos_q_proj" | "pos_key_proj" | "pos_query_proj" => Part::Aside,
         "shortcut_proj_attn" => Part::Inner,
-        // Mamba: its first map, and what stands behind it.
+        // Mamba: its first map, and what comes after it.
         "A_log" | "D" | "x_proj" | "dt_proj" | "conv1d" if within(&["mixer"]) || parts[0] == "mixer" => {
             Part::Aside
         }
@@ -183,7 +183,7 @@ pub(super) fn part_of(module: &str) -> Option<Part> {
     Some(part)
 }
 
-/// A vector that scales what a part gives to the stream.
+/// Whether a vector scales the output of a part to the stream.
 fn is_layer_scale(module: &str) -> bool {
     let mut parts = module.rsplit('.');
     let (last, parent) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -208,7 +208,7 @@ pub(super) fn may_be_transposed(weight: &str) -> bool {
         || module.rsplit('.').next().is_some_and(|last| last.starts_with("W_"))
 }
 
-/// Cross-attention, by the path inside the block.
+/// Whether a path inside the block is of cross-attention.
 pub(super) fn is_cross(path: &str) -> bool {
     ["encoder_attn", "crossattention", "cross_attn", "EncDecAttention", "cross_attention", "multihead_attn"]
         .iter()

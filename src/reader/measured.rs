@@ -1,5 +1,5 @@
-//! What was measured on real modules: for the block of each known family, and outside its blocks, which maps read each
-//! norm. `scripts/registry/readers.py` writes the tables; their heads give the format.
+//! What was measured on real modules: which maps read each norm, in the blocks of each known family and outside its blocks.
+//! `scripts/registry/readers.py` writes the tables; their heads give the format.
 
 use super::block::numberless;
 use super::lexicon;
@@ -9,18 +9,18 @@ use crate::tables::{self, Table};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-/// What becomes of a constant that is added to what a reader gives.
+/// Whether a constant added to the output of a reader is seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
     /// It is seen; a bias can take it back.
     Bias,
-    /// It is not seen, in no row.
+    /// It is not seen in any row.
     Free,
     /// It is not seen in the rows of the keys.
     Keys,
 }
 
-/// Where a reader stands.
+/// Where a reader is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Home {
     /// In the block of the norm.
@@ -31,7 +31,7 @@ pub(super) enum Home {
     Elsewhere,
 }
 
-/// One map that reads a norm. N stands for any number, # for a number that is the same in norm and map.
+/// One map that reads a norm. N is any number, # a number that is the same in norm and map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Relation {
     /// The norm's module.
@@ -52,7 +52,7 @@ struct Line {
     relations: Vec<Relation>,
 }
 
-/// A norm that stands outside blocks.
+/// A norm outside the blocks.
 #[derive(Debug)]
 struct Alone {
     models: Vec<&'static str>,
@@ -60,17 +60,17 @@ struct Alone {
     relations: Vec<Relation>,
 }
 
-/// What the measured lines say of one norm.
+/// What the measured lines say about one norm.
 #[derive(Debug, PartialEq)]
 pub(super) struct Says {
     pub(super) relations: Vec<Relation>,
-    /// The configuration names the family.
+    /// Whether the configuration names the family.
     pub(super) by_family: bool,
-    /// It names the very code that was measured, so that the classes hold too.
+    /// Whether it names the very code that was measured, so that the classes hold too.
     pub(super) exact: bool,
 }
 
-/// The numbers that # stands for, when `name` is of the form `pattern`.
+/// The numbers at the places of #, if `name` is of the form `pattern`.
 pub(super) fn matches<'a>(pattern: &str, name: &'a str) -> Option<Vec<&'a str>> {
     let mut numbers = Vec::new();
     let (mut wanted, mut parts) = (pattern.split('.'), name.split('.'));
@@ -86,7 +86,7 @@ pub(super) fn matches<'a>(pattern: &str, name: &'a str) -> Option<Vec<&'a str>> 
     }
 }
 
-/// Whether `name` is of the form `reader`, where # stands for the site's numbers.
+/// Whether `name` is of the form `reader`, with the site's numbers in place of #.
 pub(super) fn reads(reader: &str, name: &str, site_numbers: &[&str]) -> bool {
     matches(reader, name).is_some_and(|numbers| numbers.iter().zip(site_numbers).all(|(a, b)| a == b))
 }
@@ -124,7 +124,7 @@ fn module(scale: &'static str) -> &'static str {
     scale.rsplit_once('.').map_or(scale, |(module, _)| module)
 }
 
-/// The blocks by all names in them.
+/// The blocks, by all the names in them.
 fn blocks() -> &'static HashMap<&'static str, Vec<Line>> {
     static TABLE: OnceLock<HashMap<&'static str, Vec<Line>>> = OnceLock::new();
     TABLE.get_or_init(|| {
@@ -143,7 +143,7 @@ fn blocks() -> &'static HashMap<&'static str, Vec<Line>> {
     })
 }
 
-/// The table is sorted, and a line of two families is in a part of each: here once, and where it was.
+/// The rows of the table of norms outside blocks, sorted. A line of two families is in a part of each, and appears here once.
 fn outside_rows() -> Vec<Vec<&'static str>> {
     order::distinct(rows(Table::ReadersOutside.text()))
 }
@@ -168,7 +168,7 @@ fn alone() -> &'static HashMap<&'static str, Vec<Alone>> {
     })
 }
 
-/// Whether a configuration has what a line asks for. `KEY=VALUE*` also holds where it does not name KEY.
+/// Whether a configuration meets the conditions of a line. `KEY=VALUE*` also holds if it does not name KEY.
 fn hold(conditions: &[&str], scope: Scope<'_>) -> bool {
     conditions.iter().all(|condition| {
         let Some((field, value)) = condition.split_once('=') else { return false };
@@ -186,7 +186,7 @@ fn hold(conditions: &[&str], scope: Scope<'_>) -> bool {
     })
 }
 
-/// How near a measured family is to the one that a configuration names.
+/// How close a measured family is to the one that a configuration names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Near {
     No,
@@ -202,7 +202,7 @@ fn near(models: &[&str], scope: Scope<'_>) -> Near {
     let Some(name) = scope.text("architecture").and_then(|name| name.split('.').next()) else {
         return Near::No;
     };
-    // timm's ViTs with norms on what the parts give have the names of the others.
+    // timm's ViTs with norms on the outputs of the parts have the same names as the others.
     let alike =
         |other: &str| first_word(other) == first_word(name) && other.contains("rpn") == name.contains("rpn");
     let of = |model: &&str| match model.strip_prefix("timm:") {
@@ -218,17 +218,17 @@ fn first_word(name: &str) -> &str {
     name.trim_start_matches("test_").split(['_', '.']).next().unwrap_or_default()
 }
 
-/// What the tables are cut by: a family, or of timm's architectures the first word, which those that are [`Near`] share.
+/// The key that cuts the tables into parts: a family, or the first word of a timm architecture, which all that are [`Near`] share.
 fn kin(model: &str) -> &str {
     model.strip_prefix("timm:").map_or(model, first_word)
 }
 
-/// The part of the table in which [`block`] would look up these names.
+/// The part of the table in which [`block`] looks up these names.
 pub(super) fn part_of_block(key: &str) -> String {
     tables::part("blocks", tables::hash(key.bytes()))
 }
 
-/// The parts of the tables in which [`pre_norm`] and [`outside`] would look up the family that a configuration names.
+/// The parts of the tables in which [`pre_norm`] and [`outside`] look up the family that a configuration names.
 pub(super) fn parts_of_family(scope: Scope<'_>) -> impl Iterator<Item = String> {
     let family = scope.families().flatten().next_back().map(str::to_owned);
     let architecture = scope.text("architecture").map(|name| format!("timm:{name}"));
@@ -236,8 +236,8 @@ pub(super) fn parts_of_family(scope: Scope<'_>) -> impl Iterator<Item = String> 
     models.map(|model| tables::part("readers", tables::hash(kin(&model).bytes())))
 }
 
-/// What the table says of the norm `site` (its module inside the block) of a block with these names: the lines of the
-/// family that the configuration names, or else what all lines agree on. `None` where it was not measured.
+/// What the table says about the norm `site` (its module inside the block) of a block with these names: the lines of the family
+/// that the configuration names, or else what all lines agree on. `None` if it was not measured.
 pub(super) fn block(key: &str, site: &str, scope: Option<Scope<'_>>) -> Option<Says> {
     let lines = blocks().get(key)?;
     let nearest = |line: &Line| scope.map_or(Near::No, |scope| near(&line.models, scope));
@@ -272,7 +272,7 @@ pub(super) fn block(key: &str, site: &str, scope: Option<Scope<'_>>) -> Option<S
     Some(Says { relations, by_family, exact: by_family && best == Near::Same })
 }
 
-/// The order of norms and parts in the blocks that were measured of a family, when all have the same: `true` for pre-norm.
+/// The order of norms and parts in the measured blocks of a family, if all have the same: `true` for pre-norm.
 pub(super) fn pre_norm(scope: Scope<'_>) -> Option<bool> {
     let own = blocks().values().flatten().filter(|line| near(&line.models, scope) == Near::Same);
     let mut found = None;
@@ -296,16 +296,16 @@ pub(super) struct Outside<'s> {
     pub(super) prefix: &'s str,
     /// One list for each measurement of the family, or of its kin.
     pub(super) measured: Vec<&'static [Relation]>,
-    /// The family itself was not measured: architectures of the same code were, which may have other heads.
+    /// Whether the family itself was not measured, only architectures of the same code, which may have other heads.
     pub(super) of_kin: bool,
 }
 
-/// What was measured outside the blocks of the family that the configuration names; `None` where nothing was.
+/// What was measured outside the blocks of the family that the configuration names. `None` if nothing was.
 pub(super) fn outside<'s>(site: &'s str, scope: Option<Scope<'_>>) -> Option<Outside<'s>> {
     let scope = scope?;
     let nested = scope.families().count() > 1;
     let starts = std::iter::once(0).chain(site.match_indices('.').map(|(at, _)| at + 1));
-    // The model's own prefix is one part; a part of a bundle stands deeper.
+    // The model's own prefix is one part. A part of a bundle is deeper.
     starts.take(if nested { usize::MAX } else { 2 }).find_map(|start| {
         let (prefix, path) = site.split_at_checked(start)?;
         let rows = alone().get(path)?;

@@ -1,8 +1,8 @@
 //! Which linear maps read a norm's output (MATH §3 and §7).
 //!
-//! A reader counts only if its block is understood: by structure alone (`sequence`), by what was measured on the module with these
-//! tensors (`measured`), or by rules that know every tensor of the block (`rules`). Otherwise nothing is counted, and the site says
-//! so.
+//! A reader counts only if its block is understood: by structure alone (`sequence`), by measurement of the module with these
+//! tensors (`measured`), or by rules that know every tensor of the block (`rules`). Otherwise no reader is counted, and the site
+//! says so.
 
 mod block;
 mod lexicon;
@@ -52,19 +52,19 @@ pub struct Reader {
 /// The readers of one site.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Readers {
-    /// Those found.
+    /// The readers that were found.
     pub found: Vec<Reader>,
-    /// Why there are none, or what was assumed.
+    /// Why there are no readers, or what was assumed.
     pub note: Option<String>,
 }
 
 impl Readers {
-    /// Nothing reads it, for this reason.
+    /// Nothing reads the site, for this reason.
     fn none(note: impl Into<String>) -> Self {
         Self { found: Vec::new(), note: Some(note.into()) }
     }
 
-    /// What reads it is not known, for this reason.
+    /// It is not known what reads the site, for this reason.
     fn not_known(why: impl std::fmt::Display) -> Self {
         Self::none(format!("{NOT_COUNTED}{why}"))
     }
@@ -77,14 +77,14 @@ pub struct ReaderIndex<'a> {
     /// Sorted by path.
     blocks: Vec<(String, Block)>,
     outside: Vec<usize>,
-    /// Modules outside the blocks, numbers as N.
+    /// Modules outside the blocks, with numbers as N.
     outside_modules: Vec<String>,
-    /// Norms in each block, as their modules are called there and numberless, sorted by the block's path.
+    /// Norms in each block, as their modules are called there and without numbers, sorted by the block's path.
     norms: Vec<(String, Vec<(String, String)>)>,
     /// The most norms in a block of each stack.
     most_norms: Vec<(String, usize)>,
     positions: positions::Positions,
-    /// Some tensor is a bias.
+    /// Whether any tensor is a bias.
     has_biases: bool,
     /// Unembeddings whose values are those of the embedding.
     tied: &'a [usize],
@@ -120,12 +120,12 @@ impl<'a> ReaderIndex<'a> {
         }
     }
 
-    /// With the unembeddings that `tied::by_values` found.
+    /// Adds the unembeddings that `tied::by_values` found.
     pub fn with_tied(self, tied: &'a [usize]) -> Self {
         Self { tied, ..self }
     }
 
-    /// The linear maps that read `site`. `sites` are all sites, `config` speaks for the checkpoint.
+    /// The linear maps that read `site`. `sites` are all sites; `config` is the configuration of the checkpoint.
     pub fn readers(&self, site: &NormSite, sites: &[NormSite], config: Option<&Config>) -> Readers {
         if site.unnamed {
             return Readers::not_known("the names say nothing");
@@ -154,7 +154,7 @@ impl<'a> ReaderIndex<'a> {
         readers
     }
 
-    /// The map that shares a small module with the norm alone.
+    /// The map that is alone with the norm in a small module.
     fn beside(&self, site: &NormSite) -> Option<usize> {
         let names = Names { tensors: self.tensors, by_name: &self.by_name };
         outside::beside(&site.name, site.width, |parent| {
@@ -179,7 +179,7 @@ impl<'a> ReaderIndex<'a> {
         let by_rule = rules::target(&view, &own);
         let key = measured::key(block.names(self.tensors));
         let says = measured::block(&key, block.inside(&site.name), scope);
-        // Where the configuration says on which side the norms stand, it was perhaps another one that was measured.
+        // If the configuration says on which side the norms are, perhaps the other side was measured.
         let configured = scope.and_then(norm_order::configured).is_some() && by_rule.is_ok();
         if let Some(says) = says.as_ref().filter(|says| says.by_family && !configured) {
             return self.measured(site, block, says, sites, config, scope);
@@ -194,7 +194,7 @@ impl<'a> ReaderIndex<'a> {
         }
     }
 
-    /// Readers of a block that was measured.
+    /// The readers of a measured block.
     fn measured(
         &self,
         site: &NormSite,
@@ -218,7 +218,7 @@ impl<'a> ReaderIndex<'a> {
                 Home::Elsewhere if next.is_none() => self.elsewhere(&site.name, relation.reader),
                 Home::Elsewhere => Vec::new(),
             };
-            // Without its family a file may have another position code.
+            // A file that does not name its family may have another position code.
             let free = keys.invisible || says.exact && !keys.known_to_be_seen;
             let class = if free { relation.class } else { Class::Bias };
             let why = if says.exact && free { MEASURED_KEYS } else { &keys.why };
@@ -239,7 +239,7 @@ impl<'a> ReaderIndex<'a> {
         readers
     }
 
-    /// The tensors of the form `wanted`, whose name lacks a prefix that the site's name begins with.
+    /// The tensors of the form `wanted`, below a prefix that the site's name begins with.
     fn elsewhere(&self, site: &str, wanted: &str) -> Vec<usize> {
         let ends = site.match_indices('.').map(|(at, _)| at + 1);
         let prefixes = std::iter::once(0).chain(ends).filter_map(|end| site.get(..end));
@@ -247,7 +247,7 @@ impl<'a> ReaderIndex<'a> {
         prefixes.map(of).find(|found| !found.is_empty()).unwrap_or_default()
     }
 
-    /// The tensors of the form `wanted` behind a prefix.
+    /// The tensors of the form `wanted` after a prefix.
     fn under(&self, prefix: &str, wanted: &str) -> Vec<usize> {
         if !wanted.split('.').any(|part| matches!(part, "N" | "#")) {
             return self.by_name.get(format!("{prefix}{wanted}").as_str()).copied().into_iter().collect();
@@ -265,7 +265,7 @@ impl<'a> ReaderIndex<'a> {
             .filter(|(name, _)| unit.holds(name))
             .map(|(_, numberless)| unit.inside(numberless))
             .collect();
-        // A norm that stores nothing is a module all the same.
+        // A norm that stores nothing is still a module.
         let mut modules: Vec<Module<'v>> =
             own.iter().map(|path| Module { path, norm: true, dimensions: 1 }).collect();
         let mut biased_qkv = false;
@@ -312,7 +312,7 @@ impl<'a> ReaderIndex<'a> {
         scope: Option<Scope<'_>>,
     ) -> Readers {
         let mut readers = Readers::default();
-        // Behind a spatial reduction keys and values read another norm.
+        // After a spatial reduction, keys and values read another norm.
         let reduced = view.is_reduced();
         let attention =
             |part: Part, cross: bool| part.is_attention() && !cross && !(reduced && part.is_key_or_value());
@@ -324,7 +324,7 @@ impl<'a> ReaderIndex<'a> {
             Target::Attention => self.maps(site, block, unit, scope, attention, &mut readers),
             Target::FeedForward => {
                 self.maps(site, block, unit, scope, feed_forward, &mut readers);
-                // Q-Former: what cross-attention gives is that of the query tokens.
+                // Q-Former: the output of cross-attention belongs to the query tokens.
                 let of_queries =
                     |reader: &Reader| self.tensors[reader.weight].name.contains("intermediate_query");
                 if site.name.contains("crossattention") && readers.found.iter().any(of_queries) {
@@ -357,7 +357,7 @@ impl<'a> ReaderIndex<'a> {
         readers
     }
 
-    /// Adds the maps of a block whose part is wanted.
+    /// Adds the maps of a block that play a wanted part.
     fn maps(
         &self,
         site: &NormSite,
@@ -411,18 +411,18 @@ impl<'a> ReaderIndex<'a> {
     ) -> Readers {
         if let Some(Outside { prefix, measured, of_kin }) = measured::outside(&site.name, scope) {
             let mut readers = Readers::default();
-            // Kin that pool in different ways, all of which this file has: none of them says which it is.
+            // Kin may pool in different ways. If this file has several of these, nothing says which one it uses.
             let is_here = |relation: &Relation| !self.under(prefix, relation.reader).is_empty();
             let here = measured.iter().filter(|relations| relations.iter().any(is_here));
             let open = of_kin && here.count() > 1;
             for relation in measured.into_iter().flatten().filter(|_| !open) {
-                // A base model in a larger one stands behind a prefix, its heads do not.
+                // A base model in a larger one has a prefix; its heads do not.
                 let mut maps = self.under(prefix, relation.reader);
                 if maps.is_empty() {
                     maps = self.under("", relation.reader);
                 }
-                // Where the configuration says on which side the norms stand, another one may have been measured: a norm
-                // of wav2vec 2.0 stands before the blocks in one order and after them in the other.
+                // If the configuration says on which side the norms are, perhaps the other side was measured. In wav2vec 2.0, one
+                // norm comes before the blocks in one order and after them in the other.
                 let in_block = |map: &usize| crate::norm::block_path(&self.tensors[*map].name);
                 maps.retain(|map| match (scope.and_then(norm_order::configured), in_block(map)) {
                     (Some(norm_order::Order::Pre), Some((_, inside))) => lexicon::is_cross(&inside),
@@ -453,12 +453,12 @@ impl<'a> ReaderIndex<'a> {
         }
         match site.place {
             Place::Embedding => self.after_embedding(site, sites, scope),
-            // x-transformers' `resi_dual` adds a second residual stream to what this norm gives.
+            // x-transformers' `resi_dual` adds a second residual stream to the output of this norm.
             Place::Final if self.norms_the_stream(site) => {
                 Readers::not_known("its blocks norm the stream too, and a head may read a sum of both")
             }
             Place::Final => match self.is_post_norm(site, sites, scope) {
-                // wav2vec 2.0 has a norm of this name before its blocks, where they are post-norm.
+                // wav2vec 2.0 has a norm of this name before its blocks if they are post-norm.
                 Some(true) => Readers::not_known(
                     "the norms of its stack come after the parts, so it may begin the stack",
                 ),
@@ -467,7 +467,7 @@ impl<'a> ReaderIndex<'a> {
                 }
                 _ => self.end(site, sites, config),
             },
-            // Stages hold the stacks: the norm stands two levels above them.
+            // Stages hold the stacks, so the norm is two levels above them.
             Place::Unknown if self.ends_the_model(site, sites) => self.end(site, sites, config),
             Place::InsideAttention => {
                 Readers::none("queries and keys are read by attention scores, not by a linear map")
@@ -506,7 +506,7 @@ impl<'a> ReaderIndex<'a> {
         if post { Some(true) } else { (!open).then_some(false) }
     }
 
-    /// A norm named `norm` at the top of a model whose stacks stand in stages, and the only norm there.
+    /// Whether a norm is called `norm`, is at the top of a model whose stacks are in stages, and is the only norm there.
     fn ends_the_model(&self, site: &NormSite, sites: &[NormSite]) -> bool {
         let parent = |name: &str| name.rsplit_once('.').map_or("", |(parent, _)| parent).to_owned();
         let home = parent(&site.name);
@@ -518,8 +518,8 @@ impl<'a> ReaderIndex<'a> {
             && !sites.iter().any(|other| matches!(other.place, Place::Final | Place::Head))
     }
 
-    /// In a post-norm stack the first block reads the embedding norm; in a pre-norm one nothing linear does, unless a
-    /// projection to the stream's width follows it.
+    /// In a post-norm stack the first block reads the embedding norm. In a pre-norm one no linear map does, unless a projection
+    /// to the stream's width follows it.
     fn after_embedding(&self, site: &NormSite, sites: &[NormSite], scope: Option<Scope<'_>>) -> Readers {
         let mut readers = Readers::default();
         let projections = self.outside.iter().filter(|&&index| {
@@ -567,7 +567,7 @@ impl<'a> ReaderIndex<'a> {
         readers
     }
 
-    /// What reads the last norm of a stack's last block: what stands after the stack, unless a stack alike follows.
+    /// The readers of the last norm of a stack's last block: what follows the stack, unless a stack of the same form follows.
     fn end_of_blocks(
         &self,
         site: &NormSite,
@@ -583,7 +583,7 @@ impl<'a> ReaderIndex<'a> {
         self.end(site, sites, config)
     }
 
-    /// What reads the norm that ends a stack: heads, poolers, the unembedding, a decoder's cross-attention.
+    /// The readers of the norm that ends a stack: heads, poolers, the unembedding, a decoder's cross-attention.
     fn end(&self, site: &NormSite, sites: &[NormSite], config: Option<&Config>) -> Readers {
         let mut readers = Readers::default();
         self.cross_keys(site, &mut readers);
@@ -652,7 +652,7 @@ impl<'a> ReaderIndex<'a> {
         }
     }
 
-    /// Unembeddings go through a softmax; one that the configuration ties is counted apart.
+    /// Marks unembeddings, which go through a softmax. One that the configuration ties is counted separately.
     fn mark_unembeddings(&self, site: &NormSite, config: Option<&Config>, readers: &mut Readers) {
         let scope = config.map(|config| config.scope(&site.name));
         let says_tied = scope.and_then(|scope| scope.truth("tie_word_embeddings")) == Some(true);
@@ -681,7 +681,7 @@ impl<'a> ReaderIndex<'a> {
         }
     }
 
-    /// The input embedding as unembedding, where nothing else unembeds.
+    /// Adds the input embedding as unembedding, if nothing else unembeds.
     fn tied(&self, site: &NormSite, config: Option<&Config>, readers: &mut Readers) {
         if let Some((weight, why)) = positions::tied_embedding(self.tensors, site, config) {
             let rows = self.tensors[weight].elements() / site.width;
@@ -696,7 +696,7 @@ impl<'a> ReaderIndex<'a> {
         }
     }
 
-    /// The end of an encoder is read by the keys and values of cross-attention in the decoder of the same path.
+    /// Adds the keys and values of cross-attention in the decoder of the same path: they read the end of an encoder.
     fn cross_keys(&self, site: &NormSite, readers: &mut Readers) {
         let Some((before, after)) = site.name.split_once("encoder.") else { return };
         let decoder = format!("{before}decoder.");
@@ -726,7 +726,7 @@ impl<'a> ReaderIndex<'a> {
     fn reader(&self, site: &NormSite, weight: usize, class: Class, why: Option<&str>) -> Option<Reader> {
         let tensor = &self.tensors[weight];
         let [.., outer, inner] = tensor.shape[..] else { return None };
-        // Linear maps are stored (out, in), but for Conv1D layouts and packed experts.
+        // Linear maps are stored (out, in), except in Conv1D layouts and packed experts.
         let transposed =
             lexicon::may_be_transposed(&tensor.name) || outside::is_bare_projection(&tensor.name);
         if inner != site.width && !(outer == site.width && transposed) {
@@ -751,7 +751,7 @@ impl<'a> ReaderIndex<'a> {
         };
         let (invisible_rows, assumed) = match class {
             Class::Bias => (0, None),
-            // A constant is not seen in keys; elsewhere a norm may hide it, which a file's numbers decide.
+            // Keys do not see a constant. Elsewhere a norm may hide it, and only a file's numbers show that.
             Class::Free if used_as == ReaderUse::Key => (rows, why),
             Class::Free => (0, None),
             Class::Keys => (if rows == 3 * site.width { site.width } else { 0 }, why),
@@ -760,8 +760,8 @@ impl<'a> ReaderIndex<'a> {
     }
 }
 
-/// The parts of the measured tables in which [`ReaderIndex::readers`] would look for these sites: by the names of their blocks, and
-/// by the families that their configurations name.
+/// The parts of the measured tables in which [`ReaderIndex::readers`] looks for these sites: by the names of their blocks, and by
+/// the families that their configurations name.
 pub fn parts<'a>(
     tensors: &[Tensor],
     sites: &[NormSite],
@@ -777,7 +777,7 @@ pub fn parts<'a>(
     order::distinct(keys.chain(scopes.flat_map(measured::parts_of_family)))
 }
 
-/// Why a constant in keys is not seen in a family that was measured.
+/// Why keys do not see a constant, in a family that was measured.
 const MEASURED_KEYS: &str = "a constant in all keys adds the same to every score and softmax does not see it, as was measured on this family's module";
 
 /// The maps of a relation in a block.
@@ -788,7 +788,7 @@ fn of_block(tensors: &[Tensor], block: &Block, relation: &Relation, numbers: &[&
         .collect()
 }
 
-/// The blocks that share a path, as a list: `layers.0.0` and `layers.0.1` are two in the block `layers.0`.
+/// One of several blocks that share a path, as a list: `layers.0.0` and `layers.0.1` are two in the block `layers.0`.
 #[derive(Debug, Default)]
 struct Unit {
     /// `0.`, or nothing.
@@ -803,7 +803,7 @@ impl Unit {
         Self { prefix: if numbered && all { format!("{own}.") } else { String::new() } }
     }
 
-    /// Whether a name inside the block is one of this unit's.
+    /// Whether a name inside the block belongs to this unit.
     fn holds(&self, inside: &str) -> bool {
         inside.starts_with(&self.prefix)
     }

@@ -32,7 +32,7 @@ const FLAGS: [&str; 9] = [
 /// Fields that hold "pre" or "post".
 const STYLES: [&str; 4] = ["layernorm_style", "layer_norm_style", "norm_style", "norm_position"];
 
-/// What detectors have outside their blocks. They add positions to queries and keys after the norm.
+/// Names outside the blocks of detectors. Detectors add positions to queries and keys after the norm.
 const DETECTOR_MARKS: [&str; 6] =
     ["query_embed", "query_position", "query_pos", "bbox", "reference_points", "input_proj"];
 
@@ -61,12 +61,12 @@ pub(super) fn configured(scope: Scope<'_>) -> Option<Order> {
     flag.or(style).map(|pre| if pre { Order::Pre } else { Order::Post })
 }
 
-/// Libraries that have one order under their names. Each is known by names that others lack.
+/// The order of libraries that have only one order under their names. Each is known by names that others lack.
 fn library(view: &View<'_>) -> Option<Order> {
     let has = |last: &str| view.has_last(last);
     let outside = |wanted: &str| view.outside.iter().any(|name| name.split('.').any(|part| part == wanted));
     let all = |names: &[&str]| names.iter().all(|name| has(name));
-    // GPT-2 and its kin call the token table wte; GPT-1 has the same blocks, post-norm, and calls it tokens_embed.
+    // GPT-2 and related models call the token table wte. GPT-1 has the same blocks, post-norm, and calls it tokens_embed.
     let gpt2 = all(&["ln_1", "ln_2", "c_attn", "c_fc", "c_proj"]) && outside("wte");
     let gptj = all(&["ln_1", "q_proj", "fc_in", "fc_out"]) && !has("ln_2");
     let gpt_neo = all(&["ln_1", "ln_2", "q_proj", "k_proj", "v_proj", "c_fc", "c_proj"]) && outside("wte");
@@ -81,8 +81,8 @@ fn library(view: &View<'_>) -> Option<Order> {
         .then_some(Order::Pre)
 }
 
-/// OPT: its code makes a final norm beside the embeddings only where the blocks are pre-norm. BART and its kin, which have the same
-/// blocks, call theirs `layer_norm`, or have `layernorm_embedding`.
+/// OPT: its code makes a final norm beside the embeddings only if the blocks are pre-norm. BART and related models, which have the
+/// same blocks, call theirs `layer_norm`, or have `layernorm_embedding`.
 fn opt(view: &View<'_>) -> bool {
     let block =
         ["self_attn_layer_norm", "final_layer_norm", "q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"];
@@ -97,8 +97,8 @@ fn opt(view: &View<'_>) -> bool {
         })
 }
 
-/// timm's ViT and those named like it. timm also has blocks with norms on what the parts give, under the same names;
-/// those have no layer scale, and no bias of queries, keys and values.
+/// timm's ViT and models named like it. timm also has blocks with norms on the outputs of the parts, under the same names. Those
+/// have no layer scale, and no bias of queries, keys and values.
 fn vision(view: &View<'_>) -> bool {
     let has = |last: &str| view.has_last(last);
     let patches = view.outside.iter().any(|name| {

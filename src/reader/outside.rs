@@ -5,24 +5,24 @@ use super::block::numberless;
 use super::lexicon;
 use crate::checkpoint::Tensor;
 
-/// How a map outside the blocks stands to the norm that ends a stack.
+/// The relation of a map outside the blocks to the norm that ends a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tail {
-    /// The first of a chain: a pooler, the dense map of a head. It reads the norm, and what follows it does not.
+    /// The first of a chain: a pooler, the dense map of a head. It reads the norm, and the maps after it do not.
     First,
     /// A head without a chain.
     Head,
     /// An unembedding without a chain.
     Unembedding,
-    /// Behind a first map.
+    /// After a first map.
     Behind,
-    /// It starts the network or belongs to no stack's end.
+    /// It starts the network or does not belong to the end of a stack.
     Front,
-    /// Not known: it may stand between a norm and a head.
+    /// Not known: it may be between a norm and a head.
     Unknown,
 }
 
-/// What a map outside the blocks is, by its module's path.
+/// Classifies a map outside the blocks by its module's path.
 pub(super) fn tail(module: &str) -> Tail {
     let parts: Vec<&str> = module.split('.').collect();
     let last = parts.last().copied().unwrap_or_default();
@@ -79,8 +79,8 @@ fn is_front(parts: &[&str]) -> bool {
     parts.iter().any(|part| MARKS.iter().any(|mark| part.contains(mark)))
 }
 
-/// The head that shares its module with the norm `site` and nothing else (`head.norm`, `head.fc`): the norm has the
-/// width of what the map is given, and the map gives another width, so it stands behind the norm.
+/// The head that shares its module with the norm `site` and nothing else (`head.norm`, `head.fc`). The norm has the width of the
+/// map's input, and the map's output has another width, so the map comes after the norm.
 pub(super) fn beside(
     site: &str,
     width: u64,
@@ -104,12 +104,12 @@ pub(super) fn beside(
     map
 }
 
-/// open_clip's projections are parameters of their own, stored (in, out).
+/// open_clip's projections are bare parameters, stored (in, out).
 pub(super) fn is_bare_projection(name: &str) -> bool {
     matches!(name, "text_projection" | "visual.proj" | "proj")
 }
 
-/// Whether two names speak of the same part of a bundle: text with text, vision with vision.
+/// Whether two names belong to the same part of a bundle: text with text, vision with vision.
 pub(super) fn same_part(a: &str, b: &str) -> bool {
     let part = |name: &str| {
         (name.contains("vision") || name.contains("visual") || name.contains("image"), name.contains("text"))
@@ -117,7 +117,7 @@ pub(super) fn same_part(a: &str, b: &str) -> bool {
     part(a) == part(b)
 }
 
-/// The unembedding behind the norm of a masked language model's head.
+/// The unembedding after the norm of a masked language model's head.
 pub(super) fn decoder_behind(site: &str) -> Option<Vec<String>> {
     let (parent, last) = site.rsplit_once('.').unwrap_or(("", site));
     match (parent.rsplit('.').next().unwrap_or_default(), last) {
@@ -139,7 +139,7 @@ pub(super) fn decoder_behind(site: &str) -> Option<Vec<String>> {
     }
 }
 
-/// Modules outside the blocks, numbers as N.
+/// Modules outside the blocks, with numbers as N.
 pub(super) fn modules(tensors: &[Tensor], outside: &[usize]) -> Vec<String> {
     crate::order::distinct(
         outside.iter().map(|&index| numberless(lexicon::module_of(&tensors[index].name).0)),

@@ -1,4 +1,4 @@
-//! What makes a constant invisible: position codes for keys, tying for the unembedding.
+//! What makes a constant invisible: position codes for keys, and tying for the unembedding.
 
 use crate::checkpoint::Tensor;
 use crate::checkpoint::config::{Config, Scope};
@@ -36,7 +36,7 @@ const ROTARY_FIELDS: [&str; 6] =
 
 /// What the catalogue says about position codes.
 pub(super) struct Positions {
-    /// Where tables of learned positions stand: the modules that hold them.
+    /// The modules that hold tables of learned positions.
     tables: Vec<String>,
     /// Names that mean a relative code.
     relative: Vec<String>,
@@ -44,17 +44,17 @@ pub(super) struct Positions {
     key_norm_stacks: Vec<String>,
 }
 
-/// Whether a constant added to every key is invisible, and why that is believed.
+/// Whether a constant added to every key is invisible, and why.
 pub(super) struct Keys {
     pub(super) invisible: bool,
-    /// The configuration, or a norm on the keys, tells that it is seen.
+    /// Whether the configuration, or a norm on the keys, shows that it is seen.
     pub(super) known_to_be_seen: bool,
     pub(super) why: String,
 }
 
 impl Positions {
     pub(super) fn new(tensors: &[Tensor], sites: &[NormSite]) -> Self {
-        // An expert's maps are many, and none is a position code.
+        // Experts have many maps, and none is a position code.
         let named =
             || tensors.iter().map(|tensor| tensor.name.as_str()).filter(|name| !name.contains("expert"));
         let holders = named().filter_map(|name| {
@@ -70,8 +70,8 @@ impl Positions {
         Self { tables: order::distinct(holders), relative, key_norm_stacks }
     }
 
-    /// Whether a table of positions is of the part of the model that a stack belongs to: it stands in the module that
-    /// holds the stack, or one or two levels above it with no other table nearer.
+    /// Whether a table of positions is of the part of the model that a stack belongs to: it is in the module that holds the
+    /// stack, or in the module above that.
     fn has_table(&self, stack: &str) -> bool {
         let holds = |holder: &str| {
             let inside = match holder {
@@ -84,8 +84,8 @@ impl Positions {
         self.tables.iter().any(|holder| holds(holder))
     }
 
-    /// qᵀ(k + c) = qᵀk + qᵀc: the same for every key, so softmax does not see it, unless keys are turned by their
-    /// position (rotary), normalised, or compared through distances.
+    /// qᵀ(k + c) = qᵀk + qᵀc: the same for every key, so softmax does not see it, unless keys are rotated by their position
+    /// (rotary), normalised, or compared through distances.
     pub(super) fn keys(&self, site: &NormSite, scope: Option<Scope<'_>>) -> Keys {
         let visible = |why: &str| Keys { invisible: false, known_to_be_seen: false, why: why.to_owned() };
         let seen = |why: &str| Keys { known_to_be_seen: true, ..visible(why) };
@@ -94,7 +94,7 @@ impl Positions {
         let relative = scope
             .and_then(|scope| scope.text("position_embedding_type"))
             .is_some_and(|code| code != "absolute" && code != "learned_absolute");
-        // timm has ViTs with rotary or relative codes and a table, and the file does not tell them apart.
+        // timm has ViTs with rotary or relative codes and a table, and the file does not distinguish them.
         let timm = stack.rsplit('.').next() == Some("blocks");
         if order::has(&self.key_norm_stacks, &site.stack) {
             seen("keys are normalised after the projection, so a constant in them is visible")
@@ -121,7 +121,7 @@ fn part_of(name: &str) -> &str {
     name.split('.').next().unwrap_or_default()
 }
 
-/// What tables of tokens are called.
+/// Names of tables of tokens.
 const TOKEN_TABLES: [&str; 8] = [
     "wte",
     "embed_tokens",
@@ -139,7 +139,7 @@ pub(super) fn is_token_table(name: &str) -> bool {
     TOKEN_TABLES.contains(&module.rsplit('.').next().unwrap_or_default())
 }
 
-/// The embedding that doubles as unembedding, and why that is believed.
+/// The embedding that is also the unembedding, and why.
 pub(super) fn tied_embedding(
     tensors: &[Tensor],
     site: &NormSite,
@@ -150,7 +150,7 @@ pub(super) fn tied_embedding(
     let generates = ["LMHeadModel", "ForCausalLM", "ForConditionalGeneration", "ForMaskedLM"]
         .iter()
         .any(|head| config.is_some_and(|config| config.has_architecture(head)));
-    // Without the field the library's default is to tie; a model without a language head has nothing to tie.
+    // Without the field, the library's default is to tie. A model without a language head has nothing to tie.
     if explicit == Some(false) || !(generates || explicit == Some(true) && scope.is_gguf()) {
         return None;
     }

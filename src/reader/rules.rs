@@ -1,11 +1,11 @@
-//! What reads a norm of a block whose every tensor is understood: see [`target`].
+//! Finds what reads a norm of a block whose every tensor is understood: see [`target`].
 
 use super::lexicon::{self, Part};
 use super::norm_order::{self, Order};
 use super::view::{View, last_of};
 use crate::norm;
 
-/// What a norm's output goes to.
+/// Where a norm's output goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     /// Self-attention's maps.
@@ -16,7 +16,7 @@ pub(super) enum Target {
     FeedForward,
     /// Attention and the feed-forward part beside it.
     Both,
-    /// Keys and values behind a spatial reduction.
+    /// Keys and values after a spatial reduction.
     ReducedAttention,
     /// Attention of the block that follows.
     NextAttention,
@@ -26,16 +26,16 @@ pub(super) enum Target {
     Scores,
 }
 
-/// Which side of which part of its block a norm stands on, as far as its name says.
+/// On which side of which part of its block a norm is, as far as its name says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stand {
     Before(Kind),
     After(Kind),
     /// `norm1`, `self_attn_layer_norm`: before in a pre-norm block, after in a post-norm one.
     Either(Kind),
-    /// On what a part gives, before the stream.
+    /// On the output of a part, before the stream.
     OnOutput,
-    /// Behind a spatial reduction, before keys and values.
+    /// After a spatial reduction, before keys and values.
     Reduced,
     Inside,
 }
@@ -47,8 +47,8 @@ enum Kind {
     FeedForward,
 }
 
-/// Where the norm at `site` is read, or what is not understood. Every tensor of the block has to be known: what is not
-/// known may stand between a norm and a map, as a convolution, a token shift or a spatial reduction does.
+/// Where the output of the norm at `site` goes, or what is not understood. Every tensor of the block must be known: an unknown
+/// one may be between a norm and a map, as a convolution, a token shift or a spatial reduction is.
 pub(super) fn target(view: &View<'_>, site: &str) -> Result<Target, String> {
     for module in view.modules.iter().filter(|module| !module.norm) {
         if module.path.is_empty() {
@@ -107,7 +107,7 @@ pub(super) fn target(view: &View<'_>, site: &str) -> Result<Target, String> {
     }
 }
 
-/// Whether the name of a norm leaves open on which side of a part it stands.
+/// Whether the name of a norm does not say on which side of a part it is.
 pub(super) fn is_open(view: &View<'_>, site: &str) -> bool {
     !matches!(
         stand(view, site),
@@ -131,14 +131,14 @@ fn stand(view: &View<'_>, site: &str) -> Result<Stand, String> {
         // ALBERT; ESM and RoBERTa-PreLayerNorm use the same name for the norm before attention.
         ("attention.LayerNorm", _) if has("full_layer_layer_norm") => Stand::After(Attention),
         ("full_layer_layer_norm", _) if has("attention.LayerNorm") => Stand::After(FeedForward),
-        // MPNet's stands after it.
+        // MPNet's comes after it.
         ("attention.LayerNorm", _) if has("output.LayerNorm") => Stand::After(Attention),
         ("attention.LayerNorm" | "attention.ln", _) => Stand::Before(Attention),
         ("LayerNorm", _) if has("attention.LayerNorm") => Stand::Before(FeedForward),
         ("ln", _) if has("attention.ln") => Stand::Before(FeedForward),
         ("intermediate.LayerNorm", _) if has("attention.LayerNorm") => Stand::Before(FeedForward),
         // GGUF: Falcon's second norm is attention's; Jina's BERT has another under that name. DBRX's second is the
-        // feed-forward's, Grok's stands on what attention gives.
+        // feed-forward's, Grok's is on the output of attention.
         ("attn_output_norm" | "layer_output_norm", _) if has("attn_norm") && has("ffn_norm") => {
             Stand::OnOutput
         }
@@ -184,7 +184,7 @@ fn stand(view: &View<'_>, site: &str) -> Result<Stand, String> {
         (_, "final_layer_norm" | "ff_layer_norm") if has("self_attn_layer_norm") => {
             Stand::Either(FeedForward)
         }
-        // wav2vec 2.0 and its kin.
+        // wav2vec 2.0 and related models.
         ("layer_norm", _) if has("final_layer_norm") && has("feed_forward.intermediate_dense") => {
             Stand::Either(Attention)
         }

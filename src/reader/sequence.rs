@@ -1,16 +1,16 @@
-//! Readers that structure alone settles: a norm and the map after it in one `nn.Sequential`, and the modules of
-//! libraries that number a norm and what reads it.
+//! Finds readers by structure alone: a norm and the map after it in one `nn.Sequential`, and the modules of libraries that number
+//! a norm and its reader.
 
 use crate::checkpoint::Tensor;
 use std::collections::HashMap;
 
-/// The catalogue by name, for asking after siblings.
+/// The catalogue by name, for finding siblings.
 pub(super) struct Names<'a> {
     pub(super) tensors: &'a [Tensor],
     pub(super) by_name: &'a HashMap<&'a str, usize>,
 }
 
-/// What stands beside the norms of a module.
+/// Names of modules that hold a norm and its reader in sequence.
 const SEQUENCES: [&str; 9] =
     ["net", "ffn", "ff", "mlp", "layernorm_qkv", "to_patch_embedding", "mlp_head", "to_logits", "to_cls"];
 
@@ -34,7 +34,7 @@ impl Names<'_> {
             .map(move |tensor| (&tensor.name[length..], tensor))
     }
 
-    /// The maps that read the norm `site`, when its surroundings are one of the known structures.
+    /// The maps that read the norm `site`, if its surroundings are one of the known structures.
     pub(super) fn readers(&self, site: &str, width: u64) -> Option<Vec<usize>> {
         self.sequential(site, width)
             .or_else(|| self.inside_attention_module(site, width))
@@ -58,7 +58,7 @@ impl Names<'_> {
         Some(vec![self.linear(&format!("{parent}.{}.weight", number + 1), width)?])
     }
 
-    /// vit-pytorch's `layers.0.0`: a norm, then one map or more. `PreNorm` puts the maps in `fn`.
+    /// vit-pytorch's `layers.0.0`: a norm, then one or more maps. `PreNorm` puts the maps in `fn`.
     fn inside_attention_module(&self, site: &str, width: u64) -> Option<Vec<usize>> {
         let (parent, last) = site.rsplit_once('.')?;
         let numbered = parent.rsplit('.').next().is_some_and(|part| part.parse::<u32>().is_ok());
@@ -82,7 +82,7 @@ impl Names<'_> {
         if !self.under(&module).all(|(inside, _)| known(inside)) {
             return None;
         }
-        // Keys and values may read the norm of another stream; where all three are one map they read this one.
+        // Keys and values may read the norm of another stream. If all three are one map, they read this one.
         let maps = ["to_qkv.weight", "to_q.weight", "net.0.weight"];
         let found: Vec<usize> =
             maps.iter().filter_map(|map| self.linear(&format!("{module}.{map}"), width)).collect();
@@ -111,7 +111,7 @@ impl Names<'_> {
             }
         };
         let whole = self.under(&part(number)).all(|(inside, _)| known(inside));
-        // A norm on the stream, a gate in place of the sum: another structure.
+        // A norm on the stream, or a gate in place of the sum, is another structure.
         let others =
             self.under(layer).any(|(inside, _)| inside.starts_with("0.2.") || inside.starts_with("2."));
         if !whole || others {
@@ -125,7 +125,7 @@ impl Names<'_> {
         };
         let mut found: Vec<usize> =
             ["to_q", "to_v_gate", "to_v_head_gate"].into_iter().filter_map(linear).collect();
-        // Beside another attention this one, or that, may read another stream with its keys and values.
+        // If another attention is beside this one, either may read another stream with its keys and values.
         let beside_attention = attends(number.checked_sub(1)) || attends(number.checked_add(1));
         let embeds = self.tensors.iter().any(|tensor| {
             ["token_emb", "patch_to_embedding", "project_in"]

@@ -1,5 +1,5 @@
-//! An unembedding that is stored beside an embedding with the same values: one parameter under two names, whatever the configuration
-//! says. fairseq stores its checkpoints this way.
+//! Finds an unembedding that is stored beside an embedding with the same values: one parameter under two names, whatever the
+//! configuration says. fairseq stores its checkpoints this way.
 
 use super::lexicon;
 use super::outside::{self, Tail};
@@ -7,12 +7,13 @@ use super::positions;
 use crate::checkpoint::{Checkpoint, Tensor};
 use crate::source::ByteSource;
 
-/// Both are compared at so many places,
+/// Both are compared at this many places.
 const PLACES: u64 = 16;
-/// each of so many bytes: two tables that were trained apart differ in the first of them.
+/// Bytes of each place. Two tables that were trained separately differ in the first of them.
 const PLACE: u64 = 1024;
 
-/// Unembeddings (by index) whose values are those of a table of tokens of the same type and shape, at every place that was read.
+/// Unembeddings (by index) whose values equal those of a table of tokens of the same type and shape, at every place that was
+/// read.
 pub(crate) async fn by_values<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Vec<usize> {
     let tensors = &checkpoint.tensors;
     let table = |tensor: &&Tensor| tensor.shape.len() == 2 && positions::is_token_table(&tensor.name);
@@ -36,16 +37,16 @@ pub(crate) async fn by_values<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Vec<
     tied
 }
 
-/// Whether an unembedding (by index) is a table of tokens under another name, as PyTorch files have tied tensors.
+/// Whether an unembedding (by index) is a table of tokens under another name, as tied tensors are in PyTorch files.
 pub(super) fn by_place(tensors: &[Tensor], unembedding: usize) -> bool {
     let own = &tensors[unembedding];
     let is_table = |tensor: &Tensor| positions::is_token_table(&tensor.name) && tensor.is_tied_to(own);
     !positions::is_token_table(&own.name) && tensors.iter().any(is_table)
 }
 
-/// A table of zeros, or of any one value, equals every other and shows nothing.
+/// Whether two tables have the same values. A table of zeros, or of any one value, equals every other and shows nothing.
 async fn are_equal<S: ByteSource>(checkpoint: &Checkpoint<S>, a: &Tensor, b: &Tensor) -> bool {
-    // Views are compared as they lie, which shows the same where both lie alike.
+    // Views are compared as stored, which shows the same if both are stored alike.
     if a.strides != b.strides || a.bytes() != b.bytes() {
         return false;
     }

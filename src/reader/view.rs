@@ -6,9 +6,9 @@ use crate::checkpoint::config::Scope;
 /// One module of a block.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Module<'a> {
-    /// Its path inside the block, numbers as N.
+    /// Its path inside the block, with numbers as N.
     pub(super) path: &'a str,
-    /// It is a norm.
+    /// Whether it is a norm.
     pub(super) norm: bool,
     /// Dimensions of its largest tensor.
     pub(super) dimensions: usize,
@@ -18,12 +18,12 @@ pub(super) struct Module<'a> {
 pub(super) struct View<'a> {
     /// Every module that stores something.
     pub(super) modules: Vec<Module<'a>>,
-    /// No other block of the stack has more norms.
+    /// Whether no other block of the stack has more norms.
     pub(super) has_most_norms: bool,
-    /// Queries, keys and values have a bias.
+    /// Whether queries, keys and values have a bias.
     pub(super) biased_qkv: bool,
     pub(super) scope: Option<Scope<'a>>,
-    /// Modules outside any block, numbers as N.
+    /// Modules outside any block, with numbers as N.
     pub(super) outside: &'a [String],
 }
 
@@ -52,7 +52,7 @@ impl View<'_> {
         self.maps().any(|(path, part)| part.is_attention() && lexicon::is_cross(path))
     }
 
-    /// Keys and values are given a norm of what a strided convolution gives.
+    /// Whether keys and values read a norm of the output of a strided convolution.
     pub(super) fn is_reduced(&self) -> bool {
         self.maps().any(|(_, part)| part == Part::Reduction)
     }

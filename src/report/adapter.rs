@@ -3,7 +3,7 @@
 use super::{KernelForm, ReaderUse, Warning};
 use serde::{Deserialize, Serialize};
 
-/// The schema name every adapter report carries.
+/// The schema name of every adapter report.
 pub const SCHEMA: &str = "gammascope.adapter/1";
 
 /// Wasted energy of an adapter, module by module. Fields may be added under the same schema name.
@@ -16,22 +16,22 @@ pub struct AdapterReport {
     pub tool_version: String,
     /// Name of the base checkpoint.
     pub base: String,
-    /// What the base is, in one sentence.
+    /// Description of the base, in one sentence.
     pub base_sentence: String,
     /// Name of the adapter.
     pub adapter: String,
-    /// What was found, in one sentence.
+    /// The result, in one sentence.
     pub sentence: String,
-    /// Σ‖A K‖²_F ÷ Σ‖A‖²_F over the modules that read a site with a kernel, A being ΔW where a module's numbers are of that; null
-    /// without such a module, and where some numbers are of A and others of ΔW.
+    /// Σ‖A K‖²_F ÷ Σ‖A‖²_F over the modules that read a site with a kernel. A is ΔW if a module's numbers are of that. Null without such
+    /// a module, or if some numbers are of A and others of ΔW.
     pub wasted: Option<f64>,
-    /// What it is by chance: the mean of k/d, weighted as `wasted` is; null without one.
+    /// Average of `wasted` by chance: the mean of k/d, weighted like `wasted`. Null if `wasted` is null.
     pub null: Option<f64>,
     /// The modules that read a norm site, the most wasteful first.
     pub modules: Vec<AdapterModule>,
     /// Modules that were left out, each with the reason.
     pub skipped: Vec<SkippedModule>,
-    /// Where the adapter's modules have other paths in the base.
+    /// Modules and norms of the adapter that have another path in the base.
     #[serde(default)]
     pub renamings: Vec<AdapterRenaming>,
     /// Norm sites for which the adapter has its own scale.
@@ -45,43 +45,43 @@ pub struct AdapterReport {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct AdapterModule {
-    /// Name of the adapted module, as the adapter has it.
+    /// Name of the module in the adapter.
     pub module: String,
     /// Name of the base's weight tensor.
     pub weight: String,
-    /// How it uses the norm's output.
+    /// How the module uses the norm's output.
     #[serde(rename = "use")]
     #[cfg_attr(test, ts(rename = "use"))]
     pub used_as: ReaderUse,
-    /// How it is adapted.
+    /// How the module is adapted.
     #[serde(default)]
     pub method: AdapterMethod,
     /// The norm site it reads.
     pub site: String,
-    /// Whether the kernel is that of the adapter's own scale for this site, not of the base's.
+    /// Whether the kernel belongs to the adapter's own scale for this site, not to the base's.
     #[serde(default)]
     pub own_scale: bool,
-    /// r, the rows of LoRA's A; for other methods the largest rank that ΔW can have.
+    /// r, the rows of LoRA's A. For other methods, the largest possible rank of ΔW.
     pub rank: u32,
     /// d, the columns of A or ΔW.
     #[cfg_attr(test, ts(type = "number"))]
     pub width: u64,
-    /// Form of the site's kernel; `none` (an RMSNorm without zero scales) wastes nothing.
+    /// Form of the site's kernel. If it is `none` (an RMSNorm without zero scales), nothing is wasted.
     pub form: KernelForm,
     /// k, the dimension of the kernel.
     pub kernel_dimension: u32,
-    /// ‖A‖²_F of LoRA's A, otherwise ‖ΔW‖²_F, before any factor such as α/r.
+    /// ‖A‖²_F of LoRA's A, otherwise ‖ΔW‖²_F, before factors such as α/r.
     pub energy: f64,
-    /// ‖A K‖²_F ÷ ‖A‖²_F, or the same of ΔW, K an orthonormal basis of the kernel: 0 … 1.
+    /// ‖A K‖²_F ÷ ‖A‖²_F, or the same of ΔW, 0 … 1. K is an orthonormal basis of the kernel.
     pub wasted: f64,
-    /// What it is by chance: k/d.
+    /// Average of `wasted` by chance: k/d.
     pub null: f64,
-    /// Its standard deviation by chance: for independent Gaussian entries, of LoRA's A and of a full difference; otherwise for a ΔW with
-    /// its own singular values and right singular vectors at random.
+    /// Standard deviation of `wasted` by chance. LoRA's A and a full difference are compared with independent Gaussian entries. Other ΔW
+    /// are compared with matrices that have the same singular values and random right singular vectors.
     pub null_deviation: f64,
 }
 
-/// How a module is adapted, and so what its numbers are of: LoRA's A, otherwise ΔW.
+/// How a module is adapted. Numbers are of A for LoRA, otherwise of ΔW.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
@@ -101,15 +101,15 @@ pub enum AdapterMethod {
     Difference,
 }
 
-/// A path of the adapter that is another one in the base.
+/// A path of the adapter that is different in the base.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct AdapterRenaming {
-    /// What paths of the adapter begin with, up to the number of a block, or the whole path of a module outside blocks.
+    /// Beginning of paths in the adapter, up to the number of a block, or the whole path of a module outside blocks.
     pub from: String,
-    /// What stands there in the base.
+    /// The same part of the path in the base.
     pub to: String,
-    /// Modules and norms of the adapter that were found so.
+    /// How many modules and norms of the adapter were found this way.
     pub found: u32,
 }
 
@@ -117,8 +117,8 @@ pub struct AdapterRenaming {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct SkippedModule {
-    /// Its name, as the adapter has it.
+    /// Its name in the adapter.
     pub module: String,
-    /// Why.
+    /// Why it was left out.
     pub why: String,
 }

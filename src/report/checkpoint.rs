@@ -1,4 +1,4 @@
-//! The files that were read, and how many bytes and requests that took.
+//! The files that were read, and the bytes and requests that this took.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ pub struct CheckpointSummary {
     pub format: String,
     /// Shards that were opened.
     pub shards: u32,
-    /// Shards that the index or the file names promise and that were not given.
+    /// Shards that the index or the file names promise but that were not given.
     pub missing_shards: Vec<String>,
     /// Tensors in the catalogue.
     pub tensors: u32,
@@ -25,40 +25,39 @@ pub struct CheckpointSummary {
     /// Bytes actually read: headers, index, config and norm tensors.
     #[cfg_attr(test, ts(type = "number"))]
     pub bytes_read: u64,
-    /// Of `bytes_read`, headers, index and config.
+    /// Bytes of headers, index and config, a part of `bytes_read`.
     #[cfg_attr(test, ts(type = "number"))]
     pub header_bytes: u64,
     /// Bytes of the scale and shift tensors of all sites.
     #[cfg_attr(test, ts(type = "number"))]
     pub norm_bytes: u64,
-    /// Bytes of weights sampled for the writers' energy after the first verdict, not part of `bytes_read`; 0 when that
-    /// was refused or has not been done.
+    /// Bytes of weights sampled for the writers' energy after the first verdict, not part of `bytes_read`. 0 if no weights were sampled.
     #[cfg_attr(test, ts(type = "number"))]
     pub weight_bytes_read: u64,
-    /// What was transferred; null for files of this machine. Added with remote checkpoints.
+    /// What was transferred. Null for files on this machine. Added with remote checkpoints.
     #[serde(default)]
     pub remote: Option<RemoteSummary>,
 }
 
-/// What reading a checkpoint behind an address has cost.
+/// The cost of reading a checkpoint from an address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct RemoteSummary {
-    /// The address that was opened, without its query: that may be a signature.
+    /// The address that was opened, without its query, which may contain a signature.
     pub address: String,
-    /// Requests made, failed ones included, redirects not.
+    /// Number of requests, including failed ones, without redirects.
     pub requests: u32,
-    /// Bytes of the bodies that came: more than `bytes_read`, as a request costs more than some bytes beside.
+    /// Bytes of the received bodies. More than `bytes_read`, because an extra request costs more than some extra bytes.
     #[cfg_attr(test, ts(type = "number"))]
     pub bytes: u64,
 }
 
-/// Where a report that came in a link is from.
+/// The origin of a report from a link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct SharedSummary {
-    /// When the link was made: RFC 3339.
+    /// When the link was made, as RFC 3339.
     pub made: String,
-    /// Whether names were left in. Otherwise sites, readers and writers are numbered.
+    /// Whether names were kept. Otherwise sites, readers and writers are numbered.
     pub names: bool,
 }

@@ -7,22 +7,22 @@ use super::{
 use crate::order;
 use serde::{Deserialize, Serialize};
 
-/// A claim of the paper, and what was found here.
+/// A claim of the paper, and the result here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Claim {
-    /// What the paper says.
+    /// The paper's claim.
     pub paper: String,
     /// What this model shows, with its numbers.
     pub found: String,
-    /// Whether that is the same.
+    /// Whether the model agrees with the paper.
     pub agrees: bool,
 }
 
-/// Four decimal places, as the paper has it.
+/// The paper gives |cos| to four decimal places: 1.0000.
 const FOUR_PLACES: f64 = 0.999_95;
 
-/// What counts as about 10³: a power of ten on either side.
+/// The range that counts as about 10³: a power of ten on either side.
 const DEEPENED: std::ops::RangeInclusive<f64> = 1e-4..=1e-2;
 
 impl Claim {
@@ -30,7 +30,7 @@ impl Claim {
         Self { paper: paper.to_owned(), found, agrees }
     }
 
-    /// Those that a run of the model with these `norms` says something about, in the order of the paper.
+    /// Returns the claims that a run of the model with these `norms` can test, in the order of the paper.
     pub fn of(verification: &Verification, norms: &[NormReport]) -> Vec<Self> {
         [
             Self::direction(verification),
@@ -56,7 +56,7 @@ impl Claim {
                 Self::new("An RMSNorm has no dead direction that its scale shows", found, absent == others)
             });
         }
-        // Where several directions lie below rounding, none of them is the bottom one.
+        // If several directions lie below rounding, none of them is the bottom one.
         let resolved: Vec<f64> = subtract.iter().filter_map(|site| site.cos_scale_free).collect();
         if resolved.is_empty() {
             return None;
@@ -111,7 +111,7 @@ impl Claim {
         };
         let paper =
             "The residual stream keeps its least singular value from block to block (13 of 14 models)";
-        // The first block of a stack has none before it.
+        // The first block of a stack has no block before it.
         (blocks > verification.pass.as_ref().map_or(1, |pass| pass.stacks.len().max(1)))
             .then(|| Self::new(paper, found, sure == 0))
     }
@@ -134,7 +134,7 @@ impl Claim {
     }
 }
 
-/// How many falls each part of a block makes, of those that are placed.
+/// Returns how many of the placed falls each part of a block causes.
 fn parts(falls: &[ResidualFall]) -> String {
     let count = |part| falls.iter().filter(|fall| fall.place.is_some_and(|place| place.part == part)).count();
     match [FallPart::Attention, FallPart::FeedForward, FallPart::Both].map(count) {
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_falls_on_both_halves_is_told_from_the_paper() {
+    fn a_stream_that_falls_on_both_halves_differs_from_the_paper() {
         let empty = r#"{"tokens":9,"width_ratio":4.0,"forward":"f32","device":"cpu","input":"","seconds":1.0,"kernel_seconds":null,"sites":[]}"#;
         let mut found = verification(empty);
         assert_eq!(Claim::of(&found, &[]), []);

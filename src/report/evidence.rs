@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "lowercase")]
 pub enum NormKind {
-    /// Subtracts the mean: has a kernel direction.
+    /// Subtracts the mean, so it has a kernel direction.
     LayerNorm,
-    /// Does not subtract the mean: has none.
+    /// Does not subtract the mean, so it has no kernel direction.
     RmsNorm,
-    /// Batch, group, instance or adaptive norm: outside the theorem.
+    /// Batch, group, instance or adaptive norm, which the theorem does not cover.
     Other,
-    /// The evidence is too thin to say.
+    /// There is too little evidence to decide.
     Unknown,
 }
 
@@ -38,24 +38,24 @@ pub enum NormBehaviour {
 pub struct EvidenceReport {
     /// Which evidence: "prior", "configuration", "layout", "shift", "names", "structure", "values", "siblings", "writer energy", …
     pub source: String,
-    /// The kind it speaks for; unknown when it abstains.
+    /// The kind that it supports. `unknown` if it abstains.
     pub says: NormKind,
-    /// By how many nats it speaks for that kind rather than for the next likely one; for structure and names, which are counted given
-    /// the shift, by how many nats it raises that kind's odds. 0 when it abstains.
+    /// How many nats it supports that kind by, compared with the second most likely kind. For structure and names, which are counted
+    /// given the shift: how many nats it raises that kind's odds by. 0 if it abstains.
     pub strength: f64,
     /// What was seen, as a sentence.
     pub detail: String,
-    /// How probable each behaviour would be on this evidence alone; empty when it abstains, in links, and in reports of earlier versions.
+    /// Probability of each behaviour on this evidence alone. Empty if it abstains, in links, and in reports of earlier versions.
     #[serde(default)]
     pub under: Vec<AlternativeReport>,
 }
 
-/// One thing a norm module may do, and how probable that is.
+/// A possible behaviour of a norm module, and its probability.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct AlternativeReport {
     /// What the module does.
     pub behaviour: NormBehaviour,
-    /// Probability, 0 to 1; all of one site add up to 1.
+    /// Probability, 0 to 1. The probabilities of one site add up to 1.
     pub probability: f64,
 }

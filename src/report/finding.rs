@@ -1,4 +1,4 @@
-//! What stands out in a report: the results to read first, each with what to do about it.
+//! Findings: the results of a report to read first, each with what to do about it.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,12 +14,12 @@ pub struct Finding {
     pub advice: String,
     /// The part of the report that shows it.
     pub section: FindingSection,
-    /// The site to look at first; null where it is about the whole model.
+    /// The site to look at first. Null if the finding is about the whole model.
     pub site: Option<String>,
 }
 
-/// The kinds of findings, in the order in which they are shown: first what contradicts or is not known, then what is dead, then
-/// what a run or a measurement adds.
+/// The kinds of findings, in display order: first contradictions and unknowns, then dead directions, then the results of a run or a
+/// measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
@@ -50,11 +50,11 @@ pub enum FindingCode {
     KindsDiffer,
     /// No norm subtracts the mean.
     NoDeadDirection,
-    /// Some norms have a kernel and no reader that was recognised.
+    /// Some norms have a kernel, but none of their readers was recognised.
     ReadersUnknown,
     /// The least singular value of the residual stream falls.
     StreamFalls,
-    /// A reader was moved along its norm's kernel, and the function stayed.
+    /// A reader was moved along its norm's kernel, and the function stayed the same.
     FunctionPreserved,
     /// Measured activations agree with the checkpoint.
     Measured,
@@ -71,13 +71,13 @@ pub enum FindingCode {
 pub enum FindingSection {
     /// The kernel of the final norm.
     Kernel,
-    /// What is dead, reader by reader.
+    /// The dead directions, reader by reader.
     Dead,
     /// The norm sites.
     Sites,
-    /// What was measured on activations.
+    /// The measurements on activations.
     Measured,
-    /// What a run of the model found.
+    /// The results of a run.
     Run,
     /// The warnings.
     Warnings,

@@ -1,27 +1,27 @@
-//! What came of a measurement: every site is measured on its own, in any order and place.
+//! The outcome of a measurement. Each site is measured separately, in any order, by any thread or worker.
 
 use super::{SiteVerification, Verification, Warning};
 use serde::{Deserialize, Serialize};
 
-/// What came of one site.
+/// The outcome for one site.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Outcome {
-    /// What was measured, if it was.
+    /// The measurement, if there is one.
     pub site: Option<SiteVerification>,
-    /// Why not, or what went wrong on the way.
+    /// Why there is none, or what went wrong.
     pub warnings: Vec<Warning>,
-    /// That of the coarsest activations read for it.
+    /// Unit roundoff of the coarsest activations for this site.
     pub unit_roundoff: f64,
     /// Seconds of the GPU's kernel, by its own clock.
     pub kernel_seconds: Option<f64>,
 }
 
-/// All that came of a measurement.
+/// The outcomes of a whole measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Outcomes {
-    /// Of each site that was begun.
+    /// The outcome of each site that was begun.
     pub outcomes: Vec<Outcome>,
     /// Warnings of the plan.
     pub warnings: Vec<Warning>,
@@ -34,7 +34,7 @@ pub struct Outcomes {
 }
 
 impl Outcomes {
-    /// The part of the report, and what there is to warn of; the first reason why, where no site was measured.
+    /// Makes this part of the report, and its warnings. If no site was measured, returns the first reason.
     pub fn verification(self) -> Result<(Verification, Vec<Warning>), String> {
         let (mut sites, mut warnings, mut unit_roundoff) = (Vec::new(), self.warnings, 0_f64);
         let why = self.outcomes.iter().find(|outcome| outcome.site.is_none());
@@ -45,7 +45,7 @@ impl Outcomes {
             kernel_seconds = spent.into_iter().flatten().reduce(|all, more| all + more);
             unit_roundoff = unit_roundoff.max(outcome.unit_roundoff);
             sites.extend(outcome.site);
-            // A GPU that fails says so at every site after that.
+            // After a GPU has failed, every later site repeats the warning.
             let new: Vec<_> = outcome.warnings.into_iter().filter(|new| !warnings.contains(new)).collect();
             warnings.extend(new);
         }

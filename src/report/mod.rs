@@ -1,8 +1,7 @@
 //! The report: all results about a checkpoint, as one serialisable value.
 //!
-//! The page, the command line and `window.gammascope` all show this and nothing else. Fields may be added under
-//! the same schema name; none is removed or changes its meaning. `www/report.ts` is generated from this folder
-//! (`src/typescript.rs` fails when the two drift apart).
+//! The page, the command line and `window.gammascope` all show this and nothing else. Fields may be added under the same schema name. No
+//! field is removed or changes its meaning. `www/report.ts` is generated from this folder (`src/typescript.rs` fails if the two differ).
 
 use serde::{Deserialize, Serialize};
 
@@ -51,10 +50,10 @@ pub use verification::{
 pub use warning::{Warning, WarningCode};
 pub use writer::{WriterPart, WriterReport};
 
-/// The schema name every report carries.
+/// The schema name of every report.
 pub const SCHEMA: &str = "gammascope.report/1";
 
-/// What one inspection found.
+/// The result of one inspection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Report {
@@ -66,21 +65,21 @@ pub struct Report {
     pub checkpoint: CheckpointSummary,
     /// The verdict on the model as a whole.
     pub model: ModelSummary,
-    /// What stands out, the most important first; made from the rest of the report by [`Report::find`], and empty in links.
+    /// What stands out, most important first. [`Report::find`] makes it from the rest of the report. Empty in links.
     #[serde(default)]
     pub findings: Vec<Finding>,
-    /// Every norm site, in the order of the network.
+    /// Every norm site, in network order.
     pub norms: Vec<NormReport>,
     /// The dead parameter directions of all readers together.
     pub dead_parameters: DeadParameters,
-    /// The sampled writers of the residual streams; empty when none was sampled.
+    /// The sampled writers of the residual streams. Empty if none was sampled.
     pub writers: Vec<WriterReport>,
-    /// Measured activations; null until something was measured.
+    /// Measured activations. Null until something is measured.
     #[serde(serialize_with = "Verification::serialize_where_measured")]
     pub verification: Option<Verification>,
     /// What the user should know before relying on the rest.
     pub warnings: Vec<Warning>,
-    /// That it came in a link, which holds less than a checkpoint does; null for a checkpoint that is open.
+    /// The origin of a report from a link, which holds less than a checkpoint. Null for an open checkpoint.
     #[serde(default)]
     pub shared: Option<SharedSummary>,
 }

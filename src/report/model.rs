@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The verdict on the model, in one sentence and in fields.
+/// The verdict on the model, as one sentence and as fields.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ModelSummary {
@@ -10,18 +10,18 @@ pub struct ModelSummary {
     pub family: Option<String>,
     /// Kind of all sites together.
     pub verdict: ModelVerdict,
-    /// The least confidence among the sites that decide the verdict, 0 to 1.
+    /// The lowest confidence among the sites that decide the verdict, 0 to 1.
     pub confidence: f64,
-    /// The one sentence.
+    /// The verdict in one sentence.
     pub sentence: String,
-    /// Why: one line for each kind of evidence that decided it.
+    /// The reasons: one line for each kind of evidence that decided the verdict.
     pub reasons: Vec<String>,
-    /// The parts of the model, when it has several stacks of blocks: an encoder and a decoder, a vision tower and a
-    /// language model. Empty when it has one.
+    /// The parts of the model, if it has several stacks of blocks: an encoder and a decoder, or a vision tower and a language model.
+    /// Empty if it has one.
     pub parts: Vec<PartSummary>,
     /// Name of the final norm's site.
     pub final_norm: Option<String>,
-    /// Number of layers: the blocks, or more where layers share one block (ALBERT).
+    /// Number of layers: the number of blocks, or more if layers share one block (ALBERT).
     pub layers: Option<u32>,
     /// Width of the residual stream.
     #[cfg_attr(test, ts(type = "number | null"))]
@@ -41,7 +41,7 @@ pub enum ModelVerdict {
     Mixed,
     /// Only batch, group or adaptive norms.
     Other,
-    /// No site could be decided, or there is none.
+    /// No site could be decided, or there are no sites.
     Unknown,
 }
 
@@ -49,16 +49,16 @@ pub enum ModelVerdict {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct PartSummary {
-    /// Path of its stack of blocks; empty for the sites that belong to none.
+    /// Path of its stack of blocks. Empty for the sites outside all stacks.
     pub name: String,
     /// Kind of its sites together.
     pub verdict: ModelVerdict,
-    /// The least confidence among the sites that decide the verdict, 0 to 1.
+    /// The lowest confidence among the sites that decide the verdict, 0 to 1.
     pub confidence: f64,
     /// Number of its sites.
     pub sites: u32,
     /// Name of its final norm's site.
     pub final_norm: Option<String>,
-    /// It in one sentence.
+    /// The verdict in one sentence.
     pub sentence: String,
 }

@@ -1,56 +1,56 @@
-//! What is about to be measured or run, and what that takes.
+//! A planned measurement or run, and what it takes.
 
 use super::{NormKind, StackSummary, Warning};
 use serde::{Deserialize, Serialize};
 
-/// What is about to be measured, and what that takes.
+/// A planned measurement, and what it takes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct MeasurementPlan {
-    /// Names of the sites, in the order of the network.
+    /// Names of the sites, in network order.
     pub sites: Vec<String>,
-    /// Tokens n, the fewest and the most of any site.
+    /// Tokens n: the fewest and the most of any site.
     #[cfg_attr(test, ts(type = "[number, number]"))]
     pub tokens: [u64; 2],
     /// Bytes of activations to be read.
     #[cfg_attr(test, ts(type = "number"))]
     pub bytes: u64,
-    /// Additions and multiplications, of the exact sums and of the eigenvalues.
+    /// Additions and multiplications for the exact sums and the eigenvalues.
     pub operations: f64,
     /// Bytes of memory that the largest site takes.
     #[cfg_attr(test, ts(type = "number"))]
     pub memory: u64,
-    /// About how long it takes, one site after the other, judged by a trial on this machine.
+    /// Estimated time in seconds, one site after the other, from a trial on this machine.
     pub seconds: f64,
-    /// Operations a second of the exact sums and of the eigenvalues, in that trial.
+    /// Operations per second in that trial: of the exact sums, and of the eigenvalues.
     pub speeds: [f64; 2],
     /// Where the exact sums are computed: "cpu", or the name of the GPU.
     pub device: String,
     /// File of the activations.
     pub input: String,
-    /// What to know before it begins.
+    /// What to know before the measurement begins.
     pub warnings: Vec<Warning>,
 }
 
-/// How a model is to be run.
+/// How to run a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct RunOptions {
-    /// Tokens, rounded up to whole sequences; without, four for each channel of the stream.
+    /// Tokens, rounded up to whole sequences. The default is four for each channel of the stream.
     #[cfg_attr(test, ts(type = "number | null"))]
     pub tokens: Option<u64>,
-    /// Tokens of a sequence; without, 128, or as many as a decoder behind an encoder has positions for.
+    /// Tokens of a sequence. The default is 128, or for a decoder behind an encoder as many as it has positions for.
     #[cfg_attr(test, ts(type = "number | null"))]
     pub sequence: Option<u64>,
-    /// Blocks, from the first on; without, all of them.
+    /// How many blocks to run. The default is all of them.
     #[serde(default)]
     #[cfg_attr(test, ts(type = "number | null"))]
     pub blocks: Option<u64>,
     /// Which norms are measured.
     pub sites: RunSites,
-    /// What is run.
+    /// What the model is run on.
     pub input: RunInput,
-    /// Whether readers are moved along their kernels and other directions, to see what the function does.
+    /// Whether to move readers along kernels and other directions, and measure how the function changes.
     pub preservation: bool,
 }
 
@@ -70,75 +70,75 @@ pub enum RunSites {
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum RunInput {
-    /// The sample text if there is a tokenizer for it, otherwise uniform ids; noise for a model that reads images.
+    /// The sample text if a tokenizer can read it, otherwise uniform ids. Noise for a model that reads images.
     Usual,
     /// Uniform ids.
     Uniform,
-    /// A text of the user's.
+    /// The user's text.
     Text,
-    /// Token ids of the user's.
+    /// The user's token ids.
     Ids,
-    /// Images of the user's, prepared as the checkpoint asks for it.
+    /// The user's images, prepared as the checkpoint says.
     Images,
-    /// Prepared pixels of the user's: a safetensors file with the tensor `pixel_values`.
+    /// The user's prepared pixels: a safetensors file with the tensor `pixel_values`.
     Pixels,
-    /// Sounds of the user's, prepared as the checkpoint asks for it.
+    /// The user's sounds, prepared as the checkpoint says.
     Sounds,
 }
 
-/// A model that is about to be run, and what that takes.
+/// A planned run of a model, and what it takes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct RunPlan {
-    /// The family it is run as.
+    /// The family that the model is run as.
     pub family: String,
-    /// The kind that the run assumes of its norms.
+    /// The kind of norm that the run assumes.
     #[serde(rename = "told")]
     pub assumed_kind: NormKind,
-    /// Sequences; those of the decoder, where there are two stacks.
+    /// Number of sequences. Of two stacks, those of the decoder.
     #[cfg_attr(test, ts(type = "number"))]
     pub sequences: u64,
-    /// Tokens of each.
+    /// Tokens of each sequence.
     #[cfg_attr(test, ts(type = "number"))]
     pub length: u64,
-    /// Blocks that are run, of all stacks.
+    /// Blocks to run, of all stacks.
     #[cfg_attr(test, ts(type = "number"))]
     pub blocks: u64,
-    /// Blocks after those.
+    /// Blocks that are left out.
     #[serde(default)]
     #[cfg_attr(test, ts(type = "number"))]
     pub left_out: u64,
-    /// Its encoder and its decoder, in the order in which they run; empty for a model of one stack.
+    /// Its encoder and its decoder, in running order. Empty for a model of one stack.
     #[serde(default)]
     pub stacks: Vec<StackSummary>,
-    /// Norms that are measured.
+    /// Norms to measure.
     #[cfg_attr(test, ts(type = "number"))]
     pub sites: u64,
     /// What the tokens are.
     pub input: String,
-    /// Whether the kind is judged by loss, which takes a second pass.
+    /// Whether the run judges the kind by loss, which takes a second pass.
     pub losses: bool,
-    /// Passes with a reader moved.
+    /// Number of passes with a moved reader.
     #[cfg_attr(test, ts(type = "number"))]
     pub moves: u64,
-    /// Tokens that it is judged by at most; fewer where fewer decide it.
+    /// The most tokens for the loss. Fewer if fewer decide the kind.
     #[serde(default)]
     #[cfg_attr(test, ts(type = "number"))]
     pub loss_tokens: u64,
-    /// Bytes of weights to be read.
+    /// Bytes of weights to read.
     #[cfg_attr(test, ts(type = "number"))]
     pub bytes: u64,
-    /// Additions and multiplications of the pass and of what is measured.
+    /// Additions and multiplications of the pass and of the measurements.
     pub operations: f64,
-    /// Bytes of memory that the pass takes: activations, the weights of the largest part of a block, and what is read ahead.
+    /// Bytes of memory for the pass: activations, the weights of the largest part of a block, and weights read ahead.
     #[cfg_attr(test, ts(type = "number"))]
     pub memory: u64,
-    /// Bytes of memory that measuring a norm takes.
+    /// Bytes of memory for measuring a norm.
     #[cfg_attr(test, ts(type = "number"))]
     pub memory_of_site: u64,
-    /// About how long the pass takes, judged by a trial on this machine.
+    /// Estimated time of the pass in seconds, from a trial on this machine.
     pub pass_seconds: f64,
-    /// About how long it takes to measure, one thing after the other.
+    /// Estimated time of the measurements in seconds, one after the other.
     pub measuring_seconds: f64,
     /// Where the pass runs: "cpu", or the name of the GPU.
     pub device: String,

@@ -4,20 +4,20 @@ use super::MeasuredVerdict;
 use crate::order;
 use serde::{Deserialize, Serialize};
 
-/// The model at its initialisation (γ = 1, β = 0, random weights), measured as the trained one was.
+/// The model at its initialisation (γ = 1, β = 0, random weights), measured like the trained one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct RandomInit {
-    /// What the weights were drawn from.
+    /// Seed of the weights.
     #[cfg_attr(test, ts(type = "number"))]
     pub seed: u64,
-    /// Wall time of its run, not part of `Verification::seconds`.
+    /// Wall time of its run in seconds, not part of `Verification::seconds`.
     pub seconds: f64,
-    /// The sites that were measured in both, in the order of the network.
+    /// The sites that were measured in both, in network order.
     pub sites: Vec<RandomInitSite>,
 }
 
-/// One norm at the model's initialisation. What it is when trained is in `Verification::sites`, under the same name.
+/// One norm at the model's initialisation. The trained one is in `Verification::sites`, under the same name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct RandomInitSite {
@@ -25,7 +25,7 @@ pub struct RandomInitSite {
     pub name: String,
     /// λ_v over the mean variance.
     pub depth: f64,
-    /// The same of the normalised input along 1/√d; null where that cannot be had.
+    /// The same of the normalised input along 1/√d. Null if that is not known.
     pub depth_scale_free: Option<f64>,
     /// |cos| of the bottom eigenvector of the normalised input's covariance and 1/√d.
     pub cos_scale_free: Option<f64>,
@@ -35,16 +35,16 @@ pub struct RandomInitSite {
     pub mean_variance: f64,
     /// Directions with an eigenvalue below τ × the mean variance (τ = 1e-6).
     pub below_tau: Option<u32>,
-    /// Depth when trained over that at the initialisation: `lambda_v_ratio` over `mean_ratio`. Null where this divides by 0.
+    /// Trained depth over depth at the initialisation: `lambda_v_ratio` over `mean_ratio`. Null if this divides by 0.
     pub depth_ratio: Option<f64>,
-    /// λ_v when trained over that at the initialisation. That of an exact kernel is rounding.
+    /// Trained λ_v over λ_v at the initialisation. For an exact kernel, λ_v is rounding.
     pub lambda_v_ratio: Option<f64>,
-    /// Mean variance when trained over that at the initialisation.
+    /// Trained mean variance over the one at the initialisation.
     pub mean_ratio: Option<f64>,
 }
 
 impl RandomInitSite {
-    /// Whether the norm subtracts the mean, by the scale-free test at the initialisation: only then is there an exact kernel.
+    /// Whether the norm subtracts the mean, by the scale-free test at the initialisation. Otherwise there is no exact kernel.
     pub fn subtracts_mean(&self) -> bool {
         self.depth_scale_free.is_some_and(|depth| depth < MeasuredVerdict::SUBTRACTED)
     }
@@ -53,18 +53,19 @@ impl RandomInitSite {
 /// Medians of three ratios, trained over initialised.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MedianRatios {
-    /// Of how many sites.
+    /// Number of sites.
     pub sites: usize,
-    /// Of the depth.
+    /// Median for the depth.
     pub depth: f64,
-    /// Of λ_v.
+    /// Median for λ_v.
     pub lambda_v: f64,
-    /// Of the mean variance.
+    /// Median for the mean variance.
     pub mean: f64,
 }
 
 impl RandomInit {
-    /// The medians over the sites with an exact kernel; `None` without one. A median of quotients is not the quotient of medians.
+    /// Returns the medians over the sites with an exact kernel. `None` if there are none. A median of quotients is not the quotient of
+    /// medians.
     pub fn medians(&self) -> Option<MedianRatios> {
         let ratios =
             |site: &RandomInitSite| Some([site.depth_ratio?, site.lambda_v_ratio?, site.mean_ratio?]);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How the note of a site begins whose readers are not known.
+/// The beginning of a site's note if its readers are not known.
 pub const NOT_COUNTED: &str = "not counted: ";
 
 /// How a reader uses the norm's output.
@@ -38,7 +38,7 @@ pub enum ReaderUse {
 pub struct ReaderReport {
     /// Name of the weight tensor.
     pub name: String,
-    /// What it is for.
+    /// Its use in the model.
     #[serde(rename = "use")]
     #[cfg_attr(test, ts(rename = "use"))]
     pub used_as: ReaderUse,
@@ -52,24 +52,24 @@ pub struct ReaderReport {
     pub bias: Option<String>,
     /// Its dead directions.
     pub dead: DeadDirections,
-    /// What was assumed in counting them.
+    /// The assumption behind these counts, if any.
     pub assumed: Option<String>,
 }
 
-/// Counts of parameter directions, in the three classes of MATH §3 and the one that is not free.
+/// Counts of parameter directions: the three classes of MATH §3, and the tied ones.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct DeadDirections {
     /// The function does not change at all.
     #[cfg_attr(test, ts(type = "number"))]
     pub outright: u64,
-    /// The function does not change once b ← b − a vᵀβ.
+    /// The function does not change if b ← b − a vᵀβ too.
     #[cfg_attr(test, ts(type = "number"))]
     pub with_bias_shift: u64,
-    /// The change adds a constant that nothing takes back.
+    /// The change adds a constant that nothing cancels.
     #[cfg_attr(test, ts(type = "number"))]
     pub constant_shift: u64,
-    /// Dead for this reader, but its matrix is also the input embedding, where the change is seen.
+    /// Dead for this reader, but its matrix is also the input embedding, where the change is visible.
     #[cfg_attr(test, ts(type = "number"))]
     pub tied: u64,
 }
@@ -81,19 +81,19 @@ pub struct DeadParameters {
     /// The function does not change at all.
     #[cfg_attr(test, ts(type = "number"))]
     pub outright: u64,
-    /// The function does not change once the reader's bias is moved.
+    /// The function does not change if the reader's bias is moved.
     #[cfg_attr(test, ts(type = "number"))]
     pub with_bias_shift: u64,
     /// Only a constant is added to the reader's output.
     #[cfg_attr(test, ts(type = "number"))]
     pub constant_shift: u64,
-    /// Unread by a tied unembedding, but seen at the input embedding.
+    /// Not read by a tied unembedding, but visible at the input embedding.
     #[cfg_attr(test, ts(type = "number"))]
     pub tied: u64,
     /// (outright + with_bias_shift) ÷ parameters of the readers counted.
     pub share: f64,
     /// Number of readers counted.
     pub readers: u32,
-    /// What the counts rest on.
+    /// The assumptions behind the counts.
     pub assumptions: Vec<String>,
 }

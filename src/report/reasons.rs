@@ -1,10 +1,10 @@
-//! Why the kind of a model's norms is believed: one line for each kind of evidence, whatever number of sites it speaks of.
+//! The reasons for the kind of a model's norms: one line for each kind of evidence, however many sites it covers.
 
 use super::words::{grouped, plural};
 use super::{MeasuredVerdict, NormKind, NormReport, SiteVerification, Verification, sentence};
 use crate::order;
 
-/// One line for what was measured, then one for each kind of evidence and what it speaks for.
+/// Returns one line for measurements, then one for each kind of evidence and the kind of norm that it supports.
 pub fn reasons(norms: &[NormReport], verification: Option<&Verification>) -> Vec<String> {
     let others = sentence::model_verdict(norms) == super::ModelVerdict::Other;
     let measured = verification.filter(|verification| verification.pass.is_none());
@@ -15,7 +15,7 @@ pub fn reasons(norms: &[NormReport], verification: Option<&Verification>) -> Vec
         .filter(|evidence| evidence.strength >= 1.0)
         .filter(|evidence| measured.is_none() || evidence.source != "activations");
     let said = decisive.map(|evidence| {
-        // Names differ from site to site; what is said about them does not.
+        // Names differ from site to site, but the statements after them do not.
         let detail = match evidence.detail.split_once("` ") {
             Some((_, rest)) if evidence.source == "names" => format!("the name {rest}"),
             _ => evidence.detail.clone(),
@@ -33,7 +33,7 @@ pub fn reasons(norms: &[NormReport], verification: Option<&Verification>) -> Vec
     measured.and_then(measured_line).into_iter().chain(lines).collect()
 }
 
-/// What was measured on the activations of the model's own code, in one sentence.
+/// Summarises the measurements on activations of the model's own code in one sentence.
 pub(super) fn measured_line(verification: &Verification) -> Option<String> {
     let sites = &verification.sites;
     let of = |verdict| sites.iter().filter(|site| site.verdict == verdict).collect::<Vec<_>>();
@@ -71,7 +71,7 @@ pub(super) fn measured_line(verification: &Verification) -> Option<String> {
     (!said.is_empty()).then_some(text)
 }
 
-/// 4e-14 … 1e-13, or one number if they are alike.
+/// Formats a range, 4e-14 … 1e-13, or one number if all are equal.
 fn range(values: impl Iterator<Item = f64>) -> Option<String> {
     let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
     for value in values.filter(|value| value.is_finite()) {
@@ -84,7 +84,7 @@ fn range(values: impl Iterator<Item = f64>) -> Option<String> {
     Some(if low == high { low } else { format!("{low} … {high}") })
 }
 
-/// What is said of most sites, with the range of each number; and of how many sites something else is said.
+/// Returns the statement that most sites share, with the range of each number, and how many sites have another one.
 fn together(details: &[String]) -> String {
     let groups = order::groups(details.iter().map(|detail| (skeleton(detail), detail.as_str())));
     let Some((_, largest)) = groups.into_iter().max_by_key(|(_, group)| group.len()) else {
@@ -97,7 +97,7 @@ fn together(details: &[String]) -> String {
     }
 }
 
-/// A text in its parts: words, and numbers between them.
+/// Splits a text into words and the numbers between them.
 fn parts(text: &str) -> Vec<(bool, &str)> {
     let mut found: Vec<(bool, &str)> = Vec::new();
     let mut rest = text;
@@ -116,7 +116,7 @@ fn parts(text: &str) -> Vec<(bool, &str)> {
     found
 }
 
-/// Where a number ends that a text begins with: 2,097 or 0.19 or 4.1e-14.
+/// Returns the end of a number at the beginning of a text: 2,097 or 0.19 or 4.1e-14.
 fn number_end(text: &str) -> usize {
     let bytes = text.as_bytes();
     let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
@@ -134,13 +134,13 @@ fn number_end(text: &str) -> usize {
     end
 }
 
-/// What is said, without its numbers and without what stands in backticks.
+/// Returns a statement without its numbers and without text in backticks.
 fn skeleton(detail: &str) -> String {
     let outside: String = detail.split('`').step_by(2).collect::<Vec<_>>().join("``");
     parts(&outside).into_iter().map(|(number, piece)| if number { "#" } else { piece }).collect()
 }
 
-/// The first text with the range of each number over all texts. Texts with different names have no common number.
+/// Returns the first text with the range of each number over all texts. Texts with different names have no common number.
 fn merged(details: &[&str]) -> String {
     let all: Vec<Vec<(bool, &str)>> = details.iter().map(|detail| parts(detail)).collect();
     let Some(first) = all.first() else { return String::new() };

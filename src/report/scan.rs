@@ -3,16 +3,16 @@
 use super::Report;
 use serde::{Deserialize, Serialize};
 
-/// What one checkpoint of a scan gave: a report or an error, never both.
+/// The result for one checkpoint of a scan: either a report or an error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ScanLine {
-    /// The checkpoint, as the list has it or as it was found.
+    /// Path of the checkpoint in the list or folder.
     pub path: String,
-    /// Its report.
+    /// Its report, if it could be inspected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<Report>,
-    /// Why there is none.
+    /// The error, if it could not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }

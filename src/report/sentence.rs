@@ -1,4 +1,4 @@
-//! The one sentence, and the verdict on the model that it states.
+//! The one sentence about the model, and the verdict in it.
 
 use super::words::{capitalised, grouped, listed, percent, plural, spelled};
 use super::{
@@ -6,7 +6,7 @@ use super::{
     ReaderUse, ScaleConvention,
 };
 
-/// Kind of all sites together: unknown sites do not decide, and neither do "other" ones beside known ones.
+/// Returns the kind of all sites together. Unknown sites do not count, and "other" ones only count if there are no known ones.
 pub fn model_verdict(norms: &[NormReport]) -> ModelVerdict {
     let count = |kind| norms.iter().filter(|norm| norm.kind == kind).count();
     match (count(NormKind::LayerNorm), count(NormKind::RmsNorm)) {
@@ -18,7 +18,7 @@ pub fn model_verdict(norms: &[NormReport]) -> ModelVerdict {
     }
 }
 
-/// The least confidence among the sites whose kind is known: of LayerNorms and RMSNorms, of others where there are only others.
+/// Returns the lowest confidence among the sites of known kind: LayerNorms and RMSNorms, or others if there are only others.
 pub fn confidence(norms: &[NormReport]) -> f64 {
     let others = model_verdict(norms) == ModelVerdict::Other;
     let counts =
@@ -28,7 +28,7 @@ pub fn confidence(norms: &[NormReport]) -> f64 {
     if least.is_finite() { least } else { 0.0 }
 }
 
-/// The parts of the model, in the order of the network; none when all sites are of one.
+/// Returns the parts of the model, in network order. Empty if all sites belong to one part.
 pub fn parts(norms: &[NormReport]) -> Vec<PartSummary> {
     let mut names: Vec<&str> = Vec::new();
     for norm in norms {
@@ -84,7 +84,7 @@ fn part(name: &str, norms: &[NormReport]) -> PartSummary {
     }
 }
 
-/// Of how many sites γ is not known.
+/// Says for how many sites γ is not known.
 fn undecided(norms: &[NormReport]) -> Option<String> {
     let count = norms.iter().filter(|norm| norm.scale_convention == ScaleConvention::Unknown).count();
     (count > 0).then(|| format!("whether the scale is w or 1 + w is unknown at {}", plural(count, "norm")))
@@ -94,7 +94,7 @@ fn with(norms: &[NormReport], form: KernelForm) -> usize {
     norms.iter().filter(|norm| norm.kernel.form == form).count()
 }
 
-/// How many norms have an exact direction that their output never varies along.
+/// Says how many norms have an exact direction along which their output never varies.
 fn one_direction(exact: usize, norms: usize) -> String {
     match (exact, norms) {
         (1, 1) => "its one norm ignores one direction".to_owned(),
@@ -114,7 +114,7 @@ fn zero_scales(zeros: usize, norms: usize) -> String {
     format!("{} of {} {verb} scales of exactly zero", grouped(zeros as u64), plural(norms, "norm"))
 }
 
-/// The final norm of the model: of several parts, the decoder's or language model's, otherwise the last.
+/// Returns the final norm of the model. Of several parts, it takes the decoder's or language model's, otherwise the last.
 pub fn final_norm(norms: &[NormReport]) -> Option<&NormReport> {
     let finals = norms.iter().filter(|norm| norm.role == NormRole::Final);
     let rank = |norm: &NormReport| {
@@ -134,7 +134,7 @@ pub fn final_norm(norms: &[NormReport]) -> Option<&NormReport> {
 /// Channels that a sentence lists before it only counts them.
 const LISTED: usize = 5;
 
-/// The channels of a norm that are off, or as good as off, after "three …": `which` says of what they are channels. None where
+/// Names the channels of a norm that are off, or nearly off, for use after "three …". `which` says whose channels they are. `None` if
 /// there are none.
 pub(super) fn channels_off(norm: &NormReport, which: [&str; 2]) -> Option<String> {
     let channels = &norm.kernel.near_dead;
@@ -151,7 +151,7 @@ pub(super) fn channels_off(norm: &NormReport, which: [&str; 2]) -> Option<String
     Some(format!("{}{after}{list} {is}", spelled(channels.len(), &format!("{before}channel"))))
 }
 
-/// The same of the final norm: its channels are the model's output, unless an unembedding reads them.
+/// Names such channels of the final norm. They are the model's output, unless an unembedding reads them.
 fn output_off(norms: &[NormReport]) -> Option<String> {
     let norm = final_norm(norms)?;
     let unembedding = |used_as| matches!(used_as, ReaderUse::Unembedding | ReaderUse::TiedUnembedding);
@@ -159,20 +159,20 @@ fn output_off(norms: &[NormReport]) -> Option<String> {
     channels_off(norm, if inside { ["", " of the final norm"] } else { ["output ", ""] })
 }
 
-/// The share of the weights that read norms with a dead direction, and have no effect.
+/// States the share of the weights that read norms with a dead direction and have no effect.
 pub(super) fn without_effect(norms: &[NormReport], dead: &DeadParameters, these: &str) -> Option<String> {
     if dead.share <= 0.0 {
         return None;
     }
     let kernels: Vec<&NormReport> = norms.iter().filter(|norm| has_kernel(norm)).collect();
-    // Weights that are not recognised are in no count.
+    // Weights that are not recognised are not counted.
     let all = !kernels.iter().any(|norm| not_counted(norm));
     let weights = if all { "weights" } else { "recognised weights" };
     let which = if kernels.len() == norms.len() { "norms" } else { these };
     Some(format!("{} of the {weights} that read {which} have no effect", percent(dead.share)))
 }
 
-/// Whether what reads a norm is not understood.
+/// Whether the readers of a norm are not understood.
 pub(super) fn not_counted(norm: &NormReport) -> bool {
     norm.reader_note.as_ref().is_some_and(|note| note.starts_with(NOT_COUNTED))
 }
@@ -182,7 +182,8 @@ pub(super) fn has_kernel(norm: &NormReport) -> bool {
     matches!(norm.kernel.form, KernelForm::InverseScale | KernelForm::Coordinates)
 }
 
-/// The model in one sentence: what its norms are, and what has no effect because of that. At most `CLAUSES` are said, those that matter most.
+/// Describes the model in one sentence: the kinds of its norms, and what has no effect because of that. It has at most `CLAUSES` clauses,
+/// the most important ones.
 pub fn model_sentence(verdict: ModelVerdict, norms: &[NormReport], dead: &DeadParameters) -> String {
     let count = |kind| norms.iter().filter(|norm| norm.kind == kind).count();
     let norms_said = plural(norms.len(), "norm");
@@ -213,7 +214,7 @@ pub fn model_sentence(verdict: ModelVerdict, norms: &[NormReport], dead: &DeadPa
         ),
     };
     let off = output_off(norms);
-    // Each with its rank: where there are too many, those of the greatest rank are left out.
+    // Each clause has a rank. If there are too many, those with the greatest rank are left out.
     let mut said: Vec<(u8, String)> = Vec::new();
     match verdict {
         ModelVerdict::LayerNorm if exact > 0 || zeros == 0 => {
@@ -225,7 +226,7 @@ pub fn model_sentence(verdict: ModelVerdict, norms: &[NormReport], dead: &DeadPa
         }
         _ => {}
     }
-    // Zeros of the final norm alone are the channels that the sentence already calls off.
+    // If only the final norm has zeros, the sentence already says that these channels are off.
     let only_final = zeros == 1 && off.is_some() && final_norm(norms).is_some_and(has_kernel);
     if zeros > 0 && !(only_final && verdict != ModelVerdict::Unknown) {
         said.push((2, zero_scales(zeros, norms.len())));
@@ -262,10 +263,10 @@ pub fn model_sentence(verdict: ModelVerdict, norms: &[NormReport], dead: &DeadPa
     }
 }
 
-/// Clauses after the kind.
+/// Most clauses after the kind.
 const CLAUSES: usize = 3;
 
-/// What is said of a model whose norms are all stored without values.
+/// Describes a model in which no norm has stored values.
 pub fn all_empty(norms: usize) -> String {
     let norms = if norms == 1 { "The norm".to_owned() } else { format!("All {norms} norms") };
     let is = if norms == "The norm" { "is" } else { "are" };
@@ -343,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn no_sites_are_said_to_be_none() {
+    fn a_model_without_sites_says_so() {
         assert!(said(&[], &dead(0.0, 0, 0)).starts_with("No norm was found"));
     }
 

@@ -1,4 +1,4 @@
-//! One norm site: what it is, where it sits, and everything that was found about it.
+//! One norm site: what it is, where it is, and all results about it.
 
 use super::{AlternativeReport, EvidenceReport, KernelReport, NormKind, ReaderReport};
 use serde::{Deserialize, Serialize};
@@ -9,35 +9,35 @@ use serde::{Deserialize, Serialize};
 pub struct NormReport {
     /// Module path: the scale tensor's name without its last part.
     pub name: String,
-    /// Name of the stored scale tensor; null where the norm stores nothing, γ = 1.
+    /// Name of the stored scale tensor. Null if the norm stores nothing, so that γ = 1.
     pub scale: Option<String>,
     /// Name of the stored shift tensor (β).
     pub shift: Option<String>,
     /// Number of scales, d.
     #[cfg_attr(test, ts(type = "number"))]
     pub width: u64,
-    /// Where it sits.
+    /// Its place in the network.
     pub role: NormRole,
     /// Index of its block, if it is in one.
     pub block: Option<u32>,
-    /// The part of the model it belongs to, by the path of the stack of blocks: its own, or the one it begins or ends.
+    /// The part of the model that it belongs to, as the path of a stack of blocks: the stack that it is in, begins or ends.
     pub part: Option<String>,
-    /// What it does.
+    /// Kind of norm.
     pub kind: NormKind,
-    /// Probability that `kind` is right given the evidence, 0 to 1; 0 when unknown.
+    /// Probability that `kind` is right given the evidence, 0 to 1. 0 if unknown.
     pub confidence: f64,
     /// How γ follows from the stored tensor.
     pub scale_convention: ScaleConvention,
     /// The evidence for the convention.
     pub convention_reason: String,
-    /// What the module may do, and how probable each is; empty in reports of versions that did not have it.
+    /// The possible behaviours of the module, with their probabilities. Empty in reports of earlier versions.
     #[serde(default)]
     pub alternatives: Vec<AlternativeReport>,
-    /// Everything that speaks for or against.
+    /// All evidence for and against.
     pub evidence: Vec<EvidenceReport>,
-    /// What would settle the kind where it is unknown or contradicted; null where nothing is open.
+    /// What would settle the kind if it is unknown or contradicted. Null if nothing is open.
     pub settle: Option<String>,
-    /// The kernel, as far as the scale decides it.
+    /// The kernel, as far as the scale determines it.
     pub kernel: KernelReport,
     /// Linear maps that read this site's output.
     pub readers: Vec<ReaderReport>,
@@ -47,18 +47,18 @@ pub struct NormReport {
     pub problem: Option<String>,
 }
 
-/// Where a norm sits in the network.
+/// The place of a norm in the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum NormRole {
-    /// Its output is the model's, or a stack's, output.
+    /// Its output is the output of the model or of a stack.
     Final,
     /// Inside a block of the residual stream.
     Block,
     /// Right after the embeddings.
     Embedding,
-    /// On queries or keys, often per head.
+    /// On queries or keys, often separately for each head.
     QueryKey,
     /// Anywhere else.
     Other,
@@ -73,8 +73,8 @@ pub enum ScaleConvention {
     Weight,
     /// γ = 1 + w.
     OnePlusWeight,
-    /// Nothing is stored: γ = 1.
+    /// Nothing is stored, so γ = 1.
     None,
-    /// The values contradict what is known of the model's code, so γ is not known.
+    /// The values contradict the model's known code, so γ is not known.
     Unknown,
 }

@@ -23,19 +23,19 @@ pub enum KernelForm {
 pub struct KernelReport {
     /// Which directions it spans.
     pub form: KernelForm,
-    /// Indices with γᵢ = 0.
+    /// Indices with γᵢ = 0 exactly.
     pub coordinates: Vec<u32>,
-    /// 1/Σvᵢ⁴: how many coordinates share the direction (1 … d); only for `inverse_scale`.
+    /// 1/Σvᵢ⁴: how many coordinates share the direction (1 … d). Only for `inverse_scale`.
     pub participation: Option<f64>,
-    /// max|vᵢ|; only for `inverse_scale`.
+    /// max|vᵢ|. Only for `inverse_scale`.
     pub max_component: Option<f64>,
-    /// Index of max|vᵢ|; only for `inverse_scale`.
+    /// Index of max|vᵢ|. Only for `inverse_scale`.
     pub max_index: Option<u32>,
-    /// ‖γ⁻¹‖; only for `inverse_scale`.
+    /// ‖γ⁻¹‖. Only for `inverse_scale`.
     pub inverse_norm: Option<f64>,
-    /// HM(γ²)/AM(γ²): by how much the trained scale makes the kernel deeper (λ_v against the mean variance) than γ = 1 does, so a
-    /// prediction of depth trained over depth at the initialisation that needs no run (MATH §9); only for `inverse_scale`, and null
-    /// in reports of earlier versions.
+    /// HM(γ²)/AM(γ²): how much deeper the trained scale makes the kernel (λ_v over the mean variance) than γ = 1 does. It predicts the
+    /// trained depth over the depth at the initialisation without a run (MATH §9). Only for `inverse_scale`. Null in reports of earlier
+    /// versions.
     #[serde(default)]
     pub deepening: Option<f64>,
     /// min|γᵢ|.
@@ -44,12 +44,12 @@ pub struct KernelReport {
     pub scale_median_abs: Option<f64>,
     /// max|γᵢ|.
     pub scale_max_abs: Option<f64>,
-    /// max|γ|/min|γ|; null when a scale is zero.
+    /// max|γ|/min|γ|. Null if a scale is zero.
     pub condition: Option<f64>,
-    /// Indices with |γᵢ| ≤ 1e-3 median, zeros included.
+    /// Indices with |γᵢ| ≤ 1e-3 median, including zeros.
     pub near_dead: Vec<u32>,
-    /// Σvᵢ² over the near-dead coordinates: how much of the direction they carry (0 … 1); only for `inverse_scale`.
+    /// Σvᵢ² over the near-dead coordinates: their share of the direction (0 … 1). Only for `inverse_scale`.
     pub near_dead_weight: Option<f64>,
-    /// Directions predicted below τ·mean (τ = 1e-6) if x̂ were isotropic, exact kernel included; null when the kind is not known.
+    /// Directions predicted below τ·mean (τ = 1e-6) if x̂ were isotropic, including the exact kernel. Null if the kind is not known.
     pub predicted_below_tau: Option<u32>,
 }

@@ -1,4 +1,4 @@
-//! What stands out in a report, judged from the report alone, so that it is right again after every change of it.
+//! Finds what stands out, from the report alone, so that it can be repeated after every change of the report.
 
 use super::reasons::measured_line;
 use super::sentence::{channels_off, has_kernel, not_counted, without_effect};
@@ -11,7 +11,7 @@ use super::{
 use crate::order;
 
 impl Report {
-    /// Writes `findings` again: after the rest of the report has changed, or where it came without them.
+    /// Updates `findings`, after the rest of the report has changed or if the report has none.
     pub fn find(&mut self) {
         let rules = [
             measurement,
@@ -48,10 +48,10 @@ impl Finding {
     }
 }
 
-/// Evidence of less than so many nats contradicts nothing.
+/// Evidence with fewer nats than this does not count as a contradiction.
 const SPEAKS: f64 = 2.0;
 
-/// The kind that the strongest evidence of one site speaks for, measurements left out.
+/// The kind that the strongest evidence at one site supports, without measurements.
 fn inferred(norm: &NormReport) -> Option<NormKind> {
     let evidence = norm
         .evidence
@@ -61,7 +61,7 @@ fn inferred(norm: &NormReport) -> Option<NormKind> {
     (strongest.strength >= SPEAKS).then_some(strongest.says)
 }
 
-/// Whether a measured verdict cannot be that of a norm of this kind.
+/// Whether a measured verdict is impossible for a norm of this kind.
 fn contradicts(site: &SiteVerification, kind: NormKind) -> bool {
     matches!(
         (site.verdict, kind),
@@ -159,7 +159,7 @@ fn preservation(report: &Report) -> Vec<Finding> {
     }
 }
 
-/// Evidence that contradicts itself where a kind is named all the same; not repeated where a run or a measurement is why.
+/// Finds evidence that contradicts itself although a kind was decided. Skips sites where a run or a measurement already says so.
 fn contradictions(report: &Report) -> Vec<Finding> {
     let clash = |norm: &&NormReport| norm.kind != NormKind::Unknown && norm.settle.is_some();
     let norms: Vec<&NormReport> = report.norms.iter().filter(clash).collect();
@@ -173,7 +173,7 @@ fn contradictions(report: &Report) -> Vec<Finding> {
     vec![Finding::new(Code::EvidenceContradicts, Section::Sites, text, what_settles(first)).at(Some(first))]
 }
 
-/// The last sentence of what would settle a site.
+/// The last sentence of a site's `settle`.
 fn what_settles(norm: &NormReport) -> &str {
     let settle = norm.settle.as_deref().unwrap_or("Activations of the model would settle it: measure them.");
     settle.rsplit(". ").next().unwrap_or(settle)
@@ -192,7 +192,7 @@ fn unknown(report: &Report) -> Vec<Finding> {
     vec![Finding::new(Code::KindUnknown, Section::Sites, text, what_settles(first)).at(Some(first))]
 }
 
-/// Warnings that change what the rest can be relied on for. The others are listed with all warnings.
+/// Whether a warning changes how far the rest can be relied on. The section of warnings lists the others.
 fn grave(warning: &Warning) -> bool {
     use WarningCode as W;
     matches!(
@@ -238,7 +238,7 @@ fn undecided(report: &Report) -> Vec<Finding> {
     let norms: Vec<&NormReport> =
         report.norms.iter().filter(|norm| norm.scale_convention == ScaleConvention::Unknown).collect();
     let Some(first) = norms.first() else { return Vec::new() };
-    // The warning says more.
+    // That warning says more.
     if report.warnings.iter().any(|warning| warning.code == WarningCode::ScaleOffByOne) {
         return Vec::new();
     }
@@ -251,10 +251,10 @@ fn is_final(report: &Report, norm: &NormReport) -> bool {
     report.model.final_norm.as_ref() == Some(&norm.name)
 }
 
-/// From this share on, a sentence says that a few channels carry the whole direction.
+/// From this share on, a sentence says that a few channels make up the whole direction.
 const ALL_OF_IT: f64 = 0.99;
 
-/// Channels that are nearly off. `zeros` has those that are exactly off.
+/// Finds nearly dead channels. `zeros` finds those with a scale of exactly zero.
 fn channels(report: &Report) -> Vec<Finding> {
     let off = |norm: &&NormReport| norm.kernel.near_dead.len() > norm.kernel.coordinates.len();
     let norms: Vec<&NormReport> = report.norms.iter().filter(off).collect();
@@ -320,7 +320,7 @@ fn zeros(report: &Report) -> Vec<Finding> {
     vec![Finding::new(Code::ZeroChannels, Section::Sites, text, advice).at(Some(most))]
 }
 
-/// That every norm, some or none has a direction that its output never varies along, and what that means for centring.
+/// Says whether all, some or no norms have a direction along which their output never varies, and what that means for centring.
 fn direction(report: &Report) -> Vec<Finding> {
     let norms = &report.norms;
     let exact: Vec<&NormReport> =
@@ -405,7 +405,7 @@ fn falls(report: &Report) -> Vec<Finding> {
     vec![Finding::new(Code::StreamFalls, Section::Run, text, advice)]
 }
 
-/// A smaller factor between the scales of a norm is usual.
+/// A smaller ratio between the scales of a norm is usual.
 const SPREAD: f64 = 100.0;
 
 fn spread(report: &Report) -> Vec<Finding> {

@@ -1,59 +1,59 @@
-//! What measured activations say about the whole model: its sites, its residual stream and its loss.
+//! Measurements of the whole model: its sites, its residual stream and its loss.
 
 use super::claims::Claim;
 use super::random_init::RandomInit;
 use super::{Interval, NormKind, Preservation, SiteVerification};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// What measured activations say.
+/// The results on measured activations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Verification {
-    /// Tokens n, the fewest of any site.
+    /// Tokens n: the fewest of any site.
     #[cfg_attr(test, ts(type = "number"))]
     pub tokens: u64,
-    /// n/d, the least of any site.
+    /// n/d: the lowest of any site.
     pub width_ratio: f64,
-    /// Precision of the activations: "f32", "f16" (any 16-bit type) or "f64", the coarsest of any site.
+    /// Precision of the activations: "f32", "f16" (any 16-bit type) or "f64". The coarsest of any site.
     pub forward: String,
     /// Where the covariance was computed: "cpu", or the name of the GPU.
     pub device: String,
     /// File of the activations.
     pub input: String,
-    /// Wall time.
+    /// Wall time in seconds.
     pub seconds: f64,
-    /// Of them, those of the GPU's Gram kernel, by the GPU's own clock and all workers together; null on the CPU and where the
-    /// GPU has no such clock.
+    /// Seconds of the GPU's Gram kernel, a part of `seconds`, by the GPU's own clock and summed over all workers. Null on the CPU, and if
+    /// the GPU has no such clock.
     pub kernel_seconds: Option<f64>,
     /// One for each measured site.
     pub sites: Vec<SiteVerification>,
-    /// The residual stream after each block, before the final norm; empty where no forward pass was run.
+    /// The residual stream after each block, before the final norm. Empty if no forward pass was run.
     #[serde(default)]
     pub residual: Vec<ResidualBlock>,
-    /// Where its least singular value falls.
+    /// The blocks at which its least singular value falls.
     #[serde(default)]
     pub falls: Vec<ResidualFall>,
-    /// The kind of the norms by loss; null where the tokens were not run under both kinds, or predicted no better than a guess.
+    /// The kind of the norms by loss. Null if the tokens were not run under both kinds, or were predicted no better than by a guess.
     #[serde(default)]
     pub loss: Option<KindByLoss>,
-    /// The forward pass that was run here; null for activations of the model's own code. Only those are evidence of the kind: a
-    /// pass assumes the kind, and shows what it assumes.
+    /// The forward pass that was run here. Null for activations of the model's own code. Only the latter are evidence of the kind,
+    /// because a pass shows the kind that it assumes.
     #[serde(default)]
     pub pass: Option<PassSummary>,
-    /// What moving the readers of some sites along a direction does to the model's function; empty where that was not tried.
+    /// The effect of moving the readers of some sites along a direction on the model's function. Empty if this was not tried.
     #[serde(default)]
     pub preservation: Vec<Preservation>,
-    /// The same architecture at its initialisation, on the same token ids; null where it was not run beside the trained one.
+    /// The same architecture at its initialisation, on the same token ids. Null if it was not run.
     #[serde(default)]
     pub random_init: Option<RandomInit>,
-    /// The paper's claims next to what was found; empty for activations of the model's own code.
+    /// The paper's claims compared with the results. Empty for activations of the model's own code.
     #[serde(default)]
     pub claims: Vec<Claim>,
 }
 
 impl Verification {
-    /// What was measured, in programs that can measure. The page's inspector cannot: there the answer is known at compile time, and
-    /// the compiler leaves out everything that only a measured report needs.
+    /// Returns the measurements, in programs that can measure. In the page's inspector, which cannot, the result is known at compile
+    /// time, so the compiler drops all code for measured reports.
     pub(crate) fn where_measured(measured: Option<&Self>) -> Option<&Self> {
         if cfg!(feature = "verify") { measured } else { None }
     }
@@ -70,24 +70,24 @@ impl Verification {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct PassSummary {
-    /// The family it was run as.
+    /// The family that the model was run as.
     pub family: String,
     /// The kind that the run used for the final norm, or for the first one if there is no final norm.
     #[serde(rename = "told")]
     pub assumed_kind: NormKind,
-    /// Sequences; those of the decoder, where there are two stacks.
+    /// Number of sequences. Of two stacks, those of the decoder.
     #[cfg_attr(test, ts(type = "number"))]
     pub sequences: u64,
-    /// Tokens of each.
+    /// Tokens of each sequence.
     #[cfg_attr(test, ts(type = "number"))]
     pub length: u64,
-    /// Mean loss of the next token, in nats; null for uniform ids, and for a model without a head or that sees later tokens.
+    /// Mean loss of the next token, in nats. Null for uniform ids, and for a model that has no head or sees later tokens.
     pub loss: Option<f64>,
-    /// Blocks after those that were run: 0 of a whole model.
+    /// Blocks that were left out. 0 for a whole model.
     #[serde(default)]
     #[cfg_attr(test, ts(type = "number"))]
     pub left_out: u64,
-    /// Its encoder and its decoder, in the order in which they ran; empty for a model of one stack.
+    /// Its encoder and its decoder, in running order. Empty for a model of one stack.
     #[serde(default)]
     pub stacks: Vec<StackSummary>,
 }
@@ -97,14 +97,14 @@ pub struct PassSummary {
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum StackName {
-    /// The one that runs first.
+    /// The stack that runs first.
     Encoder,
-    /// The one whose cross-attention reads what the encoder gives.
+    /// The stack whose cross-attention reads the encoder's output.
     Decoder,
 }
 
 impl StackName {
-    /// In a sentence.
+    /// Its name in a sentence.
     pub fn text(self) -> &'static str {
         match self {
             Self::Encoder => "encoder",
@@ -112,7 +112,7 @@ impl StackName {
         }
     }
 
-    /// "block 2 of the decoder"; in a model of one stack "block 2".
+    /// Names a block in a sentence: "block 2 of the decoder", or "block 2" in a model of one stack.
     pub fn of_block(stack: Option<Self>, block: u32) -> String {
         match stack {
             Some(stack) => format!("block {block} of the {}", stack.text()),
@@ -121,19 +121,19 @@ impl StackName {
     }
 }
 
-/// How much of one of two stacks is run.
+/// How much of one of two stacks runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct StackSummary {
-    /// Which one.
+    /// The stack.
     pub stack: StackName,
-    /// Blocks that are run.
+    /// Blocks that run.
     #[cfg_attr(test, ts(type = "number"))]
     pub blocks: u64,
     /// Sequences.
     #[cfg_attr(test, ts(type = "number"))]
     pub sequences: u64,
-    /// Tokens of each.
+    /// Tokens of each sequence.
     #[cfg_attr(test, ts(type = "number"))]
     pub length: u64,
 }
@@ -149,52 +149,51 @@ pub struct ResidualBlock {
     pub stack: Option<StackName>,
     /// √λ_min of the covariance of the stream.
     pub sigma_min: f64,
-    /// The least of it on all tokens and on both halves.
+    /// The least value over all tokens and both halves.
     pub low: f64,
-    /// The greatest.
+    /// The greatest value.
     pub high: f64,
 }
 
-/// A block after which the least singular value of the stream is less than before it.
+/// A block after which the least singular value of the stream is lower than before it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct ResidualFall {
     /// The block, from 0 in its stack.
     pub block: u32,
-    /// Which of two stacks; null in a model of one.
+    /// The stack, if there are two. Otherwise null.
     #[serde(default)]
     pub stack: Option<StackName>,
-    /// σ_min after it over σ_min after the one before, on all tokens and on both halves.
+    /// σ_min after the block over σ_min after the previous one, on all tokens and on both halves.
     pub ratio: Interval,
-    /// Whether it falls on either half of the tokens alone: a fall that is not is perhaps noise.
+    /// Whether it falls on each half of the tokens. Otherwise the fall may be noise.
     pub on_both_halves: bool,
-    /// Where in the block, and in which direction; null where the stream between the parts of the block was not measured.
+    /// In which part of the block and in which direction. Null if the stream between the parts was not measured.
     #[serde(default)]
     pub place: Option<FallPlace>,
 }
 
-/// Where in a block the least singular value falls, and the bottom direction u of the stream after it: the unit vector along which
-/// the stream varies least.
+/// In which part of a block the least singular value falls, and the bottom direction u of the stream after the block: the unit vector
+/// along which the stream varies least.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct FallPlace {
-    /// The part of the block that makes it fall by more than a hundredth.
+    /// The part that makes it fall by more than a hundredth.
     pub part: FallPart,
-    /// σ_min after the attention over σ_min before the block; in a decoder after both its attentions, that to its encoder too.
+    /// σ_min after the attention over σ_min before the block. In a decoder, after both attentions.
     pub attention: f64,
-    /// σ_min after the block over σ_min after the attention. The product of both is the ratio of the fall.
+    /// σ_min after the block over σ_min after the attention. The product of `attention` and `feed_forward` is the ratio of the fall.
     pub feed_forward: f64,
-    /// λ₂/λ₁ of the stream after the block. Where it is near 1, u is one of several directions that are nearly alike.
+    /// λ₂/λ₁ of the stream after the block. If it is near 1, u is one of several directions with similar variance.
     pub gap: f64,
-    /// |⟨u, u′⟩| with the bottom direction u′ before the block: 1 where the same direction becomes smaller, 0 where another one
-    /// takes its place.
+    /// |⟨u, u′⟩| with the bottom direction u′ before the block. 1 if the same direction becomes smaller, 0 if another one replaces it.
     pub same_direction: f64,
     /// |⟨u, 1/√d⟩|, 0 … 1: the mean over channels, which a LayerNorm subtracts.
     pub mean: f64,
-    /// |⟨u, v⟩| with v = γ⁻¹/‖γ⁻¹‖ of the norm that reads the stream next; null where a scale of it is zero, or none is known.
+    /// |⟨u, v⟩| with v = γ⁻¹/‖γ⁻¹‖ of the norm that reads the stream next. Null if one of its scales is zero, or if no such norm is
+    /// known.
     pub inverse_scale: Option<f64>,
-    /// The length of u in the channels that the next norm scales by at most 10⁻³ of its median scale, 0 … 1; null where no such
-    /// norm is known.
+    /// Length of u in the channels that the next norm scales by at most 10⁻³ of its median scale, 0 … 1. Null if no such norm is known.
     pub near_dead: Option<f64>,
 }
 
@@ -203,11 +202,11 @@ pub struct FallPlace {
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum FallPart {
-    /// The attention; of a decoder, both attentions together.
+    /// The attention. In a decoder, both attentions together.
     Attention,
     /// The feed-forward part.
     FeedForward,
-    /// Both, or only both together.
+    /// Both, or neither alone but both together.
     Both,
 }
 
@@ -217,15 +216,15 @@ pub enum FallPart {
 pub struct KindByLoss {
     /// Mean loss as LayerNorms, in nats.
     pub layernorm: f64,
-    /// As RMSNorms.
+    /// Mean loss as RMSNorms, in nats.
     pub rmsnorm: f64,
-    /// The former less the latter, paired by token.
+    /// `layernorm` − `rmsnorm`, paired by token.
     pub difference: f64,
-    /// Its standard error: of tokens or of sequences, the greater.
+    /// Standard error of the difference: the greater of that over tokens and that over sequences.
     pub standard_error: f64,
     /// Tokens with a loss.
     #[cfg_attr(test, ts(type = "number"))]
     pub tokens: u64,
-    /// The kind that costs less; unknown under five standard errors.
+    /// The kind with the lower loss. Unknown below five standard errors.
     pub kind: NormKind,
 }

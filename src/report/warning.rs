@@ -1,4 +1,4 @@
-//! What the user should know before relying on a report, each kind under a code of its own.
+//! What the user should know before relying on a report. Each kind of warning has its own code.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -7,7 +7,7 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Warning {
-    /// Stable name for programs; a report of a later version may have others.
+    /// Stable name for programs. Reports of later versions may have other codes.
     pub code: WarningCode,
     /// The sentence for people.
     pub message: String,
@@ -16,14 +16,14 @@ pub struct Warning {
 }
 
 impl Warning {
-    /// A warning about `place`: a file, a tensor, a site, or a part of a run.
+    /// Makes a warning about `place`: a file, a tensor, a site, or a part of a run.
     pub fn new(code: WarningCode, place: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), r#where: place.into() }
     }
 }
 
-/// Makes [`WarningCode`] of one list, so that the enum, its names and docs/warnings.md cannot differ. Each code has two doc
-/// lines: what it means, and what the user can do.
+/// Makes [`WarningCode`] from one list, so that the enum, its names and docs/warnings.md agree. Each code has two doc lines: its meaning,
+/// and what the user can do.
 macro_rules! codes {
     ($(#[doc = $meaning:literal] #[doc = $remedy:literal] $code:ident = $name:literal,)+) => {
         /// The kinds of warnings. In JSON each is its name in snake case. docs/warnings.md lists them.
@@ -50,7 +50,7 @@ macro_rules! codes {
                 }
             }
 
-            /// What the user can do about it; empty for a code of a later version.
+            /// What the user can do about it. Empty for a code of a later version.
             pub fn remedy(&self) -> &'static str {
                 match self {
                     $(Self::$code => $remedy.trim_ascii(),)+
@@ -100,7 +100,7 @@ codes! {
     /// Save the model again with its parameters gathered, or run `zero_to_fp32.py` on the training checkpoint.
     TensorsEmpty = "tensors_empty",
     /// The file holds a model and its moving average. Gammascope inspects the average.
-    /// If you want the other one, save it to a file of its own.
+    /// If you want the other one, save it to a separate file.
     CopyInside = "copy_inside",
     /// The file holds an adapter beside the weights that it changes. Gammascope inspects the weights, and the trained copies of modules.
     /// Merge the adapter to inspect what the model computes.
@@ -115,7 +115,7 @@ codes! {
     /// Do not load the file with other programs unless you trust where it is from. Convert it to safetensors where that is safe.
     PickleRunsCode = "pickle_runs_code",
     /// A PyTorch file holds more than one set of tensors, such as a model and its optimizer. Gammascope inspects the largest that is no state of training, or a moving average as large.
-    /// If you want another one, save it to a file of its own.
+    /// If you want another one, save it to a separate file.
     StateChosen = "state_chosen",
     /// Two shards hold a tensor of the same name. Gammascope uses the first.
     /// Check whether the shards belong to one model.
@@ -169,10 +169,10 @@ codes! {
     /// Put the right `tokenizer.json` beside the weights, or give token ids of your own.
     TextNotRun = "text_not_run",
     /// An image was changed before the model read it: turned upright, without its alpha channel, its first frame only.
-    /// If the model's own code does the same, nothing. Otherwise save the image as the model should read it.
+    /// If the model's own code does the same, you need not do anything. Otherwise save the image as the model should read it.
     ImageChanged = "image_changed",
     /// A sound was changed before the model read it: resampled, cut or padded to the length that it reads, several channels made one.
-    /// If the model's own code does the same, nothing. Otherwise save the sound as the model should read it.
+    /// If the model's own code does the same, you need not do anything. Otherwise save the sound as the model should read it.
     SoundChanged = "sound_changed",
     /// A run has no more tokens than some norms have channels. Gammascope cannot measure those norms.
     /// Run more tokens. Four for each channel are usual.
@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(serde_json::to_string(&warning).unwrap(), json);
     }
 
-    /// `UPDATE_TYPES=1 cargo test --lib report::warning` writes the table of docs/warnings.md anew.
+    /// `UPDATE_TYPES=1 cargo test --lib report::warning` writes the table of docs/warnings.md.
     #[test]
     fn the_document_has_one_row_for_each_code() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/warnings.md");

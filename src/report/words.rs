@@ -1,9 +1,9 @@
-//! Numbers as the sentences of a report write them, and names from files as text that changes nothing around it.
+//! Numbers in the sentences of a report, and safe text for names from files.
 
 use std::borrow::Cow;
 
-/// Whether a character is unseen or changes what stands around it: controls, what turns the direction of text, line separators, and
-/// spaces without a width. Names from files may have any of them.
+/// Whether a character is invisible or affects the text around it: controls, direction marks, line separators, and zero-width spaces.
+/// Names from files may contain any of them.
 pub fn is_unseen(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -21,14 +21,14 @@ pub fn is_unseen(character: char) -> bool {
         )
 }
 
-/// The text with each unseen character spelled out: U+202E becomes `\u{202e}`.
+/// Escapes each invisible character: U+202E becomes `\u{202e}`.
 pub fn spelled_out(text: &str) -> Cow<'_, str> {
     replaced(text, |character| character.escape_unicode().collect())
 }
 
-/// JSON in which each unseen character of a string is escaped, and which reads as before.
+/// Escapes each invisible character in the strings of JSON. The JSON still parses to the same value.
 pub fn plain_json(json: &str) -> Cow<'_, str> {
-    // Between strings JSON has line ends and spaces only, and inside them no control below U+0020.
+    // Outside its strings JSON has only line ends and spaces, and inside them no control below U+0020.
     replaced(json, |character| match character {
         '\n' => character.to_string(),
         other => format!("\\u{:04x}", u32::from(other)),
@@ -49,7 +49,7 @@ fn replaced(text: &str, by: impl Fn(char) -> String) -> Cow<'_, str> {
     plain.into()
 }
 
-/// 1234567 → 1,234,567.
+/// Formats 1234567 as 1,234,567.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -76,23 +76,23 @@ pub(super) fn spelled(count: usize, noun: &str) -> String {
     }
 }
 
-/// A share as percent with two digits that count: 0.0026 → "0.26 %".
+/// Formats a share as percent with two significant digits: 0.0026 → "0.26 %".
 pub(super) fn percent(share: f64) -> String {
     let percent = 100.0 * share;
     let digits = (1.0 - percent.log10().floor()).clamp(0.0, 12.0) as usize;
     format!("{percent:.digits$} %")
 }
 
-/// 127, 223 and 319; of more than `most`, the first of them.
+/// Lists numbers: 127, 223 and 319. Of more than `most`, lists the first ones.
 pub(super) fn listed(channels: &[u32], most: usize) -> String {
     let shown: Vec<String> = channels.iter().take(most).map(u32::to_string).collect();
     let more = if channels.len() > most { ", …" } else { "" };
     shown.join(", ") + more
 }
 
-/// The same sentence with a capital letter at its beginning.
+/// Returns the sentence with a capital letter at its beginning.
 pub(super) fn capitalised(text: &str) -> String {
-    // Our sentences begin in ASCII. The capitals of Unicode are a table of 14 kB, which the page would have to load.
+    // Our sentences begin in ASCII. Unicode's capitals would need a table of 14 kB, which the page would have to load.
     let mut letters = text.chars();
     letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
 }

@@ -10,24 +10,24 @@ pub struct WriterReport {
     pub name: String,
     /// The stack of blocks whose stream it writes.
     pub stack: String,
-    /// Index of its block; its order among the writers where names say nothing.
+    /// Index of its block, or its order among the writers if names say nothing.
     pub block: u32,
-    /// Which part of the network it ends.
+    /// The part of the network that it ends.
     pub part: WriterPart,
     /// Width d of the stream.
     #[cfg_attr(test, ts(type = "number"))]
     pub rows: u64,
-    /// Columns sampled.
+    /// Number of sampled columns.
     pub columns: u32,
     /// Σⱼ(Σᵢ Uᵢⱼ)² ÷ ‖U‖²_F over the sampled columns: about 1 without a preferred mean direction.
     pub energy: f64,
     /// Standard deviation of the energy for weights without a preferred mean direction, √(2/k).
     pub null_deviation: f64,
-    /// Variance of the rows' squared norms against a random draw's: 1 untrained, above it trained.
+    /// Variance of the rows' squared norms ÷ its expected value for a random draw. 1 if untrained, greater if trained.
     pub row_dispersion: f64,
 }
 
-/// Which part of the network a writer ends.
+/// The part of the network that a writer ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
@@ -36,7 +36,7 @@ pub enum WriterPart {
     Attention,
     /// The feed-forward part, or one of its experts.
     FeedForward,
-    /// The token embedding, whose rows start the stream; no part of the evidence about trained models.
+    /// The token embedding, whose rows start the stream. It is no evidence about trained models.
     Embedding,
     /// The name does not say.
     Unknown,

@@ -1,11 +1,11 @@
-//! What a model is run on: token ids, pixels, features of sounds, or one of them for an encoder and token ids for its decoder.
+//! The input of a run: token ids, pixels, features of sounds, or one of them for an encoder with token ids for its decoder.
 
 use crate::forward::{ForwardError, Input, Inputs};
 use crate::pixels::PixelValues;
 use crate::sounds::SoundFeatures;
 use crate::text::ids::TokenIds;
 
-/// What a model is run on.
+/// The input of a run.
 #[derive(Debug, Clone)]
 pub enum Content {
     /// Token ids.
@@ -14,12 +14,12 @@ pub enum Content {
     Pixels(PixelValues),
     /// Features of sounds.
     Sounds(SoundFeatures),
-    /// What an encoder reads, and the token ids that its decoder does: as many sequences for each of the encoder.
+    /// The input of an encoder, and the token ids of its decoder: one or more sequences for each input of the encoder.
     Both(Box<Content>, TokenIds),
 }
 
 impl Content {
-    /// What it is, for the report.
+    /// Describes the input for the report.
     pub(super) fn what(&self) -> String {
         match self {
             Self::Tokens(tokens) => tokens.what.clone(),
@@ -31,7 +31,7 @@ impl Content {
         }
     }
 
-    /// What the encoder reads, in a model that has one.
+    /// Returns the encoder's input, if the model has an encoder.
     pub(super) fn of_encoder(&self) -> Option<&Self> {
         match self {
             Self::Both(encoder, _) => Some(encoder),
@@ -39,7 +39,7 @@ impl Content {
         }
     }
 
-    /// Images or sounds: sequences whose length the model decides. Of token ids 1.
+    /// Number of images or sounds, whose length in tokens the model decides. 1 for token ids.
     pub(super) fn sequences(&self) -> usize {
         match self {
             Self::Pixels(pixels) => pixels.shape[0],
@@ -48,7 +48,7 @@ impl Content {
         }
     }
 
-    /// n, where a sequence has `length` tokens; that of the decoder, where there are two stacks.
+    /// Number of tokens n if a sequence has `length` of them. Of two stacks, that of the decoder.
     pub(super) fn tokens(&self, length: usize) -> usize {
         match self {
             Self::Tokens(tokens) | Self::Both(_, tokens) => tokens.ids.len(),
@@ -57,7 +57,7 @@ impl Content {
         }
     }
 
-    /// What a pass begins with; sequences of token ids have `length` of them. With `most`, no more sequences than that.
+    /// Makes the input of a pass, with sequences of `length` token ids, and with at most `most` sequences if given.
     pub(super) fn input(&self, length: usize, most: Option<usize>) -> Result<Inputs<'_>, ForwardError> {
         Ok(Inputs {
             encoder: self.of_encoder().map(|encoder| encoder.own(length, most)).transpose()?,
@@ -65,7 +65,7 @@ impl Content {
         })
     }
 
-    /// What the last stack begins with.
+    /// Makes the input of the last stack.
     fn own(&self, length: usize, most: Option<usize>) -> Result<Input<'_>, ForwardError> {
         match self {
             Self::Tokens(TokenIds { ids, .. }) | Self::Both(_, TokenIds { ids, .. }) => {
@@ -92,7 +92,7 @@ impl Content {
         matches!(self, Self::Tokens(tokens) | Self::Both(_, tokens) if tokens.is_text)
     }
 
-    /// Token ids of the same text for the loss only.
+    /// Returns token ids of the same text that are only for the loss.
     pub(super) fn further(&self) -> &[u32] {
         match self {
             Self::Tokens(tokens) | Self::Both(_, tokens) => &tokens.further,
@@ -100,7 +100,7 @@ impl Content {
         }
     }
 
-    /// The same where nothing is judged by loss.
+    /// Returns the same input without a loss.
     pub(super) fn without_text(&self) -> Self {
         match self {
             Self::Tokens(tokens) => Self::Tokens(TokenIds { is_text: false, ..tokens.clone() }),

@@ -1,4 +1,4 @@
-//! What a decoder reads behind its encoder: token ids, as many sequences for each of the encoder.
+//! The token ids that a decoder reads: one or more sequences for each input of its encoder.
 
 use super::planned::{Model, RunError};
 use crate::forward::ForwardError;
@@ -9,8 +9,8 @@ use crate::text::Choice;
 use crate::text::ids::TokenIds;
 use crate::text::input;
 
-/// What was chosen, or what is usual, with what to know of it. Each sequence begins with the ids that the configuration names,
-/// except of a list of ids, which is taken as it is.
+/// Returns the chosen or usual ids, with warnings. Each sequence begins with the ids that the configuration names. A list of ids is used
+/// unchanged.
 pub(super) async fn decoder_ids<S: ByteSource>(
     opened: &Opened<S>,
     model: &Model,
@@ -27,7 +27,7 @@ pub(super) async fn decoder_ids<S: ByteSource>(
     Ok((ids, why.iter().map(input::not_run).collect()))
 }
 
-/// The same sequences of `length` ids, with these before each.
+/// Puts these ids before each sequence of `length` ids.
 fn begun(ids: TokenIds, start: &[u32], length: usize) -> TokenIds {
     if start.is_empty() {
         return ids;
@@ -40,7 +40,7 @@ fn begun(ids: TokenIds, start: &[u32], length: usize) -> TokenIds {
     }
 }
 
-/// Only as many sequences of `length` ids as give each of the encoder equally many.
+/// Keeps only as many sequences of `length` ids as give each input of the encoder equally many.
 fn dealt(mut ids: TokenIds, length: usize, encoder: usize) -> Result<TokenIds, ForwardError> {
     let own = ids.ids.len() / length.max(1);
     let dealt = own / encoder.max(1) * encoder;
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn sequences_are_dealt_out_evenly_and_what_is_left_over_is_told() {
+    fn sequences_are_divided_evenly_and_the_rest_is_reported() {
         assert_eq!(dealt(ids(8), 2, 2).unwrap(), ids(8));
         let found = dealt(ids(10), 2, 2).unwrap();
         assert_eq!(found.ids.len(), 8);

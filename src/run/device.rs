@@ -1,4 +1,4 @@
-//! Where things are computed: on the CPU, or on a GPU with the CPU behind it. Of the exact Gram matrix the integers are the same.
+//! Devices: the CPU, or a GPU with the CPU as fallback. The exact Gram matrix has the same integers on both.
 
 use crate::checkpoint::dtype::TensorType;
 use crate::forward::kernels::{Cpu, Kernels, Shape};
@@ -14,12 +14,12 @@ use crate::gpu::{Gpu, GpuError, forward::GpuKernels, gram::GramKernel};
 #[cfg(feature = "gpu")]
 use std::sync::atomic::Ordering::Relaxed;
 
-/// What somebody wants the work to be done on.
+/// The device that the user wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Wanted {
-    /// Whichever is faster in a trial.
+    /// The faster one in a trial.
     Fastest,
     /// A GPU.
     Gpu,
@@ -27,7 +27,7 @@ pub enum Wanted {
     Cpu,
 }
 
-/// That there is no GPU to use, and why.
+/// Why there is no GPU to use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NoGpu(String);
@@ -39,11 +39,11 @@ impl NoGpu {
     }
 }
 
-/// What was chosen, how fast it was in a trial, and why it is not the GPU where that was wanted by name.
+/// The chosen device, its speed in a trial, and a warning if it is not the GPU although that was named.
 pub type Chosen<Where, Speed> = (Where, Speed, Option<Warning>);
 
-/// Takes the GPU where it is wanted by name and works, or faster than the CPU. A GPU that is only as fast as the CPU, as those
-/// are that are computed in software, is not the fastest: several workers share it.
+/// Chooses the GPU if it is named and works, or if it is faster than the CPU. A GPU that is only as fast as the CPU does not win, because
+/// several workers share it. Software GPUs are like that.
 async fn choose<Where, Speed: Copy>(
     wanted: Wanted,
     gpu: impl AsyncFn() -> Result<Where, NoGpu>,
@@ -79,16 +79,16 @@ async fn choose<Where, Speed: Copy>(
 pub struct GramDevice {
     #[cfg(feature = "gpu")]
     gpu: Option<(Gpu, GramKernel)>,
-    /// Why the CPU went on without the GPU. Held while the GPU computes: one thread at a time uses it.
+    /// Why the CPU replaced the GPU. The lock is held while the GPU computes, so that one thread at a time uses it.
     #[cfg(feature = "gpu")]
     fault: futures_util::lock::Mutex<Option<GpuError>>,
-    /// Nanoseconds of the GPU's kernel that were not taken yet.
+    /// Nanoseconds of the GPU's kernel that were not reported yet.
     #[cfg(feature = "gpu")]
     busy: std::sync::atomic::AtomicU64,
 }
 
 impl GramDevice {
-    /// The CPU alone.
+    /// Uses the CPU alone.
     pub fn cpu() -> Self {
         Self {
             #[cfg(feature = "gpu")]
@@ -100,7 +100,7 @@ impl GramDevice {
         }
     }
 
-    /// The fastest GPU there is; an error where there is none.
+    /// Opens the fastest GPU. An error if there is none.
     #[cfg(feature = "gpu")]
     pub async fn gpu() -> Result<Self, NoGpu> {
         let open = async || {
@@ -112,13 +112,13 @@ impl GramDevice {
         Ok(Self { gpu: Some(gpu), ..Self::cpu() })
     }
 
-    /// Without the feature `gpu` there is none.
+    /// Without the feature `gpu` there is no GPU.
     #[cfg(not(feature = "gpu"))]
     pub async fn gpu() -> Result<Self, NoGpu> {
         Err(NoGpu::in_this_build())
     }
 
-    /// The one that is wanted, without a trial: the CPU unless a GPU is wanted by name.
+    /// Opens the wanted device without a trial: the CPU, unless a GPU is named.
     pub async fn of(wanted: Wanted) -> Result<Self, NoGpu> {
         match wanted {
             Wanted::Gpu => Self::gpu().await,
@@ -126,21 +126,21 @@ impl GramDevice {
         }
     }
 
-    /// The one that is wanted, and its speed; `clock` gives seconds, perhaps by the millisecond.
+    /// Chooses a device, and measures its speed. `clock` returns seconds, perhaps only to a millisecond.
     pub async fn choose(wanted: Wanted, clock: impl Fn() -> f64) -> Chosen<Self, Speeds> {
         let trial = async |device: &Self| device.speeds(&clock).await;
         choose(wanted, Self::gpu, Self::cpu(), trial, |speeds| speeds.sums).await
     }
 
-    /// Operations a second, in a trial.
+    /// Measures operations per second in a trial.
     pub async fn speeds(&self, clock: impl Fn() -> f64) -> Speeds {
         let speeds = Speeds::of(async |gridded: &Gridded| self.gram(gridded).await, clock).await;
-        // The trial is no part of what is measured.
+        // The trial does not count as measuring time.
         self.kernel_seconds();
         speeds
     }
 
-    /// The GPU's name, or "cpu".
+    /// Name of the GPU, or "cpu".
     pub fn name(&self) -> &str {
         #[cfg(feature = "gpu")]
         if let Some((gpu, _)) = &self.gpu {
@@ -149,7 +149,7 @@ impl GramDevice {
         "cpu"
     }
 
-    /// The exact Gram matrix: on the GPU until it fails once, then on the CPU.
+    /// Computes the exact Gram matrix, on the GPU until it fails once, then on the CPU.
     pub async fn gram(&self, gridded: &Gridded) -> Gram {
         #[cfg(feature = "gpu")]
         if let Some((_, kernel)) = &self.gpu {
@@ -167,8 +167,7 @@ impl GramDevice {
         gridded.gram()
     }
 
-    /// Seconds that the GPU's kernel took since this was last asked, by the GPU's own clock; `None` where it has none, and on
-    /// the CPU.
+    /// Returns the seconds of the GPU's kernel since the last call, by the GPU's own clock. `None` if it has no clock, and on the CPU.
     pub fn kernel_seconds(&self) -> Option<f64> {
         #[cfg(feature = "gpu")]
         match self.busy.swap(0, Relaxed) {
@@ -178,42 +177,42 @@ impl GramDevice {
         None
     }
 
-    /// That the GPU failed on the way, if it did.
+    /// Returns a warning if the GPU failed.
     pub async fn warning(&self) -> Option<Warning> {
         #[cfg(feature = "gpu")]
         if let Some(error) = &*self.fault.lock().await {
-            let message = format!("{error}. The measurement went on on the CPU, with the same numbers");
+            let message = format!("{error}. The measurement continued on the CPU, with the same numbers");
             return Some(Warning::new(WarningCode::GpuFailed, self.name(), message));
         }
         None
     }
 }
 
-/// Where a forward pass runs.
+/// The device of a forward pass.
 #[derive(Debug)]
 pub enum PassDevice {
-    /// On the CPU.
+    /// The CPU.
     Cpu,
-    /// On a GPU, until it fails.
+    /// A GPU, until it fails.
     #[cfg(feature = "gpu")]
     Gpu(Box<GpuKernels>),
 }
 
 impl PassDevice {
-    /// The fastest GPU there is.
+    /// Opens the fastest GPU.
     #[cfg(feature = "gpu")]
     pub async fn gpu() -> Result<Self, NoGpu> {
         let kernels = GpuKernels::open().await.map_err(|error| NoGpu(error.to_string()))?;
         Ok(Self::Gpu(Box::new(kernels)))
     }
 
-    /// Without the feature `gpu` there is none.
+    /// Without the feature `gpu` there is no GPU.
     #[cfg(not(feature = "gpu"))]
     pub async fn gpu() -> Result<Self, NoGpu> {
         Err(NoGpu::in_this_build())
     }
 
-    /// The one that is wanted, without a trial: the CPU unless a GPU is wanted by name.
+    /// Opens the wanted device without a trial: the CPU, unless a GPU is named.
     pub async fn of(wanted: Wanted) -> Result<Self, NoGpu> {
         match wanted {
             Wanted::Gpu => Self::gpu().await,
@@ -221,13 +220,13 @@ impl PassDevice {
         }
     }
 
-    /// The one that is wanted, and its multiplications a second; `clock` gives seconds, perhaps by the millisecond.
+    /// Chooses a device, and measures its multiplications per second. `clock` returns seconds, perhaps only to a millisecond.
     pub async fn choose(wanted: Wanted, clock: impl Fn() -> f64) -> Chosen<Self, f64> {
         let trial = async |machine: &Self| machine.speed(&clock).await;
         choose(wanted, Self::gpu, Self::Cpu, trial, |speed| speed).await
     }
 
-    /// The GPU's name, or "cpu".
+    /// Name of the GPU, or "cpu".
     pub fn name(&self) -> &str {
         match self {
             Self::Cpu => Cpu.name(),
@@ -236,7 +235,7 @@ impl PassDevice {
         }
     }
 
-    /// Bytes of the largest buffer it allows; `None` on the CPU.
+    /// Bytes of the largest buffer that it allows. `None` on the CPU.
     pub fn largest_buffer(&self) -> Option<u64> {
         match self {
             Self::Cpu => None,
@@ -245,8 +244,8 @@ impl PassDevice {
         }
     }
 
-    /// Multiplications a second of a linear map, in a trial; `clock` gives seconds, perhaps by the millisecond. 0 for a GPU that
-    /// fails in it.
+    /// Measures multiplications per second of a linear map in a trial. `clock` returns seconds, perhaps only to a millisecond. 0 if a GPU
+    /// fails in the trial.
     pub async fn speed(&self, clock: impl Fn() -> f64) -> f64 {
         match self {
             Self::Cpu => speed(&Cpu, clock).await,
@@ -271,7 +270,7 @@ async fn speed<K: Kernels>(kernels: &K, clock: impl Fn() -> f64) -> f64 {
     let x = kernels.put(values(n * inputs));
     let shape = Shape { inputs, outputs, layout: Layout::OutputInput };
     let trial = async || kernels.get(&kernels.linear(&x, &weight, shape, None)).await.is_ok();
-    // The first one compiles and allocates.
+    // The first call also compiles and allocates.
     if !trial().await {
         return 0.0;
     }

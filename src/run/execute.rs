@@ -1,4 +1,4 @@
-//! Running a model from where it stands: what it shows on the way, and what comes of it.
+//! Runs a model from where it stands, and shows its caller samples and progress.
 
 use super::device::PassDevice;
 use super::loss::{is_a_guess, kind_by_loss};
@@ -15,20 +15,20 @@ use crate::report::{KindByLoss, NormKind};
 use crate::source::ByteSource;
 use std::ops::ControlFlow;
 
-/// What a run shows: something to be measured, or that a block is done.
+/// Something that a run shows: a sample to measure, or its progress.
 #[derive(Debug)]
 pub enum Shown {
-    /// To be measured.
+    /// A sample to measure.
     Sample(Box<Sample>),
-    /// So many blocks are done.
+    /// Number of finished blocks.
     Blocks(usize),
-    /// The kind is judged by the losses of so many tokens.
+    /// Number of tokens whose losses are known, for the kind by loss.
     Losses(usize),
-    /// So many of all moved readers have been tried.
+    /// Number of moved readers that have been tried, and of all.
     Moved(usize, usize),
 }
 
-/// Hands on what is to be measured, and keeps where the run stands.
+/// Hands samples to the caller, and records where the run stands.
 struct Watching<'a, Give> {
     run: &'a Run,
     inspection: &'a Inspection,
@@ -63,8 +63,8 @@ impl<Give: AsyncFnMut(Shown) -> ControlFlow<()>> Watch for Watching<'_, Give> {
 }
 
 impl Run {
-    /// Runs it from where it stands, to the end or until `give`, which takes what is to be measured, or `pause` breaks. A GPU that
-    /// fails leaves the rest to the CPU.
+    /// Runs the model from where it stands, to the end or until `give`, which takes samples, or `pause` breaks. If a GPU fails, the CPU
+    /// does the rest.
     pub async fn execute<S: ByteSource>(
         &self,
         opened: &Opened<S>,
@@ -119,7 +119,7 @@ impl Run {
             }
             Err(error) => return Err(error.into()),
         };
-        // Also where the device has failed without anybody asking for values since.
+        // This also detects a device that has failed since the last values were read.
         kernels.get(&hidden).await?;
         let (mut loss, mut mean_loss, mut warnings) = (None, None, Vec::new());
         if self.has_loss() {
@@ -147,8 +147,8 @@ impl Run {
         Ok(RunOutcome { loss, mean_loss, preservation, stopped: None, warnings })
     }
 
-    /// The kind by loss, on the tokens of the run, whose losses under its assumed kind are `as_told`; and while those decide
-    /// nothing, on as many of the text again.
+    /// Decides the kind by loss on the tokens of the run, whose losses under the assumed kind are `as_told`. As long as they decide
+    /// nothing, it doubles the tokens with more of the text.
     async fn judge_by_loss<S: ByteSource, K: Kernels>(
         &self,
         checkpoint: &Checkpoint<S>,
@@ -167,7 +167,7 @@ impl Run {
         if give(Shown::Losses(as_told.len())).await.is_break() {
             return Ok(None);
         }
-        // In parts that take no more memory than the run itself.
+        // Each part takes no more memory than the run itself.
         let mut parts = self.content.further().chunks(self.tokens().max(1));
         loop {
             let [layer, rms] = if assumed_kind == NormKind::LayerNorm {
@@ -176,7 +176,7 @@ impl Run {
                 [&as_other, &as_told]
             };
             let judged = kind_by_loss(layer, rms, self.length - 1);
-            // Each look is a chance to be wrong: with as many tokens again each time there are few of them.
+            // Each decision may be wrong. Doubling the tokens each time keeps the number of decisions small.
             let enough = 2 * as_told.len();
             let open = |loss: KindByLoss| {
                 loss.kind == NormKind::Unknown && !is_a_guess(&loss, self.architecture.vocabulary)

@@ -1,25 +1,25 @@
-//! Which kind the norms are, by loss: the same tokens with the norms as LayerNorm and as RMSNorm, paired (MATH §4).
+//! The kind of the norms by loss: the same tokens with the norms as LayerNorm and as RMSNorm, paired (MATH §4).
 //!
-//! The wrong kind costs loss, so this is no circle: the pass is made with both kinds, and the data chooses.
+//! This is not circular: the pass runs with both kinds, and the wrong kind costs loss.
 
 use crate::report::{KindByLoss, NormKind};
 
-/// Standard errors below which nothing is said.
+/// Standard errors that a decision needs.
 pub const ENOUGH: f64 = 5.0;
 
-/// Nats below that of a guess among the whole vocabulary from which on a model is taken to predict a text.
+/// A model predicts a text if its loss is at least this many nats below that of a guess among the whole vocabulary.
 const BETTER_THAN_A_GUESS: f64 = 1.0;
 
-/// Whether the losses are, under either kind, about those of a guess among `vocabulary` tokens: then the weights are untrained, or
-/// the tokens are not theirs. Which kind costs less is then an accident of the weights, and as alike for all tokens as any.
+/// Whether the better loss is still about that of a guess among `vocabulary` tokens. Then the weights are untrained, or the tokens belong
+/// to another model. Which kind costs less is then an accident of the weights, and may be the same for all tokens.
 pub fn is_a_guess(loss: &KindByLoss, vocabulary: usize) -> bool {
     let best = loss.layernorm.min(loss.rmsnorm);
     best.is_nan() || best > (vocabulary as f64).ln() - BETTER_THAN_A_GUESS
 }
 
-/// Compares the losses (nats) of the same tokens under both kinds, token by token. `sequence` is how many tokens in a row were
-/// read together: their losses are alike, so the standard error is the greater of that of tokens and that of sequences.
-/// `None` without two tokens, or for another number under one kind than under the other.
+/// Compares the losses (nats) of the same tokens under both kinds, token by token. `sequence` is the number of tokens of a sequence.
+/// Losses within a sequence are correlated, so the standard error is the greater of that over tokens and that over sequences. `None` for
+/// fewer than two tokens, or if the numbers of losses differ.
 pub fn kind_by_loss(layernorm: &[f64], rmsnorm: &[f64], sequence: usize) -> Option<KindByLoss> {
     let tokens = layernorm.len();
     if tokens < 2 || rmsnorm.len() != tokens {
@@ -50,7 +50,7 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// Of the mean; 0 for fewer than two values, which say nothing of their spread.
+/// Standard error of the mean. 0 for fewer than two values, which have no spread.
 fn standard_error(values: &[f64]) -> f64 {
     let n = values.len() as f64;
     if n < 2.0 {
@@ -67,7 +67,7 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_distr::StandardNormal;
 
-    /// Losses of a model whose norms are RMSNorms: as LayerNorms they cost `cost` more, with noise of their own.
+    /// Losses of a model whose norms are RMSNorms. As LayerNorms they cost `cost` more, with separate noise.
     fn losses(tokens: usize, cost: f64, seed: u64) -> [Vec<f64>; 2] {
         let mut random = SmallRng::seed_from_u64(seed);
         let mut normal = |_| random.sample::<f64, _>(StandardNormal);
@@ -82,7 +82,7 @@ mod tests {
         let found = kind_by_loss(&layer, &rms, 128).unwrap();
         assert_eq!(found.kind, NormKind::RmsNorm);
         assert!((found.difference - 0.08).abs() < 0.02 && found.difference > 5.0 * found.standard_error);
-        // The other way round it is the other kind.
+        // With swapped arguments it is the other kind.
         assert_eq!(kind_by_loss(&rms, &layer, 128).unwrap().kind, NormKind::LayerNorm);
     }
 
@@ -97,17 +97,17 @@ mod tests {
     }
 
     #[test]
-    fn what_predicts_no_better_than_a_guess_is_told() {
+    fn losses_no_better_than_a_guess_are_noticed() {
         let [layer, rms] = losses(1024, 0.08, 1);
         let found = kind_by_loss(&layer, &rms, 128).unwrap();
-        // 3.2 nats: ln 256 is 5.5, and ln 50 is 3.9.
+        // 3.2 nats. ln 256 is 5.5, and ln 50 is 3.9.
         assert!(!is_a_guess(&found, 256) && is_a_guess(&found, 50));
         assert!(is_a_guess(&KindByLoss { layernorm: f64::NAN, rmsnorm: f64::NAN, ..found }, 256));
     }
 
     #[test]
     fn sequences_that_differ_as_wholes_are_not_counted_as_many_tokens() {
-        // Eight sequences, each off by the same amount at every token.
+        // Eight sequences, each with its own offset for all tokens.
         let rms = vec![3.0; 8 * 128];
         let offsets = [0.5, -0.4, 0.6, -0.5, 0.4, -0.2, 0.3, -0.3];
         let layer: Vec<f64> = rms.iter().enumerate().map(|(at, loss)| loss + offsets[at / 128]).collect();

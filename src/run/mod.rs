@@ -1,9 +1,9 @@
-//! Running a model, and measuring what the run shows.
+//! Running a model, and measuring what it shows.
 //!
-//! [`session`] is the whole of it, for terminal, page and npm: a run is [`planned`], [`execute`]d on a [`device`], and its [`result`]
-//! collected. [`content`] is what it is run on, `decoder_ids` what a decoder reads behind its encoder. [`pass`] measures what a forward pass shows; [`loss`] tells the kind by what the wrong one costs; [`preservation`] moves
-//! readers along a direction and measures what becomes of the model's function; [`random_init`] holds a trained model beside its
-//! initialisation.
+//! [`session`] covers everything, for terminal, page and npm: a run is [`planned`], [`execute`]d on a [`device`], and its [`result`]
+//! collected. [`content`] is its input, and `decoder_ids` that of a decoder. [`pass`] measures what a forward pass shows. [`loss`]
+//! decides the kind by the loss of the wrong one. [`preservation`] moves readers along a direction and measures the change of the model's
+//! function. [`random_init`] compares a trained model with its initialisation.
 
 pub mod content;
 mod decoder_ids;

@@ -1,7 +1,7 @@
-//! What a forward pass that was run here shows, measured: its norms, and the residual stream.
+//! Measures what a forward pass shows: its norms, and the residual stream.
 //!
-//! The caller sets the kind of every norm for a pass, so a kernel in it is no evidence of the kind: the loss is for that
-//! ([`loss`](super::loss)). What it does show is where the floor is, and which other directions lie there.
+//! The caller sets the kind of every norm for a pass, so a kernel in it is no evidence of the kind. The loss is ([`loss`](super::loss)).
+//! A pass shows where the floor is, and which other directions lie there.
 
 use crate::forward::Seen;
 use crate::inspect::Inspection;
@@ -22,28 +22,29 @@ pub enum Sites {
     All,
 }
 
-/// Something that a pass has shown and that is to be measured, on its own, in any order and place.
+/// A sample from a pass. Samples can be measured independently, in any order, by any thread or worker.
 #[derive(Debug)]
 pub enum Sample {
-    /// A norm: its index in the report, what it gives, and its normalised input.
+    /// A norm: its index in the report, its output, and its normalised input.
     Site(usize, Activations, Activations),
-    /// The residual stream of a block: its index, and what is measured.
+    /// The residual stream of a block: the block's index, and the streams.
     Block(usize, BlockStreams),
 }
 
-/// What came of a [`Sample`].
+/// The result of measuring a [`Sample`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Measured {
-    /// Of a norm.
+    /// Index and outcome of a norm.
     Site(usize, Box<Outcome>),
-    /// Of the stream of a block; or why there is nothing.
+    /// Index of a block and its stream, or why there is no result.
     Block(usize, Result<Stream, String>),
 }
 
 impl Sample {
-    /// A copy of what was shown: of a norm that is in the report, and of blocks only with `residual`. So many blocks are an encoder's.
+    /// Copies what a pass shows, if it is a norm in the report, or a block and `residual` is set. `of_encoder` is the number of the
+    /// encoder's blocks.
     pub fn of(seen: Seen<'_>, inspection: &Inspection, residual: bool, of_encoder: usize) -> Option<Self> {
         match seen {
             Seen::Norm { site, width, before_scale, output } => {
@@ -77,7 +78,7 @@ impl Sample {
         }
     }
 
-    /// Measures it; `gram` computes the exact Gram matrix.
+    /// Measures the sample. `gram` computes the exact Gram matrix.
     pub async fn measure(&self, inspection: &Inspection, gram: impl AsyncFn(&Gridded) -> Gram) -> Measured {
         match self {
             Self::Block(index, streams) => {
@@ -98,7 +99,7 @@ impl Sample {
     }
 }
 
-/// Activations of an f32 pass.
+/// Makes activations of an f32 pass.
 pub fn of_f32(name: &str, width: usize, values: Vec<f32>) -> Activations {
     Activations {
         tensor: name.to_owned(),

@@ -1,4 +1,4 @@
-//! A model that is to be run: how much of it, on how many tokens, and what that takes.
+//! A planned run: how much of the model, on how many tokens, and what that takes.
 
 use super::content::Content;
 use super::device::{NoGpu, PassDevice};
@@ -23,34 +23,34 @@ use crate::source::memory::MemorySource;
 use crate::text::TextError;
 use crate::text::ids::Wanted;
 
-/// Tokens for each channel of the stream where nothing else is asked for.
+/// Default number of tokens for each channel of the stream.
 const USUAL_RATIO: usize = 4;
-/// Tokens that the loss takes at most, where it decides nothing earlier.
+/// Most tokens for the loss, if fewer decide nothing.
 const TOKENS_FOR_LOSS: usize = 4096;
-/// Multiplications that the loss of a small model may take beyond that: seconds.
+/// Multiplications that the loss of a small model may use for more tokens than that. They take seconds.
 const MACS_FOR_LOSS: f64 = 6e10;
-/// Tokens of a sequence where nothing else is asked for.
+/// Default number of tokens of a sequence.
 pub const USUAL_LENGTH: usize = 128;
 
-/// Sequences on which readers are moved: each of the many moves is a pass.
+/// Sequences for moving readers. There is only one, because each of the many moves is a pass.
 const MOVED_SEQUENCES: usize = 1;
 
-/// Why a run is not begun, or ended early.
+/// Why a run did not begin, or ended early.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum RunError {
-    /// It is no model that can be run.
+    /// The model cannot be run.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The chosen input gives no token ids.
+    /// The chosen input has no token ids.
     #[error(transparent)]
     Text(#[from] TextError),
-    /// The chosen input gives no pixels.
+    /// The chosen input has no pixels.
     #[error(transparent)]
     Pixels(Box<PixelError>),
-    /// The chosen input gives no features of sounds.
+    /// The chosen input has no features of sounds.
     #[error(transparent)]
     Sounds(Box<SoundError>),
-    /// A GPU was asked for by name, and there is none.
+    /// The user named a GPU, but there is none.
     #[error(transparent)]
     Device(#[from] NoGpu),
     /// The pass failed.
@@ -59,9 +59,9 @@ pub enum RunError {
     /// A number of blocks that the model does not have.
     #[error("{asked} blocks cannot be run of a model that has {has}: ask for 1 to {has}")]
     Blocks {
-        /// What was asked for.
+        /// The number that the user gave.
         asked: usize,
-        /// Of the model.
+        /// Blocks of the model.
         has: usize,
     },
     /// The file stores its scales differently from what the code of its family expects.
@@ -69,22 +69,22 @@ pub enum RunError {
         "`{site}` cannot be run: the run takes its scale as {taken}, but {reason}. Run the checkpoint that the file was made from, or measure activations of the code that the file is for"
     )]
     Scale {
-        /// The norm.
+        /// Name of the norm.
         site: String,
-        /// What the family's code does.
+        /// How the family's code uses the scale.
         taken: &'static str,
-        /// What is known of the file.
+        /// What is known about the file's scale.
         reason: String,
     },
-    /// Too few tokens for any norm.
+    /// There are too few tokens for any norm.
     #[error(
         "{tokens} tokens are no more than the {width} channels of the narrowest norm to be measured, and any {tokens} vectors leave a kernel: run at least {}, better {}",
         width + 1, USUAL_RATIO * width
     )]
     FewTokens {
-        /// That would be run.
+        /// Tokens of the run.
         tokens: usize,
-        /// d of the norm that needs the fewest.
+        /// Width d of the norm that needs the fewest tokens.
         width: usize,
     },
 }
@@ -101,40 +101,40 @@ impl From<SoundError> for RunError {
     }
 }
 
-/// How much of a model is run, on how much.
+/// How much of a model to run, on how many tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Extent {
-    /// Tokens of each stack, rounded up to whole sequences; without, four for each channel of the stream.
+    /// Tokens of each stack, rounded up to whole sequences. The default is four for each channel of the stream.
     pub tokens: Option<usize>,
-    /// Tokens of a sequence; without, [`USUAL_LENGTH`], or as many as a decoder behind an encoder has positions for.
+    /// Tokens of a sequence. The default is [`USUAL_LENGTH`], or for a decoder behind an encoder as many as it has positions for.
     pub sequence: Option<usize>,
-    /// Blocks, from the first on; without, all of them.
+    /// How many blocks to run. The default is all.
     pub blocks: Option<usize>,
 }
 
-/// A model that can be run, and how many tokens of which sequences.
+/// A model that can be run, with the number and length of its sequences.
 #[derive(Debug, Clone)]
 pub struct Model {
     architecture: Architecture,
     tokens: usize,
-    /// Tokens after those that the loss may take.
+    /// Further tokens that the loss may use.
     further: usize,
     length: usize,
-    /// Tokens of the first stack, and of each of its sequences: those above, except where that is an encoder.
+    /// Tokens of the first stack, and of each of its sequences. Same as above, unless that stack is an encoder.
     first: (usize, usize),
-    /// Blocks after those that are run.
+    /// Number of blocks that are left out.
     left_out: usize,
-    /// Whether the stack that runs last is run in part.
+    /// Whether the last stack runs only in part.
     cut: bool,
 }
 
-/// A model that is ready to be run.
+/// A run that is ready to start.
 #[derive(Debug, Clone)]
 pub struct Run {
     pub(super) architecture: Architecture,
     pub(super) content: Content,
     pub(super) length: usize,
-    /// The same of its encoder.
+    /// Tokens of a sequence of the encoder.
     encoder_length: usize,
     pub(super) left_out: usize,
     cut: bool,
@@ -142,29 +142,29 @@ pub struct Run {
     pub(super) preserves: bool,
 }
 
-/// A stack of a model, and how many tokens it is run on.
+/// A stack of a model, and its number of tokens.
 struct StackRun<'a> {
     architecture: &'a Architecture,
     tokens: usize,
-    /// Of a sequence.
+    /// Tokens of a sequence.
     length: usize,
 }
 
-/// How fast a pass is.
+/// Speeds of a pass.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PassSpeeds {
-    /// Multiplications a second.
+    /// Multiplications per second.
     pub multiplications: f64,
-    /// Bytes of weights a second, from the checkpoint to the device.
+    /// Bytes of weights per second, from the checkpoint to the device.
     pub loading: f64,
 }
 
-/// Whether it can be better or worse at predicting the next token.
+/// Whether the model predicts next tokens.
 fn predicts(architecture: &Architecture, length: usize) -> bool {
     architecture.causal && architecture.head.is_some() && length > 1
 }
 
-/// Multiplications for a token, those of the head included, in sequences of `length`.
+/// Multiplications for a token, including the head, in sequences of `length`.
 fn macs(architecture: &Architecture, length: usize) -> f64 {
     let head = architecture.head.as_ref().map_or(0.0, |head| {
         let unembedding = head.unembedding;
@@ -173,21 +173,21 @@ fn macs(architecture: &Architecture, length: usize) -> f64 {
     architecture.macs(length) + head
 }
 
-/// Tokens for the loss at most, if `macs` is what one takes: [`TOKENS_FOR_LOSS`], or of a small model as many as take no more
-/// than [`MACS_FOR_LOSS`] under both kinds.
+/// Most tokens for the loss, if a token takes `macs`: [`TOKENS_FOR_LOSS`], or for a small model as many as take [`MACS_FOR_LOSS`] under
+/// both kinds.
 fn most_for_loss(macs: f64) -> usize {
     ((MACS_FOR_LOSS / (2.0 * macs)) as usize).max(TOKENS_FOR_LOSS)
 }
 
 impl Model {
-    /// [`Model::reading`] of a checkpoint with one model; of two towers the one that reads images.
+    /// Resolves the model of a checkpoint, as [`Model::reading`] does. Of two towers it takes the one that reads images.
     pub fn new<S: ByteSource>(checkpoint: &Checkpoint<S>, extent: Extent) -> Result<Self, RunError> {
         Self::reading(checkpoint, extent, None)
     }
 
-    /// Resolves it; of two towers the one that reads `reads`. Where no number of tokens is asked for, the loss has as many more as are
-    /// worth their time, except behind an encoder, which would have to run on more as well; no sequence is longer than the model has
-    /// positions for. A sequence of patches is an image.
+    /// Resolves the model of a checkpoint. Of two towers it takes the one that reads `reads`. If the user gives no number of tokens, the
+    /// loss gets more tokens within its time limit, but not behind an encoder, which would then need more input too. No sequence is
+    /// longer than the model's positions. A sequence of patches is an image.
     pub fn reading<S: ByteSource>(
         checkpoint: &Checkpoint<S>,
         extent: Extent,
@@ -203,7 +203,7 @@ impl Model {
         let left_out = has - blocks;
         let cut = left_out > 0 && whole.encoder.as_ref().is_none_or(|encoder| encoder.blocks.len() != blocks);
         let architecture = if left_out == 0 { whole } else { whole.first_blocks(blocks) };
-        // A decoder has a sequence for each of its encoder, which are costly: it takes long ones.
+        // Sequences of an encoder are costly, so the decoder of each runs on long sequences.
         let usual_length = match (&architecture.encoder, architecture.longest) {
             (Some(_), Some(longest)) => longest,
             _ => USUAL_LENGTH,
@@ -222,34 +222,34 @@ impl Model {
             None if architecture.encoder.is_none() && predicts(&architecture, length) => {
                 most_for_loss(macs(&architecture, length)).saturating_sub(usual)
             }
-            // Whoever asks for a number of tokens gets no more.
+            // If the user gives a number of tokens, the run uses no more.
             _ => 0,
         };
         Ok(Self { architecture, tokens: tokens.unwrap_or(usual), further, length, first, left_out, cut })
     }
 
-    /// What it reads; its encoder, where it has one.
+    /// Returns what the model reads. If it has an encoder, what that reads.
     pub fn reads(&self) -> Reads {
         self.architecture.reads()
     }
 
-    /// What the decoder behind its encoder reads.
+    /// Returns what the decoder behind an encoder reads.
     pub(super) fn decoder_reads(&self) -> Option<Reads> {
         self.architecture.encoder.as_ref().map(|_| self.architecture.embedding.reads())
     }
 
-    /// Where what it reads becomes its first stream.
+    /// Returns the embedding of the first stack.
     fn embedding(&self) -> &Embedding {
         &self.architecture.encoder.as_deref().unwrap_or(&self.architecture).embedding
     }
 
-    /// As many sequences of the first stack as give the tokens that are wanted of it.
+    /// Returns how many sequences of the first stack give the wanted tokens.
     fn first_sequences(&self, length: usize) -> usize {
         self.first.0.div_ceil(length.max(1)).max(1)
     }
 
-    /// What was chosen, with what to know of it, or noise where nothing was: of a file of values and of noise as many images as give
-    /// the tokens that are wanted, where there are so many.
+    /// Returns the chosen pixels with warnings, or noise if none were chosen. Of a file of values and of noise, it takes as many images
+    /// as give the wanted tokens, if there are that many.
     pub async fn pixels<S: ByteSource>(
         &self,
         checkpoint: &Checkpoint<S>,
@@ -266,7 +266,7 @@ impl Model {
                 return Ok(of_images(files, &processor(checkpoint).await?, frames)?);
             }
             Some(PixelChoice::Values(file)) => {
-                // How many are wanted depends on their size.
+                // The number of images depends on their size.
                 let [_, frames, _, rows, columns] = PixelValues::read(file, Some(1)).await?.shape;
                 PixelValues::read(file, Some(images(patches.tokens([frames, rows, columns])))).await?
             }
@@ -274,8 +274,7 @@ impl Model {
         Ok((pixels, Vec::new()))
     }
 
-    /// Features of the sound files that were chosen, with what to know of them; without files as much noise as gives the tokens that
-    /// are wanted.
+    /// Returns the features of the chosen sound files with warnings. Without files, it makes as much noise as gives the wanted tokens.
     pub async fn sounds<S: ByteSource>(
         &self,
         checkpoint: &Checkpoint<S>,
@@ -293,14 +292,15 @@ impl Model {
         Ok(sounds::of_files(files, &extractor)?)
     }
 
-    /// How many ids it is run on.
+    /// Returns how many ids the run needs.
     pub fn wanted(&self) -> Wanted {
         let Self { architecture, tokens, further, length, .. } = self;
         let vocabulary = architecture.vocabulary;
         Wanted { tokens: *tokens, further: *further, length: *length, vocabulary }
     }
 
-    /// The same of a decoder, of whose sequences each begins with so many other ids: as many sequences for each of its encoder.
+    /// Returns how many ids a decoder needs, if each sequence begins with `begun` other ids. Each of the `encoder` inputs gets equally
+    /// many sequences.
     pub(super) fn wanted_behind(&self, encoder: usize, begun: usize) -> Wanted {
         let Self { architecture, tokens, length, .. } = self;
         let length = length.saturating_sub(begun);
@@ -309,12 +309,12 @@ impl Model {
         Wanted { tokens, further: 0, length, vocabulary: architecture.vocabulary }
     }
 
-    /// Token ids that each sequence of a decoder begins with.
+    /// Returns the token ids that each sequence of a decoder begins with.
     pub(super) fn start(&self) -> &[u32] {
         &self.architecture.start
     }
 
-    /// Whether the scales are stored as the code of the family takes them, which a conversion may have changed.
+    /// Checks that the scales are stored as the family's code expects. A conversion may have changed them.
     pub fn fits(&self, report: &Report) -> Result<(), RunError> {
         for norm in self.architecture.stacks().flat_map(Architecture::norms) {
             let site = report.norms.iter().find(|site| Some(&site.name) == norm.site.as_ref());
@@ -336,14 +336,14 @@ impl Model {
         Ok(())
     }
 
-    /// With fewer tokens than these any norm has a kernel.
+    /// With fewer tokens than this, any norm has a kernel.
     pub fn least(&self) -> usize {
         self.architecture.width + 1
     }
 }
 
 impl Run {
-    /// Of these sites, on this: whole sequences; with `preserves`, readers are moved too, on the first of them.
+    /// Prepares a run on whole sequences that measures these sites. With `preserves`, it also moves readers, on the first sequences.
     pub fn new<S: ByteSource>(
         checkpoint: &Checkpoint<S>,
         model: Model,
@@ -367,7 +367,7 @@ impl Run {
         let encoder_length = encoder_length.unwrap_or(first.1);
         let length = length_of(&architecture.embedding, &content).unwrap_or(length);
         let run = Self { architecture, content, length, encoder_length, left_out, cut, sites, preserves };
-        // What cannot be run, or would end with nothing measured, is refused before anything is planned.
+        // Fails before anything is planned, if the run is impossible or would measure nothing.
         run.pass(checkpoint)?;
         let few = |stack: StackRun<'_>| run.sizes(&stack).min().filter(|(width, rows)| rows <= width);
         let few: Option<Vec<(usize, usize)>> = run.stacks().map(few).collect();
@@ -377,7 +377,7 @@ impl Run {
         }
     }
 
-    /// Its stacks, in the order in which they run.
+    /// Returns its stacks in running order.
     fn stacks(&self) -> impl Iterator<Item = StackRun<'_>> {
         let Self { architecture, content, length, encoder_length, .. } = self;
         let encoder = architecture.encoder.as_deref().zip(content.of_encoder());
@@ -389,7 +389,7 @@ impl Run {
         encoder.into_iter().chain([StackRun { architecture, tokens: self.tokens(), length: *length }])
     }
 
-    /// What of an encoder and a decoder is run; empty for a model of one stack.
+    /// Describes the run of an encoder and a decoder. Empty for a model of one stack.
     pub(super) fn summaries(&self) -> Vec<StackSummary> {
         if self.architecture.encoder.is_none() {
             return Vec::new();
@@ -404,12 +404,12 @@ impl Run {
         names.into_iter().zip(self.stacks()).map(summary).collect()
     }
 
-    /// n.
+    /// Number of tokens n.
     pub(super) fn tokens(&self) -> usize {
         self.content.tokens(self.length)
     }
 
-    /// d of every norm of a stack that is to be measured, and the vectors that it reads.
+    /// Returns the width d of every norm of a stack that will be measured, and the number of its vectors.
     fn sizes<'a>(&'a self, stack: &StackRun<'a>) -> impl Iterator<Item = (usize, usize)> + use<'a> {
         let (tokens, architecture) = (stack.tokens, stack.architecture);
         let wanted = |norm: &Norm| self.sites == Sites::All || Some(norm) == architecture.final_norm.as_ref();
@@ -418,12 +418,12 @@ impl Run {
         sites.map(move |(norm, rows)| (norm.width, tokens * rows))
     }
 
-    /// The same run, of norms alone, of the same architecture with other weights.
+    /// Returns the same run, of norms only, of the same architecture with other weights.
     pub fn of_twin<S: ByteSource>(&self, checkpoint: &Checkpoint<S>) -> Result<Self, RunError> {
         let blocks = Some(self.blocks());
         let extent = Extent { tokens: Some(self.tokens()), sequence: Some(self.length), blocks };
         let model = Model::reading(checkpoint, extent, Some(self.architecture.reads()))?;
-        // Weights that nobody trained predict no token: a loss would only cost two more passes.
+        // Untrained weights predict no token, so a loss would only cost two more passes.
         Self::new(checkpoint, model, self.content.without_text(), self.sites, false)
     }
 
@@ -442,27 +442,27 @@ impl Run {
         Ok(Pass::new(checkpoint, &self.architecture, input)?)
     }
 
-    /// Blocks of the model, of all its stacks.
+    /// Number of blocks of all stacks.
     pub fn blocks(&self) -> usize {
         self.architecture.all_blocks()
     }
 
-    /// Those of its encoder.
+    /// Number of blocks of the encoder.
     pub(super) fn blocks_of_encoder(&self) -> usize {
         self.architecture.encoder.as_ref().map_or(0, |encoder| encoder.blocks.len())
     }
 
-    /// What readers are moved on.
+    /// Returns the input for moving readers.
     pub(super) fn moved(&self) -> Result<Inputs<'_>, ForwardError> {
         self.content.input(self.length, Some(MOVED_SEQUENCES))
     }
 
-    /// Passes of readers that are moved.
+    /// Number of passes with moved readers.
     fn moves(&self) -> usize {
         if self.preserves { preservation::runs(&self.architecture) } else { 0 }
     }
 
-    /// Whether every block ends in a norm, so that the stream has that norm's kernel.
+    /// Whether every block ends in a norm. The stream then has that norm's kernel.
     pub(super) fn stream_is_normalised(&self) -> bool {
         let mut blocks = self.architecture.stacks().flat_map(|stack| &stack.blocks);
         blocks.any(|block| block.around_feed_forward.after.is_some())
@@ -478,18 +478,18 @@ impl Run {
         }
     }
 
-    /// Whether the kind is judged by loss.
+    /// Whether the run judges the kind by loss.
     pub(super) fn has_loss(&self) -> bool {
         self.content.is_text() && predicts(&self.architecture, self.length)
     }
 
-    /// Tokens that the kind is judged by at most; 0 where it is not.
+    /// Most tokens for the kind by loss. 0 if there is none.
     pub fn most_for_loss(&self) -> usize {
         if self.has_loss() { self.tokens() + self.content.further().len() } else { 0 }
     }
 
-    /// Bytes of weights a second from the checkpoint to `machine`: the first of the largest matrix are read. `clock` gives seconds,
-    /// perhaps by the millisecond.
+    /// Measures the bytes of weights per second from the checkpoint to `machine`, with the first bytes of the largest matrix. `clock`
+    /// returns seconds, perhaps only to a millisecond.
     pub async fn loading_speed<S: ByteSource>(
         &self,
         opened: &Opened<S>,
@@ -508,12 +508,12 @@ impl Run {
         Ok(bytes as f64 / (clock() - began).max(1e-3))
     }
 
-    /// The matrices that a pass reads whole.
+    /// Returns the matrices that a pass reads whole.
     fn tensors(&self) -> impl Iterator<Item = usize> {
         self.architecture.stacks().flat_map(Architecture::tensors)
     }
 
-    /// Multiplications of a pass up to the last hidden states, and those of its encoder alone.
+    /// Returns the multiplications of a pass up to the last hidden states, and those of its encoder alone.
     fn multiplications(&self) -> [f64; 2] {
         let stacks: Vec<StackRun<'_>> = self.stacks().collect();
         let of_stack = |stack: &StackRun<'_>| stack.tokens as f64 * stack.architecture.macs(stack.length);
@@ -523,7 +523,7 @@ impl Run {
         [of_stack(encoder) + of_stack(decoder) + cross, of_stack(encoder)]
     }
 
-    /// What the run takes, at these speeds of the pass and of what is measured.
+    /// Estimates the cost of the run, at these speeds of the pass and of the measurements.
     pub fn cost<S: ByteSource>(
         &self,
         opened: &Opened<S>,
@@ -539,19 +539,19 @@ impl Run {
             work[0] += sums;
             work[1] += eigen;
         };
-        // With no more rows than channels nothing is measured.
+        // A norm with no more rows than channels is not measured.
         for &(width, rows) in sizes.iter().filter(|(width, rows)| rows > width) {
             add(&mut work, operations(rows as f64, width as f64));
         }
         for StackRun { architecture, tokens, .. } in self.stacks() {
             let measured = !self.stream_is_normalised() && tokens > architecture.width;
-            // After the attention of each block, and after the whole of it.
+            // One after the attention of each block, and one after the block.
             let streams = if measured { 2 * architecture.blocks.len() } else { 0 };
             for _ in 0..streams {
                 add(&mut work, block_operations(tokens as f64, architecture.width as f64));
             }
         }
-        // The loss takes a pass under either kind, both with the head; what is measured is seen in one of them.
+        // The loss takes a pass under each kind, both with the head. One of them is also the pass that is measured.
         let (most_for_loss, n) = (self.most_for_loss(), self.tokens() as f64);
         let [whole, of_encoder] = self.multiplications();
         let macs = if self.has_loss() {
@@ -561,7 +561,7 @@ impl Run {
             whole
         };
         let passes = if self.has_loss() { 2 * most_for_loss.div_ceil(self.tokens()) } else { 1 };
-        // A moved reader's pass runs the blocks after it, half of them on the whole, and the head.
+        // A pass with a moved reader runs the later blocks, half of all on average, and the head.
         let moved = self.moves() as f64 * self.tokens().min(MOVED_SEQUENCES * self.length) as f64;
         let of_first =
             of_encoder / self.stacks().next().map_or(1, |first| first.tokens / first.length.max(1)) as f64;
@@ -603,7 +603,7 @@ impl Run {
         }
     }
 
-    /// That a buffer of the run is larger than the GPU allows.
+    /// Warns if a buffer of the run is larger than the GPU allows.
     fn too_large<S: ByteSource>(&self, opened: &Opened<S>, machine: &PassDevice) -> Option<Warning> {
         let tensors = &opened.checkpoint().tensors;
         let matrix = self.tensors().map(|tensor| tensors[tensor].bytes()).max().unwrap_or(0);
@@ -614,13 +614,13 @@ impl Run {
             WarningCode::GpuTooSmall,
             machine.name().to_owned(),
             format!(
-                "`{}` allows buffers of {has} bytes, and one of {needed} is needed: the run will go on on the CPU. Run fewer tokens, or choose the CPU",
+                "`{}` allows buffers of {has} bytes, and one of {needed} is needed: the run will continue on the CPU. Run fewer tokens, or choose the CPU",
                 machine.name()
             ),
         ))
     }
 
-    /// Whether the norm that the model's own code calls `site` is measured.
+    /// Whether the norm with the name `site` in the model's own code is measured.
     pub(super) fn measures(&self, inspection: &Inspection, site: &str) -> bool {
         let is_last = |stack: &Architecture| {
             stack.final_norm.as_ref().is_some_and(|norm| norm.site.as_deref() == Some(site))
@@ -630,7 +630,7 @@ impl Run {
             || self.final_site(inspection) == Some(site)
     }
 
-    /// The final norm of what is run, which may be one tower of the checkpoint; where it has none of its own, that of the report.
+    /// Returns the final norm of what is run, which may be one tower of the checkpoint. If it has none, returns that of the report.
     fn final_site<'a>(&'a self, inspection: &'a Inspection) -> Option<&'a str> {
         let own = self.architecture.final_norm.as_ref().and_then(|norm| norm.site.as_deref());
         own.or_else(|| {
@@ -641,7 +641,7 @@ impl Run {
         })
     }
 
-    /// What is to be known of it whatever comes out.
+    /// Returns the warnings that do not depend on the results.
     pub(super) fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
         if self.stream_is_normalised() {
@@ -677,7 +677,7 @@ impl Run {
     pub(super) fn no_better_than_a_guess(&self, loss: &KindByLoss) -> Warning {
         let (vocabulary, best) = (self.architecture.vocabulary, loss.layernorm.min(loss.rmsnorm));
         let message = format!(
-            "the model predicts the next token about as well as a guess among {vocabulary} does ({best:.2} nats, a guess {:.2}): its weights are untrained, or the tokens are of another tokenizer, so the loss says nothing of the kind",
+            "the model predicts the next token about as well as a guess among {vocabulary} does ({best:.2} nats, a guess {:.2}): its weights are untrained, or the tokens come from another tokenizer, so the loss says nothing about the kind",
             (vocabulary as f64).ln()
         );
         Warning::new(WarningCode::LossOfAGuess, "tokens", message)

@@ -1,8 +1,8 @@
-//! Function preservation: a reader W of a norm becomes W + t a vᵀ, and what that does to the model is measured (MATH §3 and §4).
+//! Function preservation: a reader W of a norm becomes W + t a vᵀ, and the change of the model's function is measured (MATH §3 and §4).
 //!
-//! Along the kernel of the norm, and with the constant vᵀβ taken back by the bias, nothing changes but rounding, however large t
-//! is; along a random direction the divergence grows as t². The weights themselves are changed, and the blocks from the edited
-//! one on run again. γ⁻¹ of an RMSNorm is in no kernel: it is tried all the same, and is seen to change the function.
+//! Along the kernel of the norm, and with the bias taking back the constant vᵀβ, only rounding changes, for any t. Along a random
+//! direction the divergence grows as t². The weights themselves are edited, and the blocks from the edited one on run again. For an
+//! RMSNorm, γ⁻¹ is in no kernel. It is tried too, and changes the function.
 
 use crate::checkpoint::Checkpoint;
 use crate::forward::kernels::Kernels;
@@ -22,26 +22,26 @@ use rand::{RngExt, SeedableRng};
 use rand_distr::StandardNormal;
 use std::ops::ControlFlow;
 
-/// t: ‖t a vᵀ‖_F over ‖W‖_F, the least first.
+/// t: ‖t a vᵀ‖_F over ‖W‖_F, smallest first.
 pub const SIZES: [f64; 3] = [1e-2, 1e-1, 1.0];
 
-/// Readers of a stack that are tried.
+/// Most readers of a stack that are tried.
 pub const MOST: usize = 6;
 
-/// t of the control: a random change of each weight by about its own rounding in f32. What it does to the function is all
-/// rounding, with what the blocks behind it make of that.
+/// t of the control: a random change of each weight by about its rounding in f32. Its effect on the function is rounding, including what
+/// later blocks make of it.
 const ROUNDING: f64 = f32::EPSILON as f64;
 
-/// Relative changes up to this many times that of the control are rounding; of divergences its square.
+/// Relative changes up to this many times the control's are rounding. For divergences, the square of it.
 const MARGIN: f64 = 10.0;
 
-/// The same directions on every machine.
+/// The seed: directions are the same on every machine.
 const SEED: u64 = 2606_19491;
 
-/// Part of a block, in the order of the network.
+/// Part of a block, in running order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
-    /// Cross-attention that reads the encoder's last norm, not one of its own stack.
+    /// Cross-attention that reads the encoder's last norm, instead of one in its own stack.
     Encoded,
     Attention,
     Cross,
@@ -52,7 +52,7 @@ enum Part {
 /// A linear map that reads the output of a norm.
 #[derive(Debug, Clone, Copy)]
 struct Reader<'a> {
-    /// Blocks that are done before it, those of an encoder too.
+    /// Number of blocks before it, including those of an encoder.
     block: usize,
     part: Part,
     norm: &'a Norm,
@@ -72,12 +72,12 @@ impl Reader<'_> {
     }
 }
 
-/// One reader of each norm of the stream that a linear map reads, in the order of the network. Of attention it is the one of
-/// values, where a constant shows downstream (keys need not show it); of attention to an encoder the one of queries, and that of
-/// values for the encoder's last norm. Of one stack, before which so many blocks run.
+/// Returns one reader for each norm of the stream that a linear map reads, in running order, for one stack with `before` blocks before
+/// it. Of attention it takes the reader for values, where a constant shows downstream (for keys it need not show). Of cross-attention it
+/// takes the one for queries, and the one for values, which reads the encoder's last norm.
 fn readers(architecture: &Architecture, before: usize) -> Vec<Reader<'_>> {
     let mut readers = Vec::new();
-    // The norm that the stream is the output of, if it is.
+    // The norm whose output is the stream, if there is one.
     let mut stream = architecture.embedding.last_norm();
     let encoded = architecture.encoder.as_ref().and_then(|encoder| encoder.final_norm.as_ref());
     for (index, block) in (before..).zip(&architecture.blocks) {
@@ -119,7 +119,7 @@ fn readers(architecture: &Architecture, before: usize) -> Vec<Reader<'_>> {
     readers
 }
 
-/// At most [`MOST`] of each stack: those of the first, the middle and the last block, and the head.
+/// Chooses at most [`MOST`] readers of each stack: those of the first, the middle and the last block, and the head.
 fn sample(architecture: &Architecture) -> Vec<Reader<'_>> {
     let (mut chosen, mut before) = (Vec::new(), 0);
     for stack in architecture.stacks() {
@@ -133,7 +133,7 @@ fn sample(architecture: &Architecture) -> Vec<Reader<'_>> {
 fn sample_of(stack: &Architecture, before: usize) -> Vec<Reader<'_>> {
     let blocks = stack.blocks.len();
     let (middle, last) = (blocks / 2, blocks.saturating_sub(1));
-    // What matters most comes first: the ends, what an encoder gives, and the parts of a block.
+    // The most important ones first: the ends, the encoder's output, and the parts of a block.
     let wanted = [
         (0, Part::Attention),
         (blocks, Part::Head),
@@ -156,31 +156,31 @@ fn sample_of(stack: &Architecture, before: usize) -> Vec<Reader<'_>> {
     chosen
 }
 
-/// How many edited models [`preservation`] runs at most, for who shows how far it is.
+/// Returns the most edited models that [`preservation`] runs, for showing progress.
 pub fn runs(architecture: &Architecture) -> usize {
     sample(architecture).iter().map(|reader| 1 + directions(reader.norm).len() * SIZES.len()).sum()
 }
 
-/// Those that are tried at a norm: without β there is no bias to move.
+/// Returns the directions to try at a norm. Without β there is no bias to move.
 fn directions(norm: &Norm) -> &'static [PreservationDirection] {
     use PreservationDirection::{Kernel, KernelBiasKept, Random};
     if norm.shift.is_some() { &[Kernel, KernelBiasKept, Random] } else { &[Kernel, Random] }
 }
 
-/// What is known of one reader before it is moved; all in f64.
+/// The data of one reader before it is moved, in f64.
 struct Trial {
     /// ‖W‖_F a/‖a‖, m values.
     rows: Vec<f64>,
-    /// v of the kernel, d values, and whether it is in the kernel.
+    /// v, d values, and whether it is in the kernel.
     kernel: (Vec<f64>, bool),
-    /// A random one.
+    /// A random direction.
     random: Vec<f64>,
-    /// β; empty where there is none.
+    /// β. Empty if there is none.
     shift: Vec<f64>,
 }
 
 impl Trial {
-    /// `None` where γ is not finite: it has no direction.
+    /// Returns `None` if γ is not finite, because it has no direction then.
     async fn of<S: ByteSource, K: Kernels>(
         pass: &Pass<'_, S, K>,
         reader: &Reader<'_>,
@@ -191,7 +191,7 @@ impl Trial {
         let width = reader.norm.width;
         let Ok(scale) = Scale::new(scale.unwrap_or_else(|| vec![1.0; width])) else { return Ok(None) };
         let subtracts_mean = reader.norm.centring == Centring::Mean;
-        // γ⁻¹ also of an RMSNorm, which has no such kernel.
+        // Uses γ⁻¹ for an RMSNorm too, although it has no such kernel.
         let kernel = match Kernel::of(&scale, true) {
             Kernel::InverseScale(direction) => (direction.components, subtracts_mean),
             Kernel::Coordinates(zeros) => {
@@ -218,12 +218,12 @@ impl Trial {
         }
     }
 
-    /// vᵀβ.
+    /// Returns vᵀβ.
     fn constant(&self, direction: PreservationDirection) -> f64 {
         dot(self.along(direction), &self.shift)
     }
 
-    /// W + t a vᵀ, b − t a (vᵀβ).
+    /// Returns the edit W + t a vᵀ, b − t a (vᵀβ).
     fn edit(&self, weight: usize, direction: PreservationDirection, t: f64) -> Edit {
         let rows: Vec<f64> = self.rows.iter().map(|value| t * value).collect();
         let moved = direction != PreservationDirection::KernelBiasKept && !self.shift.is_empty();
@@ -234,15 +234,15 @@ impl Trial {
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
-    // An empty `sum` is −0.
+    // The sum of nothing would be −0.
     a.iter().zip(b).fold(0.0, |sum, (a, b)| sum + a * b)
 }
 
-/// Moves readers of up to [`MOST`] sites of each stack, of the first, the middle and the last block and of the head, and measures what becomes
-/// of the function on `input`: a row a site and direction, in the order of the network. A few hundred tokens are enough.
+/// Moves readers of up to [`MOST`] sites of each stack: of the first, the middle and the last block, and of the head. Measures how the
+/// function changes on `input`. Returns a row for each site and direction, in running order. A few hundred tokens are enough.
 ///
-/// `progress` gets the number of edited models that are done, of [`runs`], after each. A break of it or of `pause` ends it with the
-/// sites that are complete.
+/// `progress` gets the number of finished edited models, and the number from [`runs`], after each model. If it or `pause` breaks, the
+/// sites that are complete are returned.
 pub async fn preservation<S: ByteSource, K: Kernels>(
     checkpoint: &Checkpoint<S>,
     architecture: &Architecture,
@@ -348,7 +348,7 @@ async fn move_readers<S: ByteSource, K: Kernels>(
     Ok(())
 }
 
-/// Watches blocks only: norms need not come back from a GPU.
+/// Observes only blocks, so that norms need not come back from a GPU.
 struct Blocks<'a, See>(&'a mut See);
 
 impl<See: AsyncFnMut(Seen<'_>)> crate::forward::Watch for Blocks<'_, See> {
@@ -366,7 +366,7 @@ impl<See: AsyncFnMut(Seen<'_>)> crate::forward::Watch for Blocks<'_, See> {
     }
 }
 
-/// ‖h_t − h‖_F/‖h‖_F.
+/// Returns ‖h_t − h‖_F/‖h‖_F.
 fn relative_change(before: &[f32], after: &[f32]) -> f64 {
     let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>();
     let pairs = before.iter().zip(after);
@@ -374,8 +374,8 @@ fn relative_change(before: &[f32], after: &[f32]) -> f64 {
     (change / squares(&mut before.iter().map(|value| f64::from(*value)))).sqrt()
 }
 
-/// The slope of log value over log t between the two least of [`SIZES`] whose values are above the floor: larger ones are no
-/// small change any more.
+/// Returns the slope of log value over log t between the two smallest of [`SIZES`] whose values are above the floor. Larger t are no
+/// longer small changes.
 fn exponent(values: &[f64], floor: f64) -> Option<f64> {
     let mut above = SIZES.iter().zip(values).filter(|(_, value)| **value > floor);
     let ((t, value), (larger, other)) = (above.next()?, above.next()?);

@@ -1,10 +1,10 @@
-//! A trained model against its initialisation: the depth of each norm, and the two factors that it is made of (MATH §4).
+//! A trained model compared with its initialisation: the depth of each norm and its two factors (MATH §4).
 
 use crate::report::random_init::{RandomInit, RandomInitSite};
 use crate::report::{SiteVerification, Verification, Warning};
 
-/// Holds the sites of a trained model beside those of the same architecture at its initialisation, drawn from `seed` and run on
-/// the same token ids. A site that was measured in one of them only is left out.
+/// Compares the sites of a trained model with those of the same architecture at its initialisation, drawn from `seed` and run on the same
+/// token ids. A site that was measured in only one of them is left out.
 pub fn random_init(trained: &Verification, random: &Verification, seed: u64) -> RandomInit {
     let beside = |site: &SiteVerification| {
         let initial = random.sites.iter().find(|initial| initial.name == site.name)?;
@@ -14,7 +14,7 @@ pub fn random_init(trained: &Verification, random: &Verification, seed: u64) -> 
     RandomInit { seed, seconds: random.seconds, sites }
 }
 
-/// What the run of the initialisation warns of that `known` does not say.
+/// Returns the warnings of the initialisation's run that are not in `known`.
 pub fn warnings(known: &[Warning], of_random: Vec<Warning>) -> Vec<Warning> {
     let new = of_random.into_iter().filter(|new| !known.contains(new));
     new.map(|new| Warning { message: format!("at the initialisation: {}", new.message), ..new }).collect()

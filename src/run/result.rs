@@ -1,4 +1,4 @@
-//! All that came of a run, and the part of the report that it makes.
+//! All results of a run, and the part of the report that they make.
 
 use super::pass::Measured;
 use super::planned::Run;
@@ -7,43 +7,43 @@ use crate::report::measured::Outcomes;
 use crate::report::{KindByLoss, PassSummary, Preservation, StackName, Verification, Warning, WarningCode};
 use serde::{Deserialize, Serialize};
 
-/// What came of a run, beside what was measured on its way.
+/// The results of a run, except for the measurements.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct RunOutcome {
     /// The kind of the norms by loss.
     pub loss: Option<KindByLoss>,
-    /// What moving readers does to the function.
+    /// The effect of moving readers on the function.
     #[serde(default)]
     pub preservation: Vec<Preservation>,
     /// Mean loss, in nats.
     pub mean_loss: Option<f64>,
-    /// Blocks that were run, if not all of them.
+    /// Number of finished blocks, if the run was stopped.
     pub stopped: Option<usize>,
-    /// What went wrong on the way.
+    /// What went wrong.
     pub warnings: Vec<Warning>,
 }
 
-/// All that came of a run.
+/// All results of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(ts_rs::TS))]
 pub struct RunResult {
-    /// Norms and streams, in any order; of two of the same the later one counts.
+    /// Measured norms and streams, in any order. Of duplicates, the later one counts.
     pub measured: Vec<Measured>,
-    /// Of the pass itself.
+    /// Results of the pass itself.
     pub outcome: RunOutcome,
-    /// What was run.
+    /// Description of the pass.
     pub pass: PassSummary,
-    /// On what.
+    /// Description of the input.
     pub input: String,
-    /// Where the pass ran, and where the exact sums were computed.
+    /// Devices of the pass and of the exact sums.
     pub device: String,
-    /// Wall time.
+    /// Wall time in seconds.
     pub seconds: f64,
 }
 
 impl Run {
-    /// All that came of it.
+    /// Collects all results.
     pub fn result(
         &self,
         measured: Vec<Measured>,
@@ -68,7 +68,7 @@ impl Run {
 }
 
 impl RunResult {
-    /// The part of the report, and what there is to warn of; why, where nothing was measured.
+    /// Makes this part of the report, and the warnings. If nothing was measured, returns the reason.
     pub fn verification(self) -> Result<(Verification, Vec<Warning>), String> {
         let Self { measured, outcome, pass, input, device, seconds } = self;
         let (mut sites, mut blocks) = (Vec::new(), Vec::new());
@@ -78,7 +78,7 @@ impl RunResult {
                 Measured::Block(block, stream) => blocks.push((block, stream)),
             }
         }
-        // Stable, so that of two of the same the later one is kept.
+        // The sort is stable, so the later one of duplicates is kept.
         sites.sort_by_key(|(site, _)| *site);
         sites.reverse();
         sites.dedup_by_key(|(site, _)| *site);
@@ -88,7 +88,7 @@ impl RunResult {
         blocks.dedup_by_key(|(block, _)| *block);
         blocks.reverse();
         let mut warnings = outcome.warnings;
-        // The blocks of each stack, where they begin and end.
+        // The range of blocks of each stack.
         let mut stacks = vec![(None, 0..usize::MAX)];
         if let [encoder, decoder] = pass.stacks[..] {
             let first = encoder.blocks as usize;
@@ -100,7 +100,7 @@ impl RunResult {
             for (block, stream) in blocks.iter().filter(|(block, _)| range.contains(block)) {
                 match stream {
                     Ok(stream) if *block == first + streams.len() => streams.push(stream.clone()),
-                    // A profile with a gap would number its blocks wrongly.
+                    // A profile with a gap would number its blocks incorrectly.
                     Ok(_) => break,
                     Err(message) => {
                         let block = StackName::of_block(stack, (block - first) as u32);

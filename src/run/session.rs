@@ -1,5 +1,5 @@
-//! The whole of a run, for terminal, page and npm: what is asked for becomes a plan, the plan is executed and what it shows is
-//! measured, and all that came of it becomes a part of the report. A run can be stopped and go on ([`Standing`]).
+//! A whole run, for terminal, page and npm. The request becomes a plan, the plan is executed, its samples are measured, and the results
+//! become a part of the report. A run can stop and continue ([`Standing`]).
 
 use super::content::Content;
 use super::decoder_ids::decoder_ids;
@@ -21,48 +21,48 @@ use crate::source::memory::MemorySource;
 use crate::text::{Choice, input};
 use std::ops::ControlFlow;
 
-/// What is asked for.
+/// The request for a run.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// How much of the model, on how much.
+    /// How much of the model to run, on how many tokens.
     pub extent: Extent,
-    /// Which norms are measured.
+    /// Which norms to measure.
     pub sites: Sites,
-    /// Text or token ids; what is usual, where nothing is chosen. Of two towers they run the one of text, and behind an encoder the
-    /// decoder reads them.
+    /// Text or token ids. Without a choice, the usual input. Of two towers they run the text tower, and behind an encoder the decoder
+    /// reads them.
     pub choice: Option<Choice>,
-    /// Pixels to run a model on that reads images; noise, where nothing is chosen.
+    /// Pixels for a model that reads images. Without a choice, noise.
     pub pixels: Option<PixelChoice>,
-    /// Sound files to run a model on that reads sounds; noise, where nothing is chosen.
+    /// Sound files for a model that reads sounds. Without a choice, noise.
     pub sounds: Option<Vec<MemorySource>>,
-    /// Whether readers are moved too.
+    /// Whether to move readers too.
     pub preservation: bool,
-    /// On what.
+    /// The wanted device.
     pub on: Wanted,
 }
 
-/// A run that is ready: what is run, where, and what to know of it.
+/// A run that is ready, with its devices and warnings.
 #[derive(Debug)]
 pub struct Session {
     run: Run,
     machine: PassDevice,
     device: GramDevice,
-    /// Multiplications a second and those of the sums, where choosing a device has tried them.
+    /// Multiplications per second and the speed of the sums, if a trial chose the devices.
     tried: Option<(f64, Speeds)>,
-    /// Of the input and the devices.
+    /// Warnings about the input and the devices.
     warnings: Vec<Warning>,
 }
 
 impl Session {
-    /// Resolves the model, its input and its devices. A GPU that is asked for by name and is not there is an error.
+    /// Resolves the model, its input and its devices. It is an error if the user names a GPU and there is none.
     pub async fn new<S: ByteSource>(opened: &Opened<S>, request: &Request) -> Result<Self, RunError> {
         let (run, warnings) = run(opened, request).await?;
         let (machine, device) = (PassDevice::of(request.on).await?, GramDevice::of(request.on).await?);
         Ok(Self { run, machine, device, tried: None, warnings })
     }
 
-    /// The same where a trial chooses the devices, and the CPU takes the place of a GPU that is not there, with a warning; `clock`
-    /// gives seconds, perhaps by the millisecond.
+    /// Like `new`, but a trial chooses the devices, and the CPU replaces a missing GPU with a warning. `clock` returns
+    /// seconds, perhaps only to a millisecond.
     pub async fn on_the_best<S: ByteSource>(
         opened: &Opened<S>,
         request: &Request,
@@ -75,7 +75,7 @@ impl Session {
         Ok(Self { run, machine, device, tried: Some((multiplications, speeds)), warnings })
     }
 
-    /// What it takes.
+    /// Plans the run.
     pub async fn plan<S: ByteSource>(
         &self,
         opened: &Opened<S>,
@@ -92,18 +92,18 @@ impl Session {
         Ok(plan)
     }
 
-    /// The same of a twin of the model, its norms alone, on the same devices.
+    /// Returns the same run of a twin of the model, of norms only, on the same devices.
     pub fn of_twin<S: ByteSource>(self, twin: &Opened<S>) -> Result<Self, RunError> {
         let run = self.run.of_twin(twin.checkpoint())?;
         Ok(Self { run, warnings: Vec::new(), ..self })
     }
 
-    /// What is run.
+    /// Returns the run.
     pub fn run(&self) -> &Run {
         &self.run
     }
 
-    /// Runs it from where it stands, to the end or until `give`, which takes what is to be measured, breaks.
+    /// Runs the model from where it stands, to the end or until `give`, which takes samples, breaks.
     pub async fn execute<S: ByteSource>(
         &self,
         opened: &Opened<S>,
@@ -113,7 +113,7 @@ impl Session {
         self.run.execute(opened, &self.machine, state, None, give).await
     }
 
-    /// The same, which asks `pause` before every matrix whether it goes on.
+    /// Like `execute`, but asks `pause` before every matrix whether to continue.
     pub async fn execute_pausing<S: ByteSource>(
         &self,
         opened: &Opened<S>,
@@ -124,12 +124,12 @@ impl Session {
         self.run.execute(opened, &self.machine, state, Some(pause), give).await
     }
 
-    /// Where what the run has shown is measured, in any order and on any thread.
+    /// Returns the device for measuring samples, in any order and on any thread.
     pub fn device(&self) -> &GramDevice {
         &self.device
     }
 
-    /// All that came of it.
+    /// Collects all results.
     pub async fn result(&self, measured: Vec<Measured>, mut outcome: RunOutcome, seconds: f64) -> RunResult {
         outcome.warnings.extend(self.device.warning().await);
         outcome.warnings.extend(self.warnings.iter().cloned());
@@ -141,7 +141,7 @@ impl Session {
     }
 }
 
-/// The model and its input, and a warning where that is not what is usual.
+/// Resolves the model and its input, with a warning if the input is not the usual one.
 async fn run<S: ByteSource>(opened: &Opened<S>, request: &Request) -> Result<(Run, Vec<Warning>), RunError> {
     let Request { extent, sites, choice, pixels, sounds, preservation, .. } = request;
     let given = [
@@ -181,8 +181,8 @@ async fn run<S: ByteSource>(opened: &Opened<S>, request: &Request) -> Result<(Ru
     Ok((run, warnings))
 }
 
-/// The part of the report, beside that of a twin whose weights were drawn from a seed, and what there is to warn of; why, where
-/// nothing was measured.
+/// Makes this part of the report, with the results of a twin whose weights were drawn from a seed, and the warnings. If nothing was
+/// measured, returns the reason.
 pub fn collect(
     result: RunResult,
     of_twin: Option<(RunResult, u64)>,

@@ -1,16 +1,16 @@
-//! A list of records as a table, column by column: names of fields are written once, and what is alike stands side by side,
-//! where deflate sees it.
+//! A list of records as a table, column by column. Names of fields are written once, and similar values are next to each other, where
+//! deflate finds them.
 //!
-//! A list of records with the same fields becomes `{"#": n, "columns": {field: column}}`. A column is a list of n values;
-//! `{"=": value}` where they are all the same; `{"#": …}` where they are records themselves; or `{"lengths": […], "all": list}`
-//! where they are lists. No field of a report is called `#`.
+//! A list of records with the same fields becomes `{"#": n, "columns": {field: column}}`. A column is a list of n values; `{"=": value}`
+//! if they are all equal; `{"#": …}` if they are records themselves; or `{"lengths": […], "all": list}` if they are lists. No field of a
+//! report is called `#`.
 
 use super::ShareError;
 use crate::checkpoint::json::VALUES_AN_OBJECT;
 use serde_json::{Map, Value, json};
 
-/// Values that a link may hold and that unpacking may make of them: those of some thousand sites. Each takes about fifty bytes, and a
-/// record as much as [`VALUES_AN_OBJECT`].
+/// Most values in a link, including those that unpacking makes from it. This is enough for some thousand sites. Each value takes about
+/// fifty bytes, and a record as much as [`VALUES_AN_OBJECT`].
 pub(super) const MOST: usize = 600_000;
 
 const ROWS: &str = "#";
@@ -19,7 +19,7 @@ const SAME: &str = "=";
 const LENGTHS: &str = "lengths";
 const ALL: &str = "all";
 
-/// Packs every list of records, however deep.
+/// Packs every list of records, at any depth.
 pub(super) fn packed(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
@@ -64,17 +64,17 @@ fn column(values: Vec<Value>) -> Value {
         let lengths: Vec<usize> = lists.iter().map(Vec::len).collect();
         return json!({ LENGTHS: lengths, ALL: list(lists.into_iter().flatten().collect()) });
     }
-    // Records that are not all alike, or are there at some rows only, stay a list.
+    // Records with different fields, or that only some rows have, stay a list.
     list(values)
 }
 
-/// What [`packed`] packed; refuses what it cannot have made.
+/// Unpacks what [`packed`] made, and refuses anything else.
 pub(super) fn unpacked(value: Value) -> Result<Value, ShareError> {
     Unpacking { left: MOST }.value(value)
 }
 
 struct Unpacking {
-    /// Values that may still be made.
+    /// How many more values may be made.
     left: usize,
 }
 
@@ -113,7 +113,7 @@ impl Unpacking {
         }
     }
 
-    /// The values of a column of `rows`.
+    /// Returns the values of a column with `rows` rows.
     fn column(&mut self, column: Value, rows: usize) -> Result<Vec<Value>, ShareError> {
         let values = match column {
             Value::Object(mut fields) if fields.contains_key(SAME) => {
@@ -150,7 +150,7 @@ impl Unpacking {
     }
 }
 
-/// Values within a value, itself included.
+/// Counts the values in a value, including itself.
 fn size(value: &Value) -> usize {
     1 + match value {
         Value::Array(items) => items.iter().map(size).sum(),

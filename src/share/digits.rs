@@ -1,13 +1,13 @@
-//! Numbers with only the digits that are shown.
+//! Rounds numbers to the digits that are shown.
 
 use serde_json::{Number, Value};
 
 /// Significant digits that are kept.
 const KEPT: usize = 5;
-/// If the last of them is a 5, rounding again to fewer could go the other way, so more are kept.
+/// If the last digit is a 5, rounding again to fewer digits could go the other way, so this many more are kept.
 const MORE: usize = 4;
 
-/// Every number that is not whole, rounded.
+/// Rounds every number that is not whole.
 pub(super) fn rounded(value: Value) -> Value {
     match value {
         Value::Array(items) => items.into_iter().map(rounded).collect(),

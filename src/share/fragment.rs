@@ -1,7 +1,7 @@
-//! Bytes as the fragment of a link: `#report=VERSION.CRC-32.DATA`, the data deflated and in URL-safe base64.
+//! Bytes as the fragment of a link: `#report=VERSION.CRC-32.DATA`. The data is deflated and in URL-safe base64.
 //!
-//! The version and the checksum stand in clear, so that every later version can tell what it has before it. The checksum is of the
-//! data as sent: a damaged link is refused before anything is unpacked.
+//! The version and the checksum are readable, so that every later version can tell what it has. The checksum covers the data as sent: a
+//! damaged link is refused before anything is unpacked.
 
 use super::ShareError;
 use base64::Engine;
@@ -9,13 +9,13 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use miniz_oxide::deflate::compress_to_vec;
 use miniz_oxide::inflate::{TINFLStatus, decompress_to_vec_with_limit};
 
-/// The version this code writes, and the latest it reads.
+/// The version that this code writes, and the latest that it reads.
 pub(super) const VERSION: u32 = 1;
-/// A report of a thousand sites unpacks to less. The limit holds while a link is unpacked.
+/// A report of a thousand sites unpacks to less than this. The limit applies during unpacking.
 pub(super) const MOST_BYTES: usize = 8 << 20;
 
 const BEGINS: &str = "#report=";
-/// The smallest that deflate makes.
+/// The level with the smallest output.
 const BEST: u8 = 10;
 
 pub(super) fn written(bytes: &[u8]) -> String {
@@ -27,7 +27,7 @@ pub(super) fn written(bytes: &[u8]) -> String {
 pub(super) fn read(fragment: &str) -> Result<Vec<u8>, ShareError> {
     let rest = fragment.trim().strip_prefix(BEGINS).ok_or(ShareError::Form)?;
     let (version, rest) = rest.split_once('.').ok_or(ShareError::Form)?;
-    // Read by its digits alone: `+1` and `01` are no versions of ours.
+    // Only digits are accepted: `+1` and `01` are not versions of ours.
     let found =
         version.parse().ok().filter(|found: &u32| found.to_string() == version).ok_or(ShareError::Form)?;
     if found > VERSION {
@@ -87,7 +87,7 @@ mod tests {
             let at = at % letters.len();
             letters[at] = b'!' + (letters[at] - b'!' + by) % 94;
             let changed = String::from_utf8(letters).unwrap();
-            // The checksum is in small letters; another spelling of it is a change as well.
+            // The checksum is in lower case. Any other spelling counts as a change too.
             prop_assert!(read(&changed).is_err(), "{}", changed);
         }
 

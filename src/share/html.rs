@@ -1,5 +1,5 @@
-//! A report as one HTML file: verdict, figures as SVG, tables, and the report itself as JSON. It runs no script and sends no request,
-//! so it opens with a double click, today or in ten years.
+//! A report as one HTML file: verdict, figures as SVG, tables, and the report itself as JSON. It runs no script and sends no request, so
+//! it opens with a double click, even in ten years.
 
 use super::{Choice, ShareError, content, names};
 use crate::figures::figure;
@@ -9,15 +9,15 @@ use crate::report::words::{plain_json, spelled_out};
 use crate::report::{DeadDirections, KernelForm, NormKind, NormReport, Report, SiteVerification};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-/// What every such file has near its beginning, before the version that made it.
+/// Text near the beginning of every such file, followed by the version that made it.
 pub const MARK: &str = r#"<meta name="generator" content="Gammascope "#;
 
 const STYLE: &str = include_str!("page.css");
-/// Nothing is loaded and nothing runs.
+/// Forbids loading and running anything.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 const SIZE: Size = Size { width: 960, height: 0 };
 
-/// Writes the file; `made` is when, as RFC 3339 has it.
+/// Writes the file. `made` is the time, as RFC 3339.
 pub fn document(inspection: &Inspection, choice: Choice, made: &str) -> Result<String, ShareError> {
     if inspection.report.shared.is_some() {
         return Err(ShareError::Again);
@@ -30,7 +30,7 @@ pub fn document(inspection: &Inspection, choice: Choice, made: &str) -> Result<S
     let (own_names, undecided) = (inspection.own_names.clone(), inspection.undecided.clone());
     let inspection = Inspection { report, scales, shifts, own_names, undecided };
     let report = &inspection.report;
-    // `</script>` in a name must not end the element; JSON reads the escape as the letter.
+    // `</script>` in a name must not end the element. JSON reads the escape as the same character.
     let data = serde_json::to_string(report).map_err(content)?.replace('<', "\\u003c");
     let data = plain_json(&data);
     let title = format!("{} · Gammascope", report.checkpoint.name);
@@ -65,7 +65,7 @@ pub fn document(inspection: &Inspection, choice: Choice, made: &str) -> Result<S
             }
         }
     };
-    // What is left is text that people see.
+    // The rest is text that people see.
     let page = page.into_string();
     Ok(page.split('\n').map(spelled_out).collect::<Vec<_>>().join("\n"))
 }
@@ -274,13 +274,13 @@ fn warnings(report: &Report) -> Markup {
     }
 }
 
-/// A figure with its caption; nothing where it does not exist.
+/// Draws a figure with its caption. Empty if the figure does not exist.
 fn drawn(inspection: &Inspection, kind: FigureKind, site: Option<&str>) -> Markup {
     let Ok(drawn) = figure(inspection, kind, site, SIZE) else { return html! {} };
     html! { figure { p { strong { (drawn.title) } } (PreEscaped(drawn.svg)) figcaption { (drawn.caption) } } }
 }
 
-/// A sentence, with what stands in backticks as code.
+/// Makes a sentence whose text in backticks is code.
 fn prose(text: &str) -> Markup {
     html! {
         @for (index, piece) in text.split('`').enumerate() {
@@ -319,7 +319,7 @@ fn form(norm: &NormReport) -> String {
     }
 }
 
-/// Commas between thousands.
+/// Formats a number with commas between thousands.
 fn grouped(number: impl Into<u64>) -> String {
     let digits = number.into().to_string();
     let mut text = String::new();
@@ -332,7 +332,7 @@ fn grouped(number: impl Into<u64>) -> String {
     text
 }
 
-/// Never printed as certain unless it is; as the page does it.
+/// Formats a probability as the page does. It only shows certainty if the value is certain.
 fn probability(value: f64) -> String {
     if (0.9995..1.0).contains(&value) {
         return "> 0.999".to_owned();
@@ -340,7 +340,7 @@ fn probability(value: f64) -> String {
     format!("{}", (value * 1000.0).round() / 1000.0)
 }
 
-/// Four significant digits, an exponent where zeros would have to be counted; as the page does it.
+/// Formats four significant digits as the page does, with an exponent if readers would have to count zeros.
 fn maybe(value: Option<f64>) -> String {
     let Some(value) = value else { return "–".to_owned() };
     let size = value.abs();

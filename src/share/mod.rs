@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A link is a fragment. Browsers do not send it, so no host sees it. [`Shared`] becomes an [`Inspection`] again, whose scales are
-//! sketches; figures are drawn from them as from any other. [`html`] is made from the inspection itself.
+//! sketches, and figures are drawn from these as usual. [`html`] uses the inspection itself.
 
 mod columns;
 mod digits;
@@ -21,53 +21,54 @@ use crate::report::{Report, SharedSummary};
 use serde::{Deserialize, Serialize};
 use sketch::Sketch;
 
-/// Channels of all scales that are drawn from sketches: a third more than the largest published model has. A scale beyond is left out.
+/// Most channels of all scales that are drawn from sketches: a third more than in the largest published model. Further scales are left
+/// out.
 const MOST_CHANNELS: u64 = 5_500_000;
 
 /// Why a link could not be made or opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ShareError {
-    /// It is a report as somebody else's link has it: less than a checkpoint tells.
+    /// The report is from a link, which holds less than a checkpoint.
     #[error("this report came in a link: pass that link on, or open the checkpoint to make a new one")]
     Again,
-    /// The fragment is not one of ours.
+    /// The fragment is not a report of ours.
     #[error(
         "this link holds no report: it should be `#report=`, a version, a checksum and the report, separated by dots. Ask for it again"
     )]
     Form,
-    /// The checksum is not that of the data.
+    /// The checksum does not match the data.
     #[error(
         "this link is damaged: its checksum is {found}, and it says {said}. It was probably cut off or broken into lines: ask for it again, or for the HTML file"
     )]
     Damaged {
-        /// What it says.
+        /// The checksum in the link.
         said: String,
-        /// What it is.
+        /// The checksum of the data.
         found: String,
     },
-    /// Made by a later version.
+    /// A later version made the link.
     #[error(
         "this link has version {found}, and this page reads versions up to {}: reload the page to update it, or open the link where it was made",
         fragment::VERSION
     )]
     Newer {
-        /// Its version.
+        /// Version of the link.
         found: u32,
     },
-    /// It unpacks to more than any report in a link.
+    /// The link unpacks to more than any report of ours.
     #[error(
         "this link unpacks to more than {} MB or {} values, which no report in a link does: it was not made by Gammascope",
         fragment::MOST_BYTES >> 20,
         columns::MOST
     )]
     TooLarge,
-    /// The report is longer than a link.
+    /// The report is too long for a link.
     #[error("this report has {sites} norm sites, more than a link can hold: make the HTML file instead")]
     TooMany {
-        /// How many.
+        /// Number of sites.
         sites: usize,
     },
-    /// It unpacks, but not to a report.
+    /// The link unpacks, but not to a report.
     #[error(
         "this link holds no report that can be read ({reason}): it was not made by Gammascope, or by a version with a bug. Ask for the HTML file"
     )]
@@ -77,47 +78,47 @@ pub enum ShareError {
     },
 }
 
-/// What the sender chooses.
+/// The sender's choices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Choice {
-    /// Names of files, tensors and sites, the family, and the address it was read from, go along.
+    /// Whether to keep the names of files, tensors and sites, the family, and the address.
     pub names: bool,
 }
 
-/// A report that fits a link, with a sketch of each scale.
+/// A report that fits in a link, with a sketch of each scale.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Shared {
-    /// The report without what is long: `report.shared` says that it is one.
+    /// The report without its long parts. `report.shared` marks it.
     pub report: Report,
-    /// Of each site of `report.norms`, where its scale could be read.
+    /// A sketch for each site of `report.norms` whose scale could be read.
     sketches: Vec<Option<Sketch>>,
 }
 
 impl Shared {
-    /// Sums up an inspection; `made` is when, as RFC 3339 has it.
+    /// Summarises an inspection. `made` is the time, as RFC 3339.
     pub fn new(inspection: &Inspection, choice: Choice, made: &str) -> Result<Self, ShareError> {
         if inspection.report.shared.is_some() {
             return Err(ShareError::Again);
         }
         let mut report = inspection.report.clone();
         for site in report.verification.iter_mut().flat_map(|all| &mut all.sites) {
-            // Hundreds of numbers a site: what they say is in the other numbers.
+            // These are hundreds of numbers for each site, and the other numbers summarise them.
             site.spectrum.clear();
             site.direction.clear();
         }
-        // What all of it says together is in the alternatives of the site.
+        // The alternatives of the site summarise all of them.
         report.norms.iter_mut().flat_map(|norm| &mut norm.evidence).for_each(|piece| piece.under.clear());
         report.shared = Some(SharedSummary { made: made.to_owned(), names: choice.names });
         if !choice.names {
             report = names::without(report)?;
         }
-        // They are made again of the rest.
+        // They can be made again from the rest.
         report.findings.clear();
         let sketches = inspection.scales.iter().map(|scale| scale.as_ref().map(Sketch::of)).collect();
         Ok(Self { report, sketches })
     }
 
-    /// The fragment of a link, from `#` on.
+    /// Makes the fragment of a link, from `#` on.
     pub fn fragment(&self) -> Result<String, ShareError> {
         let value = serde_json::to_value(self).map_err(content)?;
         let text = serde_json::to_vec(&columns::packed(digits::rounded(value))).map_err(content)?;
@@ -141,7 +142,7 @@ impl Shared {
         Ok(shared)
     }
 
-    /// What the figures are drawn from.
+    /// Makes an inspection, from which figures can be drawn.
     pub fn inspection(mut self) -> Inspection {
         self.report.find();
         let mut channels = MOST_CHANNELS;

@@ -1,16 +1,16 @@
-//! A report without the names that its files and tensors have: sites, readers and writers are numbered.
+//! A report without the names of its files and tensors: sites, readers and writers are numbered.
 //!
-//! Sentences name tensors, files and families in backticks, or in quotes, only, so there everything else is left out too.
+//! Sentences put names of tensors, files and families only in backticks or quotes, so everything inside these is replaced too.
 
 use super::ShareError;
 use crate::reader::NOT_COUNTED;
 use crate::report::Report;
 use std::collections::HashMap;
 
-/// What stands for a name that nothing is known of.
+/// Replaces an unknown name.
 const LEFT_OUT: &str = "…";
 
-/// The same report with every name replaced, everywhere.
+/// Returns the same report with every name replaced.
 pub(super) fn without(mut report: Report) -> Result<Report, ShareError> {
     let names = Names::of(&report);
     let Report { checkpoint, model, norms, dead_parameters, writers, verification, warnings, .. } =
@@ -39,7 +39,7 @@ pub(super) fn without(mut report: Report) -> Result<Report, ShareError> {
         for text in [&mut norm.settle, &mut norm.reader_note, &mut norm.problem].into_iter().flatten() {
             names.prose(text);
         }
-        // What stands in a block that is not understood is said by paths inside it, which are names.
+        // The note on a block that is not understood has paths inside the block, which are names.
         if let Some(note) = norm.reader_note.as_mut().filter(|note| note.starts_with(NOT_COUNTED)) {
             *note = format!("{NOT_COUNTED}the reason names tensors, and names were left out");
         }
@@ -79,7 +79,7 @@ pub(super) fn without(mut report: Report) -> Result<Report, ShareError> {
     Ok(report)
 }
 
-/// What stands for each name.
+/// The replacement of each name.
 struct Names(HashMap<String, String>);
 
 impl Names {
@@ -112,7 +112,7 @@ impl Names {
         names
     }
 
-    /// The first thing that has a name keeps it: a tied unembedding is a reader and a writer.
+    /// The first use of a name keeps it: a tied unembedding is both a reader and a writer.
     fn call(&mut self, name: &str, new: String) {
         self.0.entry(name.to_owned()).or_insert(new);
     }
@@ -127,11 +127,11 @@ impl Names {
         name.iter_mut().for_each(|name| self.name(name));
     }
 
-    /// What stands in backticks, or in quotes: every second piece.
+    /// Replaces text in backticks or quotes, which is every second piece.
     fn prose(&self, text: &mut String) {
         for quote in ["`", "\""] {
             let mut pieces: Vec<String> = text.split(quote).map(str::to_owned).collect();
-            // A lone one begins what has no end: leave that out too.
+            // After an unpaired mark the text has no end, so all of it is replaced.
             pieces.iter_mut().skip(1).step_by(2).for_each(|piece| self.name(piece));
             *text = pieces.join(quote);
         }

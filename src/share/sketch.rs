@@ -1,29 +1,28 @@
-//! A scale in a few dozen bytes: its smallest values to five digits, the others as a curve.
+//! A scale in a few dozen bytes: its smallest values with five digits, the others as a curve.
 //!
-//! Figures of a kernel need the smallest |γᵢ|, which may be 1e-33 where others are 0.8. So these are kept apart, each with its
-//! channel. The others are sorted by size and sampled; between two samples sizes are interpolated in the logarithm.
+//! Figures of a kernel need the smallest |γᵢ|, which may be 1e-33 next to 0.8. So these are stored separately, each with its channel. The
+//! others are sorted by size and sampled, and sizes between two samples are interpolated in the logarithm.
 
 use crate::kernel::scale::Scale;
 use serde::{Deserialize, Serialize};
 
-/// Smallest values that are kept as they are; all near-dead ones up to the second.
+/// Number of the smallest values that are kept exactly: at least the first, at most the second, and all near-dead ones in between.
 const EXACT: [usize; 2] = [3, 16];
 /// Points of the curve.
 const POINTS: usize = 16;
-/// Heights that a point can have above the lowest: steps of a percent or so for scales within a factor of ten.
+/// Number of heights above the lowest. For scales within a factor of ten, a step is about a percent.
 const STEPS: f64 = 255.0;
 
-/// What is kept of a scale.
+/// The sketch of a scale.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Sketch {
     /// Channels of the smallest |γᵢ| that are not zero, the smallest first.
     channels: Vec<u32>,
     /// Their γᵢ.
     values: Vec<f64>,
-    /// The smallest and the largest |γᵢ| of the others.
+    /// The smallest and the largest |γᵢ| of the other channels.
     range: Option<[f64; 2]>,
-    /// Their sizes at equal steps of rank, each above the one before it, in steps of the logarithm from the smallest to the
-    /// largest.
+    /// Their sizes at equal steps of rank, as increases from point to point, in logarithmic steps from the smallest to the largest.
     rises: Vec<u32>,
     /// How many of the others are negative.
     negative: u32,
@@ -62,8 +61,8 @@ impl Sketch {
         }
     }
 
-    /// A scale of `width` channels that looks like it, zero at `zeros`: the values that were kept are at their channels, the
-    /// others at any. `None` for numbers that no sketch has.
+    /// Makes a similar scale of `width` channels, zero at `zeros`. Exact values are at their channels, the others anywhere. `None` for
+    /// numbers that no sketch has.
     pub(super) fn scale(&self, width: u64, zeros: &[u32]) -> Option<Scale> {
         let width = usize::try_from(width).ok().filter(|width| (1..=1 << 20).contains(width))?;
         let mut values = vec![None; width];
@@ -90,13 +89,13 @@ impl Sketch {
             Some(low * ((high / low).ln() * height / STEPS).exp())
         };
         let sign = |rank: usize| {
-            // As many as there are, evenly over the ranks.
+            // The number of negative values, spread evenly over the ranks.
             let negatives = |ranks: usize| ranks * self.negative as usize / others.max(1);
             if negatives(rank + 1) > negatives(rank) { -1.0 } else { 1.0 }
         };
         let places = values.iter_mut().filter(|value| value.is_none());
         for (rank, place) in places.enumerate() {
-            // The last rank is the largest itself, whatever rounding says.
+            // The last rank is exactly the largest, without rounding.
             let exact = if rank + 1 == others { Some(high) } else { size(rank) };
             *place = Some(sign(rank) * exact.unwrap_or(low));
         }
@@ -146,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_sketch_says_gives_no_scale() {
+    fn numbers_that_no_sketch_has_give_no_scale() {
         let sketch =
             Sketch { channels: vec![9], values: vec![1.0], range: None, rises: Vec::new(), negative: 0 };
         assert_eq!(sketch.scale(9, &[]), None);
@@ -161,7 +160,7 @@ mod tests {
             let (scale, sketched) = again(&values);
             let (before, after) = (scale.magnitudes(), sketched.magnitudes());
             prop_assert!((before.min / after.min - 1.0).abs() < 1e-9 && (before.max / after.max - 1.0).abs() < 1e-9);
-            // Between two of 16 points lies at most the gap between their ranks.
+            // The error between two of 16 points is at most the gap between their ranks.
             let mut logs: Vec<f64> = logs.clone();
             logs.sort_by(f64::total_cmp);
             let gap = logs.windows(2.max(logs.len() / 10)).map(|part| part[part.len() - 1] - part[0]).fold(0.0, f64::max);

@@ -1,4 +1,4 @@
-//! A file of a checkpoint, wherever it is: on this machine, behind an address, already here, or nowhere.
+//! A file of a checkpoint, wherever it is: on this machine, behind an address, in memory, or unreadable.
 
 use super::generated::GeneratedSource;
 use super::http::{Fault, HttpSource, Transport};
@@ -7,7 +7,7 @@ use super::{ByteSource, SourceError, Transfer};
 use futures_util::FutureExt;
 use std::ops::Range;
 
-/// A file that was asked for and did not come: whatever is sound beside it goes on.
+/// A requested file that could not be read. The files beside it are still used.
 #[derive(Debug, Clone)]
 pub struct Unreadable {
     /// What messages call it.
@@ -16,7 +16,7 @@ pub struct Unreadable {
     pub fault: Fault,
 }
 
-/// One file, of `L` where it is on this machine.
+/// One file. `L` is the type of a file on this machine.
 #[derive(Debug, Clone)]
 pub enum AnySource<L, T: Transport> {
     /// On this machine.
@@ -25,7 +25,7 @@ pub enum AnySource<L, T: Transport> {
     Remote(HttpSource<T>),
     /// Fetched whole: an index or a configuration.
     Whole(MemorySource),
-    /// Drawn while it is read.
+    /// Computed while it is read.
     Generated(GeneratedSource),
     /// Behind an address that failed.
     Unreadable(Unreadable),
@@ -48,7 +48,7 @@ impl<L: ByteSource, T: Transport> ByteSource for AnySource<L, T> {
             Self::Remote(source) => source.length(),
             Self::Whole(source) => source.length(),
             Self::Generated(source) => source.length(),
-            // Long enough that somebody reads it, and hears why not.
+            // Long enough that it is read, which gives the error.
             Self::Unreadable(_) => u64::from(u32::MAX),
         }
     }
@@ -56,7 +56,7 @@ impl<L: ByteSource, T: Transport> ByteSource for AnySource<L, T> {
     async fn read(&self, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
         match self {
             Self::Local(source) => source.read(range).await,
-            // On the heap: a future of the network's size would be part of every future that reads.
+            // On the heap: otherwise the large future of the network would be part of every future that reads.
             Self::Remote(source) => source.read(range).boxed_local().await,
             Self::Whole(source) => source.read(range).await,
             Self::Generated(source) => source.read(range).await,

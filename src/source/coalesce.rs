@@ -1,4 +1,4 @@
-//! Few reads instead of many, without many more bytes than requested.
+//! Merges many reads into few, without many more bytes than requested.
 
 use crate::order;
 use std::ops::Range;

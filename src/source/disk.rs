@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Bytes from which on a read is worth a thread of its own, beside which somebody may compute.
+/// Least bytes of a read that gets its own thread, so that computation can go on beside it.
 const LARGE: u64 = 1 << 20;
 
 /// An open file.
@@ -46,7 +46,7 @@ impl ByteSource for DiskSource {
 
     async fn read(&self, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
         let offset = range.start;
-        // Here, not on the thread: what threads allocate for each other stays with them when it is given back.
+        // Allocated here, not on the thread: memory that a thread allocates stays with it after it is freed.
         let bytes = vec![0; (range.end - offset) as usize];
         let found = if (bytes.len() as u64) < LARGE {
             read(&self.file, offset, bytes)
@@ -67,7 +67,7 @@ impl ByteSource for DiskSource {
     }
 }
 
-/// Fills `bytes` from `offset` on; they are fewer where the file ends before.
+/// Fills `bytes` from `offset` on. Returns fewer if the file ends before.
 fn read(file: &File, offset: u64, mut bytes: Vec<u8>) -> io::Result<Vec<u8>> {
     let mut filled = 0;
     while filled < bytes.len() {

@@ -9,7 +9,7 @@ use std::ops::Range;
 /// Bytes of a pair of values, which are generated together.
 const PAIR: u64 = 8;
 
-/// What the values of a part are.
+/// How the values of a part are computed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Rule {
     /// All the same.
@@ -21,9 +21,9 @@ pub enum Rule {
         /// Other keys give other values.
         key: u64,
     },
-    /// Sines and cosines of the places of a grid, as MAE's code makes them (He et al., Masked autoencoders, 2022): of the channels
-    /// of a place a quarter is sines of its column, a quarter cosines, and the other half is of its row. 0 for other channels and
-    /// in the rows before the grid.
+    /// Sines and cosines of the places in a grid, as MAE's code makes them (He et al., Masked autoencoders, 2022). Of the channels
+    /// of a place, a quarter holds sines of its column, a quarter cosines of its column, and the other half the same for its row.
+    /// 0 in other channels and in the rows before the grid.
     Grid {
         /// Rows before it.
         before: u64,
@@ -80,7 +80,7 @@ fn of_grid(at: u64, before: u64, columns: u64, width: u64) -> f64 {
     if channel / quarter % 2 == 0 { libm::sin(angle) } else { libm::cos(angle) }
 }
 
-/// Some values, one after the other.
+/// Consecutive values of one rule.
 #[derive(Debug, Clone, PartialEq)]
 struct Part {
     /// Their bytes in the file.
@@ -112,9 +112,9 @@ pub struct GeneratedSource {
 }
 
 impl GeneratedSource {
-    /// A file of these bytes, and after them the values of each part: how many, and what they are.
+    /// A file of these bytes, and after them the values of each part: their number and their rule.
     ///
-    /// A file has no more than 2^64 bytes: values beyond are left out.
+    /// A file has no more than 2^64 bytes. Values beyond are left out.
     pub fn new(
         path: impl Into<String>,
         beginning: Vec<u8>,
@@ -153,7 +153,7 @@ impl ByteSource for GeneratedSource {
         Ok(bytes)
     }
 
-    /// What is not asked for is not worth making.
+    /// Bytes in a gap would have to be computed.
     fn bridged(&self) -> u64 {
         0
     }

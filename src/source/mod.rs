@@ -1,4 +1,4 @@
-//! Positioned reads of untrusted bytes: what is read is counted here and nowhere else.
+//! Positioned reads of untrusted bytes. Reads are counted here and nowhere else.
 //!
 //! A source knows its name, its length and how to read a range. It knows nothing of file formats, and offsets are
 //! `u64` throughout: on wasm32 a `usize` would end at 4 GiB.
@@ -22,7 +22,7 @@ use std::ops::Range;
 pub use any::{AnySource, Unreadable};
 pub use coalesce::coalesce;
 
-/// A read that did not give the bytes asked for.
+/// A read that did not return the requested bytes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
     /// The file ended before the range did: it was shortened or deleted since it was opened.
@@ -41,7 +41,7 @@ pub enum SourceError {
     },
     /// The system refused the read.
     #[error(
-        "`{file}` could not be read at byte {offset}: {reason}; check that it still exists and may be read"
+        "`{file}` could not be read at byte {offset}: {reason}; check that nobody changed, moved or deleted it, and that it may be read"
     )]
     Refused {
         /// The file.
@@ -57,7 +57,7 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    /// Whether a token, or another one, would open it.
+    /// Whether a token, or a different one, would open it.
     pub fn wants_token(&self) -> bool {
         matches!(self, Self::Remote(fault) if fault.problem.wants_token())
     }
@@ -74,8 +74,8 @@ pub struct Transfer {
     pub bytes: u64,
 }
 
-/// Does all of `work`, at most `most` at a time. One function for all kinds of work: each that is compiled by itself adds
-/// kilobytes to the page.
+/// Runs all of `work`, at most `most` at a time. One function serves all kinds of work, because each compiled copy adds kilobytes
+/// to the page.
 pub(crate) fn at_once<'a>(most: usize, work: Vec<LocalBoxFuture<'a, ()>>) -> LocalBoxFuture<'a, ()> {
     stream::iter(work).buffer_unordered(most).collect::<()>().boxed_local()
 }
@@ -91,11 +91,11 @@ pub trait ByteSource {
     /// Length in bytes when it was opened.
     fn length(&self) -> u64;
 
-    /// Exactly the bytes of `range`, or an error.
+    /// Reads exactly the bytes of `range`, or fails.
     async fn read(&self, range: Range<u64>) -> Result<Vec<u8>, SourceError>;
 
-    /// Each of several ranges as [`ByteSource::read`] would give it, handed to `each` with its position as it comes. Where
-    /// a read is dear, several may become one.
+    /// Reads several ranges as [`ByteSource::read`] would, and passes each to `each` with its index as it comes. If reads are
+    /// expensive, several may become one.
     async fn read_many(
         &self,
         ranges: &[Range<u64>],
@@ -106,12 +106,12 @@ pub trait ByteSource {
         }
     }
 
-    /// Bytes between two reads that are sooner read along than left out: over a network, and where a browser reads for us, many.
+    /// Up to this many bytes between two reads, one read is faster than two. Large over a network and in a browser.
     fn bridged(&self) -> u64 {
         1 << 20
     }
 
-    /// What reading has cost so far over a network; `None` where there is none.
+    /// What was transferred over a network so far. `None` without a network.
     fn transfer(&self) -> Option<Transfer> {
         None
     }

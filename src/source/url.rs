@@ -1,4 +1,4 @@
-//! An http address in its parts, with secrets kept out of what is shown. Pure; nothing is asked here.
+//! An http address in its parts, with secrets kept out of what is shown. Sends no request.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ pub enum AddressError {
     Hub(String),
 }
 
-/// An http address in its parts. Shown without what may be secret: name and password before the host, and the query.
+/// An http address in its parts. It is shown without what may be secret: name and password before the host, and the query.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Url {
     /// Scheme and host, with its port: `https://host:8080`.
@@ -35,7 +35,7 @@ pub struct Url {
 }
 
 impl Url {
-    /// Takes an address apart; what may not stand in one is escaped.
+    /// Parses an address and escapes what it may not contain.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         let bad = || AddressError::NotAnAddress(hide(text));
         let (scheme, rest) = text.split_once("://").ok_or_else(bad)?;
@@ -46,7 +46,7 @@ impl Url {
         let rest = rest.split('#').next().unwrap_or_default();
         let (rest, query) = rest.find('?').map_or((rest, ""), |at| rest.split_at(at));
         let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
-        // A name and a password in an address would be shown with it; a token has its own place.
+        // Messages would show a name and a password in the address. A token has its own field.
         if authority.is_empty()
             || authority.contains(|c: char| c == '@' || c.is_whitespace() || c.is_control())
         {
@@ -101,7 +101,7 @@ impl Url {
         self.parts().last().copied().unwrap_or_else(|| self.host())
     }
 
-    /// The folder it lies in; its own, where it ends in a slash. The query is gone: it was the file's.
+    /// The folder it lies in, or itself if it ends in a slash. The query belongs to the file and is dropped.
     pub fn folder(&self) -> Self {
         let end = self.path.rfind('/').map_or(0, |slash| slash + 1);
         Self { origin: self.origin.clone(), path: self.path[..end].to_owned(), query: String::new() }
@@ -113,7 +113,7 @@ impl Url {
         Self { origin: self.origin.clone(), path, query: String::new() }
     }
 
-    /// A file below this folder; `None` for a name that leads anywhere else.
+    /// A file below this folder. `None` for a name that leads anywhere else.
     pub fn join(&self, name: &str) -> Option<Self> {
         let sound = |part: &str| !part.is_empty() && part != "." && part != "..";
         let strange = |c: char| matches!(c, '\\' | '?' | '#' | ':' | '%') || c.is_control();
@@ -136,14 +136,14 @@ impl fmt::Display for Url {
     }
 }
 
-/// A query may be a signature, so not even a debug line has it.
+/// A query may be a signature, so not even a debug line shows it.
 impl fmt::Debug for Url {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{self}")
     }
 }
 
-/// Percent-escapes what may not stand in an address: blanks, controls and whatever is not ASCII.
+/// Percent-escapes what an address may not contain: blanks, control characters and everything that is not ASCII.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -157,7 +157,7 @@ pub(crate) fn escape(text: &str) -> String {
     escaped
 }
 
-/// What may be repeated of a text that is no address: nothing behind a question mark, nothing before an @.
+/// The part of a text that a message may repeat: nothing after a question mark, nothing before an @.
 pub(crate) fn hide(text: &str) -> String {
     let text = text.split('?').next().unwrap_or_default();
     let text = match text.split_once("://") {

@@ -1,20 +1,20 @@
-//! Calls of code that may panic on a damaged file, as the crate `tokenizers` does. A panic becomes an error of the file.
+//! Calls code that may panic on a damaged file, such as the crate `tokenizers`. A panic becomes an error about the file.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::OnceLock;
 
-/// Runs a call, and gives what stopped it. In wasm a panic is a trap, which only JavaScript can catch.
+/// Runs a call, and returns its panic message if it panics. In wasm a panic is a trap, which only JavaScript can catch.
 pub type Boundary = fn(Box<dyn FnOnce()>) -> Result<(), String>;
 
 static BOUNDARY: OnceLock<Boundary> = OnceLock::new();
 
-/// Sets the boundary of this module: the crate of the wasm has one. The first that is set stays.
+/// Sets the boundary of this module. The crate of the wasm has its own. The first one stays.
 pub fn set_boundary(boundary: Boundary) {
     let _ = BOUNDARY.set(boundary);
 }
 
-/// What `call` gives, or the words of its panic.
+/// Returns the result of `call`, or its panic message.
 pub(super) fn caught<Made: 'static>(call: impl FnOnce() -> Made + 'static) -> Result<Made, String> {
     let made = Rc::new(RefCell::new(None));
     let kept = Rc::clone(&made);
@@ -23,7 +23,7 @@ pub(super) fn caught<Made: 'static>(call: impl FnOnce() -> Made + 'static) -> Re
         let value = call();
         kept.replace(Some(value));
     }))?;
-    made.take().ok_or_else(|| "it gave nothing".to_owned())
+    made.take().ok_or_else(|| "it returned nothing".to_owned())
 }
 
 #[cfg(target_arch = "wasm32")]
@@ -44,7 +44,7 @@ fn usual(call: Box<dyn FnOnce()>) -> Result<(), String> {
     })
 }
 
-/// The words of a panic that is caught go into an error, and not to stderr as well.
+/// A caught panic message goes into an error, and not to stderr as well.
 #[cfg(not(target_arch = "wasm32"))]
 mod quiet {
     use std::cell::Cell;

@@ -1,33 +1,33 @@
-//! Token ids to run a model on, where there is no text.
+//! Token ids for a run without text.
 
-/// How much to run, and on what model.
+/// How many tokens to run, and of which length and vocabulary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
     /// n, rounded up to whole sequences.
     pub tokens: usize,
-    /// Tokens of text after those, for the loss, where there are so many.
+    /// Further tokens of text that the loss may use, if there are enough.
     pub further: usize,
-    /// Of a sequence.
+    /// Tokens of a sequence.
     pub length: usize,
-    /// Rows of the embedding: each id is below.
+    /// Rows of the embedding. Each id must be below this.
     pub vocabulary: usize,
 }
 
 /// Whole sequences of token ids, one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenIds {
-    /// Ids of all of them, each below the vocabulary.
+    /// Ids of all sequences, each below the vocabulary.
     pub ids: Vec<u32>,
-    /// Whole sequences of the same text after those, for the loss only.
+    /// Further whole sequences of the same text, for the loss only.
     pub further: Vec<u32>,
-    /// What they are, for the report.
+    /// Description for the report.
     pub what: String,
     /// Whether a model can be better or worse at predicting them.
     pub is_text: bool,
 }
 
-/// `count` ids below `vocabulary`, the same on every machine and in `scripts/fixtures/transformers_models.py`: the upper 31 bits
-/// of a 64-bit linear congruential generator (Knuth's MMIX), from 42.
+/// Returns `count` ids below `vocabulary`: the upper 31 bits of a 64-bit linear congruential generator (Knuth's MMIX), starting at 42.
+/// They are the same on every machine and in `scripts/fixtures/transformers_models.py`.
 pub fn uniform(count: usize, vocabulary: usize) -> Vec<u32> {
     let mut state: u64 = 42;
     let mut next = || {
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn the_ids_are_those_of_the_reference() {
-        // Python: ids of the recurrence with whole numbers, modulo 2**64.
+        // Computed in Python with whole numbers, modulo 2**64.
         assert_eq!(uniform(3, 1000), expected());
         assert!(uniform(2000, 7).iter().all(|id| *id < 7));
     }

@@ -1,4 +1,4 @@
-//! From the user's choice to token ids, in whole sequences.
+//! Makes token ids from the user's choice, in whole sequences.
 
 use super::ids::{TokenIds, Wanted, uniform};
 use super::{SAMPLE, TextError, Tokenizer};
@@ -6,13 +6,13 @@ use crate::inspect::Opened;
 use crate::report::{Warning, WarningCode};
 use crate::source::ByteSource;
 
-/// Bytes of text that are looked at first for each token wanted: most tokenizers need four of English.
+/// Bytes of text read first for each wanted token. Most tokenizers need four for English.
 const BYTES_A_TOKEN: usize = 8;
 
-/// Tokens at the end of a part of a text that may be others than in the whole, and are not used.
+/// Tokens at the end of a cut text that may differ from those of the whole text, and are not used.
 const MARGIN: usize = 64;
 
-/// The most bytes of a word that a message shows.
+/// Most bytes of a word that a message shows.
 const SHOWN: usize = 40;
 
 /// What to run.
@@ -22,23 +22,23 @@ pub enum Choice {
     Uniform,
     /// Token ids of a text, as whole numbers with spaces, commas or line ends between them.
     Ids {
-        /// What the file is called.
+        /// Name of the file.
         name: String,
-        /// What is in it.
+        /// Content of the file.
         bytes: Vec<u8>,
     },
     /// Text in UTF-8.
     Text {
-        /// What the file is called.
+        /// Name of the file.
         name: String,
-        /// What is in it.
+        /// Content of the file.
         bytes: Vec<u8>,
     },
-    /// [`SAMPLE`].
+    /// The text [`SAMPLE`].
     Sample,
 }
 
-/// n in whole sequences.
+/// Returns n in whole sequences.
 fn most(wanted: Wanted) -> Result<usize, TextError> {
     let Wanted { tokens, length, .. } = wanted;
     if tokens == 0 || length == 0 {
@@ -47,13 +47,13 @@ fn most(wanted: Wanted) -> Result<usize, TextError> {
     Ok(tokens.div_ceil(length).saturating_mul(length))
 }
 
-/// The same with what the loss may take besides.
+/// Returns n and the further tokens for the loss, in whole sequences.
 fn most_in_all(wanted: Wanted) -> Result<usize, TextError> {
     let further = wanted.further / wanted.length.max(1) * wanted.length;
     Ok(most(wanted)?.saturating_add(further))
 }
 
-/// Token ids of `input`: as many as are wanted, or all whole sequences that there are. Only text asks for a `tokenizer`.
+/// Returns token ids of `input`: as many as wanted, or all whole sequences of it. Only text needs a `tokenizer`.
 pub fn resolve(input: &Choice, tokenizer: Option<&Tokenizer>, wanted: Wanted) -> Result<TokenIds, TextError> {
     let most = most(wanted)?;
     match input {
@@ -79,8 +79,8 @@ pub fn resolve(input: &Choice, tokenizer: Option<&Tokenizer>, wanted: Wanted) ->
     }
 }
 
-/// What is run where nothing was asked for: the sample text where a tokenizer is there for it that works and makes at least
-/// `least` tokens of it, otherwise uniform ids. These come with the reason, unless it is that there is no tokenizer.
+/// Returns the usual input: the sample text if there is a tokenizer that works and makes at least `least` tokens of it, otherwise uniform
+/// ids. Uniform ids come with the reason, unless there is no tokenizer.
 pub fn usual(
     tokenizer: Option<Result<Tokenizer, TextError>>,
     wanted: Wanted,
@@ -88,7 +88,7 @@ pub fn usual(
 ) -> Result<(TokenIds, Option<TextError>), TextError> {
     let sample = |tokenizer: Tokenizer| {
         let found = resolve(&Choice::Sample, Some(&tokenizer), wanted)?;
-        // Whoever asks for few gets few.
+        // If the user wants few tokens, few are enough.
         let tokens = found.ids.len();
         if tokens < least.min(most(wanted)?) {
             return Err(TextError::TooFew { name: "the sample text".to_owned(), tokens, least });
@@ -103,7 +103,7 @@ pub fn usual(
     Ok((resolve(&Choice::Uniform, None, wanted)?, why))
 }
 
-/// [`resolve`], or [`usual`] where nothing was asked for, with the tokenizer of the checkpoint: it is read only where it is wanted.
+/// Calls [`resolve`], or [`usual`] without a choice. It reads the tokenizer of the checkpoint only if it needs it.
 pub async fn of_checkpoint<S: ByteSource>(
     opened: &Opened<S>,
     input: Option<&Choice>,
@@ -122,7 +122,7 @@ pub async fn of_checkpoint<S: ByteSource>(
     }
 }
 
-/// That uniform ids are run, and why the sample text is not.
+/// Warns that uniform ids are run, and why the sample text is not.
 pub fn not_run(why: &TextError) -> Warning {
     let message = format!("{why}. The run uses uniform token ids instead");
     Warning::new(WarningCode::TextNotRun, "tokenizer.json", message)
@@ -132,7 +132,7 @@ fn quoted(name: &str) -> String {
     format!("`{name}`")
 }
 
-/// Without the mark that some editors put before UTF-8.
+/// Returns the text without the byte order mark of some editors.
 fn utf8<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, TextError> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| TextError::NotUtf8 { name: quoted(name), at: error.valid_up_to() })?;
@@ -143,7 +143,7 @@ fn utf8<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, TextError> {
     Ok(text)
 }
 
-/// The first `most` ids of a list.
+/// Returns the first `most` ids of a list.
 fn list(name: &str, text: &str, most: usize) -> Result<Vec<u32>, TextError> {
     let between = |character: char| character == ',' || character.is_whitespace();
     let words = text.split(between).filter(|word| !word.is_empty());
@@ -169,7 +169,7 @@ fn run_through(
     whole(name, what, found, wanted, || format!("the tokenizer `{}`", tokenizer.path()))
 }
 
-/// At least the first `most` ids of a text, or all of them: of a text far longer than that a part is enough.
+/// Returns at least the first `most` ids of a text, or all of them. If the text is far longer, it tokenizes only a part.
 fn first(tokenizer: &Tokenizer, text: &str, most: usize) -> Result<Vec<u32>, TextError> {
     let enough = most.saturating_add(MARGIN);
     let mut bytes = enough.saturating_mul(BYTES_A_TOKEN);
@@ -183,15 +183,15 @@ fn first(tokenizer: &Tokenizer, text: &str, most: usize) -> Result<Vec<u32>, Tex
     }
 }
 
-/// The first `bytes` bytes of a text, or fewer where they would end inside a character.
+/// Returns the first `bytes` bytes of a text, or fewer to end between characters.
 fn beginning(text: &str, bytes: usize) -> &str {
     let ends = (0..=bytes.min(text.len())).rev();
     let end = ends.into_iter().find(|&end| text.is_char_boundary(end));
     &text[..end.unwrap_or_default()]
 }
 
-/// Cuts to whole sequences, as many as are wanted at most, and holds each id against the vocabulary. Those after the first n are
-/// for the loss.
+/// Cuts ids to whole sequences, at most as many as wanted, and checks each id against the vocabulary. Ids after the first n are for the
+/// loss.
 fn whole(
     name: String,
     mut what: String,
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_run_is_told_by_name() {
+    fn inputs_that_cannot_run_are_named() {
         let three = wanted(3, 3);
         says(&text(""), three, &["`notes.txt` is empty"]);
         says(&list(" \n"), three, &["`ids.txt` is empty"]);
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tokenizer_of_another_model_is_told() {
+    fn the_tokenizer_of_another_model_is_an_error() {
         let small = Wanted { vocabulary: 100, ..wanted(3, 3) };
         says(
             &text("abz"),

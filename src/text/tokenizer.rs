@@ -16,15 +16,15 @@ pub struct Tokenizer {
 }
 
 impl std::fmt::Debug for Tokenizer {
-    /// Without the vocabulary.
+    /// Leaves out the vocabulary.
     fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(to, "Tokenizer({:?}, {} ids)", self.file, self.vocabulary())
     }
 }
 
 impl Tokenizer {
-    /// Reads the bytes of a `tokenizer.json`; `path` is what messages call it. That it cuts or fills up texts, if it says so, is
-    /// dropped: a sequence here is cut from the whole text.
+    /// Reads the bytes of a `tokenizer.json`. Messages use `path`. Truncation and padding are turned off, because sequences are cut from
+    /// the whole text.
     pub fn read(path: &str, bytes: &[u8]) -> Result<Self, TextError> {
         let refuse = |reason| TextError::NotATokenizer { file: path.to_owned(), reason };
         claims(bytes).map_err(refuse)?;
@@ -40,35 +40,35 @@ impl Tokenizer {
         Ok(Self { file: path.to_owned(), inner: Arc::new(inner) })
     }
 
-    /// The tokenizer that came with an opened checkpoint; `None` where none did.
+    /// Reads the tokenizer of an open checkpoint. `None` if it has none.
     pub async fn of<S: ByteSource>(opened: &Opened<S>) -> Option<Result<Self, TextError>> {
         let read = opened.checkpoint().for_run(TOKENIZER).await?;
         Some(read.map_err(TextError::from).and_then(|(path, bytes)| Self::read(&path, &bytes)))
     }
 
-    /// Where it was read.
+    /// Path of the file.
     pub fn path(&self) -> &str {
         &self.file
     }
 
-    /// Ids of a text, as transformers makes them with `add_special_tokens=False`. A special token that is spelled out in the
-    /// text is itself. Where there is neither an id nor a token for what is unknown, it is left out.
+    /// Returns the ids of a text, like transformers with `add_special_tokens=False`. A special token that the text spells out becomes
+    /// that token. Unknown text is left out if the tokenizer has neither an id nor a token for it.
     pub fn ids(&self, text: &str) -> Result<Vec<u32>, TextError> {
         let refuse = |reason| TextError::Refused { file: self.file.clone(), reason };
         let (inner, text) = (Arc::clone(&self.inner), text.to_owned());
-        // Nobody asks where in the text a token was, which takes longer than the ids.
+        // The fast call skips the positions of tokens in the text, which take longer than the ids.
         let made = caught(move || inner.encode_fast(text, false).map(|encoding| encoding.get_ids().to_vec()));
         made.map_err(|panic| refuse(damaged(&panic)))?.map_err(|error| refuse(error.to_string()))
     }
 
-    /// How many tokens it has, added ones included. An embedding may have more rows, and now and then fewer.
+    /// Number of tokens, including added ones. An embedding may have more rows, and sometimes fewer.
     pub fn vocabulary(&self) -> usize {
         self.inner.get_vocab_size(true)
     }
 }
 
-/// Refuses a table of characters that claims more than it holds: the crate would allocate what it claims, up to 8 GB. Every other
-/// fault is the crate's to find.
+/// Refuses a table of characters that claims to be larger than its data. The crate would allocate the claimed size, up to 8 GB. The crate
+/// finds all other errors.
 fn claims(bytes: &[u8]) -> Result<(), String> {
     #[derive(serde::Deserialize)]
     struct Normalized {
@@ -96,7 +96,7 @@ fn claims(bytes: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// What a panic of the crate says of the file.
+/// Makes an error from a panic message of the crate.
 fn damaged(panic: &str) -> String {
     format!("the file is damaged ({panic})")
 }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    /// Byte-level BPE as GPT-2 has it: the space is Ġ.
+    /// Byte-level BPE as in GPT-2. The space is Ġ.
     fn byte_level() -> Value {
         json!({
             "version": "1.0",
@@ -137,7 +137,7 @@ mod tests {
         })
     }
 
-    /// WordPiece as BERT has it: lower case, and ## inside a word.
+    /// WordPiece as in BERT: lower case, and ## inside a word.
     fn word_piece() -> Value {
         json!({
             "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_tokenizer_is_told_by_name() {
+    fn a_file_that_is_no_tokenizer_is_named() {
         for bytes in [b"version https://git-lfs".as_slice(), b"{}", b"", b"\xff\xfe"] {
             let message = Tokenizer::read("m/tokenizer.json", bytes).unwrap_err().to_string();
             assert!(message.starts_with("`m/tokenizer.json` is not a usable tokenizer"), "{message}");

@@ -6,7 +6,7 @@ use crate::checkpoint::Tensor;
 use crate::norm::{NormSite, Place};
 use crate::order;
 
-/// Leaves out the writers of stacks where a norm stands before the stream, and gives the others the LayerScale of their part.
+/// Leaves out the writers of stacks in which a norm comes before the stream, and gives the others the LayerScale of their part.
 pub(super) fn look(tensors: &[Tensor], sites: &[NormSite], writers: Vec<Writer>) -> Vec<Writer> {
     let normed = sites.iter().filter(|site| site.place == Place::ToResidual);
     let normed = order::distinct(normed.map(|site| site.stack.clone()));
@@ -36,7 +36,7 @@ fn layer_scale(inside: &str) -> Option<Part> {
     let own = module.to_ascii_lowercase().replace('_', "");
     let in_module = (own.starts_with("layerscale") || own.starts_with("ls"))
         && matches!(parameter, "lambda" | "gamma" | "scale");
-    // A bare gamma beside maps is a LayerScale only where it says which: ConvNeXt has one for both.
+    // A bare gamma beside maps is a LayerScale only if it says which: ConvNeXt has one for both.
     let numbered = parameter != last && matches!(parameter, "lambda" | "gamma");
     let says = if in_module { own.as_str() } else { last };
     if !(in_module || numbered) {

@@ -1,7 +1,7 @@
 //! Linear maps that write the residual stream, and a sample of their columns.
 //!
-//! [`find`] knows them by name, or, where names say nothing, by shape; [`sample`] reads some columns of some of them
-//! within a budget. `norm::evidence` judges what their energy says about the norms.
+//! [`find`] recognises them by name or, if names say nothing, by shape. [`sample`] reads some columns of some of them within a
+//! budget. `norm::evidence` judges what their energy says about the norms.
 
 mod between;
 pub mod sample;
@@ -54,10 +54,10 @@ const FEED_FORWARD_OUTPUTS: [&str; 17] = [
     "fc_2",
 ];
 
-/// A feed-forward part is at most this many times as wide as the stream; an embedding, a vocabulary wide.
+/// A feed-forward part is at most this many times as wide as the stream. An embedding has as many inputs as the vocabulary.
 const MOST_INPUTS: u64 = 16;
 
-/// Words of modules inside which the names above mean another thing: they write to a router, a bottleneck, a head.
+/// Words of modules inside which the names above mean something else: they write to a router, a bottleneck, a head.
 const ELSEWHERE: [&str; 7] = ["lora", "router", "indexer", "adapter", "gate", "compress", "prompt"];
 
 /// A matrix U (d × k) whose output is added to a residual stream.
@@ -69,13 +69,13 @@ pub struct Writer {
     pub stack: String,
     /// Index of its block.
     pub block: u32,
-    /// What it ends.
+    /// The part whose output it writes.
     pub part: Part,
     /// The stream's width d.
     pub rows: u64,
     /// Inputs k.
     pub columns: u64,
-    /// Stored k × d (GPT-2's Conv1D, Flax kernels): a column of U is a row of the tensor.
+    /// Whether it is stored k × d (GPT-2's Conv1D, Flax kernels): a column of U is a row of the tensor.
     pub transposed: bool,
     /// Index of the LayerScale λ between it and the stream, which receives diag(λ)·U.
     pub scale: Option<usize>,
@@ -134,7 +134,7 @@ const EMBEDDINGS: [&str; 9] = [
     "embedder",
 ];
 
-/// The token embedding, in a model with one stream of its width: its rows are columns of U.
+/// The token embedding, if the model has one stream of its width. Its rows are columns of U.
 fn embedding(tensors: &[Tensor], widths: &[(&str, u64)]) -> Option<Writer> {
     tensors.iter().enumerate().find_map(|(tensor, candidate)| {
         let module = candidate.name.strip_suffix(".weight")?;
@@ -155,7 +155,7 @@ fn embedding(tensors: &[Tensor], widths: &[(&str, u64)]) -> Option<Writer> {
     })
 }
 
-/// The part that a module with this path inside its block ends.
+/// The part whose output a module with this path inside its block writes.
 fn part(inside: &str) -> Option<Part> {
     let ends =
         |name: &str| inside == name || inside.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
@@ -174,7 +174,7 @@ fn part(inside: &str) -> Option<Part> {
     FEED_FORWARD_OUTPUTS.iter().any(|name| ends(name)).then_some(Part::FeedForward)
 }
 
-/// The width of each stack's stream: the most frequent among its norms on the stream, of several the smallest. Sorted.
+/// The width of each stack's stream: the most frequent among its norms on the stream, and the smallest of several. Sorted.
 fn stream_widths(sites: &[NormSite]) -> Vec<(&str, u64)> {
     let on_stream = sites.iter().filter(|site| site.reads_stream() && site.block.is_some());
     let of_stacks = order::groups(on_stream.map(|site| (site.stack.as_str(), Reverse(site.width))));
@@ -184,7 +184,7 @@ fn stream_widths(sites: &[NormSite]) -> Vec<(&str, u64)> {
         .collect()
 }
 
-/// A square matrix does not show how it is stored: it is as the others of its stack.
+/// Settles how square matrices are stored, which their shape does not show: as the others of their stack.
 fn settle_squares(writers: &mut [Writer]) {
     let others = writers.iter().filter(|writer| writer.rows != writer.columns);
     let stored = order::groups(others.map(|writer| (writer.stack.clone(), writer.transposed)));
@@ -195,8 +195,8 @@ fn settle_squares(writers: &mut [Writer]) {
     }
 }
 
-/// Where names say nothing: matrices d × k with k ≠ d, d the stream's width, or k × d where maps are stored (in, out).
-/// Of those with d inputs the embedding has many more rows than a map has outputs, and is no writer by this rule.
+/// Finds writers if names say nothing: matrices d × k with k ≠ d, d the stream's width, or k × d if maps are stored (in, out). An
+/// embedding with d inputs has many more rows than a map has outputs, so this rule leaves it out.
 fn by_shape(tensors: &[Tensor], sites: &[NormSite]) -> Vec<Writer> {
     let norms = sites.iter().filter(|site| site.role != NormRole::QueryKey);
     let Some(width) = order::most_frequent(norms.map(|site| site.width)) else { return Vec::new() };

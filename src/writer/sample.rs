@@ -1,7 +1,7 @@
-//! Some columns of some writers, read within a budget of bytes and of reads.
+//! Reads some columns of some writers, within a budget of bytes and of reads.
 //!
-//! A column sum needs every row, so a writer stored (out, in) is read as one short run of neighbouring columns a row;
-//! one stored (in, out) as some whole rows. A writer that fits its share of the budget is read whole.
+//! A column sum needs every row. So a writer stored (out, in) is read as one short run of neighbouring columns per row, and one
+//! stored (in, out) as some whole rows. A writer that fits its share of the budget is read whole.
 
 use super::{Part, Writer};
 use crate::checkpoint::{Checkpoint, Tensor, compare_names};
@@ -12,17 +12,17 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use std::ops::{ControlFlow, Range};
 
-/// Bytes of weights read of one checkpoint by default.
+/// Bytes of weights that are read from one checkpoint by default.
 pub const BUDGET: u64 = 64_000_000;
 
-/// Reads of one checkpoint, at most: a slice of a file costs Chromium 0.35 ms, however short, and any model is to be
-/// sampled within ten seconds.
+/// Most reads of one checkpoint: a slice of a file costs Chromium 0.35 ms, however short, and sampling any model should take at
+/// most ten seconds.
 const READS: u64 = 24_576;
 
-/// Writers of one stack, at most: spread over its blocks they show whether blocks agree.
+/// Most writers of one stack. Spread over its blocks, they show whether blocks agree.
 const WRITERS: usize = 48;
 
-/// Columns that make a null narrow enough, √(2/512) = 6 %: no writer needs more.
+/// Most columns of a writer: these make the null narrow enough, √(2/512) = 6 %.
 const COLUMNS: u64 = 512;
 
 /// Fewer columns or rows than this say nothing.
@@ -31,7 +31,7 @@ const LEAST: u64 = 32;
 /// Bytes in one read of a writer that is read whole.
 const CHUNK: u64 = 4 << 20;
 
-/// Reads on their way at the same time.
+/// Reads that run at the same time.
 const CONCURRENT: usize = 32;
 
 /// A writer and the columns of it to read.
@@ -41,16 +41,16 @@ pub struct Planned {
     pub writer: Writer,
     /// Columns of U to read.
     pub columns: Range<u64>,
-    /// Bytes that takes.
+    /// Bytes that this takes.
     pub bytes: u64,
 }
 
-/// What was sampled of one writer.
+/// The sample of one writer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sampled {
     /// The writer.
     pub writer: Writer,
-    /// Its energy; `None` when its values have none (all zero, not finite, constant) or could not be read.
+    /// Its energy. `None` if its values have none (all zero, not finite, constant) or could not be read.
     pub energy: Option<Energy>,
 }
 
@@ -86,7 +86,7 @@ fn spread(writers: Vec<Writer>, count: usize) -> Vec<Writer> {
     if all <= count {
         return writers;
     }
-    // The embedding, where there is one, is the first and always chosen.
+    // The embedding, if there is one, is the first and always chosen.
     let embedding = usize::from(writers[0].part == Part::Embedding);
     let (rest, left) = (all - embedding, count - embedding);
     let mut wanted =
@@ -100,7 +100,7 @@ fn spread(writers: Vec<Writer>, count: usize) -> Vec<Writer> {
     chosen
 }
 
-/// The columns of one writer that `bytes` pay for, from a place that differs from writer to writer.
+/// The columns of one writer that `bytes` pay for. They begin at a place that differs from writer to writer.
 fn columns_of(tensors: &[Tensor], writer: Writer, bytes: u64) -> Option<Planned> {
     let column = writer.rows.checked_mul(element_size(&tensors[writer.tensor])?)?;
     let count = (bytes / column).min(writer.columns).min(COLUMNS);
@@ -108,13 +108,13 @@ fn columns_of(tensors: &[Tensor], writer: Writer, bytes: u64) -> Option<Planned>
         return None;
     }
     let room = writer.columns - count;
-    // Multiples of the golden ratio spread over the room, as if drawn, and the same in every run.
+    // Multiples of the golden ratio spread the places as if at random, and are the same in every run.
     let fraction = (writer.tensor as f64 * 0.618_033_988_749_895).fract();
     let start = (fraction * room as f64) as u64;
     Some(Planned { bytes: column * count, columns: start..start + count, writer })
 }
 
-/// How the numbers of a writer U lie in the file.
+/// How the numbers of a writer U are arranged in the file.
 struct Lines {
     /// Whether a line is a column of U.
     columns: bool,
@@ -122,7 +122,7 @@ struct Lines {
     pitch: u64,
 }
 
-/// `None` for a view whose neighbours lie apart in both directions.
+/// `None` for a view whose neighbours are apart in both directions.
 fn lines(tensor: &Tensor, writer: &Writer) -> Option<Lines> {
     let Some(strides) = &tensor.strides else {
         let pitch = if writer.transposed { writer.rows } else { writer.columns };
@@ -135,12 +135,13 @@ fn lines(tensor: &Tensor, writer: &Writer) -> Option<Lines> {
     }
 }
 
-/// A decoder reads whole bytes; anything finer is not sampled, and neither is what lies in blocks.
+/// Bytes of an element. A decoder reads whole bytes, so smaller types and blocks are not sampled.
 fn element_size(tensor: &Tensor) -> Option<u64> {
     tensor.dtype.bits().filter(|bits| bits.is_multiple_of(8)).map(|bits| bits / 8)
 }
 
-/// F8 weights are stored with a scale for each block of values, without which they are no weights.
+/// Whether weights have scales beside them: F8 weights are stored with a scale for each block of values, and mean nothing without
+/// it.
 fn is_quantised(tensors: &[Tensor], tensor: &Tensor) -> bool {
     if element_size(tensor) != Some(1) {
         return false;
@@ -153,8 +154,8 @@ fn is_quantised(tensors: &[Tensor], tensor: &Tensor) -> bool {
         .any(|other| other.name[stem.len()..].contains("scale"))
 }
 
-/// Reads what was planned, one writer after the other, calling `progress(writers done, bytes read)` after each; a
-/// `Break` ends the work with what there is.
+/// Reads what was planned, one writer after the other, and calls `progress(writers done, bytes read)` before each and at the end.
+/// A `Break` ends the work and returns what was read.
 pub async fn read<S: ByteSource>(
     checkpoint: &Checkpoint<S>,
     planned: Vec<Planned>,
@@ -170,7 +171,7 @@ pub async fn read<S: ByteSource>(
         bytes += cost;
         sampled.push(Sampled { writer, energy });
     }
-    // Nothing is left that a break could end.
+    // A break has nothing left to end.
     let _ = progress(sampled.len(), bytes);
     sampled
 }
@@ -231,7 +232,7 @@ async fn energy<S: ByteSource>(
     })
 }
 
-/// λ of a LayerScale; `None` when it could not be read.
+/// λ of a LayerScale. `None` if it could not be read.
 async fn layer_scale<S: ByteSource>(checkpoint: &Checkpoint<S>, tensor: &Tensor) -> Option<Vec<f64>> {
     let bytes = checkpoint.read_weights(tensor.shard, tensor.range.clone()).await;
     tensor.dtype.decode(&tensor.in_order(bytes.ok()?)).ok()

@@ -1,5 +1,5 @@
 /** The page without a network, and a newer version of the page. Each test serves its own copy of dist/, which it can change. */
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type BrowserContext, type Page, expect, test } from '@playwright/test';
 import { preview } from 'vite';
@@ -98,6 +98,42 @@ test('if one tab activates a newer version, the other tab keeps its report and s
   await notice.getByRole('button', { name: 'Reload' }).click();
   await expect(reading.getByRole('heading', { level: 1 })).toContainText('See which directions');
   await expect(notice).toHaveCount(0);
+  await site.close();
+});
+
+/** Renames the files of the verifier, like a build of changed code, and changes all files that name them. */
+function rename({ folder }: Site): void {
+  const assets = join(folder, 'assets');
+  const old = readdirSync(assets).filter((name) => name.includes('verifier'));
+  for (const name of old) renameSync(join(assets, name), join(assets, newer(name)));
+  const texts = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => /\.(js|html|css)$/.test(name));
+  for (const name of texts) {
+    const text = readFileSync(join(folder, name), 'utf8');
+    writeFileSync(join(folder, name), old.reduce((all, file) => all.replaceAll(file, newer(file)), text));
+  }
+}
+
+const newer = (name: string): string => name.replace(/(\.\w+)$/, 'newer$1');
+
+test('if another tab activates a newer version, a run continues in its own version, and the tab can run again', async ({ context }, testInfo) => {
+  test.setTimeout(180_000);
+  const site = await serve(testInfo.outputPath('site'));
+  await (await visit(context, site)).close();
+  const [running, other] = [await context.newPage(), await context.newPage()];
+  for (const page of [running, other]) await page.goto(site.address);
+  // No worker is loaded in advance.
+  await running.evaluate(() => Object.defineProperty(navigator, 'connection', { value: { saveData: true } }));
+  await running.getByRole('button', { name: 'RMSNorm sample' }).first().click();
+  await expect(running.locator('#weights svg[role=img]')).toBeVisible();
+  const run = () => running.evaluate(async () => (await window.gammascope.verify({ device: 'cpu', input: 'uniform' })).verification?.sites.length);
+  const first = run();
+  await expect(running.locator('#verify progress')).toBeVisible();
+  rename(site);
+  await update(other);
+  await other.locator('#renewal').getByRole('button', { name: 'Reload' }).click();
+  await expect(running.locator('#renewal')).toContainText('This tab keeps working with its own version');
+  expect(await first).toBe(9);
+  expect(await run(), 'its files are not on the server any more').toBe(9);
   await site.close();
 });
 

@@ -155,6 +155,22 @@ test('the message says that the machine is offline', async ({ page, server, cont
   expect(server.seen).toHaveLength(0);
 });
 
+test('if the network drops during a read, the page says that the machine is offline, and keeps the open report', async ({ page, server, context }) => {
+  await openFromCode(page, gpt2());
+  const address = putSample(server, '/drops', 'stalls');
+  const refused = refusal(page, address);
+  await expect.poll(() => server.seen.length).toBeGreaterThan(0);
+  await context.setOffline(true);
+  expect(await refused).toContain('offline');
+  await context.setOffline(false);
+  await expect(siteRows(page)).toHaveCount(7);
+});
+
+test('a server that sends a byte a second is given up after half a minute', async ({ page, server }) => {
+  const said = await refusal(page, putSample(server, '/slow', 'trickles'));
+  expect(said).toContain('was sent too slowly');
+});
+
 test('the page asks for a token if the host wants one, and puts it in no link, report or storage', async ({ page, server }) => {
   const address = putSample(server, '/m', { token: 'hf_secret' });
   await page.locator('.dropzone .pick-address').fill(address);

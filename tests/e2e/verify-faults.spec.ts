@@ -1,9 +1,10 @@
 /** Faults during a run: a file disappears, a worker does not start, the GPU fails, the tab freezes. */
-import { copyFileSync, existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, copyFileSync, existsSync, mkdtempSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
 import { expect, savedReport, test } from './helpers/page.ts';
+import { endWorker, limitMemory, recordWorkers } from './helpers/workers.ts';
 
 const MODEL = '.cache/models/SmolLM2-135M';
 const FILES = ['model.safetensors', 'config.json'];
@@ -74,6 +75,86 @@ test('if a measuring worker cannot start, the run stops, and Go on completes it 
   const { verification } = await savedReport(page);
   expect(verification?.residual.map(({ block }) => block), 'the stream after every block').toEqual([0, 1, 2, 3]);
   expect(verification?.residual.every(({ sigma_min }) => sigma_min !== null)).toBe(true);
+});
+
+const BLOCKS = [0, 1, 2, 3];
+
+/** Begins a run of the open sample on the CPU and waits until something is measured. */
+async function beginMeasured(page: Page): Promise<void> {
+  await page.evaluate(() => {
+    window.gammascope.verify({ device: 'cpu', tokens: 8192, input: 'uniform', preservation: false }).catch(() => undefined);
+  });
+  await expect(page.locator('#verify').getByText(/[1-9]\d* of \d+ norms and streams/)).toBeVisible({ timeout: 90_000 });
+}
+
+/** The run has stopped with `reason` and keeps its measurements. *Go on* completes it. */
+async function stopsAndGoesOn(page: Page, reason: RegExp): Promise<void> {
+  const halted = page.locator('#verify').getByRole('alert');
+  await expect(halted).toContainText(/Stopped after \d of 4 blocks/, { timeout: 90_000 });
+  await expect(halted).toContainText(reason);
+  await expect(page.locator('#measured'), 'what was measured stays').toContainText('measured');
+  await page.getByRole('button', { name: 'Go on' }).click();
+  await expect(page.locator('#measured')).toContainText('9 sites measured', { timeout: 120_000 });
+  const { verification } = await savedReport(page);
+  expect(verification?.residual.map(({ block }) => block), 'each block once').toEqual(BLOCKS);
+  expect(new Set(verification?.sites.map(({ name }) => name)).size, 'each norm once').toBe(9);
+  expect(verification?.pass?.loss, 'the loss of the whole run').not.toBeNull();
+}
+
+test('if the worker that runs the model dies, the run keeps its measurements and can go on', async ({ page }) => {
+  test.setTimeout(300_000);
+  await recordWorkers(page);
+  await openSample(page);
+  await beginMeasured(page);
+  // The first worker opened the sample, the second runs the model.
+  await endWorker(page, 1);
+  await stopsAndGoesOn(page, /The worker of this checkpoint ended/);
+});
+
+test('if a worker that measures dies, its norm is missing and the run finishes', async ({ page }) => {
+  test.setTimeout(300_000);
+  await recordWorkers(page);
+  await openSample(page);
+  await beginMeasured(page);
+  await endWorker(page, 2);
+  await expect(page.locator('#measured')).toContainText(/[89] sites measured/, { timeout: 120_000 });
+  const { verification, warnings } = await savedReport(page);
+  const missing = 9 - (verification?.sites.length ?? 0) + verification!.residual.filter(({ sigma_min }) => sigma_min === null).length;
+  expect(missing, 'what the worker was measuring').toBeLessThanOrEqual(1);
+  if (missing === 1) expect(warnings.map(({ message }) => message).join()).toContain('The worker of this checkpoint ended');
+});
+
+test('if the memory ends during a run, the run keeps its measurements and can go on', async ({ page }) => {
+  test.setTimeout(300_000);
+  await page.evaluate(() => Object.defineProperty(navigator, 'connection', { value: { saveData: true } }));
+  await openSample(page);
+  // The first verifier runs the model.
+  await limitMemory(page, 'verifier', 256, true);
+  await page.evaluate(() => {
+    window.gammascope.verify({ device: 'cpu', tokens: 8192, input: 'uniform', preservation: false }).catch(() => undefined);
+  });
+  await stopsAndGoesOn(page, /does not have enough memory/);
+});
+
+test('if a file changes during a run, the run stops with its name and keeps its measurements', async ({ page }) => {
+  test.skip(!FILES.every((name) => existsSync(join(MODEL, name))), `skipped: SmolLM2 is not in ${MODEL}; npm test -- rust fetches it`);
+  test.setTimeout(300_000);
+  const folder = mkdtempSync(join(tmpdir(), 'gammascope-'));
+  try {
+    for (const name of FILES) copyFileSync(join(MODEL, name), join(folder, name));
+    await page.locator('.pick-opened').first().setInputFiles(FILES.map((name) => join(folder, name)));
+    await expect(page.locator('#verify')).toBeVisible();
+    await begin(page, { device: 'cpu', tokens: 640, blocks: 12, sites: 'final', input: 'uniform' });
+    const file = openSync(join(folder, 'model.safetensors'), 'r+');
+    writeSync(file, Buffer.alloc(4096, 0x3f), 0, 4096, statSync(join(folder, 'model.safetensors')).size - 4096);
+    closeSync(file);
+    const halted = page.locator('#verify').getByRole('alert');
+    await expect(halted).toContainText(/Stopped after \d+ of 12 blocks/, { timeout: 120_000 });
+    await expect(halted).toContainText('model.safetensors');
+    await expect(halted).toContainText('check that nobody changed, moved or deleted it');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('if the GPU fails, the CPU continues with the same numbers', async ({ page, browser }) => {

@@ -12,8 +12,10 @@ mod dense;
 mod files;
 mod kinds;
 mod mutate;
+mod oracle;
 
 use kinds::{KINDS, Kind};
+use oracle::{Agreement, ORACLES, agreement};
 use peak_alloc::PeakAlloc;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -143,13 +145,26 @@ fn parent(options: &Options) -> ExitCode {
     println!("\n| kind of input | inputs tried | panics | over time | over memory | memory, at most |");
     println!("|---|---|---|---|---|---|");
     let (mut passed, mut failed) = (0, 0);
-    for kind in wanted {
+    for kind in &wanted {
         let Counts { tried, panics, slow, large } = results[kind.name];
         println!("| {} | {tried} | {panics} | {slow} | {large} | {} |", kind.name, kind.bound);
         if panics + slow + large == 0 && tried > 0 { passed += 1 } else { failed += 1 }
     }
+    let mut ignored = 0;
+    println!("\n| kind of input | library | inputs tried | both read | read differently |");
+    println!("|---|---|---|---|---|");
+    for oracle in &ORACLES {
+        let Some(kind) = wanted.iter().find(|kind| kind.name == oracle.kind) else { continue };
+        let Some(Agreement { tried, both, differ }) = agreement(oracle, kind) else {
+            println!("| {} | {} is not installed | | | |", oracle.kind, oracle.library);
+            ignored += 1;
+            continue;
+        };
+        println!("| {} | {} | {tried} | {both} | {differ} |", oracle.kind, oracle.library);
+        if differ == 0 && both > 0 { passed += 1 } else { failed += 1 }
+    }
     let word = if failed == 0 { "ok" } else { "FAILED" };
-    println!("\ntest result: {word}. {passed} passed; {failed} failed; 0 ignored");
+    println!("\ntest result: {word}. {passed} passed; {failed} failed; {ignored} ignored");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

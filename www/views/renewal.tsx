@@ -19,7 +19,7 @@ export function Renewal() {
     <div class="notice" role="status" id="renewal">
       <p class="line">
         <strong>{STATES[now.state]}</strong>{' '}
-        {now.state === 'taken' && 'Parts that this tab has not loaded yet may be missing. '}
+        {now.state === 'taken' && 'This tab keeps working with its own version. '}
         {now.state === 'compiling' && 'You can already drop checkpoints. Addresses, links, comparing and measuring work once it is ready.'}
         {shown.value && now.state !== 'compiling' && 'Reloading closes the report. Open the checkpoint again afterwards, or share the report first.'}
       </p>

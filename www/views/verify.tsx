@@ -287,7 +287,7 @@ function Halted() {
         <strong>
           Stopped after {count(now.blocks)} of {counted(now.total, 'block')}.
         </strong>{' '}
-        {now.sentence !== null && <Prose>{now.sentence}</Prose>}{' '}
+        {now.sentence !== null && <Prose>{now.sentence.replace(/\.?$/, '.')}</Prose>}{' '}
         {finishing ? 'The measurements so far go into the report…' : 'The measurements so far are kept.'}
       </p>
       <button type="button" class="button strong" disabled={finishing} onClick={goOn}>

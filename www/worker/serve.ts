@@ -44,9 +44,23 @@ function sentence(error: unknown): string {
     return `This browser cannot run the wasm of this page (${error.message}). Use a browser of the last three years.`;
   }
   if (error instanceof WebAssembly.RuntimeError) {
-    return `Gammascope itself failed on these files (${error.message}). This is a bug in Gammascope.`;
+    const { panicked } = globalThis as { panicked?: string };
+    // Rust ends without a panic when it gets no memory.
+    if (panicked === undefined && /unreachable/i.test(error.message)) {
+      return 'This device does not have enough memory for that. Close other tabs, or use the command line, which needs less.';
+    }
+    return `Gammascope itself failed on these files (${panicked ?? error.message}). This is a bug in Gammascope.`;
   }
   return error instanceof Error ? error.message : String(error);
+}
+
+/** Holds a lock that the browser releases when this worker dies, so that the page notices. Without https, there are no locks. */
+function holdLock(): void {
+  const lock = crypto.randomUUID?.();
+  void navigator.locks?.request(lock, () => {
+    post({ lock });
+    return new Promise(() => undefined);
+  });
 }
 
 /** Answers the calls of the page, on the checkpoint that `open` opens. */
@@ -66,6 +80,7 @@ export function serve<Sample extends { free(): void }, Inspected extends Inspect
 
   const calls: Partial<Answers> = {
     async open(entries: Entry[]): Promise<string> {
+      holdLock();
       inspection = await open(entries);
       return inspection.report();
     },

@@ -40,12 +40,12 @@ fn reads(module: &AdapterModule) -> String {
     format!("{}{}", printable(&module.site), if module.own_scale { OWN } else { "" })
 }
 
-/// How far the share is from chance; nothing where chance does not vary.
+/// How many standard deviations the share is from chance. `None` if chance does not vary.
 fn deviations(module: &AdapterModule) -> Option<f64> {
     (module.null_deviation > 0.0).then(|| (module.wasted - module.null) / module.null_deviation)
 }
 
-/// A lone file brings the configuration beside it.
+/// A lone file comes with the configuration beside it.
 fn adapter_files(path: &Path) -> Vec<PathBuf> {
     let mut paths = vec![path.to_owned()];
     let config = path.with_file_name(CONFIG);
@@ -98,7 +98,7 @@ fn write(out: &mut Screen<impl Write>, report: &AdapterReport, all: bool) -> io:
     Ok(())
 }
 
-/// The modules that waste something, those of like name over the blocks in one row.
+/// Modules that waste something, with those of like name over the blocks in one row.
 fn table(out: &mut Screen<impl Write>, modules: &[&AdapterModule], all: bool) -> io::Result<()> {
     let names: Vec<String> = modules.iter().map(|module| printable(&module.module)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();

@@ -24,7 +24,7 @@ struct Document<'a> {
     sites: &'a [NormAlone],
 }
 
-/// Measures the site that was named, or all.
+/// Measures the named site, or all.
 pub(crate) fn run(opened: &Opened<File>, options: &Measure, line: &mut progress::Line) -> ExitCode {
     let device = match device(options.device) {
         Ok(device) => device,

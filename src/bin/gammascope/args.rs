@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-/// The verbs.
+/// The commands of the program.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Say which norms a checkpoint has, which directions are dead, and which maps read them.
@@ -72,7 +72,7 @@ pub(crate) fn parse(mut given: Vec<OsString>) -> Result<Arguments, clap::Error> 
     })
 }
 
-/// Whether no command is given, and what stands in its place is a checkpoint or looks like one.
+/// Whether no command is given, and the first argument is a checkpoint or looks like one.
 fn names_only_a_checkpoint(given: &[OsString]) -> bool {
     let commands = Arguments::command();
     let is_command = |word: &OsString| word == "help" || commands.find_subcommand(word).is_some();
@@ -345,7 +345,7 @@ pub(crate) enum Device {
 }
 
 impl Device {
-    /// As the library has it.
+    /// The choice in the library's terms.
     pub(crate) fn wanted(self) -> Wanted {
         match self {
             Self::Cpu => Wanted::Cpu,

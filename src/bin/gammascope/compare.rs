@@ -35,7 +35,7 @@ pub(crate) fn run(options: &Compare) -> ExitCode {
     leave(written, options.strict && !comparison.warnings.is_empty())
 }
 
-/// One of the two, measured where there are activations of it.
+/// Opens one of the two checkpoints, and measures it if there are activations of it.
 fn at(
     path: &Path,
     activations: Option<&Path>,
@@ -146,7 +146,7 @@ fn table(out: &mut Screen<impl Write>, sites: &[SiteComparison], all: bool) -> i
     Ok(())
 }
 
-/// From the least to the greatest angle.
+/// The range of the angles.
 fn angles(sites: &[&SiteComparison]) -> String {
     let all = || sites.iter().filter_map(|site| site.angle);
     match (all().reduce(f64::min), all().reduce(f64::max)) {

@@ -1,6 +1,6 @@
 //! The examples below each command's help. A test parses every line of them.
 
-/// Of the program itself.
+/// Examples of the program itself.
 pub(crate) const ALL: &str = "\
 Examples:
   gammascope all-MiniLM-L6-v2/                  # the same as inspect
@@ -12,7 +12,7 @@ Examples:
 Exit codes: 0 done, 1 wrong usage, 2 unreadable input, 3 done with warnings
 under --strict.";
 
-/// Of `inspect`.
+/// Examples of `inspect`.
 pub(crate) const INSPECT: &str = "\
 Examples:
   gammascope inspect all-MiniLM-L6-v2/          # a folder
@@ -22,14 +22,14 @@ Examples:
   gammascope inspect model/ --explain layers.3.norm  # why this verdict
   gammascope inspect model/ --json > report.json";
 
-/// Of `measure`.
+/// Examples of `measure`.
 pub(crate) const MEASURE: &str = "\
 Examples:
   gammascope measure model/ --activations outputs.safetensors
   gammascope measure model/ --activations y.npy --site model.norm
   gammascope measure model/ --alone             # no activations, no evidence";
 
-/// Of `verify`.
+/// Examples of `verify`.
 pub(crate) const VERIFY: &str = "\
 Examples:
   gammascope verify model/                      # on a sample text
@@ -39,40 +39,40 @@ Examples:
   gammascope verify model/ --preservation       # does the function change?
   gammascope verify model/ --random-init 1      # next to random weights";
 
-/// Of `compare`.
+/// Examples of `compare`.
 pub(crate) const COMPARE: &str = "\
 Examples:
   gammascope compare base/ tuned/
   gammascope compare model/ model.Q8_0.gguf     # is the conversion right?
   gammascope compare step-1000/ step-2000/ --all";
 
-/// Of `export`.
+/// Examples of `export`.
 pub(crate) const EXPORT: &str = "\
 Examples:
   gammascope export model/ -o kernels.safetensors
   gammascope export model/ -o kernels.json --site model.norm";
 
-/// Of `adapter`.
+/// Examples of `adapter`.
 pub(crate) const ADAPTER: &str = "\
 Examples:
   gammascope adapter base/ lora/
   gammascope adapter base/ adapter_model.safetensors --all";
 
-/// Of `share`.
+/// Examples of `share`.
 pub(crate) const SHARE: &str = "\
 Examples:
   gammascope share model/ --html report.html    # one file
   gammascope share model/ --page https://example.org/gammascope/
   gammascope share model/ --no-names            # without names";
 
-/// Of `scan`.
+/// Examples of `scan`.
 pub(crate) const SCAN: &str = "\
 Examples:
   gammascope scan checkpoints/ -o results.jsonl  # run it again to continue
   gammascope scan models.txt -o results.jsonl --parquet results.parquet
   gammascope scan checkpoints/ --no-weights --jobs 4";
 
-/// Of `completions`.
+/// Examples of `completions`.
 pub(crate) const COMPLETIONS: &str = "\
 Examples:
   gammascope completions bash > ~/.gammascope.bash
@@ -80,7 +80,7 @@ Examples:
   gammascope completions zsh > ~/.zfunc/_gammascope
   gammascope completions fish > ~/.config/fish/completions/gammascope.fish";
 
-/// Of `man`.
+/// Examples of `man`.
 pub(crate) const MAN: &str = "\
 Examples:
   gammascope man > gammascope.1

@@ -5,15 +5,15 @@ use crate::summary::{self, QUIET, STRONG, printable};
 use gammascope::report::{NormBehaviour, NormKind, NormReport, Report, ScaleConvention};
 use std::io::{self, Write};
 
-/// Cells of a bar on either side of the middle, ...
+/// Cells of a bar on either side of the middle.
 const CELLS: usize = 16;
-/// ... and nats that fill one side.
+/// Nats that fill one side of a bar.
 const FULL: f64 = 8.0;
 
-/// What stands before the detail of a piece of evidence.
+/// Indentation of the detail of a piece of evidence.
 const DETAIL: &str = "    ";
 
-/// The site of this name, or the only one whose name ends so.
+/// Finds the site of this name, or the only one whose name ends with it.
 pub(crate) fn find<'a>(report: &'a Report, name: &str) -> Result<&'a NormReport, String> {
     if let Some(norm) = report.norms.iter().find(|norm| norm.name == name) {
         return Ok(norm);

@@ -45,7 +45,7 @@ pub(crate) fn sources(
     Ok(local(found, paths)?.into_iter().map(AnySource::Local).collect())
 }
 
-/// The same for files that need not be one model, such as those of an adapter.
+/// Opens files that need not be one model, such as those of an adapter.
 pub(crate) fn any_sources(
     paths: &[PathBuf],
     remote: &Remote,
@@ -59,10 +59,10 @@ pub(crate) fn any_sources(
     }
 }
 
-/// Checkpoints of a folder that a message names.
+/// How many checkpoints of a folder a message names.
 const NAMED: usize = 3;
 
-/// Says so if a folder holds several checkpoints, before any of its files is opened.
+/// Fails if a folder holds several checkpoints, before any of its files is opened.
 fn one_checkpoint(folder: &Path, found: &Found) -> Result<(), String> {
     let names: Vec<&str> = found.iter().map(|(_, name)| name.as_str()).collect();
     let checkpoints = checkpoints(&names).checkpoints;
@@ -94,7 +94,7 @@ fn without_query(address: &str) -> &str {
     address.split('?').next().unwrap_or_default()
 }
 
-/// What is no path but an address. A model's name that is a path here as well is the path.
+/// Returns the address if this is not a path. A model's name that is also a path here counts as a path.
 fn address(path: &Path) -> Option<&str> {
     let text = path.to_str()?;
     (url(path).is_some() || !path.exists() && Address::is_model_name(text)).then_some(text)
@@ -125,11 +125,11 @@ fn fetch(address: &str, remote: &Remote, line: &mut progress::Line) -> Result<Ve
     })
 }
 
-/// Files by their place, and what the checkpoint calls them.
+/// Location of each file, and its name in the checkpoint.
 type Found = BTreeSet<(PathBuf, String)>;
 
-/// The files behind `paths`: a folder stands for the checkpoint files in and below it, an index for itself,
-/// its shards and what lies beside it, a lone file for itself and what lies beside it: configuration and tokenizer.
+/// Finds the files behind `paths`. A folder stands for the checkpoint files in and below it. An index brings its shards, and an index or
+/// a lone file brings the configuration and tokenizer beside it.
 fn found(paths: &[PathBuf]) -> Result<Found, String> {
     let mut found = Found::new();
     for path in paths {
@@ -152,7 +152,7 @@ fn found(paths: &[PathBuf]) -> Result<Found, String> {
 /// Opens files.
 fn local(found: Found, paths: &[PathBuf]) -> Result<Vec<DiskSource>, String> {
     let open = |(location, name): (PathBuf, String)| match DiskSource::open(&location, name) {
-        // A folder may hold anything, such as dangling links: only shards and what was asked for must open.
+        // A folder may hold anything, such as dangling links. Only shards and files that the user named must open.
         Err(_) if !paths.contains(&location) && !is_shard(&location) => None,
         opened => Some(opened.map_err(|error| error.to_string())),
     };

@@ -4,10 +4,10 @@ use crate::summary::{QUIET, STRONG, printable};
 use gammascope::report::Report;
 use std::io::{self, Write};
 
-/// Findings that a summary shows; the report as JSON has all.
+/// Findings that a summary shows. The report as JSON has all.
 const SHOWN: usize = 6;
 
-/// Writes the findings, each with what to do about it; nothing where nothing stands out.
+/// Writes the findings, each with what to do about it. Writes nothing if nothing stands out.
 pub(crate) fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
     if report.findings.is_empty() {
         return Ok(());

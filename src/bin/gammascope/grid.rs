@@ -1,5 +1,5 @@
-//! A table that fits its screen: columns that say the same in every row become one line, long names lose their beginning, and the
-//! columns that matter least are left out.
+//! A table that fits its screen. Columns with the same value in every row become one line, long names lose their beginning, and the least
+//! important columns are left out.
 
 use super::screen::Screen;
 use comfy_table::presets::NOTHING;
@@ -8,9 +8,9 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 use textwrap::core::display_width;
 
-/// Names keep this many columns before a column is left out.
+/// Columns that a name keeps before another column is left out.
 const NAME: usize = 32;
-/// Names keep this many columns in any case.
+/// Columns that a name keeps in any case.
 const LEAST_NAME: usize = 12;
 /// Columns of space around a cell.
 const PADDING: usize = 2;
@@ -19,7 +19,7 @@ const PADDING: usize = 2;
 #[derive(Clone, Copy)]
 pub(crate) struct Column {
     heading: &'static str,
-    /// Of two columns, the one with the greater number is left out first.
+    /// Rank among the columns: the one with the greatest number is left out first.
     order: u8,
     is_text: bool,
 }
@@ -29,7 +29,7 @@ pub(crate) fn text(heading: &'static str, order: u8) -> Column {
     Column { heading, order, is_text: true }
 }
 
-/// A column of numbers, which are read from the right.
+/// A column of numbers, aligned to the right.
 pub(crate) fn number(heading: &'static str, order: u8) -> Column {
     Column { heading, order, is_text: false }
 }
@@ -43,14 +43,14 @@ pub(crate) struct Grid {
 }
 
 impl Grid {
-    /// A table without rows; `names` is the heading of the names.
+    /// Makes a table without rows. `names` is the heading of the names.
     pub(crate) fn new(names: &str, columns: &[Column]) -> Self {
         let columns =
             columns.iter().map(|column| (column.heading.to_owned(), column.order, column.is_text)).collect();
         Self { names: names.to_owned(), columns, rows: Vec::new(), total: None }
     }
 
-    /// Adds a column of numbers whose heading is made.
+    /// Adds a column of numbers with a computed heading.
     pub(crate) fn add_column(&mut self, heading: String, order: u8) {
         self.columns.push((heading, order, false));
     }
@@ -60,12 +60,12 @@ impl Grid {
         self.rows.push((name, cells));
     }
 
-    /// A last row that adds the others up.
+    /// Sets a last row that adds up the others.
     pub(crate) fn total(&mut self, cells: Vec<String>) {
         self.total = Some(cells);
     }
 
-    /// Writes the table, and below it what the columns that were left out say.
+    /// Writes the table, and below it a line about the columns that were left out.
     pub(crate) fn write(&self, out: &mut Screen<impl Write>) -> io::Result<()> {
         let Some(width) = out.width() else {
             let all: Vec<usize> = (0..self.columns.len()).collect();
@@ -98,7 +98,7 @@ impl Grid {
         Ok(())
     }
 
-    /// The columns that differ from row to row, and what the others say.
+    /// Returns the columns that differ from row to row, and the values of the others as text.
     fn without_constants(&self) -> (Vec<usize>, Vec<String>) {
         let all = || self.rows.iter().map(|(_, cells)| cells).chain(&self.total);
         let value = |at: usize| self.rows.first().map_or("", |(_, cells)| cells[at].as_str());
@@ -119,7 +119,7 @@ impl Grid {
             .unwrap_or(0)
     }
 
-    /// The least width at which two names that differ still look different.
+    /// The least width at which all shortened names still differ.
     fn least_name(&self) -> usize {
         let names: HashSet<&str> = self.rows.iter().map(|(name, _)| name.as_str()).collect();
         let full = names.iter().map(|name| display_width(name)).max().unwrap_or(0);
@@ -155,7 +155,7 @@ impl Grid {
 /// A cell without a value.
 pub(crate) const ABSENT: &str = "–";
 
-/// The end of a name that is too long, from one of its modules on: `…layer.3.output.LayerNorm`.
+/// Returns the end of a name that is too long, cut at the start of a module: `…layer.3.output.LayerNorm`.
 pub(crate) fn shortened(name: &str, width: usize) -> String {
     if display_width(name) <= width {
         return name.to_owned();
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_that_says_the_same_in_every_row_is_said_once() {
+    fn a_column_with_one_value_is_written_once() {
         let rows = [("a.norm", ["rms", "4", "1"]), ("b.norm", ["rms", "8", "–"])];
         let short = lines(&grid(&rows), Some(80));
         assert_eq!(short[0].split_whitespace().collect::<Vec<_>>(), ["site", "width", "gap"]);

@@ -4,13 +4,13 @@ use super::grid::ABSENT;
 
 /// Rows that are printed as one.
 pub(crate) struct Like {
-    /// Their common name, with how many they are.
+    /// Their common name and their count.
     pub(crate) name: String,
     /// Their places, in order.
     pub(crate) places: Vec<usize>,
 }
 
-/// Groups names that differ only in numbers and have the same `key`. With `all`, each name is a group of its own.
+/// Groups names that differ only in numbers and have the same `key`. With `all`, each name is a separate group.
 pub(crate) fn rows<K: PartialEq>(names: &[&str], key: impl Fn(usize) -> K, all: bool) -> Vec<Like> {
     let mut rows: Vec<(String, K, Vec<usize>)> = Vec::new();
     for (place, name) in names.iter().enumerate() {
@@ -24,7 +24,7 @@ pub(crate) fn rows<K: PartialEq>(names: &[&str], key: impl Fn(usize) -> K, all: 
     rows.into_iter().map(|(_, _, places)| Like { name: common(names, &places), places }).collect()
 }
 
-/// The names at `places` as one: a star where their numbers differ.
+/// Returns the names at `places` as one, with a star where their numbers differ.
 fn common(names: &[&str], places: &[usize]) -> String {
     let first = names[places[0]];
     if places.len() == 1 {
@@ -39,13 +39,13 @@ fn common(names: &[&str], places: &[usize]) -> String {
     format!("{} ×{}", joined.join("."), places.len())
 }
 
-/// A name with a star for each number.
+/// Returns a name with a star for each number.
 pub(crate) fn without_numbers(name: &str) -> String {
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     name.split('.').map(|part| if is_number(part) { "*" } else { part }).collect::<Vec<_>>().join(".")
 }
 
-/// From the least to the greatest of some numbers, as `write` writes them; a dash if there is none.
+/// Returns the range of some numbers, each formatted with `write`. A dash if there is none.
 pub(crate) fn range(values: impl IntoIterator<Item = Option<f64>>, write: impl Fn(f64) -> String) -> String {
     let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
     for value in values.into_iter().flatten() {
@@ -58,12 +58,12 @@ pub(crate) fn range(values: impl IntoIterator<Item = Option<f64>>, write: impl F
     if least == most { least } else { format!("{least}–{most}") }
 }
 
-/// The range of counts.
+/// Returns the range of counts.
 pub(crate) fn counts(values: impl IntoIterator<Item = Option<u64>>) -> String {
     range(values.into_iter().map(|value| value.map(|value| value as f64)), |value| format!("{value}"))
 }
 
-/// A number to three digits.
+/// Formats a number with three digits.
 pub(crate) fn brief(value: f64) -> String {
     let size = value.abs();
     if value == 0.0 {

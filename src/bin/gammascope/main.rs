@@ -1,4 +1,4 @@
-//! The command line: the same library, a terminal instead of a page.
+//! The command line: the same library as the page's, for a terminal.
 
 mod adapter;
 mod alone;
@@ -32,7 +32,7 @@ use gammascope::report::words::plain_json;
 use std::io::{BufWriter, Write};
 use std::process::ExitCode;
 
-/// Exit codes of the contract; 1 is clap's business.
+/// Exit codes that users may rely on. clap uses 1.
 pub(crate) const UNREADABLE: u8 = 2;
 pub(crate) const WARNED: u8 = 3;
 pub(crate) const USAGE: u8 = 1;
@@ -96,8 +96,8 @@ fn show(inspection: &Inspection, options: &Inspect) -> ExitCode {
     leave(written, options.strict && !report.warnings.is_empty())
 }
 
-/// One value as JSON for people, and a line's end. Of what a terminal may take for a command nothing is left, so it needs no filter
-/// for colours, and it is written in large pieces: the filter and a call per line took almost half the time of a large report.
+/// Prints a value as indented JSON and a line end. `Plain` escapes terminal commands, so the output needs no filter for colours. It is
+/// written in large pieces: the filter and a call per line took almost half the time of a large report.
 pub(crate) fn print_json(value: &impl serde::Serialize) -> std::io::Result<()> {
     let mut out = Plain(BufWriter::with_capacity(1 << 16, std::io::stdout().lock()));
     serde_json::to_writer_pretty(&mut out, value)?;
@@ -105,7 +105,7 @@ pub(crate) fn print_json(value: &impl serde::Serialize) -> std::io::Result<()> {
     out.flush()
 }
 
-/// Takes JSON in pieces that end between characters, and escapes what cannot be seen.
+/// Takes JSON in pieces that end between characters, and escapes invisible characters.
 struct Plain<W>(W);
 
 impl<W: Write> Write for Plain<W> {
@@ -124,7 +124,7 @@ impl<W: Write> Write for Plain<W> {
     }
 }
 
-/// The exit code once everything has been said.
+/// The exit code after all output.
 pub(crate) fn leave(written: std::io::Result<()>, warned: bool) -> ExitCode {
     // A reader that closes early (`| head`) has seen what it wanted.
     if written.is_err_and(|error| error.kind() != std::io::ErrorKind::BrokenPipe) {

@@ -46,7 +46,7 @@ pub(crate) fn run(options: &Measure) -> ExitCode {
     show(&opened.inspection.report, options)
 }
 
-/// Measures every site of `activations`, or the one that is named, on all cores.
+/// Measures every site of `activations`, or the named one, on all cores.
 pub(crate) fn measured(
     inspection: &Inspection,
     activations: &Path,
@@ -58,12 +58,12 @@ pub(crate) fn measured(
     let plan = plan(inspection, activations, site).map_err(|error| error.to_string())?;
     let places: Vec<usize> = (0..plan.pairs.len()).collect();
     let mut outcomes = on_all_cores(&places, line, |&at| {
-        // Each on its own handle: a file is read by one thread.
+        // Each job opens its own handle, because only one thread may read from a file.
         match captured(activations) {
             Ok(captured) => {
                 let gram = async |gridded: &Gridded| device.gram(gridded).await;
                 let mut outcome = pollster::block_on(plan.measure(at, &captured, inspection, gram));
-                // Perhaps that of the site beside it: it is the sum that is reported.
+                // With several threads this may be the time of another site. The report only uses the sum.
                 outcome.kernel_seconds = device.kernel_seconds();
                 outcome
             }
@@ -88,7 +88,7 @@ fn captured(activations: &Path) -> Result<Captured<DiskSource>, ActivationsError
     pollster::block_on(Captured::open(source))
 }
 
-/// Which tensors are measured at which sites.
+/// Plans which tensors are measured at which sites.
 fn plan(inspection: &Inspection, activations: &Path, site: Option<&str>) -> Result<Plan, ActivationsError> {
     let report = &inspection.report;
     let captured = captured(activations)?;
@@ -97,18 +97,18 @@ fn plan(inspection: &Inspection, activations: &Path, site: Option<&str>) -> Resu
     plan::plan(&sites, &captured.names(), chosen.map(|norm| norm.name.as_str()))
 }
 
-/// The file went away while it was measured.
+/// The outcome if the file disappeared during the measurement.
 fn failed(message: String, activations: &Path) -> Outcome {
     let warning = Warning::new(WarningCode::NotMeasured, activations.to_string_lossy(), message);
     Outcome { site: None, warnings: vec![warning], unit_roundoff: 0.0, kernel_seconds: None }
 }
 
-/// The device that was asked for; one that is not there is an error here, as it was asked for by name.
+/// Opens the chosen device. A missing device is an error here, because the user asked for it.
 pub(crate) fn device(choice: args::Device) -> Result<GramDevice, String> {
     pollster::block_on(GramDevice::of(choice.wanted())).map_err(|error| error.to_string())
 }
 
-/// Does `work` for each of `jobs` on all cores, showing how far it is; the results in the order of the jobs.
+/// Does `work` for each of `jobs` on all cores and shows the progress. Results are in the order of the jobs.
 pub(crate) fn on_all_cores<Job: Sync, Done: Send>(
     jobs: &[Job],
     line: &mut progress::Line,
@@ -219,22 +219,22 @@ pub(crate) fn table(out: &mut Screen<impl Write>, report: &Report, all: bool) ->
     writeln!(out, "{}{}{:#}", summary::QUIET, summary::printable(&report.model.sentence), summary::QUIET)
 }
 
-/// A depth, a bound or a gap.
+/// Formats a depth, a bound or a gap.
 pub(crate) fn exponent(value: f64) -> String {
     format!("{value:.1e}")
 }
 
-/// A |cos|, to the digits that tell 1 from almost.
+/// Formats a |cos| with enough digits to tell 1 from almost 1.
 pub(crate) fn six_places(value: f64) -> String {
     format!("{value:.6}")
 }
 
-/// A depth, a bound or a gap, if there is one.
+/// Formats a depth, a bound or a gap, if there is one.
 pub(crate) fn number(value: Option<f64>) -> String {
     value.map_or(ABSENT.to_owned(), |value| format!("{value:.2e}"))
 }
 
-/// A |cos|, if there is one.
+/// Formats a |cos|, if there is one.
 pub(crate) fn cosine(value: Option<f64>) -> String {
     value.map_or(ABSENT.to_owned(), six_places)
 }

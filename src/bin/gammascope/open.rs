@@ -8,7 +8,7 @@ use gammascope::writer::sample::BUDGET;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-/// Opens the checkpoint at `paths`; samples its weights unless that is refused.
+/// Opens the checkpoint at `paths`, and samples its weights unless the options forbid it.
 pub(crate) fn at(
     paths: &[PathBuf],
     reading: &Reading,
@@ -18,7 +18,7 @@ pub(crate) fn at(
     pollster::block_on(read(sources, reading, line))
 }
 
-/// Headers and norm tensors, then a sample of the weights unless that is refused.
+/// Reads headers and norm tensors, then a sample of the weights unless the options forbid it.
 pub(crate) async fn read(
     sources: Vec<files::File>,
     reading: &Reading,
@@ -39,7 +39,7 @@ pub(crate) async fn read(
     Ok(opened)
 }
 
-/// Opens the checkpoint at `paths` for a verb that measures: what a sample of its weights says is not asked.
+/// Opens the checkpoint at `paths` for a command that measures. Such a command does not sample the weights.
 pub(crate) fn without_weights(
     paths: &[PathBuf],
     remote: &Remote,
@@ -48,7 +48,7 @@ pub(crate) fn without_weights(
     inspected(files::sources(paths, remote, line)?, line)
 }
 
-/// Opens files from anywhere: headers and norm tensors.
+/// Opens files from anywhere, and reads headers and norm tensors.
 pub(crate) fn inspected<S: ByteSource>(
     sources: Vec<S>,
     line: &mut progress::Line,

@@ -1,15 +1,15 @@
-//! Writing files. Gammascope never overwrites a file that it did not write. A file that it writes is complete or absent: if two
-//! processes write the same file, one of the two files is left.
+//! Writing files. Gammascope never overwrites a file that it did not write. A file that it writes is complete or absent. If two processes
+//! write the same file, the file is from one of them.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Our own files say what they are within this many bytes.
+/// Our own files identify themselves within this many bytes.
 const BEGINS: u64 = 4096;
 
-/// Why `output` is not written to, if it is not: something is there that does not begin with our `mark`, so that a slip would
-/// cost a file that is not `ours`.
+/// Why `output` must not be written, if so: a file is there that does not begin with our `mark`. `ours` describes our files. A typo
+/// should not cost the user a file.
 pub(crate) fn refusal(output: &Path, mark: &str, ours: &str) -> Option<String> {
     let file = File::open(output).ok()?;
     if !file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0) {
@@ -32,8 +32,7 @@ pub(crate) fn write(output: &Path, bytes: &[u8]) -> Result<(), String> {
         .map_err(|error| format!("`{}` cannot be written: {error}; check the folder", output.display()))
 }
 
-/// Writes a file beside `output` and gives it that name once it is complete. What is no regular file, such as a pipe, is written
-/// directly.
+/// Writes a file beside `output`, and renames it to `output` once it is complete. Writes directly to a pipe and other special files.
 pub(crate) fn whole<E: From<io::Error>>(
     output: &Path,
     fill: impl FnOnce(&mut File) -> Result<(), E>,
@@ -55,7 +54,7 @@ pub(crate) fn whole<E: From<io::Error>>(
     Ok(())
 }
 
-/// A file that is being written, which goes away if it is never complete.
+/// A file that is being written. It is removed if it is never complete.
 struct Part {
     path: PathBuf,
     file: File,
@@ -73,7 +72,7 @@ impl Part {
 impl Drop for Part {
     fn drop(&mut self) {
         if !self.named {
-            // If it cannot be removed, its name says what it is.
+            // If it cannot be removed, its name shows that it is a part.
             let _ = fs::remove_file(&self.path);
         }
     }

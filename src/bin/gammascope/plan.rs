@@ -52,7 +52,7 @@ fn table(out: &mut Screen<impl Write>, plan: &RunPlan) -> io::Result<()> {
     Ok(())
 }
 
-/// How many sequences of how many tokens, stack by stack where there are two.
+/// Says how many sequences of how many tokens run, for each stack if there are two.
 pub(crate) fn sequences(stacks: &[StackSummary], own: [u64; 2]) -> String {
     let of = |[sequences, length]: [u64; 2]| {
         format!("{sequences} sequence{} of {length} tokens", if sequences == 1 { "" } else { "s" })
@@ -66,7 +66,7 @@ pub(crate) fn sequences(stacks: &[StackSummary], own: [u64; 2]) -> String {
 }
 
 fn duration(seconds: f64) -> String {
-    // A broken clock gives no number of seconds.
+    // With a broken clock the number is not a valid time.
     Duration::try_from_secs_f64(seconds).map_or("an unknown time".to_owned(), |time| {
         if seconds < 10.0 { format!("{seconds:.1} s") } else { HumanDuration(time).to_string() }
     })

@@ -9,7 +9,7 @@ use gammascope::report::{
 };
 use std::io::{self, Write};
 
-/// A row for each site, or sites of like name, and direction; nothing where no reader was moved.
+/// Writes a row for each site (or sites of like name) and direction. Writes nothing if no reader was moved.
 pub(crate) fn table(out: &mut Screen<impl Write>, verification: &Verification, all: bool) -> io::Result<()> {
     let moved = &verification.preservation;
     let Some(first) = moved.first() else { return Ok(()) };

@@ -9,17 +9,17 @@ use std::time::Duration;
 
 /// Work that ends sooner shows nothing.
 const PATIENCE: Duration = Duration::from_millis(400);
-/// How often the line moves, though nothing new is known.
+/// How often the line moves even without news.
 const TICK: Duration = Duration::from_millis(100);
 
-/// The line. It appears by itself, even if nothing is reported before.
+/// The line. It appears without a report too.
 pub(crate) struct Line {
     bar: ProgressBar,
     clock: Option<Clock>,
     is_counted: bool,
 }
 
-/// The thread that shows the line once the patience is over.
+/// The thread that shows the line after `PATIENCE`.
 struct Clock {
     stop: Sender<()>,
     thread: JoinHandle<()>,
@@ -33,7 +33,7 @@ impl Line {
         Self { clock, ..line }
     }
 
-    /// A line that is never shown: where several checkpoints are read at once, one line shows them all.
+    /// Makes a line that is never shown. If several checkpoints are read at once, one other line shows them all.
     pub(crate) fn silent() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         bar.set_style(style("{spinner} {msg}"));
@@ -64,7 +64,7 @@ impl Line {
         self.show_count("running blocks", done, total);
     }
 
-    /// Shows on how many tokens the kind is judged by loss.
+    /// Shows on how many tokens the loss has been measured.
     pub(crate) fn show_losses(&mut self, done: usize, most: usize) {
         self.show_count("judging by loss, tokens", done, most);
     }
@@ -89,14 +89,14 @@ impl Line {
             self.is_counted = true;
             self.bar.set_style(style("{spinner} {msg} {pos}/{len} {wide_bar}"));
         }
-        // At once: a tick in between would show 9/4.
+        // One call sets both: a tick in between would show 9/4.
         self.bar.update(|state| {
             state.set_len(total);
             state.set_pos(done);
         });
     }
 
-    /// Takes the line away.
+    /// Removes the line.
     pub(crate) fn clear(&mut self) {
         if let Some(clock) = self.clock.take() {
             clock.stop();
@@ -117,15 +117,15 @@ impl Clock {
         Self { stop, thread }
     }
 
-    /// After this, the line does not appear any more.
+    /// Stops the clock. After this, the line does not appear any more.
     fn stop(self) {
-        // The thread that shows the line has ended.
+        // An error means that the thread has already ended.
         let _ = self.stop.send(());
         let _ = self.thread.join();
     }
 }
 
-/// A template that does not parse leaves the usual style.
+/// Makes a style, or the default one if the template does not parse.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

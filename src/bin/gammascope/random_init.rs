@@ -8,7 +8,7 @@ use gammascope::report::random_init::{RandomInit, RandomInitSite};
 use gammascope::report::{NormReport, SiteVerification, Verification};
 use std::io::{self, Write};
 
-/// Both depths of each site with an exact kernel, their ratio as the scale predicts it, and the two factors of it.
+/// Writes both depths of each site with an exact kernel, their ratio and its prediction from the scale, and the two factors of it.
 pub(crate) fn table(
     out: &mut Screen<impl Write>,
     verification: &Verification,

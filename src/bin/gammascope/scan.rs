@@ -1,4 +1,4 @@
-//! `gammascope scan`: hundreds of checkpoints, one line of JSON each, in the order in which they are done.
+//! `gammascope scan`: hundreds of checkpoints, one line of JSON each. The lines are in the order in which the checkpoints finish.
 
 use crate::args::Scan;
 use crate::{UNREADABLE, complain, leave, open, progress, screen, summary, table};
@@ -19,21 +19,21 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Folders deeper than this are not looked into: deep enough for caches and runs, and an end to links that go round.
+/// Folders deeper than this are not searched. It is deep enough for caches and runs, and ends a loop of links.
 const DEPTH: usize = 12;
 
-/// A list is shorter than this; a checkpoint given by mistake is not.
+/// A list is shorter than this. A checkpoint given by mistake is longer.
 const LONGEST_LIST: u64 = 64 << 20;
 
 /// One checkpoint to inspect.
 struct Target {
-    /// What its line calls it.
+    /// Its name in the output line.
     path: String,
-    /// Its files, if they are known; otherwise the path is opened.
+    /// Its files, if they are known. If empty, `path` is opened.
     files: Vec<PathBuf>,
 }
 
-/// Where the lines go.
+/// Where the lines are written.
 enum Output {
     File(File),
     Terminal,
@@ -87,7 +87,7 @@ pub(crate) fn run(options: &Scan) -> ExitCode {
             }
             leave(Ok(()), options.strict && failed > 0)
         }
-        // Who closes the pipe early has seen what he wanted.
+        // A reader that closes the pipe early has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => complain(
             &format!("a line could not be written: {error}; run the same command again to continue"),
@@ -100,7 +100,7 @@ fn say(message: &str) {
     anstream::eprintln!("{}", screen::for_stderr(&summary::printable(message)));
 }
 
-/// The checkpoints of a list.
+/// Reads the checkpoints from a list.
 fn listed(list: &Path) -> Result<Vec<Target>, String> {
     let refuse = |error: io::Error| {
         format!(
@@ -119,7 +119,7 @@ fn listed(list: &Path) -> Result<Vec<Target>, String> {
     Ok(lines.map(|line| Target { path: line.to_owned(), files: Vec::new() }).collect())
 }
 
-/// The checkpoints in and below a folder, in the order of their paths.
+/// Finds the checkpoints in and below a folder, in the order of their paths.
 fn found(folder: &Path) -> Result<Vec<Target>, String> {
     let mut files = Vec::new();
     walk(folder, DEPTH, &mut files).map_err(|error| {
@@ -138,7 +138,7 @@ fn found(folder: &Path) -> Result<Vec<Target>, String> {
     Ok(targets)
 }
 
-/// All files in and below a folder, by what is hidden left out.
+/// Collects all files in and below a folder, except hidden ones.
 fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)?.flatten() {
         let path = entry.path();
@@ -148,14 +148,14 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> io::Result<()>
         if !path.is_dir() {
             files.push(path);
         } else if depth > 0 && walk(&path, depth - 1, files).is_err() {
-            // A folder that may not be read is passed over: the others go on.
+            // A folder without permission is skipped, and the scan continues.
             say(&format!("folder `{}` cannot be listed and is skipped", path.display()));
         }
     }
     Ok(())
 }
 
-/// The first of those that are the same checkpoint, links followed.
+/// Keeps the first of several paths to the same checkpoint. Links are followed.
 fn without_repeats(targets: Vec<Target>) -> Vec<Target> {
     let mut seen = HashSet::new();
     let place = |target: &Target| {
@@ -165,7 +165,7 @@ fn without_repeats(targets: Vec<Target>) -> Vec<Target> {
     targets.into_iter().filter(|target| seen.insert(place(target))).collect()
 }
 
-/// How every line begins.
+/// The start of every line.
 const BEGINS: &[u8] = b"{\"path\":";
 
 /// Opens a file of lines to append to, and returns the paths that have a line. A torn last line is removed. The file stays
@@ -183,11 +183,11 @@ fn resume(path: &Path) -> Result<(File, HashSet<String>), String> {
                 path.display()
             ));
         }
-        // A file system without locks.
+        // This file system has no locks.
         Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
         Err(TryLockError::Error(error)) => return Err(refuse(error)),
     }
-    /// Of a line, only the path is wanted.
+    /// The only field of a line that is needed.
     #[derive(serde::Deserialize)]
     struct Done {
         path: String,
@@ -215,7 +215,7 @@ fn resume(path: &Path) -> Result<(File, HashSet<String>), String> {
         }
         kept += length as u64;
     }
-    // A file that is not empty and has no line at all is somebody else's.
+    // A file that is not empty but has no line of a scan belongs to somebody else.
     if kept == 0 && !bytes.is_empty() && !bytes.starts_with(BEGINS) && !BEGINS.starts_with(&bytes) {
         return Err(format!("`{}` is not the output of a scan; give another file", path.display()));
     }
@@ -225,8 +225,7 @@ fn resume(path: &Path) -> Result<(File, HashSet<String>), String> {
     Ok((file, done))
 }
 
-/// Inspects each target, several at a time, and writes its line as soon as it is done; how many had an error, and
-/// where the lines are.
+/// Inspects each target, several at a time, and writes its line as soon as it is done. Returns how many had an error, and the output.
 fn inspect_all(targets: &[Target], options: &Scan, output: Output) -> io::Result<(usize, Output)> {
     let (next, done, failed) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
     let output = Mutex::new((output, Ok(())));
@@ -277,7 +276,7 @@ fn write(output: &mut Output, line: &str) -> io::Result<()> {
     }
 }
 
-/// One checkpoint's line; whatever happens to it stays in it.
+/// Makes one checkpoint's line. A crash or an error ends up in the line.
 fn line_of(target: &Target, options: &Scan) -> ScanLine {
     let inspected = catch_unwind(AssertUnwindSafe(|| report(target, options)))
         .unwrap_or_else(|_| Err("the inspection crashed; please report this checkpoint".to_owned()));
@@ -302,7 +301,8 @@ fn report(target: &Target, options: &Scan) -> Result<Report, String> {
     Ok(pollster::block_on(open::read(sources, &options.reading, &mut line))?.inspection.report)
 }
 
-/// A file with the folders below the one that all of `files` lie in, so that a checkpoint is named after its folder.
+/// Names a file by its path below the common folder of all `files`, with that folder first, so that a checkpoint is named after its
+/// folder.
 fn called(path: &Path, files: &[PathBuf]) -> String {
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut top = path.parent().unwrap_or(Path::new(""));

@@ -5,17 +5,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use terminal_size::{Width, terminal_size_of};
 use textwrap::{Options, WordSplitter, WrapAlgorithm};
 
-/// The width where nothing says another.
+/// The width if nothing says another.
 const USUAL: usize = 80;
-/// A narrower terminal is written to as if it were this wide.
+/// A narrower terminal gets lines of this width.
 const NARROWEST: usize = 40;
-/// How much farther in the rest of a wrapped line begins.
+/// How much further the rest of a wrapped line is indented.
 const HANGING: usize = 2;
 
 /// Set by `--wide`.
 static WIDE: AtomicBool = AtomicBool::new(false);
 
-/// Whether lines are as long as they are, which `--wide` asks for.
+/// Sets whether lines may have any length (`--wide`).
 pub(crate) fn set_wide(wide: bool) {
     WIDE.store(wide, Ordering::Relaxed);
 }
@@ -36,7 +36,7 @@ pub(crate) fn stdout() -> Screen<anstream::AutoStream<io::StdoutLock<'static>>> 
     Screen::new(anstream::stdout().lock(), (!wide).then_some(width))
 }
 
-/// A message for standard error. A log gets it as one line, a terminal wrapped.
+/// Prepares a message for standard error. A log gets it as one line, a terminal wrapped.
 pub(crate) fn for_stderr(message: &str) -> String {
     let stderr = io::stderr();
     match terminal_size_of(&stderr).filter(|_| stderr.is_terminal()) {
@@ -50,22 +50,22 @@ fn columns() -> Option<usize> {
 }
 
 impl<W: Write> Screen<W> {
-    /// Lines of at most `width` columns, or of any length.
+    /// Makes a screen with lines of at most `width` columns, or of any length.
     pub(crate) fn new(out: W, width: Option<usize>) -> Self {
         Self { out, width, line: Vec::new() }
     }
 
-    /// Columns of the screen; `None` where a line may have any length.
+    /// Columns of the screen. `None` if a line may have any length.
     pub(crate) fn width(&self) -> Option<usize> {
         self.width
     }
 
-    /// Lines that are laid out already.
+    /// Writes lines that are already laid out.
     pub(crate) fn verbatim(&mut self, lines: &str) -> io::Result<()> {
         writeln!(self.out, "{lines}")
     }
 
-    /// A line behind a label, the rest of it below its beginning.
+    /// Writes a line after a label. The rest of the line is aligned below its beginning.
     pub(crate) fn labelled(&mut self, label: &str, text: &str) -> io::Result<()> {
         match self.width {
             Some(width) => {
@@ -105,7 +105,7 @@ impl<W: Write> Write for Screen<W> {
     }
 }
 
-/// Wraps one line; what it begins with is its indentation.
+/// Wraps one line, and keeps its indentation.
 fn wrapped_line(line: &str, width: usize) -> String {
     let text = line.trim_start_matches(' ');
     wrapped(text, &line[..line.len() - text.len()], width)
@@ -116,7 +116,7 @@ fn wrapped(text: &str, indent: &str, width: usize) -> String {
     fill(text, indent, &rest, width)
 }
 
-/// A number stays with its sign and its unit, and a name or a path is never cut, so that it can be copied.
+/// Wraps text. A number stays with its sign and unit. Names and paths are never cut, so that they can be copied.
 fn fill(text: &str, first: &str, rest: &str, width: usize) -> String {
     const KEPT: [(&str, &str); 3] = [(" %", "\u{a0}%"), ("× ", "×\u{a0}"), (" ×", "\u{a0}×")];
     let joined = KEPT.iter().fold(text.to_owned(), |text, (apart, joined)| text.replace(apart, joined));

@@ -38,7 +38,7 @@ pub(crate) fn run(options: &Share) -> ExitCode {
 
 fn link(inspection: &Inspection, choice: Choice, made: &str, options: &Share) -> Result<String, ShareError> {
     let fragment = Shared::new(inspection, choice, made)?.fragment()?;
-    // Whatever fragment the page's address has gives way.
+    // The link's fragment replaces any fragment of the page's address.
     let page = options.page.split('#').next().unwrap_or_default();
     Ok(format!("{page}{fragment}"))
 }

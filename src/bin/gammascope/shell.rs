@@ -1,4 +1,4 @@
-//! `gammascope completions` and `gammascope man`: what shells and readers of manuals want, made from the options themselves.
+//! `gammascope completions` and `gammascope man`: completion scripts and manual pages, made from the options themselves.
 
 use crate::args::{Arguments, Completions, Man};
 use crate::{USAGE, complain, leave};
@@ -6,12 +6,12 @@ use clap::CommandFactory;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// The name that the program is called by.
+/// Name of the program.
 const NAME: &str = "gammascope";
 
 /// Writes a completion script.
 pub(crate) fn completions(options: &Completions) -> ExitCode {
-    // The writer of clap_complete panics where the pipe is closed early.
+    // The writer of clap_complete panics if the pipe is closed early.
     let mut script = Vec::new();
     clap_complete::generate(options.shell, &mut Arguments::command(), NAME, &mut script);
     leave(io::stdout().lock().write_all(&script), false)

@@ -14,7 +14,7 @@ use std::io::{self, Write};
 pub(crate) const STRONG: Style = Style::new().bold();
 pub(crate) const QUIET: Style = Style::new().dimmed();
 const WARNING: Style = AnsiColor::Yellow.on_default();
-/// How errors are marked.
+/// Style of errors.
 pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
 
 /// More sites than this are shown only with `--all`.
@@ -34,7 +34,7 @@ pub(crate) fn write(out: &mut Screen<impl Write>, report: &Report, all: bool) ->
     report.warnings.iter().try_for_each(|warning| self::warning(out, warning))
 }
 
-/// The verdict, and why.
+/// Writes the verdict and its reason.
 fn headline(out: &mut impl Write, report: &Report) -> io::Result<()> {
     let model = &report.model;
     writeln!(out, "{STRONG}{}{STRONG:#}", printable(&model.sentence))?;
@@ -51,7 +51,7 @@ fn headline(out: &mut impl Write, report: &Report) -> io::Result<()> {
     crate::findings::write(out, report)
 }
 
-/// What was read.
+/// Writes what was read.
 fn checkpoint(out: &mut impl Write, report: &Report) -> io::Result<()> {
     let checkpoint = &report.checkpoint;
     let shards =
@@ -72,7 +72,7 @@ fn checkpoint(out: &mut impl Write, report: &Report) -> io::Result<()> {
     writeln!(out, "from {}: {requests}, {bytes} transferred", printable(&remote.address))
 }
 
-/// Its family, its size and its final norm.
+/// Writes the family, the size and the final norm.
 fn model(out: &mut impl Write, report: &Report) -> io::Result<()> {
     let model = &report.model;
     let family = model.family.as_deref().unwrap_or("unknown");
@@ -85,7 +85,7 @@ fn model(out: &mut impl Write, report: &Report) -> io::Result<()> {
     }
 }
 
-/// One warning, a line.
+/// Writes one warning on a line.
 pub(crate) fn warning(out: &mut impl Write, warning: &Warning) -> io::Result<()> {
     writeln!(
         out,
@@ -95,7 +95,7 @@ pub(crate) fn warning(out: &mut impl Write, warning: &Warning) -> io::Result<()>
     )
 }
 
-/// One line for each stack whose writers were sampled.
+/// Writes one line for each stack whose writers were sampled.
 fn writers(out: &mut impl Write, report: &Report) -> io::Result<()> {
     let mut stacks: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for writer in report.writers.iter().filter(|writer| writer.part != WriterPart::Embedding) {
@@ -117,7 +117,7 @@ fn writers(out: &mut impl Write, report: &Report) -> io::Result<()> {
     Ok(())
 }
 
-/// The norms, those of like name over the blocks in one row.
+/// Writes the norms, with those of like name over the blocks in one row.
 fn sites(out: &mut Screen<impl Write>, norms: &[NormReport], all: bool) -> io::Result<()> {
     let names: Vec<String> = norms.iter().map(|norm| printable(&norm.name)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -173,7 +173,7 @@ fn sites(out: &mut Screen<impl Write>, norms: &[NormReport], all: bool) -> io::R
     Ok(())
 }
 
-/// The kernels of like sites in a few words.
+/// Describes the kernels of like sites in a few words.
 fn kernels(norms: &[&NormReport]) -> String {
     let of_form =
         |wanted| norms.iter().filter(|norm| norm.kernel.form == wanted).copied().collect::<Vec<_>>();
@@ -212,7 +212,7 @@ fn kernels(norms: &[&NormReport]) -> String {
     form(norms[0].kernel.form).to_owned()
 }
 
-/// A few channels by their numbers, of many how many.
+/// Lists up to three channels by number, and counts more.
 fn channels(at: &str, channels: &[u32]) -> String {
     match channels {
         [one] => format!("{at} channel {one}"),
@@ -224,7 +224,7 @@ fn channels(at: &str, channels: &[u32]) -> String {
     }
 }
 
-/// A factor of depth, with as many digits as it has meaning.
+/// Formats a deepening with the digits that are meaningful.
 pub(crate) fn deepening(factor: f64) -> String {
     if factor >= 0.01 { format!("× {factor:.2}") } else { format!("× {factor:.0e}") }
 }
@@ -266,7 +266,7 @@ pub(crate) fn kernel(norm: &NormReport) -> String {
     }
 }
 
-/// Why no dead direction is counted: no norm has a kernel, or no reader of those that have one was recognised.
+/// Says why no dead direction is counted: no norm has a kernel, or no reader of such a norm was recognised.
 fn nothing_dead(report: &Report) -> String {
     let kernels = [KernelForm::InverseScale, KernelForm::Coordinates];
     let with_kernel: Vec<&NormReport> =
@@ -283,7 +283,7 @@ fn nothing_dead(report: &Report) -> String {
     }
 }
 
-/// Readers of the same name in every block are one line.
+/// Writes the dead directions. Readers of the same name share one line over all blocks.
 fn dead(out: &mut Screen<impl Write>, report: &Report) -> io::Result<()> {
     let total = &report.dead_parameters;
     if total.readers == 0 {
@@ -330,7 +330,7 @@ fn dead(out: &mut Screen<impl Write>, report: &Report) -> io::Result<()> {
     };
     grid.total(cells(total.readers.into(), None, &all));
     grid.write(out)?;
-    // Where only a tied unembedding was recognised, 0 % would say more than is known.
+    // If only a tied unembedding was recognised, 0 % would claim more than is known.
     if total.share > 0.0 {
         let percent = 100.0 * total.share;
         writeln!(
@@ -372,11 +372,11 @@ pub(crate) fn role(role: NormRole) -> &'static str {
     }
 }
 
-/// A longer text is cut in its middle.
+/// A longer text is cut in the middle.
 const LONGEST: usize = 2000;
 
-/// Names come from untrusted files: control characters would let them write to the terminal, and marks of direction would turn what
-/// stands beside them. Both are spelled out, and a name of many pages keeps its beginning and its end.
+/// Escapes control characters and bidirectional marks, and shortens long names to their beginning and end. Names come from untrusted
+/// files. Control characters could write to the terminal, and bidirectional marks could reorder the text beside them.
 pub(crate) fn printable(text: &str) -> String {
     let text = spelled_out(text);
     let count = text.chars().count();

@@ -1,4 +1,4 @@
-//! The lines of a scan as a Parquet table: a row a norm site, or one row for a checkpoint without any. Columns are nullable.
+//! The lines of a scan as a Parquet table: a row for each norm site, or one row for a checkpoint without any. Columns are nullable.
 
 use crate::output;
 use gammascope::report::scan::ScanLine;
@@ -29,7 +29,7 @@ enum Column {
     Number(Vec<Option<f64>>),
 }
 
-/// Writes the table `to`, of the lines of `file`, which is at `from`; how many rows it has.
+/// Writes the lines of `file` (at `from`) as a table to `to`. Returns the number of rows.
 pub(crate) fn write(file: &mut File, from: &Path, to: &Path) -> Result<usize, String> {
     let (names, columns) = read(file, from)?;
     let rows = columns.first().map_or(0, Column::len);
@@ -39,7 +39,7 @@ pub(crate) fn write(file: &mut File, from: &Path, to: &Path) -> Result<usize, St
     Ok(rows)
 }
 
-/// The rows of all lines, column by column.
+/// Reads the rows of all lines, column by column.
 fn read(file: &mut File, from: &Path) -> Result<(Vec<&'static str>, Vec<Column>), String> {
     let refuse = |what: String| format!("`{}` cannot be made a table: {what}", from.display());
     file.seek(SeekFrom::Start(0)).map_err(|error| refuse(error.to_string()))?;
@@ -70,7 +70,7 @@ fn read(file: &mut File, from: &Path) -> Result<(Vec<&'static str>, Vec<Column>)
     Ok((names, columns))
 }
 
-/// One row; the columns are those of this list.
+/// Makes one row. Its list defines the columns.
 fn row(line: &ScanLine, report: Option<&Report>, norm: Option<&NormReport>) -> Vec<(&'static str, Value)> {
     let text = |value: Option<&str>| Value::Text(value.map(str::to_owned));
     let whole = |value: Option<u64>| Value::Whole(value.and_then(|value| value.try_into().ok()));
@@ -114,14 +114,14 @@ fn row(line: &ScanLine, report: Option<&Report>, norm: Option<&NormReport>) -> V
     ]
 }
 
-/// A name as the report's JSON has it.
+/// Returns a name as in the report's JSON.
 fn word(value: Option<impl Serialize>) -> Value {
     let json = value.and_then(|value| serde_json::to_value(value).ok());
     Value::Text(json.and_then(|json| json.as_str().map(str::to_owned)))
 }
 
 impl Column {
-    /// An empty column for values like this one.
+    /// Makes an empty column for values like this one.
     fn of(value: &Value) -> Self {
         match value {
             Value::Text(_) => Self::Text(Vec::new()),
@@ -130,7 +130,7 @@ impl Column {
         }
     }
 
-    /// Adds a value; each column is filled from one place of [`row`], and so has one type.
+    /// Adds a value. One place in [`row`] fills each column, so a column has one type.
     fn push(&mut self, value: Value) {
         match (self, value) {
             (Self::Text(values), Value::Text(value)) => values.push(value),
@@ -176,7 +176,7 @@ impl Column {
     }
 }
 
-/// The values that are there, and for each row whether it has one.
+/// Returns the present values, and for each row whether it has one.
 fn split<T, To>(values: &[Option<T>], convert: impl Fn(&T) -> To) -> (Vec<To>, Vec<i16>) {
     let levels = values.iter().map(|value| i16::from(value.is_some())).collect();
     (values.iter().flatten().map(convert).collect(), levels)

@@ -59,7 +59,7 @@ pub(crate) fn run(options: &Verify) -> ExitCode {
     leave(written, options.strict && !report.warnings.is_empty())
 }
 
-/// What the run would take.
+/// Plans the run.
 fn planned(options: &Verify, line: &mut progress::Line) -> Result<RunPlan, String> {
     let opened = open::inspected(files::sources(&options.paths, &options.remote, line)?, line)?;
     let began = Instant::now();
@@ -69,7 +69,7 @@ fn planned(options: &Verify, line: &mut progress::Line) -> Result<RunPlan, Strin
     })
 }
 
-/// Of the model, of its initialisation where there are no weights, or of the one beside the other.
+/// Reports on the model, on its initialisation if there are no weights, or on both side by side.
 fn report(options: &Verify, line: &mut progress::Line) -> Result<Report, String> {
     let sources = files::sources(&options.paths, &options.remote, line)?;
     match options.random_init {
@@ -85,7 +85,7 @@ fn sentence(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-/// The report with what was measured, beside the model's initialisation where a seed is given.
+/// Runs the model and completes the report, with the model's initialisation beside it if there is a seed.
 fn verified<S: ByteSource>(
     mut opened: Opened<S>,
     options: &Verify,
@@ -93,7 +93,7 @@ fn verified<S: ByteSource>(
     line: &mut progress::Line,
 ) -> Result<Report, String> {
     let session = pollster::block_on(Session::new(&opened, &request(options)?)).map_err(sentence)?;
-    // What cannot be made is refused before anything is run.
+    // If the initialisation cannot be made, this fails before anything runs.
     let twin = seed.map(|seed| Ok::<_, String>((seed, twin(&opened, seed, line)?))).transpose()?;
     let result = ran(&session, &opened, Watched::All, line)?;
     let mut of_twin = None;
@@ -106,7 +106,7 @@ fn verified<S: ByteSource>(
     Ok(opened.inspection.report)
 }
 
-/// What the options ask for.
+/// Makes the request from the options.
 fn request(options: &Verify) -> Result<Request, String> {
     let Verify { tokens, sequence, blocks, preservation, .. } = *options;
     let choice = match (&options.text, &options.ids) {
@@ -130,7 +130,7 @@ fn request(options: &Verify) -> Result<Request, String> {
     Ok(Request { extent, sites, choice, pixels, sounds, preservation, on: options.device.wanted() })
 }
 
-/// The same architecture with γ = 1, β = 0 and random weights.
+/// Opens the same architecture with γ = 1, β = 0 and random weights.
 fn twin<S: ByteSource>(
     opened: &Opened<S>,
     seed: u64,
@@ -139,16 +139,16 @@ fn twin<S: ByteSource>(
     open::inspected(random::twin_of(opened.checkpoint(), seed).map_err(sentence)?, line)
 }
 
-/// What of a run is measured.
+/// What a run measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Watched {
     /// Norms and the residual stream.
     All,
-    /// Norms.
+    /// Norms only.
     Sites,
 }
 
-/// Runs the model, and measures what it shows on the other threads, as it comes.
+/// Runs the model. Other threads measure what it shows as it comes.
 fn ran<S: ByteSource>(
     session: &Session,
     opened: &Opened<S>,
@@ -158,7 +158,7 @@ fn ran<S: ByteSource>(
     let began = Instant::now();
     let (inspection, device) = (&opened.inspection, session.device());
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    // A pass that is ahead waits: what is shown is held no more than once a thread.
+    // If the pass is ahead, it waits: the queue has room for one sample per thread.
     let (give, samples) = sync_channel(threads);
     let samples = Mutex::new(samples);
     let measured = Mutex::new(Vec::new());
@@ -175,7 +175,7 @@ fn ran<S: ByteSource>(
                 Shown::Losses(done) => line.show_losses(done, run.most_for_loss()),
                 Shown::Sample(sample)
                     if watched == Watched::Sites && matches!(*sample, Sample::Block(..)) => {}
-                // The other end lives as long as the threads.
+                // The receiver outlives the threads, so sending does not fail.
                 Shown::Sample(sample) => drop(give.send(*sample)),
             }
             ControlFlow::Continue(())
@@ -271,7 +271,7 @@ fn table(out: &mut Screen<impl Write>, report: &Report, all: bool) -> std::io::R
     claims(out, verification)
 }
 
-/// How many falls there are, and how many of them both halves of the tokens show.
+/// Says how many falls there are, and how many of them appear on both halves of the tokens.
 fn count_of_falls(falls: &[ResidualFall]) -> String {
     let sure = falls.iter().filter(|fall| fall.on_both_halves).count();
     match falls.len() {
@@ -281,10 +281,10 @@ fn count_of_falls(falls: &[ResidualFall]) -> String {
     }
 }
 
-/// Falls that are listed, the deepest first.
+/// How many falls are listed, deepest first.
 const FALLS: usize = 5;
 
-/// The deepest falls of the stream's least singular value, in which part of the block, and what the bottom direction there is.
+/// Writes the deepest falls of the stream's least singular value: in which part of the block, and what the bottom direction is there.
 fn falls(out: &mut impl Write, falls: &[ResidualFall]) -> std::io::Result<()> {
     let mut deepest: Vec<&ResidualFall> = falls.iter().collect();
     deepest.sort_by(|a, b| a.ratio.value.total_cmp(&b.ratio.value));
@@ -315,7 +315,7 @@ fn falls(out: &mut impl Write, falls: &[ResidualFall]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// What the paper claims, and what was found.
+/// Writes the paper's claims and what was found.
 fn claims(out: &mut impl Write, verification: &Verification) -> std::io::Result<()> {
     if !verification.claims.is_empty() {
         writeln!(out, "\n{}The paper’s claims{:#}", summary::STRONG, summary::STRONG)?;

@@ -1,13 +1,14 @@
-//! Forwards through the bytes of a header, in chunks, with every step checked against the file's end.
+//! Walks forwards through the bytes of a header, in chunks, and checks every step against the file's end.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::{GgufProblem, MAX_HEADER_BYTES, MAX_NAME_BYTES, Stop};
 use crate::source::{ByteSource, Meter};
 
-/// The least that is read at once, ...
+/// Least bytes of one read.
 const SMALLEST_CHUNK: u64 = 4 * 1024;
-/// ... and the most.
+/// Most bytes of one read.
 const LARGEST_CHUNK: u64 = 256 * 1024;
-/// Of the header passed so far, the part that the next read may be: what is read past its end stays small.
+/// A read may be one part in this many of the header passed so far, so that little is read past its end.
 const GROWTH: u64 = 16;
 
 /// A place in a file.
@@ -27,7 +28,7 @@ impl<'a, S: ByteSource> Cursor<'a, S> {
         Self { meter, source, at: 0, chunk: Vec::new(), start: 0, section: "the metadata" }
     }
 
-    /// What errors call the part that follows.
+    /// Sets what errors call the part that follows.
     pub(super) fn enter(&mut self, section: &'static str) {
         self.section = section;
     }
@@ -47,7 +48,7 @@ impl<'a, S: ByteSource> Cursor<'a, S> {
         self.length().saturating_sub(self.at)
     }
 
-    /// The place `count` bytes on, which must lie inside the file and inside what a header may take.
+    /// The place `count` bytes further. It must lie inside the file and within the largest header.
     fn step(&self, count: u64) -> Result<u64, GgufProblem> {
         if count > self.left() {
             let (byte, wanted, length) = (self.at, count, self.length());
@@ -63,7 +64,7 @@ impl<'a, S: ByteSource> Cursor<'a, S> {
         Ok(())
     }
 
-    /// The next `count` bytes, of which there are never many.
+    /// Reads the next `count` bytes. `count` is never large.
     async fn take(&mut self, count: u64) -> Result<&[u8], Stop> {
         let end = self.step(count)?;
         if self.at < self.start || end > self.start + self.chunk.len() as u64 {
@@ -102,7 +103,7 @@ impl<'a, S: ByteSource> Cursor<'a, S> {
         Ok(announced)
     }
 
-    /// A text, when it has at most `most` bytes and is UTF-8; otherwise it is skipped.
+    /// Reads a text if it has at most `most` bytes and is UTF-8. Otherwise skips it.
     pub(super) async fn text(&mut self, most: u64) -> Result<Option<String>, Stop> {
         let length = self.text_length().await?;
         if length > most || most == 0 {
@@ -112,7 +113,7 @@ impl<'a, S: ByteSource> Cursor<'a, S> {
         Ok(std::str::from_utf8(self.take(length).await?).ok().map(str::to_owned))
     }
 
-    /// A key or the name of a tensor.
+    /// Reads a key or the name of a tensor.
     pub(super) async fn name(&mut self) -> Result<String, Stop> {
         let (section, byte) = (self.section, self.at);
         let announced = self.text_length().await?;

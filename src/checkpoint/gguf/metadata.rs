@@ -1,16 +1,17 @@
-//! llama.cpp's metadata as the configuration of the model: under their own names, which evidence looks at, and the few
-//! that readers need under those of config.json.
+//! Turns llama.cpp's metadata into the configuration of the model. The fields keep their own names, which evidence uses. The few
+//! that readers need also get their names in config.json.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use crate::checkpoint::config::Config;
 use serde_json::{Map, Value};
 
-/// Keys behind the architecture's name, and what config.json calls them.
+/// Keys after the architecture's name, and what config.json calls them.
 const NAMES: [(&str, &str); 9] = [
     ("embedding_length", "hidden_size"),
     ("block_count", "num_hidden_layers"),
     ("attention.head_count", "num_attention_heads"),
     ("attention.head_count_kv", "num_key_value_heads"),
-    // Of two, as T5's files have, llama.cpp takes the first.
+    // If a file has both, as T5's do, llama.cpp takes the first.
     ("attention.layer_norm_rms_epsilon", "norm_eps"),
     ("attention.layer_norm_epsilon", "norm_eps"),
     ("rope.freq_base", "rope_theta"),
@@ -18,7 +19,7 @@ const NAMES: [(&str, &str); 9] = [
     ("final_logit_softcapping", "final_logit_softcapping"),
 ];
 
-/// Architectures without a language head, where nothing doubles as one.
+/// Architectures without a language head. Nothing serves as one.
 const HEADLESS: [&str; 11] = [
     "bert",
     "clip",
@@ -33,8 +34,8 @@ const HEADLESS: [&str; 11] = [
     "t5encoder",
 ];
 
-/// The configuration of the tensors below `prefix`. `names` are all tensors of the model, when all its files are there:
-/// without an `output.weight` llama.cpp unembeds with the input embedding.
+/// The configuration of the tensors below `prefix`. `names` are all tensors of the model, or `None` if a file is missing: without
+/// an `output.weight`, llama.cpp unembeds with the input embedding.
 pub(in crate::checkpoint) fn config(
     prefix: String,
     path: &str,

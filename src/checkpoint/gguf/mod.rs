@@ -1,13 +1,13 @@
-//! The GGUF header, versions 2 and 3: one validating walk in u64 over metadata and tensors, after which everything may
-//! trust it. It gives the catalogue that a safetensors header gives, with shapes outermost first.
+//! The GGUF header, versions 2 and 3: one validating walk in u64 over metadata and tensors. After it, all other code may trust
+//! the header. It gives the same catalogue as a safetensors header, with shapes outermost first.
 //!
-//! A file does not say how long its header is, and tokenizers make it megabytes long, so it is read forwards in chunks:
-//! lists are passed over, a key or a name is held only when it is short, and nothing is allocated for a length that the
-//! file merely claims. llama.cpp is stricter in one point: it wants each tensor right behind the one before; here room
-//! between two does no harm.
+//! A file does not say how long its header is, and tokenizers make it megabytes long. So it is read forwards in chunks: lists are
+//! skipped, a key or a name is kept only if it is short, and nothing is allocated for a length that the file merely claims.
+//! llama.cpp is stricter in one point: each tensor must begin right after the one before. Here, room between two does no harm.
 //!
 //! llama.cpp's converter interleaves the rows of some families' queries and keys for its rotary code, and Chameleon's norms
 //! on them. That renumbers coordinates; no kernel and no count depends on their order.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 mod cursor;
 mod metadata;
@@ -29,18 +29,18 @@ pub const MAGIC: &[u8; 4] = b"GGUF";
 /// The largest header that is walked: ten times what the largest vocabularies take.
 pub const MAX_HEADER_BYTES: u64 = 256 * 1024 * 1024;
 
-/// Magic, version and the two counts.
+/// Bytes of the magic, the version and the two counts.
 const LEAST_BYTES: u64 = 24;
 
-/// The longest key or tensor name; the specification says so of keys.
+/// The longest key or tensor name, in bytes. The specification sets this limit for keys.
 const MAX_NAME_BYTES: u64 = 65_535;
 
-/// Longer values (chat templates) are nothing that is looked at.
+/// Longer texts (chat templates) are skipped: nothing uses them.
 const MAX_TEXT_BYTES: u64 = 4_096;
 
-/// Bytes of keys and texts that are kept; what comes after is not, ...
+/// Most bytes of keys and texts that are kept.
 const MAX_KEPT_BYTES: u64 = 1 << 20;
-/// ... except for these.
+/// Keys that are kept even beyond that.
 const ALWAYS_KEPT: [&str; 6] = [
     "general.alignment",
     "general.architecture",
@@ -56,13 +56,13 @@ const MAX_PAIRS: u64 = 65_536;
 /// More tensors than any file has.
 const MAX_TENSORS: u64 = 1 << 20;
 
-/// ggml has no tensors of more.
+/// Most dimensions of a tensor in ggml.
 const MAX_DIMENSIONS: u32 = 4;
 
-/// Lists inside lists; llama.cpp reads none.
+/// How deep lists may be inside lists. llama.cpp reads none.
 const MAX_DEPTH: usize = 4;
 
-/// Where nothing else is said, tensors begin at multiples of this.
+/// Tensors begin at multiples of this, unless the file says otherwise.
 const DEFAULT_ALIGNMENT: u64 = 32;
 
 /// No element type has more values in a byte.
@@ -107,7 +107,7 @@ pub enum GgufProblem {
     )]
     TooMany { count: u64, what: &'static str },
     #[error(
-        "the header goes on past byte {MAX_HEADER_BYTES}, farther than the largest vocabulary takes it; the file is damaged"
+        "the header goes on past byte {MAX_HEADER_BYTES}, more than the largest vocabulary needs; the file is damaged"
     )]
     HeaderTooLarge,
     #[error(
@@ -175,7 +175,7 @@ pub enum GgufProblem {
     )]
     DataTruncated { tensor: String, begin: u64, end: u64, length: u64 },
     #[error(
-        "tensor {tensor:?} of shape {shape:?} and the unknown type {dtype} cannot lie in the {bytes} bytes there are for it; the file is damaged"
+        "tensor {tensor:?} of shape {shape:?} and the unknown type {dtype} does not fit in the {bytes} bytes that it has; the file is damaged"
     )]
     TooDense { tensor: String, shape: Vec<u64>, dtype: String, bytes: u64 },
 }
@@ -187,7 +187,7 @@ pub struct Header {
     pub entries: Vec<Entry>,
     /// Numbers, truth values and short texts; lists are left out.
     pub metadata: Map<String, Value>,
-    /// The lists of the metadata by their keys. Of each only the length is kept, in words.
+    /// The lists of the metadata by their keys. Only the length of each is kept, in words.
     pub lists: Vec<(String, String)>,
     /// Which part of a model in several files it is.
     pub split: Option<Split>,
@@ -243,7 +243,7 @@ async fn walk<S: ByteSource>(meter: &Meter, source: &S) -> Result<Header, Stop> 
     }
     check_version(cursor.u32().await?)?;
     let (tensors, pairs) = (cursor.u64().await?, cursor.u64().await?);
-    // A pair takes 13 bytes at the least, a tensor 24.
+    // A pair takes at least 13 bytes, a tensor 24.
     let fits = |count: u64, each: u64, most: u64| count <= most && count <= length / each;
     if !fits(tensors, 24, MAX_TENSORS) {
         return Err(GgufProblem::TooMany { count: tensors, what: "tensors" }.into());
@@ -272,7 +272,7 @@ fn check_version(version: u32) -> Result<(), GgufProblem> {
     match version {
         2 | 3 => Ok(()),
         1 => Err(GgufProblem::VersionOne),
-        // 3 with its bytes turned around.
+        // 3 with its bytes reversed.
         _ if version != 0 && version & 0xffff == 0 => Err(GgufProblem::BigEndian),
         _ => Err(GgufProblem::UnknownVersion { version }),
     }
@@ -295,7 +295,7 @@ mod kind {
     pub(super) const F64: u32 = 12;
 }
 
-/// Bytes that a value of this type takes at the least; `None` for an unknown one.
+/// Least bytes of a value of this type. `None` for an unknown one.
 fn least_bytes(kind: u32) -> Option<u64> {
     Some(match kind {
         kind::U8 | kind::I8 | kind::BOOL => 1,
@@ -358,7 +358,7 @@ fn number(value: f64) -> Option<Value> {
     Number::from_f64(value).map(Value::Number)
 }
 
-/// Passes over a list; gives the number of its members. Numbers are skipped unread, texts one by one.
+/// Skips a list and returns the number of its members. Numbers are skipped at once, texts one by one.
 async fn pass_list<S: ByteSource>(cursor: &mut Cursor<'_, S>, key: &str) -> Result<u64, Stop> {
     let mut open = vec![begin_list(cursor, key).await?];
     let length = open[0].1;
@@ -377,14 +377,14 @@ async fn pass_list<S: ByteSource>(cursor: &mut Cursor<'_, S>, key: &str) -> Resu
                 }
                 open.push(begin_list(cursor, key).await?);
             }
-            // The product has been held against the file's end.
+            // `begin_list` has checked the product against the file's end.
             _ => cursor.skip(members * least_bytes(kind).unwrap_or_default())?,
         }
     }
     Ok(length)
 }
 
-/// Type and number of a list's members, for which the file has room.
+/// Reads the type and the number of a list's members, and checks that the file has room for them.
 async fn begin_list<S: ByteSource>(cursor: &mut Cursor<'_, S>, key: &str) -> Result<(u32, u64), Stop> {
     let byte = cursor.at();
     let kind = cursor.u32().await?;
@@ -416,7 +416,7 @@ fn split(metadata: &Map<String, Value>) -> Option<Split> {
     })
 }
 
-/// A tensor as the header lists it, its shape turned to outermost first.
+/// A tensor as the header lists it, with its shape reversed to outermost first.
 struct RawTensor {
     name: String,
     shape: Vec<u64>,
@@ -434,14 +434,14 @@ async fn read_tensor<S: ByteSource>(cursor: &mut Cursor<'_, S>) -> Result<RawTen
     for _ in 0..count {
         shape.push(cursor.u64().await?);
     }
-    // ggml names the fastest dimension first; PyTorch, and with it the catalogue, the slowest.
+    // ggml puts the fastest dimension first. PyTorch and the catalogue put the slowest first.
     shape.reverse();
     let dtype = TensorType::of_gguf(cursor.u32().await?);
     Ok(RawTensor { name, shape, dtype, offset: cursor.u64().await? })
 }
 
-/// The one pass in the order of the bytes: aligned, whole blocks, no overlap, inside the file, checked arithmetic. A
-/// tensor of unknown type has what room there is up to the next one.
+/// Checks all tensors in one pass in the order of their bytes: aligned, whole blocks, no overlap, inside the file, checked
+/// arithmetic. A tensor of unknown type gets the room up to the next one.
 fn validate(
     mut raw: Vec<RawTensor>,
     data: u64,

@@ -9,15 +9,15 @@ use std::collections::HashMap;
 
 /// How a quantisation method stores one weight.
 pub(super) struct Form {
-    /// What people call it.
+    /// Its usual name.
     pub(super) method: &'static str,
-    /// How the name of the tensor with the codes ends.
+    /// Ending of the name of the tensor with the codes.
     pub(super) codes: &'static str,
-    /// How the names of the tensors end that must stand beside it.
+    /// Endings of the names of tensors that must be beside it.
     pub(super) needs: &'static [&'static str],
-    /// How the names of others end that may.
+    /// Endings of the names of other tensors that may be beside it.
     pub(super) beside: &'static [&'static str],
-    /// How the name of the weight ends that they stand for.
+    /// Ending of the name of the unpacked weight.
     pub(super) weight: &'static str,
     /// The unpacked shape.
     pub(super) shape: fn(&Stored<'_>) -> Shape,
@@ -29,7 +29,7 @@ pub(super) enum Shape {
     Known(Vec<u64>),
     /// A tensor holds it: as numbers, or in JSON as `shape`.
     In(usize),
-    /// The stored shapes contradict the form: it is another one.
+    /// The stored shapes contradict the form: another form fits.
     Other,
     /// It does not follow from what is stored and configured.
     Unknown,
@@ -252,7 +252,7 @@ fn gptq(stored: &Stored<'_>) -> Shape {
     if outputs != of_scales {
         return Shape::Other;
     }
-    // Zero points are groups × outputs, as many to a word as codes.
+    // Zero points are groups × outputs, with as many to a word as codes.
     let zeros = stored.two_of(".qzeros").filter(|[rows, _]| *rows == groups);
     let bits = zeros.and_then(|[_, words]| ratio(words.saturating_mul(WORD), outputs));
     match (stored.elements_of(".g_idx"), bits.or_else(|| stored.settings().bits)) {
@@ -295,12 +295,12 @@ fn mlx(stored: &Stored<'_>) -> Shape {
     inputs.map_or(Shape::Unknown, |inputs| Shape::Known(outer.iter().copied().chain([inputs]).collect()))
 }
 
-/// a / b, where it is whole and at least one. A header may claim any size, so that products here saturate.
+/// a / b, if it is whole and at least one. A header may claim any size, so products here saturate.
 fn ratio(a: u64, b: u64) -> Option<u64> {
     a.checked_div(b).filter(|ratio| *ratio > 0 && a.is_multiple_of(b))
 }
 
-/// Bits of a code and values that share a scale, as the configuration says.
+/// Bits of a code, and how many values share a scale, from the configuration.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Settings {
     bits: Option<u64>,
@@ -308,7 +308,7 @@ struct Settings {
 }
 
 impl Settings {
-    /// Those of a module: MLX lists the modules that differ under their names.
+    /// The settings of a module: MLX lists modules that differ, under their names.
     fn of(config: Option<&Config>, module: &str) -> Self {
         let fields = config.map(Config::fields);
         let Some(whole) =
@@ -331,7 +331,7 @@ pub(super) struct Stored<'a> {
     pub(super) by_name: &'a HashMap<&'a str, usize>,
     /// The tensor with the codes.
     pub(super) codes: &'a Tensor,
-    /// Its name without the end that its form gives it.
+    /// Its name without the ending of its form.
     pub(super) stem: &'a str,
     pub(super) config: Option<&'a Config>,
 }
@@ -341,7 +341,7 @@ impl<'a> Stored<'a> {
         Settings::of(self.config, self.stem)
     }
 
-    /// The tensor beside the codes whose name ends so.
+    /// The tensor beside the codes whose name has this ending.
     pub(super) fn at(&self, end: &str) -> Option<usize> {
         self.by_name.get(format!("{}{end}", self.stem).as_str()).copied()
     }
@@ -370,7 +370,7 @@ impl<'a> Stored<'a> {
         self.codes.dtype == TensorType::Known(dtype)
     }
 
-    /// The stored shape, of a matrix (or experts' matrices) with a value in each byte.
+    /// The stored shape, if it is a matrix (or experts' matrices) with a value in each byte.
     fn as_it_is(&self) -> Shape {
         let small = [Dtype::I8, Dtype::F8_E4M3, Dtype::F8_E5M2].into_iter().any(|dtype| self.is(dtype));
         if small && self.shape().len() >= 2 { Shape::Known(self.shape().to_vec()) } else { Shape::Other }

@@ -1,5 +1,5 @@
-//! Packed weights as the tensors that they stand for: one tensor of the unpacked shape in place of the codes, scales and zero
-//! points that a quantisation method stores. Nothing is decoded.
+//! Replaces packed weights by the tensors that they stand for: one tensor of the unpacked shape in place of the codes, scales and
+//! zero points that a quantisation method stores. Decodes nothing.
 //!
 //! Each method is one entry of [`FORMS`]. A shape that does not follow from the stored shapes is read (bitsandbytes and
 //! compressed-tensors store it), once for all tensors that are alike except for the numbers in their names.
@@ -19,23 +19,23 @@ use safetensors::Dtype;
 use serde_json::Value;
 use std::collections::HashMap;
 
-/// One weight to be put in the place of what is stored.
+/// One weight that replaces stored tensors.
 struct Weight {
     /// The tensor with the codes.
     codes: usize,
     /// Its name, unpacked.
     name: String,
     form: &'static Form,
-    /// `None` where it is not known.
+    /// Its unpacked shape, or `None` if it is not known.
     shape: Option<Vec<u64>>,
-    /// Where its shape is to be read.
+    /// The tensor that holds its shape, if one does.
     shape_in: Option<usize>,
-    /// What goes with the codes.
+    /// The tensors that belong to the codes.
     beside: Vec<usize>,
 }
 
-/// Puts one tensor of the unpacked shape in the place of each packed weight, and says which methods packed them. What is packed in a
-/// way that does not give its shape is left out and named: counted as it is stored it would be a wrong number.
+/// Replaces each packed weight by one tensor of the unpacked shape, and warns which methods packed them. A weight whose unpacked
+/// shape is not known is left out with a warning: its stored shape would give a wrong count.
 pub(super) async fn unpack<S: ByteSource>(checkpoint: &mut Checkpoint<S>) {
     if checkpoint.format == Format::Gguf {
         return;
@@ -75,7 +75,7 @@ pub(super) async fn unpack<S: ByteSource>(checkpoint: &mut Checkpoint<S>) {
 /// The packed weights of a catalogue.
 fn find<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Vec<Weight> {
     let tensors = &checkpoint.tensors;
-    // Most files have none of the ends that a method needs beside its codes: one look at each name sees that.
+    // Most files have no tensor that a method needs beside its codes. One look at each name shows that.
     let mut ends = FORMS.iter().flat_map(|form| form.needs);
     if !ends.any(|end| tensors.iter().any(|tensor| tensor.name.ends_with(end))) {
         return Vec::new();
@@ -100,7 +100,7 @@ fn find<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Vec<Weight> {
         let name = format!("{stem}{}", form.weight);
         Some(Weight { codes: at, name, form, shape, shape_in, beside })
     };
-    // No two forms explain the same tensor, and most files have one: the form of the last weight is tried first.
+    // No two forms explain the same tensor, and most files use one form. So the form of the last weight is tried first.
     let mut usual = &FORMS[0];
     let mut weights = Vec::new();
     for at in 0..tensors.len() {
@@ -113,7 +113,7 @@ fn find<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Vec<Weight> {
     weights
 }
 
-/// Reads the shapes that are stored: one of all that are alike except for the numbers in their names.
+/// Reads the stored shapes: one for all weights of the same number of codes whose names differ only in numbers.
 async fn read_shapes<S: ByteSource>(checkpoint: &Checkpoint<S>, weights: &mut [Weight]) {
     let stored = weights.iter().enumerate().filter_map(|(weight, found)| {
         let at = found.shape_in?;
@@ -133,8 +133,8 @@ async fn read_shapes<S: ByteSource>(checkpoint: &Checkpoint<S>, weights: &mut [W
     }
 }
 
-/// Whether so many bits of codes can hold a weight of this shape: a damaged file may claim any. A value has one bit to eight, and
-/// padding may double that.
+/// Whether this many bits of codes can hold a weight of this shape: a damaged file may claim any shape. A value takes one to
+/// eight bits, and padding may double that.
 fn holds(bits: u128, shape: &[u64]) -> bool {
     let values = shape.iter().try_fold(1u128, |product, size| product.checked_mul((*size).into()));
     values.is_some_and(|values| values > 0 && (values..=values.saturating_mul(16)).contains(&bits))
@@ -153,7 +153,7 @@ fn shape_of(values: &[f64]) -> Option<Vec<u64>> {
     (numbers.len() >= 2 && numbers.len() <= MOST_DIMENSIONS && elements > 0).then_some(numbers)
 }
 
-/// A weight has no more dimensions, and no JSON object with a shape is so short.
+/// A weight has at most this many dimensions. A JSON object with a shape has more bytes.
 const MOST_DIMENSIONS: usize = 8;
 
 /// Integer matrices with scales beside them that no form explains.
@@ -182,7 +182,8 @@ fn not_understood(tensors: &[Tensor], weights: &[Weight]) -> Vec<usize> {
         .collect()
 }
 
-/// Puts the weights in their places and takes away what they were stored as, and all of those whose shape is not known.
+/// Puts each weight in the place of its codes and removes the other tensors of it. Removes `strange` tensors, and all of a weight
+/// whose shape is not known.
 fn put<S: ByteSource>(checkpoint: &mut Checkpoint<S>, weights: Vec<Weight>, strange: Vec<usize>) {
     let mut gone = vec![false; checkpoint.tensors.len()];
     strange.into_iter().for_each(|at| gone[at] = true);

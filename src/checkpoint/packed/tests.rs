@@ -90,7 +90,7 @@ fn every_method_gives_the_unpacked_shape() {
         ),
         (
             "GPTQ",
-            // No order of activations: the zero points tell the bits.
+            // Without an order of activations, the zero points give the bits.
             vec![
                 ("a.q.qweight", I32, &[16, 24], None),
                 ("a.q.qzeros", I32, &[2, 6], None),
@@ -235,12 +235,12 @@ fn what_does_not_give_its_shape_is_named_and_not_counted() {
     for tensors in [
         // MLX without its configuration.
         vec![("a.q.weight", Dtype::U32, &[24, 8][..], None), ("a.q.scales", Dtype::F16, &[24, 2][..], None)],
-        // A method that nobody here knows.
+        // An unknown method.
         vec![
             ("a.q.weight._data", Dtype::U8, &[24, 32][..], None),
             ("a.q.weight._scale", Dtype::F16, &[24][..], None),
         ],
-        // A shape that so few codes cannot hold, and one that they hold many times over.
+        // A shape that is too large for these codes, and one that is too small.
         claiming(1 << 20, 1 << 20),
         claiming(2, 4),
         // A state that is no JSON.

@@ -1,13 +1,13 @@
-//! Which of the names in a pickle are those of code that would run on loading. Gammascope calls none of them; `torch.load` without
-//! `weights_only` does.
+//! Finds names in a pickle whose code would run on loading. Gammascope calls none of them; `torch.load` without `weights_only`
+//! does.
 //!
-//! A pickle holds no code of its own. It calls functions that are installed, with arguments that it brings: Python's standard library
-//! and a few others have functions that run a text or a command. Classes of models, trainers and configurations are common in
-//! checkpoints and are not listed: they run what their own library wrote.
+//! A pickle holds no code itself. It calls installed functions with its own arguments: Python's standard library and a few other
+//! packages have functions that run a text or a command. Classes of models, trainers and configurations are common in checkpoints and
+//! are not listed: they run what their own library wrote.
 
 use super::known::Global;
 
-/// Modules of Python's standard library whose classes are data. Those in other modules of it are listed.
+/// Modules of Python's standard library whose classes are data. Names in its other modules are listed.
 const HARMLESS: [&str; 24] = [
     "_codecs",
     "_collections",
@@ -35,7 +35,7 @@ const HARMLESS: [&str; 24] = [
     "uuid",
 ];
 
-/// Names of the standard library that are data in modules that are not.
+/// Names that are data, in modules of the standard library that are not.
 const HARMLESS_NAMES: [(&str, &str); 9] = [
     ("_io", "BytesIO"),
     ("functools", "partial"),
@@ -184,7 +184,7 @@ const STANDARD: [&str; 108] = [
     "zipimport",
 ];
 
-/// Modules of other packages that run or load what they are given; each stands for what lies in it as well.
+/// Modules of other packages that run or load their arguments. Each stands for its submodules too.
 const LOADERS: [&str; 28] = [
     "IPython",
     "aiohttp",
@@ -216,7 +216,7 @@ const LOADERS: [&str; 28] = [
     "urllib3",
 ];
 
-/// Functions of other packages that run or load what they are given.
+/// Functions of other packages that run or load their arguments.
 const LOADER_NAMES: [(&str, &str); 9] = [
     ("numpy", "load"),
     ("numpy", "loadtxt"),
@@ -229,11 +229,11 @@ const LOADER_NAMES: [(&str, &str); 9] = [
     ("torch.storage", "_load_from_bytes"),
 ];
 
-/// `torch.utils` has classes that checkpoints hold as data.
+/// Classes in these modules that checkpoints hold as data.
 const DATA_OF_LOADERS: [(&str, &str); 3] =
     [("torch.utils.data", ""), ("torch.utils.hooks", "RemovableHandle"), ("torch.jit", "_recursive")];
 
-/// Whether loading a pickle that has this name may run what the pickle brings.
+/// Whether loading a pickle with this name may run code that the pickle chooses.
 pub(super) fn runs(global: &Global) -> bool {
     let (module, name) = (&*global.module, &*global.name);
     let top = module.split('.').next().unwrap_or_default();
@@ -264,7 +264,7 @@ fn is_exception(name: &str) -> bool {
     ["Error", "Exception", "Warning", "Interrupt", "Exit", "Iteration"].iter().any(|end| name.ends_with(end))
 }
 
-/// Whether a path of attributes passes through a module of the standard library or through what belongs to the interpreter:
+/// Whether a path of attributes passes through a module of the standard library or through an attribute of the interpreter:
 /// `os.system`, `__class__.__subclasses__`.
 fn is_path_to_module(name: &str) -> bool {
     name.split('.').any(|part| STANDARD.contains(&part.trim_start_matches('_')) || part.starts_with("__"))

@@ -1,4 +1,4 @@
-//! The few classes and functions that a pickle of torch.save names and that are read as data.
+//! The few classes and functions in the pickles of torch.save that are read as data.
 
 /// A name that the pickle refers to: `torch._utils` and `_rebuild_tensor_v2`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -7,7 +7,7 @@ pub(super) struct Global {
     pub(super) name: Box<str>,
 }
 
-/// The globals whose calls are read, each as what it makes.
+/// What the call of a known global makes. A list names the arguments of the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Known {
     /// storage, offset, shape, strides, …
@@ -24,7 +24,7 @@ pub(super) enum Known {
     List,
     /// A tuple of one argument.
     Size,
-    /// A tensor whose values are not a view of a storage; where its shape stands among the arguments.
+    /// A tensor whose values are not a view of a storage: what it is, and where its shape is among the arguments.
     Unusable(&'static str, Shape),
 }
 
@@ -32,12 +32,12 @@ pub(super) enum Known {
 pub(super) enum Shape {
     Unsaid,
     Argument(usize),
-    /// In the last place of a tuple in the second place.
+    /// The last sizes in the tuple that is the second argument.
     OfSparse,
 }
 
 impl Global {
-    /// What a call of it makes, where that is known.
+    /// What a call of it makes, if that is known.
     pub(super) fn known(&self) -> Option<Known> {
         Some(match (&*self.module, &*self.name) {
             ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Known::Tensor,
@@ -65,7 +65,7 @@ impl Global {
         })
     }
 
-    /// PyTorch's name of the element type of a class of storages; `Some(None)` for bytes without one.
+    /// The element type of a class of storages, by PyTorch's name. `Some(None)` for bytes without a type.
     pub(super) fn storage(&self) -> Option<Option<&'static str>> {
         if !matches!(&*self.module, "torch" | "torch.storage" | "torch.cuda") {
             return None;

@@ -1,5 +1,6 @@
-//! The stream that torch.save wrote before PyTorch 1.6: four pickles (a magic number, a version, what machine wrote it, the object),
-//! a fifth with the keys of the storages, then the storages, each behind a count of its elements.
+//! The stream that torch.save wrote before PyTorch 1.6: four pickles (a magic number, a version, the machine that wrote it, the
+//! object), a fifth with the keys of the storages, then the storages, each after a count of its elements.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::pickle::{Id, Machine, Outcome, Value};
 use super::{MAX_PICKLE_BYTES, Place, Places, PyTorchProblem, Stop, element};
@@ -10,11 +11,11 @@ use std::ops::Range;
 /// The one version there is.
 const VERSION: i64 = 1001;
 
-/// The least that is read at once, ...
+/// Least bytes of one read.
 const SMALLEST_CHUNK: u64 = 4 * 1024;
-/// ... the most, ...
+/// Most bytes of one read.
 const LARGEST_CHUNK: u64 = 256 * 1024;
-/// ... and of the pickles passed so far, the part that the next read may be.
+/// A read may be one part in this many of the pickles passed so far.
 const GROWTH: u64 = 16;
 
 /// Bytes of the count before each storage.
@@ -30,7 +31,7 @@ struct Stream<'a, S> {
 }
 
 impl<S: ByteSource> Stream<'_, S> {
-    /// The next pickle's value.
+    /// Reads the next pickle's value.
     async fn next(&mut self, machine: &mut Machine) -> Result<Id, Stop> {
         machine.restart();
         loop {
@@ -63,7 +64,7 @@ impl<S: ByteSource> Stream<'_, S> {
     }
 }
 
-/// The value of the pickle at the start of a file.
+/// Reads the value of the pickle at the start of a file.
 pub(super) async fn first<S: ByteSource>(
     meter: &Meter,
     source: &S,
@@ -76,7 +77,7 @@ pub(super) async fn first<S: ByteSource>(
 pub(super) async fn read<S: ByteSource>(meter: &Meter, source: &S) -> Result<(Machine, Id, Places), Stop> {
     let mut stream = Stream { meter, source, bytes: Vec::new(), start: 0 };
     let mut machine = Machine::default();
-    // The magic number: who calls this has seen it.
+    // The magic number, which the caller has already seen.
     stream.next(&mut machine).await?;
     let version = stream.next(&mut machine).await?;
     if machine.int(version) != Some(VERSION) {
@@ -118,7 +119,7 @@ pub(super) async fn read<S: ByteSource>(meter: &Meter, source: &S) -> Result<(Ma
         places.insert(key.into(), Place::At(start..end));
         at = end;
     }
-    // Where the storages end with the file, their counts are what the pickle says. Reading them would be a request each.
+    // If the storages end with the file, their counts are what the pickle says. Reading the counts would take a request each.
     if at != length {
         check(meter, source, counts).await?;
     }

@@ -1,6 +1,7 @@
 //! PyTorch files: the archive that torch.save writes since 1.6 (`zip.rs`) and the stream before it (`legacy.rs`). Both hold a pickle,
 //! which is read and never run (`pickle.rs`, `known.rs`), and storages, of which tensors are views. `state.rs` finds the model in the object that
 //! the pickle describes, and `globals.rs` knows the names of code that would run on loading.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 mod globals;
 mod known;
@@ -25,13 +26,13 @@ use std::ops::Range;
 /// The largest pickle that is read: a thousand times that of a large model.
 pub(super) const MAX_PICKLE_BYTES: u64 = 256 << 20;
 
-/// Tensors may show one storage again and again, but not more than this many times the file.
+/// Tensors may show one storage again and again, but together they have at most this many times the bytes of the file.
 const MAX_SHOWN: u64 = 64;
 
-/// More elements than any tensor has; for those whose values are not in the file.
+/// Most elements of a tensor. Needed for tensors whose values are not in the file.
 const MAX_ELEMENTS: u64 = 1 << 48;
 
-/// Names of code that a sentence lists before it only counts them.
+/// How many names of code a sentence lists. It only counts the others.
 const MOST_NAMED: usize = 5;
 
 /// Why a file cannot be read as a PyTorch file: what, where and what to do.
@@ -172,7 +173,7 @@ fn also_runs(runs: &[String]) -> String {
     if runs.is_empty() { String::new() } else { format!(". {}", would_run(runs)) }
 }
 
-/// What a file does on loading elsewhere, as the end of a sentence about it.
+/// Says what a file does when it is loaded elsewhere, as the end of a sentence about it.
 fn would_run(runs: &[String]) -> String {
     let named: Vec<String> = runs.iter().take(MOST_NAMED).map(|name| format!("`{name}`")).collect();
     let more = match runs.len().saturating_sub(MOST_NAMED) {
@@ -213,7 +214,7 @@ enum Place {
     Compressed,
 }
 
-/// What a file gave.
+/// What a file holds.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Header {
     /// The tensors of the model.
@@ -244,14 +245,14 @@ pub(super) async fn read<S: ByteSource>(
     })
 }
 
-/// Says what a pickle holds that torch.save did not write.
+/// Says what a pickle holds, if torch.save did not write it.
 async fn read_plain<S: ByteSource>(meter: &Meter, source: &S) -> Result<(Machine, pickle::Id, Places), Stop> {
     let mut machine = Machine::default();
     let object = legacy::first(meter, source, &mut machine).await;
     let runs = runs(&machine);
     let what = match object {
         Ok(object) => state::what(&machine, object),
-        // A pickle that breaks off may have run what it names by then.
+        // A damaged pickle may run what it names before the damage.
         Err(Stop::Problem(_)) => "something that is damaged".to_owned(),
         Err(stop) => return Err(stop),
     };
@@ -295,7 +296,7 @@ async fn read_archive<S: ByteSource>(
     Ok((machine, object, places))
 }
 
-/// The model's tensors in the file, and what is to be said about it.
+/// The model's tensors in the file, and warnings about it.
 fn describe(
     path: &str,
     length: u64,
@@ -337,7 +338,7 @@ fn describe(
     Ok(Header { entries, warnings })
 }
 
-/// The element type that PyTorch calls `kind`, and bytes of one element. What safetensors has no name for keeps PyTorch's.
+/// The element type that PyTorch calls `kind`, and bytes of one element. A type without a name in safetensors keeps PyTorch's.
 fn element(kind: &str) -> (TensorType, u64) {
     let (name, bytes) = match kind {
         "float64" => ("F64", 8),
@@ -384,7 +385,7 @@ fn entry(tensor: String, view: &View, places: &Places) -> Result<Entry, PyTorchP
     let place = match places.get(&storage.key) {
         Some(Place::At(place)) => place,
         Some(Place::Compressed) => return unusable(tensor, "compressed storage"),
-        // Nothing is stored of a storage without elements.
+        // A file stores nothing for a storage without elements.
         None if storage.count == 0 && elements == 0 => &(0..0),
         None => return Err(PyTorchProblem::StorageMissing { key: key(), tensor }),
     };

@@ -1,29 +1,31 @@
-//! Reads a pickle without running it. Protocols 0 to 5 are a little machine with a stack and a memo; the machine here makes data of
-//! what torch.save writes (dictionaries, lists, texts, whole numbers, tensors and their storages) and an opaque object of all
-//! else. It calls nothing and imports nothing: a global is a name, and the few functions in `known.rs` are read as what they stand for.
+//! Reads a pickle without running it. Protocols 0 to 5 describe a small machine with a stack and a memo. The machine here turns what
+//! torch.save writes (dictionaries, lists, texts, whole numbers, tensors and their storages) into data, and everything else into an
+//! opaque object. It calls nothing and imports nothing: a global is a name, and the few functions in `known.rs` are read as what they
+//! stand for.
 //!
-//! Values live in one list and refer to each other by place, so what is shared is stored once, whatever the depth. Each operation
-//! adds at most one value, and the values, the stack and the memo have limits.
+//! Values are in one list and refer to each other by index, so a shared value is stored once, at any depth. Each operation adds
+//! at most one value, and the values, the stack and the memo have limits.
 //!
-//! The crate `pytorch-reader` 0.22 was looked at first. Its parser is private and its reader wants the whole file or a path; here the
-//! pickle is read apart from the storages, over a network too. It also refuses a whole file for one quantised tensor, and copies
-//! values that a memo shares.
+//! We do not use the crate `pytorch-reader` 0.22: its parser is private and its reader wants the whole file or a path. Here, the
+//! pickle is read apart from the storages, also over a network. The crate also refuses a whole file for one quantised tensor, and
+//! copies values that a memo shares.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::PickleProblem;
 use super::known::{Global, Known, Shape};
 use std::collections::HashMap;
 
-/// Values of one pickle, at most: a model of 100,000 tensors has about a million.
+/// Most values of one pickle: a model of 100,000 tensors has about a million.
 const MAX_VALUES: usize = 1 << 22;
 
-/// Values, or names in the memo, that a pickle may have at its beginning, ...
+/// Most values, or names in the memo, at the beginning of a pickle.
 const FEW: usize = 700_000;
 
-/// ... and one more for each so many bytes: each takes some fifty bytes, and operations of one byte make them. torch.save writes about
-/// fifteen for a tensor, in 150 bytes.
+/// One more value is allowed for every this many bytes. A value takes about fifty bytes of memory, and an operation of one byte can
+/// make one. torch.save writes about fifteen for a tensor, in 150 bytes.
 const BYTES_A_VALUE: usize = 12;
 
-/// Values on the stack, marks on it, or names in the memo, at most.
+/// Most values on the stack, and most marks on it.
 const MAX_STACK: usize = 1 << 22;
 
 /// The longest line of protocol 0: a name, a number or a text.
@@ -38,7 +40,7 @@ pub(super) type Id = u32;
 const NONE: Id = 0;
 const TRUE: Id = 1;
 const FALSE: Id = 2;
-/// What nobody looks into: a float, bytes, a long number.
+/// A value that nothing uses: a float, bytes, a long number.
 const OPAQUE: Id = 3;
 const FIRST_SMALL: Id = 4;
 /// Whole numbers below this are shared.
@@ -47,7 +49,7 @@ const SMALL: i64 = 256;
 /// A value that a pickle describes.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
-    /// `None`, a truth value, or what nobody looks into.
+    /// `None`, a truth value, or a value that nothing uses.
     Opaque,
     Int(i64),
     Text(Box<str>),
@@ -71,7 +73,7 @@ pub(super) struct Storage {
     pub(super) key: Box<str>,
     /// PyTorch's name of the element type; `None` for bytes without one.
     pub(super) kind: Option<&'static str>,
-    /// Elements, or bytes where there is no type.
+    /// Number of elements, or of bytes if there is no type.
     pub(super) count: u64,
     /// First element and number of elements of a part of the storage; written before PyTorch 0.4 only.
     pub(super) part: Option<(u64, u64)>,
@@ -81,7 +83,7 @@ pub(super) struct Storage {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct View {
     pub(super) storage: Result<Storage, &'static str>,
-    /// PyTorch's name of the element type, where the storage has none.
+    /// PyTorch's name of the element type, if the storage has none.
     pub(super) kind: Option<Box<str>>,
     /// First element in the storage.
     pub(super) offset: u64,
@@ -91,7 +93,7 @@ pub(super) struct View {
     pub(super) strides: Vec<u64>,
 }
 
-/// What running a machine on the bytes that are there has led to.
+/// The result of running a machine on the bytes that are there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// The value of the pickle; it ends before this byte.
@@ -113,7 +115,7 @@ impl From<PickleProblem> for Halt {
     }
 }
 
-/// The bytes behind the code of an operation.
+/// The bytes after the code of an operation.
 struct Arguments<'a> {
     bytes: &'a [u8],
     used: usize,
@@ -134,7 +136,7 @@ impl<'a> Arguments<'a> {
         Ok(u64::from_le_bytes(bytes))
     }
 
-    /// Up to the end of the line, without it.
+    /// Reads up to the end of the line, without it.
     fn line(&mut self) -> Result<&'a [u8], Halt> {
         let left = &self.bytes[self.used..];
         let longest = &left[..left.len().min(MAX_LINE)];
@@ -146,18 +148,18 @@ impl<'a> Arguments<'a> {
     }
 }
 
-/// The machine; it can be fed as the bytes come.
+/// The machine. It can run as the bytes come.
 #[derive(Debug)]
 pub(super) struct Machine {
     values: Vec<Value>,
     stack: Vec<Id>,
-    /// Heights of the stack.
+    /// The height of the stack at each mark.
     marks: Vec<usize>,
     memo: HashMap<u64, Id>,
     /// Each global that was named, once.
     pub(super) globals: Vec<Global>,
     places: HashMap<Global, Id>,
-    /// The next operation.
+    /// The byte of the next operation.
     at: usize,
 }
 
@@ -218,7 +220,8 @@ impl Machine {
         id == FALSE
     }
 
-    /// Does operations up to the end of the pickle or of the bytes. `bytes` begin with the pickle, and may be more of it each time.
+    /// Runs operations up to the end of the pickle or of the bytes. `bytes` begin with the pickle, and each call may bring more
+    /// of it.
     pub(super) fn run(&mut self, bytes: &[u8]) -> Result<Outcome, (usize, PickleProblem)> {
         while let Some(&code) = bytes.get(self.at) {
             let mut arguments = Arguments { bytes: &bytes[self.at + 1..], used: 0 };
@@ -243,7 +246,7 @@ impl Machine {
         self.at = 0;
     }
 
-    /// One operation. All of its arguments are taken before anything changes, so that it can be tried again with more bytes.
+    /// Runs one operation. It takes all of its arguments before anything changes, so that it can be tried again with more bytes.
     fn step(&mut self, code: u8, arguments: &mut Arguments<'_>) -> Result<(), Halt> {
         match code {
             // The protocol, and the length of a frame.
@@ -481,7 +484,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Values, or names in the memo, that what has been read of the pickle may have.
+    /// Most values, or names in the memo, for the part of the pickle that has been read.
     fn most(&self) -> usize {
         (FEW + self.at / BYTES_A_VALUE).min(MAX_VALUES)
     }
@@ -527,7 +530,7 @@ impl Machine {
         self.push_whole(i64::from_le_bytes(whole))
     }
 
-    /// Where the `count` topmost values begin, none of which lies below a mark.
+    /// Where the `count` topmost values begin. None of them may lie below a mark.
     fn least(&self, count: usize) -> Result<usize, PickleProblem> {
         let floor = self.marks.last().copied().unwrap_or(0);
         let from = self.stack.len().checked_sub(count).filter(|from| *from >= floor);
@@ -608,7 +611,7 @@ impl Machine {
         self.push_new(Value::Object { class, state: None })
     }
 
-    /// Pushes what the call of `class` with the tuple `given` stands for.
+    /// Pushes the value that the call of `class` with the tuple `given` makes.
     fn call(&mut self, class: Id, given: Id) -> Result<(), PickleProblem> {
         let known = self.named(class).and_then(|(_, global)| global.known());
         let given: Vec<Id> = self.members(given).unwrap_or_default().to_vec();
@@ -636,7 +639,7 @@ impl Machine {
                     None => self.push_object(argument(1)),
                 }
             }
-            // A plain or ordered dictionary may be given its pairs; what torch.save writes sets them one by one.
+            // A call may pass the pairs of a dictionary. torch.save sets them one by one instead.
             Known::Dict => {
                 let members = given.first().and_then(|pairs| self.members(*pairs)).unwrap_or_default();
                 let pair =
@@ -704,7 +707,7 @@ impl Machine {
         sizes.map(|id| u64::try_from(self.int(*id)?).ok()).collect()
     }
 
-    /// The storage that a persistent id describes: ("storage", class, key, place, count), and of old files a part of it.
+    /// The storage that a persistent id describes: ("storage", class, key, place, count), and in old files a part of it.
     fn storage(&self, id: Id) -> Option<Storage> {
         let [word, class, key, _, count, rest @ ..] = self.members(id)? else { return None };
         if self.text(*word)? != "storage" {
@@ -734,7 +737,7 @@ fn pairs(members: &[Id]) -> Result<Vec<(Id, Id)>, PickleProblem> {
     Ok(pairs.iter().map(|[key, value]| (*key, *value)).collect())
 }
 
-/// A decimal number; one that i64 does not hold is read as the largest, which nothing here accepts as a size.
+/// Reads a decimal number. One that does not fit i64 becomes the nearest that does, which nothing here accepts as a size.
 fn decimal(line: &[u8]) -> Result<i64, PickleProblem> {
     let text = std::str::from_utf8(line).map_err(|_| PickleProblem::Number)?;
     let digits = text.strip_prefix('-').unwrap_or(text);

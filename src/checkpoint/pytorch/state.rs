@@ -1,6 +1,7 @@
-//! From what a pickle describes to the tensors of a model: a plain dictionary of names, one inside another dictionary, or a whole
-//! module. What is in the file decides, not what its keys are called: the mapping with the most numbers is the model, and an
-//! optimiser's state never is.
+//! Finds the tensors of a model in what a pickle describes: a plain dictionary of names, one inside another dictionary, or a
+//! whole module. The contents decide, not the keys: the mapping with the most numbers is the model, and an optimizer's state
+//! never is.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::super::copies::is_average;
 use super::PyTorchProblem;
@@ -10,23 +11,23 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// Containers inside containers that are looked into.
+/// How deep containers inside containers are searched.
 const MAX_DEPTH: usize = 64;
 
-/// Tensors of one model, at most, and bytes of their names; ...
+/// Most tensors of one model, and most bytes of their names.
 const MAX_TENSORS: usize = 1 << 20;
 const MAX_NAME_BYTES: usize = 64 << 20;
-/// ... and for each value of the pickle so many: a module that is used in many places has a name for each.
+/// The same limits for each value of the pickle: a module that is used in many places has a name for each.
 const NAMES_A_VALUE: usize = 64;
 const NAME_BYTES_A_VALUE: usize = 1024;
 
-/// Entries that are looked at for each value of the pickle, at most: objects may share one long dictionary.
+/// Most entries to look at for each value of the pickle: objects may share one long dictionary.
 const LOOKS_A_VALUE: u64 = 512;
 
 /// Letters of a key that a sentence shows.
 const SHOWN: usize = 60;
 
-/// Keys of a dictionary under which there is a whole model, or one of several: their names are no part of its own.
+/// Keys of a dictionary that hold a whole model, or one of several. They are not part of the names in it.
 const WRAPPERS: [&str; 30] = [
     "averaged_model",
     "best_model",
@@ -60,7 +61,7 @@ const WRAPPERS: [&str; 30] = [
     "weights_ema",
 ];
 
-/// What keys of training state have in them.
+/// Words in the keys of training state.
 const TRAINING: [&str; 8] =
     ["optim", "scheduler", "exp_avg", "scaler", "rng_state", "param_groups", "momentum_buffer", "grad_acc"];
 
@@ -68,7 +69,7 @@ const TRAINING: [&str; 8] =
 pub(super) struct Model {
     /// Names and tensors.
     pub(super) tensors: Vec<(String, Id)>,
-    /// Where it was found and what else there is, where there is something else with tensors.
+    /// Where it was found and what else there is, if something else has tensors.
     pub(super) chosen: Option<String>,
 }
 
@@ -82,14 +83,14 @@ struct Node {
     training: bool,
 }
 
-/// How a container calls what is in it.
+/// The key of a value in its container.
 #[derive(Debug, Clone, Copy)]
 enum Key {
     Text(Id),
     Number(i64),
 }
 
-/// What is below a value.
+/// How much is below a value.
 #[derive(Debug, Clone, Copy, Default)]
 struct Weight {
     tensors: u64,
@@ -106,25 +107,25 @@ impl Weight {
 /// Looks through one object.
 struct Search<'a> {
     machine: &'a Machine,
-    /// What is below each value, where that has been asked.
+    /// What is below each value, if it was counted already.
     weights: Vec<Option<Weight>>,
-    /// Whether each dictionary that was asked about is the state of an optimizer.
+    /// Whether a dictionary is the state of an optimizer, for those seen so far.
     optimizers: HashMap<Id, bool>,
-    /// What was asked of each container.
+    /// The containers seen so far.
     containers: HashMap<Id, Rc<Container>>,
     nodes: Vec<Node>,
     /// Entries looked at.
     looks: Cell<u64>,
 }
 
-/// What a container holds that tensors are below. Kept, as there may be many ways to one.
+/// The members of a container that have tensors below them. Kept, because many ways may lead to one container.
 struct Container {
     children: Vec<(Key, Id)>,
     /// Whether it is a dictionary, whose keys may be those of a whole model, rather than a module.
     is_dict: bool,
 }
 
-/// The model in `object`.
+/// Finds the model in `object`.
 pub(super) fn model(machine: &Machine, object: Id) -> Result<Model, PyTorchProblem> {
     let mut search = Search {
         machine,
@@ -159,7 +160,7 @@ pub(super) fn model(machine: &Machine, object: Id) -> Result<Model, PyTorchProbl
     Ok(Model { chosen, tensors })
 }
 
-/// What an object without a tensor is called.
+/// Says what an object without a tensor is.
 pub(super) fn what(machine: &Machine, object: Id) -> String {
     match machine.value(object) {
         Value::Object { class: Some(class), .. } => {
@@ -172,7 +173,8 @@ pub(super) fn what(machine: &Machine, object: Id) -> String {
 }
 
 impl Search<'_> {
-    /// What a container holds, under its keys. Of an object that is its state; of a module its parameters, buffers and modules.
+    /// The members of a container, under their keys. For an object, those of its state; for a module, its parameters, buffers and
+    /// modules.
     fn children(&self, id: Id) -> Vec<(Key, Id)> {
         match self.machine.value(id) {
             Value::Dict(pairs) if !self.is_too_much(pairs.len()) => {
@@ -206,7 +208,7 @@ impl Search<'_> {
         }
     }
 
-    /// Counts entries that are looked at; whether that is more than any model takes.
+    /// Counts entries that are looked at. Returns whether they are more than any model needs.
     fn is_too_much(&self, entries: usize) -> bool {
         self.looks.set(self.looks.get().saturating_add(entries as u64));
         self.looks.get() > LOOKS_A_VALUE * self.machine.len() as u64
@@ -251,7 +253,7 @@ impl Search<'_> {
         of("_parameters").into_iter().chain(buffers).chain(of("_modules")).collect()
     }
 
-    /// Tensors below a value, each as often as there is a way to it.
+    /// Counts the tensors below a value, each as often as there is a way to it.
     fn weight(&mut self, id: Id, depth: usize) -> Weight {
         if let Some(known) = self.weights[id as usize] {
             return known;
@@ -263,7 +265,7 @@ impl Search<'_> {
         if depth >= MAX_DEPTH {
             return Weight::default();
         }
-        // Nothing, should the way lead back here.
+        // Zero, in case the way leads back here.
         self.weights[id as usize] = Some(Weight::default());
         let mut weight = Weight::default();
         for (_, child) in self.children(id) {
@@ -296,7 +298,7 @@ impl Search<'_> {
         }
     }
 
-    /// Whether what lies under a key is the state of training.
+    /// Whether a value under a key is the state of training.
     fn is_training(&mut self, key: Key, child: Id) -> bool {
         if self.is_tensor(child) {
             return false;
@@ -350,7 +352,7 @@ impl Search<'_> {
         }
     }
 
-    /// The numbers that a container has itself: of a module, all of them.
+    /// The tensors that a container has itself. For a module, all tensors below it.
     fn own(&mut self, id: Id) -> Weight {
         if self.is_module(id) {
             return self.weight(id, 0);
@@ -382,7 +384,8 @@ impl Search<'_> {
         }
     }
 
-    /// The mapping of names to tensors with the most numbers. Of two alike a moving average, which is what training scripts keep it for.
+    /// The mapping of names to tensors with the most numbers. Of two equal ones, the moving average: training scripts keep it as
+    /// the model to use.
     fn best(&mut self) -> Option<usize> {
         let mut best: Option<(usize, u64, bool)> = None;
         for at in 0..self.nodes.len() {
@@ -441,7 +444,7 @@ impl Search<'_> {
         keys.join(".")
     }
 
-    /// Which of several mappings was chosen, in a sentence; `None` where it is the only one.
+    /// Says which of several mappings was chosen. `None` if it is the only one.
     fn said(&mut self, chosen: usize, tensors: usize) -> Option<String> {
         let is_below = |search: &Self, mut at: usize, top: usize| loop {
             if at == top {
@@ -515,7 +518,7 @@ impl Flat<'_, '_> {
         if self.way.len() >= MAX_DEPTH {
             return Ok(());
         }
-        // What holds itself is left where the way comes back to it.
+        // A container that holds itself is not entered again.
         if self.way.contains(&id) {
             return Ok(());
         }
@@ -541,7 +544,7 @@ impl Flat<'_, '_> {
         Ok(())
     }
 
-    /// A key that is set twice has its last value.
+    /// Adds a tensor. If a key is set twice, the last value counts.
     fn take(&mut self, name: &str, id: Id) -> Result<(), PyTorchProblem> {
         if let Some(&at) = self.places.get(name) {
             self.tensors[at].1 = id;

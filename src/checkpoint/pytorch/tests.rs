@@ -53,7 +53,7 @@ fn vector(count: u8) -> Vec<u8> {
     tensor("0", count, b"K\0", &[b'(', b'K', count, b't'], b"(K\x01t")
 }
 
-/// What an archive says of one of its entries.
+/// What an archive says about one of its entries.
 #[derive(Clone)]
 struct Packed {
     name: String,
@@ -153,7 +153,7 @@ fn archives_that_contradict_themselves_are_refused() {
 fn an_archive_that_unpacks_to_a_thousand_times_its_size_is_not_unpacked() {
     let bomb = deflated("m/data.pkl", &vec![b'N'; 50 << 20]);
     says(archive(&[bomb], 0), &["unpacks to 52428800", "fill the memory"]);
-    // One that lies about its size is stopped there.
+    // Unpacking stops an archive that gives a false size.
     let liar = Packed { size: 5000, ..deflated("m/data.pkl", &vec![b'N'; 1 << 20]) };
     says(archive(&[liar], 0), &["damaged"]);
 }
@@ -194,7 +194,7 @@ fn views_that_leave_their_storage_are_refused() {
     says(file(&tensor("0", 4, b"K\0", huge, b"(K\0K\0t"), 4), &["more elements than"]);
     let shown = b"(J\xff\xff\xff\x0ft";
     says(file(&tensor("0", 4, b"K\0", shown, b"(K\0t"), 4), &["repeat the same numbers"]);
-    // Numbers that are none.
+    // Values that are not numbers.
     for odd in [b"(J\xff\xff\xff\xfft".as_slice(), b"N", b"(K\x04K\x04t", b"(Nt"] {
         let opened = open(file(&tensor("0", 4, b"K\0", odd, b"(K\x01t"), 4)).unwrap();
         assert!(matches!(opened.tensors[0].dtype, TensorType::Unknown(_)), "{odd:?}");
@@ -202,7 +202,7 @@ fn views_that_leave_their_storage_are_refused() {
 }
 
 #[test]
-fn pickles_that_are_none_are_refused_with_their_byte() {
+fn damaged_pickles_are_refused_with_their_byte() {
     for (operations, part) in [
         (b"\xff".as_slice(), "0xff"),
         (b"0", "more values"),
@@ -304,7 +304,7 @@ fn code_that_would_run_is_named_and_not_run() {
     let [warning] = checkpoint.warnings.as_slice() else { panic!("one warning") };
     assert_eq!(warning.code, WarningCode::PickleRunsCode);
     assert!(warning.message.contains("`os.system`"), "{}", warning.message);
-    // Also where there is nothing else in the file, in an archive, alone, and with a pickle of protocol 0.
+    // The same if nothing else is in the file: in an archive, alone, and with a pickle of protocol 0.
     says(saved(&pickle(command), 1), &["no tensor", "`os.system`", "calls nothing"]);
     says(pickle(command), &["torch.save did not write", "`os.system`"]);
     says(b"cposix\nsystem\n(S'id'\ntR.".to_vec(), &["`posix.system`"]);
@@ -327,6 +327,6 @@ fn names_lie_in_the_widest_mapping_that_is_no_state_of_training() {
     assert_eq!(names(&[state("generator", 3), state("discriminator", 2)]), (one("w"), 3, 1));
     assert_eq!(names(&[state("model", 3), state("model_ema", 3)]), (one("w"), 3, 1));
     assert_eq!(names(&[state("state_dict", 3)]), (one("w"), 3, 0));
-    // Parts of one model have no name of a whole.
+    // These names are parts of one model, not names of models.
     assert_eq!(names(&[state("encoder", 3), state("decoder", 2)]), (one("decoder.w encoder.w"), 2, 0));
 }

@@ -1,9 +1,10 @@
 //! The zip archive that torch.save writes since PyTorch 1.6: which bytes of the file each of its entries is.
 //!
-//! The directory at the end is read, and nothing before it but the pickle: where an entry's bytes begin follows from where the next
-//! entry begins, unless a writer left room between them; then its own header is read. Over a network every header would be a request,
-//! which is why no crate reads the directory here: `zip` wants to seek in a blocking reader, `async_zip` and `rc-zip` read an entry
-//! through its header. An entry that is stored is a range of the file; only the pickle may be compressed.
+//! Only the directory at the end and the pickle are read. Where an entry's bytes begin follows from where the next entry begins,
+//! unless a writer left room between them; then its own header is read. Over a network, every header would take a request. So no
+//! crate fits: `zip` wants to seek in a blocking reader, and `async_zip` and `rc-zip` read an entry through its header. A stored
+//! entry is a range of the file; only the pickle may be compressed.
+#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::{MAX_PICKLE_BYTES, PyTorchProblem, Stop};
 use crate::source::{ByteSource, Meter};
@@ -17,13 +18,13 @@ const END: &[u8; 4] = b"PK\x05\x06";
 const LOCATOR_64: &[u8; 4] = b"PK\x06\x07";
 const END_64: &[u8; 4] = b"PK\x06\x06";
 
-/// Bytes of each of these, as far as their length is known.
+/// Bytes of each of these, without the parts of variable length.
 const LOCAL_HEADER: u64 = 30;
 const DIRECTORY_HEADER: usize = 46;
 const END_BYTES: usize = 22;
 const LOCATOR_64_BYTES: usize = 20;
 const END_64_BYTES: usize = 56;
-/// A comment behind the end may have so many bytes.
+/// Most bytes of a comment after the end.
 const MAX_COMMENT: usize = 65_535;
 
 /// The largest directory that is read: of a million entries.
@@ -32,7 +33,7 @@ const MAX_DIRECTORY_BYTES: u64 = 128 << 20;
 /// PyTorch begins the bytes of each entry at a multiple of this.
 const ALIGNMENT: u64 = 64;
 
-/// Deflate makes a pickle ten times smaller, not a thousand times.
+/// Deflate makes a pickle about ten times smaller, not a thousand times.
 const MAX_RATIO: u64 = 100;
 
 /// How an entry is stored.
@@ -48,13 +49,13 @@ enum Method {
 pub(super) struct Entry {
     name: String,
     method: Method,
-    /// Whether its lengths stand behind its bytes again.
+    /// Whether its lengths are repeated after its bytes.
     repeated: bool,
     crc: u32,
     /// Bytes in the archive, and unpacked.
     packed: u64,
     pub(super) size: u64,
-    /// Where its own header begins, and its bytes where that is known.
+    /// Where its own header begins, and where its bytes begin if that is known.
     header: u64,
     start: Option<u64>,
 }
@@ -125,7 +126,7 @@ impl Archive {
         Some(start..start.saturating_add(entry.size))
     }
 
-    /// Several small entries, unpacked.
+    /// Reads several small entries and unpacks them.
     pub(super) async fn unpacked<S: ByteSource>(
         meter: &Meter,
         source: &S,
@@ -171,7 +172,7 @@ impl Entry {
         if whole { Ok(unpacked) } else { Err(damaged()) }
     }
 
-    /// The first byte that its own header and its name leave for its bytes.
+    /// The first byte after its own header and its name.
     fn least_start(&self) -> u64 {
         self.header + LOCAL_HEADER + self.name.len() as u64
     }
@@ -189,7 +190,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u32_at(bytes, at) | u32_at(bytes, at + 4) << 32
 }
 
-/// Where the record of the end begins among the last bytes of a file.
+/// Where the end record begins among the last bytes of a file.
 fn end_of(tail: &[u8]) -> Option<usize> {
     let last = tail.len().checked_sub(END_BYTES)?;
     let is_end = |at: &usize| {
@@ -260,7 +261,7 @@ fn parse(bytes: &[u8]) -> Result<Vec<Entry>, PyTorchProblem> {
     Ok(entries)
 }
 
-/// Takes what does not fit 32 bits from the field of ZIP64, where there is one.
+/// Takes numbers that do not fit 32 bits from the ZIP64 field, if there is one.
 fn widen(entry: &mut Entry, mut extra: &[u8]) -> Option<()> {
     const WIDE: u64 = u32::MAX as u64;
     let mut wide: &[u8] = &[];
@@ -282,8 +283,8 @@ fn widen(entry: &mut Entry, mut extra: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// Finds where the bytes of each entry begin, and gives those (by index) of which that must be read from their own headers. No entry may
-/// reach into the next one, or into the directory, which begins at `directory`.
+/// Finds where the bytes of each entry begin. Returns the entries (by index) whose own headers must be read for that. No entry may reach
+/// into the next one, or into the directory, which begins at `directory`.
 fn place(entries: &mut [Entry], directory: u64) -> Result<Vec<usize>, PyTorchProblem> {
     let mut order: Vec<usize> = (0..entries.len()).collect();
     order.sort_unstable_by_key(|&at| entries[at].header);
@@ -295,7 +296,7 @@ fn place(entries: &mut [Entry], directory: u64) -> Result<Vec<usize>, PyTorchPro
         let room =
             least.and_then(|least| behind.checked_sub(least)).and_then(|room| room.checked_sub(entry.packed));
         let Some(room) = room.filter(|_| behind <= directory) else { return Err(overlap(entry)) };
-        // Behind the bytes there may be 16 or 24 that repeat the lengths; PyTorch pads the header, so that one of both is the one.
+        // After the bytes, 16 or 24 more may repeat the lengths. PyTorch aligns the bytes of an entry, which shows which it is.
         let lengths: &[u64] = if entry.repeated { &[16, 24] } else { &[0] };
         let starts =
             lengths.iter().filter(|bytes| room >= **bytes).map(|bytes| behind - entry.packed - bytes);
@@ -307,7 +308,7 @@ fn place(entries: &mut [Entry], directory: u64) -> Result<Vec<usize>, PyTorchPro
     Ok(unsure)
 }
 
-/// Takes where the bytes of an entry begin from its own header.
+/// Reads from an entry's own header where its bytes begin.
 fn settle(entries: &mut [Entry], at: usize, header: &[u8], directory: u64) -> Result<(), PyTorchProblem> {
     let entry = &mut entries[at];
     if !header.starts_with(MAGIC) || u16_at(header, 26) != entry.name.len() as u64 {
@@ -325,7 +326,7 @@ fn overlap(entry: &Entry) -> PyTorchProblem {
     PyTorchProblem::EntryOverlaps { entry: entry.name.clone() }
 }
 
-/// Whether a name leads nowhere but below the archive.
+/// Whether a name stays below the archive.
 fn is_sound(name: &str) -> bool {
     let sound = |part: &str| part != ".." && part != ".";
     !name.is_empty()

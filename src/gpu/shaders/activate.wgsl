@@ -1,4 +1,4 @@
-// act(x) of every value, times u where GATED, in place.
+// act(x) of every value, times u if GATED, in place.
 //
 // Shapes    x and u as many values.
 // Bindings  0 shape, 1 u, 2 x

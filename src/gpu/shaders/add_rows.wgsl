@@ -1,6 +1,6 @@
-// Adds every row of `part`, times its weight, to a row of y; no two of them to the same.
+// Adds every row of `part`, times its weight, to a row of y. No two rows of `part` go to the same row.
 //
-// Shapes    part rows × width; `to` a row of y and the bits of a weight for each.
+// Shapes    part rows × width; `to` has a row of y and the bits of a weight for each row of `part`.
 // Bindings  0 shape, 1 part, 2 to, 3 y
 // Workgroup 64 threads, one value of `part` each.
 

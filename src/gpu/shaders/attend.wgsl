@@ -24,10 +24,10 @@ struct Shape {
     keys: u32,
     sharing: u32,
     causal: u32,
-    // 0: none.
+    // 0 if none.
     window: u32,
     scale: f32,
-    // 0: none.
+    // 0 if none.
     cap: f32,
 }
 
@@ -38,7 +38,7 @@ struct Shape {
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 
-// A row of keys a query, four in each vector.
+// A row of keys for each query, four values in each vector.
 var<workgroup> weights: array<vec4f, 256>;
 var<workgroup> most: array<f32, 32>;
 var<workgroup> sums: array<f32, 32>;
@@ -80,12 +80,12 @@ fn score(product: f32, head: u32, query: u32, key: u32) -> f32 {
     return value;
 }
 
-// Four channels of a head; 0 beyond the last.
+// Four channels of a head. Channels beyond the last are 0.
 fn within(values: vec4f, channel: u32) -> vec4f {
     return select(vec4f(), values, vec4u(channel) + vec4u(0u, 1u, 2u, 3u) < vec4u(shape.width));
 }
 
-// Rows beyond the sequence are like its last, and never used.
+// Rows beyond the sequence repeat its last row. Their results are never used.
 fn of_length(token: u32) -> u32 {
     return min(token, shape.length - 1u);
 }
@@ -121,10 +121,10 @@ fn main(
     let of_queries = (token * shape.heads + head) * h;
     let first_key = group.z / shape.sharing * shape.keys;
     let of_keys = (first_key * shape.key_heads + head / (shape.heads / shape.key_heads)) * h;
-    // Of the 32 queries, and of the 32 keys or of each 32 channels, the four of this thread.
+    // This thread has four of the 32 queries, and four of the 32 keys or of each 32 channels.
     let own = 4u * (thread / 8u);
     let across = 4u * (thread % 8u);
-    // A column a query.
+    // One column for each query.
     var values: array<mat4x4f, 8>;
     if thread < QUERIES {
         most[thread] = LOWEST;

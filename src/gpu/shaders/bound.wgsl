@@ -1,4 +1,4 @@
-// x · multiplier, kept within ± `clip` where that is above 0, softened to cap · tanh(x/cap) where the cap is; in place.
+// x · multiplier, in place: clamped to ± `clip` if that is above 0, and softened to cap · tanh(x/cap) if the cap is.
 //
 // Bindings  0 shape, 1 x
 // Workgroup 64 threads, one value each.

@@ -1,4 +1,4 @@
-// Σ of the products of four pairs of i8, where the language has no dot4I8Packed.
+// Sum of the products of four pairs of i8, for languages without dot4I8Packed.
 
 fn bytes(a: u32) -> vec4i {
     let s = bitcast<i32>(a);

@@ -1,6 +1,6 @@
-// The first of x that is no number or infinite; x is read as bits, because WGSL need not keep such values.
+// Index of the first NaN or infinity in x. x is read as bits, because WGSL need not keep such values.
 //
-// Bindings  0 shape, 1 x, 2 where the first is, which begins as the greatest u32
+// Bindings  0 shape, 1 x, 2 the index, which starts as the greatest u32
 // Workgroup 64 threads, one value each.
 
 struct Shape {

@@ -1,6 +1,6 @@
-// Functions that WGSL leaves out, or allows to be off by more than f32's rounding.
+// Functions that WGSL lacks, or that it allows to have a greater error than f32's rounding.
 
-// erfc by a Chebyshev fit (Press et al., Numerical Recipes, §6.2): off by less than 1.2e-7 of itself.
+// erfc by a Chebyshev fit (Press et al., Numerical Recipes, §6.2), with a relative error below 1.2e-7.
 fn erfc(x: f32) -> f32 {
     let z = abs(x);
     let t = 1.0 / (1.0 + 0.5 * z);
@@ -10,7 +10,7 @@ fn erfc(x: f32) -> f32 {
     return select(2.0 - tail, tail, x >= 0.0);
 }
 
-// Near 0 by its series, which keeps the digits that 1 − 2/(e²ˣ + 1) cancels.
+// Uses the series near 0, because 1 − 2/(e²ˣ + 1) cancels digits there.
 fn hyperbolic_tangent(x: f32) -> f32 {
     let z = abs(x);
     if z < 0.25 {
@@ -21,7 +21,7 @@ fn hyperbolic_tangent(x: f32) -> f32 {
     return select(-far, far, x > 0.0);
 }
 
-// Without the overflow of e⁻ˣ.
+// Avoids the overflow of e⁻ˣ.
 fn sigmoid(x: f32) -> f32 {
     return 1.0 / (1.0 + exp(min(-x, 80.0)));
 }

@@ -25,7 +25,7 @@ struct Shape {
     quads: u32,
 }
 
-// Sums by weight: 0 … 3 and 4 … 6.
+// Sums by weight: 0 … 3, and 4 … 6.
 struct Planes {
     low: vec4i,
     high: vec3i,
@@ -36,7 +36,7 @@ struct Planes {
 @group(0) @binding(2) var<storage, read> tiles: array<vec2u>;
 @group(0) @binding(3) var<storage, read_write> planes: array<i32>;
 
-// DEPTH × TILE each: the quads of this step, of the tile's row channels and of its column channels.
+// DEPTH × TILE each: the quads of this step, for the tile's row channels and for its column channels.
 var<workgroup> left: array<vec4u, 256>;
 var<workgroup> right: array<vec4u, 256>;
 
@@ -88,7 +88,7 @@ fn main(
     var s10 = Planes();
     var s11 = Planes();
     for (var first = 0u; first < shape.quads; first += DEPTH) {
-        // 256 threads, 8 quads × 32 channels: one load each.
+        // 256 threads load 8 quads × 32 channels, one each.
         left[index] = load(first + index / TILE, origin.x + index % TILE);
         right[index] = load(first + index / TILE, origin.y + index % TILE);
         workgroupBarrier();

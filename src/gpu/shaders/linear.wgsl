@@ -1,4 +1,4 @@
-// y = x Wᵀ + b, sums in f32, behind linear_map.wgsl.
+// y = x Wᵀ + b with sums in f32. Appended to linear_map.wgsl.
 //
 // Workgroup 16 × 16 threads, a tile of 64 × 64 of y: each thread four rows by four columns. Sixteen k at a time pass through
 //           8.5 KiB of workgroup memory.
@@ -6,7 +6,7 @@
 
 const TILE = 64u;
 const DEPTH = 16u;
-// TILE/4, and one, so that neighbours who write at different k do not wait for one another.
+// TILE/4 and one more, so that neighbours who write at different k do not wait for each other.
 const ROW = 17u;
 
 // Four rows of x, and four rows of W, at one k.
@@ -30,7 +30,7 @@ fn x_at(token: u32, input: u32) -> f32 {
     return 0.0;
 }
 
-// A column a row of x.
+// One column for each row of x.
 fn multiply(k: u32, thread: vec3u, sums: ptr<function, mat4x4f>) {
     let a = left[k * ROW + thread.y];
     let b = right[k * ROW + thread.x];
@@ -45,7 +45,7 @@ fn main(
 ) {
     let outputs = TILE * group.x;
     let tokens = TILE * group.y;
-    // Neighbours read neighbouring values of memory, which lie along k, or along m where W is turned.
+    // Neighbouring threads read neighbouring values, which lie along k, or along m if W is TURNED.
     let along = index % 16u;
     let across = index / 16u;
     var sums = mat4x4f();
@@ -63,7 +63,7 @@ fn main(
             weight_at(output + 2u, depth), weight_at(output + 3u, depth),
         );
         workgroupBarrier();
-        // Sums of sums: rounding grows with the length of each. Written out: a loop's own bookkeeping was more than a
+        // Sums of short sums, because rounding grows with the length of a sum. The loop is unrolled: its bookkeeping took more than a
         // quarter of the time on an H200.
         var part = mat4x4f();
         multiply(0u, thread, &part);

@@ -1,11 +1,11 @@
-// y = x Wᵀ + b, sums in f32, behind linear_map.wgsl, for adapters in software: there a barrier costs more than it saves, and a read
-// as much as ten multiplications, so each value that is read is used sixteen times from registers.
+// y = x Wᵀ + b with sums in f32, for adapters in software. Appended to linear_map.wgsl. On such adapters a barrier costs more than it
+// saves, and a read costs as much as ten multiplications. So each value that is read is used sixteen times from registers.
 //
 // Workgroup 8 threads, each 16 tokens by 16 outputs, in matrices of 4 × 4; four k at a time.
 // Cost      2·n·m·k operations; every value of x is read m/16 times, every value of W n/16 times.
 
-// Four rows of x, or of W, at four k from `input` on: a row a column. Beyond the last k they are 0; rows beyond the last are
-// like it, and never stored.
+// Four rows of x, or of W, at four k from `input` on, one column for each row. Values beyond the last k are 0. Rows beyond the last
+// repeat it, and their results are never stored.
 fn four_of_x(token: u32, input: u32) -> mat4x4f {
     return mat4x4f(of_x(token, input), of_x(token + 1u, input), of_x(token + 2u, input), of_x(token + 3u, input));
 }
@@ -44,7 +44,7 @@ fn store_four(token: u32, output: u32, sums: mat4x4f) {
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
     let token = 16u * (8u * group.y + thread);
     let output = 16u * group.x;
-    // Tokens by outputs: a column a token.
+    // Tokens by outputs, one column for each token.
     var sums00 = mat4x4f();
     var sums01 = mat4x4f();
     var sums02 = mat4x4f();

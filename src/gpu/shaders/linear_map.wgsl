@@ -1,4 +1,4 @@
-// What the shaders of y = x Wᵀ + b share: W in the type of the checkpoint, decoded here.
+// Code shared by the shaders of y = x Wᵀ + b. W has the type of the checkpoint and is decoded here.
 //
 // Shapes    x n × k; W m × k, or k × m where TURNED; b m values, added where `biased`; y n × m.
 // Bindings  0 shape, 1 x, 2 W in 32-bit words, the lower half first, 3 b, 4 y
@@ -20,7 +20,7 @@ struct Shape {
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
-// Exact, also where f16 is subnormal, which f32 arithmetic may flush.
+// Exact, even if the f16 is subnormal: f32 arithmetic may flush subnormals.
 fn from_f16(half: u32) -> f32 {
     let magnitude = half & 0x7fffu;
     var value = bitcast<f32>((magnitude << 13u) + (select(112u, 224u, magnitude >= 0x7c00u) << 23u));

@@ -1,4 +1,4 @@
-// Of every row of logits: the greatest, Σ e^(logit − greatest), and the logit of its target.
+// For every row of logits: the greatest, Σ e^(logit − greatest), and the logit of its target.
 //
 // Shapes    logits tokens × width; targets a column a token, beyond the width where it is in another slice; y three values a
 //           token, the last 0 for a target elsewhere.

@@ -1,4 +1,4 @@
-// x̂ = (x − m)/√(mean (x − m)² + ε) of every row, m being its mean, or 0 where not CENTRED (MATH §1).
+// x̂ = (x − m)/√(mean (x − m)² + ε) of every row. m is its mean, or 0 if not CENTRED (MATH §1).
 //
 // Shapes    x and y rows × width.
 // Bindings  0 shape, 1 x, 2 y

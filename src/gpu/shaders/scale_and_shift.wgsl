@@ -1,4 +1,4 @@
-// y = γ ⊙ x + β of every row; γ where `scaled`, β where `shifted`.
+// y = γ ⊙ x + β of every row, with γ if `scaled` and β if `shifted`.
 //
 // Shapes    x and y n·d values; γ and β d.
 // Bindings  0 shape, 1 x, 2 γ, 3 β, 4 y

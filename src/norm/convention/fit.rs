@@ -1,9 +1,9 @@
-//! How well the values of a scale fit the convention that they are said to have: γ = w + o with o = 0 or 1, or off by one.
+//! Checks how well the values of a scale fit their stated convention: γ = w + o with o = 0 or 1, or off by one.
 //!
 //! An effective scale is rarely negative, and training leaves some channels below their initial 1. Measured on 11 trained models
-//! (docs/which-norm.md), all norms of a model together: at most 0.3 % of γ lie below −0.05, and 1.3 % or more below 0.95. So
-//! values that are said to be γ and are γ − 1 have many below −0.05 and hardly any below −1.05; values that are γ + 1 have
-//! hardly any below 0.95. A single norm may well do so by itself: these rules are for many together.
+//! (docs/which-norm.md), all norms of a model together: at most 0.3 % of γ lie below −0.05, and 1.3 % or more below 0.95. So if
+//! values are γ − 1 instead of γ, many lie below −0.05 and hardly any below −1.05. If they are γ + 1, hardly any lie below 0.95.
+//! A single norm may also look like that, so these rules are for many together.
 
 /// Values are counted below each of these.
 const EDGES: [f64; 7] = [-1.05, -0.05, 0.5, 0.95, 1.25, 1.5, 2.5];
@@ -15,20 +15,20 @@ const ABOVE_ONE: usize = 4;
 const ONE_AND_A_HALF: usize = 5;
 const TWO_AND_A_HALF: usize = 6;
 
-/// A model has this share of its γ below −0.05 or less: seven times what was measured at most.
+/// Largest share of a model's γ below −0.05: seven times the largest that was measured.
 const MOST_NEGATIVE: f64 = 0.02;
-/// The same of one norm, where up to 1 % was measured.
+/// The same for one norm, where up to 1 % was measured.
 const MOST_NEGATIVE_OF_ONE: f64 = 0.1;
-/// A model has more than this share of its γ below 0.95: between the 1.3 % of γ and the 0.3 % of γ + 1.
+/// Least share of a model's γ below 0.95: between the 1.3 % of γ and the 0.3 % of γ + 1.
 const LEAST_BELOW_ONE: f64 = 0.005;
 /// Fewer values say nothing.
 pub(super) const FEW: usize = 64;
 
-/// Smaller values that are stored, zeros above all, are on every grid; larger ones on a coarse one by themselves.
+/// Smaller stored values, above all zeros, are on every grid. Larger ones are on a coarse grid anyway.
 const NEAR_ZERO: std::ops::Range<f64> = 1.0 / 4096.0..0.25;
 /// The spacing of BF16 numbers from 0.5 to 1.
 const GRID: f64 = 1.0 / 256.0;
-/// Of so many numbers near 0 that are BF16, all are multiples of 2⁻⁸ by chance once in 4⁸ times or less.
+/// All of this many BF16 numbers near 0 are multiples of 2⁻⁸ by chance at most once in 4⁸ times.
 const ENOUGH_NEAR_ZERO: usize = 8;
 
 /// Counts of the values w + o, and of the stored ones.
@@ -45,10 +45,10 @@ pub(super) struct Fit {
     on_grid: usize,
 }
 
-/// Where γ lies, seen from w + o.
+/// How γ differs from w + o.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lies {
-    /// Where it should.
+    /// The values are γ.
     Right,
     /// The values are γ + 1.
     OneAbove,
@@ -97,7 +97,7 @@ impl Fit {
         2 * self.below[edge] >= self.values
     }
 
-    /// Every value switches its channel off: an untrained γ − 1 taken for γ.
+    /// Whether every value switches its channel off: an untrained γ − 1 taken for γ.
     pub(super) fn is_zero(&self) -> bool {
         self.zeros == self.values
     }
@@ -106,7 +106,7 @@ impl Fit {
         self.below[BELOW_MINUS_ONE] as f64 <= super::storage::BEYOND_FRACTION * self.below[NEGATIVE] as f64
     }
 
-    /// Many norms of a model together.
+    /// Judges many norms of a model together.
     pub(super) fn lies(&self) -> Lies {
         if self.is_zero() || (self.share(NEGATIVE) >= MOST_NEGATIVE && self.hardly_below_minus_one()) {
             Lies::OneBelow
@@ -117,12 +117,13 @@ impl Fit {
         }
     }
 
-    /// One norm, which can be below the others of its model for reasons of its own, but hardly negative.
+    /// Whether one norm has too many negative values. A norm can be below the others of its model for good reasons, but hardly
+    /// negative.
     pub(super) fn is_negative(&self) -> bool {
         self.share(NEGATIVE) >= MOST_NEGATIVE_OF_ONE && self.hardly_below_minus_one()
     }
 
-    /// Values of γ − 1 lie on both sides of 0, hardly below −1, and half of them below 0.5: w + 1 around 1.
+    /// Whether the values look like γ − 1 with a 1 added: on both sides of 1, hardly below 0, and around 1.
     pub(super) fn has_one_missing(&self) -> bool {
         let (below_one, negative) = (self.below[BELOW_ONE] as f64, self.below[NEGATIVE] as f64);
         below_one >= MOST_NEGATIVE_OF_ONE * self.values as f64
@@ -134,39 +135,40 @@ impl Fit {
         !self.half_below(HALF) && self.half_below(ONE_AND_A_HALF)
     }
 
-    /// γ + 1 of a γ around 1.
+    /// Whether the values look like γ + 1 of a γ around 1.
     pub(super) fn is_around_two(&self) -> bool {
         self.lies() == Lies::OneAbove && !self.half_below(ONE_AND_A_HALF) && self.half_below(TWO_AND_A_HALF)
     }
 
-    /// Values below the edge that the sentence about them names: 0 for values that are said to be positive, 1 for γ + 1.
+    /// Number of values below the edge that the sentence about them names: 0 for values that should be positive, 1 for γ + 1.
     pub(super) fn below_edge(&self, lies: Lies) -> usize {
         self.below[if lies == Lies::OneAbove { BELOW_ONE } else { NEGATIVE }]
     }
 
-    /// Every stored value near 0 is a multiple of 2⁻⁸, as those of BF16 numbers plus 1 are.
+    /// Whether every stored value near 0 is a multiple of 2⁻⁸, as those of BF16 numbers plus 1 are.
     pub(super) fn is_coarse(&self) -> bool {
         self.near_zero >= ENOUGH_NEAR_ZERO && self.on_grid == self.near_zero
     }
 
-    /// It has values near 0 that no sum of a BF16 number and 1 is, a channel that is exactly off, or too many below 1 for a γ + 1.
+    /// Whether the values show that no 1 was added: some near 0 are not the sum of a BF16 number and 1, a channel is exactly off,
+    /// or too many lie below 1 for a γ + 1.
     pub(super) fn is_without_one(&self) -> bool {
         self.has_zeros()
             || (self.near_zero >= ENOUGH_NEAR_ZERO && !self.is_coarse())
             || self.share(BELOW_ONE) >= MOST_NEGATIVE
     }
 
-    /// It switches a channel off exactly.
+    /// Whether it switches a channel off exactly.
     pub(super) fn has_zeros(&self) -> bool {
         self.zeros > 0
     }
 
-    /// Its least value is exactly 1, where γ of exactly 0 plus 1 is; not every value.
+    /// Whether its least value is exactly 1, as a γ of exactly 0 plus 1 is, and not every value is 1.
     pub(super) fn ends_at_one(&self) -> bool {
         self.ones > 0 && self.ones < self.values && !self.any_below_one
     }
 
-    /// As many are not as in numbers that nothing was added to.
+    /// Whether most stored values near 0 are off the grid, as in numbers that nothing was added to.
     pub(super) fn is_fine(&self) -> bool {
         self.near_zero >= FEW && 2 * self.on_grid < self.near_zero
     }

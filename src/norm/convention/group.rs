@@ -1,4 +1,4 @@
-//! Which sites are alike: those at one place of every block.
+//! Which sites are alike: those at the same place of every block.
 
 use crate::norm::site::NormSite;
 

@@ -1,4 +1,4 @@
-//! A norm whose scale is that of the same norm in other blocks, plus or minus one.
+//! Finds a norm whose scale is that of the same norm in other blocks, plus or minus one.
 
 use crate::order;
 
@@ -6,25 +6,25 @@ use crate::order;
 pub(super) type Quantiles = [f64; 3];
 const SHARES: [f64; 3] = [0.1, 0.5, 0.9];
 
-/// Norms are alike when no quantile is further apart. Trained norms of one place differ more from block to block in
-/// Gemma-3-270M and Whisper, where nothing is said; less in SmolLM2 and MiniLM.
+/// Norms are alike if no quantile differs by more. Trained norms of one place differ more from block to block in Gemma-3-270M and
+/// Whisper, about which nothing is reported, and less in SmolLM2 and MiniLM.
 const ALIKE: f64 = 0.25;
-/// This share of a group must be alike before one that is not is spoken of.
+/// This share of a group must be alike before a norm that is not alike is reported.
 const AGREEMENT: f64 = 2.0 / 3.0;
-/// Fewer are no group.
+/// Fewer norms are not a group.
 pub(super) const LEAST: usize = 4;
 
-/// As many values, evenly spaced, give quantiles that are near enough.
+/// This many values, evenly spaced, give quantiles that are near enough.
 const ENOUGH: usize = 512;
 
-/// Of a scale with a value or more.
+/// The quantiles of a scale with at least one value.
 pub(super) fn quantiles(scale: &[f64]) -> Quantiles {
     let mut values: Vec<f64> = scale.iter().step_by(scale.len().div_ceil(ENOUGH)).copied().collect();
     order::sort_by(&mut values, f64::total_cmp);
     SHARES.map(|share| values[(share * (values.len() - 1) as f64).round() as usize])
 }
 
-/// What most of a group have in common; `None` where they are too few or too different.
+/// What most of a group have in common. `None` if they are too few or too different.
 pub(super) fn common(group: &[Quantiles]) -> Option<Quantiles> {
     if group.len() < LEAST {
         return None;

@@ -1,8 +1,8 @@
-//! How the effective scale γ follows from the stored tensor w: γ = w, or γ = 1 + w. A wrong one is a wrong kernel.
+//! How the effective scale γ follows from the stored tensor w: γ = w, or γ = 1 + w. A wrong convention gives a wrong kernel.
 //!
-//! What is known of the code comes first (`prior`), and is checked against the values (`fit`): ports and conversions add
-//! the 1 of 1 + w, leave it out, or add it twice. Where both contradict each other and the file does not say that its writer adds
-//! the 1, the convention is unknown. A norm that lies one above or below the same norm in other blocks (`likeness`) is doubted alone.
+//! What is known of the code comes first (`prior`), and is checked against the values (`fit`): ports and conversions add the 1 of 1 +
+//! w, leave it out, or add it twice. If the two contradict each other and the file does not say that its writer adds the 1, the
+//! convention is unknown. If a norm lies one above or below the same norm in other blocks (`likeness`), only that norm is in doubt.
 
 mod fit;
 mod group;
@@ -23,32 +23,32 @@ use storage::Storage;
 pub use prior::Convention;
 pub(super) use storage::Tally;
 
-/// A site with what is known of it and what it stores.
+/// A site with what is known about it and what it stores.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
     /// The site.
     pub site: &'a NormSite,
-    /// The configuration that speaks for it.
+    /// The configuration that applies to it.
     pub config: Option<Scope<'a>>,
     /// What it does.
     pub kind: NormKind,
-    /// The stored scale, where it could be read.
+    /// The stored scale, if it could be read.
     pub stored: Option<&'a [f64]>,
-    /// Its file says that MLX wrote it. MLX's converters add the 1 for some families (Qwen3-Next, Qwen 3.5), and for others its
-    /// code adds it at run time (Gemma): so the values decide.
+    /// Whether its file says that MLX wrote it. MLX's converters add the 1 for some families (Qwen3-Next, Qwen 3.5), and for
+    /// others its code adds it at run time (Gemma). So the values decide.
     pub mlx: bool,
 }
 
-/// Sites whose values contradict what is known of them, and how.
+/// Sites whose values contradict what is known about them, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Doubt {
     /// Indices of the sites, ascending.
     pub sites: Vec<usize>,
-    /// The sentence for people.
+    /// The sentence that the report shows.
     pub message: String,
 }
 
-/// The convention of each site, and which of them are in doubt.
+/// Decides the convention of each site, and which of them are in doubt.
 pub fn decide(seen: &[Seen<'_>]) -> (Vec<Convention>, Vec<Doubt>) {
     let storage = Storage::of(seen.iter().filter_map(|seen| Some((seen.site, seen.stored?))));
     let is_norm = |kind| matches!(kind, NormKind::LayerNorm | NormKind::RmsNorm);
@@ -58,7 +58,7 @@ pub fn decide(seen: &[Seen<'_>]) -> (Vec<Convention>, Vec<Doubt>) {
             Prior::of(site, config, kind, storage.around_zero(site, is_norm(kind)))
         })
         .collect();
-    // What is said to be stored alike, in one part of the model and by one writer, is held against what is said together.
+    // Sites with the same stated convention, in one part of the model and by one writer, are checked together.
     let stated = (0..seen.len()).filter_map(|index| {
         let Seen { site, kind, stored, mlx, .. } = seen[index];
         let claims_one = match priors[index].convention.convention {
@@ -67,7 +67,7 @@ pub fn decide(seen: &[Seen<'_>]) -> (Vec<Convention>, Vec<Doubt>) {
             ScaleConvention::None | ScaleConvention::Unknown => return None,
         };
         let part = site.stream.as_deref().unwrap_or(&site.stack);
-        // Nothing is read from a scale with a row for each head.
+        // A scale with a row for each head does not count.
         let counts = !site.per_head
             && priors[index].stated
             && is_norm(kind)
@@ -106,7 +106,7 @@ fn together<'m>(members: impl IntoIterator<Item = &'m Member<'m>>) -> Fit {
 }
 
 impl Decided<'_> {
-    /// Holds the values of sites with one prior against it: γ = 1 + w (`claims_one`) or γ = w.
+    /// Checks the values of sites with one prior against it: γ = 1 + w (`claims_one`) or γ = w.
     fn judge(&mut self, claims_one: bool, mlx: bool, members: &[usize]) {
         let offset = if claims_one { 1.0 } else { 0.0 };
         let members: Vec<Member<'_>> = members
@@ -121,7 +121,7 @@ impl Decided<'_> {
         if whole.values < FEW && !may_hold_one {
             return;
         }
-        // A few that are negative, of many that are not.
+        // A few norms are negative, and many are not.
         let (negative, others): (Vec<_>, Vec<_>) =
             members.iter().copied().partition(|member| member.fit.is_negative());
         let rest = together(&others);
@@ -130,13 +130,13 @@ impl Decided<'_> {
             self.doubt(claims_one, Lies::OneBelow, &negative, &others, &evidence);
             return self.hold_against_its_like(claims_one, &others);
         }
-        // Some with the 1 and some without.
+        // Some norms hold the 1 and some do not.
         let (without, with): (Vec<_>, Vec<_>) =
             members.iter().copied().partition(|member| member.fit.has_one_missing());
         if claims_one && !without.is_empty() && together(&with).is_around_two() {
             if may_hold_one && together(&with).values > together(&without).values {
                 self.take_as_stored(&with);
-                // As γ = w they are one below; below 0 is below 0 in both.
+                // As γ = w they are one below. The same values lie below 0 in both.
                 let evidence = below_zero(&together(&without));
                 self.doubt(false, Lies::OneBelow, &without, &with, &evidence);
             } else {
@@ -160,7 +160,7 @@ impl Decided<'_> {
         }
     }
 
-    /// The writer of the file has added the 1.
+    /// Takes the values as γ: the writer of the file has added the 1.
     fn take_as_stored(&mut self, members: &[Member<'_>]) {
         let evidence = evidence(true, Lies::OneAbove, &together(members));
         for member in members {
@@ -206,13 +206,13 @@ impl Decided<'_> {
             .filter(|place| claims_one && with_zeros >= likeness::LEAST && !is_off(place))
             .filter(|&place| members[place].fit.ends_at_one())
             .collect();
-        // In numbers that nothing was added to, those near zero are finer than 2⁻⁸.
+        // If nothing was added to the numbers, those near zero are finer than 2⁻⁸.
         let (coarse, fine): (Vec<usize>, Vec<usize>) =
             (0..members.len()).partition(|&place| members[place].fit.is_coarse());
         let differ = claims_one && Fit::sum(fine.iter().map(|&place| members[place].fit)).is_fine();
         let coarse: Vec<usize> =
             coarse.into_iter().filter(|place| differ && !is_off(place) && !at_one.contains(place)).collect();
-        // Where some hold the 1, those whose own values do not show that they lack it may hold it too.
+        // If some norms hold the 1, others may hold it too unless their own values show that they do not.
         let hold_one = coarse.len() + at_one.len() > 0;
         let open: Vec<usize> = (0..members.len())
             .filter(|place| hold_one && !is_off(place) && !at_one.contains(place) && !coarse.contains(place))
@@ -234,8 +234,8 @@ impl Decided<'_> {
         }
     }
 
-    /// These, if any, are not stored as they are said to be, as `evidence` shows; `others` of the same prior are, where there
-    /// are any.
+    /// Records that `these`, if any, are not stored as stated, as `evidence` shows. `others` have the same prior and are stored
+    /// as stated.
     fn doubt(
         &mut self,
         claims_one: bool,
@@ -285,13 +285,13 @@ impl Decided<'_> {
     }
 }
 
-/// What is said of norms whose own values show nothing.
+/// The evidence about norms whose own values show nothing.
 const OPEN: &str = "other norms hold the 1, and nothing shows that these do not";
 
-/// Norms that a message names before it only counts them.
+/// How many norms a message names. It only counts the others.
 const NAMED: usize = 4;
 
-/// How many values of w lie below 0, where γ = 1 + w is claimed.
+/// How many values of w lie below 0, if γ = 1 + w is claimed.
 fn below_zero(fit: &Fit) -> String {
     let (count, all) = (grouped(fit.below_edge(Lies::OneAbove) as u64), grouped(fit.values as u64));
     format!("{count} of {all} stored values lie below 0")

@@ -1,4 +1,4 @@
-//! What is known of a site's convention before it is checked against its own values: flags, family, layout.
+//! What is known about a site's convention before it is checked against its own values: flags, family, layout.
 
 use crate::checkpoint::config::Scope;
 use crate::norm::registry;
@@ -9,13 +9,13 @@ use crate::report::{NormKind, ScaleConvention};
 const ONE_PLUS_FLAGS: [&str; 3] =
     ["apply_layernorm_1p", "zero_centered_gamma", "layernorm_zero_centered_gamma"];
 
-/// Architectures of llama.cpp whose original scales by 1 + w, as its conversion scripts add the one before they write. So
-/// they do for every such family, as llama.cpp itself only ever multiplies by what is stored. Checked on the values of a
-/// Gemma 3 file, which are BF16 numbers plus 1; the others are from reading the scripts.
+/// Architectures of llama.cpp whose original code scales by 1 + w. The conversion scripts add the 1 before they write, for every
+/// such family: llama.cpp itself only multiplies by what is stored. Checked on the values of a Gemma 3 file, which are BF16
+/// numbers plus 1. The others come from reading the scripts.
 const ONE_ADDED: [&str; 8] =
     ["gemma", "gemma2", "gemma3", "gemma-embedding", "nemotron", "qwen3next", "qwen35", "qwen35moe"];
 
-/// How γ follows from the stored tensor w, and why that is believed.
+/// How γ follows from the stored tensor w, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Convention {
     /// w, 1 + w, or not known.
@@ -25,7 +25,7 @@ pub struct Convention {
 }
 
 impl Convention {
-    /// γ from w; `None` where it is not known how.
+    /// Computes γ from w. `None` if the convention is not known.
     pub fn effective(&self, stored: &[f64]) -> Option<Vec<f64>> {
         match self.convention {
             ScaleConvention::Weight | ScaleConvention::None => Some(stored.to_vec()),
@@ -35,17 +35,17 @@ impl Convention {
     }
 }
 
-/// A convention that is believed unless the values contradict it.
+/// A convention that holds unless the values contradict it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Prior {
     pub(super) convention: Convention,
-    /// Somebody says so: a flag, a family, a layout, a format. Otherwise it is from the values, or what most norms do.
+    /// Whether a flag, a family, a layout or a format states it. Otherwise it comes from the values, or from what most norms do.
     pub(super) stated: bool,
 }
 
 impl Prior {
-    /// From the configuration, otherwise from the layout of the block, otherwise from how the model's scales are stored. The registry's
-    /// word holds only for sites of the kind it names: the vision tower of a Gemma model is no Gemma norm.
+    /// Takes the convention from the configuration, otherwise from the layout of the block, otherwise from how the model's scales are
+    /// stored. The registry counts only for sites of the kind it names: the vision tower of a Gemma model has no Gemma norms.
     pub(super) fn of(
         site: &NormSite,
         config: Option<Scope<'_>>,
@@ -100,7 +100,10 @@ impl Prior {
             layout.and_then(|layout| Some((layout.statement.convention?, layout)))
         {
             let (families, shown) = (&layout.families, shown(convention));
-            return stated(convention, format!("{families}, which name their blocks so, scale by {shown}"));
+            return stated(
+                convention,
+                format!("{families}, which name their blocks like this, scale by {shown}"),
+            );
         }
         if around_zero == Some(true) {
             return open(
@@ -113,7 +116,7 @@ impl Prior {
         open(
             ScaleConvention::Weight,
             if either {
-                "families that name their blocks so store the scale as w or as γ − 1, and the values could be either: taken as w, which a config.json would confirm"
+                "families that name their blocks like this store the scale as w or as γ − 1, and the values could be either: taken as w, which a config.json would confirm"
             } else {
                 "the stored values are the scale, as in most norms"
             },

@@ -1,29 +1,29 @@
-//! How the scales of a model are stored, seen in their values alone: for sites that no configuration and no layout speaks for.
+//! Finds how the scales of a model are stored from their values alone, for sites without a configuration or layout that says it.
 
 use super::group::{Key, key};
 use crate::norm::site::NormSite;
 use crate::order;
 
-/// Scales stored around zero have this many values between −1.05 and −0.5 or more, ...
+/// Scales stored around zero have at least this many values between −1.05 and −0.5.
 const LOW_VALUES: usize = 16;
-/// ... and at most this fraction as many below −1.05: an effective scale is rarely negative. Measured: Gemma-3-270M
-/// (1 + w) 3,085 and 97; SmolLM2-135M (w) 0 and 2; all-MiniLM-L6-v2 (w) 0 and 0.
+/// They have at most this fraction as many below −1.05: an effective scale is rarely negative. Measured: Gemma-3-270M (1 + w)
+/// 3,085 and 97; SmolLM2-135M (w) 0 and 2; all-MiniLM-L6-v2 (w) 0 and 0.
 pub(super) const BEYOND_FRACTION: f64 = 0.2;
-/// Or this share of them is negative, out of this many or more. Of 10 trained models that store γ none has more than 2 %
-/// negative values; scales around 0 that were trained for a short time have about half.
+/// Or at least this share of them is negative, out of at least `FEW`. Of 10 trained models that store γ, none has more than 2 %
+/// negative values. About half of the values are negative in scales around 0 that were trained for a short time.
 const NEGATIVE_SHARE: f64 = 0.2;
 const FEW: usize = 64;
 
 /// How the scales of a model are stored.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Storage {
-    /// A site stands with the same norm in the other blocks. Sorted.
+    /// Counts of the same norm in all blocks. Sorted.
     groups: Vec<(Key, Tally)>,
-    /// All groups that speak together; for those too small to speak.
+    /// Counts of all groups together, for groups that are too small.
     whole: Tally,
 }
 
-/// What the values of a group say.
+/// Counts of the values of a group.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Tally {
     /// In all.
@@ -39,7 +39,7 @@ pub(crate) struct Tally {
 }
 
 impl Storage {
-    /// Looks at each site with its stored scale, where it could be read.
+    /// Counts the values of each site whose stored scale could be read.
     pub(super) fn of<'a>(stored: impl Iterator<Item = (&'a NormSite, &'a [f64])>) -> Self {
         let mut whole = Tally::default();
         let mut groups = Vec::new();
@@ -52,8 +52,8 @@ impl Storage {
         Self { groups, whole }
     }
 
-    /// Whether a site's scale is stored around zero, as γ − 1; `None` when the values could be of either. Only a scale is
-    /// known to be positive as a rule (`is_norm`): a LayerScale has either sign.
+    /// Whether a site's scale is stored around zero, as γ − 1. `None` if the values could be either. Only the scale of a norm is
+    /// positive as a rule (`is_norm`): a LayerScale has either sign.
     pub(super) fn around_zero(&self, site: &NormSite, is_norm: bool) -> Option<bool> {
         let own = self.groups.binary_search_by_key(&&key(site), |(key, _)| key).ok();
         let own = own.and_then(|found| self.groups[found].1.around_zero(is_norm));
@@ -80,12 +80,12 @@ impl Tally {
         self.zeros += other.zeros;
     }
 
-    /// As scales stored as γ − 1 do.
+    /// Whether they look like scales stored as γ − 1.
     pub(crate) fn reaches_down_to_minus_one(self) -> bool {
         self.low >= LOW_VALUES && self.beyond as f64 <= BEYOND_FRACTION * self.low as f64
     }
 
-    /// As scales stored as γ − 1 whose training hardly moved them.
+    /// Whether they look like scales stored as γ − 1 that training hardly moved.
     fn has_both_signs(self) -> bool {
         let negative = self.negative as f64;
         self.values >= FEW
@@ -93,7 +93,7 @@ impl Tally {
             && self.beyond as f64 <= BEYOND_FRACTION * negative
     }
 
-    /// `None` when the values are too few or could be of either.
+    /// `None` if the values are too few or could be either.
     fn around_zero(self, is_norm: bool) -> Option<bool> {
         if self.zeros == self.values {
             // An untrained 1 + w; as w it would switch the site off.

@@ -13,7 +13,7 @@ const BERT: &str = r#"{"model_type":"bert"}"#;
 /// Effective scales by name: blocks of two norms and a last one.
 type Scales = Vec<(String, Vec<f64>)>;
 
-/// γ of e^N(0, `spread`) around `centre`, or N(centre, spread) where it is `flat`.
+/// γ = `centre` · e^(`spread` · N(0, 1)).
 struct Model {
     blocks: usize,
     width: usize,
@@ -203,7 +203,7 @@ fn untrained_scales_tell_which_one_is_missing() {
 }
 
 #[test]
-fn norms_that_missed_the_one_or_got_it_alone_are_named_and_the_others_go_on() {
+fn norms_without_the_one_or_alone_with_it_are_named_and_the_others_are_used() {
     let is_last = |name: &str| name == "model.norm";
     let mut stored = narrow();
     add(&mut stored, -1.0, |name| !is_last(name));
@@ -246,7 +246,7 @@ fn numbers_on_the_grid_of_bf16_plus_one_are_told_from_finer_ones() {
     let doubted = decided(&stored, Some(GEMMA), NormKind::RmsNorm, false);
     assert_eq!(unknown(&doubted), ["model.layers.2.input_layernorm"]);
     assert!(doubted.1[0].contains("multiples of 2⁻⁸"), "{}", doubted.1[0]);
-    // Of a norm without a value near 0 nothing shows whether it has the 1 too.
+    // Nothing shows whether a norm without a value near 0 has the 1 too.
     for (_, values) in stored.iter_mut().filter(|(name, _)| name == "model.norm") {
         values.iter_mut().for_each(|value| *value = value.abs().max(0.5));
     }
@@ -256,7 +256,7 @@ fn numbers_on_the_grid_of_bf16_plus_one_are_told_from_finer_ones() {
 }
 
 #[test]
-fn a_channel_that_is_off_by_one_from_off_shows_the_one() {
+fn a_zero_where_other_norms_have_minus_one_shows_the_added_one() {
     let mut stored = wide();
     for (_, values) in &mut stored {
         values[7] = 0.0;
@@ -270,7 +270,7 @@ fn a_channel_that_is_off_by_one_from_off_shows_the_one() {
 }
 
 #[test]
-fn a_gguf_file_that_misses_the_one_is_told() {
+fn a_gguf_file_without_the_added_one_is_doubted() {
     let gemma = r#"{"general.architecture":"gemma3"}"#;
     let right = decided(&wide(), Some(gemma), NormKind::RmsNorm, false);
     assert_eq!(all(&right).0, ScaleConvention::Weight);
@@ -284,7 +284,7 @@ fn a_gguf_file_that_misses_the_one_is_told() {
 }
 
 #[test]
-fn few_values_leave_the_family_its_word() {
+fn with_few_values_the_family_decides() {
     let scales: Scales = vec![("model.norm".to_owned(), vec![0.9, 1.1, 1.0, 0.8])];
     let gemma = decided(&scales, Some(GEMMA), NormKind::RmsNorm, false);
     assert_eq!((all(&gemma).0, gemma.1.len()), (ScaleConvention::OnePlusWeight, 0));

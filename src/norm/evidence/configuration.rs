@@ -1,8 +1,8 @@
 //! What `config.json` says: a field that names the norm, the family it belongs to, or the name of its ε.
 //!
-//! These three are one evidence, not three: the field is copied from the family's code. The strongest speaks. A family
-//! whose norms a field chooses says nothing by itself (`?` in the registry), and a field that names the norm is about the
-//! norms on the residual stream, not about those of queries and keys.
+//! These three are one evidence, not three: the field is copied from the family's code. The strongest counts. A family whose
+//! norms a field chooses says nothing by itself (`?` in the registry), and a field that names the norm is about the norms on the
+//! residual stream, not about those of queries and keys.
 
 use super::{Evidence, EvidenceSource, Witness};
 use crate::checkpoint::config::Scope;
@@ -10,7 +10,7 @@ use crate::norm::behaviour::Likelihood;
 use crate::norm::registry;
 use crate::report::{NormKind, NormRole};
 
-/// A field whose value chooses the module: as good as the source code, barring a stale file (taken as 1 in 400).
+/// A field whose value chooses the module: as good as the source code, except for a stale file (taken as 1 in 400).
 const EXPLICIT: f64 = 6.0;
 /// A line of the registry: the same.
 const FAMILY: f64 = 6.0;
@@ -49,10 +49,10 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
         .unwrap_or_else(|| Evidence::abstain(EvidenceSource::Configuration, "the configuration does not say"))
 }
 
-/// A field that makes the norm another one.
+/// A field that replaces the norm by another kind.
 fn another(witness: &Witness<'_>, config: Scope<'_>) -> Option<Evidence> {
     let site = witness.site;
-    // MobileBERT can do without: its "NoNorm" only scales and shifts. Its head keeps a LayerNorm all the same.
+    // MobileBERT can do without norms: its "NoNorm" only scales and shifts. Its head still has a LayerNorm.
     let why = if config.text("normalization_type") == Some("no_norm") && site.role != NormRole::Other {
         "`normalization_type` is \"no_norm\": the module only scales and shifts"
     } else if config.text("feat_extract_norm") == Some("group") && site.name.contains("conv_layers.0.") {
@@ -116,7 +116,7 @@ fn family(witness: &Witness<'_>, config: Scope<'_>) -> Option<Evidence> {
 }
 
 fn epsilon(config: Scope<'_>) -> Option<Evidence> {
-    // A vision tower's file has the one key for either norm.
+    // A vision tower's file has the same key for both norms.
     let gguf = |end: &str| config.is_gguf() && config.family() != Some("clip") && config.has_ending(end);
     match (gguf(".attention.layer_norm_rms_epsilon"), gguf(".attention.layer_norm_epsilon")) {
         (true, false) => {

@@ -1,14 +1,15 @@
-//! Whose code the block is from: the names of all its tensors, compared with the layouts of the registry. This is the one look at
-//! names that may settle a kind, as a whole block is rarely written twice by accident; it says whose code it is.
+//! Compares the names of all tensors of a block with the layouts of the registry, which shows whose code it is. This is the only
+//! evidence from names that may settle a kind: two people rarely write the same whole block by accident.
 //!
-//! Counted by `examples/registry.rs`, which prints it: of 136 blocks that two libraries share, 4 do different things in them (all of
-//! them written to be mistaken); of 90 smaller modules none.
+//! `examples/registry.rs` counts this and prints it: of 136 blocks that two libraries share, 4 do different things in them (all of
+//! them written to mislead); of 90 smaller modules none.
 
 use super::{Evidence, EvidenceSource, Witness};
 use crate::norm::behaviour::Likelihood;
 use crate::report::NormKind;
 
-/// All names of a block or module are the same. Of 226 four do another thing: taken as 2 in 100, shared by three behaviours.
+/// Evidence if all names of a block or module are the same. Of 226 four do another thing: taken as 2 in 100, shared by three
+/// behaviours.
 /// ln (0.98/0.0067)
 const SAME_NAMES: f64 = 5.0;
 

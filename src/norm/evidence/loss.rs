@@ -1,9 +1,10 @@
-//! What the norms cost as the other kind: the same text run with all norms of the stream as LayerNorms and as RMSNorms (MATH §4).
+//! What the norms cost as the other kind: the same text is run with all norms of the stream as LayerNorms and as RMSNorms (MATH
+//! §4).
 //!
-//! The pass is made with both kinds and the data chooses, so this is no circle. The losses are paired, and their difference D is a mean
-//! over s sequences. It has two errors: that of the text, its standard error, and that of the weights, as what they do under the
-//! kind they were not trained under is in part an accident. With z = D over both, the likelihood ratio of Student's test between
-//! this difference and none is
+//! The pass runs with both kinds and the data decide, so this is not circular. The losses are paired, and their difference D is a mean
+//! over s sequences. It has two errors: that of the text, its standard error, and that of the weights. What they do under the kind they
+//! were not trained under is in part an accident. With z = D over both, the likelihood ratio of Student's test between this difference
+//! and none is
 //!
 //! ```text
 //! (s/2) · ln(1 + z²/(s − 1))        12.5 nats at z = 5 for many sequences, 4.5 for four
@@ -14,11 +15,11 @@
 //! 0.0004). Untrained weights differ by 0.002 … 0.02 nats with either sign: those predict no better than a guess, and are not
 //! judged by loss (`run/loss.rs`).
 //!
-//! What is left to doubt is whether a model can be better off as what it was not trained as, on some text. Three trained models
-//! were seen, one of them with LayerNorm, and none was: too few to count on. So it is capped at 1 in 2,000, a judgement: less
-//! than a measurement of the norm itself, which nothing else explains, more than a configuration, which may be of another model.
+//! The remaining doubt is whether a model can do better, on some text, as the kind it was not trained as. None of three trained
+//! models did, one of them with LayerNorm: too few to count on. So the evidence is capped at 1 in 2,000, a judgement: less than a
+//! measurement of the norm itself, which nothing else explains, more than a configuration, which may be of another model.
 //!
-//! It abstains below five standard errors, and on one sequence, whose tokens are alike in a way that nothing tells of.
+//! It abstains below five standard errors, and on a single sequence, whose tokens may be alike in an unknown way.
 
 use super::{Evidence, EvidenceSource, Witness};
 use crate::norm::behaviour::Likelihood;
@@ -38,7 +39,7 @@ pub struct BothKinds {
     pub sequences: u64,
 }
 
-/// Judges the loss of the model for the norms of its stream; nothing at all where the model was not run under both kinds.
+/// Judges the loss of the model for the norms of its stream. `None` if the model was not run under both kinds.
 pub(super) fn weigh(witness: &Witness<'_>) -> Option<Evidence> {
     let both = witness.loss?;
     if !witness.site.reads_stream() {
@@ -73,7 +74,8 @@ fn weigh_both(BothKinds { loss, sequences }: BothKinds) -> Evidence {
     }
 }
 
-/// Of a mean over `sequences` values that is `errors` standard errors from 0, against one of 0; at most [`MOST`].
+/// Log likelihood ratio of a mean over `sequences` values that is `errors` standard errors from 0, against a mean of 0; at most
+/// [`MOST`].
 fn log_likelihood_ratio(errors: f64, sequences: f64) -> f64 {
     (sequences / 2.0 * (errors * errors / (sequences - 1.0)).ln_1p()).min(MOST)
 }

@@ -30,7 +30,7 @@ use crate::report::{AlternativeReport, EvidenceReport, NormKind, SiteVerificatio
 pub struct Evidence {
     /// Which file it comes from.
     pub source: EvidenceSource,
-    /// What was seen under each behaviour; nothing where it abstains.
+    /// The likelihood of what was seen under each behaviour. Says nothing if it abstains.
     pub likelihood: Likelihood,
     /// What was seen.
     pub detail: String,
@@ -90,15 +90,15 @@ impl EvidenceSource {
 pub struct Witness<'a> {
     /// The site.
     pub site: &'a NormSite,
-    /// The configuration of the site's part of the model, when it is believed.
+    /// The configuration of the site's part of the model, if it is trusted.
     pub config: Option<Scope<'a>>,
-    /// The shift's values, when there is one and it was read.
+    /// The shift's values, if there is one and it was read.
     pub shift: Option<&'a [f64]>,
     /// The writers of the site's stream, once they were sampled.
     pub writers: Option<&'a Stream>,
-    /// Why there are none.
+    /// Why `writers` is missing.
     pub no_writers: &'a str,
-    /// What the model's text costs under both kinds, where it was run under both.
+    /// What the model's text costs under both kinds, if it was run under both.
     pub loss: Option<BothKinds>,
     /// What was measured on activations.
     pub measured: Option<&'a SiteVerification>,
@@ -144,7 +144,7 @@ impl Evidence {
     }
 }
 
-/// All of it as the report shows it. Structure and names were counted given the habits before them, and are shown so.
+/// All evidence as the report shows it. Structure and names were counted given the habits before them, and are shown that way.
 pub fn reports(pieces: &[Evidence]) -> Vec<EvidenceReport> {
     let given = |before: &[EvidenceSource]| {
         let before = pieces.iter().filter(|piece| before.contains(&piece.source));

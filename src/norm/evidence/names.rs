@@ -1,6 +1,6 @@
-//! What the module is called, given its shift and the maps around it. Names lie: T5 says layer_norm and Llama input_layernorm,
-//! and neither subtracts a mean. So a name alone never settles a kind: it was counted like everything else, and its counts are
-//! smoothed ([`crate::norm::habits`]).
+//! What the module is called, given its shift and the maps around it. Names mislead: T5 says layer_norm and Llama
+//! input_layernorm, and neither subtracts a mean. So a name alone never settles a kind: it was counted like everything else, and
+//! its counts are smoothed ([`crate::norm::habits`]).
 
 use super::{Evidence, EvidenceSource, Witness};
 use crate::norm::habits;

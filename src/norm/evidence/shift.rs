@@ -1,4 +1,4 @@
-//! The shift β: few RMSNorms have one and few LayerNorms go without, but a GroupNorm has one as well. Counted: see
+//! The shift β: few RMSNorms have one and few LayerNorms lack it, but a GroupNorm has one too. Counted: see
 //! [`crate::norm::habits`].
 
 use super::{Evidence, EvidenceSource, Witness};

@@ -1,4 +1,4 @@
-//! The other norms of the stream: where the names leave a norm outside the blocks open, it is as the norms inside them.
+//! The other norms of the stream: if the names do not settle a norm outside the blocks, it is like the norms inside them.
 //!
 //! Counted over the norms outside blocks of transformers' model types (one a name), without a shift, on a stream whose
 //! blocks have norms of the same shape without a shift, all of one kind: 382 are of that kind, 0 of the other.
@@ -13,13 +13,13 @@ use crate::report::NormKind;
 /// ln (382.5/0.5)
 const ALIKE: f64 = 6.64;
 
-/// What speaks against their kind is shared by three behaviours.
+/// Three behaviours share what speaks against their kind.
 const SHARED: f64 = 3.0;
 
 /// Stream, width and whether there is a shift.
 type Key<'a> = (&'a str, u64, bool);
 
-/// The norms in blocks: their kind and the least log odds of it, where all are of one.
+/// The norms in blocks: their kind and the least log odds of it, if all are of one kind.
 #[derive(Debug, Default)]
 pub struct Siblings<'a> {
     /// Sorted.
@@ -53,7 +53,7 @@ impl<'a> Siblings<'a> {
         }
     }
 
-    /// Judges them for a norm outside the blocks.
+    /// Evidence from them about a norm outside the blocks.
     pub fn weigh(&self, site: &NormSite) -> Option<Evidence> {
         if !site.is_beside_blocks() {
             return None;

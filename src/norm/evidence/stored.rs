@@ -1,5 +1,5 @@
-//! What the module itself stores: running statistics, the scalar of a DyT, a map that makes the scale. Nothing needs to be counted
-//! where only one kind of module stores such a thing.
+//! What the module itself stores: running statistics, the scalar of a DyT, a map that makes the scale. Only one kind of module
+//! stores each of these, so counts are not needed.
 
 use super::{Evidence, EvidenceSource, Witness};
 use crate::norm::behaviour::{Behaviour, Likelihood};

@@ -1,9 +1,9 @@
-//! What stands around the norm: which maps write and read its channels, whether attention is beside it, what its stack is made of
-//! and where in it the norm stands. Counted: see [`crate::norm::habits`].
+//! What is around the norm: which maps write and read its channels, whether attention is beside it, what its stack is made of and
+//! where in it the norm is. Counted: see [`crate::norm::habits`].
 
 use super::{Evidence, EvidenceSource, Witness};
 
-/// Judges what stands around the site.
+/// Judges what is around the site.
 pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     let site = witness.site;
     if site.unnamed {
@@ -13,7 +13,7 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
         );
     }
     if site.scale.is_none() {
-        return Evidence::abstain(EvidenceSource::Structure, "norms were counted that store a scale");
+        return Evidence::abstain(EvidenceSource::Structure, "only norms that store a scale were counted");
     }
     let [layer, rms, spanning, plain] = site.habits.alike;
     let detail = format!(

@@ -1,8 +1,8 @@
-//! The stored numbers themselves. Trained scales of both kinds look alike, so little can be learnt from them.
+//! The stored numbers themselves. Trained scales of both kinds look alike, so they show little.
 //!
-//! A shift of zeros is what a converter pads an RMSNorm with as well as what an untrained LayerNorm holds: it takes
-//! back part of the shift's weight (a judgement, not a count). Scales stored around zero say nothing: RMSNorms are stored so in
-//! Gemma, LayerNorms in x-transformers and Nemotron.
+//! A shift of zeros may be a converter's padding of an RMSNorm as well as an untrained LayerNorm: it takes back part of the
+//! shift's evidence (a judgement, not a count). Scales stored around zero say nothing: Gemma stores RMSNorms that way,
+//! x-transformers and Nemotron LayerNorms.
 
 use super::{Evidence, EvidenceSource, Witness};
 use crate::norm::behaviour::Likelihood;

@@ -1,14 +1,13 @@
 //! Writer energy (MATH §3, ours): what training left in the matrices that write the residual stream. No name can hide it.
 //!
 //! Under an RMSNorm nothing singles out the stream's mean, and the energy is 1. Measured: 0.79–1.13 at the writers of
-//! SmolLM2-135M and Gemma-3-270M, 0.83–1.28 at our own sample's; their means 0.97, 1.00 and 1.09, from which the
-//! spread below. Under LayerNorm it starts at 1 and falls as training goes on (our own 4-layer model: 1.0, 0.8 after
-//! 300 steps, 0.23–0.52 after 1,200; all-MiniLM-L6-v2 0.11–0.28), and where it is tells only how far training went:
-//! its density is taken as flat between 0 and 1. The writers of a stack share their training, so their mean counts
-//! once, however many there are.
+//! SmolLM2-135M and Gemma-3-270M, 0.83–1.28 at our own sample's. Their means are 0.97, 1.00 and 1.09, which give the spread
+//! below. Under LayerNorm the energy starts at 1 and falls as training goes on (our own 4-layer model: 1.0, 0.8 after 300 steps,
+//! 0.23–0.52 after 1,200; all-MiniLM-L6-v2 0.11–0.28). Its value shows only how far training went, so its density is taken as
+//! flat between 0 and 1. The writers of a stack share their training, so their mean counts once, however many there are.
 //!
-//! It abstains on weights that look like a random draw (at initialisation both kinds are at 1), where blocks disagree,
-//! and where nothing could be sampled.
+//! It abstains on weights that look like a random draw (at initialisation both kinds are at 1), if blocks disagree, and if
+//! nothing could be sampled.
 
 use super::{Evidence, EvidenceSource, Witness};
 use crate::kernel::energy::Pooled;
@@ -23,13 +22,12 @@ const TRAINED_DISPERSION: f64 = 1.5;
 const DISAGREEMENT: f64 = 0.2;
 /// Writers whose every column sums to zero, up to rounding, were centred on purpose.
 const CENTRED: f64 = 1e-3;
-/// A null of many standard deviations is no longer a matter of counting, but the flat density is a model: no more than
-/// this towards LayerNorm, ...
+/// Most nats towards LayerNorm. A null of many standard deviations is beyond counting, but the flat density is only a model.
 const MOST_LAYER_NORM: f64 = 6.0;
-/// ... and towards RMSNorm what the flat density gives at 1.
+/// Most nats towards RMSNorm: what the flat density gives at 1.
 const MOST_RMS_NORM: f64 = -2.0;
 
-/// What is known of a residual stream from a sample of its writers.
+/// What is known about a residual stream from a sample of its writers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stream {
     /// The writers of its blocks.
@@ -39,8 +37,8 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Whether everything that was sampled of what is written to the stream sums to zero over its channels: then the
-    /// stream has no mean, and a norm that does not subtract it does what one that does would do.
+    /// Whether all sampled columns of what is written to the stream sum to zero over its channels. Then the stream has no mean,
+    /// and a norm that does not subtract it does the same as one that does.
     pub fn is_centred(&self) -> bool {
         self.writers.greatest < CENTRED && self.embedding.is_some_and(|energy| energy < CENTRED)
     }
@@ -84,7 +82,7 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     }
     let ratio = log_likelihood_ratio(mean, writers.null_deviation);
     let reading = if ratio > 0.0 {
-        "training never saw that mean, as under LayerNorm or a norm over few groups"
+        "training did not use that mean, as under LayerNorm or a norm over few groups"
     } else {
         "as under RMSNorm, or a LayerNorm hardly trained"
     };
@@ -95,8 +93,8 @@ pub(super) fn weigh(witness: &Witness<'_>) -> Evidence {
     }
 }
 
-/// `ratio` towards a mean that goes unseen. That is so under LayerNorm, and more or less so under a norm over groups, so that it cannot
-/// tell these apart; it is not so under an RMSNorm, or where nothing is normalised.
+/// Evidence of `ratio` nats that the norm does not see the stream's mean. A LayerNorm does not see it, and a norm over groups hardly
+/// does, so this cannot tell them apart. An RMSNorm sees it, and so does a module that normalises nothing.
 fn unseen(ratio: f64) -> Likelihood {
     if ratio == 0.0 {
         return Likelihood::NOTHING;
@@ -105,7 +103,7 @@ fn unseen(ratio: f64) -> Likelihood {
     Likelihood([ratio, 0.0, spanning, 0.0])
 }
 
-/// Flat between 0 and 1 for LayerNorm, normal around 1 for RMSNorm.
+/// Log likelihood ratio of two densities: flat between 0 and 1 for LayerNorm, normal around 1 for RMSNorm.
 fn log_likelihood_ratio(mean: f64, null_deviation: f64) -> f64 {
     let deviation = RMS_SPREAD.hypot(null_deviation);
     let z = (mean - 1.0) / deviation;

@@ -1,10 +1,9 @@
-//! What the code of model families does, as data: four of the six tables beside this file; the others are read by
-//! [`super::habits`] and [`super::library`].
+//! What the code of model families does, as data: four of the six tables beside this file. [`super::habits`] and
+//! [`super::library`] read the others.
 //!
-//! `families.tsv` and `layouts.tsv` are measured: `scripts/registry/` builds every architecture of transformers and many
-//! of timm, runs each of their norms on random input and writes what it does; documents of other libraries were given. `published.tsv` is kept by hand: families
-//! that are published with code of their own; so is `marks.tsv`: releases in layouts of their own. Both from knowledge of
-//! that code.
+//! `families.tsv` and `layouts.tsv` are measured: `scripts/registry/` builds every architecture of transformers and many of timm, runs each of their
+//! norms on random input and writes what it does; documents of other libraries were given. `published.tsv` and `marks.tsv` are kept by hand, from
+//! knowledge of the code: families that are published with code of their own, and releases in layouts of their own.
 
 use super::names::Path;
 use crate::checkpoint::config::Scope;
@@ -18,12 +17,12 @@ use std::sync::OnceLock;
 pub struct Statement {
     /// LayerNorm, RMSNorm, or another norm.
     pub kind: NormKind,
-    /// How it stores its scale; `None` where that differs.
+    /// How it stores its scale. `None` if that differs.
     pub convention: Option<ScaleConvention>,
 }
 
 impl Statement {
-    /// `layer`, `rms`, `other`, with `+1` where the scale is stored as γ − 1 and `*` where that differs; `?` is nothing.
+    /// Parses `layer`, `rms`, `other`, with `+1` if the scale is stored as γ − 1 and `*` if that differs; `?` is nothing.
     fn parse(text: &str) -> Option<Self> {
         let (name, convention) = if let Some(name) = text.strip_suffix("+1") {
             (name, Some(ScaleConvention::OnePlusWeight))
@@ -54,9 +53,9 @@ impl Statement {
 /// One family: what its norms do, and which do something else.
 #[derive(Debug, Default)]
 struct Family {
-    /// `None` where it has no rule for all, or where a value of the configuration decides.
+    /// `None` if it has no rule for all, or if a value of the configuration decides.
     default: Option<Statement>,
-    /// Part of a path without numbers → what is done there; `None` where a value of the configuration decides.
+    /// Part of a path without numbers → what is done there; `None` if a value of the configuration decides.
     exceptions: Vec<(Vec<&'static str>, Option<Statement>)>,
 }
 
@@ -75,10 +74,10 @@ impl Family {
     }
 }
 
-/// What the tables say of each family, sorted.
+/// What the tables say about each family, sorted.
 type Families = Vec<(&'static str, Vec<Family>)>;
 
-/// The family of a model type. What was measured comes last and takes the place of what is known.
+/// The family of a model type. Measured lines come last and replace those kept by hand.
 fn known_family(model_type: &str) -> Option<&'static Family> {
     static FAMILIES: OnceLock<Families> = OnceLock::new();
     let families = FAMILIES.get_or_init(|| {
@@ -88,7 +87,7 @@ fn known_family(model_type: &str) -> Option<&'static Family> {
     order::value_of(families, model_type)?.last()
 }
 
-/// The part of the table of families in which a family is looked up: an eighth of it, as `familyPart` in `scripts/lib/tables.mjs`.
+/// The part of the table of families that holds a family: an eighth of it, as in `familyPart` of `scripts/lib/tables.mjs`.
 fn family_part(model_type: &str) -> String {
     tables::part("families", (tables::hash(model_type.bytes()) >> 61) << 59)
 }
@@ -115,7 +114,7 @@ fn family(line: &'static str) -> (&'static str, Family) {
 
 /// What the families that a configuration names do at a site, and which of them says so.
 ///
-/// A nested configuration knows its own part; but what the whole says of a module of its own (a projector, a resampler)
+/// A nested configuration describes its own part. But what the whole says about a module of its own (a projector, a resampler)
 /// goes before the defaults of its parts. A part of an unknown family is unknown.
 pub fn configured<'a>(config: Scope<'a>, site: &str) -> Option<(Statement, &'a str)> {
     let path = Path::new(site).without_numbers();
@@ -164,7 +163,7 @@ fn release(line: &'static str) -> Release {
 }
 
 impl Release {
-    /// The releases whose marks a catalogue bears; `paths` are its names without numbers.
+    /// The releases whose marks a catalogue has. `paths` are its names without numbers.
     pub fn of(paths: &[String]) -> Vec<&'static Self> {
         // Dots on both ends make a mark a run of whole components.
         let bears = |mark: &&str| {
@@ -183,18 +182,18 @@ impl Release {
     }
 }
 
-/// What may be believed: everything, or everything but what one library taught.
+/// Which knowledge may be used: everything, or everything except what came from one library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Knowledge {
-    /// A library whose layouts and counts are left out, to see the verdicts on unmeasured code. What was read and not
-    /// measured is left out with it.
+    /// A library whose layouts and counts are left out, to see the verdicts on unmeasured code. Lines that were read and not
+    /// measured are left out too.
     pub without: Option<&'static str>,
-    /// The library that a configuration names, where it names one.
+    /// The library that a configuration names, if it names one.
     pub library: Option<&'static str>,
 }
 
 impl Knowledge {
-    /// Whether what this library taught may be used.
+    /// Whether knowledge from this library may be used.
     pub(super) fn has(self, library: &str) -> bool {
         self.without != Some(library)
     }
@@ -203,11 +202,11 @@ impl Knowledge {
 /// One layout: all names inside a block, or of a smaller module around a norm.
 #[derive(Debug)]
 pub struct Layout {
-    /// Of its sorted names: see [`fingerprint`].
+    /// Fingerprint of its sorted names: see [`fingerprint`].
     fingerprint: &'static str,
     /// What is done at each of its norms, sorted by their names.
     sites: Vec<Option<Statement>>,
-    /// Model types and classes built so.
+    /// Model types and classes with this layout.
     model_types: Vec<&'static str>,
     /// Libraries they are from.
     libraries: Vec<&'static str>,
@@ -227,8 +226,8 @@ fn layout(line: &'static str) -> Option<Layout> {
     Some(Layout { fingerprint, sites, model_types: words()?, libraries: words()? })
 }
 
-/// Names stored as ten hexadecimal digits of their hash, as all of them would be most of the page's bytes. Of 3,000 layouts, one in
-/// four hundred million blocks of other code is taken for one of them by chance (3,000 of 2^40).
+/// Ten hexadecimal digits of the hash of the names: all names would be most of the page's bytes. With 3,000 layouts, one in four
+/// hundred million blocks of other code matches one by chance (3,000 of 2^40).
 pub fn fingerprint<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let bytes = names.flat_map(|name| name.bytes().chain(std::iter::once(b'\n')));
     format!("{:010x}", tables::hash(bytes) >> 24)
@@ -244,7 +243,7 @@ pub(super) fn part(fingerprint: &str) -> String {
 pub struct Match(&'static Layout);
 
 impl Match {
-    /// The layout with this fingerprint and as many norms.
+    /// The layout with this fingerprint and this number of norms.
     pub fn of(fingerprint: &str, norms: usize, knowledge: Knowledge) -> Option<Self> {
         let found = layouts().binary_search_by(|layout| layout.fingerprint.cmp(fingerprint)).ok()?;
         let layout = &layouts()[found];
@@ -257,7 +256,7 @@ impl Match {
         self.0.sites.get(site).copied().flatten()
     }
 
-    /// What the families built so do at a site outside the blocks.
+    /// What the families with this layout do at a site outside the blocks.
     pub fn says_outside(&self, site: &str) -> Option<Statement> {
         let path = Path::new(site).without_numbers();
         let known = self.0.model_types.iter().filter_map(|model_type| known_family(model_type));
@@ -270,7 +269,7 @@ impl Match {
         self.0.libraries.len()
     }
 
-    /// The families, as a few words.
+    /// The families, in a few words.
     pub fn families(&self) -> String {
         let all = &self.0.model_types;
         let some = all.iter().take(3).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");

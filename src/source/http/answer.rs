@@ -45,9 +45,9 @@ impl Head {
         self.header("content-type").is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/html"))
     }
 
-    /// What any status but a success means; `offset` is the first byte that was asked for.
+    /// What a status other than success means. `offset` is the first requested byte.
     pub(super) fn refusal(&self, offset: u64, with_token: bool) -> Option<Problem> {
-        // A date instead of seconds is as good as nothing: it would want a clock.
+        // A date instead of seconds is ignored: it would need a clock.
         let wait = self.header("retry-after").and_then(|seconds| seconds.parse().ok());
         let status = self.status;
         Some(match status {
@@ -63,7 +63,7 @@ impl Head {
         })
     }
 
-    /// What a 206 says of its bytes; `None` where a browser hides it.
+    /// What a 206 says about its bytes. `None` if a browser hides it.
     pub(super) fn content_range(&self) -> Option<Result<ContentRange, Problem>> {
         let value = self.header("content-range")?;
         let wrong = || Problem::WrongRange { asked: "one range".to_owned(), got: value.to_owned() };
@@ -75,7 +75,7 @@ impl Head {
         self.header("content-encoding").filter(|encoding| !encoding.eq_ignore_ascii_case("identity"))
     }
 
-    /// What separates the parts, in an answer that has several.
+    /// What separates the parts of an answer that has several.
     pub(super) fn boundary(&self) -> Option<&str> {
         let kind = self.header("content-type")?;
         if !kind.to_ascii_lowercase().starts_with("multipart/byteranges") {
@@ -101,8 +101,8 @@ pub(super) fn parse_content_range(value: &str) -> Option<ContentRange> {
     (unit.eq_ignore_ascii_case("bytes") && sound).then_some(ContentRange { range: first..end, total })
 }
 
-/// The parts of a `multipart/byteranges` body: where each begins in the file, and its bytes. The lengths come from each
-/// part's own Content-Range, so that no boundary inside the data is taken for one.
+/// The parts of a `multipart/byteranges` body: where each begins in the file, and its bytes. The lengths come from each part's
+/// own Content-Range, so a boundary inside the data does no harm.
 pub(super) fn parts<'a>(body: &'a [u8], boundary: &str, length: u64) -> Option<Vec<(u64, &'a [u8])>> {
     let mark = format!("--{boundary}");
     let mut rest = &body[find(body, mark.as_bytes())?..];

@@ -97,14 +97,14 @@ fn wanted_wait(wait: Option<u64>) -> String {
     wait.map_or_else(String::new, |seconds| format!(", and asks to wait {seconds} s"))
 }
 
-/// A server that says nothing for so long is gone.
+/// A server that sends nothing for this long is gone.
 pub const SILENCE: Duration = Duration::from_secs(30);
 
-/// Bytes a second that a body brings on average, once [`SILENCE`] is over: less is no connection to read a checkpoint by. So the
+/// Least bytes a second of a body on average, once [`SILENCE`] is over. A slower connection cannot read a checkpoint. So the
 /// deadline of an answer follows its size.
 pub const SLOWEST: u64 = 4_000;
 
-/// Whether a body has come too slowly, of which `got` bytes came in this time; the first `patience` does not count.
+/// Whether a body comes too slowly, if `got` bytes came in this time. The first `patience` does not count.
 pub fn is_too_slow(got: u64, time: Duration, patience: Duration) -> bool {
     time.saturating_sub(patience).as_secs_f64() * SLOWEST as f64 > got as f64
 }
@@ -115,12 +115,12 @@ pub const ATTEMPTS: u32 = 4;
 /// The first pause; each further one is three times as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 
-/// A server may ask for this much patience; beyond it, waiting is the user's business.
+/// Most seconds that a server may ask to wait. A longer wait is up to the user.
 const LONGEST_PAUSE: u64 = 30;
 
 impl Problem {
-    /// How long to wait before the next attempt; `None` where another attempt would end the same. `met` says that the
-    /// server has answered before.
+    /// How long to wait before the next attempt. `None` if another attempt would end the same. `met` says that the server has
+    /// answered before.
     pub(super) fn pause(&self, attempt: u32, met: bool) -> Option<Duration> {
         let asked = match self {
             Self::TooOften { wait } | Self::Server { wait, .. } => *wait,
@@ -135,12 +135,12 @@ impl Problem {
         Some(asked.map_or(FIRST_PAUSE * 3u32.pow(attempt - 1), Duration::from_secs))
     }
 
-    /// Whether there is no such file, which may be as well.
+    /// Whether the file does not exist. That need not be an error.
     pub fn is_absence(&self) -> bool {
         matches!(self, Self::NotThere { .. })
     }
 
-    /// Whether a token, or another one, is what is missing.
+    /// Whether a token, or a different one, would help.
     pub fn wants_token(&self) -> bool {
         matches!(self, Self::TokenWanted { .. } | Self::TokenRefused { .. })
     }

@@ -1,10 +1,10 @@
-//! Files behind an address, read by HTTP ranges: a few kilobytes of a file of any size, and nothing that was not checked.
+//! Files behind an address, read by HTTP ranges: a few kilobytes of a file of any size. Every answer is checked.
 //!
 //! Every answer must be a 206 with the range that was asked for, uncompressed, of a file that has not changed since its first byte
 //! was read (ETag, or else Last-Modified, and the length). If a server ignores Range, the connection is closed before the body
 //! arrives. Faults of a weak network are retried with growing pauses.
 //!
-//! Nothing here knows a browser or a socket: a [`Transport`] sends, and there is one natively and one in the page.
+//! Nothing here depends on a browser or a socket: a [`Transport`] sends requests. There is a native one and one in the page.
 
 mod answer;
 mod fault;
@@ -24,29 +24,29 @@ use std::time::Duration;
 pub use answer::{Head, Pin};
 pub use fault::{ATTEMPTS, Fault, Problem, SILENCE, SLOWEST, is_too_slow};
 
-/// Ranges on their way at the same time, of one file. Browsers keep six connections to a host.
+/// Ranges of one file that are requested at the same time. Browsers keep six connections to a host.
 const AT_ONCE: usize = 6;
 
-/// As many reads of one file are few. More are joined, where what lies between is small, or asked for in one request, where
-/// the server answers several ranges at once.
+/// Up to this many reads of one file are made one by one. More are merged if the gaps between them are small, or requested
+/// together if the server answers several ranges at once.
 const FEW_READS: usize = 4;
 
-/// Bytes that are read along without a thought to have few reads, ...
+/// Most bytes in gaps that are read so that few reads remain.
 const CHEAP: u64 = 256 * 1024;
 
-/// ... and those that are where the server answers one range only: a few round trips cost as much.
+/// The same if the server answers only one range at a time: a few round trips cost as much.
 const DEAR: u64 = 1024 * 1024;
 
-/// A gap that is always read along.
+/// A gap of this many bytes is always read.
 const SMALL_GAP: u64 = 16 * 1024;
 
-/// Ranges in one request: servers bound the number (Apache 200) and the length of a header.
+/// Ranges in one request: servers limit the number (Apache 200) and the length of a header.
 const RANGES_A_REQUEST: usize = 100;
 
 /// Bytes that the head of each part of an answer may take.
 const PART_HEAD: u64 = 1024;
 
-/// The most that is read ahead behind what was read from the start of a file.
+/// Most bytes to read ahead after what was read from the start of a file.
 const LARGEST_AHEAD: u64 = 8 << 20;
 
 /// How a request is made.
@@ -63,7 +63,7 @@ pub enum Method {
 pub struct Request<'a> {
     /// How.
     pub method: Method,
-    /// Where; its query may be a secret.
+    /// The address. Its query may be a secret.
     pub url: &'a str,
     /// The Range header.
     pub range: Option<&'a str>,
@@ -77,22 +77,21 @@ pub trait Transport {
     /// A body that has not been read.
     type Body: Body;
 
-    /// Sends a request and waits for the headers of its answer. Redirects have been followed; no token follows them to
-    /// another host.
+    /// Sends a request and waits for the headers of its answer. Follows redirects, but sends no token to another host.
     async fn send(&self, request: Request<'_>) -> Result<(Head, Self::Body), Problem>;
 
-    /// Lets time pass.
+    /// Waits for this time.
     async fn wait(&self, time: Duration);
 }
 
 /// The body of an answer. Dropping it ends the transfer.
 #[allow(async_fn_in_trait, reason = "the futures are deliberately not Send: the browser's are not")]
 pub trait Body {
-    /// The body to its end, or its first `most` bytes, and no more. One that [comes too slowly](is_too_slow) is a problem.
+    /// Reads the body to its end, but at most `most` bytes. One that [comes too slowly](is_too_slow) is a problem.
     async fn read(self, most: u64) -> Result<Vec<u8>, Problem>;
 }
 
-/// What all addresses of one opening share: the transport, and what has been learnt and counted.
+/// What all requests of one opening share: the transport, what is known about servers, and the counts.
 #[derive(Debug)]
 pub struct Session<T> {
     transport: T,
@@ -106,7 +105,7 @@ pub struct Session<T> {
 }
 
 impl<T: Transport> Session<T> {
-    /// Begins; `opened` is what was asked to be opened, as it may be shown.
+    /// Starts a session. `opened` is what the user opened, as it may be shown.
     pub fn new(transport: T, opened: String) -> Rc<Self> {
         Rc::new(Self {
             transport,
@@ -123,13 +122,13 @@ impl<T: Transport> Session<T> {
         Transfer { address: self.opened.clone(), requests: self.requests.get(), bytes: self.bytes.get() }
     }
 
-    /// Goes on counting where an earlier session of the same files ended.
+    /// Continues the counts of an earlier session of the same files.
     pub fn resume(&self, earlier: &Transfer) {
         self.requests.set(self.requests.get().max(earlier.requests));
         self.bytes.set(self.bytes.get().max(earlier.bytes));
     }
 
-    /// A whole small file: an index, a configuration, a listing. At most `most` bytes.
+    /// Reads a whole small file of at most `most` bytes: an index, a configuration, a listing.
     pub async fn whole(&self, place: &Place, most: u64) -> Result<Vec<u8>, Fault> {
         let judge = |head: &Head| {
             let length = head.header("content-length").and_then(|length| length.parse::<u64>().ok());
@@ -142,8 +141,8 @@ impl<T: Transport> Session<T> {
         Ok(self.ask(ask, &judge).await?.1)
     }
 
-    /// Makes a request until its answer is sound or its fault final. `judge` sees the headers and says how many bytes must
-    /// follow; nothing of the body is read before.
+    /// Repeats a request until its answer is sound or its fault final. `judge` checks the headers and returns how many bytes must
+    /// follow, before any of the body is read.
     fn ask<'a>(
         &'a self,
         ask: Ask<'a>,
@@ -175,7 +174,7 @@ impl<T: Transport> Session<T> {
         let (head, body) = self.transport.send(Request { method, url: &url, range, token }).await?;
         remember(&self.met, &place.url);
         if let Some(problem) = head.refusal(offset, token.is_some()) {
-            // A proxy's error page is no page that somebody gave the address of.
+            // Checked first, so that a proxy's error page is not taken for a web page at the address.
             return Err(problem);
         }
         let expected = judge(&head)?;
@@ -185,7 +184,7 @@ impl<T: Transport> Session<T> {
         let most = match expected {
             Expected::Exactly(length) | Expected::AtMost(length) => length,
         };
-        // One more than there should be, to see that there is no more.
+        // One more byte than expected, to notice a body that is too long.
         let bytes = body.read(most.saturating_add(1)).await?;
         let got = bytes.len() as u64;
         self.bytes.set(self.bytes.get() + got.min(most));
@@ -198,7 +197,7 @@ impl<T: Transport> Session<T> {
     }
 }
 
-/// Adds an origin to those that have one thing in common.
+/// Adds the origin of `url` to a list, once.
 fn remember(origins: &RefCell<Vec<String>>, url: &Url) {
     let mut origins = origins.borrow_mut();
     if !origins.iter().any(|origin| origin == url.origin()) {
@@ -206,17 +205,17 @@ fn remember(origins: &RefCell<Vec<String>>, url: &Url) {
     }
 }
 
-/// What is asked for, until there is an answer.
+/// A request, which may be repeated.
 #[derive(Clone, Copy)]
 struct Ask<'a> {
     place: &'a Place,
     method: Method,
     range: Option<&'a str>,
-    /// The first byte of it.
+    /// The first byte of the range.
     offset: u64,
 }
 
-/// Sees the headers of an answer and says what its body must be.
+/// Checks the headers of an answer and returns how long its body must be.
 type Judge<'a> = dyn Fn(&Head) -> Result<Expected, Problem> + 'a;
 
 /// How long a body must be.
@@ -230,7 +229,7 @@ enum Expected {
 pub struct Place {
     /// Where.
     pub url: Url,
-    /// Kept in memory only: not in a message, a link or a report.
+    /// Kept in memory only: no message, link or report shows it.
     pub token: Option<Token>,
 }
 
@@ -239,7 +238,7 @@ pub struct Place {
 pub struct Token(Rc<str>);
 
 impl Token {
-    /// Takes a token; an empty one is none, and one with characters that no header may have is no token.
+    /// Takes a token. `None` if it is empty or has characters that a header may not have.
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
         let sound = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
@@ -279,7 +278,7 @@ impl<T> Clone for HttpSource<T> {
     }
 }
 
-/// What is known of a file, and what has been read of it.
+/// What is known about a file, and what has been read of it.
 #[derive(Debug)]
 struct Remote {
     place: Place,
@@ -311,8 +310,8 @@ impl Chunk {
 }
 
 impl<T: Transport> HttpSource<T> {
-    /// Reads the first `guess` bytes of `place`: what most headers fit in, and with it the length and the pin of the file.
-    /// `path` is what messages call it.
+    /// Reads the first `guess` bytes of `place`. Most headers fit in them, and the answer gives the length and the pin of the
+    /// file. `path` is what messages call it.
     pub async fn open(
         session: Rc<Session<T>>,
         place: Place,
@@ -323,7 +322,7 @@ impl<T: Transport> HttpSource<T> {
         let judge = |head: &Head| {
             check_is_range(head)?;
             let Some(told) = head.content_range() else {
-                // A page may not see it; then the length of the body stands for it.
+                // A browser may hide it from the page. Then the length of the body counts.
                 let length = head.header("content-length").and_then(|length| length.parse().ok());
                 return Ok(length
                     .filter(|&length| length <= guess)
@@ -360,7 +359,7 @@ impl<T: Transport> HttpSource<T> {
         Ok(Self { session, file: Rc::new(Remote { place, path, length, pin, chunks }) })
     }
 
-    /// A file that an earlier session has opened, with what it has read.
+    /// Opens a file that an earlier session has opened, with what it has read.
     pub fn known(
         session: Rc<Session<T>>,
         place: Place,
@@ -403,7 +402,7 @@ impl<T: Transport> HttpSource<T> {
     fn keep(&self, start: u64, bytes: Rc<Vec<u8>>) {
         let chunk = Chunk { start, bytes };
         let mut chunks = self.file.chunks.borrow_mut();
-        // What went on from an earlier one takes its place.
+        // A chunk that continues an earlier one replaces it.
         chunks.retain(|old| old.start < chunk.start || old.end() > chunk.end());
         chunks.push(chunk);
     }
@@ -429,7 +428,7 @@ impl<T: Transport> HttpSource<T> {
         }
     }
 
-    /// One range from the network.
+    /// Fetches one range from the network.
     async fn fetch(&self, range: Range<u64>) -> Result<Vec<u8>, Fault> {
         let judge = |head: &Head| {
             check_is_range(head)?;
@@ -453,14 +452,14 @@ impl<T: Transport> HttpSource<T> {
         Ok(self.session.ask(ask, &judge).await?.1)
     }
 
-    /// Several ranges by one request; `None` where the server gives no such answer.
+    /// Fetches several ranges with one request. `None` if the server does not answer that way.
     async fn fetch_together(&self, ranges: &[Range<u64>]) -> Result<Option<Vec<(u64, Vec<u8>)>>, Fault> {
         let (url, token) = (self.file.place.url.to_request(), self.file.place.token.as_deref());
         let asked = range_header(ranges);
         let session = &self.session;
         session.requests.set(session.requests.get() + 1);
         let request = Request { method: Method::Get, url: &url, range: Some(&asked), token };
-        // Whatever is wrong with the answer, the ranges are asked for one by one, and their faults explained.
+        // If anything is wrong with the answer, the ranges are requested one by one, and their faults explain it.
         let Ok((head, body)) = session.transport.send(request).await else { return Ok(None) };
         let Some(boundary) = head.boundary().filter(|_| head.status == 206) else { return Ok(None) };
         self.check_pin(&head).map_err(|problem| Fault::new(&self.file.place.url, problem, 1))?;
@@ -471,7 +470,7 @@ impl<T: Transport> HttpSource<T> {
         Ok(found.map(|parts| parts.into_iter().map(|(start, bytes)| (start, bytes.to_vec())).collect()))
     }
 
-    /// Reads what is missing of `ranges` into the kept bytes: few of them each, many together where that can be.
+    /// Reads the missing ones of `ranges` into the kept chunks: few of them one by one, many together if the server allows it.
     async fn gather(&self, ranges: &[Range<u64>]) -> Vec<Fault> {
         let missing = || ranges.iter().filter(|range| !self.has(range)).cloned().collect::<Vec<_>>();
         let joined = bridge(missing(), CHEAP);
@@ -530,7 +529,7 @@ impl<T: Transport> ByteSource for HttpSource<T> {
         if let Some(part) = before.part(&range) {
             return Ok(part.to_vec());
         }
-        // Whoever goes on from the start is walking a header, which does not say how long it is.
+        // A read that continues from the start walks a header, which does not say how long it is.
         let ahead = if before.start == 0 { (2 * before.end()).min(LARGEST_AHEAD) } else { 0 };
         let end = range.end.max(before.end().saturating_add(ahead)).min(self.file.length.max(range.end));
         let more = self.fetch(before.end()..end).await.map_err(Box::new)?;
@@ -555,7 +554,7 @@ impl<T: Transport> ByteSource for HttpSource<T> {
                 match (part, faults.first()) {
                     (Some(part), _) => Ok(part.to_vec()),
                     (None, Some(fault)) => Err(SourceError::Remote(Box::new(fault.clone()))),
-                    // Cannot be: what was fetched was kept, and what was not has a fault.
+                    // Cannot happen: every range was either kept or has a fault.
                     (None, None) => Err(SourceError::Short {
                         file: self.file.path.clone(),
                         offset: range.start,
@@ -572,7 +571,7 @@ impl<T: Transport> ByteSource for HttpSource<T> {
     }
 }
 
-/// An answer to a Range request must be one; the rest is left before it comes.
+/// Checks that an answer to a Range request is a range. The body of any other answer is not read.
 fn check_is_range(head: &Head) -> Result<(), Problem> {
     if head.is_page() {
         return Err(Problem::Page);
@@ -586,7 +585,7 @@ fn check_is_range(head: &Head) -> Result<(), Problem> {
     }
 }
 
-/// The length of a file whose Content-Range a browser hides: Content-Length, which it does not.
+/// The length of a file whose Content-Range a browser hides. Browsers do not hide Content-Length.
 async fn length_by_head<T: Transport>(session: &Session<T>, place: &Place) -> Result<u64, Fault> {
     let length = |head: &Head| head.header("content-length").and_then(|length| length.parse::<u64>().ok());
     let judge = |head: &Head| match length(head) {
@@ -610,8 +609,8 @@ fn range_header(ranges: &[Range<u64>]) -> String {
     format!("bytes={}", each.join(","))
 }
 
-/// Merges reads into a few, narrowest gaps first, where what lies between is at most `budget` bytes together; where it is
-/// more, only those that nearly touch.
+/// Merges reads into a few, narrowest gaps first, if the gaps together have at most `budget` bytes. Otherwise merges only reads
+/// that nearly touch.
 fn bridge(mut ranges: Vec<Range<u64>>, budget: u64) -> Vec<Range<u64>> {
     crate::order::sort_by_key(&mut ranges, |range| range.start);
     let mut gaps: Vec<u64> =

@@ -1,4 +1,4 @@
-//! HTTP outside a browser: ureq, on a thread for each request, so that several are on their way at once.
+//! HTTP outside a browser: ureq, on a thread for each request, so that several requests run at once.
 
 use super::{Body, Head, Method, Problem, Request, SILENCE, Transport, is_too_slow};
 use crate::source::aside::aside;
@@ -6,14 +6,14 @@ use std::io::{self, Read};
 use std::time::{Duration, Instant};
 use ureq::{Agent, Error};
 
-/// Sends requests with ureq. Proxies are those of the environment (HTTPS_PROXY and similar ones).
+/// Sends requests with ureq. Proxies come from the environment (HTTPS_PROXY and similar variables).
 #[derive(Debug, Clone)]
 pub struct Native {
     agent: Agent,
     patience: Duration,
 }
 
-/// Bytes that are taken from a connection at once.
+/// Most bytes taken from a connection at once.
 const PIECE: usize = 64 * 1024;
 
 impl Native {
@@ -22,7 +22,7 @@ impl Native {
         Self::patient(SILENCE)
     }
 
-    /// The same, which waits no longer than this for anything.
+    /// A transport that waits no longer than this for anything.
     pub fn patient(patience: Duration) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -41,7 +41,7 @@ impl Default for Native {
     }
 }
 
-/// The same as [`aside`], where a thread that died has an error of its own.
+/// The same as [`aside`], but a thread that died gives an error.
 async fn tried<Done: Send + 'static>(
     work: impl FnOnce() -> Result<Done, Problem> + Send + 'static,
 ) -> Result<Done, Problem> {
@@ -67,7 +67,7 @@ impl Transport for Native {
             for (name, value) in headers {
                 builder = builder.header(name, value);
             }
-            // What began encrypted must not be redirected to what is not.
+            // A request that began encrypted must not be redirected to an address that is not.
             let secure = url.starts_with("https://");
             let answer =
                 builder.config().https_only(secure).build().call().map_err(|error| problem(&error))?;

@@ -4,11 +4,11 @@ use super::*;
 use proptest::prelude::*;
 use std::cell::RefCell;
 
-/// Answers ranges of a file, and writes down what was asked for.
+/// Answers ranges of a file, and records what was requested.
 struct Memory {
     file: Vec<u8>,
     asked: Rc<RefCell<Vec<String>>>,
-    /// Headers as a browser shows them to a page that was not given leave to see more.
+    /// The headers that a browser shows to a page without permission to see more.
     hides: bool,
 }
 

@@ -14,9 +14,9 @@ function sample(name: string): Float32Array {
   return new Float32Array(bits.buffer);
 }
 
-/** Outputs of the final norm of the sample, in f32, on random streams: as a LayerNorm, or as an RMSNorm. */
-export function outputs(tokens: number, subtracts = true): Tensor {
-  const [scale, shift] = [sample('transformer.ln_f.weight'), sample('transformer.ln_f.bias')];
+/** Outputs of a norm of the sample, in f32, on random streams: as a LayerNorm, or as an RMSNorm. */
+export function outputs(tokens: number, subtracts = true, site = 'transformer.ln_f'): Tensor {
+  const [scale, shift] = [sample(`${site}.weight`), sample(`${site}.bias`)];
   let state = 1;
   const random = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
   const data = new Float32Array(tokens * WIDTH);

@@ -17,6 +17,8 @@ export type Play =
   | 'half'
   | 'busy-once'
   | 'slow'
+  | 'stalls'
+  | 'trickles'
   | { status: number }
   | { redirect: string }
   | { token: string };
@@ -100,6 +102,16 @@ export class FileServer {
     const body = bytes.subarray(first, last + 1);
     if (play === 'gzip') response.setHeader('Content-Encoding', 'gzip');
     response.writeHead(206, { 'Content-Range': `bytes ${first}-${last}/${bytes.length}`, 'Content-Length': body.length });
+    if (play === 'stalls') return void response.write(body.subarray(0, 100));
+    if (play === 'trickles') {
+      let at = 0;
+      const next = (): void => {
+        if (response.destroyed || at >= body.length) return void response.end();
+        response.write(body.subarray(at, ++at));
+        setTimeout(next, 1000);
+      };
+      return next();
+    }
     if (play === 'cut') {
       response.write(body.subarray(0, 100));
       setTimeout(() => response.destroy(), 20);

@@ -1,4 +1,4 @@
-//! The wasm that draws what the inspector has read, loaded with the first figure. No logic.
+//! The wasm that draws the inspector's figures. It loads with the first figure. It has no logic.
 
 use gammascope::figures::FigureData;
 use gammascope::plot::{Figure, Size};
@@ -6,13 +6,13 @@ use gammascope_web::{ANY, sentence, to_js};
 use js_sys::Error;
 use wasm_bindgen::prelude::*;
 
-/// The figure of `data`, the inspector's JSON, drawn at `width` × `height` CSS pixels.
+/// Draws the figure of `data`, the inspector's JSON, at `width` × `height` CSS pixels.
 #[wasm_bindgen]
 pub fn draw(data: &str, width: u32, height: u32) -> Result<JsValue, Error> {
     to_js(&drawn(data, Size { width, height })?)
 }
 
-/// The table behind it, as CSV.
+/// Returns its table as CSV.
 #[wasm_bindgen]
 pub fn csv(data: &str) -> Result<String, Error> {
     Ok(drawn(data, ANY)?.table.csv())

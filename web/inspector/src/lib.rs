@@ -1,4 +1,4 @@
-//! The wasm that every visit loads: opens dropped files and reports. No logic.
+//! The wasm that loads on every visit: it opens dropped files and makes the report. It has no logic.
 
 use gammascope::figures;
 use gammascope::inspect;
@@ -16,7 +16,7 @@ pub struct Inspection {
     inner: inspect::Opened<BlobSource>,
 }
 
-/// A sample of the weights, to be given to [`Inspection::take`].
+/// A sample of the weights for [`Inspection::take`].
 #[wasm_bindgen]
 pub struct WeightSample {
     inner: inspect::WeightSample,
@@ -24,8 +24,8 @@ pub struct WeightSample {
 
 #[wasm_bindgen]
 impl Inspection {
-    /// Inspects `entries`, a list of `{ path, file }`, calling `progress` as it reads. When the headers are read, `load` gets the
-    /// names of the parts of tables that are needed, sorted, and resolves to all the tables as one text.
+    /// Inspects `entries`, a list of `{ path, file }`, and calls `progress` while it reads. After the headers, it calls `load` with the
+    /// sorted names of the parts of tables that it needs. `load` resolves to these tables as one text.
     pub async fn open(entries: Array, progress: Function, load: Function) -> Result<Inspection, JsValue> {
         let sources: Result<_, Error> = entries.iter().map(|entry| dropped(&entry)).collect();
         let progress = to_progress(progress);
@@ -35,8 +35,8 @@ impl Inspection {
         Ok(Inspection { inner: located.judge(Knowledge::default(), progress).await })
     }
 
-    /// Samples at most `budget` bytes of the weights that write the residual streams, calling `progress` as it reads;
-    /// a `progress` that returns true ends it. Figures can be drawn meanwhile.
+    /// Samples at most `budget` bytes of the weights that write the residual streams, and calls `progress` while it reads. If `progress`
+    /// returns true, it stops. Figures can be drawn meanwhile.
     pub async fn weigh(&self, budget: f64, progress: Function) -> WeightSample {
         WeightSample { inner: sample(&self.inner, budget, progress).await }
     }
@@ -46,24 +46,24 @@ impl Inspection {
         self.inner.take(weights.inner);
     }
 
-    /// The report, a `Report` in TypeScript, as JSON.
+    /// Returns the report, a `Report` in TypeScript, as JSON.
     pub fn report(&self) -> Result<String, Error> {
         report(&self.inner.inspection)
     }
 
-    /// Every tensor of the files and the documents about them: `Contents` in TypeScript, as JSON.
+    /// Returns every tensor of the files and their documents: `Contents` in TypeScript, as JSON.
     pub fn contents(&self) -> Result<String, Error> {
         serde_json::to_string(&self.inner.contents()).map_err(sentence)
     }
 
-    /// The values of one tensor, read from its file, as JSON for the module that draws.
+    /// Reads the values of one tensor. Returns JSON for the module that draws.
     #[wasm_bindgen(js_name = valuesData)]
     pub async fn values_data(&self, name: String) -> Result<String, Error> {
         let values = self.inner.values(&name).await.map_err(sentence)?;
         serde_json::to_string(&figures::FigureData::of_tensor(&name, &values)).map_err(sentence)
     }
 
-    /// What one figure shows, as JSON for the module that draws.
+    /// Returns the data of one figure as JSON for the module that draws.
     #[wasm_bindgen(js_name = figureData)]
     pub fn figure_data(&self, kind: &str, site: Option<String>) -> Result<String, Error> {
         let data = figures::data(&self.inner.inspection, named(kind)?, site.as_deref());
@@ -71,7 +71,7 @@ impl Inspection {
     }
 }
 
-/// Bytes of weights that are sampled by default.
+/// Returns the default number of bytes of weights to sample.
 #[wasm_bindgen(js_name = weightsBudget)]
 pub fn weights_budget() -> f64 {
     BUDGET as f64

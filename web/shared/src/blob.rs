@@ -7,7 +7,7 @@ use std::ops::Range;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
-/// A file the user dropped, read by slices.
+/// A dropped file, read in slices.
 #[derive(Debug, Clone)]
 pub struct BlobSource {
     path: String,
@@ -15,7 +15,7 @@ pub struct BlobSource {
 }
 
 impl BlobSource {
-    /// The browser's own file.
+    /// Returns the browser's `File`.
     pub fn file(&self) -> &JsValue {
         &self.file
     }
@@ -27,7 +27,7 @@ impl ByteSource for BlobSource {
     }
 
     fn length(&self) -> u64 {
-        // JavaScript counts bytes in doubles: exact to 2⁵³.
+        // JavaScript stores bytes as doubles, which are exact up to 2⁵³.
         self.file.size() as u64
     }
 
@@ -37,7 +37,7 @@ impl ByteSource for BlobSource {
             offset: range.start,
             reason: error.dyn_ref::<Error>().map_or_else(
                 || "the browser gave no reason".to_owned(),
-                |error| String::from(error.message()),
+                |error| String::from(error.message()).trim_end_matches('.').to_owned(),
             ),
         };
         let slice = self.file.slice_with_f64_and_f64(range.start as f64, range.end as f64).map_err(refuse)?;
@@ -46,7 +46,7 @@ impl ByteSource for BlobSource {
     }
 }
 
-/// An entry `{ path, file }`; an error where it has no file.
+/// Reads an entry `{ path, file }`. An error if it has no file.
 pub fn dropped(entry: &JsValue) -> Result<BlobSource, Error> {
     let file =
         get(entry, "file").dyn_into().map_err(|_| Error::new("each entry needs a file: { path, file }"))?;

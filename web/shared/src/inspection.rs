@@ -1,6 +1,7 @@
-//! What the `Inspection` of either module does. wasm_bindgen exports no generic type, so each module has its own.
+//! The functions of `Inspection` in both modules. wasm_bindgen cannot export generic types, so each module has its own type.
 
 use crate::js::{sentence, to_js};
+use crate::panic::keep_panics;
 use gammascope::checkpoint::CheckpointError;
 use gammascope::checkpoint::gather::Gathered;
 use gammascope::inspect::{Inspection, Opened, Progress, WeightSample};
@@ -11,7 +12,7 @@ use wasm_bindgen::JsValue;
 
 /// Reports progress to a JavaScript listener. A listener that throws does not stop the reading.
 pub fn to_progress(progress: Function) -> impl Fn(Progress) {
-    console_error_panic_hook::set_once();
+    keep_panics();
     move |state| {
         if let Ok(state) = to_js(&state) {
             let _ = progress.call1(&JsValue::NULL, &state);
@@ -19,7 +20,7 @@ pub fn to_progress(progress: Function) -> impl Fn(Progress) {
     }
 }
 
-/// A `Gathered` in TypeScript. Made by hand: serde would bring kilobytes for it.
+/// Makes a `Gathered` of TypeScript by hand, because serde would add kilobytes.
 fn gathered(Gathered { name, files }: &Gathered) -> JsValue {
     let object = Object::new();
     let files: Array = files.iter().map(|&file| JsValue::from(file as u32)).collect();
@@ -28,8 +29,8 @@ fn gathered(Gathered { name, files }: &Gathered) -> JsValue {
     object.into()
 }
 
-/// Why a checkpoint could not be opened. What the page has a way out of has a name of its own: `TokenWanted`, `ReadElsewhere` where the
-/// verifier reads it, and `SeveralCheckpoints` with the list of them, `Gathered[]` in TypeScript, in `checkpoints`.
+/// Makes the error for a checkpoint that could not be opened. If the page can help, the error has a special name: `TokenWanted`,
+/// `ReadElsewhere` if the verifier can read it, or `SeveralCheckpoints` with the list `checkpoints` (`Gathered[]` in TypeScript).
 pub fn not_opened(error: &CheckpointError) -> Error {
     let refused = sentence(error);
     match error {
@@ -45,8 +46,8 @@ pub fn not_opened(error: &CheckpointError) -> Error {
     refused
 }
 
-/// Samples at most `budget` bytes of the weights that write the residual streams, calling `progress` as it reads; a `progress` that
-/// returns true ends it.
+/// Samples at most `budget` bytes of the weights that write the residual streams, and calls `progress` while it reads. If `progress`
+/// returns true, it stops.
 pub async fn sample<S: ByteSource>(opened: &Opened<S>, budget: f64, progress: Function) -> WeightSample {
     let report = |state: Progress| {
         let answer = to_js(&state).ok().and_then(|state| progress.call1(&JsValue::NULL, &state).ok());
@@ -59,8 +60,8 @@ pub async fn sample<S: ByteSource>(opened: &Opened<S>, budget: f64, progress: Fu
     opened.weigh(budget as u64, report).await
 }
 
-/// The report, a `Report` in TypeScript, as JSON: that of 100,000 tensors reaches the page sooner as one string than as a tree of
-/// objects that is built here and copied there.
+/// Returns the report, a `Report` in TypeScript, as JSON. For 100,000 tensors one string reaches the page sooner than a tree of objects
+/// that is built here and copied there.
 pub fn report(inspection: &Inspection) -> Result<String, Error> {
     serde_json::to_string(&inspection.report).map_err(sentence)
 }

@@ -1,4 +1,4 @@
-//! A checkpoint that is open: its report, its figures, and a sample of its weights.
+//! An open checkpoint: its report, its figures, and a sample of its weights.
 
 use crate::network::File;
 use gammascope::figures;
@@ -12,11 +12,11 @@ use wasm_bindgen::prelude::*;
 #[wasm_bindgen]
 pub struct Inspection {
     pub(crate) inner: inspect::Opened<File>,
-    /// All files that were opened, with what has been read of those behind an address.
+    /// All open files, including what was already read of remote ones.
     pub(crate) sources: Vec<File>,
 }
 
-/// A sample of the weights, to be given to [`Inspection::take`].
+/// A sample of the weights for [`Inspection::take`].
 #[wasm_bindgen]
 pub struct WeightSample {
     inner: inspect::WeightSample,
@@ -24,8 +24,8 @@ pub struct WeightSample {
 
 #[wasm_bindgen]
 impl Inspection {
-    /// Samples at most `budget` bytes of the weights that write the residual streams, calling `progress` as it reads;
-    /// a `progress` that returns true ends it. Figures can be drawn meanwhile.
+    /// Samples at most `budget` bytes of the weights that write the residual streams, and calls `progress` while it reads. If `progress`
+    /// returns true, it stops. Figures can be drawn meanwhile.
     pub async fn weigh(&self, budget: f64, progress: Function) -> WeightSample {
         WeightSample { inner: sample(&self.inner, budget, progress).await }
     }
@@ -35,12 +35,12 @@ impl Inspection {
         self.inner.take(weights.inner);
     }
 
-    /// The report, a `Report` in TypeScript, as JSON.
+    /// Returns the report, a `Report` in TypeScript, as JSON.
     pub fn report(&self) -> Result<String, Error> {
         report(&self.inner.inspection)
     }
 
-    /// One figure, drawn at `width` × `height` CSS pixels.
+    /// Draws one figure at `width` × `height` CSS pixels.
     pub fn figure(
         &self,
         kind: JsValue,
@@ -51,24 +51,24 @@ impl Inspection {
         to_js(&drawn(&self.inner.inspection, kind, site, Size { width, height })?)
     }
 
-    /// Every tensor of the files and the documents about them: `Contents` in TypeScript, as JSON.
+    /// Returns every tensor of the files and their documents: `Contents` in TypeScript, as JSON.
     pub fn contents(&self) -> Result<String, Error> {
         serde_json::to_string(&self.inner.contents()).map_err(sentence)
     }
 
-    /// The values of one tensor, read from its file and drawn at `width` × `height` CSS pixels.
+    /// Reads the values of one tensor, and draws them at `width` × `height` CSS pixels.
     #[wasm_bindgen(js_name = valuesFigure)]
     pub async fn values_figure(&self, name: String, width: u32, height: u32) -> Result<JsValue, Error> {
         to_js(&self.values(&name, Size { width, height }).await?)
     }
 
-    /// The values of one tensor as CSV.
+    /// Returns the values of one tensor as CSV.
     #[wasm_bindgen(js_name = valuesCsv)]
     pub async fn values_csv(&self, name: String) -> Result<String, Error> {
         Ok(self.values(&name, ANY).await?.table.csv())
     }
 
-    /// The table behind a figure, as CSV.
+    /// Returns the table of a figure as CSV.
     pub fn csv(&self, kind: JsValue, site: Option<String>) -> Result<String, Error> {
         Ok(drawn(&self.inner.inspection, kind, site, ANY)?.table.csv())
     }
@@ -81,7 +81,7 @@ impl Inspection {
     }
 }
 
-/// Any figure of an inspection.
+/// Draws any figure of an inspection.
 pub(crate) fn drawn(
     inspection: &inspect::Inspection,
     kind: JsValue,

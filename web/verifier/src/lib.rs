@@ -1,5 +1,5 @@
-//! The wasm that the page loads beyond the first report, and that the npm package is: it opens whatever can be opened, measures and
-//! runs, compares, measures adapters, exports and shares. No logic.
+//! The wasm that the page loads after the first report, and that the npm package contains. It opens all kinds of checkpoints, measures
+//! and runs, compares, measures adapters, exports and shares. It has no logic.
 
 mod inspection;
 mod measurement;
@@ -12,7 +12,7 @@ mod trap;
 use gammascope::writer::sample::BUDGET;
 use wasm_bindgen::prelude::*;
 
-/// Bytes of weights that are sampled by default.
+/// Returns the default number of bytes of weights to sample.
 #[wasm_bindgen(js_name = weightsBudget)]
 pub fn weights_budget() -> f64 {
     BUDGET as f64

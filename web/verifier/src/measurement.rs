@@ -1,4 +1,4 @@
-//! Measuring on activations that were recorded elsewhere, and on a norm alone.
+//! Measuring recorded activations, and a norm alone.
 
 use crate::inspection::Inspection;
 use gammascope::measure::plan;
@@ -21,7 +21,7 @@ pub struct Measurement {
 
 #[wasm_bindgen]
 impl Measurement {
-    /// What it takes: a `MeasurementPlan` in TypeScript, as JSON.
+    /// Returns the plan, a `MeasurementPlan` in TypeScript, as JSON.
     pub fn plan(&self) -> Result<String, Error> {
         serde_json::to_string(&self.cost).map_err(sentence)
     }
@@ -29,8 +29,8 @@ impl Measurement {
 
 #[wasm_bindgen]
 impl Inspection {
-    /// Plans to measure the sites whose activations `entry` (`{ path, file }`) holds, or one `site` only, on the `wanted`
-    /// device, a `Wanted` in TypeScript.
+    /// Plans to measure the sites whose activations `entry` (`{ path, file }`) holds, or only one `site`, on the `wanted` device, a
+    /// `Wanted` in TypeScript.
     pub async fn plan(
         &self,
         entry: JsValue,
@@ -47,7 +47,7 @@ impl Inspection {
         Ok(Measurement { captured, plan, device, cost })
     }
 
-    /// Measures the site at this place of the plan: an outcome for [`Inspection::verify`], as JSON.
+    /// Measures the site at this index of the plan. Returns an outcome for [`Inspection::verify`], as JSON.
     pub async fn measure(&self, measurement: &Measurement, at: u32) -> Result<String, Error> {
         let Measurement { captured, plan, device, .. } = measurement;
         let gram = async |gridded: &Gridded| device.gram(gridded).await;
@@ -57,8 +57,8 @@ impl Inspection {
         serde_json::to_string(&outcome).map_err(sentence)
     }
 
-    /// Measures one site's norm alone, on random inputs as both kinds, on the `wanted` device: a `NormAlone` in TypeScript, as
-    /// JSON. The report stays as it is.
+    /// Measures one site's norm alone, on random inputs as both kinds, on the `wanted` device. Returns a `NormAlone` in TypeScript, as
+    /// JSON. The report does not change.
     pub async fn alone(&self, site: String, wanted: JsValue) -> Result<String, Error> {
         let inspection = &self.inner.inspection;
         let position = inspection.report.norms.iter().position(|norm| norm.name == site);
@@ -73,7 +73,7 @@ impl Inspection {
         serde_json::to_string(&alone).map_err(sentence)
     }
 
-    /// Makes the report again with the measurements: outcomes, device, input and seconds, as JSON.
+    /// Makes the report again with the measurements. `measured` has outcomes, device, input and seconds, as JSON.
     pub fn verify(&mut self, measured: &str) -> Result<(), Error> {
         let measured: Outcomes = serde_json::from_str(measured).map_err(sentence)?;
         let (verification, warnings) = measured.verification().map_err(sentence)?;
@@ -82,7 +82,7 @@ impl Inspection {
     }
 }
 
-/// Seconds, by the millisecond.
+/// Returns seconds, with a resolution of a millisecond.
 pub(crate) fn clock() -> f64 {
     js_sys::Date::now() / 1000.0
 }

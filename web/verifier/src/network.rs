@@ -1,4 +1,4 @@
-//! Checkpoints behind an address, and files that another worker has opened: what the verifier's wasm opens beside dropped ones.
+//! Remote checkpoints, and files that another worker has opened. The verifier opens these in addition to dropped files.
 
 use crate::inspection::Inspection;
 use gammascope::checkpoint::address::PUBLIC_HUB;
@@ -17,12 +17,12 @@ use std::time::Duration;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
-/// A file of a checkpoint, dropped or behind an address.
+/// A file of a checkpoint, local or remote.
 pub(crate) type File = AnySource<BlobSource, Network>;
 
 #[wasm_bindgen]
 extern "C" {
-    /// The worker's way to the network, `Network` in TypeScript: fetch, which is not called from here.
+    /// The worker's access to the network, `Network` in TypeScript. It calls fetch on behalf of this module.
     #[derive(Clone)]
     pub type Network;
 
@@ -32,14 +32,14 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn wait(this: &Network, milliseconds: f64) -> Promise;
 
-    /// An answer whose body has not been read.
+    /// A response whose body has not been read.
     #[derive(Debug)]
     type Answer;
 
     #[wasm_bindgen(method, getter)]
     fn status(this: &Answer) -> u16;
 
-    /// Names in lower case, and values.
+    /// Returns names in lower case, and values.
     #[wasm_bindgen(method, getter)]
     fn headers(this: &Answer) -> Array;
 
@@ -78,7 +78,7 @@ impl Transport for Network {
     }
 }
 
-/// The body of an answer; dropping it ends the transfer.
+/// The body of a response. Dropping it ends the transfer.
 #[derive(Debug)]
 pub struct Unread(Answer);
 
@@ -95,7 +95,7 @@ impl Body for Unread {
     }
 }
 
-/// What the worker says of a request that failed: `{ kind, reason }`.
+/// Reads the worker's description of a failed request: `{ kind, reason }`.
 fn problem(error: JsValue) -> Problem {
     let field =
         |name| Reflect::get(&error, &JsValue::from_str(name)).ok().and_then(|field| field.as_string());
@@ -118,8 +118,9 @@ fn problem(error: JsValue) -> Problem {
 
 #[wasm_bindgen]
 impl Inspection {
-    /// Inspects `entries`, calling `progress` as it reads: a list of `{ path, file }`, or one `{ address, hub?, token? }`, or
-    /// what [`Inspection::entries`] gave. Where files have a `seed`, it is the model of their configuration with weights drawn from it. Whatever is behind an address comes through `network`.
+    /// Inspects `entries` and calls `progress` while it reads. `entries` is a list of `{ path, file }`, or one `{ address, hub?, token?
+    /// }`, or the result of [`Inspection::entries`]. If files have a `seed`, it inspects the model of their configuration with weights
+    /// drawn from the seed. Remote files come through `network`.
     pub async fn open(entries: Array, network: Network, progress: Function) -> Result<Inspection, Error> {
         let report = to_progress(progress);
         let sources = match entries.iter().find_map(|entry| text(&entry, "address")) {
@@ -142,8 +143,8 @@ impl Inspection {
         Ok(Inspection { inner, sources })
     }
 
-    /// The files that were opened, for another worker to open without asking for them again: those behind an address with
-    /// what was read of them. Empty when all were dropped.
+    /// Returns the open files with what was read of remote ones, so that another worker can open them without new requests. Empty if all
+    /// files were dropped.
     pub fn entries(&self) -> Array {
         let remote = self.sources.iter().any(|source| matches!(source, AnySource::Remote(_)));
         let mut kept: Vec<JsValue> = Vec::new();
@@ -154,7 +155,7 @@ impl Inspection {
     }
 }
 
-/// The files themselves, or where `entries` have a seed the model of their configuration at random.
+/// Returns the files themselves, or if `entries` have a seed, the random model of their configuration.
 async fn drawn(entries: &Array, sources: Vec<File>) -> Result<Vec<File>, Error> {
     if let Some(seed) = entries.iter().find_map(|entry| get(&entry, "seed").as_f64()) {
         let drawn = gammascope::model::random::twin(sources, seed as u64).await.map_err(sentence)?;
@@ -163,7 +164,7 @@ async fn drawn(entries: &Array, sources: Vec<File>) -> Result<Vec<File>, Error> 
     Ok(sources)
 }
 
-/// The files of `entries`, dropped or known from an earlier opening.
+/// Returns the files of `entries`, dropped or from an earlier opening.
 pub(crate) fn sources(entries: &Array, network: Network) -> Result<Vec<File>, Error> {
     let first = entries.get(0);
     let session = Session::new(network, text(&first, "opened").unwrap_or_default());
@@ -204,11 +205,11 @@ pub(crate) fn sources(entries: &Array, network: Network) -> Result<Vec<File>, Er
     entries.iter().map(of_entry).collect()
 }
 
-/// What [`sources`] makes the same file of; `None` for one that failed.
+/// Makes the entry from which [`sources`] makes the same file. `None` for a file that failed.
 fn entry(source: &File) -> Option<JsValue> {
     let entry = Object::new();
     let set = |name: &str, value: &JsValue| {
-        // A plain object takes any field.
+        // Setting a field of a plain object always works.
         let _ = Reflect::set(&entry, &JsValue::from_str(name), value);
     };
     set("path", &source.path().into());
@@ -243,7 +244,7 @@ fn token(entry: &JsValue) -> Option<Token> {
     text(entry, "token").as_deref().and_then(Token::new)
 }
 
-/// Why an address led to no checkpoint; the page knows the name `TokenWanted` where a token would help.
+/// Makes the error for an address without a checkpoint. Its name is `TokenWanted` if a token would help.
 fn not_located(error: &LocateError) -> Error {
     let refused = sentence(error);
     if error.wants_token() {

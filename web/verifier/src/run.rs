@@ -1,4 +1,4 @@
-//! A model run in the page: one worker plans and executes it, and others measure what it shows.
+//! Running a model in the page. One worker plans and executes the run, and others measure its samples.
 
 use crate::inspection::Inspection;
 use crate::measurement::clock;
@@ -29,7 +29,7 @@ use std::pin::Pin;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
-/// A model that is ready to be run, or has been run a part of the way.
+/// A model run that is ready, or is partly done.
 #[wasm_bindgen]
 pub struct ModelRun {
     session: Session,
@@ -39,12 +39,12 @@ pub struct ModelRun {
 
 #[wasm_bindgen]
 impl ModelRun {
-    /// What it takes: a `RunPlan` in TypeScript, as JSON.
+    /// Returns the plan, a `RunPlan` in TypeScript, as JSON.
     pub fn plan(&self) -> String {
         self.plan.clone()
     }
 
-    /// All that came of it, without what was measured: for [`Inspection::verify_run`], as JSON.
+    /// Returns the results without the measurements, for [`Inspection::verify_run`], as JSON.
     pub async fn ran(&self, outcome: String, seconds: f64) -> Result<String, Error> {
         let outcome = serde_json::from_str(&outcome).map_err(sentence)?;
         serde_json::to_string(&self.session.result(Vec::new(), outcome, seconds).await).map_err(sentence)
@@ -53,7 +53,7 @@ impl ModelRun {
 
 #[wasm_bindgen]
 impl Inspection {
-    /// The same architecture with γ = 1, β = 0 and random weights drawn from `seed`.
+    /// Opens the same architecture with γ = 1, β = 0 and random weights drawn from `seed`.
     pub async fn twin(&self, seed: u32) -> Result<Inspection, Error> {
         let drawn = twin_of(self.inner.checkpoint(), u64::from(seed)).map_err(sentence)?;
         let sources: Vec<File> = drawn.into_iter().map(File::Generated).collect();
@@ -64,7 +64,7 @@ impl Inspection {
 
 #[wasm_bindgen]
 impl ModelRun {
-    /// The same run of `twin`, from its beginning, in place of this one.
+    /// Makes the same run of `twin`, from its beginning. It replaces this one.
     #[wasm_bindgen(js_name = ofTwin)]
     pub fn of_twin(self, twin: &Inspection) -> Result<ModelRun, Error> {
         let Self { session, plan, .. } = self;
@@ -72,7 +72,7 @@ impl ModelRun {
     }
 }
 
-/// Files that were chosen, whole.
+/// Reads the chosen files whole.
 async fn read(files: &Array) -> Result<Vec<MemorySource>, Error> {
     let mut read = Vec::new();
     for entry in files.iter() {
@@ -91,7 +91,7 @@ pub struct Measurer {
 
 #[wasm_bindgen]
 impl Measurer {
-    /// On the device that the run has found fastest, a `Wanted` in TypeScript; without a GPU it is the CPU.
+    /// Opens the device that the run found fastest, a `Wanted` in TypeScript. Without a GPU it is the CPU.
     pub async fn open(wanted: JsValue) -> Result<Measurer, Error> {
         let wanted: Wanted = from_js(wanted)?;
         Ok(Measurer { device: GramDevice::of(wanted).await.unwrap_or_else(|_| GramDevice::cpu()) })
@@ -100,8 +100,8 @@ impl Measurer {
 
 #[wasm_bindgen]
 impl Inspection {
-    /// Plans to run the model: `options` is a `RunOptions` in TypeScript, as JSON; `files` a list of `{ path, file }`, the text, list of
-    /// ids, images or pixels that were chosen; on the `wanted` device, a `Wanted` in TypeScript.
+    /// Plans to run the model. `options` is a `RunOptions` in TypeScript, as JSON. `files` is a list of `{ path, file }` with the chosen
+    /// text, ids, images, sounds or pixels. `wanted` is the device, a `Wanted` in TypeScript.
     #[wasm_bindgen(js_name = planRun)]
     pub async fn plan_run(&self, options: &str, files: Array, wanted: JsValue) -> Result<ModelRun, Error> {
         trap::set();
@@ -138,11 +138,10 @@ impl Inspection {
         Ok(ModelRun { session, plan, state: RefCell::default() })
     }
 
-    /// Runs the model from where it stands. `show` is called with what is to be measured and how far it is, a `Shown` in TypeScript;
-    /// it resolves to true to stop. `pause` is called before every matrix and gives true to stop, or a promise of that. Resolves to
-    /// what [`ModelRun::ran`] takes.
+    /// Runs the model from where it stands. Calls `show` with samples and progress, a `Shown` in TypeScript; it resolves to true to stop.
+    /// Calls `pause` before every matrix; it returns true to stop, or a promise of that. Resolves to the argument of [`ModelRun::ran`].
     pub async fn run(&self, run: &ModelRun, show: Function, pause: Function) -> Result<String, Error> {
-        // Nobody else runs it: the worker answers one call of this at a time.
+        // No other call uses the state, because the worker runs only one of these calls at a time.
         let mut state = run.state.take();
         let (mut blocks, mut losses, mut moved) = (state.blocks, 0, 0);
         let pause = move || -> Pin<Box<dyn Future<Output = ControlFlow<()>>>> {
@@ -178,7 +177,7 @@ impl Inspection {
         serde_json::to_string(&outcome.map_err(sentence)?).map_err(sentence)
     }
 
-    /// Measures what a run has shown; as JSON.
+    /// Measures a sample. Returns JSON.
     #[wasm_bindgen(js_name = measureSample)]
     pub async fn measure_sample(&self, sample: JsValue, measurer: &Measurer) -> Result<String, Error> {
         let inspection = &self.inner.inspection;
@@ -188,7 +187,7 @@ impl Inspection {
         serde_json::to_string(&measured).map_err(sentence)
     }
 
-    /// Makes the report again with all results of a run, and of that of a twin drawn from `seed`, as JSON.
+    /// Makes the report again with all results of a run, and of the run of a twin drawn from `seed`, as JSON.
     #[wasm_bindgen(js_name = verifyRun)]
     pub fn verify_run(&mut self, ran: &str, of_twin: Option<String>, seed: u32) -> Result<(), Error> {
         let result = |json: &str| serde_json::from_str::<RunResult>(json).map_err(sentence);
@@ -200,7 +199,7 @@ impl Inspection {
     }
 }
 
-/// What the page answers, at once or by a promise.
+/// Returns the page's answer, which may be a promise.
 async fn answer(asked: Result<JsValue, JsValue>) -> Result<JsValue, JsValue> {
     match asked?.dyn_into::<Promise>() {
         Ok(promise) => JsFuture::from(promise).await,
@@ -208,7 +207,7 @@ async fn answer(asked: Result<JsValue, JsValue>) -> Result<JsValue, JsValue> {
     }
 }
 
-/// Whether a run goes on: not where the page says to stop, nor where it fails to answer.
+/// Whether a run continues. It stops if the page says so, or fails to answer.
 fn going_on(stop: Result<JsValue, JsValue>) -> ControlFlow<()> {
     match stop {
         Ok(stop) if stop.is_falsy() => ControlFlow::Continue(()),
@@ -238,7 +237,7 @@ impl Inspection {
     }
 }
 
-/// An object that other workers can be sent.
+/// Makes an object that can be sent to other workers.
 fn plain(sample: &Sample) -> JsValue {
     let array = |values: &Activations| {
         values.values.f32s().map_or(JsValue::NULL, |values| Float32Array::from(values).into())
@@ -274,7 +273,7 @@ fn plain(sample: &Sample) -> JsValue {
 fn object(fields: &[(&str, JsValue)]) -> JsValue {
     let object = Object::new();
     for (name, value) in fields {
-        // A plain object takes any property.
+        // Setting a property of a plain object always works.
         let _ = Reflect::set(&object, &JsValue::from_str(name), value);
     }
     object.into()

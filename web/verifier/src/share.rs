@@ -1,4 +1,4 @@
-//! Reports that go out as links or HTML files, and those that came in a link.
+//! Sharing reports as links or HTML files, and opening reports from links.
 
 use crate::inspection::{Inspection, drawn};
 use gammascope::inspect;
@@ -10,19 +10,19 @@ use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
 impl Inspection {
-    /// The fragment of a link that holds the report, made at `made`; with or without names.
+    /// Makes the fragment of a link with the report, made at `made`, with or without names.
     pub fn link(&self, names: bool, made: &str) -> Result<String, Error> {
         let shared = Shared::new(&self.inner.inspection, Choice { names }, made);
         shared.and_then(|shared| shared.fragment()).map_err(sentence)
     }
 
-    /// The report as one HTML file.
+    /// Makes one HTML file of the report.
     pub fn html(&self, names: bool, made: &str) -> Result<String, Error> {
         html::document(&self.inner.inspection, Choice { names }, made).map_err(sentence)
     }
 }
 
-/// A report that came in a link.
+/// A report from a link.
 #[wasm_bindgen]
 pub struct LinkedReport {
     inner: inspect::Inspection,
@@ -35,12 +35,12 @@ impl LinkedReport {
         Ok(LinkedReport { inner: Shared::read(fragment).map_err(sentence)?.inspection() })
     }
 
-    /// As `Inspection.report`.
+    /// Same as `Inspection.report`.
     pub fn report(&self) -> Result<String, Error> {
         report(&self.inner)
     }
 
-    /// As `Inspection.figure`.
+    /// Same as `Inspection.figure`.
     pub fn figure(
         &self,
         kind: JsValue,
@@ -51,7 +51,7 @@ impl LinkedReport {
         to_js(&drawn(&self.inner, kind, site, Size { width, height })?)
     }
 
-    /// As `Inspection.csv`.
+    /// Same as `Inspection.csv`.
     pub fn csv(&self, kind: JsValue, site: Option<String>) -> Result<String, Error> {
         Ok(drawn(&self.inner, kind, site, ANY)?.table.csv())
     }

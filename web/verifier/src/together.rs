@@ -1,4 +1,4 @@
-//! A checkpoint compared with another one, with an adapter, and exported as kernel directions.
+//! Comparing a checkpoint with another one, measuring an adapter, and exporting kernel directions.
 
 use crate::inspection::Inspection;
 use crate::network::{File, Network, sources};
@@ -12,20 +12,20 @@ use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
 impl Inspection {
-    /// What changed from this checkpoint to `other`: a `Comparison` in TypeScript, as JSON.
+    /// Returns the changes from this checkpoint to `other`: a `Comparison` in TypeScript, as JSON.
     pub fn compare(&self, other: &Inspection) -> Result<String, Error> {
         let comparison =
             compare::compare(&self.inner.inspection, &other.inner.inspection).map_err(sentence)?;
         serde_json::to_string(&comparison).map_err(sentence)
     }
 
-    /// What an adapter wastes on the kernels of this checkpoint, its base: an `AdapterReport` in TypeScript, as JSON.
+    /// Measures what an adapter wastes on the kernels of this checkpoint, its base. Returns an `AdapterReport` in TypeScript, as JSON.
     pub async fn adapter(&self, adapter: &Adapter) -> Result<String, Error> {
         let report = adapter::weigh(&self.inner, &adapter.inner).await.map_err(sentence)?;
         serde_json::to_string(&report).map_err(sentence)
     }
 
-    /// The kernels of these sites, or of all without a list: the bytes of a safetensors file, or of JSON.
+    /// Exports the kernels of these sites, or of all without a list. Returns the bytes of a safetensors or JSON file.
     pub fn export(&self, names: Option<Vec<String>>, json: bool) -> Result<Vec<u8>, Error> {
         let names: Option<Vec<&str>> = names.as_ref().map(|names| names.iter().map(String::as_str).collect());
         let kernels = export::kernels(&self.inner.inspection, names.as_deref()).map_err(sentence)?;
@@ -33,7 +33,7 @@ impl Inspection {
     }
 }
 
-/// An opened LoRA adapter.
+/// An open adapter.
 #[wasm_bindgen]
 pub struct Adapter {
     inner: adapter::Adapter<File>,
@@ -48,14 +48,14 @@ impl Adapter {
     }
 }
 
-/// One figure of what [`Inspection::compare`] or [`Inspection::adapter`] gave, drawn at `width` × `height` CSS pixels.
+/// Draws one figure of a report from [`Inspection::compare`] or [`Inspection::adapter`], at `width` × `height` CSS pixels.
 #[allow(unreachable_pub, reason = "wasm_bindgen exports public functions only")]
 #[wasm_bindgen(js_name = figureOf)]
 pub fn figure_of(report: &str, kind: JsValue, width: u32, height: u32) -> Result<JsValue, Error> {
     to_js(&drawn(report, kind, Size { width, height })?)
 }
 
-/// The table behind it, as CSV.
+/// Returns its table as CSV.
 #[allow(unreachable_pub, reason = "wasm_bindgen exports public functions only")]
 #[wasm_bindgen(js_name = csvOf)]
 pub fn csv_of(report: &str, kind: JsValue) -> Result<String, Error> {

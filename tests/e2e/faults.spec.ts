@@ -1,0 +1,108 @@
+/** Faults of the browser and the device, outside a run: workers die, memory and storage end, files change, the GPU fails. */
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { outputs, picked } from './helpers/activations.ts';
+import { gpt2, manyTensors } from './helpers/checkpoints.ts';
+import { chooseOptions, expect, openFromCode, pressRun, sentence, siteRows, test } from './helpers/page.ts';
+import { FileServer } from './helpers/server.ts';
+import { endWorker, limitMemory, recordWorkers } from './helpers/workers.ts';
+
+test('if the worker dies while it opens a checkpoint, the page says so and keeps the open report', async ({ page, elsewhere }) => {
+  const server = await FileServer.start();
+  elsewhere.add(server.origin);
+  await openFromCode(page, gpt2());
+  await recordWorkers(page);
+  const address = server.put('/m/model.safetensors', gpt2()[0]?.buffer ?? '', 'slow');
+  const opened = page.evaluate((text) => window.gammascope.open(text).catch((error: Error) => error.message), address);
+  await endWorker(page, 0);
+  expect(await opened).toContain('The worker of this checkpoint ended');
+  await expect(page.getByRole('alert')).toContainText('Close other tabs and try again');
+  await expect(siteRows(page)).toHaveCount(7);
+  await openFromCode(page, gpt2({ layers: 1 }));
+  await expect(siteRows(page)).toHaveCount(3);
+  server.close();
+});
+
+test('if the memory ends while a checkpoint opens, the page says so and keeps the open report', async ({ page }) => {
+  await openFromCode(page, gpt2());
+  await limitMemory(page, 'inspector', 64);
+  await expect(openFromCode(page, manyTensors(100_000))).rejects.toThrow('does not have enough memory');
+  await expect(page.getByRole('alert')).toContainText('use the command line');
+  await expect(siteRows(page)).toHaveCount(7);
+});
+
+test('if a file changes after it was opened, the next read says so and the report stays', async ({ page }) => {
+  const folder = mkdtempSync(join(tmpdir(), 'gammascope-'));
+  const files = ['model.safetensors', 'config.json'].map((name) => join(folder, name));
+  for (const file of files) copyFileSync(file.replace(folder, 'samples/rmsnorm'), file);
+  try {
+    await page.locator('.pick-opened').first().setInputFiles(files);
+    await expect(page.locator('#weights svg[role=img]')).toBeVisible();
+    const before = await sentence(page).innerText();
+    const [weights = ''] = files;
+    const bytes = readFileSync(weights);
+    bytes.fill(0x3f, bytes.length - 4096);
+    writeFileSync(weights, bytes);
+    await pressRun(page);
+    const refused = page.locator('#verify').getByRole('alert');
+    await expect(refused).toContainText('model.safetensors', { timeout: 30_000 });
+    await expect(refused).toContainText('check that nobody changed, moved or deleted it');
+    await expect(sentence(page)).toHaveText(before);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('if the GPU fails during an exact measurement, the CPU gives the same bits', async ({ page, browser }) => {
+  test.setTimeout(240_000);
+  await page.getByRole('button', { name: 'LayerNorm sample' }).first().click();
+  await expect(page.locator('#weights svg[role=img]')).toBeVisible();
+  const sites = ['transformer.h.0.ln_1', 'transformer.h.0.ln_2', 'transformer.h.1.ln_1', 'transformer.h.1.ln_2', 'transformer.ln_f'];
+  const file = picked(Object.fromEntries(sites.map((site, at) => [site, outputs(12_000 + at, true, site)])));
+  await chooseOptions(page, '#measure');
+  await page.locator('.pick-device').selectOption('gpu');
+  await page.locator('.pick-activations').setInputFiles(file);
+  await expect(page.locator('#measure progress[value]:not([value="0"])')).toBeVisible({ timeout: 120_000 });
+  const session = await browser.newBrowserCDPSession();
+  await session.send('Browser.crashGpuProcess').catch(() => undefined);
+  await expect(page.locator('#measured')).toContainText('5 sites measured: 5 subtract the mean', { timeout: 120_000 });
+  const failed = page.getByText(/the GPU/i).filter({ hasText: 'CPU' });
+  await expect(failed.first(), 'the page says what happened').toBeVisible();
+});
+
+test('if the storage is full, a run finishes, and the list of recent checkpoints says why it keeps nothing', async ({ page, elsewhere }) => {
+  const server = await FileServer.start();
+  elsewhere.add(server.origin);
+  await page.getByRole('button', { name: 'RMSNorm sample' }).first().click();
+  await expect(page.locator('#weights svg[role=img]')).toBeVisible();
+  const run = page.evaluate(async () => (await window.gammascope.verify({ device: 'cpu', input: 'uniform' })).verification?.sites.length);
+  await expect(page.locator('#verify progress')).toBeVisible();
+  const session = await page.context().newCDPSession(page);
+  const { origin } = new URL(page.url());
+  await session.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 1 });
+  expect(await run, 'every norm is measured').toBe(9);
+  await page.evaluate((text) => window.gammascope.open(text), server.put('/m/model.safetensors', gpt2()[0]?.buffer ?? ''));
+  await expect(siteRows(page)).toHaveCount(7);
+  await page.getByRole('button', { name: 'Open…' }).click();
+  const recent = page.locator('#open-menu .recent');
+  await recent.locator('summary').click();
+  await expect(recent).toContainText('This browser cannot keep a list here');
+  server.close();
+});
+
+test('if the tokenizer makes its library panic, the run says that the tokenizer is damaged', async ({ page }) => {
+  const files = ['model.safetensors', 'config.json', 'tokenizer.json'].map((name) => {
+    const buffer = readFileSync(`samples/rmsnorm/${name}`);
+    if (name !== 'tokenizer.json') return { name, mimeType: '', buffer };
+    const tokenizer = JSON.parse(buffer.toString()) as Record<string, unknown>;
+    tokenizer['normalizer'] = { type: 'Precompiled', precompiled_charsmap: 'AAAAAA==' };
+    return { name, mimeType: '', buffer: Buffer.from(JSON.stringify(tokenizer)) };
+  });
+  await openFromCode(page, files);
+  const said = await page.evaluate(() => window.gammascope.verify({ input: 'usual', device: 'cpu' }).then(() => 'it ran', (error: Error) => error.message));
+  expect(said).toContain('tokenizer.json');
+  await expect(page.locator('#verify').getByRole('alert')).toContainText(said);
+  const { verification } = await page.evaluate(() => window.gammascope.verify({ input: 'uniform', device: 'cpu' }));
+  expect(verification?.sites.length, 'without a text the model runs').toBe(9);
+});
