@@ -47,7 +47,7 @@ export const GLOSSARY: Readonly<Record<Term, string>> = {
   share: 'Dead outright or after moving the bias, divided by the parameters of the readers counted.',
   rows: 'Output rows of the reader, over all experts where a tensor packs several.',
   bytes_read:
-    'Bytes read from the files before the verdict: headers, index, configuration and norm tensors. Sampled weights are counted apart.',
+    'Bytes read from the files before the verdict: headers, index, configuration and norm tensors. Sampled weights are counted separately.',
   weights_read:
     'Bytes of weights read after the first verdict, 64 MB at most, for the energy of the writers. They do not leave this machine.',
   writer:

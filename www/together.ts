@@ -112,7 +112,7 @@ const NOTHING_OPEN = 'Open a checkpoint first. Other checkpoints are compared wi
 async function work<Result>(kind: Work, run: (controller: AbortController) => Promise<Result>): Promise<Result> {
   const current = opened.value;
   if (!current) throw new Error(NOTHING_OPEN);
-  end('Another was begun.');
+  end('Another one was started.');
   const controller = new AbortController();
   const { signal: stop } = controller;
   const of = current.id;

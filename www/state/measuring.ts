@@ -46,7 +46,7 @@ export async function plan(activations: Dropped, { site, device = 'fastest' }: O
 
 /** Begins a measurement and ends the running one. */
 function beginMeasuring(): Measuring {
-  measuring.value?.controller.abort(new DOMException('Another measurement was begun.', 'AbortError'));
+  measuring.value?.controller.abort(new DOMException('Another measurement was started.', 'AbortError'));
   const [controller, stop] = [new AbortController(), new AbortController()];
   measureFailure.value = null;
   announcement.value = 'Measuring';
