@@ -1,6 +1,6 @@
 /**
- * Gammascope as a library: reads the algebraically dead directions of a transformer checkpoint from its norm scales. The same code
- * as the page and the command line, in browsers and in Node.
+ * Gammascope as a library: reads the algebraically dead directions of a transformer checkpoint from its norm scales. It is the same
+ * code as the page and the command line, for browsers and Node.
  */
 import init, { Adapter, Inspection, LinkedReport, weightsBudget } from './verifier.js';
 import { network } from './network.js';
@@ -19,19 +19,19 @@ import type {
 
 export type * from './report.js';
 
-/** One file of a checkpoint and where it lies, for example `folder/model.safetensors`. It is read by slices. */
+/** One file of a checkpoint and its path, for example `folder/model.safetensors`. It is read in slices. */
 export type NamedBlob = { path: string; file: Blob };
 
 /**
- * A checkpoint: its files, or its address (the URL of a file, an index or a folder, or `org/model[@revision]` on a hub). In Node a
- * string that names a file or folder of this machine is that.
+ * A checkpoint: its files, or its address (the URL of a file, an index or a folder, or `org/model[@revision]` on a hub). In Node, a
+ * string can also be the path of a local file or folder, which takes precedence.
  */
 export type Source = string | URL | Blob | Iterable<Blob | NamedBlob>;
 
 export type OpenOptions = {
-  /** Whether a sample of the weights is read as well, 64 MB at most; never behind an address. True unless said otherwise. */
+  /** Whether to also read a sample of the weights, 64 MB at most. True by default. At an address, they are never sampled. */
   weights?: boolean;
-  /** The hub that `org/model` is looked up on. */
+  /** The hub for `org/model`. */
   hub?: string;
   /** A token for the host of the address. */
   token?: string;
@@ -42,7 +42,7 @@ let ready: Promise<unknown> | undefined;
 
 const inNode = typeof process !== 'undefined' && process.versions?.node !== undefined;
 
-/** Loads the wasm, once; again where that failed. */
+/** Loads the wasm once. If that fails, the next call tries again. */
 function load(): Promise<unknown> {
   return (ready ??= (inNode
     ? import('./node.js').then(async ({ wasm }) => init({ module_or_path: await wasm() }))
@@ -76,11 +76,11 @@ function named(source: Blob | Iterable<Blob | NamedBlob>): NamedBlob[] {
   });
 }
 
-/** An open checkpoint. Everything rejects, or throws, with a sentence that says what is wrong, where, and what to do. */
+/** An open checkpoint. Every method rejects or throws with a message that says what is wrong, where, and what to do. */
 export class Checkpoint {
   private constructor(private readonly inspection: Inspection) {}
 
-  /** Opens a checkpoint: reads its headers and norm tensors, then a sample of its weights unless that is refused. */
+  /** Opens a checkpoint: reads its headers and norm tensors, then a sample of its weights unless `weights` is false. */
   static async open(source: Source, options: OpenOptions = {}): Promise<Checkpoint> {
     await load();
     const progress = (now: Progress) => options.onProgress?.(now);
@@ -98,17 +98,17 @@ export class Checkpoint {
     return made;
   }
 
-  /** Everything that is known of it (schema `gammascope.report/1`). */
+  /** The report (schema `gammascope.report/1`). */
   get report(): Report {
     return JSON.parse(this.inspection.report()) as Report;
   }
 
-  /** What changed from this checkpoint to another (schema `gammascope.comparison/1`). */
+  /** Returns what changed from this checkpoint to another (schema `gammascope.comparison/1`). */
   compare(other: Checkpoint): Comparison {
     return JSON.parse(this.inspection.compare(other.inspection)) as Comparison;
   }
 
-  /** What an adapter (its safetensors file, or the files that PEFT wrote) wastes on this checkpoint (schema `gammascope.adapter/1`). */
+  /** Returns what an adapter (its safetensors file, or the files from PEFT) wastes on this checkpoint (schema `gammascope.adapter/1`). */
   async adapter(source: Source): Promise<AdapterReport> {
     const adapter = await Adapter.open(await entriesOf(source, {}), network);
     try {
@@ -118,14 +118,14 @@ export class Checkpoint {
     }
   }
 
-  /** The kernel directions of these sites, or of all, as the bytes of a safetensors file or of JSON (`gammascope.kernels/1`). */
+  /** Returns the kernel directions of these sites, or of all, as the bytes of a safetensors file or of JSON (`gammascope.kernels/1`). */
   kernels({ sites, format = 'safetensors' }: { sites?: string[]; format?: 'safetensors' | 'json' } = {}): Uint8Array {
     return this.inspection.export(sites, format === 'json');
   }
 
   /**
-   * Measures norms on activations, a `.safetensors` with one tensor a site or an `.npy` of one `site`, and takes what it finds into the
-   * report. The exact covariance is computed on the CPU, in this thread.
+   * Measures norms on activations, a `.safetensors` with one tensor per site or an `.npy` of one `site`, and adds the result to the
+   * report. It computes the exact covariance on the CPU, in this thread.
    */
   async measure(activations: Source, { site }: { site?: string } = {}): Promise<Report> {
     const [entry] = await entriesOf(activations, {});
@@ -144,33 +144,33 @@ export class Checkpoint {
     return this.report;
   }
 
-  /** One norm on random inputs, as both kinds: no evidence about the model. */
+  /** Measures one norm on random inputs, as both kinds. This is no evidence about the model. */
   async alone(site: string): Promise<NormAlone> {
     return JSON.parse(await this.inspection.alone(site, 'cpu')) as NormAlone;
   }
 
-  /** One figure as SVG, with the table behind it. */
+  /** Returns one figure as SVG, with its data table. */
   figure(kind: FigureKind, { site, width = 720, height = 0 }: { site?: string; width?: number; height?: number } = {}): Figure {
     return this.inspection.figure(kind, site, width, height) as Figure;
   }
 
-  /** The fragment of a link that holds the report: `#report=…`, to go behind the address of any copy of the page. */
+  /** Returns the fragment of a link that holds the report: `#report=…`, to append to the address of any copy of the page. */
   link({ names = true } = {}): string {
     return this.inspection.link(names, new Date().toISOString());
   }
 
-  /** The report as one HTML file. */
+  /** Returns the report as one HTML file. */
   html({ names = true } = {}): string {
     return this.inspection.html(names, new Date().toISOString());
   }
 
-  /** Gives its memory back; nothing of it can be used afterwards. */
+  /** Frees the memory. The checkpoint cannot be used afterwards. */
   close(): void {
     this.inspection.free();
   }
 }
 
-/** The report of a checkpoint. */
+/** Returns the report of a checkpoint. */
 export async function inspect(source: Source, options: OpenOptions = {}): Promise<Report> {
   const checkpoint = await Checkpoint.open(source, options);
   try {
@@ -180,7 +180,7 @@ export async function inspect(source: Source, options: OpenOptions = {}): Promis
   }
 }
 
-/** The report that a link holds. */
+/** Returns the report in a link. */
 export async function readLink(link: string): Promise<Report> {
   await load();
   const linked = LinkedReport.open(link.slice(Math.max(0, link.indexOf('#'))).replace(/&site=[^&]*$/, ''));

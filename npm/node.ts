@@ -1,16 +1,16 @@
-/** What only Node has: files of this machine, read by slices, and the wasm beside this file. */
+/** The part for Node: local files, read in slices, and the wasm file beside this one. */
 import { open, readFile, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { NamedBlob } from './index.js';
 import { WEIGHTS_ENDINGS } from './report.js';
 
-/** Folders deeper than this under a given folder are not looked into. */
+/** How many levels of folders below a given folder are searched. */
 const DEPTH = 4;
 
 /**
- * A part of a file of this machine, read when it is asked for. Node has such a blob of its own, `openAsBlob`, but that of Node 20 counts
- * in 32 bits, and shards are larger.
+ * A part of a local file, read only when needed. Node has `openAsBlob` for this, but in Node 20 it counts in 32 bits, and shards are
+ * larger.
  */
 class FilePart extends Blob {
   private constructor(
@@ -56,7 +56,7 @@ class FilePart extends Blob {
   }
 }
 
-/** Where a file is, and where it lies in the checkpoint. */
+/** The location of a file on disk, and its path in the checkpoint. */
 type Located = { location: string; path: string };
 
 export function wasm(): Promise<Uint8Array> {
@@ -64,8 +64,8 @@ export function wasm(): Promise<Uint8Array> {
 }
 
 /**
- * The files at a path, as the command line finds them: a folder stands for the files in and below it, an index for itself, its shards
- * and the configuration beside it, a lone file for itself and that configuration. Null where nothing has the name, as with an address.
+ * Returns the files at a path, like the command line: for a folder, the files in and below it; for an index, also its shards and the
+ * configuration beside it; for a single file, also that configuration. Null if nothing is there, as for an address.
  */
 export async function files(source: string | URL): Promise<NamedBlob[] | null> {
   const isFile = String(source).startsWith('file:');
@@ -78,7 +78,7 @@ export async function files(source: string | URL): Promise<NamedBlob[] | null> {
     try {
       return { path, file: await FilePart.of(location) };
     } catch (error) {
-      // A folder may hold anything: only shards and what was asked for must open.
+      // A folder may contain any files. Only weights and the given path must open.
       if (location !== given && !WEIGHTS_ENDINGS.some((ending) => location.endsWith(ending))) return null;
       const reason = error instanceof Error ? error.message : String(error);
       throw new Error(`\`${location}\` cannot be opened: ${reason}; check that it is there and may be read`, { cause: error });
@@ -87,7 +87,7 @@ export async function files(source: string | URL): Promise<NamedBlob[] | null> {
   return (await Promise.all(opened)).filter((entry) => entry !== null);
 }
 
-/** What is there, behind links as well: a model in a hub's cache is a folder of links. */
+/** The kind of what is at a path. It follows links, because a model in the cache of a hub is a folder of links. */
 async function kindOf(path: string): Promise<'file' | 'folder' | null> {
   const found = await stat(path).catch(() => null);
   return found && (found.isDirectory() ? 'folder' : 'file');
@@ -103,16 +103,16 @@ async function walk(folder: string, path: string, depth: number): Promise<Locate
   return (await Promise.all(found)).flat();
 }
 
-/** A file and what belongs to it in the same folder. */
+/** Finds a file, and the files in its folder that belong to it. */
 async function around(file: string): Promise<Located[]> {
   const isIndex = file.endsWith('.index.json');
   const alone = !isIndex && (file.endsWith('.gguf') || !WEIGHTS_ENDINGS.some((ending) => file.endsWith(ending)));
   if (alone) return [{ location: file, path: basename(file) }];
-  // The end of the shards' names: an index is called as they are.
+  // The extension of the shards: an index has the name of its shards plus `.index.json`.
   const shards = extname(file.slice(0, -'.index.json'.length));
   const belongs = (name: string) =>
     name === basename(file) || name === 'config.json' || (isIndex && name.endsWith(shards));
   const names = (await readdir(dirname(file))).filter(belongs).sort();
-  // The file keeps the name it was given by.
+  // Keep the given path for the file itself.
   return names.map((name) => ({ location: name === basename(file) ? file : join(dirname(file), name), path: name }));
 }

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Train the two sample checkpoints: the same small decoder once with LayerNorm, once with RMSNorm.
 
-    python3 samples/train.py                 train both, write samples/layernorm and samples/rmsnorm
+    python3 samples/train.py                 train both and write samples/layernorm and samples/rmsnorm
     python3 samples/train.py --only rmsnorm  train one of them
     python3 samples/train.py --check         train nothing: load the saved files, print losses and writer energies, and fail
                                              if a block writer of the LayerNorm model has a writer energy of 0.6 or more
 
 Needs PyTorch 1.13 or later and nothing else (on Debian: apt install python3-torch libopenblas0).
 
-Both are byte-level language models (a token is a byte, vocabulary 256) of the licence texts that lie on every Debian machine in
+Both are byte-level language models (a token is a byte, vocabulary 256) of the licence texts that every Debian machine has in
 /usr/share/common-licenses. They see the same windows of text in the same order.
 
     layernorm/  GPT-2 layout: learned positions, LayerNorm with shift, biases, GELU;  read by GPT2LMHeadModel.from_pretrained
@@ -34,15 +34,15 @@ import torch.nn.functional as F
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TEXT_FOLDER = "/usr/share/common-licenses"
-TEXT_SHA256 = "e702fc128a22ec5f42b88d701ba068de1515b336f5af4e0d6e144a3795587db2"  # of the text the committed files were trained on
+TEXT_SHA256 = "e702fc128a22ec5f42b88d701ba068de1515b336f5af4e0d6e144a3795587db2"  # of the training text of the committed files
 
 VOCAB, CONTEXT, WIDTH, HEADS, BLOCKS = 256, 128, 128, 4, 4
 MLP_WIDTH = {"layernorm": 512, "rmsnorm": 352}  # two matrices against three: about the same number of parameters
 INITIALIZER_RANGE = 0.02
 NORM_EPS = 1e-5
 ROPE_THETA = 10000.0
-HELD_OUT = 0.1  # share of each text, at its end, that is never trained on
-HIGHEST_WRITER_ENERGY = 0.6  # what the samples promise: every block writer of the LayerNorm model lies below
+HELD_OUT = 0.1  # the share at the end of each text that is not used for training
+HIGHEST_WRITER_ENERGY = 0.6  # the samples promise that every block writer of the LayerNorm model is below
 
 
 # ---------------------------------------------------------------------------------------------------------------- text
@@ -97,7 +97,7 @@ def causal_attention(q, k, v):
 
 
 def rotate(x):
-    """Rotary positions on x [B, H, T, E], pairs (i, i + E/2): the half-split convention of the Llama layout."""
+    """Rotary positions on x [B, H, T, E], for pairs (i, i + E/2): the half-split convention of the Llama layout."""
     t, e = x.shape[-2:]
     frequency = ROPE_THETA ** (-torch.arange(0, e, 2, dtype=torch.float32) / e)  # [E/2]
     angle = torch.outer(torch.arange(t, dtype=torch.float32), frequency)  # [T, E/2]
@@ -199,26 +199,26 @@ EMBEDDINGS = TOKEN_EMBEDDINGS + ("wpe.weight",)
 
 
 def as_writer(name, tensor):
-    """The writer U [D, k] whose columns are added to the residual stream, whatever way round it is stored."""
+    """The writer U [D, k], whose columns are added to the residual stream, from either way of storing it."""
     stored_input_first = name.endswith(("c_proj.weight",) + EMBEDDINGS)  # Conv1D [in, out]; embedding rows [V, D]
     return tensor.t() if stored_input_first else tensor
 
 
 def writer_energy(u):
-    """||1'U||^2 / ||U||_F^2 of a writer U [D, k]: about 1 when no output direction is preferred, 0 when every column sums to 0."""
+    """||1'U||^2 / ||U||_F^2 of a writer U [D, k]: about 1 if no output direction is preferred, 0 if every column sums to 0."""
     u = u.double()
     return float((u.sum(0) ** 2).sum() / (u ** 2).sum())
 
 
 def writer_energies(w, names):
-    """{name: writer energy} of the tensors of w whose name ends in one of names."""
+    """{name: writer energy} of the tensors of w whose name ends with one of names."""
     return {n: writer_energy(as_writer(n, t.detach())) for n, t in w.items() if n.endswith(names)}
 
 
 # ---------------------------------------------------------------------------------------------------------- checkpoint
 
 def save(kind, w):
-    """Write the folder kind/: config.json and model.safetensors, every tensor in BF16, in order of name, without holes."""
+    """Write the folder kind/: config.json and model.safetensors, with every tensor in BF16, sorted by name, without holes."""
     folder = os.path.join(HERE, kind)
     os.makedirs(folder, exist_ok=True)
     header, data = {"__metadata__": {"format": "pt"}}, bytearray()
@@ -323,7 +323,7 @@ def train(kind, train_text, held_out_text, o):
 
 
 def check(kind, train_text, held_out_text):
-    """Print what the saved files hold; False if a LayerNorm block writer is not below HIGHEST_WRITER_ENERGY."""
+    """Print the losses and writer energies of the saved files. False if a LayerNorm block writer is not below HIGHEST_WRITER_ENERGY."""
     w = load(kind)
     size = os.path.getsize(os.path.join(HERE, kind, "model.safetensors"))
     print(f"\n{kind}: {sum(t.numel() for t in w.values()):,} parameters, model.safetensors {size:,} bytes")

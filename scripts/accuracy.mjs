@@ -1,5 +1,5 @@
-// npm run accuracy [-- FOLDER… --faults --mode MODE]: the verdicts on measured architectures against what their modules do.
-// Without a folder, on those of tests/architectures. Ends with 1 under the bars.
+// npm run accuracy [-- FOLDER… --faults --mode MODE]: compares the verdicts on measured architectures with what their modules do.
+// The default folder is tests/architectures. The exit code is 1 if the accuracy is too low.
 
 import { Failure, main, show } from "./lib/run.mjs";
 import { setUp } from "./setup.mjs";

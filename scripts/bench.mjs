@@ -1,7 +1,7 @@
-// npm run bench: one table of bytes, times and ratios; both sides of a ratio are measured in the same run.
-//   npm run bench -- --as-is   measures the dist/ that is there instead of building the page first
-//   npm run bench -- running   runs models, beside PyTorch and onnxruntime-web, and nothing else: peers of 3 GB are installed
-// WebGPU runs in software, unless GAMMASCOPE_GPU is set: then on the machine's own GPU.
+// npm run bench: prints one table of bytes, times and ratios. Both sides of a ratio are measured in the same run.
+//   npm run bench -- --as-is   measures the existing dist/ instead of building the page first
+//   npm run bench -- running   only runs models, also with PyTorch and onnxruntime-web, for which it installs 3 GB
+// WebGPU runs in software, or on the GPU of the machine if GAMMASCOPE_GPU is set.
 
 import { spawnSync } from "node:child_process";
 import { closeSync, existsSync, mkdtempSync, openSync, readSync, rmSync, statSync } from "node:fs";
@@ -26,13 +26,13 @@ const SAMPLE = ["model.safetensors", "config.json"].map((name) => join("samples/
 /** A single file with a tensor of exactly 2 GiB, and norms past the 4 GiB that 32 bits can count. */
 const NINE_GB = { layers: 4, vocabulary: 131_072, tied: true };
 const GROWTH = [1_000, 10_000, 100_000];
-/** Bytes read beyond the headers, as a multiple of the norms' own. */
+/** The limit of bytes read beyond the headers, as a multiple of the bytes of the norms. */
 const READ_BOUND = 1.2;
-/** Sites, tokens and width of the measurement: GPT-2's. */
+/** Sites, tokens and width of the measurement, as in GPT-2. */
 const MEASURED = [25, 4096, 768];
-/** Tokens and width of the shaders' race: what an adapter in software does in a second. */
+/** Tokens and width for the comparison of shaders. A software adapter takes about a second. */
 const RACE = [1024, 256];
-const TIME_WIDTH = "10000 ms".length; // a sentence about what was skipped may be longer
+const TIME_WIDTH = "10000 ms".length; // a note about what was skipped may be longer
 
 /** The table: rows of cells, and headings of one cell. */
 const rows = [];
@@ -40,8 +40,8 @@ const row = (what, { file, read, time, ratio = "" }) => rows.push([what, file, r
 const heading = (what) => rows.push([what]);
 
 /**
- * Models that are run, and sequences of 128 tokens: what a peer on an adapter in software does in minutes; and those of the
- * page, which measures the last norm, and wants more tokens than that has channels.
+ * The models to run, and the number of sequences of 128 tokens: what the other programs do on a software adapter in minutes. The page
+ * also measures the last norm, so it (`ofPage`) needs more tokens than the norm has channels.
  */
 const RUN = { "all-MiniLM-L6-v2": { sequences: 4, ofPage: 4 }, "SmolLM2-135M": { sequences: 1, ofPage: 5 } };
 
@@ -110,7 +110,7 @@ function checkpoints(folder) {
   return models;
 }
 
-/** Median time of whole processes, without and with a sample of the weights, and the report. */
+/** Measures the median time of whole processes, without and with a sample of the weights. Also returns the report. */
 function inspect(command, path) {
   const report = JSON.parse(timed(command, ["inspect", path, "--json"]).stdout); // this run warms the cache
   const of = (...options) =>
@@ -118,7 +118,7 @@ function inspect(command, path) {
   return { milliseconds: of("--no-weights"), weighed: of(), report };
 }
 
-/** Bytes and time of an open, from the headers to the verdict, on the command line and in the page. */
+/** Measures the bytes and the time of an open, from the headers to the verdict, on the command line and in the page. */
 async function opening(models, browser) {
   heading("Opening");
   for (const { name, bytes, files, milliseconds, weighed, report } of models) {
@@ -155,7 +155,7 @@ async function opening(models, browser) {
   }
 }
 
-/** Using the page with a short report, with one of 5,001 norms and with one of 90,000 tensors: clicks, keys and scrolling. */
+/** Measures clicks, keys and scrolling in the page, with a short report, one of 5,001 norms and one of 90,000 tensors. */
 async function using(browser, folder, models) {
   heading("Using a report: its slowest interaction with the table of norms, and scrolling its list of tensors");
   if (browser.why) return row("the tables of a report", { time: browser.why });
@@ -174,7 +174,7 @@ async function using(browser, folder, models) {
   }
 }
 
-/** Measuring on activations: the shaders, the whole of it, and numpy on the same activations. */
+/** Measures measuring on activations: the shaders alone, the whole measurement, and numpy on the same activations. */
 async function measuring(command, browser, folder) {
   heading("Exact Gram matrix: the shader against a plain f32 one");
   const race = browser.why ? { why: browser.why } : await timeKernels(browser.instance, browser.url, ...RACE);
@@ -220,7 +220,7 @@ function speed(operations) {
   return `${(operations / 1e9).toFixed(1)} G/s`;
 }
 
-/** The forward pass alone, beside peers on the same weights and token ids; and a model that no peer here can run. */
+/** Measures the forward pass alone, and other programs on the same weights and token ids. Plans a model too large to run here. */
 async function running(command, browser, folder) {
   const files = ["model.safetensors", "config.json"];
   const example = await cargoBuild("Reading ahead: compiling", ["--release", "--locked", "--example", "overlap"], "overlap");
@@ -258,7 +258,7 @@ async function running(command, browser, folder) {
         const run = (where) => timePage(browser.instance, browser.url, where, device, 128 * ofPage);
         const ours = await run(here);
         row(`page, on ${ours.device}, sequences: ${ofPage}`, { time: ms(1000 * ours.seconds) });
-        // As much of reading is hidden as the two together take less than twice as long as one.
+        // Reading takes as long as computing here. So the hidden share of reading is what both together take less than twice one.
         const slow = await serveHub(path, { bytesPerSecond: bytesOfBlocks(join(path, files[0])) / ours.seconds });
         const both = await run({ address: slow.address(files[0]) }).finally(slow.close);
         const share = `${Math.round(100 * (2 - both.seconds / ours.seconds))} % of reading hidden`;
@@ -280,7 +280,7 @@ async function running(command, browser, folder) {
   row("command line", { file: size(large.bytes), read: size(plan.bytes), time: ms(1000 * planned), ratio: `memory ${size(plan.memory)}` });
 }
 
-/** Bytes of the tensors of a safetensors file that belong to blocks. */
+/** The bytes of all block tensors in a safetensors file. */
 function bytesOfBlocks(path) {
   const file = openSync(path, "r");
   const read = (length, at) => {
@@ -304,7 +304,7 @@ function uniform(count, vocabulary) {
   });
 }
 
-/** PyTorch in a virtual environment and onnxruntime-web, or why there are none. */
+/** Installs PyTorch in a virtual environment, and onnxruntime-web. Returns them, or why they are missing. */
 async function preparePeers() {
   const folder = ".cache/peers";
   const python = join(folder, process.platform === "win32" ? "Scripts/python.exe" : "bin/python");
@@ -327,7 +327,7 @@ async function preparePeers() {
   return { python, onnx };
 }
 
-/** The same scales and shifts read with Python's safetensors: whole processes, and the reading alone. */
+/** Measures reading the same scales and shifts with Python's safetensors: whole processes, and the reading alone. */
 async function comparing(models) {
   const python = await preparePython();
   heading(`Reading the same scales in Python${python.versions ? ` (${python.versions})` : ""}`);
@@ -348,7 +348,7 @@ async function comparing(models) {
   }
 }
 
-/** What the first load sends, and when the page can be used. */
+/** Measures the bytes of the first load, and the time until the page is ready. */
 async function weighing({ instance, url, sent, why }) {
   heading("The page");
   if (why) {
@@ -371,7 +371,7 @@ async function weighing({ instance, url, sent, why }) {
   row("ready for files, 10 Mbit/s and 40 ms", { time: ms(far), ratio: `${(far / 1000).toFixed(2)} of 1 s` });
 }
 
-/** What of the files was asked for until `then`. */
+/** Adds a row with the size of the files that were requested until `then`. */
 function weight(what, sent, then = Infinity) {
   const files = [...sent.values()].filter(({ at }) => at <= then);
   const sum = (kind) => files.reduce((all, file) => all + file[kind], 0);
@@ -380,7 +380,7 @@ function weight(what, sent, then = Infinity) {
   row(what, { file: `gzip ${size(gzip)}`, read: `brotli ${size(brotli)}`, ratio });
 }
 
-/** Requests and bytes of a model on a hub, against the hub's own client, which reads headers and no norms. */
+/** Measures the requests and bytes for a model on a hub. The client of the hub, which reads only headers, is the comparison. */
 async function asking(command, models) {
   for (const several of [true, false]) {
     heading(`From a hub on this machine, ${several ? "several ranges" : "one range"} a request`);
@@ -406,7 +406,7 @@ async function asking(command, models) {
   }
 }
 
-/** How long a link that holds the report is. */
+/** Measures the length of a link that holds the report. */
 function linking(command, folder) {
   heading("A link that holds the report");
   const real = ["all-MiniLM-L6-v2", "SmolLM2-135M", "gemma-3-270m"].map((name) => join(".cache/models", name));
@@ -426,7 +426,7 @@ function length(command, path) {
   });
 }
 
-/** How time grows with the catalogue, without the start of the process. */
+/** Measures how the time grows with the catalogue, without the start of the process. */
 function growing(command, folder) {
   heading("Growth, command line");
   const start = median(Array.from({ length: RUNS }, () => timed(command, ["--version"]).milliseconds));
@@ -446,7 +446,7 @@ function growing(command, folder) {
   }
 }
 
-/** Python with the safetensors library, in a virtual environment of the ignored cache. */
+/** Installs Python's safetensors library in a virtual environment in .cache/. */
 async function preparePython() {
   const folder = ".cache/bench-venv";
   const interpreter = join(folder, process.platform === "win32" ? "Scripts/python.exe" : "bin/python");
@@ -468,12 +468,12 @@ async function preparePython() {
   return { interpreter, versions: versions() };
 }
 
-/** Chromium with the page behind a server, or why there is none. */
+/** Starts Chromium and a server of the page. Returns them, or why they are missing. */
 async function startChromium() {
   if (!existsSync("dist/index.html")) return { why: "skipped: there is no dist/; `npm run build` makes it" };
   const { chromium } = await import("@playwright/test");
   const args = ["--no-sandbox", "--enable-unsafe-webgpu", "--disable-background-networking", "--disable-component-update"];
-  // Where there is no GPU, WebGPU in software.
+  // Without a GPU, use WebGPU in software.
   if (process.env.GAMMASCOPE_GPU === undefined) args.push("--use-webgpu-adapter=swiftshader");
   const executablePath = findChromium();
   try {
@@ -503,7 +503,7 @@ function median(values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** A time as a multiple of the command line's whole process for the same checkpoint. */
+/** A time as a multiple of the time of the command line for the same checkpoint. */
 function against(time, command) {
   const ratio = time / command;
   return `${ratio < 10 ? ratio.toPrecision(2) : Math.round(ratio)} × command line`;

@@ -1,4 +1,4 @@
-// npm run build:package: package/, what an npm package of the library holds. It is not published from here.
+// npm run build:package: writes package/, the npm package of the library. It does not publish it.
 
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import { setUp } from "./setup.mjs";
 export const PACKAGE = "package";
 const COMPILED = ".cache/package";
 
-/** From where tsc puts a file, or where it lies, to where the package has it. */
+/** The files of the package, and the folders that they come from. */
 const FILES = [
   [join(COMPILED, "npm"), ["index.js", "index.d.ts", "node.js"]],
   [join(COMPILED, "www/worker"), ["network.js"]],
@@ -21,7 +21,7 @@ const FILES = [
   [".", ["LICENSE"]],
 ];
 
-/** Compiles the library and puts the package together. */
+/** Compiles the library and writes the package. */
 export async function buildPackage() {
   await buildWasm();
   rmSync(COMPILED, { recursive: true, force: true });
@@ -44,7 +44,7 @@ function manifest() {
     type: "module",
     exports: { ".": { types: "./index.d.ts", default: "./index.js" } },
     types: "./index.d.ts",
-    // Node's own modules are imported in Node only.
+    // Only Node imports the modules of Node.
     browser: { "./node.js": false },
     sideEffects: false,
     engines,

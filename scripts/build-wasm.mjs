@@ -1,6 +1,6 @@
-// The Rust core as WebAssembly, three times, in www/generated/: the inspector that every visit loads; what draws its figures, loaded
-// after the verdict; and the verifier, which can measure as well, open addresses and links, share, compare, measure adapters and
-// export, and is loaded when that is asked for.
+// Compiles the Rust core to three WebAssembly modules in www/generated/: the inspector, which every visit loads; the module that draws
+// its figures, which loads after the verdict; and the verifier, which loads on demand. The verifier also measures, runs the model, opens
+// addresses and links, shares, compares, measures adapters and exports.
 
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,20 +8,20 @@ import { Failure, step } from "./lib/run.mjs";
 import { cargoBuild, lockedVersion, wasmTarget } from "./lib/rust.mjs";
 import { writeTables } from "./lib/tables.mjs";
 
-/** The modules: a crate of web/, its profile in Cargo.toml, and the compiler flags that its browsers allow. */
+/** The modules: a crate of web/, its profile in Cargo.toml, and compiler flags that its browsers support. */
 const MODULES = [
   { name: "inspector", profile: "web", rustflags: "" },
   { name: "figures", profile: "web", rustflags: "" },
-  // Every browser with WebGPU has 128-bit vectors, and every other of the last years.
+  // Every browser with WebGPU, and every other recent browser, has 128-bit vectors.
   { name: "verifier", profile: "web-fast", rustflags: "-Ctarget-feature=+simd128" },
 ];
 
-/** Where the page's tables of measured models are. */
+/** The folder of the page's tables of measured models. */
 const TABLES = "www/generated/tables";
 
 /**
- * Compiles modules and writes their JavaScript side; cargo skips what has not changed. `fast` optimises little, for edits of the
- * Rust code.
+ * Compiles modules and writes their JavaScript. cargo skips what has not changed. `fast` compiles with little optimisation, for edits of
+ * the Rust code.
  */
 export async function buildWasm({ names = MODULES.map(({ name }) => name), fast = false } = {}) {
   const target = await wasmTarget();
@@ -38,7 +38,7 @@ export async function buildWasm({ names = MODULES.map(({ name }) => name), fast 
   writeTables(TABLES);
 }
 
-/** Where the Rust code of both is. */
+/** The folders with the Rust code. */
 export const RUST = ["src", "web"];
 
 /** Whether the verifier was built after the last edit of the Rust code. */
@@ -50,7 +50,7 @@ export function hasVerifier() {
   return statSync(built).mtimeMs > edited;
 }
 
-/** Writes a stub of the verifier, so that the page can be bundled before the verifier is built. Loading it fails with a sentence. */
+/** Writes a stub of the verifier, so that the page can be bundled before the verifier is built. Loading the stub fails with a message. */
 export function writeVerifierStub() {
   mkdirSync("www/generated", { recursive: true });
   const why = "The verifier is still being compiled. Reload the page when the terminal says that it is ready.";
@@ -60,7 +60,7 @@ export function writeVerifierStub() {
   writeFileSync("www/generated/verifier.js", `${[...lines, init].join("\n")}\n`);
 }
 
-/** The tool must be of exactly the version that the core is linked with. */
+/** Builds wasm-bindgen. It must have exactly the version that the core links. */
 async function buildBindgen() {
   const [core, tool] = [
     lockedVersion("Cargo.lock", "wasm-bindgen"),

@@ -1,4 +1,4 @@
-// npm run build: dist/, static files that work from any sub-path.
+// npm run build: writes dist/, static files that work under any path.
 
 import { pathToFileURL } from "node:url";
 import { buildWasm } from "./build-wasm.mjs";
@@ -7,14 +7,14 @@ import { BUDGET_KB, pageSize } from "./lib/size.mjs";
 import { SBOM, writeSbom } from "./lib/supply.mjs";
 import { setUp } from "./setup.mjs";
 
-/** Sets up, compiles the core, bundles the page. */
+/** Installs what is needed, compiles the core and bundles the page. */
 export async function build() {
   await setUp();
   await buildWasm();
   await bundlePage();
 }
 
-/** www/ and its generated wasm → dist/. `beforeVerifier`: a stub stands in for the verifier, and the page says so. */
+/** Bundles www/ and its generated wasm into dist/. With `beforeVerifier`, the verifier is a stub, and the page says so. */
 export async function bundlePage({ beforeVerifier = false } = {}) {
   await step(
     "Page: bundling into dist",

@@ -1,11 +1,11 @@
-// node scripts/icons.mjs: the icons of the installed page, drawn from www/favicon.svg by Chromium into www/icons/. Run it when the
-// drawing changes; the files are kept.
+// node scripts/icons.mjs: renders the icons of the installed page from www/favicon.svg with Chromium, into www/icons/. Run it when the
+// drawing changes, and commit the files.
 
 import { readFileSync } from "node:fs";
 import { chromium } from "@playwright/test";
 import { findChromium } from "./lib/chromium.mjs";
 
-/** Side in pixels, and the share of it that the drawing fills: systems cut a mask out of the last one. */
+/** Each icon: its side in pixels, and the share of it that the drawing fills. Systems crop the maskable one. */
 const ICONS = [
   { name: "192", side: 192, share: 1 },
   { name: "512", side: 512, share: 1 },

@@ -1,12 +1,12 @@
-// npm run paper -- random-init [NAME…] [--parameters N] [--blocks K] [--minutes M] [--again] [--as-is]: the claim about models at
-// their initialisation, held against the published sizes of docs/paper, smallest first. What came of each is kept beside its configuration
-// (docs/paper/NAME/measured.json), and docs/paper.md is written from all of them. Ends with 1 when a row disagrees or a run fails.
-//   NAME           these only, however many parameters they have
-//   --parameters   the most parameters of a model that is run whole: 700e6 without
-//   --blocks       of larger ones only so many blocks are run, and the final norm; without, larger ones are not run
-//   --minutes      no run is begun later than this
-//   --again        what was measured before is measured again, which is left alone without
-//   --as-is        with the program that was compiled last
+// npm run paper -- random-init [NAME…] [--parameters N] [--blocks K] [--minutes M] [--again] [--as-is]: checks the claim about models at
+// their initialisation on the published sizes of docs/paper, smallest first. It stores each result beside the configuration
+// (docs/paper/NAME/measured.json), and writes docs/paper.md from all of them. The exit code is 1 if a row disagrees or a run fails.
+//   NAME           only these, however many parameters they have
+//   --parameters   the largest number of parameters of a model that runs whole, 700e6 by default
+//   --blocks       of larger models, run so many blocks and the final norm; by default, larger models do not run
+//   --minutes      start no run later than this
+//   --again        also measure what was measured before
+//   --as-is        use the program that was compiled last
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -21,7 +21,7 @@ import { CONFIGS, keep, kept, models } from "./paper/records.mjs";
 const DOCUMENT = "docs/paper.md";
 const PROGRAM = process.platform === "win32" ? "gammascope.exe" : "gammascope";
 const COMMAND = join(process.env.CARGO_TARGET_DIR ?? "target", "release", PROGRAM);
-/** The commit that the program was compiled from, whatever becomes of the files later. */
+/** Holds the commit that the program was compiled from. The files may change later. */
 const COMMIT = `${COMMAND}.commit`;
 const USUAL_MOST = 700e6;
 
@@ -83,7 +83,7 @@ function orFailure(work) {
   }
 }
 
-/** Runs what was asked for and keeps what came of it; gives a sentence for each that could not be run, and for which no time was left. */
+/** Runs the chosen models and stores the results. Returns a sentence for each run that failed, and the names that it had no time for. */
 async function runAll(options) {
   const [failed, late] = [[], []];
   for (const { name, parameters, input } of models()) {
@@ -106,7 +106,7 @@ async function runAll(options) {
   return { failed, late };
 }
 
-/** Whether `measured` is of so many blocks at least, or of the whole model. */
+/** Whether `measured` has at least so many blocks, or the whole model. */
 function holds(measured, blocks) {
   return measured !== undefined && (measured.left_out === 0 || (blocks !== undefined && measured.blocks >= blocks));
 }
@@ -118,7 +118,7 @@ function arguments_(name, input, blocks) {
   return ["verify", join(CONFIGS, name, "config.json"), ...usual, ...some];
 }
 
-/** What measures, as a row shall say it. */
+/** The program and the machine, for the row. */
 function program() {
   const commit = existsSync(COMMIT) ? readFileSync(COMMIT, "utf8").trim() : "unknown";
   return { commit, cores: availableParallelism() };

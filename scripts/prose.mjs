@@ -7,7 +7,7 @@ import { Failure, main } from "./lib/run.mjs";
 import { complaints } from "./prose/lint.mjs";
 
 const FOLDERS = ["docs", "examples", "npm", "samples", "src", "web", "www"];
-/** Tests quote unwanted words, and what is generated repeats the words of the Rust code. */
+/** Tests quote unwanted words, and generated files repeat the words of the Rust code. */
 const LEFT_OUT = /tests?\.rs$|\/(?:tests|target|node_modules|generated)\/|^www\/report\.ts$/u;
 
 function proseFiles() {

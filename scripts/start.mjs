@@ -1,8 +1,8 @@
-// npm start: build, serve on localhost, print the address. The page is served as soon as the inspector is built, and the verifier
-// is built behind it.
+// npm start: builds the page, serves it on localhost, and prints the address. It serves the page as soon as the inspector is built, and
+// builds the verifier meanwhile.
 //   npm start -- --port 8080   another port
-//   npm start -- --dev         Vite's development server: the page reloads on every edit in www/ and of the Rust code, which is
-//                              optimised little
+//   npm start -- --dev         Vite's development server: the page reloads after every edit in www/ and of the Rust code, which is
+//                              compiled with little optimisation
 
 import { watch } from "node:fs";
 import { parseArgs } from "node:util";
@@ -11,7 +11,7 @@ import { RUST, buildWasm, hasVerifier, writeVerifierStub } from "./build-wasm.mj
 import { Failure, main } from "./lib/run.mjs";
 import { setUp } from "./setup.mjs";
 
-/** How long an editor may take to write its files. */
+/** How long to wait until an editor has written its files. */
 const SETTLE_MS = 200;
 
 await main(async () => {
@@ -23,7 +23,7 @@ await main(async () => {
   if (!dev) await bundlePage({ beforeVerifier });
 
   const vite = await import("vite");
-  const where = { port, host: "127.0.0.1" }; // reached as localhost too; a port that is taken gives the next one
+  const where = { port, host: "127.0.0.1" }; // also reached as localhost; if the port is taken, Vite uses the next one
   const server = dev
     ? await (await vite.createServer({ server: where })).listen()
     : await vite.preview({ preview: where });
@@ -35,7 +35,7 @@ await main(async () => {
   if (dev) await rebuildOnEdits();
 });
 
-/** Compiles all modules anew whenever the Rust code is edited; Vite sees what is written and reloads the page. */
+/** Compiles all modules again after every edit of the Rust code. Vite notices the new files and reloads the page. */
 async function rebuildOnEdits() {
   let edited = false;
   let wake = () => undefined;

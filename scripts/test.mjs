@@ -1,5 +1,5 @@
-// npm test: everything. `npm test -- rust page` runs those stages only.
-// The last line is the sum over the test runners; a stage that fails without a failed test counts as one.
+// npm test: runs all stages. `npm test -- rust page` runs only those two.
+// The last line is the sum over all test runners. A stage that fails without a failed test counts as one failed test.
 
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -21,15 +21,15 @@ import { setUp } from "./setup.mjs";
 
 const E2E_REPORT = ".cache/e2e.json";
 
-/** Each stage returns its counts, an empty object for a check that passed, or throws a Failure. */
+/** Each stage returns its counts, or an empty object for a check that passed, or throws a Failure. */
 const stages = { prose, supply, fmt, clippy, scripts, rust, python, types, package: npmPackage, page };
 
-/** The words of documents, doc comments, messages and the page. */
+/** Checks the words of documents, doc comments, messages and the page. */
 function prose() {
   return check(process.execPath, ["scripts/prose.mjs"], "The prose breaks a rule of CONTRIBUTING.md, see above.");
 }
 
-/** The dependencies: lock files that fit, licences, sources and known faults. Without a tool or the network the stage says what it left out. */
+/** Checks the dependencies: lock files, licences, sources and known faults. Without a tool or the network, it says what it left out. */
 async function supply() {
   if (ask("cargo", ["tree", "--locked", "--depth", "0"]) === null)
     throw new Failure("Cargo.lock does not fit Cargo.toml: run `cargo update --workspace`.");
@@ -69,7 +69,7 @@ async function fmt() {
 
 async function clippy() {
   await requireLints();
-  // The crates of web/ natively too: no code is for wasm32 alone, and checking all dependencies for it takes a minute.
+  // Checks the crates of web/ natively too: no code is only for wasm32, and checking all dependencies for it takes a minute.
   const all = ["clippy", "--workspace", "--all-targets", "--features", "gammascope/gpu"];
   for (const args of [all, ["clippy"]]) {
     const { code } = await show("cargo", [...args, "--locked", "--", "-D", "warnings"]);
@@ -81,14 +81,14 @@ async function clippy() {
   return {};
 }
 
-/** What scripts write, compared with its sources; and the prose rules. */
+/** Compares the outputs of scripts with their sources, and tests the prose rules. */
 function scripts() {
   return nodeTest(["tests/paper.test.mjs", "tests/prose.test.mjs", "tests/tables.test.mjs"]);
 }
 
 /**
- * All of cargo's tests, with one set of features, which the other stages share. A test that needs more than this repository has is
- * `#[ignore]`d. A second run selects those whose prerequisite is there, by a part of their names; the rest count as skipped.
+ * Runs all tests of cargo with one set of features, which the other stages share. A test that needs more than this repository is
+ * `#[ignore]`d. A second run selects those whose requirements are met, by a part of their names. The rest count as skipped.
  */
 async function rust() {
   const provided = [];
@@ -96,7 +96,7 @@ async function rust() {
   if (process.env.GAMMASCOPE_GPU) provided.push("gpu");
   if (["python3", ".cache/models/venv/bin/python"].some((python) => ask(python, ["-c", "import numpy"]) !== null)) provided.push("export::");
   if (existsSync("../shared/architectures")) provided.push("ground_truth::");
-  // Examples are linted and not linked: no test runs them.
+  // Examples are not built: no test runs them, and clippy checks them.
   const tests = ["--tests", "--no-fail-fast"];
   const counts = await cargoTest(tests);
   const documented = await cargoTest(["--doc"]);
@@ -108,10 +108,10 @@ async function rust() {
   return counts;
 }
 
-/** Whether the trained models are there; a promise as soon as the stage that needs them is sure to run. */
+/** A promise of whether the trained models are there. It is set if the stage that needs them will run. */
 let models;
 
-/** Fetches the trained models of tests/models/fetch.py into .cache/models. False, with a line that says why, where that fails. */
+/** Fetches the trained models of tests/models/fetch.py into .cache/models. If that fails, it prints why and returns false. */
 async function fetchModels() {
   const python = ["python3", "python"].find((name) => ask(name, ["--version"]) !== null);
   if (!python || process.env.GAMMASCOPE_OFFLINE) return false;
@@ -125,7 +125,7 @@ async function fetchModels() {
   }
 }
 
-/** The Python that the page shows, with PyTorch: the hook and the snippets; skipped, with a message, where there is none. */
+/** Tests the Python code that the page shows, the hook and the snippets. Without PyTorch, the tests are skipped with a message. */
 async function python() {
   const terminal = await testedTerminal();
   const interpreter = await pythonWithTorch();
@@ -159,7 +159,7 @@ async function cargoTest(args) {
 }
 
 async function types() {
-  await buildWasm(); // the page is checked against the types it generates
+  await buildWasm(); // the page is checked against the generated types
   for (const project of ["tsconfig.json", "www/worker/tsconfig.json", "tests/e2e/tsconfig.json", "npm/tsconfig.json"]) {
     const tsc = ["node_modules/typescript/bin/tsc", "--noEmit", "--project", project];
     await check(process.execPath, tsc, `${project}: TypeScript found problems, see above.`);
@@ -167,7 +167,7 @@ async function types() {
   return {};
 }
 
-/** The npm package, installed as somebody else installs it. */
+/** Tests the npm package, installed like by a user. */
 async function npmPackage() {
   await buildPackage();
   const terminal = await testedTerminal();
@@ -195,7 +195,7 @@ async function page() {
   if (differ.length > 0) throw new Failure("Two builds of the page differ in these files.", differ.join("\n"));
   console.log(`A second build of the page gave the same ${first.size} files.`);
 
-  // The terminal's numbers, for the page's to be held against.
+  // The tests compare the numbers of the page with those of the command line.
   const terminal = await testedTerminal();
 
   mkdirSync(".cache", { recursive: true });
@@ -216,7 +216,7 @@ async function check(command, args, complaint) {
   return {};
 }
 
-/** A runner that ends badly without a failed test has failed all the same. */
+/** Counts one failed test if a runner exits with an error but reports none. */
 function withExit(counts, code) {
   return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
 }
@@ -242,7 +242,7 @@ await main(async () => {
     throw new Failure(`There is no stage ${unknown}; the stages are ${Object.keys(stages).join(", ")}.`);
   await setUp();
 
-  // The network brings the models while the stages before `rust` compile.
+  // Download the models while the stages before `rust` compile.
   if (chosen.length === 0 || chosen.includes("rust")) models = fetchModels();
 
   const sum = { passed: 0, failed: 0, skipped: 0 };

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What the names of timm's vision transformers mean: src/model/timm.tsv.
+"""Writes src/model/timm.tsv: the options of timm's vision transformers by name.
 
     pip install torch timm
     python scripts/timm_architectures.py src/model/timm.tsv
 
-Each function that timm has for a name is called, and the options that it gives to the constructor are kept: those that are not the
-usual ones, as JSON. Architectures with an option that src/model/timm.rs does not know (other blocks, other norms) are left out.
+It calls timm's function for each name, and records the options that the function passes to the constructor and that differ from the
+defaults, as JSON. It leaves out architectures with an option that src/model/timm.rs does not know (other blocks, other norms).
 """
 import functools
 import json
@@ -34,10 +34,10 @@ def tell(of_class):
 
 
 def plain(options):
-    """The options as JSON has them; `None` where one of them is not known."""
+    """The options as JSON, or `None` if one of them is not known."""
     options = {key: value for key, value in options.items() if key not in ("pretrained_filter_fn", "pretrained_strict")}
     norm, gated, activation = options.pop("norm_layer", None), options.pop("mlp_layer", None), options.get("act_layer")
-    # Images of other sizes are refused here whatever this says.
+    # Gammascope refuses images of other sizes whatever this says.
     options.pop("dynamic_img_size", None)
     if norm is not None:
         if not isinstance(norm, functools.partial) or norm.func.__name__ != "LayerNorm" or set(norm.keywords) != {"eps"}:

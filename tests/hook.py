@@ -1,8 +1,8 @@
-"""The hook that the page shows, on a tiny model of both kinds of norm, measured by the command line.
+"""Tests the hook that the page shows, on a tiny model with both kinds of norm. The command line measures the result.
 
-    hook.py GAMMASCOPE FOLDER      writes a checkpoint and its activations into FOLDER and measures them
+    hook.py GAMMASCOPE FOLDER      writes a checkpoint and its activations to FOLDER and measures them
 
-Prints `N passed, N failed, N skipped`; skipped where torch or safetensors is not installed.
+Prints `N passed, N failed, N skipped`. Without torch or safetensors, the tests are skipped.
 """
 import json
 import os
@@ -10,9 +10,9 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# Before this folder, which has a file of the same name as the hook.
+# These come before this folder, which has a file with the same name as the hook.
 sys.path[:0] = [os.path.join(HERE, "support"), os.path.join(HERE, "..", "scripts", "activations")]
-from claims import conclude  # noqa: E402, I001: ends the script where PyTorch is not there
+from claims import conclude  # noqa: E402, I001: ends the script if PyTorch is missing
 
 import torch  # noqa: E402
 from hook import record  # noqa: E402
@@ -39,7 +39,7 @@ class Block(torch.nn.Module):
     def forward(self, x):
         y = self.input_layernorm(x)
         change = self.mlp(y)
-        y.zero_()  # in place: what was recorded must stay
+        y.zero_()  # in place: the recorded values must stay
         return x + change
 
 

@@ -1,4 +1,4 @@
-//! How much memory whatever bytes may take: a program of its own, because it counts all that is allocated.
+//! How much memory any bytes may take. This is a separate program, because it counts all allocations of the process.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "it/support/spoiled.rs"]
@@ -13,9 +13,9 @@ use spoiled::{IMAGES, SOUNDS, file, spoiled};
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// MB: what an image of the most pixels takes while it is decoded, and as much again for what its decoder holds.
+/// In MB: an image with the largest number of pixels while it is decoded, and as much again for its decoder.
 const IMAGE: f32 = 1600.0;
-/// MB: ten minutes of samples, twice while the list grows, and what a decoder holds.
+/// In MB: ten minutes of samples, twice while the list grows, and the memory of a decoder.
 const SOUND: f32 = 1600.0;
 
 #[test]
@@ -32,7 +32,7 @@ fn spoiled_files_stay_within_bounds() {
     let own = peak(&|| drop(std::hint::black_box(vec![1u8; 50_000_000])));
     assert!((45.0..60.0).contains(&own), "what is allocated is counted: {own} MB");
 
-    // The header of a BMP file may ask for nearly the most pixels, and have none of them.
+    // This header of a BMP file claims nearly the largest number of pixels, and the file has none of them.
     let mut large = file("rgb.bmp");
     large[18..26].copy_from_slice(&[9459i32.to_le_bytes(), 9459i32.to_le_bytes()].concat());
     let used = peak(&|| drop(processor.image("f", &large)));

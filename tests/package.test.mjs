@@ -1,4 +1,4 @@
-// The npm package as somebody else installs it: what it holds, its types, its example, and its reports against the command line's.
+// The npm package, installed like by a user: its contents, its types, its example, and its reports compared with the command line.
 //   PACKAGE=package GAMMASCOPE=target/debug/gammascope node --test tests/package.test.mjs
 
 import assert from "node:assert/strict";
@@ -14,7 +14,7 @@ const folder = mkdtempSync(join(tmpdir(), "gammascope-package-"));
 const npm = process.env.npm_execpath?.endsWith(".js") ? [process.execPath, process.env.npm_execpath] : ["npm"];
 const run = ([program, ...first], ...args) => execFileSync(program, [...first, ...args], { cwd: folder, encoding: "utf8" });
 
-/** The command line's JSON. */
+/** The JSON output of the command line. */
 const native = (...args) => JSON.parse(execFileSync(terminal, [...args, "--json"], { encoding: "utf8" }));
 
 let held;
@@ -29,13 +29,13 @@ before(async () => {
 
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-test("it holds one entry, its types, the wasm, and nothing else", () => {
+test("it contains one entry point, its types, the wasm, and nothing else", () => {
   const names = held.map(({ path }) => path).sort();
   const expected = ["LICENSE", "README.md", "index.d.ts", "index.js", "network.js", "node.js", "package.json", "report.d.ts", "report.js", "verifier.js", "verifier_bg.wasm"];
   assert.deepEqual(names, expected);
 });
 
-test("a strict consumer compiles against its types", () => {
+test("strict TypeScript code compiles with its types", () => {
   writeFileSync(
     join(folder, "consumer.ts"),
     `import { Checkpoint, type Report, inspect, readLink } from '@gammascope/gammascope';
@@ -53,7 +53,7 @@ test("a strict consumer compiles against its types", () => {
   run([process.execPath, resolve("node_modules/typescript/bin/tsc")], ...options, "consumer.ts");
 });
 
-test("its example says of a checkpoint what the command line says", () => {
+test("its example prints the same sentence as the command line", () => {
   cpSync("examples/node/inspect.mjs", join(folder, "inspect.mjs"));
   const said = run([process.execPath], "inspect.mjs", sample("layernorm"));
   assert.match(said, /^LayerNorm model. All 9 norms ignore one direction/);
@@ -61,10 +61,10 @@ test("its example says of a checkpoint what the command line says", () => {
 });
 
 for (const name of ["layernorm", "rmsnorm"]) {
-  test(`the report of the ${name} sample is the command line's, to the last digit`, async () => {
+  test(`the report of the ${name} sample is that of the command line, to the last digit`, async () => {
     const expected = native("inspect", sample(name));
     assert.deepEqual(await library.inspect(sample(name)), expected);
-    // And from blobs, as in a browser.
+    // The same from blobs, as in a browser.
     const files = ["model.safetensors", "config.json"].map((file) => ({
       path: `${name}/${file}`,
       file: new Blob([readFileSync(join(sample(name), file))]),
@@ -73,7 +73,7 @@ for (const name of ["layernorm", "rmsnorm"]) {
   });
 }
 
-test("a hub's cache, where every file is a link, is read as the command line reads it", async () => {
+test("the cache of a hub, in which every file is a link, opens like on the command line", async () => {
   const snapshot = join(folder, "snapshots", "abc");
   mkdirSync(snapshot, { recursive: true });
   for (const name of ["model.safetensors", "config.json"]) symlinkSync(join(sample("layernorm"), name), join(snapshot, name));
@@ -83,7 +83,7 @@ test("a hub's cache, where every file is a link, is read as the command line rea
   assert.deepEqual(report, native("inspect", snapshot));
 });
 
-test("a lone file has the configuration beside it, and an index its shards", async () => {
+test("a single file opens with the configuration beside it, and an index with its shards", async () => {
   const model = join(sample("layernorm"), "model.safetensors");
   assert.deepEqual(await library.inspect(model), native("inspect", model));
   const sharded = join(folder, "sharded");
@@ -96,7 +96,7 @@ test("a lone file has the configuration beside it, and an index its shards", asy
   assert.deepEqual(report, native("inspect", index));
 });
 
-test("a file of more than four gigabytes is read by slices", async () => {
+test("a file of more than four gigabytes is read in slices", async () => {
   const [width, rows] = [4, 2 ** 30];
   const end = 2 * width * (rows + 1);
   const header = JSON.stringify({
@@ -114,7 +114,7 @@ test("a file of more than four gigabytes is read by slices", async () => {
   assert.deepEqual(norms.map(({ name, width: wide }) => [name, wide]), [["model.norm", width]]);
 });
 
-test("a link and a comparison are what the command line reads and prints", async () => {
+test("links and comparisons are those of the command line", async () => {
   const checkpoint = await library.Checkpoint.open(sample("layernorm"));
   const other = await library.Checkpoint.open(sample("rmsnorm"));
   assert.deepEqual(checkpoint.compare(other).sites, native("compare", sample("layernorm"), sample("rmsnorm")).sites);
@@ -126,7 +126,7 @@ test("a link and a comparison are what the command line reads and prints", async
   other.close();
 });
 
-test("what is wrong is a sentence", async () => {
+test("errors are sentences", async () => {
   await assert.rejects(library.inspect("./no/such/model"), /there is no file or folder `.\/no\/such\/model`/);
   await assert.rejects(library.inspect("package.json"), /no safetensors, GGUF or PyTorch file among what was given/);
   writeFileSync(join(folder, "pytorch_model.bin"), "PK\x03\x04 and so on");

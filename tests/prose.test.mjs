@@ -1,4 +1,4 @@
-// The prose rules, on sentences that break them and on sentences that do not.
+// Tests the prose rules on sentences that break them and on sentences that do not.
 //   node --test tests/prose.test.mjs
 
 import assert from "node:assert/strict";
@@ -34,7 +34,7 @@ test("a link inside the repository leads to a file and to a heading in it", asyn
   assert.equal(await messages("docs/a.md", "See [there](../README.md#read-on) and [here](https://example.org/nowhere.md).\n"), "");
 });
 
-test("complaints carry the line of the file", async () => {
+test("complaints have the line in the file", async () => {
   assert.deepEqual(await lines("a.md", "# Title\n\nGood.\nIt shall pass.\n"), [4]);
   const rust = '//! Plain.\n\n/// Whence it comes.\nfn a() -> &str {\n    // hence, a plain comment\n    "we shall see"\n}\n\n#[cfg(test)]\nmod tests {\n    /// hence\n}\n';
   assert.deepEqual(await lines("a.rs", rust), [3, 6]);

@@ -1,4 +1,4 @@
-// The page's tables, held against those that they are cut from.
+// Compares the tables of the page with the tables that they come from.
 //   node --test tests/tables.test.mjs
 
 import assert from "node:assert/strict";
@@ -8,7 +8,7 @@ import { familyPart, hash, kin, part, tableFiles } from "../scripts/lib/tables.m
 
 const files = tableFiles();
 
-/** The lines of a table in all files of this name, the first ones first. */
+/** The lines of a table in all files of this name, in order. */
 function lines(kind, table) {
   const names = [...files.keys()].filter((name) => name === kind || name.startsWith(`${kind}-`)).toSorted();
   const sections = names.flatMap((name) => files.get(name).split("#### ")).filter((section) => section.startsWith(`${table}\n`));
@@ -18,17 +18,17 @@ function lines(kind, table) {
 const stored = (path) => readFileSync(path, "utf8").split("\n").filter((line) => line !== "" && !line.startsWith("#"));
 
 test("the hash is that of the Rust code", () => {
-  // src/tables.rs has the same.
+  // src/tables.rs has the same numbers.
   assert.equal(hash("norm1.weight"), 4080611924157487884n);
   assert.equal(part("layouts", 2n ** 64n - 1n), "layouts-31");
 });
 
-test("architectures of timm are cut by their first word, other families by their name", () => {
+test("architectures of timm are split by their first word, other families by their name", () => {
   const models = ["timm:test_vit_relpos", "timm:vit_base_patch16_224", "timm:resnet50.a1_in1k", "xlm-roberta", "torch:A.B"];
   assert.deepEqual(models.map(kin), ["vit", "vit", "resnet50", "xlm-roberta", "torch:A.B"]);
 });
 
-test("the parts of the layouts, one after the other, are the table", () => {
+test("the parts of the layouts, in order, are the table", () => {
   assert.deepEqual(lines("layouts", "layouts"), stored("src/norm/registry/layouts.tsv"));
 });
 
@@ -40,7 +40,7 @@ test("each family is in its part", () => {
   }
 });
 
-test("each measured block is once in the parts by names, and in those of all its families", () => {
+test("each measured block is once in the parts by names, and in the parts of all its families", () => {
   const readers = stored("src/reader/measured.tsv");
   assert.deepEqual(lines("blocks", "measured").toSorted(), readers.toSorted());
   for (const line of readers) {

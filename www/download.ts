@@ -1,9 +1,9 @@
-/** Saving what is shown: figures as SVG and PNG with the theme's colours written into them, tables and the report. */
+/** Saves figures as SVG and PNG in the colours of the theme, tables, and the report. */
 
 const SHARPNESS = 2;
 const VARIABLE = /var\((--[\w-]+)\s*(?:,[^()]*(?:\([^()]*\)[^()]*)*)?\)/g;
 
-/** A file name from parts that may hold anything, tensor names included. */
+/** Makes a file name from parts that may contain any character, such as tensor names. */
 export function fileName(parts: (string | undefined)[], extension: string): string {
   const stem = parts
     .filter((part) => part)
@@ -13,7 +13,7 @@ export function fileName(parts: (string | undefined)[], extension: string): stri
   return `${stem || 'gammascope'}.${extension}`;
 }
 
-/** Hands a blob to the browser's downloads. */
+/** Downloads a blob. */
 export function save(blob: Blob, name: string): void {
   const url = URL.createObjectURL(blob);
   const link = document.createElement('a');
@@ -34,8 +34,8 @@ function colourOf(variable: string, probe: HTMLElement): string {
 }
 
 /**
- * The figure as a file of its own: every CSS variable replaced by its colour in the current theme, and the page's
- * surface behind it, so that light text never lands on white paper.
+ * Returns the figure as a standalone SVG: every CSS variable is replaced by its colour in the current theme, and the background of the
+ * page is included, so that light text is never on white.
  */
 export function standalone(svg: SVGElement): string {
   const probe = document.createElement('span');
@@ -59,12 +59,12 @@ export function standalone(svg: SVGElement): string {
   return text;
 }
 
-/** The figure's size in CSS pixels, kept by the view on the node itself. */
+/** The size of the figure in CSS pixels. The view stores it on the node. */
 export function sizeOf(svg: SVGElement): { width: number; height: number } {
   return { width: Number(svg.dataset['width']), height: Number(svg.dataset['height']) };
 }
 
-/** The figure as pixels, at twice its size on the page. */
+/** Renders the figure as a PNG, at twice its size on the page. */
 export async function rasterised(svg: SVGElement): Promise<Blob> {
   const { width, height } = sizeOf(svg);
   const url = URL.createObjectURL(new Blob([standalone(svg)], { type: 'image/svg+xml' }));

@@ -1,16 +1,16 @@
-/** Files that are dropped or pasted: a checkpoint, a base with its adapter, or another beside the open one. Loaded with the first drop. */
+/** Opens dropped or pasted files: a checkpoint, a base with its adapter, or a checkpoint to compare. Loaded with the first drop. */
 import { isAdapter, pairOf, topOf } from './files';
 import { SeveralCheckpoints } from './inspector';
 import { open, show } from './intake';
 import type { Dropped } from './protocol';
 import { shown } from './state/opened';
 
-/** Comparisons and adapters are fetched with the first of them. */
+/** Loads the code for comparisons and adapters when it is first needed. */
 const together = () => import('./together');
 
 /**
- * Opens what was dropped; a base and its adapter are opened and measured, and of two checkpoints somebody is asked. With `compare` the open one stays, and is compared with what
- * was dropped.
+ * Opens what was dropped. For a base with its adapter, it opens the base and measures the adapter. For two checkpoints, it asks which
+ * one to open. With `compares`, the open checkpoint stays and is compared with what was dropped.
  */
 export function drop(dropped: Promise<Dropped[]>, handles: Promise<FileSystemHandle[]>, compares: boolean): void {
   if (compares && shown.value) return void besides(dropped);
@@ -24,7 +24,7 @@ export function drop(dropped: Promise<Dropped[]>, handles: Promise<FileSystemHan
     adapter = second;
     return first;
   };
-  // Two things are not one to open again.
+  // A base with its adapter cannot be one item of the recent list.
   const origin = async () => ({ handles: adapter ? [] : await handles });
   open(gather, undefined, origin).then(
     () => adapter && weigh(adapter),
@@ -32,17 +32,17 @@ export function drop(dropped: Promise<Dropped[]>, handles: Promise<FileSystemHan
   );
 }
 
-/** Names alone do not tell whether two files are two models: somebody is asked, who may also say that they are one. */
+/** Names do not say whether two files are two models, so the page asks. The answer may be that they are one. */
 function twoCheckpoints(entries: Dropped[], pair: [Dropped[], Dropped[]]): SeveralCheckpoints {
   const checkpoints = pair.map((files) => ({ name: topOf(files), files: files.map((file) => entries.indexOf(file)) }));
   const [first, second] = checkpoints.map(({ name }) => name);
   return new SeveralCheckpoints(`${first} and ${second} may be two checkpoints. Open one of them, or compare them.`, checkpoints, entries);
 }
 
-/** What was dropped to be compared with the open one; an adapter is measured. */
+/** Compares what was dropped with the open checkpoint, or measures it if it is an adapter. */
 async function besides(dropped: Promise<Dropped[]>): Promise<void> {
   const entries = await dropped.catch(() => null);
-  // What the browser could not read has its sentence where it is opened.
+  // If the browser could not read it, opening it shows the error.
   if (entries === null) return show(() => dropped);
   if (isAdapter(entries)) weigh(entries);
   else together().then(({ showCompared }) => showCompared(() => entries), console.error);

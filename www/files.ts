@@ -1,6 +1,6 @@
 /**
- * From what the user did (dropped, picked, pasted, asked for a sample) to a list of entries. Nothing is read here:
- * a `File` is only a handle, and which of them belong to a checkpoint is decided in Rust.
+ * Turns what the user dropped, picked, pasted or linked to into a list of entries. It reads nothing: a `File` is only a handle,
+ * and Rust decides which files belong to a checkpoint.
  */
 import type { Address, Dropped, Entry, Linked } from './protocol';
 import { BESIDE_WEIGHTS, WEIGHTS_ENDINGS } from './report';
@@ -18,22 +18,22 @@ export type SampleName = (typeof SAMPLES)[number]['name'];
 
 const SAMPLE_FILES = ['model.safetensors', 'config.json', 'tokenizer.json'];
 
-/** Files given as such: the folder picker tells each one's place, other files are their own. */
+/** Entries of plain files. Files from the folder picker have a path in that folder, other files only a name. */
 export function entriesOf(files: Openable): Dropped[] {
   return Array.from<File | Dropped, Dropped>(files as ArrayLike<File | Dropped>, (item) =>
     item instanceof File ? { path: item.webkitRelativePath || item.name, file: item } : item,
   );
 }
 
-/** What of a report is pointed at: one of its sites, a section of the page, or neither. */
+/** The target of a link into a report: a site, a section of the page, or neither. */
 export type Spot = { site: string | null; section: string | null };
 
-/** What a link to the page opens, and what of it it points at. */
+/** What a link to the page opens, and its target. */
 export type Link = { entry: Address | Linked } & Spot;
 
 /**
- * Reads the fragment of a link: `#open=URL`, escaped or not, with `&hub=` behind it where it is not the public one; or
- * `#report=…`, which holds the report itself. `&site=` or `&section=` at the end of either points at a part of the report.
+ * Reads the fragment of a link: `#open=URL`, escaped or not, followed by `&hub=` unless it is the public hub; or `#report=…`, which
+ * holds the report itself. Both may end with a target, `&site=` or `&section=`.
  */
 export function readLink(hash: string): Link | null {
   const { before, spot } = split(hash);
@@ -43,7 +43,7 @@ export function readLink(hash: string): Link | null {
   return { entry: { address: unescaped(address), ...(hub ? { hub: unescaped(hub) } : {}) }, ...spot };
 }
 
-/** What of the open report a fragment points at: `&site=` and `&section=` of a link, or `#site=NAME` and `#SECTION` alone. */
+/** Reads the target of a fragment: `&site=` or `&section=` of a link, or `#site=NAME` or `#SECTION` alone. */
 export function readSpot(hash: string): Spot {
   const { before, spot } = split(hash);
   const section = /^#([\w-]+)$/.exec(before)?.[1] ?? null;
@@ -55,14 +55,14 @@ function split(hash: string): { before: string; spot: Spot } {
   return { before, spot: { site: part === 'site' ? decoded(named) : null, section: part === 'section' ? decoded(named) : null } };
 }
 
-/** The fragment that opens these entries again: of an address or a link; empty for files, and for an address that may hold a secret. */
+/** The fragment that opens an address or a link again. It is empty for files and for an address that may contain a secret. */
 export function fragmentOf([first]: readonly Entry[]): string {
   if (first && 'link' in first) return first.link;
   if (!first || !('address' in first) || secret(first.address)) return '';
   return `#open=${encodeURIComponent(first.address)}${first.hub ? `&hub=${encodeURIComponent(first.hub)}` : ''}`;
 }
 
-/** A fragment that points at part of what `fragment` opens, or of the open report where that is empty. */
+/** Adds a target to `fragment`. If `fragment` is empty, the target is in the open report. */
 export function pointing(fragment: string, { site, section }: Spot): string {
   const at = fragment === '' ? '#' : `${fragment}&`;
   if (site !== null) return `${at}site=${encodeURIComponent(site)}`;
@@ -70,7 +70,7 @@ export function pointing(fragment: string, { site, section }: Spot): string {
   return fragment;
 }
 
-/** What is behind the `?` of an address may be a signature or a key, as what is before an `@` may be. */
+/** Whether an address may contain a secret: a signature or key after `?`, or a password before `@`. */
 export function secret(address: string): boolean {
   return /\?|^[a-z]+:\/\/[^/]*@/i.test(address);
 }
@@ -103,7 +103,7 @@ function unescaped(text: string): string {
   return text.includes('://') ? text : decoded(text);
 }
 
-/** Holds the weights of something, by its name. */
+/** Whether the file holds weights, by its name. */
 export function hasWeights({ path }: { path: string }): boolean {
   const name = leafOf(path).toLowerCase();
   return WEIGHTS_ENDINGS.some((ending) => name.endsWith(ending)) && !BESIDE_WEIGHTS.some((word) => name.startsWith(word));
@@ -111,24 +111,24 @@ export function hasWeights({ path }: { path: string }): boolean {
 
 const leafOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
 
-/** What PEFT, MLX and diffusers call the files of an adapter. */
+/** The file names of adapters in PEFT, MLX and diffusers. */
 const ADAPTER = /^(adapter_|adapters\.|pytorch_lora_weights)/;
 
-/** Whether these are the files of an adapter and of nothing else, by their names. */
+/** Whether these files hold weights of an adapter and no others, by their names. */
 export function isAdapter(entries: readonly Dropped[]): boolean {
   const weights = entries.filter(hasWeights);
   return weights.length > 0 && weights.every(({ path }) => ADAPTER.test(leafOf(path)));
 }
 
-/** One file of a checkpoint of several. */
+/** The name of one shard of a checkpoint. */
 const SHARD = /-\d+-of-\d+\.\w+$/;
 
-/** Two that may be of their own each, an adapter last: folders or single files, where exactly two hold weights. */
+/** Splits the entries in two if exactly two folders or single files hold weights, so that they may be separate. An adapter comes last. */
 export function pairOf(entries: readonly Dropped[]): [Dropped[], Dropped[]] | null {
   const tops = new Map<string, Dropped[]>();
   for (const entry of entries) {
     const [top = '', ...below] = entry.path.split('/');
-    // An adapter's files belong together, in a folder or not.
+    // The files of an adapter belong together, also without a folder.
     const key = below.length === 0 && ADAPTER.test(top) ? 'adapter_' : top;
     tops.set(key, [...(tops.get(key) ?? []), entry]);
   }
@@ -141,25 +141,25 @@ export function pairOf(entries: readonly Dropped[]): [Dropped[], Dropped[]] | nu
   return isAdapter(second) ? [[...first, ...loose], second] : [[...second, ...loose], first];
 }
 
-/** By name, so that step-900 comes before step-1000. */
+/** Orders the two by name, so that step-900 comes before step-1000. */
 function inOrder(first: Dropped[], second: Dropped[]): [Dropped[], Dropped[]] {
   const order = topOf(first).localeCompare(topOf(second), 'en', { numeric: true });
   return order > 0 ? [second, first] : [first, second];
 }
 
-/** The folder, or the file, that these came in. */
+/** The top folder of these entries, or the file name. */
 export function topOf([first]: readonly Dropped[]): string {
   return first?.path.split('/')[0] ?? '';
 }
 
-/** True while something that may hold files is dragged or pasted. */
+/** Whether a drag or a paste contains files. */
 export function carriesFiles(data: DataTransfer | null): boolean {
   return data?.types.includes('Files') ?? false;
 }
 
 /**
- * Everything in a drop or a paste, folders walked to their leaves. The items must be asked for synchronously: the
- * browser empties the transfer as soon as the event is over.
+ * Returns every file of a drop or a paste, including those in folders. Call it synchronously: the browser empties the transfer after
+ * the event.
  */
 export function entriesOfTransfer(data: DataTransfer): Promise<Dropped[]> {
   const found = Array.from(data.items)
@@ -173,7 +173,7 @@ export function entriesOfTransfer(data: DataTransfer): Promise<Dropped[]> {
   ).then((lists) => lists.flat());
 }
 
-/** Handles of what was dropped, for opening it again; none where the browser has none. To be asked for synchronously as well. */
+/** Returns file handles for the dropped items, so that they can be opened again. Empty if the browser has no handles. Call it synchronously. */
 export function handlesOfTransfer(data: DataTransfer): Promise<FileSystemHandle[]> {
   const items = Array.from(data.items).filter((item) => item.kind === 'file');
   const asked = items.map((item) => item.getAsFileSystemHandle?.().catch(() => null) ?? null);
@@ -184,7 +184,7 @@ async function walk(folder: FileSystemDirectoryEntry): Promise<Dropped[]> {
   const reader = folder.createReader();
   const entries: Dropped[] = [];
   for (;;) {
-    // A reader hands out children in batches and is done only when a batch is empty.
+    // A reader returns children in batches. An empty batch is the last.
     const batch = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
     if (batch.length === 0) return entries;
     for (const child of batch) {
@@ -204,7 +204,7 @@ function leaf(entry: FileSystemFileEntry): Promise<Dropped> {
   );
 }
 
-/** Fetches a sample from beside the page and hands it over as the files a user would have dropped. */
+/** Fetches a sample that ships with the page, as if the user had dropped its files. */
 export async function entriesOfSample(name: SampleName, signal: AbortSignal): Promise<Dropped[]> {
   return Promise.all(
     SAMPLE_FILES.map(async (leafName) => {

@@ -1,6 +1,6 @@
 /**
- * Numbers, bytes and the schema's words as people read them. Plain ASCII digits and exponents: what is copied from
- * the page can be pasted into code.
+ * Formats numbers, bytes and the words of the schema for people. Digits and exponents are plain ASCII, so that numbers copied from the
+ * page can be pasted into code.
  */
 import { THRESHOLD, type AdapterMethod, type KernelForm, type ModelVerdict, type NormBehaviour, type NormKind, type NormRole, type ReaderUse, type ScaleConvention } from './report';
 
@@ -16,7 +16,7 @@ export function counted(value: number, noun: string): string {
   return `${count(value)} ${noun}${value === 1 ? '' : 's'}`;
 }
 
-/** Four significant digits, an exponent where zeros would have to be counted. */
+/** Four significant digits, with an exponent for very large or small numbers. */
 export function number(value: number): string {
   if (Number.isInteger(value) && Math.abs(value) < 1e6) return count(value);
   const size = Math.abs(value);
@@ -24,20 +24,20 @@ export function number(value: number): string {
   return String(Number(value.toPrecision(4)));
 }
 
-/** Significant digits of the least number of a column, and the most digits of any. */
+/** Significant digits of the smallest number in a column, and the largest number of digits of any. */
 const [COLUMN_DIGITS, MOST_DIGITS] = [4, 7];
 
 /** A column whose numbers differ by this factor is written with exponents. */
 const FAR_APART = 1e5;
 
-/** One way to write all numbers of a column: with as many decimals each, or with an exponent each, so that they line up. */
+/** Returns one format for all numbers of a column, so that they line up: either the same decimals, or exponents. */
 export function aligned(values: readonly (number | null)[]): (value: number) => string {
   let [least, most, whole] = [Infinity, 0, true];
   for (const value of values) {
     const size = Math.abs(value ?? 0);
     if (size === 0 || !Number.isFinite(size)) continue;
     [least, most] = [Math.min(least, size), Math.max(most, size)];
-    // A whole number stays one after rounding.
+    // A column counts as whole if its rounded numbers are whole.
     whole &&= Number.isInteger(Number(size.toPrecision(COLUMN_DIGITS)));
   }
   if (whole && most < 1e9) return (value) => count(Math.round(value));
@@ -51,7 +51,7 @@ export function aligned(values: readonly (number | null)[]): (value: number) => 
   };
 }
 
-/** A number that may be absent. */
+/** A number, or a dash if there is none. */
 export function maybe(value: number | null | undefined): string {
   return value === null || value === undefined ? '–' : number(value);
 }
@@ -66,7 +66,7 @@ const scale = (value: number, base: string[], digits: number): string => {
   return base[step] ? `${text} ${base[step]}` : text;
 };
 
-/** Decimal units, as on a model's download page. */
+/** Bytes in decimal units, as on the download page of a model. */
 export function bytes(value: number): string {
   return scale(value, ['B', 'kB', 'MB', 'GB', 'TB'], 1);
 }
@@ -76,25 +76,25 @@ export function parameters(value: number): string {
   return scale(value, ['', 'K', 'M', 'B', 'T'], 1);
 }
 
-/** Seconds as somebody plans by them. */
+/** A rough duration: 0.4 → "a second", 40 → "40 s", 120 → "2 min". */
 export function duration(seconds: number): string {
   if (seconds < 1) return 'a second';
   return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
 }
 
-/** A share of a whole, 0 to 1, as a percentage of two digits, as in the headline; never rounded to nothing. */
+/** A share from 0 to 1 as a percentage with two digits, as in the headline. A small share never becomes 0 %. */
 export function percent(share: number): string {
   if (share === 0) return '0 %';
   return `${Number((share * 100).toPrecision(2))} %`;
 }
 
-/** A probability; never printed as certain unless it is. */
+/** A probability. It is never printed as 1 unless it is 1. */
 export function probability(value: number): string {
   if (value >= 0.9995 && value < 1) return '> 0.999';
   return String(Number(value.toFixed(3)));
 }
 
-/** What a confidence means in words. */
+/** A confidence in words. */
 export function confidenceWord(value: number): string {
   if (value >= 0.99) return 'near certain';
   if (value >= THRESHOLD) return 'very likely';
@@ -160,7 +160,7 @@ export const CONVENTIONS: Record<ScaleConvention, string> = {
   unknown: 'not known: w or 1 + w',
 };
 
-/** The kernel in a word or two, for a table cell. */
+/** The form of the kernel in a word or two, for a table cell. */
 export function kernelForm(form: KernelForm, coordinates: number): string {
   switch (form) {
     case 'inverse_scale':

@@ -1,7 +1,7 @@
 import { NEAR_DEAD, NOT_SUBTRACTED, SUBTRACTED, TAU } from './report';
 import type { Term } from './terms';
 
-/** What each of the terms means, in one line: the tooltips and the list at the end of the page. */
+/** The explanation of each term in one line, for the tooltips and the list at the end of the page. */
 export const GLOSSARY: Readonly<Record<Term, string>> = {
   confidence:
     'Probability that the verdict is right, given the evidence, from 0 to 1. For the model it is the least of the sites that decide it.',
@@ -47,7 +47,7 @@ export const GLOSSARY: Readonly<Record<Term, string>> = {
   share: 'Dead outright or after moving the bias, divided by the parameters of the readers counted.',
   rows: 'Output rows of the reader, over all experts where a tensor packs several.',
   bytes_read:
-    'Bytes read from the files before the verdict: headers, index, configuration and norm tensors. Sampled weights are counted apart.',
+    'Bytes read from the files before the verdict: headers, index, configuration and norm tensors. Sampled weights are counted separately.',
   weights_read:
     'Bytes of weights read after the first verdict, 64 MB at most, for the energy of the writers. They do not leave this machine.',
   writer:

@@ -204,7 +204,7 @@ export class Inspector {
     return this.ended === null;
   }
 
-  /** Learns of the death of the worker: the browser says nothing, but releases the lock that the worker holds as long as it lives. */
+  /** Notices if the worker dies: the browser sends no event, but releases the lock that the worker holds while it lives. */
   private watch(lock: string): void {
     const died = 'The worker of this checkpoint ended: this device may be out of memory. Close other tabs and try again.';
     void navigator.locks.request(lock, () => this.close(new Error(died)));

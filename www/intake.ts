@@ -1,4 +1,4 @@
-/** What is given to be opened: a checkpoint, or what belongs to the open one, its activations or an adapter. */
+/** Opens what the user gives: a checkpoint, or files for the open one, such as activations, images or an adapter. */
 import { isAdapter } from './files';
 import type { Entry } from './protocol';
 import type { Report } from './report';
@@ -8,18 +8,18 @@ import { media } from './state/media';
 import { shown } from './state/opened';
 import { type Gather, type Trace, openCheckpoint } from './state/opening';
 
-/** A file of these names is taken for activations when a checkpoint is open. */
+/** While a checkpoint is open, files with these names are activations. */
 const ACTIVATIONS = /(\.npy|activations[^/]*\.safetensors)$/i;
 
-/** Files of these names are images or sounds to run the model on. */
+/** Files with these names are images or sounds to run the model on. */
 const MEDIA = { images: /\.(png|jpe?g|gif|webp|bmp|tiff?)$/i, sounds: /\.(wav|flac|mp3|ogg)$/i } as const;
 
-/** Opens what `gather` finds; or measures on it, or measures it as an adapter, if it is no checkpoint. Resolves to the last report shown. */
+/** Opens the checkpoint that `gather` finds. Other files are used with the open one: see `instead`. Resolves to the last report shown. */
 export function open(gather: Gather, weights?: boolean, origin?: Trace): Promise<Report> {
   return openCheckpoint(gather, { weights, origin, instead });
 }
 
-/** Takes entries that are no checkpoint, and belong to the open one. */
+/** Measures activations, offers images or sounds to the next run, or measures an adapter. Returns null for a checkpoint. */
 function instead(entries: Entry[]): Promise<Report> | null {
   const [first] = entries;
   if (shown.value && entries.length === 1 && first && 'file' in first && ACTIVATIONS.test(first.path))
@@ -37,7 +37,7 @@ function instead(entries: Entry[]): Promise<Report> | null {
   return null;
 }
 
-/** `open` for event handlers: the failure is already on the page, so nobody needs the rejection. */
+/** Calls `open` from event handlers. The page already shows the failure, so the rejection is dropped. */
 export function show(gather: Gather, origin?: Trace): void {
   open(gather, undefined, origin).catch(() => undefined);
 }

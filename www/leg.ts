@@ -1,6 +1,6 @@
 /**
- * One leg of a run: a worker runs the model from where it stands, and a pool of workers measures what it shows. A leg that is stopped,
- * or that fails, keeps its measurements, and another leg can go on from there.
+ * One leg of a run: a worker runs the model from its current block, and a pool of workers measures its samples. If a leg is stopped or
+ * fails, it keeps its measurements, and another leg can go on from there.
  */
 import { workersFor } from './cores';
 import type { Inspector } from './inspector';
@@ -22,10 +22,10 @@ export type Leg = {
   before: number;
 };
 
-/** The result of a leg: what was measured, why it stopped early, if it did, and where the next leg goes on. */
+/** The result of a leg: the measurements, why it stopped early if it did, and where the next leg goes on. */
 export type LegOutcome = { ran: RunResult | null; halts: boolean; failure: string | null; blocks: number; next: Leg };
 
-/** How far a leg is. */
+/** The progress of a leg. */
 export type Leap = { blocks?: number; shown?: number; measured?: number; losses?: number; moved?: number };
 
 /**
@@ -51,20 +51,20 @@ function lost(sample: Sample, error: unknown): Measured {
   return { block: [sample.block, { Err: sentenceOf(error) }] };
 }
 
-/** Names a sample. A run that begins again after its worker died shows the same samples a second time. */
+/** A unique name of a sample. A run that begins again after its worker died shows the same samples again. */
 const nameOf = (sample: Sample | Measured): string => {
   const [kind, at] = 'site' in sample ? ['site', sample.site] : ['block', sample.block];
   return `${kind} ${Array.isArray(at) ? at[0] : at}`;
 };
 
-/** The same place with a runner that lives, from the first block if that is a new one: the activations died with the earlier one. */
+/** The leg with a runner that works. A new runner starts at the first block, because the activations were in the earlier one. */
 const revived = async (leg: Leg, ended: AbortSignal): Promise<Leg> =>
   leg.runner.isOpen || leg.again === null ? leg : { ...leg, runner: await leg.again(ended), blocks: 0 };
 
 /** The outcome of a run that ended after `stopped` blocks. */
 const halfway = (stopped: number): Json<RunOutcome> => write({ loss: null, mean_loss: null, preservation: [], stopped, warnings: [] });
 
-/** Runs a leg of the planned run to its end, to `stop`, or to a failure. Fails only when `ended` is aborted or nothing can go on. */
+/** Runs a leg of the planned run until its end, `stop`, or a failure. Rejects only if `ended` is aborted or no worker can go on. */
 export async function leg(plan: RunPlan, from: Leg, { stop, ended, prepare, tell, onLast }: Surroundings): Promise<LegOutcome> {
   const began = performance.now();
   const beginning = await revived(from, ended);

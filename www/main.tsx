@@ -1,4 +1,4 @@
-/** Mounts the page and gives code the same way in as a drop. */
+/** Mounts the page and defines `window.gammascope`. */
 import { render } from 'preact';
 import './api';
 import { entriesOf, readLink } from './files';
@@ -13,7 +13,7 @@ import { App } from './views/app';
 
 type Together = typeof import('./together');
 
-/** What is fetched when it is asked for. */
+/** Loads the code for comparisons, adapters and exports when it is needed. */
 async function withTogether<Result>(ask: (together: Together) => Promise<Result>): Promise<Result> {
   return ask(await import('./together'));
 }
@@ -35,7 +35,7 @@ window.gammascope = {
   export: ({ sites, format = 'safetensors' } = {}) => withTogether(({ exportKernels }) => exportKernels(sites, format)),
 };
 
-// The browser asks before the page is left with a measurement half done.
+// During a measurement, the browser asks before it leaves the page.
 window.addEventListener('beforeunload', (event) => {
   if (measuring.value) event.preventDefault();
 });

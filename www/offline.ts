@@ -1,28 +1,28 @@
-/** Keeps the page for when there is no network, where the browser lets it, and knows when a newer one is ready. */
+/** Stores the page for use without a network, if the browser allows it, and notices when a newer version is ready. */
 import { signal } from '@preact/signals';
 import { Workbox } from 'workbox-window';
 import { controllerAtStart } from './state/controller';
 
 /**
- * A newer version: one that waits to be taken up, or that another tab has taken up already, which leaves this one without its files;
- * or, under `npm start`, one that is still being compiled.
+ * A newer version. `ready`: it waits to be activated. `taken`: another tab has activated it, so the files of this version may be gone.
+ * `compiling`: `npm start` is still compiling it.
  */
 export type Renewal = { state: 'ready' | 'taken' | 'compiling'; reload(): void };
 
-/** Whether this is what `npm start` shows before the verifier is compiled. */
+/** Whether this is the page that `npm start` shows until the verifier is compiled. */
 const BEFORE_VERIFIER = import.meta.env.VITE_BEFORE_VERIFIER === '1';
 const LOOK_EVERY_MS = 3_000;
 
-/** Null while this is the newest, as far as is known. */
+/** Null while no newer version is known. */
 export const renewal = signal<Renewal | null>(null);
 
-/** Registers the service worker. Refused, or without one, the page works as before, from the network. */
+/** Registers the service worker. Without one, the page still works from the network. */
 export function keep(): void {
   if (BEFORE_VERIFIER) return awaitVerifier();
   if (!('serviceWorker' in navigator) || location.protocol === 'file:') return;
   const worker = new Workbox(new URL('service-worker.js', document.baseURI).href);
   const reload = () => location.reload();
-  // Another tab took up a newer version before this one listened.
+  // Another tab activated a newer version before this one listened.
   if (controllerAtStart && navigator.serviceWorker.controller !== controllerAtStart) renewal.value = { state: 'taken', reload };
   let asked = false;
   worker.addEventListener('waiting', () => {
@@ -38,14 +38,14 @@ export function keep(): void {
     if (asked) reload();
     else if (isUpdate) renewal.value = { state: 'taken', reload };
   });
-  // A page that was there before its first service worker is not controlled by the next one either.
+  // A page that loaded before the first service worker is not controlled by the next one, so it gets no `controlling` event.
   worker.addEventListener('activated', () => {
     if (asked) reload();
   });
   worker.register().catch(() => undefined);
 }
 
-/** Looks whether `npm start` has put the whole page in place of this one. */
+/** Polls until `npm start` serves the whole page. */
 function awaitVerifier(): void {
   const reload = () => location.reload();
   const index = () => fetch(document.baseURI, { cache: 'no-store' }).then((answer) => answer.text());
@@ -58,7 +58,7 @@ function awaitVerifier(): void {
           clearInterval(looking);
           renewal.value = { state: 'ready', reload };
         },
-        () => undefined, // The server is being stopped or started.
+        () => undefined, // The server is stopping or starting.
       );
     }, LOOK_EVERY_MS);
   });

@@ -1,11 +1,11 @@
-/** Nobody can click on paper, so everything that is folded is open while the page prints, and tables show all of their rows. */
+/** While the page prints, everything folded is open and tables show all rows, because nobody can click on paper. */
 import { options } from 'preact';
 import { printing } from './state/printing';
 
-/** These stay folded: data behind figures, code and the glossary would fill pages, and options are of no use on paper. */
+/** All folded elements but these: the data of figures, code and the glossary would fill pages, and options are useless on paper. */
 const FOLDED = 'main details:not([open], .data, .options, #how *, :has(.hook))';
 
-/** Draws at once what depends on it: the browser prints when its event is over. */
+/** Sets `printing` and redraws synchronously, because the browser prints right after the event. */
 function print(now: boolean): void {
   const { debounceRendering } = options;
   options.debounceRendering = (draw) => draw();
@@ -14,7 +14,7 @@ function print(now: boolean): void {
   else delete options.debounceRendering;
 }
 
-/** Opens what is folded away before the page is printed, and closes it again afterwards. */
+/** Opens folded elements before printing, and closes them afterwards. */
 export function unfoldForPrint(): void {
   let unfolded: HTMLDetailsElement[] = [];
   const unfold = () => {

@@ -1,22 +1,22 @@
 /**
- * What was opened before, for opening again: handles of files and folders where the browser gives them, and addresses. Kept in this
- * browser only, never with a token. Where storage is refused or full there is no list, and nothing else changes.
+ * The list of recent checkpoints: handles of files and folders, if the browser has them, and addresses without tokens. It stays in this
+ * browser. If storage is refused or full, there is no list, and everything else works.
  */
 import { signal } from '@preact/signals';
 import { get, set } from 'idb-keyval';
 import { secret } from './files';
 import type { Address, Dropped, Entry } from './protocol';
 
-/** Something that was opened: what it was called, its size in bytes, when, and how to get at it again. */
+/** A checkpoint that was opened: its name, its size in bytes, when, and how to open it again. */
 export type Recent = { name: string; bytes: number; when: number } & Origin;
 
-/** How to get at something again. */
+/** How to open something again. */
 export type Origin = { handles: FileSystemHandle[] } | { address: Address };
 
-/** The latest first; null until they have been asked for. */
+/** The list, latest first. Null until it is read. */
 export const recent = signal<Recent[] | null>(null);
 
-/** Why there is no list, where the browser refuses to keep one. */
+/** Why there is no list, if the browser refuses to store one. */
 export const refusal = signal<string | null>(null);
 
 const MOST = 8;
@@ -31,7 +31,7 @@ export async function recall(): Promise<void> {
   }
 }
 
-/** Puts something that has just been opened first. */
+/** Puts something that was just opened at the top of the list. */
 export async function remember(origin: Origin, name: string, bytes: number): Promise<void> {
   if ('handles' in origin ? origin.handles.length === 0 : secret(origin.address.address)) return;
   if (recent.value === null) await recall();
@@ -40,7 +40,7 @@ export async function remember(origin: Origin, name: string, bytes: number): Pro
   await write([{ name, bytes, when: Date.now(), ...origin }, ...before.filter((_, at) => other[at])].slice(0, MOST));
 }
 
-/** Takes one out of the list. */
+/** Removes an item from the list. */
 export function forget(item: Recent): Promise<void> {
   return write((recent.value ?? []).filter((kept) => kept !== item));
 }
@@ -64,10 +64,10 @@ function refuse(error: unknown): void {
   refusal.value = error instanceof Error ? error.message || error.name : String(error);
 }
 
-/** The entries of one, after asking for permission where the browser wants that. Call it from a click. */
+/** Returns the entries of an item. The browser may ask for permission, so call it from a click. */
 export async function entriesOfRecent(item: Origin): Promise<Entry[]> {
   if ('address' in item) return [item.address];
-  // All at once: a click is good for a few seconds only.
+  // Ask for all at once: the click allows it for a few seconds only.
   const permissions = await Promise.all(item.handles.map(permission));
   const refused = item.handles.find((_, at) => permissions[at] !== 'granted');
   if (refused) {
@@ -76,7 +76,7 @@ export async function entriesOfRecent(item: Origin): Promise<Entry[]> {
   return (await Promise.all(item.handles.map((handle) => walk(handle, handle.name)))).flat();
 }
 
-/** Lets somebody pick files, or a folder; none when that is called off. Rejects where the browser has pickers but no leave to show one. */
+/** Shows a picker for files or a folder. Empty if the user cancels. Rejects if the browser may not show the picker. */
 export async function pick(folder: boolean): Promise<FileSystemHandle[]> {
   try {
     return folder ? [await showDirectoryPicker({ mode: 'read' })] : await showOpenFilePicker({ multiple: true });
@@ -86,7 +86,7 @@ export async function pick(folder: boolean): Promise<FileSystemHandle[]> {
   }
 }
 
-/** Handles of the page's own file system have no permission to ask for. */
+/** Asks for permission to read. Handles of the private file system of the page need none. */
 async function permission(handle: FileSystemHandle): Promise<PermissionState> {
   if (!handle.requestPermission) return 'granted';
   return handle.requestPermission({ mode: 'read' });

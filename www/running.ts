@@ -148,7 +148,7 @@ export function secondsOf({ pass_seconds, measuring_seconds }: RunPlan, workers:
 }
 
 function begin(of: number, twice: boolean): Running {
-  running.value?.controller.abort(new DOMException('Another run was begun.', 'AbortError'));
+  running.value?.controller.abort(new DOMException('Another run was started.', 'AbortError'));
   forget();
   runFailure.value = null;
   announcement.value = 'Running the model';
@@ -185,7 +185,7 @@ async function execute(now: Running, from: Leg, seed: number | null): Promise<Re
   const planned = running.value?.plan ?? now.plan;
   const heir = new Heir(ended);
   try {
-    if (!planned) throw new Error('Nothing is planned to be run.');
+    if (!planned) throw new Error('No run is planned.');
     const { entries } = current();
     const tells = { stop: stop.signal, ended, tell: (news: Partial<Running>) => tell(now, news) };
     const onLast = (halts: boolean) => void ((halts || seed === null) && heir.open());
@@ -224,7 +224,7 @@ async function execute(now: Running, from: Leg, seed: number | null): Promise<Re
 /** A leg that measured something. */
 type Ran = LegOutcome & { ran: RunResult };
 
-/** Shows what a run gave in the report. If no worker can show it, the measurements stay, and *Go on* tries again. */
+/** Shows the result of a run in the report. If no worker can show it, the measurements stay, and *Go on* tries again. */
 async function conclude(now: Running, planned: RunPlan, trained: Ran, twin: LegOutcome | null, seed: number | null, heir: Heir): Promise<Report> {
   const { of, controller } = now;
   const { ran, failure, halts, blocks } = trained;

@@ -1,15 +1,15 @@
-/** Takes the reader to an element, and holds it there while what lies above it is still loading and grows. */
+/** Scrolls to an element, and keeps it in view while the content above it is still loading. */
 
 /** The page counts as loaded when it has kept its size for this long and no figure is missing. */
 const QUIET_MS = 1_000;
 const LONGEST_MS = 20_000;
 
-/** With one of these the reader takes over. */
+/** After one of these events, the page no longer scrolls by itself. */
 const BY_HAND = ['wheel', 'touchstart', 'pointerdown', 'keydown'] as const;
 
 let end = (): void => undefined;
 
-/** Brings what `find` gives into view, as soon as it is there, until the page has its size or the reader moves on. */
+/** Keeps the element of `find` in view once it exists, until the page has loaded or the reader scrolls. */
 export function settle(find: () => Element | null, block: ScrollLogicalPosition): void {
   end();
   const page = document.getElementById('content');
@@ -35,7 +35,7 @@ export function settle(find: () => Element | null, block: ScrollLogicalPosition)
   for (const type of BY_HAND) addEventListener(type, stop, { capture: true, passive: true });
 }
 
-/** Stops holding a target in view. */
+/** Stops keeping an element in view. */
 export function unsettle(): void {
   end();
 }

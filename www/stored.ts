@@ -1,11 +1,11 @@
-/** A choice of the user that survives a reload where the browser lets it. */
+/** Choices of the user that survive a reload, if the browser has storage. */
 import { type Signal, signal } from '@preact/signals';
 
 /** A signal that holds one of `values`, remembered under `key`. */
 export function stored<Value extends string>(key: string, values: readonly Value[], otherwise: Value): Signal<Value> {
   const choice = signal(remembered(key, values) ?? otherwise);
   choice.subscribe((value) => {
-    // Storage may be forbidden altogether: then the choice lasts as long as the page.
+    // If storage is forbidden, the choice lasts as long as the page.
     try {
       if (value === otherwise) localStorage.removeItem(key);
       else localStorage.setItem(key, value);
@@ -25,7 +25,7 @@ function remembered<Value extends string>(key: string, values: readonly Value[])
   }
 }
 
-/** A list of words that was remembered under `key`. */
+/** The list of words stored under `key`. */
 export function rememberedList(key: string): string[] | null {
   try {
     return localStorage.getItem(key)?.split(',').filter(Boolean) ?? null;
@@ -34,7 +34,7 @@ export function rememberedList(key: string): string[] | null {
   }
 }
 
-/** Remembers a list of words, or forgets it. */
+/** Stores a list of words, or removes it. */
 export function rememberList(key: string, words: readonly string[] | null): void {
   try {
     if (words === null) localStorage.removeItem(key);

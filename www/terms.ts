@@ -1,4 +1,4 @@
-/** Every word and statistic that the page explains, as it is labelled. The explanations are in glossary.ts, which is loaded later. */
+/** The labels of all words and statistics that the page explains. The explanations are in glossary.ts, which loads later. */
 export const TERMS = {
   confidence: 'Confidence',
   evidence: 'Evidence',

@@ -1,4 +1,4 @@
-/** Dark, light, or whatever the system says. */
+/** The theme: dark, light, or that of the system. */
 import { stored } from './stored';
 
 const THEMES = ['auto', 'light', 'dark'] as const;
@@ -10,7 +10,7 @@ export function nextTheme(): void {
   theme.value = THEMES[(THEMES.indexOf(theme.value) + 1) % THEMES.length] ?? 'auto';
 }
 
-/** Keeps the document in the chosen theme; styles/tokens.css does the rest. */
+/** Applies the chosen theme to the document. styles/tokens.css does the rest. */
 export function applyTheme(): void {
   theme.subscribe((name) => {
     if (name === 'auto') delete document.documentElement.dataset['theme'];

@@ -1,6 +1,6 @@
 /**
- * The open checkpoint beside something else: another checkpoint, an adapter, or a file of its kernel directions. Loaded when
- * a report is open; a failure leaves everything as it was.
+ * Compares the open checkpoint with another one, measures an adapter on it, and exports its kernel directions. Loaded when a report is
+ * open. A failure changes nothing.
  */
 import { effect, signal } from '@preact/signals';
 import { type Dropped, type Entry, type Json, parse } from './protocol';
@@ -12,28 +12,28 @@ import type { Gather } from './state/opening';
 import type { Task } from './state/task';
 import { withVerifier } from './state/verifier';
 
-/** Which of the two is worked on; also the section of the page that shows it. */
+/** The kind of work. It is also the id of the section that shows it. */
 export type Work = 'compare' | 'adapter';
 
-/** What came of it: as JSON for the worker that draws its figures, and parsed. `base` is the report it was made with. */
+/** A result, parsed and as JSON for the worker that draws its figures. `of` is the id of the checkpoint, `base` its report. */
 export type Beside<Result> = { of: number; base: Report; entries: Entry[]; json: Json<Result>; result: Result };
 
-/** The last comparison, and the last adapter, each of the checkpoint with the id `of`. */
+/** The last comparison and the last adapter of the open checkpoint. */
 export const comparison = signal<Beside<Comparison> | null>(null);
 export const adapter = signal<Beside<AdapterReport> | null>(null);
 
-/** What is running. */
+/** The running work. */
 export const working = signal<(Task & { work: Work; of: number }) | null>(null);
 
-/** The sentence of the last one that failed. */
+/** The error of the last work that failed. */
 export const workFailure = signal<{ work: Work; of: number; sentence: string } | null>(null);
 
-// The bar links to the results that there are.
+// The bar links to the results.
 effect(() => {
   besides.value = [...(comparison.value ? (['compare'] as const) : []), ...(adapter.value ? (['adapter'] as const) : [])];
 });
 
-// What belongs to a checkpoint ends with it.
+// When another checkpoint is opened, the work and results of the earlier one end.
 effect(() => {
   const id = opened.value?.id;
   const now = working.peek();
@@ -57,7 +57,7 @@ export function stopWork(): void {
 
 const EMPTY = 'That contains no file. Choose the files, or the folder.';
 
-/** Compares the open checkpoint with what `gather` finds: changes are counted from the open one. */
+/** Compares the open checkpoint with what `gather` finds. Changes count from the open one. */
 export function compare(gather: Gather): Promise<Comparison> {
   return work('compare', async (controller) => {
     const { signal: stop } = controller;
@@ -67,7 +67,7 @@ export function compare(gather: Gather): Promise<Comparison> {
     const tell = (progress: Progress) => {
       if (working.value?.controller === controller) working.value = { ...working.value, progress };
     };
-    // Both as they were read: energies of one alone would make verdicts differ.
+    // Sample the weights of both or of neither: writer energies of one alone would make the verdicts differ.
     const weighs = report.writers.length > 0 && entries.every((entry) => 'file' in entry);
     const json = await inspector.compare(entries, weighs, tell, stop);
     const result = parse(json);
@@ -90,7 +90,7 @@ export function weighAdapter(entries: Dropped[]): Promise<AdapterReport> {
   });
 }
 
-/** The same as part of opening: resolves to the report, which stays. */
+/** Calls `weighAdapter` for an adapter that was opened like a checkpoint. Resolves to the open report. */
 export async function adapterOf(entries: Dropped[]): Promise<Report> {
   goTo('adapter');
   await weighAdapter(entries);
@@ -98,7 +98,7 @@ export async function adapterOf(entries: Dropped[]): Promise<Report> {
   return opened.value.report;
 }
 
-/** Kernel directions of these sites, or of all, as a file of this format. */
+/** Returns the kernel directions of these sites, or of all, as a file. */
 export async function exportKernels(sites: string[] | undefined, format: Format): Promise<Blob> {
   const { inspector } = await withVerifier();
   const bytes = await inspector.ask('export', [sites, format === 'json'], new AbortController().signal);
@@ -112,7 +112,7 @@ const NOTHING_OPEN = 'Open a checkpoint first. Other checkpoints are compared wi
 async function work<Result>(kind: Work, run: (controller: AbortController) => Promise<Result>): Promise<Result> {
   const current = opened.value;
   if (!current) throw new Error(NOTHING_OPEN);
-  end('Another was begun.');
+  end('Another one was started.');
   const controller = new AbortController();
   const { signal: stop } = controller;
   const of = current.id;
@@ -130,19 +130,19 @@ async function work<Result>(kind: Work, run: (controller: AbortController) => Pr
   }
 }
 
-/** `compare` for event handlers. */
+/** Calls `compare` from event handlers. */
 export function showCompared(gather: Gather): void {
   goTo('compare');
   compare(gather).catch(() => undefined);
 }
 
-/** `weighAdapter` for event handlers. */
+/** Calls `weighAdapter` from event handlers. */
 export function showWeighed(entries: Dropped[]): void {
   goTo('adapter');
   weighAdapter(entries).catch(() => undefined);
 }
 
-/** Takes the reader to where it is shown. */
+/** Scrolls to the section that shows the result. */
 function goTo(section: Work): void {
   document.getElementById(section)?.scrollIntoView({ block: 'start' });
 }

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Activations of a Hugging Face folder: one float32 forward pass, the output of every norm saved.
+"""Saves the output of every norm of a Hugging Face folder, in one float32 forward pass.
 
     capture.py MODEL_FOLDER OUT.safetensors [--tokens 2048] [--sequence 128] [--text FILE | --ids]
 
-Reads FILE with the folder's tokenizer, without special tokens. With --ids, with no FILE or with no tokenizer,
-draws uniform token ids from a fixed generator. Tensors are named as the scales in the checkpoint, without
-`.weight`. Norms in a task head are left out: only the base model runs. Needs torch and transformers.
+It reads FILE with the tokenizer of the folder, without special tokens. With --ids, without FILE or without a tokenizer, it
+draws uniform token ids from a fixed generator. Tensors have the names of the scales in the checkpoint, without
+`.weight`. Norms in a task head are left out, because only the base model runs. Needs torch and transformers.
 """
 import argparse
 import glob
@@ -20,9 +20,9 @@ from safetensors.torch import load_file, save_file
 from hook import record
 
 CHUNK = 8  # sequences in one forward pass
-MOST_ROWS = 8192  # q and k norms have a row per head and token
+MOST_ROWS = 8192  # q and k norms have one row per head and token
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json")
-# Sizes a lean config.json leaves out, from the tensor that has them: (its name's end, rows per unit).
+# Sizes that a short config.json leaves out, from the tensor that has them: (end of its name, rows per unit).
 SIZES = {
     "vocab_size": ("embed_tokens.weight", None),
     "intermediate_size": (".mlp.gate_proj.weight", None),
@@ -31,7 +31,7 @@ SIZES = {
 
 
 def shapes_of(folder):
-    """Shape of every tensor in the folder's checkpoint."""
+    """The shape of every tensor in the checkpoint of the folder."""
     shapes = {}
     for path in glob.glob(f"{folder}/*.safetensors"):
         with safe_open(path, "pt") as file:
@@ -51,7 +51,7 @@ def config_of(folder, shapes):
 
 
 def load(folder, config):
-    """The class the checkpoint was saved from, so that module paths are its tensor names."""
+    """The class that the checkpoint was saved from, so that module paths are tensor names."""
     name = (config.architectures or ["AutoModel"])[0]
     return getattr(transformers, name).from_pretrained(folder, config=config, dtype=torch.float32).eval()
 
@@ -73,7 +73,7 @@ def uniform_ids(vocabulary, count):
 
 
 def thin(path, most):
-    """Keeps `most` rows of every longer tensor, evenly spread; returns the names."""
+    """Keeps `most` rows of every longer tensor, evenly spread. Returns the names of these tensors."""
     tensors = load_file(path)
     for name, y in tensors.items():
         if len(y) > most:

@@ -1,15 +1,15 @@
-// Debian's packages, for what neither npm nor cargo nor rustup can bring.
+// Debian packages, for what npm, cargo and rustup cannot install.
 
 import { ask, step } from "./run.mjs";
 
-/** The command that may install packages without asking: apt-get, sudo -n apt-get, or null. */
+/** The command that can install packages without a password: apt-get, sudo -n apt-get, or null. */
 function installer() {
   if (process.platform !== "linux" || ask("apt-get", ["--version"]) === null) return null;
   if (process.getuid() === 0) return ["apt-get"];
   return ask("sudo", ["-n", "true"]) === null ? null : ["sudo", "-n", "apt-get"];
 }
 
-/** Installs packages where that needs no password; false means it could not. */
+/** Installs packages, if that needs no password. Returns whether it did. */
 export async function aptInstall(...packages) {
   const apt = installer();
   if (!apt) return false;

@@ -1,4 +1,4 @@
-// A Chromium for the page's tests.
+// A Chromium for the tests of the page.
 
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
@@ -6,12 +6,12 @@ import { join } from "node:path";
 import { aptInstall } from "./apt.mjs";
 import { Failure, ask, step } from "./run.mjs";
 
-/** The browser to drive: CHROMIUM_PATH, else the first usual place that holds one, else undefined. */
+/** The browser to use: CHROMIUM_PATH, or the first one found in the usual places, or undefined. */
 export function findChromium() {
   return process.env.CHROMIUM_PATH ?? usualPlaces().find(starts);
 }
 
-/** Finds a Chromium or brings one: Playwright's own download, else Debian's package. */
+/** Finds a Chromium, or installs one: Playwright's download, or Debian's package. */
 export async function requireChromium() {
   let found = findChromium() ?? (await playwrights());
   if (!found) {
@@ -57,7 +57,7 @@ function usualPlaces() {
   }
 }
 
-/** Some systems ship a stub that only says how to get the browser; on Windows asking would open a window. */
+/** Whether the browser starts. Some systems ship a stub that only says how to install it. On Windows, trying would open a window. */
 function starts(path) {
   return existsSync(path) && (process.platform === "win32" || ask(path, ["--version"]) !== null);
 }

@@ -1,9 +1,9 @@
-// The page's npm packages.
+// The npm packages of the page.
 
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { Failure, step } from "./run.mjs";
 
-/** Refuses a Node that the page's tools cannot run on. */
+/** Fails if this Node is too old for the tools. */
 export function requireNode() {
   const [major, minor] = process.versions.node.split(".").map(Number);
   const good = (major === 20 && minor >= 19) || (major === 22 && minor >= 12) || major > 22;
@@ -14,7 +14,7 @@ export function requireNode() {
   );
 }
 
-/** Installs exactly what package-lock.json says, when that is not what node_modules holds. */
+/** Installs exactly the packages of package-lock.json, unless node_modules is newer. */
 export async function installPackages() {
   const installed = "node_modules/.package-lock.json";
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync("package-lock.json").mtimeMs) return;
@@ -29,7 +29,7 @@ export async function installPackages() {
   );
 }
 
-/** npm as Node can start it on every system: the script that is running us where npm did start us. */
+/** The command that starts npm on every system. If npm started this script, it is the npm script that did. */
 export function npm() {
   const script = process.env.npm_execpath;
   return script?.endsWith(".js") ? [process.execPath, [script]] : ["npm", []];

@@ -1,4 +1,4 @@
-// Python with what the tests of the hook import.
+// A Python with the modules that the tests of the hook import.
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -8,8 +8,8 @@ const IMPORTS = "import torch, safetensors";
 const FOLDER = ".cache/torch-venv";
 
 /**
- * A Python that imports torch and safetensors: the one at hand, or a virtual environment that adds safetensors to a system's
- * PyTorch. Where there is neither, any Python, or the name of one: the script says what it misses.
+ * Returns a Python that imports torch and safetensors: an installed one, or a virtual environment that adds safetensors to the system's
+ * PyTorch. If there is no PyTorch, it returns any Python, and the script says what is missing.
  */
 export async function pythonWithTorch() {
   const windows = process.platform === "win32";

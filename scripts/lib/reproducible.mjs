@@ -1,10 +1,10 @@
-// Whether two builds give the same bytes.
+// Compares the bytes of two builds.
 
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
-/** The SHA-256 of every file below `folder`, by its path. */
+/** The SHA-256 of every file below `folder`, by path. */
 export function fingerprint(folder) {
   const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   const hash = (path) => createHash("sha256").update(readFileSync(path)).digest("hex");

@@ -1,10 +1,10 @@
-// Running programs: one line of progress for a long step, the whole output when it fails.
+// Runs programs, with one line of progress for a long step, and its output if it fails.
 
 import { spawn, spawnSync } from "node:child_process";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** The top of the repository; every script runs there, wherever it was started from. */
+/** The top of the repository. Every script runs there, wherever it was started. */
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 process.chdir(root);
 
@@ -12,7 +12,7 @@ const terminal = process.stdout.isTTY === true;
 const HEARTBEAT_MS = terminal ? 1_000 : 30_000;
 const TAIL_LINES = 60;
 
-/** What went wrong, as one sentence for the person at the terminal. `output` is what the program said. */
+/** An error as one sentence for the person at the terminal. `output` is the output of the program. */
 export class Failure extends Error {
   constructor(sentence, output = "") {
     super(sentence);
@@ -20,7 +20,7 @@ export class Failure extends Error {
   }
 }
 
-/** Runs a script's main function; a Failure ends it with its sentence, anything else with a stack. */
+/** Runs the main function of a script. It prints the sentence of a Failure, and the stack of any other error. */
 export async function main(body) {
   try {
     await body();
@@ -35,7 +35,7 @@ export async function main(body) {
   }
 }
 
-/** Asks a program something: its standard output, or null when it is absent or says no. */
+/** Runs a program and returns its standard output, or null if it is missing or fails. */
 export function ask(command, args) {
   const { status, stdout } = spawnSync(command, args, {
     encoding: "utf8",
@@ -45,8 +45,8 @@ export function ask(command, args) {
 }
 
 /**
- * Runs one step behind a progress line and returns its standard output.
- * A program that is absent, fails, or runs past `minutes` is a Failure with the sentence `otherwise`.
+ * Runs one step with a progress line and returns its standard output.
+ * If the program is missing, fails, or takes longer than `minutes`, it throws a Failure with the sentence `otherwise`.
  */
 export async function step(label, command, args, { env = {}, minutes = 60, otherwise } = {}) {
   const began = Date.now();
@@ -71,7 +71,7 @@ export async function step(label, command, args, { env = {}, minutes = 60, other
   return stdout;
 }
 
-/** Runs a program with its output shown as it comes, and returns its exit code and what it said. */
+/** Runs a program and shows its output as it arrives. Returns its exit code and its output. */
 export function show(command, args, { env = {} } = {}) {
   return collect(command, args, { env, minutes: 60 }, (chunk, from) => process[from].write(chunk));
 }

@@ -1,4 +1,4 @@
-// Rust: the toolchain, its wasm32 target, and what cargo builds.
+// Rust: the toolchain, its wasm32 target, and builds with cargo.
 
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
@@ -8,7 +8,7 @@ import { Failure, ask, step } from "./run.mjs";
 
 const TARGET = "wasm32-unknown-unknown";
 
-/** Makes cargo and rustc runnable, in the version that Cargo.toml asks for, with a linker beside them. */
+/** Makes sure that cargo and rustc run, in a version that Cargo.toml allows, and that there is a linker. */
 export async function requireRust() {
   if (ask("cargo", ["--version"]) === null) useCargoHome();
   if (ask("rustc", ["--version"]) === null) await installStable();
@@ -22,7 +22,7 @@ export async function requireRust() {
   await requireLinker();
 }
 
-/** Makes `cargo fmt` and `cargo clippy` runnable. */
+/** Makes sure that `cargo fmt` and `cargo clippy` run. */
 export async function requireLints() {
   const missing = ["fmt", "clippy"].filter((name) => ask("cargo", [name, "--version"]) === null);
   if (missing.length === 0) return;
@@ -32,8 +32,8 @@ export async function requireLints() {
 }
 
 /**
- * How to compile for the browser: flags and environment for cargo.
- * The toolchain's own target, which rustup downloads; where it cannot, Debian's compiler and library sources.
+ * Returns the flags and the environment for cargo to compile for the browser.
+ * They use the target that rustup downloads or, if it cannot, Debian's compiler and library sources.
  */
 export function wasmTarget() {
   return (target ??= findTarget());
@@ -55,7 +55,7 @@ async function findTarget() {
   return debianTarget(refused?.output ?? "");
 }
 
-/** Runs a cargo build and returns the file it made whose name ends in `suffix`. */
+/** Runs a cargo build and returns the built file whose name ends in `suffix`. */
 export async function cargoBuild(label, args, suffix, { env = {}, otherwise } = {}) {
   const messages = await step(
     label,
@@ -70,7 +70,7 @@ export async function cargoBuild(label, args, suffix, { env = {}, otherwise } = 
   return made;
 }
 
-/** The command line that cargo builds for its tests. A build of its own would compile the library once more. */
+/** Returns the command line that cargo builds for its tests. A separate build would compile the library again. */
 export async function testedTerminal() {
   const args = ["test", "--no-run", "--test", "it", "--features", "gpu", "--locked", "--message-format=json-render-diagnostics"];
   const messages = await step("Gammascope: compiling the command line and its tests", "cargo", args);
@@ -90,7 +90,7 @@ export function lockedVersion(lock, name) {
   return entry[1];
 }
 
-/** A shell opened before rustup was installed does not know its folder. */
+/** Adds the folder of rustup to PATH. A shell opened before rustup was installed does not have it. */
 function useCargoHome() {
   const bin = join(process.env.CARGO_HOME ?? join(homedir(), ".cargo"), "bin");
   if (!existsSync(join(bin, process.platform === "win32" ? "cargo.exe" : "cargo"))) {
@@ -99,7 +99,7 @@ function useCargoHome() {
   process.env.PATH = bin + delimiter + process.env.PATH;
 }
 
-/** rustup may be there without a toolchain; the person's default stays as it is. */
+/** Installs a toolchain, if there is rustup without one. The default of rustup stays as it is. */
 async function installStable() {
   await step(
     "Rust: downloading the stable toolchain, once",

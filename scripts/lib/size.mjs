@@ -6,12 +6,12 @@ import { gzipSync } from "node:zlib";
 
 export const BUDGET_KB = 400;
 
-/** What is loaded when it is asked for: samples, verifier, figures, the views after the first one; or when all has loaded. */
+/** What loads later or on demand: samples, verifier, figures, and the views after the first one. */
 const LATER = [["samples"], ["assets", "verifier"], ["assets", "figures"], ["assets", "later"], ["service-worker.js"], ["icons"]].map((parts) =>
   join("dist", ...parts),
 );
 
-/** Scripts and styles that index.html loads, with what they import in turn. What later views share is not among them. */
+/** Scripts and styles that index.html loads, and their imports, without what only later views share. */
 function firstScripts() {
   const found = new Set();
   const read = (file, links) => {
@@ -26,10 +26,10 @@ function firstScripts() {
   return found;
 }
 
-/** The page in dist/ without what comes later, gzipped file by file. */
+/** The files of the page in dist/ that load first, with their gzipped sizes. */
 export function pageFiles() {
   const first = firstScripts();
-  // The worker is started by its address.
+  // The worker is not imported: the page starts it by its address.
   const comesFirst = (file) => ![".js", ".css"].includes(extname(file)) || first.has(file) || basename(file).startsWith("worker-");
   return readdirSync("dist", { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && extname(entry.name) !== ".map")
@@ -39,7 +39,7 @@ export function pageFiles() {
     .sort((a, b) => b.bytes - a.bytes);
 }
 
-/** The size in KB, and the files that make it up in one line each. */
+/** The size in KB, and one line for each file. */
 export function pageSize() {
   const files = pageFiles();
   const kb = files.reduce((sum, { bytes }) => sum + bytes, 0) / 1000;

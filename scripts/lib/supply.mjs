@@ -1,4 +1,4 @@
-// What the page and the package are made of: the locked crates and npm packages, as CycloneDX.
+// The bill of materials of the page and the package: the locked crates and npm packages, as CycloneDX.
 
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -6,7 +6,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { npm } from "./packages.mjs";
 import { Failure } from "./run.mjs";
 
-/** Where the bill of materials is written. */
+/** The path of the bill of materials. */
 export const SBOM = "sbom/gammascope.cdx.json";
 
 const run = (program, ...args) => execFileSync(program, args, { encoding: "utf8", maxBuffer: 1 << 28 });
@@ -46,7 +46,7 @@ function crates() {
     });
 }
 
-/** Writes the bill: npm's own for its packages, and the crates of the wasm. Equal lock files give equal bytes. */
+/** Writes the bill of materials: that of npm, and the crates of the wasm. Equal lock files give equal bytes. */
 export function writeSbom() {
   const [program, first] = npm();
   const bom = JSON.parse(run(program, ...first, "sbom", "--sbom-format", "cyclonedx", "--omit", "dev"));

@@ -1,5 +1,5 @@
-// The tables of measured models as the page loads them: those that every checkpoint needs in one file, and the large ones in parts, of
-// which a checkpoint needs a few. `src/tables.rs` puts them together; its `part` and `hash` are the same as here.
+// Writes the tables of measured models for the page: one file with the tables that every checkpoint needs, and the large tables in
+// parts. A checkpoint needs only a few parts. `src/tables.rs` joins them; its `part` and `hash` are the same as here.
 
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -17,18 +17,18 @@ export function hash(text) {
   return hash;
 }
 
-/** The part of a table with the lines under a hash: its first five bits. */
+/** The part of a table for a hash: its first five bits. */
 export const part = (name, hash) => `${name}-${String(hash >> 59n).padStart(2, "0")}`;
 
-/** The part of the table of families that has one of them: an eighth, as a configuration asks for one or two. */
+/** The part of the table of families for a family. There are only eight parts, because a configuration needs one or two. */
 export const familyPart = (family) => part("families", (hash(family) >> 61n) << 59n);
 
-/** What the readers are cut by, as `kin` in `src/reader/measured.rs`: a family, or the first word of an architecture of timm. */
+/** The key that splits the readers into parts: a family, or the first word of an architecture of timm. `kin` in `src/reader/measured.rs` is the same. */
 export function kin(model) {
   return model.startsWith("timm:") ? model.slice(5).replace(/^(test_)+/, "").split(/[_.]/)[0] : model;
 }
 
-/** Every file of tables by its name. A part without lines is an empty file, so that every name a checkpoint asks for has one. */
+/** All table files by name. A part without lines is an empty file, so that every name that a checkpoint needs exists. */
 export function tableFiles() {
   const files = new Map([["all", WHOLE.map((path) => section(path, rows(path))).join("")]]);
   for (const name of ["layouts", "blocks", "readers"]) for (let number = 0n; number < 32n; number += 1n) files.set(part(name, number << 59n), "");
@@ -38,18 +38,18 @@ export function tableFiles() {
   for (const [name, lines] of cut(rows(LAYOUTS), (line) => [part("layouts", BigInt(`0x${line.split("\t")[0]}`) << 24n)])) {
     add(name, section(LAYOUTS, lines));
   }
-  // By the names in a block, and by family: there without the names, as only their order is asked for.
+  // Split by the names in a block, and by family. The latter leaves out the names, because only their order is needed.
   const readers = rows(READERS);
   for (const [name, lines] of cut(readers, (line) => [part("blocks", hash(line.split("\t")[2]))])) add(name, section(READERS, lines));
   const families = (line) => new Set(line.split("\t")[0].split(" ").map((model) => part("readers", hash(kin(model)))));
   for (const [name, lines] of cut(readers.map((line) => without(line, 2)), families)) add(name, section(READERS, lines));
-  // The classes that were measured are for people who read the table.
+  // Leave out the measured classes. They are only for people who read the table.
   const outside = rows(READERS_OUTSIDE).map((line) => without(line, 3));
   for (const [name, lines] of cut(outside, families)) add(name, section(READERS_OUTSIDE, lines));
   return files;
 }
 
-/** Writes them as `NAME.txt`. */
+/** Writes the tables as `NAME.txt`. */
 export function writeTables(folder) {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
@@ -62,7 +62,7 @@ const section = (path, lines) => `#### ${basename(path, ".tsv")}\n${lines.join("
 
 const without = (line, column) => line.split("\t").with(column, "").join("\t");
 
-/** Lines by the parts that they belong to, in their order. */
+/** Groups lines by part, in their order. */
 function cut(lines, partsOf) {
   const parts = new Map();
   for (const line of lines) for (const name of partsOf(line)) parts.set(name, [...(parts.get(name) ?? []), line]);

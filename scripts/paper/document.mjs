@@ -1,15 +1,15 @@
-// What is kept of a run at initialisation, what in it speaks against the claim, and docs/paper.md from all that was kept.
+// What is stored of a run at initialisation, what in it contradicts the claim, and docs/paper.md from all stored runs.
 
 export const SEED = 1;
 export const SEQUENCE = 128;
-/** A LayerNorm's least |cos^|. */
+/** The smallest |cos^| of a LayerNorm. */
 const SAME_DIRECTION = 0.9999;
-/** A LayerNorm's greatest depth^: ten times the 1e-13 that the rounding of an f32 pass leaves at most as a rule. */
+/** The largest depth^ of a LayerNorm: ten times the 1e-13 that the rounding of an f32 pass usually leaves at most. */
 const FLOOR = 1e-12;
-/** An RMSNorm's greatest |cos^| and least depth^. */
+/** The largest |cos^| and the smallest depth^ of an RMSNorm. */
 const [ANOTHER_DIRECTION, ALIVE] = [0.9, 1e-2];
 
-/** What is kept of a report (schema gammascope.report/1), and of the `program` that made it. */
+/** What is stored of a report (schema gammascope.report/1) and of the `program` that made it. */
 export function measuredOf(report, program) {
   const { pass, sites, seconds } = report.verification;
   const norm = ({ name }) => report.norms.find((norm) => norm.name === name);
@@ -41,9 +41,9 @@ export function measuredOf(report, program) {
   };
 }
 
-/** What in a model's row counts against the claim, each as a clause. */
+/** What in the row of a model contradicts the claim, each as a clause. */
 export function faults({ parameters, apart = 0, measured }) {
-  // Where the direction has variance it is not dead, whichever of the others is the bottom one.
+  // A direction with variance is not dead, whichever direction is the bottom one.
   const isAlive = ({ depth }) => measured.told === "rmsnorm" && depth > ALIVE;
   const open = measured.unresolved.filter((site) => !isAlive(site));
   const against = open.map(({ site, depth, below_tau, predicted_below_tau }) => {
@@ -63,7 +63,7 @@ export function faults({ parameters, apart = 0, measured }) {
   return against;
 }
 
-/** docs/paper.md from all models, each with what is kept of it, if anything is. */
+/** Writes the text of docs/paper.md from all models, each with its stored run if there is one. */
 export function written(models) {
   const rows = models.filter(({ measured }) => measured);
   const left = models.filter(({ measured }) => !measured);
@@ -122,7 +122,7 @@ export function written(models) {
   return lines.join("\n");
 }
 
-/** A row a model. */
+/** The table with one row per model. */
 function table(rows) {
   const head = ["model", "family", "norms", "parameters", "d", "blocks", "n", "sites", "\\|cos^\\|", "depth^", "below τ predicted", "measured", "seconds", "commit", "agrees"];
   const cells = (row) => {
@@ -152,12 +152,12 @@ function table(rows) {
   return [head, rule, ...rows.map(cells)].map(line).join("\n");
 }
 
-/** Parameters as they are spoken of. */
+/** A number of parameters, such as 135M or 1.3B. */
 function millions(parameters) {
   return parameters < 1e9 ? `${Math.round(parameters / 1e6)}M` : `${(parameters / 1e9).toFixed(1)}B`;
 }
 
-/** Of numbers that may be unknown: then the sum is. */
+/** The sum, or null if one of the numbers is unknown. */
 function sum(numbers) {
   return numbers.includes(null) ? null : numbers.reduce((all, one) => all + one, 0);
 }

@@ -1,4 +1,4 @@
-// The published sizes of docs/paper, and what was kept of each beside its configuration.
+// The published sizes of docs/paper, and the stored run of each beside its configuration.
 
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -7,8 +7,8 @@ import { join } from "node:path";
 export const CONFIGS = "docs/paper";
 
 /**
- * Of each, the smallest first: its name, how many parameters the published checkpoint has, how many of them no run reads (`apart`), and
- * what it runs on (`ids` or `noise`).
+ * Returns the models, smallest first: the name, the parameters of the published checkpoint, how many of them no run reads (`apart`), and
+ * the input of a run (`ids` or `noise`).
  */
 export function models() {
   const sizes = readFileSync(join(CONFIGS, "parameters.tsv"), "utf8").trim().split("\n").slice(1);
@@ -16,7 +16,7 @@ export function models() {
   return models.sort((a, b) => a.parameters - b.parameters);
 }
 
-/** What was measured of a model as its configuration is now; undefined where nothing was. */
+/** The stored run of a model with its current configuration, or undefined. */
 export function kept(name) {
   if (!existsSync(record(name))) return undefined;
   const { configuration, ...measured } = JSON.parse(readFileSync(record(name), "utf8"));

@@ -1,4 +1,4 @@
-// The prose of a file as Markdown, each piece on the line that it has in the file.
+// Extracts the prose of a file as Markdown. Each piece keeps its line.
 
 import { parseSync } from "vite";
 
@@ -38,12 +38,12 @@ function typescript(path, text) {
   return found.toSorted((a, b) => a.index - b.index);
 }
 
-/** A string of one word is a name and not prose. */
+/** Returns the string if it is prose. A single word is a name, not prose. */
 function proseOrNothing(string) {
   return string.trim().includes(" ") ? string : "";
 }
 
-/** Pieces of text, each begun on the line of its index. */
+/** Joins pieces of text. Each begins on the line of its index. */
 function onTheirLines(text, pieces) {
   const lines = text.split("\n").map(() => "");
   let [line, at] = [0, 0];

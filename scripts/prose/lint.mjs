@@ -12,7 +12,7 @@ const WORDS = { ruleId: "plain-words", rule: plainWords };
 const SENTENCES = { ruleId: "short-sentences", rule: shortSentences, options: { most: 35 } };
 const LINKS = { ruleId: "live-links", rule: liveLinks };
 
-/** What to change in the text of the file at `path`: `{ line, message }`, in the order of the lines. Code is held to the words only. */
+/** Returns what to change in the text of the file at `path`: `{ line, message }`, in the order of the lines. In code, it checks only words. */
 export async function complaints(path, text) {
   const rules = path.endsWith(".md") ? [WORDS, SENTENCES, LINKS] : [WORDS];
   const plugins = [{ pluginId: "markdown", plugin: markdown.default ?? markdown }];

@@ -3,13 +3,13 @@
 
     python compile.py DOCUMENTS… --out src/norm/registry
 
-DOCUMENTS are folders written by measure.py. Writes one table, with one line a family:
+DOCUMENTS are folders written by measure.py. Writes one table, with one line per family:
 
-    families.tsv  model_type, default, exceptions: `pattern=kind`, a pattern being part of the site's path without numbers
+    families.tsv  model_type, default, exceptions: `pattern=kind`; a pattern is part of the path of a site without numbers
 
 The tables of layouts, counts and vocabularies are written by `cargo run --release --example registry`.
-A kind is layer, rms, other, with +1 where the scale is stored as γ − 1 and * where that differs, or ? where the same code
-does both, as a value of its configuration decides. Only what was measured gets in; lines from knowledge are kept by hand in published.tsv.
+A kind is layer, rms or other, with +1 if the scale is stored as γ − 1 and * if that differs, or ? if a value of the configuration
+decides the kind. The table has only measured families. Families known from elsewhere are in published.tsv, edited by hand.
 """
 import argparse
 import collections
@@ -19,7 +19,7 @@ import json
 import os
 import re
 
-# As in src/checkpoint/config.rs: words of a path that point to a nested configuration.
+# The same as in src/checkpoint/config.rs: words of a path that point to a nested configuration.
 SYNONYMS = {
     "vision": ["vision", "visual", "image", "img", "vit"],
     "audio": ["audio", "speech", "sound"],
@@ -38,7 +38,7 @@ def kind_of(norm):
 
 
 def pooled(kinds):
-    """One kind for several measurements: they agree, at least but for the convention, or a configuration value decides."""
+    """One kind for several measurements. * if they differ only in the convention, ? if a configuration value decides the kind."""
     plain = {kind.removesuffix("+1") for kind in kinds}
     if len(plain) > 1:
         return "?"
@@ -57,7 +57,7 @@ def contains(path, pattern):
 
 
 def nested(config, path):
-    """Configurations that speak for a path, the outermost first: as Config::scope."""
+    """The configurations for a path, outermost first, as in Config::scope."""
     chain = [config]
     words = [word for part in components(path) for word in re.split(r"[_.]", part.lower())]
     while len(chain) <= 3:
@@ -74,7 +74,7 @@ def nested(config, path):
 
 
 def predict(families, chain, path):
-    """What the lines so far say of a site: exceptions of the inner, then of the outer line, then defaults."""
+    """The kind of a site from the lines so far: exceptions of the inner line, then of the outer line, then defaults."""
     lines = [families.get(config.get("model_type")) for config in chain]
     for line in reversed(lines):
         best = max((pattern for pattern in (line or {}).get("exceptions", {}) if contains(path, pattern)), key=len, default=None)
@@ -89,7 +89,7 @@ def predict(families, chain, path):
 
 
 def shortest_pattern(path, others):
-    """The shortest part of a path, nearest its end, that is in none of the others."""
+    """The shortest part of a path, nearest to its end, that is in none of the others."""
     for length in range(1, len(path) + 1):
         for at in reversed(range(len(path) - length + 1)):
             pattern = path[at : at + length]
@@ -99,13 +99,13 @@ def shortest_pattern(path, others):
 
 
 def line_of(sites, families, chains):
-    """Default and exceptions of one family; `sites` maps a path without numbers to its kind."""
+    """The default and the exceptions of one family. `sites` maps a path without numbers to its kind."""
     own = {path: kind for path, kind in sites.items() if len(chains[path]) == 1}
-    # "other" is a default only where there is nothing else: convolutional towers are no rule for a transformer's norms.
+    # "other" is the default only if there is no other kind: convolutional towers say nothing about the norms of a transformer.
     counts = collections.Counter(kind for kind in own.values() if kind != "other") or collections.Counter(own.values())
     default = counts.most_common(1)[0][0] if counts else None
     line = {"default": default, "exceptions": {}}
-    # Parts with a configuration of their own come first: their lines are there already.
+    # Parts with their own configuration come first, so their lines are already there.
     for path, kind in sorted(sites.items()):
         said = predict({**families, "": line}, [{**chains[path][0], "model_type": ""}, *chains[path][1:]], path)
         if said == kind:
@@ -125,7 +125,7 @@ def compile_families(documents):
         if document["source"] == "transformers" and document.get("model_type"):
             by_type[document["model_type"]].append(document)
     families = {}
-    # Parts before the wholes that nest them.
+    # Parts come before the models that contain them.
     depth = lambda documents: max(str(document["config"]).count("model_type") for document in documents)
     for model_type, group in sorted(by_type.items(), key=lambda item: (depth(item[1]), item[0])):
         kinds, chains = collections.defaultdict(set), {}

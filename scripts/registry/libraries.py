@@ -5,9 +5,9 @@ norms.
 
     python libraries.py OUT [--library NAME…] [--only SUBSTRING]
 
-Writes OUT/LIBRARY__NAME.json.gz as measure.py does, and OUT/failures.tsv. A model whose names, shapes of scales and kinds are those
-of one that is there is not written again. Nothing is downloaded: models are built without weights, on the meta device where their
-constructor allows it.
+Writes OUT/LIBRARY__NAME.json.gz like measure.py, and OUT/failures.tsv. A model with the same names, shapes of scales and kinds as
+an earlier one is not written. Nothing is downloaded: models are built without weights, on the meta device if their constructor
+allows it.
 """
 import argparse, gc, inspect, json, re, signal, sys
 from pathlib import Path
@@ -19,7 +19,7 @@ from torch import nn
 import libraries_zoo
 
 SECONDS = 90  # for building and measuring one model
-KEPT_BLOCKS = 3  # of long stacks, as measure.trim
+KEPT_BLOCKS = 3  # of long stacks, as in measure.trim
 
 
 # ---------------------------------------------------------------- diffusers
@@ -29,7 +29,7 @@ NORMS = ["layer_norm", "rms_norm", "layer_norm_across_heads", "rms_norm_across_h
 
 
 def diffusers():
-    """Every model class with its defaults, and with each argument that may switch a norm set otherwise."""
+    """Every model class with its defaults, and with other values of each argument that may switch a norm."""
     import pkgutil, importlib
     import diffusers as library
     from diffusers import ModelMixin
@@ -60,7 +60,7 @@ def diffusers():
                 yield f"{name}__{key}-{value}", lambda cls=cls, fixed=fixed, key=key, value=value: cls(**fixed, **{key: value})
 
 
-# What cannot be built from its defaults.
+# Arguments of classes that cannot be built with their defaults.
 DIFFUSERS = {
     "AutoencoderKL": dict(block_out_channels=(32, 64), down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2),
     "VQModel": dict(block_out_channels=(32, 64), down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2),
@@ -82,7 +82,7 @@ DIFFUSERS = {
 # ---------------------------------------------------------------- torchvision, open_clip, litgpt
 
 def torchvision():
-    """Every registered model but the quantised ones, and ResNets with other norms."""
+    """Every registered model except the quantised ones, and ResNets with other norms."""
     from torchvision import models
     for name in models.list_models():
         if not name.startswith("quantized"):
@@ -93,7 +93,7 @@ def torchvision():
 
 
 def open_clip():
-    """Every named configuration; text towers of transformers with that library's defaults, as their files are elsewhere."""
+    """Every named configuration. Text towers of transformers have the defaults of that library, because their files are elsewhere."""
     import open_clip as library
     from open_clip import hf_model
     from transformers import M2M100Config, MT5Config, RobertaConfig, XLMRobertaConfig
@@ -128,14 +128,14 @@ def litgpt():
 # ---------------------------------------------------------------- all
 
 def signature(state, norms):
-    """What tells two documents apart for the tables: names, numbers as N, ranks, and what the norms do."""
+    """What distinguishes two documents for the tables: names with numbers as N, ranks, and what the norms do."""
     names = {(re.sub(r"\d+", "N", name), tensor.dim()) for name, tensor in state.items()}
     kinds = {(re.sub(r"\d+", "N", norm["path"]), norm["kind"], norm["convention"]) for norm in norms}
     return frozenset(names), frozenset(kinds)
 
 
 def built(build):
-    """The model on the meta device; on the CPU where its constructor needs values."""
+    """Builds the model on the meta device, or on the CPU if its constructor needs values."""
     try:
         with torch.device("meta"):
             return build().eval()

@@ -1,6 +1,6 @@
 """Recipes for every model of some libraries, with the options that add or change their norms. Each library is a generator of
-`(name, build)`, where `build()` gives a module without any download; `LIBRARIES` lists the generators. Sizes are the defaults or
-those of the READMEs, smaller where that would be slow.
+`(name, build)`, where `build()` returns a module without any download; `LIBRARIES` lists the generators. Sizes are the defaults or
+those of the READMEs, or smaller if that would be slow.
 """
 import copy, importlib, inspect, itertools, pkgutil
 
@@ -9,7 +9,7 @@ from torch import nn
 
 
 def text(value):
-    """An option's value as part of a file name."""
+    """The value of an option as part of a file name."""
     if isinstance(value, (tuple, list)) and len(value) == 2 and isinstance(value[1], dict):
         return text(value[0]) + "".join(f"-{k}-{text(v)}" for k, v in value[1].items())
     if isinstance(value, dict):
@@ -24,19 +24,19 @@ def label(name, options):
 
 
 def recipe(name, make, fixed, *variants, tag=""):
-    """The model with its fixed arguments, then once for each dict of options on top."""
+    """The model with its fixed arguments, then once more for each dict of additional options."""
     for options in ({}, *variants):
         yield label(name, options) + tag, lambda options=options: make(**copy.deepcopy({**fixed, **options}))  # some constructors change them
 
 
 def flips(cls, fixed=()):
-    """Each boolean argument turned round."""
+    """Each boolean argument inverted, one at a time."""
     return [{k: not p.default} for k, p in inspect.signature(cls.__init__).parameters.items()
             if isinstance(p.default, bool) and k not in fixed]
 
 
 def classes_of(package):
-    """(module's last name, class) of every module class that a package defines."""
+    """(last name of its module, class) of every module class that a package defines."""
     for found in pkgutil.iter_modules(package.__path__):
         try:
             module = importlib.import_module(f"{package.__name__}.{found.name}")
@@ -54,7 +54,7 @@ VIDEO = dict(VIT, image_size=128, frames=16, image_patch_size=16, frame_patch_si
 ALL = {**VIDEO, **VIT, "seq_len": 256, "num_residual_streams": 4, "max_tokens_per_depth": (256, 128, 64, 32, 16, 8), "cls_depth": 2,
        "sm_dim": 192, "lg_dim": 384, "max_frames": 8, "freq_patch_size": 8, "num_slots": 8}
 STAGES = dict(num_classes=1000)
-VIT_SIZES = {  # what the table above does not fit
+VIT_SIZES = {  # for modules that the table above does not fit
     "crossformer": STAGES, "cvt": STAGES, "regionvit": STAGES, "twins_svt": STAGES, "cross_vit": dict(STAGES, sm_dim=192, lg_dim=384, image_size=240, sm_patch_size=12, lg_patch_size=16, depth=3),
     "levit": dict(STAGES, image_size=224, stages=3, dim=(256, 384, 512), depth=4, heads=(4, 6, 8), mlp_mult=2),
     "max_vit": dict(STAGES, dim_conv_stem=64, dim=96, dim_head=32, depth=(2, 2, 5, 2)),
@@ -309,7 +309,7 @@ def monai():
         yield from recipe(name, cls, fixed, *options, tag=tag)
         for norm in NORMS if key and cls is not nets.MedNeXt else ():
             if cls is nets.VoxelMorphUNet and norm[0] == "group":
-                continue  # it ends with a norm of 2 or 3 channels
+                continue  # it ends with a norm over 2 or 3 channels
             yield from list(recipe(name, cls, fixed, {key: norm}, tag=tag))[1:]
             for option in options[:1]:
                 yield from list(recipe(name, cls, fixed, {key: norm, **option}, tag=tag))[1:]
@@ -416,7 +416,7 @@ def audio_sep():
     yield "dac_discriminator", lambda: Discriminator()
 
     import scipy.signal
-    scipy.signal.cosine = scipy.signal.windows.cosine  # where newer versions have it
+    scipy.signal.cosine = scipy.signal.windows.cosine  # newer versions have it only there
     from vocos import heads, models as vocoders, discriminators
     small = dict(input_channels=100, dim=512, intermediate_dim=1536, num_layers=8)
     whole = lambda backbone, head: nn.ModuleDict(dict(backbone=backbone, head=head))
@@ -453,8 +453,8 @@ def torch_geometric():
              "layer_node": (graph.LayerNorm, dict(mode="node")), "layer_plain": (graph.LayerNorm, dict(affine=False)), "graph": (graph.GraphNorm, {}), "diffgroup": (graph.DiffGroupNorm, dict(groups=4)),
              "graphsize": (graph.GraphSizeNorm, {}), "pair": (graph.PairNorm, {}), "meansubtraction": (graph.MeanSubtractionNorm, {}),
              "heterolayer": (all_norms.HeteroLayerNorm, dict(num_types=3)), "heterobatch": (all_norms.HeteroBatchNorm, dict(num_types=3))}
-    widthless = ("graphsize", "meansubtraction")  # models that make their norms themselves give a width
-    bare = ("graphsize", "pair", "meansubtraction")  # no width among their arguments
+    widthless = ("graphsize", "meansubtraction")  # models that build their norms themselves pass a width
+    bare = ("graphsize", "pair", "meansubtraction")  # norms without a width among their arguments
     made = lambda kind, w=width: norms[kind][0](**norms[kind][1]) if kind in bare else norms[kind][0](w, **norms[kind][1])
     size = dict(in_channels=32, hidden_channels=width, num_layers=3, out_channels=classes)
     scaled = lambda: dict(aggregators=["mean", "min", "max", "std"], scalers=["identity", "amplification", "attenuation"], deg=pytorch.tensor([0, 5, 9, 4], device="cpu"))
@@ -581,7 +581,7 @@ def torch():
         yield f"TransformerEncoder__{name}", lambda size=size, norm=norm: nn.TransformerEncoder(nn.TransformerEncoderLayer(**size), 3, norm())
         yield f"TransformerDecoder__{name}", lambda size=size, norm=norm: nn.TransformerDecoder(nn.TransformerDecoderLayer(**size), 3, norm())
         stack = lambda size=size, norm=norm: dict(custom_encoder=nn.TransformerEncoder(nn.TransformerEncoderLayer(**size), 3, norm()), custom_decoder=nn.TransformerDecoder(nn.TransformerDecoderLayer(**size), 3, norm()))
-        custom = {} if final else stack  # its own stacks end with a norm
+        custom = {} if final else stack  # the default stacks end with a norm
         yield f"Transformer__{name}", lambda size=size, custom=custom: nn.Transformer(**size, num_encoder_layers=3, num_decoder_layers=3, **(custom() if callable(custom) else custom))
 
 

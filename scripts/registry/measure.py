@@ -29,7 +29,7 @@ warnings.filterwarnings("ignore")
 torch.set_num_threads(1)
 torch.set_grad_enabled(False)
 
-MANY = 20_000  # a document with more tensors keeps blocks 0-2 and the last of its long stacks
+MANY = 20_000  # a document with more tensors keeps only blocks 0-2 and the last block of its long stacks
 POOLED = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LocalResponseNorm)  # Batch-, Instance-, GroupNorm
 NOT_NORM = (nn.Linear, nn.modules.conv._ConvNd, nn.Embedding, nn.EmbeddingBag, nn.PReLU, nn.Bilinear)
 NAMED = re.compile(r"Norm|(^|_)LN|LN($|_)|^LN|^Affine$")
@@ -45,7 +45,7 @@ def differ(a, b):
 
 
 def caller(module, like):
-    """A function of the input alone: further required arguments are a gate of ones, or None."""
+    """The module as a function of its input. Other required arguments are a gate of ones, or None."""
     extra = []
     for p in list(inspect.signature(module.forward).parameters.values())[1:]:
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
@@ -60,7 +60,7 @@ def caller(module, like):
         y = module(x, **{n: torch.ones_like(x) if gate else None for n, gate in extra})
         y = y[0] if isinstance(y, tuple) else y
         if y.shape == (*x.shape[:-1], 1):
-            return y * x                                     # HYV4 returns the factor alone
+            return y * x                                     # HYV4 returns only the factor
         return y.reshape(x.shape) if y.numel() == x.numel() else y  # xLSTM flattens its heads
     if run(like).shape != like.shape or not run(like).is_floating_point():
         raise ValueError("output shape")
@@ -68,9 +68,9 @@ def caller(module, like):
 
 
 def shapes(module, weight):
-    """Plausible inputs, with the channel axis: the width from the weight, or else from an attribute."""
+    """Plausible input shapes, with the channel axis. The width comes from the weight or, without one, from an attribute."""
     if weight is not None and weight.dim() >= 2 and min(weight.shape[:-1]) > 1:
-        yield (2, 5, *weight.shape), -1                      # one weight row a head: (heads, head_dim)
+        yield (2, 5, *weight.shape), -1                      # one weight row per head: (heads, head_dim)
         yield (2, weight.shape[0], 5, weight.shape[-1]), -1
     heads = getattr(module, "num_heads", None)
     if weight is not None and heads and weight.numel() % heads == 0 and heads > 1:
@@ -141,14 +141,14 @@ def probe(module):
                 conv, unit = "1+w", z
             else:
                 conv, unit = "?", p1
-            # a scale inside the norm: the output keeps unit mean square whatever the weight
+            # a scale inside the norm: the output has unit mean square for any weight
             fill()
             ms = f(x).pow(2).mean(axis)
             if not gated and conv in ("w", "1+w") and kind == "rms" and (ms - 1).abs().max() < 1e-2:
                 conv = "pre:" + conv
         else:
             unit = y
-        # unit mean square (over groups, too)? else plain L2, x / std(x) ...; a gate or an activation hides it
+        # without unit mean square (also over groups), it is a plain L2 norm, x / std(x) ...; a gate or an activation hides it
         if kind == "rms" and not gated and (weight is None or weight.dim() == 1) and (unit.pow(2).mean(axis) - 1).abs().max() > 1e-2:
             kind = "other"
         return kind, conv, "buffers" if weight is None and buffers and kind == "other" else "probe"
@@ -175,7 +175,7 @@ def probe_cached(module):
 
 
 def norms_of(model):
-    """Every module of the model that is a norm by class name or by behaviour."""
+    """All modules of the model that are norms by class name or by behaviour."""
     out, seen = [], set()
     for path, m in model.named_modules():
         cls = type(m).__name__
@@ -183,7 +183,7 @@ def norms_of(model):
             continue
         seen.add(id(m))
         if any(True for c in m.children() for _ in c.parameters()) or (list(m.children()) and not NAMED.search(cls)):
-            continue                                         # a block; the norms within it come by themselves
+            continue                                         # a block: the norms inside it are listed separately
         own = dict(m.named_parameters(recurse=False))
         flat = sum(1 for p in own.values() if p.dim() == 1)
         stored = [b for b in m.buffers(recurse=False) if b.dim() == 1]
@@ -193,11 +193,11 @@ def norms_of(model):
             continue
         kind, conv, how = probe_cached(m)
         if not NAMED.search(cls) and kind not in ("layer", "rms"):
-            continue                                         # layer scale, an activation's slope ...
+            continue                                         # layer scale, the slope of an activation ...
         shift = [n for n in own if SHIFT_NAMES.search(n)]
         scale = [n for n in own if n not in shift]
         if not own and hasattr(m, "running_mean") and "weight" in dict(m.named_buffers()):
-            scale, shift = ["weight"], ["bias"]              # a frozen batch norm keeps them as buffers
+            scale, shift = ["weight"], ["bias"]              # a frozen batch norm stores them as buffers
         t = dict(m.named_parameters(recurse=False), **dict(m.named_buffers(recurse=False)))
         width = t[scale[0]].shape[-1] if scale and t[scale[0]].dim() else None
         last = path.rsplit(".", 1)[-1]
@@ -214,7 +214,7 @@ def norms_of(model):
 # ---------------------------------------------------------------- one document
 
 def trim(tensors, norms):
-    """Blocks 0-2 and the last, of stacks whose index is the first number in the name."""
+    """Keeps blocks 0-2 and the last block of stacks. The index of a block is the first number in the name."""
     last = {}
     block = lambda n: re.match(r"(.*?)\.(\d+)\.", n)
     for n, _, _ in tensors:
@@ -225,14 +225,14 @@ def trim(tensors, norms):
 
 
 def write(out, doc):
-    doc = json.loads(json.dumps(doc), parse_constant=lambda _: None)  # JSON knows no infinity
+    doc = json.loads(json.dumps(doc), parse_constant=lambda _: None)  # JSON has no infinity
     with gzip.GzipFile(out / f"{doc['name']}.json.gz", "wb", mtime=0) as f:
         f.write(json.dumps(doc, separators=(",", ":")).encode())
 
 
 def document(name, source, model_type, arch, config, state, norms, **more):
     tensors = [[k, DTYPES.get(t.dtype, str(t.dtype)), list(t.shape)] for k, t in state.items()]
-    for n in norms:                                          # a tied copy, or a name that the conversion lost
+    for n in norms:                                          # tied copies, and names that the conversion lost
         if n["weight"] and n["weight"] not in state:
             n["kind"], n["how"] = "unknown", "not saved"
     if len(tensors) > MANY:
@@ -249,7 +249,7 @@ ORDER = ["ForCausalLM$", "ForConditionalGeneration$", "ForPreTraining$", "ForMas
 
 
 def transformers_types():
-    """model_type -> (config class, its model classes, best first), over every configuration file."""
+    """model_type -> (config class, its model classes, best first), from all configuration files."""
     import transformers
     from transformers import PreTrainedConfig, PreTrainedModel
     from transformers.models.auto import modeling_auto
@@ -316,7 +316,7 @@ def default_config(model_type, cls):
     return cls(**FIX.get(model_type, {}))
 
 
-# defaults from which the model cannot be built
+# arguments for models that cannot be built with their defaults
 QWEN4 = dict(indexer_n_heads=4, indexer_kv_heads=1, indexer_head_dim=128, indexer_budget=2048, indexer_compress_ratio=4, ple_embed_dim=64, ple_layer_ids=[1], eos_token_id=2,
              rope_parameters={"rope_theta": 1e7, "rope_type": "default", "partial_rotary_factor": 0.25})
 GEMMA_MOE = {"num_experts": 8, "top_k_experts": 2, "moe_intermediate_size": 704}
@@ -341,7 +341,7 @@ FIX = {
 
 
 def repair(config):
-    """Fills the sizes that a default config leaves empty, in the nested configs too."""
+    """Fills in the sizes that a default config leaves empty, also in nested configs."""
     for k, v in list(vars(config).items()):
         if hasattr(v, "to_dict"):
             repair(v)
@@ -362,7 +362,7 @@ def repair(config):
 
 
 def build(cls, config):
-    """The model on the meta device; on the CPU where its constructor computes with values."""
+    """Builds the model on the meta device, or on the CPU if its constructor computes with values."""
     from transformers.initialization import no_init_weights
     for device in ("meta", "cpu"):
         try:
@@ -374,7 +374,7 @@ def build(cls, config):
 
 
 def saved(model, norms):
-    """The state dict under the names of a saved checkpoint; the norms' tensor names follow."""
+    """The state dict with the names of a saved checkpoint. Also renames the tensors of the norms."""
     from transformers.core_model_loading import revert_weight_conversion
     state = model.state_dict()
     drop = {k for k in getattr(model, "all_tied_weights_keys", None) or {}} if getattr(model.config, "tie_word_embeddings", True) else set()
@@ -382,7 +382,7 @@ def saved(model, norms):
     state = {k: v.to("meta") for k, v in state.items() if k not in drop}
     try:
         after = {k: v[0] if isinstance(v, list) else v for k, v in revert_weight_conversion(model, state).items()}
-        # follow each norm's tensors by giving each a length of its own
+        # each tensor of a norm gets a unique length, so that it can be recognised after the conversion
         names = [n[f] for n in norms for f in ("weight", "bias") if n[f] in state]
         tagged = {k: torch.empty(10_000_019 + i, device="meta") for i, k in enumerate(names)}
         moved = {names[v.shape[0] - 10_000_019]: k for k, v in revert_weight_conversion(model, tagged).items()}
@@ -402,7 +402,7 @@ KINDS = ["rms_norm", "rmsnorm", "RMSNorm", "rms", "layer_norm", "layernorm", "La
 
 
 def variants(config, source):
-    """Configs that differ in one field that may switch a norm: booleans flipped, kind names exchanged."""
+    """Configs that differ in one field that may switch a norm: inverted booleans, other names of kinds."""
     def fields(c, path=()):
         for k, v in list(vars(c).items()):
             if hasattr(v, "to_dict") and len(path) < 1 and k.endswith("config"):
@@ -514,7 +514,7 @@ def run_timm(out, args, fail):
             config = dict(architecture=arch, num_classes=model.num_classes, num_features=model.num_features, pretrained_cfg=kept)
             norms, state = norms_of(model), model.state_dict()
             shape = (type(model).__name__, *sorted({re.sub(r"\d+", "N", k) for k in state} | signature(norms), key=str))
-            if shape in seen and not args.only:              # another size of a model that is already there
+            if shape in seen and not args.only:              # another size of an earlier model
                 continue
             seen.add(shape)
             write(out, document(name, "timm", arch, type(model).__name__, json.loads(json.dumps(config, default=str)), state, norms))

@@ -8,28 +8,28 @@
 The first form writes one JSON document for each architecture to OUT, which stays outside the repository. The second writes
 measured.tsv and measured_outside.tsv. The third compares two measurements, for example of two seeds.
 
-A LayerNorm with scale γ and shift β gives y with v·y = v·β for v = γ⁻¹/‖γ⁻¹‖. A map W reads that norm when W + a·vᵀ is the
-same function for every a, once its bias takes up a·(v·β). Each architecture is built small, without pretrained weights. Scales
-become 1 + 0.3 N, shifts 0.3 N with |v·β| of at least 0.3. It runs in float64. A norm counts as a site when its recorded outputs are dead
-along v to 1e-9, so RMSNorm and BatchNorm drop out whatever they are called.
+A LayerNorm with scale γ and shift β gives y with v·y = v·β for v = γ⁻¹/‖γ⁻¹‖. A map W reads that norm if W + a·vᵀ is the
+same function for every a, once its bias absorbs a·(v·β). Each architecture is built small, without pretrained weights. Scales
+become 1 + 0.3 N, shifts 0.3 N with |v·β| of at least 0.3. It runs in float64. A norm counts as a site if its recorded outputs are dead
+along v to 1e-9. So RMSNorm and BatchNorm do not count, whatever their names are.
 
- tested    every 2-D weight and every 1×1 convolution that has the site's width as its inner dimension (outer, where the
+ tested    every 2-D weight and every 1×1 convolution with the width of the site as its inner dimension (outer, if the
            weight is stored transposed); embeddings and packed experts are not tested
- dead      v·x varies by less than 1e-5 of x over all that the map is given, where that can be recorded
+ dead      v·x varies by less than 1e-5 of x over all inputs of the map, if they can be recorded
  reader    dead, and with v·β removed from β the outputs change by less than 1e-4 of what a random perturbation of the
            same size (0.3 of the norm of W) changes; a map whose random perturbation changes less than 1e-9 is not judged
- bias      a reader; where the map has a bias, moving it by −a·(v·β) keeps the outputs with β as it is
- free      a reader that keeps the outputs with β as it is and no bias moved
- keys      a reader of bias whose key rows alone (the middle third, or the middle third of each head) are free, and whose query
+ bias      a reader; if the map has a bias, moving it by −a·(v·β) keeps the outputs with the original β
+ free      a reader that keeps the outputs with the original β and without moving a bias
+ keys      a reader of class bias whose key rows alone (the middle third, or the middle third of each head) are free, and whose query
            rows, the third before, are not
 
-Tied unembeddings are untied first. Nothing is padded by attention masks. Of transformers, every model class of every test is measured;
-classes with a head only outside their base model's blocks, where the base model has the same blocks. Then each boolean of the configuration
-is turned round, one at a time, where that changes the outputs or the names; also position_embedding_type, is_decoder with and without
-cross-attention, and relative attention. With --seconds, the maps that are left when the time is over are not judged.
+Tied unembeddings are untied first. Attention masks pad nothing. Of transformers, every model class of every test is measured.
+Classes with a head are measured only outside the blocks of their base model, if that has the same blocks. Then each boolean of the
+configuration is inverted, one at a time, if that changes the outputs or the names; also position_embedding_type, is_decoder with and
+without cross-attention, and relative attention. With --seconds, the maps that are left after that time are not judged.
 
 Needs torch, transformers, timm, vit-pytorch, x-transformers, each only for its own architectures. --tests is the `tests` folder of the
-repository of transformers at the same version: its ModelTester classes give small configurations and inputs. The tables
+repository of transformers at the same version: its ModelTester classes provide small configurations and inputs. The tables
 were measured with PyTorch 1.13, transformers 4.49.0, timm 1.0.31, vit-pytorch and x-transformers as in the header of the tables.
 """
 import argparse, collections, contextlib, importlib.metadata, io, json, logging, os, signal, sys, time, unittest, warnings
@@ -71,7 +71,7 @@ def measure_all(args):
         path = os.path.join(args.out, name.replace("/", "_") + ".json")
         if (args.only and args.only not in name) or (os.path.exists(path) and not args.redo) or name in done:
             continue
-        done.add(name)  # the first of several tests of a class
+        done.add(name)  # only the first of several tests of a class counts
         document, began, noise = dict(name=name, source=source, version=version_of(source)), time.time(), io.StringIO()
         try:
             with at_most(2 * args.seconds), contextlib.redirect_stdout(noise), contextlib.redirect_stderr(noise):
@@ -80,7 +80,7 @@ def measure_all(args):
                 document.update(made)
                 document.update(measure(model, run, args.seed, outside, args.seconds))
                 if source == "transformers" and len(document["unseen"]) > sum(map(len, document["judged"].values())) and not document["partial"]:
-                    made = make(hidden=True)  # little reaches the outputs (a ReLU at the end): hidden states count as outputs
+                    made = make(hidden=True)  # if little reaches the outputs (a ReLU at the end), hidden states count as outputs
                     with contextlib.suppress(Exception):
                         document.update(measure(made["model"], made["run"], args.seed, outside, args.seconds))
         except (Exception, unittest.SkipTest) as e:

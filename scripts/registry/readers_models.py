@@ -1,7 +1,7 @@
-"""The architectures that readers.py measures: those of transformers from its tests, of timm, PyTorch, vit-pytorch and
-x-transformers from what each library lists.
+"""The architectures that readers.py measures: those of transformers from its tests, and those of timm, PyTorch, vit-pytorch and
+x-transformers from the lists of each library.
 
-Everything that a library lists is tried. Sizes are guessed until one builds and runs.
+It tries everything that a library lists, and guesses sizes until one builds and runs.
 """
 import contextlib, copy, glob, importlib, importlib.machinery, inspect, itertools, json, os, pkgutil, re, sys, types, unittest, unittest.mock
 
@@ -12,7 +12,7 @@ from readers_probe import named_parameters, run_model
 
 
 def first_that_runs(builders, inputs):
-    """The first model and input that go together."""
+    """The first model and input that fit each other."""
     error = None
     for build in builders:
         torch.manual_seed(0)
@@ -49,12 +49,12 @@ def stem(name):
 
 
 def timm_architectures():
-    """The smallest name of every group of names that differ by sizes only, one from each file at a time."""
+    """The smallest model of every group of names that differ only in sizes, one from each file at a time."""
     import timm
     from timm.models._registry import _model_to_module
     order = ["test", "atto", "femto", "pico", "nano", "xxs", "xs", "tiny", "t", "xxtiny", "xtiny", "small", "s", "medium", "base", "large"]
     letters = {"s": "s", "m": "medium", "b": "base", "l": "large"}
-    def size(name):  # of caformer_s18, the s
+    def size(name):  # for caformer_s18, the s
         parts = [letters.get(part[0], part) if re.match(r"[smbl]\d+$", part) else part for part in name.split("_")]
         return min([order.index(part) for part in parts if part in order] or [len(order)])
     groups = {}
@@ -69,7 +69,7 @@ DEPTHS, WIDTHS = ("depth", "depths", "layers", "stages", "num_blocks"), ("embed_
 
 
 def smaller(model_class, arguments, narrow):
-    """Arguments of a class of timm with two blocks a stage and, if `narrow`, few channels and heads."""
+    """Arguments of a class of timm with two blocks per stage and, if `narrow`, few channels and heads."""
     for key, p in inspect.signature(model_class.__init__).parameters.items():
         value = arguments.get(key, p.default)
         numbers = isinstance(value, (list, tuple)) and all(isinstance(v, int) for v in value)
@@ -84,7 +84,7 @@ def smaller(model_class, arguments, narrow):
 
 @contextlib.contextmanager
 def built_smaller(module, narrow):
-    """timm's builder with smaller arguments while the block runs."""
+    """Makes timm's builder use smaller arguments while the block runs."""
     build = module.build_model_with_cfg
     if narrow is not None:
         module.build_model_with_cfg = lambda cls, *args, **kwargs: build(cls, *args, **smaller(cls, kwargs, narrow))
@@ -101,7 +101,7 @@ def timm_maker(name):
         def build(narrow, size):
             with built_smaller(module, narrow):
                 return timm.create_model(name, pretrained=False, num_classes=10, **size)
-        # windows are padded at other sizes of the picture, and what is padded after a norm does not read it
+        # at other image sizes, windows are padded, and padding after a norm does not read it
         windows = any(re.search("window|wss|partition", key) for c in vars(module).values() if isinstance(c, type) and issubclass(c, nn.Module)
                       for key in inspect.signature(c.__init__).parameters)
         native = windows and (timm.get_pretrained_cfg(name, allow_unregistered=True).input_size or (3, 224, 224))[-1]
@@ -151,7 +151,7 @@ VALUES = dict(image_size=[32], patch_size=[8], image_patch_size=[8], frame_patch
 
 
 def vit_pytorch_architectures():
-    """Every class with num_classes, its required arguments and some sizes from the table above."""
+    """Every class with num_classes, with its required arguments and some sizes from the table above."""
     import vit_pytorch
     for found in pkgutil.iter_modules(vit_pytorch.__path__):
         try:
@@ -178,7 +178,7 @@ def vit_maker(cls):
 
 
 def x_architectures():
-    """Encoder and decoder, then one option turned round at a time."""
+    """Encoder and decoder, then with one inverted option at a time."""
     import x_transformers as x
     from x_transformers.x_transformers import Attention, AttentionLayers, FeedForward
     options = [{}]
@@ -210,7 +210,7 @@ def x_architectures():
                 continue
             def make(build=build, values=values, cls=cls):
                 made = first_that_runs([lambda: Crossed(build()) if cls == "CrossDecoder" else build()], lambda _: [values])
-                if cls == "CrossDecoder":  # names are the decoder's own
+                if cls == "CrossDecoder":  # the names are those of the decoder
                     run, made["model"] = made["run"], made["model"].inner
                     cast = [v.double() for v in values]
                     made["run"] = lambda m: m(cast[0], context=cast[1])
@@ -224,7 +224,7 @@ def x_architectures():
 
 
 class Absent:
-    """Stands in for modules that the tests of transformers import and that building a model does not need."""
+    """Replaces modules that the tests of transformers import and that building a model does not need."""
 
     NAMES = ("pytest", "parameterized", "datasets", "timeout_decorator", "sentencepiece", "librosa", "pandas", "test_module", "flaky", "requests_mock")
 
@@ -242,13 +242,13 @@ class Absent:
 
 
 def test_cases(folder):
-    """(name of the test file, test case) of every test of models that has a ModelTester."""
+    """(name of the test file, test case) of every model test with a ModelTester."""
     import transformers.testing_utils as utilities
     sys.meta_path.append(Absent())
     folder = os.path.abspath(folder)
     sys.path.insert(0, os.path.dirname(folder))
-    os.chdir(os.path.dirname(folder))  # where the tests look for their pictures
-    def missing(name):  # helpers that a neighbouring version has
+    os.chdir(os.path.dirname(folder))  # where the tests look for their images
+    def missing(name):  # helpers of other versions
         if name.startswith("__"):
             raise AttributeError(name)
         return unittest.mock.MagicMock()
@@ -268,7 +268,7 @@ def test_cases(folder):
 
 
 def transformers_architectures(folder, variants, out):
-    """Each model class of each test case, then one boolean of the configuration turned round at a time."""
+    """Each model class of each test case, then with one inverted boolean of the configuration at a time."""
     import transformers
     cases = list(test_cases(folder))
     for stem, case in cases:
@@ -333,7 +333,7 @@ def tester(case, small=True):
 
 
 def shrink(tester):
-    """Two samples, and few patches where the picture has hundreds."""
+    """Reduces to two samples, and to few patches if the image has hundreds."""
     if isinstance(getattr(tester, "batch_size", None), int):
         tester.batch_size = min(tester.batch_size, 2)
     if getattr(tester, "image_size", None) == 30 and getattr(tester, "patch_size", None) == 2:
@@ -353,7 +353,7 @@ def transformers_maker(case, cls, flip, base):
             return build(hidden, True)
         except (TimeoutError, Ineffective):
             raise
-        except Exception:  # some tests do not bear fewer samples or patches
+        except Exception:  # some tests fail with fewer samples or patches
             return build(hidden, False)
 
     import transformers
@@ -361,7 +361,7 @@ def transformers_maker(case, cls, flip, base):
     def build(hidden, small):
         torch.manual_seed(0)
         common = sys.modules.get(case.__module__.partition(".")[0] + ".test_modeling_common")
-        if hasattr(common, "global_rng"):  # what the tests draw their numbers from
+        if hasattr(common, "global_rng"):  # the random generator of the tests
             common.global_rng.seed(0)
         test = tester(case, small)
         config, inputs = test.model_tester.prepare_config_and_inputs_for_common()
@@ -387,13 +387,13 @@ def transformers_maker(case, cls, flip, base):
         model = cls(config)
         if hidden:
             inputs["output_hidden_states"] = True
-        if "image_grid_thw" in inputs and hasattr(model, "visual"):  # the tests' pictures are single patches: no positions
+        if "image_grid_thw" in inputs and hasattr(model, "visual"):  # the images of the tests are single patches without positions
             grid = torch.tensor([[1, 4, 4]])
             pixels = torch.randn(16, inputs["pixel_values"].shape[-1])
             inputs = dict(hidden_states=pixels, grid_thw=grid)
         def run(m):
             m = m.visual if "grid_thw" in inputs else m
-            # past keys are no output, and a run must not see what the last one cached
+            # past keys are not outputs, and a run must not see the cache of the last run
             dtype = next(m.parameters()).dtype
             args = {k: v.to(dtype) if isinstance(v, torch.Tensor) and v.is_floating_point() else copy.deepcopy(v) for k, v in inputs.items()}
             return m(**args)
@@ -408,7 +408,7 @@ def transformers_maker(case, cls, flip, base):
         prefixes = [(getattr(model, "base_model_prefix", "") or "").replace("-", "_"), "model"]
         prefix = next((p + "." for p in prefixes if p and isinstance(getattr(model, p, None), transformers.PreTrainedModel)), "")
         text = lambda d: {k: written(v) for k, v in d.items() if k != "pos_att_type"}  # goes with relative_attention
-        # the blocks of a head's base model are measured with the base model, where it has them
+        # if the base model has the same blocks, they are measured with the base model
         seen = base and prefix and {n[len(prefix):] for n in named_parameters(model) if n.startswith(prefix)} <= named_parameters(base(original)).keys()
         return dict(model=model, run=run, labels=[config.model_type], cls=cls.__name__, prefix=prefix, condition=text(flip), default=text(defaults),
                     absent=text(absent), outside=prefix if seen else None)
@@ -416,7 +416,7 @@ def transformers_maker(case, cls, flip, base):
 
 
 def architectures(source, tests, variants, out):
-    """(name, library, function that builds it) of everything, or of one library."""
+    """(name, library, function that builds it) of all libraries or of one."""
     if source in (None, "transformers") and tests:
         yield from transformers_architectures(tests, variants, out)
     listed = {"torch": torch_architectures, "x_transformers": x_architectures, "vit_pytorch": vit_pytorch_architectures, "timm": timm_architectures}

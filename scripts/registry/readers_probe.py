@@ -1,4 +1,4 @@
-"""What readers.py does to one module: find the LayerNorms, perturb the maps, tell whether the outputs change."""
+"""What readers.py does with one module: find the LayerNorms, perturb the maps, check whether the outputs change."""
 import contextlib, re, sys, time, types
 
 import torch
@@ -10,7 +10,7 @@ SAME, SEEN, DEAD = 1e-4, 1e-9, 1e-5  # as in the head of readers.py
 
 
 def old_torch():
-    """What newer model code asks of PyTorch and 1.x lacks."""
+    """Adds what newer model code needs and PyTorch 1.x lacks."""
     if hasattr(torch, "compile"):
         return
     torch.compile = lambda *a, **k: a[0] if a and callable(a[0]) else (lambda f: f)
@@ -38,7 +38,7 @@ def old_torch():
 
 
 class Float64:
-    """Everything in float64: code that asks for float32 inside a norm or a softmax gets float64."""
+    """Runs everything in float64, also code that asks for float32 inside a norm or a softmax."""
 
     def __enter__(self):
         self.old = torch.Tensor.float, torch.float32, torch.float
@@ -52,7 +52,7 @@ class Float64:
 
 
 def tensors(out):
-    """Every floating tensor of an output; keys and values kept for the next call are no output."""
+    """Every floating-point tensor of an output. Keys and values cached for the next call do not count."""
     if isinstance(out, torch.Tensor):
         return [out.detach()] if out.is_floating_point() else []
     if hasattr(out, "items"):
@@ -61,7 +61,7 @@ def tensors(out):
 
 
 def randomise(model, seed):
-    """Scales 1 + 0.3 N, shifts 0.3 N; nothing constant, and nothing so small that it could not be seen."""
+    """Scales become 1 + 0.3 N, shifts 0.3 N. Nothing is constant, or too small to have a visible effect."""
     g = torch.Generator().manual_seed(seed)
     normal = lambda p: torch.randn(p.shape, generator=g, dtype=F64)
     with torch.no_grad():
@@ -86,7 +86,7 @@ def randomise(model, seed):
 
 @contextlib.contextmanager
 def recorded(modules):
-    """What modules are given and return while the block runs: {name: [(args, kwargs, output)]}."""
+    """Records the inputs and outputs of modules while the block runs: {name: [(args, kwargs, output)]}."""
     seen = {name: [] for name in modules}
     for name, module in modules.items():
         def wrapped(*args, _run=module.forward, _seen=seen[name], **kwargs):
@@ -102,7 +102,7 @@ def recorded(modules):
 
 
 def run_model(model, run):
-    # PyTorch's fused encoder layer is only left when gradients are on.
+    # PyTorch uses its fused encoder layer unless gradients are on.
     fused = any(isinstance(m, (nn.MultiheadAttention, nn.TransformerEncoderLayer)) for m in model.modules())
     torch.manual_seed(0)
     with torch.enable_grad() if fused else torch.no_grad():
@@ -110,7 +110,7 @@ def run_model(model, run):
 
 
 class Site:
-    """A LayerNorm: its scale's name, its shift, and v."""
+    """A LayerNorm: the name of its scale, its shift, and v."""
 
     def __init__(self, module_path, key, scale, shift, plus_one):
         self.path, self.name, self.scale, self.shift, self.plus_one = module_path, f"{module_path}.{key}".lstrip("."), scale, shift, plus_one
@@ -134,7 +134,7 @@ def channels_last(x, width, channels_first=False):
 
 
 def find_sites(model, run):
-    """Norm modules whose outputs are dead along γ⁻¹. Norms that store no scale have no tensor to name and are left out."""
+    """Finds norm modules whose outputs are dead along γ⁻¹. Norms without a stored scale have no tensor to name and are left out."""
     candidates = {}
     for path, module in model.named_modules():
         own = {k: p for k, p in module._parameters.items() if p is not None}
@@ -163,7 +163,7 @@ def find_sites(model, run):
 
 
 def named_parameters(model):
-    """Parameters under every name they have: tied ones have several."""
+    """Parameters under all their names. Tied parameters have several."""
     return {f"{prefix}.{key}" if prefix else key: p for prefix, module in model.named_modules(remove_duplicate=False)
             for key, p in module._parameters.items() if p is not None}
 
@@ -178,7 +178,7 @@ class Map:
         self.attention = isinstance(owner, nn.MultiheadAttention) and name.endswith("in_proj_weight")
 
     def transposed(self, width):
-        """Whether it is stored (in, out); None if it does not take this width."""
+        """Whether the weight is stored (in, out). None if it does not take this width."""
         shape = self.weight.shape
         if type(self.owner).__name__ == "Conv1D":
             return True if shape[0] == width else None
@@ -187,7 +187,7 @@ class Map:
         return True if shape[0] == width and not self.linear and not self.attention else None
 
     def given(self, calls, width):
-        """What it is given, or None where that was not recorded."""
+        """The inputs of the map, or None if they were not recorded."""
         values = []
         for args, kwargs, _ in calls or ():
             if self.attention:
@@ -215,7 +215,7 @@ def find_maps(model, params, sites, outside):
             continue
         done.add(id(p))
         known = isinstance(owner, (nn.Linear, nn.modules.conv._ConvNd, nn.MultiheadAttention)) or type(owner).__name__ == "Conv1D"
-        if known or not re.search("pos|embed|token|table|bias", name):  # tables of positions are no maps
+        if known or not re.search("pos|embed|token|table|bias", name):  # tables of positions are not maps
             maps.append(Map(name, p, owner))
     return maps
 
@@ -237,7 +237,7 @@ class Measurement:
         self.shiftless, self.random = {}, {}
 
     def change(self, changes, base=None):
-        """How much the outputs change while each delta is added to its parameter."""
+        """How much the outputs change if each delta is added to its parameter."""
         old = [p.detach().clone() for p, _ in changes]
         with torch.no_grad():
             for p, d in changes:
@@ -261,7 +261,7 @@ class Measurement:
         return worst
 
     def visible(self, map):
-        """What a random perturbation of 0.3 ‖W‖ changes."""
+        """How much a random perturbation of 0.3 ‖W‖ changes the outputs."""
         if map.name not in self.random:
             w = map.weight.detach()
             r = torch.randn(w.shape, generator=torch.Generator().manual_seed(self.seed + 2), dtype=F64)
@@ -269,7 +269,7 @@ class Measurement:
         return self.random[map.name]
 
     def along(self, map, v, mask=None):
-        """a and a·vᵀ of 0.3 ‖W‖; the mask picks output rows."""
+        """a and a·vᵀ of size 0.3 ‖W‖. The mask selects output rows."""
         w = map.weight.detach()
         a = torch.randn(w.numel() // len(v), generator=torch.Generator().manual_seed(self.seed + 1), dtype=F64)
         a = a if mask is None else a * mask
@@ -295,14 +295,14 @@ class Measurement:
         if bias is not None and bias.numel() == a.numel() and self.change([(map.weight, d), (bias, -a * (v @ beta))]) > limit:
             return None
         for queries, keys in key_rows(a.numel()) if a.numel() > len(v) else ():
-            # the queries must be seen: an attention with one key to choose from sees neither
+            # the query rows must have an effect: in an attention with a single key, neither rows have one
             if self.change([(map.weight, self.along(map, v, keys)[1])]) <= limit < self.change([(map.weight, self.along(map, v, queries)[1])]):
                 return "keys"
         return "bias"
 
 
 def measure(model, run, seed, outside=None, seconds=60):
-    """Sites, maps that were judged, and relations. `outside` limits the maps to those that are not below this path."""
+    """Returns sites, judged maps, and relations. `outside` leaves out the maps below this path."""
     with Float64():
         model = model.double().eval()
         randomise(model, seed)

@@ -1,18 +1,18 @@
-"""The tables that readers.py writes from its documents: which relations hold in every block of a layout."""
+"""Writes the tables of readers.py from its documents: the relations that hold in every block of a layout."""
 import collections, glob, json, os, re
 
-from compile import block_end  # the rule of src/norm/names.rs
+from compile import block_end  # the same rule as in src/norm/names.rs
 
 WEAKEST = ["bias", "keys", "free"]
 
 
 def masked(path, mark="N"):
-    """Numbers, and those of NLLB's expert_3, as N."""
+    """Replaces numbers by N, also in NLLB's expert_3."""
     return re.sub(r"\bexpert_\d+\b", "expert_N", ".".join(mark if part.isdigit() else part for part in path.split(".")))
 
 
 def place(name):
-    """(stack, number of the block, name inside it), or None outside blocks."""
+    """(stack, number of the block, name inside the block), or None outside blocks."""
     parts = name.split(".")
     end = block_end(parts)
     if end is None:
@@ -21,8 +21,8 @@ def place(name):
 
 
 def numbered(statuses, places):
-    """{full name: class or None} as {pattern: class or None}: the block's number becomes N where all blocks agree, and is
-    written where only some do."""
+    """{full name: class or None} as {pattern: class or None}: the number of the block becomes N if all blocks agree, and stays
+    if only some do."""
     groups = collections.defaultdict(dict)
     for name, kind in statuses.items():
         at = places[name]
@@ -40,13 +40,13 @@ def weakest(kinds):
 
 
 def with_numbers(rows):
-    """Numbers of {(site, target): class} are generalised where at least two instances hold and none fails: those that site
-    and target share become # (`#.norm>#.fc`: the same number in both), those of the target alone N (experts)."""
+    """Generalises the numbers in {(site, target): class} if at least two instances hold and none fails. Numbers that site and
+    target share become # (`#.norm>#.fc`: the same number in both). Numbers of only the target become N (experts)."""
     def shared(site, target):
         ours, theirs = numbers(site), numbers(target)
         return len(ours) if ours and theirs[: len(ours)] == ours else 0
 
-    def bound(site, target):  # only asked for pairs that share their numbers
+    def bound(site, target):  # only called for pairs that share their numbers
         left, parts = shared(site, target), []
         for part in target.split("."):
             is_number = part.lstrip("+").isdigit()
@@ -73,7 +73,7 @@ def numbers(path):
 
 
 def read_document(document):
-    """Of one document: {layout: (statuses, sites, maps judged, maps not judged)} and {site outside blocks: statuses}."""
+    """Reads one document: {layout: (statuses, sites, judged maps, other maps)} and {site outside blocks: statuses}."""
     prefix = document["prefix"]
     short = lambda name: name[len(prefix):] if prefix and name.startswith(prefix) else name
     names = [short(n) for n in document["parameters"]]
@@ -96,7 +96,7 @@ def read_document(document):
             continue
         stack, number, own = at
         rows, sites, *_ = inside.setdefault(layouts[stack, number], (collections.defaultdict(list), {}, set(), set()))
-        # That nothing reads it is known where every map of the block and of the next was judged.
+        # It is known that nothing reads a site if every map of its block and of the next one was judged.
         clear = number < last[stack] and not document["outside"] and not unseen & {(stack, number), (stack, number + 1)}
         sites[own] = sites.get(own, False) or clear
         elsewhere = {}
@@ -108,7 +108,7 @@ def read_document(document):
                 elsewhere[reader] = kind
         for pattern, kind in numbered(elsewhere, places):
             rows[own, "^" + pattern].append(kind)
-    for site, statuses in outside.items():  # of the last of several numbered norms a larger model has more
+    for site, statuses in outside.items():  # a larger model has more of a series of numbered norms
         alike = [other for other in outside if masked(other) == masked(site)]
         outside[site] = {r: kind for r, kind in statuses.items() if relative(site, r) or all(outside[o].get(r) for o in alike) or not kind}
     for which, names in ((2, [n for names in document["judged"].values() for n in names]), (3, document["unseen"])):
@@ -119,7 +119,7 @@ def read_document(document):
 
 
 def relative(site, reader):
-    """Whether two names share a numbered part, or differ in a number alone at some place: their relation may depend on numbers
+    """Whether two names share a numbered part, or first differ only in a number. Then their relation may depend on numbers
     that another size of the model does not have."""
     for ours, theirs in zip(site.split("."), reader.split(".")):
         if ours.isdigit() and theirs.isdigit():
@@ -138,7 +138,7 @@ def load(folder):
 
 
 class Entry:
-    """What was measured of one layout (or one site outside blocks) with one model type in one condition."""
+    """The measurements of one layout (or one site outside blocks) with one model type in one condition."""
 
     def __init__(self):
         self.judged, self.unseen = set(), set()
@@ -156,7 +156,7 @@ class Entry:
         self.absent.update(document.get("absent") or {})
 
     def finish(self, whole=False):
-        """`whole`: relations elsewhere count for the wiring, too."""
+        """`whole`: relations elsewhere also count for the wiring."""
         rows = {rel: weakest(kinds) for rel, kinds in self.rows.items()}
         elsewhere = {rel: kind for rel, kind in rows.items() if rel[1].startswith("^")}
         rows = with_numbers({rel: kind for rel, kind in rows.items() if rel not in elsewhere}) | elsewhere
@@ -166,7 +166,7 @@ class Entry:
         return self
 
     def agrees(self, other):
-        """Neither has a relation that the other lacks. A relation elsewhere, and one of a map that the other could not judge,
+        """Whether neither has a relation that the other lacks. A relation elsewhere, or of a map that the other could not judge,
         may be missing."""
         return self.fits(other) and other.fits(self)
 
@@ -190,7 +190,7 @@ class Entry:
 
 
 def without_idle_conditions(entries):
-    """Joins what was measured of one model type in other conditions where nothing contradicts it."""
+    """Joins the measurements of one model type in other conditions if nothing contradicts them."""
     joined = {}
     for (label, condition), entry in sorted(entries.items(), key=lambda item: (item[0][0], bool(item[0][1]), item[0][1])):
         same = next((e for (l, _), e in joined.items() if l == label and not e.contradicts(entry)), None)
@@ -219,10 +219,10 @@ def grouped(entries):
             others = [(c, e) for g in groups if g is not group for l, c, e in g if l == label]
             if not others:
                 lines["-"].add(label)
-            elif condition:  # said by the default's line where that is in this group
+            elif condition:  # the line of the default covers it if that is in this group
                 if not any(l == label and not c for l, c, _ in group):
                     lines[text(condition, absent(label))].add(label)
-            else:  # the values that the other wirings turn round
+            else:  # the default values that the other wirings change
                 defaults = {k: v for c, o in others for k, v in o.default.items()}
                 lines[text({(k, defaults[k]) for c, _ in others for k, _ in c if k in defaults}, absent(label))].add(label)
         for condition, labels in sorted(lines.items()):
@@ -267,8 +267,8 @@ def compile_tables(folder, to):
                 entry.add(document, {(site, "^" + r): [k] for r, k in statuses.items()}, unseen=document["unseen"])
     lines, counts = [], collections.Counter()
     for layout, entries in blocks.items():
-        # an entry of which most maps were not judged says too little
-        if len(layout.split()) < 3:  # a norm or a map alone is no block
+        # an entry with mostly unjudged maps says too little
+        if len(layout.split()) < 3:  # a single norm or map is not a block
             continue
         entries = {key: e for key, e in entries.items() if len(e.judged) > len(e.unseen - e.judged)}
         for labels, condition, members in grouped({key: e.finish() for key, e in entries.items()}):
@@ -297,7 +297,7 @@ def compile_tables(folder, to):
                 classes |= e.classes
             module = site.rpartition(".")[0]
             relations = [f"{r[1:]}:{kind}" for (_, r), kind in sorted(holds.items())]
-            if not relations and any(e.unseen for e in members):  # what reads it may not have been judged
+            if not relations and any(e.unseen for e in members):  # its readers may not have been judged
                 continue
             counts["lines"] += 1
             counts.update(r.rpartition(":")[2] for r in relations)
@@ -308,7 +308,7 @@ def compile_tables(folder, to):
 
 
 def check(one, two):
-    """Compares the relations of two folders, for architectures that are in both."""
+    """Compares the relations of two folders for the architectures in both."""
     second = {d["name"]: d for d in load(two)}
     counts = collections.Counter()
     for d in load(one):

@@ -31,7 +31,7 @@ def drop(A, B, v, constant, scaling):
 
 
 def scaling_of(config, module, rank):
-    """PEFT's s: alpha / r, or alpha / √r (rsLoRA); a pattern may give a module an alpha of its own."""
+    """PEFT's s: alpha / r, or alpha / √r (rsLoRA); a pattern may give a module another alpha."""
     patterns = config.get("alpha_pattern") or {}
     own = (alpha for name, alpha in patterns.items() if module == name or module.endswith("." + name))
     alpha = next(own, config.get("lora_alpha", rank))

@@ -41,7 +41,7 @@ def readers(report):
 
 
 def stored_in_out(shape, width):
-    """Whether a weight is stored (in, out), as GPT-2's Conv1D is. A square one is not told apart: see `project_out_of`."""
+    """Whether a weight is stored (in, out), as GPT-2's Conv1D is. For a square weight this is unknown: see `project_out_of`."""
     return shape[0] == width and shape[-1] != width
 
 

@@ -1,4 +1,4 @@
-/** Accessible in every state, themed, and no wider than the screen it is on. */
+/** The page is accessible in every state, has themes, and is never wider than the screen. */
 import AxeBuilder from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
 import { gpt2, truncated } from './helpers/checkpoints.ts';
@@ -60,7 +60,7 @@ for (const width of PHONES) {
   });
 }
 
-test('every statistic explains itself to the keyboard and to the pointer', async ({ page }) => {
+test('every statistic shows its explanation on focus and on hover', async ({ page }) => {
   await openFromCode(page, gpt2());
   const word = page.locator('#kernel .facts').getByRole('button', { name: 'Participation' });
   const tip = page.getByRole('tooltip');
@@ -74,7 +74,7 @@ test('every statistic explains itself to the keyboard and to the pointer', async
   await expect(word).toHaveAccessibleDescription(/1\/Σvᵢ⁴/);
 });
 
-test('the theme is chosen, kept over a reload, and reaches the figures', async ({ page }) => {
+test('the chosen theme survives a reload and applies to the figures', async ({ page }) => {
   const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   const button = page.getByRole('button', { name: /^Theme/ });
   const light = await paper();
@@ -86,7 +86,7 @@ test('the theme is chosen, kept over a reload, and reaches the figures', async (
   await expect(page.locator('html')).toHaveAttribute('data-theme', 'dark');
 });
 
-test('a report can be read through its landmarks and headings', async ({ page }) => {
+test('a report has landmarks and headings for screen readers', async ({ page }) => {
   await openFromCode(page, gpt2());
   await expect(page.getByRole('banner')).toBeVisible();
   await expect(page.getByRole('main')).toBeVisible();

@@ -1,4 +1,4 @@
-/** What is no checkpoint gets one sentence that names the file, and the report on show stays as it is. */
+/** For a file that is not a checkpoint, one message names the file, and the open report stays as it is. */
 import { type TestFile, gpt2 } from './helpers/checkpoints.ts';
 import { expect, sentence, siteRows, test, transfer } from './helpers/page.ts';
 import { type Tensor, safetensors } from './helpers/safetensors.ts';
@@ -17,20 +17,20 @@ function announced(length: bigint): Buffer {
   return bytes;
 }
 
-/** A file with this header, true or not, before `data` zeros. */
+/** A file with this header, valid or not, followed by `data` zeros. */
 const headed = (name: string, header: string, data = 0): TestFile =>
   file(name, announced(BigInt(Buffer.byteLength(header))), header, Buffer.alloc(data));
 
 const entry = (begin: number, end: number, shape = '[1]') =>
   `{"dtype":"F32","shape":${shape},"data_offsets":[${begin},${end}]}`;
 
-/** A sound file up to its last bytes. */
+/** A valid file without its last bytes. */
 function cut(name: string): TestFile {
   const [model] = gpt2({ layers: 1 });
   return file(name, model?.buffer.subarray(0, -5) ?? '');
 }
 
-/** Each file, and what its sentence says beside the file's name. */
+/** Each file, and what its message says besides the name of the file. */
 const BAD: { what: string; bad: TestFile; says: string[] }[] = [
   { what: 'an empty file', bad: file('empty.safetensors'), says: ['empty'] },
   { what: 'five bytes', bad: file('stub.safetensors', [1, 2, 3, 4, 5]), says: ['5 bytes'] },
@@ -89,7 +89,7 @@ const BAD: { what: string; bad: TestFile; says: string[] }[] = [
   },
 ];
 
-test('each bad file gets a sentence with its name, and the open report stays', async ({ page }) => {
+test('the message for each bad file has its name, and the open report stays', async ({ page }) => {
   await transfer(page, gpt2(), 'drop');
   await expect(siteRows(page)).toHaveCount(7);
   const before = await sentence(page).innerText();
@@ -108,7 +108,7 @@ test('each bad file gets a sentence with its name, and the open report stays', a
   await expect(page.locator('tr.detail svg[role=img]').first()).toBeVisible();
 });
 
-test('a file that the disk takes away between pick and read is named', async ({ page }) => {
+test('if a file disappears between pick and read, the message names it', async ({ page }) => {
   await transfer(page, gpt2(), 'drop');
   await expect(siteRows(page)).toHaveCount(7);
   const [model] = gpt2({ layers: 1 });
@@ -131,7 +131,7 @@ test('a file that the disk takes away between pick and read is named', async ({ 
   await expect(siteRows(page)).toHaveCount(7);
 });
 
-test('a configuration that is no JSON, and a shard that is not there, are warnings', async ({ page }) => {
+test('an invalid configuration and a missing shard are warnings', async ({ page }) => {
   const [model] = gpt2({ layers: 1 });
   const shard = { name: 'model-00001-of-00002.safetensors', mimeType: '', buffer: model?.buffer ?? Buffer.of() };
   await transfer(page, [shard, file('config.json', '{"model_type":')], 'drop');
@@ -141,7 +141,7 @@ test('a configuration that is no JSON, and a shard that is not there, are warnin
   }
 });
 
-test('a scale that is not a number is named on its site and the others go on', async ({ page }) => {
+test('a scale with NaN is reported at its site, and the other sites have results', async ({ page }) => {
   const values = { 'a.norm.weight': [1, Number.NaN], 'b.norm.weight': [0.5, 2], 'b.norm.bias': [0.5, 0.5] };
   const tensors: Record<string, Tensor> = {};
   for (const [name, data] of Object.entries(values)) {

@@ -6,7 +6,7 @@ import { expect, savedReport, sentence, test } from './helpers/page.ts';
 
 const grouped = (number: number) => number.toLocaleString('en-US');
 
-/** What a report makes true of the page, whatever its state. */
+/** Checks what must be true of the page with a report, in any state. */
 async function agree(page: Page, report: Report, state: string): Promise<void> {
   const text = await page.locator('main').innerText();
   const { verification, dead_parameters: dead, warnings, norms } = report;
@@ -19,7 +19,7 @@ async function agree(page: Page, report: Report, state: string): Promise<void> {
   for (const { text: finding } of report.findings) {
     await expect(page.locator('.findings'), state).toContainText([finding.split('`')[0] ?? '']);
   }
-  // A section is there if it has something to say, and the bar has a link to each.
+  // A section exists if it has content, and the bar has a link to each section.
   for (const [id, there] of Object.entries({
     '#run-result': verification !== null && verification.pass !== null,
     '#measure-result': verification !== null && verification.pass === null,
@@ -33,9 +33,9 @@ async function agree(page: Page, report: Report, state: string): Promise<void> {
   says(/no warnings/i, false);
   says('has not been sampled', false);
   says(/No weight (of this checkpoint )?ha[sd] been sampled/, report.checkpoint.weight_bytes_read === 0);
-  // Nothing says that the model was not run, or its weights not read, beside what was.
+  // No text says that the model was not run, or that its weights were not read.
   says(/nothing is run|without a forward pass|never opened/i, false);
-  // Every count of readers is the same one.
+  // Every count of readers is the same.
   if (dead.share > 0) {
     says(`parameters of ${grouped(dead.readers)} readers`, true);
     says(new RegExp(`directions in ${grouped(dead.readers)} readers`), true);
@@ -54,7 +54,7 @@ async function agree(page: Page, report: Report, state: string): Promise<void> {
 }
 
 for (const sample of ['LayerNorm', 'RMSNorm'] as const) {
-  test(`inspected, sampled, run, measured, compared and shared, the ${sample} sample contradicts itself nowhere`, async ({ page }) => {
+  test(`the page of the ${sample} sample never contradicts itself: inspected, sampled, run, measured, compared and shared`, async ({ page }) => {
     await page.getByLabel('sample up to 64 MB of weights').first().uncheck();
     await page.getByRole('button', { name: `${sample} sample` }).first().click();
     await expect(page.locator('#tools')).toBeVisible();

@@ -1,4 +1,4 @@
-/** Figures: the size of their place on the page, values by pointer and keyboard, the data behind, the downloads. */
+/** Figures: their size on the page, values by pointer and keyboard, their data, and the downloads. */
 import { readFile } from 'node:fs/promises';
 import type { Page } from '@playwright/test';
 import { gpt2 } from './helpers/checkpoints.ts';
@@ -11,7 +11,7 @@ async function downloaded(page: Page, click: () => Promise<void>): Promise<{ nam
   return { name: download.suggestedFilename(), content: await readFile(await download.path()) };
 }
 
-test('a figure is drawn at the width of its place and again when that changes', async ({ page }) => {
+test('a figure has the width of its place and is drawn again when that changes', async ({ page }) => {
   await openFromCode(page, gpt2());
   const svg = figure(page).locator('svg');
   const drawnWidth = async () => Number(await svg.getAttribute('data-width'));
@@ -22,7 +22,7 @@ test('a figure is drawn at the width of its place and again when that changes', 
   expect(await place()).toBeLessThan(700);
 });
 
-test('the pointer reads the nearest value', async ({ page }) => {
+test('the pointer shows the nearest value', async ({ page }) => {
   await openFromCode(page, gpt2());
   const stage = figure(page).locator('.stage');
   await expect(stage.locator('svg')).toBeVisible();
@@ -31,7 +31,7 @@ test('the pointer reads the nearest value', async ({ page }) => {
   await expect(figure(page).locator('.here')).toBeVisible();
 });
 
-test('arrow keys read every value, and only they are spoken', async ({ page }) => {
+test('arrow keys show every value, and screen readers read only those', async ({ page }) => {
   await openFromCode(page, gpt2());
   const stage = figure(page).locator('.stage');
   const [readout, spoken] = [figure(page).locator('.readout'), figure(page).locator('.spoken')];
@@ -52,7 +52,7 @@ test('arrow keys read every value, and only they are spoken', async ({ page }) =
 });
 
 for (const width of [1280, 360]) {
-  test(`a reading stays on the screen at every edge, ${width} pixels wide`, async ({ page }) => {
+  test(`a reading stays inside the window at every edge, ${width} pixels wide`, async ({ page }) => {
     await page.setViewportSize({ width, height: 640 });
     await openFromCode(page, gpt2());
     const stage = figure(page).locator('.stage');
@@ -68,7 +68,7 @@ for (const width of [1280, 360]) {
   });
 }
 
-test('the data behind a figure are on the page', async ({ page }) => {
+test('the data of a figure are on the page', async ({ page }) => {
   await openFromCode(page, gpt2());
   await figure(page).locator('summary').click();
   await expect(figure(page).locator('details tbody tr')).toHaveCount(32);
@@ -86,7 +86,7 @@ test('a mark of the site map opens that site', async ({ page }) => {
   expect(norms.map((norm) => norm.name)).toContain(name);
 });
 
-test("the SVG download stands alone: no variable left, the page's surface behind it", async ({ page }) => {
+test('the SVG download is standalone: no CSS variables, and the background of the page', async ({ page }) => {
   await openFromCode(page, gpt2());
   await page.emulateMedia({ colorScheme: 'dark' });
   const { name, content } = await downloaded(page, () => figure(page).getByRole('button', { name: 'SVG' }).click());
@@ -102,7 +102,7 @@ test("the SVG download stands alone: no variable left, the page's surface behind
   expect(valid).toBe(true);
 });
 
-test("the PNG download is twice the figure's size", async ({ page }) => {
+test('the PNG download has twice the size of the figure', async ({ page }) => {
   await openFromCode(page, gpt2());
   const width = Number(await figure(page).locator('svg').getAttribute('data-width'));
   const { name, content } = await downloaded(page, () => figure(page).getByRole('button', { name: 'PNG' }).click());
@@ -126,7 +126,7 @@ test('the JSON download is the report', async ({ page }) => {
   expect(JSON.parse(content.toString())).toEqual(report);
 });
 
-test('figures of an open row follow its site', async ({ page }) => {
+test('the figures of an open row are those of its site', async ({ page }) => {
   await openFromCode(page, gpt2());
   await siteRows(page).nth(2).click();
   const panel = page.locator('tr.detail');
@@ -134,7 +134,7 @@ test('figures of an open row follow its site', async ({ page }) => {
   expect(name).toContain('h.1.ln_1');
 });
 
-test('without the code that draws, the verdict stands, and a figure says what failed and can be tried again', async ({ page, context }) => {
+test('if the code that draws does not load, the verdict stays, and the figure shows the error and can be tried again', async ({ page, context }) => {
   await context.route('**/figures_bg-*.wasm', (route) => route.abort());
   const { norms } = await openFromCode(page, gpt2());
   const kernel = page.locator('#kernel');

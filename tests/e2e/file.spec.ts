@@ -12,7 +12,7 @@ const open = (page: Page, name: string) => part(page, name).locator('summary').f
 
 const rows = (page: Page) => page.locator('#file .datatable > .scroll > table > tbody > tr:not(.detail) > th button');
 
-test('100,000 tensors: a window of rows, found by name, sorted, and walked to the end', async ({ page }) => {
+test('a table of 100,000 tensors has a window of rows, filters, sorts, and scrolls to its end', async ({ page }) => {
   const count = 100_000;
   await openFromCode(page, manyTensors(count));
   await open(page, 'Tensors');
@@ -32,7 +32,7 @@ test('100,000 tensors: a window of rows, found by name, sorted, and walked to th
   await expect(page.locator('#file .tally')).toHaveText('1 of 100,001 tensors');
 });
 
-test('the values of a scale are those of the file, and its row names the norm that stores it', async ({ page }) => {
+test('the values of a scale are those of the file, and its row names its norm', async ({ page }) => {
   let scale: Tensor | undefined;
   await openFromCode(page, gpt2({ tune: (tensors) => (scale = tensors['h.1.ln_2.weight']) }));
   await open(page, 'Tensors');
@@ -52,7 +52,7 @@ test('the values of a scale are those of the file, and its row names the norm th
   await expect(page.locator('#sites th button[aria-expanded=true]')).toHaveText('h.1.ln_2');
 });
 
-test('the configuration is a tree that is searched, and a block is drawn with its norms, readers and what is dead', async ({ page }) => {
+test('the configuration is a tree with a search, and the diagram of a block has its norms, readers and dead directions', async ({ page }) => {
   await openFromCode(page, gpt2(), { weights: true });
   await open(page, 'Configuration and metadata');
   const tree = part(page, 'Configuration and metadata');

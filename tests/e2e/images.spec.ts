@@ -1,4 +1,4 @@
-/** A model that reads images, run in the page on images that are dropped beside it. */
+/** Runs a model that reads images in the page, on dropped images. */
 import { readFileSync } from 'node:fs';
 import type { TestFile } from './helpers/checkpoints.ts';
 import { expect, openFromCode, pressRun, test, transfer } from './helpers/page.ts';
@@ -7,7 +7,7 @@ const MODEL = 'tests/forward_images/dinov2';
 
 const read = (folder: string, name: string): TestFile => ({ name, mimeType: 'application/octet-stream', buffer: readFileSync(`${folder}/${name}`) });
 
-/** A tiny DINOv2, of 16 × 16 pixels. */
+/** A tiny DINOv2 for images of 16 × 16 pixels. */
 function dinov2(): TestFile[] {
   const processor = { image_processor_type: 'BitImageProcessor', size: { shortest_edge: 16 }, crop_size: { height: 16, width: 16 } };
   return [
@@ -17,7 +17,7 @@ function dinov2(): TestFile[] {
   ];
 }
 
-test('images that are dropped beside a model are prepared and run', async ({ page }) => {
+test('the model runs on images that are dropped on its report', async ({ page }) => {
   await openFromCode(page, dinov2());
   const verify = page.locator('#verify');
   await expect(verify.getByRole('button', { name: 'Run', exact: true })).toBeVisible();
@@ -31,7 +31,7 @@ test('images that are dropped beside a model are prepared and run', async ({ pag
   await expect(page.locator('#warnings')).toContainText('turned6.jpg: turned upright');
 });
 
-test('without images such a model runs on noise, and what is no image is refused by a sentence', async ({ page }) => {
+test('without images, the model runs on noise, and a file that is not an image gets a message', async ({ page }) => {
   await openFromCode(page, dinov2());
   const plan = await page.evaluate(() => window.gammascope.planVerify({ device: 'cpu' }));
   expect(plan.input).toContain('noise with a 1/f spectrum');

@@ -1,4 +1,4 @@
-/** Measuring on activations in the page: the verifier is loaded when asked for, and its numbers are those of the terminal. */
+/** Measures on activations in the page: the verifier loads on demand, and its numbers are those of the command line. */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import type { Report } from '../../www/report';
@@ -11,7 +11,7 @@ test.beforeEach(async ({ page }) => {
   await expect(page.locator('#weights svg[role=img]')).toBeVisible();
 });
 
-test('the final norm is measured to subtract its mean, and that becomes evidence', async ({ page }) => {
+test('a measurement finds that the final norm subtracts the mean, and becomes evidence', async ({ page }) => {
   const verifiers: string[] = [];
   page.on('request', (request) => /verifier/.test(request.url()) && verifiers.push(request.url()));
   expect(verifiers, 'nothing of it is loaded before').toEqual([]);
@@ -25,7 +25,7 @@ test('the final norm is measured to subtract its mean, and that becomes evidence
   await expect(page.locator('tr.detail .evidence li', { hasText: 'activations' })).toContainText('LayerNorm');
 });
 
-test('the GPU, the page without one and the terminal give the same bits', async ({ page }, testInfo) => {
+test('the page on the GPU, the page on the CPU and the command line give the same bits', async ({ page }, testInfo) => {
   const terminal = process.env['GAMMASCOPE'];
   test.skip(terminal === undefined, 'needs the command line: npm test -- page');
   const { name, buffer } = picked({ 'transformer.ln_f': outputs(1031) });
@@ -54,8 +54,8 @@ test('the GPU, the page without one and the terminal give the same bits', async 
   expect(native?.depth).toBe(cpu?.sites[0]?.depth);
 });
 
-test('without WebGPU the CPU measures, and one sentence says so', async ({ page }) => {
-  // What a browser without WebGPU looks like to a worker.
+test('without WebGPU, the CPU measures, and one sentence says so', async ({ page }) => {
+  // Makes the worker see a browser without WebGPU.
   await page.route(/verifier.*\.js$/, async (route) => {
     const response = await route.fetch();
     const worker = "Object.defineProperty(WorkerNavigator.prototype, 'gpu', { value: undefined });";
@@ -71,7 +71,7 @@ test('without WebGPU the CPU measures, and one sentence says so', async ({ page 
   await expect(page.locator('#alone').getByText('no GPU can be used here'), 'of a norm alone too').toBeVisible({ timeout: 30_000 });
 });
 
-test('the norm alone is measured as both kinds, and says that it is no evidence', async ({ page }) => {
+test('a norm alone is measured as both kinds, and the page says that this is no evidence', async ({ page }) => {
   const before = await sentence(page).textContent();
   await chooseOptions(page, '#measure');
   await page.getByRole('button', { name: 'Measure the norm alone' }).click();
@@ -90,14 +90,14 @@ test('the norm alone is measured as both kinds, and says that it is no evidence'
   await expect(alone, 'it was of another checkpoint').toHaveCount(0);
 });
 
-test('activations that contradict the checkpoint make the contradiction known', async ({ page }) => {
+test('activations that contradict the checkpoint are evidence against it', async ({ page }) => {
   await page.locator('.pick-activations').setInputFiles(picked({ 'transformer.ln_f': outputs(600, false) }));
   await expect(page.locator('#measured')).toContainText('1 do not', { timeout: 30_000 });
   await siteRows(page).last().click();
   await expect(page.locator('tr.detail .settle')).toContainText('Evidence for RMSNorm: activations');
 });
 
-test('a spoilt site is said and the others are measured; a site shows its ranges and its direction', async ({ page }) => {
+test('a site with NaN is reported and the others are measured; a site shows its ranges and its direction', async ({ page }) => {
   const spoilt = outputs(600);
   spoilt.data[5 * WIDTH + 9] = NaN;
   const file = picked({ 'transformer.h.0.ln_1': spoilt, 'transformer.ln_f': outputs(600) });
@@ -110,7 +110,7 @@ test('a spoilt site is said and the others are measured; a site shows its ranges
   await expect(detail.getByRole('paragraph').filter({ hasText: 'they are the same direction' })).toBeVisible();
 });
 
-test('code is told what a measurement takes before it begins', async ({ page }) => {
+test('code can get the plan of a measurement without measuring', async ({ page }) => {
   const { buffer, name } = picked({ 'transformer.ln_f': outputs(600) });
   const plan = await page.evaluate(
     ([base64, file]) => window.gammascope.plan(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], file)),
@@ -122,7 +122,7 @@ test('code is told what a measurement takes before it begins', async ({ page }) 
   await expect(page.locator('#measured'), 'nothing is measured by that').toHaveCount(0);
 });
 
-test('what cannot be measured is said, and the report stays', async ({ page }) => {
+test('a message says what cannot be measured, and the report stays', async ({ page }) => {
   const before = await sentence(page).textContent();
   const alert = page.locator('#measure [role=alert]');
   for (const [file, says] of [
@@ -141,7 +141,7 @@ test('what cannot be measured is said, and the report stays', async ({ page }) =
   await expect(page.locator('#measured')).toContainText('1 site measured', { timeout: 30_000 });
 });
 
-test('another checkpoint takes the place of a measurement', async ({ page }) => {
+test('opening another checkpoint ends a measurement', async ({ page }) => {
   await page.locator('.pick-activations').setInputFiles(picked({ 'transformer.ln_f': outputs(3000) }));
   await openFromCode(page, gpt2());
   await expect(siteRows(page)).toHaveCount(7);

@@ -1,4 +1,4 @@
-/** The page without a network, and a newer version of it. Each test serves a copy of dist/ of its own, which it can change. */
+/** The page without a network, and a newer version of the page. Each test serves its own copy of dist/, which it can change. */
 import { cpSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type BrowserContext, type Page, expect, test } from '@playwright/test';
@@ -23,7 +23,7 @@ async function serve(folder: string): Promise<Site> {
   return { address: server.resolvedUrls?.local[0] ?? '', folder, close: () => server.close() };
 }
 
-/** The first visit, until the service worker has kept everything. */
+/** Visits the page for the first time, until the service worker has stored everything. */
 async function visit(context: BrowserContext, { address }: Site): Promise<Page> {
   const page = await context.newPage();
   await page.goto(address);
@@ -32,7 +32,7 @@ async function visit(context: BrowserContext, { address }: Site): Promise<Page> 
   return page;
 }
 
-test('after one visit everything works with the server gone: samples, files, and the verifier', async ({ context }, testInfo) => {
+test('after one visit, samples, files and the verifier work without the server', async ({ context }, testInfo) => {
   const site = await serve(testInfo.outputPath('site'));
   const first = await visit(context, site);
   await first.close();
@@ -56,7 +56,7 @@ test('after one visit everything works with the server gone: samples, files, and
   expect(problems).toEqual([]);
 });
 
-/** The service worker's list changes with any file of a new build. */
+/** Serves a newer version. Any changed file of a build changes the list in the service worker. */
 function renew({ folder }: Site): void {
   const worker = join(folder, 'service-worker.js');
   writeFileSync(worker, `${readFileSync(worker, 'utf8')}\n// a newer version\n`);
@@ -64,7 +64,7 @@ function renew({ folder }: Site): void {
 
 const update = (page: Page) => page.evaluate(async () => (await navigator.serviceWorker.getRegistration())?.update());
 
-test('a newer version waits, and says so beside the report', async ({ context }, testInfo) => {
+test('a newer version waits, and a notice says so beside the report', async ({ context }, testInfo) => {
   const site = await serve(testInfo.outputPath('site'));
   await (await visit(context, site)).close();
   const page = await context.newPage();
@@ -82,7 +82,7 @@ test('a newer version waits, and says so beside the report', async ({ context },
   await site.close();
 });
 
-test('a newer version that one tab takes up leaves the report of the other, which says so', async ({ context }, testInfo) => {
+test('if one tab activates a newer version, the other tab keeps its report and shows a notice', async ({ context }, testInfo) => {
   const site = await serve(testInfo.outputPath('site'));
   await (await visit(context, site)).close();
   const [reading, other] = [await context.newPage(), await context.newPage()];
@@ -101,7 +101,7 @@ test('a newer version that one tab takes up leaves the report of the other, whic
   await site.close();
 });
 
-/** Gives the files of the verifier other names, as a build of other code does, and changes all files that name them. */
+/** Renames the files of the verifier, like a build of changed code, and changes all files that name them. */
 function rename({ folder }: Site): void {
   const assets = join(folder, 'assets');
   const old = readdirSync(assets).filter((name) => name.includes('verifier'));
@@ -115,13 +115,13 @@ function rename({ folder }: Site): void {
 
 const newer = (name: string): string => name.replace(/(\.\w+)$/, 'newer$1');
 
-test('a run goes on in its own version if another tab takes up a newer one, and the tab can run again', async ({ context }, testInfo) => {
+test('if another tab activates a newer version, a run continues in its own version, and the tab can run again', async ({ context }, testInfo) => {
   test.setTimeout(180_000);
   const site = await serve(testInfo.outputPath('site'));
   await (await visit(context, site)).close();
   const [running, other] = [await context.newPage(), await context.newPage()];
   for (const page of [running, other]) await page.goto(site.address);
-  // Every worker is loaded when it is needed.
+  // No worker is loaded in advance.
   await running.evaluate(() => Object.defineProperty(navigator, 'connection', { value: { saveData: true } }));
   await running.getByRole('button', { name: 'RMSNorm sample' }).first().click();
   await expect(running.locator('#weights svg[role=img]')).toBeVisible();
@@ -137,9 +137,9 @@ test('a run goes on in its own version if another tab takes up a newer one, and 
   await site.close();
 });
 
-test('a first visit that is still open can take up the newer version too', async ({ context }, testInfo) => {
+test('the page of a first visit can also activate the newer version', async ({ context }, testInfo) => {
   const site = await serve(testInfo.outputPath('site'));
-  // No service worker controls the first page; one controls the second and makes the newer version wait.
+  // No service worker controls the first page. One controls the second page and makes the newer version wait.
   const first = await visit(context, site);
   const second = await context.newPage();
   await second.goto(site.address);
@@ -151,13 +151,13 @@ test('a first visit that is still open can take up the newer version too', async
   await site.close();
 });
 
-test('it can be installed: the manifest has what browsers ask for, and icons of their sizes', async ({ page, context }, testInfo) => {
+test('the page can be installed: the manifest has what browsers require, and icons of the right sizes', async ({ page, context }, testInfo) => {
   const site = await serve(testInfo.outputPath('site'));
   await (await visit(context, site)).close();
   await page.goto(site.address);
   const session = await context.newCDPSession(page);
   const { installabilityErrors } = await session.send('Page.getInstallabilityErrors');
-  // Playwright's contexts are incognito, where nothing is installed.
+  // Playwright's contexts are incognito, in which no page can be installed.
   expect(installabilityErrors.map(({ errorId }) => errorId).filter((error) => error !== 'in-incognito')).toEqual([]);
   const { errors, url, data } = await session.send('Page.getAppManifest');
   expect([errors, url]).toEqual([[], `${site.address}manifest.webmanifest`]);
@@ -167,7 +167,7 @@ test('it can be installed: the manifest has what browsers ask for, and icons of 
   await site.close();
 });
 
-test('where service workers are refused the page works as before', async ({ page }, testInfo) => {
+test('without service workers, the page works from the network', async ({ page }, testInfo) => {
   const site = await serve(testInfo.outputPath('site'));
   await page.addInitScript(() => {
     navigator.serviceWorker.register = () => Promise.reject(new DOMException('Storage is refused.', 'SecurityError'));
@@ -181,7 +181,7 @@ test('where service workers are refused the page works as before', async ({ page
   await site.close();
 });
 
-test('parts of a file are asked of its server, not of what is kept', async ({ context }, testInfo) => {
+test('range requests go to the server, not to the cache', async ({ context }, testInfo) => {
   const site = await serve(testInfo.outputPath('site'));
   await (await visit(context, site)).close();
   const page = await context.newPage();

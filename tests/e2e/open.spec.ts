@@ -1,4 +1,4 @@
-/** Every way in: samples, pickers, drops, pastes and code; and what happens when an open fails or is cancelled. */
+/** All ways to open a checkpoint: samples, pickers, drops, pastes and code. Also opens that fail or are cancelled. */
 import { mkdtemp, mkdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import type { Page } from '@playwright/test';
 import { type TestFile, gpt2, truncated } from './helpers/checkpoints.ts';
 import { expect, openFromCode, sentence, siteRows, test, transfer } from './helpers/page.ts';
 
-/** Writes files into a folder of their own, one level down, and returns the outer folder. */
+/** Writes files into a new folder, one level down, and returns the outer folder. */
 async function onDisk(files: TestFile[]): Promise<string> {
   const outer = await mkdtemp(join(tmpdir(), 'gammascope-'));
   await mkdir(join(outer, 'tiny-gpt2'));
@@ -14,7 +14,7 @@ async function onDisk(files: TestFile[]): Promise<string> {
   return outer;
 }
 
-/** Holds the wasm back until released, so that an open can be seen while it runs. */
+/** Delays the wasm until the returned function is called, so that a running open can be seen. */
 async function holdWasm(page: Page): Promise<() => void> {
   let release = (): void => undefined;
   const held = new Promise<void>((resolve) => (release = resolve));
@@ -26,7 +26,7 @@ async function holdWasm(page: Page): Promise<() => void> {
 }
 
 for (const kind of ['LayerNorm', 'RMSNorm']) {
-  test(`the ${kind} sample opens by a click and is told to be one`, async ({ page }) => {
+  test(`the ${kind} sample opens with a click, and the page says that it is a sample`, async ({ page }) => {
     await page.getByRole('button', { name: `${kind} sample` }).click();
     await expect(sentence(page)).toContainText(kind);
     await expect(page.locator('.verdict .badge')).toHaveText(kind);
@@ -61,12 +61,12 @@ test('a picked folder opens', async ({ page }) => {
   await expect(page.locator('.kicker')).toContainText('tiny-gpt2');
 });
 
-test('dropped files open, wherever they are dropped', async ({ page }) => {
+test('dropped files open anywhere on the page', async ({ page }) => {
   await transfer(page, gpt2(), 'drop');
   await expect(sentence(page)).toContainText('LayerNorm');
 });
 
-test('a dropped folder is walked to its leaves', async ({ page }) => {
+test('a dropped folder opens with all its subfolders', async ({ page }) => {
   const outer = await onDisk(gpt2());
   const browser = await page.context().newCDPSession(page);
   const data = { items: [], files: [outer], dragOperationsMask: 1 };
@@ -83,7 +83,7 @@ test('pasted files open', async ({ page }) => {
   await expect(sentence(page)).toContainText('LayerNorm');
 });
 
-test('code opens files and gets the report that is shown', async ({ page }) => {
+test('code opens files and gets the report that the page shows', async ({ page }) => {
   const report = await openFromCode(page, gpt2());
   expect(report.schema).toBe('gammascope.report/1');
   expect(report.norms).toHaveLength(7);
@@ -91,7 +91,7 @@ test('code opens files and gets the report that is shown', async ({ page }) => {
   await expect(sentence(page)).toHaveText(report.model.sentence);
 });
 
-test('code may name the path of each file', async ({ page }) => {
+test('code can give the path of each file', async ({ page }) => {
   const [model, config] = gpt2();
   const report = await page.evaluate(
     async ([modelBytes, configText]) => {
@@ -106,7 +106,7 @@ test('code may name the path of each file', async ({ page }) => {
   expect(report.checkpoint.name).toContain('somewhere');
 });
 
-test('a failed drop shows its sentence and leaves the earlier report with its figures', async ({ page }) => {
+test('a failed drop shows an error and leaves the earlier report with its figures', async ({ page }) => {
   const { model } = await openFromCode(page, gpt2());
   await transfer(page, truncated(), 'drop');
   const alert = page.getByRole('alert');
@@ -118,7 +118,7 @@ test('a failed drop shows its sentence and leaves the earlier report with its fi
   await expect(alert).toBeHidden();
 });
 
-test('a failed first drop leaves the welcome, and the next success clears the alert', async ({ page }) => {
+test('after a failed first drop the welcome stays, and the next success clears the alert', async ({ page }) => {
   await transfer(page, truncated(), 'drop');
   await expect(page.getByRole('alert')).toBeVisible();
   await expect(page.getByRole('button', { name: 'Choose files…' })).toBeVisible();
@@ -126,7 +126,7 @@ test('a failed first drop leaves the welcome, and the next success clears the al
   await expect(page.getByRole('alert')).toBeHidden();
 });
 
-test('the rejection from code carries the sentence that is shown', async ({ page }) => {
+test('code gets the error that the page shows', async ({ page }) => {
   const message = await page.evaluate(() => window.gammascope.open([]).catch((error: Error) => error.message));
   await expect(page.getByRole('alert')).toContainText(String(message));
 });
@@ -147,7 +147,7 @@ test('cancelling stops the open and leaves the earlier report with its figures',
   await expect(page.locator('tr.detail svg[role=img]').first()).toBeVisible();
 });
 
-test('a new drop takes the place of the one that is running', async ({ page }) => {
+test('a new drop cancels the running one', async ({ page }) => {
   const release = await holdWasm(page);
   await transfer(page, gpt2({ layers: 1 }), 'drop');
   await expect(page.getByRole('button', { name: 'Cancel' })).toBeVisible();
@@ -157,7 +157,7 @@ test('a new drop takes the place of the one that is running', async ({ page }) =
   await expect(page.getByRole('alert')).toBeHidden();
 });
 
-test('text dropped by mistake is left to the browser', async ({ page }) => {
+test('the page does not handle dropped text', async ({ page }) => {
   await page.evaluate(() => {
     const data = new DataTransfer();
     data.setData('text/plain', 'model.safetensors');

@@ -1,11 +1,11 @@
-/** The npm package in a browser, as it is built by `npm run build:package`. */
+/** The npm package in a browser, as `npm run build:package` builds it. */
 import { cpSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from '@playwright/test';
 import { build, preview } from 'vite';
 import type { Report } from '../../www/report';
 
-/** As much of its types as is used here: those it has are built with it. */
+/** The part of its types that is used here. The real types exist only after the build. */
 type Opened = { report: Report; figure(kind: string): { svg: string }; kernels(): Uint8Array };
 type Package = { Checkpoint: { open(files: { path: string; file: Blob }[]): Promise<Opened> } };
 
@@ -37,7 +37,7 @@ test('the package reads a checkpoint in a browser, without a bundler', async ({ 
 });
 
 for (const bundled of [false, true]) {
-  test(`the example for browsers runs ${bundled ? 'when a bundler has built it' : 'as it is'}`, async ({ page }, testInfo) => {
+  test(`the example for browsers runs ${bundled ? 'with a bundler' : 'without a bundler'}`, async ({ page }, testInfo) => {
     const root = testInfo.outputPath('example');
     cpSync('examples/browser', root, { recursive: true });
     cpSync('package', join(root, 'node_modules/@gammascope/gammascope'), { recursive: true });

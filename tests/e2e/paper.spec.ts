@@ -1,4 +1,4 @@
-/** The page where there is little room: on a phone, zoomed in, and on paper. */
+/** The page in little space: on a phone, zoomed in, and on paper. */
 import AxeBuilder from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
 import { gpt2 } from './helpers/checkpoints.ts';
@@ -9,7 +9,7 @@ const overflow = (page: Page) => page.evaluate(() => document.documentElement.sc
 test.describe('on a phone', () => {
   test.use({ viewport: { width: 360, height: 740 }, hasTouch: true });
 
-  test('the sections are a menu, and links can be copied without a pointer', async ({ page }) => {
+  test('the sections are in a menu, and links can be copied without hovering', async ({ page }) => {
     await openFromCode(page, gpt2());
     await page.getByRole('button', { name: 'Sections' }).click();
     const menu = page.getByRole('navigation', { name: 'Sections' });
@@ -23,7 +23,7 @@ test.describe('on a phone', () => {
   });
 });
 
-test('at 200 % zoom nothing is cut off', async ({ page }) => {
+test('at 200 % zoom, nothing is cut off', async ({ page }) => {
   await openFromCode(page, gpt2());
   await siteRows(page).first().click();
   for (const [width, height] of [
@@ -47,7 +47,7 @@ test('at 200 % zoom nothing is cut off', async ({ page }) => {
   }
 });
 
-test('on paper every row and every fold is there, and no box scrolls', async ({ page }) => {
+test('in print, every row is there, everything is unfolded, and no box scrolls', async ({ page }) => {
   await openFromCode(page, gpt2({ layers: 20, width: 8 }));
   await siteRows(page).last().click();
   await expect(page.locator('tr.detail svg[role=img]')).toHaveCount(4);

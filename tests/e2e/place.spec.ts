@@ -1,4 +1,4 @@
-/** The page's place in the browser: its title, its history, and links to a site and a section. */
+/** The title and the history of the page, and links to a site and a section. */
 import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
 import { gpt2 } from './helpers/checkpoints.ts';
@@ -7,11 +7,11 @@ import { FileServer } from './helpers/server.ts';
 
 const fragment = (page: Page) => decodeURIComponent(new URL(page.url()).hash);
 
-/** Checkpoints as `gammascope.open` takes them, in a folder of their own. */
+/** A checkpoint in its own folder, as `gammascope.open` takes it. */
 const inFolder = (folder: string, layers: number) =>
   gpt2({ layers }).map((file) => ({ ...file, name: `${folder}/${file.name}` }));
 
-test('title and history follow what is shown: the welcome, a report, its sections and sites, another report', async ({ page }) => {
+test('title and history follow what the page shows: the welcome, a report, its sections and sites, another report', async ({ page }) => {
   const welcome = await page.title();
   await openFromCode(page, inFolder('alpha', 3));
   await expect(page).toHaveTitle('alpha · Gammascope');
@@ -42,7 +42,7 @@ test('title and history follow what is shown: the welcome, a report, its section
   await page.goForward();
   await expect(siteRows(page)).toHaveCount(3);
 
-  // The wordmark leads to the start, without a reload.
+  // The wordmark goes to the start without a reload.
   await page.getByRole('link', { name: 'Gammascope' }).click();
   await expect(page.getByRole('button', { name: 'Choose files…' })).toBeVisible();
   await expect(sentence(page)).toHaveCount(0);
@@ -54,7 +54,7 @@ test('title and history follow what is shown: the welcome, a report, its section
   await expect(page).toHaveTitle(welcome);
 });
 
-test('a link to a site lands on its row and stays there while figures above it load; Back returns to it', async ({ page, elsewhere }) => {
+test('a link goes to the row of a site and stays there while figures above it load; Back returns to it', async ({ page, elsewhere }) => {
   const server = await FileServer.start();
   elsewhere.add(server.origin);
   const address = server.put('/m/model.safetensors', readFileSync('samples/layernorm/model.safetensors'));
@@ -68,7 +68,7 @@ test('a link to a site lands on its row and stays there while figures above it l
   await expect(page.locator('tr.detail svg[role=img]').first()).toBeAttached();
   await expect(row).toBeInViewport();
 
-  // What is above it grows: it stays where it is.
+  // The content above grows, and the row stays in view.
   const top = async () => (await row.boundingBox())?.y ?? 0;
   const before = await top();
   await page.evaluate(() => {
@@ -91,7 +91,7 @@ test('a link to a site lands on its row and stays there while figures above it l
   server.close();
 });
 
-test('every site and section has a link that is copied, and a link to a site of a file waits for the file', async ({ page, context }) => {
+test('every site and section has a button that copies a link; a link to a site of a file waits until the file is open', async ({ page, context }) => {
   await context.grantPermissions(['clipboard-read', 'clipboard-write']);
   const copied = async () => decodeURIComponent(new URL(await page.evaluate(() => navigator.clipboard.readText())).hash);
   await openFromCode(page, gpt2());
@@ -110,7 +110,7 @@ test('every site and section has a link that is copied, and a link to a site of 
   await expect(siteRows(page).nth(2)).toBeInViewport();
 });
 
-test('a link of the first version still opens, and stays in the address', async ({ page }) => {
+test('a link of the first version still opens and stays in the address', async ({ page }) => {
   const link = readFileSync('tests/links/version-1.txt', 'utf8').trim();
   const hash = link.slice(link.indexOf('#'));
   await page.goto(`./?fresh${hash}`);

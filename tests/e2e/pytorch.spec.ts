@@ -1,4 +1,4 @@
-/** PyTorch files: the small wasm leaves them to the verifier, and the page shows the report of either the same way. */
+/** PyTorch files: the verifier opens them instead of the small wasm, and the page shows the same kind of report. */
 import { readFileSync } from 'node:fs';
 import { gpt2 } from './helpers/checkpoints.ts';
 import { expect, openFromCode, sentence, siteRows, test, transfer } from './helpers/page.ts';
@@ -6,7 +6,7 @@ import { expect, openFromCode, sentence, siteRows, test, transfer } from './help
 const file = (name: string, path = name) => ({ name, mimeType: 'application/octet-stream', buffer: readFileSync(`tests/pytorch/${path}`) });
 
 for (const name of ['model.bin', 'whole.pt', 'training.ckpt']) {
-  test(`${name} opens by a drop`, async ({ page }) => {
+  test(`${name} opens with a drop`, async ({ page }) => {
     await transfer(page, [file(name)], 'drop');
     await expect(sentence(page)).toContainText('LayerNorm');
     await expect(siteRows(page)).toHaveCount(3);
@@ -26,14 +26,14 @@ test('shards open with their index, and the report names the format', async ({ p
   expect(report.warnings.map(({ code }) => code)).not.toContain('shard_missing');
 });
 
-test('code in a file is a warning, and a file without tensors a sentence', async ({ page }) => {
+test('code in a file is a warning, and a file without tensors is an error', async ({ page }) => {
   await transfer(page, [file('runs-code.bin')], 'drop');
   await expect(page.locator('#warnings')).toContainText('posix.system');
   await transfer(page, [file('training_args.bin')], 'drop');
   await expect(page.getByRole('alert')).toContainText('no tensor');
 });
 
-test('a safetensors file after it opens in the small wasm again', async ({ page }) => {
+test('a safetensors file after a PyTorch file opens in the small wasm again', async ({ page }) => {
   await transfer(page, [file('model.bin')], 'drop');
   await expect(siteRows(page)).toHaveCount(3);
   await transfer(page, gpt2(), 'drop');

@@ -1,4 +1,4 @@
-/** Real trained checkpoints in the page: what the command line says of them (tests/real_models.rs), the page says too. */
+/** Real trained checkpoints in the page. It says the same as the command line (tests/it/real_models.rs). */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
@@ -7,7 +7,7 @@ import { expect, savedReport, sentence, test } from './helpers/page.ts';
 
 const CACHE = '.cache/models';
 
-/** Picks a cached model and returns the report that the page saves as JSON. */
+/** Opens a cached model and returns the report that the page saves as JSON. */
 async function openModel(page: Page, folder: string): Promise<Report> {
   const files = ['model.safetensors', 'config.json'].map((name) => join(CACHE, folder, name));
   test.skip(!files.every(existsSync), `skipped: ${folder} is not in ${CACHE}; npm test -- rust fetches it`);

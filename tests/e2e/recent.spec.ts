@@ -1,4 +1,4 @@
-/** What was opened before: remembered by handles, opened again by a click, and forgotten. */
+/** The list of recent checkpoints: stored with handles, opened again with a click, and forgotten. */
 import type { Page } from '@playwright/test';
 import type {} from '../../www/launched';
 import { gpt2 } from './helpers/checkpoints.ts';
@@ -6,8 +6,8 @@ import { expect, openFromCode, sentence, test } from './helpers/page.ts';
 import { FileServer } from './helpers/server.ts';
 
 /**
- * Picks a folder of the origin's own file system: its handles are those of a disk's, only that nobody has to be asked. Chromium without
- * a screen shows no picker, so this stands in for the dialog alone.
+ * Makes the picker return a folder of the private file system of the origin. Its handles are like those of a disk but need no permission.
+ * Headless Chromium shows no picker, so this replaces the dialog.
  */
 async function withFolder(page: Page, folder: string, layers: number): Promise<void> {
   const files = gpt2({ layers }).map(({ name, buffer }) => ({ name, base64: buffer.toString('base64') }));
@@ -32,7 +32,7 @@ async function pickFolder(page: Page): Promise<void> {
 
 const items = (page: Page) => page.locator('.recent li');
 
-test('a folder that was opened is there at the next visit, and opens by a click', async ({ page }) => {
+test('a folder that was opened is in the list at the next visit, and opens with a click', async ({ page }) => {
   await withFolder(page, 'tiny-gpt2', 2);
   await pickFolder(page);
   await expect(sentence(page)).toContainText('All 5 norms ignore one direction');
@@ -43,7 +43,7 @@ test('a folder that was opened is there at the next visit, and opens by a click'
   await items(page).getByRole('button', { name: 'tiny-gpt2', exact: true }).click();
   await expect(sentence(page)).toContainText('All 5 norms ignore one direction');
 
-  // Opened again it is still one; another comes before it.
+  // Opened again, it is still one item. Another folder comes before it.
   await withFolder(page, 'larger', 3);
   await page.getByRole('button', { name: 'Open…' }).click();
   await page.locator('#open-menu').getByRole('button', { name: 'Choose a folder…' }).click();
@@ -58,7 +58,7 @@ test('a folder that was opened is there at the next visit, and opens by a click'
   await expect(page.locator('.recent')).toHaveCount(0);
 });
 
-test('one that is gone, or that may not be read again, is a sentence, and the report stays', async ({ page }) => {
+test('a folder that is gone or not allowed shows an error, and the report stays', async ({ page }) => {
   await withFolder(page, 'gone', 2);
   await pickFolder(page);
   await expect(sentence(page)).toContainText('All 5 norms ignore one direction');
@@ -78,7 +78,7 @@ test('one that is gone, or that may not be read again, is a sentence, and the re
   await expect(sentence(page)).toContainText('All 5 norms ignore one direction');
 });
 
-test('an address is remembered without its token, and not at all with a key in it', async ({ page, elsewhere }) => {
+test('the list has an address without its token, and no address that contains a key', async ({ page, elsewhere }) => {
   const server = await FileServer.start();
   elsewhere.add(server.origin);
   const [model] = gpt2();
@@ -103,7 +103,7 @@ test('an address is remembered without its token, and not at all with a key in i
   server.close();
 });
 
-test('on a phone the whole menu can be reached, however much is in the list', async ({ page }) => {
+test('on a phone, the whole menu can be reached, however long the list is', async ({ page }) => {
   await page.setViewportSize({ width: 360, height: 640 });
   await openFromCode(page, gpt2());
   const menu = page.locator('#open-menu');
@@ -120,8 +120,8 @@ test('on a phone the whole menu can be reached, however much is in the list', as
   expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBe(0);
 });
 
-test('files that the system opens with the installed page are opened and remembered', async ({ page }) => {
-  // A page that is not installed has nothing launched: the queue stands in for the system alone.
+test('files that the system opens with the installed page are opened and listed', async ({ page }) => {
+  // The page is not installed here, so this queue replaces that of the system.
   await page.addInitScript(() => {
     const queue: Window['launchQueue'] = {
       setConsumer: (take) =>
@@ -139,7 +139,7 @@ test('files that the system opens with the installed page are opened and remembe
   await expect(page.locator('#open-menu .recent li')).toHaveCount(1);
 });
 
-test('where the browser shows no picker by handles, the plain one is shown', async ({ page }) => {
+test('if the browser has no picker with handles, the plain picker opens', async ({ page }) => {
   await page.evaluate(() => {
     window.showOpenFilePicker = () => Promise.reject<never>(new DOMException('Not in this frame.', 'SecurityError'));
   });
@@ -149,7 +149,7 @@ test('where the browser shows no picker by handles, the plain one is shown', asy
   await expect(sentence(page)).toContainText('All 7 norms ignore one direction');
 });
 
-test('a picker that is called off opens nothing', async ({ page }) => {
+test('a cancelled picker opens nothing', async ({ page }) => {
   await page.evaluate(() => {
     window.showDirectoryPicker = () => Promise.reject(new DOMException('', 'AbortError'));
   });
@@ -158,7 +158,7 @@ test('a picker that is called off opens nothing', async ({ page }) => {
   await expect(page.getByRole('heading', { level: 1 })).toContainText('See which directions');
 });
 
-test('where storage is refused or full nothing is kept, and one sentence says so', async ({ page }) => {
+test('if storage is refused or full, there is no list, and one sentence says so', async ({ page }) => {
   await page.addInitScript(() => {
     IDBFactory.prototype.open = () => {
       throw new DOMException('The quota has been exceeded.', 'QuotaExceededError');

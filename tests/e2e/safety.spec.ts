@@ -1,4 +1,4 @@
-/** What a checkpoint cannot do to the page, and what the page never does with a checkpoint. */
+/** A checkpoint cannot harm the page, and the page sends nothing of a checkpoint. */
 import { HOSTILE_SITE, gpt2, hostile } from './helpers/checkpoints.ts';
 import { expect, openFromCode, sentence, siteRows, test, transfer } from './helpers/page.ts';
 
@@ -33,7 +33,7 @@ test('a hostile file name in an error is text', async ({ page }) => {
   expect(await page.locator('[role=alert] img').count()).toBe(0);
 });
 
-test("nothing is requested while a checkpoint is read but the page's own worker, wasm and tables", async ({ page }) => {
+test('while the page reads a checkpoint, it requests only its own worker, wasm and tables', async ({ page }) => {
   await page.waitForLoadState('networkidle');
   const requested: string[] = [];
   page.on('request', (request) => requested.push(request.url()));
@@ -43,7 +43,7 @@ test("nothing is requested while a checkpoint is read but the page's own worker,
   for (const url of requested) expect(url).toMatch(/\.(js|wasm)$|\/assets\/later\/tables-[^/]+\/[^/]+\.txt$/);
 });
 
-test('the page works where storage is forbidden', async ({ page }) => {
+test('the page works if storage is forbidden', async ({ page }) => {
   await page.addInitScript(() => {
     Object.defineProperty(window, 'localStorage', {
       get() {

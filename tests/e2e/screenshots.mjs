@@ -1,5 +1,5 @@
 // node tests/e2e/screenshots.mjs [folder]: takes pictures of the built page with the LayerNorm sample open.
-// Without a folder it only renews docs/screenshot.png; with one it also writes the dark, phone and welcome pictures there.
+// Without a folder, it only writes docs/screenshot.png. With a folder, it also writes the dark, phone and welcome pictures there.
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Several checkpoints in one drop: two are a question, and more are a table. */
+/** Several checkpoints in one drop: the page asks about two, and shows a table of more. */
 import { readFileSync } from 'node:fs';
 import AxeBuilder from '@axe-core/playwright';
 import { type TestFile, gpt2, manySites, truncated } from './helpers/checkpoints.ts';
@@ -6,7 +6,7 @@ import { expect, openFromCode, sentence, siteRows, test, transfer } from './help
 
 const named = (name: string, layers: number) => gpt2({ layers, name }).slice(0, 1);
 
-test('two checkpoints are listed, each with a way to open it, and can be compared', async ({ page }) => {
+test('the page lists two checkpoints, and can open each or compare them', async ({ page }) => {
   const both = [...named('step-1000.safetensors', 2), ...named('step-900.safetensors', 1)];
   await transfer(page, both, 'drop');
   const asked = page.getByRole('alertdialog');
@@ -16,7 +16,7 @@ test('two checkpoints are listed, each with a way to open it, and can be compare
   await expect(siteRows(page)).toHaveCount(5);
   await expect(asked).toHaveCount(0);
 
-  // Names as different as these leave no doubt that they are two models.
+  // These names are so different that they must be two models.
   await page.locator('.pick-opened').first().setInputFiles([...named('alpha.safetensors', 1), ...named('beta.safetensors', 2)]);
   await expect(asked.getByRole('button', { name: 'Open both as one model' })).toHaveCount(0);
   await asked.getByRole('button', { name: 'Open alpha.safetensors' }).click();
@@ -37,7 +37,7 @@ function folder(): TestFile[] {
   return Object.entries(all).flatMap(([path, files]) => files.map((file) => ({ ...file, name: `${path}/${file.name}` })));
 }
 
-test('a folder of five checkpoints is a table with a line each; rows sort, open and fail alone, and Back returns', async ({ page }) => {
+test('a folder of five checkpoints gives a table with one line each; rows sort, open and fail separately, and Back returns', async ({ page }) => {
   const said = await openFromCode(page, folder()).catch((error: Error) => error.message);
   expect(said).toContain('5 checkpoints');
   await expect(page).toHaveTitle('run · Gammascope');

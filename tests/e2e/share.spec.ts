@@ -1,4 +1,4 @@
-/** A report reaches somebody else: as a link that holds it, as a link to the checkpoint, and as one HTML file. */
+/** Shares a report: as a link that holds it, as a link to the checkpoint, and as one HTML file. */
 import { readFileSync } from 'node:fs';
 import AxeBuilder from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
@@ -9,13 +9,13 @@ import { gpt2 } from './helpers/checkpoints.ts';
 import { chooseColumns, expect, openFromCode, sentence, siteRows, test } from './helpers/page.ts';
 import { FileServer } from './helpers/server.ts';
 
-/** The built page on a server of its own. */
+/** Serves the built page on a separate server. */
 async function serve(): Promise<{ address: string; close: () => Promise<void> }> {
   const server = await preview({ preview: { host: '127.0.0.1', port: 0 }, logLevel: 'silent' });
   return { address: server.resolvedUrls?.local[0] ?? '', close: () => server.close() };
 }
 
-/** Every number and word of the report on show, figures aside. */
+/** All numbers and words of the open report, without figures. */
 async function shown(page: Page): Promise<string[]> {
   const parts = '#sentence, .reasons li, #verdict dd, #kernel dd, #sites .datatable td, #sites .datatable th, .classes dd, #dead .datatable td, #measure-result .datatable td';
   await expect(page.locator('#sites .datatable tbody tr').first()).toBeVisible();
@@ -45,7 +45,7 @@ async function openDialog(page: Page): Promise<string> {
   return made.inputValue();
 }
 
-test('a link opens where neither the checkpoint nor the sender is, with the same numbers; so does the HTML file', async ({ browser }, testInfo) => {
+test('a link and the HTML file open elsewhere, without the checkpoint, with the same numbers', async ({ browser }, testInfo) => {
   const [sender, receiver] = [await serve(), await serve()];
   const first = await browser.newContext();
   const page = await first.newPage();
@@ -77,7 +77,7 @@ test('a link opens where neither the checkpoint nor the sender is, with the same
   expect(asked.filter((url) => !url.startsWith(receiver.address) && !url.startsWith('blob:'))).toEqual([]);
   expect(asked.filter((url) => url.includes('report=') && !url.includes('#')), 'nothing of it reaches a host').toEqual([]);
 
-  // Opened from disk, with no server at all.
+  // Opens the file from disk, without a server.
   await receiver.close();
   const offline = await fresh.newPage();
   const problems: string[] = [];
@@ -87,7 +87,7 @@ test('a link opens where neither the checkpoint nor the sender is, with the same
   const cells = await offline.locator('#sites tbody td, #sites tbody th, #measured tbody td, #readers tbody td').allTextContents();
   const known = new Set(before.map((text) => text.trim()));
   const held = JSON.parse((await offline.locator('#report').textContent()) ?? '') as Report;
-  // The file writes each number with four digits, the page all numbers of a column with the same decimals.
+  // The file writes each number with four digits. The page writes all numbers of a column with the same decimals.
   const digits = new Set(numbersOf(held).map((number) => number.toPrecision(4)));
   const isShown = (text: string) => known.has(text) || digits.has(Number(text.replaceAll(',', '')).toPrecision(4));
   expect(cells.filter((text) => !isShown(text.trim()) && !/^(mean|subtracts)/.test(text))).toEqual([]);
@@ -98,7 +98,7 @@ test('a link opens where neither the checkpoint nor the sender is, with the same
   await fresh.close();
 });
 
-test('the dialog says what is in the link, leaves names out, and is copied by the keyboard', async ({ page, context }) => {
+test('the dialog says what is in the link, can leave out names, and copies the link by keyboard', async ({ page, context }) => {
   await context.grantPermissions(['clipboard-read', 'clipboard-write']);
   await page.getByRole('button', { name: 'LayerNorm sample' }).first().click();
   await expect(page.locator('#weights svg[role=img]')).toBeVisible();
@@ -124,7 +124,7 @@ test('the dialog says what is in the link, leaves names out, and is copied by th
   await expect(sentence(page)).toContainText('LayerNorm model. All 9 norms ignore one direction');
 });
 
-test('a link to a remote checkpoint carries the site', async ({ page, elsewhere }) => {
+test('a link to a remote checkpoint contains the site', async ({ page, elsewhere }) => {
   const server = await FileServer.start();
   elsewhere.add(server.origin);
   const address = server.put('/m/model.safetensors', readFileSync('samples/layernorm/model.safetensors'));
@@ -141,7 +141,7 @@ test('a link to a remote checkpoint carries the site', async ({ page, elsewhere 
   server.close();
 });
 
-test('a broken link is a sentence, and the report on show stays', async ({ page }) => {
+test('a broken link shows an error, and the open report stays', async ({ page }) => {
   await openFromCode(page, gpt2());
   const before = await sentence(page).textContent();
   const link = await page.evaluate(() => window.gammascope.share());
@@ -159,7 +159,7 @@ test('a broken link is a sentence, and the report on show stays', async ({ page 
     await expect(page.getByRole('alert')).toContainText(said);
     await expect(sentence(page)).toHaveText(before ?? '');
   }
-  // And a sound one opens in its place.
+  // A valid link opens afterwards.
   await page.evaluate((hash) => (location.hash = hash), fragment);
   await expect(page.locator('#shared')).toBeVisible();
   await expect(sentence(page)).toHaveText(before ?? '');

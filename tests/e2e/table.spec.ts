@@ -1,9 +1,9 @@
-/** The table of sites: sorted, filtered, walked with the keyboard, and never longer in the document than a window. */
+/** The table of sites: sorting, filters, the keyboard, and a window of rows in the document. */
 import { gpt2, manySites } from './helpers/checkpoints.ts';
 import { readFile } from 'node:fs/promises';
 import { chooseColumns, expect, openFromCode, siteRows, test } from './helpers/page.ts';
 
-test('a click on a heading sorts by it, a second one turns the order round', async ({ page }) => {
+test('a click on a heading sorts by it, a second click reverses the order', async ({ page }) => {
   const { norms } = await openFromCode(page, gpt2());
   const ascending = [...norms]
     .sort((a, b) => (a.kernel.scale_min_abs ?? 0) - (b.kernel.scale_min_abs ?? 0))
@@ -41,7 +41,7 @@ test('text and chips filter together', async ({ page }) => {
   await expect(siteRows(page)).toHaveText(['ln_f']);
 });
 
-test('the keyboard walks the rows and Enter opens the one it is on', async ({ page }) => {
+test('the arrow keys move along the rows, and Enter opens a row', async ({ page }) => {
   await openFromCode(page, gpt2());
   const rows = siteRows(page);
   await rows.first().focus();
@@ -76,7 +76,7 @@ test('an open row shows its evidence with its strength, its figures and its read
   for (const { name } of site?.readers ?? []) await expect(panel.getByRole('rowheader', { name })).toBeVisible();
 });
 
-test('a reader in the table of dead directions leads to the site it reads', async ({ page }) => {
+test('a reader in the table of dead directions links to the site that it reads', async ({ page }) => {
   const { norms } = await openFromCode(page, gpt2());
   const site = norms.find(({ readers }) => readers.length > 0);
   await page.getByRole('searchbox', { name: 'Filter sites' }).fill('nothing is called this');
@@ -87,7 +87,7 @@ test('a reader in the table of dead directions leads to the site it reads', asyn
   await expect(row).toHaveAttribute('aria-expanded', 'true');
 });
 
-test('a very long table keeps one window of rows and still reaches its end', async ({ page }) => {
+test('a very long table has a window of rows in the document and can scroll to its end', async ({ page }) => {
   const count = 5000;
   const { norms } = await openFromCode(page, manySites(count));
   expect(norms).toHaveLength(count);
@@ -109,7 +109,7 @@ test('a very long table keeps one window of rows and still reaches its end', asy
   await expect(rows.first()).toBeFocused();
 });
 
-test('a table begins with few columns, and the choice of others is remembered', async ({ page }) => {
+test('a table starts with few columns, and the choice of others is stored', async ({ page }) => {
   await openFromCode(page, gpt2());
   const headings = page.locator('#sites thead th');
   await expect(headings).toHaveText([/^Site/, /^Kind/, /^What is dead/]);
@@ -117,13 +117,13 @@ test('a table begins with few columns, and the choice of others is remembered', 
   await page.reload();
   const { norms } = await openFromCode(page, gpt2());
   await expect(headings).toHaveText([/^Site/, /^Kind/, /^What is dead/, /^Role/, /^min \|γ\|/]);
-  // One number format: as many decimals in every row.
+  // All rows have the same number of decimals.
   const decimals = (await page.locator('#sites tbody td.numeric').allInnerTexts()).map((text) => text.split('.')[1]?.length);
   expect(decimals).toHaveLength(norms.length);
   expect(new Set(decimals).size).toBe(1);
 });
 
-test('the CSV of a table is what it shows, filtered and sorted', async ({ page }) => {
+test('the CSV of a table has the shown rows, filtered and sorted', async ({ page }) => {
   await openFromCode(page, gpt2());
   await page.getByRole('searchbox', { name: 'Filter sites' }).fill('ln_2');
   const site = page.locator('#sites thead').getByRole('button', { name: 'Site' });
@@ -137,7 +137,7 @@ test('the CSV of a table is what it shows, filtered and sorted', async ({ page }
   expect(lines).toEqual(['Site,Kind,What is dead', ...[2, 1, 0].map((layer) => `h.${layer}.ln_2,LayerNorm,1 direction`)]);
 });
 
-test('like sites of many blocks are one row with their range, which opens, also for a link to one of them', async ({ page }) => {
+test('similar sites of many blocks are one group with their range; a click or a link to a site opens the group', async ({ page }) => {
   const { norms } = await openFromCode(page, gpt2({ layers: 12, width: 8 }));
   await chooseColumns(page, '#sites', 'min |γ|');
   await expect(siteRows(page)).toHaveText(['h.*.ln_1 × 12', 'h.*.ln_2 × 12', 'ln_f']);

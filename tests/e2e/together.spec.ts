@@ -1,4 +1,4 @@
-/** The checkpoint on show beside another, beside an adapter, and its kernel directions as a file: as the terminal has them. */
+/** Comparing the open checkpoint, measuring an adapter, and exporting kernel directions give the same as the command line. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { type TestFile, gpt2, lora } from './helpers/checkpoints.ts';
 import { expect, openFromCode, sentence, test, transfer } from './helpers/page.ts';
 import { type Tensor } from './helpers/safetensors.ts';
 
-/** A fine-tune: one norm of the base pulled about, and one of its channels almost switched off. */
+/** A fine-tune: one norm of the base is changed, and one of its channels is almost switched off. */
 const tuned = (tensors: Record<string, Tensor>) => {
   const scale = tensors['h.1.ln_1.weight']?.data;
   scale?.forEach((value, channel) => (scale[channel] = value * (1 + 0.1 * Math.sin(channel))));
@@ -21,7 +21,7 @@ const given = (files: TestFile[]) =>
 
 type Besides = { compare: Comparison; adapter: AdapterReport };
 
-/** Calls `gammascope.compare` or `.adapter` with these files; the sentence where it refuses. */
+/** Calls `gammascope.compare` or `.adapter` with these files. Returns the message if it fails. */
 function beside<Name extends keyof Besides>(page: Page, call: Name, files: TestFile[]): Promise<Besides[Name] | string> {
   return page.evaluate(
     async ([name, list]) => {
@@ -50,7 +50,7 @@ test.beforeEach(async ({ page }) => {
   await expect(page.locator('#weights svg[role=img]')).toBeVisible();
 });
 
-test('a fine-tune is compared by choosing its files: what changed most comes first', async ({ page }) => {
+test('choosing the files of a fine-tune compares it, and the largest change comes first', async ({ page }) => {
   await page.locator('.pick-compared').setInputFiles(gpt2({ tune: tuned }));
   await expect(page.locator('#compared')).toContainText('7 norm sites in common, 1 of them changed', { timeout: 30_000 });
   const rows = page.locator('#compare-result .datatable > .scroll > table > tbody > tr');
@@ -61,7 +61,7 @@ test('a fine-tune is compared by choosing its files: what changed most comes fir
   await expect(sentence(page), 'the one on show stays').toContainText('All 7 norms ignore one direction');
 });
 
-test('what is compared is what the terminal compares, across shards and prefixes', async ({ page }, testInfo) => {
+test('the comparison is that of the command line, across shards and prefixes', async ({ page }, testInfo) => {
   test.skip(terminal === undefined, 'needs the command line: npm test -- page');
   const base = written(testInfo, 'base', gpt2());
   for (const [name, other] of [
@@ -75,7 +75,7 @@ test('what is compared is what the terminal compares, across shards and prefixes
   }
 });
 
-test('what is dropped on the right half is compared, and on the left half opened', async ({ page }) => {
+test('a drop on the right half compares, and a drop on the left half opens', async ({ page }) => {
   await transfer(page, gpt2({ layers: 2 }), 'paste');
   await expect(sentence(page)).toContainText('All 5 norms ignore one direction');
   await page.evaluate(
@@ -89,7 +89,7 @@ test('what is dropped on the right half is compared, and on the left half opened
   await expect(page.locator('#compared')).toContainText('5 norm sites in common, 1 of them changed', { timeout: 30_000 });
 });
 
-test('an adapter is weighed as the terminal weighs it, and dropped beside its base', async ({ page }, testInfo) => {
+test('the measurement of an adapter is that of the command line, also if it is dropped together with its base', async ({ page }, testInfo) => {
   test.skip(terminal === undefined, 'needs the command line: npm test -- page');
   const native = JSON.parse(
     run('adapter', written(testInfo, 'base', gpt2()), written(testInfo, 'lora', lora()), '--json').toString(),
@@ -104,7 +104,7 @@ test('an adapter is weighed as the terminal weighs it, and dropped beside its ba
   await expect(sentence(page), 'the base stays').toContainText('All 7 norms ignore one direction');
 });
 
-test('exported kernels are the bytes of the terminal', async ({ page }, testInfo) => {
+test('exported kernels are the same bytes as those of the command line', async ({ page }, testInfo) => {
   test.skip(terminal === undefined, 'needs the command line: npm test -- page');
   const base = written(testInfo, 'model', gpt2());
   for (const format of ['safetensors', 'json'] as const) {
@@ -115,7 +115,7 @@ test('exported kernels are the bytes of the terminal', async ({ page }, testInfo
     await page.locator('#export').getByRole('button', { name: `as ${label}` }).click();
     const file = await (await saved).path();
     const [here, there] = [readFileSync(file), readFileSync(native)];
-    // The name of what was opened is the only thing that differs: a folder there, a file here.
+    // Only the name of the checkpoint differs: the command line opened a folder, the page a file.
     const unnamed = (text: string) => JSON.parse(text.replace(/"checkpoint": ?"model(.safetensors)?"/, '"checkpoint":""')) as unknown;
     if (format === 'json') expect(unnamed(here.toString())).toEqual(unnamed(there.toString()));
     else {
@@ -130,7 +130,7 @@ test('exported kernels are the bytes of the terminal', async ({ page }, testInfo
   await expect(page.locator('#export').getByRole('alert')).toContainText('Not exported.');
 });
 
-test('what cannot be put beside it is a sentence, and the report stays', async ({ page }) => {
+test('if a comparison or an adapter does not fit, a message says so, and the report stays', async ({ page }) => {
   const before = await sentence(page).textContent();
   const other = gpt2({ layers: 1, width: 16, tune: (tensors) => {
     for (const name of Object.keys(tensors)) {
@@ -161,7 +161,7 @@ test('an adapter alone asks for its base', async ({ page }) => {
   await expect(page.getByRole('alert')).toContainText('open its base first');
 });
 
-test('of two checkpoints dropped at once somebody is asked, and both answers are heard', async ({ page }) => {
+test('after a drop of two checkpoints, the page asks, and can compare them', async ({ page }) => {
   const [first, second] = [gpt2({ name: 'step-900.safetensors' }), gpt2({ name: 'step-1000.safetensors', tune: tuned })];
   const both = [...second.slice(0, 1), ...first.slice(0, 1)];
   await transfer(page, both, 'paste');

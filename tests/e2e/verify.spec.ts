@@ -1,4 +1,4 @@
-/** Running the model in the page: its numbers are those of the terminal, and a run can be stopped and go on. */
+/** Runs the model in the page: its numbers are those of the command line, and a run can stop and go on. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,10 +14,10 @@ async function openSample(page: Page, name: 'LayerNorm' | 'RMSNorm'): Promise<vo
   await expect(page.locator('#weights svg[role=img]')).toBeVisible();
 }
 
-// On a busy machine a run may be long enough to show its plan first.
+// On a busy machine, a run may be long enough to show its plan first.
 test.beforeEach(({ page }) => page.addLocatorHandler(page.getByRole('button', { name: 'Run it' }), (button) => button.click()));
 
-test('Run runs the sample and shows norms, stream and what is circular', async ({ page }) => {
+test('Run runs the sample and shows norms, stream and what is no evidence', async ({ page }) => {
   await openSample(page, 'LayerNorm');
   await chooseOptions(page);
   await page.locator('#verify .pick-input').selectOption('uniform');
@@ -30,7 +30,7 @@ test('Run runs the sample and shows norms, stream and what is circular', async (
   await expect(page.locator('#run-result').getByRole('rowheader').first()).toContainText('transformer.h.0.ln_1');
 });
 
-test('a fall of the least singular value is placed in its block', async ({ page }) => {
+test('the page shows in which block the least singular value falls', async ({ page }) => {
   await page.locator('.pick-opened').first().setInputFiles(['model.safetensors', 'config.json'].map((name) => join('tests/forward/gpt2', name)));
   await page.locator('#verify').waitFor();
   await page.evaluate(() => window.gammascope.verify({ device: 'cpu' }));
@@ -38,7 +38,7 @@ test('a fall of the least singular value is placed in its block', async ({ page 
   await expect(page.locator('#falls').getByRole('row').last()).toContainText(/× 0\.\d+.*feed-forward/);
 });
 
-test('the sample also runs with random weights, and its readers are moved', async ({ page }) => {
+test('the sample also runs with random weights and with moved readers', async ({ page }) => {
   test.setTimeout(120_000);
   await openSample(page, 'RMSNorm');
   await pressRun(page);
@@ -66,7 +66,7 @@ test('the sample also runs with random weights, and its readers are moved', asyn
   });
 });
 
-test('on GPU and CPU the page says what the terminal says', async ({ page }) => {
+test('on GPU and CPU, the page gives the results of the command line', async ({ page }) => {
   const terminal = process.env['GAMMASCOPE'];
   test.skip(terminal === undefined, 'needs the command line: npm test -- page');
   await openSample(page, 'RMSNorm');
@@ -89,10 +89,10 @@ test('on GPU and CPU the page says what the terminal says', async ({ page }) => 
   }
 });
 
-test('a run that is stopped keeps what it has, and goes on from there', async ({ page }) => {
+test('a stopped run keeps its measurements and goes on from there', async ({ page }) => {
   await openSample(page, 'RMSNorm');
   const whole = await page.evaluate(() => window.gammascope.verify({ device: 'cpu', input: 'uniform' }));
-  // Stopped as soon as something is measured.
+  // Stop as soon as something is measured.
   const progress = page.locator('#verify').getByText(/[1-9]\d* of \d+ norms and streams/);
   await page.evaluate(() => void window.gammascope.verify({ device: 'cpu', input: 'uniform', tokens: 8192 }).catch(() => undefined));
   await expect(progress).toBeVisible({ timeout: 60_000 });
@@ -107,7 +107,7 @@ test('a run that is stopped keeps what it has, and goes on from there', async ({
   await expect(page.locator('#measured')).toContainText(`${whole.verification?.sites.length} sites measured`, { timeout: 90_000 });
 });
 
-test('Back to a model that was run shows its run again', async ({ page }) => {
+test('Back to the report of a run shows the run again', async ({ page }) => {
   await openSample(page, 'RMSNorm');
   await page.evaluate(() => window.gammascope.verify({ device: 'cpu', input: 'uniform' }));
   const measured = page.locator('#measured');
@@ -122,7 +122,7 @@ test('Back to a model that was run shows its run again', async ({ page }) => {
   expect(await measured.locator('tbody tr').allTextContents()).toEqual(shown);
 });
 
-test('a text of ones own is run, and one that is too short is refused by a sentence', async ({ page }) => {
+test('the model runs on a given text, and a text that is too short gets a message', async ({ page }) => {
   await openSample(page, 'LayerNorm');
   const verify = page.locator('#verify');
   await chooseOptions(page);
@@ -138,7 +138,7 @@ test('a text of ones own is run, and one that is too short is refused by a sente
   await expect(page.locator('#verified'), 'the earlier run stays').toContainText('nats a token');
 });
 
-test('the first blocks of a model are run alone', async ({ page }) => {
+test('a run of only the first blocks', async ({ page }) => {
   await openSample(page, 'RMSNorm');
   const verify = page.locator('#verify');
   await chooseOptions(page);
@@ -154,7 +154,7 @@ test('the first blocks of a model are run alone', async ({ page }) => {
   await expect(verify.getByRole('alert')).toContainText('ask for 1 to 4', { timeout: 30_000 });
 });
 
-test('a configuration without weights is run at its initialisation', async ({ page }) => {
+test('a configuration without weights runs at its initialisation', async ({ page }) => {
   await page.locator('.pick-opened').first().setInputFiles('samples/layernorm/config.json');
   const drawn = page.getByRole('button', { name: 'Draw random weights for the configuration' });
   await expect(page.getByRole('alert')).toContainText('Not opened.');
@@ -170,7 +170,7 @@ test('a configuration without weights is run at its initialisation', async ({ pa
   native?.sites.forEach((site, at) => expect((verification?.sites[at]?.mean_variance ?? 0) / site.mean_variance).toBeCloseTo(1, 4));
 });
 
-test('norms that store nothing are sites, with figures, and are measured', async ({ page }) => {
+test('norms without stored scales are sites, have figures, and are measured', async ({ page }) => {
   const files = ['model.safetensors', 'config.json'].map((name) => join('tests/forward/olmo', name));
   await page.locator('.pick-opened').first().setInputFiles(files);
   await expect(page.locator('#verify')).toBeVisible();
@@ -186,7 +186,7 @@ test('norms that store nothing are sites, with figures, and are measured', async
   await expect(page.locator('#measured')).toContainText('5 sites measured: 5 subtract the mean', { timeout: 60_000 });
 });
 
-test('a model that is in no row is refused by what did not fit', async ({ page }) => {
+test('the message for a model that cannot run says what does not fit', async ({ page }) => {
   await openSample(page, 'LayerNorm');
   const config = JSON.parse(readFileSync('samples/layernorm/config.json', 'utf8')) as object;
   const file = (name: string, buffer: Buffer) => ({ name, mimeType: '', buffer });
@@ -197,7 +197,7 @@ test('a model that is in no row is refused by what did not fit', async ({ page }
   ] as const) {
     const changed = file('config.json', Buffer.from(JSON.stringify({ ...config, ...change })));
     await page.locator('.pick-opened').first().setInputFiles([weights, changed]);
-    // The sentence of the checkpoint before is gone once this one is open.
+    // The message for the earlier checkpoint is gone once this one is open.
     await expect(page.locator('#verify').getByRole('alert')).toHaveCount(0);
     await expect(page.locator('#verify')).toBeVisible();
     await pressRun(page);
@@ -206,7 +206,7 @@ test('a model that is in no row is refused by what did not fit', async ({ page }
   }
 });
 
-test('all-MiniLM in the page: every LayerNorm has its kernel, at the reference', async ({ page }) => {
+test('all-MiniLM in the page: every LayerNorm has its kernel, with the reference values', async ({ page }) => {
   const files = ['model.safetensors', 'config.json', 'tokenizer.json'].map((name) => join(CACHE, 'all-MiniLM-L6-v2', name));
   test.skip(!files.every(existsSync), `skipped: all-MiniLM is not in ${CACHE}; npm test -- rust fetches it`);
   test.setTimeout(240_000);
@@ -219,8 +219,8 @@ test('all-MiniLM in the page: every LayerNorm has its kernel, at the reference',
     expect(depth_scale_free).toBeLessThan(1e-12);
     expect(cos_scale_free).toBeGreaterThan(0.999999);
   }
-  // MATH §6: |cos| to the digits shown. The Schur ratio of an exact kernel is that of its rounding noise: it changes with
-  // the order of sums, and what it keeps to is its null d/n. The last norm's is lost in rounding.
+  // MATH §6: |cos| to the digits shown. The Schur ratio of an exact kernel is that of its rounding noise. It changes with the order
+  // of sums but stays near its null d/n. That of the last norm is lost in rounding.
   const ordinary = (verification?.sites ?? []).slice(0, -1);
   for (const { name, cos, schur, schur_null } of ordinary) {
     expect(cos, name).toBeCloseTo(1, 6);
@@ -230,11 +230,11 @@ test('all-MiniLM in the page: every LayerNorm has its kernel, at the reference',
   expect(verification?.sites.at(-1)?.schur).toBeNull();
 });
 
-test('SmolLM2 in the page: no RMSNorm has a kernel, at the reference', async ({ page }) => {
+test('SmolLM2 in the page: no RMSNorm has a kernel, with the reference values', async ({ page }) => {
   const files = ['model.safetensors', 'config.json', 'tokenizer.json'].map((name) => join(CACHE, 'SmolLM2-135M', name));
   test.skip(!files.every(existsSync), `skipped: SmolLM2 is not in ${CACHE}; npm test -- rust fetches it`);
   test.setTimeout(600_000);
-  // The reference read the text as a GGUF file's tokenizer has it: digits are not taken apart.
+  // The reference read the text with the tokenizer of a GGUF file, which does not split digits.
   const tokenizer = JSON.parse(readFileSync(files[2] ?? '', 'utf8')) as { pre_tokenizer: { pretokenizers: object[] } };
   const reference = { ...tokenizer, pre_tokenizer: tokenizer.pre_tokenizer.pretokenizers[1] };
   const folder = mkdtempSync(join(tmpdir(), 'gammascope-'));

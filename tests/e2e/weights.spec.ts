@@ -1,4 +1,4 @@
-/** The sample of the weights: after the verdict, visible, stoppable, refusable; and what it settles. */
+/** Sampling the weights: it comes after the verdict, is visible, can be stopped or turned off, and can decide the kind. */
 import { mixed, opaque, sparse } from './helpers/checkpoints.ts';
 import { expect, openFromCode, sentence, siteRows, test, transfer } from './helpers/page.ts';
 
@@ -15,20 +15,20 @@ test('the LayerNorm sample shows the energy of its writers and counts it as evid
   await expect(bars).toContainText('LayerNorm');
 });
 
-test('under names that say nothing the weights decide, and the page says what changed', async ({ page }) => {
+test('if names say nothing, the weights decide, and the page says what changed', async ({ page }) => {
   const says = 'RMSNorm model: no dead directions';
   const report = await openFromCode(page, opaque('rmsnorm'));
   expect(report.model.sentence).toContain(says);
   await expect(sentence(page)).toContainText(says);
   await expect(page.locator('.sr-only[role=status]')).toContainText('The weights change the verdict');
-  // A mean that goes unseen may be a LayerNorm's or a group norm's.
+  // Weights that ignore the mean fit a LayerNorm and a group norm.
   const { norms } = await openFromCode(page, opaque('layernorm'));
   expect(norms.every(({ kind }) => kind === 'unknown')).toBe(true);
   const behaviours = norms[0]?.alternatives.filter(({ probability }) => probability > 0.05);
   expect(behaviours?.map(({ behaviour }) => behaviour)).toEqual(['layernorm', 'spanning']);
 });
 
-test('refused, the weights stay unread, the site says what would settle it, and they can be sampled later', async ({
+test('if sampling is off, the site says what would decide its kind, and the weights can be sampled later', async ({
   page,
 }) => {
   await page.getByLabel('sample up to 64 MB of weights').first().uncheck();
@@ -41,7 +41,7 @@ test('refused, the weights stay unread, the site says what would settle it, and 
   await expect(page.locator('tr.detail .settle'), 'the open row follows').toBeHidden();
 });
 
-test('the choice survives a reload, and code may choose otherwise', async ({ page }) => {
+test('the choice survives a reload, and code can override it', async ({ page }) => {
   await page.getByLabel('sample up to 64 MB of weights').first().uncheck();
   await page.reload();
   await expect(page.getByLabel('sample up to 64 MB of weights').first()).not.toBeChecked();
@@ -49,12 +49,12 @@ test('the choice survives a reload, and code may choose otherwise', async ({ pag
   expect(checkpoint.weight_bytes_read).toBeGreaterThan(0);
 });
 
-test('sampling a large checkpoint is seen, can be stopped, and leaves the verdict', async ({ page }, info) => {
+test('sampling a large checkpoint shows progress, can be stopped, and keeps the verdict', async ({ page }, info) => {
   await page.locator('.pick-opened').first().setInputFiles(sparse(info.outputPath('.')));
   await expect(sentence(page)).toContainText('RMSNorm model: no dead directions');
   const progress = page.getByRole('progressbar', { name: 'Progress of sampling the weights' });
   await expect(progress).toBeVisible();
-  // Figures are drawn meanwhile.
+  // Figures are drawn while sampling runs.
   await expect(page.locator('#sites figure svg[role=img]')).toBeVisible();
   await expect(progress).toBeVisible();
   await page.getByRole('button', { name: 'Stop' }).click();
@@ -63,7 +63,7 @@ test('sampling a large checkpoint is seen, can be stopped, and leaves the verdic
   await expect(sentence(page)).toContainText('RMSNorm model: no dead directions');
 });
 
-test('a model of two parts has a sentence for each', async ({ page }) => {
+test('a model with two parts has a sentence for each', async ({ page }) => {
   await openFromCode(page, mixed());
   await expect(sentence(page)).toContainText('Model with both kinds of norm');
   const parts = page.locator('.parts > div');

@@ -1,11 +1,11 @@
-//! Inputs of a few megabytes that hold as much as they can: many short values, many names, what unpacks to much.
+//! Inputs of a few megabytes with as much content as possible: many short values, many names, data that unpacks to a large size.
 
 use crate::mutate::archive;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use miniz_oxide::deflate::compress_to_vec;
 
-/// Inputs of a kind.
+/// Returns the dense inputs of a kind.
 pub(crate) fn dense(kind: &str) -> Vec<Vec<u8>> {
     match kind {
         "config" => vec![
@@ -118,7 +118,7 @@ pub(crate) fn dense(kind: &str) -> Vec<Vec<u8>> {
     }
 }
 
-/// An object of so many fields.
+/// An object with so many fields.
 fn object(count: usize, field: impl Fn(usize) -> String) -> Vec<u8> {
     let fields: Vec<String> = (0..count).map(field).collect();
     format!("{{{}}}", fields.join(",")).into_bytes()

@@ -1,4 +1,4 @@
-//! The kinds of input: what sound ones look like, how they are damaged, and what reads them.
+//! The kinds of input: valid examples, how they are damaged, and the code that reads them.
 
 use crate::files;
 use crate::mutate::{archive, bytes, pick, stored, text, tree, with_checksums};
@@ -31,27 +31,27 @@ const MB: usize = 1 << 20;
 /// A kind of input.
 pub(crate) struct Kind {
     pub(crate) name: &'static str,
-    /// Bytes that reading an input of this many bytes may take.
+    /// How many bytes of memory reading may take, for an input of this many bytes.
     pub(crate) memory: fn(usize) -> usize,
-    /// What that is in words.
+    /// The same in words.
     pub(crate) bound: &'static str,
-    /// Seconds that it may take, besides one for each megabyte.
+    /// How many seconds reading may take, plus one for each megabyte.
     pub(crate) seconds: u64,
-    /// Sound files, and a function that damages one of them.
+    /// Returns a function that damages a valid file.
     pub(crate) make: fn() -> Maker,
-    /// Reads an input; a panic is a failure.
+    /// Reads an input. A panic is a failure.
     pub(crate) read: fn(&[u8]),
 }
 
 /// Draws damaged inputs.
 pub(crate) type Maker = Box<dyn Fn(&mut SmallRng) -> Vec<u8>>;
 
-/// Of most kinds.
+/// The memory for most kinds.
 fn usual(bytes: usize) -> usize {
     4 * bytes + 64 * MB
 }
 
-/// Of what is decoded to a picture: its limit of pixels, and as much for the decoder.
+/// The memory for decoded images and sounds: their size limit, and as much again for the decoder.
 fn decoded(_: usize) -> usize {
     1600 * MB
 }
@@ -77,7 +77,7 @@ const fn usually(name: &'static str, make: fn() -> Maker, read: fn(&[u8])) -> Ki
     Kind { name, memory: usual, bound: "4 × its size + 64 MB", seconds: 1, make, read }
 }
 
-/// A few bytes of a picture or a sound may be a large one, which takes the time of a large one; this is without optimisation.
+/// A few bytes may decode to a large image or sound, which takes as long as a large file. The limit is for unoptimised code.
 const fn decoding(name: &'static str, bound: &'static str, make: fn() -> Maker, read: fn(&[u8])) -> Kind {
     Kind { name, memory: decoded, bound, seconds: 60, make, read }
 }
@@ -94,7 +94,7 @@ fn source(path: &str, bytes: &[u8]) -> MemorySource {
     MemorySource::new(path, bytes.to_vec())
 }
 
-/// Inspects files, as far as they go.
+/// Inspects files. Returns nothing if they cannot be opened.
 fn inspected(sources: Vec<MemorySource>) -> Option<Opened<MemorySource>> {
     match block_on(inspect::open(sources, |_| {})) {
         Ok(opened) => Some(opened),
@@ -138,7 +138,7 @@ fn safetensors() -> Maker {
 
 fn read_safetensors(bytes: &[u8]) {
     open("m.safetensors", bytes);
-    // What the crate takes, we take: the other way round has two exceptions, which `tests/it/differential.rs` names.
+    // We accept what the crate accepts. The other direction has two exceptions: see `tests/it/differential.rs`.
     let ours = bytes.first_chunk().map(|first| {
         let length = header_length("m", *first, bytes.len() as u64)?;
         walk("m", &bytes[LENGTH_BYTES as usize..][..length as usize], bytes.len() as u64)
@@ -175,7 +175,7 @@ fn read_index(bytes: &[u8]) {
 
 // Configurations.
 
-/// The folders of small models that can be run.
+/// The folders of small models that can run.
 fn models() -> Vec<PathBuf> {
     let mut all: Vec<PathBuf> = ["tests/forward", "tests/forward_images"]
         .iter()
@@ -222,7 +222,7 @@ fn preprocessor() -> Maker {
     })
 }
 
-/// Whether all sizes of a configuration are those of a small image or a short sound: what preparing a large one takes is the image's.
+/// Whether all sizes of a configuration are those of a small image or a short sound. Preparing a large one takes memory for that size.
 fn is_small(value: &Value) -> bool {
     match value {
         Value::Number(number) => number.as_f64().is_some_and(|number| number <= 400.0 || number == 16_000.0),
@@ -303,7 +303,7 @@ fn zip() -> Maker {
     })
 }
 
-/// One of each kind of opcodes: marks, numbers, texts, lists, memo, globals, calls, builds.
+/// Opcodes of each kind: marks, numbers, texts, lists, memo, globals, calls, builds.
 const OPCODES: &[u8] = b"(.0123FIJKLMNPQRSTUVXabcdeghijlopqrstu]}\x80\x81\x82\x85\x86\x87\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f\x90\x91\x92\x93\x94\x95";
 
 fn pickle() -> Maker {

@@ -1,8 +1,9 @@
-//! Damaged files of every kind: no panic, no more than a second a megabyte, and no more memory than docs/robustness.md states.
+//! Reads damaged files of every kind. There must be no panic, at most a second per megabyte, and no more memory than
+//! docs/robustness.md states.
 //!
-//! Each kind is a process of its own, because what is allocated is counted for all of a process. Inputs follow from the kind and a
-//! number, so that an input of CI is the same everywhere. What fails is written to `tests/fuzz/corpus/KIND/` and tried first from then
-//! on. `npm run fuzz -- --minutes 10` draws other inputs for longer.
+//! Each kind runs in its own process, because allocations are counted per process. A kind and a number determine an input, so the
+//! inputs of CI are the same everywhere. Failing inputs are written to `tests/fuzz/corpus/KIND/` and tried first from then on.
+//! `npm run fuzz -- --minutes 10` draws other inputs for longer.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::print_stdout, reason = "a test program with its own table")]
 
@@ -27,32 +28,32 @@ use std::time::{Duration, Instant};
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// Inputs of each kind in CI.
+/// The number of inputs of each kind in CI.
 const USUAL: u64 = 20_000;
 
-/// Inputs of a kind in the corpus: a fault that many inputs meet needs a few of them.
+/// The largest number of inputs of a kind in the corpus. A fault that many inputs trigger needs only a few of them.
 const MOST_KEPT: usize = 40;
 
-/// Bytes of an input in the corpus. Larger ones are those of [`dense`].
+/// The largest size in bytes of an input in the corpus. Larger inputs come from [`dense`].
 const LARGEST_KEPT: usize = 1 << 20;
 
-/// Where each kind keeps what has failed.
+/// The folder with the failed inputs of a kind.
 fn corpus(kind: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(kind)
 }
 
-/// What is asked for.
+/// The options of the command line.
 #[derive(Clone)]
 struct Options {
-    /// Inputs of each kind.
+    /// The number of inputs of each kind.
     inputs: u64,
-    /// For so long instead, for all kinds together.
+    /// Run for so many minutes instead, for all kinds together.
     minutes: Option<f64>,
     /// The first number.
     from: u64,
     /// One kind.
     kind: Option<String>,
-    /// In a process of one kind: where the number of each input is written before it is read.
+    /// In the process of one kind: the file to which each input is written before it is read.
     trace: Option<PathBuf>,
 }
 
@@ -68,7 +69,7 @@ fn options() -> Result<Options, String> {
             "--from" => options.from = value()?.parse().map_err(|error| wrong(&error))?,
             "--kind" => options.kind = Some(value()?),
             "--trace" => options.trace = Some(value()?.into()),
-            // What cargo test gives to every test program.
+            // cargo test passes these to every test program.
             "--nocapture" | "--quiet" | "-q" => {}
             other => {
                 return Err(format!(
@@ -80,7 +81,7 @@ fn options() -> Result<Options, String> {
     Ok(options)
 }
 
-/// What came of the inputs of a kind.
+/// The results for the inputs of a kind.
 #[derive(Default, Clone)]
 struct Counts {
     tried: u64,
@@ -90,7 +91,7 @@ struct Counts {
 }
 
 fn main() -> ExitCode {
-    // A run of what is ignored, or of tests by their names, is not about these.
+    // A run of ignored tests, or of tests by name, does not include these.
     let by_name = std::env::args().nth(1).is_some_and(|word| !word.starts_with('-'));
     if by_name || std::env::args().any(|word| word == "--ignored" || word == "--list") {
         println!("test result: ok. 0 passed; 0 failed; 0 ignored");
@@ -167,7 +168,7 @@ fn parent(options: &Options) -> ExitCode {
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The counts of a kind from a process of its own. One that dies has one panic: the input is found and kept.
+/// Runs a kind in a new process and returns its counts. If the process dies, that is one panic: its input is found and kept.
 fn process(kind: &Kind, options: &Options) -> Counts {
     let run = |trace: Option<&Path>| {
         let mut command = Command::new(std::env::current_exe().unwrap());
@@ -199,7 +200,7 @@ fn process(kind: &Kind, options: &Options) -> Counts {
     })
 }
 
-/// Reads what has failed before and what holds as much as it can, then damaged inputs one after the other.
+/// Reads the inputs that failed before and the dense ones, then damaged inputs.
 fn child(kind: &Kind, options: &Options) -> Counts {
     std::panic::set_hook(Box::new(|_| {}));
     let mut counts = Counts::default();
@@ -245,7 +246,7 @@ fn attempt(kind: &Kind, input: &[u8], options: &Options, counts: &mut Counts) {
         return keep(kind, input, &panic);
     }
     let longest = Duration::from_secs_f64(kind.seconds as f64 + input.len() as f64 / 1e6);
-    // The machine may have been busy with something else.
+    // The machine may have been busy. Try again.
     for _ in 0..3 {
         if took > longest {
             took = timed(kind, input).1;
@@ -261,7 +262,7 @@ fn attempt(kind: &Kind, input: &[u8], options: &Options, counts: &mut Counts) {
     }
 }
 
-/// The words of a panic, if there was one, and how long it took.
+/// Returns the message of a panic, if there was one, and the time.
 fn timed(kind: &Kind, input: &[u8]) -> (Option<String>, Duration) {
     let (worked, began) = (work(), Instant::now());
     let ended = catch_unwind(AssertUnwindSafe(|| (kind.read)(input)));
@@ -276,13 +277,13 @@ fn timed(kind: &Kind, input: &[u8]) -> (Option<String>, Duration) {
     (panic, took)
 }
 
-/// How long this thread has been at work, where the system tells: on a busy machine that is less than what a clock shows.
+/// The time that this thread has run, if the system says so. On a busy machine, it is less than the time on the clock.
 fn work() -> Option<Duration> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     Some(Duration::from_nanos(text.split(' ').next()?.parse().ok()?))
 }
 
-/// Writes an input that fails to the corpus.
+/// Writes a failing input to the corpus.
 fn keep(kind: &Kind, input: &[u8], what: &str) {
     let what: String = what.chars().take(300).collect();
     if input.len() > LARGEST_KEPT {

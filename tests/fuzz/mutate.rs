@@ -1,10 +1,10 @@
-//! From sound files to damaged ones: bytes, JSON trees and archives with a few changes.
+//! Damages valid files: changes a few places of bytes, JSON trees and archives.
 
 use rand::RngExt;
 use rand::rngs::SmallRng;
 use serde_json::{Map, Value, json};
 
-/// Numbers at which arithmetic goes wrong.
+/// Numbers that often break arithmetic.
 const NUMBERS: [u64; 20] = [
     0,
     1,
@@ -28,7 +28,7 @@ const NUMBERS: [u64; 20] = [
     u64::MAX,
 ];
 
-/// Words that stand in names: paths, markup, formulas, commands of a terminal, and letters that turn a line around.
+/// Words for names: paths, markup, formulas, terminal commands, and letters that change the direction of text.
 const WORDS: [&str; 14] = [
     "",
     ".",
@@ -46,12 +46,12 @@ const WORDS: [&str; 14] = [
     "\u{10ffff}",
 ];
 
-/// One of a list.
+/// A random item of a list.
 pub(crate) fn pick<'a, T>(random: &mut SmallRng, list: &'a [T]) -> &'a T {
     &list[random.random_range(0..list.len())]
 }
 
-/// A few changes of bytes. Half of them are in the first `head` bytes.
+/// Changes a few bytes. Half of the changes are in the first `head` bytes.
 pub(crate) fn bytes(random: &mut SmallRng, mut bytes: Vec<u8>, head: usize) -> Vec<u8> {
     for _ in 0..random.random_range(1..6) {
         if bytes.is_empty() {
@@ -128,7 +128,7 @@ fn value(random: &mut SmallRng) -> Value {
     }
 }
 
-/// One of several trees with a few changes.
+/// Changes a few places of a tree.
 pub(crate) fn tree(random: &mut SmallRng, mut tree: Value) -> Value {
     for _ in 0..random.random_range(1..5) {
         let all = nodes(&tree);
@@ -153,7 +153,7 @@ pub(crate) fn tree(random: &mut SmallRng, mut tree: Value) -> Value {
                     }
                 }
             }
-            // What is moved is not large, or trees would grow without end.
+            // Only small parts are moved, otherwise trees would grow without end.
             (3, _) if nodes(&other) < 200 => *place = other,
             (4, _) => {
                 for _ in 0..random.random_range(1..140) {
@@ -185,13 +185,13 @@ fn changed_fields(random: &mut SmallRng, fields: &mut Map<String, Value>) {
     }
 }
 
-/// A JSON tree with a few changes as text, which may have a few itself.
+/// Changes a few places of a JSON tree and writes it as text, sometimes with a few changed bytes.
 pub(crate) fn text(random: &mut SmallRng, seed: &Value) -> Vec<u8> {
     let text = tree(random, seed.clone()).to_string().into_bytes();
     if random.random_range(0..5) == 0 { bytes(random, text, 100) } else { text }
 }
 
-/// An archive whose entries are sound, whatever they hold: they are stored, or deflated.
+/// A valid archive of these entries, whatever they contain. They are stored or deflated.
 pub(crate) fn archive(entries: &[(&str, &[u8])], deflated: bool) -> Vec<u8> {
     let (mut file, mut directory) = (Vec::new(), Vec::new());
     for (name, bytes) in entries {
@@ -217,7 +217,7 @@ pub(crate) fn archive(entries: &[(&str, &[u8])], deflated: bool) -> Vec<u8> {
     file
 }
 
-/// The bytes of an entry that is stored, in an archive of torch.save.
+/// The bytes of a stored entry in an archive of torch.save.
 pub(crate) fn stored<'a>(archive: &'a [u8], ends: &str) -> Option<&'a [u8]> {
     let mut at = 0;
     while let Some(found) = archive[at..].windows(4).position(|bytes| bytes == b"PK\x01\x02") {
@@ -243,7 +243,7 @@ pub(crate) fn stored<'a>(archive: &'a [u8], ends: &str) -> Option<&'a [u8]> {
     None
 }
 
-/// A PNG file whose checksums are right.
+/// Corrects the checksums of a PNG file.
 pub(crate) fn with_checksums(mut png: Vec<u8>) -> Vec<u8> {
     let mut at = 8;
     while let Some(length) = png.get(at..at + 4).and_then(|bytes| bytes.first_chunk::<4>()) {

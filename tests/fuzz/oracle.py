@@ -1,6 +1,6 @@
-"""What numpy and gguf-py read of damaged files: `python oracle.py KIND FOLDER` prints a line for each file 0, 1, 2, … of the folder.
+"""Reads damaged files with numpy and gguf-py: `python oracle.py KIND FOLDER` prints a line for each file 0, 1, 2, … of the folder.
 
-A line is `refused`, or what `described` in oracle.rs gives for the same file.
+A line is `refused`, or a description like that of `described` in oracle.rs.
 """
 
 import os
@@ -12,7 +12,7 @@ import numpy as np
 
 
 def npy(path):
-    """Tokens, width and the CRC-32 of the values as float64; only of what Gammascope measures: two dimensions and more, of floats."""
+    """Tokens, width and the CRC-32 of the values as float64. Only of files that Gammascope measures: floats with two dimensions or more."""
     with open(path, "rb") as file:
         array = np.lib.format.read_array(file, allow_pickle=False)
     if array.dtype.kind != "f" or array.dtype.itemsize > 8 or array.ndim < 2:

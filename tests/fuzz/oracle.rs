@@ -1,4 +1,4 @@
-//! Compares what we read of damaged files with what NumPy and gguf-py read. If both read a file, they must read the same.
+//! Compares what we read from damaged files with what NumPy and gguf-py read. If both can read a file, the contents must be equal.
 
 use crate::kinds::Kind;
 use gammascope::checkpoint;
@@ -10,10 +10,10 @@ use rand::rngs::SmallRng;
 use std::path::Path;
 use std::process::Command;
 
-/// Damaged files of each kind that the oracle reads: it takes about a millisecond for one.
+/// The number of damaged files of each kind. The oracle takes about a millisecond for one.
 const INPUTS: u64 = 3_000;
 
-/// A library that reads the files of a kind, and how we describe what we read of one.
+/// A library that reads the files of a kind, and our description of the contents of a file.
 pub(crate) struct Oracle {
     pub(crate) kind: &'static str,
     pub(crate) library: &'static str,

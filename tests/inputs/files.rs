@@ -1,4 +1,4 @@
-//! Names of the files of this folder that tests damage.
+//! The files of this folder that tests damage.
 
 /// Images in every format and a few modes.
 pub(crate) const IMAGES: &[&str] = &[

@@ -1,4 +1,4 @@
-//! A LoRA adapter beside its base: modules find their sites, waste is what the definition says, and wrong adapters get a sentence.
+//! A LoRA adapter and its base: modules find their sites, the waste follows the definition, and wrong adapters get a message.
 
 use crate::support;
 use crate::support::network::{Network, Random, WIDTH, Weights};
@@ -28,7 +28,7 @@ fn base(network: Network, weights: &Weights) -> Opened<MemorySource> {
     pollster::block_on(gammascope::inspect::open(sources, |_| {})).unwrap()
 }
 
-/// A and B of a module of `inputs` and `outputs`.
+/// A and B of a module with so many `inputs` and `outputs`.
 fn lora(module: &str, inputs: usize, outputs: usize, random: &mut Random) -> [Named; 2] {
     let mut part = |name: &str, rows: usize, columns: usize| {
         let values = (0..rows * columns).map(|_| random.next() as f32).collect();
@@ -107,7 +107,7 @@ fn modules_find_their_sites_and_the_most_wasteful_comes_first() {
 }
 
 #[test]
-fn at_an_rms_norm_nothing_is_wasted_and_outputs_of_attention_read_no_norm() {
+fn at_an_rms_norm_nothing_is_wasted_and_attention_outputs_read_no_norm() {
     let weights = Network::Llama.weights(&mut Random(1));
     let mut random = Random(2);
     let mut tensors = Vec::new();
@@ -123,7 +123,7 @@ fn at_an_rms_norm_nothing_is_wasted_and_outputs_of_attention_read_no_norm() {
 }
 
 #[test]
-fn a_zero_scale_is_wasted_on_in_any_norm() {
+fn the_part_of_an_adapter_at_a_zero_scale_is_wasted_in_any_norm() {
     let mut weights = Network::Llama.weights(&mut Random(1));
     weights.get_mut("model.layers.0.input_layernorm.weight").unwrap().1[3] = 0.0;
     let tensors = lora("model.layers.0.self_attn.q_proj", WIDTH, WIDTH, &mut Random(2));
@@ -192,7 +192,7 @@ fn an_adapter_of_another_base_is_refused() {
 }
 
 #[test]
-fn what_is_no_lora_adapter_is_refused() {
+fn unsupported_adapters_are_refused() {
     let tensors = lora("transformer.h.0.attn.c_attn", WIDTH, 3 * WIDTH, &mut Random(2));
     let refused = |tensors: &[Named], config: &str| adapter(tensors, config).err().unwrap();
     says(&refused(&tensors, r#"{"peft_type":"LORA","use_dora":true}"#), &["`tuned`", "DoRA", "merge"]);
@@ -213,7 +213,7 @@ fn what_is_no_lora_adapter_is_refused() {
 }
 
 #[test]
-fn a_damaged_configuration_is_a_warning_and_earlier_steps_below_are_not_the_adapter() {
+fn a_damaged_configuration_is_a_warning_and_checkpoints_of_earlier_steps_are_left_out() {
     let weights = GPT2.weights(&mut Random(1));
     let tensors = lora("transformer.h.0.attn.c_attn", WIDTH, 3 * WIDTH, &mut Random(2));
     let listed: Vec<(&str, &[usize], Vec<f32>)> = tensors

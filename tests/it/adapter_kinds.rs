@@ -1,4 +1,4 @@
-//! Adapters as people have them, through the command line: with norms of their own, of bases under other names, and of every method.
+//! Realistic adapters on the command line: with their own norms, for bases with other names, and of every method.
 
 use crate::support;
 use crate::support::network::{Network, Random, WIDTH, Weights};
@@ -12,7 +12,7 @@ type Named = (String, Vec<usize>, Vec<f32>);
 const LORA: &str = r#"{"peft_type":"LORA","r":2}"#;
 const RANK: usize = 2;
 
-/// Files of a base and an adapter.
+/// The files of a base and an adapter.
 struct Case {
     folder: tempfile::TempDir,
 }
@@ -177,7 +177,7 @@ fn norms_of_the_adapter_replace_those_of_the_base_however_they_are_saved() {
 }
 
 #[test]
-fn an_own_scale_follows_the_convention_of_its_site_and_may_have_zeros() {
+fn a_scale_of_the_adapter_follows_the_convention_of_its_site_and_may_have_zeros() {
     let weights = Network::Llama.weights(&mut Random(1));
     let case = Case::plain(Network::Llama, &weights);
     let config = Network::Llama
@@ -203,7 +203,7 @@ fn an_own_scale_follows_the_convention_of_its_site_and_may_have_zeros() {
 }
 
 #[test]
-fn an_own_scale_that_cannot_be_used_leaves_its_readers_out() {
+fn an_unusable_scale_of_the_adapter_leaves_its_readers_out() {
     let network = Network::Gpt2 { tied: true };
     let weights = network.weights(&mut Random(1));
     let case = Case::plain(network, &weights);
@@ -217,13 +217,13 @@ fn an_own_scale_that_cannot_be_used_leaves_its_readers_out() {
     let with = |name: &str, values: Vec<f32>| {
         [lora.clone(), vec![(format!("base_model.model.{name}.weight"), vec![values.len()], values)]].concat()
     };
-    // Stored as γ − 1, as another library might.
+    // Stored as γ − 1, as another library might do.
     let report = case.report(&with(norm, of_base.iter().map(|scale| scale - 1.0).collect()), Some(LORA));
     says(why(&report, "h.0.attn.c_attn"), &["transformer.h.0.ln_1.weight", "by about one"]);
     assert_eq!(report["modules"].as_array().unwrap().len(), 1);
     let report = case.report(&with(norm, vec![f32::NAN; WIDTH]), Some(LORA));
     says(why(&report, "h.0.attn.c_attn"), &["NaN"]);
-    // A norm that the base does not have may stand before any map of its block.
+    // A norm that the base does not have may come before any map of its block.
     let report = case.report(&with("transformer.h.0.pre_norm", of_base.clone()), Some(LORA));
     says(why(&report, "h.0.attn.c_attn"), &["`transformer.h.0.pre_norm`", "not in the base"]);
     assert_eq!(report["modules"].as_array().unwrap().len(), 1);
@@ -232,7 +232,7 @@ fn an_own_scale_that_cannot_be_used_leaves_its_readers_out() {
     says(&case.refused(&only, None), &["norms only"]);
 }
 
-/// GPT-2's maps that read a norm, of one block.
+/// An adapter on the maps of GPT-2 that read a norm, in one block.
 fn gpt2_adapter(stem: &str) -> Vec<Named> {
     let mut random = Random(7);
     let maps = |block: usize| [(block, "attn.c_attn", 3 * WIDTH), (block, "mlp.c_fc", 8)];
@@ -299,7 +299,7 @@ fn a_part_of_a_pipeline_is_found_under_kohyas_names() {
 }
 
 #[test]
-fn two_places_are_refused_with_their_names_and_only_shapes_say_another_base() {
+fn two_possible_places_are_named_and_only_wrong_shapes_mean_another_base() {
     let network = Network::Gpt2 { tied: true };
     let mut weights = network.weights(&mut Random(1));
     for (name, value) in weights.clone() {
@@ -322,7 +322,7 @@ fn two_places_are_refused_with_their_names_and_only_shapes_say_another_base() {
     says(&said, &["2 × 12", "another base"]);
 }
 
-/// Factors of one module, each with its name, and the ΔW that they make.
+/// The factors of one module, each with its name, and the ΔW that they give.
 fn update(method: &str, outputs: usize, random: &mut Random) -> (Vec<Named>, Vec<f64>) {
     let mut factors: Vec<Named> = Vec::new();
     let mut make = |name: &str, rows: usize, columns: usize| {
@@ -488,7 +488,7 @@ fn methods_that_need_more_are_named_with_what_to_do() {
         let values = vec![0.5; shape.iter().product()];
         let tensors = [(format!("{module}.{factor}"), shape, values)];
         says(&case.refused(&tensors, None), &[name, remedy]);
-        // Beside LoRA it is one module that is left out.
+        // In a LoRA adapter, it is one module that is left out.
         let report = case.report(&[lora.clone(), tensors.to_vec()].concat(), None);
         says(why(&report, "self.query"), &[name, remedy]);
         assert_eq!(report["modules"].as_array().unwrap().len(), 1);
@@ -519,7 +519,7 @@ fn inspecting_an_adapter_names_its_method_and_the_command_for_it() {
         (&["vera_lambda_b", "vera_lambda_d"], "a VeRA adapter"),
         (&["lora_A.weight", "lora_B.weight", "lora_magnitude_vector"], "a DoRA adapter"),
     ] {
-        // Norms beside the factors make no model of it.
+        // With norms beside the factors, it is still an adapter and not a model.
         for norms in [0, 4] {
             let mut tensors: Vec<Named> = factors
                 .iter()

@@ -1,5 +1,5 @@
-//! Whatever tensors a sound file names and whatever its configuration holds, inspecting it ends with a report or a
-//! sentence, and every figure of that report can be drawn.
+//! For any tensors of a valid file and any configuration, inspecting it gives a report or a message, and every figure of that
+//! report can be drawn.
 
 use crate::support;
 use gammascope::figures::figure;
@@ -8,7 +8,7 @@ use gammascope::report::{DeadDirections, Report};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-/// Parts of the names that real checkpoints have, and a few that none has.
+/// Parts of names in real checkpoints, and a few that occur in none.
 const PARTS: &[&str] = &[
     "model",
     "encoder",
@@ -196,7 +196,7 @@ proptest! {
             Ok(inspection) => {
                 let report = &inspection.report;
                 let json = serde_json::to_string(report).unwrap();
-                // JSON has no infinities: what must be a number would come back as null.
+                // JSON has no infinities. A number that must be finite would come back as null.
                 let read: Result<Report, _> = serde_json::from_str(&json);
                 prop_assert!(read.is_ok(), "{json}");
                 for norm in &report.norms {

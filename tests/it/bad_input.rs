@@ -1,5 +1,4 @@
-//! Bad input gets one sentence that says what, where (file, tensor, byte) and what to do; whatever is sound beside it
-//! goes on.
+//! For bad input, one sentence says what is wrong, where (file, tensor, byte) and what to do. The valid rest is read.
 
 use crate::support::{file, layer_norm, open, refused, tensors};
 use gammascope::inspect::{Inspection, inspect};
@@ -8,7 +7,7 @@ use gammascope::source::disk::DiskSource;
 use gammascope::source::{ByteSource, SourceError};
 use std::ops::Range;
 
-/// Asserts that a sentence holds each of `parts`.
+/// Asserts that a sentence contains each of `parts`.
 fn says(sentence: &str, parts: &[&str]) {
     for part in parts {
         assert!(sentence.contains(part), "{sentence:?} does not say {part:?}");
@@ -19,7 +18,7 @@ fn codes(inspection: &Inspection) -> Vec<&str> {
     inspection.report.warnings.iter().map(|warning| warning.code.as_str()).collect()
 }
 
-/// A family of LayerNorms: what stands around a norm that is alone in its file does not tell its kind.
+/// A family of LayerNorms. For a norm alone in its file, only the configuration decides the kind.
 const GPT_2: &[u8] = br#"{"model_type":"gpt2"}"#;
 
 #[test]
@@ -151,7 +150,7 @@ fn metadata_that_are_no_string_map_are_named() {
 }
 
 #[test]
-fn an_index_that_points_to_missing_files_is_read_as_far_as_it_goes() {
+fn an_index_that_points_to_missing_files_gives_the_files_that_are_there() {
     let index =
         br#"{"weight_map":{"a.norm.weight":"1.safetensors","b.norm.weight":"2.safetensors"}}"#.to_vec();
     let inspection = open(vec![
@@ -222,7 +221,7 @@ fn an_index_that_is_no_index_leaves_the_shards() {
 }
 
 #[test]
-fn a_config_that_is_not_json_or_of_another_model_is_not_believed() {
+fn a_config_that_is_not_json_or_of_another_model_is_not_used() {
     let with = |config: &[u8]| {
         open(vec![("model.safetensors", layer_norm("norm", &[1.0; 4])), ("config.json", config.to_vec())])
             .unwrap()
@@ -235,7 +234,7 @@ fn a_config_that_is_not_json_or_of_another_model_is_not_believed() {
 }
 
 #[test]
-fn a_scale_with_nan_or_infinity_says_so_and_the_others_go_on() {
+fn a_scale_with_nan_or_infinity_is_reported_and_the_others_are_read() {
     for (bad, word) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf"), (f32::NEG_INFINITY, "-inf")] {
         let mut bytes = tensors(&[
             ("a.norm.bias", &[3], vec![1.0; 3]),
@@ -267,7 +266,7 @@ fn a_scale_of_size_one_is_a_site_like_any_other() {
     assert_eq!((report.norms[0].width, report.norms[0].kernel.max_component), (1, Some(1.0)));
 }
 
-/// A file that holds `start` and then zeros up to `length`, which no memory could hold.
+/// A file with `start` and then zeros up to `length`, too long for any memory.
 struct Hole {
     start: Vec<u8>,
     length: u64,
@@ -289,7 +288,7 @@ impl ByteSource for Hole {
 }
 
 #[test]
-fn a_scale_longer_than_any_norm_is_not_read_and_the_others_go_on() {
+fn a_scale_longer_than_any_norm_is_not_read_and_the_others_are() {
     let values = 1u64 << 38;
     let (end, total) = (4 * values, 4 * values + 4);
     let json = format!(
@@ -315,7 +314,7 @@ fn a_checkpoint_without_any_norm_says_so() {
 }
 
 #[test]
-fn an_unknown_dtype_is_named_on_its_tensor_and_the_rest_goes_on() {
+fn an_unknown_dtype_is_reported_with_its_tensor_and_the_rest_is_read() {
     let json = r#"{"a.norm.weight":{"dtype":"Q9_Z","shape":[2],"data_offsets":[0,3]},"b.norm.weight":{"dtype":"F32","shape":[1],"data_offsets":[3,7]}}"#;
     let inspection = open(vec![("m.safetensors", file(json, &[0, 0, 0, 0, 0, 128, 63]))]).unwrap();
     says(inspection.report.norms[0].problem.as_deref().unwrap(), &["`a.norm.weight`", "Q9_Z"]);
@@ -330,7 +329,7 @@ fn names_with_markup_or_control_characters_stay_what_they_are() {
     assert_eq!(report.norms[0].name, name);
 }
 
-/// A file that loses its end between the header and the scales.
+/// A file that loses its end after the header is read and before the scales are.
 struct Shrinking {
     bytes: Vec<u8>,
     header: u64,

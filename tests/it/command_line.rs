@@ -1,4 +1,4 @@
-//! The command line as a user runs it, on the samples and on files made here.
+//! The command line, run as by a user, on the samples and on files made here.
 
 use crate::support;
 use assert_cmd::Command;
@@ -19,7 +19,7 @@ fn inspect() -> Command {
     command
 }
 
-/// What a command prints, with its lines as long as they are.
+/// The output of a command, without wrapped lines.
 fn stdout(command: &mut Command) -> String {
     String::from_utf8(command.env("COLUMNS", "1000").assert().success().get_output().stdout.clone()).unwrap()
 }
@@ -33,7 +33,7 @@ fn report(paths: &[PathBuf]) -> Value {
 }
 
 #[test]
-fn the_layer_norm_sample_is_told_to_be_one() {
+fn the_layer_norm_sample_is_recognised() {
     let text = stdout(inspect().arg(sample("layernorm")));
     assert!(text.starts_with("LayerNorm model. All 9 norms ignore one direction;"), "{text}");
     assert!(text.contains("final norm transformer.ln_f, kernel: γ⁻¹ direction"));
@@ -48,7 +48,7 @@ fn the_rms_norm_sample_has_no_direction() {
 }
 
 #[test]
-fn json_is_the_contract() {
+fn json_follows_the_schema() {
     let report = report(&[sample("layernorm")]);
     assert_eq!(report["schema"], "gammascope.report/1");
     assert_eq!(report["tool_version"], env!("CARGO_PKG_VERSION"));
@@ -222,7 +222,7 @@ fn a_site_is_explained_evidence_by_evidence() {
 }
 
 #[test]
-fn an_explanation_wants_one_site() {
+fn an_explanation_needs_exactly_one_site() {
     let ambiguous = stderr(inspect().arg(sample("layernorm")).args(["--explain", "ln_1"]), 1);
     assert!(ambiguous.contains("4 norm sites end with `ln_1`"), "{ambiguous}");
     let absent = stderr(inspect().arg(sample("layernorm")).args(["--explain", "ln_9"]), 1);
@@ -249,7 +249,7 @@ fn weights_are_sampled_unless_refused_and_never_counted_as_read() {
     assert!(energies.iter().all(|&energy| energy < 0.6), "trained structure: {energies:?}");
 }
 
-/// A file of activations for two sites of the LayerNorm sample, computed from random streams in f32.
+/// Writes a file of activations for sites of the LayerNorm sample, computed in f32 from random streams.
 fn activations(folder: &Path, sites: &[(&str, &str)], tokens: usize) -> PathBuf {
     let path = sample("layernorm").join("model.safetensors");
     let source = DiskSource::open(&path, "model.safetensors").unwrap();
@@ -288,7 +288,7 @@ fn measure(options: &[&std::ffi::OsStr]) -> Command {
 }
 
 #[test]
-fn measured_sites_are_the_contract_and_become_evidence() {
+fn measured_sites_follow_the_schema_and_become_evidence() {
     let folder = tempfile::tempdir().unwrap();
     let sites = [("transformer.ln_f", "transformer.ln_f"), ("transformer.h.1.ln_2", "h.1.ln_2")];
     let file = activations(folder.path(), &sites, 600);
@@ -327,7 +327,7 @@ fn measured_sites_are_the_contract_and_become_evidence() {
 }
 
 #[test]
-fn what_was_measured_of_either_checkpoint_is_compared_and_the_rest_is_null() {
+fn measurements_of_either_checkpoint_are_compared_and_the_rest_is_null() {
     let folder = tempfile::tempdir().unwrap();
     let file = activations(folder.path(), &[("transformer.ln_f", "transformer.ln_f")], 600);
     let compare = |options: &[&std::ffi::OsStr]| {
@@ -385,12 +385,12 @@ fn the_example_of_the_library_runs() {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
         .args(["run", "--quiet", "--locked", "--example", "inspect"])
-        // The features of these tests, so that it is built already.
+        // The same features as these tests, so that it is already built.
         .args(if cfg!(feature = "gpu") { &["--features", "gpu"][..] } else { &[] })
         .arg("--")
         .arg(sample("layernorm"))
         .arg(folder.path());
-    // What this test's own cargo says of the package would make that one build half of the dependencies again.
+    // With the variables that cargo sets for this test, the inner cargo would build half of the dependencies again.
     for (name, _) in std::env::vars_os() {
         let own = name.to_str().is_some_and(|name| {
             ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|start| name.starts_with(start))
@@ -406,7 +406,7 @@ fn the_example_of_the_library_runs() {
 }
 
 #[test]
-fn a_fall_of_the_stream_is_placed_in_its_block() {
+fn the_report_names_the_block_and_the_part_of_a_fall() {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/forward/gpt2");
     let run = |options: &[&str]| {
         let mut command = Command::cargo_bin("gammascope").unwrap();
@@ -450,7 +450,7 @@ fn the_samples_are_run_and_measured_and_their_kernels_are_no_evidence() {
 }
 
 #[test]
-fn a_trained_model_is_run_beside_its_initialisation_and_a_configuration_alone() {
+fn a_trained_model_runs_with_its_initialisation_and_a_configuration_runs_alone() {
     let verify = |path: &Path, options: &[&str]| {
         let mut command = Command::cargo_bin("gammascope").unwrap();
         stdout(command.arg("verify").arg(path).args(["--random-init", "1", "--tokens", "640"]).args(options))
@@ -530,7 +530,7 @@ fn share() -> Command {
 }
 
 #[test]
-fn a_link_goes_behind_the_address_of_any_page() {
+fn a_link_can_follow_the_address_of_any_page() {
     let link =
         stdout(share().arg(sample("layernorm")).args(["--page", "https://example.org/scope/#verdict"]));
     let (page, fragment) = link.trim().split_once('#').unwrap();
@@ -545,7 +545,7 @@ fn a_link_goes_behind_the_address_of_any_page() {
 }
 
 #[test]
-fn the_html_file_is_written_again_over_itself_and_over_nothing_else() {
+fn the_html_file_overwrites_only_an_earlier_report() {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("report.html");
     for _ in 0..2 {

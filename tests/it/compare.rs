@@ -1,4 +1,4 @@
-//! Two checkpoints side by side: sites are matched across names and formats, and what changed is measured and comes first.
+//! Compares two checkpoints: sites are matched across names and formats, changes are measured, and the largest come first.
 
 use crate::support;
 use crate::support::gguf::Gguf;
@@ -10,7 +10,7 @@ use gammascope::report::{KernelForm, NormKind};
 
 const GPT2: Network = Network::Gpt2 { tied: true };
 
-/// The weights under other names; a tensor without one is left out.
+/// The weights with other names. A tensor without a name is left out.
 fn renamed(network: Network, weights: &Weights, name: impl Fn(&str) -> Option<String>) -> Inspection {
     let named: Vec<(String, &[usize], Vec<f32>)> = weights
         .iter()
@@ -51,7 +51,7 @@ fn a_checkpoint_does_not_differ_from_itself() {
 }
 
 #[test]
-fn what_changed_most_comes_first_with_its_angle_and_its_change() {
+fn the_largest_change_comes_first_with_its_angle_and_its_relative_change() {
     let before = GPT2.weights(&mut Random(1));
     let mut after = before.clone();
     // All scales doubled: γ changes, its direction does not. One scale moved: both do.
@@ -95,13 +95,13 @@ fn zeros_are_compared_as_sets_and_near_dead_channels_are_gained_and_lost() {
     let lost = site(&comparison, "transformer.h.1.ln_1");
     assert_eq!((lost.form, lost.form_after), (KernelForm::InverseScale, KernelForm::Coordinates));
     assert_eq!(lost.angle, None);
-    // Another kernel comes before any change of a scale.
+    // A changed kernel comes before any change of a scale.
     let first: Vec<bool> = comparison.sites.iter().map(SiteComparison::kernel_changed).collect();
     assert_eq!(first, [true, true, false, false, false]);
 }
 
 #[test]
-fn another_kind_comes_before_everything() {
+fn a_changed_kind_comes_first() {
     let weights = GPT2.weights(&mut Random(1));
     let rms = Network::Llama.weights(&mut Random(1));
     let comparison = compare(&inspected(GPT2, &weights), &inspected(Network::Llama, &rms)).unwrap();
@@ -134,7 +134,7 @@ fn the_prefix_of_a_wrapper_does_not_matter() {
 }
 
 #[test]
-fn what_has_no_counterpart_is_listed_with_the_reason() {
+fn sites_without_a_counterpart_are_listed_with_the_reason() {
     let weights = GPT2.weights(&mut Random(1));
     let shorter = renamed(GPT2, &weights, |name| (!name.contains(".h.1.")).then(|| name.to_owned()));
     let comparison = compare(&inspected(GPT2, &weights), &shorter).unwrap();
@@ -196,7 +196,7 @@ fn a_gguf_twin_has_other_names_and_the_same_scales() {
 }
 
 #[test]
-fn towers_of_one_width_are_not_taken_for_each_other() {
+fn towers_of_equal_width_are_not_confused() {
     let towers = |names: [&str; 4]| {
         let scales: Vec<Vec<f32>> = (0..4).map(|tower| vec![1.0 + tower as f32; 5]).collect();
         let mut tensors: Vec<(String, Vec<f32>)> = Vec::new();

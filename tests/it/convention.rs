@@ -1,4 +1,4 @@
-//! γ as it acts, from files: conversions that add the 1 of 1 + w, leave it out, or add it to some norms only.
+//! The effective γ of files from conversions that add the 1 of 1 + w, leave it out, or add it to only some norms.
 
 use crate::support;
 use gammascope::compare::compare;
@@ -14,10 +14,10 @@ use std::path::Path;
 
 const WIDTH: usize = 24;
 const BLOCKS: usize = 3;
-/// Of this norm these channels are off.
+/// The channels of this norm that are off.
 const OFF: (&str, [usize; 2]) = ("model.layers.2.post_attention_layernorm.weight", [5, 11]);
 
-/// γ of each norm, exact in BF16 as γ and as γ − 1.
+/// γ of each norm. γ and γ − 1 are exact in BF16.
 fn scales(per_unit: f64) -> Vec<(String, Vec<f64>)> {
     let mut random = SmallRng::seed_from_u64(7);
     let mut scale = |width: usize| -> Vec<f64> {
@@ -110,14 +110,14 @@ fn a_file_of_mlx_with_the_one_in_it_has_the_kernel_of_the_original() {
         assert!(comparison.sites.iter().all(|site| !site.changed()));
         assert_eq!(comparison.constant, None);
         assert!(comparison.sentence.contains("every scale is the same: one stores γ"), "{family}");
-        // MLX's code for Gemma adds the 1 at run time, and its files are as they were.
+        // MLX's code for Gemma adds the 1 at run time, so its files have the original values.
         let kept = opened(family, Some("mlx"), |_| -1.0);
         assert_eq!(conventions(&kept), [ScaleConvention::OnePlusWeight], "{family}");
     }
 }
 
 #[test]
-fn a_one_too_many_or_too_few_is_said_and_no_kernel_offered() {
+fn a_1_too_many_or_too_few_is_a_warning_and_there_is_no_kernel() {
     let original = opened("gemma3_text", None, |_| -1.0);
     for (added, looks, constant) in [(0.0, "γ itself", 1.0), (-2.0, "γ − 2", -1.0)] {
         for format in [None, Some("pt")] {
@@ -137,7 +137,7 @@ fn a_one_too_many_or_too_few_is_said_and_no_kernel_offered() {
 }
 
 #[test]
-fn a_family_that_scales_by_w_is_held_against_its_values_too() {
+fn the_values_of_a_family_that_scales_by_w_are_checked_too() {
     let right = opened("qwen3", Some("pt"), |_| 0.0);
     assert_eq!((conventions(&right), warnings(&right).len()), (vec![ScaleConvention::Weight], 0));
     for (added, looks) in [(-1.0, "γ − 1"), (1.0, "γ + 1")] {
@@ -162,7 +162,7 @@ fn norms_that_a_conversion_forgot_are_named_and_the_others_keep_their_kernel() {
 }
 
 #[test]
-fn what_is_added_to_every_scale_is_one_line_of_a_comparison() {
+fn a_constant_added_to_every_scale_is_one_line_of_a_comparison() {
     let before = opened("qwen3", None, |_| 0.0);
     let after = opened("qwen3", None, |name| if name.contains("norm") { 0.25 } else { 0.0 });
     let comparison = compare(&before, &after).unwrap();
@@ -176,7 +176,7 @@ fn what_is_added_to_every_scale_is_one_line_of_a_comparison() {
 
 #[test]
 fn a_model_whose_scales_are_not_stored_as_its_family_takes_them_is_not_run() {
-    // The scales of this Nemotron lie around 1, as γ does.
+    // The stored scales of this Nemotron are around 1, like γ.
     for (family, runs) in [("gemma3", true), ("llama", true), ("nemotron", false)] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/forward").join(family);
         let files = ["model.safetensors", "config.json"];

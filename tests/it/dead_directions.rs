@@ -1,14 +1,14 @@
-//! Dead counts against an independent count: move a reader's weights along the kernel of a real little network and see
-//! numerically in how many directions the output stays (MATH §3).
+//! Compares the dead counts with an independent count: it moves the weights of a reader along the kernel of a small network
+//! and counts numerically the directions in which the output stays the same (MATH §3).
 //!
-//! With J the derivative of the output by the kernel directions of one reader and J_b by its bias: dim ker J are dead
-//! outright; those whose effect lies in the range of J_b are dead once the bias is moved; the rest add a constant.
+//! J is the derivative of the output by the kernel directions of one reader, J_b that by its bias. dim ker J directions are
+//! dead outright. Those whose effect lies in the range of J_b are dead once the bias is moved. The rest add a constant.
 
 use crate::support;
 use crate::support::network::{Network, Random, VOCABULARY, WIDTH, Weights};
 use gammascope::report::{DeadDirections, NormReport, ReaderReport, ReaderUse, Report};
 
-/// Step of the central differences, and what counts as no movement: dead directions stay at 1e-11, others move 1e-3.
+/// The step of the central differences, and the limit of no movement: dead directions stay at 1e-11, others move by 1e-3.
 const STEP: f64 = 1e-4;
 const STILL: f64 = 1e-7;
 
@@ -109,9 +109,9 @@ fn measured(network: Network, weights: &Weights, norm: &NormReport, reader: &Rea
     }
 }
 
-/// The report's count and the one direction it leaves out on purpose. A constant a in the values becomes W_o a on the
-/// residual stream, and where that is ∝ 1 no LayerNorm sees it: one direction of each value reader is dead outright by
-/// the stream's unobserved mean. It depends on the numbers in W_o, which are not read, so the report stays cautious.
+/// The count of the report, plus the one direction that it leaves out on purpose. A constant a in the values becomes W_o a in
+/// the residual stream. If that is ∝ 1, no LayerNorm sees it, so one direction of each value reader is dead outright. It depends
+/// on the numbers in W_o, which are not read, so the report does not count it.
 fn with_mean_of_the_stream(network: Network, reader: &ReaderReport) -> DeadDirections {
     let mut dead = reader.dead;
     let values = matches!(reader.used_as, ReaderUse::Value | ReaderUse::FusedAttention);
@@ -175,7 +175,7 @@ fn zero_scales_of_a_layer_norm_kill_their_coordinates_instead() {
     (scale[1], scale[4]) = (0.0, 0.0);
     let report = compare(Network::Bert, &weights);
     let site = report.norms.iter().find(|norm| norm.name == "encoder.layer.0.output.LayerNorm").unwrap();
-    // A kernel of dimension 2 and a shift: of the value's 12 directions, 6 keep the constant out.
+    // A kernel of dimension 2 and a shift: 6 of the 12 directions of the value reader add no constant.
     let value = site.readers.iter().find(|reader| reader.used_as == ReaderUse::Value).unwrap();
     assert_eq!((value.dead.outright, value.dead.with_bias_shift), (6, 6));
 }

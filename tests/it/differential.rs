@@ -1,5 +1,5 @@
-//! Our header walk against the `safetensors` crate: the same files are accepted and rejected, with the same tensors,
-//! but for two deliberate differences: duplicate names are rejected, and unknown dtypes are kept.
+//! Compares our header parser with the `safetensors` crate: it accepts and rejects the same files, with the same tensors,
+//! with two deliberate differences: it rejects duplicate names and keeps unknown dtypes.
 
 use gammascope::checkpoint::header::{LENGTH_BYTES, header_length, walk};
 use proptest::prelude::*;
@@ -70,7 +70,7 @@ const DTYPES: [(&str, u64); 22] = [
     ("U64", 64),
 ];
 
-/// One tensor of a header that may be wrong: its offsets are what follows from its shape, then shifted.
+/// One tensor of a header that may be wrong: its offsets follow from its shape and are then shifted.
 #[derive(Debug, Clone)]
 struct Drawn {
     dtype: usize,
@@ -114,10 +114,10 @@ fn header(tensors: &[Drawn], metadata: &str, order: bool) -> (String, usize) {
 const METADATA: [&str; 7] =
     ["", r#"{"a":0,"a":"c"}"#, r#"{"format":"pt"}"#, "null", r#"{"step":3}"#, "[]", r#"{"a":"b","a":"c"}"#];
 
-/// What JSON is made of.
+/// Characters of JSON.
 const ALPHABET: &[u8] = b"{}[]\",:0123456789.eE+-\\ \n\tutfalsn";
 
-/// The same judgement, or one of the two deliberate differences.
+/// Whether both agree, or differ in one of the two deliberate ways.
 fn agree(file: &[u8]) -> bool {
     let ours = judged(file);
     let duplicate = ours.as_ref().is_err_and(|problem| problem.contains(" occurs twice"));
@@ -179,7 +179,7 @@ proptest! {
     }
 }
 
-/// One entry written in ways that a JSON parser may or may not put up with; the tensor is [0, 4].
+/// One entry in spellings that a JSON parser may or may not accept. The tensor is [0, 4].
 #[test]
 fn odd_spellings_are_judged_the_same() {
     let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));

@@ -1,9 +1,9 @@
-//! The report lists norms in the order in which the network runs them, under the names of every family.
+//! The report lists norms in the order in which the network runs them, for the names of every family.
 
 use crate::support;
 use gammascope::source::memory::MemorySource;
 
-/// The sites of a file with these modules, in the order of the report. Norms are vectors, all else is a matrix.
+/// The sites of a file with these modules, in the order of the report. Norms are vectors, other modules are matrices.
 fn order_of(modules: &[&str]) -> Vec<String> {
     let is_norm = |name: &str| {
         let last = name.rsplit('.').next().unwrap().to_lowercase();
@@ -23,7 +23,7 @@ fn order_of(modules: &[&str]) -> Vec<String> {
     inspection.report.norms.into_iter().map(|norm| norm.name).collect()
 }
 
-/// Sites, as the network runs them, and other modules that tell their places.
+/// For each family: sites in the order of the network, and other modules that show their places.
 const FAMILIES: &[(&str, &[&str], &[&str])] = &[
     (
         "Gemma 3",
@@ -273,7 +273,7 @@ const FAMILIES: &[(&str, &[&str], &[&str])] = &[
 #[test]
 fn norms_are_listed_in_the_order_in_which_the_network_runs_them() {
     for (family, sites, others) in FAMILIES {
-        // Backwards, so that the file's order does not help.
+        // In reverse, so that the order in the file does not help.
         let modules: Vec<&str> = others.iter().chain(sites.iter()).rev().copied().collect();
         assert_eq!(order_of(&modules), *sites, "{family}");
     }

@@ -1,4 +1,4 @@
-//! Exported kernels: what the files hold, and what the Python snippets of scripts/use do with them.
+//! Exported kernels: the contents of the files, and the Python snippets of scripts/use that read them.
 
 use crate::support;
 use gammascope::export::{ExportError, kernels, safetensors};
@@ -91,7 +91,7 @@ fn without_a_kernel_there_is_nothing_to_export() {
     assert!(error.to_string().starts_with("no norm site is chosen"), "{error}");
 }
 
-/// A Python that has NumPy: the system's, or one that a test or a benchmark has set up.
+/// A Python with NumPy: that of the system, or one that a test or a benchmark has installed.
 fn python() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let environments = [".cache/models/venv/bin/python", ".cache/bench-venv/bin/python"];
@@ -106,7 +106,7 @@ fn python() -> PathBuf {
 
 #[test]
 #[ignore = "needs a Python with NumPy"]
-fn what_the_snippets_project_out_or_drop_is_not_missed() {
+fn the_snippets_do_not_change_what_the_model_computes() {
     let inspection = open("layernorm");
     let folder = tempfile::tempdir().unwrap();
     let (report, exported) = (folder.path().join("report.json"), folder.path().join("kernels.safetensors"));

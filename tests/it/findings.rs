@@ -1,4 +1,4 @@
-//! What stands out in a report, and that it follows the report.
+//! The findings of a report.
 
 use gammascope::inspect::{Inspection, inspect};
 use gammascope::report::{FindingCode, FindingSection, KernelForm, NormKind, Warning, WarningCode};
@@ -31,14 +31,14 @@ fn the_layer_norm_sample_names_what_is_dead_and_where_to_see_it() {
 }
 
 #[test]
-fn an_rms_norm_model_is_told_not_to_be_centred() {
+fn the_findings_of_an_rms_norm_model_advise_against_centring() {
     let inspection = sample("rmsnorm");
     assert_eq!(codes(&inspection)[0], FindingCode::NoDeadDirection);
     assert!(inspection.report.findings[0].advice.starts_with("Do not use `center_writing_weights`"));
 }
 
 #[test]
-fn what_stands_out_follows_the_report() {
+fn findings_follow_the_report() {
     let mut inspection = sample("rmsnorm");
     let report = &mut inspection.report;
     report.norms[3].kind = NormKind::Unknown;

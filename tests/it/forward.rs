@@ -1,5 +1,5 @@
-//! The forward pass against transformers, family by family: every block, the last hidden states and the head, on tiny random
-//! checkpoints that `scripts/fixtures/transformers_families.py` wrote.
+//! Compares the forward pass with transformers, family by family: every block, the last hidden states and the head, on tiny
+//! random checkpoints from `scripts/fixtures/transformers_families.py`.
 
 use crate::support::families::{compare, expected, open, sources};
 use futures_util::future::{LocalBoxFuture, ready};
@@ -28,7 +28,7 @@ fn families() -> Vec<String> {
     families
 }
 
-/// Where a family, run on this device, departs from transformers first.
+/// Runs a family on this device. The error says where it first differs from transformers.
 async fn departs(family: &str, kernels: &impl Kernels) -> Result<(), String> {
     let folder = folder(family);
     let checkpoint = open(&folder);
@@ -118,13 +118,13 @@ fn norms_are_shown_under_the_names_of_the_report() {
         };
         let unknown: Vec<_> = shown.iter().filter(|site| !known(site)).collect();
         assert!(unknown.is_empty(), "{family}: {unknown:?}");
-        // A norm of the head is not on the way to the last hidden states; nothing is read from scales with a row for each head.
+        // A norm of the head comes after the last hidden states. Scales with a row for each head are not read.
         let sites = report.norms.iter().filter(|norm| norm.problem.is_none()).count();
         assert!(sites <= shown.len() + 1, "{family}: {} of {sites} norms were shown", shown.len());
     }
 }
 
-/// What a pass of the Llama fixture shows of its blocks: the norm before each feed-forward part, and the stream that it reads.
+/// Collects from a pass of the Llama fixture the norm before each feed-forward part, and the stream that it reads.
 #[derive(Default)]
 struct Between {
     norms: Vec<Vec<f32>>,
@@ -166,7 +166,7 @@ fn the_stream_between_the_parts_of_a_block_is_what_its_second_norm_reads() {
     assert_eq!(next, [Some("model.layers.1.input_layernorm"), Some("model.norm")]);
     for (norm, (stream, _)) in seen.norms.iter().zip(&seen.streams) {
         for (x, y) in stream.chunks_exact(architecture.width).zip(norm.chunks_exact(architecture.width)) {
-            // An RMSNorm changes a token's length alone.
+            // An RMSNorm changes only the length of a token.
             let length = |row: &[f32]| row.iter().map(|value| value * value).sum::<f32>().sqrt();
             let ratio = length(y) / length(x);
             assert!(x.iter().zip(y).all(|(x, y)| (x * ratio - y).abs() < 1e-5), "{x:?} {y:?}");
@@ -179,7 +179,7 @@ fn a_pass_is_stopped_before_its_next_matrix() {
     let checkpoint = open(&folder("llama"));
     let architecture = resolve(&checkpoint).unwrap();
     let asked = Rc::new(Cell::new(0));
-    // Blocks that were seen, and how the pass ended, where `most` matrices are allowed.
+    // The blocks seen, and how the pass ended, if `most` matrices are allowed.
     let run = |most: usize| {
         asked.set(0);
         let count = Rc::clone(&asked);
@@ -204,7 +204,7 @@ fn a_pass_is_stopped_before_its_next_matrix() {
     assert_eq!(stopped, Err(ForwardError::Stopped { blocks: 0 }));
 }
 
-/// The Llama fixture with its configuration changed.
+/// The fixture of a family with a changed configuration.
 fn changed(family: &str, from: &str, to: &str) -> Result<(), ModelError> {
     let folder = folder(family);
     let config = std::fs::read_to_string(folder.join("config.json")).unwrap();
@@ -220,7 +220,7 @@ fn changed(family: &str, from: &str, to: &str) -> Result<(), ModelError> {
 }
 
 #[test]
-fn what_does_not_fit_is_named_and_never_approximated() {
+fn unsupported_settings_are_named_and_never_approximated() {
     for (family, from, to, said) in [
         ("llama", r#""hidden_act": "silu""#, r#""hidden_act": "mish""#, "`hidden_act` is \"mish\""),
         (
@@ -252,7 +252,7 @@ fn what_does_not_fit_is_named_and_never_approximated() {
             "run only with false",
         ),
         ("falcon", r#""alibi": false"#, r#""alibi": true"#, "`alibi` is true"),
-        // What does not fit the nearest variant, not the first.
+        // The error names what does not fit the nearest variant, not the first one.
         ("falcon-11b", r#""alibi": false"#, r#""alibi": true"#, "`alibi` is true"),
         ("falcon-rw", r#""multi_query": false"#, r#""multi_query": true"#, "`multi_query` is true"),
     ] {
@@ -269,7 +269,7 @@ fn what_does_not_fit_is_named_and_never_approximated() {
 }
 
 #[test]
-fn tokens_that_a_model_has_no_place_for_are_refused() {
+fn unsupported_ids_and_lengths_are_refused() {
     let checkpoint = open(&folder("gpt2"));
     let architecture = resolve(&checkpoint).unwrap();
     let refused = |ids: &[u32], length: usize| {

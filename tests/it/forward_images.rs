@@ -1,5 +1,5 @@
-//! The forward pass of models that read images or sounds against transformers and timm, family by family: every block and the last hidden
-//! states, on tiny random checkpoints that `scripts/fixtures/vision_families.py` wrote.
+//! Compares the forward pass of models that read images or sounds with transformers and timm, family by family: every block and the last
+//! hidden states, on tiny random checkpoints from `scripts/fixtures/vision_families.py`.
 
 use crate::support::families::{compare, expected, open, sources};
 use gammascope::audio::Extractor;
@@ -36,7 +36,7 @@ fn folder(family: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/forward_images").join(family)
 }
 
-/// Every norm on the CPU, on noise.
+/// A request that measures every norm on the CPU, on noise.
 fn usual() -> Request {
     let (extent, sites, on) = (Extent::default(), Sites::All, Wanted::Cpu);
     Request { extent, sites, choice: None, pixels: None, sounds: None, preservation: false, on }
@@ -52,17 +52,17 @@ fn families() -> Vec<String> {
 
 type Expected = HashMap<String, (Vec<f64>, Vec<u64>)>;
 
-/// What was run: `text`, or the size of images.
+/// The cases of a fixture: `text`, or the size of images.
 fn cases(expected: &Expected) -> BTreeSet<String> {
     expected.keys().filter_map(|name| Some(name.split_once('.')?.0.to_owned())).collect()
 }
 
-/// Values of a case, with what they are a sequence of.
+/// The input values of a case, with their shape.
 struct Case {
     ids: Vec<u32>,
     values: Vec<f32>,
     shape: Vec<usize>,
-    /// What a decoder reads beside that, and the length of its sequences.
+    /// The ids that a decoder reads as well, and the length of its sequences.
     decoder: Option<(Vec<u32>, usize)>,
 }
 
@@ -109,7 +109,7 @@ impl Case {
     }
 }
 
-/// Where a family, run on this device, departs from the library it is from first.
+/// Runs a family on this device. The error says where it first differs from its library.
 async fn departs(family: &str, kernels: &impl Kernels) -> Result<(), String> {
     let folder = folder(family);
     let (checkpoint, expected) = (open(&folder), expected(&folder));
@@ -178,7 +178,7 @@ fn norms_are_shown_under_the_names_of_the_report() {
         for case in cases(&expected) {
             let given = Case::of(&expected, &case);
             let reads = Some(given.input().reads());
-            // Conventions are those of the report.
+            // The conventions are those of the report.
             let model = Model::reading(&checkpoint, Extent::default(), reads).unwrap();
             model.fits(&report).unwrap_or_else(|error| panic!("{family}: {error}"));
             let architecture = resolve_reading(&checkpoint, reads).unwrap();
@@ -195,7 +195,7 @@ fn norms_are_shown_under_the_names_of_the_report() {
         };
         let unknown: Vec<_> = shown.iter().filter(|site| !known(site)).collect();
         assert!(unknown.is_empty(), "{family}: {unknown:?}");
-        // Norms of a pooled vector are not on the way; that of wav2vec 2.0's first convolution is over time.
+        // Norms of a pooled vector are not part of the pass. That of wav2vec 2.0's first convolution is over time.
         let beside = ["head.", "pooler.", "fc_norm", "attn_pool"];
         let over_time = ["wav2vec2", "hubert"].contains(&family.as_str());
         let over_time = |name: &str| over_time && name.ends_with("conv_layers.0.layer_norm");
@@ -215,7 +215,7 @@ fn a_configuration_alone_gives_the_catalogue_of_its_checkpoint() {
         let stored = open(&folder(&family));
         let config = std::fs::read(folder(&family).join("config.json")).unwrap();
         let config = Config::parse("", "config.json", &config).unwrap();
-        // What takes no part: poolers, heads, projections to a shared space.
+        // Leaves out what a run does not use: poolers, heads, projections to a shared space.
         let apart = [
             "pooler.",
             "classifier",
@@ -244,7 +244,7 @@ fn a_configuration_alone_gives_the_catalogue_of_its_checkpoint() {
 }
 
 #[test]
-fn of_two_towers_the_one_is_run_that_reads_what_is_given() {
+fn of_two_towers_the_one_that_reads_the_input_runs() {
     for family in ["clip", "siglip"] {
         let checkpoint = open(&folder(family));
         let of = |reads| resolve_reading(&checkpoint, reads).unwrap();
@@ -253,7 +253,7 @@ fn of_two_towers_the_one_is_run_that_reads_what_is_given() {
         assert_eq!(of(None).embedding.reads(), Reads::Pixels);
         assert_eq!(of(Some(Reads::Tokens)).causal, family == "clip");
     }
-    // A tower by itself is run whatever is asked for, and then refuses what it does not read.
+    // A tower alone is always chosen, and then refuses inputs that it does not read.
     let checkpoint = open(&folder("clip-text"));
     let architecture = resolve_reading(&checkpoint, Some(Reads::Pixels)).unwrap();
     let input = Input::pixels(&[0.0; 48], [1, 1, 3, 4, 4]).unwrap();
@@ -262,7 +262,7 @@ fn of_two_towers_the_one_is_run_that_reads_what_is_given() {
 }
 
 #[test]
-fn images_that_a_model_has_no_place_for_are_refused() {
+fn images_of_unsupported_shapes_are_refused() {
     let refused = |family: &str, shape: [usize; 5]| {
         let checkpoint = open(&folder(family));
         let architecture = resolve(&checkpoint).unwrap();
@@ -296,7 +296,7 @@ fn images_that_a_model_has_no_place_for_are_refused() {
     assert_eq!(error, ForwardError::Reads { reads: Reads::Pixels, given: Reads::Tokens });
 }
 
-/// The model of a family's configuration at its initialisation.
+/// The model of the configuration of a family, at its initialisation.
 fn initialised(family: &str) -> Opened<GeneratedSource> {
     let config = DiskSource::open(&folder(family).join("config.json"), "config.json").unwrap();
     let sources = block_on(twin(vec![config], 1)).unwrap();
@@ -310,7 +310,7 @@ fn values_of(opened: &Opened<GeneratedSource>, name: &str) -> Vec<f64> {
 }
 
 #[test]
-fn an_initialisation_begins_with_what_the_code_of_the_family_begins_with() {
+fn an_initialisation_has_the_initial_values_of_the_code_of_the_family() {
     let all = |family: &str, name: &str, value: f64| {
         let found = values_of(&initialised(family), name);
         assert!(found.iter().all(|found| (found - value).abs() < 1e-6), "{family}, {name}: {found:?}");
@@ -331,7 +331,7 @@ fn an_initialisation_begins_with_what_the_code_of_the_family_begins_with() {
     assert!((square * 48.0 / 2.0 - 1.0).abs() < 0.2, "{square}");
     let class = values_of(&initialised("clip"), "vision_model.embeddings.class_embedding");
     assert!(class.iter().any(|value| *value < 0.0) && class.iter().all(|value| value.abs() < 0.2));
-    // MAE's positions are fixed, and its checkpoints hold them; here in BF16.
+    // MAE's positions are fixed, and its checkpoints store them, here in BF16.
     let found = values_of(&initialised("mae"), "embeddings.position_embeddings");
     let stored = open(&folder("mae"));
     let at =
@@ -364,8 +364,8 @@ fn a_configuration_alone_runs_on_noise_and_every_norm_shows_its_kernel() {
         let (verification, _) = result.verification().unwrap();
         assert!(verification.sites.len() >= 4, "{family}");
         for site in &verification.sites {
-            // The norms of queries and keys have fewer channels than is needed to tell; that on the first convolution of a waveform
-            // reads vectors of ten samples, which leave several directions dead.
+            // The norms of queries and keys have too few channels to decide. The norm on the first convolution of a waveform reads
+            // vectors of ten samples, which leave several directions dead.
             let stream =
                 !["q_norm", "k_norm", "conv_layers.0.layer_norm"].iter().any(|end| site.name.ends_with(end));
             assert!(site.depth < 1e-11, "{family}: {site:?}");
@@ -393,7 +393,7 @@ fn readers_of_a_model_without_a_head_are_judged_by_the_last_hidden_states() {
 }
 
 #[test]
-fn as_many_images_of_a_file_are_run_as_give_the_tokens() {
+fn a_run_takes_as_many_images_of_a_file_as_it_needs_for_its_tokens() {
     let opened = block_on(inspect::open(sources(&folder("dinov2")), |_| {})).unwrap();
     let values = vec![0.5_f32; 20 * 3 * 8 * 12];
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -404,10 +404,10 @@ fn as_many_images_of_a_file_are_run_as_give_the_tokens() {
     let request = |choice, pixels| Request { choice, pixels, ..usual() };
     let session = block_on(Session::new(&opened, &request(None, pixels.clone()))).unwrap();
     let plan = block_on(session.plan(&opened, || 0.0)).unwrap();
-    // 7 tokens an image of 2 × 3 patches, 128 for 32 channels.
+    // An image of 2 × 3 patches gives 7 tokens; 32 channels need 128.
     assert_eq!((plan.sequences, plan.length), (19, 7));
     assert_eq!(plan.input, "the first 19 of 20 in photos.safetensors");
-    // What is not read is refused, whichever it is.
+    // An input that the model does not read is refused.
     let error =
         block_on(Session::new(&opened, &request(Some(Choice::Uniform), None))).unwrap_err().to_string();
     assert!(error.contains("the model reads images, and was given token ids"), "{error}");
@@ -432,20 +432,20 @@ fn of_two_towers_the_final_norm_of_the_one_that_is_run_is_measured() {
             ControlFlow::Continue(())
         };
         block_on(session.execute(&opened, &mut Standing::default(), give)).unwrap();
-        // Of an encoder and its decoder it is that of each.
+        // For an encoder and its decoder, both are measured.
         let stacks = if family == "whisper" { 2 } else { 1 };
         assert_eq!(measured.len(), stacks, "{family}: {measured:?}");
         assert!(!measured[0].contains("text"), "{family}: {measured:?}");
     }
 }
 
-/// The image inputs of `tests/inputs`.
+/// A file of `tests/inputs`.
 fn image(name: &str) -> MemorySource {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/inputs").join(name);
     MemorySource::new(name, std::fs::read(path).unwrap())
 }
 
-/// DINOv2's fixture with how images are prepared for it, where it says so.
+/// The fixture of DINOv2, with a preprocessor configuration if there is one.
 fn with_processor(processor: Option<&str>) -> Opened<MemorySource> {
     let read = |name: &str| std::fs::read(folder("dinov2").join(name)).unwrap();
     let mut files: Vec<MemorySource> =
@@ -482,7 +482,7 @@ fn images_are_prepared_as_the_checkpoint_says_and_all_of_them_are_run() {
         "{said:?}"
     );
 
-    // The values that the processor makes, given as values, are the same run.
+    // The pixel values from the processor, given as values, give the same run.
     let processor = Processor::parse("p", SQUARE.as_bytes()).unwrap();
     let values: Vec<f32> =
         images.iter().flat_map(|file| processor.image(file.path(), file.bytes()).unwrap().values).collect();
@@ -491,7 +491,7 @@ fn images_are_prepared_as_the_checkpoint_says_and_all_of_them_are_run() {
 }
 
 #[test]
-fn images_that_cannot_be_run_are_refused_in_a_sentence() {
+fn unusable_images_are_refused_with_a_message() {
     let refused = |opened: &Opened<MemorySource>, images: Vec<MemorySource>, says: &str| {
         let error = block_on(Session::new(opened, &on_images(images))).unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
@@ -510,7 +510,7 @@ fn images_that_cannot_be_run_are_refused_in_a_sentence() {
 }
 
 #[test]
-fn sounds_are_prepared_as_whispers_are_and_those_that_do_not_fit_are_refused() {
+fn sounds_are_prepared_as_for_whisper_and_unusable_ones_are_refused() {
     let sounds = vec![image("tone16.wav"), image("stereo8.wav")];
     let config = br#"{"feature_extractor_type": "WhisperFeatureExtractor", "feature_size": 80}"#;
     let extractor = Extractor::parse("p", config).unwrap();
@@ -522,7 +522,7 @@ fn sounds_are_prepared_as_whispers_are_and_those_that_do_not_fit_are_refused() {
         |warning: &Warning| warning.message.starts_with("stereo8.wav: resampled from 8 kHz to 16 kHz");
     assert!(warnings.iter().any(resampled), "{warnings:?}");
 
-    // The fixture reads 24 frames, and no Whisper's sound is shorter than a second.
+    // The fixture reads 24 frames, but a sound for Whisper has at least one second.
     let opened = block_on(inspect::open(sources(&folder("whisper")), |_| {})).unwrap();
     let request = |sounds| Request { sounds: Some(sounds), ..usual() };
     let refused = |sounds, says: &str| {
@@ -534,7 +534,7 @@ fn sounds_are_prepared_as_whispers_are_and_those_that_do_not_fit_are_refused() {
     refused(vec![image("rgb.png")], "`rgb.png` is not a sound");
 }
 
-/// A fixture with its configuration and a `preprocessor_config.json` beside it.
+/// A fixture with its configuration and a `preprocessor_config.json`.
 fn prepared(family: &str, preprocessor: Option<&str>) -> Opened<MemorySource> {
     let read = |name: &str| std::fs::read(folder(family).join(name)).unwrap();
     let mut files: Vec<MemorySource> =
@@ -548,14 +548,14 @@ fn prepared(family: &str, preprocessor: Option<&str>) -> Opened<MemorySource> {
 const WAVEFORM: &str = r#"{"feature_extractor_type": "Wav2Vec2FeatureExtractor", "sampling_rate": 16000}"#;
 
 #[test]
-fn a_waveform_is_run_at_any_length_and_several_at_that_of_the_shortest() {
+fn a_waveform_runs_at_any_length_and_several_at_the_length_of_the_shortest() {
     let opened = prepared("wav2vec2-stable", Some(WAVEFORM));
     let run = |sounds: &[&str]| {
         let sounds = Some(sounds.iter().map(|name| image(name)).collect());
         let session = block_on(Session::new(&opened, &Request { sounds, ..usual() })).unwrap();
         block_on(session.plan(&opened, || 0.0)).unwrap()
     };
-    // A token every 20 samples, the first of 30.
+    // One token for every 20 samples. The first takes 30.
     let plan = run(&["tone16.wav"]);
     assert_eq!((plan.sequences, plan.length, plan.input.as_str()), (1, 199, "the sound tone16.wav"));
     let plan = run(&["tone16.wav", "silence.wav", "stereo8.wav"]);
@@ -583,7 +583,7 @@ fn a_silent_sound_is_run_to_the_end() {
 }
 
 #[test]
-fn waveforms_that_a_model_makes_nothing_of_are_refused_in_a_sentence() {
+fn unusable_waveforms_are_refused_with_a_message() {
     let refused = |preprocessor: Option<&str>, sound: &str, says: &str| {
         let opened = prepared("wav2vec2", preprocessor);
         let request = Request { sounds: Some(vec![image(sound)]), ..usual() };
@@ -603,7 +603,7 @@ fn waveforms_that_a_model_makes_nothing_of_are_refused_in_a_sentence() {
     );
 }
 
-/// The names and values of a fixture's tensors, some of them changed or left out.
+/// The files of a fixture with some tensors renamed or left out.
 fn with_tensors(family: &str, change: impl Fn(&str) -> Option<String>) -> Vec<MemorySource> {
     let read = |name: &str| std::fs::read(folder(family).join(name)).unwrap();
     let bytes = read("model.safetensors");
@@ -657,7 +657,7 @@ fn a_tower_that_is_not_there_is_named() {
     says("clip", "vision_model.", "vision_model.embeddings.patch_embedding.weight");
 }
 
-/// A fixture with its configuration changed.
+/// A fixture with a changed configuration.
 fn changed(family: &str, from: &str, to: &str) -> Result<(), ModelError> {
     let config = std::fs::read_to_string(folder(family).join("config.json")).unwrap();
     assert!(config.contains(from), "{config}");
@@ -756,7 +756,7 @@ fn a_configuration_that_contradicts_the_weights_is_refused() {
 }
 
 #[test]
-fn settings_of_a_generation_say_nothing_of_a_tower() {
+fn generation_settings_do_not_matter_for_a_tower() {
     let of_old = r#""add_cross_attention": false, "do_sample": false, "is_decoder": false, "repetition_penalty": 1.0, "tie_word_embeddings": true,"#;
     for tower in ["vision_config", "text_config"] {
         let beginning = format!(r#""{tower}": {{"#);

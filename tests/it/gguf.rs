@@ -1,5 +1,5 @@
-//! GGUF files: the same facts as from the safetensors files they were converted from, and one sentence for each thing
-//! that can be wrong with them.
+//! GGUF files: they give the same facts as the safetensors files they were converted from, and there is one message for each
+//! thing that can be wrong with them.
 
 use crate::support::gguf::{F16, F32, Gguf, Q4_K, Q8_0, f32s, list, text};
 use crate::support::transformer::{Named, Transformer, WIDTH, Weights, file};
@@ -36,7 +36,7 @@ fn small() -> Gguf {
     Gguf::of("llama").values("output_norm.weight", &[4], &[1.0, 2.0, 3.0, 4.0])
 }
 
-/// llama.cpp's name of a tensor of [`Transformer`].
+/// The name in llama.cpp of a tensor of [`Transformer`].
 fn ggml_name(name: &str) -> String {
     let renamed = [
         ("model.embed_tokens", "token_embd"),
@@ -63,8 +63,8 @@ fn converted(tensors: &[Named], gguf: Gguf) -> Vec<u8> {
     tensors.iter().fold(gguf, add).build()
 }
 
-/// What must be equal of a model whatever its file, with names as llama.cpp has them: its sites with their kernels and
-/// readers, and the energies of its writers.
+/// The facts of a model that do not depend on the format, with the names of llama.cpp: its sites with their kernels and readers,
+/// and the energies of its writers.
 fn facts(report: &Report) -> (Vec<String>, Vec<String>) {
     let site = |norm: &NormReport| {
         let reader = |reader: &ReaderReport| {
@@ -143,7 +143,7 @@ fn versions_2_and_3_are_read_with_every_type_of_metadata() {
 }
 
 #[test]
-fn what_stores_other_types_is_passed_over_and_what_is_needed_is_read() {
+fn scales_of_supported_types_are_read_and_unknown_types_are_skipped() {
     let q8_0: Vec<u8> = [&[0x00, 0x38][..], &[2; 32]].concat();
     let gguf = Gguf::of("llama")
         .tensor("token_embd.weight", &[3, 256], Q4_K, vec![0; 3 * 144])
@@ -232,7 +232,7 @@ fn olmos_norms_store_nothing_and_are_sites_all_the_same() {
     let report = open(vec![("olmo.gguf", gguf.build())]).unwrap().report;
     let sites: Vec<(&str, usize)> =
         report.norms.iter().map(|norm| (norm.name.as_str(), norm.readers.len())).collect();
-    // The unembedding is the embedding.
+    // The unembedding is tied to the embedding.
     assert_eq!(sites, [("blk.0.attn_norm", 3), ("blk.0.ffn_norm", 2), ("output_norm", 1)]);
     for norm in &report.norms {
         assert_eq!((norm.kind, norm.width, &norm.scale), (NormKind::LayerNorm, 32, &None));
@@ -425,7 +425,7 @@ fn counts_beyond_the_file_are_refused_before_anything_is_allocated() {
     says(&refused("m.gguf", Gguf::of("llama").build()), &["`m.gguf`", "no tensor", "weights"]);
 }
 
-/// A file that claims to be longer than any and holds zeros behind its beginning; it counts what is read at once.
+/// A file with a huge claimed length and zeros after its beginning. It records the largest read.
 struct Claims {
     bytes: Vec<u8>,
     length: u64,
@@ -467,7 +467,7 @@ fn a_text_longer_than_the_file_is_refused_before_anything_is_allocated() {
             &["`m.gguf`", "metadata", "byte 59", &announced.to_string(), "download it again"],
         );
     }
-    // Within the file it is passed over unread, as far as a header may go.
+    // Inside the file it is skipped without reading, up to the limit of a header.
     let long = |length: u64| Gguf::new().pair("a", 8, &length.to_le_bytes()).build();
     let (read, total) = claims(long(1 << 40), 1 << 62);
     assert!(read.unwrap_err().to_string().contains("past byte 268435456") && total < 1 << 16);
@@ -503,7 +503,7 @@ fn lists_too_long_or_too_deep_are_named() {
 
 #[test]
 fn a_list_of_lists_without_end_stops_at_the_largest_header() {
-    // Zeros, read as lists of no numbers: nothing in them makes the walk stop but its own limit.
+    // The zeros read as empty lists. Only the limit of the header stops the parser.
     let gguf = Gguf::new().pair("a", 9, &list(9, 1 << 40, &[])).build();
     let (read, total) = claims(gguf, 1 << 60);
     says(&read.unwrap_err().to_string(), &["past byte 268435456"]);
@@ -513,7 +513,7 @@ fn a_list_of_lists_without_end_stops_at_the_largest_header() {
 #[test]
 fn names_that_occur_twice_or_are_no_text_are_named() {
     says(&refused("m.gguf", small().text("a", "b").text("a", "c").build()), &["`m.gguf`", "\"a\"", "twice"]);
-    // Also where both hold lists, which are not kept.
+    // Also if both are lists, which are not kept.
     let lists = small().pair("a", 9, &list(0, 0, &[])).pair("a", 9, &list(0, 0, &[]));
     says(&refused("m.gguf", lists.build()), &["\"a\"", "twice"]);
     let twice = small().values("output_norm.weight", &[1], &[0.0]);
@@ -604,12 +604,12 @@ fn a_vocabulary_is_passed_over_and_little_more_than_the_header_is_read() {
     assert_eq!(report.norms.len(), 1);
     let header = tokens.len() as f64 + 300.0;
     let read = report.checkpoint.header_bytes as f64;
-    // The numbers are skipped; the last read of a chunk may go past the header.
+    // The numbers are skipped. The last read of a chunk may go past the header.
     assert!(read < 1.1 * header + 300_000.0, "{read} of {header}");
 }
 
 #[test]
-fn metadata_without_end_are_not_kept_but_for_what_places_the_tensors() {
+fn endless_metadata_are_not_kept_except_the_alignment() {
     let long = "x".repeat(4000);
     let mut gguf = (0..1000).fold(Gguf::new(), |gguf, index| gguf.text(&format!("general.{index}"), &long));
     gguf.alignment = 128;
@@ -632,7 +632,7 @@ fn tensors_past_four_gibibytes_keep_their_place() {
     assert_eq!(entries[1].begin - entries[0].begin, 1 << 33);
 }
 
-/// A sound file with everything in it.
+/// A valid file with everything in it.
 fn sound() -> Vec<u8> {
     small()
         .u32("llama.block_count", 2)
@@ -643,7 +643,7 @@ fn sound() -> Vec<u8> {
         .build()
 }
 
-/// Opening ends with a catalogue inside the file or a sentence, and reads no more than a few times the file.
+/// Asserts that opening gives a catalogue inside the file or an error, and reads at most a few times the length of the file.
 fn holds(bytes: Vec<u8>) -> Result<(), TestCaseError> {
     let length = bytes.len() as u64;
     let meter = Meter::default();
@@ -709,6 +709,6 @@ proptest! {
 }
 
 #[test]
-fn the_sound_file_is_sound() {
+fn the_valid_file_opens() {
     assert_eq!(header(sound()).unwrap().entries.len(), 3);
 }

@@ -1,5 +1,5 @@
-//! What Gammascope says of real architectures against what their norm modules do, measured by running them. The documents
-//! in `tests/architectures` are few, chosen for their traps; more lie beside some checkouts and are used where they do.
+//! Compares the verdicts on real architectures with what their norm modules do, measured by running them. The documents in
+//! `tests/architectures` are few, chosen for difficult cases. Some checkouts have more beside them, which are used too.
 
 use crate::support::architecture::{Architecture, Mode, Score, read_folder};
 use std::path::Path;
@@ -21,7 +21,7 @@ fn score(architectures: &[Architecture], mode: Mode) -> Score {
     total
 }
 
-/// No verdict is wrong, no site invented, no convention wrong; hardly any site missed; and the kind of enough of them named.
+/// Asserts that no verdict, site or convention is wrong, that hardly any site is missing, and that enough kinds are decided.
 fn assert_held(architectures: &[Architecture], mode: Mode, least_right: f64) {
     let total = score(architectures, mode);
     let sites = f64::from(total.sites());
@@ -39,7 +39,7 @@ fn assert_held(architectures: &[Architecture], mode: Mode, least_right: f64) {
     );
 }
 
-/// Mode and the least share of sites whose kind must be named and right.
+/// For each mode, the least share of sites whose kind must be decided and right.
 const HELD_TO: [(Mode, f64); 7] = [
     (Mode::Config, 0.99),
     (Mode::NoConfig, 0.95),
@@ -57,7 +57,7 @@ fn no_verdict_is_wrong_on_the_architectures_of_this_repository() {
         architectures.len() > 50 && architectures.iter().map(Architecture::tensors).sum::<usize>() > 30_000
     );
     for (mode, least_right) in HELD_TO {
-        // MobileBERT's 192 norms, of 5,154, may be plain scales and shifts: only its configuration tells.
+        // The 192 norms of MobileBERT, of 5,154, may be plain scales and shifts. Only its configuration decides.
         let without_config = mode != Mode::Config && least_right > 0.9;
         assert_held(&architectures, mode, if without_config { 0.94 } else { least_right });
     }
@@ -73,7 +73,7 @@ fn norms_that_store_nothing_are_sites_where_the_configuration_names_their_family
     assert_eq!(without.sites(), 0);
 }
 
-/// Holds the documents of a folder beside this checkout to the modes.
+/// Checks the documents of a folder beside this checkout in these modes.
 fn assert_held_beside(path: &str, modes: &[(Mode, f64)]) {
     let architectures = folder(path);
     assert!(!architectures.is_empty(), "there is no ground truth in {path}");
@@ -82,7 +82,7 @@ fn assert_held_beside(path: &str, modes: &[(Mode, f64)]) {
     }
 }
 
-/// Other libraries than transformers and timm: no verdict is wrong, with or without what their library taught.
+/// Libraries other than transformers and timm: no verdict is wrong, with or without the tables from their library.
 #[test]
 #[ignore = "needs ../shared/architectures-elsewhere"]
 fn no_verdict_is_wrong_on_the_libraries_beside_this_checkout() {

@@ -1,4 +1,4 @@
-//! Images and sounds become what transformers' processors and timm's transforms make of them. `scripts/fixtures/inputs.py` wrote
+//! Compares prepared images and sounds with transformers' processors and timm's transforms. `scripts/fixtures/inputs.py` writes
 //! the files and the expected values.
 
 use crate::support::spoiled::{IMAGES, SOUNDS, file, spoiled};
@@ -38,7 +38,7 @@ fn parsed(config: &Value) -> Processor {
     Processor::parse("preprocessor_config.json", config.to_string().as_bytes()).unwrap()
 }
 
-/// JPEG decoders may round otherwise; half of the colours leaves them more freedom. All other pixels are the same.
+/// JPEG decoders may round differently, more so with half of the colours. All other pixels are the same.
 fn tolerance(name: &str) -> f32 {
     match name {
         "half.jpg" => 4.0,
@@ -74,7 +74,7 @@ fn pixels_are_those_of_the_reference() {
 }
 
 #[test]
-fn notes_say_what_became_of_a_file() {
+fn notes_say_how_an_image_was_changed() {
     let processor = parsed(&json!({ "image_processor_type": "ViTImageProcessor" }));
     let notes = |name: &str| -> Vec<String> {
         let pixels = processor.image(name, &file(name)).unwrap();
@@ -115,7 +115,7 @@ fn a_video_is_its_frames_in_order() {
     assert_eq!(differ, Err(ImageError::FramesDiffer { name: "b".to_owned() }));
 }
 
-/// The sentence with which a configuration is refused.
+/// The error of a configuration.
 fn refused(config: Value) -> String {
     Processor::parse("preprocessor_config.json", config.to_string().as_bytes()).unwrap_err().to_string()
 }
@@ -175,7 +175,7 @@ fn files_that_are_no_images_and_bombs_are_refused() {
     assert!(sentence(b"").contains("not an image that can be read"));
     assert!(sentence(b"{}").contains("not an image that can be read"));
     assert!(sentence(&file("rgb.png")[..100]).contains("cannot be decoded"));
-    // 65,535 × 65,535 pixels in a header: the sides are at these places in the files.
+    // A header with 65,535 × 65,535 pixels: the sides are at these positions in the files.
     let large = |name: &str, at: usize, side: &[u8]| {
         let mut bytes = file(name);
         bytes[at..at + side.len()].copy_from_slice(side);
@@ -192,7 +192,7 @@ fn files_that_are_no_images_and_bombs_are_refused() {
     assert!(clip.image("thin", &thin).unwrap_err().to_string().contains("would make"));
 }
 
-/// A BMP of this size, one value in it.
+/// A BMP of this size with one value.
 fn image_of(width: u32, height: u32) -> Vec<u8> {
     let stride = (3 * width).next_multiple_of(4);
     let length = 54 + stride * height;
@@ -215,7 +215,7 @@ fn features_are_those_of_the_reference() {
         let kept: Vec<f32> =
             rows.flat_map(|row| row[at("first")..at("first") + at("kept")].iter().copied()).collect();
         let expected = floats(&case["values"]);
-        // Another resampler leaves another rest where the spectrum ends, so those two are compared by their root mean square.
+        // Resamplers differ at the end of the spectrum, so these two are compared by their root mean square.
         let (difference, most) = match name {
             "stereo8.wav" | "tone44.flac" => (mean_square(&kept, &expected).sqrt(), 5e-3),
             _ => (greatest(&kept, &expected), 1e-4),
@@ -225,7 +225,7 @@ fn features_are_those_of_the_reference() {
 }
 
 #[test]
-fn notes_say_what_became_of_a_sound() {
+fn notes_say_how_a_sound_was_changed() {
     let whisper = br#"{"feature_extractor_type": "WhisperFeatureExtractor"}"#;
     let whisper = Extractor::parse("p", whisper).unwrap();
     let notes = |extractor: &Extractor, name: &str| -> Vec<String> {
@@ -284,7 +284,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn whatever_bytes_end_in_pixels_or_a_sentence(bytes in spoiled(IMAGES)) {
+    fn any_bytes_give_pixels_or_a_message(bytes in spoiled(IMAGES)) {
         let processor = parsed(&json!({ "image_processor_type": "ViTImageProcessor", "size": 9 }));
         match processor.image("f", &bytes) {
             Ok(pixels) => prop_assert_eq!(pixels.values.len(), 3 * 9 * 9),
@@ -293,7 +293,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_bytes_end_in_features_or_a_sentence(bytes in spoiled(SOUNDS)) {
+    fn any_bytes_give_features_or_a_message(bytes in spoiled(SOUNDS)) {
         let extractor =
             Extractor::parse("p", br#"{"feature_extractor_type": "Wav2Vec2FeatureExtractor"}"#).unwrap();
         match extractor.sound("f", &bytes) {
@@ -323,7 +323,7 @@ proptest! {
         prop_assert_eq!((pixels.height, pixels.width), (crop_tall as usize, crop_wide as usize));
         prop_assert_eq!(pixels.values.len(), 3 * pixels.height * pixels.width);
         prop_assert!(pixels.values.iter().all(|value| value.is_finite()));
-        // An image of one value has no other, but for what is padded.
+        // An image of one value has no other values, except for padding.
         let plain = parsed(&json!({ "image_processor_type": "ViTImageProcessor", "size": [tall, wide], "resample": resample }));
         let Processor { steps, .. } = plain;
         let bare = Processor { steps, rescale: None, normalise: None };
@@ -332,7 +332,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_a_configuration_holds_ends_in_a_processor_or_a_sentence(
+    fn any_configuration_gives_a_processor_or_a_message(
         field in prop::sample::select(vec!["size", "crop_size", "resample", "image_mean", "do_resize", "pretrained_cfg", "n_fft"]),
         value in prop::sample::select(vec![
             json!(-1), json!(1e300), json!(u64::MAX), json!([]), json!([1]), json!([1, 2, 3]), json!({}), json!("x"), json!(null),

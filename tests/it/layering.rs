@@ -1,5 +1,5 @@
-//! ARCHITECTURE.md's table says what each room may use. Here it is held against the imports, in both directions, and no module may
-//! import what imports it.
+//! Compares the table in ARCHITECTURE.md, which says what each room may use, with the imports, in both directions. Also fails if
+//! two modules import each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// A module, by its path from the crate: `norm::evidence`.
 type Module = Vec<String>;
 
-/// The modules of `src/` but for the command line, with what each imports, tests left out.
+/// The modules of `src/` and the imports of each, without the command line and without tests.
 fn imports() -> BTreeMap<Module, BTreeSet<Module>> {
     let root = root().join("src");
     let sources: BTreeMap<Module, String> = rust_files(&root)
@@ -48,13 +48,13 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     rust.chain(folders.iter().flat_map(|folder| rust_files(folder))).collect()
 }
 
-/// Without comments and unit tests.
+/// The code without comments and unit tests.
 fn code(text: &str) -> String {
     let own = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
     own.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
-/// Every path that begins with `crate` or `super`, groups of a `use` taken apart.
+/// Every path that begins with `crate` or `super`. The groups of a `use` are split.
 fn paths(code: &str) -> Vec<Vec<String>> {
     let starts = ["crate::", "super::"].into_iter().flat_map(|start| code.match_indices(start));
     let own = starts.filter(|(at, _)| !code[..*at].ends_with("::") && !code[..*at].ends_with(is_name));
@@ -65,7 +65,7 @@ fn is_name(character: char) -> bool {
     character.is_alphanumeric() || character == '_'
 }
 
-/// The paths of `a::b::{c, d::{e}}` at the beginning of `text`, and how long that is.
+/// The paths of `a::b::{c, d::{e}}` at the beginning of `text`, and its length.
 fn of_tree(text: &str) -> (Vec<Vec<String>>, usize) {
     let mut at = 0;
     let mut path = Vec::new();
@@ -92,13 +92,13 @@ fn of_tree(text: &str) -> (Vec<Vec<String>>, usize) {
             let (inside, length) = of_tree(&text[at..]);
             all.extend(inside.into_iter().map(|inside| [path.clone(), inside].concat()));
             at += length;
-            // `as name`, `*` and whatever else ends an item.
+            // `as name`, `*` and anything else that ends an item.
             at += text[at..].find([',', '}']).unwrap_or(text[at..].len());
         }
     }
 }
 
-/// A path from the crate. In the file of `norm::find`, `super` is `norm`.
+/// The path from the crate. In the file of `norm::find`, `super` is `norm`.
 fn absolute(module: &Module, path: &[String]) -> Option<Module> {
     let ups = path.iter().take_while(|part| *part == "super").count();
     let base = if path[0] == "crate" { &[][..] } else { module.get(..module.len().checked_sub(ups)?)? };
@@ -106,7 +106,7 @@ fn absolute(module: &Module, path: &[String]) -> Option<Module> {
     Some(base.iter().chain(rest).cloned().collect())
 }
 
-/// What each room of ARCHITECTURE.md's table may use; a room that may use everything is left out.
+/// What each room may use, from the table in ARCHITECTURE.md. Rooms that may use everything are left out.
 fn allowed() -> BTreeMap<String, BTreeSet<String>> {
     let document = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let rows = document.lines().filter_map(|line| {
@@ -143,7 +143,7 @@ fn every_room_uses_what_architecture_md_says_and_nothing_else() {
 fn no_module_imports_what_imports_it() {
     let mut imports = imports();
     for (module, others) in &mut imports {
-        // A folder's mod.rs and the files in it are one room.
+        // The mod.rs of a folder and the files in it are one room.
         others.retain(|other| !module.starts_with(other) && !other.starts_with(module));
     }
     let mut done = BTreeSet::new();

@@ -1,6 +1,6 @@
-//! All integration tests, in one program: it links the library once. `cargo test --test it adapter::` runs one file of it.
+//! All integration tests, in one program that links the library once. `cargo test --test it adapter::` runs one file.
 //!
-//! A test that needs more than this repository has is `#[ignore]`d, with what it needs. `npm test` provides that and runs it.
+//! A test that needs more than this repository is `#[ignore]`d, with what it needs. `npm test` provides that and runs it.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;

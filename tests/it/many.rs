@@ -1,4 +1,4 @@
-//! `compare`, `export`, `adapter` and `scan` as a user runs them.
+//! `compare`, `export`, `adapter` and `scan`, run as by a user.
 
 use crate::support;
 use assert_cmd::Command;
@@ -76,7 +76,7 @@ fn an_export_never_overwrites_what_is_no_export() {
 }
 
 #[test]
-fn an_export_wants_a_site_that_is_there_and_has_a_kernel() {
+fn an_export_needs_an_existing_site_with_a_kernel() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("kernels.safetensors");
     let (_, said) = output(gammascope("export").arg(sample("rmsnorm")).arg("-o").arg(&file), 2);
@@ -148,7 +148,7 @@ fn a_scan_writes_one_line_a_checkpoint_and_failures_are_lines_too() {
     let failed = of(Path::new("/no/such/model"));
     assert!(failed["error"].as_str().unwrap().contains("cannot be opened") && failed.get("report").is_none());
 
-    // Again: nothing is left to do, and nothing is written.
+    // The second time, nothing is left to do, and nothing is written.
     let before = std::fs::read(&lines_at).unwrap();
     let (_, said) = scan(0, true);
     assert!(
@@ -157,7 +157,7 @@ fn a_scan_writes_one_line_a_checkpoint_and_failures_are_lines_too() {
     );
     assert_eq!(std::fs::read(&lines_at).unwrap(), before);
 
-    // A run that was cut off in the middle of a line: that checkpoint is done again.
+    // A run that ended in the middle of a line: that checkpoint is done again.
     std::fs::write(&lines_at, &before[..before.len() - 20]).unwrap();
     let (_, said) = scan(0, false);
     assert!(
@@ -193,7 +193,7 @@ fn a_folder_is_walked_for_folders_of_safetensors_and_for_gguf_files() {
         .map(|line| line["path"].as_str().unwrap().strip_prefix(&*root.to_string_lossy()).unwrap())
         .collect();
     assert_eq!(paths, ["/gguf/a.gguf", "/gguf/b.gguf", "/run", "/run/checkpoint-9", "/run/checkpoint-10"]);
-    // What lies below a checkpoint is not part of it.
+    // Folders below a checkpoint are not part of it.
     assert!(found.iter().all(|line| line["report"]["norms"].as_array().unwrap().len() == 1), "{text}");
     let names: Vec<&Value> = found.iter().map(|line| &line["report"]["checkpoint"]["name"]).collect();
     assert_eq!(names, ["a.gguf", "b.gguf", "run", "checkpoint-9", "checkpoint-10"]);
@@ -309,7 +309,7 @@ fn a_scan_that_is_killed_at_any_point_loses_repeats_and_tears_nothing() {
         let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         assert!(bytes.starts_with(&kept), "kill {kill} after {after} ms: a line is lost");
         if kill % 4 == 3 {
-            // The end of a line that the kernel had no time for.
+            // Simulates a last line that was not fully written.
             bytes.truncate(whole.saturating_sub(random.random_range(1..30)));
             std::fs::write(&lines_at, &bytes).unwrap();
         }
@@ -325,7 +325,7 @@ fn a_scan_that_is_killed_at_any_point_loses_repeats_and_tears_nothing() {
     assert!(written.iter().all(|line| line.get("report").is_some()));
 }
 
-/// A shell that ends a program which writes more than a kilobyte into a file.
+/// Runs the program in a shell that kills it when it writes more than a kilobyte to a file.
 #[cfg(unix)]
 fn with_full_disk(arguments: &[&std::ffi::OsStr]) {
     let mut shell = std::process::Command::new("sh");

@@ -1,4 +1,4 @@
-//! Measuring norms on activations: both kinds, scales that fool the raw test, and every kind of bad file.
+//! Measures norms on activations: both kinds, scales that fool the raw test, and every kind of bad file.
 
 use crate::support;
 use gammascope::kernel::scale::Scale;
@@ -18,13 +18,13 @@ use rand_distr::StandardNormal;
 const WIDTH: usize = 48;
 const TOKENS: usize = 400;
 
-/// Outputs of a norm in f32 arithmetic, as a forward pass computes them.
+/// The outputs of a norm in f32 arithmetic, as in a forward pass.
 fn outputs(subtracts_mean: bool, scale: &[f64], shift: Option<&[f64]>, tokens: usize) -> Activations {
     let mut random = SmallRng::seed_from_u64(5);
     let d = scale.len();
     let mut values = Vec::with_capacity(tokens * d);
     for _ in 0..tokens {
-        // A stream with an offset and channels of different size, as real ones.
+        // A stream with an offset and channels of different size, like real streams.
         let x: Vec<f32> = (0..d)
             .map(|channel| (random.sample::<f32, _>(StandardNormal) + 0.3) * (0.5 + (channel % 5) as f32))
             .collect();
@@ -112,13 +112,13 @@ fn zero_scales_are_confirmed_as_coordinates() {
         assert_eq!(site.principal_cosines.as_ref().unwrap().len(), 2);
         assert!(site.cos.unwrap() > 0.999_999 && site.depth == 0.0);
         assert!(site.cos_interval.unwrap().low > 0.999_999, "on both halves too");
-        // What the zeros hide of x̂ leaves a LayerNorm's sum open.
+        // The zeros hide part of x̂, so the sum of a LayerNorm stays unknown.
         assert_eq!(site.verdict, verdict, "{subtracts}: {site:?}");
     }
 }
 
 #[test]
-fn the_normalised_input_itself_settles_what_zero_scales_hide() {
+fn the_normalised_input_itself_decides_what_zero_scales_hide() {
     let mut scale = trained(WIDTH);
     scale[3] = 0.0;
     let y = outputs(true, &scale, None, TOKENS);
@@ -140,7 +140,7 @@ fn a_norm_alone_shows_its_kernel_as_one_kind_and_none_as_the_other() {
 }
 
 #[test]
-fn a_norm_alone_tells_where_a_scale_that_is_nearly_off_would_fool_the_raw_test() {
+fn a_norm_alone_is_decided_even_if_a_scale_near_zero_fools_the_raw_test() {
     let mut scale = trained(WIDTH);
     scale[11] = 1e-4;
     let scale = Scale::new(scale).unwrap();
@@ -204,7 +204,7 @@ fn constant_activations_and_those_of_another_width_are_refused() {
 }
 
 #[test]
-fn values_before_the_scale_are_told_by_their_statistics() {
+fn values_before_the_scale_are_recognised_by_their_statistics() {
     let scale = trained(WIDTH);
     let before = outputs(true, &[1.0; WIDTH], None, TOKENS);
     let said = |y: &Activations| {
@@ -277,7 +277,7 @@ fn files_that_are_no_activations_are_answered_with_a_sentence() {
 #[test]
 fn directions_below_tau_are_counted_beside_what_the_scale_predicts() {
     let mut planted = trained(WIDTH);
-    // One channel that is off is the kernel of a LayerNorm itself; the second is a direction more.
+    // One channel that is off is the kernel of the LayerNorm itself. The second is one direction more.
     (planted[3], planted[17]) = (1e-5, 2e-5);
     for (scale, subtracts_mean, expected) in [
         (trained(WIDTH), true, 1),
@@ -291,7 +291,7 @@ fn directions_below_tau_are_counted_beside_what_the_scale_predicts() {
         let predicted = IsotropicSpectrum::new(&Scale::new(scale.clone()).unwrap(), subtracts_mean);
         assert_eq!(predicted.count_below(TAU), expected as usize);
         assert!((site.lambda_v.unwrap() / (site.depth * site.mean_variance) - 1.0).abs() < 1e-12);
-        // What bfloat16 leaves along any direction is more than that.
+        // The rounding of bfloat16 leaves more than that along any direction.
         let coarse = Activations { unit_roundoff: 2f64.powi(-9), ..y };
         assert_eq!(measured(&scale, None, &coarse).unwrap().below_tau, None);
     }

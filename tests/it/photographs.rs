@@ -1,4 +1,4 @@
-//! The forward pass of a real model of images on real photographs, against what transformers computes on the same pixels
+//! Compares the forward pass of a real model of images on real photographs with transformers on the same pixels
 //! (`scripts/fixtures/photographs.py`).
 
 use crate::support::families::{expected, open, streams_are_near};
@@ -9,7 +9,7 @@ use gammascope::source::memory::MemorySource;
 use pollster::block_on;
 use std::path::Path;
 
-/// Greatest difference of a value, over the root mean square of its matrix.
+/// The largest difference of a value, divided by the root mean square of its matrix.
 const TOLERANCE: f64 = 1e-4;
 
 #[test]

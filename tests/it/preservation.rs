@@ -1,5 +1,5 @@
 //! Function preservation (MATH §4) on the tiny random checkpoints of tests/forward and on the trained ones of samples/: moving a
-//! reader along the kernel of its norm changes nothing but rounding, along other directions it does.
+//! reader along the kernel of its norm changes only rounding, and along other directions it changes the function.
 
 use gammascope::checkpoint::{self, Checkpoint};
 use gammascope::forward::kernels::Cpu;
@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-/// Tensors as they are to be stored: by name, type, shape and bytes.
+/// Tensors to store: type, shape and bytes by name.
 type Stored = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 
 struct Model {
@@ -55,7 +55,7 @@ fn family(name: &str) -> Model {
     model(stored(&format!("tests/forward/{name}")))
 }
 
-/// bfloat16 to f32, or f32 as it is.
+/// Decodes bfloat16 or f32 to f32.
 fn decoded(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
     match dtype {
         Dtype::BF16 => bytes
@@ -82,7 +82,7 @@ impl Model {
         Pass::new(&self.checkpoint, &self.architecture, Input::token_ids(ids, 16).unwrap()).unwrap()
     }
 
-    /// All logits, or the last hidden states where there is no head.
+    /// All logits, or the last hidden states if there is no head.
     fn output(&self, pass: &Pass<'_, MemorySource>) -> Vec<f32> {
         let hidden = block_on(pass.run(&mut Unwatched)).unwrap();
         if self.architecture.head.is_none() {
@@ -117,7 +117,7 @@ impl Model {
     }
 }
 
-/// The linear maps of the first block and of the head that tests edit.
+/// The linear maps of the first block and of the head, for the tests to edit.
 fn linears(architecture: &Architecture) -> Vec<Linear> {
     let block = &architecture.blocks[0];
     let mut linears = match block.attention.projections {
@@ -133,7 +133,7 @@ fn linears(architecture: &Architecture) -> Vec<Linear> {
 
 #[test]
 fn an_edited_pass_computes_what_the_edited_checkpoint_computes() {
-    // Both layouts, fused in two ways, biases or none, a head of its own.
+    // Both layouts, fused in two ways, with and without biases, and with a separate head.
     for name in ["gpt2", "llama", "gpt_neox", "falcon", "bert-bare", "olmo"] {
         let original = family(name);
         let ids = uniform(32, original.architecture.vocabulary);
@@ -180,7 +180,7 @@ fn an_edited_pass_computes_what_the_edited_checkpoint_computes() {
 
 #[test]
 fn a_reader_without_a_bias_is_given_one_and_takes_the_constant_back() {
-    // W + a vᵀ with v = 0 and a bias: only the constant is there.
+    // W + a vᵀ with v = 0 and a bias leaves only the constant.
     let llama = family("llama");
     let ids = uniform(32, llama.architecture.vocabulary);
     let unembedding = llama.architecture.head.as_ref().unwrap().unembedding;
@@ -215,16 +215,16 @@ fn along(rows: &[Preservation], direction: PreservationDirection) -> Vec<&Preser
     rows
 }
 
-/// That a row changes the function as a small change does: by tᵏ.
+/// Asserts that the change of the function grows as tᵏ, like that of any small edit.
 fn grows(row: &Preservation) {
     let expected = if row.measure == PreservationMeasure::Divergence { 2.0 } else { 1.0 };
     assert_eq!(row.verdict, PreservationVerdict::Changed, "{row:?}");
-    // Third-order terms at t = 0.1 leave a tenth of it.
+    // At t = 0.1, third-order terms are about a tenth of it.
     assert!((row.exponent.unwrap() - expected).abs() < 0.1, "{row:?}");
 }
 
-/// What rounding may leave. Seen: 2e-14 … 6e-13 nats, and 1e-7 … 2e-7 of the last hidden states, about what f32's own
-/// rounding of the weights does; the least change along another direction is 4e-11 and 3e-4.
+/// The most that rounding may leave. We saw 2e-14 … 6e-13 nats, and 1e-7 … 2e-7 of the last hidden states, about the effect of
+/// rounding the weights to f32. The smallest changes along another direction are 4e-11 and 3e-4.
 fn most_of_rounding(measure: PreservationMeasure) -> f64 {
     match measure {
         PreservationMeasure::Divergence => 1e-11,
@@ -234,7 +234,7 @@ fn most_of_rounding(measure: PreservationMeasure) -> f64 {
 
 #[test]
 fn the_kernel_of_a_layernorm_changes_nothing_at_any_t_and_random_directions_grow_as_t_squared() {
-    // Pre-norm and post-norm, fused and not, parallel or not, with a head or none, nothing stored (OLMo), trained.
+    // Pre-norm and post-norm, fused or not, parallel or not, with and without a head, without stored scales (OLMo), trained.
     let fixtures = ["gpt2", "gpt_neox", "falcon", "bert", "bert-bare", "olmo", "opt"];
     let folders = fixtures.iter().map(|name| format!("tests/forward/{name}"));
     for folder in folders.chain(["samples/layernorm".to_owned()]) {
@@ -265,7 +265,7 @@ fn a_bias_that_is_kept_lets_the_constant_through() {
             grows(row);
         }
     }
-    // Without β there is no constant, and nothing to try.
+    // Without β there is no constant, so there is nothing to test.
     let olmo = family("olmo").preserved();
     assert!(
         olmo.iter().all(|row| row.direction != PreservationDirection::KernelBiasKept && row.constant == 0.0)
@@ -314,11 +314,11 @@ fn the_first_the_middle_and_the_last_block_and_the_head_are_tried() {
 }
 
 #[test]
-fn who_watches_can_end_it_and_keeps_the_sites_that_are_complete() {
+fn the_watcher_can_stop_it_and_the_complete_sites_stay() {
     let gpt2 = family("gpt2");
     let ids = uniform(32, 80);
     let tokens = Input::token_ids(&ids, 16).unwrap();
-    // The control and three directions at three t: the second site is begun.
+    // The control and three directions at three t. The second site has begun.
     let stop = async |done, _| if done == 11 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     let found = block_on(preservation(&gpt2.checkpoint, &gpt2.architecture, tokens.into(), &Cpu, None, stop))
         .unwrap();

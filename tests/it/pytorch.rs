@@ -1,5 +1,5 @@
-//! PyTorch files: what `torch.load` gives, from every container and protocol, and the same report as from the safetensors file of the
-//! same tensors. `scripts/fixtures/pytorch_files.py` writes the files.
+//! PyTorch files: the same tensors as `torch.load` reads, from every container and protocol, and the same report as from a safetensors
+//! file of the same tensors. `scripts/fixtures/pytorch_files.py` writes the files.
 
 use crate::support::transformer::{self, Transformer, Weights};
 use crate::support::{open, sampled, tensors};
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// A tensor as torch gives it.
+/// A tensor as torch reads it.
 #[derive(Deserialize)]
 struct Expected {
     dtype: String,
@@ -38,7 +38,7 @@ fn expected() -> BTreeMap<String, BTreeMap<String, Expected>> {
     serde_json::from_reader(GzDecoder::new(packed.as_slice())).unwrap()
 }
 
-/// The files of a fixture: one, or those of a folder.
+/// The files of a fixture: one file, or those of a folder.
 fn files(name: &str) -> Vec<(String, Vec<u8>)> {
     let path = folder().join(name);
     if path.is_file() {
@@ -79,7 +79,7 @@ fn names_types_shapes_and_values_are_those_of_torch_load() {
             .map(|(&at, values)| {
                 let tensor = &checkpoint.tensors[at];
                 let name = checkpoint.stored_name(&tensor.name);
-                // Names that a wrapper put there are torch's without it.
+                // A wrapper added this prefix. The expected names do not have it.
                 let name = name.strip_prefix("module.").unwrap_or(name);
                 (name, (tensor.dtype.to_string(), tensor.shape.as_slice(), values.unwrap()))
             })
@@ -107,7 +107,7 @@ fn of_several_sets_of_tensors_the_model_is_chosen_and_the_report_says_so() {
 }
 
 #[test]
-fn what_is_no_plain_tensor_is_named_and_the_rest_goes_on() {
+fn other_tensors_than_plain_ones_are_named_and_the_rest_is_read() {
     let report = open(vec![("unusable.pt", bytes("unusable.pt"))]).unwrap().report;
     let named: Vec<&str> = report
         .warnings
@@ -162,7 +162,7 @@ fn beside_safetensors_of_the_same_model_pytorch_files_are_not_read() {
     );
 }
 
-/// The tensors of a fixture as a safetensors file, in the order of their names, tied ones once.
+/// The tensors of a fixture as a safetensors file, sorted by name, with tied tensors once.
 fn twin(file: &str) -> Vec<u8> {
     let expected = expected();
     let floats =
@@ -193,7 +193,7 @@ fn the_report_is_that_of_the_same_tensors_in_safetensors() {
                 (&other.name, &other.kind, &other.scale, &other.kernel),
                 "{name}"
             );
-            // The unembedding has a name of its own in one, and the embedding's in the other.
+            // In one, the unembedding has its own name. In the other, it has the name of the embedding.
             let counts = |norm: &NormReport| {
                 let of = |reader: &ReaderReport| (reader.rows, reader.parameters, reader.dead);
                 norm.readers.iter().map(of).collect::<Vec<_>>()
@@ -204,18 +204,18 @@ fn the_report_is_that_of_the_same_tensors_in_safetensors() {
     }
 }
 
-/// The operations of a pickle that push a text.
+/// The pickle operations that push a text.
 fn pushed(text: &str) -> Vec<u8> {
     [b"X".as_slice(), &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat()
 }
 
-/// The operations that push a tuple of whole numbers.
+/// The pickle operations that push a tuple of integers.
 fn numbers(values: &[u64]) -> Vec<u8> {
     let members = values.iter().flat_map(|&value| [b"J".as_slice(), &(value as u32).to_le_bytes()].concat());
     [vec![b'('], members.collect(), vec![b't']].concat()
 }
 
-/// The tensors of a checkpoint as torch.save wrote them before PyTorch 1.6, each matrix as the transpose of what is stored.
+/// The tensors of a checkpoint in the format of torch.save before PyTorch 1.6. Each matrix is the transposed view of its storage.
 fn transposed(checkpoint: &Checkpoint<MemorySource>) -> Vec<u8> {
     let all: Vec<usize> = (0..checkpoint.tensors.len()).collect();
     let values = pollster::block_on(checkpoint.read(&all, |_, _| {}));
@@ -293,7 +293,7 @@ fn writers_are_sampled_of_transposed_matrices_as_of_others() {
     }
 }
 
-/// Counts reads, and refuses those that are large.
+/// Counts reads, and fails at large ones.
 struct Counted {
     inner: MemorySource,
     bytes: Cell<u64>,
@@ -314,7 +314,7 @@ impl ByteSource for Counted {
     }
 }
 
-/// What a changed file gives is of no matter, but it gives it: a sentence or a catalogue whose tensors lie in the file.
+/// Asserts that a changed file gives an error, or a catalogue whose tensors are inside the file.
 fn survives(name: &str, bytes: Vec<u8>) {
     let length = bytes.len() as u64;
     let source = Counted { inner: MemorySource::new(name, bytes), bytes: Cell::new(0) };
@@ -355,7 +355,7 @@ proptest! {
         prop::sample::select(b"().0}]{NeauslthqRb\x81\x85\x86\x87\x88\x89\x8c\x93\x94K\x00\x01\x02cos\nQ".to_vec()), 0..400,
     )) {
         let whole = bytes("legacy.bin");
-        // The three pickles before the object stay.
+        // The three pickles before the object stay unchanged.
         let start = whole.windows(12).position(|window| window.starts_with(b"type_sizes")).unwrap();
         let start = start + whole[start..].iter().position(|byte| *byte == b'.').unwrap() + 1;
         survives("m.pt", [&whole[..start], b"\x80\x02", &operations, &whole[start..]].concat());

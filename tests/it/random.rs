@@ -1,5 +1,5 @@
-//! Models at their initialisation: catalogues from configurations alone against those that transformers wrote, and values
-//! that are drawn while they are read.
+//! Models at their initialisation: compares catalogues from configurations alone with those from transformers, and tests the values,
+//! which are drawn while they are read.
 
 use gammascope::checkpoint::config::Config;
 use gammascope::checkpoint::{self, Checkpoint};
@@ -44,7 +44,7 @@ fn open<S: ByteSource>(sources: Vec<S>) -> Checkpoint<S> {
     block_on(checkpoint::open(sources, |_| {})).unwrap()
 }
 
-/// The model of a family's configuration at its initialisation.
+/// The model of the configuration of a family, at its initialisation.
 fn initialised(family: &str, seed: u64) -> Checkpoint<GeneratedSource> {
     open(block_on(twin(files(family, &["config.json"]), seed)).unwrap())
 }
@@ -58,14 +58,14 @@ fn sorted(mut shapes: Vec<Shape>) -> Vec<(String, Vec<u64>)> {
 fn a_configuration_alone_gives_the_catalogue_of_its_checkpoint() {
     for family in families() {
         let stored = open(files(&family, &BOTH));
-        // Poolers take no part.
+        // A run does not use poolers.
         let part = |shape: &Shape| !shape.name.starts_with("pooler.");
         let stored = stored.tensors.iter().map(Shape::from).filter(part).collect();
         assert_eq!(sorted(catalogue(&config(&family)).unwrap()), sorted(stored), "{family}");
     }
 }
 
-/// A family's configuration with some of its fields changed.
+/// The configuration of a family with some changed fields.
 fn changed(family: &str, changes: &[(&str, Value)]) -> Config {
     let mut fields = config(family).fields().clone();
     fields.extend(changes.iter().map(|(field, value)| ((*field).to_owned(), value.clone())));
@@ -109,7 +109,7 @@ fn vectors_and_heads_follow_the_fields_that_decide_them() {
 }
 
 #[test]
-fn absurd_sizes_are_refused_before_anything_is_made_of_them() {
+fn absurd_sizes_are_refused_before_anything_is_allocated() {
     for (number, said) in [(u64::MAX, "below 2147483648"), (2_000_000_000, "at most")] {
         for field in ["hidden_size", "num_hidden_layers", "num_attention_heads", "num_local_experts"] {
             let error = catalogue(&changed("mixtral", &[(field, json!(number))])).unwrap_err().to_string();
@@ -133,7 +133,7 @@ fn every_family_at_its_initialisation_has_the_sites_of_the_checkpoint_and_runs()
         let opened: Opened<_> = block_on(gammascope::inspect::open(random, |_| {})).unwrap();
         let report = &opened.inspection.report;
         assert_eq!(kinds(report), kinds(&real), "{family}");
-        // The weights of `nemotron` were drawn around 1, as γ = 1 + w has them after a conversion.
+        // The fixture of `nemotron` has weights around 1, like γ = 1 + w after a conversion.
         let others = |code: &WarningCode| family != "nemotron" || *code != WarningCode::ScaleOffByOne;
         let codes = |report: &Report| -> Vec<WarningCode> {
             report.warnings.iter().map(|it| it.code.clone()).filter(others).collect()
@@ -166,7 +166,7 @@ fn every_family_at_its_initialisation_has_the_sites_of_the_checkpoint_and_runs()
 }
 
 #[test]
-fn what_is_no_norm_and_no_bias_is_normal_with_the_deviation_of_the_configuration() {
+fn matrices_are_normal_with_the_deviation_of_the_configuration() {
     for (family, tensor, deviation) in [
         ("gpt2", "transformer.wte.weight", 0.02),
         ("opt", "model.decoder.layers.1.fc1.weight", 0.02),
@@ -228,7 +228,7 @@ fn another_seed_and_another_tensor_have_other_values() {
 }
 
 #[test]
-fn what_is_no_configuration_of_a_known_family_is_refused() {
+fn configurations_of_unknown_families_are_refused() {
     let refused = |path: &str, text: &str| {
         let source = MemorySource::new(path, text.as_bytes().to_vec());
         block_on(twin(vec![source], 1)).map(|_| ()).unwrap_err()
@@ -241,8 +241,8 @@ fn what_is_no_configuration_of_a_known_family_is_refused() {
     assert!(missing.to_string().contains("`vocab_size` is not there"), "{missing}");
 }
 
-/// Parameters of the published checkpoints that a run reads, counted once where a tensor is tied: without poolers and heads of other
-/// tasks, and of T5 the encoder's.
+/// The parameters of the published checkpoints that a run reads. Tied tensors count once. Poolers, heads of other tasks and the decoder
+/// of T5 do not count.
 fn published() -> Vec<(String, u64)> {
     let table = std::fs::read_to_string(paper().join("parameters.tsv")).unwrap();
     let row = |line: &str| {

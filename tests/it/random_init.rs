@@ -1,4 +1,5 @@
-//! Models at their initialisation, and beside what was trained: the kernel is where the mean is subtracted, and every site is named.
+//! Models at their initialisation, also compared with trained ones: there is a kernel where the mean is subtracted, and every site
+//! is named.
 
 use gammascope::forward::Standing;
 use gammascope::inspect::{self, Opened};
@@ -22,7 +23,7 @@ fn open<S: ByteSource>(sources: Vec<S>) -> Opened<S> {
     block_on(inspect::open(sources, |_| {})).unwrap()
 }
 
-/// A small checkpoint of a family, from a folder of the repository.
+/// Opens a small checkpoint from a folder of the repository.
 fn checkpoint(folder: &str) -> Opened<DiskSource> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     open(
@@ -32,7 +33,7 @@ fn checkpoint(folder: &str) -> Opened<DiskSource> {
     )
 }
 
-/// All norms of a model, measured on uniform ids, eight for each channel.
+/// Measures all norms of a model on uniform ids, with eight tokens for each channel.
 fn measured<S: ByteSource>(opened: &Opened<S>) -> Verification {
     let width = opened.inspection.report.model.width.unwrap() as usize;
     let extent = Extent { tokens: Some(8 * width), sequence: Some(16), blocks: None };
@@ -104,13 +105,13 @@ fn the_ratio_of_depths_is_that_of_its_two_factors() {
             [site.depth_ratio, site.lambda_v_ratio, site.mean_ratio].map(Option::unwrap);
         assert!((depth / (variance / mean) - 1.0).abs() < 1e-9, "{site:?}");
         assert!((depth * site.depth / trained.depth - 1.0).abs() < 1e-9, "{site:?}");
-        // γ = 1: the mean square is 1 at most, and the mean over the tokens takes a part of it.
+        // With γ = 1, the mean square is at most 1, and subtracting the mean over the tokens reduces it.
         assert!(site.mean_variance > 0.5 && site.mean_variance < 1.0, "{site:?}");
     }
 }
 
 #[test]
-fn a_site_that_was_measured_in_one_of_them_only_is_left_out() {
+fn a_site_that_was_measured_in_only_one_of_them_is_left_out() {
     let opened = checkpoint("tests/forward/gpt2");
     let trained = measured(&opened);
     let mut random = trained.clone();

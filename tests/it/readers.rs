@@ -1,5 +1,5 @@
-//! Claimed readers against readers that were measured on small real modules (docs/readers.md). The documents of
-//! `tests/readers` are written by `scripts/fixtures/readers.py`: `{ config, tensors: [[name, shape]], readers: [[norm,
+//! Compares claimed readers with readers that were measured on small real modules (docs/readers.md).
+//! `scripts/fixtures/readers.py` writes the documents of `tests/readers`: `{ config, tensors: [[name, shape]], readers: [[norm,
 //! map, class]] }`, gzipped JSON.
 
 use crate::support;
@@ -13,18 +13,18 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
-/// The share of true readers that has to be claimed.
+/// The share of true readers that must be claimed.
 const CLAIMED: f64 = 0.8;
 
-/// What becomes of a constant that is added to what a map gives, as it was measured.
+/// The measured effect of a constant that is added to the output of a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Class {
-    /// It is seen.
+    /// It changes the function.
     Bias,
-    /// It is not seen.
+    /// It does not change the function.
     Free,
-    /// It is not seen in the rows of the keys.
+    /// It does not change the function in the rows of the keys.
     Keys,
 }
 
@@ -49,7 +49,7 @@ fn documents() -> Vec<(String, Document)> {
         .collect()
 }
 
-/// What the tool says of the module: scales about 1, everything else about 0.
+/// The report on the module, with scales around 1 and everything else around 0.
 fn report(document: &Document) -> Report {
     let mut random = SmallRng::seed_from_u64(1);
     let tensors: Vec<(&str, &[usize], Vec<f32>)> = document
@@ -149,7 +149,7 @@ fn claimed(report: &Report) -> u32 {
 }
 
 #[test]
-fn a_tensor_that_is_not_known_may_stand_between_a_norm_and_a_map() {
+fn an_unknown_tensor_may_come_between_a_norm_and_a_map() {
     let names = ["input_layernorm", "post_attention_layernorm"];
     assert_eq!(claimed(&gpt(names, &[], &[])), 4);
     for unknown in ["dwconv.weight", "attn.time_mix", "attn.pool.weight"] {
@@ -161,11 +161,11 @@ fn a_tensor_that_is_not_known_may_stand_between_a_norm_and_a_map() {
 }
 
 #[test]
-fn a_final_norm_does_not_tell_on_which_side_the_norms_of_the_blocks_stand() {
+fn a_final_norm_does_not_decide_between_pre_norm_and_post_norm_blocks() {
     assert_eq!(claimed(&gpt(["norm1", "norm2"], &[], &[])), 0);
 }
 
-/// ALBERT stores one block for all its layers, and ends with the norm of that block.
+/// ALBERT stores one block for all its layers and ends with the norm of that block.
 #[test]
 fn layers_that_share_a_block_are_counted_and_have_a_final_norm() {
     let (_, albert) = documents().into_iter().find(|(name, _)| name == "albert").unwrap();
@@ -189,7 +189,7 @@ fn a_head_behind_another_map_does_not_read_the_norm() {
 }
 
 #[test]
-fn a_position_table_of_another_part_says_nothing_of_the_keys() {
+fn a_position_table_of_another_part_does_not_matter_for_the_keys() {
     let names = ["input_layernorm", "post_attention_layernorm"];
     let alone = gpt(names, &[], &[]);
     let beside = gpt(names, &[], &[("vision_model.embeddings.position_embedding.weight", &[17, 16])]);

@@ -1,5 +1,5 @@
-//! The forward pass on real trained checkpoints, against what transformers computes on the same ids
-//! (`scripts/fixtures/transformers_models.py`). The models are those of tests/real_models.rs.
+//! Compares the forward pass on real trained checkpoints with transformers on the same ids
+//! (`scripts/fixtures/transformers_models.py`). The models are those of tests/it/real_models.rs.
 
 use gammascope::checkpoint;
 use gammascope::forward::{Input, Pass, Seen};
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Greatest difference of a value, over the root mean square of all of them.
+/// The largest difference of a value, divided by the root mean square of all values.
 const TOLERANCE: f64 = 1e-4;
 
 #[derive(Deserialize)]
@@ -25,7 +25,7 @@ struct Reference {
     rows: BTreeMap<usize, Vec<f64>>,
 }
 
-/// Of every token the greatest value and where it is, and some values of some tokens.
+/// For every token, the largest value and its index; also some values of some tokens.
 #[derive(Default)]
 struct Found {
     greatest: Vec<(usize, f32)>,
@@ -33,7 +33,7 @@ struct Found {
 }
 
 impl Found {
-    /// Takes the columns from `first` on of all tokens.
+    /// Adds the columns from `first` on of all tokens.
     fn take(&mut self, reference: &Reference, first: usize, width: usize, slice: &[f32]) {
         self.greatest.resize(reference.tokens, (0, f32::NEG_INFINITY));
         for (token, row) in slice.chunks_exact(width).enumerate() {

@@ -1,5 +1,5 @@
-//! Facts about real trained checkpoints, read by the product as a user would. The models come from packages into the
-//! ignored `.cache/models`; where they cannot be fetched these tests are ignored.
+//! Facts about real trained checkpoints, read as by a user. The models come from packages and are stored in `.cache/models`,
+//! which git ignores. If they cannot be fetched, these tests are ignored.
 
 use crate::support;
 use gammascope::compare::compare;
@@ -14,19 +14,19 @@ use gammascope::writer::sample::BUDGET;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-/// A model, or a file of one, that `tests/models/fetch.py` has put there.
+/// A model, or a file of one, that `tests/models/fetch.py` has fetched.
 fn fetched(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/models").join(name)
 }
 
 #[test]
 #[ignore = "needs the models of tests/models/fetch.py"]
-fn the_tokenizer_of_smollm2_takes_the_sample_text_apart_as_the_python_library_does() {
+fn the_tokenizer_of_smollm2_splits_the_sample_text_like_the_python_library() {
     use gammascope::text::{SAMPLE, Tokenizer};
     let folder = fetched("SmolLM2-135M");
     let bytes = std::fs::read(folder.join("tokenizer.json")).unwrap();
     let tokenizer = Tokenizer::read("tokenizer.json", &bytes).unwrap();
-    // tokenizers 0.23.3 from PyPI on the same file and text; every digit is a token.
+    // From tokenizers 0.23.3 from PyPI on the same file and text. Every digit is a token.
     let ids = tokenizer.ids(SAMPLE).unwrap();
     assert_eq!((tokenizer.vocabulary(), ids.len()), (49_152, 7639));
     assert_eq!(ids[..12], [42185, 28807, 35185, 49126, 35696, 45581, 41026, 16997, 13867, 216, 35, 28]);
@@ -39,7 +39,7 @@ fn open(folder: &Path) -> Inspection {
     pollster::block_on(inspect(sources, |_| {})).unwrap()
 }
 
-/// Bytes that may be read of a file: its header, its configuration, and 1.2 × its norm tensors, from the raw header.
+/// The bytes of a model that may be read: its header, its configuration, and 1.2 × its norm tensors, from the raw header.
 fn allowed(folder: &Path) -> f64 {
     let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap());
@@ -58,7 +58,7 @@ fn allowed(folder: &Path) -> f64 {
     (8 + length + config) as f64 + 1.2 * norms as f64
 }
 
-/// The model with every name replaced by t000000, t000001 …, no configuration beside it, its weights sampled.
+/// The report on the model with all names replaced by t000000, t000001 …, without a configuration, with sampled weights.
 fn under_opaque_names(folder: &Path) -> Report {
     let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
@@ -88,7 +88,7 @@ fn the_weights_alone_tell_the_three_models_apart() {
     ] {
         let folder = fetched(name);
         let report = under_opaque_names(&folder);
-        // A mean that goes unseen does not tell a LayerNorm from a norm over few groups: with a shift both stay open.
+        // Weights that ignore the mean fit a LayerNorm and a norm over few groups. With a shift, both stay possible.
         let verdicts = match verdict {
             ModelVerdict::LayerNorm => [ModelVerdict::LayerNorm, ModelVerdict::Unknown],
             other => [other, other],
@@ -114,7 +114,7 @@ fn all_minilm_has_a_kernel_direction_at_each_of_13_layer_norms() {
     assert_eq!(last.name, "encoder.layer.5.output.LayerNorm");
     assert_eq!(last.kernel.scale_min_abs, Some(f64::from(-4.795_129_5e-33_f32).abs()));
     assert_eq!(last.kernel.near_dead, [127, 223, 319]);
-    // Two scales are equally tiny and share the direction: neither component reaches 1, the near-dead ones together do.
+    // Two scales are equally tiny and share the direction. Neither component reaches 1, but the near-dead ones together do.
     assert!((last.kernel.max_component.unwrap() - 0.781_825).abs() < 1e-6);
     assert!(last.kernel.near_dead_weight.unwrap() > 0.999);
     assert!(
@@ -154,13 +154,13 @@ fn gemma_3_has_109_rms_norms_of_which_46_have_an_exactly_zero_scale() {
     assert!(report.checkpoint.bytes_read as f64 <= allowed(&folder));
 }
 
-/// A GGUF file and the report on it, with its scales.
+/// Opens a GGUF file.
 fn open_gguf(path: &Path) -> Inspection {
     let name = path.file_name().unwrap().to_string_lossy().into_owned();
     pollster::block_on(inspect(vec![DiskSource::open(path, name).unwrap()], |_| {})).unwrap()
 }
 
-/// The Hugging Face name of a site of llama.cpp's; `feed_forward` is that of ffn_norm.
+/// The Hugging Face name of a site in llama.cpp. `feed_forward` is the name of ffn_norm.
 fn original_name(site: &str, feed_forward: &str) -> String {
     let Some(rest) = site.strip_prefix("blk.") else { return "model.norm".to_owned() };
     let (block, inside) = rest.split_once('.').unwrap();
@@ -176,7 +176,7 @@ fn original_name(site: &str, feed_forward: &str) -> String {
     format!("model.layers.{block}.{inside}")
 }
 
-/// The twins do not show which convention a GGUF file has, as they were made from it; the numbers do.
+/// The twins were made from the GGUF files, so they do not show the convention of a GGUF file. The numbers do.
 #[test]
 #[ignore = "needs the models of tests/models/fetch.py"]
 fn published_in_bf16_gemmas_scales_are_stored_plus_one_and_llamas_as_they_are() {
@@ -199,7 +199,7 @@ fn published_in_bf16_gemmas_scales_are_stored_plus_one_and_llamas_as_they_are() 
 
 #[test]
 #[ignore = "needs the models of tests/models/fetch.py"]
-fn gguf_files_tell_the_facts_of_their_safetensors_twins() {
+fn gguf_files_give_the_facts_of_their_safetensors_twins() {
     for (name, original, feed_forward, sites) in [
         ("SmolLM2-135M", "SmolLM2-135M-Instruct.Q4_1.gguf", "post_attention_layernorm", 61),
         ("gemma-3-270m", "gemma-3-270m.Q4_K_M.gguf", "pre_feedforward_layernorm", 109),
@@ -225,7 +225,7 @@ fn gguf_files_tell_the_facts_of_their_safetensors_twins() {
             );
             assert_eq!(norm.scale_convention, ScaleConvention::Weight);
             assert_eq!(format!("{:?}", norm.kernel), format!("{:?}", other.kernel), "{}", norm.name);
-            // The twin was rounded to BF16, and what is left is the same, every exact zero among it.
+            // The twin was rounded to BF16. The rounded values are the same, including every exact zero.
             let (scale, other_scale) =
                 (scale.as_ref().unwrap().values(), other_scale.as_ref().unwrap().values());
             let apart = scale.iter().zip(other_scale).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
@@ -244,7 +244,7 @@ fn gguf_files_tell_the_facts_of_their_safetensors_twins() {
         }
         assert_eq!(report.dead_parameters.outright, twin.dead_parameters.outright);
         assert_eq!(report.dead_parameters.readers, twin.dead_parameters.readers);
-        // Numbers of the vocabulary are skipped: less than the header is read.
+        // The numbers of the vocabulary are skipped, so less than the header is read.
         assert!(report.checkpoint.bytes_read < 6_000_000 && report.checkpoint.bytes > 90_000_000);
     }
 }

@@ -1,5 +1,5 @@
-//! Checkpoints behind an address, from a server that plays every fault: few requests, few bytes, and a sentence for
-//! whatever goes wrong.
+//! Checkpoints at an address, from a server that simulates every fault: few requests, few bytes, and one message for each
+//! fault.
 
 use crate::support;
 use crate::support::gguf::Gguf;
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The real transport, except that it does not wait but writes down how long it would have.
+/// The real transport, except that it does not wait. It records how long it would have waited.
 #[derive(Clone, Default)]
 struct Hurried {
     native: Native,
@@ -53,7 +53,7 @@ fn refusal(address: &str) -> String {
     open(address).unwrap_err()
 }
 
-/// Asserts that a sentence holds each of `parts`.
+/// Asserts that a sentence contains each of `parts`.
 fn says(sentence: &str, parts: &[&str]) {
     for part in parts {
         assert!(sentence.contains(part), "{sentence:?} does not say {part:?}");
@@ -73,7 +73,7 @@ fn sample_files(name: &str) -> (Vec<u8>, Vec<u8>) {
     (read("model.safetensors"), read("config.json"))
 }
 
-/// The report without what only a transfer has.
+/// The report without the fields of a transfer.
 fn comparable(mut report: Report) -> Report {
     report.checkpoint.remote = None;
     report
@@ -84,7 +84,7 @@ fn serve_sample(play: Play) -> Server {
     Server::start(vec![("/m/model.safetensors", model, play), ("/m/config.json", config, Play::Well)])
 }
 
-/// A checkpoint whose norms lie far apart: 24 of them, 2 MB between any two.
+/// A checkpoint with 24 norms far apart, with 2 MB between any two.
 fn scattered() -> Vec<u8> {
     let list: Vec<(String, Vec<usize>, Vec<f32>)> = (0..24)
         .flat_map(|layer| {
@@ -116,7 +116,7 @@ fn a_file_behind_an_address_gives_the_report_of_the_file_on_disk_in_six_requests
 }
 
 #[test]
-fn norms_far_apart_are_one_request_where_the_server_answers_several_ranges_at_once() {
+fn norms_far_apart_take_one_request_if_the_server_answers_several_ranges_at_once() {
     let file = scattered();
     let length = file.len() as u64;
     let server = Server::start(vec![
@@ -131,7 +131,7 @@ fn norms_far_apart_are_one_request_where_the_server_answers_several_ranges_at_on
     let single = open(&server.url("/single.safetensors")).unwrap().report;
     assert_eq!(parts.norms, single.norms);
     assert_eq!(parts.norms.len(), 24);
-    // The same again, in vain, and each by itself; the first norm came with the header.
+    // The same again, without success, and then each norm separately. The first norm came with the header.
     assert_eq!(server.seen().len() - 3, 3 + 23);
 }
 
@@ -150,7 +150,7 @@ fn a_header_longer_than_the_guess_takes_one_request_more() {
 
 #[test]
 fn a_gguf_file_opens_by_its_address() {
-    // A vocabulary of three megabytes, as many have.
+    // A vocabulary of three megabytes, like many have.
     let words: Vec<u8> =
         (0..150_000).flat_map(|word| support::gguf::text(format!("word-{word:07}").as_bytes())).collect();
     let file = Gguf::of("llama")
@@ -198,7 +198,7 @@ fn an_index_a_folder_and_a_model_of_a_hub_open_with_two_requests_a_shard() {
 }
 
 #[test]
-fn a_short_name_is_looked_up_on_the_hub_that_was_named() {
+fn a_short_name_is_looked_up_on_the_given_hub() {
     let (model, config) = sample_files("rmsnorm");
     let server = Server::start(vec![
         ("/org/tiny/resolve/v2/model.safetensors", model, Play::Well),
@@ -215,7 +215,7 @@ fn a_short_name_is_looked_up_on_the_hub_that_was_named() {
 }
 
 #[test]
-fn a_hub_that_lists_one_file_of_another_name_has_it_opened_and_several_are_named() {
+fn one_file_of_another_name_on_a_hub_is_opened_and_several_are_listed() {
     let list = |names: &[&str]| {
         let files: Vec<String> = names.iter().map(|name| format!(r#"{{"rfilename":"{name}"}}"#)).collect();
         format!(r#"{{"siblings":[{}]}}"#, files.join(",")).into_bytes()
@@ -243,19 +243,19 @@ fn a_hub_that_lists_one_file_of_another_name_has_it_opened_and_several_are_named
 }
 
 #[test]
-fn a_server_without_ranges_is_left_before_the_body_comes() {
+fn if_a_server_ignores_ranges_the_request_ends_before_the_whole_body() {
     let server = serve_sample(Play::NoRange);
     says(
         &refusal(&server.url("/m/model.safetensors")),
         &["/m/model.safetensors`", "ignores Range", "download"],
     );
     std::thread::sleep(Duration::from_millis(200));
-    // What the system's buffers on both sides swallow before the connection closes is not read by anybody.
+    // Before the connection closes, the buffers of the system take bytes that nobody reads.
     assert!(server.sent() < 64 << 20, "{} bytes", server.sent());
 }
 
 #[test]
-fn every_refusal_is_one_sentence_with_the_address_and_what_to_do() {
+fn every_error_is_one_sentence_with_the_address_and_what_to_do() {
     let cases: [(Play, &[&str], usize); 12] = [
         (Play::Status(401, "X: y"), &["status 401", "token"], 1),
         (Play::Status(403, "X: y"), &["status 403", "token"], 1),
@@ -307,7 +307,7 @@ fn a_file_that_changes_while_it_is_read_is_noticed() {
         let file = scattered();
         let server = Server::start(vec![("/m.safetensors", file, play)]);
         let inspection = open(&server.url("/m.safetensors"));
-        // The header came from one version; what comes of another is refused, and the site says so.
+        // The header came from one version. Bytes of another version are refused, and the site says so.
         let sentence = match inspection {
             Ok(inspection) => inspection.report.norms[23].problem.clone().unwrap(),
             Err(sentence) => sentence,
@@ -317,7 +317,7 @@ fn a_file_that_changes_while_it_is_read_is_noticed() {
 }
 
 #[test]
-fn what_a_weak_network_does_is_tried_again_more_patiently_each_time() {
+fn requests_over_a_weak_network_are_repeated_after_longer_and_longer_waits() {
     let faults = [
         Play::Status(500, "X: y"),
         Play::Status(502, "X: y"),
@@ -341,7 +341,7 @@ fn what_a_weak_network_does_is_tried_again_more_patiently_each_time() {
 }
 
 #[test]
-fn a_server_that_says_how_long_to_wait_is_believed() {
+fn a_retry_after_header_decides_the_wait() {
     let server = serve_sample(Play::First(1, Box::new(Play::Status(429, "Retry-After: 7"))));
     let transport = Hurried::default();
     open_with(&server.url("/m/model.safetensors"), &Access::default(), transport.clone()).unwrap();
@@ -349,7 +349,7 @@ fn a_server_that_says_how_long_to_wait_is_believed() {
 }
 
 #[test]
-fn a_fault_after_the_header_is_told_on_its_sites() {
+fn a_fault_after_the_header_is_reported_at_its_sites() {
     let server = Server::start(vec![(
         "/m.safetensors",
         scattered(),
@@ -361,7 +361,7 @@ fn a_fault_after_the_header_is_told_on_its_sites() {
 }
 
 #[test]
-fn a_redirect_is_followed_and_the_token_stays_behind() {
+fn a_redirect_to_another_host_is_followed_without_the_token() {
     let (model, config) = sample_files("layernorm");
     let store = Server::start(vec![("/store", model, Play::Well)]);
     let server = Server::start(vec![
@@ -380,7 +380,7 @@ fn a_redirect_is_followed_and_the_token_stays_behind() {
 }
 
 #[test]
-fn a_token_opens_what_wants_one_and_one_of_the_hub_goes_to_the_hub_only() {
+fn a_token_opens_what_needs_one_and_the_token_of_the_hub_goes_only_to_the_hub() {
     let (model, _) = sample_files("layernorm");
     let server =
         Server::start(vec![("/org/m/resolve/main/model.safetensors", model, Play::Token("hf_secret"))]);
@@ -419,7 +419,7 @@ fn a_missing_shard_and_one_that_fails_are_named_and_the_rest_is_read() {
 }
 
 #[test]
-fn an_index_leads_nowhere_else() {
+fn an_index_cannot_point_outside_its_folder() {
     let index = |shard: &str| format!(r#"{{"weight_map":{{"a":"{shard}"}}}}"#).into_bytes();
     let many: Vec<String> = (0..3000).map(|shard| format!(r#""t{shard}":"{shard}.safetensors""#)).collect();
     let many = format!(r#"{{"weight_map":{{{}}}}}"#, many.join(",")).into_bytes();
@@ -440,7 +440,7 @@ fn an_index_leads_nowhere_else() {
 }
 
 #[test]
-fn what_is_no_checkpoint_says_so_from_its_first_bytes() {
+fn a_file_that_is_no_checkpoint_is_recognised_by_its_first_bytes() {
     let server = Server::start(vec![
         ("/pickle.bin", b"\x80\x02}q\x00X\x05\0\0\0".to_vec(), Play::Well),
         ("/empty.safetensors", Vec::new(), Play::Well),
@@ -456,7 +456,7 @@ fn what_is_no_checkpoint_says_so_from_its_first_bytes() {
 }
 
 #[test]
-fn a_host_that_is_not_there_is_said_at_once() {
+fn a_missing_host_is_an_error_at_once() {
     let transport = Hurried::default();
     let sentence = open_with("http://127.0.0.1:1/m.safetensors", &Access::default(), transport.clone());
     says(
@@ -467,7 +467,7 @@ fn a_host_that_is_not_there_is_said_at_once() {
 }
 
 #[test]
-fn the_command_line_takes_an_address_where_it_takes_a_path() {
+fn the_command_line_takes_an_address_in_place_of_a_path() {
     let server = serve_sample(Play::Well);
     let run = |arguments: &[&str]| {
         let mut command = Command::cargo_bin("gammascope").unwrap();
@@ -529,7 +529,7 @@ fn a_folder_of_pytorch_shards_is_found_by_its_index() {
 }
 
 #[test]
-fn a_hub_with_nothing_but_a_pytorch_file_gives_that_and_leaves_its_companions_alone() {
+fn a_pytorch_file_is_opened_if_the_hub_has_nothing_else() {
     let list = br#"{"siblings":[{"rfilename":"training_args.bin"},{"rfilename":"optimizer.pt"},{"rfilename":"net.pth"}]}"#;
     let server = Server::start(vec![
         ("/api/models/acme/net/revision/step-10", list.to_vec(), Play::Well),
@@ -541,7 +541,7 @@ fn a_hub_with_nothing_but_a_pytorch_file_gives_that_and_leaves_its_companions_al
 }
 
 #[test]
-fn a_server_that_sends_a_few_bytes_a_second_is_given_up_once() {
+fn a_server_that_sends_a_few_bytes_a_second_is_not_asked_again() {
     let bytes = tensors(&[("norm.weight", &[1000], vec![1.0; 1000])]);
     let server = Server::start(vec![("/m.safetensors", bytes, Play::Trickle)]);
     let patient = Native::patient(Duration::from_millis(300));

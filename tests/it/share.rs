@@ -1,4 +1,4 @@
-//! A report as a link and as an HTML file: what comes out is what went in, and nothing else.
+//! A report as a link and as an HTML file: both hold exactly the report.
 
 use crate::support;
 use gammascope::figures::figure;
@@ -17,7 +17,7 @@ const NAMELESS: Choice = Choice { names: false };
 const MADE: &str = "2026-11-25T12:00:00Z";
 const SIZE: Size = Size { width: 720, height: 0 };
 
-/// A checkpoint of the repository, by its folder.
+/// Opens a checkpoint of the repository by its folder.
 fn sample(name: &str) -> Inspection {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     let sources = ["model.safetensors", "config.json"]
@@ -26,7 +26,7 @@ fn sample(name: &str) -> Inspection {
     pollster::block_on(inspect(sources, |_| {})).unwrap()
 }
 
-/// A GPT-2-like model of this many blocks, every tensor called after `word`, with scales of their own at every site.
+/// A GPT-2-like model with this many blocks. The name of every tensor contains `word`, and every site has different scales.
 fn model(word: &str, blocks: usize, width: usize) -> Inspection {
     let mut random = SmallRng::seed_from_u64(5);
     let mut tensors: Vec<(String, Vec<usize>, Vec<f32>)> = Vec::new();
@@ -66,14 +66,14 @@ fn again(inspection: &Inspection, choice: Choice) -> Shared {
     Shared::read(&Shared::new(inspection, choice, MADE).unwrap().fragment().unwrap()).unwrap()
 }
 
-/// A report as a link holds it: without what each piece of evidence says under each behaviour.
+/// The report as in a link: without the field `under` of each piece of evidence.
 fn as_sent(inspection: &Inspection) -> Report {
     let mut report = inspection.report.clone();
     report.norms.iter_mut().flat_map(|norm| &mut norm.evidence).for_each(|piece| piece.under.clear());
     report
 }
 
-/// Every number of a report in order, as the page shows it: four digits.
+/// All numbers of a report in order, with four digits, as the page shows them.
 fn shown(report: &Report) -> Vec<String> {
     fn walk(value: &serde_json::Value, found: &mut Vec<String>) {
         match value {
@@ -91,7 +91,7 @@ fn shown(report: &Report) -> Vec<String> {
 }
 
 #[test]
-fn a_link_gives_back_every_word_and_every_number_as_it_is_shown() {
+fn a_link_keeps_every_word_and_every_number_as_shown() {
     // OLMo's norms store nothing.
     for name in ["samples/layernorm", "samples/rmsnorm", "tests/forward/olmo"] {
         let inspection = sample(name);
@@ -139,7 +139,7 @@ fn a_hundred_sites_fit_into_16_kb() {
 }
 
 #[test]
-fn without_names_nothing_of_them_is_left() {
+fn without_names_no_part_of_them_is_left() {
     let inspection = model("zanzibar", 3, 16);
     for (text, named) in [(again(&inspection, NAMED), true), (again(&inspection, NAMELESS), false)] {
         let text = serde_json::to_string(&text).unwrap();
@@ -149,7 +149,7 @@ fn without_names_nothing_of_them_is_left() {
     }
     let page = html::document(&inspection, NAMELESS, MADE).unwrap();
     assert!(!page.contains("zanzibar") && page.contains("norm 3"));
-    // The links between the parts of the report hold.
+    // The parts of the report still refer to each other by the new names.
     let report = again(&inspection, NAMELESS).report;
     assert_eq!(report.model.final_norm.as_deref(), Some("norm 7"));
     assert_eq!(report.norms[6].name, "norm 7");
@@ -170,14 +170,14 @@ fn a_link_of_version_1_is_read_by_every_version_after_it() {
 }
 
 #[test]
-fn a_link_is_not_made_of_a_link() {
+fn a_report_from_a_link_cannot_be_shared_again() {
     let shared = again(&sample("samples/rmsnorm"), NAMED).inspection();
     assert!(matches!(Shared::new(&shared, NAMED, MADE), Err(ShareError::Again)));
     assert!(matches!(html::document(&shared, NAMED, MADE), Err(ShareError::Again)));
 }
 
 #[test]
-fn the_html_file_asks_nothing_of_anybody_and_holds_the_report() {
+fn the_html_file_requests_nothing_and_holds_the_report() {
     let inspection = sample("samples/layernorm");
     let page = html::document(&inspection, NAMED, MADE).unwrap();
     let (_, rest) = page.split_once(r#"<script type="application/json" id="report">"#).unwrap();

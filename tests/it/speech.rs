@@ -1,4 +1,4 @@
-//! The forward pass of a real model of sounds on a spoken sentence, against what transformers computes on the same file in f64
+//! Compares the forward pass of a real model of sounds on a spoken sentence with transformers on the same file in f64
 //! (`scripts/fixtures/speech.py`).
 
 use crate::support::families::{expected, furthest, open, streams_are_near};
@@ -7,7 +7,7 @@ use gammascope::forward::{Input, Inputs, Pass};
 use gammascope::model::resolve;
 use std::path::Path;
 
-/// Greatest difference of a value, over the root mean square of its matrix. The last block has values of 125 times that.
+/// The largest difference of a value, divided by the root mean square of its matrix. The last block has values 125 times as large.
 const TOLERANCE: f64 = 3e-4;
 
 #[test]

@@ -1,4 +1,4 @@
-//! One network in the forms that people store it in, wrapped and packed: its norms, readers and parameters are the same in each.
+//! One network in all the forms that people store, wrapped and packed: norms, readers and parameters are the same in each.
 
 use gammascope::adapter::{Adapter, weigh};
 use gammascope::inspect::{inspect, open};
@@ -11,7 +11,7 @@ use std::fs;
 /// Models with and without biases, fused and separate projections, maps stored outputs × inputs and inputs × outputs.
 const MODELS: [&str; 8] = ["bert", "gpt2", "opt", "gpt_neox", "bloom", "phi", "llama", "gemma3"];
 
-/// A tensor that is written: name, type, shape, bytes.
+/// A tensor to write: name, type, shape, bytes.
 type Stored = (String, Dtype, Vec<usize>, Vec<u8>);
 
 fn model(name: &str) -> (Vec<Stored>, Vec<u8>) {
@@ -40,7 +40,7 @@ fn report(tensors: &[Stored], config: Vec<u8>) -> Report {
     pollster::block_on(inspect(sources(tensors, config), |_| {})).unwrap().report
 }
 
-/// What must not depend on how a network is stored.
+/// The facts that do not depend on how a network is stored.
 fn facts(report: &Report) -> (Vec<(NormKind, u64)>, [u64; 4], u64) {
     let dead = &report.dead_parameters;
     let mut norms: Vec<(NormKind, u64)> = report.norms.iter().map(|norm| (norm.kind, norm.width)).collect();
@@ -56,12 +56,12 @@ fn codes(report: &Report) -> Vec<&str> {
     report.warnings.iter().map(|warning| warning.code.as_str()).collect()
 }
 
-/// A linear map inside a block: the ones that people pack and adapt.
+/// Whether a tensor is a linear map inside a block. People pack and adapt these.
 fn is_map(name: &str, shape: &[usize]) -> bool {
     shape.len() == 2 && name.ends_with(".weight") && name.split('.').any(|part| part.parse::<u32>().is_ok())
 }
 
-/// What a wrapper makes of a tensor's name.
+/// How a wrapper renames a tensor.
 type Wrap = fn(&str) -> String;
 
 #[test]
@@ -98,7 +98,7 @@ fn names_of_wrapped_models_change_nothing() {
             let found = report(&wrapped, config.clone());
             let (norms, dead, parameters) = facts(&plain);
             assert_eq!(facts(&found), (norms, dead, parameters + 1), "{family} as {what}");
-            // Names are those of the file.
+            // The names are those of the file.
             for norm in &found.norms {
                 let scale = norm.scale.as_deref().unwrap();
                 assert!(wrapped.iter().any(|(name, ..)| name == scale), "{family} as {what}: {scale}");
@@ -110,7 +110,7 @@ fn names_of_wrapped_models_change_nothing() {
 
 #[test]
 fn an_adapter_beside_its_weights_and_trained_copies_leave_the_readers_as_they_are() {
-    // Doubled, what Gemma stores is no longer like a γ − 1.
+    // Doubled, the stored values of Gemma are no longer like γ − 1.
     for family in MODELS.into_iter().filter(|family| *family != "gemma3") {
         let (tensors, config) = model(family);
         let plain = report(&tensors, config.clone());
@@ -139,7 +139,7 @@ fn an_adapter_beside_its_weights_and_trained_copies_leave_the_readers_as_they_ar
                 .iter()
                 .any(|norm| norm.scale.as_ref() == Some(&name) || norm.shift.as_ref() == Some(&name))
             {
-                // What was trained is twice what it replaces.
+                // The trained copy is twice the original.
                 let trained = bytes.chunks_exact(2).flat_map(|value| {
                     (bf16::from_le_bytes([value[0], value[1]]) * bf16::from_f32(2.0)).to_le_bytes()
                 });
@@ -161,7 +161,7 @@ fn an_adapter_beside_its_weights_and_trained_copies_leave_the_readers_as_they_ar
     }
 }
 
-/// The tensors of a map of `outputs` × `inputs` whose module is `stem`, as a method stores it.
+/// Returns the tensors in which a method stores a map of `outputs` × `inputs` whose module is `stem`.
 type Pack = fn(stem: &str, outputs: usize, inputs: usize) -> Vec<Stored>;
 
 fn stored(name: String, dtype: Dtype, shape: &[usize]) -> Stored {
@@ -235,7 +235,7 @@ fn packed_weights_count_as_they_do_unpacked() {
             ]
         }),
     ];
-    // BLOOM's width of 24 is no multiple of what these methods pack together.
+    // BLOOM's width of 24 is not a multiple of the group size of these methods.
     for family in MODELS.into_iter().filter(|family| *family != "bloom") {
         let (tensors, config) = model(family);
         let plain = report(&tensors, config.clone());
@@ -247,7 +247,7 @@ fn packed_weights_count_as_they_do_unpacked() {
             let mut packed = Vec::new();
             let mut maps = 0;
             for (name, dtype, shape, bytes) in &tensors {
-                // GPT-2 stores inputs × outputs; what packs it writes outputs × inputs.
+                // GPT-2 stores inputs × outputs. Packed, it is outputs × inputs.
                 let [outputs, inputs] = match shape[..] {
                     [inputs, outputs] if family == "gpt2" => [outputs, inputs],
                     [outputs, inputs] => [outputs, inputs],
@@ -293,7 +293,7 @@ fn a_packed_model_that_is_being_adapted_is_a_model() {
 }
 
 #[test]
-fn what_is_packed_in_an_unknown_way_is_named_and_no_share_is_given() {
+fn weights_packed_in_an_unknown_way_are_named_and_there_is_no_share() {
     let (tensors, config) = model("opt");
     let mut packed = Vec::new();
     for (name, dtype, shape, bytes) in tensors {

@@ -1,4 +1,4 @@
-//! What the command line makes of its arguments and of a narrow screen. The modules are the program's own, with their tests.
+//! The command line with its arguments and on a narrow screen. The modules are those of the program, with their tests.
 
 #[path = "../../src/bin/gammascope/args.rs"]
 #[allow(dead_code, reason = "only the parsing is tested here")]
@@ -41,7 +41,7 @@ fn stderr(program: &mut Program, code: i32) -> String {
     String::from_utf8(program.assert().code(code).get_output().stderr.clone()).unwrap()
 }
 
-/// The widest line in columns.
+/// The width of the widest line, in columns.
 fn widest(text: &str) -> usize {
     text.lines().map(textwrap::core::display_width).max().unwrap_or(0)
 }
@@ -105,7 +105,7 @@ fn a_folder_of_many_checkpoints_points_to_scan_before_it_opens_one() {
     let folder = tempfile::tempdir().unwrap();
     for step in ["checkpoint-1", "checkpoint-2", "checkpoint-10", "checkpoint-11"] {
         std::fs::create_dir(folder.path().join(step)).unwrap();
-        // A file that nothing could read.
+        // A file that cannot be read.
         std::fs::write(folder.path().join(step).join("model.safetensors"), b"damaged").unwrap();
     }
     let said = stderr(gammascope().arg(folder.path()), 2);
@@ -133,7 +133,7 @@ fn errors_do_not_speak_of_dropping_files() {
 }
 
 #[test]
-fn shells_and_manuals_get_what_the_options_say() {
+fn completions_and_manuals_have_the_options() {
     for (shell, piece) in [
         ("bash", "complete -F _gammascope"),
         ("zsh", "#compdef gammascope"),
@@ -154,7 +154,7 @@ fn shells_and_manuals_get_what_the_options_say() {
 fn progress_is_shown_on_a_terminal_only() {
     let program = assert_cmd::cargo::cargo_bin("gammascope");
     let line = format!("{} verify {} --tokens 4096", program.display(), sample("rmsnorm").display());
-    // `script` of Debian's base system gives its command a terminal.
+    // `script`, which is part of Debian, runs a command in a terminal.
     let mut script = Program::new("script");
     let shown = stdout(script.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm"));
     assert!(shown.contains("running blocks") || shown.contains("measuring sites"), "{shown}");
@@ -163,7 +163,7 @@ fn progress_is_shown_on_a_terminal_only() {
     assert_eq!(String::from_utf8_lossy(&silent.stderr), "");
 }
 
-/// Names that a file may have: commands of a terminal, letters that turn a line, ends of lines, a formula, and many pages.
+/// Names that a file may contain: terminal commands, letters that change the direction of text, line ends, a formula, and a very long name.
 fn hostile_names() -> Vec<String> {
     let ends =
         ["\u{1b}]0;owned\u{7}", "\u{9b}31m", "\u{202e}txt.exe", "a\nb\rc", "\0", "=1+2", "\u{2028}\u{feff}"];

@@ -1,5 +1,5 @@
-//! Text as input of `gammascope verify`, by the tokenizer.json beside the weights. That of the samples has a token for each byte,
-//! whose id is the byte, as they were trained.
+//! Text as input of `gammascope verify`, with the tokenizer.json beside the weights. The tokenizer of the samples has a token for each
+//! byte, whose id is the byte, as in their training.
 
 use assert_cmd::Command;
 use gammascope::inspect::{Opened, open};
@@ -19,7 +19,7 @@ fn bytes() -> Vec<u8> {
     std::fs::read(at("samples/layernorm/tokenizer.json")).unwrap()
 }
 
-/// The same with the small letters and the space only, from 0 on, and "ea" as one token.
+/// The tokenizer with only lower-case letters and the space, with ids from 0 on, and "ea" as one token.
 fn letters() -> Vec<u8> {
     let mut tokenizer: Value = serde_json::from_slice(&bytes()).unwrap();
     let letters = ('a'..='z').chain(['Ġ']).map(String::from).chain(["ea".to_owned()]);
@@ -28,7 +28,7 @@ fn letters() -> Vec<u8> {
     tokenizer.to_string().into_bytes()
 }
 
-/// The files of a checkpoint in a folder of their own, with a tokenizer.
+/// A new folder with the files of a checkpoint and a tokenizer.
 fn with_tokenizer(checkpoint: &str, tokenizer: &[u8]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for file in ["model.safetensors", "config.json"] {
@@ -82,7 +82,7 @@ fn a_dropped_tokenizer_makes_the_ids_and_is_no_part_of_the_report() {
 }
 
 #[test]
-fn the_samples_run_the_sample_text_and_their_losses_tell_their_kinds() {
+fn the_samples_run_the_sample_text_and_their_losses_show_their_kinds() {
     for (name, kind) in [("samples/layernorm", "layernorm"), ("samples/rmsnorm", "rmsnorm")] {
         let report = report(verify(&[&at(name)], &["--sites", "final"]));
         let verification = &report["verification"];
@@ -91,13 +91,13 @@ fn the_samples_run_the_sample_text_and_their_losses_tell_their_kinds() {
             input.starts_with("the sample text (GNU General Public License, version 3), in a forward pass"),
             "{input}"
         );
-        // Nats a byte; ids that mean something else would cost ln 256 = 5.5 and more.
+        // In nats per byte. Ids with another meaning would cost ln 256 = 5.5 and more.
         let loss = verification["pass"]["loss"].as_f64().unwrap();
         assert!(loss < 2.0, "{name}: {loss}");
         assert_eq!(verification["pass"]["sequences"], 4, "the norms are measured on 512 tokens");
         let judged = &verification["loss"];
         assert_eq!(judged["kind"], kind, "{judged}");
-        // 508 of them are under five standard errors.
+        // With 508 tokens, the difference is under five standard errors.
         let tokens = judged["tokens"].as_u64().unwrap();
         assert!(tokens > 508 && tokens.is_multiple_of(127), "{judged}: each but the first of a sequence");
         for norm in report["norms"].as_array().unwrap() {
@@ -110,7 +110,7 @@ fn the_samples_run_the_sample_text_and_their_losses_tell_their_kinds() {
 }
 
 #[test]
-fn who_asks_for_a_number_of_tokens_gets_no_more() {
+fn a_number_of_tokens_also_limits_the_loss() {
     let report = report(verify(&[&at("samples/layernorm")], &["--sites", "final", "--tokens", "512"]));
     let judged = &report["verification"]["loss"];
     assert_eq!(judged["tokens"], 508, "each but the first of a sequence, under both kinds");
@@ -122,14 +122,14 @@ fn who_asks_for_a_number_of_tokens_gets_no_more() {
 }
 
 #[test]
-fn random_weights_say_nothing_by_their_loss() {
+fn the_loss_of_random_weights_says_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let ids = folder.path().join("ids.txt");
     std::fs::write(&ids, SAMPLE.bytes().map(|byte| format!("{byte} ")).collect::<String>()).unwrap();
     for seed in ["1", "2", "3"] {
         let ids = ids.to_str().unwrap();
         let options = ["--sites", "final", "--tokens", "2048", "--ids", ids, "--random-init", seed];
-        // Without its weights, so that only the initialisation is run.
+        // Without the weights, so that only the initialisation runs.
         let report = report(verify(&[&at("samples/rmsnorm/config.json")], &options));
         assert_eq!(report["verification"]["loss"], Value::Null);
         let warnings = report["warnings"].as_array().unwrap();
@@ -143,7 +143,7 @@ fn a_verified_site_is_explained_with_its_loss() {
     let output = command.assert().success().get_output().stdout.clone();
     let text = String::from_utf8(output).unwrap();
     let lines: Vec<&str> = text.lines().skip_while(|line| !line.trim_start().starts_with("loss ")).collect();
-    // The detail stands below the bar.
+    // The detail is below the bar.
     let line = lines[1];
     assert!(line.contains("nats as LayerNorm and") && line.contains("standard errors"), "{text}");
     let error = refusal(verify(&[&at("samples/rmsnorm")], &["--tokens", "256", "--explain", "nowhere"]), 1);

@@ -1,4 +1,4 @@
-//! An encoder and its decoder as one run: what each stack is run on, what is measured of both, and what is refused.
+//! An encoder and its decoder in one run: the input of each stack, the measurements of both, and unsupported inputs.
 
 use crate::support::families::{expected, open, sources};
 use gammascope::checkpoint;
@@ -31,7 +31,7 @@ fn opened() -> Opened<DiskSource> {
     block_on(inspect::open(sources(&folder()), |_| {})).unwrap()
 }
 
-/// Every norm on the CPU, on noise and uniform ids.
+/// A request that measures every norm on the CPU, on noise and uniform ids.
 fn usual() -> Request {
     let (extent, sites, on) = (Extent::default(), Sites::All, Wanted::Cpu);
     Request { extent, sites, choice: None, pixels: None, sounds: None, preservation: false, on }
@@ -42,7 +42,7 @@ fn planned<S: ByteSource>(opened: &Opened<S>, request: &Request) -> Result<RunPl
     block_on(session.plan(opened, || 0.0)).map_err(|error| error.to_string())
 }
 
-/// The result of a run that is stopped after each of so many blocks, and goes on.
+/// The result of a run that stops after each of the first `stops` blocks and goes on.
 fn verified(request: &Request, stops: usize) -> (Verification, Vec<Warning>) {
     let opened = opened();
     let session = block_on(Session::new(&opened, request)).unwrap();
@@ -77,7 +77,7 @@ fn every_norm_of_both_stacks_is_measured_and_each_stack_has_a_profile_of_its_own
     let of = |name: &str| found.sites.iter().find(|site| site.name == name);
     for norm in &report.norms {
         let site = of(&norm.name).unwrap_or_else(|| panic!("{} was not measured", norm.name));
-        // 4 × 24 tokens: 8 sounds of 12; and in the decoder 11 sequences of 9, two for each sound.
+        // 4 × 24 tokens: 8 sounds of 12 tokens; in the decoder, 11 sequences of 9, two for each sound.
         let tokens = if norm.name.contains("encoder.") { 8 * 12 } else { 16 * 9 };
         assert_eq!(site.tokens, tokens, "{}", norm.name);
         assert!(site.depth < 1e-9, "{}: {}", norm.name, site.depth);
@@ -85,7 +85,7 @@ fn every_norm_of_both_stacks_is_measured_and_each_stack_has_a_profile_of_its_own
     let places: Vec<_> = found.residual.iter().map(|block| (block.stack.unwrap(), block.block)).collect();
     let (encoder, decoder) = (StackName::Encoder, StackName::Decoder);
     assert_eq!(places, [(encoder, 0), (encoder, 1), (decoder, 0), (decoder, 1)]);
-    // The first block of the decoder has no block before it to fall from.
+    // There is no fall at the first block of the decoder, because there is no block before it.
     assert!(found.falls.iter().all(|fall| fall.block == 1 && fall.place.is_some()), "{:?}", found.falls);
     let pass = found.pass.unwrap();
     let stacks: Vec<_> =
@@ -109,7 +109,7 @@ fn readers_of_both_stacks_are_moved_and_only_dead_directions_keep_the_function()
         assert!(rows.iter().any(|row| row.site == site && row.reader == reader), "{site}: {rows:?}");
     };
     moved("model.encoder.layers.0.self_attn_layer_norm", "model.encoder.layers.0.self_attn.v_proj.weight");
-    // What the encoder gives is read by the decoder.
+    // The decoder reads the output of the encoder.
     moved("model.encoder.layer_norm", "model.decoder.layers.0.encoder_attn.v_proj.weight");
     moved(
         "model.decoder.layers.1.encoder_attn_layer_norm",
@@ -119,7 +119,7 @@ fn readers_of_both_stacks_are_moved_and_only_dead_directions_keep_the_function()
     for row in rows {
         let dead = row.direction == PreservationDirection::Kernel;
         let expected = if dead { PreservationVerdict::Preserved } else { PreservationVerdict::Changed };
-        // A constant may be as small as rounding, and the softmax forgets one that all tokens have.
+        // A constant may be as small as rounding, and the softmax cancels one that all tokens share.
         if row.direction != PreservationDirection::KernelBiasKept {
             assert_eq!(row.verdict, expected, "{row:?}");
         }
@@ -136,13 +136,13 @@ fn the_plan_names_both_stacks_and_what_each_reads() {
         "{}",
         plan.input
     );
-    // A list is taken as it is: six sequences are not dealt out evenly to four sounds.
+    // A list is used as it is: six sequences cannot be divided evenly among four sounds.
     let extent = Extent { tokens: Some(48), sequence: Some(4), blocks: None };
     let list = "5 6 7 8 ".repeat(6);
     let plan = planned(&opened, &Request { choice: Some(ids(&list)), extent, ..usual() }).unwrap();
     assert!(plan.input.ends_with("ids.txt (24 tokens in whole sequences, of 48 wanted) (4 of 6 sequences, as many for each input of the encoder) for the decoder"), "{}", plan.input);
     assert_eq!((plan.stacks[0].sequences, plan.stacks[1].sequences, plan.stacks[1].length), (4, 4, 4));
-    // 16 tokens are too few for 24 channels, and the encoder is measured all the same.
+    // 16 tokens are too few for 24 channels of the decoder, but the encoder is measured.
     let few = plan.warnings.iter().find(|warning| warning.message.contains("16 tokens of the decoder"));
     assert!(few.is_some(), "{:?}", plan.warnings);
 }
@@ -171,7 +171,7 @@ fn the_first_blocks_are_the_encoders() {
 }
 
 #[test]
-fn ids_and_inputs_that_do_not_fit_are_refused_in_a_sentence() {
+fn ids_and_inputs_that_do_not_fit_are_refused_with_a_message() {
     let opened = opened();
     let extent = Extent { tokens: Some(48), sequence: Some(4), blocks: None };
     let refused = |request: Request, says: &str| {
@@ -212,7 +212,7 @@ fn an_encoder_alone_runs_without_a_decoder_and_reads_no_ids() {
     assert_eq!(error, "the model reads features of sounds, and was given token ids: give it the other");
 }
 
-/// Ids for a decoder, and silence for its encoder of the fixture.
+/// Runs the fixture on ids for its decoder, and silence for its encoder.
 fn of_both(ids: &[u32], length: usize, sounds: usize) -> Result<(), ForwardError> {
     let checkpoint = open(&folder());
     let architecture = resolve(&checkpoint).unwrap();
@@ -222,7 +222,7 @@ fn of_both(ids: &[u32], length: usize, sounds: usize) -> Result<(), ForwardError
 }
 
 #[test]
-fn what_a_decoder_has_no_place_for_is_refused() {
+fn unsupported_ids_and_lengths_of_a_decoder_are_refused() {
     of_both(&[1; 18], 9, 1).unwrap();
     assert_eq!(of_both(&[1; 10], 10, 1), Err(ForwardError::TooLong { length: 10, longest: 9 }));
     let error = of_both(&[1, 2, 80], 3, 1).unwrap_err();
@@ -247,7 +247,7 @@ fn what_a_decoder_has_no_place_for_is_refused() {
     );
 }
 
-/// That a pass on this device ends the same from wherever it stands after a block.
+/// Asserts that a pass on this device has the same result when it goes on from any block.
 fn from_each_block(kernels: &impl Kernels) {
     let (checkpoint, expected) = (open(&folder()), expected(&folder()));
     let architecture = resolve(&checkpoint).unwrap();

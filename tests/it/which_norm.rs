@@ -1,4 +1,4 @@
-//! The kind of a norm where configuration, names and weights agree, lie, contradict each other or say nothing.
+//! The kind of a norm if configuration, names and weights agree, are wrong, contradict each other or say nothing.
 
 use crate::support;
 use crate::support::transformer::{Named, Transformer, Weights, file};
@@ -38,7 +38,7 @@ fn model(weights: Weights, shifts: bool) -> Vec<Named> {
     Transformer { weights, shifts, trained_scales: true }.tensors()
 }
 
-/// The report of a model, its weights sampled, with or without a configuration.
+/// The report on a model with sampled weights, with or without a configuration.
 fn weighed(tensors: &[Named], config: Option<&str>, rename: impl Fn(usize, &str) -> String) -> Report {
     let mut files = vec![("model.safetensors", file(tensors, rename))];
     files.extend(config.map(|config| ("config.json", config.as_bytes().to_vec())));
@@ -54,7 +54,7 @@ fn final_norm(report: &Report) -> &NormReport {
 }
 
 #[test]
-fn weights_alone_tell_the_kinds_apart_under_opaque_names() {
+fn weights_alone_decide_the_kind_under_opaque_names() {
     for (weights, shifts, kind) in [
         (Weights::Trained { energy: 0.2 }, true, NormKind::LayerNorm),
         (Weights::Trained { energy: 1.0 }, false, NormKind::RmsNorm),
@@ -62,7 +62,7 @@ fn weights_alone_tell_the_kinds_apart_under_opaque_names() {
         let report = weighed(&model(weights, shifts), None, opaque);
         assert_eq!(report.norms.len(), 9, "{weights:?}");
         for norm in &report.norms {
-            // A mean that goes unseen does not tell a LayerNorm from a norm over few groups, which has a shift as well.
+            // Weights that ignore the mean fit a LayerNorm and a norm over few groups, which has a shift as well.
             let open: f64 = norm
                 .alternatives
                 .iter()
@@ -115,7 +115,7 @@ fn centred_writers_make_any_norm_behave_as_layer_norm() {
     assert!(norm.settle.as_ref().unwrap().contains("configuration"), "and the contradiction is named");
 }
 
-/// The report once the model was run under both kinds, on 32 sequences: `difference` nats as LayerNorm less those as RMSNorm.
+/// The reports before and after a run with both kinds on 32 sequences. `difference` is the loss as LayerNorm minus that as RMSNorm, in nats.
 fn run(tensors: &[Named], config: &str, difference: f64, kind: NormKind) -> [Report; 2] {
     let sources = vec![
         MemorySource::new("model.safetensors", file(tensors, as_named)),
@@ -192,7 +192,7 @@ fn a_loss_that_contradicts_the_code_lowers_the_confidence_and_is_named() {
         assert_eq!(loss(after).says, NormKind::LayerNorm);
         assert!(after.confidence < before.confidence, "{} {}", before.confidence, after.confidence);
         let settle = after.settle.as_deref().unwrap_or_default();
-        // The layout of its block, or the configuration where it lies in none.
+        // The layout of its block or, outside blocks, the configuration.
         let code = ["layout", "configuration"];
         let named = |code: &str| format!("Evidence for LayerNorm: loss. Evidence for RMSNorm: {code}.");
         assert!(code.iter().any(|code| settle.starts_with(&named(code))), "{settle}");
@@ -277,7 +277,7 @@ fn a_configuration_of_another_family_beside_the_weights_is_a_contradiction() {
 }
 
 #[test]
-fn a_configuration_of_another_width_is_not_believed() {
+fn a_configuration_of_another_width_is_not_used() {
     let bert = r#"{"model_type":"bert","hidden_size":777}"#;
     let report = weighed(&model(Weights::Trained { energy: 1.0 }, false), Some(bert), as_named);
     assert_eq!(report.model.verdict, ModelVerdict::RmsNorm);
@@ -293,7 +293,7 @@ fn fields_that_contradict_the_weights_make_the_kind_unknown() {
     let norm = final_norm(&report);
     assert_eq!((norm.kind, norm.confidence), (NormKind::Unknown, 0.0));
     assert!(norm.settle.as_ref().unwrap().contains(". Evidence for RMSNorm: configuration."));
-    // Weights that training has gone through decide it.
+    // Trained weights decide it.
     let trained =
         Transformer { weights: Weights::Trained { energy: 0.2 }, shifts: true, trained_scales: true };
     assert_eq!(final_norm(&weighed(&trained.tensors(), Some(config), as_named)).kind, NormKind::LayerNorm);
@@ -314,7 +314,7 @@ fn the_name_of_an_epsilon_alone_decides_nothing_against_the_weights() {
 }
 
 #[test]
-fn tensors_renamed_halfway_are_told_as_far_as_their_names_go() {
+fn partly_renamed_tensors_are_decided_as_far_as_their_names_allow() {
     let half = |index: usize, name: &str| {
         if name.contains("layers.0.") || name.contains("layers.1.") {
             format!("x{index}")
@@ -369,7 +369,7 @@ fn half_of_the_shards_are_enough() {
 }
 
 #[test]
-fn scales_that_are_all_ones_are_a_kernel_all_the_same() {
+fn scales_that_are_all_ones_have_a_kernel_too() {
     let tensors = Transformer { weights: Weights::Random, shifts: true, trained_scales: false }.tensors();
     let report = weighed(&tensors, None, as_named);
     let norm = final_norm(&report);
@@ -414,7 +414,7 @@ fn a_shift_of_zeros_may_be_a_converters_padding() {
     assert_ne!(final_norm(&report).kind, NormKind::LayerNorm, "the rest says RMSNorm");
 }
 
-/// A file of matrices and convolutions of small numbers, and of norms with a shift.
+/// The report on a file with matrices and convolutions of small numbers, and norms with a shift.
 fn network(maps: &[(String, Vec<usize>)], norms: &[(String, usize)]) -> Report {
     let mut tensors: Vec<(String, Vec<usize>, f32)> =
         maps.iter().map(|(name, shape)| (name.clone(), shape.clone(), 0.1)).collect();
@@ -432,7 +432,7 @@ fn network(maps: &[(String, Vec<usize>)], norms: &[(String, usize)]) -> Report {
     read(vec![("model.safetensors", support::tensors(&listed))], false).report
 }
 
-/// The robot policies' U-Net: a convolution over time, a group norm, in a Sequential; and an image encoder of two-convolution blocks.
+/// The U-Net of robot policies (a convolution over time and a group norm in a Sequential), and an image encoder with blocks of two convolutions.
 #[test]
 fn norms_among_convolutions_are_never_called_layer_norm() {
     let (mut maps, mut norms) = (Vec::new(), Vec::new());
@@ -456,7 +456,7 @@ fn norms_among_convolutions_are_never_called_layer_norm() {
     }
 }
 
-/// The same norms in a transformer's blocks, in code that nobody listed.
+/// The same norms in the blocks of a transformer, in unlisted code.
 #[test]
 fn norms_with_a_shift_in_a_transformers_blocks_are_layer_norms_and_the_alternative_is_shown() {
     let (mut maps, mut norms) = (Vec::new(), vec![("final_norm".to_owned(), 64)]);

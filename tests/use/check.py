@@ -1,5 +1,5 @@
-"""The snippets in scripts/use, held against the function of samples/layernorm in NumPy, and on PyTorch tensors where there is
-PyTorch. Run by tests/it/export.rs:
+"""Tests the snippets in scripts/use: compares them with the function of samples/layernorm in NumPy, and on PyTorch tensors if there
+is PyTorch. tests/it/export.rs runs it:
 
     check.py MODEL.safetensors REPORT.json KERNELS.safetensors
 """
@@ -19,7 +19,7 @@ BLOCKS, WIDTH, HEADS, EPSILON = 4, 128, 4, 1e-5
 
 
 def load(path):
-    """Name → float64 array of a safetensors file of BF16 or F64."""
+    """Reads a safetensors file of BF16 or F64: name → float64 array."""
     with open(path, "rb") as file:
         (size,) = struct.unpack("<Q", file.read(8))
         header, data = json.loads(file.read(size)), file.read()
@@ -38,7 +38,7 @@ def load(path):
 
 
 def logits(w, ids, adapters={}):
-    """samples/train.py's layernorm_logits in float64. `adapters`: module → (A, B, scaling)."""
+    """The function layernorm_logits of samples/train.py in float64. `adapters`: module → (A, B, scaling)."""
     def layer_norm(name, x):
         x = x - x.mean(-1, keepdims=True)
         return x / np.sqrt((x * x).mean(-1, keepdims=True) + EPSILON) * w[name + ".weight"] + w[name + ".bias"]

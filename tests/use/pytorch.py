@@ -1,8 +1,8 @@
-"""The snippets of scripts/use on a PyTorch model and a PEFT adapter, as their docstrings say: the LayerNorm sample.
+"""Tests the snippets of scripts/use as their docstrings use them, on the LayerNorm sample in PyTorch and a PEFT adapter.
 
-    pytorch.py GAMMASCOPE FOLDER      writes an adapter, exports and reports into FOLDER
+    pytorch.py GAMMASCOPE FOLDER      writes an adapter, exports and reports to FOLDER
 
-Prints `N passed, N failed, N skipped`; skipped where torch or safetensors is not installed.
+Prints `N passed, N failed, N skipped`. Without torch or safetensors, the tests are skipped.
 """
 import json
 import math
@@ -15,7 +15,7 @@ ROOT = os.path.join(HERE, "..", "..")
 USE = os.path.join(ROOT, "scripts", "use")
 SAMPLE = os.path.join(ROOT, "samples", "layernorm")
 sys.path += [USE, os.path.join(HERE, "..", "support")]
-from claims import conclude  # noqa: E402, I001: ends the script where PyTorch is not there
+from claims import conclude  # noqa: E402, I001: ends the script if PyTorch is missing
 
 import torch  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
@@ -27,7 +27,7 @@ PEFT = {"peft_type": "LORA", "r": RANK, "lora_alpha": 8, "target_modules": ["c_a
 
 
 class Conv1D(torch.nn.Module):
-    """GPT-2's linear map: stored (in, out); with an adapter (A, B, scaling) beside it where one is set."""
+    """GPT-2's linear map, stored (in, out). It adds an adapter (A, B, scaling) if one is set."""
 
     def __init__(self, inner, outer):
         super().__init__()
@@ -91,7 +91,7 @@ class Transformer(torch.nn.Module):
 
 
 class Model(torch.nn.Module):
-    """The sample, in float64, under the names of its file."""
+    """The sample in float64, with the names of its file."""
 
     def __init__(self):
         super().__init__()
@@ -120,7 +120,7 @@ def modules():
 
 
 def adapted(adapter):
-    """The sample with an adapter's folder applied as PEFT applies it, and the bias shifts that lie in it."""
+    """Returns the sample with the adapter of a folder, applied like in PEFT, and with the bias shifts in that folder."""
     tensors, model = load_file(os.path.join(adapter, "adapter_model.safetensors")), Model()
     named = dict(model.named_modules())
     for module, _ in modules():
@@ -151,7 +151,7 @@ def main():
     left = max(apart(weights[name].T @ kernels[f"{site}.kernel"], torch.zeros(())) for name, site in zip(
         changed, (f"transformer.h.{n}.ln_{m}" for n in range(BLOCKS) for m in (1, 2))))
     moved = max(apart(weights[name], dict(Model().named_parameters())[name]) for name in changed)
-    # The same done along other directions is seen.
+    # The same edit along other directions changes the function.
     others = {name: v.flip(-1) if name.endswith(".kernel") else v for name, v in kernels.items()}
     wrong = Model()
     project_out_of(wrong, report, others)

@@ -1,5 +1,5 @@
-/** What a screen reader says of what goes on. */
+/** What screen readers say about the state of the page. */
 import { signal } from '@preact/signals';
 
-/** A short line for screen readers: said when it changes. */
+/** A short line. Screen readers read it when it changes. */
 export const announcement = signal('');

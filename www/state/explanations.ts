@@ -1,11 +1,11 @@
-/** The explanations of terms, fetched when somebody may ask for one: nobody does before there is something to explain. */
+/** The explanations of terms. They load when they may be needed, not at the start. */
 import { signal } from '@preact/signals';
 import type { Term } from '../terms';
 
-/** Null until they have been fetched. */
+/** Null until they are loaded. */
 export const explanations = signal<Readonly<Record<Term, string>> | null>(null);
 
-/** Fetches them, unless that is done. Where they do not come, the page works without them, and the next call tries again. */
+/** Loads the explanations once. If that fails, the page works without them, and the next call tries again. */
 export function fetchExplanations(): void {
   if (explanations.value) return;
   import('../glossary').then(

@@ -1,4 +1,4 @@
-/** Measuring the open checkpoint on activations, or one of its norms alone. */
+/** Measures the open checkpoint on activations, or one of its norms alone. */
 import { signal } from '@preact/signals';
 import { Inspector } from '../inspector';
 import { type Device, type Dropped, parse } from '../protocol';
@@ -10,7 +10,7 @@ import { showTaken } from './retaking';
 import type { Task } from './task';
 import { successor } from './verifier';
 
-/** A measurement: its plan as soon as it is known, and `begin` while it waits for somebody to agree to it. */
+/** The state of a measurement. `plan` is null until it is known; `begin` is set while the measurement waits for a click to start it. */
 export type Measuring = Task & {
   stop: AbortController;
   plan: MeasurementPlan | null;
@@ -18,24 +18,24 @@ export type Measuring = Task & {
   begin: (() => void) | null;
 };
 
-/** The measurement that is running, if it is. */
+/** The running measurement. */
 export const measuring = signal<Measuring | null>(null);
 
-/** The norm of the open checkpoint that was last measured alone. */
+/** The last norm of the open checkpoint that was measured alone. */
 export const alone = signal<NormAlone | null>(null);
 
-/** The sentence of the last measurement that failed, until another one begins. */
+/** The error of the last measurement, until another one begins. */
 export const measureFailure = signal<string | null>(null);
 
-/** A measurement that takes longer than this many seconds waits until somebody has read its plan. */
+/** If a plan estimates more seconds than this, the measurement shows it first and waits for a click. */
 const LONG = 20;
 
-/** How to measure: one site's activations or those of all, where, and whether a long measurement waits for consent. */
+/** How to measure: as activations of `site` or by their names, the device, and whether a long measurement waits for a click. */
 type Options = { site?: string | undefined; device?: Device | undefined; ask?: boolean };
 
 const NO_CHECKPOINT = 'Open a checkpoint first. Measuring activations needs its scales.';
 
-/** What measuring would take. */
+/** Returns the plan of a measurement without measuring. */
 export async function plan(activations: Dropped, { site, device = 'fastest' }: Options = {}): Promise<MeasurementPlan> {
   if (!opened.value) throw new Error(NO_CHECKPOINT);
   const { entries } = opened.value;
@@ -44,9 +44,9 @@ export async function plan(activations: Dropped, { site, device = 'fastest' }: O
   return { ...verifiers.plan, seconds: verifiers.plan.seconds / verifiers.workers };
 }
 
-/** Begins a measurement in place of one that is running. */
+/** Begins a measurement and ends the running one. */
 function beginMeasuring(): Measuring {
-  measuring.value?.controller.abort(new DOMException('Another measurement was begun.', 'AbortError'));
+  measuring.value?.controller.abort(new DOMException('Another measurement was started.', 'AbortError'));
   const [controller, stop] = [new AbortController(), new AbortController()];
   measureFailure.value = null;
   announcement.value = 'Measuring';
@@ -54,10 +54,9 @@ function beginMeasuring(): Measuring {
 }
 
 /**
- * Measures sites of the open checkpoint on activations: by their names, or all of them as those of `site`; on what is
- * fastest, by default. Verifiers open the files again and measure side by side; another one takes
- * what they find into a report, also when it was stopped on the way, and takes the place of the inspector. A failure leaves
- * everything as it was.
+ * Measures sites of the open checkpoint on activations, by their names or all as those of `site`, by default on the faster device.
+ * Verifiers open the files again and measure in parallel. Another verifier adds the outcomes to the report, also if measuring was
+ * stopped, and replaces the inspector. A failure changes nothing.
  */
 export async function measure(activations: Dropped, { site, device = 'fastest', ask = false }: Options = {}): Promise<Report> {
   const current = opened.value;
@@ -96,14 +95,14 @@ export async function measure(activations: Dropped, { site, device = 'fastest', 
 }
 
 /**
- * Measures the norm of `site` alone, on random inputs, in a verifier of its own: the report stays as it is, for what comes
- * out is no evidence about the model.
+ * Measures the norm of `site` alone, on random inputs, in a separate verifier. The report does not change: the result is no evidence
+ * about the model.
  */
 export async function measureAlone(site: string, device: Device): Promise<void> {
   const current = opened.value;
   if (!current) return;
   const { controller, stop } = beginMeasuring();
-  // There is no half of it to keep.
+  // Stopping it keeps nothing.
   const ended = AbortSignal.any([controller.signal, stop.signal]);
   let verifier: Inspector | undefined;
   try {
@@ -118,12 +117,12 @@ export async function measureAlone(site: string, device: Device): Promise<void> 
   }
 }
 
-/** `measure` for event handlers: a long one asks first. */
+/** Calls `measure` from event handlers: a long measurement waits for a click first. */
 export function showMeasured(activations: Dropped, site?: string, device?: Device): void {
   measure(activations, { site, device, ask: true }).catch(() => undefined);
 }
 
-/** Ends the measurement; what has been measured until then is kept. */
+/** Stops the measurement. Its outcomes so far stay. */
 export function stopMeasuring(): void {
   measuring.value?.stop.abort();
 }

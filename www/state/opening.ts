@@ -1,4 +1,4 @@
-/** Opening a checkpoint: from where it may come, how far it is, and what became of it. */
+/** Opens a checkpoint, and holds the state of opening: progress, errors and questions. */
 import { effect, signal } from '@preact/signals';
 import { fragmentOf, hasWeights } from '../files';
 import { Inspector, SeveralCheckpoints } from '../inspector';
@@ -11,10 +11,10 @@ import { type Opened, opened, pointedAt } from './opened';
 import type { Task } from './task';
 import { weigh, weighing, weighs } from './weighing';
 
-/** The open that is running, if one is. */
+/** The running open. */
 export const opening = signal<Task | null>(null);
 
-/** When nothing is being opened. */
+/** Resolves when no open is running. */
 export function nothingOpening(): Promise<void> {
   return new Promise((resolve) => {
     const end = effect(() => {
@@ -23,39 +23,39 @@ export function nothingOpening(): Promise<void> {
   });
 }
 
-/** The sentence of the last open that failed, until it is dismissed or another open succeeds. */
+/** The error of the last open, until it is dismissed or another open begins. */
 export const failure = signal<string | null>(null);
 
-/** Whether the last address that failed would have opened with a token. */
+/** Whether the last address failed because it needs a token. */
 export const tokenWanted = signal(false);
 
-/** The files of an open that failed because there are no weights, if there is a configuration to draw some for. */
+/** The files of the last open that failed, if they are a configuration without weights: weights can be drawn for it. */
 export const drawable = signal<Dropped[] | null>(null);
 
-/** One of several checkpoints that were given together. */
+/** One of several checkpoints that were opened together. */
 export type Candidate = { name: string; entries: Entry[] };
 
-/** Two checkpoints, while somebody is asked which one to open, or whether they are to be compared; `both` where they may be one. */
+/** Two checkpoints, while the page asks which one to open or whether to compare them. `both` is set if they may be one. */
 export const several = signal<{
   two: readonly [Candidate, Candidate];
   both: Candidate | null;
   open: (one: Candidate) => Promise<Report>;
 } | null>(null);
 
-/** What random weights are drawn from: the same for everybody, so that numbers can be compared. */
+/** The seed of random weights. It is the same for everybody, so that numbers can be compared. */
 export const SEED = 1;
 
 let opens = 0;
 
-/** Finds what is to be opened, until it is aborted. */
+/** Finds what to open. */
 export type Gather = (signal: AbortSignal) => Entry[] | Promise<Entry[]>;
 
-/** Tells how to get at something again. */
+/** Returns how to open something again. */
 export type Trace = () => Origin | Promise<Origin>;
 
 /**
- * How to open: whether weights are sampled, how to get at it again, and what is done `instead` with entries that are no checkpoint;
- * it gives null for those that are one. `again` is what these entries were when they were open before.
+ * How to open: whether to sample weights, and how to open it again. `instead` handles entries that are not a checkpoint, and returns
+ * null for a checkpoint. `again` is the id and fragment that these entries had before.
  */
 type Options = {
   weights?: boolean | undefined;
@@ -65,9 +65,8 @@ type Options = {
 };
 
 /**
- * Opens what `gather` finds and shows its report; then, with `weights`, samples the weights and shows the report that
- * takes them into account. An open that is still running is cancelled first; one that fails leaves the earlier report
- * and its worker as they were. Resolves to the last report shown.
+ * Opens what `gather` finds and shows its report. Then, with `weights`, it samples the weights and shows the updated report. It first
+ * cancels a running open. If it fails, the earlier report and its worker stay. Resolves to the last report shown.
  */
 export async function openCheckpoint(
   gather: Gather,
@@ -121,11 +120,11 @@ export async function openCheckpoint(
   opened.value = next;
   announcement.value = `Report ready. ${next.report.model.sentence}`;
   if (!again) void keepRecent({ ...next, entries: asked }, origin);
-  // Behind an address a sample would take thousands of requests.
+  // At an address, a sample would take thousands of requests.
   return weights && next.report.checkpoint.remote === null && !next.report.shared ? weigh(next) : next.report;
 }
 
-/** Two checkpoints are a question, and more are a table. */
+/** Asks about two checkpoints, and scans more than two. */
 function offer({ checkpoints, entries: guessed }: SeveralCheckpoints, entries: Entry[], weights: boolean): void {
   const all = checkpoints.map(({ name, files }) => ({ name, entries: files.flatMap((at) => entries[at] ?? []) }));
   const [first, second, ...more] = all;
@@ -135,20 +134,20 @@ function offer({ checkpoints, entries: guessed }: SeveralCheckpoints, entries: E
   several.value = { two: [first, second], both, open: ({ entries: own }) => openCheckpoint(() => own, { weights }) };
 }
 
-/** Files that hold a configuration and no weights. */
+/** Returns the files if they hold a configuration and no weights. */
 function configurationAlone(entries: Entry[]): Dropped[] | null {
   const files = entries.filter((entry) => 'file' in entry);
   const configured = files.some(({ path }) => /(^|\/)config\.json$/.test(path));
   return configured && !files.some(hasWeights) && !('seed' in (files[0] ?? {})) ? files : null;
 }
 
-/** Opens the model of the configuration that was given without weights, at random. */
+/** Opens the configuration that was given without weights, with random weights. */
 export function draw(): void {
   const files = drawable.value;
   if (files) openCheckpoint(() => files.map((file) => ({ ...file, seed: SEED }))).catch(() => undefined);
 }
 
-/** Puts what has been opened into the list of recent ones: from where it came, or its address without the token. */
+/** Puts the opened checkpoint into the recent list: its origin, or its address without the token. */
 async function keepRecent({ entries: [first], report }: Opened, origin: Trace | undefined): Promise<void> {
   const { remember } = await import('../recent');
   const { name, bytes } = report.checkpoint;
@@ -158,7 +157,7 @@ async function keepRecent({ entries: [first], report }: Opened, origin: Trace | 
   await remember({ address: { address, ...(hub ? { hub } : {}) } }, name, bytes);
 }
 
-/** Takes progress to whatever is running: the open of `controller`, or the sampling after it. */
+/** Passes progress to the open of `controller`, or to the sampling after it. */
 function follow(controller: AbortController): (progress: Progress) => void {
   return (progress) => {
     const running = progress.stage === 'weights' ? weighing : opening;
@@ -168,7 +167,7 @@ function follow(controller: AbortController): (progress: Progress) => void {
   };
 }
 
-/** Stops the running open. The open report stays. */
+/** Cancels the running open. The open report stays. */
 export function cancel(): void {
   if (!opening.value) return;
   opening.value.controller.abort(new DOMException('Opening was cancelled.', 'AbortError'));

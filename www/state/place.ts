@@ -1,6 +1,6 @@
 /**
- * The page's place in the browser: title and address follow what is shown, and Back and Forward lead to it again. A report stays in the
- * history as long as its files are in memory; after a reload only those do whose address or report is in the fragment.
+ * Keeps the title, the address and the history in step with what the page shows, so that Back and Forward return to it. A report stays
+ * in the history as long as its files are in memory. After a reload, only reports with an address or a report in the fragment stay.
  */
 import { effect, signal, untracked } from '@preact/signals';
 import { type Link, type Spot, page, pointing, readLink, readSpot } from '../files';
@@ -10,27 +10,27 @@ import { type Opened, type View, opened, pointAt, pointedAt, view } from './open
 import { cancel, openCheckpoint } from './opening';
 import { scan } from './scan';
 
-/** What an entry of the history shows: a view, and the id of the report or of the table in it. */
+/** A history entry: the view, and the id of its report or table. */
 type Place = { view: View; of: number };
 
 const NOWHERE: Spot = { site: null, section: null };
 const TITLE = document.title;
 
-/** How many reports can be opened again by Back: only their files are kept, not their workers. */
+/** How many reports Back can open again. The page keeps their files, not their workers. */
 const MOST = 16;
 
-/** The part of a report that a link points at, until the report is there. */
+/** The target of a link, until its report is open. */
 export const awaited = signal<Spot>(NOWHERE);
 
 const kept = new Map<number, Pick<Opened, 'id' | 'fragment' | 'entries'>>();
 
-/** Whether the history's current entry is ours: one that the reader typed or followed is not, until what it names is open. */
+/** Whether this file wrote the current history entry. An entry that the reader typed or followed is not ours until it is open. */
 let isOurs = false;
 
-/** The entry that the page shows, so that a second event for the same move is ignored. */
+/** The history entry that the page shows, to ignore a second event for the same move. */
 let current = '';
 
-/** The last report and the last table that came onto the page. */
+/** The ids of the last report and the last table shown. */
 const arrived = { report: 0, scan: 0 };
 
 function placeNow(): Place {
@@ -40,10 +40,10 @@ function placeNow(): Place {
 
 const fragmentNow = (): string => (view.value === 'report' ? (opened.value?.fragment ?? '') : '');
 
-/** An entry of the history as one value; browsers escape fragments in their own way. */
+/** A history entry as one string. `URL` normalises the fragment, because browsers escape it differently. */
 const identity = (place: unknown, fragment: string): string => JSON.stringify([place, new URL(page() + fragment).hash]);
 
-/** Enters a place into the history; the entry of a link that has just been followed becomes this place. */
+/** Adds a place to the history. The entry of a link that was just followed becomes this place. */
 function enter(place: Place, fragment: string): void {
   if (isOurs && identity(place, fragment) === current) return;
   if (isOurs) history.pushState(place, '', page() + fragment);
@@ -57,7 +57,7 @@ function replace(place: Place, fragment: string): void {
   current = identity(place, fragment);
 }
 
-/** A link to part of the open report: it opens the report too, unless that came from files. */
+/** A link to part of the open report. It also opens the report, unless that came from files. */
 export function linkTo(spot: Partial<Spot>): string {
   return `${page()}${pointing(fragmentNow(), { ...NOWHERE, ...spot })}`;
 }
@@ -67,13 +67,13 @@ export function visit(spot: Partial<Spot>): void {
   enter(placeNow(), pointing(fragmentNow(), { ...NOWHERE, ...spot }));
 }
 
-/** Whether the reader is to begin at the top of what is shown: no link points further down. */
+/** Whether the page starts at the top: no link points further down. */
 export function beginsAtTop(): boolean {
   const { site, section } = readSpot(location.hash);
   return view.value !== 'report' || (site === null && section === null);
 }
 
-/** Leaves the report or the table for the welcome; Back returns. */
+/** Shows the welcome. Back returns to the report or the table. */
 export function leave(): void {
   cancel();
   unsettle();
@@ -81,7 +81,7 @@ export function leave(): void {
   enter(placeNow(), '');
 }
 
-/** Opens what a link names or holds, and goes to the part that it points at. */
+/** Opens a link and goes to its target. */
 function openLink({ entry, ...spot }: Link): void {
   if ('address' in entry) {
     address.value = entry.address;
@@ -90,7 +90,7 @@ function openLink({ entry, ...spot }: Link): void {
   awaitPart(spot, openCheckpoint(() => [entry]));
 }
 
-/** Goes to part of a report once it is open; one that fails, or is overtaken by another, leaves what is awaited then alone. */
+/** Goes to a target once its report is open. If opening fails, the target is dropped, unless another one is awaited by then. */
 function awaitPart(spot: Spot, opening: Promise<unknown>): void {
   awaited.value = spot;
   opening.catch(() => {
@@ -103,7 +103,7 @@ function goTo({ site, section }: Spot): void {
   else if (section !== null) settle(() => document.getElementById(section), 'start');
 }
 
-/** Shows a report that has been opened; one that was measured is the same report. */
+/** Shows a newly opened report. A measurement updates the same report. */
 function arrive(now: Opened): void {
   const { id, fragment, entries } = now;
   kept.delete(id);
@@ -119,7 +119,7 @@ function arrive(now: Opened): void {
   goTo(spot);
 }
 
-/** Shows the place of an entry that Back or Forward has led to. */
+/** Shows the place of a history entry after Back or Forward. */
 function restore(place: Place, hash: string): void {
   cancel();
   unsettle();
@@ -130,7 +130,7 @@ function restore(place: Place, hash: string): void {
   else if (place.view === 'report' && opened.value?.id === place.of) {
     const isElsewhere = view.value !== 'report';
     view.value = 'report';
-    // Within a report the browser itself returns to where the reader was.
+    // Within a report, the browser itself restores the scroll position.
     if (isElsewhere || spot.site !== null) goTo(spot);
   } else if (place.view === 'report' && before) {
     awaitPart(spot, openCheckpoint(() => before.entries, { again: before }));
@@ -144,7 +144,7 @@ function restore(place: Place, hash: string): void {
   }
 }
 
-/** Follows a fragment that was typed, or a link in the page: it opens something, or points into the open report. */
+/** Follows a typed fragment or a link in the page: opens it, or goes to its target in the open report. */
 function follow(hash: string): void {
   const link = readLink(hash);
   if (link) {
@@ -153,7 +153,7 @@ function follow(hash: string): void {
   }
   const spot = readSpot(hash);
   const isOfReport = view.value === 'report';
-  // The browser itself has gone to a section.
+  // The browser itself goes to a section.
   replace(placeNow(), isOfReport ? pointing(fragmentNow(), spot) : hash);
   if (!isOfReport) awaited.value = { ...NOWHERE, site: spot.site };
   else if (spot.site !== null) pointAt(spot.site);
@@ -161,7 +161,7 @@ function follow(hash: string): void {
 
 const isPlace = (state: unknown): state is Place => typeof state === 'object' && state !== null && 'view' in state && 'of' in state;
 
-/** The history has moved to another entry, or the fragment has changed. Browsers send an event for both, often twice. */
+/** Handles a move in the history or a change of the fragment. Browsers send an event for both, often twice. */
 function moved(): void {
   const state: unknown = history.state;
   const now = identity(state, location.hash);
@@ -172,7 +172,7 @@ function moved(): void {
   restore(state, location.hash);
 }
 
-/** Begins to keep the page's place, and opens what the address names. */
+/** Starts to keep the history in step, and opens what the address of the page names. */
 export function keepPlace(): void {
   effect(() => {
     const now = opened.value;
@@ -201,7 +201,7 @@ export function keepPlace(): void {
   else follow(location.hash);
 }
 
-/** The reader is taken to a site: its row is opened by the table, and held in view here. */
+/** Goes to a site. The table opens its row; this keeps it in view. */
 function goneTo(site: number): void {
   const name = opened.value?.report.norms[site]?.name;
   if (name === undefined) return;

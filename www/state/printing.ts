@@ -1,5 +1,5 @@
 /** Whether the page is being printed. */
 import { signal } from '@preact/signals';
 
-/** While it is, tables show every row, and nothing is folded away. */
+/** While true, tables show every row and nothing is folded. */
 export const printing = signal(false);

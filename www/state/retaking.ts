@@ -1,4 +1,4 @@
-/** Back to a report shows its measurement again. The page keeps the measurement, not the worker that made it. */
+/** Restores the measurement of a report when Back opens it again. The page keeps the measurement, not the worker that made it. */
 import { effect } from '@preact/signals';
 import type { Inspector } from '../inspector';
 import { type Json, parse } from '../protocol';
@@ -7,15 +7,15 @@ import { type Opened, opened } from './opened';
 import { keepMeasured, successor } from './verifier';
 import { weighing } from './weighing';
 
-/** Takes a measurement into the report of a verifier that has opened the same files. */
+/** Adds a measurement to the report of a verifier that has opened the same files. */
 export type Take = (inspector: Inspector, signal: AbortSignal) => Promise<Json<Report>>;
 
-/** As many as Back can lead to. */
+/** The number of reports that Back can open again. */
 const MOST = 16;
 
 const takes = new Map<number, Take>();
 
-/** Shows the report of the checkpoint `id` with what `take` gives, and keeps `take` for the next time that it is opened. */
+/** Shows the report of the checkpoint `id` with the measurement of `take`, and keeps `take` for when Back opens it again. */
 export async function showTaken(id: number, inspector: Inspector, take: Take, signal: AbortSignal): Promise<Report> {
   const report = await take(inspector, signal)
     .then(parse)
@@ -34,9 +34,9 @@ let retaken: Inspector | null = null;
 
 effect(() => {
   const now = opened.value;
-  // Once the weights are sampled, so that a verifier samples them too.
+  // Wait until the weights are sampled, so that the verifier samples them too.
   if (!now || weighing.value || now.report.verification || !takes.has(now.id)) return;
-  // Sampling begins right after a checkpoint is opened.
+  // Sampling begins right after a checkpoint opens.
   queueMicrotask(() => {
     if (!weighing.peek() && opened.peek() === now && retaken !== now.inspector) void retake(now);
   });
@@ -51,7 +51,7 @@ async function retake(now: Opened): Promise<void> {
     const { inspector } = await successor(now, never);
     await showTaken(now.id, inspector, take, never);
   } catch (error) {
-    // The files may be gone: the report stays as it is, and the tool measures again.
+    // The files may be gone. The report stays without the measurement, and the user can measure again.
     console.error(error);
   }
 }

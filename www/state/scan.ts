@@ -1,16 +1,16 @@
-/** The table of many checkpoints that were given at once. */
+/** The table of many checkpoints that were opened together. */
 import { signal } from '@preact/signals';
 import type { Entry } from '../protocol';
 import type { Report } from '../report';
 
-/** What a line shows of the report on its checkpoint. */
+/** What a line shows of the report of its checkpoint. */
 export type Summary = Pick<Report['model'], 'verdict' | 'confidence'> & { sites: number; dead: number; warnings: number; bytes: number };
 
-/** A checkpoint of a scan: what came of it, or null until it has been inspected. */
+/** A checkpoint of a scan. `outcome` is null until it is inspected. */
 export type Line = { name: string; entries: Entry[]; bytes: number; outcome: Summary | { error: string } | null };
 
-/** The checkpoints that were given together, and the folder they came in, if it is one; `controller` while they are being inspected. */
+/** A scan. `name` is the common folder, or empty. `controller` is set while the scan runs. */
 export type Scan = { id: number; name: string; lines: readonly Line[]; controller: AbortController | null };
 
-/** The last scan; null until there was one. */
+/** The last scan. */
 export const scan = signal<Scan | null>(null);

@@ -1,16 +1,16 @@
-/** Many checkpoints at once: each is inspected by a worker of its own, and gives one line of a table. Loaded when there are many. */
+/** Inspects many checkpoints, each in a new worker, for one line of a table each. Loaded when there are many. */
 import { hasWeights } from '../files';
 import { Inspector } from '../inspector';
 import type { Entry } from '../protocol';
 import { announcement } from './announcement';
 import { type Line, scan } from './scan';
 
-/** A worker reads headers and norm tensors alone, which one or two of them do as fast as a disk. */
+/** Workers read only headers and norm tensors. Two of them are as fast as a disk. */
 const WORKERS = 2;
 
 let scans = 0;
 
-/** Inspects these checkpoints, two at a time, in place of a scan that is running. */
+/** Inspects these checkpoints, two at a time. Stops a running scan. */
 export function scanAll(checkpoints: readonly { name: string; entries: Entry[] }[]): void {
   stopScanning();
   const controller = new AbortController();
@@ -26,13 +26,13 @@ export function scanAll(checkpoints: readonly { name: string; entries: Entry[] }
   void inspectAll(controller);
 }
 
-/** Ends the scan; the lines that there are stay. */
+/** Stops the scan. Its lines stay. */
 export function stopScanning(): void {
   scan.value?.controller?.abort();
   if (scan.value) scan.value = { ...scan.value, controller: null };
 }
 
-/** Inspects what has not been inspected. */
+/** Inspects the checkpoints that have no outcome yet. */
 export function goOnScanning(): void {
   if (!scan.value || scan.value.controller) return;
   const controller = new AbortController();
@@ -62,7 +62,7 @@ function tell(controller: AbortController, at: number, outcome: Line['outcome'])
   scan.value = { ...now, lines: now.lines.map((line, index) => (index === at ? { ...line, outcome } : line)) };
 }
 
-/** One checkpoint in a worker that is closed afterwards; null when it was stopped. */
+/** Inspects one checkpoint in a new worker, and closes it. Returns null if it was stopped. */
 async function inspect(entries: Entry[], stop: AbortSignal): Promise<Line['outcome']> {
   try {
     const { inspector, report } = await Inspector.open(entries, () => undefined, stop);
@@ -75,7 +75,7 @@ async function inspect(entries: Entry[], stop: AbortSignal): Promise<Line['outco
   }
 }
 
-/** The folder that all of these lie in, with the slash behind it; empty where there is none. */
+/** The common folder of these names with a slash at its end, or empty. */
 function folderOf([first = '', ...others]: readonly string[]): string {
   const parts = first.split('/').slice(0, -1);
   const is = (folder: string) => others.every((name) => name.startsWith(folder));
@@ -85,7 +85,7 @@ function folderOf([first = '', ...others]: readonly string[]): string {
   return folder;
 }
 
-/** The size of a checkpoint's weights, as far as they are files. */
+/** The size in bytes of those weights of a checkpoint that are files. */
 function sizeOf(entries: Entry[]): number {
   const files = entries.flatMap((entry) => ('file' in entry && hasWeights(entry) ? [entry.file.size] : []));
   return files.reduce((sum, size) => sum + size, 0);

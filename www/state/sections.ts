@@ -1,8 +1,8 @@
-/** The sections of the page that exist for the open report, in their order; a section without anything to say does not. */
+/** The sections that the page has for the open report, in order. A section without content does not exist. */
 import { computed, signal } from '@preact/signals';
 import { opened } from './opened';
 
-/** Which results stand beside the report: a comparison, an adapter. What makes them says so, as it is loaded later than this. */
+/** The results beside the report: a comparison, an adapter. together.ts sets this, because it loads later. */
 export const besides = signal<readonly ('compare' | 'adapter')[]>([]);
 
 const LABELS = {
@@ -23,7 +23,7 @@ const LABELS = {
 
 export type Section = keyof typeof LABELS;
 
-/** Sections by name. */
+/** Whether each section exists. */
 export const exists = computed((): Record<Section, boolean> => {
   const report = opened.value?.report;
   const norms = report?.norms ?? [];
@@ -46,7 +46,7 @@ export const exists = computed((): Record<Section, boolean> => {
   };
 });
 
-/** What the bar links to. */
+/** The links of the bar. */
 export const sections = computed(() =>
   (Object.keys(LABELS) as Section[]).filter((id) => exists.value[id]).map((id) => ({ id, label: LABELS[id] })),
 );

@@ -1,8 +1,8 @@
-/** The open report, to be passed on. */
+/** Shares the open report. */
 import { linkToReport } from '../files';
 import { withVerifier } from './verifier';
 
-/** The open report as a link that holds it, at a site if one is given, or as one HTML file. */
+/** Returns a link that holds the open report, at `site` if given, or the report as one HTML file. */
 export async function share(
   { as = 'link', names = true, site = null }: { as?: 'link' | 'html'; names?: boolean; site?: string | null } = {},
   signal: AbortSignal = new AbortController().signal,

@@ -1,5 +1,5 @@
-/** What everything that takes a while has in common. */
+/** What all long operations have in common. */
 import type { Progress } from '../report';
 
-/** Something that is running: how far it is and how to stop it. */
+/** A running operation: its progress, and how to stop it. */
 export type Task = { progress: Progress | null; controller: AbortController };

@@ -1,22 +1,22 @@
-/** A verifier in the place of the inspector of the open checkpoint. */
+/** Replaces the inspector of the open checkpoint by a verifier. */
 import { Inspector } from '../inspector';
 import type { Report } from '../report';
 import { type Opened, opened } from './opened';
 import { stopWeighing, weighing } from './weighing';
 
-/** A verifier that knows what the inspector of `current` knows, or is about to. */
+/** Opens a verifier with the files of a checkpoint. It samples the weights if the inspector has, or is doing so. */
 export async function successor({ entries, report }: Opened, signal: AbortSignal): Promise<{ inspector: Inspector; report: Report }> {
   const weighs = report.writers.length > 0 || weighing.value !== null;
   const after = await Inspector.open(entries, () => undefined, signal, 'verifier');
   const { inspector } = after;
-  // One that is ended meanwhile is closed by nobody else.
+  // If the caller aborts in the meantime, nobody else closes the verifier.
   signal.addEventListener('abort', () => inspector.close(signal.reason), { once: true });
   return { inspector, report: weighs ? await inspector.weigh(signal) : after.report };
 }
 
 let promotion: { id: number; done: Promise<Opened> } | null = null;
 
-/** The open checkpoint, with a verifier in the place of the inspector; nothing else about it changes. */
+/** Returns the open checkpoint with a verifier in place of its inspector. Nothing else changes. */
 export function withVerifier(): Promise<Opened> {
   const current = opened.value;
   if (!current) return Promise.reject(new Error('Open a checkpoint first.'));
@@ -41,7 +41,7 @@ async function promote(current: Opened): Promise<Opened> {
   return (opened.value = { ...now, ...after });
 }
 
-/** Shows the report of the checkpoint `id` with what was measured, and the verifier that made it in the place of its inspector. */
+/** Shows a measured report of the checkpoint `id`, and replaces its inspector by the verifier that made the report. */
 export function keepMeasured(id: number, report: Report, inspector: Inspector): void {
   const current = opened.value;
   if (current?.id !== id) return inspector.close();

@@ -1,9 +1,9 @@
-/** From the start page to a tool: a sample is opened, at the part of the page with the tool. */
+/** Goes from the start page to a tool: opens a sample, at the section of the tool. */
 import { entriesOfSample } from '../files';
 import { show } from '../intake';
 import { awaited } from './place';
 
-/** Opens the LayerNorm sample and takes the reader to the part of the page with this id. */
+/** Opens the LayerNorm sample and scrolls to the section with this id. */
 export function visit(id: string): void {
   awaited.value = { site: null, section: id };
   show((signal) => entriesOfSample('layernorm', signal));

@@ -1,4 +1,4 @@
-/** Sampling the weights of the open checkpoint. */
+/** Samples the weights of the open checkpoint. */
 import { signal } from '@preact/signals';
 import type { Report } from '../report';
 import { stored } from '../stored';
@@ -6,13 +6,13 @@ import { announcement } from './announcement';
 import { type Opened, opened } from './opened';
 import type { Task } from './task';
 
-/** The sampling of the weights of the open checkpoint, if it is running. */
+/** The running sampling. */
 export const weighing = signal<Task | null>(null);
 
-/** Whether weights are sampled once the first verdict is on the page. */
+/** Whether the page samples weights after it shows the first verdict. */
 export const weighs = stored('gammascope.weights', ['yes', 'no'], 'yes');
 
-/** Samples the weights of the open checkpoint. Stopped, or failed, it leaves the report as it is. */
+/** Samples the weights of the open checkpoint. If it stops or fails, the report stays as it is. */
 export async function weigh({ report, inspector, ...rest }: Opened): Promise<Report> {
   const controller = new AbortController();
   weighing.value = { progress: null, controller };
@@ -24,7 +24,7 @@ export async function weigh({ report, inspector, ...rest }: Opened): Promise<Rep
       announcement.value = `The weights change the verdict. ${weighed.model.sentence}`;
     return weighed;
   } catch (error) {
-    // The first verdict stands, and says that the weights were not sampled.
+    // The first verdict stays, and says that the weights were not sampled.
     if (!controller.signal.aborted) console.error(error);
     return report;
   } finally {
@@ -32,12 +32,12 @@ export async function weigh({ report, inspector, ...rest }: Opened): Promise<Rep
   }
 }
 
-/** Samples the weights of the open checkpoint now, whatever was chosen before. */
+/** Samples the weights of the open checkpoint now, whatever the setting says. */
 export function weighNow(): void {
   if (opened.value && !weighing.value) void weigh(opened.value);
 }
 
-/** Stops the sampling of the weights. The open report stays. */
+/** Stops sampling. The open report stays. */
 export function stopWeighing(): void {
   if (!weighing.value) return;
   weighing.value.controller.abort(new DOMException('Sampling the weights was stopped.', 'AbortError'));

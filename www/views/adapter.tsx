@@ -1,4 +1,4 @@
-/** An adapter beside its base, the open checkpoint: the way in, and what each module wastes. */
+/** The card that opens an adapter of the open checkpoint, and the section with what each module wastes. */
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { fileName, saveText } from '../download';
 import { METHODS, USES, count, counted } from '../format';
@@ -161,7 +161,7 @@ function Waste({ opened, shown }: { opened: Opened; shown: Beside<AdapterReport>
   );
 }
 
-/** Modules that were left out, by the reason. */
+/** The modules that were left out, grouped by reason. */
 function Skipped({ skipped }: { skipped: AdapterReport['skipped'] }) {
   const reasons = useMemo(() => {
     const found = new Map<string, string[]>();

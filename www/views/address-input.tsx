@@ -1,4 +1,4 @@
-/** A field for an address, or a model's name on a hub: no browser corrects or completes it. */
+/** A field for an address or the name of a model on a hub, without correction or completion by the browser. */
 type Props = {
   name: string;
   value: string;

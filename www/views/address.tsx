@@ -1,4 +1,4 @@
-/** The way in for what is not on this machine: an address, or a model's name on a hub. */
+/** Opens a checkpoint that is not on this machine: an address, or the name of a model on a hub. */
 import { useId } from 'preact/hooks';
 import { address, hub, showAddress } from '../state/address';
 import { tokenWanted } from '../state/opening';

@@ -1,4 +1,4 @@
-/** The page: a bar, what is going on, the report or the welcome, and how it all works. */
+/** The page: a bar, notices, the report or the welcome, and how it works. */
 import { useEffect, useRef } from 'preact/hooks';
 import { shown, view } from '../state/opened';
 import { nothingOpening } from '../state/opening';
@@ -17,7 +17,7 @@ import { Warnings } from './warnings';
 import { Weights } from './weights';
 import { Welcome } from './welcome';
 
-/** What looks after the page itself comes after everything that somebody waits for. */
+/** Updates of the page itself load last, after everything that the user waits for. */
 const Renewal = lazily(() => longAfterLoad().then(nothingOpening).then(() => import('./renewal')).then((views) => views.Renewal));
 
 const RunResult = lazily(() => import('./run-result').then((views) => views.RunResult));
@@ -40,7 +40,7 @@ export function App() {
   const current = shown.value;
   const main = useRef<HTMLElement>(null);
   useEffect(() => {
-    // A new report is a new page: begin at its sentence, unless a link points further down.
+    // Start a new report at its sentence, unless a link points further down.
     if (!beginsAtTop()) return;
     scrollTo({ top: 0, behavior: 'instant' });
     main.current?.querySelector<HTMLElement>('#sentence')?.focus({ preventScroll: true });

@@ -1,15 +1,15 @@
 /**
- * One block as it was recognised: each norm, the maps that read it, the maps that write the residual stream, and how far the dead
- * direction of each norm comes. Norms stand in the order of the network; of what lies between them only what was recognised is drawn.
+ * A diagram of one block: each norm, the maps that read it, the maps that write the residual stream, and how far the dead direction of
+ * each norm reaches. The norms are in the order of the network. Between them, it shows only what was recognised.
  */
 import { useState } from 'preact/hooks';
 import { KINDS, USES, counted, dead } from '../format';
 import type { NormReport, Report, WriterReport } from '../report';
 
-/** A block, by the stack that it is in and its place there. */
+/** A block: its stack, and its index there. */
 type Block = { part: string | null; block: number };
 
-/** Sizes in the drawing's own units, which are pixels where it is not scaled. */
+/** Sizes in the units of the drawing: pixels, unless it is scaled. */
 const ROW = 30;
 const GAP = 16;
 const TEXT = 7;
@@ -21,7 +21,7 @@ const END_X = WRITER.x + WRITER.width + 36;
 const WIDTH = END_X + 12;
 const TOP = 34;
 
-/** More readers of one norm, such as experts, are counted in one box. */
+/** If a norm has more readers, such as experts, one box counts the rest. */
 const MOST_READERS = 6;
 
 export const hasBlocks = ({ norms }: Report): boolean => norms.some(({ block, readers }) => block !== null && readers.length > 0);
@@ -70,7 +70,7 @@ export function BlockDiagram({ report }: { report: Report }) {
   );
 }
 
-/** A norm of the block, what reads it, and the writers that come before the next norm with readers. */
+/** A norm of the block, its readers, and the writers of their part. */
 type Step = { norm: NormReport; readers: NormReport['readers']; writers: WriterReport[] };
 
 function blocksOf(norms: readonly NormReport[]): Block[] {
@@ -79,12 +79,12 @@ function blocksOf(norms: readonly NormReport[]): Block[] {
   return [...blocks.values()];
 }
 
-/** Where norms are that nothing reads as a linear map. */
+/** Where a norm is, if no linear map reads it. */
 const WITHOUT_READERS: Partial<Record<NormReport['role'], string>> = {
   query_key: 'It acts on queries or keys, inside attention.',
 };
 
-/** Readers of attention come before a writer of attention, and those of the feed-forward part before its own. */
+/** The part of each reader: attention or feed-forward. The writers of that part come after it. */
 const PART_OF_USE: Partial<Record<NormReport['readers'][number]['use'], WriterReport['part']>> = {
   query: 'attention',
   key: 'attention',
@@ -97,7 +97,7 @@ const PART_OF_USE: Partial<Record<NormReport['readers'][number]['use'], WriterRe
 function stepsOf({ norms, writers }: Report, { part, block }: Block): Step[] {
   const prefix = `${part}.${block}.`;
   const inside = ({ name }: { name: string }) => part !== null && name.startsWith(prefix);
-  // In a post-norm model the first maps of a block read the last norm of the one before.
+  // In a post-norm model, the first maps of a block read the last norm of the block before.
   const own = norms.filter((norm) => (norm.block === block && norm.part === part) || norm.readers.some(inside));
   const written = writers.filter((writer) => writer.part !== 'embedding' && writer.block === block && (part === null || writer.stack === part));
   return own.map((norm) => {
@@ -210,7 +210,7 @@ function DrawnStep({ norm, readers, writers, y, height }: Step & { y: number; he
 
 type BoxProps = { x: number; y: number; width: number; height: number; name: string; note: string; kind?: string };
 
-/** A box around its place, with the end of a name, which differs, and a note. */
+/** A box, vertically centred on `y`, with a name and a note. Of a long name it shows the end, because the ends differ. */
 function Box({ x, y, width, height, name, note, kind = '' }: BoxProps) {
   const fits = Math.floor((width - 16) / TEXT);
   const end = name.length > fits ? `…${name.slice(1 - fits)}` : name;

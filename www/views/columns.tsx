@@ -3,7 +3,7 @@ import { count } from '../format';
 import { Name } from './name';
 import type { DataColumn } from './table';
 
-/** Place in the order of the network. */
+/** The position in the order of the network. */
 export function order<Row>(): DataColumn<Row> {
   return {
     id: 'order',
@@ -15,7 +15,7 @@ export function order<Row>(): DataColumn<Row> {
   };
 }
 
-/** The name of what a row is about. */
+/** The name of a row. */
 export function name<Row>(label: string, term: 'site' | 'reader' | 'writer', of: (row: Row) => string): DataColumn<Row> {
   return { id: 'name', label, term, names: true, value: of, cell: (row) => <Name>{of(row)}</Name> };
 }

@@ -1,4 +1,4 @@
-/** Another checkpoint beside the open one: the ways in, and what changed. */
+/** The card that opens another checkpoint to compare, and the section with what changed. */
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { fileName, saveText } from '../download';
 import { KINDS, ROLES, count, counted, kernelForm, maybe, number } from '../format';
@@ -37,7 +37,7 @@ export function Compare({ opened }: { opened: Opened }) {
   );
 }
 
-/** What changed between the two. */
+/** The section with what changed. */
 export function CompareResult({ opened }: { opened: Opened }) {
   const shown = comparison.value;
   if (shown?.of !== opened.id) return null;
@@ -48,7 +48,7 @@ export function CompareResult({ opened }: { opened: Opened }) {
   );
 }
 
-/** The other one behind an address. */
+/** Opens the other checkpoint from an address. */
 function AddressToo() {
   const [address, setAddress] = useState('');
   const submit = (event: SubmitEvent) => {
@@ -73,7 +73,7 @@ function AddressToo() {
 
 const arrow = (before: string, after: string): string => (before === after ? before : `${before} → ${after}`);
 
-/** An angle as people read it, as the terminal prints it. */
+/** An angle in the format of the terminal. */
 function degrees(angle: number): string {
   const value = (angle * 180) / Math.PI;
   return value === 0 ? '0°' : `${value < 0.01 ? value.toExponential(1) : value.toFixed(2)}°`;
@@ -261,7 +261,7 @@ function SideOf({ label, checkpoint, family, sentence }: { label: string } & Com
   );
 }
 
-/** One site: which channels came and went, and how it was matched. */
+/** One site: which channels were gained and lost, and how it was matched. */
 function SiteChanges(site: SiteComparison) {
   const listed = (indices: readonly number[]) => indices.slice(0, 40).join(', ') + (indices.length > 40 ? ', …' : '') || 'none';
   const facts: Fact[] = [

@@ -1,4 +1,4 @@
-/** What is dead, in the three classes and the one that is not free, in total and reader by reader. */
+/** The dead directions by class, in total and for each reader. */
 import { useMemo } from 'preact/hooks';
 import { USES, count, counted, percent } from '../format';
 import { name, order } from './columns';
@@ -13,7 +13,7 @@ import { type Chips, type DataColumn, DataTable } from './table';
 import { likeNames } from './table-entries';
 import { Word } from './term';
 
-/** Whether a reader is in the counts: what reads a norm without a kernel has no dead direction. */
+/** Whether the counts include a reader. A reader of a norm without a kernel has no dead direction. */
 const counts = ({ dead }: ReaderReport): boolean => Object.values(dead).some((directions) => directions > 0);
 
 const CLASSES = ['outright', 'with_bias_shift', 'constant_shift'] as const;

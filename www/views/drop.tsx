@@ -1,4 +1,4 @@
-/** The whole page as a drop target: drag over it anywhere, or paste files. With a report open, one half of it compares. */
+/** Makes the whole page a target for drops and pasted files. With a report open, one half of it compares. */
 import { useEffect, useState } from 'preact/hooks';
 import { carriesFiles, entriesOfTransfer, handlesOfTransfer } from '../files';
 import { shown } from '../state/opened';

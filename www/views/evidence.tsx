@@ -1,4 +1,4 @@
-/** What speaks for LayerNorm and for other norms at one site, as bars to either side of a middle line; and what the norm may be. */
+/** The evidence of one site as bars: for LayerNorm to the left, for other norms to the right. And all that the norm may be. */
 import { BEHAVIOURS, KINDS, number, probability } from '../format';
 import type { AlternativeReport, EvidenceReport } from '../report';
 import { Prose } from './prose';
@@ -7,7 +7,7 @@ import { Word } from './term';
 /** The axis reaches at least this far, so that weak evidence also looks weak. */
 const LEAST_REACH = 5;
 
-/** Everything the norm may be, the most probable first. */
+/** All that the norm may be, most probable first. */
 export function Alternatives({ alternatives }: { alternatives: readonly AlternativeReport[] }) {
   const sorted = [...alternatives].sort((a, b) => b.probability - a.probability);
   return (

@@ -1,4 +1,4 @@
-/** Kernel directions as a file, and the Python that goes with it. */
+/** Exports kernel directions as a file, with Python code that reads it. */
 import { useState } from 'preact/hooks';
 import dropFromLora from '../../scripts/use/drop_from_lora.py?raw';
 import projectOut from '../../scripts/use/project_out.py?raw';
@@ -13,7 +13,7 @@ import { Snippet } from './snippet';
 const FORMATS: readonly Format[] = ['safetensors', 'json'];
 const LABELS: Record<Format, string> = { safetensors: 'safetensors', json: 'JSON' };
 
-/** The buttons that make a file of the kernels of these sites, or of all, and what came of it. */
+/** Buttons that save the kernels of these sites, or of all, and the error if that fails. */
 function Files({ report, sites, of, what }: { report: Report; sites: string[] | undefined; of?: string; what: string }) {
   const [problem, setProblem] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
@@ -53,7 +53,7 @@ function Files({ report, sites, of, what }: { report: Report; sites: string[] | 
   );
 }
 
-/** The kernels of all sites, or of those that a filter leaves; nothing for a model without any. */
+/** Exports the kernels of all sites, or of those that match a filter. Shows nothing if the model has no kernel. */
 export function ExportKernels({ report }: { report: Report }) {
   const [filter, setFilter] = useState('');
   if (!report.norms.some(({ kernel }) => kernel.form === 'inverse_scale' || kernel.form === 'coordinates')) return null;
@@ -92,7 +92,7 @@ export function ExportKernels({ report }: { report: Report }) {
   );
 }
 
-/** In the row of one site. */
+/** Exports the kernel of one site, in its row. */
 export function ExportSite({ report, site }: { report: Report; site: string }) {
   return (
     <div class="buttons small">

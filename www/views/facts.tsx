@@ -1,4 +1,4 @@
-/** A list of named values, each name explained. */
+/** A list of named values. Each name has an explanation. */
 import type { ComponentChildren } from 'preact';
 import type { Term } from '../terms';
 import { Word } from './term';

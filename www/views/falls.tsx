@@ -1,4 +1,4 @@
-/** Where in a block the least singular value of the stream falls, and in which direction. */
+/** Where the least singular value of the stream falls in a block, and in which direction. */
 import { count, counted } from '../format';
 import type { FallPart, FallPlace, ResidualFall, StackName } from '../report';
 import { type DataColumn, DataTable } from './table';

@@ -1,6 +1,6 @@
 /**
- * A figure from wasm: its SVG at the width it has on the page, the value under the pointer or the arrow keys, the
- * table behind it, and its downloads.
+ * A figure from wasm: its SVG at its width on the page, the value at the pointer or the arrow keys, its data table, and its
+ * downloads.
  */
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
@@ -13,18 +13,18 @@ import { Reading, spokenReading } from './reading';
 const TABLE_ROWS = 200;
 const JUMP = 10;
 
-/** Asks for the height that suits the figure at its width. */
+/** With this height, the wasm chooses the one that suits the width. */
 const NATURAL = 0;
 
 type Props = {
   inspector: Drawer;
-  /** The report the figure is of: it is drawn again when that changes. */
+  /** The report of the figure. When it changes, the figure is drawn again. */
   report: object;
   kind: FigureKind;
   site?: string | undefined;
-  /** Name of the checkpoint: the first part of each download's name. */
+  /** The name of the checkpoint. The names of downloads begin with it. */
   checkpoint: string;
-  /** Called with the table row of a mark that is clicked or chosen with Enter. */
+  /** Called with the table row of a mark after a click or Enter. */
   onPick?: (row: (number | string | null)[]) => void;
   children?: ComponentChildren;
 };
@@ -100,7 +100,7 @@ export function FigureView({ inspector, report, kind, site, checkpoint, onPick, 
   };
   const onPointer = (event: PointerEvent) => {
     if (!figure || figure.marks.length === 0) return;
-    // The page scrolls below a pointer that rests: what the keyboard reads stays.
+    // If the page scrolls under a resting pointer, the mark chosen by keyboard stays.
     if (at?.spoken && event.movementX === 0 && event.movementY === 0 && event.type === 'pointermove') return;
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
     setAt({
@@ -193,7 +193,7 @@ export function FigureView({ inspector, report, kind, site, checkpoint, onPick, 
   );
 }
 
-/** The table behind a figure, built only when it is opened. */
+/** The data table of a figure. It is built when it is opened. */
 function Data({ figure }: { figure: Figure }) {
   const [open, setOpen] = useState(false);
   const { columns, rows } = figure.table;
@@ -232,7 +232,7 @@ function Data({ figure }: { figure: Figure }) {
   );
 }
 
-/** The mark nearest to a place; sideways distance counts more, as most figures are read along x. */
+/** Finds the mark nearest to a point. Horizontal distance counts more, because most figures are read along x. */
 function nearest({ marks }: Figure, x: number, y: number): number {
   let best = 0;
   let least = Infinity;
@@ -249,8 +249,8 @@ function nearest({ marks }: Figure, x: number, y: number): number {
 }
 
 /**
- * The figure as a node. It is parsed as XML, never as HTML, and stripped of everything that is not drawing: names
- * from the checkpoint can only ever be text in it.
+ * Returns the figure as a node. It is parsed as XML, never as HTML, and everything that is not drawing is removed. So names from the
+ * checkpoint can only be text.
  */
 function drawn(figure: Figure): Node {
   const parsed = new DOMParser().parseFromString(figure.svg, 'image/svg+xml').documentElement;
@@ -261,7 +261,7 @@ function drawn(figure: Figure): Node {
       if (/^on|href$|^style$/i.test(name)) element.removeAttribute(name);
     }
   }
-  // A title element would pop up over the values that the pointer reads; downloads get it back.
+  // A title element would pop up over the values at the pointer. Downloads add it again.
   parsed.querySelector('title')?.remove();
   parsed.setAttribute('viewBox', parsed.getAttribute('viewBox') ?? `0 0 ${figure.width} ${figure.height}`);
   parsed.setAttribute('width', '100%');

@@ -1,4 +1,4 @@
-/** Everything in the file: each tensor with what it is to the norms, the configuration and metadata, and a diagram of one block. */
+/** Everything in the file: each tensor with its role for the norms, the configuration and metadata, and a diagram of one block. */
 import type { ComponentChildren } from 'preact';
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { bytes, count, counted } from '../format';
@@ -13,7 +13,7 @@ import { type Chips, type DataColumn, DataTable } from './table';
 import { likeNames } from './table-entries';
 import { Documents } from './tree';
 
-/** Longer vectors are not shown value by value. */
+/** The values of longer vectors are not shown. */
 const MOST_VALUES = 100_000;
 
 const ROLES = { scale: 'scale', shift: 'shift', reader: 'reader', bias: 'bias of a reader', writer: 'writer', none: 'other' } as const;
@@ -29,7 +29,7 @@ const PHRASES: Record<Role, string> = {
   none: 'beside',
 };
 
-/** What a tensor is to the norms, and to which. */
+/** The role of a tensor for the norms, and the norm. */
 type Use = { role: Role; site: string | null };
 
 const NO_USE: Use = { role: 'none', site: null };
@@ -37,7 +37,7 @@ const NO_USE: Use = { role: 'none', site: null };
 export function FileContents({ opened }: { opened: Opened }) {
   const { report } = opened;
   const { checkpoint } = report;
-  // A link holds no list of tensors.
+  // A report from a link has no list of tensors.
   if (report.shared) return null;
   return (
     <section id="file" aria-labelledby="file-heading">
@@ -64,7 +64,7 @@ export function FileContents({ opened }: { opened: Opened }) {
 
 type PartProps = { label: string; opened: Opened; children: (contents: Contents) => ComponentChildren };
 
-/** A part of the section: what it shows is asked for when it is first opened. */
+/** A part of the section. It loads its contents when it is first opened. */
 function Part({ label, opened: { inspector }, children }: PartProps) {
   const [open, setOpen] = useState(false);
   const [contents, setContents] = useState<Contents | null>(null);
@@ -150,7 +150,7 @@ function columnsOf(contents: Contents, useOf: (row: number) => Use): readonly Da
       about: 'Its name in the file.',
       names: true,
       value: (row) => contents.names[row] ?? '',
-      // The list comes in the order of the names.
+      // The list is already in the order of the names.
       sortBy: (row) => row,
       cell: (row) => <Name>{contents.names[row] ?? ''}</Name>,
     },
@@ -203,13 +203,13 @@ function columnsOf(contents: Contents, useOf: (row: number) => Use): readonly Da
 const elements = (contents: Contents, row: number): number =>
   (contents.shapes[contents.shape[row] ?? 0] ?? []).reduce((product, size) => product * size, 1);
 
-/** Whether all its values lie along one dimension, and are few. */
+/** Whether a tensor has at most one dimension longer than 1, and at most `MOST_VALUES` values. */
 function isVector(contents: Contents, row: number): boolean {
   const long = (contents.shapes[contents.shape[row] ?? 0] ?? []).filter((size) => size > 1);
   return long.length < 2 && elements(contents, row) > 0 && elements(contents, row) <= MOST_VALUES;
 }
 
-/** What the report says of tensors, by their names. What a norm stores comes before what reads it. */
+/** The use of each tensor by name, from the report. A scale or shift of a norm takes precedence over a reader. */
 function usesOf(report: Report): Map<string, Use> {
   const uses = new Map<string, Use>();
   for (const { name } of report.writers) uses.set(name, { role: 'writer', site: null });

@@ -1,11 +1,11 @@
-/** What stands out: the results to read first, each with what to do about it and where the page shows it. */
+/** The results to read first, each with advice and a link to where the page shows it. */
 import { count } from '../format';
 import type { Finding, FindingSection } from '../report';
 import { pointAt, siteByName } from '../state/opened';
 import { Heading } from './heading';
 import { Prose } from './prose';
 
-/** More than this wait behind a disclosure. */
+/** If there are more findings, the rest is folded. */
 const SHOWN = 5;
 
 const SECTIONS: Record<FindingSection, { id: string; label: string }> = {
@@ -19,7 +19,7 @@ const SECTIONS: Record<FindingSection, { id: string; label: string }> = {
 
 export function Findings({ findings }: { findings: readonly Finding[] }) {
   if (findings.length === 0) return null;
-  // One more alone is not worth a disclosure.
+  // A single one more is not folded.
   const shown = findings.length === SHOWN + 1 ? findings.length : SHOWN;
   return (
     <div id="findings">
@@ -52,7 +52,7 @@ function List({ findings }: { findings: readonly Finding[] }) {
   );
 }
 
-/** The way to what shows it: the row of a site, or a section. */
+/** A link to what shows the finding: the row of a site, or a section. */
 function Where({ section, site }: Finding) {
   if (section === 'sites' && site !== null && siteByName.value.has(site)) {
     return (

@@ -1,4 +1,4 @@
-/** The bar at the top: what this is, where to go in the report, another checkpoint, and the theme. */
+/** The bar at the top: the name, the sections of the report, sharing, opening another checkpoint, and the theme. */
 import { useRef } from 'preact/hooks';
 import { shown, view } from '../state/opened';
 import { leave } from '../state/place';
@@ -19,7 +19,7 @@ function Places({ onChosen }: { onChosen?: () => void }) {
   );
 }
 
-/** Shows the welcome without loading the page again; Back returns to the report. */
+/** Shows the welcome without reloading the page. Back returns to the report. */
 function toStart(event: MouseEvent): void {
   if (event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();

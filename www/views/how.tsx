@@ -1,4 +1,4 @@
-/** How the tool knows what it says, what it does not claim, and every word it uses. */
+/** How the tool reaches its results, what it does not claim, and a glossary. */
 import { explanations, fetchExplanations } from '../state/explanations';
 import { TERMS, type Term } from '../terms';
 import { Heading } from './heading';

@@ -1,11 +1,11 @@
-/** What the scale of one site decides: its kernel in figures and in words. */
+/** The kernel of one site, in numbers and in words. */
 import { CONVENTIONS, count, counted, kernelForm, maybe } from '../format';
 import type { NormReport } from '../report';
 import { Facts, type Fact } from './facts';
 
 const LISTED = 40;
 
-/** Why this kernel has no γ⁻¹ direction to draw; null where it has one. */
+/** Says why this kernel has no γ⁻¹ direction to draw. Null if it has one. */
 export function whyNoDirection({ kernel, kind, problem, scale }: NormReport): string | null {
   switch (kernel.form) {
     case 'inverse_scale':

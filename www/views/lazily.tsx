@@ -1,8 +1,8 @@
-/** Views that are fetched once what is shown first is on the screen, and show nothing until then. */
+/** Views that load after the first content is on the screen, and show nothing until then. */
 import type { ComponentType } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 
-/** How far below the window something is fetched. */
+/** How far below the window a view starts to load. */
 const NEAR = '300px';
 
 const A_WHILE_MS = 3_000;
@@ -24,7 +24,7 @@ export function lazily<Props extends object>(load: () => Promise<ComponentType<P
   };
 }
 
-/** The same for what lies far down the page: it is fetched when it is about to come into view, or `soon`, whether it is or not. */
+/** Like `lazily`, for a view far down the page: it loads shortly before it comes into view, or in any case with `soon`. */
 export function whenNear(load: () => Promise<ComponentType>): ComponentType<{ soon: boolean }> {
   const View = lazily(load);
   return function Near({ soon }) {
@@ -43,13 +43,13 @@ export function whenNear(load: () => Promise<ComponentType>): ComponentType<{ so
   };
 }
 
-/** A while after the page has loaded: by then a first drop has its verdict, and what waits for this takes nothing from it. */
+/** Resolves a few seconds after the page has loaded. By then a first drop has its verdict, so loading more does not slow it down. */
 export async function longAfterLoad(): Promise<void> {
   if (document.readyState !== 'complete') await new Promise((resolve) => addEventListener('load', resolve, { once: true }));
   await new Promise((resolve) => setTimeout(resolve, A_WHILE_MS));
 }
 
-/** When the browser has nothing else to do, or in half a second. */
+/** Resolves when the browser is idle, or after half a second. */
 function idle(): Promise<void> {
   return new Promise((resolve) => {
     // Safari has no requestIdleCallback.

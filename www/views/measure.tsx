@@ -1,4 +1,4 @@
-/** Measuring on the user's own activations: how to capture them, and the measurement. */
+/** Measures the user's own activations, and shows how to capture them. */
 import { useRef, useState } from 'preact/hooks';
 import hook from '../../scripts/activations/hook.py?raw';
 import { count, maybe } from '../format';
@@ -14,7 +14,7 @@ import { Snippet } from './snippet';
 import { MeasuringNow } from './status';
 import { Word } from './term';
 
-/** More sites than this are not listed to choose from: a list of them would slow the page down. */
+/** If there are more sites, the page lists none to choose from: a longer list would slow it down. */
 const LISTED = 2000;
 
 export function Measure({ opened }: { opened: Opened }) {
@@ -113,7 +113,7 @@ export function Measure({ opened }: { opened: Opened }) {
   );
 }
 
-/** One norm as both kinds, and first of all that this says nothing of the model. */
+/** The result of one norm measured as both kinds. It first says that this is no evidence about the model. */
 function Alone({ name, epsilon, epsilon_configured, layernorm, rmsnorm, warnings }: NormAlone) {
   const rows = [
     ['LayerNorm', layernorm],

@@ -1,4 +1,4 @@
-/** What was measured at one site: each number, and what it is on either half of the tokens. */
+/** The measurement of one site: each number, and its range on the halves of the tokens. */
 import { maybe } from '../format';
 import type { Term } from '../terms';
 import type { Interval, SiteVerification } from '../report';
@@ -7,7 +7,7 @@ import { Word } from './term';
 
 type Row = { term: Term; label: string; value: number | null; interval: Interval | null };
 
-/** By how much the scale deepens the kernel; null where the norm has none. */
+/** How many times deeper the scale makes the kernel. Null if the norm has none. */
 function deepening({ verdict, depth, depth_scale_free }: SiteVerification): number | null {
   return verdict === 'mean_subtracting' && depth_scale_free ? depth / depth_scale_free : null;
 }

@@ -1,4 +1,4 @@
-/** What was measured of every site: a sentence, the depths, and the table of all numbers. */
+/** The measurements of all sites: a sentence, the depths, and a table of all numbers. */
 import { count, counted, maybe } from '../format';
 import type { MeasuredVerdict, SiteVerification, Verification } from '../report';
 import { type Opened, pointAt } from '../state/opened';
@@ -63,7 +63,7 @@ function numeric({ id, label, value }: Quantity): DataColumn<SiteVerification> {
   return { id, label, term: id, numeric: true, shown: id === 'depth_scale_free', value };
 }
 
-/** What activations of the user's own code say. */
+/** The section with the measurement of the user's own activations. */
 export function MeasureResult({ opened }: { opened: Opened }) {
   const { verification } = opened.report;
   if (!verification) return null;

@@ -1,4 +1,4 @@
-/** The ways in other than dropping: pick files, pick a folder, open a sample. */
+/** Ways to open a checkpoint without dropping: files, a folder, an address, a sample, a recent one. */
 import { SAMPLES, entriesOfSample } from '../files';
 import { lazily } from './lazily';
 import { show } from '../intake';
@@ -9,7 +9,7 @@ import { Pick } from './pick';
 const RecentList = lazily(() => import('./recent').then((views) => views.RecentList));
 
 export function Openers({ onChosen }: { onChosen?: () => void }) {
-  /** By handles, which can be opened again, if the browser has them; otherwise by the input. */
+  /** Picks file handles, which can be opened again later, if the browser has them; otherwise calls `byInput`. */
   const choose = (folder: boolean, byInput: () => void) => {
     if (!('showOpenFilePicker' in window)) return byInput();
     import('../recent')

@@ -8,9 +8,9 @@ type Props = {
   files: string;
   folder: string;
   onPicked: (entries: Dropped[]) => void;
-  /** A way to choose that is tried before the input, which is `byInput`. */
+  /** Chooses files in another way first. `byInput` opens the file input instead. */
   choose?: (folder: boolean, byInput: () => void) => void;
-  /** Whether files are the first thing to choose here. */
+  /** Whether choosing files is the main action here. */
   strong?: boolean;
 };
 

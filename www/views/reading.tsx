@@ -1,23 +1,23 @@
-/** The values at one mark of a figure, next to the mark and always on the screen. */
+/** The values at one mark of a figure, next to the mark and always inside the window. */
 import type { RefObject } from 'preact';
 import { useLayoutEffect, useRef } from 'preact/hooks';
 import { cell } from '../format';
 import type { Figure } from '../report';
 
-/** Pixels between a mark and its reading, and between a reading and the edge of the screen. */
+/** Pixels between a mark and its reading, and between a reading and the edge of the window. */
 const GAP = 14;
 const EDGE = 8;
 
 type Props = {
   figure: Figure;
   row: Figure['table']['rows'][number];
-  /** What marks the place in the figure. */
+  /** The element at the mark. */
   mark: RefObject<HTMLElement | null>;
 };
 
 export function Reading({ figure: { table }, row, mark }: Props) {
   const ref = useRef<HTMLParagraphElement>(null);
-  // The top layer: no box of the page cuts it off or moves it.
+  // A popover is in the top layer, so no box of the page clips or moves it.
   useLayoutEffect(() => {
     const reading = ref.current;
     reading?.showPopover();
@@ -56,10 +56,10 @@ export function Reading({ figure: { table }, row, mark }: Props) {
   );
 }
 
-/** Not nearer to an edge than it should be. */
+/** Keeps a position at least `EDGE` from the edges. */
 const clamped = (place: number, room: number): number => Math.max(EDGE, Math.min(place, room - EDGE));
 
-/** The same as one line of text. */
+/** The values as one line of text, for screen readers. */
 export function spokenReading({ table }: Figure, row: Props['row']): string {
   return table.columns.map(({ name, unit }, index) => `${name} ${cell(row[index])}${unit ? ` ${unit}` : ''}`).join(', ');
 }

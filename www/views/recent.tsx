@@ -1,4 +1,4 @@
-/** What was opened before, with a click away from being open again. */
+/** The list of recent checkpoints. A click opens one again. */
 import { useEffect } from 'preact/hooks';
 import { bytes } from '../format';
 import { type Recent, entriesOfRecent, forget, forgetAll, recall, recent, refusal } from '../recent';
@@ -21,7 +21,7 @@ function ago(when: number): string {
   return '';
 }
 
-/** Where an address is, for two models of one name. */
+/** The host of an address, to distinguish models with the same name. */
 function host(item: Recent): string | null {
   if (!('address' in item)) return null;
   const { address, hub } = item.address;

@@ -1,4 +1,4 @@
-/** That a newer version of the page is ready, or still being compiled: nothing is reloaded until somebody says so. */
+/** Says that a newer version of the page is ready or still compiling. The page reloads only after a click. */
 import { receive } from '../launched';
 import { keep, renewal } from '../offline';
 import { shown } from '../state/opened';

@@ -1,4 +1,4 @@
-/** What a run of the model found: its norms, its stream, its loss, and what becomes of it when readers are moved. */
+/** The result of a run of the model: its norms, its stream, its loss, and the effect of moving readers. */
 import { count, counted, maybe, number } from '../format';
 import type { Claim, KindByLoss, Preservation, ResidualBlock, RunPlan } from '../report';
 import type { Opened } from '../state/opened';
@@ -66,7 +66,7 @@ function profile([first, last]: [ResidualBlock, ResidualBlock]): string {
   return `${maybe(first.sigma_min)} after block ${first.block} and ${maybe(last.sigma_min)} after block ${last.block}${of}`;
 }
 
-/** The trained model beside the same architecture with random weights. */
+/** The trained model and the same architecture with random weights. */
 function BesideRandom({ opened: { inspector, report }, seed }: { opened: Opened; seed: number }) {
   return (
     <>
@@ -80,7 +80,7 @@ function BesideRandom({ opened: { inspector, report }, seed }: { opened: Opened;
   );
 }
 
-/** What the paper claims, and whether this model shows it. */
+/** The claims of the paper, and whether this model agrees. */
 function BesidePaper({ claims }: { claims: readonly Claim[] }) {
   return (
     <>
@@ -96,7 +96,7 @@ function BesidePaper({ claims }: { claims: readonly Claim[] }) {
   );
 }
 
-/** What becomes of the function when readers are moved. */
+/** The effect of moving readers on the function. */
 function Preserved({ opened: { inspector, report }, rows }: { opened: Opened; rows: readonly Preservation[] }) {
   const isDead = ({ in_kernel, direction }: Preservation) => in_kernel && direction === 'kernel';
   const dead = rows.filter(isDead);
@@ -119,7 +119,7 @@ function Preserved({ opened: { inspector, report }, rows }: { opened: Opened; ro
   );
 }
 
-/** The kind of the norms by what the wrong one costs: the one finding of a run that is not circular. */
+/** The kind of the norms by the loss with each kind. It is the only evidence of the kind from a run that does not assume the kind. */
 function ByLoss({ layernorm, rmsnorm, difference, standard_error, tokens, kind }: KindByLoss) {
   const says = {
     layernorm: 'the norms are LayerNorms',

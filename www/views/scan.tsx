@@ -1,4 +1,4 @@
-/** Several checkpoints at once, a line each; a row opens its report, and Back returns here. */
+/** The table of several checkpoints. A row opens its report, and Back returns here. */
 import { VERDICTS, bytes, count, percent, probability } from '../format';
 import { openCheckpoint } from '../state/opening';
 import { type Line, type Summary, scan } from '../state/scan';
@@ -12,7 +12,7 @@ import '../styles/scan.css';
 const summary = ({ outcome }: Line): Summary | null => (outcome && !('error' in outcome) ? outcome : null);
 const error = ({ outcome }: Line): string | null => (outcome && 'error' in outcome ? outcome.error : null);
 
-/** What a line says of its checkpoint in a word. */
+/** The state of a line in one word. */
 function state(line: Line): string {
   if (line.outcome === null) return 'waiting';
   return 'error' in line.outcome ? 'failed' : line.outcome.verdict;

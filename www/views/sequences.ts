@@ -1,8 +1,8 @@
-/** How much of a model is run, in words. */
+/** The size of the input of a run, in words. */
 import { count, counted } from '../format';
 import type { PassSummary } from '../report';
 
-/** How many sequences of how many tokens; where there are two stacks, of each. */
+/** The number of sequences and of tokens in each. With two stacks, for each stack. */
 export function sequencesOf({ sequences, length, stacks }: Pick<PassSummary, 'sequences' | 'length' | 'stacks'>): string {
   if (stacks.length === 0) return `${counted(sequences, 'sequence')} of ${count(length)} tokens`;
   const inStack = (one: (typeof stacks)[number]) =>

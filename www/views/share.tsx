@@ -1,4 +1,4 @@
-/** Passing the report on: as a link that holds it, as a link to where the checkpoint lies, or as one HTML file. */
+/** Shares the report: as a link that holds it, as a link to the address of the checkpoint, or as one HTML file. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { fileName, saveText } from '../download';
 import { linkToAddress } from '../files';
@@ -29,7 +29,7 @@ export function Share({ opened: { report }, onClose }: { opened: Opened; onClose
     setFailed(null);
     setDone('');
     const text = () => {
-      // A link passes on as it came.
+      // A report from a link is shared as the same link.
       if (shared) return Promise.resolve(location.href);
       if (form === 'address') return Promise.resolve(linkToAddress(checkpoint.remote?.address ?? '', hub.value, site));
       return share({ as: form, names, site }, controller.signal);

@@ -1,4 +1,4 @@
-/** What a report from a link is, and what it lacks. */
+/** Explains what a report from a link is, and what it lacks. */
 import { bytes } from '../format';
 import type { Report } from '../report';
 

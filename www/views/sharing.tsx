@@ -1,4 +1,4 @@
-/** The button that opens the way to pass a report on, which is fetched when it is asked for. */
+/** The button that opens the dialog to share a report. The dialog loads when it is first opened. */
 import { useState } from 'preact/hooks';
 import type { Opened } from '../state/opened';
 import { lazily } from './lazily';

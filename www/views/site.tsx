@@ -1,4 +1,4 @@
-/** One site opened: its verdict and evidence, its kernel, its figures and the linear maps that read it. */
+/** The details of one site: its verdict and evidence, its kernel, its figures and the linear maps that read it. */
 import { KINDS, USES, confidenceWord, count, probability } from '../format';
 import type { FigureKind, NormReport } from '../report';
 import type { Opened } from '../state/opened';

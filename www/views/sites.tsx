@@ -1,4 +1,4 @@
-/** Every norm site: the map, and the table in which each row opens its own evidence. */
+/** All norm sites: the map, and a table whose rows open the evidence of a site. */
 import { KINDS, ROLES, count, dead, kernelForm, probability } from '../format';
 import type { NormReport } from '../report';
 import { type Opened, pointAt, pointedAt } from '../state/opened';

@@ -1,4 +1,4 @@
-/** Code to take along, with a button that copies it. */
+/** A code snippet with a button that copies it. */
 import { useState } from 'preact/hooks';
 
 export function Snippet({ code }: { code: string }) {

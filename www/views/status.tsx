@@ -1,4 +1,4 @@
-/** What is going on right now: the running open, the failure of the last one, and both for screen readers. */
+/** What the page is doing: the running open, sampling or measurement, the last failure, and announcements for screen readers. */
 import { bytes, count, counted, duration, parameters } from '../format';
 import { announcement } from '../state/announcement';
 import { measuring, stopMeasuring } from '../state/measuring';
@@ -72,7 +72,7 @@ export function MeasuringNow() {
   );
 }
 
-/** What a measurement takes, in one sentence. */
+/** The plan of a measurement, in one sentence. */
 function Plan(plan: MeasurementPlan & { workers: number }) {
   const { sites, tokens, device, workers } = plan;
   const [fewest, most] = tokens;
@@ -116,7 +116,7 @@ export function Progressing({ progress, label, start, stop, stopping = false, on
   );
 }
 
-/** Two checkpoints in what was given: which one is opened, or whether they are compared. */
+/** Asks which of two checkpoints to open, or whether to compare them. */
 export function Several() {
   const asked = several.value;
   if (asked === null) return null;

@@ -1,4 +1,4 @@
-/** What the cells of a table show: of one row, of a group of rows, and as lines of a file. */
+/** The cells of a table: of one row, of a group of rows, and as lines of a file. */
 import type { ComponentChildren } from 'preact';
 import { count } from '../format';
 import { Name } from './name';
@@ -6,13 +6,13 @@ import { Prose } from './prose';
 import type { DataColumn } from './table';
 import { sorted } from './table-entries';
 
-/** Rows that are looked at to find how wide a column of a long table is. */
+/** How many rows decide the width of a column in a long table. */
 const LOOKED_AT = 2000;
 
-/** The widest that a column of a long table is, in characters. */
+/** The largest width of a column in a long table, in characters. */
 const WIDEST = 26;
 
-/** Characters that a long table has for the names of its rows, at least. */
+/** The width of the column with names in a long table, in characters. */
 const NAME = 34;
 
 /** A cell of one row. */
@@ -24,7 +24,7 @@ export function rowCell<Row>(column: DataColumn<Row>, row: Row, index: number, f
   return column.text === 'prose' ? <Prose>{value}</Prose> : value;
 }
 
-/** A cell of a group: what all its rows have, or their range, or how many values there are. */
+/** A cell of a group: the common value, the range, or the number of different values. */
 export function groupCell<Row>(
   column: DataColumn<Row>,
   { group, members }: { group: string; members: readonly number[] },
@@ -58,7 +58,7 @@ export function groupCell<Row>(
   return ends.join(' … ');
 }
 
-/** Characters that a column of a long table takes: its rows come and go, so they cannot decide. */
+/** The width of a column in a long table, in characters. The rows in the document change, so they cannot decide it. */
 export function widthOf<Row>(column: DataColumn<Row>, rows: readonly Row[], format: (value: number) => string): number {
   if (column.names) return NAME;
   const step = Math.max(1, Math.floor(rows.length / LOOKED_AT));
@@ -71,15 +71,15 @@ export function widthOf<Row>(column: DataColumn<Row>, rows: readonly Row[], form
   return Math.min(widest, WIDEST);
 }
 
-/** A cell that no spreadsheet computes: a name that begins like a formula gets an apostrophe. */
+/** Adds an apostrophe to a name that begins like a formula, so that no spreadsheet computes it. */
 const text = (cell: string): string => (/^[=+\-@\t\r]/.test(cell) && Number.isNaN(Number(cell)) ? `'${cell}` : cell);
 
-/** Lines of cells as RFC 4180 has them. */
+/** Lines of cells as CSV (RFC 4180). */
 export function csv(lines: string[][]): string {
   const quoted = (cell: string) => (/[",\n\r]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
   return lines.map((line) => `${line.map((cell) => quoted(text(cell))).join(',')}\n`).join('');
 }
 
-/** Lines of cells as the clipboard takes them to a spreadsheet. */
+/** Lines of cells separated by tabs, to paste into a spreadsheet. */
 export const tabbed = (lines: string[][]): string =>
   lines.map((line) => line.map((cell) => text(cell).replace(/[\t\n\r]/g, ' ')).join('\t')).join('\n');

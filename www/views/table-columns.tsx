@@ -1,4 +1,4 @@
-/** Which columns of a table are shown: a few by default, the rest by choice, remembered for each table. */
+/** Which columns a table shows: a few by default, others by choice. The choice is stored for each table. */
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { explanations, fetchExplanations } from '../state/explanations';
 import { rememberList, rememberedList } from '../stored';
@@ -6,7 +6,7 @@ import type { DataColumn } from './table';
 
 type Chosen<Row> = { shown: readonly DataColumn<Row>[]; choose: (id: string, shown: boolean) => void };
 
-/** The columns that are shown, in the order of the table. The one that names the row always is. */
+/** The shown columns, in the order of the table. The column that names the row is always shown. */
 export function useColumns<Row>(table: string, columns: readonly DataColumn<Row>[]): Chosen<Row> {
   const key = `gammascope.columns.${table}`;
   const usual = usually(columns).map(({ id }) => id);
@@ -21,14 +21,14 @@ export function useColumns<Row>(table: string, columns: readonly DataColumn<Row>
   };
 }
 
-/** The columns that are shown before the user chooses: all, where the table does not say. */
+/** The columns shown by default. If the table marks none as shown, all are. */
 export function usually<Row>(columns: readonly DataColumn<Row>[]): readonly DataColumn<Row>[] {
   return columns.some(({ shown }) => shown) ? columns.filter(({ shown, names }) => shown || names) : columns;
 }
 
 type Props<Row> = { columns: readonly DataColumn<Row>[]; chosen: Chosen<Row> };
 
-/** The list to choose from, each column with what it says. */
+/** The list of columns to choose from, each with its explanation. */
 export function ColumnChooser<Row>({ columns, chosen: { shown, choose } }: Props<Row>) {
   useEffect(fetchExplanations, []);
   return (

@@ -1,17 +1,17 @@
-/** What a table lists: rows that pass its filters, in the order of a column, and rows of like names in one group. */
+/** The entries of a table: rows that pass its filters, sorted by a column, with similar names in one group. */
 import type { Chips, DataColumn, Order } from './table';
 
 const collator = new Intl.Collator('en', { numeric: true });
 
-/** A line of the table: one row, by its index, or a group of rows. */
+/** An entry: one row by its index, or a group of rows. */
 export type Entry = { row: number; inside: boolean } | { group: string; members: readonly number[] };
 
-/** A name with a star in place of each number between its dots: sites of all blocks that do the same share it. */
+/** Replaces each number between dots in a name by a star, so that the same site in all blocks has the same result. */
 export function likeNames(name: string): string {
   return name.replace(/(^|[./])\d+(?=[./]|$)/g, '$1*');
 }
 
-/** Indices of the rows that pass the text filter and every row of chips. */
+/** Returns the indices of the rows that pass the text filter and every row of chips. */
 export function filtered<Row>(
   rows: readonly Row[],
   text: (row: Row) => string,
@@ -30,7 +30,7 @@ export function filtered<Row>(
   return kept;
 }
 
-/** The kept rows in the order of a column; ties keep the order they came in. */
+/** Sorts the kept rows by a column. Ties keep their order. */
 export function sorted<Row>(
   rows: readonly Row[],
   kept: readonly number[],
@@ -55,7 +55,7 @@ export function sorted<Row>(
   return keyed.map(({ index }) => index);
 }
 
-/** The lines of a table: each group stands where its first row would, with its rows below it when it is open. */
+/** The entries of a table. A group has the position of its first row. If it is open, its rows follow. */
 export function entries(ordered: readonly number[], keys: readonly string[] | null, open: ReadonlySet<string>): Entry[] {
   if (!keys) return ordered.map((row) => ({ row, inside: false }));
   const groups = new Map<string, number[]>();

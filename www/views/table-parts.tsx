@@ -5,10 +5,10 @@ import { count } from '../format';
 import type { Chips, DataColumn, Order } from './table';
 import { explains } from './term';
 
-/** How long a button says that it has copied. */
+/** How long the button says that the text was copied. */
 const SAID_MS = 2000;
 
-/** Rows that are not in the document, as one of their height. */
+/** One row with the height of all rows that are not in the document. */
 export function Spacer({ height, columns }: { height: number; columns: number }) {
   return (
     <tr class="spacer" aria-hidden="true">
@@ -19,7 +19,7 @@ export function Spacer({ height, columns }: { height: number; columns: number })
 
 type DetailProps = { columns: number; onHeight: (height: number) => void; children: ComponentChildren };
 
-/** What a row opens; it tells its height, which changes while figures come. */
+/** The detail of a row. It reports its height, which changes while figures load. */
 export function Detail({ columns, onHeight, children }: DetailProps) {
   const row = useRef<HTMLTableRowElement>(null);
   useEffect(() => {
@@ -38,7 +38,7 @@ export function Detail({ columns, onHeight, children }: DetailProps) {
   );
 }
 
-/** Copies a text, and says so. */
+/** A button that copies a text and says so. */
 export function CopyButton({ text, what }: { text: () => string; what: string }) {
   const [said, setSaid] = useState('');
   return (
@@ -63,7 +63,7 @@ export function CopyButton({ text, what }: { text: () => string; what: string })
 
 type HeadingProps<Row> = { column: DataColumn<Row>; order: Order; onSort: () => void };
 
-/** A heading that sorts and explains its column; a component of its own, so that its tooltip redraws only itself. */
+/** A heading that sorts and explains its column. It is a separate component, so that a tooltip redraws only the heading. */
 export function Heading<Row>({ column, order, onSort }: HeadingProps<Row>) {
   const sorts = order.column === column.id;
   return (
@@ -89,7 +89,7 @@ type ChipRowProps<Row> = {
   onPress: (chip: string) => void;
 };
 
-/** A chip for each value that occurs, with how often; nothing to choose from shows nothing. */
+/** A chip for each value in the rows, with its count. Shows nothing if there are fewer than two values. */
 export function ChipRow<Row>({ group, rows, pressed, onPress }: ChipRowProps<Row>) {
   const tally = useMemo(() => {
     const counts = new Map<string, number>();

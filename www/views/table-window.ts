@@ -1,30 +1,30 @@
-/** The part of a very long table that is in the document: the rows in sight, and some above and below them. */
+/** The part of a very long table that is in the document: the visible rows, and some above and below them. */
 import type { RefObject } from 'preact';
 import { useLayoutEffect, useState } from 'preact/hooks';
 
-/** Rows beyond what is in sight, so that a quick scroll shows rows and no blank space. */
+/** Rows above and below the visible ones, so that a quick scroll shows rows and no blank space. */
 const BEYOND = 15;
 
-/** The window moves in steps of this many rows, so that not every scroll event draws. */
+/** The window moves in steps of this many rows, so that not every scroll event redraws. */
 const STEP = 5;
 
-/** The height of a row until one is there to be measured. */
+/** The height of a row until one can be measured. */
 const ROW = 30;
 
 export type TableWindow = {
   first: number;
-  /** One past the last row of the window. */
+  /** The end of the window, exclusive. */
   last: number;
-  /** Pixels that the rows above the window take, and those below. */
+  /** The heights in pixels of the rows above and below the window. */
   above: number;
   below: number;
-  /** Scrolls until a row is in sight. */
+  /** Scrolls until a row is visible. */
   show: (place: number) => void;
 };
 
 /**
- * The window of `total` rows of one height in the scroll box; `tall` has the height of what each open row shows below itself, by
- * its place, in order. Without `on` the window is the whole table.
+ * Returns the window of `total` rows of equal height in the scroll box. `tall` has the height of the detail below each open row, by
+ * place, in order. Without `on`, the window is the whole table.
  */
 export function useWindow(
   on: boolean,
@@ -48,7 +48,7 @@ export function useWindow(
   const look = () => {
     const element = box.current;
     if (!element) return;
-    // Nothing has a height in a part of the page that is closed.
+    // In a closed part of the page, all heights are 0.
     const measured = element.querySelector('tbody > tr[aria-rowindex]')?.getBoundingClientRect().height;
     if (measured && Math.abs(measured - row) > 0.1) setRow(measured);
     const from = Math.floor(placeAt(element.scrollTop) / STEP) * STEP;
@@ -81,7 +81,7 @@ export function useWindow(
       const element = box.current;
       if (!element) return;
       const head = element.querySelector('thead')?.clientHeight ?? 0;
-      // The rows begin below the heading, which stays in sight.
+      // The rows begin below the heading, which stays visible.
       const [upper, lower] = [top(place), top(place) + row];
       if (upper < element.scrollTop) element.scrollTop = upper;
       else if (lower > element.scrollTop + element.clientHeight - head) element.scrollTop = lower - element.clientHeight + head;

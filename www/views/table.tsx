@@ -1,7 +1,7 @@
 /**
- * A table of any length: sorted by any column, filtered by text and by chips, rows of like names in groups, walked with the
- * keyboard, its rows opening their own detail. A long one scrolls in a box of its own, with only a window of its rows in the
- * document, so that 100,000 rows stay fast.
+ * A table of any length. It sorts by any column, filters by text and by chips, groups rows with similar names, works with the
+ * keyboard, and opens a detail below a row. A long table scrolls in its own box, with only a window of its rows in the document, so
+ * that 100,000 rows stay fast.
  */
 import type { ComponentChildren } from 'preact';
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
@@ -17,36 +17,36 @@ import { useWindow } from './table-window';
 
 const JUMP = 20;
 
-/** From here a table scrolls in a box of its own and has only a window of its rows in the document. */
+/** A table with more rows scrolls in its own box, with only a window of its rows in the document. */
 const LONG = 200;
 
-/** A longer table prints only what is in its window, because its rows would fill a hundred pages. */
+/** A table with more rows prints only its window, because all rows would fill a hundred pages. */
 const PRINTED = 5000;
 
-/** A table of more rows begins with like rows in groups. */
+/** A table with more rows starts with similar rows in groups. */
 const GROUPED_FROM = 20;
 
-/** The height of what a row opens, until it is measured. */
+/** The height of the detail of a row until it is measured. */
 const DETAIL = 400;
 
 export type DataColumn<Row> = {
   id: string;
   label: string;
   term?: Term;
-  /** What it says, where it has no term. */
+  /** The explanation, if the column has no term. */
   about?: string;
   numeric?: boolean;
-  /** What kind of text it holds, which decides how it wraps: a sentence from the report, or a name. */
+  /** The kind of text, which decides how it wraps: a sentence from the report, or a name. */
   text?: 'prose' | 'name';
-  /** The column that names the row: its cell is what the keyboard walks along. */
+  /** Whether this column names the row. The keyboard moves along its cells. */
   names?: boolean;
-  /** Whether it is shown before the user chooses. */
+  /** Whether the column is shown by default. */
   shown?: boolean;
-  /** What it holds, which is what is saved; null is nothing. */
+  /** The value, which is also saved. Null is an empty cell. */
   value: (row: Row, index: number) => number | string | null;
-  /** What sorting compares, where that is not the value; null sorts last both ways. */
+  /** What sorting compares, if not the value. Null sorts last in both directions. */
   sortBy?: (row: Row, index: number) => number | string | null;
-  /** How its numbers are written; otherwise all with the same number of decimals. */
+  /** Formats the numbers. By default, all have the same number of decimals. */
   format?: (value: number) => string;
   cell?: (row: Row, index: number) => ComponentChildren;
 };
@@ -54,7 +54,7 @@ export type DataColumn<Row> = {
 /** A row of chips. The table shows the rows whose `of` matches a pressed chip, or all rows if none is pressed. */
 export type Chips<Row> = { label: string; of: (row: Row) => string; names: Readonly<Record<string, string>> };
 
-/** The column that a table is sorted by, and whether downwards. */
+/** The column that a table is sorted by, and whether in descending order. */
 export type Order = { column: string; down: boolean };
 
 type Props<Row> = {
@@ -65,17 +65,17 @@ type Props<Row> = {
   /** The text that the filter searches. */
   text: (row: Row) => string;
   chips?: readonly Chips<Row>[];
-  /** What rows share that are one group; nothing is grouped without it. */
+  /** The key of the group of a row. Without it, nothing is grouped. */
   group?: (row: Row) => string;
-  /** Whether groups are made from the start; otherwise where there are many rows. */
+  /** Whether the table starts with groups. By default, it does if there are many rows. */
   grouped?: boolean;
-  /** What a row opens below itself. */
+  /** The detail that a row opens below itself. */
   detail?: (row: Row) => ComponentChildren;
-  /** What choosing a row does where it has no detail. */
+  /** Called when a row without a detail is chosen. */
   onChoose?: (row: Row) => void;
-  /** A row to open, show and focus; a new object each time. */
+  /** A row to open, show and focus. Each request is a new object. */
   target?: { site: number } | null;
-  /** First part of the name of a saved table. */
+  /** The first part of the name of a saved table. */
   file?: string;
 };
 
@@ -131,7 +131,7 @@ export function DataTable<Row>(props: Props<Row>) {
     [long, rows, chosen.shown],
   );
 
-  // A filter or an order that changed puts the reader back at the top; following a link sets its own place.
+  // After a change of the filter or the order, the table starts at the top. A link sets its own place.
   const restart = () => {
     setActive(0);
     if (box.current) box.current.scrollTop = 0;
@@ -147,7 +147,7 @@ export function DataTable<Row>(props: Props<Row>) {
     setGoing({ row: target.site });
   }, [target]);
 
-  // Goes to a row once it is in the document, which takes a drawing where the window has to move first.
+  // Goes to a row once it is in the document. If the window has to move first, that takes one more render.
   useLayoutEffect(() => {
     if (!going) return;
     const place = 'place' in going ? going.place : list.findIndex((entry) => 'row' in entry && entry.row === going.row);
@@ -161,7 +161,7 @@ export function DataTable<Row>(props: Props<Row>) {
     button.scrollIntoView({ block: 'nearest' });
   }, [going, list, seen.first, seen.last]);
 
-  // A row that scrolls away takes the focus with it: the box keeps it, and its arrow keys scroll.
+  // If the row with the focus scrolls out of the document, the box takes the focus, so that the arrow keys scroll it.
   const hadFocus = useRef(false);
   useLayoutEffect(() => {
     if (hadFocus.current && document.activeElement === document.body) box.current?.focus({ preventScroll: true });
@@ -207,7 +207,7 @@ export function DataTable<Row>(props: Props<Row>) {
     choose(entry);
   };
 
-  /** What is shown, filtered and sorted, as lines of cells; numbers in full. */
+  /** The shown columns of all rows, filtered and sorted, as lines of cells with full numbers. */
   const lines = (): string[][] => [
     chosen.shown.map((column) => column.label),
     ...ordered.map((index) => chosen.shown.map((column) => String(column.value(rows[index] as Row, index) ?? ''))),
@@ -376,7 +376,7 @@ export function DataTable<Row>(props: Props<Row>) {
 
 const numberOf = (value: number | string | null) => (typeof value === 'number' ? value : null);
 
-/** The set with `item` put in or taken out. */
+/** The set with `item` added or removed. */
 function toggled<Item>(set: ReadonlySet<Item>, item: Item, present = !set.has(item)): ReadonlySet<Item> {
   const next = new Set(set);
   if (present) next.add(item);
@@ -384,7 +384,7 @@ function toggled<Item>(set: ReadonlySet<Item>, item: Item, present = !set.has(it
   return next;
 }
 
-/** A click on a heading sorts upwards, the second downwards, the third as at the start. */
+/** The first click on a heading sorts ascending, the second descending, the third as at the start. */
 function nextOrder({ column, down }: Order, id: string, natural: string): Order {
   if (column !== id) return { column: id, down: false };
   return down ? { column: natural, down: false } : { column: id, down: true };

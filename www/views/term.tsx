@@ -1,4 +1,4 @@
-/** A word with its one-line explanation: by hovering, by keyboard focus and by tapping, in one shared tooltip. */
+/** A word with a one-line explanation in a shared tooltip. Hovering, keyboard focus or a tap shows it. */
 import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
@@ -8,7 +8,7 @@ import { TERMS, type Term } from '../terms';
 const HOVER_DELAY = 120;
 const GAP = 6;
 
-/** The explanation that is shown and the element it belongs to. */
+/** The shown explanation and its element. */
 const shown = signal<{ term: Term; anchor: HTMLElement } | null>(null);
 
 /** Shows the explanation of a term at an element. */
@@ -29,7 +29,7 @@ const hide = (): void => {
   shown.value = null;
 };
 
-/** Handlers that make any focusable element explain itself. */
+/** Handlers that show the explanation of a term at any focusable element. */
 export function explains(term: Term) {
   return {
     'aria-describedby': shown.value?.term === term ? 'explanation' : undefined,

@@ -1,4 +1,4 @@
-/** The report beside something else: a comparison, and an adapter; fetched when a report is open. */
+/** The results of a comparison and of an adapter. Loaded when a report is open. */
 import type { Opened } from '../state/opened';
 import { AdapterResult } from './adapter';
 import { CompareResult } from './compare';

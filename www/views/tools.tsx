@@ -1,4 +1,4 @@
-/** What can be done with the open checkpoint: a card for each tool. What comes of it is shown above, among the results. */
+/** A card for each tool for the open checkpoint. The results are shown above. */
 import type { Opened } from '../state/opened';
 import { Adapter } from './adapter';
 import { Compare } from './compare';

@@ -1,12 +1,12 @@
-/** Documents as trees that open and close, searched by key and value. */
+/** Documents as trees with a search by key and value. */
 import { useMemo, useState } from 'preact/hooks';
 import { count, counted } from '../format';
 import type { Document } from '../report';
 
-/** Members of one list or object that are shown. */
+/** How many members of a list or object are shown. */
 const MOST_SHOWN = 200;
 
-/** A list of plain values is one line up to this length. */
+/** A list of plain values up to this length is shown on one line. */
 const ONE_LINE = 72;
 
 export function Documents({ documents }: { documents: readonly Document[] }) {
@@ -56,7 +56,7 @@ function Members({ value, open }: { value: unknown; open: boolean }) {
   );
 }
 
-/** A branch, whose members are drawn once it is open. */
+/** A branch. Its members are drawn when it is open. */
 function Branch({ name, value, open: opens }: { name: string; value: object; open: boolean }) {
   const [open, setOpen] = useState(opens);
   return (
@@ -75,7 +75,7 @@ function isBranch(value: unknown): value is object {
   return !(flat && JSON.stringify(value).length <= ONE_LINE);
 }
 
-/** What of a value has the text in a key or in itself; all of it below a key that has it. */
+/** The part of a value with the text in a key or a value. Below a matching key, it keeps everything. */
 function matching(value: unknown, needle: string): unknown {
   if (needle === '') return value;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value).toLowerCase().includes(needle) ? value : undefined;

@@ -1,4 +1,4 @@
-/** The first thing to read: the verdict in one sentence, how sure it is and why, and what was read to get there. */
+/** The verdict in one sentence, how sure it is and why, and how much was read. */
 import { VERDICTS, bytes, confidenceWord, count, counted, parameters, probability } from '../format';
 import { fileName, saveText } from '../download';
 import type { Opened } from '../state/opened';
@@ -107,7 +107,7 @@ export function Verdict({ opened: { report } }: { opened: Opened }) {
   );
 }
 
-/** The verdict on each part of a model that has several. */
+/** The verdict on each part of a model with several parts. */
 function Parts({ parts }: { parts: readonly PartSummary[] }) {
   if (parts.length === 0) return null;
   return (

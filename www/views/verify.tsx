@@ -1,4 +1,4 @@
-/** Running the model of the open checkpoint: how, and how far it is. */
+/** Runs the model of the open checkpoint: options, progress and failures. */
 import { useEffect, useState } from 'preact/hooks';
 import { bytes, count, counted, duration, parameters } from '../format';
 import { prepareVerifier } from '../inspector';
@@ -45,7 +45,7 @@ export function Verify({ opened }: { opened: Opened }) {
   );
 }
 
-/** What is run on files, and which files these are. */
+/** The inputs that come from files, and the accepted file types. */
 const FILES: Partial<Record<RunInput, string>> = {
   text: '.txt,.md,text/plain',
   ids: '.txt,text/plain',
@@ -54,7 +54,7 @@ const FILES: Partial<Record<RunInput, string>> = {
   sounds: 'audio/*',
 };
 
-/** Models up to this many parameters are moved along, and run at their initialisation, unless somebody says not to: it takes seconds. */
+/** Up to this many parameters, moving readers and the run with random weights are on by default: they take seconds. */
 const SMALL = 5e6;
 
 function Controls({ parameters, done }: { parameters: number; done: boolean }) {
@@ -199,7 +199,7 @@ function Controls({ parameters, done }: { parameters: number; done: boolean }) {
   );
 }
 
-/** What is left to do with a model that cannot be run. */
+/** What the user can do if the model cannot run. */
 function Instead() {
   return (
     <>
@@ -212,7 +212,7 @@ function Instead() {
 
 function RunningNow() {
   const now = running.value;
-  // Once the run has stopped, `Halted` says what is left to do.
+  // Once the run has stopped, `Halted` shows how to go on.
   if (!now || (now.stopping && halted.value)) return null;
   const { plan, begin } = now;
   if (begin && plan) {
@@ -253,7 +253,7 @@ function RunningNow() {
   );
 }
 
-/** What a run takes, in a few sentences. */
+/** The plan of a run, in a few sentences. */
 function Plan({ plan, workers, twice }: Pick<Running, 'workers' | 'twice'> & { plan: RunPlan }) {
   const where = (device: string) => (device === 'cpu' ? 'the CPU' : device);
   return (
@@ -278,7 +278,7 @@ function Plan({ plan, workers, twice }: Pick<Running, 'workers' | 'twice'> & { p
 
 function Halted() {
   const now = halted.value;
-  // A run that is stopped says so while its measurements are taken into the report.
+  // A stopped run says so while its measurements go into the report.
   const finishing = running.value?.stopping ?? false;
   if (!now || (running.value && !finishing)) return null;
   return (

@@ -1,4 +1,4 @@
-/** What to know before relying on the rest. */
+/** The warnings: what to know before relying on the report. */
 import { useState } from 'preact/hooks';
 import { count, counted } from '../format';
 import type { Report } from '../report';

@@ -1,4 +1,4 @@
-/** What training left in the weights that write the residual stream, and the say over whether they are sampled. */
+/** The energies of the sampled writers of the residual stream, and the setting whether to sample weights. */
 import { bytes, counted } from '../format';
 import type { WriterReport } from '../report';
 import type { Opened } from '../state/opened';

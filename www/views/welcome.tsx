@@ -1,4 +1,4 @@
-/** The page before anything has been opened: what it is, the ways in, and what happens to the data. */
+/** The page before anything is open: what it does, how to open a checkpoint, and what happens to the data. */
 import { opening } from '../state/opening';
 import { awaited } from '../state/place';
 import { visit } from '../state/visit';
@@ -59,7 +59,7 @@ export function Welcome() {
   );
 }
 
-/** Opens a sample at one of the tools. */
+/** A button that opens a sample at one of the tools. */
 function To({ id, children }: { id: string; children: string }) {
   return (
     <button type="button" class="link" title="Opens the LayerNorm sample, at this tool" onClick={() => visit(id)}>
@@ -73,7 +73,7 @@ const SCALES = [
 ];
 const STEP = 12;
 
-/** What the tool does, as a drawing: scales above, their inverses below. The smallest scale is the longest bar of v. */
+/** A drawing of what the tool does: scales above, their inverses below. The smallest scale is the longest bar of v. */
 function Illustration() {
   const longest = Math.max(...SCALES.map((scale) => 1 / scale));
   const width = SCALES.length * STEP;

@@ -1,4 +1,4 @@
-/** The comparison or the measurement of an adapter that is running, and the sentence of the last one that failed. */
+/** The running comparison or measurement of an adapter, and the error of the last one that failed. */
 import type { Opened } from '../state/opened';
 import { type Work, stopWork, workFailure, working } from '../together';
 import { Prose } from './prose';

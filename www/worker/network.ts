@@ -43,7 +43,7 @@ export const network = {
   wait: (milliseconds: number) => new Promise<void>((resolve) => setTimeout(resolve, milliseconds)),
 };
 
-/** Whether the machine is online. Node before 21 does not say; assume online. */
+/** Whether the machine is online. Node does not say; assume online. */
 function online(): boolean {
   return globalThis.navigator?.onLine ?? true;
 }

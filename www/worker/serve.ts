@@ -54,7 +54,7 @@ function sentence(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Holds a lock that the browser releases when this worker dies, so that the page learns of it. Without https there are no locks. */
+/** Holds a lock that the browser releases when this worker dies, so that the page notices. Without https, there are no locks. */
 function holdLock(): void {
   const lock = crypto.randomUUID?.();
   void navigator.locks?.request(lock, () => {

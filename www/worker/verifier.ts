@@ -31,7 +31,7 @@ function live(): Inspection {
 }
 
 function planned(): Measurement {
-  if (!measurement) throw new Error('Nothing is planned to be measured.');
+  if (!measurement) throw new Error('No measurement is planned.');
   return measurement;
 }
 

@@ -1,4 +1,4 @@
-// Links inside the repository: the file must be there, and so must the heading.
+// Checks links inside the repository: the file and the heading must exist.
 
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -17,7 +17,7 @@ export default function liveLinks(context) {
   return { [Syntax.Link]: check, [Syntax.Image]: check };
 }
 
-/** What GitHub makes of the headings of a document: lower case, no punctuation, hyphens for spaces. */
+/** The anchors that GitHub gives to the headings of a document: lower case, no punctuation, hyphens for spaces. */
 function anchors(file) {
   const headings = readFileSync(file, "utf8").matchAll(/^#+ (.+)$/gmu);
   return [...headings].map(([, heading]) => heading.toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, "").replaceAll(" ", "-"));

@@ -1,4 +1,4 @@
-// Sentences in paragraphs and lists that a reader has to take in twice because they are long. Table cells are often lists, so they may be long.
+// Finds long sentences in paragraphs and lists. Table cells are often lists, so they may be long.
 
 /** `most`: the words a sentence may have. A code span counts as one word. */
 export default function shortSentences(context, { most }) {
@@ -9,7 +9,7 @@ export default function shortSentences(context, { most }) {
       for (const { segment, index } of sentences.segment(plain(node))) {
         const words = segment.split(/\s+/u).filter((word) => /[\p{L}\p{N}]/u.test(word)).length;
         if (words <= most) continue;
-        // Code, links and emphasis are shorter here than in the source, so the place is a guess within the paragraph.
+        // Code, links and emphasis are shorter here than in the source, so the position in the paragraph is approximate.
         const at = Math.min(index, node.range[1] - node.range[0] - 1);
         report(node, new RuleError(`${words} words in “${opening(segment)}”: ${most} at most.`, { padding: locator.at(at) }));
       }

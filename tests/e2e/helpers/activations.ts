@@ -1,10 +1,10 @@
-/** Activations as somebody's own code would capture them: outputs of the LayerNorm sample's final norm. */
+/** Activations as users capture them with their own code: outputs of the final norm of the LayerNorm sample. */
 import { readFileSync } from 'node:fs';
 import { type Tensor, safetensors } from './safetensors.ts';
 
 export const WIDTH = 128;
 
-/** A tensor of the LayerNorm sample, which is BF16. */
+/** Reads a BF16 tensor of the LayerNorm sample. */
 function sample(name: string): Float32Array {
   const bytes = readFileSync('samples/layernorm/model.safetensors');
   const start = 8 + Number(bytes.readBigUInt64LE(0));
@@ -14,7 +14,7 @@ function sample(name: string): Float32Array {
   return new Float32Array(bits.buffer);
 }
 
-/** Outputs of a norm of the sample, in f32, on random streams; as a LayerNorm or as what an RMSNorm would put out. */
+/** Outputs of a norm of the sample, in f32, on random streams: as a LayerNorm, or as an RMSNorm. */
 export function outputs(tokens: number, subtracts = true, site = 'transformer.ln_f'): Tensor {
   const [scale, shift] = [sample(`${site}.weight`), sample(`${site}.bias`)];
   let state = 1;

@@ -1,9 +1,9 @@
-/** Small checkpoints in the shapes people have, as the files they would drop. */
+/** Small checkpoints with realistic layouts, as the files that people drop. */
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Tensor, filled, safetensors } from './safetensors.ts';
 
-/** A file as Playwright and the page's own `File` can both take it. */
+/** A file in a form for both Playwright and the `File` of the page. */
 export type TestFile = { name: string; mimeType: string; buffer: Buffer };
 
 function file(name: string, content: Buffer | string): TestFile {
@@ -11,8 +11,8 @@ function file(name: string, content: Buffer | string): TestFile {
 }
 
 /**
- * A GPT-2: LayerNorm everywhere, biases, tied embeddings. `tune` changes its tensors in place; of two or more `shards` each
- * holds every so many of them; `prefix` goes before each name.
+ * A GPT-2: LayerNorm everywhere, biases, tied embeddings. `tune` changes its tensors in place. `shards` distributes the tensors over so
+ * many files. `prefix` goes before each name.
  */
 export function gpt2({
   layers = 3,
@@ -63,7 +63,7 @@ export function gpt2({
   return [...files, file('config.json', JSON.stringify(config))];
 }
 
-/** A LoRA adapter of `gpt2` on its fused attention; `config` overrides what PEFT writes. */
+/** A LoRA adapter of `gpt2` on its fused attention. `config` overrides the configuration from PEFT. */
 export function lora({ rank = 4, width = 32, config = {}, module = 'attn.c_attn' } = {}): TestFile[] {
   const tensors: Record<string, Tensor> = {};
   for (let layer = 0; layer < 3; layer += 1) {
@@ -78,7 +78,7 @@ export function lora({ rank = 4, width = 32, config = {}, module = 'attn.c_attn'
   ];
 }
 
-/** Names that would do harm as markup, beside one honest site. */
+/** Names that would do harm as markup, and one normal site. */
 export const HOSTILE_SITE = 'h.0.<img src=x onerror="document.title=\'owned\'">&amp;.ln_1';
 
 export function hostile(): TestFile[] {
@@ -96,7 +96,7 @@ export function hostile(): TestFile[] {
   return [file('<b>hostile</b>.safetensors', safetensors(tensors))];
 }
 
-/** Many norms and nothing else: what a table must stay fast with. */
+/** Many norms and nothing else. The table must stay fast with them. */
 export function manySites(count: number): TestFile[] {
   const tensors: Record<string, Tensor> = {};
   for (let layer = 0; layer < count; layer += 1) {
@@ -111,7 +111,7 @@ export function manySites(count: number): TestFile[] {
   ];
 }
 
-/** One norm among many tensors that are nothing to it: what the list of tensors must stay fast with. */
+/** One norm and many unrelated tensors. The list of tensors must stay fast with them. */
 export function manyTensors(count: number): TestFile[] {
   const tensors: Record<string, Tensor> = { 'norm.weight': filled([3], 1, 0.5, 1) };
   const data = new Float32Array(4);
@@ -127,7 +127,7 @@ export function truncated(): TestFile[] {
 
 const SAMPLE = (name: string) => readFileSync(`samples/${name}/model.safetensors`);
 
-/** A trained sample whose names say nothing, and no configuration: only its weights tell its kind. */
+/** A trained sample with meaningless names and no configuration. Only its weights show its kind. */
 export function opaque(sample: 'layernorm' | 'rmsnorm'): TestFile[] {
   return [file('opaque.safetensors', renamed(SAMPLE(sample), (_, index) => `t${String(index).padStart(6, '0')}`))];
 }
@@ -140,7 +140,7 @@ export function mixed(): TestFile[] {
   ];
 }
 
-/** A checkpoint as large as a 7B model that takes no disk: a header, ones for scales, and a hole for the rest. */
+/** A checkpoint as large as a 7B model that takes almost no disk space: a header, ones for scales, and a hole for the rest. */
 export function sparse(folder: string): string {
   const [width, hidden, layers] = [4096, 11_008, 12];
   const header: Record<string, object> = {};

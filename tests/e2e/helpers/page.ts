@@ -1,6 +1,6 @@
 /**
- * The page under test. Every test here also claims that nothing left the origin, that no content security policy was
- * broken and that nothing was written to the console as an error.
+ * The page under test. Every test also checks that no request left the origin, that nothing violated the content security policy, and
+ * that the console has no error.
  */
 import { readFile } from 'node:fs/promises';
 import { type Page, test as base, expect } from '@playwright/test';
@@ -11,7 +11,7 @@ import type { TestFile } from './checkpoints.ts';
 export { expect };
 
 export const test = base.extend<{ elsewhere: Set<string> }>({
-  /** Origins that a test lets the page ask; then the browser's own line about a refused request is no problem either. */
+  /** Other origins that the page may ask in a test. If there are any, errors of the browser about refused requests are allowed too. */
   elsewhere: async ({}, use) => use(new Set()),
   page: async ({ page, baseURL, elsewhere }, use) => {
     const problems: string[] = [];
@@ -36,7 +36,7 @@ type Given = { name: string; path: string; base64: string };
 const given = (files: TestFile[]): Given[] =>
   files.map(({ name, buffer }) => ({ name, path: name, base64: buffer.toString('base64') }));
 
-/** Opens files from code, as `gammascope.open` is documented. */
+/** Opens files from code with `gammascope.open`. */
 export async function openFromCode(
   page: Page,
   files: TestFile[],
@@ -54,7 +54,7 @@ export async function openFromCode(
   );
 }
 
-/** Drops or pastes files that exist only as bytes; `over` also shows the page the drag before the drop. */
+/** Drops or pastes files from bytes. `over` also sends the drag before the drop. */
 export async function transfer(page: Page, files: TestFile[], type: 'drop' | 'paste'): Promise<void> {
   await page.evaluate(
     ({ list, type: event }) => {
@@ -73,30 +73,30 @@ export async function transfer(page: Page, files: TestFile[], type: 'drop' | 'pa
   );
 }
 
-/** The report on show, as the page saves it. */
+/** The open report, as the page saves it. */
 export async function savedReport(page: Page): Promise<Report> {
   const downloading = page.waitForEvent('download');
   await page.getByRole('button', { name: 'Report as JSON' }).click();
   return JSON.parse(await readFile(await (await downloading).path(), 'utf8')) as Report;
 }
 
-/** The verdict on show. */
+/** The shown verdict. */
 export const sentence = (page: Page) => page.locator('#sentence');
 
 /** The buttons that open the rows of the table of sites, top to bottom. */
 export const siteRows = (page: Page) =>
   page.locator('#sites .datatable > .scroll > table > tbody > tr:not(.detail) > th button');
 
-/** Runs the model as the section says. */
+/** Clicks Run. */
 export const pressRun = (page: Page) => page.locator('#verify').getByRole('button', { name: 'Run', exact: true }).click();
 
-/** Opens the options of a tool, which wait behind a disclosure. */
+/** Unfolds the options of a tool. */
 export async function chooseOptions(page: Page, tool = '#verify'): Promise<void> {
   const options = page.locator(`${tool} details`, { hasText: 'Options' });
   if ((await options.getAttribute('open')) === null) await options.locator('summary').click();
 }
 
-/** Shows more columns of the first table in a section: those with these labels, or all. */
+/** Shows more columns of the first table in a section: those with these labels, or all columns. */
 export async function chooseColumns(page: Page, section: string, ...labels: string[]): Promise<void> {
   const table = page.locator(`${section} .datatable`).first();
   const chooser = table.getByRole('button', { name: 'Columns' });

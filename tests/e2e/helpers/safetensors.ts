@@ -1,4 +1,4 @@
-/** A writer for test files, just large enough to say what a test needs: header length, JSON header, data. */
+/** A minimal writer for test files: header length, JSON header, data. */
 
 export type Tensor = { shape: number[]; data: Float32Array };
 

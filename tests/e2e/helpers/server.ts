@@ -1,10 +1,10 @@
-/** A small HTTP server on an origin of its own, which answers ranges and plays the faults that only a browser meets. */
+/** A small HTTP server on a separate origin. It answers ranges, and simulates faults that only a browser meets. */
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export type Seen = { method: string; path: string; range: string | undefined; authorization: string | undefined };
 
-/** What one path does instead of answering well. */
+/** The fault of one path. */
 export type Play =
   | 'no-cors'
   | 'no-range'
@@ -27,7 +27,7 @@ const EXPOSED = 'Content-Range, ETag, Content-Encoding, Retry-After';
 
 export class FileServer {
   readonly seen: Seen[] = [];
-  /** Bytes of bodies that were written. */
+  /** The bytes of all bodies sent. */
   sent = 0;
   private readonly files = new Map<string, { bytes: Buffer; play: Play | undefined; count: number }>();
 
@@ -41,7 +41,7 @@ export class FileServer {
     return made;
   }
 
-  /** Serves `bytes` at `path` and gives the address. */
+  /** Serves `bytes` at `path` and returns the address. */
   put(path: string, bytes: Buffer | string, play?: Play): string {
     this.files.set(path, { bytes: Buffer.from(bytes), play, count: 0 });
     return this.origin + path;
@@ -85,7 +85,7 @@ export class FileServer {
     if (!parts || play === 'no-range') {
       response.writeHead(200, { 'Content-Length': bytes.length });
       if (request.method === 'HEAD') return void response.end();
-      // Slowly, so that one sees whether somebody hangs up.
+      // Write slowly, so that `sent` shows whether the client hangs up.
       const piece = 16 * 1024;
       const write = (at: number): void => {
         if (response.destroyed || at >= bytes.length) return void response.end();

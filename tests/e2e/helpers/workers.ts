@@ -1,4 +1,4 @@
-/** Ends the workers of the page and takes their memory away, as a browser does when the device runs out of it. */
+/** Ends the workers of the page or limits their memory, like a browser on a device without free memory. */
 import type { Page } from '@playwright/test';
 
 type Recorded = Window & { workers: Worker[] };
@@ -19,14 +19,14 @@ export async function recordWorkers(page: Page): Promise<void> {
   });
 }
 
-/** Ends a recorded worker once it holds its lock. The page gets no event of this. */
+/** Ends a recorded worker once it holds its lock. The page gets no event. */
 export async function endWorker(page: Page, at: number): Promise<void> {
   await page.waitForFunction((index) => (window as unknown as Recorded).workers.length > index, at);
   await page.waitForFunction(async () => ((await navigator.locks.query()).held ?? []).length > 0);
   await page.evaluate((index) => (window as unknown as Recorded).workers[index]?.terminate(), at);
 }
 
-/** Gives the wasm module `name` at most `pages` (of 64 KiB) more memory than it starts with; `first` limits only the first load. */
+/** Limits the wasm module `name` to `pages` (of 64 KiB) more memory than at its start. `first` limits only the first load. */
 export async function limitMemory(page: Page, name: string, pages: number, first = false): Promise<void> {
   let loads = 0;
   await page.route(new RegExp(`${name}.*\\.wasm$`), async (route) => {
@@ -37,7 +37,7 @@ export async function limitMemory(page: Page, name: string, pages: number, first
   });
 }
 
-/** The wasm module with a largest size in its memory section: https://webassembly.github.io/spec/core/binary/modules.html#memory-section. */
+/** The wasm module with a maximum in its memory section: https://webassembly.github.io/spec/core/binary/modules.html#memory-section. */
 function withLimit(wasm: Buffer, pages: number): Buffer {
   const MEMORY = 5;
   for (let at = 8; at < wasm.length; ) {
@@ -53,7 +53,7 @@ function withLimit(wasm: Buffer, pages: number): Buffer {
   throw new Error('The wasm module has no memory section.');
 }
 
-/** Reads an unsigned LEB128 number; returns it and where the next byte is. */
+/** Reads an unsigned LEB128 number. Returns it and the position after it. */
 function leb(bytes: Buffer, from: number): [number, number] {
   let value = 0;
   for (let at = from, shift = 0; ; at += 1, shift += 7) {

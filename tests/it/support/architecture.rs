@@ -1,6 +1,5 @@
-//! Ground truth: what the norm modules of real architectures do, with a checkpoint made of each and a score for what
-//! Gammascope says of it. A document is `{ config, tensors: [[name, dtype, shape]], norms: [{ weight, bias, kind,
-//! convention }] }`, gzipped JSON.
+//! Ground truth: what the norm modules of real architectures do. Makes a checkpoint of each architecture and scores the report
+//! on it. A document is `{ config, tensors: [[name, dtype, shape]], norms: [{ weight, bias, kind, convention }] }`, gzipped JSON.
 
 use flate2::read::GzDecoder;
 use gammascope::inspect::{Opened, open_knowing};
@@ -20,7 +19,7 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
-/// Libraries that documents are from, by the first part of their names or their source.
+/// The libraries of documents, by the first part of their names or by their source.
 const LIBRARIES: [&str; 16] = [
     "transformers",
     "timm",
@@ -45,7 +44,7 @@ const LIBRARIES: [&str; 16] = [
 pub(crate) struct Architecture {
     #[serde(skip)]
     pub(crate) name: String,
-    /// Where it was measured: transformers, timm, or nothing.
+    /// The library in which it was measured: transformers, timm, or none.
     #[serde(default)]
     source: Option<String>,
     #[serde(default)]
@@ -59,14 +58,14 @@ pub(crate) struct Architecture {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Module {
     path: Option<String>,
-    /// Its class.
+    /// The name of its class.
     #[serde(default)]
     pub(crate) cls: Option<String>,
     /// layer, rms, other or unknown.
     pub(crate) kind: String,
     /// w, 1+w or none.
     pub(crate) convention: Option<String>,
-    /// Name of the scale.
+    /// The name of the scale.
     pub(crate) weight: Option<String>,
     bias: Option<String>,
 }
@@ -80,15 +79,15 @@ pub(crate) enum Mode {
     NoConfig,
     /// Without config.json and without the prefix that all names share.
     Strip,
-    /// Without config.json, every name as trainers wrap it: a prefix of PEFT, DDP and torch.compile, and FSDP's wrapper
+    /// Without config.json, and with the names of wrapped models: a prefix of PEFT, DDP and torch.compile, and FSDP's wrapper
     /// around each block.
     Wrapped,
-    /// Without config.json, and each map has two tensors more than its code knows, so that no layout of the registry is
-    /// recognised: what the rules say of code that nobody has listed.
+    /// Without config.json, and each map has two additional tensors, so that no layout of the registry fits. This tests the rules on
+    /// unlisted code.
     Unlisted,
-    /// Without config.json, and without all that the library it is from taught: layouts and counts.
+    /// Without config.json, and without the layouts and counts from its library.
     UnknownLibrary,
-    /// Without config.json, and every name is t000001, t000002 …
+    /// Without config.json, and with the names t000001, t000002 …
     Opaque,
 }
 
@@ -106,7 +105,7 @@ impl Mode {
     }
 }
 
-/// Lets the tables of a folder replace those compiled into the library.
+/// Replaces the tables compiled into the library by those of a folder.
 pub(crate) fn provide_tables(folder: &Path) {
     let mut tables = String::new();
     for entry in folder.read_dir().expect("a folder of tables").flatten() {
@@ -119,7 +118,7 @@ pub(crate) fn provide_tables(folder: &Path) {
     gammascope::tables::provide(&tables);
 }
 
-/// Reads every document of a folder, by name.
+/// Reads all documents of a folder, sorted by name.
 pub(crate) fn read_folder(folder: &Path) -> io::Result<Vec<Architecture>> {
     let mut paths: Vec<_> = folder.read_dir()?.collect::<Result<Vec<_>, _>>()?;
     paths.sort_by_key(std::fs::DirEntry::file_name);
@@ -137,7 +136,7 @@ pub(crate) fn read_folder(folder: &Path) -> io::Result<Vec<Architecture>> {
         .collect()
 }
 
-/// What the values of a tensor look like.
+/// The kind of values of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fill {
     /// A trained scale, stored as w or as w − 1.
@@ -148,7 +147,7 @@ enum Fill {
     Hole,
 }
 
-/// A tensor of the made checkpoint.
+/// A tensor of a made checkpoint.
 struct Made {
     range: Range<u64>,
     dtype: String,
@@ -156,7 +155,7 @@ struct Made {
     seed: u64,
 }
 
-/// A checkpoint that exists only as its header and the rule for its values.
+/// A checkpoint that exists only as a header and a rule for its values.
 enum Source {
     Virtual { header: Vec<u8>, length: u64, tensors: Vec<Made> },
     Config(MemorySource),
@@ -201,7 +200,7 @@ impl ByteSource for Source {
     }
 }
 
-/// The values of a scale or shift as trained ones are distributed: e^N(−0.2, 0.35), N(0, 0.1).
+/// Values of a scale or shift with the distribution of trained ones: e^N(−0.2, 0.35), N(0, 0.1).
 fn values(tensor: &Made) -> Vec<u8> {
     let mut random = SmallRng::seed_from_u64(tensor.seed);
     let scale = LogNormal::new(-0.2, 0.35).unwrap();
@@ -233,12 +232,12 @@ fn size(dtype: &str) -> u64 {
 }
 
 impl Architecture {
-    /// Tensors in all, as the speed of finding sites is counted in these.
+    /// The number of tensors. The speed of finding sites is given per tensor.
     pub(crate) fn tensors(&self) -> usize {
         self.tensors.len()
     }
 
-    /// The library that it is from.
+    /// The library of the architecture.
     pub(crate) fn library(&self) -> &'static str {
         let named =
             self.name.split_once("__").map(|(library, _)| library).filter(|name| LIBRARIES.contains(name));
@@ -247,30 +246,30 @@ impl Architecture {
         LIBRARIES.into_iter().find(|name| *name == library).unwrap_or("other")
     }
 
-    /// Whether it was built with an option set otherwise than by default: `scripts/registry/libraries.py` writes these as
+    /// Whether it was built with an option that is not the default. `scripts/registry/libraries.py` names these
     /// LIBRARY__MODEL__OPTION.
     pub(crate) fn is_option(&self) -> bool {
         self.library() != "other" && self.name.splitn(3, "__").count() == 3
     }
 
-    /// Its name without the option.
+    /// The name without the option.
     pub(crate) fn name_without_option(&self) -> &str {
         let option = self.is_option().then(|| self.name.match_indices("__").nth(1)).flatten();
         option.map_or(&self.name, |(at, _)| &self.name[..at])
     }
 
-    /// The names of its tensors.
+    /// The names of the tensors.
     pub(crate) fn names_stored(&self) -> impl Iterator<Item = &str> {
         self.tensors.iter().map(|(name, ..)| name.as_str())
     }
 
-    /// Its checkpoint, opened.
+    /// Opens the checkpoint of the architecture.
     pub(crate) fn open(&self, knowledge: Knowledge) -> Opened<impl ByteSource> {
         let source = self.checkpoint(&self.names(Mode::NoConfig), Mode::NoConfig);
         pollster::block_on(open_knowing(vec![source], knowledge, |_| {})).unwrap()
     }
 
-    /// What Gammascope says of it, and the name under which it saw each tensor.
+    /// Returns the report on the architecture, and the name of each tensor in this mode.
     pub(crate) fn inspect(&self, mode: Mode) -> Result<(Report, HashMap<&str, String>), String> {
         let names = self.names(mode);
         let mut sources = vec![self.checkpoint(&names, mode)];
@@ -341,7 +340,7 @@ impl Architecture {
         Source::Virtual { length: start + at, header, tensors }
     }
 
-    /// Holds a report against what the modules do.
+    /// Compares a report with what the modules do.
     pub(crate) fn score(&self, report: &Report, names: &HashMap<&str, String>) -> Score {
         let mut found: HashMap<&str, usize> = HashMap::new();
         for (index, norm) in report.norms.iter().enumerate() {
@@ -372,7 +371,7 @@ impl Architecture {
                 weight.split('.').filter(|part| part.parse::<u32>().is_err()).collect::<Vec<_>>().join(".");
             if kinds.insert(like) {
                 for evidence in &here.evidence {
-                    // What is between backticks differs from site to site.
+                    // The text between backticks differs from site to site.
                     let detail = evidence.detail.split('`').step_by(2).collect::<Vec<_>>().join("…");
                     let spoken = format!("{}: {detail}", evidence.source);
                     *score.spoken.entry((spoken, norm.kind.clone())).or_default() += 1;
@@ -411,7 +410,7 @@ impl Architecture {
         score
     }
 
-    /// The sites without a tensor: nobody expects them where only tensors are shown, but none may be invented or wrong.
+    /// Scores the sites without a tensor. They may be missing, but none may be invented or wrong.
     fn score_parameterless(&self, report: &Report, score: &mut Score) {
         let storing_nothing = self.norms.iter().filter(|norm| norm.weight.is_none());
         let kinds: HashMap<&str, &str> =
@@ -455,7 +454,7 @@ fn wrapped(name: &str) -> String {
     format!("base_model.model.module._orig_mod.{}", parts.join("."))
 }
 
-/// What was seen of a site, and how probable each behaviour is.
+/// The evidence about a site, and the probability of each behaviour.
 fn all_of(norm: &gammascope::report::NormReport) -> String {
     let probabilities: Vec<String> = norm
         .alternatives
@@ -469,7 +468,7 @@ fn all_of(norm: &gammascope::report::NormReport) -> String {
     format!("{}; {}", probabilities.join(", "), spoken.join("; "))
 }
 
-/// The evidence that left a site unknown, as a line.
+/// The evidence about an undecided site, as one line.
 fn why(norm: &gammascope::report::NormReport) -> String {
     let spoken: Vec<String> = norm
         .evidence
@@ -480,7 +479,7 @@ fn why(norm: &gammascope::report::NormReport) -> String {
     if spoken.is_empty() { "no evidence".to_owned() } else { spoken.join(", ") }
 }
 
-/// The kind that the posterior favours, and its probability.
+/// The most probable kind, and its probability.
 fn likeliest(norm: &NormReport) -> (NormKind, f64) {
     let of = |kind: NormKind, behaviours: &[NormBehaviour]| {
         let mine = norm.alternatives.iter().filter(|other| behaviours.contains(&other.behaviour));
@@ -502,17 +501,17 @@ pub(crate) struct Score {
     pub(crate) wrong: u32,
     pub(crate) missing: u32,
     pub(crate) invented: u32,
-    /// Right about the kind, wrong about w or 1 + w.
+    /// The kind is right, and the convention w or 1 + w is wrong.
     pub(crate) convention: u32,
-    /// Probability of the likeliest kind, verdict or not, in hundredths, rounded down → (sites where it is right, all).
+    /// Probability of the most probable kind in whole percent, rounded down, verdict or not → (sites where it is right, all sites).
     pub(crate) calibration: BTreeMap<u32, (u32, u32)>,
-    /// Evidence of the unknown ones.
+    /// The evidence about undecided sites → sites.
     pub(crate) unknown_why: BTreeMap<String, u32>,
-    /// (evidence and what it says, what the site is) → distinct site names of this architecture.
+    /// (evidence and its detail, true kind) → distinct site names of this architecture.
     pub(crate) spoken: BTreeMap<(String, String), u32>,
-    /// (what it is, what was said) → sites.
+    /// (true kind, verdict) → sites.
     pub(crate) confusion: BTreeMap<(String, NormKind), u32>,
-    /// Every fault, as a line.
+    /// All faults, one line each.
     pub(crate) faults: Vec<String>,
 }
 
@@ -527,12 +526,12 @@ impl Score {
         self.right + self.unknown + self.wrong + self.missing
     }
 
-    /// Faults that a user would be misled by.
+    /// The faults that would mislead a user.
     pub(crate) fn misleading(&self) -> u32 {
         self.wrong + self.missing + self.invented + self.convention
     }
 
-    /// Takes the counts of another document in, without its lines.
+    /// Adds the counts of another document, without its lines.
     pub(crate) fn add(&mut self, other: &Self) {
         self.right += other.right;
         self.unknown += other.unknown;

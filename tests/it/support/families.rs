@@ -1,4 +1,4 @@
-//! Tiny random checkpoints of families, and what another library computes with them.
+//! Tiny random checkpoints of families, and the results of another library on them.
 
 use gammascope::checkpoint::{self, Checkpoint};
 use gammascope::forward::{Pass, Seen};
@@ -8,7 +8,7 @@ use pollster::block_on;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Greatest difference of a value, over the root mean square of its matrix.
+/// The largest allowed difference of a value, divided by the root mean square of its matrix.
 pub(crate) const TOLERANCE: f64 = 1e-5;
 
 pub(crate) fn sources(folder: &Path) -> Vec<DiskSource> {
@@ -21,7 +21,7 @@ pub(crate) fn open(folder: &Path) -> Checkpoint<DiskSource> {
     block_on(checkpoint::open(sources(folder), |_| {})).unwrap()
 }
 
-/// What transformers computed: by name, values and shape.
+/// The results of the other library: values and shape by name.
 pub(crate) fn expected(folder: &Path) -> HashMap<String, (Vec<f64>, Vec<u64>)> {
     let path = folder.join("expected.safetensors");
     let file =
@@ -33,7 +33,7 @@ pub(crate) fn expected(folder: &Path) -> HashMap<String, (Vec<f64>, Vec<u64>)> {
     named.map(|(tensor, values)| (tensor.name.clone(), (values.unwrap(), tensor.shape.clone()))).collect()
 }
 
-/// The greatest difference of a value, over the root mean square of the matrix; infinite for one of another size.
+/// The largest difference of a value, divided by the root mean square of the matrix. Infinite if the sizes differ.
 pub(crate) fn furthest(found: &[f32], expected: &[f64]) -> f64 {
     if found.len() != expected.len() {
         return f64::INFINITY;
@@ -46,7 +46,7 @@ pub(crate) fn furthest(found: &[f32], expected: &[f64]) -> f64 {
     furthest / size
 }
 
-/// Says how far off two matrices are, if that is too far.
+/// Compares two matrices. If they differ too much, the error says by how much.
 pub(crate) fn compare(what: &str, found: &[f32], expected: &[f64]) -> Result<(), String> {
     if found.len() != expected.len() {
         return Err(format!("{what}: {} values for {}", found.len(), expected.len()));
@@ -55,8 +55,8 @@ pub(crate) fn compare(what: &str, found: &[f32], expected: &[f64]) -> Result<(),
     if furthest < TOLERANCE { Ok(()) } else { Err(format!("{what}: off by {furthest:.1e}")) }
 }
 
-/// Runs a pass, and fails where the stream after a block or the last hidden states are `tolerance` or more away from what is expected;
-/// of a model with an encoder, those of its decoder have `decoder.` before their names.
+/// Runs a pass, and fails if the stream after a block or the last hidden states differ from the expected values by `tolerance` or more.
+/// For a model with an encoder, the names for its decoder begin with `decoder.`.
 pub(crate) fn streams_are_near<S: ByteSource>(
     pass: &Pass<'_, S>,
     expected: &HashMap<String, (Vec<f64>, Vec<u64>)>,

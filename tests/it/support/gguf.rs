@@ -1,12 +1,12 @@
-//! Writes GGUF files, sound ones and ones that are wrong in one place.
+//! Writes GGUF files, valid ones and ones with one fault.
 
-/// A file in the making.
+/// A file to build.
 #[derive(Clone)]
 pub(crate) struct Gguf {
     pub(crate) magic: [u8; 4],
     pub(crate) version: u32,
     pub(crate) alignment: u64,
-    /// Counts to write in place of the true ones: tensors, pairs.
+    /// The counts of tensors and pairs to write in place of the true ones.
     pub(crate) counts: (Option<u64>, Option<u64>),
     pairs: Vec<Vec<u8>>,
     tensors: Vec<Tensor>,
@@ -26,12 +26,12 @@ pub(crate) const F16: u32 = 1;
 pub(crate) const Q8_0: u32 = 8;
 pub(crate) const Q4_K: u32 = 12;
 
-/// A text as the format stores it.
+/// A text in the encoding of the format.
 pub(crate) fn text(text: &[u8]) -> Vec<u8> {
     [&(text.len() as u64).to_le_bytes()[..], text].concat()
 }
 
-/// A list as the format stores it: type, count, members.
+/// A list in the encoding of the format: type, count, members.
 pub(crate) fn list(kind: u32, count: u64, members: &[u8]) -> Vec<u8> {
     [&kind.to_le_bytes()[..], &count.to_le_bytes(), members].concat()
 }
@@ -51,7 +51,7 @@ impl Gguf {
         Self::new().text("general.architecture", architecture)
     }
 
-    /// A pair of metadata, its value as it is stored.
+    /// Adds a pair of metadata with an encoded value.
     pub(crate) fn pair(mut self, key: &str, kind: u32, value: &[u8]) -> Self {
         self.pairs.push([&text(key.as_bytes())[..], &kind.to_le_bytes(), value].concat());
         self
@@ -73,7 +73,7 @@ impl Gguf {
         self.pair(key, 6, &value.to_le_bytes())
     }
 
-    /// A tensor; its shape outermost first.
+    /// Adds a tensor. The first dimension of `shape` is the outermost.
     pub(crate) fn tensor(mut self, name: &str, shape: &[u64], kind: u32, data: Vec<u8>) -> Self {
         let (name, shape) = (name.as_bytes().to_vec(), shape.to_vec());
         self.tensors.push(Tensor { name, shape, kind, data, offset: None });
@@ -85,7 +85,7 @@ impl Gguf {
         self.tensor(name, shape, F32, f32s(values))
     }
 
-    /// Puts the last tensor at this offset of the data, whatever is there.
+    /// Puts the last tensor at this offset of the data, even if that overlaps another tensor.
     pub(crate) fn at(mut self, offset: u64) -> Self {
         if let Some(tensor) = self.tensors.last_mut() {
             tensor.offset = Some(offset);

@@ -1,4 +1,4 @@
-//! Small files, sound and unsound, for the integration tests.
+//! Small files, valid and invalid, for the integration tests.
 
 #[allow(dead_code, reason = "shared with the program that writes the registry")]
 pub(crate) mod architecture;
@@ -17,7 +17,7 @@ use gammascope::writer::sample::BUDGET;
 use pollster::block_on;
 use std::ops::ControlFlow;
 
-/// A file of the header `json` and `data` after it.
+/// A file with the header `json`, followed by `data`.
 pub(crate) fn file(json: &str, data: &[u8]) -> Vec<u8> {
     let mut bytes = (json.len() as u64).to_le_bytes().to_vec();
     bytes.extend(json.as_bytes());
@@ -25,7 +25,7 @@ pub(crate) fn file(json: &str, data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A sound file of F32 tensors: name, shape, values.
+/// A valid file of F32 tensors: name, shape, values.
 pub(crate) fn tensors(tensors: &[(&str, &[usize], Vec<f32>)]) -> Vec<u8> {
     let mut data = Vec::new();
     let entries: Vec<String> = tensors
@@ -41,24 +41,24 @@ pub(crate) fn tensors(tensors: &[(&str, &[usize], Vec<f32>)]) -> Vec<u8> {
     file(&format!("{{{}}}", entries.join(",")), &data)
 }
 
-/// A LayerNorm called `name` of the given scale, with a shift.
+/// A LayerNorm called `name` with this scale and a shift.
 pub(crate) fn layer_norm(name: &str, scale: &[f32]) -> Vec<u8> {
     let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
     tensors(&[(&bias, &[scale.len()], vec![0.5; scale.len()]), (&weight, &[scale.len()], scale.to_vec())])
 }
 
-/// Inspects files that are in memory.
+/// Inspects files in memory.
 pub(crate) fn open(files: Vec<(&str, Vec<u8>)>) -> Result<Inspection, CheckpointError> {
     let sources = files.into_iter().map(|(path, bytes)| MemorySource::new(path, bytes)).collect();
     pollster::block_on(inspect(sources, |_| {}))
 }
 
-/// The sentence with which one file is refused.
+/// The error for one file.
 pub(crate) fn refused(path: &str, bytes: Vec<u8>) -> String {
     open(vec![(path, bytes)]).unwrap_err().to_string()
 }
 
-/// The report on these files, with a sample of their weights.
+/// The report on these files with sampled weights.
 pub(crate) fn sampled<Path: Into<String>>(files: Vec<(Path, Vec<u8>)>) -> Report {
     let sources = files.into_iter().map(|(path, bytes)| MemorySource::new(path, bytes)).collect();
     block_on(async {

@@ -1,9 +1,9 @@
-//! Three tiny transformers in f64, written out plainly: the oracle for dead parameter directions. Each takes its
-//! weights from a map, so that a test may move any of them, and gives log-probabilities or a pooled vector.
+//! Three tiny, simple transformers in f64: the reference for dead parameter directions. Each takes its weights from a map, so
+//! that a test can change any of them, and returns log-probabilities or a pooled vector.
 
 use std::collections::BTreeMap;
 
-/// Name → (shape, values), the values exactly representable in f32.
+/// Name → (shape, values). The values are exact in f32.
 pub(crate) type Weights = BTreeMap<String, (Vec<usize>, Vec<f64>)>;
 
 pub(crate) const TOKENS: [usize; 6] = [3, 0, 5, 2, 5, 1];
@@ -13,10 +13,10 @@ const HEADS: usize = 2;
 const HIDDEN: usize = 8;
 const BLOCKS: usize = 2;
 
-/// One vector a token.
+/// One vector per token.
 type Stream = Vec<Vec<f64>>;
 
-/// A generator of small numbers that are the same everywhere.
+/// A generator of small numbers, the same on every machine.
 pub(crate) struct Random(pub u64);
 
 impl Random {
@@ -30,16 +30,16 @@ impl Random {
 /// Which network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Network {
-    /// Pre-norm LayerNorm, learned positions, fused q, k, v in Conv1D layout (in, out), tied or own unembedding.
+    /// Pre-norm LayerNorm, learned positions, fused q, k, v in Conv1D layout (in, out), tied or separate unembedding.
     Gpt2 { tied: bool },
     /// Post-norm LayerNorm, separate q, k, v with biases, a pooler.
     Bert,
-    /// Pre-norm RMSNorm without shifts, rotary, gated feed-forward, own unembedding.
+    /// Pre-norm RMSNorm without shifts, rotary positions, gated feed-forward, separate unembedding.
     Llama,
 }
 
 impl Network {
-    /// The configuration that goes with it.
+    /// The configuration of the network.
     pub(crate) fn config(self) -> String {
         let common =
             format!(r#""hidden_size":{WIDTH},"num_attention_heads":{HEADS},"vocab_size":{VOCABULARY}"#);
@@ -137,7 +137,7 @@ impl Network {
         weights
     }
 
-    /// The network's output over [`TOKENS`].
+    /// The output of the network for [`TOKENS`].
     pub(crate) fn forward(self, weights: &Weights) -> Vec<f64> {
         match self {
             Self::Gpt2 { tied } => gpt2(weights, tied),
@@ -221,7 +221,7 @@ fn map(x: &Stream, f: impl Fn(f64) -> f64) -> Stream {
     x.iter().map(|row| row.iter().map(|&value| f(value)).collect()).collect()
 }
 
-/// y = x Wᵀ + b, W stored (out, in); no bias when none is stored.
+/// y = x Wᵀ + b, W stored (out, in). Without a stored bias, b = 0.
 fn linear(w: &Weights, name: &str, x: &Stream) -> Stream {
     let (shape, weight) = &w[&format!("{name}.weight")];
     let bias = w.get(&format!("{name}.bias")).map(|(_, bias)| bias);
@@ -248,7 +248,7 @@ fn conv1d(w: &Weights, name: &str, x: &Stream) -> Stream {
     x.iter().map(row).collect()
 }
 
-/// LayerNorm or RMSNorm by one named choice.
+/// LayerNorm if `subtracts_mean`, otherwise RMSNorm.
 fn norm(w: &Weights, name: &str, x: &Stream, subtracts_mean: bool) -> Stream {
     let scale = values(w, &format!("{name}.weight"));
     let shift = w.get(&format!("{name}.bias")).map(|(_, shift)| shift);
@@ -281,7 +281,7 @@ fn attention(q: &Stream, k: &Stream, v: &Stream, causal: bool) -> Stream {
     mixed
 }
 
-/// Rotary code on the first two channels of each head (heads have three).
+/// Rotary positions on the first two channels of each head. Heads have three.
 fn rotate(x: &Stream) -> Stream {
     let mut turned = x.clone();
     for (position, row) in turned.iter_mut().enumerate() {

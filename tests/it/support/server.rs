@@ -1,4 +1,4 @@
-//! A small HTTP server that plays every fault a real one may have, one connection a thread.
+//! A small HTTP server that simulates every fault of a real one, with one thread per connection.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Write};
@@ -6,14 +6,14 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// What a path does instead of answering well.
+/// How a path answers: well, or with a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Play {
-    /// 206 for a range, 200 for none; several ranges at once are answered with the first.
+    /// 206 for a range, 200 without one. For several ranges at once, it answers with the first.
     Well,
-    /// The same, and several ranges at once as parts.
+    /// The same, but it answers several ranges at once in parts.
     Parts,
-    /// The whole file, whatever was asked for; an endless one.
+    /// An endless whole file, whatever the range is.
     NoRange,
     /// A status, with a header.
     Status(u16, &'static str),
@@ -23,35 +23,35 @@ pub(crate) enum Play {
     NewTag,
     /// No ETag, and a new Last-Modified each time.
     NewDate,
-    /// Grows by a byte with each request.
+    /// The file grows by a byte with each request.
     Grows,
     /// Half of the bytes, with headers that fit them.
     HalfRange,
-    /// Half of the bytes, with headers of them all, then the connection closes.
+    /// Half of the bytes, with headers for all of them, then the connection closes.
     Cut,
-    /// The right bytes, a few in a second.
+    /// The right bytes, a few per second.
     Trickle,
-    /// The connection closes before a header comes.
+    /// The connection closes before any header.
     Slam,
-    /// The range one byte on.
+    /// A range that begins one byte later.
     OtherRange,
-    /// A Content-Range that is none.
+    /// An invalid Content-Range.
     NonsenseRange,
-    /// A body of more than the range.
+    /// A body longer than the range.
     Long,
     /// Content-Encoding: gzip.
     Compressed,
     /// 302 to another path or address.
     Redirect(String),
-    /// The first requests go wrong, the others well.
+    /// This fault for the first requests, then good answers.
     First(u64, Box<Play>),
-    /// The first requests go well, the others wrong.
+    /// Good answers for the first requests, then this fault.
     After(u64, Box<Play>),
     /// 401 without this token.
     Token(&'static str),
 }
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) path: String,
@@ -61,7 +61,7 @@ pub(crate) struct Seen {
 
 type Files = BTreeMap<String, (Vec<u8>, Play)>;
 
-/// A running server; it ends with the process.
+/// A running server. It ends with the process.
 pub(crate) struct Server {
     pub(crate) address: String,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -69,7 +69,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Serves `files`: path, bytes, how.
+    /// Serves `files`: path, bytes, and how to answer.
     pub(crate) fn start(files: Vec<(&str, Vec<u8>, Play)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -176,7 +176,7 @@ fn serve(
     }
 }
 
-/// Answers one request; whether the connection stays open.
+/// Answers one request. Returns whether the connection stays open.
 fn answer(
     out: &mut Counted<'_>,
     bytes: &[u8],
@@ -215,7 +215,7 @@ fn answer(
         Play::Slam => return Ok(false),
         Play::NoRange => {
             out.head(200, &[("Content-Length", &(1u64 << 40).to_string())])?;
-            // Until the other side has had enough.
+            // Until the client closes the connection.
             for _ in 0..100_000 {
                 out.body(&[0; 65_536])?;
             }

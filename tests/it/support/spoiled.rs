@@ -12,7 +12,7 @@ pub(crate) fn file(name: &str) -> Vec<u8> {
     std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/inputs").join(name)).unwrap()
 }
 
-/// One of these files with bytes changed, most of them in its header, and perhaps without its end; or bytes of no format.
+/// One of these files with changed bytes, mostly in its header, and possibly cut off; or random bytes.
 pub(crate) fn spoiled(names: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
     let place = any::<prop::sample::Index>;
     let changes = prop::collection::vec((place(), any::<bool>(), any::<u8>()), 1..20);

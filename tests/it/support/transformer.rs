@@ -4,22 +4,22 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::StandardNormal;
 
-/// Width of the residual stream, of the feed-forward part, and number of blocks.
+/// The width of the residual stream, the width of the feed-forward part, and the number of blocks.
 pub(crate) const WIDTH: usize = 128;
 pub(crate) const HIDDEN: usize = 320;
 pub(crate) const BLOCKS: usize = 4;
 const VOCABULARY: usize = 512;
 
-/// How a stream's writers look.
+/// The kind of weights of the writers of the stream.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Weights {
     /// Independent draws, as at initialisation.
     Random,
-    /// Rows of different size, as after training, and a share of the energy along the mean kept.
+    /// Rows of different size, as after training. `energy` is the share of the energy along the mean that stays.
     Trained { energy: f64 },
-    /// Trained, and low in every other block only.
+    /// Trained, with a low energy only in every other block.
     Disagreeing,
-    /// Trained, with columns that sum to zero exactly, the embedding's too.
+    /// Trained, with columns that sum to exactly zero, also in the embedding.
     Centred,
     /// All zero.
     Zero,
@@ -27,7 +27,7 @@ pub(crate) enum Weights {
     Constant,
 }
 
-/// A Llama-like model (RMSNorm's names, a gate, no biases), or one with LayerNorm's shifts.
+/// A Llama-like model (the names of its RMSNorms, a gate, no biases). With `shifts`, its norms have shifts like LayerNorms.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Transformer {
     pub(crate) weights: Weights,
@@ -40,7 +40,7 @@ pub(crate) struct Transformer {
 pub(crate) type Named = (String, Vec<usize>, Vec<f32>);
 
 impl Transformer {
-    /// Its tensors: name, shape, values.
+    /// The tensors of the model: name, shape, values.
     pub(crate) fn tensors(self) -> Vec<Named> {
         let mut random = SmallRng::seed_from_u64(11);
         let mut tensors: Vec<Named> = Vec::new();
@@ -118,7 +118,7 @@ fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
 }
 
-/// The bytes of a file of these tensors, names changed by `rename`.
+/// The bytes of a file of these tensors, with names from `rename`.
 pub(crate) fn file(tensors: &[Named], rename: impl Fn(usize, &str) -> String) -> Vec<u8> {
     let renamed: Vec<(String, &Named)> =
         tensors.iter().enumerate().map(|(index, tensor)| (rename(index, &tensor.0), tensor)).collect();
