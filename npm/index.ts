@@ -183,7 +183,7 @@ export async function inspect(source: Source, options: OpenOptions = {}): Promis
 /** Returns the report in a link. */
 export async function readLink(link: string): Promise<Report> {
   await load();
-  const linked = LinkedReport.open(link.slice(Math.max(0, link.indexOf('#'))).replace(/&site=[^&]*$/, ''));
+  const linked = LinkedReport.open(link.slice(Math.max(0, link.indexOf('#'))).replace(/[&#](site|section)=[^&]*$/, ''));
   try {
     return JSON.parse(linked.report()) as Report;
   } finally {

@@ -75,14 +75,8 @@ export function secret(address: string): boolean {
   return /\?|^[a-z]+:\/\/[^/]*@/i.test(address);
 }
 
-/** A link to this page that opens an address, at a site if one is given. */
-export function linkToAddress(address: string, hub: string, site: string | null): string {
-  const at = (name: string, value: string | null) => (value ? `&${name}=${encodeURIComponent(value)}` : '');
-  return `${page()}#open=${encodeURIComponent(address)}${at('hub', hub)}${at('site', site)}`;
-}
-
-/** A link to this page that holds a report. */
-export function linkToReport(fragment: string, site: string | null): string {
+/** Returns a link to this page with a fragment that opens something, at a site if one is given. */
+export function linkTo(fragment: string, site: string | null): string {
   return `${page()}${pointing(fragment, { site, section: null })}`;
 }
 

@@ -232,8 +232,15 @@ export class Inspector {
       signal.throwIfAborted();
       if (this.ended) throw this.ended.reason;
       const id = ++this.last;
-      this.waiting.set(id, { resolve, reject });
-      signal.addEventListener('abort', () => this.waiting.delete(id) && reject(signal.reason), { once: true });
+      const drop = () => this.waiting.delete(id) && reject(signal.reason);
+      const settled =
+        (settle: (value: never) => void) =>
+        (value: never): void => {
+          signal.removeEventListener('abort', drop);
+          settle(value);
+        };
+      this.waiting.set(id, { resolve: settled(resolve), reject: settled(reject) });
+      signal.addEventListener('abort', drop, { once: true });
       this.worker.postMessage({ id, call, args } as Request, transfer);
     });
   }

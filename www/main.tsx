@@ -1,11 +1,12 @@
 /** Mounts the page and defines `window.gammascope`. */
 import { render } from 'preact';
 import './api';
-import { entriesOf, readLink } from './files';
+import { type Openable, entriesOf, readLink } from './files';
 import { open } from './intake';
 import './state/controller';
 import { measure, measuring, plan } from './state/measuring';
 import { unfoldForPrint } from './print';
+import type { Entry } from './protocol';
 import { keepPlace } from './state/place';
 import { share } from './state/sharing';
 import { applyTheme } from './theme';
@@ -18,11 +19,16 @@ async function withTogether<Result>(ask: (together: Together) => Promise<Result>
   return ask(await import('./together'));
 }
 
+/** The entries of files, of an address, or of a link to the page. */
+function given(files: Openable | string, access: { token?: string; hub?: string } = {}): Entry[] {
+  if (typeof files !== 'string') return entriesOf(files);
+  const linked = readLink(files.slice(files.indexOf('#')));
+  return [linked ? linked.entry : { address: files, ...access }];
+}
+
 window.gammascope = {
   open(files, { weights, ...access } = {}) {
-    if (typeof files !== 'string') return open(() => entriesOf(files), weights);
-    const linked = readLink(files.slice(files.indexOf('#')));
-    return open(() => [linked ? linked.entry : { address: files, ...access }], weights);
+    return open(() => given(files, access), weights);
   },
   plan: (file, options) => plan({ path: file.name, file }, options),
   measure: (file, options) => measure({ path: file.name, file }, options),
@@ -30,7 +36,7 @@ window.gammascope = {
   verify: (options) => import('./running').then(({ verify }) => verify(options)),
   share: (options) => share(options),
   compare: (files, access) =>
-    withTogether(({ compare }) => compare(() => (typeof files === 'string' ? [{ address: files, ...access }] : entriesOf(files)))),
+    withTogether(({ compare }) => compare(() => given(files, access))),
   adapter: (files) => withTogether(({ weighAdapter }) => weighAdapter(entriesOf(files))),
   export: ({ sites, format = 'safetensors' } = {}) => withTogether(({ exportKernels }) => exportKernels(sites, format)),
 };

@@ -184,6 +184,7 @@ async function execute(now: Running, from: Leg, seed: number | null): Promise<Re
   const { signal: ended } = controller;
   const planned = running.value?.plan ?? now.plan;
   const heir = new Heir(ended);
+  let { runner } = from;
   try {
     if (!planned) throw new Error('No run is planned.');
     const { entries } = current();
@@ -191,11 +192,11 @@ async function execute(now: Running, from: Leg, seed: number | null): Promise<Re
     const onLast = (halts: boolean) => void ((halts || seed === null) && heir.open());
     const trained = await leg(planned, from, { ...tells, prepare: () => start(entries, ended), onLast });
     const { ran, next } = trained;
+    runner = next.runner;
     if (trained.halts) halt(of, planned, trained, () => execute(resumed(now, planned, next), next, seed), next.runner);
     if (ran === null) throw new Error(trained.failure ?? 'The run was stopped before anything was measured.');
     let twin: LegOutcome | null = null;
     if (seed !== null && !trained.halts) {
-      const { runner } = next;
       await runner.ask('twin', [seed], ended);
       tell(now, { twin: true, blocks: 0, shown: 0, measured: 0, losses: 0, moved: 0 });
       const prepare = async () => {
@@ -206,14 +207,12 @@ async function execute(now: Running, from: Leg, seed: number | null): Promise<Re
       const fresh = { runner, again: null, blocks: 0, measured: [], owed: [], before: 0 };
       twin = await leg(planned, fresh, { ...tells, prepare, onLast: () => void heir.open() });
     }
-    if (!trained.halts) next.runner.close();
+    if (!trained.halts) runner.close();
     return await conclude(now, planned, { ...trained, ran }, twin, seed, heir);
   } catch (error) {
     heir.close();
-    if (ended.aborted) {
-      from.runner.close();
-      throw ended.reason;
-    }
+    if (held !== runner) runner.close();
+    if (ended.aborted) throw ended.reason;
     if (halted.value === null) runFailure.value = { of, sentence: sentenceOf(error) };
     throw error;
   } finally {

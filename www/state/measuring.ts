@@ -87,6 +87,8 @@ export async function measure(activations: Dropped, { site, device = 'fastest', 
     return report;
   } catch (error) {
     if (!ended.aborted && !stop.signal.aborted) measureFailure.value = error instanceof Error ? error.message : String(error);
+    // If no worker can show the report, the others need not measure on.
+    controller.abort(error);
     throw error;
   } finally {
     verifiers?.close();

@@ -1,5 +1,5 @@
 /** Shares the open report. */
-import { linkToReport } from '../files';
+import { linkTo } from '../files';
 import { withVerifier } from './verifier';
 
 /** Returns a link that holds the open report, at `site` if given, or the report as one HTML file. */
@@ -10,5 +10,5 @@ export async function share(
   const { inspector } = await withVerifier();
   const made = new Date().toISOString();
   if (as === 'html') return inspector.ask('html', [names, made], signal);
-  return linkToReport(await inspector.ask('link', [names, made], signal), site);
+  return linkTo(await inspector.ask('link', [names, made], signal), site);
 }

@@ -1,16 +1,15 @@
 /** Shares the report: as a link that holds it, as a link to the address of the checkpoint, or as one HTML file. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { fileName, saveText } from '../download';
-import { linkToAddress } from '../files';
+import { linkTo } from '../files';
 import { bytes, counted } from '../format';
-import { hub } from '../state/address';
 import { type Opened, pointedAt } from '../state/opened';
 import { share } from '../state/sharing';
 import '../styles/share.css';
 
 type Form = 'link' | 'address' | 'html';
 
-export function Share({ opened: { report }, onClose }: { opened: Opened; onClose: () => void }) {
+export function Share({ opened: { report, fragment }, onClose }: { opened: Opened; onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const { checkpoint, norms, verification, shared } = report;
   const [form, setForm] = useState<Form>('link');
@@ -31,7 +30,7 @@ export function Share({ opened: { report }, onClose }: { opened: Opened; onClose
     const text = () => {
       // A report from a link is shared as the same link.
       if (shared) return Promise.resolve(location.href);
-      if (form === 'address') return Promise.resolve(linkToAddress(checkpoint.remote?.address ?? '', hub.value, site));
+      if (form === 'address') return Promise.resolve(linkTo(fragment, site));
       return share({ as: form, names, site }, controller.signal);
     };
     text().then(
@@ -63,7 +62,7 @@ export function Share({ opened: { report }, onClose }: { opened: Opened; onClose
           <Option form="link" chosen={form} choose={setForm} label="A link that holds the report">
             It opens without the checkpoint. The report is in the part after the #, which browsers send to nobody.
           </Option>
-          {checkpoint.remote && (
+          {checkpoint.remote && fragment !== '' && (
             <Option form="address" chosen={form} choose={setForm} label="A link to the checkpoint at its address">
               Short and complete: the page reads the checkpoint again from {checkpoint.remote.address}.
             </Option>

@@ -47,7 +47,8 @@ export function groupCell<Row>(
   }
   const numbers = distinct.filter((value) => typeof value === 'number');
   if (numbers.length === distinct.length) {
-    const [least, most] = [format(Math.min(...numbers)), format(Math.max(...numbers))];
+    // A spread of 100,000 arguments overflows the stack.
+    const [least, most] = [Math.min, Math.max].map((of) => format(numbers.reduce((one, other) => of(one, other))));
     return least === most ? least : `${least} … ${most}`;
   }
   if (distinct.length <= 3) return distinct.join(', ');
