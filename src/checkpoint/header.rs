@@ -124,8 +124,8 @@ pub fn header_length(file: &str, first: [u8; 8], length: u64) -> Result<u64, Hea
     let announced = u64::from_le_bytes(first);
     let problem = if announced > MAX_HEADER_BYTES {
         HeaderProblem::HeaderTooLarge { announced }
-    } else if LENGTH_BYTES + announced > length {
-        HeaderProblem::HeaderTruncated { end: LENGTH_BYTES + announced, length }
+    } else if LENGTH_BYTES.saturating_add(announced) > length {
+        HeaderProblem::HeaderTruncated { end: LENGTH_BYTES.saturating_add(announced), length }
     } else {
         return Ok(announced);
     };
@@ -145,7 +145,9 @@ pub(super) fn walk_described(
     length: u64,
 ) -> Result<(Vec<Entry>, Metadata), HeaderError> {
     parse(json)
-        .and_then(|(raw, metadata)| Ok((validate(raw, LENGTH_BYTES + json.len() as u64, length)?, metadata)))
+        .and_then(|(raw, metadata)| {
+            Ok((validate(raw, LENGTH_BYTES.saturating_add(json.len() as u64), length)?, metadata))
+        })
         .map_err(|problem| HeaderError { file: file.to_owned(), problem })
 }
 
@@ -276,14 +278,15 @@ pub(super) type Metadata = Vec<(String, String)>;
 type Parsed = (Vec<(String, RawEntry)>, Metadata);
 
 fn parse(json: &[u8]) -> Result<Parsed, HeaderProblem> {
-    let text = std::str::from_utf8(json)
-        .map_err(|error| HeaderProblem::NotUtf8 { byte: LENGTH_BYTES + error.valid_up_to() as u64 })?;
+    let text = std::str::from_utf8(json).map_err(|error| HeaderProblem::NotUtf8 {
+        byte: LENGTH_BYTES.saturating_add(error.valid_up_to() as u64),
+    })?;
     let mut raw = RawHeader::default();
     // Parses bytes, as everything in the page's inspector does: parsing a text would compile the same code a second time.
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     deserializer.deserialize_map(&mut raw).and_then(|()| deserializer.end()).map_err(|error| {
         HeaderProblem::NotAHeader {
-            byte: LENGTH_BYTES + byte_of(text, &error),
+            byte: LENGTH_BYTES.saturating_add(byte_of(text, &error)),
             tensor: raw.current.take().filter(|name| !name.is_empty()),
             reason: reason_of(&error),
         }
@@ -298,7 +301,7 @@ fn parse(json: &[u8]) -> Result<Parsed, HeaderProblem> {
 fn byte_of(text: &str, error: &serde_json::Error) -> u64 {
     let line_start: usize =
         text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
-    (line_start + error.column().saturating_sub(1)) as u64
+    line_start.saturating_add(error.column().saturating_sub(1)) as u64
 }
 
 /// The message without the " at line … column …" that the byte replaces.
@@ -440,14 +443,14 @@ fn validate(mut raw: Vec<(String, RawEntry)>, data: u64, length: u64) -> Result<
             if bits % 8 != 0 {
                 return Err(HeaderProblem::PartialByte { tensor, shape, dtype });
             }
-            if bits / 8 != end - begin {
+            if bits / 8 != end.saturating_sub(begin) {
                 return Err(HeaderProblem::SizeMismatch {
                     tensor,
                     shape,
                     dtype,
                     begin,
                     expected: bits / 8,
-                    got: end - begin,
+                    got: end.saturating_sub(begin),
                 });
             }
         }
@@ -464,6 +467,7 @@ fn validate(mut raw: Vec<(String, RawEntry)>, data: u64, length: u64) -> Result<
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "the numbers of a test")]
 mod tests {
     use super::*;
 

@@ -146,7 +146,7 @@ impl Run {
             let tried =
                 preservation::preservation(opened.checkpoint(), architecture, input, kernels, pause, moved);
             match tried.await {
-                Err(RunError::Forward(ForwardError::Stopped { .. })) => {
+                Err(ForwardError::Stopped { .. }) => {
                     return Ok(RunOutcome { stopped, ..outcome });
                 }
                 tried => outcome.preservation = tried?,

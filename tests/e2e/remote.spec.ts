@@ -157,7 +157,9 @@ test('the message says that the machine is offline', async ({ page, server, cont
 
 test('if the network drops during a read, the page says that the machine is offline, and keeps the open report', async ({ page, server, context }) => {
   await openFromCode(page, gpt2());
-  const address = putSample(server, '/drops', 'stalls');
+  // The part of the page that loads last is there before the fault.
+  await page.waitForFunction(() => performance.getEntriesByType('resource').some(({ name }) => name.includes('renewal')));
+  const address = putSample(server, '/drops', 'cut');
   const refused = refusal(page, address);
   await expect.poll(() => server.seen.length).toBeGreaterThan(0);
   await context.setOffline(true);

@@ -54,7 +54,7 @@ impl<'a, S: ByteSource> Cursor<'a, S> {
             let (byte, wanted, length) = (self.at, count, self.length());
             return Err(GgufProblem::HeaderTruncated { section: self.section, byte, wanted, length });
         }
-        let end = self.at + count;
+        let end = self.at.saturating_add(count);
         if end > MAX_HEADER_BYTES { Err(GgufProblem::HeaderTooLarge) } else { Ok(end) }
     }
 
@@ -67,15 +67,15 @@ impl<'a, S: ByteSource> Cursor<'a, S> {
     /// Reads the next `count` bytes. `count` is never large.
     async fn take(&mut self, count: u64) -> Result<&[u8], Stop> {
         let end = self.step(count)?;
-        if self.at < self.start || end > self.start + self.chunk.len() as u64 {
+        if self.at < self.start || end > self.start.saturating_add(self.chunk.len() as u64) {
             let ahead = (self.at / GROWTH).clamp(SMALLEST_CHUNK, LARGEST_CHUNK).max(count);
             let stop = self.at.saturating_add(ahead).min(self.length());
             self.chunk = self.meter.read(self.source, self.at..stop).await?;
             self.start = self.at;
         }
-        let from = (self.at - self.start) as usize;
+        let from = self.at.saturating_sub(self.start) as usize;
         self.at = end;
-        Ok(&self.chunk[from..from + count as usize])
+        Ok(&self.chunk[from..][..count as usize])
     }
 
     pub(super) async fn array<const N: usize>(&mut self) -> Result<[u8; N], Stop> {
@@ -125,7 +125,8 @@ impl<'a, S: ByteSource> Cursor<'a, S> {
         match std::str::from_utf8(bytes) {
             Ok(name) => Ok(name.to_owned()),
             Err(error) => {
-                Err(GgufProblem::NotUtf8 { section, byte: start + error.valid_up_to() as u64 }.into())
+                Err(GgufProblem::NotUtf8 { section, byte: start.saturating_add(error.valid_up_to() as u64) }
+                    .into())
             }
         }
     }

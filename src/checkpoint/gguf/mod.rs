@@ -244,7 +244,7 @@ async fn walk<S: ByteSource>(meter: &Meter, source: &S) -> Result<Header, Stop> 
     check_version(cursor.u32().await?)?;
     let (tensors, pairs) = (cursor.u64().await?, cursor.u64().await?);
     // A pair takes at least 13 bytes, a tensor 24.
-    let fits = |count: u64, each: u64, most: u64| count <= most && count <= length / each;
+    let fits = |count: u64, each: u64, most: u64| count <= most && count.saturating_mul(each) <= length;
     if !fits(tensors, 24, MAX_TENSORS) {
         return Err(GgufProblem::TooMany { count: tensors, what: "tensors" }.into());
     }
@@ -313,7 +313,7 @@ async fn read_metadata<S: ByteSource>(
 ) -> Result<(Map<String, Value>, Vec<(String, String)>), Stop> {
     let (mut metadata, mut lists) = (Map::new(), Vec::new());
     let mut keys = HashSet::new();
-    let mut kept = 0;
+    let mut kept = 0_u64;
     for _ in 0..pairs {
         let key = cursor.name().await?;
         let byte = cursor.at();
@@ -330,7 +330,7 @@ async fn read_metadata<S: ByteSource>(
             kind::TEXT => cursor.text(MAX_TEXT_BYTES).await?.map(Value::String),
             kind::LIST => {
                 let members = pass_list(cursor, &key).await?;
-                kept += key.len() as u64;
+                kept = kept.saturating_add(key.len() as u64);
                 if kept <= MAX_KEPT_BYTES {
                     lists.push((key.clone(), format!("a list of {members}")));
                 }
@@ -345,7 +345,8 @@ async fn read_metadata<S: ByteSource>(
             return Err(GgufProblem::DuplicateKey { key }.into());
         }
         let Some(value) = value else { continue };
-        kept += key.len() as u64 + value.as_str().map_or(0, |text| text.len() as u64);
+        let text = value.as_str().map_or(0, |text| text.len() as u64);
+        kept = kept.saturating_add(key.len() as u64).saturating_add(text);
         if kept <= MAX_KEPT_BYTES || ALWAYS_KEPT.contains(&key.as_str()) {
             metadata.insert(key, value);
         }
@@ -371,14 +372,14 @@ async fn pass_list<S: ByteSource>(cursor: &mut Cursor<'_, S>, key: &str) -> Resu
             }
             kind::LIST if members == 0 => {}
             kind::LIST => {
-                open.push((kind, members - 1));
+                open.push((kind, members.saturating_sub(1)));
                 if open.len() >= MAX_DEPTH {
                     return Err(GgufProblem::ListTooDeep { key: key.to_owned(), byte: cursor.at() }.into());
                 }
                 open.push(begin_list(cursor, key).await?);
             }
             // `begin_list` has checked the product against the file's end.
-            _ => cursor.skip(members * least_bytes(kind).unwrap_or_default())?,
+            _ => cursor.skip(members.saturating_mul(least_bytes(kind).unwrap_or_default()))?,
         }
     }
     Ok(length)
@@ -392,7 +393,7 @@ async fn begin_list<S: ByteSource>(cursor: &mut Cursor<'_, S>, key: &str) -> Res
     let Some(each) = least_bytes(kind) else {
         return Err(GgufProblem::UnknownValue { key: key.to_owned(), byte, kind }.into());
     };
-    if count > cursor.left() / each {
+    if count.saturating_mul(each) > cursor.left() {
         let (key, length) = (key.to_owned(), cursor.length());
         return Err(GgufProblem::ListTooLong { key, byte, count, length }.into());
     }
@@ -477,7 +478,10 @@ fn validate(
                     let dtype = dtype.to_string();
                     return Err(GgufProblem::PartialBlock { tensor, shape, dtype, block: values });
                 }
-                let bytes = (elements / values).checked_mul(bytes).ok_or_else(|| overflow(&tensor))?;
+                let bytes = elements
+                    .checked_div(values)
+                    .and_then(|pieces| pieces.checked_mul(bytes))
+                    .ok_or_else(|| overflow(&tensor))?;
                 begin.checked_add(bytes).ok_or_else(|| overflow(&tensor))?
             }
             None => {
@@ -492,8 +496,9 @@ fn validate(
         if end > length {
             return Err(GgufProblem::DataTruncated { tensor, begin, end, length });
         }
-        if dtype.piece().is_none() && elements / MOST_VALUES_A_BYTE > end - begin {
-            let (dtype, bytes) = (dtype.to_string(), end - begin);
+        let bytes = end.saturating_sub(begin);
+        if dtype.piece().is_none() && elements / MOST_VALUES_A_BYTE > bytes {
+            let dtype = dtype.to_string();
             return Err(GgufProblem::TooDense { tensor, shape, dtype, bytes });
         }
         entries.push(Entry { name: tensor, dtype, shape, begin, end, strides: None });

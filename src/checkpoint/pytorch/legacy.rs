@@ -38,12 +38,12 @@ impl<S: ByteSource> Stream<'_, S> {
             match machine.run(&self.bytes) {
                 Ok(Outcome::Done(value, end)) => {
                     self.bytes.drain(..end);
-                    self.start += end as u64;
+                    self.start = self.start.saturating_add(end as u64);
                     return Ok(value);
                 }
                 Ok(Outcome::More) => self.more().await?,
                 Err((at, problem)) => {
-                    let byte = self.start + at as u64;
+                    let byte = self.start.saturating_add(at as u64);
                     return Err(PyTorchProblem::Pickle { byte, problem }.into());
                 }
             }
@@ -51,7 +51,7 @@ impl<S: ByteSource> Stream<'_, S> {
     }
 
     async fn more(&mut self) -> Result<(), Stop> {
-        let (at, length) = (self.start + self.bytes.len() as u64, self.source.length());
+        let (at, length) = (self.start.saturating_add(self.bytes.len() as u64), self.source.length());
         if at >= length {
             return Err(PyTorchProblem::PickleTruncated { length }.into());
         }

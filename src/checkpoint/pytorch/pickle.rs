@@ -125,7 +125,7 @@ impl<'a> Arguments<'a> {
     fn take(&mut self, count: u64) -> Result<&'a [u8], Halt> {
         let left = &self.bytes[self.used..];
         let count = usize::try_from(count).ok().filter(|count| *count <= left.len()).ok_or(Halt::More)?;
-        self.used += count;
+        self.used = self.used.saturating_add(count);
         Ok(&left[..count])
     }
 
@@ -143,7 +143,7 @@ impl<'a> Arguments<'a> {
         let Some(end) = longest.iter().position(|byte| *byte == b'\n') else {
             return Err(if left.len() >= MAX_LINE { PickleProblem::LongLine.into() } else { Halt::More });
         };
-        self.used += end + 1;
+        self.used = self.used.saturating_add(end).saturating_add(1);
         Ok(&left[..end])
     }
 }
@@ -223,14 +223,15 @@ impl Machine {
     /// Runs operations up to the end of the pickle or of the bytes. `bytes` begin with the pickle, and each call may bring more
     /// of it.
     pub(super) fn run(&mut self, bytes: &[u8]) -> Result<Outcome, (usize, PickleProblem)> {
-        while let Some(&code) = bytes.get(self.at) {
-            let mut arguments = Arguments { bytes: &bytes[self.at + 1..], used: 0 };
+        while let Some((&code, rest)) = bytes.get(self.at..).and_then(<[u8]>::split_first) {
+            let next = self.at.saturating_add(1);
+            let mut arguments = Arguments { bytes: rest, used: 0 };
             if code == b'.' {
                 let value = self.pop().map_err(|problem| (self.at, problem))?;
-                return Ok(Outcome::Done(value, self.at + 1));
+                return Ok(Outcome::Done(value, next));
             }
             match self.step(code, &mut arguments) {
-                Ok(()) => self.at += 1 + arguments.used,
+                Ok(()) => self.at = next.saturating_add(arguments.used),
                 Err(Halt::More) => return Ok(Outcome::More),
                 Err(Halt::Problem(problem)) => return Err((self.at, problem)),
             }
@@ -385,7 +386,7 @@ impl Machine {
                 self.push_new(Value::Dict(pairs))?;
             }
             0x85..=0x87 => {
-                let count = usize::from(code - 0x84);
+                let count = usize::from(code.saturating_sub(0x84));
                 let from = self.least(count)?;
                 let members: Box<[Id]> = self.stack.drain(from..).collect();
                 self.push_new(Value::Tuple(members))?;
@@ -428,7 +429,7 @@ impl Machine {
             }
             0x93 => {
                 let from = self.least(2)?;
-                let (module, name) = (self.stack[from], self.stack[from + 1]);
+                let (module, name) = (self.stack[from], self.stack[from.saturating_add(1)]);
                 let (Some(module), Some(name)) = (self.text(module), self.text(name)) else {
                     return Err(PickleProblem::NoName.into());
                 };
@@ -451,7 +452,7 @@ impl Machine {
             }
             b'R' | 0x81 => {
                 let from = self.least(2)?;
-                let (class, given) = (self.stack[from], self.stack[from + 1]);
+                let (class, given) = (self.stack[from], self.stack[from.saturating_add(1)]);
                 self.stack.truncate(from);
                 self.call(class, given)?;
             }
@@ -486,7 +487,7 @@ impl Machine {
 
     /// Most values, or names in the memo, for the part of the pickle that has been read.
     fn most(&self) -> usize {
-        (FEW + self.at / BYTES_A_VALUE).min(MAX_VALUES)
+        FEW.saturating_add(self.at / BYTES_A_VALUE).min(MAX_VALUES)
     }
 
     fn push(&mut self, id: Id) -> Result<(), PickleProblem> {
@@ -498,7 +499,7 @@ impl Machine {
     fn add(&mut self, value: Value) -> Result<Id, PickleProblem> {
         within(self.values.len(), self.most())?;
         self.values.push(value);
-        Ok(self.values.len() as Id - 1)
+        Ok((self.values.len() as Id).saturating_sub(1))
     }
 
     fn push_new(&mut self, value: Value) -> Result<(), PickleProblem> {
@@ -511,7 +512,11 @@ impl Machine {
     }
 
     fn whole(&mut self, value: i64) -> Result<Id, PickleProblem> {
-        if (0..SMALL).contains(&value) { Ok(FIRST_SMALL + value as Id) } else { self.add(Value::Int(value)) }
+        if (0..SMALL).contains(&value) {
+            Ok(FIRST_SMALL.saturating_add(value as Id))
+        } else {
+            self.add(Value::Int(value))
+        }
     }
 
     fn push_whole(&mut self, value: i64) -> Result<(), PickleProblem> {

@@ -211,7 +211,7 @@ impl Search<'_> {
     /// Counts entries that are looked at. Returns whether they are more than any model needs.
     fn is_too_much(&self, entries: usize) -> bool {
         self.looks.set(self.looks.get().saturating_add(entries as u64));
-        self.looks.get() > LOOKS_A_VALUE * self.machine.len() as u64
+        self.looks.get() > LOOKS_A_VALUE.saturating_mul(self.machine.len() as u64)
     }
 
     /// The value under a key of a dictionary.
@@ -269,7 +269,7 @@ impl Search<'_> {
         self.weights[id as usize] = Some(Weight::default());
         let mut weight = Weight::default();
         for (_, child) in self.children(id) {
-            weight.add(self.weight(child, depth + 1));
+            weight.add(self.weight(child, depth.saturating_add(1)));
         }
         self.weights[id as usize] = Some(weight);
         weight
@@ -335,20 +335,21 @@ impl Search<'_> {
             // A module is taken whole.
             if depth < MAX_DEPTH && !self.is_module(id) {
                 for (key, child) in self.children(id) {
-                    let wanted = !self.is_tensor(child) && self.weight(child, depth + 1).tensors > 0;
+                    let wanted =
+                        !self.is_tensor(child) && self.weight(child, depth.saturating_add(1)).tensors > 0;
                     if wanted && !std::mem::replace(&mut seen[child as usize], true) {
                         let training = training || self.is_training(key, child);
                         self.nodes.push(Node {
                             id: child,
                             parent: Some(at),
                             key,
-                            depth: depth + 1,
+                            depth: depth.saturating_add(1),
                             training,
                         });
                     }
                 }
             }
-            at += 1;
+            at = at.saturating_add(1);
         }
     }
 
@@ -411,11 +412,11 @@ impl Search<'_> {
         while let Some(parent) = self.nodes[at].parent {
             let id = self.nodes[parent].id;
             let is_dict = matches!(self.machine.value(id), Value::Dict(_)) || self.is_script(id);
-            let mut parts = 0;
+            let mut parts = 0_usize;
             let mut apart = false;
             for &(key, child) in &self.container(id).children {
                 if !self.is_tensor(child) && !self.is_training(key, child) {
-                    parts += 1;
+                    parts = parts.saturating_add(1);
                     apart |= self.is_wrapper(key);
                 }
             }

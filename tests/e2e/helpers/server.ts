@@ -17,7 +17,6 @@ export type Play =
   | 'half'
   | 'busy-once'
   | 'slow'
-  | 'stalls'
   | 'trickles'
   | { status: number }
   | { redirect: string }
@@ -102,7 +101,6 @@ export class FileServer {
     const body = bytes.subarray(first, last + 1);
     if (play === 'gzip') response.setHeader('Content-Encoding', 'gzip');
     response.writeHead(206, { 'Content-Range': `bytes ${first}-${last}/${bytes.length}`, 'Content-Length': body.length });
-    if (play === 'stalls') return void response.write(body.subarray(0, 100));
     if (play === 'trickles') {
       let at = 0;
       const next = (): void => {

@@ -1,15 +1,16 @@
 /** Ends the workers of the page or limits their memory, like a browser on a device without free memory. */
 import type { Page } from '@playwright/test';
 
-type Recorded = Window & { workers: Worker[] };
+type Recorded = Window & { workers: Worker[]; before: number };
 
 /** Records the workers that the page starts from now on. No verifier is loaded in advance, so that the order is known. */
 export async function recordWorkers(page: Page): Promise<void> {
-  await page.evaluate(() => {
+  await page.evaluate(async () => {
+    const before = ((await navigator.locks.query()).held ?? []).length;
     Object.defineProperty(navigator, 'connection', { value: { saveData: true } });
     const { Worker } = window;
     const workers: Worker[] = [];
-    Object.assign(window, { workers });
+    Object.assign(window, { workers, before });
     window.Worker = class extends Worker {
       constructor(url: string | URL, options?: WorkerOptions) {
         super(url, options);
@@ -19,10 +20,13 @@ export async function recordWorkers(page: Page): Promise<void> {
   });
 }
 
-/** Ends a recorded worker once it holds its lock. The page gets no event. */
+/** Ends a recorded worker, once it and those before it hold their locks and the page waits for these. The page gets no event. */
 export async function endWorker(page: Page, at: number): Promise<void> {
-  await page.waitForFunction((index) => (window as unknown as Recorded).workers.length > index, at);
-  await page.waitForFunction(async () => ((await navigator.locks.query()).held ?? []).length > 0);
+  await page.waitForFunction(async (index) => {
+    const { held = [], pending = [] } = await navigator.locks.query();
+    const watched = held.filter(({ name }) => pending.some((other) => other.name === name));
+    return watched.length > (window as unknown as Recorded).before + index;
+  }, at);
   await page.evaluate((index) => (window as unknown as Recorded).workers[index]?.terminate(), at);
 }
 
