@@ -1,5 +1,4 @@
 //! Restores the names of the model's own code: removes what PEFT, FSDP, DDP, torch.compile and training scripts put into them.
-#![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::adapter_names::{Factor, factor_of};
 use super::check::first_and_more;

@@ -233,7 +233,7 @@ fn one_file_of_another_name_on_a_hub_is_opened_and_several_are_listed() {
         ("/api/models/org/none/revision/main", list(&["README.md", "training_args.bin"]), Play::Well),
     ]);
     let access = Access { hub: server.address.clone(), ..Access::default() };
-    let open = |name| open_with(name, &access, Hurried::default());
+    let open = |name: &str| open_with(name, &access, Hurried::default());
     assert_eq!(open("org/one").unwrap().report.norms.len(), 1);
     let part = open(&server.url("/org/parts/tree/main/unet")).unwrap();
     assert_eq!(part.report.norms.len(), 1, "of the folder only");

@@ -9,6 +9,7 @@ mod legacy;
 mod pickle;
 mod state;
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "the numbers of a test")]
 mod tests;
 mod zip;
 
@@ -316,8 +317,8 @@ fn describe(
         let entry = entry(name, view, places)?;
         if entry.end > entry.begin {
             let (elements, bytes) = entry.dtype.piece().unwrap_or((1, 1));
-            let all = entry.shape.iter().product::<u64>() / elements * bytes;
-            shown = shown.saturating_add(all);
+            let pieces = entry.shape.iter().product::<u64>().checked_div(elements).unwrap_or_default();
+            shown = shown.saturating_add(pieces.saturating_mul(bytes));
         }
         entries.push(entry);
     }
@@ -390,12 +391,13 @@ fn entry(tensor: String, view: &View, places: &Places) -> Result<Entry, PyTorchP
         None => return Err(PyTorchProblem::StorageMissing { key: key(), tensor }),
     };
     let bytes_of_count = if storage.kind.is_some() { size } else { 1 };
-    let found = place.end - place.start;
+    let found = place.end.saturating_sub(place.start);
     let wanted = storage.count.saturating_mul(bytes_of_count);
     if wanted > found {
         return Err(PyTorchProblem::StorageSize { key: key(), tensor, wanted, found });
     }
-    let (first, count) = storage.part.unwrap_or((0, wanted / size));
+    let held = wanted.checked_div(size).unwrap_or_default();
+    let (first, count) = storage.part.unwrap_or((0, held));
     let overflow = || PyTorchProblem::SizeOverflow { tensor: tensor.clone(), shape: shape.clone() };
     let begin = first.checked_add(*offset).ok_or_else(overflow)?;
     if elements == 0 {
@@ -408,25 +410,26 @@ fn entry(tensor: String, view: &View, places: &Places) -> Result<Entry, PyTorchP
             strides: None,
         });
     }
-    let steps = shape.iter().zip(strides).map(|(size, stride)| (size - 1).checked_mul(*stride));
+    let steps = shape.iter().zip(strides).map(|(size, stride)| size.saturating_sub(1).checked_mul(*stride));
     let last =
         steps.into_iter().try_fold(*offset, |last, step| last.checked_add(step?)).ok_or_else(overflow)?;
     let end = first.checked_add(last).ok_or_else(overflow)?;
-    if last >= count || end >= wanted / size {
+    if last >= count || end >= held {
         return Err(PyTorchProblem::OutOfStorage {
             key: key(),
             last: end,
-            count: count.min(wanted / size),
+            count: count.min(held),
             shape: shape.clone(),
             tensor,
         });
     }
+    let byte = |element: u64| place.start.saturating_add(element.saturating_mul(size));
     Ok(Entry {
         name: tensor,
         dtype,
         strides: Strides::of(shape, strides),
         shape: shape.clone(),
-        begin: place.start + begin * size,
-        end: place.start + (end + 1) * size,
+        begin: byte(begin),
+        end: byte(end.saturating_add(1)),
     })
 }

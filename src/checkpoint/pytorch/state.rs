@@ -535,8 +535,8 @@ impl Flat<'_, '_> {
                 Key::Number(number) => number.to_string(),
             };
             let whole = if name.is_empty() { own } else { format!("{name}.{own}") };
-            self.bytes += whole.len();
-            if self.bytes > MAX_NAME_BYTES.min(NAME_BYTES_A_VALUE * self.search.machine.len()) {
+            self.bytes = self.bytes.saturating_add(whole.len());
+            if self.bytes > MAX_NAME_BYTES.min(NAME_BYTES_A_VALUE.saturating_mul(self.search.machine.len())) {
                 return Err(PyTorchProblem::TooManyTensors);
             }
             self.add(child, &whole)?;
@@ -551,7 +551,7 @@ impl Flat<'_, '_> {
             self.tensors[at].1 = id;
             return Ok(());
         }
-        if self.tensors.len() >= MAX_TENSORS.min(NAMES_A_VALUE * self.search.machine.len()) {
+        if self.tensors.len() >= MAX_TENSORS.min(NAMES_A_VALUE.saturating_mul(self.search.machine.len())) {
             return Err(PyTorchProblem::TooManyTensors);
         }
         self.places.insert(name.to_owned(), self.tensors.len());

@@ -72,21 +72,23 @@ impl Archive {
     /// Reads the directory of `source`.
     pub(super) async fn read<S: ByteSource>(meter: &Meter, source: &S) -> Result<Self, Stop> {
         let length = source.length();
-        let usual = (END_64_BYTES + LOCATOR_64_BYTES + END_BYTES) as u64;
+        let usual = const { END_64_BYTES + LOCATOR_64_BYTES + END_BYTES } as u64;
         let mut tail = meter.read(source, length.saturating_sub(usual)..length).await?;
         if end_of(&tail).is_none() && length > usual {
-            let longest = usual + MAX_COMMENT as u64;
+            let longest = usual.saturating_add(MAX_COMMENT as u64);
             tail = meter.read(source, length.saturating_sub(longest)..length).await?;
         }
         let directory = directory(&tail, length)?;
-        if directory.end - directory.start > MAX_DIRECTORY_BYTES {
+        if directory.end.saturating_sub(directory.start) > MAX_DIRECTORY_BYTES {
             return Err(PyTorchProblem::DirectoryTooLarge.into());
         }
         let bytes = meter.read(source, directory.clone()).await?;
         let mut entries = parse(&bytes)?;
         let unsure = place(&mut entries, directory.start)?;
-        let headers: Vec<Range<u64>> =
-            unsure.iter().map(|&at| entries[at].header..entries[at].header + LOCAL_HEADER).collect();
+        let headers: Vec<Range<u64>> = unsure
+            .iter()
+            .map(|&at| entries[at].header..entries[at].header.saturating_add(LOCAL_HEADER))
+            .collect();
         let mut read = vec![None; headers.len()];
         meter.read_many(source, &headers, |at, bytes| read[at] = Some(bytes)).await;
         for (at, header) in unsure.into_iter().zip(read) {
@@ -174,27 +176,35 @@ impl Entry {
 
     /// The first byte after its own header and its name.
     fn least_start(&self) -> u64 {
-        self.header + LOCAL_HEADER + self.name.len() as u64
+        self.header.saturating_add(LOCAL_HEADER).saturating_add(self.name.len() as u64)
     }
 }
 
+/// The little-endian number of `N` bytes at `at`.
+fn number_at<const N: usize>(bytes: &[u8], at: usize) -> u64 {
+    let mut whole = [0; 8];
+    whole[..N].copy_from_slice(&bytes[at..][..N]);
+    u64::from_le_bytes(whole)
+}
+
 fn u16_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from(bytes[at]) | u64::from(bytes[at + 1]) << 8
+    number_at::<2>(bytes, at)
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u64 {
-    u16_at(bytes, at) | u16_at(bytes, at + 2) << 16
+    number_at::<4>(bytes, at)
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u32_at(bytes, at) | u32_at(bytes, at + 4) << 32
+    number_at::<8>(bytes, at)
 }
 
 /// Where the end record begins among the last bytes of a file.
 fn end_of(tail: &[u8]) -> Option<usize> {
     let last = tail.len().checked_sub(END_BYTES)?;
     let is_end = |at: &usize| {
-        tail[*at..].starts_with(END) && at + END_BYTES + u16_at(tail, at + 20) as usize == tail.len()
+        let record = &tail[*at..];
+        record.starts_with(END) && END_BYTES.saturating_add(u16_at(record, 20) as usize) == record.len()
     };
     (0..=last).rev().find(is_end)
 }
@@ -202,16 +212,18 @@ fn end_of(tail: &[u8]) -> Option<usize> {
 /// Where the directory lies, by the last bytes of a file of `length` bytes.
 fn directory(tail: &[u8], length: u64) -> Result<Range<u64>, PyTorchProblem> {
     let end = end_of(tail).ok_or(PyTorchProblem::NoDirectory { length })?;
-    let tail_start = length - tail.len() as u64;
+    let tail_start = length.saturating_sub(tail.len() as u64);
+    let record = &tail[end..];
     let (mut size, mut offset, mut behind) =
-        (u32_at(tail, end + 12), u32_at(tail, end + 16), tail_start + end as u64);
+        (u32_at(record, 12), u32_at(record, 16), tail_start.saturating_add(end as u64));
     let locator = end.checked_sub(LOCATOR_64_BYTES).filter(|&at| tail[at..].starts_with(LOCATOR_64));
     if let Some(locator) = locator {
-        let record = u64_at(tail, locator + 8);
-        let at = record.checked_sub(tail_start).and_then(|at| usize::try_from(at).ok());
-        let at = at.filter(|&at| at + END_64_BYTES <= locator && tail[at..].starts_with(END_64));
-        let at = at.ok_or(PyTorchProblem::NoDirectory { length })?;
-        (size, offset, behind) = (u64_at(tail, at + 40), u64_at(tail, at + 48), record);
+        let place = u64_at(&tail[locator..], 8);
+        let at = place.checked_sub(tail_start).and_then(|at| usize::try_from(at).ok());
+        let record = at.and_then(|at| tail.get(at..locator));
+        let record = record.filter(|record| record.len() >= END_64_BYTES && record.starts_with(END_64));
+        let record = record.ok_or(PyTorchProblem::NoDirectory { length })?;
+        (size, offset, behind) = (u64_at(record, 40), u64_at(record, 48), place);
     }
     let stop = offset.checked_add(size).filter(|stop| *stop == behind);
     stop.map(|stop| offset..stop).ok_or(PyTorchProblem::NoDirectory { length })
@@ -227,11 +239,10 @@ fn parse(bytes: &[u8]) -> Result<Vec<Entry>, PyTorchProblem> {
             return Err(damaged());
         }
         let [name, extra, comment] = [28, 30, 32].map(|at| u16_at(left, at) as usize);
-        let end = DIRECTORY_HEADER + name + extra + comment;
-        if left.len() < end {
-            return Err(damaged());
-        }
-        let text = &left[DIRECTORY_HEADER..DIRECTORY_HEADER + name];
+        let behind = &left[DIRECTORY_HEADER..];
+        let (text, behind) = behind.split_at_checked(name).ok_or_else(damaged)?;
+        let (extra, behind) = behind.split_at_checked(extra).ok_or_else(damaged)?;
+        let behind = behind.get(comment..).ok_or_else(damaged)?;
         let text = std::str::from_utf8(text).map_err(|_| damaged())?.to_owned();
         let method = match u16_at(left, 10) {
             // Bit 0: encrypted.
@@ -250,13 +261,12 @@ fn parse(bytes: &[u8]) -> Result<Vec<Entry>, PyTorchProblem> {
             header: u32_at(left, 42),
             start: None,
         };
-        let extra = &left[DIRECTORY_HEADER + name..DIRECTORY_HEADER + name + extra];
         widen(&mut entry, extra).ok_or_else(damaged)?;
         if entry.method == Method::Stored && entry.packed != entry.size {
             return Err(damaged());
         }
         entries.push(entry);
-        left = &left[end..];
+        left = behind;
     }
     Ok(entries)
 }
@@ -267,11 +277,11 @@ fn widen(entry: &mut Entry, mut extra: &[u8]) -> Option<()> {
     let mut wide: &[u8] = &[];
     while extra.len() >= 4 {
         let (id, length) = (u16_at(extra, 0), u16_at(extra, 2) as usize);
-        let field = extra.get(4..4 + length)?;
+        let (field, rest) = extra[4..].split_at_checked(length)?;
         if id == 1 {
             wide = field;
         }
-        extra = &extra[4 + length..];
+        extra = rest;
     }
     for value in [&mut entry.size, &mut entry.packed, &mut entry.header] {
         if *value == WIDE {
@@ -290,16 +300,18 @@ fn place(entries: &mut [Entry], directory: u64) -> Result<Vec<usize>, PyTorchPro
     order.sort_unstable_by_key(|&at| entries[at].header);
     let mut unsure = Vec::new();
     for (place, &at) in order.iter().enumerate() {
-        let behind = order.get(place + 1).map_or(directory, |&next| entries[next].header);
+        let behind = order.get(place.saturating_add(1)).map_or(directory, |&next| entries[next].header);
         let entry = &mut entries[at];
-        let least = entry.header.checked_add(LOCAL_HEADER + entry.name.len() as u64);
+        let least = entry.header.checked_add(LOCAL_HEADER.saturating_add(entry.name.len() as u64));
         let room =
             least.and_then(|least| behind.checked_sub(least)).and_then(|room| room.checked_sub(entry.packed));
         let Some(room) = room.filter(|_| behind <= directory) else { return Err(overlap(entry)) };
         // After the bytes, 16 or 24 more may repeat the lengths. PyTorch aligns the bytes of an entry, which shows which it is.
         let lengths: &[u64] = if entry.repeated { &[16, 24] } else { &[0] };
-        let starts =
-            lengths.iter().filter(|bytes| room >= **bytes).map(|bytes| behind - entry.packed - bytes);
+        let starts = lengths
+            .iter()
+            .filter(|bytes| room >= **bytes)
+            .filter_map(|bytes| behind.checked_sub(entry.packed)?.checked_sub(*bytes));
         entry.start = starts.into_iter().find(|start| start.is_multiple_of(ALIGNMENT));
         if entry.start.is_none() {
             unsure.push(at);
@@ -314,7 +326,7 @@ fn settle(entries: &mut [Entry], at: usize, header: &[u8], directory: u64) -> Re
     if !header.starts_with(MAGIC) || u16_at(header, 26) != entry.name.len() as u64 {
         return Err(PyTorchProblem::EntryDamaged { entry: entry.name.clone() });
     }
-    let start = entry.least_start() + u16_at(header, 28);
+    let start = entry.least_start().saturating_add(u16_at(header, 28));
     if start.checked_add(entry.packed).is_none_or(|end| end > directory) {
         return Err(overlap(entry));
     }
@@ -333,4 +345,27 @@ fn is_sound(name: &str) -> bool {
         && !name.starts_with('/')
         && name.split('/').all(sound)
         && !name.contains(|c: char| matches!(c, '\\' | ':') || c.is_control())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zip64_locator_that_points_anywhere_is_refused() {
+        for place in [0, 1, 75, 77, 1 << 40, u64::MAX - 30, u64::MAX] {
+            let mut tail = vec![0; END_64_BYTES];
+            tail[..END_64.len()].copy_from_slice(END_64);
+            tail.extend(LOCATOR_64);
+            tail.extend([0; 4]);
+            tail.extend(u64::to_le_bytes(place));
+            tail.extend([0; 4]);
+            tail.extend(END);
+            tail.extend([0; 18]);
+            let length = tail.len() as u64;
+            let found = directory(&tail, length);
+            // A record at byte 0 names an empty directory there.
+            assert_eq!(found.is_ok(), place == 0, "{place}: {found:?}");
+        }
+    }
 }
