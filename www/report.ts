@@ -23,11 +23,11 @@ export const BESIDE_WEIGHTS: readonly string[] = ['training_args', 'optimizer', 
 
 export type Gathered = { 
 /**
- * Its folder, or its first file where it shares the folder with others.
+ * Its folder, or its first file if it shares the folder with others.
  */
 name: string, 
 /**
- * Places of its files among those given.
+ * Indices of its files among those given.
  */
 files: Array<number>, };
 
@@ -49,11 +49,11 @@ checkpoint: CheckpointSummary,
  */
 model: ModelSummary, 
 /**
- * What stands out, the most important first; made from the rest of the report by [`Report::find`], and empty in links.
+ * What stands out, most important first. [`Report::find`] makes it from the rest of the report. Empty in links.
  */
 findings: Array<Finding>, 
 /**
- * Every norm site, in the order of the network.
+ * Every norm site, in network order.
  */
 norms: Array<NormReport>, 
 /**
@@ -61,11 +61,11 @@ norms: Array<NormReport>,
  */
 dead_parameters: DeadParameters, 
 /**
- * The sampled writers of the residual streams; empty when none was sampled.
+ * The sampled writers of the residual streams. Empty if none was sampled.
  */
 writers: Array<WriterReport>, 
 /**
- * Measured activations; null until something was measured.
+ * Measured activations. Null until something is measured.
  */
 verification: Verification | null, 
 /**
@@ -73,7 +73,7 @@ verification: Verification | null,
  */
 warnings: Array<Warning>, 
 /**
- * That it came in a link, which holds less than a checkpoint does; null for a checkpoint that is open.
+ * The origin of a report from a link, which holds less than a checkpoint. Null for an open checkpoint.
  */
 shared: SharedSummary | null, };
 
@@ -91,7 +91,7 @@ format: string,
  */
 shards: number, 
 /**
- * Shards that the index or the file names promise and that were not given.
+ * Shards that the index or the file names promise but that were not given.
  */
 missing_shards: Array<string>, 
 /**
@@ -111,7 +111,7 @@ bytes: number,
  */
 bytes_read: number, 
 /**
- * Of `bytes_read`, headers, index and config.
+ * Bytes of headers, index and config, a part of `bytes_read`.
  */
 header_bytes: number, 
 /**
@@ -119,26 +119,25 @@ header_bytes: number,
  */
 norm_bytes: number, 
 /**
- * Bytes of weights sampled for the writers' energy after the first verdict, not part of `bytes_read`; 0 when that
- * was refused or has not been done.
+ * Bytes of weights sampled for the writers' energy after the first verdict, not part of `bytes_read`. 0 if no weights were sampled.
  */
 weight_bytes_read: number, 
 /**
- * What was transferred; null for files of this machine. Added with remote checkpoints.
+ * What was transferred. Null for files on this machine. Added with remote checkpoints.
  */
 remote: RemoteSummary | null, };
 
 export type RemoteSummary = { 
 /**
- * The address that was opened, without its query: that may be a signature.
+ * The address that was opened, without its query, which may contain a signature.
  */
 address: string, 
 /**
- * Requests made, failed ones included, redirects not.
+ * Number of requests, including failed ones, without redirects.
  */
 requests: number, 
 /**
- * Bytes of the bodies that came: more than `bytes_read`, as a request costs more than some bytes beside.
+ * Bytes of the received bodies. More than `bytes_read`, because an extra request costs more than some extra bytes.
  */
 bytes: number, };
 
@@ -152,20 +151,20 @@ family: string | null,
  */
 verdict: ModelVerdict, 
 /**
- * The least confidence among the sites that decide the verdict, 0 to 1.
+ * The lowest confidence among the sites that decide the verdict, 0 to 1.
  */
 confidence: number, 
 /**
- * The one sentence.
+ * The verdict in one sentence.
  */
 sentence: string, 
 /**
- * Why: one line for each kind of evidence that decided it.
+ * The reasons: one line for each kind of evidence that decided the verdict.
  */
 reasons: Array<string>, 
 /**
- * The parts of the model, when it has several stacks of blocks: an encoder and a decoder, a vision tower and a
- * language model. Empty when it has one.
+ * The parts of the model, if it has several stacks of blocks: an encoder and a decoder, or a vision tower and a language model.
+ * Empty if it has one.
  */
 parts: Array<PartSummary>, 
 /**
@@ -173,7 +172,7 @@ parts: Array<PartSummary>,
  */
 final_norm: string | null, 
 /**
- * Number of layers: the blocks, or more where layers share one block (ALBERT).
+ * Number of layers: the number of blocks, or more if layers share one block (ALBERT).
  */
 layers: number | null, 
 /**
@@ -185,7 +184,7 @@ export type ModelVerdict = "layernorm" | "rmsnorm" | "mixed" | "other" | "unknow
 
 export type PartSummary = { 
 /**
- * Path of its stack of blocks; empty for the sites that belong to none.
+ * Path of its stack of blocks. Empty for the sites outside all stacks.
  */
 name: string, 
 /**
@@ -193,7 +192,7 @@ name: string,
  */
 verdict: ModelVerdict, 
 /**
- * The least confidence among the sites that decide the verdict, 0 to 1.
+ * The lowest confidence among the sites that decide the verdict, 0 to 1.
  */
 confidence: number, 
 /**
@@ -205,7 +204,7 @@ sites: number,
  */
 final_norm: string | null, 
 /**
- * It in one sentence.
+ * The verdict in one sentence.
  */
 sentence: string, };
 
@@ -227,7 +226,7 @@ advice: string,
  */
 section: FindingSection, 
 /**
- * The site to look at first; null where it is about the whole model.
+ * The site to look at first. Null if the finding is about the whole model.
  */
 site: string | null, };
 
@@ -241,7 +240,7 @@ export type NormReport = {
  */
 name: string, 
 /**
- * Name of the stored scale tensor; null where the norm stores nothing, γ = 1.
+ * Name of the stored scale tensor. Null if the norm stores nothing, so that γ = 1.
  */
 scale: string | null, 
 /**
@@ -253,7 +252,7 @@ shift: string | null,
  */
 width: number, 
 /**
- * Where it sits.
+ * Its place in the network.
  */
 role: NormRole, 
 /**
@@ -261,15 +260,15 @@ role: NormRole,
  */
 block: number | null, 
 /**
- * The part of the model it belongs to, by the path of the stack of blocks: its own, or the one it begins or ends.
+ * The part of the model that it belongs to, as the path of a stack of blocks: the stack that it is in, begins or ends.
  */
 part: string | null, 
 /**
- * What it does.
+ * Kind of norm.
  */
 kind: NormKind, 
 /**
- * Probability that `kind` is right given the evidence, 0 to 1; 0 when unknown.
+ * Probability that `kind` is right given the evidence, 0 to 1. 0 if unknown.
  */
 confidence: number, 
 /**
@@ -281,19 +280,19 @@ scale_convention: ScaleConvention,
  */
 convention_reason: string, 
 /**
- * What the module may do, and how probable each is; empty in reports of versions that did not have it.
+ * The possible behaviours of the module, with their probabilities. Empty in reports of earlier versions.
  */
 alternatives: Array<AlternativeReport>, 
 /**
- * Everything that speaks for or against.
+ * All evidence for and against.
  */
 evidence: Array<EvidenceReport>, 
 /**
- * What would settle the kind where it is unknown or contradicted; null where nothing is open.
+ * What would settle the kind if it is unknown or contradicted. Null if nothing is open.
  */
 settle: string | null, 
 /**
- * The kernel, as far as the scale decides it.
+ * The kernel, as far as the scale determines it.
  */
 kernel: KernelReport, 
 /**
@@ -321,12 +320,12 @@ export type EvidenceReport = {
  */
 source: string, 
 /**
- * The kind it speaks for; unknown when it abstains.
+ * The kind that it supports. `unknown` if it abstains.
  */
 says: NormKind, 
 /**
- * By how many nats it speaks for that kind rather than for the next likely one; for structure and names, which are counted given
- * the shift, by how many nats it raises that kind's odds. 0 when it abstains.
+ * How many nats it supports that kind by, compared with the second most likely kind. For structure and names, which are counted
+ * given the shift: how many nats it raises that kind's odds by. 0 if it abstains.
  */
 strength: number, 
 /**
@@ -334,7 +333,7 @@ strength: number,
  */
 detail: string, 
 /**
- * How probable each behaviour would be on this evidence alone; empty when it abstains, in links, and in reports of earlier versions.
+ * Probability of each behaviour on this evidence alone. Empty if it abstains, in links, and in reports of earlier versions.
  */
 under: Array<AlternativeReport>, };
 
@@ -344,7 +343,7 @@ export type AlternativeReport = {
  */
 behaviour: NormBehaviour, 
 /**
- * Probability, 0 to 1; all of one site add up to 1.
+ * Probability, 0 to 1. The probabilities of one site add up to 1.
  */
 probability: number, };
 
@@ -360,11 +359,11 @@ name: string,
  */
 stack: string, 
 /**
- * Index of its block; its order among the writers where names say nothing.
+ * Index of its block, or its order among the writers if names say nothing.
  */
 block: number, 
 /**
- * Which part of the network it ends.
+ * The part of the network that it ends.
  */
 part: WriterPart, 
 /**
@@ -372,7 +371,7 @@ part: WriterPart,
  */
 rows: number, 
 /**
- * Columns sampled.
+ * Number of sampled columns.
  */
 columns: number, 
 /**
@@ -384,17 +383,17 @@ energy: number,
  */
 null_deviation: number, 
 /**
- * Variance of the rows' squared norms against a random draw's: 1 untrained, above it trained.
+ * Variance of the rows' squared norms ÷ its expected value for a random draw. 1 if untrained, greater if trained.
  */
 row_dispersion: number, };
 
 export type SharedSummary = { 
 /**
- * When the link was made: RFC 3339.
+ * When the link was made, as RFC 3339.
  */
 made: string, 
 /**
- * Whether names were left in. Otherwise sites, readers and writers are numbered.
+ * Whether names were kept. Otherwise sites, readers and writers are numbered.
  */
 names: boolean, };
 
@@ -412,11 +411,11 @@ stack: StackName | null,
  */
 sigma_min: number, 
 /**
- * The least of it on all tokens and on both halves.
+ * The least value over all tokens and both halves.
  */
 low: number, 
 /**
- * The greatest.
+ * The greatest value.
  */
 high: number, };
 
@@ -426,19 +425,19 @@ export type ResidualFall = {
  */
 block: number, 
 /**
- * Which of two stacks; null in a model of one.
+ * The stack, if there are two. Otherwise null.
  */
 stack: StackName | null, 
 /**
- * σ_min after it over σ_min after the one before, on all tokens and on both halves.
+ * σ_min after the block over σ_min after the previous one, on all tokens and on both halves.
  */
 ratio: Interval, 
 /**
- * Whether it falls on either half of the tokens alone: a fall that is not is perhaps noise.
+ * Whether it falls on each half of the tokens. Otherwise the fall may be noise.
  */
 on_both_halves: boolean, 
 /**
- * Where in the block, and in which direction; null where the stream between the parts of the block was not measured.
+ * In which part of the block and in which direction. Null if the stream between the parts was not measured.
  */
 place: FallPlace | null, };
 
@@ -446,11 +445,11 @@ export type StackName = "encoder" | "decoder";
 
 export type StackSummary = { 
 /**
- * Which one.
+ * The stack.
  */
 stack: StackName, 
 /**
- * Blocks that are run.
+ * Blocks that run.
  */
 blocks: number, 
 /**
@@ -458,30 +457,29 @@ blocks: number,
  */
 sequences: number, 
 /**
- * Tokens of each.
+ * Tokens of each sequence.
  */
 length: number, };
 
 export type FallPlace = { 
 /**
- * The part of the block that makes it fall by more than a hundredth.
+ * The part that makes it fall by more than a hundredth.
  */
 part: FallPart, 
 /**
- * σ_min after the attention over σ_min before the block; in a decoder after both its attentions, that to its encoder too.
+ * σ_min after the attention over σ_min before the block. In a decoder, after both attentions.
  */
 attention: number, 
 /**
- * σ_min after the block over σ_min after the attention. The product of both is the ratio of the fall.
+ * σ_min after the block over σ_min after the attention. The product of `attention` and `feed_forward` is the ratio of the fall.
  */
 feed_forward: number, 
 /**
- * λ₂/λ₁ of the stream after the block. Where it is near 1, u is one of several directions that are nearly alike.
+ * λ₂/λ₁ of the stream after the block. If it is near 1, u is one of several directions with similar variance.
  */
 gap: number, 
 /**
- * |⟨u, u′⟩| with the bottom direction u′ before the block: 1 where the same direction becomes smaller, 0 where another one
- * takes its place.
+ * |⟨u, u′⟩| with the bottom direction u′ before the block. 1 if the same direction becomes smaller, 0 if another one replaces it.
  */
 same_direction: number, 
 /**
@@ -489,12 +487,12 @@ same_direction: number,
  */
 mean: number, 
 /**
- * |⟨u, v⟩| with v = γ⁻¹/‖γ⁻¹‖ of the norm that reads the stream next; null where a scale of it is zero, or none is known.
+ * |⟨u, v⟩| with v = γ⁻¹/‖γ⁻¹‖ of the norm that reads the stream next. Null if one of its scales is zero, or if no such norm is
+ * known.
  */
 inverse_scale: number | null, 
 /**
- * The length of u in the channels that the next norm scales by at most 10⁻³ of its median scale, 0 … 1; null where no such
- * norm is known.
+ * Length of u in the channels that the next norm scales by at most 10⁻³ of its median scale, 0 … 1. Null if no such norm is known.
  */
 near_dead: number | null, };
 
@@ -506,15 +504,15 @@ export type KindByLoss = {
  */
 layernorm: number, 
 /**
- * As RMSNorms.
+ * Mean loss as RMSNorms, in nats.
  */
 rmsnorm: number, 
 /**
- * The former less the latter, paired by token.
+ * `layernorm` − `rmsnorm`, paired by token.
  */
 difference: number, 
 /**
- * Its standard error: of tokens or of sequences, the greater.
+ * Standard error of the difference: the greater of that over tokens and that over sequences.
  */
 standard_error: number, 
 /**
@@ -522,13 +520,13 @@ standard_error: number,
  */
 tokens: number, 
 /**
- * The kind that costs less; unknown under five standard errors.
+ * The kind with the lower loss. Unknown below five standard errors.
  */
 kind: NormKind, };
 
 export type PassSummary = { 
 /**
- * The family it was run as.
+ * The family that the model was run as.
  */
 family: string, 
 /**
@@ -536,29 +534,29 @@ family: string,
  */
 told: NormKind, 
 /**
- * Sequences; those of the decoder, where there are two stacks.
+ * Number of sequences. Of two stacks, those of the decoder.
  */
 sequences: number, 
 /**
- * Tokens of each.
+ * Tokens of each sequence.
  */
 length: number, 
 /**
- * Mean loss of the next token, in nats; null for uniform ids, and for a model without a head or that sees later tokens.
+ * Mean loss of the next token, in nats. Null for uniform ids, and for a model that has no head or sees later tokens.
  */
 loss: number | null, 
 /**
- * Blocks after those that were run: 0 of a whole model.
+ * Blocks that were left out. 0 for a whole model.
  */
 left_out: number, 
 /**
- * Its encoder and its decoder, in the order in which they ran; empty for a model of one stack.
+ * Its encoder and its decoder, in running order. Empty for a model of one stack.
  */
 stacks: Array<StackSummary>, };
 
 export type Preservation = { 
 /**
- * Site name; of a norm that is no site of the report, its place.
+ * Site name, or the place of a norm that is not a site of the report.
  */
 site: string, 
 /**
@@ -566,11 +564,11 @@ site: string,
  */
 reader: string, 
 /**
- * Whether the reader is the unembedding and shares the input embedding's matrix: only the unembedding was moved.
+ * Whether the reader is the unembedding and shares the input embedding's matrix. Only the unembedding was moved.
  */
 tied: boolean, 
 /**
- * The kind that the norm was run as.
+ * The kind that the run used for the norm.
  */
 kind: NormKind, 
 /**
@@ -578,33 +576,33 @@ kind: NormKind,
  */
 direction: PreservationDirection, 
 /**
- * Whether v is in the kernel of that norm: an RMSNorm has γ⁻¹ in none, and it is tried all the same.
+ * Whether v is in the kernel of that norm. An RMSNorm does not have γ⁻¹ in its kernel, but it is tried too.
  */
 in_kernel: boolean, 
 /**
- * vᵀβ: the constant that the bias takes back, where it is moved.
+ * vᵀβ: the constant that moving the bias takes back.
  */
 constant: number, 
 /**
- * What is measured.
+ * The measure of the change.
  */
 measure: PreservationMeasure, 
 /**
- * Over t, the least first.
+ * Values by t, smallest t first.
  */
 points: Array<PreservationPoint>, 
 /**
- * Values up to this are rounding: what a random direction does here at t = 2⁻²³, the rounding of the weights themselves,
- * times 100 (a divergence) or 10 (a relative change).
+ * Values up to this are rounding. It is the effect of a random direction at t = 2⁻²³, the rounding of the weights themselves, times
+ * 100 (for a divergence) or 10 (for a relative change).
  */
 floor: number, 
 /**
- * k of value ∝ tᵏ, from the two least t whose values are above the floor: 2 of a divergence and 1 of a relative change,
- * where the change is small and sends no token to other experts; null without two such t.
+ * k of value ∝ tᵏ, from the two smallest t whose values are above the floor. For small changes that send no token to other experts,
+ * it is 2 for a divergence and 1 for a relative change. Null without two such t.
  */
 exponent: number | null, 
 /**
- * Whether all values are at the floor.
+ * Whether the function is preserved.
  */
 verdict: PreservationVerdict, };
 
@@ -632,29 +630,29 @@ export type KernelReport = {
  */
 form: KernelForm, 
 /**
- * Indices with γᵢ = 0.
+ * Indices with γᵢ = 0 exactly.
  */
 coordinates: Array<number>, 
 /**
- * 1/Σvᵢ⁴: how many coordinates share the direction (1 … d); only for `inverse_scale`.
+ * 1/Σvᵢ⁴: how many coordinates share the direction (1 … d). Only for `inverse_scale`.
  */
 participation: number | null, 
 /**
- * max|vᵢ|; only for `inverse_scale`.
+ * max|vᵢ|. Only for `inverse_scale`.
  */
 max_component: number | null, 
 /**
- * Index of max|vᵢ|; only for `inverse_scale`.
+ * Index of max|vᵢ|. Only for `inverse_scale`.
  */
 max_index: number | null, 
 /**
- * ‖γ⁻¹‖; only for `inverse_scale`.
+ * ‖γ⁻¹‖. Only for `inverse_scale`.
  */
 inverse_norm: number | null, 
 /**
- * HM(γ²)/AM(γ²): by how much the trained scale makes the kernel deeper (λ_v against the mean variance) than γ = 1 does, so a
- * prediction of depth trained over depth at the initialisation that needs no run (MATH §9); only for `inverse_scale`, and null
- * in reports of earlier versions.
+ * HM(γ²)/AM(γ²): how much deeper the trained scale makes the kernel (λ_v over the mean variance) than γ = 1 does. It predicts the
+ * trained depth over the depth at the initialisation without a run (MATH §9). Only for `inverse_scale`. Null in reports of earlier
+ * versions.
  */
 deepening: number | null, 
 /**
@@ -670,19 +668,19 @@ scale_median_abs: number | null,
  */
 scale_max_abs: number | null, 
 /**
- * max|γ|/min|γ|; null when a scale is zero.
+ * max|γ|/min|γ|. Null if a scale is zero.
  */
 condition: number | null, 
 /**
- * Indices with |γᵢ| ≤ 1e-3 median, zeros included.
+ * Indices with |γᵢ| ≤ 1e-3 median, including zeros.
  */
 near_dead: Array<number>, 
 /**
- * Σvᵢ² over the near-dead coordinates: how much of the direction they carry (0 … 1); only for `inverse_scale`.
+ * Σvᵢ² over the near-dead coordinates: their share of the direction (0 … 1). Only for `inverse_scale`.
  */
 near_dead_weight: number | null, 
 /**
- * Directions predicted below τ·mean (τ = 1e-6) if x̂ were isotropic, exact kernel included; null when the kind is not known.
+ * Directions predicted below τ·mean (τ = 1e-6) if x̂ were isotropic, including the exact kernel. Null if the kind is not known.
  */
 predicted_below_tau: number | null, };
 
@@ -694,7 +692,7 @@ export type ReaderReport = {
  */
 name: string, 
 /**
- * What it is for.
+ * Its use in the model.
  */
 use: ReaderUse, 
 /**
@@ -714,7 +712,7 @@ bias: string | null,
  */
 dead: DeadDirections, 
 /**
- * What was assumed in counting them.
+ * The assumption behind these counts, if any.
  */
 assumed: string | null, };
 
@@ -726,15 +724,15 @@ export type DeadDirections = {
  */
 outright: number, 
 /**
- * The function does not change once b ← b − a vᵀβ.
+ * The function does not change if b ← b − a vᵀβ too.
  */
 with_bias_shift: number, 
 /**
- * The change adds a constant that nothing takes back.
+ * The change adds a constant that nothing cancels.
  */
 constant_shift: number, 
 /**
- * Dead for this reader, but its matrix is also the input embedding, where the change is seen.
+ * Dead for this reader, but its matrix is also the input embedding, where the change is visible.
  */
 tied: number, };
 
@@ -744,7 +742,7 @@ export type DeadParameters = {
  */
 outright: number, 
 /**
- * The function does not change once the reader's bias is moved.
+ * The function does not change if the reader's bias is moved.
  */
 with_bias_shift: number, 
 /**
@@ -752,7 +750,7 @@ with_bias_shift: number,
  */
 constant_shift: number, 
 /**
- * Unread by a tied unembedding, but seen at the input embedding.
+ * Not read by a tied unembedding, but visible at the input embedding.
  */
 tied: number, 
 /**
@@ -764,21 +762,21 @@ share: number,
  */
 readers: number, 
 /**
- * What the counts rest on.
+ * The assumptions behind the counts.
  */
 assumptions: Array<string>, };
 
 export type Verification = { 
 /**
- * Tokens n, the fewest of any site.
+ * Tokens n: the fewest of any site.
  */
 tokens: number, 
 /**
- * n/d, the least of any site.
+ * n/d: the lowest of any site.
  */
 width_ratio: number, 
 /**
- * Precision of the activations: "f32", "f16" (any 16-bit type) or "f64", the coarsest of any site.
+ * Precision of the activations: "f32", "f16" (any 16-bit type) or "f64". The coarsest of any site.
  */
 forward: string, 
 /**
@@ -790,12 +788,12 @@ device: string,
  */
 input: string, 
 /**
- * Wall time.
+ * Wall time in seconds.
  */
 seconds: number, 
 /**
- * Of them, those of the GPU's Gram kernel, by the GPU's own clock and all workers together; null on the CPU and where the
- * GPU has no such clock.
+ * Seconds of the GPU's Gram kernel, a part of `seconds`, by the GPU's own clock and summed over all workers. Null on the CPU, and if
+ * the GPU has no such clock.
  */
 kernel_seconds: number | null, 
 /**
@@ -803,42 +801,42 @@ kernel_seconds: number | null,
  */
 sites: Array<SiteVerification>, 
 /**
- * The residual stream after each block, before the final norm; empty where no forward pass was run.
+ * The residual stream after each block, before the final norm. Empty if no forward pass was run.
  */
 residual: Array<ResidualBlock>, 
 /**
- * Where its least singular value falls.
+ * The blocks at which its least singular value falls.
  */
 falls: Array<ResidualFall>, 
 /**
- * The kind of the norms by loss; null where the tokens were not run under both kinds, or predicted no better than a guess.
+ * The kind of the norms by loss. Null if the tokens were not run under both kinds, or were predicted no better than by a guess.
  */
 loss: KindByLoss | null, 
 /**
- * The forward pass that was run here; null for activations of the model's own code. Only those are evidence of the kind: a
- * pass assumes the kind, and shows what it assumes.
+ * The forward pass that was run here. Null for activations of the model's own code. Only the latter are evidence of the kind,
+ * because a pass shows the kind that it assumes.
  */
 pass: PassSummary | null, 
 /**
- * What moving the readers of some sites along a direction does to the model's function; empty where that was not tried.
+ * The effect of moving the readers of some sites along a direction on the model's function. Empty if this was not tried.
  */
 preservation: Array<Preservation>, 
 /**
- * The same architecture at its initialisation, on the same token ids; null where it was not run beside the trained one.
+ * The same architecture at its initialisation, on the same token ids. Null if it was not run.
  */
 random_init: RandomInit | null, 
 /**
- * The paper's claims next to what was found; empty for activations of the model's own code.
+ * The paper's claims compared with the results. Empty for activations of the model's own code.
  */
 claims: Array<Claim>, };
 
 export type MeasurementPlan = { 
 /**
- * Names of the sites, in the order of the network.
+ * Names of the sites, in network order.
  */
 sites: Array<string>, 
 /**
- * Tokens n, the fewest and the most of any site.
+ * Tokens n: the fewest and the most of any site.
  */
 tokens: [number, number], 
 /**
@@ -846,7 +844,7 @@ tokens: [number, number],
  */
 bytes: number, 
 /**
- * Additions and multiplications, of the exact sums and of the eigenvalues.
+ * Additions and multiplications for the exact sums and the eigenvalues.
  */
 operations: number, 
 /**
@@ -854,11 +852,11 @@ operations: number,
  */
 memory: number, 
 /**
- * About how long it takes, one site after the other, judged by a trial on this machine.
+ * Estimated time in seconds, one site after the other, from a trial on this machine.
  */
 seconds: number, 
 /**
- * Operations a second of the exact sums and of the eigenvalues, in that trial.
+ * Operations per second in that trial: of the exact sums, and of the eigenvalues.
  */
 speeds: [number, number], 
 /**
@@ -870,7 +868,7 @@ device: string,
  */
 input: string, 
 /**
- * What to know before it begins.
+ * What to know before the measurement begins.
  */
 warnings: Array<Warning>, };
 
@@ -878,15 +876,15 @@ export type RunInput = "usual" | "uniform" | "text" | "ids" | "images" | "pixels
 
 export type RunOptions = { 
 /**
- * Tokens, rounded up to whole sequences; without, four for each channel of the stream.
+ * Tokens, rounded up to whole sequences. The default is four for each channel of the stream.
  */
 tokens: number | null, 
 /**
- * Tokens of a sequence; without, 128, or as many as a decoder behind an encoder has positions for.
+ * Tokens of a sequence. The default is 128, or for a decoder behind an encoder as many as it has positions for.
  */
 sequence: number | null, 
 /**
- * Blocks, from the first on; without, all of them.
+ * How many blocks to run. The default is all of them.
  */
 blocks: number | null, 
 /**
@@ -894,45 +892,45 @@ blocks: number | null,
  */
 sites: RunSites, 
 /**
- * What is run.
+ * What the model is run on.
  */
 input: RunInput, 
 /**
- * Whether readers are moved along their kernels and other directions, to see what the function does.
+ * Whether to move readers along kernels and other directions, and measure how the function changes.
  */
 preservation: boolean, };
 
 export type RunPlan = { 
 /**
- * The family it is run as.
+ * The family that the model is run as.
  */
 family: string, 
 /**
- * The kind that the run assumes of its norms.
+ * The kind of norm that the run assumes.
  */
 told: NormKind, 
 /**
- * Sequences; those of the decoder, where there are two stacks.
+ * Number of sequences. Of two stacks, those of the decoder.
  */
 sequences: number, 
 /**
- * Tokens of each.
+ * Tokens of each sequence.
  */
 length: number, 
 /**
- * Blocks that are run, of all stacks.
+ * Blocks to run, of all stacks.
  */
 blocks: number, 
 /**
- * Blocks after those.
+ * Blocks that are left out.
  */
 left_out: number, 
 /**
- * Its encoder and its decoder, in the order in which they run; empty for a model of one stack.
+ * Its encoder and its decoder, in running order. Empty for a model of one stack.
  */
 stacks: Array<StackSummary>, 
 /**
- * Norms that are measured.
+ * Norms to measure.
  */
 sites: number, 
 /**
@@ -940,39 +938,39 @@ sites: number,
  */
 input: string, 
 /**
- * Whether the kind is judged by loss, which takes a second pass.
+ * Whether the run judges the kind by loss, which takes a second pass.
  */
 losses: boolean, 
 /**
- * Passes with a reader moved.
+ * Number of passes with a moved reader.
  */
 moves: number, 
 /**
- * Tokens that it is judged by at most; fewer where fewer decide it.
+ * The most tokens for the loss. Fewer if fewer decide the kind.
  */
 loss_tokens: number, 
 /**
- * Bytes of weights to be read.
+ * Bytes of weights to read.
  */
 bytes: number, 
 /**
- * Additions and multiplications of the pass and of what is measured.
+ * Additions and multiplications of the pass and of the measurements.
  */
 operations: number, 
 /**
- * Bytes of memory that the pass takes: activations, the weights of the largest part of a block, and what is read ahead.
+ * Bytes of memory for the pass: activations, the weights of the largest part of a block, and weights read ahead.
  */
 memory: number, 
 /**
- * Bytes of memory that measuring a norm takes.
+ * Bytes of memory for measuring a norm.
  */
 memory_of_site: number, 
 /**
- * About how long the pass takes, judged by a trial on this machine.
+ * Estimated time of the pass in seconds, from a trial on this machine.
  */
 pass_seconds: number, 
 /**
- * About how long it takes to measure, one thing after the other.
+ * Estimated time of the measurements in seconds, one after the other.
  */
 measuring_seconds: number, 
 /**
@@ -1000,7 +998,7 @@ name: string,
  */
 epsilon: number, 
 /**
- * Whether the configuration names it. Otherwise it is the usual 1e-5.
+ * Whether the configuration names ε. Otherwise it is the usual 1e-5.
  */
 epsilon_configured: boolean, 
 /**
@@ -1008,11 +1006,11 @@ epsilon_configured: boolean,
  */
 layernorm: SiteVerification, 
 /**
- * Without.
+ * Without subtracting the mean.
  */
 rmsnorm: SiteVerification, 
 /**
- * What went wrong on the way: a GPU that is not there, or was lost.
+ * What went wrong: a GPU that is missing or was lost.
  */
 warnings: Array<Warning>, };
 
@@ -1030,11 +1028,11 @@ tokens: number,
  */
 width: number, 
 /**
- * Tokens with massive activations, summed one by one.
+ * Tokens with massive activations, which are summed one by one.
  */
 heavy_tokens: number, 
 /**
- * CRC-32, in hexadecimal, of the grid and of the exact sums behind the covariance: the same on every device.
+ * CRC-32, in hexadecimal, of the grid and the exact sums of the covariance. It is the same on every device.
  */
 gram_crc32: string, 
 /**
@@ -1042,51 +1040,50 @@ gram_crc32: string,
  */
 mean_variance: number, 
 /**
- * λ_v, `depth` × `mean_variance`, in units of y²; null in reports from before it was there.
+ * λ_v, `depth` × `mean_variance`, in units of y². Null in reports of earlier versions.
  */
 lambda_v: number | null, 
 /**
- * Measured directions with an eigenvalue below τ × the mean variance (τ = 1e-6), beside `predicted_below_tau` of the site's
- * kernel; null where the activations were stored in a type whose rounding is above τ, and in reports from before it was there.
+ * Measured directions with an eigenvalue below τ × the mean variance (τ = 1e-6), to be compared with `predicted_below_tau` of the
+ * site's kernel. Null if the type of the stored activations has a rounding above τ, and in reports of earlier versions.
  */
 below_tau: number | null, 
 /**
- * λ_v over the mean variance, along the predicted direction; the greatest along any coordinate whose scale is zero,
- * where those are the kernel.
+ * λ_v over the mean variance, along the predicted direction. If the kernel is coordinates with zero scales, the greatest variance
+ * along any of them.
  */
 depth: number, 
 /**
- * It on both halves of the tokens.
+ * `depth` with its range over both halves of the tokens.
  */
 depth_interval: Interval, 
 /**
- * |⟨u₁, v⟩| of the bottom eigenvector and the predicted direction; the cosine of the greatest principal angle between
- * the zero coordinates and the measured bottom subspace, where those are the kernel; null where several directions
- * lie below rounding.
+ * |⟨u₁, v⟩| of the bottom eigenvector and the predicted direction. If the kernel is coordinates with zero scales, the cosine of the
+ * greatest principal angle between them and the measured bottom subspace. Null if several directions lie below rounding.
  */
 cos: number | null, 
 /**
- * It on both halves; null where one of them has too few tokens, or none of the number.
+ * `cos` with its range over both halves. Null if a half has too few tokens or no such number.
  */
 cos_interval: Interval | null, 
 /**
- * λ₂/λ₁; null where rounding does not let λ₁ be seen.
+ * λ₂/λ₁. Null if rounding hides λ₁.
  */
 gap: number | null, 
 /**
- * It on both halves, as above.
+ * `gap` with its range over both halves. Null like `cos_interval`.
  */
 gap_interval: Interval | null, 
 /**
- * Davis–Kahan bound of sin ∠(u₁, v); null where the spectrum has no room for one.
+ * Davis–Kahan bound of sin ∠(u₁, v). Null if the spectral gap is too small for one.
  */
 sin_bound: number | null, 
 /**
- * Variance of x̂ along 1/√d over its mean variance; null where x̂ cannot be had.
+ * Variance of x̂ along 1/√d over its mean variance. Null if x̂ is not known.
  */
 depth_scale_free: number | null, 
 /**
- * It on both halves of the tokens.
+ * `depth_scale_free` with its range over both halves of the tokens.
  */
 depth_scale_free_interval: Interval | null, 
 /**
@@ -1094,66 +1091,66 @@ depth_scale_free_interval: Interval | null,
  */
 cos_scale_free: number | null, 
 /**
- * It on both halves.
+ * `cos_scale_free` with its range over both halves.
  */
 cos_scale_free_interval: Interval | null, 
 /**
- * 1 − 1/((vᵀC⁻¹v)(vᵀCv)): 0 when v is an eigenvector; null where C⁻¹ is not to be had.
+ * 1 − 1/((vᵀC⁻¹v)(vᵀCv)), which is 0 if v is an eigenvector. Null if C⁻¹ cannot be computed.
  */
 schur: number | null, 
 /**
- * It on both halves.
+ * `schur` with its range over both halves.
  */
 schur_interval: Interval | null, 
 /**
- * What it is for an exact noise direction: d/n.
+ * `schur` of an exact noise direction: d/n.
  */
 schur_null: number, 
 /**
- * λ₁ ≤ … ≤ λ_d over the mean variance, all or, beyond a width of 400, a sample with the lowest 40.
+ * λ₁ ≤ … ≤ λ_d over the mean variance: all of them, or for a width above 400 a sample with the lowest 40.
  */
 spectrum: Array<Eigenvalue>, 
 /**
- * The predicted direction beside the measured one: the 64 largest components and a sample of the others; empty where the
- * kernel is coordinates, or the bottom direction is not resolved.
+ * The predicted direction beside the measured one: the 64 largest components and a sample of the others. Empty if the kernel is
+ * coordinates, or if the bottom direction is not resolved.
  */
 direction: Array<Component>, 
 /**
- * Cosines of the principal angles between the near-dead coordinates with v and the measured bottom subspace.
+ * Cosines of the principal angles between the measured bottom subspace and the span of v and the near-dead coordinates.
  */
 principal_cosines: Array<number> | null, 
 /**
- * They on both halves; null where one of them has too few tokens.
+ * `principal_cosines` with their ranges over both halves. Null if a half has too few tokens.
  */
 principal_cosines_interval: Array<Interval> | null, 
 /**
- * The greatest variance of a channel whose scale is exactly zero; null without one.
+ * The greatest variance of a channel whose scale is exactly zero. Null if there is none.
  */
 zero_variance: number | null, 
 /**
- * The raw direction matches γ⁻¹ although the scale-free test says that no mean was subtracted.
+ * Whether the raw direction matches γ⁻¹ although the scale-free test says that no mean was subtracted.
  */
 raw_test_fooled: boolean, 
 /**
- * The verdict, which rests on the scale-free test.
+ * The verdict, from the scale-free test.
  */
 verdict: MeasuredVerdict, 
 /**
- * What to know about these numbers.
+ * Notes about these numbers.
  */
 notes: Array<string>, };
 
 export type RandomInit = { 
 /**
- * What the weights were drawn from.
+ * Seed of the weights.
  */
 seed: number, 
 /**
- * Wall time of its run, not part of `Verification::seconds`.
+ * Wall time of its run in seconds, not part of `Verification::seconds`.
  */
 seconds: number, 
 /**
- * The sites that were measured in both, in the order of the network.
+ * The sites that were measured in both, in network order.
  */
 sites: Array<RandomInitSite>, };
 
@@ -1167,7 +1164,7 @@ name: string,
  */
 depth: number, 
 /**
- * The same of the normalised input along 1/√d; null where that cannot be had.
+ * The same of the normalised input along 1/√d. Null if that is not known.
  */
 depth_scale_free: number | null, 
 /**
@@ -1187,21 +1184,21 @@ mean_variance: number,
  */
 below_tau: number | null, 
 /**
- * Depth when trained over that at the initialisation: `lambda_v_ratio` over `mean_ratio`. Null where this divides by 0.
+ * Trained depth over depth at the initialisation: `lambda_v_ratio` over `mean_ratio`. Null if this divides by 0.
  */
 depth_ratio: number | null, 
 /**
- * λ_v when trained over that at the initialisation. That of an exact kernel is rounding.
+ * Trained λ_v over λ_v at the initialisation. For an exact kernel, λ_v is rounding.
  */
 lambda_v_ratio: number | null, 
 /**
- * Mean variance when trained over that at the initialisation.
+ * Trained mean variance over the one at the initialisation.
  */
 mean_ratio: number | null, };
 
 export type Claim = { 
 /**
- * What the paper says.
+ * The paper's claim.
  */
 paper: string, 
 /**
@@ -1209,7 +1206,7 @@ paper: string,
  */
 found: string, 
 /**
- * Whether that is the same.
+ * Whether the model agrees with the paper.
  */
 agrees: boolean, };
 
@@ -1217,15 +1214,15 @@ export type MeasuredVerdict = "mean_subtracting" | "not_mean_subtracting" | "inc
 
 export type Interval = { 
 /**
- * On all tokens.
+ * Value on all tokens.
  */
 value: number, 
 /**
- * The least.
+ * The least of the three values.
  */
 low: number, 
 /**
- * The greatest.
+ * The greatest of the three values.
  */
 high: number, };
 
@@ -1239,13 +1236,13 @@ channel: number,
  */
 predicted: number, 
 /**
- * u₁ᵢ, of the sign that fits v.
+ * u₁ᵢ, with the sign that fits v.
  */
 measured: number, };
 
 export type Eigenvalue = { 
 /**
- * Its rank from 0, the least first.
+ * Its rank from 0, smallest first.
  */
 rank: number, 
 /**
@@ -1255,7 +1252,7 @@ value: number, };
 
 export type Warning = { 
 /**
- * Stable name for programs; a report of a later version may have others.
+ * Stable name for programs. Reports of later versions may have other codes.
  */
 code: WarningCode, 
 /**
@@ -1279,7 +1276,7 @@ schema: string,
  */
 tool_version: string, 
 /**
- * The one that changes are counted from: the base model, the earlier step.
+ * The first checkpoint, from which changes are counted: the base model, or the earlier step.
  */
 before: ComparedCheckpoint, 
 /**
@@ -1287,29 +1284,29 @@ before: ComparedCheckpoint,
  */
 after: ComparedCheckpoint, 
 /**
- * What changed, in one sentence.
+ * The changes, in one sentence.
  */
 sentence: string, 
 /**
- * What is added to every scale of the first to have that of the second, except for rounding: to γ, or to the stored tensor
- * where some γ is not known; null unless it is one number for all sites that both have, and not 0.
+ * The number that turns every scale of the first into that of the second, except for rounding, when added to γ, or to the stored
+ * tensor if some γ is not known. Null if it is not the same for all common sites, or is 0.
  */
 constant: number | null, 
 /**
- * Sites that both have, what changed most first: another kind, then another kernel, then by the greater of angle (in
- * radians) and relative change, then in the order of the network.
+ * Sites of both, with the greatest changes first: first other kinds, then other kernels, then by the greater of angle (in radians)
+ * and relative change, then in network order.
  */
 sites: Array<SiteComparison>, 
 /**
- * Sites of the first without a counterpart, in the order of the network.
+ * Sites of the first without a counterpart, in network order.
  */
 only_before: Array<UnpairedSite>, 
 /**
- * Sites of the second without one.
+ * Sites of the second without a counterpart, in network order.
  */
 only_after: Array<UnpairedSite>, 
 /**
- * The warnings of both inspections, `where` saying which.
+ * The warnings of both inspections. `where` says which one.
  */
 warnings: Array<Warning>, };
 
@@ -1319,7 +1316,7 @@ export type ComparedCheckpoint = {
  */
 checkpoint: CheckpointSummary, 
 /**
- * Its family, as its configuration says.
+ * Its family, from its configuration.
  */
 family: string | null, 
 /**
@@ -1327,7 +1324,7 @@ family: string | null,
  */
 verdict: ModelVerdict, 
 /**
- * It in one sentence.
+ * The verdict in one sentence.
  */
 sentence: string, 
 /**
@@ -1347,15 +1344,15 @@ name: string,
  */
 name_after: string, 
 /**
- * Why they are taken for the same.
+ * How they were matched.
  */
 matched_by: MatchedBy, 
 /**
- * Its place among the sites of the first, in the order of the network, from 0.
+ * Its index among the sites of the first, in network order.
  */
 order: number, 
 /**
- * Where it sits, in the first.
+ * Its place in the first.
  */
 role: NormRole, 
 /**
@@ -1383,12 +1380,12 @@ form: KernelForm,
  */
 form_after: KernelForm, 
 /**
- * Angle between the two kernel directions as lines, in radians, 0 … π/2; null unless both are γ⁻¹ directions.
+ * Angle between the two kernel directions as lines, in radians, 0 … π/2. Null unless both are γ⁻¹ directions.
  */
 angle: number | null, 
 /**
- * ‖γ after − γ before‖ ÷ ‖γ before‖ of the effective scales, without unit; null where one of them could not be read or
- * the first is all zero.
+ * ‖γ after − γ before‖ ÷ ‖γ before‖ of the effective scales, without unit. Null if one could not be read, or if the first is all
+ * zero.
  */
 relative_change: number | null, 
 /**
@@ -1396,7 +1393,7 @@ relative_change: number | null,
  */
 zeros_gained: Array<number>, 
 /**
- * In the first only.
+ * Channels whose scale is exactly zero in the first only.
  */
 zeros_lost: Array<number>, 
 /**
@@ -1404,25 +1401,24 @@ zeros_lost: Array<number>,
  */
 near_dead_gained: Array<number>, 
 /**
- * In the first only.
+ * The same channels, in the first only.
  */
 near_dead_lost: Array<number>, 
 /**
- * Variance of the norm's output along the kernel direction ÷ its mean variance, measured in the first; null where it was
- * not measured.
+ * Variance of the norm's output along the kernel direction ÷ its mean variance, measured in the first. Null if it was not measured.
  */
 depth: number | null, 
 /**
- * The same, measured in the second.
+ * The same in the second.
  */
 depth_after: number | null, 
 /**
- * Variance of the normalised input along 1/√d ÷ its mean variance, which no scale can fool, measured in the first; null
- * where it was not.
+ * Variance of the normalised input along 1/√d ÷ its mean variance, which does not depend on the scale, measured in the first. Null
+ * if it was not measured.
  */
 depth_scale_free: number | null, 
 /**
- * The same, measured in the second.
+ * The same in the second.
  */
 depth_scale_free_after: number | null, };
 
@@ -1432,7 +1428,7 @@ export type UnpairedSite = {
  */
 name: string, 
 /**
- * Where it sits.
+ * Its place in the network.
  */
 role: NormRole, 
 /**
@@ -1470,7 +1466,7 @@ checkpoint: string,
  */
 convention: string, 
 /**
- * The sites that have a kernel, in the order of the network.
+ * The sites that have a kernel, in network order.
  */
 sites: Array<ExportedKernel>, };
 
@@ -1488,7 +1484,7 @@ width: number,
  */
 kind: NormKind, 
 /**
- * Probability that the kind is right, 0 to 1; 0 when unknown. Coordinates do not depend on the kind.
+ * Probability that the kind is right, 0 to 1. 0 if unknown. Coordinates do not depend on the kind.
  */
 confidence: number, 
 /**
@@ -1496,21 +1492,20 @@ confidence: number,
  */
 form: KernelForm, 
 /**
- * v = γ⁻¹/‖γ⁻¹‖ (d values); null for coordinates.
+ * v = γ⁻¹/‖γ⁻¹‖ (d values). Null for coordinates.
  */
 direction: Array<number> | null, 
 /**
- * HM(γ²)/AM(γ²): how much deeper the trained scale makes the kernel than γ = 1; null for coordinates, and in exports of earlier
+ * HM(γ²)/AM(γ²): how much deeper the trained scale makes the kernel than γ = 1. Null for coordinates, and in exports of earlier
  * versions.
  */
 deepening: number | null, 
 /**
- * Channels whose scale is exactly zero, in ascending order; empty for a direction.
+ * Channels whose scale is exactly zero, in ascending order. Empty for a direction.
  */
 coordinates: Array<number>, 
 /**
- * uᵀβ for each u of the kernel (one, or one a coordinate): what uᵀy is for every token; null where the site has a shift that
- * could not be read.
+ * uᵀβ for each u of the kernel (one, or one for each coordinate), which is uᵀy for every token. Null if the shift could not be read.
  */
 constant: Array<number> | null, };
 
@@ -1528,7 +1523,7 @@ tool_version: string,
  */
 base: string, 
 /**
- * What the base is, in one sentence.
+ * Description of the base, in one sentence.
  */
 base_sentence: string, 
 /**
@@ -1536,16 +1531,16 @@ base_sentence: string,
  */
 adapter: string, 
 /**
- * What was found, in one sentence.
+ * The result, in one sentence.
  */
 sentence: string, 
 /**
- * Σ‖A K‖²_F ÷ Σ‖A‖²_F over the modules that read a site with a kernel, A being ΔW where a module's numbers are of that; null
- * without such a module, and where some numbers are of A and others of ΔW.
+ * Σ‖A K‖²_F ÷ Σ‖A‖²_F over the modules that read a site with a kernel. A is ΔW if a module's numbers are of that. Null without such
+ * a module, or if some numbers are of A and others of ΔW.
  */
 wasted: number | null, 
 /**
- * What it is by chance: the mean of k/d, weighted as `wasted` is; null without one.
+ * Average of `wasted` by chance: the mean of k/d, weighted like `wasted`. Null if `wasted` is null.
  */
 null: number | null, 
 /**
@@ -1557,7 +1552,7 @@ modules: Array<AdapterModule>,
  */
 skipped: Array<SkippedModule>, 
 /**
- * Where the adapter's modules have other paths in the base.
+ * Modules and norms of the adapter that have another path in the base.
  */
 renamings: Array<AdapterRenaming>, 
 /**
@@ -1571,7 +1566,7 @@ warnings: Array<Warning>, };
 
 export type AdapterModule = { 
 /**
- * Name of the adapted module, as the adapter has it.
+ * Name of the module in the adapter.
  */
 module: string, 
 /**
@@ -1579,11 +1574,11 @@ module: string,
  */
 weight: string, 
 /**
- * How it uses the norm's output.
+ * How the module uses the norm's output.
  */
 use: ReaderUse, 
 /**
- * How it is adapted.
+ * How the module is adapted.
  */
 method: AdapterMethod, 
 /**
@@ -1591,11 +1586,11 @@ method: AdapterMethod,
  */
 site: string, 
 /**
- * Whether the kernel is that of the adapter's own scale for this site, not of the base's.
+ * Whether the kernel belongs to the adapter's own scale for this site, not to the base's.
  */
 own_scale: boolean, 
 /**
- * r, the rows of LoRA's A; for other methods the largest rank that ΔW can have.
+ * r, the rows of LoRA's A. For other methods, the largest possible rank of ΔW.
  */
 rank: number, 
 /**
@@ -1603,7 +1598,7 @@ rank: number,
  */
 width: number, 
 /**
- * Form of the site's kernel; `none` (an RMSNorm without zero scales) wastes nothing.
+ * Form of the site's kernel. If it is `none` (an RMSNorm without zero scales), nothing is wasted.
  */
 form: KernelForm, 
 /**
@@ -1611,20 +1606,20 @@ form: KernelForm,
  */
 kernel_dimension: number, 
 /**
- * ‖A‖²_F of LoRA's A, otherwise ‖ΔW‖²_F, before any factor such as α/r.
+ * ‖A‖²_F of LoRA's A, otherwise ‖ΔW‖²_F, before factors such as α/r.
  */
 energy: number, 
 /**
- * ‖A K‖²_F ÷ ‖A‖²_F, or the same of ΔW, K an orthonormal basis of the kernel: 0 … 1.
+ * ‖A K‖²_F ÷ ‖A‖²_F, or the same of ΔW, 0 … 1. K is an orthonormal basis of the kernel.
  */
 wasted: number, 
 /**
- * What it is by chance: k/d.
+ * Average of `wasted` by chance: k/d.
  */
 null: number, 
 /**
- * Its standard deviation by chance: for independent Gaussian entries, of LoRA's A and of a full difference; otherwise for a ΔW with
- * its own singular values and right singular vectors at random.
+ * Standard deviation of `wasted` by chance. LoRA's A and a full difference are compared with independent Gaussian entries. Other ΔW
+ * are compared with matrices that have the same singular values and random right singular vectors.
  */
 null_deviation: number, };
 
@@ -1632,45 +1627,45 @@ export type AdapterMethod = "lora" | "ada_lora" | "loha" | "lokr" | "vera" | "di
 
 export type AdapterRenaming = { 
 /**
- * What paths of the adapter begin with, up to the number of a block, or the whole path of a module outside blocks.
+ * Beginning of paths in the adapter, up to the number of a block, or the whole path of a module outside blocks.
  */
 from: string, 
 /**
- * What stands there in the base.
+ * The same part of the path in the base.
  */
 to: string, 
 /**
- * Modules and norms of the adapter that were found so.
+ * How many modules and norms of the adapter were found this way.
  */
 found: number, };
 
 export type SkippedModule = { 
 /**
- * Its name, as the adapter has it.
+ * Its name in the adapter.
  */
 module: string, 
 /**
- * Why.
+ * Why it was left out.
  */
 why: string, };
 
 export type ScanLine = { 
 /**
- * The checkpoint, as the list has it or as it was found.
+ * Path of the checkpoint in the list or folder.
  */
 path: string, 
 /**
- * Its report.
+ * Its report, if it could be inspected.
  */
 report: Report | null, 
 /**
- * Why there is none.
+ * The error, if it could not.
  */
 error: string | null, };
 
 export type Contents = { 
 /**
- * Name of each tensor, as it is in the file.
+ * Name of each tensor in the file.
  */
 names: Array<string>, 
 /**
@@ -1678,7 +1673,7 @@ names: Array<string>,
  */
 dtypes: Array<string>, 
 /**
- * For each tensor, its place in `dtypes`.
+ * For each tensor, its index in `dtypes`.
  */
 dtype: Array<number>, 
 /**
@@ -1686,11 +1681,11 @@ dtype: Array<number>,
  */
 shapes: Array<Array<number>>, 
 /**
- * For each tensor, its place in `shapes`.
+ * For each tensor, its index in `shapes`.
  */
 shape: Array<number>, 
 /**
- * For each tensor, the bytes that it takes in its file.
+ * For each tensor, its bytes in the file.
  */
 bytes: Array<number>, 
 /**
@@ -1698,7 +1693,7 @@ bytes: Array<number>,
  */
 files: Array<string>, 
 /**
- * For each tensor, its place in `files`.
+ * For each tensor, its index in `files`.
  */
 file: Array<number>, 
 /**
@@ -1706,13 +1701,13 @@ file: Array<number>,
  */
 offset: Array<number>, 
 /**
- * The configurations, and what the files say of themselves.
+ * The configurations, and the metadata of the files.
  */
 documents: Array<Document>, };
 
 export type Document = { 
 /**
- * The file that it is, or that it is in.
+ * The file of the document.
  */
 path: string, 
 /**
@@ -1720,21 +1715,21 @@ path: string,
  */
 metadata: boolean, 
 /**
- * What it says. Long texts are cut, and of the lists in a GGUF file only the length is known.
+ * Its fields. Long texts are cut. Of lists in a GGUF file only the length is known.
  */
 fields: Record<string, unknown>, };
 
 export type Outcome = { 
 /**
- * What was measured, if it was.
+ * The measurement, if there is one.
  */
 site: SiteVerification | null, 
 /**
- * Why not, or what went wrong on the way.
+ * Why there is none, or what went wrong.
  */
 warnings: Array<Warning>, 
 /**
- * That of the coarsest activations read for it.
+ * Unit roundoff of the coarsest activations for this site.
  */
 unit_roundoff: number, 
 /**
@@ -1744,7 +1739,7 @@ kernel_seconds: number | null, };
 
 export type Outcomes = { 
 /**
- * Of each site that was begun.
+ * The outcome of each site that was begun.
  */
 outcomes: Array<Outcome>, 
 /**
@@ -1786,11 +1781,11 @@ components: Array<number>,
  */
 gap: number, 
 /**
- * |⟨u, v⟩| with v of the scale that reads the stream next.
+ * |⟨u, v⟩|, where v belongs to the scale that reads the stream next.
  */
 inverse_scale: number | null, 
 /**
- * The length of u in the channels that this scale almost switches off.
+ * Length of u in the near-dead channels of that scale.
  */
 near_dead: number | null, };
 
@@ -1800,7 +1795,7 @@ export type RunOutcome = {
  */
 loss: KindByLoss | null, 
 /**
- * What moving readers does to the function.
+ * The effect of moving readers on the function.
  */
 preservation: Array<Preservation>, 
 /**
@@ -1808,43 +1803,43 @@ preservation: Array<Preservation>,
  */
 mean_loss: number | null, 
 /**
- * Blocks that were run, if not all of them.
+ * Number of finished blocks, if the run was stopped.
  */
 stopped: number | null, 
 /**
- * What went wrong on the way.
+ * What went wrong.
  */
 warnings: Array<Warning>, };
 
 export type RunResult = { 
 /**
- * Norms and streams, in any order; of two of the same the later one counts.
+ * Measured norms and streams, in any order. Of duplicates, the later one counts.
  */
 measured: Array<Measured>, 
 /**
- * Of the pass itself.
+ * Results of the pass itself.
  */
 outcome: RunOutcome, 
 /**
- * What was run.
+ * Description of the pass.
  */
 pass: PassSummary, 
 /**
- * On what.
+ * Description of the input.
  */
 input: string, 
 /**
- * Where the pass ran, and where the exact sums were computed.
+ * Devices of the pass and of the exact sums.
  */
 device: string, 
 /**
- * Wall time.
+ * Wall time in seconds.
  */
 seconds: number, };
 
 export type Progress = { 
 /**
- * What is being read.
+ * The current stage.
  */
 stage: Stage, 
 /**
@@ -1868,7 +1863,7 @@ export type Figure = {
  */
 kind: FigureKind, 
 /**
- * What it shows, and of which site.
+ * What the figure shows, and of which site.
  */
 title: string, 
 /**
@@ -1888,7 +1883,7 @@ height: number,
  */
 svg: string, 
 /**
- * Places a pointer can ask about; not more than [`MOST_MARKS`].
+ * Places with a tooltip, at most [`MOST_MARKS`].
  */
 marks: Array<Mark>, 
 /**
@@ -1914,7 +1909,7 @@ row: number, };
 
 export type Table = { 
 /**
- * One for each cell of a row.
+ * Columns, one for each cell of a row.
  */
 columns: Array<Column>, 
 /**
