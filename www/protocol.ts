@@ -23,8 +23,8 @@ import type {
   Wanted,
 } from './report';
 
-/** One file of a checkpoint and where it lies in what was dropped, for example `folder/model.safetensors`. */
-export type Dropped = { path: string; file: File };
+/** One file of a checkpoint and where it lies in what was dropped, for example `folder/model.safetensors`. An `input` is an image to run the model on. */
+export type Dropped = { path: string; file: File; input?: boolean };
 
 /** A configuration for which weights are drawn at random, from this seed. */
 export type Drawn = Dropped & { seed: number };

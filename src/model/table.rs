@@ -173,6 +173,8 @@ pub struct PatchesRow {
     pub video: bool,
     /// Tokens before those of the patches, in this order.
     pub extra: &'static [ExtraRow],
+    /// On the vectors of the patches, before anything is added.
+    pub patch_norm: Option<&'static str>,
     /// How it says where a patch is.
     pub positions: ImagePositionsRow,
     /// After the sum, and whether it is there.

@@ -15,7 +15,7 @@ use gammascope::model::operation::Reads;
 use gammascope::model::random::twin;
 use gammascope::model::{ModelError, catalogue, resolve, resolve_reading};
 use gammascope::pixels::{PixelChoice, of_images};
-use gammascope::report::{PreservationDirection, PreservationMeasure, PreservationVerdict, Warning};
+use gammascope::report::{MeasuredVerdict, PreservationDirection, PreservationMeasure, PreservationVerdict, Warning};
 use gammascope::run::device::Wanted;
 use gammascope::run::execute::Shown;
 use gammascope::run::pass::{Sample, Sites};
@@ -341,7 +341,7 @@ fn an_initialisation_begins_with_what_the_code_of_the_family_begins_with() {
 }
 
 #[test]
-fn a_configuration_alone_runs_on_noise_and_every_norm_shows_its_kernel() {
+fn a_configuration_alone_runs_on_noise_and_every_norm_shows_its_kernel_or_that_it_has_none() {
     for family in families() {
         let opened = initialised(&family);
         let request = usual();
@@ -366,6 +366,11 @@ fn a_configuration_alone_runs_on_noise_and_every_norm_shows_its_kernel() {
         for site in &verification.sites {
             // The norms of queries and keys have fewer channels than is needed to tell; that on the first convolution of a waveform
             // reads vectors of ten samples, which leave several directions dead.
+            // AIMv2 has RMSNorms.
+            if family == "aimv2" {
+                assert_eq!(site.verdict, MeasuredVerdict::NotMeanSubtracting, "{family}: {site:?}");
+                continue;
+            }
             let stream =
                 !["q_norm", "k_norm", "conv_layers.0.layer_norm"].iter().any(|end| site.name.ends_with(end));
             assert!(site.depth < 1e-11, "{family}: {site:?}");

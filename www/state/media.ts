@@ -1,4 +1,4 @@
-/** Images or sounds that were dropped while a model was open: its next run is on them. */
+/** Images or sounds that came with the open model, or were dropped while it was open: its next run is on them. */
 import { signal } from '@preact/signals';
 
 export const media = signal<{ kind: 'images' | 'sounds'; files: File[] } | null>(null);
