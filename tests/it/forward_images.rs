@@ -15,7 +15,9 @@ use gammascope::model::operation::Reads;
 use gammascope::model::random::twin;
 use gammascope::model::{ModelError, catalogue, resolve, resolve_reading};
 use gammascope::pixels::{PixelChoice, of_images};
-use gammascope::report::{MeasuredVerdict, PreservationDirection, PreservationMeasure, PreservationVerdict, Warning};
+use gammascope::report::{
+    MeasuredVerdict, PreservationDirection, PreservationMeasure, PreservationVerdict, Warning,
+};
 use gammascope::run::device::Wanted;
 use gammascope::run::execute::Shown;
 use gammascope::run::pass::{Sample, Sites};
