@@ -90,8 +90,8 @@ function named(): Plugin {
       for (const icon of ["192", "512", "maskable-512"]) {
         this.emitFile({ type: "asset", fileName: `icons/${icon}.png`, source: readFileSync(`www/icons/${icon}.png`) });
       }
-      for (const sample of ["layernorm", "rmsnorm"]) {
-        for (const file of ["config.json", "model.safetensors", "tokenizer.json"]) {
+      for (const sample of ["layernorm", "rmsnorm", "vit-layernorm", "vit-rmsnorm"]) {
+        for (const file of readdirSync(`samples/${sample}`)) {
           const fileName = `samples/${sample}/${file}`;
           this.emitFile({ type: "asset", fileName, source: readFileSync(fileName) });
         }

@@ -217,9 +217,8 @@ def writer_energies(w, names):
 
 # ---------------------------------------------------------------------------------------------------------- checkpoint
 
-def save(kind, w):
-    """Write the folder kind/: config.json and model.safetensors, with every tensor in BF16, sorted by name, without holes."""
-    folder = os.path.join(HERE, kind)
+def save(folder, w, config):
+    """Write the folder: config.json and model.safetensors, with every tensor in BF16, sorted by name, without holes."""
     os.makedirs(folder, exist_ok=True)
     header, data = {"__metadata__": {"format": "pt"}}, bytearray()
     for name in sorted(w):
@@ -232,17 +231,17 @@ def save(kind, w):
     with open(os.path.join(folder, "model.safetensors"), "wb") as file:
         file.write(struct.pack("<Q", len(text)) + text + data)
     with open(os.path.join(folder, "config.json"), "w", encoding="utf-8") as file:
-        file.write(json.dumps(config(kind), indent=2, sort_keys=True) + "\n")
+        file.write(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
-def load(kind):
-    """The saved weights, name -> F32 tensor."""
-    with open(os.path.join(HERE, kind, "model.safetensors"), "rb") as file:
+def load(folder, shapes):
+    """The saved weights of these shapes, name -> F32 tensor."""
+    with open(os.path.join(folder, "model.safetensors"), "rb") as file:
         size, = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(size))
         data = bytearray(file.read())
     w = {}
-    for name, shape in shapes(kind).items():
+    for name, shape in shapes.items():
         begin, end = header[name]["data_offsets"]
         assert header[name]["dtype"] == "BF16" and tuple(header[name]["shape"]) == shape, name
         w[name] = torch.frombuffer(data, dtype=torch.bfloat16, offset=begin, count=(end - begin) // 2).float().view(shape)
@@ -269,12 +268,12 @@ def losses(kind, w, train_text, held_out_text):
     return mean_loss(kind, w, train_text, spacing=9 * CONTEXT), mean_loss(kind, w, held_out_text)
 
 
-def initial_weights(kind, seed):
+def initial_weights(shapes, seed):
     """Matrices N(0, INITIALIZER_RANGE), scales 1, shifts and biases 0."""
     torch.manual_seed(seed)
     w = {}
-    for name, shape in shapes(kind).items():
-        if len(shape) == 2:
+    for name, shape in shapes.items():
+        if len(shape) > 1:
             w[name] = torch.randn(shape) * INITIALIZER_RANGE
         else:
             w[name] = torch.zeros(shape) if name.endswith("bias") else torch.ones(shape)
@@ -290,13 +289,28 @@ def learning_rate(step, o):
     return o.lr * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
+def optimizer_of(w, o):
+    """AdamW, with weight decay on matrices alone."""
+    matrices = [t for t in w.values() if t.dim() > 1]
+    vectors = [t for t in w.values() if t.dim() == 1]
+    return torch.optim.AdamW([{"params": matrices, "weight_decay": o.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
+                             lr=o.lr, betas=(0.9, 0.98), eps=1e-8)
+
+
+def update(optimizer, w, loss, step, o):
+    """One step down the gradient of the loss."""
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(list(w.values()), 1.0)
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(step, o)
+    optimizer.step()
+
+
 def train(kind, train_text, held_out_text, o):
     """Train, print one row of the loss curve each o.every steps, save."""
-    w = initial_weights(kind, o.seed)
-    matrices = [t for t in w.values() if t.dim() == 2]
-    vectors = [t for t in w.values() if t.dim() == 1]
-    optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": o.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
-                                  lr=o.lr, betas=(0.9, 0.98), eps=1e-8)
+    w = initial_weights(shapes(kind), o.seed)
+    optimizer = optimizer_of(w, o)
     order = random.Random(o.seed)  # the same windows for both models
     began = time.time()
     print(f"\n{kind}: {sum(t.numel() for t in w.values()):,} parameters, {o.steps} steps of {o.batch} x {CONTEXT} tokens\n")
@@ -311,20 +325,14 @@ def train(kind, train_text, held_out_text, o):
         if step == o.steps:
             break
         ids, targets = windows(train_text, [order.randrange(len(train_text) - CONTEXT) for _ in range(o.batch)])
-        loss = F.cross_entropy(LOGITS[kind](w, ids).reshape(-1, VOCAB), targets.reshape(-1))
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(list(w.values()), 1.0)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, o)
-        optimizer.step()
+        update(optimizer, w, F.cross_entropy(LOGITS[kind](w, ids).reshape(-1, VOCAB), targets.reshape(-1)), step, o)
     print(f"\nbefore rounding to BF16: train {trained:.4f}, held-out {held_out:.4f} nats per byte")
-    save(kind, w)
+    save(os.path.join(HERE, kind), w, config(kind))
 
 
 def check(kind, train_text, held_out_text):
     """Print the losses and writer energies of the saved files. False if a LayerNorm block writer is not below HIGHEST_WRITER_ENERGY."""
-    w = load(kind)
+    w = load(os.path.join(HERE, kind), shapes(kind))
     size = os.path.getsize(os.path.join(HERE, kind, "model.safetensors"))
     print(f"\n{kind}: {sum(t.numel() for t in w.values()):,} parameters, model.safetensors {size:,} bytes")
     trained, held_out = losses(kind, w, train_text, held_out_text)

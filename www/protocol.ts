@@ -23,8 +23,8 @@ import type {
   Wanted,
 } from './report';
 
-/** One file of a checkpoint and its path in the drop, for example `folder/model.safetensors`. */
-export type Dropped = { path: string; file: File };
+/** One file of a checkpoint and its path in the drop, for example `folder/model.safetensors`. With `input` it is an image for the run. */
+export type Dropped = { path: string; file: File; input?: boolean };
 
 /** A configuration without weights. They are drawn at random from this seed. */
 export type Drawn = Dropped & { seed: number };

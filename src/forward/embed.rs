@@ -80,7 +80,11 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         let Pixels { values, count, channels, size } = *pixels;
         let (width, length) = (self.architecture.width, self.sequences.length);
         let canvas = Canvas { count, channels, size, patch: embedding.patch };
-        let patches = self.linear(&embedding.projection, &self.kernels.put(canvas.patches(values))).await?;
+        let mut patches =
+            self.linear(&embedding.projection, &self.kernels.put(canvas.patches(values))).await?;
+        if let Some(norm) = &embedding.patch_norm {
+            patches = self.norm(norm, &patches, watch).await?;
+        }
         let sequence = self.before_patches(embedding).await?;
         let mut x = self.kernels.put(sequence.repeat(count));
         let extra = embedding.extra.iter().map(|extra| extra.count).sum::<usize>();

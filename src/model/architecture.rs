@@ -179,6 +179,8 @@ pub struct PatchEmbedding {
     pub trained: [usize; 3],
     /// Class, distillation and register tokens.
     pub extra: Vec<ExtraTokens>,
+    /// On the vectors of the patches, before anything is added.
+    pub patch_norm: Option<Norm>,
     /// Added to the patches, and to extra tokens with positions.
     pub positions: ImagePositions,
     /// Norm of the stream before the blocks.
@@ -510,7 +512,7 @@ impl Embedding {
     pub fn norms(&self) -> impl Iterator<Item = &Norm> {
         let (convolutions, norms): (&[Convolution], _) = match self {
             Self::Tokens(tokens) => (&[], [tokens.norm.as_ref(), None]),
-            Self::Patches(patches) => (&[], [patches.norm.as_ref(), None]),
+            Self::Patches(patches) => (&[], [patches.patch_norm.as_ref(), patches.norm.as_ref()]),
             Self::Sounds(sounds) => (&sounds.convolutions, [sounds.norm.as_ref(), sounds.last_norm.as_ref()]),
         };
         let over_channels = |convolution: &'_ Convolution| match &convolution.norm {

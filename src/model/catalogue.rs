@@ -247,6 +247,9 @@ impl Walk<'_> {
         if self.fields.switch(row.bias)? {
             self.add(format!("{name}.bias"), &[width]);
         }
+        if let Some(norm) = row.patch_norm {
+            self.norm(&format!("{prefix}{norm}"), width)?;
+        }
         match row.norm {
             Some((norm, present)) if self.fields.switch(present)? => {
                 self.norm(&format!("{prefix}{norm}"), width)

@@ -27,6 +27,7 @@ const PATCHES: PatchesRow = PatchesRow {
     bias: ALWAYS,
     video: false,
     extra: &[CLASS],
+    patch_norm: None,
     positions: TABLE,
     norm: None,
 };
@@ -477,6 +478,60 @@ const SIGLIP_TEXT: Row = Row {
     ..CLIP_TEXT
 };
 
+/// AIMv2: RMSNorms, the first of them on the patches before positions are added, and a gated part. Those that take images of any size
+/// (`is_native`) have other positions.
+const AIMV2_VISION: Row = Row {
+    families: &["aimv2_vision_model"],
+    given: &[("is_native", Given::Usually(false))],
+    usual: &[
+        ("hidden_size", 1024),
+        ("num_hidden_layers", 24),
+        ("num_attention_heads", 8),
+        ("intermediate_size", 2816),
+        ("image_size", 224),
+        ("patch_size", 14),
+        ("num_channels", 3),
+    ],
+    neutral: neutral!("mlp_bias", "use_head"),
+    prefixes: &[""],
+    block: "encoder.layers.{layer}.",
+    patches: Some(PatchesRow {
+        projection: "embeddings.patch_embed",
+        extra: &[],
+        patch_norm: Some("embeddings.rms_norm"),
+        positions: ImagePositionsRow::Table {
+            name: "embeddings.position_embedding.weight",
+            present: ALWAYS,
+            bare: true,
+            resized: None,
+            initial: InitialPositions::Random,
+        },
+        ..PATCHES
+    }),
+    norm: norm(Centring::None, "rms_norm_eps", 1e-5),
+    around_attention: [Some("rms_norm1"), None, None],
+    around_feed_forward: [Some("rms_norm2"), None, None],
+    attention: AttentionRow {
+        projections: ProjectionsRow::Separate(["attention.q_proj", "attention.k_proj", "attention.v_proj"]),
+        output: "attention.out_proj",
+        ..VIT.attention
+    },
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::Gated(["ffn.gate_proj", "ffn.up_proj", "ffn.down_proj"]),
+        usual_activation: "silu",
+        ..VIT.feed_forward
+    },
+    final_norm: Some("rms_norm"),
+    // The head is a pooling by attention.
+    apart: &["head.", "classifier."],
+    stored: StoredRow {
+        projection_bias: Switch::Field("qkv_bias", false),
+        output_bias: Switch::Field("qkv_bias", false),
+        ..LLAMA.stored
+    },
+    ..VIT
+};
+
 /// timm's vision transformer. [`timm`](super::timm) makes its fields from timm's options.
 const TIMM_VIT: Row = Row {
     families: &["timm_vit"],
@@ -536,6 +591,7 @@ const TIMM_PATCHES: PatchesRow = PatchesRow {
             ..TIMM_CLASS
         },
     ],
+    patch_norm: None,
     positions: ImagePositionsRow::Table {
         name: "pos_embed",
         present: Switch::Field("positions", true),
@@ -583,7 +639,7 @@ const TIMM_BEIT: Row = Row {
 };
 
 /// All rows of families that read images. Of two towers, the one that reads images comes first.
-pub(super) static IMAGES: [Row; 16] = [
+pub(super) static IMAGES: [Row; 17] = [
     VIT,
     DEIT,
     MAE,
@@ -597,6 +653,7 @@ pub(super) static IMAGES: [Row; 16] = [
     CLIP_TEXT,
     SIGLIP_VISION,
     SIGLIP_TEXT,
+    AIMV2_VISION,
     TIMM_VIT,
     TIMM_VIT_GATED,
     TIMM_BEIT,

@@ -374,6 +374,7 @@ impl<'a> Resolver<'a> {
         let bias = self.find(&format!("{name}.bias"));
         bias.map(|bias| self.check(bias, &[self.width])).transpose()?;
         let projection = Linear { weight, bias, inputs, outputs: self.width, layout: Layout::OutputInput };
+        let patch_norm = row.patch_norm.map(|norm| self.norm(&prefixed(norm), self.width)).transpose()?;
         let (mut extra, mut first) = (Vec::new(), 0);
         for token in row.extra {
             if !self.fields.switch(token.present)? {
@@ -412,7 +413,7 @@ impl<'a> Resolver<'a> {
             }
             _ => None,
         };
-        Ok(PatchEmbedding { projection, channels, patch, trained, extra, positions, norm })
+        Ok(PatchEmbedding { projection, channels, patch, trained, extra, patch_norm, positions, norm })
     }
 
     fn sounds(&self, row: &SoundsRow) -> Result<SoundEmbedding, ModelError> {

@@ -173,6 +173,8 @@ pub struct PatchesRow {
     pub video: bool,
     /// Tokens before those of the patches, in this order.
     pub extra: &'static [ExtraRow],
+    /// Norm of the patch vectors, before anything is added.
+    pub patch_norm: Option<&'static str>,
     /// How it encodes the positions of patches.
     pub positions: ImagePositionsRow,
     /// Norm of the sum, and whether it is present.

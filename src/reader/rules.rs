@@ -200,6 +200,13 @@ fn stand(view: &View<'_>, site: &str) -> Result<Stand, String> {
         ("norm", _) if has("mixer.in_proj") && has("mixer.A_log") && has("mixer.conv1d") => {
             Stand::Before(FeedForward)
         }
+        // AIMv2.
+        ("rms_norm1", _) if has("rms_norm2") && has("attention.out_proj") && has("ffn.gate_proj") => {
+            Stand::Before(Attention)
+        }
+        ("rms_norm2", _) if has("rms_norm1") && has("attention.out_proj") && has("ffn.gate_proj") => {
+            Stand::Before(FeedForward)
+        }
         // Phi's first code: one norm, read by both parts.
         ("ln", _) if has("mixer.Wqkv") => Stand::Before(Attention),
         _ => numbered(view, site).ok_or_else(|| format!("the position of `{site}` is not known"))?,
@@ -245,6 +252,24 @@ mod tests {
 
     const TORCH: [&str; 6] =
         ["self_attn.in_proj_weight", "self_attn.out_proj", "linear1", "linear2", "norm1", "norm2"];
+
+    #[test]
+    fn the_norms_of_aimv2_stand_before_its_parts() {
+        let block = [
+            "attention.q_proj",
+            "attention.k_proj",
+            "attention.v_proj",
+            "attention.out_proj",
+            "ffn.gate_proj",
+            "ffn.up_proj",
+            "ffn.down_proj",
+            "rms_norm1",
+            "rms_norm2",
+        ];
+        assert_eq!(target_of(&block, &[], "rms_norm1"), Ok(Target::Attention));
+        assert_eq!(target_of(&block, &[], "rms_norm2"), Ok(Target::FeedForward));
+        assert!(target_of(&["attention.out_proj", "rms_norm1", "rms_norm2"], &[], "rms_norm1").is_err());
+    }
 
     #[test]
     fn torch_names_do_not_say_where_the_norms_stand() {

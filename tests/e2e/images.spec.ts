@@ -1,7 +1,7 @@
 /** Runs a model that reads images in the page, on dropped images. */
 import { readFileSync } from 'node:fs';
 import type { TestFile } from './helpers/checkpoints.ts';
-import { expect, openFromCode, pressRun, test, transfer } from './helpers/page.ts';
+import { expect, openFromCode, pressRun, savedReport, test, transfer } from './helpers/page.ts';
 
 const MODEL = 'tests/forward_images/dinov2';
 
@@ -29,6 +29,29 @@ test('the model runs on images that are dropped on its report', async ({ page })
   await expect(page.locator('#measured')).toContainText('5 sites measured: 5 subtract the mean');
   await expect(page.locator('#measured')).toContainText('4 images');
   await expect(page.locator('#warnings')).toContainText('turned6.jpg: turned upright');
+});
+
+for (const { label, kind, family, found } of [
+  { label: 'LayerNorm vision', kind: 'layernorm', family: 'vit', found: '9 sites measured: 9 subtract the mean' },
+  { label: 'RMSNorm vision', kind: 'rmsnorm', family: 'aimv2_vision_model', found: '10 sites measured: 0 subtract the mean, 10 do not' },
+]) {
+  test(`one click opens ${label} with its images, and another runs it on them`, async ({ page }) => {
+    await page.getByRole('button', { name: label }).click();
+    await expect(page.locator('#media-chosen')).toHaveText('8 files chosen');
+    await pressRun(page);
+    await expect(page.locator('#verified')).toContainText(`run as ${family} in f32`, { timeout: 120_000 });
+    await expect(page.locator('#measured')).toContainText(found);
+    await expect(page.locator('#measured')).toContainText('8 images');
+    expect((await savedReport(page)).model.verdict).toBe(kind);
+  });
+}
+
+test('the images of a sample are not those of the next model', async ({ page }) => {
+  await page.getByRole('button', { name: 'RMSNorm vision' }).click();
+  await expect(page.locator('#media-chosen')).toHaveText('8 files chosen');
+  await openFromCode(page, dinov2());
+  await expect(page.locator('#verify').getByRole('button', { name: 'Run', exact: true })).toBeVisible();
+  await expect(page.locator('.pick-input')).toHaveValue('usual');
 });
 
 test('without images, the model runs on noise, and a file that is not an image gets a message', async ({ page }) => {

@@ -40,4 +40,5 @@ mod stored_forms;
 mod terminal;
 mod text;
 mod two_stacks;
+mod vision_samples;
 mod which_norm;

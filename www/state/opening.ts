@@ -7,6 +7,7 @@ import type { Origin } from '../recent';
 import type { Progress, Report } from '../report';
 import { announcement } from './announcement';
 import { alone, measureFailure, measuring } from './measuring';
+import { media } from './media';
 import { type Opened, opened, pointedAt } from './opened';
 import type { Task } from './task';
 import { weigh, weighing, weighs } from './weighing';
@@ -117,11 +118,18 @@ export async function openCheckpoint(
   measureFailure.value = null;
   opened.value?.inspector.close();
   pointedAt.value = null;
+  if (!again) media.value = imagesAmong(asked);
   opened.value = next;
   announcement.value = `Report ready. ${next.report.model.sentence}`;
   if (!again) void keepRecent({ ...next, entries: asked }, origin);
   // At an address, a sample would take thousands of requests.
   return weights && next.report.checkpoint.remote === null && !next.report.shared ? weigh(next) : next.report;
+}
+
+/** Returns the images that came with a model for its run. */
+function imagesAmong(entries: Entry[]): typeof media.value {
+  const files = entries.flatMap((entry) => ('input' in entry && entry.input ? [entry.file] : []));
+  return files.length > 0 ? { kind: 'images', files } : null;
 }
 
 /** Asks about two checkpoints, and scans more than two. */

@@ -49,7 +49,7 @@ export function Openers({ onChosen }: { onChosen?: () => void }) {
               show((signal) => entriesOfSample(name, signal));
             }}
           >
-            <span class={`dot ${name}`} aria-hidden="true" />
+            <span class={`dot ${name.replace('vit-', '')}`} aria-hidden="true" />
             {label}
           </button>
         ))}
