@@ -41,7 +41,7 @@ pub enum SourceError {
     },
     /// The system refused the read.
     #[error(
-        "`{file}` could not be read at byte {offset}: {reason}; check that nobody changed, moved or deleted it, and that it may be read"
+        "`{file}` could not be read at byte {offset}: {reason}; check that the file was not changed, moved or deleted, and that it may be read"
     )]
     Refused {
         /// The file.

@@ -47,7 +47,7 @@ test('if a file changes after it was opened, the next read says so and the repor
     await pressRun(page);
     const refused = page.locator('#verify').getByRole('alert');
     await expect(refused).toContainText('model.safetensors', { timeout: 30_000 });
-    await expect(refused).toContainText('check that nobody changed, moved or deleted it');
+    await expect(refused).toContainText('check that the file was not changed, moved or deleted');
     await expect(sentence(page)).toHaveText(before);
   } finally {
     rmSync(folder, { recursive: true });

@@ -150,7 +150,7 @@ test('if a file changes during a run, the run stops with its name and keeps its 
     const halted = page.locator('#verify').getByRole('alert');
     await expect(halted).toContainText(/Stopped after \d+ of 12 blocks/, { timeout: 120_000 });
     await expect(halted).toContainText('model.safetensors');
-    await expect(halted).toContainText('check that nobody changed, moved or deleted it');
+    await expect(halted).toContainText('check that the file was not changed, moved or deleted');
   } finally {
     rmSync(folder, { recursive: true });
   }
