@@ -4,7 +4,7 @@
 //! The pass executes an [`Architecture`], in f32 on a device ([`kernels`]), and shows what it computes to its caller:
 //! what every norm gives, under its name in the report, and the residual stream after every block. From such a stream it can be
 //! resumed, on another device if need be. An encoder runs before its decoder, as a pass of its own; its blocks are counted first.
-//! It can be run with linear maps edited ([`Edit`]). [`Input`] is what is read, and `embed` makes the stream of it. `weights` reads tensors, `ahead` the next of them before they are wanted, `sounds` that of features of sounds, `attention` and `feed_forward` are the parts of a block, [`head`] goes on to logits and losses.
+//! It can be run with linear maps edited ([`Edit`]). [`Input`] is what is read, and `embed` makes the stream of it. `weights` reads tensors, `ahead` the next of them before they are wanted, `sounds` that of features of sounds, `projector` goes from a tower of images to a decoder, `attention` and `feed_forward` are the parts of a block, [`head`] goes on to logits and losses.
 
 mod ahead;
 mod attention;
@@ -15,6 +15,7 @@ pub mod head;
 mod input;
 pub mod kernels;
 mod memory;
+mod projector;
 mod sounds;
 mod standing;
 mod weights;
@@ -113,6 +114,20 @@ pub enum ForwardError {
         encoder: usize,
         /// Of the decoder.
         own: usize,
+    },
+    /// Another number of image tokens than a tower gives vectors of an image.
+    #[error(
+        "sequence {sequence} has {found} image tokens (id {token}), and the tower gives {expected} vectors of its image: put exactly {expected} of that id where the image belongs"
+    )]
+    ImageTokens {
+        /// From 0.
+        sequence: usize,
+        /// Image tokens of it.
+        found: usize,
+        /// Vectors of an image.
+        expected: usize,
+        /// The id of an image token.
+        token: u32,
     },
     /// No images.
     #[error(
@@ -425,10 +440,13 @@ impl<'a, S: ByteSource> Pass<'a, S> {
         };
         let own = own?;
         let [encoder, decoder] = [&before, &own].map(|pass| pass.sequences.count());
-        match decoder >= encoder && decoder.is_multiple_of(encoder) {
-            true => Ok(Self { encoder: Some(Box::new(before)), ..own }),
-            false => Err(ForwardError::Shared { encoder, own: decoder }),
+        if decoder < encoder || !decoder.is_multiple_of(encoder) {
+            return Err(ForwardError::Shared { encoder, own: decoder });
         }
+        if let Some(projector) = architecture.embedding.projector() {
+            own.input.has_places_for(projector)?;
+        }
+        Ok(Self { encoder: Some(Box::new(before)), ..own })
     }
 
     /// Of one stack.
@@ -504,11 +522,19 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
 
     /// The last hidden states, n × d, after the final norm.
     pub async fn run(&self, watch: &mut impl Watch) -> Result<K::Values, ForwardError> {
-        let encoded = match &self.encoder {
-            Some(encoder) => Some(encoder.stack(None, None, watch).await?),
-            None => None,
-        };
+        let encoded = self.encoded(watch).await?;
         self.stack(None, encoded.as_ref(), watch).await
+    }
+
+    /// What the stack reads of its encoder: the last hidden states, or what a projector makes of them; `None` without an encoder.
+    pub async fn encoded(&self, watch: &mut impl Watch) -> Result<Option<K::Values>, ForwardError> {
+        match &self.encoder {
+            Some(encoder) => {
+                let hidden = encoder.stack(None, None, watch).await?;
+                Ok(Some(self.projected(encoder, hidden).await?))
+            }
+            None => Ok(None),
+        }
     }
 
     /// The same from where a pass stood.
@@ -525,11 +551,13 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         let before = encoder.architecture.blocks.len();
         if blocks <= before {
             let encoded = encoder.stack(Some((blocks, stream)), None, watch).await?;
+            let encoded = self.projected(encoder, encoded).await?;
             return self.stack(None, Some(&encoded), watch).await;
         }
         // Its last norm has been seen.
         let encoded = (before, self.kernels.put(encoded));
         let encoded = encoder.stack(Some(encoded), None, &mut Unwatched).await?;
+        let encoded = self.projected(encoder, encoded).await?;
         self.stack(Some((blocks - before, stream)), Some(&encoded), watch).await
     }
 
@@ -538,8 +566,8 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         self.encoder.as_ref().map_or(0, |encoder| encoder.architecture.blocks.len())
     }
 
-    /// The last hidden states of this stack, from its input on or from the stream after some of its blocks; `hidden` are those of
-    /// its encoder.
+    /// The last hidden states of this stack, from its input on or from the stream after some of its blocks; `hidden` is what it reads
+    /// of its encoder.
     async fn stack(
         &self,
         from: Option<(usize, K::Values)>,
@@ -553,7 +581,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         });
         let (done, mut stream) = match from {
             Some(from) => from,
-            None => (0, self.embed(watch).await?),
+            None => (0, self.embed(encoded.as_ref(), watch).await?),
         };
         let (width, before) = (self.architecture.width, self.blocks_before());
         self.weights.look_ahead(self.architecture.reads_from(done));

@@ -31,9 +31,10 @@ pub struct Architecture {
     pub final_norm: Option<Norm>,
     /// `None` for a checkpoint without one.
     pub head: Option<Head>,
-    /// Of a decoder: the stack that runs before it, whose last hidden states its cross-attention reads. It has no encoder itself.
+    /// Of a decoder: the stack that runs before it, whose last hidden states its cross-attention reads, or its projector. It has no
+    /// encoder itself.
     pub encoder: Option<Box<Architecture>>,
-    /// Token ids that each sequence of a decoder begins with; empty where the configuration names none.
+    /// Token ids that each sequence of a decoder begins with: those that the configuration names, or the image tokens of one image.
     pub start: Vec<u32>,
 }
 
@@ -234,6 +235,22 @@ pub struct TokenEmbedding {
     pub projection: Option<Linear>,
     /// Whether that comes before positions are added, which then have the width of the stream, or after the norm.
     pub projection_first: bool,
+    /// What takes the place of the rows of image tokens, behind a tower of images.
+    pub projector: Option<Projector>,
+}
+
+/// From the last hidden states of a tower of images to vectors of the stream of a text model, which take the place of the rows of one
+/// id: a linear map of the vectors of a square of patches, beside one another, row after row (the pixel shuffle of Idefics3).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Projector {
+    /// From the width of the tower times the patches of a square, to d.
+    pub map: Linear,
+    /// Rows and columns of patches of an image, multiples of `side`.
+    pub grid: [usize; 2],
+    /// Rows, and columns, of patches of a square.
+    pub side: usize,
+    /// The id of an image token.
+    pub token: u32,
 }
 
 /// A table of positions.
@@ -532,6 +549,11 @@ impl Embedding {
         }
     }
 
+    /// What makes vectors of the stream of a tower's last hidden states.
+    pub fn projector(&self) -> Option<&Projector> {
+        self.tokens()?.projector.as_ref()
+    }
+
     /// The norm that the stream is the output of where the blocks begin, if it is.
     pub(crate) fn last_norm(&self) -> Option<&Norm> {
         match self {
@@ -547,6 +569,35 @@ impl Embedding {
             Self::Tokens(_) | Self::Patches(_) => 0.0,
             Self::Sounds(sounds) => sounds.macs(),
         }
+    }
+}
+
+impl Projector {
+    /// Vectors that it makes of an image.
+    pub fn features(&self) -> usize {
+        self.patches() / self.square()
+    }
+
+    /// Patches of an image.
+    pub fn patches(&self) -> usize {
+        self.grid[0].saturating_mul(self.grid[1])
+    }
+
+    /// Patches of which it makes one vector.
+    pub fn square(&self) -> usize {
+        self.side.saturating_mul(self.side).max(1)
+    }
+
+    /// The patches of an image, square after square, each row after row.
+    pub fn order(&self) -> Vec<usize> {
+        let ([rows, columns], side) = (self.grid, self.side.max(1));
+        let squares = (0..rows / side).flat_map(|row| (0..columns / side).map(move |column| (row, column)));
+        squares
+            .flat_map(|(row, column)| {
+                let within = (0..side).flat_map(move |i| (0..side).map(move |j| (i, j)));
+                within.map(move |(i, j)| (row * side + i) * columns + column * side + j)
+            })
+            .collect()
     }
 }
 
@@ -685,9 +736,11 @@ impl Architecture {
         fitted && !self.blocks.iter().any(|block| matches!(block.attention.position, Position::Window { .. }))
     }
 
-    /// Every linear map of the blocks, and how often a token goes through it: a share of the experts.
+    /// Every linear map of the blocks, and how often a token goes through it: a share of the experts. That of a projector is one, too,
+    /// through which tokens of the tower go.
     fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
-        self.blocks.iter().flat_map(Block::linear_maps)
+        let projector = self.embedding.projector().map(|projector| (&projector.map, 0.0));
+        projector.into_iter().chain(self.blocks.iter().flat_map(Block::linear_maps))
     }
 
     /// The matrices that a pass reads whole.
@@ -746,13 +799,16 @@ impl Architecture {
         linear + self.blocks.iter().map(attention).sum::<f64>() + self.embedding.macs()
     }
 
-    /// Multiplications beside those: of products with `keys` tokens of an encoder for each token, and for each token of the encoder.
+    /// Multiplications beside those: of products with `keys` tokens of an encoder for each token, and for each token of the encoder,
+    /// those of a projector too.
     pub fn cross_macs(&self, keys: usize) -> [f64; 2] {
         let attentions = || self.blocks.iter().filter_map(|block| Some(&block.cross.as_ref()?.attention));
         let products = |one: &Attention| 2.0 * keys as f64 * (one.heads * one.head_width) as f64;
         let of_encoder = attentions().flat_map(Attention::cross_maps).filter(|(_, share)| *share == 0.0);
         let size = |map: &Linear| map.inputs as f64 * map.outputs as f64;
-        [attentions().map(products).sum(), of_encoder.map(|(map, _)| size(map)).sum()]
+        let of_projector = |one: &Projector| size(&one.map) / one.square() as f64;
+        let of_projector = self.embedding.projector().map_or(0.0, of_projector);
+        [attentions().map(products).sum(), of_encoder.map(|(map, _)| size(map)).sum::<f64>() + of_projector]
     }
 }
 

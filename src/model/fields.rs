@@ -105,18 +105,27 @@ pub struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// Of a configuration of this family.
     pub fn new(config: &'a Config, family: &'a str) -> Self {
-        let (leaves, places) = flat(config.fields());
+        let leaves = leaves_of(config.fields());
+        let places = places(&leaves);
         Self { path: &config.path, family, leaves, places, usual: &[], read: RefCell::default() }
     }
 
-    /// Those that speak for this row, which fits: of its part, where the configuration has one, with the counts that its code has
-    /// where they are not stated.
+    /// Those that speak for this row, which fits: of its part, where the configuration has one, and around it where the row says so,
+    /// with the counts that its code has where they are not stated.
     pub(super) fn of_row(config: &'a Config, family: &'a str, row: &Row) -> Self {
         let read = row.given.iter().map(|(field, _)| (*field).to_owned()).collect();
         let whole = Self { usual: row.usual, read: RefCell::new(read), ..Self::new(config, family) };
         let inner = row.part.and_then(|part| config.fields().get(part)?.as_object());
         let Some(inner) = inner else { return whole };
-        let (leaves, places) = flat(inner);
+        let mut leaves = leaves_of(inner);
+        if row.around_part {
+            let is_around = |name: &str| config.fields().get(name).is_some_and(|value| !value.is_object());
+            // Whether the head is tied is never said inside.
+            leaves.retain(|(name, _)| !is_around(name) && name != "tie_word_embeddings");
+            let around = config.fields().iter().filter(|(_, value)| !value.is_object());
+            leaves.extend(around.map(|(name, value)| (name.clone(), value)));
+        }
+        let places = places(&leaves);
         Self { leaves, places, ..whole }
     }
 
@@ -256,6 +265,7 @@ impl<'a> Fields<'a> {
             let first = name.split('.').next().unwrap_or(name);
             NEUTRAL.contains(&first)
                 || neutral.contains(&name)
+                || neutral.contains(&first)
                 || NEUTRAL_BEGINNINGS.iter().any(|beginning| first.starts_with(beginning))
                 || NEUTRAL_PARTS.iter().any(|part| name.contains(part))
         };
@@ -292,13 +302,18 @@ fn shown(value: &Value) -> String {
     if text.chars().count() <= 60 { text } else { text.chars().take(57).chain("...".chars()).collect() }
 }
 
-/// The leaves of a configuration, and their places in the order of their paths.
-fn flat(fields: &Map<String, Value>) -> (Vec<(String, &Value)>, Vec<usize>) {
+/// The leaves of a configuration.
+fn leaves_of(fields: &Map<String, Value>) -> Vec<(String, &Value)> {
     let mut leaves = Vec::new();
     flatten("", fields, &mut leaves);
+    leaves
+}
+
+/// The places of leaves in the order of their paths.
+fn places(leaves: &[(String, &Value)]) -> Vec<usize> {
     let mut places: Vec<usize> = (0..leaves.len()).collect();
     places.sort_by(|&a, &b| leaves[a].0.cmp(&leaves[b].0));
-    (leaves, places)
+    places
 }
 
 fn flatten<'a>(before: &str, fields: &'a Map<String, Value>, leaves: &mut Vec<(String, &'a Value)>) {

@@ -82,10 +82,13 @@ macro_rules! neutral {
     };
 }
 
+pub(super) use neutral;
+
 pub(super) const VIT: Row = Row {
     families: &["vit"],
     given: &[],
     part: None,
+    around_part: false,
     usual: BASE,
     neutral: neutral!(),
     prefixes: &["vit.", ""],
@@ -104,6 +107,7 @@ pub(super) const VIT: Row = Row {
     patches: Some(PATCHES),
     sounds: None,
     cross: None,
+    projector: None,
     norm: norm(Centring::Mean, "layer_norm_eps", 1e-12),
     around_attention: [Some("layernorm_before"), None, None],
     around_feed_forward: [Some("layernorm_after"), None, None],
@@ -364,7 +368,7 @@ const CLIP_FEED_FORWARD: FeedForwardRow = FeedForwardRow {
     experts: None,
 };
 
-const CLIP_TABLE: ImagePositionsRow = ImagePositionsRow::Table {
+pub(super) const CLIP_TABLE: ImagePositionsRow = ImagePositionsRow::Table {
     name: "embeddings.position_embedding.weight",
     present: ALWAYS,
     bare: true,
@@ -441,7 +445,7 @@ const CLIP_TEXT: Row = Row {
     ..CLIP_VISION
 };
 
-const SIGLIP_VISION: Row = Row {
+pub(super) const SIGLIP_VISION: Row = Row {
     families: &["siglip", "siglip_vision_model"],
     usual: BASE,
     neutral: neutral!("vision_use_head"),

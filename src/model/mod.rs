@@ -1,6 +1,6 @@
 //! What one model is, resolved from its configuration and its catalogue: names, order, norms, position code, activation.
 //!
-//! [`architecture`] is plain data that a forward pass executes, and [`operation`] has the choices in it; [`table`] has a row for each family, those that read images are in `images`, those that read sounds in `sounds`, and [`families`] has all; `timm` makes fields of timm's configurations;
+//! [`architecture`] is plain data that a forward pass executes, and [`operation`] has the choices in it; [`table`] has a row for each family, those that read images are in `images`, those that read sounds in `sounds`, those that read images and text together in `chains`, and [`families`] has all; `timm` makes fields of timm's configurations;
 //! [`fields`] reads a configuration and knows what was left unread; [`resolve`](mod@resolve) turns the three into one another, and
 //! says which field or tensor did not fit. Nothing is approximated: what is not in the table is an error.
 //!
@@ -8,6 +8,7 @@
 
 pub mod architecture;
 pub mod catalogue;
+mod chains;
 mod dimensions;
 pub mod families;
 pub mod fields;
@@ -103,6 +104,24 @@ pub enum ModelError {
         family: String,
         /// One that every encoder of the family has.
         tensor: String,
+    },
+    /// A projector between two stacks of other widths.
+    #[error(
+        "the projector `{name}` is {found:?}, and between this tower and this decoder it is {expected:?} ({decoder} channels of the decoder, {square} patches of {tower} channels of the tower): the files are of different models, so open those of one"
+    )]
+    Projector {
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        found: Vec<u64>,
+        /// The shape that fits.
+        expected: [usize; 2],
+        /// d of the decoder.
+        decoder: usize,
+        /// Patches of which one vector is made.
+        square: usize,
+        /// d of the tower.
+        tower: usize,
     },
     /// A tensor of another shape.
     #[error("tensor `{name}` is {found:?} and should be {expected:?}: the configuration is of another model")]

@@ -19,6 +19,8 @@ pub struct Row {
     pub given: &'static [(&'static str, Given)],
     /// The nested configuration that speaks for it, where the checkpoint holds more than one model (the towers of CLIP).
     pub part: Option<&'static str>,
+    /// Whether the fields around that part speak for it too, and first.
+    pub around_part: bool,
     /// Counts that the family's code has where the configuration does not state them.
     pub usual: &'static [(&'static str, usize)],
     /// Fields that do not change the function here; sizes, mostly, that tensors have themselves.
@@ -53,6 +55,8 @@ pub struct Row {
     pub attention: AttentionRow,
     /// Attention to an encoder, in a decoder: the other row of the family is that of the encoder.
     pub cross: Option<CrossRow>,
+    /// What takes the place of image tokens, in a decoder: the other row of the family is that of the tower of images.
+    pub projector: Option<ProjectorRow>,
     /// Feed-forward part.
     pub feed_forward: FeedForwardRow,
     /// After the last block.
@@ -77,6 +81,11 @@ impl Row {
             (None, Some(_)) => Reads::Sounds,
             (None, None) => Reads::Tokens,
         }
+    }
+
+    /// Whether it is that of a decoder with an encoder or a tower before it.
+    pub(super) fn is_behind(&self) -> bool {
+        self.cross.is_some() || self.projector.is_some()
     }
 
     /// Whether a matrix of this name holds the scales of the heads.
@@ -350,6 +359,17 @@ pub struct CrossRow {
     pub output: &'static str,
     /// Norms around it: before, on what it gives, on the sum.
     pub around: [Option<&'static str>; 3],
+}
+
+/// A linear map from the last hidden states of a tower of images to the stream: of a square of patches at once, beside one another.
+#[derive(Debug, Clone, Copy)]
+pub struct ProjectorRow {
+    /// The map, under each of the row's prefixes.
+    pub maps: &'static [&'static str],
+    /// Field and default of the rows and columns of a square.
+    pub side: (&'static str, usize),
+    /// Field of the id of image tokens.
+    pub token: &'static str,
 }
 
 /// Norms of queries and keys.
@@ -641,6 +661,7 @@ pub(super) const LLAMA: Row = Row {
     families: &["llama"],
     given: &[("rope_interleaved", Given::Usually(false))],
     part: None,
+    around_part: false,
     usual: &[],
     neutral: &["attention_bias", "mlp_bias"],
     prefixes: &["model.", ""],
@@ -667,6 +688,7 @@ pub(super) const LLAMA: Row = Row {
     patches: None,
     sounds: None,
     cross: None,
+    projector: None,
     norm: norm(RMS, "rms_norm_eps", 1e-6),
     around_attention: [Some("input_layernorm"), None, None],
     around_feed_forward: [Some("post_attention_layernorm"), None, None],

@@ -97,9 +97,11 @@ pub struct PassSummary {
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum StackName {
-    /// The one that runs first.
+    /// The one that runs first, and whose last hidden states the cross-attention of a decoder reads.
     Encoder,
-    /// The one whose cross-attention reads what the encoder gives.
+    /// The one that runs first and reads images; a projector puts what it gives between the tokens of a decoder.
+    Tower,
+    /// The one that runs last, and reads what the other gives.
     Decoder,
 }
 
@@ -108,6 +110,7 @@ impl StackName {
     pub fn text(self) -> &'static str {
         match self {
             Self::Encoder => "encoder",
+            Self::Tower => "tower",
             Self::Decoder => "decoder",
         }
     }
