@@ -130,8 +130,9 @@ const HARMLESS: [&str; 17] = [
     "transformers_version",
 ];
 
-/// Fields of the classes that make tiles: two that are read, padding, which images of one size do not get, and a choice of frames.
-const OF_TILES: [&str; 4] = ["do_image_splitting", "max_image_size", "do_pad", "video_sampling"];
+/// Fields of the classes that make tiles: two that are read, padding, which images of one size do not get, what else is given back, and a choice of frames.
+const OF_TILES: [&str; 5] =
+    ["do_image_splitting", "max_image_size", "do_pad", "return_row_col_info", "video_sampling"];
 
 /// The largest edge that a configuration may ask for.
 const LONGEST: u32 = 65_535;

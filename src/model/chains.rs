@@ -7,8 +7,8 @@ use super::table::{Given, ImagePositionsRow, LLAMA, PatchesRow, ProjectorRow, Ro
 /// Idefics3 and SmolVLM.
 const IDEFICS3: &[&str] = &["idefics3", "smolvlm"];
 
-/// Their code looks positions up by the fraction of the image that is before a patch. Of an image of the size of training these are all
-/// positions in their order; of another size the run does not look them up.
+/// Their code looks positions up by the fraction of the image that is before a patch. The run knows them for images of the size of
+/// training only.
 const IDEFICS3_TOWER: Row = Row {
     families: IDEFICS3,
     usual: &[
@@ -23,12 +23,19 @@ const IDEFICS3_TOWER: Row = Row {
     neutral: neutral!("max_image_size", "size", "use_base_siglip"),
     prefixes: &["model.vision_model.", "vision_model."],
     patches: match SIGLIP_VISION.patches {
-        Some(patches) => Some(PatchesRow { positions: UNRESIZED, ..patches }),
+        Some(patches) => Some(PatchesRow { positions: UNRESIZED, sides: Some(&IN_ORDER), ..patches }),
         None => None,
     },
     apart: &["text_model.", "connector.", "lm_head.", "position_ids"],
     ..SIGLIP_VISION
 };
+
+/// Rows of patches for which these fractions give all positions in their order. With another number (19, 25, 29 …) rounding gives some
+/// of them twice, by the arithmetic of transformers 4.46 or 5.24 in torch 1.13, which tried all up to 64.
+const IN_ORDER: [usize; 46] = [
+    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 21, 22, 23, 24, 26, 27, 28, 30, 32,
+    33, 34, 35, 36, 37, 39, 42, 44, 45, 46, 48, 51, 53, 56, 57, 60, 63, 64,
+];
 
 const UNRESIZED: ImagePositionsRow = match CLIP_TABLE {
     ImagePositionsRow::Table { name, present, bare, initial, .. } => {
@@ -73,7 +80,7 @@ const IDEFICS3_DECODER: Row = Row {
     projector: Some(ProjectorRow {
         maps: &["model.connector.modality_projection.proj", "connector.modality_projection.proj"],
         side: ("scale_factor", 2),
-        token: "image_token_id",
+        token: ("image_token_id", 128_257),
     }),
     apart: &["vision_model.", "rotary_emb.inv_freq"],
     ..LLAMA

@@ -28,6 +28,7 @@ const PATCHES: PatchesRow = PatchesRow {
     video: false,
     extra: &[CLASS],
     positions: TABLE,
+    sides: None,
     norm: None,
 };
 
@@ -547,6 +548,7 @@ const TIMM_PATCHES: PatchesRow = PatchesRow {
         resized: None,
         initial: InitialPositions::Random,
     },
+    sides: None,
     norm: Some(("norm_pre", Switch::Field("pre_norm", false))),
 };
 

@@ -365,6 +365,14 @@ impl<'a> Resolver<'a> {
 
     fn patches(&self, row: &PatchesRow) -> Result<PatchEmbedding, ModelError> {
         let Canvas { channels, patch, trained, patches, inputs } = Canvas::of(row, self.fields)?;
+        let in_order = |side: usize| {
+            let count = trained[side].checked_div(patch[side]).unwrap_or_default();
+            row.sides.is_none_or(|sides| sides.contains(&count))
+        };
+        if !in_order(1) || !in_order(2) {
+            let expected = "as many patches a side as have known positions, such as 26, 27 or 32";
+            return Err(self.fields.wrong("image_size", expected));
+        }
         let prefixed = |name: &str| format!("{}{name}", self.prefix);
         // Without frames the weight has four dimensions.
         let sides = if row.video { &patch[..] } else { &patch[1..] };
@@ -559,10 +567,11 @@ impl<'a> Resolver<'a> {
                 format!("a divisor of the {rows} rows and {columns} columns of patches, as many of both");
             return Err(self.fields.wrong(field, &expected));
         }
-        let token = self.fields.needed(&[row.token])?;
+        let (field, usual) = row.token;
+        let token = self.fields.count(&[field])?.unwrap_or(usual);
         let below = format!("an id below the {vocabulary} of the vocabulary");
         let token = u32::try_from(token).ok().filter(|token| (*token as usize) < vocabulary);
-        let token = token.ok_or_else(|| self.fields.wrong(row.token, &below))?;
+        let token = token.ok_or_else(|| self.fields.wrong(field, &below))?;
         let named = |name: &&&str| self.index.contains_key(format!("{name}.weight").as_str());
         let name = row.maps.iter().find(named).unwrap_or(&row.maps[0]);
         let square = side.saturating_mul(side);

@@ -184,6 +184,8 @@ pub struct PatchesRow {
     pub extra: &'static [ExtraRow],
     /// How it says where a patch is.
     pub positions: ImagePositionsRow,
+    /// Rows of patches, and columns, of whose positions the code is known to take each once and in their order; `None`: any.
+    pub sides: Option<&'static [usize]>,
     /// After the sum, and whether it is there.
     pub norm: Option<(&'static str, Switch)>,
 }
@@ -368,8 +370,8 @@ pub struct ProjectorRow {
     pub maps: &'static [&'static str],
     /// Field and default of the rows and columns of a square.
     pub side: (&'static str, usize),
-    /// Field of the id of image tokens.
-    pub token: &'static str,
+    /// Field and default of the id of image tokens.
+    pub token: (&'static str, usize),
 }
 
 /// Norms of queries and keys.

@@ -3,7 +3,7 @@
 use super::planned::{Model, RunError};
 use crate::forward::ForwardError;
 use crate::inspect::Opened;
-use crate::report::Warning;
+use crate::report::{StackName, Warning};
 use crate::source::ByteSource;
 use crate::text::Choice;
 use crate::text::ids::TokenIds;
@@ -34,7 +34,8 @@ pub(super) async fn decoder_ids<S: ByteSource>(
         Some((token, count)) => format!("the {count} tokens of its image (id {token})"),
         None => format!("the start {}", start.iter().map(u32::to_string).collect::<Vec<_>>().join(" ")),
     };
-    let ids = dealt(begun(ids, start, wanted.length, &named), wanted.length + start.len(), encoder)?;
+    let first = model.first_name();
+    let ids = dealt(begun(ids, start, wanted.length, &named), wanted.length + start.len(), encoder, first)?;
     Ok((ids, why.iter().map(input::not_run).collect()))
 }
 
@@ -57,7 +58,12 @@ fn begun(ids: TokenIds, start: &[u32], length: usize, named: &str) -> TokenIds {
 }
 
 /// Only as many sequences of `length` ids as give each of the encoder equally many.
-fn dealt(mut ids: TokenIds, length: usize, encoder: usize) -> Result<TokenIds, ForwardError> {
+fn dealt(
+    mut ids: TokenIds,
+    length: usize,
+    encoder: usize,
+    first: StackName,
+) -> Result<TokenIds, ForwardError> {
     let own = ids.ids.len() / length.max(1);
     let dealt = own / encoder.max(1) * encoder;
     if dealt == 0 {
@@ -65,7 +71,8 @@ fn dealt(mut ids: TokenIds, length: usize, encoder: usize) -> Result<TokenIds, F
     }
     if dealt < own {
         ids.ids.truncate(dealt * length);
-        ids.what += &format!(" ({dealt} of {own} sequences, as many for each input of the encoder)");
+        let first = first.text();
+        ids.what += &format!(" ({dealt} of {own} sequences, as many for each input of the {first})");
     }
     Ok(ids)
 }
@@ -102,10 +109,13 @@ mod tests {
 
     #[test]
     fn sequences_are_dealt_out_evenly_and_what_is_left_over_is_told() {
-        assert_eq!(dealt(ids(8), 2, 2).unwrap(), ids(8));
-        let found = dealt(ids(10), 2, 2).unwrap();
+        assert_eq!(dealt(ids(8), 2, 2, StackName::Encoder).unwrap(), ids(8));
+        let found = dealt(ids(10), 2, 2, StackName::Encoder).unwrap();
         assert_eq!(found.ids.len(), 8);
         assert!(found.what.contains("4 of 5 sequences"), "{}", found.what);
-        assert_eq!(dealt(ids(3), 2, 2).unwrap_err(), ForwardError::Shared { encoder: 2, own: 1 });
+        assert_eq!(
+            dealt(ids(3), 2, 2, StackName::Encoder).unwrap_err(),
+            ForwardError::Shared { encoder: 2, own: 1 }
+        );
     }
 }

@@ -177,6 +177,14 @@ fn predicts(architecture: &Architecture, length: usize) -> bool {
     architecture.causal && architecture.head.is_some() && length > 1 && alone
 }
 
+/// What the first of two stacks is called.
+fn first_name(architecture: &Architecture) -> StackName {
+    match architecture.embedding.projector() {
+        Some(_) => StackName::Tower,
+        None => StackName::Encoder,
+    }
+}
+
 /// Image tokens of a sequence.
 fn image_tokens(architecture: &Architecture) -> usize {
     architecture.embedding.projector().map_or(0, Projector::features)
@@ -337,6 +345,11 @@ impl Model {
         self.architecture.embedding.projector().map(|projector| (projector.token, projector.features()))
     }
 
+    /// What the first of its two stacks is called.
+    pub(super) fn first_name(&self) -> StackName {
+        first_name(&self.architecture)
+    }
+
     /// Tokens of a sequence of the stack that runs last.
     pub(super) fn length(&self) -> usize {
         self.length
@@ -419,11 +432,7 @@ impl Run {
 
     /// What its two stacks are called.
     pub(super) fn stack_names(&self) -> [StackName; 2] {
-        let first = match self.architecture.embedding.projector() {
-            Some(_) => StackName::Tower,
-            None => StackName::Encoder,
-        };
-        [first, StackName::Decoder]
+        [first_name(&self.architecture), StackName::Decoder]
     }
 
     /// What it is run on, for the report.

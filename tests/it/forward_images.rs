@@ -773,11 +773,22 @@ fn a_configuration_that_contradicts_the_weights_is_refused() {
         ),
         (
             "idefics3",
+            r#""image_size": 16"#,
+            r#""image_size": 76"#,
+            "`image_size` is 76; `idefics3` models are run only with as many patches a side",
+        ),
+        (
+            "idefics3",
             r#""image_token_id": 77"#,
             r#""image_token_id": 80"#,
             "an id below the 80 of the vocabulary",
         ),
-        ("idefics3", r#""image_token_id": 77"#, r#""resampled": true"#, "`image_token_id` is not there"),
+        (
+            "idefics3",
+            r#""image_token_id": 77"#,
+            r#""image_token_id": null"#,
+            "an id below the 80 of the vocabulary",
+        ),
         (
             "idefics3",
             r#""model_type": "llama""#,

@@ -7,6 +7,7 @@ use gammascope::forward::kernels::{Cpu, Kernels};
 use gammascope::forward::{ForwardError, Input, Inputs, Pass, Seen, Standing};
 use gammascope::inspect::{self, Opened};
 use gammascope::model::operation::Reads;
+use gammascope::model::random::twin;
 use gammascope::model::resolve;
 use gammascope::pixels::PixelChoice;
 use gammascope::report::{NormKind, PreservationDirection, PreservationVerdict, StackName, WarningCode};
@@ -151,10 +152,62 @@ fn the_plan_names_both_stacks_and_what_each_reads() {
     assert_eq!(plan.bytes, blocks + bytes(MAP));
     // A list is taken as it is, with image tokens anywhere.
     let extent = Extent { tokens: Some(48), sequence: Some(6), blocks: None };
-    let list = "5 77 77 6 77 77 ".repeat(8);
+    let list = "5 77 77 6 77 77 ".repeat(9);
     let plan = planned(&opened, &Request { choice: Some(ids(&list)), extent, ..usual() }).unwrap();
     assert!(plan.input.ends_with("for the tower and ids.txt for the decoder"), "{}", plan.input);
-    assert_eq!((plan.stacks[0].sequences, plan.stacks[1].sequences, plan.stacks[1].length), (3, 6, 6));
+    assert_eq!((plan.stacks[0].sequences, plan.stacks[1].sequences, plan.stacks[1].length), (3, 9, 6));
+    let list = "5 77 77 6 77 77 ".repeat(8);
+    let plan = planned(&opened, &Request { choice: Some(ids(&list)), extent, ..usual() }).unwrap();
+    assert!(plan.input.contains("(6 of 8 sequences, as many for each input of the tower)"), "{}", plan.input);
+}
+
+#[test]
+fn smolvlm_is_the_same_model_under_another_name() {
+    let with = |name: &str| {
+        let config = String::from_utf8(read("config.json")).unwrap();
+        let config = config.replace(r#""model_type": "idefics3""#, &format!(r#""model_type": "{name}""#));
+        let files = vec![
+            MemorySource::new("model.safetensors", read("model.safetensors")),
+            MemorySource::new("config.json", config.into_bytes()),
+        ];
+        let mut architecture = resolve(&block_on(checkpoint::open(files, |_| {})).unwrap()).unwrap();
+        assert_eq!(architecture.family, name);
+        architecture.family.clear();
+        for norm in architecture.encoder.iter_mut() {
+            norm.family.clear();
+        }
+        architecture
+    };
+    assert_eq!(with("smolvlm"), with("idefics3"));
+}
+
+/// What SmolVLM-256M-Instruct's configuration says of the function; it leaves out what is as usual.
+const SMOLVLM_256M: &str = r#"{"architectures": ["Idefics3ForConditionalGeneration"], "image_token_id": 49190,
+    "model_type": "idefics3", "pad_token_id": 2, "scale_factor": 4, "text_config": {"_flash_attn_2_enabled": true,
+    "_name_or_path": "a", "architectures": ["VLlama3ForCausalLM"], "head_dim": 64, "hidden_size": 576, "intermediate_size": 1536,
+    "is_llama_config": true, "max_position_embeddings": 8192, "model_type": "llama", "neftune_noise_alpha": 0.0,
+    "num_attention_heads": 9, "num_hidden_layers": 30, "num_key_value_heads": 3, "pad_token_id": 2,
+    "perceiver_config": {"hidden_act": "silu", "resampler_depth": 6}, "pixel_shuffle_factor": 4, "qk_layer_norms": false,
+    "rms_norm_eps": 1e-05, "rope_interleaved": false, "rope_theta": 100000, "torch_dtype": "bfloat16",
+    "transformers.js_config": {"kv_cache_dtype": {"q4f16": "float16"}}, "use_resampler": false, "vocab_size": 49280},
+    "tie_word_embeddings": false, "torch_dtype": "bfloat16", "use_cache": false, "use_reentrant_checkpointing": false,
+    "vision_config": {"hidden_size": 768, "image_size": 512, "max_image_size": {"longest_edge": 512},
+    "model_type": "smolvlm_vision", "num_attention_heads": 12, "patch_size": 16, "size": {"longest_edge": 2048},
+    "tie_word_embeddings": false, "use_base_siglip": false}, "vocab_size": 49280}"#;
+
+#[test]
+fn a_released_configuration_gives_its_model_and_a_plan() {
+    let config = MemorySource::new("config.json", SMOLVLM_256M.as_bytes().to_vec());
+    let opened =
+        block_on(async { inspect::open(twin(vec![config], 1).await.unwrap(), |_| {}).await.unwrap() });
+    let parameters: u64 = opened.checkpoint().tensors.iter().map(|tensor| tensor.elements()).sum();
+    assert_eq!(parameters, 256_484_928);
+    let architecture = resolve(opened.checkpoint()).unwrap();
+    assert!(architecture.head.is_some());
+    let plan = planned(&opened, &usual()).unwrap();
+    // 64 vectors of an image, and 128 tokens.
+    let stacks: Vec<_> = plan.stacks.iter().map(|one| (one.blocks, one.sequences, one.length)).collect();
+    assert_eq!(stacks, [(12, 3, 1024), (30, 12, 192)]);
 }
 
 #[test]
