@@ -263,9 +263,11 @@ impl<'a> Fields<'a> {
         let read = self.read.borrow();
         let harmless = |name: &str| {
             let first = name.split('.').next().unwrap_or(name);
-            NEUTRAL.contains(&first)
-                || neutral.contains(&name)
-                || neutral.contains(&first)
+            // It, or the object that holds it; names of fields have dots, too.
+            let is_of = |field: &&str| {
+                name.strip_prefix(*field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            };
+            NEUTRAL.iter().chain(neutral).any(is_of)
                 || NEUTRAL_BEGINNINGS.iter().any(|beginning| first.starts_with(beginning))
                 || NEUTRAL_PARTS.iter().any(|part| name.contains(part))
         };
