@@ -441,7 +441,7 @@ on_both_halves: boolean,
  */
 place: FallPlace | null, };
 
-export type StackName = "encoder" | "decoder";
+export type StackName = "encoder" | "tower" | "decoder";
 
 export type StackSummary = { 
 /**

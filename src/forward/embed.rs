@@ -1,5 +1,6 @@
 //! Makes the stream before the first block from the input.
 
+use super::attention::Encoded;
 use super::input::Pixels;
 use super::kernels::Kernels;
 use super::{ForwardError, Input, Pass, Watch};
@@ -11,11 +12,15 @@ use crate::model::architecture::{Embedding, ImagePositions, PatchEmbedding, Toke
 use crate::source::ByteSource;
 
 impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
-    /// Embeds the input. Returns n × d.
-    pub(super) async fn embed(&self, watch: &mut impl Watch) -> Result<K::Values, ForwardError> {
+    /// Embeds the input. `encoded` is the output of a tower of images, if there is one. Returns n × d.
+    pub(super) async fn embed(
+        &self,
+        encoded: Option<&Encoded<'_, K::Values>>,
+        watch: &mut impl Watch,
+    ) -> Result<K::Values, ForwardError> {
         match (self.input, &self.architecture.embedding) {
             (Input::TokenIds { ids, .. }, Embedding::Tokens(tokens)) => {
-                self.embed_tokens(tokens, ids, watch).await
+                self.embed_tokens(tokens, ids, encoded, watch).await
             }
             (Input::Pixels(pixels), Embedding::Patches(patches)) => {
                 self.embed_patches(patches, &pixels, watch).await
@@ -31,10 +36,14 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         &self,
         embedding: &TokenEmbedding,
         ids: &[u32],
+        encoded: Option<&Encoded<'_, K::Values>>,
         watch: &mut impl Watch,
     ) -> Result<K::Values, ForwardError> {
         let rows = self.rows(embedding.tokens, ids, embedding.width, embedding.multiplier).await?;
-        let mut x = self.kernels.put(rows);
+        let mut x = match embedding.projector.as_ref().zip(encoded) {
+            Some((projector, encoded)) => self.with_images(projector, encoded, ids, rows),
+            None => self.kernels.put(rows),
+        };
         let [first, last] = match (&embedding.projection, embedding.projection_first) {
             (Some(projection), true) => [Some(projection), None],
             (projection, _) => [None, projection.as_ref()],

@@ -2,7 +2,7 @@
 
 use super::ForwardError;
 use crate::model::Architecture;
-use crate::model::architecture::{Embedding, PatchEmbedding, SoundEmbedding, SoundPositions};
+use crate::model::architecture::{Embedding, PatchEmbedding, Projector, SoundEmbedding, SoundPositions};
 use crate::model::operation::Reads;
 
 /// The input of a pass: sequences of equal length, one after the other, without padding. Images and sounds have variants of their own,
@@ -131,6 +131,19 @@ impl<'a> Input<'a> {
             Self::Pixels(_) => Reads::Pixels,
             Self::Features(_) => Reads::Sounds,
         }
+    }
+
+    /// That each sequence of token ids has an image token for each vector of an image.
+    pub(super) fn has_places_for(&self, projector: &Projector) -> Result<(), ForwardError> {
+        let Self::TokenIds { ids, length } = *self else { return Ok(()) };
+        let (token, expected) = (projector.token, projector.features());
+        for (sequence, ids) in ids.chunks(length.max(1)).enumerate() {
+            let found = ids.iter().filter(|id| **id == token).count();
+            if found != expected {
+                return Err(ForwardError::ImageTokens { sequence, found, expected, token });
+            }
+        }
+        Ok(())
     }
 
     /// Returns the sequences that a model makes from the input. An error if the model cannot take them.

@@ -14,7 +14,10 @@ pub fn memory<S>(
     encoded: usize,
 ) -> u64 {
     let of_embedding = match &architecture.embedding {
-        Embedding::Tokens(_) => 0,
+        Embedding::Tokens(tokens) => tokens.projector.as_ref().map_or(0, |projector| {
+            let map = &projector.map;
+            map.inputs as u64 * (map.outputs as u64 + (encoded / projector.square()) as u64)
+        }),
         Embedding::Patches(patches) => tokens as u64 * patches.projection.inputs as u64,
         Embedding::Sounds(sounds) => sounds::values(sounds, tokens),
     };

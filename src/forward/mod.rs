@@ -7,7 +7,8 @@
 //! ([`Edit`]).
 //!
 //! [`Input`] is what it reads, and `embed` turns that into the stream (`sounds` for features of sounds). `weights` reads tensors, and
-//! `ahead` reads the next ones early. `attention` and `feed_forward` are the parts of a block, and [`head`] computes logits and losses.
+//! `ahead` reads the next ones early. `projector` goes from a tower of images to a decoder. `attention` and `feed_forward` are the parts of a
+//! block, and [`head`] computes logits and losses.
 
 mod ahead;
 mod attention;
@@ -18,6 +19,7 @@ pub mod head;
 mod input;
 pub mod kernels;
 mod memory;
+mod projector;
 mod sounds;
 mod standing;
 mod weights;
@@ -116,6 +118,20 @@ pub enum ForwardError {
         encoder: usize,
         /// Sequences of the decoder.
         own: usize,
+    },
+    /// Another number of image tokens than a tower gives vectors of an image.
+    #[error(
+        "sequence {sequence} has {found} image tokens (id {token}), and the tower gives {expected} vectors of its image: put exactly {expected} of that id where the image belongs"
+    )]
+    ImageTokens {
+        /// From 0.
+        sequence: usize,
+        /// Image tokens of it.
+        found: usize,
+        /// Vectors of an image.
+        expected: usize,
+        /// The id of an image token.
+        token: u32,
     },
     /// No images at all.
     #[error(
@@ -428,10 +444,13 @@ impl<'a, S: ByteSource> Pass<'a, S> {
         };
         let own = own?;
         let [encoder, decoder] = [&before, &own].map(|pass| pass.sequences.count());
-        match decoder >= encoder && decoder.is_multiple_of(encoder) {
-            true => Ok(Self { encoder: Some(Box::new(before)), ..own }),
-            false => Err(ForwardError::Shared { encoder, own: decoder }),
+        if decoder < encoder || !decoder.is_multiple_of(encoder) {
+            return Err(ForwardError::Shared { encoder, own: decoder });
         }
+        if let Some(projector) = architecture.embedding.projector() {
+            own.input.has_places_for(projector)?;
+        }
+        Ok(Self { encoder: Some(Box::new(before)), ..own })
     }
 
     /// Makes the pass of one stack.
@@ -507,11 +526,19 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
 
     /// Runs the pass. Returns the last hidden states, n × d, after the final norm.
     pub async fn run(&self, watch: &mut impl Watch) -> Result<K::Values, ForwardError> {
-        let encoded = match &self.encoder {
-            Some(encoder) => Some(encoder.stack(None, None, watch).await?),
-            None => None,
-        };
+        let encoded = self.encoded(watch).await?;
         self.stack(None, encoded.as_ref(), watch).await
+    }
+
+    /// What the stack reads of its encoder: the last hidden states, or what a projector makes of them; `None` without an encoder.
+    pub async fn encoded(&self, watch: &mut impl Watch) -> Result<Option<K::Values>, ForwardError> {
+        match &self.encoder {
+            Some(encoder) => {
+                let hidden = encoder.stack(None, None, watch).await?;
+                Ok(Some(self.projected(encoder, hidden).await?))
+            }
+            None => Ok(None),
+        }
     }
 
     /// Continues a pass from where it stood.
@@ -528,11 +555,13 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         let before = encoder.architecture.blocks.len();
         if blocks <= before {
             let encoded = encoder.stack(Some((blocks, stream)), None, watch).await?;
+            let encoded = self.projected(encoder, encoded).await?;
             return self.stack(None, Some(&encoded), watch).await;
         }
         // The last norm of the encoder has already been shown.
         let encoded = (before, self.kernels.put(encoded));
         let encoded = encoder.stack(Some(encoded), None, &mut Unwatched).await?;
+        let encoded = self.projected(encoder, encoded).await?;
         self.stack(Some((blocks - before, stream)), Some(&encoded), watch).await
     }
 
@@ -541,7 +570,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         self.encoder.as_ref().map_or(0, |encoder| encoder.architecture.blocks.len())
     }
 
-    /// Runs this stack from its input, or from the stream after some of its blocks. `hidden` are the last hidden states of its encoder.
+    /// Runs this stack from its input, or from the stream after some of its blocks. `hidden` is what it reads of its encoder.
     /// Returns its own last hidden states.
     async fn stack(
         &self,
@@ -556,7 +585,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         });
         let (done, mut stream) = match from {
             Some(from) => from,
-            None => (0, self.embed(watch).await?),
+            None => (0, self.embed(encoded.as_ref(), watch).await?),
         };
         let (width, before) = (self.architecture.width, self.blocks_before());
         self.weights.look_ahead(self.architecture.reads_from(done));

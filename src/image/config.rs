@@ -46,12 +46,15 @@ struct Class {
     resample: u64,
     mean: [f64; CHANNELS],
     deviation: [f64; CHANNELS],
+    /// Rows and columns of a tile; the whole image is one of them.
+    tile: Option<u32>,
 }
 
 #[derive(Clone, Copy)]
 enum Edges {
     Both(u32),
     Shortest(u32),
+    Longest(u32),
 }
 
 const HALF: [f64; CHANNELS] = [0.5; CHANNELS];
@@ -59,7 +62,7 @@ const CLIP_MEAN: [f64; CHANNELS] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 const CLIP_DEVIATION: [f64; CHANNELS] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
 
 /// Every class that is supported.
-const CLASSES: [Class; 8] = [
+const CLASSES: [Class; 10] = [
     class("ViT", Edges::Both(224), None, 2),
     Class { center_crop: true, ..class("DeiT", Edges::Both(256), Some(224), 3) },
     class("Beit", Edges::Both(224), Some(224), 3),
@@ -68,11 +71,14 @@ const CLASSES: [Class; 8] = [
     class("ConvNext", Edges::Shortest(384), None, 3),
     clip(class("Bit", Edges::Shortest(224), Some(224), 3)),
     Class { center_crop: true, ..class("VideoMAE", Edges::Shortest(224), Some(224), 2) },
+    Class { tile: Some(364), ..class("Idefics3", Edges::Longest(1456), None, 1) },
+    Class { tile: Some(364), ..class("SmolVLM", Edges::Longest(1456), None, 1) },
 ];
 
 const fn class(name: &'static str, size: Edges, crop_size: Option<u32>, resample: u64) -> Class {
     let square = matches!(size, Edges::Both(_));
-    Class { name, size, square, crop_size, center_crop: false, resample, mean: HALF, deviation: HALF }
+    let (center_crop, mean, deviation, tile) = (false, HALF, HALF, None);
+    Class { name, size, square, crop_size, center_crop, resample, mean, deviation, tile }
 }
 
 const fn clip(class: Class) -> Class {
@@ -124,8 +130,14 @@ const HARMLESS: [&str; 17] = [
     "transformers_version",
 ];
 
+/// Fields of the classes that make tiles: two that are read, padding, which images of one size do not get, what else is given back, and a choice of frames.
+const OF_TILES: [&str; 5] =
+    ["do_image_splitting", "max_image_size", "do_pad", "return_row_col_info", "video_sampling"];
+
 /// The largest edge that a configuration may ask for.
 const LONGEST: u32 = 65_535;
+/// The largest one where the longer edge is stated: Idefics3 makes larger images smaller again.
+const MOST_LONGEST: u32 = 4096;
 
 /// A configuration that is being read.
 struct Reader<'a> {
@@ -136,7 +148,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn processor(&self) -> Result<Processor, ImageError> {
         let class = self.class()?;
-        self.refuse_unknown()?;
+        self.refuse_unknown(class)?;
         let filter = match self.field("resample") {
             None => class.resample,
             Some(value) => value.as_u64().unwrap_or(u64::MAX),
@@ -156,6 +168,14 @@ impl Reader<'_> {
                 to => steps.push(Step::Resize(Resize { to, filter })),
             }
         }
+        let tiles = match class.tile {
+            Some(usual) => {
+                let edge = self.tile(usual)?;
+                steps.push(Step::Resize(Resize { to: Size::Exactly { height: edge, width: edge }, filter }));
+                self.flag("do_image_splitting", true)?
+            }
+            None => false,
+        };
         if self.flag("do_center_crop", class.center_crop)? {
             let (height, width) = self.crop_size(class)?;
             steps.push(self.crop(height, width));
@@ -173,7 +193,7 @@ impl Reader<'_> {
                 false => Ok(Normalise { mean, deviation }),
             }
         });
-        Ok(Processor { steps, rescale: rescale.transpose()?, normalise: normalise.transpose()? })
+        Ok(Processor { steps, rescale: rescale.transpose()?, normalise: normalise.transpose()?, tiles })
     }
 
     /// A field that is present and not null. Null means the class's own value.
@@ -210,13 +230,14 @@ impl Reader<'_> {
         })
     }
 
-    fn refuse_unknown(&self) -> Result<(), ImageError> {
+    fn refuse_unknown(&self, class: &Class) -> Result<(), ImageError> {
         let other = self.fields.iter().find(|(name, value)| {
             let off = value.is_null() || **value == json!(false);
             let harmless = match name.as_str() {
                 "data_format" => **value == json!("channels_first"),
                 // The checkpoint's own code. Code for a tokenizer beside it does not matter.
                 "auto_map" => value.get("AutoImageProcessor").or(value.get("AutoFeatureExtractor")).is_none(),
+                name if class.tile.is_some() && OF_TILES.contains(&name) => true,
                 name => READ.contains(&name) || HARMLESS.contains(&name),
             };
             !off && !harmless
@@ -232,8 +253,15 @@ impl Reader<'_> {
             return Ok(match class.size {
                 Edges::Both(edge) => Size::Exactly { height: edge, width: edge },
                 Edges::Shortest(edge) => Size::Shortest(edge),
+                Edges::Longest(edge) => Size::Longest(edge),
             });
         };
+        if class.tile.is_some() {
+            let edge = value.get("longest_edge").and_then(edge).filter(|edge| *edge <= MOST_LONGEST);
+            let edge = edge.filter(|_| value.as_object().is_some_and(|edges| edges.len() == 1));
+            let expected = "longest_edge alone, from 1 to 4096";
+            return edge.map(Size::Longest).ok_or_else(|| self.bad("size", expected));
+        }
         let square = self.flag("default_to_square", class.square)?;
         let size = size(value, square).ok_or_else(|| {
             self.bad(
@@ -245,6 +273,13 @@ impl Reader<'_> {
             self.check_size("size", height, width)?;
         }
         Ok(size)
+    }
+
+    /// Rows and columns of a tile.
+    fn tile(&self, usual: u32) -> Result<u32, ImageError> {
+        let Some(value) = self.field("max_image_size") else { return Ok(usual) };
+        let edge = value.get("longest_edge").and_then(edge).filter(|edge| *edge <= MOST_LONGEST);
+        edge.ok_or_else(|| self.bad("max_image_size", "longest_edge from 1 to 4096"))
     }
 
     fn crop_size(&self, class: &Class) -> Result<(u32, u32), ImageError> {

@@ -55,6 +55,8 @@ pub enum Note {
     AlphaDropped,
     /// A grey image has 16 bits, and values above 255 become white.
     Clipped,
+    /// The configuration asks for tiles beside the whole image, which are left out.
+    OneTile,
     /// Only some frames of a longer video are used.
     Sampled {
         /// Number of frames used.
@@ -73,6 +75,9 @@ impl std::fmt::Display for Note {
             Self::Clipped => {
                 f.write_str("a grey image of 16 bits: values above 255 become white, as in Pillow")
             }
+            Self::OneTile => f.write_str(
+                "the whole image as one tile: the tiles that do_image_splitting asks for are left out",
+            ),
             Self::Sampled { frames, of } => write!(f, "{frames} of {of} frames, evenly spaced"),
         }
     }

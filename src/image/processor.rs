@@ -14,6 +14,8 @@ pub struct Processor {
     pub rescale: Option<f64>,
     /// What happens to the values after that.
     pub normalise: Option<Normalise>,
+    /// Whether the configuration asks for tiles of the image too, which are not made.
+    pub tiles: bool,
 }
 
 /// A step on 8 bits a channel.
@@ -37,7 +39,8 @@ pub struct Normalise {
 impl Processor {
     /// The image of a file as pixels: 1 × channels × height × width.
     pub fn image(&self, name: &str, bytes: &[u8]) -> Result<Pixels, ImageError> {
-        let (image, notes) = self.prepared(name, bytes)?;
+        let (image, mut notes) = self.prepared(name, bytes)?;
+        notes.extend(self.tiles.then_some(Note::OneTile));
         Ok(self.pixels(&[image], notes))
     }
 

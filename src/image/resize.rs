@@ -98,6 +98,8 @@ pub enum Size {
     },
     /// The shorter edge becomes this, and the ratio stays.
     Shortest(u32),
+    /// The longer edge becomes this, and the shorter one by the ratio, rounded up to an even number (Idefics3).
+    Longest(u32),
     /// The shorter edge becomes `shortest`, or less if the longer one would exceed `longest`. The ratio stays.
     Within {
         /// The shorter edge.
@@ -132,6 +134,14 @@ impl Size {
                 let (short, long) = (height.min(width), height.max(width));
                 let longer = (u64::from(edge).saturating_mul(long as u64) as f64 / short as f64) as u64;
                 if width <= height { (longer, edge.into()) } else { (edge.into(), longer) }
+            }
+            Self::Longest(edge) => {
+                let even = |shorter: f64| (shorter as u64).next_multiple_of(2).max(1);
+                let (edge, ratio) = (u64::from(edge), w / h);
+                match width >= height {
+                    true => (even(edge as f64 / ratio), edge),
+                    false => (edge, even(edge as f64 * ratio)),
+                }
             }
             Self::Within { shortest, longest } => {
                 let (short, long) = (h.min(w), h.max(w));

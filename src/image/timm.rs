@@ -84,6 +84,7 @@ pub(super) fn processor(path: &str, fields: &Map<String, Value>) -> Result<Proce
     Ok(Processor {
         steps: vec![Step::Resize(Resize { to, filter }), Step::Crop(crop)],
         rescale: Some(1.0 / 255.0),
+        tiles: false,
         normalise: Some(normalise),
     })
 }

@@ -31,9 +31,11 @@ pub struct Architecture {
     pub final_norm: Option<Norm>,
     /// The language-model head. `None` if the checkpoint has none.
     pub head: Option<Head>,
-    /// The encoder of a decoder. It runs first, and the decoder's cross-attention reads its last hidden states. It has no encoder itself.
+    /// The encoder of a decoder. It runs first. The decoder's cross-attention, or its projector, reads its last hidden states. It has no
+    /// encoder itself.
     pub encoder: Option<Box<Architecture>>,
-    /// Token ids that each sequence of a decoder begins with. Empty if the configuration names none.
+    /// Token ids that each sequence of a decoder begins with: those of the configuration, or the image tokens of one image. Empty if there
+    /// are none.
     pub start: Vec<u32>,
 }
 
@@ -235,6 +237,22 @@ pub struct TokenEmbedding {
     pub projection: Option<Linear>,
     /// Whether the projection comes before the positions, which then have the width of the stream. Otherwise it comes after the norm.
     pub projection_first: bool,
+    /// What takes the place of the rows of image tokens, behind a tower of images.
+    pub projector: Option<Projector>,
+}
+
+/// From the last hidden states of a tower of images to vectors of the stream of a text model, which take the place of the rows of one
+/// id: a linear map of the vectors of a square of patches, beside one another, row after row (the pixel shuffle of Idefics3).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Projector {
+    /// From the width of the tower times the patches of a square, to d.
+    pub map: Linear,
+    /// Rows and columns of patches of an image, multiples of `side`.
+    pub grid: [usize; 2],
+    /// Rows, and columns, of patches of a square.
+    pub side: usize,
+    /// The id of an image token.
+    pub token: u32,
 }
 
 /// A table of positions.
@@ -534,6 +552,11 @@ impl Embedding {
         }
     }
 
+    /// What makes vectors of the stream of a tower's last hidden states.
+    pub fn projector(&self) -> Option<&Projector> {
+        self.tokens()?.projector.as_ref()
+    }
+
     /// Returns the norm whose output is the stream at the first block, if there is one.
     pub(crate) fn last_norm(&self) -> Option<&Norm> {
         match self {
@@ -549,6 +572,35 @@ impl Embedding {
             Self::Tokens(_) | Self::Patches(_) => 0.0,
             Self::Sounds(sounds) => sounds.macs(),
         }
+    }
+}
+
+impl Projector {
+    /// Vectors that it makes of an image.
+    pub fn features(&self) -> usize {
+        self.patches() / self.square()
+    }
+
+    /// Patches of an image.
+    pub fn patches(&self) -> usize {
+        self.grid[0].saturating_mul(self.grid[1])
+    }
+
+    /// Patches of which it makes one vector.
+    pub fn square(&self) -> usize {
+        self.side.saturating_mul(self.side).max(1)
+    }
+
+    /// The patches of an image, square after square, each row after row.
+    pub fn order(&self) -> Vec<usize> {
+        let ([rows, columns], side) = (self.grid, self.side.max(1));
+        let squares = (0..rows / side).flat_map(|row| (0..columns / side).map(move |column| (row, column)));
+        squares
+            .flat_map(|(row, column)| {
+                let within = (0..side).flat_map(move |i| (0..side).map(move |j| (i, j)));
+                within.map(move |(i, j)| (row * side + i) * columns + column * side + j)
+            })
+            .collect()
     }
 }
 
@@ -687,9 +739,11 @@ impl Architecture {
         fitted && !self.blocks.iter().any(|block| matches!(block.attention.position, Position::Window { .. }))
     }
 
-    /// Returns every linear map of the blocks, and how often a token passes through it: for experts, a fraction.
+    /// Returns every linear map of the blocks, and how often a token passes through it: for experts, a fraction. Tokens of a tower pass
+    /// through the projector.
     fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
-        self.blocks.iter().flat_map(Block::linear_maps)
+        let projector = self.embedding.projector().map(|projector| (&projector.map, 0.0));
+        projector.into_iter().chain(self.blocks.iter().flat_map(Block::linear_maps))
     }
 
     /// Returns the matrices that a pass reads whole.
@@ -749,14 +803,16 @@ impl Architecture {
         linear + self.blocks.iter().map(attention).sum::<f64>() + self.embedding.macs()
     }
 
-    /// Additional multiplications of cross-attention: those for each token with `keys` tokens of an encoder, and those for each token of
-    /// the encoder.
+    /// Additional multiplications: of cross-attention, those for each token with `keys` tokens of an encoder; and those for each token of
+    /// the encoder, a projector's included.
     pub fn cross_macs(&self, keys: usize) -> [f64; 2] {
         let attentions = || self.blocks.iter().filter_map(|block| Some(&block.cross.as_ref()?.attention));
         let products = |one: &Attention| 2.0 * keys as f64 * (one.heads * one.head_width) as f64;
         let of_encoder = attentions().flat_map(Attention::cross_maps).filter(|(_, share)| *share == 0.0);
         let size = |map: &Linear| map.inputs as f64 * map.outputs as f64;
-        [attentions().map(products).sum(), of_encoder.map(|(map, _)| size(map)).sum()]
+        let of_projector = |one: &Projector| size(&one.map) / one.square() as f64;
+        let of_projector = self.embedding.projector().map_or(0.0, of_projector);
+        [attentions().map(products).sum(), of_encoder.map(|(map, _)| size(map)).sum::<f64>() + of_projector]
     }
 }
 

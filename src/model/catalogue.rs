@@ -60,8 +60,10 @@ pub fn catalogue(config: &Config) -> Result<Vec<Shape>, ModelError> {
         several => several.iter().map(|reads| row(config, family, Some(*reads))).collect::<Result<_, _>>()?,
     };
     let alone = architecture(config).is_some_and(|name| name.ends_with(ENCODER_ALONE));
+    let encoder = rows[0];
     rows.extend(decoder_row(config, family)?.filter(|_| !alone));
-    let of_rows = rows.into_iter().map(|row| of_row(config, family, row));
+    let encoded = Dimensions::of(encoder, &Fields::of_row(config, family, encoder))?.width;
+    let of_rows = rows.into_iter().map(|row| of_row(config, family, row, encoded));
     Ok(of_rows.collect::<Result<Vec<_>, _>>()?.concat())
 }
 
@@ -69,7 +71,13 @@ fn architecture(config: &Config) -> Option<&str> {
     config.fields().get("architectures").and_then(|all| all.get(0)?.as_str())
 }
 
-fn of_row(config: &Config, family: &str, row: &'static Row) -> Result<Vec<Shape>, ModelError> {
+/// `encoded` is the width of an encoder's stream, where there is one.
+fn of_row(
+    config: &Config,
+    family: &str,
+    row: &'static Row,
+    encoded: usize,
+) -> Result<Vec<Shape>, ModelError> {
     let fields = Fields::of_row(config, family, row);
     let architecture = architecture(config);
     let with_head = architecture.is_none_or(|name| WITH_HEAD.iter().any(|end| name.ends_with(end)));
@@ -77,8 +85,14 @@ fn of_row(config: &Config, family: &str, row: &'static Row) -> Result<Vec<Shape>
     // The encoder of T5 is a part of its base model, and keeps its prefix there.
     let bare = base && (row.reads() != Reads::Tokens || !row.head.unembedding.is_empty());
     let prefix = row.prefixes.get(usize::from(bare)).or(row.prefixes.last()).copied().unwrap_or_default();
-    let mut walk =
-        Walk { row, fields: &fields, prefix, size: Dimensions::of(row, &fields)?, shapes: Vec::new() };
+    let mut walk = Walk {
+        row,
+        fields: &fields,
+        prefix,
+        size: Dimensions::of(row, &fields)?,
+        encoded,
+        shapes: Vec::new(),
+    };
     walk.model(with_head)?;
     Ok(walk.shapes)
 }
@@ -88,6 +102,8 @@ struct Walk<'a> {
     fields: &'a Fields<'a>,
     prefix: &'static str,
     size: Dimensions,
+    /// Of the stream of an encoder.
+    encoded: usize,
     shapes: Vec<Shape>,
 }
 
@@ -150,6 +166,7 @@ impl Walk<'_> {
             (None, None) => {
                 let sizes = (self.fields.needed(&["vocab_size"])?, self.embedding_width()?);
                 self.embedding(sizes.0, sizes.1)?;
+                self.projector()?;
                 sizes
             }
         };
@@ -300,6 +317,15 @@ impl Walk<'_> {
             }
             None => Ok(()),
         }
+    }
+
+    fn projector(&mut self) -> Result<(), ModelError> {
+        let Some(row) = self.row.projector else { return Ok(()) };
+        let side = self.fields.count(&[row.side.0])?.unwrap_or(row.side.1);
+        let inputs = self.encoded.saturating_mul(side).saturating_mul(side);
+        let at = self.row.prefixes.iter().position(|prefix| *prefix == self.prefix).unwrap_or_default();
+        let name = row.maps.get(at).unwrap_or(&row.maps[0]);
+        self.matrix(name, [self.size.width, inputs], self.size.width, Switch::Is(false))
     }
 
     fn block(&mut self, layer: usize) -> Result<(), ModelError> {

@@ -105,7 +105,8 @@ pub struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// Reads a configuration of this family.
     pub fn new(config: &'a Config, family: &'a str) -> Self {
-        let (leaves, places) = flat(config.fields());
+        let leaves = leaves_of(config.fields());
+        let places = places(&leaves);
         Self { path: &config.path, family, leaves, places, usual: &[], read: RefCell::default() }
     }
 
@@ -116,7 +117,15 @@ impl<'a> Fields<'a> {
         let whole = Self { usual: row.usual, read: RefCell::new(read), ..Self::new(config, family) };
         let inner = row.part.and_then(|part| config.fields().get(part)?.as_object());
         let Some(inner) = inner else { return whole };
-        let (leaves, places) = flat(inner);
+        let mut leaves = leaves_of(inner);
+        if row.around_part {
+            let is_around = |name: &str| config.fields().get(name).is_some_and(|value| !value.is_object());
+            // Whether the head is tied is never said inside.
+            leaves.retain(|(name, _)| !is_around(name) && name != "tie_word_embeddings");
+            let around = config.fields().iter().filter(|(_, value)| !value.is_object());
+            leaves.extend(around.map(|(name, value)| (name.clone(), value)));
+        }
+        let places = places(&leaves);
         Self { leaves, places, ..whole }
     }
 
@@ -254,8 +263,11 @@ impl<'a> Fields<'a> {
         let read = self.read.borrow();
         let harmless = |name: &str| {
             let first = name.split('.').next().unwrap_or(name);
-            NEUTRAL.contains(&first)
-                || neutral.contains(&name)
+            // It, or the object that holds it; names of fields have dots, too.
+            let is_of = |field: &&str| {
+                name.strip_prefix(*field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            };
+            NEUTRAL.iter().chain(neutral).any(is_of)
                 || NEUTRAL_BEGINNINGS.iter().any(|beginning| first.starts_with(beginning))
                 || NEUTRAL_PARTS.iter().any(|part| name.contains(part))
         };
@@ -292,13 +304,18 @@ fn shown(value: &Value) -> String {
     if text.chars().count() <= 60 { text } else { text.chars().take(57).chain("...".chars()).collect() }
 }
 
-/// Returns the leaves of a configuration, and their indices sorted by path.
-fn flat(fields: &Map<String, Value>) -> (Vec<(String, &Value)>, Vec<usize>) {
+/// Returns the leaves of a configuration.
+fn leaves_of(fields: &Map<String, Value>) -> Vec<(String, &Value)> {
     let mut leaves = Vec::new();
     flatten("", fields, &mut leaves);
+    leaves
+}
+
+/// The places of leaves in the order of their paths.
+fn places(leaves: &[(String, &Value)]) -> Vec<usize> {
     let mut places: Vec<usize> = (0..leaves.len()).collect();
     places.sort_by(|&a, &b| leaves[a].0.cmp(&leaves[b].0));
-    (leaves, places)
+    places
 }
 
 fn flatten<'a>(before: &str, fields: &'a Map<String, Value>, leaves: &mut Vec<(String, &'a Value)>) {

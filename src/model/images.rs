@@ -29,6 +29,7 @@ const PATCHES: PatchesRow = PatchesRow {
     extra: &[CLASS],
     patch_norm: None,
     positions: TABLE,
+    sides: None,
     norm: None,
 };
 
@@ -83,10 +84,13 @@ macro_rules! neutral {
     };
 }
 
+pub(super) use neutral;
+
 pub(super) const VIT: Row = Row {
     families: &["vit"],
     given: &[],
     part: None,
+    around_part: false,
     usual: BASE,
     neutral: neutral!(),
     prefixes: &["vit.", ""],
@@ -105,6 +109,7 @@ pub(super) const VIT: Row = Row {
     patches: Some(PATCHES),
     sounds: None,
     cross: None,
+    projector: None,
     norm: norm(Centring::Mean, "layer_norm_eps", 1e-12),
     around_attention: [Some("layernorm_before"), None, None],
     around_feed_forward: [Some("layernorm_after"), None, None],
@@ -365,7 +370,7 @@ const CLIP_FEED_FORWARD: FeedForwardRow = FeedForwardRow {
     experts: None,
 };
 
-const CLIP_TABLE: ImagePositionsRow = ImagePositionsRow::Table {
+pub(super) const CLIP_TABLE: ImagePositionsRow = ImagePositionsRow::Table {
     name: "embeddings.position_embedding.weight",
     present: ALWAYS,
     bare: true,
@@ -442,7 +447,7 @@ const CLIP_TEXT: Row = Row {
     ..CLIP_VISION
 };
 
-const SIGLIP_VISION: Row = Row {
+pub(super) const SIGLIP_VISION: Row = Row {
     families: &["siglip", "siglip_vision_model"],
     usual: BASE,
     neutral: neutral!("vision_use_head"),
@@ -599,6 +604,7 @@ const TIMM_PATCHES: PatchesRow = PatchesRow {
         resized: None,
         initial: InitialPositions::Random,
     },
+    sides: None,
     norm: Some(("norm_pre", Switch::Field("pre_norm", false))),
 };
 

@@ -1,7 +1,7 @@
 //! What one model is: its names, order, norms, position code and activation, resolved from its configuration and its catalogue.
 //!
 //! [`architecture`] is the plain data that a forward pass executes, and [`operation`] has its choices. [`table`] has a row for each
-//! family: `images` and `sounds` have those that read images and sounds, and [`families`] lists all. `timm` makes fields from timm's
+//! family: `images` and `sounds` have those that read images and sounds, `chains` those that read images and text together, and [`families`] lists all. `timm` makes fields from timm's
 //! configurations. [`fields`] reads a configuration and records what was read. [`resolve`](mod@resolve) makes the architecture from
 //! these, and names the field or tensor that does not fit. Nothing is approximated: what is not in the table is an error.
 //!
@@ -9,6 +9,7 @@
 
 pub mod architecture;
 pub mod catalogue;
+mod chains;
 mod dimensions;
 pub mod families;
 pub mod fields;
@@ -104,6 +105,24 @@ pub enum ModelError {
         family: String,
         /// A tensor that every encoder of the family has.
         tensor: String,
+    },
+    /// A projector does not fit the widths of its two stacks.
+    #[error(
+        "the projector `{name}` is {found:?}, and between this tower and this decoder it is {expected:?} ({decoder} channels of the decoder, {square} patches of {tower} channels of the tower): the files are of different models, so open those of one"
+    )]
+    Projector {
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        found: Vec<u64>,
+        /// The shape that fits.
+        expected: [usize; 2],
+        /// d of the decoder.
+        decoder: usize,
+        /// Number of patches that make one vector.
+        square: usize,
+        /// d of the tower.
+        tower: usize,
     },
     /// A tensor has the wrong shape.
     #[error(

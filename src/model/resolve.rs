@@ -5,8 +5,8 @@ use super::ModelError;
 use super::architecture::{
     Architecture, Attention, Block, Branch, Convolution, ConvolutionNorm, CrossAttention, Embedding,
     ExtraTokens, FeedForward, Gated, GatedInputs, Head, HeadNorm, ImagePositions, LearnedPositions, Linear,
-    Norm, PatchEmbedding, Position, PositionalConvolution, Projections, SoundEmbedding, SoundPositions,
-    TokenEmbedding, Transform,
+    Norm, PatchEmbedding, Position, PositionalConvolution, Projections, Projector, SoundEmbedding,
+    SoundPositions, TokenEmbedding, Transform,
 };
 use super::dimensions::{Canvas, ConvolutionSize, Dimensions, positional_convolution};
 use super::families::rows;
@@ -14,8 +14,8 @@ use super::fields::Fields;
 use super::rotary;
 use super::table::{
     CrossRow, ExpertsRow, FeedForwardShape, Given, HeadNormsRow, HeadScales, ImagePositionsRow,
-    LayerScaleRow, Multiplier, PatchesRow, PositionRow, ProjectionsRow, Row, ScaleRow, SoundPositionsRow,
-    SoundsRow, Turned, Windows,
+    LayerScaleRow, Multiplier, PatchesRow, PositionRow, ProjectionsRow, ProjectorRow, Row, ScaleRow,
+    SoundPositionsRow, SoundsRow, Turned, Windows,
 };
 use super::timm;
 use crate::checkpoint::Checkpoint;
@@ -64,14 +64,14 @@ pub fn resolve_reading<S: ByteSource>(
 
 /// Returns the row of the decoder that follows the encoder in this family, if there is one. Otherwise like [`row`].
 pub(super) fn decoder_row(config: &Config, family: &str) -> Result<Option<&'static Row>, ModelError> {
-    let mut of_family = rows().filter(|row| row.families.contains(&family) && row.cross.is_some()).peekable();
+    let mut of_family = rows().filter(|row| row.families.contains(&family) && row.is_behind()).peekable();
     if of_family.peek().is_none() { Ok(None) } else { nearest(config, family, of_family).map(Some) }
 }
 
 /// Returns what models of a family may read. This is more than one kind if their checkpoints hold several towers.
 pub(super) fn all_reads(family: &str) -> Vec<Reads> {
     let mut all = Vec::new();
-    for row in rows().filter(|row| row.families.contains(&family) && row.cross.is_none()) {
+    for row in rows().filter(|row| row.families.contains(&family) && !row.is_behind()) {
         if !all.contains(&row.reads()) {
             all.push(row.reads());
         }
@@ -83,7 +83,7 @@ pub(super) fn all_reads(family: &str) -> Vec<Reads> {
 /// `reads`, or else the first. It never returns the decoder of an encoder.
 pub(super) fn row(config: &Config, family: &str, reads: Option<Reads>) -> Result<&'static Row, ModelError> {
     let reads = reads.filter(|reads| all_reads(family).contains(reads));
-    let of_family = rows().filter(|row| row.families.contains(&family) && row.cross.is_none());
+    let of_family = rows().filter(|row| row.families.contains(&family) && !row.is_behind());
     nearest(config, family, of_family.filter(|row| reads.is_none_or(|reads| row.reads() == reads)))
 }
 
@@ -200,7 +200,7 @@ impl<'a> Resolver<'a> {
             (Some(row), _) => (Embedding::Patches(self.patches(row)?), 0, None),
             (None, Some(row)) => (Embedding::Sounds(self.sounds(row)?), 0, None),
             (None, None) => {
-                let (embedding, vocabulary, longest) = self.embedding()?;
+                let (embedding, vocabulary, longest) = self.embedding(encoder.as_ref())?;
                 (Embedding::Tokens(embedding), vocabulary, longest)
             }
         };
@@ -217,7 +217,11 @@ impl<'a> Resolver<'a> {
             Some(tokens) => self.head(tokens, vocabulary)?,
             None => None,
         };
-        let start = if encoder.is_some() { self.start(vocabulary)? } else { Vec::new() };
+        let start = match (embedding.projector(), &encoder) {
+            (Some(projector), _) => vec![projector.token; projector.features()],
+            (None, Some(_)) => self.start(vocabulary)?,
+            (None, None) => Vec::new(),
+        };
         self.all_used(head.is_some())?;
         self.fields.all_read(self.row.neutral)?;
         Ok(Architecture {
@@ -365,6 +369,14 @@ impl<'a> Resolver<'a> {
 
     fn patches(&self, row: &PatchesRow) -> Result<PatchEmbedding, ModelError> {
         let Canvas { channels, patch, trained, patches, inputs } = Canvas::of(row, self.fields)?;
+        let in_order = |side: usize| {
+            let count = trained[side].checked_div(patch[side]).unwrap_or_default();
+            row.sides.is_none_or(|sides| sides.contains(&count))
+        };
+        if !in_order(1) || !in_order(2) {
+            let expected = "as many patches a side as have known positions, such as 26, 27 or 32";
+            return Err(self.fields.wrong("image_size", expected));
+        }
         let prefixed = |name: &str| format!("{}{name}", self.prefix);
         // Without frames, the weight has four dimensions.
         let sides = if row.video { &patch[..] } else { &patch[1..] };
@@ -488,7 +500,10 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    fn embedding(&self) -> Result<(TokenEmbedding, usize, Option<usize>), ModelError> {
+    fn embedding(
+        &self,
+        encoder: Option<&Architecture>,
+    ) -> Result<(TokenEmbedding, usize, Option<usize>), ModelError> {
         let row = &self.row.embedding;
         let name = |name: &str| {
             let prefixed = format!("{}{name}", self.prefix);
@@ -519,6 +534,8 @@ impl<'a> Resolver<'a> {
         let norm = row.norm.map(|norm| self.norm(&format!("{}{norm}", self.prefix), wide)).transpose()?;
         let multiplier = self.multiplier(row.multiplier)?;
         let projection_first = row.projection_first;
+        let projector = self.row.projector.as_ref().zip(encoder);
+        let projector = projector.map(|(row, tower)| self.projector(row, tower, vocabulary)).transpose()?;
         let embedding = TokenEmbedding {
             tokens,
             width,
@@ -528,8 +545,51 @@ impl<'a> Resolver<'a> {
             norm,
             projection,
             projection_first,
+            projector,
         };
         Ok((embedding, vocabulary, longest))
+    }
+
+    /// From the last hidden states of this tower to the stream.
+    fn projector(
+        &self,
+        row: &ProjectorRow,
+        tower: &Architecture,
+        vocabulary: usize,
+    ) -> Result<Projector, ModelError> {
+        let (field, usual) = row.side;
+        let side = self.fields.count(&[field])?.unwrap_or(usual);
+        let grid = match &tower.embedding {
+            Embedding::Patches(patches) => {
+                let [_, rows, columns] = patches.grid(patches.trained);
+                [rows, columns]
+            }
+            Embedding::Tokens(_) | Embedding::Sounds(_) => [0, 0],
+        };
+        let [rows, columns] = grid;
+        if side == 0 || rows != columns || !rows.is_multiple_of(side) {
+            let expected =
+                format!("a divisor of the {rows} rows and {columns} columns of patches, as many of both");
+            return Err(self.fields.wrong(field, &expected));
+        }
+        let (field, usual) = row.token;
+        let token = self.fields.count(&[field])?.unwrap_or(usual);
+        let below = format!("an id below the {vocabulary} of the vocabulary");
+        let token = u32::try_from(token).ok().filter(|token| (*token as usize) < vocabulary);
+        let token = token.ok_or_else(|| self.fields.wrong(field, &below))?;
+        let named = |name: &&&str| self.index.contains_key(format!("{name}.weight").as_str());
+        let name = row.maps.iter().find(named).unwrap_or(&row.maps[0]);
+        let square = side.saturating_mul(side);
+        let expected = [self.width, tower.width.saturating_mul(square)];
+        let map = self.linear_of(name, expected[0], expected[1], Layout::OutputInput);
+        let map = map.map_err(|error| match error {
+            ModelError::Shape { name, found, .. } if name.ends_with(".weight") => {
+                let (decoder, tower) = (self.width, tower.width);
+                ModelError::Projector { name, found, expected, decoder, square, tower }
+            }
+            other => other,
+        })?;
+        Ok(Projector { map, grid, side, token })
     }
 
     /// Returns a map between the embedding's own width and the stream's, if the checkpoint has it.

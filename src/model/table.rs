@@ -19,6 +19,8 @@ pub struct Row {
     pub given: &'static [(&'static str, Given)],
     /// Name of the nested configuration for this row, if the checkpoint holds more than one model (the towers of CLIP).
     pub part: Option<&'static str>,
+    /// Whether the fields around that part speak for it too, and first.
+    pub around_part: bool,
     /// Counts in the family's code for fields that the configuration leaves out.
     pub usual: &'static [(&'static str, usize)],
     /// Fields that do not change the function here. Most are sizes that tensors show.
@@ -53,6 +55,8 @@ pub struct Row {
     pub attention: AttentionRow,
     /// Attention of a decoder to its encoder. The family's other row describes the encoder.
     pub cross: Option<CrossRow>,
+    /// What takes the place of image tokens, in a decoder: the other row of the family is that of the tower of images.
+    pub projector: Option<ProjectorRow>,
     /// Feed-forward part.
     pub feed_forward: FeedForwardRow,
     /// Norm after the last block.
@@ -77,6 +81,11 @@ impl Row {
             (None, Some(_)) => Reads::Sounds,
             (None, None) => Reads::Tokens,
         }
+    }
+
+    /// Whether it is that of a decoder with an encoder or a tower before it.
+    pub(super) fn is_behind(&self) -> bool {
+        self.cross.is_some() || self.projector.is_some()
     }
 
     /// Whether a matrix of this name holds the scales of heads.
@@ -177,6 +186,8 @@ pub struct PatchesRow {
     pub patch_norm: Option<&'static str>,
     /// How it encodes the positions of patches.
     pub positions: ImagePositionsRow,
+    /// Rows of patches, and columns, of whose positions the code is known to take each once and in their order; `None`: any.
+    pub sides: Option<&'static [usize]>,
     /// Norm of the sum, and whether it is present.
     pub norm: Option<(&'static str, Switch)>,
 }
@@ -354,6 +365,17 @@ pub struct CrossRow {
     pub output: &'static str,
     /// Norms around it: of its input, of its output, and of the sum.
     pub around: [Option<&'static str>; 3],
+}
+
+/// A linear map from the last hidden states of a tower of images to the stream: of a square of patches at once, beside one another.
+#[derive(Debug, Clone, Copy)]
+pub struct ProjectorRow {
+    /// The map, under each of the row's prefixes.
+    pub maps: &'static [&'static str],
+    /// Field and default of the rows and columns of a square.
+    pub side: (&'static str, usize),
+    /// Field and default of the id of image tokens.
+    pub token: (&'static str, usize),
 }
 
 /// Norms of queries and keys.
@@ -645,6 +667,7 @@ pub(super) const LLAMA: Row = Row {
     families: &["llama"],
     given: &[("rope_interleaved", Given::Usually(false))],
     part: None,
+    around_part: false,
     usual: &[],
     neutral: &["attention_bias", "mlp_bias"],
     prefixes: &["model.", ""],
@@ -671,6 +694,7 @@ pub(super) const LLAMA: Row = Row {
     patches: None,
     sounds: None,
     cross: None,
+    projector: None,
     norm: norm(RMS, "rms_norm_eps", 1e-6),
     around_attention: [Some("input_layernorm"), None, None],
     around_feed_forward: [Some("post_attention_layernorm"), None, None],

@@ -97,9 +97,11 @@ pub struct PassSummary {
 #[cfg_attr(test, derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum StackName {
-    /// The stack that runs first.
+    /// The stack that runs first. The decoder's cross-attention reads its last hidden states.
     Encoder,
-    /// The stack whose cross-attention reads the encoder's output.
+    /// The stack that runs first and reads images. A projector puts its output between the tokens of the decoder.
+    Tower,
+    /// The stack that runs last, and reads the output of the other one.
     Decoder,
 }
 
@@ -108,6 +110,7 @@ impl StackName {
     pub fn text(self) -> &'static str {
         match self {
             Self::Encoder => "encoder",
+            Self::Tower => "tower",
             Self::Decoder => "decoder",
         }
     }

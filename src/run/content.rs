@@ -2,6 +2,7 @@
 
 use crate::forward::{ForwardError, Input, Inputs};
 use crate::pixels::PixelValues;
+use crate::report::StackName;
 use crate::sounds::SoundFeatures;
 use crate::text::ids::TokenIds;
 
@@ -19,14 +20,15 @@ pub enum Content {
 }
 
 impl Content {
-    /// Describes the input for the report.
-    pub(super) fn what(&self) -> String {
+    /// Describes the input for the report. `stacks` are the names of two stacks.
+    pub(super) fn what(&self, stacks: [StackName; 2]) -> String {
         match self {
             Self::Tokens(tokens) => tokens.what.clone(),
             Self::Pixels(pixels) => pixels.what.clone(),
             Self::Sounds(sounds) => sounds.what.clone(),
             Self::Both(encoder, decoder) => {
-                format!("{} for the encoder and {} for the decoder", encoder.what(), decoder.what)
+                let [first, last] = stacks.map(StackName::text);
+                format!("{} for the {first} and {} for the {last}", encoder.what(stacks), decoder.what)
             }
         }
     }

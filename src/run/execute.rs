@@ -51,7 +51,7 @@ impl<Give: AsyncFnMut(Shown) -> ControlFlow<()>> Watch for Watching<'_, Give> {
     }
 
     async fn see(&mut self, seen: Seen<'_>) -> ControlFlow<()> {
-        if let Some(sample) = Sample::of(seen, self.inspection, self.residual, self.run.blocks_of_encoder()) {
+        if let Some(sample) = Sample::of(seen, self.inspection, self.residual, self.run.first_of_two()) {
             (self.give)(Shown::Sample(Box::new(sample))).await?;
         }
         if let Seen::Block { index, stream, .. } = seen {

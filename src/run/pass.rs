@@ -10,6 +10,7 @@ use crate::measure::gram::{Gram, Gridded};
 use crate::measure::plan::{no_scale, outcome};
 use crate::measure::residual::{BlockStreams, Stream, stream};
 use crate::measure::site::{Norm, measure};
+use crate::report::StackName;
 use crate::report::measured::Outcome;
 use serde::{Deserialize, Serialize};
 
@@ -43,9 +44,14 @@ pub enum Measured {
 }
 
 impl Sample {
-    /// Copies what a pass shows, if it is a norm in the report, or a block and `residual` is set. `of_encoder` is the number of the
-    /// encoder's blocks.
-    pub fn of(seen: Seen<'_>, inspection: &Inspection, residual: bool, of_encoder: usize) -> Option<Self> {
+    /// Copies what a pass shows, if it is a norm in the report, or a block and `residual` is set. `first` is the name of the first of two
+    /// stacks and the number of its blocks.
+    pub fn of(
+        seen: Seen<'_>,
+        inspection: &Inspection,
+        residual: bool,
+        first: Option<(StackName, usize)>,
+    ) -> Option<Self> {
         match seen {
             Seen::Norm { site, width, before_scale, output } => {
                 let index = inspection.own_names.iter().position(|name| name == site)?;
@@ -56,11 +62,11 @@ impl Sample {
                 ))
             }
             Seen::Block { index, width, stream, after_attention, next } if residual => {
-                let block = match (of_encoder, index.checked_sub(of_encoder)) {
-                    (0, _) => format!("block {index}"),
-                    (_, Some(index)) => format!("block {index} of the decoder"),
-                    (_, None) => format!("block {index} of the encoder"),
+                let (stack, own) = match first {
+                    Some((_, blocks)) if index >= blocks => (Some(StackName::Decoder), index - blocks),
+                    first => (first.map(|(name, _)| name), index),
                 };
+                let block = StackName::of_block(stack, own as u32);
                 let named = |place: &str, values: &[f32]| {
                     of_f32(&format!("the stream after {place}{block}"), width, values.to_vec())
                 };

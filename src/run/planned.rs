@@ -9,7 +9,7 @@ use crate::forward::kernels::Cpu;
 use crate::forward::{self, ForwardError, Inputs, Pass, load_some};
 use crate::inspect::{Inspection, Opened};
 use crate::measure::plan::{self, Speeds, block_operations, operations};
-use crate::model::architecture::{Embedding, Norm};
+use crate::model::architecture::{Embedding, Norm, Projector};
 use crate::model::operation::{Centring, Reads};
 use crate::model::{self, Architecture, ModelError};
 use crate::pixels::{PixelChoice, PixelError, PixelValues, noise, of_images, processor};
@@ -56,6 +56,17 @@ pub enum RunError {
     /// The pass failed.
     #[error(transparent)]
     Forward(#[from] ForwardError),
+    /// Sequences that hold no token beside those of their image.
+    #[error(
+        "sequences of {length} tokens leave nothing for a text behind the {image} tokens of their image: ask for {} at least, better {}",
+        image + 1, image + USUAL_LENGTH
+    )]
+    OnlyImages {
+        /// Tokens of a sequence.
+        length: usize,
+        /// Image tokens of it.
+        image: usize,
+    },
     /// A number of blocks that the model does not have.
     #[error("{asked} blocks cannot be run of a model that has {has}: ask for 1 to {has}")]
     Blocks {
@@ -161,7 +172,22 @@ pub struct PassSpeeds {
 
 /// Whether the model predicts next tokens.
 fn predicts(architecture: &Architecture, length: usize) -> bool {
-    architecture.causal && architecture.head.is_some() && length > 1
+    // Behind a tower the two stacks have norms of two kinds: one loss for both says nothing of either.
+    let alone = architecture.embedding.projector().is_none();
+    architecture.causal && architecture.head.is_some() && length > 1 && alone
+}
+
+/// What the first of two stacks is called.
+fn first_name(architecture: &Architecture) -> StackName {
+    match architecture.embedding.projector() {
+        Some(_) => StackName::Tower,
+        None => StackName::Encoder,
+    }
+}
+
+/// Image tokens of a sequence.
+fn image_tokens(architecture: &Architecture) -> usize {
+    architecture.embedding.projector().map_or(0, Projector::features)
 }
 
 /// Multiplications for a token, including the head, in sequences of `length`.
@@ -203,10 +229,10 @@ impl Model {
         let left_out = has - blocks;
         let cut = left_out > 0 && whole.encoder.as_ref().is_none_or(|encoder| encoder.blocks.len() != blocks);
         let architecture = if left_out == 0 { whole } else { whole.first_blocks(blocks) };
-        // Sequences of an encoder are costly, so the decoder of each runs on long sequences.
+        // Sequences of an encoder are costly, so the decoder of each runs on long sequences. An image comes before its text.
         let usual_length = match (&architecture.encoder, architecture.longest) {
             (Some(_), Some(longest)) => longest,
-            _ => USUAL_LENGTH,
+            _ => USUAL_LENGTH.saturating_add(image_tokens(&architecture)),
         };
         let sequence = sequence.unwrap_or(usual_length);
         let length_of = |stack: &Architecture| match &stack.embedding {
@@ -314,6 +340,21 @@ impl Model {
         &self.architecture.start
     }
 
+    /// The id of an image token, and how many a sequence has, behind a tower of images.
+    pub(super) fn image_tokens(&self) -> Option<(u32, usize)> {
+        self.architecture.embedding.projector().map(|projector| (projector.token, projector.features()))
+    }
+
+    /// What the first of its two stacks is called.
+    pub(super) fn first_name(&self) -> StackName {
+        first_name(&self.architecture)
+    }
+
+    /// Tokens of a sequence of the stack that runs last.
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+
     /// Checks that the scales are stored as the family's code expects. A conversion may have changed them.
     pub fn fits(&self, report: &Report) -> Result<(), RunError> {
         for norm in self.architecture.stacks().flat_map(Architecture::norms) {
@@ -389,12 +430,22 @@ impl Run {
         encoder.into_iter().chain([StackRun { architecture, tokens: self.tokens(), length: *length }])
     }
 
+    /// What its two stacks are called.
+    pub(super) fn stack_names(&self) -> [StackName; 2] {
+        [first_name(&self.architecture), StackName::Decoder]
+    }
+
+    /// What it is run on, for the report.
+    pub(super) fn input(&self) -> String {
+        self.content.what(self.stack_names())
+    }
+
     /// Describes the run of an encoder and a decoder. Empty for a model of one stack.
     pub(super) fn summaries(&self) -> Vec<StackSummary> {
         if self.architecture.encoder.is_none() {
             return Vec::new();
         }
-        let names = [StackName::Encoder, StackName::Decoder];
+        let names = self.stack_names();
         let summary = |(stack, StackRun { architecture, tokens, length }): (_, StackRun<'_>)| StackSummary {
             stack,
             blocks: architecture.blocks.len() as u64,
@@ -452,6 +503,12 @@ impl Run {
         self.architecture.encoder.as_ref().map_or(0, |encoder| encoder.blocks.len())
     }
 
+    /// What its first stack is called, and the blocks of it, where there are two.
+    pub(super) fn first_of_two(&self) -> Option<(StackName, usize)> {
+        let encoder = self.architecture.encoder.as_ref()?;
+        Some((self.stack_names()[0], encoder.blocks.len()))
+    }
+
     /// Returns the input for moving readers.
     pub(super) fn moved(&self) -> Result<Inputs<'_>, ForwardError> {
         self.content.input(self.length, Some(MOVED_SEQUENCES))
@@ -468,10 +525,15 @@ impl Run {
         blocks.any(|block| block.around_feed_forward.after.is_some())
     }
 
+    /// The kind of the norms of all stacks; unknown where they differ.
     pub(super) fn assumed_kind(&self) -> NormKind {
-        let first =
-            || self.architecture.blocks.first().and_then(|block| block.around_attention.after.as_ref());
-        match self.architecture.final_norm.as_ref().or_else(first).map(|norm| norm.centring) {
+        let of_stack = |stack: &Architecture| {
+            let first = || stack.blocks.first().and_then(|block| block.around_attention.after.as_ref());
+            stack.final_norm.as_ref().or_else(first).map(|norm| norm.centring)
+        };
+        let kinds: Vec<Option<Centring>> = self.architecture.stacks().map(of_stack).collect();
+        match kinds.first().copied().flatten().filter(|kind| kinds.iter().all(|other| *other == Some(*kind)))
+        {
             Some(Centring::Mean) => NormKind::LayerNorm,
             Some(Centring::None) => NormKind::RmsNorm,
             None => NormKind::Unknown,
@@ -587,7 +649,7 @@ impl Run {
             left_out: self.left_out as u64,
             sites: sizes.len() as u64,
             stacks: self.summaries(),
-            input: self.content.what(),
+            input: self.input(),
             losses: self.has_loss(),
             moves: self.moves() as u64,
             loss_tokens: most_for_loss as u64,
@@ -651,10 +713,14 @@ impl Run {
             let (blocks, all) = (self.blocks(), self.blocks() + self.left_out);
             let (code, place) = (WarningCode::BlocksLeftOut, format!("block {}", blocks - 1));
             let of_norm = match self.cut {
-                true => {
-                    ": the final norm reads the stream after those, which is not what it was trained on, and there are no logits and no loss"
+                true => ": the final norm reads the stream after those, which is not what it was trained on, and there are no logits and no loss".to_owned(),
+                false => {
+                    let alone = match self.architecture.reads() {
+                        Reads::Pixels => StackName::Tower,
+                        Reads::Tokens | Reads::Sounds => StackName::Encoder,
+                    };
+                    format!(", the {} alone: there are no logits and no loss", alone.text())
                 }
-                false => ", the encoder alone: there are no logits and no loss",
             };
             warnings.push(Warning::new(
                 code,

@@ -62,7 +62,7 @@ impl Run {
         };
         let mut outcome = outcome;
         outcome.warnings.extend(self.warnings());
-        let input = format!("{}, in a forward pass with the assumed kind of every norm", self.content.what());
+        let input = format!("{}, in a forward pass with the assumed kind of every norm", self.input());
         RunResult { measured, outcome, pass, input, device, seconds }
     }
 }

@@ -326,7 +326,7 @@ proptest! {
         // An image of one value has no other values, except for padding.
         let plain = parsed(&json!({ "image_processor_type": "ViTImageProcessor", "size": [tall, wide], "resample": resample }));
         let Processor { steps, .. } = plain;
-        let bare = Processor { steps, rescale: None, normalise: None };
+        let bare = Processor { steps, rescale: None, normalise: None, tiles: false };
         let pixels = bare.image("f", &image_of(width, height)).unwrap();
         prop_assert!(pixels.values.iter().all(|&value| value == 77.0));
     }

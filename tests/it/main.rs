@@ -21,6 +21,7 @@ mod forward;
 mod forward_images;
 mod gguf;
 mod ground_truth;
+mod image_and_text;
 mod inputs;
 mod layering;
 mod many;

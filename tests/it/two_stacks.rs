@@ -1,25 +1,19 @@
 //! An encoder and its decoder in one run: the input of each stack, the measurements of both, and unsupported inputs.
 
 use crate::support::families::{expected, open, sources};
+use crate::support::runs::{self, ids, planned, usual};
 use gammascope::checkpoint;
 use gammascope::forward::kernels::{Cpu, Kernels};
 use gammascope::forward::{ForwardError, Input, Inputs, Pass, Seen, Standing};
 use gammascope::inspect::{self, Opened};
-use gammascope::measure::gram::Gridded;
 use gammascope::model::resolve;
-use gammascope::report::plan::RunPlan;
 use gammascope::report::{PreservationDirection, PreservationVerdict, StackName, Verification, Warning};
-use gammascope::run::device::Wanted;
-use gammascope::run::execute::Shown;
-use gammascope::run::pass::{Measured, Sites};
 use gammascope::run::planned::Extent;
-use gammascope::run::session::{Request, Session, collect};
-use gammascope::source::ByteSource;
+use gammascope::run::session::Request;
 use gammascope::source::disk::DiskSource;
 use gammascope::source::memory::MemorySource;
 use gammascope::text::Choice;
 use pollster::block_on;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 /// Whisper: d = 24, two blocks in each stack, 24 frames and 12 tokens a sound, 9 positions and 80 ids in the decoder.
@@ -31,41 +25,9 @@ fn opened() -> Opened<DiskSource> {
     block_on(inspect::open(sources(&folder()), |_| {})).unwrap()
 }
 
-/// A request that measures every norm on the CPU, on noise and uniform ids.
-fn usual() -> Request {
-    let (extent, sites, on) = (Extent::default(), Sites::All, Wanted::Cpu);
-    Request { extent, sites, choice: None, pixels: None, sounds: None, preservation: false, on }
-}
-
-fn planned<S: ByteSource>(opened: &Opened<S>, request: &Request) -> Result<RunPlan, String> {
-    let session = block_on(Session::new(opened, request)).map_err(|error| error.to_string())?;
-    block_on(session.plan(opened, || 0.0)).map_err(|error| error.to_string())
-}
-
-/// The result of a run that stops after each of the first `stops` blocks and goes on.
+/// The result of [`runs::verified`].
 fn verified(request: &Request, stops: usize) -> (Verification, Vec<Warning>) {
-    let opened = opened();
-    let session = block_on(Session::new(&opened, request)).unwrap();
-    let gram = async |gridded: &Gridded| gridded.gram();
-    let (mut standing, mut measured): (_, Vec<Measured>) = (Standing::default(), Vec::new());
-    loop {
-        let mut give = async |shown: Shown| match shown {
-            Shown::Sample(sample) => {
-                measured.push(sample.measure(&opened.inspection, gram).await);
-                ControlFlow::Continue(())
-            }
-            Shown::Blocks(done) if done <= stops => ControlFlow::Break(()),
-            _ => ControlFlow::Continue(()),
-        };
-        let outcome = block_on(session.execute(&opened, &mut standing, &mut give)).unwrap();
-        if outcome.stopped.is_none() {
-            return collect(block_on(session.result(measured, outcome, 1.0)), None).unwrap();
-        }
-    }
-}
-
-fn ids(text: &str) -> Choice {
-    Choice::Ids { name: "ids.txt".to_owned(), bytes: text.as_bytes().to_vec() }
+    runs::verified(&opened(), request, stops)
 }
 
 #[test]

@@ -132,8 +132,9 @@ pub(crate) struct Verify {
     pub(crate) uniform: bool,
     /// Run a model that reads images on these image files, prepared as its preprocessor_config.json says. A model of videos takes
     /// them as the frames of one video. Without images such a model runs on noise. In a checkpoint with two towers, images run the
-    /// image tower, and --text, --ids and --uniform run the text tower.
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["text", "ids", "uniform"])]
+    /// image tower, and --text, --ids and --uniform run the text tower. If a decoder follows the tower (SmolVLM), it reads them beside
+    /// the images, as many sequences for each image.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
     pub(crate) images: Vec<PathBuf>,
     /// Run a model that reads sounds on these sound files. Without them it runs on noise. If a decoder follows (Whisper), it reads
     /// --text, --ids or --uniform beside them, as many sequences for each sound.
@@ -141,7 +142,7 @@ pub(crate) struct Verify {
     pub(crate) sounds: Vec<PathBuf>,
     /// Like --images, with prepared values: a safetensors file whose tensor `pixel_values` is the output of the model's own processor,
     /// images × channels × rows × columns, or videos × frames × channels × rows × columns.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "text", "ids", "uniform"])]
+    #[arg(long, value_name = "FILE", conflicts_with = "images")]
     pub(crate) pixels: Option<PathBuf>,
     /// Which norms to measure.
     #[arg(long, value_enum, default_value_t = SiteChoice::All)]

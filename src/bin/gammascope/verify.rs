@@ -12,7 +12,7 @@ use gammascope::measure::gram::Gridded;
 use gammascope::model::random;
 use gammascope::pixels::PixelChoice;
 use gammascope::report::plan::RunPlan;
-use gammascope::report::{Interval, NormKind, Report, ResidualFall, Verification};
+use gammascope::report::{Interval, NormKind, Report, ResidualFall, StackName, Verification};
 use gammascope::run::device::GramDevice;
 use gammascope::run::execute::Shown;
 use gammascope::run::pass::{Measured, Sample, Sites};
@@ -267,7 +267,7 @@ fn table(out: &mut Screen<impl Write>, report: &Report, all: bool) -> std::io::R
         )?;
         falls(out, &own)?;
     }
-    if !pass.stacks.is_empty() {
+    if pass.stacks.iter().any(|one| one.stack == StackName::Encoder) {
         writeln!(out, "In a block of the decoder, “attention” is both of its attentions together.")?;
     }
     writeln!(out)?;

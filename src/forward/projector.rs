@@ -1,0 +1,53 @@
+//! From the last hidden states of a tower of images to the stream of the decoder behind it.
+
+use super::attention::Encoded;
+use super::kernels::Kernels;
+use super::{ForwardError, Pass};
+use crate::model::architecture::Projector;
+use crate::source::ByteSource;
+
+impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
+    /// What this stack reads of its encoder, whose last hidden states are `hidden`: vectors of a projector, where it has one.
+    pub(super) async fn projected(
+        &self,
+        encoder: &Self,
+        hidden: K::Values,
+    ) -> Result<K::Values, ForwardError> {
+        let Some(projector) = self.architecture.embedding.projector() else { return Ok(hidden) };
+        let (order, patches) = (projector.order(), projector.patches());
+        let images = 0..encoder.sequences.count();
+        let rows: Vec<u32> = images
+            .flat_map(|image| order.iter().map(move |patch| (image * patches + patch) as u32))
+            .collect();
+        // The vectors of a square lie one after the other, so that they are one row.
+        let squares = self.kernels.rows(&hidden, encoder.architecture.width, &rows);
+        self.linear(&projector.map, &squares).await
+    }
+
+    /// The rows of tokens (n × d) with the vectors of each sequence's image in the place of its image tokens, in their order.
+    pub(super) fn with_images(
+        &self,
+        projector: &Projector,
+        encoded: &Encoded<'_, K::Values>,
+        ids: &[u32],
+        mut rows: Vec<f32>,
+    ) -> K::Values {
+        let (width, length) = (self.architecture.width, self.sequences.length);
+        let is_image = |id: &u32| *id == projector.token;
+        for (row, _) in rows.chunks_exact_mut(width).zip(ids).filter(|(_, id)| is_image(id)) {
+            row.fill(0.0);
+        }
+        let mut x = self.kernels.put(rows);
+        let places: Vec<(u32, f32)> =
+            ids.iter().zip(0..).filter(|(id, _)| is_image(id)).map(|(_, place)| (place, 1.0)).collect();
+        let features = projector.features();
+        let of_sequence = |sequence: usize| {
+            let first = sequence / encoded.sharing.max(1) * features;
+            (first..first + features).map(|row| row as u32)
+        };
+        let vectors: Vec<u32> = (0..ids.len() / length.max(1)).flat_map(of_sequence).collect();
+        let vectors = self.kernels.rows(encoded.hidden, width, &vectors);
+        self.kernels.add_rows(&mut x, width, &places, &vectors);
+        x
+    }
+}

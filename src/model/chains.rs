@@ -1,0 +1,90 @@
+//! The families that read images and text together: a tower of images, a projector, and a decoder that reads what the projector gives
+//! in the place of image tokens. Rows of the table, as in [`table`](super::table).
+
+use super::images::{CLIP_TABLE, SIGLIP_VISION, neutral};
+use super::table::{Given, ImagePositionsRow, LLAMA, PatchesRow, ProjectorRow, Row};
+
+/// Idefics3 and SmolVLM.
+const IDEFICS3: &[&str] = &["idefics3", "smolvlm"];
+
+/// Their code looks positions up by the fraction of the image that is before a patch. The run knows them for images of the size of
+/// training only.
+const IDEFICS3_TOWER: Row = Row {
+    families: IDEFICS3,
+    usual: &[
+        ("hidden_size", 1152),
+        ("num_hidden_layers", 12),
+        ("num_attention_heads", 16),
+        ("intermediate_size", 3072),
+        ("image_size", 224),
+        ("patch_size", 32),
+        ("num_channels", 3),
+    ],
+    neutral: neutral!("max_image_size", "size", "use_base_siglip"),
+    prefixes: &["model.vision_model.", "vision_model."],
+    patches: match SIGLIP_VISION.patches {
+        Some(patches) => Some(PatchesRow { positions: UNRESIZED, sides: Some(&IN_ORDER), ..patches }),
+        None => None,
+    },
+    apart: &["text_model.", "connector.", "lm_head.", "position_ids"],
+    ..SIGLIP_VISION
+};
+
+/// Rows of patches for which these fractions give all positions in their order. With another number (19, 25, 29 …) rounding gives some
+/// of them twice, by the arithmetic of transformers 4.46 or 5.24 in torch 1.13, which tried all up to 64.
+const IN_ORDER: [usize; 46] = [
+    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 21, 22, 23, 24, 26, 27, 28, 30, 32,
+    33, 34, 35, 36, 37, 39, 42, 44, 45, 46, 48, 51, 53, 56, 57, 60, 63, 64,
+];
+
+const UNRESIZED: ImagePositionsRow = match CLIP_TABLE {
+    ImagePositionsRow::Table { name, present, bare, initial, .. } => {
+        ImagePositionsRow::Table { name, present, bare, initial, resized: None }
+    }
+    other @ ImagePositionsRow::Sines => other,
+};
+
+/// A Llama.
+const IDEFICS3_DECODER: Row = Row {
+    families: IDEFICS3,
+    given: &[
+        ("text_config.model_type", Given::Text("llama")),
+        ("text_config.qk_layer_norms", Given::Usually(false)),
+        ("text_config.rope_interleaved", Given::Usually(false)),
+        ("text_config.use_resampler", Given::Usually(false)),
+    ],
+    part: Some("text_config"),
+    around_part: true,
+    usual: &[
+        ("vocab_size", 32_000),
+        ("hidden_size", 4096),
+        ("num_hidden_layers", 32),
+        ("num_attention_heads", 32),
+        ("intermediate_size", 11_008),
+    ],
+    neutral: neutral!(
+        "_flash_attn_2_enabled",
+        "attention_bias",
+        "image_seq_len",
+        "mlp_bias",
+        "neftune_noise_alpha",
+        "perceiver_config",
+        // The code reads `scale_factor`.
+        "pixel_shuffle_factor",
+        "qk_layer_norms",
+        "rope_interleaved",
+        "use_reentrant_checkpointing",
+        "use_resampler",
+    ),
+    prefixes: &["model.text_model.", "text_model."],
+    projector: Some(ProjectorRow {
+        maps: &["model.connector.modality_projection.proj", "connector.modality_projection.proj"],
+        side: ("scale_factor", 2),
+        token: ("image_token_id", 128_257),
+    }),
+    apart: &["vision_model.", "rotary_emb.inv_freq"],
+    ..LLAMA
+};
+
+/// All of them; the tower comes first.
+pub(super) static CHAINS: [Row; 2] = [IDEFICS3_TOWER, IDEFICS3_DECODER];
