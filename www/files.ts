@@ -8,22 +8,6 @@ import { BESIDE_WEIGHTS, WEIGHTS_ENDINGS } from './report';
 /** What `window.gammascope.open` accepts. */
 export type Openable = FileList | readonly (File | Dropped)[];
 
-/** The checkpoints that ship with the page, relative to it. */
-export const SAMPLES = [
-  { name: 'layernorm', label: 'LayerNorm sample' },
-  { name: 'rmsnorm', label: 'RMSNorm sample' },
-  { name: 'vit-layernorm', label: 'LayerNorm vision' },
-  { name: 'vit-rmsnorm', label: 'RMSNorm vision' },
-] as const;
-
-export type SampleName = (typeof SAMPLES)[number]['name'];
-
-/** What a sample has beside its weights and its configuration: for text a tokenizer, for images a processor and some images. */
-const BESIDE = {
-  text: ['tokenizer.json'],
-  images: ['preprocessor_config.json', ...'circle ring square frame triangle cross stripes checks'.split(' ').map((shape) => `${shape}.png`)],
-};
-
 /** Entries of plain files. Files from the folder picker have a path in that folder, other files only a name. */
 export function entriesOf(files: Openable): Dropped[] {
   return Array.from<File | Dropped, Dropped>(files as ArrayLike<File | Dropped>, (item) =>
@@ -201,17 +185,5 @@ function leaf(entry: FileSystemFileEntry): Promise<Dropped> {
       (file) => resolve({ path, file }),
       (error) => reject(new Error(`The browser could not open ${path}: ${error.message}`)),
     ),
-  );
-}
-
-/** Fetches a sample that ships with the page, as if the user had dropped its files. */
-export async function entriesOfSample(name: SampleName, signal: AbortSignal): Promise<Dropped[]> {
-  return Promise.all(
-    ['model.safetensors', 'config.json', ...BESIDE[name.startsWith('vit') ? 'images' : 'text']].map(async (leafName) => {
-      const answer = await fetch(`./samples/${name}/${leafName}`, { signal });
-      if (!answer.ok) throw new Error(`The sample file ${leafName} is not there (${answer.status}).`);
-      const file = new File([await answer.blob()], leafName);
-      return { path: `${name}/${leafName}`, file, input: leafName.endsWith('.png') };
-    }),
   );
 }

@@ -1,5 +1,4 @@
 /** Ways to open a checkpoint without dropping: files, a folder, an address, a sample, a recent one. */
-import { SAMPLES, entriesOfSample } from '../files';
 import { lazily } from './lazily';
 import { show } from '../intake';
 import { weighs } from '../state/weighing';
@@ -7,6 +6,15 @@ import { AddressField } from './address';
 import { Pick } from './pick';
 
 const RecentList = lazily(() => import('./recent').then((views) => views.RecentList));
+
+
+/** The samples that ship with the page. */
+const SAMPLES = [
+  { name: 'layernorm', label: 'LayerNorm sample' },
+  { name: 'rmsnorm', label: 'RMSNorm sample' },
+  { name: 'vit-layernorm', label: 'LayerNorm vision' },
+  { name: 'vit-rmsnorm', label: 'RMSNorm vision' },
+] as const;
 
 export function Openers({ onChosen }: { onChosen?: () => void }) {
   /** Picks file handles, which can be opened again later, if the browser has them; otherwise calls `byInput`. */
@@ -46,7 +54,7 @@ export function Openers({ onChosen }: { onChosen?: () => void }) {
             class="button quiet"
             onClick={() => {
               onChosen?.();
-              show((signal) => entriesOfSample(name, signal));
+              show(async (signal) => (await import('../samples')).entriesOfSample(name, signal));
             }}
           >
             <span class={`dot ${name.replace('vit-', '')}`} aria-hidden="true" />
