@@ -23,11 +23,11 @@ def npy(path):
 
 
 def gguf(path):
-    """Name, elements, bytes and offset of each tensor."""
+    """Name (its UTF-8 in hexadecimal), elements, bytes and offset of each tensor."""
     from gguf import GGUFReader
 
     tensors = GGUFReader(path).tensors
-    return " ".join(sorted(f"{t.name!r}:{int(t.n_elements)}:{int(t.n_bytes)}:{int(t.data_offset)}" for t in tensors))
+    return " ".join(sorted(f"{t.name.encode().hex()}:{int(t.n_elements)}:{int(t.n_bytes)}:{int(t.data_offset)}" for t in tensors))
 
 
 def described(read, path):

@@ -82,13 +82,14 @@ fn npy(bytes: &[u8]) -> Option<String> {
     Some(format!("{} {} {}", read.tokens, read.width, crc32fast::hash(&bytes)))
 }
 
-/// Name, elements, bytes and offset of each tensor.
+/// Name (its UTF-8 in hexadecimal), elements, bytes and offset of each tensor.
 fn gguf(bytes: &[u8]) -> Option<String> {
     let opened =
         block_on(checkpoint::open(vec![MemorySource::new("m.gguf", bytes.to_vec())], |_| {})).ok()?;
     let tensors = opened.tensors.iter().map(|tensor| {
-        let name = opened.stored_name(&tensor.name);
-        format!("'{name}':{}:{}:{}", tensor.elements(), tensor.bytes(), tensor.range.start)
+        let name: String =
+            opened.stored_name(&tensor.name).bytes().map(|byte| format!("{byte:02x}")).collect();
+        format!("{name}:{}:{}:{}", tensor.elements(), tensor.bytes(), tensor.range.start)
     });
     let mut tensors: Vec<String> = tensors.collect();
     tensors.sort();

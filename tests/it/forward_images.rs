@@ -575,7 +575,7 @@ fn a_waveform_runs_at_any_length_and_several_at_the_length_of_the_shortest() {
     assert_eq!((plan.sequences, plan.length, plan.input.as_str()), (3, 79, "3 sounds"));
     let said: Vec<&str> = plan.warnings.iter().map(|warning| warning.message.as_str()).collect();
     for part in [
-        "tone16.wav: the first 1600 of 4000 samples, as silence.wav has no more",
+        "tone16.wav: the first 1600 of 4000 samples, because silence.wav has no more",
         "silence.wav: the sound is silent",
         "stereo8.wav: the mean of 2 channels",
         "stereo8.wav: resampled from 8 kHz to 16 kHz",

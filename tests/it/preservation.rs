@@ -205,7 +205,7 @@ fn an_edit_of_another_size_is_refused_by_name() {
     let hidden = block_on(pass.run(&mut Unwatched)).unwrap();
     let error = block_on(pass.logits(&hidden, |_, _, _| {})).unwrap_err();
     assert!(matches!(error, ForwardError::Edit { .. }));
-    assert!(error.to_string().contains("`lm_head.weight` is of 80 × 31 values"), "{error}");
+    assert!(error.to_string().contains("`lm_head.weight` has 80 × 31 values"), "{error}");
 }
 
 /// The rows of one direction.

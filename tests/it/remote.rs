@@ -237,7 +237,10 @@ fn one_file_of_another_name_on_a_hub_is_opened_and_several_are_listed() {
     assert_eq!(open("org/one").unwrap().report.norms.len(), 1);
     let part = open(&server.url("/org/parts/tree/main/unet")).unwrap();
     assert_eq!(part.report.norms.len(), 1, "of the folder only");
-    says(&open("org/two").unwrap_err(), &["several files", "/org/two/resolve/main/a.gguf", "b.gguf"]);
+    says(
+        &open("org/two").unwrap_err(),
+        &["several checkpoint files", "/org/two/resolve/main/a.gguf", "b.gguf"],
+    );
     says(&open("org/none").unwrap_err(), &["no safetensors, GGUF or PyTorch file"]);
     says(&open("org/absent").unwrap_err(), &["no checkpoint", "model.safetensors", "/org/absent/"]);
 }

@@ -198,7 +198,7 @@ fn bad_inputs_get_sentences() {
     };
     says(model.path(), &["--text", &file("empty.txt", b"")], "`empty.txt` is empty");
     says(model.path(), &["--text", &file("short.txt", b"dead")], "`short.txt` has 3 token ids");
-    says(model.path(), &["--text", &file("latin.txt", b"d\xe4ad")], "byte 1 cannot be");
+    says(model.path(), &["--text", &file("latin.txt", b"d\xe4ad")], "byte 1 is invalid");
     says(model.path(), &["--text", "nowhere.txt"], "`nowhere.txt` could not be read");
     says(model.path(), &["--ids", &file("ids.txt", b"1 2 dead")], "\"dead\", word 3, is not a token id");
     says(model.path(), &["--uniform", "--sequence", "0"], "sequences of 0 are none");
