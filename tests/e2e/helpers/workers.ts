@@ -1,16 +1,15 @@
 /** Ends the workers of the page or limits their memory, like a browser on a device without free memory. */
 import type { Page } from '@playwright/test';
 
-type Recorded = Window & { workers: Worker[]; before: number };
+type Recorded = Window & { workers: Worker[] };
 
-/** Records the workers that the page starts from now on. No verifier is loaded in advance, so that the order is known. */
+/** Records the workers of the page, which has started none yet. No verifier is loaded in advance, so that the order is known. */
 export async function recordWorkers(page: Page): Promise<void> {
-  await page.evaluate(async () => {
-    const before = ((await navigator.locks.query()).held ?? []).length;
+  await page.evaluate(() => {
     Object.defineProperty(navigator, 'connection', { value: { saveData: true } });
     const { Worker } = window;
     const workers: Worker[] = [];
-    Object.assign(window, { workers, before });
+    Object.assign(window, { workers });
     window.Worker = class extends Worker {
       constructor(url: string | URL, options?: WorkerOptions) {
         super(url, options);
@@ -25,7 +24,7 @@ export async function endWorker(page: Page, at: number): Promise<void> {
   await page.waitForFunction(async (index) => {
     const { held = [], pending = [] } = await navigator.locks.query();
     const watched = held.filter(({ name }) => pending.some((other) => other.name === name));
-    return watched.length > (window as unknown as Recorded).before + index;
+    return watched.length > index;
   }, at);
   await page.evaluate((index) => (window as unknown as Recorded).workers[index]?.terminate(), at);
 }
