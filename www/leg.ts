@@ -23,10 +23,10 @@ export type Leg = {
 };
 
 /** The result of a leg: the measurements, why it stopped early if it did, and where the next leg goes on. */
-export type LegOutcome = { ran: RunResult | null; halts: boolean; failure: string | null; blocks: number; next: Leg };
+export type LegOutcome = { ran: RunResult | null; endsEarly: boolean; failure: string | null; blocks: number; next: Leg };
 
 /** The progress of a leg. */
-export type Leap = { blocks?: number; shown?: number; measured?: number; losses?: number; moved?: number };
+export type LegProgress = { blocks?: number; shown?: number; measured?: number; losses?: number; moved?: number };
 
 /**
  * What a leg needs from its run. `stop` ends it and keeps the measurements; `ended` ends it and drops them. `prepare` opens a worker of
@@ -36,8 +36,8 @@ export type Surroundings = {
   stop: AbortSignal;
   ended: AbortSignal;
   prepare: () => Promise<Inspector>;
-  tell: (news: Leap) => void;
-  onLast: (halts: boolean) => void;
+  tell: (news: LegProgress) => void;
+  onLast: (endsEarly: boolean) => void;
 };
 
 /** The core that runs the model measures nothing. */
@@ -96,8 +96,8 @@ export async function leg(plan: RunPlan, from: Leg, { stop, ended, prepare, tell
     pending.add(job);
   };
   owed.splice(0).forEach(measure);
-  const halt = () => void runner.ask('stopRun', [], ended).catch(() => undefined);
-  stop.addEventListener('abort', halt, { once: true });
+  const stopRunner = () => void runner.ask('stopRun', [], ended).catch(() => undefined);
+  stop.addEventListener('abort', stopRunner, { once: true });
   try {
     outcome = await runner.run(async ({ sample, blocks: done, losses, moved }) => {
       if (done > blocks) tell({ blocks: (blocks = done) });
@@ -125,10 +125,10 @@ export async function leg(plan: RunPlan, from: Leg, { stop, ended, prepare, tell
   }
   ended.throwIfAborted();
   const seconds = before + (performance.now() - began) / 1000;
-  const halts = failure !== null || stop.aborted;
+  const endsEarly = failure !== null || stop.aborted;
   const here = { ...beginning, blocks, before: seconds };
   const next = await revived(here, ended).catch(() => here);
-  if (measured.length === 0 || !next.runner.isOpen) return { ran: null, halts: true, failure, blocks, next };
+  if (measured.length === 0 || !next.runner.isOpen) return { ran: null, endsEarly: true, failure, blocks, next };
   const rest = parse(await next.runner.ask('ran', [outcome, seconds], ended));
-  return { ran: { ...rest, measured }, halts, failure, blocks, next };
+  return { ran: { ...rest, measured }, endsEarly, failure, blocks, next };
 }

@@ -1,6 +1,6 @@
 /** Runs jobs on several workers in parallel, one job per worker. Each worker starts when it is first needed. */
 
-type Closing = { close(): void };
+type Closing = { readonly isOpen: boolean; close(): void };
 
 export class Pool<Worker extends Closing> {
   private readonly open = new Set<Worker>();
@@ -40,7 +40,9 @@ export class Pool<Worker extends Closing> {
   private async take(): Promise<Worker> {
     for (;;) {
       const idle = this.idle.pop();
-      if (idle) return idle;
+      if (idle?.isOpen) return idle;
+      // It died while it waited for a job.
+      if (idle) this.open.delete(idle);
       if (this.open.size + this.starting < this.most) {
         this.starting += 1;
         try {

@@ -40,7 +40,7 @@ export type Running = {
 export const running = signal<Running | null>(null);
 
 /** A run that ended early. `sentence` says why and is null if somebody stopped it; `goOn` continues it. */
-export const halted = signal<{ of: number; blocks: number; total: number; sentence: string | null; goOn: () => Promise<Report> } | null>(null);
+export const stopped = signal<{ of: number; blocks: number; total: number; sentence: string | null; goOn: () => Promise<Report> } | null>(null);
 
 /** The error of a run that could not begin. `refused`: no other input or device would help. */
 export const runFailure = signal<{ of: number; sentence: string; refused?: boolean } | null>(null);
@@ -56,7 +56,7 @@ effect(() => {
     now.controller.abort(new DOMException('Another checkpoint was opened.', 'AbortError'));
     running.value = null;
   }
-  if (halted.peek() && halted.peek()?.of !== id) forget();
+  if (stopped.peek() && stopped.peek()?.of !== id) forget();
   if (runFailure.peek() && runFailure.peek()?.of !== id) runFailure.value = null;
 });
 
@@ -70,7 +70,7 @@ let held: Inspector | null = null;
 function forget(): void {
   held?.close();
   held = null;
-  halted.value = null;
+  stopped.value = null;
 }
 
 /** Returns the plan of a run without running it. */
@@ -189,14 +189,14 @@ async function execute(now: Running, from: Leg, seed: number | null): Promise<Re
     if (!planned) throw new Error('No run is planned.');
     const { entries } = current();
     const tells = { stop: stop.signal, ended, tell: (news: Partial<Running>) => tell(now, news) };
-    const onLast = (halts: boolean) => void ((halts || seed === null) && heir.open());
+    const onLast = (endsEarly: boolean) => void ((endsEarly || seed === null) && heir.open());
     const trained = await leg(planned, from, { ...tells, prepare: () => start(entries, ended), onLast });
     const { ran, next } = trained;
     runner = next.runner;
-    if (trained.halts) halt(of, planned, trained, () => execute(resumed(now, planned, next), next, seed), next.runner);
+    if (trained.endsEarly) keepStopped(of, planned, trained, () => execute(resumed(now, planned, next), next, seed), next.runner);
     if (ran === null) throw new Error(trained.failure ?? 'The run was stopped before anything was measured.');
     let twin: LegOutcome | null = null;
-    if (seed !== null && !trained.halts) {
+    if (seed !== null && !trained.endsEarly) {
       await runner.ask('twin', [seed], ended);
       tell(now, { twin: true, blocks: 0, shown: 0, measured: 0, losses: 0, moved: 0 });
       const prepare = async () => {
@@ -207,13 +207,13 @@ async function execute(now: Running, from: Leg, seed: number | null): Promise<Re
       const fresh = { runner, again: null, blocks: 0, measured: [], owed: [], before: 0 };
       twin = await leg(planned, fresh, { ...tells, prepare, onLast: () => void heir.open() });
     }
-    if (!trained.halts) runner.close();
+    if (!trained.endsEarly) runner.close();
     return await conclude(now, planned, { ...trained, ran }, twin, seed, heir);
   } catch (error) {
     heir.close();
     if (held !== runner) runner.close();
     if (ended.aborted) throw ended.reason;
-    if (halted.value === null) runFailure.value = { of, sentence: sentenceOf(error) };
+    if (stopped.value === null) runFailure.value = { of, sentence: sentenceOf(error) };
     throw error;
   } finally {
     end(now);
@@ -226,9 +226,9 @@ type Ran = LegOutcome & { ran: RunResult };
 /** Shows the result of a run in the report. If no worker can show it, the measurements stay, and *Go on* tries again. */
 async function conclude(now: Running, planned: RunPlan, trained: Ran, twin: LegOutcome | null, seed: number | null, heir: Heir): Promise<Report> {
   const { of, controller } = now;
-  const { ran, failure, halts, blocks } = trained;
+  const { ran, failure, endsEarly, blocks } = trained;
   // A half-finished twin cannot be compared with the whole model.
-  const ofTwin = twin && !twin.halts ? (twin.ran ?? undefined) : undefined;
+  const ofTwin = twin && !twin.endsEarly ? (twin.ran ?? undefined) : undefined;
   const both: Parameters<Calls['verifyRun']> = [write(ran), ofTwin && write(ofTwin), seed ?? 0];
   let report: Report;
   try {
@@ -236,7 +236,7 @@ async function conclude(now: Running, planned: RunPlan, trained: Ran, twin: LegO
     report = await showTaken(of, inspector, (verifier, signal) => verifier.ask('verifyRun', both, signal), controller.signal);
   } catch (error) {
     // If a file is gone, it cannot be opened again either. The first error says more.
-    if (halts || controller.signal.aborted) throw failure === null ? error : new Error(failure);
+    if (endsEarly || controller.signal.aborted) throw failure === null ? error : new Error(failure);
     const again = async () => {
       const later = resumed(now, planned, trained.next);
       try {
@@ -245,18 +245,18 @@ async function conclude(now: Running, planned: RunPlan, trained: Ran, twin: LegO
         end(later);
       }
     };
-    halt(of, planned, { blocks, failure: sentenceOf(error) }, again, null);
+    keepStopped(of, planned, { blocks, failure: sentenceOf(error) }, again, null);
     throw error;
   }
   if (twin?.failure) runFailure.value = { of, sentence: `The run with random weights did not finish: ${twin.failure}` };
-  announcement.value = halts ? `The run stopped after ${blocks} of ${planned.blocks} blocks.` : `The run is finished. ${report.model.sentence}`;
+  announcement.value = endsEarly ? `The run stopped after ${blocks} of ${planned.blocks} blocks.` : `The run is finished. ${report.model.sentence}`;
   return report;
 }
 
 /** Says that a run ended early, and keeps its runner for *Go on*. */
-function halt(of: number, { blocks: total }: RunPlan, { blocks, failure }: Pick<LegOutcome, 'blocks' | 'failure'>, goOn: () => Promise<Report>, runner: Inspector | null): void {
+function keepStopped(of: number, { blocks: total }: RunPlan, { blocks, failure }: Pick<LegOutcome, 'blocks' | 'failure'>, goOn: () => Promise<Report>, runner: Inspector | null): void {
   held = runner;
-  halted.value = { of, blocks, total, sentence: failure, goOn };
+  stopped.value = { of, blocks, total, sentence: failure, goOn };
 }
 
 /** The worker that will show the report. It opens while the last samples are measured. */
@@ -277,7 +277,7 @@ class Heir {
 }
 
 function resumed(before: Running, plan: RunPlan, { blocks, measured: { length: measured }, owed }: Leg): Running {
-  halted.value = null;
+  stopped.value = null;
   held = null;
   announcement.value = 'The run goes on';
   const [controller, stop] = [new AbortController(), new AbortController()];
@@ -299,7 +299,7 @@ export function showVerified(choice: RunChoice): void {
   verify({ ...choice, ask: true }).catch(() => undefined);
 }
 
-/** Goes on with a run that halted. */
+/** Goes on with a run that stopped. */
 export function goOn(): void {
-  halted.value?.goOn().catch(() => undefined);
+  stopped.value?.goOn().catch(() => undefined);
 }

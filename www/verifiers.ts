@@ -47,12 +47,12 @@ export class Verifiers {
       const done = outcomes.filter((outcome) => outcome !== undefined).length;
       onProgress({ stage: 'sites', done, total: sites.length, bytes_read: 0 });
     };
-    const halted = AbortSignal.any([stop, signal]);
+    const stopped = AbortSignal.any([stop, signal]);
     const another = async (): Promise<Inspector> => {
-      const verifier = await start(this.wanted, halted);
+      const verifier = await start(this.wanted, stopped);
       // Uses the device that the first verifier found fastest.
       const { activations, site } = this.wanted;
-      await verifier.ask('plan', [activations, site, device === 'cpu' ? 'cpu' : 'gpu'], halted).catch((error: unknown) => {
+      await verifier.ask('plan', [activations, site, device === 'cpu' ? 'cpu' : 'gpu'], stopped).catch((error: unknown) => {
         verifier.close();
         throw error;
       });
@@ -63,9 +63,9 @@ export class Verifiers {
     await Promise.all(
       sites.map(async (site, at) => {
         try {
-          outcomes[at] = await pool.run(async (verifier) => parse(await verifier.ask('measure', [at], halted)));
+          outcomes[at] = await pool.run(async (verifier) => parse(await verifier.ask('measure', [at], stopped)));
         } catch (error) {
-          if (halted.aborted) return;
+          if (stopped.aborted) return;
           outcomes[at] = failed(site, error);
         }
         tell();

@@ -1,4 +1,4 @@
-//! From the last hidden states of a tower of images to the stream of the decoder behind it.
+//! Puts the last hidden states of a tower of images into the stream of its decoder.
 
 use super::attention::Encoded;
 use super::kernels::Kernels;
@@ -7,7 +7,7 @@ use crate::model::architecture::Projector;
 use crate::source::ByteSource;
 
 impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
-    /// What this stack reads of its encoder, whose last hidden states are `hidden`: vectors of a projector, where it has one.
+    /// Returns what this stack reads from its encoder: the projector's vectors, or without a projector the last hidden states `hidden`.
     pub(super) async fn projected(
         &self,
         encoder: &Self,
@@ -19,12 +19,12 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         let rows: Vec<u32> = images
             .flat_map(|image| order.iter().map(move |patch| (image * patches + patch) as u32))
             .collect();
-        // The vectors of a square lie one after the other, so that they are one row.
+        // The vectors of a square follow each other, so they form one row.
         let squares = self.kernels.rows(&hidden, encoder.architecture.width, &rows);
         self.linear(&projector.map, &squares).await
     }
 
-    /// The rows of tokens (n × d) with the vectors of each sequence's image in the place of its image tokens, in their order.
+    /// Returns the rows of tokens, n × d, in which the vectors of each sequence's image replace its image tokens, in order.
     pub(super) fn with_images(
         &self,
         projector: &Projector,

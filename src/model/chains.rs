@@ -1,5 +1,5 @@
-//! The families that read images and text together: a tower of images, a projector, and a decoder that reads what the projector gives
-//! in the place of image tokens. Rows of the table, as in [`table`](super::table).
+//! Rows of the families that read images and text together. Each has a tower of images, a projector and a decoder. The projector's
+//! vectors replace the embeddings of image tokens. The types are those of [`table`](super::table).
 
 use super::images::{CLIP_TABLE, SIGLIP_VISION, neutral};
 use super::table::{Given, ImagePositionsRow, LLAMA, PatchesRow, ProjectorRow, Row};
@@ -7,8 +7,8 @@ use super::table::{Given, ImagePositionsRow, LLAMA, PatchesRow, ProjectorRow, Ro
 /// Idefics3 and SmolVLM.
 const IDEFICS3: &[&str] = &["idefics3", "smolvlm"];
 
-/// Their code looks positions up by the fraction of the image that is before a patch. The run knows them for images of the size of
-/// training only.
+/// The tower. The code finds the position of a patch from the fraction of the image before it. The run supports only images of the
+/// training size.
 const IDEFICS3_TOWER: Row = Row {
     families: IDEFICS3,
     usual: &[
@@ -30,8 +30,8 @@ const IDEFICS3_TOWER: Row = Row {
     ..SIGLIP_VISION
 };
 
-/// Rows of patches for which these fractions give all positions in their order. With another number (19, 25, 29 …) rounding gives some
-/// of them twice, by the arithmetic of transformers 4.46 or 5.24 in torch 1.13, which tried all up to 64.
+/// Numbers of patches a side, up to 64, for which these fractions give every position once and in order. For other numbers (19, 25,
+/// 29 …) rounding gives some positions twice. Computed with the code of transformers 4.46 and 5.24 on torch 1.13.
 const IN_ORDER: [usize; 46] = [
     1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 21, 22, 23, 24, 26, 27, 28, 30, 32,
     33, 34, 35, 36, 37, 39, 42, 44, 45, 46, 48, 51, 53, 56, 57, 60, 63, 64,
@@ -44,7 +44,7 @@ const UNRESIZED: ImagePositionsRow = match CLIP_TABLE {
     other @ ImagePositionsRow::Sines => other,
 };
 
-/// A Llama.
+/// The decoder, a Llama.
 const IDEFICS3_DECODER: Row = Row {
     families: IDEFICS3,
     given: &[
@@ -86,5 +86,5 @@ const IDEFICS3_DECODER: Row = Row {
     ..LLAMA
 };
 
-/// All of them; the tower comes first.
+/// All rows of these families. The tower comes first.
 pub(super) static CHAINS: [Row; 2] = [IDEFICS3_TOWER, IDEFICS3_DECODER];

@@ -55,7 +55,7 @@ test('if a file changes after it was opened, the next read says so and the repor
   }
 });
 
-test('if the GPU fails during an exact measurement, the CPU gives the same bits', async ({ page, browser }) => {
+test('if the GPU fails during an exact measurement, the CPU finishes it', async ({ page, browser }) => {
   test.setTimeout(240_000);
   await page.getByRole('button', { name: 'LayerNorm sample' }).first().click();
   await expect(page.locator('#weights svg[role=img]')).toBeVisible();

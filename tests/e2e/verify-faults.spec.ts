@@ -37,9 +37,9 @@ test('if a file disappears, the run stops, and it goes on once the file is back'
     await expect(page.locator('#verify')).toBeVisible();
     await begin(page, { device: 'cpu', tokens: 640, blocks: 8, sites: 'final', input: 'uniform' });
     renameSync(weights, away);
-    const halted = page.locator('#verify').getByRole('alert');
-    await expect(halted).toContainText(/Stopped after \d+ of 8 blocks/, { timeout: 120_000 });
-    await expect(halted, 'which file').toContainText('model.safetensors');
+    const stopped = page.locator('#verify').getByRole('alert');
+    await expect(stopped).toContainText(/Stopped after \d+ of 8 blocks/, { timeout: 120_000 });
+    await expect(stopped, 'which file').toContainText('model.safetensors');
     renameSync(away, weights);
     await page.getByRole('button', { name: 'Go on' }).click();
     await expect(page.locator('#measured')).toContainText('1 site measured', { timeout: 180_000 });
@@ -68,8 +68,8 @@ test('if a measuring worker cannot start, the run stops, and Go on completes it 
   await page.evaluate(() => {
     window.gammascope.verify({ device: 'cpu', tokens: 1024, input: 'uniform', preservation: false }).catch(() => undefined);
   });
-  const halted = page.locator('#verify').getByRole('alert');
-  await expect(halted).toContainText(/Stopped after \d of 4 blocks. The inspector could not be loaded/, { timeout: 60_000 });
+  const stopped = page.locator('#verify').getByRole('alert');
+  await expect(stopped).toContainText(/Stopped after \d of 4 blocks. The inspector could not be loaded/, { timeout: 60_000 });
   await page.getByRole('button', { name: 'Go on' }).click();
   await expect(page.locator('#measured')).toContainText('9 sites measured', { timeout: 60_000 });
   const { verification } = await savedReport(page);
@@ -89,9 +89,9 @@ async function beginMeasured(page: Page): Promise<void> {
 
 /** The run has stopped with `reason` and keeps its measurements. *Go on* completes it. */
 async function stopsAndGoesOn(page: Page, reason: RegExp, measured: boolean): Promise<void> {
-  const halted = page.locator('#verify').getByRole('alert');
-  await expect(halted).toContainText(/Stopped after \d of 4 blocks/, { timeout: 90_000 });
-  await expect(halted).toContainText(reason);
+  const stopped = page.locator('#verify').getByRole('alert');
+  await expect(stopped).toContainText(/Stopped after \d of 4 blocks/, { timeout: 90_000 });
+  await expect(stopped).toContainText(reason);
   if (measured) await expect(page.locator('#measured'), 'what was measured stays').toContainText('measured');
   await page.getByRole('button', { name: 'Go on' }).click();
   await expect(page.locator('#measured')).toContainText('9 sites measured', { timeout: 120_000 });
@@ -110,7 +110,7 @@ test('if the worker that runs the model dies, the run keeps its measurements and
   await stopsAndGoesOn(page, /The worker of this checkpoint ended/, true);
 });
 
-test('if a worker that measures dies, its norm is missing and the run finishes', async ({ page }) => {
+test('if a worker that measures dies, the run finishes without what it was measuring', async ({ page }) => {
   test.setTimeout(300_000);
   await recordWorkers(page);
   await openSample(page);
@@ -118,8 +118,9 @@ test('if a worker that measures dies, its norm is missing and the run finishes',
   await endWorker(page, 2);
   await expect(page.locator('#measured')).toContainText(/[89] sites measured/, { timeout: 120_000 });
   const { verification, warnings } = await savedReport(page);
-  const missing = 9 - (verification?.sites.length ?? 0) + verification!.residual.filter(({ sigma_min }) => sigma_min === null).length;
-  expect(missing, 'what the worker was measuring').toBeLessThanOrEqual(1);
+  const missing = 9 - (verification?.sites.length ?? 0) + (verification?.residual ?? []).filter(({ sigma_min }) => sigma_min === null).length;
+  // The worker loses what it measures, and nothing if it waits for a job.
+  expect(missing).toBeLessThanOrEqual(1);
   if (missing === 1) expect(warnings.map(({ message }) => message).join()).toContain('The worker of this checkpoint ended');
 });
 
@@ -147,10 +148,10 @@ test('if a file changes during a run, the run stops with its name and keeps its 
     const file = openSync(join(folder, 'model.safetensors'), 'r+');
     writeSync(file, Buffer.alloc(4096, 0x3f), 0, 4096, statSync(join(folder, 'model.safetensors')).size - 4096);
     closeSync(file);
-    const halted = page.locator('#verify').getByRole('alert');
-    await expect(halted).toContainText(/Stopped after \d+ of 12 blocks/, { timeout: 120_000 });
-    await expect(halted).toContainText('model.safetensors');
-    await expect(halted).toContainText('check that the file was not changed, moved or deleted');
+    const stopped = page.locator('#verify').getByRole('alert');
+    await expect(stopped).toContainText(/Stopped after \d+ of 12 blocks/, { timeout: 120_000 });
+    await expect(stopped).toContainText('model.safetensors');
+    await expect(stopped).toContainText('check that the file was not changed, moved or deleted');
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -1,10 +1,10 @@
 //! A tower of images, a projector and a decoder as one run: what each stack is run on, what is measured of both, and what is refused.
 
 use crate::support::families::{expected, open, sources};
-use crate::support::runs::{ids, planned, usual, verified};
+use crate::support::runs::{goes_on_from_each_block, ids, planned, usual, verified};
 use gammascope::checkpoint::{self, Checkpoint};
 use gammascope::forward::kernels::{Cpu, Kernels};
-use gammascope::forward::{ForwardError, Input, Inputs, Pass, Seen, Standing};
+use gammascope::forward::{ForwardError, Input, Inputs, Pass};
 use gammascope::inspect::{self, Opened};
 use gammascope::model::operation::Reads;
 use gammascope::model::random::twin;
@@ -322,23 +322,7 @@ fn from_each_block(kernels: &impl Kernels) {
     let ids: Vec<u32> = expected["16x16.decoder.ids"].0.iter().map(|id| *id as u32).collect();
     let encoder = Some(Input::pixels(&pixels, [2, 1, 3, 16, 16]).unwrap());
     let inputs = Inputs { encoder, own: Input::token_ids(&ids, 11).unwrap() };
-    let pass = Pass::new(&checkpoint, &architecture, inputs).unwrap().on(kernels);
-    let (mut standing, mut all) = (Standing::default(), Vec::new());
-    let mut visit = async |seen: Seen<'_>| {
-        if let Seen::Block { index, stream, .. } = seen {
-            standing.after(index, stream, 2);
-            all.push(standing.clone());
-        }
-    };
-    let hidden = block_on(async { kernels.get(&pass.run(&mut visit).await.unwrap()).await.unwrap() });
-    assert_eq!(all.iter().map(|standing| standing.blocks).collect::<Vec<_>>(), [1, 2, 3, 4]);
-    for standing in all {
-        let blocks = standing.blocks;
-        let mut seen = async |_: Seen<'_>| {};
-        let again =
-            block_on(async { kernels.get(&pass.resume(standing, &mut seen).await.unwrap()).await.unwrap() });
-        assert_eq!(again, hidden, "from block {blocks} on");
-    }
+    goes_on_from_each_block(&Pass::new(&checkpoint, &architecture, inputs).unwrap().on(kernels), kernels);
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! An encoder and its decoder in one run: the input of each stack, the measurements of both, and unsupported inputs.
 
 use crate::support::families::{expected, open, sources};
-use crate::support::runs::{self, ids, planned, usual};
+use crate::support::runs::{self, goes_on_from_each_block, ids, planned, usual};
 use gammascope::checkpoint;
 use gammascope::forward::kernels::{Cpu, Kernels};
-use gammascope::forward::{ForwardError, Input, Inputs, Pass, Seen, Standing};
+use gammascope::forward::{ForwardError, Input, Inputs, Pass};
 use gammascope::inspect::{self, Opened};
 use gammascope::model::resolve;
 use gammascope::report::{PreservationDirection, PreservationVerdict, StackName, Verification, Warning};
@@ -217,29 +217,7 @@ fn from_each_block(kernels: &impl Kernels) {
     let ids: Vec<u32> = expected["sound.decoder.ids"].0.iter().map(|id| *id as u32).collect();
     let encoder = Some(Input::features(&features, [2, 8, 24]).unwrap());
     let inputs = Inputs { encoder, own: Input::token_ids(&ids, 7).unwrap() };
-    let pass = Pass::new(&checkpoint, &architecture, inputs).unwrap().on(kernels);
-    let (mut standing, mut all) = (Standing::default(), Vec::new());
-    let mut visit = async |seen: Seen<'_>| {
-        if let Seen::Block { index, stream, .. } = seen {
-            standing.after(index, stream, 2);
-            all.push(standing.clone());
-        }
-    };
-    let hidden = block_on(async { kernels.get(&pass.run(&mut visit).await.unwrap()).await.unwrap() });
-    assert_eq!(all.iter().map(|standing| standing.blocks).collect::<Vec<_>>(), [1, 2, 3, 4]);
-    for standing in all {
-        let blocks = standing.blocks;
-        let mut left = Vec::new();
-        let mut visit = async |seen: Seen<'_>| {
-            if let Seen::Block { index, .. } = seen {
-                left.push(index);
-            }
-        };
-        let again =
-            block_on(async { kernels.get(&pass.resume(standing, &mut visit).await.unwrap()).await.unwrap() });
-        assert_eq!(again, hidden, "from block {blocks} on");
-        assert_eq!(left, (blocks..4).collect::<Vec<_>>());
-    }
+    goes_on_from_each_block(&Pass::new(&checkpoint, &architecture, inputs).unwrap().on(kernels), kernels);
 }
 
 #[test]

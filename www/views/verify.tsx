@@ -4,7 +4,7 @@ import { bytes, count, counted, duration, parameters } from '../format';
 import { prepareVerifier } from '../inspector';
 import type { Device } from '../protocol';
 import type { RunInput, RunPlan, RunSites } from '../report';
-import { type Running, goOn, halted, runFailure, running, secondsOf, showVerified, stopRunning } from '../running';
+import { type Running, goOn, stopped, runFailure, running, secondsOf, showVerified, stopRunning } from '../running';
 import { media } from '../state/media';
 import type { Opened } from '../state/opened';
 import { SEED } from '../state/opening';
@@ -29,7 +29,7 @@ export function Verify({ opened }: { opened: Opened }) {
       )}
       <Controls parameters={report.checkpoint.parameters} done={report.verification?.pass != null} />
       <RunningNow />
-      <Halted />
+      <Stopped />
       {runFailure.value && (
         <div class="notice failure" role="alert">
           <p class="line">
@@ -212,8 +212,8 @@ function Instead() {
 
 function RunningNow() {
   const now = running.value;
-  // Once the run has stopped, `Halted` shows how to go on.
-  if (!now || (now.stopping && halted.value)) return null;
+  // Once the run has stopped, `Stopped` shows how to go on.
+  if (!now || (now.stopping && stopped.value)) return null;
   const { plan, begin } = now;
   if (begin && plan) {
     return (
@@ -276,8 +276,8 @@ function Plan({ plan, workers, twice }: Pick<Running, 'workers' | 'twice'> & { p
   );
 }
 
-function Halted() {
-  const now = halted.value;
+function Stopped() {
+  const now = stopped.value;
   // A stopped run says so while its measurements go into the report.
   const finishing = running.value?.stopping ?? false;
   if (!now || (running.value && !finishing)) return null;

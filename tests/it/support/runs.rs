@@ -1,6 +1,7 @@
-//! Runs of small models on the CPU, in the test itself.
+//! Runs small models in a test.
 
-use gammascope::forward::Standing;
+use gammascope::forward::kernels::Kernels;
+use gammascope::forward::{Pass, Seen, Standing};
 use gammascope::inspect::Opened;
 use gammascope::measure::gram::Gridded;
 use gammascope::report::plan::RunPlan;
@@ -15,19 +16,19 @@ use gammascope::text::Choice;
 use pollster::block_on;
 use std::ops::ControlFlow;
 
-/// Every norm on the CPU, on noise and uniform ids.
+/// A request that measures every norm on the CPU, on noise and uniform ids.
 pub(crate) fn usual() -> Request {
     let (extent, sites, on) = (Extent::default(), Sites::All, Wanted::Cpu);
     Request { extent, sites, choice: None, pixels: None, sounds: None, preservation: false, on }
 }
 
-/// What a run would take, or why it is refused.
+/// Returns the plan of a run, or why it is refused.
 pub(crate) fn planned<S: ByteSource>(opened: &Opened<S>, request: &Request) -> Result<RunPlan, String> {
     let session = block_on(Session::new(opened, request)).map_err(|error| error.to_string())?;
     block_on(session.plan(opened, || 0.0)).map_err(|error| error.to_string())
 }
 
-/// The result of a run that is stopped after each of so many blocks, and goes on.
+/// Returns the result of a run that stops after each of the first `stops` blocks and goes on.
 pub(crate) fn verified<S: ByteSource>(
     opened: &Opened<S>,
     request: &Request,
@@ -55,4 +56,30 @@ pub(crate) fn verified<S: ByteSource>(
 /// A list of token ids, as a file.
 pub(crate) fn ids(text: &str) -> Choice {
     Choice::Ids { name: "ids.txt".to_owned(), bytes: text.as_bytes().to_vec() }
+}
+
+/// Runs two stacks of two blocks each, and resumes the pass after every block. The last hidden states must be the same.
+pub(crate) fn goes_on_from_each_block<S: ByteSource, K: Kernels>(pass: &Pass<'_, S, K>, kernels: &K) {
+    let (mut standing, mut all) = (Standing::default(), Vec::new());
+    let mut visit = async |seen: Seen<'_>| {
+        if let Seen::Block { index, stream, .. } = seen {
+            standing.after(index, stream, 2);
+            all.push(standing.clone());
+        }
+    };
+    let hidden = block_on(async { kernels.get(&pass.run(&mut visit).await.unwrap()).await.unwrap() });
+    assert_eq!(all.iter().map(|standing| standing.blocks).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    for standing in all {
+        let blocks = standing.blocks;
+        let mut left = Vec::new();
+        let mut visit = async |seen: Seen<'_>| {
+            if let Seen::Block { index, .. } = seen {
+                left.push(index);
+            }
+        };
+        let again =
+            block_on(async { kernels.get(&pass.resume(standing, &mut visit).await.unwrap()).await.unwrap() });
+        assert_eq!(again, hidden, "from block {blocks} on");
+        assert_eq!(left, (blocks..4).collect::<Vec<_>>());
+    }
 }
