@@ -15,7 +15,8 @@ test('if the worker dies while it opens a checkpoint, the page says so and keeps
   await openFromCode(page, gpt2());
   const address = server.put('/m/model.safetensors', gpt2()[0]?.buffer ?? '', 'slow');
   const opened = page.evaluate((text) => window.gammascope.open(text).catch((error: Error) => error.message), address);
-  // The first worker holds the open report.
+  // The first worker holds the open report. The second one waits for the server.
+  await expect.poll(() => server.seen.length).toBeGreaterThan(0);
   await endWorker(page, 1);
   expect(await opened).toContain('The worker of this checkpoint ended');
   await expect(page.getByRole('alert')).toContainText('Close other tabs and try again');
