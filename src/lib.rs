@@ -88,6 +88,8 @@ pub mod reader;
 pub mod report;
 #[cfg(feature = "verify")]
 pub mod run;
+#[cfg(feature = "verify")]
+pub mod scratch;
 pub mod share;
 #[cfg(feature = "verify")]
 pub mod sounds;

@@ -9,6 +9,7 @@ use crate::inspect::{Progress, Stage};
 use crate::kernel::scale::NEAR_DEAD;
 use crate::kernel::spectrum::TAU;
 use crate::measure::residual::{BottomDirection, Least, Stream};
+use crate::model::operation::Reads;
 use crate::norm::verdict::THRESHOLD;
 use crate::plot::{Cell, Column, Figure, FigureKind, Mark, Table};
 use crate::report::adapter::{AdapterMethod, AdapterModule, AdapterRenaming, AdapterReport, SkippedModule};
@@ -17,7 +18,7 @@ use crate::report::comparison::{ComparedCheckpoint, Comparison, MatchedBy, SiteC
 use crate::report::contents::{Contents, Document};
 use crate::report::kernels::{ExportedKernel, KernelExport};
 use crate::report::measured::{Outcome, Outcomes};
-use crate::report::plan::{MeasurementPlan, RunInput, RunOptions, RunPlan, RunSites};
+use crate::report::plan::{MachinePlan, MeasurementPlan, RunInput, RunOptions, RunPlan, RunSites};
 use crate::report::random_init::{RandomInit, RandomInitSite};
 use crate::report::scan::ScanLine;
 use crate::report::*;
@@ -107,6 +108,7 @@ fn declarations() -> String {
         RunInput,
         RunOptions,
         RunPlan,
+        MachinePlan,
         RunSites,
         NormAlone,
         SiteVerification,
@@ -143,6 +145,7 @@ fn declarations() -> String {
         BottomDirection,
         RunOutcome,
         RunResult,
+        Reads,
         Progress,
         Stage,
         Figure,

@@ -3,11 +3,12 @@
  * open. If a run is stopped or fails, it keeps its measurements and can go on from its last finished block.
  */
 import { effect, signal } from '@preact/signals';
-import { workersFor } from './cores';
+import { memoryOfARun, workersFor } from './cores';
 import { Inspector } from './inspector';
 import { type Leg, type LegOutcome, RUNNER, leg, sentenceOf } from './leg';
 import { type Calls, type Device, type Entry, parse, write } from './protocol';
 import type { Report, RunOptions, RunPlan, RunResult } from './report';
+import { clearScratch } from './scratch';
 import { announcement } from './state/announcement';
 import { type Opened, opened } from './state/opened';
 import { showTaken } from './state/retaking';
@@ -65,6 +66,8 @@ addEventListener('beforeunload', (event) => {
   if (running.value) event.preventDefault();
 });
 
+void clearScratch();
+
 let held: Inspector | null = null;
 
 function forget(): void {
@@ -103,6 +106,7 @@ async function plan(runner: Inspector, { files = [], device = 'fastest', ...chos
     sites: chosen.sites ?? 'all',
     input: chosen.input ?? 'usual',
     preservation: chosen.preservation ?? false,
+    memory: chosen.memory ?? memoryOfARun(),
   };
   return parse(await runner.ask('planRun', [options, files.map((file) => ({ path: file.name, file })), device], signal));
 }
@@ -118,7 +122,7 @@ export async function verify(choice: RunChoice = {}): Promise<Report> {
     const planned = await plan(runner, choice, either);
     const workers = workersFor(planned.memory_of_site, RUNNER);
     tell(now, { plan: planned, workers });
-    if (choice.ask && secondsOf(planned, workers, now.twice) > LONG) {
+    if (choice.ask && secondsOf(planned, workers, now.twice)[1] > LONG) {
       announcement.value = 'The plan of the run is ready.';
       await new Promise<void>((resolve, reject) => {
         either.addEventListener('abort', () => reject(either.reason as Error), { once: true });
@@ -140,11 +144,17 @@ export async function verify(choice: RunChoice = {}): Promise<Report> {
   return execute(now, { runner, again, blocks: 0, measured: [], owed: [], before: 0 }, choice.seed ?? null);
 }
 
-/** Estimates the seconds of a whole run. With a second core, measuring happens while the model runs. */
-export function secondsOf({ pass_seconds, measuring_seconds }: RunPlan, workers: number, twice: boolean): number {
+/**
+ * Estimates the least and the most seconds of a whole run: the loss may decide the kind at its first look or at its last. Measuring happens
+ * while the model runs, unless both use the same core or the same GPU.
+ */
+export function secondsOf({ least_pass_seconds, pass_seconds, measuring_seconds, shared }: RunPlan, workers: number, twice: boolean): [number, number] {
   const measuring = measuring_seconds / workers;
-  const once = navigator.hardwareConcurrency > RUNNER ? Math.max(pass_seconds, measuring) : pass_seconds + measuring;
-  return twice ? 2 * once : once;
+  const apart = !shared && navigator.hardwareConcurrency > RUNNER;
+  const once = (pass: number) => (apart ? Math.max(pass, measuring) : pass + measuring);
+  // A twin has no loss.
+  const further = twice ? once(least_pass_seconds) : 0;
+  return [once(least_pass_seconds) + further, once(pass_seconds) + further];
 }
 
 function begin(of: number, twice: boolean): Running {

@@ -7,6 +7,7 @@ use crate::cpu::experts::route;
 use crate::model::architecture::{FeedForward, Gated, GatedInputs, Linear};
 use crate::model::operation::Activation;
 use crate::source::ByteSource;
+use std::rc::Rc;
 
 /// Tokens whose hidden values are in memory at once, if all matrices of a part stay loaded.
 const AT_ONCE: usize = 2048;
@@ -44,7 +45,7 @@ impl<'a> Dense<'a> {
 }
 
 /// Matrices that stay on the device, with the index of their tensors.
-type Held<K> = Vec<(usize, Loaded<K>)>;
+type Held<K> = Vec<(usize, Rc<Loaded<K>>)>;
 
 impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
     /// Computes n × d from n × d.

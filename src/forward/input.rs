@@ -4,6 +4,7 @@ use super::ForwardError;
 use crate::model::Architecture;
 use crate::model::architecture::{Embedding, PatchEmbedding, Projector, SoundEmbedding, SoundPositions};
 use crate::model::operation::Reads;
+use std::ops::Range;
 
 /// The input of a pass: sequences of equal length, one after the other, without padding. Images and sounds have variants of their own,
 /// whose embeddings turn them into vectors.
@@ -121,6 +122,28 @@ impl<'a> Input<'a> {
         match self {
             Self::TokenIds { ids, .. } => Some(ids),
             Self::Pixels(_) | Self::Features(_) => None,
+        }
+    }
+
+    /// Returns these sequences of it, which it has.
+    pub(super) fn some(&self, sequences: Range<usize>) -> Self {
+        let slice = |values: &'a [f32], count: usize| {
+            let of_each = values.len() / count.max(1);
+            &values[sequences.start * of_each..sequences.end * of_each]
+        };
+        let some = sequences.len();
+        match *self {
+            Self::TokenIds { ids, length } => {
+                Self::TokenIds { ids: &ids[sequences.start * length..sequences.end * length], length }
+            }
+            Self::Pixels(pixels) => {
+                Self::Pixels(Pixels { values: slice(pixels.values, pixels.count), count: some, ..pixels })
+            }
+            Self::Features(features) => Self::Features(Features {
+                values: slice(features.values, features.count),
+                count: some,
+                ..features
+            }),
         }
     }
 

@@ -29,6 +29,24 @@ pub fn memory<S>(
     4 * (stream + of_blocks.max().unwrap_or(0).max(of_embedding)) + stored.unwrap_or(0).max(AHEAD)
 }
 
+/// The same for a pass in parts of this many tokens, with `held` bytes of matrices that stay on the device.
+pub fn memory_in_parts<S>(
+    checkpoint: &Checkpoint<S>,
+    architecture: &Architecture,
+    tokens: usize,
+    held: u64,
+) -> u64 {
+    // What goes to the scratch and comes back is in memory as bytes too.
+    let bytes = 4 * tokens as u64 * architecture.width as u64;
+    memory(checkpoint, architecture, tokens, 0).saturating_add(held).saturating_add(bytes)
+}
+
+/// Bytes of the matrices of the largest block as f32.
+pub fn block_bytes(architecture: &Architecture) -> u64 {
+    let of_block = |block: &Block| block.linear_maps().map(|(map, _)| 4 * map.values()).sum();
+    architecture.blocks.iter().map(of_block).max().unwrap_or(0)
+}
+
 /// Most f32 values of a block, without those of the stream.
 fn of_block(block: &Block, width: usize, tokens: usize, encoded: usize) -> u64 {
     let size = |linear: &Linear| (linear.inputs * linear.outputs) as u64;

@@ -8,7 +8,8 @@
 //!
 //! [`Input`] is what it reads, and `embed` turns that into the stream (`sounds` for features of sounds). `weights` reads tensors, and
 //! `ahead` reads the next ones early. `projector` goes from a tower of images to a decoder. `attention` and `feed_forward` are the parts of a
-//! block, and [`head`] computes logits and losses.
+//! block, and [`head`] computes logits and losses. `parts` runs a pass whose activations do not fit into memory, a part of its sequences
+//! at a time, `written` says how strongly a block writes along a direction, and `held` keeps the matrices of a block for all of them.
 
 mod ahead;
 mod attention;
@@ -16,31 +17,39 @@ mod edit;
 mod embed;
 mod feed_forward;
 pub mod head;
+mod held;
 mod input;
 pub mod kernels;
 mod memory;
+mod parts;
 mod projector;
 mod sounds;
 mod standing;
 mod weights;
+mod written;
 
 use crate::checkpoint::Checkpoint;
 use crate::model::architecture::{Architecture, Block, Branch, Linear, Norm};
 use crate::model::operation::Centring;
 use crate::model::operation::Reads;
+use crate::scratch::ScratchError;
 use crate::source::{ByteSource, SourceError};
 use attention::Encoded;
 use futures_util::future::LocalBoxFuture;
+use held::Held;
 use input::Sequences;
 use kernels::{Cpu, Kernels};
 use std::ops::ControlFlow;
+use std::rc::Rc;
 use weights::{Loaded, Weights};
 
 pub use edit::Edit;
 pub use input::{Features, Input, Inputs, Pixels};
-pub use memory::memory;
+pub use memory::{block_bytes, memory, memory_in_parts};
+pub use parts::{Parts, scratch_bytes};
 pub use standing::Standing;
 pub use weights::AHEAD;
+pub use written::energies;
 
 /// Why a forward pass ended early.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -236,6 +245,9 @@ pub enum ForwardError {
         /// The device's own message.
         reason: String,
     },
+    /// The scratch of a pass in parts failed.
+    #[error(transparent)]
+    Scratch(#[from] ScratchError),
     /// The caller stopped the pass.
     #[error("the pass was stopped after {blocks} blocks")]
     Stopped {
@@ -397,9 +409,9 @@ impl Watch for Unwatched {
 pub type Pause = dyn Fn() -> LocalBoxFuture<'static, ControlFlow<()>>;
 
 /// A model and the tokens to run it on, on a device.
-pub struct Pass<'a, S, K = Cpu> {
+pub struct Pass<'a, S, K: Kernels = Cpu> {
     architecture: &'a Architecture,
-    weights: Weights<'a, S>,
+    weights: Rc<Weights<'a, S>>,
     kernels: &'a K,
     input: Input<'a>,
     sequences: Sequences,
@@ -408,6 +420,8 @@ pub struct Pass<'a, S, K = Cpu> {
     /// The kind that is assumed for every norm of the stream, instead of the architecture's. Norms of queries and keys keep theirs.
     assumed_kind: Option<Centring>,
     pause: Option<&'a Pause>,
+    /// Matrices that stay on the device, if this is a part of a pass.
+    held: Option<Rc<Held<K>>>,
 }
 
 /// Loads the first bytes of a tensor on a device, so that the caller can time it. Returns how many bytes.
@@ -461,13 +475,14 @@ impl<'a, S: ByteSource> Pass<'a, S> {
     ) -> Result<Self, ForwardError> {
         Ok(Self {
             architecture,
-            weights: Weights::new(checkpoint),
+            weights: Rc::new(Weights::new(checkpoint)),
             kernels: &Cpu,
             input,
             sequences: input.sequences(architecture)?,
             encoder: None,
             assumed_kind: None,
             pause: None,
+            held: None,
         })
     }
 
@@ -475,7 +490,7 @@ impl<'a, S: ByteSource> Pass<'a, S> {
     pub fn on<K: Kernels>(self, kernels: &'a K) -> Pass<'a, S, K> {
         let Self { architecture, weights, input, sequences, encoder, assumed_kind, pause, .. } = self;
         let encoder = encoder.map(|encoder| Box::new(encoder.on(kernels)));
-        Pass { architecture, weights, kernels, input, sequences, encoder, assumed_kind, pause }
+        Pass { architecture, weights, kernels, input, sequences, encoder, assumed_kind, pause, held: None }
     }
 }
 
@@ -485,16 +500,18 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
     where
         'a: 'b,
     {
-        let Self { architecture, weights, kernels, input, sequences, encoder, assumed_kind, pause } = self;
+        let Self { architecture, weights, kernels, input, sequences, encoder, assumed_kind, pause, .. } =
+            self;
         Pass {
             architecture,
-            weights: weights.edited(edits),
+            weights: Rc::new(weights.edited(edits)),
             kernels,
             input: *input,
             sequences: *sequences,
             encoder: encoder.as_ref().map(|encoder| Box::new(encoder.edited(edits))),
             assumed_kind: *assumed_kind,
             pause: *pause,
+            held: None,
         }
     }
 
@@ -594,11 +611,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
             let after_attention;
             (stream, after_attention) = self.block(block, stream, encoded.as_ref(), watch).await?;
             // This also waits for the device, so that at most one block is queued on it.
-            if let Some(first) = self.kernels.first_not_finite(&stream).await? {
-                let value = self.kernels.get(&self.kernels.part(&stream, first, 1)).await?[0];
-                let (token, channel) = (first / width, first % width);
-                return Err(ForwardError::NotFinite { block: index, token, channel, value });
-            }
+            self.is_finite(&stream, index, 0).await?;
             if watch.wants_stream() {
                 let values = self.kernels.get(&stream).await?;
                 let seen = Seen::Block {
@@ -617,6 +630,15 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
             Some(norm) => self.norm(norm, &stream, watch).await,
             None => Ok(stream),
         }
+    }
+
+    /// Checks that the stream after a block, from token `first` on, holds only finite values.
+    async fn is_finite(&self, stream: &K::Values, block: usize, first: usize) -> Result<(), ForwardError> {
+        let Some(at) = self.kernels.first_not_finite(stream).await? else { return Ok(()) };
+        let value = self.kernels.get(&self.kernels.part(stream, at, 1)).await?[0];
+        let width = self.architecture.width;
+        let (token, channel) = (first + at / width, at % width);
+        Err(ForwardError::NotFinite { block, token, channel, value })
     }
 
     async fn norm(
@@ -757,9 +779,13 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         }
     }
 
-    /// Loads a matrix and its bias.
-    async fn load(&self, linear: &Linear) -> Result<Loaded<K>, ForwardError> {
-        self.weights.linear(self.kernels, linear).await
+    /// Loads a matrix and its bias, unless they are held.
+    async fn load(&self, linear: &Linear) -> Result<Rc<Loaded<K>>, ForwardError> {
+        let load = async || self.weights.linear(self.kernels, linear).await;
+        match &self.held {
+            Some(held) => held.get(linear.weight, 4 * linear.values(), load).await,
+            None => Ok(Rc::new(load().await?)),
+        }
     }
 
     /// Loads a linear map and applies it to x (n × k).

@@ -12,6 +12,7 @@ use crate::model::architecture::{
 };
 use crate::source::ByteSource;
 use std::ops::Range;
+use std::rc::Rc;
 
 /// f32 values of the widest rows that are in memory at once.
 const AT_ONCE: usize = 1 << 23;
@@ -38,7 +39,7 @@ pub(super) fn values(embedding: &SoundEmbedding, tokens: usize) -> u64 {
 /// A convolution whose parameters are on the device.
 struct Layer<'a, K: Kernels> {
     convolution: &'a Convolution,
-    map: Loaded<K>,
+    map: Rc<Loaded<K>>,
     /// γ and β of its norm.
     parameters: [Option<Vec<f32>>; 2],
     /// Factor and shift of each channel, from statistics over all frames of the sound. They are known once the sound has passed through

@@ -5,7 +5,7 @@
 pub struct Standing {
     /// Number of blocks done. Those of an encoder come first.
     pub blocks: usize,
-    /// The stream after them, n × d.
+    /// The stream after them, n × d. Empty in a pass in parts, whose stream is in the scratch.
     pub stream: Vec<f32>,
     /// The stream after the last block of the encoder, once a block of the decoder is done. Empty until then, and without an encoder.
     pub encoded: Vec<f32>,

@@ -180,14 +180,25 @@ impl<'a, S: ByteSource> Weights<'a, S> {
     /// Returns Σ w² over a tensor.
     pub(super) async fn squares(&self, tensor: usize) -> Result<f64, ForwardError> {
         let mut squares = 0.0;
+        let add =
+            |values: &[f32]| squares += values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>();
+        self.decoded(tensor, add).await?;
+        Ok(squares)
+    }
+
+    /// Hands over all values of a tensor in memory order, a piece at a time.
+    pub(super) async fn decoded(
+        &self,
+        tensor: usize,
+        mut each: impl FnMut(&[f32]),
+    ) -> Result<(), ForwardError> {
         self.pieces(tensor, 0..self.at(tensor).elements(), |bytes| {
             let mut values = Vec::new();
             self.at(tensor).dtype.decode_f32(bytes, &mut values).map_err(|_| undecoded(self.at(tensor)))?;
-            squares += values.into_iter().map(|value| f64::from(value).powi(2)).sum::<f64>();
+            each(&values);
             Ok(())
         })
-        .await?;
-        Ok(squares)
+        .await
     }
 
     /// Reads values `elements` of a tensor.

@@ -57,6 +57,9 @@ pub struct BottomDirection {
     inverse_scale: Option<f64>,
     /// Length of u in the near-dead channels of that scale.
     near_dead: Option<f64>,
+    /// Energy of the attention and of the feed-forward part of the block along u, once it is known.
+    #[serde(default)]
+    written: [Option<f64>; 2],
 }
 
 /// Measures the stream of a block. `next` is the scale (d values) that reads it next, and `gram` computes the exact Gram matrix.
@@ -113,7 +116,7 @@ impl BottomDirection {
         };
         let near_dead = next.map(|scale| length(scale.near_dead()));
         let gap = pairs.values.get(1).map_or(f64::INFINITY, |second| second / pairs.values[0]);
-        Self { gap, inverse_scale, near_dead, components }
+        Self { gap, inverse_scale, near_dead, components, written: [None; 2] }
     }
 
     /// Returns |⟨u, 1/√d⟩|.
@@ -132,6 +135,25 @@ fn least(centred: &Centred<'_>, covariance: &Mat<f64>) -> Option<(f64, Option<Pa
     }
     let bottom: Vec<f64> = pairs.vectors.col(0).iter().copied().collect();
     Some((centred.along(&bottom).variance.sqrt(), None))
+}
+
+impl Stream {
+    /// The bottom direction u after the block (d values), if rounding does not hide it.
+    pub fn bottom(&self) -> Option<&[f64]> {
+        self.bottom.as_ref().map(|bottom| bottom.components.as_slice())
+    }
+
+    /// Takes the energies of the parts of the block along u.
+    pub fn take_energies(&mut self, energies: [Option<f64>; 2]) {
+        if let Some(bottom) = &mut self.bottom {
+            bottom.written = energies;
+        }
+    }
+
+    /// Returns σ_min of this stream over that of the stream before.
+    pub fn ratio(&self, before: &Self) -> f64 {
+        self.after.all / before.after.all
+    }
 }
 
 /// Returns the profile over the blocks of a stack, in their order.
@@ -196,6 +218,8 @@ fn place(before: &Stream, after: &Stream) -> Option<FallPlace> {
         mean: is.mean(),
         inverse_scale: is.inverse_scale,
         near_dead: is.near_dead,
+        attention_energy: is.written[0],
+        feed_forward_energy: is.written[1],
     })
 }
 

@@ -817,6 +817,11 @@ impl Architecture {
 }
 
 impl Linear {
+    /// Number of values of the matrix.
+    pub fn values(&self) -> u64 {
+        self.inputs as u64 * self.outputs as u64
+    }
+
     fn tensors(&self) -> impl Iterator<Item = usize> {
         std::iter::once(self.weight).chain(self.bias)
     }
@@ -829,7 +834,8 @@ impl Norm {
 }
 
 impl Block {
-    fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
+    /// Returns its linear maps, each with the share of the tokens that it reads.
+    pub(crate) fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
         let cross = self.cross.iter().flat_map(|cross| cross.attention.cross_maps());
         self.attention.linear_maps().chain(cross).chain(self.feed_forward.linear_maps())
     }
@@ -860,7 +866,7 @@ impl Block {
             .chain(after(&self.around_feed_forward))
     }
 
-    fn norms_with_rows(&self) -> impl Iterator<Item = (&Norm, usize)> {
+    pub(crate) fn norms_with_rows(&self) -> impl Iterator<Item = (&Norm, usize)> {
         let of_branches = [&self.around_attention]
             .into_iter()
             .chain(self.cross.as_ref().map(|cross| &cross.around))

@@ -1,5 +1,7 @@
 //! The operations in which models differ. An architecture chooses one, and a device computes it.
 
+use serde::{Deserialize, Serialize};
+
 /// What a norm subtracts before it divides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Centring {
@@ -72,7 +74,9 @@ pub enum Pairing {
 }
 
 /// What a model reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
 pub enum Reads {
     /// Token ids.
     Tokens,

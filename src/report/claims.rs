@@ -189,6 +189,8 @@ mod tests {
             same_direction: 0.1,
             mean: 0.1,
             inverse_scale: None,
+            attention_energy: None,
+            feed_forward_energy: None,
             near_dead: None,
         });
         let placed = &Claim::of(&found, &[])[0].found;

@@ -52,6 +52,10 @@ pub struct RunOptions {
     pub input: RunInput,
     /// Whether to move readers along kernels and other directions, and measure how the function changes.
     pub preservation: bool,
+    /// Bytes of memory that the run may take. A run that does not fit runs in parts. The default is no limit.
+    #[serde(default)]
+    #[cfg_attr(test, ts(type = "number | null"))]
+    pub memory: Option<u64>,
 }
 
 /// Which norms of a run are measured.
@@ -130,20 +134,57 @@ pub struct RunPlan {
     pub bytes: u64,
     /// Additions and multiplications of the pass and of the measurements.
     pub operations: f64,
-    /// Bytes of memory for the pass: activations, the weights of the largest part of a block, and weights read ahead.
+    /// Bytes of memory for the pass: activations, the weights on the device, weights read ahead, and outputs on their way to be measured.
     #[cfg_attr(test, ts(type = "number"))]
     pub memory: u64,
     /// Bytes of memory for measuring a norm.
     #[cfg_attr(test, ts(type = "number"))]
     pub memory_of_site: u64,
+    /// In how many parts the sequences run, because all at once do not fit into memory. 1 if they do.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub parts: u64,
+    /// Bytes outside memory for a run in parts. 0 if it is whole.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub scratch: u64,
+    /// Estimated time of the pass in seconds if the loss decides the kind at its first look, from a trial on this machine. Without a loss
+    /// it is `pass_seconds`.
+    pub least_pass_seconds: f64,
     /// Estimated time of the pass in seconds, from a trial on this machine.
     pub pass_seconds: f64,
     /// Estimated time of the measurements in seconds, one after the other.
     pub measuring_seconds: f64,
+    /// Whether the pass and the measurements share the cores, or the GPU, so that their times add up.
+    pub shared: bool,
+    /// Norms that can be measured at once in memory.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub measured_at_once: u64,
     /// Where the pass runs: "cpu", or the name of the GPU.
     pub device: String,
     /// Where the exact sums are computed.
     pub gram_device: String,
+    /// The same run on other machines.
+    pub machines: Vec<MachinePlan>,
     /// What to know before it begins.
     pub warnings: Vec<Warning>,
+}
+
+/// What a run takes on a named machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
+pub struct MachinePlan {
+    /// The machine.
+    pub name: String,
+    /// Most bytes of memory at once.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub memory: u64,
+    /// Whether that fits.
+    pub fits: bool,
+    /// In how many parts the sequences run.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub parts: u64,
+    /// Bytes outside memory for a run in parts.
+    #[cfg_attr(test, ts(type = "number"))]
+    pub scratch: u64,
+    /// Estimated seconds: the least if the loss decides at its first look, and the most.
+    pub seconds: [f64; 2],
 }

@@ -198,6 +198,13 @@ pub struct FallPlace {
     pub inverse_scale: Option<f64>,
     /// Length of u in the channels that the next norm scales by at most 10⁻³ of its median scale, 0 … 1. Null if no such norm is known.
     pub near_dead: Option<f64>,
+    /// How strongly the maps of the attention write along u, compared with the average direction: d·‖Uᵀu‖² ÷ ‖U‖²_F. 0 if u lies in
+    /// their null space. Null if it was not computed: it is for the deepest falls only.
+    #[serde(default)]
+    pub attention_energy: Option<f64>,
+    /// The same for the feed-forward part.
+    #[serde(default)]
+    pub feed_forward_energy: Option<f64>,
 }
 
 /// A part of a block.

@@ -165,6 +165,9 @@ codes! {
     /// A run needs a larger buffer than the GPU allows. The CPU continues the run.
     /// Run fewer tokens, or choose the CPU.
     GpuTooSmall = "gpu_too_small",
+    /// A run takes more memory than it may, although its tokens run in parts.
+    /// Run fewer tokens, or measure the final norm alone.
+    MemoryTooSmall = "memory_too_small",
     /// The sample text cannot be run, usually because the tokenizer does not fit. The run uses uniform token ids instead.
     /// Put the right `tokenizer.json` beside the weights, or give token ids of your own.
     TextNotRun = "text_not_run",

@@ -8,7 +8,7 @@ use super::preservation;
 use super::result::RunOutcome;
 use crate::checkpoint::Checkpoint;
 use crate::forward::kernels::{Cpu, Kernels};
-use crate::forward::{ForwardError, Input, Pause, Seen, Standing, Watch};
+use crate::forward::{ForwardError, Input, Parts, Pass, Pause, Seen, Standing, Unwatched, Watch};
 use crate::inspect::{Inspection, Opened};
 use crate::model::operation::Centring;
 use crate::report::{KindByLoss, NormKind};
@@ -26,6 +26,12 @@ pub enum Shown {
     Losses(usize),
     /// Number of moved readers that have been tried, and of all.
     Moved(usize, usize),
+}
+
+/// Where the last hidden states of a pass are.
+enum Hidden<'a, Values> {
+    Device(Values),
+    Scratch(Parts<'a>),
 }
 
 /// Hands samples to the caller, and records where the run stands.
@@ -55,7 +61,11 @@ impl<Give: AsyncFnMut(Shown) -> ControlFlow<()>> Watch for Watching<'_, Give> {
             (self.give)(Shown::Sample(Box::new(sample))).await?;
         }
         if let Seen::Block { index, stream, .. } = seen {
-            self.state.after(index, stream, self.run.blocks_of_encoder());
+            match self.run.parts() {
+                // The stream is in the scratch.
+                Some(_) => self.state.blocks = index + 1,
+                None => self.state.after(index, stream, self.run.blocks_of_encoder()),
+            }
             (self.give)(Shown::Blocks(index + 1)).await?;
         }
         ControlFlow::Continue(())
@@ -107,9 +117,13 @@ impl Run {
         let residual = !self.stream_is_normalised();
         let inspection = &opened.inspection;
         let mut watching = Watching { run: self, inspection, residual, state: &mut *state, give };
-        let hidden = match standing.blocks {
-            0 => pass()?.run(&mut watching).await,
-            _ => pass()?.resume(standing, &mut watching).await,
+        let parts = self.parts();
+        let hidden = match (parts, standing.blocks) {
+            (Some(parts), done) => {
+                pass()?.run_in_parts(parts, done, &mut watching).await.map(|()| Hidden::Scratch(parts))
+            }
+            (None, 0) => pass()?.run(&mut watching).await.map(Hidden::Device),
+            (None, _) => pass()?.resume(standing, &mut watching).await.map(Hidden::Device),
         };
         let hidden = match hidden {
             Ok(hidden) => hidden,
@@ -120,13 +134,19 @@ impl Run {
             Err(error) => return Err(error.into()),
         };
         // This also detects a device that has failed since the last values were read.
-        kernels.get(&hidden).await?;
+        if let Hidden::Device(hidden) = &hidden {
+            kernels.get(hidden).await?;
+        }
         let mut outcome = RunOutcome::default();
         // A stop from here on leaves every block measured.
         let stopped = Some(state.blocks);
         if self.has_loss() {
             let judged = async {
-                let own = pass()?.losses(&hidden).await?;
+                let pass = pass()?;
+                let own = match &hidden {
+                    Hidden::Device(hidden) => pass.losses(hidden).await?,
+                    Hidden::Scratch(parts) => pass.losses_in_parts(*parts).await?,
+                };
                 outcome.mean_loss = Some(own.iter().sum::<f64>() / own.len() as f64);
                 self.judge_by_loss(opened.checkpoint(), kernels, own, pause, give).await
             };
@@ -155,6 +175,14 @@ impl Run {
         Ok(outcome)
     }
 
+    /// Runs another pass from its input, and returns its losses. It leaves the streams of the run in the scratch as they are.
+    async fn losses_of<S: ByteSource, K: Kernels>(&self, pass: Pass<'_, S, K>) -> Result<Vec<f64>, RunError> {
+        let Some(parts) = self.parts() else { return Ok(pass.run_to_losses().await?) };
+        let parts = parts.beside(self.tokens(), self.architecture.width);
+        pass.run_in_parts(parts, 0, &mut Unwatched).await?;
+        Ok(pass.losses_in_parts(parts).await?)
+    }
+
     /// Decides the kind by loss on the tokens of the run, whose losses under the assumed kind are `as_told`. As long as they decide
     /// nothing, it doubles the tokens with more of the text.
     async fn judge_by_loss<S: ByteSource, K: Kernels>(
@@ -170,8 +198,8 @@ impl Run {
             NormKind::LayerNorm => Centring::None,
             _ => Centring::Mean,
         };
-        let mut as_other =
-            self.pass(checkpoint)?.on(kernels).pausing(pause).assumed_kind(other).run_to_losses().await?;
+        let own = self.pass(checkpoint)?.on(kernels).pausing(pause);
+        let mut as_other = self.losses_of(own.assumed_kind(other)).await?;
         if give(Shown::Losses(as_told.len())).await.is_break() {
             return Ok(None);
         }
@@ -195,8 +223,8 @@ impl Run {
             for part in parts.by_ref() {
                 let part = Input::token_ids(part, self.length)?;
                 let pass = || Ok::<_, RunError>(self.pass_on(checkpoint, part)?.on(kernels).pausing(pause));
-                as_told.extend(pass()?.run_to_losses().await?);
-                as_other.extend(pass()?.assumed_kind(other).run_to_losses().await?);
+                as_told.extend(self.losses_of(pass()?).await?);
+                as_other.extend(self.losses_of(pass()?.assumed_kind(other)).await?);
                 if give(Shown::Losses(as_told.len())).await.is_break() {
                     return Ok(judged);
                 }

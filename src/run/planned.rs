@@ -2,18 +2,17 @@
 
 use super::content::Content;
 use super::device::{NoGpu, PassDevice};
+use super::fit::Cut;
 use super::pass::Sites;
 use super::preservation;
 use crate::checkpoint::Checkpoint;
 use crate::forward::kernels::Cpu;
-use crate::forward::{self, ForwardError, Inputs, Pass, load_some};
+use crate::forward::{ForwardError, Inputs, Pass, load_some};
 use crate::inspect::{Inspection, Opened};
-use crate::measure::plan::{self, Speeds, block_operations, operations};
 use crate::model::architecture::{Embedding, Norm, Projector};
 use crate::model::operation::{Centring, Reads};
 use crate::model::{self, Architecture, ModelError};
 use crate::pixels::{PixelChoice, PixelError, PixelValues, noise, of_images, processor};
-use crate::report::plan::RunPlan;
 use crate::report::{
     KindByLoss, NormKind, Report, ScaleConvention, StackName, StackSummary, Warning, WarningCode,
 };
@@ -33,7 +32,7 @@ const MACS_FOR_LOSS: f64 = 6e10;
 pub const USUAL_LENGTH: usize = 128;
 
 /// Sequences for moving readers. There is only one, because each of the many moves is a pass.
-const MOVED_SEQUENCES: usize = 1;
+pub(super) const MOVED_SEQUENCES: usize = 1;
 
 /// Why a run did not begin, or ended early.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -151,14 +150,16 @@ pub struct Run {
     cut: bool,
     pub(super) sites: Sites,
     pub(super) preserves: bool,
+    /// The parts in which it runs, if it is not whole.
+    pub(super) cut_into: Option<Cut>,
 }
 
 /// A stack of a model, and its number of tokens.
-struct StackRun<'a> {
-    architecture: &'a Architecture,
-    tokens: usize,
+pub(super) struct StackRun<'a> {
+    pub(super) architecture: &'a Architecture,
+    pub(super) tokens: usize,
     /// Tokens of a sequence.
-    length: usize,
+    pub(super) length: usize,
 }
 
 /// Speeds of a pass.
@@ -191,7 +192,7 @@ fn image_tokens(architecture: &Architecture) -> usize {
 }
 
 /// Multiplications for a token, including the head, in sequences of `length`.
-fn macs(architecture: &Architecture, length: usize) -> f64 {
+pub(super) fn macs(architecture: &Architecture, length: usize) -> f64 {
     let head = architecture.head.as_ref().map_or(0.0, |head| {
         let unembedding = head.unembedding;
         unembedding.inputs as f64 * unembedding.outputs as f64
@@ -407,7 +408,9 @@ impl Run {
         let encoder_length = encoder.and_then(|(encoder, content)| length_of(&encoder.embedding, content));
         let encoder_length = encoder_length.unwrap_or(first.1);
         let length = length_of(&architecture.embedding, &content).unwrap_or(length);
-        let run = Self { architecture, content, length, encoder_length, left_out, cut, sites, preserves };
+        let cut_into = None;
+        let run =
+            Self { architecture, content, length, encoder_length, left_out, cut, sites, preserves, cut_into };
         // Fails before anything is planned, if the run is impossible or would measure nothing.
         run.pass(checkpoint)?;
         let few = |stack: StackRun<'_>| run.sizes(&stack).min().filter(|(width, rows)| rows <= width);
@@ -419,7 +422,7 @@ impl Run {
     }
 
     /// Returns its stacks in running order.
-    fn stacks(&self) -> impl Iterator<Item = StackRun<'_>> {
+    pub(super) fn stacks(&self) -> impl Iterator<Item = StackRun<'_>> {
         let Self { architecture, content, length, encoder_length, .. } = self;
         let encoder = architecture.encoder.as_deref().zip(content.of_encoder());
         let encoder = encoder.map(|(architecture, content)| StackRun {
@@ -461,7 +464,10 @@ impl Run {
     }
 
     /// Returns the width d of every norm of a stack that will be measured, and the number of its vectors.
-    fn sizes<'a>(&'a self, stack: &StackRun<'a>) -> impl Iterator<Item = (usize, usize)> + use<'a> {
+    pub(super) fn sizes<'a>(
+        &'a self,
+        stack: &StackRun<'a>,
+    ) -> impl Iterator<Item = (usize, usize)> + use<'a> {
         let (tokens, architecture) = (stack.tokens, stack.architecture);
         let wanted = |norm: &Norm| self.sites == Sites::All || Some(norm) == architecture.final_norm.as_ref();
         let sites =
@@ -515,7 +521,7 @@ impl Run {
     }
 
     /// Number of passes with moved readers.
-    fn moves(&self) -> usize {
+    pub(super) fn moves(&self) -> usize {
         if self.preserves { preservation::runs(&self.architecture) } else { 0 }
     }
 
@@ -571,115 +577,8 @@ impl Run {
     }
 
     /// Returns the matrices that a pass reads whole.
-    fn tensors(&self) -> impl Iterator<Item = usize> {
+    pub(super) fn tensors(&self) -> impl Iterator<Item = usize> {
         self.architecture.stacks().flat_map(Architecture::tensors)
-    }
-
-    /// Returns the multiplications of a pass up to the last hidden states, and those of its encoder alone.
-    fn multiplications(&self) -> [f64; 2] {
-        let stacks: Vec<StackRun<'_>> = self.stacks().collect();
-        let of_stack = |stack: &StackRun<'_>| stack.tokens as f64 * stack.architecture.macs(stack.length);
-        let [encoder, decoder] = &stacks[..] else { return [stacks.iter().map(of_stack).sum(), 0.0] };
-        let [products, of_encoder] = decoder.architecture.cross_macs(encoder.length);
-        let cross = decoder.tokens as f64 * products + encoder.tokens as f64 * of_encoder;
-        [of_stack(encoder) + of_stack(decoder) + cross, of_stack(encoder)]
-    }
-
-    /// Estimates the cost of the run, at these speeds of the pass and of the measurements.
-    pub fn cost<S: ByteSource>(
-        &self,
-        opened: &Opened<S>,
-        machine: &PassDevice,
-        gram_device: &str,
-        pass: PassSpeeds,
-        speeds: Speeds,
-    ) -> RunPlan {
-        let architecture = &self.architecture;
-        let sizes: Vec<(usize, usize)> = self.stacks().flat_map(|stack| self.sizes(&stack)).collect();
-        let mut work = [0.0; 2];
-        let add = |work: &mut [f64; 2], [sums, eigen]: [f64; 2]| {
-            work[0] += sums;
-            work[1] += eigen;
-        };
-        // A norm with no more rows than channels is not measured.
-        for &(width, rows) in sizes.iter().filter(|(width, rows)| rows > width) {
-            add(&mut work, operations(rows as f64, width as f64));
-        }
-        for StackRun { architecture, tokens, .. } in self.stacks() {
-            let measured = !self.stream_is_normalised() && tokens > architecture.width;
-            // One after the attention of each block, and one after the block.
-            let streams = if measured { 2 * architecture.blocks.len() } else { 0 };
-            for _ in 0..streams {
-                add(&mut work, block_operations(tokens as f64, architecture.width as f64));
-            }
-        }
-        // The loss takes a pass under each kind, both with the head. One of them is also the pass that is measured.
-        let (most_for_loss, n) = (self.most_for_loss(), self.tokens() as f64);
-        let [whole, of_encoder] = self.multiplications();
-        let macs = if self.has_loss() {
-            let of_head = macs(architecture, self.length) - architecture.macs(self.length);
-            2.0 * most_for_loss as f64 * (whole / n + of_head)
-        } else {
-            whole
-        };
-        let passes = if self.has_loss() { 2 * most_for_loss.div_ceil(self.tokens()) } else { 1 };
-        // A pass with a moved reader runs the later blocks, half of all on average, and the head.
-        let moved = self.moves() as f64 * self.tokens().min(MOVED_SEQUENCES * self.length) as f64;
-        let of_first =
-            of_encoder / self.stacks().next().map_or(1, |first| first.tokens / first.length.max(1)) as f64;
-        let macs =
-            macs + moved * self::macs(architecture, self.length) / 2.0 + self.moves() as f64 * of_first;
-        let tensors = &opened.checkpoint().tensors;
-        let bytes = self.tensors().map(|tensor| tensors[tensor].bytes()).sum::<u64>();
-        let bytes = bytes * passes as u64;
-        let encoded = self.stacks().next().map_or(0, |first| first.tokens);
-        let memory_of = |StackRun { architecture, tokens, .. }: StackRun<'_>| {
-            forward::memory(opened.checkpoint(), architecture, tokens, encoded)
-        };
-        let memory_of_site = |StackRun { architecture, tokens, .. }: StackRun<'_>| {
-            let (tokens, width) = (tokens as u64, architecture.width as u64);
-            plan::memory(8 * tokens * width, tokens, width)
-        };
-        RunPlan {
-            family: architecture.family.clone(),
-            assumed_kind: self.assumed_kind(),
-            sequences: (self.tokens() / self.length) as u64,
-            length: self.length as u64,
-            blocks: self.blocks() as u64,
-            left_out: self.left_out as u64,
-            sites: sizes.len() as u64,
-            stacks: self.summaries(),
-            input: self.input(),
-            losses: self.has_loss(),
-            moves: self.moves() as u64,
-            loss_tokens: most_for_loss as u64,
-            bytes,
-            operations: 2.0 * macs + work[0] + work[1],
-            memory: self.stacks().map(memory_of).max().unwrap_or(0),
-            memory_of_site: self.stacks().map(memory_of_site).max().unwrap_or(0),
-            pass_seconds: macs / pass.multiplications + bytes as f64 / pass.loading,
-            measuring_seconds: work[0] / speeds.sums + work[1] / speeds.eigen,
-            device: machine.name().to_owned(),
-            gram_device: gram_device.to_owned(),
-            warnings: self.warnings().into_iter().chain(self.too_large(opened, machine)).collect(),
-        }
-    }
-
-    /// Warns if a buffer of the run is larger than the GPU allows.
-    fn too_large<S: ByteSource>(&self, opened: &Opened<S>, machine: &PassDevice) -> Option<Warning> {
-        let tensors = &opened.checkpoint().tensors;
-        let matrix = self.tensors().map(|tensor| tensors[tensor].bytes()).max().unwrap_or(0);
-        let streams = self.stacks().map(|stack| 4 * (stack.tokens * stack.architecture.width) as u64);
-        let needed = matrix.max(streams.max().unwrap_or(0));
-        let has = machine.largest_buffer().filter(|has| *has < needed)?;
-        Some(Warning::new(
-            WarningCode::GpuTooSmall,
-            machine.name().to_owned(),
-            format!(
-                "`{}` allows buffers of {has} bytes, and one of {needed} is needed: the run will continue on the CPU. Run fewer tokens, or choose the CPU",
-                machine.name()
-            ),
-        ))
     }
 
     /// Whether the norm with the name `site` in the model's own code is measured.

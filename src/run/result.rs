@@ -3,6 +3,7 @@
 use super::pass::Measured;
 use super::planned::Run;
 use crate::measure::residual;
+use crate::model::operation::Reads;
 use crate::report::measured::Outcomes;
 use crate::report::{KindByLoss, PassSummary, Preservation, StackName, Verification, Warning, WarningCode};
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,8 @@ pub struct RunResult {
     pub device: String,
     /// Wall time in seconds.
     pub seconds: f64,
+    /// What the model, or its encoder, reads. It tells two towers apart.
+    pub reads: Reads,
 }
 
 impl Run {
@@ -63,14 +66,15 @@ impl Run {
         let mut outcome = outcome;
         outcome.warnings.extend(self.warnings());
         let input = format!("{}, in a forward pass with the assumed kind of every norm", self.input());
-        RunResult { measured, outcome, pass, input, device, seconds }
+        let reads = self.architecture.reads();
+        RunResult { measured, outcome, pass, input, device, seconds, reads }
     }
 }
 
 impl RunResult {
     /// Makes this part of the report, and the warnings. If nothing was measured, returns the reason.
     pub fn verification(self) -> Result<(Verification, Vec<Warning>), String> {
-        let Self { measured, outcome, pass, input, device, seconds } = self;
+        let Self { measured, outcome, pass, input, device, seconds, .. } = self;
         let (mut sites, mut blocks) = (Vec::new(), Vec::new());
         for measured in measured {
             match measured {

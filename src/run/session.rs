@@ -2,6 +2,7 @@
 //! become a part of the report. A run can stop and continue ([`Standing`]).
 
 use super::content::Content;
+use super::cost::Machine;
 use super::decoder_ids::decoder_ids;
 use super::device::{GramDevice, PassDevice, Wanted};
 use super::execute::Shown;
@@ -9,6 +10,8 @@ use super::pass::{Measured, Sites};
 use super::planned::{Extent, Model, PassSpeeds, Run, RunError};
 use super::random_init;
 use super::result::{RunOutcome, RunResult};
+use crate::checkpoint::Checkpoint;
+use crate::forward::kernels::{Cpu, Kernels};
 use crate::forward::{ForwardError, Pause, Standing};
 use crate::inspect::Opened;
 use crate::measure::plan::Speeds;
@@ -16,6 +19,7 @@ use crate::model::operation::Reads;
 use crate::pixels::PixelChoice;
 use crate::report::plan::RunPlan;
 use crate::report::{Verification, Warning};
+use crate::scratch::Scratch;
 use crate::source::ByteSource;
 use crate::source::memory::MemorySource;
 use crate::text::{Choice, input};
@@ -39,6 +43,10 @@ pub struct Request {
     pub preservation: bool,
     /// The wanted device.
     pub on: Wanted,
+    /// Bytes of memory that the run may take. A run that does not fit runs in parts. `None` if that is not limited.
+    pub memory: Option<u64>,
+    /// Threads that measure.
+    pub threads: usize,
 }
 
 /// A run that is ready, with its devices and warnings.
@@ -49,6 +57,8 @@ pub struct Session {
     device: GramDevice,
     /// Multiplications per second and the speed of the sums, if a trial chose the devices.
     tried: Option<(f64, Speeds)>,
+    memory: Option<u64>,
+    threads: usize,
     /// Warnings about the input and the devices.
     warnings: Vec<Warning>,
 }
@@ -58,7 +68,8 @@ impl Session {
     pub async fn new<S: ByteSource>(opened: &Opened<S>, request: &Request) -> Result<Self, RunError> {
         let (run, warnings) = run(opened, request).await?;
         let (machine, device) = (PassDevice::of(request.on).await?, GramDevice::of(request.on).await?);
-        Ok(Self { run, machine, device, tried: None, warnings })
+        let (memory, threads) = (request.memory, request.threads);
+        Ok(Self { run, machine, device, tried: None, memory, threads, warnings })
     }
 
     /// Like `new`, but a trial chooses the devices, and the CPU replaces a missing GPU with a warning. `clock` returns
@@ -72,7 +83,8 @@ impl Session {
         let (device, speeds, fault) = GramDevice::choose(request.on, &clock).await;
         let (machine, multiplications, other_fault) = PassDevice::choose(request.on, &clock).await;
         warnings.extend(fault.or(other_fault));
-        Ok(Self { run, machine, device, tried: Some((multiplications, speeds)), warnings })
+        let (tried, memory, threads) = (Some((multiplications, speeds)), request.memory, request.threads);
+        Ok(Self { run, machine, device, tried, memory, threads, warnings })
     }
 
     /// Plans the run.
@@ -86,16 +98,36 @@ impl Session {
             None => (self.machine.speed(&clock).await, self.device.speeds(&clock).await),
         };
         let loading = self.run.loading_speed(opened, &self.machine, &clock).await?;
+        let (name, gram_name) = (self.machine.name().to_owned(), self.device.name().to_owned());
+        // In a browser the pass has one core, and the threads that measure have others.
+        let shared = if name == Cpu.name() { cfg!(not(target_arch = "wasm32")) } else { name == gram_name };
         let pass = PassSpeeds { multiplications, loading };
-        let mut plan = self.run.cost(opened, &self.machine, self.device.name(), pass, speeds);
+        let Self { memory, threads, .. } = *self;
+        let machine = Machine { name, gram_name, memory, pass, speeds, threads, shared };
+        let mut plan = self.run.cost(opened, &self.machine, &machine);
         plan.warnings.extend(self.warnings.iter().cloned());
         Ok(plan)
     }
 
     /// Returns the same run of a twin of the model, of norms only, on the same devices.
     pub fn of_twin<S: ByteSource>(self, twin: &Opened<S>) -> Result<Self, RunError> {
-        let run = self.run.of_twin(twin.checkpoint())?;
+        let run = self.run.of_twin(twin.checkpoint())?.cut_like(&self.run);
         Ok(Self { run, warnings: Vec::new(), ..self })
+    }
+
+    /// Whether the run does not fit into memory, so that its activations need another place.
+    pub fn needs_scratch(&self) -> bool {
+        self.run.parts().is_some()
+    }
+
+    /// Returns the same run, whose activations lie in `scratch` if they do not fit into memory.
+    pub fn with_scratch(self, scratch: Box<dyn Scratch>) -> Self {
+        Self { run: self.run.with_scratch(scratch), ..self }
+    }
+
+    /// How many norms can be measured at once.
+    pub fn measured_at_once<S>(&self, checkpoint: &Checkpoint<S>) -> usize {
+        self.run.fit(checkpoint, self.memory).measured_at_once(self.memory, self.threads)
     }
 
     /// Returns the run.
@@ -143,7 +175,7 @@ impl Session {
 
 /// Resolves the model and its input, with a warning if the input is not the usual one.
 async fn run<S: ByteSource>(opened: &Opened<S>, request: &Request) -> Result<(Run, Vec<Warning>), RunError> {
-    let Request { extent, sites, choice, pixels, sounds, preservation, .. } = request;
+    let Request { extent, sites, choice, pixels, sounds, preservation, memory, .. } = request;
     let given = [
         pixels.as_ref().map(|_| Reads::Pixels),
         sounds.as_ref().map(|_| Reads::Sounds),
@@ -178,7 +210,8 @@ async fn run<S: ByteSource>(opened: &Opened<S>, request: &Request) -> Result<(Ru
         warnings.extend(of_ids);
     }
     let run = Run::new(opened.checkpoint(), model, content, *sites, *preservation)?;
-    Ok((run, warnings))
+    let fit = run.fit(opened.checkpoint(), *memory);
+    Ok((run.in_parts(fit), warnings))
 }
 
 /// Makes this part of the report, with the results of a twin whose weights were drawn from a seed, and the warnings. If nothing was

@@ -26,6 +26,7 @@ mod inputs;
 mod layering;
 mod many;
 mod measure;
+mod parts;
 mod photographs;
 mod preservation;
 mod pytorch;

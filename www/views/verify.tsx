@@ -258,11 +258,13 @@ function Plan({ plan, workers, twice }: Pick<Running, 'workers' | 'twice'> & { p
   const where = (device: string) => (device === 'cpu' ? 'the CPU' : device);
   return (
     <>
-      <strong>About {duration(secondsOf(plan, workers, twice))} in all</strong>
+      <strong>About {durations(secondsOf(plan, workers, twice))} in all</strong>
       {twice && ', the same with random weights included'}. {sequencesOf(plan)} of {plan.input} through{' '}
       {plan.left_out > 0 ? `the first ${count(plan.blocks)} of ${count(plan.blocks + plan.left_out)} blocks` : counted(plan.blocks, 'block')} of{' '}
       <code>{plan.family}</code>, {counted(plan.sites, 'norm')} measured: {bytes(plan.bytes)} to read, {parameters(plan.operations)}{' '}
-      operations, {bytes(plan.memory)} of memory. It runs on {where(plan.device)} for {duration(plan.pass_seconds)}, while{' '}
+      operations, {bytes(plan.memory)} of memory
+      {plan.parts > 1 && ` in ${count(plan.parts)} parts, with ${bytes(plan.scratch)} on the disk`}. It runs on {where(plan.device)} for{' '}
+      {durations([plan.least_pass_seconds, plan.pass_seconds])}, while{' '}
       {counted(workers, 'worker')} {workers === 1 ? 'measures' : 'measure'} for {duration(plan.measuring_seconds / workers)}
       {plan.moves > 0 && `, ${count(plan.moves)} short passes with a reader moved`}
       {plan.losses && `, and passes with the other kind of norm for the loss, on ${count(plan.loss_tokens)} tokens at most`}.
@@ -274,6 +276,12 @@ function Plan({ plan, workers, twice }: Pick<Running, 'workers' | 'twice'> & { p
       ))}
     </>
   );
+}
+
+/** The least and the most seconds, as one if they read the same. */
+function durations(seconds: [number, number]): string {
+  const [least, most] = seconds.map(duration);
+  return least === most ? String(least) : `${least} to ${most}`;
 }
 
 function Stopped() {

@@ -15,7 +15,8 @@ import init, {
   weightsBudget,
 } from '../generated/verifier.js';
 import type { Known, Shown } from '../protocol';
-import type { Figure, Progress } from '../report';
+import type { Figure, Progress, RunPlan } from '../report';
+import { openScratch } from '../scratch';
 import { network } from './network';
 import { type Inspecting, type VerifierCalls, serve, shows, tellProgress } from './serve';
 
@@ -107,7 +108,10 @@ serve<WeightSample, Inspecting<WeightSample>>(
     },
     async planRun(options, files, device) {
       modelRun = await live().planRun(JSON.stringify(options), files, device);
-      return modelRun.plan();
+      const planned = modelRun.plan();
+      const scratch = (JSON.parse(planned) as RunPlan).parts > 1 ? await openScratch() : null;
+      if (scratch) modelRun = modelRun.keptIn(scratch);
+      return planned;
     },
     run() {
       stopping = false;
@@ -128,8 +132,8 @@ serve<WeightSample, Inspecting<WeightSample>>(
       live().free();
       inspection = twin;
     },
-    verifyRun(ran, ofTwin, seed) {
-      live().verifyRun(ran, ofTwin, seed);
+    async verifyRun(ran, ofTwin, seed) {
+      await live().verifyRun(ran, ofTwin, seed);
       return live().report();
     },
     alone: (site, device) => live().alone(site, device),

@@ -117,7 +117,7 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "N")]
     pub(crate) blocks: Option<usize>,
     /// Print what the run would take (bytes, operations, memory, and the time that a trial on this machine predicts), without running it.
-    #[arg(long, conflicts_with_all = ["random_init", "explain"])]
+    #[arg(long, conflicts_with = "explain")]
     pub(crate) plan: bool,
     /// Run on this UTF-8 text, with the tokenizer.json beside the weights. Without --text, --ids and --uniform the run uses a sample
     /// text, or uniform ids if there is no tokenizer. If the model predicts next tokens, a run on text also judges the kind of the
@@ -161,6 +161,10 @@ pub(crate) struct Verify {
     /// Where to run the model and compute the covariances.
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub(crate) device: Device,
+    /// Memory that the run may take, such as 6GB. The default is half of what is free. If all tokens do not fit, they run in parts, and
+    /// their activations lie in a temporary file.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<bytesize::ByteSize>,
     /// List every site, instead of one row for sites of like name.
     #[arg(long)]
     pub(crate) all: bool,

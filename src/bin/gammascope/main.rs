@@ -12,6 +12,7 @@ mod findings;
 mod grid;
 mod like;
 mod measure;
+mod memory;
 mod open;
 mod output;
 mod plan;

@@ -4,7 +4,7 @@ use crate::args::Verify;
 use crate::screen::{self, Screen};
 use crate::{leave, print_json, summary};
 use gammascope::report::StackSummary;
-use gammascope::report::plan::RunPlan;
+use gammascope::report::plan::{MachinePlan, RunPlan};
 use indicatif::{DecimalBytes, HumanDuration};
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -16,8 +16,9 @@ pub(crate) fn show(plan: &RunPlan, options: &Verify) -> ExitCode {
 }
 
 fn table(out: &mut Screen<impl Write>, plan: &RunPlan) -> io::Result<()> {
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = plan.measured_at_once.max(1);
     let measuring = plan.measuring_seconds / threads as f64;
+    let whole = |pass: f64| if plan.shared { pass + measuring } else { pass.max(measuring) };
     let of = if plan.left_out > 0 { format!(" of {}", plan.blocks + plan.left_out) } else { String::new() };
     writeln!(
         out,
@@ -37,15 +38,36 @@ fn table(out: &mut Screen<impl Write>, plan: &RunPlan) -> io::Result<()> {
         format!("each of {threads} norms that are")
     };
     out.labelled("Memory        ", &format!("{memory}, and {of_site} for {norms} measured at once"))?;
+    if plan.parts > 1 {
+        let scratch = DecimalBytes(plan.scratch);
+        out.labelled(
+            "Parts         ",
+            &format!("{}, because all tokens at once do not fit; {scratch} in a temporary file", plan.parts),
+        )?;
+    }
     let time = format!(
-        "about {}: {} of running on {}, {} of measuring on {} by {threads} threads",
-        duration(plan.pass_seconds + measuring),
-        duration(plan.pass_seconds),
+        "about {}: {} of running on {}, {} of measuring on {} by {threads} thread{}",
+        range(whole(plan.least_pass_seconds), whole(plan.pass_seconds)),
+        range(plan.least_pass_seconds, plan.pass_seconds),
         summary::printable(&plan.device),
         duration(measuring),
         summary::printable(&plan.gram_device),
+        if threads == 1 { "" } else { "s" },
     );
     out.labelled("Time          ", &time)?;
+    if plan.least_pass_seconds < plan.pass_seconds {
+        writeln!(out, "The shorter time holds if the first tokens decide the kind by loss.")?;
+    }
+    writeln!(out, "\nOn other machines (estimates):")?;
+    for MachinePlan { name, memory, fits, parts, scratch, seconds: [least, most] } in &plan.machines {
+        let memory = DecimalBytes(*memory);
+        let cut = match (fits, parts) {
+            (false, _) => ", which does not fit".to_owned(),
+            (true, 1) => String::new(),
+            (true, _) => format!(" in {parts} parts, with {} on disk", DecimalBytes(*scratch)),
+        };
+        writeln!(out, "  {name}: {memory}{cut}, about {}.", range(*least, *most))?;
+    }
     for warning in &plan.warnings {
         summary::warning(out, warning)?;
     }
@@ -63,6 +85,12 @@ pub(crate) fn sequences(stacks: &[StackSummary], own: [u64; 2]) -> String {
     let of_stack =
         |one: &StackSummary| format!("{} in the {}", of([one.sequences, one.length]), one.stack.text());
     stacks.iter().map(of_stack).collect::<Vec<_>>().join(" and ")
+}
+
+/// Says the least and the most seconds, as one if they read the same.
+fn range(least: f64, most: f64) -> String {
+    let [least, most] = [least, most].map(duration);
+    if least == most { most } else { format!("{least} to {most}") }
 }
 
 fn duration(seconds: f64) -> String {

@@ -3,8 +3,8 @@
 use crate::args::{SiteChoice, Verify};
 use crate::screen::{self, Screen};
 use crate::{
-    UNREADABLE, USAGE, complain, explain, files, leave, measure, open, plan, preservation, print_json,
-    progress, random_init, summary,
+    UNREADABLE, USAGE, complain, explain, files, leave, measure, memory, open, plan, preservation,
+    print_json, progress, random_init, summary,
 };
 use gammascope::forward::Standing;
 use gammascope::inspect::{Inspection, Opened};
@@ -19,6 +19,7 @@ use gammascope::run::pass::{Measured, Sample, Sites};
 use gammascope::run::planned::Extent;
 use gammascope::run::result::RunResult;
 use gammascope::run::session::{Request, Session, collect};
+use gammascope::run::writers;
 use gammascope::source::ByteSource;
 use gammascope::source::generated::GeneratedSource;
 use gammascope::source::memory::MemorySource;
@@ -59,13 +60,23 @@ pub(crate) fn run(options: &Verify) -> ExitCode {
     leave(written, options.strict && !report.warnings.is_empty())
 }
 
-/// Plans the run.
+/// Plans the run. With --random-init a configuration is enough.
 fn planned(options: &Verify, line: &mut progress::Line) -> Result<RunPlan, String> {
-    let opened = open::inspected(files::sources(&options.paths, &options.remote, line)?, line)?;
+    let sources = files::sources(&options.paths, &options.remote, line)?;
+    match options.random_init {
+        Some(seed) if !random::has_weights(&sources) => {
+            let sources = pollster::block_on(random::twin(sources, seed)).map_err(sentence)?;
+            plan_of(&open::inspected(sources, line)?, options)
+        }
+        _ => plan_of(&open::inspected(sources, line)?, options),
+    }
+}
+
+fn plan_of<S: ByteSource>(opened: &Opened<S>, options: &Verify) -> Result<RunPlan, String> {
     let began = Instant::now();
     pollster::block_on(async {
-        let session = Session::new(&opened, &request(options)?).await.map_err(sentence)?;
-        session.plan(&opened, || began.elapsed().as_secs_f64()).await.map_err(sentence)
+        let session = Session::new(opened, &request(options)?).await.map_err(sentence)?;
+        session.plan(opened, || began.elapsed().as_secs_f64()).await.map_err(sentence)
     })
 }
 
@@ -92,7 +103,10 @@ fn verified<S: ByteSource>(
     seed: Option<u64>,
     line: &mut progress::Line,
 ) -> Result<Report, String> {
-    let session = pollster::block_on(Session::new(&opened, &request(options)?)).map_err(sentence)?;
+    let mut session = pollster::block_on(Session::new(&opened, &request(options)?)).map_err(sentence)?;
+    if session.needs_scratch() {
+        session = session.with_scratch(Box::new(memory::scratch().map_err(sentence)?));
+    }
     // If the initialisation cannot be made, this fails before anything runs.
     let twin = seed.map(|seed| Ok::<_, String>((seed, twin(&opened, seed, line)?))).transpose()?;
     let result = ran(&session, &opened, Watched::All, line)?;
@@ -127,7 +141,11 @@ fn request(options: &Verify) -> Result<Request, String> {
         (None, images) => Some(PixelChoice::Images(all(images)?)),
     };
     let sounds = if options.sounds.is_empty() { None } else { Some(all(&options.sounds)?) };
-    Ok(Request { extent, sites, choice, pixels, sounds, preservation, on: options.device.wanted() })
+    let (on, memory) =
+        (options.device.wanted(), options.memory.map_or_else(memory::for_a_run, |size| size.as_u64()));
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let memory = Some(memory);
+    Ok(Request { extent, sites, choice, pixels, sounds, preservation, on, memory, threads })
 }
 
 /// Opens the same architecture with γ = 1, β = 0 and random weights.
@@ -157,9 +175,9 @@ fn ran<S: ByteSource>(
 ) -> Result<RunResult, String> {
     let began = Instant::now();
     let (inspection, device) = (&opened.inspection, session.device());
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    // If the pass is ahead, it waits: the queue has room for one sample per thread.
-    let (give, samples) = sync_channel(threads);
+    let threads = session.measured_at_once(opened.checkpoint());
+    // If the pass is ahead, it waits. Where memory is short, it waits until a thread takes the sample.
+    let (give, samples) = sync_channel(if session.needs_scratch() { 0 } else { threads });
     let samples = Arc::new(Mutex::new(samples));
     let measured = Mutex::new(Vec::new());
     let outcome = std::thread::scope(|scope| {
@@ -191,7 +209,11 @@ fn ran<S: ByteSource>(
     });
     let outcome = outcome.map_err(sentence)?;
     let measured = measured.into_inner().unwrap_or_default();
-    Ok(pollster::block_on(session.result(measured, outcome, began.elapsed().as_secs_f64())))
+    let mut result = pollster::block_on(session.result(measured, outcome, began.elapsed().as_secs_f64()));
+    if watched == Watched::All {
+        pollster::block_on(writers::complete(opened.checkpoint(), &mut result));
+    }
+    Ok(result)
 }
 
 fn measure_all(
@@ -315,6 +337,12 @@ fn falls(out: &mut impl Write, falls: &[ResidualFall]) -> std::io::Result<()> {
             write!(out, "; {length:.2} of its length in near-dead channels")?;
         }
         writeln!(out, ".")?;
+        if let [Some(attention), Some(feed_forward)] = [place.attention_energy, place.feed_forward_energy] {
+            writeln!(
+                out,
+                "    The maps of the attention write {attention:.2} times as much along it as along the average direction, those of the feed-forward part {feed_forward:.2} times.",
+            )?;
+        }
     }
     if falls.len() > FALLS {
         writeln!(out, "  --json lists all {} falls.", falls.len())?;

@@ -19,7 +19,18 @@ use std::ops::ControlFlow;
 /// A request that measures every norm on the CPU, on noise and uniform ids.
 pub(crate) fn usual() -> Request {
     let (extent, sites, on) = (Extent::default(), Sites::All, Wanted::Cpu);
-    Request { extent, sites, choice: None, pixels: None, sounds: None, preservation: false, on }
+    let (memory, threads) = (None, 1);
+    Request {
+        extent,
+        sites,
+        choice: None,
+        pixels: None,
+        sounds: None,
+        preservation: false,
+        on,
+        memory,
+        threads,
+    }
 }
 
 /// Returns the plan of a run, or why it is refused.

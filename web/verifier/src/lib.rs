@@ -5,6 +5,7 @@ mod inspection;
 mod measurement;
 mod network;
 mod run;
+mod scratch;
 mod share;
 mod together;
 mod trap;

@@ -3,6 +3,7 @@
 use crate::inspection::Inspection;
 use crate::measurement::clock;
 use crate::network::File;
+use crate::scratch::BrowserScratch;
 use crate::trap;
 use gammascope::forward::Standing;
 use gammascope::inspect;
@@ -18,6 +19,7 @@ use gammascope::run::pass::{Sample, Sites, of_f32};
 use gammascope::run::planned::Extent;
 use gammascope::run::result::RunResult;
 use gammascope::run::session::{Request, Session, collect};
+use gammascope::run::writers;
 use gammascope::source::ByteSource;
 use gammascope::source::memory::MemorySource;
 use gammascope::text::Choice;
@@ -42,6 +44,15 @@ impl ModelRun {
     /// Returns the plan, a `RunPlan` in TypeScript, as JSON.
     pub fn plan(&self) -> String {
         self.plan.clone()
+    }
+
+    /// Keeps the activations of the run, if they do not fit into memory, in `file`: a `FileSystemSyncAccessHandle` of the private storage.
+    /// It replaces this run.
+    #[wasm_bindgen(js_name = keptIn)]
+    pub fn kept_in(self, file: JsValue) -> ModelRun {
+        let Self { session, plan, state } = self;
+        let scratch = BrowserScratch(file.unchecked_into());
+        Self { session: session.with_scratch(Box::new(scratch)), plan, state }
     }
 
     /// Returns the results without the measurements, for [`Inspection::verify_run`], as JSON.
@@ -105,7 +116,7 @@ impl Inspection {
     #[wasm_bindgen(js_name = planRun)]
     pub async fn plan_run(&self, options: &str, files: Array, wanted: JsValue) -> Result<ModelRun, Error> {
         trap::set();
-        let RunOptions { tokens, sequence, blocks, sites, input: chosen, preservation } =
+        let RunOptions { tokens, sequence, blocks, sites, input: chosen, preservation, memory } =
             serde_json::from_str(options).map_err(sentence)?;
         let [tokens, blocks] = [tokens, blocks].map(|count| count.map(|count| count as usize));
         let sequence = sequence.map(|length| length as usize);
@@ -131,7 +142,10 @@ impl Inspection {
             RunSites::All => Sites::All,
         };
         let extent = Extent { tokens, sequence, blocks };
-        let request = Request { extent, sites, choice, pixels, sounds, preservation, on: from_js(wanted)? };
+        let on = from_js(wanted)?;
+        // The page decides how many workers measure.
+        let threads = 1;
+        let request = Request { extent, sites, choice, pixels, sounds, preservation, on, memory, threads };
         let session = Session::on_the_best(&self.inner, &request, clock).await.map_err(sentence)?;
         let plan = session.plan(&self.inner, clock).await.map_err(sentence)?;
         let plan = serde_json::to_string(&plan).map_err(sentence)?;
@@ -189,11 +203,13 @@ impl Inspection {
 
     /// Makes the report again with all results of a run, and of the run of a twin drawn from `seed`, as JSON.
     #[wasm_bindgen(js_name = verifyRun)]
-    pub fn verify_run(&mut self, ran: &str, of_twin: Option<String>, seed: u32) -> Result<(), Error> {
+    pub async fn verify_run(&mut self, ran: String, of_twin: Option<String>, seed: u32) -> Result<(), Error> {
         let result = |json: &str| serde_json::from_str::<RunResult>(json).map_err(sentence);
+        let mut own = result(&ran)?;
+        writers::complete(self.inner.checkpoint(), &mut own).await;
         let of_twin =
             of_twin.map(|of_twin| Ok::<_, Error>((result(&of_twin)?, u64::from(seed)))).transpose()?;
-        let (trained, warnings) = collect(result(ran)?, of_twin).map_err(sentence)?;
+        let (trained, warnings) = collect(own, of_twin).map_err(sentence)?;
         self.inner.verify(trained, warnings);
         Ok(())
     }

@@ -1,0 +1,48 @@
+//! Matrices that stay on the device while the parts of a pass go through a block.
+
+use super::ForwardError;
+use super::kernels::Kernels;
+use super::weights::Loaded;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// Matrices of one block, by the first value of their tensor, as far as there is room.
+pub(super) struct Held<K: Kernels> {
+    loaded: RefCell<HashMap<usize, Rc<Loaded<K>>>>,
+    /// Bytes that may still be held.
+    left: RefCell<u64>,
+    room: u64,
+}
+
+impl<K: Kernels> Held<K> {
+    /// Makes room for this many bytes.
+    pub(super) fn new(room: u64) -> Self {
+        Self { loaded: RefCell::default(), left: RefCell::new(room), room }
+    }
+
+    /// Frees all matrices, for the next block.
+    pub(super) fn clear(&self) {
+        self.loaded.borrow_mut().clear();
+        self.left.replace(self.room);
+    }
+
+    /// Returns the matrix `key`, which takes `bytes` on the device. If it is not held, `load` loads it, and it stays if there is room.
+    pub(super) async fn get(
+        &self,
+        key: usize,
+        bytes: u64,
+        load: impl AsyncFnOnce() -> Result<Loaded<K>, ForwardError>,
+    ) -> Result<Rc<Loaded<K>>, ForwardError> {
+        if let Some(loaded) = self.loaded.borrow().get(&key) {
+            return Ok(Rc::clone(loaded));
+        }
+        let loaded = Rc::new(load().await?);
+        let left = *self.left.borrow();
+        if bytes <= left {
+            self.left.replace(left - bytes);
+            self.loaded.borrow_mut().insert(key, Rc::clone(&loaded));
+        }
+        Ok(loaded)
+    }
+}

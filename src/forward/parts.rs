@@ -1,0 +1,315 @@
+//! A pass whose activations do not fit into memory. Its sequences run in parts: every block runs on one part after another, and the stream
+//! between blocks lies in a scratch. Each matrix of a block is read once, and stays on the device for all parts if there is room.
+//!
+//! Sequences do not see each other, so every value is the same as in a pass of all sequences at once.
+
+use super::held::Held;
+use super::kernels::Kernels;
+use super::{ForwardError, Pass, Seen, Unwatched, Watch};
+use crate::scratch::Scratch;
+use crate::source::ByteSource;
+use std::cell::RefCell;
+use std::ops::{ControlFlow, Range};
+use std::rc::Rc;
+
+/// How a pass is cut into parts, and where its activations lie.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts<'a> {
+    /// Sequences of a part.
+    pub sequences: usize,
+    /// Bytes of matrices of a block that may stay on the device.
+    pub held: u64,
+    /// Where the stream and the outputs of norms lie.
+    pub scratch: &'a RefCell<Box<dyn Scratch>>,
+    /// Where the values of the pass begin in the scratch, counted in values.
+    pub base: u64,
+}
+
+/// Streams of n × d values of a pass: those before and after a block, in turn, and the one between the parts of a block. The outputs of
+/// norms follow.
+const STREAMS: u64 = 3;
+/// Which of them is the one between the parts of a block.
+const BETWEEN: u64 = 2;
+
+/// Bytes of a scratch for a pass of n tokens in a model of width d, if the norms of a block have `shown` outputs in all, and another pass
+/// may run beside it.
+pub fn scratch_bytes(tokens: u64, width: u64, shown: u64) -> u64 {
+    let stream = tokens.saturating_mul(width);
+    let beside = stream.saturating_mul(STREAMS).max(shown.saturating_mul(2));
+    stream.saturating_mul(STREAMS).saturating_add(beside).saturating_mul(4)
+}
+
+impl Parts<'_> {
+    /// Returns the parts of another pass, which leaves the streams of this one (n × d) in the scratch as they are.
+    pub fn beside(self, tokens: usize, width: usize) -> Self {
+        Self { base: self.base + STREAMS * tokens as u64 * width as u64, ..self }
+    }
+
+    /// Writes values at a place that is counted in values.
+    fn write(&self, at: u64, values: &[f32]) -> Result<(), ForwardError> {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Ok(self.scratch.borrow_mut().write(4 * at, &bytes)?)
+    }
+
+    /// Reads values from a place that is counted in values.
+    fn read(&self, at: u64, count: usize) -> Result<Vec<f32>, ForwardError> {
+        let mut bytes = vec![0; 4 * count];
+        self.scratch.borrow_mut().read(4 * at, &mut bytes)?;
+        Ok(bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+    }
+}
+
+/// The outputs of a norm in a scratch: `values` before the scale, and as many after it.
+struct Kept {
+    site: String,
+    width: usize,
+    /// Place of the first value.
+    at: u64,
+    /// Values of all tokens.
+    values: u64,
+    /// Values written so far.
+    written: u64,
+}
+
+/// Collects in a scratch what the parts of a pass show of a block, until all tokens are there.
+struct Collecting<'a, W> {
+    watch: &'a W,
+    parts: Parts<'a>,
+    /// Tokens of this part, and of all parts.
+    part: usize,
+    tokens: usize,
+    kept: Vec<Kept>,
+    /// Where the next norm goes.
+    next: u64,
+    fault: Option<ForwardError>,
+}
+
+impl<'a, W: Watch> Collecting<'a, W> {
+    /// Begins after the streams, which have `stream` values each.
+    fn new(watch: &'a W, parts: Parts<'a>, tokens: usize, stream: u64) -> Self {
+        let next = parts.base + STREAMS * stream;
+        Self { watch, parts, part: 0, tokens, kept: Vec::new(), next, fault: None }
+    }
+
+    fn keep(&mut self, site: &str, width: usize, values: [&[f32]; 2]) -> Result<(), ForwardError> {
+        let count = values[0].len() as u64;
+        let at = match self.kept.iter().position(|kept| kept.site == site) {
+            Some(at) => at,
+            None => {
+                let all = count / self.part.max(1) as u64 * self.tokens as u64;
+                self.kept.push(Kept { site: site.to_owned(), width, at: self.next, values: all, written: 0 });
+                self.next += 2 * all;
+                self.kept.len() - 1
+            }
+        };
+        let kept = &mut self.kept[at];
+        let first = kept.at + kept.written;
+        kept.written += count;
+        self.parts.write(first, values[0])?;
+        self.parts.write(first + kept.values, values[1])
+    }
+}
+
+impl<W: Watch> Watch for Collecting<'_, W> {
+    fn wants(&self, site: &str) -> bool {
+        self.watch.wants(site)
+    }
+
+    fn wants_stream(&self) -> bool {
+        false
+    }
+
+    fn wants_after_attention(&self) -> bool {
+        self.watch.wants_after_attention()
+    }
+
+    async fn see(&mut self, seen: Seen<'_>) -> ControlFlow<()> {
+        let Seen::Norm { site, width, before_scale, output } = seen else {
+            return ControlFlow::Continue(());
+        };
+        match self.keep(site, width, [before_scale, output]) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                self.fault = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    }
+}
+
+/// Shows the collected outputs of norms, each with all tokens.
+async fn show(parts: Parts<'_>, kept: Vec<Kept>, watch: &mut impl Watch) -> Result<(), ForwardError> {
+    for Kept { site, width, at, values, .. } in kept {
+        let read = |at| parts.read(at, values as usize);
+        let (before_scale, output) = (read(at)?, read(at + values)?);
+        let seen = Seen::Norm { site: &site, width, before_scale: &before_scale, output: &output };
+        if watch.see(seen).await.is_break() {
+            return Err(ForwardError::Stopped { blocks: 0 });
+        }
+    }
+    Ok(())
+}
+
+impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
+    /// Runs a pass of one stack in parts, from the stream in the scratch after `done` of its blocks, or from the input if there are none.
+    /// It shows the same as [`Pass::run`]. The last hidden states are then in the scratch, for [`Pass::losses_in_parts`].
+    pub async fn run_in_parts(
+        &self,
+        parts: Parts<'_>,
+        done: usize,
+        watch: &mut impl Watch,
+    ) -> Result<(), ForwardError> {
+        let held = Rc::new(Held::new(parts.held));
+        if done == 0 {
+            self.each_part(parts, &held, watch, async |pass, watch, tokens| {
+                let stream = pass.embed(None, watch).await?;
+                self.put_stream(parts, 0, tokens.start, &self.kernels.get(&stream).await?)
+            })
+            .await?;
+        }
+        self.weights.look_ahead(self.architecture.reads_from(done));
+        let width = self.architecture.width;
+        for (index, block) in self.architecture.blocks.iter().enumerate().skip(done) {
+            self.each_part(parts, &held, watch, async |pass, watch, tokens| {
+                let stream = self.kernels.put(self.stream_of(parts, index, tokens.clone())?);
+                let (stream, after_attention) = pass.block(block, stream, None, watch).await?;
+                self.is_finite(&stream, index, tokens.start).await?;
+                if let Some(values) = after_attention {
+                    self.put_stream_at(parts, BETWEEN, tokens.start, &values)?;
+                }
+                self.put_stream(parts, index + 1, tokens.start, &self.kernels.get(&stream).await?)
+            })
+            .await?;
+            if watch.wants_stream() {
+                let all = 0..self.sequences.tokens;
+                let stream = self.stream_of(parts, index + 1, all.clone())?;
+                let after_attention = match watch.wants_after_attention() {
+                    true => Some(parts.read(parts.base + BETWEEN * self.stream_values(), stream.len())?),
+                    false => None,
+                };
+                let seen = Seen::Block {
+                    index,
+                    width,
+                    stream: &stream,
+                    after_attention: after_attention.as_deref(),
+                    next: self.architecture.norm_after(index).and_then(|norm| norm.site.as_deref()),
+                };
+                if watch.see(seen).await.is_break() {
+                    return Err(ForwardError::Stopped { blocks: index + 1 });
+                }
+            }
+        }
+        // The stream after the last block stays where it is, so that a run can continue from there.
+        let blocks = self.architecture.blocks.len();
+        self.each_part(parts, &held, watch, async |pass, watch, tokens| {
+            let stream = self.stream_of(parts, blocks, tokens.clone())?;
+            let hidden = match &self.architecture.final_norm {
+                Some(norm) => {
+                    let hidden = pass.norm(norm, &self.kernels.put(stream), watch).await?;
+                    self.kernels.get(&hidden).await?
+                }
+                None => stream,
+            };
+            self.put_stream(parts, blocks + 1, tokens.start, &hidden)
+        })
+        .await
+    }
+
+    /// Returns the losses at the last hidden states that the same pass left in the scratch, as [`Pass::losses`] does.
+    pub async fn losses_in_parts(&self, parts: Parts<'_>) -> Result<Vec<f64>, ForwardError> {
+        let held = Rc::new(Held::new(parts.held));
+        let (mut losses, hidden) = (Vec::new(), self.architecture.blocks.len() + 1);
+        self.each_part(parts, &held, &mut Unwatched, async |pass, _, tokens| {
+            let hidden = self.kernels.put(self.stream_of(parts, hidden, tokens)?);
+            losses.extend(pass.losses(&hidden).await?);
+            Ok(())
+        })
+        .await?;
+        Ok(losses)
+    }
+
+    /// Does `work` with the pass of each part, whose tokens are given, and then shows what all parts have shown to `watch`.
+    async fn each_part<W: Watch>(
+        &self,
+        parts: Parts<'_>,
+        held: &Rc<Held<K>>,
+        watch: &mut W,
+        mut work: impl AsyncFnMut(
+            Pass<'a, S, K>,
+            &mut Collecting<'_, W>,
+            Range<usize>,
+        ) -> Result<(), ForwardError>,
+    ) -> Result<(), ForwardError> {
+        let mut collecting = Collecting::new(&*watch, parts, self.sequences.tokens, self.stream_values());
+        let count = self.sequences.count();
+        for first in (0..count).step_by(parts.sequences.max(1)) {
+            let sequences = first..count.min(first + parts.sequences.max(1));
+            let tokens = sequences.start * self.sequences.length..sequences.end * self.sequences.length;
+            collecting.part = tokens.len();
+            let pass = self.of_sequences(sequences, Rc::clone(held));
+            let done = work(pass, &mut collecting, tokens).await;
+            if let Some(fault) = collecting.fault.take() {
+                return Err(fault);
+            }
+            done?;
+        }
+        held.clear();
+        let kept = collecting.kept;
+        show(parts, kept, watch).await
+    }
+
+    /// Returns the same pass of some of its sequences only.
+    fn of_sequences(&self, some: Range<usize>, held: Rc<Held<K>>) -> Self {
+        let mut sequences = self.sequences;
+        sequences.tokens = some.len() * sequences.length;
+        Self {
+            architecture: self.architecture,
+            weights: Rc::clone(&self.weights),
+            kernels: self.kernels,
+            input: self.input.some(some),
+            sequences,
+            encoder: None,
+            assumed_kind: self.assumed_kind,
+            pause: self.pause,
+            held: Some(held),
+        }
+    }
+
+    /// Values of a stream.
+    fn stream_values(&self) -> u64 {
+        self.sequences.tokens as u64 * self.architecture.width as u64
+    }
+
+    /// Writes the stream after this many blocks, from token `first` on. The stream after the block before stays.
+    fn put_stream(
+        &self,
+        parts: Parts<'_>,
+        blocks: usize,
+        first: usize,
+        values: &[f32],
+    ) -> Result<(), ForwardError> {
+        self.put_stream_at(parts, blocks as u64 % 2, first, values)
+    }
+
+    fn put_stream_at(
+        &self,
+        parts: Parts<'_>,
+        at: u64,
+        first: usize,
+        values: &[f32],
+    ) -> Result<(), ForwardError> {
+        parts.write(parts.base + at * self.stream_values() + (first * self.architecture.width) as u64, values)
+    }
+
+    /// Reads the stream of these tokens after this many blocks.
+    fn stream_of(
+        &self,
+        parts: Parts<'_>,
+        blocks: usize,
+        tokens: Range<usize>,
+    ) -> Result<Vec<f32>, ForwardError> {
+        let width = self.architecture.width;
+        let at = parts.base + blocks as u64 % 2 * self.stream_values();
+        parts.read(at + (tokens.start * width) as u64, tokens.len() * width)
+    }
+}

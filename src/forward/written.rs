@@ -1,0 +1,89 @@
+//! How strongly the parts of a block write along a direction of the stream (MATH §3, writer energy).
+
+use super::ForwardError;
+use super::weights::Weights;
+use crate::checkpoint::Checkpoint;
+use crate::model::architecture::{Block, Branch, FeedForward, Linear};
+use crate::model::operation::Layout;
+use crate::source::ByteSource;
+
+/// Energy of the attention and of the feed-forward part of a block along the unit vector `direction` (d values):
+/// d·‖Uᵀu‖² ÷ ‖U‖²_F over the maps U (d × k) that write to the stream. 0 if u lies in their null space, 1 for a part that writes along
+/// every direction alike. A norm or a LayerScale behind a map belongs to it. `None` if a part writes nothing.
+pub async fn energies<S: ByteSource>(
+    checkpoint: &Checkpoint<S>,
+    block: &Block,
+    direction: &[f64],
+) -> Result<[Option<f64>; 2], ForwardError> {
+    let weights = Weights::new(checkpoint);
+    let mut attention = Energy::default();
+    attention.add(&weights, &block.attention.output, &block.around_attention, direction).await?;
+    if let Some(cross) = &block.cross {
+        attention.add(&weights, &cross.attention.output, &cross.around, direction).await?;
+    }
+    let mut feed_forward = Energy::default();
+    let around = &block.around_feed_forward;
+    match &block.feed_forward {
+        FeedForward::Plain { down, .. } => feed_forward.add(&weights, down, around, direction).await?,
+        FeedForward::Gated(gated) => feed_forward.add(&weights, &gated.down, around, direction).await?,
+        FeedForward::Experts { experts, .. } => {
+            for expert in experts {
+                feed_forward.add(&weights, &expert.down, around, direction).await?;
+            }
+        }
+    }
+    Ok([attention, feed_forward].map(|energy| energy.value(direction.len())))
+}
+
+/// Sums over the maps of a part.
+#[derive(Default)]
+struct Energy {
+    /// Σ ‖Uᵀu‖².
+    along: f64,
+    /// Σ ‖U‖²_F.
+    all: f64,
+}
+
+impl Energy {
+    fn value(&self, width: usize) -> Option<f64> {
+        (self.all > 0.0).then(|| width as f64 * self.along / self.all)
+    }
+
+    async fn add<S: ByteSource>(
+        &mut self,
+        weights: &Weights<'_, S>,
+        map: &Linear,
+        around: &Branch,
+        direction: &[f64],
+    ) -> Result<(), ForwardError> {
+        let mut scales = vec![1.0; direction.len()];
+        if let Some(norm) = &around.inner_after {
+            let one = f64::from(u8::from(norm.one_plus));
+            for (scale, w) in scales.iter_mut().zip(weights.optional(norm.scale).await?.iter().flatten()) {
+                *scale *= one + f64::from(*w);
+            }
+        }
+        for (scale, by) in scales.iter_mut().zip(weights.optional(around.layer_scale).await?.iter().flatten())
+        {
+            *scale *= f64::from(*by);
+        }
+        let mut along = vec![0.0; map.inputs];
+        let mut at = 0;
+        weights
+            .decoded(map.weight, |values| {
+                for value in values {
+                    let (outer, inner) = match map.layout {
+                        Layout::OutputInput => (at / map.inputs, at % map.inputs),
+                        Layout::InputOutput => (at % map.outputs, at / map.outputs),
+                    };
+                    let value = f64::from(*value) * scales[outer];
+                    along[inner] += value * direction[outer];
+                    self.all += value * value;
+                    at += 1;
+                }
+            })
+            .await?;
+        self.along += along.iter().map(|sum| sum * sum).sum::<f64>();
+        Ok(())
+    }
+}

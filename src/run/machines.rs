@@ -1,0 +1,36 @@
+//! Machines that a plan is made for beside this one.
+//!
+//! Only the H200 was measured (`benches/streamed.py`): the kernels reach 29 % of the product of large matrices that PyTorch reaches there,
+//! which is 15 TFLOP/s. The GPUs of the laptops get the same share of what their makers publish as the peak in f32. A laptop reads
+//! its disk at 2 GB/s. The speeds of measuring are those of one core of the machine where the model of the cost was fitted.
+
+use super::cost::Machine;
+use super::planned::PassSpeeds;
+use crate::measure::plan::Speeds;
+
+/// The share of the published f32 peak that the kernels reach.
+const SHARE: f64 = 0.23;
+/// Operations per second of one core: of the exact sums, and of the eigenvalues.
+const CORE: Speeds = Speeds { sums: 1.2e10, eigen: 4e9 };
+
+/// Returns the named machines.
+pub fn machines() -> [Machine; 3] {
+    let laptop = |name: &str, teraflops: f64, memory: u64, cores: usize| Machine {
+        name: name.to_owned(),
+        gram_name: "cpu".to_owned(),
+        memory: Some(memory),
+        pass: PassSpeeds { multiplications: teraflops * 1e12 / 2.0 * SHARE, loading: 2e9 },
+        speeds: CORE,
+        threads: cores,
+        shared: false,
+    };
+    [
+        laptop("laptop with a GPU of 6 GB (RTX 4050, 9 TFLOP/s, 8 cores)", 9.0, 5_000_000_000, 8),
+        laptop("M-series laptop (M3, 3.5 TFLOP/s, 16 GB, 8 cores)", 3.5, 10_000_000_000, 8),
+        Machine {
+            name: "H200 (141 GB, 16 cores)".to_owned(),
+            pass: PassSpeeds { multiplications: 7.4e12, loading: 6e9 },
+            ..laptop("", 0.0, 120_000_000_000, 16)
+        },
+    ]
+}

@@ -1,0 +1,194 @@
+//! A run that does not fit into memory runs in parts, with the same numbers.
+
+use crate::support::families::{expected, open};
+use crate::support::runs::{planned, usual};
+use gammascope::forward::kernels::{Cpu, Kernels};
+use gammascope::forward::{Input, Parts, Pass, Seen, Standing};
+use gammascope::inspect::Opened;
+use gammascope::measure::gram::Gridded;
+use gammascope::model::resolve;
+use gammascope::report::{Verification, Warning, WarningCode};
+use gammascope::run::execute::Shown;
+use gammascope::run::pass::Measured;
+use gammascope::run::planned::Extent;
+use gammascope::run::session::{Request, Session, collect};
+use gammascope::scratch::disk::DiskScratch;
+use gammascope::scratch::memory::MemoryScratch;
+use gammascope::scratch::{Scratch, ScratchError};
+use gammascope::source::ByteSource;
+use gammascope::source::disk::DiskSource;
+use pollster::block_on;
+use std::cell::RefCell;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+/// What a pass shows: the name of a norm or of a block, and its values.
+type Sights = Vec<(String, Vec<f32>)>;
+
+fn folder(of: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(of)
+}
+
+fn note(sights: &mut Sights, seen: Seen<'_>) {
+    match seen {
+        Seen::Norm { site, before_scale, output, .. } => {
+            sights.push((site.to_owned(), [before_scale, output].concat()));
+        }
+        Seen::Block { index, stream, next, .. } => {
+            sights.push((format!("block {index} before {next:?}"), stream.to_vec()));
+        }
+    }
+}
+
+/// Compares a pass in parts with the whole pass: everything that it shows, and its losses.
+fn same_in_parts<K: Kernels>(kernels: &K, same: impl Fn(f32, f32) -> bool) {
+    for entry in std::fs::read_dir(folder("tests/forward")).unwrap() {
+        let family = entry.unwrap().path();
+        let checkpoint = open(&family);
+        let architecture = resolve(&checkpoint).unwrap();
+        let ids: Vec<u32> = expected(&family)["7.ids"].0.iter().map(|id| *id as u32).collect();
+        assert!(ids.len() > 7, "one sequence cannot run in parts");
+        let input = Input::token_ids(&ids, 7).unwrap();
+        let pass = Pass::new(&checkpoint, &architecture, input).unwrap().on(kernels);
+        let mut whole = Sights::new();
+        let hidden = block_on(pass.run(&mut async |seen: Seen<'_>| note(&mut whole, seen))).unwrap();
+        // Room for no matrix, and for all of them.
+        for held in [0, u64::MAX] {
+            let scratch: Box<dyn Scratch> = Box::<MemoryScratch>::default();
+            let parts = Parts { sequences: 1, held, scratch: &RefCell::new(scratch), base: 0 };
+            let mut in_parts = Sights::new();
+            block_on(pass.run_in_parts(parts, 0, &mut async |seen: Seen<'_>| note(&mut in_parts, seen)))
+                .unwrap();
+            assert_eq!(whole.len(), in_parts.len(), "{family:?}");
+            for ((name, values), (other, found)) in whole.iter().zip(&in_parts) {
+                assert_eq!((name, values.len()), (other, found.len()), "{family:?}");
+                let differs = values.iter().zip(found).position(|(a, b)| !same(*a, *b));
+                assert_eq!(differs, None, "{family:?}, {name}, held {held}");
+            }
+            if architecture.head.is_some() && architecture.causal {
+                let expected = block_on(pass.losses(&hidden)).unwrap();
+                let found = block_on(pass.losses_in_parts(parts)).unwrap();
+                assert_eq!(expected.len(), found.len());
+                let close = |(a, b): (&f64, &f64)| same(*a as f32, *b as f32);
+                assert!(expected.iter().zip(&found).all(close), "{family:?}: {expected:?}, {found:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_family_shows_in_parts_what_it_shows_whole() {
+    same_in_parts(&Cpu, |a, b| a == b);
+}
+
+#[cfg(feature = "gpu")]
+#[test]
+#[ignore = "needs an adapter: cargo test --features gpu -- --ignored"]
+fn every_family_shows_in_parts_on_a_gpu_what_it_shows_whole() {
+    let kernels = block_on(gammascope::gpu::forward::GpuKernels::open()).unwrap();
+    same_in_parts(&kernels, |a, b| (a - b).abs() <= 1e-5 * a.abs().max(1.0));
+}
+
+fn opened(sample: &str) -> Opened<DiskSource> {
+    let folder = folder(sample);
+    let files = ["model.safetensors", "config.json", "tokenizer.json"];
+    let there = files.into_iter().filter(|file| folder.join(file).exists());
+    let sources = there.map(|file| DiskSource::open(&folder.join(file), file).unwrap()).collect();
+    block_on(gammascope::inspect::open(sources, |_| {})).unwrap()
+}
+
+/// Runs a session to its end. It stops after each of the first `stops` blocks, and goes on.
+fn run<S: ByteSource>(session: &Session, opened: &Opened<S>, stops: usize) -> (Verification, Vec<Warning>) {
+    let gram = async |gridded: &Gridded| gridded.gram();
+    let (mut standing, mut measured): (_, Vec<Measured>) = (Standing::default(), Vec::new());
+    loop {
+        let give = async |shown: Shown| match shown {
+            Shown::Sample(sample) => {
+                measured.push(sample.measure(&opened.inspection, gram).await);
+                ControlFlow::Continue(())
+            }
+            Shown::Blocks(done) if done <= stops => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        };
+        let outcome = block_on(session.execute(opened, &mut standing, give)).unwrap();
+        if outcome.stopped.is_none() {
+            return collect(block_on(session.result(measured, outcome, 1.0)), None).unwrap();
+        }
+        assert!(standing.stream.is_empty() || !session.needs_scratch(), "the stream is in memory too");
+    }
+}
+
+fn disk() -> Box<dyn Scratch> {
+    Box::new(DiskScratch::new(tempfile::tempfile().unwrap()))
+}
+
+#[test]
+fn a_report_of_a_run_in_parts_is_that_of_the_whole_run() {
+    for (sample, tokens) in
+        [("samples/layernorm", 640), ("samples/rmsnorm", 640), ("samples/vit-rmsnorm", 600)]
+    {
+        let opened = opened(sample);
+        let whole = Request { extent: Extent { tokens: Some(tokens), ..Extent::default() }, ..usual() };
+        let plan = planned(&opened, &whole).unwrap();
+        let memory = plan.memory_of_site + plan.memory * 2 / 3;
+        let little = Request { memory: Some(memory), ..whole.clone() };
+        let in_parts = planned(&opened, &little).unwrap();
+        assert_eq!((plan.parts, plan.scratch), (1, 0));
+        assert!(in_parts.parts > 1 && in_parts.scratch > 0, "{sample}: {in_parts:?}");
+        assert!(in_parts.memory + in_parts.memory_of_site <= memory, "{sample}: {in_parts:?}");
+        let session = block_on(Session::new(&opened, &whole)).unwrap();
+        assert!(!session.needs_scratch());
+        let expected = run(&session, &opened, 0);
+        for stops in [0, 3] {
+            let session = block_on(Session::new(&opened, &little)).unwrap().with_scratch(disk());
+            assert!(session.needs_scratch());
+            assert_eq!(run(&session, &opened, stops), expected, "{sample}, stopped {stops} times");
+        }
+    }
+}
+
+/// Fails after some writes.
+#[derive(Debug)]
+struct Full(usize, Box<dyn Scratch>);
+
+impl Scratch for Full {
+    fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), ScratchError> {
+        if self.0 == 0 {
+            let reason = "No space left on device".to_owned();
+            return Err(ScratchError::Write { bytes: bytes.len() as u64, reason });
+        }
+        self.0 -= 1;
+        self.1.write(at, bytes)
+    }
+
+    fn read(&mut self, at: u64, bytes: &mut [u8]) -> Result<(), ScratchError> {
+        self.1.read(at, bytes)
+    }
+}
+
+#[test]
+fn a_full_disk_ends_a_run_with_a_sentence() {
+    let opened = opened("samples/layernorm");
+    let extent = Extent { tokens: Some(640), ..Extent::default() };
+    let plan = planned(&opened, &Request { extent, ..usual() }).unwrap();
+    let memory = Some(plan.memory_of_site + plan.memory * 2 / 3);
+    for writes in [0, 1, 9] {
+        let session = block_on(Session::new(&opened, &Request { extent, memory, ..usual() })).unwrap();
+        let session = session.with_scratch(Box::new(Full(writes, disk())));
+        let give = async |_: Shown| ControlFlow::Continue(());
+        let failed =
+            block_on(session.execute(&opened, &mut Standing::default(), give)).unwrap_err().to_string();
+        let expected = "could not be written to the temporary file (No space left on device): make room on the disk, or run fewer tokens";
+        assert!(failed.ends_with(expected), "{failed}");
+    }
+}
+
+#[test]
+fn a_run_that_fits_in_no_way_says_so() {
+    let opened = opened("samples/layernorm");
+    let extent = Extent { tokens: Some(640), ..Extent::default() };
+    let plan = planned(&opened, &Request { extent, memory: Some(1_000_000), ..usual() }).unwrap();
+    let warning = plan.warnings.iter().find(|warning| warning.code == WarningCode::MemoryTooSmall).unwrap();
+    assert!(warning.message.contains("and may take 1 MB: run fewer tokens"), "{}", warning.message);
+    assert_eq!(plan.parts, plan.sequences);
+}
