@@ -9,7 +9,7 @@ use crate::forward::kernels::Cpu;
 use crate::forward::{self, ForwardError, Inputs, Pass, load_some};
 use crate::inspect::{Inspection, Opened};
 use crate::measure::plan::{self, Speeds, block_operations, operations};
-use crate::model::architecture::{Embedding, Norm, Projector};
+use crate::model::architecture::{Embedding, Linear, Norm, Projector};
 use crate::model::operation::{Centring, Reads};
 use crate::model::{self, Architecture, ModelError};
 use crate::pixels::{PixelChoice, PixelError, PixelValues, noise, of_images, processor};
@@ -559,8 +559,10 @@ impl Run {
         clock: impl Fn() -> f64,
     ) -> Result<f64, RunError> {
         let checkpoint = opened.checkpoint();
-        let bytes = |tensor: &usize| checkpoint.tensors[*tensor].bytes();
-        let Some(tensor) = self.tensors().max_by_key(bytes) else { return Ok(f64::INFINITY) };
+        let bytes = |linear: &&Linear| linear.bytes(&checkpoint.tensors);
+        let Some(&Linear { weight: tensor, .. }) = self.matrices().max_by_key(bytes) else {
+            return Ok(f64::INFINITY);
+        };
         let began = clock();
         let bytes = match machine {
             PassDevice::Cpu => load_some(checkpoint, tensor, &Cpu).await?,
@@ -570,9 +572,9 @@ impl Run {
         Ok(bytes as f64 / (clock() - began).max(1e-3))
     }
 
-    /// Returns the matrices that a pass reads whole.
-    fn tensors(&self) -> impl Iterator<Item = usize> {
-        self.architecture.stacks().flat_map(Architecture::tensors)
+    /// Returns the linear maps whose matrices a pass reads whole.
+    fn matrices(&self) -> impl Iterator<Item = &Linear> {
+        self.architecture.stacks().flat_map(Architecture::matrices)
     }
 
     /// Returns the multiplications of a pass up to the last hidden states, and those of its encoder alone.
@@ -630,7 +632,7 @@ impl Run {
         let macs =
             macs + moved * self::macs(architecture, self.length) / 2.0 + self.moves() as f64 * of_first;
         let tensors = &opened.checkpoint().tensors;
-        let bytes = self.tensors().map(|tensor| tensors[tensor].bytes()).sum::<u64>();
+        let bytes = self.matrices().map(|linear| linear.bytes(tensors)).sum::<u64>();
         let bytes = bytes * passes as u64;
         let encoded = self.stacks().next().map_or(0, |first| first.tokens);
         let memory_of = |StackRun { architecture, tokens, .. }: StackRun<'_>| {
@@ -668,7 +670,7 @@ impl Run {
     /// Warns if a buffer of the run is larger than the GPU allows.
     fn too_large<S: ByteSource>(&self, opened: &Opened<S>, machine: &PassDevice) -> Option<Warning> {
         let tensors = &opened.checkpoint().tensors;
-        let matrix = self.tensors().map(|tensor| tensors[tensor].bytes()).max().unwrap_or(0);
+        let matrix = self.matrices().map(|linear| linear.bytes(tensors)).max().unwrap_or(0);
         let streams = self.stacks().map(|stack| 4 * (stack.tokens * stack.architecture.width) as u64);
         let needed = matrix.max(streams.max().unwrap_or(0));
         let has = machine.largest_buffer().filter(|has| *has < needed)?;
