@@ -1,4 +1,4 @@
-//! The functions between the linear maps of a feed-forward part.
+//! The functions between linear maps.
 
 use super::elementary::{normal_share, sigmoid};
 use super::rows;
@@ -15,6 +15,7 @@ impl Activation {
             Self::Relu => each(x, relu),
             Self::ReluSquared => each(x, relu_squared),
             Self::Tanh => each(x, f32::tanh),
+            Self::Sigmoid => each(x, sigmoid),
         }
     }
 
@@ -81,6 +82,7 @@ mod tests {
                 (Activation::Relu, x.max(0.0)),
                 (Activation::ReluSquared, x.max(0.0).powi(2)),
                 (Activation::Tanh, x.tanh()),
+                (Activation::Sigmoid, logistic(x)),
             ];
             for (activation, exact) in cases {
                 let mut found = [x as f32; 3];

@@ -39,6 +39,25 @@ pub(super) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
+/// ln(1 + e^x).
+#[inline(always)]
+pub(super) fn softplus(x: f32) -> f32 {
+    let above = if x > 0.0 { x } else { 0.0 };
+    above + ln_1p(exp(-x.abs()))
+}
+
+/// ln(1 + x) for x from 0 to 1, as 2 artanh(x/(2 + x)) by its series.
+#[inline(always)]
+fn ln_1p(x: f32) -> f32 {
+    let s = x / (2.0 + x);
+    let square = s * s;
+    let mut series = 1.0 / 15.0;
+    for odd in [13.0, 11.0, 9.0, 7.0, 5.0, 3.0, 1.0] {
+        series = series * square + 1.0 / odd;
+    }
+    2.0 * s * series
+}
+
 /// Φ(x), the share of a normal distribution below x.
 ///
 /// e^(x²/2) Φ(−x) for x ≥ 0 is a polynomial in (x − 3.5)/(x + 3.5) to 5e-8, relative: the coefficients are a minimax fit on
@@ -84,6 +103,17 @@ mod tests {
             assert!(error < 2.5e-7, "e^{x}: {} for {exact}", exp(x));
         }
         assert_eq!(exp(0.0), 1.0);
+    }
+
+    #[test]
+    fn softplus_is_right_to_its_last_digits_on_both_sides() {
+        for x in values(80.0) {
+            let exact = f64::from(x).exp().ln_1p();
+            let error = (f64::from(softplus(x)) / exact - 1.0).abs();
+            assert!(error < 5e-7, "softplus of {x}: {} for {exact}", softplus(x));
+        }
+        assert_eq!([softplus(-1e4), softplus(1e4)], [0.0, 1e4]);
+        assert!(softplus(f32::NAN).is_nan());
     }
 
     #[test]

@@ -6,6 +6,8 @@
 
 pub mod activation;
 pub mod attention;
+pub mod convolution;
+pub mod delta_rule;
 pub mod divergence;
 mod elementary;
 pub mod embedding;

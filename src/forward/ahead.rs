@@ -1,6 +1,7 @@
 //! Reads the next weights while a pass computes. It stays ahead by about as many bytes as the largest matrix has, or by a small minimum.
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Tensor};
+use crate::model::architecture::Read;
 use crate::source::{ByteSource, SourceError};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -27,6 +28,15 @@ impl Piece {
     }
 }
 
+/// The bytes of these values of a tensor. A strided tensor is read whole.
+fn range(tensor: &Tensor, values: Option<Range<u64>>) -> Range<u64> {
+    let whole = tensor.range.clone();
+    let Some(values) = values.filter(|_| tensor.strides.is_none()) else { return whole };
+    let Some(size) = tensor.bytes().checked_div(tensor.elements()) else { return whole };
+    let at = |value: u64| whole.start.saturating_add(value.saturating_mul(size)).min(whole.end);
+    at(values.start)..at(values.end)
+}
+
 /// The pieces of a range.
 pub(super) fn pieces(shard: usize, range: Range<u64>) -> impl Iterator<Item = Piece> {
     let end = range.end;
@@ -42,17 +52,18 @@ pub(super) struct Ahead<'a> {
 }
 
 impl<'a> Ahead<'a> {
-    /// Begins to read these tensors, each with its block, roughly in this order. At least `least` bytes are ahead.
+    /// Begins these reads, each with its block, roughly in this order. At least `least` bytes are ahead.
     pub(super) fn of<S: ByteSource>(
         checkpoint: &'a Checkpoint<S>,
-        tensors: impl Iterator<Item = (usize, usize)>,
+        reads: impl Iterator<Item = (usize, Read)>,
         least: u64,
     ) -> Self {
         let (mut most, mut to_come) = (least, VecDeque::new());
-        for (block, tensor) in tensors {
-            let tensor = &checkpoint.tensors[tensor];
-            most = tensor.bytes().max(most);
-            to_come.extend(pieces(tensor.shard, tensor.range.clone()).map(|piece| (block, piece)));
+        for (block, read) in reads {
+            let shard = checkpoint.tensors[read.tensor].shard;
+            let range = range(&checkpoint.tensors[read.tensor], read.values);
+            most = (range.end - range.start).max(most);
+            to_come.extend(pieces(shard, range).map(|piece| (block, piece)));
         }
         let mut ahead = Self { begun: VecDeque::new(), to_come, most };
         ahead.begin(checkpoint);
@@ -152,7 +163,7 @@ mod tests {
     fn one_is_read_ahead_of_the_one_that_is_wanted_and_no_more() {
         let checkpoint = checkpoint();
         let before = begun(&checkpoint);
-        let mut ahead = Ahead::of(&checkpoint, (0..COUNT).map(|at| (at, at)), 0);
+        let mut ahead = Ahead::of(&checkpoint, (0..COUNT).map(|at| (at, Read::all(at))), 0);
         for at in 0..COUNT {
             assert_eq!(begun(&checkpoint) - before, at + 1, "before tensor {at} is wanted");
             let piece = piece(&checkpoint, &checkpoint.tensors[at].name);
@@ -166,7 +177,7 @@ mod tests {
     fn what_an_earlier_block_did_not_want_is_forgotten_and_the_order_in_a_block_is_free() {
         let checkpoint = checkpoint();
         // Two blocks of three tensors.
-        let mut ahead = Ahead::of(&checkpoint, (0..COUNT).map(|at| (at / 3, at)), 0);
+        let mut ahead = Ahead::of(&checkpoint, (0..COUNT).map(|at| (at / 3, Read::all(at))), 0);
         let piece = |at: usize| piece(&checkpoint, &checkpoint.tensors[at].name);
         assert!(ahead.take(&checkpoint, &piece(0)).is_some());
         assert!(ahead.take(&checkpoint, &piece(2)).is_none(), "not begun yet: who wants it reads it");
@@ -174,10 +185,25 @@ mod tests {
         assert!(ahead.take(&checkpoint, &piece(1)).is_none(), "each once");
         assert!(ahead.take(&checkpoint, &piece(4)).is_none());
         assert!(ahead.take(&checkpoint, &piece(3)).is_some());
-        let mut ahead = Ahead::of(&checkpoint, (0..COUNT).map(|at| (at / 3, at)), 0);
+        let mut ahead = Ahead::of(&checkpoint, (0..COUNT).map(|at| (at / 3, Read::all(at))), 0);
         assert!(ahead.take(&checkpoint, &piece(4)).is_none());
         assert!(ahead.take(&checkpoint, &piece(0)).is_none(), "of an earlier block");
         assert!(ahead.take(&checkpoint, &piece(3)).is_some(), "begun when room was made for it");
+    }
+
+    #[test]
+    fn of_a_tensor_that_holds_several_matrices_only_the_values_of_one_are_read() {
+        let checkpoint = checkpoint();
+        let before = begun(&checkpoint);
+        let part = |from: u64| (0, Read { tensor: 2, values: Some(from..from + 4) });
+        let mut ahead = Ahead::of(&checkpoint, [part(4), part(8)].into_iter(), 0);
+        assert_eq!(begun(&checkpoint) - before, 1);
+        let whole = piece(&checkpoint, "t2");
+        let start = whole.range.start;
+        assert!(ahead.take(&checkpoint, &whole).is_none(), "never the whole");
+        let one = Piece { shard: whole.shard, range: start + 16..start + 32 };
+        let bytes = block_on(ahead.take(&checkpoint, &one).unwrap()).unwrap();
+        assert_eq!(bytes, 2f32.to_le_bytes().repeat(4));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::{ForwardError, Pass, Watch};
 use crate::cpu::attention::{Attention as Kernel, Bias};
 use crate::cpu::rotary::RotaryTable;
 use crate::model::architecture::{Attention, HeadNorm, Norm, Position, Projections};
+use crate::model::operation::Activation;
 use crate::source::ByteSource;
 use half::bf16;
 
@@ -48,6 +49,11 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         let Attention { heads, key_heads, head_width, .. } = *attention;
         let length = self.sequences.length;
         let [mut q, mut k, mut v] = self.projections(attention, [x, x]).await?;
+        let mut gate = None;
+        if attention.gated {
+            let [queries, gates] = self.split(&q, [head_width; 2]);
+            (q, gate) = (queries, Some(gates));
+        }
         for (values, bias) in [&mut q, &mut k, &mut v].into_iter().zip(attention.biases) {
             if let Some(bias) = self.weights.optional(bias).await? {
                 let width = bias.len();
@@ -113,7 +119,11 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
             cap: attention.cap,
             bias,
         };
-        let mixed = self.kernels.attend(&kernel, &q, &k, &v);
+        let mut mixed = self.kernels.attend(&kernel, &q, &k, &v);
+        if let Some(mut gate) = gate {
+            self.kernels.gate(Activation::Sigmoid, &mut gate, &mixed);
+            mixed = gate;
+        }
         self.linear(&attention.output, &mixed).await
     }
 
@@ -158,7 +168,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         Ok(y)
     }
 
-    /// Computes queries from x (n × heads·h), and keys and values from the tokens attended to (rows of those × key_heads·h). A fused
+    /// Computes queries from x (n × heads·h, or twice that with gates), and keys and values from the tokens attended to (rows of those × key_heads·h). A fused
     /// matrix computes all three from x.
     async fn projections(
         &self,
@@ -182,7 +192,11 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
     }
 
     /// Splits every row into pieces of these sizes, over and over.
-    fn split(&self, x: &K::Values, sizes: [usize; 3]) -> [K::Values; 3] {
+    pub(super) fn split<const PIECES: usize>(
+        &self,
+        x: &K::Values,
+        sizes: [usize; PIECES],
+    ) -> [K::Values; PIECES] {
         let of = sizes.iter().sum();
         let mut from = 0;
         sizes.map(|width| {

@@ -8,7 +8,7 @@ use crate::model::operation::Layout;
 /// W ← W + a vᵀ and b ← b + c, for a linear map from k inputs to m outputs in either memory layout.
 ///
 /// Only linear maps of the pass are edited. A tied embedding is edited where it makes logits, not where ids look up its rows. An edit of
-/// any other tensor has no effect.
+/// any other tensor has no effect. If the tensor holds the matrices of several experts, the edit changes each of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Edit {
     /// Tensor of W.
@@ -63,7 +63,7 @@ mod tests {
             (Layout::OutputInput, [1.0, 2.0, 3.0, 10.0, 20.0, 30.0]),
             (Layout::InputOutput, [1.0, 10.0, 2.0, 20.0, 3.0, 30.0]),
         ] {
-            let linear = Linear { weight: 0, bias: None, inputs: 3, outputs: 2, layout };
+            let linear = Linear { weight: 0, first: 0, bias: None, inputs: 3, outputs: 2, layout };
             for piece in 1..=6 {
                 let mut values = [0.5; 6];
                 for (at, part) in values.chunks_mut(piece).enumerate() {

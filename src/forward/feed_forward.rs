@@ -4,7 +4,7 @@ use super::kernels::{Columns, Kernels};
 use super::weights::Loaded;
 use super::{ForwardError, Pass};
 use crate::cpu::experts::route;
-use crate::model::architecture::{FeedForward, Gated, GatedInputs, Linear};
+use crate::model::architecture::{FeedForward, Gated, GatedInputs, Linear, SharedExpert};
 use crate::model::operation::Activation;
 use crate::source::ByteSource;
 use std::rc::Rc;
@@ -60,7 +60,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
                 self.dense(Dense::Plain { up, down, activation: *activation }, x, n).await?
             }
             FeedForward::Gated(gated) => self.dense(Dense::Gated(gated), x, n).await?,
-            FeedForward::Experts { router, experts, chosen, gate, normalised } => {
+            FeedForward::Experts { router, experts, chosen, gate, normalised, shared } => {
                 let scores = self.linear(router, x).await?;
                 let scores = self.kernels.get(&scores).await?;
                 let mut of_expert: Vec<Vec<(u32, f32)>> = vec![Vec::new(); experts.len()];
@@ -75,6 +75,14 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
                     let rows: Vec<u32> = tokens.iter().map(|(token, _)| *token).collect();
                     let input = self.kernels.rows(x, d, &rows);
                     let output = self.dense(Dense::Gated(expert), &input, rows.len()).await?;
+                    self.kernels.add_rows(&mut y, d, &tokens, &output);
+                }
+                if let Some(SharedExpert { gate, expert }) = shared {
+                    let mut weights = self.linear(gate, x).await?;
+                    self.kernels.activate(Activation::Sigmoid, &mut weights);
+                    let weights = self.kernels.get(&weights).await?;
+                    let output = self.dense(Dense::Gated(expert), x, n).await?;
+                    let tokens: Vec<(u32, f32)> = (0..).zip(weights).collect();
                     self.kernels.add_rows(&mut y, d, &tokens, &output);
                 }
                 y

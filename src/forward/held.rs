@@ -3,13 +3,20 @@
 use super::ForwardError;
 use super::kernels::Kernels;
 use super::weights::Loaded;
+use crate::model::architecture::Linear;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// Matrices of one block, by the first value of their tensor, as far as there is room.
+/// Bytes of the matrix of a map as f32.
+pub(super) fn f32_bytes(linear: &Linear) -> u64 {
+    let values = linear.values();
+    (values.end - values.start).saturating_mul(4)
+}
+
+/// Matrices of one block, by their tensor and their place in it, as far as there is room.
 pub(super) struct Held<K: Kernels> {
-    loaded: RefCell<HashMap<usize, Rc<Loaded<K>>>>,
+    loaded: RefCell<HashMap<(usize, u64), Rc<Loaded<K>>>>,
     /// Bytes that may still be held.
     left: RefCell<u64>,
     room: u64,
@@ -27,17 +34,18 @@ impl<K: Kernels> Held<K> {
         self.left.replace(self.room);
     }
 
-    /// Returns the matrix `key`, which takes `bytes` on the device. If it is not held, `load` loads it, and it stays if there is room.
+    /// Returns the matrix of a map. If it is not held, `load` loads it, and it stays if there is room.
     pub(super) async fn get(
         &self,
-        key: usize,
-        bytes: u64,
+        linear: &Linear,
         load: impl AsyncFnOnce() -> Result<Loaded<K>, ForwardError>,
     ) -> Result<Rc<Loaded<K>>, ForwardError> {
+        let key = (linear.weight, linear.first);
         if let Some(loaded) = self.loaded.borrow().get(&key) {
             return Ok(Rc::clone(loaded));
         }
         let loaded = Rc::new(load().await?);
+        let bytes = f32_bytes(linear);
         let left = *self.left.borrow();
         if bytes <= left {
             self.left.replace(left - bytes);

@@ -3,6 +3,8 @@
 use super::ForwardError;
 use crate::checkpoint::dtype::TensorType;
 use crate::cpu::attention::Attention;
+use crate::cpu::convolution::Causal;
+use crate::cpu::delta_rule::{self, DeltaRule};
 use crate::cpu::linear::{self, Weight};
 use crate::cpu::loss::Loss;
 use crate::cpu::norm;
@@ -113,6 +115,12 @@ pub trait Kernels {
         k: &Self::Values,
         v: &Self::Values,
     ) -> Self::Values;
+    /// See [`Causal::convolve`].
+    fn convolve(&self, causal: Causal, x: &Self::Values, weights: &Self::Values) -> Self::Values;
+    /// See [`delta_rule::decay`]. There are `heads` rates, and as many biases.
+    fn decay(&self, x: &mut Self::Values, rates: &Self::Values, biases: &Self::Values, heads: usize);
+    /// See [`DeltaRule::run`]. The values are q, k, v, α and β.
+    fn delta_rule(&self, rule: &DeltaRule, values: [&Self::Values; 5]) -> Self::Values;
     /// See [`Activation::apply`].
     fn activate(&self, activation: Activation, x: &mut Self::Values);
     /// See [`Activation::gate`].
@@ -231,6 +239,18 @@ impl Kernels for Cpu {
 
     fn attend(&self, attention: &Attention<'_>, q: &Vec<f32>, k: &Vec<f32>, v: &Vec<f32>) -> Vec<f32> {
         attention.attend(q, k, v)
+    }
+
+    fn convolve(&self, causal: Causal, x: &Vec<f32>, weights: &Vec<f32>) -> Vec<f32> {
+        causal.convolve(x, weights)
+    }
+
+    fn decay(&self, x: &mut Vec<f32>, rates: &Vec<f32>, biases: &Vec<f32>, _heads: usize) {
+        delta_rule::decay(x, rates, biases);
+    }
+
+    fn delta_rule(&self, rule: &DeltaRule, [q, k, v, alpha, beta]: [&Vec<f32>; 5]) -> Vec<f32> {
+        rule.run(q, k, v, alpha, beta)
     }
 
     fn activate(&self, activation: Activation, x: &mut Vec<f32>) {

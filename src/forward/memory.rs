@@ -1,9 +1,12 @@
 //! How much memory a pass takes in addition to its caller's.
 
 use super::feed_forward::at_once;
+use super::held::f32_bytes;
 use super::{AHEAD, sounds};
 use crate::checkpoint::Checkpoint;
-use crate::model::architecture::{Architecture, Attention, Block, Embedding, FeedForward, Linear};
+use crate::model::architecture::{
+    Architecture, Attention, Block, DeltaRule, Embedding, FeedForward, Linear, Mixer,
+};
 
 /// Bytes of activations, of matrices on the device at the same time (as f32), and of weights read ahead, for this many tokens. The model
 /// may have an encoder of `encoded` tokens, whose own memory is not included.
@@ -23,7 +26,7 @@ pub fn memory<S>(
     };
     let of_blocks =
         architecture.blocks.iter().map(|block| of_block(block, architecture.width, tokens, encoded));
-    let stored = architecture.tensors().map(|tensor| checkpoint.tensors[tensor].bytes()).max();
+    let stored = architecture.matrices().map(|linear| linear.bytes(&checkpoint.tensors)).max();
     let read = architecture.encoder.as_ref().map_or(0, |encoder| encoded as u64 * encoder.width as u64);
     let stream = 4 * tokens as u64 * architecture.width as u64 + read;
     4 * (stream + of_blocks.max().unwrap_or(0).max(of_embedding)) + stored.unwrap_or(0).max(AHEAD)
@@ -43,7 +46,7 @@ pub fn memory_in_parts<S>(
 
 /// Bytes of the matrices of the largest block as f32.
 pub fn block_bytes(architecture: &Architecture) -> u64 {
-    let of_block = |block: &Block| block.linear_maps().map(|(map, _)| 4 * map.values()).sum();
+    let of_block = |block: &Block| block.linear_maps().map(|(map, _)| f32_bytes(map)).sum();
     architecture.blocks.iter().map(of_block).max().unwrap_or(0)
 }
 
@@ -55,7 +58,16 @@ fn of_block(block: &Block, width: usize, tokens: usize, encoded: usize) -> u64 {
         values as u64 + attention.linear_maps().map(|(linear, _)| size(linear)).max().unwrap_or(0)
     };
     let cross = block.cross.as_ref().map_or(0, |cross| of_attention(&cross.attention, encoded));
-    let of_attention = of_attention(&block.attention, tokens).max(cross);
+    let of_rule = |rule: &DeltaRule| {
+        let of_values = rule.heads * rule.value_width;
+        let values = tokens * (2 * rule.projection.outputs + of_values).max(3 * of_values);
+        let maps = block.attention.linear_maps().map(|(linear, _)| size(linear));
+        values as u64 + maps.max().unwrap_or(0)
+    };
+    let of_attention = match &block.attention {
+        Mixer::Softmax(attention) => of_attention(attention, tokens).max(cross),
+        Mixer::Linear(rule) => of_rule(rule).max(cross),
+    };
     let of_maps = |maps: Vec<&Linear>| {
         let at_once = at_once(tokens, width);
         let hidden = maps.iter().map(|map| map.outputs).max().unwrap_or(0);
@@ -66,8 +78,9 @@ fn of_block(block: &Block, width: usize, tokens: usize, encoded: usize) -> u64 {
     let of_feed_forward = match &block.feed_forward {
         FeedForward::Plain { up, down, .. } => of_maps(vec![up, down]),
         FeedForward::Gated(gated) => of_maps(gated.linear_maps().collect()),
-        FeedForward::Experts { experts, .. } => {
-            experts.iter().map(|expert| of_maps(expert.linear_maps().collect())).max().unwrap_or(0)
+        FeedForward::Experts { experts, shared, .. } => {
+            let all = experts.iter().chain(shared.iter().map(|shared| &shared.expert));
+            all.map(|expert| of_maps(expert.linear_maps().collect())).max().unwrap_or(0)
         }
     };
     of_attention.max(of_feed_forward)

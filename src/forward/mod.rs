@@ -7,12 +7,14 @@
 //! ([`Edit`]).
 //!
 //! [`Input`] is what it reads, and `embed` turns that into the stream (`sounds` for features of sounds). `weights` reads tensors, and
-//! `ahead` reads the next ones early. `projector` goes from a tower of images to a decoder. `attention` and `feed_forward` are the parts of a
-//! block, and [`head`] computes logits and losses. `parts` runs a pass whose activations do not fit into memory, a part of its sequences
-//! at a time, `written` says how strongly a block writes along a direction, and `held` keeps the matrices of a block for all of them.
+//! `ahead` reads the next ones early. `projector` goes from a tower of images to a decoder. `attention`, `delta_rule` (linear attention) and
+//! `feed_forward` are the parts of a block, and [`head`] computes logits and losses. `parts` runs a pass whose activations do not fit into
+//! memory, a part of its sequences at a time, and `held` keeps the matrices of a block for all of them. `written` says how strongly a block
+//! writes along a direction.
 
 mod ahead;
 mod attention;
+mod delta_rule;
 mod edit;
 mod embed;
 mod feed_forward;
@@ -29,7 +31,7 @@ mod weights;
 mod written;
 
 use crate::checkpoint::Checkpoint;
-use crate::model::architecture::{Architecture, Block, Branch, Linear, Norm};
+use crate::model::architecture::{Architecture, Block, Branch, Linear, Mixer, Norm};
 use crate::model::operation::Centring;
 use crate::model::operation::Reads;
 use crate::scratch::ScratchError;
@@ -526,7 +528,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
 
     /// Returns ‖W‖_F of a linear map as stored, without edits.
     pub(crate) async fn frobenius(&self, linear: &Linear) -> Result<f64, ForwardError> {
-        Ok(self.weights.squares(linear.weight).await?.sqrt())
+        Ok(self.weights.squares(linear).await?.sqrt())
     }
 
     /// Returns the same pass, but assumes this kind for every norm of the stream.
@@ -698,7 +700,10 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         let (around_attention, around_feed_forward) = (&block.around_attention, &block.around_feed_forward);
         let input = self.before(around_attention, &stream, watch).await?;
         let read = input.as_ref().unwrap_or(&stream);
-        let attended = self.attention(&block.attention, read, watch).await?;
+        let attended = match &block.attention {
+            Mixer::Softmax(attention) => self.attention(attention, read, watch).await?,
+            Mixer::Linear(rule) => self.delta_rule(rule, read, watch).await?,
+        };
         if block.parallel {
             // Some blocks have one norm before both parts.
             let own = match around_feed_forward.before == around_attention.before {
@@ -783,7 +788,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
     async fn load(&self, linear: &Linear) -> Result<Rc<Loaded<K>>, ForwardError> {
         let load = async || self.weights.linear(self.kernels, linear).await;
         match &self.held {
-            Some(held) => held.get(linear.weight, 4 * linear.values(), load).await,
+            Some(held) => held.get(linear, load).await,
             None => Ok(Rc::new(load().await?)),
         }
     }

@@ -6,7 +6,7 @@ use super::edit::Edit;
 use super::kernels::{Kernels, Shape};
 use crate::checkpoint::dtype::TensorType;
 use crate::checkpoint::{Checkpoint, Tensor};
-use crate::model::architecture::Linear;
+use crate::model::architecture::{Linear, Read};
 use crate::model::operation::Layout;
 use crate::source::{ByteSource, SourceError};
 use safetensors::Dtype;
@@ -50,9 +50,9 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         Weights { checkpoint: self.checkpoint, edits, ahead: RefCell::default() }
     }
 
-    /// Reads these tensors, each with its block, ahead of their use. Tensors announced before are forgotten.
-    pub(super) fn look_ahead(&self, tensors: impl Iterator<Item = (usize, usize)>) {
-        self.ahead.replace(Ahead::of(self.checkpoint, tensors, AHEAD));
+    /// Begins these reads, each with its block, ahead of their use. Reads announced before are forgotten.
+    pub(super) fn look_ahead(&self, reads: impl Iterator<Item = (usize, Read)>) {
+        self.ahead.replace(Ahead::of(self.checkpoint, reads, AHEAD));
     }
 
     async fn piece(&self, piece: Piece) -> Result<Vec<u8>, SourceError> {
@@ -93,8 +93,7 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         linear: &Linear,
     ) -> Result<Loaded<K>, ForwardError> {
         let Linear { inputs, outputs, layout, .. } = *linear;
-        let elements = self.at(linear.weight).elements();
-        let weight = self.weight(kernels, linear, 0..elements).await?;
+        let weight = self.weight(kernels, linear, linear.values()).await?;
         let bias = self.bias(linear).await?.map(|bias| kernels.put(bias));
         Ok(Loaded { shape: Shape { inputs, outputs, layout }, weight, bias })
     }
@@ -126,7 +125,7 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         Ok(Loaded { shape, weight, bias: None })
     }
 
-    /// Loads values `elements` of the weight of a map: in the type of the tensor, or as f32 if it is edited.
+    /// Loads values `elements` of the tensor of a map's weight: in the type of the tensor, or as f32 if it is edited.
     pub(super) async fn weight<K: Kernels>(
         &self,
         kernels: &K,
@@ -140,7 +139,7 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         let single = TensorType::Known(Dtype::F32);
         let dtype = if edits.is_empty() { &tensor.dtype } else { &single };
         let mut weight = kernels.weight(dtype, values).ok_or_else(|| undecoded(tensor))?;
-        let mut first = elements.start as usize;
+        let mut first = (elements.start - linear.first) as usize;
         self.pieces(linear.weight, elements, |bytes| {
             if edits.is_empty() {
                 kernels.fill(&mut weight, bytes);
@@ -177,22 +176,23 @@ impl<'a, S: ByteSource> Weights<'a, S> {
         Ok((weight, elements * size))
     }
 
-    /// Returns Σ w² over a tensor.
-    pub(super) async fn squares(&self, tensor: usize) -> Result<f64, ForwardError> {
+    /// Returns Σ w² over the matrix of a map.
+    pub(super) async fn squares(&self, linear: &Linear) -> Result<f64, ForwardError> {
         let mut squares = 0.0;
         let add =
             |values: &[f32]| squares += values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>();
-        self.decoded(tensor, add).await?;
+        self.decoded(linear, add).await?;
         Ok(squares)
     }
 
-    /// Hands over all values of a tensor in memory order, a piece at a time.
+    /// Hands over all values of the matrix of a map in memory order, a piece at a time.
     pub(super) async fn decoded(
         &self,
-        tensor: usize,
+        linear: &Linear,
         mut each: impl FnMut(&[f32]),
     ) -> Result<(), ForwardError> {
-        self.pieces(tensor, 0..self.at(tensor).elements(), |bytes| {
+        let tensor = linear.weight;
+        self.pieces(tensor, linear.values(), |bytes| {
             let mut values = Vec::new();
             self.at(tensor).dtype.decode_f32(bytes, &mut values).map_err(|_| undecoded(self.at(tensor)))?;
             each(&values);

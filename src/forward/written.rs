@@ -3,7 +3,7 @@
 use super::ForwardError;
 use super::weights::Weights;
 use crate::checkpoint::Checkpoint;
-use crate::model::architecture::{Block, Branch, FeedForward, Linear};
+use crate::model::architecture::{Block, Branch, FeedForward, Linear, Mixer};
 use crate::model::operation::Layout;
 use crate::source::ByteSource;
 
@@ -17,7 +17,11 @@ pub async fn energies<S: ByteSource>(
 ) -> Result<[Option<f64>; 2], ForwardError> {
     let weights = Weights::new(checkpoint);
     let mut attention = Energy::default();
-    attention.add(&weights, &block.attention.output, &block.around_attention, direction).await?;
+    let output = match &block.attention {
+        Mixer::Softmax(attention) => &attention.output,
+        Mixer::Linear(rule) => &rule.output,
+    };
+    attention.add(&weights, output, &block.around_attention, direction).await?;
     if let Some(cross) = &block.cross {
         attention.add(&weights, &cross.attention.output, &cross.around, direction).await?;
     }
@@ -26,8 +30,8 @@ pub async fn energies<S: ByteSource>(
     match &block.feed_forward {
         FeedForward::Plain { down, .. } => feed_forward.add(&weights, down, around, direction).await?,
         FeedForward::Gated(gated) => feed_forward.add(&weights, &gated.down, around, direction).await?,
-        FeedForward::Experts { experts, .. } => {
-            for expert in experts {
+        FeedForward::Experts { experts, shared, .. } => {
+            for expert in experts.iter().chain(shared.iter().map(|shared| &shared.expert)) {
                 feed_forward.add(&weights, &expert.down, around, direction).await?;
             }
         }
@@ -70,7 +74,7 @@ impl Energy {
         let mut along = vec![0.0; map.inputs];
         let mut at = 0;
         weights
-            .decoded(map.weight, |values| {
+            .decoded(map, |values| {
                 for value in values {
                     let (outer, inner) = match map.layout {
                         Layout::OutputInput => (at / map.inputs, at % map.inputs),

@@ -7,6 +7,8 @@ use super::memory::{Held, Memory};
 use super::{Gpu, GpuError};
 use crate::checkpoint::dtype::TensorType;
 use crate::cpu::attention::{Attention, Bias};
+use crate::cpu::convolution::Causal;
+use crate::cpu::delta_rule::DeltaRule;
 use crate::cpu::loss::Loss;
 use crate::cpu::rotary::RotaryTable;
 use crate::forward::ForwardError;
@@ -28,8 +30,10 @@ const TILE_IN_SOFTWARE: [usize; 2] = [128, 16];
 const QUERIES: usize = 32;
 /// The widest head that `attend.wgsl` has registers for.
 const WIDEST_HEAD: usize = 256;
-/// Storage buffers of `attend.wgsl`, which needs the most.
-const STORAGE_BUFFERS: u32 = 5;
+/// The widest key that `delta_rule.wgsl` has registers for.
+const WIDEST_KEY: usize = 128;
+/// Storage buffers of `delta_rule.wgsl`, which needs the most.
+const STORAGE_BUFFERS: u32 = 6;
 
 /// A shader and its overrides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,6 +43,9 @@ enum Shader {
     ScaleAndShift,
     Rotary { interleaved: bool },
     Attend { bias: u32 },
+    Convolve,
+    Decay,
+    DeltaRule,
     Activate { kind: u32, gated: bool },
     Add,
     Bound,
@@ -57,6 +64,9 @@ impl Shader {
             Self::ScaleAndShift => "scale_and_shift",
             Self::Rotary { .. } => "rotary",
             Self::Attend { .. } => "attend",
+            Self::Convolve => "convolve",
+            Self::Decay => "decay",
+            Self::DeltaRule => "delta_rule",
             Self::Activate { .. } => "activate",
             Self::Add => "add",
             Self::Bound => "bound",
@@ -80,6 +90,9 @@ impl Shader {
             Self::Normalise { .. } => ("", include_str!("shaders/normalise.wgsl")),
             Self::Attend { .. } => (FUNCTIONS, include_str!("shaders/attend.wgsl")),
             Self::Loss => ("", include_str!("shaders/loss.wgsl")),
+            Self::DeltaRule => ("", include_str!("shaders/delta_rule.wgsl")),
+            Self::Convolve => (ELEMENTS, include_str!("shaders/convolve.wgsl")),
+            Self::Decay => (ELEMENTS, include_str!("shaders/decay.wgsl")),
             Self::ScaleAndShift => (ELEMENTS, include_str!("shaders/scale_and_shift.wgsl")),
             Self::Rotary { .. } => (ELEMENTS, include_str!("shaders/rotary.wgsl")),
             Self::Activate { .. } => (ELEMENTS, include_str!("shaders/activate.wgsl")),
@@ -537,6 +550,43 @@ impl Kernels for GpuKernels {
         y
     }
 
+    fn convolve(&self, causal: Causal, x: &Values, weights: &Values) -> Values {
+        let Causal { channels, kernel, length } = causal;
+        let y = self.empty(x.count);
+        let shape = [x.count, channels, kernel, length].map(|size| size as u32);
+        self.on_values(Shader::Convolve, x.count, &shape, &[&x.held, &weights.held, &y.held]);
+        y
+    }
+
+    fn decay(&self, x: &mut Values, rates: &Values, biases: &Values, heads: usize) {
+        let shape = [x.count as u32, heads as u32];
+        self.on_values(Shader::Decay, x.count, &shape, &[&rates.held, &biases.held, &x.held]);
+    }
+
+    fn delta_rule(&self, rule: &DeltaRule, [q, k, v, alpha, beta]: [&Values; 5]) -> Values {
+        let DeltaRule { heads, key_heads, key_width, value_width, length, query_scale, key_scale } = *rule;
+        let y = self.empty(v.count);
+        if key_width > WIDEST_KEY {
+            self.refuse(format!(
+                "keys of {key_width} channels are wider than the {WIDEST_KEY} that linear attention on a GPU supports: use the CPU"
+            ));
+            return y;
+        }
+        let shape = [
+            heads as u32,
+            key_heads as u32,
+            key_width as u32,
+            value_width as u32,
+            length as u32,
+            query_scale.to_bits(),
+            key_scale.to_bits(),
+        ];
+        let groups = [value_width.div_ceil(THREADS), heads, v.count / (length * heads * value_width)];
+        let buffers = [&q.held, &k.held, &v.held, &alpha.held, &beta.held, &y.held];
+        self.run(Shader::DeltaRule, &shape, &buffers, groups);
+        y
+    }
+
     fn activate(&self, activation: Activation, x: &mut Values) {
         let shader = Shader::Activate { kind: activation as u32, gated: false };
         self.on_values(shader, x.count, &[x.count as u32], &[&self.nothing, &x.held]);
@@ -672,8 +722,8 @@ mod tests {
                 all.push(kernels.get(&y).await.unwrap());
                 all.push(kernels.get(&kernels.scale_and_shift(&x, None, Some(&shift), d)).await.unwrap());
             }
-            use Activation::{Gelu, GeluQuick, GeluTanh, Relu, ReluSquared, Silu, Tanh};
-            for activation in [Gelu, GeluTanh, GeluQuick, Silu, Relu, ReluSquared, Tanh] {
+            use Activation::{Gelu, GeluQuick, GeluTanh, Relu, ReluSquared, Sigmoid, Silu, Tanh};
+            for activation in [Gelu, GeluTanh, GeluQuick, Silu, Relu, ReluSquared, Tanh, Sigmoid] {
                 let mut x = kernels.put(scaled(3.0, 7));
                 kernels.activate(activation, &mut x);
                 all.push(kernels.get(&x).await.unwrap());
@@ -756,6 +806,59 @@ mod tests {
             for pairing in [Pairing::Halves, Pairing::Interleaved] {
                 alike(&gpu, &format!("{kernel:?}"), AttentionRun(kernel, pairing));
             }
+        }
+    }
+
+    struct ConvolutionRun(Causal);
+
+    impl KernelRun for ConvolutionRun {
+        async fn on<K: Kernels>(&self, kernels: &K) -> Vec<f32> {
+            let Causal { channels, kernel, length } = self.0;
+            let x = kernels.put(normal(3 * length * channels, 16));
+            let weights = kernels.put(normal(channels * kernel, 17));
+            kernels.get(&kernels.convolve(self.0, &x, &weights)).await.unwrap()
+        }
+    }
+
+    #[test]
+    #[ignore = "needs an adapter: cargo test --features gpu -- --ignored"]
+    fn causal_convolutions_are_those_of_the_cpu() {
+        let gpu = open();
+        for (channels, kernel, length) in [(1, 1, 1), (7, 4, 2), (40, 4, 33), (3, 9, 20)] {
+            let causal = Causal { channels, kernel, length };
+            alike(&gpu, &format!("{causal:?}"), ConvolutionRun(causal));
+        }
+    }
+
+    struct DeltaRun(DeltaRule);
+
+    impl KernelRun for DeltaRun {
+        async fn on<K: Kernels>(&self, kernels: &K) -> Vec<f32> {
+            let DeltaRule { heads, key_heads, key_width, value_width, length, .. } = self.0;
+            let of = |width: usize, seed| kernels.put(normal(2 * length * width, seed));
+            let unit = |x| kernels.normalise(Centring::None, &x, key_width, 1e-6);
+            let [q, k] = [18, 19].map(|seed| unit(of(key_heads * key_width, seed)));
+            let v = of(heads * value_width, 20);
+            let mut alpha = of(heads, 21);
+            let rates = (0..heads).map(|head| 0.01 * 4f32.powi(head as i32)).collect();
+            kernels.decay(&mut alpha, &kernels.put(rates), &kernels.put(normal(heads, 22)), heads);
+            let mut beta = of(heads, 23);
+            kernels.activate(Activation::Sigmoid, &mut beta);
+            let y = kernels.delta_rule(&self.0, [&q, &k, &v, &alpha, &beta]);
+            [kernels.get(&alpha).await.unwrap(), kernels.get(&y).await.unwrap()].concat()
+        }
+    }
+
+    #[test]
+    #[ignore = "needs an adapter: cargo test --features gpu -- --ignored"]
+    fn gated_delta_rules_are_those_of_the_cpu() {
+        let gpu = open();
+        for (heads, key_heads, key_width, value_width, length) in
+            [(1, 1, 1, 1, 1), (4, 2, 6, 5, 7), (6, 6, 33, 70, 17), (4, 2, 128, 128, 65)]
+        {
+            let [query_scale, key_scale] = [1.0 / key_width as f32, (key_width as f32).powf(-0.5)];
+            let rule = DeltaRule { heads, key_heads, key_width, value_width, length, query_scale, key_scale };
+            alike(&gpu, &format!("{rule:?}"), DeltaRun(rule));
         }
     }
 

@@ -1,5 +1,6 @@
 //! One model, fully resolved, as plain data. Tensors are indices into the catalogue. Their shapes have been checked.
 
+use crate::checkpoint::Tensor;
 use crate::model::operation::Activation;
 use crate::model::operation::Centring;
 use crate::model::operation::Gate;
@@ -44,6 +45,8 @@ pub struct Architecture {
 pub struct Linear {
     /// Tensor of the weight.
     pub weight: usize,
+    /// Values of that tensor before those of the matrix. 0, unless it holds several matrices, as for experts.
+    pub first: u64,
     /// Tensor of the bias.
     pub bias: Option<usize>,
     /// k.
@@ -270,7 +273,7 @@ pub struct LearnedPositions {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Block {
     /// Attention.
-    pub attention: Attention,
+    pub attention: Mixer,
     /// Norms around it.
     pub around_attention: Branch,
     /// Attention to the encoder, after the first attention, in blocks of a decoder.
@@ -308,6 +311,51 @@ pub struct Branch {
     pub layer_scale: Option<usize>,
 }
 
+/// The part of a block in which the tokens of a sequence read each other.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Mixer {
+    /// Attention with a softmax.
+    Softmax(Attention),
+    /// Linear attention.
+    Linear(DeltaRule),
+}
+
+/// Linear attention by the gated delta rule ([`crate::cpu::delta_rule`]), as in Qwen3.5. A causal convolution and an activation come
+/// before queries, keys and values; queries and keys then get unit length. The output is norm(y) ⊙ silu(gate x), mapped back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeltaRule {
+    /// Value heads. Each has a state.
+    pub heads: usize,
+    /// Query and key heads: a divisor of the value heads.
+    pub key_heads: usize,
+    /// Width of a query and of a key.
+    pub key_width: usize,
+    /// Width of a value.
+    pub value_width: usize,
+    /// Map to all queries, then all keys, then all values.
+    pub projection: Linear,
+    /// Tensor of the convolution over these channels: channels × 1 × kernel.
+    pub convolution: usize,
+    /// Tokens that the convolution reads at once.
+    pub kernel: usize,
+    /// Activation after the convolution.
+    pub activation: Activation,
+    /// Map to a number for each value head. Its sigmoid is β.
+    pub strength: Linear,
+    /// Map to a number a for each value head. α is e^(−rate · softplus(a + bias)).
+    pub decay: Linear,
+    /// Tensor of the logarithm of each head's rate.
+    pub rates: usize,
+    /// Tensor of each head's bias.
+    pub biases: usize,
+    /// Norm of the output of each head.
+    pub norm: Norm,
+    /// Map to the gates of the output.
+    pub gate: Linear,
+    /// Map back to the stream.
+    pub output: Linear,
+}
+
 /// Attention.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attention {
@@ -319,6 +367,8 @@ pub struct Attention {
     pub head_width: usize,
     /// Maps to queries, keys and values.
     pub projections: Projections,
+    /// Whether the map to queries gives a gate behind the query of each head. The output is multiplied by its sigmoid.
+    pub gated: bool,
     /// Tensors of biases of queries, keys and values that are stored separately from the maps.
     pub biases: [Option<usize>; 3],
     /// Map back to the stream.
@@ -449,7 +499,18 @@ pub enum FeedForward {
         gate: Gate,
         /// Whether the weights of the chosen experts sum to 1.
         normalised: bool,
+        /// The expert of all tokens, if there is one.
+        shared: Option<SharedExpert>,
     },
+}
+
+/// An expert that processes every token: σ(gate x) · expert(x).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SharedExpert {
+    /// Map to one number.
+    pub gate: Linear,
+    /// The expert.
+    pub expert: Gated,
 }
 
 /// down(act(gate x) ⊙ up x).
@@ -736,7 +797,11 @@ impl Architecture {
                 ImagePositions::Sines => false,
             },
         };
-        fitted && !self.blocks.iter().any(|block| matches!(block.attention.position, Position::Window { .. }))
+        let by_window = |block: &Block| match &block.attention {
+            Mixer::Softmax(attention) => matches!(attention.position, Position::Window { .. }),
+            Mixer::Linear(_) => false,
+        };
+        fitted && !self.blocks.iter().any(by_window)
     }
 
     /// Returns every linear map of the blocks, and how often a token passes through it: for experts, a fraction. Tokens of a tower pass
@@ -746,22 +811,22 @@ impl Architecture {
         projector.into_iter().chain(self.blocks.iter().flat_map(Block::linear_maps))
     }
 
-    /// Returns the matrices that a pass reads whole.
-    pub fn tensors(&self) -> impl Iterator<Item = usize> {
-        self.linear_maps().map(|(linear, _)| linear.weight)
+    /// Returns the linear maps whose matrices a pass reads whole.
+    pub fn matrices(&self) -> impl Iterator<Item = &Linear> {
+        self.linear_maps().map(|(linear, _)| linear)
     }
 
-    /// Returns the tensors that a pass reads from block `done` on, each with its block, roughly in reading order. Those of the final norm
-    /// count as the block after the last.
-    pub fn reads_from(&self, done: usize) -> impl Iterator<Item = (usize, usize)> {
+    /// Returns what a pass reads from block `done` on, each with its block, roughly in reading order. Reads of the final norm count as
+    /// those of the block after the last.
+    pub fn reads_from(&self, done: usize) -> impl Iterator<Item = (usize, Read)> {
         let of_blocks = self
             .blocks
             .iter()
             .enumerate()
             .skip(done)
             .flat_map(|(block, of)| of.reads().map(move |read| (block, read)));
-        let last = self.final_norm.iter().flat_map(Norm::tensors);
-        of_blocks.chain(last.map(|tensor| (self.blocks.len(), tensor)))
+        let last = self.final_norm.iter().flat_map(Norm::reads);
+        of_blocks.chain(last.map(|read| (self.blocks.len(), read)))
     }
 
     /// Returns the norms that a pass shows, in any order.
@@ -795,12 +860,8 @@ impl Architecture {
     pub fn macs(&self, length: usize) -> f64 {
         let linear: f64 =
             self.linear_maps().map(|(map, share)| share * map.inputs as f64 * map.outputs as f64).sum();
-        let attention = |block: &Block| {
-            let attention = &block.attention;
-            let keys = attention.window.map_or(length, |window| window.min(length)) as f64;
-            2.0 * keys * (attention.heads * attention.head_width) as f64
-        };
-        linear + self.blocks.iter().map(attention).sum::<f64>() + self.embedding.macs()
+        let attention: f64 = self.blocks.iter().map(|block| block.attention.macs(length)).sum();
+        linear + attention + self.embedding.macs()
     }
 
     /// Additional multiplications: of cross-attention, those for each token with `keys` tokens of an encoder; and those for each token of
@@ -816,20 +877,45 @@ impl Architecture {
     }
 }
 
+/// A tensor that a pass reads, or a part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    /// The tensor.
+    pub tensor: usize,
+    /// Which of its values. `None` means all.
+    pub values: Option<Range<u64>>,
+}
+
+impl Read {
+    /// The whole of a tensor.
+    pub fn all(tensor: usize) -> Self {
+        Self { tensor, values: None }
+    }
+}
+
 impl Linear {
-    /// Number of values of the matrix.
-    pub fn values(&self) -> u64 {
-        self.inputs as u64 * self.outputs as u64
+    /// Returns the values of the tensor that are the matrix.
+    pub fn values(&self) -> Range<u64> {
+        let count = (self.inputs as u64).saturating_mul(self.outputs as u64);
+        self.first..self.first.saturating_add(count)
     }
 
-    fn tensors(&self) -> impl Iterator<Item = usize> {
-        std::iter::once(self.weight).chain(self.bias)
+    /// Returns the bytes of the matrix in its file.
+    pub fn bytes(&self, tensors: &[Tensor]) -> u64 {
+        let (tensor, values) = (&tensors[self.weight], self.values());
+        let share = u128::from(values.end - values.start) * u128::from(tensor.bytes());
+        (share / u128::from(tensor.elements().max(1))) as u64
+    }
+
+    fn reads(&self) -> impl Iterator<Item = Read> {
+        let matrix = Read { tensor: self.weight, values: Some(self.values()) };
+        std::iter::once(matrix).chain(self.bias.map(Read::all))
     }
 }
 
 impl Norm {
-    fn tensors(&self) -> impl Iterator<Item = usize> {
-        self.scale.into_iter().chain(self.shift)
+    fn reads(&self) -> impl Iterator<Item = Read> {
+        self.scale.into_iter().chain(self.shift).map(Read::all)
     }
 }
 
@@ -840,25 +926,21 @@ impl Block {
         self.attention.linear_maps().chain(cross).chain(self.feed_forward.linear_maps())
     }
 
-    /// Returns the block's tensors, roughly in reading order.
-    fn reads(&self) -> impl Iterator<Item = usize> {
-        let attention = self.attention.linear_maps().map(|(map, _)| map).flat_map(Linear::tensors);
-        let of_heads = self.attention.qk_norm();
-        let feed_forward = self.feed_forward.linear_maps().map(|(map, _)| map).flat_map(Linear::tensors);
-        let before = |branch: &Branch| branch.before.iter().flat_map(Norm::tensors).collect::<Vec<_>>();
+    /// Returns what the block reads, roughly in reading order.
+    fn reads(&self) -> impl Iterator<Item = Read> {
+        let feed_forward = self.feed_forward.linear_maps().map(|(map, _)| map).flat_map(Linear::reads);
+        let before = |branch: &Branch| branch.before.iter().flat_map(Norm::reads).collect::<Vec<_>>();
         let after = |branch: &Branch| {
-            let norms = branch.inner_after.iter().chain(&branch.after).flat_map(Norm::tensors);
-            norms.chain(branch.layer_scale).collect::<Vec<_>>()
+            let norms = branch.inner_after.iter().chain(&branch.after).flat_map(Norm::reads);
+            norms.chain(branch.layer_scale.map(Read::all)).collect::<Vec<_>>()
         };
         let cross = self.cross.iter().flat_map(move |cross| {
-            let maps = cross.attention.linear_maps().flat_map(|(map, _)| map.tensors());
+            let maps = cross.attention.linear_maps().flat_map(|(map, _)| map.reads());
             before(&cross.around).into_iter().chain(maps).chain(after(&cross.around)).collect::<Vec<_>>()
         });
         before(&self.around_attention)
             .into_iter()
-            .chain(attention)
-            .chain(self.attention.biases.into_iter().flatten())
-            .chain(of_heads.flat_map(Norm::tensors))
+            .chain(self.attention.reads())
             .chain(after(&self.around_attention))
             .chain(cross)
             .chain(before(&self.around_feed_forward))
@@ -872,7 +954,61 @@ impl Block {
             .chain(self.cross.as_ref().map(|cross| &cross.around))
             .chain([&self.around_feed_forward])
             .flat_map(|branch| [&branch.before, &branch.inner_after, &branch.after]);
-        of_branches.flatten().map(|norm| (norm, 1)).chain(self.attention.qk_norm_with_rows())
+        of_branches.flatten().map(|norm| (norm, 1)).chain(self.attention.norms_with_rows())
+    }
+}
+
+impl Mixer {
+    /// Returns all maps. Every token passes through each.
+    pub(crate) fn linear_maps(&self) -> Box<dyn Iterator<Item = (&Linear, f64)> + '_> {
+        match self {
+            Self::Softmax(attention) => Box::new(attention.linear_maps()),
+            Self::Linear(rule) => Box::new(rule.linear_maps().map(|map| (map, 1.0))),
+        }
+    }
+
+    /// Returns what it reads, roughly in reading order.
+    fn reads(&self) -> Box<dyn Iterator<Item = Read> + '_> {
+        let maps = self.linear_maps().flat_map(|(map, _)| map.reads());
+        match self {
+            Self::Softmax(attention) => {
+                let biases = attention.biases.into_iter().flatten().map(Read::all);
+                Box::new(maps.chain(biases).chain(attention.qk_norm().flat_map(Norm::reads)))
+            }
+            Self::Linear(rule) => {
+                let vectors = [rule.convolution, rule.rates, rule.biases].into_iter().map(Read::all);
+                Box::new(maps.chain(vectors).chain(rule.norm.reads()))
+            }
+        }
+    }
+
+    /// Returns the norms of heads, each with the number of vectors that it reads for a token.
+    fn norms_with_rows(&self) -> Box<dyn Iterator<Item = (&Norm, usize)> + '_> {
+        match self {
+            Self::Softmax(attention) => Box::new(attention.qk_norm_with_rows()),
+            Self::Linear(rule) => Box::new(std::iter::once((&rule.norm, rule.heads))),
+        }
+    }
+
+    /// Multiplications for each token between the maps, in sequences of `length` tokens.
+    fn macs(&self, length: usize) -> f64 {
+        match self {
+            Self::Softmax(attention) => {
+                let keys = attention.window.map_or(length, |window| window.min(length)) as f64;
+                2.0 * keys * (attention.heads * attention.head_width) as f64
+            }
+            Self::Linear(rule) => {
+                let states = rule.heads as f64 * rule.key_width as f64 * rule.value_width as f64;
+                4.0 * states + rule.projection.outputs as f64 * rule.kernel as f64
+            }
+        }
+    }
+}
+
+impl DeltaRule {
+    /// Returns all maps.
+    fn linear_maps(&self) -> impl Iterator<Item = &Linear> {
+        [&self.projection, &self.decay, &self.strength, &self.gate, &self.output].into_iter()
     }
 }
 
@@ -931,10 +1067,13 @@ impl FeedForward {
         match self {
             Self::Plain { up, down, .. } => Box::new([(up, 1.0), (down, 1.0)].into_iter()),
             Self::Gated(gated) => Box::new(gated.linear_maps().map(|map| (map, 1.0))),
-            Self::Experts { router, experts, chosen, .. } => {
+            Self::Experts { router, experts, chosen, shared, .. } => {
                 let share = *chosen as f64 / experts.len().max(1) as f64;
                 let of_experts = experts.iter().flat_map(Gated::linear_maps).map(move |map| (map, share));
-                Box::new([(router, 1.0)].into_iter().chain(of_experts))
+                let shared = shared.iter().flat_map(|shared| {
+                    std::iter::once(&shared.gate).chain(shared.expert.linear_maps()).map(|map| (map, 1.0))
+                });
+                Box::new([(router, 1.0)].into_iter().chain(of_experts).chain(shared))
             }
         }
     }

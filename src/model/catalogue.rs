@@ -5,14 +5,16 @@
 #![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::ModelError;
-use super::dimensions::{Canvas, ConvolutionSize, Dimensions, positional_convolution};
+use super::dimensions::{
+    Canvas, ConvolutionSize, DeltaSizes, Dimensions, attends_linearly, positional_convolution,
+};
 use super::fields::Fields;
 use super::operation::Reads;
 use super::resolve::{WEIGHT_NORM, all_reads, decoder_row, row};
 use super::table::{
-    CrossRow, ExpertsRow, FeedForwardShape, HeadNormsRow, HeadScales, HiddenWidth, ImagePositionsRow,
-    LayerScaleRow, PatchesRow, PositionRow, ProjectionsRow, Row, SoundPositionsRow, SoundsRow, StoredRow,
-    Switch,
+    CrossRow, DeltaRow, ExpertsRow, FeedForwardShape, HeadNormsRow, HeadScales, HiddenWidth,
+    ImagePositionsRow, LayerScaleRow, PatchesRow, PositionRow, ProjectionsRow, Row, SoundPositionsRow,
+    SoundsRow, StoredRow, Switch,
 };
 use super::timm;
 use crate::checkpoint::Tensor;
@@ -342,22 +344,42 @@ impl Walk<'_> {
                 self.norm(&format!("{path}{name}"), self.size.width)?;
             }
         }
-        self.attention(&path, layer)?;
+        match &row.delta_rule {
+            Some(rule) if attends_linearly(self.fields, layer)? => self.delta_rule(&path, rule)?,
+            _ => self.attention(&path, layer)?,
+        }
         self.layer_scale(&path, row.layer_scale[0])?;
         row.cross.map(|cross| self.cross_attention(&path, &cross)).transpose()?;
         self.feed_forward(&path, layer)?;
         self.layer_scale(&path, row.layer_scale[1])
     }
 
+    fn delta_rule(&mut self, path: &str, row: &DeltaRow) -> Result<(), ModelError> {
+        let (sizes, width, never) = (DeltaSizes::of(self.fields)?, self.size.width, Switch::Is(false));
+        let (heads, channels, of_values) = (sizes.heads, sizes.channels(), sizes.of_values());
+        for (name, outputs) in
+            [(row.projection, channels), (row.gate, of_values), (row.strength, heads), (row.decay, heads)]
+        {
+            self.linear(&format!("{path}{name}"), outputs, width, never)?;
+        }
+        self.add(format!("{path}{}", row.convolution), &[channels, 1, sizes.kernel]);
+        self.add(format!("{path}{}", row.rates), &[heads]);
+        self.add(format!("{path}{}", row.biases), &[heads]);
+        self.norm(&format!("{path}{}", row.norm), sizes.value_width)?;
+        self.linear(&format!("{path}{}", row.output), width, of_values, never)
+    }
+
     fn attention(&mut self, path: &str, layer: usize) -> Result<(), ModelError> {
         let (row, stored) = (&self.row.attention, self.stored());
         let Dimensions { width, heads, key_heads, head_width, .. } = self.size;
         let (of_queries, of_keys) = (self.size.of_queries(), self.size.of_keys());
+        // Each query may have a gate behind it.
+        let asked = if row.gated { of_queries.saturating_mul(2) } else { of_queries };
         match row.projections {
             ProjectionsRow::Separate(names) => {
                 let keys = stored.key_bias.unwrap_or(stored.projection_bias);
                 let biases = [stored.projection_bias, keys, stored.projection_bias];
-                for ((name, outputs), bias) in names.iter().zip([of_queries, of_keys, of_keys]).zip(biases) {
+                for ((name, outputs), bias) in names.iter().zip([asked, of_keys, of_keys]).zip(biases) {
                     self.linear(&format!("{path}{name}"), outputs, width, bias)?;
                 }
             }
@@ -466,6 +488,20 @@ impl Walk<'_> {
             return Err(self.fields.wrong(row.count[0], &format!("at most {MOST}")));
         }
         self.linear(&format!("{path}{}", row.router), count, width, never)?;
+        if let Some(shared) = &row.shared {
+            let hidden = self.fields.needed(&[shared.width])?;
+            let [gate, up, down] = shared.expert;
+            for (name, outputs, inputs) in
+                [(shared.gate, 1, width), (gate, hidden, width), (up, hidden, width), (down, width, hidden)]
+            {
+                self.linear(&format!("{path}{name}"), outputs, inputs, never)?;
+            }
+        }
+        if let Some([inputs, down]) = row.together {
+            self.add(format!("{path}{inputs}"), &[count, hidden.saturating_mul(2), width]);
+            self.add(format!("{path}{down}"), &[count, width, hidden]);
+            return Ok(());
+        }
         for expert in 0..count {
             let [gate, up, down] =
                 row.expert.map(|name| format!("{path}{}", name.replace("{expert}", &expert.to_string())));

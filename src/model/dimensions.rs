@@ -75,6 +75,73 @@ impl Dimensions {
     }
 }
 
+/// Sizes of linear attention. None is 0, and the number of value heads is a multiple of the key heads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct DeltaSizes {
+    /// Value heads.
+    pub(super) heads: usize,
+    /// Query and key heads.
+    pub(super) key_heads: usize,
+    /// Width of a query and of a key.
+    pub(super) key_width: usize,
+    /// Width of a value.
+    pub(super) value_width: usize,
+    /// Tokens that the convolution reads at once.
+    pub(super) kernel: usize,
+}
+
+/// Most heads, and most channels of a head, of linear attention. No product of two overflows.
+const MOST_OF_DELTA: usize = 1 << 14;
+
+impl DeltaSizes {
+    /// Reads the sizes from their fields.
+    pub(super) fn of(fields: &Fields<'_>) -> Result<Self, ModelError> {
+        let bounded = |field: &str| match fields.needed(&[field])? {
+            size if size <= MOST_OF_DELTA => Ok(size),
+            _ => Err(fields.wrong(field, &format!("at most {MOST_OF_DELTA}"))),
+        };
+        let (heads, key_heads) = (bounded("linear_num_value_heads")?, bounded("linear_num_key_heads")?);
+        if !heads.is_multiple_of(key_heads) {
+            return Err(fields.wrong("linear_num_value_heads", &format!("a multiple of {key_heads}")));
+        }
+        Ok(Self {
+            heads,
+            key_heads,
+            key_width: bounded("linear_key_head_dim")?,
+            value_width: bounded("linear_value_head_dim")?,
+            kernel: bounded("linear_conv_kernel_dim")?,
+        })
+    }
+
+    /// Channels of all queries, and of all keys.
+    pub(super) fn of_keys(&self) -> usize {
+        self.key_heads.saturating_mul(self.key_width)
+    }
+
+    /// Channels of all values.
+    pub(super) fn of_values(&self) -> usize {
+        self.heads.saturating_mul(self.value_width)
+    }
+
+    /// Channels of queries, keys and values together.
+    pub(super) fn channels(&self) -> usize {
+        self.of_keys().saturating_mul(2).saturating_add(self.of_values())
+    }
+}
+
+/// Whether a layer has linear attention, in a family that has it in some layers.
+pub(super) fn attends_linearly(fields: &Fields<'_>, layer: usize) -> Result<bool, ModelError> {
+    let Some(types) = fields.get("layer_types") else {
+        let interval = fields.count(&["full_attention_interval"])?.unwrap_or(4).max(1);
+        return Ok(!layer.saturating_add(1).is_multiple_of(interval));
+    };
+    match types.get(layer).and_then(|kind| kind.as_str()) {
+        Some("linear_attention") => Ok(true),
+        Some("full_attention") => Ok(false),
+        _ => Err(fields.wrong("layer_types", "full_attention or linear_attention for each layer")),
+    }
+}
+
 /// A convolution over time, from a configuration and its row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ConvolutionSize {

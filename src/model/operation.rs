@@ -20,7 +20,7 @@ pub enum Layout {
     InputOutput,
 }
 
-/// The function between the linear maps of a feed-forward part. Formulas are those of transformers for the name.
+/// The function between linear maps. Formulas are those of transformers for the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
     /// x Φ(x), by erf.
@@ -37,6 +37,8 @@ pub enum Activation {
     ReluSquared,
     /// tanh x.
     Tanh,
+    /// σ(x).
+    Sigmoid,
 }
 
 impl Activation {
@@ -50,6 +52,7 @@ impl Activation {
             "relu" => Self::Relu,
             "relu2" => Self::ReluSquared,
             "tanh" => Self::Tanh,
+            "sigmoid" => Self::Sigmoid,
             _ => return None,
         })
     }

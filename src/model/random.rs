@@ -16,6 +16,7 @@ use crate::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::source::generated::{GeneratedSource, Rule, mixed};
 use crate::source::{ByteSource, SourceError};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 
 /// Fields that hold σ.
 const DEVIATION: [&str; 2] = ["initializer_range", "init_std"];
@@ -106,12 +107,10 @@ pub fn sources(
     let deviation = fields.number(&DEVIATION)?.unwrap_or(USUAL_DEVIATION);
     let scale = if row.norm.one_plus { 0.0 } else { 1.0 };
     let special = special(row, &fields)?;
-    let normal = |shape: &Shape, deviation: f64| {
-        let key = shape.name.bytes().fold(mixed(seed), |key, byte| mixed(key ^ u64::from(byte)));
-        Rule::Normal { deviation, key }
-    };
+    let key = |shape: &Shape| shape.name.bytes().fold(mixed(seed), |key, byte| mixed(key ^ u64::from(byte)));
+    let normal = |shape: &Shape, deviation: f64| Rule::Normal { deviation, key: key(shape) };
     let rule = |shape: &Shape| {
-        let known = special.iter().find(|(end, _)| shape.name.ends_with(end));
+        let known = special.iter().find(|(end, _)| shape.name.ends_with(end.as_ref()));
         if let Some((_, initial)) = known {
             match initial {
                 Initial::Rule(rule) => *rule,
@@ -120,6 +119,7 @@ pub fn sources(
                     let inputs = shape.shape.iter().skip(1).fold(1.0, |all, &size| all * size as f64);
                     normal(shape, (2.0 / inputs).sqrt())
                 }
+                Initial::Rate => Rule::LogUniform { least: 0.01, most: 16.0, key: key(shape) },
             }
         } else if shape.name.ends_with("bias") {
             Rule::Constant(0.0)
@@ -147,36 +147,44 @@ enum Initial {
     Random,
     /// N(0, 2/k), where an output has k inputs. It keeps the size of activations through the layers.
     Kaiming,
+    /// The logarithm of a value between 0.01 and 16, as for the rates of linear attention.
+    Rate,
 }
 
 /// Returns tensors with rules of their own, by the ends of their names.
-fn special(row: &Row, fields: &Fields<'_>) -> Result<Vec<(&'static str, Initial)>, ModelError> {
-    let mut all = Vec::new();
+fn special(row: &Row, fields: &Fields<'_>) -> Result<Vec<(Cow<'static, str>, Initial)>, ModelError> {
+    let constant = |value: f32| Initial::Rule(Rule::Constant(value));
+    let mut all: Vec<(Cow<'static, str>, Initial)> = Vec::new();
     for scale in row.layer_scale.iter().flatten() {
         if let Some(value) = fields.layer_scale(scale)? {
-            all.push((scale.name, Initial::Rule(Rule::Constant(value as f32))));
+            all.push((scale.name.into(), constant(value as f32)));
         }
     }
+    if let Some(rule) = &row.delta_rule {
+        all.push((format!("{}.weight", rule.norm).into(), constant(1.0)));
+        all.push((rule.biases.into(), constant(1.0)));
+        all.push((rule.rates.into(), Initial::Rate));
+    }
     if let PositionRow::Window { own: (own, _), shared: (shared, _) } = row.attention.position {
-        all.extend([own, shared].map(|table| (table, Initial::Rule(Rule::Constant(0.0)))));
+        all.extend([own, shared].map(|table| (table.into(), constant(0.0))));
     }
     if let Some(SoundsRow { positions: SoundPositionsRow::Convolution(_), .. }) = &row.sounds {
         // The length at each place is that of a weight with σ = 2/√(kernel · d) and d²/groups values.
         let width = Dimensions::of(row, fields)?.width;
         let (reach, groups) = positional_convolution(fields, width)?;
         let length = 2.0 * (width as f64 / (reach.kernel as f64 * groups as f64)).sqrt();
-        let gains = WEIGHT_NORM.map(|[gain, _]| (gain, Initial::Rule(Rule::Constant(length as f32))));
-        all.extend(gains);
-        all.push((".conv.weight", Initial::Kaiming));
+        all.extend(WEIGHT_NORM.map(|[gain, _]| (gain.into(), constant(length as f32))));
+        all.push((".conv.weight".into(), Initial::Kaiming));
     }
     let Some(patches) = &row.patches else { return Ok(all) };
-    all.extend(patches.extra.iter().filter(|extra| extra.bare).map(|extra| (extra.name, Initial::Random)));
+    let bare = patches.extra.iter().filter(|extra| extra.bare);
+    all.extend(bare.map(|extra| (extra.name.into(), Initial::Random)));
     if let ImagePositionsRow::Table { name, initial: InitialPositions::Sines, .. } = patches.positions {
         let (canvas, width) = (Canvas::of(patches, fields)?, Dimensions::of(row, fields)?.width);
         let before = patches.extra.len() as u64;
         let columns = (canvas.trained[2] / canvas.patch[2]) as u64;
         let grid = Rule::Grid { before, columns, width: width as u64 };
-        all.push((name, Initial::Rule(grid)));
+        all.push((name.into(), Initial::Rule(grid)));
     }
     Ok(all)
 }

@@ -3,19 +3,21 @@
 
 use super::ModelError;
 use super::architecture::{
-    Architecture, Attention, Block, Branch, Convolution, ConvolutionNorm, CrossAttention, Embedding,
-    ExtraTokens, FeedForward, Gated, GatedInputs, Head, HeadNorm, ImagePositions, LearnedPositions, Linear,
-    Norm, PatchEmbedding, Position, PositionalConvolution, Projections, Projector, SoundEmbedding,
-    SoundPositions, TokenEmbedding, Transform,
+    Architecture, Attention, Block, Branch, Convolution, ConvolutionNorm, CrossAttention, DeltaRule,
+    Embedding, ExtraTokens, FeedForward, Gated, GatedInputs, Head, HeadNorm, ImagePositions,
+    LearnedPositions, Linear, Mixer, Norm, PatchEmbedding, Position, PositionalConvolution, Projections,
+    Projector, SharedExpert, SoundEmbedding, SoundPositions, TokenEmbedding, Transform,
 };
-use super::dimensions::{Canvas, ConvolutionSize, Dimensions, positional_convolution};
+use super::dimensions::{
+    Canvas, ConvolutionSize, DeltaSizes, Dimensions, attends_linearly, positional_convolution,
+};
 use super::families::rows;
 use super::fields::Fields;
 use super::rotary;
 use super::table::{
-    CrossRow, ExpertsRow, FeedForwardShape, Given, HeadNormsRow, HeadScales, ImagePositionsRow,
+    CrossRow, DeltaRow, ExpertsRow, FeedForwardShape, Given, HeadNormsRow, HeadScales, ImagePositionsRow,
     LayerScaleRow, Multiplier, PatchesRow, PositionRow, ProjectionsRow, ProjectorRow, Row, ScaleRow,
-    SoundPositionsRow, SoundsRow, Turned, Windows,
+    SharedExpertRow, SoundPositionsRow, SoundsRow, Turned, Windows,
 };
 use super::timm;
 use crate::checkpoint::Checkpoint;
@@ -313,7 +315,7 @@ impl<'a> Resolver<'a> {
         let outputs = sizes[if layout == Layout::OutputInput { 0 } else { 1 }];
         let bias = self.find(&format!("{name}.bias"));
         bias.map(|bias| self.check(bias, &[outputs])).transpose()?;
-        Ok(Linear { weight, bias, inputs, outputs, layout })
+        Ok(Linear { weight, first: 0, bias, inputs, outputs, layout })
     }
 
     fn norm(&self, name: &str, width: usize) -> Result<Norm, ModelError> {
@@ -385,7 +387,8 @@ impl<'a> Resolver<'a> {
         let weight = self.shaped(&format!("{name}.weight"), &shape)?;
         let bias = self.find(&format!("{name}.bias"));
         bias.map(|bias| self.check(bias, &[self.width])).transpose()?;
-        let projection = Linear { weight, bias, inputs, outputs: self.width, layout: Layout::OutputInput };
+        let (outputs, layout) = (self.width, Layout::OutputInput);
+        let projection = Linear { weight, first: 0, bias, inputs, outputs, layout };
         let patch_norm = row.patch_norm.map(|norm| self.norm(&prefixed(norm), self.width)).transpose()?;
         let (mut extra, mut first) = (Vec::new(), 0);
         for token in row.extra {
@@ -443,7 +446,7 @@ impl<'a> Resolver<'a> {
             let bias = self.find(&format!("{name}.bias"));
             bias.map(|bias| self.check(bias, &[outputs])).transpose()?;
             let inputs = reach.kernel.saturating_mul(inputs);
-            let map = Linear { weight, bias, inputs, outputs, layout: Layout::OutputInput };
+            let map = Linear { weight, first: 0, bias, inputs, outputs, layout: Layout::OutputInput };
             let norm = match norm {
                 None => None,
                 Some((norm, over_time)) => {
@@ -648,7 +651,7 @@ impl<'a> Resolver<'a> {
         };
         Ok(Block {
             cross: self.row.cross.map(cross).transpose()?,
-            attention: self.attention(&name, layer)?,
+            attention: self.mixer(&name, layer)?,
             around_attention: branch(
                 self.row.around_attention,
                 self.row.layer_scale[0],
@@ -660,14 +663,49 @@ impl<'a> Resolver<'a> {
         })
     }
 
+    fn mixer(&self, name: &impl Fn(&str) -> String, layer: usize) -> Result<Mixer, ModelError> {
+        match &self.row.delta_rule {
+            Some(row) if attends_linearly(self.fields, layer)? => {
+                Ok(Mixer::Linear(self.delta_rule(name, row)?))
+            }
+            _ => Ok(Mixer::Softmax(self.attention(name, layer)?)),
+        }
+    }
+
+    fn delta_rule(&self, name: &impl Fn(&str) -> String, row: &DeltaRow) -> Result<DeltaRule, ModelError> {
+        let sizes = DeltaSizes::of(self.fields)?;
+        let DeltaSizes { heads, key_heads, key_width, value_width, kernel } = sizes;
+        let (of_values, channels) = (sizes.of_values(), sizes.channels());
+        let norm = self.norm(&name(row.norm), value_width)?;
+        Ok(DeltaRule {
+            heads,
+            key_heads,
+            key_width,
+            value_width,
+            projection: self.linear(&name(row.projection), channels, self.width)?,
+            convolution: self.shaped(&name(row.convolution), &[channels, 1, kernel])?,
+            kernel,
+            activation: self.activation()?,
+            strength: self.linear(&name(row.strength), heads, self.width)?,
+            decay: self.linear(&name(row.decay), heads, self.width)?,
+            rates: self.shaped(&name(row.rates), &[heads])?,
+            biases: self.shaped(&name(row.biases), &[heads])?,
+            norm: Norm { one_plus: false, ..norm },
+            gate: self.linear(&name(row.gate), of_values, self.width)?,
+            output: self.linear(&name(row.output), self.width, of_values)?,
+        })
+    }
+
     fn attention(&self, name: &impl Fn(&str) -> String, layer: usize) -> Result<Attention, ModelError> {
         let (row, fields) = (&self.row.attention, self.fields);
         let h = self.head_width;
         let [of_queries, of_keys] = [self.heads, self.key_heads].map(|heads| heads.saturating_mul(h));
         let d = self.width;
+        // Each query may have a gate behind it.
+        let asked = if row.gated { of_queries.saturating_mul(2) } else { of_queries };
         let projections = match row.projections {
             ProjectionsRow::Separate([q, k, v]) => Projections::Separate([
-                self.linear(&name(q), of_queries, d)?,
+                self.linear(&name(q), asked, d)?,
                 self.linear(&name(k), of_keys, d)?,
                 self.linear(&name(v), of_keys, d)?,
             ]),
@@ -700,6 +738,7 @@ impl<'a> Resolver<'a> {
             key_heads: self.key_heads,
             head_width: h,
             projections,
+            gated: row.gated,
             biases,
             output: self.linear(&name(row.output), d, of_queries)?,
             query_norm,
@@ -737,6 +776,7 @@ impl<'a> Resolver<'a> {
             key_heads: self.key_heads,
             head_width: self.head_width,
             projections,
+            gated: false,
             biases: [None; 3],
             output: self.linear(&name(row.output), self.width, of_queries)?,
             query_norm: None,
@@ -894,7 +934,8 @@ impl<'a> Resolver<'a> {
     }
 
     fn activation_named(&self, field: &str, name: &str) -> Result<Activation, ModelError> {
-        let unknown = || self.fields.wrong(field, "gelu, gelu_new, quick_gelu, silu, relu, relu2 or tanh");
+        let unknown =
+            || self.fields.wrong(field, "gelu, gelu_new, quick_gelu, silu, relu, relu2, tanh or sigmoid");
         Activation::named(name).ok_or_else(unknown)
     }
 
@@ -936,20 +977,56 @@ impl<'a> Resolver<'a> {
         activation: Activation,
     ) -> Result<FeedForward, ModelError> {
         let count = self.fields.needed(row.count)?;
-        let experts = (0..count).map(|expert| {
-            self.gated(row.expert.map(|path| name(path).replace("{expert}", &expert.to_string())), activation)
-        });
+        let together = row.together.map(|names| names.map(name));
+        let experts = match together.filter(|[inputs, _]| self.index.contains_key(inputs.as_str())) {
+            Some(names) => self.experts_together(&names, count, activation)?,
+            None => {
+                let named = |path: &str, expert: usize| name(path).replace("{expert}", &expert.to_string());
+                let of = |expert| self.gated(row.expert.map(|path| named(path, expert)), activation);
+                (0..count).map(of).collect::<Result<_, _>>()?
+            }
+        };
+        let shared = |row: SharedExpertRow| {
+            let gate = self.linear(&name(row.gate), 1, self.width)?;
+            Ok::<_, ModelError>(SharedExpert { gate, expert: self.gated(row.expert.map(name), activation)? })
+        };
         let chosen = self.fields.count(&["num_experts_per_tok"])?.unwrap_or(row.usual_chosen);
         if chosen == 0 || chosen > count {
             return Err(self.fields.wrong("num_experts_per_tok", &format!("1 to {count}")));
         }
         Ok(FeedForward::Experts {
             router: self.linear(&name(row.router), count, self.width)?,
-            experts: experts.collect::<Result<_, _>>()?,
+            experts,
             chosen,
             gate: Gate::Softmax,
             normalised: self.fields.switch(row.normalised)?,
+            shared: row.shared.map(shared).transpose()?,
         })
+    }
+
+    /// Makes the experts whose matrices are in two tensors: gate and up (experts × 2m × d), and down (experts × d × m).
+    fn experts_together(
+        &self,
+        [inputs, down]: &[String; 2],
+        count: usize,
+        activation: Activation,
+    ) -> Result<Vec<Gated>, ModelError> {
+        let width = self.width;
+        let inputs = self.shaped(inputs, &[count, 0, width])?;
+        let both = self.sizes(inputs)[1];
+        let down = self.shaped(down, &[count, width, both / 2])?;
+        self.check(inputs, &[count, (both / 2).saturating_mul(2), width])?;
+        let matrix = |weight: usize, expert: usize, outputs: usize, inputs: usize| {
+            let values = (outputs as u64).saturating_mul(inputs as u64);
+            let first = values.saturating_mul(expert as u64);
+            Linear { weight, first, bias: None, inputs, outputs, layout: Layout::OutputInput }
+        };
+        let of = |expert: usize| Gated {
+            inputs: GatedInputs::Concatenated(matrix(inputs, expert, both, width)),
+            down: matrix(down, expert, width, both / 2),
+            activation,
+        };
+        Ok((0..count).map(of).collect())
     }
 
     fn head(&self, embedding: &TokenEmbedding, vocabulary: usize) -> Result<Option<Head>, ModelError> {
@@ -992,8 +1069,8 @@ impl<'a> Resolver<'a> {
             None => self.find(&format!("{}.bias", row.unembedding)),
         };
         bias.map(|bias| self.check(bias, &[vocabulary])).transpose()?;
-        let unembedding =
-            Linear { weight, bias, inputs: width, outputs: vocabulary, layout: Layout::OutputInput };
+        let (outputs, layout) = (vocabulary, Layout::OutputInput);
+        let unembedding = Linear { weight, first: 0, bias, inputs: width, outputs, layout };
         Ok(Some(Head { transform, unembedding, multiplier, cap }))
     }
 }

@@ -53,6 +53,8 @@ pub struct Row {
     pub parallel: Switch,
     /// Attention.
     pub attention: AttentionRow,
+    /// Linear attention, in layers that have it instead.
+    pub delta_rule: Option<DeltaRow>,
     /// Attention of a decoder to its encoder. The family's other row describes the encoder.
     pub cross: Option<CrossRow>,
     /// What takes the place of image tokens, in a decoder: the other row of the family is that of the tower of images.
@@ -338,6 +340,8 @@ pub struct NormRow {
 pub struct AttentionRow {
     /// Maps to queries, keys and values.
     pub projections: ProjectionsRow,
+    /// Whether the map to queries gives a gate of the output behind the query of each head.
+    pub gated: bool,
     /// Separately stored biases of queries, keys and values, if the checkpoint has them.
     pub biases: [Option<&'static str>; 3],
     /// Map back to the stream.
@@ -354,6 +358,30 @@ pub struct AttentionRow {
     pub cap: Option<(&'static str, f64)>,
     /// Field with a bound for queries, keys and values.
     pub clip: Option<&'static str>,
+}
+
+/// Names of linear attention by the gated delta rule. Layers that `layer_types` calls `linear_attention` have it, or else all except
+/// every `full_attention_interval`-th. Its sizes are in the fields that begin with `linear_`.
+#[derive(Debug, Clone, Copy)]
+pub struct DeltaRow {
+    /// Map to queries, keys and values.
+    pub projection: &'static str,
+    /// Tensor of the convolution over them.
+    pub convolution: &'static str,
+    /// Map to the numbers whose sigmoids are β.
+    pub strength: &'static str,
+    /// Map to the numbers of which α is made.
+    pub decay: &'static str,
+    /// Tensor of the logarithms of the rates of decay.
+    pub rates: &'static str,
+    /// Tensor of the biases of decay.
+    pub biases: &'static str,
+    /// Norm of the output of each head. γ is w, whatever the other norms have.
+    pub norm: &'static str,
+    /// Map to the gates of the output.
+    pub gate: &'static str,
+    /// Map back to the stream.
+    pub output: &'static str,
 }
 
 /// Names of a decoder's attention to its encoder. Its heads, its scale and its memory layout are those of the decoder's other attention.
@@ -523,14 +551,29 @@ pub enum FeedForwardShape {
 pub struct ExpertsRow {
     /// Name of the router's matrix.
     pub router: &'static str,
-    /// Names of gate, up and down of each expert.
+    /// Names of gate, up and down of each expert, where each has its own tensors.
     pub expert: [&'static str; 3],
+    /// Tensors of all experts together, in families that also store these: gate and up (experts × 2m × d), and down (experts × d × m).
+    pub together: Option<[&'static str; 2]>,
+    /// An expert of all tokens.
+    pub shared: Option<SharedExpertRow>,
     /// Fields with the number of experts.
     pub count: &'static [&'static str],
     /// How many experts process a token, if `num_experts_per_tok` is missing.
     pub usual_chosen: usize,
     /// Whether the weights of the chosen experts sum to 1.
     pub normalised: Switch,
+}
+
+/// Names of an expert that processes all tokens.
+#[derive(Debug, Clone, Copy)]
+pub struct SharedExpertRow {
+    /// Map to the number whose sigmoid multiplies its output.
+    pub gate: &'static str,
+    /// Gate, up and down.
+    pub expert: [&'static str; 3],
+    /// Field with its hidden width.
+    pub width: &'static str,
 }
 
 /// Names for the map from the last hidden states to logits.
@@ -693,6 +736,7 @@ pub(super) const LLAMA: Row = Row {
     },
     patches: None,
     sounds: None,
+    delta_rule: None,
     cross: None,
     projector: None,
     norm: norm(RMS, "rms_norm_eps", 1e-6),
@@ -702,6 +746,7 @@ pub(super) const LLAMA: Row = Row {
     parallel: Switch::Is(false),
     attention: AttentionRow {
         projections: ProjectionsRow::Separate(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
+        gated: false,
         biases: [None; 3],
         output: "self_attn.o_proj",
         qk_norm: None,
@@ -1637,6 +1682,8 @@ const MIXTRAL: Row = Row {
                 "block_sparse_moe.experts.{expert}.w3",
                 "block_sparse_moe.experts.{expert}.w2",
             ],
+            together: None,
+            shared: None,
             count: &["num_local_experts"],
             usual_chosen: 2,
             normalised: Switch::Is(true),
@@ -1666,6 +1713,8 @@ const QWEN3_MOE: Row = Row {
                 "mlp.experts.{expert}.up_proj",
                 "mlp.experts.{expert}.down_proj",
             ],
+            together: None,
+            shared: None,
             count: &["num_experts", "num_local_experts"],
             usual_chosen: 8,
             normalised: Switch::Field("norm_topk_prob", false),
@@ -1676,14 +1725,133 @@ const QWEN3_MOE: Row = Row {
     ..QWEN3
 };
 
+/// Fields of Qwen3.5 that change nothing in a text: sizes that tensors show, ids of images, and layers that predict later tokens.
+const QWEN3_5_NEUTRAL: &[&str] = &[
+    "attention_bias",
+    "attn_output_gate",
+    "full_attention_interval",
+    "image_token_id",
+    "language_model_only",
+    "mamba_ssm_dtype",
+    "moe_intermediate_size",
+    "mtp_num_hidden_layers",
+    "mtp_use_dedicated_embeddings",
+    // Published files also state it in `rope_parameters`, which counts.
+    "partial_rotary_factor",
+    "rope_parameters.mrope_interleaved",
+    "rope_parameters.mrope_section",
+    "shared_expert_intermediate_size",
+    "video_token_id",
+    "vision_end_token_id",
+    "vision_start_token_id",
+];
+
+/// Three of four layers have linear attention. The positions of a text are the same in all three sections of its rotary code.
+const QWEN3_5: Row = Row {
+    families: &["qwen3_5_text"],
+    given: &[
+        ("attn_output_gate", Given::Usually(true)),
+        // Another name of SiLU. The family's code has no other gate.
+        ("output_gate_type", Given::Text("swish")),
+    ],
+    usual: &[
+        ("linear_conv_kernel_dim", 4),
+        ("linear_key_head_dim", 128),
+        ("linear_value_head_dim", 128),
+        ("linear_num_key_heads", 16),
+        ("linear_num_value_heads", 32),
+    ],
+    neutral: QWEN3_5_NEUTRAL,
+    sizes: Sizes { usual_head_width: Some(256), ..LLAMA.sizes },
+    norm: NormRow { one_plus: true, ..LLAMA.norm },
+    attention: AttentionRow {
+        gated: true,
+        qk_norm: Some(HEAD_NORMS),
+        position: partly_rotary(&["rope_theta"], &["partial_rotary_factor"], 0.25),
+        ..LLAMA.attention
+    },
+    delta_rule: Some(DeltaRow {
+        projection: "linear_attn.in_proj_qkv",
+        convolution: "linear_attn.conv1d.weight",
+        strength: "linear_attn.in_proj_b",
+        decay: "linear_attn.in_proj_a",
+        rates: "linear_attn.A_log",
+        biases: "linear_attn.dt_bias",
+        norm: "linear_attn.norm",
+        gate: "linear_attn.in_proj_z",
+        output: "linear_attn.out_proj",
+    }),
+    // Further layers that predict later tokens.
+    apart: &["mtp."],
+    stored: attention_bias("attention_bias", false),
+    ..LLAMA
+};
+
+/// The text of a model that also reads images: its configuration is nested, and its tensors are beside those of the tower.
+const QWEN3_5_NESTED: Row = Row {
+    families: &["qwen3_5"],
+    given: &[
+        ("text_config.attn_output_gate", Given::Usually(true)),
+        ("text_config.output_gate_type", Given::Text("swish")),
+    ],
+    part: Some("text_config"),
+    around_part: true,
+    prefixes: &["model.language_model.", "language_model."],
+    apart: &["mtp.", "visual."],
+    ..QWEN3_5
+};
+
+const QWEN3_5_EXPERTS: FeedForwardRow = FeedForwardRow {
+    experts: Some(ExpertsRow {
+        router: "mlp.gate",
+        expert: [
+            "mlp.experts.{expert}.gate_proj",
+            "mlp.experts.{expert}.up_proj",
+            "mlp.experts.{expert}.down_proj",
+        ],
+        together: Some(["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]),
+        shared: Some(SharedExpertRow {
+            gate: "mlp.shared_expert_gate",
+            expert: [
+                "mlp.shared_expert.gate_proj",
+                "mlp.shared_expert.up_proj",
+                "mlp.shared_expert.down_proj",
+            ],
+            width: "shared_expert_intermediate_size",
+        }),
+        count: &["num_experts"],
+        usual_chosen: 8,
+        normalised: Switch::Is(true),
+    }),
+    ..LLAMA.feed_forward
+};
+
+const QWEN3_5_MOE: Row = Row {
+    families: &["qwen3_5_moe_text"],
+    feed_forward: QWEN3_5_EXPERTS,
+    stored: StoredRow { expert_width: "moe_intermediate_size", ..QWEN3_5.stored },
+    ..QWEN3_5
+};
+
+const QWEN3_5_MOE_NESTED: Row = Row {
+    families: &["qwen3_5_moe"],
+    feed_forward: QWEN3_5_EXPERTS,
+    stored: QWEN3_5_MOE.stored,
+    ..QWEN3_5_NESTED
+};
+
 /// All rows of families that read text.
-pub(super) static TEXT: [Row; 37] = [
+pub(super) static TEXT: [Row; 41] = [
     LLAMA,
     MISTRAL,
     MIXTRAL,
     QWEN2,
     QWEN3,
     QWEN3_MOE,
+    QWEN3_5,
+    QWEN3_5_NESTED,
+    QWEN3_5_MOE,
+    QWEN3_5_MOE_NESTED,
     GEMMA,
     GEMMA2,
     GEMMA3,

@@ -93,7 +93,7 @@ impl Run {
         let [whole, of_encoder] = self.multiplications();
         let of_moves = self.macs_of_moves(of_encoder);
         let tensors = &opened.checkpoint().tensors;
-        let bytes = self.tensors().map(|tensor| tensors[tensor].bytes()).sum::<u64>() as f64;
+        let bytes = self.matrices().map(|linear| linear.bytes(tensors)).sum::<u64>() as f64;
         let most = self.most_for_loss().max(self.tokens());
         [self.tokens(), most].map(|tokens| {
             if !self.has_loss() {
@@ -180,7 +180,7 @@ impl Run {
     /// Warns if a buffer of the run is larger than the GPU allows.
     fn too_large<S: ByteSource>(&self, opened: &Opened<S>, machine: &PassDevice) -> Option<Warning> {
         let tensors = &opened.checkpoint().tensors;
-        let matrix = self.tensors().map(|tensor| tensors[tensor].bytes()).max().unwrap_or(0);
+        let matrix = self.matrices().map(|linear| linear.bytes(tensors)).max().unwrap_or(0);
         let streams = self.stacks().map(|stack| 4 * (stack.tokens * stack.architecture.width) as u64);
         let needed = matrix.max(streams.max().unwrap_or(0));
         let has = machine.largest_buffer().filter(|has| *has < needed)?;

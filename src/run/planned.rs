@@ -9,7 +9,7 @@ use crate::checkpoint::Checkpoint;
 use crate::forward::kernels::Cpu;
 use crate::forward::{ForwardError, Inputs, Pass, load_some};
 use crate::inspect::{Inspection, Opened};
-use crate::model::architecture::{Embedding, Norm, Projector};
+use crate::model::architecture::{Embedding, Linear, Norm, Projector};
 use crate::model::operation::{Centring, Reads};
 use crate::model::{self, Architecture, ModelError};
 use crate::pixels::{PixelChoice, PixelError, PixelValues, noise, of_images, processor};
@@ -565,8 +565,10 @@ impl Run {
         clock: impl Fn() -> f64,
     ) -> Result<f64, RunError> {
         let checkpoint = opened.checkpoint();
-        let bytes = |tensor: &usize| checkpoint.tensors[*tensor].bytes();
-        let Some(tensor) = self.tensors().max_by_key(bytes) else { return Ok(f64::INFINITY) };
+        let bytes = |linear: &&Linear| linear.bytes(&checkpoint.tensors);
+        let Some(&Linear { weight: tensor, .. }) = self.matrices().max_by_key(bytes) else {
+            return Ok(f64::INFINITY);
+        };
         let began = clock();
         let bytes = match machine {
             PassDevice::Cpu => load_some(checkpoint, tensor, &Cpu).await?,
@@ -576,9 +578,9 @@ impl Run {
         Ok(bytes as f64 / (clock() - began).max(1e-3))
     }
 
-    /// Returns the matrices that a pass reads whole.
-    pub(super) fn tensors(&self) -> impl Iterator<Item = usize> {
-        self.architecture.stacks().flat_map(Architecture::tensors)
+    /// Returns the linear maps whose matrices a pass reads whole.
+    pub(super) fn matrices(&self) -> impl Iterator<Item = &Linear> {
+        self.architecture.stacks().flat_map(Architecture::matrices)
     }
 
     /// Whether the norm with the name `site` in the model's own code is measured.

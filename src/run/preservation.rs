@@ -9,7 +9,7 @@ use crate::forward::kernels::Kernels;
 use crate::forward::{Edit, ForwardError, Inputs, Pass, Pause, Seen, Standing, Unwatched};
 use crate::kernel::direction::Kernel;
 use crate::kernel::scale::Scale;
-use crate::model::architecture::{Architecture, FeedForward, GatedInputs, Linear, Norm, Projections};
+use crate::model::architecture::{Architecture, FeedForward, GatedInputs, Linear, Mixer, Norm, Projections};
 use crate::model::operation::Centring;
 use crate::order;
 use crate::report::{
@@ -84,9 +84,12 @@ fn readers(architecture: &Architecture, before: usize) -> Vec<Reader<'_>> {
         let mut add = |part, norm: Option<_>, linear| {
             readers.extend(norm.map(|norm| Reader { block: index, part, norm, linear }));
         };
-        let attention = match &block.attention.projections {
-            Projections::Separate([_, _, values]) => values,
-            Projections::Concatenated(all) | Projections::Grouped(all) => all,
+        let attention = match &block.attention {
+            Mixer::Linear(rule) => &rule.projection,
+            Mixer::Softmax(attention) => match &attention.projections {
+                Projections::Separate([_, _, values]) => values,
+                Projections::Concatenated(all) | Projections::Grouped(all) => all,
+            },
         };
         let read = block.around_attention.before.as_ref().or(stream);
         add(Part::Attention, read, attention);

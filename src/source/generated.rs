@@ -21,6 +21,15 @@ pub enum Rule {
         /// Other keys give other values.
         key: u64,
     },
+    /// Logarithms of independent values that are uniform between two bounds.
+    LogUniform {
+        /// The lower bound, above 0.
+        least: f64,
+        /// The upper bound.
+        most: f64,
+        /// Other keys give other values.
+        key: u64,
+    },
     /// Sines and cosines of the places in a grid, as MAE's code makes them (He et al., Masked autoencoders, 2022). Of the channels
     /// of a place, a quarter holds sines of its column, a quarter cosines of its column, and the other half the same for its row.
     /// 0 in other channels and in the rows before the grid.
@@ -40,6 +49,9 @@ impl Rule {
         match self {
             Self::Constant(value) => [value; 2],
             Self::Normal { deviation, key } => normals(key, pair).map(|value| (deviation * value) as f32),
+            Self::LogUniform { least, most, key } => {
+                uniforms(key, pair).map(|share| libm::log(least + (most - least) * share) as f32)
+            }
             Self::Grid { before, columns, width } => {
                 [0, 1].map(|second| of_grid(pair.saturating_mul(2) + second, before, columns, width) as f32)
             }
@@ -57,16 +69,21 @@ pub fn mixed(word: u64) -> u64 {
     word ^ (word >> 31)
 }
 
-/// Two independent standard normal values, by Box and Muller's transform of words 2 `pair` and 2 `pair` + 1.
+/// Two independent uniform values from 0 to 1 (excluded), of 53 bits each: words 2 `pair` and 2 `pair` + 1.
+fn uniforms(key: u64, pair: u64) -> [f64; 2] {
+    let word = |at: u64| mixed(key.wrapping_add(at.wrapping_add(1).wrapping_mul(STEP)));
+    let (first, second) = (pair.wrapping_mul(2), pair.wrapping_mul(2).wrapping_add(1));
+    [first, second].map(|at| (word(at) >> 11) as f64 * 2f64.powi(-53))
+}
+
+/// Two independent standard normal values, by Box and Muller's transform of two uniform ones.
 ///
 /// Logarithm, sine and cosine are `libm`'s, as the system's differ from machine to machine.
 fn normals(key: u64, pair: u64) -> [f64; 2] {
-    let word = |at: u64| mixed(key.wrapping_add(at.wrapping_add(1).wrapping_mul(STEP)));
-    // 53 bits each; the first is in (0, 1], as 0 has no logarithm.
-    let uniform = |word: u64| (word >> 11) as f64 * 2f64.powi(-53);
-    let (first, second) = (pair.wrapping_mul(2), pair.wrapping_mul(2).wrapping_add(1));
-    let radius = (-2.0 * libm::log(1.0 - uniform(word(first)))).sqrt();
-    let (sine, cosine) = libm::sincos(std::f64::consts::TAU * uniform(word(second)));
+    let [first, second] = uniforms(key, pair);
+    // In (0, 1], as 0 has no logarithm.
+    let radius = (-2.0 * libm::log(1.0 - first)).sqrt();
+    let (sine, cosine) = libm::sincos(std::f64::consts::TAU * second);
     [radius * cosine, radius * sine]
 }
 
@@ -205,6 +222,18 @@ mod tests {
         assert_eq!(whole[3 + 20..3 + 28], [1f32.to_le_bytes(), 1f32.to_le_bytes()].concat());
         // Two parts under one key begin alike.
         assert_eq!(whole[3..3 + 20], whole[3 + 28..3 + 48]);
+    }
+
+    #[test]
+    fn logarithms_of_uniform_values_have_their_bounds_and_their_mean() {
+        let rule = |key| Rule::LogUniform { least: 0.01, most: 16.0, key };
+        let values: Vec<f64> =
+            (0..50_000).flat_map(|pair| rule(3).pair(pair)).map(|value| f64::from(value).exp()).collect();
+        assert!(values.iter().all(|value| (0.009_999..16.000_01).contains(value)));
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        // Five standard errors.
+        assert!((mean - 8.005).abs() < 5.0 * 16.0 / 12f64.sqrt() / 1e5f64.sqrt(), "{mean}");
+        assert_ne!(rule(3).pair(0), rule(4).pair(0));
     }
 
     #[test]

@@ -255,6 +255,26 @@ fn unsupported_settings_are_named_and_never_approximated() {
         // The error names what does not fit the nearest variant, not the first one.
         ("falcon-11b", r#""alibi": false"#, r#""alibi": true"#, "`alibi` is true"),
         ("falcon-rw", r#""multi_query": false"#, r#""multi_query": true"#, "`multi_query` is true"),
+        (
+            "qwen3_5",
+            r#""hidden_act""#,
+            r#""attn_output_gate": false, "hidden_act""#,
+            "`attn_output_gate` is false",
+        ),
+        (
+            "qwen3_5",
+            r#""full_attention""#,
+            r#""sliding_attention""#,
+            "full_attention or linear_attention for",
+        ),
+        (
+            "qwen3_5",
+            r#""linear_num_key_heads": 2"#,
+            r#""linear_num_key_heads": 3"#,
+            "`linear_num_value_heads` is 4",
+        ),
+        ("qwen3_5-nested", r#""hidden_act""#, r#""linear_gate": 3, "hidden_act""#, "`linear_gate` is 3"),
+        ("qwen3_5_moe", r#""num_experts": 4"#, r#""num_experts": 5"#, "should be [5, 32, 32]"),
     ] {
         let error = changed(family, from, to).unwrap_err().to_string();
         assert!(error.contains(said), "{from} → {to}: {error}");
@@ -266,6 +286,30 @@ fn unsupported_settings_are_named_and_never_approximated() {
         assert!(error.contains(said), "{from} → {to}: {error}");
     }
     changed("llama", r#""attention_dropout": 0.0"#, r#""attention_dropout": 0.5"#).unwrap();
+}
+
+#[test]
+fn a_tower_of_images_and_layers_that_predict_later_tokens_take_no_part_in_a_text() {
+    let folder = folder("qwen3_5-nested");
+    let stored = std::fs::read(folder.join("model.safetensors")).unwrap();
+    let config = std::fs::read(folder.join("config.json")).unwrap();
+    let with = |name: &str| {
+        let mut tensors = safetensors::SafeTensors::deserialize(&stored).unwrap().tensors();
+        let other = tensors[0].1.clone();
+        tensors.push((name.to_owned(), other));
+        let weights = safetensors::serialize(tensors, None).unwrap();
+        let sources = vec![
+            MemorySource::new("model.safetensors", weights),
+            MemorySource::new("config.json", config.clone()),
+        ];
+        let checkpoint = block_on(checkpoint::open(sources, |_| {})).unwrap();
+        resolve(&checkpoint).map(|architecture| architecture.blocks.len())
+    };
+    for name in ["model.visual.blocks.0.norm1.weight", "mtp.layers.0.input_layernorm.weight"] {
+        assert_eq!(with(name), Ok(2), "{name}");
+    }
+    let error = with("model.language_model.layers.0.other.weight").unwrap_err();
+    assert!(matches!(error, ModelError::Extra { .. }), "{error}");
 }
 
 #[test]

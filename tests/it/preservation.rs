@@ -4,7 +4,7 @@
 use gammascope::checkpoint::{self, Checkpoint};
 use gammascope::forward::kernels::Cpu;
 use gammascope::forward::{Edit, ForwardError, Input, Pass, Unwatched};
-use gammascope::model::architecture::{Architecture, FeedForward, Linear, Projections};
+use gammascope::model::architecture::{Architecture, FeedForward, Linear, Mixer, Projections};
 use gammascope::model::operation::Layout;
 use gammascope::model::resolve;
 use gammascope::report::{
@@ -120,9 +120,12 @@ impl Model {
 /// The linear maps of the first block and of the head, for the tests to edit.
 fn linears(architecture: &Architecture) -> Vec<Linear> {
     let block = &architecture.blocks[0];
-    let mut linears = match block.attention.projections {
-        Projections::Separate(all) => all.to_vec(),
-        Projections::Concatenated(all) | Projections::Grouped(all) => vec![all],
+    let mut linears = match &block.attention {
+        Mixer::Linear(rule) => vec![rule.projection],
+        Mixer::Softmax(attention) => match attention.projections {
+            Projections::Separate(all) => all.to_vec(),
+            Projections::Concatenated(all) | Projections::Grouped(all) => vec![all],
+        },
     };
     if let FeedForward::Plain { up, .. } = block.feed_forward {
         linears.push(up);
@@ -134,7 +137,7 @@ fn linears(architecture: &Architecture) -> Vec<Linear> {
 #[test]
 fn an_edited_pass_computes_what_the_edited_checkpoint_computes() {
     // Both layouts, fused in two ways, with and without biases, and with a separate head.
-    for name in ["gpt2", "llama", "gpt_neox", "falcon", "bert-bare", "olmo"] {
+    for name in ["gpt2", "llama", "gpt_neox", "falcon", "bert-bare", "olmo", "qwen3_5"] {
         let original = family(name);
         let ids = uniform(32, original.architecture.vocabulary);
         let unedited = original.output(&original.pass(&ids));

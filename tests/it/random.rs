@@ -56,7 +56,9 @@ fn sorted(mut shapes: Vec<Shape>) -> Vec<(String, Vec<u64>)> {
 
 #[test]
 fn a_configuration_alone_gives_the_catalogue_of_its_checkpoint() {
-    for family in families() {
+    // One configuration stands for both forms of experts, and gives the published one: all of a block together.
+    let forms = |family: &String| !family.ends_with("-separate");
+    for family in families().into_iter().filter(forms) {
         let stored = open(files(&family, &BOTH));
         // A run does not use poolers.
         let part = |shape: &Shape| !shape.name.starts_with("pooler.");
@@ -101,6 +103,16 @@ fn vectors_and_heads_follow_the_fields_that_decide_them() {
             assert_eq!(has(family, &[("tie_word_embeddings", json!(tied))], tensor), !tied, "{family}");
         }
     }
+    // Without a list, every fourth layer has full attention.
+    let listless = [("layer_types", Value::Null), ("num_hidden_layers", json!(8))];
+    for (tensor, expected) in
+        [("layers.2.linear_attn.A_log", true), ("layers.3.self_attn.q_norm.weight", true)]
+    {
+        assert_eq!(has("qwen3_5", &listless, tensor), expected);
+    }
+    assert!(!has("qwen3_5", &listless, "layers.7.linear_attn.A_log"));
+    let every_second = [listless[0].clone(), listless[1].clone(), ("full_attention_interval", json!(2))];
+    assert!(has("qwen3_5", &every_second, "layers.1.self_attn.q_norm.weight"));
     assert!(has("electra", &[("embedding_size", json!(16))], "embeddings_project.weight"));
     assert!(has("gpt2", &[("n_inner", Value::Null)], "h.1.mlp.c_fc.weight"));
     // A base model has neither a head nor the prefix of one.
@@ -182,6 +194,16 @@ fn matrices_are_normal_with_the_deviation_of_the_configuration() {
         assert!(mean.abs() < 5.0 * deviation / count.sqrt(), "{family}: {mean}");
         assert!((found / deviation - 1.0).abs() < 5.0 / (2.0 * count).sqrt(), "{family}: {found}");
     }
+    // Of linear attention, rates and biases are those of Qwen3.5's code, and the scale of its norm is 1, not 0.
+    let linear = initialised("qwen3_5", 3);
+    let of = |end: &str| {
+        let index = linear.tensors.iter().position(|found| found.name.ends_with(end)).unwrap();
+        block_on(linear.read(&[index], |_, _| {})).remove(0).unwrap()
+    };
+    assert_eq!(of("layers.0.linear_attn.dt_bias"), [1.0; 4]);
+    assert_eq!(of("layers.0.linear_attn.norm.weight"), [1.0; 6]);
+    assert_eq!(of("layers.0.input_layernorm.weight"), [0.0; 32]);
+    assert!(of("layers.0.linear_attn.A_log").iter().all(|log| (0.01..16.0).contains(&log.exp())));
     // Scales with a row for each head are scales.
     let heads = initialised("cohere-norms", 3);
     let index = heads.tensors.iter().position(|found| found.name.ends_with("q_norm.weight")).unwrap();

@@ -36,8 +36,11 @@ fn act(x: f32) -> f32 {
         case 5u: {
             return max(x, 0.0) * max(x, 0.0);
         }
-        default: {
+        case 6u: {
             return hyperbolic_tangent(x);
+        }
+        default: {
+            return sigmoid(x);
         }
     }
 }
