@@ -405,7 +405,7 @@ pub struct Pass<'a, S, K = Cpu> {
     sequences: Sequences,
     /// The pass of the encoder, which runs first.
     encoder: Option<Box<Pass<'a, S, K>>>,
-    /// The kind that is assumed for every norm of the stream, instead of the architecture's. Norms of queries and keys keep theirs.
+    /// The kind that is assumed for every norm of the stream, instead of the architecture's. Norms inside a part keep theirs.
     assumed_kind: Option<Centring>,
     pause: Option<&'a Pause>,
 }
@@ -683,7 +683,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
                 true => None,
                 false => self.before(around_feed_forward, &stream, watch).await?,
             };
-            let fed = self.feed_forward(&block.feed_forward, own.as_ref().unwrap_or(read)).await?;
+            let fed = self.feed_forward(&block.feed_forward, own.as_ref().unwrap_or(read), watch).await?;
             let stream = self.merge(around_attention, stream, attended, watch).await?;
             let between = self.between(&stream, watch).await?;
             return Ok((self.merge(around_feed_forward, stream, fed, watch).await?, between));
@@ -697,7 +697,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         }
         let between = self.between(&stream, watch).await?;
         let input = self.before(around_feed_forward, &stream, watch).await?;
-        let fed = self.feed_forward(&block.feed_forward, input.as_ref().unwrap_or(&stream)).await?;
+        let fed = self.feed_forward(&block.feed_forward, input.as_ref().unwrap_or(&stream), watch).await?;
         Ok((self.merge(around_feed_forward, stream, fed, watch).await?, between))
     }
 
