@@ -12,14 +12,18 @@ import json
 import sys
 
 import timm
-from timm.models import beit, deit, vision_transformer
+from timm.models import beit, deit, eva, vision_transformer
 
 USUAL = dict(patch_size=16, embed_dim=768, depth=12, num_heads=12)
 KNOWN = {
     "patch_size", "embed_dim", "depth", "num_heads", "class_token", "fc_norm", "mlp_ratio", "global_pool", "qkv_bias", "img_size",
     "no_embed_class", "reg_tokens", "init_values", "pre_norm", "final_norm", "qk_norm", "use_abs_pos_emb", "use_rel_pos_bias",
-    "act_layer", "norm_eps", "gated", "pool_include_prefix",
+    "act_layer", "norm_eps", "gated", "pool_include_prefix", "qkv_fused", "num_reg_tokens", "scale_attn_inner", "scale_mlp",
+    "swiglu_align_to", "swiglu_mlp", "use_fc_norm", "use_post_norm", "use_pre_transformer_norm", "use_post_transformer_norm",
+    "use_rot_pos_emb", "ref_feat_shape", "rope_rotate_half", "rope_temperature", "rope_type",
 }
+# Kinds of rotary positions: by the number of a patch, and by its centre.
+ROTARY = {"cat", "dinov3"}
 ACTIVATIONS = {"gelu", "gelu_tanh", "quick_gelu", "silu"}
 
 
@@ -55,15 +59,17 @@ def plain(options):
     elif activation is not None and activation not in ACTIVATIONS:
         return None
     options = {key: value for key, value in options.items() if USUAL.get(key) != value}
-    return options if set(options) <= KNOWN else None
+    known = set(options) <= KNOWN and options.get("rope_type", "cat") in ROTARY
+    return options if known else None
 
 
 def main():
     vision_transformer._create_vision_transformer = tell("vit")
     deit._create_deit = tell("vit")
     beit._create_beit = tell("beit")
+    eva._create_eva = tell("eva")
     lines = []
-    for module in (vision_transformer, deit, beit):
+    for module in (vision_transformer, deit, beit, eva):
         for name in timm.list_models(module=module.__name__.rsplit(".", 1)[-1]):
             try:
                 getattr(module, name)()

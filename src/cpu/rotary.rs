@@ -21,6 +21,18 @@ impl RotaryTable {
         Self { pairs: frequencies.len(), cosines, sines }
     }
 
+    /// Makes the table for the tokens of an image: `still` tokens that do not turn, followed by the patches, row by row. A patch turns by
+    /// the coordinates of its row in the first half of the pairs, and by those of its column in the other half. `frequencies` are r/4
+    /// angles per unit of a coordinate.
+    pub fn of_patches(frequencies: &[f32], still: usize, [rows, columns]: [&[f32]; 2]) -> Self {
+        let patches = rows.iter().flat_map(|row| columns.iter().flat_map(move |column| [row, column]));
+        let turned = patches.flat_map(|coordinate| frequencies.iter().map(move |f| coordinate * f));
+        let pairs = 2 * frequencies.len();
+        let angles = std::iter::repeat_n(0.0, still * pairs).chain(turned);
+        let (cosines, sines) = angles.map(|angle: f32| (angle.cos(), angle.sin())).unzip();
+        Self { pairs, cosines, sines }
+    }
+
     /// Returns r/2, and all cosines, position after position, followed by all sines.
     pub fn table(&self) -> (usize, Vec<f32>) {
         (self.pairs, [self.cosines.as_slice(), self.sines.as_slice()].concat())
@@ -73,6 +85,25 @@ mod tests {
         for pairing in [Pairing::Halves, Pairing::Interleaved] {
             assert!((product(7, 4, pairing) - product(10, 7, pairing)).abs() < 1e-5);
             assert!((product(7, 4, pairing) - product(7, 5, pairing)).abs() > 1e-2);
+        }
+    }
+
+    #[test]
+    fn patches_turn_by_row_and_column_and_tokens_before_them_do_not() {
+        let frequencies = [1.0, 0.25];
+        let turns = RotaryTable::of_patches(&frequencies, 1, [&[0.5, 2.0], &[-1.0, 3.0, 4.0]]);
+        let (pairs, table) = turns.table();
+        assert_eq!((pairs, table.len()), (4, 2 * 7 * 4));
+        // The last patch of the first row, and the first of the second.
+        for (token, angles) in [(0, [0.0; 4]), (3, [0.5, 0.125, 4.0, 1.0]), (4, [2.0, 0.5, -1.0, -0.25])] {
+            for (pair, angle) in angles.into_iter().enumerate() {
+                let at = 4 * token + pair;
+                assert_eq!(
+                    [table[at], table[28 + at]],
+                    [f32::cos(angle), f32::sin(angle)],
+                    "{token}, {pair}"
+                );
+            }
         }
     }
 

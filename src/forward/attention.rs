@@ -5,7 +5,7 @@ use super::{ForwardError, Pass, Watch};
 use crate::cpu::attention::{Attention as Kernel, Bias};
 use crate::cpu::rotary::RotaryTable;
 use crate::model::architecture::{Attention, HeadNorm, Norm, Position, Projections};
-use crate::model::operation::Activation;
+use crate::model::operation::{Activation, Pairing};
 use crate::source::ByteSource;
 use half::bf16;
 
@@ -73,9 +73,15 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
             Position::None => Bias::None,
             Position::Rotary(rotary) => {
                 let turns = RotaryTable::new(&rotary.frequencies_of(length), length, rotary.factor);
-                let of = |count| Heads { count, width: head_width, length };
-                self.kernels.rotary(&mut q, &turns, of(heads), rotary.pairing);
-                self.kernels.rotary(&mut k, &turns, of(key_heads), rotary.pairing);
+                self.turn(attention, [&mut q, &mut k], &turns, rotary.pairing);
+                Bias::None
+            }
+            Position::Axial(rotary) => {
+                let [_, rows, columns] = self.sequences.grid;
+                let [of_rows, of_columns] = rotary.coordinates.of([rows, columns]);
+                let sides = [of_rows.as_slice(), &of_columns];
+                let turns = RotaryTable::of_patches(&rotary.frequencies, length - rows * columns, sides);
+                self.turn(attention, [&mut q, &mut k], &turns, rotary.pairing);
                 Bias::None
             }
             Position::Alibi(slopes) => Bias::Alibi(slopes),
@@ -124,7 +130,19 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
             self.kernels.gate(Activation::Sigmoid, &mut gate, &mixed);
             mixed = gate;
         }
+        if let Some(norm) = &attention.inner_norm {
+            mixed = self.norm_told(norm.centring, norm, &mixed, watch).await?;
+        }
         self.linear(&attention.output, &mixed).await
+    }
+
+    /// Turns queries and keys by their positions.
+    fn turn(&self, attention: &Attention, both: [&mut K::Values; 2], turns: &RotaryTable, pairing: Pairing) {
+        let heads = [attention.heads, attention.key_heads];
+        for (values, count) in both.into_iter().zip(heads) {
+            let heads = Heads { count, width: attention.head_width, length: self.sequences.length };
+            self.kernels.rotary(values, turns, heads, pairing);
+        }
     }
 
     async fn head_norm(

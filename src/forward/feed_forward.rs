@@ -2,9 +2,9 @@
 
 use super::kernels::{Columns, Kernels};
 use super::weights::Loaded;
-use super::{ForwardError, Pass};
+use super::{ForwardError, Pass, Watch};
 use crate::cpu::experts::route;
-use crate::model::architecture::{FeedForward, Gated, GatedInputs, Linear, SharedExpert};
+use crate::model::architecture::{FeedForward, Gated, GatedInputs, Linear, Norm, SharedExpert};
 use crate::model::operation::Activation;
 use crate::source::ByteSource;
 use std::rc::Rc;
@@ -13,9 +13,10 @@ use std::rc::Rc;
 const AT_ONCE: usize = 2048;
 
 /// How many tokens a part with this many inputs processes at once. Up to this limit each matrix is loaded, used on all tokens and
-/// dropped. With more tokens, the hidden values would take more memory than all matrices of the part.
-pub(super) fn at_once(tokens: usize, inputs: usize) -> usize {
-    if tokens <= AT_ONCE + inputs { tokens } else { AT_ONCE }
+/// dropped. With more tokens, the hidden values would take more memory than all matrices of the part. If they have a norm, which is shown
+/// whole, the part processes all tokens at once.
+pub(super) fn at_once(tokens: usize, inputs: usize, normed: bool) -> usize {
+    if normed || tokens <= AT_ONCE + inputs { tokens } else { AT_ONCE }
 }
 
 /// A part in which every token passes through every matrix.
@@ -42,6 +43,14 @@ impl<'a> Dense<'a> {
             Self::Gated(gated) => &gated.down,
         }
     }
+
+    /// Norm of the hidden values.
+    fn inner_norm(self) -> Option<&'a Norm> {
+        match self {
+            Self::Plain { .. } => None,
+            Self::Gated(gated) => gated.inner_norm.as_ref(),
+        }
+    }
 }
 
 /// Matrices that stay on the device, with the index of their tensors.
@@ -53,13 +62,14 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         &self,
         part: &FeedForward,
         x: &K::Values,
+        watch: &mut impl Watch,
     ) -> Result<K::Values, ForwardError> {
         let (d, n) = (self.architecture.width, self.sequences.tokens);
         Ok(match part {
             FeedForward::Plain { up, down, activation } => {
-                self.dense(Dense::Plain { up, down, activation: *activation }, x, n).await?
+                self.dense(Dense::Plain { up, down, activation: *activation }, x, n, watch).await?
             }
-            FeedForward::Gated(gated) => self.dense(Dense::Gated(gated), x, n).await?,
+            FeedForward::Gated(gated) => self.dense(Dense::Gated(gated), x, n, watch).await?,
             FeedForward::Experts { router, experts, chosen, gate, normalised, shared } => {
                 let scores = self.linear(router, x).await?;
                 let scores = self.kernels.get(&scores).await?;
@@ -74,14 +84,14 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
                 {
                     let rows: Vec<u32> = tokens.iter().map(|(token, _)| *token).collect();
                     let input = self.kernels.rows(x, d, &rows);
-                    let output = self.dense(Dense::Gated(expert), &input, rows.len()).await?;
+                    let output = self.dense(Dense::Gated(expert), &input, rows.len(), watch).await?;
                     self.kernels.add_rows(&mut y, d, &tokens, &output);
                 }
                 if let Some(SharedExpert { gate, expert }) = shared {
                     let mut weights = self.linear(gate, x).await?;
                     self.kernels.activate(Activation::Sigmoid, &mut weights);
                     let weights = self.kernels.get(&weights).await?;
-                    let output = self.dense(Dense::Gated(expert), x, n).await?;
+                    let output = self.dense(Dense::Gated(expert), x, n, watch).await?;
                     let tokens: Vec<(u32, f32)> = (0..).zip(weights).collect();
                     self.kernels.add_rows(&mut y, d, &tokens, &output);
                 }
@@ -91,10 +101,17 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
     }
 
     /// Computes `tokens` × d from `tokens` × d.
-    async fn dense(&self, part: Dense<'_>, x: &K::Values, tokens: usize) -> Result<K::Values, ForwardError> {
-        let (width, at_once) = (self.architecture.width, at_once(tokens, self.architecture.width));
+    async fn dense(
+        &self,
+        part: Dense<'_>,
+        x: &K::Values,
+        tokens: usize,
+        watch: &mut impl Watch,
+    ) -> Result<K::Values, ForwardError> {
+        let width = self.architecture.width;
+        let at_once = at_once(tokens, width, part.inner_norm().is_some());
         if tokens <= at_once {
-            return self.dense_at_once(part, &Vec::new(), x).await;
+            return self.dense_at_once(part, &Vec::new(), x, watch).await;
         }
         let mut held = Held::new();
         for linear in part.inputs().iter().chain([part.down()]) {
@@ -104,7 +121,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         for first in (0..tokens).step_by(at_once) {
             let some = at_once.min(tokens - first);
             let x = self.kernels.part(x, first * width, some * width);
-            self.kernels.put_part(&mut y, first * width, &self.dense_at_once(part, &held, &x).await?);
+            self.kernels.put_part(&mut y, first * width, &self.dense_at_once(part, &held, &x, watch).await?);
         }
         Ok(y)
     }
@@ -114,8 +131,9 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         part: Dense<'_>,
         held: &Held<K>,
         x: &K::Values,
+        watch: &mut impl Watch,
     ) -> Result<K::Values, ForwardError> {
-        let hidden = match part {
+        let mut hidden = match part {
             Dense::Plain { up, activation, .. } => {
                 let mut hidden = self.through(up, held, x).await?;
                 self.kernels.activate(activation, &mut hidden);
@@ -135,6 +153,9 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
                 hidden
             }
         };
+        if let Some(norm) = part.inner_norm() {
+            hidden = self.norm_told(norm.centring, norm, &hidden, watch).await?;
+        }
         self.through(part.down(), held, &hidden).await
     }
 

@@ -68,8 +68,9 @@ fn of_block(block: &Block, width: usize, tokens: usize, encoded: usize) -> u64 {
         Mixer::Softmax(attention) => of_attention(attention, tokens).max(cross),
         Mixer::Linear(rule) => of_rule(rule).max(cross),
     };
+    let normed = block.feed_forward.inner_norm().is_some();
     let of_maps = |maps: Vec<&Linear>| {
-        let at_once = at_once(tokens, width);
+        let at_once = at_once(tokens, width, normed);
         let hidden = maps.iter().map(|map| map.outputs).max().unwrap_or(0);
         let sizes = maps.iter().map(|map| size(map));
         let matrices = if at_once < tokens { sizes.sum() } else { sizes.max().unwrap_or(0) };

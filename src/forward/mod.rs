@@ -419,7 +419,7 @@ pub struct Pass<'a, S, K: Kernels = Cpu> {
     sequences: Sequences,
     /// The pass of the encoder, which runs first.
     encoder: Option<Box<Pass<'a, S, K>>>,
-    /// The kind that is assumed for every norm of the stream, instead of the architecture's. Norms of queries and keys keep theirs.
+    /// The kind that is assumed for every norm of the stream, instead of the architecture's. Norms inside a part keep theirs.
     assumed_kind: Option<Centring>,
     pause: Option<&'a Pause>,
     /// Matrices that stay on the device, if this is a part of a pass.
@@ -710,7 +710,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
                 true => None,
                 false => self.before(around_feed_forward, &stream, watch).await?,
             };
-            let fed = self.feed_forward(&block.feed_forward, own.as_ref().unwrap_or(read)).await?;
+            let fed = self.feed_forward(&block.feed_forward, own.as_ref().unwrap_or(read), watch).await?;
             let stream = self.merge(around_attention, stream, attended, watch).await?;
             let between = self.between(&stream, watch).await?;
             return Ok((self.merge(around_feed_forward, stream, fed, watch).await?, between));
@@ -724,7 +724,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         }
         let between = self.between(&stream, watch).await?;
         let input = self.before(around_feed_forward, &stream, watch).await?;
-        let fed = self.feed_forward(&block.feed_forward, input.as_ref().unwrap_or(&stream)).await?;
+        let fed = self.feed_forward(&block.feed_forward, input.as_ref().unwrap_or(&stream), watch).await?;
         Ok((self.merge(around_feed_forward, stream, fed, watch).await?, between))
     }
 

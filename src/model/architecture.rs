@@ -373,6 +373,8 @@ pub struct Attention {
     pub biases: [Option<usize>; 3],
     /// Map back to the stream.
     pub output: Linear,
+    /// Norm of what all heads give together, before that map (EVA-02's tower in CLIP).
+    pub inner_norm: Option<Norm>,
     /// Norm of the queries.
     pub query_norm: Option<HeadNorm>,
     /// Norm of the keys.
@@ -417,6 +419,8 @@ pub enum Position {
     None,
     /// By rotating queries and keys.
     Rotary(Rotary),
+    /// By rotating queries and keys of patches. Tokens before the patches do not turn.
+    Axial(AxialRotary),
     /// By a slope for each head.
     Alibi(Vec<f32>),
     /// Like `Alibi`, but in BF16 and counted from the first key, and added before products are scaled.
@@ -448,6 +452,26 @@ pub struct Rotary {
     pub factor: f32,
     /// Which channels form a pair.
     pub pairing: Pairing,
+}
+
+/// A rotary code of patches. The first half of the pairs of channels turns by a patch's row, the other half by its column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AxialRotary {
+    /// Frequencies of rows, and of columns: a quarter as many as channels of a head.
+    pub frequencies: Vec<f32>,
+    /// What they multiply.
+    pub coordinates: Coordinates,
+    /// Which channels form a pair.
+    pub pairing: Pairing,
+}
+
+/// Coordinates of patches, along each side of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coordinates {
+    /// The centres of patches in an image from -2π to 2π (DINOv3).
+    Centres,
+    /// The number of a patch, from 0. If a grid of rows and columns is given, the image is stretched to it (EVA-02).
+    Numbers(Option<[usize; 2]>),
 }
 
 /// Frequencies of a rotary code in sequences of more than `than` tokens.
@@ -505,7 +529,7 @@ pub enum FeedForward {
 }
 
 /// An expert that processes every token: σ(gate x) · expert(x).
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SharedExpert {
     /// Map to one number.
     pub gate: Linear,
@@ -513,11 +537,13 @@ pub struct SharedExpert {
     pub expert: Gated,
 }
 
-/// down(act(gate x) ⊙ up x).
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// down(inner_norm(act(gate x) ⊙ up x)).
+#[derive(Debug, Clone, PartialEq)]
 pub struct Gated {
     /// Maps to gate and up.
     pub inputs: GatedInputs,
+    /// Norm of the hidden values (EVA-02).
+    pub inner_norm: Option<Norm>,
     /// Map back to the stream.
     pub down: Linear,
     /// Activation of the gate.
@@ -574,6 +600,21 @@ impl Rotary {
                 Cow::Owned((0..self.frequencies.len()).map(of).collect())
             }
         }
+    }
+}
+
+impl Coordinates {
+    /// Returns the coordinates of the rows and of the columns of a grid.
+    pub fn of(&self, grid: [usize; 2]) -> [Vec<f32>; 2] {
+        std::array::from_fn(|side| {
+            let count = grid[side];
+            let of = |place: usize| match self {
+                Self::Centres => std::f32::consts::TAU * (2.0 * ((place as f32 + 0.5) / count as f32) - 1.0),
+                Self::Numbers(None) => place as f32,
+                Self::Numbers(Some(reference)) => place as f32 / count as f32 * reference[side] as f32,
+            };
+            (0..count).map(of).collect()
+        })
     }
 }
 
@@ -945,6 +986,7 @@ impl Block {
             .chain(cross)
             .chain(before(&self.around_feed_forward))
             .chain(feed_forward)
+            .chain(self.feed_forward.inner_norm().into_iter().flat_map(Norm::tensors))
             .chain(after(&self.around_feed_forward))
     }
 
@@ -954,7 +996,12 @@ impl Block {
             .chain(self.cross.as_ref().map(|cross| &cross.around))
             .chain([&self.around_feed_forward])
             .flat_map(|branch| [&branch.before, &branch.inner_after, &branch.after]);
-        of_branches.flatten().map(|norm| (norm, 1)).chain(self.attention.norms_with_rows())
+        let inner = self.feed_forward.inner_norm();
+        of_branches
+            .flatten()
+            .chain(inner)
+            .map(|norm| (norm, 1))
+            .chain(self.attention.norms_with_rows())
     }
 }
 
@@ -973,7 +1020,8 @@ impl Mixer {
         match self {
             Self::Softmax(attention) => {
                 let biases = attention.biases.into_iter().flatten().map(Read::all);
-                Box::new(maps.chain(biases).chain(attention.qk_norm().flat_map(Norm::reads)))
+                let norms = attention.qk_norm().chain(attention.inner_norm.iter()).flat_map(Norm::reads);
+                Box::new(maps.chain(biases).chain(norms))
             }
             Self::Linear(rule) => {
                 let vectors = [rule.convolution, rule.rates, rule.biases].into_iter().map(Read::all);
@@ -982,10 +1030,13 @@ impl Mixer {
         }
     }
 
-    /// Returns the norms of heads, each with the number of vectors that it reads for a token.
+    /// Returns the norms inside it, each with the number of vectors that it reads for a token.
     fn norms_with_rows(&self) -> Box<dyn Iterator<Item = (&Norm, usize)> + '_> {
         match self {
-            Self::Softmax(attention) => Box::new(attention.qk_norm_with_rows()),
+            Self::Softmax(attention) => {
+                let inner = attention.inner_norm.iter().map(|norm| (norm, 1));
+                Box::new(inner.chain(attention.qk_norm_with_rows()))
+            }
             Self::Linear(rule) => Box::new(std::iter::once((&rule.norm, rule.heads))),
         }
     }
@@ -1062,6 +1113,14 @@ impl Gated {
 }
 
 impl FeedForward {
+    /// Returns the norm of the hidden values, if there is one.
+    pub(crate) fn inner_norm(&self) -> Option<&Norm> {
+        match self {
+            Self::Gated(gated) => gated.inner_norm.as_ref(),
+            Self::Plain { .. } | Self::Experts { .. } => None,
+        }
+    }
+
     /// Returns all maps, and how often a token passes through each: for experts, a fraction.
     pub(crate) fn linear_maps(&self) -> Box<dyn Iterator<Item = (&Linear, f64)> + '_> {
         match self {

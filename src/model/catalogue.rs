@@ -369,6 +369,13 @@ impl Walk<'_> {
         self.linear(&format!("{path}{}", row.output), width, of_values, never)
     }
 
+    /// Whether the maps to queries, keys and values have biases.
+    fn biases(&self) -> [Switch; 3] {
+        let stored = self.stored();
+        let usual = stored.projection_bias;
+        [usual, stored.key_bias.unwrap_or(usual), stored.value_bias.unwrap_or(usual)]
+    }
+
     fn attention(&mut self, path: &str, layer: usize) -> Result<(), ModelError> {
         let (row, stored) = (&self.row.attention, self.stored());
         let Dimensions { width, heads, key_heads, head_width, .. } = self.size;
@@ -377,9 +384,7 @@ impl Walk<'_> {
         let asked = if row.gated { of_queries.saturating_mul(2) } else { of_queries };
         match row.projections {
             ProjectionsRow::Separate(names) => {
-                let keys = stored.key_bias.unwrap_or(stored.projection_bias);
-                let biases = [stored.projection_bias, keys, stored.projection_bias];
-                for ((name, outputs), bias) in names.iter().zip([asked, of_keys, of_keys]).zip(biases) {
+                for ((name, outputs), bias) in names.iter().zip([asked, of_keys, of_keys]).zip(self.biases()) {
                     self.linear(&format!("{path}{name}"), outputs, width, bias)?;
                 }
             }
@@ -422,7 +427,23 @@ impl Walk<'_> {
                 }
             }
         }
+        self.inner_norm(path, row.inner_norm, of_queries)?;
         self.linear(&format!("{path}{}", row.output), width, of_queries, stored.output_bias)
+    }
+
+    /// A norm inside a part, if the configuration has it.
+    fn inner_norm(
+        &mut self,
+        path: &str,
+        row: Option<(&str, Switch)>,
+        width: usize,
+    ) -> Result<(), ModelError> {
+        match row {
+            Some((norm, present)) if self.fields.switch(present)? => {
+                self.norm(&format!("{path}{norm}"), width)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Adds cross-attention. The encoder's stream is as wide as this one.
@@ -430,10 +451,8 @@ impl Walk<'_> {
         let stored = self.stored();
         let width = self.size.width;
         let (of_queries, of_keys) = (self.size.of_queries(), self.size.of_keys());
-        let keys = stored.key_bias.unwrap_or(stored.projection_bias);
-        let biases = [stored.projection_bias, keys, stored.projection_bias];
-        for ((name, outputs), bias) in row.projections.iter().zip([of_queries, of_keys, of_keys]).zip(biases)
-        {
+        let names = row.projections.iter().zip([of_queries, of_keys, of_keys]);
+        for ((name, outputs), bias) in names.zip(self.biases()) {
             self.linear(&format!("{path}{name}"), outputs, width, bias)?;
         }
         self.linear(&format!("{path}{}", row.output), width, of_queries, stored.output_bias)
@@ -467,6 +486,7 @@ impl Walk<'_> {
         for (name, outputs) in into {
             self.linear(&format!("{path}{name}"), outputs, width, bias)?;
         }
+        self.inner_norm(path, row.inner_norm, hidden)?;
         self.linear(&format!("{path}{down}"), width, hidden, bias)
     }
 

@@ -41,7 +41,7 @@ const UNRESIZED: ImagePositionsRow = match CLIP_TABLE {
     ImagePositionsRow::Table { name, present, bare, initial, .. } => {
         ImagePositionsRow::Table { name, present, bare, initial, resized: None }
     }
-    other @ ImagePositionsRow::Sines => other,
+    other @ (ImagePositionsRow::Sines | ImagePositionsRow::None) => other,
 };
 
 /// The decoder, a Llama.

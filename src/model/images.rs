@@ -2,10 +2,10 @@
 
 use super::operation::{Centring, Layout, Resizing};
 use super::table::{
-    ALWAYS, AttentionRow, EmbeddingRow, ExtraRow, FeedForwardRow, FeedForwardShape, Given, HeadNormsRow,
-    HeadRow, HeadScales, HiddenWidth, ImagePositionsRow, InitialPositions, KeyHeads, LLAMA, LayerScaleRow,
-    NEVER, PatchesRow, PositionRow, ProjectionsRow, Row, ScaleRow, Sizes, StoredRow, Switch, Windows, norm,
-    shifted,
+    ALWAYS, AttentionRow, AxialRow, EmbeddingRow, ExtraRow, FeedForwardRow, FeedForwardShape, Given,
+    HeadNormsRow, HeadRow, HeadScales, HiddenWidth, ImagePositionsRow, InitialPositions, KeyHeads, LLAMA,
+    LayerScaleRow, NEVER, PatchesRow, PositionRow, ProjectionsRow, Row, ScaleRow, Sizes, StoredRow, Switch,
+    Windows, norm, shifted,
 };
 
 const BICUBIC: Option<Resizing> = Some(Resizing::Bicubic);
@@ -125,6 +125,7 @@ pub(super) const VIT: Row = Row {
         gated: false,
         biases: [None; 3],
         output: "attention.output.dense",
+        inner_norm: None,
         qk_norm: None,
         position: PositionRow::None,
         windows: Windows::None,
@@ -136,6 +137,7 @@ pub(super) const VIT: Row = Row {
         shape: FeedForwardShape::Plain(["intermediate.dense", "output.dense"]),
         activation: &["hidden_act"],
         usual_activation: "gelu",
+        inner_norm: None,
         experts: None,
     },
     final_norm: Some("layernorm"),
@@ -227,6 +229,7 @@ const DINOV2_GATED: Row = Row {
         shape: FeedForwardShape::GatedConcatenated(["mlp.weights_in", "mlp.weights_out"]),
         activation: &[],
         usual_activation: "silu",
+        inner_norm: None,
         experts: None,
     },
     stored: StoredRow { hidden_width: HiddenWidth::TwoThirds("mlp_ratio", 4.0), ..DINOV2.stored },
@@ -266,6 +269,82 @@ const DINOV2_REGISTERS_GATED: Row = Row {
     prefixes: &["dinov2_with_registers.", ""],
     patches: Some(REGISTERS),
     ..DINOV2_GATED
+};
+
+/// DINOv3: positions turn queries and keys, and are not stored.
+const DINOV3: Row = Row {
+    families: &["dinov3_vit"],
+    given: &[("use_gated_mlp", Given::Usually(false))],
+    prefixes: &[""],
+    block: "layer.{layer}.",
+    usual: &[
+        ("hidden_size", 384),
+        ("num_hidden_layers", 12),
+        ("num_attention_heads", 6),
+        ("intermediate_size", 1536),
+        ("image_size", 224),
+        ("patch_size", 16),
+        ("num_channels", 3),
+    ],
+    neutral: neutral!(
+        "_out_features",
+        "_out_indices",
+        "key_bias",
+        "mlp_bias",
+        // Shifts and factors of positions in training.
+        "pos_embed_jitter",
+        "pos_embed_rescale",
+        "pos_embed_shift",
+        "proj_bias",
+        "query_bias",
+        "return_class_token",
+        "value_bias",
+    ),
+    patches: Some(PatchesRow {
+        projection: "embeddings.patch_embeddings",
+        extra: &[
+            CLASS,
+            ExtraRow { name: "embeddings.register_tokens", count: Some(("num_register_tokens", 0)), ..CLASS },
+        ],
+        positions: ImagePositionsRow::None,
+        ..PATCHES
+    }),
+    norm: norm(Centring::Mean, "layer_norm_eps", 1e-5),
+    attention: AttentionRow {
+        projections: ProjectionsRow::Separate(["attention.q_proj", "attention.k_proj", "attention.v_proj"]),
+        output: "attention.o_proj",
+        position: PositionRow::Axial(AxialRow {
+            present: ALWAYS,
+            halves: ALWAYS,
+            centres: ALWAYS,
+            theta: ("rope_theta", 100.0),
+            reference: None,
+        }),
+        ..VIT.attention
+    },
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::Plain(["mlp.up_proj", "mlp.down_proj"]),
+        ..VIT.feed_forward
+    },
+    final_norm: Some("norm"),
+    stored: StoredRow {
+        projection_bias: Switch::Field("query_bias", true),
+        key_bias: Some(Switch::Field("key_bias", false)),
+        value_bias: Some(Switch::Field("value_bias", true)),
+        output_bias: Switch::Field("proj_bias", true),
+        feed_forward_bias: Switch::Field("mlp_bias", true),
+        ..VIT.stored
+    },
+    ..DINOV2
+};
+
+const DINOV3_GATED: Row = Row {
+    given: &[("use_gated_mlp", Given::Only(true))],
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::Gated(["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"]),
+        ..VIT.feed_forward
+    },
+    ..DINOV3
 };
 
 const BEIT: Row = Row {
@@ -369,6 +448,7 @@ const CLIP_FEED_FORWARD: FeedForwardRow = FeedForwardRow {
     shape: FeedForwardShape::Plain(["mlp.fc1", "mlp.fc2"]),
     activation: &["hidden_act"],
     usual_activation: "quick_gelu",
+    inner_norm: None,
     experts: None,
 };
 
@@ -646,8 +726,93 @@ const TIMM_BEIT: Row = Row {
     ..TIMM_VIT
 };
 
+/// timm's EVA, and what it builds of the same blocks: EVA-02 and DINOv3. Positions may turn queries and keys. A table is added as well if
+/// the architecture has one.
+const TIMM_EVA: Row = Row {
+    families: &["timm_eva"],
+    given: &[
+        ("fused", Given::Only(true)),
+        ("gate", Given::OnlyText("none")),
+        ("post_norm", Given::Only(false)),
+    ],
+    attention: AttentionRow {
+        inner_norm: Some(("attn.norm", Switch::Field("attention_norm", false))),
+        position: PositionRow::Axial(AxialRow {
+            present: Switch::Field("rotary", false),
+            halves: Switch::Field("rotary_halves", false),
+            centres: Switch::Field("rotary_centres", false),
+            theta: ("rope_theta", 10_000.0),
+            reference: Some("rotary_grid"),
+        }),
+        ..TIMM_BEIT.attention
+    },
+    apart: &["head.", "fc_norm.", "attn_pool."],
+    stored: StoredRow { hidden_width: HiddenWidth::Field("intermediate_size"), ..TIMM_BEIT.stored },
+    ..TIMM_BEIT
+};
+
+/// EVA-02 of the largest size, with norms behind its parts. It has no LayerScale.
+const TIMM_EVA_POST: Row = Row {
+    given: &[
+        ("fused", Given::Only(true)),
+        ("gate", Given::OnlyText("none")),
+        ("post_norm", Given::Only(true)),
+    ],
+    around_attention: [None, Some("norm1"), None],
+    around_feed_forward: [None, Some("norm2"), None],
+    layer_scale: [None, None],
+    ..TIMM_EVA
+};
+
+/// EVA-02 of small sizes: a gated part whose input matrices are one.
+const TIMM_EVA_PACKED: Row = Row {
+    given: &[
+        ("fused", Given::Only(true)),
+        ("gate", Given::OnlyText("packed")),
+        ("post_norm", Given::Only(false)),
+    ],
+    feed_forward: FeedForwardRow { usual_activation: "silu", ..TIMM_VIT_GATED.feed_forward },
+    ..TIMM_EVA
+};
+
+/// DINOv3 of some sizes: a gated part with two input matrices.
+const TIMM_EVA_GATED: Row = Row {
+    given: &[
+        ("fused", Given::Only(true)),
+        ("gate", Given::OnlyText("separate")),
+        ("post_norm", Given::Only(false)),
+    ],
+    feed_forward: FeedForwardRow {
+        shape: FeedForwardShape::Gated(["mlp.fc1_g", "mlp.fc1_x", "mlp.fc2"]),
+        inner_norm: Some(("mlp.norm", Switch::Field("hidden_norm", false))),
+        ..TIMM_EVA_PACKED.feed_forward
+    },
+    ..TIMM_EVA
+};
+
+/// EVA-02 of larger sizes: separate maps to queries, keys and values.
+const TIMM_EVA02: Row = Row {
+    given: &[
+        ("fused", Given::Only(false)),
+        ("gate", Given::OnlyText("separate")),
+        ("post_norm", Given::Only(false)),
+    ],
+    attention: AttentionRow {
+        projections: ProjectionsRow::Separate(["attn.q_proj", "attn.k_proj", "attn.v_proj"]),
+        biases: [None; 3],
+        ..TIMM_EVA.attention
+    },
+    stored: StoredRow {
+        projection_bias: Switch::Field("qkv_bias", true),
+        key_bias: Some(NEVER),
+        separate_bias: NEVER,
+        ..TIMM_EVA.stored
+    },
+    ..TIMM_EVA_GATED
+};
+
 /// All rows of families that read images. Of two towers, the one that reads images comes first.
-pub(super) static IMAGES: [Row; 17] = [
+pub(super) static IMAGES: [Row; 24] = [
     VIT,
     DEIT,
     MAE,
@@ -655,6 +820,8 @@ pub(super) static IMAGES: [Row; 17] = [
     DINOV2_GATED,
     DINOV2_REGISTERS,
     DINOV2_REGISTERS_GATED,
+    DINOV3,
+    DINOV3_GATED,
     BEIT,
     VIDEOMAE,
     CLIP_VISION,
@@ -665,4 +832,9 @@ pub(super) static IMAGES: [Row; 17] = [
     TIMM_VIT,
     TIMM_VIT_GATED,
     TIMM_BEIT,
+    TIMM_EVA,
+    TIMM_EVA_POST,
+    TIMM_EVA_PACKED,
+    TIMM_EVA_GATED,
+    TIMM_EVA02,
 ];

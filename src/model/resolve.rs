@@ -17,7 +17,7 @@ use super::rotary;
 use super::table::{
     CrossRow, DeltaRow, ExpertsRow, FeedForwardShape, Given, HeadNormsRow, HeadScales, ImagePositionsRow,
     LayerScaleRow, Multiplier, PatchesRow, PositionRow, ProjectionsRow, ProjectorRow, Row, ScaleRow,
-    SharedExpertRow, SoundPositionsRow, SoundsRow, Turned, Windows,
+    SharedExpertRow, SoundPositionsRow, SoundsRow, Switch, Turned, Windows,
 };
 use super::timm;
 use crate::checkpoint::Checkpoint;
@@ -357,8 +357,9 @@ impl<'a> Resolver<'a> {
                     .any(|part| name.starts_with(part) || name.ends_with(part) || name.contains(part))
                 || (!with_head && name.starts_with("cls."))
         };
-        let extra =
-            self.tensors.iter().zip(used.iter()).find(|(tensor, used)| !**used && !apart(&tensor.name));
+        // DINOv3 stores an empty tensor if it has no register tokens.
+        let has_part = |tensor: &Tensor| tensor.elements() > 0 && !apart(&tensor.name);
+        let extra = self.tensors.iter().zip(used.iter()).find(|(tensor, used)| !**used && has_part(tensor));
         match extra {
             None => Ok(()),
             Some((tensor, _)) => {
@@ -410,6 +411,7 @@ impl<'a> Resolver<'a> {
         }
         let positions = match row.positions {
             ImagePositionsRow::Sines => ImagePositions::Sines,
+            ImagePositionsRow::None => ImagePositions::None,
             ImagePositionsRow::Table { name, present, bare, resized, .. } => {
                 if self.fields.switch(present)? {
                     let rows = first.saturating_add(patches);
@@ -417,11 +419,13 @@ impl<'a> Resolver<'a> {
                     let tensor = self.shaped(&prefixed(name), &shape)?;
                     ImagePositions::Table { tensor, first, resized }
                 } else {
-                    extra.iter_mut().for_each(|extra| extra.position = None);
                     ImagePositions::None
                 }
             }
         };
+        if positions == ImagePositions::None {
+            extra.iter_mut().for_each(|extra| extra.position = None);
+        }
         let norm = match row.norm {
             Some((norm, present)) if self.fields.switch(present)? => {
                 Some(self.norm(&prefixed(norm), self.width)?)
@@ -741,6 +745,7 @@ impl<'a> Resolver<'a> {
             gated: row.gated,
             biases,
             output: self.linear(&name(row.output), d, of_queries)?,
+            inner_norm: self.inner_norm(row.inner_norm, name, of_queries)?,
             query_norm,
             key_norm,
             position: self.position(row.position, name, window.is_some())?,
@@ -779,6 +784,7 @@ impl<'a> Resolver<'a> {
             gated: false,
             biases: [None; 3],
             output: self.linear(&name(row.output), self.width, of_queries)?,
+            inner_norm: None,
             query_norm: None,
             key_norm: None,
             position: Position::None,
@@ -797,6 +803,19 @@ impl<'a> Resolver<'a> {
             ScaleRow::Field(field) => self.fields.number(&[field])?.unwrap_or(1.0),
             ScaleRow::One => 1.0,
         } as f32)
+    }
+
+    /// Returns a norm inside a part, if the configuration has it.
+    fn inner_norm(
+        &self,
+        row: Option<(&str, Switch)>,
+        name: &impl Fn(&str) -> String,
+        width: usize,
+    ) -> Result<Option<Norm>, ModelError> {
+        match row {
+            Some((norm, present)) if self.fields.switch(present)? => self.norm(&name(norm), width).map(Some),
+            _ => Ok(None),
+        }
     }
 
     fn head_norm(&self, name: &str, scales: HeadScales, heads: usize) -> Result<HeadNorm, ModelError> {
@@ -872,6 +891,10 @@ impl<'a> Resolver<'a> {
                 Ok(Position::Window { table: self.shaped(&table, &[distances, self.heads])? })
             }
             PositionRow::None => Ok(Position::None),
+            PositionRow::Axial(row) => {
+                let rotary = rotary::axial(fields, &row, self.head_width, self.row.sizes.heads)?;
+                Ok(rotary.map_or(Position::None, Position::Axial))
+            }
             PositionRow::Alibi => Ok(Position::Alibi(alibi(self.heads))),
             PositionRow::CoarseAlibi => Ok(Position::CoarseAlibi(alibi(self.heads))),
             PositionRow::Relative(table) => {
@@ -951,14 +974,17 @@ impl<'a> Resolver<'a> {
                 let up = self.linear(&name(up), 0, d)?;
                 FeedForward::Plain { up, down: self.linear(&name(down), d, up.outputs)?, activation }
             }
-            FeedForwardShape::Gated(names) => FeedForward::Gated(self.gated(names.map(name), activation)?),
+            FeedForwardShape::Gated(names) => {
+                let gated = self.gated(names.map(name), activation)?;
+                let inner_norm = self.inner_norm(row.inner_norm, name, gated.down.inputs)?;
+                FeedForward::Gated(Gated { inner_norm, ..gated })
+            }
             FeedForwardShape::GatedConcatenated([both, down]) => {
                 let both = self.linear(&name(both), 0, d)?;
-                FeedForward::Gated(Gated {
-                    inputs: GatedInputs::Concatenated(both),
-                    down: self.linear(&name(down), d, both.outputs / 2)?,
-                    activation,
-                })
+                let down = self.linear(&name(down), d, both.outputs / 2)?;
+                let inner_norm = self.inner_norm(row.inner_norm, name, down.inputs)?;
+                let inputs = GatedInputs::Concatenated(both);
+                FeedForward::Gated(Gated { inputs, inner_norm, down, activation })
             }
         })
     }
@@ -967,7 +993,7 @@ impl<'a> Resolver<'a> {
         let gate = self.linear(&gate, 0, self.width)?;
         let up = self.linear(&up, gate.outputs, self.width)?;
         let down = self.linear(&down, self.width, gate.outputs)?;
-        Ok(Gated { inputs: GatedInputs::Separate([gate, up]), down, activation })
+        Ok(Gated { inputs: GatedInputs::Separate([gate, up]), inner_norm: None, down, activation })
     }
 
     fn experts(

@@ -1,8 +1,9 @@
-//! Rotary codes, as in transformers (`modeling_rope_utils.py`).
+//! Rotary codes, as in transformers (`modeling_rope_utils.py`), and those of patches, as in its DINOv3 and in timm.
 
 use super::ModelError;
-use super::architecture::{Longer, Rotary, Stretch};
+use super::architecture::{AxialRotary, Coordinates, Longer, Rotary, Stretch};
 use super::fields::Fields;
+use super::table::AxialRow;
 use crate::model::operation::Pairing;
 
 /// Makes the code that turns `channels` channels. `at` is where the configuration has the parameters (`rope_parameters`, or one of its
@@ -120,6 +121,31 @@ pub(super) fn rotary(
         }
     }
     Ok(Rotary { frequencies: narrowed(plain), longer, factor: factor as f32, pairing })
+}
+
+/// Makes the code of patches that turns heads of `channels` channels, if there is one. `heads` is the field with the number of heads.
+pub(super) fn axial(
+    fields: &Fields<'_>,
+    row: &AxialRow,
+    channels: usize,
+    heads: &str,
+) -> Result<Option<AxialRotary>, ModelError> {
+    if !fields.switch(row.present)? {
+        return Ok(None);
+    }
+    if !channels.is_multiple_of(4) {
+        return Err(fields.wrong(heads, "heads whose width is a multiple of 4"));
+    }
+    let theta = fields.number(&[row.theta.0])?.unwrap_or(row.theta.1);
+    let of = |pair: usize| theta.powf(-4.0 * pair as f64 / channels as f64);
+    let pairing = if fields.switch(row.halves)? { Pairing::Halves } else { Pairing::Interleaved };
+    let reference = row.reference.filter(|field| fields.get(field).is_some());
+    let coordinates = match fields.switch(row.centres)? {
+        true => Coordinates::Centres,
+        false => Coordinates::Numbers(reference.map(|field| fields.sides(field)).transpose()?),
+    };
+    let frequencies = narrowed((0..channels / 4).map(of).collect());
+    Ok(Some(AxialRotary { frequencies, coordinates, pairing }))
 }
 
 fn narrowed(frequencies: Vec<f64>) -> Vec<f32> {

@@ -283,6 +283,8 @@ pub enum ImagePositionsRow {
     },
     /// By sines and cosines, which are not stored (VideoMAE).
     Sines,
+    /// Not at all: attention does it.
+    None,
 }
 
 /// The content of a table of positions at the initialisation.
@@ -346,6 +348,8 @@ pub struct AttentionRow {
     pub biases: [Option<&'static str>; 3],
     /// Map back to the stream.
     pub output: &'static str,
+    /// Norm of what all heads give together, before that map, and whether it is present.
+    pub inner_norm: Option<(&'static str, Switch)>,
     /// Norms of queries and keys.
     pub qk_norm: Option<HeadNormsRow>,
     /// Position code.
@@ -461,6 +465,8 @@ pub enum PositionRow {
         /// Field and default of the base in layers that see a window, if it differs.
         local_theta: Option<(&'static str, f64)>,
     },
+    /// Rotated queries and keys of patches.
+    Axial(AxialRow),
     /// A slope for each head.
     Alibi,
     /// Like `Alibi`, but in BF16 and counted from the first key, and added before products are scaled (Falcon).
@@ -474,6 +480,21 @@ pub enum PositionRow {
         /// One table for all blocks, if this field says so.
         shared: (&'static str, Switch),
     },
+}
+
+/// A rotary code of the rows and columns of patches, which turns all channels of a head.
+#[derive(Debug, Clone, Copy)]
+pub struct AxialRow {
+    /// Whether there is one.
+    pub present: Switch,
+    /// Whether channels i and i + h/2 are a pair. Otherwise neighbours are.
+    pub halves: Switch,
+    /// Whether the coordinates are the centres of patches. Otherwise they are their numbers.
+    pub centres: Switch,
+    /// Field and default of the base of the frequencies.
+    pub theta: (&'static str, f64),
+    /// Field with the rows and columns to which the numbers of patches are stretched.
+    pub reference: Option<&'static str>,
 }
 
 /// How many channels of a head turn.
@@ -531,6 +552,8 @@ pub struct FeedForwardRow {
     pub activation: &'static [&'static str],
     /// Activation if no field has it.
     pub usual_activation: &'static str,
+    /// Norm of the hidden values of a gated part, and whether it is present.
+    pub inner_norm: Option<(&'static str, Switch)>,
     /// Experts, in layers whose router is in the checkpoint.
     pub experts: Option<ExpertsRow>,
 }
@@ -607,8 +630,10 @@ pub struct StoredRow {
     pub feed_forward_bias: Switch,
     /// β of the norms.
     pub shift: Switch,
-    /// Bias of the map to keys, if it differs from those of queries and values.
+    /// Bias of the map to keys, if it differs from that of queries.
     pub key_bias: Option<Switch>,
+    /// Bias of the map to values, if it differs from that of queries.
+    pub value_bias: Option<Switch>,
     /// Separately stored biases of queries, keys and values.
     pub separate_bias: Switch,
     /// Hidden width of the feed-forward part.
@@ -650,6 +675,7 @@ const SCALES_ONLY: StoredRow = StoredRow {
     projection_bias: NEVER,
     output_bias: NEVER,
     key_bias: None,
+    value_bias: None,
     separate_bias: NEVER,
     feed_forward_bias: NEVER,
     shift: NEVER,
@@ -749,6 +775,7 @@ pub(super) const LLAMA: Row = Row {
         gated: false,
         biases: [None; 3],
         output: "self_attn.o_proj",
+        inner_norm: None,
         qk_norm: None,
         position: rotary(10_000.0),
         windows: Windows::None,
@@ -760,6 +787,7 @@ pub(super) const LLAMA: Row = Row {
         shape: FeedForwardShape::Gated(["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"]),
         activation: &["hidden_act"],
         usual_activation: "silu",
+        inner_norm: None,
         experts: None,
     },
     final_norm: Some("norm"),
@@ -917,6 +945,7 @@ const GPT2: Row = Row {
         shape: FeedForwardShape::Plain(["mlp.c_fc", "mlp.c_proj"]),
         activation: &["activation_function"],
         usual_activation: "gelu_new",
+        inner_norm: None,
         experts: None,
     },
     final_norm: Some("ln_f"),
@@ -948,6 +977,7 @@ const GPT_NEOX: Row = Row {
         shape: FeedForwardShape::Plain(["mlp.dense_h_to_4h", "mlp.dense_4h_to_h"]),
         activation: &["hidden_act"],
         usual_activation: "gelu",
+        inner_norm: None,
         experts: None,
     },
     final_norm: Some("final_layer_norm"),
@@ -996,6 +1026,7 @@ const BERT: Row = Row {
         shape: FeedForwardShape::Plain(["intermediate.dense", "output.dense"]),
         activation: &["hidden_act"],
         usual_activation: "gelu",
+        inner_norm: None,
         experts: None,
     },
     final_norm: None,
@@ -1106,6 +1137,7 @@ const OPT: Row = Row {
         shape: FeedForwardShape::Plain(["fc1", "fc2"]),
         activation: &["activation_function"],
         usual_activation: "relu",
+        inner_norm: None,
         experts: None,
     },
     final_norm: Some("final_layer_norm"),
@@ -1254,6 +1286,7 @@ const MPT: Row = Row {
         shape: FeedForwardShape::Plain(["ffn.up_proj", "ffn.down_proj"]),
         activation: &[],
         usual_activation: "gelu",
+        inner_norm: None,
         experts: None,
     },
     final_norm: Some("norm_f"),
@@ -1547,6 +1580,7 @@ const MODERNBERT: Row = Row {
         shape: FeedForwardShape::GatedConcatenated(["mlp.Wi", "mlp.Wo"]),
         activation: &["hidden_activation"],
         usual_activation: "gelu",
+        inner_norm: None,
         experts: None,
     },
     final_norm: Some("final_norm"),
@@ -1610,6 +1644,7 @@ const T5: Row = Row {
         shape: FeedForwardShape::Plain(["layer.1.DenseReluDense.wi", "layer.1.DenseReluDense.wo"]),
         activation: &[],
         usual_activation: "relu",
+        inner_norm: None,
         experts: None,
     },
     final_norm: Some("final_layer_norm"),

@@ -26,7 +26,8 @@ pub(super) fn translated(config: &Config) -> Result<Cow<'_, Config>, ModelError>
         return Err(ModelError::Family {
             path: config.path.clone(),
             family: name.to_owned(),
-            known: "vit_*, deit_*, deit3_* and beit_* of timm whose blocks are plain".to_owned(),
+            known: "vit_*, deit_*, deit3_*, beit_*, eva_* and eva02_* of timm whose blocks are plain"
+                .to_owned(),
         });
     };
     let mut options: Map<String, Value> = serde_json::from_str(options).unwrap_or_default();
@@ -72,12 +73,19 @@ fn made(class: &str, mut options: Map<String, Value>, fields: &Map<String, Value
     let ratio = take("mlp_ratio", json!(4.0)).as_f64().unwrap_or(4.0);
     let ratio = if made["gated"] == true { ratio / 2.0 } else { ratio };
     made.insert("mlp_ratio".to_owned(), json!(ratio));
-    let beit = class == "beit";
-    let pool = take("global_pool", json!(if beit { "avg" } else { "token" }));
+    let (beit, eva) = (class == "beit", class == "eva");
+    let pool = take("global_pool", json!(if beit || eva { "avg" } else { "token" }));
     let pooled = matches!(pool.as_str(), Some("avg" | "avgmax" | "max"));
     // If the mean over the tokens has a norm, the stream has none.
-    let of_mean = if beit { pool == "avg" } else { truth(&take("fc_norm", json!(pooled))) };
-    let last = truth(&take("final_norm", json!(true))) && !of_mean;
+    let of_mean = match class {
+        "beit" => pool == "avg",
+        "eva" => truth(&take("use_fc_norm", json!(pool == "avg"))),
+        _ => truth(&take("fc_norm", json!(pooled))),
+    };
+    let last = match eva {
+        true => truth(&take("use_post_transformer_norm", json!(!of_mean))),
+        false => truth(&take("final_norm", json!(true))) && !of_mean,
+    };
     made.insert("final_norm".to_owned(), json!(last));
     if beit {
         made.insert("class_token".to_owned(), json!(true));
@@ -87,17 +95,86 @@ fn made(class: &str, mut options: Map<String, Value>, fields: &Map<String, Value
     } else {
         let no_embedding = take("no_embed_class", json!(false));
         made.insert("embed_class".to_owned(), json!(!truth(&no_embedding)));
-        for (option, usual) in [("class_token", true), ("pre_norm", false), ("qk_norm", false)] {
-            made.insert(option.to_owned(), take(option, json!(usual)));
+        made.insert("class_token".to_owned(), take("class_token", json!(true)));
+        let (pre_norm, registers) =
+            if eva { ("use_pre_transformer_norm", "num_reg_tokens") } else { ("pre_norm", "reg_tokens") };
+        made.insert("pre_norm".to_owned(), take(pre_norm, json!(false)));
+        made.insert("num_register_tokens".to_owned(), take(registers, json!(0)));
+    }
+    match class {
+        "beit" => {}
+        "eva" => of_eva(&mut made, ratio, &mut take),
+        _ => {
+            made.insert("qk_norm".to_owned(), take("qk_norm", json!(false)));
+            made.insert("distilled".to_owned(), json!(class == "distilled"));
         }
-        made.insert("distilled".to_owned(), json!(class == "distilled"));
-        made.insert("num_register_tokens".to_owned(), take("reg_tokens", json!(0)));
     }
     // These options only affect heads, initialisation, or the preparation of images.
     for neutral in ["num_classes", "weight_init", "pool_include_prefix", "drop_rate", "drop_path_rate"] {
         take(neutral, Value::Null);
     }
     made.extend(options);
-    made.insert("model_type".to_owned(), json!(if beit { "timm_beit" } else { "timm_vit" }));
+    let family = match class {
+        "beit" => "timm_beit",
+        "eva" => "timm_eva",
+        _ => "timm_vit",
+    };
+    made.insert("model_type".to_owned(), json!(family));
     made
+}
+
+/// Adds the fields of EVA's blocks: which row they have, the hidden width, norms inside parts, and rotary positions. `ratio` is the hidden
+/// width over the width of the stream.
+fn of_eva(made: &mut Map<String, Value>, ratio: f64, take: &mut impl FnMut(&str, Value) -> Value) {
+    let mut is = |option: &str, usual: bool| take(option, json!(usual)).as_bool().unwrap_or(usual);
+    let (fused, post_norm, positions) =
+        (is("qkv_fused", true), is("use_post_norm", false), is("use_abs_pos_emb", true));
+    let (gated, hidden_norm, attention_norm) =
+        (is("swiglu_mlp", false), is("scale_mlp", false), is("scale_attn_inner", false));
+    let (rotary, halves) = (is("use_rot_pos_emb", false), is("rope_rotate_half", false));
+    let multiple = take("swiglu_align_to", json!(0)).as_u64().unwrap_or(0);
+    let mut hidden = (made["hidden_size"].as_f64().unwrap_or(0.0) * ratio) as u64;
+    let separate = gated && (hidden_norm || multiple > 0);
+    if separate && multiple > 0 {
+        hidden = hidden.checked_next_multiple_of(multiple).unwrap_or(hidden);
+    }
+    let gate = match (gated, separate) {
+        (false, _) => "none",
+        (true, false) => "packed",
+        (true, true) => "separate",
+    };
+    made.insert("gate".to_owned(), json!(gate));
+    made.insert("intermediate_size".to_owned(), json!(hidden));
+    made.insert("positions".to_owned(), json!(positions));
+    if gated {
+        // timm's gated part has its own activation.
+        made.remove("hidden_act");
+    }
+    for (field, value) in [("fused", fused), ("post_norm", post_norm), ("rotary", rotary)] {
+        made.insert(field.to_owned(), json!(value));
+    }
+    for (field, value) in [("attention_norm", attention_norm), ("hidden_norm", hidden_norm)] {
+        if value {
+            made.insert(field.to_owned(), json!(true));
+        }
+    }
+    let [kind, theta, grid] =
+        [("rope_type", json!("cat")), ("rope_temperature", json!(10_000.0)), ("ref_feat_shape", Value::Null)]
+            .map(|(option, usual)| take(option, usual));
+    if rotary {
+        made.insert("rotary_halves".to_owned(), json!(halves));
+        made.insert("rope_theta".to_owned(), theta);
+        match kind.as_str() {
+            Some("cat") => {
+                made.insert("rotary_grid".to_owned(), grid);
+            }
+            Some("dinov3") => {
+                made.insert("rotary_centres".to_owned(), json!(true));
+            }
+            // Nothing reads this field, so other positions are refused by name.
+            _ => {
+                made.insert("rope_type".to_owned(), kind);
+            }
+        }
+    }
 }

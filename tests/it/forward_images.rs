@@ -234,7 +234,8 @@ fn a_configuration_alone_gives_the_catalogue_of_its_checkpoint() {
             "lm_head.",
         ];
         let part = |shape: &Shape| {
-            !apart.iter().any(|part| shape.name.starts_with(part) || shape.name.contains(part))
+            !shape.shape.contains(&0)
+                && !apart.iter().any(|part| shape.name.starts_with(part) || shape.name.contains(part))
         };
         let mut stored: Vec<_> = stored.tensors.iter().map(Shape::from).filter(part).collect();
         let mut found = catalogue(&config).unwrap();
