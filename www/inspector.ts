@@ -38,38 +38,50 @@ function failed({ error, name, checkpoints }: Failed): Error {
   return Object.assign(new Error(error), { name });
 }
 
-const startVerifier = (): Worker => new Worker(new URL('./worker/verifier.ts', import.meta.url), { type: 'module' });
+const DIED = 'The worker of this checkpoint ended: this device may be out of memory. Close other tabs and try again.';
 
-/** A verifier that is loaded and has opened nothing, for the next caller. */
-let spare: Worker | null = null;
+/**
+ * Starts a worker. If it cannot load or dies, the message `died` comes in its place. When it dies, the browser sends no event, but
+ * releases the lock that the worker holds while it lives.
+ */
+function start(wasm: Wasm): Worker {
+  const worker =
+    wasm === 'verifier'
+      ? new Worker(new URL('./worker/verifier.ts', import.meta.url), { type: 'module' })
+      : new Worker(new URL('./worker/worker.ts', import.meta.url), { type: 'module' });
+  const die = (died: string) => worker.dispatchEvent(new MessageEvent('message', { data: { died } }));
+  worker.onerror = (event) => {
+    event.preventDefault();
+    die(`The inspector could not be loaded. Reload the page and try again. ${event.message ?? ''}`.trim());
+  };
+  worker.addEventListener('message', ({ data }: MessageEvent<Reply>) => {
+    if ('lock' in data) void navigator.locks.request(data.lock, () => die(DIED));
+  });
+  return worker;
+}
 
-function takeVerifier(): Worker {
-  const taken = spare ?? startVerifier();
-  spare = null;
-  return taken;
+/** Workers that are loaded and have opened nothing, for the next caller. */
+const spares: { [wasm in Wasm]?: Worker | undefined } = {};
+
+/** Loads a worker for the next caller, if there is none. Without locks, which need https, nobody would notice that it died. */
+export function prepare(wasm: Wasm): void {
+  if (spares[wasm] || !navigator.locks) return;
+  const worker = (spares[wasm] = start(wasm));
+  // The next caller starts another one, and reports a failure.
+  worker.onmessage = ({ data }: MessageEvent<Reply>) => {
+    if ('died' in data && spares[wasm] === worker) spares[wasm] = undefined;
+  };
 }
 
 /** Tells whether to save data: https://wicg.github.io/savedata/#networkinformation-interface. */
 type Connected = Navigator & { connection?: { saveData?: boolean; type?: string } };
 
-const AHEAD_MS = 1_500;
-
-/**
- * Loads a verifier after `AHEAD_MS`, when the browser is idle, unless the connection should save data. Returns a function that cancels this.
- */
-export function prepareVerifier(): () => void {
+/** Calls `prepare` after `wait` milliseconds, when the browser is idle, unless the connection should save data. Returns a function that cancels this. */
+export function prepareSoon(wasm: Wasm, wait: number): () => void {
   const { connection } = navigator as Connected;
   if (connection?.saveData || connection?.type === 'cellular') return () => undefined;
-  const begin = () => {
-    if (spare) return;
-    const worker = (spare = startVerifier());
-    // The next caller loads the verifier again, and reports a failure.
-    worker.onerror = (event) => {
-      event.preventDefault();
-      if (spare === worker) spare = null;
-    };
-  };
-  const timer = setTimeout(() => ('requestIdleCallback' in window ? requestIdleCallback(begin) : begin()), AHEAD_MS);
+  const begin = () => prepare(wasm);
+  const timer = setTimeout(() => ('requestIdleCallback' in window ? requestIdleCallback(begin) : begin()), wait);
   return () => clearTimeout(timer);
 }
 
@@ -86,23 +98,17 @@ export class Inspector {
     readonly wasm: Wasm,
     private onProgress: (progress: Progress) => void,
   ) {
-    this.worker =
-      wasm === 'verifier' ? takeVerifier() : new Worker(new URL('./worker/worker.ts', import.meta.url), { type: 'module' });
+    this.worker = spares[wasm] ?? start(wasm);
+    spares[wasm] = undefined;
     this.worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       if ('progress' in data) return this.onProgress(data.progress);
       if ('shown' in data) return this.shown(data.shown);
       if ('died' in data) return this.close(new Error(data.died));
-      if ('lock' in data) return this.watch(data.lock);
+      if ('lock' in data) return;
       const waiting = this.waiting.get(data.id);
       this.waiting.delete(data.id);
       if ('error' in data) waiting?.reject(failed(data));
       else waiting?.resolve(data.value as never);
-    };
-    this.worker.onerror = (event) => {
-      event.preventDefault();
-      this.close(
-        new Error(`The inspector could not be loaded. Reload the page and try again. ${event.message ?? ''}`.trim()),
-      );
     };
   }
 
@@ -202,12 +208,6 @@ export class Inspector {
   /** Whether the worker still answers. */
   get isOpen(): boolean {
     return this.ended === null;
-  }
-
-  /** Notices if the worker dies: the browser sends no event, but releases the lock that the worker holds while it lives. */
-  private watch(lock: string): void {
-    const died = 'The worker of this checkpoint ended: this device may be out of memory. Close other tabs and try again.';
-    void navigator.locks.request(lock, () => this.close(new Error(died)));
   }
 
   /** Ends the worker. Waiting calls fail with `reason`. */

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { outputs, picked } from './helpers/activations.ts';
 import { gpt2, manyTensors } from './helpers/checkpoints.ts';
-import { chooseOptions, expect, openFromCode, pressRun, savedReport, sentence, siteRows, test } from './helpers/page.ts';
+import { chooseOptions, expect, openFromCode, pressRun, savedReport, sentence, siteRows, test, transfer } from './helpers/page.ts';
 import { FileServer } from './helpers/server.ts';
-import { endWorker, limitMemory, recordWorkers } from './helpers/workers.ts';
+import { endWorker, inspectorsStarted, limitMemory, recordWorkers } from './helpers/workers.ts';
 
 test('if the worker dies while it opens a checkpoint, the page says so and keeps the open report', async ({ page, elsewhere }) => {
   const server = await FileServer.start();
@@ -24,6 +24,38 @@ test('if the worker dies while it opens a checkpoint, the page says so and keeps
   await openFromCode(page, gpt2({ layers: 1 }));
   await expect(siteRows(page)).toHaveCount(3);
   server.close();
+});
+
+test('the worker that was loaded in advance opens the checkpoint, and if it dies before, another one does', async ({ page }) => {
+  await recordWorkers(page, { ahead: true });
+  await expect.poll(() => inspectorsStarted(page), 'before anything is opened').toBe(1);
+  await openFromCode(page, gpt2());
+  await expect(siteRows(page)).toHaveCount(7);
+  expect(await inspectorsStarted(page)).toBe(1);
+  await page.reload();
+  await endWorker(page, 0);
+  // The page notices by the lock.
+  await page.waitForFunction(async () => (await navigator.locks.query()).held?.length === 0);
+  await openFromCode(page, gpt2({ layers: 1 }));
+  await expect(siteRows(page)).toHaveCount(3);
+  expect(await inspectorsStarted(page)).toBe(2);
+});
+
+test('if the connection should save data, the worker starts with the drag or with the focus, and opens what is dropped', async ({ page }) => {
+  await recordWorkers(page);
+  await expect(page.getByRole('button', { name: 'Choose files' })).toBeVisible();
+  await page.evaluate(() => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File(['x'], 'model.safetensors'));
+    document.body.dispatchEvent(new DragEvent('dragover', { bubbles: true, cancelable: true, dataTransfer }));
+  });
+  expect(await inspectorsStarted(page)).toBe(1);
+  await transfer(page, gpt2(), 'drop');
+  await expect(siteRows(page)).toHaveCount(7);
+  expect(await inspectorsStarted(page)).toBe(1);
+  await page.getByRole('button', { name: 'Open…' }).click();
+  await page.getByRole('button', { name: 'Choose files' }).first().focus();
+  expect(await inspectorsStarted(page), 'for the next checkpoint').toBe(2);
 });
 
 test('if the memory ends while a checkpoint opens, the page says so and keeps the open report', async ({ page }) => {

@@ -1,7 +1,10 @@
 /** Makes the whole page a target for drops and pasted files. With a report open, one half of it compares. */
 import { useEffect, useState } from 'preact/hooks';
 import { carriesFiles, entriesOfTransfer, handlesOfTransfer } from '../files';
+import { prepare } from '../inspector';
 import { shown } from '../state/opened';
+
+const load = () => import('../dropped');
 
 export function DropTarget() {
   const [over, setOver] = useState<'open' | 'compare' | null>(null);
@@ -10,13 +13,15 @@ export function DropTarget() {
       target instanceof Element && target.closest('[data-drop=compare]') ? 'compare' : 'open';
     const take = (data: DataTransfer, compares: boolean) => {
       const [entries, handles] = [entriesOfTransfer(data), handlesOfTransfer(data)];
-      void import('../dropped').then(({ drop }) => drop(entries, handles, compares));
+      void load().then(({ drop }) => drop(entries, handles, compares));
     };
     const onDragOver = (event: DragEvent) => {
       if (!carriesFiles(event.dataTransfer)) return;
       event.preventDefault();
       if (event.dataTransfer) event.dataTransfer.dropEffect = 'copy';
       setOver(half(event));
+      prepare('inspector');
+      load().catch(() => undefined);
     };
     const onDragLeave = (event: DragEvent) => {
       // Leaving the window has no related target; moving between elements does.

@@ -1,4 +1,5 @@
 /** Everything in the file: each tensor with its role for the norms, the configuration and metadata, and a diagram of one block. */
+import '../styles/file.css';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { bytes, count, counted } from '../format';

@@ -1,8 +1,9 @@
 /** Ways to open a checkpoint without dropping: files, a folder, an address, a sample, a recent one. */
-import { lazily } from './lazily';
+import { prepare } from '../inspector';
 import { show } from '../intake';
 import { weighs } from '../state/weighing';
 import { AddressField } from './address';
+import { lazily } from './lazily';
 import { Pick } from './pick';
 
 const RecentList = lazily(() => import('./recent').then((views) => views.RecentList));
@@ -29,9 +30,10 @@ export function Openers({ onChosen }: { onChosen?: () => void }) {
       })
       .catch(byInput);
   };
+  const ahead = () => prepare('inspector');
   return (
     <div class="openers">
-      <div class="buttons">
+      <div class="buttons" onPointerDown={ahead} onFocusIn={ahead}>
         <Pick
           name="opened"
           files="Choose files…"

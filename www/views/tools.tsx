@@ -1,4 +1,5 @@
 /** A card for each tool for the open checkpoint. The results are shown above. */
+import '../styles/tools.css';
 import type { Opened } from '../state/opened';
 import { Adapter } from './adapter';
 import { Compare } from './compare';

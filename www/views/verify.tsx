@@ -1,7 +1,8 @@
 /** Runs the model of the open checkpoint: options, progress and failures. */
+import '../styles/verify.css';
 import { useEffect, useState } from 'preact/hooks';
 import { bytes, count, counted, duration, parameters } from '../format';
-import { prepareVerifier } from '../inspector';
+import { prepareSoon } from '../inspector';
 import type { Device } from '../protocol';
 import type { RunInput, RunPlan, RunSites } from '../report';
 import { type Running, goOn, stopped, runFailure, running, secondsOf, showVerified, stopRunning } from '../running';
@@ -57,6 +58,9 @@ const FILES: Partial<Record<RunInput, string>> = {
 /** Up to this many parameters, moving readers and the run with random weights are on by default: they take seconds. */
 const SMALL = 5e6;
 
+/** A report is on the screen this long before the verifier loads. */
+const AHEAD_MS = 1_500;
+
 function Controls({ parameters, done }: { parameters: number; done: boolean }) {
   const [input, setInput] = useState<RunInput>('usual');
   const [sites, setSites] = useState<RunSites>('all');
@@ -75,7 +79,7 @@ function Controls({ parameters, done }: { parameters: number; done: boolean }) {
     setFiles(media.value.files);
     setOptions(true);
   }, [media.value]);
-  useEffect(() => prepareVerifier(), []);
+  useEffect(() => prepareSoon('verifier', AHEAD_MS), []);
   const positive = (text: string) => (Number.parseInt(text, 10) > 0 ? Number.parseInt(text, 10) : null);
   return (
     <>

@@ -1,4 +1,6 @@
 /** The page before anything is open: what it does, how to open a checkpoint, and what happens to the data. */
+import { useEffect } from 'preact/hooks';
+import { prepareSoon } from '../inspector';
 import { opening } from '../state/opening';
 import { awaited } from '../state/place';
 import { visit } from '../state/visit';
@@ -7,6 +9,8 @@ import { Opening } from './status';
 
 export function Welcome() {
   const { site } = awaited.value;
+  // What a link opens has its own worker.
+  useEffect(() => (opening.value ? undefined : prepareSoon('inspector', 0)), []);
   return (
     <section class="welcome" aria-labelledby="welcome-heading">
       <div class="pitch">

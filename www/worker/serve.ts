@@ -80,7 +80,6 @@ export function serve<Sample extends { free(): void }, Inspected extends Inspect
 
   const calls: Partial<Answers> = {
     async open(entries: Entry[]): Promise<string> {
-      holdLock();
       inspection = await open(entries);
       return inspection.report();
     },
@@ -114,6 +113,8 @@ export function serve<Sample extends { free(): void }, Inspected extends Inspect
     csv: (kind: FigureKind, site: string | undefined) =>
       kind === 'tensor_values' ? opened().valuesCsv(site ?? '') : opened().csv(kind, site),
   };
+
+  holdLock();
 
   // A trap in the middle of an answer rejects no promise. The worker is lost, and so are all its waiting calls.
   self.addEventListener('error', (event) => {

@@ -19,12 +19,14 @@ async function canDraw(): Promise<void> {
   }
 }
 
+/** What every checkpoint needs loads before one is opened, because the page starts a worker in advance. */
+const [ahead, always] = [init(), loadTable('all')];
+// An open tries again. Without the handlers, an early failure would be an unhandled rejection.
+for (const loading of [ahead, always]) loading.catch(() => undefined);
+
 serve<WeightSample, Inspecting<WeightSample>>(async (entries) => {
-  const always = loadTable('all');
-  // Nothing awaits this until the headers are read. Without the handler, an early failure would be an unhandled rejection.
-  always.catch(() => undefined);
-  await init();
-  const load = async (parts: string[]) => (await Promise.all([always, ...parts.map(loadTable)])).join('');
+  await ahead.catch(() => init());
+  const load = async (parts: string[]) => (await Promise.all([always.catch(() => loadTable('all')), ...parts.map(loadTable)])).join('');
   const inspection = await Inspection.open(entries, tellProgress, load);
   return {
     report: () => inspection.report(),

@@ -1,22 +1,33 @@
 /** Ends the workers of the page or limits their memory, like a browser on a device without free memory. */
 import type { Page } from '@playwright/test';
 
-type Recorded = Window & { workers: Worker[] };
+type Recorded = Window & { workers: { worker: Worker; address: string }[] };
 
-/** Records the workers of the page, which has started none yet. No verifier is loaded in advance, so that the order is known. */
-export async function recordWorkers(page: Page): Promise<void> {
-  await page.evaluate(() => {
-    Object.defineProperty(navigator, 'connection', { value: { saveData: true } });
+/**
+ * Loads the page again and records its workers from the start. Without `ahead`, the page believes that the connection should save data.
+ * Then it loads no worker in advance, so that the order is known.
+ */
+export async function recordWorkers(page: Page, { ahead = false } = {}): Promise<void> {
+  await page.addInitScript((prepares) => {
+    if (!prepares) Object.defineProperty(navigator, 'connection', { value: { saveData: true } });
     const { Worker } = window;
-    const workers: Worker[] = [];
+    const workers: Recorded['workers'] = [];
     Object.assign(window, { workers });
     window.Worker = class extends Worker {
       constructor(url: string | URL, options?: WorkerOptions) {
         super(url, options);
-        workers.push(this);
+        workers.push({ worker: this, address: String(url) });
       }
     };
-  });
+  }, ahead);
+  await page.reload();
+}
+
+/** How many workers of the inspector have started. */
+export function inspectorsStarted(page: Page): Promise<number> {
+  return page.evaluate(
+    () => (window as unknown as Recorded).workers.filter(({ address }) => address.includes('/worker-')).length,
+  );
 }
 
 /** Ends a recorded worker, once it and those before it hold their locks and the page waits for these. The page gets no event. */
@@ -26,7 +37,7 @@ export async function endWorker(page: Page, at: number): Promise<void> {
     const watched = held.filter(({ name }) => pending.some((other) => other.name === name));
     return watched.length > index;
   }, at);
-  await page.evaluate((index) => (window as unknown as Recorded).workers[index]?.terminate(), at);
+  await page.evaluate((index) => (window as unknown as Recorded).workers[index]?.worker.terminate(), at);
 }
 
 /** Limits the wasm module `name` to `pages` (of 64 KiB) more memory than at its start. `first` limits only the first load. */
