@@ -68,6 +68,9 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         }
         q = self.head_norm(attention.query_norm.as_ref(), q, watch).await?;
         k = self.head_norm(attention.key_norm.as_ref(), k, watch).await?;
+        if let Some(norm) = &attention.value_norm {
+            v = self.norm_told(norm.centring, norm, &v, watch).await?;
+        }
         let (mut relative, mut by_key, mut by_pair) = (Vec::new(), Vec::new(), Vec::new());
         let bias = match &attention.position {
             Position::None => Bias::None,
@@ -197,6 +200,11 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         Ok(match &attention.projections {
             Projections::Separate([q, k, v]) => {
                 [self.linear(q, x).await?, self.linear(k, attended).await?, self.linear(v, attended).await?]
+            }
+            Projections::Shared([q, k]) => {
+                let k = self.linear(k, attended).await?;
+                let count = self.sequences.tokens * key_heads * head_width;
+                [self.linear(q, x).await?, self.kernels.part(&k, 0, count), k]
             }
             Projections::Concatenated(all) => {
                 let of_keys = key_heads * head_width;

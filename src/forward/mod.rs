@@ -612,6 +612,9 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
             let index = before + at;
             let after_attention;
             (stream, after_attention) = self.block(block, stream, encoded.as_ref(), watch).await?;
+            if let Some(scale) = self.weights.optional(block.scale).await? {
+                stream = self.scaled_and_shifted(&stream, [Some(scale), None]);
+            }
             // This also waits for the device, so that at most one block is queued on it.
             self.is_finite(&stream, index, 0).await?;
             if watch.wants_stream() {

@@ -28,8 +28,8 @@ const TILE: [usize; 2] = [64, 64];
 const TILE_IN_SOFTWARE: [usize; 2] = [128, 16];
 /// Queries of a workgroup of `attend.wgsl`.
 const QUERIES: usize = 32;
-/// The widest head that `attend.wgsl` has registers for.
-const WIDEST_HEAD: usize = 256;
+/// Channels of the values of a workgroup of `attend.wgsl`.
+const CHANNELS: usize = 256;
 /// The widest key that `delta_rule.wgsl` has registers for.
 const WIDEST_KEY: usize = 128;
 /// Storage buffers of `delta_rule.wgsl`, which needs the most.
@@ -518,12 +518,6 @@ impl Kernels for GpuKernels {
         let Attention { heads, key_heads, head_width, length, keys, sharing, .. } = *attention;
         let Attention { causal, window, scale, cap, bias, .. } = *attention;
         let y = self.empty(q.count);
-        if head_width > WIDEST_HEAD {
-            self.refuse(format!(
-                "heads of {head_width} channels are wider than the {WIDEST_HEAD} that attention on a GPU supports: use the CPU"
-            ));
-            return y;
-        }
         let (kind, bias) = match bias {
             Bias::None => (0, None),
             Bias::Alibi(slopes) => (1, Some(self.floats(slopes))),
@@ -545,7 +539,7 @@ impl Kernels for GpuKernels {
         ];
         let bias = bias.as_ref().unwrap_or(&self.nothing);
         let sequences = q.count / (length * heads * head_width);
-        let groups = [length.div_ceil(QUERIES), heads, sequences];
+        let groups = [length.div_ceil(QUERIES) * head_width.div_ceil(CHANNELS), heads, sequences];
         self.run(Shader::Attend { bias: kind }, &shape, &[&q.held, &k.held, &v.held, bias, &y.held], groups);
         y
     }
@@ -784,6 +778,8 @@ mod tests {
             (50, [50, 1], true, Some(1), None, Bias::None, 2, 4),
             (49, [49, 1], false, Some(9), None, Bias::None, 4, 130),
             (50, [50, 1], false, None, None, Bias::Relative(&relative), 4, 256),
+            (50, [50, 1], true, Some(9), None, Bias::None, 2, 512),
+            (40, [40, 1], true, None, None, Bias::None, 1, 300),
             (50, [50, 1], true, None, None, Bias::Keys(&relative), 2, 7),
             (50, [50, 1], false, None, None, Bias::Pairs(&pairs), 4, 8),
             (37, [70, 1], false, None, None, Bias::None, 4, 64),
@@ -910,22 +906,19 @@ mod tests {
     #[ignore = "needs an adapter: cargo test --features gpu -- --ignored"]
     fn what_is_beyond_a_limit_is_refused_and_never_brought_back() {
         let gpu = open();
-        let kernel = Attention {
+        let rule = DeltaRule {
             heads: 1,
             key_heads: 1,
-            head_width: WIDEST_HEAD + 1,
+            key_width: WIDEST_KEY + 1,
+            value_width: 1,
             length: 2,
-            keys: 2,
-            sharing: 1,
-            causal: true,
-            window: None,
-            scale: 1.0,
-            cap: None,
-            bias: Bias::None,
+            query_scale: 1.0,
+            key_scale: 1.0,
         };
-        let x = gpu.put(normal(2 * (WIDEST_HEAD + 1), 1));
-        let error = block_on(gpu.get(&gpu.attend(&kernel, &x, &x, &x))).unwrap_err();
-        assert!(error.to_string().contains("257 channels"), "{error}");
+        let [keys, values] = [2 * (WIDEST_KEY + 1), 2].map(|count| gpu.put(normal(count, 1)));
+        let rule = gpu.delta_rule(&rule, [&keys, &keys, &values, &values, &values]);
+        let error = block_on(gpu.get(&rule)).unwrap_err();
+        assert!(error.to_string().contains("129 channels"), "{error}");
     }
 
     #[test]

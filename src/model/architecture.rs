@@ -282,6 +282,8 @@ pub struct Block {
     pub feed_forward: FeedForward,
     /// Norms around it.
     pub around_feed_forward: Branch,
+    /// Tensor of one number that multiplies the stream after the block.
+    pub scale: Option<usize>,
     /// Whether both parts read the stream as it was before the block. Never true in a block with cross-attention.
     pub parallel: bool,
 }
@@ -379,6 +381,8 @@ pub struct Attention {
     pub query_norm: Option<HeadNorm>,
     /// Norm of the keys.
     pub key_norm: Option<HeadNorm>,
+    /// Norm of the values, of each head separately. It stores nothing, and is not a site of the report.
+    pub value_norm: Option<Norm>,
     /// Position code.
     pub position: Position,
     /// See [`crate::cpu::attention::Attention::window`].
@@ -406,6 +410,8 @@ pub enum HeadNorm {
 pub enum Projections {
     /// A matrix for each.
     Separate([Linear; 3]),
+    /// A matrix for queries, and one for the keys, which are the values too.
+    Shared([Linear; 2]),
     /// One matrix, with all queries, then all keys, then all values.
     Concatenated(Linear),
     /// One matrix, with the queries, the key and the value of each key head in turn.
@@ -988,6 +994,7 @@ impl Block {
             .chain(feed_forward)
             .chain(self.feed_forward.inner_norm().into_iter().flat_map(Norm::tensors))
             .chain(after(&self.around_feed_forward))
+            .chain(self.scale.map(Read::all))
     }
 
     pub(crate) fn norms_with_rows(&self) -> impl Iterator<Item = (&Norm, usize)> {
@@ -1085,6 +1092,7 @@ impl Attention {
     pub(crate) fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
         let inputs: &[Linear] = match &self.projections {
             Projections::Separate(all) => all,
+            Projections::Shared(both) => both,
             Projections::Concatenated(all) | Projections::Grouped(all) => std::slice::from_ref(all),
         };
         inputs.iter().chain([&self.output]).map(|map| (map, 1.0))
@@ -1095,7 +1103,7 @@ impl Attention {
         let (shares, last) = ([1.0, 0.0, 0.0], (&self.output, 1.0));
         let inputs: &[Linear] = match &self.projections {
             Projections::Separate(all) => all,
-            Projections::Concatenated(_) | Projections::Grouped(_) => &[],
+            Projections::Shared(_) | Projections::Concatenated(_) | Projections::Grouped(_) => &[],
         };
         inputs.iter().zip(shares).chain([last])
     }

@@ -17,6 +17,7 @@ use super::table::{
     SoundsRow, StoredRow, Switch,
 };
 use super::timm;
+use super::windows::LayerHeads;
 use crate::checkpoint::Tensor;
 use crate::checkpoint::config::Config;
 use crate::model::operation::Layout;
@@ -351,6 +352,9 @@ impl Walk<'_> {
         self.layer_scale(&path, row.layer_scale[0])?;
         row.cross.map(|cross| self.cross_attention(&path, &cross)).transpose()?;
         self.feed_forward(&path, layer)?;
+        if let Some(scale) = row.block_scale {
+            self.add(format!("{path}{scale}"), &[1]);
+        }
         self.layer_scale(&path, row.layer_scale[1])
     }
 
@@ -378,13 +382,17 @@ impl Walk<'_> {
 
     fn attention(&mut self, path: &str, layer: usize) -> Result<(), ModelError> {
         let (row, stored) = (&self.row.attention, self.stored());
-        let Dimensions { width, heads, key_heads, head_width, .. } = self.size;
-        let (of_queries, of_keys) = (self.size.of_queries(), self.size.of_keys());
+        let of_layer = LayerHeads::of(self.row, self.fields, &self.size, layer)?;
+        let LayerHeads { heads, key_heads, head_width, keys_are_values } = of_layer;
+        let (of_queries, of_keys, width) = (of_layer.of_queries(), of_layer.of_keys(), self.size.width);
         // Each query may have a gate behind it.
         let asked = if row.gated { of_queries.saturating_mul(2) } else { of_queries };
         match row.projections {
             ProjectionsRow::Separate(names) => {
-                for ((name, outputs), bias) in names.iter().zip([asked, of_keys, of_keys]).zip(self.biases()) {
+                let stored = if keys_are_values { &names[..2] } else { &names[..] };
+                for ((name, outputs), bias) in
+                    stored.iter().zip([asked, of_keys, of_keys]).zip(self.biases())
+                {
                     self.linear(&format!("{path}{name}"), outputs, width, bias)?;
                 }
             }

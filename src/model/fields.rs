@@ -142,6 +142,13 @@ impl<'a> Fields<'a> {
         (name == field).then_some(*value)
     }
 
+    /// Whether there is an object of this name with fields in it.
+    pub(super) fn holds(&self, object: &str) -> bool {
+        let within = format!("{object}.");
+        let first = self.places.partition_point(|&at| self.leaves[at].0 < within);
+        self.places.get(first).is_some_and(|&at| self.leaves[at].0.starts_with(&within))
+    }
+
     /// Whether a field exists, null or not.
     pub fn mentions(&self, field: &str) -> bool {
         self.leaf(field).is_some()

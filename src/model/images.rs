@@ -115,6 +115,7 @@ pub(super) const VIT: Row = Row {
     around_attention: [Some("layernorm_before"), None, None],
     around_feed_forward: [Some("layernorm_after"), None, None],
     layer_scale: [None, None],
+    block_scale: None,
     parallel: NEVER,
     attention: AttentionRow {
         projections: ProjectionsRow::Separate([
@@ -127,6 +128,8 @@ pub(super) const VIT: Row = Row {
         output: "attention.output.dense",
         inner_norm: None,
         qk_norm: None,
+        value_norm: false,
+        global: None,
         position: PositionRow::None,
         windows: Windows::None,
         scale: ScaleRow::RootOfHead,

@@ -1,9 +1,10 @@
 //! What one model is: its names, order, norms, position code and activation, resolved from its configuration and its catalogue.
 //!
 //! [`architecture`] is the plain data that a forward pass executes, and [`operation`] has its choices. [`table`] has a row for each
-//! family: `images` and `sounds` have those that read images and sounds, `chains` those that read images and text together, and [`families`] lists all. `timm` makes fields from timm's
-//! configurations. [`fields`] reads a configuration and records what was read. [`resolve`](mod@resolve) makes the architecture from
-//! these, and names the field or tensor that does not fit. Nothing is approximated: what is not in the table is an error.
+//! family: `images` and `sounds` have those that read images and sounds, `chains` those that read images and text together, and
+//! [`families`] lists all. `timm` makes fields from timm's configurations. [`fields`] reads a configuration and records what was read.
+//! [`resolve`](mod@resolve) makes the architecture from these, and names the field or tensor that does not fit. `windows` says which
+//! layers see a window, and what heads the others have. Nothing is approximated: what is not in the table is an error.
 //!
 //! [`catalogue`](mod@catalogue) follows the same rows without a checkpoint, and [`random`] makes a checkpoint at its initialisation.
 
@@ -21,6 +22,7 @@ pub mod rotary;
 mod sounds;
 pub mod table;
 mod timm;
+mod windows;
 
 pub use architecture::Architecture;
 pub use catalogue::catalogue;

@@ -17,9 +17,10 @@ use super::rotary;
 use super::table::{
     CrossRow, DeltaRow, ExpertsRow, FeedForwardShape, Given, HeadNormsRow, HeadScales, ImagePositionsRow,
     LayerScaleRow, Multiplier, PatchesRow, PositionRow, ProjectionsRow, ProjectorRow, Row, ScaleRow,
-    SharedExpertRow, SoundPositionsRow, SoundsRow, Switch, Turned, Windows,
+    SharedExpertRow, SoundPositionsRow, SoundsRow, Switch, Turned,
 };
 use super::timm;
+use super::windows::{LayerHeads, window};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Tensor;
 use crate::checkpoint::config::Config;
@@ -127,6 +128,10 @@ fn differs(fields: &Fields<'_>, field: &str, given: &Given) -> Option<ModelError
         }
         Given::Number(value) => (found.is_none_or(|found| found.as_f64() == Some(*value)), value.to_string()),
         Given::Absent => (found.is_none(), "no value".to_owned()),
+        Given::Zero => {
+            let stated = fields.mentions(field);
+            (stated && found.is_none_or(|found| found.as_f64() == Some(0.0)), "0".to_owned())
+        }
     };
     (!fits).then(|| fields.wrong(field, &expected))
 }
@@ -146,11 +151,7 @@ struct Resolver<'a> {
     index: HashMap<&'a str, usize>,
     used: RefCell<Vec<bool>>,
     prefix: &'static str,
-    width: usize,
-    layers: usize,
-    heads: usize,
-    key_heads: usize,
-    head_width: usize,
+    size: Dimensions,
 }
 
 impl<'a> Resolver<'a> {
@@ -179,7 +180,7 @@ impl<'a> Resolver<'a> {
                 || after_blocks.is_some_and(|name| index.contains_key(name.as_str()))
         };
         let prefix = row.prefixes.iter().find(landmark).copied().unwrap_or(row.prefixes[0]);
-        let Dimensions { width, layers, heads, key_heads, head_width } = Dimensions::of(row, fields)?;
+        let size = Dimensions::of(row, fields)?;
         Ok(Self {
             row,
             family,
@@ -188,11 +189,7 @@ impl<'a> Resolver<'a> {
             index,
             used: RefCell::new(vec![false; tensors.len()]),
             prefix,
-            width,
-            layers,
-            heads,
-            key_heads,
-            head_width,
+            size,
         })
     }
 
@@ -208,12 +205,12 @@ impl<'a> Resolver<'a> {
         };
         let encoded = encoder.as_ref().map_or(0, |encoder| encoder.width);
         let blocks =
-            (0..self.layers).map(|layer| self.block(layer, encoded)).collect::<Result<Vec<_>, _>>()?;
+            (0..self.size.layers).map(|layer| self.block(layer, encoded)).collect::<Result<Vec<_>, _>>()?;
         let final_norm = match self.fields.switch(self.row.final_norm_present)? {
             true => self.row.final_norm,
             false => None,
         };
-        let final_norm = final_norm.map(|name| self.norm(&format!("{}{name}", self.prefix), self.width));
+        let final_norm = final_norm.map(|name| self.norm(&format!("{}{name}", self.prefix), self.size.width));
         let final_norm = final_norm.transpose()?;
         let head = match embedding.tokens() {
             Some(tokens) => self.head(tokens, vocabulary)?,
@@ -228,7 +225,7 @@ impl<'a> Resolver<'a> {
         self.fields.all_read(self.row.neutral)?;
         Ok(Architecture {
             family: self.family.to_owned(),
-            width: self.width,
+            width: self.size.width,
             vocabulary,
             longest,
             causal: self.row.causal,
@@ -383,14 +380,15 @@ impl<'a> Resolver<'a> {
         let prefixed = |name: &str| format!("{}{name}", self.prefix);
         // Without frames, the weight has four dimensions.
         let sides = if row.video { &patch[..] } else { &patch[1..] };
-        let shape = [&[self.width, channels], sides].concat();
+        let shape = [&[self.size.width, channels], sides].concat();
         let name = prefixed(row.projection);
         let weight = self.shaped(&format!("{name}.weight"), &shape)?;
         let bias = self.find(&format!("{name}.bias"));
-        bias.map(|bias| self.check(bias, &[self.width])).transpose()?;
-        let (outputs, layout) = (self.width, Layout::OutputInput);
+        bias.map(|bias| self.check(bias, &[self.size.width])).transpose()?;
+        let (outputs, layout) = (self.size.width, Layout::OutputInput);
         let projection = Linear { weight, first: 0, bias, inputs, outputs, layout };
-        let patch_norm = row.patch_norm.map(|norm| self.norm(&prefixed(norm), self.width)).transpose()?;
+        let patch_norm =
+            row.patch_norm.map(|norm| self.norm(&prefixed(norm), self.size.width)).transpose()?;
         let (mut extra, mut first) = (Vec::new(), 0);
         for token in row.extra {
             if !self.fields.switch(token.present)? {
@@ -403,7 +401,7 @@ impl<'a> Resolver<'a> {
             if count == 0 {
                 continue;
             }
-            let shape = if token.bare { vec![self.width] } else { vec![1, count, self.width] };
+            let shape = if token.bare { vec![self.size.width] } else { vec![1, count, self.size.width] };
             let tensor = self.shaped(&prefixed(token.name), &shape)?;
             let position = self.fields.switch(token.positioned)?.then_some(first);
             first = position.map_or(first, |first: usize| first.saturating_add(count));
@@ -415,7 +413,8 @@ impl<'a> Resolver<'a> {
             ImagePositionsRow::Table { name, present, bare, resized, .. } => {
                 if self.fields.switch(present)? {
                     let rows = first.saturating_add(patches);
-                    let shape = if bare { vec![rows, self.width] } else { vec![1, rows, self.width] };
+                    let shape =
+                        if bare { vec![rows, self.size.width] } else { vec![1, rows, self.size.width] };
                     let tensor = self.shaped(&prefixed(name), &shape)?;
                     ImagePositions::Table { tensor, first, resized }
                 } else {
@@ -428,7 +427,7 @@ impl<'a> Resolver<'a> {
         }
         let norm = match row.norm {
             Some((norm, present)) if self.fields.switch(present)? => {
-                Some(self.norm(&prefixed(norm), self.width)?)
+                Some(self.norm(&prefixed(norm), self.size.width)?)
             }
             _ => None,
         };
@@ -436,7 +435,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn sounds(&self, row: &SoundsRow) -> Result<SoundEmbedding, ModelError> {
-        let (channels, sizes) = ConvolutionSize::all(row, self.fields, self.width)?;
+        let (channels, sizes) = ConvolutionSize::all(row, self.fields, self.size.width)?;
         let prefixed = |name: &str| format!("{}{name}", self.prefix);
         let activation = match self.fields.text(&["feat_extract_activation"])? {
             None => Activation::Gelu,
@@ -470,19 +469,19 @@ impl<'a> Resolver<'a> {
             if self.fields.switch(row.norm.1)? {
                 norm = Some(self.norm(&prefixed(row.norm.0), given)?);
             }
-            projection = Some(self.linear(&prefixed(row.map), self.width, given)?);
+            projection = Some(self.linear(&prefixed(row.map), self.size.width, given)?);
         }
         let positions = match row.positions {
             SoundPositionsRow::Table { name, tokens } => {
                 let tokens = self.fields.needed(&[tokens])?;
-                let tensor = self.shaped(&prefixed(name), &[tokens, self.width])?;
+                let tensor = self.shaped(&prefixed(name), &[tokens, self.size.width])?;
                 SoundPositions::Table { tensor, tokens, frames: tokens.saturating_mul(stride) }
             }
             SoundPositionsRow::Convolution(name) => {
                 SoundPositions::Convolution(self.positional_convolution(&prefixed(name), activation)?)
             }
         };
-        let last_norm = row.norm.map(|norm| self.norm(&prefixed(norm), self.width)).transpose()?;
+        let last_norm = row.norm.map(|norm| self.norm(&prefixed(norm), self.size.width)).transpose()?;
         Ok(SoundEmbedding { channels, convolutions, norm, projection, positions, last_norm })
     }
 
@@ -491,16 +490,16 @@ impl<'a> Resolver<'a> {
         name: &str,
         activation: Activation,
     ) -> Result<PositionalConvolution, ModelError> {
-        let (reach, groups) = positional_convolution(self.fields, self.width)?;
+        let (reach, groups) = positional_convolution(self.fields, self.size.width)?;
         let there = |names: &&[&str; 2]| self.index.contains_key(format!("{name}.{}", names[0]).as_str());
         let [gain, direction] = WEIGHT_NORM.iter().find(there).unwrap_or(&WEIGHT_NORM[0]);
         Ok(PositionalConvolution {
             gain: self.shaped(&format!("{name}.{gain}"), &[1, 1, reach.kernel])?,
             direction: self.shaped(
                 &format!("{name}.{direction}"),
-                &[self.width, self.width.checked_div(groups).unwrap_or_default(), reach.kernel],
+                &[self.size.width, self.size.width.checked_div(groups).unwrap_or_default(), reach.kernel],
             )?,
-            bias: self.shaped(&format!("{name}.bias"), &[self.width])?,
+            bias: self.shaped(&format!("{name}.bias"), &[self.size.width])?,
             reach,
             groups,
             activation,
@@ -518,14 +517,14 @@ impl<'a> Resolver<'a> {
         };
         let projection = self.projection(row.projection);
         let tokens =
-            self.shaped(&name(row.tokens), &[0, if projection.is_some() { 0 } else { self.width }])?;
+            self.shaped(&name(row.tokens), &[0, if projection.is_some() { 0 } else { self.size.width }])?;
         let sizes = self.sizes(tokens);
         let (vocabulary, width) = (sizes[0], sizes[1]);
         let projection = projection
-            .map(|name| self.linear_of(&name, self.width, width, Layout::OutputInput))
+            .map(|name| self.linear_of(&name, self.size.width, width, Layout::OutputInput))
             .transpose()?;
         // Width of the vectors that are added to the rows.
-        let wide = if row.projection_first { self.width } else { width };
+        let wide = if row.projection_first { self.size.width } else { width };
         let mut longest = None;
         let positions = match row.positions {
             None => None,
@@ -587,11 +586,11 @@ impl<'a> Resolver<'a> {
         let named = |name: &&&str| self.index.contains_key(format!("{name}.weight").as_str());
         let name = row.maps.iter().find(named).unwrap_or(&row.maps[0]);
         let square = side.saturating_mul(side);
-        let expected = [self.width, tower.width.saturating_mul(square)];
+        let expected = [self.size.width, tower.width.saturating_mul(square)];
         let map = self.linear_of(name, expected[0], expected[1], Layout::OutputInput);
         let map = map.map_err(|error| match error {
             ModelError::Shape { name, found, .. } if name.ends_with(".weight") => {
-                let (decoder, tower) = (self.width, tower.width);
+                let (decoder, tower) = (self.size.width, tower.width);
                 ModelError::Projector { name, found, expected, decoder, square, tower }
             }
             other => other,
@@ -608,7 +607,7 @@ impl<'a> Resolver<'a> {
     fn multiplier(&self, multiplier: Multiplier) -> Result<f32, ModelError> {
         Ok(match multiplier {
             Multiplier::None => 1.0,
-            Multiplier::RootOfWidth => (self.width as f64).sqrt(),
+            Multiplier::RootOfWidth => (self.size.width as f64).sqrt(),
             Multiplier::Field(field) => self.fields.number(&[field])?.unwrap_or(1.0),
             Multiplier::Usually(field, usual) => self.fields.number(&[field])?.unwrap_or(usual),
             Multiplier::Inverse(field) => 1.0 / self.fields.number(&[field])?.unwrap_or(1.0),
@@ -635,11 +634,12 @@ impl<'a> Resolver<'a> {
                       bare: bool| {
             let layer_scale = match layer_scale {
                 Some(scale) if self.fields.layer_scale(&scale)?.is_some() => {
-                    Some(self.shaped(&name(scale.name), &[self.width])?)
+                    Some(self.shaped(&name(scale.name), &[self.size.width])?)
                 }
                 _ => None,
             };
-            let norm = |norm: Option<&str>| norm.map(|norm| self.norm(&name(norm), self.width)).transpose();
+            let norm =
+                |norm: Option<&str>| norm.map(|norm| self.norm(&name(norm), self.size.width)).transpose();
             let before = if bare { None } else { before };
             Ok::<_, ModelError>(Branch {
                 before: norm(before)?,
@@ -663,6 +663,7 @@ impl<'a> Resolver<'a> {
             )?,
             feed_forward: self.feed_forward(&name)?,
             around_feed_forward: branch(self.row.around_feed_forward, self.row.layer_scale[1], false)?,
+            scale: self.row.block_scale.map(|scale| self.shaped(&name(scale), &[1])).transpose()?,
             parallel: self.fields.switch(self.row.parallel)?,
         })
     }
@@ -686,28 +687,31 @@ impl<'a> Resolver<'a> {
             key_heads,
             key_width,
             value_width,
-            projection: self.linear(&name(row.projection), channels, self.width)?,
+            projection: self.linear(&name(row.projection), channels, self.size.width)?,
             convolution: self.shaped(&name(row.convolution), &[channels, 1, kernel])?,
             kernel,
             activation: self.activation()?,
-            strength: self.linear(&name(row.strength), heads, self.width)?,
-            decay: self.linear(&name(row.decay), heads, self.width)?,
+            strength: self.linear(&name(row.strength), heads, self.size.width)?,
+            decay: self.linear(&name(row.decay), heads, self.size.width)?,
             rates: self.shaped(&name(row.rates), &[heads])?,
             biases: self.shaped(&name(row.biases), &[heads])?,
             norm: Norm { one_plus: false, ..norm },
-            gate: self.linear(&name(row.gate), of_values, self.width)?,
-            output: self.linear(&name(row.output), self.width, of_values)?,
+            gate: self.linear(&name(row.gate), of_values, self.size.width)?,
+            output: self.linear(&name(row.output), self.size.width, of_values)?,
         })
     }
 
     fn attention(&self, name: &impl Fn(&str) -> String, layer: usize) -> Result<Attention, ModelError> {
         let (row, fields) = (&self.row.attention, self.fields);
-        let h = self.head_width;
-        let [of_queries, of_keys] = [self.heads, self.key_heads].map(|heads| heads.saturating_mul(h));
-        let d = self.width;
+        let of_layer = LayerHeads::of(self.row, fields, &self.size, layer)?;
+        let LayerHeads { heads, key_heads, head_width: h, keys_are_values } = of_layer;
+        let (of_queries, of_keys, d) = (of_layer.of_queries(), of_layer.of_keys(), self.size.width);
         // Each query may have a gate behind it.
         let asked = if row.gated { of_queries.saturating_mul(2) } else { of_queries };
         let projections = match row.projections {
+            ProjectionsRow::Separate([q, k, _]) if keys_are_values => {
+                Projections::Shared([self.linear(&name(q), asked, d)?, self.linear(&name(k), of_keys, d)?])
+            }
             ProjectionsRow::Separate([q, k, v]) => Projections::Separate([
                 self.linear(&name(q), asked, d)?,
                 self.linear(&name(k), of_keys, d)?,
@@ -726,8 +730,8 @@ impl<'a> Resolver<'a> {
         };
         let [query_norm, key_norm] = match row.qk_norm {
             Some(HeadNormsRow { names: [q, k], scales, present, .. }) if fields.switch(present)? => [
-                Some(self.head_norm(&name(q), scales, self.heads)?),
-                Some(self.head_norm(&name(k), scales, self.key_heads)?),
+                Some(self.head_norm(&name(q), scales, heads, h)?),
+                Some(self.head_norm(&name(k), scales, key_heads, h)?),
             ],
             _ => [None, None],
         };
@@ -736,10 +740,11 @@ impl<'a> Resolver<'a> {
             *bias = stored.and_then(|stored| self.find(&name(stored)));
             bias.map(|bias| self.check(bias, &[width])).transpose()?;
         }
-        let window = self.window(layer)?;
+        let window = window(self.row, fields, layer)?;
+        let value_norm = row.value_norm.then(|| self.norm_of(h, None, None)).transpose()?;
         Ok(Attention {
-            heads: self.heads,
-            key_heads: self.key_heads,
+            heads,
+            key_heads,
             head_width: h,
             projections,
             gated: row.gated,
@@ -748,9 +753,10 @@ impl<'a> Resolver<'a> {
             inner_norm: self.inner_norm(row.inner_norm, name, of_queries)?,
             query_norm,
             key_norm,
-            position: self.position(row.position, name, window.is_some())?,
+            value_norm,
+            position: self.position(row.position, name, h, window.is_some())?,
             window,
-            scale: self.attention_scale()?,
+            scale: self.attention_scale(h)?,
             cap: self.cap(row.cap)?,
             clip: row
                 .clip
@@ -769,36 +775,37 @@ impl<'a> Resolver<'a> {
         encoded: usize,
     ) -> Result<Attention, ModelError> {
         let [of_queries, of_keys] =
-            [self.heads, self.key_heads].map(|heads| heads.saturating_mul(self.head_width));
+            [self.size.heads, self.size.key_heads].map(|heads| heads.saturating_mul(self.size.head_width));
         let [q, k, v] = row.projections.map(name);
         let projections = Projections::Separate([
-            self.linear(&q, of_queries, self.width)?,
+            self.linear(&q, of_queries, self.size.width)?,
             self.linear(&k, of_keys, encoded)?,
             self.linear(&v, of_keys, encoded)?,
         ]);
         Ok(Attention {
-            heads: self.heads,
-            key_heads: self.key_heads,
-            head_width: self.head_width,
+            heads: self.size.heads,
+            key_heads: self.size.key_heads,
+            head_width: self.size.head_width,
             projections,
             gated: false,
             biases: [None; 3],
-            output: self.linear(&name(row.output), self.width, of_queries)?,
+            output: self.linear(&name(row.output), self.size.width, of_queries)?,
             inner_norm: None,
             query_norm: None,
             key_norm: None,
+            value_norm: None,
             position: Position::None,
             window: None,
-            scale: self.attention_scale()?,
+            scale: self.attention_scale(self.size.head_width)?,
             cap: None,
             clip: None,
         })
     }
 
     /// Returns the factor of the products of queries and keys.
-    fn attention_scale(&self) -> Result<f32, ModelError> {
+    fn attention_scale(&self, head_width: usize) -> Result<f32, ModelError> {
         Ok(match self.row.attention.scale {
-            ScaleRow::RootOfHead => (self.head_width as f64).powf(-0.5),
+            ScaleRow::RootOfHead => (head_width as f64).powf(-0.5),
             ScaleRow::RootOf(field, usual) => self.fields.number(&[field])?.unwrap_or(usual).powf(-0.5),
             ScaleRow::Field(field) => self.fields.number(&[field])?.unwrap_or(1.0),
             ScaleRow::One => 1.0,
@@ -818,8 +825,14 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn head_norm(&self, name: &str, scales: HeadScales, heads: usize) -> Result<HeadNorm, ModelError> {
-        let h = self.head_width;
+    /// Makes a norm of `heads` heads of width `h`.
+    fn head_norm(
+        &self,
+        name: &str,
+        scales: HeadScales,
+        heads: usize,
+        h: usize,
+    ) -> Result<HeadNorm, ModelError> {
         Ok(match scales {
             HeadScales::Shared => HeadNorm::One(self.norm(name, h)?),
             HeadScales::Whole => HeadNorm::One(self.norm(name, heads.saturating_mul(h))?),
@@ -834,47 +847,11 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    fn window(&self, layer: usize) -> Result<Option<usize>, ModelError> {
-        let fields = self.fields;
-        let windows = self.row.attention.windows;
-        let by_type = || -> Result<Option<bool>, ModelError> {
-            let Some(types) = fields.get("layer_types") else { return Ok(None) };
-            let kind = types.get(layer).and_then(|kind| kind.as_str());
-            match kind {
-                Some("full_attention") => Ok(Some(false)),
-                Some("sliding_attention") => Ok(Some(true)),
-                _ => Err(fields.wrong("layer_types", "full_attention or sliding_attention for each layer")),
-            }
-        };
-        let size = |field: &str, usual: Option<usize>| -> Result<Option<usize>, ModelError> {
-            Ok(fields.count(&[field])?.or(usual.filter(|_| !fields.mentions(field))))
-        };
-        Ok(match windows {
-            Windows::None => None,
-            Windows::All(field, usual) => match by_type()? {
-                Some(false) => None,
-                _ => size(field, usual)?,
-            },
-            Windows::After => {
-                let used = fields.truth("use_sliding_window")?.unwrap_or(false);
-                let after = fields.count(&["max_window_layers"])?.unwrap_or(28);
-                let window = size("sliding_window", Some(4096))?;
-                let slides = by_type()?.unwrap_or(layer >= after);
-                window.filter(|_| used && slides)
-            }
-            Windows::Every { window: (field, usual), pattern, usual_pattern, first } => {
-                let period = fields.count(pattern)?.unwrap_or(usual_pattern).max(1);
-                let at = if first { layer } else { layer.saturating_add(1) };
-                let slides = by_type()?.unwrap_or(!at.is_multiple_of(period));
-                size(field, Some(usual))?.filter(|_| slides)
-            }
-        })
-    }
-
     fn position(
         &self,
         row: PositionRow,
         name: &impl Fn(&str) -> String,
+        head_width: usize,
         windowed: bool,
     ) -> Result<Position, ModelError> {
         let fields = self.fields;
@@ -888,19 +865,19 @@ impl<'a> Resolver<'a> {
                 let patches = self.row.patches.as_ref();
                 let distances = patches.map(|row| Canvas::of(row, fields)).transpose()?;
                 let distances = distances.map_or(0, |canvas| canvas.distances());
-                Ok(Position::Window { table: self.shaped(&table, &[distances, self.heads])? })
+                Ok(Position::Window { table: self.shaped(&table, &[distances, self.size.heads])? })
             }
             PositionRow::None => Ok(Position::None),
             PositionRow::Axial(row) => {
-                let rotary = rotary::axial(fields, &row, self.head_width, self.row.sizes.heads)?;
+                let rotary = rotary::axial(fields, &row, h, self.row.sizes.heads)?;
                 Ok(rotary.map_or(Position::None, Position::Axial))
             }
-            PositionRow::Alibi => Ok(Position::Alibi(alibi(self.heads))),
-            PositionRow::CoarseAlibi => Ok(Position::CoarseAlibi(alibi(self.heads))),
+            PositionRow::Alibi => Ok(Position::Alibi(alibi(self.size.heads))),
+            PositionRow::CoarseAlibi => Ok(Position::CoarseAlibi(alibi(self.size.heads))),
             PositionRow::Relative(table) => {
                 let buckets = fields.count(&["relative_attention_num_buckets"])?.unwrap_or(32);
                 let furthest = fields.count(&["relative_attention_max_distance"])?.unwrap_or(128);
-                let table = self.shaped(&format!("{}{table}", self.prefix), &[buckets, self.heads])?;
+                let table = self.shaped(&format!("{}{table}", self.prefix), &[buckets, self.size.heads])?;
                 Ok(Position::Relative { table, buckets, furthest })
             }
             PositionRow::Rotary { pairing, theta, usual_theta, turned, local_theta } => {
@@ -918,11 +895,11 @@ impl<'a> Resolver<'a> {
                 let names: Vec<&str> = std::iter::once(newer.as_str()).chain(theta).collect();
                 let base = fields.number(&names)?.unwrap_or(usual);
                 let channels = match turned {
-                    Turned::All => self.head_width,
+                    Turned::All => head_width,
                     Turned::Count(field, usual) => {
                         let stated = fields.count(&[field])?;
                         if stated.is_none() && fields.mentions(field) {
-                            self.width
+                            self.size.width
                         } else {
                             stated.unwrap_or(usual)
                         }
@@ -931,16 +908,16 @@ impl<'a> Resolver<'a> {
                         let newer = format!("{at}.partial_rotary_factor");
                         let names: Vec<&str> =
                             std::iter::once(newer.as_str()).chain(older.iter().copied()).collect();
-                        (self.head_width as f64 * fields.number(&names)?.unwrap_or(usual)) as usize
+                        (head_width as f64 * fields.number(&names)?.unwrap_or(usual)) as usize
                     }
                 };
-                if channels > self.head_width || channels % 2 != 0 {
+                if channels > head_width || channels % 2 != 0 {
                     return Err(ModelError::Value {
                         path: "config.json".to_owned(),
                         field: "channels with a rotary position".to_owned(),
                         value: channels.to_string(),
                         family: self.family.to_owned(),
-                        expected: format!("an even number up to {}", self.head_width),
+                        expected: format!("an even number up to {head_width}"),
                     });
                 }
                 // Older configurations only scale the global layers.
@@ -963,7 +940,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn feed_forward(&self, name: &impl Fn(&str) -> String) -> Result<FeedForward, ModelError> {
-        let (row, d, activation) = (&self.row.feed_forward, self.width, self.activation()?);
+        let (row, d, activation) = (&self.row.feed_forward, self.size.width, self.activation()?);
         if let Some(experts) = row.experts
             && self.index.contains_key(format!("{}.weight", name(experts.router)).as_str())
         {
@@ -990,9 +967,9 @@ impl<'a> Resolver<'a> {
     }
 
     fn gated(&self, [gate, up, down]: [String; 3], activation: Activation) -> Result<Gated, ModelError> {
-        let gate = self.linear(&gate, 0, self.width)?;
-        let up = self.linear(&up, gate.outputs, self.width)?;
-        let down = self.linear(&down, self.width, gate.outputs)?;
+        let gate = self.linear(&gate, 0, self.size.width)?;
+        let up = self.linear(&up, gate.outputs, self.size.width)?;
+        let down = self.linear(&down, self.size.width, gate.outputs)?;
         Ok(Gated { inputs: GatedInputs::Separate([gate, up]), inner_norm: None, down, activation })
     }
 
@@ -1013,7 +990,7 @@ impl<'a> Resolver<'a> {
             }
         };
         let shared = |row: SharedExpertRow| {
-            let gate = self.linear(&name(row.gate), 1, self.width)?;
+            let gate = self.linear(&name(row.gate), 1, self.size.width)?;
             Ok::<_, ModelError>(SharedExpert { gate, expert: self.gated(row.expert.map(name), activation)? })
         };
         let chosen = self.fields.count(&["num_experts_per_tok"])?.unwrap_or(row.usual_chosen);
@@ -1021,7 +998,7 @@ impl<'a> Resolver<'a> {
             return Err(self.fields.wrong("num_experts_per_tok", &format!("1 to {count}")));
         }
         Ok(FeedForward::Experts {
-            router: self.linear(&name(row.router), count, self.width)?,
+            router: self.linear(&name(row.router), count, self.size.width)?,
             experts,
             chosen,
             gate: Gate::Softmax,
@@ -1037,7 +1014,7 @@ impl<'a> Resolver<'a> {
         count: usize,
         activation: Activation,
     ) -> Result<Vec<Gated>, ModelError> {
-        let width = self.width;
+        let width = self.size.width;
         let inputs = self.shaped(inputs, &[count, 0, width])?;
         let both = self.sizes(inputs)[1];
         let down = self.shaped(down, &[count, width, both / 2])?;
@@ -1063,7 +1040,7 @@ impl<'a> Resolver<'a> {
         if row.unembedding.is_empty() {
             return Ok(None);
         }
-        let (mut width, mut transform) = (self.width, None);
+        let (mut width, mut transform) = (self.size.width, None);
         if let Some(([dense, norm], activation)) = row.transform {
             if !self.index.contains_key(format!("{dense}.weight").as_str()) {
                 return Ok(None);
@@ -1073,13 +1050,13 @@ impl<'a> Resolver<'a> {
                 Some(name) => Activation::named(name).unwrap_or(Activation::Gelu),
                 None => self.activation()?,
             };
-            let dense = self.linear_of(dense, width, self.width, Layout::OutputInput)?;
+            let dense = self.linear_of(dense, width, self.size.width, Layout::OutputInput)?;
             let norm = Some(self.norm(norm, width)?);
             transform = Some(Transform { dense, activation: Some(activation), norm });
         }
         if let Some(name) = self.projection(row.projection) {
             width = embedding.width;
-            let dense = self.linear_of(&name, width, self.width, Layout::OutputInput)?;
+            let dense = self.linear_of(&name, width, self.size.width, Layout::OutputInput)?;
             transform = Some(Transform { dense, activation: None, norm: None });
         }
         let own = format!("{}.weight", row.unembedding);

@@ -42,6 +42,15 @@ pub(super) fn rotary(
             let factor = number("factor")?;
             plain.iter_mut().for_each(|frequency| *frequency /= factor);
         }
+        // A share of the pairs turns, as slowly as in a head of its whole width.
+        "proportional" => {
+            let share = fields.number(&[&format!("{at}.partial_rotary_factor")])?.unwrap_or(1.0);
+            let factor = fields.number(&[&format!("{at}.factor")])?.unwrap_or(1.0);
+            let turned = (share * channels as f64 / 2.0) as usize;
+            for (pair, frequency) in plain.iter_mut().enumerate() {
+                *frequency = if pair < turned { *frequency / factor } else { 0.0 };
+            }
+        }
         "llama3" => {
             let (factor, low, high) =
                 (number("factor")?, number("low_freq_factor")?, number("high_freq_factor")?);
@@ -117,7 +126,9 @@ pub(super) fn rotary(
         }
         _ => {
             let field = if at == "rope_scaling" { "rope_scaling.rope_type".to_owned() } else { new };
-            return Err(fields.wrong(&field, "default, linear, dynamic, llama3, yarn or longrope"));
+            return Err(
+                fields.wrong(&field, "default, linear, dynamic, proportional, llama3, yarn or longrope")
+            );
         }
     }
     Ok(Rotary { frequencies: narrowed(plain), longer, factor: factor as f32, pairing })
@@ -172,6 +183,17 @@ mod tests {
         // The base is 100 · (3 · 80/40 − 2)^(4/2).
         let longer = dynamic.frequencies_of(80);
         assert!(longer[0] == 1.0 && (longer[1] - 0.025).abs() < 1e-7, "{longer:?}");
+    }
+
+    #[test]
+    fn of_proportional_positions_a_share_of_the_pairs_turns_and_the_others_stand() {
+        let text = br#"{"rope_parameters": {"rope_type": "proportional", "partial_rotary_factor": 0.5, "factor": 2}}"#;
+        let config = Config::parse("", "config.json", text).unwrap();
+        let fields = Fields::new(&config, "gemma4_text");
+        let found = rotary(&fields, "rope_parameters", 100.0, 8, true, Pairing::Halves).unwrap();
+        let expected = [0.5, 100f32.powf(-0.25) / 2.0, 0.0, 0.0];
+        assert!(found.frequencies.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-7), "{found:?}");
+        assert_eq!(found.frequencies.len(), 4);
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub struct Row {
     pub around_feed_forward: [Option<&'static str>; 3],
     /// Tensors that multiply the outputs of attention and of the feed-forward part, if the checkpoint has them.
     pub layer_scale: [Option<LayerScaleRow>; 2],
+    /// Tensor of one number that multiplies the stream after a block.
+    pub block_scale: Option<&'static str>,
     /// Whether both parts read the same stream: fixed, or by a field with a default.
     pub parallel: Switch,
     /// Attention.
@@ -113,6 +115,8 @@ pub enum Given {
     Number(f64),
     /// No field, or null.
     Absent,
+    /// 0 or null. The field must exist, because the family's code has another default.
+    Zero,
 }
 
 /// A truth value that is fixed or read from a field.
@@ -352,6 +356,10 @@ pub struct AttentionRow {
     pub inner_norm: Option<(&'static str, Switch)>,
     /// Norms of queries and keys.
     pub qk_norm: Option<HeadNormsRow>,
+    /// Whether each head of the values has an RMSNorm that stores nothing.
+    pub value_norm: bool,
+    /// Heads of layers that see everything, if they differ.
+    pub global: Option<GlobalRow>,
     /// Position code.
     pub position: PositionRow,
     /// Which layers only see a window.
@@ -362,6 +370,17 @@ pub struct AttentionRow {
     pub cap: Option<(&'static str, f64)>,
     /// Field with a bound for queries, keys and values.
     pub clip: Option<&'static str>,
+}
+
+/// Fields with the heads of layers that have no window, if these differ from those that have one (Gemma 4).
+#[derive(Debug, Clone, Copy)]
+pub struct GlobalRow {
+    /// Width of a head, and its default.
+    pub head_width: (&'static str, usize),
+    /// Number of key heads, where the keys are the values too.
+    pub key_heads: &'static str,
+    /// Whether they are. False if the field is missing.
+    pub keys_are_values: &'static str,
 }
 
 /// Names of linear attention by the gated delta rule. Layers that `layer_types` calls `linear_attention` have it, or else all except
@@ -769,6 +788,7 @@ pub(super) const LLAMA: Row = Row {
     around_attention: [Some("input_layernorm"), None, None],
     around_feed_forward: [Some("post_attention_layernorm"), None, None],
     layer_scale: [None, None],
+    block_scale: None,
     parallel: Switch::Is(false),
     attention: AttentionRow {
         projections: ProjectionsRow::Separate(["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"]),
@@ -777,6 +797,8 @@ pub(super) const LLAMA: Row = Row {
         output: "self_attn.o_proj",
         inner_norm: None,
         qk_norm: None,
+        value_norm: false,
+        global: None,
         position: rotary(10_000.0),
         windows: Windows::None,
         scale: ScaleRow::RootOfHead,
@@ -906,6 +928,88 @@ const GEMMA3: Row = Row {
     head: HeadRow { cap: Some(("final_logit_softcapping", 0.0)), ..GEMMA.head },
     ..GEMMA2
 };
+
+/// The dense sizes. Per-layer inputs, shared keys and values, and experts are refused.
+const GEMMA4: Row = Row {
+    families: &["gemma4_text"],
+    given: &[
+        ("hidden_size_per_layer_input", Given::Zero),
+        ("num_kv_shared_layers", Given::Number(0.0)),
+        ("enable_moe_block", Given::Usually(false)),
+        // In a text every token is causal then.
+        ("use_bidirectional_attention", Given::Text("vision")),
+        ("rope_parameters.full_attention.rope_type", Given::OnlyText("proportional")),
+    ],
+    neutral: GEMMA4_NEUTRAL,
+    norm: NormRow { one_plus: false, ..GEMMA2.norm },
+    block_scale: Some("layer_scalar"),
+    attention: AttentionRow {
+        qk_norm: Some(HEAD_NORMS),
+        value_norm: true,
+        global: Some(GlobalRow {
+            head_width: ("global_head_dim", 512),
+            key_heads: "num_global_key_value_heads",
+            keys_are_values: "attention_k_eq_v",
+        }),
+        position: GEMMA3.attention.position,
+        windows: Windows::Every {
+            window: ("sliding_window", 512),
+            pattern: &[],
+            usual_pattern: 6,
+            first: false,
+        },
+        scale: ScaleRow::One,
+        cap: None,
+        ..GEMMA2.attention
+    },
+    head: GEMMA3.head,
+    ..GEMMA2
+};
+
+/// The text of a model that also reads images and sounds.
+const GEMMA4_NESTED: Row = Row {
+    families: &["gemma4"],
+    given: &[
+        ("text_config.hidden_size_per_layer_input", Given::Zero),
+        ("text_config.num_kv_shared_layers", Given::Number(0.0)),
+        ("text_config.enable_moe_block", Given::Usually(false)),
+        ("text_config.use_bidirectional_attention", Given::Text("vision")),
+        ("text_config.rope_parameters.full_attention.rope_type", Given::OnlyText("proportional")),
+    ],
+    part: Some("text_config"),
+    around_part: true,
+    prefixes: &["model.language_model.", "language_model."],
+    apart: &["vision_tower.", "audio_tower.", "embed_vision.", "embed_audio."],
+    ..GEMMA4
+};
+
+/// Fields of Gemma 4 that change nothing in a text of a dense size.
+const GEMMA4_NEUTRAL: &[&str] = &[
+    "attention_bias",
+    "audio_config",
+    "audio_token_id",
+    "boa_token_id",
+    "boi_token_id",
+    "enable_moe_block",
+    "eoa_token_id",
+    "eoa_token_index",
+    "eoi_token_id",
+    "expert_intermediate_size",
+    "global_head_dim",
+    "hidden_size_per_layer_input",
+    "image_token_id",
+    "moe_intermediate_size",
+    "num_experts",
+    "num_global_key_value_heads",
+    "num_kv_shared_layers",
+    "top_k_experts",
+    "use_bidirectional_attention",
+    "use_double_wide_mlp",
+    "video_token_id",
+    "vision_config",
+    "vision_soft_tokens_per_image",
+    "vocab_size_per_layer_input",
+];
 
 const GPT2: Row = Row {
     families: &["gpt2"],
@@ -1876,7 +1980,7 @@ const QWEN3_5_MOE_NESTED: Row = Row {
 };
 
 /// All rows of families that read text.
-pub(super) static TEXT: [Row; 41] = [
+pub(super) static TEXT: [Row; 43] = [
     LLAMA,
     MISTRAL,
     MIXTRAL,
@@ -1890,6 +1994,8 @@ pub(super) static TEXT: [Row; 41] = [
     GEMMA,
     GEMMA2,
     GEMMA3,
+    GEMMA4,
+    GEMMA4_NESTED,
     PHI,
     PHI3,
     STABLELM,

@@ -87,7 +87,7 @@ fn readers(architecture: &Architecture, before: usize) -> Vec<Reader<'_>> {
         let attention = match &block.attention {
             Mixer::Linear(rule) => &rule.projection,
             Mixer::Softmax(attention) => match &attention.projections {
-                Projections::Separate([_, _, values]) => values,
+                Projections::Separate([_, _, values]) | Projections::Shared([_, values]) => values,
                 Projections::Concatenated(all) | Projections::Grouped(all) => all,
             },
         };

@@ -274,6 +274,41 @@ fn unsupported_settings_are_named_and_never_approximated() {
             "`linear_num_value_heads` is 4",
         ),
         ("qwen3_5-nested", r#""hidden_act""#, r#""linear_gate": 3, "hidden_act""#, "`linear_gate` is 3"),
+        (
+            "gemma4",
+            r#""num_kv_shared_layers": 0"#,
+            r#""num_kv_shared_layers": 1"#,
+            "`num_kv_shared_layers` is 1",
+        ),
+        (
+            "gemma4",
+            r#""enable_moe_block": false"#,
+            r#""enable_moe_block": true"#,
+            "`enable_moe_block` is true",
+        ),
+        (
+            "gemma4",
+            r#""hidden_size_per_layer_input": 0"#,
+            r#""hidden_size_per_layer_input": 8"#,
+            "`hidden_size_per_layer_input` is 8",
+        ),
+        // Absent, it is 256 in the family's code.
+        ("gemma4", r#""hidden_size_per_layer_input": 0,"#, "", "`hidden_size_per_layer_input` is absent"),
+        (
+            "gemma4-nested",
+            r#""use_bidirectional_attention": null"#,
+            r#""use_bidirectional_attention": "all""#,
+            "use_bidirectional_attention` is \"all\"",
+        ),
+        ("gemma4", r#""num_key_value_heads": 1"#, r#""num_key_value_heads": 3"#, "a divisor of the 4 heads"),
+        (
+            "gemma4",
+            r#""full_attention"
+  ]"#,
+            r#""sliding_attention"
+  ]"#,
+            "full_attention for the last layer",
+        ),
         ("qwen3_5_moe", r#""num_experts": 4"#, r#""num_experts": 5"#, "should be [5, 32, 32]"),
     ] {
         let error = changed(family, from, to).unwrap_err().to_string();

@@ -124,6 +124,7 @@ fn linears(architecture: &Architecture) -> Vec<Linear> {
         Mixer::Linear(rule) => vec![rule.projection],
         Mixer::Softmax(attention) => match attention.projections {
             Projections::Separate(all) => all.to_vec(),
+            Projections::Shared(both) => both.to_vec(),
             Projections::Concatenated(all) | Projections::Grouped(all) => vec![all],
         },
     };

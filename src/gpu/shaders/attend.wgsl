@@ -2,19 +2,22 @@
 // are never in memory (Dao et al., FlashAttention, 2022).
 //
 // Shapes    q and y n × heads·h in sequences of t; k and v n/t/sharing·s × key_heads·h in sequences of s, each of which as many
-//           sequences of queries have in common; h ≤ 256. bias: a slope a head, or 2t − 1 values a head by distance (s is t), or s
-//           values a head by key, or t × s a head by query and key.
+//           sequences of queries have in common. bias: a slope a head, or 2t − 1 values a head by distance (s is t), or s values a head
+//           by key, or t × s a head by query and key.
 // Bindings  0 shape, 1 q, 2 k, 3 v, 4 bias, 5 y
 // Overrides BIAS: 0 none, 1 slopes, 2 by distance, 3 by key, 4 by query and key
-// Workgroup 64 threads, 32 queries of one head of one sequence; 32 keys at a time: scores of four queries and four keys a thread,
-//           then four queries by four channels of y, h/32 times. 4.5 KiB of workgroup memory.
-// Cost      4·h operations a query and key.
+// Workgroup 64 threads, 32 queries of one head of one sequence, and 256 channels of its values; 32 keys at a time: scores of four
+//           queries and four keys a thread, then four queries by four channels of y, up to eight times. 4.5 KiB of workgroup memory.
+// Cost      4·h operations a query and key. Scores of heads wider than 256 are computed once for every 256 channels.
 
 override BIAS: u32 = 0u;
 
 const QUERIES = 32u;
 const KEYS = 32u;
 const LOWEST = -3.0e38;
+// Channels of the values of a workgroup, in pieces of 32.
+const CHANNELS = 256u;
+const PIECES = 8u;
 
 struct Shape {
     heads: u32,
@@ -115,7 +118,10 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let h = shape.width;
-    let first = group.x * QUERIES;
+    // Workgroups of the same queries have other channels of the values.
+    let spans = (h + CHANNELS - 1u) / CHANNELS;
+    let first = group.x / spans * QUERIES;
+    let span = group.x % spans * CHANNELS;
     let head = group.y;
     let token = group.z * shape.length;
     let of_queries = (token * shape.heads + head) * h;
@@ -185,8 +191,8 @@ fn main(
             shrink[thread] = smaller;
         }
         workgroupBarrier();
-        for (var part = 0u; 32u * part + across < h; part++) {
-            let channel = 32u * part + across;
+        for (var part = 0u; part < PIECES && span + 32u * part + across < h; part++) {
+            let channel = span + 32u * part + across;
             var value = values[part];
             value[0] *= shrink[own];
             value[1] *= shrink[own + 1u];
@@ -206,12 +212,12 @@ fn main(
         }
         workgroupBarrier();
     }
-    for (var part = 0u; 32u * part + across < h; part++) {
+    for (var part = 0u; part < PIECES && span + 32u * part + across < h; part++) {
         for (var one = 0u; one < 4u; one++) {
             let query = first + own + one;
             let value = values[part][one] / sums[own + one];
             for (var column = 0u; column < 4u; column++) {
-                let channel = 32u * part + across + column;
+                let channel = span + 32u * part + across + column;
                 if query < shape.length && channel < h {
                     y[of_queries + query * shape.heads * h + channel] = value[column];
                 }

@@ -57,22 +57,22 @@ fn main(
     for (var at = 0u; at < VECTORS; at++) {
         state[at] = vec4f();
     }
-    for (var from = 0u; from < shape.length; from += TOKENS) {
-        let tokens = min(TOKENS, shape.length - from);
+    for (var begin = 0u; begin < shape.length; begin += TOKENS) {
+        let tokens = min(TOKENS, shape.length - begin);
         workgroupBarrier();
         for (var at = thread; at < tokens * VECTORS; at += THREADS) {
-            let first = ((start + from + at / VECTORS) * shape.key_heads + key_head) * shape.key_width;
-            let of = at % VECTORS * 4u;
-            let places = four_places(first, of);
+            let first = ((start + begin + at / VECTORS) * shape.key_heads + key_head) * shape.key_width;
+            let place = at % VECTORS * 4u;
+            let places = four_places(first, place);
             let query = vec4f(q[places.x], q[places.y], q[places.z], q[places.w]);
             let key = vec4f(k[places.x], k[places.y], k[places.z], k[places.w]);
-            queries[at] = select(vec4f(), query * shape.query_scale, within(of));
-            keys[at] = select(vec4f(), key * shape.key_scale, within(of));
+            queries[at] = select(vec4f(), query * shape.query_scale, within(place));
+            keys[at] = select(vec4f(), key * shape.key_scale, within(place));
         }
         workgroupBarrier();
         if channel < shape.value_width {
             for (var token = 0u; token < tokens; token++) {
-                let row = (start + from + token) * shape.heads + head;
+                let row = (start + begin + token) * shape.heads + head;
                 let first = token * VECTORS;
                 let kept = alpha[row];
                 var known = vec4f();
