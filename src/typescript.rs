@@ -20,6 +20,7 @@ use crate::report::measured::{Outcome, Outcomes};
 use crate::report::plan::{MeasurementPlan, RunInput, RunOptions, RunPlan, RunSites};
 use crate::report::random_init::{RandomInit, RandomInitSite};
 use crate::report::scan::ScanLine;
+use crate::report::story::Story;
 use crate::report::*;
 use crate::run::device::Wanted;
 use crate::run::pass::Measured;
@@ -113,6 +114,7 @@ fn declarations() -> String {
         RandomInit,
         RandomInitSite,
         Claim,
+        Story,
         MeasuredVerdict,
         Interval,
         Component,
