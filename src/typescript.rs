@@ -21,6 +21,7 @@ use crate::report::measured::{Outcome, Outcomes};
 use crate::report::plan::{MachinePlan, MeasurementPlan, RunInput, RunOptions, RunPlan, RunSites};
 use crate::report::random_init::{RandomInit, RandomInitSite};
 use crate::report::scan::ScanLine;
+use crate::report::story::Story;
 use crate::report::*;
 use crate::run::device::Wanted;
 use crate::run::pass::Measured;
@@ -115,6 +116,7 @@ fn declarations() -> String {
         RandomInit,
         RandomInitSite,
         Claim,
+        Story,
         MeasuredVerdict,
         Interval,
         Component,

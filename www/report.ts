@@ -828,7 +828,11 @@ random_init: RandomInit | null,
 /**
  * The paper's claims compared with the results. Empty for activations of the model's own code.
  */
-claims: Array<Claim>, };
+claims: Array<Claim>, 
+/**
+ * The results in the order of the paper, one sentence for each step. All null for activations of the model's own code.
+ */
+story: Story, };
 
 export type MeasurementPlan = { 
 /**
@@ -1208,7 +1212,29 @@ found: string,
 /**
  * Whether the model agrees with the paper.
  */
-agrees: boolean, };
+agrees: boolean, 
+/**
+ * Why it differs, as far as the run shows it. Null if it agrees, and in reports of earlier versions.
+ */
+why: string | null, };
+
+export type Story = { 
+/**
+ * At random initialisation: whether each LayerNorm has the predicted direction, and each RMSNorm none.
+ */
+initial: string | null, 
+/**
+ * After training: how deep the kernels are, beside what the scales alone predict.
+ */
+deepening: string | null, 
+/**
+ * Where the least singular value of the residual stream falls.
+ */
+stream: string | null, 
+/**
+ * Whether the function stays the same when readers are moved along kernels.
+ */
+preservation: string | null, };
 
 export type MeasuredVerdict = "mean_subtracting" | "not_mean_subtracting" | "inconclusive";
 

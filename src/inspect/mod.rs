@@ -15,6 +15,7 @@ use crate::norm::{self, Knowledge, NormSite};
 use crate::order;
 use crate::reader::{self, tied};
 use crate::report::claims::Claim;
+use crate::report::story::Story;
 use crate::report::{Report, Verification, Warning};
 use crate::source::ByteSource;
 use crate::writer;
@@ -274,7 +275,9 @@ impl<S: ByteSource> Opened<S> {
     /// Makes the report again with measurements on activations, and with their warnings.
     pub fn verify(&mut self, mut verification: Verification, warnings: Vec<Warning>) {
         if verification.pass.is_some() {
-            verification.claims = Claim::of(&verification, &self.inspection.report.norms);
+            let norms = &self.inspection.report.norms;
+            verification.claims = Claim::of(&verification, norms);
+            verification.story = Story::of(&verification, norms);
         }
         self.measured = Some((verification, warnings));
         self.report_anew();

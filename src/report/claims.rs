@@ -1,8 +1,8 @@
 //! The paper's claims about trained transformers (arXiv 2606.19491), compared with a run of this one.
 
 use super::{
-    FallPart, MeasuredVerdict, NormReport, PreservationDirection, PreservationVerdict, ResidualFall,
-    SiteVerification, Verification,
+    FallPart, MeasuredVerdict, NormReport, Preservation, PreservationDirection, PreservationVerdict,
+    ResidualFall, SiteVerification, StackName, Verification,
 };
 use crate::order;
 use serde::{Deserialize, Serialize};
@@ -17,17 +17,20 @@ pub struct Claim {
     pub found: String,
     /// Whether the model agrees with the paper.
     pub agrees: bool,
+    /// Why it differs, as far as the run shows it. Null if it agrees, and in reports of earlier versions.
+    #[serde(default)]
+    pub why: Option<String>,
 }
 
 /// The paper gives |cos| to four decimal places: 1.0000.
-const FOUR_PLACES: f64 = 0.999_95;
+pub(super) const FOUR_PLACES: f64 = 0.999_95;
 
 /// The range that counts as about 10³: a power of ten on either side.
 const DEEPENED: std::ops::RangeInclusive<f64> = 1e-4..=1e-2;
 
 impl Claim {
-    fn new(paper: &str, found: String, agrees: bool) -> Self {
-        Self { paper: paper.to_owned(), found, agrees }
+    fn new(paper: &str, found: String, agrees: bool, why: impl FnOnce() -> String) -> Self {
+        Self { paper: paper.to_owned(), found, agrees, why: (!agrees).then(why) }
     }
 
     /// Returns the claims that a run of the model with these `norms` can test, in the order of the paper.
@@ -53,7 +56,9 @@ impl Claim {
                 sites.iter().filter(|site| site.verdict == MeasuredVerdict::NotMeanSubtracting).count();
             return (others > 0).then(|| {
                 let found = format!("no such direction at {absent} of {others} sites");
-                Self::new("An RMSNorm has no dead direction that its scale shows", found, absent == others)
+                let paper = "An RMSNorm has no dead direction that its scale shows";
+                let why = "the scale-free test decides nothing at the other sites: their depth^ lies between its limits";
+                Self::new(paper, found, absent == others, || why.to_owned())
             });
         }
         // If several directions lie below rounding, none of them is the bottom one.
@@ -75,7 +80,8 @@ impl Claim {
         }
         let paper =
             "The direction read from a LayerNorm's scale is the bottom singular direction of its output";
-        Some(Self::new(paper, found, matched == resolved.len()))
+        let why = "the other sites subtract the mean too, but more directions vary as little as the rounding of f32, and the bottom one is a mix of them";
+        Some(Self::new(paper, found, matched == resolved.len(), || why.to_owned()))
     }
 
     fn deepening(verification: &Verification, norms: &[NormReport]) -> Option<Self> {
@@ -83,19 +89,19 @@ impl Claim {
         let medians = random.medians()?;
         let of_scale = |name: &str| norms.iter().find(|norm| norm.name == name)?.kernel.deepening;
         let kernels = random.sites.iter().filter(|site| site.subtracts_mean());
-        let predicted = order::median(kernels.filter_map(|site| of_scale(&site.name)).collect());
-        let predicted = predicted.map_or(String::new(), |predicted| {
-            format!("; the scales alone predict {} (HM(γ²)/AM(γ²), median)", ratio(predicted))
+        let scales: Vec<f64> = kernels.filter_map(|site| of_scale(&site.name)).collect();
+        let predicted = order::median(scales.clone()).map_or(String::new(), |predicted| {
+            format!("; the scales alone predict {} (HM(γ²)/AM(γ²), median)", short(predicted))
         });
         let found = format!(
             "it is {} of the initialisation's, the median of {} sites: λ_v × {}, the mean variance × {}{predicted}",
-            ratio(medians.depth),
+            short(medians.depth),
             medians.sites,
-            ratio(medians.lambda_v),
-            ratio(medians.mean)
+            short(medians.lambda_v),
+            short(medians.mean)
         );
         let paper = "Training makes the eigenvalue along it about a thousand times smaller against the mean";
-        Some(Self::new(paper, found, DEEPENED.contains(&medians.depth)))
+        Some(Self::new(paper, found, DEEPENED.contains(&medians.depth), || of_scales(&scales)))
     }
 
     fn stream(verification: &Verification) -> Option<Self> {
@@ -113,29 +119,68 @@ impl Claim {
             "The residual stream keeps its least singular value from block to block (13 of 14 models)";
         // The first block of a stack has no block before it.
         (blocks > verification.pass.as_ref().map_or(1, |pass| pass.stacks.len().max(1)))
-            .then(|| Self::new(paper, found, sure == 0))
+            .then(|| Self::new(paper, found, sure == 0, || of_the_sum(&verification.falls)))
     }
 
     fn preservation(verification: &Verification) -> Option<Self> {
-        let kept = |verdict| verdict == PreservationVerdict::Preserved;
-        let dead: Vec<bool> = verification
+        let dead: Vec<&Preservation> = verification
             .preservation
             .iter()
             .filter(|row| row.in_kernel && row.direction == PreservationDirection::Kernel)
-            .map(|row| kept(row.verdict))
             .collect();
-        let preserved = dead.iter().filter(|preserved| **preserved).count();
+        let changed: Vec<&Preservation> =
+            dead.iter().copied().filter(|row| row.verdict == PreservationVerdict::Changed).collect();
         let found = format!(
-            "the function stays the same at {preserved} of the {} norms whose reader was moved",
+            "the function stays the same at {} of the {} norms whose reader was moved",
+            dead.len() - changed.len(),
             dead.len()
         );
         let paper = "A reader moved along its norm's kernel, with the bias, does not change the function";
-        (!dead.is_empty()).then(|| Self::new(paper, found, preserved == dead.len()))
+        let why = || {
+            let over = changed.iter().flat_map(|row| row.points.iter().map(|point| point.value / row.floor));
+            let greatest = short(over.fold(0.0, f64::max));
+            format!("the change at the others is up to {greatest} times what counts as rounding")
+        };
+        (!dead.is_empty()).then(|| Self::new(paper, found, changed.is_empty(), why))
     }
 }
 
+/// Why training did not make the kernels about a thousand times deeper, from HM(γ²)/AM(γ²) of their sites.
+fn of_scales(scales: &[f64]) -> String {
+    let least = scales.iter().copied().reduce(f64::min);
+    let greatest = scales.iter().copied().reduce(f64::max);
+    let range = match (least, greatest) {
+        (Some(least), Some(greatest)) => format!(", which is {} … {} here", short(least), short(greatest)),
+        _ => String::new(),
+    };
+    format!(
+        "depth is depth^ times HM(γ²)/AM(γ²){range}. depth^ is rounding before and after training. So only a scale that is nearly off makes a kernel a thousand times deeper"
+    )
+}
+
+/// Why the least singular value of the stream falls, with what the run shows of the deepest fall that both halves of the tokens show.
+fn of_the_sum(falls: &[ResidualFall]) -> String {
+    let sum = "a block adds to the stream, and a sum can vary less along a direction than the stream did";
+    let sure = falls.iter().filter(|fall| fall.on_both_halves);
+    let deepest = sure.min_by(|a, b| a.ratio.value.total_cmp(&b.ratio.value));
+    let Some((fall, place)) = deepest.and_then(|fall| Some((fall, fall.place?))) else {
+        return sum.to_owned();
+    };
+    let part = match place.part {
+        FallPart::Attention => "the attention makes it",
+        FallPart::FeedForward => "the feed-forward part makes it",
+        FallPart::Both => "attention and feed-forward part make it together",
+    };
+    format!(
+        "{sum}. The deepest fall is after {} (× {:.3}): {part}, and the bottom directions before and after have |cos| {:.2}",
+        StackName::of_block(fall.stack, fall.block),
+        fall.ratio.value,
+        place.same_direction
+    )
+}
+
 /// Returns how many of the placed falls each part of a block causes.
-fn parts(falls: &[ResidualFall]) -> String {
+pub(super) fn parts(falls: &[ResidualFall]) -> String {
     let count = |part| falls.iter().filter(|fall| fall.place.is_some_and(|place| place.part == part)).count();
     match [FallPart::Attention, FallPart::FeedForward, FallPart::Both].map(count) {
         [0, 0, 0] => String::new(),
@@ -147,8 +192,13 @@ fn parts(falls: &[ResidualFall]) -> String {
     }
 }
 
-fn ratio(value: f64) -> String {
-    if (0.01..1000.0).contains(&value) { format!("{value:.2}") } else { format!("{value:.1e}") }
+/// Formats a number with three significant digits, or one that is far from 1 with an exponent.
+pub(super) fn short(value: f64) -> String {
+    if !(1e-3..1e3).contains(&value) {
+        return format!("{value:.1e}");
+    }
+    let digits = (2.0 - value.log10().floor()).max(0.0) as usize;
+    format!("{value:.digits$}")
 }
 
 #[cfg(test)]
@@ -179,6 +229,11 @@ mod tests {
         found.falls = vec![ResidualFall { block: 1, stack: None, ratio, on_both_halves: true, place: None }];
         let claims = Claim::of(&found, &[]);
         assert!(!claims[0].agrees);
+        assert!(
+            claims[0].why.as_ref().is_some_and(|why| why.starts_with("a block adds")),
+            "{:?}",
+            claims[0].why
+        );
         assert!(claims[0].found.ends_with("on both halves of the tokens"), "{}", claims[0].found);
         assert!(claims[0].found.contains("1 of 2 blocks"), "{}", claims[0].found);
         found.falls[0].place = Some(FallPlace {
@@ -195,6 +250,9 @@ mod tests {
         });
         let placed = &Claim::of(&found, &[])[0].found;
         assert!(placed.contains("attention makes 0 of the falls, the feed-forward part 1"), "{placed}");
+        let why = Claim::of(&found, &[])[0].why.clone().unwrap();
+        assert!(why.contains("after block 1 (× 0.500): the feed-forward part makes it"), "{why}");
+        assert!(why.ends_with("have |cos| 0.10"), "{why}");
         let site = |depth_ratio| RandomInitSite {
             name: String::new(),
             depth: 1e-14,
@@ -209,7 +267,8 @@ mod tests {
         };
         for (ratio, agrees) in [(0.5, false), (1e-3, true)] {
             found.random_init = Some(RandomInit { seed: 1, seconds: 1.0, sites: vec![site(ratio)] });
-            assert_eq!(Claim::of(&found, &[])[0].agrees, agrees, "{ratio}");
+            let claim = Claim::of(&found, &[]).remove(0);
+            assert_eq!((claim.agrees, claim.why.is_none()), (agrees, agrees), "{ratio}");
         }
     }
 

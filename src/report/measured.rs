@@ -1,5 +1,6 @@
 //! The outcome of a measurement. Each site is measured separately, in any order, by any thread or worker.
 
+use super::story::Story;
 use super::{SiteVerification, Verification, Warning};
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +79,7 @@ impl Outcomes {
             preservation: Vec::new(),
             random_init: None,
             claims: Vec::new(),
+            story: Story::default(),
         };
         Ok((verification, warnings))
     }

@@ -30,6 +30,7 @@ pub mod random_init;
 pub mod reasons;
 pub mod scan;
 pub mod sentence;
+pub mod story;
 pub mod words;
 
 pub use checkpoint::{CheckpointSummary, RemoteSummary, SharedSummary};

@@ -2,6 +2,7 @@
 
 use super::claims::Claim;
 use super::random_init::RandomInit;
+use super::story::Story;
 use super::{Interval, NormKind, Preservation, SiteVerification};
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -49,6 +50,9 @@ pub struct Verification {
     /// The paper's claims compared with the results. Empty for activations of the model's own code.
     #[serde(default)]
     pub claims: Vec<Claim>,
+    /// The results in the order of the paper, one sentence for each step. All null for activations of the model's own code.
+    #[serde(default)]
+    pub story: Story,
 }
 
 impl Verification {

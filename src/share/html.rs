@@ -5,8 +5,13 @@ use super::{Choice, ShareError, content, names};
 use crate::figures::figure;
 use crate::inspect::Inspection;
 use crate::plot::{FigureKind, Size};
+use crate::report::claims::Claim;
+use crate::report::random_init::RandomInitSite;
 use crate::report::words::{plain_json, spelled_out};
-use crate::report::{DeadDirections, KernelForm, NormKind, NormReport, Report, SiteVerification};
+use crate::report::{
+    DeadDirections, FallPlace, KernelForm, NormKind, NormReport, Report, ResidualFall, SiteVerification,
+    Verification,
+};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// Text near the beginning of every such file, followed by the version that made it.
@@ -203,23 +208,97 @@ fn measured(inspection: &Inspection) -> Markup {
                 (grouped(verification.tokens)) " tokens or more of " code { (verification.input) } ", " (verification.forward)
                 ", n/d " (maybe(Some(verification.width_ratio))) ", on " (verification.device) "."
             }
-            (drawn(inspection, FigureKind::Measured, None))
-            (drawn(inspection, FigureKind::PrincipalAngles, None))
-            (drawn(inspection, FigureKind::RandomInit, None))
-            (drawn(inspection, FigureKind::Residual, None))
-            (drawn(inspection, FigureKind::Preservation, None))
             @if let Some(loss) = &verification.loss {
                 p {
                     "Predicting " (grouped(loss.tokens)) " of these tokens costs " (maybe(Some(loss.layernorm)))
                     " nats with the norms as LayerNorms and " (maybe(Some(loss.rmsnorm))) " as RMSNorms: a difference of " (format!("{:.4} ± {:.4}", loss.difference, loss.standard_error)) "."
                 }
             }
-            @if !verification.claims.is_empty() {
-                h3 { "The paper’s claims" }
-                ul { @for claim in &verification.claims { li { (claim.paper) ". " strong { @if claim.agrees { "Here too" } @else { "Not here" } } ": " (claim.found) "." } } }
-            }
+            @if verification.pass.is_some() { (initial(verification)) h3 { "2. Trained against random" } }
+            @if let Some(found) = &verification.story.deepening { p { (found) } }
+            (drawn(inspection, FigureKind::RandomInit, None))
+            (drawn(inspection, FigureKind::Measured, None))
+            (drawn(inspection, FigureKind::PrincipalAngles, None))
             (table("measured", &headings, html! { @for site in &verification.sites { (row(site)) } }))
+            @if verification.pass.is_some() {
+                h3 { "3. The residual stream" }
+                p { (verification.story.stream.as_deref().unwrap_or("The run did not measure the stream.")) }
+                (drawn(inspection, FigureKind::Residual, None))
+                (falls(&verification.falls))
+                h3 { "4. The function along the kernels" }
+                p { (verification.story.preservation.as_deref().unwrap_or("The run moved no reader.")) }
+                (drawn(inspection, FigureKind::Preservation, None))
+                h3 { "5. Where this differs from the paper" }
+                (claims(&verification.claims))
+            }
         }
+    }
+}
+
+/// The norms at the initialisation.
+fn initial(verification: &Verification) -> Markup {
+    let row = |site: &RandomInitSite| {
+        html! {
+            tr {
+                th scope="row" { code { (site.name) } }
+                td.number { (maybe(site.cos_scale_free)) }
+                td.number { (maybe(site.depth_scale_free)) }
+                td.number { (site.below_tau.map_or("–".to_owned(), grouped)) }
+            }
+        }
+    };
+    html! {
+        h3 { "1. At random initialisation" }
+        p { (verification.story.initial.as_deref().unwrap_or("The model was not run with random weights.")) }
+        @if let Some(initial) = &verification.random_init {
+            (table("initial", &["Site", "|cos^|", "depth^", "Below τ"], html! { @for site in &initial.sites { (row(site)) } }))
+        }
+    }
+}
+
+/// The blocks at which the least singular value of the stream falls.
+fn falls(falls: &[ResidualFall]) -> Markup {
+    let row = |fall: &ResidualFall| {
+        let place = |of: fn(&FallPlace) -> f64| maybe(fall.place.as_ref().map(of));
+        html! {
+            tr {
+                th scope="row" { (fall.block) @if let Some(stack) = fall.stack { " of the " (stack.text()) } }
+                td.number { (maybe(Some(fall.ratio.value))) }
+                td { @if fall.on_both_halves { "yes" } @else { "no" } }
+                td.number { (place(|place| place.attention)) }
+                td.number { (place(|place| place.feed_forward)) }
+                td.number { (place(|place| place.same_direction)) }
+                td.number { (place(|place| place.mean)) }
+            }
+        }
+    };
+    let headings = [
+        "After block",
+        "Falls to",
+        "On both halves",
+        "Attention",
+        "Feed-forward",
+        "|cos| before",
+        "|cos| mean",
+    ];
+    html! { @if !falls.is_empty() { (table("falls", &headings, html! { @for fall in falls { (row(fall)) } })) } }
+}
+
+/// The paper's claims: first those that the model differs from, with the reason.
+fn claims(claims: &[Claim]) -> Markup {
+    let item = |claim: &Claim| {
+        html! {
+            li {
+                (claim.paper) ". " strong { @if claim.agrees { "Here too" } @else { "Not here" } } ": " (claim.found) "."
+                @if let Some(why) = &claim.why { " Why: " (why) "." }
+            }
+        }
+    };
+    let (agree, differ): (Vec<&Claim>, Vec<&Claim>) = claims.iter().partition(|claim| claim.agrees);
+    html! {
+        @if differ.is_empty() { p { "The run differs from none of the paper’s claims that it tests." } }
+        ul { @for claim in differ { (item(claim)) } }
+        ul { @for claim in agree { (item(claim)) } }
     }
 }
 

@@ -26,7 +26,7 @@ test('Run runs the sample and shows norms, stream and what is no evidence', asyn
   await expect(page.locator('#verified')).toContainText('no evidence of their kind');
   await expect(page.locator('#measured')).toContainText('9 sites measured: 9 subtract the mean');
   await expect(page.locator('#run-result figure[data-kind=residual] svg')).toBeVisible();
-  await expect(page.locator('#run-result')).toContainText('It never falls by more than a hundredth');
+  await expect(page.locator('#stream')).toContainText('It never falls by more than a hundredth');
   await expect(page.locator('#run-result').getByRole('rowheader').first()).toContainText('transformer.h.0.ln_1');
 });
 
@@ -36,20 +36,27 @@ test('the page shows in which block the least singular value falls', async ({ pa
   await page.evaluate(() => window.gammascope.verify({ device: 'cpu' }));
   await expect(page.locator('#falls')).toContainText('1 fall, not on both halves of the tokens');
   await expect(page.locator('#falls').getByRole('row').last()).toContainText(/× 0\.\d+.*feed-forward/);
+  await expect(page.locator('#stream')).toContainText('after 0 of them on both halves of the tokens (attention makes 0 of the falls, the feed-forward part 1');
+  // What the run leaves out has one sentence that says how to get it.
+  await expect(page.locator('#at-random')).toContainText('tick “Also run the same architecture with random weights”');
+  await expect(page.locator('#preserved')).toContainText('No reader was moved.');
 });
 
 test('the sample also runs with random weights and with moved readers', async ({ page }) => {
   test.setTimeout(120_000);
   await openSample(page, 'RMSNorm');
   await pressRun(page);
-  await expect(page.locator('#beside-random')).toContainText('drawn from seed 1', { timeout: 90_000 });
+  await expect(page.locator('#at-random')).toContainText('9 of 9 RMSNorms lack the direction of a LayerNorm', { timeout: 90_000 });
+  await expect(page.locator('#run-result')).toContainText('weights drawn from seed 1');
   await expect(page.locator('#run-result figure[data-kind=random_init] svg')).toBeVisible();
   await expect(page.locator('#preserved')).toContainText('it changes in 12 of 12 cases');
   await expect(page.locator('#run-result figure[data-kind=preservation] svg')).toBeVisible();
   await expect(page.locator('#by-loss'), 'not circular').toContainText('the norms are RMSNorms');
+  await expect(page.locator('#deepening')).toContainText('No measured norm has a kernel');
   await expect(page.locator('#beside-paper')).toContainText('no such direction at 9 of 9 sites');
+  await expect(page.locator('#differences')).toContainText('agrees with the paper on every claim');
   const html = await page.evaluate(() => window.gammascope.share({ as: 'html' }));
-  for (const part of ['The paper’s claims', 'Least singular value of the residual stream', 'nats with the norms as LayerNorms']) expect(html).toContain(part);
+  for (const part of ['5. Where this differs from the paper', 'Least singular value of the residual stream', 'nats with the norms as LayerNorms']) expect(html).toContain(part);
   const both = await page.evaluate(async () => {
     const { verification } = await window.gammascope.verify({ input: 'uniform', device: 'cpu', seed: 1 });
     return verification;
@@ -64,6 +71,49 @@ test('the sample also runs with random weights and with moved readers', async ({
     expect((both?.random_init?.sites[at]?.mean_variance ?? 0) / site.mean_variance).toBeCloseTo(1, 4);
     expect((both?.random_init?.sites[at]?.depth_ratio ?? 0) / (site.depth_ratio ?? NaN)).toBeCloseTo(1, 3);
   });
+});
+
+test('a run tells the story of the paper in its order, measured beside predicted, with the reason where it differs', async ({ page }) => {
+  test.setTimeout(180_000);
+  await openSample(page, 'LayerNorm');
+  const { verification, norms } = await page.evaluate(() =>
+    window.gammascope.verify({ device: 'cpu', input: 'uniform', seed: 1, preservation: true }),
+  );
+  const steps = page.locator('#run-result .step');
+  await expect(steps.locator('> h3')).toHaveText([
+    /1\s*At random initialisation/,
+    /2\s*Trained against random/,
+    /3\s*The residual stream/,
+    /4\s*The function along the kernels/,
+    /5\s*Where this differs from the paper/,
+  ]);
+  const { initial, deepening, stream, preservation } = verification?.story ?? {};
+  for (const [at, found] of [initial, deepening, stream, preservation].entries()) {
+    expect(found, `step ${at + 1}`).toBeTruthy();
+    await expect(steps.nth(at).locator('.finding')).toHaveText(found ?? '');
+  }
+  expect(initial).toContain('9 of 9 LayerNorms have the predicted direction to four decimal places');
+  // The figure of each step is in the step.
+  for (const [at, kinds] of [[], ['random_init', 'measured'], ['residual'], ['preservation'], []].entries()) {
+    const figures = await steps.nth(at).locator('figure').evaluateAll((all) => all.map((figure) => (figure as HTMLElement).dataset['kind']));
+    expect(figures, `step ${at + 1}`).toEqual(kinds);
+  }
+  // Measured beside predicted, in the row of the last norm.
+  const name = 'transformer.ln_f';
+  const row = steps.nth(1).getByRole('row', { name }).getByRole('cell');
+  const ratio = verification?.random_init?.sites.find((site) => site.name === name)?.depth_ratio ?? NaN;
+  const predicted = norms.find((norm) => norm.name === name)?.kernel.deepening ?? NaN;
+  const cells = (await row.allTextContents()).map(Number);
+  expect(cells.at(-2)).toBeCloseTo(ratio, 2);
+  expect(cells.at(-1)).toBeCloseTo(predicted, 3);
+  // Training does not make these kernels a thousand times deeper, and the step says why.
+  const differs = verification?.claims.filter(({ agrees }) => !agrees) ?? [];
+  expect(differs.length).toBeGreaterThan(0);
+  for (const { why } of differs) await expect(page.locator('#beside-paper')).toContainText(`Why: ${why}`);
+  const html = await page.evaluate(() => window.gammascope.share({ as: 'html' }));
+  const places = ['1. At random', '2. Trained against', '3. The residual', '4. The function', '5. Where this'].map((heading) => html.indexOf(heading));
+  expect(places).toEqual([...places].sort((a, b) => a - b));
+  expect(places[0]).toBeGreaterThan(0);
 });
 
 test('on GPU and CPU, the page gives the results of the command line', async ({ page }) => {
@@ -112,14 +162,16 @@ test('Back to the report of a run shows the run again', async ({ page }) => {
   await page.evaluate(() => window.gammascope.verify({ device: 'cpu', input: 'uniform' }));
   const measured = page.locator('#measured');
   await expect(measured).toContainText('sites measured');
-  const shown = await measured.locator('tbody tr').allTextContents();
+  const rows = page.locator('#run-result .datatable tbody tr');
+  const shown = await rows.allTextContents();
+  expect(shown.length).toBeGreaterThanOrEqual(9);
   await page.getByRole('button', { name: 'Open…' }).click();
   await page.getByRole('button', { name: 'LayerNorm sample' }).first().click();
   await expect(page.locator('#sentence')).toContainText('LayerNorm');
   await expect(measured).toHaveCount(0);
   await page.goBack();
   await expect(measured).toContainText('sites measured', { timeout: 60_000 });
-  expect(await measured.locator('tbody tr').allTextContents()).toEqual(shown);
+  expect(await rows.allTextContents()).toEqual(shown);
 });
 
 test('the model runs on a given text, and a text that is too short gets a message', async ({ page }) => {

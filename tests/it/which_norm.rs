@@ -3,6 +3,7 @@
 use crate::support;
 use crate::support::transformer::{Named, Transformer, Weights, file};
 use gammascope::inspect::{self, Inspection};
+use gammascope::report::story::Story;
 use gammascope::report::{
     EvidenceReport, FindingCode, KindByLoss, ModelVerdict, NormBehaviour, NormKind, NormReport, NormRole,
     PassSummary, Report, ScaleConvention, Verification, WarningCode,
@@ -154,6 +155,7 @@ fn run(tensors: &[Named], config: &str, difference: f64, kind: NormKind) -> [Rep
         loss: Some(loss),
         preservation: Vec::new(),
         claims: Vec::new(),
+        story: Story::default(),
         random_init: None,
         pass: Some(pass),
     };

@@ -19,7 +19,7 @@ const COLUMNS: readonly DataColumn<ResidualFall>[] = [
   { id: 'part', label: 'Part', about: 'The part of the block that makes it fall.', shown: true, value: ({ place }) => (place ? PARTS[place.part] : null) },
   ratioOf('attention', 'Attention', ({ attention }) => attention),
   ratioOf('feed_forward', 'Feed-forward', ({ feed_forward }) => feed_forward),
-  numeric('gap', 'Gap λ₂/λ₁', ({ gap }) => gap),
+  { ...numeric('gap', 'Gap λ₂/λ₁', ({ gap }) => gap), shown: false },
   numeric('same_direction', '|cos| before', ({ same_direction }) => same_direction),
   numeric('mean', '|cos| mean', ({ mean }) => mean),
   numeric('inverse_scale', '|cos| 1/γ', ({ inverse_scale }) => inverse_scale),
@@ -30,7 +30,7 @@ const COLUMNS: readonly DataColumn<ResidualFall>[] = [
 
 function numeric(id: string, label: string, of: (place: FallPlace) => number | null): DataColumn<ResidualFall> {
   const value = ({ place }: ResidualFall) => (place ? of(place) : null);
-  return { id, label, numeric: true, value };
+  return { id, label, numeric: true, shown: true, value };
 }
 
 function ratioOf(id: string, label: string, of: (place: FallPlace) => number): DataColumn<ResidualFall> {

@@ -75,7 +75,10 @@ export function MeasureResult({ opened }: { opened: Opened }) {
   );
 }
 
-export function MeasuredSites({ opened, verification }: { opened: Opened; verification: Verification }) {
+type Props = { opened: Opened; verification: Verification; more?: readonly DataColumn<SiteVerification>[] };
+
+/** `more` columns come after those of every measurement. */
+export function MeasuredSites({ opened, verification, more = [] }: Props) {
   const { report, inspector } = opened;
   return (
     <>
@@ -105,7 +108,7 @@ export function MeasuredSites({ opened, verification }: { opened: Opened; verifi
         label="Measured sites"
         noun="site"
         rows={verification.sites}
-        columns={COLUMNS}
+        columns={[...COLUMNS, ...more]}
         text={({ name, verdict }) => `${name} ${VERDICTS[verdict]}`}
         chips={[{ label: 'measured', of: ({ verdict }) => verdict, names: VERDICTS }]}
         group={({ name }) => likeNames(name)}

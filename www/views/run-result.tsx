@@ -1,12 +1,18 @@
-/** The result of a run of the model: its norms, its stream, its loss, and the effect of moving readers. */
+/** The result of a run of the model: the pass, its loss, and then what it shows, step by step in the order of the paper. */
+import '../styles/story.css';
 import { count, counted, maybe, number } from '../format';
-import type { Claim, KindByLoss, Preservation, ResidualBlock, RunPlan } from '../report';
+import type { Claim, KindByLoss, Report, RunPlan, SiteVerification, Verification } from '../report';
 import type { Opened } from '../state/opened';
+import { Differences } from './differences';
 import { Falls } from './falls';
 import { FigureView } from './figure';
 import { Heading } from './heading';
+import { Initial } from './initial';
 import { MeasuredSites } from './measured';
+import { Prose } from './prose';
 import { sequencesOf } from './sequences';
+import { Step } from './step';
+import type { DataColumn } from './table';
 
 const KINDS: Record<RunPlan['told'], string> = {
   layernorm: 'LayerNorms',
@@ -16,11 +22,14 @@ const KINDS: Record<RunPlan['told'], string> = {
 };
 
 export function RunResult({ opened }: { opened: Opened }) {
-  const { inspector, report } = opened;
+  const { report, entries } = opened;
   const { verification } = report;
   if (!verification?.pass) return null;
-  const { pass } = verification;
-  const { residual, falls, loss } = verification;
+  const { pass, story, random_init, residual, falls, loss } = verification;
+  const figure = (kind: 'random_init' | 'residual' | 'preservation') => (
+    <FigureView inspector={opened.inspector} report={report} kind={kind} checkpoint={report.checkpoint.name} />
+  );
+  const drawn = entries.some((entry) => 'seed' in entry);
   return (
     <section id="run-result" aria-labelledby="run-result-heading">
       <Heading of="run-result">What the run found</Heading>
@@ -31,92 +40,110 @@ export function RunResult({ opened }: { opened: Opened }) {
         kernel below is no evidence of their kind.
       </p>
       {loss && <ByLoss {...loss} />}
-      {verification.preservation.length > 0 && <Preserved opened={opened} rows={verification.preservation} />}
-      <h3>The norms</h3>
-      <MeasuredSites opened={opened} verification={verification} />
-      {residual.length > 0 && (
-        <>
-          <h3>The residual stream, block by block</h3>
+      <Step at={1} id="at-random" name="At random initialisation" finding={story.initial ?? withoutRandom(report, drawn)}>
+        {random_init && <Initial random={random_init} norms={report.norms} />}
+      </Step>
+      <Step at={2} id="deepening" name="Trained against random" finding={story.deepening ?? 'The run measured no norm.'}>
+        {verification.sites.some(hasKernel) && (
           <p>
-            Its least singular value is {profiles(residual).map(profile).join(', ')}, at n/d{' '}
-            {maybe(verification.tokens / (report.model.width ?? verification.tokens))}.{' '}
-            {falls.length === 0
-              ? 'It never falls by more than a hundredth.'
-              : `It falls after ${counted(falls.length, 'block')}, ${count(falls.filter((fall) => fall.on_both_halves).length)} of them on both halves of the tokens.`}
+            The depth of a kernel is the variance along its direction over the mean variance. At the initialisation γ = 1. A trained scale
+            changes the depth by HM(γ²)/AM(γ²), the harmonic over the arithmetic mean of its squares, which needs no run.
           </p>
-          <FigureView inspector={inspector} report={report} kind="residual" checkpoint={report.checkpoint.name} />
-          {falls.length > 0 && <Falls falls={falls} stacks={pass.stacks.map(({ stack }) => stack)} />}
-        </>
-      )}
-      {verification.random_init && <BesideRandom opened={opened} seed={verification.random_init.seed} />}
-      {verification.claims.length > 0 && <BesidePaper claims={verification.claims} />}
+        )}
+        {random_init && figure('random_init')}
+        <MeasuredSites opened={opened} verification={verification} more={besideScale(report, verification)} />
+      </Step>
+      <Step at={3} id="stream" name="The residual stream" finding={story.stream ?? <Unmeasured report={report} />}>
+        {residual.length > 0 && (
+          <>
+            <p>
+              The least singular value σ_min says how much the stream varies, after each block, along the direction in which it varies least. n/d is{' '}
+              {maybe(verification.tokens / (report.model.width ?? verification.tokens))}.
+            </p>
+            {figure('residual')}
+            {falls.length > 0 && <Falls falls={falls} stacks={pass.stacks.map(({ stack }) => stack)} />}
+          </>
+        )}
+      </Step>
+      <Step
+        at={4}
+        id="preserved"
+        name="The function along the kernels"
+        finding={story.preservation ?? `No reader was moved.${tick(report, 'Also move readers along their kernels')}`}
+      >
+        {verification.preservation.length > 0 && (
+          <>
+            <p>
+              The run changes weights that read a norm to W + t a vᵀ, and runs the model again. Where the function changes, a divergence grows as t², a
+              change of hidden states as t.
+            </p>
+            {figure('preservation')}
+          </>
+        )}
+      </Step>
+      <Step at={5} id="differences" name="Where this differs from the paper" finding={differing(verification.claims)}>
+        <Differences claims={verification.claims} />
+      </Step>
     </section>
   );
 }
 
-/** The first and the last block of each stack. */
-function profiles(residual: readonly ResidualBlock[]): [ResidualBlock, ResidualBlock][] {
-  const ends = new Map<string | null, [ResidualBlock, ResidualBlock]>();
-  for (const block of residual) ends.set(block.stack, [ends.get(block.stack)?.[0] ?? block, block]);
-  return [...ends.values()];
+/** Says why there is nothing about the initialisation, and how to get it. */
+function withoutRandom(report: Report, drawn: boolean): string {
+  if (report.verification?.random_init) return 'The norms of the model with random weights:';
+  if (drawn) return 'The weights of this checkpoint are random, so the norms below are those at its initialisation.';
+  return `The model was not run with random weights.${tick(report, 'Also run the same architecture with random weights')}`;
 }
 
-function profile([first, last]: [ResidualBlock, ResidualBlock]): string {
-  const of = first.stack === null ? '' : ` of the ${first.stack}`;
-  return `${maybe(first.sigma_min)} after block ${first.block} and ${maybe(last.sigma_min)} after block ${last.block}${of}`;
+/** Says which box to tick. A report from a link has no boxes. */
+function tick(report: Report, box: string): string {
+  return report.shared ? '' : ` To see this, tick “${box}” in the options of the run, and run it again.`;
 }
 
-/** The trained model and the same architecture with random weights. */
-function BesideRandom({ opened: { inspector, report }, seed }: { opened: Opened; seed: number }) {
+/** Says why the stream was not measured. */
+function Unmeasured({ report }: { report: Report }) {
+  const reasons = report.warnings.filter(({ code }) => code === 'residual_normalised' || code === 'residual_not_measured');
   return (
     <>
-      <h3>Trained and with random weights</h3>
-      <p id="beside-random">
-        The same architecture with γ = 1, β = 0 and weights drawn from seed {seed}, on the same tokens. A depth may change
-        because its λ_v does, or because the mean variance does. The figure shows both.
-      </p>
-      <FigureView inspector={inspector} report={report} kind="random_init" checkpoint={report.checkpoint.name} />
+      The run did not measure the stream.{' '}
+      {reasons.map(({ message }) => (
+        <Prose key={message}>{`${message}.`}</Prose>
+      ))}
     </>
   );
 }
 
-/** The claims of the paper, and whether this model agrees. */
-function BesidePaper({ claims }: { claims: readonly Claim[] }) {
-  return (
-    <>
-      <h3>The paper’s claims</h3>
-      <ul id="beside-paper">
-        {claims.map(({ paper, found, agrees }) => (
-          <li key={paper}>
-            {paper}. <strong>{agrees ? 'Here too' : 'Not here'}</strong>: {found}.
-          </li>
-        ))}
-      </ul>
-    </>
-  );
+function differing(claims: readonly Claim[]): string {
+  const differ = claims.filter(({ agrees }) => !agrees).length;
+  if (claims.length === 0) return 'The run tests none of the paper’s claims.';
+  if (differ === 0) return 'This model agrees with the paper on every claim that it tests.';
+  return `This model differs from ${count(differ)} of the ${counted(claims.length, 'claim')} of the paper that it tests.`;
 }
 
-/** The effect of moving readers on the function. */
-function Preserved({ opened: { inspector, report }, rows }: { opened: Opened; rows: readonly Preservation[] }) {
-  const isDead = ({ in_kernel, direction }: Preservation) => in_kernel && direction === 'kernel';
-  const dead = rows.filter(isDead);
-  const kept = dead.filter(({ verdict }) => verdict === 'preserved').length;
-  const others = rows.filter((row) => !isDead(row));
-  const changed = others.filter(({ verdict }) => verdict === 'changed').length;
-  return (
-    <>
-      <h3>What moving a reader does to the function</h3>
-      <p id="preserved">
-        The run changes weights that read a norm to W + t a vᵀ, and runs the model again.{' '}
-        {dead.length > 0
-          ? `Along the kernel, with the bias moved, the function stays at its rounding for every t at ${count(kept)} of ${counted(dead.length, 'norm')}. `
-          : 'No dead direction is predicted here. '}
-        Along other directions it changes in {count(changed)} of {counted(others.length, 'case')}: a divergence grows as t², a change of
-        hidden states as t.
-      </p>
-      <FigureView inspector={inspector} report={report} kind="preservation" checkpoint={report.checkpoint.name} />
-    </>
-  );
+const hasKernel = ({ verdict }: SiteVerification): boolean => verdict === 'mean_subtracting';
+
+/** Columns that put the depth of each kernel beside the one at the initialisation, and beside what its scale predicts. */
+function besideScale(report: Report, { random_init, sites }: Verification): readonly DataColumn<SiteVerification>[] {
+  const initial = new Map(random_init?.sites.map((site) => [site.name, site]));
+  const predicted = new Map(report.norms.map(({ name, kernel }) => [name, kernel.deepening]));
+  if (!sites.some(hasKernel)) return [];
+  const ratio: DataColumn<SiteVerification> = {
+    id: 'ratio',
+    label: 'Trained/random',
+    about: 'The depth after training over the depth at the initialisation.',
+    numeric: true,
+    shown: true,
+    value: ({ name }) => initial.get(name)?.depth_ratio ?? null,
+  };
+  const ofScale: DataColumn<SiteVerification> = {
+    id: 'predicted',
+    label: 'Predicted',
+    about: 'HM(γ²)/AM(γ²): the same ratio, from the scale alone.',
+    numeric: true,
+    shown: true,
+    value: ({ name }) => predicted.get(name) ?? null,
+  };
+  return random_init ? [ratio, ofScale] : [ofScale];
 }
 
 /** The kind of the norms by the loss with each kind. It is the only evidence of the kind from a run that does not assume the kind. */

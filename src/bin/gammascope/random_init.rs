@@ -24,6 +24,9 @@ pub(crate) fn table(
         initial.seconds,
         summary::STRONG,
     )?;
+    if let Some(found) = &verification.story.initial {
+        writeln!(out, "{found}")?;
+    }
     if initial.medians().is_none() {
         return writeln!(out, "{}", without_kernels(initial));
     }

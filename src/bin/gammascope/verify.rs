@@ -12,7 +12,7 @@ use gammascope::measure::gram::Gridded;
 use gammascope::model::random;
 use gammascope::pixels::PixelChoice;
 use gammascope::report::plan::RunPlan;
-use gammascope::report::{Interval, NormKind, Report, ResidualFall, StackName, Verification};
+use gammascope::report::{Interval, NormKind, PassSummary, Report, ResidualFall, StackName, Verification};
 use gammascope::run::device::GramDevice;
 use gammascope::run::execute::Shown;
 use gammascope::run::pass::{Measured, Sample, Sites};
@@ -273,6 +273,19 @@ fn table(out: &mut Screen<impl Write>, report: &Report, all: bool) -> std::io::R
             loss.tokens, loss.layernorm, loss.rmsnorm, loss.difference, loss.standard_error,
         )?;
     }
+    random_init::table(out, verification, &report.norms, all)?;
+    writeln!(out)?;
+    measure::table(out, report, all)?;
+    stream(out, verification, pass)?;
+    preservation::table(out, verification, all)?;
+    claims(out, verification)
+}
+
+/// Writes the least singular value of the residual stream, and where it falls.
+fn stream(out: &mut impl Write, verification: &Verification, pass: &PassSummary) -> std::io::Result<()> {
+    if !verification.residual.is_empty() {
+        writeln!(out)?;
+    }
     for stack in verification.residual.chunk_by(|a, b| a.stack == b.stack) {
         let (Some(first), Some(last)) = (stack.first(), stack.last()) else { continue };
         let of = first.stack.map_or(String::new(), |name| format!(" of the {}", name.text()));
@@ -292,11 +305,7 @@ fn table(out: &mut Screen<impl Write>, report: &Report, all: bool) -> std::io::R
     if pass.stacks.iter().any(|one| one.stack == StackName::Encoder) {
         writeln!(out, "In a block of the decoder, “attention” is both of its attentions together.")?;
     }
-    writeln!(out)?;
-    measure::table(out, report, all)?;
-    random_init::table(out, verification, &report.norms, all)?;
-    preservation::table(out, verification, all)?;
-    claims(out, verification)
+    Ok(())
 }
 
 /// Says how many falls there are, and how many of them appear on both halves of the tokens.
@@ -358,6 +367,9 @@ fn claims(out: &mut impl Write, verification: &Verification) -> std::io::Result<
     for claim in &verification.claims {
         let verdict = if claim.agrees { "This model agrees" } else { "This model differs" };
         writeln!(out, "  {}.\n    {verdict}: {}.", claim.paper, claim.found)?;
+        if let Some(why) = &claim.why {
+            writeln!(out, "    Why: {why}.")?;
+        }
     }
     Ok(())
 }
