@@ -18,8 +18,9 @@ pub fn memory<S>(
 ) -> u64 {
     let of_embedding = match &architecture.embedding {
         Embedding::Tokens(tokens) => tokens.projector.as_ref().map_or(0, |projector| {
-            let map = &projector.map;
-            map.inputs as u64 * (map.outputs as u64 + (encoded / projector.square()) as u64)
+            let vectors = (encoded / projector.square()) as u64;
+            let of = |map: &Linear| map.inputs as u64 * (map.outputs as u64 + vectors);
+            projector.linear_maps().map(of).max().unwrap_or(0)
         }),
         Embedding::Patches(patches) => tokens as u64 * patches.projection.inputs as u64,
         Embedding::Sounds(sounds) => sounds::values(sounds, tokens),

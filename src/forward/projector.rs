@@ -14,14 +14,18 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         hidden: K::Values,
     ) -> Result<K::Values, ForwardError> {
         let Some(projector) = self.architecture.embedding.projector() else { return Ok(hidden) };
-        let (order, patches) = (projector.order(), projector.patches());
+        let (order, length) = (projector.order(), encoder.sequences.length);
         let images = 0..encoder.sequences.count();
-        let rows: Vec<u32> = images
-            .flat_map(|image| order.iter().map(move |patch| (image * patches + patch) as u32))
-            .collect();
+        let rows: Vec<u32> =
+            images.flat_map(|image| order.iter().map(move |token| (image * length + token) as u32)).collect();
         // The vectors of a square follow each other, so they form one row.
         let squares = self.kernels.rows(&hidden, encoder.architecture.width, &rows);
-        self.linear(&projector.map, &squares).await
+        let mut projected = self.linear(&projector.map, &squares).await?;
+        if let Some((activation, map)) = &projector.second {
+            self.kernels.activate(*activation, &mut projected);
+            projected = self.linear(map, &projected).await?;
+        }
+        Ok(projected)
     }
 
     /// Returns the rows of tokens, n × d, in which the vectors of each sequence's image replace its image tokens, in order.

@@ -62,7 +62,7 @@ const CLIP_MEAN: [f64; CHANNELS] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 const CLIP_DEVIATION: [f64; CHANNELS] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
 
 /// Every class that is supported.
-const CLASSES: [Class; 10] = [
+const CLASSES: [Class; 11] = [
     class("ViT", Edges::Both(224), None, 2),
     Class { center_crop: true, ..class("DeiT", Edges::Both(256), Some(224), 3) },
     class("Beit", Edges::Both(224), Some(224), 3),
@@ -70,6 +70,7 @@ const CLASSES: [Class; 10] = [
     Class { square: false, ..class("Siglip", Edges::Both(224), None, 3) },
     class("ConvNext", Edges::Shortest(384), None, 3),
     clip(class("Bit", Edges::Shortest(224), Some(224), 3)),
+    Class { mean: timm::MEAN, deviation: timm::DEVIATION, ..class("DINOv3ViT", Edges::Both(224), None, 2) },
     Class { center_crop: true, ..class("VideoMAE", Edges::Shortest(224), Some(224), 2) },
     Class { tile: Some(364), ..class("Idefics3", Edges::Longest(1456), None, 1) },
     Class { tile: Some(364), ..class("SmolVLM", Edges::Longest(1456), None, 1) },

@@ -9,8 +9,8 @@ use super::{CHANNELS, ImageError};
 use serde_json::{Map, Value};
 
 /// ImageNet's mean and standard deviation, by channel.
-const MEAN: [f64; CHANNELS] = [0.485, 0.456, 0.406];
-const DEVIATION: [f64; CHANNELS] = [0.229, 0.224, 0.225];
+pub(super) const MEAN: [f64; CHANNELS] = [0.485, 0.456, 0.406];
+pub(super) const DEVIATION: [f64; CHANNELS] = [0.229, 0.224, 0.225];
 /// Rows and columns, if the file says nothing.
 const SIZE: u32 = 224;
 /// The part of an edge that is left after cropping, if the file says nothing.

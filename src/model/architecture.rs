@@ -32,8 +32,8 @@ pub struct Architecture {
     pub final_norm: Option<Norm>,
     /// The language-model head. `None` if the checkpoint has none.
     pub head: Option<Head>,
-    /// The encoder of a decoder. It runs first. The decoder's cross-attention, or its projector, reads its last hidden states. It has no
-    /// encoder itself.
+    /// The encoder of a decoder. It runs first. The decoder's cross-attention, or its projector, reads its last hidden states. Blocks that
+    /// do not matter to them are left out. It has no encoder itself.
     pub encoder: Option<Box<Architecture>>,
     /// Token ids that each sequence of a decoder begins with: those of the configuration, or the image tokens of one image. Empty if there
     /// are none.
@@ -244,12 +244,16 @@ pub struct TokenEmbedding {
     pub projector: Option<Projector>,
 }
 
-/// From the last hidden states of a tower of images to vectors of the stream of a text model, which take the place of the rows of one
-/// id: a linear map of the vectors of a square of patches, beside one another, row after row (the pixel shuffle of Idefics3).
+/// From the hidden states of a tower of images to vectors of the stream of a text model, which take the place of the rows of one id. The
+/// first linear map reads the vectors of a square of patches, beside one another, row after row (the pixel shuffle of Idefics3).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Projector {
-    /// From the width of the tower times the patches of a square, to d.
+    /// From the width of the tower times the patches of a square. To d, if there is no second map.
     pub map: Linear,
+    /// The activation after that map, and a second map, to d (LLaVA).
+    pub second: Option<(Activation, Linear)>,
+    /// Tokens of the tower before those of its patches, which are left out.
+    pub left_out: usize,
     /// Rows and columns of patches of an image, multiples of `side`.
     pub grid: [usize; 2],
     /// Rows, and columns, of patches of a square.
@@ -699,14 +703,19 @@ impl Projector {
         self.side.saturating_mul(self.side).max(1)
     }
 
-    /// The patches of an image, square after square, each row after row.
+    /// Returns its maps.
+    pub fn linear_maps(&self) -> impl Iterator<Item = &Linear> {
+        [Some(&self.map), self.second.as_ref().map(|(_, map)| map)].into_iter().flatten()
+    }
+
+    /// The tokens of an image that are patches, square after square, each row after row.
     pub fn order(&self) -> Vec<usize> {
-        let ([rows, columns], side) = (self.grid, self.side.max(1));
+        let ([rows, columns], side, first) = (self.grid, self.side.max(1), self.left_out);
         let squares = (0..rows / side).flat_map(|row| (0..columns / side).map(move |column| (row, column)));
         squares
             .flat_map(|(row, column)| {
                 let within = (0..side).flat_map(move |i| (0..side).map(move |j| (i, j)));
-                within.map(move |(i, j)| (row * side + i) * columns + column * side + j)
+                within.map(move |(i, j)| first + (row * side + i) * columns + column * side + j)
             })
             .collect()
     }
@@ -854,8 +863,8 @@ impl Architecture {
     /// Returns every linear map of the blocks, and how often a token passes through it: for experts, a fraction. Tokens of a tower pass
     /// through the projector.
     fn linear_maps(&self) -> impl Iterator<Item = (&Linear, f64)> {
-        let projector = self.embedding.projector().map(|projector| (&projector.map, 0.0));
-        projector.into_iter().chain(self.blocks.iter().flat_map(Block::linear_maps))
+        let projector = self.embedding.projector().into_iter().flat_map(Projector::linear_maps);
+        projector.map(|map| (map, 0.0)).chain(self.blocks.iter().flat_map(Block::linear_maps))
     }
 
     /// Returns the linear maps whose matrices a pass reads whole.
@@ -918,7 +927,7 @@ impl Architecture {
         let products = |one: &Attention| 2.0 * keys as f64 * (one.heads * one.head_width) as f64;
         let of_encoder = attentions().flat_map(Attention::cross_maps).filter(|(_, share)| *share == 0.0);
         let size = |map: &Linear| map.inputs as f64 * map.outputs as f64;
-        let of_projector = |one: &Projector| size(&one.map) / one.square() as f64;
+        let of_projector = |one: &Projector| one.linear_maps().map(size).sum::<f64>() / one.square() as f64;
         let of_projector = self.embedding.projector().map_or(0.0, of_projector);
         [attentions().map(products).sum(), of_encoder.map(|(map, _)| size(map)).sum::<f64>() + of_projector]
     }

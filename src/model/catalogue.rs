@@ -324,11 +324,16 @@ impl Walk<'_> {
 
     fn projector(&mut self) -> Result<(), ModelError> {
         let Some(row) = self.row.projector else { return Ok(()) };
-        let side = self.fields.count(&[row.side.0])?.unwrap_or(row.side.1);
+        let side = self.fields.side(&row)?;
         let inputs = self.encoded.saturating_mul(side).saturating_mul(side);
         let at = self.row.prefixes.iter().position(|prefix| *prefix == self.prefix).unwrap_or_default();
-        let name = row.maps.get(at).unwrap_or(&row.maps[0]);
-        self.matrix(name, [self.size.width, inputs], self.size.width, Switch::Is(false))
+        let name = |names: &[&'static str]| names.get(at).or(names.first()).copied().unwrap_or_default();
+        let width = self.size.width;
+        self.matrix(name(row.maps), [width, inputs], width, row.bias)?;
+        match row.second {
+            Some((names, _)) => self.matrix(name(names), [width, width], width, row.bias),
+            None => Ok(()),
+        }
     }
 
     fn block(&mut self, layer: usize) -> Result<(), ModelError> {

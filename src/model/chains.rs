@@ -1,8 +1,8 @@
 //! Rows of the families that read images and text together. Each has a tower of images, a projector and a decoder. The projector's
 //! vectors replace the embeddings of image tokens. The types are those of [`table`](super::table).
 
-use super::images::{CLIP_TABLE, SIGLIP_VISION, neutral};
-use super::table::{Given, ImagePositionsRow, LLAMA, PatchesRow, ProjectorRow, Row};
+use super::images::{CLIP_TABLE, CLIP_VISION, SIGLIP_VISION, neutral};
+use super::table::{Given, HeadRow, ImagePositionsRow, LLAMA, NEVER, PatchesRow, ProjectorRow, Row, Switch};
 
 /// Idefics3 and SmolVLM.
 const IDEFICS3: &[&str] = &["idefics3", "smolvlm"];
@@ -79,12 +79,79 @@ const IDEFICS3_DECODER: Row = Row {
     prefixes: &["model.text_model.", "text_model."],
     projector: Some(ProjectorRow {
         maps: &["model.connector.modality_projection.proj", "connector.modality_projection.proj"],
-        side: ("scale_factor", 2),
+        second: None,
+        bias: NEVER,
+        side: Some(("scale_factor", 2)),
         token: ("image_token_id", 128_257),
     }),
     apart: &["vision_model.", "rotary_emb.inv_freq"],
     ..LLAMA
 };
 
+/// Settings of LLaVA that only one of its two stacks reads, or none.
+macro_rules! llava {
+    ($($own:literal),* $(,)?) => {
+        neutral!(
+            "ignore_index",
+            "image_seq_length",
+            "image_token_index",
+            "multimodal_projector_bias",
+            "projection_dim",
+            "projector_hidden_act",
+            "vision_feature_layer",
+            "vision_feature_select_strategy",
+            $($own),*
+        )
+    };
+}
+
+/// The tower of LLaVA, a CLIP. The decoder reads its patches behind one of its last blocks, without the class token.
+const LLAVA_TOWER: Row = Row {
+    families: &["llava"],
+    given: &[
+        ("vision_config.model_type", Given::Text("clip_vision_model")),
+        ("vision_feature_select_strategy", Given::Text("default")),
+    ],
+    around_part: true,
+    neutral: llava!(),
+    prefixes: &[
+        "vision_tower.vision_model.",
+        "model.vision_tower.vision_model.",
+        "vision_tower.",
+        "model.vision_tower.",
+    ],
+    patches: match CLIP_VISION.patches {
+        Some(patches) => Some(PatchesRow { positions: UNRESIZED, ..patches }),
+        None => None,
+    },
+    feature_layer: Some(("vision_feature_layer", -2)),
+    apart: &["language_model.", "multi_modal_projector.", "lm_head.", "position_ids"],
+    ..CLIP_VISION
+};
+
+/// The decoder of LLaVA, a Llama.
+const LLAVA_DECODER: Row = Row {
+    families: &["llava"],
+    given: &[
+        ("text_config.model_type", Given::Text("llama")),
+        ("text_config.rope_interleaved", Given::Usually(false)),
+    ],
+    neutral: llava!("attention_bias", "mlp_bias", "rope_interleaved"),
+    prefixes: &["language_model.model.", "model.language_model.", "language_model."],
+    projector: Some(ProjectorRow {
+        maps: &["multi_modal_projector.linear_1", "model.multi_modal_projector.linear_1"],
+        second: Some((
+            &["multi_modal_projector.linear_2", "model.multi_modal_projector.linear_2"],
+            ("projector_hidden_act", "gelu"),
+        )),
+        bias: Switch::Field("multimodal_projector_bias", true),
+        side: None,
+        token: ("image_token_index", 32_000),
+    }),
+    head: HeadRow { unembedding: "language_model.lm_head", otherwise: Some("lm_head"), ..LLAMA.head },
+    apart: &["vision_tower.", "rotary_emb.inv_freq"],
+    ..IDEFICS3_DECODER
+};
+
 /// All rows of these families. The tower comes first.
-pub(super) static CHAINS: [Row; 2] = [IDEFICS3_TOWER, IDEFICS3_DECODER];
+pub(super) static CHAINS: [Row; 4] = [IDEFICS3_TOWER, IDEFICS3_DECODER, LLAVA_TOWER, LLAVA_DECODER];

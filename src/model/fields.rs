@@ -2,7 +2,7 @@
 #![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::ModelError;
-use super::table::{LayerScaleRow, Row, Switch};
+use super::table::{LayerScaleRow, ProjectorRow, Row, Switch};
 use crate::checkpoint::config::Config;
 use serde_json::{Map, Value};
 use std::cell::RefCell;
@@ -241,6 +241,12 @@ impl<'a> Fields<'a> {
         let (field, usual) = row.initial;
         let usual = Some(usual).filter(|_| !self.mentions(field));
         Ok(self.number(&[field])?.or(usual).filter(|value| *value != 0.0))
+    }
+
+    /// Returns the rows, and columns, of patches that a projector reads at once.
+    pub(super) fn side(&self, row: &ProjectorRow) -> Result<usize, ModelError> {
+        let Some((field, usual)) = row.side else { return Ok(1) };
+        Ok(self.count(&[field])?.unwrap_or(usual))
     }
 
     /// Returns a string.

@@ -146,6 +146,7 @@ pub(super) const VIT: Row = Row {
     final_norm: Some("layernorm"),
     final_norm_present: ALWAYS,
     head: HeadRow { unembedding: "", ..LLAMA.head },
+    feature_layer: None,
     residual_multiplier: None,
     apart: &["pooler.dense.", "embeddings.mask_token", "classifier.", "decoder."],
     stored: StoredRow {
@@ -464,7 +465,7 @@ pub(super) const CLIP_TABLE: ImagePositionsRow = ImagePositionsRow::Table {
 };
 
 /// The image tower of CLIP. The projections of both towers and all of the text tower take no part.
-const CLIP_VISION: Row = Row {
+pub(super) const CLIP_VISION: Row = Row {
     families: &["clip", "clip_vision_model"],
     part: Some("vision_config"),
     usual: &[
@@ -754,8 +755,9 @@ const TIMM_EVA: Row = Row {
     ..TIMM_BEIT
 };
 
-/// EVA-02 of the largest size, with norms behind its parts. It has no LayerScale.
+/// EVA-02 of the largest size, with norms behind its parts. It has no LayerScale, whatever the configuration says.
 const TIMM_EVA_POST: Row = Row {
+    neutral: &["embed_class", "gated", "init_values", "mlp_ratio", "qkv_bias"],
     given: &[
         ("fused", Given::Only(true)),
         ("gate", Given::OnlyText("none")),

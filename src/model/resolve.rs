@@ -15,7 +15,7 @@ use super::families::rows;
 use super::fields::Fields;
 use super::rotary;
 use super::table::{
-    CrossRow, DeltaRow, ExpertsRow, FeedForwardShape, Given, HeadNormsRow, HeadScales, ImagePositionsRow,
+    CrossRow, DeltaRow, ExpertsRow, FeedForwardShape, Given, HeadNormsRow, HeadRow, HeadScales, ImagePositionsRow,
     LayerScaleRow, Multiplier, PatchesRow, PositionRow, ProjectionsRow, ProjectorRow, Row, ScaleRow,
     SharedExpertRow, SoundPositionsRow, SoundsRow, Switch, Turned,
 };
@@ -204,14 +204,19 @@ impl<'a> Resolver<'a> {
             }
         };
         let encoded = encoder.as_ref().map_or(0, |encoder| encoder.width);
-        let blocks =
+        let mut blocks =
             (0..self.size.layers).map(|layer| self.block(layer, encoded)).collect::<Result<Vec<_>, _>>()?;
         let final_norm = match self.fields.switch(self.row.final_norm_present)? {
             true => self.row.final_norm,
             false => None,
         };
         let final_norm = final_norm.map(|name| self.norm(&format!("{}{name}", self.prefix), self.size.width));
-        let final_norm = final_norm.transpose()?;
+        let mut final_norm = final_norm.transpose()?;
+        if let Some(layer) = self.row.feature_layer {
+            // The other blocks and the norm have been checked, and are in the checkpoint for nothing.
+            blocks.truncate(self.feature_blocks(layer)?);
+            final_norm = None;
+        }
         let head = match embedding.tokens() {
             Some(tokens) => self.head(tokens, vocabulary)?,
             None => None,
@@ -236,6 +241,18 @@ impl<'a> Resolver<'a> {
             encoder: encoder.map(Box::new),
             start,
         })
+    }
+
+    /// Returns the number of blocks before the hidden states that a decoder reads.
+    fn feature_blocks(&self, (field, usual): (&str, i64)) -> Result<usize, ModelError> {
+        let layers = self.layers as f64;
+        let stated = self.fields.number(&[field])?.unwrap_or(usual as f64);
+        let blocks = if stated < 0.0 { layers + 1.0 + stated } else { stated };
+        if blocks.fract() != 0.0 || !(1.0..=layers).contains(&blocks) {
+            let expected = format!("a whole number from 1 to {layers}, or from −{layers} to −1");
+            return Err(self.fields.wrong(field, &expected));
+        }
+        Ok(blocks as usize)
     }
 
     /// Returns the ids that a decoder's sequences begin with: `decoder_start_token_id`, followed by the tokens of `forced_decoder_ids`.
@@ -344,8 +361,10 @@ impl<'a> Resolver<'a> {
     fn all_used(&self, with_head: bool) -> Result<(), ModelError> {
         let used = self.used.borrow();
         let apart = |name: &str| {
-            let unembedding = self.row.head.unembedding;
-            let of_head = !unembedding.is_empty() && name == format!("{unembedding}.weight");
+            let HeadRow { unembedding, otherwise, .. } = self.row.head;
+            let names = [unembedding].into_iter().chain(otherwise).filter(|name| !name.is_empty());
+            let of_head =
+                name.strip_suffix(".weight").is_some_and(|name| names.into_iter().any(|own| own == name));
             of_head
                 || self
                     .row
@@ -563,19 +582,22 @@ impl<'a> Resolver<'a> {
         tower: &Architecture,
         vocabulary: usize,
     ) -> Result<Projector, ModelError> {
-        let (field, usual) = row.side;
-        let side = self.fields.count(&[field])?.unwrap_or(usual);
-        let grid = match &tower.embedding {
+        let side = self.fields.side(row)?;
+        let (grid, left_out) = match &tower.embedding {
             Embedding::Patches(patches) => {
                 let [_, rows, columns] = patches.grid(patches.trained);
-                [rows, columns]
+                (
+                    [rows, columns],
+                    patches.extra.iter().fold(0, |all: usize, extra| all.saturating_add(extra.count)),
+                )
             }
-            Embedding::Tokens(_) | Embedding::Sounds(_) => [0, 0],
+            Embedding::Tokens(_) | Embedding::Sounds(_) => ([0, 0], 0),
         };
         let [rows, columns] = grid;
         if side == 0 || rows != columns || !rows.is_multiple_of(side) {
             let expected =
                 format!("a divisor of the {rows} rows and {columns} columns of patches, as many of both");
+            let field = row.side.map_or("image_size", |(field, _)| field);
             return Err(self.fields.wrong(field, &expected));
         }
         let (field, usual) = row.token;
@@ -584,7 +606,10 @@ impl<'a> Resolver<'a> {
         let token = u32::try_from(token).ok().filter(|token| (*token as usize) < vocabulary);
         let token = token.ok_or_else(|| self.fields.wrong(field, &below))?;
         let named = |name: &&&str| self.index.contains_key(format!("{name}.weight").as_str());
-        let name = row.maps.iter().find(named).unwrap_or(&row.maps[0]);
+        let of = |names: &'static [&'static str]| {
+            names.iter().find(named).or(names.first()).copied().unwrap_or_default()
+        };
+        let name = of(row.maps);
         let square = side.saturating_mul(side);
         let expected = [self.size.width, tower.width.saturating_mul(square)];
         let map = self.linear_of(name, expected[0], expected[1], Layout::OutputInput);
@@ -595,7 +620,16 @@ impl<'a> Resolver<'a> {
             }
             other => other,
         })?;
-        Ok(Projector { map, grid, side, token })
+        let second = match row.second {
+            None => None,
+            Some((names, (field, usual))) => {
+                let activation = self.fields.text(&[field])?.unwrap_or(usual);
+                let activation = self.activation_named(field, activation)?;
+                let map = self.linear_of(of(names), self.width, self.width, Layout::OutputInput)?;
+                Some((activation, map))
+            }
+        };
+        Ok(Projector { map, second, left_out, grid, side, token })
     }
 
     /// Returns a map between the embedding's own width and the stream's, if the checkpoint has it.
@@ -1059,7 +1093,9 @@ impl<'a> Resolver<'a> {
             let dense = self.linear_of(&name, width, self.size.width, Layout::OutputInput)?;
             transform = Some(Transform { dense, activation: None, norm: None });
         }
-        let own = format!("{}.weight", row.unembedding);
+        let stored = |name: &&str| self.index.contains_key(format!("{name}.weight").as_str());
+        let own = [row.unembedding].into_iter().chain(row.otherwise).find(stored).unwrap_or(row.unembedding);
+        let (own, own_bias) = (format!("{own}.weight"), format!("{own}.bias"));
         let weight = match (tied, self.index.contains_key(own.as_str())) {
             (false, true) => self.shaped(&own, &[vocabulary, width])?,
             // A base model without a head.
@@ -1069,7 +1105,7 @@ impl<'a> Resolver<'a> {
         self.check(weight, &[vocabulary, width])?;
         let bias = match row.bias {
             Some(bias) => self.find(bias),
-            None => self.find(&format!("{}.bias", row.unembedding)),
+            None => self.find(&own_bias),
         };
         bias.map(|bias| self.check(bias, &[vocabulary])).transpose()?;
         let (outputs, layout) = (vocabulary, Layout::OutputInput);

@@ -69,6 +69,9 @@ pub struct Row {
     pub final_norm_present: Switch,
     /// Map to logits.
     pub head: HeadRow,
+    /// Field and default of the hidden states of a tower that its decoder reads: the number of blocks before them, or if it is negative,
+    /// counted from the last block, which is −1. `None` means those after all blocks and the final norm.
+    pub feature_layer: Option<(&'static str, i64)>,
     /// Field of the factor of the branches. Default 1.
     pub residual_multiplier: Option<&'static str>,
     /// Beginnings or ends of the names of tensors that take no part: masks, poolers, other heads.
@@ -418,13 +421,18 @@ pub struct CrossRow {
     pub around: [Option<&'static str>; 3],
 }
 
-/// A linear map from the last hidden states of a tower of images to the stream: of a square of patches at once, beside one another.
+/// A linear map, or two, from the hidden states of a tower of images to the stream.
 #[derive(Debug, Clone, Copy)]
 pub struct ProjectorRow {
-    /// The map, under each of the row's prefixes.
+    /// The first map, under each of the row's prefixes.
     pub maps: &'static [&'static str],
-    /// Field and default of the rows and columns of a square.
-    pub side: (&'static str, usize),
+    /// The second map, under the same prefixes, and field and default of the activation before it.
+    pub second: Option<(&'static [&'static str], (&'static str, &'static str))>,
+    /// Whether the maps have biases.
+    pub bias: Switch,
+    /// Field and default of the rows and columns of a square of patches, which are read at once, beside one another. `None` means that
+    /// each patch is read alone.
+    pub side: Option<(&'static str, usize)>,
     /// Field and default of the id of image tokens.
     pub token: (&'static str, usize),
 }
@@ -623,6 +631,8 @@ pub struct SharedExpertRow {
 pub struct HeadRow {
     /// Name of its matrix. Empty if there is never one.
     pub unembedding: &'static str,
+    /// Its name in other checkpoints of the family.
+    pub otherwise: Option<&'static str>,
     /// Name of its bias, if that differs.
     pub bias: Option<&'static str>,
     /// Whether the embedding is the unembedding if `tie_word_embeddings` is missing.
@@ -816,6 +826,7 @@ pub(super) const LLAMA: Row = Row {
     final_norm_present: ALWAYS,
     head: HeadRow {
         unembedding: "lm_head",
+        otherwise: None,
         bias: None,
         usually_tied: false,
         projection: None,
@@ -823,6 +834,7 @@ pub(super) const LLAMA: Row = Row {
         multiplier: Multiplier::None,
         cap: None,
     },
+    feature_layer: None,
     residual_multiplier: None,
     apart: &["rotary_emb.inv_freq"],
     stored: StoredRow {

@@ -92,6 +92,31 @@ fn every_norm_of_both_stacks_is_measured_and_each_stack_has_a_profile_of_its_own
 }
 
 #[test]
+fn a_block_of_the_tower_that_the_decoder_does_not_read_is_left_out() {
+    // LLaVA: the decoder reads a tower of three blocks before the last one, without its class token.
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/forward_images/llava");
+    let opened = block_on(inspect::open(sources(&folder), |_| {})).unwrap();
+    let (whole, _) = verified(&opened, &usual(), 0);
+    for (name, expected) in [
+        ("pre_layrnorm", true),
+        ("encoder.layers.1.layer_norm2", true),
+        ("encoder.layers.2.layer_norm1", false),
+        ("post_layernorm", false),
+    ] {
+        let name = format!("vision_tower.vision_model.{name}");
+        assert!(opened.inspection.report.norms.iter().any(|norm| norm.name == name));
+        assert_eq!(whole.sites.iter().any(|site| site.name == name), expected, "{name}");
+    }
+    let stacks = &whole.pass.as_ref().unwrap().stacks;
+    let stacks: Vec<_> =
+        stacks.iter().map(|one| (one.stack, one.blocks, one.sequences, one.length)).collect();
+    // A sequence has the 16 vectors of its image and 128 ids.
+    assert_eq!(stacks, [(StackName::Tower, 2, 4, 17), (StackName::Decoder, 2, 4, 144)]);
+    let (in_pieces, _) = verified(&opened, &usual(), 4);
+    assert_eq!(in_pieces, whole);
+}
+
+#[test]
 fn a_run_that_is_stopped_in_either_stack_goes_on_to_the_same_result() {
     let opened = opened();
     let (whole, _) = verified(&opened, &usual(), 0);

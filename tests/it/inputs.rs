@@ -169,6 +169,23 @@ fn older_configurations_mean_the_same() {
 }
 
 #[test]
+fn a_processor_of_dinov3_squares_images_and_normalises_them_as_imagenet() {
+    // As the published checkpoints have it.
+    let dinov3 = json!({
+        "crop_size": null, "data_format": "channels_first", "default_to_square": true, "device": null,
+        "disable_grouping": null, "do_center_crop": null, "do_convert_rgb": null, "do_normalize": true,
+        "do_rescale": true, "do_resize": true, "image_mean": [0.485, 0.456, 0.406],
+        "image_processor_type": "DINOv3ViTImageProcessorFast", "image_std": [0.229, 0.224, 0.225],
+        "input_data_format": null, "resample": 2, "rescale_factor": 0.00392156862745098, "return_tensors": null,
+        "size": { "height": 224, "width": 224 },
+    });
+    let mut vit = dinov3.clone();
+    vit["image_processor_type"] = json!("ViTImageProcessor");
+    assert_eq!(parsed(&dinov3), parsed(&vit));
+    assert_eq!(parsed(&json!({ "image_processor_type": "DINOv3ViTImageProcessor" })), parsed(&dinov3));
+}
+
+#[test]
 fn files_that_are_no_images_and_bombs_are_refused() {
     let processor = parsed(&json!({ "image_processor_type": "ViTImageProcessor" }));
     let sentence = |bytes: &[u8]| processor.image("f", bytes).unwrap_err().to_string();
