@@ -1001,7 +1001,7 @@ impl Block {
             .chain(cross)
             .chain(before(&self.around_feed_forward))
             .chain(feed_forward)
-            .chain(self.feed_forward.inner_norm().into_iter().flat_map(Norm::tensors))
+            .chain(self.feed_forward.inner_norm().into_iter().flat_map(Norm::reads))
             .chain(after(&self.around_feed_forward))
             .chain(self.scale.map(Read::all))
     }
@@ -1013,11 +1013,7 @@ impl Block {
             .chain([&self.around_feed_forward])
             .flat_map(|branch| [&branch.before, &branch.inner_after, &branch.after]);
         let inner = self.feed_forward.inner_norm();
-        of_branches
-            .flatten()
-            .chain(inner)
-            .map(|norm| (norm, 1))
-            .chain(self.attention.norms_with_rows())
+        of_branches.flatten().chain(inner).map(|norm| (norm, 1)).chain(self.attention.norms_with_rows())
     }
 }
 

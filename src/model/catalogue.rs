@@ -395,8 +395,7 @@ impl Walk<'_> {
         match row.projections {
             ProjectionsRow::Separate(names) => {
                 let stored = if keys_are_values { &names[..2] } else { &names[..] };
-                for ((name, outputs), bias) in
-                    stored.iter().zip([asked, of_keys, of_keys]).zip(self.biases())
+                for ((name, outputs), bias) in stored.iter().zip([asked, of_keys, of_keys]).zip(self.biases())
                 {
                     self.linear(&format!("{path}{name}"), outputs, width, bias)?;
                 }

@@ -15,9 +15,9 @@ use super::families::rows;
 use super::fields::Fields;
 use super::rotary;
 use super::table::{
-    CrossRow, DeltaRow, ExpertsRow, FeedForwardShape, Given, HeadNormsRow, HeadRow, HeadScales, ImagePositionsRow,
-    LayerScaleRow, Multiplier, PatchesRow, PositionRow, ProjectionsRow, ProjectorRow, Row, ScaleRow,
-    SharedExpertRow, SoundPositionsRow, SoundsRow, Switch, Turned,
+    CrossRow, DeltaRow, ExpertsRow, FeedForwardShape, Given, HeadNormsRow, HeadRow, HeadScales,
+    ImagePositionsRow, LayerScaleRow, Multiplier, PatchesRow, PositionRow, ProjectionsRow, ProjectorRow, Row,
+    ScaleRow, SharedExpertRow, SoundPositionsRow, SoundsRow, Switch, Turned,
 };
 use super::timm;
 use super::windows::{LayerHeads, window};
@@ -245,7 +245,7 @@ impl<'a> Resolver<'a> {
 
     /// Returns the number of blocks before the hidden states that a decoder reads.
     fn feature_blocks(&self, (field, usual): (&str, i64)) -> Result<usize, ModelError> {
-        let layers = self.layers as f64;
+        let layers = self.size.layers as f64;
         let stated = self.fields.number(&[field])?.unwrap_or(usual as f64);
         let blocks = if stated < 0.0 { layers + 1.0 + stated } else { stated };
         if blocks.fract() != 0.0 || !(1.0..=layers).contains(&blocks) {
@@ -625,7 +625,7 @@ impl<'a> Resolver<'a> {
             Some((names, (field, usual))) => {
                 let activation = self.fields.text(&[field])?.unwrap_or(usual);
                 let activation = self.activation_named(field, activation)?;
-                let map = self.linear_of(of(names), self.width, self.width, Layout::OutputInput)?;
+                let map = self.linear_of(of(names), self.size.width, self.size.width, Layout::OutputInput)?;
                 Some((activation, map))
             }
         };
@@ -903,7 +903,7 @@ impl<'a> Resolver<'a> {
             }
             PositionRow::None => Ok(Position::None),
             PositionRow::Axial(row) => {
-                let rotary = rotary::axial(fields, &row, h, self.row.sizes.heads)?;
+                let rotary = rotary::axial(fields, &row, head_width, self.row.sizes.heads)?;
                 Ok(rotary.map_or(Position::None, Position::Axial))
             }
             PositionRow::Alibi => Ok(Position::Alibi(alibi(self.size.heads))),
@@ -1060,6 +1060,7 @@ impl<'a> Resolver<'a> {
         };
         let of = |expert: usize| Gated {
             inputs: GatedInputs::Concatenated(matrix(inputs, expert, both, width)),
+            inner_norm: None,
             down: matrix(down, expert, width, both / 2),
             activation,
         };

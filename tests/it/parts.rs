@@ -143,7 +143,11 @@ fn a_report_of_a_run_in_parts_is_that_of_the_whole_run() {
         for stops in [0, 3] {
             let session = block_on(Session::new(&opened, &little)).unwrap().with_scratch(disk());
             assert!(session.needs_scratch());
-            same_report(&run(&session, &opened, stops).0, &expected.0, &format!("{sample}, stopped {stops} times"));
+            same_report(
+                &run(&session, &opened, stops).0,
+                &expected.0,
+                &format!("{sample}, stopped {stops} times"),
+            );
         }
     }
 }
