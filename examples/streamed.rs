@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let report = serde_json::json!({
         "device": kernels.name(),
         "tokens": tokens,
-        "bytes": architecture.tensors().map(|tensor| checkpoint.tensors[tensor].bytes()).sum::<u64>(),
+        "bytes": architecture.matrices().map(|map| map.bytes(&checkpoint.tensors)).sum::<u64>(),
         "operations": 2.0 * tokens as f64 * architecture.macs(length),
         "seconds": seconds,
         "values": hidden[..4],

@@ -494,7 +494,16 @@ inverse_scale: number | null,
 /**
  * Length of u in the channels that the next norm scales by at most 10⁻³ of its median scale, 0 … 1. Null if no such norm is known.
  */
-near_dead: number | null, };
+near_dead: number | null, 
+/**
+ * How strongly the maps of the attention write along u, compared with the average direction: d·‖Uᵀu‖² ÷ ‖U‖²_F. 0 if u lies in
+ * their null space. Null if it was not computed: it is for the deepest falls only.
+ */
+attention_energy: number | null, 
+/**
+ * The same for the feed-forward part.
+ */
+feed_forward_energy: number | null, };
 
 export type FallPart = "attention" | "feed_forward" | "both";
 
@@ -902,7 +911,11 @@ input: RunInput,
 /**
  * Whether to move readers along kernels and other directions, and measure how the function changes.
  */
-preservation: boolean, };
+preservation: boolean, 
+/**
+ * Bytes of memory that the run may take. A run that does not fit runs in parts. The default is no limit.
+ */
+memory: number | null, };
 
 export type RunPlan = { 
 /**
@@ -962,13 +975,26 @@ bytes: number,
  */
 operations: number, 
 /**
- * Bytes of memory for the pass: activations, the weights of the largest part of a block, and weights read ahead.
+ * Bytes of memory for the pass: activations, the weights on the device, weights read ahead, and outputs on their way to be measured.
  */
 memory: number, 
 /**
  * Bytes of memory for measuring a norm.
  */
 memory_of_site: number, 
+/**
+ * In how many parts the sequences run, because all at once do not fit into memory. 1 if they do.
+ */
+parts: number, 
+/**
+ * Bytes outside memory for a run in parts. 0 if it is whole.
+ */
+scratch: number, 
+/**
+ * Estimated time of the pass in seconds if the loss decides the kind at its first look, from a trial on this machine. Without a loss
+ * it is `pass_seconds`.
+ */
+least_pass_seconds: number, 
 /**
  * Estimated time of the pass in seconds, from a trial on this machine.
  */
@@ -978,6 +1004,14 @@ pass_seconds: number,
  */
 measuring_seconds: number, 
 /**
+ * Whether the pass and the measurements share the cores, or the GPU, so that their times add up.
+ */
+shared: boolean, 
+/**
+ * Norms that can be measured at once in memory.
+ */
+measured_at_once: number, 
+/**
  * Where the pass runs: "cpu", or the name of the GPU.
  */
 device: string, 
@@ -986,9 +1020,39 @@ device: string,
  */
 gram_device: string, 
 /**
+ * The same run on other machines.
+ */
+machines: Array<MachinePlan>, 
+/**
  * What to know before it begins.
  */
 warnings: Array<Warning>, };
+
+export type MachinePlan = { 
+/**
+ * The machine.
+ */
+name: string, 
+/**
+ * Most bytes of memory at once.
+ */
+memory: number, 
+/**
+ * Whether that fits.
+ */
+fits: boolean, 
+/**
+ * In how many parts the sequences run.
+ */
+parts: number, 
+/**
+ * Bytes outside memory for a run in parts.
+ */
+scratch: number, 
+/**
+ * Estimated seconds: the least if the loss decides at its first look, and the most.
+ */
+seconds: [number, number], };
 
 export type RunSites = "final" | "all";
 
@@ -1290,7 +1354,7 @@ message: string,
  */
 where: string, };
 
-export type WarningCode = "file_ignored" | "config_unreadable" | "index_ignored" | "index_unreadable" | "index_foreign" | "shard_missing" | "shard_damaged" | "tensors_empty" | "copy_inside" | "adapter_inside" | "weights_packed" | "weights_uncounted" | "pickle_runs_code" | "state_chosen" | "tensor_repeated" | "tensors_miscounted" | "index_wrong_shard" | "index_absent_tensor" | "config_foreign" | "no_norms" | "scale_unusable" | "scale_off_by_one" | "dtype_unknown" | "names_opaque" | "adapter_config_unreadable" | "activations_unmatched" | "not_measured" | "no_gpu" | "gpu_failed" | "gpu_too_small" | "text_not_run" | "image_changed" | "sound_changed" | "few_tokens" | "blocks_left_out" | "residual_normalised" | "residual_not_measured" | "loss_of_a_guess" | "run_stopped";
+export type WarningCode = "file_ignored" | "config_unreadable" | "index_ignored" | "index_unreadable" | "index_foreign" | "shard_missing" | "shard_damaged" | "tensors_empty" | "copy_inside" | "adapter_inside" | "weights_packed" | "weights_uncounted" | "pickle_runs_code" | "state_chosen" | "tensor_repeated" | "tensors_miscounted" | "index_wrong_shard" | "index_absent_tensor" | "config_foreign" | "no_norms" | "scale_unusable" | "scale_off_by_one" | "dtype_unknown" | "names_opaque" | "adapter_config_unreadable" | "activations_unmatched" | "not_measured" | "no_gpu" | "gpu_failed" | "gpu_too_small" | "memory_too_small" | "text_not_run" | "image_changed" | "sound_changed" | "few_tokens" | "blocks_left_out" | "residual_normalised" | "residual_not_measured" | "loss_of_a_guess" | "run_stopped";
 
 export type Comparison = { 
 /**
@@ -1813,7 +1877,11 @@ inverse_scale: number | null,
 /**
  * Length of u in the near-dead channels of that scale.
  */
-near_dead: number | null, };
+near_dead: number | null, 
+/**
+ * Energy of the attention and of the feed-forward part of the block along u, once it is known.
+ */
+written: [number | null, number | null], };
 
 export type RunOutcome = { 
 /**
@@ -1861,7 +1929,13 @@ device: string,
 /**
  * Wall time in seconds.
  */
-seconds: number, };
+seconds: number, 
+/**
+ * What the model, or its encoder, reads. It tells two towers apart.
+ */
+reads: Reads, };
+
+export type Reads = "tokens" | "pixels" | "sounds";
 
 export type Progress = { 
 /**

@@ -5,7 +5,7 @@ use crate::support::families::{compare, expected, open, sources};
 use futures_util::future::{LocalBoxFuture, ready};
 use gammascope::checkpoint;
 use gammascope::forward::kernels::{Cpu, Kernels};
-use gammascope::forward::{ForwardError, Input, Pass, Seen, Watch};
+use gammascope::forward::{ForwardError, Input, Pass, Seen, Watch, energies};
 use gammascope::inspect::inspect;
 use gammascope::model::{ModelError, resolve};
 use gammascope::source::memory::MemorySource;
@@ -93,6 +93,52 @@ fn every_family_computes_what_transformers_computes() {
 #[ignore = "needs an adapter: cargo test --features gpu -- --ignored"]
 fn every_family_computes_on_a_gpu_what_transformers_computes() {
     every_family_on(&block_on(gammascope::gpu::forward::GpuKernels::open()).unwrap());
+}
+
+#[test]
+fn the_energies_of_all_channels_are_one_on_average() {
+    for family in families() {
+        let checkpoint = open(&folder(&family));
+        let architecture = resolve(&checkpoint).unwrap();
+        let (block, width) = (&architecture.blocks[0], architecture.width);
+        let mut sums = [0.0; 2];
+        for channel in 0..width {
+            let direction: Vec<f64> = (0..width).map(|at| f64::from(u8::from(at == channel))).collect();
+            let found = block_on(energies(&checkpoint, block, &direction)).unwrap();
+            sums.iter_mut().zip(found).for_each(|(sum, energy)| *sum += energy.unwrap());
+        }
+        let mean = sums.map(|sum| sum / width as f64);
+        assert!(mean.iter().all(|mean| (mean - 1.0).abs() < 1e-9), "{family}: {mean:?}");
+    }
+}
+
+#[test]
+fn the_energy_of_a_channel_is_that_of_its_row_in_the_output_map() {
+    // GPT-2 stores a map the other way round, so that the channel is a column.
+    for (family, name, is_column) in [
+        ("llama", "model.layers.0.self_attn.o_proj.weight", false),
+        ("gpt2", "transformer.h.0.attn.c_proj.weight", true),
+    ] {
+        let checkpoint = open(&folder(family));
+        let architecture = resolve(&checkpoint).unwrap();
+        let width = architecture.width;
+        let at = checkpoint.tensors.iter().position(|tensor| tensor.name == name).unwrap();
+        let values = block_on(checkpoint.read(&[at], |_, _| {})).remove(0).unwrap();
+        let inputs = values.len() / width;
+        let channel = 3;
+        let of_channel = |index: &usize| match is_column {
+            true => index % width == channel,
+            false => index / inputs == channel,
+        };
+        let squares = |wanted: &dyn Fn(&usize) -> bool| -> f64 {
+            (0..values.len()).filter(wanted).map(|index| values[index] * values[index]).sum()
+        };
+        let expected = width as f64 * squares(&of_channel) / squares(&|_| true);
+        let direction: Vec<f64> = (0..width).map(|at| f64::from(u8::from(at == channel))).collect();
+        let [found, _] = block_on(energies(&checkpoint, &architecture.blocks[0], &direction)).unwrap();
+        let found = found.unwrap();
+        assert!((found - expected).abs() < 1e-6 * expected, "{family}: {found}, {expected}");
+    }
 }
 
 #[test]
