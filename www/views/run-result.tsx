@@ -103,14 +103,7 @@ function tick(report: Report, box: string): string {
 /** Says why the stream was not measured. */
 function Unmeasured({ report }: { report: Report }) {
   const reasons = report.warnings.filter(({ code }) => code === 'residual_normalised' || code === 'residual_not_measured');
-  return (
-    <>
-      The run did not measure the stream.{' '}
-      {reasons.map(({ message }) => (
-        <Prose key={message}>{`${message}.`}</Prose>
-      ))}
-    </>
-  );
+  return <Prose>{['The run did not measure the stream', ...reasons.map(({ message }) => message)].join(': ') + '.'}</Prose>;
 }
 
 function differing(claims: readonly Claim[]): string {
