@@ -1,7 +1,8 @@
 //! Attention: projections, norms of queries and keys, positions, and back to the stream.
 
 use super::kernels::{Columns, Heads, Kernels};
-use super::{ForwardError, Pass, Watch};
+use super::observer::Observer;
+use super::{ForwardError, Pass};
 use crate::cpu::attention::{Attention as Kernel, Bias};
 use crate::cpu::rotary::RotaryTable;
 use crate::model::architecture::{Attention, HeadNorm, Norm, Position, Projections};
@@ -44,7 +45,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         &self,
         attention: &Attention,
         x: &K::Values,
-        watch: &mut impl Watch,
+        watch: &mut dyn Observer,
     ) -> Result<K::Values, ForwardError> {
         let Attention { heads, key_heads, head_width, .. } = *attention;
         let length = self.sequences.length;
@@ -152,7 +153,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         &self,
         norm: Option<&HeadNorm>,
         x: K::Values,
-        watch: &mut impl Watch,
+        watch: &mut dyn Observer,
     ) -> Result<K::Values, ForwardError> {
         match norm {
             Some(HeadNorm::One(norm)) => self.norm_told(norm.centring, norm, &x, watch).await,
@@ -166,7 +167,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         &self,
         norms: &[Norm],
         x: &K::Values,
-        watch: &mut impl Watch,
+        watch: &mut dyn Observer,
     ) -> Result<K::Values, ForwardError> {
         let Norm { width, centring, epsilon, .. } = norms[0];
         let before_scale = self.kernels.normalise(centring, x, width, epsilon);

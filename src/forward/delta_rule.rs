@@ -1,7 +1,8 @@
 //! Linear attention by the gated delta rule.
 
 use super::kernels::Kernels;
-use super::{ForwardError, Pass, Watch};
+use super::observer::Observer;
+use super::{ForwardError, Pass};
 use crate::cpu::convolution::Causal;
 use crate::cpu::delta_rule::DeltaRule as Kernel;
 use crate::model::architecture::DeltaRule;
@@ -17,7 +18,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         &self,
         rule: &DeltaRule,
         x: &K::Values,
-        watch: &mut impl Watch,
+        watch: &mut dyn Observer,
     ) -> Result<K::Values, ForwardError> {
         let DeltaRule { heads, key_heads, key_width, value_width, kernel, .. } = *rule;
         let (kernels, length) = (self.kernels, self.sequences.length);

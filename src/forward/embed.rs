@@ -3,7 +3,8 @@
 use super::attention::Encoded;
 use super::input::Pixels;
 use super::kernels::Kernels;
-use super::{ForwardError, Input, Pass, Watch};
+use super::observer::Observer;
+use super::{ForwardError, Input, Pass};
 use crate::cpu::embedding::gather;
 use crate::cpu::patches::Canvas;
 use crate::cpu::positions::sines;
@@ -16,7 +17,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
     pub(super) async fn embed(
         &self,
         encoded: Option<&Encoded<'_, K::Values>>,
-        watch: &mut impl Watch,
+        watch: &mut dyn Observer,
     ) -> Result<K::Values, ForwardError> {
         match (self.input, &self.architecture.embedding) {
             (Input::TokenIds { ids, .. }, Embedding::Tokens(tokens)) => {
@@ -37,7 +38,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         embedding: &TokenEmbedding,
         ids: &[u32],
         encoded: Option<&Encoded<'_, K::Values>>,
-        watch: &mut impl Watch,
+        watch: &mut dyn Observer,
     ) -> Result<K::Values, ForwardError> {
         let rows = self.rows(embedding.tokens, ids, embedding.width, embedding.multiplier).await?;
         let mut x = match embedding.projector.as_ref().zip(encoded) {
@@ -84,7 +85,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         &self,
         embedding: &PatchEmbedding,
         pixels: &Pixels<'_>,
-        watch: &mut impl Watch,
+        watch: &mut dyn Observer,
     ) -> Result<K::Values, ForwardError> {
         let Pixels { values, count, channels, size } = *pixels;
         let (width, length) = (self.architecture.width, self.sequences.length);

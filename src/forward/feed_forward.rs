@@ -1,8 +1,9 @@
 //! The part of a block that acts on each token alone.
 
 use super::kernels::{Columns, Kernels};
+use super::observer::Observer;
 use super::weights::Loaded;
-use super::{ForwardError, Pass, Watch};
+use super::{ForwardError, Pass};
 use crate::cpu::experts::route;
 use crate::model::architecture::{FeedForward, Gated, GatedInputs, Linear, Norm, SharedExpert};
 use crate::model::operation::Activation;
@@ -62,7 +63,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         &self,
         part: &FeedForward,
         x: &K::Values,
-        watch: &mut impl Watch,
+        watch: &mut dyn Observer,
     ) -> Result<K::Values, ForwardError> {
         let (d, n) = (self.architecture.width, self.sequences.tokens);
         Ok(match part {
@@ -106,7 +107,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         part: Dense<'_>,
         x: &K::Values,
         tokens: usize,
-        watch: &mut impl Watch,
+        watch: &mut dyn Observer,
     ) -> Result<K::Values, ForwardError> {
         let width = self.architecture.width;
         let at_once = at_once(tokens, width, part.inner_norm().is_some());
@@ -131,7 +132,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         part: Dense<'_>,
         held: &Held<K>,
         x: &K::Values,
-        watch: &mut impl Watch,
+        watch: &mut dyn Observer,
     ) -> Result<K::Values, ForwardError> {
         let mut hidden = match part {
             Dense::Plain { up, activation, .. } => {

@@ -23,6 +23,7 @@ mod held;
 mod input;
 pub mod kernels;
 mod memory;
+mod observer;
 mod parts;
 mod projector;
 mod sounds;
@@ -41,6 +42,7 @@ use futures_util::future::LocalBoxFuture;
 use held::Held;
 use input::Sequences;
 use kernels::{Cpu, Kernels};
+use observer::Observer;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use weights::{Loaded, Weights};
@@ -545,12 +547,16 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
 
     /// Runs the pass. Returns the last hidden states, n × d, after the final norm.
     pub async fn run(&self, watch: &mut impl Watch) -> Result<K::Values, ForwardError> {
-        let encoded = self.encoded(watch).await?;
+        let encoded = self.encode(watch).await?;
         self.stack(None, encoded.as_ref(), watch).await
     }
 
     /// What the stack reads of its encoder: the last hidden states, or what a projector makes of them; `None` without an encoder.
     pub async fn encoded(&self, watch: &mut impl Watch) -> Result<Option<K::Values>, ForwardError> {
+        self.encode(watch).await
+    }
+
+    async fn encode(&self, watch: &mut dyn Observer) -> Result<Option<K::Values>, ForwardError> {
         match &self.encoder {
             Some(encoder) => {
                 let hidden = encoder.stack(None, None, watch).await?;
@@ -595,7 +601,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         &self,
         from: Option<(usize, K::Values)>,
         hidden: Option<&K::Values>,
-        watch: &mut impl Watch,
+        watch: &mut dyn Observer,
     ) -> Result<K::Values, ForwardError> {
         let encoded = self.encoder.as_ref().zip(hidden).map(|(encoder, hidden)| Encoded {
             hidden,
@@ -650,7 +656,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         &self,
         norm: &Norm,
         x: &K::Values,
-        watch: &mut impl Watch,
+        watch: &mut dyn Observer,
     ) -> Result<K::Values, ForwardError> {
         self.norm_told(self.assumed_kind.unwrap_or(norm.centring), norm, x, watch).await
     }
@@ -660,7 +666,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         centring: Centring,
         norm: &Norm,
         x: &K::Values,
-        watch: &mut impl Watch,
+        watch: &mut dyn Observer,
     ) -> Result<K::Values, ForwardError> {
         let before_scale = self.kernels.normalise(centring, x, norm.width, norm.epsilon);
         let y = self.scaled_and_shifted(&before_scale, self.parameters(norm).await?);
@@ -681,7 +687,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         norm: &Norm,
         before_scale: &K::Values,
         output: &K::Values,
-        watch: &mut impl Watch,
+        watch: &mut dyn Observer,
     ) -> Result<(), ForwardError> {
         let Some(site) = norm.site.as_deref().filter(|site| watch.wants(site)) else { return Ok(()) };
         let (before_scale, output) = (self.kernels.get(before_scale).await?, self.kernels.get(output).await?);
@@ -698,7 +704,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         block: &Block,
         stream: K::Values,
         encoded: Option<&Encoded<'_, K::Values>>,
-        watch: &mut impl Watch,
+        watch: &mut dyn Observer,
     ) -> Result<(K::Values, Option<Vec<f32>>), ForwardError> {
         let (around_attention, around_feed_forward) = (&block.around_attention, &block.around_feed_forward);
         let input = self.before(around_attention, &stream, watch).await?;
@@ -735,7 +741,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
     async fn between(
         &self,
         stream: &K::Values,
-        watch: &impl Watch,
+        watch: &dyn Observer,
     ) -> Result<Option<Vec<f32>>, ForwardError> {
         match watch.wants_after_attention() {
             true => Ok(Some(self.kernels.get(stream).await?)),
@@ -748,7 +754,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         &self,
         branch: &Branch,
         stream: &K::Values,
-        watch: &mut impl Watch,
+        watch: &mut dyn Observer,
     ) -> Result<Option<K::Values>, ForwardError> {
         match &branch.before {
             Some(norm) => Ok(Some(self.norm(norm, stream, watch).await?)),
@@ -762,7 +768,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         branch: &Branch,
         mut stream: K::Values,
         mut part: K::Values,
-        watch: &mut impl Watch,
+        watch: &mut dyn Observer,
     ) -> Result<K::Values, ForwardError> {
         if let Some(norm) = &branch.inner_after {
             part = self.norm(norm, &part, watch).await?;

@@ -5,6 +5,7 @@
 
 use super::held::Held;
 use super::kernels::Kernels;
+use super::observer::Observer;
 use super::{ForwardError, Pass, Seen, Unwatched, Watch};
 use crate::scratch::Scratch;
 use crate::source::ByteSource;
@@ -72,8 +73,8 @@ struct Kept {
 }
 
 /// Collects in a scratch what the parts of a pass show of a block, until all tokens are there.
-struct Collecting<'a, W> {
-    watch: &'a W,
+struct Collecting<'a> {
+    watch: &'a dyn Observer,
     parts: Parts<'a>,
     /// Tokens of this part, and of all parts.
     part: usize,
@@ -84,9 +85,9 @@ struct Collecting<'a, W> {
     fault: Option<ForwardError>,
 }
 
-impl<'a, W: Watch> Collecting<'a, W> {
+impl<'a> Collecting<'a> {
     /// Begins after the streams, which have `stream` values each.
-    fn new(watch: &'a W, parts: Parts<'a>, tokens: usize, stream: u64) -> Self {
+    fn new(watch: &'a dyn Observer, parts: Parts<'a>, tokens: usize, stream: u64) -> Self {
         let next = parts.base + STREAMS * stream;
         Self { watch, parts, part: 0, tokens, kept: Vec::new(), next, fault: None }
     }
@@ -110,7 +111,7 @@ impl<'a, W: Watch> Collecting<'a, W> {
     }
 }
 
-impl<W: Watch> Watch for Collecting<'_, W> {
+impl Watch for Collecting<'_> {
     fn wants(&self, site: &str) -> bool {
         self.watch.wants(site)
     }
@@ -138,7 +139,7 @@ impl<W: Watch> Watch for Collecting<'_, W> {
 }
 
 /// Shows the collected outputs of norms, each with all tokens.
-async fn show(parts: Parts<'_>, kept: Vec<Kept>, watch: &mut impl Watch) -> Result<(), ForwardError> {
+async fn show(parts: Parts<'_>, kept: Vec<Kept>, watch: &mut dyn Observer) -> Result<(), ForwardError> {
     for Kept { site, width, at, values, .. } in kept {
         let read = |at| parts.read(at, values as usize);
         let (before_scale, output) = (read(at)?, read(at + values)?);
@@ -159,6 +160,7 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
         done: usize,
         watch: &mut impl Watch,
     ) -> Result<(), ForwardError> {
+        let watch: &mut dyn Observer = watch;
         let held = Rc::new(Held::new(parts.held));
         if done == 0 {
             self.each_part(parts, &held, watch, async |pass, watch, tokens| {
@@ -229,16 +231,12 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
     }
 
     /// Does `work` with the pass of each part, whose tokens are given, and then shows what all parts have shown to `watch`.
-    async fn each_part<W: Watch>(
+    async fn each_part(
         &self,
         parts: Parts<'_>,
         held: &Rc<Held<K>>,
-        watch: &mut W,
-        mut work: impl AsyncFnMut(
-            Pass<'a, S, K>,
-            &mut Collecting<'_, W>,
-            Range<usize>,
-        ) -> Result<(), ForwardError>,
+        watch: &mut dyn Observer,
+        mut work: impl AsyncFnMut(Pass<'a, S, K>, &mut Collecting<'_>, Range<usize>) -> Result<(), ForwardError>,
     ) -> Result<(), ForwardError> {
         let mut collecting = Collecting::new(&*watch, parts, self.sequences.tokens, self.stream_values());
         let count = self.sequences.count();

@@ -3,8 +3,9 @@
 
 use super::input::Features;
 use super::kernels::Kernels;
+use super::observer::Observer;
 use super::weights::Loaded;
-use super::{ForwardError, Pass, Watch};
+use super::{ForwardError, Pass};
 use crate::cpu::weight_norm::weight_norm;
 use crate::cpu::windows::{frame_by_frame, windows};
 use crate::model::architecture::{
@@ -70,7 +71,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         &self,
         embedding: &SoundEmbedding,
         features: &Features<'_>,
-        watch: &mut impl Watch,
+        watch: &mut dyn Observer,
     ) -> Result<K::Values, ForwardError> {
         let mut x = self.convolved(embedding, features, at_once(embedding), watch).await?;
         if let Some(norm) = &embedding.norm {
@@ -98,7 +99,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         embedding: &SoundEmbedding,
         features: &Features<'_>,
         at_once: usize,
-        watch: &mut impl Watch,
+        watch: &mut dyn Observer,
     ) -> Result<K::Values, ForwardError> {
         let Features { values, channels, frames, .. } = *features;
         let (tokens, length) = (self.sequences.tokens, self.sequences.length);
@@ -165,7 +166,7 @@ impl<S: ByteSource, K: Kernels> Pass<'_, S, K> {
         &self,
         embedding: &'e SoundEmbedding,
         tokens: usize,
-        watch: &impl Watch,
+        watch: &dyn Observer,
     ) -> Vec<Kept<'e, K>> {
         let all = embedding.convolutions.iter().enumerate();
         let wanted = all.filter_map(|(layer, convolution)| match &convolution.norm {
