@@ -14,9 +14,12 @@ pub(super) fn f32_bytes(linear: &Linear) -> u64 {
     (values.end - values.start).saturating_mul(4)
 }
 
-/// Matrices of one block, by their tensor and their place in it, as far as there is room.
+/// Matrices by their tensor, and by their first value in it.
+type Matrices<K> = HashMap<(usize, u64), Rc<Loaded<K>>>;
+
+/// Matrices of one block, as far as there is room.
 pub(super) struct Held<K: Kernels> {
-    loaded: RefCell<HashMap<(usize, u64), Rc<Loaded<K>>>>,
+    loaded: RefCell<Matrices<K>>,
     /// Bytes that may still be held.
     left: RefCell<u64>,
     room: u64,

@@ -319,6 +319,7 @@ pub struct Branch {
 
 /// The part of a block in which the tokens of a sequence read each other.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "a model has few blocks, and most have the larger variant")]
 pub enum Mixer {
     /// Attention with a softmax.
     Softmax(Attention),

@@ -1,7 +1,7 @@
 //! What a run takes: bytes, operations, memory and time.
 
 use super::device::PassDevice;
-use super::machines::machines;
+use super::machines::{Machine, machines};
 use super::planned::{MOVED_SEQUENCES, PassSpeeds, Run, StackRun, macs};
 use crate::inspect::Opened;
 use crate::measure::plan::{Speeds, block_operations, operations};
@@ -9,25 +9,6 @@ use crate::model::Architecture;
 use crate::report::plan::{MachinePlan, RunPlan};
 use crate::report::{Warning, WarningCode};
 use crate::source::ByteSource;
-
-/// A machine with its speeds.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Machine {
-    /// What it is called. For the machine of the run, the device of the pass: "cpu", or the name of the GPU.
-    pub name: String,
-    /// Where the exact sums are computed.
-    pub gram_name: String,
-    /// Bytes that a run may take. `None` if that is not limited.
-    pub memory: Option<u64>,
-    /// Speeds of the pass.
-    pub pass: PassSpeeds,
-    /// Speeds of one thread that measures.
-    pub speeds: Speeds,
-    /// Threads that measure.
-    pub threads: usize,
-    /// Whether the pass and the measurements share what computes: the same cores, or the same GPU.
-    pub shared: bool,
-}
 
 /// The work of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]

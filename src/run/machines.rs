@@ -1,15 +1,33 @@
-//! Machines that a plan is made for beside this one.
+//! Machines, and those that a plan is made for beside this one.
 //!
 //! Only the H200 was measured (`benches/streamed.py`): the kernels reach 29 % of the product of large matrices that PyTorch reaches there,
-//! which is 15 TFLOP/s. The GPUs of the laptops get the same share of what their makers publish as the peak in f32. A laptop reads
+//! which is 15 of the 67 TFLOP/s that its maker publishes for f32. The GPUs of the laptops get the same share of their peak. A laptop reads
 //! its disk at 2 GB/s. The speeds of measuring are those of one core of the machine where the model of the cost was fitted.
 
-use super::cost::Machine;
 use super::planned::PassSpeeds;
 use crate::measure::plan::Speeds;
 
+/// A machine with its speeds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Machine {
+    /// What it is called. For the machine of the run, the device of the pass: "cpu", or the name of the GPU.
+    pub name: String,
+    /// Where the exact sums are computed.
+    pub gram_name: String,
+    /// Bytes that a run may take. `None` if that is not limited.
+    pub memory: Option<u64>,
+    /// Speeds of the pass.
+    pub pass: PassSpeeds,
+    /// Speeds of one thread that measures.
+    pub speeds: Speeds,
+    /// Threads that measure.
+    pub threads: usize,
+    /// Whether the pass and the measurements share what computes: the same cores, or the same GPU.
+    pub shared: bool,
+}
+
 /// The share of the published f32 peak that the kernels reach.
-const SHARE: f64 = 0.23;
+const SHARE: f64 = 0.22;
 /// Operations per second of one core: of the exact sums, and of the eigenvalues.
 const CORE: Speeds = Speeds { sums: 1.2e10, eigen: 4e9 };
 

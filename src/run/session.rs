@@ -2,10 +2,10 @@
 //! become a part of the report. A run can stop and continue ([`Standing`]).
 
 use super::content::Content;
-use super::cost::Machine;
 use super::decoder_ids::decoder_ids;
 use super::device::{GramDevice, PassDevice, Wanted};
 use super::execute::Shown;
+use super::machines::Machine;
 use super::pass::{Measured, Sites};
 use super::planned::{Extent, Model, PassSpeeds, Run, RunError};
 use super::random_init;
