@@ -186,6 +186,8 @@ function tell({ controller }: Running, news: Partial<Running>): void {
 
 function end({ controller }: Running): void {
   if (running.value?.controller === controller) running.value = null;
+  // A worker that was just closed still locks its file.
+  setTimeout(() => void clearScratch(), 1000);
 }
 
 /** Runs the model from its current block, then its twin if a seed is given, and shows the result. */

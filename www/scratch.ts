@@ -1,6 +1,6 @@
 /**
  * Files in the browser's private storage for activations that do not fit into memory. A worker holds its file open and so locks it. What
- * it leaves behind is deleted when a report is opened next, and before the next run.
+ * it leaves behind is deleted after the run, and when a report is opened next.
  */
 
 const FOLDER = 'gammascope-scratch';
@@ -11,10 +11,10 @@ type FileInWorker = FileSystemFileHandle & { createSyncAccessHandle(): Promise<u
 /** Deletes the files that no worker uses. */
 export async function clearScratch(): Promise<void> {
   try {
-    const folder = await directory();
+    const folder = await directory(false);
     for await (const name of folder.keys()) await folder.removeEntry(name).catch(() => undefined);
   } catch {
-    // Without private storage there is nothing to delete.
+    // Without private storage, or before the first such run, there is nothing to delete.
   }
 }
 
@@ -22,13 +22,13 @@ export async function clearScratch(): Promise<void> {
 export async function openScratch(): Promise<unknown> {
   await clearScratch();
   try {
-    const file = await (await directory()).getFileHandle(crypto.randomUUID(), { create: true });
+    const file = await (await directory(true)).getFileHandle(crypto.randomUUID(), { create: true });
     return await (file as FileInWorker).createSyncAccessHandle();
   } catch {
     return null;
   }
 }
 
-async function directory(): Promise<FileSystemDirectoryHandle> {
-  return (await navigator.storage.getDirectory()).getDirectoryHandle(FOLDER, { create: true });
+async function directory(create: boolean): Promise<FileSystemDirectoryHandle> {
+  return (await navigator.storage.getDirectory()).getDirectoryHandle(FOLDER, { create });
 }

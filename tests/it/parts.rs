@@ -6,6 +6,7 @@ use gammascope::forward::kernels::{Cpu, Kernels};
 use gammascope::forward::{Input, Parts, Pass, Seen, Standing};
 use gammascope::inspect::Opened;
 use gammascope::measure::gram::Gridded;
+use gammascope::model::random::twin;
 use gammascope::model::resolve;
 use gammascope::report::{Verification, Warning, WarningCode};
 use gammascope::run::execute::Shown;
@@ -172,6 +173,26 @@ fn same_report(found: &Verification, expected: &Verification, what: &str) {
     assert_eq!(found.loss.map(|loss| loss.tokens), expected.loss.map(|loss| loss.tokens), "{what}");
     for (a, b) in found.loss.iter().zip(&expected.loss) {
         assert!(close(a.layernorm, b.layernorm) && close(a.rmsnorm, b.rmsnorm), "{what}: {a:?}, {b:?}");
+    }
+}
+
+#[test]
+fn models_of_35_billion_parameters_fit_into_the_memory_of_a_laptop() {
+    // Two bytes for each parameter.
+    for (name, model) in [("qwen3.5-35b-a3b", 69_300_000_000), ("gemma-4-31b", 61_400_000_000)] {
+        let config = DiskSource::open(&folder("docs/paper").join(name).join("config.json"), "config.json");
+        let sources = block_on(twin(vec![config.unwrap()], 1)).unwrap();
+        let opened = block_on(gammascope::inspect::open(sources, |_| {})).unwrap();
+        let laptop = 8_000_000_000;
+        let request = Request { memory: Some(laptop), ..usual() };
+        let plan = planned(&opened, &request).unwrap();
+        let takes = plan.memory + plan.memory_of_site;
+        assert!(takes <= laptop && takes * 10 < model * 3, "{name}: {plan:?}");
+        assert!(plan.parts > 1 && plan.scratch > laptop / 4, "{name}: {plan:?}");
+        assert!(!plan.warnings.iter().any(|warning| warning.code == WarningCode::MemoryTooSmall), "{plan:?}");
+        // A machine with more memory runs all tokens at once.
+        let largest = plan.machines.last().unwrap();
+        assert!(largest.fits && largest.parts == 1, "{name}: {largest:?}");
     }
 }
 
