@@ -1,6 +1,7 @@
 //! What a run takes: bytes, operations, memory and time.
 
 use super::device::PassDevice;
+use super::fit::Fit;
 use super::machines::{Machine, machines};
 use super::planned::{MOVED_SEQUENCES, PassSpeeds, Run, StackRun, macs};
 use crate::inspect::Opened;
@@ -134,7 +135,7 @@ impl Run {
             warnings: self
                 .warnings()
                 .into_iter()
-                .chain(self.too_large(opened, device))
+                .chain(self.too_large(opened, device, fit))
                 .chain(too_much(fit.least(), machine))
                 .collect(),
         }
@@ -159,10 +160,18 @@ impl Run {
     }
 
     /// Warns if a buffer of the run is larger than the GPU allows.
-    fn too_large<S: ByteSource>(&self, opened: &Opened<S>, machine: &PassDevice) -> Option<Warning> {
+    fn too_large<S: ByteSource>(
+        &self,
+        opened: &Opened<S>,
+        machine: &PassDevice,
+        fit: Fit,
+    ) -> Option<Warning> {
         let tensors = &opened.checkpoint().tensors;
         let matrix = self.matrices().map(|linear| linear.bytes(tensors)).max().unwrap_or(0);
-        let streams = self.stacks().map(|stack| 4 * (stack.tokens * stack.architecture.width) as u64);
+        let part = fit.sequences * self.length;
+        let at_once = |tokens: usize| if fit.parts > 1 { part } else { tokens };
+        let streams =
+            self.stacks().map(|stack| 4 * (at_once(stack.tokens) * stack.architecture.width) as u64);
         let needed = matrix.max(streams.max().unwrap_or(0));
         let has = machine.largest_buffer().filter(|has| *has < needed)?;
         Some(Warning::new(

@@ -1,5 +1,6 @@
 //! How a run fits into the memory that it may take: whole, or in parts with a scratch.
 
+use super::cut::Cut;
 use super::planned::{Run, StackRun};
 use crate::checkpoint::Checkpoint;
 use crate::forward::{self, Parts};
@@ -39,14 +40,6 @@ impl Fit {
         let further = memory.saturating_sub(self.least()) / self.site.max(1);
         usize::try_from(further).unwrap_or(usize::MAX).saturating_add(1).min(threads.max(1))
     }
-}
-
-/// The cut of a run, and its scratch.
-#[derive(Debug, Clone)]
-pub(super) struct Cut {
-    sequences: usize,
-    held: u64,
-    scratch: Rc<RefCell<Box<dyn Scratch>>>,
 }
 
 impl Run {

@@ -7,6 +7,7 @@
 
 pub mod content;
 pub mod cost;
+mod cut;
 mod decoder_ids;
 pub mod device;
 pub mod execute;

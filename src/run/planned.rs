@@ -1,8 +1,8 @@
 //! A planned run: how much of the model, on how many tokens, and what that takes.
 
 use super::content::Content;
+use super::cut::Cut;
 use super::device::{NoGpu, PassDevice};
-use super::fit::Cut;
 use super::pass::Sites;
 use super::preservation;
 use crate::checkpoint::Checkpoint;
