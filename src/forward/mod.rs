@@ -618,9 +618,6 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
             let index = before + at;
             let after_attention;
             (stream, after_attention) = self.block(block, stream, encoded.as_ref(), watch).await?;
-            if let Some(scale) = self.weights.optional(block.scale).await? {
-                stream = self.scaled_and_shifted(&stream, [Some(scale), None]);
-            }
             // This also waits for the device, so that at most one block is queued on it.
             self.is_finite(&stream, index, 0).await?;
             if watch.wants_stream() {
@@ -700,6 +697,21 @@ impl<'a, S: ByteSource, K: Kernels> Pass<'a, S, K> {
 
     /// Runs a block. Returns the stream after it, and the stream between its parts if the observer wants it.
     async fn block(
+        &self,
+        block: &Block,
+        stream: K::Values,
+        encoded: Option<&Encoded<'_, K::Values>>,
+        watch: &mut dyn Observer,
+    ) -> Result<(K::Values, Option<Vec<f32>>), ForwardError> {
+        let (stream, between) = self.both_parts(block, stream, encoded, watch).await?;
+        Ok(match self.weights.optional(block.scale).await? {
+            Some(scale) => (self.scaled_and_shifted(&stream, [Some(scale), None]), between),
+            None => (stream, between),
+        })
+    }
+
+    /// Runs attention and feed-forward part of a block. Returns the same as `block`, before the block's own factor.
+    async fn both_parts(
         &self,
         block: &Block,
         stream: K::Values,
