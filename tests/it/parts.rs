@@ -179,7 +179,9 @@ fn same_report(found: &Verification, expected: &Verification, what: &str) {
 #[test]
 fn models_of_35_billion_parameters_fit_into_the_memory_of_a_laptop() {
     // Two bytes for each parameter.
-    for (name, model) in [("qwen3.5-35b-a3b", 69_300_000_000), ("gemma-4-31b", 61_400_000_000)] {
+    for (name, model, whole) in
+        [("qwen3.5-35b-a3b", 69_300_000_000, true), ("gemma-4-31b", 61_400_000_000, false)]
+    {
         let config = DiskSource::open(&folder("docs/paper").join(name).join("config.json"), "config.json");
         let sources = block_on(twin(vec![config.unwrap()], 1)).unwrap();
         let opened = block_on(gammascope::inspect::open(sources, |_| {})).unwrap();
@@ -188,7 +190,7 @@ fn models_of_35_billion_parameters_fit_into_the_memory_of_a_laptop() {
         let plan = planned(&opened, &request).unwrap();
         let takes = plan.memory + plan.memory_of_site;
         assert!(takes <= laptop && takes * 10 < model * 3, "{name}: {plan:?}");
-        assert!(plan.parts > 1 && plan.scratch > laptop / 4, "{name}: {plan:?}");
+        assert_eq!([plan.parts == 1, plan.scratch == 0], [whole; 2], "{name}: {plan:?}");
         assert!(!plan.warnings.iter().any(|warning| warning.code == WarningCode::MemoryTooSmall), "{plan:?}");
         // A machine with more memory runs all tokens at once.
         let largest = plan.machines.last().unwrap();

@@ -5,7 +5,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 /** How far below the window a view starts to load. */
 const NEAR = '300px';
 
-const A_WHILE_MS = 5_000;
+const A_WHILE_MS = 3_000;
 
 export function lazily<Props extends object>(load: () => Promise<ComponentType<Props>>): ComponentType<Props> {
   return function Lazy(props: Props) {
