@@ -76,13 +76,22 @@ export function prepare(wasm: Wasm): void {
 /** Tells whether to save data: https://wicg.github.io/savedata/#networkinformation-interface. */
 type Connected = Navigator & { connection?: { saveData?: boolean; type?: string } };
 
-/** Calls `prepare` after `wait` milliseconds, when the browser is idle, unless the connection should save data. Returns a function that cancels this. */
-export function prepareSoon(wasm: Wasm, wait: number): () => void {
+/**
+ * Calls `prepare` after `wait` milliseconds, when the browser is idle, if somebody then still wants it. It does not if the connection should
+ * save data. Returns a function that cancels this.
+ */
+export function prepareSoon(wasm: Wasm, wait: number, wanted: () => boolean = () => true): () => void {
   const { connection } = navigator as Connected;
   if (connection?.saveData || connection?.type === 'cellular') return () => undefined;
-  const begin = () => prepare(wasm);
+  let cancelled = false;
+  const begin = () => {
+    if (!cancelled && wanted()) prepare(wasm);
+  };
   const timer = setTimeout(() => ('requestIdleCallback' in window ? requestIdleCallback(begin) : begin()), wait);
-  return () => clearTimeout(timer);
+  return () => {
+    cancelled = true;
+    clearTimeout(timer);
+  };
 }
 
 export class Inspector {

@@ -9,8 +9,8 @@ import { Opening } from './status';
 
 export function Welcome() {
   const { site } = awaited.value;
-  // What a link opens has its own worker.
-  useEffect(() => (opening.value ? undefined : prepareSoon('inspector', 0)), []);
+  // An open that is going on has its own worker.
+  useEffect(() => prepareSoon('inspector', 0, () => !opening.value), []);
   return (
     <section class="welcome" aria-labelledby="welcome-heading">
       <div class="pitch">
