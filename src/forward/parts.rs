@@ -1,7 +1,7 @@
 //! A pass whose activations do not fit into memory. Its sequences run in parts: every block runs on one part after another, and the stream
 //! between blocks lies in a scratch. Each matrix of a block is read once, and stays on the device for all parts if there is room.
 //!
-//! Sequences do not see each other, so every value is the same as in a pass of all sequences at once.
+//! Sequences do not see each other, so the values are those of a pass of all sequences at once, up to rounding.
 
 use super::held::Held;
 use super::kernels::Kernels;

@@ -57,7 +57,8 @@ export function Falls({ falls, stacks }: { falls: readonly ResidualFall[]; stack
         direction before the block: near 1, the same direction becomes smaller; near 0, another one takes its place. “|cos| mean”
         compares it with the mean over channels, and “|cos| 1/γ” with the inverse scale of the norm that reads the stream next. “Near-dead”
         is its length in channels that this norm almost switches off. “Attention writes” and “Feed-forward writes” say how strongly the maps of
-        a part write along it, compared with the average direction: at 0 it lies in their null space. They are computed for the deepest falls. Where the gap is near 1, several directions are nearly alike and these
+        a part write along it, compared with the average direction: at 0 it lies in their null space. They are computed for the deepest
+        falls. Where the gap is near 1, several directions are nearly alike and these
         numbers say little.
         {stacks.length > 0 && ' In a block of the decoder, “attention” is both of its attentions together.'}
       </p>

@@ -163,8 +163,8 @@ pub(crate) struct Verify {
     pub(crate) device: Device,
     /// Memory that the run may take, such as 6GB. The default is half of what is free. If all tokens do not fit, they run in parts, and
     /// their activations lie in a temporary file.
-    #[arg(long, value_name = "SIZE")]
-    pub(crate) memory: Option<bytesize::ByteSize>,
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub(crate) memory: Option<u64>,
     /// List every site, instead of one row for sites of like name.
     #[arg(long)]
     pub(crate) all: bool,
@@ -174,6 +174,12 @@ pub(crate) struct Verify {
     /// Exit with 3 when there are warnings.
     #[arg(long)]
     pub(crate) strict: bool,
+}
+
+/// Parses a size in bytes, such as 6GB.
+fn bytes(text: &str) -> Result<u64, String> {
+    let size: Result<bytesize::ByteSize, _> = text.parse();
+    size.map(|size| size.as_u64()).map_err(|_| "give a size such as 6GB or 800MB".to_owned())
 }
 
 /// Options of `compare`.

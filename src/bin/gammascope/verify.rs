@@ -141,8 +141,7 @@ fn request(options: &Verify) -> Result<Request, String> {
         (None, images) => Some(PixelChoice::Images(all(images)?)),
     };
     let sounds = if options.sounds.is_empty() { None } else { Some(all(&options.sounds)?) };
-    let (on, memory) =
-        (options.device.wanted(), options.memory.map_or_else(memory::for_a_run, |size| size.as_u64()));
+    let (on, memory) = (options.device.wanted(), options.memory.unwrap_or_else(memory::for_a_run));
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let memory = Some(memory);
     Ok(Request { extent, sites, choice, pixels, sounds, preservation, on, memory, threads })
@@ -349,7 +348,7 @@ fn falls(out: &mut impl Write, falls: &[ResidualFall]) -> std::io::Result<()> {
         if let [Some(attention), Some(feed_forward)] = [place.attention_energy, place.feed_forward_energy] {
             writeln!(
                 out,
-                "    The maps of the attention write {attention:.2} times as much along it as along the average direction, those of the feed-forward part {feed_forward:.2} times.",
+                "    Compared with the average direction, the attention writes {attention:.2} times as strongly along it, and the feed-forward part writes {feed_forward:.2} times as strongly.",
             )?;
         }
     }
