@@ -8,22 +8,23 @@ const TYPES = { ".mjs": "text/javascript", ".wasm": "application/wasm", ".html":
 
 /**
  * Returns the seconds of the page's pass on `device`, without one-time work (shaders, workers): the time of the blocks after the first,
- * scaled to all blocks. Also returns where it ran. The checkpoint is in `files`, or at an `address`.
+ * scaled to all blocks. Also returns where it ran. The checkpoint is in `files`, or at an `address`. `choice` has further options of the
+ * run.
  */
-export async function timePage(browser, url, { files, address }, device, tokens) {
+export async function timePage(browser, url, { files, address }, device, choice) {
   const page = await browser.newPage();
   try {
     await page.goto(address ? `${url}#open=${encodeURIComponent(address)}` : url);
     if (files) await page.locator(".pick-opened").first().setInputFiles(files);
     await page.locator("#verify").waitFor();
-    return await page.evaluate(onPage, { device, tokens });
+    return await page.evaluate(onPage, { device, choice });
   } finally {
     await page.close();
   }
 }
 
 /** Runs in the page. */
-async function onPage({ device, tokens }) {
+async function onPage({ device, choice }) {
   const done = new Map();
   const note = () => {
     const progress = document.querySelector("#verify progress");
@@ -31,7 +32,7 @@ async function onPage({ device, tokens }) {
   };
   const observer = new MutationObserver(note);
   observer.observe(document.querySelector("#verify"), { subtree: true, childList: true, attributes: true });
-  const { verification } = await window.gammascope.verify({ device, tokens, sites: "final", input: "uniform" });
+  const { verification } = await window.gammascope.verify({ device, sites: "final", ...choice });
   observer.disconnect();
   const blocks = [...done.keys()];
   const [first, last] = [Math.min(...blocks), Math.max(...blocks)];
@@ -63,25 +64,29 @@ export async function servePeer(folder, model) {
 
 /**
  * Returns the seconds of a pass of onnxruntime-web on `provider` ("webgpu" or "wasm"), after one that compiles: the least of three, or a
- * single one if that took long. Also returns some of its output.
+ * single one if that took long. Also returns some of its output. The input is `ids` in sequences of a length, or `embedded` as
+ * [sequences, tokens, width], filled as in `benches/encoders.py`.
  */
-export async function timeOnnx(browser, url, provider, ids, length) {
+export async function timeOnnx(browser, url, provider, input) {
   const page = await browser.newPage();
   try {
     await page.goto(url);
-    return await page.evaluate(onPeersPage, { provider, ids, length });
+    return await page.evaluate(onPeersPage, { provider, ...input });
   } finally {
     await page.close();
   }
 }
 
 /** Runs in the peer's page. */
-async function onPeersPage({ provider, ids, length }) {
+async function onPeersPage({ provider, ids, length, embedded }) {
   const ort = await import(`/ort.${provider}.bundle.min.mjs`);
   ort.env.wasm.wasmPaths = `${location.origin}/`;
   ort.env.wasm.numThreads = 1;
   const session = await ort.InferenceSession.create("/model.onnx", { executionProviders: [provider] });
-  const feeds = { ids: new ort.Tensor("int32", Int32Array.from(ids), [ids.length / length, length]) };
+  const numbers = (shape) => Float32Array.from({ length: shape.reduce((a, b) => a * b) }, (_, at) => ((at * 0.6180339887498949) % 1) * 2 - 1);
+  const feeds = embedded
+    ? { embeddings: new ort.Tensor("float32", numbers(embedded), embedded) }
+    : { ids: new ort.Tensor("int32", Int32Array.from(ids), [ids.length / length, length]) };
   let values;
   const run = async () => {
     const began = performance.now();

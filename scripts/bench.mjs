@@ -1,6 +1,7 @@
 // npm run bench: prints one table of bytes, times and ratios. Both sides of a ratio are measured in the same run.
 //   npm run bench -- --as-is   measures the existing dist/ instead of building the page first
 //   npm run bench -- running   only runs models, also with PyTorch and onnxruntime-web, for which it installs 3 GB
+//   npm run bench -- encoders  of these, only runs the encoders of images and sounds
 // WebGPU runs in software, or on the GPU of the machine if GAMMASCOPE_GPU is set.
 
 import { spawnSync } from "node:child_process";
@@ -45,22 +46,30 @@ const heading = (what) => rows.push([what]);
  */
 const RUN = { "all-MiniLM-L6-v2": { sequences: 4, ofPage: 4 }, "SmolLM2-135M": { sequences: 1, ofPage: 5 } };
 
+/**
+ * The encoders to run, of what, and how many of their blocks: what a software adapter does in minutes. All blocks of an encoder take the
+ * same time. With as many blocks as its encoder has, Whisper runs without its decoder.
+ */
+const ENCODERS = {
+  "vit-base-patch16-224": { what: "1 image", sequences: 1, blocks: 3 },
+  "whisper-base": { what: "one sound of 30 s", sequences: 1, blocks: 6 },
+};
+
 await main(async () => {
   await setUp();
-  const command = await cargoBuild(
-    "Command line: compiling, with optimisation",
-    ["--release", "--locked", "--bin", "gammascope"],
-    process.platform === "win32" ? ".exe" : "gammascope",
-  );
+  const [running, encoders] = ["running", "encoders"].map((word) => process.argv.includes(word));
+  // The encoders run in the page alone.
+  const command = encoders ? undefined : await compile();
   if (!process.argv.includes("--as-is")) await build();
   const folder = mkdtempSync(join(tmpdir(), "gammascope-bench-"));
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
   process.once("SIGINT", () => process.exit(130));
   const browser = await startChromium();
   try {
-    if (process.argv.includes("running")) {
+    if (running || encoders) {
       try {
-        await running(command, browser, folder);
+        if (running) await runningTexts(command, browser, folder);
+        await runningEncoders(browser, folder);
       } finally {
         print();
       }
@@ -85,6 +94,11 @@ await main(async () => {
   }
   print();
 });
+
+function compile() {
+  const program = process.platform === "win32" ? ".exe" : "gammascope";
+  return cargoBuild("Command line: compiling, with optimisation", ["--release", "--locked", "--bin", "gammascope"], program);
+}
 
 async function fetchMiniLm() {
   const python = ["python3", "python"].find((name) => ask(name, ["--version"]) !== null);
@@ -221,7 +235,7 @@ function speed(operations) {
 }
 
 /** Measures the forward pass alone, and other programs on the same weights and token ids. Plans a model too large to run here. */
-async function running(command, browser, folder) {
+async function runningTexts(command, browser, folder) {
   const files = ["model.safetensors", "config.json"];
   const example = await cargoBuild("Reading ahead: compiling", ["--release", "--locked", "--example", "overlap"], "overlap");
   const peers = await preparePeers();
@@ -255,7 +269,8 @@ async function running(command, browser, folder) {
     try {
       for (const [device, provider] of [["gpu", "webgpu"], ["cpu", "wasm"]]) {
         const here = { files: files.map((file) => join(path, file)) };
-        const run = (where) => timePage(browser.instance, browser.url, where, device, 128 * ofPage);
+        const choice = { tokens: 128 * ofPage, input: "uniform" };
+        const run = (where) => timePage(browser.instance, browser.url, where, device, choice);
         const ours = await run(here);
         row(`page, on ${ours.device}, sequences: ${ofPage}`, { time: ms(1000 * ours.seconds) });
         // Reading takes as long as computing here. So the hidden share of reading is what both together take less than twice one.
@@ -263,9 +278,8 @@ async function running(command, browser, folder) {
         const both = await run({ address: slow.address(files[0]) }).finally(slow.close);
         const share = `${Math.round(100 * (2 - both.seconds / ours.seconds))} % of reading hidden`;
         row("the same, from a server by which reading takes as long", { time: ms(1000 * both.seconds), ratio: share });
-        const theirs = await timeOnnx(browser.instance, peer.url, provider, uniform(128 * sequences, torch.vocabulary), 128);
-        const off = Math.max(...theirs.values.map((value, at) => Math.abs(value - torch.values[at])));
-        if (off > 1e-3) throw new Failure(`${name}: onnxruntime-web computes something else: off by ${off}.`);
+        const theirs = await timeOnnx(browser.instance, peer.url, provider, { ids: uniform(128 * sequences, torch.vocabulary), length: 128 });
+        mustAgree(name, theirs, torch);
         row(`onnxruntime-web ${theirs.version}, ${provider}`, { time: ms(1000 * theirs.seconds), ratio: ratio(theirs.seconds / sequences, ours.seconds / ofPage, "the page's") });
       }
     } finally {
@@ -278,6 +292,50 @@ async function running(command, browser, folder) {
   const plan = JSON.parse(timed(command, [...options, "--plan", "--json"]).stdout);
   const planned = plan.pass_seconds + plan.measuring_seconds / cpus().length;
   row("command line", { file: size(large.bytes), read: size(plan.bytes), time: ms(1000 * planned), ratio: `memory ${size(plan.memory)}` });
+}
+
+/** Fails if onnxruntime-web computes something other than PyTorch. */
+function mustAgree(name, theirs, torch) {
+  const off = Math.max(...theirs.values.map((value, at) => Math.abs(value - torch.values[at])));
+  if (off > 1e-3) throw new Failure(`${name}: onnxruntime-web computes something else: off by ${off}.`);
+}
+
+/**
+ * Measures the blocks of encoders of images and sounds, with random weights of the published shapes. The page reads noise and also embeds
+ * it, which is not timed. The others read numbers of the same shape.
+ */
+async function runningEncoders(browser, folder) {
+  const peers = await preparePeers();
+  for (const [name, { what, sequences, blocks }] of Object.entries(ENCODERS)) {
+    heading(`Running ${blocks} blocks of the encoder of ${name}, ${what}`);
+    if (peers.why || browser.why) {
+      row("the blocks", { time: peers.why ?? browser.why });
+      continue;
+    }
+    const [path, onnx] = [join(folder, name), join(folder, `${name}.onnx`)];
+    const python = (...args) => timed(peers.python, ["benches/encoders.py", ...args]).stdout;
+    python("write", join("docs/paper", name), path);
+    const torch = JSON.parse(python("time", path, String(blocks), String(sequences)));
+    row(`PyTorch ${torch.version}, CPU`, { time: ms(1000 * torch.seconds) });
+    python("export", path, String(blocks), onnx);
+    const peer = await servePeer(peers.onnx, onnx);
+    try {
+      const files = ["model.safetensors", "config.json"].map((file) => join(path, file));
+      // The page also measures the last norm, so it needs more tokens than the norm has channels.
+      const ofPage = Math.max(sequences, Math.ceil((torch.width + 1) / torch.tokens));
+      const choice = { tokens: ofPage * torch.tokens, blocks, input: "usual" };
+      const run = await timePage(browser.instance, browser.url, { files }, "gpu", choice);
+      const ours = { ...run, seconds: (run.seconds * sequences) / ofPage };
+      const scaled = ofPage > sequences ? `, of ${ofPage} at once` : "";
+      row(`page, on ${ours.device}${scaled}`, { time: ms(1000 * ours.seconds), ratio: `${(ours.seconds / torch.seconds).toFixed(2)} × PyTorch's` });
+      const embedded = [sequences, torch.tokens, torch.width];
+      const theirs = await timeOnnx(browser.instance, peer.url, "webgpu", { embedded });
+      mustAgree(name, theirs, torch);
+      row(`onnxruntime-web ${theirs.version}, webgpu`, { time: ms(1000 * theirs.seconds), ratio: `${(theirs.seconds / ours.seconds).toFixed(2)} × the page's` });
+    } finally {
+      await peer.close();
+    }
+  }
 }
 
 /** The bytes of all block tensors in a safetensors file. */
@@ -312,9 +370,9 @@ async function preparePeers() {
   const program = ["python3", "python"].find((name) => ask(name, ["--version"]) !== null);
   if (!program) return { why: "skipped: there is no Python" };
   try {
-    if (ask(python, ["-c", "import numpy, onnx, safetensors, torch"]) === null) {
+    if (ask(python, ["-c", "import numpy, onnx, safetensors, torch, transformers"]) === null) {
       await step("PyTorch: making a virtual environment", program, ["-m", "venv", folder]);
-      const install = ["-m", "pip", "install", "--quiet", "numpy", "onnx", "safetensors", "torch"];
+      const install = ["-m", "pip", "install", "--quiet", "numpy", "onnx", "safetensors", "torch", "transformers>=5"];
       await step("PyTorch: installing", python, install, { minutes: 15 });
     }
     if (!existsSync(onnx)) {

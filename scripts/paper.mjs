@@ -1,6 +1,8 @@
 // npm run paper -- random-init [NAME…] [--parameters N] [--blocks K] [--minutes M] [--again] [--as-is]: checks the claim about models at
 // their initialisation on the published sizes of docs/paper, smallest first. It stores each result beside the configuration
-// (docs/paper/NAME/measured.json), and writes docs/paper.md from all of them. The exit code is 1 if a row disagrees or a run fails.
+// (docs/paper/NAME/measured.json). The exit code is 1 if a row disagrees or a run fails.
+// npm run paper -- trained [NAME…] [--again] [--as-is]: checks the other claims on trained models, and stores docs/paper/trained/NAME.json.
+// Both write docs/paper.md from all that is stored.
 //   NAME           only these, however many parameters they have
 //   --parameters   the largest number of parameters of a model that runs whole, 700e6 by default
 //   --blocks       of larger models, run so many blocks and the final norm; by default, larger models do not run
@@ -17,6 +19,7 @@ import { Failure, ask, main, step } from "./lib/run.mjs";
 import { cargoBuild, requireRust } from "./lib/rust.mjs";
 import { SEED, SEQUENCE, faults, measuredOf, written } from "./paper/document.mjs";
 import { CONFIGS, keep, kept, models } from "./paper/records.mjs";
+import { TRAINED, keepTrained, keptTrained, missing, trainedOf, writtenTrained } from "./paper/trained.mjs";
 
 const DOCUMENT = "docs/paper.md";
 const PROGRAM = process.platform === "win32" ? "gammascope.exe" : "gammascope";
@@ -30,9 +33,14 @@ await main(async () => {
   requireNode();
   if (!options.asIs) await compile();
   if (!existsSync(COMMAND)) throw new Failure("Nothing was compiled yet: run this without --as-is.");
-  const { failed, late } = await runAll(options);
+  const { failed, late } = options.trained ? await runTrained(options) : await runAll(options);
   const all = models().map((model) => ({ ...model, measured: kept(model.name) }));
-  writeFileSync(DOCUMENT, written(all));
+  const title = ["# The paper's claims, measured", "", "The claims are those of arXiv 2606.19491. No number here is written by hand.", ""];
+  writeFileSync(DOCUMENT, [...title, ...written(all), ...writtenTrained()].join("\n"));
+  if (options.trained) {
+    if (failed.length > 0) throw new Failure(`Some models could not be measured:\n  ${failed.join("\n  ")}`);
+    return;
+  }
   const rows = all.filter(({ measured }) => measured);
   const unbegun = late.length > 0 ? ` No time was left for ${late.join(", ")}.` : "";
   console.log(`${DOCUMENT} has rows of ${rows.length} of ${all.length} models.${unbegun}`);
@@ -57,15 +65,20 @@ function asked() {
     });
   const { values, positionals } = orFailure(parsed);
   const [what, ...names] = positionals;
-  if (what !== "random-init") throw new Failure("There is one measurement: `npm run paper -- random-init`.");
+  if (!["random-init", "trained"].includes(what)) {
+    throw new Failure("There are two measurements: `npm run paper -- random-init` and `npm run paper -- trained`.");
+  }
+  const trained = what === "trained";
   const of = (name, otherwise) => {
     const value = values[name] === undefined ? otherwise : Number(values[name]);
     if (Number.isNaN(value) || value <= 0) throw new Failure(`--${name} is \`${values[name]}\`: give a number above 0.`);
     return value;
   };
-  const unknown = names.find((name) => !models().some((model) => model.name === name));
-  if (unknown) throw new Failure(`${CONFIGS} has no \`${unknown}\`.`);
+  const known = trained ? TRAINED : models();
+  const unknown = names.find((name) => !known.some((model) => model.name === name));
+  if (unknown) throw new Failure(trained ? `No trained model here is called \`${unknown}\`.` : `${CONFIGS} has no \`${unknown}\`.`);
   return {
+    trained,
     names,
     most: of("parameters", USUAL_MOST),
     blocks: of("blocks"),
@@ -104,6 +117,28 @@ async function runAll(options) {
     }
   }
   return { failed, late };
+}
+
+/** Runs the chosen trained models beside random weights and stores the results. Returns a sentence for each run that failed. */
+async function runTrained({ names, again }) {
+  const failed = [];
+  for (const model of TRAINED) {
+    const { name, folder, input = [] } = model;
+    if ((names.length > 0 && !names.includes(name)) || (!again && keptTrained(name))) continue;
+    const lacking = missing(model);
+    if (lacking.length > 0) {
+      failed.push(`${name}: ${lacking.join(", ")} is missing. docs/paper/README.md says where it is from`);
+      continue;
+    }
+    const options = ["--random-init", String(SEED), "--sites", "all", "--json", ...input];
+    try {
+      keepTrained(name, trainedOf(JSON.parse(await step(name, COMMAND, ["verify", folder, ...options], { minutes: 60 })), program()));
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      failed.push(`${name}: ${error.output.trim().split("\n").at(-1) || error.message}`);
+    }
+  }
+  return { failed, late: [] };
 }
 
 /** Whether `measured` has at least so many blocks, or the whole model. */

@@ -21,6 +21,8 @@ export type RunChoice = Partial<RunOptions> & { files?: File[]; device?: Device;
 export type Running = {
   of: number;
   plan: RunPlan | null;
+  /** Seconds until the worker that runs the model had its plan. The workers that measure start in the same way. */
+  starting: number;
   workers: number;
   /** `twice`: a twin with random weights runs after the model. `twin`: it is running now. */
   twice: boolean;
@@ -36,6 +38,9 @@ export type Running = {
   controller: AbortController;
   stop: AbortController;
 };
+
+/** What the time of a planned run depends on. */
+export type Planned = Pick<Running, 'starting' | 'workers' | 'twice'> & { plan: RunPlan };
 
 /** The current run. */
 export const running = signal<Running | null>(null);
@@ -115,14 +120,16 @@ async function plan(runner: Inspector, { files = [], device = 'fastest', ...chos
 export async function verify(choice: RunChoice = {}): Promise<Report> {
   const { id, entries } = current();
   const now = begin(id, typeof choice.seed === 'number');
+  const began = performance.now();
   let runner: Inspector | undefined;
   try {
     const either = AbortSignal.any([now.controller.signal, now.stop.signal]);
     runner = await start(entries, now.controller.signal);
     const planned = await plan(runner, choice, either);
     const workers = workersFor(planned.memory_of_site, RUNNER);
-    tell(now, { plan: planned, workers });
-    if (choice.ask && secondsOf(planned, workers, now.twice)[1] > LONG) {
+    const starting = (performance.now() - began) / 1000;
+    tell(now, { plan: planned, starting, workers });
+    if (choice.ask && secondsOf({ plan: planned, starting, workers, twice: now.twice })[1] > LONG) {
       announcement.value = 'The plan of the run is ready.';
       await new Promise<void>((resolve, reject) => {
         either.addEventListener('abort', () => reject(either.reason as Error), { once: true });
@@ -148,13 +155,14 @@ export async function verify(choice: RunChoice = {}): Promise<Report> {
  * Estimates the least and the most seconds of a whole run: the loss may decide the kind at its first look or at its last. Measuring happens
  * while the model runs, unless both use the same core or the same GPU.
  */
-export function secondsOf({ least_pass_seconds, pass_seconds, measuring_seconds, shared }: RunPlan, workers: number, twice: boolean): [number, number] {
+export function secondsOf({ plan, starting, workers, twice }: Planned): [number, number] {
+  const { least_pass_seconds, pass_seconds, measuring_seconds, shared } = plan;
   const measuring = measuring_seconds / workers;
   const apart = !shared && navigator.hardwareConcurrency > RUNNER;
   const once = (pass: number) => (apart ? Math.max(pass, measuring) : pass + measuring);
   // A twin has no loss.
   const further = twice ? once(least_pass_seconds) : 0;
-  return [once(least_pass_seconds) + further, once(pass_seconds) + further];
+  return [starting + once(least_pass_seconds) + further, starting + once(pass_seconds) + further];
 }
 
 function begin(of: number, twice: boolean): Running {
@@ -165,6 +173,7 @@ function begin(of: number, twice: boolean): Running {
   return (running.value = {
     of,
     plan: null,
+    starting: 0,
     workers: 1,
     twice,
     twin: false,

@@ -1,4 +1,4 @@
-// What is stored of a run at initialisation, what in it contradicts the claim, and docs/paper.md from all stored runs.
+// What is stored of a run at initialisation, what in it contradicts the claim, and that part of docs/paper.md.
 
 export const SEED = 1;
 export const SEQUENCE = 128;
@@ -8,6 +8,12 @@ const SAME_DIRECTION = 0.9999;
 const FLOOR = 1e-12;
 /** The largest |cos^| and the smallest depth^ of an RMSNorm. */
 const [ANOTHER_DIRECTION, ALIVE] = [0.9, 1e-2];
+
+/** Why a norm that the run reaches is not measured, by the input of the run. */
+const NOT_MEASURED = {
+  ids: (name) => `Not run in ${name}, because it belongs to a head that uniform ids do not need`,
+  noise: (name) => `Not measured in ${name}, because it normalises each channel over time and has no kernel direction`,
+};
 
 /** What is stored of a report (schema gammascope.report/1) and of the `program` that made it. */
 export function measuredOf(report, program) {
@@ -63,7 +69,7 @@ export function faults({ parameters, apart = 0, measured }) {
   return against;
 }
 
-/** Writes the text of docs/paper.md from all models, each with its stored run if there is one. */
+/** The part of docs/paper.md about models at their initialisation, each with its stored run if there is one. */
 export function written(models) {
   const rows = models.filter(({ measured }) => measured);
   const left = models.filter(({ measured }) => !measured);
@@ -79,10 +85,9 @@ export function written(models) {
   const unreached = rows.filter(({ measured }) => measured.unreached.length > 0);
   const cores = [...new Set(rows.map(({ measured }) => measured.cores))].join(" or ");
   const lines = [
-    "# At random initialisation every LayerNorm has its kernel, and no RMSNorm has one",
+    "## At random initialisation every LayerNorm has its kernel, and no RMSNorm has one",
     "",
-    "`npm run paper -- random-init` writes this document from `docs/paper/NAME/measured.json`, where it keeps the result of each run. No number here is",
-    "written by hand.",
+    "`npm run paper -- random-init` writes this part from `docs/paper/NAME/measured.json`, where it keeps the result of each run.",
     "",
     "**The claim** (arXiv 2606.19491): at a model's random initialisation the bottom direction of a LayerNorm's output is the predicted one",
     "to four decimal places, and an RMSNorm has no such direction. Two tests check it:",
@@ -112,14 +117,14 @@ export function written(models) {
     "",
     table(rows),
     "",
-    ...unreached.map(({ name, measured }) => `Not run in ${name}, because it belongs to a head that uniform ids do not need: ${measured.unreached.map((norm) => `\`${norm}\``).join(", ")}.`),
+    ...unreached.map(({ name, input, measured }) => `${NOT_MEASURED[input](name)}: ${measured.unreached.map((norm) => `\`${norm}\``).join(", ")}.`),
     ...(unreached.length > 0 ? [""] : []),
-    "## Not run",
+    "### Not run",
     "",
     ...(left.length > 0 ? left.map(({ name, parameters }) => `- ${name} (${millions(parameters)})`) : ["Every model of docs/paper ran."]),
     "",
   ];
-  return lines.join("\n");
+  return lines;
 }
 
 /** The table with one row per model. */

@@ -4,8 +4,8 @@ import { useEffect, useState } from 'preact/hooks';
 import { bytes, count, counted, duration, parameters } from '../format';
 import { prepareSoon } from '../inspector';
 import type { Device } from '../protocol';
-import type { RunInput, RunPlan, RunSites } from '../report';
-import { type Running, goOn, stopped, runFailure, running, secondsOf, showVerified, stopRunning } from '../running';
+import type { RunInput, RunSites } from '../report';
+import { type Planned, goOn, stopped, runFailure, running, secondsOf, showVerified, stopRunning } from '../running';
 import { media } from '../state/media';
 import type { Opened } from '../state/opened';
 import { SEED } from '../state/opening';
@@ -258,11 +258,12 @@ function RunningNow() {
 }
 
 /** The plan of a run, in a few sentences. */
-function Plan({ plan, workers, twice }: Pick<Running, 'workers' | 'twice'> & { plan: RunPlan }) {
+function Plan(planned: Planned) {
+  const { plan, workers, twice } = planned;
   const where = (device: string) => (device === 'cpu' ? 'the CPU' : device);
   return (
     <>
-      <strong>About {durations(secondsOf(plan, workers, twice))} in all</strong>
+      <strong>About {durations(secondsOf(planned))} in all</strong>
       {twice && ', the same with random weights included'}. {sequencesOf(plan)} of {plan.input} through{' '}
       {plan.left_out > 0 ? `the first ${count(plan.blocks)} of ${count(plan.blocks + plan.left_out)} blocks` : counted(plan.blocks, 'block')} of{' '}
       <code>{plan.family}</code>, {counted(plan.sites, 'norm')} measured: {bytes(plan.bytes)} to read, {parameters(plan.operations)}{' '}
