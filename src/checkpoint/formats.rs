@@ -69,7 +69,7 @@ impl Format {
     /// The ends of its files' names, with the dot; the usual one first.
     pub fn endings(self) -> &'static [&'static str] {
         match self {
-            Self::Safetensors => &[".safetensors"],
+            Self::Safetensors => &[".safetensors", ".sft"],
             Self::Gguf => &[".gguf"],
             Self::PyTorch => &[".bin", ".pt", ".pth", ".ckpt"],
         }
@@ -277,9 +277,15 @@ pub fn recognise(path: &str, first: &[u8]) -> Option<String> {
     }
 }
 
+/// Whether a name promises weights: by its ending, or as a blob in a hub's cache, which is named by its hash.
 fn promises_weights(lower: &str) -> bool {
-    Format::of_path(lower).is_some()
+    let name = lower.rsplit('/').next().unwrap_or(lower);
+    let is_blob = name.len() >= HASH_DIGITS && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_blob || Format::of_path(lower).is_some()
 }
+
+/// Digits of the shorter hash of a hub's cache, that of Git.
+const HASH_DIGITS: usize = 40;
 
 /// Characters of an answer that are shown.
 const SHOWN: usize = 60;
@@ -367,6 +373,8 @@ mod tests {
                 "{sentence}"
             );
         }
+        let blob = "blobs/4f0c2e8a".to_owned() + &"0a".repeat(28);
+        assert!(recognise(&blob, b"Entry not found").is_some_and(|sentence| sentence.contains("is text")));
         assert_eq!(recognise("README.md", b"# A model"), None);
         assert_eq!(recognise("a.safetensors", b"\x10\0\0\0\0\0\0\0broken"), None);
     }
@@ -396,6 +404,7 @@ mod tests {
     fn names_end_in_any_case() {
         assert_eq!(Format::of_path("d/MODEL.GGUF"), Some(Format::Gguf));
         assert_eq!(Format::stem("d/m.Safetensors"), "d/m");
+        assert_eq!(Format::of_path("flux1-dev.sft"), Some(Format::Safetensors));
         assert!(is_file_name("pytorch_model.BIN") && is_file_name("a.json") && !is_file_name("gpt2"));
         assert_eq!((Format::stem("d/m.PTH"), Format::ending_of("d/m.PTH")), ("d/m", ".PTH"));
         assert_eq!((Format::stem("d/m"), Format::ending_of("d/m")), ("d/m", ""));

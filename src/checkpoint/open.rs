@@ -203,6 +203,10 @@ async fn catalogue<S: ByteSource>(
     if let Some(error) = damaged.filter(|_| checkpoint.shards.is_empty()) {
         return Err(error);
     }
+    // A GGUF file may have another name. Its own metadata are its configuration.
+    if checkpoint.format == Format::Gguf {
+        checkpoint.configs.retain(|config| config.scope("").is_gguf());
+    }
     if checkpoint.name.is_empty()
         && let Some(first) = checkpoint.shards.first()
     {
@@ -330,7 +334,7 @@ impl<S: ByteSource> Checkpoint<S> {
         let mut added: HashMap<String, usize> = HashMap::new();
         let mut damaged = None;
         for (shard, header) in group.into_iter().zip(headers) {
-            let Header { entries, metadata, gguf, format, warnings } = match header {
+            let header = match header {
                 Ok(header) => header,
                 // Other shards must not replace it.
                 Err(error @ CheckpointError::Elsewhere(_)) => return Some(error),
@@ -345,6 +349,9 @@ impl<S: ByteSource> Checkpoint<S> {
                     continue;
                 }
             };
+            #[cfg(feature = "pytorch")]
+            let declared = header.declared;
+            let Header { entries, metadata, gguf, format, warnings, .. } = header;
             let known_as = |entry: &Entry| known.get(&format!("{prefix}{}", entry.name)).copied();
             let repeated = || entries.iter().filter_map(|entry| Some((entry, known_as(entry)?)));
             if let Some((entry, _)) = (!known.is_empty()).then(|| repeated().next()).flatten() {
@@ -394,6 +401,8 @@ impl<S: ByteSource> Checkpoint<S> {
             if let Some((metadata, split)) = gguf {
                 described.push((shard.path().to_owned(), metadata, split));
             }
+            #[cfg(feature = "pytorch")]
+            self.take_declared(prefix, shard.path(), declared);
             self.format = format;
             self.warnings.extend(warnings);
             self.shards.push(shard);
@@ -408,6 +417,26 @@ impl<S: ByteSource> Checkpoint<S> {
             }
         }
         damaged
+    }
+
+    /// Takes what a PyTorch file says of its model as the configuration, unless there is one.
+    #[cfg(feature = "pytorch")]
+    fn take_declared(
+        &mut self,
+        prefix: &str,
+        path: &str,
+        declared: Option<(&'static str, Map<String, Value>)>,
+    ) {
+        let Some((key, fields)) = declared else { return };
+        if self.configs.iter().any(|config| prefix.starts_with(&config.prefix)) {
+            return;
+        }
+        let message = format!(
+            "there is no `config.json` for `{path}`, so `{key}` in the file is used as the configuration: {}",
+            fields.keys().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
+        );
+        self.warn(WarningCode::ConfigInside, path, message);
+        self.configs.push(Config::of_fields(prefix.to_owned(), &format!("{path} ({key})"), fields));
     }
 
     /// Adds the configurations in the metadata of a folder's GGUF files. If the folder has several models (a language model and

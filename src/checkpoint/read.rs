@@ -18,6 +18,9 @@ pub(super) struct Header {
     pub(super) warnings: Vec<Warning>,
     /// `__metadata__` of a safetensors file, or the lists in the metadata of a GGUF file.
     pub(super) metadata: header::Metadata,
+    /// Of a PyTorch file: what it says of its model beside the weights, and the key that this lies under.
+    #[cfg(feature = "pytorch")]
+    pub(super) declared: Option<(&'static str, Map<String, Value>)>,
     /// Of a GGUF file: its metadata and its place in its series.
     pub(super) gguf: Option<(Map<String, Value>, Option<Split>)>,
 }
@@ -30,7 +33,12 @@ pub(super) async fn read_header<S: ByteSource>(meter: &Meter, shard: &S) -> Resu
     let (path, length) = (shard.path(), shard.length());
     let problem = |problem| CheckpointError::from(HeaderError { file: path.to_owned(), problem });
     if Format::of_path(path) == Some(Format::Gguf) {
-        return read_gguf_header(meter, shard).await;
+        match read_gguf_header(meter, shard).await {
+            // Only its name is that of a GGUF file.
+            Err(CheckpointError::Gguf(GgufError { problem: GgufProblem::WrongMagic { .. }, .. }))
+                if format_of(meter, shard).await?.is_some() => {}
+            read => return read,
+        }
     }
     if length == 0 {
         return Err(problem(HeaderProblem::Empty));
@@ -58,6 +66,8 @@ pub(super) async fn read_header<S: ByteSource>(meter: &Meter, shard: &S) -> Resu
                         entries,
                         warnings: Vec::new(),
                         metadata,
+                        #[cfg(feature = "pytorch")]
+                        declared: None,
                         gguf: None,
                     })
                     .map_err(CheckpointError::from)
@@ -90,6 +100,8 @@ async fn read_gguf_header<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Hea
             entries: read.entries,
             warnings: Vec::new(),
             metadata: read.lists,
+            #[cfg(feature = "pytorch")]
+            declared: None,
             gguf: Some((read.metadata, read.split)),
         }),
     }
@@ -101,8 +113,23 @@ async fn read_pytorch_header<S: ByteSource>(
     shard: &S,
     first: &[u8],
 ) -> Result<Header, CheckpointError> {
-    let super::pytorch::Header { entries, warnings } = super::pytorch::read(meter, shard, first).await?;
-    Ok(Header { format: Format::PyTorch, entries, warnings, metadata: Vec::new(), gguf: None })
+    use super::pytorch::{self, PyTorchError, PyTorchProblem};
+    match pytorch::read(meter, shard, first).await {
+        Ok(pytorch::Header { entries, warnings, declared }) => Ok(Header {
+            format: Format::PyTorch,
+            entries,
+            warnings,
+            metadata: Vec::new(),
+            declared,
+            gguf: None,
+        }),
+        // A text may begin as a pickle of protocol 0 does.
+        Err(CheckpointError::PyTorch(error @ PyTorchError { problem: PyTorchProblem::NotAPickle, .. })) => {
+            Err(formats::recognise(shard.path(), first)
+                .map_or(error.into(), CheckpointError::NotACheckpoint))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(not(feature = "pytorch"))]

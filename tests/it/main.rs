@@ -8,6 +8,7 @@ mod support;
 mod adapter;
 mod adapter_kinds;
 mod any_catalogue;
+mod any_name;
 mod bad_input;
 mod command_line;
 mod compare;
