@@ -47,7 +47,8 @@ impl<S: ByteSource> Checkpoint<S> {
             }
         }
         self.report_missing(path, &missing);
-        let mut placed: Vec<OfTensor> = tensors.iter().map(|tensor| vec![None; parts(tensor).len()]).collect();
+        let mut placed: Vec<OfTensor> =
+            tensors.iter().map(|tensor| vec![None; parts(tensor).len()]).collect();
         let (mut damaged, total) = (None, shards.len());
         for (at, (shard, wanted)) in shards.iter().zip(&of_shard).enumerate() {
             let chunks: Vec<(&Spread, &Chunk)> = wanted

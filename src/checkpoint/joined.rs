@@ -1,6 +1,6 @@
 //! Tensors whose values lie in several places: chunks that follow each other along the first dimension.
 //!
-//! Such a tensor gets a range of addresses behind the end of every file. Whoever reads it reads a range of one shard, as for any other
+//! Such a tensor gets a range of addresses behind the end of every file. Other code reads that range of one shard, as for any other
 //! tensor, and the parts come from where they are. Nothing is copied before it is read.
 #![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
@@ -108,7 +108,8 @@ mod tests {
 
     #[test]
     fn a_range_of_addresses_gives_the_bytes_of_its_pieces() {
-        let shards = [MemorySource::new("a", b"abcdefgh".to_vec()), MemorySource::new("b", b"ABCDEFGH".to_vec())];
+        let shards =
+            [MemorySource::new("a", b"abcdefgh".to_vec()), MemorySource::new("b", b"ABCDEFGH".to_vec())];
         let piece = |shard, range: Range<u64>| Piece { shard, range };
         let mut joined = Joined::default();
         let one = joined.add(vec![piece(1, 2..4), piece(0, 0..3), piece(1, 5..5), piece(1, 7..8)]);

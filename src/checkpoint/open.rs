@@ -45,11 +45,20 @@ struct Folder<S> {
     shards: Vec<S>,
     indexes: Vec<S>,
     config: Option<S>,
+    /// What says where the chunks of the tensors lie, in a folder of torch.distributed.checkpoint.
+    #[cfg(feature = "more-formats")]
+    layout: Option<S>,
 }
 
 impl<S> Default for Folder<S> {
     fn default() -> Self {
-        Self { shards: Vec::new(), indexes: Vec::new(), config: None }
+        Self {
+            shards: Vec::new(),
+            indexes: Vec::new(),
+            config: None,
+            #[cfg(feature = "more-formats")]
+            layout: None,
+        }
     }
 }
 
@@ -68,6 +77,8 @@ enum Role {
     Index,
     Config,
     ForRuns,
+    #[cfg(feature = "more-formats")]
+    Layout,
     Other,
 }
 
@@ -179,6 +190,8 @@ async fn catalogue<S: ByteSource>(
         for_runs,
         warnings: Vec::new(),
         header_bytes: 0,
+        #[cfg(feature = "more-formats")]
+        joined: super::joined::Joined::default(),
         meter,
         weights: Meter::default(),
     };
@@ -213,6 +226,8 @@ async fn catalogue<S: ByteSource>(
         checkpoint.name = file_name(first.path()).to_owned();
     }
     checkpoint.sort();
+    #[cfg(feature = "more-formats")]
+    order::sort_by(&mut checkpoint.stored_names, |a, b| a.0.cmp(&b.0));
     checkpoint.header_bytes = checkpoint.meter.bytes();
     Ok(checkpoint)
 }
@@ -235,10 +250,14 @@ impl<S: ByteSource> Checkpoint<S> {
         &mut self,
         path: &str,
         prefix: &str,
-        folder: Folder<S>,
+        #[allow(unused_mut, reason = "changed with the feature more-formats")] mut folder: Folder<S>,
         total: usize,
         progress: &mut impl FnMut(HeadersRead),
     ) -> Option<CheckpointError> {
+        #[cfg(feature = "more-formats")]
+        if let Some(layout) = folder.layout.take() {
+            return self.read_chunks(path, prefix, layout, folder.shards, progress).await;
+        }
         let Folder { mut shards, indexes, .. } = folder;
         let index = self.read_index(indexes).await;
         if let Some(index) = &index {
@@ -351,6 +370,10 @@ impl<S: ByteSource> Checkpoint<S> {
             };
             #[cfg(feature = "pytorch")]
             let declared = header.declared;
+            #[cfg(feature = "more-formats")]
+            for (name, stored) in header.stored {
+                self.stored_names.push((format!("{prefix}{name}"), format!("{prefix}{stored}")));
+            }
             let Header { entries, metadata, gguf, format, warnings, .. } = header;
             let known_as = |entry: &Entry| known.get(&format!("{prefix}{}", entry.name)).copied();
             let repeated = || entries.iter().filter_map(|entry| Some((entry, known_as(entry)?)));
@@ -526,10 +549,18 @@ fn sort_into_folders<S: ByteSource>(sources: Vec<S>, names: &[String]) -> (Folde
     for (at, (source, name)) in sources.into_iter().zip(names).enumerate() {
         let role = match role_of(name) {
             Role::Shard if !weights.contains(&at) => Role::Other,
+            // Other programs have files of this name too.
+            #[cfg(feature = "more-formats")]
+            Role::Layout if !is_of_chunks(&paths, &weights, folder_of(name)) => Role::Other,
             role => role,
         };
         match role {
             Role::ForRuns => for_runs.push(source),
+            #[cfg(feature = "more-formats")]
+            Role::Layout => {
+                let folder = order::entry(&mut folders, folder_of(source.path()));
+                folder.layout = Some(source);
+            }
             Role::Other => others.push(source),
             Role::Shard | Role::Index | Role::Config => {
                 let folder = order::entry(&mut folders, folder_of(source.path()));
@@ -544,8 +575,19 @@ fn sort_into_folders<S: ByteSource>(sources: Vec<S>, names: &[String]) -> (Folde
     (folders, others, for_runs)
 }
 
+/// Whether the weights of a folder are chunks of torch.distributed.checkpoint.
+#[cfg(feature = "more-formats")]
+fn is_of_chunks(paths: &[&str], weights: &[usize], folder: &str) -> bool {
+    let mut own = weights.iter().map(|&at| paths[at]).filter(|path| folder_of(path) == folder).peekable();
+    own.peek().is_some() && own.all(formats::is_chunks)
+}
+
 fn role_of(path: &str) -> Role {
     let name = file_name(path);
+    #[cfg(feature = "more-formats")]
+    if name == formats::LAYOUT {
+        return Role::Layout;
+    }
     if Format::of_path(name).is_some() {
         Role::Shard
     } else if formats::is_index(name) {

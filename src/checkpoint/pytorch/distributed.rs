@@ -4,12 +4,14 @@
 //! Format: `torch/distributed/checkpoint/metadata.py` and `filesystem.py` of PyTorch 1.13 to 2.9.
 #![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
+use super::known::Global;
 use super::pickle::{Id, Machine, Outcome, Value, View};
 use super::state::{self, TRAINING};
 use super::{
-    Header, MAX_PICKLE_BYTES, MAX_SHOWN, PyTorchError, PyTorchProblem, Stop, element, entry, read_archive, runs,
+    MAX_PICKLE_BYTES, MAX_SHOWN, PyTorchError, PyTorchProblem, Stop, element, entry, read_archive, runs,
     would_run,
 };
+use crate::checkpoint::CheckpointError;
 use crate::checkpoint::dtype::TensorType;
 use crate::checkpoint::header::Entry;
 use crate::order;
@@ -90,14 +92,15 @@ fn parse(path: &str, bytes: &[u8]) -> Result<Layout, PyTorchProblem> {
         Err((byte, problem)) => return Err(PyTorchProblem::Pickle { byte: byte as u64, problem }),
     };
     let described = described(&machine, root).ok_or(PyTorchProblem::NoLayout)?;
-    let runs = runs(&machine);
+    let runs = code(&machine);
     // The tensors as nested dictionaries, in which the model is found as in a file of torch.save.
     let mut tree = Tree::default();
     for (at, one) in described.iter().enumerate() {
         tree.add(&one.path, at);
     }
     let mut places = HashMap::new();
-    let object = tree.build(&mut machine, &described, &mut places).map_err(|_| PyTorchProblem::TooManyTensors)?;
+    let object =
+        tree.build(&mut machine, &described, &mut places).map_err(|_| PyTorchProblem::TooManyTensors)?;
     let model = state::model(&machine, object).map_err(|problem| match problem {
         PyTorchProblem::NoTensors { what, .. } => PyTorchProblem::NoTensors { what, runs: runs.clone() },
         problem => problem,
@@ -114,10 +117,33 @@ fn parse(path: &str, bytes: &[u8]) -> Result<Layout, PyTorchProblem> {
     Ok(Layout { tensors: tensors.collect(), warnings })
 }
 
+/// The names of code that would run on loading. Python 3.11 pickles a member of an enumeration as a call of `getattr`. On classes of
+/// PyTorch alone this is harmless.
+fn code(machine: &Machine) -> Vec<String> {
+    const MEMBER: &str = "builtins.getattr";
+    let is_known = |global: &Global| {
+        &*global.module == "torch"
+            || ["torch.distributed.", "torch.serialization"]
+                .iter()
+                .any(|home| global.module.starts_with(home))
+    };
+    let mut names = runs(machine);
+    if machine
+        .globals
+        .iter()
+        .all(|global| is_known(global) || (&*global.module, &*global.name) == ("builtins", "getattr"))
+    {
+        names.retain(|name| name != MEMBER);
+    }
+    names
+}
+
 fn warn_of_code(path: &str, runs: &[String], warnings: &mut Vec<Warning>) {
     if !runs.is_empty() {
-        let message =
-            format!("{}. Do not load this folder elsewhere unless you trust where it is from", would_run(runs));
+        let message = format!(
+            "{}. Do not load this folder elsewhere unless you trust where it is from",
+            would_run(runs)
+        );
         warnings.push(Warning::new(WarningCode::PickleRunsCode, path, message));
     }
 }
@@ -168,7 +194,11 @@ impl<'a> Fields<'a> {
     }
 
     fn get(&self, name: &str) -> Option<Id> {
-        self.pairs.iter().rev().find(|(key, _)| self.machine.text(*key) == Some(name)).map(|(_, value)| *value)
+        self.pairs
+            .iter()
+            .rev()
+            .find(|(key, _)| self.machine.text(*key) == Some(name))
+            .map(|(_, value)| *value)
     }
 
     fn text(&self, name: &str) -> Option<&'a str> {
@@ -192,7 +222,9 @@ fn storage(machine: &Machine, id: Id) -> Option<Stored<'_>> {
     let Value::Dict(pairs) = machine.value(id) else { return None };
     let mut stored = Stored::with_capacity(pairs.len());
     for (index, info) in pairs {
-        let (Some(index), Some(info)) = (Fields::of(machine, *index), Fields::of(machine, *info)) else { continue };
+        let (Some(index), Some(info)) = (Fields::of(machine, *index), Fields::of(machine, *info)) else {
+            continue;
+        };
         let (Some(name), Some(file)) = (index.text("fqn"), info.text("relative_path")) else { continue };
         let (Some(offset), Some(length)) = (info.count("offset"), info.count("length")) else { continue };
         let changed = info.get("transform_descriptors").and_then(|steps| machine.members(steps));
@@ -256,7 +288,8 @@ fn chunks_of(
         let (Some(offsets), Some(sizes)) = (sizes("offsets"), sizes("sizes")) else {
             return Err("tensor whose chunks are not described");
         };
-        if offsets.iter().skip(1).any(|offset| *offset != 0) || sizes.iter().skip(1).ne(shape.iter().skip(1)) {
+        if offsets.iter().skip(1).any(|offset| *offset != 0) || sizes.iter().skip(1).ne(shape.iter().skip(1))
+        {
             return Err(ODD);
         }
         if sizes.contains(&0) && !shape.contains(&0) {
@@ -337,10 +370,12 @@ pub(in crate::checkpoint) async fn place<S: ByteSource>(
     source: &S,
     wanted: &[(&Spread, &Chunk)],
     warnings: &mut Vec<Warning>,
-) -> Result<Vec<Placed>, super::CheckpointError> {
-    let failed = |stop| match stop {
-        Stop::Problem(problem) => PyTorchError { file: source.path().to_owned(), problem }.into(),
-        Stop::Source(error) => super::CheckpointError::from(error),
+) -> Result<Vec<Placed>, CheckpointError> {
+    let failed = |stop: Stop| -> CheckpointError {
+        match stop {
+            Stop::Problem(problem) => PyTorchError { file: source.path().to_owned(), problem }.into(),
+            Stop::Source(error) => error.into(),
+        }
     };
     let mut order: Vec<usize> = (0..wanted.len()).collect();
     order.sort_unstable_by_key(|&at| wanted[at].1.archive.start);

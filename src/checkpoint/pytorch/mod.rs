@@ -4,6 +4,8 @@
 #![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 mod declared;
+#[cfg(feature = "more-formats")]
+pub(super) mod distributed;
 mod globals;
 mod known;
 mod legacy;
@@ -12,10 +14,10 @@ mod state;
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "the numbers of a test")]
 mod tests;
-mod zip;
+pub(super) mod zip;
 
 use super::dtype::TensorType;
-use super::formats::is_pytorch_stream;
+use super::formats::{is_chunks, is_pytorch_stream};
 use super::header::Entry;
 use super::{CheckpointError, Strides};
 use crate::order;
@@ -23,6 +25,8 @@ use crate::report::{Warning, WarningCode};
 use crate::source::{ByteSource, Meter, SourceError};
 use pickle::{Machine, Outcome, View};
 use serde_json::{Map, Value};
+#[cfg(feature = "more-formats")]
+pub(super) use state::TRAINING;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -98,6 +102,14 @@ pub enum PyTorchProblem {
         "the file begins as a pickle may, but is none that is sound; it is damaged, or was not written by torch.save: download it again"
     )]
     NotAPickle,
+    #[error(
+        "the file holds chunks of a checkpoint of torch.distributed; open the whole folder, with the file `.metadata`"
+    )]
+    ChunksAlone,
+    #[error(
+        "the pickle is not what torch.distributed.checkpoint writes into `.metadata`; open the file that has the weights"
+    )]
+    NoLayout,
     #[error("the pickle is cut off: it goes on at byte {length}, where the file ends; download it again")]
     PickleTruncated { length: u64 },
     #[error(
@@ -238,6 +250,9 @@ pub(super) async fn read<S: ByteSource>(
     first: &[u8],
 ) -> Result<Header, CheckpointError> {
     let file = || source.path().to_owned();
+    if is_chunks(source.path()) {
+        return Err(PyTorchError { file: file(), problem: PyTorchProblem::ChunksAlone }.into());
+    }
     let read = if is_pytorch_stream(first) {
         legacy::read(meter, source).await
     } else if first.starts_with(zip::MAGIC) {
@@ -349,7 +364,7 @@ fn describe(
 }
 
 /// The element type that PyTorch calls `kind`, and bytes of one element. A type without a name in safetensors keeps PyTorch's.
-fn element(kind: &str) -> (TensorType, u64) {
+pub(super) fn element(kind: &str) -> (TensorType, u64) {
     let (name, bytes) = match kind {
         "float64" => ("F64", 8),
         "float32" => ("F32", 4),

@@ -515,7 +515,8 @@ impl Machine {
         Ok(())
     }
 
-    fn add(&mut self, value: Value) -> Result<Id, PickleProblem> {
+    /// Adds a value.
+    pub(super) fn add(&mut self, value: Value) -> Result<Id, PickleProblem> {
         within(self.values.len(), self.most())?;
         self.values.push(value);
         Ok((self.values.len() as Id).saturating_sub(1))
@@ -629,7 +630,8 @@ impl Machine {
         Ok(id)
     }
 
-    fn named(&self, id: Id) -> Option<(u32, &Global)> {
+    /// The class or function at a place, and its place in [`Machine::globals`].
+    pub(super) fn named(&self, id: Id) -> Option<(u32, &Global)> {
         match self.value(id) {
             Value::Global(global) => Some((*global, &self.globals[*global as usize])),
             _ => None,
@@ -731,7 +733,7 @@ impl Machine {
     }
 
     /// Whole numbers that are not negative.
-    fn sizes(&self, id: Id) -> Option<Vec<u64>> {
+    pub(super) fn sizes(&self, id: Id) -> Option<Vec<u64>> {
         let members = self.members(id)?;
         let sizes = members.iter().take(MAX_DIMENSIONS + 1);
         sizes.map(|id| u64::try_from(self.int(*id)?).ok()).collect()
