@@ -102,6 +102,7 @@ impl Joined {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "the numbers of a test")]
 mod tests {
     use super::*;
     use crate::source::memory::MemorySource;
