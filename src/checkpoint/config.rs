@@ -72,6 +72,12 @@ impl Config {
         Self { prefix, path: path.to_owned(), fields, gguf: true }
     }
 
+    /// Fields that lie in the file `path` with the weights, as the configuration of everything below `prefix`.
+    #[cfg(feature = "pytorch")]
+    pub(super) fn of_fields(prefix: String, path: &str, fields: Map<String, Value>) -> Self {
+        Self { prefix, path: path.to_owned(), fields, gguf: false }
+    }
+
     /// `model_type`, diffusers' `_class_name`, GGUF's `general.architecture`, or the first architecture's name.
     pub fn family(&self) -> Option<&str> {
         family(&self.fields).or_else(|| self.fields.get("architectures")?.get(0)?.as_str())

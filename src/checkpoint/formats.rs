@@ -16,6 +16,10 @@ pub enum Format {
     Gguf,
     /// What torch.save writes: a pickle and the numbers it refers to.
     PyTorch,
+    /// An archive of NumPy arrays, as numpy.savez and MLX write it.
+    Npz,
+    /// The parameters of Flax in MessagePack.
+    Flax,
 }
 
 /// The ends of the names of shard indexes, each with the format of the shards.
@@ -47,6 +51,12 @@ pub const PREPROCESSOR: &str = "preprocessor_config.json";
 /// Files beside the weights that only a run reads.
 pub const FOR_RUNS: [&str; 2] = [TOKENIZER, PREPROCESSOR];
 
+/// The end of the names of the files of torch.distributed.checkpoint. They hold chunks of tensors.
+const CHUNKS: &str = ".distcp";
+
+/// Says where the chunks lie in the files beside it.
+pub const LAYOUT: &str = ".metadata";
+
 /// Says that the folders below are the parts of one diffusers pipeline.
 pub const PIPELINE: &str = "model_index.json";
 
@@ -55,7 +65,7 @@ pub const MODULES: &str = "modules.json";
 
 impl Format {
     /// Every format that we read.
-    pub const ALL: [Self; 3] = [Self::Safetensors, Self::Gguf, Self::PyTorch];
+    pub const ALL: [Self; 5] = [Self::Safetensors, Self::Gguf, Self::PyTorch, Self::Npz, Self::Flax];
 
     /// Its name in the report.
     pub fn name(self) -> &'static str {
@@ -63,15 +73,19 @@ impl Format {
             Self::Safetensors => "safetensors",
             Self::Gguf => "gguf",
             Self::PyTorch => "pytorch",
+            Self::Npz => "npz",
+            Self::Flax => "flax",
         }
     }
 
     /// The ends of its files' names, with the dot; the usual one first.
     pub fn endings(self) -> &'static [&'static str] {
         match self {
-            Self::Safetensors => &[".safetensors"],
+            Self::Safetensors => &[".safetensors", ".sft"],
             Self::Gguf => &[".gguf"],
-            Self::PyTorch => &[".bin", ".pt", ".pth", ".ckpt"],
+            Self::PyTorch => &[".bin", ".pt", ".pth", ".ckpt", CHUNKS],
+            Self::Npz => &[".npz"],
+            Self::Flax => &[".msgpack"],
         }
     }
 
@@ -86,6 +100,8 @@ impl Format {
             Some(Self::Gguf)
         } else if is_pytorch_stream(first) || is_pytorch_archive(first) {
             Some(Self::PyTorch)
+        } else if first_entry(first).is_some_and(|name| name.ends_with(b".npy")) {
+            Some(Self::Npz)
         } else if first.get(8) == Some(&b'{') && first[6..8] == [0, 0] {
             // Eight bytes of a length, then JSON: no header is as long as 2⁴⁸ bytes.
             Some(Self::Safetensors)
@@ -113,19 +129,29 @@ const ZIP_MAGIC: &[u8; 4] = b"PK\x03\x04";
 /// The magic number of torch.save as a pickle stores it: the code of a long number, its length, then `0x1950a86a20f9469cfc6c`.
 const PYTORCH_MAGIC: &[u8; 12] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 
+/// The same in protocol 1, which writes long numbers as text.
+const PYTORCH_MAGIC_AS_TEXT: &[u8; 26] = b"L119547037146038801333356L";
+
 /// Whether a file begins as torch.save wrote it before PyTorch 1.6: with a pickle of the magic number, in any protocol.
 pub(super) fn is_pytorch_stream(first: &[u8]) -> bool {
     let near = &first[..first.len().min(32)];
-    near.first() == Some(&0x80) && near.windows(PYTORCH_MAGIC.len()).any(|window| window == PYTORCH_MAGIC)
+    near.starts_with(PYTORCH_MAGIC_AS_TEXT)
+        || near.first() == Some(&0x80)
+            && near.windows(PYTORCH_MAGIC.len()).any(|window| window == PYTORCH_MAGIC)
+}
+
+/// The name of the first file of a zip archive.
+fn first_entry(first: &[u8]) -> Option<&[u8]> {
+    if !first.starts_with(ZIP_MAGIC) || first.len() < 30 {
+        return None;
+    }
+    let length = usize::from(first[26]) | usize::from(first[27]) << 8;
+    Some(&first[30..first.len().min(30 + length)])
 }
 
 /// Whether a file is an archive that begins with what torch.save or TorchScript puts first, in a folder.
 fn is_pytorch_archive(first: &[u8]) -> bool {
-    if !first.starts_with(ZIP_MAGIC) || first.len() < 30 {
-        return false;
-    }
-    let length = usize::from(first[26]) | usize::from(first[27]) << 8;
-    let name = &first[30..first.len().min(30 + length)];
+    let Some(name) = first_entry(first) else { return false };
     let Some(slash) = name.iter().position(|byte| *byte == b'/') else { return false };
     let inside = &name[slash + 1..];
     let files: [&[u8]; 6] =
@@ -150,12 +176,20 @@ pub(super) fn may_be_pytorch(path: &str, first: &[u8]) -> bool {
         Format::of_path(path) == Some(Format::PyTorch)
             && matches!(first.first(), Some(b'c' | b'(' | b'}' | b']'))
     };
-    first.starts_with(ZIP_MAGIC) || is_pickle || is_old_pickle()
+    first.starts_with(ZIP_MAGIC)
+        || is_pickle
+        || first.starts_with(&PYTORCH_MAGIC_AS_TEXT[..8])
+        || is_old_pickle()
 }
 
 /// Whether an archive is of another kind, by its name.
 pub(super) fn is_other_archive(path: &str) -> bool {
-    ends(path, ".npz") || ends(path, ".zip")
+    ends(path, ".zip")
+}
+
+/// Whether a file holds chunks of torch.distributed.checkpoint, by its name.
+pub fn is_chunks(path: &str) -> bool {
+    ends(path, CHUNKS)
 }
 
 /// Whether a file is a shard index, by its name.
@@ -166,7 +200,8 @@ pub fn is_index(name: &str) -> bool {
 /// Whether a file is a PyTorch file that libraries put beside the weights, by its name.
 pub fn is_beside_weights(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    Format::of_path(&name) == Some(Format::PyTorch)
+    // A folder has no ending.
+    Format::of_path(&name).is_none_or(|format| format == Format::PyTorch)
         && (BESIDE_WEIGHTS.iter().any(|word| name.starts_with(word)) || name.ends_with("_optim_states.pt"))
 }
 
@@ -197,12 +232,6 @@ const FOREIGN: &[Foreign] = &[
         is: |_, first| [b"lmgg", b"fmgg", b"tjgg", b"algg"].iter().any(|magic| first.starts_with(*magic)),
         what: "is a GGML file from before GGUF",
         advice: "convert the original model again, or open its safetensors files",
-    },
-    Foreign {
-        endings: &[".npz"],
-        is: |path, first| path.ends_with(".npz") && first.starts_with(ZIP_MAGIC),
-        what: "is a NumPy .npz archive",
-        advice: SAVE_AGAIN,
     },
     Foreign {
         endings: &[".zip"],
@@ -263,6 +292,63 @@ const FOREIGN: &[Foreign] = &[
     },
 ];
 
+/// More of them, by their names: those of checkpoints in JAX, TensorFlow and NeMo. The page's inspector lacks them.
+#[cfg(feature = "more-formats")]
+const FOREIGN_MORE: &[Foreign] = &[
+    Foreign {
+        endings: &[".nemo"],
+        is: |path, _| path.ends_with(".nemo"),
+        what: "is a NeMo archive",
+        advice: "unpack it with tar, and open the `model_weights.ckpt` inside",
+    },
+    Foreign {
+        endings: &[".keras"],
+        is: |path, first| path.ends_with(".keras") && first.starts_with(ZIP_MAGIC),
+        what: "is a Keras archive",
+        advice: "load it with keras, and save the values of `model.weights` by their paths with safetensors.numpy.save_file",
+    },
+    Foreign {
+        endings: &[],
+        is: |path, _| {
+            ["manifest.ocdbt", "_checkpoint_metadata", "_metadata"].iter().any(|end| is_named(path, end))
+        },
+        what: "is a part of an Orbax checkpoint (JAX)",
+        advice: "restore it with orbax.checkpoint, and save the parameters with safetensors.flax.save_file",
+    },
+    Foreign {
+        endings: &[],
+        is: |path, _| [".zarray", ".zgroup", "zarr.json"].iter().any(|end| is_named(path, end)),
+        what: "is a part of a zarr store, as T5X and other JAX libraries write checkpoints",
+        advice: "read its arrays with zarr, and save them with safetensors.numpy.save_file",
+    },
+    Foreign {
+        endings: &[],
+        is: |path, _| {
+            path.contains(".ckpt.data-") || path.ends_with(".ckpt.index") || is_named(path, "saved_model.pb")
+        },
+        what: "is a part of a TensorFlow checkpoint",
+        advice: "load it with transformers (from_pretrained with from_tf=True), and save it with save_pretrained",
+    },
+];
+
+/// Every format that is only recognised.
+#[cfg(feature = "more-formats")]
+fn foreign() -> impl Iterator<Item = &'static Foreign> {
+    FOREIGN_MORE.iter().chain(FOREIGN)
+}
+
+/// Every format that is only recognised.
+#[cfg(not(feature = "more-formats"))]
+fn foreign() -> impl Iterator<Item = &'static Foreign> {
+    FOREIGN.iter()
+}
+
+/// Whether a path is of a file with this name.
+#[cfg(feature = "more-formats")]
+fn is_named(path: &str, name: &str) -> bool {
+    path.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with('/'))
+}
+
 /// Says what a file that we do not read seems to be, and what to do. `None` if nothing is recognised. `first` is at least
 /// [`SNIFF_BYTES`] of it, or all.
 pub fn recognise(path: &str, first: &[u8]) -> Option<String> {
@@ -271,15 +357,21 @@ pub fn recognise(path: &str, first: &[u8]) -> Option<String> {
         return None;
     }
     let lower = path.to_ascii_lowercase();
-    match FOREIGN.iter().find(|foreign| (foreign.is)(&lower, first)) {
+    match foreign().find(|foreign| (foreign.is)(&lower, first)) {
         Some(found) => Some(format!("`{path}` {}; {}", found.what, found.advice)),
         None => Some(lower).filter(|lower| promises_weights(lower)).and_then(|_| answer(path, first)),
     }
 }
 
+/// Whether a name promises weights: by its ending, or as a blob in a hub's cache, which is named by its hash.
 fn promises_weights(lower: &str) -> bool {
-    Format::of_path(lower).is_some()
+    let name = lower.rsplit('/').next().unwrap_or(lower);
+    let is_blob = name.len() >= HASH_DIGITS && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_blob || Format::of_path(lower).is_some()
 }
+
+/// Digits of the shorter hash of a hub's cache, that of Git.
+const HASH_DIGITS: usize = 40;
 
 /// Characters of an answer that are shown.
 const SHOWN: usize = 60;
@@ -311,8 +403,8 @@ fn answer(path: &str, first: &[u8]) -> Option<String> {
 
 /// Whether a name ends like a file's, rather than a folder's or a model's.
 pub fn is_file_name(name: &str) -> bool {
-    let foreign = FOREIGN.iter().flat_map(|foreign| foreign.endings);
-    Format::of_path(name).is_some() || ends(name, ".json") || foreign.into_iter().any(|end| ends(name, end))
+    let mut foreign = foreign().flat_map(|foreign| foreign.endings);
+    Format::of_path(name).is_some() || ends(name, ".json") || foreign.any(|end| ends(name, end))
 }
 
 /// Whether a path has this ending, in any case.
@@ -332,11 +424,10 @@ mod tests {
 
     #[test]
     fn first_bytes_tell_foreign_files_apart() {
-        let cases: [(&str, &[u8], &str); 10] = [
+        let cases: [(&str, &[u8], &str); 9] = [
             ("a.safetensors", b"", "empty"),
             ("a.gguf", b"tjgg\x03\0\0\0", "before GGUF"),
             ("pytorch_model.bin", b"PK\x03\x04\0\0", "zip archive"),
-            ("a.npz", b"PK\x03\x04\0\0", ".npz"),
             ("a.pt", b"\x80\x02}q", "pickle"),
             ("a.h5", b"\x89HDF\r\n\x1a\n", "HDF5"),
             ("a.safetensors", b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
@@ -349,6 +440,23 @@ mod tests {
             assert!(sentence.contains(expected) && sentence.contains(path), "{path}: {sentence}");
         }
         assert_eq!(recognise("a.safetensors", b"\x80\x02\0\0\0\0\0\0{}"), None);
+    }
+
+    #[test]
+    #[cfg(feature = "more-formats")]
+    fn checkpoints_of_other_frameworks_are_named_with_a_way_to_convert_them() {
+        for (path, first, expected) in [
+            ("m/asr.nemo", b"./".as_slice(), "`model_weights.ckpt` inside"),
+            ("m.keras", b"PK\x03\x04\0\0", "keras"),
+            ("step_10/manifest.ocdbt", b"\x0c\xdb", "orbax.checkpoint"),
+            ("step_10/_METADATA", b"{}", "orbax.checkpoint"),
+            ("t5x/target.encoder.scale/.zarray", b"{}", "zarr"),
+            ("bert/model.ckpt.data-00000-of-00001", b"\0", "TensorFlow"),
+            ("saved/saved_model.pb", b"\x08\x01", "TensorFlow"),
+        ] {
+            let sentence = recognise(path, first).unwrap_or_default();
+            assert!(sentence.contains(expected) && sentence.contains(path), "{path}: {sentence}");
+        }
     }
 
     #[test]
@@ -367,6 +475,8 @@ mod tests {
                 "{sentence}"
             );
         }
+        let blob = "blobs/4f0c2e8a".to_owned() + &"0a".repeat(28);
+        assert!(recognise(&blob, b"Entry not found").is_some_and(|sentence| sentence.contains("is text")));
         assert_eq!(recognise("README.md", b"# A model"), None);
         assert_eq!(recognise("a.safetensors", b"\x10\0\0\0\0\0\0\0broken"), None);
     }
@@ -378,6 +488,7 @@ mod tests {
         assert_eq!(Format::of_bytes(b"\x40\0\0\0\0\0\0\0"), None);
         assert_eq!(Format::of_bytes(b"a texts {"), None);
         assert_eq!(Format::of_bytes(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80"), Some(Format::PyTorch));
+        assert_eq!(Format::of_bytes(b"L119547037146038801333356L\n.M\xe9\x03."), Some(Format::PyTorch));
         assert_eq!(Format::of_bytes(b"\x80\x02}q\0."), None);
         let archive = |name: &str| {
             let mut bytes = b"PK\x03\x04".to_vec();
@@ -388,7 +499,7 @@ mod tests {
         };
         assert_eq!(archive("best_model/data.pkl"), Some(Format::PyTorch));
         assert_eq!(archive("net/code/__torch__.py"), Some(Format::PyTorch));
-        assert_eq!(archive("weight.npy"), None);
+        assert_eq!(archive("weight.npy"), Some(Format::Npz));
         assert_eq!(archive("model/model.safetensors"), None);
     }
 
@@ -396,6 +507,7 @@ mod tests {
     fn names_end_in_any_case() {
         assert_eq!(Format::of_path("d/MODEL.GGUF"), Some(Format::Gguf));
         assert_eq!(Format::stem("d/m.Safetensors"), "d/m");
+        assert_eq!(Format::of_path("flux1-dev.sft"), Some(Format::Safetensors));
         assert!(is_file_name("pytorch_model.BIN") && is_file_name("a.json") && !is_file_name("gpt2"));
         assert_eq!((Format::stem("d/m.PTH"), Format::ending_of("d/m.PTH")), ("d/m", ".PTH"));
         assert_eq!((Format::stem("d/m"), Format::ending_of("d/m")), ("d/m", ""));

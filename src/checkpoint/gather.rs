@@ -8,7 +8,7 @@
 
 use super::compare_names;
 use super::formats::{
-    CONFIG, FOR_RUNS, Format, MODULES, PIPELINE, index_format, is_beside_weights, is_index,
+    CONFIG, FOR_RUNS, Format, LAYOUT, MODULES, PIPELINE, index_format, is_beside_weights, is_chunks, is_index,
 };
 use crate::order;
 
@@ -121,7 +121,12 @@ pub fn checkpoints(paths: &[&str]) -> Gathering {
 /// that libraries put beside the weights count only if there is nothing else.
 pub(super) fn weights(paths: &[&str]) -> Vec<usize> {
     let all: Vec<usize> = (0..paths.len()).filter(|&file| Format::of_path(paths[file]).is_some()).collect();
-    let others = all.iter().any(|&file| !is_beside_weights(file_name(paths[file])));
+    // Trainers save the optimizer to a folder beside the weights.
+    let is_beside = |path: &str| {
+        let own = if is_chunks(path) { folder_of(path) } else { path };
+        is_beside_weights(file_name(own))
+    };
+    let others = all.iter().any(|&file| !is_beside(paths[file]));
     let safetensors = all.iter().filter(|&&file| is(paths[file], Format::Safetensors));
     let of_folder = order::groups(safetensors.map(|&file| (folder_of(paths[file]).to_owned(), file)));
     let is_copy = |path: &str| {
@@ -131,10 +136,24 @@ pub(super) fn weights(paths: &[&str]) -> Vec<usize> {
             usual(path).is_some() && usual(paths[other]).is_some() || stem_of_copies(paths[other]) == stem
         })
     };
-    let counts = |path: &str| {
-        !is(path, Format::PyTorch) || !(is_copy(path) || others && is_beside_weights(file_name(path)))
+    let counts = |path: &str| !is(path, Format::PyTorch) || !(is_copy(path) || others && is_beside(path));
+    // Flax and MLX files count if there is nothing else: beside other weights, they are copies. Most archives of arrays hold data.
+    let is_last = |path: &str| is(path, Format::Npz) || is(path, Format::Flax);
+    let with_others =
+        order::distinct(all.iter().map(|&file| paths[file]).filter(|path| !is_last(path)).map(folder_of));
+    let alone = with_others.is_empty() && all.len() == 1;
+    let is_copy_or_data = |path: &str| {
+        is_last(path)
+            && (order::has(&with_others, folder_of(path))
+                || is(path, Format::Npz) && !alone && !is_parameters(path))
     };
-    all.into_iter().filter(|&file| counts(paths[file])).collect()
+    all.into_iter().filter(|&file| counts(paths[file]) && !is_copy_or_data(paths[file])).collect()
+}
+
+/// Whether an archive of arrays holds the parameters of a model, by its name.
+fn is_parameters(path: &str) -> bool {
+    let name = file_name(path).to_ascii_lowercase();
+    ["weights", "model", "params"].iter().any(|word| name.starts_with(word))
 }
 
 fn named(paths: &[&str], files: Vec<usize>) -> Gathered {
@@ -176,7 +195,7 @@ fn nearest_roots<'a>(paths: &[&'a str], roots: &[&str]) -> Vec<(usize, Option<&'
     let is_companion = |path: &str| {
         let file = file_name(path);
         let mut names = FOR_RUNS.iter().chain([&CONFIG]);
-        names.any(|name| file.eq_ignore_ascii_case(name)) || is_index(file)
+        names.any(|name| file.eq_ignore_ascii_case(name)) || is_index(file) || file == LAYOUT
     };
     let nearest = |path: &'a str| {
         let mut at = folder_of(path);
@@ -199,7 +218,8 @@ fn companions(paths: &[&str], root: &str, all: &[(usize, Option<&str>)]) -> Vec<
     if !own.iter().any(|&file| file_name(paths[file]).eq_ignore_ascii_case(CONFIG)) {
         let above = all.iter().map(|(file, _)| *file).filter(|&file| {
             let folder = folder_of(paths[file]);
-            folder != root && is_below(root, folder) && !is_index(paths[file])
+            let is_of_folder = is_index(paths[file]) || file_name(paths[file]) == LAYOUT;
+            folder != root && is_below(root, folder) && !is_of_folder
         });
         own.extend(above);
     }
@@ -280,6 +300,10 @@ fn is_projector(path: &str) -> bool {
 
 /// Which of the usual names a file has. `None` for a GGUF file.
 fn usual(path: &str) -> Option<usize> {
+    // The files of one folder are one checkpoint, whatever their numbers are.
+    if is_chunks(path) {
+        return Some(USUAL.len());
+    }
     let stem = file_name(Format::stem(path)).to_ascii_lowercase();
     let begins = |usual: &str| {
         let rest = stem.strip_prefix(usual);
@@ -501,6 +525,17 @@ mod tests {
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         let found = checkpoints(&many).checkpoints;
         assert!(found.len() == 3000 && found.iter().all(|one| one.files.len() == 2));
+    }
+
+    #[test]
+    fn flax_and_mlx_files_count_if_there_is_nothing_else() {
+        let all = ["m/flax_model.msgpack", "m/pytorch_model.bin", "m/config.json", "m/tf_model.h5"];
+        let found = checkpoints(&all).checkpoints;
+        assert_eq!(found.iter().map(|one| one.files.clone()).collect::<Vec<_>>(), [[1, 2]]);
+        assert_eq!(names(&["m/flax_model.msgpack", "m/config.json"]), ["m/flax_model.msgpack"]);
+        assert_eq!(names(&["m/weights.npz", "m/config.json", "m/data.npz"]), ["m/weights.npz"]);
+        assert_eq!(names(&["anything.npz"]), ["anything.npz"]);
+        assert_eq!(names(&["d/1.npz", "d/2.npz"]), [""; 0]);
     }
 
     #[test]

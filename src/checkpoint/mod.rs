@@ -2,17 +2,27 @@
 
 pub mod adapter_names;
 pub mod address;
+#[cfg(feature = "more-formats")]
+pub mod arrays;
 pub mod buffer;
 mod check;
+#[cfg(feature = "more-formats")]
+mod chunks;
 pub mod config;
 mod copies;
 pub mod dtype;
+#[cfg(feature = "more-formats")]
+pub mod flax;
 pub mod formats;
 pub mod gather;
 pub mod gguf;
 pub mod header;
 pub mod index;
+#[cfg(feature = "more-formats")]
+mod joined;
 pub(crate) mod json;
+#[cfg(any(feature = "verify", feature = "more-formats"))]
+pub(crate) mod npy;
 mod open;
 mod packed;
 mod partial;
@@ -68,10 +78,16 @@ pub enum CheckpointError {
     #[cfg(feature = "pytorch")]
     #[error(transparent)]
     PyTorch(#[from] pytorch::PyTorchError),
+    /// An archive of NumPy arrays is damaged, or has none that can be read.
+    #[cfg(feature = "more-formats")]
+    #[error(transparent)]
+    Arrays(#[from] arrays::ArraysError),
+    /// A file of Flax is damaged, or holds no array.
+    #[cfg(feature = "more-formats")]
+    #[error(transparent)]
+    Flax(#[from] flax::FlaxError),
     /// A file of a format that this build does not read; the whole library does.
-    #[error(
-        "`{0}` is a PyTorch file, which this part of Gammascope does not read; open it with the whole of it"
-    )]
+    #[error("`{0}` is of a format that this part of Gammascope does not read; open it with the whole of it")]
     Elsewhere(String),
     /// The index is damaged.
     #[error(transparent)]
@@ -170,6 +186,9 @@ pub struct Checkpoint<S> {
     pub warnings: Vec<Warning>,
     /// Bytes of headers, index and configuration that were read.
     pub header_bytes: u64,
+    /// Tensors that lie in several places.
+    #[cfg(feature = "more-formats")]
+    joined: joined::Joined,
     meter: Meter,
     weights: Meter,
 }
@@ -208,7 +227,40 @@ impl<S: ByteSource> Checkpoint<S> {
 
     /// Reads a byte range of a shard's weights.
     pub async fn read_weights(&self, shard: usize, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
+        #[cfg(feature = "more-formats")]
+        if range.start >= joined::FIRST {
+            let mut read = Ok(Vec::new());
+            self.joined
+                .read_many(&self.weights, &self.shards, std::slice::from_ref(&range), |_, bytes| read = bytes)
+                .await;
+            return read;
+        }
         self.weights.read(&self.shards[shard], range).await
+    }
+
+    /// Reads ranges of a shard, in rising order, as [`ByteSource::read_many`] does. They may be addresses of tensors that lie in several
+    /// places.
+    #[cfg(feature = "more-formats")]
+    async fn read_ranges(
+        &self,
+        meter: &Meter,
+        shard: usize,
+        ranges: &[Range<u64>],
+        mut take: impl FnMut(usize, Result<Vec<u8>, SourceError>),
+    ) {
+        let (own, joined) = ranges.split_at(ranges.partition_point(|range| range.start < joined::FIRST));
+        meter.read_many(&self.shards[shard], own, &mut take).await;
+        let take = |index: usize, bytes| take(own.len() + index, bytes);
+        self.joined.read_many(meter, &self.shards, joined, take).await;
+    }
+
+    /// Where the first byte of a tensor lies in the file of its shard.
+    pub fn offset(&self, tensor: &Tensor) -> u64 {
+        #[cfg(feature = "more-formats")]
+        if tensor.range.start >= joined::FIRST {
+            return self.joined.parts(&tensor.range).first().map_or(0, |piece| piece.range.start);
+        }
+        tensor.range.start
     }
 
     /// Path and bytes of one of [`formats::FOR_RUNS`], if it is there. The report does not count these bytes: nothing in it comes
@@ -327,6 +379,9 @@ impl<S: ByteSource> Checkpoint<S> {
                     }
                     progress(*done, meter.bytes());
                 };
+                #[cfg(feature = "more-formats")]
+                self.read_ranges(meter, shard, &reads, take).await;
+                #[cfg(not(feature = "more-formats"))]
                 meter.read_many(&self.shards[shard], &reads, take).await;
             };
             reading.boxed_local()

@@ -45,11 +45,20 @@ struct Folder<S> {
     shards: Vec<S>,
     indexes: Vec<S>,
     config: Option<S>,
+    /// What says where the chunks of the tensors lie, in a folder of torch.distributed.checkpoint.
+    #[cfg(feature = "more-formats")]
+    layout: Option<S>,
 }
 
 impl<S> Default for Folder<S> {
     fn default() -> Self {
-        Self { shards: Vec::new(), indexes: Vec::new(), config: None }
+        Self {
+            shards: Vec::new(),
+            indexes: Vec::new(),
+            config: None,
+            #[cfg(feature = "more-formats")]
+            layout: None,
+        }
     }
 }
 
@@ -68,6 +77,8 @@ enum Role {
     Index,
     Config,
     ForRuns,
+    #[cfg(feature = "more-formats")]
+    Layout,
     Other,
 }
 
@@ -179,6 +190,8 @@ async fn catalogue<S: ByteSource>(
         for_runs,
         warnings: Vec::new(),
         header_bytes: 0,
+        #[cfg(feature = "more-formats")]
+        joined: super::joined::Joined::default(),
         meter,
         weights: Meter::default(),
     };
@@ -203,12 +216,18 @@ async fn catalogue<S: ByteSource>(
     if let Some(error) = damaged.filter(|_| checkpoint.shards.is_empty()) {
         return Err(error);
     }
+    // A GGUF file may have another name. Its own metadata are its configuration.
+    if checkpoint.format == Format::Gguf {
+        checkpoint.configs.retain(|config| config.scope("").is_gguf());
+    }
     if checkpoint.name.is_empty()
         && let Some(first) = checkpoint.shards.first()
     {
         checkpoint.name = file_name(first.path()).to_owned();
     }
     checkpoint.sort();
+    #[cfg(feature = "more-formats")]
+    order::sort_by(&mut checkpoint.stored_names, |a, b| a.0.cmp(&b.0));
     checkpoint.header_bytes = checkpoint.meter.bytes();
     Ok(checkpoint)
 }
@@ -231,10 +250,14 @@ impl<S: ByteSource> Checkpoint<S> {
         &mut self,
         path: &str,
         prefix: &str,
-        folder: Folder<S>,
+        #[allow(unused_mut, reason = "changed with the feature more-formats")] mut folder: Folder<S>,
         total: usize,
         progress: &mut impl FnMut(HeadersRead),
     ) -> Option<CheckpointError> {
+        #[cfg(feature = "more-formats")]
+        if let Some(layout) = folder.layout.take() {
+            return self.read_chunks(path, prefix, layout, folder.shards, progress).await;
+        }
         let Folder { mut shards, indexes, .. } = folder;
         let index = self.read_index(indexes).await;
         if let Some(index) = &index {
@@ -330,7 +353,7 @@ impl<S: ByteSource> Checkpoint<S> {
         let mut added: HashMap<String, usize> = HashMap::new();
         let mut damaged = None;
         for (shard, header) in group.into_iter().zip(headers) {
-            let Header { entries, metadata, gguf, format, warnings } = match header {
+            let header = match header {
                 Ok(header) => header,
                 // Other shards must not replace it.
                 Err(error @ CheckpointError::Elsewhere(_)) => return Some(error),
@@ -345,6 +368,13 @@ impl<S: ByteSource> Checkpoint<S> {
                     continue;
                 }
             };
+            #[cfg(feature = "pytorch")]
+            let declared = header.declared;
+            #[cfg(feature = "more-formats")]
+            for (name, stored) in header.stored {
+                self.stored_names.push((format!("{prefix}{name}"), format!("{prefix}{stored}")));
+            }
+            let Header { entries, metadata, gguf, format, warnings, .. } = header;
             let known_as = |entry: &Entry| known.get(&format!("{prefix}{}", entry.name)).copied();
             let repeated = || entries.iter().filter_map(|entry| Some((entry, known_as(entry)?)));
             if let Some((entry, _)) = (!known.is_empty()).then(|| repeated().next()).flatten() {
@@ -394,6 +424,8 @@ impl<S: ByteSource> Checkpoint<S> {
             if let Some((metadata, split)) = gguf {
                 described.push((shard.path().to_owned(), metadata, split));
             }
+            #[cfg(feature = "pytorch")]
+            self.take_declared(prefix, shard.path(), declared);
             self.format = format;
             self.warnings.extend(warnings);
             self.shards.push(shard);
@@ -408,6 +440,26 @@ impl<S: ByteSource> Checkpoint<S> {
             }
         }
         damaged
+    }
+
+    /// Takes what a PyTorch file says of its model as the configuration, unless there is one.
+    #[cfg(feature = "pytorch")]
+    fn take_declared(
+        &mut self,
+        prefix: &str,
+        path: &str,
+        declared: Option<(&'static str, Map<String, Value>)>,
+    ) {
+        let Some((key, fields)) = declared else { return };
+        if self.configs.iter().any(|config| prefix.starts_with(&config.prefix)) {
+            return;
+        }
+        let message = format!(
+            "there is no `config.json` for `{path}`, so `{key}` in the file is used as the configuration: {}",
+            fields.keys().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
+        );
+        self.warn(WarningCode::ConfigInside, path, message);
+        self.configs.push(Config::of_fields(prefix.to_owned(), &format!("{path} ({key})"), fields));
     }
 
     /// Adds the configurations in the metadata of a folder's GGUF files. If the folder has several models (a language model and
@@ -497,10 +549,18 @@ fn sort_into_folders<S: ByteSource>(sources: Vec<S>, names: &[String]) -> (Folde
     for (at, (source, name)) in sources.into_iter().zip(names).enumerate() {
         let role = match role_of(name) {
             Role::Shard if !weights.contains(&at) => Role::Other,
+            // Other programs have files of this name too.
+            #[cfg(feature = "more-formats")]
+            Role::Layout if !is_of_chunks(&paths, &weights, folder_of(name)) => Role::Other,
             role => role,
         };
         match role {
             Role::ForRuns => for_runs.push(source),
+            #[cfg(feature = "more-formats")]
+            Role::Layout => {
+                let folder = order::entry(&mut folders, folder_of(source.path()));
+                folder.layout = Some(source);
+            }
             Role::Other => others.push(source),
             Role::Shard | Role::Index | Role::Config => {
                 let folder = order::entry(&mut folders, folder_of(source.path()));
@@ -515,8 +575,19 @@ fn sort_into_folders<S: ByteSource>(sources: Vec<S>, names: &[String]) -> (Folde
     (folders, others, for_runs)
 }
 
+/// Whether the weights of a folder are chunks of torch.distributed.checkpoint.
+#[cfg(feature = "more-formats")]
+fn is_of_chunks(paths: &[&str], weights: &[usize], folder: &str) -> bool {
+    let mut own = weights.iter().map(|&at| paths[at]).filter(|path| folder_of(path) == folder).peekable();
+    own.peek().is_some() && own.all(formats::is_chunks)
+}
+
 fn role_of(path: &str) -> Role {
     let name = file_name(path);
+    #[cfg(feature = "more-formats")]
+    if name == formats::LAYOUT {
+        return Role::Layout;
+    }
     if Format::of_path(name).is_some() {
         Role::Shard
     } else if formats::is_index(name) {

@@ -9,6 +9,8 @@ use super::header::{self, Entry, HeaderError, HeaderProblem};
 use crate::report::Warning;
 use crate::source::{ByteSource, Meter, SourceError};
 use serde_json::{Map, Value};
+#[cfg(feature = "more-formats")]
+use std::collections::HashSet;
 
 /// What the header of a shard says.
 pub(super) struct Header {
@@ -18,6 +20,12 @@ pub(super) struct Header {
     pub(super) warnings: Vec<Warning>,
     /// `__metadata__` of a safetensors file, or the lists in the metadata of a GGUF file.
     pub(super) metadata: header::Metadata,
+    /// Of a PyTorch file: what it says of its model beside the weights, and the key that this lies under.
+    #[cfg(feature = "pytorch")]
+    pub(super) declared: Option<(&'static str, Map<String, Value>)>,
+    /// Tensors whose names in the file are others: the name here, and that in the file.
+    #[cfg(feature = "more-formats")]
+    pub(super) stored: Vec<(String, String)>,
     /// Of a GGUF file: its metadata and its place in its series.
     pub(super) gguf: Option<(Map<String, Value>, Option<Split>)>,
 }
@@ -30,7 +38,12 @@ pub(super) async fn read_header<S: ByteSource>(meter: &Meter, shard: &S) -> Resu
     let (path, length) = (shard.path(), shard.length());
     let problem = |problem| CheckpointError::from(HeaderError { file: path.to_owned(), problem });
     if Format::of_path(path) == Some(Format::Gguf) {
-        return read_gguf_header(meter, shard).await;
+        match read_gguf_header(meter, shard).await {
+            // Only its name is that of a GGUF file.
+            Err(CheckpointError::Gguf(GgufError { problem: GgufProblem::WrongMagic { .. }, .. }))
+                if format_of(meter, shard).await?.is_some() => {}
+            read => return read,
+        }
     }
     if length == 0 {
         return Err(problem(HeaderProblem::Empty));
@@ -43,10 +56,16 @@ pub(super) async fn read_header<S: ByteSource>(meter: &Meter, shard: &S) -> Resu
         if first.starts_with(gguf::MAGIC) {
             return read_gguf_header(meter, shard).await;
         }
-        if formats::may_be_pytorch(path, &first) {
+        let named = Format::of_path(path);
+        let is_map = matches!(first[0], 0x80..=0x8f | 0xde | 0xdf);
+        if formats::may_be_pytorch(path, &first) || named == Some(Format::Flax) && is_map {
             let first = first_bytes(meter, shard).await?;
-            if Format::of_bytes(&first) != Some(Format::Safetensors) && !formats::is_other_archive(path) {
-                return read_pytorch_header(meter, shard, &first).await;
+            match Format::of_bytes(&first).or(named) {
+                Some(Format::Npz) => return read_arrays(meter, shard).await,
+                Some(Format::Flax) if is_map => return read_flax(meter, shard).await,
+                _ if Format::of_bytes(&first) == Some(Format::Safetensors) => {}
+                _ if formats::is_other_archive(path) => {}
+                _ => return read_pytorch_header(meter, shard, &first).await,
             }
         }
         match header::header_length(path, first, length) {
@@ -58,6 +77,10 @@ pub(super) async fn read_header<S: ByteSource>(meter: &Meter, shard: &S) -> Resu
                         entries,
                         warnings: Vec::new(),
                         metadata,
+                        #[cfg(feature = "pytorch")]
+                        declared: None,
+                        #[cfg(feature = "more-formats")]
+                        stored: Vec::new(),
                         gguf: None,
                     })
                     .map_err(CheckpointError::from)
@@ -82,14 +105,20 @@ pub(super) async fn read_header<S: ByteSource>(meter: &Meter, shard: &S) -> Resu
 
 async fn read_gguf_header<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Header, CheckpointError> {
     match gguf::read(meter, shard).await {
-        Err(CheckpointError::Gguf(error @ GgufError { problem: GgufProblem::WrongMagic { .. }, .. })) => {
-            Err(sniff(meter, shard).await?.map_or(error.into(), CheckpointError::NotACheckpoint))
-        }
+        Err(CheckpointError::Gguf(
+            error @ GgufError {
+                problem: GgufProblem::WrongMagic { .. } | GgufProblem::TooShort { .. }, ..
+            },
+        )) => Err(sniff(meter, shard).await?.map_or(error.into(), CheckpointError::NotACheckpoint)),
         read => read.map(|read| Header {
             format: Format::Gguf,
             entries: read.entries,
             warnings: Vec::new(),
             metadata: read.lists,
+            #[cfg(feature = "pytorch")]
+            declared: None,
+            #[cfg(feature = "more-formats")]
+            stored: Vec::new(),
             gguf: Some((read.metadata, read.split)),
         }),
     }
@@ -101,8 +130,24 @@ async fn read_pytorch_header<S: ByteSource>(
     shard: &S,
     first: &[u8],
 ) -> Result<Header, CheckpointError> {
-    let super::pytorch::Header { entries, warnings } = super::pytorch::read(meter, shard, first).await?;
-    Ok(Header { format: Format::PyTorch, entries, warnings, metadata: Vec::new(), gguf: None })
+    use super::pytorch::{self, PyTorchError, PyTorchProblem};
+    match pytorch::read(meter, shard, first).await {
+        Ok(pytorch::Header { entries, warnings, declared }) => Ok(Header {
+            format: Format::PyTorch,
+            entries,
+            warnings,
+            metadata: Vec::new(),
+            declared,
+            #[cfg(feature = "more-formats")]
+            stored: Vec::new(),
+            gguf: None,
+        }),
+        // A text may begin as a pickle of protocol 0 does.
+        Err(CheckpointError::PyTorch(error @ PyTorchError { problem: PyTorchProblem::NotAPickle, .. })) => {
+            Err(formats::recognise(shard.path(), first).map_or(error.into(), CheckpointError::NotACheckpoint))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(not(feature = "pytorch"))]
@@ -111,6 +156,48 @@ async fn read_pytorch_header<S: ByteSource>(
     shard: &S,
     _: &[u8],
 ) -> Result<Header, CheckpointError> {
+    Err(CheckpointError::Elsewhere(shard.path().to_owned()))
+}
+
+#[cfg(feature = "more-formats")]
+async fn read_arrays<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Header, CheckpointError> {
+    let entries = super::arrays::read(meter, shard).await?;
+    let separator = if entries.iter().any(|entry| entry.name.contains('/')) { '/' } else { '.' };
+    Ok(with_names(Format::Npz, entries, separator))
+}
+
+#[cfg(feature = "more-formats")]
+async fn read_flax<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Header, CheckpointError> {
+    let super::flax::Header { entries, warnings } = super::flax::read(meter, shard).await?;
+    Ok(Header { warnings, ..with_names(Format::Flax, entries, '.') })
+}
+
+/// A header of tensors under the names of PyTorch's code, if their names are those of Flax.
+#[cfg(feature = "more-formats")]
+fn with_names(format: Format, mut entries: Vec<Entry>, separator: char) -> Header {
+    let mut stored = Vec::new();
+    let of_flax = entries.iter().any(|entry| entry.name.ends_with(&format!("{separator}kernel")));
+    let names: HashSet<String> = entries.iter().map(|entry| entry.name.clone()).collect();
+    for entry in &mut entries {
+        let mapped = super::flax::as_in_pytorch(entry, separator).filter(|_| of_flax);
+        // A slash in a name would stand for a folder.
+        let plain = || (entry.name.replace('/', "."), entry.shape.clone(), entry.strides.clone());
+        let (name, shape, strides) = mapped.unwrap_or_else(plain);
+        if name != entry.name && !names.contains(&name) {
+            stored.push((name.clone(), std::mem::replace(&mut entry.name, name)));
+            (entry.shape, entry.strides) = (shape, strides);
+        }
+    }
+    Header { format, entries, warnings: Vec::new(), metadata: Vec::new(), declared: None, stored, gguf: None }
+}
+
+#[cfg(not(feature = "more-formats"))]
+async fn read_arrays<S: ByteSource>(_: &Meter, shard: &S) -> Result<Header, CheckpointError> {
+    Err(CheckpointError::Elsewhere(shard.path().to_owned()))
+}
+
+#[cfg(not(feature = "more-formats"))]
+async fn read_flax<S: ByteSource>(_: &Meter, shard: &S) -> Result<Header, CheckpointError> {
     Err(CheckpointError::Elsewhere(shard.path().to_owned()))
 }
 

@@ -2,6 +2,8 @@
 
 use super::address::{Address, Model, PUBLIC_HUB};
 use super::formats::{Format, is_beside_weights, is_index};
+#[cfg(feature = "more-formats")]
+use super::formats::{LAYOUT, is_chunks};
 use super::index::{Index, IndexError};
 use super::open::{MAX_CONFIG_BYTES, MAX_JSON_BYTES};
 use crate::source::http::{Fault, HttpSource, Place, Problem, Session, Token, Transport};
@@ -34,13 +36,15 @@ const SINGLE: &str = "model.safetensors";
 const CONFIG: &str = "config.json";
 
 /// Names to try in a folder that has neither of the usual two and no list of files.
-const OTHER_NAMES: [&str; 6] = [
+const OTHER_NAMES: [&str; 8] = [
     "diffusion_pytorch_model.safetensors.index.json",
     "diffusion_pytorch_model.safetensors",
     "consolidated.safetensors",
     "adapter_model.safetensors",
     PYTORCH_INDEX,
     PYTORCH_SINGLE,
+    "flax_model.msgpack",
+    "weights.npz",
 ];
 
 const PYTORCH_INDEX: &str = "pytorch_model.bin.index.json";
@@ -162,7 +166,9 @@ impl<T: Transport> Finder<'_, T> {
     async fn file<L>(&self, url: Url) -> Result<Vec<AnySource<L, T>>, LocateError> {
         let name = url.file_name().to_owned();
         let config = match Format::of_path(&name) {
-            Some(Format::Safetensors | Format::PyTorch) => self.config(&url.folder(), ""),
+            Some(Format::Safetensors | Format::PyTorch | Format::Npz | Format::Flax) => {
+                self.config(&url.folder(), "")
+            }
             Some(Format::Gguf) | None => std::future::ready(Ok(None)).boxed_local(),
         };
         let (shard, config) = join(self.shard(url, name, FILE_GUESS), config).await;
@@ -195,8 +201,7 @@ impl<T: Transport> Finder<'_, T> {
         if names.len() > MOST_SHARDS {
             return Err(LocateError::TooMany { index: url.to_string(), count: names.len() });
         }
-        let total = names.len();
-        let mut places = Vec::with_capacity(total);
+        let mut places = Vec::with_capacity(names.len());
         for (name, header) in names.into_iter().zip(index.headers()) {
             let elsewhere = || LocateError::Elsewhere { index: url.to_string(), shard: name.to_owned() };
             places.push((
@@ -205,6 +210,15 @@ impl<T: Transport> Finder<'_, T> {
                 header.min(SHARD_GUESS),
             ));
         }
+        let mut sources = self.all(places).await?;
+        sources.push(AnySource::Whole(MemorySource::new(path, bytes)));
+        sources.extend(config);
+        Ok(sources)
+    }
+
+    /// Opens shards: their paths, their addresses, and the bytes to read first of each. Missing ones are left out, unless all are.
+    async fn all<L>(&self, places: Vec<(String, Url, u64)>) -> Result<Vec<AnySource<L, T>>, LocateError> {
+        let total = places.len();
         let done = Cell::new(0);
         let opened: Vec<_> = places.iter().map(|_| RefCell::new(None)).collect();
         let opening = places.iter().zip(&opened).map(|((path, url, header), slot)| {
@@ -235,12 +249,43 @@ impl<T: Transport> Finder<'_, T> {
             }
         }
         match first {
-            Some(fault) if sound == 0 => return Err(fault.into()),
-            _ => {}
+            Some(fault) if sound == 0 => Err(fault.into()),
+            _ => Ok(sources),
         }
+    }
+
+    /// The files of a folder of torch.distributed.checkpoint, if it is one.
+    #[cfg(feature = "more-formats")]
+    async fn chunks<L>(
+        &self,
+        folder: &Url,
+        prefix: &str,
+    ) -> Result<Option<Vec<AnySource<L, T>>>, LocateError> {
+        use super::pytorch::distributed::Layout;
+        let Some(url) = folder.join(LAYOUT) else { return Ok(None) };
+        let bytes = match self.whole(url.clone(), MAX_JSON_BYTES).await {
+            Ok(bytes) => bytes,
+            Err(fault) if fault.problem.is_absence() || fault.problem.wants_token() => return Ok(None),
+            Err(fault) => return Err(fault.into()),
+        };
+        let path = format!("{prefix}{LAYOUT}");
+        // Other programs have files of this name too.
+        let Ok(layout) = Layout::parse(&path, &bytes) else { return Ok(None) };
+        let names = layout.files();
+        if names.len() > MOST_SHARDS {
+            return Err(LocateError::TooMany { index: url.to_string(), count: names.len() });
+        }
+        let mut places = Vec::with_capacity(names.len());
+        for name in names {
+            let elsewhere = || LocateError::Elsewhere { index: url.to_string(), shard: name.to_owned() };
+            let at = url.join(name).ok_or_else(elsewhere)?;
+            places.push((format!("{prefix}{name}"), at, FILE_GUESS));
+        }
+        let config = self.config(folder, prefix).await?;
+        let mut sources = self.all(places).await?;
         sources.push(AnySource::Whole(MemorySource::new(path, bytes)));
         sources.extend(config);
-        Ok(sources)
+        Ok(Some(sources))
     }
 
     /// Finds the files of a folder, or of the hub's model of that name. If the name shows no format, also tries the address as a
@@ -295,6 +340,17 @@ impl<T: Transport> Finder<'_, T> {
         let usual =
             [PYTORCH_INDEX, PYTORCH_SINGLE].into_iter().find(|usual| names.iter().any(|name| name == usual));
         names.retain(|name| Format::of_path(name).is_some() && !is_beside_weights(last_part(name)));
+        #[cfg(feature = "more-formats")]
+        if !names.is_empty()
+            && names.iter().all(|name| is_chunks(name))
+            && let Some(found) = self.chunks(&folder, &prefix).await?
+        {
+            return Ok(found);
+        }
+        let is_last = |name: &String| matches!(Format::of_path(name), Some(Format::Npz | Format::Flax));
+        if names.iter().any(|name| !is_last(name)) {
+            names.retain(|name| !is_last(name));
+        }
         // PyTorch files count only if there is nothing else: beside other files, most of them are copies.
         if names.iter().any(|name| Format::of_path(name) != Some(Format::PyTorch)) {
             names.retain(|name| Format::of_path(name) != Some(Format::PyTorch));
@@ -359,6 +415,10 @@ impl<T: Transport> Finder<'_, T> {
         folder: &Url,
         prefix: &str,
     ) -> Result<Option<Vec<AnySource<L, T>>>, LocateError> {
+        #[cfg(feature = "more-formats")]
+        if let Some(found) = self.chunks(folder, prefix).await? {
+            return Ok(Some(found));
+        }
         for name in OTHER_NAMES {
             let Some(url) = folder.join(name) else { continue };
             let found = match name.ends_with(".json") {

@@ -38,7 +38,7 @@ const ORIGINAL: &str = ".original";
 /// Removes wrappers from all names ([`Checkpoint::stored_name`] keeps what the file has). Leaves out modules that a trained copy
 /// replaces, and adapters beside the weights that they change. Warnings say what is left out.
 pub(super) fn unwrap<S: ByteSource>(checkpoint: &mut Checkpoint<S>) {
-    if checkpoint.format != Format::Safetensors {
+    if !matches!(checkpoint.format, Format::Safetensors | Format::PyTorch) {
         return;
     }
     let added = leave_out_adapters(&mut checkpoint.tensors);

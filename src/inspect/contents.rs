@@ -27,7 +27,7 @@ impl<S: ByteSource> Opened<S> {
             bytes: tensors.iter().map(Tensor::bytes).collect(),
             files: checkpoint.shards.iter().map(|shard| shard.path().to_owned()).collect(),
             file: tensors.iter().map(|tensor| tensor.shard as u32).collect(),
-            offset: tensors.iter().map(|tensor| tensor.range.start).collect(),
+            offset: tensors.iter().map(|tensor| self.checkpoint.offset(tensor)).collect(),
             documents: self.documents(),
         }
     }

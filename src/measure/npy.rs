@@ -2,6 +2,7 @@
 //! anything but an array of floating-point numbers that fills its file exactly, before it allocates the claimed size.
 #![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
+use crate::checkpoint::npy::{Fields, fields, header_range};
 use std::ops::Range;
 
 /// Where the numbers are in the file, and their layout.
@@ -19,20 +20,10 @@ pub(super) struct Header {
     pub(super) data: Range<usize>,
 }
 
-const MAGIC: &[u8] = b"\x93NUMPY";
-
 /// Reads the header of a whole file. An error says what is wrong with it.
 pub(super) fn header(file: &[u8]) -> Result<Header, String> {
+    let Range { start: begin, end } = header_range(file)?;
     let ended = || "it ends inside its header".to_owned();
-    let rest = file.strip_prefix(MAGIC).ok_or("it does not begin with \\x93NUMPY")?;
-    let (length, begin) = match rest {
-        [1, _, low, high, ..] => (u32::from(u16::from_le_bytes([*low, *high])), 10),
-        [2 | 3, _, a, b, c, d, ..] => (u32::from_le_bytes([*a, *b, *c, *d]), 12),
-        [1..=3, ..] => return Err(ended()),
-        [version, ..] => return Err(format!("its format is of version {version}, and 1 to 3 are known")),
-        [] => return Err(ended()),
-    };
-    let end = usize::try_from(length).ok().and_then(|length| length.checked_add(begin)).ok_or_else(ended)?;
     let text = std::str::from_utf8(file.get(begin..end).ok_or_else(ended)?);
     let text = text.map_err(|_| "its header is not text".to_owned())?;
     let Fields { descr, fortran, shape } =
@@ -53,65 +44,10 @@ pub(super) fn header(file: &[u8]) -> Result<Header, String> {
     Ok(Header { shape, fortran, size, big_endian, data: end..file.len() })
 }
 
-struct Fields<'a> {
-    descr: &'a str,
-    fortran: bool,
-    shape: Vec<u64>,
-}
-
-/// Reads `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`: each of these keys once, in any order, and no others.
-fn fields(text: &str) -> Option<Fields<'_>> {
-    let mut rest = text.trim().strip_prefix('{')?.strip_suffix('}')?.trim();
-    let (mut descr, mut fortran, mut shape) = (None, None, None);
-    while !rest.is_empty() {
-        let (key, after) = quoted(rest)?;
-        let value = after.trim_start().strip_prefix(':')?.trim_start();
-        rest = match key {
-            "descr" if descr.is_none() => {
-                let (found, after) = quoted(value)?;
-                descr = Some(found);
-                after
-            }
-            "fortran_order" if fortran.is_none() => {
-                fortran = Some(value.starts_with("True"));
-                value.strip_prefix("True").or_else(|| value.strip_prefix("False"))?
-            }
-            "shape" if shape.is_none() => {
-                let (inside, after) = value.strip_prefix('(')?.split_once(')')?;
-                shape = Some(sizes(inside)?);
-                after
-            }
-            _ => return None,
-        }
-        .trim_start();
-        rest = match rest.strip_prefix(',') {
-            Some(after) => after.trim_start(),
-            None if rest.is_empty() => rest,
-            None => return None,
-        };
-    }
-    Some(Fields { descr: descr?, fortran: fortran?, shape: shape? })
-}
-
-/// Returns the text between two equal quotes at the beginning, and the rest.
-fn quoted(text: &str) -> Option<(&str, &str)> {
-    let quote = text.chars().next().filter(|quote| matches!(quote, '\'' | '"'))?;
-    text[1..].split_once(quote)
-}
-
-/// Reads `2, 3`, with or without a comma at the end.
-fn sizes(inside: &str) -> Option<Vec<u64>> {
-    let inside = inside.trim();
-    let inside = inside.strip_suffix(',').unwrap_or(inside);
-    if inside.is_empty() {
-        return Some(Vec::new());
-    }
-    inside.split(',').map(|size| size.trim().parse().ok()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::npy::MAGIC;
     use proptest::prelude::*;
 
     fn file(version: u8, header: &str, data: usize) -> Vec<u8> {

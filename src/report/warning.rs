@@ -81,6 +81,9 @@ codes! {
     /// A `config.json` is not JSON, or not an object. Gammascope continues without it.
     /// Download the file again. Until then norms are judged without a configuration.
     ConfigUnreadable = "config_unreadable",
+    /// There is no `config.json`. Gammascope takes the width, layers, heads, ε and norm from what the training script saved in the file.
+    /// If these arguments are not those of the model, put its `config.json` beside the file.
+    ConfigInside = "config_inside",
     /// A folder holds a second index. Gammascope uses the one with the shorter path.
     /// If the other index is the right one, open only that one with its shards.
     IndexIgnored = "index_ignored",

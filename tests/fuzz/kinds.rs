@@ -1,6 +1,7 @@
 //! The kinds of input: valid examples, how they are damaged, and the code that reads them.
 
 use crate::files;
+use crate::more_kinds;
 use crate::mutate::{archive, bytes, pick, stored, text, tree, with_checksums};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -56,7 +57,7 @@ fn decoded(_: usize) -> usize {
     1600 * MB
 }
 
-pub(crate) const KINDS: [Kind; 14] = [
+pub(crate) const KINDS: [Kind; 18] = [
     usually("safetensors", safetensors, read_safetensors),
     usually("index", index, read_index),
     usually("config", config, read_config),
@@ -64,6 +65,10 @@ pub(crate) const KINDS: [Kind; 14] = [
     usually("pytorch-zip", zip, |bytes| open("m.bin", bytes)),
     usually("pickle", pickle, |bytes| open("m.bin", bytes)),
     usually("legacy", legacy, |bytes| open("m.pt", bytes)),
+    usually("distributed", more_kinds::distributed, more_kinds::read_distributed),
+    usually("chunks", more_kinds::chunks, more_kinds::read_chunks),
+    usually("npz", more_kinds::npz, more_kinds::read_npz),
+    usually("flax", more_kinds::flax, more_kinds::read_flax),
     usually("npy", npy, read_npy),
     usually("tokenizer", tokenizer, read_tokenizer),
     usually("link", link, read_link),
@@ -86,16 +91,16 @@ fn at(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-fn file(path: &str) -> Vec<u8> {
+pub(crate) fn file(path: &str) -> Vec<u8> {
     std::fs::read(at(path)).unwrap()
 }
 
-fn source(path: &str, bytes: &[u8]) -> MemorySource {
+pub(crate) fn source(path: &str, bytes: &[u8]) -> MemorySource {
     MemorySource::new(path, bytes.to_vec())
 }
 
 /// Inspects files. Returns nothing if they cannot be opened.
-fn inspected(sources: Vec<MemorySource>) -> Option<Opened<MemorySource>> {
+pub(crate) fn inspected(sources: Vec<MemorySource>) -> Option<Opened<MemorySource>> {
     match block_on(inspect::open(sources, |_| {})) {
         Ok(opened) => Some(opened),
         Err(error) => {
@@ -105,7 +110,7 @@ fn inspected(sources: Vec<MemorySource>) -> Option<Opened<MemorySource>> {
     }
 }
 
-fn open(path: &str, bytes: &[u8]) {
+pub(crate) fn open(path: &str, bytes: &[u8]) {
     inspected(vec![source(path, bytes)]);
 }
 

@@ -11,6 +11,7 @@ mod dense;
 #[path = "../inputs/files.rs"]
 mod files;
 mod kinds;
+mod more_kinds;
 mod mutate;
 mod oracle;
 
@@ -82,12 +83,14 @@ fn options() -> Result<Options, String> {
 }
 
 /// The results for the inputs of a kind.
-#[derive(Default, Clone)]
+#[derive(Default, Clone, Copy)]
 struct Counts {
     tried: u64,
     panics: u64,
     slow: u64,
     large: u64,
+    /// Most bytes that reading an input took beyond four times its size.
+    beyond: usize,
 }
 
 fn main() -> ExitCode {
@@ -107,7 +110,8 @@ fn main() -> ExitCode {
     if let Ok(kind) = std::env::var("FUZZ_KIND") {
         let kind = KINDS.iter().find(|known| known.name == kind).unwrap();
         let counts = child(kind, &options);
-        println!("counts {} {} {} {}", counts.tried, counts.panics, counts.slow, counts.large);
+        let Counts { tried, panics, slow, large, beyond } = counts;
+        println!("counts {tried} {panics} {slow} {large} {beyond}");
         return ExitCode::SUCCESS;
     }
     parent(&options)
@@ -142,12 +146,15 @@ fn parent(options: &Options) -> ExitCode {
         }
     });
     let results = results.into_inner().unwrap();
-    println!("\n| kind of input | inputs tried | panics | over time | over memory | memory, at most |");
-    println!("|---|---|---|---|---|---|");
+    println!(
+        "\n| kind of input | inputs tried | panics | over time | over memory | memory, at most | most beyond 4 × its size |"
+    );
+    println!("|---|---|---|---|---|---|---|");
     let (mut passed, mut failed) = (0, 0);
     for kind in &wanted {
-        let Counts { tried, panics, slow, large } = results[kind.name];
-        println!("| {} | {tried} | {panics} | {slow} | {large} | {} |", kind.name, kind.bound);
+        let Counts { tried, panics, slow, large, beyond } = results[kind.name];
+        let beyond = format!("{:.1} MB", beyond as f64 / 1e6);
+        println!("| {} | {tried} | {panics} | {slow} | {large} | {} | {beyond} |", kind.name, kind.bound);
         if panics + slow + large == 0 && tried > 0 { passed += 1 } else { failed += 1 }
     }
     let mut ignored = 0;
@@ -184,7 +191,8 @@ fn process(kind: &Kind, options: &Options) -> Counts {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let counts = text.lines().find_map(|line| line.strip_prefix("counts ")).map(|counts| {
             let counts: Vec<u64> = counts.split(' ').map(|count| count.parse().unwrap()).collect();
-            Counts { tried: counts[0], panics: counts[1], slow: counts[2], large: counts[3] }
+            let beyond = counts[4] as usize;
+            Counts { tried: counts[0], panics: counts[1], slow: counts[2], large: counts[3], beyond }
         });
         text.lines().filter(|line| !line.starts_with("counts ")).for_each(|line| println!("{line}"));
         counts
@@ -241,6 +249,7 @@ fn attempt(kind: &Kind, input: &[u8], options: &Options, counts: &mut Counts) {
     MEMORY.reset_peak_usage();
     let (panic, mut took) = timed(kind, input);
     let used = MEMORY.peak_usage().saturating_sub(before);
+    counts.beyond = counts.beyond.max(used.saturating_sub(4 * input.len()));
     if let Some(panic) = panic {
         counts.panics += 1;
         return keep(kind, input, &panic);

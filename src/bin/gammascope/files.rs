@@ -4,7 +4,7 @@ use crate::args::Remote;
 use crate::progress;
 use gammascope::checkpoint::Format;
 use gammascope::checkpoint::address::Address;
-use gammascope::checkpoint::formats::{CONFIG, FOR_RUNS, index_format};
+use gammascope::checkpoint::formats::{CONFIG, FOR_RUNS, LAYOUT, index_format, is_chunks};
 use gammascope::checkpoint::gather::{Gathered, checkpoints};
 use gammascope::checkpoint::remote::{Access, locate};
 use gammascope::inspect::{Progress, Stage};
@@ -174,6 +174,15 @@ fn add_file(path: &Path, found: &mut Found) {
             }
         }
     }
+    // The chunks of a checkpoint of torch.distributed belong together.
+    let is_of_chunks = |file: &str| is_chunks(file) || file == LAYOUT;
+    if is_of_chunks(&file) {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            if is_of_chunks(&name(&entry.path())) {
+                found.insert((entry.path(), name(&entry.path())));
+            }
+        }
+    }
     if shards.is_some() {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             if Format::of_path(&name(&entry.path())) == shards {
@@ -199,7 +208,7 @@ fn walk(folder: &Path, prefix: &str, depth: usize, found: &mut Found) -> Result<
             if depth > 0 && !name.starts_with('.') {
                 walk(&path, &format!("{prefix}/{name}"), depth - 1, found)?;
             }
-        } else if !name.starts_with('.') {
+        } else if !name.starts_with('.') || name == LAYOUT || name == ".zarray" {
             found.insert((path, format!("{prefix}/{name}")));
         }
     }

@@ -3,6 +3,7 @@
 use crate::args::Scan;
 use crate::{UNREADABLE, complain, leave, open, progress, screen, summary, table};
 use gammascope::checkpoint::Format;
+use gammascope::checkpoint::formats::LAYOUT;
 use gammascope::checkpoint::gather::{Gathered, Gathering, checkpoints};
 use gammascope::report::Report;
 use gammascope::report::scan::ScanLine;
@@ -142,7 +143,8 @@ fn found(folder: &Path) -> Result<Vec<Target>, String> {
 fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)?.flatten() {
         let path = entry.path();
-        if entry.file_name().to_string_lossy().starts_with('.') {
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with('.') && name != LAYOUT {
             continue;
         }
         if !path.is_dir() {

@@ -3,6 +3,9 @@
 //! the pickle describes, and `globals.rs` knows the names of code that would run on loading.
 #![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
+mod declared;
+#[cfg(feature = "more-formats")]
+pub(super) mod distributed;
 mod globals;
 mod known;
 mod legacy;
@@ -11,16 +14,19 @@ mod state;
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "the numbers of a test")]
 mod tests;
-mod zip;
+pub(super) mod zip;
 
 use super::dtype::TensorType;
-use super::formats::is_pytorch_stream;
+use super::formats::{is_chunks, is_pytorch_stream};
 use super::header::Entry;
 use super::{CheckpointError, Strides};
 use crate::order;
 use crate::report::{Warning, WarningCode};
 use crate::source::{ByteSource, Meter, SourceError};
 use pickle::{Machine, Outcome, View};
+use serde_json::{Map, Value};
+#[cfg(feature = "more-formats")]
+pub(super) use state::TRAINING;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -92,6 +98,18 @@ pub enum PyTorchProblem {
         "the file is a pickle of {what} that torch.save did not write, so its numbers, if there are any, are not read{}; save the tensors with torch.save or as safetensors, and open that", also_runs(.runs)
     )]
     PlainPickle { what: String, runs: Vec<String> },
+    #[error(
+        "the file begins as a pickle may, but is none that is sound; it is damaged, or was not written by torch.save: download it again"
+    )]
+    NotAPickle,
+    #[error(
+        "the file holds chunks of a checkpoint of torch.distributed; open the whole folder, with the file `.metadata`"
+    )]
+    ChunksAlone,
+    #[error(
+        "the pickle is not what torch.distributed.checkpoint writes into `.metadata`; open the file that has the weights"
+    )]
+    NoLayout,
     #[error("the pickle is cut off: it goes on at byte {length}, where the file ends; download it again")]
     PickleTruncated { length: u64 },
     #[error(
@@ -221,6 +239,8 @@ pub(super) struct Header {
     /// The tensors of the model.
     pub(super) entries: Vec<Entry>,
     pub(super) warnings: Vec<Warning>,
+    /// What the file says of its model beside the weights: the key it lies under, and fields with the names of `config.json`.
+    pub(super) declared: Option<(&'static str, Map<String, Value>)>,
 }
 
 /// Reads what tensors a file has and where their numbers lie.
@@ -230,6 +250,9 @@ pub(super) async fn read<S: ByteSource>(
     first: &[u8],
 ) -> Result<Header, CheckpointError> {
     let file = || source.path().to_owned();
+    if is_chunks(source.path()) {
+        return Err(PyTorchError { file: file(), problem: PyTorchProblem::ChunksAlone }.into());
+    }
     let read = if is_pytorch_stream(first) {
         legacy::read(meter, source).await
     } else if first.starts_with(zip::MAGIC) {
@@ -253,6 +276,7 @@ async fn read_plain<S: ByteSource>(meter: &Meter, source: &S) -> Result<(Machine
     let runs = runs(&machine);
     let what = match object {
         Ok(object) => state::what(&machine, object),
+        Err(Stop::Problem(_)) if runs.is_empty() => return Err(PyTorchProblem::NotAPickle.into()),
         // A damaged pickle may run what it names before the damage.
         Err(Stop::Problem(_)) => "something that is damaged".to_owned(),
         Err(stop) => return Err(stop),
@@ -336,11 +360,11 @@ fn describe(
     if let Some(chosen) = model.chosen {
         warnings.push(Warning::new(WarningCode::StateChosen, path, format!("`{path}`: {chosen}")));
     }
-    Ok(Header { entries, warnings })
+    Ok(Header { entries, warnings, declared: declared::declared(machine, object) })
 }
 
 /// The element type that PyTorch calls `kind`, and bytes of one element. A type without a name in safetensors keeps PyTorch's.
-fn element(kind: &str) -> (TensorType, u64) {
+pub(super) fn element(kind: &str) -> (TensorType, u64) {
     let (name, bytes) = match kind {
         "float64" => ("F64", 8),
         "float32" => ("F32", 4),

@@ -40,7 +40,7 @@ pub(super) type Id = u32;
 const NONE: Id = 0;
 const TRUE: Id = 1;
 const FALSE: Id = 2;
-/// A value that nothing uses: a float, bytes, a long number.
+/// A value that nothing uses: bytes, a long number.
 const OPAQUE: Id = 3;
 const FIRST_SMALL: Id = 4;
 /// Whole numbers below this are shared.
@@ -52,6 +52,7 @@ pub(super) enum Value {
     /// `None`, a truth value, or a value that nothing uses.
     Opaque,
     Int(i64),
+    Float(f64),
     Text(Box<str>),
     Tuple(Box<[Id]>),
     List(Vec<Id>),
@@ -206,6 +207,24 @@ impl Machine {
         }
     }
 
+    /// A number.
+    pub(super) fn float(&self, id: Id) -> Option<f64> {
+        match self.value(id) {
+            Value::Float(value) => Some(*value),
+            Value::Int(value) => Some(*value as f64),
+            _ => None,
+        }
+    }
+
+    /// A truth value.
+    pub(super) fn truth(&self, id: Id) -> Option<bool> {
+        match id {
+            TRUE => Some(true),
+            FALSE => Some(false),
+            _ => None,
+        }
+    }
+
     /// The members of a tuple or list.
     pub(super) fn members(&self, id: Id) -> Option<&[Id]> {
         match self.value(id) {
@@ -310,12 +329,12 @@ impl Machine {
                 self.push_long(bytes)?;
             }
             b'F' => {
-                arguments.line()?;
-                self.push(OPAQUE)?;
+                let text = std::str::from_utf8(arguments.line()?).ok();
+                self.push_float(text.and_then(|text| text.parse().ok()).unwrap_or(f64::NAN))?;
             }
             b'G' => {
-                arguments.take(8)?;
-                self.push(OPAQUE)?;
+                let value = f64::from_bits(arguments.number::<8>()?.swap_bytes());
+                self.push_float(value)?;
             }
             // Texts: of protocol 0, and with a length of 1, 4 and 8 bytes.
             b'V' => {
@@ -496,7 +515,8 @@ impl Machine {
         Ok(())
     }
 
-    fn add(&mut self, value: Value) -> Result<Id, PickleProblem> {
+    /// Adds a value.
+    pub(super) fn add(&mut self, value: Value) -> Result<Id, PickleProblem> {
         within(self.values.len(), self.most())?;
         self.values.push(value);
         Ok((self.values.len() as Id).saturating_sub(1))
@@ -521,6 +541,12 @@ impl Machine {
 
     fn push_whole(&mut self, value: i64) -> Result<(), PickleProblem> {
         let id = self.whole(value)?;
+        self.push(id)
+    }
+
+    /// Few numbers of a checkpoint that are not whole say something of the model. Beyond the limit, they are opaque.
+    fn push_float(&mut self, value: f64) -> Result<(), PickleProblem> {
+        let id = self.add(Value::Float(value)).unwrap_or(OPAQUE);
         self.push(id)
     }
 
@@ -604,7 +630,8 @@ impl Machine {
         Ok(id)
     }
 
-    fn named(&self, id: Id) -> Option<(u32, &Global)> {
+    /// The class or function at a place, and its place in [`Machine::globals`].
+    pub(super) fn named(&self, id: Id) -> Option<(u32, &Global)> {
         match self.value(id) {
             Value::Global(global) => Some((*global, &self.globals[*global as usize])),
             _ => None,
@@ -706,7 +733,7 @@ impl Machine {
     }
 
     /// Whole numbers that are not negative.
-    fn sizes(&self, id: Id) -> Option<Vec<u64>> {
+    pub(super) fn sizes(&self, id: Id) -> Option<Vec<u64>> {
         let members = self.members(id)?;
         let sizes = members.iter().take(MAX_DIMENSIONS + 1);
         sizes.map(|id| u64::try_from(self.int(*id)?).ok()).collect()

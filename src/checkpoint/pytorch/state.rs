@@ -62,7 +62,7 @@ const WRAPPERS: [&str; 30] = [
 ];
 
 /// Words in the keys of training state.
-const TRAINING: [&str; 8] =
+pub(in crate::checkpoint) const TRAINING: [&str; 8] =
     ["optim", "scheduler", "exp_avg", "scaler", "rng_state", "param_groups", "momentum_buffer", "grad_acc"];
 
 /// The tensors of a model.

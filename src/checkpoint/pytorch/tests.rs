@@ -330,3 +330,125 @@ fn names_lie_in_the_widest_mapping_that_is_no_state_of_training() {
     // These names are parts of one model, not names of models.
     assert_eq!(names(&[state("encoder", 3), state("decoder", 2)]), (one("decoder.w encoder.w"), 2, 0));
 }
+
+/// The operations that push a number that is not whole.
+fn float(value: f64) -> Vec<u8> {
+    [b"G".as_slice(), &value.to_bits().to_be_bytes()].concat()
+}
+
+/// The operations that push a dictionary.
+fn dictionary(pairs: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let pairs = pairs.iter().flat_map(|(key, value)| [text(key), value.clone()].concat());
+    [b"}(".to_vec(), pairs.collect(), b"u".to_vec()].concat()
+}
+
+/// The operations that push an object of a class with this state.
+fn object(class: &str, state: Vec<u8>) -> Vec<u8> {
+    [format!("c{class}\n)R").into_bytes(), state, b"b".to_vec()].concat()
+}
+
+/// The configuration that a file has inside, and its path.
+fn inside(pairs: &[(&str, Vec<u8>)]) -> Option<(String, String)> {
+    let model = ("model", dictionary(&[("w", vector(3))]));
+    let all: Vec<(&str, Vec<u8>)> = pairs.iter().cloned().chain([model]).collect();
+    let checkpoint = open(saved(&pickle(&dictionary(&all)), 3)).unwrap();
+    let [config] = checkpoint.configs.as_slice() else { return None };
+    assert!(checkpoint.warnings.iter().any(|warning| warning.code == WarningCode::ConfigInside));
+    Some((config.path.clone(), serde_json::to_string(config.fields()).unwrap()))
+}
+
+#[test]
+fn what_a_script_saved_of_the_model_is_its_configuration() {
+    let number = |value: u8| vec![b'K', value];
+    let fairseq = dictionary(&[
+        ("arch", text("roberta_small")),
+        ("encoder_layers", number(4)),
+        ("encoder_embed_dim", number(3)),
+        ("encoder_attention_heads", number(8)),
+        ("encoder_normalize_before", vec![0x88]),
+        ("layer_norm_eps", float(0.5)),
+        ("adam_eps", float(0.25)),
+        ("model_type", text("gemma")),
+    ]);
+    let wanted = r#"{"encoder_normalize_before":true,"hidden_size":3,"norm_eps":0.5,"num_attention_heads":8,"num_hidden_layers":4}"#;
+    let args = ("args", object("argparse\nNamespace", fairseq.clone()));
+    assert_eq!(inside(&[args]), Some(("m.bin (args)".to_owned(), wanted.to_owned())));
+    // Lightning has a dictionary, which may hold the arguments of the model; fairseq with Hydra has OmegaConf's dictionaries.
+    let nested = dictionary(&[("lr", float(0.1)), ("config", fairseq)]);
+    assert_eq!(inside(&[("hyper_parameters", nested)]).unwrap().1, wanted);
+    let node = |value| object("omegaconf.nodes\nAnyNode", dictionary(&[("_val", value)]));
+    let content = |pairs: Vec<(&str, Vec<u8>)>| {
+        object("omegaconf.dictconfig\nDictConfig", dictionary(&[("_content", dictionary(&pairs))]))
+    };
+    let model = content(vec![
+        ("n_layer", node(number(2))),
+        ("n_embd", node(number(3))),
+        ("use_rms_norm", node(vec![0x88])),
+    ]);
+    assert_eq!(
+        inside(&[("args", b"N".to_vec()), ("cfg", content(vec![("model", model)]))]).unwrap(),
+        (
+            "m.bin (cfg)".to_owned(),
+            r#"{"hidden_size":3,"num_hidden_layers":2,"use_rms_norm":true}"#.to_owned()
+        )
+    );
+}
+
+#[test]
+fn arguments_that_do_not_describe_the_model_are_no_configuration() {
+    let number = |value: u8| vec![b'K', value];
+    assert_eq!(inside(&[("args", dictionary(&[("hidden_size", number(3)), ("lr", float(0.1))]))]), None);
+    assert_eq!(inside(&[("epoch", number(3))]), None);
+    // Two widths: it is unknown whose norms are meant.
+    let two = dictionary(&[
+        ("encoder_layers", number(2)),
+        ("encoder_embed_dim", number(3)),
+        ("decoder_embed_dim", number(4)),
+    ]);
+    assert_eq!(inside(&[("args", two)]).unwrap().1, r#"{"num_hidden_layers":2}"#);
+    // Arguments that hold themselves end.
+    let itself = b"}q\x01(X\x05\0\0\0modelh\x01u".to_vec();
+    assert_eq!(inside(&[("args", itself)]), None);
+}
+
+#[test]
+fn a_configuration_beside_the_file_comes_before_the_arguments_inside() {
+    let args = dictionary(&[("n_layer", vec![b'K', 2]), ("n_embd", vec![b'K', 3])]);
+    let file = saved(&pickle(&dictionary(&[("args", args), ("model", dictionary(&[("w", vector(3))]))])), 3);
+    let sources =
+        vec![MemorySource::new("m/m.bin", file), MemorySource::new("m/config.json", r#"{"hidden_size":3}"#)];
+    let checkpoint = pollster::block_on(crate::checkpoint::open(sources, |_| {})).unwrap();
+    assert_eq!(checkpoint.configs.len(), 1);
+    assert_eq!(checkpoint.configs[0].path, "m/config.json");
+}
+
+#[test]
+fn whole_numbers_of_any_length_are_no_sizes() {
+    // A size in a long number of nine bytes, one of 2³¹ bytes that the file does not have, and one of 60,000 digits.
+    let sized = |size: Vec<u8>| {
+        saved(&one(&tensor("0", 3, b"K\0", &[vec![b'('], size, vec![b't']].concat(), b"(K\x01t")), 3)
+    };
+    let opened = open(sized(b"\x8a\x09\0\0\0\0\0\0\0\0\x01".to_vec())).unwrap();
+    assert!(matches!(opened.tensors[0].dtype, TensorType::Unknown(_)));
+    says(sized(b"\x8b\xff\xff\xff\x7f\x01".to_vec()), &["cut off"]);
+    says(
+        sized([b"L".as_slice(), &[b'9'; 60_000], b"L\n"].concat()),
+        &["\"w\"", "more elements than a file can hold"],
+    );
+    says(sized([b"I".as_slice(), &[b'9'; 70_000], b"\n"].concat()), &["a line has no end"]);
+    let negative = open(sized(b"\x8a\x01\xff".to_vec())).unwrap();
+    assert!(matches!(negative.tensors[0].dtype, TensorType::Unknown(_)));
+}
+
+#[test]
+fn a_pickle_of_protocol_0_has_no_storage() {
+    // `P` is the persistent id of protocol 0: a line of text, which torch.save cannot write.
+    let storage = b"P('storage', FloatStorage, '0', 'cpu', 3)\n".to_vec();
+    let view =
+        [b"ctorch._utils\n_rebuild_tensor_v2\n(".to_vec(), storage, b"I0\n(I3\nt(I1\ntI00\n}tR".to_vec()]
+            .concat();
+    let file = saved(&[b"(dp0\nVw\n".as_slice(), &view, b"s."].concat(), 3);
+    let opened = open(file).unwrap();
+    assert!(matches!(opened.tensors[0].dtype, TensorType::Unknown(_)));
+    assert_eq!(opened.tensors[0].shape, [3]);
+}

@@ -8,7 +8,7 @@
 
 use super::{MAX_PICKLE_BYTES, PyTorchProblem, Stop};
 use crate::source::{ByteSource, Meter};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 /// The first bytes of an archive, and of the header before each entry.
@@ -46,7 +46,7 @@ enum Method {
 
 /// One file of the archive.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Entry {
+pub(in crate::checkpoint) struct Entry {
     name: String,
     method: Method,
     /// Whether its lengths are repeated after its bytes.
@@ -61,7 +61,7 @@ pub(super) struct Entry {
 }
 
 /// The archive's entries, and the folder that all of them lie in.
-pub(super) struct Archive {
+pub(in crate::checkpoint) struct Archive {
     entries: Vec<Entry>,
     places: HashMap<String, usize>,
     /// With its slash.
@@ -69,8 +69,16 @@ pub(super) struct Archive {
 }
 
 impl Archive {
-    /// Reads the directory of `source`.
+    /// Reads the directory of `source`, an archive of torch.save.
     pub(super) async fn read<S: ByteSource>(meter: &Meter, source: &S) -> Result<Self, Stop> {
+        Ok(Self::of(Self::files(meter, source).await?)?)
+    }
+
+    /// Reads which files any archive has.
+    pub(in crate::checkpoint) async fn files<S: ByteSource>(
+        meter: &Meter,
+        source: &S,
+    ) -> Result<Vec<Entry>, Stop> {
         let length = source.length();
         let usual = const { END_64_BYTES + LOCATOR_64_BYTES + END_BYTES } as u64;
         let mut tail = meter.read(source, length.saturating_sub(usual)..length).await?;
@@ -96,19 +104,20 @@ impl Archive {
                 settle(&mut entries, at, &header?, directory.start)?;
             }
         }
-        Ok(Self::of(entries)?)
+        let mut names = HashSet::with_capacity(entries.len());
+        for entry in &entries {
+            if !is_sound(&entry.name) {
+                return Err(PyTorchProblem::EntryName { entry: entry.name.clone() }.into());
+            }
+            if !names.insert(entry.name.as_str()) {
+                return Err(PyTorchProblem::EntryTwice { entry: entry.name.clone() }.into());
+            }
+        }
+        Ok(entries)
     }
 
     fn of(entries: Vec<Entry>) -> Result<Self, PyTorchProblem> {
-        let mut places = HashMap::with_capacity(entries.len());
-        for (at, entry) in entries.iter().enumerate() {
-            if !is_sound(&entry.name) {
-                return Err(PyTorchProblem::EntryName { entry: entry.name.clone() });
-            }
-            if places.insert(entry.name.clone(), at).is_some() {
-                return Err(PyTorchProblem::EntryTwice { entry: entry.name.clone() });
-            }
-        }
+        let places = entries.iter().enumerate().map(|(at, entry)| (entry.name.clone(), at)).collect();
         let folder = entries.iter().find_map(|entry| {
             let folder = entry.name.strip_suffix("data.pkl")?;
             (folder.ends_with('/') && folder.matches('/').count() == 1).then(|| folder.to_owned())
@@ -123,7 +132,7 @@ impl Archive {
     }
 
     /// The bytes of an entry that is stored as it is; `None` for one that is compressed.
-    pub(super) fn range(entry: &Entry) -> Option<Range<u64>> {
+    pub(in crate::checkpoint) fn range(entry: &Entry) -> Option<Range<u64>> {
         let start = entry.start.filter(|_| entry.method == Method::Stored)?;
         Some(start..start.saturating_add(entry.size))
     }
@@ -154,6 +163,12 @@ impl Archive {
 }
 
 impl Entry {
+    /// Its name in the archive.
+    #[cfg(feature = "more-formats")]
+    pub(in crate::checkpoint) fn name(&self) -> &str {
+        &self.name
+    }
+
     fn unpack(&self, bytes: Vec<u8>) -> Result<Vec<u8>, PyTorchProblem> {
         let damaged = || PyTorchProblem::EntryDamaged { entry: self.name.clone() };
         let unpacked = match self.method {
