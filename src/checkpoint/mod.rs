@@ -13,6 +13,8 @@ pub mod gguf;
 pub mod header;
 pub mod index;
 pub(crate) mod json;
+#[cfg(feature = "onnx")]
+pub mod onnx;
 mod open;
 mod packed;
 mod partial;
@@ -49,7 +51,7 @@ const SHARDS_AT_ONCE: usize = 4;
 pub enum CheckpointError {
     /// Nothing was given.
     #[error(
-        "no file was given; give a .safetensors, .gguf or PyTorch file, several shards or the folder that holds them"
+        "no file was given; give a .safetensors, .gguf, .onnx or PyTorch file, several shards or the folder that holds them"
     )]
     NoFiles,
     /// Nothing that was given is a checkpoint this tool reads.
@@ -68,9 +70,13 @@ pub enum CheckpointError {
     #[cfg(feature = "pytorch")]
     #[error(transparent)]
     PyTorch(#[from] pytorch::PyTorchError),
+    /// An ONNX file is damaged.
+    #[cfg(feature = "onnx")]
+    #[error(transparent)]
+    Onnx(#[from] onnx::OnnxError),
     /// A file of a format that this build does not read; the whole library does.
     #[error(
-        "`{0}` is a PyTorch file, which this part of Gammascope does not read; open it with the whole of it"
+        "`{0}` is a PyTorch or ONNX file, which this part of Gammascope does not read; open it with the whole of it"
     )]
     Elsewhere(String),
     /// The index is damaged.
@@ -162,6 +168,9 @@ pub struct Checkpoint<S> {
     pub tensors: Vec<Tensor>,
     /// Names that unwrapping changed, each with the name in the file. Sorted.
     stored_names: Vec<(String, String)>,
+    /// The graphs of ONNX files, each with what precedes the names of its tensors in the catalogue.
+    #[cfg(feature = "onnx")]
+    pub graphs: Vec<(String, onnx::graph::Graph)>,
     /// Configurations, each for the part of the catalogue below its prefix.
     pub configs: Vec<Config>,
     /// The files of [`formats::FOR_RUNS`], those beside the weights first.
@@ -192,6 +201,16 @@ impl<S> Checkpoint<S> {
     /// Sorts the catalogue, after names were added or changed.
     fn sort(&mut self) {
         order::sort_by(&mut self.tensors, |a, b| compare_names(&a.name, &b.name));
+    }
+}
+
+impl<S> Checkpoint<S> {
+    /// Whether its files have the graph of the network.
+    pub fn has_graph(&self) -> bool {
+        #[cfg(feature = "onnx")]
+        return !self.graphs.is_empty();
+        #[cfg(not(feature = "onnx"))]
+        false
     }
 }
 
@@ -234,7 +253,7 @@ impl<S: ByteSource> Checkpoint<S> {
     pub fn parameters(&self) -> u64 {
         let is_trained = |tensor: &&Tensor| !buffer::is_buffer(&tensor.name, &tensor.shape);
         let mut trained: Vec<&Tensor> = self.tensors.iter().filter(is_trained).collect();
-        // No other format has two names for the same bytes.
+        // No other format has two names for the same bytes of one file.
         if self.format == Format::PyTorch {
             order::sort_by_key(&mut trained, |tensor| (tensor.shard, tensor.range.start, tensor.range.end));
             trained.dedup_by(|a, b| a.is_tied_to(b));

@@ -1,6 +1,6 @@
 //! The header of one shard: its first bytes decide the format, whatever its name is.
 //!
-//! The page's inspector is built without the reader of PyTorch files. For such a file it returns an error that says so.
+//! The page's inspector is built without the readers of PyTorch and ONNX files. For such a file it returns an error that says so.
 
 use super::CheckpointError;
 use super::formats::{self, Format};
@@ -20,6 +20,31 @@ pub(super) struct Header {
     pub(super) metadata: header::Metadata,
     /// Of a GGUF file: its metadata and its place in its series.
     pub(super) gguf: Option<(Map<String, Value>, Option<Split>)>,
+    /// Of an ONNX file: its graph, and its tensors in other files.
+    #[cfg(feature = "onnx")]
+    pub(super) onnx: Option<Onnx>,
+}
+
+/// What an ONNX file has beside tensors of its own.
+#[cfg(feature = "onnx")]
+pub(super) struct Onnx {
+    pub(super) graph: super::onnx::graph::Graph,
+    /// Other files by their paths from the file's folder, each with the tensors that lie in it.
+    pub(super) external: Vec<(String, Vec<Entry>)>,
+}
+
+impl Header {
+    fn new(format: Format, entries: Vec<Entry>) -> Self {
+        Self {
+            format,
+            entries,
+            warnings: Vec::new(),
+            metadata: Vec::new(),
+            gguf: None,
+            #[cfg(feature = "onnx")]
+            onnx: None,
+        }
+    }
 }
 
 /// Reads 8 bytes, then the header whose length they give. It does not guess 64 KiB: a local read costs microseconds, and this way
@@ -43,6 +68,9 @@ pub(super) async fn read_header<S: ByteSource>(meter: &Meter, shard: &S) -> Resu
         if first.starts_with(gguf::MAGIC) {
             return read_gguf_header(meter, shard).await;
         }
+        if Format::of_path(path) == Some(Format::Onnx) || formats::is_onnx(&first) {
+            return read_onnx_header(meter, shard).await;
+        }
         if formats::may_be_pytorch(path, &first) {
             let first = first_bytes(meter, shard).await?;
             if Format::of_bytes(&first) != Some(Format::Safetensors) && !formats::is_other_archive(path) {
@@ -54,11 +82,8 @@ pub(super) async fn read_header<S: ByteSource>(meter: &Meter, shard: &S) -> Resu
                 let json = meter.read(shard, header::LENGTH_BYTES..header::LENGTH_BYTES + announced).await?;
                 header::walk_described(path, &json, length)
                     .map(|(entries, metadata)| Header {
-                        format: Format::Safetensors,
-                        entries,
-                        warnings: Vec::new(),
                         metadata,
-                        gguf: None,
+                        ..Header::new(Format::Safetensors, entries)
                     })
                     .map_err(CheckpointError::from)
             }
@@ -86,11 +111,9 @@ async fn read_gguf_header<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Hea
             Err(sniff(meter, shard).await?.map_or(error.into(), CheckpointError::NotACheckpoint))
         }
         read => read.map(|read| Header {
-            format: Format::Gguf,
-            entries: read.entries,
-            warnings: Vec::new(),
             metadata: read.lists,
             gguf: Some((read.metadata, read.split)),
+            ..Header::new(Format::Gguf, read.entries)
         }),
     }
 }
@@ -102,7 +125,7 @@ async fn read_pytorch_header<S: ByteSource>(
     first: &[u8],
 ) -> Result<Header, CheckpointError> {
     let super::pytorch::Header { entries, warnings } = super::pytorch::read(meter, shard, first).await?;
-    Ok(Header { format: Format::PyTorch, entries, warnings, metadata: Vec::new(), gguf: None })
+    Ok(Header { warnings, ..Header::new(Format::PyTorch, entries) })
 }
 
 #[cfg(not(feature = "pytorch"))]
@@ -111,6 +134,25 @@ async fn read_pytorch_header<S: ByteSource>(
     shard: &S,
     _: &[u8],
 ) -> Result<Header, CheckpointError> {
+    Err(CheckpointError::Elsewhere(shard.path().to_owned()))
+}
+
+#[cfg(feature = "onnx")]
+async fn read_onnx_header<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Header, CheckpointError> {
+    match super::onnx::read(meter, shard).await {
+        Ok(super::onnx::Model { entries, external, graph }) => {
+            let onnx = Some(Onnx { graph, external });
+            Ok(Header { onnx, ..Header::new(Format::Onnx, entries) })
+        }
+        Err(error @ CheckpointError::Onnx(_)) => {
+            Err(sniff(meter, shard).await?.map_or(error, CheckpointError::NotACheckpoint))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(not(feature = "onnx"))]
+async fn read_onnx_header<S: ByteSource>(_: &Meter, shard: &S) -> Result<Header, CheckpointError> {
     Err(CheckpointError::Elsewhere(shard.path().to_owned()))
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct CheckpointSummary {
     /// Folder or file name, without directories above it.
     pub name: String,
-    /// "safetensors", "gguf" or "pytorch".
+    /// "safetensors", "gguf", "pytorch" or "onnx".
     pub format: String,
     /// Shards that were opened.
     pub shards: u32,

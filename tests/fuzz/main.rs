@@ -12,6 +12,9 @@ mod dense;
 mod files;
 mod kinds;
 mod mutate;
+#[path = "../it/support/onnx.rs"]
+#[allow(dead_code, reason = "shared with the integration tests")]
+mod net;
 mod oracle;
 
 use kinds::{KINDS, Kind};
