@@ -137,7 +137,11 @@ fn data(paths: &[&str], files: &[usize]) -> Vec<usize> {
         })
     };
     let free = (0..paths.len()).filter(|&file| !is_file_name(paths[file]) && !files.contains(&file));
-    if files.iter().any(|&file| is_onnx(paths[file])) { free.filter(|&file| of(file)).collect() } else { Vec::new() }
+    if files.iter().any(|&file| is_onnx(paths[file])) {
+        free.filter(|&file| of(file)).collect()
+    } else {
+        Vec::new()
+    }
 }
 
 /// The files with weights, by their paths. A PyTorch or ONNX file counts only if no safetensors file in its folder is the same
@@ -450,10 +454,7 @@ mod tests {
         assert_eq!(gathered(&paths), (expected, vec![]));
         assert_eq!(gathered(&["net.onnx", "weights", "README.json"]).0, [("net.onnx".to_owned(), 2)]);
         let paths = ["m/model.safetensors", "m/model.onnx", "m/onnx/model_q4.onnx"];
-        assert_eq!(
-            gathered(&paths),
-            (vec![("m".to_owned(), 1)], vec!["m/onnx/model_q4.onnx".to_owned()])
-        );
+        assert_eq!(gathered(&paths), (vec![("m".to_owned(), 1)], vec!["m/onnx/model_q4.onnx".to_owned()]));
     }
 
     #[test]

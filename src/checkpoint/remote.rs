@@ -61,7 +61,9 @@ pub enum LocateError {
     #[error(transparent)]
     Index(#[from] IndexError),
     /// There is no checkpoint at the address.
-    #[error("no checkpoint at `{place}`: {tried}; give the address of a .safetensors, .gguf, .onnx or PyTorch file")]
+    #[error(
+        "no checkpoint at `{place}`: {tried}; give the address of a .safetensors, .gguf, .onnx or PyTorch file"
+    )]
     Nothing {
         /// Where.
         place: String,

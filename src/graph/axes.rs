@@ -106,10 +106,39 @@ pub(super) fn ranks(flow: &Flow<'_>) -> Vec<Option<usize>> {
 
 /// Operators that keep the shape of their first input.
 const KEEPING: [&str; 33] = [
-    "Identity", "Cast", "CastLike", "Dropout", "Relu", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Erf",
-    "Gelu", "FastGelu", "QuickGelu", "Sqrt", "Reciprocal", "Exp", "Log", "Neg", "Abs", "Clip", "Softmax", "LogSoftmax",
-    "LayerNormalization", "SimplifiedLayerNormalization", "RMSNormalization", "SkipLayerNormalization",
-    "SkipSimplifiedLayerNormalization", "BatchNormalization", "Slice", "Concat", "Softplus", "Swish",
+    "Identity",
+    "Cast",
+    "CastLike",
+    "Dropout",
+    "Relu",
+    "LeakyRelu",
+    "Sigmoid",
+    "HardSigmoid",
+    "HardSwish",
+    "Tanh",
+    "Erf",
+    "Gelu",
+    "FastGelu",
+    "QuickGelu",
+    "Sqrt",
+    "Reciprocal",
+    "Exp",
+    "Log",
+    "Neg",
+    "Abs",
+    "Clip",
+    "Softmax",
+    "LogSoftmax",
+    "LayerNormalization",
+    "SimplifiedLayerNormalization",
+    "RMSNormalization",
+    "SkipLayerNormalization",
+    "SkipSimplifiedLayerNormalization",
+    "BatchNormalization",
+    "Slice",
+    "Concat",
+    "Softplus",
+    "Swish",
 ];
 
 /// Operators whose result has as many dimensions as the input with the most.
@@ -127,7 +156,9 @@ fn rank(flow: &Flow<'_>, node: &Node, ranks: &[Option<usize>]) -> Option<usize> 
     if SPREADING.contains(&op) {
         return (0..node.inputs.len()).map(of).try_fold(0, |most, rank| Some(rank?.max(most)));
     }
-    let axes = || node.wholes("axes").map(<[i64]>::len).or_else(|| flow.wholes(node.input(1)?).map(|axes| axes.len()));
+    let axes = || {
+        node.wholes("axes").map(<[i64]>::len).or_else(|| flow.wholes(node.input(1)?).map(|axes| axes.len()))
+    };
     match op {
         "MatMul" | "MatMulInteger" | "FusedMatMul" => {
             let (a, b) = (of(0)?, of(1)?);

@@ -169,13 +169,21 @@ struct Divided {
 fn divided(flow: &Flow<'_>, value: ValueId, by: ValueId, inverse: bool) -> Option<Divided> {
     let (of, axes) = root_mean_square(flow, by, inverse)?;
     match (centred(flow, value), centred(flow, of)) {
-        (Some((x, over)), Some((y, same))) => {
-            (x == y && over == axes && same == axes).then_some(Divided { subtracts: true, axes, mean_follows: false })
-        }
-        (None, Some((y, over))) => (flow.plain(value) == y && over == axes)
-            .then_some(Divided { subtracts: true, axes, mean_follows: true }),
-        (None, None) => (flow.plain(value) == flow.plain(of))
-            .then_some(Divided { subtracts: false, axes, mean_follows: false }),
+        (Some((x, over)), Some((y, same))) => (x == y && over == axes && same == axes).then_some(Divided {
+            subtracts: true,
+            axes,
+            mean_follows: false,
+        }),
+        (None, Some((y, over))) => (flow.plain(value) == y && over == axes).then_some(Divided {
+            subtracts: true,
+            axes,
+            mean_follows: true,
+        }),
+        (None, None) => (flow.plain(value) == flow.plain(of)).then_some(Divided {
+            subtracts: false,
+            axes,
+            mean_follows: false,
+        }),
         (Some(_), None) => None,
     }
 }

@@ -177,9 +177,12 @@ fn map(flow: &Flow<'_>, from: Carried, (at, place): Use, width: Option<u64>) -> 
         return None;
     }
     let fits = |value: ValueId| {
-        flow.vector(value).filter(|vector| vector.width == rows && vector.axis == 1).map(|vector| vector.tensor)
+        flow.vector(value)
+            .filter(|vector| vector.width == rows && vector.axis == 1)
+            .map(|vector| vector.tensor)
     };
-    let is_quantised = from.is_quantised || !matches!(node.op.as_str(), "MatMul" | "FusedMatMul" | "Gemm" | "Attention");
+    let is_quantised =
+        from.is_quantised || !matches!(node.op.as_str(), "MatMul" | "FusedMatMul" | "Gemm" | "Attention");
     let bias = match bias.and_then(|place| node.input(place)) {
         Some(bias) => fits(bias),
         None => added(flow, node.output(0)?, is_quantised).and_then(fits),
@@ -191,7 +194,9 @@ fn map(flow: &Flow<'_>, from: Carried, (at, place): Use, width: Option<u64>) -> 
 fn convolution(flow: &Flow<'_>, from: Carried, (at, place): Use, width: Option<u64>) -> Option<Map> {
     let node = flow.node(at);
     let weight = flow.tensor(node.input(1)?)?;
-    let &[rows, inputs, ref kernel @ ..] = flow.constant(node.input(1)?)?.shape.as_slice() else { return None };
+    let &[rows, inputs, ref kernel @ ..] = flow.constant(node.input(1)?)?.shape.as_slice() else {
+        return None;
+    };
     let single = !kernel.is_empty() && kernel.iter().all(|&size| size == 1);
     let padded = node.wholes("pads").is_some_and(|pads| pads.iter().any(|&pad| pad != 0));
     let whole = node.whole("group").unwrap_or(1) == 1 && width.is_none_or(|width| width == inputs);

@@ -48,8 +48,10 @@ fn together(norms: Vec<Norm>) -> Vec<Vec<Norm>> {
         (Scale::None, _) => (None, None, norm.node),
         (scale, shift) => (scale.vector().map(|it| it.tensor), shift.map(|it| it.tensor), usize::MAX),
     };
-    let mut groups: Vec<Vec<Norm>> =
-        order::groups(norms.into_iter().map(|norm| (key(&norm), norm))).into_iter().map(|(_, all)| all).collect();
+    let mut groups: Vec<Vec<Norm>> = order::groups(norms.into_iter().map(|norm| (key(&norm), norm)))
+        .into_iter()
+        .map(|(_, all)| all)
+        .collect();
     order::sort_by_key(&mut groups, |norms| norms.first().map(|norm| norm.node));
     groups
 }
@@ -92,9 +94,10 @@ fn site(
         return None;
     }
     let known = scale.and_then(|scale| known.get(&scale.tensor).copied());
-    let own = scale.map_or_else(|| format!("{prefix}{}", name_of(flow, first)), |scale| {
-        flow.catalogue[scale.tensor].name.clone()
-    });
+    let own = scale.map_or_else(
+        || format!("{prefix}{}", name_of(flow, first)),
+        |scale| flow.catalogue[scale.tensor].name.clone(),
+    );
     let mut site = known.cloned().unwrap_or_else(|| NormSite::of_graph(own, width));
     site.width = width;
     site.scale = scale.map(|scale| scale.tensor);

@@ -81,7 +81,10 @@ fn every_operator_has_its_kind() {
 #[test]
 fn a_split_layer_norm_is_one() {
     let norm = only(scaled_and_read(split_norm(affine(), "x", true, &[-1])));
-    assert_eq!((norm.kind, norm.scale.as_deref(), norm.shift.as_deref()), (NormKind::LayerNorm, Some("t1"), Some("t2")));
+    assert_eq!(
+        (norm.kind, norm.scale.as_deref(), norm.shift.as_deref()),
+        (NormKind::LayerNorm, Some("t1"), Some("t2"))
+    );
     assert_eq!(norm.kernel.form, KernelForm::InverseScale);
     assert_eq!(reads(&norm), [("m1", 3, Some("m2"))]);
     assert_eq!(norm.readers[0].dead, DeadDirections { with_bias_shift: 3, ..DeadDirections::default() });
@@ -141,7 +144,8 @@ fn a_folded_scale_is_one() {
 #[test]
 fn one_may_be_added_to_what_is_stored() {
     let net = split_norm(affine(), "x", false, &[-1]).constant("one", 1.0);
-    let net = net.node("Add", &["t1", "one"], "scale", &[]).node("Mul", &["normal", "scale"], "y", &[]).map("y");
+    let net =
+        net.node("Add", &["t1", "one"], "scale", &[]).node("Mul", &["normal", "scale"], "y", &[]).map("y");
     let inspection = inspected(net);
     let norm = &inspection.report.norms[0];
     assert_eq!((norm.kind, norm.scale_convention), (NormKind::RmsNorm, ScaleConvention::OnePlusWeight));
@@ -156,7 +160,11 @@ fn a_computed_scale_is_not_taken_for_none() {
         .node("Mul", &["normal", "scale"], "y", &[]);
     let report = inspected(net.map("y")).report;
     assert!(report.norms.is_empty());
-    assert!(report.warnings.iter().any(|warning| warning.message.contains("`/normal/Div` is computed")), "{:?}", report.warnings);
+    assert!(
+        report.warnings.iter().any(|warning| warning.message.contains("`/normal/Div` is computed")),
+        "{:?}",
+        report.warnings
+    );
 }
 
 #[test]
@@ -180,7 +188,10 @@ fn keras_subtracts_the_mean_at_the_end() {
             .map("y")
     };
     let norm = only(net("mean"));
-    assert_eq!((norm.kind, norm.scale.as_deref(), norm.shift.as_deref()), (NormKind::LayerNorm, Some("t1"), Some("t2")));
+    assert_eq!(
+        (norm.kind, norm.scale.as_deref(), norm.shift.as_deref()),
+        (NormKind::LayerNorm, Some("t1"), Some("t2"))
+    );
     assert_eq!(reads(&norm), [("m1", 3, Some("m2"))]);
     // Something else in place of the mean.
     assert!(inspected(net("variance")).report.norms.is_empty());
@@ -236,7 +247,10 @@ fn a_split_group_norm_is_another_norm() {
         .node("Mul", &["whole", "t1"], "scaled", &[])
         .node("Add", &["scaled", "t2"], "y", &[]);
     let norm = only(net);
-    assert_eq!((norm.kind, norm.scale.as_deref(), norm.shift.as_deref()), (NormKind::Other, Some("t1"), Some("t2")));
+    assert_eq!(
+        (norm.kind, norm.scale.as_deref(), norm.shift.as_deref()),
+        (NormKind::Other, Some("t1"), Some("t2"))
+    );
 }
 
 #[test]
@@ -285,7 +299,15 @@ fn quantised_maps_are_readers_up_to_rounding() {
         .add(5, codes("q3", &[8, 2]))
         .floats("b", &[4])
         .constant("step", 0.1)
-        .add(1, super::super::checkpoint::onnx::tests::write::node("DynamicQuantizeLinear", &["y"], &["q", "scale", "zero"], &[]))
+        .add(
+            1,
+            super::super::checkpoint::onnx::tests::write::node(
+                "DynamicQuantizeLinear",
+                &["y"],
+                &["q", "scale", "zero"],
+                &[],
+            ),
+        )
         .node("MatMulInteger", &["q", "q1", "zero"], "i", &[])
         .node("Cast", &["i"], "f", &[])
         .node("Mul", &["f", "scale"], "back", &[])
@@ -337,9 +359,12 @@ fn a_scale_of_several_nodes_is_one_site() {
     assert_eq!(reads(&norm), [("m1", 8, Some("m2"))]);
     assert!(norm.evidence[0].detail.contains("the first of 2"), "{}", norm.evidence[0].detail);
     // One scale in two kinds of norms.
-    let net = affine()
-        .node("LayerNormalization", &["x", "t1"], "y1", LAST)
-        .node("RMSNormalization", &["x", "t1"], "y2", LAST);
+    let net = affine().node("LayerNormalization", &["x", "t1"], "y1", LAST).node(
+        "RMSNormalization",
+        &["x", "t1"],
+        "y2",
+        LAST,
+    );
     assert_eq!(only(net).kind, NormKind::Unknown);
 }
 
@@ -359,8 +384,10 @@ fn what_names_call_a_norm_and_the_graph_does_not_has_no_kind() {
 #[test]
 fn a_norm_that_the_export_changed_is_exposed() {
     let block = "model.layers.0";
-    let names: Vec<String> =
-        ["input_layernorm", "post_attention_layernorm"].iter().map(|name| format!("{block}.{name}.weight")).collect();
+    let names: Vec<String> = ["input_layernorm", "post_attention_layernorm"]
+        .iter()
+        .map(|name| format!("{block}.{name}.weight"))
+        .collect();
     let net = |op: &str| {
         Net::default()
             .floats(&names[0], &[8])
@@ -376,7 +403,11 @@ fn a_norm_that_the_export_changed_is_exposed() {
     let wrong = report("LayerNormalization");
     assert!(wrong.norms.iter().all(|norm| norm.kind == NormKind::LayerNorm && norm.settle.is_some()));
     let warning = wrong.warnings.iter().find(|warning| warning.code.as_str() == "graph_differs").unwrap();
-    assert!(warning.message.contains("subtracts the mean at `model.layers.0.input_layernorm` and 1 more"), "{}", warning.message);
+    assert!(
+        warning.message.contains("subtracts the mean at `model.layers.0.input_layernorm` and 1 more"),
+        "{}",
+        warning.message
+    );
     let right = report("SimplifiedLayerNormalization");
     assert!(right.norms.iter().all(|norm| norm.kind == NormKind::RmsNorm && norm.settle.is_none()));
     assert_eq!(right.warnings, []);
@@ -395,7 +426,12 @@ fn norms_inside_branches_are_found() {
 #[test]
 fn the_direction_is_that_of_the_same_scale_elsewhere() {
     let values: Vec<f32> = (1..9).map(|value| value as f32).collect();
-    let net = Net::default().add(5, floats("t1", &[8], &values)).node("LayerNormalization", &["x", "t1"], "y", LAST);
+    let net = Net::default().add(5, floats("t1", &[8], &values)).node(
+        "LayerNormalization",
+        &["x", "t1"],
+        "y",
+        LAST,
+    );
     let inspection = inspected(net);
     let expected: Vec<f64> = values.iter().map(|&value| value.into()).collect();
     assert_eq!(inspection.scales[0].as_ref().unwrap().values(), expected);

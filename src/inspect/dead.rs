@@ -83,8 +83,12 @@ pub(super) fn total_dead(norms: &[NormReport], has_graph: bool) -> DeadParameter
     }
     if readers > 0 {
         let recognised = match has_graph {
-            true => "readers are those that the edges of the graph lead to; maps behind other nodes are not counted",
-            false => "readers are recognised by their names and shapes; maps that are not recognised are not counted",
+            true => {
+                "readers are those that the edges of the graph lead to; maps behind other nodes are not counted"
+            }
+            false => {
+                "readers are recognised by their names and shapes; maps that are not recognised are not counted"
+            }
         };
         assumptions.insert(0, recognised.to_owned());
     }

@@ -244,8 +244,7 @@ impl<S: ByteSource> Opened<S> {
     ) -> WeightSample {
         // A graph's matrices lie as its nodes read them, which writers are not recognised by.
         let of_graph = self.checkpoint.has_graph();
-        let writers =
-            if of_graph { Vec::new() } else { writer::find(&self.checkpoint.tensors, &self.sites) };
+        let writers = if of_graph { Vec::new() } else { writer::find(&self.checkpoint.tensors, &self.sites) };
         let planned = writer::sample::plan(&self.checkpoint.tensors, writers, budget);
         let total = planned.len() as u32;
         let sampled = writer::sample::read(&self.checkpoint, planned, |done, bytes_read| {

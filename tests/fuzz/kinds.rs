@@ -1,8 +1,8 @@
 //! The kinds of input: valid examples, how they are damaged, and the code that reads them.
 
 use crate::files;
-use crate::net::{Attribute, Net, external, split_norm};
 use crate::mutate::{archive, bytes, pick, stored, text, tree, with_checksums};
+use crate::net::{Attribute, Net, external, split_norm};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use gammascope::audio::Extractor;

@@ -49,7 +49,10 @@ fn the_real_recognition_of_paddle_has_five_split_layer_norms() {
     let inspection = open("PP-OCRv6_rec_small.onnx");
     let norms = of(&inspection, NormKind::LayerNorm);
     assert_eq!(smallest(&norms), ["0.636", "0.746", "0.375", "0.849", "0.018"]);
-    assert_eq!((norms[0].scale.as_deref(), norms[0].shift.as_deref()), (Some("helper.reshape.0"), Some("helper.reshape.1")));
+    assert_eq!(
+        (norms[0].scale.as_deref(), norms[0].shift.as_deref()),
+        (Some("helper.reshape.0"), Some("helper.reshape.1"))
+    );
     assert_eq!(reads(norms[0]), [("linear_0.w_0", 360, true)]);
     assert_eq!(of(&inspection, NormKind::Other).len(), 3);
     assert!(open("PP-OCRv6_det_small.onnx").report.norms.is_empty());

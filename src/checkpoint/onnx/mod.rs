@@ -51,9 +51,7 @@ pub enum OnnxProblem {
     TooMany,
     #[error("the file has no graph, so it is not an ONNX model; open the file that has the weights")]
     NoGraph,
-    #[error(
-        "tensor {tensor:?} of shape {shape:?} has more values than a file can hold; the file is damaged"
-    )]
+    #[error("tensor {tensor:?} of shape {shape:?} has more values than a file can hold; the file is damaged")]
     SizeOverflow { tensor: String, shape: Vec<u64> },
     #[error(
         "tensor {tensor:?} of shape {shape:?} and type {dtype} takes {expected} bytes, but the file has {got} for it (from byte {begin}); the file is damaged"

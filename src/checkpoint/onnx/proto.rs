@@ -202,20 +202,17 @@ impl Builder {
                 self.within.push(self.scopes.len());
                 self.scopes.push(scope);
             }
-            Kind::Node => self
-                .open_nodes
-                .push(RawNode { scope: scope.unwrap_or_default(), ..RawNode::default() }),
+            Kind::Node => {
+                self.open_nodes.push(RawNode { scope: scope.unwrap_or_default(), ..RawNode::default() })
+            }
             Kind::Attribute => self.open_attributes.push(RawAttribute::default()),
             Kind::Tensor => {
                 self.tensor = Some(RawTensor { of_attribute: outer == Kind::Attribute, ..Default::default() })
             }
             Kind::Pair => self.pair = Default::default(),
             Kind::Info => {
-                self.info = RawInfo {
-                    scope: scope.unwrap_or_default(),
-                    is_output: field == 12,
-                    ..RawInfo::default()
-                }
+                self.info =
+                    RawInfo { scope: scope.unwrap_or_default(), is_output: field == 12, ..RawInfo::default() }
             }
             Kind::Shape => self.info.shape = Some(Vec::new()),
             Kind::Dimension => self.dimension = None,

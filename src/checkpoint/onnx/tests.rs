@@ -21,7 +21,10 @@ fn opened(files: Vec<(&str, Vec<u8>)>) -> Result<Checkpoint<MemorySource>, Check
     pollster::block_on(open(sources, |_| {}))
 }
 
-fn values(checkpoint: &Checkpoint<MemorySource>, name: &str) -> Result<Vec<f64>, crate::checkpoint::TensorError> {
+fn values(
+    checkpoint: &Checkpoint<MemorySource>,
+    name: &str,
+) -> Result<Vec<f64>, crate::checkpoint::TensorError> {
     let index = checkpoint.tensors.iter().position(|tensor| tensor.name == name).unwrap();
     pollster::block_on(checkpoint.values(index))
 }
@@ -35,7 +38,12 @@ fn small() -> Net {
         .wholes("shape", &[0, -1, 8])
         .constant("half", 0.5)
         .input("x", &[0, 0, 8])
-        .node("LayerNormalization", &["x", "norm.weight", "norm.bias"], "y", &[("axis", Attribute::Whole(-1))])
+        .node(
+            "LayerNormalization",
+            &["x", "norm.weight", "norm.bias"],
+            "y",
+            &[("axis", Attribute::Whole(-1))],
+        )
         .node("MatMul", &["y", "w"], "z", &[])
         .output("z")
 }
@@ -94,9 +102,12 @@ fn numbers_in_another_file_are_read_there() {
         .add(5, external("b", &[2], "./m.onnx_data", 12))
         .add(5, external("c", &[100], "m.onnx_data", 0));
     let data: Vec<u8> = [9.0f32, 1.0, 2.0, 3.0, 4.0].iter().flat_map(|value| value.to_le_bytes()).collect();
-    let checkpoint =
-        opened(vec![("d/m.onnx", net.clone().file()), ("d/m.onnx_data", data), ("d/notes.txt", b"x".to_vec())])
-            .unwrap();
+    let checkpoint = opened(vec![
+        ("d/m.onnx", net.clone().file()),
+        ("d/m.onnx_data", data),
+        ("d/notes.txt", b"x".to_vec()),
+    ])
+    .unwrap();
     assert_eq!(values(&checkpoint, "a"), Ok(vec![1.0, 2.0]));
     assert_eq!(values(&checkpoint, "b"), Ok(vec![3.0, 4.0]));
     // The third reaches beyond the end of its file.
@@ -104,7 +115,10 @@ fn numbers_in_another_file_are_read_there() {
     assert_eq!(checkpoint.warnings[0].code, WarningCode::ShardDamaged);
 
     let alone = opened(vec![("d/m.onnx", net.file())]).unwrap();
-    assert_eq!((alone.tensors.len(), alone.missing_shards.as_slice()), (0, &["d/m.onnx_data".to_owned()][..]));
+    assert_eq!(
+        (alone.tensors.len(), alone.missing_shards.as_slice()),
+        (0, &["d/m.onnx_data".to_owned()][..])
+    );
     let warning = &alone.warnings[0];
     assert_eq!(warning.code, WarningCode::ShardMissing);
     assert!(warning.message.contains("3 of its tensors in `d/m.onnx_data`"), "{}", warning.message);
