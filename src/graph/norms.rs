@@ -5,7 +5,7 @@
 
 use super::axes::{self, Axes};
 use super::{FIXED_STEPS, Flow, MOST_STEPS, Vector};
-use crate::checkpoint::onnx::graph::{Node, ValueId};
+use crate::checkpoint::onnx::graph::ValueId;
 use crate::norm::behaviour::Behaviour;
 
 /// One use of a norm in the graph.

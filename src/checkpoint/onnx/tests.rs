@@ -1,7 +1,7 @@
 //! The container: tensors in every form, files that are cut off or damaged, numbers in other files.
 
 #[path = "../../../tests/it/support/onnx.rs"]
-#[allow(dead_code, missing_docs, unreachable_pub, reason = "shared with the integration tests")]
+#[allow(dead_code, reason = "shared with the integration tests")]
 pub(crate) mod write;
 
 use super::*;

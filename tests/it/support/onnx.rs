@@ -2,7 +2,7 @@
 
 /// A protobuf message.
 #[derive(Debug, Clone, Default)]
-pub struct Message(pub Vec<u8>);
+pub(crate) struct Message(pub(crate) Vec<u8>);
 
 impl Message {
     fn varint(mut self, mut value: u64) -> Self {
@@ -15,19 +15,19 @@ impl Message {
     }
 
     /// Adds a whole number.
-    pub fn number(self, field: u64, value: i64) -> Self {
+    pub(crate) fn number(self, field: u64, value: i64) -> Self {
         self.varint(field << 3).varint(value as u64)
     }
 
     /// Adds a number of four bytes.
-    pub fn float(self, field: u64, value: f32) -> Self {
+    pub(crate) fn float(self, field: u64, value: f32) -> Self {
         let mut made = self.varint(field << 3 | 5);
         made.0.extend(value.to_le_bytes());
         made
     }
 
     /// Adds bytes, a text or a message.
-    pub fn bytes(self, field: u64, bytes: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn bytes(self, field: u64, bytes: impl AsRef<[u8]>) -> Self {
         let bytes = bytes.as_ref();
         let mut made = self.varint(field << 3 | 2).varint(bytes.len() as u64);
         made.0.extend(bytes);
@@ -37,7 +37,7 @@ impl Message {
 
 /// An attribute of a node.
 #[derive(Debug, Clone, Copy)]
-pub enum Attribute<'a> {
+pub(crate) enum Attribute<'a> {
     Whole(i64),
     Wholes(&'a [i64]),
     Float(f32),
@@ -45,22 +45,22 @@ pub enum Attribute<'a> {
 
 /// A network in the making.
 #[derive(Debug, Clone, Default)]
-pub struct Net(pub Message);
+pub(crate) struct Net(pub(crate) Message);
 
 /// A tensor of F32 numbers, as raw bytes.
-pub fn floats(name: &str, shape: &[u64], values: &[f32]) -> Message {
+pub(crate) fn floats(name: &str, shape: &[u64], values: &[f32]) -> Message {
     let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     tensor(name, shape, 1).bytes(9, raw)
 }
 
 /// The beginning of a tensor: its shape, its type and its name.
-pub fn tensor(name: &str, shape: &[u64], kind: i64) -> Message {
+pub(crate) fn tensor(name: &str, shape: &[u64], kind: i64) -> Message {
     let sized = shape.iter().fold(Message::default(), |made, &size| made.number(1, size as i64));
     sized.number(2, kind).bytes(8, name)
 }
 
 /// A tensor of F32 numbers in another file.
-pub fn external(name: &str, shape: &[u64], location: &str, offset: u64) -> Message {
+pub(crate) fn external(name: &str, shape: &[u64], location: &str, offset: u64) -> Message {
     let pair = |key: &str, value: &str| Message::default().bytes(1, key).bytes(2, value).0;
     tensor(name, shape, 1)
         .bytes(13, pair("location", location))
@@ -69,7 +69,12 @@ pub fn external(name: &str, shape: &[u64], location: &str, offset: u64) -> Messa
 }
 
 /// A node, named after its first output.
-pub fn node(op: &str, inputs: &[&str], outputs: &[&str], attributes: &[(&str, Attribute<'_>)]) -> Message {
+pub(crate) fn node(
+    op: &str,
+    inputs: &[&str],
+    outputs: &[&str],
+    attributes: &[(&str, Attribute<'_>)],
+) -> Message {
     let mut made = Message::default();
     for input in inputs {
         made = made.bytes(1, input);
@@ -91,24 +96,30 @@ pub fn node(op: &str, inputs: &[&str], outputs: &[&str], attributes: &[(&str, At
 }
 
 impl Net {
-    pub fn add(self, field: u64, message: Message) -> Self {
+    pub(crate) fn add(self, field: u64, message: Message) -> Self {
         Self(self.0.bytes(field, message.0))
     }
 
     /// Adds a node.
-    pub fn node(self, op: &str, inputs: &[&str], output: &str, attributes: &[(&str, Attribute<'_>)]) -> Self {
+    pub(crate) fn node(
+        self,
+        op: &str,
+        inputs: &[&str],
+        output: &str,
+        attributes: &[(&str, Attribute<'_>)],
+    ) -> Self {
         self.add(1, node(op, inputs, &[output], attributes))
     }
 
     /// Adds stored F32 numbers: those of a scale, or of a matrix.
-    pub fn floats(self, name: &str, shape: &[u64]) -> Self {
+    pub(crate) fn floats(self, name: &str, shape: &[u64]) -> Self {
         let count = shape.iter().product::<u64>() as usize;
         let values: Vec<f32> = (0..count).map(|at| 0.5 + 0.25 * ((at * 7 % 11) as f32)).collect();
         self.add(5, floats(name, shape, &values))
     }
 
     /// Adds one stored number, which lies in a node behind an `Identity`.
-    pub fn constant(self, name: &str, value: f32) -> Self {
+    pub(crate) fn constant(self, name: &str, value: f32) -> Self {
         let inner = format!("{name}_inner");
         let attribute = Message::default().bytes(1, "value").bytes(5, floats("", &[], &[value]).0);
         let made = Message::default().bytes(2, &inner).bytes(4, "Constant").bytes(5, attribute.0);
@@ -116,22 +127,22 @@ impl Net {
     }
 
     /// Adds stored whole numbers.
-    pub fn wholes(self, name: &str, values: &[i64]) -> Self {
+    pub(crate) fn wholes(self, name: &str, values: &[i64]) -> Self {
         let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.add(5, tensor(name, &[values.len() as u64], 7).bytes(9, raw))
     }
 
     /// Adds an input; sizes of 0 are not stated.
-    pub fn input(self, name: &str, shape: &[u64]) -> Self {
+    pub(crate) fn input(self, name: &str, shape: &[u64]) -> Self {
         self.add(11, info(name, shape))
     }
 
-    pub fn output(self, name: &str) -> Self {
+    pub(crate) fn output(self, name: &str) -> Self {
         self.add(12, Message::default().bytes(1, name))
     }
 
     /// The whole file.
-    pub fn file(self) -> Vec<u8> {
+    pub(crate) fn file(self) -> Vec<u8> {
         Message::default().number(1, 8).bytes(2, "test").bytes(7, self.0.0).0
     }
 }
@@ -146,7 +157,7 @@ fn info(name: &str, shape: &[u64]) -> Message {
 }
 
 /// The steps of a norm of `x`, each a node: with the mean subtracted, or not.
-pub fn split_norm(net: Net, x: &str, subtracts: bool, axes: &[i64]) -> Net {
+pub(crate) fn split_norm(net: Net, x: &str, subtracts: bool, axes: &[i64]) -> Net {
     let axes = [("axes", Attribute::Wholes(axes))];
     let net = net.constant("two", 2.0).constant("epsilon", 1e-5);
     let (net, divided) = match subtracts {
