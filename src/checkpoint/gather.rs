@@ -115,32 +115,34 @@ pub fn checkpoints(paths: &[&str]) -> Gathering {
         }
         gathering.left_out.extend(series(paths, beside).into_iter().map(|files| named(paths, files)));
     }
-    for gathered in &mut gathering.checkpoints {
-        let data = data(paths, &gathered.files);
-        gathered.files.extend(data);
-    }
+    add_data(paths, &mut gathering.checkpoints);
     order::sort_by(&mut gathering.checkpoints, |a, b| compare_names(&a.name, &b.name));
     gathering
 }
 
-/// The files in which the ONNX files among `files` may have their numbers: by their names, or any other file beside the only ONNX
-/// file of a folder.
-fn data(paths: &[&str], files: &[usize]) -> Vec<usize> {
-    let onnx = |folder: &str| {
-        let all = paths.iter().filter(|path| is_onnx(path) && folder_of(path) == folder);
-        all.count()
+/// Adds the files in which ONNX files may have their numbers: by their names, or any other file beside the only ONNX file of a
+/// folder.
+fn add_data(paths: &[&str], checkpoints: &mut [Gathered]) {
+    let in_folders = |wanted: &dyn Fn(&str) -> bool| {
+        let found = (0..paths.len()).filter(|&file| wanted(paths[file]));
+        order::groups(found.map(|file| (folder_of(paths[file]).to_owned(), file)))
     };
-    let of = |file: usize| {
-        let (own, path) = (files.iter().map(|&file| paths[file]).filter(|own| is_onnx(own)), paths[file]);
-        own.into_iter().any(|own| {
-            is_onnx_data(path, own) || folder_of(own) == folder_of(path) && onnx(folder_of(own)) == 1
-        })
-    };
-    let free = (0..paths.len()).filter(|&file| !is_file_name(paths[file]) && !files.contains(&file));
-    if files.iter().any(|&file| is_onnx(paths[file])) {
-        free.filter(|&file| of(file)).collect()
-    } else {
-        Vec::new()
+    let onnx = in_folders(&is_onnx);
+    if onnx.is_empty() {
+        return;
+    }
+    let free = in_folders(&|path| !is_file_name(path));
+    let count = |folder: &str| order::value_of(&onnx, folder).map_or(0, Vec::len);
+    for gathered in checkpoints {
+        let own: Vec<&str> =
+            gathered.files.iter().map(|&file| paths[file]).filter(|path| is_onnx(path)).collect();
+        for path in own {
+            let folder = folder_of(path);
+            let beside = order::value_of(&free, folder).map(Vec::as_slice).unwrap_or_default();
+            let data = beside.iter().filter(|&&file| count(folder) == 1 || is_onnx_data(paths[file], path));
+            let new: Vec<usize> = data.copied().filter(|file| !gathered.files.contains(file)).collect();
+            gathered.files.extend(new);
+        }
     }
 }
 

@@ -123,21 +123,29 @@ fn uses_of(flow: &Flow<'_>, tensor: usize) -> Vec<Use> {
     found
 }
 
-/// A stored matrix as a node reads it: its tensor, its dimensions there, and whether it lies turned.
-fn matrix(flow: &Flow<'_>, mut value: ValueId) -> Option<(usize, [u64; 2])> {
-    let mut turned = false;
+/// A stored matrix as a node reads it.
+struct Matrix {
+    tensor: usize,
+    /// Its dimensions there.
+    shape: [u64; 2],
+    is_quantised: bool,
+}
+
+/// The stored matrix that a value is, behind nodes that turn or dequantise it.
+fn matrix(flow: &Flow<'_>, mut value: ValueId) -> Option<Matrix> {
+    let (mut turned, mut is_quantised) = (false, false);
     for _ in 0..MOST_STEPS {
         if let Some(tensor) = flow.tensor(value) {
             let &[rows, columns] = flow.constant(value)?.shape.as_slice() else { return None };
-            return Some((tensor, if turned { [columns, rows] } else { [rows, columns] }));
+            let shape = if turned { [columns, rows] } else { [rows, columns] };
+            return Some(Matrix { tensor, shape, is_quantised });
         }
         let node = flow.made_by(value, &["Transpose", "DequantizeLinear", "QuantizeLinear"])?;
-        if node.op == "Transpose" {
-            turned ^= match node.wholes("perm") {
-                Some([1, 0]) | None => true,
-                Some([0, 1]) => false,
-                Some(_) => return None,
-            };
+        match (node.op.as_str(), node.wholes("perm")) {
+            ("Transpose", Some([1, 0]) | None) => turned = !turned,
+            ("Transpose", Some([0, 1])) => {}
+            ("Transpose", Some(_)) => return None,
+            _ => is_quantised = true,
         }
         value = node.input(0)?;
     }
@@ -171,7 +179,7 @@ fn map(flow: &Flow<'_>, from: Carried, (at, place): Use, width: Option<u64>) -> 
     if place != input || from.axis != 1 {
         return None;
     }
-    let (weight, [first, second]) = matrix(flow, node.input(weight)?)?;
+    let Matrix { tensor: weight, shape: [first, second], is_quantised } = matrix(flow, node.input(weight)?)?;
     let (inputs, rows) = if turned { (second, first) } else { (first, second) };
     if inputs < 2 || width.is_some_and(|width| width != inputs) {
         return None;
@@ -181,8 +189,8 @@ fn map(flow: &Flow<'_>, from: Carried, (at, place): Use, width: Option<u64>) -> 
             .filter(|vector| vector.width == rows && vector.axis == 1)
             .map(|vector| vector.tensor)
     };
-    let is_quantised =
-        from.is_quantised || !matches!(node.op.as_str(), "MatMul" | "FusedMatMul" | "Gemm" | "Attention");
+    let in_floats = ["MatMul", "FusedMatMul", "Gemm", "Attention"].contains(&node.op.as_str());
+    let is_quantised = is_quantised || from.is_quantised || !in_floats;
     let bias = match bias.and_then(|place| node.input(place)) {
         Some(bias) => fits(bias),
         None => added(flow, node.output(0)?, is_quantised).and_then(fits),
