@@ -20,17 +20,9 @@ pub(super) struct Header {
     pub(super) metadata: header::Metadata,
     /// Of a GGUF file: its metadata and its place in its series.
     pub(super) gguf: Option<(Map<String, Value>, Option<Split>)>,
-    /// Of an ONNX file: its graph, and its tensors in other files.
+    /// What an ONNX file has beside tensors of its own.
     #[cfg(feature = "onnx")]
-    pub(super) onnx: Option<Onnx>,
-}
-
-/// What an ONNX file has beside tensors of its own.
-#[cfg(feature = "onnx")]
-pub(super) struct Onnx {
-    pub(super) graph: super::onnx::graph::Graph,
-    /// Other files by their paths from the file's folder, each with the tensors that lie in it.
-    pub(super) external: Vec<(String, Vec<Entry>)>,
+    pub(super) onnx: Option<super::onnx::Beside>,
 }
 
 impl Header {
@@ -140,9 +132,8 @@ async fn read_pytorch_header<S: ByteSource>(
 #[cfg(feature = "onnx")]
 async fn read_onnx_header<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Header, CheckpointError> {
     match super::onnx::read(meter, shard).await {
-        Ok(super::onnx::Model { entries, external, graph }) => {
-            let onnx = Some(Onnx { graph, external });
-            Ok(Header { onnx, ..Header::new(Format::Onnx, entries) })
+        Ok(super::onnx::Model { entries, beside }) => {
+            Ok(Header { onnx: Some(beside), ..Header::new(Format::Onnx, entries) })
         }
         Err(error @ CheckpointError::Onnx(_)) => {
             Err(sniff(meter, shard).await?.map_or(error, CheckpointError::NotACheckpoint))

@@ -1,6 +1,6 @@
 //! Small networks: each operator, each form into which exporters split a norm, and what reads it.
 
-use crate::checkpoint::onnx::tests::write::{Attribute, Message, Net, floats, split_norm, tensor};
+use crate::checkpoint::onnx::tests::write::{Attribute, Message, Net, floats, node, split_norm, tensor};
 use crate::inspect::{self, Inspection};
 use crate::report::{DeadDirections, KernelForm, NormKind, NormReport, ReaderUse, ScaleConvention};
 use crate::source::memory::MemorySource;
@@ -299,15 +299,7 @@ fn quantised_maps_are_readers_up_to_rounding() {
         .add(5, codes("q3", &[8, 2]))
         .floats("b", &[4])
         .constant("step", 0.1)
-        .add(
-            1,
-            super::super::checkpoint::onnx::tests::write::node(
-                "DynamicQuantizeLinear",
-                &["y"],
-                &["q", "scale", "zero"],
-                &[],
-            ),
-        )
+        .add(1, node("DynamicQuantizeLinear", &["y"], &["q", "scale", "zero"], &[]))
         .node("MatMulInteger", &["q", "q1", "zero"], "i", &[])
         .node("Cast", &["i"], "f", &[])
         .node("Mul", &["f", "scale"], "back", &[])

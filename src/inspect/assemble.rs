@@ -44,7 +44,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
         if norms.is_empty() && empty_norms == 0 {
             let message = match self.checkpoint.has_graph() {
                 true => {
-                    "no norm was found in the graph: there is no scale to read a dead direction from. Batch norms are often folded into convolutions"
+                    "no norm with a stored scale was found in the graph: there is no scale to read a dead direction from. Batch norms are often folded into convolutions"
                 }
                 false => {
                     "no norm was found in the catalogue: there is no scale to read a dead direction from. A checkpoint of a transformer has tensors named like `…norm.weight`"

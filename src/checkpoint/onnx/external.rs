@@ -1,8 +1,8 @@
 //! Adds the graph of an ONNX file to a checkpoint, and the tensors whose numbers lie in other files.
 
+use super::Beside;
 use crate::checkpoint::gather::folder_of;
 use crate::checkpoint::header::Entry;
-use crate::checkpoint::read::Onnx;
 use crate::checkpoint::{Checkpoint, Tensor};
 use crate::report::WarningCode;
 use crate::source::ByteSource;
@@ -14,12 +14,12 @@ impl<S: ByteSource> Checkpoint<S> {
         &mut self,
         prefix: &str,
         position: usize,
-        onnx: Onnx,
+        beside: Beside,
         others: &mut Vec<S>,
     ) {
-        self.graphs.push((prefix.to_owned(), onnx.graph));
+        self.graphs.push((prefix.to_owned(), beside.graph));
         let Some(file) = self.shards.get(position).map(|shard| shard.path().to_owned()) else { return };
-        for (location, entries) in onnx.external {
+        for (location, entries) in beside.external {
             let path = match folder_of(&file) {
                 "" => location,
                 folder => format!("{folder}/{location}"),

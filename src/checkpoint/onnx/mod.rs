@@ -86,11 +86,17 @@ impl From<SourceError> for Stop {
 pub(super) struct Model {
     /// Tensors whose numbers are in the file.
     pub(super) entries: Vec<Entry>,
+    pub(super) beside: Beside,
+}
+
+/// What a file has beside tensors of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Beside {
+    /// The graph.
+    graph: graph::Graph,
     /// Other files by their paths from the file's folder, each with the tensors whose numbers it has. Their byte ranges are checked
     /// against their shapes, and not yet against that file.
-    pub(super) external: Vec<(String, Vec<Entry>)>,
-    /// The graph.
-    pub(super) graph: graph::Graph,
+    external: Vec<(String, Vec<Entry>)>,
 }
 
 /// Reads the graph of a file and where its tensors lie, without their numbers.

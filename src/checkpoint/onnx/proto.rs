@@ -2,7 +2,7 @@
 #![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::graph::{Attribute, Constant, Graph, Node, Value, ValueId};
-use super::{Model, OnnxProblem, wire};
+use super::{Beside, Model, OnnxProblem, wire};
 use crate::checkpoint::dtype::TensorType;
 use crate::checkpoint::header::Entry;
 use std::collections::HashMap;
@@ -431,7 +431,8 @@ impl Builder {
             made.graph.nodes.push(Node { op, name: node.name, inputs, outputs, attributes });
         }
         made.unpack();
-        Ok(Model { entries: made.entries, external: made.external, graph: made.graph })
+        let beside = Beside { graph: made.graph, external: made.external };
+        Ok(Model { entries: made.entries, beside })
     }
 }
 

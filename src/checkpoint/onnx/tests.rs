@@ -53,10 +53,10 @@ fn the_catalogue_has_the_tensors_and_the_graph_the_rest() {
     let read = model(&small().file()).unwrap();
     let names: Vec<&str> = read.entries.iter().map(|entry| entry.name.as_str()).collect();
     assert_eq!(names, ["norm.weight", "norm.bias", "w"]);
-    let ops: Vec<&str> = read.graph.nodes.iter().map(|node| node.op.as_str()).collect();
+    let ops: Vec<&str> = read.beside.graph.nodes.iter().map(|node| node.op.as_str()).collect();
     assert_eq!(ops, ["Identity", "LayerNormalization", "MatMul"]);
-    assert_eq!(read.graph.nodes[1].whole("axis"), Some(-1));
-    let value = |name: &str| read.graph.values.iter().find(|value| value.name == name).unwrap();
+    assert_eq!(read.beside.graph.nodes[1].whole("axis"), Some(-1));
+    let value = |name: &str| read.beside.graph.values.iter().find(|value| value.name == name).unwrap();
     let numbers = |name: &str| value(name).constant.as_ref().unwrap().numbers.clone();
     assert_eq!(numbers("shape"), Some(vec![0.0, -1.0, 8.0]));
     assert_eq!(numbers("half_inner"), Some(vec![0.5]));
@@ -176,13 +176,13 @@ fn branches_may_use_one_name_each() {
     let read = model(&Net::default().floats("x", &[2]).add(1, made).file()).unwrap();
     let names: Vec<&str> = read.entries.iter().map(|entry| entry.name.as_str()).collect();
     assert_eq!(names, ["x", "w", "w#2"]);
-    let tensors: Vec<Option<&str>> = read.graph.nodes[..2]
+    let tensors: Vec<Option<&str>> = read.beside.graph.nodes[..2]
         .iter()
-        .map(|node| read.graph.values[node.input(1).unwrap()].constant.as_ref()?.tensor.as_deref())
+        .map(|node| read.beside.graph.values[node.input(1).unwrap()].constant.as_ref()?.tensor.as_deref())
         .collect();
     assert_eq!(tensors, [Some("w"), Some("w#2")]);
     // Both read the value of the graph around them.
-    assert_eq!(read.graph.nodes[0].input(0), read.graph.nodes[1].input(0));
+    assert_eq!(read.beside.graph.nodes[0].input(0), read.beside.graph.nodes[1].input(0));
 }
 
 proptest! {
