@@ -32,7 +32,7 @@ pub struct OnnxError {
     /// The file.
     pub file: String,
     /// What is wrong with it.
-    pub problem: OnnxProblem,
+    pub problem: Box<OnnxProblem>,
 }
 
 /// What is wrong with an ONNX file. Bytes are counted from the start of the file.
@@ -106,7 +106,9 @@ pub(super) async fn read<S: ByteSource>(meter: &Meter, source: &S) -> Result<Mod
     let walked = wire::walk(meter, source, &mut builder).await;
     let model = walked.and_then(|()| builder.model().map_err(Stop::Problem));
     model.map_err(|stop| match stop {
-        Stop::Problem(problem) => OnnxError { file: source.path().to_owned(), problem }.into(),
+        Stop::Problem(problem) => {
+            OnnxError { file: source.path().to_owned(), problem: Box::new(problem) }.into()
+        }
         Stop::Source(error) => error.into(),
     })
 }
