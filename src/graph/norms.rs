@@ -179,11 +179,8 @@ fn divided(flow: &Flow<'_>, value: ValueId, by: ValueId, inverse: bool) -> Optio
             axes,
             mean_follows: true,
         }),
-        (None, None) => (flow.plain(value) == flow.plain(of)).then_some(Divided {
-            subtracts: false,
-            axes,
-            mean_follows: false,
-        }),
+        (None, None) => (flow.plain(value) == flow.plain(of) && !may_be_centred(flow, value))
+            .then_some(Divided { subtracts: false, axes, mean_follows: false }),
         (Some(_), None) => None,
     }
 }
@@ -193,6 +190,21 @@ fn centred(flow: &Flow<'_>, value: ValueId) -> Option<(ValueId, Axes)> {
     let node = flow.made_by(value, &["Sub"])?;
     let x = flow.plain(node.input(0)?);
     mean_of(flow, node.input(1)?, x).map(|axes| (x, axes))
+}
+
+/// Whether something that is not stored is subtracted from another value: perhaps a mean in steps that are not known.
+fn may_be_centred(flow: &Flow<'_>, value: ValueId) -> bool {
+    let Some(node) = flow.made_by(value, &["Sub", "Add"]) else { return false };
+    let inputs = [node.input(0), node.input(1)];
+    let is_below_zero = |value: &ValueId| flow.number(*value).is_some_and(|number| number < 0.0);
+    let is_negative = |value: &ValueId| match flow.made_by(*value, &["Neg", "Mul"]) {
+        Some(node) => node.op == "Neg" || node.inputs.iter().flatten().any(is_below_zero),
+        None => false,
+    };
+    match node.op.as_str() {
+        "Sub" => inputs[1].is_some_and(|value| flow.constant(value).is_none()),
+        _ => inputs.iter().flatten().any(is_negative),
+    }
 }
 
 /// The axes over which `value` is the mean of `x`.

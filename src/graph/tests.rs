@@ -98,6 +98,17 @@ fn without_the_mean_it_is_an_rms_norm() {
 }
 
 #[test]
+fn a_mean_in_other_steps_leaves_the_kind_open() {
+    let net = affine()
+        .constant("eighth", 0.125)
+        .node("ReduceSum", &["x"], "sum", &[("axes", Attribute::Wholes(&[-1]))])
+        .node("Mul", &["sum", "eighth"], "average", &[])
+        .node("Sub", &["x", "average"], "less", &[]);
+    let net = scaled_and_read(split_norm(net, "less", false, &[-1]));
+    assert!(inspected(net).report.norms.is_empty());
+}
+
+#[test]
 fn products_casts_and_inverses_change_nothing() {
     let axes = [("keepdims", Attribute::Whole(1))];
     for subtracts in [true, false] {
