@@ -110,8 +110,11 @@ async function around(file: string): Promise<Located[]> {
   if (alone) return [{ location: file, path: basename(file) }];
   // The extension of the shards: an index has the name of its shards plus `.index.json`.
   const shards = extname(file.slice(0, -'.index.json'.length));
+  // The numbers of an ONNX file may lie in a file beside it.
+  const data = ['_data', '.data'].map((end) => basename(file) + end);
+  const isData = (name: string) => file.endsWith('.onnx') && data.some((start) => name.startsWith(start));
   const belongs = (name: string) =>
-    name === basename(file) || name === 'config.json' || (isIndex && name.endsWith(shards));
+    name === basename(file) || name === 'config.json' || (isIndex && name.endsWith(shards)) || isData(name);
   const names = (await readdir(dirname(file))).filter(belongs).sort();
   // Keep the given path for the file itself.
   return names.map((name) => ({ location: name === basename(file) ? file : join(dirname(file), name), path: name }));

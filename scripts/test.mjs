@@ -119,7 +119,7 @@ const compiledWasm = () => (wasm ??= buildWasm());
 async function fetchModels() {
   const python = ["python3", "python"].find((name) => ask(name, ["--version"]) !== null);
   if (!python || process.env.GAMMASCOPE_OFFLINE) return false;
-  const fetch = ["tests/models/fetch.py", ".cache/models", "minilm", "smollm2", "gemma3"];
+  const fetch = ["tests/models/fetch.py", ".cache/models", "minilm", "smollm2", "gemma3", "onnx"];
   try {
     await step("Trained models: fetching, once", python, fetch, { minutes: 15 });
     return true;

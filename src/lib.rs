@@ -39,6 +39,7 @@
 //! - [`source`]: positioned reads, counted. It knows no formats.
 //! - [`checkpoint`]: turns files into one catalogue of tensors with byte ranges.
 //! - [`norm`]: turns the catalogue into norm sites, each with evidence and a verdict.
+//! - `graph` (feature `onnx`): the norm sites and readers that the graph of an ONNX file shows.
 //! - [`reader`]: the linear maps that read a site's output.
 //! - [`writer`]: the linear maps that write the residual stream, and a sample of their columns.
 //! - [`kernel`]: pure mathematics on scales.
@@ -69,6 +70,8 @@ pub mod figures;
 pub mod forward;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+#[cfg(feature = "onnx")]
+pub mod graph;
 #[cfg(feature = "verify")]
 pub mod image;
 pub mod inspect;

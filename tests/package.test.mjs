@@ -128,7 +128,7 @@ test("links and comparisons are those of the command line", async () => {
 
 test("errors are sentences", async () => {
   await assert.rejects(library.inspect("./no/such/model"), /there is no file or folder `.\/no\/such\/model`/);
-  await assert.rejects(library.inspect("package.json"), /no safetensors, GGUF or PyTorch file among what was given/);
+  await assert.rejects(library.inspect("package.json"), /no safetensors, GGUF, ONNX or PyTorch file among what was given/);
   writeFileSync(join(folder, "pytorch_model.bin"), "PK\x03\x04 and so on");
   await assert.rejects(library.inspect(join(folder, "pytorch_model.bin")), /the archive has no directory at its end/);
   await assert.rejects(library.inspect("http://127.0.0.1:9/x.safetensors"), /could not be reached/);

@@ -16,7 +16,7 @@ export const SUBTRACTED = 1e-8;
 export const NOT_SUBTRACTED = 1e-2;
 
 /** Ends of the names of files with weights that are read. */
-export const WEIGHTS_ENDINGS: readonly string[] = ['.safetensors', '.sft', '.gguf', '.bin', '.pt', '.pth', '.ckpt', '.distcp', '.npz', '.msgpack'];
+export const WEIGHTS_ENDINGS: readonly string[] = ['.safetensors', '.sft', '.gguf', '.bin', '.pt', '.pth', '.ckpt', '.distcp', '.onnx', '.npz', '.msgpack'];
 
 /** First words of the names of files with such an end that hold no weights. */
 export const BESIDE_WEIGHTS: readonly string[] = ['training_args', 'optimizer', 'optim_states', 'scheduler', 'scaler', 'rng_state', 'random_states', 'zero_pp_rank', 'bf16_zero_pp_rank'];
@@ -83,7 +83,7 @@ export type CheckpointSummary = {
  */
 name: string, 
 /**
- * "safetensors", "gguf", "pytorch", "npz" or "flax".
+ * "safetensors", "gguf", "pytorch", "onnx", "npz" or "flax".
  */
 format: string, 
 /**
@@ -1354,7 +1354,7 @@ message: string,
  */
 where: string, };
 
-export type WarningCode = "file_ignored" | "config_unreadable" | "config_inside" | "index_ignored" | "index_unreadable" | "index_foreign" | "shard_missing" | "shard_damaged" | "tensors_empty" | "copy_inside" | "adapter_inside" | "weights_packed" | "weights_uncounted" | "pickle_runs_code" | "state_chosen" | "tensor_repeated" | "tensors_miscounted" | "index_wrong_shard" | "index_absent_tensor" | "config_foreign" | "no_norms" | "scale_unusable" | "scale_off_by_one" | "dtype_unknown" | "names_opaque" | "adapter_config_unreadable" | "activations_unmatched" | "not_measured" | "no_gpu" | "gpu_failed" | "gpu_too_small" | "memory_too_small" | "text_not_run" | "image_changed" | "sound_changed" | "few_tokens" | "blocks_left_out" | "residual_normalised" | "residual_not_measured" | "loss_of_a_guess" | "run_stopped";
+export type WarningCode = "file_ignored" | "config_unreadable" | "config_inside" | "index_ignored" | "index_unreadable" | "index_foreign" | "shard_missing" | "shard_damaged" | "tensors_empty" | "copy_inside" | "adapter_inside" | "weights_packed" | "weights_uncounted" | "pickle_runs_code" | "state_chosen" | "graph_differs" | "tensor_repeated" | "tensors_miscounted" | "index_wrong_shard" | "index_absent_tensor" | "config_foreign" | "no_norms" | "scale_unusable" | "scale_off_by_one" | "dtype_unknown" | "names_opaque" | "adapter_config_unreadable" | "activations_unmatched" | "not_measured" | "no_gpu" | "gpu_failed" | "gpu_too_small" | "memory_too_small" | "text_not_run" | "image_changed" | "sound_changed" | "few_tokens" | "blocks_left_out" | "residual_normalised" | "residual_not_measured" | "loss_of_a_guess" | "run_stopped";
 
 export type Comparison = { 
 /**

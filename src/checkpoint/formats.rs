@@ -20,6 +20,8 @@ pub enum Format {
     Npz,
     /// The parameters of Flax in MessagePack.
     Flax,
+    /// ONNX: the graph of a network and its tensors.
+    Onnx,
 }
 
 /// The ends of the names of shard indexes, each with the format of the shards.
@@ -65,7 +67,8 @@ pub const MODULES: &str = "modules.json";
 
 impl Format {
     /// Every format that we read.
-    pub const ALL: [Self; 5] = [Self::Safetensors, Self::Gguf, Self::PyTorch, Self::Npz, Self::Flax];
+    pub const ALL: [Self; 6] =
+        [Self::Safetensors, Self::Gguf, Self::PyTorch, Self::Onnx, Self::Npz, Self::Flax];
 
     /// Its name in the report.
     pub fn name(self) -> &'static str {
@@ -75,6 +78,7 @@ impl Format {
             Self::PyTorch => "pytorch",
             Self::Npz => "npz",
             Self::Flax => "flax",
+            Self::Onnx => "onnx",
         }
     }
 
@@ -84,6 +88,7 @@ impl Format {
             Self::Safetensors => &[".safetensors", ".sft"],
             Self::Gguf => &[".gguf"],
             Self::PyTorch => &[".bin", ".pt", ".pth", ".ckpt", CHUNKS],
+            Self::Onnx => &[".onnx"],
             Self::Npz => &[".npz"],
             Self::Flax => &[".msgpack"],
         }
@@ -105,6 +110,8 @@ impl Format {
         } else if first.get(8) == Some(&b'{') && first[6..8] == [0, 0] {
             // Eight bytes of a length, then JSON: no header is as long as 2⁴⁸ bytes.
             Some(Self::Safetensors)
+        } else if is_onnx(first) {
+            Some(Self::Onnx)
         } else {
             None
         }
@@ -158,6 +165,18 @@ fn is_pytorch_archive(first: &[u8]) -> bool {
         [b"data.pkl", b"version", b"byteorder", b".format_version", b".storage_alignment", b"constants.pkl"];
     let folders: [&[u8]; 3] = [b"data/", b"code/", b"extra/"];
     files.contains(&inside) || folders.iter().any(|folder| inside.starts_with(folder))
+}
+
+/// Whether a file begins as an ONNX model does: the version of its format (field 1, below 32), then a text, a graph or a list of
+/// operators.
+pub(super) fn is_onnx(first: &[u8]) -> bool {
+    // Fields 2 to 4 and 6 to 8 of `ModelProto`: who made it, what it is, its graph, its operators.
+    matches!(first, [0x08, 1..32, 0x12 | 0x1a | 0x22 | 0x32 | 0x3a | 0x42, _, ..])
+}
+
+/// Whether a file may have numbers of the ONNX file at `path`, by its name: the usual names begin as that file's does.
+pub fn is_onnx_data(path: &str, onnx: &str) -> bool {
+    path.strip_prefix(onnx).is_some_and(|end| end.starts_with("_data") || end.starts_with(".data"))
 }
 
 /// The format of the shards of an index, by the name of the index.
@@ -274,15 +293,6 @@ const FOREIGN: &[Foreign] = &[
         is: |path, first| first.len() > 261 && &first[257..262] == b"ustar" || path.ends_with(".tar"),
         what: "is a tar archive",
         advice: "unpack it first",
-    },
-    Foreign {
-        endings: &[".onnx"],
-        is: |path, first| {
-            let named = || first.windows(4).any(|four| four == b"onnx" || four == b"pyto");
-            path.ends_with(".onnx") || first.starts_with(b"\x08") && named()
-        },
-        what: "is an ONNX model",
-        advice: "export the weights as safetensors from the framework that made it",
     },
     Foreign {
         endings: &[".html", ".htm", ".php"],
@@ -432,7 +442,6 @@ mod tests {
             ("a.h5", b"\x89HDF\r\n\x1a\n", "HDF5"),
             ("a.safetensors", b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
             ("a.safetensors", b"<!DOCTYPE html>", "web page"),
-            ("model.onnx", b"\x08\x07\x12\x07pytorch", "ONNX"),
             ("a.tar.gz", b"\x1f\x8b\x08", "compressed"),
         ];
         for (path, first, expected) in cases {
@@ -490,6 +499,8 @@ mod tests {
         assert_eq!(Format::of_bytes(b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80"), Some(Format::PyTorch));
         assert_eq!(Format::of_bytes(b"L119547037146038801333356L\n.M\xe9\x03."), Some(Format::PyTorch));
         assert_eq!(Format::of_bytes(b"\x80\x02}q\0."), None);
+        assert_eq!(Format::of_bytes(b"\x08\x07\x12\x07pytorch"), Some(Format::Onnx));
+        assert_eq!(Format::of_bytes(b"\x08\x12\0\0\0\0\0\0{"), Some(Format::Safetensors));
         let archive = |name: &str| {
             let mut bytes = b"PK\x03\x04".to_vec();
             bytes.resize(26, 0);

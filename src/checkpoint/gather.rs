@@ -4,11 +4,13 @@
 //! Folders are one checkpoint if the upper one says so (a pipeline, modules), if the lower one has the name of a part, or if the
 //! upper one has weights itself. A training step and a hub's snapshot are always separate checkpoints. In one folder, files that
 //! share a stem are one checkpoint, whatever their shard numbers and the words that distinguish copies (`fp16`, `Q4_K_M`, `ema`).
-//! If a file has the usual name, such as `model.safetensors`, other files are left out.
+//! If a file has the usual name, such as `model.safetensors`, other files are left out. Each ONNX file is a checkpoint, with the files
+//! in which it may have its numbers.
 
 use super::compare_names;
 use super::formats::{
-    CONFIG, FOR_RUNS, Format, LAYOUT, MODULES, PIPELINE, index_format, is_beside_weights, is_chunks, is_index,
+    CONFIG, FOR_RUNS, Format, LAYOUT, MODULES, PIPELINE, index_format, is_beside_weights, is_chunks,
+    is_file_name, is_index, is_onnx_data,
 };
 use crate::order;
 
@@ -93,7 +95,7 @@ pub fn checkpoints(paths: &[&str]) -> Gathering {
             // Shards of an index may have any name; reading the index sorts them out.
             let fits = has_index(folder) || usual(paths[file]) == usual_of(folder);
             let is_copy = folders.root(folder).1;
-            !is_copy && fits && (!is_gguf(paths[file]) || !has_usual(root) && !has_index(root))
+            !is_copy && fits && (!stands_alone(paths[file]) || !has_usual(root) && !has_index(root))
         });
         let in_parts = files
             .iter()
@@ -113,12 +115,39 @@ pub fn checkpoints(paths: &[&str]) -> Gathering {
         }
         gathering.left_out.extend(series(paths, beside).into_iter().map(|files| named(paths, files)));
     }
+    add_data(paths, &mut gathering.checkpoints);
     order::sort_by(&mut gathering.checkpoints, |a, b| compare_names(&a.name, &b.name));
     gathering
 }
 
-/// The files with weights, by their paths. A PyTorch file counts only if no safetensors file in its folder is the same model. Files
-/// that libraries put beside the weights count only if there is nothing else.
+/// Adds the files in which ONNX files may have their numbers: by their names, or any other file beside the only ONNX file of a
+/// folder.
+fn add_data(paths: &[&str], checkpoints: &mut [Gathered]) {
+    let in_folders = |wanted: &dyn Fn(&str) -> bool| {
+        let found = (0..paths.len()).filter(|&file| wanted(paths[file]));
+        order::groups(found.map(|file| (folder_of(paths[file]).to_owned(), file)))
+    };
+    let onnx = in_folders(&is_onnx);
+    if onnx.is_empty() {
+        return;
+    }
+    let free = in_folders(&|path| !is_file_name(path));
+    let count = |folder: &str| order::value_of(&onnx, folder).map_or(0, Vec::len);
+    for gathered in checkpoints {
+        let own: Vec<&str> =
+            gathered.files.iter().map(|&file| paths[file]).filter(|path| is_onnx(path)).collect();
+        for path in own {
+            let folder = folder_of(path);
+            let beside = order::value_of(&free, folder).map(Vec::as_slice).unwrap_or_default();
+            let data = beside.iter().filter(|&&file| count(folder) == 1 || is_onnx_data(paths[file], path));
+            let new: Vec<usize> = data.copied().filter(|file| !gathered.files.contains(file)).collect();
+            gathered.files.extend(new);
+        }
+    }
+}
+
+/// The files with weights, by their paths. A PyTorch or ONNX file counts only if no safetensors file in its folder is the same
+/// model. Files that libraries put beside the weights count only if there is nothing else.
 pub(super) fn weights(paths: &[&str]) -> Vec<usize> {
     let all: Vec<usize> = (0..paths.len()).filter(|&file| Format::of_path(paths[file]).is_some()).collect();
     // Trainers save the optimizer to a folder beside the weights.
@@ -136,7 +165,9 @@ pub(super) fn weights(paths: &[&str]) -> Vec<usize> {
             usual(path).is_some() && usual(paths[other]).is_some() || stem_of_copies(paths[other]) == stem
         })
     };
-    let counts = |path: &str| !is(path, Format::PyTorch) || !(is_copy(path) || others && is_beside(path));
+    let counts = |path: &str| {
+        !(is(path, Format::PyTorch) || is_onnx(path)) || !(is_copy(path) || others && is_beside(path))
+    };
     // Flax and MLX files count if there is nothing else: beside other weights, they are copies. Most archives of arrays hold data.
     let is_last = |path: &str| is(path, Format::Npz) || is(path, Format::Flax);
     let with_others =
@@ -169,7 +200,10 @@ fn series(paths: &[&str], files: Vec<usize>) -> Vec<Vec<usize>> {
         std::mem::swap(&mut projectors, &mut models);
     }
     // A folder comes before those below it.
-    let key = |file: usize| format!("{}\n{}", folder_of(paths[file]), stem_of_copies(paths[file]));
+    let key = |file: usize| match is_onnx(paths[file]) {
+        true => paths[file].to_owned(),
+        false => format!("{}\n{}", folder_of(paths[file]), stem_of_copies(paths[file])),
+    };
     let by_stem = order::groups(models.into_iter().map(|file| (key(file), file)));
     let mut all: Vec<Vec<usize>> = by_stem.into_iter().map(|(_, files)| files).collect();
     for files in &mut all {
@@ -294,11 +328,20 @@ fn is_gguf(path: &str) -> bool {
     is(path, Format::Gguf)
 }
 
+fn is_onnx(path: &str) -> bool {
+    is(path, Format::Onnx)
+}
+
+/// Whether a file is a whole model, whatever other weights lie beside it.
+fn stands_alone(path: &str) -> bool {
+    is_gguf(path) || is_onnx(path)
+}
+
 fn is_projector(path: &str) -> bool {
     file_name(path).to_ascii_lowercase().contains("mmproj")
 }
 
-/// Which of the usual names a file has. `None` for a GGUF file.
+/// Which of the usual names a file has. `None` for a GGUF or ONNX file.
 fn usual(path: &str) -> Option<usize> {
     // The files of one folder are one checkpoint, whatever their numbers are.
     if is_chunks(path) {
@@ -309,7 +352,7 @@ fn usual(path: &str) -> Option<usize> {
         let rest = stem.strip_prefix(usual);
         rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
     };
-    USUAL.iter().position(|usual| begins(usual)).filter(|_| !is_gguf(path))
+    USUAL.iter().position(|usual| begins(usual)).filter(|_| !stands_alone(path))
 }
 
 /// What the names of copies and of numbered parts share, in lower case.
@@ -427,6 +470,18 @@ mod tests {
             "m-7b-TQ1_0.gguf",
         ];
         assert_eq!(gathered(&copies).0.len(), 1, "{:?}", gathered(&copies));
+    }
+
+    #[test]
+    fn each_onnx_file_is_a_checkpoint_with_its_data() {
+        let paths = ["d/model.onnx", "d/model.onnx_data", "d/model.onnx_data_1", "d/config.json"];
+        assert_eq!(gathered(&paths), (vec![("d/model.onnx".to_owned(), 4)], vec![]));
+        let paths = ["model.onnx", "model_fp16.onnx", "model.onnx.data", "model_fp16.onnx_data"];
+        let expected = vec![("model.onnx".to_owned(), 2), ("model_fp16.onnx".to_owned(), 2)];
+        assert_eq!(gathered(&paths), (expected, vec![]));
+        assert_eq!(gathered(&["net.onnx", "weights", "README.json"]).0, [("net.onnx".to_owned(), 2)]);
+        let paths = ["m/model.safetensors", "m/model.onnx", "m/onnx/model_q4.onnx"];
+        assert_eq!(gathered(&paths), (vec![("m".to_owned(), 1)], vec!["m/onnx/model_q4.onnx".to_owned()]));
     }
 
     #[test]

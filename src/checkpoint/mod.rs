@@ -23,6 +23,8 @@ mod joined;
 pub(crate) mod json;
 #[cfg(any(feature = "verify", feature = "more-formats"))]
 pub(crate) mod npy;
+#[cfg(feature = "onnx")]
+pub mod onnx;
 mod open;
 mod packed;
 mod partial;
@@ -59,7 +61,7 @@ const SHARDS_AT_ONCE: usize = 4;
 pub enum CheckpointError {
     /// Nothing was given.
     #[error(
-        "no file was given; give a .safetensors, .gguf or PyTorch file, several shards or the folder that holds them"
+        "no file was given; give a .safetensors, .gguf, .onnx or PyTorch file, several shards or the folder that holds them"
     )]
     NoFiles,
     /// Nothing that was given is a checkpoint this tool reads.
@@ -78,6 +80,10 @@ pub enum CheckpointError {
     #[cfg(feature = "pytorch")]
     #[error(transparent)]
     PyTorch(#[from] pytorch::PyTorchError),
+    /// An ONNX file is damaged.
+    #[cfg(feature = "onnx")]
+    #[error(transparent)]
+    Onnx(#[from] onnx::OnnxError),
     /// An archive of NumPy arrays is damaged, or has none that can be read.
     #[cfg(feature = "more-formats")]
     #[error(transparent)]
@@ -178,6 +184,9 @@ pub struct Checkpoint<S> {
     pub tensors: Vec<Tensor>,
     /// Names that unwrapping changed, each with the name in the file. Sorted.
     stored_names: Vec<(String, String)>,
+    /// The graphs of ONNX files, each with what precedes the names of its tensors in the catalogue.
+    #[cfg(feature = "onnx")]
+    pub graphs: Vec<(String, onnx::graph::Graph)>,
     /// Configurations, each for the part of the catalogue below its prefix.
     pub configs: Vec<Config>,
     /// The files of [`formats::FOR_RUNS`], those beside the weights first.
@@ -211,6 +220,16 @@ impl<S> Checkpoint<S> {
     /// Sorts the catalogue, after names were added or changed.
     fn sort(&mut self) {
         order::sort_by(&mut self.tensors, |a, b| compare_names(&a.name, &b.name));
+    }
+}
+
+impl<S> Checkpoint<S> {
+    /// Whether its files have the graph of the network.
+    pub fn has_graph(&self) -> bool {
+        #[cfg(feature = "onnx")]
+        return !self.graphs.is_empty();
+        #[cfg(not(feature = "onnx"))]
+        false
     }
 }
 
@@ -286,7 +305,7 @@ impl<S: ByteSource> Checkpoint<S> {
     pub fn parameters(&self) -> u64 {
         let is_trained = |tensor: &&Tensor| !buffer::is_buffer(&tensor.name, &tensor.shape);
         let mut trained: Vec<&Tensor> = self.tensors.iter().filter(is_trained).collect();
-        // No other format has two names for the same bytes.
+        // No other format has two names for the same bytes of one file.
         if self.format == Format::PyTorch {
             order::sort_by_key(&mut trained, |tensor| (tensor.shard, tensor.range.start, tensor.range.end));
             trained.dedup_by(|a, b| a.is_tied_to(b));

@@ -186,6 +186,8 @@ async fn catalogue<S: ByteSource>(
         missing_shards: Vec::new(),
         tensors: Vec::new(),
         stored_names: Vec::new(),
+        #[cfg(feature = "onnx")]
+        graphs: Vec::new(),
         configs: Vec::new(),
         for_runs,
         warnings: Vec::new(),
@@ -206,7 +208,8 @@ async fn catalogue<S: ByteSource>(
             checkpoint.read_config(prefix.clone(), &config).await?;
         }
         if !folder.shards.is_empty() {
-            damaged = checkpoint.read_folder(&path, &prefix, folder, total, &mut progress).await.or(damaged);
+            let read = checkpoint.read_folder(&path, &prefix, folder, &mut others, total, &mut progress);
+            damaged = read.await.or(damaged);
             // The build that reads this shard reads the whole checkpoint.
             if let Some(error @ CheckpointError::Elsewhere(_)) = damaged {
                 return Err(error);
@@ -245,12 +248,14 @@ impl<S: ByteSource> Checkpoint<S> {
         Ok(())
     }
 
-    /// Adds one folder's shards. Returns the error of a damaged shard, if there is one.
+    /// Adds one folder's shards, and those of `others` in which ONNX files have tensors. Returns the error of a damaged shard, if
+    /// there is one.
     async fn read_folder(
         &mut self,
         path: &str,
         prefix: &str,
         #[allow(unused_mut, reason = "changed with the feature more-formats")] mut folder: Folder<S>,
+        others: &mut Vec<S>,
         total: usize,
         progress: &mut impl FnMut(HeadersRead),
     ) -> Option<CheckpointError> {
@@ -270,7 +275,7 @@ impl<S: ByteSource> Checkpoint<S> {
         let mut series = Vec::new();
         for group in group_by_stem(shards) {
             let headers = self.read_headers(&group, total, progress).await;
-            damaged = self.add_group(prefix, group, headers, &mut series).or(damaged);
+            damaged = self.add_group(prefix, group, headers, others, &mut series).or(damaged);
         }
         let whole = damaged.is_none() && self.missing_shards.is_empty();
         self.describe(prefix, series, whole);
@@ -342,6 +347,7 @@ impl<S: ByteSource> Checkpoint<S> {
         prefix: &str,
         group: Vec<S>,
         headers: Vec<Result<Header, CheckpointError>>,
+        others: &mut Vec<S>,
         series: &mut Vec<Series>,
     ) -> Option<CheckpointError> {
         let first = self.tensors.len();
@@ -374,6 +380,8 @@ impl<S: ByteSource> Checkpoint<S> {
             for (name, stored) in header.stored {
                 self.stored_names.push((format!("{prefix}{name}"), format!("{prefix}{stored}")));
             }
+            #[cfg(feature = "onnx")]
+            let onnx = header.onnx;
             let Header { entries, metadata, gguf, format, warnings, .. } = header;
             let known_as = |entry: &Entry| known.get(&format!("{prefix}{}", entry.name)).copied();
             let repeated = || entries.iter().filter_map(|entry| Some((entry, known_as(entry)?)));
@@ -430,7 +438,13 @@ impl<S: ByteSource> Checkpoint<S> {
             self.warnings.extend(warnings);
             self.shards.push(shard);
             self.metadata.push(metadata);
+            #[cfg(feature = "onnx")]
+            if let Some(onnx) = onnx {
+                self.add_graph(prefix, position, onnx, others);
+            }
         }
+        #[cfg(not(feature = "onnx"))]
+        let _ = others;
         if !described.is_empty() {
             self.compare_with_splits(&described, self.tensors.len() - first, damaged.is_none());
             // The first file of a series has all metadata, the others only their number.
@@ -524,7 +538,7 @@ async fn explain_absence<S: ByteSource>(
         .collect::<Vec<_>>()
         .join(", ");
     Ok(CheckpointError::NotACheckpoint(format!(
-        "no safetensors, GGUF or PyTorch file among what was given ({given}); give a .safetensors, .gguf or PyTorch file, several shards or the folder that holds them"
+        "no safetensors, GGUF, ONNX or PyTorch file among what was given ({given}); give a .safetensors, .gguf, .onnx or PyTorch file, several shards or the folder that holds them"
     )))
 }
 

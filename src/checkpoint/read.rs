@@ -1,6 +1,6 @@
 //! The header of one shard: its first bytes decide the format, whatever its name is.
 //!
-//! The page's inspector is built without the reader of PyTorch files. For such a file it returns an error that says so.
+//! The page's inspector is built without the readers of PyTorch and ONNX files. For such a file it returns an error that says so.
 
 use super::CheckpointError;
 use super::formats::{self, Format};
@@ -28,6 +28,27 @@ pub(super) struct Header {
     pub(super) stored: Vec<(String, String)>,
     /// Of a GGUF file: its metadata and its place in its series.
     pub(super) gguf: Option<(Map<String, Value>, Option<Split>)>,
+    /// What an ONNX file has beside tensors of its own.
+    #[cfg(feature = "onnx")]
+    pub(super) onnx: Option<super::onnx::Beside>,
+}
+
+impl Header {
+    fn new(format: Format, entries: Vec<Entry>) -> Self {
+        Self {
+            format,
+            entries,
+            warnings: Vec::new(),
+            metadata: Vec::new(),
+            #[cfg(feature = "pytorch")]
+            declared: None,
+            #[cfg(feature = "more-formats")]
+            stored: Vec::new(),
+            gguf: None,
+            #[cfg(feature = "onnx")]
+            onnx: None,
+        }
+    }
 }
 
 /// Reads 8 bytes, then the header whose length they give. It does not guess 64 KiB: a local read costs microseconds, and this way
@@ -57,6 +78,9 @@ pub(super) async fn read_header<S: ByteSource>(meter: &Meter, shard: &S) -> Resu
             return read_gguf_header(meter, shard).await;
         }
         let named = Format::of_path(path);
+        if named == Some(Format::Onnx) || formats::is_onnx(&first) {
+            return read_onnx_header(meter, shard).await;
+        }
         let is_map = matches!(first[0], 0x80..=0x8f | 0xde | 0xdf);
         if formats::may_be_pytorch(path, &first) || named == Some(Format::Flax) && is_map {
             let first = first_bytes(meter, shard).await?;
@@ -73,15 +97,8 @@ pub(super) async fn read_header<S: ByteSource>(meter: &Meter, shard: &S) -> Resu
                 let json = meter.read(shard, header::LENGTH_BYTES..header::LENGTH_BYTES + announced).await?;
                 header::walk_described(path, &json, length)
                     .map(|(entries, metadata)| Header {
-                        format: Format::Safetensors,
-                        entries,
-                        warnings: Vec::new(),
                         metadata,
-                        #[cfg(feature = "pytorch")]
-                        declared: None,
-                        #[cfg(feature = "more-formats")]
-                        stored: Vec::new(),
-                        gguf: None,
+                        ..Header::new(Format::Safetensors, entries)
                     })
                     .map_err(CheckpointError::from)
             }
@@ -111,15 +128,9 @@ async fn read_gguf_header<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Hea
             },
         )) => Err(sniff(meter, shard).await?.map_or(error.into(), CheckpointError::NotACheckpoint)),
         read => read.map(|read| Header {
-            format: Format::Gguf,
-            entries: read.entries,
-            warnings: Vec::new(),
             metadata: read.lists,
-            #[cfg(feature = "pytorch")]
-            declared: None,
-            #[cfg(feature = "more-formats")]
-            stored: Vec::new(),
             gguf: Some((read.metadata, read.split)),
+            ..Header::new(Format::Gguf, read.entries)
         }),
     }
 }
@@ -132,16 +143,9 @@ async fn read_pytorch_header<S: ByteSource>(
 ) -> Result<Header, CheckpointError> {
     use super::pytorch::{self, PyTorchError, PyTorchProblem};
     match pytorch::read(meter, shard, first).await {
-        Ok(pytorch::Header { entries, warnings, declared }) => Ok(Header {
-            format: Format::PyTorch,
-            entries,
-            warnings,
-            metadata: Vec::new(),
-            declared,
-            #[cfg(feature = "more-formats")]
-            stored: Vec::new(),
-            gguf: None,
-        }),
+        Ok(pytorch::Header { entries, warnings, declared }) => {
+            Ok(Header { warnings, declared, ..Header::new(Format::PyTorch, entries) })
+        }
         // A text may begin as a pickle of protocol 0 does.
         Err(CheckpointError::PyTorch(error @ PyTorchError { problem: PyTorchProblem::NotAPickle, .. })) => {
             Err(formats::recognise(shard.path(), first).map_or(error.into(), CheckpointError::NotACheckpoint))
@@ -188,7 +192,7 @@ fn with_names(format: Format, mut entries: Vec<Entry>, separator: char) -> Heade
             (entry.shape, entry.strides) = (shape, strides);
         }
     }
-    Header { format, entries, warnings: Vec::new(), metadata: Vec::new(), declared: None, stored, gguf: None }
+    Header { stored, ..Header::new(format, entries) }
 }
 
 #[cfg(not(feature = "more-formats"))]
@@ -198,6 +202,24 @@ async fn read_arrays<S: ByteSource>(_: &Meter, shard: &S) -> Result<Header, Chec
 
 #[cfg(not(feature = "more-formats"))]
 async fn read_flax<S: ByteSource>(_: &Meter, shard: &S) -> Result<Header, CheckpointError> {
+    Err(CheckpointError::Elsewhere(shard.path().to_owned()))
+}
+
+#[cfg(feature = "onnx")]
+async fn read_onnx_header<S: ByteSource>(meter: &Meter, shard: &S) -> Result<Header, CheckpointError> {
+    match super::onnx::read(meter, shard).await {
+        Ok(super::onnx::Model { entries, beside }) => {
+            Ok(Header { onnx: Some(beside), ..Header::new(Format::Onnx, entries) })
+        }
+        Err(error @ CheckpointError::Onnx(_)) => {
+            Err(sniff(meter, shard).await?.map_or(error, CheckpointError::NotACheckpoint))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(not(feature = "onnx"))]
+async fn read_onnx_header<S: ByteSource>(_: &Meter, shard: &S) -> Result<Header, CheckpointError> {
     Err(CheckpointError::Elsewhere(shard.path().to_owned()))
 }
 

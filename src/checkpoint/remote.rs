@@ -48,6 +48,8 @@ const OTHER_NAMES: [&str; 8] = [
 ];
 
 const PYTORCH_INDEX: &str = "pytorch_model.bin.index.json";
+/// What follows the name of an ONNX file in that of the file with its numbers.
+const ONNX_DATA: [&str; 2] = ["_data", ".data"];
 const PYTORCH_SINGLE: &str = "pytorch_model.bin";
 
 /// Why an address led to no checkpoint.
@@ -63,7 +65,9 @@ pub enum LocateError {
     #[error(transparent)]
     Index(#[from] IndexError),
     /// There is no checkpoint at the address.
-    #[error("no checkpoint at `{place}`: {tried}; give the address of a .safetensors, .gguf or PyTorch file")]
+    #[error(
+        "no checkpoint at `{place}`: {tried}; give the address of a .safetensors, .gguf, .onnx or PyTorch file"
+    )]
     Nothing {
         /// Where.
         place: String,
@@ -166,15 +170,37 @@ impl<T: Transport> Finder<'_, T> {
     async fn file<L>(&self, url: Url) -> Result<Vec<AnySource<L, T>>, LocateError> {
         let name = url.file_name().to_owned();
         let config = match Format::of_path(&name) {
-            Some(Format::Safetensors | Format::PyTorch | Format::Npz | Format::Flax) => {
+            Some(Format::Safetensors | Format::PyTorch | Format::Onnx | Format::Npz | Format::Flax) => {
                 self.config(&url.folder(), "")
             }
             Some(Format::Gguf) | None => std::future::ready(Ok(None)).boxed_local(),
         };
+        let data = self.onnx_data(&url, &name);
         let (shard, config) = join(self.shard(url, name, FILE_GUESS), config).await;
         // The error of the file says more than that of the configuration.
         let shard = shard?;
-        Ok(std::iter::once(AnySource::Remote(shard)).chain(config?).collect())
+        let files = std::iter::once(AnySource::Remote(shard)).chain(config?);
+        Ok(files.chain(data.await).collect())
+    }
+
+    /// The file with the numbers of an ONNX file, under the usual names.
+    fn onnx_data<L>(&self, url: &Url, name: &str) -> LocalBoxFuture<'_, Vec<AnySource<L, T>>> {
+        let is_onnx = Format::of_path(name) == Some(Format::Onnx);
+        let ends = ONNX_DATA.into_iter().filter(|_| is_onnx);
+        let places: Vec<(String, Url)> = ends
+            .filter_map(|end| {
+                let path = format!("{name}{end}");
+                Some((path.clone(), url.folder().join(&path)?))
+            })
+            .collect();
+        async move {
+            let mut found = Vec::new();
+            for (path, url) in places {
+                found.extend(self.shard(url, path, FILE_GUESS).await.ok().map(AnySource::Remote));
+            }
+            found
+        }
+        .boxed_local()
     }
 
     /// An index, its shards and the configuration beside it.
@@ -351,10 +377,16 @@ impl<T: Transport> Finder<'_, T> {
         if names.iter().any(|name| !is_last(name)) {
             names.retain(|name| !is_last(name));
         }
-        // PyTorch files count only if there is nothing else: beside other files, most of them are copies.
-        if names.iter().any(|name| Format::of_path(name) != Some(Format::PyTorch)) {
-            names.retain(|name| Format::of_path(name) != Some(Format::PyTorch));
-        } else if let Some(url) = usual.and_then(|usual| folder.join(usual)) {
+        // PyTorch files count only if there is nothing else, and ONNX files only then: beside other files, most of them are copies.
+        let is = |name: &String, format| Format::of_path(name) == Some(format);
+        for copies in [Format::Onnx, Format::PyTorch] {
+            if names.iter().any(|name| !is(name, copies)) {
+                names.retain(|name| !is(name, copies));
+            }
+        }
+        if names.iter().all(|name| is(name, Format::PyTorch))
+            && let Some(url) = usual.and_then(|usual| folder.join(usual))
+        {
             return match is_index(url.file_name()) {
                 true => self.index(url, &prefix).await,
                 false => self.file(url).await,
@@ -363,7 +395,7 @@ impl<T: Transport> Finder<'_, T> {
         let urls: Vec<Url> = names.iter().filter_map(|name| folder.join(name)).collect();
         match urls.as_slice() {
             [] => {
-                let tried = "it has no safetensors, GGUF or PyTorch file".to_owned();
+                let tried = "it has no safetensors, GGUF, ONNX or PyTorch file".to_owned();
                 Err(LocateError::Nothing { place: folder.to_string(), tried })
             }
             [one] => self.file(one.clone()).await,

@@ -11,7 +11,7 @@ use crate::checkpoint::{Format, TensorError};
 use crate::kernel::scale::Scale;
 use crate::norm::convention::{self, Convention, Seen};
 use crate::norm::evidence;
-use crate::norm::{self, NormSite, unnamed};
+use crate::norm::{self, NormSite, unnamed, verdict};
 use crate::order;
 use crate::reader::Readers;
 use crate::report::{
@@ -39,12 +39,20 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
         }
         self.warn_about_tensors();
         self.warn_about_names();
+        self.warn_about_graph(&judged);
         let empty_norms = self.warn_about_empty();
         if norms.is_empty() && empty_norms == 0 {
-            let message = "no norm was found in the catalogue: there is no scale to read a dead direction from. A checkpoint of a transformer has tensors named like `…norm.weight`";
+            let message = match self.checkpoint.has_graph() {
+                true => {
+                    "no norm with a stored scale was found in the graph: there is no scale to read a dead direction from. Batch norms are often folded into convolutions"
+                }
+                false => {
+                    "no norm was found in the catalogue: there is no scale to read a dead direction from. A checkpoint of a transformer has tensors named like `…norm.weight`"
+                }
+            };
             self.warn(WarningCode::NoNorms, &self.checkpoint.name, message.to_owned());
         }
-        let dead_parameters = total_dead(&norms);
+        let dead_parameters = total_dead(&norms, self.checkpoint.has_graph());
         let mut model = self.model(&norms, &dead_parameters);
         if norms.is_empty() && empty_norms > 0 {
             model.sentence = sentence::all_empty(empty_norms);
@@ -221,7 +229,7 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
             _ => None,
         });
         let why = match self.checkpoint.format {
-            Format::PyTorch => "which Gammascope does not read".to_owned(),
+            Format::PyTorch | Format::Onnx => "which Gammascope does not read".to_owned(),
             format => format!("which the {} format does not define", format.name()),
         };
         for (dtype, tensors) in order::groups(unknown) {
@@ -265,9 +273,36 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
         norms.len()
     }
 
-    /// Norms with names that say nothing are found only if no name in the file says anything.
+    /// Adds one warning for all sites where the graph does another norm than everything else suggests.
+    fn warn_about_graph(&mut self, judged: &[Judged]) {
+        let sites = self.sites.iter().zip(judged).filter(|(site, _)| site.stated().is_some());
+        let differing: Vec<(&str, NormKind)> = sites
+            .filter_map(|(site, judged)| {
+                let other = verdict::beside_the_graph(&judged.pieces, judged.verdict.kind)?;
+                Some((self.stored_name(site), other))
+            })
+            .collect();
+        let Some(&(first, other)) = differing.first() else { return };
+        let more = match differing.len() {
+            1 => String::new(),
+            several => format!(" and {} more", several - 1),
+        };
+        let (does, should) = match other {
+            NormKind::RmsNorm => ("subtracts the mean", "an RMSNorm"),
+            _ => ("subtracts no mean", "a LayerNorm"),
+        };
+        let message = format!(
+            "the graph {does} at `{first}`{more}, but everything else in the files is that of {should}: the export may have changed what the model computes. Compare the outputs of both"
+        );
+        self.warn(WarningCode::GraphDiffers, first, message);
+    }
+
+    /// Norms with names that say nothing are found only if no name in the file says anything. A graph needs no names.
     fn warn_about_names(&mut self) {
         let tensors = &self.checkpoint.tensors;
+        if self.checkpoint.has_graph() {
+            return;
+        }
         let opaque: Vec<&str> = tensors
             .iter()
             .map(|tensor| tensor.name.as_str())

@@ -62,8 +62,9 @@ fn dead_directions(kernel: &Kernel, shift_meets_kernel: bool, reader: &reader::R
     DeadDirections { outright, with_bias_shift, constant_shift, tied: 0 }
 }
 
-/// Sums the directions of every reader that has any, and lists the assumptions of the counts.
-pub(super) fn total_dead(norms: &[NormReport]) -> DeadParameters {
+/// Sums the directions of every reader that has any, and lists the assumptions of the counts. `has_graph` says that the readers are those
+/// of a graph.
+pub(super) fn total_dead(norms: &[NormReport], has_graph: bool) -> DeadParameters {
     let mut total = DeadDirections::default();
     let (mut parameters, mut readers) = (0u64, 0u32);
     let mut assumptions: Vec<String> = Vec::new();
@@ -81,11 +82,15 @@ pub(super) fn total_dead(norms: &[NormReport]) -> DeadParameters {
         }
     }
     if readers > 0 {
-        assumptions.insert(
-            0,
-            "readers are recognised by their names and shapes; maps that are not recognised are not counted"
-                .to_owned(),
-        );
+        let recognised = match has_graph {
+            true => {
+                "readers are those that the edges of the graph lead to; maps behind other nodes are not counted"
+            }
+            false => {
+                "readers are recognised by their names and shapes; maps that are not recognised are not counted"
+            }
+        };
+        assumptions.insert(0, recognised.to_owned());
     }
     let with_kernel = || {
         let kernels = [KernelForm::InverseScale, KernelForm::Coordinates];

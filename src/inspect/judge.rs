@@ -67,8 +67,20 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
         Judged { pieces, verdict }
     }
 
+    /// The same if there is a graph, which is what the file computes.
+    fn settle_beside_graph(&self, judged: &Judged) -> Option<String> {
+        if judged.verdict.kind == NormKind::Unknown {
+            return Some("The code that the file was exported from would settle it.".to_owned());
+        }
+        verdict::beside_the_graph(&judged.pieces, judged.verdict.kind)?;
+        Some("The graph is what this file computes. Names, shapes or configuration are of the other kind: check that the export kept the norms of the model.".to_owned())
+    }
+
     /// What would settle a kind that is unknown, or about which two pieces of evidence contradict each other.
     pub(super) fn settle(&self, site: &NormSite, judged: &Judged) -> Option<String> {
+        if site.stated().is_some() {
+            return self.settle_beside_graph(judged);
+        }
         let clash = verdict::contradiction(&judged.pieces);
         if judged.verdict.kind != NormKind::Unknown && clash.is_none() {
             return None;

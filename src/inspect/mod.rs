@@ -6,6 +6,8 @@ mod dead;
 mod judge;
 mod kernel;
 mod report_builder;
+#[cfg(feature = "onnx")]
+mod stated;
 mod weights;
 
 use crate::checkpoint::config::Scope;
@@ -139,8 +141,15 @@ pub async fn locate<S: ByteSource>(
         });
     })
     .await?;
-    let parameterless = norm::parameterless::find(&checkpoint.tensors, |name| scope_of(&checkpoint, name));
+    let parameterless = match checkpoint.has_graph() {
+        true => Vec::new(),
+        false => norm::parameterless::find(&checkpoint.tensors, |name| scope_of(&checkpoint, name)),
+    };
     let sites = norm::find::locate(&checkpoint.tensors, parameterless);
+    #[cfg(feature = "onnx")]
+    if checkpoint.has_graph() {
+        return Ok(stated::located(checkpoint, &sites));
+    }
     Ok(Located { checkpoint, sites })
 }
 
@@ -200,7 +209,7 @@ async fn read_sites<S: ByteSource>(
     let diffusers = checkpoint.configs.iter().any(|config| config.scope("").has("_class_name"));
     let knowledge = Knowledge { library: diffusers.then_some("diffusers"), ..knowledge };
     norm::find::recognise(tensors, &mut sites, knowledge);
-    let unnamed = sites.is_empty() && norm::unnamed::says_nothing(tensors);
+    let unnamed = sites.is_empty() && !checkpoint.has_graph() && norm::unnamed::says_nothing(tensors);
     let wanted: Vec<usize> = if unnamed {
         norm::unnamed::vectors(tensors)
     } else {
@@ -233,7 +242,9 @@ impl<S: ByteSource> Opened<S> {
         budget: u64,
         mut progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> WeightSample {
-        let writers = writer::find(&self.checkpoint.tensors, &self.sites);
+        // A graph's matrices lie as its nodes read them, which writers are not recognised by.
+        let of_graph = self.checkpoint.has_graph();
+        let writers = if of_graph { Vec::new() } else { writer::find(&self.checkpoint.tensors, &self.sites) };
         let planned = writer::sample::plan(&self.checkpoint.tensors, writers, budget);
         let total = planned.len() as u32;
         let sampled = writer::sample::read(&self.checkpoint, planned, |done, bytes_read| {
@@ -241,7 +252,7 @@ impl<S: ByteSource> Opened<S> {
         })
         .await;
         let complete = sampled.len() == total as usize;
-        let tied = if complete { tied::by_values(&self.checkpoint).await } else { Vec::new() };
+        let tied = if complete && !of_graph { tied::by_values(&self.checkpoint).await } else { Vec::new() };
         WeightSample { complete, sampled, tied }
     }
 

@@ -36,6 +36,11 @@ pub enum ModelError {
         "there is no config.json beside the weights, so nothing says how they are put together: add it, or measure activations of your own code"
     )]
     NoConfig,
+    /// The files have a graph instead of the weights by their names.
+    #[error(
+        "an ONNX file is a graph, and only checkpoints with the names of the model's own code can be run: open the model that it was exported from, or measure activations of your own code"
+    )]
+    Graph,
     /// The family has no row.
     #[error(
         "`{path}`: the family `{family}` is not among those that can be run ({known}): measure activations of your own code instead"

@@ -51,7 +51,10 @@ pub fn recognise(tensors: &[Tensor], sites: &mut [NormSite], knowledge: Knowledg
     for site in sites.iter_mut().filter(|site| site.scale.is_some()) {
         site.habits = counted.of(site, knowledge);
     }
-    execution::sort(sites);
+    // The nodes of a graph are in the order in which they run.
+    if sites.iter().all(|site| site.stated().is_none()) {
+        execution::sort(sites);
+    }
 }
 
 /// Habits by what they depend on, computed once: the blocks of a stack are alike.

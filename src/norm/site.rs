@@ -52,8 +52,46 @@ pub struct NormSite {
     pub habits: Habits,
     /// What the layout of its block says.
     pub layout: Option<Recognised>,
-    /// Whether it was found by shapes and values only, because the catalogue's names say nothing: see [`super::unnamed`].
+    /// Whether it was found by shapes and values only, because the catalogue's names say nothing: see [`super::unnamed`]. Also if only
+    /// the graph shows it.
     pub unnamed: bool,
+    /// What the graph of an ONNX file states about it.
+    #[cfg(feature = "onnx")]
+    pub stated: Option<Box<Stated>>,
+}
+
+/// What the graph of an ONNX file states about a site.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stated {
+    /// What is done. `None` if the graph does not show it.
+    pub behaviour: Option<Behaviour>,
+    /// The same as a sentence, with the node.
+    pub how: String,
+    /// Whether the scale is 1 plus what is stored.
+    pub plus_one: bool,
+    /// The first node, in the order in which they run.
+    pub order: usize,
+    /// The linear maps that read it.
+    pub readers: Vec<StatedReader>,
+    /// Why there are none, or which are not counted.
+    pub note: Option<String>,
+}
+
+/// A linear map that reads a site, by the edges of the graph.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StatedReader {
+    /// Index of its weight in the catalogue.
+    pub weight: usize,
+    /// Index of its bias.
+    pub bias: Option<usize>,
+    /// Output rows.
+    pub rows: u64,
+    /// Path of the module of its node, or nothing.
+    pub module: String,
+    /// Whether its weight is also the input embedding.
+    pub is_tied: bool,
+    /// Whether its weight or its input is quantised.
+    pub is_quantised: bool,
 }
 
 impl NormSite {
@@ -81,8 +119,28 @@ impl NormSite {
             habits: Habits::default(),
             layout: None,
             unnamed: false,
+            #[cfg(feature = "onnx")]
+            stated: None,
             name,
         }
+    }
+
+    /// A site that only a graph shows: its name says nothing about its place.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn of_graph(name: String, width: u64) -> Self {
+        Self { unnamed: true, block: None, stack: String::new(), block_path: None, ..Self::new(name, width) }
+    }
+
+    /// What the graph of an ONNX file states about it.
+    #[cfg(feature = "onnx")]
+    pub fn stated(&self) -> Option<&Stated> {
+        self.stated.as_deref()
+    }
+
+    /// What the graph of an ONNX file states about it. Nothing, as this build reads no such files.
+    #[cfg(not(feature = "onnx"))]
+    pub fn stated(&self) -> Option<&Stated> {
+        None
     }
 
     /// The part of the model it belongs to: the path of its stream's stack, without numbers, because Swin has a stack for each

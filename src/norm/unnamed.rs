@@ -208,6 +208,8 @@ fn site(tensors: &[Tensor], scale: usize, shift: Option<usize>, width: u64, stre
         habits: super::habits::Habits::of_shift(shift.is_some()),
         layout: None,
         unnamed: true,
+        #[cfg(feature = "onnx")]
+        stated: None,
     }
 }
 

@@ -5,7 +5,8 @@
 //! and Llama's config.json). Of those that agree, the strongest counts. Those that disagree are a contradiction, and both sides
 //! count. Only measured code was counted. With probability `UNKNOWN_LIBRARY` the code is of a library unlike all of it, which
 //! limits what habits can say. If the code itself is recognised, habits of code in general hardly matter (`KNOWN_CODE`). Values,
-//! writer energy, loss and activations are independent of the rest. The verdict abstains below [`THRESHOLD`].
+//! writer energy, loss and activations are independent of the rest. The graph of an ONNX file is the code itself: if there is one,
+//! only activations count beside it, and if it does not show a norm, nothing else does. The verdict abstains below [`THRESHOLD`].
 
 use super::behaviour::{Behaviour, Likelihood, reported};
 use super::evidence::{Evidence, EvidenceSource};
@@ -59,6 +60,11 @@ pub fn on_a_centred_stream() -> Verdict {
 
 /// Combines the evidence.
 pub fn combine(evidence: &[Evidence]) -> Verdict {
+    let of = |source| evidence.iter().filter(move |piece| piece.source == source);
+    if of(EvidenceSource::Graph).next().is_some() {
+        let counted = of(EvidenceSource::Graph).chain(of(EvidenceSource::Activations));
+        return named(counted.fold(Likelihood::NOTHING, |all, piece| all.and(piece.likelihood)));
+    }
     let together = |sources: &[EvidenceSource]| {
         let own = evidence.iter().filter(|piece| sources.contains(&piece.source));
         own.fold(Likelihood::NOTHING, |all, piece| all.and(piece.likelihood))
@@ -71,7 +77,11 @@ pub fn combine(evidence: &[Evidence]) -> Verdict {
     let code = code.same_thing(habits.tempered(unlike));
     let alone =
         evidence.iter().filter(|piece| !HABITS.contains(&piece.source) && !CODE.contains(&piece.source));
-    let posterior = alone.fold(code, |all, piece| all.and(piece.likelihood));
+    named(alone.fold(code, |all, piece| all.and(piece.likelihood)))
+}
+
+/// The kind that all evidence together shows, given everything that is known.
+fn named(posterior: Likelihood) -> Verdict {
     let probabilities = posterior.normalised();
     let of = |kind: NormKind| -> f64 {
         let same =
@@ -86,6 +96,18 @@ pub fn combine(evidence: &[Evidence]) -> Verdict {
         }
         _ => Verdict { kind: NormKind::Unknown, confidence: 0.0, posterior },
     }
+}
+
+/// The kind that names, shapes, values and the rest show, if the graph does another.
+pub fn beside_the_graph(evidence: &[Evidence], stated: NormKind) -> Option<NormKind> {
+    let rest: Vec<Evidence> = evidence.iter().filter(|piece| !of_file(piece.source)).cloned().collect();
+    let is_norm = |kind| matches!(kind, NormKind::LayerNorm | NormKind::RmsNorm);
+    Some(combine(&rest).kind).filter(|&kind| is_norm(kind) && is_norm(stated) && kind != stated)
+}
+
+/// Whether evidence is about what the file does, rather than what it should do.
+fn of_file(source: EvidenceSource) -> bool {
+    matches!(source, EvidenceSource::Graph | EvidenceSource::Activations)
 }
 
 /// The strongest evidence for LayerNorm and for RMSNorm, if each alone would have decided between them.
@@ -167,6 +189,19 @@ mod tests {
         ];
         assert_eq!(combine(&clash).kind, NormKind::Unknown);
         assert!(contradiction(&clash).is_some());
+    }
+
+    #[test]
+    fn the_graph_outranks_names_and_shapes() {
+        let habits = of(EvidenceSource::Configuration, NormKind::RmsNorm, 20.0);
+        let verdict = combine(&[of(EvidenceSource::Graph, NormKind::LayerNorm, 12.0), habits.clone()]);
+        assert_eq!((verdict.kind, verdict.confidence), (NormKind::LayerNorm, MOST_CONFIDENT));
+        let both = [of(EvidenceSource::Graph, NormKind::LayerNorm, 12.0), habits.clone()];
+        assert_eq!(beside_the_graph(&both, verdict.kind), Some(NormKind::RmsNorm));
+        assert_eq!(beside_the_graph(&both[..1], verdict.kind), None);
+        // A graph without a norm: nothing else may name one.
+        let silent = piece(EvidenceSource::Graph, Likelihood::NOTHING);
+        assert_eq!(combine(&[silent, habits]).kind, NormKind::Unknown);
     }
 
     #[test]

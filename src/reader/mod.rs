@@ -1,6 +1,6 @@
 //! Which linear maps read a norm's output (MATH §3 and §7).
 //!
-//! A reader counts only if its block is understood: by structure alone (`sequence`), by measurement of the module with these
+//! A reader counts if the graph of an ONNX file says so (`stated`), or if its block is understood: by structure alone (`sequence`), by measurement of the module with these
 //! tensors (`measured`), or by rules that know every tensor of the block (`rules`). Otherwise no reader is counted, and the site
 //! says so.
 
@@ -12,6 +12,7 @@ mod outside;
 mod positions;
 mod rules;
 mod sequence;
+mod stated;
 pub(crate) mod tied;
 mod view;
 
@@ -127,6 +128,9 @@ impl<'a> ReaderIndex<'a> {
 
     /// The linear maps that read `site`. `sites` are all sites; `config` is the configuration of the checkpoint.
     pub fn readers(&self, site: &NormSite, sites: &[NormSite], config: Option<&Config>) -> Readers {
+        if let Some(stated) = site.stated() {
+            return stated::readers(self.tensors, stated);
+        }
         if site.unnamed {
             return Readers::not_known("the names say nothing");
         }

@@ -120,6 +120,9 @@ codes! {
     /// A PyTorch file holds more than one set of tensors, such as a model and its optimizer. Gammascope inspects the largest that is no state of training, or a moving average as large.
     /// If you want another one, save it to a separate file.
     StateChosen = "state_chosen",
+    /// The graph of an ONNX file does another kind of norm than names, shapes or configuration suggest: the export may have changed what the model computes. The report follows the graph.
+    /// Compare the outputs of the file with those of the model that it was exported from.
+    GraphDiffers = "graph_differs",
     /// Two shards hold a tensor of the same name. Gammascope uses the first.
     /// Check whether the shards belong to one model.
     TensorRepeated = "tensor_repeated",

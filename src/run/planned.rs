@@ -220,6 +220,9 @@ impl Model {
         extent: Extent,
         reads: Option<Reads>,
     ) -> Result<Self, RunError> {
+        if checkpoint.has_graph() {
+            return Err(ModelError::Graph.into());
+        }
         let Extent { tokens, sequence, blocks } = extent;
         let whole = model::resolve_reading(checkpoint, reads)?;
         let has = whole.all_blocks();

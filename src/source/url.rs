@@ -7,7 +7,7 @@ use std::fmt;
 pub enum AddressError {
     /// Neither an address nor a name on a hub.
     #[error(
-        "{0:?} is not an address: give a URL (https://…) of a .safetensors, .gguf or PyTorch file, of an index or of a folder, or org/model as a hub names it"
+        "{0:?} is not an address: give a URL (https://…) of a .safetensors, .gguf, .onnx or PyTorch file, of an index or of a folder, or org/model as a hub names it"
     )]
     NotAnAddress(String),
     /// A scheme that is not read.

@@ -57,7 +57,7 @@ for (const bundled of [false, true]) {
     await expect(page.getByRole('status')).toContainText('LayerNorm model. All 9 norms ignore one direction');
     await expect(page.locator('#kernel svg')).toBeVisible();
     await files.setInputFiles('package.json');
-    await expect(page.getByRole('status')).toContainText('no safetensors, GGUF or PyTorch file among what was given');
+    await expect(page.getByRole('status')).toContainText('no safetensors, GGUF, ONNX or PyTorch file among what was given');
     expect(missing).toEqual([]);
     await server.close();
   });

@@ -1,6 +1,7 @@
 //! Inputs of a few megabytes with as much content as possible: many short values, many names, data that unpacks to a large size.
 
 use crate::mutate::archive;
+use crate::net::{Message, Net};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use miniz_oxide::deflate::compress_to_vec;
@@ -71,6 +72,25 @@ pub(crate) fn dense(kind: &str) -> Vec<Vec<u8>> {
                 [&numbers, &lists, &texts, &marks, &memo].map(|pickle| whole(pickle.clone(), false)).into();
             all.push(whole(lists, true));
             all.push(whole(vec![b']'; 60_000_000], true));
+            all
+        }
+        "onnx" => {
+            let net = |message: &[u8], times: usize| {
+                Net(Message(message.repeat(times))).file()
+            };
+            // Empty nodes, nodes with empty inputs, tensors, values; one node with many inputs; a long chain.
+            let mut all: Vec<Vec<u8>> = [&b"\x0a\0"[..], b"\x0a\x02\x0a\0", b"\x2a\0", b"\x5a\0"]
+                .map(|message| net(message, 1_000_000))
+                .into();
+            all.push(Net::default().add(1, Message(b"\x0a\x01a".repeat(500_000))).file());
+            let chain = (0..30_000).fold(Net::default().floats("0", &[8]), |net, at| {
+                net.node("Mul", &[&at.to_string(), &at.to_string()], &(at + 1).to_string(), &[])
+            });
+            all.push(chain.file());
+            let fan = (0..30_000).fold(Net::default().floats("w", &[8]), |net, at| {
+                net.node("LayerNormalization", &["x", "w"], &at.to_string(), &[])
+            });
+            all.push(fan.file());
             all
         }
         "pytorch-zip" => {

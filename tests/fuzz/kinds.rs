@@ -3,6 +3,7 @@
 use crate::files;
 use crate::more_kinds;
 use crate::mutate::{archive, bytes, pick, stored, text, tree, with_checksums};
+use crate::net::{Attribute, Net, external, split_norm};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use gammascope::audio::Extractor;
@@ -52,12 +53,17 @@ fn usual(bytes: usize) -> usize {
     4 * bytes + 64 * MB
 }
 
+/// The memory for a graph: its nodes and names are kept, and what reads each value.
+fn kept(bytes: usize) -> usize {
+    16 * bytes + 128 * MB
+}
+
 /// The memory for decoded images and sounds: their size limit, and as much again for the decoder.
 fn decoded(_: usize) -> usize {
     1600 * MB
 }
 
-pub(crate) const KINDS: [Kind; 18] = [
+pub(crate) const KINDS: [Kind; 19] = [
     usually("safetensors", safetensors, read_safetensors),
     usually("index", index, read_index),
     usually("config", config, read_config),
@@ -69,6 +75,14 @@ pub(crate) const KINDS: [Kind; 18] = [
     usually("chunks", more_kinds::chunks, more_kinds::read_chunks),
     usually("npz", more_kinds::npz, more_kinds::read_npz),
     usually("flax", more_kinds::flax, more_kinds::read_flax),
+    Kind {
+        name: "onnx",
+        memory: kept,
+        bound: "16 × its size + 128 MB",
+        seconds: 1,
+        make: onnx,
+        read: |bytes| open("m.onnx", bytes),
+    },
     usually("npy", npy, read_npy),
     usually("tokenizer", tokenizer, read_tokenizer),
     usually("link", link, read_link),
@@ -285,6 +299,32 @@ fn gguf() -> Maker {
     Box::new(move |random| {
         let head = whole.len() - 300;
         bytes(random, whole.clone(), head)
+    })
+}
+
+// ONNX.
+
+/// A network with split and whole norms, maps, a constant in a node, and numbers in another file.
+fn onnx() -> Maker {
+    let last = [("axis", Attribute::Whole(-1))];
+    let net = Net::default()
+        .input("x", &[0, 0, 8])
+        .floats("norm.weight", &[8])
+        .floats("norm.bias", &[8])
+        .floats("w", &[8, 3])
+        .wholes("shape", &[-1, 8]);
+    let whole = split_norm(net, "x", true, &[-1])
+        .node("Mul", &["normal", "norm.weight"], "scaled", &[])
+        .node("Add", &["scaled", "norm.bias"], "y", &[])
+        .node("Reshape", &["y", "shape"], "flat", &[])
+        .node("MatMul", &["flat", "w"], "z", &[])
+        .node("LayerNormalization", &["z", "norm.weight"], "u", &last)
+        .add(5, external("far", &[8], "m.onnx_data", 4))
+        .output("u")
+        .file();
+    Box::new(move |random| {
+        let end = whole.len();
+        bytes(random, whole.clone(), end)
     })
 }
 

@@ -13,6 +13,9 @@ mod files;
 mod kinds;
 mod more_kinds;
 mod mutate;
+#[path = "../it/support/onnx.rs"]
+#[allow(dead_code, reason = "shared with the integration tests")]
+mod net;
 mod oracle;
 
 use kinds::{KINDS, Kind};

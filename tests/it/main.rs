@@ -38,6 +38,7 @@ mod random_init;
 mod readers;
 mod real_forward;
 mod real_models;
+mod real_onnx;
 mod remote;
 mod share;
 mod speech;

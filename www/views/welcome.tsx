@@ -49,7 +49,7 @@ export function Welcome() {
                 </span>
               </p>
             )}
-            <p class="muted">A safetensors, GGUF or PyTorch file, several shards, or the whole folder with its config.json.</p>
+            <p class="muted">A safetensors, GGUF, ONNX or PyTorch file, several shards, or the whole folder with its config.json.</p>
             <Openers />
           </>
         )}

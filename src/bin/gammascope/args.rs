@@ -401,7 +401,7 @@ pub(crate) struct Measure {
 /// Options of `inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// A .safetensors, .gguf or PyTorch file, several shards, an index.json, or a folder with them (config.json is read too). Or one address:
+    /// A .safetensors, .gguf, .onnx or PyTorch file, several shards, an index.json, or a folder with them (config.json is read too). Or one address:
     /// the URL of any of these, or org/model[@revision] on a hub. From an address only a few kilobytes are read.
     #[arg(required = true, value_name = "PATH_OR_URL")]
     pub(crate) paths: Vec<PathBuf>,

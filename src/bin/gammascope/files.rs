@@ -4,7 +4,7 @@ use crate::args::Remote;
 use crate::progress;
 use gammascope::checkpoint::Format;
 use gammascope::checkpoint::address::Address;
-use gammascope::checkpoint::formats::{CONFIG, FOR_RUNS, LAYOUT, index_format, is_chunks};
+use gammascope::checkpoint::formats::{CONFIG, FOR_RUNS, LAYOUT, index_format, is_chunks, is_onnx_data};
 use gammascope::checkpoint::gather::{Gathered, checkpoints};
 use gammascope::checkpoint::remote::{Access, locate};
 use gammascope::inspect::{Progress, Stage};
@@ -182,6 +182,13 @@ fn add_file(path: &Path, found: &mut Found) {
                 found.insert((entry.path(), name(&entry.path())));
             }
         }
+    }
+    if format == Some(Format::Onnx) {
+        let beside = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        found.extend(beside.filter(|path| is_onnx_data(&name(path), &file)).map(|path| {
+            let name = name(&path);
+            (path, name)
+        }));
     }
     if shards.is_some() {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {

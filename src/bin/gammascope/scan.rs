@@ -45,7 +45,7 @@ pub(crate) fn run(options: &Scan) -> ExitCode {
     let targets = match targets {
         Ok(targets) if targets.is_empty() => {
             let message = format!(
-                "`{}` has no checkpoint; give a list with one path per line, or a folder with .safetensors, .gguf or PyTorch files",
+                "`{}` has no checkpoint; give a list with one path per line, or a folder with .safetensors, .gguf, .onnx or PyTorch files",
                 options.target.display()
             );
             return complain(&message, UNREADABLE);

@@ -37,7 +37,7 @@ struct Weight {
 /// Replaces each packed weight by one tensor of the unpacked shape, and warns which methods packed them. A weight whose unpacked
 /// shape is not known is left out with a warning: its stored shape would give a wrong count.
 pub(super) async fn unpack<S: ByteSource>(checkpoint: &mut Checkpoint<S>) {
-    if checkpoint.format == Format::Gguf {
+    if matches!(checkpoint.format, Format::Gguf | Format::Onnx) {
         return;
     }
     let mut weights = find(checkpoint);

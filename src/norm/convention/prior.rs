@@ -62,6 +62,12 @@ impl Prior {
         if site.scale.is_none() {
             return open(ScaleConvention::None, "the norm neither scales nor shifts");
         }
+        if let Some(stated) = site.stated() {
+            return match stated.plus_one {
+                true => open(ScaleConvention::OnePlusWeight, "the graph adds 1 to what is stored"),
+                false => open(ScaleConvention::Weight, "the graph multiplies by what is stored"),
+            };
+        }
         if let Some(config) = config.filter(|config| config.is_gguf()) {
             let added = config.family().filter(|family| ONE_ADDED.contains(family));
             let reason = added.map_or_else(

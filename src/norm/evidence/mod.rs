@@ -5,6 +5,7 @@
 
 mod activations;
 mod configuration;
+mod graph;
 mod layout;
 mod loss;
 mod names;
@@ -39,6 +40,8 @@ pub struct Evidence {
 /// The kinds of evidence there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EvidenceSource {
+    /// What the graph of an ONNX file does.
+    Graph,
     /// How often each behaviour was counted.
     Prior,
     /// `config.json` and the family it names.
@@ -69,6 +72,7 @@ impl EvidenceSource {
     /// Its name in the report.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Graph => "graph",
             Self::Prior => "prior",
             Self::Configuration => "configuration",
             Self::Layout => "layout",
@@ -106,7 +110,8 @@ pub struct Witness<'a> {
 
 /// All evidence about one site.
 pub fn collect(witness: &Witness<'_>) -> Vec<Evidence> {
-    let mut pieces = vec![
+    let mut pieces: Vec<Evidence> = graph::weigh(witness).into_iter().collect();
+    pieces.extend([
         prior::weigh(witness),
         configuration::weigh(witness),
         layout::weigh(witness),
@@ -116,7 +121,7 @@ pub fn collect(witness: &Witness<'_>) -> Vec<Evidence> {
         stored::weigh(witness),
         values::weigh(witness),
         writer_energy::weigh(witness),
-    ];
+    ]);
     pieces.extend(loss::weigh(witness));
     pieces.extend(activations::weigh(witness));
     pieces

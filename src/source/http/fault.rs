@@ -42,7 +42,7 @@ pub enum Problem {
     )]
     NoRange,
     #[error(
-        "is a web page, not a checkpoint; give the address of a .safetensors, .gguf or PyTorch file, of its folder, or org/model as a hub names it"
+        "is a web page, not a checkpoint; give the address of a .safetensors, .gguf, .onnx or PyTorch file, of its folder, or org/model as a hub names it"
     )]
     Page,
     #[error(
