@@ -14,6 +14,7 @@ mod proto;
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "the numbers of a test")]
 pub(crate) mod tests;
+mod varint;
 mod wire;
 
 use super::CheckpointError;

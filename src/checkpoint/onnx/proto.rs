@@ -2,7 +2,8 @@
 #![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::graph::{Attribute, Constant, Graph, Node, Value, ValueId};
-use super::{Beside, Model, OnnxProblem, wire};
+use super::varint::packed;
+use super::{Beside, Model, OnnxProblem};
 use crate::checkpoint::dtype::TensorType;
 use crate::checkpoint::header::Entry;
 use std::collections::HashMap;
@@ -306,13 +307,13 @@ impl Builder {
                 }
             }
             (Kind::Attribute, _) => {
-                let wholes = bytes.as_deref().map(wire::packed).unwrap_or_default().unwrap_or_default();
+                let wholes = bytes.as_deref().map(packed).unwrap_or_default().unwrap_or_default();
                 if let Some(attribute) = self.open_attributes.last_mut() {
                     attribute.wholes.extend(wholes.into_iter().take(FEW).map(|value| value as i64));
                 }
             }
             (Kind::Tensor, 1) => {
-                let sizes = bytes.as_deref().and_then(wire::packed).ok_or_else(|| damaged.clone())?;
+                let sizes = bytes.as_deref().and_then(packed).ok_or_else(|| damaged.clone())?;
                 if let Some(tensor) = &mut self.tensor {
                     tensor.shape.extend(sizes);
                     if tensor.shape.len() > MAX_DIMENSIONS {
@@ -709,12 +710,12 @@ impl RawTensor {
                     4 => TensorType::parse("F32").decode(bytes).ok()?,
                     10 => TensorType::parse("F64").decode(bytes).ok()?,
                     _ if is_half => {
-                        let halves = wire::packed(bytes)?;
+                        let halves = packed(bytes)?;
                         let bytes: Vec<u8> =
                             halves.into_iter().flat_map(|half| (half as u16).to_le_bytes()).collect();
                         element(self.kind).0.decode(&bytes).ok()?
                     }
-                    _ => wire::packed(bytes)?.into_iter().map(|value| value as i64 as f64).collect(),
+                    _ => packed(bytes)?.into_iter().map(|value| value as i64 as f64).collect(),
                 }
             }
         };

@@ -3,6 +3,7 @@
 #![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::proto::{Action, Builder, Kind};
+use super::varint::{VARINT_BYTES, varint};
 use super::{OnnxProblem, Stop};
 use crate::source::{ByteSource, Meter};
 
@@ -10,9 +11,6 @@ use crate::source::{ByteSource, Meter};
 const SMALLEST_CHUNK: u64 = 1024;
 /// Most bytes of one read.
 const LARGEST_CHUNK: u64 = 256 * 1024;
-
-/// Most bytes of a variable-length number.
-const VARINT_BYTES: usize = 10;
 
 /// Most messages inside each other. A graph inside a node inside a graph takes three.
 const MAX_DEPTH: usize = 48;
@@ -149,28 +147,4 @@ impl<S: ByteSource> Cursor<'_, S> {
         self.at = self.at.saturating_add(length as u64);
         if self.at > end { Err(damaged.into()) } else { Ok(value) }
     }
-}
-
-/// The variable-length number at the beginning of `bytes`, and its length in bytes.
-fn varint(bytes: &[u8]) -> Option<(u64, usize)> {
-    let mut value = 0u64;
-    for (index, &byte) in bytes.iter().take(VARINT_BYTES).enumerate() {
-        let shift = (index as u32).checked_mul(7)?;
-        value |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or_default();
-        if byte < 0x80 {
-            return Some((value, index.checked_add(1)?));
-        }
-    }
-    None
-}
-
-/// The numbers of a packed field. `None` if it is damaged.
-pub(super) fn packed(mut bytes: &[u8]) -> Option<Vec<u64>> {
-    let mut values = Vec::new();
-    while !bytes.is_empty() {
-        let (value, length) = varint(bytes)?;
-        values.push(value);
-        bytes = bytes.get(length..)?;
-    }
-    Some(values)
 }
