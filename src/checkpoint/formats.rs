@@ -434,7 +434,7 @@ mod tests {
 
     #[test]
     fn first_bytes_tell_foreign_files_apart() {
-        let cases: [(&str, &[u8], &str); 9] = [
+        let cases: [(&str, &[u8], &str); 8] = [
             ("a.safetensors", b"", "empty"),
             ("a.gguf", b"tjgg\x03\0\0\0", "before GGUF"),
             ("pytorch_model.bin", b"PK\x03\x04\0\0", "zip archive"),
