@@ -200,7 +200,11 @@ impl<'a> Flow<'a> {
 const MOST_INPUTS: usize = 6;
 const FIXED_STEPS: usize = 4;
 
-/// Whether a node passes its first input on as it is, up to its precision.
+/// Whether a node passes its first input on as it is, up to its precision. A `Dropout` that may be training does not.
 fn passes_on(node: &Node) -> bool {
-    matches!(node.op.as_str(), "Identity" | "Cast" | "CastLike" | "Dropout")
+    match node.op.as_str() {
+        "Identity" | "Cast" | "CastLike" => true,
+        "Dropout" => node.input(2).is_none(),
+        _ => false,
+    }
 }

@@ -4,7 +4,7 @@
 //! something else. Edges are followed through nodes that move whole vectors of channels about, and through quantisation.
 
 use super::axes::from_last;
-use super::{Flow, MOST_STEPS, Use};
+use super::{Flow, MOST_STEPS, Use, passes_on};
 use crate::checkpoint::onnx::graph::{Node, ValueId};
 use crate::norm::site::StatedReader;
 use crate::order;
@@ -241,7 +241,7 @@ fn onward(flow: &Flow<'_>, from: Carried, (at, place): Use, width: Option<u64>) 
     let to = |axis| Some(Carried { value, axis, is_quantised: from.is_quantised });
     let axes = || node.wholes("axes").map(<[i64]>::to_vec).or_else(|| flow.wholes(node.input(1)?));
     match node.op.as_str() {
-        "Identity" | "Cast" | "CastLike" | "Dropout" => to(from.axis),
+        _ if passes_on(node) => to(from.axis),
         "QuantizeLinear" | "DynamicQuantizeLinear" | "DequantizeLinear" => {
             Some(Carried { value, axis: from.axis, is_quantised: true })
         }

@@ -299,6 +299,16 @@ fn readers_are_found_behind_what_moves_vectors_about() {
 }
 
 #[test]
+fn a_dropout_that_may_be_training_is_not_followed() {
+    let behind = |inputs: &[&str]| {
+        let net = affine().constant("ratio", 0.1).constant("training", 1.0);
+        let net = net.node("LayerNormalization", &["x", "t1", "t2"], "y", LAST);
+        only(net.node("Dropout", inputs, "kept", &[]).map("kept")).readers.len()
+    };
+    assert_eq!([behind(&["y", "ratio"]), behind(&["y", "ratio", "training"])], [1, 0]);
+}
+
+#[test]
 fn quantised_maps_are_readers_up_to_rounding() {
     let codes = |name: &str, shape: &[u64]| {
         tensor(name, shape, 3).bytes(9, vec![1; shape.iter().product::<u64>() as usize])
