@@ -1,7 +1,7 @@
 // npm run paper -- random-init [NAME…] [--parameters N] [--blocks K] [--minutes M] [--again] [--as-is]: checks the claim about models at
 // their initialisation on the published sizes of docs/paper, smallest first. It stores each result beside the configuration
 // (docs/paper/NAME/measured.json). The exit code is 1 if a row disagrees or a run fails.
-// npm run paper -- trained [NAME…] [--again] [--as-is]: checks the other claims on trained models, and stores docs/paper/trained/NAME.json.
+// npm run paper -- trained [NAME…] [--again] [--as-is]: checks the other claims on trained models, and stores docs/trained/NAME.json.
 // Both write docs/paper.md from all that is stored.
 //   NAME           only these, however many parameters they have
 //   --parameters   the largest number of parameters of a model that runs whole, 700e6 by default

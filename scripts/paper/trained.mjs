@@ -4,7 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const CACHE = ".cache/models";
-const RECORDS = "docs/paper/trained";
+const RECORDS = "docs/trained";
 
 const files = (folder, names, end) => names.map((name) => join(folder, `${name}.${end}`));
 const shapes = (sample) => files(sample, ["checks", "circle", "cross", "frame", "ring", "square", "stripes", "triangle"], "png");
@@ -85,7 +85,7 @@ export function writtenTrained() {
   return [
     "## Trained against random",
     "",
-    "`npm run paper -- trained` writes this part from `docs/paper/trained/NAME.json`. It ran `gammascope verify FOLDER --random-init 1 --sites all --json` on each",
+    "`npm run paper -- trained` writes this part from `docs/trained/NAME.json`. It ran `gammascope verify FOLDER --random-init 1 --sites all --json` on each",
     "model with its own input, and the same architecture with random weights on the same input.",
     "",
     "**The claim**: training makes the kernel about 10³ times deeper. The depth of a kernel is depth^, which is rounding, times HM(γ²)/AM(γ²), which the scale alone",
