@@ -123,25 +123,18 @@ pub fn checkpoints(paths: &[&str]) -> Gathering {
 /// Adds the files in which ONNX files may have their numbers: by their names, or any other file beside the only ONNX file of a
 /// folder.
 fn add_data(paths: &[&str], checkpoints: &mut [Gathered]) {
-    let in_folders = |wanted: &dyn Fn(&str) -> bool| {
-        let found = (0..paths.len()).filter(|&file| wanted(paths[file]));
-        order::groups(found.map(|file| (folder_of(paths[file]).to_owned(), file)))
-    };
-    let onnx = in_folders(&is_onnx);
-    if onnx.is_empty() {
-        return;
-    }
-    let free = in_folders(&|path| !is_file_name(path));
-    let count = |folder: &str| order::value_of(&onnx, folder).map_or(0, Vec::len);
     for gathered in checkpoints {
-        let own: Vec<&str> =
-            gathered.files.iter().map(|&file| paths[file]).filter(|path| is_onnx(path)).collect();
-        for path in own {
-            let folder = folder_of(path);
-            let beside = order::value_of(&free, folder).map(Vec::as_slice).unwrap_or_default();
-            let data = beside.iter().filter(|&&file| count(folder) == 1 || is_onnx_data(paths[file], path));
-            let new: Vec<usize> = data.copied().filter(|file| !gathered.files.contains(file)).collect();
-            gathered.files.extend(new);
+        let own: Vec<usize> = gathered.files.iter().copied().filter(|&file| is_onnx(paths[file])).collect();
+        for model in own {
+            let folder = folder_of(paths[model]);
+            let beside = || (0..paths.len()).filter(|&file| folder_of(paths[file]) == folder);
+            let alone = beside().filter(|&file| is_onnx(paths[file])).count() == 1;
+            let is_data = |path: &str| !is_file_name(path) && (alone || is_onnx_data(path, paths[model]));
+            for file in beside().filter(|&file| is_data(paths[file])) {
+                if !gathered.files.contains(&file) {
+                    gathered.files.push(file);
+                }
+            }
         }
     }
 }

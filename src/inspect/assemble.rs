@@ -275,6 +275,9 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
 
     /// Adds one warning for all sites where the graph does another norm than everything else suggests.
     fn warn_about_graph(&mut self, judged: &[Judged]) {
+        if !self.checkpoint.has_graph() {
+            return;
+        }
         let sites = self.sites.iter().zip(judged).filter(|(site, _)| site.stated().is_some());
         let differing: Vec<(&str, NormKind)> = sites
             .filter_map(|(site, judged)| {
