@@ -1,28 +1,19 @@
 //! Files of NumPy, MLX and Flax: the tensors that were saved, under the names of PyTorch's code. `scripts/fixtures/arrays.py` writes the
 //! files with these libraries.
 
-use crate::support::{open, refused, tensors};
-use flate2::read::GzDecoder;
+use crate::support::saved::{Saved, as_safetensors, saved};
+use crate::support::{open, refused};
 use gammascope::checkpoint::{self, Checkpoint};
 use gammascope::source::memory::MemorySource;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// A tensor as it was saved.
-#[derive(Deserialize)]
-struct Expected {
-    dtype: String,
-    shape: Vec<u64>,
-    values: Vec<f64>,
-}
 
 fn bytes(name: &str) -> Vec<u8> {
     std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/arrays").join(name)).unwrap()
 }
 
-fn expected() -> BTreeMap<String, BTreeMap<String, Expected>> {
-    serde_json::from_reader(GzDecoder::new(bytes("expected.json.gz").as_slice())).unwrap()
+fn expected() -> BTreeMap<String, BTreeMap<String, Saved>> {
+    saved(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/arrays"))
 }
 
 fn opened(name: &str, bytes: Vec<u8>) -> Checkpoint<MemorySource> {
@@ -37,7 +28,7 @@ fn names_types_shapes_and_values_are_those_that_were_saved() {
         assert_eq!(checkpoint.format.name(), format, "{file}");
         let mut found = Vec::new();
         for (at, tensor) in checkpoint.tensors.iter().enumerate() {
-            let Some(Expected { dtype, shape, values }) = tensors.get(&tensor.name) else {
+            let Some(Saved { dtype, shape, values }) = tensors.get(&tensor.name) else {
                 assert!(["big", "text"].contains(&tensor.name.as_str()), "{file}: {}", tensor.name);
                 assert!(!tensor.dtype.is_floating(), "{file}: {}", tensor.name);
                 continue;
@@ -73,17 +64,10 @@ fn a_flax_model_gives_the_report_of_the_same_model_in_pytorch() {
     const CONFIG: &[u8] =
         br#"{"model_type":"bert","architectures":["BertModel"],"hidden_size":8,"num_hidden_layers":1,"num_attention_heads":2,"intermediate_size":32}"#;
     let all = expected();
-    let owned: Vec<(&str, Vec<usize>, Vec<f32>)> = all["flax_model.msgpack"]
-        .iter()
-        .map(|(name, tensor)| {
-            let shape = tensor.shape.iter().map(|&size| size as usize).collect();
-            (name.as_str(), shape, tensor.values.iter().map(|&value| value as f32).collect())
-        })
-        .collect();
-    let borrowed: Vec<(&str, &[usize], Vec<f32>)> =
-        owned.iter().map(|(name, shape, values)| (*name, shape.as_slice(), values.clone())).collect();
     let config = || ("m/config.json", CONFIG.to_vec());
-    let twin = open(vec![("m/model.safetensors", tensors(&borrowed)), config()]).unwrap().report;
+    let twin = open(vec![("m/model.safetensors", as_safetensors(&all["flax_model.msgpack"])), config()])
+        .unwrap()
+        .report;
     let own = open(vec![("m/flax_model.msgpack", bytes("flax_model.msgpack")), config()]).unwrap().report;
     assert_eq!(own.norms.len(), 3);
     for (own, twin) in own.norms.iter().zip(&twin.norms) {

@@ -1,9 +1,9 @@
 //! Folders of torch.distributed.checkpoint: the tensors that were saved, from chunks in one file or several.
 //! `scripts/fixtures/distributed_checkpoints.py` writes the folders with PyTorch's own writer.
 
+use crate::support::saved::{Saved, as_safetensors, saved};
 use crate::support::server::{Play, Server};
 use crate::support::{open, tensors};
-use flate2::read::GzDecoder;
 use gammascope::checkpoint::remote::{Access, locate};
 use gammascope::checkpoint::{self, Checkpoint, CheckpointError, Format};
 use gammascope::inspect::inspect;
@@ -11,25 +11,15 @@ use gammascope::source::AnySource;
 use gammascope::source::disk::DiskSource;
 use gammascope::source::http::native::Native;
 use gammascope::source::memory::MemorySource;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-/// A tensor as it was saved.
-#[derive(Deserialize)]
-struct Expected {
-    dtype: String,
-    shape: Vec<u64>,
-    values: Vec<f64>,
-}
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pytorch/distributed")
 }
 
-fn expected() -> BTreeMap<String, BTreeMap<String, Expected>> {
-    let packed = std::fs::read(folder().join("expected.json.gz")).unwrap();
-    serde_json::from_reader(GzDecoder::new(packed.as_slice())).unwrap()
+fn expected() -> BTreeMap<String, BTreeMap<String, Saved>> {
+    saved(&folder())
 }
 
 /// The files of a fixture, in a folder of this name.
@@ -61,7 +51,7 @@ fn names_types_shapes_and_values_are_those_that_were_saved() {
         let mut found = 0;
         for at in 0..checkpoint.tensors.len() {
             let tensor = &checkpoint.tensors[at];
-            let Some(Expected { dtype, shape, values }) = tensors.get(&tensor.name) else {
+            let Some(Saved { dtype, shape, values }) = tensors.get(&tensor.name) else {
                 // The one matrix that is cut along its second dimension.
                 assert!(tensor.name.ends_with("up_proj.weight"), "{fixture}: {}", tensor.name);
                 assert!(tensor.dtype.to_string().contains("another dimension"), "{}", tensor.dtype);
@@ -102,16 +92,7 @@ fn all_tensors_are_read_together_as_one_by_one() {
 #[test]
 fn the_norms_are_those_of_the_same_tensors_in_safetensors() {
     let expected = expected();
-    let owned: Vec<(&str, Vec<usize>, Vec<f32>)> = expected["two"]
-        .iter()
-        .map(|(name, tensor)| {
-            let shape = tensor.shape.iter().map(|&size| size as usize).collect();
-            (name.as_str(), shape, tensor.values.iter().map(|&value| value as f32).collect())
-        })
-        .collect();
-    let borrowed: Vec<(&str, &[usize], Vec<f32>)> =
-        owned.iter().map(|(name, shape, values)| (*name, shape.as_slice(), values.clone())).collect();
-    let twin = open(vec![("m/model.safetensors", tensors(&borrowed))]).unwrap().report;
+    let twin = open(vec![("m/model.safetensors", as_safetensors(&expected["two"]))]).unwrap().report;
     let own = files("two", "m");
     let own = open(own.iter().map(|(path, bytes)| (path.as_str(), bytes.clone())).collect()).unwrap().report;
     let norms = |report: &gammascope::report::Report| -> Vec<String> {

@@ -1,9 +1,9 @@
 //! PyTorch files: the same tensors as `torch.load` reads, from every container and protocol, and the same report as from a safetensors
 //! file of the same tensors. `scripts/fixtures/pytorch_files.py` writes the files.
 
+use crate::support::saved::{Saved, as_safetensors, saved};
 use crate::support::transformer::{self, Transformer, Weights};
 use crate::support::{open, sampled, tensors};
-use flate2::read::GzDecoder;
 use gammascope::checkpoint::{self, Checkpoint, Format};
 use gammascope::forward::{Input, Pass, Seen};
 use gammascope::model::resolve;
@@ -11,19 +11,10 @@ use gammascope::report::{NormReport, ReaderReport};
 use gammascope::source::memory::MemorySource;
 use gammascope::source::{ByteSource, SourceError};
 use proptest::prelude::*;
-use serde::Deserialize;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-
-/// A tensor as torch reads it.
-#[derive(Deserialize)]
-struct Expected {
-    dtype: String,
-    shape: Vec<u64>,
-    values: Vec<f64>,
-}
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pytorch")
@@ -33,9 +24,8 @@ fn bytes(name: &str) -> Vec<u8> {
     std::fs::read(folder().join(name)).unwrap()
 }
 
-fn expected() -> BTreeMap<String, BTreeMap<String, Expected>> {
-    let packed = bytes("expected.json.gz");
-    serde_json::from_reader(GzDecoder::new(packed.as_slice())).unwrap()
+fn expected() -> BTreeMap<String, BTreeMap<String, Saved>> {
+    saved(&folder())
 }
 
 /// The files of a fixture: one file, or those of a folder.
@@ -86,7 +76,7 @@ fn names_types_shapes_and_values_are_those_of_torch_load() {
             .collect();
         let names: Vec<&str> = found.keys().copied().collect();
         assert_eq!(names, tensors.keys().map(String::as_str).collect::<Vec<_>>(), "{file}");
-        for (name, Expected { dtype, shape, values }) in &tensors {
+        for (name, Saved { dtype, shape, values }) in &tensors {
             let (of_file, sizes, read) = &found[name.as_str()];
             assert_eq!((of_file, *sizes, read), (dtype, shape.as_slice(), values), "{file}: {name}");
         }
@@ -167,15 +157,7 @@ fn twin(file: &str) -> Vec<u8> {
     let expected = expected();
     let floats =
         expected[file].iter().filter(|(name, tensor)| tensor.dtype == "F32" && *name != "lm_head.weight");
-    let owned: Vec<(&str, Vec<usize>, Vec<f32>)> = floats
-        .map(|(name, tensor)| {
-            let shape = tensor.shape.iter().map(|&size| size as usize).collect();
-            (name.as_str(), shape, tensor.values.iter().map(|&value| value as f32).collect())
-        })
-        .collect();
-    let borrowed: Vec<(&str, &[usize], Vec<f32>)> =
-        owned.iter().map(|(name, shape, values)| (*name, shape.as_slice(), values.clone())).collect();
-    tensors(&borrowed)
+    as_safetensors(floats)
 }
 
 #[test]

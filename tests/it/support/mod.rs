@@ -6,6 +6,7 @@ pub(crate) mod families;
 pub(crate) mod gguf;
 pub(crate) mod network;
 pub(crate) mod runs;
+pub(crate) mod saved;
 pub(crate) mod server;
 pub(crate) mod spoiled;
 pub(crate) mod transformer;
