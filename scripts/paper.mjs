@@ -2,10 +2,12 @@
 // their initialisation on the published sizes of docs/paper, smallest first. It stores each result beside the configuration
 // (docs/paper/NAME/measured.json). The exit code is 1 if a row disagrees or a run fails.
 // npm run paper -- trained [NAME…] [--again] [--as-is]: checks the other claims on trained models, and stores docs/trained/NAME.json.
-// Both write docs/paper.md from all that is stored.
+// npm run paper -- taken [NAME…] [--blocks K] [--again] [--as-is]: compares the plan of a run with its memory and time, on the first blocks
+// of the published sizes from 3B parameters, and stores docs/paper/NAME/taken.json. It needs Linux and an idle machine.
+// All write docs/paper.md from what is stored.
 //   NAME           only these, however many parameters they have
 //   --parameters   the largest number of parameters of a model that runs whole, 700e6 by default
-//   --blocks       of larger models, run so many blocks and the final norm; by default, larger models do not run
+//   --blocks       of larger models, run so many blocks and the final norm; by default, larger models do not run, and `taken` runs two
 //   --minutes      start no run later than this
 //   --again        also measure what was measured before
 //   --as-is        use the program that was compiled last
@@ -20,6 +22,7 @@ import { cargoBuild, requireRust } from "./lib/rust.mjs";
 import { written } from "./paper/document.mjs";
 import { SEED, SEQUENCE, faults, measuredOf } from "./paper/initial.mjs";
 import { CONFIGS, keep, kept, models } from "./paper/records.mjs";
+import { keepTaken, keptTaken, takenOf, tokensFor } from "./paper/taken.mjs";
 import { TRAINED, keepTrained, keptTrained, missing, trainedOf } from "./paper/trained.mjs";
 
 const DOCUMENT = "docs/paper.md";
@@ -28,16 +31,20 @@ const COMMAND = join(process.env.CARGO_TARGET_DIR ?? "target", "release", PROGRA
 /** Holds the commit that the program was compiled from. The files may change later. */
 const COMMIT = `${COMMAND}.commit`;
 const USUAL_MOST = 700e6;
+/** `taken` runs models of so many parameters, and so many of their blocks. */
+const LEAST_TAKEN = 3e9;
+const TAKEN_BLOCKS = 2;
 
 await main(async () => {
   const options = asked();
   requireNode();
   if (!options.asIs) await compile();
   if (!existsSync(COMMAND)) throw new Failure("Nothing was compiled yet: run this without --as-is.");
-  const { failed, late } = options.trained ? await runTrained(options) : await runAll(options);
+  const run = { "random-init": runAll, trained: runTrained, taken: runTaken }[options.what];
+  const { failed, late } = await run(options);
   const all = models().map((model) => ({ ...model, measured: kept(model.name) }));
   writeFileSync(DOCUMENT, written());
-  if (options.trained) {
+  if (options.what !== "random-init") {
     if (failed.length > 0) throw new Failure(`Some models could not be measured:\n  ${failed.join("\n  ")}`);
     return;
   }
@@ -65,8 +72,8 @@ function asked() {
     });
   const { values, positionals } = orFailure(parsed);
   const [what, ...names] = positionals;
-  if (!["random-init", "trained"].includes(what)) {
-    throw new Failure("There are two measurements: `npm run paper -- random-init` and `npm run paper -- trained`.");
+  if (!["random-init", "trained", "taken"].includes(what)) {
+    throw new Failure("There are three measurements: `npm run paper -- random-init`, `trained` and `taken`.");
   }
   const trained = what === "trained";
   const of = (name, otherwise) => {
@@ -78,7 +85,7 @@ function asked() {
   const unknown = names.find((name) => !known.some((model) => model.name === name));
   if (unknown) throw new Failure(trained ? `No trained model here is called \`${unknown}\`.` : `${CONFIGS} has no \`${unknown}\`.`);
   return {
-    trained,
+    what,
     names,
     most: of("parameters", USUAL_MOST),
     blocks: of("blocks"),
@@ -139,6 +146,48 @@ async function runTrained({ names, again }) {
     }
   }
   return { failed, late: [] };
+}
+
+/** Plans and runs the first blocks of the chosen models, and stores what they took. Returns a sentence for each run that failed. */
+async function runTaken({ names, blocks = TAKEN_BLOCKS, again }) {
+  if (process.platform !== "linux") throw new Failure("`taken` reads the peak memory from /proc, so it needs Linux.");
+  const failed = [];
+  for (const { name, parameters } of models()) {
+    const chosen = names.length > 0 ? names.includes(name) : parameters >= LEAST_TAKEN;
+    if (!chosen || (!again && keptTaken(name))) continue;
+    const usual = ["--random-init", String(SEED), "--uniform", "--sites", "final", "--tokens", String(tokensFor(name, SEQUENCE))];
+    const args = ["verify", join(CONFIGS, name, "config.json"), ...usual, "--blocks", String(blocks), "--json"];
+    try {
+      const plan = JSON.parse(await step(`${name}: plan`, COMMAND, [...args, "--plan"]));
+      let peak;
+      const report = JSON.parse(await step(name, COMMAND, args, { minutes: 24 * 60, onStart: (pid) => (peak = peakOf(pid)) }));
+      keepTaken(name, takenOf(plan, report, await peak, program()));
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      failed.push(`${name}: ${error.output.trim().split("\n").at(-1) || error.message}`);
+    }
+  }
+  return { failed, late: [] };
+}
+
+/** Resolves to the most memory, in bytes, that a process held, once it has ended. */
+function peakOf(pid) {
+  return new Promise((resolve) => {
+    let peak = 0;
+    const look = setInterval(() => {
+      let kilobytes;
+      try {
+        [, kilobytes] = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+      } catch {
+        // The process has ended.
+      }
+      if (kilobytes) peak = 1024 * Number(kilobytes);
+      else {
+        clearInterval(look);
+        resolve(peak);
+      }
+    }, 100);
+  });
 }
 
 /** Whether `measured` has at least so many blocks, or the whole model. */

@@ -47,8 +47,9 @@ export function ask(command, args) {
 /**
  * Runs one step with a progress line and returns its standard output.
  * If the program is missing, fails, or takes longer than `minutes`, it throws a Failure with the sentence `otherwise`.
+ * `onStart` gets the id of the process.
  */
-export async function step(label, command, args, { env = {}, minutes = 60, otherwise } = {}) {
+export async function step(label, command, args, { env = {}, minutes = 60, otherwise, onStart = () => {} } = {}) {
   const began = Date.now();
   const seconds = () => `${Math.round((Date.now() - began) / 1000)} s`;
   let latest = "";
@@ -59,7 +60,7 @@ export async function step(label, command, args, { env = {}, minutes = 60, other
   }, HEARTBEAT_MS);
   if (terminal) rewrite(label);
 
-  const { code, stdout, stderr } = await collect(command, args, { env, minutes }, (chunk, from) => {
+  const { code, stdout, stderr } = await collect(command, args, { env, minutes, onStart }, (chunk, from) => {
     if (from === "stderr") latest = chunk.trim().split("\n").at(-1).trim();
   });
 
@@ -76,13 +77,14 @@ export function show(command, args, { env = {} } = {}) {
   return collect(command, args, { env, minutes: 60 }, (chunk, from) => process[from].write(chunk));
 }
 
-function collect(command, args, { env, minutes }, onChunk) {
+function collect(command, args, { env, minutes, onStart }, onChunk) {
   return new Promise((resolve) => {
     const child = spawn(command, args, {
       env: { ...process.env, ...env },
       stdio: ["ignore", "pipe", "pipe"],
       timeout: minutes * 60_000,
     });
+    if (child.pid) onStart?.(child.pid);
     const stop = () => child.kill();
     process.once("exit", stop);
     const said = { stdout: "", stderr: "" };

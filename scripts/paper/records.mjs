@@ -27,7 +27,8 @@ export function keep(name, measured) {
   writeFileSync(record(name), `${JSON.stringify({ ...measured, configuration: digest(name) }, null, 2)}\n`);
 }
 
-function digest(name) {
+/** Identifies the current configuration of a model. */
+export function digest(name) {
   return createHash("sha256").update(readFileSync(join(CONFIGS, name, "config.json"))).digest("hex").slice(0, 16);
 }
 

@@ -41,7 +41,9 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
         self.warn_about_names();
         self.warn_about_graph(&judged);
         let empty_norms = self.warn_about_empty();
-        if norms.is_empty() && empty_norms == 0 {
+        let missing = self.checkpoint.missing_shards.len();
+        // Another warning names the missing shards.
+        if norms.is_empty() && empty_norms == 0 && missing == 0 {
             let message = match self.checkpoint.has_graph() {
                 true => {
                     "no norm with a stored scale was found in the graph: there is no scale to read a dead direction from. Batch norms are often folded into convolutions"
@@ -56,6 +58,8 @@ impl<S: ByteSource> ReportBuilder<'_, S> {
         let mut model = self.model(&norms, &dead_parameters);
         if norms.is_empty() && empty_norms > 0 {
             model.sentence = sentence::all_empty(empty_norms);
+        } else if norms.is_empty() && missing > 0 {
+            model.sentence = sentence::all_missing(missing);
         }
         let checkpoint = self.checkpoint;
         let norm_bytes = self

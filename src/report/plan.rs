@@ -153,6 +153,9 @@ pub struct RunPlan {
     pub pass_seconds: f64,
     /// Estimated time of the measurements in seconds, one after the other.
     pub measuring_seconds: f64,
+    /// Estimated time of the whole run in seconds with the norms of `measured_at_once` at once: if the loss decides the kind at its first
+    /// look, and at its last.
+    pub seconds: [f64; 2],
     /// Whether the pass and the measurements share the cores, or the GPU, so that their times add up.
     pub shared: bool,
     /// Norms that can be measured at once in memory.

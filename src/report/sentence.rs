@@ -275,6 +275,16 @@ pub fn all_empty(norms: usize) -> String {
     )
 }
 
+/// Describes a checkpoint without norms of which files are missing.
+pub fn all_missing(files: usize) -> String {
+    let them = if files == 1 { "it" } else { "them" };
+    let is = if files == 1 { "is" } else { "are" };
+    format!(
+        "No norm was found yet: {} of this checkpoint {is} missing. Open {them} together with what you opened.",
+        plural(files, "file")
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,9 +23,15 @@ struct Work {
 }
 
 impl Work {
+    /// Seconds of the products, and of loading what they read.
+    fn parts_of_pass(&self, speeds: PassSpeeds) -> [f64; 2] {
+        [self.macs / speeds.multiplications, self.bytes / speeds.loading]
+    }
+
     /// Seconds of the pass.
     fn of_pass(&self, speeds: PassSpeeds) -> f64 {
-        self.macs / speeds.multiplications + self.bytes / speeds.loading
+        let [products, loading] = self.parts_of_pass(speeds);
+        products + loading
     }
 
     /// Seconds of the measurements, one after the other.
@@ -35,9 +41,15 @@ impl Work {
 
     /// Seconds of all on a machine, with this many norms measured at once.
     fn seconds(&self, machine: &Machine, at_once: usize) -> f64 {
-        let (pass, measuring) =
-            (self.of_pass(machine.pass), self.of_measuring(machine.speeds) / at_once as f64);
-        if machine.shared { pass + measuring } else { pass.max(measuring) }
+        let [products, loading] = self.parts_of_pass(machine.pass);
+        let measuring = self.of_measuring(machine.speeds);
+        let apart = measuring / at_once as f64;
+        if !machine.shared {
+            return apart.max(products + loading);
+        }
+        // The products take all cores. One of them loads, and the others measure meanwhile.
+        let together = (loading + measuring) / machine.threads.max(1) as f64;
+        products + loading.max(together).max(apart)
     }
 }
 
@@ -124,6 +136,7 @@ impl Run {
             least_pass_seconds: least.of_pass(machine.pass),
             pass_seconds: most.of_pass(machine.pass),
             measuring_seconds: most.of_measuring(machine.speeds),
+            seconds: [least, most].map(|work| work.seconds(machine, at_once)),
             shared: machine.shared,
             measured_at_once: at_once as u64,
             device: machine.name.clone(),

@@ -261,6 +261,8 @@ impl PassDevice {
 
 /// Tokens, inputs and outputs of the trial.
 const TRIAL: [usize; 3] = [512, 512, 1024];
+/// How often it is timed. The fastest counts: the others were disturbed.
+const TIMES: usize = 3;
 
 async fn speed<K: Kernels>(kernels: &K, clock: impl Fn() -> f64) -> f64 {
     let [n, inputs, outputs] = TRIAL;
@@ -278,8 +280,13 @@ async fn speed<K: Kernels>(kernels: &K, clock: impl Fn() -> f64) -> f64 {
     if !trial().await {
         return 0.0;
     }
-    let began = clock();
-    let done = trial().await;
-    let seconds = (clock() - began).max(1e-3);
-    if done { (n * inputs * outputs) as f64 / seconds } else { 0.0 }
+    let mut fastest = f64::INFINITY;
+    for _ in 0..TIMES {
+        let began = clock();
+        if !trial().await {
+            return 0.0;
+        }
+        fastest = fastest.min(clock() - began);
+    }
+    (n * inputs * outputs) as f64 / fastest.max(1e-3)
 }

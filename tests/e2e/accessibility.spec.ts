@@ -64,8 +64,12 @@ test('every statistic shows its explanation on focus and on hover', async ({ pag
   await openFromCode(page, gpt2());
   const word = page.locator('#kernel .facts').getByRole('button', { name: 'Participation' });
   const tip = page.getByRole('tooltip');
-  await word.hover();
-  await expect(tip).toContainText('1/Σvᵢ⁴');
+  // A figure that arrives may move the word away from the pointer, which hides the explanation.
+  await expect(async () => {
+    await page.mouse.move(0, 0);
+    await word.hover();
+    await expect(tip).toContainText('1/Σvᵢ⁴', { timeout: 2_000 });
+  }).toPass();
   await page.keyboard.press('Escape');
   await expect(tip).toBeHidden();
   await page.locator('#kernel .facts').getByRole('button', { name: 'Kernel' }).focus();

@@ -5,7 +5,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 /** How far below the window a view starts to load. */
 const NEAR = '300px';
 
-const A_WHILE_MS = 3_000;
+const A_WHILE_MS = 10_000;
 
 export function lazily<Props extends object>(load: () => Promise<ComponentType<Props>>): ComponentType<Props> {
   return function Lazy(props: Props) {
@@ -43,7 +43,7 @@ export function whenNear(load: () => Promise<ComponentType>): ComponentType<{ so
   };
 }
 
-/** Resolves a few seconds after the page has loaded. By then a first drop has its verdict, so loading more does not slow it down. */
+/** Resolves ten seconds after the page has loaded. By then a first drop usually has its verdict, so loading more does not slow it down. */
 export async function longAfterLoad(): Promise<void> {
   if (document.readyState !== 'complete') await new Promise((resolve) => addEventListener('load', resolve, { once: true }));
   await new Promise((resolve) => setTimeout(resolve, A_WHILE_MS));

@@ -83,17 +83,22 @@ export function Explanation() {
     tip.style.left = `${left}px`;
     tip.style.top = `${Math.max(8, top)}px`;
     const onKey = (event: KeyboardEvent) => event.key === 'Escape' && hide();
+    // A scroll that leaves the word in its place, such as the end of one that brought it into view, hides nothing.
+    const onScroll = () => {
+      const now = current.anchor.getBoundingClientRect();
+      if (now.top !== place.top || now.left !== place.left) hide();
+    };
     const onPress = (event: PointerEvent) => {
       const target = event.target as Node;
       if (!tip.contains(target) && !current.anchor.contains(target)) hide();
     };
     addEventListener('keydown', onKey);
     addEventListener('pointerdown', onPress);
-    addEventListener('scroll', hide, { capture: true, passive: true });
+    addEventListener('scroll', onScroll, { capture: true, passive: true });
     return () => {
       removeEventListener('keydown', onKey);
       removeEventListener('pointerdown', onPress);
-      removeEventListener('scroll', hide, { capture: true });
+      removeEventListener('scroll', onScroll, { capture: true });
       if (tip.matches(':popover-open')) tip.hidePopover();
     };
   }, [current, text]);

@@ -18,7 +18,6 @@ pub(crate) fn show(plan: &RunPlan, options: &Verify) -> ExitCode {
 fn table(out: &mut Screen<impl Write>, plan: &RunPlan) -> io::Result<()> {
     let threads = plan.measured_at_once.max(1);
     let measuring = plan.measuring_seconds / threads as f64;
-    let whole = |pass: f64| if plan.shared { pass + measuring } else { pass.max(measuring) };
     let of = if plan.left_out > 0 { format!(" of {}", plan.blocks + plan.left_out) } else { String::new() };
     writeln!(
         out,
@@ -47,7 +46,7 @@ fn table(out: &mut Screen<impl Write>, plan: &RunPlan) -> io::Result<()> {
     }
     let time = format!(
         "about {}: {} of running on {}, {} of measuring on {} by {threads} thread{}",
-        range(whole(plan.least_pass_seconds), whole(plan.pass_seconds)),
+        range(plan.seconds[0], plan.seconds[1]),
         range(plan.least_pass_seconds, plan.pass_seconds),
         summary::printable(&plan.device),
         duration(measuring),

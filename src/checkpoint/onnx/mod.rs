@@ -1,5 +1,6 @@
 //! ONNX files: a protobuf message with the graph of a network and its tensors (`wire.rs` walks the message, `proto.rs` keeps what is
-//! needed of it, `graph.rs` is the graph as plain data).
+//! needed of it as the parts of `raw.rs`, `calls.rs` puts functions in place of their calls, `made.rs` makes the model, and `graph.rs` is
+//! the graph as plain data).
 //!
 //! The walk is our own. `rten-onnx` and `onnx-rs` decode a message from a blocking reader or from a whole file in memory, and copy
 //! every matrix on the way. Here a file of gigabytes may lie behind an address or in a browser: the walk reads by ranges, awaits each,
@@ -8,9 +9,12 @@
 //! Integers of shape computations and single numbers stay in the graph, but are no tensors of the catalogue.
 #![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
+mod calls;
 mod external;
 pub mod graph;
+mod made;
 mod proto;
+mod raw;
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "the numbers of a test")]
 pub(crate) mod tests;

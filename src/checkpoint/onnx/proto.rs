@@ -1,12 +1,9 @@
-//! The messages of `onnx.proto`, as far as they are needed: which fields to read, and the model made of them.
+//! The messages of `onnx.proto`, as far as they are needed: which fields to read, and what they say.
 #![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
-use super::graph::{Attribute, Constant, Graph, Node, Value, ValueId};
+use super::OnnxProblem;
+use super::raw::{FEW, Numbers, RawAttribute, RawFunction, RawInfo, RawNode, RawTensor};
 use super::varint::packed;
-use super::{Beside, Model, OnnxProblem};
-use crate::checkpoint::dtype::TensorType;
-use crate::checkpoint::header::Entry;
-use std::collections::HashMap;
 use std::ops::Range;
 
 /// The messages that are read.
@@ -14,6 +11,7 @@ use std::ops::Range;
 pub(super) enum Kind {
     Model,
     Graph,
+    Function,
     Node,
     Attribute,
     Tensor,
@@ -41,9 +39,6 @@ const NAME: u64 = 65_535;
 /// Longest list of dimensions, axes or other small numbers, in bytes.
 const LIST: u64 = 1024;
 
-/// Most numbers of a constant that are kept: axes, exponents, target shapes.
-const FEW: usize = 64;
-
 /// Most dimensions of a tensor.
 const MAX_DIMENSIONS: usize = 64;
 
@@ -52,12 +47,16 @@ impl Kind {
         use Action::{Enter, Keep, Skip};
         match (self, field) {
             (Self::Model, 7) => Enter(Self::Graph),
+            (Self::Model, 25) => Enter(Self::Function),
+            (Self::Function, 1 | 4 | 5 | 10 | 13) => Keep(NAME),
+            (Self::Function, 7) => Enter(Self::Node),
+            (Self::Function, 11) => Enter(Self::Attribute),
             (Self::Graph, 1) => Enter(Self::Node),
             (Self::Graph, 5) => Enter(Self::Tensor),
             (Self::Graph, 11..=13) => Enter(Self::Info),
-            (Self::Node, 1..=4 | 7) => Keep(NAME),
+            (Self::Node, 1..=4 | 7 | 8) => Keep(NAME),
             (Self::Node, 5) => Enter(Self::Attribute),
-            (Self::Attribute, 1) => Keep(NAME),
+            (Self::Attribute, 1 | 21) => Keep(NAME),
             (Self::Attribute, 5) => Enter(Self::Tensor),
             (Self::Attribute, 6 | 11) => Enter(Self::Graph),
             (Self::Attribute, 7 | 8) => Keep(LIST),
@@ -76,90 +75,21 @@ impl Kind {
     }
 }
 
-/// Where the numbers of a tensor lie: the field of `TensorProto`, and its bytes in the file.
-#[derive(Debug, Clone, PartialEq)]
-struct Numbers {
-    field: u64,
-    range: Range<u64>,
-    /// The bytes, if they are few.
-    few: Option<Vec<u8>>,
-}
-
-/// A tensor as the file describes it.
-#[derive(Debug, Default)]
-struct RawTensor {
-    name: String,
-    shape: Vec<u64>,
-    kind: u64,
-    numbers: Option<Numbers>,
-    /// Numbers each with a tag of its own, which no range of bytes holds.
-    scattered: Vec<f64>,
-    is_scattered: bool,
-    pairs: Vec<(String, String)>,
-    is_external: bool,
-    /// Whether it is the value of an attribute, rather than an initialiser.
-    of_attribute: bool,
-}
-
-#[derive(Debug, Default)]
-struct RawAttribute {
-    name: String,
-    wholes: Vec<i64>,
-    real: Option<f64>,
-    reals: Option<Numbers>,
-    real_list: Vec<f64>,
-    tensor: Option<RawTensor>,
-}
-
-#[derive(Debug, Default)]
-struct RawNode {
-    scope: usize,
-    op: String,
-    domain: String,
-    name: String,
-    inputs: Vec<String>,
-    outputs: Vec<String>,
-    attributes: Vec<RawAttribute>,
-}
-
-#[derive(Debug, Default)]
-struct RawInfo {
-    scope: usize,
-    is_output: bool,
-    name: String,
-    shape: Option<Vec<Option<u64>>>,
-}
-
-/// Attributes that are kept: the others say nothing about norms and what reads them.
-const ATTRIBUTES: [&str; 15] = [
-    "axis",
-    "axes",
-    "keepdims",
-    "perm",
-    "transA",
-    "transB",
-    "group",
-    "pads",
-    "K",
-    "N",
-    "value",
-    "value_float",
-    "value_floats",
-    "value_int",
-    "value_ints",
-];
-
-/// The model, while its fields come in.
+/// The parts of a model, while its fields come in.
 #[derive(Debug, Default)]
 pub(super) struct Builder {
-    /// The graph around each graph. The first is the network itself.
-    scopes: Vec<Option<usize>>,
+    /// The graph around each graph, and `None` for a function. The network itself may be any of those without.
+    pub(super) scopes: Vec<Option<usize>>,
+    /// The network.
+    pub(super) network: Option<usize>,
+    /// Functions by their names.
+    pub(super) functions: Vec<RawFunction>,
     /// The graphs that are being read.
     within: Vec<usize>,
-    nodes: Vec<RawNode>,
+    pub(super) nodes: Vec<RawNode>,
     /// Stored tensors by their graph.
-    tensors: Vec<(usize, RawTensor)>,
-    infos: Vec<RawInfo>,
+    pub(super) tensors: Vec<(usize, RawTensor)>,
+    pub(super) infos: Vec<RawInfo>,
     open_nodes: Vec<RawNode>,
     open_attributes: Vec<RawAttribute>,
     tensor: Option<RawTensor>,
@@ -167,13 +97,13 @@ pub(super) struct Builder {
     info: RawInfo,
     dimension: Option<u64>,
     /// Bytes of memory that may still be taken, roughly.
-    left: u64,
+    pub(super) left: u64,
 }
 
 /// Bytes of memory that a message takes until the model is made, roughly.
 fn cost(kind: Kind) -> u64 {
     match kind {
-        Kind::Graph | Kind::Info | Kind::Attribute => 256,
+        Kind::Graph | Kind::Function | Kind::Info | Kind::Attribute => 256,
         Kind::Node | Kind::Tensor => 512,
         Kind::Model | Kind::Pair | Kind::Type | Kind::TensorType | Kind::Shape | Kind::Dimension => 32,
     }
@@ -189,7 +119,7 @@ impl Builder {
         Self { left: most, ..Self::default() }
     }
 
-    fn take(&mut self, bytes: u64) -> Result<(), OnnxProblem> {
+    pub(super) fn take(&mut self, bytes: u64) -> Result<(), OnnxProblem> {
         self.left = self.left.checked_sub(bytes).ok_or(OnnxProblem::TooMany)?;
         Ok(())
     }
@@ -200,8 +130,17 @@ impl Builder {
         let scope = self.within.last().copied();
         match kind {
             Kind::Graph => {
+                if outer == Kind::Model {
+                    self.network.get_or_insert(self.scopes.len());
+                }
                 self.within.push(self.scopes.len());
                 self.scopes.push(scope);
+            }
+            Kind::Function => {
+                let scope = self.scopes.len();
+                self.functions.push(RawFunction { scope, ..RawFunction::default() });
+                self.within.push(scope);
+                self.scopes.push(None);
             }
             Kind::Node => {
                 self.open_nodes.push(RawNode { scope: scope.unwrap_or_default(), ..RawNode::default() })
@@ -292,13 +231,27 @@ impl Builder {
                     2 => node.outputs.push(text),
                     3 => node.name = text,
                     4 => node.op = text,
-                    _ => node.domain = text,
+                    7 => node.domain = text,
+                    _ => node.overload = text,
                 }
             }
-            (Kind::Attribute, 1) => {
+            (Kind::Function, _) => {
                 let text = text(bytes)?;
-                if let Some(attribute) = self.open_attributes.last_mut() {
-                    attribute.name = text;
+                let Some(function) = self.functions.last_mut() else { return Ok(()) };
+                match field {
+                    1 => function.name = text,
+                    4 => function.inputs.push(text),
+                    5 => function.outputs.push(text),
+                    10 => function.domain = text,
+                    _ => function.overload = text,
+                }
+            }
+            (Kind::Attribute, 1 | 21) => {
+                let text = text(bytes)?;
+                match (self.open_attributes.last_mut(), field) {
+                    (Some(attribute), 1) => attribute.name = text,
+                    (Some(attribute), _) => attribute.refers_to = Some(text),
+                    (None, _) => {}
                 }
             }
             (Kind::Attribute, 7) => {
@@ -344,16 +297,16 @@ impl Builder {
 
     pub(super) fn leave(&mut self, kind: Kind) -> Result<(), OnnxProblem> {
         match kind {
-            Kind::Graph => {
+            Kind::Graph | Kind::Function => {
                 self.within.pop();
             }
             Kind::Node => self.nodes.extend(self.open_nodes.pop()),
             Kind::Attribute => {
-                let attribute = self.open_attributes.pop();
-                if let (Some(node), Some(attribute)) = (self.open_nodes.last_mut(), attribute)
-                    && ATTRIBUTES.contains(&attribute.name.as_str())
-                {
-                    node.attributes.push(attribute);
+                let attribute = self.open_attributes.pop().filter(RawAttribute::is_kept);
+                match (self.open_nodes.last_mut(), self.functions.last_mut()) {
+                    (Some(node), _) => node.attributes.extend(attribute),
+                    (None, Some(function)) => function.defaults.extend(attribute),
+                    (None, None) => {}
                 }
             }
             Kind::Tensor => {
@@ -382,343 +335,5 @@ impl Builder {
             Kind::Model | Kind::Type | Kind::TensorType | Kind::Shape => {}
         }
         Ok(())
-    }
-}
-
-impl Builder {
-    /// The model, after all fields have come in.
-    pub(super) fn model(self) -> Result<Model, OnnxProblem> {
-        if self.scopes.is_empty() {
-            return Err(OnnxProblem::NoGraph);
-        }
-        let mut made = Made { scopes: self.scopes, ..Made::default() };
-        for (scope, tensor) in self.tensors {
-            let value = made.define(scope, &tensor.name);
-            let name = tensor.name.clone();
-            made.store(value, name, tensor)?;
-        }
-        for info in self.infos {
-            let value = made.define(info.scope, &info.name);
-            let is_output = info.is_output && info.scope == 0;
-            if let Some(value) = made.graph.values.get_mut(value) {
-                value.is_output |= is_output;
-                value.shape = info.shape.or(value.shape.take());
-            }
-        }
-        let mut nodes = Vec::with_capacity(self.nodes.len());
-        for mut node in self.nodes {
-            let outputs: Vec<Option<ValueId>> = node
-                .outputs
-                .iter()
-                .map(|name| (!name.is_empty()).then(|| made.define(node.scope, name)))
-                .collect();
-            match outputs.first() {
-                Some(&Some(value)) if node.op == "Constant" && node.domain.is_empty() => {
-                    if let Some(attribute) = node.attributes.pop() {
-                        made.state(value, attribute)?;
-                    }
-                }
-                _ => nodes.push((node, outputs)),
-            }
-        }
-        for (node, outputs) in nodes {
-            let inputs = node.inputs.iter();
-            let inputs = inputs.map(|name| (!name.is_empty()).then(|| made.find(node.scope, name))).collect();
-            let op = match node.domain.as_str() {
-                "" | "ai.onnx" | "com.microsoft" => node.op,
-                domain => format!("{domain}::{}", node.op),
-            };
-            let attributes = node.attributes.into_iter().filter_map(RawAttribute::kept).collect();
-            made.graph.nodes.push(Node { op, name: node.name, inputs, outputs, attributes });
-        }
-        made.unpack();
-        let beside = Beside { graph: made.graph, external: made.external };
-        Ok(Model { entries: made.entries, beside })
-    }
-}
-
-impl RawAttribute {
-    fn kept(self) -> Option<(String, Attribute)> {
-        let value = match self.real.filter(|_| self.wholes.is_empty()) {
-            Some(real) => Attribute::Real(real),
-            None => Attribute::Whole(self.wholes),
-        };
-        Some((self.name, value))
-    }
-}
-
-/// The model in the making.
-#[derive(Default)]
-struct Made {
-    scopes: Vec<Option<usize>>,
-    graph: Graph,
-    /// Values by their graph and name.
-    by_name: HashMap<(usize, String), ValueId>,
-    entries: Vec<Entry>,
-    external: Vec<(String, Vec<Entry>)>,
-    /// How often each name is in the catalogue.
-    names: HashMap<String, usize>,
-}
-
-impl Made {
-    /// The value of this name in this graph.
-    fn define(&mut self, scope: usize, name: &str) -> ValueId {
-        let Self { graph, by_name, .. } = self;
-        *by_name.entry((scope, name.to_owned())).or_insert_with(|| {
-            graph.values.push(Value { name: name.to_owned(), ..Value::default() });
-            graph.values.len().saturating_sub(1)
-        })
-    }
-
-    /// The value that a name stands for in this graph: its own, or one of a graph around it.
-    fn find(&mut self, scope: usize, name: &str) -> ValueId {
-        let mut at = Some(scope);
-        while let Some(inside) = at {
-            if let Some(&value) = self.by_name.get(&(inside, name.to_owned())) {
-                return value;
-            }
-            at = self.scopes.get(inside).copied().flatten().filter(|&outer| outer < inside);
-        }
-        self.define(scope, name)
-    }
-
-    /// A name that no other tensor of the catalogue has: branches may use one name each.
-    fn unique(&mut self, name: String) -> String {
-        let times = self.names.entry(name.clone()).or_default();
-        *times = times.saturating_add(1);
-        if *times > 1 { format!("{name}#{times}") } else { name }
-    }
-
-    /// Takes what a `Constant` node states.
-    fn state(&mut self, value: ValueId, attribute: RawAttribute) -> Result<(), OnnxProblem> {
-        let RawAttribute { name, wholes, real, reals, real_list, tensor } = attribute;
-        let single = |numbers: Vec<f64>| Constant { tensor: None, shape: Vec::new(), numbers: Some(numbers) };
-        let wholes: Vec<f64> = wholes.into_iter().map(|whole| whole as f64).collect();
-        let constant = match (name.as_str(), tensor, reals) {
-            ("value", Some(tensor), _) => {
-                let name = self.graph.values.get(value).map(|value| value.name.clone()).unwrap_or_default();
-                return self.store(value, name, tensor);
-            }
-            ("value_floats", _, Some(reals)) => {
-                let length = reals.range.end.saturating_sub(reals.range.start);
-                let name = self.graph.values.get(value).map(|value| value.name.clone()).unwrap_or_default();
-                let shape = vec![length.checked_div(4).unwrap_or_default()];
-                let tensor = RawTensor { shape, kind: 1, numbers: Some(reals), ..RawTensor::default() };
-                return self.store(value, name, tensor);
-            }
-            ("value_floats", _, None) => {
-                Constant { tensor: None, shape: vec![real_list.len() as u64], numbers: Some(real_list) }
-            }
-            ("value_ints", ..) => {
-                Constant { tensor: None, shape: vec![wholes.len() as u64], numbers: Some(wholes) }
-            }
-            ("value_float", ..) => single(real.into_iter().collect()),
-            _ => single(wholes),
-        };
-        if let Some(value) = self.graph.values.get_mut(value) {
-            value.constant = Some(constant);
-        }
-        Ok(())
-    }
-
-    /// Takes a stored tensor, and adds it to the catalogue.
-    fn store(&mut self, value: ValueId, name: String, tensor: RawTensor) -> Result<(), OnnxProblem> {
-        let numbers = tensor.few();
-        let shape = tensor.shape.clone();
-        let name = match tensor.is_of_catalogue()? {
-            true => {
-                let name = self.unique(name);
-                match tensor.location() {
-                    Some(location) => {
-                        let entry = tensor.elsewhere(name.clone())?;
-                        match self.external.iter_mut().find(|(known, _)| *known == location) {
-                            Some((_, entries)) => entries.push(entry),
-                            None => self.external.push((location, vec![entry])),
-                        }
-                    }
-                    None => self.entries.push(tensor.entry(name.clone())?),
-                }
-                Some(name)
-            }
-            false => None,
-        };
-        if let Some(value) = self.graph.values.get_mut(value) {
-            value.constant = Some(Constant { tensor: name, shape, numbers });
-        }
-        Ok(())
-    }
-
-    /// Gives matrices of packed 4-bit codes the shape of the matrix that they stand for.
-    fn unpack(&mut self) {
-        for node in self.graph.nodes.iter().filter(|node| node.op == "MatMulNBits") {
-            let size = |name| node.whole(name).and_then(|size| u64::try_from(size).ok());
-            let (Some(outputs), Some(inputs)) = (size("N"), size("K")) else { continue };
-            let codes = node.input(1).and_then(|codes| self.graph.values.get_mut(codes)?.constant.as_mut());
-            let Some(codes) = codes.filter(|_| outputs.checked_mul(inputs).is_some()) else { continue };
-            let own = |entry: &&mut Entry| Some(&entry.name) == codes.tensor.as_ref();
-            let external = self.external.iter_mut().flat_map(|(_, entries)| entries);
-            if let Some(entry) = self.entries.iter_mut().chain(external).find(own) {
-                codes.shape = vec![outputs, inputs];
-                entry.shape = vec![outputs, inputs];
-                entry.dtype = TensorType::Packed("MatMulNBits");
-            }
-        }
-    }
-}
-
-/// The element type with this number in `TensorProto.DataType`, and bits of one element.
-fn element(kind: u64) -> (TensorType, Option<u64>) {
-    let name = match kind {
-        1 => "F32",
-        2 => "U8",
-        3 => "I8",
-        4 => "U16",
-        5 => "I16",
-        6 => "I32",
-        7 => "I64",
-        9 => "BOOL",
-        10 => "F16",
-        11 => "F64",
-        12 => "U32",
-        13 => "U64",
-        14 => "C64",
-        15 => return (TensorType::Unknown("COMPLEX128".to_owned()), Some(128)),
-        16 => "BF16",
-        17 => "F8_E4M3",
-        18 => "F8_E4M3FNUZ",
-        19 => "F8_E5M2",
-        20 => "F8_E5M2FNUZ",
-        21 => return (TensorType::Packed("UINT4"), Some(4)),
-        22 => return (TensorType::Packed("INT4"), Some(4)),
-        23 => return (TensorType::Packed("FLOAT4E2M1"), Some(4)),
-        24 => "F8_E8M0",
-        25 => return (TensorType::Packed("UINT2"), Some(2)),
-        26 => return (TensorType::Packed("INT2"), Some(2)),
-        other => return (TensorType::Unknown(format!("ONNX type {other}")), None),
-    };
-    let kind = TensorType::parse(name);
-    let bits = kind.bits();
-    (kind, bits)
-}
-
-/// Types of whole numbers in which shapes, axes and conditions are computed.
-const OF_SHAPES: [u64; 5] = [6, 7, 9, 12, 13];
-
-/// The type of texts.
-const TEXT: u64 = 8;
-
-impl RawTensor {
-    fn scatter(&mut self, value: f64) {
-        self.is_scattered = true;
-        if self.scattered.len() < FEW {
-            self.scattered.push(value);
-        }
-    }
-
-    fn elements(&self) -> Result<u64, OnnxProblem> {
-        let product = self.shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size));
-        product.ok_or_else(|| self.overflow(&self.name))
-    }
-
-    fn overflow(&self, name: &str) -> OnnxProblem {
-        OnnxProblem::SizeOverflow { tensor: name.to_owned(), shape: self.shape.clone() }
-    }
-
-    /// Whether it is a tensor of the model: no single number, no text, and no few whole numbers of a shape.
-    fn is_of_catalogue(&self) -> Result<bool, OnnxProblem> {
-        let elements = self.elements()?;
-        let of_shape = OF_SHAPES.contains(&self.kind) && elements <= FEW as u64;
-        Ok(elements > 1 && !of_shape && self.kind != TEXT)
-    }
-
-    /// The file that has its numbers, from the folder of this one.
-    fn location(&self) -> Option<String> {
-        let location = self.pairs.iter().find(|(key, _)| key == "location");
-        let location = location.map(|(_, value)| value.trim_start_matches("./").to_owned());
-        self.is_external.then(|| location.unwrap_or_default())
-    }
-
-    /// Bytes that its numbers take, if its type shows it.
-    fn size(&self, name: &str) -> Result<Option<u64>, OnnxProblem> {
-        let (_, Some(bits)) = element(self.kind) else { return Ok(None) };
-        let bits = self.elements()?.checked_mul(bits).ok_or_else(|| self.overflow(name))?;
-        Ok(Some(bits.div_ceil(8)))
-    }
-
-    fn elsewhere(&self, name: String) -> Result<Entry, OnnxProblem> {
-        let place = |key: &str| {
-            let Some((_, value)) = self.pairs.iter().find(|(known, _)| known == key) else { return Ok(None) };
-            let wrong = |_| OnnxProblem::ExternalPlace {
-                tensor: name.clone(),
-                key: key.to_owned(),
-                value: value.clone(),
-            };
-            value.trim().parse::<u64>().map(Some).map_err(wrong)
-        };
-        let (begin, length) = (place("offset")?.unwrap_or_default(), place("length")?);
-        let (dtype, _) = element(self.kind);
-        let size = self.size(&name)?;
-        if let (Some(expected), Some(got)) = (size, length)
-            && expected != got
-        {
-            let (shape, dtype) = (self.shape.clone(), dtype.to_string());
-            return Err(OnnxProblem::SizeMismatch { tensor: name, shape, dtype, begin, expected, got });
-        }
-        let bytes = size.or(length).unwrap_or_default();
-        let end = begin.checked_add(bytes).ok_or_else(|| self.overflow(&name))?;
-        Ok(Entry { name, dtype, shape: self.shape.clone(), begin, end, strides: None })
-    }
-
-    fn entry(self, name: String) -> Result<Entry, OnnxProblem> {
-        let (mut dtype, bits) = element(self.kind);
-        let (field, range) = match &self.numbers {
-            Some(numbers) => (numbers.field, numbers.range.clone()),
-            None => (0, 0..0),
-        };
-        // Only these fields hold the numbers byte for byte.
-        let plain = match field {
-            9 => true,
-            4 => matches!(self.kind, 1 | 14),
-            10 => matches!(self.kind, 11 | 15),
-            _ => self.numbers.is_none(),
-        };
-        if self.is_scattered || !plain {
-            dtype = TensorType::Unknown(format!("{dtype} number by number"));
-        } else if bits.is_some() {
-            let expected = self.size(&name)?.unwrap_or_default();
-            let got = range.end.saturating_sub(range.start);
-            if expected != got {
-                let (shape, dtype, begin) = (self.shape, dtype.to_string(), range.start);
-                return Err(OnnxProblem::SizeMismatch { tensor: name, shape, dtype, begin, expected, got });
-            }
-        }
-        Ok(Entry { name, dtype, shape: self.shape, begin: range.start, end: range.end, strides: None })
-    }
-
-    /// Its numbers, if they are few and stored in a way that is decoded.
-    fn few(&self) -> Option<Vec<f64>> {
-        let elements = self.elements().ok().filter(|&elements| elements <= FEW as u64)? as usize;
-        let is_half = matches!(self.kind, 10 | 16);
-        let numbers = match &self.numbers {
-            None if self.is_scattered && !is_half => self.scattered.clone(),
-            None => return (elements == 0).then(Vec::new),
-            Some(_) if self.is_scattered => return None,
-            Some(Numbers { field, few, .. }) => {
-                let bytes = few.as_deref()?;
-                match field {
-                    9 => element(self.kind).0.decode(bytes).ok()?,
-                    4 => TensorType::parse("F32").decode(bytes).ok()?,
-                    10 => TensorType::parse("F64").decode(bytes).ok()?,
-                    _ if is_half => {
-                        let halves = packed(bytes)?;
-                        let bytes: Vec<u8> =
-                            halves.into_iter().flat_map(|half| (half as u16).to_le_bytes()).collect();
-                        element(self.kind).0.decode(&bytes).ok()?
-                    }
-                    _ => packed(bytes)?.into_iter().map(|value| value as i64 as f64).collect(),
-                }
-            }
-        };
-        (numbers.len() == elements).then_some(numbers)
     }
 }
