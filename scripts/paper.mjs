@@ -22,7 +22,7 @@ import { cargoBuild, requireRust } from "./lib/rust.mjs";
 import { written } from "./paper/document.mjs";
 import { SEED, SEQUENCE, faults, measuredOf } from "./paper/initial.mjs";
 import { CONFIGS, keep, kept, models } from "./paper/records.mjs";
-import { keepTaken, keptTaken, takenOf, tokensFor } from "./paper/taken.mjs";
+import { extent, keepTaken, keptTaken, takenOf } from "./paper/taken.mjs";
 import { TRAINED, keepTrained, keptTrained, missing, trainedOf } from "./paper/trained.mjs";
 
 const DOCUMENT = "docs/paper.md";
@@ -155,8 +155,8 @@ async function runTaken({ names, blocks = TAKEN_BLOCKS, again }) {
   for (const { name, parameters } of models()) {
     const chosen = names.length > 0 ? names.includes(name) : parameters >= LEAST_TAKEN;
     if (!chosen || (!again && keptTaken(name))) continue;
-    const usual = ["--random-init", String(SEED), "--uniform", "--sites", "final", "--tokens", String(tokensFor(name, SEQUENCE))];
-    const args = ["verify", join(CONFIGS, name, "config.json"), ...usual, "--blocks", String(blocks), "--json"];
+    const usual = ["--random-init", String(SEED), "--uniform", "--sites", "final", "--json"];
+    const args = ["verify", join(CONFIGS, name, "config.json"), ...usual, ...extent(name, blocks, SEQUENCE)];
     try {
       const plan = JSON.parse(await step(`${name}: plan`, COMMAND, [...args, "--plan"]));
       let peak;

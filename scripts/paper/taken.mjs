@@ -9,15 +9,19 @@ const BYTES = 2;
 /** From this size on, a run promises to take less than `SHARE` of the checkpoint. */
 const LARGE = 7e9;
 const SHARE = 0.3;
+/** Bytes that the program takes before it runs anything, and what glibc keeps of freed memory, roughly. */
+const PROGRAM = 150e6;
 /** A plan is as good as this: the time that a run takes is at most so much above or below it. */
 const CLOSE = 0.25;
 
-/** A few more tokens than channels, in whole sequences: with fewer, the residual stream cannot be measured. */
-export function tokensFor(name, sequence) {
+/** How much of a model runs: so many blocks at most, on a few more tokens than channels, because fewer do not measure the residual stream. */
+export function extent(name, blocks, sequence) {
   const config = JSON.parse(readFileSync(join(CONFIGS, name, "config.json"), "utf8"));
-  const { hidden_size, n_embd, d_model, text_config } = config;
-  const width = hidden_size ?? n_embd ?? d_model ?? text_config?.hidden_size;
-  return (Math.ceil(width / sequence) + 1) * sequence;
+  const { hidden_size, n_embd, d_model, num_hidden_layers, n_layer, n_layers } = config.text_config ?? config;
+  const width = hidden_size ?? n_embd ?? d_model;
+  const tokens = (Math.ceil(width / sequence) + 1) * sequence;
+  const whole = blocks >= (num_hidden_layers ?? n_layer ?? n_layers);
+  return ["--tokens", String(tokens), ...(whole ? [] : ["--blocks", String(blocks)])];
 }
 
 /** What is stored of the `plan` of a run, its report (schema gammascope.report/1), its `peak` of memory in bytes and the `program`. */
@@ -40,10 +44,10 @@ export function broken({ parameters, taken }) {
   const share = taken.peak_memory / (BYTES * parameters);
   const clauses = [];
   if (parameters >= LARGE && share >= SHARE) clauses.push(`the peak is ${share.toFixed(2)} of the checkpoint, not below ${SHARE}`);
-  if (taken.peak_memory > 1.1 * taken.planned_memory) clauses.push("the peak is more than a tenth above the plan");
-  // Of a run of a few seconds, the start is a large part.
+  if (taken.peak_memory > 1.1 * taken.planned_memory + PROGRAM) clauses.push("the peak is more than a tenth above the plan");
+  // Of a run of a few seconds, the start is a large part. In a run of few blocks, a single norm is.
   const off = taken.seconds / taken.planned_seconds;
-  if (taken.seconds > 30 && Math.abs(off - 1) > CLOSE) clauses.push(`the run took ${off.toFixed(2)} × the planned time`);
+  if (taken.left_out === 0 && taken.seconds > 10 && Math.abs(off - 1) > CLOSE) clauses.push(`the run took ${off.toFixed(2)} × the planned time`);
   return clauses;
 }
 
@@ -67,9 +71,11 @@ export function writtenTaken(models) {
     "",
     "`npm run paper -- taken` writes this part from `docs/paper/NAME/taken.json`. It ran the first blocks of each model with random weights in f32 and measured the final",
     "norm and the residual stream. The published checkpoint has two bytes for each parameter. *Planned* is what `--plan` says right before the run. The peak is",
-    "what the operating system counts (VmHWM). Stored weights of 16 bits take half of the memory that these random ones take.",
+    "what the operating system counts (VmHWM). Unlike the plan, it has up to 150 MB for the program itself and for freed memory that glibc keeps.",
+    "The plan counts every norm that may be measured at once. Stored weights of 16 bits take half of the memory that these random ones take.",
     "",
-    `A run of a checkpoint of 7B parameters or more takes less than ${SHARE} of its size in memory, and the planned time is within ${100 * CLOSE} % where a run takes over 30 s.`,
+    `A run of a checkpoint of 7B parameters or more takes less than ${SHARE} of its size in memory. The planned time of a whole model is within ${100 * CLOSE} %. The`,
+    "times of a few blocks differ more: there, the final norm is most of the work.",
     faults.length > 0 ? "These rows are not as promised:" : "All rows are as promised.",
     "",
     ...(faults.length > 0 ? [...faults, ""] : []),

@@ -1,6 +1,6 @@
 //! Small networks: each operator, each form into which exporters split a norm, and what reads it.
 
-use crate::checkpoint::onnx::tests::write::{Attribute, Message, Net, floats, node, split_norm, tensor};
+use crate::checkpoint::onnx::tests::write::{Attribute, Message, Net, floats, function, node, split_norm, tensor};
 use crate::inspect::{self, Inspection};
 use crate::report::{DeadDirections, KernelForm, NormKind, NormReport, ReaderUse, ScaleConvention};
 use crate::source::memory::MemorySource;
@@ -449,4 +449,70 @@ fn the_direction_is_that_of_the_same_scale_elsewhere() {
     let expected: Vec<f64> = values.iter().map(|&value| value.into()).collect();
     assert_eq!(inspection.scales[0].as_ref().unwrap().values(), expected);
     assert_eq!(inspection.report.norms[0].kernel.max_index, Some(0));
+}
+
+/// A LayerNorm of the model's own: a function that leaves the normalisation to another, which gets the axes from the call.
+fn layer_norm_functions() -> Vec<u8> {
+    let step = |op, inputs: &[&str], output| (node(op, inputs, &[output], &[]), &[] as &[[&str; 2]]);
+    let mean = |input, output| (node("ReduceMean", &[input], &[output], &[]), &[["axes", "dims"]] as &[[&str; 2]]);
+    let small = Message::default().bytes(1, "value").bytes(5, floats("", &[], &[1e-5]).0);
+    let small = Message::default().bytes(2, "small").bytes(4, "Constant").bytes(5, small.0);
+    let normalise = function(
+        "normalise",
+        &["x"],
+        "normal",
+        &[
+            mean("x", "mean"),
+            step("Sub", &["x", "mean"], "centred"),
+            step("Mul", &["centred", "centred"], "square"),
+            mean("square", "variance"),
+            (small, &[]),
+            step("Add", &["variance", "small"], "safe"),
+            step("Sqrt", &["safe"], "deviation"),
+            step("Div", &["centred", "deviation"], "normal"),
+        ],
+    );
+    let (call, _) = step("normalise", &["x"], "normal");
+    let norm = function(
+        "norm",
+        &["x", "scale", "shift"],
+        "y",
+        &[
+            (call.bytes(7, "own"), &[["dims", "axes"]]),
+            step("Mul", &["normal", "scale"], "scaled"),
+            step("Add", &["scaled", "shift"], "y"),
+        ],
+    );
+    [normalise, norm].concat()
+}
+
+#[test]
+fn nodes_of_functions_count_at_each_call() {
+    let call = |inputs: &[&str], output: &str| {
+        node("norm", inputs, &[output], &[("axes", Attribute::Wholes(&[-1]))]).bytes(7, "own")
+    };
+    let net = affine()
+        .floats("t3", &[8])
+        .add(1, call(&["x", "t1", "t2"], "a"))
+        .add(1, call(&["a", "t3", "t2"], "b"))
+        .map("b");
+    let file = [net.clone().file(), layer_norm_functions()].concat();
+    let norms = with(vec![("m.onnx", file)]).report.norms;
+    let said: Vec<(&str, NormKind)> = norms.iter().map(|norm| (norm.name.as_str(), norm.kind)).collect();
+    assert_eq!(said, [("t1", NormKind::LayerNorm), ("t3", NormKind::LayerNorm)]);
+    assert_eq!(reads(&norms[1]), [("m1", 3, Some("m2"))]);
+    // The functions may also come first. Without them, nothing is known of the calls.
+    let file = [layer_norm_functions(), net.clone().file()].concat();
+    assert_eq!(with(vec![("m.onnx", file)]).report.norms.len(), 2);
+    assert!(inspected(net).report.norms.iter().all(|norm| norm.kind == NormKind::Unknown));
+}
+
+#[test]
+fn functions_that_call_themselves_are_an_error() {
+    let call = |inputs: &[&str], output: &str| node("again", inputs, &[output], &[]).bytes(7, "own");
+    let again = function("again", &["x"], "y", &[(call(&["x"], "a"), &[]), (call(&["a"], "y"), &[])]);
+    let file = [affine().add(1, call(&["x"], "z")).file(), again].concat();
+    let sources = vec![MemorySource::new("m.onnx", file)];
+    let error = pollster::block_on(inspect::inspect(sources, |_| {})).err().map(|error| error.to_string());
+    assert!(error.unwrap().contains("more nodes, tensors or names than any network"));
 }

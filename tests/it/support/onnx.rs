@@ -147,6 +147,17 @@ impl Net {
     }
 }
 
+/// A function of the domain `own`, as a field of the model. Its nodes take attributes from the call: each the name of the node's and that of
+/// the call's.
+pub(crate) fn function(name: &str, inputs: &[&str], output: &str, nodes: &[(Message, &[[&str; 2]])]) -> Vec<u8> {
+    let made = inputs.iter().fold(Message::default().bytes(1, name), |made, input| made.bytes(4, input));
+    let made = nodes.iter().fold(made.bytes(5, output), |made, (node, taken)| {
+        let taken = taken.iter().map(|[own, of_call]| Message::default().bytes(1, own).bytes(21, of_call));
+        made.bytes(7, taken.fold(node.clone(), |node, one| node.bytes(5, one.0)).0)
+    });
+    Message::default().bytes(25, made.bytes(10, "own").0).0
+}
+
 fn info(name: &str, shape: &[u64]) -> Message {
     let dimensions = shape.iter().fold(Message::default(), |made, &size| {
         let dimension = Message::default();
