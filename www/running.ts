@@ -111,6 +111,7 @@ async function plan(runner: Inspector, { files = [], device = 'fastest', ...chos
     sites: chosen.sites ?? 'all',
     input: chosen.input ?? 'usual',
     preservation: chosen.preservation ?? false,
+    assume: chosen.assume ?? [],
     memory: chosen.memory ?? memoryOfARun(),
   };
   return parse(await runner.ask('planRun', [options, files.map((file) => ({ path: file.name, file })), device], signal));

@@ -1,6 +1,8 @@
 //! Small networks: each operator, each form into which exporters split a norm, and what reads it.
 
-use crate::checkpoint::onnx::tests::write::{Attribute, Message, Net, floats, function, node, split_norm, tensor};
+use crate::checkpoint::onnx::tests::write::{
+    Attribute, Message, Net, floats, function, node, split_norm, tensor,
+};
 use crate::inspect::{self, Inspection};
 use crate::report::{DeadDirections, KernelForm, NormKind, NormReport, ReaderUse, ScaleConvention};
 use crate::source::memory::MemorySource;
@@ -454,7 +456,8 @@ fn the_direction_is_that_of_the_same_scale_elsewhere() {
 /// A LayerNorm of the model's own: a function that leaves the normalisation to another, which gets the axes from the call.
 fn layer_norm_functions() -> Vec<u8> {
     let step = |op, inputs: &[&str], output| (node(op, inputs, &[output], &[]), &[] as &[[&str; 2]]);
-    let mean = |input, output| (node("ReduceMean", &[input], &[output], &[]), &[["axes", "dims"]] as &[[&str; 2]]);
+    let mean =
+        |input, output| (node("ReduceMean", &[input], &[output], &[]), &[["axes", "dims"]] as &[[&str; 2]]);
     let small = Message::default().bytes(1, "value").bytes(5, floats("", &[], &[1e-5]).0);
     let small = Message::default().bytes(2, "small").bytes(4, "Constant").bytes(5, small.0);
     let normalise = function(

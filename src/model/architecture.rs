@@ -38,6 +38,8 @@ pub struct Architecture {
     /// Token ids that each sequence of a decoder begins with: those of the configuration, or the image tokens of one image. Empty if there
     /// are none.
     pub start: Vec<u32>,
+    /// Fields of the configuration that were left out, because they do not change what the model computes.
+    pub left_out_fields: Vec<String>,
 }
 
 /// A matrix with an optional bias.

@@ -2,6 +2,7 @@
 #![deny(clippy::arithmetic_side_effects, reason = "the numbers are those of a file")]
 
 use super::ModelError;
+use super::read_fields::may_read;
 use super::table::{LayerScaleRow, ProjectorRow, Row, Switch};
 use crate::checkpoint::config::Config;
 use serde_json::{Map, Value};
@@ -90,6 +91,15 @@ const NEUTRAL_BEGINNINGS: [&str; 12] = [
 ];
 const NEUTRAL_PARTS: [&str; 2] = ["dropout", "pdrop"];
 
+/// Which fields a run accepts although they may change the function and nobody here knows how.
+#[derive(Debug, Clone, Copy)]
+pub enum Accepted<'a> {
+    /// Those that the user assumes to change nothing.
+    Only(&'a [String]),
+    /// All: the configuration was accepted before.
+    All,
+}
+
 /// The leaves of a configuration. Objects inside it are paths with dots.
 #[derive(Debug)]
 pub struct Fields<'a> {
@@ -99,6 +109,8 @@ pub struct Fields<'a> {
     /// Indices of the leaves, sorted by path.
     places: Vec<usize>,
     usual: &'static [(&'static str, usize)],
+    /// Whether the model has code of its own beside the weights.
+    own_code: bool,
     read: RefCell<BTreeSet<String>>,
 }
 
@@ -107,7 +119,8 @@ impl<'a> Fields<'a> {
     pub fn new(config: &'a Config, family: &'a str) -> Self {
         let leaves = leaves_of(config.fields());
         let places = places(&leaves);
-        Self { path: &config.path, family, leaves, places, usual: &[], read: RefCell::default() }
+        let own_code = config.fields().contains_key("auto_map");
+        Self { path: &config.path, family, leaves, places, usual: &[], own_code, read: RefCell::default() }
     }
 
     /// Reads the fields for this row, which fits. If the row names a nested configuration, these are its fields. Counts that are missing
@@ -271,8 +284,9 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Fails with the first field that was not read and might change the function. Fields in `neutral` do not change it in this family.
-    pub fn all_read(&self, neutral: &[&str]) -> Result<(), ModelError> {
+    /// Fails with the first field that was not read, might change the function and is not `accepted`. Fields in `neutral` do not change it
+    /// in this family. Returns the fields that were not read because transformers' code does not read them, or because they are accepted.
+    pub fn all_read(&self, neutral: &[&str], accepted: Accepted<'_>) -> Result<Vec<String>, ModelError> {
         let read = self.read.borrow();
         let harmless = |name: &str| {
             let first = name.split('.').next().unwrap_or(name);
@@ -284,19 +298,32 @@ impl<'a> Fields<'a> {
                 || NEUTRAL_BEGINNINGS.iter().any(|beginning| first.starts_with(beginning))
                 || NEUTRAL_PARTS.iter().any(|part| name.contains(part))
         };
-        let unread = self
-            .leaves
-            .iter()
-            .find(|(name, value)| !value.is_null() && !read.contains(name) && !harmless(name));
-        match unread {
-            None => Ok(()),
-            Some((field, value)) => Err(ModelError::Unread {
-                path: self.path.to_owned(),
-                field: field.clone(),
-                value: shown(value),
-                family: self.family.to_owned(),
-            }),
+        // A part of the configuration may be of another family than the whole.
+        let part = self.leaf("model_type").and_then(Value::as_str).unwrap_or(self.family);
+        let is_unused = |name: &str| {
+            let first = name.split('.').next().unwrap_or(name);
+            !self.own_code && [self.family, part].iter().all(|family| may_read(family, first) == Some(false))
+        };
+        let is_accepted = |name: &String| match accepted {
+            Accepted::Only(fields) => fields.contains(name),
+            Accepted::All => true,
+        };
+        let mut left_out = Vec::new();
+        for (name, value) in &self.leaves {
+            if value.is_null() || read.contains(name) || harmless(name) {
+                continue;
+            }
+            if !is_unused(name) && !is_accepted(name) {
+                return Err(ModelError::Unread {
+                    path: self.path.to_owned(),
+                    field: name.clone(),
+                    value: shown(value),
+                    family: self.family.to_owned(),
+                });
+            }
+            left_out.push(name.clone());
         }
+        Ok(left_out)
     }
 }
 
@@ -345,20 +372,48 @@ fn flatten<'a>(before: &str, fields: &'a Map<String, Value>, leaves: &mut Vec<(S
 mod tests {
     use super::*;
 
+    fn fields(text: &str) -> Config {
+        Config::parse("", "config.json", text.as_bytes()).unwrap()
+    }
+
+    const NONE: Accepted<'_> = Accepted::Only(&[]);
+
     #[test]
     fn what_was_not_read_is_an_error_unless_it_is_neutral_or_null() {
-        let text = br#"{"a":{"b":2},"hidden_dropout_prob":0.1,"new":null,"odd":[1,2]}"#;
-        let config = Config::parse("", "config.json", text).unwrap();
+        let config =
+            fields(r#"{"rope_scaling":{"b":2},"hidden_dropout_prob":0.1,"mlp_bias":null,"head_dim":[1,2]}"#);
         let fields = Fields::new(&config, "llama");
-        let unread = |neutral: &[&str]| fields.all_read(neutral).unwrap_err().to_string();
-        assert!(unread(&[]).contains("`a.b` is 2"));
-        assert_eq!(fields.count(&["none", "a.b"]).unwrap(), Some(2));
-        assert!(unread(&[]).contains("`odd` is [1,2]"));
-        fields.all_read(&["odd"]).unwrap();
+        let unread = |neutral: &[&str]| fields.all_read(neutral, NONE).unwrap_err().to_string();
+        assert!(unread(&["head_dim"]).contains("`rope_scaling.b` is 2"));
+        assert_eq!(fields.count(&["none", "rope_scaling.b"]).unwrap(), Some(2));
+        assert!(unread(&[]).contains("`head_dim` is [1,2]"));
+        assert_eq!(fields.all_read(&["head_dim"], NONE), Ok(vec![]));
         assert!(
             fields.needed(&["hidden_size"]).unwrap_err().to_string().contains("`hidden_size` is not there")
         );
-        assert!(fields.truth("odd").unwrap_err().to_string().contains("true or false"));
+        assert!(fields.truth("head_dim").unwrap_err().to_string().contains("true or false"));
+    }
+
+    #[test]
+    fn what_transformers_does_not_read_and_what_the_user_assumes_is_left_out() {
+        let config = fields(r#"{"condition_on_chain":true,"trained":{"steps":3},"mlp_bias":true}"#);
+        let assumed = ["mlp_bias".to_owned()];
+        let llama = Fields::new(&config, "llama");
+        let unread = llama.all_read(&[], NONE).unwrap_err().to_string();
+        assert!(unread.contains("`mlp_bias` is true") && unread.contains("--assume mlp_bias"), "{unread}");
+        let left_out = Ok(["condition_on_chain", "mlp_bias", "trained.steps"].map(str::to_owned).to_vec());
+        assert_eq!(llama.all_read(&[], Accepted::Only(&assumed)), left_out);
+        assert_eq!(llama.all_read(&[], Accepted::All), left_out);
+        // A part of another family, a family that is not in the table, and code of the model's own may read it.
+        for (text, family) in [
+            (r#"{"model_type":"new","odd":1}"#, "llama"),
+            (r#"{"odd":1}"#, "new"),
+            (r#"{"auto_map":{"AutoConfig":"c.C"},"odd":1}"#, "llama"),
+        ] {
+            let config = self::fields(text);
+            let unread = Fields::new(&config, family).all_read(&[], NONE).unwrap_err().to_string();
+            assert!(unread.contains("`odd` is 1"), "{unread}");
+        }
     }
 
     #[test]

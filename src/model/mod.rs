@@ -2,7 +2,8 @@
 //!
 //! [`architecture`] is the plain data that a forward pass executes, and [`operation`] has its choices. [`table`] has a row for each
 //! family: `images` and `sounds` have those that read images and sounds, `chains` those that read images and text together, and
-//! [`families`] lists all. `timm` makes fields from timm's configurations. [`fields`] reads a configuration and records what was read.
+//! [`families`] lists all. `timm` makes fields from timm's configurations. [`fields`] reads a configuration and records what was read, and `read_fields` knows what
+//! transformers reads of it.
 //! [`resolve`](mod@resolve) makes the architecture from these, and names the field or tensor that does not fit. `windows` says which
 //! layers see a window, and what heads the others have. Nothing is approximated: what is not in the table is an error.
 //!
@@ -17,6 +18,7 @@ pub mod fields;
 mod images;
 pub mod operation;
 pub mod random;
+mod read_fields;
 pub mod resolve;
 pub mod rotary;
 mod sounds;
@@ -26,6 +28,7 @@ mod windows;
 
 pub use architecture::Architecture;
 pub use catalogue::catalogue;
+pub use fields::Accepted;
 pub use resolve::{resolve, resolve_reading};
 
 /// Why a checkpoint cannot be run here.
@@ -81,7 +84,7 @@ pub enum ModelError {
     },
     /// A field that is not known here and might change the function.
     #[error(
-        "`{path}`: `{field}` is {value}, and what that does to a `{family}` model is not known here: measure activations of your own code instead"
+        "`{path}`: `{field}` is {value}, and what that does to a `{family}` model is not known here: if it does not change what the model computes, leave it out of the run (in a terminal `--assume {field}`), or measure activations of your own code instead"
     )]
     Unread {
         /// The configuration.

@@ -12,7 +12,7 @@ use super::dimensions::{
     Canvas, ConvolutionSize, DeltaSizes, Dimensions, attends_linearly, positional_convolution,
 };
 use super::families::rows;
-use super::fields::Fields;
+use super::fields::{Accepted, Fields};
 use super::rotary;
 use super::table::{
     CrossRow, DeltaRow, ExpertsRow, FeedForwardShape, Given, HeadNormsRow, HeadRow, HeadScales,
@@ -34,13 +34,15 @@ use std::collections::HashMap;
 
 /// Resolves the model of a checkpoint. Of two towers it takes the one that reads images.
 pub fn resolve<S: ByteSource>(checkpoint: &Checkpoint<S>) -> Result<Architecture, ModelError> {
-    resolve_reading(checkpoint, None)
+    resolve_reading(checkpoint, None, Accepted::Only(&[]))
 }
 
-/// Resolves the model of a checkpoint. Of two towers it takes the one that reads `reads`.
+/// Resolves the model of a checkpoint. Of two towers it takes the one that reads `reads`. Unknown fields of the configuration are an error,
+/// unless they are `accepted`.
 pub fn resolve_reading<S: ByteSource>(
     checkpoint: &Checkpoint<S>,
     reads: Option<Reads>,
+    accepted: Accepted<'_>,
 ) -> Result<Architecture, ModelError> {
     let config =
         checkpoint.config_of("").or_else(|| checkpoint.configs.first()).ok_or(ModelError::NoConfig)?;
@@ -49,7 +51,7 @@ pub fn resolve_reading<S: ByteSource>(
     let row = row(config, family, reads)?;
     let of_row = |row: &'static Row, encoder: Option<Architecture>| {
         let fields = Fields::of_row(config, family, row);
-        Resolver::new(row, family, &fields, &checkpoint.tensors)?.architecture(encoder)
+        Resolver::new(row, family, &fields, &checkpoint.tensors)?.architecture(encoder, accepted)
     };
     let holds = |prefixes: &[&str]| {
         let is_of = |tensor: &Tensor| prefixes.iter().any(|prefix| tensor.name.starts_with(prefix));
@@ -194,7 +196,11 @@ impl<'a> Resolver<'a> {
     }
 
     /// Makes the architecture of this row, with the encoder that its cross-attention reads.
-    fn architecture(&self, encoder: Option<Architecture>) -> Result<Architecture, ModelError> {
+    fn architecture(
+        &self,
+        encoder: Option<Architecture>,
+        accepted: Accepted<'_>,
+    ) -> Result<Architecture, ModelError> {
         let (embedding, vocabulary, longest) = match (&self.row.patches, &self.row.sounds) {
             (Some(row), _) => (Embedding::Patches(self.patches(row)?), 0, None),
             (None, Some(row)) => (Embedding::Sounds(self.sounds(row)?), 0, None),
@@ -227,7 +233,7 @@ impl<'a> Resolver<'a> {
             (None, None) => Vec::new(),
         };
         self.all_used(head.is_some())?;
-        self.fields.all_read(self.row.neutral)?;
+        let left_out_fields = self.fields.all_read(self.row.neutral, accepted)?;
         Ok(Architecture {
             family: self.family.to_owned(),
             width: self.size.width,
@@ -240,6 +246,7 @@ impl<'a> Resolver<'a> {
             head,
             encoder: encoder.map(Box::new),
             start,
+            left_out_fields,
         })
     }
 

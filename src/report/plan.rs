@@ -52,6 +52,9 @@ pub struct RunOptions {
     pub input: RunInput,
     /// Whether to move readers along kernels and other directions, and measure how the function changes.
     pub preservation: bool,
+    /// Fields of the configuration that change nothing, although Gammascope does not know them.
+    #[serde(default)]
+    pub assume: Vec<String>,
     /// Bytes of memory that the run may take. A run that does not fit runs in parts. The default is no limit.
     #[serde(default)]
     #[cfg_attr(test, ts(type = "number | null"))]

@@ -11,7 +11,7 @@ use crate::forward::{ForwardError, Inputs, Pass, load_some};
 use crate::inspect::{Inspection, Opened};
 use crate::model::architecture::{Embedding, Linear, Norm, Projector};
 use crate::model::operation::{Centring, Reads};
-use crate::model::{self, Architecture, ModelError};
+use crate::model::{self, Accepted, Architecture, ModelError};
 use crate::pixels::{PixelChoice, PixelError, PixelValues, noise, of_images, processor};
 use crate::report::{
     KindByLoss, NormKind, Report, ScaleConvention, StackName, StackSummary, Warning, WarningCode,
@@ -162,6 +162,9 @@ pub(super) struct StackRun<'a> {
     pub(super) length: usize,
 }
 
+/// Most fields that a warning names.
+const NAMED: usize = 6;
+
 /// Speeds of a pass.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PassSpeeds {
@@ -209,22 +212,24 @@ fn most_for_loss(macs: f64) -> usize {
 impl Model {
     /// Resolves the model of a checkpoint, as [`Model::reading`] does. Of two towers it takes the one that reads images.
     pub fn new<S: ByteSource>(checkpoint: &Checkpoint<S>, extent: Extent) -> Result<Self, RunError> {
-        Self::reading(checkpoint, extent, None)
+        Self::reading(checkpoint, extent, None, Accepted::Only(&[]))
     }
 
     /// Resolves the model of a checkpoint. Of two towers it takes the one that reads `reads`. If the user gives no number of tokens, the
     /// loss gets more tokens within its time limit, but not behind an encoder, which would then need more input too. No sequence is
-    /// longer than the model's positions. A sequence of patches is an image.
+    /// longer than the model's positions. A sequence of patches is an image. Unknown fields of the configuration are an error, unless they
+    /// are `accepted`.
     pub fn reading<S: ByteSource>(
         checkpoint: &Checkpoint<S>,
         extent: Extent,
         reads: Option<Reads>,
+        accepted: Accepted<'_>,
     ) -> Result<Self, RunError> {
         if checkpoint.has_graph() {
             return Err(ModelError::Graph.into());
         }
         let Extent { tokens, sequence, blocks } = extent;
-        let whole = model::resolve_reading(checkpoint, reads)?;
+        let whole = model::resolve_reading(checkpoint, reads, accepted)?;
         let has = whole.all_blocks();
         let blocks = blocks.unwrap_or(has);
         if blocks > has || blocks == 0 {
@@ -482,7 +487,7 @@ impl Run {
     pub fn of_twin<S: ByteSource>(&self, checkpoint: &Checkpoint<S>) -> Result<Self, RunError> {
         let blocks = Some(self.blocks());
         let extent = Extent { tokens: Some(self.tokens()), sequence: Some(self.length), blocks };
-        let model = Model::reading(checkpoint, extent, Some(self.architecture.reads()))?;
+        let model = Model::reading(checkpoint, extent, Some(self.architecture.reads()), Accepted::All)?;
         // Untrained weights predict no token, so a loss would only cost two more passes.
         Self::new(checkpoint, model, self.content.without_text(), self.sites, false)
     }
@@ -612,6 +617,20 @@ impl Run {
         let mut warnings = Vec::new();
         if self.stream_is_normalised() {
             warnings.push(Warning::new(WarningCode::ResidualNormalised, "residual", "every block ends in a norm, so the least singular value of the residual stream is that norm's kernel: it is not listed"));
+        }
+        for architecture in self.architecture.stacks() {
+            let fields = &architecture.left_out_fields;
+            if let Some(first) = fields.first() {
+                let named: Vec<String> = fields.iter().take(NAMED).map(|name| format!("`{name}`")).collect();
+                let more = fields.len().saturating_sub(NAMED);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                let message = format!(
+                    "the run leaves out these fields of the configuration, because transformers' code of `{}` does not read them or you assume that they change nothing: {}{more}",
+                    architecture.family,
+                    named.join(", ")
+                );
+                warnings.push(Warning::new(WarningCode::FieldsLeftOut, first.clone(), message));
+            }
         }
         if self.left_out > 0 {
             let (blocks, all) = (self.blocks(), self.blocks() + self.left_out);

@@ -15,6 +15,7 @@ use crate::forward::kernels::{Cpu, Kernels};
 use crate::forward::{ForwardError, Pause, Standing};
 use crate::inspect::Opened;
 use crate::measure::plan::Speeds;
+use crate::model::Accepted;
 use crate::model::operation::Reads;
 use crate::pixels::PixelChoice;
 use crate::report::plan::RunPlan;
@@ -43,6 +44,8 @@ pub struct Request {
     pub preservation: bool,
     /// The wanted device.
     pub on: Wanted,
+    /// Fields of the configuration that the user assumes to change nothing.
+    pub assume: Vec<String>,
     /// Bytes of memory that the run may take. A run that does not fit runs in parts. `None` if that is not limited.
     pub memory: Option<u64>,
     /// Threads that measure.
@@ -175,14 +178,15 @@ impl Session {
 
 /// Resolves the model and its input, with a warning if the input is not the usual one.
 async fn run<S: ByteSource>(opened: &Opened<S>, request: &Request) -> Result<(Run, Vec<Warning>), RunError> {
-    let Request { extent, sites, choice, pixels, sounds, preservation, memory, .. } = request;
+    let Request { extent, sites, choice, pixels, sounds, preservation, memory, assume, .. } = request;
     let given = [
         pixels.as_ref().map(|_| Reads::Pixels),
         sounds.as_ref().map(|_| Reads::Sounds),
         choice.as_ref().map(|_| Reads::Tokens),
     ];
     let given: Vec<Reads> = given.into_iter().flatten().collect();
-    let model = Model::reading(opened.checkpoint(), *extent, given.first().copied())?;
+    let reads = given.first().copied();
+    let model = Model::reading(opened.checkpoint(), *extent, reads, Accepted::Only(assume))?;
     model.fits(&opened.inspection.report)?;
     let (reads, decoder_reads) = (model.reads(), model.decoder_reads());
     let other = given.into_iter().find(|given| *given != reads && Some(*given) != decoder_reads);

@@ -5,8 +5,8 @@ use super::result::RunResult;
 use crate::checkpoint::Checkpoint;
 use crate::forward::energies;
 use crate::measure::residual::Stream;
-use crate::model;
 use crate::model::architecture::Block;
+use crate::model::{self, Accepted};
 use crate::report::{Warning, WarningCode};
 use crate::source::ByteSource;
 
@@ -16,7 +16,9 @@ const FALLS: usize = 8;
 /// Completes the deepest falls of a run with the energies of the writers. If a file cannot be read any more, a warning says so, and the
 /// other results stay.
 pub async fn complete<S: ByteSource>(checkpoint: &Checkpoint<S>, result: &mut RunResult) {
-    let Ok(architecture) = model::resolve_reading(checkpoint, Some(result.reads)) else { return };
+    let Ok(architecture) = model::resolve_reading(checkpoint, Some(result.reads), Accepted::All) else {
+        return;
+    };
     let blocks: Vec<&Block> = architecture.stacks().flat_map(|stack| &stack.blocks).collect();
     for (index, place) in deepest(&result.measured) {
         let Some(block) = blocks.get(index) else { continue };

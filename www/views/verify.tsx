@@ -67,6 +67,7 @@ function Controls({ parameters, done }: { parameters: number; done: boolean }) {
   const [device, setDevice] = useState<Device>('fastest');
   const [tokens, setTokens] = useState('');
   const [blocks, setBlocks] = useState('');
+  const [assumed, setAssumed] = useState('');
   const [preservation, setPreservation] = useState(parameters <= SMALL);
   const [random, setRandom] = useState(parameters <= SMALL);
   const [files, setFiles] = useState<File[]>([]);
@@ -97,6 +98,7 @@ function Controls({ parameters, done }: { parameters: number; done: boolean }) {
               seed: random ? SEED : null,
               tokens: positive(tokens),
               blocks: positive(blocks),
+              assume: assumed.split(/[\s,]+/).filter(Boolean),
               ...(wantsFile ? { files } : {}),
             })
           }
@@ -183,6 +185,17 @@ function Controls({ parameters, done }: { parameters: number; done: boolean }) {
               <option value="gpu">The GPU, if there is one</option>
               <option value="cpu">The CPU</option>
             </select>
+          </label>
+          <label class="option">
+            Fields of the configuration to leave out
+            <input
+              class="pick-assumed"
+              placeholder="none"
+              autocomplete="off"
+              spellcheck={false}
+              value={assumed}
+              onInput={(event) => setAssumed(event.currentTarget.value)}
+            />
           </label>
           <label class="choice">
             <input

@@ -144,6 +144,10 @@ pub(crate) struct Verify {
     /// images × channels × rows × columns, or videos × frames × channels × rows × columns.
     #[arg(long, value_name = "FILE", conflicts_with = "images")]
     pub(crate) pixels: Option<PathBuf>,
+    /// Run although this field of the configuration is not known here, because it does not change what the model computes. Give the
+    /// option once for each field. The report names the fields.
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) assume: Vec<String>,
     /// Which norms to measure.
     #[arg(long, value_enum, default_value_t = SiteChoice::All)]
     pub(crate) sites: SiteChoice,

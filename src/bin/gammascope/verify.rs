@@ -144,7 +144,8 @@ fn request(options: &Verify) -> Result<Request, String> {
     let (on, memory) = (options.device.wanted(), options.memory.unwrap_or_else(memory::for_a_run));
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let memory = Some(memory);
-    Ok(Request { extent, sites, choice, pixels, sounds, preservation, on, memory, threads })
+    let assume = options.assume.clone();
+    Ok(Request { extent, sites, choice, pixels, sounds, preservation, on, assume, memory, threads })
 }
 
 /// Opens the same architecture with γ = 1, β = 0 and random weights.

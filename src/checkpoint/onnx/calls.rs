@@ -69,9 +69,11 @@ impl Calls {
         if depth >= MAX_DEPTH {
             return Err(OnnxProblem::TooMany);
         }
-        let inputs = function.inputs.iter().zip(call.inputs.iter().map(String::as_str).chain(std::iter::repeat("")));
+        let inputs =
+            function.inputs.iter().zip(call.inputs.iter().map(String::as_str).chain(std::iter::repeat("")));
         let outputs = function.outputs.iter().zip(call.outputs.iter().map(String::as_str));
-        let given: HashMap<&str, &str> = inputs.chain(outputs).map(|(own, given)| (own.as_str(), given)).collect();
+        let given: HashMap<&str, &str> =
+            inputs.chain(outputs).map(|(own, given)| (own.as_str(), given)).collect();
         // No two nodes make the same value.
         let prefix = call.outputs.iter().find(|name| !name.is_empty()).unwrap_or(&call.name);
         let named = |name: &str| match given.get(name) {
@@ -89,7 +91,11 @@ impl Calls {
                 name: named(&node.name),
                 inputs: node.inputs.iter().map(|name| named(name)).collect(),
                 outputs: node.outputs.iter().map(|name| named(name)).collect(),
-                attributes: node.attributes.iter().filter_map(|own| attribute(own, &call, function)).collect(),
+                attributes: node
+                    .attributes
+                    .iter()
+                    .filter_map(|own| attribute(own, &call, function))
+                    .collect(),
             })
             .collect();
         for node in inner {

@@ -149,7 +149,12 @@ impl Net {
 
 /// A function of the domain `own`, as a field of the model. Its nodes take attributes from the call: each the name of the node's and that of
 /// the call's.
-pub(crate) fn function(name: &str, inputs: &[&str], output: &str, nodes: &[(Message, &[[&str; 2]])]) -> Vec<u8> {
+pub(crate) fn function(
+    name: &str,
+    inputs: &[&str],
+    output: &str,
+    nodes: &[(Message, &[[&str; 2]])],
+) -> Vec<u8> {
     let made = inputs.iter().fold(Message::default().bytes(1, name), |made, input| made.bytes(4, input));
     let made = nodes.iter().fold(made.bytes(5, output), |made, (node, taken)| {
         let taken = taken.iter().map(|[own, of_call]| Message::default().bytes(1, own).bytes(21, of_call));

@@ -116,7 +116,7 @@ impl Inspection {
     #[wasm_bindgen(js_name = planRun)]
     pub async fn plan_run(&self, options: &str, files: Array, wanted: JsValue) -> Result<ModelRun, Error> {
         trap::set();
-        let RunOptions { tokens, sequence, blocks, sites, input: chosen, preservation, memory } =
+        let RunOptions { tokens, sequence, blocks, sites, input: chosen, preservation, assume, memory } =
             serde_json::from_str(options).map_err(sentence)?;
         let [tokens, blocks] = [tokens, blocks].map(|count| count.map(|count| count as usize));
         let sequence = sequence.map(|length| length as usize);
@@ -145,7 +145,8 @@ impl Inspection {
         let on = from_js(wanted)?;
         // The page decides how many workers measure.
         let threads = 1;
-        let request = Request { extent, sites, choice, pixels, sounds, preservation, on, memory, threads };
+        let request =
+            Request { extent, sites, choice, pixels, sounds, preservation, on, assume, memory, threads };
         let session = Session::on_the_best(&self.inner, &request, clock).await.map_err(sentence)?;
         let plan = session.plan(&self.inner, clock).await.map_err(sentence)?;
         let plan = serde_json::to_string(&plan).map_err(sentence)?;
