@@ -913,6 +913,10 @@ input: RunInput,
  */
 preservation: boolean, 
 /**
+ * Fields of the configuration that change nothing, although Gammascope does not know them.
+ */
+assume: Array<string>, 
+/**
  * Bytes of memory that the run may take. A run that does not fit runs in parts. The default is no limit.
  */
 memory: number | null, };
@@ -1003,6 +1007,11 @@ pass_seconds: number,
  * Estimated time of the measurements in seconds, one after the other.
  */
 measuring_seconds: number, 
+/**
+ * Estimated time of the whole run in seconds with the norms of `measured_at_once` at once: if the loss decides the kind at its first
+ * look, and at its last.
+ */
+seconds: [number, number], 
 /**
  * Whether the pass and the measurements share the cores, or the GPU, so that their times add up.
  */
@@ -1354,7 +1363,7 @@ message: string,
  */
 where: string, };
 
-export type WarningCode = "file_ignored" | "config_unreadable" | "config_inside" | "index_ignored" | "index_unreadable" | "index_foreign" | "shard_missing" | "shard_damaged" | "tensors_empty" | "copy_inside" | "adapter_inside" | "weights_packed" | "weights_uncounted" | "pickle_runs_code" | "state_chosen" | "graph_differs" | "tensor_repeated" | "tensors_miscounted" | "index_wrong_shard" | "index_absent_tensor" | "config_foreign" | "no_norms" | "scale_unusable" | "scale_off_by_one" | "dtype_unknown" | "names_opaque" | "adapter_config_unreadable" | "activations_unmatched" | "not_measured" | "no_gpu" | "gpu_failed" | "gpu_too_small" | "memory_too_small" | "text_not_run" | "image_changed" | "sound_changed" | "few_tokens" | "blocks_left_out" | "residual_normalised" | "residual_not_measured" | "loss_of_a_guess" | "run_stopped";
+export type WarningCode = "file_ignored" | "config_unreadable" | "config_inside" | "index_ignored" | "index_unreadable" | "index_foreign" | "shard_missing" | "shard_damaged" | "tensors_empty" | "copy_inside" | "adapter_inside" | "weights_packed" | "weights_uncounted" | "pickle_runs_code" | "state_chosen" | "graph_differs" | "tensor_repeated" | "tensors_miscounted" | "index_wrong_shard" | "index_absent_tensor" | "config_foreign" | "no_norms" | "scale_unusable" | "scale_off_by_one" | "dtype_unknown" | "names_opaque" | "adapter_config_unreadable" | "activations_unmatched" | "not_measured" | "no_gpu" | "gpu_failed" | "gpu_too_small" | "memory_too_small" | "text_not_run" | "image_changed" | "sound_changed" | "few_tokens" | "fields_left_out" | "blocks_left_out" | "residual_normalised" | "residual_not_measured" | "loss_of_a_guess" | "run_stopped";
 
 export type Comparison = { 
 /**

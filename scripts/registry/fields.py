@@ -101,7 +101,7 @@ def renamed(path, found):
 def families(sources):
     """The values of `model_type` that run here."""
     text = "".join(path.read_text(encoding="utf-8") for path in sorted(sources.glob("*.rs")))
-    return sorted({name for names in re.findall(r"families: &\[([^\]]*)\]", text) for name in re.findall(r'"([^"]+)"', names)})
+    return sorted({name for names in re.findall(r"(?:families: |: &\[&str\] = )&\[([^\]]*)\]", text) for name in re.findall(r'"([^"]+)"', names)})
 
 
 def measured(package):
