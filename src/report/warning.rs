@@ -186,8 +186,7 @@ codes! {
     /// A run has no more tokens than some norms have channels. Gammascope cannot measure those norms.
     /// Run more tokens. Four for each channel are usual.
     FewTokens = "few_tokens",
-    /// The run leaves out fields of the configuration. Either the code of the family in transformers does not read them, or you assume that
-    /// they change nothing.
+    /// The run leaves out fields of the configuration: transformers does not read them, or you assume that they change nothing.
     /// If your code computes something with such a field, measure its activations instead.
     FieldsLeftOut = "fields_left_out",
     /// Only the first blocks are run, so the final norm reads an unusual stream, and there is no loss.
