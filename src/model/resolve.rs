@@ -260,7 +260,8 @@ impl<'a> Resolver<'a> {
         };
         self.all_used(head.is_some())?;
         let mut left_out_fields = self.fields.all_read(self.row.neutral, accepted)?;
-        left_out_fields.extend(self.catalogue.described.iter().flat_map(|described| described.left_out.clone()));
+        left_out_fields
+            .extend(self.catalogue.described.iter().flat_map(|described| described.left_out.clone()));
         Ok(Architecture {
             family: self.family.to_owned(),
             tensors: Arc::clone(&self.catalogue.tensors),

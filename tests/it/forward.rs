@@ -135,7 +135,8 @@ fn the_energy_of_a_channel_is_that_of_its_row_in_the_output_map() {
         };
         let expected = width as f64 * squares(&of_channel) / squares(&|_| true);
         let direction: Vec<f64> = (0..width).map(|at| f64::from(u8::from(at == channel))).collect();
-        let [found, _] = block_on(energies(&checkpoint, &architecture, &architecture.blocks[0], &direction)).unwrap();
+        let [found, _] =
+            block_on(energies(&checkpoint, &architecture, &architecture.blocks[0], &direction)).unwrap();
         let found = found.unwrap();
         assert!((found - expected).abs() < 1e-6 * expected, "{family}: {found}, {expected}");
     }

@@ -174,5 +174,5 @@ fn other_formats_are_not_converted() {
     let bytes = include_bytes!("../../../tests/forward/llama/model.safetensors").to_vec();
     let checkpoint =
         block_on(checkpoint::open(vec![MemorySource::new("model.safetensors", bytes)], |_| {})).unwrap();
-    assert!(Converted::of(&checkpoint).unwrap().is_none());
+    assert!(Converted::of(&checkpoint, Accepted::Only(&[])).unwrap().is_none());
 }
