@@ -7,9 +7,12 @@ use crate::support::sampled;
 use gammascope::checkpoint::{self, Checkpoint};
 use gammascope::forward::{Input, Pass, Seen};
 use gammascope::inspect;
-use gammascope::model::resolve;
+use gammascope::model::{Architecture, resolve};
 use gammascope::quantised;
+use gammascope::source::ByteSource;
+use gammascope::source::disk::DiskSource;
 use gammascope::source::memory::MemorySource;
+use gammascope::text::{SAMPLE, Tokenizer};
 use pollster::block_on;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -304,10 +307,13 @@ fn gguf(bytes: Vec<u8>) -> Checkpoint<MemorySource> {
     opened(vec![MemorySource::new("m.gguf", bytes)])
 }
 
-/// The stream after each block, the last hidden states, and the logits.
-fn run(checkpoint: &Checkpoint<MemorySource>, ids: &[u32]) -> Result<Vec<Vec<f32>>, String> {
-    let architecture = resolve(checkpoint).map_err(|error| error.to_string())?;
-    let pass = Pass::new(checkpoint, &architecture, Input::token_ids(ids, ids.len()).unwrap());
+/// The stream after each block, and the last hidden states.
+fn hidden<S: ByteSource>(
+    checkpoint: &Checkpoint<S>,
+    architecture: &Architecture,
+    ids: &[u32],
+) -> Result<Vec<Vec<f32>>, String> {
+    let pass = Pass::new(checkpoint, architecture, Input::token_ids(ids, ids.len()).unwrap());
     let pass = pass.map_err(|error| error.to_string())?;
     let mut results = Vec::new();
     let mut visit = async |seen: Seen<'_>| {
@@ -316,10 +322,19 @@ fn run(checkpoint: &Checkpoint<MemorySource>, ids: &[u32]) -> Result<Vec<Vec<f32
         }
     };
     let hidden = block_on(pass.run(&mut visit)).map_err(|error| error.to_string())?;
-    let mut logits = Vec::new();
-    block_on(pass.logits(&hidden, |_, _, slice| logits.extend_from_slice(slice)))
+    results.push(hidden);
+    Ok(results)
+}
+
+/// The same with the logits.
+fn run(checkpoint: &Checkpoint<MemorySource>, ids: &[u32]) -> Result<Vec<Vec<f32>>, String> {
+    let architecture = resolve(checkpoint).map_err(|error| error.to_string())?;
+    let mut results = hidden(checkpoint, &architecture, ids)?;
+    let pass = Pass::new(checkpoint, &architecture, Input::token_ids(ids, ids.len()).unwrap()).unwrap();
+    let (mut logits, last) = (Vec::new(), results.last().cloned().unwrap_or_default());
+    block_on(pass.logits(&last, |_, _, slice| logits.extend_from_slice(slice)))
         .map_err(|error| error.to_string())?;
-    results.extend([hidden, logits]);
+    results.push(logits);
     Ok(results)
 }
 
@@ -521,4 +536,107 @@ fn a_type_that_is_not_decoded_is_named_with_those_that_are() {
         error.contains("`token_embd.weight`") && error.contains("IQ2_XXS") && error.contains("Q4_K"),
         "{error}"
     );
+}
+
+/// Text with characters that tokenizers treat in unusual ways.
+const UNUSUAL: &str = "Ünïcode — 漢字 кириллица עברית العربية 🤗👩\u{200d}👩\u{200d}👧 \t tabs  two   three\n\nnew  lines\r\n½ ² ٣ 12345 0x1F\u{200b}\u{feff} ﬁ e\u{301} \u{1F9FF} don't WE'LL ▁ <0x0A> 한국어 ไทย ñ\u{7}.";
+
+/// What a SentencePiece model of the same pieces and scores makes of it (the package `sentencepiece`).
+const UNUSUAL_IN_GEMMA: [u32; 74] = [
+    238194, 236749, 238527, 3970, 2192, 236743, 201637, 13584, 1297, 25204, 7484, 11173, 104154, 237270,
+    87595, 223603, 243767, 237243, 243767, 237243, 244814, 236743, 255968, 42364, 138, 13498, 139, 19891,
+    108, 1951, 138, 8721, 251, 107, 238612, 145191, 223766, 236743, 236770, 236778, 236800, 236812, 236810,
+    236743, 236771, 236781, 236770, 236811, 237141, 237922, 97940, 545, 238288, 236743, 248979, 1537, 236789,
+    236745, 19716, 236789, 2182, 139, 236820, 236771, 236781, 236771, 236776, 236813, 50413, 237430, 127604,
+    131079, 245, 236761,
+];
+
+fn fetched(file: &str) -> DiskSource {
+    DiskSource::open(&root().join("../.cache/models").join(file), file).unwrap()
+}
+
+#[test]
+#[ignore = "needs the models of tests/models/fetch.py"]
+fn real_gguf_files_tokenize_as_their_models_do() {
+    let of = |file: &str| {
+        let opened = block_on(inspect::open(vec![fetched(file)], |_| {})).unwrap();
+        block_on(Tokenizer::of(&opened)).unwrap().unwrap()
+    };
+    let own = of("SmolLM2-135M-Instruct.Q4_1.gguf");
+    let file = root().join("../.cache/models/SmolLM2-135M/tokenizer.json");
+    let reference = Tokenizer::read("tokenizer.json", &std::fs::read(file).unwrap()).unwrap();
+    for text in [UNUSUAL, SAMPLE, "<|im_start|>user\n1 2<|endoftext|>"] {
+        assert_eq!(own.ids(text).unwrap(), reference.ids(text).unwrap());
+    }
+    let gemma = of("gemma-3-270m.Q4_K_M.gguf");
+    assert_eq!(gemma.ids(UNUSUAL).unwrap(), UNUSUAL_IN_GEMMA);
+}
+
+/// The first blocks of a GGUF file as transformers would store their decoded values, with the first rows of the embedding.
+fn twin_of(file: &str, model: &Model, blocks: usize, rows: usize) -> Checkpoint<MemorySource> {
+    let checkpoint = block_on(checkpoint::open(vec![fetched(file)], |_| {})).unwrap();
+    let mut tensors = Tensors::new();
+    for line in NAMES.lines().map(|line| line.split('\t').collect::<Vec<_>>()) {
+        if line[0] != model.folder {
+            continue;
+        }
+        for layer in 0..if line[2].contains("{layer}") { blocks } else { 1 } {
+            let named = |pattern: &str| pattern.replace("{layer}", &layer.to_string());
+            let Some(tensor) = checkpoint.tensors.iter().find(|tensor| tensor.name == named(line[3])) else {
+                continue;
+            };
+            let mut shape = tensor.shape.clone();
+            shape[0] = shape[0].min(rows as u64);
+            let part = tensor.bytes() / tensor.shape[0] * shape[0];
+            let range = tensor.range.start..tensor.range.start + part;
+            let bytes = block_on(checkpoint.read_weights(tensor.shard, range)).unwrap();
+            let mut values = Vec::new();
+            tensor.dtype.decode_f32(&bytes, &mut values).unwrap();
+            if model.architecture == "gemma3" && line[2].ends_with("norm.weight") {
+                values.iter_mut().for_each(|value| *value -= 1.0);
+            }
+            if model.architecture == "llama" && (line[2].contains("q_proj") || line[2].contains("k_proj")) {
+                let heads = if line[2].contains("q_proj") { model.heads() } else { model.key_heads() };
+                values = apart(&values, heads, model.head_width());
+            }
+            tensors.insert(named(line[2]), (values, shape));
+        }
+    }
+    opened(Model { tensors, ..model.clone() }.files())
+}
+
+/// Rows in the order of transformers, from those of [`interleaved`].
+fn apart(values: &[f32], heads: u64, width: u64) -> Vec<f32> {
+    let columns = values.len() / (heads * width) as usize;
+    let rows = (0..heads)
+        .flat_map(|head| (0..width).map(move |at| head * width + at % (width / 2) * 2 + at / (width / 2)));
+    rows.flat_map(|row| &values[row as usize * columns..][..columns]).copied().collect()
+}
+
+#[test]
+#[ignore = "needs the models of tests/models/fetch.py"]
+fn real_gguf_files_compute_what_their_decoded_values_do() {
+    const BLOCKS: usize = 7;
+    const ROWS: usize = 4096;
+    let smol = json!({"model_type": "llama", "hidden_size": 576, "num_hidden_layers": BLOCKS, "num_attention_heads": 9,
+        "num_key_value_heads": 3, "rms_norm_eps": 1e-5, "rope_theta": 1e5, "tie_word_embeddings": true});
+    let gemma = json!({"model_type": "gemma3_text", "hidden_size": 640, "num_hidden_layers": BLOCKS,
+        "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 256, "query_pre_attn_scalar": 256,
+        "rms_norm_eps": 1e-6, "rope_theta": 1e6, "sliding_window": 512, "tie_word_embeddings": true});
+    for (file, folder, architecture, config) in [
+        ("SmolLM2-135M-Instruct.Q4_1.gguf", "llama", "llama", smol),
+        ("gemma-3-270m.Q4_K_M.gguf", "gemma3", "gemma3", gemma),
+    ] {
+        let (folder, architecture) = (folder.to_owned(), architecture.to_owned());
+        let model = Model { folder, architecture, config, tensors: Tensors::new() };
+        let twin = twin_of(file, &model, BLOCKS, ROWS);
+        let checkpoint = block_on(checkpoint::open(vec![fetched(file)], |_| {})).unwrap();
+        let ids: Vec<u32> = (0..64).map(|at| (at * 1237 + 11) % ROWS as u32).collect();
+        let own = resolve(&checkpoint).unwrap().first_blocks(BLOCKS);
+        let twins = resolve(&twin).unwrap().first_blocks(BLOCKS);
+        let found = hidden(&checkpoint, &own, &ids).unwrap();
+        let expected = hidden(&twin, &twins, &ids).unwrap();
+        assert_eq!(found.len(), BLOCKS + 1);
+        departs(&found, &expected).unwrap_or_else(|error| panic!("{file}: {error}"));
+    }
 }

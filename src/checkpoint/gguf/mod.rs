@@ -28,8 +28,8 @@ pub(super) use metadata::config;
 /// The first bytes of every GGUF file.
 pub const MAGIC: &[u8; 4] = b"GGUF";
 
-/// Tensors with the numbers by which the frequencies of a rotary code are divided, without `.weight`. A run needs them to know the model,
-/// so they become fields of the configuration.
+/// Tensors whose numbers divide the frequencies of a rotary code, without `.weight`. A run needs the numbers to know the model, so they
+/// become fields of the configuration.
 #[cfg(feature = "verify")]
 pub(crate) const FACTORS: [&str; 3] = ["rope_freqs", "rope_factors_short", "rope_factors_long"];
 
