@@ -112,7 +112,8 @@ async fn departs(family: &str, kernels: &impl Kernels) -> Result<(), String> {
     for case in cases(&expected) {
         let given = Case::of(&expected, &case);
         let reads = given.input().reads();
-        let architecture = resolve_reading(&checkpoint, Some(reads), Accepted::Only(&[])).map_err(|error| error.to_string())?;
+        let architecture = resolve_reading(&checkpoint, Some(reads), Accepted::Only(&[]))
+            .map_err(|error| error.to_string())?;
         let pass = Pass::new(&checkpoint, &architecture, given.inputs());
         let pass = pass.map_err(|error| format!("{case}: {error}"))?.on(kernels);
         let mut results = Vec::new();
